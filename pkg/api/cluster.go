@@ -1,0 +1,156 @@
+// Package api holds the objects that skyctl works on: their fields, defaults,
+// validation, phases and conditions. It is pure and imports nothing of the project.
+package api
+
+import "time"
+
+// APIVersion and Kind head every Cluster that is stored or printed.
+const (
+	APIVersion = "skyctl.sky-shift.org/v1"
+	Kind       = "Cluster"
+)
+
+// Cluster is what a person asks for (Spec) and what is known of it (Status).
+type Cluster struct {
+	APIVersion string        `json:"api_version"`
+	Kind       string        `json:"kind"`
+	Metadata   Metadata      `json:"metadata"`
+	Spec       ClusterSpec   `json:"spec"`
+	Status     ClusterStatus `json:"status"`
+}
+
+// Metadata names a cluster. UID tells apart two clusters that bear one name at different times.
+type Metadata struct {
+	Name      string            `json:"name"`
+	UID       string            `json:"uid"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	// Revision is etcd's mod revision of the object as it was read; it is never stored.
+	Revision int64 `json:"revision,omitempty"`
+}
+
+// ClusterSpec is what was asked for; it does not change while the cluster lives.
+// The fields carry SkyShift's names.
+type ClusterSpec struct {
+	Manager string `json:"manager"`
+	// Cloud is "docker" or a cloud that SkyPilot knows; empty leaves the choice to the optimizer.
+	Cloud  string `json:"cloud,omitempty"`
+	Region string `json:"region,omitempty"`
+	// CPUs per machine: "4" is exactly 4, "4+" at least 4; empty leaves it to the cloud.
+	CPUs string `json:"cpus,omitempty"`
+	// Memory per machine in GiB, in the form of CPUs.
+	Memory string `json:"memory,omitempty"`
+	// DiskSize per machine in GiB; 0 leaves it to the cloud.
+	DiskSize int `json:"disk_size,omitempty"`
+	// Accelerators per machine as NAME:COUNT, such as "A100:8".
+	Accelerators string `json:"accelerators,omitempty"`
+	// Ports are opened to the outside on every machine: "8080" or "30000-30100".
+	Ports []string `json:"ports,omitempty"`
+	// NumNodes counts the head.
+	NumNodes  int  `json:"num_nodes"`
+	Provision bool `json:"provision"`
+}
+
+// Phase is where a cluster stands.
+type Phase string
+
+// The phases of a cluster.
+const (
+	PhaseInit         Phase = "INIT"
+	PhaseProvisioning Phase = "PROVISIONING"
+	PhaseReady        Phase = "READY"
+	PhaseError        Phase = "ERROR"
+	PhaseDeleting     Phase = "DELETING"
+)
+
+// ClusterStatus is what is known of a cluster.
+type ClusterStatus struct {
+	Phase       Phase        `json:"phase"`
+	Transitions []Transition `json:"transitions,omitempty"`
+	// KeepOnFailure is the wish of the last create: leave machines in place when it fails.
+	KeepOnFailure bool        `json:"keep_on_failure,omitempty"`
+	Conditions    []Condition `json:"conditions,omitempty"`
+	// Placement is where the machines are, or are being launched.
+	Placement *Placement `json:"placement,omitempty"`
+	// Attempts are the placements that could not give the machines, oldest first.
+	Attempts  []Attempt `json:"attempts,omitempty"`
+	Failure   *Failure  `json:"failure,omitempty"`
+	Resources Resources `json:"resources,omitzero"`
+	Versions  Versions  `json:"versions,omitzero"`
+	// Endpoint is the address of the Kubernetes API as the kubeconfig has it.
+	Endpoint string `json:"endpoint,omitempty"`
+	// Artifacts pins what every machine of the cluster, now or later, installs.
+	Artifacts *Artifacts `json:"artifacts,omitempty"`
+	// Machines are kept under keys of their own, so that many can be written at once; reading a cluster joins them.
+	Machines []Machine `json:"machines,omitempty"`
+}
+
+// Transition records when a phase began.
+type Transition struct {
+	Phase  Phase     `json:"phase"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// Placement is a place that can hold all machines of a cluster. Prices are US dollars per hour; 0 is free.
+type Placement struct {
+	Cloud           string  `json:"cloud"`
+	Region          string  `json:"region"`
+	Zone            string  `json:"zone,omitempty"`
+	InstanceType    string  `json:"instance_type,omitempty"`
+	CPUs            float64 `json:"cpus"`
+	MemoryGiB       float64 `json:"memory_gib"`
+	DiskGiB         float64 `json:"disk_gib,omitempty"`
+	PricePerMachine float64 `json:"price_per_machine_hour"`
+	PriceTotal      float64 `json:"price_total_hour"`
+}
+
+// Attempt is a placement that failed, with the cloud's own reason.
+type Attempt struct {
+	Placement Placement `json:"placement"`
+	Machine   string    `json:"machine,omitempty"`
+	Reason    string    `json:"reason"`
+	Message   string    `json:"message"`
+	At        time.Time `json:"at"`
+}
+
+// Failure says why a cluster is in phase ERROR.
+type Failure struct {
+	Step    string `json:"step"`
+	Machine string `json:"machine,omitempty"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+	// Log holds the last lines that the machine had to say about it.
+	Log []string  `json:"log,omitempty"`
+	At  time.Time `json:"at"`
+}
+
+// Resources are those of a whole cluster as Kubernetes sees them.
+type Resources struct {
+	CPUs   Amount `json:"cpus,omitzero"`
+	Memory Amount `json:"memory_gib,omitzero"`
+	Disk   Amount `json:"disk_gib,omitzero"`
+	// Accelerators by name.
+	Accelerators map[string]Amount `json:"accelerators,omitempty"`
+}
+
+// Amount is what is still free of a resource, and what there is.
+type Amount struct {
+	Available float64 `json:"available"`
+	Total     float64 `json:"total"`
+}
+
+// Versions of what runs on a cluster.
+type Versions struct {
+	RKE2       string `json:"rke2,omitempty"`
+	Kubernetes string `json:"kubernetes,omitempty"`
+}
+
+// Artifacts pins an RKE2 release: its version, where its files come from and what they must hash to.
+type Artifacts struct {
+	Version string `json:"version"`
+	// Source is a directory of the worker's machine, or the URL under which <version>/<file> are found.
+	Source string `json:"source"`
+	// SHA256 in hexadecimal of the release tarball, by architecture (amd64, arm64).
+	SHA256 map[string]string `json:"sha256"`
+}

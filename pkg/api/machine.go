@@ -1,0 +1,76 @@
+package api
+
+import (
+	"fmt"
+	"time"
+)
+
+// Role is what a machine does in its cluster.
+type Role string
+
+// The head runs the RKE2 server, workers run its agent.
+const (
+	RoleHead   Role = "head"
+	RoleWorker Role = "worker"
+)
+
+// Machine is one place of a cluster and the incarnation that fills it. It stands in etcd before anything is launched.
+type Machine struct {
+	Index int `json:"index"`
+	// Name is sky-<cluster>-<index>: the machine's name on the cloud and its idempotency key.
+	Name string `json:"name"`
+	// Incarnation tells this machine from an earlier one of the same name.
+	Incarnation string `json:"incarnation"`
+	// NodeName is Name-Incarnation: a replaced machine never meets its predecessor's Node.
+	NodeName string `json:"node_name"`
+	Role     Role   `json:"role"`
+
+	State MachineState `json:"state"`
+	// Step is what is being done to the machine now, in words for a person; Since is when that began.
+	Step  string    `json:"step,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+
+	Placement Placement `json:"placement,omitzero"`
+	// LaunchRef is the cloud's reference of a launch under way.
+	LaunchRef string `json:"launch_ref,omitempty"`
+	// CloudID is the cloud's own id of the machine.
+	CloudID        string `json:"cloud_id,omitempty"`
+	Address        string `json:"address,omitempty"`
+	PrivateAddress string `json:"private_address,omitempty"`
+	SSHUser        string `json:"ssh_user,omitempty"`
+	SSHPort        int    `json:"ssh_port,omitempty"`
+	// HostKey is the pinned SSH host key, in authorized_keys form.
+	HostKey string `json:"host_key,omitempty"`
+
+	ReservedAt time.Time `json:"reserved_at,omitzero"`
+	LaunchedAt time.Time `json:"launched_at,omitzero"`
+	ReadyAt    time.Time `json:"ready_at,omitzero"`
+	GoneAt     time.Time `json:"gone_at,omitzero"`
+}
+
+// MachineState is how far a machine has come.
+type MachineState string
+
+// The states of a machine, in the order in which a healthy one passes them. A terminated machine is Gone only once
+// the cloud's own listing no longer has it.
+const (
+	MachineReserved    MachineState = "Reserved"
+	MachineLaunching   MachineState = "Launching"
+	MachineUp          MachineState = "Up"
+	MachinePrepared    MachineState = "Prepared"
+	MachineReady       MachineState = "Ready"
+	MachineFailed      MachineState = "Failed"
+	MachineTerminating MachineState = "Terminating"
+	MachineGone        MachineState = "Gone"
+)
+
+// MachineName is the name of place index of a cluster.
+func MachineName(cluster string, index int) string { return fmt.Sprintf("sky-%s-%d", cluster, index) }
+
+// RoleOf is the role of place index: the first machine is the head.
+func RoleOf(index int) Role {
+	if index == 0 {
+		return RoleHead
+	}
+	return RoleWorker
+}

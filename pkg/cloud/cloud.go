@@ -1,0 +1,96 @@
+// Package cloud is the seam to whoever gives machines: what a cloud must be able to do, and the kinds of its errors.
+package cloud
+
+import (
+	"context"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// Cloud gives machines. Every method may be called twice with the same arguments: a machine's name is its idempotency
+// key, and an implementation looks before it acts. Errors carry a Kind (see Error).
+type Cloud interface {
+	// Validate checks a spec against what this cloud has at all (region, sizes, accelerators), before anything is
+	// written or launched. Bad input is an *api.FieldError (or several joined).
+	Validate(ctx context.Context, spec api.ClusterSpec) error
+	// Plan ranks the placements that can hold all machines of the spec, the cheapest first.
+	Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error)
+	// Submit asks for one machine and returns as soon as the cloud has taken the request, with a reference for Await.
+	// Where a machine of that name and incarnation exists or is on its way, that one is referred to. A machine of the
+	// name that belongs to somebody else is a Conflict and is left alone.
+	Submit(ctx context.Context, req LaunchRequest) (ref string, err error)
+	// Await returns once the machine is up and its addresses are known, reporting progress in words for a person.
+	Await(ctx context.Context, req LaunchRequest, ref string, progress func(string)) (Machine, error)
+	// Cancel gives up a launch under way; what it may have made is for Terminate.
+	Cancel(ctx context.Context, ref string) error
+	// List returns all machines that carry the owner's labels; an empty ClusterUID means the whole installation.
+	List(ctx context.Context, owner Owner) ([]Machine, error)
+	// Terminate ends the machine of that name if it is the owner's, and returns once the cloud's own listing no longer
+	// has it. A machine that is not there is a success.
+	Terminate(ctx context.Context, owner Owner, name string) error
+	// Release removes what was made for the cluster as a whole (groups, networks) once its machines are gone.
+	Release(ctx context.Context, owner Owner) error
+}
+
+// Owner is whose a machine is. Only machines that carry this installation's id are ever touched.
+type Owner struct {
+	Installation string
+	Cluster      string
+	ClusterUID   string
+}
+
+// The labels that every machine carries on its cloud; the form suits clouds that allow no slash or capital.
+const (
+	LabelInstallation = "skyctl-installation"
+	LabelCluster      = "skyctl-cluster"
+	LabelClusterUID   = "skyctl-cluster-uid"
+	LabelIndex        = "skyctl-index"
+	LabelIncarnation  = "skyctl-incarnation"
+)
+
+// LaunchRequest is everything a cloud needs to launch one machine.
+type LaunchRequest struct {
+	Owner       Owner
+	Name        string
+	Index       int
+	Incarnation string
+	Placement   api.Placement
+	Spec        api.ClusterSpec
+	// AuthorizedKey is the public key that may log in, in authorized_keys form.
+	AuthorizedKey string
+	// HostKey is the private SSH host key that the machine shall have (OpenSSH PEM), so that it is known before the
+	// first connection. A cloud that can't place it leaves Machine.HostKey empty, and the key is pinned on first contact.
+	HostKey []byte
+}
+
+// Machine is one as its cloud shows it.
+type Machine struct {
+	Owner       Owner
+	Name        string
+	Index       int
+	Incarnation string
+	ID          string
+	State       State
+	Address     string
+	// PrivateAddress is how machines of one cluster reach each other.
+	PrivateAddress string
+	SSHUser        string
+	SSHPort        int
+	// HostKey is the public SSH host key in authorized_keys form, where the cloud vouches for it.
+	HostKey   string
+	CreatedAt time.Time
+	// CPUs and MemoryGiB are what the machine was given; 0 where they are what the machine itself shows.
+	CPUs      float64
+	MemoryGiB float64
+}
+
+// State of a machine on its cloud.
+type State string
+
+// The states that matter to us.
+const (
+	StatePending State = "pending"
+	StateRunning State = "running"
+	StateStopped State = "stopped"
+)

@@ -1,0 +1,45 @@
+package cloud
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind says what can be done about a cloud's error.
+type Kind string
+
+// The kinds of a cloud's errors. Capacity, Quota and Access hold for one placement: another may do. Infeasible and
+// Conflict are final. Transient is worth trying again in the same place.
+const (
+	Capacity   Kind = "Capacity"
+	Quota      Kind = "Quota"
+	Access     Kind = "Access"
+	Infeasible Kind = "Infeasible"
+	Conflict   Kind = "Conflict"
+	Transient  Kind = "Transient"
+)
+
+// Error is a cloud's error with its kind.
+type Error struct {
+	Kind    Kind
+	Message string
+	Cause   error
+}
+
+func (e *Error) Error() string {
+	if e.Cause == nil {
+		return e.Message
+	}
+	return fmt.Sprintf("%s: %v", e.Message, e.Cause)
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// KindOf is the kind of an error; one that carries none is Transient.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Transient
+}
