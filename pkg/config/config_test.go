@@ -1,0 +1,257 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// load reads settings from a fresh state directory that holds file as its config.yaml.
+func load(t *testing.T, file string, env map[string]string, args ...string) (*Config, error) {
+	t.Helper()
+	dir := t.TempDir()
+	if file != "" {
+		if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	BindFlags(fs)
+	BindDevFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return Load(fs, func(k string) string {
+		if v, ok := env[k]; ok {
+			return v
+		}
+		return map[string]string{EnvDir: dir, "HOME": "/home/ada"}[k]
+	})
+}
+
+func mustLoad(t *testing.T, file string, env map[string]string, args ...string) *Config {
+	t.Helper()
+	c, err := load(t, file, env, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testing.T) {
+	c := mustLoad(t, "", nil)
+	pki := TLS{CA: c.Dir + "/pki/ca.crt", Cert: c.Dir + "/pki/client.crt", Key: c.Dir + "/pki/client.key"}
+	want := &Config{
+		Dir:            c.Dir,
+		Etcd:           Etcd{Endpoints: []string{"https://127.0.0.1:2379"}, Prefix: "/skyctl", TLS: pki},
+		Temporal:       Temporal{Address: "127.0.0.1:7233", Namespace: "skyctl", TaskQueue: "skyctl", TLS: pki},
+		UI:             UI{Address: "http://127.0.0.1:8233"},
+		Dev:            Dev{TemporalPort: 7233, UIPort: 8233, EtcdPort: 2379},
+		SecretsKeyFile: c.Dir + "/secrets.key",
+		RKE2:           RKE2{Version: "v1.35.7+rke2r1", Source: "release"},
+		Docker:         Docker{Image: "skyctl-host", Network: "skyctl", BaseImage: "debian:12"},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+	if c.External() {
+		t.Error("nothing was named, yet External is true")
+	}
+}
+
+func TestAFlagWinsOverTheEnvironmentAndTheEnvironmentOverTheFile(t *testing.T) {
+	file := "temporal: {namespace: from-file}\ndev: {etcdPort: 1001, uiPort: 1002, temporalPort: 1003}\n"
+	env := map[string]string{"SKYCTL_TEMPORAL_NAMESPACE": "from-env", "SKYCTL_DEV_UI_PORT": "2002", "SKYCTL_DEV_TEMPORAL_PORT": "2003"}
+	c := mustLoad(t, file, env, "--dev-temporal-port", "3003")
+	if c.Temporal.Namespace != "from-env" {
+		t.Errorf("namespace is %q", c.Temporal.Namespace)
+	}
+	if want := (Dev{TemporalPort: 3003, UIPort: 2002, EtcdPort: 1001}); c.Dev != want {
+		t.Errorf("ports are %+v, want %+v", c.Dev, want)
+	}
+	if c.Temporal.Address != "127.0.0.1:3003" || c.Etcd.Endpoints[0] != "https://127.0.0.1:1001" || c.UI.Address != "http://127.0.0.1:2002" {
+		t.Errorf("the addresses don't follow the ports: %+v", c)
+	}
+}
+
+func TestTheStateDirectoryComesFromTheFlagThenTheEnvironmentThenHome(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		env        map[string]string
+		args       []string
+	}{
+		{"flag", "/a/flag", map[string]string{EnvDir: "/an/env", "HOME": "/home/ada"}, []string{"--config-dir", "/a/flag"}},
+		{"environment", "/an/env", map[string]string{EnvDir: "/an/env", "HOME": "/home/ada"}, nil},
+		{"home", "/home/ada/.skyconf", map[string]string{EnvDir: "", "HOME": "/home/ada"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if c := mustLoad(t, "", tt.env, tt.args...); c.Dir != tt.want {
+				t.Errorf("got %s, want %s", c.Dir, tt.want)
+			}
+		})
+	}
+	if _, err := load(t, "", map[string]string{EnvDir: "", "HOME": ""}); err == nil || !strings.Contains(err.Error(), EnvDir) {
+		t.Errorf("without any of them: %v", err)
+	}
+}
+
+func TestAnExternalEtcdAndTemporalAreTakenAsTheyAre(t *testing.T) {
+	file := `
+etcd:
+  endpoints: [https://e1:2379, "https://e2:2379"]
+  tls: {ca: certs/ca.crt, cert: ~/c.crt, key: /abs/c.key, serverName: etcd.example}
+temporal: {address: "t:7233", tls: {ca: certs/ca.crt}}
+ui: {address: "https://ui.example"}
+`
+	c := mustLoad(t, file, nil)
+	want := Etcd{Endpoints: []string{"https://e1:2379", "https://e2:2379"}, Prefix: "/skyctl",
+		TLS: TLS{CA: c.Dir + "/certs/ca.crt", Cert: "/home/ada/c.crt", Key: "/abs/c.key", ServerName: "etcd.example"}}
+	if !reflect.DeepEqual(c.Etcd, want) {
+		t.Errorf("etcd is %+v, want %+v", c.Etcd, want)
+	}
+	if c.Temporal.Address != "t:7233" || c.Temporal.TLS != (TLS{CA: c.Dir + "/certs/ca.crt"}) || c.UI.Address != "https://ui.example" {
+		t.Errorf("temporal is %+v, UI %+v", c.Temporal, c.UI)
+	}
+	if !c.External() {
+		t.Error("External is false")
+	}
+
+	c = mustLoad(t, "", map[string]string{"SKYCTL_ETCD_ENDPOINTS": "http://e:2379"}, "--temporal-address", "t:7233")
+	if !c.External() || c.Temporal.TLS != (TLS{}) || c.Etcd.TLS != (TLS{}) || c.UI.Address != "" {
+		t.Errorf("an external Temporal and etcd got what belongs to skyd dev: %+v", c)
+	}
+}
+
+func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
+	const both = "etcd: {endpoints: ['http://e:2379']}\ntemporal: {address: 't:7233'}\n"
+	for _, tt := range []struct {
+		name, file string
+		env        map[string]string
+		args       []string
+		says       []string
+	}{
+		{name: "port of a flag", args: []string{"--dev-ui-port", "70000"}, says: []string{"--dev-ui-port", `"70000"`, "1 to 65535"}},
+		{name: "port of the environment", env: map[string]string{"SKYCTL_DEV_ETCD_PORT": "no"}, says: []string{"$SKYCTL_DEV_ETCD_PORT", `"no"`}},
+		{name: "port of the file", file: "dev: {etcdPort: 0}", says: []string{"config.yaml", "dev.etcdPort", `"0"`, "1 to 65535"}},
+		{name: "ports alike", file: "dev: {etcdPort: 8233}", says: []string{"dev.etcdPort", "dev.uiPort", "8233"}},
+		{name: "unknown key", file: "temporal: {adress: 'x:1'}", says: []string{"config.yaml", "temporal.adress", "temporal.address"}},
+		{name: "unknown heading", file: "tempral: {address: 'x:1'}", says: []string{"config.yaml", "tempral", "temporal"}},
+		{name: "key below a setting", file: "temporal: {namespace: {name: x}}", says: []string{"config.yaml", "temporal.namespace"}},
+		{name: "heading with a value", file: "temporal: here", says: []string{"config.yaml", "temporal", "temporal.address"}},
+		{name: "key twice", file: "dev: {etcdPort: 1, etcdPort: 2}", says: []string{"config.yaml", "etcdPort"}},
+		{name: "no YAML", file: "dev: [", says: []string{"config.yaml"}},
+		{name: "not a tree", file: "- dev", says: []string{"config.yaml", "keys"}},
+		{name: "no value", file: "rke2: {version: }", says: []string{"config.yaml", "rke2.version", "value"}},
+		{name: "endpoint without scheme", args: []string{"--etcd-endpoints", "e:2379"}, says: []string{"--etcd-endpoints", "e:2379", "https://host:port"}},
+		{name: "endpoint without port", args: []string{"--etcd-endpoints", "http://a:1,http://e"}, says: []string{"http://e", "host:port"}},
+		{name: "address with scheme", args: []string{"--temporal-address", "http://t:7233"}, says: []string{"--temporal-address", "without a scheme"}},
+		{name: "etcd alone", args: []string{"--etcd-endpoints", "http://e:2379"}, says: []string{"temporal.address is not", "$SKYCTL_TEMPORAL_ADDRESS"}},
+		{name: "temporal alone", env: map[string]string{"SKYCTL_TEMPORAL_ADDRESS": "t:7233"}, says: []string{"$SKYCTL_TEMPORAL_ADDRESS", "--etcd-endpoints"}},
+		{name: "certificate without key", file: both, args: []string{"--etcd-tls-cert", "/c"}, says: []string{"etcd.tls", "both"}},
+		{name: "TLS of nothing external", args: []string{"--temporal-tls-ca", "/c"}, says: []string{"temporal.tls", "etcd.endpoints"}},
+		{name: "prefix", file: "etcd: {prefix: skyctl/}", says: []string{"etcd.prefix", "skyctl/", "begins with '/'"}},
+		{name: "source", env: map[string]string{"SKYCTL_RKE2_SOURCE": "relese"}, says: []string{"$SKYCTL_RKE2_SOURCE", "relese", `"release"`}},
+		{name: "source anybody may change", env: map[string]string{"SKYCTL_RKE2_SOURCE": "http://mirror/x"}, says: []string{"http://mirror/x", "rke2.sha256"}},
+		{name: "version", env: map[string]string{"SKYCTL_RKE2_VERSION": "1.35"}, says: []string{"1.35", DefaultRKE2Version}},
+		{name: "checksum", env: map[string]string{"SKYCTL_RKE2_SHA256": "abc"}, says: []string{"SKYCTL_RKE2_SHA256", "64"}},
+		{name: "namespace", args: []string{"--temporal-namespace", "a b"}, says: []string{"--temporal-namespace", "a b"}},
+		{name: "image", env: map[string]string{"SKYCTL_DOCKER_BASE_IMAGE": "Debian 12"}, says: []string{"SKYCTL_DOCKER_BASE_IMAGE", "debian:12"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := load(t, tt.file, tt.env, tt.args...)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, s := range tt.says {
+				if !strings.Contains(err.Error(), s) {
+					t.Errorf("%q doesn't say %q", err, s)
+				}
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than one line: %q", err)
+			}
+		})
+	}
+}
+
+func TestEverySettingCanBeGivenInTheFileAndTheEnvironment(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range settings {
+		for _, name := range []string{s.key, s.flag(), s.env()} {
+			if seen[name] && name != s.key { // a key of one word is its own flag
+				t.Errorf("%s is the name of two settings", name)
+			}
+			seen[name] = true
+		}
+		if s.audience != noProgram && s.help == "" {
+			t.Errorf("--%s has no help", s.flag())
+		}
+	}
+	for _, env := range []string{"SKYCTL_ETCD_ENDPOINTS", "SKYCTL_TEMPORAL_ADDRESS", "SKYCTL_TEMPORAL_NAMESPACE", "SKYCTL_RKE2_SOURCE",
+		"SKYCTL_RKE2_VERSION", "SKYCTL_ETCD_TLS_SERVER_NAME", "SKYCTL_DEV_UI_PORT", "SKYCTL_SECRETS_KEY_FILE", "SKYCTL_TEMPORAL_TASK_QUEUE"} {
+		if !slices.ContainsFunc(settings, func(s setting) bool { return s.env() == env }) {
+			t.Errorf("no setting is called $%s", env)
+		}
+	}
+}
+
+func TestAClusterDirectoryNeverLeavesItsParent(t *testing.T) {
+	c := mustLoad(t, "", nil)
+	if got, want := c.KubeconfigPath("cloud-cluster"), c.Dir+"/clusters/cloud-cluster/kubeconfig"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, name := range []string{"", ".", "..", "../..", "a/b", "/etc", ".hidden"} {
+		if got := c.ClusterDir(name); filepath.Dir(got) != c.ClustersDir() {
+			t.Errorf("ClusterDir(%q) is %s", name, got)
+		}
+	}
+}
+
+func TestADirectoryIsMadeForThisPersonAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	if err := MakeDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if info, err := os.Stat(d); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v %v", d, info.Mode(), err)
+		}
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDir(dir); err == nil || !strings.Contains(err.Error(), "chmod 700 "+dir) {
+		t.Errorf("a directory that anybody may write into: %v", err)
+	}
+}
+
+func TestTLSFilesThatAreMissingAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		tls  TLS
+		says string
+	}{
+		{TLS{CA: dir + "/none.crt"}, dir + "/none.crt"},
+		{TLS{CA: empty}, "no certificate"},
+		{TLS{Cert: dir + "/c.crt", Key: dir + "/c.key"}, dir + "/c.crt"},
+	} {
+		if _, err := tt.tls.Client(); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%+v: %v", tt.tls, err)
+		}
+	}
+	if c, err := (TLS{}).Client(); c != nil || err != nil {
+		t.Errorf("nothing set: %v, %v", c, err)
+	}
+	if c, err := (TLS{ServerName: "x"}).Client(); err != nil || c == nil || c.RootCAs != nil || c.ServerName != "x" {
+		t.Errorf("the system's authorities: %v, %v", c, err)
+	}
+}

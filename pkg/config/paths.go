@@ -1,0 +1,104 @@
+package config
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+// EnvDir is the environment variable that moves the whole state directory.
+const EnvDir = "SKYCONF_DIR"
+
+const dirFlag = "config-dir"
+
+func stateDir(flags *pflag.FlagSet, env func(string) string) (string, error) {
+	dir := env(EnvDir)
+	if flags != nil {
+		if f := flags.Lookup(dirFlag); f != nil && f.Changed {
+			dir = f.Value.String()
+		}
+	}
+	if dir == "" {
+		home := env("HOME")
+		if home == "" {
+			return "", fmt.Errorf("neither --%s, $%s nor $HOME is set: name a state directory with one of them", dirFlag, EnvDir)
+		}
+		dir = filepath.Join(home, ".skyconf")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("finding the state directory %s: %w", dir, err)
+	}
+	return abs, nil
+}
+
+// ConfigFile is the file that people write their settings into.
+func (c *Config) ConfigFile() string { return filepath.Join(c.Dir, "config.yaml") }
+
+// ServerDir holds the data of skyd dev: Temporal's database and etcd's.
+func (c *Config) ServerDir() string { return filepath.Join(c.Dir, "server") }
+
+// PKIDir holds the certificates of skyd dev.
+func (c *Config) PKIDir() string { return filepath.Join(c.Dir, "pki") }
+
+// PKIFile is a file of PKIDir.
+func (c *Config) PKIFile(name string) string { return filepath.Join(c.PKIDir(), name) }
+
+// LogFile is where a skyd dev in the background writes.
+func (c *Config) LogFile() string { return filepath.Join(c.Dir, "skyd.log") }
+
+// PIDFile holds the process id of skyd dev while it is ready.
+func (c *Config) PIDFile() string { return filepath.Join(c.Dir, "skyd.pid") }
+
+// LockFile is locked by skyd dev as long as it lives.
+func (c *Config) LockFile() string { return filepath.Join(c.Dir, "skyd.lock") }
+
+// StateFile says where a running skyd dev answers.
+func (c *Config) StateFile() string { return filepath.Join(c.Dir, "server.json") }
+
+// ClustersDir holds one directory per cluster.
+func (c *Config) ClustersDir() string { return filepath.Join(c.Dir, "clusters") }
+
+// ClusterDir holds what a person needs of one cluster.
+func (c *Config) ClusterDir(name string) string {
+	return filepath.Join(c.ClustersDir(), element(name))
+}
+
+// KubeconfigPath is where the kubeconfig of a cluster is written.
+func (c *Config) KubeconfigPath(name string) string {
+	return filepath.Join(c.ClusterDir(name), "kubeconfig")
+}
+
+var elementForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// element keeps a name inside its directory whatever it is: ClusterDir("..") may be removed one day.
+func element(name string) string {
+	if elementForm.MatchString(name) {
+		return name
+	}
+	return "_" + hex.EncodeToString([]byte(name))
+}
+
+// MakeDir creates a directory and its parents for this person alone (0700). One that is there already is left as it is,
+// but refused where somebody else owns it or could write into it.
+func MakeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("creating %s: %w", dir, err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("creating %s: %w", dir, err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s belongs to user %d and this is user %d: name another directory with $%s", dir, st.Uid, os.Geteuid(), EnvDir)
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s may be written by other users (%v): run chmod 700 %s, or name another directory with $%s", dir, info.Mode().Perm(), dir, EnvDir)
+	}
+	return nil
+}
