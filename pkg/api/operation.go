@@ -1,0 +1,46 @@
+package api
+
+import "time"
+
+// The workflow types. Provision and Delete are operations: they run under OperationID, which lets one at a time work
+// on a cluster. Plan only asks a cloud; it changes nothing.
+const (
+	WorkflowProvision = "Provision"
+	WorkflowDelete    = "Delete"
+	WorkflowPlan      = "Plan"
+)
+
+// OperationID is the workflow id of whatever operation works on a cluster.
+func OperationID(cluster string) string { return "cluster/" + cluster }
+
+// Ref names a cluster in etcd; it is what workflows and activities pass around instead of the object.
+type Ref struct {
+	Name string `json:"name"`
+	UID  string `json:"uid"`
+}
+
+// ProvisionInput is the input of WorkflowProvision. Timeout bounds the whole operation; 0 is DefaultProvisionTimeout.
+type ProvisionInput struct {
+	Cluster Ref           `json:"cluster"`
+	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// DefaultProvisionTimeout is how long a create may take in all, unless the person says otherwise.
+const DefaultProvisionTimeout = time.Hour
+
+// DeleteInput is the input of WorkflowDelete. Purge forgets the cluster even where its cloud can't be asked.
+type DeleteInput struct {
+	Cluster Ref  `json:"cluster"`
+	Purge   bool `json:"purge,omitempty"`
+}
+
+// PlanInput is the input of WorkflowPlan.
+type PlanInput struct {
+	Spec ClusterSpec `json:"spec"`
+}
+
+// PlanResult is what WorkflowPlan found: ranked placements, or what is wrong with the input.
+type PlanResult struct {
+	Placements []Placement  `json:"placements,omitempty"`
+	Invalid    []FieldError `json:"invalid,omitempty"`
+}
