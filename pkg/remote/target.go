@@ -1,0 +1,100 @@
+// Package remote does things to machines over SSH: it runs scripts as root, writes, uploads and reads files, with host
+// keys pinned and one connection per machine.
+//
+// Everything in it may be called again after it was cut short at any instant. A script ends with its connection: when
+// the caller cancels, dies, or the network goes, the far side stops what it was doing. Files appear under their final
+// name whole or not at all.
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Target is a machine to log in to.
+type Target struct {
+	// Name is how errors call the machine.
+	Name    string
+	Address string
+	// Port is 22 where it is 0.
+	Port int
+	// User may be root, or one who may run anything by sudo without a password.
+	User string
+	// HostKey is the pinned host key in authorized_keys form; "" pins the key of the first contact (see Host.HostKey).
+	HostKey string
+}
+
+// HostKeyMismatch says that a machine shows another host key than the pinned one. It is final: either the machine is
+// not the one that was launched, or somebody is in between.
+type HostKeyMismatch struct {
+	Machine string
+	// Want and Got are SHA256 fingerprints; Got is empty where the machine has no key of the pinned kind.
+	Want, Got string
+}
+
+func (e *HostKeyMismatch) Error() string {
+	got := "none of that kind"
+	if e.Got != "" {
+		got = e.Got
+	}
+	return fmt.Sprintf("machine %s shows another host key than the pinned %s: %s; it is not the machine that was launched, or somebody is in between",
+		e.Machine, e.Want, got)
+}
+
+// AuthFailed says that a machine refuses the key. It is final: trying again only provokes the machine's defences.
+type AuthFailed struct {
+	Machine, User string
+	Cause         error
+}
+
+func (e *AuthFailed) Error() string {
+	return fmt.Sprintf("machine %s refuses the key of user %s: %v; see that the cluster's public key is in that user's authorized_keys",
+		e.Machine, e.User, e.Cause)
+}
+
+func (e *AuthFailed) Unwrap() error { return e.Cause }
+
+// RunError is a command that ran to its end and failed, or whose file was not what it should be.
+type RunError struct {
+	Machine string
+	// Command is a short name, never the script.
+	Command string
+	// Exit is the exit status; -1 where a signal ended the command.
+	Exit int
+	// Tail holds the last lines that the command wrote to its standard error.
+	Tail []string
+}
+
+func (e *RunError) Error() string {
+	s := fmt.Sprintf("machine %s: %s failed with exit status %d", e.Machine, e.Command, e.Exit)
+	if len(e.Tail) > 0 {
+		s += ": " + strings.Join(e.Tail, "; ")
+	}
+	return s
+}
+
+// Lost says that the connection to a machine broke, or never came about. It is worth trying again.
+type Lost struct {
+	Machine string
+	// Doing says what was under way.
+	Doing string
+	Cause error
+}
+
+func (e *Lost) Error() string { return fmt.Sprintf("machine %s: %s: %v", e.Machine, e.Doing, e.Cause) }
+
+func (e *Lost) Unwrap() error { return e.Cause }
+
+// IsFinal says that trying the same again is of no use: the machine shows another host key or refuses the key.
+func IsFinal(err error) bool {
+	var key *HostKeyMismatch
+	var auth *AuthFailed
+	return errors.As(err, &key) || errors.As(err, &auth)
+}
+
+// IsLost says that the connection broke, so that nothing is known of what was done.
+func IsLost(err error) bool {
+	var lost *Lost
+	return errors.As(err, &lost)
+}
