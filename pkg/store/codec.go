@@ -1,0 +1,118 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// encodeCluster is strict: what it lets through, every reader understands. Machines have keys of their own, and the
+// revision is etcd's to say.
+func encodeCluster(c *api.Cluster) ([]byte, error) {
+	name := c.Metadata.Name
+	if err := checkRef(api.Ref{Name: name, UID: c.Metadata.UID}); err != nil {
+		return nil, fmt.Errorf("cluster %q can't be stored: %w", name, err)
+	}
+	if c.APIVersion != api.APIVersion || c.Kind != api.Kind {
+		return nil, fmt.Errorf("cluster %q can't be stored: it is a %q of %q, not a %s of %s", name, c.Kind, c.APIVersion, api.Kind, api.APIVersion)
+	}
+	if !known(c.Status.Phase) {
+		return nil, fmt.Errorf("cluster %q can't be stored: %q is no phase", name, c.Status.Phase)
+	}
+	bare := *c
+	bare.Metadata.Revision = 0
+	bare.Status.Machines = nil
+	value, err := json.Marshal(&bare)
+	if err != nil {
+		return nil, fmt.Errorf("cluster %q can't be stored: %w", name, err)
+	}
+	return value, nil
+}
+
+func known(p api.Phase) bool {
+	switch p {
+	case api.PhaseInit, api.PhaseProvisioning, api.PhaseReady, api.PhaseError, api.PhaseDeleting:
+		return true
+	}
+	return false
+}
+
+// decodeCluster is tolerant of fields it doesn't know, not of an object of another version or name than its key's.
+func (s *Store) decodeCluster(kv *mvccpb.KeyValue) (*api.Cluster, *CorruptError) {
+	c := &api.Cluster{}
+	corrupt := func(err error) (*api.Cluster, *CorruptError) {
+		return nil, &CorruptError{Keys: []string{string(kv.Key)}, Cause: err}
+	}
+	if err := json.Unmarshal(kv.Value, c); err != nil {
+		return corrupt(fmt.Errorf("no cluster object: %w", err))
+	}
+	switch {
+	case c.APIVersion != api.APIVersion:
+		return corrupt(fmt.Errorf("an object of version %q; this program knows %s", c.APIVersion, api.APIVersion))
+	case s.keys.cluster(c.Metadata.Name) != string(kv.Key):
+		return corrupt(fmt.Errorf("a cluster that calls itself %q", c.Metadata.Name))
+	case c.Metadata.UID == "":
+		return corrupt(fmt.Errorf("a cluster without a UID"))
+	}
+	c.Metadata.Revision = kv.ModRevision
+	c.Status.Machines = nil
+	return c, nil
+}
+
+func encodeMachine(m *api.Machine) ([]byte, error) {
+	switch {
+	case m.Index < 0 || m.Index > maxIndex:
+		return nil, fmt.Errorf("machine %q can't be stored: index %d is not within 0 to %d", m.Name, m.Index, maxIndex)
+	case m.Name == "" || m.Incarnation == "" || m.State == "":
+		return nil, fmt.Errorf("machine %d (%q) can't be stored: name, incarnation and state are needed", m.Index, m.Name)
+	}
+	value, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("machine %q can't be stored: %w", m.Name, err)
+	}
+	return value, nil
+}
+
+func decodeMachine(kv *mvccpb.KeyValue) (api.Machine, *CorruptError) {
+	var m api.Machine
+	if err := json.Unmarshal(kv.Value, &m); err != nil {
+		return m, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("no machine object: %w", err)}
+	}
+	return m, nil
+}
+
+func decodeMachines(kvs []*mvccpb.KeyValue) ([]api.Machine, []*CorruptError) {
+	return decodeAll(kvs, decodeMachine)
+}
+
+// decodeAll decodes on all cores and keeps the order; what can't be decoded is left out and named.
+func decodeAll[T any](kvs []*mvccpb.KeyValue, decode func(*mvccpb.KeyValue) (T, *CorruptError)) ([]T, []*CorruptError) {
+	all := make([]T, len(kvs))
+	bad := make([]*CorruptError, len(kvs))
+	const atOnce = 64 // fewer than this are not worth a goroutine
+	var wg sync.WaitGroup
+	step := max(atOnce, (len(kvs)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	for from := 0; from < len(kvs); from += step {
+		to := min(from+step, len(kvs))
+		wg.Go(func() {
+			for i := from; i < to; i++ {
+				all[i], bad[i] = decode(kvs[i])
+			}
+		})
+	}
+	wg.Wait()
+	good, errs := all[:0], []*CorruptError(nil)
+	for i, v := range all {
+		if bad[i] != nil {
+			errs = append(errs, bad[i])
+			continue
+		}
+		good = append(good, v)
+	}
+	return good, errs
+}

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// NotFoundError says that a cluster, or something of it, is not in the store. A cluster that was asked for by another
+// UID than the stored one's is not found either.
+type NotFoundError struct {
+	Cluster string
+	// What of the cluster is missing ("machine 3", "secret kubeconfig"); empty for the cluster itself.
+	What string
+}
+
+func (e *NotFoundError) Error() string {
+	if e.What == "" {
+		return fmt.Sprintf("cluster %q does not exist", e.Cluster)
+	}
+	return fmt.Sprintf("cluster %q has no %s", e.Cluster, e.What)
+}
+
+// ExistsError says that a cluster of that name is there already; Existing is it, without machines.
+type ExistsError struct{ Existing *api.Cluster }
+
+func (e *ExistsError) Error() string {
+	return fmt.Sprintf("cluster %q exists already (%s)", e.Existing.Metadata.Name, e.Existing.Status.Phase)
+}
+
+// StaleError says that a machine was to be changed whose place is filled by another incarnation by now.
+type StaleError struct {
+	Machine     string
+	Incarnation string // the one that was to be changed
+	Current     string // the one that is there
+}
+
+func (e *StaleError) Error() string {
+	return fmt.Sprintf("machine %s: incarnation %s was replaced by %s", e.Machine, e.Incarnation, e.Current)
+}
+
+// CorruptError names keys whose values can't be understood.
+type CorruptError struct {
+	Keys  []string
+	Cause error
+}
+
+func (e *CorruptError) Error() string {
+	cause := strings.ReplaceAll(e.Cause.Error(), "\n", "; ")
+	return fmt.Sprintf("etcd holds what can't be understood under %s: %s", strings.Join(e.Keys, ", "), cause)
+}
+
+func (e *CorruptError) Unwrap() error { return e.Cause }
+
+// joinCorrupt makes one error of many; nil of none.
+func joinCorrupt(all []*CorruptError) error {
+	if len(all) == 0 {
+		return nil
+	}
+	joined := &CorruptError{}
+	var causes []error
+	for _, e := range all {
+		joined.Keys = append(joined.Keys, e.Keys...)
+		causes = append(causes, e.Cause)
+	}
+	joined.Cause = errors.Join(causes...)
+	return joined
+}
+
+// UnavailableError says that etcd does not answer.
+type UnavailableError struct {
+	Endpoints []string
+	Cause     error
+}
+
+func (e *UnavailableError) Error() string {
+	msg := fmt.Sprintf("etcd at %s does not answer", strings.Join(e.Endpoints, ", "))
+	if e.Cause != nil {
+		msg += ": " + strings.ReplaceAll(e.Cause.Error(), "\n", " ")
+	}
+	return msg
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Cause }
+
+// failure puts an error of etcd's client into words: what was being done, and where. ctx is the caller's.
+func (s *Store) failure(ctx context.Context, doing string, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	}
+	switch code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return fmt.Errorf("%s: %w", doing, &UnavailableError{Endpoints: s.client.Endpoints(), Cause: reason(err)})
+	}
+	return fmt.Errorf("%s: etcd at %s: %w", doing, strings.Join(s.client.Endpoints(), ", "), err)
+}
+
+func code(err error) codes.Code {
+	var known rpctypes.EtcdError
+	switch {
+	case errors.As(err, &known):
+		return known.Code()
+	case errors.Is(err, context.DeadlineExceeded):
+		return codes.DeadlineExceeded
+	}
+	return status.Code(err)
+}
+
+// reason is an error without gRPC's wrapping of it, which says the same thing three times; its kind stays reachable.
+func reason(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer in time (%w)", context.DeadlineExceeded)
+	}
+	text := rpctypes.ErrorDesc(err)
+	if i := strings.LastIndex(text, `desc = "`); i >= 0 {
+		text = strings.TrimSuffix(text[i+len(`desc = "`):], `"`)
+	}
+	return &reworded{text: text, err: err}
+}
+
+type reworded struct {
+	text string
+	err  error
+}
+
+func (r *reworded) Error() string { return r.text }
+func (r *reworded) Unwrap() error { return r.err }

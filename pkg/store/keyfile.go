@@ -1,0 +1,86 @@
+package store
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// LoadOrCreateKey returns the secrets key kept in a file, as hexadecimal, for its owner's eyes alone. Where there is
+// no file it makes one; two processes that do so at once end with the same key.
+func LoadOrCreateKey(path string) ([]byte, error) {
+	key, err := loadKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := createKey(path); err != nil {
+		return nil, fmt.Errorf("creating secrets key %s: %w", path, err)
+	}
+	return loadKey(path)
+}
+
+func loadKey(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the secrets key: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading the secrets key: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("secrets key %s is not a file", path)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("secrets key %s is open to other users (mode %04o): they may have read it; run chmod 600 on it if you know they haven't", path, mode)
+	}
+	text := make([]byte, 2*KeySize+16)
+	n, err := f.Read(text)
+	if err != nil && n == 0 {
+		return nil, fmt.Errorf("secrets key %s is empty; it needs %d hexadecimal digits", path, 2*KeySize)
+	}
+	key := make([]byte, KeySize)
+	text = bytes.TrimSpace(text[:n])
+	if len(text) != 2*KeySize {
+		return nil, fmt.Errorf("secrets key %s has %d characters; it needs %d hexadecimal digits", path, len(text), 2*KeySize)
+	}
+	if _, err := hex.Decode(key, text); err != nil {
+		return nil, fmt.Errorf("secrets key %s is not in hexadecimal", path) // the cause would quote from it
+	}
+	return key, nil
+}
+
+// createKey writes the whole file under another name first, then gives it its own unless somebody else was faster.
+func createKey(path string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	key := make([]byte, KeySize)
+	if _, err := rand.Read(key); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.new") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,51 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// keys is the layout of an installation in etcd:
+//
+//	<prefix>/clusters/<name>
+//	<prefix>/installation
+//	<prefix>/machines/<uid>/<index, four digits>
+//	<prefix>/secrets/<uid>/<key>
+//
+// Clusters and machines lie in one range that secrets are not in, so that one watch sees both in their order.
+type keys struct{ prefix string }
+
+func (k keys) installation() string        { return k.prefix + "/installation" }
+func (k keys) clusters() string            { return k.prefix + "/clusters/" }
+func (k keys) cluster(name string) string  { return k.clusters() + name }
+func (k keys) allMachines() string         { return k.prefix + "/machines/" }
+func (k keys) machines(uid string) string  { return k.allMachines() + uid + "/" }
+func (k keys) secrets(uid string) string   { return k.prefix + "/secrets/" + uid + "/" }
+func (k keys) secret(uid, s string) string { return k.secrets(uid) + s }
+func (k keys) machine(uid string, index int) string {
+	return fmt.Sprintf("%s%04d", k.machines(uid), index)
+}
+
+// maxIndex is what four digits hold.
+const maxIndex = 9999
+
+// checkRef refuses a reference that would reach other keys than its own: an empty UID as a prefix is everybody's.
+func checkRef(ref api.Ref) error {
+	if err := checkPart("cluster name", ref.Name); err != nil {
+		return err
+	}
+	return checkPart("cluster UID", ref.UID)
+}
+
+func checkPart(what, s string) error {
+	if s == "" {
+		return errors.New("the " + what + " is empty")
+	}
+	if strings.ContainsAny(s, "/\x00") {
+		return fmt.Errorf("the %s %q must not have a slash in it", what, s)
+	}
+	return nil
+}

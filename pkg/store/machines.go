@@ -1,0 +1,211 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// Machines returns the machines of a cluster by index. Those that can't be understood are left out and named in a
+// *CorruptError, which comes with the good ones.
+func (s *Store) Machines(ctx context.Context, uid string) ([]api.Machine, error) {
+	if err := checkPart("cluster UID", uid); err != nil {
+		return nil, err
+	}
+	resp, err := s.get(ctx, "reading the machines of cluster "+uid, s.keys.machines(uid), clientv3.WithPrefix())
+	if err != nil {
+		return nil, err
+	}
+	machines, bad := decodeMachines(resp.Kvs)
+	return machines, joinCorrupt(bad)
+}
+
+// machinesAt is Machines as they stood at a revision of the store.
+func (s *Store) machinesAt(ctx context.Context, ref api.Ref, revision int64) ([]api.Machine, error) {
+	resp, err := s.get(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name), s.keys.machines(ref.UID),
+		clientv3.WithPrefix(), clientv3.WithRev(revision))
+	if err != nil {
+		return nil, err
+	}
+	machines, bad := decodeMachines(resp.Kvs)
+	return machines, joinCorrupt(bad)
+}
+
+// PutMachines stores machines, whatever stood in their places, all in one step, and only while the cluster lives.
+// Places that are not named keep theirs.
+func (s *Store) PutMachines(ctx context.Context, ref api.Ref, machines []api.Machine) error {
+	_, kv, err := s.own(ctx, ref)
+	if err != nil {
+		return err
+	}
+	puts, err := s.putMachines(ref.UID, machines)
+	if err != nil || len(puts) == 0 {
+		return err
+	}
+	resp, err := s.txn(ctx, fmt.Sprintf("storing %d machines of cluster %q", len(machines), ref.Name),
+		[]clientv3.Cmp{stillThere(kv)}, group(puts), nil)
+	if err != nil {
+		return err
+	}
+	if !resp.Succeeded {
+		return &NotFoundError{Cluster: ref.Name}
+	}
+	return nil
+}
+
+func (s *Store) putMachines(uid string, machines []api.Machine) ([]clientv3.Op, error) {
+	var puts []clientv3.Op
+	seen := map[int]bool{}
+	for i := range machines {
+		m := &machines[i]
+		value, err := encodeMachine(m)
+		if err != nil {
+			return nil, err
+		}
+		if seen[m.Index] {
+			return nil, fmt.Errorf("machine %q can't be stored: place %d is named twice", m.Name, m.Index)
+		}
+		seen[m.Index] = true
+		puts = append(puts, clientv3.OpPut(s.keys.machine(uid, m.Index), string(value)))
+	}
+	return puts, nil
+}
+
+// ReserveMachines fills places and returns all machines of the cluster as they stand then. A place that is taken keeps
+// its machine unless replace says that it may go; so two that reserve at once, or one that comes back late, end with
+// the same machines. The places are looked at and filled in one step.
+func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Machine, replace func(api.Machine) bool) ([]api.Machine, error) {
+	doing := fmt.Sprintf("reserving the machines of cluster %q", ref.Name)
+	for attempt := 0; ; attempt++ {
+		_, kv, err := s.own(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		prefix := s.keys.machines(ref.UID)
+		resp, err := s.get(ctx, doing, prefix, clientv3.WithPrefix())
+		if err != nil {
+			return nil, err
+		}
+		have, bad := decodeMachines(resp.Kvs)
+		if err := joinCorrupt(bad); err != nil {
+			return nil, err
+		}
+		stand, fill := fillPlaces(have, want, replace)
+		if len(fill) == 0 {
+			return stand, nil
+		}
+		puts, err := s.putMachines(ref.UID, fill)
+		if err != nil {
+			return nil, err
+		}
+		// No key of the range was written since it was read; and only Delete removes any, along with the cluster.
+		unchanged := clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", resp.Header.Revision+1)
+		done, err := s.txn(ctx, doing, []clientv3.Cmp{stillThere(kv), unchanged}, group(puts), nil)
+		if err != nil {
+			return nil, err
+		}
+		if done.Succeeded {
+			return stand, nil
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
+	}
+}
+
+// fillPlaces merges what is wanted into what is there: all machines as they will stand, and those to be written.
+func fillPlaces(have, want []api.Machine, replace func(api.Machine) bool) (stand, fill []api.Machine) {
+	stand = append(stand, have...)
+	at := map[int]int{}
+	for i, m := range stand {
+		at[m.Index] = i
+	}
+	for _, m := range want {
+		i, taken := at[m.Index]
+		switch {
+		case !taken:
+			at[m.Index] = len(stand)
+			stand = append(stand, m)
+		case replace != nil && replace(stand[i]):
+			stand[i] = m
+		default:
+			continue
+		}
+		fill = append(fill, m)
+	}
+	slices.SortFunc(stand, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
+	return stand, fill
+}
+
+// UpdateMachine changes one incarnation of a machine by compare-and-swap, as Update does a cluster. Where another one
+// fills the place by now the error is a *StaleError; where the machine or its cluster is gone, a *NotFoundError.
+func (s *Store) UpdateMachine(ctx context.Context, ref api.Ref, index int, incarnation string, change func(*api.Machine) error) (*api.Machine, error) {
+	if err := checkRef(ref); err != nil {
+		return nil, err
+	}
+	name := api.MachineName(ref.Name, index)
+	doing := "updating machine " + name
+	key := s.keys.machine(ref.UID, index)
+	resp, err := s.get(ctx, doing, key)
+	if err != nil {
+		return nil, err
+	}
+	var kv *mvccpb.KeyValue
+	if len(resp.Kvs) > 0 {
+		kv = resp.Kvs[0]
+	}
+	for attempt := 0; ; attempt++ {
+		m, err := incarnationIn(kv, ref, index, incarnation)
+		if err != nil {
+			return nil, err
+		}
+		if err := change(m); err != nil {
+			return nil, err
+		}
+		if m.Index != index || m.Incarnation != incarnation {
+			return nil, fmt.Errorf("%s: its index and incarnation can't be changed", doing)
+		}
+		value, err := encodeMachine(m)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(value, kv.Value) {
+			return m, nil
+		}
+		resp, err := s.txn(ctx, doing,
+			[]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", kv.ModRevision)},
+			[]clientv3.Op{clientv3.OpPut(key, string(value))},
+			[]clientv3.Op{clientv3.OpGet(key)})
+		if err != nil {
+			return nil, err
+		}
+		if resp.Succeeded {
+			return m, nil
+		}
+		kv = firstKV(resp, 0)
+		if err := pause(ctx, attempt); err != nil {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
+	}
+}
+
+func incarnationIn(kv *mvccpb.KeyValue, ref api.Ref, index int, incarnation string) (*api.Machine, error) {
+	if kv == nil {
+		return nil, &NotFoundError{Cluster: ref.Name, What: fmt.Sprintf("machine %d", index)}
+	}
+	m, corrupt := decodeMachine(kv)
+	if corrupt != nil {
+		return nil, corrupt
+	}
+	if m.Incarnation != incarnation {
+		return nil, &StaleError{Machine: api.MachineName(ref.Name, index), Incarnation: incarnation, Current: m.Incarnation}
+	}
+	return &m, nil
+}
