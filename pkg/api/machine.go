@@ -41,6 +41,9 @@ type Machine struct {
 	SSHPort        int    `json:"ssh_port,omitempty"`
 	// HostKey is the pinned SSH host key, in authorized_keys form.
 	HostKey string `json:"host_key,omitempty"`
+	// CPUs and MemoryGiB are what the cloud gave the machine; 0 where they are what the machine itself shows.
+	CPUs      float64 `json:"cpus,omitempty"`
+	MemoryGiB float64 `json:"memory_gib,omitempty"`
 
 	ReservedAt time.Time `json:"reserved_at,omitzero"`
 	LaunchedAt time.Time `json:"launched_at,omitzero"`

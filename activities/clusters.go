@@ -1,0 +1,306 @@
+package activities
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// Clusters keeps the record of a cluster in etcd.
+type Clusters struct {
+	Store *store.Store
+	// RKE2 says which release new clusters get, and from where.
+	RKE2 RKE2Source
+	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
+	ClusterDir func(cluster string) string
+	Now        func() time.Time
+}
+
+// RKE2Source names a release: see rke2.Resolve.
+type RKE2Source struct{ Version, Source, SHA256 string }
+
+// Begun is what Provision has to know of a cluster to start with.
+type Begun struct {
+	Cloud    string `json:"cloud"`
+	NumNodes int    `json:"num_nodes"`
+	// Placement is where machines of an earlier try may still be.
+	Placement *api.Placement `json:"placement,omitempty"`
+}
+
+// Begin marks the cluster as being provisioned, and pins the release that all its machines will install.
+func (a *Clusters) Begin(ctx context.Context, ref api.Ref) (Begun, error) {
+	const step = "begin"
+	c, err := a.Store.Get(ctx, ref.Name)
+	if err != nil {
+		return Begun{}, failed(ctx, step, "", err)
+	}
+	artifacts := c.Status.Artifacts
+	if artifacts == nil {
+		pinned, err := rke2.Resolve(ctx, a.RKE2.Version, a.RKE2.Source, a.RKE2.SHA256)
+		if err != nil {
+			return Begun{}, failed(ctx, "choose the RKE2 release", "", err)
+		}
+		artifacts = &pinned
+	}
+	c, err = a.Store.Update(ctx, ref, func(c *api.Cluster) error {
+		if c.Status.Phase == api.PhaseDeleting {
+			return errDeleting
+		}
+		c.Status.SetPhase(api.PhaseProvisioning, "", a.Now())
+		c.Status.Failure = nil
+		c.Status.Artifacts = artifacts
+		c.Status.Versions.RKE2 = artifacts.Version
+		return nil
+	})
+	if errors.Is(err, errDeleting) {
+		return Begun{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
+	}
+	if err != nil {
+		return Begun{}, failed(ctx, step, "", err)
+	}
+	return Begun{Cloud: c.Spec.Cloud, NumNodes: c.Spec.NumNodes, Placement: c.Status.Placement}, nil
+}
+
+var errDeleting = errors.New("deleting")
+
+// Wanted is what etcd says is to become of a cluster whose operation did not succeed.
+type Wanted struct {
+	Deleted bool `json:"deleted,omitempty"`
+	// KeepMachines asks to leave machines in place on failure.
+	KeepMachines bool `json:"keep_machines,omitempty"`
+}
+
+// Wanted reads what is wanted of the cluster now; ReasonGone where it is not there any more.
+func (a *Clusters) Wanted(ctx context.Context, ref api.Ref) (Wanted, error) {
+	c, err := a.Store.Get(ctx, ref.Name)
+	if err == nil && c.Metadata.UID != ref.UID {
+		err = &store.NotFoundError{Name: ref.Name}
+	}
+	if err != nil {
+		return Wanted{}, failed(ctx, "read the cluster", "", err)
+	}
+	return Wanted{Deleted: c.Status.Phase == api.PhaseDeleting, KeepMachines: c.Status.KeepOnFailure}, nil
+}
+
+// ReserveInput asks for the machines of a cluster in one placement.
+type ReserveInput struct {
+	Cluster   api.Ref       `json:"cluster"`
+	Placement api.Placement `json:"placement"`
+}
+
+// Reserve writes a machine for every place of the cluster into etcd, before anything is launched: those that an
+// earlier try left there in this placement are kept, every other place gets a new incarnation. The keys that the
+// machines need are made here, once.
+func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, error) {
+	const step = "reserve machines"
+	c, err := a.Store.Get(ctx, in.Cluster.Name)
+	if err != nil {
+		return nil, failed(ctx, step, "", err)
+	}
+	machines, err := a.places(c, in.Placement)
+	if err != nil {
+		return nil, failed(ctx, step, "", err)
+	}
+	if err := a.makeKeys(ctx, in.Cluster, machines); err != nil {
+		return nil, failed(ctx, step, "", err)
+	}
+	if err := a.Store.PutMachines(ctx, in.Cluster, machines); err != nil {
+		return nil, failed(ctx, step, "", err)
+	}
+	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.Placement = &in.Placement
+		return nil
+	})
+	if err != nil {
+		return nil, failed(ctx, step, "", err)
+	}
+	refs := make([]MachineRef, len(machines))
+	for i, m := range machines {
+		refs[i] = refOf(in.Cluster, m)
+	}
+	return refs, nil
+}
+
+// places fills every place of the cluster.
+func (a *Clusters) places(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
+	old := map[int]api.Machine{}
+	for _, m := range c.Status.Machines {
+		old[m.Index] = m
+	}
+	machines := make([]api.Machine, 0, c.Spec.NumNodes)
+	for i := range c.Spec.NumNodes {
+		m, kept := old[i]
+		if kept && m.State != api.MachineGone {
+			if m.Placement != placement {
+				return nil, fmt.Errorf("%s still stands in %s/%s", m.Name, m.Placement.Cloud, m.Placement.Region)
+			}
+			machines = append(machines, m)
+			continue
+		}
+		incarnation, err := api.Incarnation(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		name := api.MachineName(c.Metadata.Name, i)
+		machines = append(machines, api.Machine{
+			Index: i, Name: name, Incarnation: incarnation, NodeName: name + "-" + incarnation, Role: api.RoleOf(i),
+			State: api.MachineReserved, Since: a.Now(), ReservedAt: a.Now(), Placement: placement,
+		})
+	}
+	return machines, nil
+}
+
+// makeKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they are not there.
+func (a *Clusters) makeKeys(ctx context.Context, ref api.Ref, machines []api.Machine) error {
+	keys := []string{store.SecretSSHKey}
+	for _, m := range machines {
+		keys = append(keys, store.SecretHostKey(m.Incarnation))
+	}
+	for _, key := range keys {
+		private, _, err := remote.NewKeyPair()
+		if err != nil {
+			return err
+		}
+		if _, err := a.Store.CreateSecret(ctx, ref, key, private); err != nil {
+			return err
+		}
+	}
+	password, err := rke2.NewAgentToken()
+	if err != nil {
+		return err
+	}
+	_, err = a.Store.CreateSecret(ctx, ref, store.SecretAgentPassword, []byte(password))
+	return err
+}
+
+// AttemptInput records a placement that could not give the machines.
+type AttemptInput struct {
+	Cluster   api.Ref       `json:"cluster"`
+	Placement api.Placement `json:"placement"`
+	Failure   api.Failure   `json:"failure"`
+}
+
+// RecordAttempt adds a failed placement to the cluster's record.
+func (a *Clusters) RecordAttempt(ctx context.Context, in AttemptInput) error {
+	_, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.Attempts = append(c.Status.Attempts, api.Attempt{
+			Placement: in.Placement, Machine: in.Failure.Machine, Reason: in.Failure.Reason,
+			Message: in.Failure.Message, At: a.Now(),
+		})
+		c.Status.Placement = nil
+		return nil
+	})
+	return failed(ctx, "record a failed placement", "", err)
+}
+
+// ConditionInput sets one condition of a cluster.
+type ConditionInput struct {
+	Cluster   api.Ref       `json:"cluster"`
+	Condition api.Condition `json:"condition"`
+}
+
+// SetCondition records a condition.
+func (a *Clusters) SetCondition(ctx context.Context, in ConditionInput) error {
+	_, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.SetCondition(in.Condition, a.Now())
+		return nil
+	})
+	return failed(ctx, "record condition "+string(in.Condition.Type), "", err)
+}
+
+// MarkReady measures the cluster through its API and marks it READY.
+func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
+	const step = "measure the cluster"
+	c, err := a.Store.Get(ctx, ref.Name)
+	if err != nil {
+		return failed(ctx, step, "", err)
+	}
+	kubeconfig, err := a.Store.GetSecret(ctx, ref, store.SecretKubeconfig)
+	if err != nil {
+		return failed(ctx, step, "", err)
+	}
+	client, err := kube.Client(kubeconfig)
+	if err != nil {
+		return failed(ctx, step, "", err)
+	}
+	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
+	resources, versions, err := kube.Resources(ctx, client, c.Status.Machines, given, accelerator)
+	if err != nil {
+		return failed(ctx, step, "", err)
+	}
+	_, err = a.Store.Update(ctx, ref, func(c *api.Cluster) error {
+		if c.Status.Phase == api.PhaseDeleting {
+			return errDeleting
+		}
+		c.Status.Resources = resources
+		c.Status.Versions.Kubernetes = versions.Kubernetes
+		c.Status.SetPhase(api.PhaseReady, "", a.Now())
+		return nil
+	})
+	if errors.Is(err, errDeleting) {
+		return temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
+	}
+	return failed(ctx, "mark the cluster READY", "", err)
+}
+
+// given is what a machine was given by its cloud, which may be less than it shows.
+func given(m api.Machine) (cpus, memoryGiB float64) { return m.CPUs, m.MemoryGiB }
+
+// FailInput marks a cluster as failed.
+type FailInput struct {
+	Cluster api.Ref     `json:"cluster"`
+	Failure api.Failure `json:"failure"`
+}
+
+// MarkFailed puts the cluster into phase ERROR with what a person has to know. One that is being deleted stays so, and keeps the failure.
+func (a *Clusters) MarkFailed(ctx context.Context, in FailInput) error {
+	_, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+		in.Failure.At = a.Now()
+		c.Status.Failure = &in.Failure
+		if c.Status.Phase != api.PhaseDeleting {
+			c.Status.SetPhase(api.PhaseError, in.Failure.Reason, a.Now())
+		}
+		return nil
+	})
+	return failed(ctx, "mark the cluster as failed", "", err)
+}
+
+// MarkDeleting records that the cluster is to go.
+func (a *Clusters) MarkDeleting(ctx context.Context, ref api.Ref) error {
+	_, err := a.Store.Update(ctx, ref, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseDeleting, "", a.Now())
+		return nil
+	})
+	return failed(ctx, "mark the cluster DELETING", "", err)
+}
+
+// Forget removes the person's files of the cluster and then all that etcd has of it.
+func (a *Clusters) Forget(ctx context.Context, ref api.Ref) error {
+	const step = "forget the cluster"
+	if a.ClusterDir != nil {
+		if err := os.RemoveAll(a.ClusterDir(ref.Name)); err != nil {
+			return failed(ctx, step, "", err)
+		}
+	}
+	return failed(ctx, step, "", a.Store.Delete(ctx, ref))
+}
+
+func refOf(cluster api.Ref, m api.Machine) MachineRef {
+	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName, Role: m.Role}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,48 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// advance moves a machine's record to a state and step; Since moves only where something changed.
+func advance(r *api.Machine, state api.MachineState, doing string, now time.Time) {
+	if r.State == state && r.Step == doing {
+		return
+	}
+	r.State, r.Step, r.Since = state, doing, now
+}
+
+// note records in etcd what is being done to a machine now.
+func note(ctx context.Context, s *store.Store, m MachineRef, state api.MachineState, doing string, now time.Time) error {
+	_, err := s.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		advance(r, state, doing, now)
+		return nil
+	})
+	return err
+}
+
+// progressEvery bounds how often progress within one step is written to etcd.
+const progressEvery = time.Second
+
+// progress returns a function that tells people what is being done within a step: in the heartbeat each time, in etcd
+// at most once per progressEvery. A write that fails costs nothing but the message.
+func progress(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
+	var last string
+	var written time.Time
+	return func(doing string) {
+		beat(ctx, doing)
+		now := clock()
+		if doing == last || now.Sub(written) < progressEvery {
+			return
+		}
+		last, written = doing, now
+		_, _ = s.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+			r.Step, r.Since = doing, now
+			return nil
+		})
+	}
+}

@@ -1,0 +1,156 @@
+// Package worker runs the operations: it wires the activities to etcd, the clouds and the machines, and registers them
+// and the workflows with Temporal.
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
+	sdklog "go.temporal.io/sdk/log"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/workflows"
+)
+
+// stopWithin is how long a worker that is asked to stop lets its activities finish; what does not is tried again by the next.
+const stopWithin = 20 * time.Second
+
+// Run works until ctx ends. It returns an error where etcd or Temporal can't be reached at the start, or the worker fails.
+func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+	st, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	if _, err := st.Installation(ctx); err != nil {
+		return fmt.Errorf("read the installation id from etcd: %w", err)
+	}
+	c, err := dial(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	pool := remote.NewPool()
+	defer pool.Close()
+	acts, err := newActivities(cfg, st, pool, log)
+	if err != nil {
+		return err
+	}
+	w := New(c, cfg.Temporal.TaskQueue, acts)
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("start the worker: %w", err)
+	}
+	log.Info("worker started", "task_queue", cfg.Temporal.TaskQueue, "namespace", cfg.Temporal.Namespace)
+	<-ctx.Done()
+	w.Stop()
+	return nil
+}
+
+// Activities are the side effects that a worker offers.
+type Activities struct {
+	Clusters *activities.Clusters
+	Machines *activities.Machines
+	Nodes    *activities.Nodes
+}
+
+// New makes a worker of the given activities; it is started by its Start.
+func New(c client.Client, taskQueue string, acts Activities) sdkworker.Worker {
+	w := sdkworker.New(c, taskQueue, sdkworker.Options{
+		WorkerStopTimeout: stopWithin,
+		// Progress and cancellation travel with the beats: often enough for a person who waits, seldom enough for a database.
+		MaxHeartbeatThrottleInterval:     beatEvery,
+		DefaultHeartbeatThrottleInterval: beatEvery,
+		Interceptors:                     []interceptor.WorkerInterceptor{&beater{}},
+	})
+	w.RegisterWorkflow(workflows.Provision)
+	w.RegisterWorkflow(workflows.Delete)
+	w.RegisterWorkflow(workflows.Plan)
+	w.RegisterActivity(acts.Clusters)
+	w.RegisterActivity(acts.Machines)
+	w.RegisterActivity(acts.Nodes)
+	return w
+}
+
+func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *slog.Logger) (Activities, error) {
+	onDocker, err := docker.New(docker.Options{
+		Image: cfg.Docker.Image, Network: cfg.Docker.Network, BaseImage: cfg.Docker.BaseImage, Log: log,
+	})
+	if err != nil {
+		return Activities{}, err
+	}
+	clouds := activities.Clouds{"docker": onDocker}
+	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a home.
+	var clusterDir func(string) string
+	if !cfg.External() {
+		clusterDir = cfg.ClusterDir
+	}
+	return Activities{
+		Clusters: &activities.Clusters{
+			Store: st, ClusterDir: clusterDir, Now: now,
+			RKE2: activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256},
+		},
+		Machines: &activities.Machines{Store: st, Clouds: clouds, Now: now},
+		Nodes: &activities.Nodes{
+			Store: st, Pool: pool, ClusterDir: clusterDir, Deadlines: activities.DefaultDeadlines(), Now: now,
+		},
+	}, nil
+}
+
+func now() time.Time { return time.Now().UTC() }
+
+func openStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
+	key, err := store.LoadOrCreateKey(cfg.SecretsKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	tls, err := cfg.Etcd.TLS.Client()
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
+}
+
+// dialWithin bounds the first contact with Temporal.
+const dialWithin = 10 * time.Second
+
+func dial(ctx context.Context, cfg *config.Config, log *slog.Logger) (client.Client, error) {
+	tls, err := cfg.Temporal.TLS.Client()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
+	c, err := client.DialContext(ctx, client.Options{
+		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: identity(),
+		Logger: sdklog.NewStructuredLogger(log), ConnectionOptions: client.ConnectionOptions{TLS: tls},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reach Temporal at %s: %w", cfg.Temporal.Address, err)
+	}
+	_, err = c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: cfg.Temporal.Namespace})
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("Temporal at %s has no usable namespace %q: %w", cfg.Temporal.Address, cfg.Temporal.Namespace, err)
+	}
+	return c, nil
+}
+
+// identity tells one worker from another in the Web UI.
+func identity() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return fmt.Sprintf("skyd %d on %s", os.Getpid(), host)
+}

@@ -1,0 +1,149 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// joinsAtOnce bounds the workers that join at one time: a hundred at once have been seen to wedge a server
+// (rancher/rke2#3207).
+const joinsAtOnce = 50
+
+// attempt is a try to bring up the whole cluster in one placement: all machines at once, each going its way as far as
+// it can alone, and the workers joining once the head is there. The first error ends all of them.
+type attempt struct {
+	p        *provision
+	headUp   bool
+	joins    workflow.Semaphore
+	launched milestone
+	prepared milestone
+	ready    milestone
+	records  workflow.WaitGroup
+	err      error
+	stop     workflow.CancelFunc
+}
+
+// milestone counts the machines that have come so far, and knows the condition that holds when all have.
+type milestone struct {
+	condition api.ConditionType
+	left      int
+}
+
+func (p *provision) attempt(ctx workflow.Context, placement api.Placement) error {
+	var places []activities.MachineRef
+	in := activities.ReserveInput{Cluster: p.ref, Placement: placement}
+	if err := record.do(ctx, p.ref.Name+": reserve the machines", clusters.Reserve, in).Get(ctx, &places); err != nil {
+		return err
+	}
+	p.board.start(places)
+	work, stop := workflow.WithCancel(ctx)
+	defer stop()
+	a := &attempt{
+		p: p, stop: stop, joins: workflow.NewSemaphore(ctx, joinsAtOnce), records: workflow.NewWaitGroup(ctx),
+		launched: milestone{api.MachinesLaunched, len(places)},
+		prepared: milestone{api.MachinesPrepared, len(places)},
+		ready:    milestone{api.NodesReady, len(places)},
+	}
+	all := workflow.NewWaitGroup(ctx)
+	for _, m := range places {
+		all.Add(1)
+		workflow.Go(work, func(ctx workflow.Context) {
+			defer all.Done()
+			if err := a.bringUp(ctx, m); err != nil {
+				a.end(err)
+			}
+		})
+	}
+	// On a context that is not cancelled: what runs has to be seen to end, or clean-up would race it.
+	rest, _ := workflow.NewDisconnectedContext(ctx)
+	all.Wait(rest)
+	a.records.Wait(rest)
+	return a.err
+}
+
+// end stops the whole attempt; its first error is the one that counts, those after it are its echo.
+func (a *attempt) end(err error) {
+	if a.err == nil {
+		a.err = err
+	}
+	a.stop()
+}
+
+// bringUp takes one machine from a name in etcd to a Ready Node.
+func (a *attempt) bringUp(ctx workflow.Context, m activities.MachineRef) error {
+	if err := a.launch(ctx, m); err != nil {
+		return err
+	}
+	a.reached(ctx, &a.launched)
+	if err := a.step(ctx, m, "install RKE2", nodes.Prepare, m); err != nil {
+		return err
+	}
+	a.reached(ctx, &a.prepared)
+	if m.Role == api.RoleHead {
+		if err := a.step(ctx, m, "start the server", nodes.StartHead, m); err != nil {
+			return err
+		}
+		a.headUp = true
+		a.note(ctx, api.ControlPlaneReady)
+	} else if err := a.join(ctx, m); err != nil {
+		return err
+	}
+	if err := a.step(ctx, m, "wait for the Node", nodes.AwaitNode, m); err != nil {
+		return err
+	}
+	a.p.board.done(ctx, m)
+	a.reached(ctx, &a.ready)
+	return nil
+}
+
+// launch asks for the machine and waits until it is up. The reference of the launch is in history before the wait.
+func (a *attempt) launch(ctx workflow.Context, m activities.MachineRef) error {
+	a.p.board.at(ctx, m, "launch")
+	var ref string
+	if err := launch.do(ctx, m.Name+": ask for the machine", machines.Submit, m).Get(ctx, &ref); err != nil {
+		return err
+	}
+	return launch.run(ctx, m.Name+": wait for the machine", machines.Await, activities.AwaitInput{Machine: m, Launch: ref})
+}
+
+// join waits for the head's supervisor, and then for a place among those that join.
+func (a *attempt) join(ctx workflow.Context, m activities.MachineRef) error {
+	a.p.board.at(ctx, m, "wait for the head")
+	if err := workflow.Await(ctx, func() bool { return a.headUp }); err != nil {
+		return err
+	}
+	if err := a.joins.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer a.joins.Release(1)
+	return a.step(ctx, m, "join the cluster", nodes.Join, m)
+}
+
+// step runs one of the longer steps on a machine.
+func (a *attempt) step(ctx workflow.Context, m activities.MachineRef, doing string, activity any, args ...any) error {
+	a.p.board.at(ctx, m, doing)
+	return step.run(ctx, m.Name+": "+doing, activity, args...)
+}
+
+// reached counts one more machine at a milestone.
+func (a *attempt) reached(ctx workflow.Context, s *milestone) {
+	if s.left--; s.left == 0 {
+		a.note(ctx, s.condition)
+	}
+}
+
+// note records that a condition holds, beside the work: nothing waits for it but the end of the attempt.
+func (a *attempt) note(ctx workflow.Context, condition api.ConditionType) {
+	a.records.Add(1)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		defer a.records.Done()
+		in := activities.ConditionInput{
+			Cluster: a.p.ref, Condition: api.Condition{Type: condition, Status: api.ConditionTrue},
+		}
+		if err := record.run(ctx, a.p.ref.Name+": "+string(condition), clusters.SetCondition, in); err != nil {
+			a.end(err)
+		}
+	})
+}

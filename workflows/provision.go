@@ -1,0 +1,169 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// Provision brings a cluster from what etcd says is wanted to READY. Where it fails or is cancelled, it terminates what
+// it launched and leaves the cluster in ERROR; where the cluster is to be deleted meanwhile, it goes on as Delete.
+func Provision(ctx workflow.Context, in api.ProvisionInput) error {
+	if in.Timeout <= 0 {
+		in.Timeout = api.DefaultProvisionTimeout
+	}
+	p := &provision{ref: in.Cluster, board: newBoard()}
+	work, stop := workflow.WithCancel(ctx)
+	late := false
+	workflow.Go(work, func(tick workflow.Context) {
+		if workflow.NewTimerWithOptions(tick, in.Timeout, workflow.TimerOptions{Summary: "deadline of the create"}).Get(tick, nil) == nil {
+			late = true
+			stop()
+		}
+	})
+	err := p.run(work)
+	stop()
+	if err == nil {
+		return nil
+	}
+	clean, _ := workflow.NewDisconnectedContext(ctx)
+	if late {
+		err = p.lateError(in)
+	}
+	return p.fail(clean, err)
+}
+
+// provision is the state of one run.
+type provision struct {
+	ref   api.Ref
+	begun activities.Begun
+	board *board
+}
+
+// run goes through the cloud's placements until one holds the whole cluster.
+func (p *provision) run(ctx workflow.Context) error {
+	if err := record.do(ctx, p.ref.Name+": begin", clusters.Begin, p.ref).Get(ctx, &p.begun); err != nil {
+		return err
+	}
+	placements, err := p.placements(ctx)
+	if err != nil {
+		return err
+	}
+	for _, placement := range placements {
+		err = p.attempt(ctx, placement)
+		if err == nil {
+			return record.run(ctx, p.ref.Name+": measure and mark READY", clusters.MarkReady, p.ref)
+		}
+		if ctx.Err() != nil || !elsewhere(err) {
+			return err
+		}
+		if err := terminateAll(ctx, cleanup, p.ref); err != nil {
+			return err
+		}
+		tried := activities.AttemptInput{Cluster: p.ref, Placement: placement, Failure: failureOf(err)}
+		if err := record.run(ctx, p.ref.Name+": record the failed placement", clusters.RecordAttempt, tried); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// placements are the cloud's, after the one where machines of an earlier try were kept and are good to go on with.
+func (p *provision) placements(ctx workflow.Context) ([]api.Placement, error) {
+	var kept []api.Placement
+	if p.begun.Placement != nil {
+		var found activities.Survey
+		err := ask.do(ctx, p.ref.Name+": look at the machines of an earlier try", machines.Survey, p.ref).Get(ctx, &found)
+		if err != nil {
+			return nil, err
+		}
+		if found.Head {
+			kept = append(kept, *p.begun.Placement)
+		} else if err := terminateAll(ctx, cleanup, p.ref); err != nil {
+			return nil, err // workers of a head that is gone hold its certificates: they are of no use to the next one
+		}
+	}
+	var ranked []api.Placement
+	if err := ask.do(ctx, p.ref.Name+": ask the cloud for placements", machines.Plan, p.ref).Get(ctx, &ranked); err != nil {
+		return nil, err
+	}
+	for _, placement := range ranked {
+		if len(kept) == 0 || placement != kept[0] {
+			kept = append(kept, placement)
+		}
+	}
+	return kept, nil
+}
+
+// elsewhere says whether another placement may do where this one failed.
+func elsewhere(err error) bool {
+	switch cloud.Kind(reasonOf(err)) {
+	case cloud.Capacity, cloud.Quota, cloud.Access:
+		return true
+	}
+	return false
+}
+
+// fail cleans up, records why, and reports the error as the operation's own. It runs on a context that is not cancelled.
+func (p *provision) fail(ctx workflow.Context, err error) error {
+	var wanted activities.Wanted
+	switch err := record.do(ctx, p.ref.Name+": see what is wanted now", clusters.Wanted, p.ref).Get(ctx, &wanted); {
+	case err != nil && reasonOf(err) == activities.ReasonGone:
+		return temporal.NewNonRetryableApplicationError("the cluster was forgotten", activities.ReasonGone, err)
+	case err != nil:
+		return err
+	case wanted.Deleted:
+		return workflow.NewContinueAsNewError(ctx, Delete, api.DeleteInput{Cluster: p.ref})
+	}
+	failure := failureOf(err)
+	if failure.Machine != "" && len(failure.Log) == 0 {
+		failure.Log = p.lastWords(ctx, failure.Machine)
+	}
+	if !wanted.KeepMachines {
+		if err := terminateAll(ctx, cleanup, p.ref); err != nil {
+			failure.Message += fmt.Sprintf("; and not all machines could be terminated, delete the cluster to try again: %v", err)
+		}
+	}
+	marked := record.run(ctx, p.ref.Name+": mark ERROR", clusters.MarkFailed, activities.FailInput{Cluster: p.ref, Failure: failure})
+	if marked != nil {
+		return marked
+	}
+	if temporal.IsCanceledError(err) {
+		return err
+	}
+	return temporal.NewNonRetryableApplicationError(failure.Message, failure.Reason, nil)
+}
+
+// lastWords asks a machine for the last lines of its log; one that can't answer has none.
+func (p *provision) lastWords(ctx workflow.Context, name string) []string {
+	m, ok := p.board.machine(name)
+	if !ok {
+		return nil
+	}
+	var lines []string
+	if err := glance.do(ctx, name+": read the log", nodes.Diagnose, m).Get(ctx, &lines); err != nil {
+		workflow.GetLogger(ctx).Info("no log to be had", "machine", name, "error", err)
+		return nil
+	}
+	return lines
+}
+
+// lateError says which machine kept the create from ending in time, and at which step it stood.
+func (p *provision) lateError(in api.ProvisionInput) error {
+	name, doing := p.board.slowest()
+	f := api.Failure{
+		Step: doing, Machine: name, Reason: "Deadline",
+		Message: fmt.Sprintf("not READY within %s: %s was still at the step: %s", in.Timeout, name, doing),
+	}
+	if name == "" {
+		f.Step, f.Message = "plan", fmt.Sprintf("not READY within %s: no machine had been asked for yet", in.Timeout)
+	}
+	return temporal.NewApplicationErrorWithOptions(f.Message, f.Reason, temporal.ApplicationErrorOptions{
+		NonRetryable: true, Details: []any{f},
+	})
+}

@@ -1,0 +1,125 @@
+// Package workflows holds the durable operations on clusters. The code here is deterministic: it decides and orders;
+// whatever touches the world is an activity.
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// The activities, by concern; they are never called here, only named.
+var (
+	clusters *activities.Clusters
+	machines *activities.Machines
+	nodes    *activities.Nodes
+)
+
+// Plan asks a cloud what it would place, and changes nothing.
+func Plan(ctx workflow.Context, in api.PlanInput) (api.PlanResult, error) {
+	var result api.PlanResult
+	err := ask.do(ctx, "ask the cloud for placements", machines.CheckSpec, in).Get(ctx, &result)
+	return result, err
+}
+
+// effort says how long an activity may take, and how soon its silence is noticed.
+type effort struct {
+	once, silence, total time.Duration
+}
+
+// The kinds of activities. Attempts are bounded by time, not by count: a worker that is shut down uses up an attempt.
+var (
+	// record writes to etcd.
+	record = effort{once: 15 * time.Second, total: 10 * time.Minute}
+	// ask puts a question to a cloud; somebody may be waiting for the answer.
+	ask = effort{once: time.Minute, silence: beatWithin, total: 3 * time.Minute}
+	// launch asks for a machine and waits for it, and may have to make the image first.
+	launch = effort{once: 20 * time.Minute, silence: beatWithin, total: 30 * time.Minute}
+	// step does one thing to a machine; its own deadlines, which say what was awaited, lie below these.
+	step = effort{once: 30 * time.Minute, silence: beatWithin, total: 45 * time.Minute}
+	// cleanup gives machines back. It is worth trying long: what is left bills.
+	cleanup = effort{once: 5 * time.Minute, silence: beatWithin, total: time.Hour}
+	// purge gives machines back only if that is quick.
+	purge = effort{once: 30 * time.Second, silence: beatWithin, total: time.Minute}
+	// glance looks at something that may not be there any more.
+	glance = effort{once: 15 * time.Second, total: 20 * time.Second}
+)
+
+// beatWithin is how long an activity may be silent before it is given to another worker; the worker beats every few seconds.
+const beatWithin = 15 * time.Second
+
+// do runs an activity, with a summary that the Web UI shows.
+func (e effort) do(ctx workflow.Context, summary string, activity any, args ...any) workflow.Future {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    e.once,
+		HeartbeatTimeout:       e.silence,
+		ScheduleToCloseTimeout: e.total,
+		WaitForCancellation:    true,
+		Summary:                summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 20 * time.Second,
+		},
+	})
+	return workflow.ExecuteActivity(ctx, activity, args...)
+}
+
+// run is do for an activity whose result is only its error.
+func (e effort) run(ctx workflow.Context, summary string, activity any, args ...any) error {
+	return e.do(ctx, summary, activity, args...).Get(ctx, nil)
+}
+
+// failureOf is what a person is told about an error of an activity.
+func failureOf(err error) api.Failure {
+	var applied *temporal.ApplicationError
+	if errors.As(err, &applied) {
+		var f api.Failure
+		if applied.HasDetails() && applied.Details(&f) == nil && f.Step != "" {
+			return f
+		}
+		return api.Failure{Step: "operation", Reason: applied.Type(), Message: applied.Message()}
+	}
+	var late *temporal.TimeoutError
+	if errors.As(err, &late) {
+		return api.Failure{Step: "operation", Reason: "Deadline", Message: fmt.Sprintf("no result in time: %v", late)}
+	}
+	if temporal.IsCanceledError(err) {
+		return api.Failure{Step: "operation", Reason: "Cancelled", Message: "the operation was cancelled"}
+	}
+	return api.Failure{Step: "operation", Reason: "Failed", Message: err.Error()}
+}
+
+// reasonOf is the reason that an activity gave for its error.
+func reasonOf(err error) string {
+	var applied *temporal.ApplicationError
+	if errors.As(err, &applied) {
+		return applied.Type()
+	}
+	return ""
+}
+
+// terminateAll ends all machines that the cluster may have, in parallel, and confirms that none is left.
+func terminateAll(ctx workflow.Context, e effort, ref api.Ref) error {
+	var names []string
+	if err := e.do(ctx, ref.Name+": list the machines", machines.Existing, ref).Get(ctx, &names); err != nil {
+		return err
+	}
+	pending := make([]workflow.Future, len(names))
+	for i, name := range names {
+		in := activities.TerminateInput{Cluster: ref, Name: name}
+		pending[i] = e.do(ctx, name+": terminate", machines.Terminate, in)
+	}
+	var all error
+	for _, f := range pending {
+		all = errors.Join(all, f.Get(ctx, nil))
+	}
+	if all != nil {
+		return all
+	}
+	return e.run(ctx, ref.Name+": confirm that nothing is left", machines.Release, ref)
+}
