@@ -79,7 +79,7 @@ func failed(ctx context.Context, step, machine string, err error) error {
 	switch {
 	case errors.As(err, &field):
 		f.Reason, final = ReasonInvalid, true
-	case errors.As(err, &missing), errors.As(err, &stale):
+	case errors.As(err, &missing) && missing.What == "", errors.As(err, &stale):
 		f.Reason, final = ReasonGone, true
 	case errors.As(err, &ofRKE2):
 		f.Reason, f.Log, final = ofRKE2.Reason, ofRKE2.Log, ofRKE2.Final

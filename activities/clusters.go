@@ -88,7 +88,7 @@ type Wanted struct {
 func (a *Clusters) Wanted(ctx context.Context, ref api.Ref) (Wanted, error) {
 	c, err := a.Store.Get(ctx, ref.Name)
 	if err == nil && c.Metadata.UID != ref.UID {
-		err = &store.NotFoundError{Name: ref.Name}
+		err = &store.NotFoundError{Cluster: ref.Name}
 	}
 	if err != nil {
 		return Wanted{}, failed(ctx, "read the cluster", "", err)

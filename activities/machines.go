@@ -265,7 +265,7 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 func (a *Machines) of(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner, error) {
 	c, err := a.Store.Get(ctx, ref.Name)
 	if err == nil && c.Metadata.UID != ref.UID {
-		err = &store.NotFoundError{Name: ref.Name}
+		err = &store.NotFoundError{Cluster: ref.Name}
 	}
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
@@ -312,14 +312,20 @@ func cloudOf(c *api.Cluster) string {
 // placeOf finds the record of an incarnation; another one in its place is a StaleError.
 func placeOf(c *api.Cluster, m MachineRef) (*api.Machine, error) {
 	if c.Metadata.UID != m.Cluster.UID {
-		return nil, &store.NotFoundError{Name: m.Cluster.Name}
+		return nil, &store.NotFoundError{Cluster: m.Cluster.Name}
 	}
+	current := "none"
 	for i := range c.Status.Machines {
-		if r := &c.Status.Machines[i]; r.Index == m.Index && r.Incarnation == m.Incarnation {
+		r := &c.Status.Machines[i]
+		if r.Index != m.Index {
+			continue
+		}
+		if r.Incarnation == m.Incarnation {
 			return r, nil
 		}
+		current = r.Incarnation
 	}
-	return nil, &store.StaleError{Cluster: m.Cluster.Name, Index: m.Index, Incarnation: m.Incarnation}
+	return nil, &store.StaleError{Machine: m.Name, Incarnation: m.Incarnation, Current: current}
 }
 
 // fieldErrors returns the bad input that err consists of.

@@ -229,7 +229,7 @@ func (a *Nodes) reach(ctx context.Context, m MachineRef, record *api.Machine, sa
 	}
 	wait, cancel := context.WithTimeout(ctx, a.Deadlines.Reach)
 	defer cancel()
-	h, err := a.Pool.WaitGet(wait, targetOf(record), key, say)
+	h, err := a.Pool.Wait(wait, targetOf(record), key, say)
 	if err != nil || record.HostKey != "" {
 		return h, err
 	}

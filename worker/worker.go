@@ -41,7 +41,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer c.Close()
-	pool := remote.NewPool()
+	pool := remote.NewPool(idleConnections)
 	defer pool.Close()
 	acts, err := newActivities(cfg, st, pool, log)
 	if err != nil {
@@ -120,6 +120,9 @@ func openStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 	}
 	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
 }
+
+// idleConnections is how long an SSH connection that nobody uses is kept.
+const idleConnections = 5 * time.Minute
 
 // dialWithin bounds the first contact with Temporal.
 const dialWithin = 10 * time.Second

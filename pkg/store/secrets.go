@@ -14,7 +14,9 @@ const (
 	SecretSSHKey      = "ssh-key"
 	SecretAgentToken  = "agent-token"
 	SecretServerToken = "server-token"
-	SecretKubeconfig  = "kubeconfig"
+	// SecretAgentPassword is what the head is told to accept from agents; the full agent token is made of it there.
+	SecretAgentPassword = "agent-password"
+	SecretKubeconfig    = "kubeconfig"
 )
 
 // SecretHostKey is the private SSH host key of one incarnation of a machine.

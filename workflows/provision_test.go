@@ -1,0 +1,412 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+var ref = api.Ref{Name: "c1", UID: "uid-1"}
+
+// world stands in for everything outside of the workflows: it keeps a log of what was asked of it, and can be told to
+// fail at any activity. What the activities themselves do is tested with them.
+type world struct {
+	*testsuite.TestWorkflowEnvironment
+	mu     sync.Mutex
+	log    []string
+	nodes  int
+	wanted activities.Wanted
+	survey activities.Survey
+	begun  activities.Begun
+	exist  map[string]bool
+	// failures by "activity machine" or "activity"; each is used up once.
+	failures map[string][]error
+	// during is called when an activity runs, with the same keys.
+	during map[string]func(ctx context.Context) error
+	failed *api.Failure
+	tried  []activities.AttemptInput
+	joins  int
+	most   int
+}
+
+func newWorld(t *testing.T, nodes int, placements ...api.Placement) *world {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	w := &world{
+		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), nodes: nodes, exist: map[string]bool{},
+		failures: map[string][]error{}, during: map[string]func(context.Context) error{},
+		begun: activities.Begun{NumNodes: nodes},
+	}
+	w.RegisterWorkflow(Provision)
+	w.RegisterWorkflow(Delete)
+	w.RegisterActivity(&activities.Clusters{})
+	w.RegisterActivity(&activities.Machines{})
+	w.RegisterActivity(&activities.Nodes{})
+	w.onClusters()
+	w.onMachines(placements)
+	w.onNodes()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("what was asked:\n%s", strings.Join(w.log, "\n"))
+		}
+	})
+	return w
+}
+
+// did records an activity, runs what the test wants to happen in it, and fails it where the test says so.
+func (w *world) did(ctx context.Context, what string) error {
+	w.mu.Lock()
+	w.log = append(w.log, what)
+	hook := w.during[what]
+	var err error
+	if rest := w.failures[what]; len(rest) > 0 {
+		err, w.failures[what] = rest[0], rest[1:]
+	}
+	w.mu.Unlock()
+	if hook != nil {
+		if err := hook(ctx); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (w *world) onClusters() {
+	a := &activities.Clusters{}
+	w.OnActivity(a.Begin, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.Begun, error) {
+		return w.begun, w.did(ctx, "begin")
+	}).Maybe()
+	w.OnActivity(a.Wanted, mock.Anything, ref).Return(func(context.Context, api.Ref) (activities.Wanted, error) {
+		return w.wanted, nil
+	}).Maybe()
+	w.OnActivity(a.Reserve, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.ReserveInput) ([]activities.MachineRef, error) {
+		refs := make([]activities.MachineRef, w.nodes)
+		for i := range refs {
+			name := api.MachineName(ref.Name, i)
+			refs[i] = activities.MachineRef{Cluster: ref, Index: i, Name: name, NodeName: name + "-x", Role: api.RoleOf(i)}
+		}
+		return refs, w.did(ctx, "reserve "+in.Placement.Region)
+	}).Maybe()
+	w.OnActivity(a.RecordAttempt, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.AttemptInput) error {
+		w.tried = append(w.tried, in)
+		return nil
+	}).Maybe()
+	w.OnActivity(a.SetCondition, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.ConditionInput) error {
+		return w.did(ctx, "condition "+string(in.Condition.Type))
+	}).Maybe()
+	w.OnActivity(a.MarkReady, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "ready") }).Maybe()
+	w.OnActivity(a.MarkFailed, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.FailInput) error {
+		w.failed = &in.Failure
+		return w.did(ctx, "failed")
+	}).Maybe()
+	w.OnActivity(a.MarkDeleting, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "deleting") }).Maybe()
+	w.OnActivity(a.Forget, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "forget") }).Maybe()
+}
+
+func (w *world) onMachines(placements []api.Placement) {
+	a := &activities.Machines{}
+	w.OnActivity(a.Plan, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]api.Placement, error) {
+		return placements, w.did(ctx, "plan")
+	}).Maybe()
+	w.OnActivity(a.Survey, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.Survey, error) {
+		return w.survey, w.did(ctx, "survey")
+	}).Maybe()
+	w.OnActivity(a.Submit, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) (string, error) {
+		err := w.did(ctx, "submit "+m.Name)
+		if err == nil {
+			w.mu.Lock()
+			w.exist[m.Name] = true
+			w.mu.Unlock()
+		}
+		return "launch-" + m.Name, err
+	}).Maybe()
+	w.OnActivity(a.Await, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.AwaitInput) error {
+		return w.did(ctx, "await "+in.Machine.Name)
+	}).Maybe()
+	w.OnActivity(a.Existing, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]string, error) {
+		err := w.did(ctx, "existing")
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		var names []string
+		for name := range w.exist {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return names, err
+	}).Maybe()
+	w.OnActivity(a.Terminate, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.TerminateInput) error {
+		err := w.did(ctx, "terminate "+in.Name)
+		if err == nil {
+			w.mu.Lock()
+			delete(w.exist, in.Name)
+			w.mu.Unlock()
+		}
+		return err
+	}).Maybe()
+	w.OnActivity(a.Release, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "release") }).Maybe()
+}
+
+func (w *world) onNodes() {
+	a := &activities.Nodes{}
+	on := func(activity any, what string) {
+		w.OnActivity(activity, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {
+			return w.did(ctx, what+" "+m.Name)
+		}).Maybe()
+	}
+	on(a.Prepare, "prepare")
+	on(a.StartHead, "head")
+	on(a.AwaitNode, "node")
+	w.OnActivity(a.Join, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {
+		w.mu.Lock()
+		w.joins++
+		w.most = max(w.most, w.joins)
+		w.mu.Unlock()
+		defer func() { w.mu.Lock(); w.joins--; w.mu.Unlock() }()
+		return w.did(ctx, "join "+m.Name)
+	}).Maybe()
+	w.OnActivity(a.Diagnose, mock.Anything, mock.Anything).Return(func(_ context.Context, m activities.MachineRef) ([]string, error) {
+		return []string{"last words of " + m.Name}, nil
+	}).Maybe()
+}
+
+// index is where in the log something was first asked; -1 where it never was.
+func (w *world) index(what string) int { return slices.Index(w.log, what) }
+
+func (w *world) provision(t *testing.T) error {
+	t.Helper()
+	w.ExecuteWorkflow(Provision, api.ProvisionInput{Cluster: ref})
+	if !w.IsWorkflowCompleted() {
+		t.Fatal("the workflow did not end")
+	}
+	return w.GetWorkflowError()
+}
+
+// final is an error as the activities return it for what a second try can't help.
+func final(step, machine, reason string) error {
+	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: "because"}
+	return temporal.NewApplicationErrorWithOptions("because", reason, temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
+}
+
+var here, there = api.Placement{Cloud: "sim", Region: "here"}, api.Placement{Cloud: "sim", Region: "there"}
+
+func TestProvisionTakesAllMachinesToReadyWithTheHeadFirst(t *testing.T) {
+	w := newWorld(t, 3, here, there)
+	if err := w.provision(t); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []string{"sky-c1-1", "sky-c1-2"} {
+		if w.index("join "+m) < w.index("head sky-c1-0") {
+			t.Errorf("%s joined before the head was up", m)
+		}
+		if w.index("prepare "+m) < 0 || w.index("node "+m) > w.index("ready") {
+			t.Errorf("%s was not Ready before the cluster was", m)
+		}
+	}
+	for _, c := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady, api.NodesReady} {
+		if at := w.index("condition " + string(c)); at < 0 || at > w.index("ready") {
+			t.Errorf("condition %s was not recorded before READY", c)
+		}
+	}
+	if w.index("reserve there") >= 0 || w.index("existing") >= 0 {
+		t.Error("a second placement was tried, or machines were terminated")
+	}
+}
+
+func TestProvisionGoesToTheNextPlacementOnlyWhenTheFirstIsEmpty(t *testing.T) {
+	for _, kind := range []cloud.Kind{cloud.Capacity, cloud.Quota, cloud.Access} {
+		t.Run(string(kind), func(t *testing.T) {
+			w := newWorld(t, 3, here, there)
+			w.failures["submit sky-c1-2"] = []error{final("launch", "sky-c1-2", string(kind))}
+			if err := w.provision(t); err != nil {
+				t.Fatal(err)
+			}
+			if len(w.tried) != 1 || w.tried[0].Placement != here || w.tried[0].Failure.Machine != "sky-c1-2" {
+				t.Errorf("attempts recorded: %+v", w.tried)
+			}
+			if w.index("release") < 0 || w.index("release") > w.index("reserve there") {
+				t.Error("the next placement was asked before the first was confirmed empty")
+			}
+		})
+	}
+}
+
+func TestProvisionDoesNotShopAroundForWhatNoPlacementCanMend(t *testing.T) {
+	for _, reason := range []string{string(cloud.Infeasible), string(cloud.Conflict), "ChecksumMismatch"} {
+		t.Run(reason, func(t *testing.T) {
+			w := newWorld(t, 2, here, there)
+			w.failures["await sky-c1-1"] = []error{final("launch", "sky-c1-1", reason)}
+			if err := w.provision(t); err == nil {
+				t.Fatal("no error")
+			}
+			if w.index("reserve there") >= 0 {
+				t.Error("another placement was tried")
+			}
+			if len(w.exist) != 0 {
+				t.Errorf("machines left: %v", w.exist)
+			}
+			if w.failed == nil || w.failed.Reason != reason || w.failed.Machine != "sky-c1-1" || w.failed.Step != "launch" {
+				t.Errorf("failure recorded: %+v", w.failed)
+			}
+		})
+	}
+}
+
+func TestProvisionSaysWhyAndWithWhichLogWhenEveryPlacementFails(t *testing.T) {
+	w := newWorld(t, 1, here, there)
+	empty := final("launch", "sky-c1-0", string(cloud.Capacity))
+	w.failures["submit sky-c1-0"] = []error{empty, empty}
+	if err := w.provision(t); err == nil {
+		t.Fatal("no error")
+	}
+	if len(w.tried) != 2 || w.failed == nil || w.failed.Reason != string(cloud.Capacity) {
+		t.Errorf("attempts %+v, failure %+v", w.tried, w.failed)
+	}
+	if !slices.Equal(w.failed.Log, []string{"last words of sky-c1-0"}) {
+		t.Errorf("log: %q", w.failed.Log)
+	}
+}
+
+func TestProvisionKeepsMachinesOnFailureWhenAskedTo(t *testing.T) {
+	w := newWorld(t, 2, here)
+	w.wanted.KeepMachines = true
+	w.failures["join sky-c1-1"] = []error{final("join the cluster", "sky-c1-1", "WrongToken")}
+	if err := w.provision(t); err == nil {
+		t.Fatal("no error")
+	}
+	if len(w.exist) != 2 {
+		t.Errorf("machines left: %v, want both", w.exist)
+	}
+}
+
+func TestProvisionGoesOnWithKeptMachinesOnlyWhereTheHeadIsAmongThem(t *testing.T) {
+	for _, head := range []bool{true, false} {
+		t.Run(fmt.Sprintf("head=%t", head), func(t *testing.T) {
+			w := newWorld(t, 2, there, here)
+			w.begun.Placement = &here
+			w.survey = activities.Survey{Names: []string{"sky-c1-1"}, Head: head}
+			w.exist["sky-c1-1"] = true
+			if err := w.provision(t); err != nil {
+				t.Fatal(err)
+			}
+			if kept := w.index("reserve here") >= 0; kept != head {
+				t.Errorf("went on in the old placement: %t, want %t", kept, head)
+			}
+			if gone := w.index("terminate sky-c1-1") >= 0; gone == head {
+				t.Errorf("terminated the old worker: %t, want %t", gone, !head)
+			}
+		})
+	}
+}
+
+func TestCancelledProvisionTerminatesWhatItLaunched(t *testing.T) {
+	w := newWorld(t, 3, here)
+	w.during["head sky-c1-0"] = func(context.Context) error { w.CancelWorkflow(); return errors.New("cut short") }
+	err := w.provision(t)
+	if !temporal.IsCanceledError(err) {
+		t.Fatalf("error: %v, want cancelled", err)
+	}
+	if len(w.exist) != 0 || w.failed == nil || w.failed.Reason != "Cancelled" {
+		t.Errorf("machines left %v, failure %+v", w.exist, w.failed)
+	}
+}
+
+func TestProvisionOfAClusterThatIsToGoBecomesItsDelete(t *testing.T) {
+	w := newWorld(t, 2, here)
+	w.during["head sky-c1-0"] = func(context.Context) error {
+		w.wanted.Deleted = true
+		w.CancelWorkflow()
+		return errors.New("cut short")
+	}
+	err := w.provision(t)
+	var next *workflow.ContinueAsNewError
+	if !errors.As(err, &next) || next.WorkflowType.Name != api.WorkflowDelete {
+		t.Fatalf("error: %v, want to go on as Delete", err)
+	}
+	if w.index("failed") >= 0 {
+		t.Error("the cluster was marked as failed")
+	}
+}
+
+func TestProvisionThatComesTooLateNamesWhatItWaitedFor(t *testing.T) {
+	w := newWorld(t, 3, here)
+	w.OnActivity((&activities.Nodes{}).Join, mock.Anything, mock.Anything).Unset()
+	w.OnActivity((&activities.Nodes{}).Join, mock.Anything, mock.Anything).After(2 * time.Hour).Return(nil)
+	if err := w.provision(t); err == nil {
+		t.Fatal("no error")
+	}
+	if w.failed == nil || w.failed.Reason != "Deadline" || w.failed.Machine != "sky-c1-1" || w.failed.Step != "join the cluster" {
+		t.Errorf("failure: %+v", w.failed)
+	}
+	if len(w.exist) != 0 {
+		t.Errorf("machines left: %v", w.exist)
+	}
+}
+
+func TestAtMostFiftyWorkersJoinAtOnce(t *testing.T) {
+	w := newWorld(t, 121, here)
+	w.SetTestTimeout(time.Minute)
+	if err := w.provision(t); err != nil {
+		t.Fatal(err)
+	}
+	if w.most > joinsAtOnce {
+		t.Errorf("%d joined at once", w.most)
+	}
+}
+
+func TestDeleteConfirmsBeforeItForgets(t *testing.T) {
+	w := newWorld(t, 2, here)
+	w.exist = map[string]bool{"sky-c1-0": true, "sky-c1-1": true}
+	w.failures["terminate sky-c1-1"] = []error{errors.New("the cloud hiccups"), errors.New("and again")}
+	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref})
+	if err := w.GetWorkflowError(); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.exist) != 0 || w.index("forget") < w.index("release") || w.index("release") < 0 {
+		t.Errorf("left %v, log %q", w.exist, w.log)
+	}
+}
+
+func TestDeleteThatCannotConfirmForgetsNothing(t *testing.T) {
+	w := newWorld(t, 1, here)
+	w.exist["sky-c1-0"] = true
+	w.failures["terminate sky-c1-0"] = []error{final("terminate", "sky-c1-0", string(cloud.Access))}
+	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref})
+	if err := w.GetWorkflowError(); err == nil {
+		t.Fatal("no error")
+	}
+	if w.index("forget") >= 0 || w.failed == nil || w.failed.Machine != "sky-c1-0" {
+		t.Errorf("failure %+v, log %q", w.failed, w.log)
+	}
+}
+
+func TestPurgeForgetsAClusterWhoseCloudIsOutOfReach(t *testing.T) {
+	w := newWorld(t, 1, here)
+	w.failures["existing"] = []error{final("list the machines", "", string(cloud.Access))}
+	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref, Purge: true})
+	if err := w.GetWorkflowError(); err != nil || w.index("forget") < 0 {
+		t.Errorf("error %v, log %q", err, w.log)
+	}
+}
+
+func TestDeleteOfWhatIsGoneIsASuccess(t *testing.T) {
+	w := newWorld(t, 1, here)
+	w.failures["deleting"] = []error{final("mark", "", activities.ReasonGone)}
+	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref})
+	if err := w.GetWorkflowError(); err != nil {
+		t.Error(err)
+	}
+}
