@@ -87,6 +87,9 @@ func decodeMachine(kv *mvccpb.KeyValue) (api.Machine, *CorruptError) {
 }
 
 func decodeMachines(kvs []*mvccpb.KeyValue) ([]api.Machine, []*CorruptError) {
+	if len(kvs) == 0 {
+		return nil, nil
+	}
 	return decodeAll(kvs, decodeMachine)
 }
 

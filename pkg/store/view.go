@@ -75,7 +75,9 @@ func (v *view) apply(e *clientv3.Event) {
 	}
 }
 
-func (v *view) name(key []byte) string { return strings.TrimPrefix(string(key), v.store.keys.clusters()) }
+func (v *view) name(key []byte) string {
+	return strings.TrimPrefix(string(key), v.store.keys.clusters())
+}
 
 // stands notes a cluster as it is now.
 func (v *view) stands(kv *mvccpb.KeyValue) {

@@ -1,0 +1,203 @@
+package store_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+const hush = "K10-very-secret-token-that-nobody-may-see"
+
+func TestSecretComesBackAndLeavesNoTraceInEtcd(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	must(t, w.PutSecret(t.Context(), r, store.SecretAgentToken, []byte(hush)))
+	got, err := w.GetSecret(t.Context(), r, store.SecretAgentToken)
+	must(t, err)
+	if string(got) != hush {
+		t.Errorf("got %q", got)
+	}
+	key := testKey("a")
+	for path, value := range w.raw(t) {
+		for _, trace := range []string{hush, base64.StdEncoding.EncodeToString([]byte(hush)), hex.EncodeToString([]byte(hush)),
+			string(key), hex.EncodeToString(key), base64.StdEncoding.EncodeToString(key)} {
+			if strings.Contains(path+value, trace[:12]) {
+				t.Errorf("%s has a trace of the secret or its key: %s", path, value)
+			}
+		}
+	}
+	first := w.raw(t)["/secrets/u1/agent-token"]
+	must(t, w.PutSecret(t.Context(), r, store.SecretAgentToken, []byte(hush)))
+	if w.raw(t)["/secrets/u1/agent-token"] == first {
+		t.Error("the same secret looks the same twice")
+	}
+}
+
+func TestSecretsOfAnyBytesComeBack(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	for i, in := range [][]byte{{}, {0}, bytes.Repeat([]byte{0xff}, 100_000)} {
+		must(t, w.PutSecret(t.Context(), r, fmt.Sprint(i), in))
+		got, err := w.GetSecret(t.Context(), r, fmt.Sprint(i))
+		must(t, err)
+		if !bytes.Equal(got, in) {
+			t.Errorf("%d bytes came back as %d", len(in), len(got))
+		}
+	}
+}
+
+func TestSecretOpensInItsPlaceAndWithItsKeyOnly(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	must(t, w.PutSecret(t.Context(), r, "one", []byte(hush)))
+	sealed := w.raw(t)["/secrets/u1/one"]
+	other := w.created(t, "b", "u2")
+	put := func(path, value string) {
+		_, err := w.etcd.Put(t.Context(), w.prefix+path, value)
+		must(t, err)
+	}
+	silent := func(err error) {
+		t.Helper()
+		if strings.Contains(err.Error(), "K10") || strings.Contains(err.Error(), sealed[60:80]) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("the error tells of the secret: %v", err)
+		}
+	}
+
+	put("/secrets/u2/one", sealed) // to another cluster
+	err := wantErr[*store.CorruptError](t, second(w.GetSecret(t.Context(), other, "one")))
+	silent(err)
+	put("/secrets/u1/two", sealed) // to another name
+	silent(wantErr[*store.CorruptError](t, second(w.GetSecret(t.Context(), r, "two"))))
+	put("/secrets/u1/two", "plain "+hush)
+	silent(wantErr[*store.CorruptError](t, second(w.GetSecret(t.Context(), r, "two"))))
+
+	stranger := open(t, w.prefix, testKey("b"))
+	wrong := wantErr[*store.WrongKeyError](t, second(stranger.GetSecret(t.Context(), r, "one")))
+	silent(wrong)
+	if !strings.Contains(wrong.Error(), "another secrets key") || !strings.Contains(wrong.Error(), wrong.Need) || wrong.Need == wrong.Have {
+		t.Errorf("error reads %q", wrong)
+	}
+	keyless := open(t, w.prefix, nil)
+	if _, err := keyless.GetSecret(t.Context(), r, "one"); !errors.Is(err, store.ErrNoKey) {
+		t.Errorf("without a key: %v", err)
+	}
+	if err := keyless.PutSecret(t.Context(), r, "one", []byte(hush)); !errors.Is(err, store.ErrNoKey) {
+		t.Errorf("without a key: %v", err)
+	}
+	missing := wantErr[*store.NotFoundError](t, second(w.GetSecret(t.Context(), r, store.SecretKubeconfig)))
+	if missing.Error() != `cluster "a" has no secret kubeconfig` {
+		t.Errorf("error reads %q", missing)
+	}
+}
+
+func TestCreatedSecretIsOneForAllWhoMakeIt(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	got := make([]string, 20)
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() {
+			value, err := w.CreateSecret(t.Context(), r, store.SecretSSHKey, []byte(fmt.Sprintf("key %d", i)))
+			if err != nil {
+				t.Error(err)
+			}
+			got[i] = string(value)
+		})
+	}
+	wg.Wait()
+	stored, err := w.GetSecret(t.Context(), r, store.SecretSSHKey)
+	must(t, err)
+	for _, g := range got {
+		if g != string(stored) {
+			t.Fatalf("stored %q, some got %q", stored, g)
+		}
+	}
+}
+
+func TestSecretPathsStayWithinTheirCluster(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	for _, key := range []string{"", "a/b", "../u2/x"} {
+		if err := w.PutSecret(t.Context(), r, key, []byte("x")); err == nil {
+			t.Errorf("key %q was taken", key)
+		}
+	}
+	for _, bad := range []api.Ref{{Name: "a"}, {UID: "u1"}, {Name: "a", UID: "u1/x"}, {Name: "a/b", UID: "u1"}} {
+		if err := w.PutSecret(t.Context(), bad, "k", []byte("x")); err == nil {
+			t.Errorf("ref %v was taken", bad)
+		}
+	}
+}
+
+func TestKeyFileIsMadeOnceByManyAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "secrets.key")
+	keys := make([][]byte, 20)
+	var wg sync.WaitGroup
+	for i := range keys {
+		wg.Go(func() {
+			key, err := store.LoadOrCreateKey(path)
+			if err != nil {
+				t.Error(err)
+			}
+			keys[i] = key
+		})
+	}
+	wg.Wait()
+	for _, k := range keys {
+		if len(k) != store.KeySize || !bytes.Equal(k, keys[0]) {
+			t.Fatal("keys differ")
+		}
+	}
+	info, err := os.Stat(path)
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %o", info.Mode().Perm())
+	}
+	left, err := os.ReadDir(filepath.Dir(path))
+	must(t, err)
+	if len(left) != 1 {
+		t.Errorf("left beside the key: %v", left)
+	}
+}
+
+func TestKeyFileThatCantBeTrustedIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "k")
+	good := strings.Repeat("ab", 32)
+	for _, c := range []struct {
+		content string
+		mode    os.FileMode
+		says    string
+	}{
+		{good, 0o644, "open to other users"},
+		{good, 0o640, "open to other users"},
+		{good[:20], 0o600, "has 20 characters"},
+		{good + "ab", 0o600, "has 66 characters"},
+		{"", 0o600, "is empty"},
+		{strings.Repeat("zq", 32), 0o600, "not in hexadecimal"},
+	} {
+		must(t, os.WriteFile(path, []byte(c.content), 0o600))
+		must(t, os.Chmod(path, c.mode))
+		_, err := store.LoadOrCreateKey(path)
+		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q with mode %o: %v, want it to say %q", c.content, c.mode, err, c.says)
+		}
+		if err != nil && (strings.Contains(err.Error(), "abab") || strings.Contains(err.Error(), "zq") || strings.Contains(err.Error(), "'z'")) {
+			t.Errorf("the error quotes the key: %v", err)
+		}
+		kept, rerr := os.ReadFile(path)
+		must(t, rerr)
+		if string(kept) != c.content {
+			t.Error("the file was written over")
+		}
+	}
+}
