@@ -1,0 +1,133 @@
+// Package docker gives machines that are systemd containers of a Docker Engine: hosts that boot in seconds, for
+// clusters on one's own machine and for the tests of everything above.
+//
+// Such a host has OpenSSH, a user with sudo, limits on cores and memory, and an address of its own on a bridge network
+// that skyctl makes. Every port of it can be reached from the machine at that address, so asked-for ports need no
+// opening; nothing is published on the machine's own addresses.
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+const (
+	// Name is this cloud's name in a spec and in placements.
+	Name = "docker"
+	// Region is the only one there is: the machine that the engine runs on.
+	Region = "local"
+
+	sshUser = "sky"
+	sshPort = 22
+
+	defaultBaseImage = "debian:12"
+)
+
+// Options of the cloud. The engine is the one that DOCKER_HOST and its kin name, else the local one.
+type Options struct {
+	// Image is used for hosts as it is, and must be there; empty means the project's own, which is built when missing.
+	Image string
+	// Network is the bridge network of the hosts; empty means one for each installation.
+	Network string
+	// BaseImage is what the project's own image starts from where it is there or can be pulled; by default debian:12.
+	BaseImage string
+	// ImageCacheDir keeps the built image as a file; by default it lies in the user's cache directory.
+	ImageCacheDir string
+	// Log takes what is worth knowing but nobody waits for; nil discards it.
+	Log *slog.Logger
+}
+
+// Cloud is a Docker Engine that gives hosts. It implements cloud.Cloud.
+type Cloud struct {
+	api    *client.Client
+	opts   Options
+	recipe recipe
+	log    *slog.Logger
+
+	building slot       // one image build at a time
+	launches slots      // one launch at a time for each name
+	network  sync.Mutex // creating the network, and removing it when nobody is left
+	privilege
+}
+
+var _ cloud.Cloud = (*Cloud)(nil)
+
+// New returns the cloud; it does not connect yet.
+func New(o Options) (*Cloud, error) {
+	api, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		return nil, &cloud.Error{Kind: cloud.Access, Message: "set up the Docker client: check DOCKER_HOST", Cause: err}
+	}
+	if o.BaseImage == "" {
+		o.BaseImage = defaultBaseImage
+	}
+	if o.ImageCacheDir == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("find a place for the host image: %w; set HOME", err)
+		}
+		o.ImageCacheDir = filepath.Join(dir, "skyctl", "images")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	r, err := loadRecipe(o.BaseImage)
+	if err != nil {
+		return nil, err
+	}
+	return &Cloud{
+		api: api, opts: o, recipe: r, log: o.Log,
+		building: newSlot(), launches: slots{byName: map[string]*namedSlot{}},
+	}, nil
+}
+
+// Close lets go of the connections to the engine.
+func (c *Cloud) Close() error { return c.api.Close() }
+
+// local says whether the engine runs on this machine, so that its paths are ours.
+func (c *Cloud) local() bool { return strings.HasPrefix(c.api.DaemonHost(), "unix://") }
+
+// fail gives an engine's error its kind and says what was being done.
+func (c *Cloud) fail(doing string, err error) error {
+	var typed *cloud.Error
+	switch {
+	case errors.As(err, &typed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, os.ErrPermission):
+		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: fmt.Sprintf(
+			"%s: this user may not use the Docker engine at %s: add it to the group docker, or run as root",
+			doing, c.api.DaemonHost())}
+	case client.IsErrConnectionFailed(err):
+		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: fmt.Sprintf(
+			"%s: no Docker engine answers at %s: start it (systemctl start docker), or set DOCKER_HOST",
+			doing, c.api.DaemonHost())}
+	}
+	return &cloud.Error{Kind: kindOf(err), Message: doing, Cause: err}
+}
+
+// kindOf judges an error that the engine itself gave; some it tells apart in words only.
+func kindOf(err error) cloud.Kind {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "no space left on device"),
+		strings.Contains(text, "address pool"),
+		strings.Contains(text, "cannot allocate memory"):
+		return cloud.Capacity
+	case errdefs.IsInvalidArgument(err):
+		return cloud.Infeasible
+	case errdefs.IsConflict(err):
+		return cloud.Conflict
+	}
+	return cloud.Transient
+}

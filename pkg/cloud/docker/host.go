@@ -1,0 +1,119 @@
+package docker
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/mount"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+const (
+	// sshUID is the recipe's.
+	sshUID = 1000
+
+	gib = 1 << 30
+	mib = 1 << 20
+)
+
+// volumes lie outside the container's own layered file system: overlay does not stack on overlay, and etcd wants a disk.
+var volumes = []string{"/var/lib/rancher", "/var/lib/kubelet", "/var/lib/containerd"}
+
+// hostConfig is what a host may and how much of it.
+func (c *Cloud) hostConfig(req cloud.LaunchRequest, networkID string, privileged bool) *container.HostConfig {
+	memory := int64(req.Placement.MemoryGiB*gib) / mib * mib
+	h := &container.HostConfig{
+		NetworkMode: container.NetworkMode(networkID),
+		// A machine that stops stays stopped, so that it shows, and its address does not change behind our back.
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
+		LogConfig:     logConfig(),
+		CgroupnsMode:  container.CgroupnsModePrivate,
+		Tmpfs:         map[string]string{"/run": "exec,mode=755", "/run/lock": ""},
+		Resources: container.Resources{
+			NanoCPUs: int64(req.Placement.CPUs * 1e9),
+			Memory:   memory, MemorySwap: memory, // as much as the memory: no swap
+		},
+	}
+	for _, v := range volumes {
+		h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeVolume, Target: v})
+	}
+	const modules = "/lib/modules" // for the kernel's netfilter and overlay modules, loaded on demand
+	if _, err := os.Stat(modules); err == nil && c.local() {
+		h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeBind, Source: modules, Target: modules, ReadOnly: true})
+	}
+	if privileged {
+		h.Privileged = true
+		return h
+	}
+	h.CapAdd = []string{"ALL"}
+	h.CapDrop = []string{"SYS_RESOURCE"}
+	h.SecurityOpt = []string{"seccomp=unconfined", "apparmor=unconfined", "label=disable"}
+	h.MaskedPaths, h.ReadonlyPaths = []string{}, []string{}
+	h.DeviceCgroupRules = []string{"a *:* rwm"}
+	return h
+}
+
+// privilege is what was found out about the engine: whether it can run a container with all privileges. A machine that
+// is itself confined may lack some, and an engine may forbid it.
+type privilege struct {
+	privilegeMu    sync.Mutex
+	privilegeKnown bool
+	privilegeHeld  bool
+}
+
+// privileged tries, once, whether a privileged container starts.
+func (c *Cloud) privileged(ctx context.Context, image string) (bool, error) {
+	c.privilegeMu.Lock()
+	defer c.privilegeMu.Unlock()
+	if c.privilegeKnown {
+		return c.privilegeHeld, nil
+	}
+	const doing = "find out whether privileged containers start"
+	c.discardScratch(ctx)
+	made, err := c.api.ContainerCreate(ctx,
+		&container.Config{Image: image, Entrypoint: []string{"/bin/true"}, Labels: scratch()},
+		&container.HostConfig{Privileged: true, NetworkMode: "none", LogConfig: logConfig(),
+			CgroupnsMode: container.CgroupnsModePrivate}, nil, nil, "")
+	if err == nil {
+		defer c.discard(ctx, made.ID)
+		err = c.api.ContainerStart(ctx, made.ID, container.StartOptions{})
+	}
+	if kind := cloud.KindOf(c.fail(doing, err)); err != nil && (ctx.Err() != nil || kind == cloud.Access) {
+		return false, c.fail(doing, err)
+	}
+	if err != nil {
+		c.log.Info("privileged containers do not start here: hosts get single capabilities instead", "reason", err)
+	}
+	c.privilegeKnown, c.privilegeHeld = true, err == nil
+	return c.privilegeHeld, nil
+}
+
+// discard removes a container of ours that nobody is to find again, even when ctx has ended.
+func (c *Cloud) discard(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := c.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+		c.log.Warn("could not remove a container", "id", id, "error", err)
+	}
+}
+
+// scratchLife is longer than any use of a scratch container.
+const scratchLife = time.Hour
+
+// discardScratch removes what a process left that died while it used a scratch container.
+func (c *Cloud) discardScratch(ctx context.Context) {
+	left, err := c.containers(ctx, filters.Arg("label", labelScratch))
+	if err != nil {
+		return
+	}
+	for _, s := range left {
+		if time.Since(time.Unix(s.Created, 0)) > scratchLife {
+			c.discard(ctx, s.ID)
+		}
+	}
+}

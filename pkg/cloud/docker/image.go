@@ -1,0 +1,217 @@
+package docker
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+const (
+	imageRepository = "skyctl-host"
+	// initPath is what a host runs first.
+	initPath = "/usr/local/sbin/host-init"
+)
+
+// ImageName is the image that hosts are made from.
+func (c *Cloud) ImageName() string {
+	if c.opts.Image != "" {
+		return c.opts.Image
+	}
+	return imageRepository + ":" + c.recipe.hash
+}
+
+// EnsureImage sees to it that the host image is there. Where it is missing it is imported from its file, or else built
+// first: once, however many ask for it at the same time, in this process and others. Progress is in words for a person.
+func (c *Cloud) EnsureImage(ctx context.Context, progress func(string)) error {
+	there, err := c.haveImage(ctx, c.ImageName())
+	if err != nil || there {
+		return err
+	}
+	if c.opts.Image != "" {
+		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
+			"host image %s is not known to the Docker engine: load it there, or leave the setting empty to have one built",
+			c.opts.Image)}
+	}
+	progress("building the host image, once per machine")
+	if err := c.building.acquire(ctx); err != nil {
+		return fmt.Errorf("wait for the host image that is being built: %w", err)
+	}
+	defer c.building.release()
+	unlock, err := c.lockImage(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if there, err := c.haveImage(ctx, c.ImageName()); err != nil || there {
+		return err
+	}
+	began := time.Now()
+	file, err := c.ensureImageFile(ctx, progress)
+	if err != nil {
+		return fmt.Errorf("build the host image: %w", err)
+	}
+	progress("importing the host image")
+	if err := c.importImage(ctx, file); err != nil {
+		return err
+	}
+	c.log.Info("host image is there", "image", c.ImageName(), "took", time.Since(began).Round(time.Second))
+	return nil
+}
+
+// haveImage says whether the engine knows an image.
+func (c *Cloud) haveImage(ctx context.Context, name string) (bool, error) {
+	_, err := c.api.ImageInspect(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, c.fail("look for image "+name, err)
+	}
+	return true, nil
+}
+
+// ensureImageFile returns the image's file, made where it is missing or does not match its checksum.
+func (c *Cloud) ensureImageFile(ctx context.Context, progress func(string)) (string, error) {
+	if err := c.checkArchitecture(ctx); err != nil {
+		return "", err
+	}
+	file := filepath.Join(c.opts.ImageCacheDir, fmt.Sprintf("host-%s-%s.tar.gz", c.recipe.hash, runtime.GOARCH))
+	err := verifyFile(file)
+	if err == nil {
+		return file, nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		c.log.Warn("host image's file is not used: it is made again", "file", file, "reason", err)
+	}
+	out, err := createChecked(file)
+	if err != nil {
+		return "", err
+	}
+	defer out.abandon()
+	if err := c.writeRootFS(ctx, out, progress); err != nil {
+		return "", err
+	}
+	return file, out.commit()
+}
+
+// writeRootFS writes a host's file system as a compressed archive: from the base image, or by debootstrap.
+func (c *Cloud) writeRootFS(ctx context.Context, w io.Writer, progress func(string)) error {
+	baseErr := c.ensureBase(ctx, progress)
+	if baseErr == nil {
+		return c.rootFSFromBase(ctx, w, progress)
+	}
+	if ctx.Err() != nil {
+		return baseErr
+	}
+	c.log.Info("base image can't be had: the host image is made by debootstrap", "base", c.opts.BaseImage, "reason", baseErr)
+	if err := rootFSFromDebian(ctx, c.recipe, c.opts.ImageCacheDir, w, progress); err != nil {
+		return fmt.Errorf("%w (image %s could not be had either: %w)", err, c.opts.BaseImage, baseErr)
+	}
+	return nil
+}
+
+// checkArchitecture refuses to build for an engine on a machine of another kind than this one.
+func (c *Cloud) checkArchitecture(ctx context.Context) error {
+	info, err := c.api.Info(ctx)
+	if err != nil {
+		return c.fail("ask the Docker engine for its architecture", err)
+	}
+	known := map[string]string{"x86_64": "amd64", "aarch64": "arm64"}
+	if arch, ok := known[info.Architecture]; ok && arch != runtime.GOARCH {
+		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
+			"the Docker engine's machine is %s, this one %s: build the host image there and name it in the settings",
+			arch, runtime.GOARCH)}
+	}
+	return nil
+}
+
+func (c *Cloud) importImage(ctx context.Context, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("import the host image: %w", err)
+	}
+	defer f.Close()
+	body, err := c.api.ImageImport(ctx, image.ImportSource{Source: bufio.NewReaderSize(f, 1<<20), SourceName: "-"},
+		c.ImageName(), image.ImportOptions{
+			Message: "skyctl host, recipe " + c.recipe.hash,
+			Changes: []string{fmt.Sprintf("CMD [%q]", initPath), "ENV container=docker"},
+		})
+	if err == nil {
+		defer body.Close()
+		err = drain(body, func() {})
+	}
+	if err != nil {
+		return c.fail("import the host image "+c.ImageName(), err)
+	}
+	return nil
+}
+
+// drain reads an engine's stream of messages to its end, and returns the error that one of them carries.
+func drain(body io.Reader, seen func()) error {
+	for d := json.NewDecoder(body); ; {
+		var message struct {
+			Error string `json:"error"`
+		}
+		switch err := d.Decode(&message); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case message.Error != "":
+			return errors.New(message.Error)
+		}
+		seen()
+	}
+}
+
+// lockImage keeps other processes of this machine from building at the same time.
+func (c *Cloud) lockImage(ctx context.Context) (unlock func(), err error) {
+	if err := os.MkdirAll(c.opts.ImageCacheDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make a place for the host image: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(c.opts.ImageCacheDir, "build.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the host image's build: %w", err)
+	}
+	err = poll(ctx, 200*time.Millisecond, func() (bool, error) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("wait for another process that builds the host image: %w", err)
+	}
+	return func() { f.Close() }, nil // closing unlocks
+}
+
+// poll asks until the answer is yes or an error, or the context ends.
+func poll(ctx context.Context, every time.Duration, ask func() (bool, error)) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		if done, err := ask(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}

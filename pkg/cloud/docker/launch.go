@@ -1,0 +1,149 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// pendingPrefix begins the reference of a launch whose container waits for the host image; any other is a container's id.
+const pendingPrefix = "awaits-image/"
+
+// launchTries bounds how often a launch looks again after somebody else got in between.
+const launchTries = 5
+
+// Submit creates and starts the host. Where the host image has yet to be built, that and the launch are left to Await,
+// which can say how it goes.
+func (c *Cloud) Submit(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	there, err := c.haveImage(ctx, c.ImageName())
+	if err != nil {
+		return "", err
+	}
+	if !there {
+		return pendingPrefix + req.Name, nil
+	}
+	return c.launch(ctx, req)
+}
+
+// launch returns the id of the one container of the request, which it creates, completes or starts as needed.
+func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	hostKey, err := hostKeyOf(req)
+	if err != nil {
+		return "", err
+	}
+	if _, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(req.AuthorizedKey)); err != nil || len(rest) > 0 {
+		return "", &cloud.Error{Kind: cloud.Infeasible, Cause: err,
+			Message: fmt.Sprintf("machine %s: the key that may log in is not one public key", req.Name)}
+	}
+	release, err := c.launches.acquire(ctx, req.Name)
+	if err != nil {
+		return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
+	}
+	defer release()
+	var again error
+	for range launchTries {
+		id, err := c.launchOnce(ctx, req, hostKey)
+		if err == nil || !isRace(err) {
+			return id, err
+		}
+		again = err
+	}
+	return "", &cloud.Error{Kind: cloud.Transient, Cause: again,
+		Message: fmt.Sprintf("launch machine %s: others kept getting in between", req.Name)}
+}
+
+// isRace tells an error that came of somebody acting between our look and our act: looking again settles it.
+func isRace(err error) bool {
+	return errdefs.IsConflict(err) && strings.Contains(err.Error(), "is already in use by container") ||
+		errdefs.IsNotFound(err)
+}
+
+func (c *Cloud) launchOnce(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
+	found, err := c.find(ctx, req.Name)
+	if err != nil {
+		return "", err
+	}
+	if found == nil {
+		id, err := c.create(ctx, req, hostKey)
+		if err != nil {
+			return "", err
+		}
+		return id, c.start(ctx, id, req)
+	}
+	if err := sameLaunch(*found, req, hostKey); err != nil {
+		return "", err
+	}
+	switch found.State {
+	case container.StateRunning, container.StateRestarting, container.StatePaused:
+		return found.ID, nil
+	case container.StateCreated:
+		// A launch died, or is dying, between creating and starting: its keys may be missing, and doing both again is
+		// harmless.
+		return found.ID, c.start(ctx, found.ID, req)
+	}
+	if err := c.api.ContainerStart(ctx, found.ID, container.StartOptions{}); err != nil {
+		return "", c.fail(fmt.Sprintf("start machine %s again", req.Name), err)
+	}
+	return found.ID, nil
+}
+
+// create makes the host's container, and the network with it.
+func (c *Cloud) create(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
+	privileged, err := c.privileged(ctx, c.ImageName())
+	if err != nil {
+		return "", err
+	}
+	c.network.Lock() // Release must not find the network deserted between these two
+	defer c.network.Unlock()
+	networkID, err := c.ensureNetwork(ctx, req.Owner)
+	if err != nil {
+		return "", err
+	}
+	made, err := c.api.ContainerCreate(ctx,
+		&container.Config{
+			Image: c.ImageName(), Hostname: req.Name, Labels: labels(req, hostKey),
+			Env: []string{"container=docker"}, StopSignal: "SIGRTMIN+3",
+			Tty: true, // systemd says on the console how the boot goes, and why it fails
+		},
+		c.hostConfig(req, networkID, privileged), nil, nil, req.Name)
+	if err != nil {
+		return "", c.fail("create machine "+req.Name, err)
+	}
+	for _, warning := range made.Warnings {
+		c.log.Debug("the Docker engine warns", "machine", req.Name, "warning", warning)
+	}
+	return made.ID, nil
+}
+
+// start puts the keys into a container that never ran, and starts it. Keys go through the engine's copying alone: they
+// are in no argument list, environment or layer.
+func (c *Cloud) start(ctx context.Context, id string, req cloud.LaunchRequest) error {
+	const home = "home/" + sshUser + "/.ssh"
+	files, err := archive([]tarEntry{
+		{name: home + "/", mode: 0o700, uid: sshUID, gid: sshUID},
+		{name: home + "/authorized_keys", mode: 0o600, uid: sshUID, gid: sshUID,
+			data: []byte(strings.TrimSpace(req.AuthorizedKey) + "\n")},
+		{name: "etc/ssh/ssh_host_key", mode: 0o600, data: req.HostKey},
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.api.CopyToContainer(ctx, id, "/", files, container.CopyToContainerOptions{}); err != nil {
+		return c.fail("put the keys on machine "+req.Name, err)
+	}
+	err = c.api.ContainerStart(ctx, id, container.StartOptions{})
+	if err == nil {
+		return nil
+	}
+	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network") {
+		// The network went away meanwhile; a container can't be moved to its successor before it runs.
+		c.discard(ctx, id)
+	}
+	return c.fail("start machine "+req.Name, err)
+}

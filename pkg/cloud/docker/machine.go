@@ -1,0 +1,181 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// What a container's labels say beside the labels of every cloud.
+const (
+	labelCPUs      = "skyctl-cpus"
+	labelMemoryGiB = "skyctl-memory-gib"
+	labelHostKey   = "skyctl-host-key"
+	// labelScratch marks containers that live for moments, and belong to no cluster.
+	labelScratch = "skyctl-scratch"
+)
+
+// labels are those of the host that a request asks for.
+func labels(req cloud.LaunchRequest, hostKey string) map[string]string {
+	return map[string]string{
+		cloud.LabelInstallation: req.Owner.Installation,
+		cloud.LabelCluster:      req.Owner.Cluster,
+		cloud.LabelClusterUID:   req.Owner.ClusterUID,
+		cloud.LabelIndex:        strconv.Itoa(req.Index),
+		cloud.LabelIncarnation:  req.Incarnation,
+		labelCPUs:               formatNumber(req.Placement.CPUs),
+		labelMemoryGiB:          formatNumber(req.Placement.MemoryGiB),
+		labelHostKey:            hostKey,
+	}
+}
+
+func scratch() map[string]string { return map[string]string{labelScratch: "true"} }
+
+func logConfig() container.LogConfig {
+	return container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m"}}
+}
+
+func formatNumber(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// machineOf reads a host off its container. Labels that don't parse read as zero: such a host is still listed.
+func machineOf(s container.Summary) cloud.Machine {
+	l := s.Labels
+	index, _ := strconv.Atoi(l[cloud.LabelIndex])
+	cpus, _ := strconv.ParseFloat(l[labelCPUs], 64)
+	memory, _ := strconv.ParseFloat(l[labelMemoryGiB], 64)
+	address := addressOf(s)
+	return cloud.Machine{
+		Owner: cloud.Owner{
+			Installation: l[cloud.LabelInstallation], Cluster: l[cloud.LabelCluster], ClusterUID: l[cloud.LabelClusterUID],
+		},
+		Name: nameOf(s), Index: index, Incarnation: l[cloud.LabelIncarnation], ID: s.ID, State: stateOf(s.State),
+		Address: address, PrivateAddress: address, SSHUser: sshUser, SSHPort: sshPort, HostKey: l[labelHostKey],
+		CreatedAt: time.Unix(s.Created, 0), CPUs: cpus, MemoryGiB: memory,
+	}
+}
+
+func nameOf(s container.Summary) string {
+	if len(s.Names) == 0 {
+		return ""
+	}
+	return strings.TrimPrefix(s.Names[0], "/")
+}
+
+// addressOf is the address on the only network that a host is on; a container that is not running has none.
+func addressOf(s container.Summary) string {
+	if s.NetworkSettings == nil {
+		return ""
+	}
+	for _, n := range s.NetworkSettings.Networks {
+		if n != nil && n.IPAddress != "" {
+			return n.IPAddress
+		}
+	}
+	return ""
+}
+
+func stateOf(s container.ContainerState) cloud.State {
+	switch s {
+	case container.StateRunning:
+		return cloud.StateRunning
+	case container.StateCreated, container.StateRestarting:
+		return cloud.StatePending
+	}
+	return cloud.StateStopped
+}
+
+// find returns the container of a name, whosever it is, or nil.
+func (c *Cloud) find(ctx context.Context, name string) (*container.Summary, error) {
+	// The engine's filter is an expression over a name with or without its slash.
+	found, err := c.containers(ctx, filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$"))
+	if err != nil {
+		return nil, c.fail("look for machine "+name, err)
+	}
+	for _, s := range found {
+		if nameOf(s) == name {
+			return &s, nil
+		}
+	}
+	return nil, nil
+}
+
+// containers lists those that match, in whatever state they are.
+func (c *Cloud) containers(ctx context.Context, match ...filters.KeyValuePair) ([]container.Summary, error) {
+	return c.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(match...)})
+}
+
+// sameLaunch says whether a container is the machine that a request asks for; the error names whose it is otherwise.
+func sameLaunch(s container.Summary, req cloud.LaunchRequest, hostKey string) error {
+	m := machineOf(s)
+	var why string
+	switch {
+	case m.Owner.Installation == "":
+		why = "is a container that skyctl did not make"
+	case m.Owner.Installation != req.Owner.Installation:
+		why = fmt.Sprintf("belongs to another installation of skyctl (%s)", m.Owner.Installation)
+	case m.Owner.ClusterUID != req.Owner.ClusterUID:
+		why = fmt.Sprintf("belongs to another cluster %s (uid %s)", m.Owner.Cluster, m.Owner.ClusterUID)
+	case m.Incarnation != req.Incarnation:
+		why = fmt.Sprintf("is an earlier incarnation (%s)", m.Incarnation)
+	case m.HostKey != hostKey:
+		why = "was launched with another SSH host key"
+	default:
+		return nil
+	}
+	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+		"machine %s can't be launched: the name is taken by container %.12s, which %s; it is left alone, remove or rename it",
+		req.Name, s.ID, why)}
+}
+
+// hostKeyOf is the public part of a request's host key, in authorized_keys form.
+func hostKeyOf(req cloud.LaunchRequest) (string, error) {
+	signer, err := ssh.ParsePrivateKey(req.HostKey)
+	if err != nil {
+		return "", &cloud.Error{Kind: cloud.Infeasible, Cause: err,
+			Message: fmt.Sprintf("machine %s: its SSH host key is not one", req.Name)}
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
+}
+
+// lastLines of a container's console; nothing where they can't be had, for they only adorn an error.
+func (c *Cloud) lastLines(id string) []string {
+	// What made us ask may well have been a context that ended.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	body, err := c.api.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "50"})
+	if err != nil {
+		return nil
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, 1<<20))
+	if err != nil {
+		return nil
+	}
+	return lastLines(string(text))
+}
+
+// control matches what a console says to a terminal rather than to a reader, and the headers of an engine's log stream.
+var control = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\x1b[^\\[]|[\x01\x02]\x00\x00\x00....|[\x00-\x08\x0b-\x1f\x7f]")
+
+// lastLines are the last twenty of a text that say anything.
+func lastLines(text string) []string {
+	const keep = 20
+	var lines []string
+	for line := range bytes.Lines(control.ReplaceAll([]byte(text), nil)) {
+		if s := strings.TrimSpace(string(line)); s != "" {
+			lines = append(lines, s)
+		}
+	}
+	return lines[max(0, len(lines)-keep):]
+}

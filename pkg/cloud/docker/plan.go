@@ -1,0 +1,156 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// What a host gets where the spec leaves it open, and the least that carries Kubernetes.
+const (
+	defaultCPUs      = 2
+	defaultMemoryGiB = 4
+	minMemoryGiB     = 1
+	// memoryShare is how much of the machine the hosts of a cluster share by default, the rest is the machine's own.
+	memoryShare = 0.8
+)
+
+// capacity is what the engine's machine has. FreeDiskGiB is 0 where it can't be known.
+type capacity struct {
+	cpus        int
+	memoryGiB   float64
+	freeDiskGiB float64
+}
+
+// Validate checks a spec against the engine's machine.
+func (c *Cloud) Validate(ctx context.Context, spec api.ClusterSpec) error {
+	has, err := c.capacity(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = place(spec, has)
+	return err
+}
+
+// Plan returns the one placement there is, free of charge, with what each host gets: where the spec is silent 2 cores
+// (or all, where there are fewer), and 4 GiB or an equal share of 80 % of the machine's memory, at least 1 GiB.
+func (c *Cloud) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+	has, err := c.capacity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := place(spec, has)
+	if err != nil {
+		return nil, err
+	}
+	return []api.Placement{p}, nil
+}
+
+func (c *Cloud) capacity(ctx context.Context) (capacity, error) {
+	info, err := c.api.Info(ctx)
+	if err != nil {
+		return capacity{}, c.fail("ask the Docker engine what its machine has", err)
+	}
+	has := capacity{cpus: info.NCPU, memoryGiB: float64(info.MemTotal) / gib}
+	var fs syscall.Statfs_t
+	if c.local() && syscall.Statfs(info.DockerRootDir, &fs) == nil {
+		has.freeDiskGiB = float64(fs.Bavail) * float64(fs.Bsize) / gib
+	}
+	return has, nil
+}
+
+// place sizes the hosts of a spec for a machine, or says what is wrong with the spec.
+func place(spec api.ClusterSpec, has capacity) (api.Placement, error) {
+	nodes := max(1, spec.NumNodes)
+	p := api.Placement{Cloud: Name, Region: Region}
+	var wrong []error
+	refuse := func(field, value, want string, args ...any) {
+		wrong = append(wrong, &api.FieldError{Field: field, Value: value, Want: fmt.Sprintf(want, args...)})
+	}
+	if spec.Region != "" && spec.Region != Region {
+		refuse("region", spec.Region, "cloud docker has the region %s only", Region)
+	}
+	if spec.Accelerators != "" {
+		refuse("accelerators", spec.Accelerators, "cloud docker has none: leave it out, or choose a cloud that has them")
+	}
+	var err error
+	if p.CPUs, err = placeCPUs(spec, has); err != nil {
+		wrong = append(wrong, err)
+	}
+	if p.MemoryGiB, err = placeMemory(spec, has, nodes); err != nil {
+		wrong = append(wrong, err)
+	}
+	if p.DiskGiB, err = placeDisk(spec, has, nodes); err != nil {
+		wrong = append(wrong, err)
+	}
+	return p, errors.Join(wrong...)
+}
+
+func placeCPUs(spec api.ClusterSpec, has capacity) (float64, error) {
+	if spec.CPUs == "" {
+		return float64(min(defaultCPUs, has.cpus)), nil
+	}
+	cpus, err := atLeast("cpus", spec.CPUs)
+	if err == nil && cpus > float64(has.cpus) {
+		err = &api.FieldError{Field: "cpus", Value: spec.CPUs, Want: fmt.Sprintf(
+			"at most %d on cloud docker: that is all this machine has", has.cpus)}
+	}
+	return cpus, err
+}
+
+func placeMemory(spec api.ClusterSpec, has capacity, nodes int) (float64, error) {
+	most := has.memoryGiB / float64(nodes)
+	if most < minMemoryGiB {
+		return 0, &api.FieldError{Field: "num_nodes", Value: strconv.Itoa(nodes), Want: fmt.Sprintf(
+			"at most %d on cloud docker: each node needs %d GiB of the %.1f GiB that this machine has",
+			int(has.memoryGiB/minMemoryGiB), minMemoryGiB, has.memoryGiB)}
+	}
+	if spec.Memory == "" {
+		share := floorTo(memoryShare*most, 0.25)
+		return min(defaultMemoryGiB, max(minMemoryGiB, share)), nil
+	}
+	memory, err := atLeast("memory", spec.Memory)
+	switch {
+	case err != nil:
+		return 0, err
+	case memory > most:
+		return 0, &api.FieldError{Field: "memory", Value: spec.Memory, Want: fmt.Sprintf(
+			"at most %.1f on cloud docker: %d nodes share the %.1f GiB that this machine has",
+			floorTo(most, 0.1), nodes, has.memoryGiB)}
+	case memory < minMemoryGiB:
+		return 0, &api.FieldError{Field: "memory", Value: spec.Memory, Want: fmt.Sprintf(
+			"at least %d: a node does not run with less", minMemoryGiB)}
+	}
+	return memory, nil
+}
+
+// placeDisk checks the size; an engine can't set it apart, so that a host may in truth use what is free.
+func placeDisk(spec api.ClusterSpec, has capacity, nodes int) (float64, error) {
+	most := math.Floor(has.freeDiskGiB / float64(nodes))
+	if spec.DiskSize == 0 {
+		return most, nil
+	}
+	if has.freeDiskGiB > 0 && float64(spec.DiskSize) > most {
+		return 0, &api.FieldError{Field: "disk_size", Value: strconv.Itoa(spec.DiskSize), Want: fmt.Sprintf(
+			"at most %.0f on cloud docker: %d nodes share the %.1f GiB that are free where Docker keeps its data",
+			most, nodes, has.freeDiskGiB)}
+	}
+	return float64(spec.DiskSize), nil
+}
+
+func floorTo(f, step float64) float64 { return math.Floor(f/step) * step }
+
+// atLeast reads "4" or "4+": both get 4, which is the least that satisfies either.
+func atLeast(field, value string) (float64, error) {
+	f, err := strconv.ParseFloat(strings.TrimSuffix(value, "+"), 64)
+	if err != nil || !(f > 0) || math.IsInf(f, 0) {
+		return 0, &api.FieldError{Field: field, Value: value, Want: `a number such as 4, or "4+" for at least 4`}
+	}
+	return f, nil
+}
