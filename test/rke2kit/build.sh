@@ -1,0 +1,46 @@
+#!/bin/sh
+# Builds the release directory, unless these sources have been built already, and
+# prints where it is. Usage: build.sh [OUTDIR]
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here"
+arch=$(go env GOARCH)
+kube=$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' go.mod)
+version="$kube+rke2r1-kit"
+
+# What goes into the hash is what goes into the release.
+hash=$({
+    go env GOVERSION GOARCH
+    find build.sh go.mod go.sum cmd internal files -type f ! -name '*_test.go' | LC_ALL=C sort | xargs sha256sum
+} | sha256sum | cut -c1-40)
+
+out=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/skyctl/rke2kit/$hash}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+
+# One build at a time; whoever waited finds it done.
+exec 9>"$out/.lock"
+flock 9
+if [ "$(cat "$out/.sources" 2>/dev/null)" = "$hash" ]; then
+    echo "$out"
+    exit 0
+fi
+
+echo "Building the RKE2 kit $version ($arch): some minutes the first time" >&2
+rm -f "$out/.sources"
+tmp=$(mktemp -d "$out/.build-XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -mod=readonly"
+k8s=k8s.io/component-base/version
+flags="-s -w -X main.version=$version -X main.commit=$hash
+ -X $k8s.gitVersion=$version -X $k8s.gitMajor=1 -X $k8s.gitMinor=$(echo "$kube" | cut -d. -f2)
+ -X $k8s.gitCommit=$hash -X $k8s.gitTreeState=clean"
+build() { go build -trimpath -buildvcs=false -tags grpcnotrace -ldflags "$flags" -o "$tmp/$1" "./cmd/$1" >&2; }
+build kube
+for program in rke2 pause hello mkrelease; do
+    build "$program"
+done
+"$tmp/mkrelease" -binaries "$tmp" -files files -arch "$arch" -version "$version" -out "$out"
+echo "$hash" >"$out/.sources"
+echo "$out"

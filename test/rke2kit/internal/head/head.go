@@ -1,0 +1,255 @@
+// Package head runs the control plane of a cluster's one server: its authorities
+// and credentials, etcd, the apiserver and the controllers.
+package head
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/kubeapi"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/kubeconfig"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/pki"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
+)
+
+// LocalAPI is the apiserver as the head itself reaches it, and as the kubeconfig
+// names it.
+const LocalAPI = "https://127.0.0.1:6443"
+
+// Options describe the server.
+type Options struct {
+	NodeName         string
+	NodeIP           string
+	ExternalIP       string
+	AdvertiseIP      string
+	DataDir          string
+	KubeBinary       string
+	TLSSANs          []string
+	Token            string // as configured; may be empty
+	AgentToken       string
+	Cluster          supervisor.ClusterConfig
+	NodePortRange    string
+	Kubeconfig       string // path, /etc/rancher/rke2/rke2.yaml
+	KubeconfigMode   fs.FileMode
+	APIServerArgs    []string
+	ControllerArgs   []string
+	SchedulerArgs    []string
+	serviceAddress   string // of the service `kubernetes`
+	serverCA, client *pki.CA
+}
+
+// Head is a running control plane.
+type Head struct {
+	opts       Options
+	group      *proc.Group
+	supervisor *supervisor.Supervisor
+	api        *kubeapi.Client
+	creds      credentials
+}
+
+// Start brings up what the head's own node needs to join: port 9345, the token
+// files and the kubeconfig. The rest is Run's.
+func Start(ctx context.Context, opts Options, group *proc.Group) (*Head, error) {
+	h := &Head{opts: opts, group: group}
+	var err error
+	if h.opts.serviceAddress, err = serviceAddress(opts.Cluster.ServiceCIDR); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{h.path("tls", "etcd"), h.path("cred"), h.path("db"), h.path("logs"), h.path("manifests"), filepath.Dir(opts.Kubeconfig)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("create server directory: %w", err)
+		}
+	}
+	if err := h.makeCerts(); err != nil {
+		return nil, err
+	}
+	if h.creds, err = h.settleCredentials(); err != nil {
+		return nil, err
+	}
+	h.supervisor, err = supervisor.Listen(ctx, supervisor.Options{
+		ServerCA: h.opts.serverCA, ClientCA: h.opts.client,
+		Hosts: h.servingHosts(), NodeName: opts.NodeName, APIServer: net.JoinHostPort(opts.AdvertiseIP, "6443"),
+		NodePassword: h.creds.node, ServerPassword: h.creds.server, Cluster: opts.Cluster,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := h.writeTokenFiles(); err != nil {
+		return nil, err
+	}
+	return h, h.writeKubeconfigs()
+}
+
+// AgentToken is what the head's own node joins with.
+func (h *Head) AgentToken() string { return h.creds.agentToken() }
+
+func (h *Head) path(elem ...string) string {
+	return filepath.Join(append([]string{h.opts.DataDir, "server"}, elem...)...)
+}
+
+func (h *Head) tls(name string) string { return h.path("tls", name) }
+
+// Run starts the control plane and returns when agents can join.
+func (h *Head) Run(ctx context.Context) error {
+	if err := h.startEtcd(ctx); err != nil {
+		return err
+	}
+	if err := h.startAPIServer(ctx); err != nil {
+		return err
+	}
+	var err error
+	h.api, err = kubeapi.New(LocalAPI, h.tls("server-ca.crt"), h.tls("client-admin.crt"), h.tls("client-admin.key"))
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	if err := h.await(ctx, "apiserver", func() error { return h.api.Ready(ctx) }); err != nil {
+		return err
+	}
+	logline.Infof("Kube API server is now running (ready after %s)", time.Since(started).Round(time.Millisecond))
+	if err := h.startControllers(ctx); err != nil {
+		return err
+	}
+	if err := h.await(ctx, "kube-system namespace", func() error { return h.ensureNamespace(ctx) }); err != nil {
+		return err
+	}
+	h.supervisor.CoreReady(h.api)
+	logline.Infof("rke2 is up and running")
+	go h.watchNodes(ctx)
+	return nil
+}
+
+// await tries again every 25 ms until ctx ends, and says every ten seconds what
+// it waits for.
+func (h *Head) await(ctx context.Context, what string, ok func() error) error {
+	spoken := time.Now()
+	for {
+		err := ok()
+		if err == nil {
+			return nil
+		}
+		if time.Since(spoken) > 10*time.Second {
+			spoken = time.Now()
+			logline.Infof("Waiting for %s: %v", what, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+}
+
+// ensureNamespace makes kube-system, which the apiserver makes only some time
+// after it is ready; node passwords are kept there.
+func (h *Head) ensureNamespace(ctx context.Context) error {
+	namespace := map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]string{"name": "kube-system"}}
+	err := h.api.Do(ctx, http.MethodPost, "/api/v1/namespaces", namespace, nil)
+	if kubeapi.IsStatus(err, http.StatusConflict) {
+		return nil
+	}
+	return err
+}
+
+// roleLabels are those of an RKE2 server. A kubelet may not set them itself.
+var roleLabels = map[string]string{
+	"node-role.kubernetes.io/control-plane": "true",
+	"node-role.kubernetes.io/etcd":          "true",
+	"node-role.kubernetes.io/master":        "true",
+}
+
+// watchNodes labels the head's own Node and frees the names of deleted ones.
+func (h *Head) watchNodes(ctx context.Context) {
+	h.api.WatchNodes(ctx, func(n kubeapi.Node, gone bool) {
+		switch {
+		case gone:
+			h.supervisor.ForgetNode(ctx, n.Metadata.Name)
+		case n.Metadata.Name == h.opts.NodeName && !labelled(n):
+			patch := map[string]any{"metadata": map[string]any{"labels": roleLabels}}
+			if err := h.api.Do(ctx, http.MethodPatch, "/api/v1/nodes/"+n.Metadata.Name, patch, nil); err != nil {
+				logline.Warnf("failed to label the server's node: %v", err)
+				return
+			}
+			logline.Infof("Labels and annotations have been set successfully on node: %s", n.Metadata.Name)
+		}
+	}, func(err error) { logline.Warnf("watch nodes: %v", err) })
+}
+
+func labelled(n kubeapi.Node) bool {
+	for key, value := range roleLabels {
+		if n.Metadata.Labels[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// writeKubeconfigs writes the admin's file and those of the controllers.
+func (h *Head) writeKubeconfigs() error {
+	cert, err := os.ReadFile(h.tls("client-admin.crt"))
+	if err != nil {
+		return fmt.Errorf("read admin certificate: %w", err)
+	}
+	key, err := os.ReadFile(h.tls("client-admin.key"))
+	if err != nil {
+		return fmt.Errorf("read admin key: %w", err)
+	}
+	admin := kubeconfig.Embedded(LocalAPI, h.opts.serverCA.PEM, cert, key)
+	if err := pki.WriteFile(h.opts.Kubeconfig, admin, h.opts.KubeconfigMode); err != nil {
+		return err
+	}
+	logline.Infof("Wrote kubeconfig %s", h.opts.Kubeconfig)
+	for name, client := range map[string]string{"controller": "client-controller", "scheduler": "client-scheduler"} {
+		data := kubeconfig.Files(LocalAPI, h.tls("server-ca.crt"), h.tls(client+".crt"), h.tls(client+".key"))
+		if err := pki.WriteFile(h.path("cred", name+".kubeconfig"), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop ends the control plane; etcd goes last, so that nobody misses it.
+func (h *Head) Stop() {
+	h.group.Stop(4*time.Second, "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+	h.group.Stop(4*time.Second, "etcd")
+}
+
+// ParseMode reads write-kubeconfig-mode; "" is 0600.
+func ParseMode(s string) (fs.FileMode, error) {
+	if s == "" {
+		return 0o600, nil
+	}
+	mode, err := strconv.ParseUint(s, 8, 9)
+	if err != nil {
+		return 0, fmt.Errorf("write-kubeconfig-mode %q: want an octal file mode such as 0600", s)
+	}
+	return fs.FileMode(mode), nil
+}
+
+// serviceAddress is the first address of the service range.
+func serviceAddress(cidr string) (string, error) { return addressIn(cidr, 1) }
+
+// DNSAddress is the tenth, where RKE2 puts the cluster's DNS.
+func DNSAddress(cidr string) (string, error) { return addressIn(cidr, 10) }
+
+func addressIn(cidr string, n byte) (string, error) {
+	_, network, err := net.ParseCIDR(cidr)
+	if err != nil {
+		return "", fmt.Errorf("service-cidr: %w", err)
+	}
+	ip := network.IP.To4()
+	if ip == nil {
+		return "", errors.New("service-cidr: the kit knows IPv4 only")
+	}
+	return net.IPv4(ip[0], ip[1], ip[2], ip[3]+n).String(), nil
+}

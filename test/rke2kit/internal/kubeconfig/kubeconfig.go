@@ -1,0 +1,45 @@
+// Package kubeconfig renders the kubeconfig files a node needs.
+package kubeconfig
+
+import (
+	"encoding/base64"
+	"fmt"
+)
+
+// Embedded renders a file that carries its certificates itself, so that a copy
+// of it works elsewhere. All three are PEM.
+func Embedded(server string, ca, cert, key []byte) []byte {
+	b64 := base64.StdEncoding.EncodeToString
+	return render(server,
+		"certificate-authority-data: "+b64(ca),
+		"client-certificate-data: "+b64(cert),
+		"client-key-data: "+b64(key))
+}
+
+// Files renders a file that points to the certificates of a component.
+func Files(server, ca, cert, key string) []byte {
+	return render(server,
+		"certificate-authority: "+ca, "client-certificate: "+cert, "client-key: "+key)
+}
+
+func render(server, ca, cert, key string) []byte {
+	return fmt.Appendf(nil, `apiVersion: v1
+clusters:
+- cluster:
+    %s
+    server: %s
+  name: default
+contexts:
+- context:
+    cluster: default
+    user: default
+  name: default
+current-context: default
+kind: Config
+users:
+- name: default
+  user:
+    %s
+    %s
+`, ca, server, cert, key)
+}

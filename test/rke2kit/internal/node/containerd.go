@@ -1,0 +1,172 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/pki"
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/proc"
+)
+
+const (
+	containerdSocket = "/run/k3s/containerd/containerd.sock"
+	containerdState  = "/run/k3s/containerd"
+	// SandboxImage is the pause image; the release carries it.
+	SandboxImage = "docker.io/rke2kit/pause:kit"
+	socketTries  = 20 * time.Millisecond
+	socketLimit  = 60 * time.Second
+)
+
+// StartContainers starts containerd and imports the images, beside whatever else
+// the node does meanwhile. Enter waits for it.
+func (n *Node) StartContainers(ctx context.Context) {
+	go func() {
+		defer close(n.containers)
+		if err := n.startContainerd(ctx); err != nil {
+			n.runtimeErr = err
+			return
+		}
+		n.importImages(ctx)
+	}()
+}
+
+func (n *Node) startContainerd(ctx context.Context) error {
+	path, err := exec.LookPath("containerd")
+	if err != nil {
+		return fmt.Errorf("find containerd: %w; the kit uses the distribution's: install containerd, runc and containernetworking-plugins", err)
+	}
+	binDir, err := cniBinDir()
+	if err != nil {
+		return err
+	}
+	root := n.path("containerd")
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return fmt.Errorf("create containerd's directory: %w", err)
+	}
+	file := n.path("etc", "containerd.toml")
+	config := containerdConfig(root, snapshotter(root), binDir, cniDir(n.agent))
+	if err := pki.WriteFile(file, []byte(config), 0o600); err != nil {
+		return err
+	}
+	err = n.group.Start(ctx, proc.Spec{
+		Name: "containerd", Path: path, Args: []string{"--config", file}, Log: n.path("containerd", "containerd.log"),
+	})
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(socketLimit)
+	for {
+		conn, err := net.Dial("unix", containerdSocket)
+		if err == nil {
+			return conn.Close()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("containerd does not answer after %s: %w; its log is %s", socketLimit, err, n.path("containerd", "containerd.log"))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(socketTries):
+		}
+	}
+}
+
+func containerdConfig(root, snapshotter, binDir, confDir string) string {
+	return fmt.Sprintf(`version = 2
+root = %q
+state = %q
+disabled_plugins = [
+  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",
+]
+
+[grpc]
+  address = %q
+
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = %q
+  # Lowering a score takes a capability that a container used as a machine may lack.
+  restrict_oom_score_adj = true
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = %q
+  conf_dir = %q
+
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = %q
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  SystemdCgroup = false
+`, root, containerdState, containerdSocket, SandboxImage, binDir, confDir, snapshotter)
+}
+
+// snapshotter tries whether overlay works where containerd keeps its layers: it
+// does not upon another overlay.
+func snapshotter(root string) string {
+	dir, err := os.MkdirTemp(root, ".overlay-*")
+	if err != nil {
+		return "native"
+	}
+	defer os.RemoveAll(dir)
+	for _, sub := range []string{"lower", "upper", "work", "merged"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			return "native"
+		}
+	}
+	options := fmt.Sprintf("lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", dir, dir, dir)
+	if err := syscall.Mount("overlay", filepath.Join(dir, "merged"), "overlay", 0, options); err != nil {
+		logline.Warnf("overlay does not work in %s (%v); layers are copied instead", root, err)
+		return "native"
+	}
+	_ = syscall.Unmount(filepath.Join(dir, "merged"), syscall.MNT_DETACH)
+	return "overlayfs"
+}
+
+// importImages loads the release's own images and those an operator put into
+// agent/images, as RKE2 does at each start. One that can't be read is reported
+// and passed over.
+func (n *Node) importImages(ctx context.Context) {
+	for _, dir := range []string{filepath.Join(n.opts.ShareDir, "images"), n.path("images")} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		var files []string
+		for _, e := range entries {
+			if imageArchive(e.Name()) {
+				files = append(files, filepath.Join(dir, e.Name()))
+			}
+		}
+		sort.Strings(files)
+		for _, file := range files {
+			started := time.Now()
+			out, err := exec.CommandContext(ctx, "ctr", "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", file).CombinedOutput()
+			if err != nil {
+				logline.Errorf("failed to import images from %s: %v: %s", file, err, strings.TrimSpace(string(out)))
+				continue
+			}
+			logline.Infof("Imported images from %s in %s", file, time.Since(started).Round(time.Millisecond))
+		}
+	}
+}
+
+func imageArchive(name string) bool {
+	for _, suffix := range []string{".tar", ".tar.gz", ".tgz", ".tar.zst"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}

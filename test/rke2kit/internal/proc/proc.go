@@ -1,0 +1,253 @@
+// Package proc runs a node's components as child processes: it starts them again
+// when they end, and finds those that a killed supervisor left behind.
+package proc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
+)
+
+const (
+	firstBackoff = 500 * time.Millisecond
+	maxBackoff   = 5 * time.Second
+	// steady is how long a component has to run for its failures to be forgotten.
+	steady = 30 * time.Second
+	// logLimit is the size at which a component's log is begun anew at a start.
+	logLimit = 8 << 20
+)
+
+// Spec is one component.
+type Spec struct {
+	Name string // also the name of its pid and log files
+	Path string
+	Args []string
+	Env  []string // added to the supervisor's own
+	Log  string
+}
+
+// Group is the set of components one supervisor runs.
+type Group struct {
+	pidDir string
+	mu     sync.Mutex
+	kids   []*child
+}
+
+type child struct {
+	spec   Spec
+	cancel context.CancelFunc
+	done   chan struct{}
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+}
+
+// NewGroup keeps pid files in pidDir.
+func NewGroup(pidDir string) (*Group, error) {
+	if err := os.MkdirAll(pidDir, 0o700); err != nil {
+		return nil, fmt.Errorf("create directory for pid files: %w", err)
+	}
+	return &Group{pidDir: pidDir}, nil
+}
+
+// Start runs a component until Stop. The first start's error is returned; later
+// ends are logged and the component is started again.
+func (g *Group) Start(ctx context.Context, spec Spec) error {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &child{spec: spec, cancel: cancel, done: make(chan struct{})}
+	if err := c.launch(g.pidDir); err != nil {
+		cancel()
+		return err
+	}
+	g.mu.Lock()
+	g.kids = append(g.kids, c)
+	g.mu.Unlock()
+	logline.Infof("Running %s %s", spec.Name, strings.Join(spec.Args, " "))
+	go c.keep(ctx, g.pidDir)
+	return nil
+}
+
+func (c *child) launch(pidDir string) error {
+	if err := os.MkdirAll(filepath.Dir(c.spec.Log), 0o700); err != nil {
+		return fmt.Errorf("create log directory of %s: %w", c.spec.Name, err)
+	}
+	mode := os.O_APPEND
+	if info, err := os.Stat(c.spec.Log); err == nil && info.Size() > logLimit {
+		mode = os.O_TRUNC
+	}
+	log, err := os.OpenFile(c.spec.Log, os.O_CREATE|os.O_WRONLY|mode, 0o600)
+	if err != nil {
+		return fmt.Errorf("open log of %s: %w", c.spec.Name, err)
+	}
+	defer log.Close()
+	cmd := exec.Command(c.spec.Path, c.spec.Args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(environ(), c.spec.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", c.spec.Name, err)
+	}
+	c.mu.Lock()
+	c.cmd = cmd
+	c.mu.Unlock()
+	return writePid(pidDir, c.spec.Name, cmd.Process.Pid)
+}
+
+// environ leaves out what systemd gave to the supervisor alone: etcd and the
+// apiserver would report READY in its name.
+func environ() []string {
+	var out []string
+	for _, kv := range os.Environ() {
+		if strings.HasPrefix(kv, "NOTIFY_SOCKET=") || strings.HasPrefix(kv, "RKE2_") {
+			continue
+		}
+		out = append(out, kv)
+	}
+	return out
+}
+
+func (c *child) keep(ctx context.Context, pidDir string) {
+	defer close(c.done)
+	backoff := firstBackoff
+	for {
+		started := time.Now()
+		err := c.cmd.Wait()
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(started) > steady {
+			backoff = firstBackoff
+		}
+		for {
+			logline.Errorf("%s exited: %v; starting it again in %s, its log is %s", c.spec.Name, err, backoff, c.spec.Log)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(backoff):
+			}
+			backoff = min(2*backoff, maxBackoff)
+			if err = c.launch(pidDir); err == nil {
+				break
+			}
+		}
+	}
+}
+
+// Stop ends the named components, all at once, and waits for them: SIGTERM
+// first, SIGKILL after the grace period.
+func (g *Group) Stop(grace time.Duration, names ...string) {
+	g.mu.Lock()
+	var stopping []*child
+	for _, c := range g.kids {
+		for _, name := range names {
+			if c.spec.Name == name {
+				stopping = append(stopping, c)
+			}
+		}
+	}
+	g.mu.Unlock()
+	for _, c := range stopping {
+		c.cancel()
+		c.signal(syscall.SIGTERM)
+	}
+	deadline := time.After(grace)
+	for _, c := range stopping {
+		select {
+		case <-c.done:
+		case <-deadline:
+			for _, late := range stopping {
+				late.signal(syscall.SIGKILL)
+			}
+			<-c.done
+		}
+		_ = os.Remove(pidFile(g.pidDir, c.spec.Name))
+	}
+}
+
+func (c *child) signal(sig syscall.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.cmd.Process.Signal(sig)
+}
+
+func pidFile(dir, name string) string { return filepath.Join(dir, name+".pid") }
+
+// writePid notes the start time beside the pid: pids are used again.
+func writePid(dir, name string, pid int) error {
+	start, err := startTime(pid)
+	if err != nil {
+		return nil // it has ended already, and Wait will say why
+	}
+	return os.WriteFile(pidFile(dir, name), fmt.Appendf(nil, "%d %s\n", pid, start), 0o600)
+}
+
+// startTime is field 22 of /proc/<pid>/stat, counted behind the command name,
+// which may hold spaces.
+func startTime(pid int) (string, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", err
+	}
+	_, rest, found := strings.Cut(string(data), ") ")
+	fields := strings.Fields(rest)
+	if !found || len(fields) < 20 || fields[0] == "Z" {
+		return "", errors.New("no such process")
+	}
+	return fields[19], nil
+}
+
+// Reap kills the components that an earlier supervisor left running. They hold
+// no state that SIGKILL would lose, and pods run on without them.
+func Reap(pidDir string) error {
+	files, err := filepath.Glob(filepath.Join(pidDir, "*.pid"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if pid, ok := alive(file); ok {
+			logline.Infof("Stopping %s (pid %d) of an earlier start", strings.TrimSuffix(filepath.Base(file), ".pid"), pid)
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for _, file := range files {
+		for {
+			pid, ok := alive(file)
+			if !ok {
+				break
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("process %d of an earlier start does not end (%s)", pid, file)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		_ = os.Remove(file)
+	}
+	return nil
+}
+
+func alive(file string) (int, bool) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0, false
+	}
+	fields := strings.Fields(string(data))
+	if len(fields) != 2 {
+		return 0, false
+	}
+	pid, err := strconv.Atoi(fields[0])
+	if err != nil {
+		return 0, false
+	}
+	start, err := startTime(pid)
+	return pid, err == nil && start == fields[1]
+}

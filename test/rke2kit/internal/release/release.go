@@ -1,0 +1,149 @@
+package release
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/node"
+)
+
+// HelloImage is the demonstration image: a web server on port 8080.
+const HelloImage = "docker.io/skyctl/hello:kit"
+
+// Input says where the parts of a release are.
+type Input struct {
+	Binaries string // directory with kube, rke2, pause and hello
+	Files    string // directory with units and scripts
+	Arch     string
+	Version  string
+}
+
+// entry is one file of the tarball.
+type entry struct {
+	name    string
+	mode    int64
+	content []byte
+}
+
+// Write makes the release directory's files in out.
+func Write(in Input, out string) error {
+	entries, err := collect(in)
+	if err != nil {
+		return err
+	}
+	tarball, err := pack(entries)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("rke2.linux-%s.tar.gz", in.Arch)
+	if err := os.WriteFile(filepath.Join(out, name), tarball, 0o644); err != nil {
+		return fmt.Errorf("write tarball: %w", err)
+	}
+	sums := fmt.Sprintf("%s  %s\n", digest(tarball), name)
+	sumsName := fmt.Sprintf("sha256sum-%s.txt", in.Arch)
+	if err := os.WriteFile(filepath.Join(out, sumsName), []byte(sums), 0o644); err != nil {
+		return fmt.Errorf("write checksums: %w", err)
+	}
+	return os.WriteFile(filepath.Join(out, "version"), []byte(in.Version+"\n"), 0o644)
+}
+
+// collect lays the parts out as RKE2's tarball does.
+func collect(in Input) ([]entry, error) {
+	sources := map[string]struct {
+		file string
+		mode int64
+	}{
+		"bin/rke2":              {filepath.Join(in.Binaries, "rke2"), 0o755},
+		"bin/rke2-killall.sh":   {filepath.Join(in.Files, "rke2-killall.sh"), 0o755},
+		"bin/rke2-uninstall.sh": {filepath.Join(in.Files, "rke2-uninstall.sh"), 0o755},
+		"share/rke2/bin/kube":   {filepath.Join(in.Binaries, "kube"), 0o755},
+	}
+	for _, unit := range []string{"rke2-server.service", "rke2-server.env", "rke2-agent.service", "rke2-agent.env"} {
+		source := sources["lib/systemd/system/"+unit]
+		source.file, source.mode = filepath.Join(in.Files, "systemd", unit), 0o644
+		sources["lib/systemd/system/"+unit] = source
+	}
+	var entries []entry
+	for name, source := range sources {
+		content, err := os.ReadFile(source.file)
+		if err != nil {
+			return nil, fmt.Errorf("collect %s: %w", name, err)
+		}
+		entries = append(entries, entry{name, source.mode, content})
+	}
+	images, err := images(in)
+	if err != nil {
+		return nil, err
+	}
+	entries = append(entries,
+		entry{"share/rke2/images/rke2kit-images.tar", 0o644, images},
+		entry{"share/rke2/VERSION", 0o644, []byte(in.Version + "\n")})
+	sort.Slice(entries, func(i, j int) bool { return entries[i].name < entries[j].name })
+	return entries, nil
+}
+
+func images(in Input) ([]byte, error) {
+	pause, err := os.ReadFile(filepath.Join(in.Binaries, "pause"))
+	if err != nil {
+		return nil, fmt.Errorf("read pause program: %w", err)
+	}
+	hello, err := os.ReadFile(filepath.Join(in.Binaries, "hello"))
+	if err != nil {
+		return nil, fmt.Errorf("read hello program: %w", err)
+	}
+	const nobody = "65534:65534"
+	var buf bytes.Buffer
+	err = WriteImages(&buf, in.Arch, []Image{
+		{Name: node.SandboxImage, Program: "/pause", Content: pause, User: nobody},
+		{Name: HelloImage, Program: "/hello", Content: hello, User: nobody, Ports: []string{"8080/tcp"}},
+	})
+	return buf.Bytes(), err
+}
+
+// pack compresses for speed: the tarball crosses a local network once and is
+// unpacked on every node.
+func pack(entries []entry) ([]byte, error) {
+	var buf bytes.Buffer
+	zipped, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	archive := tar.NewWriter(zipped)
+	made := map[string]bool{}
+	for _, e := range entries {
+		if err := addParents(archive, made, e.name); err != nil {
+			return nil, err
+		}
+		if err := addFile(archive, e.name, e.mode, e.content); err != nil {
+			return nil, err
+		}
+	}
+	if err := archive.Close(); err != nil {
+		return nil, fmt.Errorf("finish tarball: %w", err)
+	}
+	if err := zipped.Close(); err != nil {
+		return nil, fmt.Errorf("finish tarball: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+func addParents(archive *tar.Writer, made map[string]bool, name string) error {
+	parts := strings.Split(filepath.Dir(name), "/")
+	for i := range parts {
+		dir := strings.Join(parts[:i+1], "/") + "/"
+		if made[dir] {
+			continue
+		}
+		made[dir] = true
+		if err := archive.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755, ModTime: epoch}); err != nil {
+			return fmt.Errorf("archive %s: %w", dir, err)
+		}
+	}
+	return nil
+}
