@@ -1,0 +1,51 @@
+# The two commands: `make demo` brings up a cluster of three nodes on this machine, `make test` runs all tests. Both set up
+# what is missing. `make help` lists the rest.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+export CGO_ENABLED := 0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/sky-shift/skyctl/pkg/version.version=$(VERSION)
+BIN     := $(CURDIR)/bin
+KIT      = $(shell test/rke2kit/build.sh)
+
+.DEFAULT_GOAL := build
+.PHONY: build external kit host-image setup demo demo-down test lint unit integration e2e e2e-rke2 bench help clean
+
+build: ## build skyctl and skyd into bin/
+	@mkdir -p $(BIN)
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/skyctl ./cmd/skyd
+
+setup: ## install what is missing on this machine: Docker engine, packages
+	@test/setup/packages.sh
+	@test/setup/docker.sh
+
+kit: ## build the offline RKE2 kit (cached)
+	@test/rke2kit/build.sh
+
+demo: setup build kit ## the main job: a cluster of three nodes on Docker hosts, with a page from a pod
+	@test/demo/up.sh
+
+demo-down: ## take everything away again that `make demo` made
+	@test/demo/down.sh
+
+test: setup lint build kit unit e2e ## all tests, set-up included
+
+lint: ## gofmt, go vet
+	@out=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	go vet ./...
+
+unit: build ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
+	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v /test/e2e)
+	$(MAKE) -C test/rke2kit test
+
+e2e: build kit ## real clusters on Docker hosts, through the built programs
+	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=$(KIT) SKYCTL_TEST_RKE2_VERSION=$$(cat $(KIT)/version) \
+		go test -count=1 -timeout 40m ./test/e2e
+
+e2e-rke2: setup build ## the same on the official RKE2 release, which each machine downloads
+	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m ./test/e2e
+
+help: ## list the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

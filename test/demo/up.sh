@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Brings up a cluster of three nodes on this machine's Docker hosts, runs a web server on a worker and fetches a page
+# from it. Safe to run again. The Makefile builds what it needs first.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. test/demo/env.sh
+
+if [ ! -e "$config" ]; then
+  # The kit stands in for RKE2 where that can't be downloaded; it is a setting, and nothing chooses it by itself.
+  mkdir -p -m 0700 "$SKYCONF_DIR"
+  printf '# Written by make demo.\nrke2:\n  source: %s\n  version: %s\n' "$kit" "$(cat "$kit/version")" >"$config"
+elif ! grep -q "^# Written by make demo" "$config"; then
+  echo "$config is yours: the demo does not change it. Run it with another SKYCONF_DIR." >&2
+  exit 2
+fi
+
+code=0
+skyctl create cluster "$cluster" --provision --cloud docker --cpus 2+ --memory 2 --num_nodes 3 --wait || code=$?
+[ "$code" -eq 0 ] || [ "$code" -eq 3 ] || exit "$code" # 3: it is there already
+skyctl get clusters
+
+kubeconfig=$SKYCONF_DIR/clusters/$cluster/kubeconfig
+k() { KUBECONFIG=$kubeconfig kubectl "$@"; }
+k get nodes
+worker=$(k get nodes -o name | grep "sky-$cluster-1-")
+if ! k get pod hello >/dev/null 2>&1; then
+  k run hello --image docker.io/skyctl/hello:kit --image-pull-policy Never --port 8080 \
+    --overrides "{\"spec\":{\"nodeName\":\"${worker#node/}\"}}"
+fi
+k wait --for=condition=Ready --timeout=90s pod/hello >/dev/null
+echo "A page from the pod on ${worker#node/}:"
+docker exec "sky-$cluster-0" curl -sS --max-time 10 "http://$(k get pod hello -o 'jsonpath={.status.podIP}'):8080/"
+
+cat <<TXT
+
+Three nodes are yours. What to try next:
+  export PATH=$PWD/bin:\$PATH${say_dir}
+  export KUBECONFIG=$kubeconfig
+  kubectl get nodes -o wide
+  skyctl describe cluster $cluster
+  skyctl server status          # the Web UI's address: every step of the create is there
+  make demo-down                # takes everything away again
+TXT

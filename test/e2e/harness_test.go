@@ -1,0 +1,234 @@
+// Package e2e brings up real Kubernetes clusters on Docker hosts with the built skyctl and skyd, as a person would, and
+// breaks things on the way. It wants the programs in SKYCTL_TEST_BIN and an RKE2 release in SKYCTL_TEST_RKE2 (a
+// directory, or "release" for the official one); `make e2e` sets both.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	docker "github.com/docker/docker/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// installation is one skyd with a state directory of its own, driven through the command line.
+type installation struct {
+	t      *testing.T
+	dir    string
+	bin    string
+	env    []string
+	docker *docker.Client
+	// network is a Docker network of its own: whatever is on it was launched by this installation.
+	network string
+}
+
+// newInstallation prepares a state directory with free ports; the first command starts skyd.
+func newInstallation(t *testing.T) *installation {
+	t.Helper()
+	i := &installation{t: t, dir: filepath.Join(t.TempDir(), "skyconf"), bin: mustEnv(t, "SKYCTL_TEST_BIN"), network: "skyctl-e2e-" + rand.Text()[:8]}
+	source, version := mustEnv(t, "SKYCTL_TEST_RKE2"), os.Getenv("SKYCTL_TEST_RKE2_VERSION")
+	ports := freePorts(t, 3)
+	i.env = append(os.Environ(), "SKYCONF_DIR="+i.dir, "SKYCTL_RKE2_SOURCE="+source)
+	if version != "" {
+		i.env = append(i.env, "SKYCTL_RKE2_VERSION="+version)
+	}
+	i.env = append(i.env,
+		"SKYCTL_DEV_TEMPORAL_PORT="+ports[0], "SKYCTL_DEV_UI_PORT="+ports[1], "SKYCTL_DEV_ETCD_PORT="+ports[2],
+		"SKYCTL_DOCKER_NETWORK="+i.network)
+	client, err := docker.NewClientWithOpts(docker.FromEnv, docker.WithAPIVersionNegotiation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.docker = client
+	t.Cleanup(i.close)
+	return i
+}
+
+// close gives everything back, and shows skyd's log where the test failed.
+func (i *installation) close() {
+	if i.t.Failed() {
+		if log, err := os.ReadFile(filepath.Join(i.dir, "skyd.log")); err == nil {
+			i.t.Logf("skyd.log:\n%s", lastBytes(log, 6000))
+		}
+	}
+	clusters, _ := filepath.Glob(filepath.Join(i.dir, "clusters", "*"))
+	for _, dir := range clusters {
+		i.try("delete", "cluster", filepath.Base(dir), "--yes", "--wait")
+	}
+	i.try("server", "stop")
+	for _, c := range i.hosts("") {
+		i.t.Errorf("%s was left behind", c.Names[0])
+		_ = i.docker.ContainerRemove(context.Background(), c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	}
+	_ = i.docker.NetworkRemove(context.Background(), i.network)
+	i.docker.Close()
+}
+
+// result is what a command left behind.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// try runs skyctl and returns what came of it.
+func (i *installation) try(args ...string) result { return i.tryFor(3*time.Minute, args...) }
+
+func (i *installation) tryFor(limit time.Duration, args ...string) result {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, "skyctl"), args...)
+	cmd.Env = i.env
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	r := result{stdout: out.String(), stderr: errs.String(), code: cmd.ProcessState.ExitCode()}
+	if err != nil && r.code == 0 {
+		r.code = -1
+	}
+	return r
+}
+
+// run is try for a command that has to succeed.
+func (i *installation) run(args ...string) result {
+	i.t.Helper()
+	r := i.try(args...)
+	if r.code != 0 {
+		i.t.Fatalf("skyctl %s: exit %d\n%s%s", strings.Join(args, " "), r.code, r.stdout, r.stderr)
+	}
+	return r
+}
+
+// create asks for a cluster on Docker hosts.
+func (i *installation) create(name string, more ...string) result {
+	args := append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "1+", "--memory", "2"}, more...)
+	return i.try(args...)
+}
+
+// cluster reads a cluster as the command line prints it.
+func (i *installation) cluster(name string) api.Cluster {
+	i.t.Helper()
+	var c api.Cluster
+	if err := json.Unmarshal([]byte(i.run("get", "cluster", name, "-o", "json").stdout), &c); err != nil {
+		i.t.Fatal(err)
+	}
+	return c
+}
+
+// await polls a condition of a cluster until it holds; it fails where the cluster comes to a phase that ends all hope.
+func (i *installation) await(name, what string, holds func(api.Cluster) bool) api.Cluster {
+	i.t.Helper()
+	deadline := time.Now().Add(4 * time.Minute)
+	for time.Now().Before(deadline) {
+		r := i.try("get", "cluster", name, "-o", "json")
+		var c api.Cluster
+		if r.code == 0 && json.Unmarshal([]byte(r.stdout), &c) == nil {
+			if holds(c) {
+				return c
+			}
+		}
+		pause()
+	}
+	i.t.Fatalf("%s: not %s in time:\n%s", name, what, i.try("describe", "cluster", name).stdout)
+	return api.Cluster{}
+}
+
+func (i *installation) awaitReady(name string) api.Cluster {
+	i.t.Helper()
+	return i.await(name, "READY", func(c api.Cluster) bool {
+		if c.Status.Phase == api.PhaseError {
+			i.t.Fatalf("%s: ERROR:\n%s", name, i.try("describe", "cluster", name).stdout)
+		}
+		return c.Status.Phase == api.PhaseReady
+	})
+}
+
+// hosts lists the containers of a cluster of this installation, or of all its clusters.
+func (i *installation) hosts(cluster string) []container.Summary {
+	i.t.Helper()
+	f := filters.NewArgs(filters.Arg("network", i.network))
+	if cluster != "" {
+		f.Add("label", cloud.LabelCluster+"="+cluster)
+	}
+	all, err := i.docker.ContainerList(context.Background(), container.ListOptions{All: true, Filters: f})
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return all
+}
+
+// killSkyd ends skyd as a crash would.
+func (i *installation) killSkyd() {
+	i.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(i.dir, "skyd.pid"))
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Sscan(string(raw), &pid); err != nil {
+		i.t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		i.t.Fatal(err)
+	}
+	until(i.t, "skyd is dead", func() bool { return syscall.Kill(pid, 0) != nil })
+}
+
+// until polls a condition.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); pause() {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("not in time: %s", what)
+}
+
+// pause is the time between two looks at a condition.
+func pause() { time.Sleep(100 * time.Millisecond) }
+
+func mustEnv(t *testing.T, name string) string {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		t.Fatalf("%s is not set: run `make e2e`", name)
+	}
+	return v
+}
+
+// freePorts finds ports that nobody listens on now.
+func freePorts(t *testing.T, n int) []string {
+	t.Helper()
+	ports := make([]string, n)
+	for k := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		_, ports[k], _ = net.SplitHostPort(l.Addr().String())
+	}
+	return ports
+}
+
+func lastBytes(b []byte, n int) []byte {
+	if len(b) > n {
+		return b[len(b)-n:]
+	}
+	return b
+}
