@@ -1,0 +1,158 @@
+// Package operations is the client's side of what is done to clusters: it writes what is wanted to etcd, starts, cancels and
+// follows the workflows that do it, and knows which of them may follow on which. It holds no server and asks no cloud.
+package operations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// dialTimeout is how long a server may take to answer at all before it counts as out of reach.
+const dialTimeout = 5 * time.Second
+
+// Client reaches etcd and Temporal, each when it is first needed. Its methods may be called at once from several places.
+type Client struct {
+	cfg *config.Config
+	now func() time.Time
+	// checkEvery is how often a wait looks whether anybody works on what it waits for.
+	checkEvery time.Duration
+
+	mu       sync.Mutex
+	store    *store.Store
+	temporal client.Client
+}
+
+// New makes a client; nothing is connected yet.
+func New(cfg *config.Config, now func() time.Time) *Client {
+	return &Client{cfg: cfg, now: now, checkEvery: 5 * time.Second}
+}
+
+// Close ends the connections.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.temporal != nil {
+		c.temporal.Close()
+	}
+	if c.store != nil {
+		_ = c.store.Close() // nothing is written through it any more
+	}
+}
+
+// Store connects to etcd. Its error is a *store.UnavailableError where etcd does not answer.
+func (c *Client) Store(ctx context.Context) (*store.Store, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.store != nil {
+		return c.store, nil
+	}
+	s, err := c.open(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.store = s
+	return s, nil
+}
+
+// open connects to etcd. The key of secrets is nil where none are read.
+func (c *Client) open(ctx context.Context, key []byte) (*store.Store, error) {
+	tls, err := c.cfg.Etcd.TLS.Client()
+	if err != nil {
+		return nil, &UnreachableError{What: "etcd", Where: strings.Join(c.cfg.Etcd.Endpoints, ", "), Cause: err}
+	}
+	return store.Open(ctx, store.Options{Endpoints: c.cfg.Etcd.Endpoints, Prefix: c.cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
+}
+
+// Temporal connects to Temporal. Its error is an UnreachableError where it does not answer.
+func (c *Client) Temporal(ctx context.Context) (client.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.temporal != nil {
+		return c.temporal, nil
+	}
+	t := c.cfg.Temporal
+	tls, err := t.TLS.Client()
+	if err != nil {
+		return nil, &UnreachableError{What: "Temporal", Where: t.Address, Cause: err}
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	tc, err := client.DialContext(dialCtx, client.Options{
+		HostPort: t.Address, Namespace: t.Namespace, Identity: "skyctl",
+		Logger:            log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		ConnectionOptions: client.ConnectionOptions{TLS: tls, GetSystemInfoTimeout: dialTimeout},
+	})
+	if err != nil {
+		return nil, c.temporalError(ctx, err)
+	}
+	c.temporal = tc
+	return tc, nil
+}
+
+// both connects to both, so that nothing is written to the one while the other is down.
+func (c *Client) both(ctx context.Context) (*store.Store, client.Client, error) {
+	s, err := c.Store(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := c.Temporal(ctx)
+	return s, t, err
+}
+
+// temporalError names Temporal and its address where it did not answer; ctx is the caller's, whose end is not Temporal's.
+func (c *Client) temporalError(ctx context.Context, err error) error {
+	var (
+		unavailable *serviceerror.Unavailable
+		deadline    *serviceerror.DeadlineExceeded
+		namespace   *serviceerror.NamespaceNotFound
+	)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &namespace):
+		return &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address,
+			Cause: fmt.Errorf("it has no namespace %s", c.cfg.Temporal.Namespace)}
+	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.Is(err, context.DeadlineExceeded):
+		return &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address, Cause: err}
+	}
+	return fmt.Errorf("asking Temporal at %s: %s", c.cfg.Temporal.Address, oneLine(err.Error()))
+}
+
+// workersListening says whether anybody has asked the task queue for work within the last minutes, as Temporal counts it.
+func (c *Client) workersListening(ctx context.Context, t client.Client) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	d, err := t.DescribeTaskQueue(ctx, c.cfg.Temporal.TaskQueue, enums.TASK_QUEUE_TYPE_WORKFLOW)
+	if err != nil {
+		return false, c.temporalError(ctx, err)
+	}
+	for _, p := range d.GetPollers() {
+		// A poll lasts a minute at most; a worker that was killed stays listed for some five.
+		if c.now().Sub(p.GetLastAccessTime().AsTime()) < pollerFresh {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// pollerFresh is longer than the longest poll, at whose beginning the server stamps the poller.
+const pollerFresh = 90 * time.Second
+
+func (c *Client) noWorker(left string) error {
+	return &NoWorkerError{TaskQueue: c.cfg.Temporal.TaskQueue, Address: c.cfg.Temporal.Address, Left: left}
+}

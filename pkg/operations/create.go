@@ -1,0 +1,146 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// CreateOptions is what a create takes besides the cluster itself.
+type CreateOptions struct {
+	// KeepOnFailure leaves machines in place when the create fails.
+	KeepOnFailure bool
+	// Timeout bounds the whole operation; 0 is api.DefaultProvisionTimeout.
+	Timeout time.Duration
+}
+
+// Created is a cluster whose provisioning is under way.
+type Created struct {
+	Cluster *api.Cluster
+	// Resumed is true where the cluster was there and its provisioning goes on from where it stood.
+	Resumed bool
+}
+
+// Create writes a cluster that was defaulted and validated, and starts its provisioning. The same create again goes on with
+// a cluster that ended in ERROR or that nothing works on; any other cluster of that name is a ConflictError. What the cloud
+// finds wrong with the spec comes back as joined *api.FieldErrors, and nothing is written.
+func (c *Client) Create(ctx context.Context, want *api.Cluster, o CreateOptions) (Created, error) {
+	s, t, err := c.both(ctx)
+	if err != nil {
+		return Created{}, err
+	}
+	existing, err := s.Get(ctx, want.Metadata.Name)
+	var missing *store.NotFoundError
+	switch {
+	case err == nil:
+		return c.resume(ctx, existing, want, o)
+	case !errors.As(err, &missing):
+		return Created{}, err
+	}
+	if _, err := c.Plan(ctx, want.Spec); err != nil {
+		return Created{}, err
+	}
+	fresh := *want
+	fresh.Metadata.UID = uuid.NewString()
+	fresh.Metadata.CreatedAt = c.now().UTC()
+	fresh.Status = api.ClusterStatus{KeepOnFailure: o.KeepOnFailure}
+	fresh.Status.SetPhase(api.PhaseInit, "Created", fresh.Metadata.CreatedAt)
+	stored, err := s.Create(ctx, &fresh)
+	var exists *store.ExistsError
+	switch {
+	case errors.As(err, &exists): // somebody else was quicker
+		return c.resume(ctx, exists.Existing, want, o)
+	case err != nil:
+		return Created{}, err
+	}
+	return c.provision(ctx, t, stored, o, false)
+}
+
+// resume goes on with a cluster that is there, where that is what the same create means.
+func (c *Client) resume(ctx context.Context, existing, want *api.Cluster, o CreateOptions) (Created, error) {
+	s, t, err := c.both(ctx)
+	if err != nil {
+		return Created{}, err
+	}
+	conflict := &ConflictError{Name: existing.Metadata.Name, Phase: existing.Status.Phase, Differs: differs(existing, want)}
+	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady || existing.Status.Phase == api.PhaseDeleting {
+		return Created{}, conflict
+	}
+	run, err := c.run(ctx, t, existing.Metadata.Name)
+	if err != nil {
+		return Created{}, err
+	}
+	if run.open {
+		return Created{}, conflict
+	}
+	updated, err := s.Update(ctx, refOf(existing), func(cl *api.Cluster) error {
+		if cl.Status.Phase == api.PhaseReady || cl.Status.Phase == api.PhaseDeleting {
+			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
+		}
+		cl.Status.KeepOnFailure = o.KeepOnFailure
+		cl.Status.Failure = nil
+		cl.Status.SetPhase(api.PhaseInit, "CreatedAgain", c.now().UTC())
+		return nil
+	})
+	if err != nil {
+		return Created{}, err
+	}
+	return c.provision(ctx, t, updated, o, true)
+}
+
+// provision starts the workflow. A delete of an earlier cluster of that name may take a moment to close after it has
+// forgotten the cluster; a provision that runs already was started by the sweep, or by a create in another terminal.
+func (c *Client) provision(ctx context.Context, t client.Client, cl *api.Cluster, o CreateOptions, resumed bool) (Created, error) {
+	done := Created{Cluster: cl, Resumed: resumed}
+	input := api.ProvisionInput{Cluster: refOf(cl), Timeout: o.Timeout}
+	wait := newBackOff(100*time.Millisecond, 2*time.Second)
+	give := c.now().Add(startPatience)
+	for {
+		err := c.start(ctx, t, cl.Metadata.Name, api.WorkflowProvision, provisionSummary(cl), input)
+		if err == nil {
+			return done, nil
+		}
+		if !alreadyStarted(err) {
+			return Created{}, fmt.Errorf("cluster %s is recorded, but its provisioning could not be started; run the same create again: %w",
+				cl.Metadata.Name, c.temporalError(ctx, err))
+		}
+		run, err := c.run(ctx, t, cl.Metadata.Name)
+		if err != nil {
+			return Created{}, err
+		}
+		if run.open && run.workflow == api.WorkflowProvision {
+			return done, nil
+		}
+		if c.now().After(give) {
+			return Created{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier one still runs as %s; run the same create again once it has ended",
+				cl.Metadata.Name, run.workflow, api.OperationID(cl.Metadata.Name))
+		}
+		if err := wait.pause(ctx); err != nil {
+			return Created{}, err
+		}
+	}
+}
+
+// startPatience is how long a create waits for the last moments of an earlier operation of that name.
+const startPatience = 30 * time.Second
+
+func provisionSummary(c *api.Cluster) string {
+	machines := "1 machine"
+	if n := c.Spec.NumNodes; n != 1 {
+		machines = fmt.Sprintf("%d machines", n)
+	}
+	where := c.Spec.Cloud
+	if where == "" {
+		where = "the cheapest cloud"
+	}
+	return fmt.Sprintf("Provision %s: %s on %s", c.Metadata.Name, machines, where)
+}
+
+func refOf(c *api.Cluster) api.Ref { return api.Ref{Name: c.Metadata.Name, UID: c.Metadata.UID} }

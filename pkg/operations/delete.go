@@ -1,0 +1,163 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// terminateAfter is how long a delete that is to be purged may take to end by itself.
+const terminateAfter = 15 * time.Second
+
+// Delete records that the cluster is to go, and returns once a delete works on it or it is gone. A provision that runs is
+// cancelled: seeing the record, it goes on as the delete. Purge forgets the cluster even where its cloud can't be asked.
+// notice is told, in words for a person, what is waited for.
+func (c *Client) Delete(ctx context.Context, name string, purge bool, notice func(string)) (api.Ref, error) {
+	s, t, err := c.both(ctx)
+	if err != nil {
+		return api.Ref{}, err
+	}
+	cl, err := s.Get(ctx, name)
+	if err != nil {
+		return api.Ref{}, err
+	}
+	ref := refOf(cl)
+	_, err = s.Update(ctx, ref, func(cl *api.Cluster) error {
+		cl.Status.SetPhase(api.PhaseDeleting, "DeleteRequested", c.now().UTC())
+		return nil
+	})
+	if gone(err) {
+		return ref, nil
+	}
+	if err != nil {
+		return api.Ref{}, err
+	}
+	d := deletion{Client: c, store: s, temporal: t, ref: ref, purge: purge, notice: notice, lonely: c.loneliness()}
+	return ref, d.begin(ctx)
+}
+
+// deletion is one attempt to get a delete to run under a cluster's operation id.
+type deletion struct {
+	*Client
+	store    *store.Store
+	temporal client.Client
+	ref      api.Ref
+	purge    bool
+	notice   func(string)
+	lonely   func(context.Context, client.Client) error
+
+	cancelled string // the run that was asked to end
+	since     time.Time
+}
+
+func (d *deletion) begin(ctx context.Context) error {
+	wait := newBackOff(100*time.Millisecond, 2*time.Second)
+	next := d.now().Add(d.checkEvery)
+	for {
+		done, err := d.attempt(ctx)
+		if done || err != nil {
+			return err
+		}
+		if now := d.now(); now.After(next) {
+			if err := d.alone(ctx); err != nil {
+				return err
+			}
+			next = now.Add(d.checkEvery)
+		}
+		if err := wait.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// attempt starts the delete, or makes way for it.
+func (d *deletion) attempt(ctx context.Context) (done bool, err error) {
+	if _, err := d.store.Get(ctx, d.ref.Name); gone(err) {
+		return true, nil
+	}
+	input := api.DeleteInput{Cluster: d.ref, Purge: d.purge}
+	err = d.start(ctx, d.temporal, d.ref.Name, api.WorkflowDelete, "Delete "+d.ref.Name, input)
+	if err == nil {
+		return true, nil
+	}
+	if !alreadyStarted(err) {
+		return false, fmt.Errorf("cluster %s is marked as to be deleted, but the work could not be started; run the same delete again: %w",
+			d.ref.Name, d.temporalError(ctx, err))
+	}
+	r, err := d.run(ctx, d.temporal, d.ref.Name)
+	switch {
+	case err != nil:
+		return false, err
+	case !r.open: // it ended between the two questions
+		return false, nil
+	case r.workflow == api.WorkflowDelete && (!d.purge || d.purges(ctx, r)):
+		return true, nil
+	}
+	return false, d.makeWay(ctx, r)
+}
+
+// makeWay asks what runs to end. Only a delete that is to be purged is stopped by force: it may be waiting for a cloud
+// that never answers, and nothing that it has begun needs cleaning up by itself.
+func (d *deletion) makeWay(ctx context.Context, r run) error {
+	if r.id != d.cancelled {
+		d.notice(fmt.Sprintf("waiting for the running %s of cluster %s to end", r.workflow, d.ref.Name))
+		d.cancelled, d.since = r.id, d.now()
+		return d.tolerant(ctx, d.temporal.CancelWorkflow(ctx, api.OperationID(d.ref.Name), r.id))
+	}
+	if d.purge && r.workflow == api.WorkflowDelete && d.now().Sub(d.since) > terminateAfter {
+		return d.tolerant(ctx, d.temporal.TerminateWorkflow(ctx, api.OperationID(d.ref.Name), r.id, "the cluster is to be purged"))
+	}
+	return nil
+}
+
+// tolerant forgives that a run ended before it was told to.
+func (d *deletion) tolerant(ctx context.Context, err error) error {
+	if err == nil || isNotFound(err) {
+		return nil
+	}
+	return d.temporalError(ctx, err)
+}
+
+// purges reads from a run's history whether it was started as a purge.
+func (d *deletion) purges(ctx context.Context, r run) bool {
+	call, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	history := d.temporal.GetWorkflowHistory(call, api.OperationID(d.ref.Name), r.id, false, 0)
+	if !history.HasNext() {
+		return false
+	}
+	event, err := history.Next()
+	if err != nil {
+		return false
+	}
+	var input api.DeleteInput
+	err = converter.GetDefaultDataConverter().FromPayloads(event.GetWorkflowExecutionStartedEventAttributes().GetInput(), &input)
+	return err == nil && input.Purge
+}
+
+func (d *deletion) alone(ctx context.Context) error {
+	err := d.lonely(ctx, d.temporal)
+	var none *NoWorkerError
+	if errors.As(err, &none) {
+		none.Left = "the cluster is marked as to be deleted; its deletion begins when a worker does"
+	}
+	return err
+}
+
+func gone(err error) bool {
+	var missing *store.NotFoundError
+	return errors.As(err, &missing)
+}
+
+func isNotFound(err error) bool {
+	var missing *serviceerror.NotFound
+	return errors.As(err, &missing)
+}

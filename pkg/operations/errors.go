@@ -1,0 +1,129 @@
+package operations
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// UnreachableError says which server did not answer, and where it was looked for.
+type UnreachableError struct {
+	What  string // "etcd", "Temporal" or "a worker"
+	Where string
+	Cause error
+}
+
+func (e *UnreachableError) Error() string {
+	msg := fmt.Sprintf("%s at %s can't be reached", e.What, e.Where)
+	if e.Cause != nil {
+		msg += ": " + oneLine(e.Cause.Error())
+	}
+	return msg
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Cause }
+
+// NoWorkerError says that Temporal answers, but nobody takes up work.
+type NoWorkerError struct {
+	TaskQueue string
+	Address   string
+	// Left is what stands although nobody works on it, in words for a person; it may be empty.
+	Left string
+}
+
+func (e *NoWorkerError) Error() string {
+	msg := fmt.Sprintf("no worker is listening on task queue %s of Temporal at %s; start one with skyd worker", e.TaskQueue, e.Address)
+	if e.Left != "" {
+		msg += " (" + e.Left + ")"
+	}
+	return msg
+}
+
+// ConflictError says why a cluster of that name stands in the way.
+type ConflictError struct {
+	Name  string
+	Phase api.Phase
+	// Differs has a line per field in which the cluster that exists is another than the one asked for.
+	Differs []string
+}
+
+func (e *ConflictError) Error() string {
+	switch {
+	case len(e.Differs) > 0:
+		return fmt.Sprintf("cluster %s exists (%s) with another spec: %s; delete it first, or choose another name",
+			e.Name, e.Phase, strings.Join(e.Differs, ", "))
+	case e.Phase == api.PhaseDeleting:
+		return fmt.Sprintf("cluster %s is %s; create it again once it is gone, or choose another name", e.Name, e.Phase)
+	default:
+		return fmt.Sprintf("cluster %s exists: it is %s", e.Name, e.Phase)
+	}
+}
+
+// FailedError says that an operation ended without what it was for. Failure is nil where etcd holds no reason.
+type FailedError struct {
+	Cluster   string
+	Operation string // "provisioning" or "deleting"
+	Failure   *api.Failure
+	Reason    string
+}
+
+func (e *FailedError) Error() string {
+	f := e.Failure
+	if f == nil {
+		return fmt.Sprintf("%s cluster %s ended without a result: %s", e.Operation, e.Cluster, e.Reason)
+	}
+	on := ""
+	if f.Machine != "" {
+		on = " on " + f.Machine
+	}
+	return fmt.Sprintf("%s%s: %s: %s", f.Step, on, f.Reason, f.Message)
+}
+
+// GoneError says that a cluster was deleted while somebody waited for it.
+type GoneError struct{ Name string }
+
+func (e *GoneError) Error() string { return fmt.Sprintf("cluster %s was deleted meanwhile", e.Name) }
+
+// WaitError says that the wait ended before the work did; the work goes on.
+type WaitError struct {
+	Name string
+	For  string
+	Took time.Duration
+}
+
+func (e *WaitError) Error() string {
+	return fmt.Sprintf("after %v cluster %s is still not %s; the work goes on", e.Took.Round(time.Second), e.Name, e.For)
+}
+
+// reason is the innermost thing that a failed workflow had to say, without Temporal's own words around it.
+func reason(err error) string {
+	var (
+		app      *temporal.ApplicationError
+		timeout  *temporal.TimeoutError
+		canceled *temporal.CanceledError
+		stopped  *temporal.TerminatedError
+	)
+	switch {
+	case errors.As(err, &app):
+		for inner := app; errors.As(inner.Unwrap(), &inner); {
+			app = inner
+		}
+		return oneLine(app.Message())
+	case errors.As(err, &timeout):
+		return "it ran out of time"
+	case errors.As(err, &canceled):
+		return "it was cancelled"
+	case errors.As(err, &stopped):
+		return "it was terminated"
+	case err == nil:
+		return "it ended"
+	}
+	return oneLine(err.Error())
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,62 @@
+// Package version says which build of the project is running.
+package version
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// version and commit are set by the linker: -ldflags "-X github.com/sky-shift/skyctl/pkg/version.version=v1.2.3".
+var version, commit string
+
+// Info is a build, as `skyctl version -o json` prints it.
+type Info struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	// Changed is true where the files were not quite those of Commit.
+	Changed  bool   `json:"changed,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// Get returns what the linker set or, where it set nothing, what Go recorded of the build.
+func Get() Info {
+	info := Info{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if build, ok := debug.ReadBuildInfo(); ok {
+		info.fill(build)
+	}
+	if info.Version == "" {
+		info.Version = "devel"
+	}
+	return info
+}
+
+func (i *Info) fill(build *debug.BuildInfo) {
+	if i.Version == "" && build.Main.Version != "(devel)" {
+		i.Version = build.Main.Version
+	}
+	if i.Commit != "" {
+		return
+	}
+	for _, s := range build.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			i.Commit = s.Value
+		case "vcs.modified":
+			i.Changed = s.Value == "true"
+		}
+	}
+}
+
+func (i Info) String() string {
+	s := i.Version
+	if i.Commit != "" {
+		s += fmt.Sprintf(" (%.12s", i.Commit)
+		if i.Changed {
+			s += ", changed"
+		}
+		s += ")"
+	}
+	return fmt.Sprintf("%s %s %s", s, i.Go, i.Platform)
+}
