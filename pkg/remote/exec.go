@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -130,7 +131,7 @@ func (h *Host) lost(doing string, err error) error {
 	select {
 	case <-h.broken:
 		err = h.why
-	default:
+	case <-time.After(breakGrace):
 	}
 	return &Lost{Machine: h.target.Name, Doing: "connection lost during " + doing, Cause: err}
 }

@@ -19,6 +19,9 @@ var (
 	deadAfter = 15 * time.Second
 )
 
+// breakGrace is how long a failure over a connection waits to hear that the connection itself broke, and why.
+const breakGrace = 200 * time.Millisecond
+
 // maxSessions stays under OpenSSH's default of ten sessions per connection.
 const maxSessions = 8
 
@@ -29,6 +32,9 @@ type Host struct {
 	client   *ssh.Client
 	line     *line
 	sessions chan struct{}
+
+	askAfter, deadAfter time.Duration
+
 	// broken is closed once the connection is of no use; why says the reason.
 	broken chan struct{}
 	why    error
@@ -41,13 +47,14 @@ func newHost(t Target, client *ssh.Client, l *line, hostKey string) *Host {
 		target: t, hostKey: hostKey, client: client, line: l,
 		sessions: make(chan struct{}, maxSessions),
 		broken:   make(chan struct{}),
+		askAfter: askAfter, deadAfter: deadAfter,
 	}
 	h.uses.touch()
 	go func() {
 		err := client.Wait()
 		switch {
 		case l.silent.Load():
-			err = fmt.Errorf("nothing was heard of it for %s", deadAfter)
+			err = fmt.Errorf("nothing was heard of it for %s", h.deadAfter)
 		case h.closed.Load():
 			err = net.ErrClosed
 		case err == nil:
@@ -94,7 +101,7 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 // keepAlive gives up a connection whose other end has gone. Any byte that comes in counts as a sign of life, so that a
 // slow upload, behind which an answer may queue for long, is not taken for a dead machine.
 func (h *Host) keepAlive() {
-	tick := time.NewTicker(askAfter / 5)
+	tick := time.NewTicker(h.askAfter / 5)
 	defer tick.Stop()
 	var asking atomic.Bool
 	for {
@@ -104,12 +111,12 @@ func (h *Host) keepAlive() {
 		case <-tick.C:
 		}
 		silence := h.line.silence()
-		if silence >= deadAfter {
+		if silence >= h.deadAfter {
 			h.line.silent.Store(true)
 			h.line.Close()
 			return
 		}
-		if silence >= askAfter && asking.CompareAndSwap(false, true) {
+		if silence >= h.askAfter && asking.CompareAndSwap(false, true) {
 			go func() {
 				_, _, _ = h.client.SendRequest("keepalive@openssh.com", true, nil)
 				asking.Store(false)

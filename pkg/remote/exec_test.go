@@ -1,0 +1,246 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
+)
+
+func start(t *testing.T) (*remotetest.Server, *remote.Host) {
+	t.Helper()
+	s := remotetest.Start(t)
+	return s, dial(t, s)
+}
+
+func dial(t *testing.T, s *remotetest.Server) *remote.Host {
+	t.Helper()
+	h, err := remote.Dial(t.Context(), s.Target, s.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+// eventually polls a condition until it holds.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !cond() {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came about that %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestAScriptReturnsItsOutput(t *testing.T) {
+	_, h := start(t)
+	out, err := h.Script(t.Context(), "greeting", "for i in 1 2\ndo echo \"it's $i\"; done\ncat <<X\nhere\nX\nexit 0\necho no")
+	if err != nil || string(out) != "it's 1\nit's 2\nhere\n" {
+		t.Fatalf("got %q, %v", out, err)
+	}
+}
+
+func TestACommandTakesItsInput(t *testing.T) {
+	_, h := start(t)
+	out, err := h.Run(t.Context(), "tr a-z A-Z", strings.NewReader("héllo"))
+	if err != nil || string(out) != "HéLLO" {
+		t.Fatalf("got %q, %v", out, err)
+	}
+	if _, err := h.Run(t.Context(), "exit 0", strings.NewReader(strings.Repeat("x", 8<<20))); err != nil {
+		t.Fatalf("a command that leaves its input alone: %v", err)
+	}
+}
+
+func TestAFailedScriptSaysWhatWhereAndItsLastLines(t *testing.T) {
+	_, h := start(t)
+	_, err := h.Script(t.Context(), "making tea", "echo secret; seq 100 >&2; echo 'no water' >&2; exit 7")
+	var run *remote.RunError
+	if !errors.As(err, &run) {
+		t.Fatalf("got %v", err)
+	}
+	if run.Machine != "sky-test-0" || run.Command != "making tea" || run.Exit != 7 || len(run.Tail) != 20 || run.Tail[19] != "no water" {
+		t.Errorf("got %+v", run)
+	}
+	if strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "no water") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAScriptNeverStandsInAnArgument(t *testing.T) {
+	_, h := start(t)
+	script := "# token-of-7741\nfor p in /proc/[0-9]*/cmdline; do grep -l 'token-of-774[1]' $p 2>/dev/null; done; true"
+	for name, run := range map[string]func() ([]byte, error){
+		"Script": func() ([]byte, error) { return h.Script(t.Context(), "looking", script) },
+		"Run":    func() ([]byte, error) { return h.Run(t.Context(), script, strings.NewReader("")) },
+	} {
+		if out, err := run(); err != nil || len(out) != 0 {
+			t.Errorf("%s: seen in %s (%v)", name, out, err)
+		}
+	}
+}
+
+func TestLinesComeAsTheyAreWritten(t *testing.T) {
+	_, h := start(t)
+	flag := filepath.Join(t.TempDir(), "flag")
+	var got []string
+	err := h.Follow(t.Context(), "counting", fmt.Sprintf("echo one; while [ ! -e %s ]; do sleep 0.01; done; echo two", flag), func(l string) {
+		got = append(got, l)
+		if l == "one" { // the script goes on only if this line was seen while it ran
+			if err := os.WriteFile(flag, nil, 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil || strings.Join(got, ",") != "one,two" {
+		t.Fatalf("got %v, %v", got, err)
+	}
+}
+
+func TestAnAnswerFollowsTheFirstLine(t *testing.T) {
+	_, h := start(t)
+	out, err := h.Converse(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'", func(first string) ([]byte, error) {
+		return []byte("so " + first), nil
+	})
+	if err != nil || string(out) != "so 4 cores end\n" {
+		t.Fatalf("got %q, %v", out, err)
+	}
+	refusal := errors.New("too few cores")
+	if _, err := h.Converse(t.Context(), "asking", "echo 1; read n", func(string) ([]byte, error) { return nil, refusal }); !errors.Is(err, refusal) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := h.Converse(t.Context(), "asking", "exit 3", func(string) ([]byte, error) { return nil, nil }); err == nil {
+		t.Error("a script that says nothing and fails gave no error")
+	}
+}
+
+// sleeper runs a script that never ends and has a child, and returns both their pids once they run.
+func sleeper(ctx context.Context, t *testing.T, h *remote.Host) (pids []int, done <-chan error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "pids")
+	ch := make(chan error, 1)
+	go func() {
+		_, err := h.Script(ctx, "sleeping", fmt.Sprintf("trap '' TERM; sleep 86400 & echo $$ $! >%[1]s.new; mv %[1]s.new %[1]s; wait; sleep 86400", file))
+		ch <- err
+	}()
+	eventually(t, "the script runs", func() bool { _, err := os.Stat(file); return err == nil })
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f := range strings.FieldsSeq(string(b)) {
+		pid, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, ch
+}
+
+func gone(pids []int) func() bool {
+	return func() bool {
+		for _, p := range pids {
+			if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p)); err == nil && !strings.Contains(string(stat), ") Z ") {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+func TestCancellingEndsTheScriptOnTheMachine(t *testing.T) {
+	_, h := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	pids, done := sleeper(ctx, t, h)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) || remote.IsLost(err) {
+		t.Errorf("got %v", err)
+	}
+	eventually(t, "the script is gone", gone(pids))
+	if _, err := h.Script(t.Context(), "going on", "true"); err != nil {
+		t.Errorf("the connection did not outlive it: %v", err)
+	}
+}
+
+func TestABrokenConnectionEndsTheScriptOnTheMachine(t *testing.T) {
+	s, h := start(t)
+	pids, done := sleeper(t.Context(), t, h)
+	s.HangUp()
+	if err := <-done; !remote.IsLost(err) {
+		t.Errorf("got %v", err)
+	}
+	eventually(t, "the script is gone", gone(pids))
+	if h.Alive() {
+		t.Error("the host still counts as alive")
+	}
+	if _, err := h.Script(t.Context(), "going on", "true"); !remote.IsLost(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAScriptThatArrivesCutDoesNothing(t *testing.T) {
+	s, h := start(t)
+	mark := filepath.Join(t.TempDir(), "mark")
+	s.CutAfter.Store(64 << 10)
+	_, err := h.Script(t.Context(), "marking", "touch "+mark+"\n"+strings.Repeat("# filling up\n", 20<<10))
+	if !remote.IsLost(err) {
+		t.Fatalf("got %v", err)
+	}
+	pid := os.Getpid()
+	eventually(t, "the cut script's shell is gone", func() bool { return children(t, pid) == 0 })
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the first line of the cut script ran")
+	}
+}
+
+// children counts this process's living children.
+func children(t *testing.T, pid int) int {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil || len(tasks) == 0 {
+		t.Fatalf("no tasks: %v", err)
+	}
+	n := 0
+	for _, f := range tasks {
+		b, err := os.ReadFile(f)
+		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ESRCH) {
+			t.Fatal(err)
+		}
+		n += len(strings.Fields(string(b)))
+	}
+	return n
+}
+
+func TestADeadMachineIsNoticed(t *testing.T) {
+	defer remote.SetKeepAlive(50*time.Millisecond, 300*time.Millisecond)()
+	s, h := start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := h.Script(ctx, "idling", "sleep 1"); err != nil { // a quiet machine that answers is not dead
+		t.Fatal(err)
+	}
+	defer s.Freeze()()
+	_, err := h.Script(ctx, "asking the dead", "true")
+	if !remote.IsLost(err) || ctx.Err() != nil || !strings.Contains(err.Error(), "nothing was heard") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTooMuchOutputIsAnError(t *testing.T) {
+	_, h := start(t)
+	if _, err := h.Script(t.Context(), "talking", "head -c 9000000 /dev/zero"); err == nil {
+		t.Error("no error")
+	}
+}

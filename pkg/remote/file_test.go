@@ -1,0 +1,179 @@
+package remote_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/remote"
+)
+
+func TestAFileIsWrittenWithItsModeAndReadBack(t *testing.T) {
+	_, h := start(t)
+	name := filepath.Join(t.TempDir(), "it's a dir", "file")
+	for _, data := range []string{"first", "", "a: 'b'\n\x00\xff"} {
+		if err := h.WriteFile(t.Context(), name, []byte(data), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		got, err := h.ReadFile(t.Context(), name)
+		if err != nil || string(got) != data {
+			t.Errorf("got %q, %v; want %q", got, err, data)
+		}
+	}
+	info, err := os.Stat(name)
+	if err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("got %v, %v", info.Mode(), err)
+	}
+	onlyFile(t, name)
+}
+
+// onlyFile fails where anything lies beside the file.
+func onlyFile(t *testing.T, name string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(name))
+	if err != nil || len(entries) != 1 || entries[0].Name() != filepath.Base(name) {
+		t.Errorf("beside %s: %v, %v", name, entries, err)
+	}
+}
+
+func TestAMissingFileIsSaidToBeMissing(t *testing.T) {
+	_, h := start(t)
+	if _, err := h.ReadFile(t.Context(), "/nowhere/at/all"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestACutWriteLeavesTheOldFile(t *testing.T) {
+	s, h := start(t)
+	name := filepath.Join(t.TempDir(), "file")
+	if err := h.WriteFile(t.Context(), name, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.CutAfter.Store(100 << 10)
+	if err := h.WriteFile(t.Context(), name, bytes.Repeat([]byte("new"), 1<<20), 0o600); !remote.IsLost(err) {
+		t.Errorf("got %v", err)
+	}
+	eventually(t, "the far side has cleaned up", func() bool { return children(t, os.Getpid()) == 0 })
+	if got, err := os.ReadFile(name); err != nil || string(got) != "old" {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+	onlyFile(t, name)
+}
+
+// artifact makes a local file of some size, and its sum.
+func artifact(t *testing.T, size int) (local, sum string) {
+	t.Helper()
+	data := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	local = filepath.Join(t.TempDir(), "artifact")
+	if err := os.WriteFile(local, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := sha256.Sum256(data)
+	return local, hex.EncodeToString(s[:])
+}
+
+func same(t *testing.T, a, b string) bool {
+	t.Helper()
+	x, err := os.ReadFile(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := os.ReadFile(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Equal(x, y)
+}
+
+func TestAnUploadArrivesOnceAndIsThenLeftAlone(t *testing.T) {
+	_, h := start(t)
+	local, sum := artifact(t, 5<<20)
+	name := filepath.Join(t.TempDir(), "new", "file")
+	var last, total int64
+	report := func(d, n int64) { last, total = d, n }
+	if err := h.Upload(t.Context(), local, name, strings.ToUpper(sum), report); err != nil {
+		t.Fatal(err)
+	}
+	if !same(t, local, name) || last != 5<<20 || total != 5<<20 {
+		t.Errorf("arrived %v; reported %d of %d", same(t, local, name), last, total)
+	}
+	onlyFile(t, name)
+	before, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Upload(t.Context(), local, name, sum, func(int64, int64) { t.Error("it was sent again") }); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(name); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the file was replaced (%v)", err)
+	}
+}
+
+func TestADamagedFileOnTheMachineIsReplaced(t *testing.T) {
+	_, h := start(t)
+	local, sum := artifact(t, 1<<20)
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Upload(t.Context(), local, name, sum, nil); err != nil || !same(t, local, name) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestACutUploadLeavesNothingUnderTheName(t *testing.T) {
+	s, h := start(t)
+	local, sum := artifact(t, 5<<20)
+	name := filepath.Join(t.TempDir(), "file")
+	s.CutAfter.Store(2 << 20)
+	if err := h.Upload(t.Context(), local, name, sum, nil); !remote.IsLost(err) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := os.Stat(name); err == nil {
+		t.Error("half a file has the name")
+	}
+	s.CutAfter.Store(0)
+	if err := dial(t, s).Upload(t.Context(), local, name, sum, nil); err != nil || !same(t, local, name) {
+		t.Errorf("the next try: %v", err)
+	}
+	onlyFile(t, name)
+}
+
+func TestAFileThatIsNotWhatWasPinnedDoesNotAppear(t *testing.T) {
+	_, h := start(t)
+	local, _ := artifact(t, 1<<20)
+	name := filepath.Join(t.TempDir(), "dir", "file")
+	err := h.Upload(t.Context(), local, name, strings.Repeat("0", 64), nil)
+	var mismatch *remote.ChecksumMismatch
+	if !errors.As(err, &mismatch) || mismatch.Local != local {
+		t.Fatalf("got %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(name)); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestTwoUploadsOfOneFileBothSucceed(t *testing.T) {
+	_, h := start(t)
+	local, sum := artifact(t, 5<<20)
+	name := filepath.Join(t.TempDir(), "file")
+	results := make(chan error, 4)
+	for range cap(results) {
+		go func() { results <- h.Upload(t.Context(), local, name, sum, nil) }()
+	}
+	for range cap(results) {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if !same(t, local, name) {
+		t.Error("the file is another")
+	}
+}
