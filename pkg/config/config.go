@@ -15,16 +15,14 @@ import (
 
 // Defaults that other packages and the documentation may name.
 const (
-	DefaultEtcdPrefix    = "/skyctl"
-	DefaultNamespace     = "skyctl"
-	DefaultTaskQueue     = "skyctl"
-	DefaultTemporalPort  = 7233
-	DefaultUIPort        = 8233
-	DefaultEtcdPort      = 2379
-	DefaultRKE2Version   = "v1.35.7+rke2r1"
-	DefaultDockerImage   = "skyctl-host"
-	DefaultDockerNetwork = "skyctl"
-	DefaultDockerBase    = "debian:12"
+	DefaultEtcdPrefix   = "/skyctl"
+	DefaultNamespace    = "skyctl"
+	DefaultTaskQueue    = "skyctl"
+	DefaultTemporalPort = 7233
+	DefaultUIPort       = 8233
+	DefaultEtcdPort     = 2379
+	DefaultRKE2Version  = "v1.35.7+rke2r1"
+	DefaultDockerBase   = "debian:12"
 
 	// RKE2Release as RKE2.Source stands for the official release on the internet.
 	RKE2Release = "release"
@@ -81,8 +79,8 @@ type RKE2 struct {
 
 // Docker names what the docker cloud uses on this machine.
 type Docker struct {
-	Image     string // image of the hosts, built by the project
-	Network   string
+	Image     string // image of the hosts, used as it is; empty: the project's own, built when missing
+	Network   string // empty: one of the installation's own
 	BaseImage string // what the image is built from, where a registry answers
 }
 
@@ -142,6 +140,26 @@ func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 // External is true where a person named an etcd or a Temporal of their own: skyd dev is then never started.
 func (c *Config) External() bool { return c.external }
 
+// HowToSet tells a person the ways to choose a setting, named by its key in the file.
+func (c *Config) HowToSet(key string) string {
+	s := settingNamed(key)
+	if s.audience == noProgram {
+		return fmt.Sprintf("$%s or %s in %s", s.env(), s.key, c.ConfigFile())
+	}
+	return fmt.Sprintf("--%s, $%s or %s in %s", s.flag(), s.env(), s.key, c.ConfigFile())
+}
+
+// DevEnviron gives the environment in which another program loads the same settings as far as skyd dev needs them.
+func (c *Config) DevEnviron() []string {
+	return []string{
+		EnvDir + "=" + c.Dir,
+		settingNamed("dev.temporalPort").env() + "=" + strconv.Itoa(c.Dev.TemporalPort),
+		settingNamed("dev.uiPort").env() + "=" + strconv.Itoa(c.Dev.UIPort),
+		settingNamed("dev.etcdPort").env() + "=" + strconv.Itoa(c.Dev.EtcdPort),
+		settingNamed("temporal.namespace").env() + "=" + c.Temporal.Namespace,
+	}
+}
+
 // check finds what is wrong between settings; each alone was checked as it was read.
 func (c *Config) check(named map[string]string) error {
 	etcd, temporal := named["etcd.endpoints"], named["temporal.address"]
@@ -151,8 +169,8 @@ func (c *Config) check(named map[string]string) error {
 		if etcd == "" {
 			have, lack = lack, have
 		}
-		return fmt.Errorf("%s is set (%s) but %s is not: an external etcd and an external Temporal go together; set --%s, $%s or %s in %s, or unset %s",
-			have.key, named[have.key], lack.key, lack.flag(), lack.env(), lack.key, c.ConfigFile(), have.key)
+		return fmt.Errorf("%s is set (%s) but %s is not: an external etcd and an external Temporal go together; set %s, or unset %s",
+			have.key, named[have.key], lack.key, c.HowToSet(lack.key), have.key)
 	}
 	if strings.HasPrefix(c.RKE2.Source, "http://") && c.RKE2.SHA256 == "" {
 		return fmt.Errorf("rke2.source is %q (%s), which anybody on the way may change: use https://, or pin rke2.sha256",

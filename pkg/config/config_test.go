@@ -54,7 +54,7 @@ func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testi
 		Dev:            Dev{TemporalPort: 7233, UIPort: 8233, EtcdPort: 2379},
 		SecretsKeyFile: c.Dir + "/secrets.key",
 		RKE2:           RKE2{Version: "v1.35.7+rke2r1", Source: "release"},
-		Docker:         Docker{Image: "skyctl-host", Network: "skyctl", BaseImage: "debian:12"},
+		Docker:         Docker{BaseImage: "debian:12"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

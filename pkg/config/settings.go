@@ -151,8 +151,8 @@ func table() []setting {
 		text("rke2.version", DefaultRKE2Version, "", noProgram, func(c *Config) *string { return &c.RKE2.Version }, checkRKE2Version),
 		text("rke2.source", RKE2Release, "", noProgram, func(c *Config) *string { return &c.RKE2.Source }, checkRKE2Source),
 		text("rke2.sha256", "", "", noProgram, func(c *Config) *string { return &c.RKE2.SHA256 }, checkSHA256),
-		text("docker.image", DefaultDockerImage, "", noProgram, func(c *Config) *string { return &c.Docker.Image }, checkImage),
-		text("docker.network", DefaultDockerNetwork, "", noProgram, func(c *Config) *string { return &c.Docker.Network }, checkName),
+		text("docker.image", "", "", noProgram, func(c *Config) *string { return &c.Docker.Image }, checkImage),
+		text("docker.network", "", "", noProgram, func(c *Config) *string { return &c.Docker.Network }, checkName),
 		text("docker.baseImage", DefaultDockerBase, "", noProgram, func(c *Config) *string { return &c.Docker.BaseImage }, checkImage),
 	}
 	all = append(all, tlsSettings("etcd", "etcd", func(c *Config) *TLS { return &c.Etcd.TLS })...)
