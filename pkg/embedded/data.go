@@ -1,0 +1,179 @@
+package embedded
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"go.temporal.io/server/common/persistence/sql/sqlplugin"
+	sqliteschema "go.temporal.io/server/schema/sqlite"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+)
+
+// dataDir is what skyd dev keeps: Temporal's database, etcd's directory, and the version of the schema they have.
+type dataDir struct {
+	dir string
+}
+
+func (d dataDir) database() string { return filepath.Join(d.dir, "temporal.db") }
+func (d dataDir) etcd() string     { return filepath.Join(d.dir, "etcd") }
+func (d dataDir) version() string  { return filepath.Join(d.dir, "version.json") }
+
+// unfinished is there from before the first byte of data until the servers answered for the first time. Nothing can have
+// been stored while it is there, so a creation that was cut short is thrown away and begun again.
+func (d dataDir) unfinished() string { return filepath.Join(d.dir, "unfinished") }
+
+// schema is the version of a database. Temporal doesn't always raise the number of its SQLite schema when it changes it:
+// the hash of its statements tells.
+type schema struct {
+	Version    string `json:"version"`
+	Visibility string `json:"visibility"`
+	SHA256     string `json:"sha256"`
+}
+
+func (s schema) String() string {
+	return fmt.Sprintf("%s/%s (%.8s)", s.Version, s.Visibility, s.SHA256)
+}
+
+// prepareData makes the data directory where there is none, and refuses one that this program can't read.
+func prepareData(ctx context.Context, c *config.Config) (dataDir, error) {
+	d := dataDir{dir: c.ServerDir()}
+	if err := config.MakeDir(d.dir); err != nil {
+		return d, err
+	}
+	if err := os.Chmod(d.dir, 0o700); err != nil {
+		return d, fmt.Errorf("keeping the data to this person: %w", err)
+	}
+	if err := d.discardUnfinished(); err != nil {
+		return d, fmt.Errorf("removing what an unfinished start left in %s: %w", d.dir, err)
+	}
+	want, err := currentSchema()
+	if err != nil {
+		return d, err
+	}
+	entries, err := os.ReadDir(d.dir)
+	if err != nil {
+		return d, fmt.Errorf("looking for data: %w", err)
+	}
+	if len(entries) > 0 {
+		return d, d.checkVersion(want)
+	}
+	if err := d.create(ctx, want); err != nil {
+		return d, fmt.Errorf("creating the database in %s: %w", d.dir, err)
+	}
+	return d, nil
+}
+
+func (d dataDir) discardUnfinished() error {
+	if _, err := os.Stat(d.unfinished()); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(d.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := filepath.Join(d.dir, e.Name())
+		if name == d.unfinished() {
+			continue
+		}
+		if err := os.RemoveAll(name); err != nil {
+			return err
+		}
+	}
+	return os.Remove(d.unfinished()) // the last, or a second kill would leave a directory that looks finished
+}
+
+func (d dataDir) finish() error {
+	if err := os.Remove(d.unfinished()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("marking the data as complete: %w", err)
+	}
+	return syncDir(d.dir)
+}
+
+func (d dataDir) create(ctx context.Context, s schema) error {
+	if err := writeFile(d.unfinished(), nil); err != nil {
+		return err
+	}
+	// The file is made here and not by SQLite, which would make it readable by others.
+	if err := writeFile(d.database(), nil); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", dsn(d.database()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	err = sqliteschema.SetupSchemaOnDB(statements{exec: func(statement string) error {
+		_, err := tx.ExecContext(ctx, statement)
+		return err
+	}})
+	if err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return writeFile(d.version(), append(data, '\n'))
+}
+
+func (d dataDir) checkVersion(want schema) error {
+	data, err := os.ReadFile(d.version())
+	var have schema
+	if err == nil {
+		err = json.Unmarshal(data, &have)
+	}
+	if err != nil {
+		return fmt.Errorf("the data in %s doesn't say which version it has (%w): move the directory away to begin anew", d.dir, err)
+	}
+	if have != want {
+		return fmt.Errorf("the data in %s has schema %s and this program needs %s: run the skyd that wrote it, or move the directory away to begin anew",
+			d.dir, have, want)
+	}
+	return nil
+}
+
+// statements takes the statements of Temporal's schema instead of a database, which Temporal would keep open for good.
+type statements struct {
+	sqlplugin.AdminDB
+	exec func(string) error
+}
+
+func (s statements) Exec(statement string, _ ...any) error { return s.exec(statement) }
+
+func currentSchema() (schema, error) {
+	h := sha256.New()
+	err := sqliteschema.SetupSchemaOnDB(statements{exec: func(statement string) error {
+		_, err := fmt.Fprintln(h, statement)
+		return err
+	}})
+	if err != nil {
+		return schema{}, fmt.Errorf("reading the schema: %w", err)
+	}
+	return schema{sqliteschema.Version, sqliteschema.VisibilityVersion, hex.EncodeToString(h.Sum(nil))}, nil
+}
+
+// uriPath lets a directory hold '?', '#', '%' or a space in its name.
+func uriPath(name string) string { return (&url.URL{Path: name}).EscapedPath() }
+
+func dsn(name string) string { return "file:" + uriPath(name) + "?mode=rw" }

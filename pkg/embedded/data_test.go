@@ -1,0 +1,211 @@
+package embedded
+
+import (
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+)
+
+func TestWhatIsStoredOutlivesAStop(t *testing.T) {
+	c := settings(t, t.TempDir())
+	s := start(t, c)
+	if _, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Put(within(t, 10*time.Second), "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, c)
+	got, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Get(within(t, 10*time.Second), "k")
+	if err != nil || len(got.Kvs) != 1 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestDataOfAnotherSchemaVersionIsRefused(t *testing.T) {
+	want, err := currentSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, version string
+		says          []string
+	}{
+		{"older", `{"version":"0.9","visibility":"0.1","sha256":"abcdef0123"}`, []string{"0.9/0.1 (abcdef01)", want.String()}},
+		{"same number, other statements", `{"version":"` + want.Version + `","visibility":"` + want.Visibility + `","sha256":"0123456789"}`,
+			[]string{"(01234567)", want.String()}},
+		{"unreadable", `{`, []string{"doesn't say which version"}},
+		{"missing", "", []string{"doesn't say which version"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := settings(t, t.TempDir())
+			d, err := prepareData(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.finish(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(d.version()); err != nil {
+				t.Fatal(err)
+			}
+			if tt.version != "" {
+				if err := os.WriteFile(d.version(), []byte(tt.version), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before, err := os.Stat(d.database())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Start(t.Context(), options(t, c))
+			if err == nil {
+				t.Fatal("it started")
+			}
+			for _, s := range append(tt.says, d.dir) {
+				if !strings.Contains(err.Error(), s) {
+					t.Errorf("%q doesn't say %q", err, s)
+				}
+			}
+			after, err := os.Stat(d.database())
+			if err != nil || after.ModTime() != before.ModTime() || after.Size() != before.Size() {
+				t.Errorf("the database was touched: %v, %v", after, err)
+			}
+		})
+	}
+}
+
+func TestACreationThatWasCutShortIsBegunAnew(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files []string // beside the mark
+	}{
+		{"before anything", nil},
+		{"before the database was whole", []string{"temporal.db"}},
+		{"before etcd was whole", []string{"temporal.db", "version.json", "etcd/member/wal/0.tmp"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := settings(t, t.TempDir())
+			for _, f := range append(tt.files, "unfinished") {
+				name := filepath.Join(c.ServerDir(), f)
+				if err := config.MakeDir(filepath.Dir(name)); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(name, []byte("half"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d, err := prepareData(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(d.etcd()); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("etcd's half-made directory is still there (%v)", err)
+			}
+			if data, err := os.ReadFile(d.database()); err != nil || !strings.HasPrefix(string(data), "SQLite format 3") {
+				t.Errorf("the database isn't one: %.20q, %v", data, err)
+			}
+		})
+	}
+}
+
+func TestCertificatesAreRenewedWhenTheyMustBeAndOnlyThen(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		name    string
+		disturb func(*testing.T, *config.Config)
+		at      time.Time
+		renewed string
+	}{
+		{"all well", nil, now, ""},
+		{"leaves near their end", nil, now.Add(leafLife * 5 / 6), "server client ui"},
+		{"CA near its end", nil, now.Add(caLife * 5 / 6), "ca server client ui"},
+		{"a key lost", func(t *testing.T, c *config.Config) { remove(t, c.PKIFile("ui.key")) }, now, "ui"},
+		{"the CA lost", func(t *testing.T, c *config.Config) { remove(t, c.PKIFile("ca.crt")) }, now, "ca server client ui"},
+		{"killed between key and certificate", func(t *testing.T, c *config.Config) {
+			copyFile(t, c.PKIFile("ui.key"), c.PKIFile("client.key"))
+		}, now, "client"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := settings(t, t.TempDir())
+			if err := ensurePKI(c, now); err != nil {
+				t.Fatal(err)
+			}
+			before := serials(t, c)
+			if tt.disturb != nil {
+				tt.disturb(t, c)
+			}
+			if err := ensurePKI(c, tt.at); err != nil {
+				t.Fatal(err)
+			}
+			var renewed []string
+			after := serials(t, c)
+			for _, name := range []string{"ca", "server", "client", "ui"} {
+				if before[name] != after[name] {
+					renewed = append(renewed, name)
+				}
+			}
+			if got := strings.Join(renewed, " "); got != tt.renewed {
+				t.Errorf("renewed %q, want %q", got, tt.renewed)
+			}
+			verifyAll(t, c)
+		})
+	}
+}
+
+func remove(t *testing.T, name string) {
+	t.Helper()
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func serials(t *testing.T, c *config.Config) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, name := range []string{"ca", "server", "client", "ui"} {
+		pair, err := loadPair(c, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = pair.Leaf.SerialNumber.String()
+	}
+	return all
+}
+
+func verifyAll(t *testing.T, c *config.Config) {
+	t.Helper()
+	ca, err := loadPair(c, "ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.Leaf)
+	for _, l := range leaves {
+		pair, err := loadPair(c, l.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: l.usage}); err != nil {
+			t.Errorf("%s: %v", l.file, err)
+		}
+	}
+}
