@@ -21,7 +21,7 @@ func encodeCluster(c *api.Cluster) ([]byte, error) {
 	if c.APIVersion != api.APIVersion || c.Kind != api.Kind {
 		return nil, fmt.Errorf("cluster %q can't be stored: it is a %q of %q, not a %s of %s", name, c.Kind, c.APIVersion, api.Kind, api.APIVersion)
 	}
-	if !known(c.Status.Phase) {
+	if !c.Status.Phase.Valid() {
 		return nil, fmt.Errorf("cluster %q can't be stored: %q is no phase", name, c.Status.Phase)
 	}
 	bare := *c
@@ -32,14 +32,6 @@ func encodeCluster(c *api.Cluster) ([]byte, error) {
 		return nil, fmt.Errorf("cluster %q can't be stored: %w", name, err)
 	}
 	return value, nil
-}
-
-func known(p api.Phase) bool {
-	switch p {
-	case api.PhaseInit, api.PhaseProvisioning, api.PhaseReady, api.PhaseError, api.PhaseDeleting:
-		return true
-	}
-	return false
 }
 
 // decodeCluster is tolerant of fields it doesn't know, not of an object of another version or name than its key's.

@@ -1,0 +1,51 @@
+package api
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// SameSpec says whether two specs ask for the same, whatever way they are written.
+func SameSpec(a, b ClusterSpec) bool { return len(DiffSpec(a, b)) == 0 }
+
+// DiffSpec names the fields in which a spec that was asked for differs from the one that is there, with both values.
+func DiffSpec(there, asked ClusterSpec) []string {
+	there.Default()
+	asked.Default()
+	var diff []string
+	for i, f := range fields(there) {
+		if want := fields(asked)[i].value; f.value != want {
+			diff = append(diff, fmt.Sprintf("%s is %s, asked for is %s", f.name, orNone(f.value), orNone(want)))
+		}
+	}
+	return diff
+}
+
+type field struct{ name, value string }
+
+func fields(s ClusterSpec) []field {
+	disk := ""
+	if s.DiskSize != 0 {
+		disk = strconv.Itoa(s.DiskSize)
+	}
+	return []field{
+		{"manager", s.Manager},
+		{"cloud", s.Cloud},
+		{"region", s.Region},
+		{"cpus", s.CPUs},
+		{"memory", s.Memory},
+		{"disk_size", disk},
+		{"accelerators", s.Accelerators},
+		{"ports", strings.Join(s.Ports, ",")},
+		{"num_nodes", strconv.Itoa(s.NumNodes)},
+		{"provision", strconv.FormatBool(s.Provision)},
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "unset"
+	}
+	return s
+}

@@ -1,0 +1,99 @@
+package api
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Limits of what one machine may be asked to have: beyond them lies a slip of the pen, not a machine.
+const (
+	MaxCPUs      = 4096
+	MaxMemoryGiB = 65536
+	MaxDiskGiB   = 65536
+)
+
+// Quantity is how much of something a machine shall have: exactly Value, or at least that much.
+type Quantity struct {
+	Value   int
+	AtLeast bool
+}
+
+func (q Quantity) String() string {
+	if q.AtLeast {
+		return strconv.Itoa(q.Value) + "+"
+	}
+	return strconv.Itoa(q.Value)
+}
+
+// Admits says whether a machine with this much is what was asked for.
+func (q Quantity) Admits(has float64) bool {
+	return has == float64(q.Value) || q.AtLeast && has > float64(q.Value)
+}
+
+// ParseQuantity reads "4" (exactly 4) or "4+" (at least 4): a whole number above 0, and no unit.
+func ParseQuantity(s string) (Quantity, error) {
+	digits, atLeast := strings.CutSuffix(s, "+")
+	n, ok := wholeNumber(digits)
+	if !ok || n < 1 {
+		return Quantity{}, fmt.Errorf("%q is neither a whole number above 0, such as 4, nor one with a plus for at least, such as 4+", s)
+	}
+	return Quantity{Value: n, AtLeast: atLeast}, nil
+}
+
+// ParseCPUs reads --cpus; its error is a *FieldError.
+func ParseCPUs(s string) (Quantity, error) {
+	q, err := ParseQuantity(s)
+	if err != nil || q.Value > MaxCPUs {
+		return Quantity{}, &FieldError{Field: "cpus", Value: s, Want: fmt.Sprintf("a whole number of CPUs per machine from 1 to %d, such as 4, or 4+ for at least 4", MaxCPUs)}
+	}
+	return q, nil
+}
+
+// ParseMemory reads --memory, in GiB per machine: 16, 16+, and the same with its unit (16GiB, 16Gi, 16GiB+). Its error
+// is a *FieldError.
+func ParseMemory(s string) (Quantity, error) {
+	digits, atLeast := strings.CutSuffix(s, "+")
+	n, ok := wholeNumber(trimGiB(digits))
+	if !ok || n < 1 || n > MaxMemoryGiB {
+		want := fmt.Sprintf("memory per machine in whole GiB from 1 to %d, such as 16, or 16+ for at least 16", MaxMemoryGiB)
+		return Quantity{}, &FieldError{Field: "memory", Value: s, Want: want + unitHint(digits)}
+	}
+	return Quantity{Value: n, AtLeast: atLeast}, nil
+}
+
+// ParseDiskSize reads --disk_size, in GiB per machine: 100, 100GiB or 100Gi. Its error is a *FieldError.
+func ParseDiskSize(s string) (int, error) {
+	n, ok := wholeNumber(trimGiB(s))
+	if !ok || n < 1 || n > MaxDiskGiB {
+		return 0, &FieldError{Field: "disk_size", Value: s, Want: wantDisk + unitHint(s)}
+	}
+	return n, nil
+}
+
+var wantDisk = fmt.Sprintf("disk per machine in whole GiB from 1 to %d, such as 100", MaxDiskGiB)
+
+func trimGiB(s string) string {
+	if bare, ok := strings.CutSuffix(s, "GiB"); ok {
+		return bare
+	}
+	return strings.TrimSuffix(s, "Gi")
+}
+
+// unitHint tells those who wrote another unit that there is only one.
+func unitHint(s string) string {
+	unit := strings.TrimLeft(s, "0123456789.")
+	if unit == s || unit == "" || unit == "GiB" || unit == "Gi" {
+		return ""
+	}
+	return "; sizes are always in GiB, the unit can be left out"
+}
+
+// wholeNumber takes digits alone: no sign, no exponent, no space, no leading zero.
+func wholeNumber(s string) (int, bool) {
+	if s == "" || len(s) > 1 && s[0] == '0' || strings.Trim(s, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.Atoi(s)
+	return n, err == nil
+}
