@@ -45,6 +45,12 @@ type world struct {
 
 func newWorld(t *testing.T, nodes int, placements ...api.Placement) *world {
 	t.Helper()
+	return newSlowWorld(t, nodes, 0, placements...)
+}
+
+// newSlowWorld is one in which a join takes its time, by the clock of the workflow.
+func newSlowWorld(t *testing.T, nodes int, joinTakes time.Duration, placements ...api.Placement) *world {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	w := &world{
 		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), nodes: nodes, exist: map[string]bool{},
@@ -58,7 +64,7 @@ func newWorld(t *testing.T, nodes int, placements ...api.Placement) *world {
 	w.RegisterActivity(&activities.Nodes{})
 	w.onClusters()
 	w.onMachines(placements)
-	w.onNodes()
+	w.onNodes(joinTakes)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("what was asked:\n%s", strings.Join(w.log, "\n"))
@@ -160,7 +166,7 @@ func (w *world) onMachines(placements []api.Placement) {
 	w.OnActivity(a.Release, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "release") }).Maybe()
 }
 
-func (w *world) onNodes() {
+func (w *world) onNodes(joinTakes time.Duration) {
 	a := &activities.Nodes{}
 	on := func(activity any, what string) {
 		w.OnActivity(activity, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {
@@ -170,7 +176,7 @@ func (w *world) onNodes() {
 	on(a.Prepare, "prepare")
 	on(a.StartHead, "head")
 	on(a.AwaitNode, "node")
-	w.OnActivity(a.Join, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {
+	w.OnActivity(a.Join, mock.Anything, mock.Anything).After(joinTakes).Return(func(ctx context.Context, m activities.MachineRef) error {
 		w.mu.Lock()
 		w.joins++
 		w.most = max(w.most, w.joins)
@@ -342,9 +348,7 @@ func TestProvisionOfAClusterThatIsToGoBecomesItsDelete(t *testing.T) {
 }
 
 func TestProvisionThatComesTooLateNamesWhatItWaitedFor(t *testing.T) {
-	w := newWorld(t, 3, here)
-	w.OnActivity((&activities.Nodes{}).Join, mock.Anything, mock.Anything).Unset()
-	w.OnActivity((&activities.Nodes{}).Join, mock.Anything, mock.Anything).After(2 * time.Hour).Return(nil)
+	w := newSlowWorld(t, 3, 2*time.Hour, here)
 	if err := w.provision(t); err == nil {
 		t.Fatal("no error")
 	}
