@@ -71,6 +71,30 @@ func (c *Cloud) EnsureImage(ctx context.Context, progress func(string)) error {
 	return nil
 }
 
+// RemoveImage removes the host image that was built and its file; hosts that run on it keep it until they are gone.
+func (c *Cloud) RemoveImage(ctx context.Context) error {
+	unlock, err := c.lockImage(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	name := imageRepository + ":" + c.recipe.hash
+	if _, err := c.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
+		return c.fail("remove the host image "+name, err)
+	}
+	for _, file := range []string{c.imageFile(), checksumPath(c.imageFile())} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove the host image's file: %w", err)
+		}
+	}
+	return nil
+}
+
+// imageFile is where the built image is kept beside the engine.
+func (c *Cloud) imageFile() string {
+	return filepath.Join(c.opts.ImageCacheDir, fmt.Sprintf("host-%s-%s.tar.gz", c.recipe.hash, runtime.GOARCH))
+}
+
 // haveImage says whether the engine knows an image.
 func (c *Cloud) haveImage(ctx context.Context, name string) (bool, error) {
 	_, err := c.api.ImageInspect(ctx, name)
@@ -88,7 +112,7 @@ func (c *Cloud) ensureImageFile(ctx context.Context, progress func(string)) (str
 	if err := c.checkArchitecture(ctx); err != nil {
 		return "", err
 	}
-	file := filepath.Join(c.opts.ImageCacheDir, fmt.Sprintf("host-%s-%s.tar.gz", c.recipe.hash, runtime.GOARCH))
+	file := c.imageFile()
 	err := verifyFile(file)
 	if err == nil {
 		return file, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -96,12 +95,15 @@ func placeCPUs(spec api.ClusterSpec, has capacity) (float64, error) {
 	if spec.CPUs == "" {
 		return float64(min(defaultCPUs, has.cpus)), nil
 	}
-	cpus, err := atLeast("cpus", spec.CPUs)
-	if err == nil && cpus > float64(has.cpus) {
-		err = &api.FieldError{Field: "cpus", Value: spec.CPUs, Want: fmt.Sprintf(
+	cpus, err := api.ParseCPUs(spec.CPUs)
+	if err != nil {
+		return 0, err
+	}
+	if cpus.Value > has.cpus {
+		return 0, &api.FieldError{Field: "cpus", Value: spec.CPUs, Want: fmt.Sprintf(
 			"at most %d on cloud docker: that is all this machine has", has.cpus)}
 	}
-	return cpus, err
+	return float64(cpus.Value), nil // also the least that satisfies "4+"
 }
 
 func placeMemory(spec api.ClusterSpec, has capacity, nodes int) (float64, error) {
@@ -115,19 +117,15 @@ func placeMemory(spec api.ClusterSpec, has capacity, nodes int) (float64, error)
 		share := floorTo(memoryShare*most, 0.25)
 		return min(defaultMemoryGiB, max(minMemoryGiB, share)), nil
 	}
-	memory, err := atLeast("memory", spec.Memory)
-	switch {
-	case err != nil:
+	memory, err := api.ParseMemory(spec.Memory)
+	if err != nil {
 		return 0, err
-	case memory > most:
-		return 0, &api.FieldError{Field: "memory", Value: spec.Memory, Want: fmt.Sprintf(
-			"at most %.1f on cloud docker: %d nodes share the %.1f GiB that this machine has",
-			floorTo(most, 0.1), nodes, has.memoryGiB)}
-	case memory < minMemoryGiB:
-		return 0, &api.FieldError{Field: "memory", Value: spec.Memory, Want: fmt.Sprintf(
-			"at least %d: a node does not run with less", minMemoryGiB)}
 	}
-	return memory, nil
+	if float64(memory.Value) > most {
+		return 0, &api.FieldError{Field: "memory", Value: spec.Memory, Want: fmt.Sprintf(
+			"at most %d on cloud docker: %d nodes share the %.1f GiB that this machine has", int(most), nodes, has.memoryGiB)}
+	}
+	return float64(memory.Value), nil
 }
 
 // placeDisk checks the size; an engine can't set it apart, so that a host may in truth use what is free.
@@ -145,12 +143,3 @@ func placeDisk(spec api.ClusterSpec, has capacity, nodes int) (float64, error) {
 }
 
 func floorTo(f, step float64) float64 { return math.Floor(f/step) * step }
-
-// atLeast reads "4" or "4+": both get 4, which is the least that satisfies either.
-func atLeast(field, value string) (float64, error) {
-	f, err := strconv.ParseFloat(strings.TrimSuffix(value, "+"), 64)
-	if err != nil || !(f > 0) || math.IsInf(f, 0) {
-		return 0, &api.FieldError{Field: field, Value: value, Want: `a number such as 4, or "4+" for at least 4`}
-	}
-	return f, nil
-}

@@ -43,7 +43,7 @@ mask containerd.service \
     modprobe@.service systemd-firstboot.service systemd-remount-fs.service systemd-random-seed.service systemd-update-utmp.service \
     systemd-update-utmp-runlevel.service systemd-pcrphase.service systemd-pcrphase-initrd.service \
     systemd-pcrphase-sysinit.service systemd-ask-password-console.path systemd-ask-password-wall.path \
-    systemd-journal-flush.service systemd-machine-id-commit.service systemd-user-sessions.service \
+    systemd-journal-flush.service systemd-machine-id-commit.service \
     sshd-keygen.service ssh.socket regenerate_ssh_host_keys.service
 ln -sf /lib/systemd/system/multi-user.target /etc/systemd/system/default.target
 install -d /etc/systemd/system/multi-user.target.wants

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Sees to it that a Docker engine answers, and that the host image can be built for it. An engine that answers already is
+# left as it is. Debian and Ubuntu; root, or sudo.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/apt.sh"
+. "$here/state.sh"
+
+answers() { docker version >/dev/null 2>&1; }
+answers_root() { as_root docker version >/dev/null 2>&1; }
+
+# wait_for_engine waits until the engine answers; one that was started by hand says in a file that it ended.
+wait_for_engine() {
+  local deadline=$((SECONDS + 60))
+  until answers_root; do
+    if [ $SECONDS -ge $deadline ] || as_root test -e "$ended"; then
+      echo "docker.sh: the Docker engine does not come up. It said last:" >&2
+      if [ -e "$by_systemd" ]; then
+        as_root journalctl -u docker -n 20 --no-pager >&2
+      else
+        as_root tail -n 20 "$log" >&2
+      fi
+      return 1
+    fi
+    sleep 0.2
+  done
+}
+
+start_by_systemd() {
+  as_root touch "$by_systemd"
+  as_root systemctl start docker
+  wait_for_engine
+}
+
+# start_by_hand serves machines without systemd: containers, micro-VMs. The engine outlives this shell.
+start_by_hand() {
+  as_root rm -f "$pidfile" "$ended" "$by_systemd"
+  as_root setsid --fork sh -c 'exec >>"$3" 2>&1 </dev/null; dockerd --pidfile "$1"; echo $? >"$2"' \
+    sh "$pidfile" "$ended" "$log"
+  wait_for_engine
+}
+
+main() {
+  # pigz unpacks images on all cores; the keyring lets debootstrap check Debian's signatures on Ubuntu as well.
+  install_missing iptables debootstrap debian-archive-keyring pigz tar
+  if answers; then return; fi
+  if [ -n "${DOCKER_HOST:-}" ]; then
+    echo "docker.sh: no Docker engine answers at DOCKER_HOST=$DOCKER_HOST: start it, or unset DOCKER_HOST" >&2
+    return 1
+  fi
+  if ! command -v dockerd >/dev/null; then install_missing docker.io; fi
+  if ! answers_root; then
+    echo "Starting the Docker engine" >&2
+    as_root mkdir -p "$state"
+    if [ -d /run/systemd/system ]; then start_by_systemd; else start_by_hand; fi
+  fi
+  if ! answers; then
+    echo "docker.sh: the Docker engine runs, but $(id -un) may not use it: sudo usermod -aG docker $(id -un), then log in again" >&2
+    return 1
+  fi
+}
+
+main "$@"

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building and testing need, and checks that Go is there: that one is for you to install.
+# Debian and Ubuntu; root, or sudo.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/apt.sh"
+
+check_go() {
+  local want have
+  want=$(awk '$1 == "go" { print $2; exit }' "$here/../../go.mod")
+  if ! command -v go >/dev/null; then
+    echo "packages.sh: Go $want is needed, and there is no go in PATH: install it from your distribution or go.dev" >&2
+    return 1
+  fi
+  # An older go fetches the toolchain that go.mod names, unless it was told not to.
+  have=$(cd "$here/../.." && go env GOVERSION 2>/dev/null | sed 's/^go//') || true
+  if [ -z "$have" ] || [ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" != "$want" ]; then
+    echo "packages.sh: Go $want is needed, this is $(GOTOOLCHAIN=local go version | cut -d' ' -f3): install a newer one" >&2
+    return 1
+  fi
+}
+
+# The tests start PostgreSQL servers of their own: none is to run as a service because of them.
+keep_postgresql_quiet() {
+  local config=/etc/postgresql-common/createcluster.conf
+  if [ -e "$config" ] || [ -d /usr/lib/postgresql ]; then return; fi
+  as_root mkdir -p "${config%/*}"
+  echo "create_main_cluster = false" | as_root tee "$config" >/dev/null
+}
+
+main() {
+  check_go
+  keep_postgresql_quiet
+  install_missing ca-certificates curl git iproute2 openssh-client postgresql procps tar util-linux
+}
+
+main "$@"
