@@ -32,7 +32,9 @@ func (s *ClusterSpec) Default() {
 	if m, ok := manager(s.Manager); ok {
 		s.Manager = m
 	}
-	s.Cloud = strings.ToLower(s.Cloud)
+	if lower := strings.ToLower(s.Cloud); cloudName.MatchString(lower) {
+		s.Cloud = lower
+	}
 	if q, err := ParseCPUs(s.CPUs); err == nil {
 		s.CPUs = q.String()
 	}

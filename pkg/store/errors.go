@@ -46,6 +46,19 @@ func (e *StaleError) Error() string {
 	return fmt.Sprintf("machine %s: incarnation %s was replaced by %s", e.Machine, e.Incarnation, e.Current)
 }
 
+// OccupiedError says that a machine can't be stored in its place: another incarnation may still exist there.
+type OccupiedError struct {
+	Machine     string
+	Incarnation string // the one that was to be stored
+	Current     string // the one that is there
+	State       api.MachineState
+}
+
+func (e *OccupiedError) Error() string {
+	return fmt.Sprintf("machine %s: incarnation %s can't take the place of %s, which may still exist (%s): terminate that one first",
+		e.Machine, e.Incarnation, e.Current, e.State)
+}
+
 // CorruptError names keys whose values can't be understood.
 type CorruptError struct {
 	Keys  []string

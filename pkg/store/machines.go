@@ -38,26 +38,21 @@ func (s *Store) machinesAt(ctx context.Context, ref api.Ref, revision int64) ([]
 	return machines, joinCorrupt(bad)
 }
 
-// PutMachines stores machines, whatever stood in their places, all in one step, and only while the cluster lives.
-// Places that are not named keep theirs.
+// PutMachines stores machines all in one step, and only while the cluster lives. Places that are not named keep theirs.
+// Where a place is filled by another incarnation that may still exist on its cloud nothing is stored, and the error is
+// an *OccupiedError: a machine that is forgotten goes on billing.
 func (s *Store) PutMachines(ctx context.Context, ref api.Ref, machines []api.Machine) error {
-	_, kv, err := s.own(ctx, ref)
-	if err != nil {
-		return err
-	}
-	puts, err := s.putMachines(ref.UID, machines)
-	if err != nil || len(puts) == 0 {
-		return err
-	}
-	resp, err := s.txn(ctx, fmt.Sprintf("storing %d machines of cluster %q", len(machines), ref.Name),
-		[]clientv3.Cmp{stillThere(kv)}, group(puts), nil)
-	if err != nil {
-		return err
-	}
-	if !resp.Succeeded {
-		return &NotFoundError{Cluster: ref.Name}
-	}
-	return nil
+	_, err := s.fill(ctx, ref, fmt.Sprintf("storing %d machines of cluster %q", len(machines), ref.Name),
+		func(have []api.Machine) (stand, put []api.Machine, err error) {
+			at := byIndex(have)
+			for _, m := range machines {
+				if i, taken := at[m.Index]; taken && have[i].Incarnation != m.Incarnation && have[i].State.MayExist() {
+					return nil, nil, &OccupiedError{Machine: m.Name, Incarnation: m.Incarnation, Current: have[i].Incarnation, State: have[i].State}
+				}
+			}
+			return nil, machines, nil
+		})
+	return err
 }
 
 func (s *Store) putMachines(uid string, machines []api.Machine) ([]clientv3.Op, error) {
@@ -82,13 +77,43 @@ func (s *Store) putMachines(uid string, machines []api.Machine) ([]clientv3.Op, 
 // its machine unless replace says that it may go; so two that reserve at once, or one that comes back late, end with
 // the same machines. The places are looked at and filled in one step.
 func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Machine, replace func(api.Machine) bool) ([]api.Machine, error) {
-	doing := fmt.Sprintf("reserving the machines of cluster %q", ref.Name)
+	return s.fill(ctx, ref, fmt.Sprintf("reserving the machines of cluster %q", ref.Name),
+		func(have []api.Machine) (stand, put []api.Machine, err error) {
+			stand, at := slices.Clone(have), byIndex(have)
+			for _, m := range want {
+				i, taken := at[m.Index]
+				switch {
+				case !taken:
+					stand = append(stand, m)
+				case replace != nil && replace(stand[i]):
+					stand[i] = m
+				default:
+					continue
+				}
+				put = append(put, m)
+			}
+			slices.SortFunc(stand, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
+			return stand, put, nil
+		})
+}
+
+func byIndex(machines []api.Machine) map[int]int {
+	at := map[int]int{}
+	for i, m := range machines {
+		at[m.Index] = i
+	}
+	return at
+}
+
+// fill lets decide look at all machines of a cluster and writes what it puts, unless one of them or the cluster changed
+// meanwhile; then it begins anew.
+func (s *Store) fill(ctx context.Context, ref api.Ref, doing string, decide func(have []api.Machine) (stand, put []api.Machine, err error)) ([]api.Machine, error) {
+	prefix := s.keys.machines(ref.UID)
 	for attempt := 0; ; attempt++ {
 		_, kv, err := s.own(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
-		prefix := s.keys.machines(ref.UID)
 		resp, err := s.get(ctx, doing, prefix, clientv3.WithPrefix())
 		if err != nil {
 			return nil, err
@@ -97,11 +122,11 @@ func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Mac
 		if err := joinCorrupt(bad); err != nil {
 			return nil, err
 		}
-		stand, fill := fillPlaces(have, want, replace)
-		if len(fill) == 0 {
-			return stand, nil
+		stand, put, err := decide(have)
+		if err != nil || len(put) == 0 {
+			return stand, err
 		}
-		puts, err := s.putMachines(ref.UID, fill)
+		puts, err := s.putMachines(ref.UID, put)
 		if err != nil {
 			return nil, err
 		}
@@ -118,30 +143,6 @@ func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Mac
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
 	}
-}
-
-// fillPlaces merges what is wanted into what is there: all machines as they will stand, and those to be written.
-func fillPlaces(have, want []api.Machine, replace func(api.Machine) bool) (stand, fill []api.Machine) {
-	stand = append(stand, have...)
-	at := map[int]int{}
-	for i, m := range stand {
-		at[m.Index] = i
-	}
-	for _, m := range want {
-		i, taken := at[m.Index]
-		switch {
-		case !taken:
-			at[m.Index] = len(stand)
-			stand = append(stand, m)
-		case replace != nil && replace(stand[i]):
-			stand[i] = m
-		default:
-			continue
-		}
-		fill = append(fill, m)
-	}
-	slices.SortFunc(stand, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
-	return stand, fill
 }
 
 // UpdateMachine changes one incarnation of a machine by compare-and-swap, as Update does a cluster. Where another one

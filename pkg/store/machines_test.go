@@ -40,6 +40,31 @@ func TestPutMachinesLeavesOtherPlacesAlone(t *testing.T) {
 	}
 }
 
+func TestMachineThatMayExistIsNeverOverwritten(t *testing.T) {
+	w := newWorld(t)
+	r := w.created(t, "a", "u1")
+	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa")))
+	to := func(s api.MachineState) {
+		_, err := w.UpdateMachine(t.Context(), r, 1, "aaaaa", func(m *api.Machine) error { m.State = s; return nil })
+		must(t, err)
+	}
+	for _, s := range []api.MachineState{api.MachineLaunching, api.MachineUp, api.MachineReady, api.MachineFailed, api.MachineTerminating} {
+		to(s)
+		err := wantErr[*store.OccupiedError](t, w.PutMachines(t.Context(), r, machines("a", 2, "bbbbb")))
+		if want := "machine sky-a-1: incarnation bbbbb can't take the place of aaaaa, which may still exist (" + string(s) + ")"; !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error reads %q", err)
+		}
+	}
+	got, err := w.Machines(t.Context(), "u1")
+	must(t, err)
+	if got[0].Incarnation != "aaaaa" || got[1].Incarnation != "aaaaa" {
+		t.Errorf("something was stored: %+v", got)
+	}
+	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa"))) // its own may be written again
+	to(api.MachineGone)
+	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "bbbbb")))
+}
+
 func TestMachinesThatMakeNoSenseAreNotStored(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
@@ -115,7 +140,10 @@ func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
 		t.Errorf("the change's error came back as %v", err)
 	}
 	// Replaced between read and write: the change must not land on the successor.
-	once := sync.OnceFunc(func() { must(t, w.PutMachines(t.Context(), r, machines("a", 1, "bbbbb"))) })
+	once := sync.OnceFunc(func() {
+		_, err := w.ReserveMachines(t.Context(), r, machines("a", 1, "bbbbb"), func(api.Machine) bool { return true })
+		must(t, err)
+	})
 	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa", func(m *api.Machine) error { once(); m.State = api.MachineFailed; return nil })
 	wantErr[*store.StaleError](t, err)
 	// Deleted between read and write: it must not come back.
