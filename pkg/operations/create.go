@@ -47,12 +47,9 @@ func (c *Client) Create(ctx context.Context, want *api.Cluster, o CreateOptions)
 	if _, err := c.Plan(ctx, want.Spec); err != nil {
 		return Created{}, err
 	}
-	fresh := *want
-	fresh.Metadata.UID = uuid.NewString()
-	fresh.Metadata.CreatedAt = c.now().UTC()
-	fresh.Status = api.ClusterStatus{KeepOnFailure: o.KeepOnFailure}
-	fresh.Status.SetPhase(api.PhaseInit, "Created", fresh.Metadata.CreatedAt)
-	stored, err := s.Create(ctx, &fresh)
+	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec, want.Metadata.Labels, c.now())
+	fresh.Status.KeepOnFailure = o.KeepOnFailure
+	stored, err := s.Create(ctx, fresh)
 	var exists *store.ExistsError
 	switch {
 	case errors.As(err, &exists): // somebody else was quicker
@@ -69,21 +66,24 @@ func (c *Client) resume(ctx context.Context, existing, want *api.Cluster, o Crea
 	if err != nil {
 		return Created{}, err
 	}
-	conflict := &ConflictError{Name: existing.Metadata.Name, Phase: existing.Status.Phase, Differs: differs(existing, want)}
+	conflict := &ConflictError{
+		Name: existing.Metadata.Name, Phase: existing.Status.Phase, Differs: api.DiffSpec(existing.Spec, want.Spec),
+	}
 	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady || existing.Status.Phase == api.PhaseDeleting {
 		return Created{}, conflict
 	}
-	run, err := c.run(ctx, t, existing.Metadata.Name)
+	idle, err := c.idle(ctx, t, existing)
 	if err != nil {
 		return Created{}, err
 	}
-	if run.open {
+	if !idle {
 		return Created{}, conflict
 	}
 	updated, err := s.Update(ctx, refOf(existing), func(cl *api.Cluster) error {
 		if cl.Status.Phase == api.PhaseReady || cl.Status.Phase == api.PhaseDeleting {
 			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
 		}
+		cl.Metadata.Labels = want.Metadata.Labels
 		cl.Status.KeepOnFailure = o.KeepOnFailure
 		cl.Status.Failure = nil
 		cl.Status.SetPhase(api.PhaseInit, "CreatedAgain", c.now().UTC())
@@ -93,6 +93,24 @@ func (c *Client) resume(ctx context.Context, existing, want *api.Cluster, o Crea
 		return Created{}, err
 	}
 	return c.provision(ctx, t, updated, o, true)
+}
+
+// idle says whether nothing works on a cluster. An operation that has written ERROR is about to close: it is waited for.
+func (c *Client) idle(ctx context.Context, t client.Client, cl *api.Cluster) (bool, error) {
+	wait := newBackOff(50*time.Millisecond, time.Second)
+	give := c.now().Add(startPatience)
+	for {
+		r, err := c.run(ctx, t, cl.Metadata.Name)
+		if err != nil || !r.open {
+			return err == nil, err
+		}
+		if cl.Status.Phase != api.PhaseError || c.now().After(give) {
+			return false, nil
+		}
+		if err := wait.pause(ctx); err != nil {
+			return false, err
+		}
+	}
 }
 
 // provision starts the workflow. A delete of an earlier cluster of that name may take a moment to close after it has

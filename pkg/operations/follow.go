@@ -41,7 +41,29 @@ func (c *Client) AwaitGone(ctx context.Context, ref api.Ref, limit time.Duration
 		name: "gone", operation: "deleting",
 		judge: func(*api.Cluster) (bool, error) { return false, nil },
 	}, see)
+	if err == nil {
+		err = c.awaitClosed(ctx, ref)
+	}
 	return err
+}
+
+// awaitClosed lets the operation end that has just forgotten a cluster, so that another of that name may be created at
+// once. One that takes longer is no reason to complain: the cluster is gone.
+func (c *Client) awaitClosed(ctx context.Context, ref api.Ref) error {
+	_, t, err := c.both(ctx)
+	if err != nil {
+		return err
+	}
+	wait := newBackOff(20*time.Millisecond, 500*time.Millisecond)
+	for give := c.now().Add(dialTimeout); c.now().Before(give); {
+		if r, err := c.run(ctx, t, ref.Name); err != nil || !r.open {
+			return ctx.Err()
+		}
+		if err := wait.pause(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goal is what a wait waits for.

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/daemon"
+	"github.com/sky-shift/skyctl/pkg/operations"
+)
+
+// app is one run of skyctl: its environment, and what its commands share once they need it.
+type app struct {
+	env   Environment
+	flags *pflag.FlagSet
+
+	cfg *config.Config
+	ops *operations.Client
+}
+
+func (a *app) close() {
+	if a.ops != nil {
+		a.ops.Close()
+	}
+}
+
+// settings reads flags, environment and file, once. A wrong one is bad input.
+func (a *app) settings() (*config.Config, error) {
+	if a.cfg == nil {
+		cfg, err := config.Load(a.flags, a.env.Getenv)
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		a.cfg = cfg
+	}
+	return a.cfg, nil
+}
+
+// connect gives the client of operations, and starts skyd where nothing is configured and nothing runs.
+func (a *app) connect(ctx context.Context) (*operations.Client, error) {
+	if a.ops != nil {
+		return a.ops, nil
+	}
+	cfg, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
+	if !cfg.External() {
+		if err := a.ensureServer(ctx, cfg); err != nil {
+			return nil, err
+		}
+	}
+	a.ops = operations.New(cfg, a.env.Now)
+	return a.ops, nil
+}
+
+// ensureServer makes sure that a skyd dev answers, and points the settings at it.
+func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
+	state, err := daemon.Status(cfg)
+	if errors.Is(err, daemon.ErrNotRunning) || errors.Is(err, daemon.ErrNotReady) {
+		state, err = a.startServer(ctx, cfg)
+	}
+	if err != nil {
+		return &serverError{err}
+	}
+	state.Use(cfg)
+	return nil
+}
+
+func (a *app) startServer(ctx context.Context, cfg *config.Config) (daemon.State, error) {
+	skyd, err := a.env.Skyd()
+	if err != nil {
+		return daemon.State{}, err
+	}
+	s := startStatus(a.env.Err, "Starting skyd in the background", false)
+	state, err := daemon.Start(ctx, cfg, skyd)
+	if err != nil {
+		s.clear()
+		return state, err
+	}
+	s.clear()
+	fmt.Fprintf(a.env.Err, "Started skyd in the background; its Web UI is at %s (skyctl server stop ends it).\n", state.UIAddress)
+	return state, nil
+}

@@ -1,0 +1,165 @@
+// Package cli is what a person does and sees: the commands of skyctl, how they show data and progress, and the codes they
+// end with. It links no server and no cloud.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/daemon"
+)
+
+// Environment is everything that commands touch of the process they run in.
+type Environment struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Getenv   func(string) string
+	Now      func() time.Time
+	// Skyd finds the program that is started where nothing runs.
+	Skyd func() (string, error)
+}
+
+// System is the environment of a real process.
+func System() Environment {
+	return Environment{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now, Skyd: daemon.Locate}
+}
+
+// Run runs one command and returns its exit code. The end of ctx is Ctrl-C.
+func Run(ctx context.Context, env Environment, args []string) int {
+	a := &app{env: env}
+	defer a.close()
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && ctx.Err() != nil && exitCode(err) != ExitInterrupted {
+		err = ctx.Err() // whatever broke, broke because of the interruption
+	}
+	tell(env.Err, err)
+	return exitCode(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "skyctl",
+		Short: "Kubernetes clusters on the cheapest machines of any cloud",
+		Long: `skyctl gives you a Kubernetes cluster on the cheapest machines of any cloud, or on this
+machine's own Docker, with one command, and keeps it as you asked for.
+
+With nothing configured and nothing running, the first command starts a server (skyd) in the
+background, which does the work; see skyctl help server.`,
+		Example: `  # three nodes on this machine's Docker, two CPUs each
+  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3 --wait
+
+  # what there is, and how far it has come
+  skyctl get clusters
+  skyctl describe cluster dev`,
+		Args:          subcommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+
+		DisableFlagsInUseLine: true,
+	}
+	root.SetIn(a.env.In)
+	root.SetOut(a.env.Out)
+	root.SetErr(a.env.Err)
+	root.SetGlobalNormalizationFunc(normalize)
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageTemplate(usageTemplate)
+	config.BindFlags(root.PersistentFlags())
+	a.flags = root.PersistentFlags()
+	root.AddCommand(a.createCommand(), a.getCommand(), a.describeCommand(), a.deleteCommand(), a.serverCommand(), a.versionCommand(),
+		topic("exit-codes", "The codes that commands end with", exitCodesHelp),
+		topic("options", "The flags that every command takes", optionsHelp(root.PersistentFlags())))
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	if shells, _, err := root.Find([]string{"completion"}); err == nil {
+		shells.Args, shells.RunE = subcommand, askWhich
+	}
+	return root
+}
+
+// topic is a page of help that is no command.
+func topic(name, short, long string) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Long: long}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), cmd.Long) })
+	return cmd
+}
+
+// group is a command that only holds others.
+func group(use, short, long, example string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, Example: example, Args: subcommand, RunE: askWhich, DisableFlagsInUseLine: true}
+	cmd.AddCommand(subs...)
+	return cmd
+}
+
+// askWhich is what a command does that needs another one after it.
+func askWhich(cmd *cobra.Command, _ []string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return usagef("%s what? One of: %s", cmd.CommandPath(), strings.Join(names, ", "))
+}
+
+// subcommand refuses a word that is no subcommand, and says which may have been meant.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	msg := fmt.Sprintf("unknown command %q for %s", args[0], cmd.CommandPath())
+	if cmd.SuggestionsMinimumDistance <= 0 {
+		cmd.SuggestionsMinimumDistance = 2
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return usagef("%s; did you mean %s?", msg, strings.Join(near, " or "))
+	}
+	return usagef("%s; see %s --help", msg, cmd.CommandPath())
+}
+
+// oneArg takes exactly one argument, the name of a cluster, whatever it looks like.
+func oneArg(cmd *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return usagef("the name of a cluster is missing: %s NAME", cmd.CommandPath())
+	case 1:
+		return nil
+	}
+	return usagef("%s takes one name, not %d (%s)", cmd.CommandPath(), len(args), strings.Join(args, " "))
+}
+
+// nameArg is oneArg with a name that a cluster can have.
+func nameArg(cmd *cobra.Command, args []string) error {
+	if err := oneArg(cmd, args); err != nil {
+		return err
+	}
+	return api.ValidateName(args[0])
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, yet was given %s", cmd.CommandPath(), strings.Join(args, " "))
+	}
+	return nil
+}
+
+// normalize lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.
+func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	switch dashed := strings.ReplaceAll(name, "_", "-"); dashed {
+	case "num-nodes", "disk-size":
+		return pflag.NormalizedName(strings.ReplaceAll(dashed, "-", "_"))
+	default:
+		return pflag.NormalizedName(dashed)
+	}
+}

@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations"
+)
+
+func (a *app) createCommand() *cobra.Command {
+	return group("create", "Create a cluster", "Creates what you name: see skyctl create cluster --help.",
+		"  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3", a.createCluster())
+}
+
+// creation is what a person asks for with create cluster.
+type creation struct {
+	spec     api.ClusterSpec
+	ports    []string
+	labels   []string
+	disk     string
+	numNodes string
+
+	keep, wait, dryRun bool
+	timeout            duration
+	output             *choice
+}
+
+func (a *app) createCluster() *cobra.Command {
+	o := &creation{}
+	cmd := &cobra.Command{
+		Use:     "cluster NAME --provision",
+		Aliases: []string{"clusters"},
+		Short:   "Provision machines and make a Kubernetes cluster of them",
+		Long: `Provisions machines and makes a Kubernetes cluster (RKE2) of them: one head and, with
+--num_nodes above 1, workers of the same specs. The head runs pods too.
+
+The command returns once the work is under way; it goes on by itself, whatever happens to this
+terminal. --wait shows it, machine by machine, until the cluster is READY.
+
+What can't be had is bad input, and told before anything is written or launched. A create that
+fails terminates what it launched (--keep-on-failure leaves it); the same create again goes on
+from there.`,
+		Example: `  # three nodes on this machine's Docker, at least two CPUs each
+  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3
+
+  # where would eight A100s per machine go, and what would they cost?
+  skyctl create cluster train --provision --accelerators A100:8 --num_nodes 4 --dry-run
+
+  # watch it until it is READY
+  skyctl create cluster web --provision --cloud aws --region us-east-1 --cpus 4 --memory 16+ \
+    --ports 80 --ports 30000-30100 --labels team=web --wait`,
+		Args:              oneArg, // a bad name is told along with whatever else is wrong
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runCreate(cmd.Context(), args[0], o) },
+	}
+	o.bind(cmd)
+	return cmd
+}
+
+func (o *creation) bind(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&o.spec.Provision, "provision", false, "launch machines for the cluster (needed: attaching clusters that exist is not supported)")
+	f.StringVar(&o.spec.Cloud, "cloud", "", "cloud to use: docker is this machine (default: the cheapest one)")
+	f.StringVar(&o.spec.Region, "region", "", "region of the cloud (default: the cheapest one)")
+	f.StringVar(&o.spec.CPUs, "cpus", "", "CPUs per machine: 4 is exactly four, 4+ four or more")
+	f.StringVar(&o.spec.Memory, "memory", "", "memory per machine in GiB: 16 or 16+")
+	f.StringVar(&o.disk, "disk_size", "", "disk per machine in GiB, such as 100")
+	f.StringVar(&o.spec.Accelerators, "accelerators", "", "accelerators per machine as NAME:COUNT, such as A100:8")
+	f.StringSliceVar(&o.ports, "ports", nil, "port or range to open to the outside, such as 8080 or 30000-30100; may be repeated")
+	f.StringVar(&o.numNodes, "num_nodes", strconv.Itoa(api.DefaultNumNodes), "number of machines, the head among them")
+	f.StringVar(&o.spec.Manager, "manager", "", "what manages the cluster's workloads (default k8)")
+	f.StringSliceVar(&o.labels, "labels", nil, "label as KEY=VALUE; may be repeated")
+	f.BoolVar(&o.keep, "keep-on-failure", false, "leave the machines in place if the create fails (they go on billing)")
+	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C leaves the work running")
+	f.Var(&o.timeout, "timeout", "how long the whole create may take (default 1h)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only show where the machines would go and what they would cost")
+	o.output = outputFlag(cmd, asTable, asJSON, asYAML)
+}
+
+// cluster is the object that was asked for, checked as far as that needs no cloud. Its errors are *api.FieldErrors, joined.
+func (o *creation) cluster(name string, now time.Time) (*api.Cluster, error) {
+	spec := o.spec
+	spec.Ports, spec.NumNodes = o.ports, api.DefaultNumNodes
+	labels, labelsErr := api.ParseLabels(o.labels)
+	var diskErr, nodesErr error
+	if o.disk != "" {
+		spec.DiskSize, diskErr = api.ParseDiskSize(o.disk)
+	}
+	// What is a number, however absurd, is Validate's to judge.
+	if n, err := strconv.Atoi(o.numNodes); err == nil {
+		spec.NumNodes = n
+	} else {
+		nodesErr = &api.FieldError{Field: "num_nodes", Value: o.numNodes, Want: fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", api.MaxNumNodes)}
+	}
+	c := api.NewCluster(name, "", spec, labels, now)
+	return c, errors.Join(c.Validate(), diskErr, nodesErr, labelsErr)
+}
+
+func (a *app) runCreate(ctx context.Context, name string, o *creation) error {
+	c, err := o.cluster(name, a.env.Now())
+	if err != nil {
+		return err
+	}
+	if !o.dryRun && o.output.value != asTable {
+		return usagef("-o %s shows the plan of a dry run: give --dry-run too", o.output.value)
+	}
+	ops, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return a.runPlan(ctx, ops, c, o)
+	}
+	var created operations.Created
+	if err := a.working("Creating cluster", false, func(s *status) error {
+		created, err = ops.Create(ctx, c, operations.CreateOptions{KeepOnFailure: o.keep, Timeout: o.timeout.value})
+		if err != nil {
+			return err
+		}
+		s.pause()
+		if created.Resumed {
+			fmt.Fprintf(a.env.Out, "Cluster %s goes on from where it stood.\n", name)
+		} else {
+			fmt.Fprintf(a.env.Out, "Created cluster %s.\n", name)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	if o.wait {
+		return a.waitReady(ctx, ops, created.Cluster, o.timeout.value)
+	}
+	return nil
+}
+
+func (a *app) runPlan(ctx context.Context, ops *operations.Client, c *api.Cluster, o *creation) error {
+	return a.working("Planning cluster", o.output.forMachines(), func(s *status) error {
+		placements, err := ops.Plan(ctx, c.Spec)
+		if err != nil {
+			return err
+		}
+		s.pause()
+		if o.output.forMachines() {
+			return encode(a.env.Out, o.output.value, api.PlanResult{Placements: placements})
+		}
+		_, err = fmt.Fprint(a.env.Out, placementTable(placements, c.Spec.NumNodes))
+		return err
+	})
+}
+
+// working shows a status line around work. What fails is told in its place, and not again at the end.
+func (a *app) working(title string, quiet bool, work func(*status) error) error {
+	s := startStatus(a.env.Err, title, quiet)
+	err := work(s)
+	switch {
+	case err == nil:
+		s.succeed()
+		return nil
+	case exitCode(err) == ExitInterrupted:
+		s.clear()
+		return err
+	}
+	s.fail(err)
+	return &shownError{err}
+}
+
+// waitLimit is how much longer than the operation itself a wait lasts: the operation has its failure to clean up after.
+const waitLimit = 10 * time.Minute
+
+func (a *app) waitReady(ctx context.Context, ops *operations.Client, c *api.Cluster, timeout time.Duration) error {
+	if timeout == 0 {
+		timeout = api.DefaultProvisionTimeout
+	}
+	name := c.Metadata.Name
+	ref := api.Ref{Name: name, UID: c.Metadata.UID}
+	p := a.startProgress("Provisioning cluster", c)
+	ready, err := ops.AwaitReady(ctx, ref, timeout+waitLimit, p.show)
+	var failed *operations.FailedError
+	switch {
+	case exitCode(err) == ExitInterrupted && err != nil:
+		p.stop()
+		return &interruptedError{hint: fmt.Sprintf("The work goes on. Look again with: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
+	case errors.As(err, &failed):
+		p.fail(err)
+		writeFailure(a.env.Err, failed)
+		fmt.Fprint(a.env.Err, indent(nextAfterFailure(name, ops.OperationURL(name))))
+		return &shownError{err}
+	case err != nil:
+		p.fail(err)
+		return &shownError{err}
+	}
+	path, err := a.localKubeconfig(ctx, ops, ref)
+	if err != nil {
+		p.fail(err)
+		return &shownError{err}
+	}
+	p.succeed()
+	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name, count(len(living(ready)), "machine"), span(a.env.Now().Sub(p.began)))
+	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
+	return nil
+}
+
+// localKubeconfig is where kubectl finds the kubeconfig. A skyd dev writes it itself; where the worker is elsewhere, nobody
+// else could.
+func (a *app) localKubeconfig(ctx context.Context, ops *operations.Client, ref api.Ref) (string, error) {
+	cfg, err := a.settings()
+	if err != nil {
+		return "", err
+	}
+	if !cfg.External() {
+		return cfg.KubeconfigPath(ref.Name), nil
+	}
+	content, err := ops.Kubeconfig(ctx, ref)
+	if err != nil {
+		return "", fmt.Errorf("cluster %s is READY, but: %w", ref.Name, err)
+	}
+	return ops.WriteKubeconfig(ref.Name, content)
+}

@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations"
+)
+
+func (a *app) deleteCommand() *cobra.Command {
+	return group("delete", "Delete a cluster and its machines", "Deletes what you name: see skyctl delete cluster --help.",
+		"  skyctl delete cluster dev", a.deleteCluster())
+}
+
+// deletion is one delete cluster.
+type deletion struct {
+	*app
+	yes, wait, purge bool
+	timeout          duration
+}
+
+func (a *app) deleteCluster() *cobra.Command {
+	d := &deletion{app: a}
+	cmd := &cobra.Command{
+		Use:     "cluster NAME",
+		Aliases: []string{"clusters"},
+		Short:   "Terminate a cluster's machines and forget it",
+		Long: `Terminates the machines of a cluster, confirms that its cloud no longer has them, then forgets
+the cluster and removes its local files. A create that is still running is cancelled first.
+
+Where the cloud is out of reach for good, --purge forgets the cluster anyway, after listing the
+machines that may go on billing.`,
+		Example: `  skyctl delete cluster dev
+  skyctl delete cluster dev --yes --wait
+  skyctl delete cluster lost --purge`,
+		Args:              nameArg,
+		ValidArgsFunction: a.completeNames,
+		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args[0]) },
+	}
+	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "don't ask")
+	cmd.Flags().BoolVar(&d.wait, "wait", false, "show the progress until the cluster is gone; Ctrl-C leaves the work running")
+	cmd.Flags().BoolVar(&d.purge, "purge", false, "forget the cluster even if its cloud can't be asked")
+	cmd.Flags().Var(&d.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
+	return cmd
+}
+
+func (d *deletion) run(ctx context.Context, name string) error {
+	if !d.yes && !isTerminal(d.env.In) {
+		return usagef("deleting cluster %s needs a yes, and there is no terminal to ask on: give --yes", name)
+	}
+	if !d.wait && d.timeout.value > 0 {
+		return usagef("--timeout says how long --wait waits: give --wait too")
+	}
+	ops, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := ops.Store(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := s.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	if d.purge {
+		d.warn(c)
+	}
+	if !d.yes {
+		if err := d.ask(ctx, c); err != nil {
+			return err
+		}
+	}
+	if d.wait {
+		return d.watched(ctx, ops, c)
+	}
+	return d.working("Deleting cluster", false, func(s *status) error {
+		if _, err := ops.Delete(ctx, name, d.purge, s.note); err != nil {
+			return err
+		}
+		s.pause()
+		_, err := fmt.Fprintf(d.env.Out, "Cluster %s is being deleted.\n", name)
+		return err
+	})
+}
+
+// watched deletes and shows it, machine by machine.
+func (d *deletion) watched(ctx context.Context, ops *operations.Client, c *api.Cluster) error {
+	name := c.Metadata.Name
+	p := d.startProgress("Deleting cluster", c)
+	ref, err := ops.Delete(ctx, name, d.purge, p.notice)
+	begun := err == nil
+	if begun {
+		err = ops.AwaitGone(ctx, ref, d.timeout.value, p.show)
+	}
+	var failed *operations.FailedError
+	switch {
+	case err == nil:
+		p.succeed()
+		_, err = fmt.Fprintf(d.env.Out, "Deleted cluster %s.\n", name)
+		return err
+	case exitCode(err) == ExitInterrupted && begun:
+		p.stop()
+		return &interruptedError{hint: fmt.Sprintf("The work goes on. Look again with: skyctl get clusters, or skyctl delete cluster %s --wait", name)}
+	case exitCode(err) == ExitInterrupted:
+		p.stop()
+		return err
+	}
+	p.fail(err)
+	if errors.As(err, &failed) {
+		writeFailure(d.env.Err, failed)
+		fmt.Fprintf(d.env.Err, "  Look closer with: skyctl describe cluster %s\n  Try again with the same delete; where the cloud is out of reach for good, add --purge\n", name)
+	}
+	return &shownError{err}
+}
+
+// warn lists what may go on billing once nobody remembers it.
+func (d *deletion) warn(c *api.Cluster) {
+	machines := living(c)
+	if len(machines) == 0 {
+		fmt.Fprintf(d.env.Err, "No machine of cluster %s is known to exist.\n", c.Metadata.Name)
+		return
+	}
+	fmt.Fprintln(d.env.Err, "If their cloud can't be asked, these machines may go on billing after the cluster is forgotten:")
+	var rows [][]string
+	for _, m := range machines {
+		p := m.Placement
+		if p.Cloud == "" && c.Status.Placement != nil {
+			p = *c.Status.Placement
+		}
+		rows = append(rows, []string{m.Name, place(p), orDash(m.CloudID), string(m.State), dollars(p.PricePerMachine, &p) + "/h"})
+	}
+	for _, l := range columns(rows) {
+		fmt.Fprintln(d.env.Err, "  "+l)
+	}
+}
+
+func (d *deletion) ask(ctx context.Context, c *api.Cluster) error {
+	fmt.Fprintf(d.env.Err, "Delete cluster %s (%s, %s)? [y/N] ", c.Metadata.Name, c.Status.Phase, count(len(living(c)), "machine"))
+	answer := make(chan string, 1)
+	go func() { // it may outlive this function by one line of input, with the process
+		text, _ := bufio.NewReader(d.env.In).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(text))
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(d.env.Err)
+		return &interruptedError{hint: "Nothing was deleted."}
+	case text := <-answer:
+		if text == "y" || text == "yes" {
+			return nil
+		}
+		return errors.New("nothing was deleted: the answer was not yes")
+	}
+}

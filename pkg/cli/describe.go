@@ -1,0 +1,273 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations"
+)
+
+func (a *app) describeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "cluster NAME",
+		Aliases: []string{"clusters"},
+		Short:   "Show everything known of a cluster",
+		Long: `Shows everything that is known of a cluster: what was asked for, its phase and how it got there,
+its machines and what each is doing, what it costs, why it failed, and what to try next.`,
+		Example: `  skyctl describe cluster dev
+  skyctl describe cluster dev -o yaml`,
+		Args:              nameArg,
+		ValidArgsFunction: a.completeNames,
+	}
+	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ops, err := a.connect(cmd.Context())
+		if err != nil {
+			return err
+		}
+		s, err := ops.Store(cmd.Context())
+		if err != nil {
+			return err
+		}
+		c, err := s.Get(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if output.forMachines() {
+			return encode(a.env.Out, output.value, c)
+		}
+		_, err = io.WriteString(a.env.Out, describe(c, ops.OperationURL(args[0]), a.env.Now()))
+		return err
+	}
+	return group("describe", "Show everything known of a cluster", "Shows what you name: see skyctl describe cluster --help.",
+		"  skyctl describe cluster dev", cmd)
+}
+
+// page is text in sections of names and values.
+type page struct{ b strings.Builder }
+
+func (p *page) section(title string, lines ...string) {
+	if len(lines) == 0 {
+		return
+	}
+	p.b.WriteString("\n" + title + ":\n")
+	for _, l := range lines {
+		p.b.WriteString("  " + l + "\n")
+	}
+}
+
+// pairs aligns names and values; those without a value are left out.
+func pairs(namesAndValues ...string) []string {
+	var rows [][]string
+	for i := 0; i+1 < len(namesAndValues); i += 2 {
+		if namesAndValues[i+1] != "" {
+			rows = append(rows, []string{namesAndValues[i] + ":", clean(namesAndValues[i+1])})
+		}
+	}
+	return columns(rows)
+}
+
+// describe writes everything known of a cluster.
+func describe(c *api.Cluster, operation string, now time.Time) string {
+	p := &page{}
+	st := c.Status
+	phase := string(st.Phase)
+	if n := len(st.Transitions); n > 0 {
+		last := st.Transitions[n-1]
+		phase += " for " + span(now.Sub(last.At))
+		if last.Reason != "" {
+			phase += " (" + last.Reason + ")"
+		}
+	}
+	for _, l := range pairs(
+		"Name", c.Metadata.Name, "UID", c.Metadata.UID, "Labels", strings.Join(labelLines(c.Metadata.Labels), ", "),
+		"Created", moment(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", st.Endpoint,
+		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Operation", operation,
+	) {
+		p.b.WriteString(l + "\n")
+	}
+	p.section("Spec", specLines(c.Spec)...)
+	p.section("Placement", placementLines(c, now)...)
+	if lines := resourceLines(st.Resources); lines[0] != "{}" {
+		p.section("Resources (available/total)", lines...)
+	}
+	p.section("Machines", machineLines(c, now)...)
+	p.section("Conditions", conditionLines(st.Conditions, now)...)
+	p.section("Transitions", transitionLines(st.Transitions)...)
+	p.section("Places that could not give the machines", attemptLines(st.Attempts, now)...)
+	if st.Failure != nil {
+		p.section("Failure", failureLines(st.Failure, now)...)
+	}
+	p.section("Next", next(c)...)
+	return p.b.String()
+}
+
+func specLines(s api.ClusterSpec) []string {
+	disk := ""
+	if s.DiskSize > 0 {
+		disk = fmt.Sprintf("%d GiB", s.DiskSize)
+	}
+	memory := s.Memory
+	if memory != "" {
+		memory += " GiB"
+	}
+	return pairs("Manager", s.Manager, "Cloud", s.Cloud, "Region", s.Region, "Nodes", fmt.Sprint(s.NumNodes), "CPUs", s.CPUs,
+		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "Ports", strings.Join(s.Ports, ", "),
+		"Provision", fmt.Sprint(s.Provision))
+}
+
+func placementLines(c *api.Cluster, now time.Time) []string {
+	p := c.Status.Placement
+	if p == nil {
+		return nil
+	}
+	size := fmt.Sprintf("%s CPUs, %s GB of memory", number(p.CPUs), number(p.MemoryGiB))
+	if p.DiskGiB > 0 {
+		size += fmt.Sprintf(", %s GB of disk", number(p.DiskGiB))
+	}
+	price, spent := dollars(p.PriceTotal, p), ""
+	if p.PriceTotal > 0 {
+		price += fmt.Sprintf(" per hour (%s per machine)", dollars(p.PricePerMachine, p))
+		spent = dollars(cost(c.Status.Machines, now), p)
+	}
+	return pairs("Cloud", p.Cloud, "Region", p.Region, "Zone", p.Zone, "Instance", p.InstanceType, "Machine", size,
+		"Price", price, "Cost so far", spent)
+}
+
+func machineLines(c *api.Cluster, now time.Time) []string {
+	if len(c.Status.Machines) == 0 {
+		return nil
+	}
+	rows := [][]string{{"NAME", "NODE", "ROLE", "STATE", "STEP", "FOR", "ADDRESS"}}
+	for _, m := range c.Status.Machines {
+		addr := m.Address
+		if m.PrivateAddress != "" && m.PrivateAddress != addr {
+			addr += " (" + m.PrivateAddress + ")"
+		}
+		lasts := "-"
+		if !m.Since.IsZero() {
+			lasts = span(now.Sub(m.Since))
+		}
+		rows = append(rows, []string{m.Name, orDash(m.NodeName), string(m.Role), string(m.State), orDash(clean(m.Step)), lasts, orDash(addr)})
+	}
+	return columns(rows)
+}
+
+func conditionLines(conditions []api.Condition, now time.Time) []string {
+	if len(conditions) == 0 {
+		return nil
+	}
+	rows := [][]string{{"TYPE", "STATUS", "FOR", "REASON", "MESSAGE"}}
+	for _, c := range conditions {
+		rows = append(rows, []string{string(c.Type), string(c.Status), span(now.Sub(c.LastTransitionTime)), orDash(c.Reason), orDash(clean(c.Message))})
+	}
+	return columns(rows)
+}
+
+func transitionLines(transitions []api.Transition) []string {
+	var rows [][]string
+	for _, t := range transitions {
+		rows = append(rows, []string{t.At.UTC().Format(time.RFC3339), string(t.Phase), clean(t.Reason)})
+	}
+	return columns(rows)
+}
+
+func attemptLines(attempts []api.Attempt, now time.Time) []string {
+	var lines []string
+	for _, a := range attempts {
+		on := ""
+		if a.Machine != "" {
+			on = " (" + a.Machine + ")"
+		}
+		lines = append(lines, fmt.Sprintf("%s, %s ago%s: %s: %s", place(a.Placement), span(now.Sub(a.At)), on, a.Reason, clean(a.Message)))
+	}
+	return lines
+}
+
+func failureLines(f *api.Failure, now time.Time) []string {
+	lines := pairs("Step", f.Step, "Machine", f.Machine, "Reason", f.Reason, "Message", f.Message, "At", moment(now, f.At))
+	return append(lines, logLines(f.Log)...)
+}
+
+func logLines(log []string) []string {
+	if len(log) == 0 {
+		return nil
+	}
+	lines := []string{"Last lines of its log:"}
+	for _, l := range log {
+		lines = append(lines, "  | "+clean(l))
+	}
+	return lines
+}
+
+// writeFailure adds what a failure's one line leaves out.
+func writeFailure(w io.Writer, f *operations.FailedError) {
+	if f.Failure == nil {
+		return
+	}
+	for _, l := range logLines(f.Failure.Log) {
+		fmt.Fprintln(w, "  "+l)
+	}
+}
+
+// next is what a person would do now.
+func next(c *api.Cluster) []string {
+	name := c.Metadata.Name
+	switch c.Status.Phase {
+	case api.PhaseReady:
+		return []string{"skyctl get kubeconfig " + name + " > kubeconfig && kubectl --kubeconfig kubeconfig get nodes"}
+	case api.PhaseError:
+		return []string{again(c), "skyctl delete cluster " + name}
+	case api.PhaseInit, api.PhaseProvisioning:
+		return []string{"skyctl get cluster " + name + " -w"}
+	case api.PhaseDeleting:
+		return []string{"skyctl delete cluster " + name + " --wait"}
+	}
+	return nil
+}
+
+func nextAfterFailure(name, operation string) string {
+	s := fmt.Sprintf("Look closer with: skyctl describe cluster %s\nGo on with the same create again, or remove it with: skyctl delete cluster %s\n", name, name)
+	if operation != "" {
+		s += "Every step is at " + operation + "\n"
+	}
+	return s
+}
+
+// again is the command that made the cluster, which goes on with it.
+func again(c *api.Cluster) string {
+	s := c.Spec
+	cmd := "skyctl create cluster " + c.Metadata.Name
+	add := func(flag, value string) {
+		if value != "" && value != "0" {
+			cmd += " --" + flag + " " + value
+		}
+	}
+	if s.Provision {
+		cmd += " --provision"
+	}
+	add("cloud", s.Cloud)
+	add("region", s.Region)
+	add("cpus", s.CPUs)
+	add("memory", s.Memory)
+	add("disk_size", fmt.Sprint(s.DiskSize))
+	add("accelerators", s.Accelerators)
+	add("ports", strings.Join(s.Ports, ","))
+	add("num_nodes", fmt.Sprint(s.NumNodes))
+	var l []string
+	for _, k := range slices.Sorted(maps.Keys(c.Metadata.Labels)) {
+		l = append(l, k+"="+c.Metadata.Labels[k])
+	}
+	add("labels", strings.Join(l, ","))
+	if c.Status.KeepOnFailure {
+		cmd += " --keep-on-failure"
+	}
+	return cmd
+}

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// The exit codes of skyctl.
+const (
+	ExitOK          = 0
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitConflict    = 3
+	ExitNotFound    = 4
+	ExitUnreachable = 5
+	ExitTimeout     = 6
+	ExitInterrupted = 130
+)
+
+// usageError is input that a person can put right.
+type usageError struct{ err error }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// interruptedError ends a wait that a person broke off; hint says how to look again.
+type interruptedError struct{ hint string }
+
+func (e *interruptedError) Error() string { return "interrupted" }
+
+// serverError is a skyd that can't be started or stopped.
+type serverError struct{ err error }
+
+func (e *serverError) Error() string { return e.err.Error() }
+func (e *serverError) Unwrap() error { return e.err }
+
+// stateError is a wish that the cluster's state forbids.
+type stateError struct{ err error }
+
+func (e *stateError) Error() string { return e.err.Error() }
+func (e *stateError) Unwrap() error { return e.err }
+
+// shownError was told to the person already; only its code is left to be said.
+type shownError struct{ err error }
+
+func (e *shownError) Error() string { return e.err.Error() }
+func (e *shownError) Unwrap() error { return e.err }
+
+// exitCode is the one place where errors become codes.
+func exitCode(err error) int {
+	var (
+		usage       *usageError
+		field       *api.FieldError
+		conflict    *operations.ConflictError
+		exists      *store.ExistsError
+		notFound    *store.NotFoundError
+		unreachable *operations.UnreachableError
+		noWorker    *operations.NoWorkerError
+		server      *serverError
+		state       *stateError
+		silent      *store.UnavailableError
+		wait        *operations.WaitError
+		interrupted *interruptedError
+	)
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
+		return ExitInterrupted
+	case errors.As(err, &usage), errors.As(err, &field):
+		return ExitUsage
+	case errors.As(err, &conflict), errors.As(err, &exists), errors.As(err, &state):
+		return ExitConflict
+	case errors.As(err, &notFound):
+		return ExitNotFound
+	case errors.As(err, &unreachable), errors.As(err, &silent), errors.As(err, &noWorker), errors.As(err, &server):
+		return ExitUnreachable
+	case errors.As(err, &wait):
+		return ExitTimeout
+	default:
+		return ExitFailed
+	}
+}
+
+// tell writes an error to a person, once: a line for each thing that is wrong.
+func tell(w io.Writer, err error) {
+	var shown *shownError
+	var interrupted *interruptedError
+	switch {
+	case err == nil || errors.As(err, &shown):
+	case errors.As(err, &interrupted):
+		fmt.Fprintln(w, interrupted.hint)
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(w, "Interrupted.")
+	default:
+		for _, e := range each(err) {
+			first, rest, _ := strings.Cut(strings.TrimSpace(e.Error()), "\n")
+			fmt.Fprintln(w, "Error: "+clean(first))
+			for l := range strings.Lines(rest) {
+				fmt.Fprintln(w, "  "+clean(strings.TrimRight(l, "\n")))
+			}
+		}
+	}
+}
+
+// each takes joined errors apart.
+func each(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || strings.TrimSpace(err.Error()) == "" {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, each(e)...)
+	}
+	return all
+}

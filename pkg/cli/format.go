@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// number writes two decimals at most and one at least: 2.01, 4.0.
+func number(v float64) string {
+	s := strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+func amount(a api.Amount, unit string) string {
+	return number(a.Available) + unit + "/" + number(a.Total) + unit
+}
+
+// resourceLines has one line per resource, available/total; {} where nothing is known yet.
+func resourceLines(r api.Resources) []string {
+	var lines []string
+	if r.CPUs.Total > 0 {
+		lines = append(lines, "cpus: "+amount(r.CPUs, ""))
+	}
+	if r.Memory.Total > 0 {
+		lines = append(lines, "memory: "+amount(r.Memory, " GB"))
+	}
+	if r.Disk.Total > 0 {
+		lines = append(lines, "disk: "+amount(r.Disk, " GB"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Accelerators)) {
+		lines = append(lines, name+": "+amount(r.Accelerators[name], ""))
+	}
+	if lines == nil {
+		return []string{"{}"}
+	}
+	return lines
+}
+
+func labelLines(labels map[string]string) []string {
+	var lines []string
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		lines = append(lines, k+": "+labels[k])
+	}
+	return lines
+}
+
+// age is a duration in its largest whole unit: 10s, 4m, 3h, 12d.
+func age(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours()/24))
+	}
+}
+
+// span is a duration to the second, for work that a person watches: 42s, 3m07s, 1h02m.
+func span(d time.Duration) string {
+	d = max(d, 0)
+	switch s := int(d.Seconds()); {
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 3600:
+		return fmt.Sprintf("%dm%02ds", s/60, s%60)
+	default:
+		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
+	}
+}
+
+func ageSince(now, t time.Time) string {
+	if t.IsZero() {
+		return "unknown"
+	}
+	return age(now.Sub(t))
+}
+
+// moment is a point in time with how long ago it was.
+func moment(now, t time.Time) string {
+	if t.IsZero() {
+		return "unknown"
+	}
+	return fmt.Sprintf("%s (%s ago)", t.UTC().Format(time.RFC3339), span(now.Sub(t)))
+}
+
+// dollars writes a price or a cost at a place; where machines cost nothing it is free.
+func dollars(v float64, at *api.Placement) string {
+	switch {
+	case v == 0 && at.PricePerMachine == 0:
+		return "free"
+	case v > 0 && v < 0.1:
+		return fmt.Sprintf("$%.4f", v)
+	default:
+		return fmt.Sprintf("$%.2f", v)
+	}
+}
+
+// cost is what the machines of a cluster have cost so far, in dollars.
+func cost(machines []api.Machine, now time.Time) float64 {
+	var sum float64
+	for _, m := range machines {
+		if m.LaunchedAt.IsZero() {
+			continue
+		}
+		end := now
+		if !m.GoneAt.IsZero() {
+			end = m.GoneAt
+		}
+		sum += max(end.Sub(m.LaunchedAt), 0).Hours() * m.Placement.PricePerMachine
+	}
+	return sum
+}
+
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+func optionsHelp(flags *pflag.FlagSet) string {
+	return `Every command takes these flags. Each of them may also stand in the environment, or in
+config.yaml in the state directory (~/.skyconf); a flag wins over the environment, and the
+environment over the file.
+
+` + strings.TrimRight(flags.FlagUsages(), "\n")
+}
+
+const exitCodesHelp = `Every command ends with one of these codes:
+
+  0    it did what was asked
+  1    the operation failed: a cluster ended in ERROR, a file could not be written
+  2    bad input: a flag, an argument, a setting; nothing was written or launched
+  3    the cluster exists already, or its state forbids what was asked
+  4    there is no such cluster
+  5    etcd, Temporal, its worker or skyd can't be reached or started
+  6    the time given for waiting is over; the work goes on
+  130  interrupted with Ctrl-C; work that was started goes on`
+
+// usageTemplate is cobra's with the flags of all commands moved to a page of their own.
+const usageTemplate = `Usage:{{if .Runnable}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} [command]{{end}}{{if gt (len .Aliases) 0}}
+
+Aliases:
+  {{.NameAndAliases}}{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}
+
+Commands:{{range .Commands}}{{if (or .IsAvailableCommand (eq .Name "help"))}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalNonPersistentFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasHelpSubCommands}}
+
+More help:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
+  {{.Root.Name}} help {{rpad .Name 11}} {{.Short}}{{end}}{{end}}{{end}}
+
+skyctl help options lists the flags that every command takes.
+`

@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// clusterTable shows clusters; wide adds what a person looks up less often.
+func clusterTable(clusters []api.Cluster, wide bool, now time.Time) *table {
+	t := &table{head: []string{"NAME", "MANAGER", "LABELS", "RESOURCES", "STATUS", "AGE"}}
+	if wide {
+		t.head = append(t.head, "CLOUD", "REGION", "NODES", "VERSION", "PRICE/H", "COST", "ENDPOINT")
+	}
+	for i := range clusters {
+		t.add(clusterRow(&clusters[i], wide, now)...)
+	}
+	return t
+}
+
+func clusterRow(c *api.Cluster, wide bool, now time.Time) []cell {
+	row := []cell{
+		line(c.Metadata.Name), line(c.Spec.Manager), labelLines(c.Metadata.Labels),
+		resourceLines(c.Status.Resources), line(string(c.Status.Phase)), line(ageSince(now, c.Metadata.CreatedAt)),
+	}
+	if !wide {
+		return row
+	}
+	cloud, region, price, spent := c.Spec.Cloud, c.Spec.Region, "-", "-"
+	if p := c.Status.Placement; p != nil {
+		cloud, region, price, spent = p.Cloud, p.Region, dollars(c.Status.CostPerHour(), p), dollars(cost(c.Status.Machines, now), p)
+	}
+	return append(row, line(orDash(cloud)), line(orDash(region)), line(nodes(c)), line(orDash(version(c))),
+		line(price), line(spent), line(orDash(c.Status.Endpoint)))
+}
+
+// nodes is how many machines are ready of how many were asked for.
+func nodes(c *api.Cluster) string {
+	return fmt.Sprintf("%d/%d", inState(c, api.MachineReady), c.Spec.NumNodes)
+}
+
+func inState(c *api.Cluster, s api.MachineState) int {
+	n := 0
+	for _, m := range c.Status.Machines {
+		if m.State == s {
+			n++
+		}
+	}
+	return n
+}
+
+func version(c *api.Cluster) string {
+	if c.Status.Versions.RKE2 != "" {
+		return c.Status.Versions.RKE2
+	}
+	return c.Status.Versions.Kubernetes
+}
+
+// placementTable shows what a dry run found, the first choice first.
+func placementTable(placements []api.Placement, numNodes int) *table {
+	t := &table{head: []string{"CHOICE", "CLOUD", "REGION", "ZONE", "INSTANCE", "NODES", "CPUS", "MEMORY", "DISK", "PRICE/H", "TOTAL/H"}}
+	for i, p := range placements {
+		disk := "-"
+		if p.DiskGiB > 0 {
+			disk = number(p.DiskGiB) + " GB"
+		}
+		t.add(line(fmt.Sprint(i+1)), line(p.Cloud), line(orDash(p.Region)), line(orDash(p.Zone)), line(orDash(p.InstanceType)),
+			line(fmt.Sprint(numNodes)), line(number(p.CPUs)), line(number(p.MemoryGiB)+" GB"), line(disk),
+			line(dollars(p.PricePerMachine, &p)), line(dollars(p.PriceTotal, &p)))
+	}
+	return t
+}

@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/daemon"
+	"github.com/sky-shift/skyctl/pkg/operations"
+)
+
+func (a *app) serverCommand() *cobra.Command {
+	return group("server", "Start, stop or look at the server on this machine",
+		`The server is skyd: Temporal with its Web UI, etcd and the worker in one process, all data under
+~/.skyconf. Any command that needs it starts it where nothing is configured and nothing runs.
+What it does is durable: it may be stopped or killed at any time, and goes on when it starts again.`,
+		"  skyctl server status\n  skyctl server stop",
+		&cobra.Command{
+			Use: "start", Short: "Start the server in the background", Args: noArgs,
+			Long:    "Starts the server in the background and returns once it is ready. One that runs already is left as it is.",
+			Example: "  skyctl server start",
+			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context()) },
+		},
+		&cobra.Command{
+			Use: "stop", Short: "Stop the server", Args: noArgs,
+			Long:    "Stops the server. Work that is under way goes on when it starts again; clusters and their machines stay as they are.",
+			Example: "  skyctl server stop",
+			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runStop(cmd.Context()) },
+		},
+		a.serverStatus())
+}
+
+// ownServer gives the settings, and refuses where the servers are somebody else's.
+func (a *app) ownServer() (*config.Config, error) {
+	cfg, err := a.settings()
+	if err == nil && cfg.External() {
+		err = usagef("an external Temporal (%s) and etcd (%s) are configured: there is no server here to start or stop",
+			cfg.Temporal.Address, strings.Join(cfg.Etcd.Endpoints, ", "))
+	}
+	return cfg, err
+}
+
+func (a *app) runStart(ctx context.Context) error {
+	cfg, err := a.ownServer()
+	if err != nil {
+		return err
+	}
+	state, err := daemon.Status(cfg)
+	if err == nil {
+		_, err = fmt.Fprintf(a.env.Out, "The server runs already (process %d). Web UI: %s\n", state.PID, state.UIAddress)
+		return err
+	}
+	return a.working("Starting server", false, func(s *status) error {
+		skyd, err := a.env.Skyd()
+		if err != nil {
+			return &serverError{err}
+		}
+		state, err := daemon.Start(ctx, cfg, skyd)
+		if err != nil {
+			return &serverError{err}
+		}
+		s.pause()
+		_, err = fmt.Fprintf(a.env.Out, "The server runs (process %d). Web UI: %s\n", state.PID, state.UIAddress)
+		return err
+	})
+}
+
+func (a *app) runStop(ctx context.Context) error {
+	cfg, err := a.ownServer()
+	if err != nil {
+		return err
+	}
+	if _, err := daemon.Status(cfg); errors.Is(err, daemon.ErrNotRunning) {
+		_, err = fmt.Fprintln(a.env.Out, "The server is not running.")
+		return err
+	}
+	return a.working("Stopping server", false, func(s *status) error {
+		if err := daemon.Stop(ctx, cfg); err != nil {
+			return &serverError{err}
+		}
+		s.pause()
+		_, err := fmt.Fprintln(a.env.Out, "The server is stopped.")
+		return err
+	})
+}
+
+// serverState is what server status prints for programs.
+type serverState struct {
+	Running  bool         `json:"running"`
+	External bool         `json:"external"`
+	PID      int          `json:"pid,omitempty"`
+	Version  string       `json:"version,omitempty"`
+	Started  time.Time    `json:"started,omitzero"`
+	Parts    []serverPart `json:"parts"`
+	UI       string       `json:"ui,omitempty"`
+}
+
+type serverPart struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	State   string `json:"state"`
+}
+
+func (a *app) serverStatus() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "status", Short: "Say what runs, and where it answers", Args: noArgs,
+		Long:    "Says whether etcd, Temporal and a worker answer, and where. It starts nothing; it ends with 5 where one of them does not answer.",
+		Example: "  skyctl server status\n  skyctl server status -o json",
+	}
+	output := outputFlag(cmd, asTable, asJSON, asYAML)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := a.settings()
+		if err != nil {
+			return err
+		}
+		state := serverState{External: cfg.External(), Parts: []serverPart{}}
+		problem := a.ask(cmd.Context(), cfg, &state)
+		if output.forMachines() {
+			err = encode(a.env.Out, output.value, state)
+		} else {
+			_, err = fmt.Fprint(a.env.Out, state.text(a.env.Now()))
+		}
+		return errors.Join(err, problem)
+	}
+	return cmd
+}
+
+// ask fills in what answers; its error is the first thing that does not.
+func (a *app) ask(ctx context.Context, cfg *config.Config, state *serverState) error {
+	if !cfg.External() {
+		own, err := daemon.Status(cfg)
+		if err != nil {
+			state.PID = own.PID
+			return &shownError{&serverError{err}}
+		}
+		own.Use(cfg)
+		state.PID, state.Version, state.Started = own.PID, own.Version, own.Started
+	}
+	state.UI = cfg.UI.Address
+	ops := operations.New(cfg, a.env.Now)
+	defer ops.Close()
+	var problem error
+	state.Running = true
+	for _, p := range ops.Health(ctx) {
+		text := "answers"
+		if p.Err != nil {
+			text, state.Running = p.Err.Error(), false
+			if problem == nil {
+				problem = p.Err
+			}
+		}
+		state.Parts = append(state.Parts, serverPart{Name: p.Name, Address: p.Where, State: text})
+	}
+	return problem
+}
+
+func (s serverState) text(now time.Time) string {
+	if len(s.Parts) == 0 {
+		if s.PID != 0 {
+			return fmt.Sprintf("The server is starting or stopping (process %d).\n", s.PID)
+		}
+		return "The server is not running.\n"
+	}
+	rows := [][]string{}
+	for _, p := range s.Parts {
+		rows = append(rows, []string{p.Name, p.Address, clean(p.State)})
+	}
+	if s.UI != "" {
+		rows = append(rows, []string{"Web UI", s.UI})
+	}
+	text := ""
+	if s.PID != 0 {
+		text = fmt.Sprintf("skyd %s, process %d, up for %s\n", s.Version, s.PID, span(now.Sub(s.Started)))
+	}
+	return text + strings.Join(columns(rows), "\n") + "\n"
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// table lays out cells of one or more lines below their headings. A column is as wide as its widest line, at least two
+// more than its heading, and two spaces lie between columns.
+type table struct {
+	head []string
+	rows [][]cell
+}
+
+// cell is the lines of one field of one row.
+type cell []string
+
+func line(s string) cell { return cell{s} }
+
+func (t *table) add(row ...cell) { t.rows = append(t.rows, row) }
+
+func (t *table) widths() []int {
+	w := make([]int, len(t.head))
+	for i, h := range t.head {
+		w[i] = utf8.RuneCountInString(h) + 2
+	}
+	for _, row := range t.rows {
+		for i, c := range row {
+			for _, l := range c {
+				w[i] = max(w[i], utf8.RuneCountInString(l))
+			}
+		}
+	}
+	return w
+}
+
+func (t *table) String() string {
+	w := t.widths()
+	var b strings.Builder
+	writeRow(&b, w, 1, func(col, _ int) string { return t.head[col] })
+	for _, row := range t.rows {
+		t.writeCells(&b, w, row)
+	}
+	return b.String()
+}
+
+func (t *table) writeCells(b *strings.Builder, w []int, row []cell) {
+	height := 1
+	for _, c := range row {
+		height = max(height, len(c))
+	}
+	writeRow(b, w, height, func(col, ln int) string {
+		if ln < len(row[col]) {
+			return row[col][ln]
+		}
+		return ""
+	})
+}
+
+func writeRow(b *strings.Builder, w []int, height int, text func(col, line int) string) {
+	for ln := range height {
+		blanks := 0 // kept back, so that no line ends in spaces
+		for col := range w {
+			s := text(col, ln)
+			if s != "" {
+				b.WriteString(strings.Repeat(" ", blanks))
+				b.WriteString(s)
+				blanks = 0
+			}
+			blanks += w[col] - utf8.RuneCountInString(s) + 2
+		}
+		b.WriteByte('\n')
+	}
+}

@@ -1,0 +1,23 @@
+package cli
+
+import (
+	"golang.org/x/term"
+)
+
+type descriptor interface{ Fd() uintptr }
+
+// isTerminal is true for a file that is a terminal; a buffer never is.
+func isTerminal(stream any) bool {
+	f, ok := stream.(descriptor)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// terminalSize is the width and height of a terminal in characters, with a guess where it can't be asked.
+func terminalSize(stream any) (width, height int) {
+	if f, ok := stream.(descriptor); ok {
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
+			return w, h
+		}
+	}
+	return 80, 24
+}

@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// mostLines is how many machines get a line of their own; beyond it those that do the same share one.
+const mostLines = 12
+
+// living are the machines that are not gone.
+func living(c *api.Cluster) []api.Machine {
+	if c == nil {
+		return nil
+	}
+	var all []api.Machine
+	for _, m := range c.Status.Machines {
+		if m.State != api.MachineGone {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
+	return all
+}
+
+// headline says in one line how far a cluster has come.
+func headline(c *api.Cluster, title string, took time.Duration) string {
+	if c == nil {
+		return title
+	}
+	s := fmt.Sprintf("%s %s: ", title, c.Metadata.Name)
+	switch c.Status.Phase {
+	case api.PhaseDeleting:
+		s += fmt.Sprintf("%s left", count(len(living(c)), "machine"))
+	default:
+		s += fmt.Sprintf("%d of %s ready", inState(c, api.MachineReady), count(c.Spec.NumNodes, "machine"))
+	}
+	return s + ", " + span(took)
+}
+
+// progressLines are what is shown of a cluster's machines while somebody watches: a line for each, or, where there are
+// many, one for all that are at the same step.
+func progressLines(c *api.Cluster, now time.Time) []string {
+	machines := living(c)
+	if len(machines) > mostLines {
+		return condensed(machines, now)
+	}
+	var rows [][]string
+	for _, m := range machines {
+		rows = append(rows, []string{m.Name, string(m.Role), string(m.State), clean(m.Step), since(now, m)})
+	}
+	return columns(rows)
+}
+
+func since(now time.Time, m api.Machine) string {
+	if m.Since.IsZero() || m.State == api.MachineReady {
+		return ""
+	}
+	return span(now.Sub(m.Since))
+}
+
+// condensed groups machines by role, state and step, in the order in which a machine passes them.
+func condensed(machines []api.Machine, now time.Time) []string {
+	type group struct {
+		role  api.Role
+		state api.MachineState
+		step  string
+	}
+	count := map[group]int{}
+	oldest := map[group]api.Machine{}
+	var order []group
+	for _, m := range machines {
+		g := group{m.Role, m.State, m.Step}
+		if count[g]++; count[g] == 1 {
+			order = append(order, g)
+		}
+		if o, ok := oldest[g]; !ok || m.Since.Before(o.Since) {
+			oldest[g] = m
+		}
+	}
+	slices.SortStableFunc(order, func(a, b group) int {
+		return cmp.Or(cmp.Compare(a.role, b.role), cmp.Compare(stateOrder(b.state), stateOrder(a.state)), cmp.Compare(a.step, b.step))
+	})
+	var rows [][]string
+	for _, g := range order {
+		name := string(g.role)
+		if count[g] > 1 {
+			name += "s"
+		}
+		longest := since(now, oldest[g])
+		if longest != "" && count[g] > 1 {
+			longest = "up to " + longest
+		}
+		rows = append(rows, []string{fmt.Sprintf("%d %s", count[g], name), string(g.state), clean(g.step), longest})
+	}
+	if len(rows) > mostLines {
+		rest := 0
+		for _, g := range order[mostLines-1:] {
+			rest += count[g]
+		}
+		rows = append(rows[:mostLines-1], []string{fmt.Sprintf("%d more", rest)})
+	}
+	return columns(rows)
+}
+
+func stateOrder(s api.MachineState) int {
+	return slices.Index([]api.MachineState{
+		api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachinePrepared, api.MachineReady,
+		api.MachineTerminating, api.MachineFailed,
+	}, s)
+}
+
+// columns aligns cells, two spaces apart.
+func columns(rows [][]string) []string {
+	var w []int
+	for _, row := range rows {
+		for i, s := range row {
+			if i == len(w) {
+				w = append(w, 0)
+			}
+			w[i] = max(w[i], utf8.RuneCountInString(s))
+		}
+	}
+	lines := make([]string, len(rows))
+	for r, row := range rows {
+		var b strings.Builder
+		for i, s := range row {
+			b.WriteString(s)
+			b.WriteString(strings.Repeat(" ", w[i]-utf8.RuneCountInString(s)+2))
+		}
+		lines[r] = strings.TrimRight(b.String(), " ")
+	}
+	return lines
+}
+
+// changeLines are what happened between two looks at a cluster, a line each, for a log that only grows. Where many machines
+// take the same step at once they share a line.
+func changeLines(before, after *api.Cluster) []string {
+	if after == nil {
+		return nil
+	}
+	var lines []string
+	old := map[int]api.Machine{}
+	if before != nil {
+		for _, m := range before.Status.Machines {
+			old[m.Index] = m
+		}
+	}
+	if before != nil && before.Status.Phase != after.Status.Phase {
+		lines = append(lines, fmt.Sprintf("%s is %s", after.Metadata.Name, after.Status.Phase))
+	}
+	for _, a := range newAttempts(before, after) {
+		lines = append(lines, fmt.Sprintf("%s could not give the machines: %s: %s", place(a.Placement), a.Reason, clean(a.Message)))
+	}
+	var changed []api.Machine
+	for _, m := range after.Status.Machines {
+		if o, ok := old[m.Index]; !ok || o.State != m.State || o.Step != m.Step || o.Incarnation != m.Incarnation {
+			changed = append(changed, m)
+		}
+	}
+	slices.SortFunc(changed, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
+	return append(lines, grouped(changed)...)
+}
+
+func newAttempts(before, after *api.Cluster) []api.Attempt {
+	seen := 0
+	if before != nil {
+		seen = len(before.Status.Attempts)
+	}
+	return after.Status.Attempts[min(seen, len(after.Status.Attempts)):]
+}
+
+func grouped(machines []api.Machine) []string {
+	at := map[string][]string{}
+	var order []string
+	for _, m := range machines {
+		what := string(m.State)
+		if m.Step != "" {
+			what += ": " + clean(m.Step)
+		}
+		if at[what] == nil {
+			order = append(order, what)
+		}
+		at[what] = append(at[what], m.Name)
+	}
+	var lines []string
+	for _, what := range order {
+		who := strings.Join(at[what], ", ")
+		if n := len(at[what]); n > 3 {
+			who = fmt.Sprintf("%s … %s (%d machines)", at[what][0], at[what][n-1], n)
+		}
+		lines = append(lines, who+" "+what)
+	}
+	return lines
+}
+
+func place(p api.Placement) string {
+	s := p.Cloud
+	for _, part := range []string{p.Region, p.Zone, p.InstanceType} {
+		if part != "" {
+			s += " " + part
+		}
+	}
+	return s
+}
+
+func indent(s string) string {
+	var b strings.Builder
+	for l := range strings.Lines(s) {
+		b.WriteString("  " + l)
+	}
+	return b.String()
+}

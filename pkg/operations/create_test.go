@@ -1,0 +1,281 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+func TestACreateIsInEtcdAndUnderWayWhenItReturns(t *testing.T) {
+	world.Work(t)
+	c := newClient(t)
+	created, err := c.Create(t.Context(), wanted("fresh"), CreateOptions{KeepOnFailure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := world.Store.Get(t.Context(), "fresh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored.Metadata.UID == "" || stored.Metadata.UID != created.Cluster.Metadata.UID || !stored.Status.KeepOnFailure || created.Resumed {
+		t.Errorf("stored %+v\ncreated %+v", stored, created)
+	}
+	ready, err := c.AwaitReady(t.Context(), refOf(stored), 0, ignore)
+	if err != nil || ready.Status.Phase != api.PhaseReady || len(ready.Status.Machines) != 3 {
+		t.Errorf("%+v, %v", ready, err)
+	}
+	if kc, err := c.Kubeconfig(t.Context(), refOf(stored)); err != nil || string(kc) != "kind: Config\n" {
+		t.Errorf("kubeconfig %q, %v", kc, err)
+	}
+}
+
+func TestWhatTheCloudRefusesIsBadInputAndNothingIsWritten(t *testing.T) {
+	world.Work(t)
+	world.Cast("nowhere", rehearsal.Play{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
+		return api.PlanResult{Invalid: []api.FieldError{{Field: "region", Value: "nowhere", Want: "docker has only local"}, {Field: "cpus", Value: "2+", Want: "at most 1"}}}, nil
+	}})
+	want := wanted("refused")
+	want.Spec.Region = "nowhere"
+	_, err := newClient(t).Create(t.Context(), want, CreateOptions{})
+	if fields := api.FieldErrors(err); len(fields) != 2 || fields[0].Field != "region" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := world.Store.Get(t.Context(), "refused"); !gone(err) {
+		t.Errorf("the cluster was written: %v", err)
+	}
+}
+
+func TestAPlanThatFailsSaysWhyWithoutTemporalsWords(t *testing.T) {
+	world.Work(t)
+	world.Cast("broken", rehearsal.Play{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
+		return api.PlanResult{}, errors.New("the Docker engine does not answer")
+	}})
+	_, err := newClient(t).Plan(t.Context(), api.ClusterSpec{Region: "broken"})
+	if err == nil || err.Error() != "the Docker engine does not answer" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
+	world.Work(t)
+	world.Cast("again", rehearsal.Play{Provision: func(ctx context.Context, w *rehearsal.World, in api.ProvisionInput) error {
+		return w.Fail(ctx, in.Cluster, api.Failure{Step: "join", Machine: "sky-again-1", Reason: "Timeout", Message: "the agent did not come up"})
+	}})
+	c := newClient(t)
+	first, err := c.Create(t.Context(), wanted("again"), CreateOptions{KeepOnFailure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.AwaitReady(t.Context(), refOf(first.Cluster), 0, ignore)
+	var failed *FailedError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "join on sky-again-1: Timeout: the agent did not come up") {
+		t.Fatalf("got %v", err)
+	}
+	world.Cast("again", rehearsal.Play{})
+	second, err := c.Create(t.Context(), wanted("again"), CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !second.Resumed || second.Cluster.Metadata.UID != first.Cluster.Metadata.UID || second.Cluster.Status.KeepOnFailure {
+		t.Errorf("the second create: %+v", second)
+	}
+	if _, err := c.AwaitReady(t.Context(), refOf(second.Cluster), 0, ignore); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheSameCreateGoesOnWithAnInitThatNothingWorksOn(t *testing.T) {
+	world.Work(t)
+	stored := store1(t, "orphan", api.PhaseInit)
+	created, err := newClient(t).Create(t.Context(), wanted("orphan"), CreateOptions{})
+	if err != nil || !created.Resumed || created.Cluster.Metadata.UID != stored.Metadata.UID {
+		t.Errorf("%+v, %v", created, err)
+	}
+	until(t, "READY", func() bool { return phaseOf(t, "orphan") == api.PhaseReady })
+}
+
+// store1 stores a cluster in a phase, as if it had come there.
+func store1(t *testing.T, name string, phase api.Phase) *api.Cluster {
+	t.Helper()
+	c := api.NewCluster(name, "uid-"+name, wanted(name).Spec, nil, time.Now())
+	c.Status.SetPhase(phase, "", time.Now())
+	stored, err := world.Store.Create(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+func TestACreateOfWhatIsThereIsRefusedWithItsStatus(t *testing.T) {
+	world.Work(t)
+	store1(t, "there", api.PhaseReady)
+	store1(t, "leaving", api.PhaseDeleting)
+	world.Cast("busy", rehearsal.Play{Provision: func(ctx context.Context, w *rehearsal.World, in api.ProvisionInput) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	c := newClient(t)
+	if _, err := c.Create(t.Context(), wanted("busy"), CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	other := wanted("there")
+	other.Spec.CPUs, other.Spec.NumNodes = "4", 5
+	for _, tt := range []struct {
+		want *api.Cluster
+		says []string
+	}{
+		{wanted("there"), []string{"exists", "READY"}},
+		{wanted("leaving"), []string{"DELETING"}},
+		{wanted("busy"), []string{"exists", "INIT"}},
+		{other, []string{"exists (READY) with another spec", "cpus is 2+, asked for is 4", "num_nodes is 3, asked for is 5"}},
+	} {
+		_, err := c.Create(t.Context(), tt.want, CreateOptions{})
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) {
+			t.Errorf("%s: got %v", tt.want.Metadata.Name, err)
+			continue
+		}
+		for _, s := range tt.says {
+			if !strings.Contains(err.Error(), s) {
+				t.Errorf("%s: %q does not say %q", tt.want.Metadata.Name, err, s)
+			}
+		}
+	}
+}
+
+func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
+	world.Work(t)
+	old := store1(t, "reborn", api.PhaseReady)
+	closing := make(chan struct{})
+	world.Cast("reborn", rehearsal.Play{Delete: func(ctx context.Context, w *rehearsal.World, in api.DeleteInput) error {
+		err := w.Store.Delete(ctx, in.Cluster)
+		<-closing
+		return err
+	}})
+	c := newClient(t)
+	if _, err := c.Delete(t.Context(), "reborn", false, ignoreText); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the old one is forgotten", func() bool { _, err := world.Store.Get(t.Context(), "reborn"); return gone(err) })
+	time.AfterFunc(300*time.Millisecond, func() { close(closing) })
+	created, err := c.Create(t.Context(), wanted("reborn"), CreateOptions{})
+	if err != nil || created.Cluster.Metadata.UID == old.Metadata.UID {
+		t.Fatalf("%+v, %v", created, err)
+	}
+	if _, err := c.AwaitReady(t.Context(), refOf(created.Cluster), 0, ignore); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWaitNoticesAnOperationThatEndedWithoutAWord(t *testing.T) {
+	world.Work(t)
+	world.Cast("mute", rehearsal.Play{Provision: func(context.Context, *rehearsal.World, api.ProvisionInput) error {
+		return errors.New("out of luck")
+	}})
+	c := newClient(t)
+	created, err := c.Create(t.Context(), wanted("mute"), CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.AwaitReady(t.Context(), refOf(created.Cluster), 0, ignore)
+	var failed *FailedError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "out of luck") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWithoutAWorkerAPlanGivesUpAndNamesTheTaskQueue(t *testing.T) {
+	c := newClient(t)
+	c.cfg.Temporal.TaskQueue = "deserted"
+	c.checkEvery = noWorkerAfter
+	c.now = fastClock()
+	started := time.Now()
+	_, err := c.Create(t.Context(), wanted("lonely"), CreateOptions{})
+	var none *NoWorkerError
+	if !errors.As(err, &none) || !strings.Contains(err.Error(), "task queue deserted") {
+		t.Errorf("got %v after %v", err, time.Since(started))
+	}
+	if _, err := world.Store.Get(t.Context(), "lonely"); !gone(err) {
+		t.Errorf("the cluster was written: %v", err)
+	}
+}
+
+func TestAWaitSaysThatNoWorkerListensAndGoesOnWhenOneDoes(t *testing.T) {
+	c := newClient(t)
+	c.cfg.Temporal.TaskQueue = "later"
+	stored := store1(t, "patient", api.PhaseInit)
+	_, tc, err := c.both(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID("patient"), TaskQueue: "later"},
+		api.WorkflowProvision, api.ProvisionInput{Cluster: refOf(stored)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 1)
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.AwaitReady(t.Context(), refOf(stored), 0, func(p Progress) {
+			if p.Notice != "" {
+				select {
+				case told <- p.Notice:
+				default:
+				}
+			}
+		})
+		done <- err
+	}()
+	if notice := <-told; !strings.Contains(notice, "no worker is listening on task queue later") {
+		t.Errorf("notice: %q", notice)
+	}
+	world.WorkOn(t, "later")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWaitEndsAtItsLimitAndLeavesTheWork(t *testing.T) {
+	stored := store1(t, "slow", api.PhaseProvisioning)
+	c := newClient(t)
+	c.checkEvery = time.Hour
+	_, err := c.AwaitReady(t.Context(), refOf(stored), 50*time.Millisecond, ignore)
+	var wait *WaitError
+	if !errors.As(err, &wait) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAServerThatIsDownIsNamedAndNothingIsWritten(t *testing.T) {
+	c := newClient(t)
+	c.cfg.Temporal.Address = "127.0.0.1:1"
+	_, err := c.Create(t.Context(), wanted("halfway"), CreateOptions{})
+	var down *UnreachableError
+	if !errors.As(err, &down) || !strings.HasPrefix(err.Error(), "Temporal at 127.0.0.1:1 ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := world.Store.Get(t.Context(), "halfway"); !gone(err) {
+		t.Errorf("the cluster was written: %v", err)
+	}
+	c = newClient(t)
+	c.cfg.Etcd.Endpoints = []string{"https://127.0.0.1:1"}
+	_, err = c.Create(t.Context(), wanted("halfway"), CreateOptions{})
+	var silent *store.UnavailableError
+	if !errors.As(err, &silent) || !strings.Contains(err.Error(), "etcd at https://127.0.0.1:1") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// fastClock is a minute later each time it is asked.
+func fastClock() func() time.Time {
+	now := time.Now()
+	return func() time.Time { now = now.Add(time.Minute); return now }
+}

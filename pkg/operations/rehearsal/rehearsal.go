@@ -1,0 +1,295 @@
+// Package rehearsal stands in for skyd in tests: a real Temporal and etcd in this process, and a worker whose operations do
+// to etcd what a test wants, without a cloud. Only tests import it.
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/embedded"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// World is a running stand-in.
+type World struct {
+	// Config reaches it as a skyd dev is reached; External as somebody else's servers are.
+	Config   *config.Config
+	External map[string]string // environment
+	Store    *store.Store
+	Temporal client.Client
+	Stack    *embedded.Stack
+
+	mu    sync.Mutex
+	plays map[string]Play
+}
+
+// Play is what the operations on one cluster do. A nil part does what goes well.
+type Play struct {
+	// Plan answers for specs whose region is the play's name.
+	Plan func(api.ClusterSpec) (api.PlanResult, error)
+	// Provision and Delete run as activities; ctx ends when the workflow is cancelled.
+	Provision func(ctx context.Context, w *World, in api.ProvisionInput) error
+	Delete    func(ctx context.Context, w *World, in api.DeleteInput) error
+}
+
+// Start brings a world up in a state directory. The caller closes it.
+func Start(ctx context.Context, dir string) (*World, error) {
+	env, err := freePorts(dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.Load(nil, func(k string) string { return env[k] })
+	if err != nil {
+		return nil, err
+	}
+	w := &World{Config: cfg, plays: map[string]Play{}}
+	if w.Stack, err = embedded.Start(ctx, embedded.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		return nil, err
+	}
+	if err := w.connect(ctx); err != nil {
+		return nil, errors.Join(err, w.Stack.Close())
+	}
+	w.External = map[string]string{
+		"SKYCTL_ETCD_ENDPOINTS": cfg.Etcd.Endpoints[0], "SKYCTL_TEMPORAL_ADDRESS": cfg.Temporal.Address,
+		"SKYCTL_ETCD_TLS_CA": cfg.Etcd.TLS.CA, "SKYCTL_ETCD_TLS_CERT": cfg.Etcd.TLS.Cert, "SKYCTL_ETCD_TLS_KEY": cfg.Etcd.TLS.Key,
+		"SKYCTL_TEMPORAL_TLS_CA": cfg.Temporal.TLS.CA, "SKYCTL_TEMPORAL_TLS_CERT": cfg.Temporal.TLS.Cert,
+		"SKYCTL_TEMPORAL_TLS_KEY": cfg.Temporal.TLS.Key, "SKYCTL_UI_ADDRESS": cfg.UI.Address,
+	}
+	return w, nil
+}
+
+func freePorts(dir string) (map[string]string, error) {
+	env := map[string]string{config.EnvDir: dir}
+	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // held until all three are chosen
+		env[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	}
+	return env, nil
+}
+
+func (w *World) connect(ctx context.Context) error {
+	tls, err := w.Config.Etcd.TLS.Client()
+	if err != nil {
+		return err
+	}
+	key, err := store.LoadOrCreateKey(w.Config.SecretsKeyFile)
+	if err != nil {
+		return err
+	}
+	w.Store, err = store.Open(ctx, store.Options{Endpoints: w.Config.Etcd.Endpoints, Prefix: w.Config.Etcd.Prefix, TLS: tls, SecretsKey: key})
+	if err != nil {
+		return err
+	}
+	w.Temporal, err = client.DialContext(ctx, client.Options{
+		HostPort: w.Config.Temporal.Address, Namespace: w.Config.Temporal.Namespace,
+		Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)), ConnectionOptions: client.ConnectionOptions{TLS: tls},
+	})
+	return err
+}
+
+// Close ends the world.
+func (w *World) Close() error {
+	w.Temporal.Close()
+	return errors.Join(w.Store.Close(), w.Stack.Close())
+}
+
+// Work starts a worker, which is stopped with the test.
+func (w *World) Work(t testing.TB) { w.WorkOn(t, w.Config.Temporal.TaskQueue) }
+
+// WorkOn is Work on another task queue.
+func (w *World) WorkOn(t testing.TB, queue string) {
+	t.Helper()
+	wk := worker.New(w.Temporal, queue, worker.Options{})
+	wk.RegisterWorkflowWithOptions(w.provision, workflow.RegisterOptions{Name: api.WorkflowProvision})
+	wk.RegisterWorkflowWithOptions(w.delete, workflow.RegisterOptions{Name: api.WorkflowDelete})
+	wk.RegisterWorkflowWithOptions(w.plan, workflow.RegisterOptions{Name: api.WorkflowPlan})
+	wk.RegisterActivityWithOptions(w.playProvision, activity.RegisterOptions{Name: "playProvision"})
+	wk.RegisterActivityWithOptions(w.playDelete, activity.RegisterOptions{Name: "playDelete"})
+	wk.RegisterActivityWithOptions(w.playPlan, activity.RegisterOptions{Name: "playPlan"})
+	wk.RegisterActivityWithOptions(w.deleting, activity.RegisterOptions{Name: "deleting"})
+	if err := wk.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(wk.Stop)
+}
+
+// Cast says what the operations on a cluster do from now on.
+func (w *World) Cast(cluster string, p Play) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.plays[cluster] = p
+}
+
+func (w *World) play(cluster string) Play {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.plays[cluster]
+}
+
+func options(ctx workflow.Context) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: time.Minute, HeartbeatTimeout: 5 * time.Second, WaitForCancellation: true,
+		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+}
+
+// provision goes on as a delete where it is cancelled for the sake of one, as the real one does.
+func (w *World) provision(ctx workflow.Context, in api.ProvisionInput) error {
+	err := workflow.ExecuteActivity(options(ctx), "playProvision", in).Get(ctx, nil)
+	if err == nil {
+		return nil
+	}
+	clean, _ := workflow.NewDisconnectedContext(ctx)
+	var deleting bool
+	if err := workflow.ExecuteActivity(options(clean), "deleting", in.Cluster).Get(clean, &deleting); err != nil {
+		return err
+	}
+	if deleting {
+		return workflow.NewContinueAsNewError(clean, api.WorkflowDelete, api.DeleteInput{Cluster: in.Cluster})
+	}
+	return err
+}
+
+func (w *World) delete(ctx workflow.Context, in api.DeleteInput) error {
+	return workflow.ExecuteActivity(options(ctx), "playDelete", in).Get(ctx, nil)
+}
+
+func (w *World) plan(ctx workflow.Context, in api.PlanInput) (api.PlanResult, error) {
+	var r api.PlanResult
+	err := workflow.ExecuteActivity(options(ctx), "playPlan", in).Get(ctx, &r)
+	return r, err
+}
+
+func (w *World) deleting(ctx context.Context, ref api.Ref) (bool, error) {
+	c, err := w.Store.Get(ctx, ref.Name)
+	return err == nil && c.Status.Phase == api.PhaseDeleting, err
+}
+
+func (w *World) playPlan(_ context.Context, in api.PlanInput) (api.PlanResult, error) {
+	if p := w.play(in.Spec.Region).Plan; p != nil {
+		return p(in.Spec)
+	}
+	return api.PlanResult{Placements: []api.Placement{Place}}, nil
+}
+
+func (w *World) playProvision(ctx context.Context, in api.ProvisionInput) error {
+	ctx, stop := beat(ctx)
+	defer stop()
+	if p := w.play(in.Cluster.Name).Provision; p != nil {
+		return p(ctx, w, in)
+	}
+	return w.Succeed(ctx, in.Cluster)
+}
+
+func (w *World) playDelete(ctx context.Context, in api.DeleteInput) error {
+	ctx, stop := beat(ctx)
+	defer stop()
+	if p := w.play(in.Cluster.Name).Delete; p != nil {
+		return p(ctx, w, in)
+	}
+	return w.Store.Delete(ctx, in.Cluster)
+}
+
+// beat lets an activity hear of its cancellation.
+func beat(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		t := time.NewTicker(100 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+				activity.RecordHeartbeat(ctx)
+			}
+		}
+	}()
+	return ctx, stop
+}
+
+// Place is where everything goes.
+var Place = api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4}
+
+// Set moves a cluster to a phase, and its machines to a state.
+func (w *World) Set(ctx context.Context, ref api.Ref, phase api.Phase, state api.MachineState, step string) error {
+	now := time.Now().UTC()
+	c, err := w.Store.Update(ctx, ref, func(c *api.Cluster) error {
+		if c.Status.Phase == api.PhaseDeleting && phase != api.PhaseDeleting {
+			return fmt.Errorf("cluster %s is to be deleted", ref.Name)
+		}
+		c.Status.SetPhase(phase, "", now)
+		c.Status.Placement = &Place
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var machines []api.Machine
+	for n := range c.Spec.NumNodes {
+		m := api.Machine{
+			Index: n, Name: api.MachineName(ref.Name, n), Incarnation: "x7k2p", NodeName: api.MachineName(ref.Name, n) + "-x7k2p",
+			Role: api.RoleOf(n), Placement: Place, Address: fmt.Sprintf("172.30.0.%d", n+2),
+		}
+		m.SetState(state, step, now)
+		machines = append(machines, m)
+	}
+	return w.Store.PutMachines(ctx, ref, machines)
+}
+
+// Succeed goes through a create that goes well.
+func (w *World) Succeed(ctx context.Context, ref api.Ref) error {
+	for _, s := range []struct {
+		phase api.Phase
+		state api.MachineState
+		step  string
+	}{
+		{api.PhaseProvisioning, api.MachineLaunching, "launch"},
+		{api.PhaseProvisioning, api.MachineUp, "prepare"},
+		{api.PhaseProvisioning, api.MachineReady, ""},
+	} {
+		if err := w.Set(ctx, ref, s.phase, s.state, s.step); err != nil {
+			return err
+		}
+	}
+	if err := w.Store.PutSecret(ctx, ref, store.SecretKubeconfig, []byte("kind: Config\n")); err != nil {
+		return err
+	}
+	_, err := w.Store.Update(ctx, ref, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseReady, "", time.Now().UTC())
+		c.Status.Versions = api.Versions{RKE2: "v1.35.7+rke2r1"}
+		c.Status.Resources = api.Resources{CPUs: api.Amount{Available: 2.01, Total: 4}, Memory: api.Amount{Available: 12.67, Total: 15.63}}
+		return nil
+	})
+	return err
+}
+
+// Fail ends a create in ERROR.
+func (w *World) Fail(ctx context.Context, ref api.Ref, f api.Failure) error {
+	_, err := w.Store.Update(ctx, ref, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseError, f.Reason, time.Now().UTC())
+		c.Status.Failure = &f
+		return nil
+	})
+	return errors.Join(err, temporal.NewNonRetryableApplicationError(f.Message, f.Reason, nil))
+}
