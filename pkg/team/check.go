@@ -1,0 +1,52 @@
+package team
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// pollerFresh is longer than the longest poll, at whose beginning the server stamps the poller.
+const pollerFresh = 90 * time.Second
+
+// CheckWorker is nil where etcd answers and a worker on this host asks Temporal for work. In a container, whose host is
+// its own, that is the worker beside it.
+func CheckWorker(ctx context.Context, cfg *config.Config, now func() time.Time) error {
+	tls, err := cfg.Etcd.TLS.Client()
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }() // nothing was written
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	c, err := dial(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("asking Temporal at %s for workers: %w", cfg.Temporal.Address, err)
+	}
+	defer c.Close()
+	queue, err := c.DescribeTaskQueue(ctx, cfg.Temporal.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	if err != nil {
+		return fmt.Errorf("asking Temporal at %s for workers: %w", cfg.Temporal.Address, err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("asking for this host's name: %w", err)
+	}
+	for _, p := range queue.GetPollers() {
+		if strings.HasSuffix(p.GetIdentity(), " on "+host) && now().Sub(p.GetLastAccessTime().AsTime()) < pollerFresh {
+			return nil
+		}
+	}
+	return fmt.Errorf("no worker on %s asks for work at the task queue %s of Temporal %s", host, cfg.Temporal.TaskQueue, cfg.Temporal.Address)
+}
