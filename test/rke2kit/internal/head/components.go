@@ -122,6 +122,8 @@ func (h *Head) startControllers(ctx context.Context) error {
 		"--controllers=*,tokencleaner",
 		"--authentication-kubeconfig=" + controller,
 		"--authorization-kubeconfig=" + controller,
+		// At the default rate making the controllers' accounts takes seconds.
+		"--kube-api-qps=500", "--kube-api-burst=1000",
 		"--kubeconfig=" + controller,
 		"--root-ca-file=" + h.tls("server-ca.crt"),
 		"--service-account-private-key-file=" + h.tls("service.key"),

@@ -220,7 +220,9 @@ func (h *Head) writeKubeconfigs() error {
 
 // Stop ends the control plane; etcd goes last, so that nobody misses it.
 func (h *Head) Stop() {
-	h.group.Stop(4*time.Second, "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+	// Watches keep an apiserver that ends gracefully waiting far longer than
+	// any request that writes.
+	h.group.Stop(1500*time.Millisecond, "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 	h.group.Stop(4*time.Second, "etcd")
 }
 

@@ -71,7 +71,7 @@ func (g *Group) Start(ctx context.Context, spec Spec) error {
 	g.mu.Lock()
 	g.kids = append(g.kids, c)
 	g.mu.Unlock()
-	logline.Infof("Running %s %s", spec.Name, strings.Join(spec.Args, " "))
+	logline.Infof("Running %s with %s", spec.Name, strings.Join(spec.Args, " "))
 	go c.keep(ctx, g.pidDir)
 	return nil
 }

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"testing"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
+)
+
+func TestOnlyCgroupTreesOfOthersGetARootOfTheirOwn(t *testing.T) {
+	own := `99 98 0:46 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,size=4096k
+100 99 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
+31 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw
+`
+	if got := outerCgroupMounts(own); got != nil {
+		t.Errorf("own tree: got %v", got)
+	}
+	shared := own + `101 99 0:30 /../.. /sys/fs/cgroup/memory rw,relatime master:9 - cgroup cgroup rw,memory
+102 99 0:31 /.. /var/lib/other rw,relatime - ext4 /dev/vda rw
+`
+	if got := outerCgroupMounts(shared); !reflect.DeepEqual(got, []string{"/sys/fs/cgroup/memory"}) {
+		t.Errorf("shared tree: got %v", got)
+	}
+}
+
+func TestTheNodePasswordIsMadeOnceAndIsPrivate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "node", "password")
+	first, err := nodePassword(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(first) {
+		t.Errorf("password is %q, want 32 hexadecimal digits", first)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode is %v", info.Mode())
+	}
+	if again, err := nodePassword(file); err != nil || again != first {
+		t.Errorf("second call: %q, %v; want %q", again, err, first)
+	}
+}
+
+func TestKubeletConfigReservesNoMemoryByItself(t *testing.T) {
+	n := &Node{opts: Options{Name: "n1"}, agent: "/a"}
+	data, err := n.kubeletConfig(supervisor.ClusterConfig{ClusterDNS: "10.43.0.10", ClusterDomain: "cluster.local"}, "/rke2kit-n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		EvictionHard map[string]string
+		CgroupRoot   string
+		ClusterDNS   []string
+	}
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	if _, found := got.EvictionHard["memory.available"]; found || len(got.EvictionHard) == 0 {
+		t.Errorf("evictionHard is %v", got.EvictionHard)
+	}
+	if got.CgroupRoot != "/rke2kit-n1" || !reflect.DeepEqual(got.ClusterDNS, []string{"10.43.0.10"}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestCNIConfigGivesPodsTheNodesRange(t *testing.T) {
+	data, err := cniConfig("10.42.3.0/24", 1450)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Plugins []struct {
+			Type string
+			MTU  int
+			IPAM struct{ Ranges [][]map[string]string }
+		}
+	}
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	first := got.Plugins[0]
+	if first.MTU != 1450 || first.IPAM.Ranges[0][0]["subnet"] != "10.42.3.0/24" {
+		t.Errorf("got %+v", first)
+	}
+	if _, err := cniConfig("10.42.3.0", 1450); err == nil {
+		t.Error("an address is taken for a range")
+	}
+}
+
+func TestArgumentsBecomeFlags(t *testing.T) {
+	got := flags([]string{"system-reserved=cpu=1,memory=2Gi", "--max-pods=20"})
+	if want := []string{"--system-reserved=cpu=1,memory=2Gi", "--max-pods=20"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
