@@ -172,6 +172,7 @@ func freeAddress(t *testing.T) string {
 }
 
 func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
+	t.Parallel()
 	dir, address := t.TempDir(), freeAddress(t)
 	e, err := startEtcd(dir, address)
 	must(t, err)
@@ -239,6 +240,7 @@ func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 }
 
 func TestEtcdThatIsDownIsNamedSoon(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts and never says a word
 	must(t, err)
@@ -267,6 +269,7 @@ func TestEtcdThatIsDownIsNamedSoon(t *testing.T) {
 }
 
 func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
+	t.Parallel()
 	dir, address := t.TempDir(), freeAddress(t)
 	e, err := startEtcd(dir, address)
 	must(t, err)

@@ -1,0 +1,195 @@
+package arch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sky-shift/skyctl/"
+
+// mayImport says which packages of the project each one may import itself, tests apart. A package that is missing here
+// fails the test: whoever makes one says where it belongs. A line without imports stands on nothing but libraries.
+var mayImport = map[string]string{
+	// What everybody may know.
+	"pkg/api":     "",
+	"pkg/version": "",
+	"pkg/config":  "",
+	"pkg/pki":     "",
+
+	// Thinking, without touching anything.
+	"pkg/plan": "pkg/api",
+
+	// One part of the world each.
+	"pkg/store":          "pkg/api",
+	"pkg/remote":         "",
+	"pkg/cloud":          "pkg/api",
+	"pkg/cloud/docker":   "pkg/api pkg/cloud",
+	"pkg/cloud/skypilot": "pkg/api pkg/cloud",
+	"pkg/kube":           "pkg/api",
+	"pkg/rke2":           "pkg/api pkg/remote",
+	"pkg/gpu":            "pkg/api pkg/remote pkg/kube pkg/rke2",
+
+	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
+	// they know the kinds of errors.
+	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/remote pkg/rke2 pkg/gpu",
+	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
+	"worker":     "pkg/api pkg/config pkg/store pkg/remote pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
+
+	// The programs: one that only asks, one that works.
+	"pkg/operations": "pkg/api pkg/config pkg/store",
+	"pkg/daemon":     "pkg/config",
+	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/operations pkg/store pkg/version",
+	"pkg/embedded":   "pkg/config pkg/daemon pkg/pki",
+	"pkg/team":       "pkg/config pkg/pki pkg/store",
+	"cmd/skyctl":     "pkg/cli pkg/version",
+	"cmd/skyd":       "pkg/config pkg/daemon pkg/embedded pkg/pki pkg/store pkg/team pkg/version worker",
+}
+
+// forTests are packages that only tests import; no program links them.
+var forTests = []string{"test/", "pkg/remote/remotetest", "pkg/operations/rehearsal"}
+
+// mayNotLink says what must not be in a program, however it would get there: the command line stays light.
+var mayNotLink = map[string][]string{
+	"cmd/skyctl": {
+		"go.temporal.io/server", "github.com/temporalio/ui-server", "go.etcd.io/etcd/server", "modernc.org/sqlite",
+		"github.com/docker", "k8s.io/client-go", "k8s.io/kubernetes",
+		module + "pkg/cloud", module + "pkg/embedded", module + "pkg/rke2", module + "pkg/remote", module + "pkg/kube",
+		module + "activities", module + "workflows", module + "worker",
+	},
+	"cmd/skyd":  {module + "pkg/cli"},
+	"pkg/cli":   {module + "pkg/cloud", module + "activities", module + "workflows", "go.temporal.io/server", "go.etcd.io/etcd/server"},
+	"pkg/store": {"go.etcd.io/etcd/server"},
+}
+
+// goPackage is what go list says of a package.
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+	GoFiles    []string
+	Dir        string
+	Error      *struct{ Err string }
+}
+
+func (p goPackage) name() string { return strings.TrimPrefix(p.ImportPath, module) }
+
+func list(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,Deps,GoFiles,Dir,Error", "./...")
+	cmd.Dir = "../.."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.GoFiles) > 0 {
+			all = append(all, p)
+		}
+	}
+	if len(all) < 5 {
+		t.Fatalf("go list found %d packages: this test looks at the wrong place", len(all))
+	}
+	return all
+}
+
+func under(path, root string) bool {
+	root = strings.TrimSuffix(root, "/")
+	return path == root || strings.HasPrefix(path, root+"/")
+}
+
+func onlyForTests(name string) bool {
+	return slices.ContainsFunc(forTests, func(root string) bool { return under(name, root) })
+}
+
+// faults are all breaches of the tables by these packages, in words.
+func faults(all []goPackage) []string {
+	var found []string
+	for _, p := range all {
+		name := p.name()
+		found = append(found, linked(p)...)
+		if onlyForTests(name) {
+			continue
+		}
+		allowed, listed := mayImport[name]
+		if !listed {
+			found = append(found, fmt.Sprintf("%s is not in the table: say in mayImport what it may import", name))
+			continue
+		}
+		for _, imported := range p.Imports {
+			if other, ours := strings.CutPrefix(imported, module); ours && !slices.Contains(strings.Fields(allowed), other) {
+				found = append(found, fmt.Sprintf("%s imports %s; it may import: %s", name, other, orNothing(allowed)))
+			}
+		}
+	}
+	return found
+}
+
+func linked(p goPackage) []string {
+	var found []string
+	for _, dep := range p.Deps {
+		if strings.HasPrefix(p.name(), "cmd/") && onlyForTests(strings.TrimPrefix(dep, module)) && strings.HasPrefix(dep, module) {
+			found = append(found, fmt.Sprintf("%s links %s, which is for tests", p.name(), dep))
+		}
+		for _, root := range mayNotLink[p.name()] {
+			if under(dep, root) {
+				found = append(found, fmt.Sprintf("%s links %s; it must not link anything of %s", p.name(), dep, root))
+			}
+		}
+	}
+	return found
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing of the project"
+	}
+	return s
+}
+
+func TestEachPackageImportsOnlyWhatItMay(t *testing.T) {
+	for _, fault := range faults(list(t)) {
+		t.Error(fault)
+	}
+}
+
+func TestTablesCatchWhatTheyForbid(t *testing.T) {
+	for _, c := range []struct {
+		p    goPackage
+		says string
+	}{
+		{goPackage{ImportPath: module + "pkg/api", Imports: []string{"fmt", module + "pkg/store"}}, "pkg/api imports pkg/store; it may import: nothing of the project"},
+		{goPackage{ImportPath: module + "workflows", Imports: []string{module + "pkg/kube"}}, "workflows imports pkg/kube"},
+		{goPackage{ImportPath: module + "pkg/cli", Imports: []string{module + "activities"}}, "pkg/cli imports activities"},
+		{goPackage{ImportPath: module + "pkg/new"}, "pkg/new is not in the table"},
+		{goPackage{ImportPath: module + "cmd/skyctl", Deps: []string{"fmt", "go.temporal.io/server/common"}}, "cmd/skyctl links go.temporal.io/server/common"},
+		{goPackage{ImportPath: module + "cmd/skyctl", Deps: []string{module + "pkg/cloud/docker"}}, "must not link anything of"},
+		{goPackage{ImportPath: module + "cmd/skyd", Deps: []string{module + "pkg/remote/remotetest"}}, "which is for tests"},
+	} {
+		if got := strings.Join(faults([]goPackage{c.p}), "\n"); !strings.Contains(got, c.says) {
+			t.Errorf("%s: found %q, want %q", c.p.name(), got, c.says)
+		}
+	}
+	fine := []goPackage{
+		{ImportPath: module + "pkg/store", Imports: []string{"os", module + "pkg/api"}, Deps: []string{"go.etcd.io/etcd/client/v3", "go.temporal.io/serverless"}},
+		{ImportPath: module + "test/e2e", Imports: []string{module + "pkg/store"}},
+	}
+	if got := faults(fine); len(got) > 0 {
+		t.Errorf("found fault with what is right: %q", got)
+	}
+}
