@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -94,16 +93,4 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 		},
 	})
 	return root
-}
-
-func newLogger(w io.Writer, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level is %q: it should be debug, info, warn or error", level)
-	}
-	handler := slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})
-	// Libraries that use the standard logger have nothing to say to people.
-	log.SetFlags(0)
-	log.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer())
-	return slog.New(handler), nil
 }

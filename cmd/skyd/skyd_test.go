@@ -1,0 +1,395 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+	"go.uber.org/zap"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/daemon"
+)
+
+// beSkyd makes this test program the real skyd: nothing has to be built beside it.
+const beSkyd = "SKYD_TEST_IS_SKYD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beSkyd) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// settings are those of a fresh state directory, on free ports. What this process starts gets them through its environment.
+func settings(t *testing.T) *config.Config {
+	t.Helper()
+	env := map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "state"), beSkyd: "1"}
+	for i, port := range freePorts(t, 3) {
+		env[[]string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"}[i]] = strconv.Itoa(port)
+	}
+	for k, v := range env {
+		t.Setenv(k, v)
+	}
+	c, err := config.Load(nil, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func freePorts(t *testing.T, n int) []int {
+	t.Helper()
+	var ports []int
+	for try := 0; len(ports) < n; try++ {
+		port := 12000 + rand.IntN(8000) // below what outgoing connections get
+		l, err := net.Listen("tcp", net.JoinHostPort(config.Loopback, strconv.Itoa(port)))
+		if err != nil {
+			if try > 1000 {
+				t.Fatal(err)
+			}
+			continue
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func start(t *testing.T, c *config.Config) daemon.State {
+	t.Helper()
+	s, err := daemon.Start(t.Context(), c, self(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := daemon.Stop(context.Background(), c); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	ctx := within(t, 30*time.Second)
+	for !done() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("waited in vain until ", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func kill(t *testing.T, c *config.Config, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the killed skyd is gone", func() bool {
+		holder, err := daemon.Holder(c.LockFile())
+		return err == nil && holder == 0
+	})
+}
+
+func TestAnyNumberOfProgramsMayStartItAtOnceAndStopIt(t *testing.T) {
+	c := settings(t)
+	if _, err := daemon.Status(c); !errors.Is(err, daemon.ErrNotRunning) {
+		t.Fatalf("before: %v", err)
+	}
+	states := make([]daemon.State, 4)
+	var wg sync.WaitGroup
+	for i := range states {
+		wg.Go(func() {
+			var err error
+			if states[i], err = daemon.Start(t.Context(), c, self(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	for _, s := range states {
+		if s != states[0] {
+			t.Errorf("two were started: %+v and %+v", s, states[0])
+		}
+	}
+	if got, err := daemon.Status(c); err != nil || got != states[0] {
+		t.Errorf("status %+v, %v", got, err)
+	}
+	want := daemon.State{PID: states[0].PID, Version: states[0].Version, Started: states[0].Started, Namespace: "skyctl",
+		TemporalAddress: c.Temporal.Address, EtcdEndpoint: c.Etcd.Endpoints[0], UIAddress: c.UI.Address}
+	if states[0] != want {
+		t.Errorf("got %+v, want %+v", states[0], want)
+	}
+	for _, name := range []string{c.StateFile(), c.PIDFile(), c.LogFile(), c.LockFile()} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if pgid, err := syscall.Getpgid(states[0].PID); err != nil || pgid != states[0].PID {
+		t.Errorf("a signal to this terminal would reach it: group %d, %v", pgid, err)
+	}
+	if err := daemon.Stop(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{c.StateFile(), c.PIDFile()} {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s was left behind (%v)", name, err)
+		}
+	}
+	if _, err := daemon.Status(c); !errors.Is(err, daemon.ErrNotRunning) {
+		t.Errorf("after: %v", err)
+	}
+	if err := daemon.Stop(t.Context(), c); err != nil {
+		t.Errorf("stopping what doesn't run: %v", err)
+	}
+	for _, line := range strings.Split(read(t, c.LogFile()), "\n") {
+		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
+			t.Errorf("an uneventful life was logged with: %s", line)
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestWhyItCouldNotStartIsTold(t *testing.T) {
+	c := settings(t)
+	l, err := net.Listen("tcp", net.JoinHostPort(config.Loopback, strconv.Itoa(c.Dev.UIPort)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, err = daemon.Start(t.Context(), c, self(t))
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("port %d", c.Dev.UIPort)) || !strings.Contains(err.Error(), "--dev-ui-port") {
+		t.Errorf("the error should carry what skyd said of the port: %v", err)
+	}
+	if _, err := daemon.Status(c); !errors.Is(err, daemon.ErrNotRunning) {
+		t.Errorf("status after: %v", err)
+	}
+}
+
+func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
+	c := settings(t)
+	first := start(t, c)
+	out, err := exec.CommandContext(within(t, 30*time.Second), self(t), "dev").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || !strings.Contains(string(out), strconv.Itoa(first.PID)) || !strings.Contains(string(out), c.Dir) {
+		t.Errorf("%v: %s", err, out)
+	}
+	if strings.Count(string(out), "\n") != 1 {
+		t.Errorf("more than one line: %s", out)
+	}
+	if got, err := daemon.Status(c); err != nil || got != first {
+		t.Errorf("the first no longer answers: %+v, %v", got, err)
+	}
+}
+
+// TestAKilledOneGoesOnWhereItStood kills skyd while a workflow waits for the second of two activities.
+func TestAKilledOneGoesOnWhereItStood(t *testing.T) {
+	c := settings(t)
+	first := start(t, c)
+	ctx := within(t, 90*time.Second)
+	etcd := dialEtcd(t, c)
+	if _, err := etcd.Put(ctx, "/test/key", "value"); err != nil {
+		t.Fatal(err)
+	}
+	work := newWork(t, c)
+	run, err := work.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "cluster/ada", TaskQueue: "test"}, twoSteps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-work.inSecond:
+	case <-ctx.Done():
+		t.Fatal("the second step was never begun")
+	}
+
+	kill(t, c, first.PID)
+	if _, err := daemon.Status(c); !errors.Is(err, daemon.ErrNotRunning) {
+		t.Errorf("status of a killed one: %v", err)
+	}
+	second := start(t, c)
+	if second.PID == first.PID {
+		t.Fatal("it was never killed")
+	}
+	close(work.goOn)
+	var got string
+	if err := run.Get(ctx, &got); err != nil || got != "one two" {
+		t.Errorf("the workflow gave %q, %v", got, err)
+	}
+	if work.firsts != 1 {
+		t.Errorf("the first step, which was done, was done %d times", work.firsts)
+	}
+	kv, err := etcd.Get(ctx, "/test/key")
+	if err != nil || len(kv.Kvs) != 1 || string(kv.Kvs[0].Value) != "value" {
+		t.Errorf("etcd has %v, %v", kv, err)
+	}
+}
+
+// TestItMayBeKilledAtAnyInstantOfItsFirstStart kills it ever later, and sees that it starts all the same.
+func TestItMayBeKilledAtAnyInstantOfItsFirstStart(t *testing.T) {
+	c := settings(t)
+	for _, after := range []time.Duration{0, 20, 60, 100, 150, 200, 250, 300, 400, 500} {
+		var out strings.Builder
+		cmd := exec.Command(self(t), "dev")
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "it holds the lock", func() bool { pid, err := daemon.Holder(c.LockFile()); return err == nil && pid == cmd.Process.Pid })
+		time.Sleep(after * time.Millisecond) // the instant, not a condition
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if strings.Contains(out.String(), "skyd: ") {
+			t.Errorf("the start after a kill failed: %s", out.String())
+		}
+	}
+	start(t, c)
+	if _, err := dialEtcd(t, c).Put(within(t, 10*time.Second), "k", "v"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWorkerAloneNeedsAnExternalEtcdAndTemporal(t *testing.T) {
+	settings(t)
+	out, err := exec.CommandContext(within(t, 30*time.Second), self(t), "worker").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "SKYCTL_TEMPORAL_ADDRESS") || !strings.Contains(string(out), "--etcd-endpoints") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestDevRefusesToRunBesideAnExternalEtcd(t *testing.T) {
+	c := settings(t)
+	out, err := exec.CommandContext(within(t, 30*time.Second), self(t), "dev", "--temporal-address", "t:1", "--etcd-endpoints", "http://e:1").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "skyd worker") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Stat(c.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it wrote into %s (%v)", c.Dir, err)
+	}
+}
+
+func dialEtcd(t *testing.T, c *config.Config) *clientv3.Client {
+	t.Helper()
+	tls, err := c.Etcd.TLS.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := clientv3.New(clientv3.Config{Endpoints: c.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	return e
+}
+
+// work is a worker in this process, which outlives the skyd that is killed.
+type work struct {
+	client   client.Client
+	firsts   int
+	inSecond chan struct{}
+	goOn     chan struct{}
+	once     sync.Once
+}
+
+func (w *work) First(context.Context) (string, error) { w.firsts++; return "one", nil }
+
+func (w *work) Second(ctx context.Context) (string, error) {
+	w.once.Do(func() { close(w.inSecond) })
+	select {
+	case <-w.goOn:
+		return "two", nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func twoSteps(ctx workflow.Context) (string, error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute})
+	var steps *work
+	var one, two string
+	if err := workflow.ExecuteActivity(ctx, steps.First).Get(ctx, &one); err != nil {
+		return "", err
+	}
+	if err := workflow.ExecuteActivity(ctx, steps.Second).Get(ctx, &two); err != nil {
+		return "", err
+	}
+	return one + " " + two, nil
+}
+
+func newWork(t *testing.T, c *config.Config) *work {
+	t.Helper()
+	tls, err := c.Temporal.TLS.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tc, err := client.DialContext(within(t, 30*time.Second), client.Options{
+		HostPort: c.Temporal.Address, Namespace: c.Temporal.Namespace, Logger: quiet{},
+		ConnectionOptions: client.ConnectionOptions{TLS: tls},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &work{client: tc, inSecond: make(chan struct{}), goOn: make(chan struct{})}
+	run := worker.New(tc, "test", worker.Options{})
+	run.RegisterWorkflow(twoSteps)
+	run.RegisterActivity(w)
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { run.Stop(); tc.Close() })
+	return w
+}
+
+// quiet drops what the SDK says of a server that is down, which is what these tests are about.
+type quiet struct{ log.Logger }
+
+func (quiet) Debug(string, ...any) {}
+func (quiet) Info(string, ...any)  {}
+func (quiet) Warn(string, ...any)  {}
+func (quiet) Error(string, ...any) {}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/embedded"
+	"github.com/sky-shift/skyctl/pkg/team"
+)
+
+// teamRetention is how long the history of a finished operation can be looked at; skyd dev keeps it as long.
+const teamRetention = 7 * 24 * time.Hour
+
+type loader func(*cobra.Command) (*config.Config, *slog.Logger, error)
+
+// teamCommand holds what prepares the servers that a team shares.
+func teamCommand(load loader, stdout, stderr io.Writer) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "team",
+		Short: "Prepare a Temporal and an etcd that several people share",
+		Args:  cobra.NoArgs,
+	}
+	c.AddCommand(certificatesCommand(stdout), memberCommand(stdout, stderr), namespaceCommand(load), checkCommand(load))
+	return c
+}
+
+func certificatesCommand(stdout io.Writer) *cobra.Command {
+	var o team.Certificates
+	c := &cobra.Command{
+		Use:   "certificates",
+		Short: "Make the certificates of Postgres, Temporal, its Web UI, etcd and the worker",
+		Long: "Make an authority, a certificate for each service of docker-compose.yml, and the key that secrets are encrypted with.\n" +
+			"What is there and good is kept; what is near its end, or lacks a host, is made anew.",
+		Example: "  skyd team certificates --dir /srv/skyctl --host skyctl.example.com --host 10.0.0.5",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			o.Now = time.Now()
+			renewed, err := o.Ensure()
+			if err != nil {
+				return err
+			}
+			if len(renewed) == 0 {
+				_, err = fmt.Fprintln(stdout, "All certificates in", o.Dir, "are good.")
+				return err
+			}
+			_, err = fmt.Fprintln(stdout, "Made the certificates of", strings.Join(renewed, ", "), "in", o.Dir)
+			return err
+		},
+	}
+	c.Flags().StringVar(&o.Dir, "dir", "", "directory that holds one for the authority and for each service")
+	c.Flags().StringSliceVar(&o.Hosts, "host", nil, "further name or address by which people reach the servers; may be repeated")
+	c.Flags().BoolVar(&o.GiveAway, "give-away", false, "make each directory belong to the user of its service's image; takes root")
+	_ = c.MarkFlagRequired("dir")
+	return c
+}
+
+func memberCommand(stdout, stderr io.Writer) *cobra.Command {
+	m := team.DefaultMember()
+	c := &cobra.Command{
+		Use:   "member NAME",
+		Short: "Write what a member of the team unpacks in ~/.skyconf, as a tar archive",
+		Long: "Write settings, a certificate in the member's name and the secrets key as a tar archive to standard output.\n" +
+			"Whoever has it can use all of the team's clusters: hand it over as you would a password.",
+		Example: "  skyd team member ann --dir /srv/skyctl --host skyctl.example.com > ann.tar\n" +
+			"  mkdir -p -m 700 ~/.skyconf && tar -xkf ann.tar -C ~/.skyconf   # on ann's machine",
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			m.Name, m.Now = args[0], time.Now()
+			if err := m.Bundle(stdout); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(stderr, "Wrote the bundle of %s, whose certificate ends on %s.\n", m.Name, m.Now.Add(m.Life).Format(time.DateOnly))
+			return err
+		},
+	}
+	c.Flags().StringVar(&m.Dir, "dir", "", "directory of skyd team certificates")
+	c.Flags().StringVar(&m.Host, "host", m.Host, "name or address by which the member reaches the servers")
+	c.Flags().IntVar(&m.TemporalPort, "temporal-port", m.TemporalPort, "port of Temporal there")
+	c.Flags().IntVar(&m.EtcdPort, "etcd-port", m.EtcdPort, "port of etcd there")
+	c.Flags().StringVar(&m.UI, "ui", "", "URL of Temporal's Web UI, as shown to the member")
+	c.Flags().DurationVar(&m.Life, "life", m.Life, "how long the member's certificate is valid")
+	_ = c.MarkFlagRequired("dir")
+	return c
+}
+
+func namespaceCommand(load loader) *cobra.Command {
+	wait := 2 * time.Minute
+	c := &cobra.Command{
+		Use:     "namespace",
+		Short:   "Make the namespace in an external Temporal, with its search attributes",
+		Example: "  skyd team namespace --temporal-namespace skyctl",
+		Args:    cobra.NoArgs,
+		RunE: external(load, func(cmd *cobra.Command, cfg *config.Config) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
+			defer cancel()
+			return team.Namespace{Retention: teamRetention, SearchAttributes: embedded.SearchAttributes}.Ensure(ctx, cfg)
+		}),
+	}
+	c.Flags().DurationVar(&wait, "wait", wait, "how long to wait for Temporal")
+	return c
+}
+
+func checkCommand(load loader) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Say whether etcd answers and a worker on this host asks Temporal for work",
+		Args:  cobra.NoArgs,
+		RunE: external(load, func(cmd *cobra.Command, cfg *config.Config) error {
+			return team.CheckWorker(cmd.Context(), cfg, time.Now)
+		}),
+	}
+}
+
+// external runs where there is an external Temporal and etcd: skyd dev prepares its own.
+func external(load loader, run func(*cobra.Command, *config.Config) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		cfg, _, err := load(cmd)
+		if err != nil {
+			return err
+		}
+		if !cfg.External() {
+			return fmt.Errorf("skyd %s is for an external Temporal and etcd: set %s, and %s",
+				strings.TrimPrefix(cmd.CommandPath(), "skyd "), cfg.HowToSet("temporal.address"), cfg.HowToSet("etcd.endpoints"))
+		}
+		return run(cmd, cfg)
+	}
+}
