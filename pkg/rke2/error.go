@@ -62,3 +62,12 @@ func IsFinal(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Final
 }
+
+// reasonOf is an error's reason; "" where it is none of ours.
+func reasonOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return ""
+}

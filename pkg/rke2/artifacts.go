@@ -1,0 +1,207 @@
+package rke2
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+const (
+	// Release as a source stands for the official release.
+	Release    = "release"
+	releaseURL = "https://github.com/rancher/rke2/releases/download"
+
+	fetchTimeout = 30 * time.Second
+	// maxSums bounds a checksums file, which is a few kilobytes.
+	maxSums = 1 << 20
+)
+
+// knownArchs are those that RKE2 is released for and we install.
+var knownArchs = []string{"amd64", "arm64"}
+
+func tarball(arch string) string { return "rke2.linux-" + arch + ".tar.gz" }
+func sums(arch string) string    { return "sha256sum-" + arch + ".txt" }
+
+// Resolve pins what all machines of a cluster install: version, source, and the sha256 of the release's tarball by
+// architecture. source is "release", a URL under which <version>/<file> are found, or an absolute directory that holds
+// the files. Where sum is set, it is the tarball's sha256 and no checksums file is asked for. A tarball in a directory is
+// checked at once.
+func Resolve(ctx context.Context, version, source, sum string) (api.Artifacts, error) {
+	a := api.Artifacts{Version: version, Source: source, SHA256: map[string]string{}}
+	if source == Release {
+		a.Source = releaseURL
+	}
+	isDir := filepath.IsAbs(a.Source)
+	if !isDir && !strings.HasPrefix(a.Source, "https://") && (sum == "" || !strings.HasPrefix(a.Source, "http://")) {
+		return a, &Error{Reason: BadArtifacts, Final: true,
+			Message: fmt.Sprintf("RKE2's source %q is neither %q, an absolute directory, nor an https:// address", source, Release)}
+	}
+	var missing []error
+	for _, arch := range knownArchs {
+		pinned := strings.ToLower(sum)
+		var err error
+		if pinned == "" {
+			pinned, err = pinnedSum(ctx, a, arch, isDir)
+		}
+		if err == nil && isDir {
+			err = checkTarball(ctx, filepath.Join(a.Source, tarball(arch)), pinned)
+		}
+		switch {
+		case err == nil:
+			a.SHA256[arch] = pinned
+		case errors.Is(err, fs.ErrNotExist), sum != "" && reasonOf(err) == ChecksumMismatch: // it may be the other's
+			missing = append(missing, err)
+		default:
+			return a, err
+		}
+	}
+	if len(a.SHA256) == 0 {
+		for _, err := range missing {
+			if reasonOf(err) == ChecksumMismatch {
+				return a, err
+			}
+		}
+		return a, &Error{Reason: BadArtifacts, Final: true, Cause: errors.Join(missing...),
+			Message: fmt.Sprintf("RKE2 %s is not to be had from %s; see that version and source go together", version, a.Source)}
+	}
+	return a, nil
+}
+
+// pinnedSum reads the sha256 of an architecture's tarball from the source's checksums file.
+func pinnedSum(ctx context.Context, a api.Artifacts, arch string, isDir bool) (string, error) {
+	from := fileURL(a, sums(arch))
+	var r io.ReadCloser
+	var err error
+	if isDir {
+		from = filepath.Join(a.Source, sums(arch))
+		r, err = os.Open(from)
+	} else {
+		r, err = fetch(ctx, from)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	sum, err := findSum(io.LimitReader(r, maxSums), tarball(arch))
+	if err != nil {
+		return "", &Error{Reason: BadArtifacts, Message: "reading " + from, Cause: err, Final: true}
+	}
+	return sum, nil
+}
+
+// fileURL is where a release's file lies. A plus sign in a path means itself, but not to every server.
+func fileURL(a api.Artifacts, file string) string {
+	return strings.TrimRight(a.Source, "/") + "/" + strings.ReplaceAll(url.PathEscape(a.Version), "+", "%2B") + "/" + file
+}
+
+// fetch gets a URL; one that is not there is an fs.ErrNotExist.
+func fetch(ctx context.Context, from string) (io.ReadCloser, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		cancel()
+		return nil, &Error{Reason: BadArtifacts, Message: "fetching " + from, Cause: err, Final: true}
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		cancel()
+		return nil, &Error{Reason: SourceUnreachable, Message: "fetching " + from, Cause: err}
+	}
+	if res.StatusCode == http.StatusOK {
+		return body{res.Body, cancel}, nil
+	}
+	res.Body.Close()
+	cancel()
+	switch {
+	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
+		return nil, fmt.Errorf("fetching %s: %s: %w", from, res.Status, fs.ErrNotExist)
+	case res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusRequestTimeout:
+		return nil, &Error{Reason: BadArtifacts, Message: fmt.Sprintf("fetching %s: %s", from, res.Status), Final: true}
+	}
+	return nil, &Error{Reason: SourceUnreachable, Message: fmt.Sprintf("fetching %s: %s", from, res.Status)}
+}
+
+// body ends its request's context when it is closed.
+type body struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b body) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// findSum finds a file's line in what sha256sum prints: the sum, two blanks or a blank and a star, the name.
+func findSum(r io.Reader, file string) (string, error) {
+	found := ""
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		f := strings.Fields(lines.Text())
+		if len(f) != 2 || strings.TrimPrefix(f[1], "*") != file {
+			continue
+		}
+		sum := strings.ToLower(f[0])
+		if !sumForm.MatchString(sum) {
+			return "", fmt.Errorf("the line of %s holds no sha256: %.100q", file, lines.Text())
+		}
+		if found != "" && found != sum {
+			return "", fmt.Errorf("there are two different lines of %s", file)
+		}
+		found = sum
+	}
+	if err := lines.Err(); err != nil {
+		return "", err
+	}
+	if found == "" {
+		return "", fmt.Errorf("there is no line of %s", file)
+	}
+	return found, nil
+}
+
+// checkTarball compares a local tarball with its pinned sum, so that a damaged one is found before any machine is.
+func checkTarball(ctx context.Context, name, want string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.CopyBuffer(h, reader{ctx, f}, make([]byte, 1<<20)); err != nil {
+		return fmt.Errorf("checking %s: %w", name, err)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != want {
+		return &Error{Reason: ChecksumMismatch, Final: true,
+			Message: fmt.Sprintf("%s has the sha256 %s, but %s is pinned; the file is damaged, or not of this release: fetch it again", name, got, want)}
+	}
+	return nil
+}
+
+// reader stops reading when its context ends.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}

@@ -1,0 +1,139 @@
+package rke2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"sigs.k8s.io/yaml"
+)
+
+// evictionMemory is the memory below which the kubelet evicts pods; it counts as taken from what can be allocated. The
+// other thresholds are RKE2's own, which have to be named again once one is.
+const (
+	evictionMemory = 100 << 20
+	evictionHard   = "eviction-hard=memory.available<100Mi,nodefs.available<5%,imagefs.available<5%"
+)
+
+// Config renders RKE2's config.yaml for a node. What the machine shows beyond what it was given is reserved from the
+// kubelet, so that its allocatable is what was asked for.
+func Config(n Node, f Facts) ([]byte, error) {
+	if n.NodeName == "" || n.NodeIP == "" {
+		return nil, errors.New("rendering RKE2's configuration: the node's name and address are needed")
+	}
+	labels, err := nodeLabels(n.Labels)
+	if err != nil {
+		return nil, fmt.Errorf("rendering RKE2's configuration of %s: %w", n.NodeName, err)
+	}
+	c := map[string]any{
+		"node-name":   n.NodeName,
+		"node-ip":     n.NodeIP,
+		"kubelet-arg": kubeletArgs(n, f),
+	}
+	if n.ExternalIP != "" && n.ExternalIP != n.NodeIP {
+		c["node-external-ip"] = n.ExternalIP
+	}
+	if len(labels) > 0 {
+		c["node-label"] = labels
+	}
+	switch n.Role {
+	case api.RoleHead:
+		if n.AgentToken == "" {
+			return nil, fmt.Errorf("rendering RKE2's configuration of %s: a head needs an agent token", n.NodeName)
+		}
+		c["agent-token"] = n.AgentToken
+		// Without it the external address is advertised, and the cluster's own traffic leaves the private network.
+		c["advertise-address"] = n.NodeIP
+		c["tls-san"] = tlsSANs(n)
+		c["write-kubeconfig-mode"] = "0600"
+	case api.RoleWorker:
+		if !strings.HasPrefix(n.Server, "https://") {
+			return nil, fmt.Errorf("rendering RKE2's configuration of %s: the server is %q, and should be https://<head>:%d", n.NodeName, n.Server, SupervisorPort)
+		}
+		c["server"] = n.Server
+		c["token-file"] = joinTokenFile
+	default:
+		return nil, fmt.Errorf("rendering RKE2's configuration of %s: its role is %q", n.NodeName, n.Role)
+	}
+	b, err := yaml.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("rendering RKE2's configuration of %s: %w", n.NodeName, err)
+	}
+	return append([]byte("# Written by skyctl, which writes it again when the machine is prepared again.\n"), b...), nil
+}
+
+func tlsSANs(n Node) []string {
+	var sans []string
+	for _, s := range append([]string{n.NodeIP, n.ExternalIP}, n.TLSSANs...) {
+		if s != "" && !slices.Contains(sans, s) {
+			sans = append(sans, s)
+		}
+	}
+	return sans
+}
+
+// nodeLabels renders labels in order. The kubelet refuses to start with one of Kubernetes' own, such as a role
+// (rancher/rke2#3730).
+func nodeLabels(labels map[string]string) ([]string, error) {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		domain, _, _ := strings.Cut(k, "/")
+		for _, own := range []string{"kubernetes.io", "k8s.io"} {
+			if domain == own || strings.HasSuffix(domain, "."+own) {
+				return nil, fmt.Errorf("label %q belongs to Kubernetes and can't be set by the node; use another domain", k)
+			}
+		}
+		out = append(out, k+"="+labels[k])
+	}
+	return out, nil
+}
+
+// kubeletArgs reserves what the machine shows but was not given.
+func kubeletArgs(n Node, f Facts) []string {
+	args := []string{evictionHard}
+	var reserved []string
+	if n.CPUs > 0 {
+		if milli := int64(f.CPUs)*1000 - int64(math.Ceil(n.CPUs*1000)); milli > 0 {
+			reserved = append(reserved, fmt.Sprintf("cpu=%dm", milli))
+		}
+	}
+	if n.MemoryGiB > 0 {
+		if b := f.MemoryBytes - int64(math.Ceil(n.MemoryGiB*(1<<30))) - evictionMemory; b > 0 {
+			reserved = append(reserved, fmt.Sprintf("memory=%dKi", b>>10))
+		}
+	}
+	if len(reserved) > 0 {
+		args = append(args, "system-reserved="+strings.Join(reserved, ","))
+	}
+	return args
+}
+
+// WriteConfig renders a node's configuration with the machine's own facts and puts it in place, readable by root only.
+func WriteConfig(ctx context.Context, h *remote.Host, n Node) error {
+	_, err := h.Converse(ctx, "writing RKE2's configuration", "set -e\n"+factsScript+receiveConfig, func(line string) ([]byte, error) {
+		f, err := parseFacts(h.Name(), line)
+		if err != nil {
+			return nil, err
+		}
+		return Config(n, f)
+	})
+	return err
+}
+
+// receiveConfig takes a length and that many bytes, and makes them the configuration unless it is that already.
+const receiveConfig = `
+read -r size
+mkdir -p /etc/rancher/rke2
+new=$(mktemp ` + configFile + `.XXXXXX)
+trap 'rm -f "$new"' EXIT; trap 'exit 1' TERM HUP
+head -c "$size" >"$new"
+[ "$(wc -c <"$new")" -eq "$size" ] || { echo "the configuration arrived cut" >&2; exit 65; }
+changed=0
+if ! cmp -s "$new" ` + configFile + `; then mv -f "$new" ` + configFile + `; changed=1; fi
+`

@@ -1,0 +1,117 @@
+package rke2
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var twoCores = Facts{Arch: "amd64", Systemd: true, Prefix: "/usr/local", CPUs: 2, MemoryBytes: 8 << 30}
+
+func TestConfigIsAsTheGoldenFilesHaveIt(t *testing.T) {
+	for name, tt := range map[string]struct {
+		node  Node
+		facts Facts
+	}{
+		"head": {facts: twoCores, node: Node{
+			Role: api.RoleHead, NodeName: "sky-a-0-x1", NodeIP: "10.0.0.4", ExternalIP: "203.0.113.7",
+			TLSSANs: []string{"a.example.org", "10.0.0.4"}, AgentToken: "0123456789abcdef", Labels: map[string]string{"zone": "b", "example.org/team": "x"},
+		}},
+		"worker": {facts: twoCores, node: Node{
+			Role: api.RoleWorker, NodeName: "sky-a-1-x2", NodeIP: "10.0.0.5", ExternalIP: "10.0.0.5", Server: "https://10.0.0.4:9345",
+		}},
+		"worker-limited": {facts: Facts{CPUs: 16, MemoryBytes: 64<<30 + 12<<10}, node: Node{
+			Role: api.RoleWorker, NodeName: "sky-a-1-x2", NodeIP: "10.0.0.5", Server: "https://10.0.0.4:9345", CPUs: 1.5, MemoryGiB: 4,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Config(tt.node, tt.facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", name+".yaml")
+			if *update {
+				if err := os.WriteFile(golden, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+			if err := yaml.UnmarshalStrict(got, &map[string]any{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestWhatAMachineWasNotGivenIsReserved(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		cpus, mem   float64
+		wantReserve string
+	}{
+		{"nothing known", 0, 0, ""},
+		{"half of it", 1, 4, "system-reserved=cpu=1000m,memory=4091904Ki"},
+		{"a part of a core", 0.25, 0, "system-reserved=cpu=1750m"},
+		{"no whole milli", 1.0004, 0, "system-reserved=cpu=999m"},
+		{"only memory", 0, 1, "system-reserved=memory=7237632Ki"},
+		{"all of it", 2, 8, ""},
+		{"more than it has", 4, 16, ""},
+		{"all but what eviction takes", 2, 7.95, ""},
+	} {
+		got := strings.Join(kubeletArgs(Node{CPUs: tt.cpus, MemoryGiB: tt.mem}, twoCores), " ")
+		if want := strings.TrimSpace(evictionHard + " " + tt.wantReserve); got != want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, want)
+		}
+	}
+}
+
+func TestConfigRefusesWhatWouldNotStart(t *testing.T) {
+	head := Node{Role: api.RoleHead, NodeName: "n", NodeIP: "10.0.0.1", AgentToken: "t"}
+	for name, change := range map[string]func(*Node){
+		"no name":              func(n *Node) { n.NodeName = "" },
+		"no address":           func(n *Node) { n.NodeIP = "" },
+		"no role":              func(n *Node) { n.Role = "" },
+		"no agent token":       func(n *Node) { n.AgentToken = "" },
+		"worker, no server":    func(n *Node) { n.Role = api.RoleWorker },
+		"server has no scheme": func(n *Node) { n.Role, n.Server = api.RoleWorker, "10.0.0.1" },
+		"a role as label":      func(n *Node) { n.Labels = map[string]string{"node-role.kubernetes.io/worker": "true"} },
+		"Kubernetes' label":    func(n *Node) { n.Labels = map[string]string{"kubernetes.io/arch": "x"} },
+	} {
+		n := head
+		if change(&n); true {
+			if b, err := Config(n, twoCores); err == nil {
+				t.Errorf("%s: got\n%s", name, b)
+			}
+		}
+	}
+}
+
+func TestFactsAreRead(t *testing.T) {
+	f, err := parseFacts("m", "arch=aarch64 systemd=1 prefix=/opt/rke2 cpus=8 memory_kib=16384\n")
+	if want := (Facts{"arm64", true, "/opt/rke2", 8, 16 << 20}); err != nil || f != want {
+		t.Errorf("got %+v, %v", f, err)
+	}
+	for _, line := range []string{"", "arch=x86_64 systemd=1 prefix=/usr/local cpus= memory_kib=1", "arch=x86_64 systemd=1 prefix=/usr/local cpus=1 memory_kib="} {
+		if _, err := parseFacts("m", line); err == nil {
+			t.Errorf("%q: no error", line)
+		}
+	}
+	for _, line := range []string{"arch=riscv64 systemd=1 prefix=/p cpus=1 memory_kib=1", "arch=x86_64 systemd=0 prefix=/p cpus=1 memory_kib=1"} {
+		if _, err := parseFacts("m", line); reasonOf(err) != Unsupported || !IsFinal(err) {
+			t.Errorf("%q: got %v", line, err)
+		}
+	}
+}

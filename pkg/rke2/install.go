@@ -1,0 +1,204 @@
+package rke2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+)
+
+// The exit statuses by which our own scripts say what was wrong.
+const (
+	exitChecksum   = 70
+	exitVersion    = 71
+	exitNoCurl     = 72
+	exitDownload   = 73
+	exitNotOnThere = 74
+)
+
+// Install puts the pinned release onto a machine, as RKE2's install script does with a tarball. A machine that has it is
+// left alone. The tarball is verified before it is unpacked; a stamp, written last, says that the unpacking was whole.
+// progress may be nil.
+func Install(ctx context.Context, h *remote.Host, a api.Artifacts, progress func(string)) error {
+	if progress == nil {
+		progress = func(string) {}
+	}
+	progress("looking what is installed")
+	out, err := h.Script(ctx, "looking what is installed", factsScript+lookScript)
+	if err != nil {
+		return err
+	}
+	line, installed, _ := strings.Cut(string(out), "\n")
+	f, err := parseFacts(h.Name(), line)
+	if err != nil {
+		return err
+	}
+	sum := a.SHA256[f.Arch]
+	if sum == "" {
+		return &Error{Reason: Unsupported, Machine: h.Name(), Final: true,
+			Message: fmt.Sprintf("its architecture is %s, for which %s has no RKE2 %s", f.Arch, a.Source, a.Version)}
+	}
+	if isInstalled(installed, a.Version, sum) {
+		return nil
+	}
+	job := installJob{h: h, a: a, f: f, sum: sum, progress: progress}
+	if filepath.IsAbs(a.Source) {
+		err = job.upload(ctx)
+	} else {
+		err = job.download(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	progress("unpacking RKE2")
+	_, err = h.Script(ctx, "unpacking RKE2", job.script(unpackScript))
+	return job.explain(err)
+}
+
+// lookScript prints the stamp and the installed program's own version, each on a line that may be empty.
+const lookScript = `
+head -n1 "$prefix/share/rke2/.skyctl" 2>/dev/null || echo
+"$prefix/bin/rke2" --version 2>/dev/null | head -n1
+true`
+
+func isInstalled(look, version, sum string) bool {
+	stamp, program, _ := strings.Cut(look, "\n")
+	return strings.TrimSpace(stamp) == version+" "+sum && strings.HasPrefix(program, "rke2 version "+version+" ")
+}
+
+// installJob is one machine's installation.
+type installJob struct {
+	h        *remote.Host
+	a        api.Artifacts
+	f        Facts
+	sum      string
+	progress func(string)
+}
+
+func (j installJob) staged() string { return stagingDir + "/" + j.sum + ".tar.gz" }
+
+func (j installJob) upload(ctx context.Context) error {
+	j.progress("uploading RKE2")
+	err := j.h.Upload(ctx, filepath.Join(j.a.Source, tarball(j.f.Arch)), j.staged(), j.sum, func(done, total int64) {
+		j.progress(fmt.Sprintf("uploading RKE2: %d of %d MB", done/1e6, total/1e6))
+	})
+	var mismatch *remote.ChecksumMismatch
+	if errors.As(err, &mismatch) {
+		return &Error{Reason: ChecksumMismatch, Machine: j.h.Name(), Message: "RKE2 was not installed", Cause: err, Final: true}
+	}
+	return j.explain(err)
+}
+
+func (j installJob) download(ctx context.Context) error {
+	j.progress("downloading RKE2")
+	err := j.h.Follow(ctx, "downloading RKE2", j.script(downloadScript), func(bytes string) {
+		j.progress("downloading RKE2: " + bytes + " MB")
+	})
+	return j.explain(err)
+}
+
+// script puts the job's values before a script.
+func (j installJob) script(s string) string {
+	protocols := "=https"
+	if strings.HasPrefix(j.a.Source, "http://") {
+		protocols = "=http,https"
+	}
+	vars := ""
+	for _, v := range [][2]string{
+		{"dir", stagingDir}, {"file", j.staged()}, {"sum", j.sum}, {"prefix", j.f.Prefix}, {"version", j.a.Version},
+		{"url", fileURL(j.a, tarball(j.f.Arch))}, {"protocols", protocols},
+	} {
+		vars += v[0] + "=" + remote.Quote(v[1]) + "\n"
+	}
+	return vars + s
+}
+
+// downloadScript fetches the tarball, going on from where an earlier try was cut, and gives it its name only once its
+// sum is right. A part that leads to a wrong sum is thrown away and fetched once more as a whole.
+const downloadScript = `
+umask 077
+mkdir -p "$dir"
+exec 9<"$dir"; flock -w 600 9 || exit 1
+right() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -c1-64)" = "$sum" ]; }
+if right "$file"; then exit 0; fi
+command -v curl >/dev/null || exit 72
+part="$file.part"; fresh=0; [ -s "$part" ] || fresh=1
+trap 'kill $watch 2>/dev/null' EXIT; trap 'exit 1' TERM HUP
+(while sleep 1 >/dev/null 2>&1; do echo "$(($(stat -c %s "$part" 2>/dev/null || echo 0) / 1000000))"; done) 9<&- &
+watch=$!
+get() {
+  curl --fail --location --silent --show-error --proto "$protocols" --proto-redir "$protocols" --connect-timeout 15 \
+    --speed-limit 1000 --speed-time 30 --retry 4 --retry-delay 1 --retry-connrefused -C - -o "$part" "$url"
+}
+while :; do
+  get; status=$?
+  if right "$part"; then mv -f "$part" "$file"; exit 0; fi
+  if [ $fresh = 1 ]; then break; fi
+  case $status in 0|22|33|36) rm -f "$part"; fresh=1;; *) break;; esac
+done
+[ $status -ne 0 ] && exit 73
+echo "sha256 of what arrived: $(sha256sum <"$part" | cut -c1-64)" >&2
+rm -f "$part"
+exit 70`
+
+// unpackScript does what RKE2's install script does with a tarball, and keeps the stamp.
+const unpackScript = `
+set -e
+exec 9<"$dir"; flock -w 600 9
+stamp="$prefix/share/rke2/.skyctl"
+if [ "$(head -n1 "$stamp" 2>/dev/null)" = "$version $sum" ] && [ -x "$prefix/bin/rke2" ]; then rm -f "$file"; exit 0; fi
+[ -f "$file" ] || exit 74
+rm -f "$stamp"
+mkdir -p "$prefix"
+tar -xzf "$file" -C "$prefix" --no-same-owner
+if [ "$prefix" != /usr/local ]; then
+  for f in lib/systemd/system/rke2-server.service lib/systemd/system/rke2-agent.service bin/rke2-uninstall.sh; do
+    if [ -f "$prefix/$f" ]; then sed -i "s|/usr/local|$prefix|g" "$prefix/$f"; fi
+  done
+  mv -f "$prefix"/lib/systemd/system/rke2-*.service /etc/systemd/system/
+fi
+if command -v restorecon >/dev/null; then restorecon -R "$prefix/bin" "$prefix/lib/systemd" "$prefix/share/rke2" || true; fi
+systemctl daemon-reload
+got=$("$prefix/bin/rke2" --version 2>&1 | head -n1) || true
+case "$got" in "rke2 version $version "*) ;; *) echo "$got" >&2; exit 71;; esac
+mkdir -p "$prefix/share/rke2"
+echo "$version $sum" >"$stamp.new"
+mv -f "$stamp.new" "$stamp"
+rm -f "$file"`
+
+// explain gives a failed step its reason.
+func (j installJob) explain(err error) error {
+	var run *remote.RunError
+	if !errors.As(err, &run) {
+		return err
+	}
+	tail := strings.Join(run.Tail, "; ")
+	e := &Error{Machine: j.h.Name(), Log: run.Tail, Cause: err}
+	url := fileURL(j.a, tarball(j.f.Arch))
+	switch run.Exit {
+	case exitChecksum:
+		e.Reason, e.Final, e.Cause = ChecksumMismatch, true, nil
+		e.Message = fmt.Sprintf("%s is not what was pinned (%s) and was not unpacked; %s", url, j.sum, tail)
+	case exitVersion:
+		e.Reason, e.Final, e.Cause = WrongVersion, true, nil
+		e.Message = fmt.Sprintf("the release from %s should be %s but says: %s", j.a.Source, j.a.Version, tail)
+	case exitNoCurl:
+		e.Reason, e.Final, e.Cause = Unsupported, true, nil
+		e.Message = "it has no curl to download RKE2 with; use an image with curl, or a directory as rke2.source"
+	case exitDownload:
+		e.Reason, e.Message, e.Cause = SourceUnreachable, fmt.Sprintf("downloading %s: %s", url, tail), nil
+		if strings.Contains(tail, "404") || strings.Contains(tail, "410") {
+			e.Reason, e.Final = BadArtifacts, true
+		}
+	case exitNotOnThere:
+		e.Reason, e.Message, e.Cause = InstallFailed, "the tarball vanished before it was unpacked", nil
+	default:
+		e.Reason, e.Message = InstallFailed, "installing RKE2"
+		e.Final = strings.Contains(tail, "No space left")
+	}
+	return e
+}

@@ -1,0 +1,103 @@
+package rke2
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+)
+
+// startScript starts a unit without waiting for it, which could take for ever, and enables it for the next boot.
+// $changed=1 makes a running one start anew.
+const startScript = `
+state=$(systemctl show -p ActiveState --value "$unit")
+case "$state" in
+active|activating|reloading) [ "$changed" != 1 ] || systemctl restart --no-block "$unit";;
+*) systemctl reset-failed "$unit" 2>/dev/null || true; systemctl start --no-block "$unit";;
+esac
+systemctl is-enabled -q "$unit" 2>/dev/null || systemctl enable -q "$unit"`
+
+// StartServer starts a prepared head's server and returns at once; WaitServer says when it is ready.
+func StartServer(ctx context.Context, h *remote.Host) error {
+	_, err := h.Script(ctx, "starting the RKE2 server", "set -e; changed=0; unit="+unitOf(api.RoleHead)+startScript)
+	return err
+}
+
+// JoinAgent gives a prepared worker the head's full agent token and starts its agent, without waiting for it. Where the
+// agent runs already with the same token and configuration, nothing happens.
+func JoinAgent(ctx context.Context, h *remote.Host, n Node, token string) error {
+	if err := checkJoinToken(token); err != nil {
+		return &Error{Reason: WrongToken, Machine: h.Name(), Message: "joining the cluster", Cause: err, Final: true}
+	}
+	_, err := h.Converse(ctx, "joining the cluster", "set -e\n"+factsScript+receiveToken+receiveConfig+joinScript, func(line string) ([]byte, error) {
+		f, err := parseFacts(h.Name(), line)
+		if err != nil {
+			return nil, err
+		}
+		config, err := Config(n, f)
+		if err != nil {
+			return nil, err
+		}
+		return answerWithToken(token, config), nil
+	})
+	return err
+}
+
+// receiveToken takes the overall length and the token; receiveConfig then finds the configuration with a length of its
+// own. printf is the shell's own, so that the token never is an argument of a program.
+const receiveToken = `
+read -r all
+read -r token
+`
+
+const joinScript = `
+if [ "$(cat ` + joinTokenFile + ` 2>/dev/null)" != "$token" ]; then
+  (umask 077; printf '%s\n' "$token" >` + joinTokenFile + `.new)
+  mv -f ` + joinTokenFile + `.new ` + joinTokenFile + `; changed=1
+fi
+unit=rke2-agent` + startScript
+
+func answerWithToken(token string, config []byte) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\n%d\n", token, len(config))
+	b.Write(config)
+	return b.Bytes()
+}
+
+// checkJoinToken takes only a token that pins the cluster's CA and that lets a worker do no more than join.
+func checkJoinToken(token string) error {
+	credentials, full := strings.CutPrefix(token, "K10")
+	hash, credentials, ok := strings.Cut(credentials, "::")
+	switch {
+	case !full || !ok || !sumForm.MatchString(hash) || credentials == "":
+		return errors.New("the token is not in the full form K10<hash>::<user>:<password>, without which the head can't be verified")
+	case strings.HasPrefix(credentials, "server:"):
+		return errors.New("the token is the server's, which would make every worker the cluster's administrator")
+	case strings.ContainsAny(token, "\r\n"):
+		return errors.New("the token has more than one line")
+	}
+	return nil
+}
+
+// Stop stops and disables a role's unit. One that isn't there is a success.
+func Stop(ctx context.Context, h *remote.Host, role api.Role) error {
+	_, err := h.Script(ctx, "stopping RKE2", "unit="+unitOf(role)+`
+[ "$(systemctl show -p LoadState --value "$unit")" = loaded ] || exit 0
+systemctl disable --now -q "$unit"`)
+	return err
+}
+
+// Uninstall stops RKE2 and removes it with all its state, by its own script. A machine without it is a success.
+func Uninstall(ctx context.Context, h *remote.Host) error {
+	_, err := h.Script(ctx, "uninstalling RKE2", `
+for p in /usr/local /opt/rke2; do
+  rm -f "$p/share/rke2/.skyctl"
+  if [ -x "$p/bin/rke2-uninstall.sh" ]; then "$p/bin/rke2-uninstall.sh" >&2 || exit; fi
+done
+rm -rf `+stagingDir+` `+joinTokenFile+` `+configFile)
+	return err
+}

@@ -1,0 +1,245 @@
+package rke2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+)
+
+const (
+	// logLines is how much of a journal an Error carries.
+	logLines = 20
+	// aftermath bounds the asking for the journal once the time is up.
+	aftermath = 10 * time.Second
+	// crashes is how often a unit may fall over before it is taken for one that will not come up.
+	crashes = 2
+	// idleLimit is how many reports in a row, seconds apart, may find a unit that neither runs nor is about to.
+	idleLimit = 3
+	stateMark = "@state "
+)
+
+// stateScript sets $state to the unit's state on one line of KEY=VALUE, and $invocation.
+const stateScript = `
+look() {
+  state=$(systemctl show -p LoadState -p ActiveState -p SubState -p NRestarts -p Result -p Job -p InvocationID "$unit" | tr '\n' ' ')
+  invocation=${state##*InvocationID=}; invocation=${invocation%% *}
+}
+`
+
+// serverScript looks five times a second how far the server is, and prints each change: the unit's state, how many of
+// serverStages are met, and what the next one answered. It ends when all are. The administrator's certificate, without
+// which the API server says nothing, comes out of the kubeconfig into a directory that only root reads.
+const serverScript = `
+unit=rke2-server; stage=0; why=; last=; looks=0
+command -v curl >/dev/null || exit 72
+umask 077
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT; trap 'exit 1' TERM HUP
+kc=` + kubeconfig + `
+ask() {
+  why=$(curl -sS -m 3 -o "$tmp/body" -w %{http_code} "$@" 2>&1) || return 1
+  [ "$why" = 200 ] && return 0
+  why="$why $(grep -v '^\[+\]' "$tmp/body" | tr -s '\n\r\t ' ' ' | cut -c1-200)"; return 1
+}
+field() { sed -n "s/^ *$1: *//p" $kc | head -n1 | base64 -d >"$tmp/$1" 2>/dev/null && [ -s "$tmp/$1" ]; }
+admin() {
+  [ -s "$tmp/client-key-data" ] || { field certificate-authority-data && field client-certificate-data && field client-key-data; } || return 1
+  ask --cacert "$tmp/certificate-authority-data" --cert "$tmp/client-certificate-data" --key "$tmp/client-key-data" https://127.0.0.1:6443/readyz
+}
+met() {
+  why=
+  case $stage in
+  0) ask -k https://127.0.0.1:9345/ping;;
+  1) ask -kf https://127.0.0.1:9345/cacerts;;
+  2) [ -s ` + serverDir + `/token ] && [ -s ` + serverDir + `/agent-token ];;
+  3) [ -s $kc ];;
+  4) admin;;
+  esac
+}
+while :; do
+  look
+  while [ $stage -lt 5 ] && met; do stage=$((stage+1)); done
+  looks=$((looks+1))
+  line="$state stage=$stage why=$why"
+  [ "$line" = "$last" ] && [ $((looks % 25)) -ne 0 ] || echo "` + stateMark + `$line"
+  last=$line
+  [ $stage -lt 5 ] || exit 0
+  sleep 0.2
+done`
+
+// serverStages are the conditions of serverScript, in the order in which they come true.
+var serverStages = []string{
+	"the supervisor to answer on port 9345",
+	"the supervisor to show its CA",
+	"the join tokens to be written",
+	"the kubeconfig to be written",
+	"the API server to be ready",
+}
+
+// agentScript prints each change of the unit's state and what its journal says, from the unit's present run on: what an
+// earlier run said of an earlier token is past. It ends when the agent is up.
+const agentScript = `
+unit=rke2-agent; last=; looks=0; seen=; follower=
+trap 'kill $follower 2>/dev/null' EXIT; trap 'exit 1' TERM HUP
+while :; do
+  look
+  if [ -n "$invocation" ] && [ "$invocation" != "$seen" ]; then
+    [ -z "$follower" ] || kill $follower 2>/dev/null
+    seen=$invocation
+    journalctl -q -f -n 200 -o cat _SYSTEMD_INVOCATION_ID=$seen + INVOCATION_ID=$seen 2>/dev/null &
+    follower=$!
+  fi
+  looks=$((looks+1))
+  [ "$state" = "$last" ] && [ $((looks % 25)) -ne 0 ] || echo "` + stateMark + `$state"
+  last=$state
+  case "$state" in *ActiveState=active*) exit 0;; esac
+  sleep 0.2
+done`
+
+// WaitServer returns once a head's server is up: supervisor, tokens, kubeconfig and API server. A unit that failed, or
+// falls over again and again, ends the waiting with its last lines (UnitFailed); when ctx's deadline passes, the error
+// (Deadline) says which condition was not met. progress may be nil.
+func WaitServer(ctx context.Context, h *remote.Host, progress func(string)) error {
+	w := &watch{role: api.RoleHead, say: progress}
+	w.waitingFor = "the unit to start"
+	return w.run(ctx, h, "waiting for the RKE2 server", stateScript+serverScript)
+}
+
+// WaitAgent returns once a worker's agent is up, which is before its Node is Ready. It ends early, and finally, where the
+// journal says that the head will never let the worker in: WrongToken, WrongCA, DuplicateNode. progress may be nil.
+func WaitAgent(ctx context.Context, h *remote.Host, progress func(string)) error {
+	w := &watch{role: api.RoleWorker, say: progress, seen: map[string]int{}}
+	w.waitingFor = "the agent to join"
+	return w.run(ctx, h, "waiting for the RKE2 agent", stateScript+agentScript)
+}
+
+// watch follows a unit on its way up.
+type watch struct {
+	role       api.Role
+	say        func(string)
+	waitingFor string
+	why        string
+	said       string
+	seen       map[string]int
+	idle       int
+	verdict    *Error
+}
+
+func (w *watch) run(ctx context.Context, h *remote.Host, name, script string) error {
+	inner, stop := context.WithCancel(ctx)
+	defer stop()
+	err := h.Follow(inner, name, script, func(line string) {
+		if w.verdict == nil && w.take(line) != nil {
+			stop()
+		}
+	})
+	var run *remote.RunError
+	switch {
+	case w.verdict != nil:
+		// fall through to the journal
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		w.verdict = &Error{Reason: Deadline, Message: w.overdue(), Cause: err}
+	case errors.As(err, &run) && run.Exit == exitNoCurl:
+		return &Error{Reason: Unsupported, Machine: h.Name(), Final: true,
+			Message: "it has no curl, with which its own ports are asked; use an image with curl"}
+	default:
+		return err
+	}
+	return w.judge(ctx, h)
+}
+
+// judge completes a verdict with the machine's last words.
+func (w *watch) judge(ctx context.Context, h *remote.Host) error {
+	e := w.verdict
+	e.Machine = h.Name()
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), aftermath)
+	defer cancel()
+	log, err := Journal(after, h, w.role, logLines)
+	if err == nil {
+		e.Log = log
+	}
+	if e.Reason == UnitFailed && len(e.Log) > 0 {
+		e.Message += ": " + lastWords(e.Log)
+	}
+	return e
+}
+
+func (w *watch) overdue() string {
+	s := "the time is up; still waiting for " + w.waitingFor
+	if w.why != "" {
+		s += " (last answer: " + w.why + ")"
+	}
+	return s
+}
+
+// take reads a line; it returns the verdict where that line was one too many.
+func (w *watch) take(line string) *Error {
+	if state, ok := strings.CutPrefix(line, stateMark); ok {
+		w.takeState(state)
+	} else {
+		w.takeLog(line)
+	}
+	return w.verdict
+}
+
+func (w *watch) takeState(line string) {
+	line, why, _ := strings.Cut(line, " why=")
+	kv := keyValues(line)
+	w.why = strings.Join(scrub(why), " ")
+	if stage := kv["stage"]; len(stage) == 1 && int(stage[0]-'0') < len(serverStages) {
+		w.waitingFor = serverStages[stage[0]-'0']
+	}
+	w.verdict = judgeUnit(unitOf(w.role), kv)
+	if job := kv["Job"]; kv["ActiveState"] != "inactive" || job != "" && job != "0" {
+		w.idle = 0
+	} else if w.idle++; w.idle >= idleLimit && w.verdict == nil {
+		w.verdict = &Error{Reason: UnitFailed, Message: unitOf(w.role) + " is stopped, and nothing starts it"}
+	}
+	w.tell("waiting for " + w.waitingFor)
+}
+
+func (w *watch) takeLog(line string) {
+	f := classify(line)
+	if f.message == "" {
+		return
+	}
+	if f.reason == "" {
+		w.tell(f.message)
+		return
+	}
+	w.why = f.message
+	if w.seen[f.reason]++; w.seen[f.reason] >= f.after {
+		w.verdict = &Error{Reason: f.reason, Message: f.message, Final: true}
+	}
+}
+
+func (w *watch) tell(s string) {
+	if w.say != nil && s != w.said {
+		w.said = s
+		w.say(s)
+	}
+}
+
+// judgeUnit says what is wrong with a unit in that state; nil: nothing yet.
+func judgeUnit(unit string, state map[string]string) *Error {
+	failed := func(format string, args ...any) *Error {
+		return &Error{Reason: UnitFailed, Final: true, Message: unit + " " + fmt.Sprintf(format, args...)}
+	}
+	restarts := 0
+	_, _ = fmt.Sscan(state["NRestarts"], &restarts)
+	switch {
+	case state["LoadState"] != "" && state["LoadState"] != "loaded":
+		return failed("is not a unit of this machine (%s); RKE2 is not installed there", state["LoadState"])
+	case state["ActiveState"] == "failed":
+		return failed("failed (%s)", state["Result"])
+	case state["SubState"] == "auto-restart" && restarts >= crashes:
+		return failed("falls over again and again (%d restarts)", restarts)
+	}
+	return nil
+}
