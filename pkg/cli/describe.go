@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -43,11 +44,20 @@ its machines and what each is doing, what it costs, why it failed, and what to t
 		if output.forMachines() {
 			return encode(a.env.Out, output.value, c)
 		}
-		_, err = io.WriteString(a.env.Out, describe(c, ops.OperationURL(args[0]), a.env.Now()))
+		d := description{cluster: c, operation: ops.OperationURL(args[0]), now: a.env.Now()}
+		if path := a.cfg.KubeconfigPath(args[0]); exists(path) {
+			d.kubeconfig = path
+		}
+		_, err = io.WriteString(a.env.Out, d.String())
 		return err
 	}
 	return group("describe", "Show everything known of a cluster", "Shows what you name: see skyctl describe cluster --help.",
 		"  skyctl describe cluster dev", cmd)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // page is text in sections of names and values.
@@ -74,9 +84,16 @@ func pairs(namesAndValues ...string) []string {
 	return columns(rows)
 }
 
-// describe writes everything known of a cluster.
-func describe(c *api.Cluster, operation string, now time.Time) string {
-	p := &page{}
+// description is everything known of a cluster, as text.
+type description struct {
+	cluster    *api.Cluster
+	operation  string // address of its page in the Web UI
+	kubeconfig string // file on this machine, where there is one
+	now        time.Time
+}
+
+func (d description) String() string {
+	p, c, now := &page{}, d.cluster, d.now
 	st := c.Status
 	phase := string(st.Phase)
 	if n := len(st.Transitions); n > 0 {
@@ -89,7 +106,7 @@ func describe(c *api.Cluster, operation string, now time.Time) string {
 	for _, l := range pairs(
 		"Name", c.Metadata.Name, "UID", c.Metadata.UID, "Labels", strings.Join(labelLines(c.Metadata.Labels), ", "),
 		"Created", moment(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", st.Endpoint,
-		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Operation", operation,
+		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Operation", d.operation,
 	) {
 		p.b.WriteString(l + "\n")
 	}
@@ -105,7 +122,7 @@ func describe(c *api.Cluster, operation string, now time.Time) string {
 	if st.Failure != nil {
 		p.section("Failure", failureLines(st.Failure, now)...)
 	}
-	p.section("Next", next(c)...)
+	p.section("Next", d.next()...)
 	return p.b.String()
 }
 
@@ -218,11 +235,14 @@ func writeFailure(w io.Writer, f *operations.FailedError) {
 }
 
 // next is what a person would do now.
-func next(c *api.Cluster) []string {
-	name := c.Metadata.Name
+func (d description) next() []string {
+	c, name := d.cluster, d.cluster.Metadata.Name
 	switch c.Status.Phase {
 	case api.PhaseReady:
-		return []string{"skyctl get kubeconfig " + name + " > kubeconfig && kubectl --kubeconfig kubeconfig get nodes"}
+		if d.kubeconfig == "" {
+			return []string{"(umask 077; skyctl get kubeconfig " + name + " > " + name + ".kubeconfig)"}
+		}
+		return []string{"export KUBECONFIG=" + d.kubeconfig, "kubectl get nodes"}
 	case api.PhaseError:
 		return []string{again(c), "skyctl delete cluster " + name}
 	case api.PhaseInit, api.PhaseProvisioning:

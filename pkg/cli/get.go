@@ -193,7 +193,7 @@ func (a *app) getKubeconfig() *cobra.Command {
 		Long: `Prints the kubeconfig of a cluster, as it is kept (encrypted) in etcd. Where skyd runs on this
 machine it also lies in ~/.skyconf/clusters/NAME/kubeconfig. Reading it needs the secrets key of
 the installation, ~/.skyconf/secrets.key unless the setting secretsKeyFile names another.`,
-		Example: `  skyctl get kubeconfig dev > dev.kubeconfig
+		Example: `  (umask 077; skyctl get kubeconfig dev > dev.kubeconfig)
   kubectl --kubeconfig dev.kubeconfig get nodes`,
 		Args:              nameArg,
 		ValidArgsFunction: a.completeNames,

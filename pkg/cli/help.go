@@ -26,9 +26,8 @@ const exitCodesHelp = `Every command ends with one of these codes:
   130  interrupted with Ctrl-C; work that was started goes on`
 
 // usageTemplate is cobra's with the flags of all commands moved to a page of their own.
-const usageTemplate = `Usage:{{if .Runnable}}
-  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
-  {{.CommandPath}} [command]{{end}}{{if gt (len .Aliases) 0}}
+const usageTemplate = `Usage:
+  {{if .HasAvailableSubCommands}}{{.CommandPath}} [command]{{else}}{{.UseLine}}{{end}}{{if gt (len .Aliases) 0}}
 
 Aliases:
   {{.NameAndAliases}}{{end}}{{if .HasExample}}

@@ -104,16 +104,3 @@ func (s *status) fail(err error) {
 		fmt.Fprintf(s.w, "  %s\n", clean(l))
 	}
 }
-
-// clean keeps what came from elsewhere from steering the terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\t' || r == '\n' {
-			return ' '
-		}
-		if r < 0x20 || (r >= 0x7f && r < 0xa0) {
-			return -1
-		}
-		return r
-	}, s)
-}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+func TestEachMachineHasALineWithItsStepAndHowLong(t *testing.T) {
+	c := fresh()
+	c.Status.Machines = []api.Machine{
+		machine("cloud-cluster", 0, api.MachineUp, "start the RKE2 server", 75*time.Second),
+		machine("cloud-cluster", 1, api.MachineReady, "", time.Second),
+	}
+	got := strings.Join(progressLines(c, noon), "\n")
+	want := "sky-cloud-cluster-0  head    Up     start the RKE2 server  1m15s\n" +
+		"sky-cloud-cluster-1  worker  Ready"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got, want := headline(c, "Provisioning cluster", 90*time.Second), "Provisioning cluster cloud-cluster: 1 of 3 machines ready, 1m30s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestManyMachinesShareLines(t *testing.T) {
+	c := fresh()
+	for i := range 200 {
+		state, step := api.MachineUp, "prepare"
+		switch {
+		case i == 0:
+			state, step = api.MachineReady, ""
+		case i > 150:
+			state, step = api.MachineLaunching, "wait for SSH"
+		}
+		c.Status.Machines = append(c.Status.Machines, machine("big", i, state, step, time.Duration(i)*time.Second))
+	}
+	got := progressLines(c, noon)
+	want := []string{
+		"1 head       Ready",
+		"150 workers  Up         prepare       up to 2m30s",
+		"49 workers   Launching  wait for SSH  up to 3m19s",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
+
+func TestManyDifferentStepsStillFit(t *testing.T) {
+	c := fresh()
+	for i := range 100 {
+		c.Status.Machines = append(c.Status.Machines, machine("big", i, api.MachineUp, fmt.Sprintf("step %02d", i), time.Second))
+	}
+	got := progressLines(c, noon)
+	if len(got) != mostLines || got[mostLines-1] != "89 more" {
+		t.Errorf("%d lines, the last is %q", len(got), got[len(got)-1])
+	}
+}
+
+func TestALogShowsOnlyWhatChanged(t *testing.T) {
+	before, after := fresh(), fresh()
+	before.Status.Phase = api.PhaseInit
+	before.Status.Machines = []api.Machine{machine("c", 0, api.MachineUp, "prepare", 0), machine("c", 1, api.MachineUp, "prepare", 0)}
+	after.Status.Machines = []api.Machine{machine("c", 0, api.MachineUp, "prepare", 0), machine("c", 1, api.MachinePrepared, "wait for the head", 0)}
+	for i := 2; i < 8; i++ {
+		after.Status.Machines = append(after.Status.Machines, machine("c", i, api.MachineLaunching, "launch", 0))
+	}
+	after.Status.Attempts = []api.Attempt{{Placement: api.Placement{Cloud: "aws", Region: "us-east-1"}, Reason: "Capacity", Message: "none left"}}
+	got := changeLines(before, after)
+	want := []string{
+		"cloud-cluster is PROVISIONING",
+		"aws us-east-1 could not give the machines: Capacity: none left",
+		"sky-c-1 Prepared: wait for the head",
+		"sky-c-2 … sky-c-7 (6 machines) Launching: launch",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	if again := changeLines(after, after); again != nil {
+		t.Errorf("nothing changed, yet: %q", again)
+	}
+}
+
+func TestNumbersAndTimesReadAsPeopleWriteThem(t *testing.T) {
+	for v, want := range map[float64]string{4: "4.0", 2.01: "2.01", 12.666: "12.67", 0.1: "0.1", 31.999: "32.0", 0: "0.0"} {
+		if got := number(v); got != want {
+			t.Errorf("number(%v) = %s, want %s", v, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{-time.Second: "0s", 10 * time.Second: "10s", 297 * time.Second: "4m", 3 * time.Hour: "3h", 50 * time.Hour: "2d"} {
+		if got := age(d); got != want {
+			t.Errorf("age(%v) = %s, want %s", d, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{42 * time.Second: "42s", 187 * time.Second: "3m07s", 62 * time.Minute: "1h02m"} {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestCostCountsFromLaunchToTheEndOfEachMachine(t *testing.T) {
+	m := func(launched, gone time.Duration) api.Machine {
+		m := api.Machine{LaunchedAt: ago(launched), Placement: api.Placement{PricePerMachine: 2}}
+		if gone > 0 {
+			m.GoneAt = ago(gone)
+		}
+		return m
+	}
+	if got := cost([]api.Machine{m(3*time.Hour, 0), m(3*time.Hour, 2*time.Hour), {}}, noon); got != 8 {
+		t.Errorf("got %v, want 8", got)
+	}
+}
+
+func TestACommandThatIsShownAgainMakesTheSameCluster(t *testing.T) {
+	c := ready()
+	c.Status.KeepOnFailure = true
+	want := "skyctl create cluster train --provision --cpus 32+ --memory 128+ --disk_size 200 --accelerators A100:8 " +
+		"--ports 80,30000-30100 --num_nodes 2 --labels app=ranking,team=search --keep-on-failure"
+	if got := again(c); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
