@@ -5,10 +5,11 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,7 +49,8 @@ func Acquire(name string) (*Lock, error) {
 // Release lets go of the lock. The file stays: removing it would let two processes lock two files of one name.
 func (l *Lock) Release() error { return l.file.Close() }
 
-// Holder gives the process that holds the lock, and 0 where none does.
+// Holder gives the process that holds the lock, and 0 where none does. The number in the file is believed only of a
+// process that has the file open, so that a signal never meets a stranger who inherited the number.
 func Holder(name string) (int, error) {
 	f, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -58,23 +60,50 @@ func Holder(name string) (int, error) {
 		return 0, fmt.Errorf("asking who runs: %w", err)
 	}
 	defer func() { _ = f.Close() }()
+	// Whoever has just taken the lock writes its number in the next instant.
+	for try := 0; ; try++ {
+		held, err := isHeld(f)
+		if err != nil || !held {
+			return 0, err
+		}
+		if pid, err := strconv.Atoi(writtenPID(name)); err == nil && hasOpen(pid, name) {
+			return pid, nil
+		}
+		if try == holderTries {
+			return 0, fmt.Errorf("%s is locked by a process that this one can't see: ask as the same user, in the same container", name)
+		}
+		time.Sleep(holderPause)
+	}
+}
+
+const (
+	holderTries = 50
+	holderPause = 10 * time.Millisecond
+)
+
+func isHeld(f *os.File) (bool, error) {
 	// A read lock is asked about, since the file is open for reading only.
 	probe := unix.Flock_t{Type: unix.F_RDLCK}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &probe); err != nil {
-		return 0, fmt.Errorf("asking who holds %s: %w", name, err)
+		return false, fmt.Errorf("asking who holds %s: %w", f.Name(), err)
 	}
-	if probe.Type == unix.F_UNLCK {
-		return 0, nil
-	}
-	text, err := io.ReadAll(io.LimitReader(f, 32))
+	return probe.Type != unix.F_UNLCK, nil
+}
+
+func hasOpen(pid int, name string) bool {
+	want, err := os.Stat(name)
 	if err != nil {
-		return 0, fmt.Errorf("reading %s: %w", name, err)
+		return false
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 1 {
-		return 0, fmt.Errorf("%s is locked but holds no process id yet: try again", name)
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		return false
 	}
-	return pid, nil
+	return slices.ContainsFunc(fds, func(fd os.DirEntry) bool {
+		info, err := os.Stat(dir + fd.Name())
+		return err == nil && os.SameFile(info, want)
+	})
 }
 
 func writtenPID(name string) string {

@@ -29,6 +29,19 @@ func TestWhatIsStoredOutlivesAStop(t *testing.T) {
 	}
 }
 
+func TestAServerThatStopsByItselfIsNoticed(t *testing.T) {
+	s := start(t, settings(t, t.TempDir()))
+	s.etcd.Server.HardStop()
+	select {
+	case <-s.Done():
+		if s.Err() == nil || !strings.Contains(s.Err().Error(), "etcd") {
+			t.Errorf("the reason is %v", s.Err())
+		}
+	case <-within(t, 10*time.Second).Done():
+		t.Error("nobody noticed that etcd stopped")
+	}
+}
+
 func TestDataOfAnotherSchemaVersionIsRefused(t *testing.T) {
 	want, err := currentSchema()
 	if err != nil {

@@ -110,6 +110,7 @@ func TestTheStack(t *testing.T) {
 	s := start(t, c)
 
 	t.Run("runs workflows and lists them by cluster", func(t *testing.T) { runsWorkflows(t, c) })
+	t.Run("runs schedules", func(t *testing.T) { runsSchedules(t, c) })
 	t.Run("refuses every connection without a client certificate", func(t *testing.T) { refusesStrangers(t, c) })
 	t.Run("listens on loopback only", func(t *testing.T) {
 		for _, l := range listening(t) {
@@ -184,6 +185,41 @@ func runsWorkflows(t *testing.T, c *config.Config) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func runsSchedules(t *testing.T, c *config.Config) {
+	ctx := within(t, 30*time.Second)
+	tc, err := temporalClient(ctx, c, clientTLS(t, c.Temporal.TLS))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tc.Close()
+	ran := make(chan struct{}, 1)
+	w := worker.New(tc, "sweep", worker.Options{})
+	w.RegisterWorkflowWithOptions(func(workflow.Context) error {
+		select {
+		case ran <- struct{}{}:
+		default:
+		}
+		return nil
+	}, workflow.RegisterOptions{Name: "sweep"})
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	_, err = tc.ScheduleClient().Create(ctx, client.ScheduleOptions{
+		ID: "sweep", TriggerImmediately: true,
+		Spec:   client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: time.Hour}}},
+		Action: &client.ScheduleWorkflowAction{ID: "sweep", Workflow: "sweep", TaskQueue: "sweep"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ran:
+	case <-ctx.Done():
+		t.Error("the schedule never started its workflow")
 	}
 }
 

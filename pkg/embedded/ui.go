@@ -38,7 +38,7 @@ func newUI(c *config.Config) *uiserver.Server {
 // uiReady waits until the UI answers: it says nothing by itself.
 func uiReady(ctx context.Context, c *config.Config) error {
 	err := poll(ctx, func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.UI.Address+"/healthz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address(c.Dev.UIPort)+"/healthz", nil)
 		if err != nil {
 			return err
 		}
