@@ -84,6 +84,9 @@ func (d *deletion) run(ctx context.Context, name string) error {
 		if _, err := ops.Delete(ctx, name, d.purge, s.note); err != nil {
 			return err
 		}
+		if err := ops.RemoveLocal(name); err != nil {
+			return err
+		}
 		s.pause()
 		_, err := fmt.Fprintf(d.env.Out, "Cluster %s is being deleted.\n", name)
 		return err
@@ -98,6 +101,9 @@ func (d *deletion) watched(ctx context.Context, ops *operations.Client, c *api.C
 	begun := err == nil
 	if begun {
 		err = ops.AwaitGone(ctx, ref, d.timeout.value, p.show)
+	}
+	if err == nil {
+		err = ops.RemoveLocal(name)
 	}
 	var failed *operations.FailedError
 	switch {

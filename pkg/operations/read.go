@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -41,8 +42,19 @@ func (c *Client) WriteKubeconfig(cluster string, content []byte) (string, error)
 	return name, nil
 }
 
+// RemoveLocal removes this person's files of a cluster. The worker does it where it runs as that person.
+func (c *Client) RemoveLocal(cluster string) error {
+	if !c.cfg.External() {
+		return nil
+	}
+	if err := os.RemoveAll(c.cfg.ClusterDir(cluster)); err != nil {
+		return fmt.Errorf("removing the local files of cluster %s: %w", cluster, err)
+	}
+	return nil
+}
+
 func writeAtomically(name string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+	if err := config.MakeDir(filepath.Dir(name)); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".kubeconfig-*") // mode 0600

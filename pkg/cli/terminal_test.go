@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+)
+
+// terminal is a pseudo-terminal: what is written to far arrives in screen, what is typed at near can be read from far.
+type terminal struct {
+	near, far *os.File
+	screen    buffer
+}
+
+func newTerminal(t *testing.T, width, height uint16) *terminal {
+	t.Helper()
+	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd := int(near.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: height}); err != nil {
+		t.Fatal(err)
+	}
+	term := &terminal{near: near, far: far}
+	go io.Copy(&term.screen, near)
+	t.Cleanup(func() { far.Close(); near.Close() })
+	return term
+}
+
+// text is all that was written, with the terminal's line ends.
+func (t *terminal) text() string { return strings.ReplaceAll(t.screen.String(), "\r\n", "\n") }
+
+// onTerminal is the environment of somebody whose three streams are one terminal.
+func (p *person) onTerminal(term *terminal) Environment {
+	env := p.environment(nil, nil, nil)
+	env.In, env.Out, env.Err = term.far, term.far, term.far
+	return env
+}
+
+func TestOnATerminalTheTranscriptIsSeenAsItIsWritten(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	term := newTerminal(t, 80, 24)
+	if code := Run(t.Context(), p.onTerminal(term), create("seen")); code != 0 {
+		t.Fatalf("exit %d: %s", code, term.text())
+	}
+	want := regexp.MustCompile(`(?s)^.*[` + frames + `] Creating cluster\nCreated cluster seen\.\n✔ Creating cluster completed successfully\.\n$`)
+	until(t, "everything is written", func() bool { return want.MatchString(term.text()) })
+}
+
+func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
+	p := outsider(t)
+	term := newTerminal(t, 80, 24)
+	if code := Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "absent"}); code != ExitNotFound {
+		t.Fatalf("exit %d: %s", code, term.text())
+	}
+	until(t, "everything is written", func() bool {
+		return strings.HasSuffix(term.text(), eraseEOL+"✗ Fetching clusters failed: cluster \"absent\" does not exist\n")
+	})
+}
+
+func TestADeleteAsksOnATerminal(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	p.run(create("asked")...)
+	until(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "asked").out, "READY") })
+	for _, tt := range []struct {
+		answer string
+		code   int
+		says   string
+	}{
+		{"\n", ExitFailed, "nothing was deleted"},
+		{"no\n", ExitFailed, "nothing was deleted"},
+		{"y\n", ExitOK, "Cluster asked is being deleted."},
+	} {
+		term := newTerminal(t, 80, 24)
+		if _, err := term.near.WriteString(tt.answer); err != nil {
+			t.Fatal(err)
+		}
+		code := Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "asked"})
+		until(t, tt.says, func() bool { return strings.Contains(term.text(), tt.says) })
+		if code != tt.code || !strings.Contains(term.text(), "Delete cluster asked (READY, 3 machines)? [y/N] ") {
+			t.Errorf("%q: exit %d: %s", tt.answer, code, term.text())
+		}
+	}
+}
+
+func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
+	term := newTerminal(t, 40, 5)
+	now := noon
+	a := &app{env: Environment{Err: term.far, Now: func() time.Time { return now }}}
+	c := fresh()
+	for i := range 10 {
+		c.Status.Machines = append(c.Status.Machines, machine("cloud-cluster", i, api.MachineUp, "a step with a rather long name", time.Second))
+	}
+	p := a.startProgress("Provisioning cluster", nil)
+	p.show(operations.Progress{Cluster: c})
+	until(t, "it is drawn again", func() bool { return strings.Contains(term.text(), "\x1b[4A") })
+	p.succeed()
+	until(t, "it ends", func() bool {
+		return strings.HasSuffix(term.text(), "✔ Provisioning cluster completed successfully.\n")
+	})
+	for _, l := range strings.Split(term.text(), "\n") {
+		if n := len([]rune(clean(l))); n > 48 { // the last line's words, and no more than the terminal's width before it
+			t.Errorf("%d characters in %q", n, l)
+		}
+	}
+	if !strings.Contains(term.text(), "…") {
+		t.Error("long lines were not cut")
+	}
+}
+
+func TestAWatchedCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
+	world.Work(t)
+	world.Cast("drawn", rehearsal.Play{Provision: func(ctx context.Context, w *rehearsal.World, in api.ProvisionInput) error {
+		if err := w.Set(ctx, in.Cluster, api.PhaseProvisioning, api.MachineUp, "prepare"); err != nil {
+			return err
+		}
+		time.Sleep(3 * tick) // long enough to be drawn
+		return w.Succeed(ctx, in.Cluster)
+	}})
+	p := outsider(t)
+	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
+	term := newTerminal(t, 100, 24)
+	if code := Run(t.Context(), p.onTerminal(term), create("drawn", "--wait")); code != 0 {
+		t.Fatalf("exit %d: %s", code, term.text())
+	}
+	until(t, "the tip", func() bool { return strings.Contains(term.text(), "export KUBECONFIG=") })
+	for _, want := range []string{"sky-drawn-2  worker  Up  prepare", "\x1b[J✔ Provisioning cluster completed successfully.\nCluster drawn is READY: 3 machines after "} {
+		if !strings.Contains(term.text(), want) {
+			t.Errorf("%q is not in %q", want, term.text())
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/daemon"
+	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+)
+
+// world is shared by the tests that need servers; each has clusters of its own.
+var world *rehearsal.World
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "dev" {
+		os.Exit(beSkyd()) // this program is the skyd that a command under test starts
+	}
+	os.Exit(inWorld(m))
+}
+
+func inWorld(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "cli")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if world, err = rehearsal.Start(context.Background(), dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer world.Close()
+	return m.Run()
+}
+
+// beSkyd is what skyd dev does as far as skyctl can see: servers, a published state, and an end on SIGTERM.
+func beSkyd() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	w, err := rehearsal.Start(ctx, os.Getenv(config.EnvDir))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer w.Close()
+	state := daemon.State{PID: os.Getpid(), Version: "test", Started: time.Now(), TemporalAddress: w.Config.Temporal.Address,
+		Namespace: w.Config.Temporal.Namespace, EtcdEndpoint: w.Config.Etcd.Endpoints[0], UIAddress: w.Config.UI.Address}
+	if err := daemon.Publish(w.Config, state); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	<-ctx.Done()
+	daemon.Withdraw(w.Config)
+	return 0
+}
+
+// person runs commands as somebody whose servers are elsewhere.
+type person struct {
+	t   *testing.T
+	env map[string]string
+	in  string
+}
+
+// outsider reaches the shared world as an external one, from a state directory of its own.
+func outsider(t *testing.T) *person {
+	p := &person{t: t, env: map[string]string{config.EnvDir: t.TempDir()}}
+	for k, v := range world.External {
+		p.env[k] = v
+	}
+	return p
+}
+
+// outcome is what a command left behind.
+type outcome struct {
+	out, err string
+	code     int
+}
+
+func (p *person) run(args ...string) outcome {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	defer cancel()
+	return p.runCtx(ctx, args...)
+}
+
+func (p *person) runCtx(ctx context.Context, args ...string) outcome {
+	var out, errs buffer
+	code := Run(ctx, p.environment(bytes.NewBufferString(p.in), &out, &errs), args)
+	return outcome{out: out.String(), err: errs.String(), code: code}
+}
+
+func (p *person) environment(in *bytes.Buffer, out, errs *buffer) Environment {
+	return Environment{In: in, Out: out, Err: errs, Now: time.Now, Getenv: func(k string) string { return p.env[k] },
+		Skyd: func() (string, error) { return os.Executable() }}
+}
+
+// buffer may be read while a command still writes.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// until polls a condition.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("not in time: %s", what)
+}
