@@ -106,14 +106,10 @@ func images(in Input) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// pack compresses for speed: the tarball crosses a local network once and is
-// unpacked on every node.
+// pack makes the tarball. Lower levels make it larger, and no faster to unpack.
 func pack(entries []entry) ([]byte, error) {
 	var buf bytes.Buffer
-	zipped, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
-	if err != nil {
-		return nil, err
-	}
+	zipped := gzip.NewWriter(&buf)
 	archive := tar.NewWriter(zipped)
 	made := map[string]bool{}
 	for _, e := range entries {

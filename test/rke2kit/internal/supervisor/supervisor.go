@@ -59,12 +59,20 @@ type Supervisor struct {
 	ready chan struct{}
 	api   *kubeapi.Client // set before ready is closed
 	nodes sync.Mutex      // one node password at a time
-	http  *http.Server
 }
 
 // Listen opens the port and serves until ctx ends. Until CoreReady all but the
 // open endpoints answer 503.
 func Listen(ctx context.Context, opts Options) (*Supervisor, error) {
+	listener, err := net.Listen("tcp", ":"+Port)
+	if err != nil {
+		return nil, fmt.Errorf("listen on supervisor port: %w", err)
+	}
+	return Serve(ctx, listener, opts)
+}
+
+// Serve is Listen on a listener that is there already; it is closed with ctx.
+func Serve(ctx context.Context, listener net.Listener, opts Options) (*Supervisor, error) {
 	cert, key, err := opts.ServerCA.Issue(pki.Leaf{CommonName: "rke2", Organizations: []string{"rke2"}, Hosts: opts.Hosts, Server: true})
 	if err != nil {
 		return nil, fmt.Errorf("make supervisor certificate: %w", err)
@@ -73,12 +81,8 @@ func Listen(ctx context.Context, opts Options) (*Supervisor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load supervisor certificate: %w", err)
 	}
-	listener, err := net.Listen("tcp", ":"+Port)
-	if err != nil {
-		return nil, fmt.Errorf("listen on supervisor port: %w", err)
-	}
 	s := &Supervisor{opts: opts, ready: make(chan struct{})}
-	s.http = &http.Server{
+	server := &http.Server{
 		Handler: s.routes(),
 		TLSConfig: &tls.Config{
 			Certificates: []tls.Certificate{pair},
@@ -91,10 +95,10 @@ func Listen(ctx context.Context, opts Options) (*Supervisor, error) {
 	}
 	go func() {
 		<-ctx.Done()
-		_ = s.http.Close()
+		_ = server.Close()
 	}()
 	go func() {
-		if err := s.http.ServeTLS(listener, "", ""); err != nil && ctx.Err() == nil {
+		if err := server.ServeTLS(listener, "", ""); err != nil && ctx.Err() == nil {
 			logline.Errorf("supervisor stopped serving: %v", err)
 		}
 	}()

@@ -1,0 +1,134 @@
+package proc
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func newGroup(t *testing.T) (*Group, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "pids")
+	g, err := NewGroup(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, dir
+}
+
+func sleeper(t *testing.T) Spec {
+	return Spec{Name: "sleeper", Path: "/bin/sleep", Args: []string{"600"}, Log: filepath.Join(t.TempDir(), "sleeper.log")}
+}
+
+// await polls until ok.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+func runs(dir string) (int, bool) { return alive(filepath.Join(dir, "sleeper.pid")) }
+
+func TestAComponentThatEndsIsStartedAgain(t *testing.T) {
+	g, dir := newGroup(t)
+	if err := g.Start(context.Background(), sleeper(t)); err != nil {
+		t.Fatal(err)
+	}
+	first, ok := runs(dir)
+	if !ok {
+		t.Fatal("it does not run")
+	}
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "second start", func() bool {
+		pid, ok := runs(dir)
+		return ok && pid != first
+	})
+	g.Stop(5*time.Second, "sleeper")
+	if pid, ok := runs(dir); ok {
+		t.Errorf("process %d runs after Stop", pid)
+	}
+}
+
+func TestStopKillsWhatIgnoresTheRequest(t *testing.T) {
+	g, dir := newGroup(t)
+	spec := sleeper(t)
+	ready := filepath.Join(t.TempDir(), "ready")
+	spec.Path, spec.Args = "/bin/sh", []string{"-c", "trap '' TERM; : >" + ready + "; while :; do sleep 600; done"}
+	if err := g.Start(context.Background(), spec); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "trap", func() bool {
+		_, err := os.Stat(ready)
+		return err == nil
+	})
+	pid, _ := runs(dir)
+	t.Cleanup(func() { _ = syscall.Kill(-pid, syscall.SIGKILL) }) // the shell's own child
+	g.Stop(50*time.Millisecond, "sleeper")
+	if _, err := startTime(pid); err == nil {
+		t.Errorf("process %d runs after Stop", pid)
+	}
+}
+
+func TestAProgramThatIsMissingIsAnError(t *testing.T) {
+	g, _ := newGroup(t)
+	spec := sleeper(t)
+	spec.Path = "/no/such/program"
+	if err := g.Start(context.Background(), spec); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestReapEndsLeftoversAndSparesStrangers(t *testing.T) {
+	dir := t.TempDir()
+	start := func() *exec.Cmd {
+		cmd := exec.Command("/bin/sleep", "600")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		return cmd
+	}
+	leftover, stranger := start(), start()
+	if err := writePid(dir, "leftover", leftover.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	// The pid was used again: its process started at another time than noted.
+	noted := fmt.Sprintf("%d 1\n", stranger.Process.Pid)
+	if err := os.WriteFile(filepath.Join(dir, "gone.pid"), []byte(noted), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = leftover.Wait() }()
+	if err := Reap(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := startTime(leftover.Process.Pid); err == nil {
+		t.Error("the leftover runs on")
+	}
+	if _, err := startTime(stranger.Process.Pid); err != nil {
+		t.Error("a stranger with a used pid was killed")
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "*.pid")); len(files) != 0 {
+		t.Errorf("pid files left: %v", files)
+	}
+}
+
+func TestComponentsDoNotInheritWhatIsTheSupervisorsOwn(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+	t.Setenv("RKE2_TOKEN", "secret")
+	t.Setenv("HOME", "/root")
+	env := strings.Join(environ(), "\n")
+	if strings.Contains(env, "NOTIFY_SOCKET") || strings.Contains(env, "secret") || !strings.Contains(env, "HOME=/root") {
+		t.Errorf("environment: %s", env)
+	}
+}
