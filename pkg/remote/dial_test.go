@@ -20,12 +20,11 @@ func TestAKeyPairIsOfOneKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := ssh.ParsePrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
+	if got, err := remote.PublicKey(private); err != nil || got != public || !strings.HasPrefix(public, "ssh-ed25519 ") {
+		t.Errorf("got %s, %v for %s", got, err, public)
 	}
-	if got := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))); got != public || !strings.HasPrefix(public, "ssh-ed25519 ") {
-		t.Errorf("got %s for %s", public, got)
+	if _, err := remote.PublicKey([]byte(public)); err == nil {
+		t.Error("a public key passed for a private one")
 	}
 }
 

@@ -144,7 +144,7 @@ func (w *watch) run(ctx context.Context, h *remote.Host, name, script string) er
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		w.verdict = &Error{Reason: Deadline, Message: w.overdue(), Cause: err}
+		w.verdict = &Error{Reason: Deadline, Message: w.overdue(), Cause: context.DeadlineExceeded, Final: true}
 	case errors.As(err, &run) && run.Exit == exitNoCurl:
 		return &Error{Reason: Unsupported, Machine: h.Name(), Final: true,
 			Message: "it has no curl, with which its own ports are asked; use an image with curl"}

@@ -1,0 +1,229 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	// retryFirst and retryMost space the tries after an error of the API server.
+	retryFirst = 200 * time.Millisecond
+	retryMost  = 5 * time.Second
+	// watchFor bounds one watch; the node is then looked at anew, so that a watch which went silent does no harm.
+	watchFor = 30 * time.Second
+)
+
+// NotReady says that a node was not Ready in time.
+type NotReady struct {
+	Node string
+	// State is what was last known of it: its absence, its conditions, or why it could not be asked about.
+	State string
+	Cause error
+}
+
+func (e *NotReady) Error() string {
+	return fmt.Sprintf("node %s is not Ready in time: %s", e.Node, e.State)
+}
+
+func (e *NotReady) Unwrap() error { return e.Cause }
+
+// WaitNodeReady returns as soon as a node is Ready. It sits out errors of the API server, except that the client has no
+// access. When ctx ends first, the error is a *NotReady. progress, which may be nil, hears the node's state in words.
+func WaitNodeReady(ctx context.Context, cs kubernetes.Interface, nodeName string, progress func(string)) error {
+	w := nodeWait{cs: cs, name: nodeName, say: progress, state: "it was not asked about"}
+	pause := retryFirst
+	for {
+		ready, err := w.once(ctx)
+		switch {
+		case ready:
+			return nil
+		case ctx.Err() != nil:
+			return &NotReady{Node: nodeName, State: w.state, Cause: context.Cause(ctx)}
+		case err == nil:
+			pause = retryFirst
+			continue
+		case apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err):
+			return fmt.Errorf("waiting for node %s: %w", nodeName, err)
+		}
+		w.tell("the API server can't be asked: " + err.Error())
+		select {
+		case <-time.After(pause):
+			pause = min(pause*2, retryMost)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// nodeWait is the wait for one node.
+type nodeWait struct {
+	cs    kubernetes.Interface
+	name  string
+	say   func(string)
+	state string
+}
+
+func (w *nodeWait) tell(state string) {
+	if state != w.state && w.say != nil {
+		w.say(state)
+	}
+	w.state = state
+}
+
+// once lists the node and watches it from there until it is Ready or the watch ends.
+func (w *nodeWait) once(ctx context.Context) (ready bool, err error) {
+	only := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", w.name).String()}
+	listCtx, cancelList := context.WithTimeout(ctx, callTimeout)
+	defer cancelList()
+	list, err := w.cs.CoreV1().Nodes().List(listCtx, only)
+	if err != nil {
+		return false, err
+	}
+	i := slices.IndexFunc(list.Items, func(n corev1.Node) bool { return n.Name == w.name })
+	if i < 0 {
+		w.tell("it has not registered yet")
+	} else if w.look(&list.Items[i]) {
+		return true, nil
+	}
+	watchCtx, cancel := context.WithTimeout(ctx, watchFor)
+	defer cancel()
+	only.ResourceVersion = list.ResourceVersion
+	events, err := w.cs.CoreV1().Nodes().Watch(watchCtx, only)
+	if err != nil {
+		if watchCtx.Err() != nil && ctx.Err() == nil {
+			return false, nil
+		}
+		return false, err
+	}
+	defer events.Stop()
+	return w.follow(watchCtx, events)
+}
+
+func (w *nodeWait) follow(ctx context.Context, events watch.Interface) (ready bool, err error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case e, ok := <-events.ResultChan():
+			if !ok {
+				return false, nil
+			}
+			if e.Type == watch.Error {
+				return false, apierrors.FromObject(e.Object)
+			}
+			node, isNode := e.Object.(*corev1.Node)
+			if !isNode || node.Name != w.name {
+				continue
+			}
+			if e.Type == watch.Deleted {
+				w.tell("it was deleted")
+			} else if w.look(node) {
+				return true, nil
+			}
+		}
+	}
+}
+
+func (w *nodeWait) look(node *corev1.Node) bool {
+	ready, state := readiness(node)
+	if !ready {
+		w.tell(state)
+	}
+	return ready
+}
+
+// readiness says whether a node is Ready, and if not, why, in its own words.
+func readiness(node *corev1.Node) (ready bool, state string) {
+	for _, c := range node.Status.Conditions {
+		if c.Type != corev1.NodeReady {
+			continue
+		}
+		if c.Status == corev1.ConditionTrue {
+			return true, ""
+		}
+		state = fmt.Sprintf("Ready is %s", c.Status)
+		if c.Reason != "" {
+			state += " (" + c.Reason + ")"
+		}
+		if c.Message != "" {
+			state += ": " + c.Message
+		}
+		return false, state + pressures(node)
+	}
+	return false, "its kubelet has not said how it is yet" + pressures(node)
+}
+
+// pressures names the other conditions that are wrong.
+func pressures(node *corev1.Node) string {
+	s := ""
+	for _, c := range node.Status.Conditions {
+		switch c.Type {
+		case corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeNetworkUnavailable:
+			if c.Status == corev1.ConditionTrue {
+				s += fmt.Sprintf("; %s (%s)", c.Type, c.Reason)
+			}
+		}
+	}
+	return s
+}
+
+// NodesReady says which of the named nodes are Ready, in the order of the names, and why the others are not.
+func NodesReady(ctx context.Context, cs kubernetes.Interface, names []string) (ready []string, notReady map[string]string, err error) {
+	nodes, err := listNodes(ctx, cs)
+	if err != nil {
+		return nil, nil, err
+	}
+	notReady = map[string]string{}
+	for _, name := range names {
+		node, ok := nodes[name]
+		if !ok {
+			notReady[name] = "it is not in the cluster"
+			continue
+		}
+		if ok, state := readiness(&node); ok {
+			ready = append(ready, name)
+		} else {
+			notReady[name] = state
+		}
+	}
+	return ready, notReady, nil
+}
+
+func listNodes(ctx context.Context, cs kubernetes.Interface) (map[string]corev1.Node, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := cs.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing the cluster's nodes: %w", err)
+	}
+	nodes := make(map[string]corev1.Node, len(list.Items))
+	for _, n := range list.Items {
+		nodes[n.Name] = n
+	}
+	return nodes, nil
+}
+
+// DeleteNode removes a node from the cluster, and the secret with which RKE2 remembers its password. What isn't there is
+// a success. The node's machine has to be gone or its agent stopped, or it registers again.
+func DeleteNode(ctx context.Context, cs kubernetes.Interface, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	nodeErr := cs.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{})
+	secretErr := cs.CoreV1().Secrets(metav1.NamespaceSystem).Delete(ctx, name+".node-password.rke2", metav1.DeleteOptions{})
+	var errs []error
+	for _, err := range []error{nodeErr, secretErr} {
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("deleting node %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

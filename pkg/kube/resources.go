@@ -1,0 +1,173 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// gpuResource is under which name the NVIDIA stack offers accelerators.
+const gpuResource = corev1.ResourceName("nvidia.com/gpu")
+
+// Given says what a machine was given; 0 stands for what it shows.
+type Given func(api.Machine) (cpus, memoryGiB float64)
+
+// Resources sums up what the nodes of these machines have in all and have left: the total is their capacity, never more
+// than was given; what is available is allocatable less the requests of the pods that run or will run there. Memory and
+// disk are in GiB. accelerator is what the spec calls its accelerators; "" leaves them out. A machine without a node
+// counts for nothing. given may be nil.
+func Resources(ctx context.Context, cs kubernetes.Interface, machines []api.Machine, given Given, accelerator string) (api.Resources, api.Versions, error) {
+	nodes, err := listNodes(ctx, cs)
+	if err != nil {
+		return api.Resources{}, api.Versions{}, err
+	}
+	requested, err := requestsByNode(ctx, cs)
+	if err != nil {
+		return api.Resources{}, api.Versions{}, err
+	}
+	var sum api.Resources
+	var versions api.Versions
+	for _, m := range machines {
+		node, ok := nodes[m.NodeName]
+		if !ok {
+			continue
+		}
+		var cpus, memory float64
+		if given != nil {
+			cpus, memory = given(m)
+		}
+		used := requested[m.NodeName]
+		add(&sum.CPUs, amount(&node, used, corev1.ResourceCPU, 1, cpus))
+		add(&sum.Memory, amount(&node, used, corev1.ResourceMemory, gib, memory))
+		add(&sum.Disk, amount(&node, used, corev1.ResourceEphemeralStorage, gib, 0))
+		if accelerator != "" {
+			a := sum.Accelerators[accelerator]
+			add(&a, amount(&node, used, gpuResource, 1, 0))
+			if sum.Accelerators == nil {
+				sum.Accelerators = map[string]api.Amount{}
+			}
+			sum.Accelerators[accelerator] = a
+		}
+		if m.Role == api.RoleHead {
+			versions = api.Versions{RKE2: node.Status.NodeInfo.KubeletVersion, Kubernetes: kubernetesVersion(node.Status.NodeInfo.KubeletVersion)}
+		}
+	}
+	return sum, versions, nil
+}
+
+const gib = 1 << 30
+
+func add(to *api.Amount, a api.Amount) {
+	to.Available += a.Available
+	to.Total += a.Total
+}
+
+// amount is a node's share of one resource; limit 0 is none.
+func amount(node *corev1.Node, used corev1.ResourceList, name corev1.ResourceName, unit, limit float64) api.Amount {
+	total := number(node.Status.Capacity[name]) / unit
+	allocatable := number(node.Status.Allocatable[name]) / unit
+	if limit > 0 {
+		total, allocatable = min(total, limit), min(allocatable, limit)
+	}
+	return api.Amount{Available: max(0, allocatable-number(used[name])/unit), Total: total}
+}
+
+func number(q resource.Quantity) float64 { return q.AsApproximateFloat64() }
+
+// kubernetesVersion is what comes before RKE2's own part of a version.
+func kubernetesVersion(rke2 string) string {
+	for i, r := range rke2 {
+		if r == '+' {
+			return rke2[:i]
+		}
+	}
+	return rke2
+}
+
+// podPage is how many pods are listed at a time.
+const podPage = 500
+
+// requestsByNode sums up what the pods that have not ended request, by the node that they are bound to.
+func requestsByNode(ctx context.Context, cs kubernetes.Interface) (map[string]corev1.ResourceList, error) {
+	sum := map[string]corev1.ResourceList{}
+	options := metav1.ListOptions{FieldSelector: "status.phase!=Succeeded,status.phase!=Failed", Limit: podPage}
+	for {
+		page, err := listPods(ctx, cs, options)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			p := &page.Items[i]
+			if p.Spec.NodeName == "" || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+				continue
+			}
+			if sum[p.Spec.NodeName] == nil {
+				sum[p.Spec.NodeName] = corev1.ResourceList{}
+			}
+			addList(sum[p.Spec.NodeName], podRequests(&p.Spec))
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return sum, nil
+		}
+	}
+}
+
+func listPods(ctx context.Context, cs kubernetes.Interface, options metav1.ListOptions) (*corev1.PodList, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	page, err := cs.CoreV1().Pods(metav1.NamespaceAll).List(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("listing the cluster's pods: %w", err)
+	}
+	return page, nil
+}
+
+// podRequests is what the scheduler counts for a pod: the larger of what its containers need together and what any of
+// its init containers needs at its turn, where init containers that stay (sidecars) count from their turn on; what is
+// requested for the pod as a whole wins; its overhead comes on top.
+func podRequests(spec *corev1.PodSpec) corev1.ResourceList {
+	running, peak := corev1.ResourceList{}, corev1.ResourceList{}
+	for i := range spec.InitContainers {
+		c := &spec.InitContainers[i]
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			addList(running, c.Resources.Requests)
+			maxList(peak, running)
+			continue
+		}
+		turn := running.DeepCopy()
+		addList(turn, c.Resources.Requests)
+		maxList(peak, turn)
+	}
+	for i := range spec.Containers {
+		addList(running, spec.Containers[i].Resources.Requests)
+	}
+	maxList(peak, running)
+	if spec.Resources != nil {
+		for name, q := range spec.Resources.Requests {
+			peak[name] = q.DeepCopy()
+		}
+	}
+	addList(peak, spec.Overhead)
+	return peak
+}
+
+func addList(to, list corev1.ResourceList) {
+	for name, q := range list {
+		sum := to[name].DeepCopy()
+		sum.Add(q)
+		to[name] = sum
+	}
+}
+
+func maxList(to, list corev1.ResourceList) {
+	for name, q := range list {
+		if old, ok := to[name]; !ok || q.Cmp(old) > 0 {
+			to[name] = q.DeepCopy()
+		}
+	}
+}
