@@ -92,5 +92,6 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 			return err
 		},
 	})
+	root.AddCommand(teamCommand(load, stdout, stderr))
 	return root
 }
