@@ -70,6 +70,7 @@ func TestANodeIsFollowedUntilItIsReady(t *testing.T) {
 	if _, err := nodes.Create(t.Context(), node("a"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	expect(t, said, "has not registered")
 	expect(t, said, "has not said")
 	if _, err := nodes.Update(t.Context(), node("a", cond(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "cni plugin not initialized")), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
