@@ -6,9 +6,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/client"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
@@ -73,24 +75,36 @@ func (c *Cloud) privileged(ctx context.Context, image string) (bool, error) {
 	if c.privilegeKnown {
 		return c.privilegeHeld, nil
 	}
-	const doing = "find out whether privileged containers start"
 	c.discardScratch(ctx)
+	refusal, err := c.tryPrivileged(ctx, image)
+	if err != nil {
+		return false, c.fail("find out whether privileged containers start", err)
+	}
+	if refusal != nil {
+		c.log.Info("privileged containers do not start here: hosts get single capabilities instead", "reason", refusal)
+	}
+	c.privilegeKnown, c.privilegeHeld = true, refusal == nil
+	return c.privilegeHeld, nil
+}
+
+// tryPrivileged starts a privileged container that does nothing; a refusal is the engine's reason why it can't.
+func (c *Cloud) tryPrivileged(ctx context.Context, image string) (refusal, err error) {
 	made, err := c.api.ContainerCreate(ctx,
 		&container.Config{Image: image, Entrypoint: []string{"/bin/true"}, Labels: scratch()},
 		&container.HostConfig{Privileged: true, NetworkMode: "none", LogConfig: logConfig(),
 			CgroupnsMode: container.CgroupnsModePrivate}, nil, nil, "")
-	if err == nil {
-		defer c.discard(ctx, made.ID)
-		err = c.api.ContainerStart(ctx, made.ID, container.StartOptions{})
-	}
-	if kind := cloud.KindOf(c.fail(doing, err)); err != nil && (ctx.Err() != nil || kind == cloud.Access) {
-		return false, c.fail(doing, err)
+	if errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) {
+		return err, nil
 	}
 	if err != nil {
-		c.log.Info("privileged containers do not start here: hosts get single capabilities instead", "reason", err)
+		return nil, err
 	}
-	c.privilegeKnown, c.privilegeHeld = true, err == nil
-	return c.privilegeHeld, nil
+	defer c.discard(ctx, made.ID)
+	err = c.api.ContainerStart(ctx, made.ID, container.StartOptions{})
+	if err != nil && (ctx.Err() != nil || client.IsErrConnectionFailed(err)) {
+		return nil, err
+	}
+	return err, nil
 }
 
 // discard removes a container of ours that nobody is to find again, even when ctx has ended.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -15,8 +16,9 @@ import (
 // pendingPrefix begins the reference of a launch whose container waits for the host image; any other is a container's id.
 const pendingPrefix = "awaits-image/"
 
-// launchTries bounds how often a launch looks again after somebody else got in between.
-const launchTries = 5
+// raceTime bounds how long a launch looks again after somebody else got in between: an engine holds a name for a while
+// before it lists the container.
+const raceTime = 20 * time.Second
 
 // Submit creates and starts the host. Where the host image has yet to be built, that and the launch are left to Await,
 // which can say how it goes.
@@ -46,16 +48,21 @@ func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, er
 		return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
 	}
 	defer release()
-	var again error
-	for range launchTries {
-		id, err := c.launchOnce(ctx, req, hostKey)
+	var id string
+	for give := time.After(raceTime); ; {
+		id, err = c.launchOnce(ctx, req, hostKey)
 		if err == nil || !isRace(err) {
 			return id, err
 		}
-		again = err
+		select {
+		case <-time.After(awaitEvery):
+		case <-give:
+			return "", &cloud.Error{Kind: cloud.Transient, Cause: err,
+				Message: fmt.Sprintf("launch machine %s: others kept getting in between", req.Name)}
+		case <-ctx.Done():
+			return "", fmt.Errorf("launch machine %s: %w", req.Name, ctx.Err())
+		}
 	}
-	return "", &cloud.Error{Kind: cloud.Transient, Cause: again,
-		Message: fmt.Sprintf("launch machine %s: others kept getting in between", req.Name)}
 }
 
 // isRace tells an error that came of somebody acting between our look and our act: looking again settles it.

@@ -1,9 +1,20 @@
 package docker_test
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
@@ -11,10 +22,274 @@ func slogTo(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func TestHostComesUpAsAsked(t *testing.T) {
+func (s *site) stop(id string) {
+	s.t.Helper()
+	now := 0
+	if err := s.engine.ContainerStop(s.ctx, id, container.StopOptions{Timeout: &now}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// wantKind fails the test unless err is of the kind and says all of the words.
+func wantKind(t *testing.T, err error, kind cloud.Kind, words ...string) {
+	t.Helper()
+	var typed *cloud.Error
+	if !errors.As(err, &typed) || typed.Kind != kind {
+		t.Fatalf("got %v, want a %s error", err, kind)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q does not say %q", err, w)
+		}
+	}
+}
+
+func TestManySubmitsGiveOneHost(t *testing.T) {
+	s, twin := newSite(t, docker.Options{}), newSite(t, docker.Options{})
+	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	req := s.request(0)
+	refs := make([]string, 8)
+	var wg sync.WaitGroup
+	for i := range refs {
+		wg.Go(func() {
+			from := s.Cloud
+			if i%2 == 1 {
+				from = twin.Cloud // as another process would
+			}
+			var err error
+			if refs[i], err = from.Submit(s.ctx, req); err != nil {
+				t.Errorf("submit %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, ref := range refs {
+		if ref != refs[0] || ref == "" {
+			t.Fatalf("references differ: %q", refs)
+		}
+	}
+	m := s.await(req, s.submit(req))
+	if m.ID != refs[0] {
+		t.Errorf("submitted again it is %s, was %s", m.ID, refs[0])
+	}
+	s.run(m, "true")
+	if all, err := s.List(s.ctx, s.owner); err != nil || len(all) != 1 {
+		t.Errorf("there are %d machines: %v", len(all), err)
+	}
+	if got := s.networks(); len(got) != 1 {
+		t.Errorf("there are %d networks", len(got))
+	}
+}
+
+func TestForeignContainerOfTheNameIsLeftAlone(t *testing.T) {
 	s := newSite(t, docker.Options{})
-	m := s.launch(s.request(0))
-	t.Log(s.run(m, `(sudo containerd >/tmp/c.log 2>&1 &) ; sleep 1.5; sudo mkdir -p /var/lib/containerd/r; for d in bin usr lib lib64 etc; do sudo cp -a /$d /var/lib/containerd/r/ ; done; sudo mkdir -p /var/lib/containerd/r/proc /var/lib/containerd/r/sys  /var/lib/containerd/r/dev; time sudo ctr run --rm --cgroup /kubepods/x1 --memory-limit 100000000 --rootfs /var/lib/containerd/r t1 /bin/sh -c 'cat /proc/self/cgroup; echo in pod'; ls -d /sys/fs/cgroup/memory/kubepods; tail -3 /tmp/c.log; nproc; free -m; systemctl is-system-running; journalctl -n 5 2>&1 | tail -3`))
-	t.Log(s.run(m, `for u in $(systemctl list-units --state=masked --no-legend --plain | cut -d' ' -f1); do echo $u; done`))
-	m.Name = ""
+	req := s.request(0)
+	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := s.engine.ContainerCreate(s.ctx, &container.Config{Image: s.ImageName()}, nil, nil, nil, req.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.engine.ContainerRemove(s.ctx, foreign.ID, container.RemoveOptions{Force: true})
+
+	_, err = s.Submit(s.ctx, req)
+	wantKind(t, err, cloud.Conflict, req.Name, foreign.ID[:12], "skyctl did not make")
+	wantKind(t, s.Terminate(s.ctx, s.owner, req.Name), cloud.Conflict, req.Name, foreign.ID[:12])
+	got, err := s.engine.ContainerInspect(s.ctx, foreign.ID)
+	if err != nil || got.State.Status != container.StateCreated {
+		t.Errorf("the foreign container was touched: %+v, %v", got.State, err)
+	}
+}
+
+func TestAnothersMachineOfTheNameIsLeftAlone(t *testing.T) {
+	s := newSite(t, docker.Options{})
+	req := s.request(0)
+	m := s.launch(req)
+	for whose, change := range map[string]func(*cloud.LaunchRequest){
+		"earlier incarnation":  func(r *cloud.LaunchRequest) { r.Incarnation = "newer" },
+		"another cluster":      func(r *cloud.LaunchRequest) { r.Owner.ClusterUID = "another" },
+		"another installation": func(r *cloud.LaunchRequest) { r.Owner.Installation = "another" },
+		"another SSH host key": func(r *cloud.LaunchRequest) { r.HostKey = newPrivateKey(t) },
+	} {
+		other := req
+		change(&other)
+		_, err := s.Submit(s.ctx, other)
+		wantKind(t, err, cloud.Conflict, req.Name, m.ID[:12], whose)
+	}
+	otherCluster, otherInstallation := s.owner, s.owner
+	otherCluster.ClusterUID, otherInstallation.Installation = "another", "another"
+	if err := s.Terminate(s.ctx, otherCluster, req.Name); err != nil {
+		t.Errorf("another cluster's machine is not one that is missing: %v", err)
+	}
+	wantKind(t, s.Terminate(s.ctx, otherInstallation, req.Name), cloud.Conflict, req.Name)
+	s.run(m, "true")
+}
+
+func TestLaunchThatDiedBeforeTheStartIsCompleted(t *testing.T) {
+	s := newSite(t, docker.Options{})
+	req := s.request(0)
+	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	created, err := s.CreateOnly(s.ctx, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, err := s.List(s.ctx, s.owner)
+	if err != nil || len(listed) != 1 || listed[0].State != cloud.StatePending {
+		t.Fatalf("the half-made machine is listed as %+v, %v", listed, err)
+	}
+	m := s.launch(req)
+	if m.ID != created {
+		t.Errorf("it is %s, not %s, which was there", m.ID, created)
+	}
+	s.run(m, "true")
+}
+
+func TestLaunchSurvivesTheLossOfItsNetwork(t *testing.T) {
+	s := newSite(t, docker.Options{})
+	req := s.request(0)
+	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateOnly(s.ctx, req); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.engine.NetworkRemove(s.ctx, s.NetworkName(s.owner)); err != nil {
+		t.Fatal(err)
+	}
+	s.run(s.launch(req), "true")
+}
+
+func TestHostThatDiedSaysSoWithItsLastWords(t *testing.T) {
+	s := newSite(t, docker.Options{})
+	req := s.request(0)
+	m := s.launch(req)
+	s.run(m, "echo 'the disk is on fire' | sudo tee /dev/console")
+	if err := s.engine.ContainerKill(s.ctx, m.ID, "KILL"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Await(s.ctx, req, m.ID, func(string) {})
+	wantKind(t, err, cloud.Infeasible, req.Name, m.ID[:12], "exited", "the disk is on fire")
+
+	if err := s.Terminate(s.ctx, s.owner, req.Name); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Await(s.ctx, req, m.ID, func(string) {})
+	wantKind(t, err, cloud.Infeasible, req.Name, "gone")
+}
+
+func TestHostThatDoesNotAnswerIsGivenUpAtTheDeadline(t *testing.T) {
+	s := newSite(t, docker.Options{})
+	req := s.request(0)
+	m := s.launch(req)
+	s.run(m, "sudo systemctl stop ssh.service")
+	ctx, cancel := context.WithTimeout(s.ctx, 500*time.Millisecond)
+	defer cancel()
+	_, err := s.Await(ctx, req, m.ID, func(string) {})
+	wantKind(t, err, cloud.Transient, req.Name, "sshd does not answer")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v does not tell that it is the deadline's", err)
+	}
+}
+
+func TestReleaseRemovesTheNetworkWithTheLastHostOfAll(t *testing.T) {
+	s := newSite(t, docker.Options{})
+	s.submit(s.request(0))
+	other := s.request(0)
+	other.Owner.Cluster, other.Owner.ClusterUID = "x"+s.owner.Cluster, randomHex(t, 8)
+	other.Name = api.MachineName(other.Owner.Cluster, 0)
+	s.submit(other)
+	for _, step := range []struct {
+		end      cloud.LaunchRequest
+		networks int
+	}{
+		{cloud.LaunchRequest{Owner: s.owner, Name: api.MachineName(s.owner.Cluster, 0)}, 1},
+		{other, 0},
+	} {
+		if err := s.Terminate(s.ctx, step.end.Owner, step.end.Name); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := s.Release(s.ctx, step.end.Owner); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := s.networks(); len(got) != step.networks {
+			t.Fatalf("after the end of %s there are %d networks, want %d", step.end.Name, len(got), step.networks)
+		}
+	}
+}
+
+func TestForeignNetworkOfTheNameIsLeftAlone(t *testing.T) {
+	name := "skyctl-test-" + randomHex(t, 4)
+	s := newSite(t, docker.Options{Network: name})
+	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := s.engine.NetworkCreate(s.ctx, name, network.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.engine.NetworkRemove(s.ctx, foreign.ID)
+	_, err = s.Submit(s.ctx, s.request(0))
+	wantKind(t, err, cloud.Conflict, name)
+	if err := s.Release(s.ctx, s.owner); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.engine.NetworkInspect(s.ctx, foreign.ID, network.InspectOptions{}); err != nil {
+		t.Errorf("the foreign network was touched: %v", err)
+	}
+}
+
+func (s *site) networks() []network.Summary {
+	s.t.Helper()
+	found, err := s.engine.NetworkList(s.ctx, network.ListOptions{
+		Filters: filters.NewArgs(filters.Arg("label", cloud.LabelInstallation+"="+s.owner.Installation)),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return found
+}
+
+func TestEngineOutOfReachSaysWhatToDo(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "unix://"+t.TempDir()+"/none.sock")
+	c, err := docker.New(docker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	spec := api.ClusterSpec{NumNodes: 1}
+	wantKind(t, c.Validate(ctx, spec), cloud.Access, "none.sock", "systemctl start docker", "DOCKER_HOST")
+	_, err = c.List(ctx, cloud.Owner{Installation: "x"})
+	wantKind(t, err, cloud.Access, "list machines", "none.sock")
+}
+
+func TestPlanAsksTheRealEngine(t *testing.T) {
+	s := newSite(t, docker.Options{})
+	plan, err := s.Plan(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.engine.Info(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plan) != 1 || plan[0].Region != "local" || plan[0].CPUs != float64(min(2, info.NCPU)) ||
+		plan[0].MemoryGiB != 1 || plan[0].DiskGiB <= 0 || plan[0].PriceTotal != 0 {
+		t.Errorf("the plan is %+v", plan)
+	}
+	if got := s.networks(); len(got) != 0 {
+		t.Error("a plan made a network")
+	}
+	var field *api.FieldError
+	if err := s.Validate(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "65536"}); !errors.As(err, &field) {
+		t.Errorf("64 TiB were taken: %v", err)
+	}
 }

@@ -1,0 +1,19 @@
+package docker
+
+import (
+	"context"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// CreateOnly does what a launch does that dies before it starts its container.
+func (c *Cloud) CreateOnly(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	hostKey, err := hostKeyOf(req)
+	if err != nil {
+		return "", err
+	}
+	return c.create(ctx, req, hostKey)
+}
+
+// NetworkName is what a test looks at behind the cloud's back.
+func (c *Cloud) NetworkName(owner cloud.Owner) string { return c.networkName(owner) }
