@@ -1,0 +1,120 @@
+package external
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// oneLine holds what a person sees of a server that can't be reached.
+func oneLine(t *testing.T, code int, stderr, name, where string) {
+	t.Helper()
+	var lines []string
+	for _, l := range strings.Split(strings.TrimSpace(stderr), "\n") {
+		if strings.HasPrefix(l, "Error: ") {
+			lines = append(lines, l)
+		}
+	}
+	if code != 5 || len(lines) != 1 || !strings.Contains(lines[0], name) || !strings.Contains(lines[0], where) || strings.Contains(stderr, "goroutine") {
+		t.Errorf("exit %d, want 5 and one line that names %s and %s:\n%s", code, name, where, stderr)
+	}
+}
+
+// withoutService takes a service away for the length of a test.
+func withoutService(t *testing.T, name string) {
+	t.Helper()
+	if err := chain.KillService(name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+		defer cancel()
+		if err := chain.StartService(ctx, name); err != nil {
+			t.Error(err)
+		}
+		eventually(t, "the worker is well again", func() error { return chain.Check(ctx, "worker") })
+	})
+}
+
+func eventually(t *testing.T, what string, ask func() error) {
+	t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		err := ask()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 2 minutes: %v", what, err)
+		}
+		time.Sleep(askEvery)
+	}
+}
+
+// plan is a workflow that a worker has to carry out; what it finds wrong comes back with exit code 2.
+func plan(t *testing.T) error {
+	code, _, stderr := skyctl(t, chain.Env(), "create", "cluster", "plan", "--provision", "--cloud", "docker", "--cpus", "1000", "--dry-run")
+	if code != 2 {
+		return fmt.Errorf("exit %d: %s", code, stderr)
+	}
+	return nil
+}
+
+func TestTheWorkerGoesOnAfterEachServerWasKilled(t *testing.T) {
+	for _, service := range []string{"etcd", "temporal", "worker"} {
+		t.Run(service, func(t *testing.T) {
+			if err := chain.KillService(service); err != nil {
+				t.Fatal(err)
+			}
+			if err := chain.StartService(t.Context(), service); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "a plan is carried out", func() error { return plan(t) })
+		})
+	}
+}
+
+func TestABackupOfEtcdBringsEverythingBack(t *testing.T) {
+	dir := t.TempDir()
+	etcd := func(args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), filepath.Join(bins(), "external", args[0]), args[1:]...)
+		cmd.Env = []string{"HOME=" + dir}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	client := []string{
+		"etcdctl", "--endpoints=" + chain.EtcdEndpoint(),
+		"--cacert=" + chain.MemberFile("ca.crt"), "--cert=" + chain.MemberFile("tls.crt"), "--key=" + chain.MemberFile("tls.key"),
+	}
+	etcd(append(client, "put", "/skyctl/test/backup", "kept")...)
+	snapshot := filepath.Join(dir, "etcd.db")
+	etcd(append(client, "snapshot", "save", snapshot)...)
+	etcd(append(client, "del", "/skyctl/test/backup")...)
+
+	if err := chain.StopService("etcd"); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(chain.o.Dir, "etcd")
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
+	peer := "https://" + address(chain.place.ports.etcdPeer)
+	etcd("etcdutl", "snapshot", "restore", snapshot, "--data-dir="+data, "--name=skyctl",
+		"--initial-cluster=skyctl="+peer, "--initial-advertise-peer-urls="+peer, "--bump-revision=1000000", "--mark-compacted")
+	if err := chain.StartService(t.Context(), "etcd"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), filepath.Join(bins(), "external", "etcdctl"), append(client[1:], "get", "--print-value-only", "/skyctl/test/backup")...).Output()
+	if err != nil || strings.TrimSpace(string(out)) != "kept" {
+		t.Errorf("read back: %q, %v", out, err)
+	}
+	etcd(append(client, "del", "/skyctl/test/backup")...)
+	eventually(t, "a plan is carried out", func() error { return plan(t) })
+}

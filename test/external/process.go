@@ -1,0 +1,120 @@
+package external
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	askEvery   = 200 * time.Millisecond
+	stopWithin = 40 * time.Second
+)
+
+// process is a service that runs.
+type process struct {
+	cmd  *exec.Cmd
+	log  *os.File
+	done chan struct{} // closed when it has ended
+	err  error
+}
+
+func (c command) exec(ctx context.Context) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
+	cmd.Env, cmd.Dir = c.env, c.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.credential}
+	return cmd
+}
+
+// run waits for the end and gives what was written.
+func (c command) run(ctx context.Context) ([]byte, error) {
+	return c.exec(ctx).CombinedOutput()
+}
+
+// output gives what was written to standard output; the error has what was written to the other.
+func (c command) output(ctx context.Context) ([]byte, error) {
+	out, err := c.exec(ctx).Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, lastLines(exit.Stderr))
+	}
+	return out, err
+}
+
+// start begins a service that outlives the context.
+func (c command) start(logFile string) (*process, error) {
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	cmd := c.exec(context.Background())
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		_ = log.Close()
+		return nil, err
+	}
+	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		_ = log.Close()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// await asks until the service is well, has ended, or the context ends.
+func (p *process) await(ctx context.Context, well func() error) error {
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		err := well()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("it ended (%v):\n%s", p.err, p.lastLog())
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w\n%s", context.Cause(ctx), err, p.lastLog())
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *process) lastLog() string {
+	data, err := os.ReadFile(p.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return lastLines(data)
+}
+
+func (p *process) stop() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // one that has ended already is what was wanted
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(stopWithin):
+		return errors.Join(fmt.Errorf("it didn't stop within %v:\n%s", stopWithin, p.lastLog()), p.kill())
+	}
+}
+
+func (p *process) kill() error {
+	err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	<-p.done
+	return nil
+}
+
+// lastLines keeps errors readable.
+func lastLines(out []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return strings.Join(lines[max(0, len(lines)-15):], "\n")
+}

@@ -1,0 +1,192 @@
+package external
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/pki"
+)
+
+// stranger gives the client's side of a connection: the servers' authority is trusted, but what certificate is shown is
+// for the test to say.
+func stranger(t *testing.T, show *tls.Certificate) *tls.Config {
+	t.Helper()
+	ca, err := os.ReadFile(chain.MemberFile("ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	c := &tls.Config{RootCAs: pool, ServerName: "localhost", NextProtos: []string{"h2"}}
+	if show != nil {
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return show, nil }
+	}
+	return c
+}
+
+// accepts says whether a server goes on talking after the handshake: in TLS 1.3 a client learns of a refusal only then.
+func accepts(ctx context.Context, address string, c *tls.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	conn, err := (&tls.Dialer{Config: c}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(conn, make([]byte, 9)) // its settings
+	return err
+}
+
+func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
+	now := time.Now()
+	dir := t.TempDir()
+	other, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.crt"), Key: filepath.Join(dir, "ca.key")}, "skyctl team", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, err := other.Issue(pki.Leaf{Subject: "tester", Client: true}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := tls.LoadX509KeyPair(chain.MemberFile("tls.crt"), chain.MemberFile("tls.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := chain.place.ports
+	for name, port := range map[string]int{
+		"etcd": p.etcd, "etcd's peers": p.etcdPeer, "Temporal": p.temporal,
+		"Temporal's HTTP": p.temporalInternal[0], "matching": p.temporalInternal[2], "history": p.temporalInternal[4], "worker": p.temporalInternal[6],
+	} {
+		t.Run(name, func(t *testing.T) {
+			for who, c := range map[string]*tls.Certificate{"nobody": nil, "a stranger": &foreign} {
+				if err := accepts(t.Context(), address(port), stranger(t, c)); err == nil || !strings.Contains(err.Error(), "certificate") {
+					t.Errorf("%s: %v, want a refusal of the certificate", who, err)
+				}
+			}
+			if name == "etcd" || name == "Temporal" {
+				if err := accepts(t.Context(), address(port), stranger(t, &ours)); err != nil {
+					t.Errorf("a member is refused: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestPostgresTakesTemporalsCertificateAndNoOther(t *testing.T) {
+	of := func(dir string) string {
+		// psql runs as this user, who owns these files.
+		return fmt.Sprintf("sslmode=verify-full sslrootcert=%[1]s/ca.crt sslcert=%[1]s/tls.crt sslkey=%[1]s/tls.key", filepath.Join(chain.place.certificates(), dir))
+	}
+	if err := chain.postgres.connect(t.Context(), of("temporal")); err != nil {
+		t.Errorf("Temporal: %v", err)
+	}
+	for who, conninfo := range map[string]string{
+		"the worker": of("worker"), "no certificate": "sslmode=require sslcert=/nonexistent", "no TLS": "sslmode=disable",
+	} {
+		if err := chain.postgres.connect(t.Context(), conninfo); err == nil || !strings.Contains(err.Error(), "FATAL") {
+			t.Errorf("%s: %v, want a refusal", who, err)
+		}
+	}
+}
+
+func TestSkyctlWithoutACertificateSaysWhichServerRefusesIt(t *testing.T) {
+	var env []string
+	for _, e := range chain.Env() {
+		if !strings.Contains(e, "_TLS_CERT=") && !strings.Contains(e, "_TLS_KEY=") {
+			env = append(env, e)
+		}
+	}
+	code, _, stderr := skyctl(t, env, "get", "clusters")
+	oneLine(t, code, stderr, "etcd", chain.EtcdEndpoint())
+}
+
+func TestTheWebUIShowsAndChangesNothing(t *testing.T) {
+	url := chain.UI() + "/api/v1/namespaces/skyctl/workflows"
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("listing: %s, %v", resp.Status, err)
+	}
+	_ = resp.Body.Close()
+	body := `{"workflowType":{"name":"Delete"},"taskQueue":{"name":"skyctl"},"requestId":"1"}`
+	resp, err = http.Post(url+"/cluster-by-hand", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusMethodNotAllowed && resp.StatusCode != http.StatusForbidden {
+		t.Errorf("starting a workflow: %s %s", resp.Status, answer)
+	}
+	if _, err := temporal(t).DescribeWorkflowExecution(t.Context(), "cluster-by-hand", ""); err == nil {
+		t.Error("a workflow was started through the Web UI")
+	}
+}
+
+func TestAServerThatIsDownIsNamedInOneLine(t *testing.T) {
+	for _, c := range []struct {
+		service, name, where string
+		args                 []string
+	}{
+		{"etcd", "etcd", chain.EtcdEndpoint(), []string{"get", "clusters"}},
+		{"etcd", "etcd", chain.EtcdEndpoint(), []string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
+		{"temporal", "Temporal", chain.TemporalAddress(), []string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
+	} {
+		t.Run(c.service+"/"+c.args[0], func(t *testing.T) {
+			withoutService(t, c.service)
+			code, stdout, stderr := skyctl(t, chain.Env(), c.args...)
+			oneLine(t, code, stderr, c.name, c.where)
+			if stdout != "" {
+				t.Errorf("stdout: %q", stdout)
+			}
+			noDev(t, chain.StateDir())
+		})
+	}
+	if code, _, stderr := skyctl(t, chain.Env(), "get", "cluster", "down"); code != 4 {
+		t.Errorf("a create that found a server down left a cluster: exit %d\n%s", code, stderr)
+	}
+}
+
+func TestTheWorkerWithoutAServerSaysWhichAndEnds(t *testing.T) {
+	for service, where := range map[string]string{"etcd": chain.EtcdEndpoint(), "temporal": chain.TemporalAddress()} {
+		t.Run(service, func(t *testing.T) {
+			withoutService(t, service)
+			cmd, err := chain.command("worker")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			out, err := cmd.run(ctx)
+			if err == nil || !bytes.Contains(out, []byte(where)) || bytes.Contains(out, []byte("goroutine")) {
+				t.Errorf("%v\n%s", err, out)
+			}
+			noDev(t, filepath.Join(chain.o.Dir, "skyd"))
+		})
+	}
+}
