@@ -303,6 +303,53 @@ func TestAWorkerAloneNeedsAnExternalEtcdAndTemporal(t *testing.T) {
 	}
 }
 
+// externally gives the flags by which a worker reaches the etcd and Temporal of a skyd dev as if they were a team's.
+func externally(c *config.Config) []string {
+	args := []string{"worker", "--temporal-address", c.Temporal.Address, "--etcd-endpoints", c.Etcd.Endpoints[0]}
+	for _, server := range []string{"temporal", "etcd"} {
+		args = append(args, "--"+server+"-tls-ca", c.Etcd.TLS.CA, "--"+server+"-tls-cert", c.Etcd.TLS.Cert, "--"+server+"-tls-key", c.Etcd.TLS.Key)
+	}
+	return args
+}
+
+func TestAWorkerAloneWorksForAnExternalEtcdAndTemporalUntilItIsAskedToStop(t *testing.T) {
+	c := settings(t)
+	start(t, c)
+	logName := filepath.Join(t.TempDir(), "log")
+	out, err := os.Create(logName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.Close() }()
+	cmd := exec.CommandContext(within(t, time.Minute), self(t), externally(c)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = append(os.Environ(), config.EnvDir+"="+t.TempDir(), "SKYCTL_TEMPORAL_TASK_QUEUE=apart",
+		"SKYCTL_SECRETS_KEY_FILE="+c.SecretsKeyFile)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the worker works", func() bool { return strings.Contains(read(t, logName), "worker started") })
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("asked to stop: %v\n%s", err, read(t, logName))
+	}
+}
+
+func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
+	c := settings(t)
+	port := freePorts(t, 1)[0]
+	out, err := exec.CommandContext(within(t, time.Minute), self(t), "worker",
+		"--temporal-address", c.Temporal.Address, "--etcd-endpoints", fmt.Sprintf("http://127.0.0.1:%d", port)).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), fmt.Sprintf("127.0.0.1:%d", port)) || !strings.Contains(string(out), "etcd") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if strings.Contains(string(out), "goroutine") {
+		t.Errorf("a stack trace: %s", out)
+	}
+}
+
 func TestDevRefusesToRunBesideAnExternalEtcd(t *testing.T) {
 	c := settings(t)
 	out, err := exec.CommandContext(within(t, 30*time.Second), self(t), "dev", "--temporal-address", "t:1", "--etcd-endpoints", "http://e:1").CombinedOutput()
