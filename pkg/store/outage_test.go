@@ -1,0 +1,143 @@
+package store_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/pki"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestEtcdThatIsDownIsNamedSoon(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts and never says a word
+	must(t, err)
+	defer silent.Close()
+	for what, at := range map[string]string{"connection refused": address, "timeout": silent.Addr().String()} {
+		began := time.Now()
+		_, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + at}})
+		down := wantErr[*store.UnavailableError](t, err)
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("%s: took %s", what, took)
+		}
+		if msg := down.Error(); !strings.Contains(msg, "etcd at http://"+at+" does not answer: ") || !strings.Contains(msg, what) || strings.Contains(msg, "\n") {
+			t.Errorf("error reads %q", msg)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := store.Open(ctx, store.Options{Endpoints: []string{"http://" + address}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	for _, bad := range []store.Options{{}, {Endpoints: []string{"http://" + address}, SecretsKey: []byte("short")}} {
+		if _, err := store.Open(t.Context(), bad); err == nil {
+			t.Errorf("%+v was taken", bad)
+		}
+	}
+}
+
+func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
+	t.Parallel()
+	dir, address := t.TempDir(), freeAddress(t)
+	e, err := startEtcd(dir, address)
+	must(t, err)
+	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p", DialTimeout: 10 * time.Second})
+	must(t, err)
+	defer s.Close()
+	w := world{Store: s}
+	r := w.created(t, "a", "u1")
+	e.Close()
+	_, err = s.Update(within(t, time.Second), r, phase(api.PhaseReady))
+	down := wantErr[*store.UnavailableError](t, err)
+	if msg := err.Error(); !strings.HasPrefix(msg, `reading cluster "a": etcd at http://`+address+" does not answer") || strings.Contains(msg, "\n") {
+		t.Errorf("error reads %q", msg)
+	}
+	if !errors.Is(down, context.DeadlineExceeded) {
+		t.Errorf("the cause is lost: %v", down)
+	}
+	e, err = startEtcd(dir, address)
+	must(t, err)
+	defer e.Close()
+	_, err = s.Update(within(t, 20*time.Second), r, phase(api.PhaseReady))
+	must(t, err)
+}
+
+// authority makes certificates in a directory of the test's.
+func authority(t *testing.T) (*pki.Authority, string) {
+	t.Helper()
+	dir := t.TempDir()
+	a, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.crt"), Key: filepath.Join(dir, "ca.key")}, "test", time.Now())
+	must(t, err)
+	return a, dir
+}
+
+func clientTLS(t *testing.T, trusted, own *pki.Authority) *tls.Config {
+	t.Helper()
+	cfg := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	cfg.RootCAs.AppendCertsFromPEM(trusted.PEM())
+	if own != nil {
+		cert, key, err := own.Issue(pki.Leaf{Subject: "me", Client: true}, time.Now())
+		must(t, err)
+		pair, err := tls.X509KeyPair(cert, key)
+		must(t, err)
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg
+}
+
+func TestEtcdTakesItsOwnAuthoritysClientsAndTheErrorSaysWhyOthersFail(t *testing.T) {
+	t.Parallel()
+	ours, dir := authority(t)
+	theirs, _ := authority(t)
+	server := pki.Pair{Cert: filepath.Join(dir, "server.crt"), Key: filepath.Join(dir, "server.key")}
+	_, err := ours.Ensure(server, pki.Leaf{Subject: "etcd", Server: true, Client: true, Hosts: []string{"127.0.0.1"}}, time.Now())
+	must(t, err)
+	e, err := startEtcd(dir, "127.0.0.1:0", func(c *embed.Config) {
+		c.ListenClientUrls[0].Scheme = "https"
+		c.ClientTLSInfo = transport.TLSInfo{CertFile: server.Cert, KeyFile: server.Key, TrustedCAFile: filepath.Join(dir, "ca.crt"), ClientCertAuth: true}
+	})
+	must(t, err)
+	defer e.Close()
+	at := "https://" + e.Clients[0].Addr().String()
+
+	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{at}, TLS: clientTLS(t, ours, ours), DialTimeout: 10 * time.Second})
+	must(t, err)
+	_, err = s.Installation(t.Context())
+	must(t, err)
+	must(t, s.Close())
+	for _, c := range []struct {
+		what string
+		tls  *tls.Config
+		says string
+	}{
+		{"no certificate", clientTLS(t, ours, nil), "certificate required"},
+		{"another authority's certificate", clientTLS(t, ours, theirs), "certificate"},
+		{"another authority trusted", clientTLS(t, theirs, ours), "unknown authority"},
+	} {
+		_, err := store.Open(t.Context(), store.Options{Endpoints: []string{at}, TLS: c.tls, DialTimeout: time.Second})
+		down := wantErr[*store.UnavailableError](t, err)
+		if msg := down.Error(); !strings.Contains(msg, at) || !strings.Contains(msg, c.says) || strings.Contains(msg, "\n") {
+			t.Errorf("%s: error reads %q, want it to say %q", c.what, msg, c.says)
+		}
+	}
+}
