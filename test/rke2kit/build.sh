@@ -15,8 +15,10 @@ hash=$({
     find build.sh go.mod go.sum cmd internal files -type f ! -name '*_test.go' | LC_ALL=C sort | xargs sha256sum
 } | sha256sum | cut -c1-40)
 
-out=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/skyctl/rke2kit/$hash}
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/skyctl/rke2kit
+out=${1:-$cache/$hash}
 mkdir -p "$out"
+touch "$out"
 out=$(cd "$out" && pwd)
 
 # One build at a time; whoever waited finds it done.
@@ -43,4 +45,6 @@ for program in rke2 pause hello mkrelease; do
 done
 "$tmp/mkrelease" -binaries "$tmp" -files files -arch "$arch" -version "$version" -out "$out"
 echo "$hash" >"$out/.sources"
+# Releases in the cache that nobody asked for in a week were of other sources.
+[ ! -d "$cache" ] || find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +7 -exec rm -rf {} +
 echo "$out"

@@ -46,7 +46,13 @@ if command -v iptables-save >/dev/null; then
     iptables-save | grep -v -e KUBE- -e CNI- -e 'rke2kit pod network' | iptables-restore
 fi
 
-# Cgroups that a shared tree made necessary; empty now, so rmdir is enough.
-find /sys/fs/cgroup -depth -type d -path '*/rke2kit-*' -exec rmdir {} + 2>/dev/null
-find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null
+# The pods' cgroups are empty now, so rmdir is enough. In a tree shared with other
+# machines only this one's own root is its business.
+root=$(sed -n 's/.*"cgroupRoot": "\(.*\)".*/\1/p' /var/lib/rancher/rke2/agent/etc/kubelet.json 2>/dev/null)
+root=${root:-/kubepods}
+for mount in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    for dir in "$mount$root" "$mount/kubepods.slice"; do
+        [ ! -d "$dir" ] || find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null
+    done
+done
 exit 0

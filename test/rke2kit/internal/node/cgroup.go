@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/logline"
 )
@@ -12,30 +13,56 @@ import (
 // CgroupPrefix begins the name of a cgroup root that a node made for itself.
 const CgroupPrefix = "rke2kit-"
 
-// cgroupRoot decides where the kubelet puts its pods. Usually that is the root,
-// "". A container that sees its engine's whole cgroup tree needs a name of its
-// own there: kubelets that share a tree remove each other's pods as orphans.
-func cgroupRoot(node string) (string, error) {
+const (
+	driverCgroupfs = "cgroupfs"
+	driverSystemd  = "systemd"
+
+	// cgroup2Magic is the type of the unified hierarchy's file system (linux/magic.h).
+	cgroup2Magic = 0x63677270
+)
+
+// cgroups says how the kubelet and containerd keep pods' cgroups. Root is "" for
+// the top of the tree.
+type cgroups struct {
+	driver string
+	root   string
+}
+
+// findCgroups looks at this machine's. A container that sees its engine's whole
+// tree needs a root of its own there: kubelets that share a tree remove each
+// other's pods as orphans.
+func findCgroups(node string) (cgroups, error) {
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return "", fmt.Errorf("read mounts: %w", err)
+		return cgroups{}, fmt.Errorf("read mounts: %w", err)
 	}
 	mounts := outerCgroupMounts(string(data))
 	if len(mounts) == 0 {
-		return "", nil
+		return cgroups{driver: cgroupDriver()}, nil
 	}
 	root := "/" + CgroupPrefix + node
 	for _, mount := range mounts {
 		dir := filepath.Join(mount, root)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return "", fmt.Errorf("create cgroup root: %w", err)
+			return cgroups{}, fmt.Errorf("create cgroup root: %w", err)
 		}
 		if filepath.Base(mount) == "cpuset" {
 			inheritCpuset(mount, dir)
 		}
 	}
 	logline.Infof("The cgroup tree is shared with other machines; pods go to %s", root)
-	return root, nil
+	return cgroups{driver: driverCgroupfs, root: root}, nil
+}
+
+// cgroupDriver leaves a unified hierarchy to systemd, which owns it where it is
+// the first process. In the older ones the kubelet writes by itself.
+func cgroupDriver() string {
+	var fs syscall.Statfs_t
+	unified := syscall.Statfs("/sys/fs/cgroup", &fs) == nil && int64(fs.Type) == cgroup2Magic
+	if _, err := os.Stat("/run/systemd/system"); err == nil && unified {
+		return driverSystemd
+	}
+	return driverCgroupfs
 }
 
 // inheritCpuset fills a version 1 cpuset, which starts out empty and unusable.

@@ -53,7 +53,7 @@ func (n *Node) startContainerd(ctx context.Context) error {
 		return fmt.Errorf("create containerd's directory: %w", err)
 	}
 	file := n.path("etc", "containerd.toml")
-	config := containerdConfig(root, snapshotter(root), binDir, cniDir(n.agent))
+	config := containerdConfig(root, snapshotter(root), binDir, cniDir(n.agent), n.cgroups.driver == driverSystemd)
 	if err := pki.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (n *Node) startContainerd(ctx context.Context) error {
 	}
 }
 
-func containerdConfig(root, snapshotter, binDir, confDir string) string {
+func containerdConfig(root, snapshotter, binDir, confDir string, systemdCgroup bool) string {
 	return fmt.Sprintf(`version = 2
 root = %q
 state = %q
@@ -108,8 +108,8 @@ disabled_plugins = [
   runtime_type = "io.containerd.runc.v2"
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-  SystemdCgroup = false
-`, root, containerdState, containerdSocket, SandboxImage, binDir, confDir, snapshotter)
+  SystemdCgroup = %t
+`, root, containerdState, containerdSocket, SandboxImage, binDir, confDir, snapshotter, systemdCgroup)
 }
 
 // snapshotter tries whether overlay works where containerd keeps its layers: it

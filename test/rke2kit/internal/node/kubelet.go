@@ -13,11 +13,7 @@ import (
 )
 
 func (n *Node) startKubelet(ctx context.Context, cluster supervisor.ClusterConfig) error {
-	root, err := cgroupRoot(n.opts.Name)
-	if err != nil {
-		return err
-	}
-	config, err := n.kubeletConfig(cluster, root)
+	config, err := n.kubeletConfig(cluster)
 	if err != nil {
 		return err
 	}
@@ -47,7 +43,7 @@ func (n *Node) startKubelet(ctx context.Context, cluster supervisor.ClusterConfi
 // kubeletConfig renders the kubelet's configuration file. Evictions are those of
 // RKE2: without a memory threshold, so that allocatable memory is capacity less
 // what the node's arguments reserve.
-func (n *Node) kubeletConfig(cluster supervisor.ClusterConfig, cgroupRoot string) ([]byte, error) {
+func (n *Node) kubeletConfig(cluster supervisor.ClusterConfig) ([]byte, error) {
 	type m = map[string]any
 	config := m{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -61,7 +57,7 @@ func (n *Node) kubeletConfig(cluster supervisor.ClusterConfig, cgroupRoot string
 		"tlsCertFile":              n.path(join.ServingKubelet + ".crt"),
 		"tlsPrivateKeyFile":        n.path(join.ServingKubelet + ".key"),
 		"containerRuntimeEndpoint": "unix://" + containerdSocket,
-		"cgroupDriver":             "cgroupfs",
+		"cgroupDriver":             n.cgroups.driver,
 		"failCgroupV1":             false,
 		"failSwapOn":               false,
 		"healthzBindAddress":       "127.0.0.1",
@@ -73,8 +69,8 @@ func (n *Node) kubeletConfig(cluster supervisor.ClusterConfig, cgroupRoot string
 		"evictionHard":             map[string]string{"imagefs.available": "5%", "nodefs.available": "5%"},
 		"evictionMinimumReclaim":   map[string]string{"imagefs.available": "10%", "nodefs.available": "10%"},
 	}
-	if cgroupRoot != "" {
-		config["cgroupRoot"] = cgroupRoot
+	if n.cgroups.root != "" {
+		config["cgroupRoot"] = n.cgroups.root
 	}
 	data, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {

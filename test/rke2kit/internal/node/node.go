@@ -43,6 +43,7 @@ type Node struct {
 	opts  Options
 	group *proc.Group
 	agent string // directory of the agent's own files
+	cgroups
 	// containers is closed when containerd answers and the images are in.
 	containers chan struct{}
 	runtimeErr error
@@ -55,6 +56,10 @@ func New(opts Options, group *proc.Group) (*Node, error) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("create node directory: %w", err)
 		}
+	}
+	var err error
+	if n.cgroups, err = findCgroups(opts.Name); err != nil {
+		return nil, err
 	}
 	if _, err := os.Lstat("/dev/kmsg"); errors.Is(err, fs.ErrNotExist) {
 		// The kubelet's OOM watcher insists on the file; there is nothing to read.

@@ -128,7 +128,7 @@ func (c *child) keep(ctx context.Context, pidDir string) {
 			backoff = firstBackoff
 		}
 		for {
-			logline.Errorf("%s exited: %v; starting it again in %s, its log is %s", c.spec.Name, err, backoff, c.spec.Log)
+			logline.Errorf("%s exited: %v: %s; starting it again in %s, its log is %s", c.spec.Name, err, lastWords(c.spec.Log), backoff, c.spec.Log)
 			select {
 			case <-ctx.Done():
 				return
@@ -140,6 +140,26 @@ func (c *child) keep(ctx context.Context, pidDir string) {
 			}
 		}
 	}
+}
+
+// lastWords is the last line of a log that speaks of an error, or the last line:
+// whoever reads the journal only is to see why a component ended.
+func lastWords(file string) string {
+	const most, window = 400, 16 << 10
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(data[max(0, len(data)-window):])), "\n")
+	last := lines[len(lines)-1]
+	for i := len(lines) - 1; i >= 0; i-- {
+		line := lines[i]
+		if strings.HasPrefix(line, "Error: ") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "E") && strings.Contains(line, "] ") {
+			last = line
+			break
+		}
+	}
+	return last[:min(most, len(last))]
 }
 
 // Stop ends the named components, all at once, and waits for them: SIGTERM

@@ -132,3 +132,19 @@ func TestComponentsDoNotInheritWhatIsTheSupervisorsOwn(t *testing.T) {
 		t.Errorf("environment: %s", env)
 	}
 }
+
+func TestTheLastErrorOfALogIsFound(t *testing.T) {
+	for want, text := range map[string]string{
+		"Error: unknown flag: --x":                         "I1 started\nError: unknown flag: --x\nUsage:\n  kubelet [flags]\n",
+		`E1124 06:21:03.1 170 run.go:72] "command failed"`: "I1 a\nE1124 06:21:03.1 170 run.go:72] \"command failed\"\ntrailing",
+		"only": "first\nonly\n",
+	} {
+		file := filepath.Join(t.TempDir(), "log")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := lastWords(file); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
