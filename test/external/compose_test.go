@@ -1,0 +1,190 @@
+package external
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+func load(t *testing.T, env ...string) *types.Project {
+	t.Helper()
+	p, err := Compose(t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestEveryServiceIsWaitedForUntilItIsWellOrDone(t *testing.T) {
+	p := load(t)
+	awaited := map[string]string{}
+	for _, s := range p.Services {
+		for on, d := range s.DependsOn {
+			want := types.ServiceConditionHealthy
+			if p.Services[on].HealthCheck == nil {
+				want = types.ServiceConditionCompletedSuccessfully
+			}
+			if d.Condition != want {
+				t.Errorf("%s waits for %s to be %q, want %q", s.Name, on, d.Condition, want)
+			}
+			awaited[on] = d.Condition
+		}
+	}
+	for _, s := range p.Services {
+		switch {
+		case s.HealthCheck == nil && awaited[s.Name] != types.ServiceConditionCompletedSuccessfully:
+			t.Errorf("%s has no health check, and nobody waits for its end", s.Name)
+		case s.HealthCheck == nil && s.Restart != "no":
+			t.Errorf("%s runs to its end and is started again (%s)", s.Name, s.Restart)
+		case s.HealthCheck != nil && s.Restart != "unless-stopped":
+			t.Errorf("%s stays down after a crash (%q)", s.Name, s.Restart)
+		}
+	}
+	if got := len(p.Services); got != len(order) {
+		t.Errorf("%d services, of which the tests run %d", got, len(order))
+	}
+}
+
+var exact = regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-[a-z]+)?$`)
+
+func TestImagesArePinnedToTheVersionsThatTheTestsRun(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod := read(t, root, "go.mod")
+	p := load(t)
+	for _, s := range p.Services {
+		if s.Build == nil && !exact.MatchString(s.Image) {
+			t.Errorf("%s has the image %s, whose tag is no exact version", s.Name, s.Image)
+		}
+	}
+	for service, module := range map[string]string{
+		"temporal": "go.temporal.io/server", "schema": "go.temporal.io/server", "ui": "github.com/temporalio/ui-server/v2", "etcd": "go.etcd.io/etcd/server/v3",
+	} {
+		version := required(t, mod, module)
+		_, tag, _ := strings.Cut(p.Services[service].Image, ":")
+		if strings.TrimPrefix(tag, "v") != version {
+			t.Errorf("%s has the image %s, and go.mod %s %s", service, p.Services[service].Image, module, version)
+		}
+	}
+	dockerfile := read(t, root, p.Services["worker"].Build.Dockerfile)
+	for _, from := range regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllStringSubmatch(dockerfile, -1) {
+		if from[1] != "scratch" && !exact.MatchString(from[1]) {
+			t.Errorf("the worker's image is built from %s, whose tag is no exact version", from[1])
+		}
+	}
+	goVersion := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(mod)[1]
+	if !strings.Contains(dockerfile, "FROM golang:"+goVersion+"-") {
+		t.Errorf("the worker's image isn't built by Go %s, which go.mod wants", goVersion)
+	}
+}
+
+func required(t *testing.T, mod, module string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(module) + ` v(\S+)`).FindStringSubmatch(mod)
+	if m == nil {
+		t.Fatalf("go.mod doesn't require %s", module)
+	}
+	return m[1]
+}
+
+func read(t *testing.T, elem ...string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(elem...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestNothingListensBeyondLoopbackUnlessAsked(t *testing.T) {
+	published := func(p *types.Project) map[string]string {
+		at := map[string]string{}
+		for _, s := range p.Services {
+			for _, port := range s.Ports {
+				at[s.Name] = port.HostIP
+			}
+			if s.NetworkMode == "host" {
+				t.Errorf("%s has the host's network", s.Name)
+			}
+		}
+		return at
+	}
+	for service, ip := range published(load(t)) {
+		if ip != "127.0.0.1" {
+			t.Errorf("%s listens on %q by default", service, ip)
+		}
+	}
+	asked := published(load(t, "SKYCTL_BIND=10.0.0.5"))
+	want := map[string]string{"temporal": "10.0.0.5", "etcd": "10.0.0.5", "ui": "127.0.0.1"}
+	for service := range want {
+		if asked[service] != want[service] {
+			t.Errorf("with SKYCTL_BIND %s listens on %q, want %q", service, asked[service], want[service])
+		}
+	}
+	if len(asked) != len(want) {
+		t.Errorf("published are %v", asked)
+	}
+}
+
+func TestTheFileHoldsNoSecret(t *testing.T) {
+	p := load(t)
+	secret := regexp.MustCompile(`(?i)passw|pwd|secret|token`)
+	for _, s := range p.Services {
+		for k, v := range s.Environment {
+			if secret.MatchString(k) && (v == nil || !strings.HasPrefix(*v, "/etc/skyctl/")) {
+				t.Errorf("%s: %s is given in the environment", s.Name, k)
+			}
+		}
+		for _, a := range slices.Concat(s.Command, s.Entrypoint) {
+			if secret.MatchString(a) {
+				t.Errorf("%s: an argument may be a secret: %s", s.Name, a)
+			}
+		}
+	}
+}
+
+func TestServicesHaveTheirOwnCertificatesAndNoPrivileges(t *testing.T) {
+	p := load(t)
+	given := map[string]string{} // directory of skyd team certificates → volume
+	for _, v := range p.Services["certificates"].Volumes {
+		given[strings.TrimPrefix(v.Target, "/etc/skyctl/")] = v.Source
+	}
+	made, err := os.ReadDir(chain.place.certificates())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range made {
+		if given[d.Name()] == "" {
+			t.Errorf("skyd team certificates makes %s, which has no volume", d.Name())
+		}
+	}
+	if len(given) != len(made) {
+		t.Errorf("volumes for %v, of which skyd team certificates makes %d", given, len(made))
+	}
+	for _, s := range p.Services {
+		if !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.Privileged {
+			t.Errorf("%s has more privileges than it needs", s.Name)
+		}
+		if s.Name == "certificates" {
+			continue
+		}
+		if len(s.CapAdd) > 0 {
+			t.Errorf("%s has the capabilities %v", s.Name, s.CapAdd)
+		}
+		for _, v := range s.Volumes {
+			if v.Source == given["ca"] || v.Type == types.VolumeTypeBind {
+				t.Errorf("%s mounts %s", s.Name, v.Source)
+			}
+			if v.Target == "/etc/skyctl" && !v.ReadOnly {
+				t.Errorf("%s may write its certificates", s.Name)
+			}
+		}
+	}
+}
