@@ -32,24 +32,25 @@ var mayImport = map[string]string{
 	"pkg/cloud":          "pkg/api",
 	"pkg/cloud/docker":   "pkg/api pkg/cloud",
 	"pkg/cloud/skypilot": "pkg/api pkg/cloud",
-	"pkg/kube":           "pkg/api",
+	"pkg/kube":           "pkg/api pkg/kube/kubefile",
+	"pkg/kube/kubefile":  "",
 	"pkg/rke2":           "pkg/api pkg/remote",
 	"pkg/gpu":            "pkg/api pkg/remote pkg/kube pkg/rke2",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
-	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/remote pkg/rke2 pkg/gpu",
+	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/remote pkg/rke2 pkg/gpu",
 	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
 	"worker":     "pkg/api pkg/config pkg/store pkg/remote pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
 
 	// The programs: one that only asks, one that works.
 	"pkg/operations": "pkg/api pkg/config pkg/store",
 	"pkg/daemon":     "pkg/config",
-	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/operations pkg/store pkg/version",
+	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/store pkg/version",
 	"pkg/embedded":   "pkg/config pkg/daemon pkg/pki",
 	"pkg/team":       "pkg/config pkg/pki pkg/store",
 	"cmd/skyctl":     "pkg/cli pkg/version",
-	"cmd/skyd":       "pkg/config pkg/daemon pkg/embedded pkg/pki pkg/store pkg/team pkg/version worker",
+	"cmd/skyd":       "pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker",
 }
 
 // forTests are packages that only tests import; no program links them.
@@ -60,7 +61,7 @@ var mayNotLink = map[string][]string{
 	"cmd/skyctl": {
 		"go.temporal.io/server", "github.com/temporalio/ui-server", "go.etcd.io/etcd/server", "modernc.org/sqlite",
 		"github.com/docker", "k8s.io/client-go", "k8s.io/kubernetes",
-		module + "pkg/cloud", module + "pkg/embedded", module + "pkg/rke2", module + "pkg/remote", module + "pkg/kube",
+		module + "pkg/cloud", module + "pkg/embedded", module + "pkg/rke2", module + "pkg/remote",
 		module + "activities", module + "workflows", module + "worker",
 	},
 	"cmd/skyd":  {module + "pkg/cli"},
