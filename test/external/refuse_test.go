@@ -77,7 +77,7 @@ func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
 	p := chain.place.ports
 	for name, port := range map[string]int{
 		"etcd": p.etcd, "etcd's peers": p.etcdPeer, "Temporal": p.temporal,
-		"Temporal's HTTP": p.temporalInternal[0], "matching": p.temporalInternal[2], "history": p.temporalInternal[4], "worker": p.temporalInternal[6],
+		"Temporal's HTTP": p.temporalInternal[0], "membership": p.temporalInternal[1], "matching": p.temporalInternal[2], "history": p.temporalInternal[4], "worker": p.temporalInternal[6],
 	} {
 		t.Run(name, func(t *testing.T) {
 			for who, c := range map[string]*tls.Certificate{"nobody": nil, "a stranger": &foreign} {
