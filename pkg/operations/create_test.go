@@ -277,3 +277,21 @@ func fastClock() func() time.Time {
 	now := time.Now()
 	return func() time.Time { now = now.Add(time.Minute); return now }
 }
+
+func TestAWaitReturnsTheClusterAsItStandsEvenIfTheCheckSeesItFirst(t *testing.T) {
+	world.Work(t)
+	c := newClient(t)
+	created, err := c.Create(t.Context(), wanted("checked"), CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "READY", func() bool { return phaseOf(t, "checked") == api.PhaseReady })
+	until(t, "the run is closed", func() bool {
+		r, err := c.run(t.Context(), c.temporal, "checked")
+		return err == nil && !r.open
+	})
+	v := c.alive(t.Context(), refOf(created.Cluster), goal{judge: func(cl *api.Cluster) (bool, error) { return cl.Status.Phase == api.PhaseReady, nil }})
+	if !v.done || v.err != nil || v.cluster.Status.Phase != api.PhaseReady {
+		t.Errorf("got %+v", v)
+	}
+}

@@ -114,69 +114,77 @@ func (c *Client) follow(ctx context.Context, ref api.Ref, limit time.Duration, g
 				return e.Cluster, err
 			}
 		case <-check.C:
-			done, notice, err := c.alive(ctx, ref, g)
-			if done {
-				return last.Cluster, err
+			v := c.alive(ctx, ref, g)
+			if v.done {
+				return v.cluster, v.err
 			}
-			if notice != last.Notice && last.Cluster != nil {
-				last.Notice = notice
+			if v.notice != last.Notice && last.Cluster != nil {
+				last.Notice = v.notice
 				see(last)
 			}
 		}
 	}
 }
 
+// verdict is what a look at an operation found: that the wait is done, and how, or what a person should know.
+type verdict struct {
+	done    bool
+	cluster *api.Cluster // as it stood then; nil where it is gone
+	err     error
+	notice  string
+}
+
 // alive looks whether somebody still works towards the goal. What etcd says after the run has closed is final: an operation
 // writes its last word before it ends.
-func (c *Client) alive(ctx context.Context, ref api.Ref, g goal) (done bool, notice string, err error) {
+func (c *Client) alive(ctx context.Context, ref api.Ref, g goal) verdict {
 	s, t, err := c.both(ctx)
 	if err != nil {
-		return false, c.away(err), nil
+		return c.away(err)
 	}
 	r, err := c.run(ctx, t, ref.Name)
 	if err != nil {
-		return false, c.away(err), nil
+		return c.away(err)
 	}
 	if r.open {
 		listening, err := c.workersListening(ctx, t)
 		switch {
 		case err != nil:
-			return false, c.away(err), nil
+			return c.away(err)
 		case !listening:
-			return false, c.noWorker("the work goes on when one does").Error(), nil
+			return verdict{notice: c.noWorker("the work goes on when one does").Error()}
 		}
-		return false, "", nil
+		return verdict{}
 	}
 	cl, err := s.Get(ctx, ref.Name)
 	switch {
 	case gone(err), err == nil && cl.Metadata.UID != ref.UID:
-		return true, "", g.gone
+		return verdict{done: true, err: g.gone}
 	case err != nil:
-		return false, c.away(err), nil
+		return c.away(err)
 	}
 	if done, err := g.judge(cl); done {
-		return true, "", err
+		return verdict{done: true, cluster: cl, err: err}
 	}
 	// Somebody may have started it anew since: then there is nothing to complain about.
 	if again, err := c.run(ctx, t, ref.Name); err != nil || again.id != r.id {
-		return false, "", nil
+		return verdict{}
 	}
 	failed := &FailedError{Cluster: ref.Name, Operation: g.operation, Failure: cl.Status.Failure, Reason: "no operation works on it"}
 	if r.id != "" {
 		failed.Reason = reason(c.outcome(ctx, t, ref.Name, r))
 	}
-	return true, "", failed
+	return verdict{done: true, cluster: cl, err: failed}
 }
 
 // away says that a server is gone for the moment, which ends no wait: the work is durable.
-func (c *Client) away(err error) string {
+func (c *Client) away(err error) verdict {
 	var etcd *store.UnavailableError
 	if !isUnreachable(err) && !errors.As(err, &etcd) {
-		return oneLine(err.Error())
+		return verdict{notice: oneLine(err.Error())}
 	}
 	hint := "waiting for it to come back"
 	if !c.cfg.External() {
 		hint = "start it again with skyctl server start; the work goes on where it stood"
 	}
-	return fmt.Sprintf("%s (%s)", oneLine(err.Error()), hint)
+	return verdict{notice: fmt.Sprintf("%s (%s)", oneLine(err.Error()), hint)}
 }

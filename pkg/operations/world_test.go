@@ -64,5 +64,5 @@ func phaseOf(t *testing.T, name string) api.Phase {
 	return c.Status.Phase
 }
 
-func ignore(Progress)     {}
+func ignore(Progress)   {}
 func ignoreText(string) {}
