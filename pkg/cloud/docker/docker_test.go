@@ -20,6 +20,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
+// imageTime is enough to build an image first; a boot takes seconds.
+const imageTime = 4 * time.Minute
+
 // site is one installation on the real engine, with the key that may log in to its hosts. What it made is removed at
 // the end of the test.
 type site struct {
@@ -44,12 +47,12 @@ func newSite(t *testing.T, opts docker.Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	s := &site{Cloud: c, t: t, ctx: ctx, engine: engine, user: newSigner(t), owner: cloud.Owner{
 		Installation: "test-" + randomHex(t, 6), Cluster: "c" + randomHex(t, 4), ClusterUID: randomHex(t, 8),
 	}}
 	t.Cleanup(func() {
-		defer cancel()
+		cancel()
 		defer engine.Close()
 		defer c.Close()
 		s.clean()
@@ -59,16 +62,18 @@ func newSite(t *testing.T, opts docker.Options) *site {
 
 // clean terminates every machine of the installation and its network, by the cloud's own means.
 func (s *site) clean() {
-	left, err := s.List(s.ctx, cloud.Owner{Installation: s.owner.Installation})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	left, err := s.List(ctx, cloud.Owner{Installation: s.owner.Installation})
 	if err != nil {
 		s.t.Errorf("clean up: %v", err)
 	}
 	for _, m := range left {
-		if err := s.Terminate(s.ctx, m.Owner, m.Name); err != nil {
+		if err := s.Terminate(ctx, m.Owner, m.Name); err != nil {
 			s.t.Errorf("clean up: %v", err)
 		}
 	}
-	if err := s.Release(s.ctx, s.owner); err != nil {
+	if err := s.Release(ctx, s.owner); err != nil {
 		s.t.Errorf("clean up: %v", err)
 	}
 }
@@ -94,7 +99,9 @@ func (s *site) submit(req cloud.LaunchRequest) string {
 
 func (s *site) await(req cloud.LaunchRequest, ref string) cloud.Machine {
 	s.t.Helper()
-	m, err := s.Await(s.ctx, req, ref, func(words string) { s.t.Logf("%s: %s", req.Name, words) })
+	ctx, cancel := context.WithTimeout(s.ctx, imageTime)
+	defer cancel()
+	m, err := s.Await(ctx, req, ref, func(words string) { s.t.Logf("%s: %s", req.Name, words) })
 	if err != nil {
 		s.t.Fatalf("await %s: %v", req.Name, err)
 	}
