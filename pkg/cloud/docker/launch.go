@@ -106,6 +106,7 @@ func (c *Cloud) create(ctx context.Context, req cloud.LaunchRequest, hostKey str
 	if err != nil {
 		return "", err
 	}
+	c.raiseKernelLimits()
 	c.network.Lock() // Release must not find the network deserted between these two
 	defer c.network.Unlock()
 	networkID, err := c.ensureNetwork(ctx, req.Owner)
