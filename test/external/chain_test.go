@@ -209,3 +209,29 @@ func noDev(t *testing.T, stateDir string) {
 }
 
 func TestTheWorkerStartsNoServers(t *testing.T) { noDev(t, filepath.Join(chain.o.Dir, "skyd")) }
+
+func TestABundleServesAWorkerOnAnotherMachine(t *testing.T) {
+	home := t.TempDir()
+	var bundle bytes.Buffer
+	if err := chain.Bundle(t.Context(), "worker", &bundle); err != nil {
+		t.Fatal(err)
+	}
+	if err := unpack(&bundle, filepath.Join(home, ".skyconf")); err != nil {
+		t.Fatal(err)
+	}
+	withoutService(t, "worker")
+	cmd := command{argv: []string{filepath.Join(bins(), "skyd"), "worker"}, env: []string{"HOME=" + home, "PATH=/usr/bin:/bin"}}
+	p, err := cmd.start(filepath.Join(home, "worker.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := p.stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := p.await(t.Context(), func() error { return plan(t) }); err != nil {
+		t.Error(err)
+	}
+	noDev(t, filepath.Join(home, ".skyconf"))
+}

@@ -172,6 +172,9 @@ func TestServicesHaveTheirOwnCertificatesAndNoPrivileges(t *testing.T) {
 		if !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.Privileged {
 			t.Errorf("%s has more privileges than it needs", s.Name)
 		}
+		if len(s.Configs) > 0 && s.ReadOnly {
+			t.Errorf("%s is read-only, so docker compose can't put its configs in place", s.Name)
+		}
 		if s.Name == "certificates" {
 			continue
 		}

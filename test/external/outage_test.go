@@ -97,7 +97,7 @@ func TestABackupOfEtcdBringsEverythingBack(t *testing.T) {
 	if err := chain.StopService("etcd"); err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(chain.o.Dir, "etcd")
+	data := filepath.Join(chain.o.Dir, "etcd", "data")
 	if err := os.RemoveAll(data); err != nil {
 		t.Fatal(err)
 	}
