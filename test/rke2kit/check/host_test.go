@@ -28,8 +28,13 @@ var hostArgs = []string{
 	"--tmpfs=/run:exec,mode=755", "--tmpfs=/run/lock", "--volume=/var/lib/rancher", "--volume=/var/lib/kubelet",
 }
 
-// boot makes its own cgroups writable, where the engine did not, and becomes systemd.
-const boot = `awk '$3 ~ /^cgroup2?$/ {print $2}' /proc/mounts | while read -r m; do mount -o remount,bind,rw "$m"; done; exec /sbin/init`
+// boot makes its own cgroups writable, where the engine did not, and becomes systemd. Hosts share the machine's inotify
+// instances, of which there are too few for more than a handful.
+const boot = `
+limit=/proc/sys/fs/inotify/max_user_instances
+[ "$(cat $limit)" -ge 1024 ] || echo 8192 >$limit
+awk '$3 ~ /^cgroup2?$/ {print $2}' /proc/mounts | while read -r m; do mount -o remount,bind,rw "$m"; done
+exec /sbin/init`
 
 // host is one machine.
 type host struct {
