@@ -5,12 +5,14 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/sky-shift/skyctl/pkg/cli"
 )
 
 func main() {
+	debug.SetGCPercent(400) // most runs end before a second collection would pay
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	os.Exit(cli.Run(ctx, cli.System(), os.Args[1:]))

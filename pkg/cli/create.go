@@ -205,20 +205,3 @@ func (a *app) waitReady(ctx context.Context, ops *operations.Client, c *api.Clus
 	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
 	return nil
 }
-
-// localKubeconfig is where kubectl finds the kubeconfig. A skyd dev writes it itself; where the worker is elsewhere, nobody
-// else could.
-func (a *app) localKubeconfig(ctx context.Context, ops *operations.Client, ref api.Ref) (string, error) {
-	cfg, err := a.settings()
-	if err != nil {
-		return "", err
-	}
-	if !cfg.External() {
-		return cfg.KubeconfigPath(ref.Name), nil
-	}
-	content, err := ops.Kubeconfig(ctx, ref)
-	if err != nil {
-		return "", fmt.Errorf("cluster %s is READY, but: %w", ref.Name, err)
-	}
-	return ops.WriteKubeconfig(ref.Name, content)
-}

@@ -84,7 +84,7 @@ func (d *deletion) run(ctx context.Context, name string) error {
 		if _, err := ops.Delete(ctx, name, d.purge, s.note); err != nil {
 			return err
 		}
-		if err := ops.RemoveLocal(name); err != nil {
+		if err := d.removeKubeconfig(name); err != nil {
 			return err
 		}
 		s.pause()
@@ -103,7 +103,7 @@ func (d *deletion) watched(ctx context.Context, ops *operations.Client, c *api.C
 		err = ops.AwaitGone(ctx, ref, d.timeout.value, p.show)
 	}
 	if err == nil {
-		err = ops.RemoveLocal(name)
+		err = d.removeKubeconfig(name)
 	}
 	var failed *operations.FailedError
 	switch {

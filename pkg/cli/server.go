@@ -151,7 +151,7 @@ func (a *app) ask(ctx context.Context, cfg *config.Config, state *serverState) e
 		if p.Err != nil {
 			text, state.Running = p.Err.Error(), false
 			if problem == nil {
-				problem = p.Err
+				problem = &shownError{p.Err}
 			}
 		}
 		state.Parts = append(state.Parts, serverPart{Name: p.Name, Address: p.Where, State: text})

@@ -21,7 +21,7 @@ type UnreachableError struct {
 func (e *UnreachableError) Error() string {
 	msg := fmt.Sprintf("%s at %s can't be reached", e.What, e.Where)
 	if e.Cause != nil {
-		msg += ": " + oneLine(e.Cause.Error())
+		msg += ": " + bare(e.Cause.Error())
 	}
 	return msg
 }
@@ -124,6 +124,17 @@ func reason(err error) string {
 		return "it ended"
 	}
 	return oneLine(err.Error())
+}
+
+// bare takes off what gRPC and Temporal's client wrap around the reason why a connection failed.
+func bare(s string) string {
+	if _, desc, ok := strings.Cut(s, `desc = "`); ok {
+		s = strings.TrimSuffix(desc, `"`)
+	}
+	for _, prefix := range []string{"failed reaching server: ", "transport: Error while dialing: ", "error reading server preface: "} {
+		s = strings.TrimPrefix(s, prefix)
+	}
+	return oneLine(s)
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -30,45 +28,6 @@ func (c *Client) Kubeconfig(ctx context.Context, ref api.Ref) ([]byte, error) {
 	}
 	defer func() { _ = s.Close() }() // only read from
 	return s.GetSecret(ctx, ref, store.SecretKubeconfig)
-}
-
-// WriteKubeconfig puts a kubeconfig where a person's kubectl finds it, whole or not at all and for that person alone, and
-// returns the file's name.
-func (c *Client) WriteKubeconfig(cluster string, content []byte) (string, error) {
-	name := c.cfg.KubeconfigPath(cluster)
-	if err := writeAtomically(name, content); err != nil {
-		return "", fmt.Errorf("writing the kubeconfig of cluster %s: %w", cluster, err)
-	}
-	return name, nil
-}
-
-// RemoveLocal removes this person's files of a cluster. The worker does it where it runs as that person.
-func (c *Client) RemoveLocal(cluster string) error {
-	if !c.cfg.External() {
-		return nil
-	}
-	if err := os.RemoveAll(c.cfg.ClusterDir(cluster)); err != nil {
-		return fmt.Errorf("removing the local files of cluster %s: %w", cluster, err)
-	}
-	return nil
-}
-
-func writeAtomically(name string, content []byte) error {
-	if err := config.MakeDir(filepath.Dir(name)); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".kubeconfig-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }
 
 // OperationURL is the page of the Web UI that shows a cluster's latest operation; empty where no UI is known.

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+func (a *app) getKubeconfig() *cobra.Command {
+	return &cobra.Command{
+		Use:   "kubeconfig NAME",
+		Short: "Print the kubeconfig of a cluster",
+		Long: `Prints the kubeconfig of a cluster, as it is kept (encrypted) in etcd. Where skyd runs on this
+machine it also lies in ~/.skyconf/clusters/NAME/kubeconfig. Reading it needs the secrets key of
+the installation, ~/.skyconf/secrets.key unless the setting secretsKeyFile names another.`,
+		Example: `  (umask 077; skyctl get kubeconfig dev > dev.kubeconfig)
+  kubectl --kubeconfig dev.kubeconfig get nodes`,
+		Args:              nameArg,
+		ValidArgsFunction: a.completeNames,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runKubeconfig(cmd.Context(), args[0]) },
+	}
+}
+
+func (a *app) runKubeconfig(ctx context.Context, name string) error {
+	ops, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := ops.Store(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := s.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	content, err := ops.Kubeconfig(ctx, api.Ref{Name: name, UID: c.Metadata.UID})
+	var none *store.NotFoundError
+	if errors.As(err, &none) {
+		return &stateError{fmt.Errorf("cluster %s has no kubeconfig yet: it is %s; see skyctl describe cluster %s", name, c.Status.Phase, name)}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = a.env.Out.Write(content)
+	return err
+}
+
+// localKubeconfig is where kubectl finds the kubeconfig. A skyd dev writes it itself; where the worker is elsewhere, nobody
+// else could.
+func (a *app) localKubeconfig(ctx context.Context, ops *operations.Client, ref api.Ref) (string, error) {
+	path := a.cfg.KubeconfigPath(ref.Name)
+	if !a.cfg.External() {
+		return path, nil
+	}
+	content, err := ops.Kubeconfig(ctx, ref)
+	if err == nil {
+		err = kubefile.Write(path, content)
+	}
+	if err != nil {
+		return "", fmt.Errorf("cluster %s is READY, but: %w", ref.Name, err)
+	}
+	return path, nil
+}
+
+// removeKubeconfig removes what localKubeconfig wrote.
+func (a *app) removeKubeconfig(cluster string) error {
+	if !a.cfg.External() {
+		return nil
+	}
+	return kubefile.Remove(a.cfg.KubeconfigPath(cluster))
+}
