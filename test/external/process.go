@@ -27,7 +27,8 @@ type process struct {
 func (c command) exec(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Env, cmd.Dir = c.env, c.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.credential}
+	// A test that ends without stopping the chain, by its time-out for one, leaves nothing running.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.credential, Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
 
