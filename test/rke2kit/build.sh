@@ -45,6 +45,6 @@ for program in rke2 pause hello mkrelease; do
 done
 "$tmp/mkrelease" -binaries "$tmp" -files files -arch "$arch" -version "$version" -out "$out"
 echo "$hash" >"$out/.sources"
-# Releases in the cache that nobody asked for in a week were of other sources.
-[ ! -d "$cache" ] || find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +7 -exec rm -rf {} +
+# Releases in the cache that nobody asked for in a month were of other sources.
+[ ! -d "$cache" ] || find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} +
 echo "$out"
