@@ -18,12 +18,14 @@ import (
 //
 // What follows the script on the stream is either data for it (bootData), or nothing at all until the connection ends
 // (bootScript): a watcher waits for that end and takes the whole process group down, so that nothing goes on behind the
-// back of a caller that was cancelled or killed. setsid gives the script that group of its own.
+// back of a caller that was cancelled or killed. setsid gives the script that group of its own. When the script ends by
+// itself, what it left running ends with it, which would hold the session open otherwise.
 const (
 	bootPath   = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL=C PATH; s=$(head -c %d) || exit 126; `
-	bootData   = bootPath + `eval "$s"`
+	bootRun    = `(eval "$s"); s=$?; trap "" TERM; kill -TERM 0; exit $s`
+	bootData   = bootPath + bootRun
 	bootScript = bootPath + `exec 3<&0 </dev/null; ` +
-		`(trap "" TERM; cat <&3; kill -0 $$ && kill -TERM 0 && sleep 3 && kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; eval "$s"`
+		`(trap "" TERM; cat <&3; kill -0 $$ && kill -TERM 0 && sleep 3 && kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; ` + bootRun
 )
 
 // maxOutput bounds what a script may print; everything we ask for is far smaller.

@@ -238,6 +238,25 @@ func TestADeadMachineIsNoticed(t *testing.T) {
 	}
 }
 
+func TestWhatAScriptLeavesRunningEndsWithIt(t *testing.T) {
+	_, h := start(t)
+	for name, run := range map[string]func(string) ([]byte, error){
+		"Script": func(s string) ([]byte, error) { return h.Script(t.Context(), "leaving", s) },
+		"Run":    func(s string) ([]byte, error) { return h.Run(t.Context(), s, strings.NewReader("")) },
+	} {
+		out, err := run("sleep 86400 & echo $!; exit 3")
+		var failed *remote.RunError
+		if !errors.As(err, &failed) || failed.Exit != 3 {
+			t.Errorf("%s: got %v", name, err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "what was left is gone", gone([]int{pid}))
+	}
+}
+
 func TestTooMuchOutputIsAnError(t *testing.T) {
 	_, h := start(t)
 	if _, err := h.Script(t.Context(), "talking", "head -c 9000000 /dev/zero"); err == nil {

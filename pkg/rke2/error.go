@@ -49,7 +49,7 @@ func (e *Error) Error() string {
 	if e.Machine != "" {
 		s = fmt.Sprintf("machine %s: %s", e.Machine, e.Message)
 	}
-	if e.Cause != nil {
+	if e.Cause != nil && e.Reason != Deadline { // whose message says more than "deadline exceeded"
 		s += ": " + e.Cause.Error()
 	}
 	return s

@@ -100,13 +100,13 @@ type finding struct {
 func classify(line string) finding {
 	switch {
 	case strings.Contains(line, "Node password rejected"), strings.Contains(line, "duplicate hostname"):
-		return finding{DuplicateNode, "the cluster knows a node of that name with another password; delete that Node and its node-password secret", 1}
+		return finding{DuplicateNode, "the cluster knows a node of that name with another password; delete that Node and its node-password secret", 2}
 	case strings.Contains(line, "token CA hash does not match"):
 		return finding{WrongCA, "the head that answers has another CA than the token was made for", 1}
 	case strings.Contains(line, "401 Unauthorized"):
 		return finding{WrongToken, "the head refuses the worker's token", 2}
 	case strings.Contains(line, "server is not ready"), strings.Contains(line, "failed to get CA certs"), strings.Contains(line, "connection refused"):
-		return finding{"", "waiting for the head to let the worker in", 0}
+		return finding{"", "the head to let the worker in", 0}
 	}
 	return finding{}
 }

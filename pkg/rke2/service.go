@@ -11,15 +11,26 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// startScript starts a unit without waiting for it, which could take for ever, and enables it for the next boot.
-// $changed=1 makes a running one start anew.
+// startScript starts a unit without waiting for it to be up, which could take for ever, and enables it for the next
+// boot; no reload is needed for that. $changed=1 makes a running one start anew. It does wait until the new run has begun,
+// so that nobody takes the old run's state and journal for the new one's; a start that has to wait for its turn in the
+// boot may take longer than that.
 const startScript = `
-state=$(systemctl show -p ActiveState --value "$unit")
+show() { systemctl show -p "$1" --value "$unit"; }
+state=$(show ActiveState); before=$(show InvocationID); begun=0; patience=50
 case "$state" in
-active|activating|reloading) [ "$changed" != 1 ] || systemctl restart --no-block "$unit";;
+active|activating|reloading)
+  if [ "$changed" = 1 ]; then systemctl restart --no-block "$unit"; patience=1000; else begun=1; fi;;
 *) systemctl reset-failed "$unit" 2>/dev/null || true; systemctl start --no-block "$unit";;
 esac
-systemctl is-enabled -q "$unit" 2>/dev/null || systemctl enable -q "$unit"`
+systemctl is-enabled -q "$unit" 2>/dev/null || systemctl enable -q --no-reload "$unit"
+while [ $begun = 0 ]; do
+  now=$(show InvocationID)
+  if [ -n "$now" ] && [ "$now" != "$before" ]; then begun=1
+  elif [ $patience -gt 0 ]; then patience=$((patience-1)); sleep 0.1
+  elif [ "$(show ActiveState)" = inactive ]; then begun=1
+  else echo "$unit does not stop, so that it can't start anew" >&2; exit 75; fi
+done`
 
 // StartServer starts a prepared head's server and returns at once; WaitServer says when it is ready.
 func StartServer(ctx context.Context, h *remote.Host) error {

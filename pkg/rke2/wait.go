@@ -80,23 +80,24 @@ var serverStages = []string{
 	"the API server to be ready",
 }
 
-// agentScript prints each change of the unit's state and what its journal says, from the unit's present run on: what an
-// earlier run said of an earlier token is past. It ends when the agent is up.
+// agentScript prints each change of the unit's state and what its journal says from now on; what was said of an earlier
+// token, or before somebody set things right, is past. Of a run that begins meanwhile it prints all. It ends when the
+// agent is up.
 const agentScript = `
-unit=rke2-agent; last=; looks=0; seen=; follower=
-trap 'kill $follower 2>/dev/null' EXIT; trap 'exit 1' TERM HUP
+unit=rke2-agent; last=; looks=0; seen=; follower=; from=--since=-3s
+trap 'kill -9 $follower 2>/dev/null' EXIT; trap 'exit 1' TERM HUP
 while :; do
   look
+  case "$state" in *ActiveState=active*) echo "` + stateMark + `$state"; exit 0;; *ActiveState=inactive*|*ActiveState=deactivating*) invocation=;; esac
   if [ -n "$invocation" ] && [ "$invocation" != "$seen" ]; then
-    [ -z "$follower" ] || kill $follower 2>/dev/null
+    [ -z "$follower" ] || { kill -9 $follower; from=--lines=200; }
     seen=$invocation
-    journalctl -q -f -n 200 -o cat _SYSTEMD_INVOCATION_ID=$seen + INVOCATION_ID=$seen 2>/dev/null &
+    journalctl -q -f $from -o cat _SYSTEMD_INVOCATION_ID=$seen + INVOCATION_ID=$seen 2>/dev/null &
     follower=$!
   fi
   looks=$((looks+1))
   [ "$state" = "$last" ] && [ $((looks % 25)) -ne 0 ] || echo "` + stateMark + `$state"
   last=$state
-  case "$state" in *ActiveState=active*) exit 0;; esac
   sleep 0.2
 done`
 
@@ -191,9 +192,13 @@ func (w *watch) take(line string) *Error {
 func (w *watch) takeState(line string) {
 	line, why, _ := strings.Cut(line, " why=")
 	kv := keyValues(line)
-	w.why = strings.Join(scrub(why), " ")
-	if stage := kv["stage"]; len(stage) == 1 && int(stage[0]-'0') < len(serverStages) {
-		w.waitingFor = serverStages[stage[0]-'0']
+	if stage := kv["stage"]; len(stage) == 1 {
+		w.why = strings.Join(scrub(why), " ")
+		if n := int(stage[0] - '0'); n < len(serverStages) {
+			w.waitingFor = serverStages[n]
+		} else {
+			return
+		}
 	}
 	w.verdict = judgeUnit(unitOf(w.role), kv)
 	if job := kv["Job"]; kv["ActiveState"] != "inactive" || job != "" && job != "0" {
@@ -209,11 +214,12 @@ func (w *watch) takeLog(line string) {
 	if f.message == "" {
 		return
 	}
+	w.why = strings.Join(scrub(said(line)), " ")
 	if f.reason == "" {
-		w.tell(f.message)
+		w.waitingFor = f.message
+		w.tell("waiting for " + w.waitingFor)
 		return
 	}
-	w.why = f.message
 	if w.seen[f.reason]++; w.seen[f.reason] >= f.after {
 		w.verdict = &Error{Reason: f.reason, Message: f.message, Final: true}
 	}
