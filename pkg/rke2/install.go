@@ -150,11 +150,13 @@ const unpackScript = `
 set -e
 exec 9<"$dir"; flock -w 600 9
 stamp="$prefix/share/rke2/.skyctl"
-if [ "$(head -n1 "$stamp" 2>/dev/null)" = "$version $sum" ] && [ -x "$prefix/bin/rke2" ]; then rm -f "$file"; exit 0; fi
+says() { got=$("$prefix/bin/rke2" --version 2>&1 | head -n1); case "$got" in "rke2 version $version "*) ;; *) return 1;; esac; }
+if [ "$(head -n1 "$stamp" 2>/dev/null)" = "$version $sum" ] && says; then rm -f "$file"; exit 0; fi
 [ -f "$file" ] || exit 74
 rm -f "$stamp"
 mkdir -p "$prefix"
-tar -xzf "$file" -C "$prefix" --no-same-owner
+tar -xzf "$file" -C "$prefix" --no-same-owner || {
+  [ "$(df -Pk "$prefix" | awk 'NR == 2 {print $4}')" -gt 10000 ] || echo "No space left for $prefix" >&2; exit 2; }
 if [ "$prefix" != /usr/local ]; then
   for f in lib/systemd/system/rke2-server.service lib/systemd/system/rke2-agent.service bin/rke2-uninstall.sh; do
     if [ -f "$prefix/$f" ]; then sed -i "s|/usr/local|$prefix|g" "$prefix/$f"; fi
@@ -163,8 +165,7 @@ if [ "$prefix" != /usr/local ]; then
 fi
 if command -v restorecon >/dev/null; then restorecon -R "$prefix/bin" "$prefix/lib/systemd" "$prefix/share/rke2" || true; fi
 systemctl daemon-reload
-got=$("$prefix/bin/rke2" --version 2>&1 | head -n1) || true
-case "$got" in "rke2 version $version "*) ;; *) echo "$got" >&2; exit 71;; esac
+says || { echo "$got" >&2; exit 71; }
 mkdir -p "$prefix/share/rke2"
 echo "$version $sum" >"$stamp.new"
 mv -f "$stamp.new" "$stamp"

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +26,8 @@ type Server struct {
 	Key    []byte
 	// Env is added to the environment of every command, such as a PATH on which stand-ins come first.
 	Env []string
+	// Enter is put before every command, such as nsenter into a file system of the machine's own.
+	Enter []string
 	// CutAfter hangs up each connection once that many bytes came in; 0 is never.
 	CutAfter atomic.Int64
 	// HangUpAtLogin makes the server close the connection where it should say whether the key is good, as a machine does
@@ -177,7 +180,8 @@ func (s *Server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 }
 
 func (s *Server) run(command string, channel ssh.Channel) uint32 {
-	cmd := exec.CommandContext(context.Background(), "sh", "-c", command)
+	argv := append(slices.Clone(s.Enter), "sh", "-c", command)
+	cmd := exec.CommandContext(context.Background(), argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()

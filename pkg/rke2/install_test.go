@@ -1,0 +1,314 @@
+package rke2
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+)
+
+// installed fails unless the machine has the whole release and nothing left over.
+func (m *machine) installed() {
+	m.t.Helper()
+	for name, want := range map[string]string{
+		"/opt/rke2/bin/rke2":                      "#!/bin/sh\necho 'rke2 version " + version + " (0123)'\n",
+		"/etc/systemd/system/rke2-agent.service":  "ExecStart=/opt/rke2/bin/rke2 agent\n",
+		"/etc/systemd/system/rke2-server.service": "ExecStart=/opt/rke2/bin/rke2 server\n",
+		"/opt/rke2/share/rke2/filler":             strings.Repeat("x", 1<<20),
+	} {
+		if got, err := m.ReadFile(m.t.Context(), name); err != nil || string(got) != want {
+			m.t.Errorf("%s: got %.100q, %v", name, got, err)
+		}
+	}
+	if got := m.sh("stat -c %u:%a /opt/rke2/bin/rke2; ls " + stagingDir); got != "0:755" {
+		m.t.Errorf("owner, mode and what is left: %s", got)
+	}
+}
+
+func TestAReleaseIsInstalledOnce(t *testing.T) {
+	m := newMachine(t)
+	_, a := release(t, version)
+	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	m.installed()
+	if err := Install(t.Context(), m.Host, a, func(s string) {
+		if !strings.HasPrefix(s, "looking") {
+			t.Errorf("the second time: %s", s)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	m.sh("echo '#!/bin/sh' >/opt/rke2/bin/rke2")
+	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	m.installed()
+}
+
+func TestAnUnpackingThatWasCutIsDoneAgain(t *testing.T) {
+	m := newMachine(t)
+	_, a := release(t, version)
+	m.write("/opt/fake/tar", "#!/bin/sh\nmkdir -p /opt/rke2/bin; echo half >/opt/rke2/bin/rke2; touch /opt/hanging; sleep 86400\n", 0o755)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- Install(ctx, m.Host, a, nil) }()
+	eventually(t, "tar hangs", func() bool { return m.sh("ls /opt/hanging 2>/dev/null || true") != "" })
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	m.sh("rm /opt/fake/tar")
+	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	m.installed()
+}
+
+func TestAReleaseOfAnotherVersionIsRefused(t *testing.T) {
+	m := newMachine(t)
+	_, a := release(t, "v1.0.0+rke2r1")
+	for range 2 {
+		if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != WrongVersion || !IsFinal(err) || !strings.Contains(err.Error(), "v1.0.0+rke2r1") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestAnUploadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
+	m := newMachine(t)
+	d, a := release(t, version)
+	for _, arch := range knownArchs {
+		write(t, filepath.Join(d, tarball(arch)), "damaged since it was pinned")
+	}
+	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) {
+		t.Errorf("got %v", err)
+	}
+	if got := m.sh("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
+		t.Errorf("on the machine: %s", got)
+	}
+}
+
+func TestAFullDiskIsFinalAndSaidToBeFull(t *testing.T) {
+	m := newMachine(t)
+	_, a := release(t, version)
+	m.sh("mount -o remount,size=64k /opt")
+	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != InstallFailed || !IsFinal(err) || !strings.Contains(err.Error(), "No space left") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// shop serves a release over TLS that the machine trusts, through handle.
+func (m *machine) shop(dir string, handle func(http.ResponseWriter, *http.Request, http.Handler)) string {
+	m.t.Helper()
+	files := http.FileServer(http.Dir(dir))
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if filepath.Dir(r.URL.Path) != "/"+version {
+			m.t.Errorf("asked for %s", r.URL)
+		}
+		r.URL.Path, r.URL.RawPath = "/"+filepath.Base(r.URL.Path), ""
+		handle(w, r, files)
+	}))
+	m.t.Cleanup(s.Close)
+	ca := filepath.Join(m.t.TempDir(), "ca.pem")
+	write(m.t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
+	m.server.Env = append(m.server.Env, "CURL_CA_BUNDLE="+ca, "no_proxy=127.0.0.1")
+	return s.URL
+}
+
+func TestAMachineDownloadsForItselfAndGoesOnWhereItWasCut(t *testing.T) {
+	m := newMachine(t)
+	dir, a := release(t, version)
+	whole, err := os.ReadFile(filepath.Join(dir, tarball("amd64")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, files http.Handler) {
+		if asked.Add(1) == 1 {
+			w.Header().Set("Content-Length", "999999")
+			_, _ = w.Write(whole[:500])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		if got := r.Header.Get("Range"); got != "bytes=500-" {
+			t.Errorf("asked for %q", got)
+		}
+		files.ServeHTTP(w, r)
+	})
+	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != SourceUnreachable || IsFinal(err) || !strings.Contains(err.Error(), a.Source) {
+		t.Fatalf("cut: got %v", err)
+	}
+	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	m.installed()
+}
+
+func TestADamagedPartIsFetchedAnew(t *testing.T) {
+	m := newMachine(t)
+	dir, a := release(t, version)
+	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, files http.Handler) { files.ServeHTTP(w, r) })
+	for _, junk := range []string{"junk", strings.Repeat("junk", 1<<20)} { // the second is longer than the file
+		m.sh("rm -rf /opt/rke2")
+		m.write(stagingDir+"/"+a.SHA256["amd64"]+".tar.gz.part", junk, 0o600)
+		if err := Install(t.Context(), m.Host, a, nil); err != nil {
+			t.Fatal(err)
+		}
+		m.installed()
+	}
+}
+
+func TestADownloadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
+	m := newMachine(t)
+	dir, a := release(t, version)
+	a.Source = m.shop(dir, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = w.Write([]byte("sign in first")) })
+	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) || !strings.Contains(err.Error(), a.Source) {
+		t.Errorf("got %v", err)
+	}
+	if got := m.sh("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
+		t.Errorf("on the machine: %s", got)
+	}
+	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.NotFound(w, r) })
+	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != BadArtifacts || !IsFinal(err) {
+		t.Errorf("not there: got %v", err)
+	}
+}
+
+func TestAConfigurationIsRootsOnlyAndWrittenOnce(t *testing.T) {
+	m := newMachine(t)
+	n := Node{Role: api.RoleHead, NodeName: "n", NodeIP: "10.0.0.1", AgentToken: "sesame"}
+	stat := func() string {
+		return m.sh("umask; stat -c '%u %a %i' " + configFile + "; ls " + filepath.Dir(configFile))
+	}
+	var before string
+	for i := range 2 {
+		if err := WriteConfig(t.Context(), m.Host, n); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			before = stat()
+		}
+	}
+	if after := stat(); after != before || !strings.Contains(after, "\n0 600 ") || !strings.HasSuffix(after, "\nconfig.yaml") {
+		t.Errorf("got %s, then %s", before, after)
+	}
+	f, err := Gather(t.Context(), m.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Config(n, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.ReadFile(t.Context(), configFile); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+func TestAnAgentIsStartedOnceAndAnewWhenItsTokenChanges(t *testing.T) {
+	m := newMachine(t)
+	n := Node{Role: api.RoleWorker, NodeName: "n", NodeIP: "10.0.0.2", Server: "https://10.0.0.1:9345"}
+	calls := func() string { return strings.ReplaceAll(m.sh("cat /run/systemd/system/calls"), "\n", "; ") }
+	started := "start --no-block rke2-agent; enable -q --no-reload rke2-agent"
+	for i, tt := range []struct{ password, calls string }{
+		{"one", started}, {"one", started}, {"two", started + "; restart --no-block rke2-agent"},
+	} {
+		token := "K10" + hash + "::node:" + tt.password
+		if err := JoinAgent(t.Context(), m.Host, n, token); err != nil {
+			t.Fatal(err)
+		}
+		if got := calls(); got != tt.calls {
+			t.Errorf("call %d: got %s", i, got)
+		}
+		if got := m.sh("stat -c %u:%a " + joinTokenFile + "; cat " + joinTokenFile); got != "0:600\n"+token {
+			t.Errorf("call %d: got %s", i, got)
+		}
+	}
+	if err := JoinAgent(t.Context(), m.Host, n, "K10"+hash+"::server:x"); reasonOf(err) != WrongToken || !IsFinal(err) {
+		t.Errorf("the server's token: got %v", err)
+	}
+}
+
+func TestAServerIsStartedOnce(t *testing.T) {
+	m := newMachine(t)
+	for range 2 {
+		if err := StartServer(t.Context(), m.Host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := m.sh("cat /run/systemd/system/calls"); got != "start --no-block rke2-server\nenable -q --no-reload rke2-server" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestNoTokenIsEverAnArgument(t *testing.T) {
+	m := newMachine(t)
+	// The stand-in looks at every process while the join is under way, and the token lies in the script's memory.
+	m.write("/opt/fake/systemctl", "#!/bin/sh\ngrep -l sesame774[1] /proc/[0-9]*/cmdline >>/opt/seen 2>/dev/null\n"+strings.TrimPrefix(systemctl, "#!/bin/sh\n"), 0o755)
+	n := Node{Role: api.RoleWorker, NodeName: "n", NodeIP: "10.0.0.2", Server: "https://10.0.0.1:9345"}
+	if err := JoinAgent(t.Context(), m.Host, n, "K10"+hash+"::node:sesame7741"); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.sh("cat /opt/seen"); got != "" {
+		t.Errorf("seen in %s", got)
+	}
+}
+
+func TestUninstallingTakesAllAndMayBeRepeated(t *testing.T) {
+	m := newMachine(t)
+	_, a := release(t, version)
+	if err := Uninstall(t.Context(), m.Host); err != nil {
+		t.Errorf("nothing there: %v", err)
+	}
+	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteConfig(t.Context(), m.Host, Node{Role: api.RoleHead, NodeName: "n", NodeIP: "10.0.0.1", AgentToken: "sesame"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := Uninstall(t.Context(), m.Host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := m.sh("ls " + configFile + " " + stagingDir + " /opt/rke2/share/rke2/.skyctl /opt/rke2/bin/rke2 2>/dev/null || true"); got != "" {
+		t.Errorf("left: %s", got)
+	}
+	if err := Stop(t.Context(), m.Host, api.RoleHead); err != nil {
+		t.Errorf("stopping what isn't there: %v", err)
+	}
+}
+
+func TestALostConnectionIsToldFromAFailure(t *testing.T) {
+	m := newMachine(t)
+	_, a := release(t, version)
+	m.server.CutAfter.Store(16 << 10)
+	h, err := remote.Dial(t.Context(), m.server.Target, m.server.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	err = Install(t.Context(), h, a, nil)
+	if !remote.IsLost(err) && reasonOf(err) != "" {
+		t.Errorf("got %v", err)
+	}
+	m.server.CutAfter.Store(0)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := Install(ctx, m.Host, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	m.installed()
+}
