@@ -6,8 +6,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/apt.sh"
 . "$here/state.sh"
 
-answers() { docker version >/dev/null 2>&1; }
-answers_root() { as_root docker version >/dev/null 2>&1; }
+# A socket that systemd holds for an engine that fails takes questions and never answers.
+answers() { timeout 10 docker version >/dev/null 2>&1; }
+answers_root() { as_root timeout 10 docker version >/dev/null 2>&1; }
 
 # wait_for_engine waits until the engine answers; one that was started by hand says in a file that it ended.
 wait_for_engine() {
@@ -28,7 +29,7 @@ wait_for_engine() {
 
 start_by_systemd() {
   as_root touch "$by_systemd"
-  as_root systemctl start docker
+  as_root timeout 60 systemctl start docker || true # the wait tells why
   wait_for_engine
 }
 
@@ -48,10 +49,14 @@ main() {
     echo "docker.sh: no Docker engine answers at DOCKER_HOST=$DOCKER_HOST: start it, or unset DOCKER_HOST" >&2
     return 1
   fi
-  if ! command -v dockerd >/dev/null; then install_missing docker.io; fi
+  as_root mkdir -p "$state"
+  if ! command -v dockerd >/dev/null; then
+    install_missing docker.io
+    # Under systemd the package starts it, which is our doing.
+    if [ -d /run/systemd/system ]; then as_root touch "$by_systemd"; fi
+  fi
   if ! answers_root; then
     echo "Starting the Docker engine" >&2
-    as_root mkdir -p "$state"
     if [ -d /run/systemd/system ]; then start_by_systemd; else start_by_hand; fi
   fi
   if ! answers; then
