@@ -1,10 +1,14 @@
 package docker_test
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/image"
 
@@ -80,6 +84,48 @@ func TestImageIsBuiltOnceHoweverManyWait(t *testing.T) {
 
 func count(said []string, words string) int {
 	return len(slices.DeleteFunc(slices.Clone(said), func(s string) bool { return !strings.Contains(s, words) }))
+}
+
+// TestBuildThatIsGivenUpLeavesNothing stops debootstrap at its work: no base image of that name can be had anywhere.
+func TestBuildThatIsGivenUpLeavesNothing(t *testing.T) {
+	dir := scratchDir(t)
+	s := newSite(t, docker.Options{BaseImage: "skyctl-test-none:" + randomHex(t, 4), ImageCacheDir: dir})
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.EnsureImage(ctx, func(string) {}) }()
+	for began := false; !began; {
+		select {
+		case err := <-done:
+			t.Fatalf("it ended before debootstrap began: %v", err)
+		case <-time.After(50 * time.Millisecond):
+			trees, err := filepath.Glob(filepath.Join(dir, ".rootfs-*", "var", "cache", "apt", "archives", "*.deb"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			began = len(trees) > 0
+		}
+	}
+	cancel()
+	if err := <-done; err == nil {
+		t.Fatal("it was given up and says that it was done")
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("it left %q, %v", left, err)
+	}
+	for _, proc := range must(filepath.Glob("/proc/[0-9]*/cmdline")) {
+		if line, err := os.ReadFile(proc); err == nil && strings.Contains(string(line), dir) {
+			t.Errorf("it left a process: %q", line)
+		}
+	}
+}
+
+func must(found []string, err error) []string {
+	if err != nil {
+		panic(err)
+	}
+	return found
 }
 
 func TestImageThatWasNamedIsNotBuilt(t *testing.T) {
