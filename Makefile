@@ -21,6 +21,14 @@ setup: ## install what is missing on this machine: Docker engine, packages
 	@test/setup/packages.sh
 	@test/setup/docker.sh
 
+# What a team runs beside skyd (docker-compose.yml), as programs for the tests: name=package.
+EXTERNAL := temporal-server=go.temporal.io/server/cmd/server temporal-sql-tool=go.temporal.io/server/cmd/tools/sql \
+	etcd=go.etcd.io/etcd/server/v3 etcdctl=go.etcd.io/etcd/etcdctl/v3 etcdutl=go.etcd.io/etcd/etcdutl/v3 \
+	temporal-ui-server=github.com/temporalio/ui-server/v2/cmd/server
+
+external: ## build Temporal, its tools and etcd as separate programs, for the tests
+	@for e in $(EXTERNAL); do go build -trimpath -ldflags '-s -w' -o $(BIN)/external/$${e%%=*} $${e#*=}; done
+
 kit: ## build the offline RKE2 kit (cached)
 	@test/rke2kit/build.sh
 
@@ -36,15 +44,15 @@ lint: ## gofmt, go vet
 	@out=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	go vet ./...
 
-unit: build ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
+unit: build external ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
 	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v /test/e2e)
 	$(MAKE) -C test/rke2kit test
 
-e2e: build kit ## real clusters on Docker hosts, through the built programs
+e2e: build kit external ## real clusters on Docker hosts, through the built programs
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=$(KIT) SKYCTL_TEST_RKE2_VERSION=$$(cat $(KIT)/version) \
 		go test -count=1 -timeout 40m ./test/e2e
 
-e2e-rke2: setup build ## the same on the official RKE2 release, which each machine downloads
+e2e-rke2: setup build external ## the same on the official RKE2 release, which each machine downloads
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m ./test/e2e
 
 help: ## list the targets

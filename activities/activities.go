@@ -88,7 +88,7 @@ func failed(ctx context.Context, step, machine string, err error) error {
 	case errors.As(err, &badAuth):
 		f.Reason, final = "AuthFailed", true
 	case errors.As(err, &run):
-		f.Reason, f.Log = "CommandFailed", run.Tail
+		f.Reason, f.Log, final = "CommandFailed", run.Tail, attempt(ctx) >= commandTries
 	case errors.As(err, &ofCloud):
 		f.Reason, final = string(ofCloud.Kind), ofCloud.Kind != cloud.Transient
 	case errors.Is(err, context.DeadlineExceeded):
@@ -100,6 +100,17 @@ func failed(ctx context.Context, step, machine string, err error) error {
 	}
 	return temporal.NewApplicationErrorWithOptions(fmt.Sprintf("%s: %v", where, err), f.Reason,
 		temporal.ApplicationErrorOptions{NonRetryable: final, Details: []any{f}})
+}
+
+// commandTries is how often a command on a machine may fail: what a command says no to, it mostly says no to again.
+const commandTries = 3
+
+// attempt counts from 1.
+func attempt(ctx context.Context) int32 {
+	if !activity.IsActivity(ctx) {
+		return 1
+	}
+	return activity.GetInfo(ctx).Attempt
 }
 
 // beat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself going.

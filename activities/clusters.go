@@ -238,7 +238,7 @@ func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 		return failed(ctx, step, "", err)
 	}
 	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
-	resources, versions, err := kube.Resources(ctx, client, c.Status.Machines, given, accelerator)
+	resources, versions, err := kube.Resources(ctx, client, c.Status.Machines, accelerator)
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
@@ -256,9 +256,6 @@ func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 	}
 	return failed(ctx, "mark the cluster READY", "", err)
 }
-
-// given is what a machine was given by its cloud, which may be less than it shows.
-func given(m api.Machine) (cpus, memoryGiB float64) { return m.CPUs, m.MemoryGiB }
 
 // FailInput marks a cluster as failed.
 type FailInput struct {

@@ -2,10 +2,13 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
 	"time"
+
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
@@ -53,73 +56,63 @@ const (
 
 // Prepare puts RKE2's files onto a machine.
 func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
-	const step = "install RKE2"
-	c, record, err := a.read(ctx, m)
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	if c.Status.Artifacts == nil {
-		return failed(ctx, step, m.Name, fmt.Errorf("no RKE2 release is pinned for the cluster"))
-	}
-	say := progress(ctx, a.Store, m, a.Now)
-	say("waiting for SSH")
-	h, err := a.reach(ctx, m, record, say)
-	if err != nil {
-		return failed(ctx, "reach over SSH", m.Name, err)
-	}
-	install, cancel := context.WithTimeout(ctx, a.Deadlines.Install)
-	defer cancel()
-	if err := rke2.Install(install, h, *c.Status.Artifacts, say); err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	return failed(ctx, step, m.Name, a.note(ctx, m, api.MachinePrepared, ""))
+	return a.do(ctx, m, "install RKE2", func(at *place) error {
+		if at.cluster.Status.Artifacts == nil {
+			return fmt.Errorf("no RKE2 release is pinned for the cluster")
+		}
+		h, err := a.reach(ctx, at)
+		if err != nil {
+			return err
+		}
+		install, cancel := context.WithTimeout(ctx, a.Deadlines.Install)
+		defer cancel()
+		if err := rke2.Install(install, h, *at.cluster.Status.Artifacts, at.say); err != nil {
+			return err
+		}
+		return note(ctx, a.Store, m, api.MachinePrepared, "", a.Now())
+	})
 }
 
 // StartHead starts the RKE2 server, waits for the Kubernetes API, and keeps the cluster's credentials.
 func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
-	const step = "start the server"
-	_, record, err := a.read(ctx, m)
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	password, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretAgentPassword)
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	say := progress(ctx, a.Store, m, a.Now)
-	say("starting the server")
-	h, err := a.reach(ctx, m, record, say)
-	if err != nil {
-		return failed(ctx, "reach over SSH", m.Name, err)
-	}
-	node := nodeOf(record)
-	node.AgentToken = string(password)
-	node.TLSSANs = sans(record)
-	if err := rke2.WriteConfig(ctx, h, node); err != nil {
-		return failed(ctx, "configure the server", m.Name, err)
-	}
-	if err := rke2.StartServer(ctx, h); err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	wait, cancel := context.WithTimeout(ctx, a.Deadlines.Server)
-	defer cancel()
-	if err := rke2.WaitServer(wait, h, say); err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	return a.keepCredentials(ctx, m, record, h)
+	return a.do(ctx, m, "start the server", func(at *place) error {
+		password, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretAgentPassword)
+		if err != nil {
+			return err
+		}
+		at.say("starting the server")
+		h, err := a.reach(ctx, at)
+		if err != nil {
+			return err
+		}
+		node := nodeOf(at.record)
+		node.AgentToken, node.TLSSANs = string(password), sans(at.record)
+		if err := rke2.WriteConfig(ctx, h, node); err != nil {
+			return err
+		}
+		if err := rke2.StartServer(ctx, h); err != nil {
+			return err
+		}
+		wait, cancel := context.WithTimeout(ctx, a.Deadlines.Server)
+		defer cancel()
+		if err := rke2.WaitServer(wait, h, at.say); err != nil {
+			return err
+		}
+		return a.keepCredentials(ctx, at, h)
+	})
 }
 
 // keepCredentials copies token and kubeconfig back into the store, and the kubeconfig to the person's files.
-func (a *Nodes) keepCredentials(ctx context.Context, m MachineRef, record *api.Machine, h *remote.Host) error {
-	const step = "fetch the credentials"
+func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) error {
+	ref := at.machine.Cluster
 	creds, err := rke2.FetchCredentials(ctx, h)
 	if err != nil {
-		return failed(ctx, step, m.Name, err)
+		return err
 	}
-	endpoint := "https://" + net.JoinHostPort(record.Address, apiPort)
-	kubeconfig, err := kube.EditKubeconfig(creds.Kubeconfig, m.Cluster.Name, endpoint)
+	endpoint := "https://" + net.JoinHostPort(at.record.Address, apiPort)
+	kubeconfig, err := kube.EditKubeconfig(creds.Kubeconfig, ref.Name, endpoint)
 	if err != nil {
-		return failed(ctx, step, m.Name, err)
+		return err
 	}
 	secrets := map[string][]byte{
 		store.SecretServerToken: []byte(creds.ServerToken),
@@ -127,141 +120,142 @@ func (a *Nodes) keepCredentials(ctx context.Context, m MachineRef, record *api.M
 		store.SecretKubeconfig:  kubeconfig,
 	}
 	for _, key := range sortedKeys(secrets) {
-		if err := a.Store.PutSecret(ctx, m.Cluster, key, secrets[key]); err != nil {
-			return failed(ctx, step, m.Name, err)
+		if err := a.Store.PutSecret(ctx, ref, key, secrets[key]); err != nil {
+			return err
 		}
 	}
 	if a.ClusterDir != nil {
-		path := filepath.Join(a.ClusterDir(m.Cluster.Name), "kubeconfig")
-		if err := kube.WriteKubeconfigFile(path, kubeconfig); err != nil {
-			return failed(ctx, "write the kubeconfig", m.Name, err)
+		if err := kube.WriteKubeconfigFile(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), kubeconfig); err != nil {
+			return err
 		}
 	}
-	_, err = a.Store.Update(ctx, m.Cluster, func(c *api.Cluster) error {
+	_, err = a.Store.Update(ctx, ref, func(c *api.Cluster) error {
 		c.Status.Endpoint = endpoint
 		return nil
 	})
-	return failed(ctx, step, m.Name, err)
+	return err
 }
 
 // Join starts the RKE2 agent of a worker against the head's supervisor, and waits until its unit is up.
 func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
-	const step = "join the cluster"
-	c, record, err := a.read(ctx, m)
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	head, err := headOf(c)
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	token, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretAgentToken)
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	say := progress(ctx, a.Store, m, a.Now)
-	say("joining the cluster")
-	h, err := a.reach(ctx, m, record, say)
-	if err != nil {
-		return failed(ctx, "reach over SSH", m.Name, err)
-	}
-	node := nodeOf(record)
-	node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, supervisorPort)
-	if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	wait, cancel := context.WithTimeout(ctx, a.Deadlines.Agent)
-	defer cancel()
-	return failed(ctx, step, m.Name, rke2.WaitAgent(wait, h, say))
+	return a.do(ctx, m, "join the cluster", func(at *place) error {
+		head, err := headOf(at.cluster)
+		if err != nil {
+			return err
+		}
+		token, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretAgentToken)
+		if err != nil {
+			return err
+		}
+		at.say("joining the cluster")
+		h, err := a.reach(ctx, at)
+		if err != nil {
+			return err
+		}
+		node := nodeOf(at.record)
+		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, supervisorPort)
+		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
+			return err
+		}
+		wait, cancel := context.WithTimeout(ctx, a.Deadlines.Agent)
+		defer cancel()
+		return rke2.WaitAgent(wait, h, at.say)
+	})
 }
 
 // AwaitNode waits until the machine's Node is Ready.
 func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
-	const step = "wait for the Node"
-	say := progress(ctx, a.Store, m, a.Now)
-	say("waiting for the Node to be Ready")
-	kubeconfig, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretKubeconfig)
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	client, err := kube.Client(kubeconfig)
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	wait, cancel := context.WithTimeout(ctx, a.Deadlines.Node)
-	defer cancel()
-	if err := kube.WaitNodeReady(wait, client, m.NodeName, say); err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
-		if r.ReadyAt.IsZero() {
-			r.ReadyAt = a.Now()
+	return a.do(ctx, m, "wait for the Node", func(at *place) error {
+		at.say("waiting for the Node to be Ready")
+		kubeconfig, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretKubeconfig)
+		if err != nil {
+			return err
 		}
-		advance(r, api.MachineReady, "", a.Now())
-		return nil
+		client, err := kube.Client(kubeconfig)
+		if err != nil {
+			return err
+		}
+		wait, cancel := context.WithTimeout(ctx, a.Deadlines.Node)
+		defer cancel()
+		if err := kube.WaitNodeReady(wait, client, m.NodeName, at.say); err != nil {
+			return err
+		}
+		_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+			if r.ReadyAt.IsZero() {
+				r.ReadyAt = a.Now()
+			}
+			advance(r, api.MachineReady, "", a.Now())
+			return nil
+		})
+		return err
 	})
-	return failed(ctx, step, m.Name, err)
 }
 
 // diagnoseLines is how much of a machine's log a person is shown.
 const diagnoseLines = 20
 
 // Diagnose returns the last lines that the machine's RKE2 unit had to say.
-func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) ([]string, error) {
-	const step = "read the log"
-	_, record, err := a.read(ctx, m)
-	if err != nil {
-		return nil, failed(ctx, step, m.Name, err)
+func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) (lines []string, err error) {
+	err = a.do(ctx, m, "read the log", func(at *place) error {
+		key, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretSSHKey)
+		if err != nil {
+			return err
+		}
+		h, err := a.Pool.Get(ctx, targetOf(at.record), key)
+		if err != nil {
+			return err
+		}
+		lines, err = rke2.Journal(ctx, h, m.Role, diagnoseLines)
+		return err
+	})
+	return lines, err
+}
+
+// place is a machine as a step finds it in etcd, and the way to tell people what is being done to it.
+type place struct {
+	machine MachineRef
+	cluster *api.Cluster
+	record  *api.Machine
+	say     func(string)
+}
+
+// do runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried again is
+// told to people meanwhile.
+func (a *Nodes) do(ctx context.Context, m MachineRef, step string, work func(*place) error) error {
+	at := &place{machine: m, say: progress(ctx, a.Store, m, a.Now)}
+	var err error
+	if at.cluster, err = a.Store.Get(ctx, m.Cluster.Name); err == nil {
+		if at.record, err = placeOf(at.cluster, m); err == nil {
+			err = work(at)
+		}
 	}
-	h, err := a.dial(ctx, m, record)
-	if err != nil {
-		return nil, failed(ctx, step, m.Name, err)
+	err = failed(ctx, step, m.Name, err)
+	var applied *temporal.ApplicationError
+	if errors.As(err, &applied) && !applied.NonRetryable() {
+		at.say("trying again to " + step + ": " + applied.Message())
 	}
-	lines, err := rke2.Journal(ctx, h, m.Role, diagnoseLines)
-	return lines, failed(ctx, step, m.Name, err)
+	return err
 }
 
 // reach returns a connection to the machine, and pins its host key where this is the first contact.
-func (a *Nodes) reach(ctx context.Context, m MachineRef, record *api.Machine, say func(string)) (*remote.Host, error) {
-	key, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretSSHKey)
+func (a *Nodes) reach(ctx context.Context, at *place) (*remote.Host, error) {
+	key, err := a.Store.GetSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return nil, err
 	}
 	wait, cancel := context.WithTimeout(ctx, a.Deadlines.Reach)
 	defer cancel()
-	h, err := a.Pool.Wait(wait, targetOf(record), key, say)
-	if err != nil || record.HostKey != "" {
+	h, err := a.Pool.Wait(wait, targetOf(at.record), key, at.say)
+	if err != nil || at.record.HostKey != "" {
 		return h, err
 	}
-	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation, func(r *api.Machine) error {
 		if r.HostKey == "" {
 			r.HostKey = h.HostKey()
 		}
 		return nil
 	})
 	return h, err
-}
-
-// dial tries the machine once.
-func (a *Nodes) dial(ctx context.Context, m MachineRef, record *api.Machine) (*remote.Host, error) {
-	key, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretSSHKey)
-	if err != nil {
-		return nil, err
-	}
-	return a.Pool.Get(ctx, targetOf(record), key)
-}
-
-func (a *Nodes) read(ctx context.Context, m MachineRef) (*api.Cluster, *api.Machine, error) {
-	c, err := a.Store.Get(ctx, m.Cluster.Name)
-	if err != nil {
-		return nil, nil, err
-	}
-	record, err := placeOf(c, m)
-	return c, record, err
-}
-
-func (a *Nodes) note(ctx context.Context, m MachineRef, state api.MachineState, doing string) error {
-	return note(ctx, a.Store, m, state, doing, a.Now())
 }
 
 func targetOf(r *api.Machine) remote.Target {

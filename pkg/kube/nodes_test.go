@@ -67,6 +67,9 @@ func TestANodeIsFollowedUntilItIsReady(t *testing.T) {
 	said, result := waitSaying(t, cs)
 	<-watching
 	nodes := cs.CoreV1().Nodes()
+	if _, err := nodes.Update(t.Context(), node("b", isReady), metav1.UpdateOptions{}); err != nil { // another's is no news
+		t.Fatal(err)
+	}
 	if _, err := nodes.Create(t.Context(), node("a"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -14,14 +14,11 @@ import (
 // gpuResource is under which name the NVIDIA stack offers accelerators.
 const gpuResource = corev1.ResourceName("nvidia.com/gpu")
 
-// Given says what a machine was given; 0 stands for what it shows.
-type Given func(api.Machine) (cpus, memoryGiB float64)
-
 // Resources sums up what the nodes of these machines have in all and have left: the total is their capacity, never more
-// than was given; what is available is allocatable less the requests of the pods that run or will run there. Memory and
+// than their cloud gave; what is available is allocatable less the requests of the pods that run or will run there. Memory and
 // disk are in GiB. accelerator is what the spec calls its accelerators; "" leaves them out. A machine without a node
-// counts for nothing. given may be nil.
-func Resources(ctx context.Context, cs kubernetes.Interface, machines []api.Machine, given Given, accelerator string) (api.Resources, api.Versions, error) {
+// counts for nothing.
+func Resources(ctx context.Context, cs kubernetes.Interface, machines []api.Machine, accelerator string) (api.Resources, api.Versions, error) {
 	nodes, err := listNodes(ctx, cs)
 	if err != nil {
 		return api.Resources{}, api.Versions{}, err
@@ -37,14 +34,10 @@ func Resources(ctx context.Context, cs kubernetes.Interface, machines []api.Mach
 		if !ok {
 			continue
 		}
-		var cpus, memory float64
-		if given != nil {
-			cpus, memory = given(m)
-		}
 		used := requested[m.NodeName]
-		add(&sum.CPUs, amount(&node, used, corev1.ResourceCPU, 1, cpus))
-		add(&sum.Memory, amount(&node, used, corev1.ResourceMemory, gib, memory))
-		add(&sum.Disk, amount(&node, used, corev1.ResourceEphemeralStorage, gib, 0))
+		add(&sum.CPUs, amount(&node, used, corev1.ResourceCPU, 1, m.CPUs))
+		add(&sum.Memory, amount(&node, used, corev1.ResourceMemory, gib, m.MemoryGiB))
+		add(&sum.Disk, amount(&node, used, corev1.ResourceEphemeralStorage, gib, m.Placement.DiskGiB))
 		if accelerator != "" {
 			a := sum.Accelerators[accelerator]
 			add(&a, amount(&node, used, gpuResource, 1, 0))

@@ -96,7 +96,7 @@ func TestResourcesAreWhatIsLeftAndWhatThereIs(t *testing.T) {
 	)
 	machines := []api.Machine{{NodeName: "n0", Role: api.RoleHead}, {NodeName: "n1", Role: api.RoleWorker}, {NodeName: "absent", Role: api.RoleWorker}}
 
-	r, v, err := Resources(t.Context(), cs, machines, nil, "A100")
+	r, v, err := Resources(t.Context(), cs, machines, "A100")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,21 +107,16 @@ func TestResourcesAreWhatIsLeftAndWhatThereIs(t *testing.T) {
 		t.Errorf("got %+v", v)
 	}
 
-	given := func(m api.Machine) (float64, float64) {
-		if m.Role == api.RoleHead {
-			return 2, 4
-		}
-		return 0, 0
-	}
-	r, _, err = Resources(t.Context(), cs, machines, given, "")
-	if err != nil || !near(r.CPUs, 1.5+7, 10) || !near(r.Memory, 3+30, 36) || r.Accelerators != nil {
+	machines[0].CPUs, machines[0].MemoryGiB, machines[0].Placement.DiskGiB = 2, 4, 50
+	r, _, err = Resources(t.Context(), cs, machines, "")
+	if err != nil || !near(r.CPUs, 1.5+7, 10) || !near(r.Memory, 3+30, 36) || r.Disk.Total != 150 || r.Accelerators != nil {
 		t.Errorf("with limits: got %+v, %v", r, err)
 	}
 }
 
 func TestAnOvercommittedNodeHasNothingLeft(t *testing.T) {
 	cs := fake.NewClientset(nodeWith("n0", "2", "2", "4Gi", "4Gi", ""), pod("a", "n0", corev1.PodRunning, list("3", "8Gi")))
-	r, _, err := Resources(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, nil, "")
+	r, _, err := Resources(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, "")
 	if err != nil || !near(r.CPUs, 0, 2) || !near(r.Memory, 0, 4) {
 		t.Errorf("got %+v, %v", r, err)
 	}
