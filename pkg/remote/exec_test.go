@@ -191,17 +191,23 @@ func TestABrokenConnectionEndsTheScriptOnTheMachine(t *testing.T) {
 }
 
 func TestAScriptThatArrivesCutDoesNothing(t *testing.T) {
-	s, h := start(t)
+	s := remotetest.Start(t)
 	mark := filepath.Join(t.TempDir(), "mark")
-	s.CutAfter.Store(64 << 10)
-	_, err := h.Script(t.Context(), "marking", "touch "+mark+"\n"+strings.Repeat("# filling up\n", 20<<10))
-	if !remote.IsLost(err) {
-		t.Fatalf("got %v", err)
-	}
-	pid := os.Getpid()
-	eventually(t, "the cut script's shell is gone", func() bool { return children(t, pid) == 0 })
-	if _, err := os.Stat(mark); err == nil {
-		t.Error("the first line of the cut script ran")
+	script := "touch " + mark + "\n" + strings.Repeat("# filling up\n", 20<<10)
+	for name, run := range map[string]func(*remote.Host) ([]byte, error){
+		"Script": func(h *remote.Host) ([]byte, error) { return h.Script(t.Context(), "marking", script) },
+		"Run":    func(h *remote.Host) ([]byte, error) { return h.Run(t.Context(), script, strings.NewReader("")) },
+	} {
+		s.CutAfter.Store(0)
+		h := dial(t, s)
+		s.CutAfter.Store(64 << 10)
+		if _, err := run(h); !remote.IsLost(err) {
+			t.Fatalf("%s: got %v", name, err)
+		}
+		eventually(t, "the cut script's shell is gone", func() bool { return children(t, os.Getpid()) == 0 })
+		if _, err := os.Stat(mark); err == nil {
+			t.Errorf("%s: the first line of the cut script ran", name)
+		}
 	}
 }
 

@@ -60,7 +60,12 @@ func TestAReleaseIsInstalledOnce(t *testing.T) {
 func TestAnUnpackingThatWasCutIsDoneAgain(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
-	m.write("/opt/fake/tar", "#!/bin/sh\nmkdir -p /opt/rke2/bin; echo half >/opt/rke2/bin/rke2; touch /opt/hanging; sleep 86400\n", 0o755)
+	// What tar leaves looks right: the program is there, and only what should have followed it is not.
+	m.write("/opt/fake/tar", `#!/bin/sh
+mkdir -p /opt/rke2/bin /opt/rke2/share/rke2
+echo "echo 'rke2 version `+version+` (0123)'" >/opt/rke2/bin/rke2; chmod 755 /opt/rke2/bin/rke2
+touch /opt/hanging; sleep 86400
+`, 0o755)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() { result <- Install(ctx, m.Host, a, nil) }()
@@ -221,6 +226,7 @@ func TestAnAgentIsStartedOnceAndAnewWhenItsTokenChanges(t *testing.T) {
 	m := newMachine(t)
 	n := Node{Role: api.RoleWorker, NodeName: "n", NodeIP: "10.0.0.2", Server: "https://10.0.0.1:9345"}
 	calls := func() string { return strings.ReplaceAll(m.sh("cat /run/systemd/system/calls"), "\n", "; ") }
+	before := ""
 	started := "start --no-block rke2-agent; enable -q --no-reload rke2-agent"
 	for i, tt := range []struct{ password, calls string }{
 		{"one", started}, {"one", started}, {"two", started + "; restart --no-block rke2-agent"},
@@ -232,6 +238,11 @@ func TestAnAgentIsStartedOnceAndAnewWhenItsTokenChanges(t *testing.T) {
 		if got := calls(); got != tt.calls {
 			t.Errorf("call %d: got %s", i, got)
 		}
+		run := m.sh("cat /run/systemd/system/rke2-agent.InvocationID")
+		if (run == before) != (i == 1) {
+			t.Errorf("call %d: the run is %s after %s", i, run, before)
+		}
+		before = run
 		if got := m.sh("stat -c %u:%a " + joinTokenFile + "; cat " + joinTokenFile); got != "0:600\n"+token {
 			t.Errorf("call %d: got %s", i, got)
 		}

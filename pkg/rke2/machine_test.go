@@ -32,7 +32,8 @@ cd /run/systemd/system || exit 1
 case "$1" in show|is-enabled|daemon-reload|reset-failed) ;; *) echo "$@" >>calls;; esac
 for unit; do :; done
 case "$1" in
-start|restart) echo active >"$unit.ActiveState"; cat /proc/sys/kernel/random/uuid >"$unit.InvocationID";;
+start) echo active >"$unit.ActiveState"; cat /proc/sys/kernel/random/uuid >"$unit.InvocationID";;
+restart) (sleep 0.3; cat /proc/sys/kernel/random/uuid >"$unit.InvocationID") >/dev/null 2>&1 &;; # it has to stop first
 enable) touch "$unit.enabled";;
 is-enabled) [ -e "$unit.enabled" ];;
 show)

@@ -85,7 +85,6 @@ var serverStages = []string{
 // agent is up.
 const agentScript = `
 unit=rke2-agent; last=; looks=0; seen=; follower=; from=--since=-3s
-trap 'kill -9 $follower 2>/dev/null' EXIT; trap 'exit 1' TERM HUP
 while :; do
   look
   case "$state" in *ActiveState=active*) echo "` + stateMark + `$state"; exit 0;; *ActiveState=inactive*|*ActiveState=deactivating*) invocation=;; esac
