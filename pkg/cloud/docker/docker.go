@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
@@ -55,9 +54,9 @@ type Cloud struct {
 	recipe recipe
 	log    *slog.Logger
 
-	building slot       // one image build at a time
-	launches slots      // one launch at a time for each name
-	network  sync.Mutex // creating the network, and removing it when nobody is left
+	building slot  // one image build at a time
+	launches slots // one launch at a time for each name
+	network  slot  // creating the network, and removing it when nobody is left
 	privilege
 }
 
@@ -88,7 +87,7 @@ func New(o Options) (*Cloud, error) {
 	}
 	return &Cloud{
 		api: api, opts: o, recipe: r, log: o.Log,
-		building: newSlot(), launches: slots{byName: map[string]*namedSlot{}},
+		building: newSlot(), network: newSlot(), launches: slots{byName: map[string]*namedSlot{}},
 	}, nil
 }
 

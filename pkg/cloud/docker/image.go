@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -50,7 +49,7 @@ func (c *Cloud) EnsureImage(ctx context.Context, progress func(string)) error {
 		return fmt.Errorf("wait for the host image that is being built: %w", err)
 	}
 	defer c.building.release()
-	unlock, err := c.lockImage(ctx)
+	unlock, err := c.lock(ctx, imageLock)
 	if err != nil {
 		return err
 	}
@@ -73,7 +72,7 @@ func (c *Cloud) EnsureImage(ctx context.Context, progress func(string)) error {
 
 // RemoveImage removes the host image that was built and its file; hosts that run on it keep it until they are gone.
 func (c *Cloud) RemoveImage(ctx context.Context) error {
-	unlock, err := c.lockImage(ctx)
+	unlock, err := c.lock(ctx, imageLock)
 	if err != nil {
 		return err
 	}
@@ -198,44 +197,5 @@ func drain(body io.Reader, seen func()) error {
 			return errors.New(message.Error)
 		}
 		seen()
-	}
-}
-
-// lockImage keeps other processes of this machine from building at the same time.
-func (c *Cloud) lockImage(ctx context.Context) (unlock func(), err error) {
-	if err := os.MkdirAll(c.opts.ImageCacheDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a place for the host image: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(c.opts.ImageCacheDir, "build.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the host image's build: %w", err)
-	}
-	err = poll(ctx, 200*time.Millisecond, func() (bool, error) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
-			return false, nil
-		}
-		return err == nil, err
-	})
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("wait for another process that builds the host image: %w", err)
-	}
-	return func() { f.Close() }, nil // closing unlocks
-}
-
-// poll asks until the answer is yes or an error, or the context ends.
-func poll(ctx context.Context, every time.Duration, ask func() (bool, error)) error {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		if done, err := ask(); done || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
 	}
 }

@@ -67,8 +67,9 @@ func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, er
 
 // isRace tells an error that came of somebody acting between our look and our act: looking again settles it.
 func isRace(err error) bool {
-	return errdefs.IsConflict(err) && strings.Contains(err.Error(), "is already in use by container") ||
-		errdefs.IsNotFound(err)
+	return errdefs.IsNotFound(err) || // the network, or the container itself
+		errdefs.IsConflict(err) && strings.Contains(err.Error(), "is already in use by container") ||
+		strings.Contains(err.Error(), "is ambiguous") // two of a network's name, of which one is about to go
 }
 
 func (c *Cloud) launchOnce(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
@@ -90,8 +91,11 @@ func (c *Cloud) launchOnce(ctx context.Context, req cloud.LaunchRequest, hostKey
 	case container.StateRunning, container.StateRestarting, container.StatePaused:
 		return found.ID, nil
 	case container.StateCreated:
-		// A launch died, or is dying, between creating and starting: its keys may be missing, and doing both again is
-		// harmless.
+		// A launch died, or is dying, between creating and starting: its keys may be missing, its network may be gone or
+		// there twice. Doing all of it again is harmless.
+		if err := c.repairNetwork(ctx, req.Owner); err != nil {
+			return "", err
+		}
 		return found.ID, c.start(ctx, found.ID, req)
 	}
 	if err := c.api.ContainerStart(ctx, found.ID, container.StartOptions{}); err != nil {
@@ -107,8 +111,11 @@ func (c *Cloud) create(ctx context.Context, req cloud.LaunchRequest, hostKey str
 		return "", err
 	}
 	c.raiseKernelLimits()
-	c.network.Lock() // Release must not find the network deserted between these two
-	defer c.network.Unlock()
+	release, err := c.holdNetwork(ctx) // Release must not find the network deserted between these two
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	networkID, err := c.ensureNetwork(ctx, req.Owner)
 	if err != nil {
 		return "", err

@@ -3,6 +3,7 @@ package docker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -162,6 +163,29 @@ func TestLaunchSurvivesTheLossOfItsNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.run(s.launch(req), "true")
+}
+
+// TestLaunchMakesDoWithANetworkThatWasMadeTwice is about engines before API 1.44, which allow it.
+func TestLaunchMakesDoWithANetworkThatWasMadeTwice(t *testing.T) {
+	s := newSite(t, docker.Options{})
+	req := s.request(0)
+	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateOnly(s.ctx, req); err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Sprintf(`{"Name": %q, "Labels": {%q: %q}}`, s.NetworkName(s.owner), cloud.LabelInstallation, s.owner.Installation)
+	twin, err := s.engine.HTTPClient().Post("http://docker/v1.41/networks/create", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin.Body.Close()
+	first, second := s.launch(req), s.launch(s.request(1))
+	if got := s.networks(); len(got) != 1 {
+		t.Errorf("there are %d networks", len(got))
+	}
+	s.run(first, "ping -c 1 -W 5 "+second.PrivateAddress)
 }
 
 func TestHostThatDiedSaysSoWithItsLastWords(t *testing.T) {

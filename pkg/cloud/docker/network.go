@@ -48,15 +48,15 @@ func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, e
 		return "", err
 	}
 	if len(found) > 0 {
-		return found[0].ID, ownNetwork(found[0], owner)
+		return c.firstNetwork(ctx, found, owner)
 	}
-	made, err := c.api.NetworkCreate(ctx, name, network.CreateOptions{
+	_, err = c.api.NetworkCreate(ctx, name, network.CreateOptions{
 		Driver: "bridge", Labels: map[string]string{cloud.LabelInstallation: owner.Installation},
 	})
 	if err != nil && !errdefs.IsConflict(err) {
 		return "", c.fail("create network "+name, err)
 	}
-	// Another process may have created it in the same moment. All of them keep the first.
+	// Somebody may have created it in the same moment, for engines do not look and create in one step.
 	found, err = c.findNetwork(ctx, name)
 	if err != nil {
 		return "", err
@@ -64,12 +64,35 @@ func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, e
 	if len(found) == 0 {
 		return "", &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("create network %s: it is gone again", name)}
 	}
-	if made.ID != "" && made.ID != found[0].ID {
-		if err := c.api.NetworkRemove(ctx, made.ID); err != nil {
-			c.log.Warn("could not remove a network that was made twice", "network", name, "id", made.ID, "error", err)
+	return c.firstNetwork(ctx, found, owner)
+}
+
+// firstNetwork returns the first of the networks of one name, which is the one that everybody keeps, and removes the
+// others: no container starts while its network's name is ambiguous.
+func (c *Cloud) firstNetwork(ctx context.Context, found []network.Summary, owner cloud.Owner) (string, error) {
+	if err := ownNetwork(found[0], owner); err != nil {
+		return "", err
+	}
+	for _, twin := range found[1:] {
+		if ownNetwork(twin, owner) != nil {
+			continue
+		}
+		if err := c.api.NetworkRemove(ctx, twin.ID); err != nil && !errdefs.IsNotFound(err) {
+			c.log.Warn("could not remove a network that was made twice", "network", twin.Name, "id", twin.ID, "error", err)
 		}
 	}
-	return found[0].ID, ownNetwork(found[0], owner)
+	return found[0].ID, nil
+}
+
+// repairNetwork sees to it that the installation's network is there once.
+func (c *Cloud) repairNetwork(ctx context.Context, owner cloud.Owner) error {
+	release, err := c.holdNetwork(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_, err = c.ensureNetwork(ctx, owner)
+	return err
 }
 
 // ownNetwork refuses a network that is not the installation's.
@@ -82,10 +105,26 @@ func ownNetwork(n network.Summary, owner cloud.Owner) error {
 		n.Name, n.ID)}
 }
 
+// holdNetwork keeps everybody else from creating or removing the network, in this process and in others.
+func (c *Cloud) holdNetwork(ctx context.Context) (release func(), err error) {
+	if err := c.network.acquire(ctx); err != nil {
+		return nil, fmt.Errorf("wait for another launch: %w", err)
+	}
+	unlock, err := c.lock(ctx, networkLock)
+	if err != nil {
+		c.network.release()
+		return nil, err
+	}
+	return func() { unlock(); c.network.release() }, nil
+}
+
 // Release removes the installation's network once none of its hosts is left, of whichever cluster. The image stays.
 func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
-	c.network.Lock()
-	defer c.network.Unlock()
+	release, err := c.holdNetwork(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	left, err := c.List(ctx, cloud.Owner{Installation: owner.Installation})
 	if err != nil || len(left) > 0 {
 		return err
