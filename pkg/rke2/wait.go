@@ -85,6 +85,7 @@ var serverStages = []string{
 // agent is up.
 const agentScript = `
 unit=rke2-agent; last=; looks=0; seen=; follower=; from=--since=-3s
+trap '[ -z "$follower" ] || kill -9 $follower' EXIT
 while :; do
   look
   case "$state" in *ActiveState=active*) echo "` + stateMark + `$state"; exit 0;; *ActiveState=inactive*|*ActiveState=deactivating*) invocation=;; esac
