@@ -19,10 +19,11 @@ import (
 // What follows the script on the stream is either data for it (bootData), or nothing at all until the connection ends
 // (bootScript): a watcher waits for that end and takes the whole process group down, so that nothing goes on behind the
 // back of a caller that was cancelled or killed. setsid gives the script that group of its own. When the script ends by
-// itself, what it left running ends with it, which would hold the session open otherwise.
+// itself, what it left running ends with it, within a second even where that does not heed a SIGTERM; it would hold the
+// session open otherwise.
 const (
 	bootPath   = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL=C PATH; s=$(head -c %d) || exit 126; `
-	bootRun    = `(eval "$s"); s=$?; trap "" TERM; kill -TERM 0; exit $s`
+	bootRun    = `(eval "$s"); s=$?; trap "" TERM; kill -TERM 0; (exec >/dev/null 2>&1 </dev/null; sleep 1; kill -KILL 0) & exit $s`
 	bootData   = bootPath + bootRun
 	bootScript = bootPath + `exec 3<&0 </dev/null; ` +
 		`(trap "" TERM; cat <&3; kill -0 $$ && kill -TERM 0 && sleep 3 && kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; ` + bootRun

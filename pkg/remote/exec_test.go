@@ -250,7 +250,7 @@ func TestWhatAScriptLeavesRunningEndsWithIt(t *testing.T) {
 		"Script": func(s string) ([]byte, error) { return h.Script(t.Context(), "leaving", s) },
 		"Run":    func(s string) ([]byte, error) { return h.Run(t.Context(), s, strings.NewReader("")) },
 	} {
-		out, err := run("sleep 86400 & echo $!; exit 3")
+		out, err := run("(trap '' TERM; exec sleep 86400) & echo $!; exit 3") // it does not heed the polite signal
 		var failed *remote.RunError
 		if !errors.As(err, &failed) || failed.Exit != 3 {
 			t.Errorf("%s: got %v", name, err)
