@@ -90,7 +90,7 @@ func (c *Cloud) privileged(ctx context.Context, image string) (bool, error) {
 // tryPrivileged starts a privileged container that does nothing; a refusal is the engine's reason why it can't.
 func (c *Cloud) tryPrivileged(ctx context.Context, image string) (refusal, err error) {
 	made, err := c.api.ContainerCreate(ctx,
-		&container.Config{Image: image, Entrypoint: []string{"/bin/true"}, Labels: scratch()},
+		&container.Config{Image: image, Entrypoint: []string{"/bin/true"}, Labels: scratch(scratchProbe)},
 		&container.HostConfig{Privileged: true, NetworkMode: "none", LogConfig: logConfig(),
 			CgroupnsMode: container.CgroupnsModePrivate}, nil, nil, "")
 	if errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) {
@@ -116,17 +116,22 @@ func (c *Cloud) discard(ctx context.Context, id string) {
 	}
 }
 
-// scratchLife is longer than any use of a scratch container.
-const scratchLife = time.Hour
+// What scratch containers are for, and longer than any of them lives.
+const (
+	scratchProbe = "probe"
+	scratchBuild = "build"
+)
 
-// discardScratch removes what a process left that died while it used a scratch container.
+var scratchLife = map[string]time.Duration{scratchProbe: time.Minute, scratchBuild: time.Hour}
+
+// discardScratch removes what a process left that was killed while it used a scratch container.
 func (c *Cloud) discardScratch(ctx context.Context) {
 	left, err := c.containers(ctx, filters.Arg("label", labelScratch))
 	if err != nil {
-		return
+		return // it is only tidying: whoever called sees for himself that the engine does not answer
 	}
 	for _, s := range left {
-		if time.Since(time.Unix(s.Created, 0)) > scratchLife {
+		if time.Since(time.Unix(s.Created, 0)) > scratchLife[s.Labels[labelScratch]] {
 			c.discard(ctx, s.ID)
 		}
 	}

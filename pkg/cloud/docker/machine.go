@@ -40,7 +40,7 @@ func labels(req cloud.LaunchRequest, hostKey string) map[string]string {
 	}
 }
 
-func scratch() map[string]string { return map[string]string{labelScratch: "true"} }
+func scratch(purpose string) map[string]string { return map[string]string{labelScratch: purpose} }
 
 func logConfig() container.LogConfig {
 	return container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m"}}

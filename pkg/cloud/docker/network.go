@@ -125,6 +125,7 @@ func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
 		return err
 	}
 	defer release()
+	c.discardScratch(ctx)
 	left, err := c.List(ctx, cloud.Owner{Installation: owner.Installation})
 	if err != nil || len(left) > 0 {
 		return err

@@ -57,7 +57,7 @@ func (c *Cloud) rootFSFromBase(ctx context.Context, w io.Writer, progress func(s
 		"apt-get -q install -y --no-install-recommends " + strings.Join(c.recipe.packages, " ") + "; " +
 		"rm /usr/sbin/policy-rc.d; sh /recipe/setup.sh; rm -r /recipe"
 	made, err := c.api.ContainerCreate(ctx, &container.Config{
-		Image: c.opts.BaseImage, Entrypoint: []string{"/bin/sh", "-c", script}, User: "0", Labels: scratch(),
+		Image: c.opts.BaseImage, Entrypoint: []string{"/bin/sh", "-c", script}, User: "0", Labels: scratch(scratchBuild),
 	}, &container.HostConfig{LogConfig: logConfig()}, nil, nil, "")
 	if err != nil {
 		return c.fail(doing+c.opts.BaseImage, err)
