@@ -75,7 +75,7 @@ func (a *app) startServer(ctx context.Context, cfg *config.Config) (daemon.State
 	if err != nil {
 		return daemon.State{}, err
 	}
-	s := startStatus(a.env.Err, "Starting skyd in the background", false)
+	s := startStatus(a.env.Err, "Starting skyd in the background", !isTerminal(a.env.Err)) // one line says it all elsewhere
 	state, err := daemon.Start(ctx, cfg, skyd)
 	if err != nil {
 		s.clear()

@@ -35,6 +35,9 @@ func System() Environment {
 
 // Run runs one command and returns its exit code. The end of ctx is Ctrl-C.
 func Run(ctx context.Context, env Environment, args []string) int {
+	if env.Getenv("TERM") == "dumb" {
+		env.Err = struct{ io.Writer }{env.Err} // no longer known as a terminal: it could not be drawn on
+	}
 	a := &app{env: env}
 	defer a.close()
 	root := a.root()

@@ -82,6 +82,18 @@ func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
 	})
 }
 
+func TestATerminalThatCannotBeDrawnOnGetsPlainLines(t *testing.T) {
+	p := outsider(t)
+	p.env["TERM"] = "dumb"
+	term := newTerminal(t, 80, 24)
+	if code := Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "absent"}); code != ExitNotFound {
+		t.Fatalf("exit %d: %s", code, term.text())
+	}
+	until(t, "everything is written", func() bool {
+		return term.text() == "Fetching clusters\n✗ Fetching clusters failed: cluster \"absent\" does not exist\n"
+	})
+}
+
 func TestADeleteAsksOnATerminal(t *testing.T) {
 	world.Work(t)
 	p := outsider(t)

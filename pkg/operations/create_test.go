@@ -28,7 +28,7 @@ func TestACreateIsInEtcdAndUnderWayWhenItReturns(t *testing.T) {
 	if stored.Metadata.UID == "" || stored.Metadata.UID != created.Cluster.Metadata.UID || !stored.Status.KeepOnFailure || created.Resumed {
 		t.Errorf("stored %+v\ncreated %+v", stored, created)
 	}
-	ready, err := c.AwaitReady(t.Context(), refOf(stored), 0, ignore)
+	ready, err := c.AwaitReady(t.Context(), refOf(stored), patience, ignore)
 	if err != nil || ready.Status.Phase != api.PhaseReady || len(ready.Status.Machines) != 3 {
 		t.Errorf("%+v, %v", ready, err)
 	}
@@ -74,7 +74,7 @@ func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.AwaitReady(t.Context(), refOf(first.Cluster), 0, ignore)
+	_, err = c.AwaitReady(t.Context(), refOf(first.Cluster), patience, ignore)
 	var failed *FailedError
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "join on sky-again-1: Timeout: the agent did not come up") {
 		t.Fatalf("got %v", err)
@@ -87,7 +87,7 @@ func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	if !second.Resumed || second.Cluster.Metadata.UID != first.Cluster.Metadata.UID || second.Cluster.Status.KeepOnFailure {
 		t.Errorf("the second create: %+v", second)
 	}
-	if _, err := c.AwaitReady(t.Context(), refOf(second.Cluster), 0, ignore); err != nil {
+	if _, err := c.AwaitReady(t.Context(), refOf(second.Cluster), patience, ignore); err != nil {
 		t.Error(err)
 	}
 }
@@ -105,6 +105,7 @@ func TestTheSameCreateGoesOnWithAnInitThatNothingWorksOn(t *testing.T) {
 // store1 stores a cluster in a phase, as if it had come there.
 func store1(t *testing.T, name string, phase api.Phase) *api.Cluster {
 	t.Helper()
+	t.Cleanup(func() { world.Clear(t) })
 	c := api.NewCluster(name, "uid-"+name, wanted(name).Spec, nil, time.Now())
 	c.Status.SetPhase(phase, "", time.Now())
 	stored, err := world.Store.Create(t.Context(), c)
@@ -170,7 +171,7 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 	if err != nil || created.Cluster.Metadata.UID == old.Metadata.UID {
 		t.Fatalf("%+v, %v", created, err)
 	}
-	if _, err := c.AwaitReady(t.Context(), refOf(created.Cluster), 0, ignore); err != nil {
+	if _, err := c.AwaitReady(t.Context(), refOf(created.Cluster), patience, ignore); err != nil {
 		t.Error(err)
 	}
 }
@@ -185,7 +186,7 @@ func TestAWaitNoticesAnOperationThatEndedWithoutAWord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.AwaitReady(t.Context(), refOf(created.Cluster), 0, ignore)
+	_, err = c.AwaitReady(t.Context(), refOf(created.Cluster), patience, ignore)
 	var failed *FailedError
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "out of luck") {
 		t.Errorf("got %v", err)

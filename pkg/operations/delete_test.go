@@ -29,7 +29,7 @@ func TestADeleteTakesOverFromARunningProvision(t *testing.T) {
 	if err != nil || ref != refOf(created.Cluster) {
 		t.Fatalf("%v, %v", ref, err)
 	}
-	if err := c.AwaitGone(t.Context(), ref, 0, ignore); err != nil {
+	if err := c.AwaitGone(t.Context(), ref, patience, ignore); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) != 1 || !strings.Contains(told[0], "Provision") {
@@ -57,7 +57,7 @@ func TestADeleteJoinsTheOneThatRuns(t *testing.T) {
 		t.Error("etcd does not say that it is to go")
 	}
 	close(release)
-	if err := c.AwaitGone(t.Context(), refOf(stored), 0, ignore); err != nil || runs != 1 {
+	if err := c.AwaitGone(t.Context(), refOf(stored), patience, ignore); err != nil || runs != 1 {
 		t.Errorf("%d runs, %v", runs, err)
 	}
 }
@@ -72,7 +72,7 @@ func TestADeleteThatFailsSaysWhyAndCanBeTriedAgain(t *testing.T) {
 	if _, err := c.Delete(t.Context(), "stubborn", false, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	err := c.AwaitGone(t.Context(), refOf(stored), 0, ignore)
+	err := c.AwaitGone(t.Context(), refOf(stored), patience, ignore)
 	var failed *FailedError
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "the cloud does not answer") {
 		t.Fatalf("got %v", err)
@@ -81,7 +81,7 @@ func TestADeleteThatFailsSaysWhyAndCanBeTriedAgain(t *testing.T) {
 	if _, err := c.Delete(t.Context(), "stubborn", false, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.AwaitGone(t.Context(), refOf(stored), 0, ignore); err != nil {
+	if err := c.AwaitGone(t.Context(), refOf(stored), patience, ignore); err != nil {
 		t.Error(err)
 	}
 }
@@ -104,7 +104,7 @@ func TestAPurgeReplacesADeleteThatHangs(t *testing.T) {
 	if _, err := c.Delete(t.Context(), "lost", true, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.AwaitGone(t.Context(), refOf(stored), 0, ignore); err != nil || !purged {
+	if err := c.AwaitGone(t.Context(), refOf(stored), patience, ignore); err != nil || !purged {
 		t.Errorf("purged %v, %v", purged, err)
 	}
 }

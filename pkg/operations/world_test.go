@@ -64,5 +64,8 @@ func phaseOf(t *testing.T, name string) api.Phase {
 	return c.Status.Phase
 }
 
+// patience is how long a test waits for what takes a moment.
+const patience = 15 * time.Second
+
 func ignore(Progress)   {}
 func ignoreText(string) {}

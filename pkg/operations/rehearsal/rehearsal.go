@@ -113,7 +113,7 @@ func (w *World) Close() error {
 	return errors.Join(w.Store.Close(), w.Stack.Close())
 }
 
-// Work starts a worker, which is stopped with the test.
+// Work starts a worker, which is stopped with the test; then the world is cleared for the next one.
 func (w *World) Work(t testing.TB) { w.WorkOn(t, w.Config.Temporal.TaskQueue) }
 
 // WorkOn is Work on another task queue.
@@ -130,7 +130,31 @@ func (w *World) WorkOn(t testing.TB, queue string) {
 	if err := wk.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(wk.Stop)
+	t.Cleanup(func() {
+		wk.Stop()
+		w.Clear(t)
+	})
+}
+
+// Clear ends all operations and forgets all clusters and plays.
+func (w *World) Clear(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own has ended
+	defer cancel()
+	w.mu.Lock()
+	clear(w.plays)
+	w.mu.Unlock()
+	clusters, err := w.Store.List(ctx)
+	if err != nil {
+		t.Error(err)
+	}
+	for i := range clusters {
+		m := clusters[i].Metadata
+		_ = w.Temporal.TerminateWorkflow(ctx, api.OperationID(m.Name), "", "the test is over") // most have ended
+		if err := w.Store.Delete(ctx, api.Ref{Name: m.Name, UID: m.UID}); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // Cast says what the operations on a cluster do from now on.
