@@ -27,7 +27,8 @@ type Cloud interface {
 	// List returns all machines that carry the owner's labels; an empty ClusterUID means the whole installation.
 	List(ctx context.Context, owner Owner) ([]Machine, error)
 	// Terminate ends the machine of that name if it is the owner's, and returns once the cloud's own listing no longer
-	// has it. A machine that is not there is a success.
+	// has it. A machine that is not there is a success, and so is one of the name that belongs to somebody else: it is
+	// left alone.
 	Terminate(ctx context.Context, owner Owner, name string) error
 	// Release removes what was made for the cluster as a whole (groups, networks) once its machines are gone.
 	Release(ctx context.Context, owner Owner) error

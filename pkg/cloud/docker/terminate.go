@@ -35,14 +35,17 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	return machines, nil
 }
 
-// Terminate removes the owner's host of that name with its volumes, and returns once the engine no longer lists it. A
-// machine of the name that is another cluster's counts as not there; one that is another installation's, or nobody's,
-// is a Conflict. Neither is touched.
+// Terminate removes the owner's host of that name with its volumes, and returns once the engine no longer lists it. What
+// has the name and is another cluster's, another installation's or nobody's means that the owner's is not there; it is
+// left alone.
 func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, terminateTime)
 		defer cancel()
+	}
+	if owner.Installation == "" {
+		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf("terminate machine %s: the installation's id is missing", name)}
 	}
 	release, err := c.launches.acquire(ctx, name)
 	if err != nil {
@@ -54,12 +57,8 @@ func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) e
 		return err
 	}
 	has := machineOf(*found).Owner
-	if owner.Installation == "" || has.Installation != owner.Installation {
-		return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-			"terminate machine %s: container %.12s of that name is not of this installation of skyctl; it is left alone",
-			name, found.ID)}
-	}
-	if owner.ClusterUID != "" && has.ClusterUID != owner.ClusterUID {
+	if has.Installation != owner.Installation || owner.ClusterUID != "" && has.ClusterUID != owner.ClusterUID {
+		c.log.Info("a container has the name of a machine to terminate, and is another's: it is left alone", "machine", name, "container", found.ID)
 		return nil
 	}
 	var last error
