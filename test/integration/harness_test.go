@@ -1,0 +1,282 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/embedded"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/simcloud"
+	"github.com/sky-shift/skyctl/worker"
+)
+
+var (
+	// shared is the servers that all tests use, each with cluster names of its own; release is what machines install.
+	shared  *servers
+	release string
+)
+
+func TestMain(m *testing.M) {
+	if queue := os.Getenv(envHelper); queue != "" {
+		os.Exit(helper(queue))
+	}
+	os.Exit(withServers(m))
+}
+
+func withServers(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "integration")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	release = filepath.Join(dir, "release")
+	if err := errors.Join(os.Mkdir(release, 0o700), simcloud.WriteRelease(release)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	shared = &servers{}
+	if err := shared.start(context.Background(), filepath.Join(dir, "state")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer shared.stop()
+	return m.Run()
+}
+
+// servers are a Temporal and an etcd as skyd dev has them, and connections to both.
+type servers struct {
+	cfg      *config.Config
+	stack    *embedded.Stack
+	store    *store.Store
+	temporal client.Client
+}
+
+func (s *servers) start(ctx context.Context, dir string) error {
+	if s.cfg == nil {
+		env, err := freePorts(dir)
+		if err != nil {
+			return err
+		}
+		if s.cfg, err = config.Load(nil, func(k string) string { return env[k] }); err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.stack, err = embedded.Start(ctx, embedded.Options{Config: s.cfg, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		return err
+	}
+	if s.temporal != nil {
+		return nil // the connections come back by themselves
+	}
+	tls, err := s.cfg.Etcd.TLS.Client()
+	if err != nil {
+		return err
+	}
+	key, err := store.LoadOrCreateKey(s.cfg.SecretsKeyFile)
+	if err != nil {
+		return err
+	}
+	s.store, err = store.Open(ctx, store.Options{Endpoints: s.cfg.Etcd.Endpoints, Prefix: s.cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
+	if err != nil {
+		return err
+	}
+	s.temporal, err = dial(ctx, s.cfg)
+	return err
+}
+
+func dial(ctx context.Context, cfg *config.Config) (client.Client, error) {
+	tls, err := cfg.Temporal.TLS.Client()
+	if err != nil {
+		return nil, err
+	}
+	return client.DialContext(ctx, client.Options{
+		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: "worker",
+		Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)), ConnectionOptions: client.ConnectionOptions{TLS: tls},
+	})
+}
+
+func (s *servers) stop() {
+	s.temporal.Close()
+	_ = s.store.Close()
+	_ = s.stack.Close()
+}
+
+func freePorts(dir string) (map[string]string, error) {
+	env := map[string]string{config.EnvDir: dir}
+	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // held until all three are chosen
+		env[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	}
+	return env, nil
+}
+
+// world is one test's part of the servers: a cloud and a worker of its own, on a task queue of its own.
+type world struct {
+	*servers
+	t     *testing.T
+	queue string
+	cloud *simcloud.Cloud
+	acts  worker.Activities
+	ops   *operations.Client
+	home  string
+
+	running sdkworker.Worker
+}
+
+var here, there = simcloud.Region("here"), simcloud.Region("there")
+
+// newWorld makes a world on the shared servers, with a worker that runs.
+func newWorld(t *testing.T, placements ...api.Placement) *world {
+	t.Helper()
+	t.Parallel()
+	w := newIdleWorld(t, shared, placements...)
+	w.work()
+	return w
+}
+
+// newIdleWorld makes a world in which nobody works yet.
+func newIdleWorld(t *testing.T, s *servers, placements ...api.Placement) *world {
+	t.Helper()
+	if len(placements) == 0 {
+		placements = []api.Placement{here, there}
+	}
+	w := &world{servers: s, t: t, queue: t.Name(), cloud: simcloud.New(placements...), home: t.TempDir()}
+	t.Cleanup(w.cloud.Close)
+	pool := remote.NewPool(time.Minute)
+	t.Cleanup(pool.Close)
+	now := func() time.Time { return time.Now().UTC() }
+	dir := func(cluster string) string { return filepath.Join(w.home, cluster) }
+	short := 30 * time.Second
+	w.acts = worker.Activities{
+		Clusters: &activities.Clusters{
+			Store: s.store, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: release},
+		},
+		Machines: &activities.Machines{Store: s.store, Clouds: activities.Clouds{simcloud.Name: w.cloud}, Now: now},
+		Nodes: &activities.Nodes{
+			Store: s.store, Pool: pool, ClusterDir: dir, Now: now,
+			Deadlines: activities.Deadlines{Reach: short, Install: short, Server: short, Agent: short, Node: short},
+		},
+	}
+	cfg := *s.cfg
+	cfg.Temporal.TaskQueue = w.queue
+	w.ops = operations.New(&cfg, time.Now)
+	t.Cleanup(w.ops.Close)
+	return w
+}
+
+// work starts a worker, which ends with the test.
+func (w *world) work() {
+	w.t.Helper()
+	w.running = worker.New(w.temporal, w.queue, w.acts)
+	if err := w.running.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(sync.OnceFunc(w.running.Stop))
+}
+
+// spec is a cluster of n machines.
+func spec(n int) api.ClusterSpec {
+	return api.ClusterSpec{Manager: "k8", Cloud: simcloud.Name, CPUs: "2+", NumNodes: n, Provision: true}
+}
+
+// create begins a create as skyctl does.
+func (w *world) create(name string, n int, o operations.CreateOptions) api.Ref {
+	w.t.Helper()
+	created, err := w.ops.Create(w.t.Context(), api.NewCluster(name, "", spec(n), nil, time.Now()), o)
+	if err != nil {
+		w.t.Fatalf("create %s: %v", name, err)
+	}
+	return api.Ref{Name: name, UID: created.Cluster.Metadata.UID}
+}
+
+// store1 writes a cluster to etcd with no operation on it.
+func (w *world) store1(name string, n int) api.Ref {
+	w.t.Helper()
+	uid := "uid-" + name
+	if _, err := w.store.Create(w.t.Context(), api.NewCluster(name, uid, spec(n), nil, time.Now().UTC())); err != nil {
+		w.t.Fatal(err)
+	}
+	return api.Ref{Name: name, UID: uid}
+}
+
+// delete asks for a delete as skyctl does.
+func (w *world) delete(ref api.Ref, purge bool) {
+	w.t.Helper()
+	if _, err := w.ops.Delete(w.t.Context(), ref.Name, purge, func(string) {}); err != nil {
+		w.t.Fatalf("delete %s: %v", ref.Name, err)
+	}
+}
+
+// patience is how long a test waits for what takes some seconds.
+const patience = 40 * time.Second
+
+func (w *world) awaitReady(ref api.Ref) *api.Cluster {
+	w.t.Helper()
+	c, err := w.ops.AwaitReady(w.t.Context(), ref, patience, func(operations.Progress) {})
+	if err != nil {
+		w.t.Fatalf("%s did not become READY: %v", ref.Name, err)
+	}
+	return c
+}
+
+// awaitFailed waits until a create has ended in ERROR, and its operation with it.
+func (w *world) awaitFailed(ref api.Ref) *api.Cluster {
+	w.t.Helper()
+	_, err := w.ops.AwaitReady(w.t.Context(), ref, patience, func(operations.Progress) {})
+	var failed *operations.FailedError
+	if !errors.As(err, &failed) {
+		w.t.Fatalf("%s: got %v, want a failure", ref.Name, err)
+	}
+	_ = w.temporal.GetWorkflow(w.t.Context(), api.OperationID(ref.Name), "").Get(w.t.Context(), nil)
+	return w.get(ref)
+}
+
+func (w *world) awaitGone(ref api.Ref) {
+	w.t.Helper()
+	if err := w.ops.AwaitGone(w.t.Context(), ref, patience, func(operations.Progress) {}); err != nil {
+		w.t.Fatalf("%s is not gone: %v", ref.Name, err)
+	}
+}
+
+func (w *world) get(ref api.Ref) *api.Cluster {
+	w.t.Helper()
+	c, err := w.store.Get(w.t.Context(), ref.Name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// until polls a condition.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("not in time: %s", what)
+}

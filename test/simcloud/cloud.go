@@ -1,0 +1,273 @@
+// Package simcloud is a cloud in the test's own process: it gives machines that are real SSH servers and run real scripts,
+// and can be made to refuse, hang, lag and lie at a given point. Only what lies beyond a cloud's API is pretended; whatever
+// works against it works over the same protocols as against any other.
+package simcloud
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// Name is what specs and placements call this cloud.
+const Name = "sim"
+
+// Cloud implements cloud.Cloud. It has to be closed, which ends all its machines.
+type Cloud struct {
+	placements []api.Placement
+
+	mu       sync.Mutex
+	machines []*machine // those that are gone too, oldest first
+	faults   []*Fault
+	lag      time.Duration
+	next     int
+	broken   map[string]string // units that fail on a machine, by its name
+	released map[string]int    // by cluster UID
+}
+
+var _ cloud.Cloud = (*Cloud)(nil)
+
+// machine is one that was launched.
+type machine struct {
+	cloud.Machine
+	region string
+	host   *host // nil for a planted one
+	goneAt time.Time
+}
+
+func (m *machine) gone() bool { return !m.goneAt.IsZero() }
+
+// Region is a placement of this cloud that is named after its region only.
+func Region(name string) api.Placement {
+	return api.Placement{Cloud: Name, Region: name, InstanceType: "s2", CPUs: 2, MemoryGiB: 4}
+}
+
+// New makes a cloud with placements, the cheapest first.
+func New(placements ...api.Placement) *Cloud {
+	return &Cloud{placements: placements, broken: map[string]string{}, released: map[string]int{}}
+}
+
+// Close ends all machines.
+func (c *Cloud) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.machines {
+		if m.host != nil {
+			m.host.stop()
+		}
+	}
+}
+
+// Validate refuses a region that no placement has.
+func (c *Cloud) Validate(ctx context.Context, spec api.ClusterSpec) error {
+	if err := c.meet(ctx, OpValidate, spec.Region, ""); err != nil {
+		return err
+	}
+	if len(c.in(spec.Region)) == 0 {
+		return &api.FieldError{Field: "region", Value: spec.Region, Want: "a region of the simulated cloud"}
+	}
+	return nil
+}
+
+// Plan returns the placements, those of the region where the spec names one.
+func (c *Cloud) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+	if err := c.meet(ctx, OpPlan, spec.Region, ""); err != nil {
+		return nil, err
+	}
+	return c.in(spec.Region), nil
+}
+
+func (c *Cloud) in(region string) []api.Placement {
+	return slices.DeleteFunc(slices.Clone(c.placements), func(p api.Placement) bool { return region != "" && p.Region != region })
+}
+
+// Submit launches a machine, or refers to the one that is there.
+func (c *Cloud) Submit(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	if err := c.meet(ctx, OpSubmit, req.Placement.Region, req.Name); err != nil {
+		return "", err
+	}
+	id, err := c.launch(req)
+	if err != nil {
+		return "", err
+	}
+	return id, c.meet(ctx, OpSubmitted, req.Placement.Region, req.Name)
+}
+
+func (c *Cloud) launch(req cloud.LaunchRequest) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.named(req.Name); m != nil {
+		if m.Owner != req.Owner || m.Incarnation != req.Incarnation {
+			return "", &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+				"launch machine %s: %s of that name is another's (%s/%s, incarnation %s)", req.Name, m.ID, m.Owner.Installation, m.Owner.Cluster, m.Incarnation)}
+		}
+		return m.ID, nil
+	}
+	c.next++
+	m := &machine{region: req.Placement.Region, Machine: cloud.Machine{
+		Owner: req.Owner, Name: req.Name, Index: req.Index, Incarnation: req.Incarnation, ID: fmt.Sprintf("i-%04d", c.next),
+		State: cloud.StateRunning, SSHUser: "root", CreatedAt: time.Now(), CPUs: req.Placement.CPUs, MemoryGiB: req.Placement.MemoryGiB,
+	}}
+	h, err := boot(req, func() []*host { return c.hostsOf(req.Owner) })
+	if err != nil {
+		return "", err
+	}
+	m.host = h
+	m.Address, m.PrivateAddress, m.SSHPort, m.HostKey = h.address, h.address, h.sshd.port(), h.hostKey
+	if unit := c.broken[req.Name]; unit != "" {
+		h.breakUnit(unit)
+	}
+	c.machines = append(c.machines, m)
+	return m.ID, nil
+}
+
+// Await returns the machine of a launch.
+func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
+	progress("booting")
+	if err := c.meet(ctx, OpAwait, req.Placement.Region, req.Name); err != nil {
+		return cloud.Machine{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.named(req.Name)
+	if m == nil || m.ID != ref {
+		return cloud.Machine{}, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("machine %s (%s) is not there", req.Name, ref)}
+	}
+	return m.Machine, nil
+}
+
+// Cancel does nothing: launches are quick, and what hangs ends with its caller.
+func (c *Cloud) Cancel(context.Context, string) error { return nil }
+
+// List returns the owner's machines as they stood a lag ago.
+func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
+	if err := c.meet(ctx, OpList, "", ""); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	then := time.Now().Add(-c.lag)
+	var all []cloud.Machine
+	for _, m := range c.machines {
+		owns := m.Owner.Installation == owner.Installation && (owner.ClusterUID == "" || m.Owner.ClusterUID == owner.ClusterUID)
+		if owns && !m.CreatedAt.After(then) && (!m.gone() || m.goneAt.After(then)) {
+			all = append(all, m.Machine)
+		}
+	}
+	return all, nil
+}
+
+// Terminate ends a machine and returns once List no longer has it.
+func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) error {
+	if err := c.meet(ctx, OpTerminate, "", name); err != nil {
+		return err
+	}
+	if err := c.end(owner, name); err != nil {
+		return err
+	}
+	for {
+		left, err := c.List(ctx, owner)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(left, func(m cloud.Machine) bool { return m.Name == name }) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("terminate machine %s: %w", name, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Cloud) end(owner cloud.Owner, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.named(name)
+	switch {
+	case m == nil:
+		return nil
+	case m.Owner.Installation != owner.Installation:
+		return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("terminate machine %s: %s of that name is another installation's", name, m.ID)}
+	case m.Owner.ClusterUID != owner.ClusterUID:
+		return nil
+	}
+	if m.host != nil {
+		m.host.stop()
+	}
+	m.goneAt = time.Now()
+	return nil
+}
+
+// Release counts that it was called.
+func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
+	if err := c.meet(ctx, OpRelease, "", ""); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.released[owner.ClusterUID]++
+	return nil
+}
+
+// named is the machine that bears a name now.
+func (c *Cloud) named(name string) *machine {
+	for _, m := range c.machines {
+		if m.Name == name && !m.gone() {
+			return m
+		}
+	}
+	return nil
+}
+
+func (c *Cloud) hostsOf(owner cloud.Owner) []*host {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []*host
+	for _, m := range c.machines {
+		if m.Owner == owner && !m.gone() && m.host != nil {
+			all = append(all, m.host)
+		}
+	}
+	return all
+}
+
+// Machines are all that exist whose name begins with a prefix, whatever List says.
+func (c *Cloud) Machines(prefix string) []cloud.Machine {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []cloud.Machine
+	for _, m := range c.machines {
+		if !m.gone() && strings.HasPrefix(m.Name, prefix) {
+			all = append(all, m.Machine)
+		}
+	}
+	return all
+}
+
+// Launches counts the machines that were ever made under names with a prefix; in a region only, where one is named.
+func (c *Cloud) Launches(prefix, region string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, m := range c.machines {
+		if strings.HasPrefix(m.Name, prefix) && (region == "" || m.region == region) {
+			n++
+		}
+	}
+	return n
+}
+
+// Released says how often the cloud was asked to release what a cluster had.
+func (c *Cloud) Released(uid string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.released[uid]
+}

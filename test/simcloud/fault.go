@@ -1,0 +1,141 @@
+package simcloud
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// Op is a point at which a fault can be met.
+type Op string
+
+// The points: one at the beginning of each call, and OpSubmitted at the end of a launch that succeeded.
+const (
+	OpValidate  Op = "validate"
+	OpPlan      Op = "plan"
+	OpSubmit    Op = "submit"
+	OpSubmitted Op = "submitted"
+	OpAwait     Op = "await"
+	OpList      Op = "list"
+	OpTerminate Op = "terminate"
+	OpRelease   Op = "release"
+)
+
+// Fault is what a call meets at a point. It is put in place by Inject and may be read and ended through the pointer.
+type Fault struct {
+	Op Op
+	// Region and Machine narrow it down; "" is any. Not every call knows of both.
+	Region, Machine string
+	// Times is how often it is met; 0 is for ever.
+	Times int
+	// Do runs first; its error is the call's.
+	Do func(ctx context.Context) error
+	// Hang makes the call wait until its context ends.
+	Hang bool
+	// Err is the call's error.
+	Err error
+
+	hits  int
+	ended bool
+}
+
+// Inject puts a fault in place, and returns it.
+func (c *Cloud) Inject(f Fault) *Fault {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults = append(c.faults, &f)
+	return &f
+}
+
+// Hits says how often a fault was met.
+func (c *Cloud) Hits(f *Fault) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return f.hits
+}
+
+// End takes a fault away; calls that hang in it go on hanging.
+func (c *Cloud) End(f *Fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.ended = true
+}
+
+// meet runs into the first fault that waits at a point.
+func (c *Cloud) meet(ctx context.Context, op Op, region, machine string) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s %s: %w", op, machine, err)
+	}
+	f := c.waiting(op, region, machine)
+	if f == nil {
+		return nil
+	}
+	if f.Do != nil {
+		if err := f.Do(ctx); err != nil {
+			return err
+		}
+	}
+	if f.Hang {
+		<-ctx.Done()
+		return fmt.Errorf("%s %s: %w", op, machine, ctx.Err())
+	}
+	return f.Err
+}
+
+func (c *Cloud) waiting(op Op, region, machine string) *Fault {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.faults {
+		fits := f.Op == op && (f.Region == "" || f.Region == region) && (f.Machine == "" || f.Machine == machine)
+		if fits && !f.ended && (f.Times == 0 || f.hits < f.Times) {
+			f.hits++
+			return f
+		}
+	}
+	return nil
+}
+
+// Refusal is an error of the cloud of some kind, for a Fault.
+func Refusal(kind cloud.Kind) error {
+	return &cloud.Error{Kind: kind, Message: fmt.Sprintf("the simulated cloud refuses (%s)", kind)}
+}
+
+// Lag makes the listing show everything that much too late.
+func (c *Cloud) Lag(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lag = d
+}
+
+// Plant adds a machine that somebody else launched; it has no host behind it.
+func (c *Cloud) Plant(m cloud.Machine) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.next++
+	m.ID, m.State = fmt.Sprintf("i-%04d", c.next), cloud.StateRunning
+	c.machines = append(c.machines, &machine{Machine: m})
+}
+
+// Lose makes a machine vanish as a spot machine does: without anybody having asked.
+func (c *Cloud) Lose(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.named(name); m != nil {
+		if m.host != nil {
+			m.host.stop()
+		}
+		m.goneAt = time.Now().Add(-time.Hour)
+	}
+}
+
+// BreakUnit makes a systemd unit fail on each machine of that name, those to come and the one that is there; "" mends it.
+func (c *Cloud) BreakUnit(machine, unit string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken[machine] = unit
+	if m := c.named(machine); m != nil && m.host != nil {
+		m.host.breakUnit(unit)
+	}
+}

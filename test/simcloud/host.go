@@ -1,0 +1,250 @@
+package simcloud
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	_ "embed"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/pki"
+	"github.com/sky-shift/skyctl/pkg/remote"
+)
+
+// host is what a machine runs on: this machine seen through a mount and a process namespace of its own, reached over
+// SSH at a loopback address of its own. All directories that are written to are empty memory and go with it. systemd, its
+// journal and curl are played by scripts; /usr/local is a mount point, so that RKE2 goes to /opt/rke2.
+type host struct {
+	name    string
+	address string
+	hostKey string
+	sshd    *sshd
+	init    *exec.Cmd
+	alive   io.Closer // the first process's standard input: it ends with us
+	api     *apiServer
+}
+
+//go:embed host/init.sh
+var initScript string
+
+//go:embed host/systemctl.sh
+var systemctl string
+
+//go:embed host/curl.sh
+var curl string
+
+//go:embed host/journalctl.sh
+var journalctl string
+
+// boot starts a host. Where it is a head, the API of its cluster is served beside it, made of what the peers' disks say.
+func boot(req cloud.LaunchRequest, peers func() []*host) (*host, error) {
+	h := &host{name: req.Name}
+	if err := h.start(req, peers); err != nil {
+		h.stop()
+		return nil, fmt.Errorf("booting simulated machine %s: %w", req.Name, err)
+	}
+	return h, nil
+}
+
+func (h *host) start(req cloud.LaunchRequest, peers func() []*host) error {
+	if err := h.enterNamespaces(); err != nil {
+		return err
+	}
+	for name, text := range map[string]string{"systemctl": systemctl, "curl": curl, "journalctl": journalctl} {
+		if err := h.write("/opt/fake/"+name, text, 0o755); err != nil {
+			return err
+		}
+	}
+	listener, err := h.takeAddress()
+	if err != nil {
+		return err
+	}
+	if api.RoleOf(req.Index) == api.RoleHead {
+		err = h.becomeHead(listener, peers)
+	} else {
+		err = listener.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if h.hostKey, err = remote.PublicKey(req.HostKey); err != nil {
+		return err
+	}
+	h.sshd, err = serveSSH(h.address, req.HostKey, req.AuthorizedKey, h.enter())
+	return err
+}
+
+func (h *host) enterNamespaces() error {
+	h.init = exec.Command("sh", "-ec", initScript) //nolint:noctx // it ends with its standard input
+	h.init.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
+	h.init.Stderr = os.Stderr
+	stdin, err := h.init.StdinPipe()
+	if err != nil {
+		return err
+	}
+	stdout, err := h.init.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := h.init.Start(); err != nil {
+		return fmt.Errorf("a mount namespace can't be had; the tests need root: %w", err)
+	}
+	h.alive = stdin
+	if _, err := io.ReadFull(stdout, make([]byte, 3)); err != nil {
+		return fmt.Errorf("the namespace did not come up: %w", err)
+	}
+	return nil
+}
+
+func (h *host) enter() []string {
+	return []string{
+		"nsenter", "--mount", "--pid", "--target", fmt.Sprint(h.init.Process.Pid), "--",
+		"env", "PATH=/opt/fake:/usr/sbin:/usr/bin:/sbin:/bin",
+	}
+}
+
+// takeAddress chooses a loopback address that nobody else has, and holds its port of the Kubernetes API.
+func (h *host) takeAddress() (net.Listener, error) {
+	var err error
+	for range 20 {
+		ip := net.IPv4(127, byte(64+mathrand.IntN(128)), byte(mathrand.IntN(256)), byte(1+mathrand.IntN(254)))
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort(ip.String(), "6443")); err == nil { //nolint:noctx // at once
+			h.address = ip.String()
+			return l, nil
+		}
+	}
+	return nil, err
+}
+
+// becomeHead makes the certificates of a cluster, leaves what RKE2 would write for its start to put in place, and serves
+// the cluster's API.
+func (h *host) becomeHead(l net.Listener, peers func() []*host) error {
+	dir, err := os.MkdirTemp("", "simcloud")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	now := time.Now()
+	ca, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.pem"), Key: filepath.Join(dir, "ca.key")}, "rke2-server-ca", now)
+	if err != nil {
+		return err
+	}
+	serverCert, serverKey, err := ca.Issue(pki.Leaf{Subject: "kube-apiserver", Server: true, Hosts: []string{h.address, "127.0.0.1"}}, now)
+	if err != nil {
+		return err
+	}
+	adminCert, adminKey, err := ca.Issue(pki.Leaf{Subject: "system:admin", Client: true}, now)
+	if err != nil {
+		return err
+	}
+	password := make([]byte, 16)
+	_, _ = rand.Read(password)
+	encode := base64.StdEncoding.EncodeToString
+	for name, text := range map[string]string{
+		"ca.pem": string(ca.PEM()), "server-password": hex.EncodeToString(password),
+		"kubeconfig": fmt.Sprintf(kubeconfig, encode(ca.PEM()), encode(adminCert), encode(adminKey)),
+	} {
+		if err := h.write("/opt/fake/"+name, text, 0o600); err != nil {
+			return err
+		}
+	}
+	pair, err := tls.X509KeyPair(serverCert, serverKey)
+	if err != nil {
+		return err
+	}
+	clients := x509.NewCertPool()
+	clients.AppendCertsFromPEM(ca.PEM())
+	h.api = serveAPI(h, peers, tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
+	}))
+	return nil
+}
+
+// kubeconfig is laid out as RKE2 writes it.
+const kubeconfig = `apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: %s
+    server: https://127.0.0.1:6443
+  name: default
+contexts:
+- context:
+    cluster: default
+    user: default
+  name: default
+current-context: default
+kind: Config
+preferences: {}
+users:
+- name: default
+  user:
+    client-certificate-data: %s
+    client-key-data: %s
+`
+
+// path is where a file of the host is seen from outside.
+func (h *host) path(name string) string {
+	return fmt.Sprintf("/proc/%d/root%s", h.init.Process.Pid, name)
+}
+
+func (h *host) write(name, text string, mode fs.FileMode) error {
+	return os.WriteFile(h.path(name), []byte(text), mode)
+}
+
+// read returns a file's content; "" where there is none.
+func (h *host) read(name string) string {
+	b, err := os.ReadFile(h.path(name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// running says whether a unit is up.
+func (h *host) running(unit string) bool {
+	return h.read("/run/systemd/system/"+unit+".ActiveState") == "active"
+}
+
+// breakUnit makes the next start of a unit fail; "" mends all.
+func (h *host) breakUnit(unit string) {
+	if unit == "" {
+		for _, u := range []string{"rke2-server", "rke2-agent"} {
+			_ = os.Remove(h.path("/opt/fake/broken." + u))
+		}
+		return
+	}
+	_ = h.write("/opt/fake/broken."+unit, "", 0o644)
+}
+
+// stop takes the power away. It may be called again.
+func (h *host) stop() {
+	if h.sshd != nil {
+		h.sshd.stop()
+	}
+	if h.api != nil {
+		h.api.stop()
+	}
+	if h.init == nil || h.init.Process == nil {
+		return
+	}
+	if err := h.init.Process.Kill(); err == nil || !errors.Is(err, os.ErrProcessDone) {
+		_ = h.init.Wait()
+	}
+	_ = h.alive.Close()
+}

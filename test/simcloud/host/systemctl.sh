@@ -1,0 +1,36 @@
+#!/bin/sh
+# systemd, as far as RKE2's units need it: each property of a unit is a file.
+cd /run/systemd/system || exit 1
+for unit; do :; done
+rke2=/var/lib/rancher/rke2/server
+up() {
+  cat /proc/sys/kernel/random/uuid >"$unit.InvocationID"
+  if [ -e "/opt/fake/broken.$unit" ]; then
+    echo "time=\"now\" level=fatal msg=\"$unit was broken by the test, token=$(cat /etc/rancher/rke2/join-token 2>/dev/null)\"" >>journal
+    echo exit-code >"$unit.Result"
+    echo failed >"$unit.ActiveState"
+    return
+  fi
+  if [ "$unit" = rke2-server ]; then
+    hash=$(sha256sum </opt/fake/ca.pem | cut -c1-64)
+    mkdir -p $rke2
+    echo "K10$hash::server:$(cat /opt/fake/server-password)" >$rke2/token
+    echo "K10$hash::node:$(sed -n 's/^agent-token: *//p' /etc/rancher/rke2/config.yaml | tr -d '"')" >$rke2/agent-token
+    cp /opt/fake/kubeconfig /etc/rancher/rke2/rke2.yaml
+  fi
+  echo active >"$unit.ActiveState"
+}
+case "$1" in
+start|restart) up;;
+enable) touch "$unit.enabled";;
+is-enabled) [ -e "$unit.enabled" ];;
+show)
+  shift; value=
+  for a; do [ "$a" != --value ] || value=1; done
+  while [ "$1" = -p ]; do
+    v=$(cat "$unit.$2" 2>/dev/null)
+    case "$2$v" in LoadState) v=loaded;; ActiveState) v=inactive;; NRestarts) v=0;; esac
+    if [ -n "$value" ]; then echo "$v"; else echo "$2=$v"; fi
+    shift 2
+  done;;
+esac

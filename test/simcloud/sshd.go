@@ -1,0 +1,153 @@
+package simcloud
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os/exec"
+	"slices"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// sshd is a host's SSH server: it lets one key in and runs commands in the host's namespaces.
+type sshd struct {
+	listener net.Listener
+	config   *ssh.ServerConfig
+	enter    []string
+
+	mu      sync.Mutex
+	conns   map[net.Conn]bool
+	stopped bool
+}
+
+func serveSSH(address string, hostKey []byte, authorized string, enter []string) (*sshd, error) {
+	signer, err := ssh.ParsePrivateKey(hostKey)
+	if err != nil {
+		return nil, err
+	}
+	login, _, _, _, err := ssh.ParseAuthorizedKey([]byte(authorized))
+	if err != nil {
+		return nil, err
+	}
+	s := &sshd{enter: enter, conns: map[net.Conn]bool{}}
+	s.config = &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
+		if string(k.Marshal()) != string(login.Marshal()) {
+			return nil, errors.New("not a key that is known here")
+		}
+		return nil, nil
+	}}
+	s.config.AddHostKey(signer)
+	if s.listener, err = net.Listen("tcp", net.JoinHostPort(address, "0")); err != nil { //nolint:noctx // at once
+		return nil, err
+	}
+	go s.accept()
+	return s, nil
+}
+
+func (s *sshd) port() int { return s.listener.Addr().(*net.TCPAddr).Port }
+
+// stop stops listening and cuts all connections.
+func (s *sshd) stop() {
+	_ = s.listener.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	for c := range s.conns {
+		_ = c.Close()
+	}
+}
+
+func (s *sshd) accept() {
+	for {
+		c, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		if s.note(c) {
+			go s.serve(c)
+		}
+	}
+}
+
+func (s *sshd) note(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		_ = c.Close()
+		return false
+	}
+	s.conns[c] = true
+	return true
+}
+
+func (s *sshd) serve(c net.Conn) {
+	defer func() {
+		_ = c.Close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.conns, c)
+	}()
+	conn, channels, requests, err := ssh.NewServerConn(c, s.config)
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	go ssh.DiscardRequests(requests)
+	for wanted := range channels {
+		if wanted.ChannelType() != "session" {
+			_ = wanted.Reject(ssh.UnknownChannelType, "sessions only")
+			continue
+		}
+		channel, requests, err := wanted.Accept()
+		if err != nil {
+			return
+		}
+		go s.session(channel, requests)
+	}
+}
+
+// session runs the one command of a session.
+func (s *sshd) session(channel ssh.Channel, requests <-chan *ssh.Request) {
+	defer func() { _ = channel.Close() }()
+	for r := range requests {
+		var exec struct{ Command string }
+		if r.Type != "exec" || ssh.Unmarshal(r.Payload, &exec) != nil {
+			_ = r.Reply(false, nil)
+			continue
+		}
+		_ = r.Reply(true, nil)
+		go ssh.DiscardRequests(requests)
+		status := s.run(exec.Command, channel)
+		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
+		return
+	}
+}
+
+func (s *sshd) run(command string, channel ssh.Channel) uint32 {
+	argv := append(slices.Clone(s.enter), "sh", "-c", command)
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx,gosec // it ends with its standard input, or with the host
+	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		_, _ = io.WriteString(channel.Stderr(), err.Error())
+		return 127
+	}
+	go func() {
+		_, _ = io.Copy(stdin, channel)
+		_ = stdin.Close()
+	}()
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return uint32(max(exit.ExitCode(), 0)) //nolint:gosec // an exit code is a byte
+	case err != nil:
+		return 255
+	}
+	return 0
+}
