@@ -32,6 +32,9 @@ external: ## build Temporal, its tools and etcd as separate programs, for the te
 kit: ## build the offline RKE2 kit (cached)
 	@test/rke2kit/build.sh
 
+host-image: setup ## build the Docker hosts' image (skyd does it by itself where it is missing)
+	go run ./test/setup/hostimage
+
 demo: setup build kit ## the main job: a cluster of three nodes on Docker hosts, with a page from a pod
 	@test/demo/up.sh
 
@@ -54,6 +57,9 @@ e2e: build kit external ## real clusters on Docker hosts, through the built prog
 
 e2e-rke2: setup build external ## the same on the official RKE2 release, which each machine downloads
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m ./test/e2e
+
+clean: ## remove what was built: bin/ and the kit
+	rm -rf $(BIN) "$${XDG_CACHE_HOME:-$$HOME/.cache}/skyctl"
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

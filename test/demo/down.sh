@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Takes away what up.sh made: the cluster, skyd, the state directory, the Docker network and image, and the Docker engine
-# if the set-up started it.
+# if the set-up started it. What was built stays (make clean).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . test/demo/env.sh
@@ -17,4 +17,5 @@ if [ -e "$config" ] && grep -q "^# Written by make demo" "$config"; then
   skyctl server stop
   rm -rf "$SKYCONF_DIR"
 fi
+go run ./test/setup/hostimage -remove || echo "The host image stays: other hosts use it." >&2
 test/setup/docker-down.sh
