@@ -2,6 +2,7 @@ package operations
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
@@ -209,13 +210,13 @@ func TestWithoutAWorkerAPlanGivesUpAndNamesTheTaskQueue(t *testing.T) {
 
 func TestAWaitSaysThatNoWorkerListensAndGoesOnWhenOneDoes(t *testing.T) {
 	c := newClient(t)
-	c.cfg.Temporal.TaskQueue = "later"
+	c.cfg.Temporal.TaskQueue = "later-" + rand.Text() // Temporal remembers the workers of a queue for a while
 	stored := store1(t, "patient", api.PhaseInit)
 	_, tc, err := c.both(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID("patient"), TaskQueue: "later"},
+	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID("patient"), TaskQueue: c.cfg.Temporal.TaskQueue},
 		api.WorkflowProvision, api.ProvisionInput{Cluster: refOf(stored)})
 	if err != nil {
 		t.Fatal(err)
@@ -233,10 +234,10 @@ func TestAWaitSaysThatNoWorkerListensAndGoesOnWhenOneDoes(t *testing.T) {
 		})
 		done <- err
 	}()
-	if notice := <-told; !strings.Contains(notice, "no worker is listening on task queue later") {
+	if notice := <-told; !strings.Contains(notice, "no worker is listening on task queue "+c.cfg.Temporal.TaskQueue) {
 		t.Errorf("notice: %q", notice)
 	}
-	world.WorkOn(t, "later")
+	world.WorkOn(t, c.cfg.Temporal.TaskQueue)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
