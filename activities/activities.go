@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -51,55 +53,100 @@ const (
 	ReasonGone = "ClusterGone"
 	// ReasonDeleting: somebody asked to delete the cluster meanwhile.
 	ReasonDeleting = "Deleting"
+	// ReasonLeft: a machine is there that should have been terminated.
+	ReasonLeft = "MachinesLeft"
 	// ReasonInvalid: the spec can't be met by the cloud it names.
 	ReasonInvalid = "InvalidSpec"
 )
 
 // failed turns an error of a step into one that crosses to the workflow with its reason, and, as details, the Failure
-// that a person is shown. Kinds of cloud errors that hold for a placement, and final ones, are not tried again here.
+// that a person is shown; secrets that a machine printed are hidden in both. Kinds of cloud errors that hold for a
+// placement, and final ones, are not tried again here.
 func failed(ctx context.Context, step, machine string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		if errors.Is(context.Cause(ctx), sdkworker.ErrWorkerShutdown) {
+			// Nobody asked to cancel: the next worker goes on with it.
+			return temporal.NewApplicationError(step+": the worker was stopped", "WorkerStopped")
+		}
 		return temporal.NewCanceledError(step)
 	}
-	f := api.Failure{Step: step, Machine: machine, Reason: "Failed", Message: err.Error()}
-	final := false
-	var (
-		field   *api.FieldError
-		missing *store.NotFoundError
-		stale   *store.StaleError
-		ofRKE2  *rke2.Error
-		ofCloud *cloud.Error
-		badKey  *remote.HostKeyMismatch
-		badAuth *remote.AuthFailed
-		run     *remote.RunError
-	)
-	switch {
-	case errors.As(err, &field):
-		f.Reason, final = ReasonInvalid, true
-	case errors.As(err, &missing) && missing.What == "", errors.As(err, &stale):
-		f.Reason, final = ReasonGone, true
-	case errors.As(err, &ofRKE2):
-		f.Reason, f.Log, final = ofRKE2.Reason, ofRKE2.Log, ofRKE2.Final
-	case errors.As(err, &badKey):
-		f.Reason, final = "HostKeyMismatch", true
-	case errors.As(err, &badAuth):
-		f.Reason, final = "AuthFailed", true
-	case errors.As(err, &run):
-		f.Reason, f.Log, final = "CommandFailed", run.Tail, attempt(ctx) >= commandTries
-	case errors.As(err, &ofCloud):
-		f.Reason, final = string(ofCloud.Kind), ofCloud.Kind != cloud.Transient
-	case errors.Is(err, context.DeadlineExceeded):
-		f.Reason, final = "Deadline", true
+	reason, log, final := judge(ctx, err)
+	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: rke2.Scrub(err.Error())}
+	for _, line := range log {
+		f.Log = append(f.Log, rke2.Scrub(line))
 	}
 	where := step
 	if machine != "" {
 		where = machine + ": " + step
 	}
-	return temporal.NewApplicationErrorWithOptions(fmt.Sprintf("%s: %v", where, err), f.Reason,
+	return temporal.NewApplicationErrorWithOptions(where+": "+f.Message, f.Reason,
 		temporal.ApplicationErrorOptions{NonRetryable: final, Details: []any{f}})
+}
+
+// judge says why a step failed, which lines of a log tell more, and whether trying again is of no use.
+func judge(ctx context.Context, err error) (reason string, log []string, final bool) {
+	var (
+		field   *api.FieldError
+		missing *store.NotFoundError
+		stale   *store.StaleError
+		etcd    *store.UnavailableError
+		ofRKE2  *rke2.Error
+		ofCloud *cloud.Error
+		badKey  *remote.HostKeyMismatch
+		badAuth *remote.AuthFailed
+		lost    *remote.Lost
+		run     *remote.RunError
+		late    *overdue
+		left    *leftError
+	)
+	again := attempt(ctx) < commandTries
+	switch {
+	case errors.As(err, &field):
+		return ReasonInvalid, nil, true
+	case errors.As(err, &missing) && missing.What == "":
+		return ReasonGone, nil, true
+	case errors.As(err, &stale):
+		// Whoever works by the machine's name finds the other incarnation on the next try; the others never do.
+		return "Replaced", nil, !again
+	case errors.As(err, &left):
+		return ReasonLeft, nil, true
+	case errors.As(err, &etcd):
+		return "EtcdUnavailable", nil, false
+	case errors.As(err, &ofRKE2):
+		return ofRKE2.Reason, ofRKE2.Log, ofRKE2.Final || !again && ofRKE2.Reason != rke2.SourceUnreachable
+	case errors.As(err, &late):
+		return "Deadline", nil, true
+	case errors.As(err, &badKey):
+		return "HostKeyMismatch", nil, true
+	case errors.As(err, &badAuth):
+		return "AuthFailed", nil, true
+	case errors.As(err, &lost):
+		return "ConnectionLost", nil, false
+	case errors.As(err, &run):
+		return "CommandFailed", run.Tail, !again
+	case errors.As(err, &ofCloud):
+		return string(ofCloud.Kind), nil, ofCloud.Kind != cloud.Transient
+	case errors.Is(err, context.DeadlineExceeded):
+		return "NoAnswer", nil, false // of one exchange: the step's own time is not over
+	}
+	return "Failed", nil, false
+}
+
+// overdue says that a step's own time is over, which trying again does not mend. It is the cause with which the contexts
+// of within end, and is found in the errors of whoever was interrupted by that.
+type overdue struct{ after time.Duration }
+
+func (e *overdue) Error() string { return fmt.Sprintf("not done within %s", e.after) }
+
+// Is makes it known as what it is to those who ask for the standard error.
+func (e *overdue) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// within bounds a part of a step.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, &overdue{after: d})
 }
 
 // commandTries is how often a command on a machine may fail: what a command says no to, it mostly says no to again.

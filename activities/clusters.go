@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
@@ -104,21 +105,30 @@ type ReserveInput struct {
 
 // Reserve writes a machine for every place of the cluster into etcd, before anything is launched: those that an
 // earlier try left there in this placement are kept, every other place gets a new incarnation. The keys that the
-// machines need are made here, once.
+// machines need are made here, once. Attempts that overlap end with the same machines.
 func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, error) {
 	const step = "reserve machines"
 	c, err := a.Store.Get(ctx, in.Cluster.Name)
 	if err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
-	machines, err := a.places(c, in.Placement)
+	fresh, err := a.fresh(c, in.Placement)
 	if err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
-	if err := a.makeKeys(ctx, in.Cluster, machines); err != nil {
+	machines, err := a.Store.ReserveMachines(ctx, in.Cluster, fresh, func(m api.Machine) bool {
+		return m.State == api.MachineGone || m.Placement != in.Placement && !m.State.MayExist()
+	})
+	if err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
-	if err := a.Store.PutMachines(ctx, in.Cluster, machines); err != nil {
+	for _, m := range machines {
+		if m.Placement != in.Placement {
+			return nil, failed(ctx, step, m.Name, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+				"it may still exist in %s/%s (%s): delete the cluster first", m.Placement.Cloud, m.Placement.Region, m.State)})
+		}
+	}
+	if err := a.makeKeys(ctx, in.Cluster, machines); err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
 	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
@@ -135,31 +145,15 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 	return refs, nil
 }
 
-// places fills every place of the cluster.
-func (a *Clusters) places(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
-	old := map[int]api.Machine{}
-	for _, m := range c.Status.Machines {
-		old[m.Index] = m
-	}
-	machines := make([]api.Machine, 0, c.Spec.NumNodes)
-	for i := range c.Spec.NumNodes {
-		m, kept := old[i]
-		if kept && m.State != api.MachineGone {
-			if m.Placement != placement {
-				return nil, fmt.Errorf("%s still stands in %s/%s", m.Name, m.Placement.Cloud, m.Placement.Region)
-			}
-			machines = append(machines, m)
-			continue
-		}
+// fresh is a new incarnation for every place of the cluster.
+func (a *Clusters) fresh(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
+	machines := make([]api.Machine, c.Spec.NumNodes)
+	for i := range machines {
 		incarnation, err := api.Incarnation(rand.Reader)
 		if err != nil {
 			return nil, err
 		}
-		name := api.MachineName(c.Metadata.Name, i)
-		machines = append(machines, api.Machine{
-			Index: i, Name: name, Incarnation: incarnation, NodeName: name + "-" + incarnation, Role: api.RoleOf(i),
-			State: api.MachineReserved, Since: a.Now(), ReservedAt: a.Now(), Placement: placement,
-		})
+		machines[i] = api.NewMachine(c.Metadata.Name, i, incarnation, placement, a.Now())
 	}
 	return machines, nil
 }

@@ -151,7 +151,8 @@ func (a *Machines) request(ctx context.Context, m MachineRef) (cloud.Cloud, clou
 }
 
 // Survey compares the machines that an earlier try left in etcd with the cloud's own listing: those that are not
-// listed are marked gone. It returns the names of all that are left, and whether the head is among them.
+// listed are marked gone. It returns the names of all that are left, and whether they can be gone on with: the head is
+// among them, and none of them was about to be terminated.
 func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 	const step = "look at the machines of an earlier try"
 	c, of, owner, err := a.of(ctx, ref)
@@ -164,6 +165,7 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 	}
 	there := map[string]string{}
 	var s Survey
+	ending := false
 	for _, m := range listed {
 		there[m.Name] = m.Incarnation
 		s.Names = append(s.Names, m.Name)
@@ -174,12 +176,14 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 		}
 		if there[m.Name] == m.Incarnation {
 			s.Head = s.Head || m.Role == api.RoleHead
+			ending = ending || m.State == api.MachineTerminating
 			continue
 		}
 		if err := a.markGone(ctx, ref, m); err != nil {
 			return Survey{}, failed(ctx, step, m.Name, err)
 		}
 	}
+	s.Head = s.Head && !ending
 	return s, nil
 }
 
@@ -195,7 +199,8 @@ type TerminateInput struct {
 	Name    string  `json:"name"`
 }
 
-// Terminate ends a machine and confirms that the cloud no longer lists it.
+// Terminate ends a machine and confirms that the cloud no longer lists it. A machine of that name that belongs to
+// another installation is left alone, and does not keep ours from being counted as gone.
 func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 	const step = "terminate"
 	c, of, owner, err := a.of(ctx, in.Cluster)
@@ -209,7 +214,12 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 			}
 		}
 	}
-	if err := of.Terminate(ctx, owner, in.Name); err != nil {
+	err = of.Terminate(ctx, owner, in.Name)
+	if cloud.KindOf(err) == cloud.Conflict {
+		// The name is somebody else's on the cloud, which has each only once: ours was never made, or is gone.
+		err = nil
+	}
+	if err != nil {
 		return failed(ctx, step, in.Name, err)
 	}
 	for _, m := range c.Status.Machines {
@@ -244,7 +254,8 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) 
 	return sortedKeys(names), nil
 }
 
-// Release removes what the cloud made for the cluster as a whole, and fails while the cloud still lists a machine of it.
+// Release removes what the cloud made for the cluster as a whole. It fails with ReasonLeft where the cloud lists a machine
+// of the cluster: then there is more to terminate.
 func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	const step = "confirm that nothing is left"
 	_, of, owner, err := a.of(ctx, ref)
@@ -256,9 +267,16 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 		return failed(ctx, step, "", err)
 	}
 	if len(left) > 0 {
-		return failed(ctx, step, left[0].Name, fmt.Errorf("the cloud still lists %d of the cluster's machines", len(left)))
+		return failed(ctx, step, left[0].Name, &leftError{machines: len(left)})
 	}
 	return failed(ctx, step, "", of.Release(ctx, owner))
+}
+
+// leftError says that the cloud has machines that should have been terminated.
+type leftError struct{ machines int }
+
+func (e *leftError) Error() string {
+	return fmt.Sprintf("the cloud still lists %d of the cluster's machines", e.machines)
 }
 
 // of reads a cluster and finds its cloud and owner.

@@ -64,7 +64,7 @@ func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
 		if err != nil {
 			return err
 		}
-		install, cancel := context.WithTimeout(ctx, a.Deadlines.Install)
+		install, cancel := within(ctx, a.Deadlines.Install)
 		defer cancel()
 		if err := rke2.Install(install, h, *at.cluster.Status.Artifacts, at.say); err != nil {
 			return err
@@ -93,7 +93,7 @@ func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
 		if err := rke2.StartServer(ctx, h); err != nil {
 			return err
 		}
-		wait, cancel := context.WithTimeout(ctx, a.Deadlines.Server)
+		wait, cancel := within(ctx, a.Deadlines.Server)
 		defer cancel()
 		if err := rke2.WaitServer(wait, h, at.say); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
 			return err
 		}
-		wait, cancel := context.WithTimeout(ctx, a.Deadlines.Agent)
+		wait, cancel := within(ctx, a.Deadlines.Agent)
 		defer cancel()
 		return rke2.WaitAgent(wait, h, at.say)
 	})
@@ -175,7 +175,7 @@ func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 		if err != nil {
 			return err
 		}
-		wait, cancel := context.WithTimeout(ctx, a.Deadlines.Node)
+		wait, cancel := within(ctx, a.Deadlines.Node)
 		defer cancel()
 		if err := kube.WaitNodeReady(wait, client, m.NodeName, at.say); err != nil {
 			return err
@@ -194,9 +194,12 @@ func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 // diagnoseLines is how much of a machine's log a person is shown.
 const diagnoseLines = 20
 
-// Diagnose returns the last lines that the machine's RKE2 unit had to say.
+// Diagnose returns the last lines that the machine's RKE2 unit had to say; none where the machine never came up, or is gone.
 func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) (lines []string, err error) {
 	err = a.do(ctx, m, "read the log", func(at *place) error {
+		if at.record.Address == "" || at.record.State == api.MachineGone {
+			return nil
+		}
 		key, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretSSHKey)
 		if err != nil {
 			return err
@@ -243,7 +246,7 @@ func (a *Nodes) reach(ctx context.Context, at *place) (*remote.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	wait, cancel := context.WithTimeout(ctx, a.Deadlines.Reach)
+	wait, cancel := within(ctx, a.Deadlines.Reach)
 	defer cancel()
 	h, err := a.Pool.Wait(wait, targetOf(at.record), key, at.say)
 	if err != nil || at.record.HostKey != "" {

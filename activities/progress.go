@@ -25,8 +25,12 @@ func note(ctx context.Context, s *store.Store, m MachineRef, state api.MachineSt
 	return err
 }
 
-// progressEvery bounds how often progress within one step is written to etcd.
-const progressEvery = time.Second
+const (
+	// progressEvery bounds how often progress within one step is written to etcd.
+	progressEvery = time.Second
+	// progressWithin bounds such a write: a step does not stand still for what only tells people of it.
+	progressWithin = 2 * time.Second
+)
 
 // progress returns a function that tells people what is being done within a step: in the heartbeat each time, in etcd
 // at most once per progressEvery. A write that fails costs nothing but the message.
@@ -40,6 +44,8 @@ func progress(ctx context.Context, s *store.Store, m MachineRef, clock func() ti
 			return
 		}
 		last, written = doing, now
+		ctx, cancel := context.WithTimeout(ctx, progressWithin)
+		defer cancel()
 		_, _ = s.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 			r.Step, r.Since = doing, now
 			return nil
