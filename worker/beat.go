@@ -56,18 +56,22 @@ func (b *beating) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteAc
 			select {
 			case <-done:
 				return
-			case <-ctx.Done():
-				return
 			case <-tick.C:
-				b.mu.Lock()
-				last := b.last
-				b.mu.Unlock()
-				b.out.RecordHeartbeat(ctx, last...)
+				// An activity that was cancelled is alive until it returns, and waited for: if it fell silent while it
+				// tidies up, it would be taken for dead, and clean-up would race it.
+				b.beat(context.WithoutCancel(ctx))
 			}
 		}
 	}()
 	defer func() { close(done); <-stopped }()
 	return b.Next.ExecuteActivity(ctx, in)
+}
+
+// beat says the last progress again. The lock is held so that it does not overtake, and hide, a newer one.
+func (b *beating) beat(ctx context.Context) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.out.RecordHeartbeat(ctx, b.last...)
 }
 
 // listener is on the way out of an activity.
@@ -79,7 +83,7 @@ type listener struct {
 // RecordHeartbeat remembers the progress and passes it on.
 func (l *listener) RecordHeartbeat(ctx context.Context, details ...any) {
 	l.beat.mu.Lock()
+	defer l.beat.mu.Unlock()
 	l.beat.last = details
-	l.beat.mu.Unlock()
 	l.ActivityOutboundInterceptorBase.RecordHeartbeat(ctx, details...)
 }
