@@ -24,7 +24,7 @@ func Delete(ctx workflow.Context, in api.DeleteInput) error {
 	// The cluster stays DELETING, with the reason; the next delete goes on from there.
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	failure := failureOf(err)
-	if err := record.run(clean, ref.Name+": record why", clusters.MarkFailed, activities.FailInput{Cluster: ref, Failure: failure}); err != nil {
+	if err := settle.run(clean, ref.Name+": record why", clusters.MarkFailed, activities.FailInput{Cluster: ref, Failure: failure}); err != nil {
 		return err
 	}
 	if temporal.IsCanceledError(err) {

@@ -31,11 +31,10 @@ func Provision(ctx workflow.Context, in api.ProvisionInput) error {
 	if err == nil {
 		return nil
 	}
-	clean, _ := workflow.NewDisconnectedContext(ctx)
 	if late {
 		err = p.lateError(in)
 	}
-	return p.fail(clean, err)
+	return p.fail(ctx, err)
 }
 
 // provision is the state of one run.
@@ -47,7 +46,7 @@ type provision struct {
 
 // run goes through the cloud's placements until one holds the whole cluster.
 func (p *provision) run(ctx workflow.Context) error {
-	if err := record.do(ctx, p.ref.Name+": begin", clusters.Begin, p.ref).Get(ctx, &p.begun); err != nil {
+	if err := look.do(ctx, p.ref.Name+": begin", clusters.Begin, p.ref).Get(ctx, &p.begun); err != nil {
 		return err
 	}
 	placements, err := p.placements(ctx)
@@ -57,7 +56,7 @@ func (p *provision) run(ctx workflow.Context) error {
 	for _, placement := range placements {
 		err = p.attempt(ctx, placement)
 		if err == nil {
-			return record.run(ctx, p.ref.Name+": measure and mark READY", clusters.MarkReady, p.ref)
+			return look.run(ctx, p.ref.Name+": measure and mark READY", clusters.MarkReady, p.ref)
 		}
 		if ctx.Err() != nil || !elsewhere(err) {
 			return err
@@ -109,27 +108,33 @@ func elsewhere(err error) bool {
 	return false
 }
 
-// fail cleans up, records why, and reports the error as the operation's own. It runs on a context that is not cancelled.
+// fail cleans up, records why, and reports the error as the operation's own. It does so on a context that is not cancelled;
+// of its own it only asks whether somebody cancels.
 func (p *provision) fail(ctx workflow.Context, err error) error {
-	var wanted activities.Wanted
-	switch err := record.do(ctx, p.ref.Name+": see what is wanted now", clusters.Wanted, p.ref).Get(ctx, &wanted); {
-	case err != nil && reasonOf(err) == activities.ReasonGone:
-		return temporal.NewNonRetryableApplicationError("the cluster was forgotten", activities.ReasonGone, err)
-	case err != nil:
-		return err
-	case wanted.Deleted:
-		return workflow.NewContinueAsNewError(ctx, Delete, api.DeleteInput{Cluster: p.ref})
-	}
+	clean, _ := workflow.NewDisconnectedContext(ctx)
 	failure := failureOf(err)
-	if failure.Machine != "" && len(failure.Log) == 0 {
-		failure.Log = p.lastWords(ctx, failure.Machine)
-	}
-	if !wanted.KeepMachines {
-		if err := terminateAll(ctx, cleanup, p.ref); err != nil {
-			failure.Message += fmt.Sprintf("; and not all machines could be terminated, delete the cluster to try again: %v", err)
+	for {
+		cancelledBefore := ctx.Err() != nil
+		wanted, end := p.wanted(clean)
+		if end != nil {
+			return end
 		}
+		if failure.Machine != "" && len(failure.Log) == 0 {
+			failure.Log = p.lastWords(clean, failure.Machine)
+		}
+		if wanted.KeepMachines {
+			break
+		}
+		left := p.tidy(ctx, clean)
+		if left != nil && ctx.Err() != nil && !cancelledBefore {
+			continue // perhaps for the sake of a delete
+		}
+		if left != nil {
+			failure.Message += fmt.Sprintf("; and not all machines could be terminated, delete the cluster to try again: %s", failureOf(left).Message)
+		}
+		break
 	}
-	marked := record.run(ctx, p.ref.Name+": mark ERROR", clusters.MarkFailed, activities.FailInput{Cluster: p.ref, Failure: failure})
+	marked := settle.run(clean, p.ref.Name+": mark ERROR", clusters.MarkFailed, activities.FailInput{Cluster: p.ref, Failure: failure})
 	if marked != nil {
 		return marked
 	}
@@ -137,6 +142,35 @@ func (p *provision) fail(ctx workflow.Context, err error) error {
 		return err
 	}
 	return temporal.NewNonRetryableApplicationError(failure.Message, failure.Reason, nil)
+}
+
+// wanted asks what is to become of a cluster whose provisioning did not succeed. Its error is the operation's end: where the
+// cluster is to go, it goes on as Delete.
+func (p *provision) wanted(ctx workflow.Context) (activities.Wanted, error) {
+	var wanted activities.Wanted
+	switch err := settle.do(ctx, p.ref.Name+": see what is wanted now", clusters.Wanted, p.ref).Get(ctx, &wanted); {
+	case err != nil && reasonOf(err) == activities.ReasonGone:
+		return wanted, temporal.NewNonRetryableApplicationError("the cluster was forgotten", activities.ReasonGone, err)
+	case err != nil:
+		return wanted, err
+	case wanted.Deleted:
+		return wanted, workflow.NewContinueAsNewError(ctx, Delete, api.DeleteInput{Cluster: p.ref})
+	}
+	return wanted, nil
+}
+
+// tidy terminates what was launched. That may take long where the cloud is out of reach; whoever cancels the operation
+// meanwhile ends it.
+func (p *provision) tidy(ctx, clean workflow.Context) error {
+	work, stop := workflow.WithCancel(clean)
+	defer stop()
+	if ctx.Err() == nil {
+		workflow.Go(clean, func(watch workflow.Context) {
+			ctx.Done().Receive(watch, nil)
+			stop()
+		})
+	}
+	return terminateAll(work, cleanup, p.ref)
 }
 
 // lastWords asks a machine for the last lines of its log; one that can't answer has none.

@@ -37,6 +37,11 @@ type effort struct {
 var (
 	// record writes to etcd.
 	record = effort{once: 15 * time.Second, total: 10 * time.Minute}
+	// settle writes how an operation ended, and asks what is to come of it: one that gave up on that would leave machines
+	// that nobody looks after.
+	settle = effort{once: 15 * time.Second, total: 24 * time.Hour}
+	// look reads what may be large or slow to answer: a release's files, a whole cluster through its API.
+	look = effort{once: 5 * time.Minute, silence: beatWithin, total: 15 * time.Minute}
 	// ask puts a question to a cloud; somebody may be waiting for the answer.
 	ask = effort{once: time.Minute, silence: beatWithin, total: 3 * time.Minute}
 	// launch asks for a machine and waits for it, and may have to make the image first.
@@ -103,8 +108,28 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// terminateAll ends all machines that the cluster may have, in parallel, and confirms that none is left.
+// A machine may come to light only after the others were terminated, where a launch that was given up was not; so the
+// cloud is asked again, as often as this.
+const (
+	terminateRounds = 10
+	betweenRounds   = 5 * time.Second
+)
+
+// terminateAll ends all machines that the cluster may have, and confirms that none is left.
 func terminateAll(ctx workflow.Context, e effort, ref api.Ref) error {
+	for round := 1; ; round++ {
+		err := terminateKnown(ctx, e, ref)
+		if reasonOf(err) != activities.ReasonLeft || round == terminateRounds {
+			return err
+		}
+		if err := workflow.Sleep(ctx, betweenRounds); err != nil {
+			return err
+		}
+	}
+}
+
+// terminateKnown ends, in parallel, all machines that etcd or the cloud knows of now.
+func terminateKnown(ctx workflow.Context, e effort, ref api.Ref) error {
 	var names []string
 	if err := e.do(ctx, ref.Name+": list the machines", machines.Existing, ref).Get(ctx, &names); err != nil {
 		return err
