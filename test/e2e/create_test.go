@@ -134,6 +134,31 @@ func (i *installation) onHost(name string, args ...string) (string, error) {
 	return string(out), err
 }
 
+func TestATeamsServersGiveTheSameClusters(t *testing.T) {
+	i := newTeam(t)
+	if r := i.create("shared", "--num_nodes", "2", "--wait"); r.code != 0 {
+		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	// The worker runs elsewhere: the kubeconfig is written by skyctl, out of the sealed store.
+	if n := strings.Count(i.kubectl("shared", "get", "nodes", "--no-headers"), " Ready "); n != 2 {
+		t.Errorf("%d nodes Ready, want 2", n)
+	}
+	written, err := os.ReadFile(filepath.Join(i.dir, "clusters", "shared", "kubeconfig"))
+	if err != nil || string(written) != i.run("get", "kubeconfig", "shared").stdout {
+		t.Errorf("the kubeconfig in place is not the one that is printed (%v)", err)
+	}
+	if _, err := os.Stat(filepath.Join(i.dir, "skyd.pid")); !os.IsNotExist(err) {
+		t.Errorf("a skyd dev was started (%v)", err)
+	}
+	i.run("delete", "cluster", "shared", "--yes", "--wait")
+	if n := len(i.hosts("")); n != 0 {
+		t.Errorf("%d hosts left", n)
+	}
+	if _, err := os.Stat(filepath.Join(i.dir, "clusters", "shared")); !os.IsNotExist(err) {
+		t.Errorf("the cluster's local files are still there (%v)", err)
+	}
+}
+
 func TestTwoClustersProvisionAtTheSameTime(t *testing.T) {
 	i := newInstallation(t)
 	for _, name := range []string{"one", "two"} {

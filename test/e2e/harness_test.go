@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/test/external"
 )
 
 // installation is one skyd with a state directory of its own, driven through the command line.
@@ -40,37 +42,88 @@ type installation struct {
 // newInstallation prepares a state directory with free ports; the first command starts skyd.
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
-	i := &installation{t: t, dir: filepath.Join(t.TempDir(), "skyconf"), bin: mustEnv(t, "SKYCTL_TEST_BIN"), network: "skyctl-e2e-" + rand.Text()[:8]}
-	source, version := mustEnv(t, "SKYCTL_TEST_RKE2"), os.Getenv("SKYCTL_TEST_RKE2_VERSION")
+	i := prepare(t)
+	i.dir = filepath.Join(t.TempDir(), "skyconf")
 	ports := freePorts(t, 3)
-	i.env = append(os.Environ(), "SKYCONF_DIR="+i.dir, "SKYCTL_RKE2_SOURCE="+source)
-	if version != "" {
-		i.env = append(i.env, "SKYCTL_RKE2_VERSION="+version)
+	i.env = slices.Concat(os.Environ(), i.settings(), []string{
+		"SKYCONF_DIR=" + i.dir,
+		"SKYCTL_DEV_TEMPORAL_PORT=" + ports[0], "SKYCTL_DEV_UI_PORT=" + ports[1], "SKYCTL_DEV_ETCD_PORT=" + ports[2],
+	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			i.show("skyd.log")
+		}
+		i.deleteAll()
+		i.try("server", "stop")
+		i.checkEmpty()
+	})
+	return i
+}
+
+// newTeam starts the servers of a team, with a worker of its own, and points skyctl at them.
+func newTeam(t *testing.T) *installation {
+	t.Helper()
+	i := prepare(t)
+	chain, err := external.Start(t.Context(), external.Options{
+		Bins: i.bin, Dir: t.TempDir(), WorkerEnv: append(i.settings(), "HOME="+os.Getenv("HOME"), "PATH="+os.Getenv("PATH")),
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	i.env = append(i.env,
-		"SKYCTL_DEV_TEMPORAL_PORT="+ports[0], "SKYCTL_DEV_UI_PORT="+ports[1], "SKYCTL_DEV_ETCD_PORT="+ports[2],
-		"SKYCTL_DOCKER_NETWORK="+i.network)
+	i.dir, i.env = chain.StateDir(), append(os.Environ(), chain.Env()...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the worker's log:\n%s", chain.Log("worker"))
+		}
+		i.deleteAll()
+		if err := chain.Stop(); err != nil {
+			t.Errorf("stop the team's servers: %v", err)
+		}
+		i.checkEmpty()
+	})
+	return i
+}
+
+// prepare connects to the Docker engine, and names a network of the test's own.
+func prepare(t *testing.T) *installation {
+	t.Helper()
 	client, err := docker.NewClientWithOpts(docker.FromEnv, docker.WithAPIVersionNegotiation())
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.docker = client
-	t.Cleanup(i.close)
-	return i
+	return &installation{t: t, bin: mustEnv(t, "SKYCTL_TEST_BIN"), docker: client, network: "skyctl-e2e-" + rand.Text()[:8]}
 }
 
-// close gives everything back, and shows skyd's log where the test failed.
-func (i *installation) close() {
-	if i.t.Failed() {
-		if log, err := os.ReadFile(filepath.Join(i.dir, "skyd.log")); err == nil {
-			i.t.Logf("skyd.log:\n%s", lastBytes(log, 6000))
-		}
+// settings are those of the worker: which RKE2, and which network.
+func (i *installation) settings() []string {
+	i.t.Helper()
+	env := []string{"SKYCTL_DOCKER_NETWORK=" + i.network, "SKYCTL_RKE2_SOURCE=" + mustEnv(i.t, "SKYCTL_TEST_RKE2")}
+	if version := os.Getenv("SKYCTL_TEST_RKE2_VERSION"); version != "" {
+		env = append(env, "SKYCTL_RKE2_VERSION="+version)
 	}
-	clusters, _ := filepath.Glob(filepath.Join(i.dir, "clusters", "*"))
-	for _, dir := range clusters {
-		i.try("delete", "cluster", filepath.Base(dir), "--yes", "--wait")
+	return env
+}
+
+// show logs the end of a file of the state directory.
+func (i *installation) show(name string) {
+	if log, err := os.ReadFile(filepath.Join(i.dir, name)); err == nil {
+		i.t.Logf("%s:\n%s", name, log[max(0, len(log)-6000):])
 	}
-	i.try("server", "stop")
+}
+
+// deleteAll deletes every cluster that the test left.
+func (i *installation) deleteAll() {
+	var list struct{ Items []api.Cluster }
+	if json.Unmarshal([]byte(i.try("get", "clusters", "-o", "json").stdout), &list) != nil {
+		return
+	}
+	for _, c := range list.Items {
+		i.try("delete", "cluster", c.Metadata.Name, "--yes", "--wait")
+	}
+}
+
+// checkEmpty fails the test for every host that outlived its cluster, and removes it.
+func (i *installation) checkEmpty() {
 	for _, c := range i.hosts("") {
 		i.t.Errorf("%s was left behind", c.Names[0])
 		_ = i.docker.ContainerRemove(context.Background(), c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
@@ -224,11 +277,4 @@ func freePorts(t *testing.T, n int) []string {
 		_, ports[k], _ = net.SplitHostPort(l.Addr().String())
 	}
 	return ports
-}
-
-func lastBytes(b []byte, n int) []byte {
-	if len(b) > n {
-		return b[len(b)-n:]
-	}
-	return b
 }
