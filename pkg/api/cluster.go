@@ -36,6 +36,8 @@ type ClusterSpec struct {
 	// Cloud is "docker" or a cloud that SkyPilot knows; empty leaves the choice to the optimizer.
 	Cloud  string `json:"cloud,omitempty"`
 	Region string `json:"region,omitempty"`
+	// Zone pins the machines to a zone of the region, where the cloud has zones.
+	Zone string `json:"zone,omitempty"`
 	// CPUs per machine: "4" is exactly 4, "4+" at least 4; empty leaves it to the cloud.
 	CPUs string `json:"cpus,omitempty"`
 	// Memory per machine in GiB, in the form of CPUs.
@@ -44,6 +46,14 @@ type ClusterSpec struct {
 	DiskSize int `json:"disk_size,omitempty"`
 	// Accelerators per machine as NAME:COUNT, such as "A100:8".
 	Accelerators string `json:"accelerators,omitempty"`
+	// UseSpot asks for machines that the cloud may take back, at a lower price.
+	UseSpot bool `json:"use_spot,omitempty"`
+	// MaxHourlyCost of one machine, in US dollars; 0 sets no limit.
+	MaxHourlyCost float64 `json:"max_hourly_cost,omitempty"`
+	// ImageID is the cloud's id of the machines' image; empty leaves it to the cloud.
+	ImageID string `json:"image_id,omitempty"`
+	// APICIDR are the addresses from which the Kubernetes API may be reached; empty is anywhere.
+	APICIDR string `json:"api_cidr,omitempty"`
 	// Ports are opened to the outside on every machine: "8080" or "30000-30100".
 	Ports []string `json:"ports,omitempty"`
 	// NumNodes counts the head.

@@ -120,6 +120,8 @@ func TestEveryFieldOfASpecCountsInComparison(t *testing.T) {
 			f.SetString("7")
 		case reflect.Int:
 			f.SetInt(7)
+		case reflect.Float64:
+			f.SetFloat(7)
 		case reflect.Bool:
 			f.SetBool(!f.Bool())
 		case reflect.Slice:

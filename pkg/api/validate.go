@@ -3,9 +3,12 @@ package api
 import (
 	"errors"
 	"fmt"
+	"math"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -61,6 +64,20 @@ func (s ClusterSpec) Validate() error {
 	}
 	if s.Region != "" && !regionName.MatchString(s.Region) {
 		errs.add("region", s.Region, "the name of a region as its cloud spells it, such as us-east-1")
+	}
+	if s.Zone != "" && !regionName.MatchString(s.Zone) {
+		errs.add("zone", s.Zone, "the name of a zone as its cloud spells it, such as us-east-1a")
+	}
+	if !(s.MaxHourlyCost >= 0) || math.IsInf(s.MaxHourlyCost, 0) {
+		errs.add("max_hourly_cost", strconv.FormatFloat(s.MaxHourlyCost, 'f', -1, 64), "US dollars per hour and machine, such as 1.50")
+	}
+	if s.ImageID != "" && strings.ContainsFunc(s.ImageID, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }) {
+		errs.add("image_id", s.ImageID, "the id of an image as its cloud spells it")
+	}
+	if s.APICIDR != "" {
+		if _, err := netip.ParsePrefix(s.APICIDR); err != nil {
+			errs.add("api_cidr", s.APICIDR, "a range of addresses, such as 203.0.113.0/24")
+		}
 	}
 	if s.CPUs != "" {
 		errs.take(second(ParseCPUs(s.CPUs)))

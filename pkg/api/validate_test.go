@@ -3,6 +3,7 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -141,6 +142,11 @@ func TestBadInputIsNamedWithItsFieldValueAndWhatIsRight(t *testing.T) {
 		{with(func(c *api.Cluster) { c.Spec.Cloud = "A b" }), "cloud", "A b", "such as docker or aws"},
 		{with(func(c *api.Cluster) { c.Spec.Region = "us east" }), "region", "us east", "such as us-east-1"},
 		{with(func(c *api.Cluster) { c.Spec.Region = "--x" }), "region", "--x", "such as us-east-1"},
+		{with(func(c *api.Cluster) { c.Spec.Zone = "us east" }), "zone", "us east", "such as us-east-1a"},
+		{with(func(c *api.Cluster) { c.Spec.MaxHourlyCost = -1 }), "max_hourly_cost", "-1", "such as 1.50"},
+		{with(func(c *api.Cluster) { c.Spec.MaxHourlyCost = math.NaN() }), "max_hourly_cost", "NaN", "such as 1.50"},
+		{with(func(c *api.Cluster) { c.Spec.ImageID = "ami 1" }), "image_id", "ami 1", "as its cloud spells it"},
+		{with(func(c *api.Cluster) { c.Spec.APICIDR = "203.0.113.7" }), "api_cidr", "203.0.113.7", "such as 203.0.113.0/24"},
 		{with(func(c *api.Cluster) { c.Spec.Provision = false }), "provision", "false", "has the machines launched"},
 		{label("", "x"), "labels", "=x", "such as team"},
 		{label("-a", "x"), "labels", "-a=x", "begins and ends with a letter or digit"},

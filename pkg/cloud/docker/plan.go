@@ -75,6 +75,18 @@ func place(spec api.ClusterSpec, has capacity) (api.Placement, error) {
 	if spec.Region != "" && spec.Region != Region {
 		refuse("region", spec.Region, "cloud docker has the region %s only", Region)
 	}
+	if spec.Zone != "" {
+		refuse("zone", spec.Zone, "cloud docker has no zones: leave it out")
+	}
+	if spec.UseSpot {
+		refuse("use_spot", "true", "cloud docker has no spot machines, and its machines are free: leave it out")
+	}
+	if spec.ImageID != "" {
+		refuse("image_id", spec.ImageID, "cloud docker builds its image itself: leave it out, or set docker.image for the installation")
+	}
+	if spec.APICIDR != "" {
+		refuse("api_cidr", spec.APICIDR, "the API of a cluster on cloud docker is reached from this machine alone: leave it out")
+	}
 	if spec.Accelerators != "" {
 		refuse("accelerators", spec.Accelerators, "cloud docker has none: leave it out, or choose a cloud that has them")
 	}
