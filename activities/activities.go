@@ -59,6 +59,15 @@ const (
 	ReasonInvalid = "InvalidSpec"
 )
 
+// lookUp reads a cluster with its machines; another one of that name is a *store.NotFoundError.
+func lookUp(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster, error) {
+	c, err := s.Get(ctx, ref.Name)
+	if err == nil && c.Metadata.UID != ref.UID {
+		return nil, &store.NotFoundError{Cluster: ref.Name}
+	}
+	return c, err
+}
+
 // failed turns an error of a step into one that crosses to the workflow with its reason, and, as details, the Failure
 // that a person is shown; secrets that a machine printed are hidden in both. Kinds of cloud errors that hold for a
 // placement, and final ones, are not tried again here.

@@ -45,7 +45,7 @@ type Begun struct {
 // Begin marks the cluster as being provisioned, and pins the release that all its machines will install.
 func (a *Clusters) Begin(ctx context.Context, ref api.Ref) (Begun, error) {
 	const step = "begin"
-	c, err := a.Store.Get(ctx, ref.Name)
+	c, err := lookUp(ctx, a.Store, ref)
 	if err != nil {
 		return Begun{}, failed(ctx, step, "", err)
 	}
@@ -87,10 +87,7 @@ type Wanted struct {
 
 // Wanted reads what is wanted of the cluster now; ReasonGone where it is not there any more.
 func (a *Clusters) Wanted(ctx context.Context, ref api.Ref) (Wanted, error) {
-	c, err := a.Store.Get(ctx, ref.Name)
-	if err == nil && c.Metadata.UID != ref.UID {
-		err = &store.NotFoundError{Cluster: ref.Name}
-	}
+	c, err := lookUp(ctx, a.Store, ref)
 	if err != nil {
 		return Wanted{}, failed(ctx, "read the cluster", "", err)
 	}
@@ -108,7 +105,7 @@ type ReserveInput struct {
 // machines need are made here, once. Attempts that overlap end with the same machines.
 func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, error) {
 	const step = "reserve machines"
-	c, err := a.Store.Get(ctx, in.Cluster.Name)
+	c, err := lookUp(ctx, a.Store, in.Cluster)
 	if err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
@@ -219,7 +216,7 @@ func (a *Clusters) SetCondition(ctx context.Context, in ConditionInput) error {
 // MarkReady measures the cluster through its API and marks it READY.
 func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 	const step = "measure the cluster"
-	c, err := a.Store.Get(ctx, ref.Name)
+	c, err := lookUp(ctx, a.Store, ref)
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}

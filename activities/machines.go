@@ -43,7 +43,7 @@ func (a *Machines) CheckSpec(ctx context.Context, in api.PlanInput) (api.PlanRes
 // Plan ranks the placements for a cluster.
 func (a *Machines) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, error) {
 	const step = "plan"
-	c, err := a.Store.Get(ctx, ref.Name)
+	c, err := lookUp(ctx, a.Store, ref)
 	if err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
@@ -116,7 +116,7 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 // request gathers what the cloud needs to launch a machine, keys included.
 func (a *Machines) request(ctx context.Context, m MachineRef) (cloud.Cloud, cloud.LaunchRequest, error) {
 	none := cloud.LaunchRequest{}
-	c, err := a.Store.Get(ctx, m.Cluster.Name)
+	c, err := lookUp(ctx, a.Store, m.Cluster)
 	if err != nil {
 		return nil, none, err
 	}
@@ -281,10 +281,7 @@ func (e *leftError) Error() string {
 
 // of reads a cluster and finds its cloud and owner.
 func (a *Machines) of(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner, error) {
-	c, err := a.Store.Get(ctx, ref.Name)
-	if err == nil && c.Metadata.UID != ref.UID {
-		err = &store.NotFoundError{Cluster: ref.Name}
-	}
+	c, err := lookUp(ctx, a.Store, ref)
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
@@ -329,9 +326,6 @@ func cloudOf(c *api.Cluster) string {
 
 // placeOf finds the record of an incarnation; another one in its place is a StaleError.
 func placeOf(c *api.Cluster, m MachineRef) (*api.Machine, error) {
-	if c.Metadata.UID != m.Cluster.UID {
-		return nil, &store.NotFoundError{Cluster: m.Cluster.Name}
-	}
 	current := "none"
 	for i := range c.Status.Machines {
 		r := &c.Status.Machines[i]

@@ -227,7 +227,7 @@ type place struct {
 func (a *Nodes) do(ctx context.Context, m MachineRef, step string, work func(*place) error) error {
 	at := &place{machine: m, say: progress(ctx, a.Store, m, a.Now)}
 	var err error
-	if at.cluster, err = a.Store.Get(ctx, m.Cluster.Name); err == nil {
+	if at.cluster, err = lookUp(ctx, a.Store, m.Cluster); err == nil {
 		if at.record, err = placeOf(at.cluster, m); err == nil {
 			err = work(at)
 		}

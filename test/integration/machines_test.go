@@ -1,0 +1,221 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/test/simcloud"
+)
+
+// submit asks for machines and waits for them.
+func (w *world) submit(all ...activities.MachineRef) {
+	w.t.Helper()
+	for _, m := range all {
+		launch, err := w.acts.Machines.Submit(w.t.Context(), m)
+		if err == nil {
+			err = w.acts.Machines.Await(w.t.Context(), activities.AwaitInput{Machine: m, Launch: launch})
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) terminate(ref api.Ref, name string) error {
+	return w.acts.Machines.Terminate(w.t.Context(), activities.TerminateInput{Cluster: ref, Name: name})
+}
+
+func TestALaunchThatIsRepeatedMakesOneMachine(t *testing.T) {
+	w := newActivities(t)
+	ref := w.store1("once", 1)
+	m := w.reserve(ref, here)[0]
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1, Err: simcloud.Refusal(cloud.Transient)})
+	if _, err := w.acts.Machines.Submit(t.Context(), m); err == nil {
+		t.Fatal("the first answer was to be lost")
+	}
+	w.submit(m, m)
+	if n := w.cloud.Launches("sky-once-", ""); n != 1 {
+		t.Errorf("%d machines were made", n)
+	}
+	r, made := w.get(ref).Status.Machines[0], w.cloud.Machines("sky-once-")[0]
+	if r.State != api.MachineUp || r.LaunchRef != made.ID || r.CloudID != made.ID || r.Address != made.Address || r.HostKey != made.HostKey || r.LaunchedAt.IsZero() {
+		t.Errorf("recorded %+v\nmade %+v", r, made)
+	}
+	want := cloud.Owner{Installation: made.Owner.Installation, Cluster: ref.Name, ClusterUID: ref.UID}
+	if made.Owner != want || made.Incarnation != m.Incarnation || want.Installation == "" {
+		t.Errorf("the machine carries %+v, incarnation %s", made.Owner, made.Incarnation)
+	}
+}
+
+func TestAMachineIsGoneOnlyOnceTheListingIsEmpty(t *testing.T) {
+	w := newActivities(t)
+	ref := w.store1("lagging", 1)
+	m := w.reserve(ref, here)[0]
+	w.submit(m)
+	w.cloud.Lag(500 * time.Millisecond)
+	owner := w.cloud.Machines("sky-lagging-")[0].Owner
+	ended := make(chan error, 1)
+	go func() { ended <- w.terminate(ref, m.Name) }()
+	for {
+		isGone := w.state(ref, 0) == api.MachineGone // before the listing, so that the order of the two is known
+		left, err := w.cloud.List(t.Context(), owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if isGone && len(left) > 0 {
+			t.Fatal("the machine is Gone in etcd while the cloud lists it")
+		}
+		if isGone {
+			break
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := w.terminate(ref, m.Name); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+}
+
+func TestATerminationThatFailsMarksNothing(t *testing.T) {
+	w := newActivities(t)
+	ref := w.store1("stays", 1)
+	m := w.reserve(ref, here)[0]
+	w.submit(m)
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Err: simcloud.Refusal(cloud.Transient)})
+	if reason, final := reasonOf(w.terminate(ref, m.Name)); reason != "Transient" || final {
+		t.Errorf("%q, final %t", reason, final)
+	}
+	if s := w.state(ref, 0); s != api.MachineTerminating {
+		t.Errorf("the machine is %s", s)
+	}
+	if reason, final := reasonOf(w.acts.Machines.Release(t.Context(), ref)); reason != activities.ReasonLeft || !final {
+		t.Errorf("release: %q, final %t", reason, final)
+	}
+	if w.cloud.Released(ref.UID) != 0 {
+		t.Error("the cloud was asked to release what a machine stands on")
+	}
+}
+
+func TestAnotherInstallationsMachineIsLeftAlone(t *testing.T) {
+	w := newActivities(t)
+	ref := w.store1("taken", 1)
+	m := w.reserve(ref, here)[0]
+	w.cloud.Plant(cloud.Machine{Name: m.Name, Owner: cloud.Owner{Installation: "another", Cluster: ref.Name, ClusterUID: "theirs"}})
+	_, err := w.acts.Machines.Submit(t.Context(), m)
+	if reason, final := reasonOf(err); reason != string(cloud.Conflict) || !final {
+		t.Errorf("submit: %v", err)
+	}
+	if names, err := w.acts.Machines.Existing(t.Context(), ref); err != nil || !slices.Equal(names, []string{m.Name}) {
+		t.Errorf("existing: %v, %v", names, err)
+	}
+	if err := w.terminate(ref, m.Name); err != nil {
+		t.Errorf("terminate: %v", err)
+	}
+	if s := w.state(ref, 0); s != api.MachineGone {
+		t.Errorf("ours, which was never made, is %s", s)
+	}
+	if left := w.cloud.Machines(m.Name); len(left) != 1 {
+		t.Error("theirs was touched")
+	}
+}
+
+func TestASurveyMarksWhatVanished(t *testing.T) {
+	w := newActivities(t)
+	ref := w.store1("survey", 3)
+	all := w.reserve(ref, here)
+	w.submit(all[0], all[1])
+	w.cloud.Lose(all[1].Name)
+	s, err := w.acts.Machines.Survey(t.Context(), ref)
+	if err != nil || !s.Head || !slices.Equal(s.Names, []string{all[0].Name}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	want := []api.MachineState{api.MachineUp, api.MachineGone, api.MachineGone}
+	for i, state := range want {
+		if got := w.state(ref, i); got != state {
+			t.Errorf("machine %d is %s, want %s", i, got, state)
+		}
+	}
+	w.mark(all[0], api.MachineTerminating)
+	if s, err := w.acts.Machines.Survey(t.Context(), ref); err != nil || s.Head {
+		t.Errorf("a head that is on its way out would be gone on with: %+v, %v", s, err)
+	}
+}
+
+func TestForgettingLeavesNothing(t *testing.T) {
+	w := newActivities(t)
+	ref, other := w.store1("forgotten", 2), w.store1("forgotten-2", 1)
+	w.reserve(ref, here)
+	w.reserve(other, here)
+	for _, r := range []api.Ref{ref, other} {
+		if err := os.MkdirAll(filepath.Join(w.home, r.Name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(w.keysWith(ref)); n != 1+2+4 {
+		t.Errorf("%d keys before: the test looks at the wrong place", n)
+	}
+	for range 2 {
+		if err := w.acts.Clusters.Forget(t.Context(), ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := w.keysWith(ref); len(left) > 0 {
+		t.Errorf("left in etcd: %q", left)
+	}
+	if _, err := os.Stat(filepath.Join(w.home, ref.Name)); !os.IsNotExist(err) {
+		t.Errorf("the directory is there: %v", err)
+	}
+	if n := len(w.keysWith(other)); n != 1+1+3 {
+		t.Errorf("%d keys of another cluster are left", n)
+	}
+	if _, err := os.Stat(filepath.Join(w.home, other.Name)); err != nil {
+		t.Error(err)
+	}
+}
+
+// keysWith are the keys in etcd that are a cluster's.
+func (w *world) keysWith(ref api.Ref) []string {
+	w.t.Helper()
+	var found []string
+	for _, kv := range w.dump() {
+		if k := string(kv.key); strings.Contains(k, "/"+ref.UID+"/") || strings.HasSuffix(k, "/clusters/"+ref.Name) {
+			found = append(found, k)
+		}
+	}
+	return found
+}
+
+type keyValue struct{ key, value []byte }
+
+// dump is all that etcd holds.
+func (w *world) dump() []keyValue {
+	w.t.Helper()
+	tls, err := w.cfg.Etcd.TLS.Client()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := clientv3.New(clientv3.Config{Endpoints: w.cfg.Etcd.Endpoints, TLS: tls, DialTimeout: patience})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	got, err := c.Get(w.t.Context(), w.cfg.Etcd.Prefix, clientv3.WithPrefix())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	all := make([]keyValue, len(got.Kvs))
+	for i, kv := range got.Kvs {
+		all[i] = keyValue{kv.Key, kv.Value}
+	}
+	return all
+}
