@@ -82,7 +82,7 @@ func failed(ctx context.Context, step, machine string, err error) error {
 		}
 		return temporal.NewCanceledError(step)
 	}
-	reason, log, final := judge(ctx, err)
+	reason, log, final := judge(err, attempt(ctx))
 	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: rke2.Scrub(err.Error())}
 	for _, line := range log {
 		f.Log = append(f.Log, rke2.Scrub(line))
@@ -95,8 +95,8 @@ func failed(ctx context.Context, step, machine string, err error) error {
 		temporal.ApplicationErrorOptions{NonRetryable: final, Details: []any{f}})
 }
 
-// judge says why a step failed, which lines of a log tell more, and whether trying again is of no use.
-func judge(ctx context.Context, err error) (reason string, log []string, final bool) {
+// judge says why an attempt at a step failed, which lines of a log tell more, and whether trying again is of no use.
+func judge(err error, attempt int32) (reason string, log []string, final bool) {
 	var (
 		field   *api.FieldError
 		missing *store.NotFoundError
@@ -111,7 +111,7 @@ func judge(ctx context.Context, err error) (reason string, log []string, final b
 		late    *overdue
 		left    *leftError
 	)
-	again := attempt(ctx) < commandTries
+	again := attempt < commandTries
 	switch {
 	case errors.As(err, &field):
 		return ReasonInvalid, nil, true

@@ -1,0 +1,150 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// ownTimeIsUp is the error of somebody who was interrupted by the end of a step's own time.
+func ownTimeIsUp() error {
+	ctx, cancel := within(context.Background(), time.Nanosecond)
+	defer cancel()
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
+	dialTimeout := &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
+	const again, final = false, true
+	for name, c := range map[string]struct {
+		err    error
+		reason string
+		final  bool
+	}{
+		"bad input":                  {&api.FieldError{Field: "cloud"}, ReasonInvalid, final},
+		"several bad inputs":         {errors.Join(&api.FieldError{Field: "cloud"}, &api.FieldError{Field: "cpus"}), ReasonInvalid, final},
+		"no cluster":                 {&store.NotFoundError{Cluster: "c"}, ReasonGone, final},
+		"no secret yet":              {&store.NotFoundError{Cluster: "c", What: "secret agent-token"}, "Failed", again},
+		"a replaced machine":         {&store.StaleError{Machine: "m"}, "Replaced", again},
+		"etcd down":                  {&store.UnavailableError{}, "EtcdUnavailable", again},
+		"etcd slow":                  {&store.UnavailableError{Cause: fmt.Errorf("no answer (%w)", context.DeadlineExceeded)}, "EtcdUnavailable", again},
+		"machines left":              {&leftError{machines: 2}, ReasonLeft, final},
+		"RKE2, final":                {&rke2.Error{Reason: rke2.WrongToken, Final: true}, rke2.WrongToken, final},
+		"RKE2, worth trying":         {&rke2.Error{Reason: rke2.InstallFailed}, rke2.InstallFailed, again},
+		"RKE2, out of time":          {&rke2.Error{Reason: rke2.Deadline, Final: true, Cause: context.DeadlineExceeded}, rke2.Deadline, final},
+		"another host key":           {&remote.HostKeyMismatch{}, "HostKeyMismatch", final},
+		"a refused key":              {&remote.AuthFailed{Cause: errors.New("no")}, "AuthFailed", final},
+		"a command":                  {&remote.RunError{Exit: 1}, "CommandFailed", again},
+		"a connection":               {&remote.Lost{Cause: errors.New("reset")}, "ConnectionLost", again},
+		"a connection, timed out":    {&remote.Lost{Cause: dialTimeout}, "ConnectionLost", again},
+		"a machine out of reach":     {&remote.Lost{Cause: ownTimeIsUp()}, "Deadline", final},
+		"an installation that hangs": {fmt.Errorf("machine m: unpacking was stopped: %w", ownTimeIsUp()), "Deadline", final},
+		"a Node that is not Ready":   {&kube.NotReady{Cause: ownTimeIsUp()}, "Deadline", final},
+		"an API server that is slow": {fmt.Errorf("listing nodes: %w", context.DeadlineExceeded), "NoAnswer", again},
+		"no capacity":                {&cloud.Error{Kind: cloud.Capacity}, "Capacity", final},
+		"no quota":                   {&cloud.Error{Kind: cloud.Quota}, "Quota", final},
+		"no access":                  {&cloud.Error{Kind: cloud.Access}, "Access", final},
+		"infeasible":                 {&cloud.Error{Kind: cloud.Infeasible}, "Infeasible", final},
+		"a conflict":                 {&cloud.Error{Kind: cloud.Conflict}, "Conflict", final},
+		"a hiccup":                   {&cloud.Error{Kind: cloud.Transient, Cause: context.DeadlineExceeded}, "Transient", again},
+		"anything else":              {errors.New("what"), "Failed", again},
+	} {
+		for _, err2 := range []error{c.err, fmt.Errorf("wrapped: %w", c.err)} {
+			var got *temporal.ApplicationError
+			if !errors.As(failed(t.Context(), "dance", "sky-c-1", err2), &got) {
+				t.Fatalf("%s: no application error", name)
+			}
+			if got.Type() != c.reason || got.NonRetryable() != c.final {
+				t.Errorf("%s: reason %s, final %t; want %s, %t", name, got.Type(), got.NonRetryable(), c.reason, c.final)
+			}
+			var f api.Failure
+			if err := got.Details(&f); err != nil || f.Step != "dance" || f.Machine != "sky-c-1" || f.Reason != c.reason || f.Message != err2.Error() {
+				t.Errorf("%s: details %+v, %v", name, f, err)
+			}
+			if !strings.HasPrefix(got.Message(), "sky-c-1: dance: ") {
+				t.Errorf("%s: says %q", name, got.Message())
+			}
+		}
+	}
+	if err := failed(t.Context(), "dance", "", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACommandThatKeepsFailingIsGivenUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		err   error
+		tries int32 // until it is final; 0 is never
+	}{
+		"a command":             {&remote.RunError{Exit: 1}, commandTries},
+		"an installation":       {&rke2.Error{Reason: rke2.InstallFailed, Cause: &remote.RunError{Exit: 2}}, commandTries},
+		"a replaced machine":    {&store.StaleError{}, commandTries},
+		"a source out of sight": {&rke2.Error{Reason: rke2.SourceUnreachable}, 0},
+		"a lost connection":     {&remote.Lost{Cause: errors.New("reset")}, 0},
+	} {
+		for try := int32(1); try <= commandTries; try++ {
+			if _, _, final := judge(c.err, try); final != (try == c.tries) {
+				t.Errorf("%s: final at try %d: %t", name, try, final)
+			}
+		}
+	}
+}
+
+func TestACancellationIsOneAndAStoppedWorkerIsNot(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(temporal.NewCanceledError())
+	if err := failed(ctx, "dance", "", errors.New("interrupted")); !temporal.IsCanceledError(err) {
+		t.Errorf("cancelled: got %v", err)
+	}
+	ctx, cancel = context.WithCancelCause(t.Context())
+	cancel(sdkworker.ErrWorkerShutdown)
+	err := failed(ctx, "dance", "", errors.New("interrupted"))
+	var applied *temporal.ApplicationError
+	if temporal.IsCanceledError(err) || !errors.As(err, &applied) || applied.NonRetryable() {
+		t.Errorf("stopped: got %v, which is not tried again", err)
+	}
+}
+
+func TestNoSecretThatAMachinePrintedLeavesTheActivity(t *testing.T) {
+	const token = "K10" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" + "::server:" + "5ecret5ecret5ecret"
+	const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA\n-----END OPENSSH PRIVATE KEY-----"
+	for name, err := range map[string]error{
+		"a command's last lines": &remote.RunError{Machine: "m", Command: "joining", Exit: 1, Tail: []string{"bad token " + token, "ok"}},
+		"an RKE2 log":            &rke2.Error{Reason: rke2.UnitFailed, Message: "failed with " + token, Log: []string{"level=fatal msg=\"" + token + "\""}},
+		"a key":                  errors.New("can't read " + key),
+	} {
+		var got *temporal.ApplicationError
+		if !errors.As(failed(t.Context(), "join", "m", err), &got) {
+			t.Fatal(name)
+		}
+		var f api.Failure
+		if err := got.Details(&f); err != nil {
+			t.Fatal(err)
+		}
+		said := got.Error() + fmt.Sprint(f)
+		for _, secret := range []string{"5ecret5ecret5ecret", "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA"} {
+			if strings.Contains(said, secret) {
+				t.Errorf("%s: %s", name, said)
+			}
+		}
+		if errors.Unwrap(got) != nil {
+			t.Errorf("%s: the cause goes along, which nobody scrubbed", name)
+		}
+	}
+}
