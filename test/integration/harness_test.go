@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -34,10 +36,32 @@ var (
 	release string
 )
 
+// logged is what all workers said.
+var logged logbook
+
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func TestMain(m *testing.M) {
 	if queue := os.Getenv(envHelper); queue != "" {
 		os.Exit(helper(queue))
 	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "12") // they wait more than they work
 	os.Exit(withServers(m))
 }
 
@@ -64,6 +88,7 @@ func withServers(m *testing.M) int {
 
 // servers are a Temporal and an etcd as skyd dev has them, and connections to both.
 type servers struct {
+	env      map[string]string // leads another process to them
 	cfg      *config.Config
 	stack    *embedded.Stack
 	store    *store.Store
@@ -72,11 +97,11 @@ type servers struct {
 
 func (s *servers) start(ctx context.Context, dir string) error {
 	if s.cfg == nil {
-		env, err := freePorts(dir)
-		if err != nil {
+		var err error
+		if s.env, err = freePorts(dir); err != nil {
 			return err
 		}
-		if s.cfg, err = config.Load(nil, func(k string) string { return env[k] }); err != nil {
+		if s.cfg, err = config.Load(nil, func(k string) string { return s.env[k] }); err != nil {
 			return err
 		}
 	}
@@ -110,7 +135,7 @@ func dial(ctx context.Context, cfg *config.Config) (client.Client, error) {
 	}
 	return client.DialContext(ctx, client.Options{
 		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: "worker",
-		Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)), ConnectionOptions: client.ConnectionOptions{TLS: tls},
+		Logger: log.NewStructuredLogger(slog.New(slog.NewTextHandler(&logged, nil))), ConnectionOptions: client.ConnectionOptions{TLS: tls},
 	})
 }
 
@@ -180,11 +205,17 @@ func newIdleWorld(t *testing.T, s *servers, placements ...api.Placement) *world 
 			Deadlines: activities.Deadlines{Reach: short, Install: short, Server: short, Agent: short, Node: short},
 		},
 	}
-	cfg := *s.cfg
-	cfg.Temporal.TaskQueue = w.queue
-	w.ops = operations.New(&cfg, time.Now)
-	t.Cleanup(w.ops.Close)
+	w.ops = w.client()
 	return w
+}
+
+// client is a skyctl's side of the world.
+func (w *world) client() *operations.Client {
+	cfg := *w.cfg
+	cfg.Temporal.TaskQueue = w.queue
+	c := operations.New(&cfg, time.Now)
+	w.t.Cleanup(c.Close)
+	return c
 }
 
 // work starts a worker, which ends with the test.

@@ -1,19 +1,229 @@
 package integration
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-func TestACreateComesToReady(t *testing.T) {
+// closed waits until nothing works on a cluster, and returns all runs of its last operation.
+func (w *world) closed(cluster string) []run {
+	w.t.Helper()
+	var all []run
+	until(w.t, "the operation on "+cluster+" is closed", func() bool {
+		all = w.runsOf(cluster)
+		return all[len(all)-1].status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING
+	})
+	return all
+}
+
+func TestACreateComesToReadyAndNoSecretIsSeenOnTheWay(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("ready", 3, operations.CreateOptions{})
 	c := w.awaitReady(ref)
 	for _, m := range c.Status.Machines {
-		if m.State != api.MachineReady {
+		if m.State != api.MachineReady || m.ReadyAt.IsZero() || m.Address == "" {
+			t.Errorf("%+v", m)
+		}
+	}
+	for _, condition := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady, api.NodesReady} {
+		if s := c.Status.Condition(condition); s == nil || s.Status != api.ConditionTrue {
+			t.Errorf("%s: %+v", condition, s)
+		}
+	}
+	if r := c.Status.Resources.CPUs; r.Total != 6 || c.Status.Versions.Kubernetes == "" {
+		t.Errorf("measured %+v, %+v", c.Status.Resources, c.Status.Versions)
+	}
+	if n := w.cloud.Launches("sky-ready-", ""); n != 3 {
+		t.Errorf("%d machines were made", n)
+	}
+	runs := w.closed(ref.Name)
+	w.keep("provision", runs[0])
+	secrets := w.secretsOf(ref)
+	if len(secrets) != 5+3 {
+		t.Errorf("%d secrets, want 8", len(secrets))
+	}
+	file, err := os.ReadFile(filepath.Join(w.home, ref.Name, "kubeconfig"))
+	if err != nil || string(file) != secrets["kubeconfig"] {
+		t.Errorf("the person's kubeconfig: %v", err)
+	}
+	text, log := textOf(t, runs[0].history), logged.String()
+	if !strings.Contains(text, "sky-ready-2") || !strings.Contains(text, ref.UID) {
+		t.Fatal("the text of the history is not what it should be")
+	}
+	stored := ""
+	for _, kv := range w.dump() {
+		stored += string(kv.key) + "=" + string(kv.value) + "\n"
+	}
+	for key, secret := range secrets {
+		for where, text := range map[string]string{"history": text, "log": log, "etcd": stored} {
+			if leaks(text, secret) {
+				t.Errorf("the %s holds %s", where, key)
+			}
+		}
+	}
+	w.delete(ref, false)
+	w.awaitGone(ref)
+	w.keep("delete", w.closed(ref.Name)[0])
+	w.nothingLeft(ref)
+}
+
+// nothingLeft fails where anything of a cluster is left anywhere.
+func (w *world) nothingLeft(ref api.Ref) {
+	w.t.Helper()
+	if left := w.cloud.Machines(api.MachineName(ref.Name, 0)[:len("sky-"+ref.Name+"-")]); len(left) > 0 {
+		w.t.Errorf("machines left: %+v", left)
+	}
+	if left := w.keysWith(ref); len(left) > 0 {
+		w.t.Errorf("left in etcd: %q", left)
+	}
+	if _, err := os.Stat(filepath.Join(w.home, ref.Name)); !os.IsNotExist(err) {
+		w.t.Errorf("the person's files are left: %v", err)
+	}
+}
+
+func TestACreateGoesToTheNextPlaceWhenOneCannotHoldItAll(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: "sky-failover-2", Err: simcloud.Refusal(cloud.Capacity)})
+	ref := w.create("failover", 3, operations.CreateOptions{})
+	c := w.awaitReady(ref)
+	if a := c.Status.Attempts; len(a) != 1 || a[0].Placement != here || a[0].Machine != "sky-failover-2" || a[0].Reason != "Capacity" || a[0].Message == "" {
+		t.Errorf("attempts: %+v", a)
+	}
+	if *c.Status.Placement != there || w.cloud.Launches("sky-failover-", "there") != 3 || len(w.cloud.Machines("sky-failover-")) != 3 {
+		t.Errorf("placement %+v, machines %+v", c.Status.Placement, w.cloud.Machines("sky-failover-"))
+	}
+	w.keep("provision-failover", w.closed(ref.Name)[0])
+}
+
+func TestACreateThatNoPlaceCanHoldSaysSoAndLeavesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-nowhere-0", Err: simcloud.Refusal(cloud.Quota)})
+	ref := w.create("nowhere", 2, operations.CreateOptions{})
+	c := w.awaitFailed(ref)
+	if f := c.Status.Failure; f.Reason != "Quota" || f.Machine != "sky-nowhere-0" || f.Step != "launch" || len(c.Status.Attempts) != 2 {
+		t.Errorf("failure %+v, attempts %+v", f, c.Status.Attempts)
+	}
+	if left := w.cloud.Machines("sky-nowhere-"); len(left) > 0 {
+		t.Errorf("left: %+v", left)
+	}
+	w.keep("provision-nowhere", w.closed(ref.Name)[0])
+}
+
+func TestACreateThatFailsLeavesNoMachineAndSaysWhatWhereAndWhy(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.BreakUnit("sky-broken-1", "rke2-agent")
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-broken-0", Times: 2, Err: simcloud.Refusal(cloud.Transient)})
+	ref := w.create("broken", 3, operations.CreateOptions{})
+	c := w.awaitFailed(ref)
+	f := c.Status.Failure
+	if c.Status.Phase != api.PhaseError || f == nil || f.Step != "join the cluster" || f.Machine != "sky-broken-1" || f.Reason != rke2.UnitFailed || f.At.IsZero() {
+		t.Fatalf("phase %s, failure %+v", c.Status.Phase, f)
+	}
+	log := strings.Join(f.Log, "\n")
+	if !strings.Contains(log, "broken by the test") || !strings.Contains(log, "[hidden]") || leaks(log, w.secretsOf(ref)["agent-token"]) {
+		t.Errorf("log: %s", log)
+	}
+	if left := w.cloud.Machines("sky-broken-"); len(left) > 0 {
+		t.Errorf("left: %+v", left)
+	}
+	for _, m := range c.Status.Machines {
+		if m.State != api.MachineGone {
 			t.Errorf("%s is %s", m.Name, m.State)
 		}
+	}
+	failed := w.closed(ref.Name)[0]
+	if leaks(textOf(t, failed.history), w.secretsOf(ref)["agent-token"]) {
+		t.Error("the history holds the token that the machine printed")
+	}
+	w.keep("provision-failed", failed)
+	w.cloud.BreakUnit("sky-broken-1", "")
+	w.create("broken", 3, operations.CreateOptions{})
+	w.awaitReady(ref)
+	w.keep("provision-again", w.closed(ref.Name)[0])
+}
+
+func TestMachinesThatWereKeptAreGoneOnWith(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.BreakUnit("sky-kept-1", "rke2-agent")
+	ref := w.create("kept", 2, operations.CreateOptions{KeepOnFailure: true})
+	w.awaitFailed(ref)
+	before := w.cloud.Machines("sky-kept-")
+	w.keep("provision-kept", w.closed(ref.Name)[0])
+	w.cloud.BreakUnit("sky-kept-1", "")
+	w.create("kept", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	if after := w.cloud.Machines("sky-kept-"); len(before) != 2 || !slices.Equal(before, after) {
+		t.Errorf("before %+v\nafter %+v", before, after)
+	}
+	w.keep("provision-on-kept", w.closed(ref.Name)[0])
+}
+
+func TestALostAnswerOfTheCloudMakesNoSecondMachine(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 2, Err: simcloud.Refusal(cloud.Transient)})
+	ref := w.create("lostanswer", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	if n := w.cloud.Launches("sky-lostanswer-", ""); n != 2 {
+		t.Errorf("%d machines were made", n)
+	}
+}
+
+func TestANameThatAnotherInstallationHoldsEndsACreateAndNotItsDelete(t *testing.T) {
+	w := newWorld(t)
+	theirs := cloud.Machine{Name: "sky-namesake-1", Owner: cloud.Owner{Installation: "another", Cluster: "namesake", ClusterUID: "theirs"}}
+	w.cloud.Plant(theirs)
+	ref := w.create("namesake", 2, operations.CreateOptions{})
+	if f := w.awaitFailed(ref).Status.Failure; f.Reason != "Conflict" || f.Machine != theirs.Name {
+		t.Errorf("failure %+v", f)
+	}
+	w.delete(ref, false)
+	w.awaitGone(ref)
+	if left := w.cloud.Machines("sky-namesake-"); len(left) != 1 || left[0].Owner != theirs.Owner {
+		t.Errorf("left: %+v", left)
+	}
+}
+
+func TestTwoCreatesAtOnceAreOneOperation(t *testing.T) {
+	w := newWorld(t)
+	errs := make([]error, 2)
+	uids := make([]string, 2)
+	var both sync.WaitGroup
+	for i, ops := range []*operations.Client{w.ops, w.client()} {
+		both.Go(func() {
+			created, err := ops.Create(t.Context(), api.NewCluster("twins", "", spec(2), nil, time.Now()), operations.CreateOptions{})
+			if errs[i] = err; err == nil {
+				uids[i] = created.Cluster.Metadata.UID
+			}
+		})
+	}
+	both.Wait()
+	c := w.get(api.Ref{Name: "twins"})
+	for i, err := range errs {
+		if err == nil && uids[i] != c.Metadata.UID || err != nil && !strings.Contains(err.Error(), "exists") {
+			t.Errorf("create %d: %v, UID %s of %s", i, err, uids[i], c.Metadata.UID)
+		}
+	}
+	if errs[0] != nil && errs[1] != nil {
+		t.Error("neither went ahead")
+	}
+	w.awaitReady(api.Ref{Name: "twins", UID: c.Metadata.UID})
+	if n := w.cloud.Launches("sky-twins-", ""); n != 2 {
+		t.Errorf("%d machines were made", n)
+	}
+	if runs := w.closed("twins"); len(runs) != 1 || runs[0].history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetFirstExecutionRunId() != runs[0].id {
+		t.Errorf("%d runs", len(runs))
 	}
 }

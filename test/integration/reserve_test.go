@@ -174,9 +174,12 @@ func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
 	m := activities.MachineRef{Cluster: old, Name: "sky-reborn-0", Incarnation: "bcdfg", Role: api.RoleHead}
 	a, ctx := w.acts, t.Context()
 	for name, step := range map[string]func() error{
-		"begin":     func() error { _, err := a.Clusters.Begin(ctx, old); return err },
-		"wanted":    func() error { _, err := a.Clusters.Wanted(ctx, old); return err },
-		"reserve":   func() error { _, err := a.Clusters.Reserve(ctx, activities.ReserveInput{Cluster: old, Placement: here}); return err },
+		"begin":  func() error { _, err := a.Clusters.Begin(ctx, old); return err },
+		"wanted": func() error { _, err := a.Clusters.Wanted(ctx, old); return err },
+		"reserve": func() error {
+			_, err := a.Clusters.Reserve(ctx, activities.ReserveInput{Cluster: old, Placement: here})
+			return err
+		},
 		"submit":    func() error { _, err := a.Machines.Submit(ctx, m); return err },
 		"await":     func() error { return a.Machines.Await(ctx, activities.AwaitInput{Machine: m}) },
 		"survey":    func() error { _, err := a.Machines.Survey(ctx, old); return err },

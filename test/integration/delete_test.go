@@ -1,0 +1,144 @@
+package integration
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/test/simcloud"
+)
+
+func TestADeleteDuringACreateTakesItOverAndLeavesNothing(t *testing.T) {
+	for name, at := range map[string]simcloud.Fault{
+		"plan":   {Op: simcloud.OpPlan, Hang: true},
+		"submit": {Op: simcloud.OpSubmit, Machine: "sky-takeover-submit-1", Hang: true},
+		"await":  {Op: simcloud.OpAwait, Machine: "sky-takeover-await-0", Hang: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			cluster := "takeover-" + name
+			ref := w.store1(cluster, 2) // as a create leaves it that asked for the plan before
+			hanging := w.cloud.Inject(at)
+			w.create(cluster, 2, operations.CreateOptions{})
+			until(t, "the create hangs", func() bool { return w.cloud.Hits(hanging) > 0 })
+			w.delete(ref, false)
+			w.awaitGone(ref)
+			w.nothingLeft(ref)
+			runs := w.closed(cluster)
+			if len(runs) != 2 || runs[0].kind != api.WorkflowProvision || runs[0].status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW ||
+				runs[1].kind != api.WorkflowDelete || runs[1].status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+				t.Fatalf("runs: %v", summary(runs))
+			}
+			w.keep("provision-deleted-at-"+name, runs[0])
+			w.keep("delete-after-"+name, runs[1])
+		})
+	}
+}
+
+func summary(runs []run) []string {
+	var all []string
+	for _, r := range runs {
+		all = append(all, r.kind+" "+r.status.String())
+	}
+	return all
+}
+
+func TestADeleteOutlastsACloudThatStumbles(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("stumble", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	w.cloud.Lag(300 * time.Millisecond)
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-stumble-1", Times: 2, Err: simcloud.Refusal(cloud.Transient)})
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpRelease, Times: 1, Err: simcloud.Refusal(cloud.Transient)})
+	w.delete(ref, false)
+	w.awaitGone(ref)
+	w.nothingLeft(ref)
+	w.keep("delete-stumbling", w.closed(ref.Name)[0])
+}
+
+func TestADeleteThatCannotBeDoneKeepsTheClusterAndSaysWhy(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("refused", 1, operations.CreateOptions{})
+	w.awaitReady(ref)
+	refused := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.Refusal(cloud.Access)})
+	w.delete(ref, false)
+	w.keep("delete-refused", w.closed(ref.Name)[0])
+	c := w.get(ref)
+	if f := c.Status.Failure; c.Status.Phase != api.PhaseDeleting || f == nil || f.Reason != "Access" || f.Machine != "sky-refused-0" || f.Step != "terminate" {
+		t.Errorf("phase %s, failure %+v", c.Status.Phase, f)
+	}
+	w.cloud.End(refused)
+	w.delete(ref, false)
+	w.awaitGone(ref)
+	w.nothingLeft(ref)
+}
+
+func TestAPurgeForgetsAClusterWhoseCloudRefuses(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("purged", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: simcloud.Refusal(cloud.Access)})
+	w.delete(ref, true)
+	w.awaitGone(ref)
+	w.keep("purge", w.closed(ref.Name)[0])
+	if left := w.keysWith(ref); len(left) > 0 {
+		t.Errorf("left in etcd: %q", left)
+	}
+	if n := len(w.cloud.Machines("sky-purged-")); n != 2 {
+		t.Errorf("%d machines on the cloud that could not be asked", n)
+	}
+}
+
+func TestAPurgeEndsTheCleanUpOfACreateWhoseCloudIsOutOfReach(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.BreakUnit("sky-unreachable-0", "rke2-server")
+	hanging := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Hang: true})
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.Refusal(cloud.Access)})
+	ref := w.create("unreachable", 1, operations.CreateOptions{})
+	until(t, "the create cleans up", func() bool { return w.cloud.Hits(hanging) > 0 })
+	w.delete(ref, true)
+	w.awaitGone(ref)
+	if left := w.keysWith(ref); len(left) > 0 {
+		t.Errorf("left in etcd: %q", left)
+	}
+}
+
+func TestWhatRunsGoesOnAfterTheServersWereAway(t *testing.T) {
+	t.Parallel()
+	own := &servers{}
+	if err := own.start(t.Context(), filepath.Join(t.TempDir(), "state")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(own.stop)
+	w := newIdleWorld(t, own)
+	w.work()
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-away-1", Times: 1, Do: func(ctx context.Context) error {
+		close(reached)
+		select {
+		case <-goOn:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}})
+	ref := w.create("away", 2, operations.CreateOptions{})
+	<-reached
+	if err := own.stack.Close(); err != nil {
+		t.Fatal(err)
+	}
+	close(goOn) // what it finds out now, it can tell nobody
+	if err := own.start(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitReady(ref)
+	if n := w.cloud.Launches("sky-away-", ""); n != 2 {
+		t.Errorf("%d machines were made", n)
+	}
+}

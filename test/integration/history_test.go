@@ -1,0 +1,178 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/history/v1"
+	sdkworker "go.temporal.io/sdk/worker"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/workflows"
+)
+
+var update = flag.Bool("update", false, "keep the histories of these runs for test/replay")
+
+// run is one run of an operation.
+type run struct {
+	id      string
+	kind    string
+	status  enums.WorkflowExecutionStatus
+	history *history.History
+}
+
+// runsOf are all runs of a cluster's operations by now, oldest first.
+func (w *world) runsOf(cluster string) []run {
+	w.t.Helper()
+	var all []run
+	for id := w.latest(cluster); id != ""; {
+		d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), api.OperationID(cluster), id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		r := run{id: id, kind: d.GetWorkflowExecutionInfo().GetType().GetName(), status: d.GetWorkflowExecutionInfo().GetStatus(), history: &history.History{}}
+		for events := w.temporal.GetWorkflowHistory(w.t.Context(), api.OperationID(cluster), id, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+			e, err := events.Next()
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			r.history.Events = append(r.history.Events, e)
+		}
+		all = append([]run{r}, all...)
+		id = r.history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
+	}
+	return all
+}
+
+func (w *world) latest(cluster string) string {
+	w.t.Helper()
+	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), api.OperationID(cluster), "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+}
+
+// keep replays a run's history against the code, and keeps it for test/replay under a name where that was asked for.
+func (w *world) keep(name string, r run) {
+	w.t.Helper()
+	if r.status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		w.t.Fatalf("the history of %s is not at its end", name)
+	}
+	replayer := sdkworker.NewWorkflowReplayer()
+	replayer.RegisterWorkflow(workflows.Provision)
+	replayer.RegisterWorkflow(workflows.Delete)
+	if err := replayer.ReplayWorkflowHistory(nil, r.history); err != nil {
+		w.t.Errorf("%s is not deterministic: %v", name, err)
+	}
+	if !*update {
+		return
+	}
+	if err := os.WriteFile(filepath.Join("..", "replay", "histories", name+".json"), jsonOf(w.t, r.history), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// jsonOf renders a history with a line for each event.
+func jsonOf(t *testing.T, h *history.History) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	b.WriteString("{\"events\":[\n")
+	for i, e := range h.GetEvents() {
+		if i > 0 {
+			b.WriteString(",\n")
+		}
+		line, err := protojson.Marshal(e)
+		if err == nil {
+			err = json.Compact(&b, line)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.WriteString("\n]}\n")
+	return b.Bytes()
+}
+
+// textOf is all that can be read in a history, with whatever is encoded in it decoded besides.
+func textOf(t *testing.T, h *history.History) string {
+	t.Helper()
+	raw := jsonOf(t, h)
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	var decode func(any)
+	decode = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, inner := range v {
+				decode(inner)
+			}
+		case []any:
+			for _, inner := range v {
+				decode(inner)
+			}
+		case string:
+			if plain, err := base64.StdEncoding.DecodeString(v); err == nil {
+				text += "\n" + string(plain)
+			}
+		}
+	}
+	decode(v)
+	return text
+}
+
+// needles are the parts of a secret by which it would be found, however it is wrapped: as it is, as base64, as lines of
+// JSON, and of a token the part that is secret.
+func needles(secret string) []string {
+	all := []string{base64.StdEncoding.EncodeToString([]byte(secret))}
+	for line := range strings.Lines(secret) {
+		_, password, isToken := strings.Cut(line, "::")
+		if isToken {
+			_, line, _ = strings.Cut(password, ":")
+		}
+		line = strings.TrimSpace(line)
+		if key, value, ok := strings.Cut(line, "-data: "); ok {
+			_, line = key, value
+		}
+		if len(line) > 20 && !strings.HasPrefix(line, "-----") {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+func TestNeedlesAreFoundInEveryWrapping(t *testing.T) {
+	const secret = "-----BEGIN KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA\n-----END KEY-----\n"
+	quoted, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{secret, string(quoted), base64.StdEncoding.EncodeToString([]byte(secret))} {
+		if !leaks(text, secret) {
+			t.Errorf("not found in %s", text)
+		}
+	}
+	if leaks("-----BEGIN KEY-----", secret) {
+		t.Error("found where it is not")
+	}
+}
+
+func leaks(text, secret string) bool {
+	for _, n := range needles(secret) {
+		if strings.Contains(text, n) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,284 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/worker"
+)
+
+// silence is after how long without a beat the probe's activity is taken for dead.
+const silence = 5 * time.Second
+
+// probe is a workflow of one activity, by which a worker is looked at.
+func probe(ctx workflow.Context) (string, error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: time.Minute, HeartbeatTimeout: silence, WaitForCancellation: true,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond},
+	})
+	var said string
+	err := workflow.ExecuteActivity(ctx, "act").Get(ctx, &said)
+	return said, err
+}
+
+// onProbe registers the probe with a worker, and what its activity does.
+func onProbe(w sdkworker.Worker, act func(context.Context) (string, error)) {
+	w.RegisterWorkflow(probe)
+	w.RegisterActivityWithOptions(act, activity.RegisterOptions{Name: "act"})
+}
+
+// probing is a worker of the project's making that runs a probe, and the probe.
+func probing(t *testing.T, act func(context.Context) (string, error)) client.WorkflowRun {
+	t.Helper()
+	t.Parallel()
+	w := newIdleWorld(t, shared)
+	w.running = worker.New(w.temporal, w.queue, w.acts)
+	onProbe(w.running, act)
+	if err := w.running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.running.Stop)
+	return startProbe(t, w.temporal, w.queue)
+}
+
+func startProbe(t *testing.T, c client.Client, queue string) client.WorkflowRun {
+	t.Helper()
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "probe/" + queue, TaskQueue: queue}, probe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+// result waits for a probe's end.
+func result(t *testing.T, run client.WorkflowRun) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var said string
+	err := run.Get(ctx, &said)
+	return said, err
+}
+
+func TestASilentActivityIsKeptAliveAndItsLastProgressIsShown(t *testing.T) {
+	release := make(chan struct{})
+	run := probing(t, func(ctx context.Context) (string, error) {
+		activity.RecordHeartbeat(ctx, "first")
+		activity.RecordHeartbeat(ctx, "second")
+		select {
+		case <-release:
+			return fmt.Sprintf("try %d", activity.GetInfo(ctx).Attempt), nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+	begin := time.Now()
+	until(t, "it was silent for longer than an activity may be, and is still shown at its last step", func() bool {
+		d, err := shared.temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range d.GetPendingActivities() {
+			var step string
+			if p.GetHeartbeatDetails() == nil || converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &step) != nil {
+				continue
+			}
+			if p.GetLastHeartbeatTime().AsTime().Sub(begin) > silence && step == "second" {
+				return true
+			}
+		}
+		return false
+	})
+	close(release)
+	if said, err := result(t, run); err != nil || said != "try 1" {
+		t.Errorf("%q, %v", said, err)
+	}
+}
+
+func TestACancellationReachesASilentActivityWithinSeconds(t *testing.T) {
+	started, heard := make(chan struct{}), make(chan time.Time, 1)
+	run := probing(t, func(ctx context.Context) (string, error) {
+		close(started)
+		<-ctx.Done()
+		heard <- time.Now()
+		return "", temporal.NewCanceledError()
+	})
+	<-started
+	asked := time.Now()
+	if err := shared.temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := result(t, run); !temporal.IsCanceledError(err) {
+		t.Errorf("got %v", err)
+	}
+	if took := (<-heard).Sub(asked); took > 4*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestACancelledActivityThatTidiesUpIsWaitedFor(t *testing.T) {
+	started := make(chan struct{})
+	var tidied bool
+	var mu sync.Mutex
+	run := probing(t, func(ctx context.Context) (string, error) {
+		close(started)
+		<-ctx.Done()
+		time.Sleep(silence + 2*time.Second) // longer than it may be silent: the subject of this test, not a wait for something
+		mu.Lock()
+		defer mu.Unlock()
+		tidied = true
+		return "", temporal.NewCanceledError()
+	})
+	<-started
+	if err := shared.temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := result(t, run)
+	mu.Lock()
+	defer mu.Unlock()
+	if !tidied || !temporal.IsCanceledError(err) {
+		t.Errorf("the workflow went on while the activity tidied up: %v", err)
+	}
+}
+
+func TestActivitiesAtOnceKeepTheirOwnProgress(t *testing.T) {
+	t.Parallel()
+	w := newIdleWorld(t, shared)
+	w.running = worker.New(w.temporal, w.queue, w.acts)
+	release := make(chan struct{})
+	w.running.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute, HeartbeatTimeout: silence})
+		var all []workflow.Future
+		for i := range 5 {
+			all = append(all, workflow.ExecuteActivity(ctx, "say", i))
+		}
+		var errs error
+		for _, f := range all {
+			errs = errors.Join(errs, f.Get(ctx, nil))
+		}
+		return errs
+	}, workflow.RegisterOptions{Name: "chorus"})
+	w.running.RegisterActivityWithOptions(func(ctx context.Context, i int) error {
+		activity.RecordHeartbeat(ctx, i)
+		<-release
+		return nil
+	}, activity.RegisterOptions{Name: "say"})
+	if err := w.running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.running.Stop)
+	run, err := w.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: w.queue}, "chorus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	until(t, "each says its own after several beats", func() bool {
+		d, err := w.temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := map[int]bool{}
+		for _, p := range d.GetPendingActivities() {
+			var i int
+			if converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &i) == nil && p.GetLastHeartbeatTime().AsTime().Sub(begin) > 3*time.Second {
+				said[i] = true
+			}
+		}
+		return len(said) == 5
+	})
+	close(release)
+	if _, err := result(t, run); err != nil {
+		t.Error(err)
+	}
+}
+
+// envHelper makes the test's binary a worker on the queue that it names: one that begins the probe's activity and never
+// ends it, to be killed.
+const envHelper = "SKYCTL_TEST_HELPER"
+
+func helper(queue string) int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	cfg, err := config.Load(nil, os.Getenv)
+	if err != nil {
+		return fail(err)
+	}
+	c, err := dial(context.Background(), cfg)
+	if err != nil {
+		return fail(err)
+	}
+	w := worker.New(c, queue, worker.Activities{
+		Clusters: &activities.Clusters{}, Machines: &activities.Machines{}, Nodes: &activities.Nodes{},
+	})
+	onProbe(w, func(ctx context.Context) (string, error) {
+		fmt.Println("begun")
+		<-ctx.Done()
+		return "", ctx.Err()
+	})
+	if err := w.Run(nil); err != nil { // until it is killed
+		return fail(err)
+	}
+	return 0
+}
+
+func TestTheActivityOfAKilledWorkerIsTakenUpByTheNext(t *testing.T) {
+	t.Parallel()
+	w := newIdleWorld(t, shared)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doomed := exec.CommandContext(t.Context(), self)
+	doomed.Env = append(os.Environ(), envHelper+"="+w.queue)
+	for k, v := range shared.env {
+		doomed.Env = append(doomed.Env, k+"="+v)
+	}
+	doomed.Stderr = os.Stderr
+	out, err := doomed.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doomed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	run := startProbe(t, w.temporal, w.queue)
+	if _, err := out.Read(make([]byte, 5)); err != nil {
+		t.Fatalf("the worker did not begin: %v", err)
+	}
+	if err := doomed.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = doomed.Wait()
+	killed := time.Now()
+	w.running = worker.New(w.temporal, w.queue, w.acts)
+	onProbe(w.running, func(ctx context.Context) (string, error) {
+		return fmt.Sprintf("try %d", activity.GetInfo(ctx).Attempt), nil
+	})
+	if err := w.running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.running.Stop)
+	if said, err := result(t, run); err != nil || said != "try 2" {
+		t.Errorf("%q, %v", said, err)
+	}
+	if took := time.Since(killed); took > 3*silence {
+		t.Errorf("it took %s", took)
+	}
+}
