@@ -1,0 +1,91 @@
+package replay
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/workflows"
+)
+
+// paths are the ways of an operation of which a history is kept.
+var paths = []string{
+	"provision", "provision-failover", "provision-nowhere", "provision-failed", "provision-again", "provision-kept", "provision-on-kept",
+	"provision-deleted-at-plan", "provision-deleted-at-submit", "provision-deleted-at-await",
+	"delete", "delete-after-plan", "delete-after-submit", "delete-after-await", "delete-stumbling", "delete-refused", "purge",
+}
+
+var quiet = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+
+func load(t *testing.T, name string) *history.History {
+	t.Helper()
+	f, err := os.Open(filepath.Join("histories", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	h, err := client.HistoryFromJSON(f, client.HistoryJSONOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestTheCodeOfNowGoesTheWayOfEveryRunThatWasKept(t *testing.T) {
+	replayer := sdkworker.NewWorkflowReplayer()
+	replayer.RegisterWorkflow(workflows.Provision)
+	replayer.RegisterWorkflow(workflows.Delete)
+	for _, path := range paths {
+		if err := replayer.ReplayWorkflowHistory(quiet, load(t, path)); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	kept, err := filepath.Glob("histories/*.json")
+	if err != nil || len(kept) != len(paths) {
+		t.Errorf("%d histories are kept, %d are gone through: %v", len(kept), len(paths), err)
+	}
+}
+
+func TestAnotherWayIsNoticed(t *testing.T) {
+	replayer := sdkworker.NewWorkflowReplayer()
+	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, in api.ProvisionInput) error {
+		if err := workflow.Sleep(ctx, 1); err != nil { // one timer more than the run had
+			return err
+		}
+		return workflows.Provision(ctx, in)
+	}, workflow.RegisterOptions{Name: api.WorkflowProvision})
+	if err := replayer.ReplayWorkflowHistory(quiet, load(t, "provision")); err == nil {
+		t.Error("a timer more went unnoticed")
+	}
+}
+
+func TestTheKeptHistoriesHoldNothingOfWhereTheyWereMade(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(filepath.Join("histories", path+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{`"` + host, "@" + host, os.TempDir(), "/root", "/home", "PRIVATE KEY", "K10"} {
+			if bytes.Contains(text, []byte(word)) {
+				t.Errorf("%s holds %q", path, word)
+			}
+		}
+		if strings.Contains(string(text), "stackTrace\":\"") {
+			t.Errorf("%s holds a stack trace", path)
+		}
+	}
+}
