@@ -4,6 +4,8 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 export CGO_ENABLED := 0
+# The same for building, vetting and testing, so that each package is compiled once.
+export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/sky-shift/skyctl/pkg/version.version=$(VERSION)
@@ -15,7 +17,7 @@ KIT      = $(shell test/rke2kit/build.sh)
 
 build: ## build skyctl and skyd into bin/
 	@mkdir -p $(BIN)
-	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/skyctl ./cmd/skyd
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/skyctl ./cmd/skyd
 
 setup: ## install what is missing on this machine: Docker engine, packages
 	@test/setup/packages.sh
@@ -27,7 +29,7 @@ EXTERNAL := temporal-server=go.temporal.io/server/cmd/server temporal-sql-tool=g
 	temporal-ui-server=github.com/temporalio/ui-server/v2/cmd/server
 
 external: ## build Temporal, its tools and etcd as separate programs, for the tests
-	@for e in $(EXTERNAL); do go build -trimpath -ldflags '-s -w' -o $(BIN)/external/$${e%%=*} $${e#*=}; done
+	@for e in $(EXTERNAL); do go build -ldflags '-s -w' -o $(BIN)/external/$${e%%=*} $${e#*=}; done
 
 kit: ## build the offline RKE2 kit (cached)
 	@test/rke2kit/build.sh
