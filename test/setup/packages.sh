@@ -31,7 +31,7 @@ keep_postgresql_quiet() {
 main() {
   check_go
   keep_postgresql_quiet
-  install_missing ca-certificates curl git iproute2 openssh-client postgresql procps tar util-linux
+  install_missing ca-certificates curl git iproute2 openssh-client postgresql procps python3-venv rsync tar util-linux
 }
 
 main "$@"

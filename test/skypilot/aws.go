@@ -1,0 +1,202 @@
+package skypilot
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// AWS asks the AWS API server what the account has, and does there what a person could in the console.
+type AWS struct{ Endpoint string }
+
+// Instance is an EC2 instance. One that is terminated stays listed.
+type Instance struct {
+	Region        string
+	ID            string            `xml:"instanceId"`
+	State         string            `xml:"instanceState>name"`
+	Type          string            `xml:"instanceType"`
+	Zone          string            `xml:"placement>availabilityZone"`
+	Image         string            `xml:"imageId"`
+	PublicIP      string            `xml:"ipAddress"`
+	PrivateIP     string            `xml:"privateIpAddress"`
+	Lifecycle     string            `xml:"instanceLifecycle"` // spot, or nothing
+	Profile       string            `xml:"iamInstanceProfile>arn"`
+	Groups        []Named           `xml:"groupSet>item"`
+	Tags          map[string]string `xml:"-"`
+	RawTags       []tag             `xml:"tagSet>item"`
+	MetadataToken string            `xml:"metadataOptions>httpTokens"`
+}
+
+// Named is a thing with an id and a name.
+type Named struct {
+	ID   string `xml:"groupId"`
+	Name string `xml:"groupName"`
+}
+
+type tag struct {
+	Key   string `xml:"key"`
+	Value string `xml:"value"`
+}
+
+// SecurityGroup is a group with what it lets in.
+type SecurityGroup struct {
+	Region string
+	ID     string            `xml:"groupId"`
+	Name   string            `xml:"groupName"`
+	Rules  []Rule            `xml:"ipPermissions>item"`
+	Tags   map[string]string `xml:"-"`
+	Raw    []tag             `xml:"tagSet>item"`
+}
+
+// Rule lets a protocol (-1 is all) in, from addresses and from members of groups.
+type Rule struct {
+	Protocol string   `xml:"ipProtocol"`
+	From     int      `xml:"fromPort"`
+	To       int      `xml:"toPort"`
+	CIDRs    []string `xml:"ipRanges>item>cidrIp"`
+	Groups   []string `xml:"groups>item>groupId"`
+}
+
+// Instances are those of all regions, in whatever state.
+func (a *AWS) Instances(ctx context.Context) ([]Instance, error) {
+	var all []Instance
+	for _, region := range Regions {
+		var reply struct {
+			Instances []Instance `xml:"reservationSet>item>instancesSet>item"`
+		}
+		if err := a.Call(ctx, "ec2", region, "DescribeInstances", nil, &reply); err != nil {
+			return nil, err
+		}
+		for _, i := range reply.Instances {
+			i.Region, i.Tags = region, tags(i.RawTags)
+			all = append(all, i)
+		}
+	}
+	return all, nil
+}
+
+// Billing are the instances that are not terminated.
+func (a *AWS) Billing(ctx context.Context) ([]Instance, error) {
+	all, err := a.Instances(ctx)
+	var left []Instance
+	for _, i := range all {
+		if i.State != "terminated" {
+			left = append(left, i)
+		}
+	}
+	return left, err
+}
+
+// SecurityGroups are those of all regions but the default ones, which every VPC has.
+func (a *AWS) SecurityGroups(ctx context.Context) ([]SecurityGroup, error) {
+	var all []SecurityGroup
+	for _, region := range Regions {
+		var reply struct {
+			Groups []SecurityGroup `xml:"securityGroupInfo>item"`
+		}
+		if err := a.Call(ctx, "ec2", region, "DescribeSecurityGroups", nil, &reply); err != nil {
+			return nil, err
+		}
+		for _, g := range reply.Groups {
+			if g.Name == "default" {
+				continue
+			}
+			g.Region, g.Tags = region, tags(g.Raw)
+			all = append(all, g)
+		}
+	}
+	return all, nil
+}
+
+// InstanceProfile is a profile with the roles it gives.
+type InstanceProfile struct {
+	Name  string   `xml:"InstanceProfileName"`
+	ARN   string   `xml:"Arn"`
+	Roles []string `xml:"Roles>member>RoleName"`
+}
+
+// InstanceProfiles are all that the account has; Profile is there from the start.
+func (a *AWS) InstanceProfiles(ctx context.Context) ([]InstanceProfile, error) {
+	var reply struct {
+		Profiles []InstanceProfile `xml:"ListInstanceProfilesResult>InstanceProfiles>member"`
+	}
+	err := a.Call(ctx, "iam", "us-east-1", "ListInstanceProfiles", nil, &reply)
+	return reply.Profiles, err
+}
+
+// Roles are the names of all IAM roles.
+func (a *AWS) Roles(ctx context.Context) ([]string, error) {
+	var reply struct {
+		Roles []string `xml:"ListRolesResult>Roles>member>RoleName"`
+	}
+	err := a.Call(ctx, "iam", "us-east-1", "ListRoles", nil, &reply)
+	return reply.Roles, err
+}
+
+// ShutdownBehavior is what becomes of an instance that powers itself off: stop or terminate.
+func (a *AWS) ShutdownBehavior(ctx context.Context, i Instance) (string, error) {
+	var reply struct {
+		Value string `xml:"instanceInitiatedShutdownBehavior>value"`
+	}
+	err := a.Call(ctx, "ec2", i.Region, "DescribeInstanceAttribute",
+		url.Values{"InstanceId": {i.ID}, "Attribute": {"instanceInitiatedShutdownBehavior"}}, &reply)
+	return reply.Value, err
+}
+
+// Terminate ends an instance behind SkyPilot's back.
+func (a *AWS) Terminate(ctx context.Context, i Instance) error {
+	return a.Call(ctx, "ec2", i.Region, "TerminateInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
+}
+
+// StopInstance stops an instance behind SkyPilot's back.
+func (a *AWS) StopInstance(ctx context.Context, i Instance) error {
+	return a.Call(ctx, "ec2", i.Region, "StopInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
+}
+
+var versions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
+
+// Call makes a request of AWS's query APIs (ec2, iam, sts) and reads its XML into reply, where that is not nil.
+func (a *AWS) Call(ctx context.Context, service, region, action string, params url.Values, reply any) error {
+	form := url.Values{"Action": {action}, "Version": {versions[service]}}
+	for k, v := range params {
+		form[k] = v
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	// The server reads the region off the signature and does not check it.
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=TEST/20260101/"+region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=test")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s in %s: %w", action, region, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("%s in %s: %w", action, region, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s in %s: %s: %s", action, region, resp.Status, body)
+	}
+	if reply == nil {
+		return nil
+	}
+	if err := xml.Unmarshal(body, reply); err != nil {
+		return fmt.Errorf("%s in %s: %w", action, region, err)
+	}
+	return nil
+}
+
+func tags(list []tag) map[string]string {
+	m := map[string]string{}
+	for _, t := range list {
+		m[t.Key] = t.Value
+	}
+	return m
+}

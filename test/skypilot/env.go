@@ -1,0 +1,224 @@
+// Package skypilot runs a real SkyPilot API server for tests, on a machine without any cloud account: SkyPilot's own AWS
+// code against an AWS API server (moto) whose EC2 instances are Docker hosts, and a second cloud, Paperspace by name, whose
+// machines are Docker hosts too. Prices, regions and machine types come from catalogs of this package, and nothing is
+// fetched from the network once the virtual environment is there.
+package skypilot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/cloud/docker"
+)
+
+const (
+	// Version of SkyPilot that requirements.txt pins.
+	Version = "0.14.1"
+	// Profile is an instance profile of the account that gives no rights.
+	Profile = "no-rights"
+	// AWSUser and PaperspaceUser log in to machines of the two clouds.
+	AWSUser        = "ubuntu"
+	PaperspaceUser = "paperspace"
+
+	loopback    = "127.0.0.1"
+	startWithin = 3 * time.Minute
+)
+
+// Options say what runs where.
+type Options struct {
+	// Dir is empty and holds everything but containers: homes, databases, keys, logs.
+	Dir string
+	// WithoutServer leaves the SkyPilot API server to somebody else; Vars, InstallCatalogs and Plugins say how.
+	WithoutServer bool
+	// Plugins are classes of server plugins in place of this package's own lean one; PythonPath is where they lie.
+	Plugins, PythonPath []string
+}
+
+// Env is a running environment.
+type Env struct {
+	// Endpoint is the SkyPilot API server's URL.
+	Endpoint string
+	// AWS shows what the account at the AWS API server has.
+	AWS *AWS
+
+	o      Options
+	id     string
+	venv   string
+	ports  struct{ server, aws string }
+	engine *engine
+	guard  *guard
+	aws    *process
+	server *process
+}
+
+// Start runs the environment and returns when both servers answer. Where that fails, nothing is left running.
+func Start(ctx context.Context, o Options) (_ *Env, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("the SkyPilot environment isn't up after %v", startWithin))
+	defer cancel()
+	e := &Env{o: o, id: randomID()}
+	if e.venv, err = Venv(ctx); err != nil { // takes minutes the first time, which its own deadline allows
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Stop())
+		}
+	}()
+	if err := e.prepare(ctx); err != nil {
+		return nil, fmt.Errorf("preparing the SkyPilot environment: %w", err)
+	}
+	if err := e.startAWS(ctx); err != nil {
+		return nil, err
+	}
+	if o.WithoutServer {
+		return e, nil
+	}
+	return e, e.startServer(ctx)
+}
+
+func (e *Env) prepare(ctx context.Context) error {
+	var err error
+	if e.o.Dir, err = filepath.Abs(e.o.Dir); err != nil {
+		return err
+	}
+	free, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	e.ports.server, e.ports.aws = free[0], free[1]
+	e.Endpoint = "http://" + net.JoinHostPort(loopback, e.ports.server)
+	e.AWS = &AWS{Endpoint: "http://" + net.JoinHostPort(loopback, e.ports.aws)}
+	hosts, err := docker.New(docker.Options{})
+	if err != nil {
+		return err
+	}
+	defer hosts.Close()
+	if err := hosts.EnsureImage(ctx, func(string) {}); err != nil {
+		return err
+	}
+	if e.engine, err = newEngine(ctx, hosts.ImageName()); err != nil {
+		return err
+	}
+	if err := e.writeFiles(); err != nil {
+		return err
+	}
+	// From here on something is there to be removed.
+	if e.guard, err = startGuard(e); err != nil {
+		return err
+	}
+	return e.engine.createNetwork(ctx, e.network(), e.id)
+}
+
+func (e *Env) network() string { return "skytest-" + e.id }
+
+func (e *Env) startAWS(ctx context.Context) error {
+	var err error
+	if e.aws, err = e.start("aws", "-m", "skytest.aws", e.ports.aws); err != nil {
+		return err
+	}
+	return e.aws.await(ctx, func() error { return answers(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
+}
+
+func (e *Env) startServer(ctx context.Context) error {
+	var err error
+	if e.server, err = e.start("server", "-m", "sky.server.server", "--host="+loopback, "--port="+e.ports.server); err != nil {
+		return err
+	}
+	var health struct{ Status, Version string }
+	err = e.server.await(ctx, func() error { return answers(ctx, e.Endpoint+"/api/health", &health) })
+	if err == nil && health.Version != Version {
+		err = fmt.Errorf("the SkyPilot API server is of version %s, want %s", health.Version, Version)
+	}
+	return err
+}
+
+// RestartAPIServer kills the SkyPilot API server with whatever it is doing, and starts it again on the same state.
+func (e *Env) RestartAPIServer(ctx context.Context) error {
+	if err := e.KillAPIServer(); err != nil {
+		return err
+	}
+	return e.StartAPIServer(ctx)
+}
+
+// KillAPIServer ends the SkyPilot API server as a power cut would.
+func (e *Env) KillAPIServer() error {
+	if e.server == nil {
+		return errors.New("the SkyPilot API server doesn't run")
+	}
+	server := e.server
+	e.server = nil
+	return server.kill()
+}
+
+// StartAPIServer starts the SkyPilot API server where it was killed, and returns when it answers.
+func (e *Env) StartAPIServer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("the SkyPilot API server isn't up after %v", startWithin))
+	defer cancel()
+	return e.startServer(ctx)
+}
+
+// Stop ends every process that was started with Vars, and removes the machines and their network.
+func (e *Env) Stop() error {
+	var errs []error
+	if e.guard != nil {
+		errs = append(errs, e.guard.end())
+	}
+	if e.engine != nil {
+		errs = append(errs, e.engine.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Log is what a part, aws or server, has written so far.
+func (e *Env) Log(part string) string {
+	data, err := os.ReadFile(e.logFile(part))
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
+}
+
+func (e *Env) logFile(part string) string { return filepath.Join(e.o.Dir, part+".log") }
+
+// answers asks a server for JSON.
+func answers(ctx context.Context, url string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", url, resp.Status)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.NewDecoder(resp.Body).Decode(into)
+}
+
+func freePorts(n int) ([]string, error) {
+	var ports []string
+	for range n {
+		l, err := net.Listen("tcp", loopback+":0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	return ports, nil
+}

@@ -1,0 +1,211 @@
+package skypilot
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/csv"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed python/skytest catalogs requirements.txt venv.sh
+var files embed.FS
+
+// catalogsUnder is where SkyPilot looks for catalogs, below its runtime directory.
+const catalogsUnder = ".sky/catalogs/v8"
+
+// Regions of AWS that the catalogs have, and so the account is prepared in.
+var Regions = []string{"us-east-1", "us-west-2", "eu-central-1"}
+
+// venvTime is how long installing SkyPilot may take, once per machine.
+const venvTime = 20 * time.Minute
+
+// Venv is the directory of the virtual environment with SkyPilot and moto, which is made where it is missing.
+func Venv(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), venvTime)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "skytest-venv-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	for _, name := range []string{"requirements.txt", "venv.sh"} {
+		if err := copyOut(name, filepath.Join(dir, name)); err != nil {
+			return "", err
+		}
+	}
+	cmd := exec.CommandContext(ctx, "bash", filepath.Join(dir, "venv.sh"), filepath.Join(dir, "requirements.txt"))
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("making the virtual environment for SkyPilot: %w\n%s", err, lastLines(said.Bytes()))
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func (e *Env) home() string        { return filepath.Join(e.o.Dir, "home") }
+func (e *Env) runtimeDir() string  { return filepath.Join(e.o.Dir, "runtime") }
+func (e *Env) pythonDir() string   { return filepath.Join(e.o.Dir, "python") }
+func (e *Env) faultsDir() string   { return filepath.Join(e.o.Dir, "faults") }
+func (e *Env) worldFile() string   { return filepath.Join(e.o.Dir, "world.json") }
+func (e *Env) pluginsFile() string { return filepath.Join(e.o.Dir, "plugins.yaml") }
+
+// Plugins are the classes of server plugins that the environment's server loads; Vars make them importable.
+func (e *Env) Plugins() []string {
+	lean := e.o.Plugins
+	if lean == nil {
+		lean = []string{"skytest.plugin.Lean"}
+	}
+	return append([]string{"skytest.plugin.SecondCloud"}, lean...)
+}
+
+// Vars are the environment of everything that is part of it, as NAME=value: nothing else of this process's environment
+// is needed but the way to the Docker engine, which they carry along.
+func (e *Env) Vars() []string {
+	vars := []string{
+		"HOME=" + e.home(),
+		"PATH=" + filepath.Join(e.venv, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LANG=C.UTF-8",
+		"SKYTEST_WORLD=" + e.worldFile(),
+		"PYTHONPATH=" + strings.Join(append([]string{e.pythonDir()}, e.o.PythonPath...), ":"),
+		"SKY_RUNTIME_DIR=" + e.runtimeDir(),
+		"SKYPILOT_API_SERVER_ENDPOINT=" + e.Endpoint,
+		"SKYPILOT_API_SERVER_LOCAL_PORT=" + e.ports.server,
+		"SKYPILOT_SERVER_PLUGINS_CONFIG=" + e.pluginsFile(),
+		"SKYPILOT_DISABLE_USAGE_COLLECTION=1",
+		"SKYPILOT_SKIP_CLOUD_IDENTITY_CHECK=1",
+		"AWS_ENDPOINT_URL=" + e.AWS.Endpoint,
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+	for _, name := range []string{"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"} {
+		if value, ok := os.LookupEnv(name); ok {
+			vars = append(vars, name+"="+value)
+		}
+	}
+	return vars
+}
+
+// Python is the interpreter of the virtual environment that has SkyPilot.
+func (e *Env) Python() string { return filepath.Join(e.venv, "bin", "python") }
+
+func (e *Env) writeFiles() error {
+	for _, dir := range []string{e.home(), e.runtimeDir(), e.faultsDir(), filepath.Join(e.home(), ".aws")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	if err := copyTree("python", e.pythonDir()); err != nil {
+		return err
+	}
+	if err := InstallCatalogs(e.runtimeDir()); err != nil {
+		return err
+	}
+	var plugins strings.Builder
+	plugins.WriteString("plugins:\n")
+	for _, class := range e.Plugins() {
+		fmt.Fprintf(&plugins, "- class: %s\n", class)
+	}
+	world, err := e.world()
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{
+		e.pluginsFile(): plugins.String(),
+		e.worldFile():   world,
+		filepath.Join(e.home(), ".aws", "credentials"): "[default]\naws_access_key_id = AKIATEST\naws_secret_access_key = test\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// world is what the Python side is told.
+func (e *Env) world() (string, error) {
+	types, err := machineTypes()
+	if err != nil {
+		return "", err
+	}
+	_, missing := os.Stat("/lib/modules")
+	world, err := json.Marshal(map[string]any{
+		"id": e.id, "network": e.network(), "image": e.engine.image, "privileged": e.engine.privileged,
+		"cpus": runtime.NumCPU(), "modules": missing == nil && e.engine.local(), "faults": e.faultsDir(),
+		"regions": Regions, "profile": Profile, "types": types,
+	})
+	return string(world), err
+}
+
+// machineTypes are cores and GiB of each machine type in the catalogs.
+func machineTypes() (map[string][2]float64, error) {
+	types := map[string][2]float64{}
+	for _, cloud := range []string{"aws", "paperspace"} {
+		data, err := files.ReadFile("catalogs/" + cloud + "/vms.csv")
+		if err != nil {
+			return nil, err
+		}
+		rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
+		if err != nil {
+			return nil, fmt.Errorf("the catalog of %s: %w", cloud, err)
+		}
+		name, cpus, memory := slices.Index(rows[0], "InstanceType"), slices.Index(rows[0], "vCPUs"), slices.Index(rows[0], "MemoryGiB")
+		for _, row := range rows[1:] {
+			var size [2]float64
+			for k, column := range []int{cpus, memory} {
+				if size[k], err = strconv.ParseFloat(row[column], 64); err != nil {
+					return nil, fmt.Errorf("the catalog of %s, %s: %w", cloud, row[name], err)
+				}
+			}
+			types[row[name]] = size
+		}
+	}
+	return types, nil
+}
+
+// InstallCatalogs puts the prices where a SkyPilot whose SKY_RUNTIME_DIR that is looks for them, so that it fetches none.
+func InstallCatalogs(runtimeDir string) error {
+	return copyTree("catalogs", filepath.Join(runtimeDir, catalogsUnder))
+}
+
+func copyTree(from, to string) error {
+	return fs.WalkDir(files, from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		return copyOut(path, filepath.Join(to, rel))
+	})
+}
+
+func copyOut(name, to string) error {
+	data, err := files.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o600)
+}
+
+func randomID() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,1 @@
+"""Clouds made of Docker hosts: what a SkyPilot of the tests launches its machines on."""

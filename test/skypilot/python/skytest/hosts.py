@@ -1,0 +1,147 @@
+"""Docker hosts as the machines of a cloud: made, found, stopped and removed by the cloud's own name of them."""
+import io
+import tarfile
+from typing import Any, Dict, List, Optional
+
+import docker
+from docker import errors
+
+from skytest import cloudinit
+from skytest.world import world
+
+# Labels of every host. The environment removes by the first one what is left when it ends.
+LABEL_ENV = 'skyctl-test-env'
+LABEL_CLOUD = 'skyctl-test-cloud'
+LABEL_REGION = 'skyctl-test-region'
+LABEL_TYPE = 'skyctl-test-type'
+LABEL_CLUSTER = 'skyctl-test-cluster'
+
+# What lies outside the container's layers: overlay doesn't stack on overlay, and etcd wants a disk.
+_VOLUMES = ('/var/lib/rancher', '/var/lib/kubelet', '/var/lib/containerd')
+
+_STOP_SECONDS = 20
+
+
+def api() -> docker.APIClient:
+    return docker.APIClient(version='auto', timeout=120)
+
+
+def _host_config(cpus: float, memory_gib: float) -> Dict[str, Any]:
+    """As the project's own hosts are made, on engines with and without privileged containers."""
+    memory = int(memory_gib * 1024) << 20
+    config: Dict[str, Any] = {
+        'NetworkMode': world()['network'],
+        'LogConfig': {'Type': 'json-file', 'Config': {'max-size': '1m'}},
+        'CgroupnsMode': 'private',
+        'Tmpfs': {'/run': 'exec,mode=755', '/run/lock': ''},
+        # An engine refuses more cores than it has; memory may be promised twice.
+        'NanoCpus': int(min(cpus, world()['cpus']) * 1e9),
+        'Memory': memory,
+        'MemorySwap': memory,
+        'Mounts': [{'Type': 'volume', 'Target': v} for v in _VOLUMES],
+    }
+    if world()['modules']:
+        config['Mounts'].append({
+            'Type': 'bind', 'Source': '/lib/modules', 'Target': '/lib/modules', 'ReadOnly': True})
+    if world()['privileged']:
+        config['Privileged'] = True
+        return config
+    config.update({
+        'CapAdd': ['ALL'],
+        'CapDrop': ['SYS_RESOURCE'],
+        'SecurityOpt': ['seccomp=unconfined', 'apparmor=unconfined', 'label=disable'],
+        'MaskedPaths': [],
+        'ReadonlyPaths': [],
+        'DeviceCgroupRules': ['a *:* rwm'],
+    })
+    return config
+
+
+def _archive(files: Dict[str, cloudinit.File]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w') as tar:
+        for path, (mode, text) in files.items():
+            data = text.encode()
+            info = tarfile.TarInfo(path.lstrip('/'))
+            info.mode, info.size = mode, len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def launch(name: str, labels: Dict[str, str], cpus: float, memory_gib: float,
+           user_data: Dict[str, Any]) -> str:
+    """Makes and starts a host that does what the user data says on its first boot. Returns its address."""
+    engine = api()
+    made = engine.create_container_from_config({
+        'Image': world()['image'],
+        'Hostname': name,
+        'Labels': {LABEL_ENV: world()['id'], **labels},
+        'Env': ['container=docker'],
+        'Entrypoint': ['/bin/sh', cloudinit.FIRST_BOOT],
+        'StopSignal': 'SIGRTMIN+3',
+        'Tty': True,
+        'HostConfig': _host_config(cpus, memory_gib),
+    }, container_name(name))
+    try:
+        engine.put_archive(made['Id'], '/', _archive(cloudinit.files(user_data)))
+        engine.start(made['Id'])
+        return address(name)
+    except Exception:
+        remove(name)
+        raise
+
+
+def container_name(name: str) -> str:
+    return f'skytest-{world()["id"]}-{name}'
+
+
+def address(name: str) -> str:
+    networks = api().inspect_container(container_name(name))['NetworkSettings']['Networks']
+    return next(n['IPAddress'] for n in networks.values())
+
+
+def stop(name: str) -> None:
+    api().stop(container_name(name), timeout=_STOP_SECONDS)
+
+
+def start(name: str) -> str:
+    """Starts a stopped host, which has a new address then, as on a cloud."""
+    api().start(container_name(name))
+    return address(name)
+
+
+def remove(name: str) -> None:
+    try:
+        api().remove_container(container_name(name), v=True, force=True)
+    except errors.NotFound:
+        pass
+    except errors.APIError as e:
+        if e.status_code != 409:  # somebody else is removing it
+            raise
+
+
+def find(**labels: str) -> List[Dict[str, Any]]:
+    """The containers that carry these labels, in whatever state."""
+    wanted = [f'{LABEL_ENV}={world()["id"]}'] + [f'{k}={v}' for k, v in labels.items()]
+    return api().containers(all=True, filters={'label': wanted})
+
+
+def name_of(container: Dict[str, Any]) -> str:
+    prefix = f'/skytest-{world()["id"]}-'
+    name = container['Names'][0]
+    return name[len(prefix):] if name.startswith(prefix) else name
+
+
+def deaths():
+    """Yields (name, exit code) of each host that stops, for whatever reason."""
+    filters = {'label': f'{LABEL_ENV}={world()["id"]}', 'event': 'die', 'type': 'container'}
+    prefix = f'skytest-{world()["id"]}-'
+    engine = docker.APIClient(version='auto', timeout=None)
+    for event in engine.events(filters=filters, decode=True):
+        attributes = event['Actor']['Attributes']
+        yield attributes['name'][len(prefix):], int(attributes.get('exitCode', -1))
+
+
+def size(instance_type: Optional[str], default=(2.0, 4.0)):
+    """Cores and GiB of a type, from the same catalogs that SkyPilot reads."""
+    return tuple(world()['types'].get(instance_type, default))
