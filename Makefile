@@ -63,5 +63,8 @@ e2e-rke2: setup build external ## the same on the official RKE2 release, which e
 clean: ## remove what was built: bin/ and the kit
 	rm -rf $(BIN) "$${XDG_CACHE_HOME:-$$HOME/.cache}/skyctl"
 
+bench: setup build kit external ## measure what people wait for, each beside a baseline; BENCH="-strict -rounds 9" and the like
+	SKYCTL_TEST_RKE2=$(KIT) go run ./test/bench -bin $(BIN) $(BENCH)
+
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

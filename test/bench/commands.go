@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+const (
+	storedClusters = 1000
+	getTarget      = 60 // ms
+	versionTarget  = 25 // ms
+)
+
+// measureCommands runs commands as whole processes, in turn with a program that does nothing.
+func measureCommands(ctx context.Context, b *bench) ([]row, error) {
+	nothing := filepath.Join(b.dir, "nothing")
+	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", nothing, "./test/bench/nothing")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building the baseline: %w\n%s", err, out)
+	}
+	p, err := b.newPlace("commands")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.start(ctx); err != nil {
+		return nil, err
+	}
+	b.say("  storing %d clusters", storedClusters)
+	if err := fillStore(ctx, p); err != nil {
+		return nil, err
+	}
+	settle(ctx)
+	var base, version, get sample
+	for i := range b.spawns + 3 {
+		if i == 3 { // the first ones find nothing in the caches
+			base, version, get = nil, nil, nil
+		}
+		began := time.Now()
+		if _, err := b.output(ctx, p.env, nothing); err != nil {
+			return nil, err
+		}
+		base.took(began)
+		began = time.Now()
+		if _, err := p.skyctl(ctx, "version"); err != nil {
+			return nil, err
+		}
+		version.took(began)
+		began = time.Now()
+		out, err := p.skyctl(ctx, "get", "clusters")
+		if err != nil {
+			return nil, err
+		}
+		get.took(began)
+		if n := strings.Count(out, "bench-"); n != storedClusters {
+			return nil, fmt.Errorf("get clusters showed %d clusters of %d", n, storedClusters)
+		}
+	}
+	const name = "a Go program that does nothing"
+	return []row{
+		{what: fmt.Sprintf("skyctl get clusters, %d stored", storedClusters), value: get.millis(), target: fmt.Sprintf("under %d ms", getTarget),
+			ratio: get.ratioTo(base, name), met: get.median() < getTarget},
+		{what: "skyctl version", value: version.millis(), target: fmt.Sprintf("under %d ms", versionTarget),
+			ratio: version.ratioTo(base, name), met: version.median() < versionTarget},
+		{what: "baseline: " + name, value: base.millis()},
+	}, nil
+}
+
+// fillStore writes clusters as they look after a life, with three machines each.
+func fillStore(ctx context.Context, p *place) error {
+	s, err := p.store(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for i := range storedClusters {
+		group.Go(func() error { return storeCluster(ctx, s, i) })
+	}
+	return group.Wait()
+}
+
+func storeCluster(ctx context.Context, s *store.Store, i int) error {
+	now := time.Now().UTC().Add(-time.Duration(i) * time.Minute)
+	spec := api.ClusterSpec{Cloud: "aws", Region: "us-east-1", CPUs: "2+", Memory: "8+", DiskSize: 80, Ports: []string{"30000-30100"},
+		NumNodes: 3, Provision: true}
+	name := fmt.Sprintf("bench-%04d", i)
+	c := api.NewCluster(name, fmt.Sprintf("00000000-0000-4000-8000-%012d", i), spec, map[string]string{"team": "research", "env": "dev"}, now)
+	place := api.Placement{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1a", InstanceType: "m6i.large", CPUs: 2, MemoryGiB: 8, DiskGiB: 80,
+		PricePerMachine: 0.096, PriceTotal: 0.288}
+	c.Status.SetPhase(api.PhaseProvisioning, "", now)
+	for _, t := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady, api.NodesReady} {
+		c.Status.SetCondition(api.Condition{Type: t, Status: api.ConditionTrue}, now)
+	}
+	c.Status.SetPhase(api.PhaseReady, "", now)
+	c.Status.Placement = &place
+	c.Status.Resources = api.Resources{CPUs: api.Amount{Available: 5.5, Total: 6}, Memory: api.Amount{Available: 22.1, Total: 24},
+		Disk: api.Amount{Available: 239.15, Total: 239.15}}
+	c.Status.Versions = api.Versions{RKE2: "v1.35.7+rke2r1", Kubernetes: "v1.35.7+rke2r1"}
+	c.Status.Endpoint = fmt.Sprintf("https://203.0.113.%d:6443", i%250+1)
+	c.Status.Artifacts = &api.Artifacts{Version: "v1.35.7+rke2r1", Source: "https://github.com/rancher/rke2/releases/download",
+		SHA256: map[string]string{"amd64": fmt.Sprintf("%064x", i), "arm64": fmt.Sprintf("%064x", i+1)}}
+	stored, err := s.Create(ctx, c)
+	if err != nil {
+		return err
+	}
+	machines := make([]api.Machine, spec.NumNodes)
+	for n := range machines {
+		at := api.MachineName(name, n)
+		machines[n] = api.Machine{Index: n, Name: at, Incarnation: "abcde", NodeName: at + "-abcde", Role: api.RoleOf(n), State: api.MachineReady,
+			Since: now, Placement: place, CloudID: fmt.Sprintf("i-%017x", i), Address: fmt.Sprintf("203.0.113.%d", i%250+1),
+			PrivateAddress: fmt.Sprintf("10.0.%d.%d", n, i%250+1), SSHUser: "ubuntu", SSHPort: 22,
+			HostKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + strings.Repeat("A", 43), ReservedAt: now, LaunchedAt: now, ReadyAt: now}
+	}
+	return s.PutMachines(ctx, api.Ref{Name: name, UID: stored.Metadata.UID}, machines)
+}

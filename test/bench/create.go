@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	docker "github.com/docker/docker/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/kube"
+)
+
+const (
+	createTarget = 1.15 // times the script
+	hostCount    = 3
+	hostMemory   = 2 // GiB
+	benchLabel   = "skyctl-bench"
+)
+
+//go:embed byhand.sh
+var byHand []byte
+
+// creates brings up the same cluster in two ways.
+type creates struct {
+	*bench
+	place   *place
+	engine  *docker.Client
+	network string // of skyctl's hosts; the script's has a name beside it
+	script  string
+	env     []string // of the script
+	cpus    int
+}
+
+// measureCreate alternates creates of skyctl with the script that does the same by hand.
+func measureCreate(ctx context.Context, b *bench) ([]row, error) {
+	c, err := newCreates(b)
+	if err != nil {
+		return nil, err
+	}
+	defer c.engine.Close()
+	if _, err := c.place.start(ctx); err != nil {
+		return nil, err
+	}
+	// The first of each is not counted: it makes the host image where there is none, and fills the caches.
+	if _, err := c.bySkyctl(ctx, "warm"); err != nil {
+		return nil, err
+	}
+	if _, err := c.byHand(ctx, "warm"); err != nil {
+		return nil, err
+	}
+	var ours, hand, pairs sample
+	for i := range b.rounds {
+		turns := []struct {
+			do   func(context.Context, string) (time.Duration, error)
+			took *sample
+		}{{c.bySkyctl, &ours}, {c.byHand, &hand}}
+		if i%2 == 1 {
+			slices.Reverse(turns)
+		}
+		for _, t := range turns {
+			settle(ctx)
+			took, err := t.do(ctx, strconv.Itoa(i))
+			if err != nil {
+				return nil, err
+			}
+			t.took.add(float64(took) / float64(time.Millisecond))
+		}
+		pairs.add(ours[i] / hand[i])
+		b.say("  round %d: skyctl %.2f s, by hand %.2f s: %.2f times", i+1, ours[i]/1000, hand[i]/1000, pairs[i])
+	}
+	const name = "by hand"
+	return []row{
+		{what: fmt.Sprintf("create --wait, %d Docker hosts to READY", hostCount), value: ours.seconds(),
+			target: fmt.Sprintf("at most %.2f x by hand", createTarget),
+			ratio:  fmt.Sprintf("%s (by round %.2f-%.2f)", ours.ratioTo(hand, name), pairs.least(), pairs.most()),
+			met:    ours.over(hand) <= createTarget},
+		{what: "baseline: the same by hand (byhand.sh)", value: hand.seconds()},
+	}, nil
+}
+
+func newCreates(b *bench) (*creates, error) {
+	engine, err := docker.NewClientWithOpts(docker.FromEnv, docker.WithAPIVersionNegotiation())
+	if err != nil {
+		return nil, err
+	}
+	c := &creates{bench: b, engine: engine, network: "skyctl-bench-" + b.id, script: filepath.Join(b.dir, "byhand.sh"), cpus: min(2, runtime.NumCPU())}
+	if err := os.WriteFile(c.script, byHand, 0o700); err != nil {
+		return nil, err
+	}
+	version, err := os.ReadFile(filepath.Join(b.kit, "version"))
+	if err != nil {
+		return nil, err
+	}
+	c.place, err = b.newPlace("create", "SKYCTL_RKE2_SOURCE="+b.kit, "SKYCTL_RKE2_VERSION="+strings.TrimSpace(string(version)),
+		"SKYCTL_DOCKER_NETWORK="+c.network)
+	if err != nil {
+		return nil, err
+	}
+	b.later(func() error { return c.removeHosts(context.Background()) })
+	tarball := fmt.Sprintf("rke2.linux-%s.tar.gz", runtime.GOARCH)
+	sums, err := os.ReadFile(filepath.Join(b.kit, fmt.Sprintf("sha256sum-%s.txt", runtime.GOARCH)))
+	if err != nil {
+		return nil, err
+	}
+	sum, _, _ := strings.Cut(string(sums), " ") // the kit has one file
+	c.env = []string{
+		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"),
+		"LABEL=" + benchLabel + "=" + b.id, "NETWORK=" + c.network + "-hand",
+		fmt.Sprintf("CPUS=%d", c.cpus), fmt.Sprintf("MEMORY_GIB=%d", hostMemory),
+		"TARBALL=" + filepath.Join(b.kit, tarball), "SHA256=" + sum,
+	}
+	if b.trace {
+		c.env = append(c.env, "TRACE=1")
+	}
+	return c, nil
+}
+
+// bySkyctl measures one create as a person sees it, and takes the cluster away again.
+func (c *creates) bySkyctl(ctx context.Context, round string) (time.Duration, error) {
+	name := "bench-" + c.id[:min(8, len(c.id))] + "-" + round
+	began := time.Now()
+	_, err := c.place.skyctl(ctx, "create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", strconv.Itoa(c.cpus),
+		"--memory", strconv.Itoa(hostMemory), "--num_nodes", strconv.Itoa(hostCount), "--wait")
+	took := time.Since(began)
+	if err != nil {
+		return 0, err
+	}
+	cfg, err := c.place.config()
+	if err != nil {
+		return 0, err
+	}
+	out, err := c.place.skyctl(ctx, "get", "cluster", name, "-o", "json")
+	if err != nil {
+		return 0, err
+	}
+	var cluster api.Cluster
+	if err := json.Unmarshal([]byte(out), &cluster); err != nil {
+		return 0, err
+	}
+	var nodes []string
+	for _, m := range cluster.Status.Machines {
+		nodes = append(nodes, m.NodeName)
+	}
+	if err := checkReady(ctx, filepath.Join(cfg.ClusterDir(name), "kubeconfig"), nodes); err != nil {
+		return 0, err
+	}
+	if err := c.copyHost(ctx, api.MachineName(name, 1)); err != nil {
+		return 0, err
+	}
+	_, err = c.place.skyctl(ctx, "delete", "cluster", name, "--yes", "--wait")
+	return took, err
+}
+
+// copyHost lets the script's hosts have the image and the privileges that skyctl gave its own.
+func (c *creates) copyHost(ctx context.Context, name string) error {
+	host, err := c.engine.ContainerInspect(ctx, name)
+	if err != nil {
+		return err
+	}
+	c.env = append(slices.DeleteFunc(c.env, func(e string) bool {
+		return strings.HasPrefix(e, "IMAGE=") || strings.HasPrefix(e, "PRIVILEGED=")
+	}), "IMAGE="+host.Config.Image, fmt.Sprintf("PRIVILEGED=%t", host.HostConfig.Privileged))
+	return nil
+}
+
+// byHand measures one run of the script, and takes away what it made.
+func (c *creates) byHand(ctx context.Context, round string) (time.Duration, error) {
+	work := filepath.Join(c.dir, "byhand-"+round)
+	if err := os.Mkdir(work, 0o700); err != nil {
+		return 0, err
+	}
+	name := "hand-" + c.id
+	env := append(slices.Clone(c.env), "NAME="+name, "WORK="+work)
+	began := time.Now()
+	_, err := c.output(ctx, env, "bash", c.script)
+	took := time.Since(began)
+	if err != nil {
+		return 0, err
+	}
+	var nodes []string
+	for n := range hostCount {
+		nodes = append(nodes, fmt.Sprintf("%s-%d", name, n))
+	}
+	if err := checkReady(ctx, filepath.Join(work, "kubeconfig"), nodes); err != nil {
+		return 0, err
+	}
+	return took, c.removeHosts(ctx)
+}
+
+// checkReady sees for itself that a cluster has just these Nodes, all of them Ready.
+func checkReady(ctx context.Context, kubeconfig string, nodes []string) error {
+	data, err := os.ReadFile(kubeconfig)
+	if err != nil {
+		return err
+	}
+	client, err := kube.Client(data)
+	if err != nil {
+		return err
+	}
+	ready, not, err := kube.NodesReady(ctx, client, nodes)
+	if err != nil {
+		return err
+	}
+	if len(ready) != hostCount {
+		return fmt.Errorf("%d of %d Nodes are Ready at the end: %v", len(ready), hostCount, not)
+	}
+	return nil
+}
+
+// removeHosts removes the hosts and networks of this run, the script's and whatever skyctl may have left.
+func (c *creates) removeHosts(ctx context.Context) error {
+	var errs []error
+	for _, f := range []filters.KeyValuePair{
+		filters.Arg("label", benchLabel+"="+c.id), filters.Arg("network", c.network),
+	} {
+		found, err := c.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(f)})
+		errs = append(errs, err)
+		for _, host := range found {
+			errs = append(errs, c.engine.ContainerRemove(ctx, host.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+		}
+	}
+	found, err := c.engine.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("name", c.network))})
+	errs = append(errs, err)
+	for _, n := range found {
+		errs = append(errs, c.engine.NetworkRemove(ctx, n.ID))
+	}
+	return errors.Join(errs...)
+}

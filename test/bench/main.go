@@ -1,0 +1,142 @@
+// Command bench measures what people wait for, beside a baseline in the same run, and prints one table: what was measured,
+// its value, the target, the ratio to the baseline and the verdict. `make bench` builds what it needs and runs it.
+//
+// A ratio says more than a time on a machine that others use too: both sides meet the same load.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// options are what a run is asked for.
+type options struct {
+	strict bool
+	only   string
+	trace  bool
+	rounds int // of creates
+	spawns int // of each short command
+	starts int // of skyd dev
+	bin    string
+	kit    string
+}
+
+// parts of a run, in their order.
+var parts = []struct {
+	name    string
+	measure func(context.Context, *bench) ([]row, error)
+}{
+	{"dev", measureDev},
+	{"create", measureCreate},
+	{"commands", measureCommands},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	code, err := run(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(ctx context.Context) (code int, err error) {
+	var o options
+	flag.BoolVar(&o.strict, "strict", false, "exit with 3 where a target is missed")
+	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: dev, create, commands")
+	flag.BoolVar(&o.trace, "trace", false, "show the steps of each create on stderr")
+	flag.IntVar(&o.rounds, "rounds", 5, "how many creates of each kind to measure")
+	flag.IntVar(&o.spawns, "spawns", 60, "how often to run each short command")
+	flag.IntVar(&o.starts, "starts", 5, "how often to start skyd dev")
+	flag.StringVar(&o.bin, "bin", "bin", "where skyctl and skyd are, and below it external/")
+	flag.StringVar(&o.kit, "kit", os.Getenv("SKYCTL_TEST_RKE2"), "directory of the RKE2 release to install ($SKYCTL_TEST_RKE2)")
+	flag.Parse()
+	if flag.NArg() > 0 || o.rounds < 1 || o.spawns < 1 || o.starts < 1 {
+		return 2, errors.New("it takes flags alone, and counts from 1: see -help")
+	}
+	b, err := newBench(o)
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	var rows []row
+	for _, p := range parts {
+		if o.only != "" && !contains(o.only, p.name) {
+			continue
+		}
+		b.say("measuring: %s", p.name)
+		more, err := p.measure(ctx, b)
+		if ctx.Err() != nil {
+			return 130, errors.New("interrupted; everything it made is removed")
+		}
+		if err != nil {
+			return 1, fmt.Errorf("measuring %s: %w", p.name, err)
+		}
+		rows = append(rows, more...)
+	}
+	fmt.Print(report(machine(ctx, b), rows))
+	if o.strict && missed(rows) {
+		return 3, nil
+	}
+	return 0, nil
+}
+
+func contains(list, name string) bool {
+	for _, s := range strings.Split(list, ",") {
+		if strings.TrimSpace(s) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// bench is one run: where it keeps things, and what it has to give back.
+type bench struct {
+	options
+	dir  string // temporary
+	id   string // of this run, part of the names of all it makes
+	undo []func() error
+}
+
+func newBench(o options) (*bench, error) {
+	bin, err := filepath.Abs(o.bin)
+	if err != nil {
+		return nil, err
+	}
+	o.bin = bin
+	for _, name := range []string{"skyctl", "skyd"} {
+		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
+			return nil, fmt.Errorf("%w: run `make bench`, or `make build` first", err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(o.kit, "version")); err != nil {
+		return nil, fmt.Errorf("no RKE2 release in %q: %w; run `make bench`, or name one with -kit", o.kit, err)
+	}
+	dir, err := os.MkdirTemp("", "skyctl-bench-")
+	if err != nil {
+		return nil, err
+	}
+	return &bench{options: o, dir: dir, id: strings.ToLower(strings.TrimPrefix(filepath.Base(dir), "skyctl-bench-"))}, nil
+}
+
+// later has something done at the end, the last first.
+func (b *bench) later(f func() error) { b.undo = append(b.undo, f) }
+
+func (b *bench) close() error {
+	var errs []error
+	for i := len(b.undo) - 1; i >= 0; i-- {
+		errs = append(errs, b.undo[i]())
+	}
+	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
+}
+
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
