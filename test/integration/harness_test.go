@@ -256,7 +256,9 @@ func (w *world) store1(name string, n int) api.Ref {
 // delete asks for a delete as skyctl does.
 func (w *world) delete(ref api.Ref, purge bool) {
 	w.t.Helper()
-	if _, err := w.ops.Delete(w.t.Context(), ref.Name, purge, func(string) {}); err != nil {
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	if _, err := w.ops.Delete(ctx, ref.Name, purge, func(string) {}); err != nil {
 		w.t.Fatalf("delete %s: %v", ref.Name, err)
 	}
 }

@@ -63,6 +63,10 @@ func TestAMachineIsGoneOnlyOnceTheListingIsEmpty(t *testing.T) {
 	w.submit(m)
 	w.cloud.Lag(500 * time.Millisecond)
 	owner := w.cloud.Machines("sky-lagging-")[0].Owner
+	until(t, "the listing has the machine", func() bool {
+		there, err := w.cloud.List(t.Context(), owner)
+		return err == nil && len(there) == 1
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- w.terminate(ref, m.Name) }()
 	for {
