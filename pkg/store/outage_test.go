@@ -82,6 +82,78 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	must(t, err)
 }
 
+// freezer passes bytes on to etcd until it freezes: from then on the connection stands and nothing comes through.
+type freezer struct {
+	net.Listener
+	frozen chan struct{}
+}
+
+func newFreezer(t *testing.T, to string) *freezer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	f := &freezer{Listener: l, frozen: make(chan struct{})}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			t.Cleanup(func() { near.Close(); far.Close() })
+			go f.pass(near, far)
+			go f.pass(far, near)
+		}
+	}()
+	return f
+}
+
+func (f *freezer) pass(from, to net.Conn) {
+	b := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		select {
+		case <-f.frozen:
+			return
+		default:
+			to.Write(b[:n])
+		}
+	}
+}
+
+func TestFrozenEtcdIsNamedSoonHoweverLongTheCallerWouldWait(t *testing.T) {
+	t.Parallel()
+	f := newFreezer(t, strings.TrimPrefix(shared, "http://"))
+	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + f.Addr().String()}, Prefix: "/frozen", DialTimeout: 10 * time.Second})
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	r := world{Store: s}.created(t, "a", "u1")
+	close(f.frozen)
+	for what, call := range map[string]func(context.Context) error{
+		"read":  func(ctx context.Context) error { _, err := s.Get(ctx, "a"); return err },
+		"write": func(ctx context.Context) error { return s.Delete(ctx, r) },
+		"watch": func(ctx context.Context) error { _, err := s.Watch(ctx, "a"); return err },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			err := call(within(t, time.Minute))
+			wantErr[*store.UnavailableError](t, err)
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("told after %s", took)
+			}
+		})
+	}
+}
+
 // authority makes certificates in a directory of the test's.
 func authority(t *testing.T) (*pki.Authority, string) {
 	t.Helper()

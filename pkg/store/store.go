@@ -23,7 +23,7 @@ import (
 const (
 	// DefaultDialTimeout is how long Open waits for etcd to answer.
 	DefaultDialTimeout = 2 * time.Second
-	// callTimeout bounds one exchange with etcd where the caller set no deadline.
+	// callTimeout bounds one exchange with etcd, however long its caller would wait.
 	callTimeout = 5 * time.Second
 	// window is the flow-control window of the connection: a list of some thousand clusters arrives without a pause.
 	window = 8 << 20

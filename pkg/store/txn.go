@@ -9,11 +9,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// bounded gives an exchange with etcd a deadline where its caller set none: the client waits for a server for ever.
+// bounded gives an exchange with etcd a deadline of its own, or keeps its caller's where that is earlier: the client waits
+// for a server for ever, and a caller that has an hour should hear long before that etcd is down.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return context.WithCancel(ctx)
-	}
 	return context.WithTimeout(ctx, callTimeout)
 }
 
