@@ -58,6 +58,8 @@ type LaunchRequest struct {
 	Incarnation string
 	Placement   api.Placement
 	Spec        api.ClusterSpec
+	// Labels are the person's own; those that a cloud doesn't allow are left out.
+	Labels map[string]string
 	// AuthorizedKey is the public key that may log in, in authorized_keys form.
 	AuthorizedKey string
 	// HostKey is the private SSH host key that the machine shall have (OpenSSH PEM), so that it is known before the

@@ -9,14 +9,16 @@ import (
 type Kind string
 
 // The kinds of a cloud's errors. Capacity, Quota and Access hold for one placement: another may do. Infeasible and
-// Conflict are final. Transient is worth trying again in the same place.
+// Conflict are final. Unreachable and Transient say nothing about what was asked for: both are worth trying again in the
+// same place, an Unreachable cloud perhaps only once somebody has looked after it.
 const (
-	Capacity   Kind = "Capacity"
-	Quota      Kind = "Quota"
-	Access     Kind = "Access"
-	Infeasible Kind = "Infeasible"
-	Conflict   Kind = "Conflict"
-	Transient  Kind = "Transient"
+	Capacity    Kind = "Capacity"
+	Quota       Kind = "Quota"
+	Access      Kind = "Access"
+	Infeasible  Kind = "Infeasible"
+	Conflict    Kind = "Conflict"
+	Unreachable Kind = "Unreachable"
+	Transient   Kind = "Transient"
 )
 
 // Error is a cloud's error with its kind.

@@ -101,14 +101,17 @@ func (c *Cloud) local() bool { return strings.HasPrefix(c.api.DaemonHost(), "uni
 func (c *Cloud) fail(doing string, err error) error {
 	var typed *cloud.Error
 	switch {
-	case errors.As(err, &typed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &typed), errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return &cloud.Error{Kind: cloud.Unreachable, Cause: err, Message: fmt.Sprintf(
+			"%s: the Docker engine at %s does not answer", doing, c.api.DaemonHost())}
 	case errors.Is(err, os.ErrPermission):
 		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: fmt.Sprintf(
 			"%s: this user may not use the Docker engine at %s: add it to the group docker, or run as root",
 			doing, c.api.DaemonHost())}
 	case client.IsErrConnectionFailed(err):
-		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: fmt.Sprintf(
+		return &cloud.Error{Kind: cloud.Unreachable, Cause: err, Message: fmt.Sprintf(
 			"%s: no Docker engine answers at %s: start it (systemctl start docker), or set DOCKER_HOST",
 			doing, c.api.DaemonHost())}
 	}

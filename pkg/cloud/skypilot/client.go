@@ -1,0 +1,307 @@
+package skypilot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+const (
+	// askTime bounds an exchange that the server answers at once; getTime one look at a request that may go on for
+	// long: whoever waits looks again.
+	askTime = 30 * time.Second
+	getTime = 2 * time.Minute
+	// patience is how long a server that does not answer is asked again within one call.
+	patience = 20 * time.Second
+	again    = 500 * time.Millisecond
+	// answerSize bounds what is read of an answer.
+	answerSize = 64 << 20
+)
+
+// client speaks to one API server.
+type client struct {
+	endpoint string
+	token    string
+	http     *http.Client
+
+	mu sync.Mutex
+	ok bool // the version was agreed on
+}
+
+func newClient(endpoint, token string) *client {
+	return &client{endpoint: endpoint, token: token, http: &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
+	}}}
+}
+
+// statusError is an answer that is neither a success nor a failed request's.
+type statusError struct {
+	Path string
+	Code int
+	Text string
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s answered %d: %s", e.Path, e.Code, e.Text)
+}
+
+// unreachable says that nothing answered.
+type unreachable struct{ cause error }
+
+func (e *unreachable) Error() string { return e.cause.Error() }
+func (e *unreachable) Unwrap() error { return e.cause }
+
+func isUnreachable(err error) bool {
+	var e *unreachable
+	return errors.As(err, &e)
+}
+
+func isGone(err error) bool {
+	var e *statusError
+	return errors.As(err, &e) && e.Code == http.StatusNotFound
+}
+
+// once does one exchange and reads all of its answer. A body makes it a POST.
+func (c *client) once(ctx context.Context, path string, body any) (*http.Response, []byte, error) {
+	response, err := c.open(ctx, path, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(response.Body, answerSize))
+	if err != nil {
+		return nil, nil, &unreachable{fmt.Errorf("read the answer of %s: %w", path, err)}
+	}
+	return response, data, nil
+}
+
+func (c *client) open(ctx context.Context, path string, body any) (*http.Response, error) {
+	method, content := http.MethodGet, io.Reader(nil)
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("ask %s: %w", path, err)
+		}
+		method, content = http.MethodPost, bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.endpoint+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", path, err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-SkyPilot-API-Version", strconv.Itoa(API))
+	request.Header.Set("X-SkyPilot-Version", Version)
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, &unreachable{err}
+	}
+	return response, nil
+}
+
+// ask does an exchange and decodes a success into answer, which may be nil. It asks again for a while where nothing
+// answers, or only what stands in front of a server.
+func (c *client) ask(ctx context.Context, path string, body, answer any) (http.Header, error) {
+	var last error
+	for give := time.Now().Add(patience); ; {
+		header, err := c.tryAsk(ctx, path, body, answer)
+		if err == nil || !passing(err) {
+			return header, err
+		}
+		last = err
+		if time.Now().After(give) {
+			return nil, c.fail("ask the SkyPilot API server", last)
+		}
+		if err := pause(ctx, again); err != nil {
+			return nil, c.fail("ask the SkyPilot API server", errors.Join(last, err))
+		}
+	}
+}
+
+func (c *client) tryAsk(ctx context.Context, path string, body, answer any) (http.Header, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	response, data, err := c.once(ctx, path, body)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, c.refused(path, response, data)
+	}
+	if answer == nil {
+		return response.Header, nil
+	}
+	if err := json.Unmarshal(data, answer); err != nil {
+		return nil, &cloud.Error{Kind: cloud.Infeasible, Cause: err, Message: fmt.Sprintf(
+			"the server at %s gives no answer that a SkyPilot %s would: check %s", c.endpoint, Version, EnvEndpoint)}
+	}
+	return response.Header, nil
+}
+
+// passing says that the same may go well in a moment: nobody answers, or a proxy or a server that is busy does.
+func passing(err error) bool {
+	var e *statusError
+	return isUnreachable(err) || errors.As(err, &e) &&
+		(e.Code == http.StatusBadGateway || e.Code == http.StatusServiceUnavailable || e.Code == http.StatusGatewayTimeout ||
+			e.Code == http.StatusTooManyRequests)
+}
+
+// refused reads an answer that is no success.
+func (c *client) refused(path string, response *http.Response, data []byte) error {
+	text := strings.TrimSpace(string(data))
+	var told struct {
+		Error   string          `json:"error"`
+		Message string          `json:"message"`
+		Detail  json.RawMessage `json:"detail"`
+	}
+	if json.Unmarshal(data, &told) == nil {
+		var detail string
+		if told.Error == "version_mismatch" {
+			return c.mismatch(response.Header.Get("X-SkyPilot-Version"), plain(told.Message))
+		}
+		if json.Unmarshal(told.Detail, &detail) == nil && detail != "" {
+			text = detail
+		}
+	}
+	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
+		return &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
+			"the SkyPilot API server at %s refuses us (%d: %s): set %s to the token of a service account that may launch",
+			c.endpoint, response.StatusCode, short(text), EnvToken)}
+	}
+	return &statusError{Path: path, Code: response.StatusCode, Text: short(plain(text))}
+}
+
+// fail gives an error of an exchange its kind and says with whom it was.
+func (c *client) fail(doing string, err error) error {
+	var typed *cloud.Error
+	if errors.As(err, &typed) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf("%s at %s", doing, c.endpoint)}
+}
+
+// submit hands in a request and returns its id.
+func (c *client) submit(ctx context.Context, path string, body any) (string, error) {
+	header, err := c.ask(ctx, path, body, nil)
+	if err != nil {
+		return "", err
+	}
+	id := header.Get("X-Skypilot-Request-ID")
+	if id == "" {
+		return "", &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
+			"the server at %s took a request without giving its id: it is no SkyPilot %s", c.endpoint, Version)}
+	}
+	return id, nil
+}
+
+// failedRequest is a request that the server worked on and that failed.
+type failedRequest struct {
+	Type    string
+	Message string
+}
+
+func (e *failedRequest) Error() string { return e.Type + ": " + e.Message }
+
+// cancelledRequest says that somebody cancelled the request.
+var errCancelled = errors.New("the request was cancelled")
+
+// get waits for a request's end and decodes its result into answer, which may be nil. Its errors are *failedRequest,
+// errCancelled, one for which isGone holds where the server does not know the request, or of the exchange.
+func (c *client) get(ctx context.Context, id string, answer any) error {
+	var lost time.Time // since when nothing answers
+	for {
+		done, err := c.look(ctx, id, answer)
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("wait for request %.8s: %w", id, context.Cause(ctx))
+		case err == nil && done:
+			return nil
+		case err == nil, passing(err):
+			if err == nil {
+				lost = time.Time{}
+			} else if lost.IsZero() {
+				lost = time.Now()
+			} else if time.Since(lost) > patience {
+				return c.fail("wait for the SkyPilot API server", err)
+			}
+		default:
+			return err
+		}
+		if err := pause(ctx, again); err != nil {
+			return fmt.Errorf("wait for request %.8s: %w", id, err)
+		}
+	}
+}
+
+// look waits for a request for as long as one exchange may take; it is not done where that is over first.
+func (c *client) look(ctx context.Context, id string, answer any) (bool, error) {
+	few, cancel := context.WithTimeout(ctx, getTime)
+	defer cancel()
+	path := "/api/get?request_id=" + url.QueryEscape(id)
+	response, data, err := c.once(few, path, nil)
+	if err != nil {
+		if few.Err() != nil && ctx.Err() == nil {
+			return false, nil
+		}
+		return false, err
+	}
+	var result payload
+	switch response.StatusCode {
+	case http.StatusOK:
+		err = json.Unmarshal(data, &result)
+	case http.StatusInternalServerError:
+		var wrapped struct {
+			Detail payload `json:"detail"`
+		}
+		err = json.Unmarshal(data, &wrapped)
+		result = wrapped.Detail
+		if err == nil && result.Status == "" {
+			err = errors.New("no payload")
+		}
+	default:
+		return false, c.refused(path, response, data)
+	}
+	if err != nil {
+		return false, &statusError{Path: "/api/get", Code: response.StatusCode, Text: short(plain(string(data)))}
+	}
+	return true, result.into(answer)
+}
+
+// stream copies what a request logs to lines until it ends; it is for people, so its errors are no more than a line's end.
+func (c *client) stream(ctx context.Context, id string, line func(string)) error {
+	response, err := c.open(ctx, "/api/stream?format=plain&follow=true&request_id="+url.QueryEscape(id), nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		data, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+		return c.refused("/api/stream", response, data)
+	}
+	return eachLine(response.Body, line)
+}
+
+// pause waits, or returns why that was ended.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

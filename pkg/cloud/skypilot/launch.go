@@ -1,0 +1,450 @@
+package skypilot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+const (
+	// launchTime bounds a launch up to the first login, where the caller sets no deadline.
+	launchTime = 20 * time.Minute
+	// clusterPrefix begins the reference of a machine that was there already; any other is a request's id.
+	clusterPrefix = "cluster/"
+	roomEvery     = 500 * time.Millisecond
+)
+
+// Submit asks the server for the machine and returns the id of the request. It waits while the server works on as many
+// launches as it may; the head of a cluster goes before workers.
+func (c *Cloud) Submit(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	if err := checkRequest(req); err != nil {
+		return "", err
+	}
+	if err := c.ready(ctx); err != nil {
+		return "", err
+	}
+	release, err := c.names.acquire(ctx, req.Name)
+	if err != nil {
+		return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
+	}
+	defer release()
+	if ref, err := c.existing(ctx, req); err != nil || ref != "" {
+		return ref, err
+	}
+	return c.whenThereIsRoom(ctx, req)
+}
+
+func checkRequest(req cloud.LaunchRequest) error {
+	if req.Owner.Installation == "" || req.Owner.ClusterUID == "" || req.Placement.Cloud == "" {
+		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
+			"machine %s can't be launched: its owner or its placement is missing", req.Name)}
+	}
+	if _, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(req.AuthorizedKey)); err != nil || len(rest) > 0 {
+		return &cloud.Error{Kind: cloud.Infeasible, Cause: err,
+			Message: fmt.Sprintf("machine %s: the key that may log in is not one public key", req.Name)}
+	}
+	return nil
+}
+
+// existing refers to the machine of that name, or the launch of it, if there is one of this incarnation. An incomplete
+// machine that nobody works on any more has no reference: launching it again completes it.
+func (c *Cloud) existing(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	active, err := c.launchesOf(ctx, req.Name)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range active {
+		if err := same(req, r.labels(), "a launch under way"); err != nil {
+			return "", err
+		}
+		return r.ID, nil
+	}
+	found, err := c.find(ctx, req.Owner, req.Name, refreshNone)
+	if err != nil || found == nil {
+		return "", err
+	}
+	if err := same(req, found.Labels, "a SkyPilot cluster"); err != nil {
+		return "", err
+	}
+	if found.Status == clusterUp {
+		return clusterPrefix + req.Name, nil
+	}
+	return "", nil
+}
+
+// same says whether labels are those of the machine that a request asks for; the error names whose they are otherwise.
+func same(req cloud.LaunchRequest, has map[string]string, what string) error {
+	var why string
+	switch {
+	case has[cloud.LabelInstallation] == "":
+		why = "skyctl did not make"
+	case has[cloud.LabelInstallation] != req.Owner.Installation:
+		why = fmt.Sprintf("belongs to another installation of skyctl (%s)", has[cloud.LabelInstallation])
+	case has[cloud.LabelClusterUID] != req.Owner.ClusterUID:
+		why = fmt.Sprintf("belongs to another cluster %s (uid %s)", has[cloud.LabelCluster], has[cloud.LabelClusterUID])
+	case has[cloud.LabelIncarnation] != req.Incarnation:
+		why = fmt.Sprintf("is an earlier incarnation (%s)", has[cloud.LabelIncarnation])
+	default:
+		return nil
+	}
+	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+		"machine %s can't be launched: the name is taken by %s that %s; it is left alone, 'sky down %s' on that server would end it",
+		req.Name, what, why, req.Name)}
+}
+
+// launchesOf are the launches of that name that the server has not finished, the oldest first.
+func (c *Cloud) launchesOf(ctx context.Context, name string) ([]request, error) {
+	found, err := c.requests(ctx, "cluster_name="+url.QueryEscape(name))
+	if err != nil {
+		return nil, fmt.Errorf("look for launches of machine %s: %w", name, err)
+	}
+	return found, nil
+}
+
+// requests are the launches that the server has not finished.
+func (c *Cloud) requests(ctx context.Context, query string) ([]request, error) {
+	var all []request
+	if _, err := c.client.ask(ctx, "/api/status?"+query, nil, &all); err != nil {
+		return nil, err
+	}
+	var active []request
+	for i := len(all) - 1; i >= 0; i-- { // the server lists the newest first
+		if all[i].Name == launchRequest && all[i].active() {
+			active = append(active, all[i])
+		}
+	}
+	return active, nil
+}
+
+// whenThereIsRoom submits once the server works on fewer launches than it may. The server itself is asked, so that a
+// restart of ours forgets nothing and several workers share one bound.
+func (c *Cloud) whenThereIsRoom(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	head := req.Index == 0
+	for {
+		done, err := c.queue.wait(ctx, head)
+		if err != nil {
+			return "", fmt.Errorf("launch machine %s: wait for the server to have room: %w", req.Name, err)
+		}
+		id, err := c.submitIfRoom(ctx, req, head)
+		done()
+		if err != nil || id != "" {
+			return id, err
+		}
+	}
+}
+
+// submitIfRoom holds the turn until there is room, or until a head comes that goes first; the id is empty then.
+func (c *Cloud) submitIfRoom(ctx context.Context, req cloud.LaunchRequest, head bool) (string, error) {
+	for {
+		active, err := c.requests(ctx, "")
+		if err != nil {
+			return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
+		}
+		if len(active) < c.opts.LaunchesAtOnce {
+			return c.launch(ctx, req)
+		}
+		if !head && c.queue.overtaken() {
+			return "", nil
+		}
+		if err := pause(ctx, roomEvery); err != nil {
+			return "", fmt.Errorf("launch machine %s: wait for the server to have room: %w", req.Name, err)
+		}
+	}
+}
+
+func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	profile, err := c.profile(ctx, req)
+	if err != nil {
+		return "", err
+	}
+	text, err := taskOf(req)
+	if err != nil {
+		return "", err
+	}
+	id, err := c.client.submit(ctx, "/launch", launchBody{
+		common: common{Env: user(req.Owner.Installation).env(), Override: override(req, profile)},
+		Task:   text, ClusterName: req.Name,
+	})
+	if err != nil {
+		return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
+	}
+	return id, nil
+}
+
+// profile is the instance profile of a machine on AWS. Without the lean plugin SkyPilot would give it one of its own, with
+// full rights on the account's machines for any pod.
+func (c *Cloud) profile(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	if c.opts.AWSInstanceProfile != "" || req.Placement.Cloud != "aws" {
+		return c.opts.AWSInstanceProfile, nil
+	}
+	lean, err := c.Lean(ctx)
+	if err != nil {
+		return "", err
+	}
+	if !lean {
+		return "", &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
+			"machine %s: the SkyPilot API server at %s would give it rights on the whole AWS account: name an instance profile without rights (skypilot.awsInstanceProfile), or install skyctl's lean plugin on that server",
+			req.Name, c.client.endpoint)}
+	}
+	return noProfile, nil
+}
+
+// Lean says whether the server leaves SkyPilot's runtime off the machines.
+func (c *Cloud) Lean(ctx context.Context) (bool, error) {
+	if err := c.ready(ctx); err != nil {
+		return false, err
+	}
+	var told struct {
+		Plugins []struct {
+			Name string `json:"name"`
+		} `json:"plugins"`
+	}
+	if _, err := c.client.ask(ctx, "/api/plugins", nil, &told); err != nil {
+		if isGone(err) { // an older server
+			return false, nil
+		}
+		return false, err
+	}
+	for _, p := range told.Plugins {
+		if p.Name == "skyctl_lean" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Await returns once the machine runs and has let the cluster's key in.
+func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
+	if err := checkRequest(req); err != nil {
+		return cloud.Machine{}, err
+	}
+	if err := c.ready(ctx); err != nil {
+		return cloud.Machine{}, err
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, launchTime)
+		defer cancel()
+	}
+	if !strings.HasPrefix(ref, clusterPrefix) {
+		if err := c.awaitRequest(ctx, req, ref, progress); err != nil {
+			return cloud.Machine{}, err
+		}
+	}
+	return c.reach(ctx, req, progress)
+}
+
+// awaitRequest waits for a launch. A server that was restarted forgets its requests, not the machines: what it has is
+// looked at, and what is missing asked for again.
+func (c *Cloud) awaitRequest(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
+	const tries = 3
+	for n := 1; ; n++ {
+		err := c.follow(ctx, req, id, progress)
+		if !forgotten(err) {
+			return err
+		}
+		if n == tries {
+			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
+				"launch machine %s: the SkyPilot API server at %s keeps forgetting the launch", req.Name, c.client.endpoint)}
+		}
+		progress("the SkyPilot API server was restarted: looking for the machine")
+		if _, err := c.find(ctx, req.Owner, req.Name, refreshForce); err != nil {
+			return err
+		}
+		ref, err := c.Submit(ctx, req)
+		if err != nil || strings.HasPrefix(ref, clusterPrefix) {
+			return err
+		}
+		id = ref
+	}
+}
+
+// forgotten says whether a launch ended because the server that worked on it did.
+func forgotten(err error) bool {
+	var failed *failedRequest
+	return isGone(err) || errors.As(err, &failed) && failed.Type == "RequestInterruptedError"
+}
+
+// follow waits for a request and passes on what it logs. Errors that forgotten knows come as they are.
+func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
+	log := &launchLog{progress: progress}
+	streaming, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := c.client.stream(streaming, id, log.line); err != nil && streaming.Err() == nil {
+			c.log.Debug("the log of a launch broke off", "machine", req.Name, "error", err)
+		}
+	}()
+	err := c.client.get(ctx, id, nil)
+	if err != nil && ctx.Err() == nil { // the last lines say why
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+		}
+	}
+	stop()
+	<-ended
+	var failed *failedRequest
+	switch {
+	case err == nil, forgotten(err):
+		return err
+	case errors.Is(err, errCancelled):
+		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: "launch machine " + req.Name}
+	case errors.As(err, &failed):
+		return judged("launch machine "+req.Name, failed, append(c.provisionLog(ctx, req), log.all()...))
+	}
+	return fmt.Errorf("launch machine %s: %w", req.Name, err)
+}
+
+// provisionLog is what the server kept of the talk with the cloud; nothing where it can't be had.
+func (c *Cloud) provisionLog(ctx context.Context, req cloud.LaunchRequest) []string {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	body := provisionLogsBody{common: common{Env: user(req.Owner.Installation).env()}, ClusterName: req.Name}
+	response, err := c.client.open(ctx, "/provision_logs?follow=false", body)
+	if err != nil {
+		return nil
+	}
+	defer response.Body.Close()
+	if response.StatusCode != 200 {
+		return nil
+	}
+	log := &launchLog{progress: func(string) {}}
+	_ = eachLine(response.Body, log.line) // it only adorns an error
+	return log.all()
+}
+
+// launchLog keeps the end of a log, and passes on what a person wants to hear of it.
+type launchLog struct {
+	progress func(string)
+
+	mu    sync.Mutex
+	lines []string
+	said  string
+}
+
+func (l *launchLog) line(s string) {
+	const most = 2000
+	l.mu.Lock()
+	l.lines = append(l.lines, s)
+	if len(l.lines) > most {
+		l.lines = append([]string(nil), l.lines[most/2:]...)
+	}
+	say := headline(s)
+	fresh := say != "" && say != l.said
+	if fresh {
+		l.said = say
+	}
+	l.mu.Unlock()
+	if fresh {
+		l.progress(say)
+	}
+}
+
+func (l *launchLog) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.lines...)
+}
+
+// headline is a line of SkyPilot's log as progress, or nothing.
+func headline(s string) string {
+	s = strings.TrimSpace(strings.TrimLeft(s, "⚙︎✓✗ "))
+	switch {
+	case strings.HasPrefix(s, "Waiting for 'sky.launch'"):
+		return "waiting for the SkyPilot API server"
+	case strings.HasPrefix(s, "Launching on "), strings.HasPrefix(s, "Launching ("):
+		return strings.TrimSuffix(s, ".")
+	case strings.Contains(s, "Attempt failed with"), strings.HasPrefix(s, "Failed to"):
+		return short(told(s))
+	case strings.HasPrefix(s, "Cluster launched"), strings.HasPrefix(s, "Instance is up"):
+		return "launched"
+	}
+	return ""
+}
+
+// reach finds out where the machine is, and lets the cluster's key in.
+func (c *Cloud) reach(ctx context.Context, req cloud.LaunchRequest, progress func(string)) (cloud.Machine, error) {
+	none := cloud.Machine{}
+	found, err := c.find(ctx, req.Owner, req.Name, refreshNone)
+	if err != nil {
+		return none, err
+	}
+	if found == nil {
+		return none, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
+			"machine %s: SkyPilot does not know it any more; it was taken down meanwhile", req.Name)}
+	}
+	if err := same(req, found.Labels, "a SkyPilot cluster"); err != nil {
+		return none, err
+	}
+	all, err := c.machines(ctx, []record{*found})
+	if err != nil {
+		return none, fmt.Errorf("machine %s: %w", req.Name, err)
+	}
+	m := all[0]
+	if found.Status != clusterUp || m.Address == "" {
+		return none, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
+			"machine %s: SkyPilot says that it is %s, and has no address for it", req.Name, found.Status)}
+	}
+	if req.Index == 0 && req.Placement.Cloud == "aws" {
+		if err := c.openPorts(ctx, req); err != nil {
+			progress(err.Error())
+			c.log.Warn("the cluster's ports can't be opened", "machine", req.Name, "error", err)
+		}
+	}
+	d, err := doorOf(req.Name, m, found.Credentials)
+	if err != nil {
+		return none, err
+	}
+	if m.HostKey, err = d.admit(ctx, strings.TrimSpace(req.AuthorizedKey), progress); err != nil {
+		return none, err
+	}
+	return m, nil
+}
+
+func doorOf(name string, m cloud.Machine, has *credentials) (door, error) {
+	if has == nil || has.Key == "" {
+		return door{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
+			"machine %s: the SkyPilot API server does not give the key that logs in to it: its user must not be a viewer", name)}
+	}
+	if has.ProxyCommand != "" && has.ProxyCommand != "None" {
+		return door{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
+			"machine %s: SkyPilot reaches it through a proxy (ssh_proxy_command), which skyctl does not: unset it", name)}
+	}
+	signer, err := ssh.ParsePrivateKey([]byte(has.Key))
+	if err != nil {
+		return door{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf("machine %s: SkyPilot's key for it can't be read", name)}
+	}
+	return door{machine: name, address: m.Address, port: m.SSHPort, user: m.SSHUser, signer: signer}, nil
+}
+
+// Cancel gives up a launch under way; what it may have made is for Terminate.
+func (c *Cloud) Cancel(ctx context.Context, ref string) error {
+	if ref == "" || strings.HasPrefix(ref, clusterPrefix) {
+		return nil
+	}
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	return c.cancel(ctx, identity{ID: user("").ID, Name: "skyctl"}, ref)
+}
+
+func (c *Cloud) cancel(ctx context.Context, as identity, ids ...string) error {
+	id, err := c.client.submit(ctx, "/api/cancel", cancelBody{common: common{Env: as.env()}, RequestIDs: ids})
+	if err == nil {
+		err = c.client.get(ctx, id, nil)
+	}
+	if err != nil && !isGone(err) {
+		return fmt.Errorf("cancel a launch: %w", err)
+	}
+	return nil
+}

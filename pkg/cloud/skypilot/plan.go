@@ -1,0 +1,204 @@
+package skypilot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// Validate checks a spec against the clouds that are enabled and what they offer.
+func (c *Cloud) Validate(ctx context.Context, spec api.ClusterSpec) error {
+	_, err := c.Plan(ctx, spec)
+	return err
+}
+
+// Plan ranks the places for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All machines of a
+// placement are of one instance type, in one region, and in one zone where prices or the network differ between zones.
+func (c *Cloud) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+	clouds, err := c.candidates(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	question := struct {
+		Op        string    `json:"op"`
+		Clouds    []string  `json:"clouds"`
+		Resources resources `json:"resources"`
+	}{"plan", clouds, wishes(spec)}
+	var told ranking
+	if err := c.bridge.ask(ctx, question, &told); err != nil {
+		if failed, ok := isBridge(err); ok {
+			kind, why := reason(&failedRequest{Type: "", Message: failed.Message}, nil)
+			return nil, &cloud.Error{Kind: kind, Message: "rank the places for the machines: " + why}
+		}
+		return nil, err
+	}
+	if p := told.Problem; p != nil {
+		return nil, field(p.Field, valueOf(spec, p.Field), strings.Join(strings.Fields(p.Want), " "))
+	}
+	return told.placements(max(1, spec.NumNodes)), nil
+}
+
+// ranking is the bridge's answer.
+type ranking struct {
+	Problem *struct {
+		Field string `json:"field"`
+		Want  string `json:"want"`
+	} `json:"problem"`
+	Placements []struct {
+		where
+		Cloud   string  `json:"cloud"`
+		DiskGiB float64 `json:"disk_gib"`
+	} `json:"placements"`
+}
+
+func (r ranking) placements(nodes int) []api.Placement {
+	all := make([]api.Placement, 0, len(r.Placements))
+	for _, p := range r.Placements {
+		all = append(all, api.Placement{
+			Cloud: p.Cloud, Region: p.Region, Zone: p.Zone, InstanceType: p.InstanceType,
+			CPUs: p.CPUs, MemoryGiB: p.MemoryGiB, DiskGiB: p.DiskGiB,
+			PricePerMachine: p.Price, PriceTotal: p.Price * float64(nodes),
+		})
+	}
+	return all
+}
+
+// valueOf is a field of a spec as it was given.
+func valueOf(spec api.ClusterSpec, name string) string {
+	switch name {
+	case "cloud":
+		return spec.Cloud
+	case "region":
+		return spec.Region
+	case "zone":
+		return spec.Zone
+	case "cpus":
+		return spec.CPUs
+	case "memory":
+		return spec.Memory
+	case "accelerators":
+		return spec.Accelerators
+	case "image_id":
+		return spec.ImageID
+	case "disk_size":
+		return strconv.Itoa(spec.DiskSize)
+	case "use_spot":
+		return strconv.FormatBool(spec.UseSpot)
+	case "max_hourly_cost":
+		return strconv.FormatFloat(spec.MaxHourlyCost, 'f', -1, 64)
+	case "ports":
+		return strings.Join(spec.Ports, ",")
+	}
+	return ""
+}
+
+// candidates are the clouds that may give the machines: the one that the spec names, or all that are enabled.
+func (c *Cloud) candidates(ctx context.Context, spec api.ClusterSpec) ([]string, error) {
+	if spec.Cloud == "" && spec.Zone != "" && spec.Region == "" {
+		return nil, field("zone", spec.Zone, "name the cloud and the region of the zone too")
+	}
+	enabled, err := c.Enabled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Cloud == "" && len(enabled) > 0 {
+		return enabled, nil
+	}
+	if slices.Contains(enabled, spec.Cloud) {
+		return []string{spec.Cloud}, nil
+	}
+	if spec.Cloud != "" && !known(spec.Cloud) {
+		return nil, field("cloud", spec.Cloud, "one of the clouds that are enabled: "+orNone(enabled))
+	}
+	// The server remembers what it found at its last look; credentials may have come since.
+	checked, err := c.Check(ctx, spec.Cloud)
+	if err != nil {
+		return nil, err
+	}
+	if enabled, err = c.Enabled(ctx); err != nil {
+		return nil, err
+	}
+	switch {
+	case spec.Cloud == "" && len(enabled) > 0:
+		return enabled, nil
+	case slices.Contains(enabled, spec.Cloud):
+		return []string{spec.Cloud}, nil
+	case spec.Cloud == "":
+		return nil, &cloud.Error{Kind: cloud.Access, Message: "no cloud is enabled: put the credentials of one in place (docs/clouds.md)"}
+	}
+	want := fmt.Sprintf("one of the clouds that are enabled: %s; %s is not", orNone(enabled), spec.Cloud)
+	if why := checked[spec.Cloud]; why != "" {
+		want += ": " + why
+	}
+	return nil, field("cloud", spec.Cloud, want)
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none yet; put the credentials of a cloud in place (docs/clouds.md)"
+	}
+	return strings.Join(names, ", ")
+}
+
+// Enabled are the clouds of virtual machines that the server has access to, as it found at its last look.
+func (c *Cloud) Enabled(ctx context.Context) ([]string, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	id, err := c.client.submit(ctx, "/enabled_clouds", nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask which clouds are enabled: %w", err)
+	}
+	var names []string
+	if err := c.client.get(ctx, id, &names); err != nil {
+		var failed *failedRequest
+		if errors.As(err, &failed) {
+			if failed.Type == "NoCloudAccessError" {
+				return nil, nil
+			}
+			return nil, judged("ask which clouds are enabled", failed, nil)
+		}
+		return nil, fmt.Errorf("ask which clouds are enabled: %w", err)
+	}
+	var enabled []string
+	for _, name := range names {
+		if name = strings.ToLower(name); known(name) {
+			enabled = append(enabled, name)
+		}
+	}
+	slices.Sort(enabled)
+	return enabled, nil
+}
+
+// Check has the server look anew whether it has access to a cloud, or to all of them where none is named. The result has
+// an entry for each cloud that it looked at: empty where the cloud is enabled, else why it is not.
+func (c *Cloud) Check(ctx context.Context, name string) (map[string]string, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	body := checkBody{common: common{Env: user("").env()}}
+	if name != "" {
+		body.Clouds = []string{name}
+	}
+	id, err := c.client.submit(ctx, "/check", body)
+	if err != nil {
+		return nil, fmt.Errorf("check the access to clouds: %w", err)
+	}
+	log := &launchLog{progress: func(string) {}}
+	if err := c.client.stream(ctx, id, log.line); err != nil {
+		c.log.Debug("the log of a check broke off", "error", err)
+	}
+	if err := c.client.get(ctx, id, nil); err != nil {
+		var failed *failedRequest
+		if !errors.As(err, &failed) { // a check that finds no cloud at all fails
+			return nil, fmt.Errorf("check the access to clouds: %w", err)
+		}
+	}
+	return checked(log.all()), nil
+}

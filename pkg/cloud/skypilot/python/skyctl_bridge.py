@@ -1,0 +1,312 @@
+"""Answers what SkyPilot's API server doesn't say in the open, one JSON object a line on stdin and stdout.
+
+A question is {"op": name, ...}, its answer {"ok": ...} or {"error": message}. Nothing of a question or an answer is ever
+logged. What SkyPilot itself prints goes to stderr.
+"""
+import base64
+import concurrent.futures
+import difflib
+import json
+import os
+import pickle
+import re
+import sys
+import time
+
+_RANKED = 40  # placements are tried one after the other; nobody goes through more
+
+
+def _clouds(names):
+    from sky.utils import registry
+    return [registry.CLOUD_REGISTRY.from_str(n) for n in names]
+
+
+def _name(cloud):
+    return repr(cloud).lower()
+
+
+class _Enabled:
+    """Makes the given clouds the enabled ones: which they are is for the server to say, not for this process."""
+
+    def __init__(self, names):
+        self._clouds = _clouds(names)
+
+    def __enter__(self):
+        from sky import check
+        self._was = check.get_cached_enabled_clouds_or_refresh
+        check.get_cached_enabled_clouds_or_refresh = lambda *a, **k: list(self._clouds)
+
+    def __exit__(self, *exc):
+        from sky import check
+        check.get_cached_enabled_clouds_or_refresh = self._was
+
+
+class Problem(Exception):
+    """A request that can't be met: which field, and what would be right."""
+
+    def __init__(self, field, want):
+        super().__init__(want)
+        self.answer = {'field': field, 'want': want}
+
+
+def plan(question):
+    """Ranks the places for machines of given resources as SkyPilot's optimizer does: each at its price, cheapest first."""
+    with _Enabled(question['clouds']):
+        try:
+            found = _candidates(question['resources'])
+            if not found:
+                raise _why(question)
+        except Problem as problem:
+            return {'problem': problem.answer}
+        return {'placements': [_placement(r) for r in found[:_RANKED]]}
+
+
+def _candidates(resources):
+    import sky
+    from sky import optimizer
+    try:
+        task = sky.Task()
+        task.set_resources(sky.Resources.from_yaml_config(dict(resources)))
+    except ValueError as e:
+        raise _rejected(e, resources) from e
+    try:
+        launchable = optimizer._fill_in_launchable_resources(task, None, quiet=True)[0]
+    except ValueError as e:
+        raise _rejected(e, resources) from e
+    # The optimizer takes the cheapest of these and, among equals, the one that came first.
+    return sorted((r for rs in launchable.values() for r in rs), key=lambda r: r.get_cost(3600))
+
+
+def _rejected(error, resources):
+    """Which field it is that SkyPilot's own validation refused."""
+    text = _plain(str(error))
+    lower = text.lower()
+    for field in ('zone', 'region', 'image_id', 'accelerators', 'ports', 'labels', 'disk_size', 'memory', 'cpus', 'cloud'):
+        word = {'image_id': 'image', 'accelerators': 'accelerator', 'disk_size': 'disk'}.get(field, field)
+        if 'invalid ' + word in lower or field in resources and word in lower:
+            return Problem(field, text)
+    return Problem('cloud', text)
+
+
+def _why(question):
+    """Leaves out one wish after the other until something is offered: that one is to blame."""
+    wishes = question['resources']
+    if wishes.get('accelerators'):
+        problem = _accelerators(str(wishes['accelerators']), question['clouds'])
+        if problem:
+            return problem
+    for field in ('max_hourly_cost', 'use_spot', 'memory', 'cpus', 'accelerators', 'zone', 'region', 'image_id'):
+        if field not in wishes:
+            continue
+        rest = {k: v for k, v in wishes.items() if k != field}
+        if field in ('cpus', 'memory'):
+            rest[field] = '1+'  # left out, SkyPilot would fill in a default of its own
+        try:
+            found = _candidates(rest)
+        except Problem:
+            continue
+        if found:
+            return Problem(field, _instead(field, found))
+    return Problem('cloud', 'no machine of %s satisfies all that was asked for: relax some of it' % ', '.join(question['clouds']))
+
+
+def _accelerators(wanted, clouds):
+    name, _, count = wanted.partition(':')
+    offered = _offered_accelerators(clouds)
+    if not offered:
+        return Problem('accelerators', 'none of the enabled clouds (%s) offers any' % ', '.join(clouds))
+    if name not in offered:
+        near = _near(name, offered)
+        return Problem('accelerators', 'no enabled cloud offers %s; %s' % (
+            name, 'nearest: ' + ', '.join(near) if near else 'offered: ' + ', '.join(sorted(offered)[:20])))
+    if count and float(count) not in offered[name]:
+        return Problem('accelerators', 'one machine has %s of %s' % (
+            ' or '.join('%g' % n for n in sorted(offered[name])), name))
+    return None
+
+
+def _instead(field, found):
+    best = _placement(found[0])
+    offer = '%s in %s %s' % (best['instance_type'], best['cloud'], best['region'])
+    if field == 'max_hourly_cost':
+        return 'at least %.4f US dollars per hour: the cheapest offer is %s' % (best['price'], offer)
+    if field == 'use_spot':
+        return 'nobody offers such machines as spot ones; leave it out: %s costs %.4f US dollars per hour' % (offer, best['price'])
+    if field == 'cpus':
+        return 'no machine on offer has that with the rest that was asked for; N+ asks for at least N. The cheapest on offer: %s, %g CPUs' % (
+            offer, best['cpus'])
+    if field == 'memory':
+        return 'no machine on offer has that with the rest that was asked for; N+ asks for at least N. The cheapest on offer: %s, %g GiB' % (
+            offer, best['memory_gib'])
+    return 'nothing there satisfies the rest that was asked for; the cheapest elsewhere: %s' % offer
+
+
+def _offered_accelerators(names):
+    from sky import catalog
+    offered = catalog.list_accelerators(gpus_only=False, clouds=names, require_price=False)
+    return {name: {float(i.accelerator_count) for i in infos} for name, infos in offered.items()}
+
+
+def _near(name, offered):
+    lower = {o.lower(): o for o in offered}
+    if name.lower() in lower:
+        return [lower[name.lower()]]
+    near = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=5, cutoff=0.4)]
+    return near + sorted(o for low, o in lower.items() if name.lower() in low and o not in near)[:5]
+
+
+def _placement(r):
+    cpus, memory = r.cloud.get_vcpus_mem_from_instance_type(r.instance_type)
+    return {
+        'cloud': _name(r.cloud), 'region': r.region, 'zone': r.zone or '', 'instance_type': r.instance_type,
+        'cpus': cpus or 0, 'memory_gib': memory or 0, 'disk_gib': r.disk_size or 0, 'price': r.get_cost(3600),
+    }
+
+
+def handles(question):
+    """Reads the addresses, the place and the price out of the handles that the server's status holds."""
+    return [_handle(h) for h in question['handles']]
+
+
+def _handle(encoded):
+    if not encoded:
+        return {}
+    handle = pickle.loads(base64.b64decode(encoded))
+    if handle is None:
+        return {}
+    found = {'name_on_cloud': handle.cluster_name_on_cloud}
+    external, internal, ports = handle.cached_external_ips, handle.cached_internal_ips, handle.cached_external_ssh_ports
+    if external:
+        found['address'] = external[0]
+    if internal:
+        found['private_address'] = internal[0]
+        found.setdefault('address', internal[0])
+    if ports:
+        found['ssh_port'] = ports[0]
+    info = handle.cached_cluster_info
+    if info is not None and info.head_instance_id:
+        found['id'] = info.head_instance_id
+    resources = handle.launched_resources
+    if resources is not None and resources.cloud is not None and resources.instance_type is not None:
+        try:
+            found.update(_placement(resources))
+        except Exception:  # pylint: disable=broad-except
+            pass  # a machine of an instance type that the catalog no longer has is still a machine
+    return found
+
+
+def aws_open(question):
+    """Lets the world, or a range of it, reach ports of a security group; what is open already stays so."""
+    ec2 = _ec2(question['region'])
+    for group in _groups(ec2, question['group']):
+        for rule in question['rules']:
+            low, _, high = rule['ports'].partition('-')
+            version = 'Ipv6' if ':' in rule['cidr'] else 'Ip'
+            permission = {
+                'IpProtocol': 'tcp', 'FromPort': int(low), 'ToPort': int(high or low),
+                version + 'Ranges' if version == 'Ip' else 'Ipv6Ranges': [{'Cidr' + version: rule['cidr']}],
+            }
+            try:
+                ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+            except _client_error() as e:
+                if e.response['Error']['Code'] != 'InvalidPermission.Duplicate':
+                    raise
+    return {}
+
+
+def aws_release(question):
+    """Deletes a security group wherever it is; machines that are just being terminated hold it for a while."""
+    deadline = time.monotonic() + question['seconds']
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        deleted = pool.map(lambda region: _delete_groups(region, question['group'], deadline), _regions(question))
+    return {'deleted': sum(deleted)}
+
+
+def _delete_groups(region, name, deadline):
+    ec2 = _ec2(region)
+    groups = _groups(ec2, name)
+    for group in groups:
+        while True:
+            try:
+                ec2.delete_security_group(GroupId=group)
+                break
+            except _client_error() as e:
+                code = e.response['Error']['Code']
+                if code == 'InvalidGroup.NotFound':
+                    break
+                if code != 'DependencyViolation' or time.monotonic() > deadline:
+                    raise
+                time.sleep(2)
+    return len(groups)
+
+
+def aws_machines(question):
+    """Lists the instances that carry tags, whether SkyPilot still knows of them or not."""
+    filters = [{'Name': 'tag:' + k, 'Values': [v]} for k, v in question['tags'].items()]
+    filters.append({'Name': 'instance-state-name', 'Values': ['pending', 'running', 'stopping', 'stopped']})
+
+    def of(region):
+        found = []
+        for page in _ec2(region).get_paginator('describe_instances').paginate(Filters=filters):
+            for i in (i for r in page['Reservations'] for i in r['Instances']):
+                found.append({
+                    'id': i['InstanceId'], 'region': region, 'state': i['State']['Name'],
+                    'tags': {t['Key']: t['Value'] for t in i.get('Tags', [])},
+                    'address': i.get('PublicIpAddress', ''), 'private_address': i.get('PrivateIpAddress', ''),
+                })
+        return found
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return [i for found in pool.map(of, _regions(question)) for i in found]
+
+
+def aws_terminate(question):
+    """Terminates instances by id."""
+    _ec2(question['region']).terminate_instances(InstanceIds=question['ids'])
+    return {}
+
+
+def _regions(question):
+    if question.get('regions'):
+        return question['regions']
+    home = os.environ.get('AWS_DEFAULT_REGION') or 'us-east-1'
+    return [r['RegionName'] for r in _ec2(home).describe_regions()['Regions']]
+
+
+def _groups(ec2, name):
+    found = ec2.describe_security_groups(Filters=[{'Name': 'group-name', 'Values': [name]}])
+    return [g['GroupId'] for g in found['SecurityGroups']]
+
+
+def _ec2(region):
+    from sky.adaptors import aws
+    return aws.client('ec2', region_name=region)
+
+
+def _client_error():
+    from botocore import exceptions
+    return exceptions.ClientError
+
+
+def _plain(text):
+    return re.sub('\x1b\\[[0-9;?]*[A-Za-z]', '', text)
+
+
+def main():
+    from sky.utils import annotations
+    answers = os.fdopen(os.dup(1), 'w', encoding='utf-8')
+    os.dup2(2, 1)
+    known = {f.__name__: f for f in (plan, handles, aws_open, aws_release, aws_machines, aws_terminate)}
+    for line in sys.stdin:
+        question = json.loads(line)
+        try:
+            annotations.clear_request_level_cache()  # catalogs are read anew once they are
+            answer = {'ok': known[question['op']](question)}
+        except Exception as e:  # pylint: disable=broad-except
+            answer = {'error': _plain('%s: %s' % (type(e).__name__, e))}
+        answers.write(json.dumps(answer) + '\n')
+        answers.flush()
+
+
+if __name__ == '__main__':
+    main()

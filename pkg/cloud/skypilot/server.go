@@ -1,0 +1,282 @@
+package skypilot
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+//go:embed python/skyctl_lean.py
+var leanPlugin []byte
+
+const leanClass = "skyctl_lean.Plugin"
+
+// startTime is how long a local server may take to answer; five seconds are usual, on a loaded machine more.
+const startTime = 2 * time.Minute
+
+// server is the local API server: a process of its own, which outlives whoever started it.
+type server struct {
+	opts     Options
+	log      *slog.Logger
+	starting chan struct{} // holds one who starts it within this process
+}
+
+func (s *server) pidFile() string { return filepath.Join(s.opts.Dir, "server.pid") }
+func (s *server) logFile() string { return filepath.Join(s.opts.Dir, "server.log") }
+
+// ensure starts the server where it does not answer. Two processes that do so at once are told apart by a lock.
+func (s *server) ensure(ctx context.Context, c *client) error {
+	select {
+	case s.starting <- struct{}{}:
+		defer func() { <-s.starting }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if found, err := s.answers(ctx, c); err != nil || found {
+		return err
+	}
+	if err := s.opts.prepared(); err != nil {
+		return err
+	}
+	if err := s.layOut(); err != nil {
+		return fmt.Errorf("start the SkyPilot API server: %w", err)
+	}
+	unlock, err := lockFile(ctx, filepath.Join(s.opts.Dir, "server.lock"))
+	if err != nil {
+		return fmt.Errorf("start the SkyPilot API server: %w", err)
+	}
+	defer unlock()
+	if found, err := s.answers(ctx, c); err != nil || found {
+		return err
+	}
+	return s.start(ctx, c)
+}
+
+// answers says whether our server is there. Another one on our port is an error: its machines would not be ours.
+func (s *server) answers(ctx context.Context, c *client) (bool, error) {
+	few, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var h health
+	_, err := c.tryAsk(few, "/api/health", nil, &h)
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	if pid := s.pid(); pid != 0 {
+		// It may be starting still, or be too busy to answer soon.
+		return err == nil, nil
+	}
+	if err == nil || !isUnreachable(err) {
+		return false, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+			"another server answers at %s, where the SkyPilot API server of %s should: choose another port for it (skypilot.port), or end the other one",
+			c.endpoint, s.opts.Dir)}
+	}
+	return false, nil
+}
+
+// pid of our server; 0 where it does not run.
+func (s *server) pid() int {
+	data, err := os.ReadFile(s.pidFile())
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 1 || syscall.Kill(pid, 0) != nil {
+		return 0
+	}
+	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err == nil && !bytes.Contains(command, []byte("sky.server.server")) {
+		return 0 // the number was given to somebody else
+	}
+	return pid
+}
+
+// start runs the server and waits until it answers.
+func (s *server) start(ctx context.Context, c *client) error {
+	exited := make(chan error, 1)
+	if s.pid() == 0 {
+		if err := s.run(exited); err != nil {
+			return fmt.Errorf("start the SkyPilot API server: %w", err)
+		}
+		s.log.Info("started the SkyPilot API server", "endpoint", c.endpoint, "log", s.logFile())
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	var last error
+	for {
+		var h health
+		if _, last = c.tryAsk(ctx, "/api/health", nil, &h); last == nil {
+			return nil
+		}
+		select {
+		case err := <-exited:
+			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
+				"the SkyPilot API server ended while it was starting; its log (%s) said last:\n%s", s.logFile(), s.lastLines())}
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return &cloud.Error{Kind: cloud.Transient, Cause: errors.Join(context.Cause(ctx), last), Message: fmt.Sprintf(
+				"the SkyPilot API server does not answer at %s; its log (%s) said last:\n%s", c.endpoint, s.logFile(), s.lastLines())}
+		}
+	}
+}
+
+func (s *server) run(exited chan<- error) error {
+	const most = 16 << 20
+	if info, err := os.Stat(s.logFile()); err == nil && info.Size() > most {
+		if err := os.Rename(s.logFile(), s.logFile()+".1"); err != nil {
+			return err
+		}
+	}
+	out, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	cmd := exec.Command(s.opts.Python, "-m", "sky.server.server", "--host", "127.0.0.1", "--port", strconv.Itoa(s.opts.Port))
+	cmd.Env, cmd.Dir = s.opts.environ(), s.opts.Dir
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what ends us shall not end it
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() { exited <- cmd.Wait() }()
+	return writeFile(s.pidFile(), []byte(strconv.Itoa(cmd.Process.Pid)+"\n"))
+}
+
+// stop ends the server with its workers; a launch under way is cut off, its machine goes on.
+func (s *server) stop(ctx context.Context) error {
+	pid := s.pid()
+	if pid == 0 {
+		return nil
+	}
+	// The server leads a session of its own, so the group is all of its workers and nobody else.
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+	for give := time.Now().Add(10 * time.Second); ; {
+		if s.pid() == 0 {
+			break
+		}
+		if time.Now().After(give) {
+			break
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return fmt.Errorf("stop the SkyPilot API server: %w", err)
+		}
+	}
+	if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("stop the SkyPilot API server (process %d): %w", pid, err)
+	}
+	if err := os.Remove(s.pidFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("stop the SkyPilot API server: %w", err)
+	}
+	return nil
+}
+
+// StopServer ends the local server; it is a success where none runs, or where the server is remote.
+func (c *Cloud) StopServer(ctx context.Context) error {
+	if c.server == nil {
+		return nil
+	}
+	return c.server.stop(ctx)
+}
+
+// layOut writes what the server reads: its plugins, and a configuration for people to write in.
+func (s *server) layOut() error {
+	o := s.opts
+	for _, dir := range []string{o.Dir, o.runtimeDir(), o.pluginDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	var list strings.Builder
+	list.WriteString("plugins:\n")
+	for _, class := range o.Plugins {
+		fmt.Fprintf(&list, "  - class: %s\n", class)
+	}
+	if !o.FullRuntime { // last, so that it finds the provisioners of the others
+		fmt.Fprintf(&list, "  - class: %s\n", leanClass)
+	}
+	if o.FullRuntime && len(o.Plugins) == 0 {
+		list.Reset()
+		list.WriteString("plugins: []\n")
+	}
+	if err := writeFile(filepath.Join(o.pluginDir(), "skyctl_lean.py"), leanPlugin); err != nil {
+		return err
+	}
+	if err := writeFile(o.pluginsFile(), []byte(list.String())); err != nil {
+		return err
+	}
+	if _, err := os.Stat(o.configFile()); err == nil {
+		return nil
+	}
+	return writeFile(o.configFile(), []byte("# SkyPilot's configuration for the machines of skyctl; that of your own sky is in ~/.sky/config.yaml.\n{}\n"))
+}
+
+func (o Options) runtimeDir() string  { return filepath.Join(o.Dir, "state") }
+func (o Options) pluginDir() string   { return filepath.Join(o.Dir, "plugins") }
+func (o Options) pluginsFile() string { return filepath.Join(o.Dir, "plugins.yaml") }
+func (o Options) configFile() string  { return filepath.Join(o.Dir, "config.yaml") }
+
+// prepared says whether SkyPilot is installed.
+func (o Options) prepared() error {
+	if _, err := os.Stat(o.Python); err != nil {
+		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: fmt.Sprintf(
+			"SkyPilot is not installed for skyctl: run 'make skypilot', which puts SkyPilot %s into %s", Version, filepath.Join(o.Dir, "venv"))}
+	}
+	if _, err := exec.LookPath("rsync"); err != nil {
+		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: "SkyPilot needs rsync on this machine: install it (apt-get install rsync openssh-client)"}
+	}
+	return nil
+}
+
+// environ is the environment of the server and the bridge: the clouds' credentials are found as always, while nothing
+// of the person's own SkyPilot is.
+func (o Options) environ() []string {
+	env := make([]string, 0, len(os.Environ())+16)
+	for _, kv := range os.Environ() {
+		if strings.HasPrefix(kv, "SKYPILOT_") || strings.HasPrefix(kv, "SKY_") || strings.HasPrefix(kv, "PYTHON") {
+			continue
+		}
+		env = append(env, kv)
+	}
+	env = append(env,
+		"SKY_RUNTIME_DIR="+o.runtimeDir(),
+		"SKYPILOT_API_SERVER_LOCAL_PORT="+strconv.Itoa(o.Port),
+		"SKYPILOT_API_SERVER_ENDPOINT=http://127.0.0.1:"+strconv.Itoa(o.Port), // wins over the one in a configuration
+		"SKYPILOT_SERVER_PLUGINS_CONFIG="+o.pluginsFile(),
+		"SKYPILOT_GLOBAL_CONFIG="+o.configFile(),
+		"PYTHONPATH="+o.pluginDir(),
+		"PYTHONUNBUFFERED=1",
+	)
+	if !o.Usage {
+		env = append(env, "SKYPILOT_DISABLE_USAGE_COLLECTION=1")
+	}
+	for _, kv := range o.Env {
+		if more, ok := strings.CutPrefix(kv, "PYTHONPATH="); ok {
+			kv = "PYTHONPATH=" + o.pluginDir() + string(os.PathListSeparator) + more
+		}
+		env = append(env, kv)
+	}
+	return env
+}
+
+func (s *server) lastLines() string {
+	const most = 8 << 10
+	data, err := os.ReadFile(s.logFile())
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(plain(string(data[max(0, len(data)-most):]))), "\n")
+	return strings.Join(lines[max(0, len(lines)-15):], "\n")
+}

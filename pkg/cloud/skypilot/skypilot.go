@@ -1,0 +1,183 @@
+// Package skypilot gives machines of any cloud that SkyPilot knows: one SkyPilot cluster per machine, named as the
+// machine, all in the place that SkyPilot's optimizer ranks first.
+//
+// It talks to a SkyPilot API server over HTTP: a local one that it starts from a virtual environment of its own, with
+// its own state and port, or a remote one. What the server says only in Python's pickles (addresses, zone, price) and
+// what it has no call for (the ranking as data, the cluster's security group) a small Python program answers over pipes.
+//
+// SkyPilot's own key logs in to a machine once, to let the cluster's key in; from then on only that one is used.
+package skypilot
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// Version is the SkyPilot that the setup installs and that everything here was tried against; API is its API version.
+// The oldest server that is spoken to is 0.13.0, since it is the oldest whose answers have been compared.
+const (
+	Version = "0.14.1"
+	API     = 62
+
+	oldestVersion = "0.13.0"
+	oldestAPI     = 56
+)
+
+// DefaultPort of the local server, next to SkyPilot's own 46580, which a person's server may use.
+const DefaultPort = 46581
+
+// The environment variables by which SkyPilot's own programs find a remote server and its token.
+const (
+	EnvEndpoint = "SKYPILOT_API_SERVER_ENDPOINT"
+	EnvToken    = "SKYPILOT_SERVICE_ACCOUNT_TOKEN"
+)
+
+// Names are the clouds that a spec may name: those of SkyPilot that give virtual machines. The rest of what SkyPilot
+// calls clouds (kubernetes, ssh, slurm, runpod, vast, yotta) gives containers, or hosts that are somebody else's.
+var Names = []string{
+	"aws", "azure", "cudo", "do", "fluidstack", "gcp", "hyperbolic", "ibm", "lambda", "mithril", "nebius", "oci",
+	"paperspace", "primeintellect", "scp", "seeweb", "shadeform", "verda", "vsphere",
+}
+
+// Options of the cloud.
+type Options struct {
+	// Dir keeps everything of the local server and the virtual environment; it is made when missing.
+	Dir string
+	// Python is the interpreter that has SkyPilot; by default Dir/venv/bin/python, which the setup makes.
+	Python string
+	// Endpoint of a remote API server (http or https); empty means the local one, which is started when it is absent.
+	Endpoint string
+	// Token of a service account of the remote server ("sky_…").
+	Token string
+	// Port of the local server; by default DefaultPort.
+	Port int
+	// FullRuntime leaves SkyPilot's own runtime (conda, Ray, skylet) on the machines; only the local server heeds it.
+	FullRuntime bool
+	// Usage lets the local server send SkyPilot's usage data to its makers.
+	Usage bool
+	// LaunchesAtOnce bounds the launches that the server works on at one time; by default 4 on a local server, 16 on a
+	// remote one.
+	LaunchesAtOnce int
+	// AWSInstanceProfile is an instance profile without rights. Where it is empty, machines have no profile, which needs
+	// the lean plugin on the server.
+	AWSInstanceProfile string
+	// Plugins are further plugins of the local server, as package.module.Class.
+	Plugins []string
+	// Env are further variables (KEY=value) of the local server and the bridge; they win over the process's own.
+	Env []string
+	// Log takes what is worth knowing but nobody waits for; nil discards it.
+	Log *slog.Logger
+}
+
+// Cloud is a SkyPilot API server. It implements cloud.Cloud.
+type Cloud struct {
+	opts   Options
+	log    *slog.Logger
+	client *client
+	server *server // nil where the server is remote
+	bridge *bridge
+	queue  *queue
+	names  *locks
+}
+
+var _ cloud.Cloud = (*Cloud)(nil)
+
+// New returns the cloud; nothing is started or asked before it is used.
+func New(o Options) (*Cloud, error) {
+	if o.Dir == "" {
+		return nil, fmt.Errorf("set up SkyPilot: no directory for its state was given")
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("set up SkyPilot: %w", err)
+	}
+	o.Dir = dir
+	o.Python = cmp.Or(o.Python, filepath.Join(dir, "venv", "bin", "python"))
+	o.Port = cmp.Or(o.Port, DefaultPort)
+	o.Endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv(EnvEndpoint)), "/")
+	if o.Endpoint != "" {
+		o.Token = cmp.Or(o.Token, os.Getenv(EnvToken))
+	}
+	if o.LaunchesAtOnce <= 0 {
+		o.LaunchesAtOnce = 4
+		if o.Endpoint != "" {
+			o.LaunchesAtOnce = 16
+		}
+	}
+	c := &Cloud{opts: o, log: o.Log, queue: newQueue(), names: newLocks()}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.bridge = newBridge(o)
+	endpoint := o.Endpoint
+	if endpoint == "" {
+		endpoint = fmt.Sprintf("http://127.0.0.1:%d", o.Port)
+		c.server = &server{opts: o, log: c.log, starting: make(chan struct{}, 1)}
+	}
+	c.client = newClient(endpoint, o.Token)
+	return c, nil
+}
+
+// Close ends the bridge. A local server goes on: a launch under way survives whoever asked for it.
+func (c *Cloud) Close() error { return c.bridge.close() }
+
+// Endpoint of the server, for people.
+func (c *Cloud) Endpoint() string { return c.client.endpoint }
+
+// ready starts the local server where it is absent, and sees that the server speaks a version that is understood here.
+func (c *Cloud) ready(ctx context.Context) error {
+	if c.client.agreed() {
+		return nil
+	}
+	if c.server != nil {
+		if err := c.server.ensure(ctx, c.client); err != nil {
+			return err
+		}
+	}
+	return c.client.agree(ctx)
+}
+
+// user is who this installation is to the server: names on the clouds carry it, and SkyPilot keeps a key pair for it.
+func user(installation string) identity {
+	sum := sha256.Sum256([]byte("skyctl/" + installation))
+	return identity{ID: hex.EncodeToString(sum[:4]), Name: "skyctl"}
+}
+
+// groupOf names the security group of a cluster.
+func groupOf(owner cloud.Owner) string { return "skyctl-" + owner.ClusterUID }
+
+// ours says whether labels are those of an owner's machine; an empty cluster means any of the installation.
+func ours(labels map[string]string, owner cloud.Owner) bool {
+	return owner.Installation != "" && labels[cloud.LabelInstallation] == owner.Installation &&
+		(owner.ClusterUID == "" || labels[cloud.LabelClusterUID] == owner.ClusterUID)
+}
+
+// labelsOf are the labels of a machine on its cloud.
+func labelsOf(req cloud.LaunchRequest) map[string]string {
+	return map[string]string{
+		cloud.LabelInstallation: req.Owner.Installation,
+		cloud.LabelCluster:      req.Owner.Cluster,
+		cloud.LabelClusterUID:   req.Owner.ClusterUID,
+		cloud.LabelIndex:        fmt.Sprint(req.Index),
+		cloud.LabelIncarnation:  req.Incarnation,
+	}
+}
+
+// known says whether a cloud's name is one that a spec may use.
+func known(name string) bool { return slices.Contains(Names, name) }
+
+// field is bad input.
+func field(name, value, want string) error {
+	return &api.FieldError{Field: name, Value: value, Want: want}
+}

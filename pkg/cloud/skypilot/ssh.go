@@ -1,0 +1,109 @@
+package skypilot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+const (
+	dialTime      = 10 * time.Second
+	handshakeTime = 20 * time.Second
+	commandTime   = time.Minute
+	knockEvery    = time.Second
+)
+
+// admitScript lets a key in, once. It is given the key on its standard input.
+const admitScript = `set -eu
+umask 077
+key=$(cat)
+mkdir -p "$HOME/.ssh"
+file=$HOME/.ssh/authorized_keys
+touch "$file"
+grep -qxF -- "$key" "$file" && exit 0
+[ -z "$(tail -c 1 "$file")" ] || echo >> "$file"
+printf '%s\n' "$key" >> "$file"
+`
+
+// door is a machine that lets SkyPilot's key in.
+type door struct {
+	machine string
+	address string
+	port    int
+	user    string
+	signer  ssh.Signer
+}
+
+// admit lets the cluster's own key log in to a machine as soon as that answers, and returns the machine's host key, as
+// this first contact showed it.
+func (d door) admit(ctx context.Context, authorizedKey string, progress func(string)) (string, error) {
+	said := ""
+	for {
+		hostKey, err := d.tryAdmit(ctx, authorizedKey)
+		if err == nil {
+			return hostKey, nil
+		}
+		if ctx.Err() != nil {
+			return "", &cloud.Error{Kind: cloud.Transient, Cause: errors.Join(context.Cause(ctx), err),
+				Message: fmt.Sprintf("machine %s does not answer over SSH at %s", d.machine, d.where())}
+		}
+		if say := "waiting for SSH"; said != say {
+			said = say
+			progress(say)
+		}
+		if err := pause(ctx, knockEvery); err != nil {
+			continue // the next try says it with what was wrong
+		}
+	}
+}
+
+func (d door) where() string { return net.JoinHostPort(d.address, strconv.Itoa(d.port)) }
+
+func (d door) tryAdmit(ctx context.Context, authorizedKey string) (string, error) {
+	few, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(few, "tcp", d.where())
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if err := conn.SetDeadline(time.Now().Add(handshakeTime + commandTime)); err != nil {
+		return "", err
+	}
+	var hostKey string
+	c, channels, requests, err := ssh.NewClientConn(conn, d.where(), &ssh.ClientConfig{
+		User: d.user, Auth: []ssh.AuthMethod{ssh.PublicKeys(d.signer)}, Timeout: handshakeTime,
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			hostKey = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+			return nil
+		},
+	})
+	if err != nil {
+		return "", err
+	}
+	client := ssh.NewClient(c, channels, requests)
+	defer client.Close()
+	session, err := client.NewSession()
+	if err != nil {
+		return "", err
+	}
+	defer session.Close()
+	session.Stdin = strings.NewReader(authorizedKey)
+	if out, err := session.CombinedOutput("sh -c " + quoted(admitScript)); err != nil {
+		return "", fmt.Errorf("let the cluster's key in: %w: %s", err, short(strings.TrimSpace(string(out))))
+	}
+	return hostKey, nil
+}
+
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -1,0 +1,137 @@
+package skypilot
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+const (
+	// noProfile stands for an instance profile where the machine shall have none; the lean plugin takes it out.
+	noProfile = "skyctl-none"
+	// What a machine has at least where the spec is silent: the least that RKE2 asks for.
+	leastCPUs   = "2+"
+	leastMemory = "4+"
+
+	apiPort = "6443"
+)
+
+// credentialClouds are those for which SkyPilot would put a person's credentials on every machine; others have no such
+// setting, since they have no credentials that it copies by themselves.
+var credentialClouds = []string{"gcp", "azure", "oci", "nebius"}
+
+// task is what SkyPilot is asked to launch. It is written as JSON, which is YAML too.
+type task struct {
+	Name      string    `json:"name"`
+	Resources resources `json:"resources"`
+}
+
+// resources are those of SkyPilot's task; the order of fields is the order in which they are written.
+type resources struct {
+	Infra         string            `json:"infra,omitempty"`
+	Cloud         string            `json:"cloud,omitempty"`
+	Region        string            `json:"region,omitempty"`
+	Zone          string            `json:"zone,omitempty"`
+	InstanceType  string            `json:"instance_type,omitempty"`
+	CPUs          string            `json:"cpus,omitempty"`
+	Memory        string            `json:"memory,omitempty"`
+	Accelerators  string            `json:"accelerators,omitempty"`
+	DiskSize      int               `json:"disk_size,omitempty"`
+	UseSpot       bool              `json:"use_spot,omitempty"`
+	MaxHourlyCost float64           `json:"max_hourly_cost,omitempty"`
+	ImageID       string            `json:"image_id,omitempty"`
+	Ports         []string          `json:"ports,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
+}
+
+// wishes are what a spec asks of each machine, for the ranking.
+func wishes(spec api.ClusterSpec) resources {
+	r := resources{
+		Cloud: spec.Cloud, Region: spec.Region, Zone: spec.Zone,
+		CPUs: spec.CPUs, Memory: spec.Memory, Accelerators: spec.Accelerators,
+		DiskSize: spec.DiskSize, UseSpot: spec.UseSpot, MaxHourlyCost: spec.MaxHourlyCost, ImageID: spec.ImageID,
+	}
+	if r.Accelerators == "" { // a machine with accelerators has cores and memory to go with them
+		if r.CPUs == "" {
+			r.CPUs = leastCPUs
+		}
+		if r.Memory == "" {
+			r.Memory = leastMemory
+		}
+	}
+	return r
+}
+
+// taskOf renders the task of one machine, pinned to its placement.
+func taskOf(req cloud.LaunchRequest) (string, error) {
+	p := req.Placement
+	infra := []string{p.Cloud, p.Region}
+	if p.Zone != "" {
+		infra = append(infra, p.Zone)
+	}
+	t := task{Name: req.Name, Resources: resources{
+		Infra: strings.Join(infra, "/"), InstanceType: p.InstanceType, Accelerators: req.Spec.Accelerators,
+		DiskSize: req.Spec.DiskSize, UseSpot: req.Spec.UseSpot, MaxHourlyCost: req.Spec.MaxHourlyCost,
+		ImageID: req.Spec.ImageID, Ports: portsOf(req), Labels: taggedAs(req),
+	}}
+	data, err := json.MarshalIndent(t, "", "  ")
+	if err != nil {
+		return "", fmt.Errorf("describe machine %s to SkyPilot: %w", req.Name, err)
+	}
+	return string(data) + "\n", nil
+}
+
+// portsOf are the ports that SkyPilot is to open to the world. On AWS they belong into the group of the cluster, which is
+// ours: SkyPilot would make a group for each machine, whose members don't reach each other.
+func portsOf(req cloud.LaunchRequest) []string {
+	if req.Placement.Cloud == "aws" {
+		return nil
+	}
+	ports := append([]string(nil), req.Spec.Ports...)
+	if req.Index == 0 && req.Spec.APICIDR == "" {
+		ports = append(ports, apiPort)
+	}
+	return ports
+}
+
+// plainLabel is the form of keys and values that every cloud takes.
+var plainLabel = regexp.MustCompile(`^[a-z]([-_a-z0-9]{0,61}[a-z0-9])?$`)
+
+// taggedAs are our labels and those of the person's that every cloud takes; ours win.
+func taggedAs(req cloud.LaunchRequest) map[string]string {
+	all := map[string]string{}
+	for k, v := range req.Labels {
+		if plainLabel.MatchString(k) && (v == "" || plainLabel.MatchString(v)) {
+			all[k] = v
+		}
+	}
+	for k, v := range labelsOf(req) {
+		all[k] = v
+	}
+	return all
+}
+
+// taskLabels reads the labels back from a task that taskOf rendered; of any other they are empty.
+func taskLabels(text string) map[string]string {
+	var t task
+	if json.Unmarshal([]byte(text), &t) != nil {
+		return nil
+	}
+	return t.Resources.Labels
+}
+
+// override is the server's configuration for the launch: no credentials and no rights on the machine, whatever its cloud
+// and whatever other clouds the server has credentials of, and the group of the cluster.
+func override(req cloud.LaunchRequest, profile string) map[string]any {
+	config := map[string]any{}
+	for _, name := range credentialClouds {
+		config[name] = map[string]any{"remote_identity": "NO_UPLOAD"}
+	}
+	config["aws"] = map[string]any{"remote_identity": profile, "security_group_name": groupOf(req.Owner)}
+	return config
+}
