@@ -5,8 +5,6 @@ package activities
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -82,7 +80,7 @@ func failed(ctx context.Context, step, machine string, err error) error {
 		}
 		return temporal.NewCanceledError(step)
 	}
-	reason, log, final := judge(err, attempt(ctx))
+	reason, log, final := judge(err)
 	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: rke2.Scrub(err.Error())}
 	for _, line := range log {
 		f.Log = append(f.Log, rke2.Scrub(line))
@@ -95,8 +93,8 @@ func failed(ctx context.Context, step, machine string, err error) error {
 		temporal.ApplicationErrorOptions{NonRetryable: final, Details: []any{f}})
 }
 
-// judge says why an attempt at a step failed, which lines of a log tell more, and whether trying again is of no use.
-func judge(err error, attempt int32) (reason string, log []string, final bool) {
+// judge says why a step failed, which lines of a log tell more, and whether trying again is of no use.
+func judge(err error) (reason string, log []string, final bool) {
 	var (
 		field   *api.FieldError
 		missing *store.NotFoundError
@@ -110,22 +108,28 @@ func judge(err error, attempt int32) (reason string, log []string, final bool) {
 		run     *remote.RunError
 		late    *overdue
 		left    *leftError
+
+		wrongKey *store.WrongKeyError
+		corrupt  *store.CorruptError
 	)
-	again := attempt < commandTries
 	switch {
 	case errors.As(err, &field):
 		return ReasonInvalid, nil, true
-	case errors.As(err, &missing) && missing.What == "":
-		return ReasonGone, nil, true
+	case errors.As(err, &missing):
+		if missing.What == "" {
+			return ReasonGone, nil, true
+		}
+		return "NotStored", nil, true // nothing that runs meanwhile would store it
+	case errors.As(err, &wrongKey), errors.As(err, &corrupt), errors.Is(err, store.ErrNoKey):
+		return "Unreadable", nil, true
 	case errors.As(err, &stale):
-		// Whoever works by the machine's name finds the other incarnation on the next try; the others never do.
-		return "Replaced", nil, !again
+		return "Replaced", nil, true
 	case errors.As(err, &left):
 		return ReasonLeft, nil, true
 	case errors.As(err, &etcd):
 		return "EtcdUnavailable", nil, false
 	case errors.As(err, &ofRKE2):
-		return ofRKE2.Reason, ofRKE2.Log, ofRKE2.Final || !again && ofRKE2.Reason != rke2.SourceUnreachable
+		return ofRKE2.Reason, ofRKE2.Log, ofRKE2.Final || ofRKE2.Reason != rke2.SourceUnreachable
 	case errors.As(err, &late):
 		return "Deadline", nil, true
 	case errors.As(err, &badKey):
@@ -135,38 +139,24 @@ func judge(err error, attempt int32) (reason string, log []string, final bool) {
 	case errors.As(err, &lost):
 		return "ConnectionLost", nil, false
 	case errors.As(err, &run):
-		return "CommandFailed", run.Tail, !again
+		return "CommandFailed", run.Tail, true
 	case errors.As(err, &ofCloud):
-		return string(ofCloud.Kind), nil, ofCloud.Kind != cloud.Transient
+		return string(ofCloud.Kind), nil, ofCloud.Kind != cloud.Transient && ofCloud.Kind != cloud.Unreachable
 	case errors.Is(err, context.DeadlineExceeded):
 		return "NoAnswer", nil, false // of one exchange: the step's own time is not over
 	}
 	return "Failed", nil, false
 }
 
-// overdue says that a step's own time is over, which trying again does not mend. It is the cause with which the contexts
-// of within end, and is found in the errors of whoever was interrupted by that.
-type overdue struct{ after time.Duration }
-
-func (e *overdue) Error() string { return fmt.Sprintf("not done within %s", e.after) }
-
-// Is makes it known as what it is to those who ask for the standard error.
-func (e *overdue) Is(target error) bool { return target == context.DeadlineExceeded }
-
-// within bounds a part of a step.
-func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d, &overdue{after: d})
-}
-
-// commandTries is how often a command on a machine may fail: what a command says no to, it mostly says no to again.
-const commandTries = 3
-
-// attempt counts from 1.
-func attempt(ctx context.Context) int32 {
-	if !activity.IsActivity(ctx) {
-		return 1
+// forGood makes an error one that is not tried again.
+func forGood(err error) error {
+	var applied *temporal.ApplicationError
+	var f api.Failure
+	if !errors.As(err, &applied) || applied.Details(&f) != nil {
+		return err
 	}
-	return activity.GetInfo(ctx).Attempt
+	return temporal.NewApplicationErrorWithOptions(applied.Message(), applied.Type(),
+		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
 }
 
 // beat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself going.

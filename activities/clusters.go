@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -36,21 +37,23 @@ type RKE2Source struct{ Version, Source, SHA256 string }
 
 // Begun is what Provision has to know of a cluster to start with.
 type Begun struct {
-	Cloud    string `json:"cloud"`
-	NumNodes int    `json:"num_nodes"`
 	// Placement is where machines of an earlier try may still be.
 	Placement *api.Placement `json:"placement,omitempty"`
+	// Tried are the placements that this create has been through already.
+	Tried []api.Placement `json:"tried,omitempty"`
 }
 
-// Begin marks the cluster as being provisioned, and pins the release that all its machines will install.
-func (a *Clusters) Begin(ctx context.Context, ref api.Ref) (Begun, error) {
+// Begin marks the cluster as being provisioned, and pins the release that all its machines will install: anew, unless
+// there are machines that may have it already.
+func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (Begun, error) {
 	const step = "begin"
+	ref := in.Cluster
 	c, err := lookUp(ctx, a.Store, ref)
 	if err != nil {
 		return Begun{}, failed(ctx, step, "", err)
 	}
 	artifacts := c.Status.Artifacts
-	if artifacts == nil {
+	if artifacts == nil || !in.Continued && !anyMayExist(c.Status.Machines) {
 		pinned, err := rke2.Resolve(ctx, a.RKE2.Version, a.RKE2.Source, a.RKE2.SHA256)
 		if err != nil {
 			return Begun{}, failed(ctx, "choose the RKE2 release", "", err)
@@ -63,6 +66,9 @@ func (a *Clusters) Begin(ctx context.Context, ref api.Ref) (Begun, error) {
 		}
 		c.Status.SetPhase(api.PhaseProvisioning, "", a.Now())
 		c.Status.Failure = nil
+		if !in.Continued {
+			c.Status.Attempts = nil
+		}
 		c.Status.Artifacts = artifacts
 		c.Status.Versions.RKE2 = artifacts.Version
 		return nil
@@ -73,7 +79,15 @@ func (a *Clusters) Begin(ctx context.Context, ref api.Ref) (Begun, error) {
 	if err != nil {
 		return Begun{}, failed(ctx, step, "", err)
 	}
-	return Begun{Cloud: c.Spec.Cloud, NumNodes: c.Spec.NumNodes, Placement: c.Status.Placement}, nil
+	begun := Begun{Placement: c.Status.Placement}
+	for _, attempt := range c.Status.Attempts {
+		begun.Tried = append(begun.Tried, attempt.Placement)
+	}
+	return begun, nil
+}
+
+func anyMayExist(machines []api.Machine) bool {
+	return slices.ContainsFunc(machines, func(m api.Machine) bool { return m.State.MayExist() })
 }
 
 var errDeleting = errors.New("deleting")
@@ -128,8 +142,12 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 	if err := a.makeKeys(ctx, in.Cluster, machines); err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
+	kept := anyMayExist(machines)
 	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.Placement = &in.Placement
+		if !kept { // what held of machines that are gone does not hold of these
+			c.Status.Conditions, c.Status.Endpoint, c.Status.Resources = nil, "", api.Resources{}
+		}
 		return nil
 	})
 	if err != nil {
@@ -183,6 +201,8 @@ type AttemptInput struct {
 	Cluster   api.Ref       `json:"cluster"`
 	Placement api.Placement `json:"placement"`
 	Failure   api.Failure   `json:"failure"`
+	// Last: no other placement is tried after this one, whose machines are still there.
+	Last bool `json:"last,omitempty"`
 }
 
 // RecordAttempt adds a failed placement to the cluster's record.
@@ -192,7 +212,9 @@ func (a *Clusters) RecordAttempt(ctx context.Context, in AttemptInput) error {
 			Placement: in.Placement, Machine: in.Failure.Machine, Reason: in.Failure.Reason,
 			Message: in.Failure.Message, At: a.Now(),
 		})
-		c.Status.Placement = nil
+		if !in.Last {
+			c.Status.Placement = nil
+		}
 		return nil
 	})
 	return failed(ctx, "record a failed placement", "", err)
@@ -276,11 +298,11 @@ func (a *Clusters) MarkDeleting(ctx context.Context, ref api.Ref) error {
 	return failed(ctx, "mark the cluster DELETING", "", err)
 }
 
-// Forget removes the person's files of the cluster and then all that etcd has of it.
+// Forget removes the person's kubeconfig of the cluster and then all that etcd has of it.
 func (a *Clusters) Forget(ctx context.Context, ref api.Ref) error {
 	const step = "forget the cluster"
 	if a.ClusterDir != nil {
-		if err := os.RemoveAll(a.ClusterDir(ref.Name)); err != nil {
+		if err := kubefile.Remove(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig")); err != nil {
 			return failed(ctx, step, "", err)
 		}
 	}

@@ -40,23 +40,28 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 		"bad input":                  {&api.FieldError{Field: "cloud"}, ReasonInvalid, final},
 		"several bad inputs":         {errors.Join(&api.FieldError{Field: "cloud"}, &api.FieldError{Field: "cpus"}), ReasonInvalid, final},
 		"no cluster":                 {&store.NotFoundError{Cluster: "c"}, ReasonGone, final},
-		"no secret yet":              {&store.NotFoundError{Cluster: "c", What: "secret agent-token"}, "Failed", again},
-		"a replaced machine":         {&store.StaleError{Machine: "m"}, "Replaced", again},
+		"no secret yet":              {&store.NotFoundError{Cluster: "c", What: "secret agent-token"}, "NotStored", final},
+		"a replaced machine":         {&store.StaleError{Machine: "m"}, "Replaced", final},
 		"etcd down":                  {&store.UnavailableError{}, "EtcdUnavailable", again},
 		"etcd slow":                  {&store.UnavailableError{Cause: fmt.Errorf("no answer (%w)", context.DeadlineExceeded)}, "EtcdUnavailable", again},
 		"machines left":              {&leftError{machines: 2}, ReasonLeft, final},
 		"RKE2, final":                {&rke2.Error{Reason: rke2.WrongToken, Final: true}, rke2.WrongToken, final},
-		"RKE2, worth trying":         {&rke2.Error{Reason: rke2.InstallFailed}, rke2.InstallFailed, again},
+		"RKE2, out of sight":         {&rke2.Error{Reason: rke2.SourceUnreachable}, rke2.SourceUnreachable, again},
+		"RKE2, tried enough":         {&rke2.Error{Reason: rke2.InstallFailed}, rke2.InstallFailed, final},
 		"RKE2, out of time":          {&rke2.Error{Reason: rke2.Deadline, Final: true, Cause: context.DeadlineExceeded}, rke2.Deadline, final},
 		"another host key":           {&remote.HostKeyMismatch{}, "HostKeyMismatch", final},
 		"a refused key":              {&remote.AuthFailed{Cause: errors.New("no")}, "AuthFailed", final},
-		"a command":                  {&remote.RunError{Exit: 1}, "CommandFailed", again},
+		"a command":                  {&remote.RunError{Exit: 1}, "CommandFailed", final},
 		"a connection":               {&remote.Lost{Cause: errors.New("reset")}, "ConnectionLost", again},
 		"a connection, timed out":    {&remote.Lost{Cause: dialTimeout}, "ConnectionLost", again},
 		"a machine out of reach":     {&remote.Lost{Cause: ownTimeIsUp()}, "Deadline", final},
 		"an installation that hangs": {fmt.Errorf("machine m: unpacking was stopped: %w", ownTimeIsUp()), "Deadline", final},
 		"a Node that is not Ready":   {&kube.NotReady{Cause: ownTimeIsUp()}, "Deadline", final},
 		"an API server that is slow": {fmt.Errorf("listing nodes: %w", context.DeadlineExceeded), "NoAnswer", again},
+		"another secrets key":        {&store.WrongKeyError{}, "Unreadable", final},
+		"a record that is nonsense":  {&store.CorruptError{Cause: errors.New("no JSON")}, "Unreadable", final},
+		"no secrets key":             {store.ErrNoKey, "Unreadable", final},
+		"a cloud out of reach":       {&cloud.Error{Kind: cloud.Unreachable}, "Unreachable", again},
 		"no capacity":                {&cloud.Error{Kind: cloud.Capacity}, "Capacity", final},
 		"no quota":                   {&cloud.Error{Kind: cloud.Quota}, "Quota", final},
 		"no access":                  {&cloud.Error{Kind: cloud.Access}, "Access", final},
@@ -87,22 +92,30 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 	}
 }
 
-func TestACommandThatKeepsFailingIsGivenUp(t *testing.T) {
+func TestWhatAMachineRefusesIsTriedAgainOnTheSpotAndNothingElse(t *testing.T) {
 	for name, c := range map[string]struct {
 		err   error
-		tries int32 // until it is final; 0 is never
+		again bool
 	}{
-		"a command":             {&remote.RunError{Exit: 1}, commandTries},
-		"an installation":       {&rke2.Error{Reason: rke2.InstallFailed, Cause: &remote.RunError{Exit: 2}}, commandTries},
-		"a replaced machine":    {&store.StaleError{}, commandTries},
-		"a source out of sight": {&rke2.Error{Reason: rke2.SourceUnreachable}, 0},
-		"a lost connection":     {&remote.Lost{Cause: errors.New("reset")}, 0},
+		"a command":             {&remote.RunError{Exit: 1}, true},
+		"an installation":       {&rke2.Error{Reason: rke2.InstallFailed, Cause: &remote.RunError{Exit: 2}}, true},
+		"a wrong token":         {&rke2.Error{Reason: rke2.WrongToken, Final: true}, false},
+		"a source out of sight": {&rke2.Error{Reason: rke2.SourceUnreachable}, false},
+		"a lost connection":     {&remote.Lost{Cause: errors.New("reset")}, false},
+		"nothing":               {nil, false},
 	} {
-		for try := int32(1); try <= commandTries; try++ {
-			if _, _, final := judge(c.err, try); final != (try == c.tries) {
-				t.Errorf("%s: final at try %d: %t", name, try, final)
-			}
+		if got := refused(c.err); got != c.again {
+			t.Errorf("%s: tried again on the spot: %t", name, got)
 		}
+	}
+}
+
+func TestWhatIsForGoodKeepsItsReason(t *testing.T) {
+	err := forGood(failed(t.Context(), "plan", "", &cloud.Error{Kind: cloud.Unreachable, Message: "no engine"}))
+	var got *temporal.ApplicationError
+	var f api.Failure
+	if !errors.As(err, &got) || !got.NonRetryable() || got.Type() != "Unreachable" || got.Details(&f) != nil || f.Step != "plan" {
+		t.Errorf("got %v with %+v", err, f)
 	}
 }
 

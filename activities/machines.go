@@ -2,40 +2,41 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // Machines asks clouds for machines and gives them back.
 type Machines struct {
-	Store  *store.Store
-	Clouds Clouds
-	Now    func() time.Time
+	Store     *store.Store
+	Clouds    Clouds
+	Deadlines Deadlines
+	Now       func() time.Time
 }
 
 // CheckSpec asks the cloud of a spec what it can place, without writing anything. What is wrong with the spec is a
 // result, not an error.
 func (a *Machines) CheckSpec(ctx context.Context, in api.PlanInput) (api.PlanResult, error) {
 	const step = "plan"
+	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	defer cancel()
+	var placements []api.Placement
 	c, err := a.Clouds.For(in.Spec.Cloud)
 	if err == nil {
-		err = c.Validate(ctx, in.Spec)
+		err = c.Validate(soon, in.Spec)
 	}
-	if invalid := fieldErrors(err); len(invalid) > 0 {
+	if err == nil {
+		placements, err = c.Plan(soon, in.Spec)
+	}
+	if invalid := api.FieldErrors(err); len(invalid) > 0 {
 		return api.PlanResult{Invalid: invalid}, nil
 	}
-	if err != nil {
-		return api.PlanResult{}, failed(ctx, step, "", err)
-	}
-	placements, err := c.Plan(ctx, in.Spec)
-	if invalid := fieldErrors(err); len(invalid) > 0 {
-		return api.PlanResult{Invalid: invalid}, nil
+	if cloud.KindOf(err) == cloud.Unreachable {
+		return api.PlanResult{}, forGood(failed(ctx, step, "", err)) // somebody waits, and is the one to look after it
 	}
 	return api.PlanResult{Placements: placements}, failed(ctx, step, "", err)
 }
@@ -51,115 +52,24 @@ func (a *Machines) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, erro
 	if err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
-	placements, err := of.Plan(ctx, c.Spec)
+	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	defer cancel()
+	placements, err := of.Plan(soon, c.Spec)
 	if err == nil && len(placements) == 0 {
 		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement can hold these machines"}
 	}
 	return placements, failed(ctx, step, "", err)
 }
 
-// Submit asks the cloud for a machine, and returns its reference of the launch.
-func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
-	const step = "launch"
-	of, req, err := a.request(ctx, m)
-	if err != nil {
-		return "", failed(ctx, step, m.Name, err)
-	}
-	if err := a.note(ctx, m, api.MachineLaunching, "asking the cloud for the machine"); err != nil {
-		return "", failed(ctx, step, m.Name, err)
-	}
-	ref, err := of.Submit(ctx, req)
-	if err != nil {
-		return "", failed(ctx, step, m.Name, err)
-	}
-	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
-		r.LaunchRef = ref
-		return nil
-	})
-	return ref, failed(ctx, step, m.Name, err)
-}
-
-// AwaitInput waits for a launch that was submitted.
-type AwaitInput struct {
-	Machine MachineRef `json:"machine"`
-	Launch  string     `json:"launch"`
-}
-
-// Await waits until the machine is up, and records where it is.
-func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
-	const step = "launch"
-	m := in.Machine
-	of, req, err := a.request(ctx, m)
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	up, err := of.Await(ctx, req, in.Launch, a.progress(ctx, m))
-	if err != nil {
-		return failed(ctx, step, m.Name, err)
-	}
-	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
-		r.CloudID, r.Address, r.PrivateAddress = up.ID, up.Address, up.PrivateAddress
-		r.SSHUser, r.SSHPort = up.SSHUser, up.SSHPort
-		r.CPUs, r.MemoryGiB = up.CPUs, up.MemoryGiB
-		if up.HostKey != "" {
-			r.HostKey = up.HostKey
-		}
-		if r.LaunchedAt.IsZero() {
-			r.LaunchedAt = a.Now()
-		}
-		advance(r, api.MachineUp, "", a.Now())
-		return nil
-	})
-	return failed(ctx, step, m.Name, err)
-}
-
-// request gathers what the cloud needs to launch a machine, keys included.
-func (a *Machines) request(ctx context.Context, m MachineRef) (cloud.Cloud, cloud.LaunchRequest, error) {
-	none := cloud.LaunchRequest{}
-	c, err := lookUp(ctx, a.Store, m.Cluster)
-	if err != nil {
-		return nil, none, err
-	}
-	record, err := placeOf(c, m)
-	if err != nil {
-		return nil, none, err
-	}
-	of, err := a.Clouds.For(cloudOf(c))
-	if err != nil {
-		return nil, none, err
-	}
-	owner, err := a.owner(ctx, m.Cluster)
-	if err != nil {
-		return nil, none, err
-	}
-	login, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretSSHKey)
-	if err != nil {
-		return nil, none, err
-	}
-	public, err := remote.PublicKey(login)
-	if err != nil {
-		return nil, none, err
-	}
-	host, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretHostKey(m.Incarnation))
-	if err != nil {
-		return nil, none, err
-	}
-	return of, cloud.LaunchRequest{
-		Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation,
-		Placement: record.Placement, Spec: c.Spec, AuthorizedKey: public, HostKey: host,
-	}, nil
-}
-
 // Survey compares the machines that an earlier try left in etcd with the cloud's own listing: those that are not
-// listed are marked gone. It returns the names of all that are left, and whether they can be gone on with: the head is
-// among them, and none of them was about to be terminated.
+// listed are marked gone. It tells whether those that are left can be gone on with.
 func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 	const step = "look at the machines of an earlier try"
 	c, of, owner, err := a.of(ctx, ref)
 	if err != nil {
 		return Survey{}, failed(ctx, step, "", err)
 	}
-	listed, err := of.List(ctx, owner)
+	listed, err := a.list(ctx, of, owner)
 	if err != nil {
 		return Survey{}, failed(ctx, step, "", err)
 	}
@@ -168,7 +78,6 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 	ending := false
 	for _, m := range listed {
 		there[m.Name] = m.Incarnation
-		s.Names = append(s.Names, m.Name)
 	}
 	for _, m := range c.Status.Machines {
 		if m.State == api.MachineGone {
@@ -189,8 +98,8 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 
 // Survey is what Machines.Survey found.
 type Survey struct {
-	Names []string `json:"names,omitempty"`
-	Head  bool     `json:"head,omitempty"`
+	// Head: the head is there, and no machine was about to be terminated.
+	Head bool `json:"head,omitempty"`
 }
 
 // TerminateInput names a machine of a cluster; it need not be in etcd.
@@ -199,8 +108,7 @@ type TerminateInput struct {
 	Name    string  `json:"name"`
 }
 
-// Terminate ends a machine and confirms that the cloud no longer lists it. A machine of that name that belongs to
-// another installation is left alone, and does not keep ours from being counted as gone.
+// Terminate ends a machine, and marks it gone once the cloud no longer lists it.
 func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 	const step = "terminate"
 	c, of, owner, err := a.of(ctx, in.Cluster)
@@ -209,17 +117,15 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 	}
 	for _, m := range c.Status.Machines {
 		if m.Name == in.Name && m.State != api.MachineGone {
-			if err := a.note(ctx, refOf(in.Cluster, m), api.MachineTerminating, "terminating"); err != nil {
+			err := note(ctx, a.Store, refOf(in.Cluster, m), api.MachineTerminating, "terminating", a.Now())
+			if err != nil {
 				return failed(ctx, step, in.Name, err)
 			}
 		}
 	}
-	err = of.Terminate(ctx, owner, in.Name)
-	if cloud.KindOf(err) == cloud.Conflict {
-		// The name is somebody else's on the cloud, which has each only once: ours was never made, or is gone.
-		err = nil
-	}
-	if err != nil {
+	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	defer cancel()
+	if err := of.Terminate(end, owner, in.Name); err != nil {
 		return failed(ctx, step, in.Name, err)
 	}
 	for _, m := range c.Status.Machines {
@@ -238,7 +144,7 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) 
 	if err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
-	listed, err := of.List(ctx, owner)
+	listed, err := a.list(ctx, of, owner)
 	if err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
@@ -262,14 +168,23 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
-	left, err := of.List(ctx, owner)
+	left, err := a.list(ctx, of, owner)
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
 	if len(left) > 0 {
 		return failed(ctx, step, left[0].Name, &leftError{machines: len(left)})
 	}
-	return failed(ctx, step, "", of.Release(ctx, owner))
+	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	defer cancel()
+	return failed(ctx, step, "", of.Release(end, owner))
+}
+
+// list asks the cloud what it has of the owner's.
+func (a *Machines) list(ctx context.Context, of cloud.Cloud, owner cloud.Owner) ([]cloud.Machine, error) {
+	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	defer cancel()
+	return of.List(soon, owner)
 }
 
 // leftError says that the cloud has machines that should have been terminated.
@@ -298,19 +213,9 @@ func (a *Machines) owner(ctx context.Context, ref api.Ref) (cloud.Owner, error) 
 	return cloud.Owner{Installation: installation, Cluster: ref.Name, ClusterUID: ref.UID}, err
 }
 
-// note records what is being done to a machine now.
-func (a *Machines) note(ctx context.Context, m MachineRef, state api.MachineState, doing string) error {
-	return note(ctx, a.Store, m, state, doing, a.Now())
-}
-
-func (a *Machines) progress(ctx context.Context, m MachineRef) func(string) {
-	return progress(ctx, a.Store, m, a.Now)
-}
-
 func (a *Machines) markGone(ctx context.Context, ref api.Ref, m api.Machine) error {
 	_, err := a.Store.UpdateMachine(ctx, ref, m.Index, m.Incarnation, func(r *api.Machine) error {
-		r.GoneAt = a.Now()
-		advance(r, api.MachineGone, "", a.Now())
+		r.SetState(api.MachineGone, "", a.Now())
 		return nil
 	})
 	return err
@@ -338,21 +243,4 @@ func placeOf(c *api.Cluster, m MachineRef) (*api.Machine, error) {
 		current = r.Incarnation
 	}
 	return nil, &store.StaleError{Machine: m.Name, Incarnation: m.Incarnation, Current: current}
-}
-
-// fieldErrors returns the bad input that err consists of.
-func fieldErrors(err error) []api.FieldError {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		var all []api.FieldError
-		for _, e := range joined.Unwrap() {
-			all = append(all, fieldErrors(e)...)
-		}
-		return all
-	}
-	var one *api.FieldError
-	if errors.As(err, &one) {
-		return []api.FieldError{*one}
-	}
-	return nil
 }

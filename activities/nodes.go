@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -26,33 +28,6 @@ type Nodes struct {
 	Deadlines  Deadlines
 	Now        func() time.Time
 }
-
-// Deadlines bound the waits of one step each; reaching one is final.
-type Deadlines struct {
-	// Reach: from the cloud's word that a machine is up until it answers SSH.
-	Reach time.Duration
-	// Install: to bring RKE2's files onto the machine.
-	Install time.Duration
-	// Server: from the start of the RKE2 server until the Kubernetes API answers.
-	Server time.Duration
-	// Agent: from the start of an RKE2 agent until its unit is up.
-	Agent time.Duration
-	// Node: until a Node is Ready.
-	Node time.Duration
-}
-
-// DefaultDeadlines allow for slow clouds and for images that are pulled at the first start.
-func DefaultDeadlines() Deadlines {
-	return Deadlines{
-		Reach: 5 * time.Minute, Install: 15 * time.Minute, Server: 15 * time.Minute, Agent: 10 * time.Minute, Node: 10 * time.Minute,
-	}
-}
-
-// The ports of RKE2's supervisor and of the Kubernetes API.
-const (
-	supervisorPort = "9345"
-	apiPort        = "6443"
-)
 
 // Prepare puts RKE2's files onto a machine.
 func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
@@ -109,7 +84,7 @@ func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) 
 	if err != nil {
 		return err
 	}
-	endpoint := "https://" + net.JoinHostPort(at.record.Address, apiPort)
+	endpoint := "https://" + net.JoinHostPort(at.record.Address, strconv.Itoa(rke2.APIPort))
 	kubeconfig, err := kube.EditKubeconfig(creds.Kubeconfig, ref.Name, endpoint)
 	if err != nil {
 		return err
@@ -125,8 +100,9 @@ func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) 
 		}
 	}
 	if a.ClusterDir != nil {
+		// A disk that is full here is no reason to give up a cluster: the kubeconfig is in the store.
 		if err := kube.WriteKubeconfigFile(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), kubeconfig); err != nil {
-			return err
+			activity.GetLogger(ctx).Warn("the kubeconfig could not be written; skyctl get kubeconfig prints it", "cluster", ref.Name, "error", err)
 		}
 	}
 	_, err = a.Store.Update(ctx, ref, func(c *api.Cluster) error {
@@ -153,7 +129,7 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 			return err
 		}
 		node := nodeOf(at.record)
-		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, supervisorPort)
+		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, strconv.Itoa(rke2.SupervisorPort))
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
 			return err
 		}
@@ -181,10 +157,7 @@ func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 			return err
 		}
 		_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
-			if r.ReadyAt.IsZero() {
-				r.ReadyAt = a.Now()
-			}
-			advance(r, api.MachineReady, "", a.Now())
+			r.SetState(api.MachineReady, "", a.Now())
 			return nil
 		})
 		return err
@@ -196,22 +169,28 @@ const diagnoseLines = 20
 
 // Diagnose returns the last lines that the machine's RKE2 unit had to say; none where the machine never came up, or is gone.
 func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) (lines []string, err error) {
-	err = a.do(ctx, m, "read the log", func(at *place) error {
-		if at.record.Address == "" || at.record.State == api.MachineGone {
-			return nil
-		}
-		key, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretSSHKey)
-		if err != nil {
-			return err
-		}
-		h, err := a.Pool.Get(ctx, targetOf(at.record), key)
-		if err != nil {
-			return err
-		}
-		lines, err = rke2.Journal(ctx, h, m.Role, diagnoseLines)
-		return err
-	})
-	return lines, err
+	lines, err = a.journal(ctx, m)
+	return lines, failed(ctx, "read the log", m.Name, err)
+}
+
+func (a *Nodes) journal(ctx context.Context, m MachineRef) ([]string, error) {
+	c, err := lookUp(ctx, a.Store, m.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	record, err := placeOf(c, m)
+	if err != nil || record.Address == "" || record.State == api.MachineGone {
+		return nil, err
+	}
+	key, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretSSHKey)
+	if err != nil {
+		return nil, err
+	}
+	h, err := a.Pool.Get(ctx, targetOf(record), key)
+	if err != nil {
+		return nil, err
+	}
+	return rke2.Journal(ctx, h, m.Role, diagnoseLines)
 }
 
 // place is a machine as a step finds it in etcd, and the way to tell people what is being done to it.
@@ -227,9 +206,19 @@ type place struct {
 func (a *Nodes) do(ctx context.Context, m MachineRef, step string, work func(*place) error) error {
 	at := &place{machine: m, say: progress(ctx, a.Store, m, a.Now)}
 	var err error
-	if at.cluster, err = lookUp(ctx, a.Store, m.Cluster); err == nil {
-		if at.record, err = placeOf(at.cluster, m); err == nil {
-			err = work(at)
+	for try := 1; ; try++ {
+		if at.cluster, err = lookUp(ctx, a.Store, m.Cluster); err == nil {
+			if at.record, err = placeOf(at.cluster, m); err == nil {
+				err = work(at)
+			}
+		}
+		if try == tries || ctx.Err() != nil || !refused(err) {
+			break
+		}
+		at.say("trying again to " + step + ": " + rke2.Scrub(err.Error()))
+		select {
+		case <-ctx.Done():
+		case <-time.After(betweenTries):
 		}
 	}
 	err = failed(ctx, step, m.Name, err)
@@ -238,6 +227,25 @@ func (a *Nodes) do(ctx context.Context, m MachineRef, step string, work func(*pl
 		at.say("trying again to " + step + ": " + applied.Message())
 	}
 	return err
+}
+
+// What a machine says no to, it mostly says no to again. The tries are counted here and not by Temporal, which also
+// counts those that a killed worker left behind.
+const (
+	tries        = 3
+	betweenTries = 2 * time.Second
+)
+
+// refused says whether a command on the machine, or RKE2 there, failed in a way that may pass.
+func refused(err error) bool {
+	var (
+		run    *remote.RunError
+		ofRKE2 *rke2.Error
+	)
+	if errors.As(err, &ofRKE2) {
+		return !ofRKE2.Final && ofRKE2.Reason != rke2.SourceUnreachable
+	}
+	return errors.As(err, &run)
 }
 
 // reach returns a connection to the machine, and pins its host key where this is the first contact.
@@ -253,9 +261,10 @@ func (a *Nodes) reach(ctx context.Context, at *place) (*remote.Host, error) {
 		return h, err
 	}
 	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation, func(r *api.Machine) error {
-		if r.HostKey == "" {
-			r.HostKey = h.HostKey()
+		if r.HostKey != "" && r.HostKey != h.HostKey() {
+			return fmt.Errorf("machine %s showed two host keys on its first contacts", r.Name)
 		}
+		r.HostKey = h.HostKey()
 		return nil
 	})
 	return h, err

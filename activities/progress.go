@@ -8,18 +8,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// advance moves a machine's record to a state and step; Since moves only where something changed.
-func advance(r *api.Machine, state api.MachineState, doing string, now time.Time) {
-	if r.State == state && r.Step == doing {
-		return
-	}
-	r.State, r.Step, r.Since = state, doing, now
-}
-
 // note records in etcd what is being done to a machine now.
 func note(ctx context.Context, s *store.Store, m MachineRef, state api.MachineState, doing string, now time.Time) error {
 	_, err := s.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
-		advance(r, state, doing, now)
+		r.SetState(state, doing, now)
 		return nil
 	})
 	return err

@@ -52,8 +52,23 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 		return fmt.Errorf("start the worker: %w", err)
 	}
 	log.Info("worker started", "task_queue", cfg.Temporal.TaskQueue, "namespace", cfg.Temporal.Namespace)
-	<-ctx.Done()
-	w.Stop()
+	return runUntil(ctx, w)
+}
+
+// runner is the part of a worker that works until it is interrupted, and says what stopped it before that.
+type runner interface {
+	Run(interrupt <-chan any) error
+}
+
+// runUntil works until ctx ends. A worker that Temporal turns away for good (its namespace was deleted, say) stops by
+// itself: whoever watches over the process must hear of it, or nobody works and nobody knows.
+func runUntil(ctx context.Context, w runner) error {
+	interrupt := make(chan any)
+	stop := context.AfterFunc(ctx, func() { close(interrupt) })
+	defer stop()
+	if err := w.Run(interrupt); err != nil {
+		return fmt.Errorf("the worker was stopped by an error that trying again does not mend: %w", err)
+	}
 	return nil
 }
 
@@ -100,7 +115,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 			Store: st, ClusterDir: clusterDir, Now: now,
 			RKE2: activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256},
 		},
-		Machines: &activities.Machines{Store: st, Clouds: clouds, Now: now},
+		Machines: &activities.Machines{Store: st, Clouds: clouds, Deadlines: activities.DefaultDeadlines(), Now: now},
 		Nodes: &activities.Nodes{
 			Store: st, Pool: pool, ClusterDir: clusterDir, Deadlines: activities.DefaultDeadlines(), Now: now,
 		},

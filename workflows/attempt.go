@@ -52,7 +52,7 @@ func (p *provision) attempt(ctx workflow.Context, placement api.Placement) error
 		workflow.Go(work, func(ctx workflow.Context) {
 			defer all.Done()
 			if err := a.bringUp(ctx, m); err != nil {
-				a.end(err)
+				a.end(blame(err, m.Name, p.board.doing[m.Name]))
 			}
 		})
 	}

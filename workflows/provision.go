@@ -2,6 +2,8 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -17,7 +19,7 @@ func Provision(ctx workflow.Context, in api.ProvisionInput) error {
 	if in.Timeout <= 0 {
 		in.Timeout = api.DefaultProvisionTimeout
 	}
-	p := &provision{ref: in.Cluster, board: newBoard()}
+	p := &provision{ref: in.Cluster, board: newBoard(), until: workflow.Now(ctx).Add(in.Timeout)}
 	work, stop := workflow.WithCancel(ctx)
 	late := false
 	workflow.Go(work, func(tick workflow.Context) {
@@ -26,10 +28,10 @@ func Provision(ctx workflow.Context, in api.ProvisionInput) error {
 			stop()
 		}
 	})
-	err := p.run(work)
+	err := p.run(work, in)
 	stop()
-	if err == nil {
-		return nil
+	if err == nil || workflow.IsContinueAsNewError(err) {
+		return err
 	}
 	if late {
 		err = p.lateError(in)
@@ -42,18 +44,20 @@ type provision struct {
 	ref   api.Ref
 	begun activities.Begun
 	board *board
+	// until is when the create has to be done.
+	until time.Time
 }
 
 // run goes through the cloud's placements until one holds the whole cluster.
-func (p *provision) run(ctx workflow.Context) error {
-	if err := look.do(ctx, p.ref.Name+": begin", clusters.Begin, p.ref).Get(ctx, &p.begun); err != nil {
+func (p *provision) run(ctx workflow.Context, in api.ProvisionInput) error {
+	if err := look.do(ctx, p.ref.Name+": begin", clusters.Begin, in).Get(ctx, &p.begun); err != nil {
 		return err
 	}
 	placements, err := p.placements(ctx)
 	if err != nil {
 		return err
 	}
-	for _, placement := range placements {
+	for i, placement := range placements {
 		err = p.attempt(ctx, placement)
 		if err == nil {
 			return look.run(ctx, p.ref.Name+": measure and mark READY", clusters.MarkReady, p.ref)
@@ -61,18 +65,28 @@ func (p *provision) run(ctx workflow.Context) error {
 		if ctx.Err() != nil || !elsewhere(err) {
 			return err
 		}
-		if err := terminateAll(ctx, cleanup, p.ref); err != nil {
+		last := i == len(placements)-1 // whose machines, if any, are for fail to keep or end
+		if !last && terminateAll(ctx, cleanup, p.ref) != nil {
 			return err
 		}
-		tried := activities.AttemptInput{Cluster: p.ref, Placement: placement, Failure: failureOf(err)}
+		tried := activities.AttemptInput{Cluster: p.ref, Placement: placement, Failure: failureOf(err), Last: last}
 		if err := record.run(ctx, p.ref.Name+": record the failed placement", clusters.RecordAttempt, tried); err != nil {
 			return err
 		}
+		if !last && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			// The server ends a run whose history grows too long, and with it all hope of a clean-up.
+			in.Timeout, in.Continued = p.until.Sub(workflow.Now(ctx)), true
+			return workflow.NewContinueAsNewError(ctx, Provision, in)
+		}
+	}
+	if err == nil {
+		return temporal.NewNonRetryableApplicationError("every placement was tried", string(cloud.Capacity), nil)
 	}
 	return err
 }
 
-// placements are the cloud's, after the one where machines of an earlier try were kept and are good to go on with.
+// placements are the cloud's that this create has not been through, after the one where machines of an earlier try were
+// kept and are good to go on with.
 func (p *provision) placements(ctx workflow.Context) ([]api.Placement, error) {
 	var kept []api.Placement
 	if p.begun.Placement != nil {
@@ -92,7 +106,7 @@ func (p *provision) placements(ctx workflow.Context) ([]api.Placement, error) {
 		return nil, err
 	}
 	for _, placement := range ranked {
-		if len(kept) == 0 || placement != kept[0] {
+		if !slices.Contains(kept, placement) && !slices.Contains(p.begun.Tried, placement) {
 			kept = append(kept, placement)
 		}
 	}

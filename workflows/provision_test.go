@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
@@ -55,7 +56,6 @@ func newSlowWorld(t *testing.T, nodes int, joinTakes time.Duration, placements .
 	w := &world{
 		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), nodes: nodes, exist: map[string]bool{},
 		failures: map[string][]error{}, during: map[string]func(context.Context) error{},
-		begun: activities.Begun{NumNodes: nodes},
 	}
 	w.RegisterWorkflow(Provision)
 	w.RegisterWorkflow(Delete)
@@ -93,7 +93,7 @@ func (w *world) did(ctx context.Context, what string) error {
 
 func (w *world) onClusters() {
 	a := &activities.Clusters{}
-	w.OnActivity(a.Begin, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.Begun, error) {
+	w.OnActivity(a.Begin, mock.Anything, mock.Anything).Return(func(ctx context.Context, _ api.ProvisionInput) (activities.Begun, error) {
 		return w.begun, w.did(ctx, "begin")
 	}).Maybe()
 	w.OnActivity(a.Wanted, mock.Anything, ref).Return(func(context.Context, api.Ref) (activities.Wanted, error) {
@@ -303,7 +303,7 @@ func TestProvisionGoesOnWithKeptMachinesOnlyWhereTheHeadIsAmongThem(t *testing.T
 		t.Run(fmt.Sprintf("head=%t", head), func(t *testing.T) {
 			w := newWorld(t, 2, there, here)
 			w.begun.Placement = &here
-			w.survey = activities.Survey{Names: []string{"sky-c1-1"}, Head: head}
+			w.survey = activities.Survey{Head: head}
 			w.exist["sky-c1-1"] = true
 			if err := w.provision(t); err != nil {
 				t.Fatal(err)
@@ -412,5 +412,73 @@ func TestDeleteOfWhatIsGoneIsASuccess(t *testing.T) {
 	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref})
 	if err := w.GetWorkflowError(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheMachinesOfTheLastPlacementAreKeptWhenAskedTo(t *testing.T) {
+	w := newWorld(t, 2, here)
+	w.wanted.KeepMachines = true
+	w.failures["submit sky-c1-1"] = []error{final("launch", "sky-c1-1", string(cloud.Quota))}
+	if err := w.provision(t); err == nil {
+		t.Fatal("no error")
+	}
+	if !w.exist["sky-c1-0"] {
+		t.Error("the machine that could be had was terminated")
+	}
+	if len(w.tried) != 1 || !w.tried[0].Last {
+		t.Errorf("attempts recorded: %+v", w.tried)
+	}
+}
+
+func TestALaunchErrorIsNotMaskedByACleanUpThatFails(t *testing.T) {
+	w := newWorld(t, 2, here, there)
+	w.failures["submit sky-c1-1"] = []error{final("launch", "sky-c1-1", string(cloud.Quota))}
+	w.failures["existing"] = []error{final("list the machines", "", string(cloud.Access))}
+	if err := w.provision(t); err == nil {
+		t.Fatal("no error")
+	}
+	if w.failed == nil || w.failed.Reason != string(cloud.Quota) || w.failed.Machine != "sky-c1-1" {
+		t.Errorf("failure: %+v", w.failed)
+	}
+	if w.index("reserve there") >= 0 || len(w.exist) != 0 {
+		t.Errorf("machines left %v, log %q", w.exist, w.log)
+	}
+}
+
+func TestALongCreateGoesOnInANewHistoryWithTheTimeThatIsLeft(t *testing.T) {
+	w := newWorld(t, 1, here, there)
+	w.SetContinueAsNewSuggested(true)
+	w.failures["submit sky-c1-0"] = []error{final("launch", "sky-c1-0", string(cloud.Capacity))}
+	err := w.provision(t)
+	var next *workflow.ContinueAsNewError
+	if !errors.As(err, &next) || next.WorkflowType.Name != api.WorkflowProvision {
+		t.Fatalf("error: %v, want to go on as Provision", err)
+	}
+	var in api.ProvisionInput
+	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
+		t.Fatal(err)
+	}
+	if !in.Continued || in.Cluster != ref || in.Timeout <= 0 || in.Timeout > api.DefaultProvisionTimeout {
+		t.Errorf("goes on with %+v", in)
+	}
+	if w.failed != nil {
+		t.Errorf("the cluster was marked as failed: %+v", w.failed)
+	}
+
+	w = newWorld(t, 1, here, there)
+	w.begun.Tried = []api.Placement{here}
+	if err := w.provision(t); err != nil || w.index("reserve here") >= 0 {
+		t.Errorf("error %v; a placement was tried twice: %q", err, w.log)
+	}
+}
+
+func TestAStepThatDiesWithoutAWordIsBlamedOnItsMachine(t *testing.T) {
+	w := newWorld(t, 2, here)
+	w.failures["prepare sky-c1-1"] = []error{temporal.NewNonRetryableApplicationError("broken pipe", "", nil)}
+	if err := w.provision(t); err == nil {
+		t.Fatal("no error")
+	}
+	if w.failed == nil || w.failed.Machine != "sky-c1-1" || w.failed.Step != "install RKE2" {
+		t.Errorf("failure: %+v", w.failed)
 	}
 }

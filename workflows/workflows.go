@@ -28,12 +28,15 @@ func Plan(ctx workflow.Context, in api.PlanInput) (api.PlanResult, error) {
 	return result, err
 }
 
-// effort says how long an activity may take, and how soon its silence is noticed.
+// effort says how long an activity may take at once and with all its tries, and how soon its silence is noticed.
 type effort struct {
 	once, silence, total time.Duration
+	// tries bounds their number, where it is set.
+	tries int32
 }
 
-// The kinds of activities. Attempts are bounded by time, not by count: a worker that is shut down uses up an attempt.
+// The kinds of activities. Tries are bounded by time, not by count: a worker that is shut down uses one up. The clock
+// also runs while no worker does, as on a laptop that sleeps; so what gives machines back has a day.
 var (
 	// record writes to etcd.
 	record = effort{once: 15 * time.Second, total: 10 * time.Minute}
@@ -49,9 +52,9 @@ var (
 	// step does one thing to a machine; its own deadlines, which say what was awaited, lie below these.
 	step = effort{once: 30 * time.Minute, silence: beatWithin, total: 45 * time.Minute}
 	// cleanup gives machines back. It is worth trying long: what is left bills.
-	cleanup = effort{once: 5 * time.Minute, silence: beatWithin, total: time.Hour}
+	cleanup = effort{once: 5 * time.Minute, silence: beatWithin, total: 24 * time.Hour}
 	// purge gives machines back only if that is quick.
-	purge = effort{once: 30 * time.Second, silence: beatWithin, total: time.Minute}
+	purge = effort{once: 30 * time.Second, silence: beatWithin, total: 24 * time.Hour, tries: 2}
 	// glance looks at something that may not be there any more.
 	glance = effort{once: 15 * time.Second, total: 20 * time.Second}
 )
@@ -68,7 +71,7 @@ func (e effort) do(ctx workflow.Context, summary string, activity any, args ...a
 		WaitForCancellation:    true,
 		Summary:                summary,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 20 * time.Second,
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 20 * time.Second, MaximumAttempts: e.tries,
 		},
 	})
 	return workflow.ExecuteActivity(ctx, activity, args...)
@@ -97,6 +100,21 @@ func failureOf(err error) api.Failure {
 		return api.Failure{Step: "operation", Reason: "Cancelled", Message: "the operation was cancelled"}
 	}
 	return api.Failure{Step: "operation", Reason: "Failed", Message: err.Error()}
+}
+
+// blame adds machine and step to an error that does not say so itself, such as a time-out.
+func blame(err error, machine, doing string) error {
+	if err == nil || temporal.IsCanceledError(err) {
+		return err
+	}
+	f := failureOf(err)
+	if f.Machine != "" {
+		return err
+	}
+	f.Machine, f.Step = machine, doing
+	return temporal.NewApplicationErrorWithOptions(err.Error(), f.Reason, temporal.ApplicationErrorOptions{
+		NonRetryable: true, Cause: err, Details: []any{f},
+	})
 }
 
 // reasonOf is the reason that an activity gave for its error.

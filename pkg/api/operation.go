@@ -23,6 +23,8 @@ type Ref struct {
 type ProvisionInput struct {
 	Cluster Ref           `json:"cluster"`
 	Timeout time.Duration `json:"timeout,omitempty"`
+	// Continued: this run goes on with a create whose history became long.
+	Continued bool `json:"continued,omitempty"`
 }
 
 // DefaultProvisionTimeout is how long a create may take in all, unless the person says otherwise.

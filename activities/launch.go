@@ -1,0 +1,166 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// Submit asks the cloud for a machine, and returns its reference of the launch.
+func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
+	const step = "launch"
+	of, req, err := a.request(ctx, m)
+	if err != nil {
+		return "", failed(ctx, step, m.Name, err)
+	}
+	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		if r.State == api.MachineReserved {
+			r.SetState(api.MachineLaunching, "asking the cloud for the machine", a.Now())
+		}
+		return stillWanted(r)
+	})
+	if err != nil {
+		return "", failed(ctx, step, m.Name, err)
+	}
+	boot, cancel := within(ctx, a.Deadlines.Boot)
+	defer cancel()
+	ref, err := of.Submit(boot, req)
+	if err != nil {
+		return "", failed(ctx, step, m.Name, tooLate(boot, err))
+	}
+	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		r.LaunchRef = ref
+		return stillWanted(r)
+	})
+	if unwanted(err) {
+		// Its clean-up is over already, so nobody else would find this machine.
+		err = errors.Join(err, a.giveBack(ctx, of, req))
+	}
+	return ref, failed(ctx, step, m.Name, err)
+}
+
+// notWanted says that a machine was to be launched whose clean-up has begun, or is over.
+type notWanted struct{ state api.MachineState }
+
+func (e *notWanted) Error() string {
+	return fmt.Sprintf("the machine is not wanted any more: it is %s", e.state)
+}
+
+func stillWanted(r *api.Machine) error {
+	if r.State == api.MachineTerminating || r.State == api.MachineGone {
+		return &notWanted{state: r.State}
+	}
+	return nil
+}
+
+// unwanted says that an update found the machine's record gone, replaced, or in clean-up.
+func unwanted(err error) bool {
+	var (
+		late    *notWanted
+		missing *store.NotFoundError
+		stale   *store.StaleError
+	)
+	return errors.As(err, &late) || errors.As(err, &missing) || errors.As(err, &stale)
+}
+
+// giveBack ends the machine that was just launched, if the name is not another incarnation's by now.
+func (a *Machines) giveBack(ctx context.Context, of cloud.Cloud, req cloud.LaunchRequest) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Terminate)
+	defer cancel()
+	listed, err := of.List(ctx, req.Owner)
+	for _, m := range listed {
+		if m.Name == req.Name && m.Incarnation == req.Incarnation {
+			err = errors.Join(err, of.Terminate(ctx, req.Owner, req.Name))
+		}
+	}
+	return err
+}
+
+// AwaitInput waits for a launch that was submitted.
+type AwaitInput struct {
+	Machine MachineRef `json:"machine"`
+	Launch  string     `json:"launch"`
+}
+
+// Await waits until the machine is up, and records where it is.
+func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
+	const step = "launch"
+	m := in.Machine
+	of, req, err := a.request(ctx, m)
+	if err != nil {
+		return failed(ctx, step, m.Name, err)
+	}
+	boot, cancel := within(ctx, a.Deadlines.Boot)
+	defer cancel()
+	up, err := of.Await(boot, req, in.Launch, progress(ctx, a.Store, m, a.Now))
+	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), sdkworker.ErrWorkerShutdown) {
+		err = errors.Join(err, a.cancel(ctx, of, in.Launch))
+	}
+	if err != nil {
+		return failed(ctx, step, m.Name, tooLate(boot, err))
+	}
+	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		r.CloudID, r.Address, r.PrivateAddress = up.ID, up.Address, up.PrivateAddress
+		r.SSHUser, r.SSHPort = up.SSHUser, up.SSHPort
+		r.CPUs, r.MemoryGiB = up.CPUs, up.MemoryGiB
+		if up.HostKey != "" {
+			r.HostKey = up.HostKey
+		}
+		if r.State == api.MachineLaunching {
+			r.SetState(api.MachineUp, "", a.Now())
+		}
+		return nil
+	})
+	return failed(ctx, step, m.Name, err)
+}
+
+// cancel tells the cloud that nobody waits for a launch any more; what came of it is for Terminate.
+func (a *Machines) cancel(ctx context.Context, of cloud.Cloud, launch string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Ask)
+	defer cancel()
+	return of.Cancel(ctx, launch)
+}
+
+// request gathers what the cloud needs to launch a machine, keys included.
+func (a *Machines) request(ctx context.Context, m MachineRef) (cloud.Cloud, cloud.LaunchRequest, error) {
+	none := cloud.LaunchRequest{}
+	c, err := lookUp(ctx, a.Store, m.Cluster)
+	if err != nil {
+		return nil, none, err
+	}
+	record, err := placeOf(c, m)
+	if err != nil {
+		return nil, none, err
+	}
+	of, err := a.Clouds.For(cloudOf(c))
+	if err != nil {
+		return nil, none, err
+	}
+	owner, err := a.owner(ctx, m.Cluster)
+	if err != nil {
+		return nil, none, err
+	}
+	login, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretSSHKey)
+	if err != nil {
+		return nil, none, err
+	}
+	public, err := remote.PublicKey(login)
+	if err != nil {
+		return nil, none, err
+	}
+	host, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretHostKey(m.Incarnation))
+	if err != nil {
+		return nil, none, err
+	}
+	return of, cloud.LaunchRequest{
+		Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation,
+		Placement: record.Placement, Spec: c.Spec, AuthorizedKey: public, HostKey: host,
+	}, nil
+}
