@@ -115,7 +115,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 			Store: st, ClusterDir: clusterDir, Now: now,
 			RKE2: activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256},
 		},
-		Machines: &activities.Machines{Store: st, Clouds: clouds, Now: now},
+		Machines: &activities.Machines{Store: st, Clouds: clouds, Deadlines: activities.DefaultDeadlines(), Now: now},
 		Nodes: &activities.Nodes{
 			Store: st, Pool: pool, ClusterDir: clusterDir, Deadlines: activities.DefaultDeadlines(), Now: now,
 		},
