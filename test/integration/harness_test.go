@@ -199,7 +199,10 @@ func newIdleWorld(t *testing.T, s *servers, placements ...api.Placement) *world 
 		Clusters: &activities.Clusters{
 			Store: s.store, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: release},
 		},
-		Machines: &activities.Machines{Store: s.store, Clouds: activities.Clouds{simcloud.Name: w.cloud}, Now: now},
+		Machines: &activities.Machines{
+			Store: s.store, Clouds: activities.Clouds{simcloud.Name: w.cloud}, Now: now,
+			Deadlines: activities.Deadlines{Ask: short, Terminate: short, Boot: short},
+		},
 		Nodes: &activities.Nodes{
 			Store: s.store, Pool: pool, ClusterDir: dir, Now: now,
 			Deadlines: activities.Deadlines{Reach: short, Install: short, Server: short, Agent: short, Node: short},

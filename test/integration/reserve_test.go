@@ -158,7 +158,7 @@ func TestAClusterThatIsToGoIsNotBegun(t *testing.T) {
 	if err := w.acts.Clusters.MarkDeleting(t.Context(), ref); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.acts.Clusters.Begin(t.Context(), ref)
+	_, err := w.acts.Clusters.Begin(t.Context(), api.ProvisionInput{Cluster: ref})
 	if reason, final := reasonOf(err); reason != activities.ReasonDeleting || !final {
 		t.Errorf("got %v", err)
 	}
@@ -174,7 +174,7 @@ func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
 	m := activities.MachineRef{Cluster: old, Name: "sky-reborn-0", Incarnation: "bcdfg", Role: api.RoleHead}
 	a, ctx := w.acts, t.Context()
 	for name, step := range map[string]func() error{
-		"begin":  func() error { _, err := a.Clusters.Begin(ctx, old); return err },
+		"begin":  func() error { _, err := a.Clusters.Begin(ctx, api.ProvisionInput{Cluster: old}); return err },
 		"wanted": func() error { _, err := a.Clusters.Wanted(ctx, old); return err },
 		"reserve": func() error {
 			_, err := a.Clusters.Reserve(ctx, activities.ReserveInput{Cluster: old, Placement: here})

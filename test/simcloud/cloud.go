@@ -142,8 +142,8 @@ func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, 
 	return m.Machine, nil
 }
 
-// Cancel does nothing: launches are quick, and what hangs ends with its caller.
-func (c *Cloud) Cancel(context.Context, string) error { return nil }
+// Cancel is met by faults and does nothing else: launches are quick, and what hangs ends with its caller.
+func (c *Cloud) Cancel(ctx context.Context, _ string) error { return c.meet(ctx, OpCancel, "", "") }
 
 // List returns the owner's machines as they stood a lag ago.
 func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
@@ -194,10 +194,8 @@ func (c *Cloud) end(owner cloud.Owner, name string) error {
 	switch {
 	case m == nil:
 		return nil
-	case m.Owner.Installation != owner.Installation:
-		return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("terminate machine %s: %s of that name is another installation's", name, m.ID)}
-	case m.Owner.ClusterUID != owner.ClusterUID:
-		return nil
+	case m.Owner.Installation != owner.Installation, m.Owner.ClusterUID != owner.ClusterUID:
+		return nil // another's: theirs is left alone, and ours is not there
 	}
 	if m.host != nil {
 		m.host.stop()

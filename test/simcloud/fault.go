@@ -18,6 +18,7 @@ const (
 	OpSubmit    Op = "submit"
 	OpSubmitted Op = "submitted"
 	OpAwait     Op = "await"
+	OpCancel    Op = "cancel"
 	OpList      Op = "list"
 	OpTerminate Op = "terminate"
 	OpRelease   Op = "release"
