@@ -86,6 +86,11 @@ func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (Begun, err
 	return begun, nil
 }
 
+// forgetMachines takes back what held of machines that are gone.
+func forgetMachines(s *api.ClusterStatus) {
+	s.Conditions, s.Endpoint, s.Resources = nil, "", api.Resources{}
+}
+
 func anyMayExist(machines []api.Machine) bool {
 	return slices.ContainsFunc(machines, func(m api.Machine) bool { return m.State.MayExist() })
 }
@@ -145,8 +150,8 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 	kept := anyMayExist(machines)
 	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.Placement = &in.Placement
-		if !kept { // what held of machines that are gone does not hold of these
-			c.Status.Conditions, c.Status.Endpoint, c.Status.Resources = nil, "", api.Resources{}
+		if !kept {
+			forgetMachines(&c.Status)
 		}
 		return nil
 	})
@@ -278,11 +283,19 @@ type FailInput struct {
 
 // MarkFailed puts the cluster into phase ERROR with what a person has to know. One that is being deleted stays so, and keeps the failure.
 func (a *Clusters) MarkFailed(ctx context.Context, in FailInput) error {
-	_, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+	now, err := lookUp(ctx, a.Store, in.Cluster)
+	if err != nil {
+		return failed(ctx, "mark the cluster as failed", "", err)
+	}
+	left := anyMayExist(now.Status.Machines)
+	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
 		in.Failure.At = a.Now()
 		c.Status.Failure = &in.Failure
 		if c.Status.Phase != api.PhaseDeleting {
 			c.Status.SetPhase(api.PhaseError, in.Failure.Reason, a.Now())
+		}
+		if !left {
+			forgetMachines(&c.Status)
 		}
 		return nil
 	})
