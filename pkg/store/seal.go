@@ -23,7 +23,7 @@ type WrongKeyError struct {
 }
 
 func (e *WrongKeyError) Error() string {
-	return fmt.Sprintf("it was encrypted with another secrets key (id %s; the key in use has id %s): set secrets_key_file to the key it was written with", e.Need, e.Have)
+	return fmt.Sprintf("it was encrypted with another secrets key (id %s; the key in use has id %s): set secretsKeyFile to the key it was written with", e.Need, e.Have)
 }
 
 // ErrNoKey says that no secrets key was given to the Store.

@@ -84,7 +84,7 @@ func TestSecretOpensInItsPlaceAndWithItsKeyOnly(t *testing.T) {
 	stranger := open(t, w.prefix, testKey("b"))
 	wrong := wantErr[*store.WrongKeyError](t, second(stranger.GetSecret(t.Context(), r, "one")))
 	silent(wrong)
-	if !strings.Contains(wrong.Error(), "another secrets key") || !strings.Contains(wrong.Error(), wrong.Need) || wrong.Need == wrong.Have {
+	if !strings.Contains(wrong.Error(), "another secrets key") || !strings.Contains(wrong.Error(), "set secretsKeyFile") || !strings.Contains(wrong.Error(), wrong.Need) || wrong.Need == wrong.Have {
 		t.Errorf("error reads %q", wrong)
 	}
 	keyless := open(t, w.prefix, nil)
