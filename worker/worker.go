@@ -12,12 +12,12 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
-	sdklog "go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/connect"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/workflows"
@@ -28,7 +28,11 @@ const stopWithin = 20 * time.Second
 
 // Run works until ctx ends. It returns an error where etcd or Temporal can't be reached at the start, or the worker fails.
 func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
-	st, err := openStore(ctx, cfg)
+	key, err := connect.WorkerKey(cfg)
+	if err != nil {
+		return err
+	}
+	st, err := connect.Store(ctx, cfg, key)
 	if err != nil {
 		return err
 	}
@@ -124,18 +128,6 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 
 func now() time.Time { return time.Now().UTC() }
 
-func openStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
-	key, err := store.LoadOrCreateKey(cfg.SecretsKeyFile)
-	if err != nil {
-		return nil, err
-	}
-	tls, err := cfg.Etcd.TLS.Client()
-	if err != nil {
-		return nil, err
-	}
-	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
-}
-
 // idleConnections is how long an SSH connection that nobody uses is kept.
 const idleConnections = 5 * time.Minute
 
@@ -143,16 +135,9 @@ const idleConnections = 5 * time.Minute
 const dialWithin = 10 * time.Second
 
 func dial(ctx context.Context, cfg *config.Config, log *slog.Logger) (client.Client, error) {
-	tls, err := cfg.Temporal.TLS.Client()
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
-	c, err := client.DialContext(ctx, client.Options{
-		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: identity(),
-		Logger: sdklog.NewStructuredLogger(log), ConnectionOptions: client.ConnectionOptions{TLS: tls},
-	})
+	c, err := connect.Temporal(ctx, cfg, identity(), log)
 	if err != nil {
 		return nil, fmt.Errorf("reach Temporal at %s: %w", cfg.Temporal.Address, err)
 	}

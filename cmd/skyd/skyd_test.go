@@ -23,6 +23,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/daemon"
+	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // beSkyd makes this test program the real skyd: nothing has to be built beside it.
@@ -336,6 +337,9 @@ func TestAWorkerAloneWorksForAnExternalEtcdAndTemporalUntilItIsAskedToStop(t *te
 
 func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
 	c := settings(t)
+	if _, err := store.LoadOrCreateKey(c.SecretsKeyFile); err != nil { // as a bundle brings it
+		t.Fatal(err)
+	}
 	port := freePorts(t, 1)[0]
 	out, err := exec.CommandContext(within(t, time.Minute), self(t), "worker",
 		"--temporal-address", c.Temporal.Address, "--etcd-endpoints", fmt.Sprintf("http://127.0.0.1:%d", port)).CombinedOutput()
@@ -344,6 +348,21 @@ func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
 	}
 	if strings.Contains(string(out), "goroutine") {
 		t.Errorf("a stack trace: %s", out)
+	}
+}
+
+func TestAWorkerAloneWithoutTheSecretsKeyMakesNoneOfItsOwn(t *testing.T) {
+	c := settings(t)
+	start(t, c)
+	dir := t.TempDir()
+	cmd := exec.CommandContext(within(t, time.Minute), self(t), externally(c)...)
+	cmd.Env = append(os.Environ(), config.EnvDir+"="+dir, "SKYCTL_TEMPORAL_TASK_QUEUE=apart")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "secrets key "+dir) || !strings.Contains(string(out), "skyd team certificates") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it left %v, %v", left, err)
 	}
 }
 

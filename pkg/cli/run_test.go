@@ -92,7 +92,7 @@ func TestWithoutTheSecretsKeyTheKubeconfigIsRefusedInWords(t *testing.T) {
 	world.Work(t)
 	p := outsider(t)
 	got := p.run(create("sealed", "--wait")...)
-	if got.code != ExitFailed || !strings.Contains(got.err, "cluster sealed is READY, but: ") || !strings.Contains(got.err, "secrets.key is not there; copy it") {
+	if got.code != ExitFailed || !strings.Contains(got.err, "cluster sealed is READY, but: ") || !strings.Contains(got.err, "secrets.key is not there: copy it") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	if got := p.run("get", "kubeconfig", "sealed"); got.code != ExitFailed || !strings.Contains(got.err, "secrets.key is not there") {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -14,9 +13,9 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/connect"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -69,11 +68,12 @@ func (c *Client) Store(ctx context.Context) (*store.Store, error) {
 
 // open connects to etcd. The key of secrets is nil where none are read.
 func (c *Client) open(ctx context.Context, key []byte) (*store.Store, error) {
-	tls, err := c.cfg.Etcd.TLS.Client()
-	if err != nil {
-		return nil, &UnreachableError{What: "etcd", Where: strings.Join(c.cfg.Etcd.Endpoints, ", "), Cause: err}
+	s, err := connect.Store(ctx, c.cfg, key)
+	var silent *store.UnavailableError
+	if err != nil && ctx.Err() == nil && !errors.As(err, &silent) { // a certificate that can't be read, say
+		err = &UnreachableError{What: "etcd", Where: strings.Join(c.cfg.Etcd.Endpoints, ", "), Cause: err}
 	}
-	return store.Open(ctx, store.Options{Endpoints: c.cfg.Etcd.Endpoints, Prefix: c.cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
+	return s, err
 }
 
 // Temporal connects to Temporal. Its error is an UnreachableError where it does not answer.
@@ -83,20 +83,15 @@ func (c *Client) Temporal(ctx context.Context) (client.Client, error) {
 	if c.temporal != nil {
 		return c.temporal, nil
 	}
-	t := c.cfg.Temporal
-	tls, err := t.TLS.Client()
-	if err != nil {
-		return nil, &UnreachableError{What: "Temporal", Where: t.Address, Cause: err}
-	}
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	tc, err := client.DialContext(dialCtx, client.Options{
-		HostPort: t.Address, Namespace: t.Namespace, Identity: "skyctl",
-		Logger:            log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
-		ConnectionOptions: client.ConnectionOptions{TLS: tls, GetSystemInfoTimeout: dialTimeout},
-	})
+	tc, err := connect.Temporal(dialCtx, c.cfg, "skyctl", nil)
 	if err != nil {
-		return nil, c.temporalError(ctx, err)
+		err = c.temporalError(ctx, err)
+		if ctx.Err() == nil && !isUnreachable(err) {
+			err = &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address, Cause: err}
+		}
+		return nil, err
 	}
 	c.temporal = tc
 	return tc, nil

@@ -2,25 +2,18 @@ package operations
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/connect"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // Kubeconfig reads a cluster's kubeconfig from its secrets, which needs the secrets key of the installation.
 func (c *Client) Kubeconfig(ctx context.Context, ref api.Ref) ([]byte, error) {
-	if _, err := os.Stat(c.cfg.SecretsKeyFile); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the kubeconfig of cluster %s: the secrets key %s is not there; copy it from the machine of the worker "+
-			"(mode 0600), or name it as secretsKeyFile in %s", ref.Name, c.cfg.SecretsKeyFile, c.cfg.ConfigFile())
-	}
-	// The file is there, so this only reads it.
-	key, err := store.LoadOrCreateKey(c.cfg.SecretsKeyFile)
+	key, err := connect.SecretsKey(c.cfg)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the kubeconfig of cluster %s: %w", ref.Name, err)
 	}
 	s, err := c.open(ctx, key)
 	if err != nil {

@@ -14,17 +14,18 @@ import (
 // LoadOrCreateKey returns the secrets key kept in a file, as hexadecimal, for its owner's eyes alone. Where there is
 // no file it makes one; two processes that do so at once end with the same key.
 func LoadOrCreateKey(path string) ([]byte, error) {
-	key, err := loadKey(path)
+	key, err := LoadKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
 	if err := createKey(path); err != nil {
 		return nil, fmt.Errorf("creating secrets key %s: %w", path, err)
 	}
-	return loadKey(path)
+	return LoadKey(path)
 }
 
-func loadKey(path string) ([]byte, error) {
+// LoadKey is LoadOrCreateKey for who must not make a key: where there is no file its error wraps fs.ErrNotExist.
+func LoadKey(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the secrets key: %w", err)

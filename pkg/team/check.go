@@ -10,7 +10,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/connect"
 )
 
 // pollerFresh is longer than the longest poll, at whose beginning the server stamps the poller.
@@ -19,11 +19,7 @@ const pollerFresh = 90 * time.Second
 // CheckWorker is nil where etcd answers and a worker on this host asks Temporal for work. In a container, whose host is
 // its own, that is the worker beside it.
 func CheckWorker(ctx context.Context, cfg *config.Config, now func() time.Time) error {
-	tls, err := cfg.Etcd.TLS.Client()
-	if err != nil {
-		return err
-	}
-	s, err := store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls})
+	s, err := connect.Store(ctx, cfg, nil)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -12,10 +11,10 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	sdklog "go.temporal.io/sdk/log"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/connect"
 )
 
 const (
@@ -83,15 +82,7 @@ func (n Namespace) addSearchAttributes(ctx context.Context, c client.Client, nam
 }
 
 func dial(ctx context.Context, cfg *config.Config) (client.Client, error) {
-	tls, err := cfg.Temporal.TLS.Client()
-	if err != nil {
-		return nil, err
-	}
-	return client.DialContext(ctx, client.Options{
-		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: "skyd team",
-		Logger:            sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
-		ConnectionOptions: client.ConnectionOptions{TLS: tls, GetSystemInfoTimeout: askFor},
-	})
+	return connect.Temporal(ctx, cfg, "skyd team", nil)
 }
 
 // retry asks until it succeeds or the context ends, and then tells the last reason.

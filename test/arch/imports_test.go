@@ -41,14 +41,15 @@ var mayImport = map[string]string{
 	// they know the kinds of errors.
 	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/remote pkg/rke2 pkg/gpu",
 	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
-	"worker":     "pkg/api pkg/config pkg/store pkg/remote pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
+	"worker":     "pkg/api pkg/config pkg/connect pkg/store pkg/remote pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
 
 	// The programs: one that only asks, one that works.
-	"pkg/operations": "pkg/api pkg/config pkg/store",
+	"pkg/connect":    "pkg/config pkg/store",
+	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/store",
 	"pkg/daemon":     "pkg/config",
 	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/store pkg/version",
 	"pkg/embedded":   "pkg/config pkg/daemon pkg/pki",
-	"pkg/team":       "pkg/config pkg/pki pkg/store",
+	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/store",
 	"cmd/skyctl":     "pkg/cli pkg/version",
 	"cmd/skyd":       "pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker",
 }

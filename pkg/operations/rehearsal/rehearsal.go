@@ -15,13 +15,13 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/connect"
 	"github.com/sky-shift/skyctl/pkg/embedded"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -88,22 +88,14 @@ func freePorts(dir string) (map[string]string, error) {
 }
 
 func (w *World) connect(ctx context.Context) error {
-	tls, err := w.Config.Etcd.TLS.Client()
+	key, err := connect.WorkerKey(w.Config)
 	if err != nil {
 		return err
 	}
-	key, err := store.LoadOrCreateKey(w.Config.SecretsKeyFile)
-	if err != nil {
+	if w.Store, err = connect.Store(ctx, w.Config, key); err != nil {
 		return err
 	}
-	w.Store, err = store.Open(ctx, store.Options{Endpoints: w.Config.Etcd.Endpoints, Prefix: w.Config.Etcd.Prefix, TLS: tls, SecretsKey: key})
-	if err != nil {
-		return err
-	}
-	w.Temporal, err = client.DialContext(ctx, client.Options{
-		HostPort: w.Config.Temporal.Address, Namespace: w.Config.Temporal.Namespace,
-		Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)), ConnectionOptions: client.ConnectionOptions{TLS: tls},
-	})
+	w.Temporal, err = connect.Temporal(ctx, w.Config, "rehearsal", nil)
 	return err
 }
 
