@@ -13,7 +13,7 @@ BIN     := $(CURDIR)/bin
 KIT      = $(shell test/rke2kit/build.sh)
 
 .DEFAULT_GOAL := build
-.PHONY: build external kit host-image setup demo demo-down test lint unit integration e2e e2e-rke2 bench help clean
+.PHONY: build external kit host-image setup demo demo-down test lint unit e2e e2e-rke2 bench help clean
 
 build: ## build skyctl and skyd into bin/
 	@mkdir -p $(BIN)
@@ -31,8 +31,15 @@ EXTERNAL := temporal-server=go.temporal.io/server/cmd/server temporal-sql-tool=g
 external: ## build Temporal, its tools and etcd as separate programs, for the tests
 	@for e in $(EXTERNAL); do go build -ldflags '-s -w' -o $(BIN)/external/$${e%%=*} $${e#*=}; done
 
-kit: ## build the offline RKE2 kit (cached)
-	@test/rke2kit/build.sh
+kit: $(BIN)/kubectl ## build the offline RKE2 kit (cached), and take kubectl out of it
+
+# The kit's Kubernetes program is kubectl too, where it is called that.
+$(BIN)/kubectl: FORCE
+	@mkdir -p $(BIN)
+	@kit=$$(test/rke2kit/build.sh); if [ ! -e $@ ] || [ "$$kit/version" -nt $@ ]; then \
+		tar -xzOf "$$kit"/rke2.linux-*.tar.gz share/rke2/bin/kube >$@.new; chmod +x $@.new; mv $@.new $@; fi
+
+FORCE:
 
 host-image: setup ## build the Docker hosts' image (skyd does it by itself where it is missing)
 	go run ./test/setup/hostimage
@@ -57,7 +64,7 @@ e2e: build kit external ## real clusters on Docker hosts, through the built prog
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=$(KIT) SKYCTL_TEST_RKE2_VERSION=$$(cat $(KIT)/version) \
 		go test -count=1 -timeout 40m ./test/e2e
 
-e2e-rke2: setup build external ## the same on the official RKE2 release, which each machine downloads
+e2e-rke2: setup build kit external ## the same on the official RKE2 release, which each machine downloads
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m ./test/e2e
 
 clean: ## remove what was built: bin/ and the kit

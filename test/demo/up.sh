@@ -14,9 +14,18 @@ elif ! grep -q "^# Written by make demo" "$config"; then
   exit 2
 fi
 
-code=0
-skyctl create cluster "$cluster" --provision --cloud docker --cpus 2+ --memory 2 --num_nodes 3 --wait || code=$?
-[ "$code" -eq 0 ] || [ "$code" -eq 3 ] || exit "$code" # 3: it is there already
+phase() { skyctl get cluster "$cluster" -o json 2>/dev/null | sed -n 's/^ *"phase": "\(READY\|PROVISIONING\|DELETING\)".*/\1/p' | head -n1; }
+case $(phase) in
+READY) echo "$cluster is there already" ;;
+PROVISIONING | DELETING) # of a demo that was interrupted: the work went on without it
+  echo "$cluster is $(phase); waiting for that to end"
+  for _ in $(seq 300); do
+    case $(phase) in PROVISIONING | DELETING) sleep 1 ;; *) break ;; esac
+  done
+  exec "$0"
+  ;;
+*) skyctl create cluster "$cluster" --provision --cloud docker --cpus 2+ --memory 2 --num_nodes 3 --wait ;;
+esac
 skyctl get clusters
 
 kubeconfig=$SKYCONF_DIR/clusters/$cluster/kubeconfig
@@ -33,11 +42,11 @@ docker exec "sky-$cluster-0" curl -sS --max-time 10 "http://$(k get pod hello -o
 
 cat <<TXT
 
-Three nodes are yours. What to try next:
+Three nodes are yours. Every step of the create is in the Web UI: $(skyctl server status -o json | sed -n 's/.*"ui": *"\([^"]*\)".*/\1/p')
+What to try next:
   export PATH=$PWD/bin:\$PATH${say_dir}
   export KUBECONFIG=$kubeconfig
   kubectl get nodes -o wide
   skyctl describe cluster $cluster
-  skyctl server status          # the Web UI's address: every step of the create is there
   make demo-down                # takes everything away again
 TXT
