@@ -8,14 +8,12 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
@@ -247,16 +245,7 @@ func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
-	kubeconfig, err := a.Store.GetSecret(ctx, ref, store.SecretKubeconfig)
-	if err != nil {
-		return failed(ctx, step, "", err)
-	}
-	client, err := kube.Client(kubeconfig)
-	if err != nil {
-		return failed(ctx, step, "", err)
-	}
-	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
-	resources, versions, err := kube.Resources(ctx, client, c.Status.Machines, accelerator)
+	resources, versions, err := a.measure(ctx, ref, c)
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}

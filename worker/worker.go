@@ -51,6 +51,9 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := schedule(ctx, c, cfg.Temporal.TaskQueue); err != nil {
+		return err
+	}
 	w := New(c, cfg.Temporal.TaskQueue, acts)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
@@ -95,6 +98,7 @@ func New(c client.Client, taskQueue string, acts Activities) sdkworker.Worker {
 	w.RegisterWorkflow(workflows.Provision)
 	w.RegisterWorkflow(workflows.Delete)
 	w.RegisterWorkflow(workflows.Plan)
+	w.RegisterWorkflow(workflows.Measure)
 	w.RegisterActivity(acts.Clusters)
 	w.RegisterActivity(acts.Machines)
 	w.RegisterActivity(acts.Nodes)

@@ -42,6 +42,7 @@ func TestThreeNodesServePodsAndGoAwayWithoutATrace(t *testing.T) {
 	i.checkAllocatable("cloud-cluster")
 	i.checkPrivate("cloud-cluster")
 	i.checkPage("cloud-cluster")
+	i.checkMeasured("cloud-cluster")
 
 	i.run("delete", "cluster", "cloud-cluster", "--yes", "--wait")
 	if left := i.hosts(""); len(left) != 0 {
@@ -94,7 +95,7 @@ func (i *installation) checkPrivate(cluster string) {
 		if err != nil {
 			return nil // etcd renames files while we look
 		}
-		if info, err := d.Info(); err == nil && d.IsDir() && path == i.dir && info.Mode().Perm()&0o077 != 0 {
+		if info, err := d.Info(); err == nil && info.Mode().Perm()&0o077 != 0 {
 			i.t.Errorf("%s is open to others: %v", path, info.Mode())
 		}
 		return nil
@@ -126,6 +127,18 @@ func (i *installation) checkPage(cluster string) {
 			}
 		}
 	}
+}
+
+// checkMeasured asks for half a core, and waits until get clusters shows that it is taken.
+func (i *installation) checkMeasured(cluster string) {
+	i.t.Helper()
+	before := i.cluster(cluster).Status.Resources.CPUs
+	overrides := `{"spec":{"containers":[{"name":"eater","image":"docker.io/skyctl/hello:kit","imagePullPolicy":"Never","resources":{"requests":{"cpu":"500m"}}}]}}`
+	i.kubectl(cluster, "run", "eater", "--image", "docker.io/skyctl/hello:kit", "--overrides", overrides)
+	i.await(cluster, "measured again", func(c api.Cluster) bool {
+		now := c.Status.Resources.CPUs
+		return now.Total == before.Total && now.Available <= before.Available-0.49
+	})
 }
 
 // onHost runs a command in a Docker host.
