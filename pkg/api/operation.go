@@ -19,6 +19,9 @@ type Ref struct {
 	UID  string `json:"uid"`
 }
 
+// Ref names this cluster, and no other that may bear its name.
+func (c *Cluster) Ref() Ref { return Ref{Name: c.Metadata.Name, UID: c.Metadata.UID} }
+
 // ProvisionInput is the input of WorkflowProvision. Timeout bounds the whole operation; 0 is DefaultProvisionTimeout.
 type ProvisionInput struct {
 	Cluster Ref           `json:"cluster"`

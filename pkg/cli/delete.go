@@ -81,7 +81,7 @@ func (d *deletion) run(ctx context.Context, name string) error {
 		return d.watched(ctx, ops, c)
 	}
 	return d.working("Deleting cluster", false, func(s *status) error {
-		if _, err := ops.Delete(ctx, name, d.purge, s.note); err != nil {
+		if err := ops.Delete(ctx, c.Ref(), d.purge, s.note); err != nil {
 			return err
 		}
 		if err := d.removeKubeconfig(name); err != nil {
@@ -95,9 +95,9 @@ func (d *deletion) run(ctx context.Context, name string) error {
 
 // watched deletes and shows it, machine by machine.
 func (d *deletion) watched(ctx context.Context, ops *operations.Client, c *api.Cluster) error {
-	name := c.Metadata.Name
+	name, ref := c.Metadata.Name, c.Ref()
 	p := d.startProgress("Deleting cluster", c)
-	ref, err := ops.Delete(ctx, name, d.purge, p.notice)
+	err := ops.Delete(ctx, ref, d.purge, p.notice)
 	begun := err == nil
 	if begun {
 		err = ops.AwaitGone(ctx, ref, d.timeout.value, p.show)

@@ -61,6 +61,7 @@ func exitCode(err error) int {
 		usage       *usageError
 		field       *api.FieldError
 		conflict    *operations.ConflictError
+		replaced    *operations.ReplacedError
 		exists      *store.ExistsError
 		notFound    *store.NotFoundError
 		unreachable *operations.UnreachableError
@@ -78,7 +79,7 @@ func exitCode(err error) int {
 		return ExitInterrupted
 	case errors.As(err, &usage), errors.As(err, &field):
 		return ExitUsage
-	case errors.As(err, &conflict), errors.As(err, &exists), errors.As(err, &state):
+	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state):
 		return ExitConflict
 	case errors.As(err, &notFound):
 		return ExitNotFound

@@ -25,6 +25,7 @@ func TestEachKindOfErrorHasItsCode(t *testing.T) {
 		{usagef("no"), ExitUsage},
 		{errors.Join(&api.FieldError{}, &api.FieldError{}), ExitUsage},
 		{&operations.ConflictError{}, ExitConflict},
+		{&operations.ReplacedError{}, ExitConflict},
 		{&store.ExistsError{}, ExitConflict},
 		{&stateError{errors.New("not yet")}, ExitConflict},
 		{&store.NotFoundError{}, ExitNotFound},

@@ -41,7 +41,7 @@ func (a *app) runKubeconfig(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	content, err := ops.Kubeconfig(ctx, api.Ref{Name: name, UID: c.Metadata.UID})
+	content, err := ops.Kubeconfig(ctx, c.Ref())
 	var none *store.NotFoundError
 	if errors.As(err, &none) {
 		return &stateError{fmt.Errorf("cluster %s has no kubeconfig yet: it is %s; see skyctl describe cluster %s", name, c.Status.Phase, name)}

@@ -120,6 +120,36 @@ func TestADeleteAsksOnATerminal(t *testing.T) {
 	}
 }
 
+func TestAYesIsForTheClusterThatWasShown(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	p.run(create("swapped")...)
+	until(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "swapped").out, "READY") })
+	term := newTerminal(t, 200, 24)
+	ended := make(chan int, 1)
+	go func() { ended <- Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "swapped"}) }()
+	until(t, "it asks", func() bool { return strings.Contains(term.text(), "[y/N]") })
+	shown, err := world.Store.Get(t.Context(), "swapped")
+	if err == nil {
+		err = world.Store.Delete(t.Context(), shown.Ref())
+	}
+	if err == nil {
+		_, err = world.Store.Create(t.Context(), api.NewCluster("swapped", "uid-next", shown.Spec, nil, noon))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := term.near.WriteString("y\n"); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-ended; code != ExitConflict {
+		t.Errorf("exit %d: %s", code, term.text())
+	}
+	if c, err := world.Store.Get(t.Context(), "swapped"); err != nil || c.Status.Phase != api.PhaseInit {
+		t.Errorf("the other one: %+v, %v", c, err)
+	}
+}
+
 func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
 	term := newTerminal(t, 40, 5)
 	now := noon

@@ -79,7 +79,7 @@ func (c *Client) resume(ctx context.Context, existing, want *api.Cluster, o Crea
 	if !idle {
 		return Created{}, conflict
 	}
-	updated, err := s.Update(ctx, refOf(existing), func(cl *api.Cluster) error {
+	updated, err := s.Update(ctx, existing.Ref(), func(cl *api.Cluster) error {
 		if cl.Status.Phase == api.PhaseReady || cl.Status.Phase == api.PhaseDeleting {
 			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
 		}
@@ -117,7 +117,7 @@ func (c *Client) idle(ctx context.Context, t client.Client, cl *api.Cluster) (bo
 // forgotten the cluster; a provision that runs already was started by the sweep, or by a create in another terminal.
 func (c *Client) provision(ctx context.Context, t client.Client, cl *api.Cluster, o CreateOptions, resumed bool) (Created, error) {
 	done := Created{Cluster: cl, Resumed: resumed}
-	input := api.ProvisionInput{Cluster: refOf(cl), Timeout: o.Timeout}
+	input := api.ProvisionInput{Cluster: cl.Ref(), Timeout: o.Timeout}
 	wait := newBackOff(100*time.Millisecond, 2*time.Second)
 	give := c.now().Add(startPatience)
 	for {
@@ -160,5 +160,3 @@ func provisionSummary(c *api.Cluster) string {
 	}
 	return fmt.Sprintf("Provision %s: %s on %s", c.Metadata.Name, machines, where)
 }
-
-func refOf(c *api.Cluster) api.Ref { return api.Ref{Name: c.Metadata.Name, UID: c.Metadata.UID} }

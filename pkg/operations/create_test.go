@@ -29,11 +29,11 @@ func TestACreateIsInEtcdAndUnderWayWhenItReturns(t *testing.T) {
 	if stored.Metadata.UID == "" || stored.Metadata.UID != created.Cluster.Metadata.UID || !stored.Status.KeepOnFailure || created.Resumed {
 		t.Errorf("stored %+v\ncreated %+v", stored, created)
 	}
-	ready, err := c.AwaitReady(t.Context(), refOf(stored), patience, ignore)
+	ready, err := c.AwaitReady(t.Context(), stored.Ref(), patience, ignore)
 	if err != nil || ready.Status.Phase != api.PhaseReady || len(ready.Status.Machines) != 3 {
 		t.Errorf("%+v, %v", ready, err)
 	}
-	if kc, err := c.Kubeconfig(t.Context(), refOf(stored)); err != nil || string(kc) != "kind: Config\n" {
+	if kc, err := c.Kubeconfig(t.Context(), stored.Ref()); err != nil || string(kc) != "kind: Config\n" {
 		t.Errorf("kubeconfig %q, %v", kc, err)
 	}
 }
@@ -75,7 +75,7 @@ func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.AwaitReady(t.Context(), refOf(first.Cluster), patience, ignore)
+	_, err = c.AwaitReady(t.Context(), first.Cluster.Ref(), patience, ignore)
 	var failed *FailedError
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "join on sky-again-1: Timeout: the agent did not come up") {
 		t.Fatalf("got %v", err)
@@ -88,7 +88,7 @@ func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	if !second.Resumed || second.Cluster.Metadata.UID != first.Cluster.Metadata.UID || second.Cluster.Status.KeepOnFailure {
 		t.Errorf("the second create: %+v", second)
 	}
-	if _, err := c.AwaitReady(t.Context(), refOf(second.Cluster), patience, ignore); err != nil {
+	if _, err := c.AwaitReady(t.Context(), second.Cluster.Ref(), patience, ignore); err != nil {
 		t.Error(err)
 	}
 }
@@ -163,7 +163,7 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 		return err
 	}})
 	c := newClient(t)
-	if _, err := c.Delete(t.Context(), "reborn", false, ignoreText); err != nil {
+	if err := c.Delete(t.Context(), old.Ref(), false, ignoreText); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the old one is forgotten", func() bool { _, err := world.Store.Get(t.Context(), "reborn"); return gone(err) })
@@ -172,7 +172,7 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 	if err != nil || created.Cluster.Metadata.UID == old.Metadata.UID {
 		t.Fatalf("%+v, %v", created, err)
 	}
-	if _, err := c.AwaitReady(t.Context(), refOf(created.Cluster), patience, ignore); err != nil {
+	if _, err := c.AwaitReady(t.Context(), created.Cluster.Ref(), patience, ignore); err != nil {
 		t.Error(err)
 	}
 }
@@ -187,7 +187,7 @@ func TestAWaitNoticesAnOperationThatEndedWithoutAWord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.AwaitReady(t.Context(), refOf(created.Cluster), patience, ignore)
+	_, err = c.AwaitReady(t.Context(), created.Cluster.Ref(), patience, ignore)
 	var failed *FailedError
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "out of luck") {
 		t.Errorf("got %v", err)
@@ -217,14 +217,14 @@ func TestAWaitSaysThatNoWorkerListensAndGoesOnWhenOneDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID("patient"), TaskQueue: c.cfg.Temporal.TaskQueue},
-		api.WorkflowProvision, api.ProvisionInput{Cluster: refOf(stored)})
+		api.WorkflowProvision, api.ProvisionInput{Cluster: stored.Ref()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	told := make(chan string, 1)
 	done := make(chan error, 1)
 	go func() {
-		_, err := c.AwaitReady(t.Context(), refOf(stored), 0, func(p Progress) {
+		_, err := c.AwaitReady(t.Context(), stored.Ref(), 0, func(p Progress) {
 			if p.Notice != "" {
 				select {
 				case told <- p.Notice:
@@ -247,7 +247,7 @@ func TestAWaitEndsAtItsLimitAndLeavesTheWork(t *testing.T) {
 	stored := store1(t, "slow", api.PhaseProvisioning)
 	c := newClient(t)
 	c.checkEvery = time.Hour
-	_, err := c.AwaitReady(t.Context(), refOf(stored), 50*time.Millisecond, ignore)
+	_, err := c.AwaitReady(t.Context(), stored.Ref(), 50*time.Millisecond, ignore)
 	var wait *WaitError
 	if !errors.As(err, &wait) {
 		t.Errorf("got %v", err)
@@ -292,7 +292,7 @@ func TestAWaitReturnsTheClusterAsItStandsEvenIfTheCheckSeesItFirst(t *testing.T)
 		r, err := c.run(t.Context(), c.temporal, "checked")
 		return err == nil && !r.open
 	})
-	v := c.alive(t.Context(), refOf(created.Cluster), goal{judge: func(cl *api.Cluster) (bool, error) { return cl.Status.Phase == api.PhaseReady, nil }})
+	v := c.alive(t.Context(), created.Cluster.Ref(), goal{judge: func(cl *api.Cluster) (bool, error) { return cl.Status.Phase == api.PhaseReady, nil }})
 	if !v.done || v.err != nil || v.cluster.Status.Phase != api.PhaseReady {
 		t.Errorf("got %+v", v)
 	}

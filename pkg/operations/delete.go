@@ -17,31 +17,30 @@ import (
 // terminateAfter is how long a delete that is to be purged may take to end by itself.
 const terminateAfter = 15 * time.Second
 
-// Delete records that the cluster is to go, and returns once a delete works on it or it is gone. A provision that runs is
-// cancelled: seeing the record, it goes on as the delete. Purge forgets the cluster even where its cloud can't be asked.
-// notice is told, in words for a person, what is waited for.
-func (c *Client) Delete(ctx context.Context, name string, purge bool, notice func(string)) (api.Ref, error) {
+// Delete records that the cluster is to go, and returns once a delete works on it or it is gone. It is the cluster of that
+// UID, the one that a person was shown, and never another that bears its name by now: that is a *ReplacedError. A provision
+// that runs is cancelled: seeing the record, it goes on as the delete. Purge forgets the cluster even where its cloud can't
+// be asked. notice is told, in words for a person, what is waited for.
+func (c *Client) Delete(ctx context.Context, ref api.Ref, purge bool, notice func(string)) error {
 	s, t, err := c.both(ctx)
 	if err != nil {
-		return api.Ref{}, err
+		return err
 	}
-	cl, err := s.Get(ctx, name)
-	if err != nil {
-		return api.Ref{}, err
-	}
-	ref := refOf(cl)
 	_, err = s.Update(ctx, ref, func(cl *api.Cluster) error {
 		cl.Status.SetPhase(api.PhaseDeleting, "DeleteRequested", c.now().UTC())
 		return nil
 	})
 	if gone(err) {
-		return ref, nil
+		if _, other := s.Get(ctx, ref.Name); other == nil {
+			return &ReplacedError{Name: ref.Name}
+		}
+		return err
 	}
 	if err != nil {
-		return api.Ref{}, err
+		return err
 	}
 	d := deletion{Client: c, store: s, temporal: t, ref: ref, purge: purge, notice: notice, lonely: c.loneliness()}
-	return ref, d.begin(ctx)
+	return d.begin(ctx)
 }
 
 // deletion is one attempt to get a delete to run under a cluster's operation id.
@@ -80,7 +79,8 @@ func (d *deletion) begin(ctx context.Context) error {
 
 // attempt starts the delete, or makes way for it.
 func (d *deletion) attempt(ctx context.Context) (done bool, err error) {
-	if _, err := d.store.Get(ctx, d.ref.Name); gone(err) {
+	// Whatever runs once it is gone works on another cluster of that name, and is none of our business.
+	if cl, err := d.store.Get(ctx, d.ref.Name); gone(err) || err == nil && cl.Metadata.UID != d.ref.UID {
 		return true, nil
 	}
 	input := api.DeleteInput{Cluster: d.ref, Purge: d.purge}

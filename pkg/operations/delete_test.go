@@ -25,9 +25,9 @@ func TestADeleteTakesOverFromARunningProvision(t *testing.T) {
 	}
 	<-running
 	var told []string
-	ref, err := c.Delete(t.Context(), "early", false, func(s string) { told = append(told, s) })
-	if err != nil || ref != refOf(created.Cluster) {
-		t.Fatalf("%v, %v", ref, err)
+	ref := created.Cluster.Ref()
+	if err := c.Delete(t.Context(), ref, false, func(s string) { told = append(told, s) }); err != nil {
+		t.Fatal(err)
 	}
 	if err := c.AwaitGone(t.Context(), ref, patience, ignore); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestADeleteJoinsTheOneThatRuns(t *testing.T) {
 	}})
 	c := newClient(t)
 	for range 2 {
-		if _, err := c.Delete(t.Context(), "twice", false, ignoreText); err != nil {
+		if err := c.Delete(t.Context(), stored.Ref(), false, ignoreText); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -57,7 +57,7 @@ func TestADeleteJoinsTheOneThatRuns(t *testing.T) {
 		t.Error("etcd does not say that it is to go")
 	}
 	close(release)
-	if err := c.AwaitGone(t.Context(), refOf(stored), patience, ignore); err != nil || runs != 1 {
+	if err := c.AwaitGone(t.Context(), stored.Ref(), patience, ignore); err != nil || runs != 1 {
 		t.Errorf("%d runs, %v", runs, err)
 	}
 }
@@ -69,19 +69,19 @@ func TestADeleteThatFailsSaysWhyAndCanBeTriedAgain(t *testing.T) {
 		return errors.New("the cloud does not answer")
 	}})
 	c := newClient(t)
-	if _, err := c.Delete(t.Context(), "stubborn", false, ignoreText); err != nil {
+	if err := c.Delete(t.Context(), stored.Ref(), false, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	err := c.AwaitGone(t.Context(), refOf(stored), patience, ignore)
+	err := c.AwaitGone(t.Context(), stored.Ref(), patience, ignore)
 	var failed *FailedError
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "the cloud does not answer") {
 		t.Fatalf("got %v", err)
 	}
 	world.Cast("stubborn", rehearsal.Play{})
-	if _, err := c.Delete(t.Context(), "stubborn", false, ignoreText); err != nil {
+	if err := c.Delete(t.Context(), stored.Ref(), false, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.AwaitGone(t.Context(), refOf(stored), patience, ignore); err != nil {
+	if err := c.AwaitGone(t.Context(), stored.Ref(), patience, ignore); err != nil {
 		t.Error(err)
 	}
 }
@@ -98,20 +98,56 @@ func TestAPurgeReplacesADeleteThatHangs(t *testing.T) {
 		return w.Store.Delete(ctx, in.Cluster)
 	}})
 	c := newClient(t)
-	if _, err := c.Delete(t.Context(), "lost", false, ignoreText); err != nil {
+	if err := c.Delete(t.Context(), stored.Ref(), false, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Delete(t.Context(), "lost", true, ignoreText); err != nil {
+	if err := c.Delete(t.Context(), stored.Ref(), true, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.AwaitGone(t.Context(), refOf(stored), patience, ignore); err != nil || !purged {
+	if err := c.AwaitGone(t.Context(), stored.Ref(), patience, ignore); err != nil || !purged {
 		t.Errorf("purged %v, %v", purged, err)
 	}
 }
 
 func TestADeleteOfWhatIsNotThereSaysSo(t *testing.T) {
-	if _, err := newClient(t).Delete(t.Context(), "nothing", false, ignoreText); !gone(err) {
+	if err := newClient(t).Delete(t.Context(), api.Ref{Name: "nothing", UID: "u"}, false, ignoreText); !gone(err) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestADeleteOfOneClusterNeverTouchesAnotherOfItsName(t *testing.T) {
+	world.Work(t)
+	store1(t, "renewed", api.PhaseReady)
+	seen := api.Ref{Name: "renewed", UID: "uid-of-the-one-before"}
+	var replaced *ReplacedError
+	if err := newClient(t).Delete(t.Context(), seen, false, ignoreText); !errors.As(err, &replaced) {
+		t.Errorf("got %v", err)
+	}
+	if phase := phaseOf(t, "renewed"); phase != api.PhaseReady {
+		t.Errorf("the other one is %s", phase)
+	}
+}
+
+func TestADeleteThatWaitsLeavesTheProvisionOfASuccessorAlone(t *testing.T) {
+	world.Work(t)
+	stored := store1(t, "handed", api.PhaseReady)
+	c := newClient(t)
+	s, tc, err := c.both(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := world.Store.Delete(t.Context(), stored.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := world.Store.Create(t.Context(), api.NewCluster("handed", "uid-next", stored.Spec, nil, stored.Metadata.CreatedAt)); err != nil {
+		t.Fatal(err)
+	}
+	d := deletion{Client: c, store: s, temporal: tc, ref: stored.Ref(), notice: func(s string) { t.Errorf("it made way: %s", s) }, lonely: c.loneliness()}
+	if done, err := d.attempt(t.Context()); !done || err != nil {
+		t.Errorf("done %v, %v", done, err)
+	}
+	if r, err := c.run(t.Context(), tc, "handed"); err != nil || r != (run{}) {
+		t.Errorf("it started %+v, %v", r, err)
 	}
 }
 
@@ -123,11 +159,11 @@ func TestADeleteWithoutAWorkerLeavesTheWishAndSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.start(t.Context(), tc, "waiting", api.WorkflowProvision, "", api.ProvisionInput{Cluster: refOf(stored)}); err != nil {
+	if err := c.start(t.Context(), tc, "waiting", api.WorkflowProvision, "", api.ProvisionInput{Cluster: stored.Ref()}); err != nil {
 		t.Fatal(err)
 	}
 	c.now = fastClock()
-	_, err = c.Delete(t.Context(), "waiting", false, ignoreText)
+	err = c.Delete(t.Context(), stored.Ref(), false, ignoreText)
 	var none *NoWorkerError
 	if !errors.As(err, &none) || none.Left == "" {
 		t.Errorf("got %v", err)

@@ -64,6 +64,13 @@ func (e *ConflictError) Error() string {
 	}
 }
 
+// ReplacedError says that the cluster that was meant is gone, and another one bears its name.
+type ReplacedError struct{ Name string }
+
+func (e *ReplacedError) Error() string {
+	return fmt.Sprintf("the cluster %s that was to be deleted is gone, and another one has that name now: nothing was done to it; look at it, and delete it if it is meant", e.Name)
+}
+
 // FailedError says that an operation ended without what it was for. Failure is nil where etcd holds no reason.
 type FailedError struct {
 	Cluster   string

@@ -261,7 +261,7 @@ func (w *world) delete(ref api.Ref, purge bool) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	if _, err := w.ops.Delete(ctx, ref.Name, purge, func(string) {}); err != nil {
+	if err := w.ops.Delete(ctx, ref, purge, func(string) {}); err != nil {
 		w.t.Fatalf("delete %s: %v", ref.Name, err)
 	}
 }

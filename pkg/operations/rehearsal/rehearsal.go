@@ -141,9 +141,9 @@ func (w *World) Clear(t testing.TB) {
 		t.Error(err)
 	}
 	for i := range clusters {
-		m := clusters[i].Metadata
-		_ = w.Temporal.TerminateWorkflow(ctx, api.OperationID(m.Name), "", "the test is over") // most have ended
-		if err := w.Store.Delete(ctx, api.Ref{Name: m.Name, UID: m.UID}); err != nil {
+		ref := clusters[i].Ref()
+		_ = w.Temporal.TerminateWorkflow(ctx, api.OperationID(ref.Name), "", "the test is over") // most have ended
+		if err := w.Store.Delete(ctx, ref); err != nil {
 			t.Error(err)
 		}
 	}
