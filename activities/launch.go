@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	sdkworker "go.temporal.io/sdk/worker"
 
@@ -70,17 +71,33 @@ func unwanted(err error) bool {
 	return errors.As(err, &late) || errors.As(err, &missing) || errors.As(err, &stale)
 }
 
-// giveBack ends the machine that was just launched, if the name is not another incarnation's by now.
+// listEvery is how often a listing is asked for what it should have soon.
+const listEvery = 500 * time.Millisecond
+
+// giveBack ends the machine that was just launched, if the name is not another incarnation's by now. A listing may be behind
+// the launch, so it is asked until it has a machine of that name.
 func (a *Machines) giveBack(ctx context.Context, of cloud.Cloud, req cloud.LaunchRequest) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Terminate)
 	defer cancel()
-	listed, err := of.List(ctx, req.Owner)
-	for _, m := range listed {
-		if m.Name == req.Name && m.Incarnation == req.Incarnation {
-			err = errors.Join(err, of.Terminate(ctx, req.Owner, req.Name))
+	for {
+		listed, err := of.List(ctx, req.Owner)
+		for _, m := range listed {
+			switch {
+			case m.Name != req.Name:
+			case m.Incarnation != req.Incarnation:
+				return nil
+			default:
+				if err = of.Terminate(ctx, req.Owner, req.Name); err == nil {
+					return nil
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("machine %s was launched after its clean-up and may go on billing: end it on the cloud", req.Name), err)
+		case <-time.After(listEvery):
 		}
 	}
-	return err
 }
 
 // AwaitInput waits for a launch that was submitted.

@@ -74,6 +74,8 @@ func TestALaunchThatComesAfterItsCleanUpIsGivenBack(t *testing.T) {
 			w := newActivities(t)
 			ref := w.store1("late-"+name, 1)
 			m := w.reserve(ref, here)[0]
+			w.cloud.Lag(200 * time.Millisecond)
+			w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Err: simcloud.Refusal(cloud.Transient)})
 			w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1, Do: func(context.Context) error { return cleanUp(w, ref) }})
 			if _, err := w.acts.Machines.Submit(t.Context(), m); err == nil {
 				t.Error("the launch is called a success")
