@@ -56,7 +56,7 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 		Short: "Run Temporal, its Web UI, etcd and the worker in one process",
 		Long: "Run Temporal, its Web UI, etcd and the worker in one process, on this machine's loopback.\n" +
 			"All data is kept in the state directory; the process can be killed at any instant and started again.",
-		Example: "  skyd dev\n  SKYCONF_DIR=/tmp/try skyd dev --dev-ui-port 9000",
+		Example: "  skyd dev\n  SKYCONF_DIR=~/.skyconf-try skyd dev --dev-ui-port 9000",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, logger, err := load(cmd)

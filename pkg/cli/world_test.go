@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "dev" {
 		os.Exit(beSkyd()) // this program is the skyd that a command under test starts
 	}
+	syscall.Umask(0o022) // else state directories of the tests may be open to a group, and are refused
 	os.Exit(inWorld(m))
 }
 

@@ -6,10 +6,16 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/pflag"
 )
+
+func TestMain(m *testing.M) {
+	syscall.Umask(0o022) // else directories of the tests may be open to a group
+	os.Exit(m.Run())
+}
 
 // load reads settings from a fresh state directory that holds file as its config.yaml.
 func load(t *testing.T, file string, env map[string]string, args ...string) (*Config, error) {
@@ -225,8 +231,56 @@ func TestADirectoryIsMadeForThisPersonAlone(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := MakeDir(dir); err == nil || !strings.Contains(err.Error(), "chmod 700 "+dir) {
+	if err := MakeDir(dir); err == nil || !strings.Contains(err.Error(), "chmod go-w "+dir) {
 		t.Errorf("a directory that anybody may write into: %v", err)
+	}
+}
+
+func TestSettingsThatSomebodyElseMayHaveWrittenAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "config.yaml")
+	env := func(k string) string { return map[string]string{EnvDir: dir}[k] }
+	if err := os.WriteFile(file, []byte("temporal: {namespace: mine}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		what     string
+		mode     os.FileMode
+		path     string
+		restored os.FileMode
+	}{
+		{"file of the group", 0o620, file, 0o644},
+		{"file of everybody", 0o602, file, 0o600},
+		{"directory of the group", 0o770, dir, 0o750},
+		{"directory of everybody", 0o1777, dir, 0o700},
+	} {
+		if err := os.Chmod(tt.path, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(nil, env); err == nil || !strings.Contains(err.Error(), tt.path) || !strings.Contains(err.Error(), "chmod go-w "+tt.path) {
+			t.Errorf("%s: %v", tt.what, err)
+		}
+		if err := os.Chmod(tt.path, tt.restored); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := Load(nil, env); err != nil || c.Temporal.Namespace != "mine" {
+			t.Errorf("%s, put right: %v", tt.what, err)
+		}
+	}
+}
+
+func TestOnlyThePersonItselfAndRootAreTrustedAsOwners(t *testing.T) {
+	for _, tt := range []struct {
+		owner, self int
+		fine        bool
+	}{{1000, 1000, true}, {0, 1000, true}, {0, 0, true}, {1001, 1000, false}, {1000, 0, false}} {
+		err := judge("/x/config.yaml", 0o600, tt.owner, tt.self)
+		if (err == nil) != tt.fine {
+			t.Errorf("file of user %d read by user %d: %v", tt.owner, tt.self, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), "/x/config.yaml") || !strings.Contains(err.Error(), EnvDir)) {
+			t.Errorf("%q names neither the file nor a way out", err)
+		}
 	}
 }
 

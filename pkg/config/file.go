@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,7 +17,7 @@ import (
 // readFile flattens config.yaml into setting → text. A file that isn't there sets nothing; a key that is no setting is an
 // error, since a misspelt one would otherwise be ignored in silence.
 func readFile(name string) (map[string]string, error) {
-	data, err := os.ReadFile(name)
+	data, err := readOwn(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -40,6 +42,30 @@ func readFile(name string) (map[string]string, error) {
 		return nil, fmt.Errorf("reading the settings in %s: %w", name, err)
 	}
 	return values, nil
+}
+
+// readOwn reads a file that nobody else can have written: neither into it nor into its directory.
+func readOwn(name string) ([]byte, error) {
+	dir, err := os.Stat(filepath.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	if err := guarded(filepath.Dir(name), dir); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := guarded(name, info); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(f)
 }
 
 func flatten(node any, key string, into map[string]string) error {

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -85,7 +86,7 @@ func element(name string) string {
 }
 
 // MakeDir creates a directory and its parents for this person alone (0700). One that is there already is left as it is,
-// but refused where somebody else owns it or could write into it.
+// but refused where somebody else (root excepted) owns it or could write into it.
 func MakeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("creating %s: %w", dir, err)
@@ -94,11 +95,28 @@ func MakeDir(dir string) error {
 	if err != nil {
 		return fmt.Errorf("creating %s: %w", dir, err)
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to user %d and this is user %d: name another directory with $%s", dir, st.Uid, os.Geteuid(), EnvDir)
+	return guarded(dir, info)
+}
+
+// guarded is an error where somebody else could write what lies there: settings name programs' servers, keys and releases,
+// and whoever writes them commands what runs on them.
+func guarded(name string, info fs.FileInfo) error {
+	owner := os.Geteuid()
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		owner = int(st.Uid)
 	}
-	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%s may be written by other users (%v): run chmod 700 %s, or name another directory with $%s", dir, info.Mode().Perm(), dir, EnvDir)
+	return judge(name, info.Mode(), owner, os.Geteuid())
+}
+
+// judge trusts the person itself, and root, who can do anything here anyway.
+func judge(name string, mode fs.FileMode, owner, self int) error {
+	if owner != self && owner != 0 {
+		return fmt.Errorf("%s belongs to user %d and this is user %d, who would have to trust it: remove it or take it over (chown), or name another directory with $%s",
+			name, owner, self, EnvDir)
+	}
+	if mode.Perm()&0o022 != 0 {
+		return fmt.Errorf("%s may be written by other users (%v): look at what is there, then run chmod go-w %s, or name another directory with $%s",
+			name, mode.Perm(), name, EnvDir)
 	}
 	return nil
 }
