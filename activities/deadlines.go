@@ -21,7 +21,7 @@ type Deadlines struct {
 	Reach time.Duration
 	// Install: to bring RKE2's files onto the machine.
 	Install time.Duration
-	// Server: from the start of the RKE2 server until the Kubernetes API answers.
+	// Server: from the start of the RKE2 server until agents may join, and again from there until the Kubernetes API answers.
 	Server time.Duration
 	// Agent: from the start of an RKE2 agent until its unit is up.
 	Agent time.Duration
@@ -32,7 +32,7 @@ type Deadlines struct {
 // DefaultDeadlines allow for slow clouds and for images that are pulled at the first start.
 func DefaultDeadlines() Deadlines {
 	return Deadlines{
-		Ask: 20 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
+		Ask: 45 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
 		Reach: 5 * time.Minute, Install: 15 * time.Minute, Server: 15 * time.Minute, Agent: 10 * time.Minute, Node: 10 * time.Minute,
 	}
 }

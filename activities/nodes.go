@@ -48,7 +48,7 @@ func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
 	})
 }
 
-// StartHead starts the RKE2 server, waits for the Kubernetes API, and keeps the cluster's credentials.
+// StartHead starts the RKE2 server, waits until agents may join it, and keeps the cluster's credentials.
 func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
 	return a.do(ctx, m, "start the server", func(at *place) error {
 		password, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretAgentPassword)
@@ -62,18 +62,28 @@ func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
 		}
 		node := nodeOf(at.record)
 		node.AgentToken, node.TLSSANs = string(password), sans(at.record)
-		if err := rke2.WriteConfig(ctx, h, node); err != nil {
-			return err
-		}
-		if err := rke2.StartServer(ctx, h); err != nil {
+		if err := rke2.StartServer(ctx, h, node); err != nil {
 			return err
 		}
 		wait, cancel := within(ctx, a.Deadlines.Server)
 		defer cancel()
-		if err := rke2.WaitServer(wait, h, at.say); err != nil {
+		if err := rke2.WaitSupervisor(wait, h, at.say); err != nil {
 			return err
 		}
 		return a.keepCredentials(ctx, at, h)
+	})
+}
+
+// AwaitServer waits until the head's Kubernetes API answers.
+func (a *Nodes) AwaitServer(ctx context.Context, m MachineRef) error {
+	return a.do(ctx, m, "wait for the Kubernetes API", func(at *place) error {
+		h, err := a.reach(ctx, at)
+		if err != nil {
+			return err
+		}
+		wait, cancel := within(ctx, a.Deadlines.Server)
+		defer cancel()
+		return rke2.WaitServer(wait, h, at.say)
 	})
 }
 

@@ -14,7 +14,8 @@ const joinsAtOnce = 50
 // attempt is a try to bring up the whole cluster in one placement: all machines at once, each going its way as far as
 // it can alone, and the workers joining once the head is there. The first error ends all of them.
 type attempt struct {
-	p        *provision
+	p *provision
+	// headUp: the head's supervisor answers, and workers may join. They wait for the Kubernetes API by themselves.
 	headUp   bool
 	joins    workflow.Semaphore
 	launched milestone
@@ -86,6 +87,9 @@ func (a *attempt) bringUp(ctx workflow.Context, m activities.MachineRef) error {
 			return err
 		}
 		a.headUp = true
+		if err := a.step(ctx, m, "wait for the Kubernetes API", nodes.AwaitServer, m); err != nil {
+			return err
+		}
 		a.note(ctx, api.ControlPlaneReady)
 	} else if err := a.join(ctx, m); err != nil {
 		return err

@@ -91,6 +91,21 @@ func (w *world) did(ctx context.Context, what string) error {
 	return err
 }
 
+// until lets an activity take as long as it takes for something to hold; where it never does, the activity fails for good.
+func (w *world) until(holds func() bool) func(context.Context) error {
+	return func(context.Context) error {
+		for give := time.Now().Add(5 * time.Second); time.Now().Before(give); time.Sleep(time.Millisecond) {
+			w.mu.Lock()
+			held := holds()
+			w.mu.Unlock()
+			if held {
+				return nil
+			}
+		}
+		return final("test", "", "NeverHeld")
+	}
+}
+
 func (w *world) onClusters() {
 	a := &activities.Clusters{}
 	w.OnActivity(a.Begin, mock.Anything, mock.Anything).Return(func(ctx context.Context, _ api.ProvisionInput) (activities.Begun, error) {
@@ -175,6 +190,7 @@ func (w *world) onNodes(joinTakes time.Duration) {
 	}
 	on(a.Prepare, "prepare")
 	on(a.StartHead, "head")
+	on(a.AwaitServer, "api")
 	on(a.AwaitNode, "node")
 	w.OnActivity(a.Join, mock.Anything, mock.Anything).After(joinTakes).Return(func(ctx context.Context, m activities.MachineRef) error {
 		w.mu.Lock()
@@ -229,6 +245,25 @@ func TestProvisionTakesAllMachinesToReadyWithTheHeadFirst(t *testing.T) {
 	}
 	if w.index("reserve there") >= 0 || w.index("existing") >= 0 {
 		t.Error("a second placement was tried, or machines were terminated")
+	}
+}
+
+func TestWorkersJoinWhileTheKubernetesAPIIsWaitedFor(t *testing.T) {
+	w := newWorld(t, 3, here)
+	w.during["api sky-c1-0"] = w.until(func() bool { return w.index("join sky-c1-1") >= 0 && w.index("join sky-c1-2") >= 0 })
+	if err := w.provision(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnAPIThatNeverAnswersEndsTheCreateAndTheJoins(t *testing.T) {
+	w := newWorld(t, 3, here)
+	w.failures["api sky-c1-0"] = []error{final("wait for the Kubernetes API", "sky-c1-0", "Deadline")}
+	if err := w.provision(t); err == nil {
+		t.Fatal("no error")
+	}
+	if w.failed == nil || w.failed.Machine != "sky-c1-0" || w.failed.Reason != "Deadline" || len(w.exist) != 0 {
+		t.Errorf("failure %+v, machines left: %v", w.failed, w.exist)
 	}
 }
 
@@ -419,6 +454,7 @@ func TestTheMachinesOfTheLastPlacementAreKeptWhenAskedTo(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.wanted.KeepMachines = true
 	w.failures["submit sky-c1-1"] = []error{final("launch", "sky-c1-1", string(cloud.Quota))}
+	w.during["submit sky-c1-1"] = w.until(func() bool { return w.exist["sky-c1-0"] })
 	if err := w.provision(t); err == nil {
 		t.Fatal("no error")
 	}

@@ -1,7 +1,6 @@
 package rke2
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -114,19 +113,17 @@ func kubeletArgs(n Node, f Facts) []string {
 	return args
 }
 
-// WriteConfig renders a node's configuration with the machine's own facts and puts it in place, readable by root only.
-func WriteConfig(ctx context.Context, h *remote.Host, n Node) error {
-	_, err := h.Converse(ctx, "writing RKE2's configuration", "set -e\n"+factsScript+receiveConfig, func(line string) ([]byte, error) {
-		f, err := parseFacts(h.Name(), line)
-		if err != nil {
-			return nil, err
-		}
-		return Config(n, f)
-	})
-	return err
+// configFor renders a node's configuration with the machine's own facts, as factsScript printed them.
+func configFor(h *remote.Host, n Node, facts string) ([]byte, error) {
+	f, err := parseFacts(h.Name(), facts)
+	if err != nil {
+		return nil, err
+	}
+	return Config(n, f)
 }
 
-// receiveConfig takes a length and that many bytes, and makes them the configuration unless it is that already.
+// receiveConfig takes a length and that many bytes, and makes them the configuration, readable by root only, unless it is
+// that already.
 const receiveConfig = `
 read -r size
 mkdir -p /etc/rancher/rke2

@@ -191,15 +191,17 @@ func TestADownloadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 	}
 }
 
+var aHead = Node{Role: api.RoleHead, NodeName: "n", NodeIP: "10.0.0.1", AgentToken: "sesame"}
+
 func TestAConfigurationIsRootsOnlyAndWrittenOnce(t *testing.T) {
 	m := newMachine(t)
-	n := Node{Role: api.RoleHead, NodeName: "n", NodeIP: "10.0.0.1", AgentToken: "sesame"}
+	n := aHead
 	stat := func() string {
 		return m.sh("umask; stat -c '%u %a %i' " + configFile + "; ls " + filepath.Dir(configFile))
 	}
 	var before string
 	for i := range 2 {
-		if err := WriteConfig(t.Context(), m.Host, n); err != nil {
+		if err := StartServer(t.Context(), m.Host, n); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {
@@ -255,7 +257,7 @@ func TestAnAgentIsStartedOnceAndAnewWhenItsTokenChanges(t *testing.T) {
 func TestAServerIsStartedOnce(t *testing.T) {
 	m := newMachine(t)
 	for range 2 {
-		if err := StartServer(t.Context(), m.Host); err != nil {
+		if err := StartServer(t.Context(), m.Host, aHead); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -286,7 +288,7 @@ func TestUninstallingTakesAllAndMayBeRepeated(t *testing.T) {
 	if err := Install(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteConfig(t.Context(), m.Host, Node{Role: api.RoleHead, NodeName: "n", NodeIP: "10.0.0.1", AgentToken: "sesame"}); err != nil {
+	if err := StartServer(t.Context(), m.Host, aHead); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -17,24 +17,28 @@ import (
 // boot may take longer than that.
 const startScript = `
 show() { systemctl show -p "$1" --value "$unit"; }
-state=$(show ActiveState); before=$(show InvocationID); begun=0; patience=50
+state=$(show ActiveState); before=$(show InvocationID); begun=0; patience=100
 case "$state" in
 active|activating|reloading)
-  if [ "$changed" = 1 ]; then systemctl restart --no-block "$unit"; patience=1000; else begun=1; fi;;
-*) systemctl reset-failed "$unit" 2>/dev/null || true; systemctl start --no-block "$unit";;
+  if [ "$changed" = 1 ]; then systemctl restart --no-block "$unit"; patience=2000; else begun=1; fi;;
+*)
+  if [ "$state" = failed ]; then systemctl reset-failed "$unit" 2>/dev/null || true; fi
+  systemctl start --no-block "$unit";;
 esac
 systemctl is-enabled -q "$unit" 2>/dev/null || systemctl enable -q --no-reload "$unit"
 while [ $begun = 0 ]; do
   now=$(show InvocationID)
   if [ -n "$now" ] && [ "$now" != "$before" ]; then begun=1
-  elif [ $patience -gt 0 ]; then patience=$((patience-1)); sleep 0.1
+  elif [ $patience -gt 0 ]; then patience=$((patience-1)); sleep 0.05
   elif [ "$(show ActiveState)" = inactive ]; then begun=1
   else echo "$unit does not stop, so that it can't start anew" >&2; exit 75; fi
 done`
 
-// StartServer starts a prepared head's server and returns at once; WaitServer says when it is ready.
-func StartServer(ctx context.Context, h *remote.Host) error {
-	_, err := h.Script(ctx, "starting the RKE2 server", "set -e; changed=0; unit="+unitOf(api.RoleHead)+startScript)
+// StartServer writes a prepared head's configuration and starts its server, without waiting for it: WaitSupervisor and
+// WaitServer say how far it is. A server that runs already goes on with the configuration that it has.
+func StartServer(ctx context.Context, h *remote.Host, n Node) error {
+	_, err := h.Converse(ctx, "starting the RKE2 server", "set -e\n"+factsScript+receiveConfig+"changed=0; unit="+unitOf(api.RoleHead)+startScript,
+		func(line string) ([]byte, error) { return configFor(h, n, line) })
 	return err
 }
 
@@ -45,11 +49,7 @@ func JoinAgent(ctx context.Context, h *remote.Host, n Node, token string) error 
 		return &Error{Reason: WrongToken, Machine: h.Name(), Message: "joining the cluster", Cause: err, Final: true}
 	}
 	_, err := h.Converse(ctx, "joining the cluster", "set -e\n"+factsScript+receiveToken+receiveConfig+joinScript, func(line string) ([]byte, error) {
-		f, err := parseFacts(h.Name(), line)
-		if err != nil {
-			return nil, err
-		}
-		config, err := Config(n, f)
+		config, err := configFor(h, n, line)
 		if err != nil {
 			return nil, err
 		}

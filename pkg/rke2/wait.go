@@ -26,14 +26,17 @@ const (
 // stateScript sets $state to the unit's state on one line of KEY=VALUE, and $invocation.
 const stateScript = `
 look() {
-  state=$(systemctl show -p LoadState -p ActiveState -p SubState -p NRestarts -p Result -p Job -p InvocationID "$unit" | tr '\n' ' ')
+  set -f; set -- $(systemctl show -p LoadState -p ActiveState -p SubState -p NRestarts -p Result -p Job -p InvocationID "$unit"); set +f
+  state="$* "
   invocation=${state##*InvocationID=}; invocation=${invocation%% *}
 }
 `
 
-// serverScript looks five times a second how far the server is, and prints each change: the unit's state, how many of
-// serverStages are met, and what the next one answered. It ends when all are. The administrator's certificate, without
-// which the API server says nothing, comes out of the kubeconfig into a directory that only root reads.
+// serverScript looks ten times a second how far the server is, and once a second at its unit, and prints each change: the
+// unit's state, how many of serverStages are met, and what the next one answered. It ends when as many are as $until says.
+// Looking takes from what the server has to start with, which shows where several hosts share a machine. The
+// administrator's certificate, without which the API server says nothing, comes out of the kubeconfig into a directory
+// that only root reads.
 const serverScript = `
 unit=rke2-server; stage=0; why=; last=; looks=0
 command -v curl >/dev/null || exit 72
@@ -61,14 +64,14 @@ met() {
   esac
 }
 while :; do
-  look
-  while [ $stage -lt 5 ] && met; do stage=$((stage+1)); done
+  [ $((looks % 10)) -ne 0 ] || look
+  while [ $stage -lt $until ] && met; do stage=$((stage+1)); done
   looks=$((looks+1))
   line="$state stage=$stage why=$why"
-  [ "$line" = "$last" ] && [ $((looks % 25)) -ne 0 ] || echo "` + stateMark + `$line"
+  [ "$line" = "$last" ] && [ $((looks % 50)) -ne 0 ] || echo "` + stateMark + `$line"
   last=$line
-  [ $stage -lt 5 ] || exit 0
-  sleep 0.2
+  [ $stage -lt $until ] || exit 0
+  sleep 0.1
 done`
 
 // serverStages are the conditions of serverScript, in the order in which they come true.
@@ -79,6 +82,9 @@ var serverStages = []string{
 	"the kubeconfig to be written",
 	"the API server to be ready",
 }
+
+// joinStages are those of them that let agents join.
+const joinStages = 4
 
 // agentScript prints each change of the unit's state and what its journal says from now on; what was said of an earlier
 // token, or before somebody set things right, is past. Of a run that begins meanwhile it prints all. It ends when the
@@ -105,9 +111,19 @@ done`
 // falls over again and again, ends the waiting with its last lines (UnitFailed); when ctx's deadline passes, the error
 // (Deadline) says which condition was not met. progress may be nil.
 func WaitServer(ctx context.Context, h *remote.Host, progress func(string)) error {
+	return waitStages(ctx, h, len(serverStages), progress)
+}
+
+// WaitSupervisor is WaitServer without the API server: it returns once the credentials are there and agents may join, which
+// then wait for the rest by themselves.
+func WaitSupervisor(ctx context.Context, h *remote.Host, progress func(string)) error {
+	return waitStages(ctx, h, joinStages, progress)
+}
+
+func waitStages(ctx context.Context, h *remote.Host, stages int, progress func(string)) error {
 	w := &watch{role: api.RoleHead, say: progress}
 	w.waitingFor = "the unit to start"
-	return w.run(ctx, h, "waiting for the RKE2 server", stateScript+serverScript)
+	return w.run(ctx, h, "waiting for the RKE2 server", fmt.Sprintf("until=%d\n", stages)+stateScript+serverScript)
 }
 
 // WaitAgent returns once a worker's agent is up, which is before its Node is Ready. It ends early, and finally, where the

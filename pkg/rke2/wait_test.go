@@ -67,6 +67,30 @@ func TestADeadlineOfTheServerNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestWorkersMayJoinBeforeTheAPIServerIsReady(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
+	m.write("/opt/fake/curl", "#!/bin/sh\ncase \"$*\" in *:9345/*) printf 200;; *) printf 500; exit 22;; esac\n", 0o755)
+	result := make(chan error, 1)
+	go func() { result <- WaitSupervisor(t.Context(), m.Host, nil) }()
+	m.write(serverDir+"/token", "K10x::server:y\n", 0o600)
+	m.write(serverDir+"/agent-token", "K10x::node:y\n", 0o600)
+	select {
+	case err := <-result:
+		t.Fatalf("it did not wait for the kubeconfig: %v", err)
+	default:
+	}
+	m.write(kubeconfig, "clusters: []\n", 0o600)
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := WaitServer(ctx, m.Host, nil); reasonOf(err) != Deadline || !strings.Contains(err.Error(), "the API server to be ready") {
+		t.Errorf("the API server does not answer, and yet: %v", err)
+	}
+}
+
 func TestACancelledWaitIsNoFailure(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
