@@ -186,6 +186,7 @@ func up(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) cloud.Machine 
 	})
 	m, err := c.Await(ctx, req, ref, func(s string) { t.Log(req.Name, s) })
 	if err != nil {
+		t.Log(start(t).env.Log("aws"))
 		t.Fatal(err)
 	}
 	return m

@@ -1,0 +1,8 @@
+#!/bin/sh
+# Installs the pinned SkyPilot for skyctl:  skypilot.sh [CLOUD...]
+# It goes where skyd looks for it: $SKYCONF_DIR/skypilot/venv, by default ~/.skyconf/skypilot/venv.
+set -eu
+state=${SKYCONF_DIR:-$HOME/.skyconf}/skypilot
+mkdir -p "$state"
+chmod 700 "$state"
+exec sh "$(dirname "$0")/../../pkg/cloud/skypilot/setup/install.sh" "$state/venv" "$@"
