@@ -5,6 +5,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -27,18 +28,23 @@ type MachineRef struct {
 	Role        api.Role `json:"role"`
 }
 
-// Clouds are the clouds this installation can ask, by the name that a spec uses.
-type Clouds map[string]cloud.Cloud
+// Clouds are the clouds this installation can ask.
+type Clouds struct {
+	// Named are those that serve one name of a spec.
+	Named map[string]cloud.Cloud
+	// Others serves every other name, and the choice among them where a spec names none; nil where there is none such.
+	Others cloud.Cloud
+}
 
 // For returns the cloud that serves a spec; an unknown one is an *api.FieldError.
 func (c Clouds) For(name string) (cloud.Cloud, error) {
-	if found, ok := c[name]; ok {
+	if found, ok := c.Named[name]; ok {
 		return found, nil
 	}
-	want := "one of:"
-	for _, known := range sortedKeys(c) {
-		want += " " + known
+	if c.Others != nil {
+		return c.Others, nil
 	}
+	want := "one of: " + strings.Join(sortedKeys(c.Named), " ")
 	if name == "" {
 		want = "name the cloud, " + want
 	}

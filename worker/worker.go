@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
@@ -15,7 +16,9 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/connect"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -106,13 +109,10 @@ func New(c client.Client, taskQueue string, acts Activities) sdkworker.Worker {
 }
 
 func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *slog.Logger) (Activities, error) {
-	onDocker, err := docker.New(docker.Options{
-		Image: cfg.Docker.Image, Network: cfg.Docker.Network, BaseImage: cfg.Docker.BaseImage, Log: log,
-	})
+	clouds, err := newClouds(cfg, log)
 	if err != nil {
 		return Activities{}, err
 	}
-	clouds := activities.Clouds{"docker": onDocker}
 	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a home.
 	var clusterDir func(string) string
 	if !cfg.External() {
@@ -128,6 +128,30 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 			Store: st, Pool: pool, ClusterDir: clusterDir, Deadlines: activities.DefaultDeadlines(), Now: now,
 		},
 	}, nil
+}
+
+// newClouds has Docker on this machine under its name, and SkyPilot for every other.
+func newClouds(cfg *config.Config, log *slog.Logger) (activities.Clouds, error) {
+	onDocker, err := docker.New(docker.Options{
+		Image: cfg.Docker.Image, Network: cfg.Docker.Network, BaseImage: cfg.Docker.BaseImage, Log: log,
+	})
+	if err != nil {
+		return activities.Clouds{}, err
+	}
+	token := ""
+	if cfg.SkyPilot.TokenFile != "" {
+		raw, err := os.ReadFile(cfg.SkyPilot.TokenFile)
+		if err != nil {
+			return activities.Clouds{}, fmt.Errorf("read the token of the SkyPilot API server: %w", err)
+		}
+		token = strings.TrimSpace(string(raw))
+	}
+	onSky, err := skypilot.New(skypilot.Options{
+		Dir: cfg.SkyPilotDir(), Python: cfg.SkyPilot.Python, Endpoint: cfg.SkyPilot.Endpoint, Token: token,
+		Port: cfg.SkyPilot.Port, LaunchesAtOnce: cfg.SkyPilot.LaunchesAtOnce, FullRuntime: cfg.SkyPilot.FullRuntime,
+		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile, Log: log,
+	})
+	return activities.Clouds{Named: map[string]cloud.Cloud{docker.Name: onDocker}, Others: onSky}, err
 }
 
 func now() time.Time { return time.Now().UTC() }

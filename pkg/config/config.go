@@ -41,6 +41,7 @@ type Config struct {
 	SecretsKeyFile string // key that secrets in etcd are encrypted with
 	RKE2           RKE2
 	Docker         Docker
+	SkyPilot       SkyPilot
 
 	external bool
 }
@@ -82,6 +83,18 @@ type Docker struct {
 	Image     string // image of the hosts, used as it is; empty: the project's own, built when missing
 	Network   string // empty: one of the installation's own
 	BaseImage string // what the image is built from, where a registry answers
+}
+
+// SkyPilot says how machines of other clouds are asked for.
+type SkyPilot struct {
+	Python             string // interpreter that has SkyPilot; empty: the one that make skypilot sets up
+	Endpoint           string // URL of a remote API server; empty: a local one, started when it is absent
+	TokenFile          string // file with a service account's token for the remote server
+	Port               int    // of the local server, on loopback
+	LaunchesAtOnce     int    // launches that the server works on at one time; 0: as many as suit it
+	FullRuntime        bool   // leave SkyPilot's own runtime on the machines
+	Usage              bool   // let the local server send usage data to SkyPilot's makers
+	AWSInstanceProfile string // an instance profile without rights, for machines on AWS; empty: none
 }
 
 // BindFlags adds the flags that every program understands. Flags that nobody sets change nothing.

@@ -61,6 +61,7 @@ func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testi
 		SecretsKeyFile: c.Dir + "/secrets.key",
 		RKE2:           RKE2{Version: "v1.35.7+rke2r1", Source: "release"},
 		Docker:         Docker{BaseImage: "debian:12"},
+		SkyPilot:       SkyPilot{Port: 46581},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

@@ -41,6 +41,9 @@ func stateDir(flags *pflag.FlagSet, env func(string) string) (string, error) {
 // ConfigFile is the file that people write their settings into.
 func (c *Config) ConfigFile() string { return filepath.Join(c.Dir, "config.yaml") }
 
+// SkyPilotDir holds SkyPilot's virtual environment and the state of its local server.
+func (c *Config) SkyPilotDir() string { return filepath.Join(c.Dir, "skypilot") }
+
 // ServerDir holds the data of skyd dev: Temporal's database and etcd's.
 func (c *Config) ServerDir() string { return filepath.Join(c.Dir, "server") }
 

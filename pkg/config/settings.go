@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -117,6 +119,28 @@ func port(key, def, help string, ref func(*Config) *int) setting {
 	}}
 }
 
+func yesNo(key string, ref func(*Config) *bool) setting {
+	return setting{key: key, def: "false", audience: noProgram, set: func(c *Config, v string) error {
+		b, err := strconv.ParseBool(v)
+		if err != nil {
+			return errors.New("true or false")
+		}
+		*ref(c) = b
+		return nil
+	}}
+}
+
+func count(key, def string, ref func(*Config) *int) setting {
+	return setting{key: key, def: def, audience: noProgram, set: func(c *Config, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return errors.New("a whole number from 1")
+		}
+		*ref(c) = n
+		return nil
+	}}
+}
+
 func tlsSettings(key, what string, ref func(*Config) *TLS) []setting {
 	return []setting{
 		path(key+".tls.ca", "CA certificate of "+what, everyProgram, func(c *Config) *string { return &ref(c).CA }),
@@ -153,6 +177,14 @@ func table() []setting {
 		text("rke2.sha256", "", "", noProgram, func(c *Config) *string { return &c.RKE2.SHA256 }, checkSHA256),
 		text("docker.image", "", "", noProgram, func(c *Config) *string { return &c.Docker.Image }, checkImage),
 		text("docker.network", "", "", noProgram, func(c *Config) *string { return &c.Docker.Network }, checkName),
+		path("skypilot.python", "", noProgram, func(c *Config) *string { return &c.SkyPilot.Python }),
+		text("skypilot.endpoint", "", "", noProgram, func(c *Config) *string { return &c.SkyPilot.Endpoint }, checkURL),
+		path("skypilot.tokenFile", "", noProgram, func(c *Config) *string { return &c.SkyPilot.TokenFile }),
+		count("skypilot.port", "46581", func(c *Config) *int { return &c.SkyPilot.Port }),
+		count("skypilot.launchesAtOnce", "", func(c *Config) *int { return &c.SkyPilot.LaunchesAtOnce }),
+		yesNo("skypilot.fullRuntime", func(c *Config) *bool { return &c.SkyPilot.FullRuntime }),
+		yesNo("skypilot.usage", func(c *Config) *bool { return &c.SkyPilot.Usage }),
+		text("skypilot.awsInstanceProfile", "", "", noProgram, func(c *Config) *string { return &c.SkyPilot.AWSInstanceProfile }, notEmpty),
 		text("docker.baseImage", DefaultDockerBase, "", noProgram, func(c *Config) *string { return &c.Docker.BaseImage }, checkImage),
 	}
 	all = append(all, tlsSettings("etcd", "etcd", func(c *Config) *TLS { return &c.Etcd.TLS })...)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/embedded"
 	"github.com/sky-shift/skyctl/pkg/operations"
@@ -200,7 +201,7 @@ func newIdleWorld(t *testing.T, s *servers, placements ...api.Placement) *world 
 			Store: s.store, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: release},
 		},
 		Machines: &activities.Machines{
-			Store: s.store, Clouds: activities.Clouds{simcloud.Name: w.cloud}, Now: now,
+			Store: s.store, Clouds: activities.Clouds{Named: map[string]cloud.Cloud{simcloud.Name: w.cloud}}, Now: now,
 			Deadlines: activities.Deadlines{Ask: short, Terminate: short, Boot: short},
 		},
 		Nodes: &activities.Nodes{
