@@ -3,6 +3,8 @@ package docker
 import (
 	"context"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,7 +89,18 @@ func (c *Cloud) privileged(ctx context.Context, image string) (bool, error) {
 	return c.privilegeHeld, nil
 }
 
-// tryPrivileged starts a privileged container that does nothing; a refusal is the engine's reason why it can't.
+// refusals are the words in which an engine says that a container can't have all privileges. It has no code for that: what
+// the runtime met comes back as an internal error, just as a full disk does.
+var refusals = []string{"not permitted", "permission denied", "capabilit", "unable to apply caps", "invalid argument", "privileged"}
+
+// refuses says whether an error means that privileged containers do not start on this engine, now and later.
+func refuses(err error) bool {
+	return errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) ||
+		slices.ContainsFunc(refusals, func(words string) bool { return strings.Contains(strings.ToLower(err.Error()), words) })
+}
+
+// tryPrivileged starts a privileged container that does nothing; a refusal is the engine's reason why it can't. Any other
+// error says nothing of privileges, and is not to be remembered as if it did.
 func (c *Cloud) tryPrivileged(ctx context.Context, image string) (refusal, err error) {
 	made, err := c.api.ContainerCreate(ctx,
 		&container.Config{Image: image, Entrypoint: []string{"/bin/true"}, Labels: scratch(scratchProbe)},
@@ -101,10 +114,10 @@ func (c *Cloud) tryPrivileged(ctx context.Context, image string) (refusal, err e
 	}
 	defer c.discard(ctx, made.ID)
 	err = c.api.ContainerStart(ctx, made.ID, container.StartOptions{})
-	if err != nil && (ctx.Err() != nil || client.IsErrConnectionFailed(err)) {
-		return nil, err
+	if err == nil || ctx.Err() == nil && !client.IsErrConnectionFailed(err) && refuses(err) {
+		return err, nil
 	}
-	return err, nil
+	return nil, err
 }
 
 // discard removes a container of ours that nobody is to find again, even when ctx has ended.

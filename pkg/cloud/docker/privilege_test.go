@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,9 +12,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// stubEngine answers like an engine whose containers start with the given status. The real ones that the other tests
-// run on may or may not allow privileged containers: both must work.
-func stubEngine(t *testing.T, startStatus *atomic.Int32) (c *Cloud, creates *atomic.Int32) {
+// stubEngine answers like an engine on which containers do not start for the given reason; where that is empty they do.
+// The real ones that the other tests run on may or may not allow privileged containers: both must work.
+func stubEngine(t *testing.T, reason *atomic.Value) (c *Cloud, creates *atomic.Int32) {
 	t.Helper()
 	creates = &atomic.Int32{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -25,10 +26,12 @@ func stubEngine(t *testing.T, startStatus *atomic.Int32) (c *Cloud, creates *ato
 			w.WriteHeader(http.StatusCreated)
 			w.Write([]byte(`{"Id": "0123456789ab"}`))
 		case strings.HasSuffix(path, "/start"):
-			w.WriteHeader(int(startStatus.Load()))
-			if startStatus.Load() >= 400 {
-				w.Write([]byte(`{"message": "unable to apply caps: operation not permitted"}`))
+			if why, _ := reason.Load().(string); why != "" {
+				w.WriteHeader(http.StatusInternalServerError) // which it is, whatever the runtime met
+				json.NewEncoder(w).Encode(map[string]string{"message": why})
+				return
 			}
+			w.WriteHeader(http.StatusNoContent)
 		case strings.HasSuffix(path, "/containers/json"):
 			w.Write([]byte(`[]`))
 		}
@@ -44,23 +47,50 @@ func stubEngine(t *testing.T, startStatus *atomic.Int32) (c *Cloud, creates *ato
 }
 
 func TestPrivilegedIsFoundOutByTryingOnce(t *testing.T) {
-	for status, want := range map[int32]bool{http.StatusNoContent: true, http.StatusInternalServerError: false} {
-		start := &atomic.Int32{}
-		start.Store(status)
-		c, creates := stubEngine(t, start)
+	for reason, want := range map[string]bool{
+		"": true,
+		"OCI runtime create failed: unable to apply caps: operation not permitted":                 false,
+		"OCI runtime create failed: error setting capabilities":                                    false,
+		"failed to write a *:* rwm to devices.allow: write devices.allow: operation not permitted": false,
+		"OCI runtime create failed: mounting proc: permission denied":                              false,
+		"OCI runtime create failed: setting rlimits for ready process: invalid argument":           false,
+		"OCI runtime create failed: privileged containers are switched off: unknown":               false,
+	} {
+		why := &atomic.Value{}
+		why.Store(reason)
+		c, creates := stubEngine(t, why)
 		for range 2 {
 			if got, err := c.privileged(t.Context(), "image"); err != nil || got != want {
-				t.Errorf("start answers %d: privileged is %v, want %v: %v", status, got, want, err)
+				t.Errorf("start says %q: privileged is %v, want %v: %v", reason, got, want, err)
 			}
 		}
 		if creates.Load() != 1 {
-			t.Errorf("start answers %d: tried %d times", status, creates.Load())
+			t.Errorf("start says %q: tried %d times", reason, creates.Load())
+		}
+	}
+}
+
+func TestWhatSaysNothingOfPrivilegesIsToldAndNotRemembered(t *testing.T) {
+	for _, reason := range []string{
+		"OCI runtime create failed: mkdir /var/lib/docker/overlay2/x: no space left on device",
+		"OCI runtime create failed: fork/exec /usr/bin/runc: cannot allocate memory",
+		"failed to create shim task: context deadline exceeded",
+	} {
+		why := &atomic.Value{}
+		why.Store(reason)
+		c, _ := stubEngine(t, why)
+		if _, err := c.privileged(t.Context(), "image"); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("start says %q, and the error is %v", reason, err)
+		}
+		why.Store("")
+		if got, err := c.privileged(t.Context(), "image"); err != nil || !got {
+			t.Errorf("after %q: privileged is %v, %v", reason, got, err)
 		}
 	}
 }
 
 func TestHostAsksForNoMoreThanItsKindOfMachineAllows(t *testing.T) {
-	c, _ := stubEngine(t, &atomic.Int32{})
+	c, _ := stubEngine(t, &atomic.Value{})
 	req := cloud.LaunchRequest{Placement: api.Placement{CPUs: 2, MemoryGiB: 4}}
 	full, single := c.hostConfig(req, "net", true), c.hostConfig(req, "net", false)
 	if !full.Privileged || len(full.CapAdd) > 0 || full.MaskedPaths != nil {
