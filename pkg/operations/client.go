@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
@@ -87,11 +86,11 @@ func (c *Client) Temporal(ctx context.Context) (client.Client, error) {
 	defer cancel()
 	tc, err := connect.Temporal(dialCtx, c.cfg, "skyctl", nil)
 	if err != nil {
-		err = c.temporalError(ctx, err)
-		if ctx.Err() == nil && !isUnreachable(err) {
-			err = &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address, Cause: err}
+		told := c.temporalError(ctx, err)
+		if ctx.Err() == nil && !isUnreachable(told) { // a certificate that can't be read, say
+			told = &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address, Cause: err}
 		}
-		return nil, err
+		return nil, told
 	}
 	c.temporal = tc
 	return tc, nil
@@ -128,25 +127,16 @@ func (c *Client) temporalError(ctx context.Context, err error) error {
 	return fmt.Errorf("asking Temporal at %s: %s", c.cfg.Temporal.Address, oneLine(err.Error()))
 }
 
-// workersListening says whether anybody has asked the task queue for work within the last minutes, as Temporal counts it.
+// workersListening says whether anybody has asked the task queue for work within the last minutes.
 func (c *Client) workersListening(ctx context.Context, t client.Client) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	d, err := t.DescribeTaskQueue(ctx, c.cfg.Temporal.TaskQueue, enums.TASK_QUEUE_TYPE_WORKFLOW)
+	workers, err := connect.Listeners(ctx, c.cfg, t, c.now())
 	if err != nil {
 		return false, c.temporalError(ctx, err)
 	}
-	for _, p := range d.GetPollers() {
-		// A poll lasts a minute at most; a worker that was killed stays listed for some five.
-		if c.now().Sub(p.GetLastAccessTime().AsTime()) < pollerFresh {
-			return true, nil
-		}
-	}
-	return false, nil
+	return len(workers) > 0, nil
 }
-
-// pollerFresh is longer than the longest poll, at whose beginning the server stamps the poller.
-const pollerFresh = 90 * time.Second
 
 func (c *Client) noWorker(left string) error {
 	return &NoWorkerError{TaskQueue: c.cfg.Temporal.TaskQueue, Address: c.cfg.Temporal.Address, Left: left}

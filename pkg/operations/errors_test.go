@@ -2,12 +2,14 @@ package operations
 
 import (
 	"errors"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-)
+	"github.com/sky-shift/skyctl/pkg/config"
 
 func TestWhyAConnectionFailedIsToldInPlainWords(t *testing.T) {
 	for cause, want := range map[string]string{
@@ -52,6 +54,19 @@ func TestAConflictSaysWhatToDo(t *testing.T) {
 	} {
 		if got := tt.err.Error(); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+func TestACertificateThatCantBeReadIsToldWithTheServerItIsFor(t *testing.T) {
+	c := newClient(t)
+	none := config.TLS{CA: filepath.Join(t.TempDir(), "none.crt")}
+	c.cfg.Etcd.TLS, c.cfg.Temporal.TLS = none, none
+	_, etcd := c.Store(t.Context())
+	_, temporal := c.Temporal(t.Context())
+	for where, err := range map[string]error{c.cfg.Etcd.Endpoints[0]: etcd, c.cfg.Temporal.Address: temporal} {
+		if !isUnreachable(err) || strings.Count(err.Error(), where) != 1 || !strings.Contains(err.Error(), none.CA) {
+			t.Errorf("%s: %v", where, err)
 		}
 	}
 }

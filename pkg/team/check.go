@@ -4,17 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
-
-	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/connect"
 )
-
-// pollerFresh is longer than the longest poll, at whose beginning the server stamps the poller.
-const pollerFresh = 90 * time.Second
 
 // CheckWorker is nil where etcd answers and a worker on this host asks Temporal for work. In a container, whose host is
 // its own, that is the worker beside it.
@@ -31,7 +27,7 @@ func CheckWorker(ctx context.Context, cfg *config.Config, now func() time.Time) 
 		return fmt.Errorf("asking Temporal at %s for workers: %w", cfg.Temporal.Address, err)
 	}
 	defer c.Close()
-	queue, err := c.DescribeTaskQueue(ctx, cfg.Temporal.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	workers, err := connect.Listeners(ctx, cfg, c, now())
 	if err != nil {
 		return fmt.Errorf("asking Temporal at %s for workers: %w", cfg.Temporal.Address, err)
 	}
@@ -39,10 +35,8 @@ func CheckWorker(ctx context.Context, cfg *config.Config, now func() time.Time) 
 	if err != nil {
 		return fmt.Errorf("asking for this host's name: %w", err)
 	}
-	for _, p := range queue.GetPollers() {
-		if strings.HasSuffix(p.GetIdentity(), " on "+host) && now().Sub(p.GetLastAccessTime().AsTime()) < pollerFresh {
-			return nil
-		}
+	if slices.ContainsFunc(workers, func(w string) bool { return strings.HasSuffix(w, " on "+host) }) {
+		return nil
 	}
 	return fmt.Errorf("no worker on %s asks for work at the task queue %s of Temporal %s", host, cfg.Temporal.TaskQueue, cfg.Temporal.Address)
 }
