@@ -35,11 +35,12 @@ var mayImport = map[string]string{
 	"pkg/kube":           "pkg/api pkg/kube/kubefile",
 	"pkg/kube/kubefile":  "",
 	"pkg/rke2":           "pkg/api pkg/remote",
+	"pkg/deadman":        "pkg/remote",
 	"pkg/gpu":            "pkg/api pkg/remote pkg/kube pkg/rke2",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
-	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/remote pkg/rke2 pkg/gpu",
+	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/remote pkg/rke2 pkg/deadman pkg/gpu pkg/version",
 	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
 	"worker":     "pkg/api pkg/config pkg/connect pkg/store pkg/remote pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
 

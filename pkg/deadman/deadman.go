@@ -1,0 +1,81 @@
+// Package deadman keeps machines that bill from outliving everybody who would end them: a timer on the machine itself
+// powers it off unless it is taken away in time. It needs nothing but systemd: no runtime, no rights on a cloud, no network.
+//
+// The timer is a unit on disk, so that a reboot does not lose it; it then counts anew. What powering off means to the
+// bill differs between clouds, see docs/clouds.md.
+package deadman
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/remote"
+)
+
+// Unit is the name of the timer, and of the service that it starts.
+const Unit = "skyctl-deadman"
+
+// shortest keeps an order that comes late from ending a machine under the hands of who is about to use it.
+const shortest = time.Minute
+
+// Arm has the machine power itself off after a time, of at least a minute, whatever becomes of us. A timer that is there
+// counts anew.
+func Arm(ctx context.Context, h *remote.Host, after time.Duration) error {
+	_, err := h.Script(ctx, "setting the power-off timer", fmt.Sprintf(armScript, int(max(after, shortest).Seconds())))
+	return err
+}
+
+// Disarm takes the timer away for good; a machine that has none is left as it is. It fails where the machine is powering
+// off already.
+func Disarm(ctx context.Context, h *remote.Host) error {
+	_, err := h.Script(ctx, "taking the power-off timer away", disarmScript)
+	return err
+}
+
+// armScript replaces the timer's unit at once and starts it anew within systemd, so that there is no moment without a
+// timer in which a connection could break.
+const armScript = `set -e
+umask 022
+cd /etc/systemd/system
+cat >` + Unit + `.service.new <<'END'
+[Unit]
+Description=Power off: the cluster of this machine did not become READY in time (skyctl)
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'exec systemctl poweroff'
+END
+cat >` + Unit + `.timer.new <<'END'
+[Unit]
+Description=Power off unless the cluster of this machine becomes READY in time (skyctl)
+
+[Timer]
+OnActiveSec=%d
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+END
+mv -f ` + Unit + `.service.new ` + Unit + `.service
+mv -f ` + Unit + `.timer.new ` + Unit + `.timer
+systemctl daemon-reload
+systemctl enable -q --no-reload ` + Unit + `.timer
+systemctl restart ` + Unit + `.timer
+systemctl is-active -q ` + Unit + `.timer || { echo "systemd does not run ` + Unit + `.timer" >&2; exit 1; }
+`
+
+// disarmScript stops the timer first: what it has not begun by then it never will.
+const disarmScript = `set -e
+cd /etc/systemd/system
+show() { systemctl show -p "$1" --value "$2"; }
+[ -e ` + Unit + `.timer ] || [ "$(show ActiveState ` + Unit + `.timer)" = active ] || exit 0
+systemctl stop ` + Unit + `.timer
+ending=$(show ActiveState ` + Unit + `.service)
+[ "$(systemctl is-system-running || :)" != stopping ] || ending=active
+case "$ending" in active|activating) echo "the machine is powering off: its time to become part of a READY cluster is over" >&2; exit 1;; esac
+systemctl disable -q --no-reload ` + Unit + `.timer
+rm -f ` + Unit + `.timer ` + Unit + `.service
+systemctl daemon-reload
+[ "$(show ActiveState ` + Unit + `.timer)" != active ] || { echo "systemd still runs ` + Unit + `.timer" >&2; exit 1; }
+`
