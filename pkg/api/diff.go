@@ -6,10 +6,8 @@ import (
 	"strings"
 )
 
-// SameSpec says whether two specs ask for the same, whatever way they are written.
-func SameSpec(a, b ClusterSpec) bool { return len(DiffSpec(a, b)) == 0 }
-
-// DiffSpec names the fields in which a spec that was asked for differs from the one that is there, with both values.
+// DiffSpec names the fields in which a spec that was asked for differs from the one that is there, with both values. Two
+// ways to write the same do not differ.
 func DiffSpec(there, asked ClusterSpec) []string {
 	there.Default()
 	asked.Default()

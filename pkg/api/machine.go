@@ -62,7 +62,6 @@ const (
 	MachineUp          MachineState = "Up"
 	MachinePrepared    MachineState = "Prepared"
 	MachineReady       MachineState = "Ready"
-	MachineFailed      MachineState = "Failed"
 	MachineTerminating MachineState = "Terminating"
 	MachineGone        MachineState = "Gone"
 )

@@ -11,9 +11,6 @@ func (p Phase) Valid() bool {
 	return false
 }
 
-// Terminal says that the cluster stays in this phase until somebody asks for something: READY or ERROR.
-func (p Phase) Terminal() bool { return p == PhaseReady || p == PhaseError }
-
 // Busy says that an operation works on a cluster in this phase, or has yet to finish.
 func (p Phase) Busy() bool { return p == PhaseProvisioning || p == PhaseDeleting }
 
@@ -69,6 +66,3 @@ func (s ClusterStatus) CostPerHour() float64 {
 	}
 	return s.Placement.PriceTotal
 }
-
-// Age is the time since the cluster was asked for; never less than 0, whatever the clocks say.
-func (c *Cluster) Age(now time.Time) time.Duration { return max(0, now.Sub(c.Metadata.CreatedAt)) }

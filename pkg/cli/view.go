@@ -112,7 +112,7 @@ func condensed(machines []api.Machine, now time.Time) []string {
 func stateOrder(s api.MachineState) int {
 	return slices.Index([]api.MachineState{
 		api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachinePrepared, api.MachineReady,
-		api.MachineTerminating, api.MachineFailed,
+		api.MachineTerminating,
 	}, s)
 }
 

@@ -19,7 +19,6 @@ const (
 	DefaultNamespace    = "skyctl"
 	DefaultTaskQueue    = "skyctl"
 	DefaultTemporalPort = 7233
-	DefaultUIPort       = 8233
 	DefaultEtcdPort     = 2379
 	DefaultRKE2Version  = "v1.35.7+rke2r1"
 	DefaultDockerBase   = "debian:12"

@@ -82,6 +82,3 @@ const callTimeout = 15 * time.Second
 
 // WriteKubeconfigFile is kubefile.Write.
 func WriteKubeconfigFile(path string, data []byte) error { return kubefile.Write(path, data) }
-
-// RemoveKubeconfigFile is kubefile.Remove.
-func RemoveKubeconfigFile(path string) error { return kubefile.Remove(path) }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
-
 )
+
 func TestWhyAConnectionFailedIsToldInPlainWords(t *testing.T) {
 	for cause, want := range map[string]string{
 		`failed reaching server: connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"`: "dial tcp 127.0.0.1:1: connect: connection refused",

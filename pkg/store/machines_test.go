@@ -48,7 +48,7 @@ func TestMachineThatMayExistIsNeverOverwritten(t *testing.T) {
 		_, err := w.UpdateMachine(t.Context(), r, 1, "aaaaa", func(m *api.Machine) error { m.State = s; return nil })
 		must(t, err)
 	}
-	for _, s := range []api.MachineState{api.MachineLaunching, api.MachineUp, api.MachineReady, api.MachineFailed, api.MachineTerminating} {
+	for _, s := range []api.MachineState{api.MachineLaunching, api.MachineUp, api.MachineReady, api.MachineTerminating} {
 		to(s)
 		err := wantErr[*store.OccupiedError](t, w.PutMachines(t.Context(), r, machines("a", 2, "bbbbb")))
 		if want := "machine sky-a-1: incarnation bbbbb can't take the place of aaaaa, which may still exist (" + string(s) + ")"; !strings.HasPrefix(err.Error(), want) {
@@ -144,11 +144,11 @@ func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
 		_, err := w.ReserveMachines(t.Context(), r, machines("a", 1, "bbbbb"), func(api.Machine) bool { return true })
 		must(t, err)
 	})
-	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa", func(m *api.Machine) error { once(); m.State = api.MachineFailed; return nil })
+	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa", func(m *api.Machine) error { once(); m.State = api.MachineTerminating; return nil })
 	wantErr[*store.StaleError](t, err)
 	// Deleted between read and write: it must not come back.
 	_, err = w.UpdateMachine(t.Context(), r, 0, "bbbbb", func(m *api.Machine) error {
-		m.State = api.MachineFailed
+		m.State = api.MachineTerminating
 		return w.Delete(t.Context(), r)
 	})
 	wantErr[*store.NotFoundError](t, err)
