@@ -49,6 +49,8 @@ type Machine struct {
 	LaunchedAt time.Time `json:"launched_at,omitzero"`
 	ReadyAt    time.Time `json:"ready_at,omitzero"`
 	GoneAt     time.Time `json:"gone_at,omitzero"`
+	// PowerOffAt is when the machine powers itself off unless its cluster is READY before; zero where it does not.
+	PowerOffAt time.Time `json:"power_off_at,omitzero"`
 }
 
 // MachineState is how far a machine has come.
