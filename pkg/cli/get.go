@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -124,9 +123,9 @@ func (g *getting) follow(ctx context.Context, ops *operations.Client, s *store.S
 	}
 	shown := map[string]string{}
 	wide := g.output.value == asWide
-	t := clusterTable(clusters, wide, g.env.Now())
+	t := watchedTable(clusters, wide, g.env.Now())
 	if !g.output.forMachines() {
-		if err := g.print(clusters); err != nil {
+		if _, err := io.WriteString(g.env.Out, t.String()); err != nil {
 			return err
 		}
 		for i := range clusters {
@@ -164,10 +163,7 @@ func (g *getting) changed(t *table, shown map[string]string, c *api.Cluster, wid
 		return nil
 	}
 	shown[c.Metadata.Name] = sign
-	t.add(clusterRow(c, wide, g.env.Now())...)
-	var b strings.Builder
-	t.writeCells(&b, t.widths(), t.rows[len(t.rows)-1])
-	_, err := io.WriteString(g.env.Out, b.String())
+	_, err := io.WriteString(g.env.Out, t.next(clusterRow(c, wide, g.env.Now())...))
 	return err
 }
 

@@ -19,6 +19,19 @@ func clusterTable(clusters []api.Cluster, wide bool, now time.Time) *table {
 	return t
 }
 
+// watchedTable is a clusterTable that rows are to follow: its columns have room for what clusters usually come to show, so
+// that they stay where they are.
+func watchedTable(clusters []api.Cluster, wide bool, now time.Time) *table {
+	t := clusterTable(clusters, wide, now)
+	for i, usual := range []string{
+		"recommendation-train", api.ManagerK8, "team: search", "memory: 1152.25 GB/1536.0 GB", string(api.PhaseProvisioning), "59m",
+		"docker", "ap-southeast-1", "250/250", "v1.35.10+rke2r1", "$1234.56", "$1234.56", "",
+	}[:len(t.head)] {
+		t.least = append(t.least, max(len(usual), len(t.head[i])+2))
+	}
+	return t
+}
+
 func clusterRow(c *api.Cluster, wide bool, now time.Time) []cell {
 	row := []cell{
 		line(c.Metadata.Name), line(c.Spec.Manager), labelLines(c.Metadata.Labels),

@@ -10,6 +10,8 @@ import (
 type table struct {
 	head []string
 	rows [][]cell
+	// least are widths that the columns have at least; none where it is shorter than the heading.
+	least []int
 }
 
 // cell is the lines of one field of one row.
@@ -23,6 +25,9 @@ func (t *table) widths() []int {
 	w := make([]int, len(t.head))
 	for i, h := range t.head {
 		w[i] = utf8.RuneCountInString(h) + 2
+		if i < len(t.least) {
+			w[i] = max(w[i], t.least[i])
+		}
 	}
 	for _, row := range t.rows {
 		for i, c := range row {
@@ -41,6 +46,16 @@ func (t *table) String() string {
 	for _, row := range t.rows {
 		t.writeCells(&b, w, row)
 	}
+	return b.String()
+}
+
+// next is the text of one more row below what was printed. Columns keep the widths they were printed with, and grow only
+// where the row needs it.
+func (t *table) next(row ...cell) string {
+	t.least = t.widths()
+	t.rows = [][]cell{row}
+	var b strings.Builder
+	t.writeCells(&b, t.widths(), row)
 	return b.String()
 }
 
