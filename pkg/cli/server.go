@@ -112,7 +112,7 @@ func (a *app) serverStatus() *cobra.Command {
 		Long:    "Says whether etcd, Temporal and a worker answer, and where. It starts nothing; it ends with 5 where one of them does not answer.",
 		Example: "  skyctl server status\n  skyctl server status -o json",
 	}
-	output := outputFlag(cmd, asTable, asJSON, asYAML)
+	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := a.settings()
 		if err != nil {
@@ -149,7 +149,7 @@ func (a *app) ask(ctx context.Context, cfg *config.Config, state *serverState) e
 	for _, p := range ops.Health(ctx) {
 		text := "answers"
 		if p.Err != nil {
-			text, state.Running = p.Err.Error(), false
+			text, state.Running = p.Problem(), false
 			if problem == nil {
 				problem = &shownError{p.Err}
 			}
