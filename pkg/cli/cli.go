@@ -53,9 +53,9 @@ func Run(ctx context.Context, env Environment, args []string) int {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skyctl",
-		Short: "Kubernetes clusters on the cheapest machines of any cloud",
-		Long: `skyctl gives you a Kubernetes cluster on the cheapest machines of any cloud, or on this
-machine's own Docker, with one command, and keeps it as you asked for.
+		Short: "Kubernetes clusters with one command",
+		Long: `skyctl gives you a Kubernetes cluster (RKE2) with one command, and brings up the machines
+for it. So far these are hosts on this machine's own Docker; no other cloud is supported yet.
 
 With nothing configured and nothing running, the first command starts a server (skyd) in the
 background, which does the work; see skyctl help server.`,

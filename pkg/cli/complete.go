@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/daemon"
 	"github.com/sky-shift/skyctl/pkg/operations"
 )
@@ -41,4 +42,35 @@ func (a *app) completeNames(cmd *cobra.Command, args []string, _ string) ([]stri
 		names = append(names, clusters[i].Metadata.Name+"\t"+string(clusters[i].Status.Phase))
 	}
 	return names, none
+}
+
+// clouds are the ones that skyd can ask; skyctl links none of them, and skyd has the last word.
+var clouds = []string{"docker"}
+
+// regions of the clouds whose regions don't change.
+var regions = map[string][]string{"docker": {"local"}}
+
+// completeCreate offers what can be known of the values of create's flags, and keeps the shell from offering files for the
+// others.
+func completeCreate(cmd *cobra.Command) {
+	const none = cobra.ShellCompDirectiveNoFileComp
+	for flag, values := range map[string]cobra.CompletionFunc{
+		"cloud":   cobra.FixedCompletions(clouds, none),
+		"manager": cobra.FixedCompletions([]string{api.ManagerK8}, none),
+		"region": func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if cloud, _ := cmd.Flags().GetString("cloud"); cloud != "" {
+				return regions[cloud], none
+			}
+			var all []string
+			for _, cloud := range clouds {
+				all = append(all, regions[cloud]...)
+			}
+			return all, none
+		},
+		"cpus": cobra.NoFileCompletions, "memory": cobra.NoFileCompletions, "disk_size": cobra.NoFileCompletions,
+		"accelerators": cobra.NoFileCompletions, "ports": cobra.NoFileCompletions, "num_nodes": cobra.NoFileCompletions,
+		"labels": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions,
+	} {
+		must(cmd.RegisterFlagCompletionFunc(flag, values))
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operations"
@@ -20,9 +21,10 @@ func (a *app) createCommand() *cobra.Command {
 
 // creation is what a person asks for with create cluster.
 type creation struct {
+	flags    *pflag.FlagSet
 	spec     api.ClusterSpec
-	ports    []string
-	labels   []string
+	ports    list
+	labels   list
 	disk     string
 	numNodes string
 
@@ -49,11 +51,11 @@ from there.`,
 		Example: `  # three nodes on this machine's Docker, at least two CPUs each
   skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3
 
-  # where would eight A100s per machine go, and what would they cost?
-  skyctl create cluster train --provision --accelerators A100:8 --num_nodes 4 --dry-run
+  # what would each of two nodes get, and what would they cost?
+  skyctl create cluster dev --provision --cloud docker --num_nodes 2 --dry-run
 
   # watch it until it is READY
-  skyctl create cluster web --provision --cloud aws --region us-east-1 --cpus 4 --memory 16+ \
+  skyctl create cluster web --provision --cloud docker --cpus 1 --memory 2+ \
     --ports 80 --ports 30000-30100 --labels team=web --wait`,
 		Args:              oneArg, // a bad name is told along with whatever else is wrong
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -65,29 +67,31 @@ from there.`,
 
 func (o *creation) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
+	o.flags = f
 	f.BoolVar(&o.spec.Provision, "provision", false, "launch machines for the cluster (needed: attaching clusters that exist is not supported)")
-	f.StringVar(&o.spec.Cloud, "cloud", "", "cloud to use: docker is this machine (default: the cheapest one)")
-	f.StringVar(&o.spec.Region, "region", "", "region of the cloud (default: the cheapest one)")
+	f.StringVar(&o.spec.Cloud, "cloud", "", "cloud to use: docker, which is this machine (needed: it is the only one yet)")
+	f.StringVar(&o.spec.Region, "region", "", "region of the cloud: docker has one, local (default: any)")
 	f.StringVar(&o.spec.CPUs, "cpus", "", "CPUs per machine: 4 is exactly four, 4+ four or more")
 	f.StringVar(&o.spec.Memory, "memory", "", "memory per machine in GiB: 16 or 16+")
 	f.StringVar(&o.disk, "disk_size", "", "disk per machine in GiB, such as 100")
-	f.StringVar(&o.spec.Accelerators, "accelerators", "", "accelerators per machine as NAME:COUNT, such as A100:8")
-	f.StringSliceVar(&o.ports, "ports", nil, "port or range to open to the outside, such as 8080 or 30000-30100; may be repeated")
+	f.StringVar(&o.spec.Accelerators, "accelerators", "", "accelerators per machine as NAME:COUNT, such as A100:8 (docker has none)")
+	f.Var(&o.ports, "ports", "port or range to open to the outside, such as 8080 or 30000-30100; may be repeated")
 	f.StringVar(&o.numNodes, "num_nodes", strconv.Itoa(api.DefaultNumNodes), "number of machines, the head among them")
 	f.StringVar(&o.spec.Manager, "manager", "", "what manages the cluster's workloads (default k8)")
-	f.StringSliceVar(&o.labels, "labels", nil, "label as KEY=VALUE; may be repeated")
+	f.Var(&o.labels, "labels", "label as KEY=VALUE; may be repeated")
 	f.BoolVar(&o.keep, "keep-on-failure", false, "leave the machines in place if the create fails (they go on billing)")
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C leaves the work running")
 	f.Var(&o.timeout, "timeout", "how long the whole create may take (default 1h)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only show where the machines would go and what they would cost")
-	o.output = outputFlag(cmd, asTable, asJSON, asYAML)
+	o.output = outputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	completeCreate(cmd)
 }
 
 // cluster is the object that was asked for, checked as far as that needs no cloud. Its errors are *api.FieldErrors, joined.
 func (o *creation) cluster(name string, now time.Time) (*api.Cluster, error) {
 	spec := o.spec
-	spec.Ports, spec.NumNodes = o.ports, api.DefaultNumNodes
-	labels, labelsErr := api.ParseLabels(o.labels)
+	spec.Ports, spec.NumNodes = o.ports.values, api.DefaultNumNodes
+	labels, labelsErr := api.ParseLabels(o.labels.values)
 	var diskErr, nodesErr error
 	if o.disk != "" {
 		spec.DiskSize, diskErr = api.ParseDiskSize(o.disk)
@@ -99,7 +103,7 @@ func (o *creation) cluster(name string, now time.Time) (*api.Cluster, error) {
 		nodesErr = &api.FieldError{Field: "num_nodes", Value: o.numNodes, Want: fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", api.MaxNumNodes)}
 	}
 	c := api.NewCluster(name, "", spec, labels, now)
-	return c, errors.Join(c.Validate(), diskErr, nodesErr, labelsErr)
+	return c, errors.Join(empties(o.flags), c.Validate(), diskErr, nodesErr, labelsErr)
 }
 
 func (a *app) runCreate(ctx context.Context, name string, o *creation) error {
@@ -178,7 +182,7 @@ func (a *app) waitReady(ctx context.Context, ops *operations.Client, c *api.Clus
 		timeout = api.DefaultProvisionTimeout
 	}
 	name := c.Metadata.Name
-	ref := api.Ref{Name: name, UID: c.Metadata.UID}
+	ref := c.Ref()
 	p := a.startProgress("Provisioning cluster", c)
 	ready, err := ops.AwaitReady(ctx, ref, timeout+waitLimit, p.show)
 	var failed *operations.FailedError

@@ -14,7 +14,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Long:    "Prints the version of skyctl. It asks no server.",
 		Example: "  skyctl version\n  skyctl version -o json",
 	}
-	output := outputFlag(cmd, "text", asJSON, asYAML)
+	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if output.forMachines() {
 			return encode(a.env.Out, output.value, build.Get())

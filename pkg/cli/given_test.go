@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+)
+
+// nobody has no servers, and a state directory that must not come to be.
+func nobody(t *testing.T) *person {
+	return &person{t: t, env: map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "never")}}
+}
+
+func (p *person) checkNothingWritten() {
+	p.t.Helper()
+	if _, err := os.Stat(p.env[config.EnvDir]); !errors.Is(err, fs.ErrNotExist) {
+		p.t.Errorf("the state directory was touched: %v", err)
+	}
+}
+
+func TestAFlagThatAnUnsetVariableLeftEmptyIsBadInput(t *testing.T) {
+	p := nobody(t)
+	for field, right := range map[string]string{
+		"cpus": "4+", "memory": "16+", "disk_size": "100", "ports": "8080", "accelerators": "A100:8", "labels": "team=ml",
+		"num_nodes": "from 1", "cloud": "docker", "region": "local", "manager": "k8", "timeout": "30m", "output": "table, wide",
+	} {
+		got := p.run("create", "cluster", "x", "--provision", "--"+field, "")
+		if got.code != ExitUsage || got.out != "" || strings.Count(got.err, "\n") != 1 ||
+			!strings.HasPrefix(got.err, "Error: "+field+` "": `) || !strings.Contains(got.err, right) {
+			t.Errorf("%s: exit %d, %q, %q", field, got.code, got.out, got.err)
+		}
+	}
+	if got := p.run("create", "cluster", "x", "--provision", "--cpus", "", "--ports", "80,", "--labels", "a=b", "--labels", ""); got.code != ExitUsage ||
+		!strings.Contains(got.err, `cpus ""`) || !strings.Contains(got.err, `ports ""`) || !strings.Contains(got.err, `labels ""`) {
+		t.Errorf("several at once: exit %d, %q", got.code, got.err)
+	}
+	p.checkNothingWritten()
+}
+
+func TestValuesOfListsComeWithCommasAndOneByOne(t *testing.T) {
+	o := &creation{}
+	o.bind(&cobra.Command{})
+	if err := o.flags.Parse([]string{"--provision", "--ports", "80,443", "--ports=8080", "--labels", "a=b,c=d"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := o.cluster("x", noon)
+	if err != nil || strings.Join(c.Spec.Ports, " ") != "80 443 8080" || c.Metadata.Labels["a"] != "b" || c.Metadata.Labels["c"] != "d" {
+		t.Errorf("%v: %+v %v", err, c.Spec, c.Metadata.Labels)
+	}
+}
