@@ -10,6 +10,13 @@ const (
 	WorkflowPlan      = "Plan"
 )
 
+// The search attributes of operations: keywords by which the Web UI lists them. A Temporal refuses to start what carries
+// one that its namespace does not have.
+const (
+	SearchClusterName = "ClusterName"
+	SearchOperation   = "Operation" // the workflow type that somebody asked for
+)
+
 // OperationID is the workflow id of whatever operation works on a cluster.
 func OperationID(cluster string) string { return "cluster/" + cluster }
 

@@ -165,8 +165,7 @@ func runsWorkflows(t *testing.T, c *config.Config) {
 	defer w.Stop()
 	attributes := temporal.NewSearchAttributes(
 		temporal.NewSearchAttributeKeyKeyword("ClusterName").ValueSet("ada"),
-		temporal.NewSearchAttributeKeyKeyword("Operation").ValueSet("provision"),
-		temporal.NewSearchAttributeKeyKeyword("Phase").ValueSet("READY"))
+		temporal.NewSearchAttributeKeyKeyword("Operation").ValueSet("provision"))
 	run, err := tc.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: "cluster/ada", TaskQueue: "test", TypedSearchAttributes: attributes}, "hello", "ada")
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
@@ -32,7 +33,7 @@ const (
 )
 
 // SearchAttributes are what operations can be listed by, beyond what Temporal has by itself.
-var SearchAttributes = []string{"ClusterName", "Operation", "Phase"}
+var SearchAttributes = []string{api.SearchClusterName, api.SearchOperation}
 
 // dynamic holds the settings that differ from Temporal's defaults, which are meant for a fleet.
 var dynamic = dynamicconfig.StaticClient{

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
@@ -295,5 +298,42 @@ func TestAWaitReturnsTheClusterAsItStandsEvenIfTheCheckSeesItFirst(t *testing.T)
 	v := c.alive(t.Context(), created.Cluster.Ref(), goal{judge: func(cl *api.Cluster) (bool, error) { return cl.Status.Phase == api.PhaseReady, nil }})
 	if !v.done || v.err != nil || v.cluster.Status.Phase != api.PhaseReady {
 		t.Errorf("got %+v", v)
+	}
+}
+
+func TestOperationsCanBeListedByClusterAndByWhatTheyDo(t *testing.T) {
+	world.Work(t)
+	c := newClient(t)
+	created, err := c.Create(t.Context(), wanted("listed"), CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.AwaitReady(t.Context(), created.Cluster.Ref(), patience, ignore); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Delete(t.Context(), created.Cluster.Ref(), false, ignoreText); err != nil {
+		t.Fatal(err)
+	}
+	for _, operation := range []string{api.WorkflowProvision, api.WorkflowDelete} {
+		until(t, operation+" is listed", func() bool {
+			n, err := world.Temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+				Namespace: world.Config.Temporal.Namespace, Query: fmt.Sprintf("ClusterName = 'listed' AND Operation = '%s'", operation),
+			})
+			return err == nil && n.GetCount() == 1
+		})
+	}
+}
+
+func TestANamespaceThatLacksASearchAttributeIsToldWithItsRemedy(t *testing.T) {
+	c := newClient(t)
+	tc, err := c.Temporal(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+		TaskQueue: "none", TypedSearchAttributes: temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword("Lacking").ValueSet("x")),
+	}, api.WorkflowPlan, api.PlanInput{})
+	if told := c.temporalError(t.Context(), err); err == nil || !strings.Contains(told.Error(), "Lacking") || !strings.Contains(told.Error(), "skyd team namespace") {
+		t.Errorf("%v, told as %v", err, told)
 	}
 }

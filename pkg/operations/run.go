@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -57,6 +58,9 @@ func (c *Client) start(ctx context.Context, t client.Client, cluster, workflow, 
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		StaticSummary:                            summary,
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			temporal.NewSearchAttributeKeyKeyword(api.SearchClusterName).ValueSet(cluster),
+			temporal.NewSearchAttributeKeyKeyword(api.SearchOperation).ValueSet(workflow)),
 	}, workflow, input)
 	return err
 }

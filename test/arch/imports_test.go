@@ -49,7 +49,7 @@ var mayImport = map[string]string{
 	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/store",
 	"pkg/daemon":     "pkg/config",
 	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/store pkg/version",
-	"pkg/embedded":   "pkg/config pkg/daemon pkg/pki",
+	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/pki",
 	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/store",
 	"cmd/skyctl":     "pkg/cli pkg/version",
 	"cmd/skyd":       "pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker",

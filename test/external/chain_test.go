@@ -145,7 +145,7 @@ func TestTheNamespaceKeepsHistoryForAWeekAndKnowsTheSearchAttributes(t *testing.
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range []string{"ClusterName", "Operation", "Phase"} {
+	for _, a := range []string{"ClusterName", "Operation"} {
 		if _, ok := attributes.GetCustomAttributes()[a]; !ok {
 			t.Errorf("no search attribute %s", a)
 		}
