@@ -39,6 +39,8 @@ type Options struct {
 	Image string
 	// Network is the bridge network of the hosts; empty means one for each installation.
 	Network string
+	// Installation tells whose networks may be used; without it, one of some other installation is found out at launch.
+	Installation func(context.Context) (string, error)
 	// BaseImage is what the project's own image starts from where it is there or can be pulled; by default debian:12.
 	BaseImage string
 	// ImageCacheDir keeps the built image as a file; by default it lies in the user's cache directory.
@@ -106,12 +108,12 @@ func (c *Cloud) fail(doing string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &cloud.Error{Kind: cloud.Unreachable, Cause: err, Message: fmt.Sprintf(
 			"%s: the Docker engine at %s does not answer", doing, c.api.DaemonHost())}
-	case errors.Is(err, os.ErrPermission):
-		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: fmt.Sprintf(
+	case errors.Is(err, os.ErrPermission): // the client's own sentence would only say it again, and so below
+		return &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
 			"%s: this user may not use the Docker engine at %s: add it to the group docker, or run as root",
 			doing, c.api.DaemonHost())}
 	case client.IsErrConnectionFailed(err):
-		return &cloud.Error{Kind: cloud.Unreachable, Cause: err, Message: fmt.Sprintf(
+		return &cloud.Error{Kind: cloud.Unreachable, Message: fmt.Sprintf(
 			"%s: no Docker engine answers at %s: start it (systemctl start docker), or set DOCKER_HOST",
 			doing, c.api.DaemonHost())}
 	}

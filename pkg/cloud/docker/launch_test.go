@@ -293,9 +293,9 @@ func TestEngineOutOfReachSaysWhatToDo(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	spec := api.ClusterSpec{NumNodes: 1}
-	wantKind(t, c.Validate(ctx, spec), cloud.Access, "none.sock", "systemctl start docker", "DOCKER_HOST")
+	wantKind(t, c.Validate(ctx, spec), cloud.Unreachable, "none.sock", "systemctl start docker", "DOCKER_HOST")
 	_, err = c.List(ctx, cloud.Owner{Installation: "x"})
-	wantKind(t, err, cloud.Access, "list machines", "none.sock")
+	wantKind(t, err, cloud.Unreachable, "list machines", "none.sock")
 }
 
 func TestPlanAsksTheRealEngine(t *testing.T) {

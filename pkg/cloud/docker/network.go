@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
@@ -100,9 +101,38 @@ func ownNetwork(n network.Summary, owner cloud.Owner) error {
 	if n.Labels[cloud.LabelInstallation] == owner.Installation {
 		return nil
 	}
-	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-		"network %s (%.12s) was not made by this installation of skyctl: it is left alone, choose another network's name",
-		n.Name, n.ID)}
+	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("network %s is not free: %s", n.Name, foreign(n))}
+}
+
+func foreign(n network.Summary) string {
+	return fmt.Sprintf("the one that is there (%.12s) was not made by this installation of skyctl and is left alone; name another "+
+		"with the setting docker.network (SKYCTL_DOCKER_NETWORK) of skyd, and start skyd again", n.ID)
+}
+
+// checkNetwork refuses what a launch would stumble over: a network of our name that is somebody else's. Its error is an
+// *api.FieldError that names the setting.
+func (c *Cloud) checkNetwork(ctx context.Context) error {
+	var owner cloud.Owner
+	switch {
+	case c.opts.Installation != nil:
+		id, err := c.opts.Installation(ctx)
+		if err != nil {
+			return fmt.Errorf("find out whose network is to be used: %w", err)
+		}
+		owner.Installation = id
+	case c.opts.Network == "":
+		return nil // its name comes of the installation's id, so that nobody else has it
+	}
+	name := c.networkName(owner)
+	found, err := c.findNetwork(ctx, name)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	made := found[0].Labels[cloud.LabelInstallation]
+	if made != "" && (owner.Installation == "" || made == owner.Installation) {
+		return nil
+	}
+	return &api.FieldError{Field: "docker.network", Value: name, Want: "the name of a network that is free: " + foreign(found[0])}
 }
 
 // holdNetwork keeps everybody else from creating or removing the network, in this process and in others.

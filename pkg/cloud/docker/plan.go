@@ -27,14 +27,14 @@ type capacity struct {
 	freeDiskGiB float64
 }
 
-// Validate checks a spec against the engine's machine.
+// Validate checks a spec against the engine's machine, and that the network that hosts are to be on can be had.
 func (c *Cloud) Validate(ctx context.Context, spec api.ClusterSpec) error {
 	has, err := c.capacity(ctx)
 	if err != nil {
 		return err
 	}
 	_, err = place(spec, has)
-	return err
+	return errors.Join(err, c.checkNetwork(ctx))
 }
 
 // Plan returns the one placement there is, free of charge, with what each host gets: where the spec is silent 2 cores

@@ -1,0 +1,86 @@
+package docker_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker"
+)
+
+func TestANetworkOfSomebodyElseIsRefusedBeforeAnythingIsLaunched(t *testing.T) {
+	const ours = "ours"
+	for _, tt := range []struct {
+		what   string
+		labels map[string]string
+		knows  bool
+		free   bool
+	}{
+		{what: "nobody's", labels: nil, knows: true},
+		{what: "nobody's, by who does not know its own id", labels: nil},
+		{what: "another installation's", labels: map[string]string{cloud.LabelInstallation: "theirs"}, knows: true},
+		{what: "our own", labels: map[string]string{cloud.LabelInstallation: ours}, knows: true, free: true},
+		{what: "some installation's, by who does not know its own id", labels: map[string]string{cloud.LabelInstallation: "some"}, free: true},
+	} {
+		opts := docker.Options{Network: "skyctl-test-" + randomHex(t, 4)}
+		if tt.knows {
+			opts.Installation = func(context.Context) (string, error) { return ours, nil }
+		}
+		s := newSite(t, opts)
+		if err := s.Validate(s.ctx, api.ClusterSpec{NumNodes: 1}); err != nil {
+			t.Errorf("%s: not there yet: %v", tt.what, err)
+		}
+		made, err := s.engine.NetworkCreate(s.ctx, opts.Network, network.CreateOptions{Driver: "bridge", Labels: tt.labels})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Validate(s.ctx, api.ClusterSpec{NumNodes: 1})
+		wrong := api.FieldErrors(err)
+		switch {
+		case tt.free && err != nil:
+			t.Errorf("%s: %v", tt.what, err)
+		case !tt.free && (len(wrong) != 1 || wrong[0].Field != "docker.network" || wrong[0].Value != opts.Network ||
+			!strings.Contains(err.Error(), "SKYCTL_DOCKER_NETWORK")):
+			t.Errorf("%s: %v", tt.what, err)
+		}
+		if err := s.engine.NetworkRemove(s.ctx, made.ID); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAnEngineThatDoesNotAnswerIsToldInOneSentence(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "no.sock")
+	t.Setenv("DOCKER_HOST", "unix://"+socket)
+	c, err := docker.New(docker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	closed := func() error { return c.Validate(t.Context(), api.ClusterSpec{NumNodes: 1}) }
+	refused := func() error { // a socket that is there, and nobody behind it
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		l.Close()
+		return closed()
+	}
+	want := "ask the Docker engine what its machine has: no Docker engine answers at unix://" + socket +
+		": start it (systemctl start docker), or set DOCKER_HOST"
+	for what, ask := range map[string]func() error{"nothing there": closed, "nobody there": refused} {
+		err := ask()
+		var typed *cloud.Error
+		if !errors.As(err, &typed) || typed.Kind != cloud.Unreachable || err.Error() != want {
+			t.Errorf("%s: got  %v\nwant %s", what, err, want)
+		}
+	}
+}
