@@ -55,7 +55,7 @@ func (a *app) root() *cobra.Command {
 		Use:   "skyctl",
 		Short: "Kubernetes clusters with one command",
 		Long: `skyctl gives you a Kubernetes cluster (RKE2) with one command, and brings up the machines
-for it. So far these are hosts on this machine's own Docker; no other cloud is supported yet.
+for it. So far these are hosts on this machine's own Docker; other clouds are under construction.
 
 With nothing configured and nothing running, the first command starts a server (skyd) in the
 background, which does the work; see skyctl help server.`,

@@ -44,7 +44,7 @@ func (a *app) completeNames(cmd *cobra.Command, args []string, _ string) ([]stri
 	return names, none
 }
 
-// clouds are the ones that skyd can ask; skyctl links none of them, and skyd has the last word.
+// clouds are the ones that work with nothing set up; skyctl links none of them, and skyd has the last word.
 var clouds = []string{"docker"}
 
 // regions of the clouds whose regions don't change.

@@ -69,7 +69,7 @@ func (o *creation) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	o.flags = f
 	f.BoolVar(&o.spec.Provision, "provision", false, "launch machines for the cluster (needed: attaching clusters that exist is not supported)")
-	f.StringVar(&o.spec.Cloud, "cloud", "", "cloud to use: docker, which is this machine (needed: it is the only one yet)")
+	f.StringVar(&o.spec.Cloud, "cloud", "", "cloud to use: docker, which is this machine (needed: other clouds, and the choice among them, are under construction)")
 	f.StringVar(&o.spec.Region, "region", "", "region of the cloud: docker has one, local (default: any)")
 	f.StringVar(&o.spec.CPUs, "cpus", "", "CPUs per machine: 4 is exactly four, 4+ four or more")
 	f.StringVar(&o.spec.Memory, "memory", "", "memory per machine in GiB: 16 or 16+")
