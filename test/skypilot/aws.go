@@ -25,7 +25,7 @@ type Instance struct {
 	PrivateIP     string            `xml:"privateIpAddress"`
 	Lifecycle     string            `xml:"instanceLifecycle"` // spot, or nothing
 	Profile       string            `xml:"iamInstanceProfile>arn"`
-	Groups        []Named           `xml:"groupSet>item"`
+	Groups        []Named           `xml:"networkInterfaceSet>item>groupSet>item"`
 	Tags          map[string]string `xml:"-"`
 	RawTags       []tag             `xml:"tagSet>item"`
 	MetadataToken string            `xml:"metadataOptions>httpTokens"`

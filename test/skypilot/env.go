@@ -36,10 +36,8 @@ const (
 type Options struct {
 	// Dir is empty and holds everything but containers: homes, databases, keys, logs.
 	Dir string
-	// WithoutServer leaves the SkyPilot API server to somebody else; Vars, InstallCatalogs and Plugins say how.
+	// WithoutServer leaves the SkyPilot API server to somebody else; Vars, InstallCatalogs and SecondCloud say how.
 	WithoutServer bool
-	// Plugins are classes of server plugins in place of this package's own lean one; PythonPath is where they lie.
-	Plugins, PythonPath []string
 }
 
 // Env is a running environment.

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"gopkg.in/yaml.v3"
 )
 
 // env is shared: a test that changes it brings it back.
@@ -22,6 +20,9 @@ var env *Env
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if dir := os.Getenv(childVariable); dir != "" {
+		child(dir)
+	}
 	dir, err := os.MkdirTemp("", "skyctl-skypilot-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -140,10 +141,10 @@ func stream(t *testing.T, id string) string {
 	return string(said)
 }
 
-// launch is the body of a launch of one machine with such resources, by a profile without rights.
+// launch is the body of a launch of one machine with such resources and the profile without rights. JSON is YAML too.
 func launch(t *testing.T, name string, resources map[string]any) map[string]any {
 	t.Helper()
-	task, err := yaml.Marshal(map[string]any{"name": name, "resources": resources})
+	task, err := json.Marshal(map[string]any{"name": name, "resources": resources})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,3 +207,15 @@ func until(t *testing.T, what string, holds func() bool) {
 }
 
 func sshAddress(ip string) string { return net.JoinHostPort(ip, "22") }
+
+// banner says whether a machine's sshd speaks.
+func banner(ip string) bool {
+	conn, err := net.DialTimeout("tcp", sshAddress(ip), time.Second)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+	_, err = conn.Read(make([]byte, 4))
+	return err == nil
+}

@@ -12,7 +12,7 @@ import (
 // test's process is gone, however it went.
 type guard struct {
 	cmd   *exec.Cmd
-	input io.Closer
+	input io.WriteCloser
 	said  bytes.Buffer
 }
 
@@ -29,6 +29,14 @@ func startGuard(e *Env) (*guard, error) {
 		return nil, fmt.Errorf("starting the environment's guard: %w", err)
 	}
 	return g, nil
+}
+
+// watch has the guard end a process group too, whose leader may be gone by then.
+func (g *guard) watch(group int) error {
+	if _, err := fmt.Fprintln(g.input, group); err != nil {
+		return fmt.Errorf("telling the environment's guard of a process: %w", err)
+	}
+	return nil
 }
 
 func (g *guard) end() error {

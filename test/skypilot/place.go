@@ -63,13 +63,33 @@ func (e *Env) faultsDir() string   { return filepath.Join(e.o.Dir, "faults") }
 func (e *Env) worldFile() string   { return filepath.Join(e.o.Dir, "world.json") }
 func (e *Env) pluginsFile() string { return filepath.Join(e.o.Dir, "plugins.yaml") }
 
-// Plugins are the classes of server plugins that the environment's server loads; Vars make them importable.
-func (e *Env) Plugins() []string {
-	lean := e.o.Plugins
-	if lean == nil {
-		lean = []string{"skytest.plugin.Lean"}
+// Plugins are the classes of server plugins that the environment's server loads: the second cloud, and on top of it the
+// product's own plugin, since SkyPilot's runtime can't be installed offline.
+func (e *Env) Plugins() []string { return []string{SecondCloud, "skyctl_lean.Plugin"} }
+
+// SecondCloud is the server plugin that makes Paperspace a cloud of Docker hosts; Vars make it importable.
+const SecondCloud = "skytest.plugin.SecondCloud"
+
+// leanDir is where the product's plugin lies in the repository.
+const leanDir = "pkg/cloud/skypilot/python"
+
+// findLean looks for leanDir from the directory of a test upwards.
+func findLean() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
 	}
-	return append([]string{"skytest.plugin.SecondCloud"}, lean...)
+	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
+		if found := filepath.Join(d, leanDir); exists(filepath.Join(found, "skyctl_lean.py")) {
+			return found, nil
+		}
+	}
+	return "", fmt.Errorf("no %s in %s or above", leanDir, dir)
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // Vars are the environment of everything that is part of it, as NAME=value: nothing else of this process's environment
@@ -80,7 +100,7 @@ func (e *Env) Vars() []string {
 		"PATH=" + filepath.Join(e.venv, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"LANG=C.UTF-8",
 		"SKYTEST_WORLD=" + e.worldFile(),
-		"PYTHONPATH=" + strings.Join(append([]string{e.pythonDir()}, e.o.PythonPath...), ":"),
+		"PYTHONPATH=" + e.pythonDir(),
 		"SKY_RUNTIME_DIR=" + e.runtimeDir(),
 		"SKYPILOT_API_SERVER_ENDPOINT=" + e.Endpoint,
 		"SKYPILOT_API_SERVER_LOCAL_PORT=" + e.ports.server,
@@ -113,6 +133,15 @@ func (e *Env) writeFiles() error {
 	if err := InstallCatalogs(e.runtimeDir()); err != nil {
 		return err
 	}
+	if !e.o.WithoutServer {
+		lean, err := findLean()
+		if err != nil {
+			return err
+		}
+		if err := os.CopyFS(e.pythonDir(), os.DirFS(lean)); err != nil {
+			return err
+		}
+	}
 	var plugins strings.Builder
 	plugins.WriteString("plugins:\n")
 	for _, class := range e.Plugins() {
@@ -126,6 +155,8 @@ func (e *Env) writeFiles() error {
 		e.pluginsFile(): plugins.String(),
 		e.worldFile():   world,
 		filepath.Join(e.home(), ".aws", "credentials"): "[default]\naws_access_key_id = AKIATEST\naws_secret_access_key = test\n",
+		// With an endpoint of its own, boto3 wants a region even for what has none.
+		filepath.Join(e.home(), ".aws", "config"): "[default]\nregion = us-east-1\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			return err
@@ -140,10 +171,9 @@ func (e *Env) world() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, missing := os.Stat("/lib/modules")
 	world, err := json.Marshal(map[string]any{
 		"id": e.id, "network": e.network(), "image": e.engine.image, "privileged": e.engine.privileged,
-		"cpus": runtime.NumCPU(), "modules": missing == nil && e.engine.local(), "faults": e.faultsDir(),
+		"cpus": runtime.NumCPU(), "modules": exists("/lib/modules") && e.engine.local(), "faults": e.faultsDir(),
 		"regions": Regions, "profile": Profile, "types": types,
 	})
 	return string(world), err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -32,8 +33,11 @@ func (e *Env) start(part string, args ...string) (*process, error) {
 	cmd.Env, cmd.Dir = e.Vars(), e.o.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if part == "server" {
+	switch part {
+	case "server":
 		cmd.Env = append(cmd.Env, "IS_SKYPILOT_SERVER=true") // as sky api start has it
+	case "aws":
+		cmd.Env = append(cmd.Env, "MOTO_AMIS_PATH="+filepath.Join(e.pythonDir(), "skytest", "amis.json"))
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", part, err)
@@ -43,7 +47,7 @@ func (e *Env) start(part string, args ...string) (*process, error) {
 		p.err = cmd.Wait()
 		close(p.done)
 	}()
-	return p, nil
+	return p, e.guard.watch(cmd.Process.Pid)
 }
 
 // await asks until the server is well, has ended, or the context ends.

@@ -2,7 +2,6 @@
 
 python -m skytest.aws PORT
 """
-import base64
 import io
 import logging
 import sys
@@ -12,7 +11,9 @@ from urllib import parse
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.responses import EmptyResult
 from moto.ec2.models import instances
+from moto.ec2.responses import instances as responses
 from moto.moto_server.werkzeug_app import create_backend_app
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.moto_server.werkzeug_app import MotoRequestHandler
@@ -43,8 +44,7 @@ class Lives:
         self._lock = threading.Lock()
 
     def born(self, instance: Any) -> None:
-        raw = instance.user_data or b''
-        text = base64.b64decode(raw).decode()
+        text = instance.user_data.decode() if instance.user_data else ''
         cpus, memory = hosts.size(instance.instance_type)
         with self._lock:
             self._by_id[instance.id] = instance
@@ -111,6 +111,22 @@ def give_lives() -> Lives:
     cls.stop = lambda self: lives.during(self, hosts.stop, stop)
     cls.terminate = lambda self: lives.during(self, hosts.remove, terminate)
     return lives
+
+
+def mend_attributes() -> None:
+    """Teaches moto an attribute that it takes for a change of security groups, and so answers with success."""
+    cls = responses.InstanceResponse
+    original = cls.modify_instance_attribute
+
+    def modify(self) -> Any:
+        value = self.querystring.get('InstanceInitiatedShutdownBehavior.Value')
+        if not value:
+            return original(self)
+        self.ec2_backend.modify_instance_attribute(
+            self.querystring['InstanceId'][0], 'instance_initiated_shutdown_behavior', value[0])
+        return EmptyResult()
+
+    cls.modify_instance_attribute = modify  # type: ignore[method-assign]
 
 
 class Faulty:
@@ -205,6 +221,7 @@ def prepare_account() -> None:
 def main() -> None:
     logging.getLogger('werkzeug').setLevel(logging.INFO)
     lives = give_lives()
+    mend_attributes()
     prepare_account()
     threading.Thread(target=lives.follow_deaths, daemon=True).start()
     app = DomainDispatcherApplication(create_backend_app)
