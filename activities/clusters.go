@@ -163,8 +163,13 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 	return refs, nil
 }
 
-// fresh is a new incarnation for every place of the cluster.
+// fresh is a new incarnation for every place of the cluster. It remembers what those before it have cost, which ends with
+// their being gone: nothing else does once it has taken their place.
 func (a *Clusters) fresh(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
+	spent := map[int]float64{}
+	for _, m := range c.Status.Machines {
+		spent[m.Index] = m.SpentBefore + m.Cost(a.Now())
+	}
 	machines := make([]api.Machine, c.Spec.NumNodes)
 	for i := range machines {
 		incarnation, err := api.Incarnation(rand.Reader)
@@ -172,6 +177,7 @@ func (a *Clusters) fresh(c *api.Cluster, placement api.Placement) ([]api.Machine
 			return nil, err
 		}
 		machines[i] = api.NewMachine(c.Metadata.Name, i, incarnation, placement, a.Now())
+		machines[i].SpentBefore = spent[i]
 	}
 	return machines, nil
 }

@@ -14,7 +14,8 @@ const joinsAtOnce = 50
 // attempt is a try to bring up the whole cluster in one placement: all machines at once, each going its way as far as
 // it can alone, and the workers joining once the head is there. The first error ends all of them.
 type attempt struct {
-	p *provision
+	p         *provision
+	placement api.Placement
 	// headUp: the head's supervisor answers, and workers may join. They wait for the Kubernetes API by themselves.
 	headUp   bool
 	joins    workflow.Semaphore
@@ -42,7 +43,7 @@ func (p *provision) attempt(ctx workflow.Context, placement api.Placement) error
 	work, stop := workflow.WithCancel(ctx)
 	defer stop()
 	a := &attempt{
-		p: p, stop: stop, joins: workflow.NewSemaphore(ctx, joinsAtOnce), records: workflow.NewWaitGroup(ctx),
+		p: p, placement: placement, stop: stop, joins: workflow.NewSemaphore(ctx, joinsAtOnce), records: workflow.NewWaitGroup(ctx),
 		launched: milestone{api.MachinesLaunched, len(places)},
 		prepared: milestone{api.MachinesPrepared, len(places)},
 		ready:    milestone{api.NodesReady, len(places)},
@@ -78,6 +79,9 @@ func (a *attempt) bringUp(ctx workflow.Context, m activities.MachineRef) error {
 		return err
 	}
 	a.reached(ctx, &a.launched)
+	if err := a.arm(ctx, m); err != nil {
+		return err
+	}
 	if err := a.step(ctx, m, "install RKE2", nodes.Prepare, m); err != nil {
 		return err
 	}

@@ -60,6 +60,9 @@ func (p *provision) run(ctx workflow.Context, in api.ProvisionInput) error {
 	for i, placement := range placements {
 		err = p.attempt(ctx, placement)
 		if err == nil {
+			if err := p.disarm(ctx, placement); err != nil {
+				return err
+			}
 			return look.run(ctx, p.ref.Name+": measure and mark READY", clusters.MarkReady, p.ref)
 		}
 		if ctx.Err() != nil || !elsewhere(err) {

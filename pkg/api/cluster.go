@@ -87,8 +87,6 @@ type ClusterStatus struct {
 	Failure   *Failure  `json:"failure,omitempty"`
 	Resources Resources `json:"resources,omitzero"`
 	Versions  Versions  `json:"versions,omitzero"`
-	// Spent is what machines have cost, in US dollars, whose places others have taken since; see CostSoFar.
-	Spent float64 `json:"spent,omitempty"`
 	// Endpoint is the address of the Kubernetes API as the kubeconfig has it.
 	Endpoint string `json:"endpoint,omitempty"`
 	// Artifacts pins what every machine of the cluster, now or later, installs.

@@ -15,12 +15,12 @@ func (m Machine) Cost(now time.Time) float64 {
 	return max(end.Sub(m.LaunchedAt), 0).Hours() * m.Placement.PricePerMachine
 }
 
-// CostSoFar is what a cluster has cost by now, in US dollars, those of its machines that are gone included. The machines
-// must have been read along.
+// CostSoFar is what a cluster has cost by now, in US dollars, with the machines that are gone or that others have taken the
+// place of. The machines must have been read along.
 func (s ClusterStatus) CostSoFar(now time.Time) float64 {
-	sum := s.Spent
+	sum := 0.0
 	for _, m := range s.Machines {
-		sum += m.Cost(now)
+		sum += m.SpentBefore + m.Cost(now)
 	}
 	return sum
 }

@@ -30,8 +30,8 @@ func TestAMachineCostsFromItsLaunchUntilItIsGone(t *testing.T) {
 
 func TestAClustersCostHoldsMachinesThatWereReplaced(t *testing.T) {
 	t0 := time.Unix(1000, 0)
-	s := api.ClusterStatus{Spent: 0.5, Machines: []api.Machine{
-		{Placement: api.Placement{PricePerMachine: 1}, LaunchedAt: t0},
+	s := api.ClusterStatus{Machines: []api.Machine{
+		{Placement: api.Placement{PricePerMachine: 1}, LaunchedAt: t0, SpentBefore: 0.5},
 		{Placement: api.Placement{PricePerMachine: 3}, LaunchedAt: t0, GoneAt: t0.Add(time.Hour)},
 	}}
 	if got := s.CostSoFar(t0.Add(2 * time.Hour)); math.Abs(got-5.5) > 1e-9 {

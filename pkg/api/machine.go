@@ -49,6 +49,8 @@ type Machine struct {
 	LaunchedAt time.Time `json:"launched_at,omitzero"`
 	ReadyAt    time.Time `json:"ready_at,omitzero"`
 	GoneAt     time.Time `json:"gone_at,omitzero"`
+	// SpentBefore is what earlier machines in this place have cost, in US dollars.
+	SpentBefore float64 `json:"spent_before,omitempty"`
 	// PowerOffAt is when the machine powers itself off unless its cluster is READY before; zero where it does not.
 	PowerOffAt time.Time `json:"power_off_at,omitzero"`
 }

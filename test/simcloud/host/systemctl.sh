@@ -22,6 +22,10 @@ up() {
 }
 case "$1" in
 start|restart) up;;
+stop) echo inactive >"$unit.ActiveState";;
+is-active) [ "$(cat "$unit.ActiveState" 2>/dev/null)" = active ];;
+is-system-running) echo running;;
+disable) rm "$unit.enabled";;
 enable) touch "$unit.enabled";;
 is-enabled) [ -e "$unit.enabled" ];;
 show)

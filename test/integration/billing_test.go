@@ -1,0 +1,74 @@
+package integration
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/deadman"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/test/simcloud"
+)
+
+// dear is a place whose machines cost something.
+func dear(region string) api.Placement {
+	p := simcloud.Region(region)
+	p.PricePerMachine, p.PriceTotal = 3600, 7200 // a dollar per second
+	return p
+}
+
+// armed says how many of a cluster's machines would power themselves off, by their own timers and by what etcd says.
+func (w *world) armed(ref api.Ref) (timers, recorded int) {
+	w.t.Helper()
+	for _, m := range w.get(ref).Status.Machines {
+		if w.cloud.Timer(m.Name, deadman.Unit) {
+			timers++
+		}
+		if !m.PowerOffAt.IsZero() {
+			recorded++
+			if left := time.Until(m.PowerOffAt); left < api.DefaultProvisionTimeout || left > 2*api.DefaultProvisionTimeout {
+				w.t.Errorf("%s powers itself off in %v", m.Name, left)
+			}
+		}
+	}
+	return timers, recorded
+}
+
+func TestMachinesThatBillAreArmedUntilTheirClusterIsReady(t *testing.T) {
+	w := newWorld(t, dear("here"))
+	w.cloud.BreakUnit("sky-billing-1", "rke2-agent")
+	ref := w.create("billing", 2, operations.CreateOptions{KeepOnFailure: true})
+	w.awaitFailed(ref)
+	if timers, recorded := w.armed(ref); timers != 2 || recorded != 2 {
+		t.Errorf("of the 2 machines that were kept, %d have a timer, and of %d that is recorded", timers, recorded)
+	}
+	w.keep("provision-billing-kept", w.closed(ref.Name)[0])
+	w.cloud.BreakUnit("sky-billing-1", "")
+	w.create("billing", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	if timers, recorded := w.armed(ref); timers != 0 || recorded != 0 {
+		t.Errorf("of a READY cluster, %d machines have a timer, and of %d that is recorded", timers, recorded)
+	}
+	w.keep("provision-billing", w.closed(ref.Name)[0])
+}
+
+func TestWhatMachinesHaveCostIsKnownAfterOthersTookTheirPlaces(t *testing.T) {
+	w := newWorld(t, dear("here"), dear("there"))
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Region: "here", Machine: "sky-spent-1", Err: simcloud.Refusal(cloud.Capacity)})
+	ref := w.create("spent", 2, operations.CreateOptions{})
+	c := w.awaitReady(ref)
+	now, before, own := time.Now(), 0.0, 0.0
+	for _, m := range c.Status.Machines {
+		if m.SpentBefore <= 0 {
+			t.Errorf("what was in the place of %s before has cost $%v", m.Name, m.SpentBefore)
+		}
+		before, own = before+m.SpentBefore, own+m.Cost(now)
+	}
+	if took := now.Sub(c.Metadata.CreatedAt).Seconds(); before+own > 2*took || own <= 0 {
+		t.Errorf("two machines at a dollar per second cost $%v and $%v within %vs", before, own, took)
+	}
+	if got := c.Status.CostSoFar(now); got < before+own-1e-6 || got > before+own+1e-6 {
+		t.Errorf("$%v in all, want $%v", got, before+own)
+	}
+}
