@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/private"
 )
 
 // State says where a running skyd dev answers.
@@ -62,10 +61,13 @@ func Publish(c *config.Config, s State) error {
 	if err != nil {
 		return fmt.Errorf("writing the state of skyd dev: %w", err)
 	}
-	if err := replace(c.PIDFile(), fmt.Appendf(nil, "%d\n", s.PID)); err != nil {
-		return err
+	if err := private.Write(c.PIDFile(), fmt.Appendf(nil, "%d\n", s.PID)); err != nil {
+		return fmt.Errorf("writing the state of skyd dev: %w", err)
 	}
-	return replace(c.StateFile(), append(data, '\n'))
+	if err := private.Write(c.StateFile(), append(data, '\n')); err != nil {
+		return fmt.Errorf("writing the state of skyd dev: %w", err)
+	}
+	return nil
 }
 
 // Withdraw removes what Publish wrote.
@@ -89,16 +91,4 @@ func readState(name string) (State, error) {
 		return State{}, fmt.Errorf("reading the state of skyd dev in %s: %w", name, err)
 	}
 	return s, nil
-}
-
-// replace writes a file that is there whole or not at all.
-func replace(name string, data []byte) error {
-	tmp := name + ".tmp-" + strconv.Itoa(os.Getpid())
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
-	}
-	if err := os.Rename(tmp, name); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
-	}
-	return nil
 }

@@ -17,6 +17,7 @@ import (
 	sqliteschema "go.temporal.io/server/schema/sqlite"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/private"
 )
 
 // dataDir is what skyd dev keeps: Temporal's database, etcd's directory, and the version of the schema they have.
@@ -99,15 +100,15 @@ func (d dataDir) finish() error {
 	if err := os.Remove(d.unfinished()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("marking the data as complete: %w", err)
 	}
-	return syncDir(d.dir)
+	return private.SyncDir(d.dir)
 }
 
 func (d dataDir) create(ctx context.Context, s schema) error {
-	if err := writeFile(d.unfinished(), nil); err != nil {
+	if err := private.Write(d.unfinished(), nil); err != nil {
 		return err
 	}
 	// The file is made here and not by SQLite, which would make it readable by others.
-	if err := writeFile(d.database(), nil); err != nil {
+	if err := private.Write(d.database(), nil); err != nil {
 		return err
 	}
 	db, err := sql.Open("sqlite", dsn(d.database()))
@@ -134,7 +135,7 @@ func (d dataDir) create(ctx context.Context, s schema) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(d.version(), append(data, '\n'))
+	return private.Write(d.version(), append(data, '\n'))
 }
 
 func (d dataDir) checkVersion(want schema) error {

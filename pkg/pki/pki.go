@@ -58,6 +58,18 @@ func EnsureAuthority(p Pair, name string, now time.Time) (*Authority, error) {
 	return LoadAuthority(p, now)
 }
 
+// RenewAuthority is EnsureAuthority for who can make every certificate anew at once, with no clients elsewhere: an
+// authority that is unreadable, or past two thirds of its life, is replaced too.
+func RenewAuthority(p Pair, name string, now time.Time) (*Authority, error) {
+	if a, err := LoadAuthority(p, now); err == nil && fresh(a.pair.Leaf, now) {
+		return a, nil
+	}
+	if err := makeAuthority(p, name, now); err != nil {
+		return nil, fmt.Errorf("making the authority %s: %w", p.Cert, err)
+	}
+	return LoadAuthority(p, now)
+}
+
 // LoadAuthority loads the authority kept in two files; it is an error where it isn't there or is over.
 func LoadAuthority(p Pair, now time.Time) (*Authority, error) {
 	pair, err := tls.LoadX509KeyPair(p.Cert, p.Key)

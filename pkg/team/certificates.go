@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/pki"
+	"github.com/sky-shift/skyctl/pkg/private"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -88,7 +89,7 @@ func (c Certificates) ensure(ca *pki.Authority, s service) (bool, error) {
 	}
 	made, err := ca.Ensure(pki.Pair{Cert: filepath.Join(dir, certFile), Key: filepath.Join(dir, keyFile)}, leaf, c.Now)
 	if err == nil {
-		err = pki.WriteFile(filepath.Join(dir, caFile), ca.PEM())
+		err = private.Write(filepath.Join(dir, caFile), ca.PEM())
 	}
 	if err != nil {
 		return made, err
@@ -118,7 +119,7 @@ func ensurePassword(name string) error {
 	if _, err := rand.Read(secret); err != nil {
 		return err
 	}
-	return pki.WriteFile(name, []byte(hex.EncodeToString(secret)))
+	return private.Write(name, []byte(hex.EncodeToString(secret)))
 }
 
 // giveAway works from the inside out: a directory that belongs to somebody else may be closed to root itself, where root

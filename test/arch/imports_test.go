@@ -21,19 +21,20 @@ var mayImport = map[string]string{
 	"pkg/api":     "",
 	"pkg/version": "",
 	"pkg/config":  "",
-	"pkg/pki":     "",
+	"pkg/pki":     "pkg/private",
+	"pkg/private": "",
 
 	// Thinking, without touching anything.
 	"pkg/plan": "pkg/api",
 
 	// One part of the world each.
-	"pkg/store":          "pkg/api",
+	"pkg/store":          "pkg/api pkg/private",
 	"pkg/remote":         "",
 	"pkg/cloud":          "pkg/api",
 	"pkg/cloud/docker":   "pkg/api pkg/cloud",
 	"pkg/cloud/skypilot": "pkg/api pkg/cloud",
 	"pkg/kube":           "pkg/api pkg/kube/kubefile",
-	"pkg/kube/kubefile":  "",
+	"pkg/kube/kubefile":  "pkg/private",
 	"pkg/rke2":           "pkg/api pkg/remote",
 	"pkg/deadman":        "pkg/remote",
 	"pkg/gpu":            "pkg/api pkg/remote pkg/kube pkg/rke2",
@@ -47,10 +48,10 @@ var mayImport = map[string]string{
 	// The programs: one that only asks, one that works.
 	"pkg/connect":    "pkg/config pkg/store",
 	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/store",
-	"pkg/daemon":     "pkg/config",
+	"pkg/daemon":     "pkg/config pkg/private",
 	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/store pkg/version",
-	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/pki",
-	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/store",
+	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/pki pkg/private",
+	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/private pkg/store",
 	"cmd/skyctl":     "pkg/cli pkg/version",
 	"cmd/skyd":       "pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker",
 }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/sky-shift/skyctl/pkg/private"
 )
 
 // Write puts a kubeconfig in place, whole or not at all, readable by its owner only, in a directory that only the owner
@@ -20,22 +22,7 @@ func Write(path string, data []byte) error {
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	tmp, err := os.CreateTemp(dir, ".kubeconfig-*") // 0600
-	if err != nil {
-		return fmt.Errorf("writing the kubeconfig: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
+	if err := private.Write(path, data); err != nil {
 		return fmt.Errorf("writing the kubeconfig %s: %w", path, err)
 	}
 	return nil
