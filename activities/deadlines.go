@@ -32,7 +32,7 @@ type Deadlines struct {
 // DefaultDeadlines allow for slow clouds and for images that are pulled at the first start.
 func DefaultDeadlines() Deadlines {
 	return Deadlines{
-		Ask: 45 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
+		Ask: 90 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
 		Reach: 5 * time.Minute, Install: 15 * time.Minute, Server: 15 * time.Minute, Agent: 10 * time.Minute, Node: 10 * time.Minute,
 	}
 }

@@ -46,7 +46,7 @@ var (
 	// look reads what may be large or slow to answer: a release's files, a whole cluster through its API.
 	look = effort{once: 5 * time.Minute, silence: beatWithin, total: 15 * time.Minute}
 	// ask puts a question to a cloud; somebody may be waiting for the answer.
-	ask = effort{once: time.Minute, silence: beatWithin, total: 3 * time.Minute}
+	ask = effort{once: 2 * time.Minute, silence: beatWithin, total: 6 * time.Minute}
 	// launch asks for a machine and waits for it, and may have to make the image first.
 	launch = effort{once: 20 * time.Minute, silence: beatWithin, total: 30 * time.Minute}
 	// step does one thing to a machine; its own deadlines, which say what was awaited, lie below these.

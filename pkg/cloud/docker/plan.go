@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -19,6 +20,9 @@ const (
 	// memoryShare is how much of the machine the hosts of a cluster share by default, the rest is the machine's own.
 	memoryShare = 0.8
 )
+
+// infoTime is how long an engine that works may take to tell about itself, on a machine that is very busy.
+const infoTime = 15 * time.Second
 
 // capacity is what the engine's machine has. FreeDiskGiB is 0 where it can't be known.
 type capacity struct {
@@ -52,7 +56,9 @@ func (c *Cloud) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement
 }
 
 func (c *Cloud) capacity(ctx context.Context) (capacity, error) {
-	info, err := c.api.Info(ctx)
+	soon, cancel := context.WithTimeout(ctx, infoTime)
+	defer cancel()
+	info, err := c.api.Info(soon)
 	if err != nil {
 		return capacity{}, c.fail("ask the Docker engine what its machine has", err)
 	}
