@@ -133,6 +133,28 @@ func TestNothingListensBeyondLoopbackUnlessAsked(t *testing.T) {
 	}
 }
 
+func TestEtcdSharesANetworkWithTheWorkerAlone(t *testing.T) {
+	p := load(t)
+	var near []string
+	for _, s := range p.Services {
+		for n := range s.Networks {
+			if _, shared := p.Services["etcd"].Networks[n]; shared && s.Name != "etcd" {
+				near = append(near, s.Name)
+			}
+		}
+	}
+	if !slices.Equal(near, []string{"worker"}) {
+		t.Errorf("etcd shares a network with %v: whoever takes over one of them reaches it", near)
+	}
+	for n := range p.Services["ui"].Networks {
+		for _, s := range p.Services {
+			if _, shared := s.Networks[n]; shared && s.Name != "ui" && s.Name != "temporal" {
+				t.Errorf("the Web UI shares a network with %s", s.Name)
+			}
+		}
+	}
+}
+
 func TestTheFileHoldsNoSecret(t *testing.T) {
 	p := load(t)
 	secret := regexp.MustCompile(`(?i)passw|pwd|secret|token`)
