@@ -34,6 +34,8 @@ type client struct {
 	endpoint string
 	token    string
 	http     *http.Client
+	// revive, which may be nil, starts the server where nothing answers.
+	revive func(context.Context) error
 
 	mu sync.Mutex
 	ok bool // the version was agreed on
@@ -125,6 +127,9 @@ func (c *client) ask(ctx context.Context, path string, body, answer any) (http.H
 		if time.Now().After(give) {
 			return nil, c.fail("ask the SkyPilot API server", last)
 		}
+		if err := c.wake(ctx, err); err != nil {
+			return nil, err
+		}
 		if err := pause(ctx, again); err != nil {
 			return nil, c.fail("ask the SkyPilot API server", errors.Join(last, err))
 		}
@@ -149,6 +154,14 @@ func (c *client) tryAsk(ctx context.Context, path string, body, answer any) (htt
 			"the server at %s gives no answer that a SkyPilot %s would: check %s", c.endpoint, Version, EnvEndpoint)}
 	}
 	return response.Header, nil
+}
+
+// wake starts a local server after an exchange that nobody answered.
+func (c *client) wake(ctx context.Context, err error) error {
+	if c.revive == nil || !isUnreachable(err) {
+		return nil
+	}
+	return c.revive(ctx)
 }
 
 // passing says that the same may go well in a moment: nobody answers, or a proxy or a server that is busy does.
@@ -236,6 +249,9 @@ func (c *client) get(ctx context.Context, id string, answer any) error {
 				lost = time.Now()
 			} else if time.Since(lost) > patience {
 				return c.fail("wait for the SkyPilot API server", err)
+			}
+			if err := c.wake(ctx, err); err != nil {
+				return err
 			}
 		default:
 			return err

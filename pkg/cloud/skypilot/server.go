@@ -2,6 +2,7 @@ package skypilot
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -27,6 +28,9 @@ const leanClass = "skyctl_lean.Plugin"
 // startTime is how long a local server may take to answer; five seconds are usual, on a loaded machine more.
 const startTime = 2 * time.Minute
 
+// stopTime is how long it may take to end by itself; it does not wait for a launch in truth, only for its connections.
+const stopTime = 3 * time.Second
+
 // server is the local API server: a process of its own, which outlives whoever started it.
 type server struct {
 	opts     Options
@@ -34,8 +38,9 @@ type server struct {
 	starting chan struct{} // holds one who starts it within this process
 }
 
-func (s *server) pidFile() string { return filepath.Join(s.opts.Dir, "server.pid") }
-func (s *server) logFile() string { return filepath.Join(s.opts.Dir, "server.log") }
+func (s *server) pidFile() string  { return filepath.Join(s.opts.Dir, "server.pid") }
+func (s *server) logFile() string  { return filepath.Join(s.opts.Dir, "server.log") }
+func (s *server) lockName() string { return filepath.Join(s.opts.Dir, "server.lock") }
 
 // ensure starts the server where it does not answer. Two processes that do so at once are told apart by a lock.
 func (s *server) ensure(ctx context.Context, c *client) error {
@@ -54,7 +59,7 @@ func (s *server) ensure(ctx context.Context, c *client) error {
 	if err := s.layOut(); err != nil {
 		return fmt.Errorf("start the SkyPilot API server: %w", err)
 	}
-	unlock, err := lockFile(ctx, filepath.Join(s.opts.Dir, "server.lock"))
+	unlock, err := lockFile(ctx, s.lockName())
 	if err != nil {
 		return fmt.Errorf("start the SkyPilot API server: %w", err)
 	}
@@ -105,16 +110,20 @@ func (s *server) pid() int {
 
 // start runs the server and waits until it answers.
 func (s *server) start(ctx context.Context, c *client) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	var last error
 	exited := make(chan error, 1)
 	if s.pid() == 0 {
+		// What an earlier one left behind holds the ports that this one needs.
+		if err := s.sweep(); err != nil {
+			return err
+		}
 		if err := s.run(exited); err != nil {
 			return fmt.Errorf("start the SkyPilot API server: %w", err)
 		}
 		s.log.Info("started the SkyPilot API server", "endpoint", c.endpoint, "log", s.logFile())
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	var last error
 	for {
 		var h health
 		if _, last = c.tryAsk(ctx, "/api/health", nil, &h); last == nil {
@@ -157,31 +166,50 @@ func (s *server) run(exited chan<- error) error {
 
 // stop ends the server with its workers; a launch under way is cut off, its machine goes on.
 func (s *server) stop(ctx context.Context) error {
-	pid := s.pid()
-	if pid == 0 {
+	if _, err := os.Stat(s.pidFile()); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	// The server leads a session of its own, so the group is all of its workers and nobody else.
-	_ = syscall.Kill(pid, syscall.SIGTERM)
-	for give := time.Now().Add(10 * time.Second); ; {
-		if s.pid() == 0 {
-			break
-		}
-		if time.Now().After(give) {
-			break
-		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+	unlock, err := lockFile(ctx, s.lockName()) // nobody starts one meanwhile
+	if err != nil {
+		return fmt.Errorf("stop the SkyPilot API server: %w", err)
+	}
+	defer unlock()
+	if pid := s.pid(); pid != 0 {
+		_ = syscall.Kill(pid, syscall.SIGTERM)
+	}
+	for give := time.Now().Add(stopTime); s.pid() != 0 && time.Now().Before(give); {
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
 			return fmt.Errorf("stop the SkyPilot API server: %w", err)
 		}
 	}
-	if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("stop the SkyPilot API server (process %d): %w", pid, err)
-	}
-	if err := os.Remove(s.pidFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("stop the SkyPilot API server: %w", err)
-	}
-	return nil
+	return s.sweep()
 }
+
+// sweep ends whatever is left of our server's process group: its workers outlive it, and go on listening. The group has
+// the number of the server, which leads a session of its own; nobody else gets that number while the group is there.
+func (s *server) sweep() error {
+	data, err := os.ReadFile(s.pidFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 1 {
+		return os.Remove(s.pidFile())
+	}
+	if s.pid() != 0 || !processExists(pid) {
+		err := syscall.Kill(-pid, syscall.SIGKILL)
+		for err == nil {
+			time.Sleep(10 * time.Millisecond) // a killed process is gone in moments
+			err = syscall.Kill(-pid, 0)
+		}
+		if !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("end the SkyPilot API server's processes (group %d): %w", pid, err)
+		}
+	}
+	return os.Remove(s.pidFile())
+}
+
+func processExists(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 // StopServer ends the local server; it is a success where none runs, or where the server is remote.
 func (c *Cloud) StopServer(ctx context.Context) error {
@@ -250,15 +278,18 @@ func (o Options) environ() []string {
 		}
 		env = append(env, kv)
 	}
+	endpoint := cmp.Or(o.Endpoint, "http://127.0.0.1:"+strconv.Itoa(o.Port))
 	env = append(env,
 		"SKY_RUNTIME_DIR="+o.runtimeDir(),
 		"SKYPILOT_API_SERVER_LOCAL_PORT="+strconv.Itoa(o.Port),
-		"SKYPILOT_API_SERVER_ENDPOINT=http://127.0.0.1:"+strconv.Itoa(o.Port), // wins over the one in a configuration
+		"SKYPILOT_API_SERVER_ENDPOINT="+endpoint, // wins over the one in a configuration
 		"SKYPILOT_SERVER_PLUGINS_CONFIG="+o.pluginsFile(),
-		"SKYPILOT_GLOBAL_CONFIG="+o.configFile(),
 		"PYTHONPATH="+o.pluginDir(),
 		"PYTHONUNBUFFERED=1",
 	)
+	if _, err := os.Stat(o.configFile()); err == nil { // SkyPilot takes a file that it is told of and can't find for an error
+		env = append(env, "SKYPILOT_GLOBAL_CONFIG="+o.configFile())
+	}
 	if !o.Usage {
 		env = append(env, "SKYPILOT_DISABLE_USAGE_COLLECTION=1")
 	}

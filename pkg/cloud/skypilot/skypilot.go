@@ -126,6 +126,9 @@ func New(o Options) (*Cloud, error) {
 		c.server = &server{opts: o, log: c.log, starting: make(chan struct{}, 1)}
 	}
 	c.client = newClient(endpoint, o.Token)
+	if c.server != nil {
+		c.client.revive = func(ctx context.Context) error { return c.server.ensure(ctx, c.client) }
+	}
 	return c, nil
 }
 
@@ -139,11 +142,6 @@ func (c *Cloud) Endpoint() string { return c.client.endpoint }
 func (c *Cloud) ready(ctx context.Context) error {
 	if c.client.agreed() {
 		return nil
-	}
-	if c.server != nil {
-		if err := c.server.ensure(ctx, c.client); err != nil {
-			return err
-		}
 	}
 	return c.client.agree(ctx)
 }

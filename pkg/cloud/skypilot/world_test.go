@@ -1,0 +1,261 @@
+package skypilot_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	skytest "github.com/sky-shift/skyctl/test/skypilot"
+)
+
+// world is the environment that the tests of this package share: two clouds, and a local server that the package under
+// test starts itself.
+type world struct {
+	env *skytest.Env
+	dir string
+}
+
+var shared = sync.OnceValues(func() (*world, error) {
+	dir, err := os.MkdirTemp("", "skyctl-skypilot-")
+	if err != nil {
+		return nil, err
+	}
+	w := &world{dir: dir}
+	w.env, err = skytest.Start(context.Background(), skytest.Options{Dir: filepath.Join(dir, "world"), WithoutServer: true})
+	if err != nil {
+		return nil, err
+	}
+	return w, skytest.InstallCatalogs(filepath.Join(dir, "skypilot", "state"))
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if w, err := shared(); used && err == nil {
+		if err := w.env.Stop(); err != nil {
+			println(err.Error())
+			code = 1
+		}
+		os.RemoveAll(w.dir)
+	}
+	os.Exit(code)
+}
+
+var (
+	used bool
+	port int
+)
+
+func start(t *testing.T) *world {
+	t.Helper()
+	used = true
+	w, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// cloud is a Cloud on the shared local server.
+func (w *world) cloud(t *testing.T, change ...func(*skypilot.Options)) *skypilot.Cloud {
+	t.Helper()
+	if port == 0 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port = l.Addr().(*net.TCPAddr).Port
+		l.Close()
+	}
+	o := skypilot.Options{
+		Dir: filepath.Join(w.dir, "skypilot"), Python: w.env.Python(), Port: port,
+		Plugins: []string{"skytest.plugin.SecondCloud"},
+	}
+	for _, kv := range w.env.Vars() {
+		if !strings.HasPrefix(kv, "SKY_RUNTIME_DIR=") && !strings.HasPrefix(kv, "SKYPILOT_") {
+			o.Env = append(o.Env, kv)
+		}
+	}
+	o.Env = append(o.Env, "SKYPILOT_SKIP_CLOUD_IDENTITY_CHECK=1")
+	for _, c := range change {
+		c(&o)
+	}
+	c, err := skypilot.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// key is a pair: what logs in, and what is let in.
+type key struct {
+	signer     ssh.Signer
+	authorized string
+}
+
+func newKey(t *testing.T) key {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.ParsePrivateKey(pem.EncodeToMemory(block))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key{signer, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))}
+}
+
+func owner(cluster string) cloud.Owner {
+	return cloud.Owner{Installation: "inst-" + cluster, Cluster: cluster, ClusterUID: "uid-" + cluster}
+}
+
+func launchOf(cluster string, index int, p api.Placement, k key) cloud.LaunchRequest {
+	return cloud.LaunchRequest{
+		Owner: owner(cluster), Name: api.MachineName(cluster, index), Index: index, Incarnation: "bcdfg", Placement: p,
+		Spec: api.ClusterSpec{Provision: true, NumNodes: 1, Ports: []string{"30000-30100"}}, AuthorizedKey: k.authorized,
+	}
+}
+
+// logIn runs a command on a machine with the cluster's key, and takes no other host key than the one that was reported.
+func logIn(t *testing.T, m cloud.Machine, k key, command string) string {
+	t.Helper()
+	host, _, _, _, err := ssh.ParseAuthorizedKey([]byte(m.HostKey))
+	if err != nil {
+		t.Fatalf("host key %q: %v", m.HostKey, err)
+	}
+	client, err := ssh.Dial("tcp", net.JoinHostPort(m.Address, "22"), &ssh.ClientConfig{
+		User: m.SSHUser, Auth: []ssh.AuthMethod{ssh.PublicKeys(k.signer)}, HostKeyCallback: ssh.FixedHostKey(host),
+		HostKeyAlgorithms: []string{host.Type()}, Timeout: 10 * time.Second,
+	})
+	if err != nil {
+		t.Fatalf("log in to %s as %s at %s: %v", m.Name, m.SSHUser, m.Address, err)
+	}
+	defer client.Close()
+	session, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.CombinedOutput(command)
+	if err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// submit asks for a machine, and has it taken down at the end of the test.
+func submit(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) string {
+	t.Helper()
+	t.Cleanup(func() { gone(t, c, req) })
+	ref, err := c.Submit(within(t, 2*time.Minute), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func await(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest, ref string) cloud.Machine {
+	t.Helper()
+	m, err := c.Await(within(t, 4*time.Minute), req, ref, said(t, req))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func said(t *testing.T, req cloud.LaunchRequest) func(string) {
+	begin := time.Now()
+	return func(s string) { t.Logf("%s after %.1f s: %s", req.Name, time.Since(begin).Seconds(), s) }
+}
+
+// gone takes a machine down.
+func gone(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute)
+	defer cancel()
+	if err := c.Terminate(ctx, req.Owner, req.Name); err != nil {
+		t.Error(err)
+	}
+}
+
+// living are the instances of a cluster that AWS has and that are not terminated.
+func (w *world) living(t *testing.T, cluster string) []skytest.Instance {
+	t.Helper()
+	all, err := w.env.AWS.Instances(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(i skytest.Instance) bool {
+		return i.Tags[cloud.LabelCluster] != cluster || i.State == "terminated" || i.State == "shutting-down"
+	})
+}
+
+// group is the security group of a cluster, or nil.
+func (w *world) group(t *testing.T, cluster string) *skytest.SecurityGroup {
+	t.Helper()
+	all, err := w.env.AWS.SecurityGroups(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		if all[i].Name == "skyctl-uid-"+cluster {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+func (w *world) fault(t *testing.T, f skytest.Fault) *skytest.ActiveFault {
+	t.Helper()
+	a, err := w.env.SetFault(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Clear() }) // a test may have cleared it itself
+	return a
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, d time.Duration, holds func() bool) {
+	t.Helper()
+	for give := time.Now().Add(d); !holds(); {
+		if time.Now().After(give) {
+			t.Fatalf("not within %v: %s", d, what)
+		}
+		time.Sleep(100 * time.Millisecond) // between two looks
+	}
+}
+
+// place of AWS for a small machine.
+func onAWS(region string) api.Placement {
+	return api.Placement{Cloud: "aws", Region: region, InstanceType: "c6i.large", CPUs: 2, MemoryGiB: 4}
+}
