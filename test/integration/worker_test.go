@@ -23,12 +23,12 @@ import (
 )
 
 // silence is after how long without a beat the probe's activity is taken for dead.
-const silence = 5 * time.Second
+const silence = 10 * time.Second
 
 // probe is a workflow of one activity, by which a worker is looked at.
 func probe(ctx workflow.Context) (string, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: time.Minute, HeartbeatTimeout: silence, WaitForCancellation: true,
+		StartToCloseTimeout: patience, HeartbeatTimeout: silence, WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond},
 	})
 	var said string
@@ -162,7 +162,7 @@ func TestActivitiesAtOnceKeepTheirOwnProgress(t *testing.T) {
 	w.running = worker.New(w.temporal, w.queue, w.acts)
 	release := make(chan struct{})
 	w.running.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
-		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute, HeartbeatTimeout: silence})
+		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: patience, HeartbeatTimeout: silence})
 		var all []workflow.Future
 		for i := range 5 {
 			all = append(all, workflow.ExecuteActivity(ctx, "say", i))

@@ -66,11 +66,11 @@ func (c *Cloud) End(f *Fault) {
 
 // meet runs into the first fault that waits at a point.
 func (c *Cloud) meet(ctx context.Context, op Op, region, machine string) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%s %s: %w", op, machine, err)
-	}
 	f := c.waiting(op, region, machine)
 	if f == nil {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("%s %s: %w", op, machine, err)
+		}
 		return nil
 	}
 	if f.Do != nil {
