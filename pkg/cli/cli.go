@@ -55,7 +55,8 @@ func (a *app) root() *cobra.Command {
 		Use:   "skyctl",
 		Short: "Kubernetes clusters with one command",
 		Long: `skyctl gives you a Kubernetes cluster (RKE2) with one command, and brings up the machines
-for it. So far these are hosts on this machine's own Docker; other clouds are under construction.
+for it: the cheapest that fit, on any cloud that SkyPilot knows, or hosts on this machine's own
+Docker. skyctl check says which clouds can be used, and what the others lack.
 
 With nothing configured and nothing running, the first command starts a server (skyd) in the
 background, which does the work; see skyctl help server.`,
@@ -160,7 +161,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // normalize lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.
 func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	switch dashed := strings.ReplaceAll(name, "_", "-"); dashed {
-	case "num-nodes", "disk-size":
+	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "api-cidr":
 		return pflag.NormalizedName(strings.ReplaceAll(dashed, "-", "_"))
 	default:
 		return pflag.NormalizedName(dashed)

@@ -44,8 +44,12 @@ func (a *app) completeNames(cmd *cobra.Command, args []string, _ string) ([]stri
 	return names, none
 }
 
-// clouds are the ones that work with nothing set up; skyctl links none of them, and skyd has the last word.
-var clouds = []string{"docker"}
+// clouds are the ones that skyd can ask, docker by itself and the rest through SkyPilot; skyctl links none of them, and skyd
+// has the last word.
+var clouds = []string{
+	"docker", "aws", "azure", "cudo", "do", "fluidstack", "gcp", "hyperbolic", "ibm", "lambda", "mithril", "nebius", "oci",
+	"paperspace", "primeintellect", "scp", "seeweb", "shadeform", "verda", "vsphere",
+}
 
 // regions of the clouds whose regions don't change.
 var regions = map[string][]string{"docker": {"local"}}
@@ -58,16 +62,12 @@ func completeCreate(cmd *cobra.Command) {
 		"cloud":   cobra.FixedCompletions(clouds, none),
 		"manager": cobra.FixedCompletions([]string{api.ManagerK8}, none),
 		"region": func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if cloud, _ := cmd.Flags().GetString("cloud"); cloud != "" {
-				return regions[cloud], none
-			}
-			var all []string
-			for _, cloud := range clouds {
-				all = append(all, regions[cloud]...)
-			}
-			return all, none
+			cloud, _ := cmd.Flags().GetString("cloud")
+			return regions[cloud], none
 		},
-		"cpus": cobra.NoFileCompletions, "memory": cobra.NoFileCompletions, "disk_size": cobra.NoFileCompletions,
+		"zone": cobra.NoFileCompletions, "max_hourly_cost": cobra.NoFileCompletions, "image_id": cobra.NoFileCompletions,
+		"api_cidr": cobra.NoFileCompletions,
+		"cpus":     cobra.NoFileCompletions, "memory": cobra.NoFileCompletions, "disk_size": cobra.NoFileCompletions,
 		"accelerators": cobra.NoFileCompletions, "ports": cobra.NoFileCompletions, "num_nodes": cobra.NoFileCompletions,
 		"labels": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions,
 	} {

@@ -26,6 +26,7 @@ type creation struct {
 	ports    list
 	labels   list
 	disk     string
+	maxCost  string
 	numNodes string
 
 	keep, wait, dryRun bool
@@ -42,17 +43,26 @@ func (a *app) createCluster() *cobra.Command {
 		Long: `Provisions machines and makes a Kubernetes cluster (RKE2) of them: one head and, with
 --num_nodes above 1, workers of the same specs. The head runs pods too.
 
+All machines are in one place of one cloud. Without --cloud that is the cheapest place of all
+clouds that are enabled; skyctl check lists those, and says what the others lack. --dry-run
+ranks the places with their prices.
+
 The command returns once the work is under way; it goes on by itself, whatever happens to this
 terminal. --wait shows it, machine by machine, until the cluster is READY.
 
 What can't be had is bad input, and told before anything is written or launched. A create that
 fails terminates what it launched (--keep-on-failure leaves it); the same create again goes on
-from there.`,
+from there. Until the cluster is READY, machines that cost something also power themselves off
+some time after the deadline, whatever becomes of skyd and of this machine.`,
 		Example: `  # three nodes on this machine's Docker, at least two CPUs each
   skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3
 
-  # what would each of two nodes get, and what would they cost?
-  skyctl create cluster dev --provision --cloud docker --num_nodes 2 --dry-run
+  # where would eight A100s per machine go, and what would they cost?
+  skyctl create cluster train --provision --accelerators A100:8 --num_nodes 4 --dry-run
+
+  # spot machines of one region, at most 50 cents an hour each, the API open to one network alone
+  skyctl create cluster cheap --provision --cloud aws --region us-east-1 --cpus 4+ --memory 16+ \
+    --use_spot --max_hourly_cost 0.50 --api_cidr 203.0.113.0/24
 
   # watch it until it is READY
   skyctl create cluster web --provision --cloud docker --cpus 1 --memory 2+ \
@@ -69,17 +79,22 @@ func (o *creation) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	o.flags = f
 	f.BoolVar(&o.spec.Provision, "provision", false, "launch machines for the cluster (needed: attaching clusters that exist is not supported)")
-	f.StringVar(&o.spec.Cloud, "cloud", "", "cloud to use: docker, which is this machine (needed: other clouds, and the choice among them, are under construction)")
-	f.StringVar(&o.spec.Region, "region", "", "region of the cloud: docker has one, local (default: any)")
+	f.StringVar(&o.spec.Cloud, "cloud", "", "docker is this machine; any cloud that SkyPilot knows (skyctl check lists them); without it the cheapest enabled one")
+	f.StringVar(&o.spec.Region, "region", "", "region of the cloud (default: the cheapest)")
+	f.StringVar(&o.spec.Zone, "zone", "", "zone of the region, where the cloud has zones (default: any)")
 	f.StringVar(&o.spec.CPUs, "cpus", "", "CPUs per machine: 4 is exactly four, 4+ four or more")
 	f.StringVar(&o.spec.Memory, "memory", "", "memory per machine in GiB: 16 or 16+")
 	f.StringVar(&o.disk, "disk_size", "", "disk per machine in GiB, such as 100")
-	f.StringVar(&o.spec.Accelerators, "accelerators", "", "accelerators per machine as NAME:COUNT, such as A100:8 (docker has none)")
+	f.StringVar(&o.spec.Accelerators, "accelerators", "", "accelerators per machine as NAME:COUNT, such as A100:8")
+	f.BoolVar(&o.spec.UseSpot, "use_spot", false, "machines that the cloud may take back at any time, at a lower price")
+	f.StringVar(&o.maxCost, "max_hourly_cost", "", "the most that one machine may cost per hour in US dollars, such as 1.50")
+	f.StringVar(&o.spec.ImageID, "image_id", "", "the cloud's id of an image for the machines: Ubuntu or Debian with systemd (default: SkyPilot's choice)")
+	f.StringVar(&o.spec.APICIDR, "api_cidr", "", "addresses that may reach the Kubernetes API, such as 203.0.113.0/24 (default: any)")
 	f.Var(&o.ports, "ports", "port or range to open to the outside, such as 8080 or 30000-30100; may be repeated")
 	f.StringVar(&o.numNodes, "num_nodes", strconv.Itoa(api.DefaultNumNodes), "number of machines, the head among them")
 	f.StringVar(&o.spec.Manager, "manager", "", "what manages the cluster's workloads (default k8)")
 	f.Var(&o.labels, "labels", "label as KEY=VALUE; may be repeated")
-	f.BoolVar(&o.keep, "keep-on-failure", false, "leave the machines in place if the create fails (they go on billing)")
+	f.BoolVar(&o.keep, "keep-on-failure", false, "leave the machines in place if the create fails (they go on billing; those that cost something power themselves off in the end)")
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C leaves the work running")
 	f.Var(&o.timeout, "timeout", "how long the whole create may take (default 1h)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only show where the machines would go and what they would cost")
@@ -92,9 +107,12 @@ func (o *creation) cluster(name string, now time.Time) (*api.Cluster, error) {
 	spec := o.spec
 	spec.Ports, spec.NumNodes = o.ports.values, api.DefaultNumNodes
 	labels, labelsErr := api.ParseLabels(o.labels.values)
-	var diskErr, nodesErr error
+	var diskErr, nodesErr, costErr error
 	if o.disk != "" {
 		spec.DiskSize, diskErr = api.ParseDiskSize(o.disk)
+	}
+	if o.maxCost != "" {
+		spec.MaxHourlyCost, costErr = hourlyCost(o.maxCost)
 	}
 	// What is a number, however absurd, is Validate's to judge.
 	if n, err := strconv.Atoi(o.numNodes); err == nil {
@@ -103,7 +121,7 @@ func (o *creation) cluster(name string, now time.Time) (*api.Cluster, error) {
 		nodesErr = &api.FieldError{Field: "num_nodes", Value: o.numNodes, Want: fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", api.MaxNumNodes)}
 	}
 	c := api.NewCluster(name, "", spec, labels, now)
-	return c, errors.Join(empties(o.flags), c.Validate(), diskErr, nodesErr, labelsErr)
+	return c, errors.Join(empties(o.flags), c.Validate(), diskErr, costErr, nodesErr, labelsErr)
 }
 
 func (a *app) runCreate(ctx context.Context, name string, o *creation) error {

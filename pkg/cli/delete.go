@@ -34,6 +34,8 @@ func (a *app) deleteCluster() *cobra.Command {
 		Long: `Terminates the machines of a cluster, confirms that its cloud no longer has them, then forgets
 the cluster and removes its local files. A create that is still running is cancelled first.
 
+What the cluster has cost is told when the delete begins and, with --wait, when it is done.
+
 Where the cloud is out of reach for good, --purge forgets the cluster anyway, after listing the
 machines that may go on billing.`,
 		Example: `  skyctl delete cluster dev
@@ -88,7 +90,11 @@ func (d *deletion) run(ctx context.Context, name string) error {
 			return err
 		}
 		s.pause()
-		_, err := fmt.Fprintf(d.env.Out, "Cluster %s is being deleted.\n", name)
+		costs := ""
+		if sum := spent(c, d.env.Now()); sum != "" {
+			costs = " It has cost " + sum + " so far."
+		}
+		_, err := fmt.Fprintf(d.env.Out, "Cluster %s is being deleted.%s\n", name, costs)
 		return err
 	})
 }
@@ -96,6 +102,9 @@ func (d *deletion) run(ctx context.Context, name string) error {
 // watched deletes and shows it, machine by machine.
 func (d *deletion) watched(ctx context.Context, ops *operations.Client, c *api.Cluster) error {
 	name, ref := c.Metadata.Name, c.Ref()
+	if sum := spent(c, d.env.Now()); sum != "" {
+		fmt.Fprintf(d.env.Err, "Cluster %s has cost %s so far.\n", name, sum)
+	}
 	p := d.startProgress("Deleting cluster", c)
 	err := ops.Delete(ctx, ref, d.purge, p.notice)
 	begun := err == nil
@@ -109,7 +118,11 @@ func (d *deletion) watched(ctx context.Context, ops *operations.Client, c *api.C
 	switch {
 	case err == nil:
 		p.succeed()
-		_, err = fmt.Fprintf(d.env.Out, "Deleted cluster %s.\n", name)
+		costs := ""
+		if sum := spent(p.last(), d.env.Now()); sum != "" {
+			costs = " It has cost " + sum + " in all."
+		}
+		_, err = fmt.Fprintf(d.env.Out, "Deleted cluster %s.%s\n", name, costs)
 		return err
 	case exitCode(err) == ExitInterrupted && begun:
 		p.stop()
@@ -148,7 +161,11 @@ func (d *deletion) warn(c *api.Cluster) {
 }
 
 func (d *deletion) ask(ctx context.Context, c *api.Cluster) error {
-	fmt.Fprintf(d.env.Err, "Delete cluster %s (%s, %s)? [y/N] ", c.Metadata.Name, c.Status.Phase, count(len(living(c)), "machine"))
+	costs := ""
+	if sum := spent(c, d.env.Now()); sum != "" {
+		costs = ", " + sum + " so far"
+	}
+	fmt.Fprintf(d.env.Err, "Delete cluster %s (%s, %s%s)? [y/N] ", c.Metadata.Name, c.Status.Phase, count(len(living(c)), "machine"), costs)
 	answer := make(chan string, 1)
 	go func() { // it may outlive this function by one line of input, with the process
 		text, _ := bufio.NewReader(d.env.In).ReadString('\n')

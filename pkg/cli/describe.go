@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,6 +117,7 @@ func (d description) String() string {
 		p.section("Resources (available/total)", lines...)
 	}
 	p.section("Machines", machineLines(c, now)...)
+	p.section("Power themselves off unless the cluster is READY before", powerOffLines(c, now)...)
 	p.section("Conditions", conditionLines(st.Conditions, now)...)
 	p.section("Transitions", transitionLines(st.Transitions)...)
 	p.section("Places that could not give the machines", attemptLines(st.Attempts, now)...)
@@ -135,9 +137,16 @@ func specLines(s api.ClusterSpec) []string {
 	if memory != "" {
 		memory += " GiB"
 	}
-	return pairs("Manager", s.Manager, "Cloud", s.Cloud, "Region", s.Region, "Nodes", fmt.Sprint(s.NumNodes), "CPUs", s.CPUs,
-		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "Ports", strings.Join(s.Ports, ", "),
-		"Provision", fmt.Sprint(s.Provision))
+	spot, most := "", ""
+	if s.UseSpot {
+		spot = "yes: the cloud may take machines back"
+	}
+	if s.MaxHourlyCost > 0 {
+		most = fmt.Sprintf("$%.2f per hour and machine", s.MaxHourlyCost)
+	}
+	return pairs("Manager", s.Manager, "Cloud", s.Cloud, "Region", s.Region, "Zone", s.Zone, "Nodes", fmt.Sprint(s.NumNodes), "CPUs", s.CPUs,
+		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "Spot", spot, "At most", most, "Image", s.ImageID,
+		"Ports", strings.Join(s.Ports, ", "), "API open to", s.APICIDR, "Provision", fmt.Sprint(s.Provision))
 }
 
 func placementLines(c *api.Cluster, now time.Time) []string {
@@ -152,7 +161,9 @@ func placementLines(c *api.Cluster, now time.Time) []string {
 	price, spent := dollars(p.PriceTotal, p), ""
 	if p.PriceTotal > 0 {
 		price += fmt.Sprintf(" per hour (%s per machine)", dollars(p.PricePerMachine, p))
-		spent = dollars(cost(c.Status.Machines, now), p)
+	}
+	if total := c.Status.CostSoFar(now); total > 0 {
+		spent = dollars(total, p)
 	}
 	return pairs("Cloud", p.Cloud, "Region", p.Region, "Zone", p.Zone, "Instance", p.InstanceType, "Machine", size,
 		"Price", price, "Cost so far", spent)
@@ -275,10 +286,17 @@ func again(c *api.Cluster) string {
 	}
 	add("cloud", s.Cloud)
 	add("region", s.Region)
+	add("zone", s.Zone)
 	add("cpus", s.CPUs)
 	add("memory", s.Memory)
 	add("disk_size", fmt.Sprint(s.DiskSize))
 	add("accelerators", s.Accelerators)
+	if s.UseSpot {
+		cmd += " --use_spot"
+	}
+	add("max_hourly_cost", strconv.FormatFloat(s.MaxHourlyCost, 'f', -1, 64))
+	add("image_id", s.ImageID)
+	add("api_cidr", s.APICIDR)
 	add("ports", strings.Join(s.Ports, ","))
 	add("num_nodes", fmt.Sprint(s.NumNodes))
 	var l []string

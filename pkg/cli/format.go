@@ -110,22 +110,6 @@ func dollars(v float64, at *api.Placement) string {
 	}
 }
 
-// cost is what the machines of a cluster have cost so far, in dollars.
-func cost(machines []api.Machine, now time.Time) float64 {
-	var sum float64
-	for _, m := range machines {
-		if m.LaunchedAt.IsZero() {
-			continue
-		}
-		end := now
-		if !m.GoneAt.IsZero() {
-			end = m.GoneAt
-		}
-		sum += max(end.Sub(m.LaunchedAt), 0).Hours() * m.Placement.PricePerMachine
-	}
-	return sum
-}
-
 func count(n int, one string) string {
 	if n == 1 {
 		return "1 " + one

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -26,8 +28,12 @@ func empties(flags *pflag.FlagSet) error {
 			all = append(all, &api.FieldError{Field: field, Want: want})
 		}
 	}
-	refuse("cloud", "the name of a cloud: "+strings.Join(clouds, " or "))
-	refuse("region", "the name of a region as its cloud spells it, such as local on docker"+orOut("region"))
+	refuse("cloud", "the name of a cloud, such as docker or aws"+orOut("cloud"))
+	refuse("region", "the name of a region as its cloud spells it, such as us-east-1 on aws"+orOut("region"))
+	refuse("zone", "the name of a zone as its cloud spells it, such as us-east-1a on aws"+orOut("zone"))
+	refuse("max_hourly_cost", wantCost+orOut("max_hourly_cost"))
+	refuse("image_id", "the id of an image as its cloud spells it"+orOut("image_id"))
+	refuse("api_cidr", "a range of addresses, such as 203.0.113.0/24"+orOut("api_cidr"))
 	refuse("manager", "the only manager is "+api.ManagerK8+" (Kubernetes)"+orOut("manager"))
 	_, cpus := api.ParseCPUs("")
 	_, memory := api.ParseMemory("")
@@ -37,6 +43,17 @@ func empties(flags *pflag.FlagSet) error {
 		refuse(e.Field, e.Want+orOut(e.Field))
 	}
 	return errors.Join(all...)
+}
+
+const wantCost = "US dollars per hour and machine, such as 1.50"
+
+// hourlyCost reads --max_hourly_cost. Its error is an *api.FieldError.
+func hourlyCost(s string) (float64, error) {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(v > 0) || math.IsInf(v, 0) {
+		return 0, &api.FieldError{Field: "max_hourly_cost", Value: s, Want: wantCost}
+	}
+	return v, nil
 }
 
 func orOut(flag string) string { return "; leave --" + flag + " out where it does not matter" }

@@ -5,11 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
@@ -29,7 +31,7 @@ func TestAFlagThatAnUnsetVariableLeftEmptyIsBadInput(t *testing.T) {
 	p := nobody(t)
 	for field, right := range map[string]string{
 		"cpus": "4+", "memory": "16+", "disk_size": "100", "ports": "8080", "accelerators": "A100:8", "labels": "team=ml",
-		"num_nodes": "from 1", "cloud": "docker", "region": "local", "manager": "k8", "timeout": "30m", "output": "table, wide",
+		"num_nodes": "from 1", "cloud": "docker", "region": "us-east-1", "zone": "us-east-1a", "max_hourly_cost": "1.50", "image_id": "image", "api_cidr": "203.0.113.0/24", "manager": "k8", "timeout": "30m", "output": "table, wide",
 	} {
 		got := p.run("create", "cluster", "x", "--provision", "--"+field, "")
 		if got.code != ExitUsage || got.out != "" || strings.Count(got.err, "\n") != 1 ||
@@ -54,4 +56,40 @@ func TestValuesOfListsComeWithCommasAndOneByOne(t *testing.T) {
 	if err != nil || strings.Join(c.Spec.Ports, " ") != "80 443 8080" || c.Metadata.Labels["a"] != "b" || c.Metadata.Labels["c"] != "d" {
 		t.Errorf("%v: %+v %v", err, c.Spec, c.Metadata.Labels)
 	}
+}
+
+func TestWhatCloudsAskForIsTakenInBothSpellings(t *testing.T) {
+	for _, dash := range []string{"_", "-"} {
+		o := &creation{}
+		cmd := &cobra.Command{}
+		cmd.SetGlobalNormalizationFunc(normalize)
+		o.bind(cmd)
+		args := []string{"--provision", "--cloud", "aws", "--zone", "us-east-1a"}
+		for _, a := range []string{"use_spot", "max_hourly_cost=1.5", "image_id=ami-1", "api_cidr=10.0.0.0/8"} {
+			args = append(args, "--"+strings.ReplaceAll(a, "_", dash))
+		}
+		if err := o.flags.Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		c, err := o.cluster("x", noon)
+		want := api.ClusterSpec{Manager: "k8", Cloud: "aws", Zone: "us-east-1a", UseSpot: true, MaxHourlyCost: 1.5, ImageID: "ami-1",
+			APICIDR: "10.0.0.0/8", NumNodes: 1, Provision: true}
+		if err != nil || !reflect.DeepEqual(c.Spec, want) {
+			t.Errorf("%v: %+v, want %+v", err, c.Spec, want)
+		}
+	}
+}
+
+func TestWhatCloudsAskForIsJudgedBeforeAnythingIsAsked(t *testing.T) {
+	p := nobody(t)
+	for _, bad := range []struct{ flag, value string }{
+		{"zone", "a zone"}, {"max_hourly_cost", "cheap"}, {"max_hourly_cost", "0"}, {"max_hourly_cost", "-1"}, {"max_hourly_cost", "NaN"},
+		{"max_hourly_cost", "inf"}, {"image_id", "ami 1"}, {"api_cidr", "10.0.0.1"},
+	} {
+		got := p.run("create", "cluster", "x", "--provision", "--"+bad.flag, bad.value)
+		if got.code != ExitUsage || strings.Count(got.err, "\n") != 1 || !strings.HasPrefix(got.err, "Error: "+bad.flag+" \""+bad.value+"\": ") {
+			t.Errorf("%s %q: exit %d, %q", bad.flag, bad.value, got.code, got.err)
+		}
+	}
+	p.checkNothingWritten()
 }

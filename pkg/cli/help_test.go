@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/cloud/docker"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 )
 
 // shown are the command lines in the examples of a command and of those below it.
@@ -36,8 +39,9 @@ func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 			continue
 		}
 		c, err := o.cluster(words[2], noon)
-		if err != nil || !slices.Contains(clouds, c.Spec.Cloud) || c.Spec.Accelerators != "" ||
-			c.Spec.Region != "" && !slices.Contains(regions[c.Spec.Cloud], c.Spec.Region) {
+		onDocker := c.Spec.Cloud == "docker"
+		if err != nil || c.Spec.Cloud != "" && !slices.Contains(clouds, c.Spec.Cloud) || onDocker && (c.Spec.Accelerators != "" ||
+			c.Spec.UseSpot || c.Spec.Region != "" && !slices.Contains(regions[c.Spec.Cloud], c.Spec.Region)) {
 			t.Errorf("%v: %v, %+v", words, err, c.Spec)
 		}
 	}
@@ -46,12 +50,19 @@ func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 	}
 }
 
+func TestTheCloudsThatAreOfferedAreThoseThatSkydCanAsk(t *testing.T) {
+	if want := append([]string{docker.Name}, skypilot.Names...); !slices.Equal(clouds, want) {
+		t.Errorf("offered: %v\nwant:    %v", clouds, want)
+	}
+}
+
 func TestValuesOfCreatesFlagsAreCompleted(t *testing.T) {
 	p := nobody(t)
 	for line, want := range map[string]string{
-		"create cluster x --cloud ":                  "docker\n:4\n",
+		"create cluster x --cloud ":                  strings.Join(clouds, "\n") + "\n:4\n",
 		"create cluster x --manager ":                "k8\n:4\n",
-		"create cluster x --region ":                 "local\n:4\n",
+		"create cluster x --region ":                 ":4\n", // which depends on the cloud
+		"create cluster x --zone ":                   ":4\n",
 		"create cluster x --cloud docker --region ":  "local\n:4\n",
 		"create cluster x --cloud unheard --region ": ":4\n",
 		"create cluster x -o ":                       "table\nwide\njson\nyaml\n:4\n",

@@ -72,6 +72,13 @@ func (p *progress) show(n operations.Progress) {
 	}
 }
 
+// last is the cluster as it was seen last.
+func (p *progress) last() *api.Cluster {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen.Cluster
+}
+
 // notice shows a sentence besides what is known of the cluster.
 func (p *progress) notice(s string) {
 	p.mu.Lock()

@@ -103,24 +103,18 @@ func TestNumbersAndTimesReadAsPeopleWriteThem(t *testing.T) {
 	}
 }
 
-func TestCostCountsFromLaunchToTheEndOfEachMachine(t *testing.T) {
-	m := func(launched, gone time.Duration) api.Machine {
-		m := api.Machine{LaunchedAt: ago(launched), Placement: api.Placement{PricePerMachine: 2}}
-		if gone > 0 {
-			m.GoneAt = ago(gone)
-		}
-		return m
-	}
-	if got := cost([]api.Machine{m(3*time.Hour, 0), m(3*time.Hour, 2*time.Hour), {}}, noon); got != 8 {
-		t.Errorf("got %v, want 8", got)
-	}
-}
-
 func TestACommandThatIsShownAgainMakesTheSameCluster(t *testing.T) {
 	c := ready()
 	c.Status.KeepOnFailure = true
 	want := "skyctl create cluster train --provision --cpus 32+ --memory 128+ --disk_size 200 --accelerators A100:8 " +
 		"--ports 80,30000-30100 --num_nodes 2 --labels app=ranking,team=search --keep-on-failure"
+	if got := again(c); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	c = fresh()
+	c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost, c.Spec.ImageID, c.Spec.APICIDR = "us-east-1a", true, 0.5, "ami-1", "10.0.0.0/8"
+	want = "skyctl create cluster cloud-cluster --provision --cloud docker --zone us-east-1a --cpus 2+ --use_spot --max_hourly_cost 0.5 " +
+		"--image_id ami-1 --api_cidr 10.0.0.0/8 --num_nodes 3"
 	if got := again(c); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
