@@ -15,9 +15,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/team"
 )
 
-// teamRetention is how long the history of a finished operation can be looked at; skyd dev keeps it as long.
-const teamRetention = 7 * 24 * time.Hour
-
 type loader func(*cobra.Command) (*config.Config, *slog.Logger, error)
 
 // teamCommand holds what prepares the servers that a team shares.
@@ -100,7 +97,7 @@ func namespaceCommand(load loader) *cobra.Command {
 		RunE: external(load, func(cmd *cobra.Command, cfg *config.Config) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			return team.Namespace{Retention: teamRetention, SearchAttributes: embedded.SearchAttributes}.Ensure(ctx, cfg)
+			return team.Namespace{Retention: embedded.Retention, SearchAttributes: embedded.SearchAttributes}.Ensure(ctx, cfg)
 		}),
 	}
 	c.Flags().DurationVar(&wait, "wait", wait, "how long to wait for Temporal")

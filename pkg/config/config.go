@@ -233,11 +233,12 @@ func (c *Config) fillDefaults(named map[string]string) {
 		return
 	}
 	dev := TLS{CA: c.PKIFile("ca.crt"), Cert: c.PKIFile("client.crt"), Key: c.PKIFile("client.key")}
-	c.Etcd.Endpoints, c.Etcd.TLS = []string{"https://" + loopback(c.Dev.EtcdPort)}, dev
-	c.Temporal.Address, c.Temporal.TLS = loopback(c.Dev.TemporalPort), dev
+	c.Etcd.Endpoints, c.Etcd.TLS = []string{"https://" + OnLoopback(c.Dev.EtcdPort)}, dev
+	c.Temporal.Address, c.Temporal.TLS = OnLoopback(c.Dev.TemporalPort), dev
 	if c.UI.Address == "" {
-		c.UI.Address = "http://" + loopback(c.Dev.UIPort)
+		c.UI.Address = "http://" + OnLoopback(c.Dev.UIPort)
 	}
 }
 
-func loopback(port int) string { return net.JoinHostPort(Loopback, strconv.Itoa(port)) }
+// OnLoopback is a port of this machine as host:port, where skyd dev listens.
+func OnLoopback(port int) string { return net.JoinHostPort(Loopback, strconv.Itoa(port)) }

@@ -53,7 +53,7 @@ func etcdConfig(c *config.Config, dir string, log *slog.Logger) *embed.Config {
 	cfg.Name, cfg.Dir = "skyd", dir
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(etcdCore{log.With("component", "etcd")}))
 
-	client := url.URL{Scheme: "https", Host: address(c.Dev.EtcdPort)}
+	client := url.URL{Scheme: "https", Host: config.OnLoopback(c.Dev.EtcdPort)}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ClientTLSInfo = transport.TLSInfo{
 		CertFile: c.PKIFile("server.crt"), KeyFile: c.PKIFile("server.key"),

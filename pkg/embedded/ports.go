@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"strconv"
 
 	"github.com/sky-shift/skyctl/pkg/config"
 )
@@ -30,7 +29,7 @@ func checkPorts(c *config.Config) error {
 }
 
 func bindable(port int) error {
-	l, err := net.Listen("tcp", address(port))
+	l, err := net.Listen("tcp", config.OnLoopback(port))
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
@@ -40,8 +39,6 @@ func bindable(port int) error {
 	}
 	return l.Close()
 }
-
-func address(port int) string { return net.JoinHostPort(config.Loopback, strconv.Itoa(port)) }
 
 // internalPorts finds n free ports for Temporal's services among themselves, below those that outgoing connections are
 // given, so that none is taken between now and its use.

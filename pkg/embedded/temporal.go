@@ -26,8 +26,8 @@ import (
 )
 
 const (
-	// retention is how long the history of a finished operation can be looked at.
-	retention = 7 * 24 * time.Hour
+	// Retention is how long the history of a finished operation can be looked at, here and in a team's Temporal.
+	Retention = 7 * 24 * time.Hour
 
 	clusterName = "active"
 )
@@ -90,7 +90,7 @@ func temporalConfig(c *config.Config, d dataDir) (*temporalconfig.Config, map[pr
 		primitives.WorkerService:   ports[2],
 	} {
 		services[string(name)] = temporalconfig.Service{RPC: temporalconfig.RPC{GRPCPort: port, BindOnIP: config.Loopback}}
-		hosts[name] = static.SingleLocalHost(address(port))
+		hosts[name] = static.SingleLocalHost(config.OnLoopback(port))
 	}
 	disabled := "disabled"
 	return &temporalconfig.Config{
@@ -109,7 +109,7 @@ func temporalConfig(c *config.Config, d dataDir) (*temporalconfig.Config, map[pr
 			MasterClusterName:        clusterName,
 			CurrentClusterName:       clusterName,
 			ClusterInformation: map[string]cluster.ClusterInformation{clusterName: {
-				Enabled: true, InitialFailoverVersion: 1, RPCAddress: address(c.Dev.TemporalPort),
+				Enabled: true, InitialFailoverVersion: 1, RPCAddress: config.OnLoopback(c.Dev.TemporalPort),
 			}},
 		},
 		DCRedirectionPolicy: temporalconfig.DCRedirectionPolicy{Policy: "noop"},
@@ -122,7 +122,7 @@ func temporalConfig(c *config.Config, d dataDir) (*temporalconfig.Config, map[pr
 			History:    temporalconfig.HistoryArchivalNamespaceDefaults{State: disabled},
 			Visibility: temporalconfig.VisibilityArchivalNamespaceDefaults{State: disabled},
 		}},
-		PublicClient: temporalconfig.PublicClient{HostPort: address(c.Dev.TemporalPort)},
+		PublicClient: temporalconfig.PublicClient{HostPort: config.OnLoopback(c.Dev.TemporalPort)},
 	}, hosts, nil
 }
 
@@ -161,7 +161,7 @@ func ensureNamespace(name string, db *temporalconfig.SQL) error {
 	if err != nil {
 		return fmt.Errorf("making the namespace %s: %w", name, err)
 	}
-	ns.Detail.Config.Retention = durationpb.New(retention)
+	ns.Detail.Config.Retention = durationpb.New(Retention)
 	if err := sqliteschema.CreateNamespaces(db, ns); err != nil {
 		return fmt.Errorf("making the namespace %s: %w", name, err)
 	}
@@ -191,7 +191,7 @@ func temporalReady(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	conn, err := grpc.NewClient(address(c.Dev.TemporalPort), grpc.WithTransportCredentials(credentials.NewTLS(tls)))
+	conn, err := grpc.NewClient(config.OnLoopback(c.Dev.TemporalPort), grpc.WithTransportCredentials(credentials.NewTLS(tls)))
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func newUI(c *config.Config) *uiserver.Server {
 	return uiserver.NewServer(server_options.WithConfigProvider(&uiconfig.Config{
 		Host:                config.Loopback,
 		Port:                c.Dev.UIPort,
-		TemporalGRPCAddress: address(c.Dev.TemporalPort),
+		TemporalGRPCAddress: config.OnLoopback(c.Dev.TemporalPort),
 		DefaultNamespace:    c.Temporal.Namespace,
 		EnableUI:            true,
 		HideLogs:            true,
@@ -38,7 +38,7 @@ func newUI(c *config.Config) *uiserver.Server {
 // uiReady waits until the UI answers: it says nothing by itself.
 func uiReady(ctx context.Context, c *config.Config) error {
 	err := poll(ctx, func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address(c.Dev.UIPort)+"/healthz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+config.OnLoopback(c.Dev.UIPort)+"/healthz", nil)
 		if err != nil {
 			return err
 		}
