@@ -47,10 +47,19 @@ func TestALaunchOnAWSGivesAMachineThatAnswersSSHAndDownRemovesIt(t *testing.T) {
 	if profiles, err := env.AWS.InstanceProfiles(t.Context()); err != nil || len(profiles) != 1 || len(profiles[0].Roles) != 0 {
 		t.Errorf("profiles %+v (%v), want none but the one without rights", profiles, err)
 	}
+	if err := env.AWS.Call(t.Context(), "ec2", i.Region, "DeleteSecurityGroup", url.Values{"GroupId": {groups[0].ID}}, nil); err == nil || !strings.Contains(err.Error(), "DependencyViolation") {
+		t.Errorf("deleting the group of a machine: %v", err)
+	}
+	refused := set(t, Fault{Operation: "TerminateInstances", Cluster: "one-*", Code: "UnauthorizedOperation", Message: "not today", Times: 1})
+	if r := await(t, submit(t, "/down", map[string]any{"cluster_name": "one", "purge": false})); r.Status != "FAILED" || refused.Met() != 1 {
+		t.Errorf("the down that AWS refused: %s, %s", r.Status, r.Error.Message)
+	}
+	onlyInstance(t)
 	down(t, "one")
 	if left, err := env.AWS.Billing(t.Context()); err != nil || len(left) != 0 {
 		t.Errorf("after down there is %+v (%v)", left, err)
 	}
+	call(t, i.Region, "DeleteSecurityGroup", url.Values{"GroupId": {groups[0].ID}})
 }
 
 func TestTheOptimizerTakesTheCheaperCloud(t *testing.T) {
@@ -88,6 +97,7 @@ func TestWithoutCapacityItFailsOverToTheNextRegion(t *testing.T) {
 	if i := onlyInstance(t); i.Region != "us-west-2" || i.Lifecycle != "spot" {
 		t.Errorf("the instance is %+v", i)
 	}
+	t.Logf("us-east-1 was asked %d times", fault.Met())
 	if fault.Met() < 2 {
 		t.Errorf("us-east-1 was asked %d times, want each of its zones", fault.Met())
 	}
@@ -131,6 +141,8 @@ func TestARestartedServerForgetsTheRequestAndKeepsTheMachine(t *testing.T) {
 	}
 	if list := clusters(t, "kept"); len(list) != 1 {
 		t.Errorf("the server knows %+v", list)
+	} else {
+		t.Logf("the cluster of the lost request is %s", list[0].Status)
 	}
 	down(t, "kept")
 }

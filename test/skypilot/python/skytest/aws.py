@@ -12,7 +12,9 @@ from urllib import parse
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.responses import EmptyResult
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import instances
+from moto.ec2.models import security_groups
 from moto.ec2.responses import instances as responses
 from moto.moto_server.werkzeug_app import create_backend_app
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
@@ -129,6 +131,24 @@ def mend_attributes() -> None:
     cls.modify_instance_attribute = modify  # type: ignore[method-assign]
 
 
+def mend_groups() -> None:
+    """Has moto refuse, as AWS does, to delete a security group that a machine or another group's rule uses."""
+    cls = security_groups.SecurityGroupBackend
+    original = cls._delete_security_group  # pylint: disable=protected-access
+
+    def delete(self, vpc_id: Optional[str], group_id: str) -> None:
+        used = any(group_id in (g.id for g in nic.group_set)
+                   for i in self.all_instances() if i.state != 'terminated' for nic in i.nics.values())
+        used = used or any(group_id == (rule.source_group or {}).get('GroupId')
+                           for groups in self.groups.values() for group in groups.values() if group.id != group_id
+                           for rule in group.ingress_rules + group.egress_rules)
+        if used:
+            raise EC2ClientError('DependencyViolation', f'resource {group_id} has a dependent object')
+        original(self, vpc_id, group_id)
+
+    cls._delete_security_group = delete  # type: ignore[method-assign]
+
+
 class Faulty:
     """Stands before moto, and answers for it where a fault says so."""
 
@@ -222,6 +242,7 @@ def main() -> None:
     logging.getLogger('werkzeug').setLevel(logging.INFO)
     lives = give_lives()
     mend_attributes()
+    mend_groups()
     prepare_account()
     threading.Thread(target=lives.follow_deaths, daemon=True).start()
     app = DomainDispatcherApplication(create_backend_app)
