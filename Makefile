@@ -13,7 +13,7 @@ BIN     := $(CURDIR)/bin
 KIT      = $(shell test/rke2kit/build.sh)
 
 .DEFAULT_GOAL := build
-.PHONY: build external kit host-image setup demo demo-down test lint unit e2e e2e-rke2 bench help clean
+.PHONY: build external kit host-image setup skypilot demo demo-down test lint unit e2e e2e-rke2 bench help clean
 
 build: ## build skyctl and skyd into bin/
 	@mkdir -p $(BIN)
@@ -43,6 +43,9 @@ FORCE:
 
 host-image: setup ## build the Docker hosts' image (skyd does it by itself where it is missing)
 	go run ./test/setup/hostimage
+
+skypilot: setup ## install SkyPilot for machines of other clouds, into ~/.skyconf; CLOUDS="aws gcp azure" and the like
+	pkg/cloud/skypilot/setup/install.sh "$${SKYCONF_DIR:-$$HOME/.skyconf}/skypilot/venv" $(CLOUDS)
 
 demo: setup build kit ## the main job: a cluster of three nodes on Docker hosts, with a page from a pod
 	@test/demo/up.sh

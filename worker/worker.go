@@ -109,7 +109,7 @@ func New(c client.Client, taskQueue string, acts Activities) sdkworker.Worker {
 }
 
 func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *slog.Logger) (Activities, error) {
-	clouds, err := newClouds(cfg, log)
+	clouds, err := newClouds(cfg, st, log)
 	if err != nil {
 		return Activities{}, err
 	}
@@ -131,9 +131,10 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 }
 
 // newClouds has Docker on this machine under its name, and SkyPilot for every other.
-func newClouds(cfg *config.Config, log *slog.Logger) (activities.Clouds, error) {
+func newClouds(cfg *config.Config, st *store.Store, log *slog.Logger) (activities.Clouds, error) {
 	onDocker, err := docker.New(docker.Options{
-		Image: cfg.Docker.Image, Network: cfg.Docker.Network, BaseImage: cfg.Docker.BaseImage, Log: log,
+		Image: cfg.Docker.Image, Network: cfg.Docker.Network, BaseImage: cfg.Docker.BaseImage,
+		Installation: st.Installation, Log: log,
 	})
 	if err != nil {
 		return activities.Clouds{}, err

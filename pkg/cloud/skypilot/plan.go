@@ -21,6 +21,9 @@ func (c *Cloud) Validate(ctx context.Context, spec api.ClusterSpec) error {
 // Plan ranks the places for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All machines of a
 // placement are of one instance type, in one region, and in one zone where prices or the network differ between zones.
 func (c *Cloud) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+	if err := c.nameable(spec); err != nil {
+		return nil, err
+	}
 	clouds, err := c.candidates(ctx, spec)
 	if err != nil {
 		return nil, err
@@ -42,6 +45,20 @@ func (c *Cloud) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement
 		return nil, field(p.Field, valueOf(spec, p.Field), strings.Join(strings.Fields(p.Want), " "))
 	}
 	return told.placements(max(1, spec.NumNodes)), nil
+}
+
+// nameable checks a cloud's name as far as that goes where SkyPilot is not installed, so that nobody is told to install
+// it for the sake of a typo.
+func (c *Cloud) nameable(spec api.ClusterSpec) error {
+	if c.opts.Endpoint == "" && c.opts.prepared() != nil {
+		switch {
+		case spec.Cloud == "":
+			return field("cloud", "", "docker, which is this machine; for any other cloud install SkyPilot first: make skypilot")
+		case !known(spec.Cloud):
+			return field("cloud", spec.Cloud, "docker, or one of those that SkyPilot knows: "+strings.Join(Names, " "))
+		}
+	}
+	return nil
 }
 
 // ranking is the bridge's answer.
