@@ -34,6 +34,13 @@ type Cloud interface {
 	Release(ctx context.Context, owner Owner) error
 }
 
+// Checker is a Cloud that can tell what it needs, and whether it has that.
+type Checker interface {
+	// Inspect looks at what gives the machines and at each cloud behind it. What is wrong stands in the answer, with what to
+	// do about it; it starts what it would start for a launch, and changes nothing else.
+	Inspect(ctx context.Context) (api.Finding, []api.CloudStatus)
+}
+
 // Owner is whose a machine is. Only machines that carry this installation's id are ever touched.
 type Owner struct {
 	Installation string

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/docker/docker/api/types/system"
+
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
@@ -62,12 +64,16 @@ func (c *Cloud) capacity(ctx context.Context) (capacity, error) {
 	if err != nil {
 		return capacity{}, c.fail("ask the Docker engine what its machine has", err)
 	}
+	return c.capacityOf(info), nil
+}
+
+func (c *Cloud) capacityOf(info system.Info) capacity {
 	has := capacity{cpus: info.NCPU, memoryGiB: float64(info.MemTotal) / gib}
 	var fs syscall.Statfs_t
 	if c.local() && syscall.Statfs(info.DockerRootDir, &fs) == nil {
 		has.freeDiskGiB = float64(fs.Bavail) * float64(fs.Bsize) / gib
 	}
-	return has, nil
+	return has
 }
 
 // place sizes the hosts of a spec for a machine, or says what is wrong with the spec.
