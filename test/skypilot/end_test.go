@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
 )
 
 // TestMain hands over to child where this is set.
@@ -44,13 +46,27 @@ func TestNothingIsLeftOfATestThatWasKilled(t *testing.T) {
 	if !up {
 		t.Fatalf("the child said %q (%v)", line, err)
 	}
-	networks := func() int {
-		list, err := env.engine.api.NetworkList(t.Context(), network.ListOptions{
-			Filters: filters.NewArgs(filters.Arg("label", LabelEnv+"="+id))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(list)
+	until(t, "it is gone with all it made", func() bool { return leftovers(id) == "" })
+}
+
+// leftovers are the hosts and the network of an environment that is over.
+func leftovers(id string) string {
+	api, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		return err.Error()
 	}
-	until(t, "its network is gone, which goes last", func() bool { return networks() == 0 })
+	defer api.Close()
+	label := filters.NewArgs(filters.Arg("label", LabelEnv+"="+id))
+	hosts, err := api.ContainerList(context.Background(), container.ListOptions{All: true, Filters: label})
+	if err != nil {
+		return err.Error()
+	}
+	networks, err := api.NetworkList(context.Background(), network.ListOptions{Filters: label})
+	if err != nil {
+		return err.Error()
+	}
+	if len(hosts)+len(networks) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d hosts, %d networks of environment %s", len(hosts), len(networks), id)
 }

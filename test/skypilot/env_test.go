@@ -40,6 +40,10 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "stopping:", err)
 		return 1
 	}
+	if left := leftovers(env.id); left != "" {
+		fmt.Fprintln(os.Stderr, "after stopping there is", left)
+		return 1
+	}
 	return code
 }
 

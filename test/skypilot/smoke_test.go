@@ -47,7 +47,9 @@ func TestALaunchOnAWSGivesAMachineThatAnswersSSHAndDownRemovesIt(t *testing.T) {
 	if profiles, err := env.AWS.InstanceProfiles(t.Context()); err != nil || len(profiles) != 1 || len(profiles[0].Roles) != 0 {
 		t.Errorf("profiles %+v (%v), want none but the one without rights", profiles, err)
 	}
-	if err := env.AWS.Call(t.Context(), "ec2", i.Region, "DeleteSecurityGroup", url.Values{"GroupId": {groups[0].ID}}, nil); err == nil || !strings.Contains(err.Error(), "DependencyViolation") {
+	group := url.Values{"GroupId": {groups[0].ID}}
+	err = env.AWS.Call(t.Context(), "ec2", i.Region, "DeleteSecurityGroup", group, nil)
+	if err == nil || !strings.Contains(err.Error(), "DependencyViolation") {
 		t.Errorf("deleting the group of a machine: %v", err)
 	}
 	refused := set(t, Fault{Operation: "TerminateInstances", Cluster: "one-*", Code: "UnauthorizedOperation", Message: "not today", Times: 1})
@@ -59,7 +61,7 @@ func TestALaunchOnAWSGivesAMachineThatAnswersSSHAndDownRemovesIt(t *testing.T) {
 	if left, err := env.AWS.Billing(t.Context()); err != nil || len(left) != 0 {
 		t.Errorf("after down there is %+v (%v)", left, err)
 	}
-	call(t, i.Region, "DeleteSecurityGroup", url.Values{"GroupId": {groups[0].ID}})
+	call(t, i.Region, "DeleteSecurityGroup", group)
 }
 
 func TestTheOptimizerTakesTheCheaperCloud(t *testing.T) {
