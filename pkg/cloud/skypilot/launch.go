@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -179,48 +178,6 @@ func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, er
 	return id, nil
 }
 
-// profile is the instance profile of a machine on AWS. Without the lean plugin SkyPilot would give it one of its own, with
-// full rights on the account's machines for any pod.
-func (c *Cloud) profile(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	if c.opts.AWSInstanceProfile != "" || req.Placement.Cloud != "aws" {
-		return c.opts.AWSInstanceProfile, nil
-	}
-	lean, err := c.Lean(ctx)
-	if err != nil {
-		return "", err
-	}
-	if !lean {
-		return "", &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
-			"machine %s: the SkyPilot API server at %s would give it rights on the whole AWS account: name an instance profile without rights (skypilot.awsInstanceProfile), or install skyctl's lean plugin on that server",
-			req.Name, c.client.endpoint)}
-	}
-	return noProfile, nil
-}
-
-// Lean says whether the server leaves SkyPilot's runtime off the machines.
-func (c *Cloud) Lean(ctx context.Context) (bool, error) {
-	if err := c.ready(ctx); err != nil {
-		return false, err
-	}
-	var told struct {
-		Plugins []struct {
-			Name string `json:"name"`
-		} `json:"plugins"`
-	}
-	if _, err := c.client.ask(ctx, "/api/plugins", nil, &told); err != nil {
-		if isGone(err) { // an older server
-			return false, nil
-		}
-		return false, err
-	}
-	for _, p := range told.Plugins {
-		if p.Name == "skyctl_lean" {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // Await returns once the machine runs and has let the cluster's key in.
 func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
 	if err := checkRequest(req); err != nil {
@@ -303,73 +260,6 @@ func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, 
 		return judged("launch machine "+req.Name, failed, append(c.provisionLog(ctx, req), log.all()...))
 	}
 	return fmt.Errorf("launch machine %s: %w", req.Name, err)
-}
-
-// provisionLog is what the server kept of the talk with the cloud; nothing where it can't be had.
-func (c *Cloud) provisionLog(ctx context.Context, req cloud.LaunchRequest) []string {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	body := provisionLogsBody{common: common{Env: user(req.Owner.Installation).env()}, ClusterName: req.Name}
-	response, err := c.client.open(ctx, "/provision_logs?follow=false", body)
-	if err != nil {
-		return nil
-	}
-	defer response.Body.Close()
-	if response.StatusCode != 200 {
-		return nil
-	}
-	log := &launchLog{progress: func(string) {}}
-	_ = eachLine(response.Body, log.line) // it only adorns an error
-	return log.all()
-}
-
-// launchLog keeps the end of a log, and passes on what a person wants to hear of it.
-type launchLog struct {
-	progress func(string)
-
-	mu    sync.Mutex
-	lines []string
-	said  string
-}
-
-func (l *launchLog) line(s string) {
-	const most = 2000
-	l.mu.Lock()
-	l.lines = append(l.lines, s)
-	if len(l.lines) > most {
-		l.lines = append([]string(nil), l.lines[most/2:]...)
-	}
-	say := headline(s)
-	fresh := say != "" && say != l.said
-	if fresh {
-		l.said = say
-	}
-	l.mu.Unlock()
-	if fresh {
-		l.progress(say)
-	}
-}
-
-func (l *launchLog) all() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]string(nil), l.lines...)
-}
-
-// headline is a line of SkyPilot's log as progress, or nothing.
-func headline(s string) string {
-	s = strings.TrimSpace(strings.TrimLeft(s, "⚙︎✓✗ "))
-	switch {
-	case strings.HasPrefix(s, "Waiting for 'sky.launch'"):
-		return "waiting for the SkyPilot API server"
-	case strings.HasPrefix(s, "Launching on "), strings.HasPrefix(s, "Launching ("):
-		return strings.TrimSuffix(s, ".")
-	case strings.Contains(s, "Attempt failed with"), strings.HasPrefix(s, "Failed to"):
-		return short(told(s))
-	case strings.HasPrefix(s, "Cluster launched"), strings.HasPrefix(s, "Instance is up"):
-		return "launched"
-	}
-	return ""
 }
 
 // reach finds out where the machine is, and lets the cluster's key in.

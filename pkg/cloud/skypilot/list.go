@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -334,6 +333,3 @@ func (c *Cloud) openPorts(ctx context.Context, req cloud.LaunchRequest) error {
 	}
 	return nil
 }
-
-// keys of a map in order.
-func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,78 @@
+package skypilot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+var _ cloud.Checker = (*Cloud)(nil)
+
+// Inspect has the server look anew at every cloud. A local server is started where it is absent.
+func (c *Cloud) Inspect(ctx context.Context) (api.Finding, []api.CloudStatus) {
+	f := api.Finding{Name: "SkyPilot", Where: c.client.endpoint}
+	if c.server != nil {
+		f.Details = append(f.Details, "a local server, in "+c.opts.Dir)
+	} else {
+		f.Details = append(f.Details, "a remote server")
+	}
+	if err := c.ready(ctx); err != nil {
+		f.Problem = oneLine(err)
+		return f, nil
+	}
+	var h health
+	if _, err := c.client.ask(ctx, "/api/health", nil, &h); err == nil {
+		f.Version = h.Version
+		if h.APIVersion != "" {
+			f.Details = append(f.Details, fmt.Sprintf("API version %s; skyctl speaks %d", h.APIVersion, API))
+		}
+	}
+	switch lean, err := c.Lean(ctx); {
+	case err != nil:
+		f.Details = append(f.Details, "whether machines are lean was not found out: "+oneLine(err))
+	case lean:
+		f.Details = append(f.Details, "lean machines: SkyPilot's runtime is left out")
+	default:
+		f.Details = append(f.Details, "machines carry SkyPilot's runtime")
+	}
+	found, err := c.Check(ctx, "")
+	if err != nil {
+		f.Problem = oneLine(err)
+		return f, nil
+	}
+	return f, statuses(found)
+}
+
+// statuses are the clouds of a check that a spec may name, those that are enabled first.
+func statuses(found map[string]string) []api.CloudStatus {
+	var all []api.CloudStatus
+	for _, name := range Names {
+		why, looked := found[name]
+		if !looked {
+			continue
+		}
+		all = append(all, api.CloudStatus{Name: name, Enabled: why == "", Reason: why})
+	}
+	slices.SortStableFunc(all, func(a, b api.CloudStatus) int {
+		switch {
+		case a.Enabled == b.Enabled:
+			return strings.Compare(a.Name, b.Name)
+		case a.Enabled:
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+func oneLine(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time: " + strings.Join(strings.Fields(err.Error()), " ")
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

@@ -1,0 +1,335 @@
+package skypilot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// Update has golden files and recordings written anew.
+var Update = flag.Bool("update", false, "write golden files and recordings anew")
+
+func requestOf(p api.Placement, spec api.ClusterSpec) cloud.LaunchRequest {
+	return cloud.LaunchRequest{
+		Owner: cloud.Owner{Installation: "5c3c8f4e", Cluster: "demo", ClusterUID: "0b7c1d2e"},
+		Name:  "sky-demo-1", Index: 1, Incarnation: "bcdfg", Placement: p, Spec: spec,
+		Labels: map[string]string{"team": "ml", "example.com/owner": "ann", "skyctl-index": "9"},
+	}
+}
+
+func TestATaskIsPinnedToItsPlacementAndCarriesTheLabels(t *testing.T) {
+	for _, test := range []struct {
+		golden string
+		p      api.Placement
+		spec   api.ClusterSpec
+	}{
+		{"aws", api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"}, api.ClusterSpec{CPUs: "2+", Ports: []string{"8080"}, DiskSize: 200}},
+		{"spot", api.Placement{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1a", InstanceType: "p4d.24xlarge"},
+			api.ClusterSpec{Accelerators: "A100:8", UseSpot: true, MaxHourlyCost: 12.5, ImageID: "ami-1"}},
+		{"gcp", api.Placement{Cloud: "gcp", Region: "us-central1", Zone: "us-central1-a", InstanceType: "n2-standard-4"}, api.ClusterSpec{Ports: []string{"30000-30100"}}},
+	} {
+		t.Run(test.golden, func(t *testing.T) {
+			got, err := taskOf(requestOf(test.p, test.spec))
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join("testdata", "task-"+test.golden+".yaml"), got)
+			if labels := taskLabels(got); labels[cloud.LabelIncarnation] != "bcdfg" || labels[cloud.LabelIndex] != "1" || labels["team"] != "ml" {
+				t.Errorf("labels read back: %v", labels)
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *Update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; got:\n%s", path, got)
+	}
+}
+
+func TestAMachineHasNoCredentialsAndNoRights(t *testing.T) {
+	config := override(requestOf(api.Placement{Cloud: "aws"}, api.ClusterSpec{}), noProfile)
+	for _, name := range credentialClouds {
+		if config[name].(map[string]any)["remote_identity"] != "NO_UPLOAD" {
+			t.Errorf("credentials of %s are uploaded: %v", name, config[name])
+		}
+	}
+	aws := config["aws"].(map[string]any)
+	if aws["remote_identity"] != noProfile || aws["security_group_name"] != "skyctl-0b7c1d2e" {
+		t.Errorf("aws: %v", aws)
+	}
+	if !bytes.Contains(leanPlugin, []byte("NO_PROFILE = '"+noProfile+"'")) {
+		t.Error("the plugin does not know the name that stands for no profile")
+	}
+}
+
+// What a real server said; TestWhatACloudRefuses… compares these recordings with one.
+func TestRecordedFailuresAreToldByKind(t *testing.T) {
+	for name, want := range map[string]struct {
+		kind  cloud.Kind
+		words string
+	}{
+		"capacity": {cloud.Capacity, "An error occurred (InsufficientInstanceCapacity)"},
+		"quota":    {cloud.Quota, "An error occurred (VcpuLimitExceeded)"},
+		"access":   {cloud.Access, "An error occurred (UnauthorizedOperation)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failed, log := recorded(t, name)
+			kind, why := reason(failed, log)
+			if kind != want.kind || !strings.HasPrefix(why, want.words) || strings.Contains(why, "\x1b") {
+				t.Errorf("%s: %s", kind, why)
+			}
+		})
+	}
+}
+
+func recorded(t *testing.T, name string) (*failedRequest, []string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "recorded", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p struct{ Detail payload }
+	if err := json.Unmarshal(data, &p); err != nil {
+		t.Fatal(err)
+	}
+	failed, ok := p.Detail.into(nil).(*failedRequest)
+	if !ok {
+		t.Fatalf("%s is not a failed request", name)
+	}
+	stream, err := os.ReadFile(filepath.Join("testdata", "recorded", name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &launchLog{progress: func(string) {}}
+	if err := eachLine(bytes.NewReader(stream), log.line); err != nil {
+		t.Fatal(err)
+	}
+	return failed, log.all()
+}
+
+// Messages as the clouds document them; there is no account to hear them from.
+func TestDocumentedFailuresAreToldByKind(t *testing.T) {
+	const none = "Failed to provision all possible launchable resources."
+	for _, test := range []struct {
+		typ, message, log string
+		kind              cloud.Kind
+	}{
+		{"ResourcesUnavailableError", none, "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS: The zone does not have enough resources available to fulfill the request.", cloud.Capacity},
+		{"ResourcesUnavailableError", none, "Quota 'CPUS' exceeded.  Limit: 24.0 in region us-central1.", cloud.Quota},
+		{"ResourcesUnavailableError", none, "Code: SERVICE_DISABLED Compute Engine API has not been used in project", cloud.Access},
+		{"ResourcesUnavailableError", none, "(SkuNotAvailable) The requested VM size is currently not available in location", cloud.Capacity},
+		{"ResourcesUnavailableError", none, "(QuotaExceeded) Operation could not be completed as it results in exceeding approved Total Regional Cores quota", cloud.Quota},
+		{"ResourcesUnavailableError", none, "(AuthorizationFailed) The client does not have authorization to perform action", cloud.Access},
+		{"ResourcesUnavailableError", none, "An error occurred (RequestLimitExceeded) when calling the RunInstances operation", cloud.Transient},
+		{"ResourcesUnavailableError", none, "something that nobody has heard of", cloud.Capacity},
+		{"ResourcesUnavailableError", "Catalog does not contain any instances satisfying the request: 1x AWS(cpus=3).", "", cloud.Infeasible},
+		{"ResourcesUnavailableError", "Task requires gcp which is not enabled.", "", cloud.Access},
+		{"NoCloudAccessError", "Cloud access is not set up.", "", cloud.Access},
+		{"ResourcesMismatchError", "Requested resources do not match the existing cluster.", "", cloud.Infeasible},
+		{"RequestInterruptedError", "Request was interrupted by an API server restart", "", cloud.Transient},
+		{"ValueError", "Invalid region 'xx'", "", cloud.Infeasible},
+		{"RuntimeError", "rsync is required", "", cloud.Infeasible},
+		{"OSError", "no space left on device", "", cloud.Transient},
+	} {
+		kind, why := reason(&failedRequest{Type: test.typ, Message: test.message}, []string{test.log, "⨯ Failed to provision resources."})
+		if kind != test.kind || why == "" {
+			t.Errorf("%s %q %q: %s (%s), want %s", test.typ, test.message, test.log, kind, why, test.kind)
+		}
+	}
+}
+
+func TestServersOfOtherVersionsAreToldWhatToDo(t *testing.T) {
+	for _, test := range []struct {
+		name, health string
+		kind         cloud.Kind
+		words        string
+	}{
+		{"the pinned one", `{"status":"healthy","api_version":"62","version":"0.14.1"}`, "", ""},
+		{"the oldest", `{"status":"healthy","api_version":"56","version":"0.13.0"}`, "", ""},
+		{"the next", `{"status":"healthy","api_version":"75","version":"0.15.0"}`, "", ""},
+		{"a development version", `{"status":"healthy","api_version":"62","version":"1.0.0-dev0"}`, "", ""},
+		{"too old", `{"status":"healthy","api_version":"30","version":"0.11.2"}`, cloud.Infeasible, "too old"},
+		{"too new", `{"status":"healthy","api_version":"99","version":"0.16.0"}`, cloud.Infeasible, "too new"},
+		{"one that wants a token", `{"status":"needs_auth","api_version":"62","version":"0.14.1"}`, cloud.Access, EnvToken},
+		{"something else", `{"status":"ok"}`, cloud.Infeasible, "does not introduce itself"},
+		{"a web page", `<html>`, cloud.Infeasible, EnvEndpoint},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("X-SkyPilot-API-Version") != "62" || r.Header.Get("X-SkyPilot-Version") != Version {
+					t.Errorf("headers %v", r.Header)
+				}
+				_, _ = w.Write([]byte(test.health))
+			}))
+			defer s.Close()
+			err := newClient(s.URL, "").agree(t.Context())
+			if test.kind == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || cloud.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.words) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestAServerThatRefusesOurVersionOrUsSaysSo(t *testing.T) {
+	for _, test := range []struct {
+		code  int
+		body  string
+		kind  cloud.Kind
+		words string
+	}{
+		{400, `{"error":"version_mismatch","message":"Your SkyPilot client version is too old: 0.14.1"}`, cloud.Infeasible, "too new: it is 0.16.2"},
+		{401, `{"detail":"Authentication required"}`, cloud.Access, EnvToken},
+		{403, `{"detail":"no"}`, cloud.Access, EnvToken},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer sky_secret" {
+				t.Errorf("headers %v", r.Header)
+			}
+			w.Header().Set("X-SkyPilot-Version", "0.16.2")
+			w.WriteHeader(test.code)
+			_, _ = w.Write([]byte(test.body))
+		}))
+		defer s.Close()
+		_, err := newClient(s.URL, "sky_secret").submit(t.Context(), "/launch", common{})
+		if err == nil || cloud.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.words) || strings.Contains(err.Error(), "sky_secret") {
+			t.Errorf("%d: %v", test.code, err)
+		}
+	}
+}
+
+func TestAnAnswerThatIsCutOffIsAskedForAgain(t *testing.T) {
+	tries := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		tries++
+		if tries < 3 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		_, _ = w.Write([]byte(`{"status":"SUCCEEDED","return_value":"[\"aws\"]","error":"null"}`))
+	}))
+	defer s.Close()
+	var names []string
+	if err := newClient(s.URL, "").get(t.Context(), "id", &names); err != nil || !slices.Equal(names, []string{"aws"}) {
+		t.Errorf("%v, %v", names, err)
+	}
+}
+
+func TestHeadsGoFirst(t *testing.T) {
+	q := newQueue()
+	done, err := q.wait(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	turn := make(chan string, 3)
+	come := func(name string, head bool) {
+		before := func() int { q.mu.Lock(); defer q.mu.Unlock(); return len(q.waiting) }
+		n := before()
+		go func() {
+			done, err := q.wait(context.Background(), head)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			turn <- name
+			done()
+		}()
+		for give := time.Now().Add(10 * time.Second); before() == n; {
+			if time.Now().After(give) {
+				t.Fatal("nobody came to wait")
+			}
+			time.Sleep(time.Millisecond) // between two looks
+		}
+	}
+	come("first worker", false)
+	come("second worker", false)
+	come("head", true)
+	done()
+	for range 3 {
+		order = append(order, <-turn)
+	}
+	if want := []string{"head", "first worker", "second worker"}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
+}
+
+func TestWhoeverStopsWaitingForATurnHoldsNobodyUp(t *testing.T) {
+	q := newQueue()
+	done, err := q.wait(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := q.wait(ctx, true); err == nil {
+		t.Error("a turn beside another's")
+	}
+	done()
+	done, err = q.wait(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done()
+}
+
+func TestACheckSaysWhyACloudIsNotEnabled(t *testing.T) {
+	data, err := os.ReadFile("testdata/recorded/check.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &launchLog{progress: func(string) {}}
+	if err := eachLine(bytes.NewReader(data), log.line); err != nil {
+		t.Fatal(err)
+	}
+	got := checked(log.all())
+	if why, ok := got["aws"]; !ok || why != "" {
+		t.Errorf("aws is enabled, and the check says %q", why)
+	}
+	if why := got["gcp"]; !strings.Contains(why, "GCP tools are not installed") {
+		t.Errorf("gcp: %q", why)
+	}
+}
+
+func TestOnlyTheEndOfALogIsKept(t *testing.T) {
+	var said []string
+	log := &launchLog{progress: func(s string) { said = append(said, s) }}
+	for range 5000 {
+		log.line("⚙︎ Launching on AWS us-east-1 (us-east-1a).")
+	}
+	log.line("Cluster launched: sky-demo-0.")
+	if n := len(log.all()); n > 2001 {
+		t.Errorf("%d lines are kept", n)
+	}
+	if want := []string{"Launching on AWS us-east-1 (us-east-1a)", "launched"}; !slices.Equal(said, want) {
+		t.Errorf("progress %q, want %q", said, want)
+	}
+}
