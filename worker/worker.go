@@ -101,6 +101,7 @@ func New(c client.Client, taskQueue string, acts Activities) sdkworker.Worker {
 	w.RegisterWorkflow(workflows.Provision)
 	w.RegisterWorkflow(workflows.Delete)
 	w.RegisterWorkflow(workflows.Plan)
+	w.RegisterWorkflow(workflows.Check)
 	w.RegisterWorkflow(workflows.Measure)
 	w.RegisterActivity(acts.Clusters)
 	w.RegisterActivity(acts.Machines)

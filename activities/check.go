@@ -1,0 +1,61 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/version"
+)
+
+// checkWithin bounds the look at one cloud's provider: SkyPilot may have to start its server, and asks every cloud.
+const checkWithin = 90 * time.Second
+
+// Check looks at this worker and at whatever gives machines, all at once. What does not work stands in the result.
+func (a *Machines) Check(ctx context.Context) (api.CheckResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	type answer struct {
+		finding api.Finding
+		clouds  []api.CloudStatus
+	}
+	checkers := a.Clouds.checkers()
+	answers := make([]answer, len(checkers))
+	var asked sync.WaitGroup
+	for i, c := range checkers {
+		asked.Go(func() { answers[i].finding, answers[i].clouds = c.Inspect(ctx) })
+	}
+	asked.Wait()
+	r := api.CheckResult{Worker: thisWorker(), Providers: []api.Finding{}, Clouds: []api.CloudStatus{}}
+	for _, found := range answers {
+		r.Providers = append(r.Providers, found.finding)
+		r.Clouds = append(r.Clouds, found.clouds...)
+	}
+	return r, nil
+}
+
+// checkers are the clouds that can tell how they are, those with a name first.
+func (c Clouds) checkers() []cloud.Checker {
+	var all []cloud.Checker
+	for _, name := range sortedKeys(c.Named) {
+		if k, ok := c.Named[name].(cloud.Checker); ok {
+			all = append(all, k)
+		}
+	}
+	if k, ok := c.Others.(cloud.Checker); ok {
+		all = append(all, k)
+	}
+	return all
+}
+
+func thisWorker() api.Finding {
+	f := api.Finding{Name: "worker", Version: version.Get().Version}
+	if host, err := os.Hostname(); err == nil {
+		f.Where = fmt.Sprintf("process %d on %s", os.Getpid(), host)
+	}
+	return f
+}
