@@ -36,7 +36,7 @@ func (a *app) completeNames(cmd *cobra.Command, args []string, _ string) ([]stri
 	if err != nil {
 		return nil, none
 	}
-	clusters, _ := s.List(ctx) // what can't be understood has no name to offer
+	clusters, _ := s.Overview(ctx) // what can't be understood has no name to offer
 	var names []string
 	for i := range clusters {
 		names = append(names, clusters[i].Metadata.Name+"\t"+string(clusters[i].Status.Phase))

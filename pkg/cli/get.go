@@ -92,8 +92,8 @@ func (g *getting) fetch(ctx context.Context, ops *operations.Client) ([]api.Clus
 			return nil, err
 		}
 		return []api.Cluster{*c}, nil
-	case g.output.value == asTable: // which shows nothing of machines
-		return s.List(ctx)
+	case g.output.value == asTable: // which shows little
+		return s.Overview(ctx)
 	default:
 		return s.ListWithMachines(ctx)
 	}

@@ -43,11 +43,20 @@ func BenchmarkListOfThousand(b *testing.B) {
 			}
 		}
 	})
+	b.Run("overview", func(b *testing.B) {
+		for b.Loop() {
+			list, err := w.Overview(b.Context())
+			must(b, err)
+			if len(list) != 1000 {
+				b.Fatal(len(list))
+			}
+		}
+	})
 	b.Run("connecting", func(b *testing.B) {
 		for b.Loop() {
 			s, err := store.Open(b.Context(), store.Options{Endpoints: []string{shared}, Prefix: w.prefix})
 			must(b, err)
-			_, err = s.List(b.Context())
+			_, err = s.Overview(b.Context())
 			must(b, err)
 			must(b, s.Close())
 		}

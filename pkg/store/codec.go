@@ -37,23 +37,32 @@ func encodeCluster(c *api.Cluster) ([]byte, error) {
 // decodeCluster is tolerant of fields it doesn't know, not of an object of another version or name than its key's.
 func (s *Store) decodeCluster(kv *mvccpb.KeyValue) (*api.Cluster, *CorruptError) {
 	c := &api.Cluster{}
-	corrupt := func(err error) (*api.Cluster, *CorruptError) {
-		return nil, &CorruptError{Keys: []string{string(kv.Key)}, Cause: err}
-	}
 	if err := json.Unmarshal(kv.Value, c); err != nil {
-		return corrupt(fmt.Errorf("no cluster object: %w", err))
+		return nil, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("no cluster object: %w", err)}
 	}
+	if corrupt := s.checkDecoded(c, kv); corrupt != nil {
+		return nil, corrupt
+	}
+	return c, nil
+}
+
+// checkDecoded sees that an object is what its key says, and completes it by what is not stored with it.
+func (s *Store) checkDecoded(c *api.Cluster, kv *mvccpb.KeyValue) *CorruptError {
+	var err error
 	switch {
 	case c.APIVersion != api.APIVersion:
-		return corrupt(fmt.Errorf("an object of version %q; this program knows %s", c.APIVersion, api.APIVersion))
+		err = fmt.Errorf("an object of version %q; this program knows %s", c.APIVersion, api.APIVersion)
 	case s.keys.cluster(c.Metadata.Name) != string(kv.Key):
-		return corrupt(fmt.Errorf("a cluster that calls itself %q", c.Metadata.Name))
+		err = fmt.Errorf("a cluster that calls itself %q", c.Metadata.Name)
 	case c.Metadata.UID == "":
-		return corrupt(fmt.Errorf("a cluster without a UID"))
+		err = fmt.Errorf("a cluster without a UID")
+	}
+	if err != nil {
+		return &CorruptError{Keys: []string{string(kv.Key)}, Cause: err}
 	}
 	c.Metadata.Revision = kv.ModRevision
 	c.Status.Machines = nil
-	return c, nil
+	return nil
 }
 
 func encodeMachine(m *api.Machine) ([]byte, error) {
