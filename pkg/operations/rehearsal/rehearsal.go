@@ -46,6 +46,8 @@ type Play struct {
 	// Provision and Delete run as activities; ctx ends when the workflow is cancelled.
 	Provision func(ctx context.Context, w *World, in api.ProvisionInput) error
 	Delete    func(ctx context.Context, w *World, in api.DeleteInput) error
+	// Check answers for the play that has no name.
+	Check func() (api.CheckResult, error)
 }
 
 // Start brings a world up in a state directory. The caller closes it.
@@ -115,6 +117,8 @@ func (w *World) WorkOn(t testing.TB, queue string) {
 	wk.RegisterWorkflowWithOptions(w.provision, workflow.RegisterOptions{Name: api.WorkflowProvision})
 	wk.RegisterWorkflowWithOptions(w.delete, workflow.RegisterOptions{Name: api.WorkflowDelete})
 	wk.RegisterWorkflowWithOptions(w.plan, workflow.RegisterOptions{Name: api.WorkflowPlan})
+	wk.RegisterWorkflowWithOptions(w.check, workflow.RegisterOptions{Name: api.WorkflowCheck})
+	wk.RegisterActivityWithOptions(w.playCheck, activity.RegisterOptions{Name: "playCheck"})
 	wk.RegisterActivityWithOptions(w.playProvision, activity.RegisterOptions{Name: "playProvision"})
 	wk.RegisterActivityWithOptions(w.playDelete, activity.RegisterOptions{Name: "playDelete"})
 	wk.RegisterActivityWithOptions(w.playPlan, activity.RegisterOptions{Name: "playPlan"})
@@ -194,6 +198,23 @@ func (w *World) plan(ctx workflow.Context, in api.PlanInput) (api.PlanResult, er
 	var r api.PlanResult
 	err := workflow.ExecuteActivity(options(ctx), "playPlan", in).Get(ctx, &r)
 	return r, err
+}
+
+func (w *World) check(ctx workflow.Context) (api.CheckResult, error) {
+	var r api.CheckResult
+	err := workflow.ExecuteActivity(options(ctx), "playCheck").Get(ctx, &r)
+	return r, err
+}
+
+func (w *World) playCheck(context.Context) (api.CheckResult, error) {
+	if p := w.play("").Check; p != nil {
+		return p()
+	}
+	return api.CheckResult{
+		Worker:    api.Finding{Name: "worker", Version: "test"},
+		Providers: []api.Finding{{Name: "Docker", Version: "20.10.24"}},
+		Clouds:    []api.CloudStatus{{Name: "docker", Enabled: true}},
+	}, nil
 }
 
 func (w *World) deleting(ctx context.Context, ref api.Ref) (bool, error) {

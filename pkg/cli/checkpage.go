@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// pageWidth is how far a column of sentences goes.
+const pageWidth = 76
+
+// text is the report as one page.
+func (r checkReport) text() string {
+	var b strings.Builder
+	parts := &table{head: []string{"WHAT", "WORKS", "VERSION", "WHERE, AND WHY NOT"}}
+	for _, p := range r.Parts {
+		parts.add(line(p.Name), line(yesNo(p.Problem == "")), line(orDash(p.Version)), about(p))
+	}
+	b.WriteString(parts.String())
+	if len(r.Clouds) > 0 {
+		b.WriteString("\n")
+		clouds := &table{head: []string{"CLOUD", "ENABLED", "WHY NOT"}}
+		for _, c := range r.Clouds {
+			clouds.add(line(c.Name), line(yesNo(c.Enabled)), wrapped(c.Reason))
+		}
+		b.WriteString(clouds.String())
+	}
+	b.WriteString("\n" + r.verdict() + "\n")
+	return b.String()
+}
+
+// verdict is what it comes to.
+func (r checkReport) verdict() string {
+	var names []string
+	for _, c := range r.Clouds {
+		if c.Enabled {
+			names = append(names, c.Name)
+		}
+	}
+	switch {
+	case r.broken():
+		return "No cluster can be created before what does not work above is mended."
+	case len(names) == 0:
+		return "No cloud can be used: set up Docker, or the credentials of a cloud (docs/clouds.md)."
+	}
+	return fmt.Sprintf("Clusters can be created on: %s.", strings.Join(names, ", "))
+}
+
+// about is what a part has to say: where it is, what is known of it, and what is wrong.
+func about(p api.Finding) cell {
+	var c cell
+	for _, s := range append([]string{p.Where}, append(p.Details, p.Problem)...) {
+		c = append(c, wrapped(s)...)
+	}
+	return c
+}
+
+// wrapped breaks a sentence into lines of pageWidth at most, where it has spaces.
+func wrapped(s string) cell {
+	var c cell
+	current := ""
+	for _, word := range strings.Fields(clean(s)) {
+		if current != "" && utf8.RuneCountInString(current)+1+utf8.RuneCountInString(word) > pageWidth {
+			c = append(c, current)
+			current = ""
+		}
+		if current != "" {
+			current += " "
+		}
+		current += word
+	}
+	if current != "" {
+		c = append(c, current)
+	}
+	return c
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
