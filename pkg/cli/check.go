@@ -80,7 +80,8 @@ func (a *app) check(ctx context.Context, quiet bool) (checkReport, error) {
 	}
 	found, err := serverFindings(ctx, ops)
 	r.Parts = append(r.Parts, found...)
-	if err != nil {
+	var none *operations.NoWorkerError
+	if err != nil && !errors.As(err, &none) { // one that has just been started may not listen yet
 		return r, err
 	}
 	s := startStatus(a.env.Err, "Looking at every cloud", quiet)
@@ -91,6 +92,7 @@ func (a *app) check(ctx context.Context, quiet bool) (checkReport, error) {
 		worker.Problem = err.Error()
 		return r, err
 	}
+	worker.Problem = ""
 	worker.Version, worker.Where = clouds.Worker.Version, clouds.Worker.Where
 	if own := r.Parts[0].Version; worker.Version != own {
 		worker.Details = append(worker.Details, fmt.Sprintf("another version than this skyctl (%s): have both of the same where something is odd", own))
@@ -149,8 +151,10 @@ func diskFinding(dir string) api.Finding {
 	return f
 }
 
+const skyPilot = "SkyPilot"
+
 // giving are the parts that give machines: one of them that does not work takes only its own clouds away.
-var giving = map[string]bool{"Docker": true, "SkyPilot": true}
+var giving = map[string]bool{"Docker": true, skyPilot: true}
 
 // broken says whether something does not work that every cloud needs.
 func (r checkReport) broken() bool {

@@ -19,13 +19,17 @@ func (r checkReport) text() string {
 		parts.add(line(p.Name), line(yesNo(p.Problem == "")), line(orDash(p.Version)), about(p))
 	}
 	b.WriteString(parts.String())
-	if len(r.Clouds) > 0 {
-		b.WriteString("\n")
-		clouds := &table{head: []string{"CLOUD", "ENABLED", "WHY NOT"}}
-		for _, c := range r.Clouds {
-			clouds.add(line(c.Name), line(yesNo(c.Enabled)), wrapped(c.Reason))
+	clouds := &table{head: []string{"CLOUD", "ENABLED", "WHY NOT"}}
+	for _, c := range r.Clouds {
+		clouds.add(line(c.Name), line(yesNo(c.Enabled)), wrapped(c.Reason))
+	}
+	for _, p := range r.Parts {
+		if p.Name == skyPilot && p.Problem != "" {
+			clouds.add(line("others"), line(yesNo(false)), wrapped("they need SkyPilot, see above"))
 		}
-		b.WriteString(clouds.String())
+	}
+	if len(clouds.rows) > 0 {
+		b.WriteString("\n" + clouds.String())
 	}
 	b.WriteString("\n" + r.verdict() + "\n")
 	return b.String()
