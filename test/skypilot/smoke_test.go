@@ -99,9 +99,8 @@ func TestWithoutCapacityItFailsOverToTheNextRegion(t *testing.T) {
 	if i := onlyInstance(t); i.Region != "us-west-2" || i.Lifecycle != "spot" {
 		t.Errorf("the instance is %+v", i)
 	}
-	t.Logf("us-east-1 was asked %d times", fault.Met())
-	if fault.Met() < 2 {
-		t.Errorf("us-east-1 was asked %d times, want each of its zones", fault.Met())
+	if fault.Met() == 0 {
+		t.Error("us-east-1 was not asked, which is the cheapest")
 	}
 	down(t, "over")
 }
@@ -141,10 +140,8 @@ func TestARestartedServerForgetsTheRequestAndKeepsTheMachine(t *testing.T) {
 	if i := onlyInstance(t); i.State != "running" {
 		t.Errorf("the instance is %+v", i)
 	}
-	if list := clusters(t, "kept"); len(list) != 1 {
+	if list := clusters(t, "kept"); len(list) != 1 || list[0].Status != "UP" {
 		t.Errorf("the server knows %+v", list)
-	} else {
-		t.Logf("the cluster of the lost request is %s", list[0].Status)
 	}
 	down(t, "kept")
 }
