@@ -59,8 +59,12 @@ lint: ## gofmt, go vet
 	@out=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	go vet ./...
 
+# Tests that run whole servers or hosts: one package at a time, so that they don't starve each other of two cores.
+HEAVY := /(cmd/skyd|pkg/(cli|cloud/docker|cloud/skypilot|embedded|operations)|test/(external|integration|skypilot))$$
+
 unit: build external ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
-	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v /test/e2e)
+	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)')
+	SKYCTL_TEST_BIN=$(BIN) go test -count=1 -p 1 -timeout 20m $$(go list ./... | grep -E '$(HEAVY)')
 	$(MAKE) -C test/rke2kit test
 
 e2e: build kit external ## real clusters on Docker hosts, through the built programs

@@ -104,7 +104,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*time.Minute)
 	for !done() {
 		select {
 		case <-ctx.Done():
@@ -214,7 +214,7 @@ func TestWhyItCouldNotStartIsTold(t *testing.T) {
 func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
 	c := settings(t)
 	first := start(t, c)
-	out, err := exec.CommandContext(within(t, 30*time.Second), self(t), "dev").CombinedOutput()
+	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "dev").CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || !strings.Contains(string(out), strconv.Itoa(first.PID)) || !strings.Contains(string(out), c.Dir) {
 		t.Errorf("%v: %s", err, out)
@@ -231,7 +231,7 @@ func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
 func TestAKilledOneGoesOnWhereItStood(t *testing.T) {
 	c := settings(t)
 	first := start(t, c)
-	ctx := within(t, 90*time.Second)
+	ctx := within(t, 3*time.Minute)
 	etcd := dialEtcd(t, c)
 	if _, err := etcd.Put(ctx, "/test/key", "value"); err != nil {
 		t.Fatal(err)
@@ -288,14 +288,14 @@ func TestItMayBeKilledAtAnyInstantOfItsFirstStart(t *testing.T) {
 		}
 	}
 	start(t, c)
-	if _, err := dialEtcd(t, c).Put(within(t, 10*time.Second), "k", "v"); err != nil {
+	if _, err := dialEtcd(t, c).Put(within(t, time.Minute), "k", "v"); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAWorkerAloneNeedsAnExternalEtcdAndTemporal(t *testing.T) {
 	settings(t)
-	out, err := exec.CommandContext(within(t, 30*time.Second), self(t), "worker").CombinedOutput()
+	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "worker").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "SKYCTL_TEMPORAL_ADDRESS") || !strings.Contains(string(out), "--etcd-endpoints") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -368,7 +368,7 @@ func TestAWorkerAloneWithoutTheSecretsKeyMakesNoneOfItsOwn(t *testing.T) {
 
 func TestDevRefusesToRunBesideAnExternalEtcd(t *testing.T) {
 	c := settings(t)
-	out, err := exec.CommandContext(within(t, 30*time.Second), self(t), "dev", "--temporal-address", "t:1", "--etcd-endpoints", "http://e:1").CombinedOutput()
+	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "dev", "--temporal-address", "t:1", "--etcd-endpoints", "http://e:1").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "skyd worker") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -54,7 +54,7 @@ func newWork(t *testing.T, c *config.Config) *work {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tc, err := client.DialContext(within(t, 30*time.Second), client.Options{
+	tc, err := client.DialContext(within(t, 2*time.Minute), client.Options{
 		HostPort: c.Temporal.Address, Namespace: c.Temporal.Namespace, Logger: quiet{},
 		ConnectionOptions: client.ConnectionOptions{TLS: tls},
 	})

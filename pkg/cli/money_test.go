@@ -88,7 +88,7 @@ func TestADeleteThatIsWaitedForSaysWhatTheClusterHasCostInAll(t *testing.T) {
 		}
 		return w.Store.Delete(ctx, in.Cluster)
 	}})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	code := Run(ctx, p.environment(&bytes.Buffer{}, &out, &errs), []string{"delete", "cluster", "awaited-dear", "--yes", "--wait"})
 	if code != 0 || out.String() != "Deleted cluster awaited-dear. It has cost $0.61 in all.\n" || !strings.Contains(errs.String(), "has cost $0.41 so far") {

@@ -17,14 +17,14 @@ import (
 func TestWhatIsStoredOutlivesAStop(t *testing.T) {
 	c := settings(t, t.TempDir())
 	s := start(t, c)
-	if _, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Put(within(t, 10*time.Second), "k", "v"); err != nil {
+	if _, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Put(within(t, time.Minute), "k", "v"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	start(t, c)
-	got, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Get(within(t, 10*time.Second), "k")
+	got, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Get(within(t, time.Minute), "k")
 	if err != nil || len(got.Kvs) != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -38,7 +38,7 @@ func TestAServerThatStopsByItselfIsNoticed(t *testing.T) {
 		if s.Err() == nil || !strings.Contains(s.Err().Error(), "etcd") {
 			t.Errorf("the reason is %v", s.Err())
 		}
-	case <-within(t, 10*time.Second).Done():
+	case <-within(t, time.Minute).Done():
 		t.Error("nobody noticed that etcd stopped")
 	}
 }

@@ -150,7 +150,7 @@ func TestTheStack(t *testing.T) {
 }
 
 func runsWorkflows(t *testing.T, c *config.Config) {
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*time.Minute)
 	tc, err := temporalClient(ctx, c, clientTLS(t, c.Temporal.TLS))
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func runsWorkflows(t *testing.T, c *config.Config) {
 }
 
 func runsSchedules(t *testing.T, c *config.Config) {
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*time.Minute)
 	tc, err := temporalClient(ctx, c, clientTLS(t, c.Temporal.TLS))
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func refusesStrangers(t *testing.T, c *config.Config) {
 	if _, err := etcdClient(t, c, stranger).Get(within(t, 2*time.Second), "x"); err == nil {
 		t.Error("etcd let in a client without a certificate")
 	}
-	if _, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Put(within(t, 10*time.Second), "x", "y"); err != nil {
+	if _, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Put(within(t, time.Minute), "x", "y"); err != nil {
 		t.Errorf("etcd with a client certificate: %v", err)
 	}
 }
@@ -338,7 +338,7 @@ func uiCantWrite(t *testing.T, c *config.Config) {
 		}
 	}
 	// And were it to try all the same, Temporal refuses.
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, time.Minute)
 	files := config.TLS{CA: c.PKIFile("ca.crt"), Cert: c.PKIFile("ui.crt"), Key: c.PKIFile("ui.key")}
 	tc, err := temporalClient(ctx, c, clientTLS(t, files))
 	if err != nil {

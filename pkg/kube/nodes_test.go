@@ -31,7 +31,7 @@ var isReady = cond(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "")
 // waitSaying waits for node "a" with a long deadline; what is said on the way arrives on the channel.
 func waitSaying(t *testing.T, cs kubernetes.Interface) (said <-chan string, result <-chan error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	s, r := make(chan string, 20), make(chan error, 1)
 	go func() { r <- WaitNodeReady(ctx, cs, "a", func(m string) { s <- m }) }()
@@ -45,7 +45,7 @@ func expect(t *testing.T, said <-chan string, part string) {
 		if !strings.Contains(m, part) {
 			t.Errorf("said %q, want %q", m, part)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("never said %q", part)
 	}
 }

@@ -35,7 +35,7 @@ func dial(t *testing.T, s *remotetest.Server) *remote.Host {
 // eventually polls a condition until it holds.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !cond() {
 		if time.Now().After(deadline) {
 			t.Fatalf("it never came about that %s", what)

@@ -60,7 +60,7 @@ func startEtcd(dir, client string, settings ...func(*embed.Config)) (*embed.Etcd
 	select {
 	case <-e.Server.ReadyNotify():
 		return e, nil
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		e.Close()
 		return nil, errors.New("etcd was not ready within 20 s")
 	}

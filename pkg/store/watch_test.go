@@ -16,7 +16,7 @@ import (
 // until reads events until one is as wanted.
 func until(t *testing.T, events <-chan store.Event, what string, want func(store.Event) bool) store.Event {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	var last string
 	for {
 		select {
