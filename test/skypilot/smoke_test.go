@@ -72,10 +72,14 @@ func TestTheOptimizerTakesTheCheaperCloud(t *testing.T) {
 		if r := await(t, id); r.Status != "SUCCEEDED" {
 			t.Fatalf("%s: %s", r.Status, r.Error.Message)
 		}
+		var chosen string
 		for line := range strings.Lines(stream(t, id)) {
-			if strings.Contains(line, "✔") && !strings.Contains(line, want) {
-				t.Errorf("for %s cores it chose %s, want %s", cpus, line, want)
+			if strings.Contains(line, "✔") {
+				chosen += line
 			}
+		}
+		if !strings.Contains(chosen, want) {
+			t.Errorf("for %s cores it chose %q, want %s", cpus, chosen, want)
 		}
 	}
 	do(t, "/launch", launch(t, "cheapest", map[string]any{"cpus": "2+"}))
