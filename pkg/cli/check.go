@@ -34,7 +34,7 @@ in place since the last look are found.
 
 It ends with 0 where a cluster can be created on at least one cloud, with 1 where on none, and
 with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
-		Example: "  skyctl check\n  skyctl check -o json",
+		Example: "  skyctl check\n  skyctl check -o wide   # every reason in full\n  skyctl check -o json",
 	}
 	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -50,7 +50,7 @@ with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
 			if err := encode(a.env.Out, output.value, r); err != nil {
 				return err
 			}
-		} else if _, err := fmt.Fprint(a.env.Out, r.text()); err != nil {
+		} else if _, err := fmt.Fprint(a.env.Out, r.text(output.value == asWide)); err != nil {
 			return err
 		}
 		switch {

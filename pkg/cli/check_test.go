@@ -24,20 +24,21 @@ func report() checkReport {
 		},
 		Clouds: []api.CloudStatus{
 			{Name: "docker", Enabled: true},
-			{Name: "aws", Reason: "AWS credentials are not set. Run aws configure, \x1b[31mor see\x1b[0m the documentation of SkyPilot for how they are set up"},
+			{Name: "aws", Reason: "AWS credentials are not set. Run aws configure, \x1b[31mor see\x1b[0m the documentation of SkyPilot for how they are set up. Details: 'aws sts get-caller-identity' failed with error: [botocore.exceptions.NoCredentialsError]"},
 		},
 	}
 }
 
 func TestACheckIsOnePageThatSaysWhyNot(t *testing.T) {
-	golden(t, "check.txt", report().text())
+	golden(t, "check.txt", report().text(false))
+	golden(t, "check-wide.txt", report().text(true))
 	r := report()
 	r.Clouds, r.OK, r.Parts[7].Problem = nil, false, ""
-	if got := r.text(); !strings.Contains(got, "No cloud can be used") {
+	if got := r.text(false); !strings.Contains(got, "No cloud can be used") {
 		t.Error(got)
 	}
 	r.Parts[3].Problem = "does not answer"
-	if got := r.text(); !strings.Contains(got, "what does not work above") {
+	if got := r.text(false); !strings.Contains(got, "what does not work above") {
 		t.Error(got)
 	}
 }

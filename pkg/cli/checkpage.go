@@ -8,11 +8,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// pageWidth is how far a column of sentences goes.
-const pageWidth = 76
+const (
+	// pageWidth is how far a column of sentences goes.
+	pageWidth = 76
+	// reasonLines is how much of a reason is shown where there are many clouds.
+	reasonLines = 2
+)
 
-// text is the report as one page.
-func (r checkReport) text() string {
+// text is the report as one page; wide shows every reason in full.
+func (r checkReport) text(wide bool) string {
 	var b strings.Builder
 	parts := &table{head: []string{"WHAT", "WORKS", "VERSION", "WHERE, AND WHY NOT"}}
 	for _, p := range r.Parts {
@@ -21,7 +25,7 @@ func (r checkReport) text() string {
 	b.WriteString(parts.String())
 	clouds := &table{head: []string{"CLOUD", "ENABLED", "WHY NOT"}}
 	for _, c := range r.Clouds {
-		clouds.add(line(c.Name), line(yesNo(c.Enabled)), wrapped(c.Reason))
+		clouds.add(line(c.Name), line(yesNo(c.Enabled)), reasonCell(c.Reason, wide))
 	}
 	for _, p := range r.Parts {
 		if p.Name == skyPilot && p.Problem != "" {
@@ -58,6 +62,17 @@ func about(p api.Finding) cell {
 	for _, s := range append([]string{p.Where}, append(p.Details, p.Problem)...) {
 		c = append(c, wrapped(s)...)
 	}
+	return c
+}
+
+// reasonCell is a reason, with its beginning alone unless it is to be shown in full.
+func reasonCell(s string, wide bool) cell {
+	c := wrapped(s)
+	if wide || len(c) <= reasonLines {
+		return c
+	}
+	c = c[:reasonLines]
+	c[reasonLines-1] += " … (-o wide)"
 	return c
 }
 

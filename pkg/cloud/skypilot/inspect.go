@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -45,7 +46,27 @@ func (c *Cloud) Inspect(ctx context.Context) (api.Finding, []api.CloudStatus) {
 		f.Problem = oneLine(err)
 		return f, nil
 	}
+	if c.server != nil {
+		for name, why := range found {
+			found[name] = advised(name, why)
+		}
+	}
 	return f, statuses(found)
+}
+
+// unimported are words by which SkyPilot tells that the libraries of a cloud are not there. What it advises then would go
+// into a person's own Python.
+var unimported = []string{"not installed", "import dependencies", "No module named", "dependencies_installed"}
+
+// advised is why a cloud is not enabled, with what to do about it here.
+func advised(name, why string) string {
+	if !slices.ContainsFunc(unimported, func(words string) bool { return strings.Contains(why, words) }) {
+		return why
+	}
+	if _, err := fs.Stat(setupFiles, "setup/"+name+".txt"); err == nil {
+		return fmt.Sprintf("its libraries are not installed: run make skypilot CLOUDS=%s, which adds them", name)
+	}
+	return fmt.Sprintf("its libraries are not installed, and make skypilot has none for it: set skypilot.python to a Python that has skypilot[%s]", name)
 }
 
 // statuses are the clouds of a check that a spec may name, those that are enabled first.
