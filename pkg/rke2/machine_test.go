@@ -61,10 +61,32 @@ func (m *machine) unit(name, state string) {
 	}
 }
 
+// places are where a machine has its own files instead of those of the one below it.
+var places = []string{"/usr/local", "/opt", "/etc/rancher", "/etc/systemd/system", "/var/lib/skyctl", "/var/lib/rancher", "/run/systemd/system"}
+
+// leaveNoPlaces removes the directories that had to be made below the mounts: /run/systemd/system, for one, tells every
+// program that systemd runs here.
+func leaveNoPlaces(t *testing.T) {
+	var missing []string
+	for _, d := range places {
+		for ; d != "/"; d = filepath.Dir(d) {
+			if _, err := os.Stat(d); os.IsNotExist(err) {
+				missing = append(missing, d)
+			}
+		}
+	}
+	t.Cleanup(func() {
+		for _, d := range missing {
+			_ = os.Remove(d) // whose children were removed before it
+		}
+	})
+}
+
 func newMachine(t *testing.T) *machine {
 	t.Helper()
+	leaveNoPlaces(t)
 	ns := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-ec", `
-for d in /usr/local /opt /etc/rancher /etc/systemd/system /var/lib/skyctl /var/lib/rancher /run/systemd/system; do
+for d in `+strings.Join(places, " ")+`; do
   mkdir -p "$d"; mount -t tmpfs tmpfs "$d"
 done
 mkdir /opt/fake; echo up; exec sleep infinity`)

@@ -27,6 +27,9 @@ wait_for_engine() {
   done
 }
 
+# systemd_runs looks at what the first process is: directories of systemd's may be there without it.
+systemd_runs() { [ "$(cat /proc/1/comm 2>/dev/null)" = systemd ]; }
+
 start_by_systemd() {
   as_root touch "$by_systemd"
   as_root timeout 60 systemctl start docker || true # the wait tells why
@@ -53,11 +56,11 @@ main() {
   if ! command -v dockerd >/dev/null; then
     install_missing docker.io
     # Under systemd the package starts it, which is our doing.
-    if [ -d /run/systemd/system ]; then as_root touch "$by_systemd"; fi
+    if systemd_runs; then as_root touch "$by_systemd"; fi
   fi
   if ! answers_root; then
     echo "Starting the Docker engine" >&2
-    if [ -d /run/systemd/system ]; then start_by_systemd; else start_by_hand; fi
+    if systemd_runs; then start_by_systemd; else start_by_hand; fi
   fi
   if ! answers; then
     echo "docker.sh: the Docker engine runs, but $(id -un) may not use it: sudo usermod -aG docker $(id -un), then log in again" >&2
