@@ -73,12 +73,20 @@ def leads(pid: int) -> bool:
 
 
 def remove_hosts() -> None:
-    for container in hosts.find():
-        hosts.remove(hosts.name_of(container))
-    try:
-        hosts.api().remove_network(world()['network'])
-    except errors.NotFound:
-        pass
+    """Removes the hosts and the network. The engine may have to finish first what a process asked of it before it was
+    ended, and it may refuse what it is busy with."""
+    give_up = time.monotonic() + _GIVE_UP_SECONDS
+    while True:
+        try:
+            for container in hosts.find():
+                hosts.remove(hosts.name_of(container))
+            hosts.api().remove_network(world()['network'])
+        except errors.NotFound:
+            return
+        except errors.APIError:
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(0.1)
 
 
 def main() -> None:
