@@ -9,6 +9,8 @@ import (
 // with the reason below it.
 var checkLine = regexp.MustCompile(`^\W*([A-Za-z][A-Za-z0-9 ()_-]*?): (enabled|disabled)\b`)
 
+var reasonPrefix = regexp.MustCompile(`^Reason(?: \[[^\]]*\])?:`)
+
 // checked reads the report of a check: for each cloud why it is not enabled, or nothing where it is.
 func checked(lines []string) map[string]string {
 	found := map[string]string{}
@@ -28,13 +30,11 @@ func checked(lines []string) map[string]string {
 			continue
 		}
 		text := strings.TrimSpace(line)
-		if strings.HasPrefix(text, "To enable a cloud") || strings.HasPrefix(text, "If any problems remain") {
+		if strings.HasPrefix(text, "To enable a cloud") || strings.HasPrefix(text, "If any problems remain") || strings.Contains(text, "Enabled infra") {
 			name = ""
 			continue
 		}
-		if rest, ok := strings.CutPrefix(text, "Reason [compute]:"); ok {
-			text = strings.TrimSpace(rest)
-		}
+		text = strings.TrimSpace(reasonPrefix.ReplaceAllString(text, ""))
 		if found[name] == "disabled" {
 			found[name] = text
 		} else {

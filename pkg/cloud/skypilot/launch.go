@@ -73,10 +73,15 @@ func (c *Cloud) existing(ctx context.Context, req cloud.LaunchRequest) (string, 
 	if err := same(req, found.Labels, "a SkyPilot cluster"); err != nil {
 		return "", err
 	}
-	if found.Status == clusterUp {
-		return clusterPrefix + req.Name, nil
+	if found.Status != clusterUp {
+		return "", nil
 	}
-	return "", nil
+	// A refresh makes a launch that was cut off UP too, without an address.
+	all, err := c.machines(ctx, []record{*found})
+	if err != nil || all[0].Address == "" {
+		return "", err
+	}
+	return clusterPrefix + req.Name, nil
 }
 
 // same says whether labels are those of the machine that a request asks for; the error names whose they are otherwise.
@@ -295,6 +300,7 @@ func (c *Cloud) reach(ctx context.Context, req cloud.LaunchRequest, progress fun
 	if err != nil {
 		return none, err
 	}
+	d.deadMan = c.opts.DeadMan
 	if m.HostKey, err = d.admit(ctx, strings.TrimSpace(req.AuthorizedKey), progress); err != nil {
 		return none, err
 	}

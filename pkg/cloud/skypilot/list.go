@@ -47,7 +47,11 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 			listed = append(listed, machineOf(r.ClusterName, labels))
 		}
 	}
-	return listed, nil
+	more, err := c.findStrays(ctx, owner, listed)
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	return append(listed, more...), nil
 }
 
 // records are the owner's clusters, with what their clouds say of them now.
@@ -206,8 +210,11 @@ func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) e
 	}
 	for {
 		found, err := c.find(ctx, owner, name, refreshNone)
-		if err != nil || found == nil {
+		if err != nil {
 			return err
+		}
+		if found == nil {
+			return c.endStray(ctx, owner, name)
 		}
 		if !ours(found.Labels, owner) {
 			c.log.Info("a SkyPilot cluster has the name of a machine to terminate, and is another's: it is left alone", "machine", name)
@@ -280,12 +287,8 @@ func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
 	if owner.ClusterUID == "" {
 		return nil
 	}
-	enabled, err := c.Enabled(ctx)
-	if err != nil {
-		return fmt.Errorf("release what was made for cluster %s: %w", owner.Cluster, err)
-	}
-	if !slices.Contains(enabled, "aws") {
-		return nil
+	if there, err := c.onAWS(ctx); err != nil || !there {
+		return err
 	}
 	question := struct {
 		Op      string `json:"op"`
@@ -293,12 +296,7 @@ func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
 		Seconds int    `json:"seconds"`
 	}{"aws_release", groupOf(owner), 120}
 	if err := c.bridge.ask(ctx, question, nil); err != nil {
-		if c.server == nil { // the account may be the server's alone
-			c.log.Warn("the security group of a cluster can't be deleted", "group", groupOf(owner), "error", err)
-			return nil
-		}
-		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
-			"delete the security group %s of cluster %s", groupOf(owner), owner.Cluster)}
+		return awsFailed(fmt.Sprintf("delete the security group %s of cluster %s", groupOf(owner), owner.Cluster), err)
 	}
 	return nil
 }

@@ -314,7 +314,7 @@ func TestACheckSaysWhyACloudIsNotEnabled(t *testing.T) {
 	if why, ok := got["aws"]; !ok || why != "" {
 		t.Errorf("aws is enabled, and the check says %q", why)
 	}
-	if why := got["gcp"]; !strings.Contains(why, "GCP tools are not installed") {
+	if why := got["gcp"]; !strings.HasPrefix(why, "GCP tools are not installed") || strings.Contains(why, "Enabled") {
 		t.Errorf("gcp: %q", why)
 	}
 }

@@ -459,3 +459,82 @@ func TestLaunchesAreBounded(t *testing.T) {
 	}
 	gone(t, c, second)
 }
+
+func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-half-0-*"})
+	req := launchOf("half", 0, onAWS("us-east-1"), newKey(t))
+	submit(t, c, req)
+	eventually(t, "AWS has made the machine", time.Minute, func() bool { return len(w.living(t, "half")) == 1 })
+	if err := c.StopServer(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := hang.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	// Everything of ours ended too: a new one looks.
+	c = w.cloud(t)
+	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+	if err != nil || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
+		t.Fatalf("listed %+v, %v", listed, err)
+	}
+	ref, err := c.Submit(within(t, time.Minute), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := await(t, c, req, ref)
+	if living := w.living(t, "half"); len(living) != 1 || living[0].ID != m.ID {
+		t.Errorf("AWS has %+v, want just %s", living, m.ID)
+	}
+}
+
+func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	req := launchOf("stray", 0, onAWS("us-west-2"), newKey(t))
+	await(t, c, req, submit(t, c, req))
+	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "TerminateInstances", Cluster: "sky-stray-0-*",
+		Code: "InternalError", Message: "An internal error has occurred."})
+	// This is how people lose machines: SkyPilot forgets what it could not end.
+	response, err := http.Post(c.Endpoint()+"/down", "application/json", strings.NewReader(`{"cluster_name":"sky-stray-0","purge":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	eventually(t, "nobody knows the machine but AWS, and it is listed all the same", 2*time.Minute, func() bool {
+		listed, err := c.List(within(t, time.Minute), req.Owner)
+		if err != nil || len(listed) != 1 || listed[0].Name != req.Name {
+			t.Fatalf("listed %+v, %v", listed, err)
+		}
+		return fault.Met() > 0 && listed[0].SSHUser == ""
+	})
+	if err := fault.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, c, req)
+	if left := w.living(t, "stray"); len(left) > 0 {
+		t.Errorf("AWS still has %+v", left)
+	}
+	if listed, err := c.List(within(t, time.Minute), req.Owner); err != nil || len(listed) > 0 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+}
+
+func TestAMachineEndsItselfUnlessSomebodyStopsTheTimer(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t, func(o *skypilot.Options) { o.DeadMan = 3 * time.Hour })
+	k := newKey(t)
+	req := launchOf("deadman", 0, onAWS("us-east-1"), k)
+	ref := submit(t, c, req)
+	m := await(t, c, req, ref)
+	await(t, c, req, ref) // a second time changes nothing
+	timer := skypilot.DeadManUnit + ".timer"
+	if got := logIn(t, m, k, "systemctl is-active "+timer+"; systemctl show -p NextElapseUSecMonotonic --value "+timer); !strings.HasPrefix(got, "active\n") {
+		t.Errorf("the timer: %q", got)
+	}
+	logIn(t, m, k, "sudo -n systemctl stop "+timer)
+	if got := logIn(t, m, k, "systemctl is-active "+timer+" || true"); got != "inactive" {
+		t.Errorf("the stopped timer: %q", got)
+	}
+}

@@ -233,7 +233,7 @@ func (s *server) layOut() error {
 		fmt.Fprintf(&list, "  - class: %s\n", class)
 	}
 	if !o.FullRuntime { // last, so that it finds the provisioners of the others
-		fmt.Fprintf(&list, "  - class: %s\n", leanClass)
+		fmt.Fprintf(&list, "  - class: %s\n    parameters: {dead_man_minutes: %d}\n", leanClass, int(o.DeadMan.Minutes()))
 	}
 	if o.FullRuntime && len(o.Plugins) == 0 {
 		list.Reset()

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -72,6 +73,9 @@ type Options struct {
 	// AWSInstanceProfile is an instance profile without rights. Where it is empty, machines have no profile, which needs
 	// the lean plugin on the server.
 	AWSInstanceProfile string
+	// DeadMan is how long after its launch a machine powers itself off, unless DeadManUnit is stopped on it; 0 is never. On
+	// AWS, with the lean plugin, the machine's first boot sets it, elsewhere the first login.
+	DeadMan time.Duration
 	// Plugins are further plugins of the local server, as package.module.Class.
 	Plugins []string
 	// Env are further variables (KEY=value) of the local server and the bridge; they win over the process's own.
@@ -89,6 +93,7 @@ type Cloud struct {
 	bridge *bridge
 	queue  *queue
 	names  *locks
+	strays strays
 }
 
 var _ cloud.Cloud = (*Cloud)(nil)

@@ -21,8 +21,16 @@ const (
 	knockEvery    = time.Second
 )
 
-// admitScript lets a key in, once. It is given the key on its standard input.
+// DeadManUnit is the timer on a machine that ends it unless somebody stops it: "systemctl stop skyctl-deadman.timer".
+const DeadManUnit = "skyctl-deadman"
+
+// admitScript lets a key in, once, and sets the dead man's switch where it is not set. It is given the key on its standard
+// input and the minutes, 0 for none, as its argument.
 const admitScript = `set -eu
+minutes=$1
+if [ "$minutes" -gt 0 ] && ! systemctl is-active --quiet ` + DeadManUnit + `.timer; then
+    sudo -n systemd-run --quiet --collect --unit=` + DeadManUnit + ` --on-active="${minutes}min" systemctl poweroff
+fi
 umask 077
 key=$(cat)
 mkdir -p "$HOME/.ssh"
@@ -40,6 +48,8 @@ type door struct {
 	port    int
 	user    string
 	signer  ssh.Signer
+	// deadMan is when the machine ends itself; 0 is never.
+	deadMan time.Duration
 }
 
 // admit lets the cluster's own key log in to a machine as soon as that answers, and returns the machine's host key, as
@@ -100,7 +110,7 @@ func (d door) tryAdmit(ctx context.Context, authorizedKey string) (string, error
 	}
 	defer session.Close()
 	session.Stdin = strings.NewReader(authorizedKey)
-	if out, err := session.CombinedOutput("sh -c " + quoted(admitScript)); err != nil {
+	if out, err := session.CombinedOutput(fmt.Sprintf("sh -c %s skyctl %d", quoted(admitScript), int(d.deadMan.Minutes()))); err != nil {
 		return "", fmt.Errorf("let the cluster's key in: %w: %s", err, short(strings.TrimSpace(string(out))))
 	}
 	return hostKey, nil

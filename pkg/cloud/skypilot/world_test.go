@@ -44,7 +44,10 @@ var shared = sync.OnceValues(func() (*world, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if w, err := shared(); used && err == nil {
+	if !used {
+		os.Exit(code)
+	}
+	if w, err := shared(); err == nil {
 		if err := w.env.Stop(); err != nil {
 			println(err.Error())
 			code = 1

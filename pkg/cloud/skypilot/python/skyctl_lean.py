@@ -40,26 +40,37 @@ _LEAN = common.ProvisionRuntimeMetadata(
 NO_PROFILE = 'skyctl-none'
 
 
-def _harden(cloud, node_config):
-    """Gives the machine no rights on its cloud, and ends it for good when it shuts itself down."""
+def _harden(cloud, node_config, dead_man_minutes):
+    """Gives the machine no rights on its cloud, and ends it for good when it shuts itself down, which its first boot sets a
+    timer for."""
     if cloud == 'aws':
         if (node_config.get('IamInstanceProfile') or {}).get('Name') == NO_PROFILE:
             del node_config['IamInstanceProfile']
         if 'InstanceMarketOptions' not in node_config:  # a spot machine ends at shutdown anyway
             node_config['InstanceInitiatedShutdownBehavior'] = 'terminate'
+        if dead_man_minutes > 0 and node_config.get('UserData'):
+            node_config['UserData'] = _with_dead_man(node_config['UserData'], dead_man_minutes)
     if cloud == 'gcp':
         node_config.pop('serviceAccounts', None)
+
+
+def _with_dead_man(user_data, minutes):
+    """Adds the timer to a cloud-config. cloud-init-per keeps a later boot from setting it again."""
+    command = ('  - cloud-init-per once skyctl-deadman systemd-run --collect --unit=skyctl-deadman '
+               '--on-active=%dmin systemctl poweroff\n' % minutes)
+    return user_data.replace('bootcmd:\n', 'bootcmd:\n' + command, 1)
 
 
 class _Lean:
     """Launches as the cloud's own provisioner does and reports that no runtime is wanted."""
 
-    def __init__(self, cloud, below):
+    def __init__(self, cloud, below, dead_man_minutes):
         self._cloud = cloud
         self._below = below
+        self._dead_man_minutes = dead_man_minutes
 
     def run_instances(self, region, cluster_name, cluster_name_on_cloud, config):
-        _harden(self._cloud, config.node_config)
+        _harden(self._cloud, config.node_config, self._dead_man_minutes)
         record = self._below.run_instances(region, cluster_name, cluster_name_on_cloud, config)
         return dataclasses.replace(record, runtime_metadata=_LEAN)
 
@@ -73,6 +84,9 @@ class Plugin(plugins.BasePlugin):
 
     name = 'skyctl_lean'
 
+    def __init__(self, dead_man_minutes=0):
+        self._dead_man_minutes = dead_man_minutes
+
     def install(self, extension_context):
         for cloud, module in CLOUDS.items():
             registered = provision.get_registered_provisioner(cloud)
@@ -80,9 +94,10 @@ class Plugin(plugins.BasePlugin):
                 continue
             if registered is not None:
                 provision.register_provisioner(
-                    cloud, _Lean(cloud, registered.module), template_override=registered.template_override)
+                    cloud, _Lean(cloud, registered.module, self._dead_man_minutes),
+                    template_override=registered.template_override)
                 continue
-            provision.register_provisioner(cloud, _Lean(cloud, _InTree(module)))
+            provision.register_provisioner(cloud, _Lean(cloud, _InTree(module), self._dead_man_minutes))
 
 
 class _InTree:
