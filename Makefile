@@ -13,7 +13,7 @@ BIN     := $(CURDIR)/bin
 KIT      = $(shell test/rke2kit/build.sh)
 
 .DEFAULT_GOAL := build
-.PHONY: build external kit host-image setup skypilot demo demo-down test lint unit e2e e2e-rke2 bench help clean
+.PHONY: build external kit host-image setup skypilot venv demo demo-down test lint unit e2e e2e-rke2 bench help clean
 
 build: ## build skyctl and skyd into bin/
 	@mkdir -p $(BIN)
@@ -47,6 +47,10 @@ host-image: setup ## build the Docker hosts' image (skyd does it by itself where
 skypilot: setup ## install SkyPilot for machines of other clouds, into ~/.skyconf; CLOUDS="aws gcp azure" and the like
 	pkg/cloud/skypilot/setup/install.sh "$${SKYCONF_DIR:-$$HOME/.skyconf}/skypilot/venv" $(CLOUDS)
 
+# SkyPilot and the API server of AWS that the tests run: pinned, in a virtual environment of their own (cached).
+venv: setup
+	@test/skypilot/venv.sh test/skypilot/requirements.txt >/dev/null
+
 demo: setup build kit ## the main job: a cluster of three nodes on Docker hosts, with a page from a pod
 	@test/demo/up.sh
 
@@ -62,16 +66,16 @@ lint: ## gofmt, go vet
 # Tests that run whole servers or hosts: one package at a time, so that they don't starve each other of two cores.
 HEAVY := /(cmd/skyd|pkg/(cli|cloud/docker|cloud/skypilot|embedded|operations)|test/(external|integration|skypilot))$$
 
-unit: build external ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
+unit: build external venv ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
 	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)')
 	SKYCTL_TEST_BIN=$(BIN) go test -count=1 -p 1 -timeout 20m $$(go list ./... | grep -E '$(HEAVY)')
 	$(MAKE) -C test/rke2kit test
 
-e2e: build kit external ## real clusters on Docker hosts, through the built programs
+e2e: build kit external venv ## real clusters on Docker hosts, through the built programs
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=$(KIT) SKYCTL_TEST_RKE2_VERSION=$$(cat $(KIT)/version) \
 		go test -count=1 -timeout 40m ./test/e2e
 
-e2e-rke2: setup build kit external ## the same on the official RKE2 release, which each machine downloads
+e2e-rke2: setup build kit external venv ## the same on the official RKE2 release, which each machine downloads
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m ./test/e2e
 
 clean: ## remove what was built: bin/ and the kit
