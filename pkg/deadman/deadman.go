@@ -1,8 +1,9 @@
 // Package deadman keeps machines that bill from outliving everybody who would end them: a timer on the machine itself
 // powers it off unless it is taken away in time. It needs nothing but systemd: no runtime, no rights on a cloud, no network.
 //
-// The timer is a unit on disk, so that a reboot does not lose it; it then counts anew. What powering off means to the
-// bill differs between clouds, see docs/clouds.md.
+// The timer is a unit on disk, so that a reboot does not lose it; it then counts anew. Where a machine's first boot has set
+// one already (BootUnit), this one takes its place. What powering off means to the bill differs between clouds, see
+// docs/clouds.md.
 package deadman
 
 import (
@@ -13,8 +14,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// Unit is the name of the timer, and of the service that it starts.
-const Unit = "skyctl-deadman"
+const (
+	// Unit is the name of the timer, and of the service that it starts.
+	Unit = "skyctl-power-off"
+	// BootUnit is the name of a timer that a machine's first boot may have set, before anybody could reach it. It is of
+	// systemd's transient kind, which files on disk don't replace.
+	BootUnit = "skyctl-deadman"
+)
 
 // shortest keeps an order that comes late from ending a machine under the hands of who is about to use it.
 const shortest = time.Minute
@@ -63,19 +69,26 @@ systemctl daemon-reload
 systemctl enable -q --no-reload ` + Unit + `.timer
 systemctl restart ` + Unit + `.timer
 systemctl is-active -q ` + Unit + `.timer || { echo "systemd does not run ` + Unit + `.timer" >&2; exit 1; }
+! systemctl is-active -q ` + BootUnit + `.timer || systemctl stop ` + BootUnit + `.timer
 `
 
-// disarmScript stops the timer first: what it has not begun by then it never will.
+// disarmScript stops the timers first: what they have not begun by then they never will.
 const disarmScript = `set -e
 cd /etc/systemd/system
-show() { systemctl show -p "$1" --value "$2"; }
-[ -e ` + Unit + `.timer ] || [ "$(show ActiveState ` + Unit + `.timer)" = active ] || exit 0
-systemctl stop ` + Unit + `.timer
-ending=$(show ActiveState ` + Unit + `.service)
-[ "$(systemctl is-system-running || :)" != stopping ] || ending=active
-case "$ending" in active|activating) echo "the machine is powering off: its time to become part of a READY cluster is over" >&2; exit 1;; esac
-systemctl disable -q --no-reload ` + Unit + `.timer
-rm -f ` + Unit + `.timer ` + Unit + `.service
-systemctl daemon-reload
-[ "$(show ActiveState ` + Unit + `.timer)" != active ] || { echo "systemd still runs ` + Unit + `.timer" >&2; exit 1; }
+on() { case "$(systemctl show -p ActiveState --value "$1")" in active|activating) ;; *) false;; esac; }
+ending=0
+for unit in ` + Unit + ` ` + BootUnit + `; do
+  ! on $unit.timer || systemctl stop $unit.timer
+  ! on $unit.service || ending=1
+done
+[ "$(systemctl is-system-running || :)" != stopping ] || ending=1
+[ $ending = 0 ] || { echo "the machine is powering off: its time to become part of a READY cluster is over" >&2; exit 1; }
+if [ -e ` + Unit + `.timer ]; then
+  systemctl disable -q --no-reload ` + Unit + `.timer
+  rm -f ` + Unit + `.timer ` + Unit + `.service
+  systemctl daemon-reload
+fi
+for unit in ` + Unit + ` ` + BootUnit + `; do
+  ! on $unit.timer || { echo "systemd still runs $unit.timer" >&2; exit 1; }
+done
 `

@@ -83,13 +83,13 @@ func TestAnArmedMachinePowersOffAndARebootDoesNotSaveIt(t *testing.T) {
 	if err := deadman.Arm(t.Context(), m.Host, 90*time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	units := m.sh("cat /run/systemd/system/read.skyctl-deadman.*")
+	units := m.sh("cat /run/systemd/system/read.skyctl-power-off.*")
 	for _, want := range []string{"OnActiveSec=5400\n", "exec systemctl poweroff", "WantedBy=timers.target"} {
 		if !strings.Contains(units, want) {
 			t.Errorf("%q is not in the units that systemd read:\n%s", want, units)
 		}
 	}
-	if m.sh("cat /run/systemd/system/skyctl-deadman.timer.active; ls /run/systemd/system/*.enabled") != "active\n/run/systemd/system/skyctl-deadman.timer.enabled" {
+	if m.sh("cat /run/systemd/system/skyctl-power-off.timer.active; ls /run/systemd/system/*.enabled") != "active\n/run/systemd/system/skyctl-power-off.timer.enabled" {
 		t.Errorf("the timer does not run, or not after a reboot: %s", m.sh("ls /run/systemd/system"))
 	}
 }
@@ -101,11 +101,29 @@ func TestArmingAgainCountsAnewWithoutAMomentUnarmed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := m.sh("grep OnActiveSec /run/systemd/system/read.skyctl-deadman.timer"); got != "OnActiveSec=7200" {
+	if got := m.sh("grep OnActiveSec /run/systemd/system/read.skyctl-power-off.timer"); got != "OnActiveSec=7200" {
 		t.Errorf("systemd counts by %s", got)
 	}
 	if calls := m.sh("cat /run/systemd/system/calls"); strings.Contains(calls, "stop") || strings.Contains(calls, "disable") {
 		t.Errorf("the timer was away for a moment:\n%s", calls)
+	}
+}
+
+func TestATimerOfTheFirstBootIsReplacedAndTakenAwayToo(t *testing.T) {
+	m := newMachine(t)
+	const boot = "/run/systemd/system/skyctl-deadman.timer.active"
+	m.sh("echo active >" + boot)
+	if err := deadman.Arm(t.Context(), m.Host, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	calls := m.sh("cat /run/systemd/system/calls")
+	if m.sh("ls "+boot+" 2>/dev/null || :") != "" || strings.Index(calls, "stop skyctl-deadman.timer") < strings.Index(calls, "restart skyctl-power-off.timer") {
+		t.Errorf("it still runs, or there was a moment without a timer:\n%s", calls)
+	}
+	m = newMachine(t)
+	m.sh("echo active >" + boot)
+	if err := deadman.Disarm(t.Context(), m.Host); err != nil || m.sh("ls "+boot+" 2>/dev/null || :") != "" {
+		t.Errorf("%v; it still runs", err)
 	}
 }
 
@@ -114,7 +132,7 @@ func TestAnOrderThatComesLateLeavesAMinute(t *testing.T) {
 	if err := deadman.Arm(t.Context(), m.Host, -time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.sh("grep OnActiveSec /etc/systemd/system/skyctl-deadman.timer"); got != "OnActiveSec=60" {
+	if got := m.sh("grep OnActiveSec /etc/systemd/system/skyctl-power-off.timer"); got != "OnActiveSec=60" {
 		t.Errorf("it counts by %s", got)
 	}
 }
@@ -143,7 +161,7 @@ func TestADisarmedMachineStaysOnAndMayBeDisarmedAgain(t *testing.T) {
 
 func TestAMachineThatPowersOffCannotBeDisarmed(t *testing.T) {
 	for name, ending := range map[string]string{
-		"the service runs":    "echo activating >/run/systemd/system/skyctl-deadman.service.active",
+		"the service runs":    "echo activating >/run/systemd/system/skyctl-power-off.service.active",
 		"systemd is stopping": "echo stopping >/run/systemd/system/running",
 	} {
 		t.Run(name, func(t *testing.T) {
