@@ -218,9 +218,6 @@ func (c *Cloud) awaitRequest(ctx context.Context, req cloud.LaunchRequest, id st
 				"launch machine %s: the SkyPilot API server at %s keeps forgetting the launch", req.Name, c.client.endpoint)}
 		}
 		progress("the SkyPilot API server was restarted: looking for the machine")
-		if _, err := c.find(ctx, req.Owner, req.Name, refreshForce); err != nil {
-			return err
-		}
 		ref, err := c.Submit(ctx, req)
 		if err != nil || strings.HasPrefix(ref, clusterPrefix) {
 			return err

@@ -32,7 +32,7 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
-	found, err := c.records(ctx, owner)
+	found, err := c.records(ctx, owner, launching)
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
@@ -54,26 +54,37 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	return append(listed, more...), nil
 }
 
-// records are the owner's clusters, with what their clouds say of them now.
-func (c *Cloud) records(ctx context.Context, owner cloud.Owner) ([]record, error) {
+// records are the owner's clusters, with what their clouds say of them now. Those that are being launched are taken as
+// they stand: asking their clouds would wait for the launch, 20 s at most, and tell nothing new.
+func (c *Cloud) records(ctx context.Context, owner cloud.Owner, launching []request) ([]record, error) {
 	all, err := c.status(ctx, owner, nil, refreshNone)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	for _, r := range all {
-		if ours(r.Labels, owner) {
+	all = slices.DeleteFunc(all, func(r record) bool {
+		if !ours(r.Labels, owner) {
+			return true
+		}
+		underWay := slices.ContainsFunc(launching, func(q request) bool { return q.ClusterName == r.Name })
+		if !underWay {
 			names = append(names, r.Name)
 		}
-	}
+		return !underWay
+	})
 	if len(names) == 0 {
-		return nil, nil
+		return all, nil
 	}
 	fresh, err := c.status(ctx, owner, names, refreshForce)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(fresh, func(r record) bool { return !ours(r.Labels, owner) }), nil
+	for _, r := range fresh {
+		if ours(r.Labels, owner) {
+			all = append(all, r)
+		}
+	}
+	return all, nil
 }
 
 // status asks for clusters by name, all of them where names is nil.

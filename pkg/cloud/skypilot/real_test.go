@@ -386,6 +386,31 @@ func TestTheCheapestPlaceOfAllCloudsComesFirst(t *testing.T) {
 	}
 }
 
+func TestAMachineOfAnotherCloudIsGotTheSameWay(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	k := newKey(t)
+	plan, err := c.Plan(within(t, 4*time.Minute), api.ClusterSpec{NumNodes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan[0].Cloud != "paperspace" {
+		t.Fatalf("the cheapest place is %+v, want one of paperspace", plan[0])
+	}
+	req := launchOf("other", 0, plan[0], k)
+	m := await(t, c, req, submit(t, c, req))
+	if got := logIn(t, m, k, "sudo -n id -u"); got != "0" || m.SSHUser != skytest.PaperspaceUser {
+		t.Errorf("user %s, sudo gives user %q", m.SSHUser, got)
+	}
+	gone(t, c, req)
+	if err := c.Release(within(t, time.Minute), req.Owner); err != nil {
+		t.Error(err)
+	}
+	if listed, err := c.List(within(t, time.Minute), req.Owner); err != nil || len(listed) > 0 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+}
+
 func TestAWishThatNobodyMeetsIsRefusedByField(t *testing.T) {
 	c := start(t).cloud(t)
 	for _, test := range []struct {
