@@ -70,15 +70,21 @@ func golden(t *testing.T, path, got string) {
 }
 
 func TestAMachineHasNoCredentialsAndNoRights(t *testing.T) {
-	config := override(requestOf(api.Placement{Cloud: "aws"}, api.ClusterSpec{}), noProfile)
-	for _, name := range credentialClouds {
-		if config[name].(map[string]any)["remote_identity"] != "NO_UPLOAD" {
-			t.Errorf("credentials of %s are uploaded: %v", name, config[name])
+	for _, at := range []string{"aws", "gcp", "lambda"} {
+		config := override(requestOf(api.Placement{Cloud: at}, api.ClusterSpec{}), noProfile)
+		for _, name := range []string{"aws", "gcp", "azure", "oci", "nebius"} {
+			want := "NO_UPLOAD"
+			if at == "aws" && name == "aws" {
+				want = noProfile
+			}
+			if got := config[name].(map[string]any)["remote_identity"]; got != want {
+				t.Errorf("on %s the identity for %s is %v, want %s", at, name, got, want)
+			}
 		}
 	}
-	aws := config["aws"].(map[string]any)
-	if aws["remote_identity"] != noProfile || aws["security_group_name"] != "skyctl-0b7c1d2e" {
-		t.Errorf("aws: %v", aws)
+	config := override(requestOf(api.Placement{Cloud: "aws"}, api.ClusterSpec{}), noProfile)
+	if got := config["aws"].(map[string]any)["security_group_name"]; got != "skyctl-0b7c1d2e" {
+		t.Errorf("group %v", got)
 	}
 	if !bytes.Contains(leanPlugin, []byte("NO_PROFILE = '"+noProfile+"'")) {
 		t.Error("the plugin does not know the name that stands for no profile")

@@ -23,7 +23,7 @@ const (
 
 // credentialClouds are those for which SkyPilot would put a person's credentials on every machine; others have no such
 // setting, since they have no credentials that it copies by themselves.
-var credentialClouds = []string{"gcp", "azure", "oci", "nebius"}
+var credentialClouds = []string{"aws", "gcp", "azure", "oci", "nebius"}
 
 // task is what SkyPilot is asked to launch. It is written as JSON, which is YAML too.
 type task struct {
@@ -132,6 +132,8 @@ func override(req cloud.LaunchRequest, profile string) map[string]any {
 	for _, name := range credentialClouds {
 		config[name] = map[string]any{"remote_identity": "NO_UPLOAD"}
 	}
-	config["aws"] = map[string]any{"remote_identity": profile, "security_group_name": groupOf(req.Owner)}
+	if req.Placement.Cloud == "aws" {
+		config["aws"] = map[string]any{"remote_identity": profile, "security_group_name": groupOf(req.Owner)}
+	}
 	return config
 }
