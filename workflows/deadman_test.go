@@ -28,11 +28,7 @@ func armed(t *testing.T, nodes int, placements ...api.Placement) (*world, map[st
 		return w.did(ctx, "arm "+in.Machine.Name)
 	}).Maybe()
 	w.OnActivity(a.Disarm, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {
-		w.mu.Lock()
-		w.joins++
-		w.most = max(w.most, w.joins)
-		w.mu.Unlock()
-		defer func() { w.mu.Lock(); w.joins--; w.mu.Unlock() }()
+		defer w.disarms.enter()()
 		err := w.did(ctx, "disarm "+m.Name)
 		if err == nil {
 			w.mu.Lock()
@@ -130,10 +126,11 @@ func TestADisarmThatStumblesIsTriedAgain(t *testing.T) {
 func TestAtMostFiftyMachinesAreDisarmedAtOnce(t *testing.T) {
 	w, at := armed(t, 121, dear)
 	w.SetTestTimeout(time.Minute)
+	w.disarms.gather(50)
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)
 	}
-	if w.most > disarmsAtOnce || len(at) != 0 {
-		t.Errorf("%d at once, %d still armed", w.most, len(at))
+	if w.disarms.most != 50 || len(at) != 0 {
+		t.Errorf("%d at once, %d still armed", w.disarms.most, len(at))
 	}
 }

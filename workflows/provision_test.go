@@ -37,11 +37,10 @@ type world struct {
 	// failures by "activity machine" or "activity"; each is used up once.
 	failures map[string][]error
 	// during is called when an activity runs, with the same keys.
-	during map[string]func(ctx context.Context) error
-	failed *api.Failure
-	tried  []activities.AttemptInput
-	joins  int
-	most   int
+	during         map[string]func(ctx context.Context) error
+	failed         *api.Failure
+	tried          []activities.AttemptInput
+	joins, disarms crowd
 }
 
 func newWorld(t *testing.T, nodes int, placements ...api.Placement) *world {
@@ -193,11 +192,7 @@ func (w *world) onNodes(joinTakes time.Duration) {
 	on(a.AwaitServer, "api")
 	on(a.AwaitNode, "node")
 	w.OnActivity(a.Join, mock.Anything, mock.Anything).After(joinTakes).Return(func(ctx context.Context, m activities.MachineRef) error {
-		w.mu.Lock()
-		w.joins++
-		w.most = max(w.most, w.joins)
-		w.mu.Unlock()
-		defer func() { w.mu.Lock(); w.joins--; w.mu.Unlock() }()
+		defer w.joins.enter()()
 		return w.did(ctx, "join "+m.Name)
 	}).Maybe()
 	w.OnActivity(a.Diagnose, mock.Anything, mock.Anything).Return(func(_ context.Context, m activities.MachineRef) ([]string, error) {
@@ -398,11 +393,12 @@ func TestProvisionThatComesTooLateNamesWhatItWaitedFor(t *testing.T) {
 func TestAtMostFiftyWorkersJoinAtOnce(t *testing.T) {
 	w := newWorld(t, 121, here)
 	w.SetTestTimeout(time.Minute)
+	w.joins.gather(50)
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)
 	}
-	if w.most > joinsAtOnce {
-		t.Errorf("%d joined at once", w.most)
+	if w.joins.most != 50 {
+		t.Errorf("%d joined at once", w.joins.most)
 	}
 }
 
