@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Three Docker hosts to a cluster of three Ready nodes, as fast as one can write it by hand: every machine goes its way in
-# a shell of its own, over a single SSH session; what is awaited is looked at 20 to 50 times a second, and nothing is kept
+# a shell of its own, over a single SSH session; what is awaited is looked at 10 to 50 times a second, and nothing is kept
 # for a second try. It takes the same steps as a create of skyctl, with the same image, limits, tarball and configuration,
 # and is what that is measured against.
 #
@@ -126,7 +126,7 @@ await_ready() {
   done
   local ask=(curl -sS -N --fail --cacert "$WORK/certificate-authority-data" --cert "$WORK/client-certificate-data"
     --key "$WORK/client-key-data" "https://$(<"$WORK/head"):6443")
-  until [ "$("${ask[@]}/readyz" 2>/dev/null)" = ok ]; do sleep 0.02; done
+  until [ "$("${ask[@]}/readyz" 2>/dev/null)" = ok ]; do sleep 0.1; done
   say "the API is ready"
   local -A ready=()
   while read -r line; do

@@ -100,6 +100,8 @@ func newCreates(b *bench) (*creates, error) {
 	if err := os.WriteFile(c.script, byHand, 0o700); err != nil {
 		return nil, err
 	}
+	// Done after skyd is stopped, which would launch anew what is taken from under it.
+	b.later(func() error { return c.removeHosts(context.Background()) })
 	version, err := os.ReadFile(filepath.Join(b.kit, "version"))
 	if err != nil {
 		return nil, err
@@ -109,7 +111,6 @@ func newCreates(b *bench) (*creates, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.later(func() error { return c.removeHosts(context.Background()) })
 	tarball := fmt.Sprintf("rke2.linux-%s.tar.gz", runtime.GOARCH)
 	sums, err := os.ReadFile(filepath.Join(b.kit, fmt.Sprintf("sha256sum-%s.txt", runtime.GOARCH)))
 	if err != nil {

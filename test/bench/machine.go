@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -90,13 +90,12 @@ func machine(ctx context.Context, b *bench) string {
 	if data, err := os.ReadFile("/proc/loadavg"); err == nil {
 		load = strings.Join(strings.Fields(string(data))[:3], " ")
 	}
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
-	commit := strings.TrimSpace(string(out))
+	version, err := b.output(ctx, nil, filepath.Join(b.bin, "skyctl"), "version")
 	if err != nil {
-		commit = "unknown"
+		version = "unknown"
 	}
-	kit, _ := os.ReadFile(b.kit + "/version") // newBench has seen it
-	return fmt.Sprintf("%s, commit %s, %d cores, %s, %s/%s, Linux %s, load %s; Kubernetes: %s\n",
-		time.Now().UTC().Format("2006-01-02 15:04 MST"), commit, runtime.NumCPU(), memory, runtime.GOOS, runtime.GOARCH, kernel, load,
+	kit, _ := os.ReadFile(filepath.Join(b.kit, "version")) // newBench has seen it
+	return fmt.Sprintf("%s, %s, %d cores, %s, %s/%s, Linux %s, load %s; Kubernetes: %s\n",
+		time.Now().UTC().Format("2006-01-02 15:04 MST"), strings.TrimSpace(version), runtime.NumCPU(), memory, runtime.GOOS, runtime.GOARCH, kernel, load,
 		strings.TrimSpace(string(kit)))
 }
