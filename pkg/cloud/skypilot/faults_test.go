@@ -1,0 +1,175 @@
+package skypilot_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	skytest "github.com/sky-shift/skyctl/test/skypilot"
+)
+
+func TestALaunchOutlivesARestartOfTheServer(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	// The machine is made, and the server dies before it hears of that.
+	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-restart-0-*"})
+	req := launchOf("restart", 0, onAWS("us-east-1"), newKey(t))
+	ref := submit(t, c, req)
+	type outcome struct {
+		m   cloud.Machine
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		m, err := c.Await(within(t, 5*time.Minute), req, ref, said(t, req))
+		done <- outcome{m, err}
+	}()
+	eventually(t, "AWS has made the machine", time.Minute, func() bool { return len(w.living(t, "restart")) == 1 })
+	if err := c.StopServer(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := hang.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	got := <-done
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	living := w.living(t, "restart")
+	if len(living) != 1 || living[0].ID != got.m.ID {
+		t.Errorf("AWS has %+v, want just %s", living, got.m.ID)
+	}
+}
+
+func TestTerminateEndsALaunchUnderWay(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-early-0-*"})
+	req := launchOf("early", 0, onAWS("us-east-1"), newKey(t))
+	ref := submit(t, c, req)
+	eventually(t, "the launch has reached AWS", time.Minute, func() bool { return hang.Met() > 0 })
+	if err := c.Terminate(within(t, 2*time.Minute), req.Owner, req.Name); err != nil {
+		t.Fatal(err)
+	}
+	if err := hang.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	if left := w.living(t, "early"); len(left) > 0 {
+		t.Errorf("AWS has %+v", left)
+	}
+	if listed, err := c.List(within(t, time.Minute), req.Owner); err != nil || len(listed) > 0 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+	_, err := c.Await(within(t, time.Minute), req, ref, said(t, req))
+	if err == nil {
+		t.Error("the wait for a launch that was ended succeeds")
+	}
+}
+
+func TestATerminationThatFailsLeavesTheMachineListed(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	req := launchOf("stays", 0, onAWS("us-east-1"), newKey(t))
+	await(t, c, req, submit(t, c, req))
+	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "TerminateInstances", Cluster: "sky-stays-0-*",
+		Code: "InternalError", Message: "An internal error has occurred."})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := c.Terminate(ctx, req.Owner, req.Name)
+	if err == nil || cloud.KindOf(err) != cloud.Transient || !strings.Contains(err.Error(), "internal error") {
+		t.Errorf("%s: %v", cloud.KindOf(err), err)
+	}
+	listed, err := c.List(within(t, time.Minute), req.Owner)
+	if err != nil || len(listed) != 1 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+	if err := fault.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Terminate(within(t, time.Minute), req.Owner, req.Name); err != nil {
+		t.Error(err)
+	}
+	if left := w.living(t, "stays"); len(left) > 0 {
+		t.Errorf("AWS has %+v", left)
+	}
+}
+
+func TestAMachineThatIsGoneIsNotListed(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	req := launchOf("lost", 0, onAWS("us-east-1"), newKey(t))
+	await(t, c, req, submit(t, c, req))
+	for _, i := range w.living(t, "lost") {
+		if err := w.env.AWS.Terminate(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed, err := c.List(within(t, time.Minute), req.Owner)
+	if err != nil || len(listed) > 0 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+}
+
+func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-half-0-*"})
+	req := launchOf("half", 0, onAWS("us-east-1"), newKey(t))
+	submit(t, c, req)
+	eventually(t, "AWS has made the machine", time.Minute, func() bool { return len(w.living(t, "half")) == 1 })
+	if err := c.StopServer(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := hang.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	// Everything of ours ended too: a new one looks.
+	c = w.cloud(t)
+	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+	if err != nil || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
+		t.Fatalf("listed %+v, %v", listed, err)
+	}
+	ref, err := c.Submit(within(t, time.Minute), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := await(t, c, req, ref)
+	if living := w.living(t, "half"); len(living) != 1 || living[0].ID != m.ID {
+		t.Errorf("AWS has %+v, want just %s", living, m.ID)
+	}
+}
+
+func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	req := launchOf("stray", 0, onAWS("us-west-2"), newKey(t))
+	await(t, c, req, submit(t, c, req))
+	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "TerminateInstances", Cluster: "sky-stray-0-*",
+		Code: "InternalError", Message: "An internal error has occurred."})
+	// This is how people lose machines: SkyPilot forgets what it could not end.
+	response, err := http.Post(c.Endpoint()+"/down", "application/json", strings.NewReader(`{"cluster_name":"sky-stray-0","purge":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	eventually(t, "nobody knows the machine but AWS, and it is listed all the same", 2*time.Minute, func() bool {
+		listed, err := c.List(within(t, time.Minute), req.Owner)
+		if err != nil || len(listed) != 1 || listed[0].Name != req.Name {
+			t.Fatalf("listed %+v, %v", listed, err)
+		}
+		return fault.Met() > 0 && listed[0].SSHUser == ""
+	})
+	if err := fault.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, c, req)
+	if left := w.living(t, "stray"); len(left) > 0 {
+		t.Errorf("AWS still has %+v", left)
+	}
+	if listed, err := c.List(within(t, time.Minute), req.Owner); err != nil || len(listed) > 0 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+}
