@@ -124,12 +124,7 @@ func (c *Client) temporalError(ctx context.Context, err error) error {
 	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.Is(err, context.DeadlineExceeded):
 		return &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address, Cause: err}
 	}
-	hint := ""
-	var invalid *serviceerror.InvalidArgument
-	if errors.As(err, &invalid) && strings.Contains(strings.ToLower(err.Error()), "search attribute") {
-		hint = "; skyd team namespace adds those that the namespace " + c.cfg.Temporal.Namespace + " lacks"
-	}
-	return fmt.Errorf("asking Temporal at %s: %s%s", c.cfg.Temporal.Address, oneLine(err.Error()), hint)
+	return fmt.Errorf("asking Temporal at %s: %s", c.cfg.Temporal.Address, oneLine(err.Error()))
 }
 
 // workersListening says whether anybody has asked the task queue for work within the last minutes.

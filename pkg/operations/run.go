@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
@@ -51,7 +52,7 @@ func (c *Client) outcome(ctx context.Context, t client.Client, cluster string, r
 func (c *Client) start(ctx context.Context, t client.Client, cluster, workflow, summary string, input any) error {
 	call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	defer cancel()
-	_, err := t.ExecuteWorkflow(call, client.StartWorkflowOptions{
+	options := client.StartWorkflowOptions{
 		ID:        api.OperationID(cluster),
 		TaskQueue: c.cfg.Temporal.TaskQueue,
 		// Without it a start on a running id attaches to whatever runs there, another workflow type included.
@@ -61,8 +62,21 @@ func (c *Client) start(ctx context.Context, t client.Client, cluster, workflow, 
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			temporal.NewSearchAttributeKeyKeyword(api.SearchClusterName).ValueSet(cluster),
 			temporal.NewSearchAttributeKeyKeyword(api.SearchOperation).ValueSet(workflow)),
-	}, workflow, input)
+	}
+	_, err := t.ExecuteWorkflow(call, options, workflow, input)
+	if lacksSearchAttributes(err) {
+		// They only help to list operations. A Temporal that was told of them learns it up to a minute later.
+		options.TypedSearchAttributes = temporal.SearchAttributes{}
+		_, err = t.ExecuteWorkflow(call, options, workflow, input)
+	}
 	return err
+}
+
+// lacksSearchAttributes says whether Temporal refused a start because the namespace has no such search attributes, or has
+// yet to find them; it says so in words only.
+func lacksSearchAttributes(err error) bool {
+	var invalid *serviceerror.InvalidArgument
+	return errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute")
 }
 
 func alreadyStarted(err error) bool {
