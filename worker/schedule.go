@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -17,6 +18,25 @@ const (
 	// measureEvery is how old what get clusters shows of a cluster's resources may be.
 	measureEvery = time.Minute
 )
+
+// scheduleAgain is how long to wait after Temporal refused the schedule: another worker may just be making it.
+const scheduleAgain = 5 * time.Second
+
+// keepSchedule tries until the schedule stands. No operation depends on it, so nobody waits for it.
+func keepSchedule(ctx context.Context, c client.Client, taskQueue string, log *slog.Logger) {
+	for {
+		err := schedule(ctx, c, taskQueue)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		log.Warn("trying again", "in", scheduleAgain, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(scheduleAgain):
+		}
+	}
+}
 
 // schedule makes sure that clusters are measured at intervals. What was missed while no worker ran is not made up for.
 func schedule(ctx context.Context, c client.Client, taskQueue string) error {

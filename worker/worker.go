@@ -54,9 +54,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := schedule(ctx, c, cfg.Temporal.TaskQueue); err != nil {
-		return err
-	}
+	go keepSchedule(ctx, c, cfg.Temporal.TaskQueue, log)
 	w := New(c, cfg.Temporal.TaskQueue, acts)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)

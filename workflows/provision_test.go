@@ -87,6 +87,18 @@ func (w *world) did(ctx context.Context, what string) error {
 			return err
 		}
 	}
+	submit, await := strings.HasPrefix(what, "submit "), strings.HasPrefix(what, "await ")
+	if err != nil && (submit || await) {
+		// The others first: unlike a server, this environment does not wait for what is cancelled, and a launch that came
+		// later would not be seen by the clean-up.
+		there := w.nodes
+		if submit {
+			there--
+		}
+		if hung := w.until(func() bool { return len(w.exist) >= there })(ctx); hung != nil {
+			return hung
+		}
+	}
 	return err
 }
 

@@ -326,7 +326,13 @@ func TestAWorkerAloneWorksForAnExternalEtcdAndTemporalUntilItIsAskedToStop(t *te
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the worker works", func() bool { return strings.Contains(read(t, logName), "worker started") })
+	until(t, "the worker works", func() bool {
+		said := read(t, logName)
+		if strings.Contains(said, "skyd: ") {
+			t.Fatalf("the worker ended: %s", said)
+		}
+		return strings.Contains(said, "worker started")
+	})
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
