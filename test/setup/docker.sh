@@ -36,9 +36,21 @@ start_by_systemd() {
   wait_for_engine
 }
 
+# forget_killed removes what an engine that was killed says of its containerd: the next one takes a process of that id for
+# it, a dead one that nobody has reaped included, and waits for it in vain.
+forget_killed() {
+  local file=/run/docker/containerd/containerd.pid pid
+  pid=$(as_root cat "$file" 2>/dev/null) || return 0
+  if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = containerd ] && ! grep -q '^State:[[:space:]]*[ZX]' "/proc/$pid/status" 2>/dev/null; then
+    return 0
+  fi
+  as_root rm -f "$file"
+}
+
 # start_by_hand serves machines without systemd: containers, micro-VMs. The engine outlives this shell.
 start_by_hand() {
   as_root rm -f "$pidfile" "$ended" "$by_systemd"
+  forget_killed
   as_root setsid --fork sh -c 'exec >>"$3" 2>&1 </dev/null; dockerd --pidfile "$1"; echo $? >"$2"' \
     sh "$pidfile" "$ended" "$log"
   wait_for_engine
