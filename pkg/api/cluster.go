@@ -91,6 +91,12 @@ type ClusterStatus struct {
 	Endpoint string `json:"endpoint,omitempty"`
 	// Artifacts pins what every machine of the cluster, now or later, installs.
 	Artifacts *Artifacts `json:"artifacts,omitempty"`
+	// Drift is what the last sweep saw that is not as it should be.
+	Drift []Drift `json:"drift,omitempty"`
+	// Repairs are what was done about drift, newest last.
+	Repairs []Repair `json:"repairs,omitempty"`
+	// PausedAt is when a person asked that nothing be repaired for now; zero where nobody has.
+	PausedAt time.Time `json:"paused_at,omitzero"`
 	// Machines are kept under keys of their own, so that many can be written at once; reading a cluster joins them.
 	Machines []Machine `json:"machines,omitempty"`
 }

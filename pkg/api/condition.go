@@ -33,6 +33,14 @@ const (
 	NodesReady        ConditionType = "NodesReady"
 )
 
+// The conditions that sweeps keep up to date.
+const (
+	// Reachable: the cloud can be asked about the cluster's machines. Unknown where it can't; then nothing is touched.
+	Reachable ConditionType = "Reachable"
+	// InSync: what is there is what etcd says.
+	InSync ConditionType = "InSync"
+)
+
 // SetCondition sets a condition, moving LastTransitionTime only where the status changes.
 func (s *ClusterStatus) SetCondition(c Condition, now time.Time) {
 	c.LastTransitionTime = now

@@ -41,6 +41,13 @@ type Checker interface {
 	Inspect(ctx context.Context) (api.Finding, []api.CloudStatus)
 }
 
+// Starter is a Cloud that can start a machine which was stopped from outside.
+type Starter interface {
+	// Start starts the machine of that name if it is the owner's, and returns it once it runs; its addresses may be new. A
+	// machine that runs already is a success.
+	Start(ctx context.Context, owner Owner, name string) (Machine, error)
+}
+
 // Owner is whose a machine is. Only machines that carry this installation's id are ever touched.
 type Owner struct {
 	Installation string
@@ -93,6 +100,10 @@ type Machine struct {
 	// CPUs and MemoryGiB are what the machine was given; 0 where they are what the machine itself shows.
 	CPUs      float64
 	MemoryGiB float64
+	// Cloud is the name of the cloud that it is on, as specs have it.
+	Cloud string
+	// PricePerHour in US dollars; 0 is free, or unknown.
+	PricePerHour float64
 }
 
 // State of a machine on its cloud.

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"fmt"
+	"time"
+)
+
+// Drift is a difference between what etcd says of a cluster and what a sweep saw of it.
+type Drift struct {
+	Machine string      `json:"machine,omitempty"`
+	Reason  DriftReason `json:"reason"`
+	Message string      `json:"message"`
+	// Since is when it was first seen.
+	Since time.Time `json:"since"`
+	// Next says, in words for a person, what is done about it.
+	Next string `json:"next,omitempty"`
+}
+
+// DriftReason is the kind of a drift.
+type DriftReason string
+
+// The kinds of drift.
+const (
+	DriftMachineGone    DriftReason = "MachineGone"       // the cloud does not list it any more
+	DriftMachineStopped DriftReason = "MachineStopped"    // the cloud says that it was stopped
+	DriftMachineExtra   DriftReason = "MachineExtra"      // a machine of the cluster's that has no place in it
+	DriftMachineUnready DriftReason = "MachineUnready"    // in place, and was never brought up to the end
+	DriftUnitDead       DriftReason = "UnitDead"          // RKE2 does not run on it
+	DriftNodeNotReady   DriftReason = "NodeNotReady"      // Kubernetes says that its Node is not Ready
+	DriftNodeMissing    DriftReason = "NodeMissing"       // its Node was deleted
+	DriftNodeCordoned   DriftReason = "NodeCordoned"      // somebody keeps pods off it; only reported
+	DriftNodeExtra      DriftReason = "NodeExtra"         // a Node of a machine that is no more
+	DriftVersionSkew    DriftReason = "VersionSkew"       // its kubelet has another version; only reported
+	DriftAPISilent      DriftReason = "APISilent"         // the Kubernetes API does not answer
+	DriftHeadLost       DriftReason = "HeadLost"          // the head is gone, with the cluster's state
+	DriftCredentialsAge DriftReason = "CredentialsExpire" // the kubeconfig or certificates end soon
+	DriftKubeconfigFile DriftReason = "KubeconfigMissing" // the person's file is gone
+	DriftGPU            DriftReason = "GPUNotReady"       // the GPU stack is not as it was installed
+	DriftNeverStarted   DriftReason = "NeverStarted"      // nothing works on a cluster that is to be provisioned
+	DriftNeverDeleted   DriftReason = "NeverDeleted"      // nothing works on a cluster that is to be deleted
+	DriftLeftover       DriftReason = "Leftover"          // a machine of a failed create that should be gone
+	DriftInvalid        DriftReason = "Invalid"           // the object in etcd makes no sense; it is left alone
+)
+
+// ActionKind is what a repair does.
+type ActionKind string
+
+// The kinds of actions, in the order in which one decision's are carried out.
+const (
+	// ActionTerminate ends a machine that has no place in the cluster.
+	ActionTerminate ActionKind = "Terminate"
+	// ActionForgetNode removes the Node of a machine that is no more.
+	ActionForgetNode ActionKind = "ForgetNode"
+	// ActionStartMachine starts a machine that was stopped.
+	ActionStartMachine ActionKind = "StartMachine"
+	// ActionRestart restarts RKE2 on a machine and waits for its Node.
+	ActionRestart ActionKind = "Restart"
+	// ActionReplace drains a worker, ends its machine, forgets its Node and brings up a new incarnation in its place.
+	ActionReplace ActionKind = "Replace"
+	// ActionBringUp goes on with a machine in its place that was never brought up to the end.
+	ActionBringUp ActionKind = "BringUp"
+	// ActionRefresh fetches token and kubeconfig anew, with certificates that last.
+	ActionRefresh ActionKind = "RefreshCredentials"
+	// ActionWriteKubeconfig writes the person's kubeconfig file again.
+	ActionWriteKubeconfig ActionKind = "WriteKubeconfig"
+	// ActionGPU applies the GPU stack again and waits for it.
+	ActionGPU ActionKind = "RepairGPU"
+)
+
+// Action is one thing to be done about a drift.
+type Action struct {
+	Kind ActionKind `json:"kind"`
+	// Index, Machine and Incarnation name what it is done to; they are empty where it is the whole cluster.
+	Index       int    `json:"index"`
+	Machine     string `json:"machine,omitempty"`
+	Incarnation string `json:"incarnation,omitempty"`
+	// Node is the Node to forget, with ActionForgetNode.
+	Node   string      `json:"node,omitempty"`
+	Reason DriftReason `json:"reason"`
+	// Message says why, in words for a person.
+	Message string `json:"message"`
+}
+
+// Repair records that an action was begun, and how it ended. The planner paces itself by these.
+type Repair struct {
+	// ID tells it from other repairs; the same one begun twice is one.
+	ID     string    `json:"id"`
+	Action Action    `json:"action"`
+	At     time.Time `json:"at"`
+	// Ended is zero while it is under way, or where nobody lived to say how it ended.
+	Ended time.Time `json:"ended,omitzero"`
+	// Error is why it failed; empty where it did not.
+	Error string `json:"error,omitempty"`
+}
+
+// maxRepairs bounds the object's growth; the oldest go first.
+const maxRepairs = 50
+
+// BeginRepair records that a repair has begun.
+func (s *ClusterStatus) BeginRepair(r Repair) {
+	for _, old := range s.Repairs {
+		if old.ID == r.ID {
+			return
+		}
+	}
+	s.Repairs = append(s.Repairs, r)
+	if n := len(s.Repairs); n > maxRepairs {
+		s.Repairs = s.Repairs[n-maxRepairs:]
+	}
+}
+
+// EndRepair records how a repair ended.
+func (s *ClusterStatus) EndRepair(id, failure string, now time.Time) {
+	for i := range s.Repairs {
+		if s.Repairs[i].ID == id {
+			s.Repairs[i].Ended, s.Repairs[i].Error = now, failure
+		}
+	}
+}
+
+// WasReady says that the cluster has been READY since it was last created: its machines may hold somebody's work, even if it
+// is in ERROR by now.
+func (s *ClusterStatus) WasReady() bool {
+	for i := len(s.Transitions) - 1; i >= 0; i-- {
+		switch s.Transitions[i].Phase {
+		case PhaseReady:
+			return true
+		case PhaseInit:
+			return false
+		}
+	}
+	return false
+}
+
+// SetDrift takes over what was seen now, keeping since when each drift was there.
+func (s *ClusterStatus) SetDrift(seen []Drift, now time.Time) {
+	for i := range seen {
+		seen[i].Since = now
+		for _, old := range s.Drift {
+			if old.Machine == seen[i].Machine && old.Reason == seen[i].Reason {
+				seen[i].Since = old.Since
+			}
+		}
+	}
+	s.Drift = seen
+}
+
+func (d Drift) String() string {
+	if d.Machine == "" {
+		return fmt.Sprintf("%s: %s", d.Reason, d.Message)
+	}
+	return fmt.Sprintf("%s: %s: %s", d.Machine, d.Reason, d.Message)
+}

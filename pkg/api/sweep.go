@@ -1,0 +1,80 @@
+package api
+
+import "time"
+
+// The workflows that keep what is there equal to what etcd says. Repair is an operation under OperationID; Sweep runs on a
+// schedule, and when somebody asks for it.
+const (
+	WorkflowRepair  = "Repair"
+	WorkflowSweep   = "Sweep"
+	WorkflowOrphans = "Orphans"
+)
+
+// SweepScheduleID is the Temporal Schedule that starts sweeps, and begins the ids of their runs.
+const SweepScheduleID = "sweep"
+
+// RepairInput is the input of WorkflowRepair.
+type RepairInput struct {
+	Cluster Ref `json:"cluster"`
+	// Again: a person asked for it. What was tried in vain before is tried once more, and a cluster that a repair left in
+	// ERROR is taken up again.
+	Again bool `json:"again,omitempty"`
+}
+
+// SweepInput is the input of WorkflowSweep.
+type SweepInput struct {
+	// Cluster is the one to look at; empty is all, and the orphans.
+	Cluster string `json:"cluster,omitempty"`
+	// Again is that of the repairs that are started.
+	Again bool `json:"again,omitempty"`
+}
+
+// SweepResult is what a sweep found. Clusters without drift are only counted.
+type SweepResult struct {
+	Looked  int       `json:"looked"`
+	Drifted []Drifted `json:"drifted,omitempty"`
+	Orphans []Orphan  `json:"orphans,omitempty"`
+	// Unasked says which clouds could not be asked for orphans, and why.
+	Unasked []string `json:"unasked,omitempty"`
+}
+
+// OrphansInput is the input of WorkflowOrphans.
+type OrphansInput struct {
+	// Terminate ends those of these names, as they were listed; without any it only lists.
+	Terminate []string `json:"terminate,omitempty"`
+}
+
+// OrphansResult is the result of WorkflowOrphans.
+type OrphansResult struct {
+	Orphans []Orphan `json:"orphans,omitempty"`
+	Unasked []string `json:"unasked,omitempty"`
+}
+
+// Orphan is a machine that carries this installation's id and belongs to no cluster in etcd.
+type Orphan struct {
+	Cloud      string    `json:"cloud"`
+	Name       string    `json:"name"`
+	ID         string    `json:"id,omitempty"`
+	Cluster    string    `json:"cluster"`
+	ClusterUID string    `json:"cluster_uid"`
+	State      string    `json:"state,omitempty"`
+	CreatedAt  time.Time `json:"created_at,omitzero"`
+	// FirstSeen is when a sweep first found it to be an orphan; the grace period counts from there.
+	FirstSeen time.Time `json:"first_seen"`
+	// TerminateAt is when a sweep ends it.
+	TerminateAt time.Time `json:"terminate_at,omitzero"`
+	// PricePerHour in US dollars; 0 is free, or unknown.
+	PricePerHour float64 `json:"price_per_hour,omitempty"`
+	// Error is why it could not be terminated.
+	Error string `json:"error,omitempty"`
+}
+
+// Drifted is a cluster that is not as etcd says, or of which that can't be said.
+type Drifted struct {
+	Cluster string  `json:"cluster"`
+	Phase   Phase   `json:"phase"`
+	Drift   []Drift `json:"drift,omitempty"`
+	// Started is the operation that was started about it; empty where none was, with Why.
+	Started string `json:"started,omitempty"`
+	Why     string `json:"why,omitempty"`
+}

@@ -1,0 +1,105 @@
+// Package plan decides what is to be done about a cluster: what etcd says and what was seen go in, drift and an ordered list
+// of actions come out. It is pure: it touches nothing, knows no clock but the one it is given, and decides the same for the
+// same input.
+package plan
+
+import (
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// World is what was seen of one cluster at one time.
+type World struct {
+	At time.Time
+	// Listed are the cluster's machines by the cloud's own listing; it means nothing where CloudError is set.
+	Listed []Listed
+	// CloudError is why the cloud could not be asked. Then nothing is touched.
+	CloudError string
+	// Nodes by name, as the Kubernetes API shows them; they mean nothing where APIError is set.
+	Nodes map[string]Node
+	// APIError is why the Kubernetes API could not be asked.
+	APIError string
+	// Units is the state of RKE2 on machines that were looked at over SSH, by index.
+	Units map[int]Unit
+	// CredentialsExpire is when the kubeconfig in the store ends; zero where that was not looked at.
+	CredentialsExpire time.Time
+	// KubeconfigMissing: the person's file is not there, or not this cluster's.
+	KubeconfigMissing bool
+	// GPU is why the GPU stack is not as it was installed; empty where it is, or where there is none.
+	GPU string
+	// CanStart: the cloud can start a machine that was stopped.
+	CanStart bool
+}
+
+// Listed is a machine as the cloud lists it.
+type Listed struct {
+	Name        string
+	Index       int
+	Incarnation string
+	// Stopped: it exists and does not run.
+	Stopped bool
+}
+
+// Node is a Node of the cluster.
+type Node struct {
+	Ready bool
+	// Why says in its own words what is wrong, where it is not Ready.
+	Why string
+	// Since is when its readiness last changed.
+	Since    time.Time
+	Cordoned bool
+	// Kubelet is its version.
+	Kubelet string
+}
+
+// Unit is RKE2 on a machine.
+type Unit struct {
+	// Reached: SSH answered, and showed the pinned host key. Error says why not.
+	Reached bool
+	Error   string
+	// Active is systemd's ActiveState: active, activating, failed, inactive.
+	Active string
+	// Since is when it came into that state; zero where that is unknown.
+	Since time.Time
+}
+
+// Policy paces repairs. See DefaultPolicy.
+type Policy struct {
+	// NotReadyFor is how long a Node may be not Ready before its machine is restarted.
+	NotReadyFor time.Duration
+	// AfterRestart is how long a restart is given before the worker is replaced.
+	AfterRestart time.Duration
+	// GoneFor is how long a machine has to have been missing from the listing before it counts as gone.
+	GoneFor time.Duration
+	// Window is how far back repairs count.
+	Window time.Duration
+	// Restarts and Replacements of one place are at most so many in the window; then the cluster goes to ERROR.
+	Restarts, Replacements int
+	// Backoff before the second repair of a kind on a place; it doubles with each further one.
+	Backoff time.Duration
+	// ExpiresWithin is how long credentials have to last at least.
+	ExpiresWithin time.Duration
+}
+
+// DefaultPolicy is patient with what heals itself and quick with what doesn't. Five to ten minutes of NotReady is what RKE2
+// nodes need to come back by themselves after a reboot; its certificates renew at a restart within 120 days of their end.
+func DefaultPolicy() Policy {
+	return Policy{
+		NotReadyFor: 5 * time.Minute, AfterRestart: 5 * time.Minute, GoneFor: 0, Window: 6 * time.Hour,
+		Restarts: 5, Replacements: 3, Backoff: 5 * time.Minute, ExpiresWithin: 90 * 24 * time.Hour,
+	}
+}
+
+// Decision is what is to be done about a cluster.
+type Decision struct {
+	// Drift is all that is not as it should be, with what comes next about it.
+	Drift []api.Drift
+	// Actions are to be done now, in this order; those on different machines may be done at the same time. Drift without an
+	// action waits, is out of reach, or is only reported.
+	Actions []api.Action
+	// Conditions are what can be said of the cluster now.
+	Conditions []api.Condition
+	// Fail is why the cluster is to go to ERROR, with what a person can do; nil where it is not. Its machines are kept.
+	Fail *api.Failure
+}
