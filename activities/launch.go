@@ -178,6 +178,6 @@ func (a *Machines) request(ctx context.Context, m MachineRef) (cloud.Cloud, clou
 	}
 	return of, cloud.LaunchRequest{
 		Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation,
-		Placement: record.Placement, Spec: c.Spec, AuthorizedKey: public, HostKey: host,
+		Placement: record.Placement, Spec: c.Spec, Labels: c.Metadata.Labels, AuthorizedKey: public, HostKey: host,
 	}, nil
 }
