@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -22,9 +24,11 @@ const (
 	// long: whoever waits looks again.
 	askTime = 30 * time.Second
 	getTime = 2 * time.Minute
-	// patience is how long a server that does not answer is asked again within one call.
-	patience = 20 * time.Second
-	again    = 500 * time.Millisecond
+	// patience is how long a server that does not answer is asked again within one call; of one that nothing listens for,
+	// and that is not ours to start, no more than nobodyTime: who waits is to hear of it.
+	patience   = 20 * time.Second
+	nobodyTime = 2 * time.Second
+	again      = 500 * time.Millisecond
 	// answerSize bounds what is read of an answer.
 	answerSize = 64 << 20
 )
@@ -43,7 +47,8 @@ type client struct {
 
 func newClient(endpoint, token string) *client {
 	return &client{endpoint: endpoint, token: token, http: &http.Client{Transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
+		DialContext: (&net.Dialer{Timeout: dialTime}).DialContext,
+		Proxy:       http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
 	}}}
 }
 
@@ -67,6 +72,18 @@ func (e *unreachable) Unwrap() error { return e.cause }
 func isUnreachable(err error) bool {
 	var e *unreachable
 	return errors.As(err, &e)
+}
+
+// nobody says that there is no server: nothing listens at its address, or it has none.
+func nobody(err error) bool {
+	var dns *net.DNSError
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns)
+}
+
+// unconnected says that no connection came about; a server that was reached and is slow is another matter.
+func unconnected(err error) bool {
+	var op *net.OpError
+	return nobody(err) || errors.As(err, &op) && op.Op == "dial"
 }
 
 func isGone(err error) bool {
@@ -118,13 +135,13 @@ func (c *client) open(ctx context.Context, path string, body any) (*http.Respons
 // answers, or only what stands in front of a server.
 func (c *client) ask(ctx context.Context, path string, body, answer any) (http.Header, error) {
 	var last error
-	for give := time.Now().Add(patience); ; {
+	for begin := time.Now(); ; {
 		header, err := c.tryAsk(ctx, path, body, answer)
 		if err == nil || !passing(err) {
 			return header, err
 		}
 		last = err
-		if time.Now().After(give) {
+		if spent := time.Since(begin); spent > patience || spent > nobodyTime && c.revive == nil && nobody(err) {
 			return nil, c.fail("ask the SkyPilot API server", last)
 		}
 		if err := c.wake(ctx, err); err != nil {
@@ -203,7 +220,14 @@ func (c *client) fail(doing string, err error) error {
 	if errors.As(err, &typed) {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf("%s at %s", doing, c.endpoint)}
+	if !unconnected(err) {
+		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf("%s at %s", doing, c.endpoint)}
+	}
+	next := "see that it runs, and that skypilot.endpoint (or " + EnvEndpoint + ") names it"
+	if c.revive != nil {
+		next = "'skyctl check' tells more"
+	}
+	return &cloud.Error{Kind: cloud.Unreachable, Cause: err, Message: fmt.Sprintf("%s at %s, which does not answer: %s", doing, c.endpoint, next)}
 }
 
 // submit hands in a request and returns its id.

@@ -25,7 +25,7 @@ func requestOf(p api.Placement, spec api.ClusterSpec) cloud.LaunchRequest {
 	return cloud.LaunchRequest{
 		Owner: cloud.Owner{Installation: "5c3c8f4e", Cluster: "demo", ClusterUID: "0b7c1d2e"},
 		Name:  "sky-demo-1", Index: 1, Incarnation: "bcdfg", Placement: p, Spec: spec,
-		Labels: map[string]string{"team": "ml", "example.com/owner": "ann", "skyctl-index": "9"},
+		Labels: map[string]string{"team": "ml", "example.com/owner": "Ann.B", "skyctl-index": "9", "ray-cluster-name": "sky-other-0"},
 	}
 }
 
@@ -46,10 +46,35 @@ func TestATaskIsPinnedToItsPlacementAndCarriesTheLabels(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden(t, filepath.Join("testdata", "task-"+test.golden+".yaml"), got)
-			if labels := taskLabels(got); labels[cloud.LabelIncarnation] != "bcdfg" || labels[cloud.LabelIndex] != "1" || labels["team"] != "ml" {
+			if labels := taskLabels(got); labels[cloud.LabelIncarnation] != "bcdfg" || labels[cloud.LabelIndex] != "1" || labels["team"] != "ml" || labels["ray-cluster-name"] != "" {
 				t.Errorf("labels read back: %v", labels)
 			}
 		})
+	}
+}
+
+func TestALabelThatACloudDoesNotTakeIsLeftOut(t *testing.T) {
+	for _, test := range []struct {
+		key, value string
+		at         []string // the clouds that get it
+	}{
+		{"team", "ml", []string{"aws", "gcp"}},
+		{"empty", "", []string{"aws", "gcp"}},
+		{"example.com/Owner", "Ann", []string{"aws"}},
+		{"team", "ML.Ops", []string{"aws"}},
+		{"a" + strings.Repeat("b", 130), "long", nil},
+		{"1team", "x", nil},
+		{"yes", "x", nil}, // which YAML reads as a truth
+		{"aws.amazon.com/x", "x", nil},
+		{"skypilot-user", "x", nil},
+		{"Name", "x", nil},
+		{cloud.LabelInstallation, "somebody-elses", nil},
+	} {
+		for _, at := range []string{"aws", "gcp"} {
+			if got := allowed(at, test.key, test.value); got != slices.Contains(test.at, at) {
+				t.Errorf("%s=%s on %s: %t", test.key, test.value, at, got)
+			}
+		}
 	}
 }
 
@@ -229,6 +254,43 @@ func TestAServerThatRefusesOurVersionOrUsSaysSo(t *testing.T) {
 		if err == nil || cloud.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.words) || strings.Contains(err.Error(), "sky_secret") {
 			t.Errorf("%d: %v", test.code, err)
 		}
+	}
+}
+
+func TestWhereNoServerListensACreateHearsAtOnceWhatToDo(t *testing.T) {
+	for _, endpoint := range []string{"http://127.0.0.1:1", "http://no-such-host.invalid:46580"} {
+		c, err := New(Options{Dir: t.TempDir(), Endpoint: endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		_, err = c.Plan(t.Context(), api.ClusterSpec{Cloud: "aws"})
+		if cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), endpoint) || !strings.Contains(err.Error(), EnvEndpoint) {
+			t.Errorf("%s: %v", cloud.KindOf(err), err)
+		}
+		if spent := time.Since(begin); spent > 10*time.Second {
+			t.Errorf("it took %v to say so", spent)
+		}
+	}
+}
+
+func TestALocalServerThatCannotStartIsNotWaitedFor(t *testing.T) {
+	c, err := New(Options{Dir: t.TempDir(), Port: 1, Python: "/bin/false"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = c.Plan(t.Context(), api.ClusterSpec{Cloud: "aws"}); cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), "server.log") {
+		t.Errorf("%s: %v", cloud.KindOf(err), err)
+	}
+}
+
+func TestAServerThatIsReachedAndGivesNoAnswerIsAskedAgainLater(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := newClient(s.URL, "").ask(ctx, "/api/health", nil, nil); cloud.KindOf(err) != cloud.Transient {
+		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
 }
 

@@ -131,7 +131,7 @@ func (s *server) start(ctx context.Context, c *client) error {
 		}
 		select {
 		case err := <-exited:
-			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
+			return &cloud.Error{Kind: cloud.Unreachable, Cause: err, Message: fmt.Sprintf(
 				"the SkyPilot API server ended while it was starting; its log (%s) said last:\n%s", s.logFile(), s.lastLines())}
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():

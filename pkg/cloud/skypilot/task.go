@@ -6,9 +6,8 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/sky-shift/skyctl/pkg/cloud"
-
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
 const (
@@ -99,14 +98,33 @@ func portsOf(req cloud.LaunchRequest) []string {
 	return ports
 }
 
-// plainLabel is the form of keys and values that every cloud takes.
-var plainLabel = regexp.MustCompile(`^[a-z]([-_a-z0-9]{0,61}[a-z0-9])?$`)
+var (
+	// plainLabel is the form of keys and values that every cloud takes.
+	plainLabel = regexp.MustCompile(`^[a-z]([-_a-z0-9]{0,61}[a-z0-9])?$`)
+	// awsKey and awsValue are the forms that AWS takes, of those that a label may have:
+	// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
+	awsKey   = regexp.MustCompile(`^[A-Za-z][-A-Za-z0-9_./]{0,126}$`)
+	awsValue = regexp.MustCompile(`^[-A-Za-z0-9_.]{0,255}$`)
+	// takenKey is what SkyPilot finds its machines by, what is ours, and what its templates would not read as a text.
+	takenKey = regexp.MustCompile(`(?i)^(name|ray-.*|skypilot-.*|skyctl-.*|aws.*|true|false|yes|no|on|off|null)$`)
+)
 
-// taggedAs are our labels and those of the person's that every cloud takes; ours win.
+// allowed says whether a person's label may go to a cloud.
+func allowed(at, key, value string) bool {
+	if takenKey.MatchString(key) {
+		return false
+	}
+	if at == "aws" {
+		return awsKey.MatchString(key) && awsValue.MatchString(value)
+	}
+	return plainLabel.MatchString(key) && (value == "" || plainLabel.MatchString(value))
+}
+
+// taggedAs are our labels and those of the person's that the cloud takes.
 func taggedAs(req cloud.LaunchRequest) map[string]string {
 	all := map[string]string{}
 	for k, v := range req.Labels {
-		if plainLabel.MatchString(k) && (v == "" || plainLabel.MatchString(v)) {
+		if allowed(req.Placement.Cloud, k, v) {
 			all[k] = v
 		}
 	}
