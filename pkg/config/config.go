@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -41,6 +42,7 @@ type Config struct {
 	RKE2           RKE2
 	Docker         Docker
 	SkyPilot       SkyPilot
+	Reconcile      Reconcile
 
 	external bool
 }
@@ -94,6 +96,13 @@ type SkyPilot struct {
 	FullRuntime        bool   // leave SkyPilot's own runtime on the machines
 	Usage              bool   // let the local server send usage data to SkyPilot's makers
 	AWSInstanceProfile string // an instance profile without rights, for machines on AWS; empty: none
+}
+
+// Reconcile says how clusters are kept as they were asked for.
+type Reconcile struct {
+	Interval    time.Duration // between two sweeps
+	NotReadyFor time.Duration // how long a Node may be not Ready before something is done about it
+	OrphanGrace time.Duration // how long a machine that belongs to no cluster is left alone; 0: for good
 }
 
 // BindFlags adds the flags that every program understands. Flags that nobody sets change nothing.

@@ -2,9 +2,11 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/pflag"
@@ -141,6 +143,20 @@ func count(key, def string, ref func(*Config) *int) setting {
 	}}
 }
 
+// span is a length of time of at least least; "0" stands for never where that is allowed.
+func span(key, def string, least time.Duration, never bool, ref func(*Config) *time.Duration) setting {
+	return setting{key: key, def: def, audience: noProgram, set: func(c *Config, v string) error {
+		d, err := time.ParseDuration(v)
+		switch {
+		case err == nil && d == 0 && never:
+		case err != nil || d < least:
+			return fmt.Errorf("a length of time of at least %s, such as %s", least, def)
+		}
+		*ref(c) = d
+		return nil
+	}}
+}
+
 func tlsSettings(key, what string, ref func(*Config) *TLS) []setting {
 	return []setting{
 		path(key+".tls.ca", "CA certificate of "+what, everyProgram, func(c *Config) *string { return &ref(c).CA }),
@@ -185,6 +201,9 @@ func table() []setting {
 		yesNo("skypilot.fullRuntime", func(c *Config) *bool { return &c.SkyPilot.FullRuntime }),
 		yesNo("skypilot.usage", func(c *Config) *bool { return &c.SkyPilot.Usage }),
 		text("skypilot.awsInstanceProfile", "", "", noProgram, func(c *Config) *string { return &c.SkyPilot.AWSInstanceProfile }, notEmpty),
+		span("reconcile.interval", "1m", time.Second, false, func(c *Config) *time.Duration { return &c.Reconcile.Interval }),
+		span("reconcile.notReadyFor", "5m", time.Second, false, func(c *Config) *time.Duration { return &c.Reconcile.NotReadyFor }),
+		span("reconcile.orphanGrace", "15m", time.Second, true, func(c *Config) *time.Duration { return &c.Reconcile.OrphanGrace }),
 		text("docker.baseImage", DefaultDockerBase, "", noProgram, func(c *Config) *string { return &c.Docker.BaseImage }, checkImage),
 	}
 	all = append(all, tlsSettings("etcd", "etcd", func(c *Config) *TLS { return &c.Etcd.TLS })...)

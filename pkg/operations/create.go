@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/start"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -125,7 +126,7 @@ func (c *Client) provision(ctx context.Context, t client.Client, cl *api.Cluster
 		if err == nil {
 			return done, nil
 		}
-		if !alreadyStarted(err) {
+		if !start.AlreadyRunning(err) {
 			return Created{}, fmt.Errorf("cluster %s is recorded, but its provisioning could not be started; run the same create again: %w",
 				cl.Metadata.Name, c.temporalError(ctx, err))
 		}

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/start"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -88,7 +89,7 @@ func (d *deletion) attempt(ctx context.Context) (done bool, err error) {
 	if err == nil {
 		return true, nil
 	}
-	if !alreadyStarted(err) {
+	if !start.AlreadyRunning(err) {
 		return false, fmt.Errorf("cluster %s is marked as to be deleted, but the work could not be started; run the same delete again: %w",
 			d.ref.Name, d.temporalError(ctx, err))
 	}

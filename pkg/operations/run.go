@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/start"
 )
 
 // run is the latest workflow under a cluster's operation id; its zero value says that there is none.
@@ -48,40 +47,11 @@ func (c *Client) outcome(ctx context.Context, t client.Client, cluster string, r
 	return t.GetWorkflow(call, api.OperationID(cluster), r.id).Get(call, nil)
 }
 
-// start begins an operation on a cluster; alreadyStarted tells whether its error says that one is running.
+// start begins an operation on a cluster; start.AlreadyRunning tells whether its error says that one is running.
 func (c *Client) start(ctx context.Context, t client.Client, cluster, workflow, summary string, input any) error {
 	call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	defer cancel()
-	options := client.StartWorkflowOptions{
-		ID:        api.OperationID(cluster),
-		TaskQueue: c.cfg.Temporal.TaskQueue,
-		// Without it a start on a running id attaches to whatever runs there, another workflow type included.
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		StaticSummary:                            summary,
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			temporal.NewSearchAttributeKeyKeyword(api.SearchClusterName).ValueSet(cluster),
-			temporal.NewSearchAttributeKeyKeyword(api.SearchOperation).ValueSet(workflow)),
-	}
-	_, err := t.ExecuteWorkflow(call, options, workflow, input)
-	if lacksSearchAttributes(err) {
-		// They only help to list operations. A Temporal that was told of them learns it up to a minute later.
-		options.TypedSearchAttributes = temporal.SearchAttributes{}
-		_, err = t.ExecuteWorkflow(call, options, workflow, input)
-	}
-	return err
-}
-
-// lacksSearchAttributes says whether Temporal refused a start because the namespace has no such search attributes, or has
-// yet to find them; it says so in words only.
-func lacksSearchAttributes(err error) bool {
-	var invalid *serviceerror.InvalidArgument
-	return errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute")
-}
-
-func alreadyStarted(err error) bool {
-	var running *serviceerror.WorkflowExecutionAlreadyStarted
-	return errors.As(err, &running)
+	return start.Operation(call, t, c.cfg.Temporal.TaskQueue, cluster, workflow, summary, input)
 }
 
 // backOff is a pause that grows up to a limit.

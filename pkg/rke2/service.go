@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -56,6 +58,37 @@ func JoinAgent(ctx context.Context, h *remote.Host, n Node, token string) error 
 		return answerWithToken(token, config), nil
 	})
 	return err
+}
+
+// Restart starts a role's unit anew, whatever state it is in, without waiting for it to be up.
+func Restart(ctx context.Context, h *remote.Host, role api.Role) error {
+	_, err := h.Script(ctx, "restarting RKE2", "set -e\nchanged=1; unit="+unitOf(role)+startScript)
+	return err
+}
+
+// Unit is how a role's unit stands.
+type Unit struct {
+	// Active is systemd's ActiveState: active, activating, failed, inactive.
+	Active string
+	// Since is when it came into that state, by the machine's clock; zero where systemd doesn't say.
+	Since time.Time
+}
+
+// UnitOf asks a machine how a role's unit stands.
+func UnitOf(ctx context.Context, h *remote.Host, role api.Role) (Unit, error) {
+	out, err := h.Script(ctx, "looking at RKE2", "unit="+unitOf(role)+`
+at=$(systemctl show -p StateChangeTimestamp --value "$unit"); since=
+[ -z "$at" ] || since=$(date -d "$at" +%s 2>/dev/null) || true
+echo "active=$(systemctl show -p ActiveState --value "$unit") since=$since"`)
+	if err != nil {
+		return Unit{}, err
+	}
+	kv := keyValues(string(out))
+	u := Unit{Active: kv["active"]}
+	if seconds, err := strconv.ParseInt(kv["since"], 10, 64); err == nil && seconds > 0 {
+		u.Since = time.Unix(seconds, 0).UTC()
+	}
+	return u, nil
 }
 
 // receiveToken takes the overall length and the token; receiveConfig then finds the configuration with a length of its
