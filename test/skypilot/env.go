@@ -119,15 +119,16 @@ func (e *Env) network() string { return "skytest-" + e.id }
 
 func (e *Env) startAWS(ctx context.Context) error {
 	var err error
-	if e.aws, err = e.start("aws", "-m", "skytest.aws", e.ports.aws); err != nil {
+	if e.aws, err = e.start("aws", nil, "-m", "skytest.aws", e.ports.aws); err != nil {
 		return err
 	}
 	return e.aws.await(ctx, func() error { return answers(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
 }
 
-func (e *Env) startServer(ctx context.Context) error {
+// startServer takes further variables of the server, as NAME=value.
+func (e *Env) startServer(ctx context.Context, more ...string) error {
 	var err error
-	if e.server, err = e.start("server", "-m", "sky.server.server", "--host="+loopback, "--port="+e.ports.server); err != nil {
+	if e.server, err = e.start("server", more, "-m", "sky.server.server", "--host="+loopback, "--port="+e.ports.server); err != nil {
 		return err
 	}
 	var health struct{ Status, Version string }

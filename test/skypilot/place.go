@@ -133,14 +133,12 @@ func (e *Env) writeFiles() error {
 	if err := InstallCatalogs(e.runtimeDir()); err != nil {
 		return err
 	}
-	if !e.o.WithoutServer {
-		lean, err := findLean()
-		if err != nil {
-			return err
-		}
-		if err := os.CopyFS(e.pythonDir(), os.DirFS(lean)); err != nil {
-			return err
-		}
+	lean, err := findLean()
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(e.pythonDir(), os.DirFS(lean)); err != nil {
+		return err
 	}
 	var plugins strings.Builder
 	plugins.WriteString("plugins:\n")

@@ -22,15 +22,15 @@ type process struct {
 	err  error
 }
 
-// start begins a Python program that outlives the context.
-func (e *Env) start(part string, args ...string) (*process, error) {
+// start begins a Python program, with some more variables, that outlives the context.
+func (e *Env) start(part string, more []string, args ...string) (*process, error) {
 	log, err := os.OpenFile(e.logFile(part), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
 	cmd := exec.Command(e.Python(), args...)
-	cmd.Env, cmd.Dir = e.Vars(), e.o.Dir
+	cmd.Env, cmd.Dir = append(e.Vars(), more...), e.o.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	switch part {

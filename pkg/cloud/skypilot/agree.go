@@ -45,7 +45,7 @@ func (c *client) agree(ctx context.Context) error {
 func understood(endpoint string, h health) error {
 	if h.Status == needsAuth {
 		return &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
-			"the SkyPilot API server at %s wants to know who asks: set %s to the token of a service account (sky_…)", endpoint, EnvToken)}
+			"the SkyPilot API server at %s wants to know who asks: put the token of a service account (sky_…) into the file that skypilot.tokenFile names, or into %s", endpoint, EnvToken)}
 	}
 	speaks, err := strconv.Atoi(h.APIVersion)
 	if err != nil {

@@ -205,10 +205,12 @@ func (c *client) refused(path string, response *http.Response, data []byte) erro
 		if json.Unmarshal(told.Detail, &detail) == nil && detail != "" {
 			text = detail
 		}
+	} else if bare := ""; json.Unmarshal(data, &bare) == nil {
+		text = bare
 	}
 	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
 		return &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
-			"the SkyPilot API server at %s refuses us (%d: %s): set %s to the token of a service account that may launch",
+			"the SkyPilot API server at %s refuses us (%d: %s): put the token of a service account that may launch into the file that skypilot.tokenFile names, or into %s",
 			c.endpoint, response.StatusCode, short(text), EnvToken)}
 	}
 	return &statusError{Path: path, Code: response.StatusCode, Text: short(plain(text))}

@@ -1,0 +1,100 @@
+package skypilot_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	skytest "github.com/sky-shift/skyctl/test/skypilot"
+)
+
+// onTeamServer is a Cloud on a server of somebody else's, which asks who we are.
+func (w *world) onTeamServer(t *testing.T, s *skytest.TeamServer, token string) *skypilot.Cloud {
+	t.Helper()
+	return w.cloud(t, func(o *skypilot.Options) {
+		o.Endpoint, o.Token, o.Port, o.Plugins = s.Endpoint, token, 0, nil
+	})
+}
+
+func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
+	w := start(t)
+	s, err := w.env.StartTeamServer(within(t, 3*time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after the machines are ended
+		if t.Failed() {
+			t.Log(w.env.Log("server"))
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	token := func(name, role string) string {
+		t.Helper()
+		made, err := s.Token(within(t, time.Minute), name, role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	good := token("launcher", "user")
+	for name, bad := range map[string]string{
+		"no token":             "",
+		"a token of no server": "sky_" + strings.Repeat("x", 40),
+		"a token cut short":    good[:len(good)-4],
+		"no token at all":      "let-me-in",
+	} {
+		_, err := w.onTeamServer(t, s, bad).Plan(within(t, time.Minute), api.ClusterSpec{Cloud: "aws"})
+		if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), s.Endpoint) || !strings.Contains(err.Error(), skypilot.EnvToken) {
+			t.Errorf("%s: %s: %v", name, cloud.KindOf(err), err)
+		}
+		if bad != "" && strings.Contains(err.Error(), bad) {
+			t.Errorf("%s: the error shows it: %v", name, err)
+		}
+	}
+	w.launchesWith(t, w.onTeamServer(t, s, good))
+
+	req := launchOf("looker", 0, onAWS("us-east-1"), newKey(t))
+	_, err = w.onTeamServer(t, s, token("looker", "viewer")).Submit(within(t, time.Minute), req)
+	if cloud.KindOf(err) != cloud.Access {
+		t.Errorf("somebody who may only look: %s: %v", cloud.KindOf(err), err)
+	}
+}
+
+// launchesWith takes a machine from the plan to its end.
+func (w *world) launchesWith(t *testing.T, c *skypilot.Cloud) {
+	t.Helper()
+	f, clouds := c.Inspect(within(t, 4*time.Minute))
+	if f.Problem != "" || len(clouds) == 0 {
+		t.Errorf("%+v %+v", f, clouds)
+	}
+	plan, err := c.Plan(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newKey(t)
+	req := launchOf("team", 0, plan[0], k)
+	m := await(t, c, req, submit(t, c, req))
+	if got := logIn(t, m, k, "sudo -n id -u"); got != "0" {
+		t.Errorf("sudo gives user %q, want root", got)
+	}
+	living := w.living(t, "team")
+	if len(living) != 1 || living[0].ID != m.ID || living[0].Profile != "" {
+		t.Errorf("AWS has %+v, want just %s, without a profile", living, m.ID)
+	}
+	listed, err := c.List(within(t, time.Minute), req.Owner)
+	if err != nil || len(listed) != 1 || listed[0].ID != m.ID {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+	gone(t, c, req)
+	if left := w.living(t, "team"); len(left) > 0 {
+		t.Errorf("AWS still has %+v", left)
+	}
+	if listed, err := c.List(within(t, time.Minute), req.Owner); err != nil || len(listed) > 0 {
+		t.Errorf("still listed: %+v, %v", listed, err)
+	}
+}
