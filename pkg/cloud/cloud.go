@@ -43,9 +43,9 @@ type Checker interface {
 
 // Starter is a Cloud that can start a machine which was stopped from outside.
 type Starter interface {
-	// Start starts the machine of that name if it is the owner's, and returns it once it runs; its addresses may be new. A
-	// machine that runs already is a success.
-	Start(ctx context.Context, owner Owner, name string) (Machine, error)
+	// Start starts the machine of that name if it is the owner's, and returns it once it runs: at the private address that it
+	// had before, where the cloud can choose that; other addresses may be new. A machine that runs already is a success.
+	Start(ctx context.Context, owner Owner, name, privateAddress string) (Machine, error)
 }
 
 // Owner is whose a machine is. Only machines that carry this installation's id are ever touched.

@@ -36,19 +36,24 @@ func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, 
 		}
 		ref = id
 	}
+	progress("booting")
+	return c.booted(ctx, req.Name, ref)
+}
+
+// booted returns a host once its sshd answers.
+func (c *Cloud) booted(ctx context.Context, name, id string) (cloud.Machine, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, bootTime)
 		defer cancel()
 	}
-	progress("booting")
 	var (
 		up      cloud.Machine
 		missing error // what it still lacks
 	)
 	err := poll(ctx, awaitEvery, func() (bool, error) {
 		var err error
-		up, err = c.look(ctx, req.Name, ref)
+		up, err = c.look(ctx, name, id)
 		if err != nil {
 			return false, err
 		}
@@ -56,7 +61,7 @@ func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, 
 		return missing == nil, nil
 	})
 	if err != nil {
-		return cloud.Machine{}, c.awaitFailed(ctx, req.Name, ref, missing, err)
+		return cloud.Machine{}, c.awaitFailed(ctx, name, id, missing, err)
 	}
 	return up, nil
 }

@@ -51,8 +51,13 @@ func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, e
 	if len(found) > 0 {
 		return c.firstNetwork(ctx, found, owner)
 	}
+	labels := map[string]string{cloud.LabelInstallation: owner.Installation}
+	subnet, err := c.freeSubnet(ctx, name, labels)
+	if err != nil {
+		return "", err
+	}
 	_, err = c.api.NetworkCreate(ctx, name, network.CreateOptions{
-		Driver: "bridge", Labels: map[string]string{cloud.LabelInstallation: owner.Installation},
+		Driver: "bridge", Labels: labels, IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
 	})
 	if err != nil && !errdefs.IsConflict(err) {
 		return "", c.fail("create network "+name, err)
@@ -66,6 +71,26 @@ func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, e
 		return "", &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("create network %s: it is gone again", name)}
 	}
 	return c.firstNetwork(ctx, found, owner)
+}
+
+// freeSubnet has the engine choose a range of addresses, by making a network and taking it away again. Only where a network
+// was created with a range that somebody named does an engine give a host the address again that it had before it stopped.
+func (c *Cloud) freeSubnet(ctx context.Context, name string, labels map[string]string) (string, error) {
+	made, err := c.api.NetworkCreate(ctx, name+"-range", network.CreateOptions{Driver: "bridge", Labels: labels})
+	if err != nil {
+		return "", c.fail("find addresses for network "+name, err)
+	}
+	seen, err := c.api.NetworkInspect(ctx, made.ID, network.InspectOptions{})
+	if removed := c.api.NetworkRemove(ctx, made.ID); err == nil && removed != nil && !errdefs.IsNotFound(removed) {
+		err = removed
+	}
+	if err != nil {
+		return "", c.fail("find addresses for network "+name, err)
+	}
+	if len(seen.IPAM.Config) == 0 || seen.IPAM.Config[0].Subnet == "" {
+		return "", &cloud.Error{Kind: cloud.Transient, Message: "the Docker engine named no addresses for network " + name}
+	}
+	return seen.IPAM.Config[0].Subnet, nil
 }
 
 // firstNetwork returns the first of the networks of one name, which is the one that everybody keeps, and removes the
