@@ -46,6 +46,10 @@ type ClusterSpec struct {
 	DiskSize int `json:"disk_size,omitempty"`
 	// Accelerators per machine as NAME:COUNT, such as "A100:8".
 	Accelerators string `json:"accelerators,omitempty"`
+	// GPUStack is how accelerators are made known to Kubernetes: one of the GPUStack constants, empty without accelerators.
+	GPUStack string `json:"gpu_stack,omitempty"`
+	// GPUTaint keeps pods that ask for no accelerator off the workers.
+	GPUTaint bool `json:"gpu_taint,omitempty"`
 	// UseSpot asks for machines that the cloud may take back, at a lower price.
 	UseSpot bool `json:"use_spot,omitempty"`
 	// MaxHourlyCost of one machine, in US dollars; 0 sets no limit.
@@ -87,6 +91,8 @@ type ClusterStatus struct {
 	Failure   *Failure  `json:"failure,omitempty"`
 	Resources Resources `json:"resources,omitzero"`
 	Versions  Versions  `json:"versions,omitzero"`
+	// GPUs are the accelerators of each node that should have some, by the node's name.
+	GPUs []NodeGPUs `json:"gpus,omitempty"`
 	// Endpoint is the address of the Kubernetes API as the kubeconfig has it.
 	Endpoint string `json:"endpoint,omitempty"`
 	// Artifacts pins what every machine of the cluster, now or later, installs.
@@ -160,6 +166,10 @@ type Amount struct {
 type Versions struct {
 	RKE2       string `json:"rke2,omitempty"`
 	Kubernetes string `json:"kubernetes,omitempty"`
+	// GPUOperator, GPUDriver and GPUPlugin are NVIDIA's, where there are accelerators.
+	GPUOperator string `json:"gpu_operator,omitempty"`
+	GPUDriver   string `json:"gpu_driver,omitempty"`
+	GPUPlugin   string `json:"gpu_plugin,omitempty"`
 }
 
 // Artifacts pins an RKE2 release: its version, where its files come from and what they must hash to.

@@ -44,6 +44,7 @@ func (s *ClusterSpec) Default() {
 	if a, err := ParseAccelerators(s.Accelerators); err == nil {
 		s.Accelerators = a.String()
 	}
+	s.defaultGPUStack()
 	if ranges, err := ParsePorts(s.Ports); err == nil {
 		s.Ports = nil
 		for _, r := range ranges {

@@ -11,9 +11,12 @@ import (
 func DiffSpec(there, asked ClusterSpec) []string {
 	there.Default()
 	asked.Default()
+	if (there.Accelerators == "") != (asked.Accelerators == "") {
+		there.GPUStack = asked.GPUStack // it follows from that, and need not be told too
+	}
 	var diff []string
 	for i, f := range fields(there) {
-		if want := fields(asked)[i].value; f.value != want {
+		if want := fields(asked)[i].value; f.value != want && (f.name != "accelerators" || !strings.EqualFold(f.value, want)) {
 			diff = append(diff, fmt.Sprintf("%s is %s, asked for is %s", f.name, orNone(f.value), orNone(want)))
 		}
 	}
@@ -36,6 +39,8 @@ func fields(s ClusterSpec) []field {
 		{"memory", s.Memory},
 		{"disk_size", disk},
 		{"accelerators", s.Accelerators},
+		{"gpu_stack", s.GPUStack},
+		{"gpu_taint", strconv.FormatBool(s.GPUTaint)},
 		{"use_spot", strconv.FormatBool(s.UseSpot)},
 		{"max_hourly_cost", strconv.FormatFloat(s.MaxHourlyCost, 'f', -1, 64)},
 		{"image_id", s.ImageID},

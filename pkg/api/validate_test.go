@@ -27,7 +27,7 @@ func TestWellFormedInputIsTakenAndNormalized(t *testing.T) {
 	}
 	want := api.ClusterSpec{
 		Manager: "k8", Cloud: "aws", Region: "us-east-1", CPUs: "4+", Memory: "16+", DiskSize: 100,
-		Accelerators: "A100-80GB:8", Ports: []string{"80", "443", "30000-30100"}, NumNodes: 250, Provision: true,
+		Accelerators: "A100-80GB:8", GPUStack: "operator", Ports: []string{"80", "443", "30000-30100"}, NumNodes: 250, Provision: true,
 	}
 	if !reflect.DeepEqual(c.Spec, want) {
 		t.Errorf("got  %+v\nwant %+v", c.Spec, want)

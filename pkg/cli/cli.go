@@ -161,7 +161,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // normalize lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.
 func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	switch dashed := strings.ReplaceAll(name, "_", "-"); dashed {
-	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "api-cidr":
+	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "api-cidr", "gpu-stack", "gpu-taint":
 		return pflag.NormalizedName(strings.ReplaceAll(dashed, "-", "_"))
 	default:
 		return pflag.NormalizedName(dashed)

@@ -86,6 +86,8 @@ func (o *creation) bind(cmd *cobra.Command) {
 	f.StringVar(&o.spec.Memory, "memory", "", "memory per machine in GiB: 16 or 16+")
 	f.StringVar(&o.disk, "disk_size", "", "disk per machine in GiB, such as 100")
 	f.StringVar(&o.spec.Accelerators, "accelerators", "", "accelerators per machine as NAME:COUNT, such as A100:8")
+	f.StringVar(&o.spec.GPUStack, "gpu_stack", "", "what makes accelerators known to Kubernetes: operator, device-plugin or none (default operator)")
+	f.BoolVar(&o.spec.GPUTaint, "gpu_taint", false, "keep pods that ask for no accelerator off the workers")
 	f.BoolVar(&o.spec.UseSpot, "use_spot", false, "machines that the cloud may take back at any time, at a lower price")
 	f.StringVar(&o.maxCost, "max_hourly_cost", "", "the most that one machine may cost per hour in US dollars, such as 1.50")
 	f.StringVar(&o.spec.ImageID, "image_id", "", "the cloud's id of an image for the machines: Ubuntu or Debian with systemd (default: SkyPilot's choice)")

@@ -116,6 +116,7 @@ func (d description) String() string {
 	if lines := resourceLines(st.Resources); lines[0] != "{}" {
 		p.section("Resources (available/total)", lines...)
 	}
+	p.section("GPUs", gpuLines(st)...)
 	p.section("Machines", machineLines(c, now)...)
 	p.section("Power themselves off unless the cluster is READY before", powerOffLines(c, now)...)
 	p.section("Conditions", conditionLines(st.Conditions, now)...)
@@ -145,7 +146,7 @@ func specLines(s api.ClusterSpec) []string {
 		most = fmt.Sprintf("$%.2f per hour and machine", s.MaxHourlyCost)
 	}
 	return pairs("Manager", s.Manager, "Cloud", s.Cloud, "Region", s.Region, "Zone", s.Zone, "Nodes", fmt.Sprint(s.NumNodes), "CPUs", s.CPUs,
-		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "Spot", spot, "At most", most, "Image", s.ImageID,
+		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "GPU stack", gpuStackShown(s), "Spot", spot, "At most", most, "Image", s.ImageID,
 		"Ports", strings.Join(s.Ports, ", "), "API open to", s.APICIDR, "Provision", fmt.Sprint(s.Provision))
 }
 
@@ -291,6 +292,7 @@ func again(c *api.Cluster) string {
 	add("memory", s.Memory)
 	add("disk_size", fmt.Sprint(s.DiskSize))
 	add("accelerators", s.Accelerators)
+	cmd += gpuFlags(s)
 	if s.UseSpot {
 		cmd += " --use_spot"
 	}

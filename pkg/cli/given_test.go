@@ -31,7 +31,7 @@ func TestAFlagThatAnUnsetVariableLeftEmptyIsBadInput(t *testing.T) {
 	p := nobody(t)
 	for field, right := range map[string]string{
 		"cpus": "4+", "memory": "16+", "disk_size": "100", "ports": "8080", "accelerators": "A100:8", "labels": "team=ml",
-		"num_nodes": "from 1", "cloud": "docker", "region": "us-east-1", "zone": "us-east-1a", "max_hourly_cost": "1.50", "image_id": "image", "api_cidr": "203.0.113.0/24", "manager": "k8", "timeout": "30m", "output": "table, wide",
+		"num_nodes": "from 1", "cloud": "docker", "region": "us-east-1", "zone": "us-east-1a", "max_hourly_cost": "1.50", "gpu_stack": "device-plugin", "image_id": "image", "api_cidr": "203.0.113.0/24", "manager": "k8", "timeout": "30m", "output": "table, wide",
 	} {
 		got := p.run("create", "cluster", "x", "--provision", "--"+field, "")
 		if got.code != ExitUsage || got.out != "" || strings.Count(got.err, "\n") != 1 ||
