@@ -89,13 +89,40 @@ func (h *Host) Close() error {
 	return h.client.Close()
 }
 
-// DialContext connects from the machine to an address that it can reach.
+// DialContext connects from the machine to an address that it can reach. What is dialled so is a use of this connection until
+// it is closed, and breaks with it. It does not heed deadlines of its own: close it instead.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := h.client.DialContext(ctx, network, address)
-	if err != nil {
+	var refused *ssh.OpenChannelError
+	switch {
+	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
+		return nil, fmt.Errorf("machine %s: its SSH server does not pass connections on (AllowTcpForwarding): %w", h.target.Name, err)
+	case err != nil && !h.Alive():
+		return nil, &Lost{Machine: h.target.Name, Doing: "connecting to " + address + " from there", Cause: err}
+	case err != nil:
 		return nil, fmt.Errorf("machine %s: connecting to %s from there: %w", h.target.Name, address, err)
 	}
-	return c, nil
+	h.uses.begin()
+	return &throughHost{Conn: c, end: sync.OnceFunc(h.uses.end)}, nil
+}
+
+// throughHost is a connection that runs over a machine's own.
+type throughHost struct {
+	net.Conn
+	end func()
+}
+
+func (c *throughHost) Close() error {
+	defer c.end()
+	return c.Conn.Close()
+}
+
+// CloseWrite ends what this side has to say, and leaves the other to finish.
+func (c *throughHost) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // keepAlive gives up a connection whose other end has gone. Any byte that comes in counts as a sign of life, so that a

@@ -33,6 +33,10 @@ type Server struct {
 	// HangUpAtLogin makes the server close the connection where it should say whether the key is good, as a machine does
 	// that is still booting.
 	HangUpAtLogin atomic.Bool
+	// RefuseForwards makes the server pass no connections on, as OpenSSH does with AllowTcpForwarding no.
+	RefuseForwards atomic.Bool
+	// Forward, where it is set, is where every connection that is passed on leads, whatever was asked for.
+	Forward string
 	// Logins counts the connections that came to a login.
 	Logins atomic.Int64
 
@@ -145,8 +149,13 @@ func (s *Server) serve(c *conn) {
 	defer sc.Close()
 	go ssh.DiscardRequests(reqs)
 	for ch := range chans {
-		if ch.ChannelType() != "session" {
-			_ = ch.Reject(ssh.UnknownChannelType, "sessions only")
+		switch ch.ChannelType() {
+		case "session":
+		case "direct-tcpip":
+			go s.forward(ch)
+			continue
+		default:
+			_ = ch.Reject(ssh.UnknownChannelType, "neither a session nor a connection to pass on")
 			continue
 		}
 		channel, requests, err := ch.Accept()

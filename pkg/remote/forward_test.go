@@ -1,0 +1,114 @@
+package remote_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
+)
+
+// echo answers every connection with what it says, once it has said all.
+func echo(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				said, _ := io.ReadAll(c)
+				_, _ = c.Write(said)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestAConnectionThroughAMachineCarriesBothWaysAndEndsEachByItself(t *testing.T) {
+	s := remotetest.Start(t)
+	pool := remote.NewPool(50 * time.Millisecond)
+	defer pool.Close()
+	h, err := pool.Get(t.Context(), s.Target, s.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := h.DialContext(t.Context(), "tcp", echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(300 * time.Millisecond) // far longer than the pool keeps what is idle
+	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := io.ReadAll(c); err != nil || string(said) != "hello" {
+		t.Errorf("the echo was %q, %v", said, err)
+	}
+	if !h.Alive() {
+		t.Error("the pool took a machine's connection for idle over which another one ran")
+	}
+	c.Close()
+	for deadline := time.Now().Add(10 * time.Second); h.Alive(); {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection was kept although nothing runs over it any more")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestAConnectionThroughAMachineBreaksWithThatMachinesOwn(t *testing.T) {
+	s := remotetest.Start(t)
+	h, err := remote.Dial(t.Context(), s.Target, s.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	c, err := h.DialContext(t.Context(), "tcp", echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s.HangUp()
+	if _, err := io.ReadAll(c); err != nil && !errors.Is(err, io.EOF) {
+		t.Logf("it broke with: %v", err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		_, err := h.DialContext(t.Context(), "tcp", echo(t))
+		if remote.IsLost(err) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("dialling over a broken connection: %v, want it to be lost", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestAMachineThatPassesNothingOnIsToldByItsSetting(t *testing.T) {
+	s := remotetest.Start(t)
+	s.RefuseForwards.Store(true)
+	h, err := remote.Dial(t.Context(), s.Target, s.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	_, err = h.DialContext(t.Context(), "tcp", echo(t))
+	if err == nil || !strings.Contains(err.Error(), "AllowTcpForwarding") || remote.IsLost(err) {
+		t.Errorf("got %v", err)
+	}
+}
