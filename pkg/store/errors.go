@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -71,6 +72,26 @@ func (e *CorruptError) Error() string {
 }
 
 func (e *CorruptError) Unwrap() error { return e.Cause }
+
+// Clusters names the clusters whose own objects are among the keys, in their order.
+func (e *CorruptError) Clusters() []string {
+	var names []string
+	for _, key := range e.Keys {
+		if dir, name := path.Split(key); strings.HasSuffix(dir, "/clusters/") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// CorruptClusters names the clusters whose objects can't be understood, where err is that of a list; none where it is about
+// something else.
+func CorruptClusters(err error) []string {
+	if corrupt := new(CorruptError); errors.As(err, &corrupt) {
+		return corrupt.Clusters()
+	}
+	return nil
+}
 
 // joinCorrupt makes one error of many; nil of none.
 func joinCorrupt(all []*CorruptError) error {

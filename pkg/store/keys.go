@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -10,12 +11,16 @@ import (
 
 // keys is the layout of an installation in etcd:
 //
+//	<prefix>/clouds/<name>
 //	<prefix>/clusters/<name>
+//	<prefix>/events/<uid, or "installation">/<hash of what it says>
 //	<prefix>/installation
 //	<prefix>/machines/<uid>/<index, four digits>
+//	<prefix>/orphans/<cloud>/<name>
 //	<prefix>/secrets/<uid>/<key>
 //
-// Clusters and machines lie in one range that secrets are not in, so that one watch sees both in their order.
+// Clusters and machines lie in one range that secrets are not in, so that one watch sees both in their order; it passes
+// over the events in between, which are few.
 type keys struct{ prefix string }
 
 func (k keys) installation() string        { return k.prefix + "/installation" }
@@ -23,8 +28,25 @@ func (k keys) clusters() string            { return k.prefix + "/clusters/" }
 func (k keys) cluster(name string) string  { return k.clusters() + name }
 func (k keys) allMachines() string         { return k.prefix + "/machines/" }
 func (k keys) machines(uid string) string  { return k.allMachines() + uid + "/" }
+func (k keys) clouds() string              { return k.prefix + "/clouds/" }
+func (k keys) cloud(name string) string    { return k.clouds() + url.PathEscape(name) }
+func (k keys) allEvents() string           { return k.prefix + "/events/" }
+func (k keys) allOrphans() string          { return k.prefix + "/orphans/" }
+func (k keys) orphans(cloud string) string { return k.allOrphans() + url.PathEscape(cloud) + "/" }
 func (k keys) secrets(uid string) string   { return k.prefix + "/secrets/" + uid + "/" }
 func (k keys) secret(uid, s string) string { return k.secrets(uid) + s }
+func (k keys) orphan(cloud, name string) string {
+	return k.orphans(cloud) + url.PathEscape(name)
+}
+
+// events are those of a cluster; of the installation where uid is empty. A UID that somebody wrote by hand may hold anything.
+func (k keys) events(uid string) string {
+	if uid == "" {
+		uid = InstallationEvents
+	}
+	return k.allEvents() + url.PathEscape(uid) + "/"
+}
+
 func (k keys) machine(uid string, index int) string {
 	return fmt.Sprintf("%s%04d", k.machines(uid), index)
 }

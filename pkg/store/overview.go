@@ -13,8 +13,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Overview is List with no more of each cluster than a table has room for: metadata, manager, phase and resources; all
-// else is left empty. Decoding is most of what a list of a thousand clusters takes, and most of a cluster is passed over
+// Overview is List with no more of each cluster than a table has room for: metadata, manager, phase, resources, drift and
+// since when it is paused; all else is left empty. Decoding is most of what a list of a thousand clusters takes, and most of a cluster is passed over
 // here without it.
 func (s *Store) Overview(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.get(ctx, "listing clusters", s.keys.clusters(), clientv3.WithPrefix())
@@ -55,6 +55,10 @@ func glance(object []byte, c *api.Cluster) error {
 					return json.Unmarshal(value, &c.Status.Phase)
 				case "resources":
 					return json.Unmarshal(value, &c.Status.Resources)
+				case "drift":
+					return json.Unmarshal(value, &c.Status.Drift)
+				case "paused_at":
+					return json.Unmarshal(value, &c.Status.PausedAt)
 				}
 				return nil
 			})

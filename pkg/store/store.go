@@ -47,6 +47,7 @@ type Store struct {
 	client *clientv3.Client
 	keys   keys
 	seal   *sealer
+	leases eventLease
 }
 
 // Open connects to etcd. Where it does not answer in time the error is an *UnavailableError that names the endpoint.

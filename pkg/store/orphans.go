@@ -1,0 +1,153 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// SetOrphans replaces what is known of the orphans of one cloud by what was seen there now, and returns that with the times
+// at which each was first seen. One that was away in between, or that another machine has replaced, counts as new.
+func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan) ([]api.Orphan, error) {
+	doing := fmt.Sprintf("recording the orphans on %s", cloud)
+	if cloud == "" {
+		return nil, fmt.Errorf("%s: the cloud has no name", doing)
+	}
+	prefix := s.keys.orphans(cloud)
+	for attempt := 0; ; attempt++ {
+		resp, err := s.get(ctx, doing, prefix, clientv3.WithPrefix())
+		if err != nil {
+			return nil, err
+		}
+		stand, ops, err := s.mergeOrphans(cloud, resp.Kvs, seen)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
+		if len(ops) == 0 {
+			return stand, nil
+		}
+		unchanged := clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", resp.Header.Revision+1)
+		done, err := s.txn(ctx, doing, []clientv3.Cmp{unchanged}, group(ops), nil)
+		if err != nil {
+			return nil, err
+		}
+		if done.Succeeded {
+			return stand, nil
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
+	}
+}
+
+// mergeOrphans is what stands after seen was taken over, and what has to be written for that.
+func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.Orphan) ([]api.Orphan, []clientv3.Op, error) {
+	known := map[string]*mvccpb.KeyValue{}
+	for _, kv := range have {
+		known[string(kv.Key)] = kv
+	}
+	stand, ops, written := make([]api.Orphan, 0, len(seen)), []clientv3.Op(nil), map[string]bool{}
+	for _, o := range seen {
+		key := s.keys.orphan(cloud, o.Name)
+		kv := known[key]
+		if kv != nil {
+			old, corrupt := decodeOrphan(kv)
+			if corrupt == nil && old.ID == o.ID && old.ClusterUID == o.ClusterUID && old.FirstSeen.Before(o.FirstSeen) {
+				o.FirstSeen = old.FirstSeen
+			}
+		}
+		stand = append(stand, o)
+		value, err := json.Marshal(o)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !written[key] && (kv == nil || !bytes.Equal(kv.Value, value)) {
+			ops = append(ops, clientv3.OpPut(key, string(value)))
+		}
+		written[key] = true
+	}
+	for key := range known {
+		if !written[key] {
+			ops = append(ops, clientv3.OpDelete(key))
+		}
+	}
+	return stand, ops, nil
+}
+
+// Orphans returns the orphans that were found last, by cloud and name. What can't be understood is left out.
+func (s *Store) Orphans(ctx context.Context) ([]api.Orphan, error) {
+	resp, err := s.get(ctx, "reading the orphans", s.keys.allOrphans(), clientv3.WithPrefix())
+	if err != nil {
+		return nil, err
+	}
+	orphans, _ := decodeAll(resp.Kvs, decodeOrphan)
+	slices.SortFunc(orphans, func(a, b api.Orphan) int {
+		return cmp.Or(cmp.Compare(a.Cloud, b.Cloud), cmp.Compare(a.Name, b.Name))
+	})
+	return orphans, nil
+}
+
+func decodeOrphan(kv *mvccpb.KeyValue) (api.Orphan, *CorruptError) {
+	var o api.Orphan
+	if err := json.Unmarshal(kv.Value, &o); err != nil {
+		return o, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("no orphan: %w", err)}
+	}
+	return o, nil
+}
+
+// noteAgain is how old a note of a cloud's use may become before it is written anew.
+const noteAgain = 10 * time.Minute
+
+// NoteCloud records that machines are asked of a cloud, so that it is asked for orphans even when no cluster names it any
+// more.
+func (s *Store) NoteCloud(ctx context.Context, name string, now time.Time) error {
+	doing := fmt.Sprintf("noting that cloud %q is in use", name)
+	if name == "" {
+		return fmt.Errorf("%s: it has no name", doing)
+	}
+	key := s.keys.cloud(name)
+	resp, err := s.get(ctx, doing, key)
+	if err != nil {
+		return err
+	}
+	if len(resp.Kvs) > 0 {
+		at, err := time.Parse(time.RFC3339, string(resp.Kvs[0].Value))
+		if err == nil && !at.After(now) && now.Sub(at) < noteAgain {
+			return nil
+		}
+	}
+	_, err = s.txn(ctx, doing, nil, []clientv3.Op{clientv3.OpPut(key, now.UTC().Format(time.RFC3339))}, nil)
+	return err
+}
+
+// CloudsUsed names the clouds that were used since then, give or take some minutes. A note that can't be understood counts:
+// better to ask one cloud in vain than to leave a machine unfound.
+func (s *Store) CloudsUsed(ctx context.Context, since time.Time) ([]string, error) {
+	resp, err := s.get(ctx, "reading which clouds are in use", s.keys.clouds(), clientv3.WithPrefix())
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, kv := range resp.Kvs {
+		name, err := url.PathUnescape(strings.TrimPrefix(string(kv.Key), s.keys.clouds()))
+		if err != nil || name == "" {
+			continue
+		}
+		if at, err := time.Parse(time.RFC3339, string(kv.Value)); err == nil && at.Before(since.Add(-noteAgain)) {
+			continue
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
