@@ -1,0 +1,147 @@
+// Package gpu makes a cluster's NVIDIA accelerators known to Kubernetes: it probes machines for their driver, renders and
+// applies the HelmChart resource of the GPU Operator or of the device plugin alone, and says whether every node offers what
+// it should, and if not, which part of the stack is to blame.
+package gpu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// FieldManager is under which name we own what we apply.
+const FieldManager = "skyctl"
+
+// The two charts and what they are installed as. The names are those that NVIDIA's documentation uses, so that its advice
+// fits what a person finds on the cluster.
+const (
+	chartNamespace = "kube-system" // where RKE2's Helm controller looks
+	operatorName   = "gpu-operator"
+	pluginName     = "nvidia-device-plugin"
+	policyName     = "cluster-policy"
+)
+
+// ResourceName is under which name the device plugin offers accelerators.
+const ResourceName = "nvidia.com/gpu"
+
+var (
+	helmCharts      = schema.GroupVersionResource{Group: "helm.cattle.io", Version: "v1", Resource: "helmcharts"}
+	clusterPolicies = schema.GroupVersionResource{Group: "nvidia.com", Version: "v1", Resource: "clusterpolicies"}
+)
+
+// callTimeout bounds a single call, so that an API server which takes a connection and says nothing is noticed.
+const callTimeout = 15 * time.Second
+
+// Client reaches one cluster: its own kinds through Core, those that charts bring through Any.
+type Client struct {
+	Core kubernetes.Interface
+	Any  dynamic.Interface
+}
+
+// NewClient makes a client from a kubeconfig.
+func NewClient(kubeconfig []byte) (*Client, error) {
+	core, err := kube.Client(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config.UserAgent = FieldManager
+	any, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
+	}
+	return &Client{Core: core, Any: any}, nil
+}
+
+// The reasons of a Failure.
+const (
+	// DriverDiffers: some machines have a driver and others have none.
+	DriverDiffers = "DriverDiffers"
+	// DriverMissing: the stack that was chosen needs machines with a driver, and they have none.
+	DriverMissing = "DriverMissing"
+	// DriverBroken: a machine has NVIDIA's driver, and it does not work.
+	DriverBroken = "DriverBroken"
+	// GPUMissing: a machine shows fewer accelerators than were asked for.
+	GPUMissing = "GPUMissing"
+	// SecondDevicePlugin: somebody else's device plugin is on the cluster.
+	SecondDevicePlugin = "SecondDevicePlugin"
+	// ChartUnreachable: the repository can't be reached from the cluster.
+	ChartUnreachable = "ChartUnreachable"
+	// BadChartVersion: the repository has no such version of the chart.
+	BadChartVersion = "BadChartVersion"
+	// ChartFailed: the chart was found and can't be installed.
+	ChartFailed = "ChartFailed"
+	// PodFailing: a container of the stack keeps failing.
+	PodFailing = "PodFailing"
+	// AllocatableMissing: the stack says that it is ready, and a node offers fewer accelerators than it should.
+	AllocatableMissing = "AllocatableMissing"
+	// Deadline: the stack was not ready in time, and nothing in it has failed.
+	Deadline = "Deadline"
+	// WorkloadFailed: a pod got an accelerator and ended badly.
+	WorkloadFailed = "WorkloadFailed"
+	// WorkloadPending: a pod that asks for an accelerator found no room in time.
+	WorkloadPending = "WorkloadPending"
+)
+
+// Failure says why accelerators can't be had, as exactly as it is known.
+type Failure struct {
+	Reason string
+	// Machine is named where the fault was seen over SSH; Node where it was seen through Kubernetes.
+	Machine, Node string
+	// DaemonSet, Pod and Container are namespace/name of what failed, and the container's name.
+	DaemonSet, Pod, Container string
+	Message                   string
+	// Log holds the last lines of what failed.
+	Log   []string
+	Cause error
+}
+
+func (f *Failure) Error() string {
+	var where []string
+	for _, part := range []struct{ kind, name string }{
+		{"machine", f.Machine}, {"DaemonSet", f.DaemonSet}, {"node", f.Node}, {"pod", f.Pod}, {"container", f.Container},
+	} {
+		if part.name != "" {
+			where = append(where, part.kind+" "+part.name)
+		}
+	}
+	if len(where) == 0 {
+		return f.Message
+	}
+	return strings.Join(where, ", ") + ": " + f.Message
+}
+
+func (f *Failure) Unwrap() error { return f.Cause }
+
+// same says that two failures are about one thing, whatever they say of it.
+func (f *Failure) same(o *Failure) bool {
+	return o != nil && f.Reason == o.Reason && f.DaemonSet == o.DaemonSet && f.Pod == o.Pod && f.Container == o.Container && f.Node == o.Node
+}
+
+// some lists the first names of many.
+func some(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
