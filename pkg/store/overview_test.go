@@ -14,6 +14,8 @@ func TestAnOverviewShowsOfEachClusterWhatAListShows(t *testing.T) {
 	plain, odd := full("plain", "u1"), full("odd", "u2")
 	odd.Metadata.Labels = map[string]string{"a": `"}],{[\\`, "b": "ü\u2028, : \t", "c": ""}
 	odd.Status.Failure = &api.Failure{Step: `{"phase":"INIT"}`, Message: `\`, Log: []string{`"`, `\"`, "}", "]"}}
+	odd.Status.SetDrift([]api.Drift{{Machine: "sky-odd-1", Reason: api.DriftMachineGone, Message: "gone"}, {Reason: api.DriftGPU}}, odd.Metadata.CreatedAt)
+	odd.Status.PausedAt = odd.Metadata.CreatedAt
 	bare := cluster("bare", "u3")
 	for _, c := range []*api.Cluster{plain, odd, bare} {
 		_, err := w.Create(t.Context(), c)
@@ -31,7 +33,7 @@ func TestAnOverviewShowsOfEachClusterWhatAListShows(t *testing.T) {
 	must(t, err)
 	for i, c := range all {
 		all[i] = api.Cluster{APIVersion: c.APIVersion, Kind: c.Kind, Metadata: c.Metadata, Spec: api.ClusterSpec{Manager: c.Spec.Manager},
-			Status: api.ClusterStatus{Phase: c.Status.Phase, Resources: c.Status.Resources}}
+			Status: api.ClusterStatus{Phase: c.Status.Phase, Resources: c.Status.Resources, Drift: c.Status.Drift, PausedAt: c.Status.PausedAt}}
 	}
 	got, err := w.Overview(t.Context())
 	must(t, err)

@@ -1,0 +1,123 @@
+package store_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+func orphan(name, id, uid string, minutes int) api.Orphan {
+	return api.Orphan{Cloud: "aws", Name: name, ID: id, Cluster: "c", ClusterUID: uid, FirstSeen: sixOClock.Add(time.Duration(minutes) * time.Minute)}
+}
+
+// since is after how many minutes each was first seen, by name.
+func since(orphans []api.Orphan) map[string]int {
+	all := map[string]int{}
+	for _, o := range orphans {
+		all[o.Name] = int(o.FirstSeen.Sub(sixOClock).Minutes())
+	}
+	return all
+}
+
+func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
+	w := newWorld(t)
+	set := func(cloud string, seen ...api.Orphan) map[string]int {
+		t.Helper()
+		got, err := w.SetOrphans(t.Context(), cloud, seen)
+		must(t, err)
+		if len(got) != len(seen) {
+			t.Fatalf("of %d came back %v", len(seen), got)
+		}
+		return since(got)
+	}
+	set("aws", orphan("a", "1", "u1", 0), orphan("b", "2", "u1", 0), orphan("c", "3", "u1", 0))
+	set("gcp/x", orphan("a", "9", "u9", 1))
+	got := set("aws", orphan("a", "1", "u1", 5), orphan("b", "7", "u1", 5), orphan("d", "4", "u2", 5))
+	if got["a"] != 0 || got["b"] != 5 || got["d"] != 5 {
+		t.Errorf("first seen %v", got)
+	}
+	if got := set("aws", orphan("a", "1", "u2", 6), orphan("c", "3", "u1", 6)); got["a"] != 6 || got["c"] != 6 {
+		t.Errorf("one of another cluster, and one that was away: first seen %v", got)
+	}
+	all, err := w.Orphans(t.Context())
+	must(t, err)
+	if len(all) != 3 {
+		t.Errorf("known are %+v", all)
+	}
+	set("aws")
+	if all, err = w.Orphans(t.Context()); err != nil || len(all) != 1 || all[0].ID != "9" {
+		t.Errorf("known at last: %+v, %v", all, err)
+	}
+}
+
+func TestNonsenseAmongOrphansIsPassedOverAndReplaced(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.etcd.Put(t.Context(), w.prefix+"/orphans/aws/a", "nonsense")
+	must(t, err)
+	if all, err := w.Orphans(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+	_, err = w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 3)})
+	must(t, err)
+	if all, err := w.Orphans(t.Context()); err != nil || since(all)["a"] != 3 {
+		t.Errorf("%v, %v", all, err)
+	}
+	if _, err := w.SetOrphans(t.Context(), "", nil); err == nil {
+		t.Error("a cloud without a name was taken: that is the prefix of all")
+	}
+}
+
+func TestACloudCountsAsUsedUntilSomeTimeAfterItWasNoted(t *testing.T) {
+	w := newWorld(t)
+	note := func(name string, minutes int) {
+		t.Helper()
+		must(t, w.NoteCloud(t.Context(), name, sixOClock.Add(time.Duration(minutes)*time.Minute)))
+	}
+	used := func(minutes int) []string {
+		t.Helper()
+		names, err := w.CloudsUsed(t.Context(), sixOClock.Add(time.Duration(minutes)*time.Minute))
+		must(t, err)
+		return names
+	}
+	note("aws", 0)
+	note("docker", 120)
+	stored := w.raw(t)["/clouds/docker"]
+	note("docker", 125)
+	if again := w.raw(t)["/clouds/docker"]; again != stored {
+		t.Errorf("it was written anew after 5 minutes: %s, then %s", stored, again)
+	}
+	if got := used(-5); !slices.Equal(got, []string{"aws", "docker"}) {
+		t.Errorf("used were %v", got)
+	}
+	if got := used(60); !slices.Equal(got, []string{"docker"}) {
+		t.Errorf("used lately were %v", got)
+	}
+	note("docker", 180)
+	if got := used(180); !slices.Equal(got, []string{"docker"}) {
+		t.Errorf("used at last were %v", got)
+	}
+	_, err := w.etcd.Put(t.Context(), w.prefix+"/clouds/gcp", "nonsense")
+	must(t, err)
+	if got := used(300); !slices.Equal(got, []string{"gcp"}) {
+		t.Errorf("one whose time nobody can read is asked: %v", got)
+	}
+}
+
+func TestAListNamesTheClustersThatNobodyCanRead(t *testing.T) {
+	w := newWorld(t)
+	w.created(t, "good", "u1")
+	for _, key := range []string{"/clusters/bad", "/clusters/worse", "/machines/u1/0000"} {
+		_, err := w.etcd.Put(t.Context(), w.prefix+key, "nonsense")
+		must(t, err)
+	}
+	all, err := w.ListWithMachines(t.Context())
+	if got := store.CorruptClusters(err); len(all) != 1 || !slices.Equal(got, []string{"bad", "worse"}) {
+		t.Errorf("%d clusters, and can't read %v: %v", len(all), got, err)
+	}
+	if got := store.CorruptClusters(nil); got != nil {
+		t.Errorf("of no error: %v", got)
+	}
+}
