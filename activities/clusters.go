@@ -23,6 +23,7 @@ import (
 // Clusters keeps the record of a cluster in etcd.
 type Clusters struct {
 	Store *store.Store
+	Pool  *remote.Pool
 	// RKE2 says which release new clusters get, and from where.
 	RKE2 RKE2Source
 	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.

@@ -68,7 +68,7 @@ func (a *Clusters) measure(ctx context.Context, ref api.Ref, c *api.Cluster) (ap
 	if err != nil {
 		return api.Resources{}, api.Versions{}, err
 	}
-	client, err := kube.Client(kubeconfig)
+	client, err := apiClient(kubeconfig, c, a.Store, a.Pool)
 	if err != nil {
 		return api.Resources{}, api.Versions{}, err
 	}

@@ -94,8 +94,11 @@ func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) 
 	if err != nil {
 		return err
 	}
-	endpoint := "https://" + net.JoinHostPort(at.record.Address, strconv.Itoa(rke2.APIPort))
-	kubeconfig, err := kube.EditKubeconfig(creds.Kubeconfig, ref.Name, endpoint)
+	way, err := a.access(ctx, at.record, ref)
+	if err != nil {
+		return err
+	}
+	kubeconfig, err := way.kubeconfig(creds.Kubeconfig, at.record, ref.Name)
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,7 @@ func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) 
 		}
 	}
 	_, err = a.Store.Update(ctx, ref, func(c *api.Cluster) error {
-		c.Status.Endpoint = endpoint
+		c.Status.Endpoint, c.Status.TunnelPort = way.endpoint, way.port
 		return nil
 	})
 	return err
@@ -157,7 +160,7 @@ func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 		if err != nil {
 			return err
 		}
-		client, err := kube.Client(kubeconfig)
+		client, err := apiClient(kubeconfig, at.cluster, a.Store, a.Pool)
 		if err != nil {
 			return err
 		}

@@ -50,6 +50,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	defer c.Close()
 	pool := remote.NewPool(idleConnections)
 	defer pool.Close()
+	defer keepTunnels(ctx, cfg, st, pool, log)()
 	acts, err := newActivities(cfg, st, pool, log)
 	if err != nil {
 		return err
@@ -119,7 +120,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	}
 	return Activities{
 		Clusters: &activities.Clusters{
-			Store: st, ClusterDir: clusterDir, Now: now,
+			Store: st, Pool: pool, ClusterDir: clusterDir, Now: now,
 			RKE2: activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256},
 		},
 		Machines: &activities.Machines{Store: st, Clouds: clouds, Deadlines: activities.DefaultDeadlines(), Now: now},

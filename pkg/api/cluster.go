@@ -58,6 +58,9 @@ type ClusterSpec struct {
 	ImageID string `json:"image_id,omitempty"`
 	// APICIDR are the addresses from which the Kubernetes API may be reached; empty is anywhere.
 	APICIDR string `json:"api_cidr,omitempty"`
+	// APIAccess is how the Kubernetes API is reached: APIPublic, APITunnel, or empty for the first where the cloud can open its
+	// port as asked, and the second elsewhere.
+	APIAccess string `json:"api_access,omitempty"`
 	// Ports are opened to the outside on every machine: "8080" or "30000-30100".
 	Ports []string `json:"ports,omitempty"`
 	// NumNodes counts the head.
@@ -95,6 +98,8 @@ type ClusterStatus struct {
 	GPUs []NodeGPUs `json:"gpus,omitempty"`
 	// Endpoint is the address of the Kubernetes API as the kubeconfig has it.
 	Endpoint string `json:"endpoint,omitempty"`
+	// TunnelPort is the loopback port of a person's machine that leads to the Kubernetes API, where that is reached through SSH.
+	TunnelPort int `json:"tunnel_port,omitempty"`
 	// Artifacts pins what every machine of the cluster, now or later, installs.
 	Artifacts *Artifacts `json:"artifacts,omitempty"`
 	// Drift is what the last sweep saw that is not as it should be.
@@ -125,6 +130,8 @@ type Placement struct {
 	DiskGiB         float64 `json:"disk_gib,omitempty"`
 	PricePerMachine float64 `json:"price_per_machine_hour"`
 	PriceTotal      float64 `json:"price_total_hour"`
+	// Tunnel: the Kubernetes API is not opened to the outside here, but reached through SSH.
+	Tunnel bool `json:"tunnel,omitempty"`
 }
 
 // Attempt is a placement that failed, with the cloud's own reason.

@@ -35,6 +35,9 @@ func (s *ClusterSpec) Default() {
 	if lower := strings.ToLower(s.Cloud); cloudName.MatchString(lower) {
 		s.Cloud = lower
 	}
+	if access, ok := apiAccess(s.APIAccess); ok {
+		s.APIAccess = access
+	}
 	if q, err := ParseCPUs(s.CPUs); err == nil {
 		s.CPUs = q.String()
 	}

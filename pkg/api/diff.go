@@ -45,6 +45,7 @@ func fields(s ClusterSpec) []field {
 		{"max_hourly_cost", strconv.FormatFloat(s.MaxHourlyCost, 'f', -1, 64)},
 		{"image_id", s.ImageID},
 		{"api_cidr", s.APICIDR},
+		{"api_access", s.APIAccess},
 		{"ports", strings.Join(s.Ports, ",")},
 		{"num_nodes", strconv.Itoa(s.NumNodes)},
 		{"provision", strconv.FormatBool(s.Provision)},

@@ -79,6 +79,7 @@ func (s ClusterSpec) Validate() error {
 			errs.add("api_cidr", s.APICIDR, "a range of addresses, such as 203.0.113.0/24")
 		}
 	}
+	s.validateAccess(&errs)
 	if s.CPUs != "" {
 		errs.take(second(ParseCPUs(s.CPUs)))
 	}

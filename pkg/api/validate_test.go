@@ -147,6 +147,8 @@ func TestBadInputIsNamedWithItsFieldValueAndWhatIsRight(t *testing.T) {
 		{with(func(c *api.Cluster) { c.Spec.MaxHourlyCost = math.NaN() }), "max_hourly_cost", "NaN", "such as 1.50"},
 		{with(func(c *api.Cluster) { c.Spec.ImageID = "ami 1" }), "image_id", "ami 1", "as its cloud spells it"},
 		{with(func(c *api.Cluster) { c.Spec.APICIDR = "203.0.113.7" }), "api_cidr", "203.0.113.7", "such as 203.0.113.0/24"},
+		{with(func(c *api.Cluster) { c.Spec.APIAccess = "vpn" }), "api_access", "vpn", "tunnel (through SSH)"},
+		{with(func(c *api.Cluster) { c.Spec.APIAccess, c.Spec.APICIDR = "Tunnel", "203.0.113.0/24" }), "api_cidr", "203.0.113.0/24", "nothing beside api_access tunnel"},
 		{with(func(c *api.Cluster) { c.Spec.Provision = false }), "provision", "false", "has the machines launched"},
 		{label("", "x"), "labels", "=x", "such as team"},
 		{label("-a", "x"), "labels", "-a=x", "begins and ends with a letter or digit"},

@@ -81,7 +81,7 @@ background, which does the work; see skyctl help server.`,
 	root.SetUsageTemplate(usageTemplate)
 	config.BindFlags(root.PersistentFlags())
 	a.flags = root.PersistentFlags()
-	root.AddCommand(a.createCommand(), a.getCommand(), a.describeCommand(), a.deleteCommand(), a.checkCommand(), a.serverCommand(), a.versionCommand(),
+	root.AddCommand(a.createCommand(), a.getCommand(), a.describeCommand(), a.deleteCommand(), a.checkCommand(), a.tunnelCommand(), a.serverCommand(), a.versionCommand(),
 		topic("exit-codes", "The codes that commands end with", exitCodesHelp),
 		topic("options", "The flags that every command takes", optionsHelp(root.PersistentFlags())))
 	root.InitDefaultHelpCmd()
@@ -161,7 +161,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // normalize lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.
 func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	switch dashed := strings.ReplaceAll(name, "_", "-"); dashed {
-	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "api-cidr", "gpu-stack", "gpu-taint":
+	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "api-cidr", "api-access", "gpu-stack", "gpu-taint":
 		return pflag.NormalizedName(strings.ReplaceAll(dashed, "-", "_"))
 	default:
 		return pflag.NormalizedName(dashed)

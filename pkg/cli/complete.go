@@ -59,9 +59,10 @@ var regions = map[string][]string{"docker": {"local"}}
 func completeCreate(cmd *cobra.Command) {
 	const none = cobra.ShellCompDirectiveNoFileComp
 	for flag, values := range map[string]cobra.CompletionFunc{
-		"cloud":     cobra.FixedCompletions(clouds, none),
-		"gpu_stack": cobra.FixedCompletions([]string{api.GPUStackOperator, api.GPUStackDevicePlugin, api.GPUStackNone}, none),
-		"manager":   cobra.FixedCompletions([]string{api.ManagerK8}, none),
+		"cloud":      cobra.FixedCompletions(clouds, none),
+		"api_access": cobra.FixedCompletions([]string{api.APIAuto, api.APIPublic, api.APITunnel}, none),
+		"gpu_stack":  cobra.FixedCompletions([]string{api.GPUStackOperator, api.GPUStackDevicePlugin, api.GPUStackNone}, none),
+		"manager":    cobra.FixedCompletions([]string{api.ManagerK8}, none),
 		"region": func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			cloud, _ := cmd.Flags().GetString("cloud")
 			return regions[cloud], none

@@ -92,6 +92,7 @@ func (o *creation) bind(cmd *cobra.Command) {
 	f.StringVar(&o.maxCost, "max_hourly_cost", "", "the most that one machine may cost per hour in US dollars, such as 1.50")
 	f.StringVar(&o.spec.ImageID, "image_id", "", "the cloud's id of an image for the machines: Ubuntu or Debian with systemd (default: SkyPilot's choice)")
 	f.StringVar(&o.spec.APICIDR, "api_cidr", "", "addresses that may reach the Kubernetes API, such as 203.0.113.0/24 (default: any)")
+	f.StringVar(&o.spec.APIAccess, "api_access", "", "way to the Kubernetes API: auto, public (its port is opened) or tunnel (through SSH) (default auto)")
 	f.Var(&o.ports, "ports", "port or range to open to the outside, such as 8080 or 30000-30100; may be repeated")
 	f.StringVar(&o.numNodes, "num_nodes", strconv.Itoa(api.DefaultNumNodes), "number of machines, the head among them")
 	f.StringVar(&o.spec.Manager, "manager", "", "what manages the cluster's workloads (default k8)")
@@ -226,6 +227,9 @@ func (a *app) waitReady(ctx context.Context, ops *operations.Client, c *api.Clus
 	}
 	p.succeed()
 	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name, count(len(living(ready)), "machine"), span(a.env.Now().Sub(p.began)))
+	if a.cfg.External() && ready.Status.TunnelPort != 0 {
+		fmt.Fprintf(a.env.Err, "Its API is reached through SSH. Leave this running: skyctl tunnel %s\n", name)
+	}
 	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
 	return nil
 }

@@ -45,7 +45,7 @@ its machines and what each is doing, what it costs, why it failed, and what to t
 		if output.forMachines() {
 			return encode(a.env.Out, output.value, c)
 		}
-		d := description{cluster: c, operation: ops.OperationURL(args[0]), now: a.env.Now()}
+		d := description{cluster: c, operation: ops.OperationURL(args[0]), now: a.env.Now(), external: a.cfg.External()}
 		if path := a.cfg.KubeconfigPath(args[0]); exists(path) {
 			d.kubeconfig = path
 		}
@@ -90,6 +90,7 @@ type description struct {
 	cluster    *api.Cluster
 	operation  string // address of its page in the Web UI
 	kubeconfig string // file on this machine, where there is one
+	external   bool   // the worker is elsewhere, and keeps no tunnel for the person
 	now        time.Time
 }
 
@@ -106,7 +107,7 @@ func (d description) String() string {
 	}
 	for _, l := range pairs(
 		"Name", c.Metadata.Name, "UID", c.Metadata.UID, "Labels", strings.Join(labelLines(c.Metadata.Labels), ", "),
-		"Created", moment(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", st.Endpoint,
+		"Created", moment(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", endpoint(st),
 		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Operation", d.operation,
 	) {
 		p.b.WriteString(l + "\n")
@@ -147,7 +148,7 @@ func specLines(s api.ClusterSpec) []string {
 	}
 	return pairs("Manager", s.Manager, "Cloud", s.Cloud, "Region", s.Region, "Zone", s.Zone, "Nodes", fmt.Sprint(s.NumNodes), "CPUs", s.CPUs,
 		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "GPU stack", gpuStackShown(s), "Spot", spot, "At most", most, "Image", s.ImageID,
-		"Ports", strings.Join(s.Ports, ", "), "API open to", s.APICIDR, "Provision", fmt.Sprint(s.Provision))
+		"Ports", strings.Join(s.Ports, ", "), "API open to", s.APICIDR, "API access", s.APIAccess, "Provision", fmt.Sprint(s.Provision))
 }
 
 func placementLines(c *api.Cluster, now time.Time) []string {
@@ -252,9 +253,9 @@ func (d description) next() []string {
 	switch c.Status.Phase {
 	case api.PhaseReady:
 		if d.kubeconfig == "" {
-			return []string{"(umask 077; skyctl get kubeconfig " + name + " > " + name + ".kubeconfig)"}
+			return append(d.tunnel(), "(umask 077; skyctl get kubeconfig "+name+" > "+name+".kubeconfig)")
 		}
-		return []string{"export KUBECONFIG=" + d.kubeconfig, "kubectl get nodes"}
+		return append(d.tunnel(), "export KUBECONFIG="+d.kubeconfig, "kubectl get nodes")
 	case api.PhaseError:
 		return []string{again(c), "skyctl delete cluster " + name}
 	case api.PhaseInit, api.PhaseProvisioning:
@@ -299,6 +300,7 @@ func again(c *api.Cluster) string {
 	add("max_hourly_cost", strconv.FormatFloat(s.MaxHourlyCost, 'f', -1, 64))
 	add("image_id", s.ImageID)
 	add("api_cidr", s.APICIDR)
+	add("api_access", s.APIAccess)
 	add("ports", strings.Join(s.Ports, ","))
 	add("num_nodes", fmt.Sprint(s.NumNodes))
 	var l []string

@@ -34,6 +34,7 @@ func empties(flags *pflag.FlagSet) error {
 	refuse("max_hourly_cost", wantCost+orOut("max_hourly_cost"))
 	refuse("image_id", "the id of an image as its cloud spells it"+orOut("image_id"))
 	refuse("api_cidr", "a range of addresses, such as 203.0.113.0/24"+orOut("api_cidr"))
+	refuse("api_access", "auto, public or tunnel"+orOut("api_access"))
 	refuse("gpu_stack", "operator, device-plugin or none"+orOut("gpu_stack"))
 	refuse("manager", "the only manager is "+api.ManagerK8+" (Kubernetes)"+orOut("manager"))
 	_, cpus := api.ParseCPUs("")

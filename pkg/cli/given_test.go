@@ -31,7 +31,7 @@ func TestAFlagThatAnUnsetVariableLeftEmptyIsBadInput(t *testing.T) {
 	p := nobody(t)
 	for field, right := range map[string]string{
 		"cpus": "4+", "memory": "16+", "disk_size": "100", "ports": "8080", "accelerators": "A100:8", "labels": "team=ml",
-		"num_nodes": "from 1", "cloud": "docker", "region": "us-east-1", "zone": "us-east-1a", "max_hourly_cost": "1.50", "gpu_stack": "device-plugin", "image_id": "image", "api_cidr": "203.0.113.0/24", "manager": "k8", "timeout": "30m", "output": "table, wide",
+		"num_nodes": "from 1", "cloud": "docker", "region": "us-east-1", "zone": "us-east-1a", "max_hourly_cost": "1.50", "api_access": "tunnel", "gpu_stack": "device-plugin", "image_id": "image", "api_cidr": "203.0.113.0/24", "manager": "k8", "timeout": "30m", "output": "table, wide",
 	} {
 		got := p.run("create", "cluster", "x", "--provision", "--"+field, "")
 		if got.code != ExitUsage || got.out != "" || strings.Count(got.err, "\n") != 1 ||
@@ -65,7 +65,7 @@ func TestWhatCloudsAskForIsTakenInBothSpellings(t *testing.T) {
 		cmd.SetGlobalNormalizationFunc(normalize)
 		o.bind(cmd)
 		args := []string{"--provision", "--cloud", "aws", "--zone", "us-east-1a"}
-		for _, a := range []string{"use_spot", "max_hourly_cost=1.5", "image_id=ami-1", "api_cidr=10.0.0.0/8"} {
+		for _, a := range []string{"use_spot", "max_hourly_cost=1.5", "image_id=ami-1", "api_cidr=10.0.0.0/8", "api_access=public"} {
 			args = append(args, "--"+strings.ReplaceAll(a, "_", dash))
 		}
 		if err := o.flags.Parse(args); err != nil {
@@ -73,7 +73,7 @@ func TestWhatCloudsAskForIsTakenInBothSpellings(t *testing.T) {
 		}
 		c, err := o.cluster("x", noon)
 		want := api.ClusterSpec{Manager: "k8", Cloud: "aws", Zone: "us-east-1a", UseSpot: true, MaxHourlyCost: 1.5, ImageID: "ami-1",
-			APICIDR: "10.0.0.0/8", NumNodes: 1, Provision: true}
+			APICIDR: "10.0.0.0/8", APIAccess: "public", NumNodes: 1, Provision: true}
 		if err != nil || !reflect.DeepEqual(c.Spec, want) {
 			t.Errorf("%v: %+v, want %+v", err, c.Spec, want)
 		}
@@ -84,7 +84,7 @@ func TestWhatCloudsAskForIsJudgedBeforeAnythingIsAsked(t *testing.T) {
 	p := nobody(t)
 	for _, bad := range []struct{ flag, value string }{
 		{"zone", "a zone"}, {"max_hourly_cost", "cheap"}, {"max_hourly_cost", "0"}, {"max_hourly_cost", "-1"}, {"max_hourly_cost", "NaN"},
-		{"max_hourly_cost", "inf"}, {"image_id", "ami 1"}, {"api_cidr", "10.0.0.1"},
+		{"max_hourly_cost", "inf"}, {"image_id", "ami 1"}, {"api_cidr", "10.0.0.1"}, {"api_access", "vpn"},
 	} {
 		got := p.run("create", "cluster", "x", "--provision", "--"+bad.flag, bad.value)
 		if got.code != ExitUsage || strings.Count(got.err, "\n") != 1 || !strings.HasPrefix(got.err, "Error: "+bad.flag+" \""+bad.value+"\": ") {

@@ -113,8 +113,9 @@ func TestACommandThatIsShownAgainMakesTheSameCluster(t *testing.T) {
 	}
 	c = fresh()
 	c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost, c.Spec.ImageID, c.Spec.APICIDR = "us-east-1a", true, 0.5, "ami-1", "10.0.0.0/8"
+	c.Spec.APIAccess = "public"
 	want = "skyctl create cluster cloud-cluster --provision --cloud docker --zone us-east-1a --cpus 2+ --use_spot --max_hourly_cost 0.5 " +
-		"--image_id ami-1 --api_cidr 10.0.0.0/8 --num_nodes 3"
+		"--image_id ami-1 --api_cidr 10.0.0.0/8 --api_access public --num_nodes 3"
 	if got := again(c); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -11,16 +11,21 @@ import (
 
 // Kubeconfig reads a cluster's kubeconfig from its secrets, which needs the secrets key of the installation.
 func (c *Client) Kubeconfig(ctx context.Context, ref api.Ref) ([]byte, error) {
-	key, err := connect.SecretsKey(c.cfg)
+	s, err := c.Secrets(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig of cluster %s: %w", ref.Name, err)
 	}
-	s, err := c.open(ctx, key)
+	defer func() { _ = s.Close() }() // only read from
+	return s.GetSecret(ctx, ref, store.SecretKubeconfig)
+}
+
+// Secrets is a store that can read secrets, which needs the secrets key of the installation. It is the caller's to close.
+func (c *Client) Secrets(ctx context.Context) (*store.Store, error) {
+	key, err := connect.SecretsKey(c.cfg)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = s.Close() }() // only read from
-	return s.GetSecret(ctx, ref, store.SecretKubeconfig)
+	return c.open(ctx, key)
 }
 
 // OperationURL is the page of the Web UI that shows a cluster's latest operation; empty where no UI is known.

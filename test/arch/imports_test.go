@@ -37,19 +37,20 @@ var mayImport = map[string]string{
 	"pkg/kube/kubefile":  "pkg/private",
 	"pkg/rke2":           "pkg/api pkg/remote",
 	"pkg/deadman":        "pkg/remote",
+	"pkg/tunnel":         "pkg/api pkg/remote pkg/store",
 	"pkg/gpu":            "pkg/api pkg/remote pkg/kube pkg/rke2",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
-	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/remote pkg/rke2 pkg/deadman pkg/gpu pkg/version",
+	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/remote pkg/rke2 pkg/deadman pkg/tunnel pkg/gpu pkg/version",
 	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
-	"worker":     "pkg/api pkg/config pkg/connect pkg/store pkg/remote pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
+	"worker":     "pkg/api pkg/config pkg/connect pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
 
 	// The programs: one that only asks, one that works.
 	"pkg/connect":    "pkg/config pkg/store",
 	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/store",
 	"pkg/daemon":     "pkg/config pkg/private",
-	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/store pkg/version",
+	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/remote pkg/store pkg/tunnel pkg/version",
 	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/pki pkg/private",
 	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/private pkg/store",
 	"cmd/skyctl":     "pkg/cli pkg/version",
@@ -64,7 +65,7 @@ var mayNotLink = map[string][]string{
 	"cmd/skyctl": {
 		"go.temporal.io/server", "github.com/temporalio/ui-server", "go.etcd.io/etcd/server", "modernc.org/sqlite",
 		"github.com/docker", "k8s.io/client-go", "k8s.io/kubernetes",
-		module + "pkg/cloud", module + "pkg/embedded", module + "pkg/rke2", module + "pkg/remote",
+		module + "pkg/cloud", module + "pkg/embedded", module + "pkg/rke2",
 		module + "activities", module + "workflows", module + "worker",
 	},
 	"cmd/skyd":  {module + "pkg/cli"},

@@ -79,7 +79,7 @@ func (c *Cloud) capacityOf(info system.Info) capacity {
 // place sizes the hosts of a spec for a machine, or says what is wrong with the spec.
 func place(spec api.ClusterSpec, has capacity) (api.Placement, error) {
 	nodes := max(1, spec.NumNodes)
-	p := api.Placement{Cloud: Name, Region: Region}
+	p := api.Placement{Cloud: Name, Region: Region, Tunnel: spec.APIAccess == api.APITunnel}
 	var wrong []error
 	refuse := func(field, value, want string, args ...any) {
 		wrong = append(wrong, &api.FieldError{Field: field, Value: value, Want: fmt.Sprintf(want, args...)})

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
+	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/tunnel"
+)
+
+// tunnelled is a cluster whose head is an SSH server of the test's, behind which something answers "ok" as its API.
+func tunnelled(t *testing.T, name string) (*api.Cluster, int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "ok")
+			c.Close()
+		}
+	}()
+	head := remotetest.Start(t)
+	head.Forward = l.Addr().String()
+	c, err := world.Store.Create(t.Context(), api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := world.Store.Delete(context.Background(), c.Ref()); err != nil {
+			t.Error(err)
+		}
+	})
+	m := api.NewMachine(name, 0, "aaaaa", api.Placement{Tunnel: true}, time.Now())
+	m.Address, m.SSHPort, m.SSHUser, m.HostKey, m.State = head.Target.Address, head.Target.Port, head.Target.User, head.Target.HostKey, api.MachineReady
+	if err := world.Store.PutMachines(t.Context(), c.Ref(), []api.Machine{m}); err != nil {
+		t.Fatal(err)
+	}
+	port, err := tunnel.Reserve(t.Context(), world.Store, c.Ref(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range map[string]string{store.SecretSSHKey: string(head.Key), store.SecretKubeconfig: "server: " + loopback(port) + "\n"} {
+		if err := world.Store.PutSecret(t.Context(), c.Ref(), key, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err = world.Store.Update(t.Context(), c.Ref(), func(c *api.Cluster) error {
+		c.Status.Endpoint = loopback(port)
+		c.Status.SetPhase(api.PhaseReady, "", time.Now())
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, port
+}
+
+func answers(port int) bool {
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	said, _ := io.ReadAll(c)
+	return string(said) == "ok"
+}
+
+// running is a command that has not ended yet.
+func (p *person) running(args ...string) (stop func(), ended <-chan outcome) {
+	ctx, cancel := context.WithCancel(p.t.Context())
+	done := make(chan outcome, 1)
+	go func() { done <- p.runCtx(ctx, args...) }()
+	return cancel, done
+}
+
+func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *testing.T) {
+	c, port := tunnelled(t, "behind")
+	p := outsider(t)
+	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
+	path := filepath.Join(p.env[config.EnvDir], "clusters", "behind", "kubeconfig")
+	stop, ended := p.running("tunnel", "behind")
+	until(t, "the tunnel is open", func() bool { return answers(port) })
+	until(t, "the kubeconfig leads there", func() bool {
+		content, _ := os.ReadFile(path)
+		return string(content) == "server: "+c.Status.Endpoint+"\n"
+	})
+	if got := p.run("tunnel", "behind"); got.code != ExitFailed || !strings.Contains(got.err, fmt.Sprintf("port %d of this machine can't be had", port)) || !strings.Contains(got.err, "--port") {
+		t.Errorf("a second tunnel: exit %d, %q", got.code, got.err)
+	}
+	if got := p.run("describe", "cluster", "behind"); !strings.Contains(got.out, c.Status.Endpoint+" (through SSH to the head)") || !strings.Contains(got.out, "skyctl tunnel behind") {
+		t.Errorf("describe does not tell of the tunnel:\n%s", got.out)
+	}
+	stop()
+	if got := <-ended; got.code != ExitInterrupted || got.err != "Use it with: export KUBECONFIG="+path+"\nThe tunnel to cluster behind is closed.\n" {
+		t.Errorf("exit %d, %q", got.code, got.err)
+	}
+	if answers(port) {
+		t.Error("the port is still open")
+	}
+}
+
+func TestATunnelAtAnotherPortLeavesTheKubeconfigAsItWas(t *testing.T) {
+	c, own := tunnelled(t, "moved")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	p := outsider(t)
+	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
+	path := filepath.Join(p.env[config.EnvDir], "clusters", "moved", "kubeconfig")
+	_, ended := p.running("tunnel", "moved", "--port", fmt.Sprint(port))
+	until(t, "the kubeconfig leads there", func() bool {
+		content, _ := os.ReadFile(path)
+		return string(content) == "server: "+loopback(port)+"\n" && answers(port)
+	})
+	if err := world.Store.Delete(t.Context(), c.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-ended; got.code != ExitNotFound {
+		t.Errorf("the cluster is gone: exit %d, %q", got.code, got.err)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "server: "+loopback(own)+"\n" {
+		t.Errorf("the kubeconfig is %q, %v", content, err)
+	}
+}
+
+func TestATunnelIsRefusedWhereThereIsNoUseForOne(t *testing.T) {
+	c, _ := tunnelled(t, "open")
+	p := outsider(t)
+	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
+	set := func(endpoint string) {
+		t.Helper()
+		if _, err := world.Store.Update(t.Context(), c.Ref(), func(c *api.Cluster) error {
+			c.Status.Endpoint, c.Status.TunnelPort = endpoint, 0
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("https://3.80.1.2:6443")
+	p.run("tunnel", "open").check(t, ExitConflict, "", "Error: cluster open needs no tunnel: its Kubernetes API is at https://3.80.1.2:6443\n")
+	set("")
+	if got := p.run("tunnel", "open"); got.code != ExitConflict || !strings.Contains(got.err, "no Kubernetes API yet") {
+		t.Errorf("exit %d, %q", got.code, got.err)
+	}
+	p.run("tunnel", "absent").check(t, ExitNotFound, "", p.run("get", "kubeconfig", "absent").err)
+	p.run("tunnel", "open", "--port", "0").check(t, ExitUsage, "", "Error: port \"0\": a port from 1 to 65535\n")
+}

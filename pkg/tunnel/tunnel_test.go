@@ -1,0 +1,369 @@
+package tunnel_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
+	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/tunnel"
+)
+
+var etcd string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "tunnel-test-*")
+	if err != nil {
+		panic(err)
+	}
+	cfg := embed.NewConfig()
+	cfg.Dir, cfg.LogLevel, cfg.LogOutputs = filepath.Join(dir, "etcd"), "error", []string{filepath.Join(dir, "etcd.log")}
+	any := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls, cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = any, any, any, any
+	cfg.InitialCluster, cfg.UnsafeNoFsync = cfg.InitialClusterFromName(cfg.Name), true
+	e, err := embed.StartEtcd(cfg)
+	if err != nil {
+		panic(err)
+	}
+	<-e.Server.ReadyNotify()
+	etcd = "http://" + e.Clients[0].Addr().String()
+	code := m.Run()
+	e.Close()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+var stores atomic.Int64
+
+func newStore(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{
+		Endpoints: []string{etcd}, Prefix: fmt.Sprintf("/%d", stores.Add(1)), SecretsKey: bytes.Repeat([]byte{7}, store.KeySize),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// hello is an API server as far as a tunnel can tell: it says who it is to everybody who says something.
+func hello(t *testing.T, name string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				said, _ := io.ReadAll(c)
+				_, _ = fmt.Fprintf(c, "%s hears %s", name, said)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// cluster puts a cluster with a head at the SSH server into the store.
+func cluster(t *testing.T, s *store.Store, name string, at *remotetest.Server) *api.Cluster {
+	t.Helper()
+	c := api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now())
+	c, err := s.Create(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := api.NewMachine(name, 0, "aaaaa", api.Placement{}, time.Now())
+	m.Address, m.SSHPort, m.SSHUser, m.HostKey, m.State = at.Target.Address, at.Target.Port, at.Target.User, at.Target.HostKey, api.MachineReady
+	if err := s.PutMachines(t.Context(), c.Ref(), []api.Machine{m}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutSecret(t.Context(), c.Ref(), store.SecretSSHKey, at.Key); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// keep runs Keep until the returned function is called.
+func keep(t *testing.T, s *store.Store, log io.Writer) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	pool := remote.NewPool(0)
+	var done sync.WaitGroup
+	done.Go(func() { tunnel.Keep(ctx, s, pool, slog.New(slog.NewTextHandler(log, nil))) })
+	stop = sync.OnceFunc(func() {
+		cancel()
+		done.Wait()
+		pool.Close()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// ask says something through a loopback port, and returns the answer.
+func ask(port int, say string) (string, error) {
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(c, say); err != nil {
+		return "", err
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		return "", err
+	}
+	all, err := io.ReadAll(c)
+	return string(all), err
+}
+
+// until polls an answer through a port.
+func until(t *testing.T, port int, want string) {
+	t.Helper()
+	var got string
+	var err error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if got, err = ask(port, "kubectl"); got == want {
+			return
+		}
+	}
+	t.Fatalf("through port %d comes %q (%v), want %q", port, got, err, want)
+}
+
+func closed(port int) bool {
+	_, err := ask(port, "x")
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+func untilClosed(t *testing.T, port int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !closed(port); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("port %d is still open", port)
+		}
+	}
+}
+
+func TestATunnelOutlivesLostConnectionsAndRestartsAndEndsWithItsCluster(t *testing.T) {
+	s, head := newStore(t), remotetest.Start(t)
+	head.Forward = hello(t, "prod")
+	c := cluster(t, s, "prod", head)
+	stop := keep(t, s, io.Discard)
+	port, err := tunnel.Reserve(t.Context(), s, c.Ref(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, port, "prod hears kubectl")
+	if n := head.Logins.Load(); n != 1 {
+		t.Errorf("%d logins, want the one connection for all that runs through the tunnel", n)
+	}
+
+	head.HangUp()
+	until(t, port, "prod hears kubectl")
+	head.Stop()
+	if got, err := ask(port, "x"); got != "" {
+		t.Errorf("a head that is off answers %q, %v", got, err)
+	}
+	head.Listen(t)
+	until(t, port, "prod hears kubectl")
+
+	stop()
+	if !closed(port) {
+		t.Error("the port is open although nobody keeps it")
+	}
+	keep(t, s, io.Discard)
+	until(t, port, "prod hears kubectl")
+	if again, err := tunnel.Reserve(t.Context(), s, c.Ref(), true); err != nil || again != port {
+		t.Errorf("the port became %d, %v", again, err)
+	}
+
+	if err := s.Delete(t.Context(), c.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	untilClosed(t, port)
+}
+
+func TestEachClusterHasATunnelOfItsOwn(t *testing.T) {
+	s := newStore(t)
+	keep(t, s, io.Discard)
+	ports := map[int]string{}
+	for _, name := range []string{"one", "two", "three"} {
+		head := remotetest.Start(t)
+		head.Forward = hello(t, name)
+		port, err := tunnel.Reserve(t.Context(), s, cluster(t, s, name, head).Ref(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports[port] = name
+	}
+	if len(ports) != 3 {
+		t.Fatalf("three clusters have the ports %v", ports)
+	}
+	for port, name := range ports {
+		until(t, port, name+" hears kubectl")
+	}
+}
+
+func TestATunnelLeadsToNoMachineButTheOneThatIsPinned(t *testing.T) {
+	s, head, other := newStore(t), remotetest.Start(t), remotetest.Start(t)
+	head.Forward, other.Forward = hello(t, "prod"), hello(t, "an impostor")
+	head.Target.Address, head.Target.Port, head.Key = other.Target.Address, other.Target.Port, other.Key // all but its host key
+	c := cluster(t, s, "prod", head)
+	port, err := tunnel.Reserve(t.Context(), s, c.Ref(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := remote.NewPool(0)
+	defer pool.Close()
+	why := make(chan error, 10)
+	tun, err := tunnel.Open(s, pool, c.Ref(), port, func(err error) { why <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tun.Close()
+	for range 3 {
+		if got, _ := ask(port, "kubectl"); got != "" {
+			t.Fatalf("came to %q", got)
+		}
+	}
+	var mismatch *remote.HostKeyMismatch
+	if err := <-why; !errors.As(err, &mismatch) || !strings.Contains(err.Error(), "tunnel to cluster prod") {
+		t.Errorf("the reason is %v", err)
+	}
+	if len(why) > 0 {
+		t.Errorf("the same reason was told again: %v", <-why)
+	}
+}
+
+func TestAPortThatSomebodyElseHasIsToldAndTakenOnceItIsFree(t *testing.T) {
+	s, head := newStore(t), remotetest.Start(t)
+	head.Forward = hello(t, "prod")
+	c := cluster(t, s, "prod", head)
+	port, err := tunnel.Reserve(t.Context(), s, c.Ref(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	squatter, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer squatter.Close()
+	log := &lockedBuffer{}
+	keep(t, s, log)
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.String(), fmt.Sprintf("port %d of this machine can't be had", port)); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log says: %s", log)
+		}
+	}
+	squatter.Close()
+	until(t, port, "prod hears kubectl")
+}
+
+func TestNoTwoClustersAreGivenOnePort(t *testing.T) {
+	s, head := newStore(t), remotetest.Start(t)
+	first, second := cluster(t, s, "a", head), cluster(t, s, "b", head)
+	port, err := tunnel.Reserve(t.Context(), s, first.Ref(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As if both had chosen it at once.
+	if _, err := s.Update(t.Context(), second.Ref(), func(c *api.Cluster) error {
+		c.Status.TunnelPort = port
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := tunnel.Reserve(t.Context(), s, first.Ref(), false); err != nil || kept != port {
+		t.Errorf("the first got %d, %v; it had %d", kept, err, port)
+	}
+	if other, err := tunnel.Reserve(t.Context(), s, second.Ref(), false); err != nil || other == port {
+		t.Errorf("the second got %d, %v", other, err)
+	}
+	// A port that is in use on this machine is left to whoever uses it.
+	third := cluster(t, s, "c", head)
+	would, err := tunnel.Reserve(t.Context(), s, third.Ref(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Update(t.Context(), third.Ref(), func(c *api.Cluster) error {
+		c.Status.TunnelPort = 0
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", would))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if got, err := tunnel.Reserve(t.Context(), s, third.Ref(), true); err != nil || got == would {
+		t.Errorf("got %d, %v, which is in use", got, err)
+	}
+}
+
+func TestThereIsNoWayToAClusterWithoutAHeadThatCanBeReached(t *testing.T) {
+	s, head := newStore(t), remotetest.Start(t)
+	c := cluster(t, s, "prod", head)
+	pool := remote.NewPool(0)
+	defer pool.Close()
+	if _, err := s.UpdateMachine(t.Context(), c.Ref(), 0, "aaaaa", func(m *api.Machine) error {
+		m.State = api.MachineGone
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tunnel.Dial(t.Context(), s, pool, c.Ref()); err == nil || !strings.Contains(err.Error(), "sky-prod-0 can't be reached: it is Gone") {
+		t.Errorf("a head that is gone: %v", err)
+	}
+	var none *store.NotFoundError
+	if _, err := tunnel.Dial(t.Context(), s, pool, api.Ref{Name: "prod", UID: "another"}); !errors.As(err, &none) {
+		t.Errorf("another cluster of that name: %v", err)
+	}
+	if n := head.Logins.Load(); n != 0 {
+		t.Errorf("%d logins", n)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
