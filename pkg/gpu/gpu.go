@@ -125,7 +125,17 @@ func (f *Failure) Unwrap() error { return f.Cause }
 
 // same says that two failures are about one thing, whatever they say of it.
 func (f *Failure) same(o *Failure) bool {
-	return o != nil && f.Reason == o.Reason && f.DaemonSet == o.DaemonSet && f.Pod == o.Pod && f.Container == o.Container && f.Node == o.Node
+	if o == nil {
+		return false
+	}
+	if f.ofChart() && o.ofChart() { // one pod after the other tries to install it
+		return true
+	}
+	return f.Reason == o.Reason && f.DaemonSet == o.DaemonSet && f.Pod == o.Pod && f.Container == o.Container && f.Node == o.Node
+}
+
+func (f *Failure) ofChart() bool {
+	return f.Reason == ChartFailed || f.Reason == ChartUnreachable || f.Reason == BadChartVersion
 }
 
 // some lists the first names of many.

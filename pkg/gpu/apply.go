@@ -1,0 +1,225 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// removalPoll is how often it is looked whether what was deleted is gone.
+const removalPoll = 2 * time.Second
+
+// Apply has RKE2's Helm controller install the stack as it should be on machines with this driver, and says whether it
+// had to change anything. The other stack's chart, where we applied it, is removed first and its device plugin waited for
+// to be gone. Somebody else's device plugin is a *Failure. What becomes of it is for Await to tell.
+func Apply(ctx context.Context, c *Client, s Stack, d Driver) (changed bool, err error) {
+	return put(ctx, c, s, d, "")
+}
+
+// Reapply does what Apply does, and has the chart applied anew even though nothing about it changed, which brings back what
+// was deleted of what it installed. mark tells one time from another; the same mark again does nothing more.
+func Reapply(ctx context.Context, c *Client, s Stack, d Driver, mark string) error {
+	_, err := put(ctx, c, s, d, mark)
+	return err
+}
+
+func put(ctx context.Context, c *Client, s Stack, d Driver, mark string) (changed bool, err error) {
+	want, err := s.HelmChart(d)
+	if err != nil {
+		return false, err
+	}
+	if mark != "" {
+		markValues(want, mark)
+	}
+	removed, err := removeOther(ctx, c, s.Kind)
+	if err != nil {
+		return removed, err
+	}
+	_, foreign, err := daemonSets(ctx, c, s.Kind)
+	if err != nil {
+		return removed, err
+	}
+	if f := second(foreign); f != nil {
+		return removed, f
+	}
+	live, err := getChart(ctx, c, name(s.Kind))
+	if err != nil {
+		return removed, err
+	}
+	if live != nil && live.GetDeletionTimestamp() != nil {
+		if err := awaitGone(ctx, c, live.GetName()); err != nil {
+			return removed, err
+		}
+		live = nil
+	}
+	if mark != "" || live == nil || !managed(live) || len(differences(live, want)) > 0 {
+		if err := apply(ctx, c, want); err != nil {
+			return removed, err
+		}
+		changed = true
+	}
+	mended, err := mendPolicy(ctx, c, s, d)
+	return changed || removed || mended, err
+}
+
+// markValues changes the text of a chart's values and not what they mean: the Helm controller goes by the text.
+func markValues(chart *unstructured.Unstructured, mark string) {
+	spec := chart.Object["spec"].(map[string]any)
+	spec["valuesContent"] = fmt.Sprintf("# applied again: %s\n%s", mark, spec["valuesContent"])
+}
+
+func apply(ctx context.Context, c *Client, chart *unstructured.Unstructured) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := c.Any.Resource(helmCharts).Namespace(chart.GetNamespace()).Apply(ctx, chart.GetName(), chart,
+		metav1.ApplyOptions{FieldManager: FieldManager, Force: true})
+	if err != nil {
+		return fmt.Errorf("applying HelmChart %s/%s: %w", chart.GetNamespace(), chart.GetName(), err)
+	}
+	return nil
+}
+
+// getChart is a HelmChart, nil where there is none.
+func getChart(ctx context.Context, c *Client, name string) (*unstructured.Unstructured, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	chart, err := c.Any.Resource(helmCharts).Namespace(chartNamespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading HelmChart %s/%s: %w", chartNamespace, name, err)
+	}
+	return chart, nil
+}
+
+func managed(o *unstructured.Unstructured) bool {
+	return o.GetLabels()["app.kubernetes.io/managed-by"] == FieldManager
+}
+
+// removeOther removes the chart of the other stack where it is ours, and waits for its device plugins to be gone.
+func removeOther(ctx context.Context, c *Client, kind string) (removed bool, err error) {
+	chart := name(other(kind))
+	live, err := getChart(ctx, c, chart)
+	if err != nil || live == nil {
+		return false, err
+	}
+	if !managed(live) {
+		return false, &Failure{Reason: SecondDevicePlugin, Message: fmt.Sprintf(
+			"HelmChart %s/%s, which is somebody else's, installs a device plugin for NVIDIA's accelerators too: remove it (kubectl -n %[1]s delete helmchart %[2]s), or create the cluster with --gpu_stack none",
+			chartNamespace, chart)}
+	}
+	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err = c.Any.Resource(helmCharts).Namespace(chartNamespace).Delete(callCtx, chart, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return false, fmt.Errorf("deleting HelmChart %s/%s: %w", chartNamespace, chart, err)
+	}
+	if err := awaitGone(ctx, c, chart); err != nil {
+		return true, err
+	}
+	return true, awaitNoPlugin(ctx, c, other(kind))
+}
+
+// awaitGone waits for a HelmChart to be gone: its controller uninstalls the release before it lets go.
+func awaitGone(ctx context.Context, c *Client, chart string) error {
+	return poll(ctx, "HelmChart "+chartNamespace+"/"+chart+" to be uninstalled", func() (bool, error) {
+		live, err := getChart(ctx, c, chart)
+		return live == nil, err
+	})
+}
+
+// awaitNoPlugin waits for the device plugins of a stack that was uninstalled to be gone.
+func awaitNoPlugin(ctx context.Context, c *Client, kind string) error {
+	return poll(ctx, "the device plugin in "+Namespace(kind)+" to be gone", func() (bool, error) {
+		own, _, err := daemonSets(ctx, c, kind)
+		for i := range own {
+			if isDevicePlugin(&own[i]) {
+				return false, nil
+			}
+		}
+		return true, err
+	})
+}
+
+// poll looks until done or until ctx ends; an error of the API server is sat out.
+func poll(ctx context.Context, what string, look func() (bool, error)) error {
+	for {
+		done, err := look()
+		if done && err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(removalPoll):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, errors.Join(context.Cause(ctx), err))
+		}
+	}
+}
+
+// owned are the fields of the ClusterPolicy that follow from the values which we set. The chart writes them once; Helm does
+// not see what somebody changes in it later.
+func owned(d Driver) map[string]bool {
+	return map[string]bool{"devicePlugin": true, "toolkit": true, "driver": !d.Installed}
+}
+
+// getPolicy is the ClusterPolicy, nil where there is none or its kind is not known yet.
+func getPolicy(ctx context.Context, c *Client) (*unstructured.Unstructured, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	policy, err := c.Any.Resource(clusterPolicies).Get(ctx, policyName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the ClusterPolicy of the GPU Operator: %w", err)
+	}
+	return policy, nil
+}
+
+// policyDifferences are the owned fields that a ClusterPolicy has otherwise; one that it lacks is the operator's business.
+func policyDifferences(policy *unstructured.Unstructured, d Driver) map[string]bool {
+	found := map[string]bool{}
+	for key, want := range owned(d) {
+		if got, ok, err := unstructured.NestedBool(policy.Object, "spec", key, "enabled"); ok && err == nil && got != want {
+			found[key] = want
+		}
+	}
+	return found
+}
+
+func mendPolicy(ctx context.Context, c *Client, s Stack, d Driver) (mended bool, err error) {
+	if s.Kind != api.GPUStackOperator {
+		return false, nil
+	}
+	policy, err := getPolicy(ctx, c)
+	if err != nil || policy == nil {
+		return false, err
+	}
+	spec := map[string]any{}
+	for key, want := range policyDifferences(policy, d) {
+		spec[key] = map[string]any{"enabled": want}
+	}
+	if len(spec) == 0 {
+		return false, nil
+	}
+	patch, err := (&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": clusterPolicies.GroupVersion().String(), "kind": "ClusterPolicy", "spec": spec,
+	}}).MarshalJSON()
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err := c.Any.Resource(clusterPolicies).Patch(ctx, policyName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
+		return false, fmt.Errorf("mending the ClusterPolicy of the GPU Operator: %w", err)
+	}
+	return true, nil
+}

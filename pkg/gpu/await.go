@@ -1,0 +1,151 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// How long a trouble has to stand before it is taken for a failure: much of what goes wrong while a stack comes up passes,
+// above all when the toolkit restarts RKE2 on a node. What has come up and offers nothing gets longer, since the operator
+// finds out about nodes in its own time.
+const (
+	chartPatience   = 2 * time.Minute
+	podPatience     = 3 * time.Minute
+	settledPatience = 10 * time.Minute
+)
+
+// awaitPoll is how often a stack is looked at.
+const awaitPoll = 3 * time.Second
+
+// explainTime is for reading logs when the time for waiting is over.
+const explainTime = 20 * time.Second
+
+// Wait is a wait for a stack to be ready.
+type Wait struct {
+	// Kind is one of the GPUStack constants of package api.
+	Kind string
+	// Expected is how many accelerators each node should offer, by the node's name.
+	Expected map[string]int
+	// Progress, which may be nil, hears how far it is, in words, whenever that changes.
+	Progress func(string)
+
+	// poll and patience are set by tests.
+	poll     time.Duration
+	patience func(reason string) time.Duration
+}
+
+// Await waits until the stack is ready on every node, or has failed for good, or ctx ends. A failure is a *Failure with the
+// log of what failed. The status is the last one seen. Errors of the API server are sat out: the toolkit restarts RKE2 on
+// each node, and on the head the API server with it.
+func Await(ctx context.Context, c *Client, w Wait) (Status, error) {
+	if w.poll == 0 {
+		w.poll = awaitPoll
+	}
+	if w.patience == nil {
+		w.patience = patience
+	}
+	a := awaiting{wait: w}
+	for {
+		err := a.look(ctx, c)
+		switch {
+		case err == nil && a.status.Ready():
+			return a.status, nil
+		case ctx.Err() != nil:
+		case err == nil && a.trouble != nil && time.Since(a.since) >= w.patience(a.trouble.Reason):
+			return a.status, explained(ctx, c, a.trouble)
+		}
+		select {
+		case <-time.After(w.poll):
+		case <-ctx.Done():
+			return a.status, a.late(ctx, c)
+		}
+	}
+}
+
+func patience(reason string) time.Duration {
+	switch reason {
+	case SecondDevicePlugin:
+		return 0
+	case ChartFailed, ChartUnreachable, BadChartVersion:
+		return chartPatience
+	case AllocatableMissing:
+		return settledPatience
+	}
+	return podPatience
+}
+
+// awaiting is the state of a wait.
+type awaiting struct {
+	wait   Wait
+	status Status
+	said   string
+	// trouble stands since then.
+	trouble *Failure
+	since   time.Time
+	// unanswered is why the API server could not be asked the last time.
+	unanswered error
+}
+
+func (a *awaiting) look(ctx context.Context, c *Client) error {
+	st, err := Look(ctx, c, a.wait.Kind, a.wait.Expected)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.unanswered = err
+			a.say("the API server can't be asked: " + err.Error())
+		}
+		return err
+	}
+	a.status, a.unanswered = st, nil
+	now := st.Trouble
+	if now == nil && st.settled() {
+		if short := st.missing(); len(short) > 0 {
+			now = &Failure{Reason: AllocatableMissing, Node: short[0].Node, Message: "the GPU stack says that it is ready, yet " + st.shortage(short) +
+				" GPUs; look with kubectl describe node, and at the device plugin's log there"}
+		}
+	}
+	if now == nil || !now.same(a.trouble) {
+		a.since = time.Now()
+	}
+	a.trouble = now
+	line := st.Summary()
+	if now != nil {
+		line += "; " + now.Error()
+	}
+	a.say(line)
+	return nil
+}
+
+func (a *awaiting) say(line string) {
+	if line != a.said && a.wait.Progress != nil {
+		a.wait.Progress(line)
+	}
+	a.said = line
+}
+
+// late is the error of a wait whose context ended: the trouble that stood then, if there was one.
+func (a *awaiting) late(ctx context.Context, c *Client) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fmt.Errorf("waiting for the GPU stack: %w", context.Cause(ctx))
+	}
+	f := a.trouble
+	switch {
+	case f != nil:
+		f.Message += " (when the time for it was over)"
+	case a.unanswered != nil:
+		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time, and the API server can't be asked: " + a.unanswered.Error()}
+	default:
+		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time: " + a.status.Summary()}
+	}
+	f.Cause = context.Cause(ctx)
+	return explained(ctx, c, f)
+}
+
+// explained adds the log to a failure, even when ctx has ended.
+func explained(ctx context.Context, c *Client, f *Failure) *Failure {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), explainTime)
+	defer cancel()
+	Explain(ctx, c, f)
+	return f
+}

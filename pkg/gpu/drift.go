@@ -1,0 +1,125 @@
+package gpu
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Drifted says, a line each, how a stack that was installed differs from what it should be: its HelmChart edited or
+// removed, its release uninstalled, the operator or the device plugin deleted, its policy edited. Nothing is changed; Reapply
+// mends all of it. Where d is nil, whether a driver is installed is taken as the HelmChart has it.
+func Drifted(ctx context.Context, c *Client, s Stack, d *Driver) ([]string, error) {
+	chart := name(s.Kind)
+	live, err := getChart(ctx, c, chart)
+	if err != nil {
+		return nil, err
+	}
+	if live == nil || live.GetDeletionTimestamp() != nil {
+		return []string{fmt.Sprintf("HelmChart %s/%s was removed", chartNamespace, chart)}, nil
+	}
+	if d == nil {
+		d = driverOf(live, s.Kind)
+	}
+	want, err := s.HelmChart(*d)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, diff := range differences(live, want) {
+		found = append(found, fmt.Sprintf("HelmChart %s/%s: %s", chartNamespace, chart, diff))
+	}
+	parts, err := missingParts(ctx, c, s.Kind)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, parts...)
+	if s.Kind != api.GPUStackOperator {
+		return found, nil
+	}
+	policy, err := getPolicy(ctx, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case policy == nil:
+		return append(found, "ClusterPolicy "+policyName+" was removed"), nil
+	}
+	diffs := policyDifferences(policy, *d)
+	for _, key := range sortedKeys(diffs) {
+		found = append(found, fmt.Sprintf("ClusterPolicy %s: %s.enabled is %v, should be %v", policyName, key, !diffs[key], diffs[key]))
+	}
+	return found, nil
+}
+
+// driverOf is the driver that a HelmChart was rendered for, as far as it shows.
+func driverOf(chart *unstructured.Unstructured, kind string) *Driver {
+	if kind == api.GPUStackDevicePlugin {
+		return &Driver{Installed: true}
+	}
+	content, _, _ := unstructured.NestedString(chart.Object, "spec", "valuesContent")
+	enabled, _ := get(parseValues(content), "driver.enabled")
+	return &Driver{Installed: enabled == false}
+}
+
+// missingParts are what a release should have brought and what is not there.
+func missingParts(ctx context.Context, c *Client, kind string) ([]string, error) {
+	ns := Namespace(kind)
+	var found []string
+	there, err := hasRelease(ctx, c, kind)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		found = append(found, fmt.Sprintf("Helm release %s/%s was uninstalled", ns, name(kind)))
+	}
+	own, _, err := daemonSets(ctx, c, kind)
+	if err != nil {
+		return nil, err
+	}
+	plugins := 0
+	for i := range own {
+		if isDevicePlugin(&own[i]) {
+			plugins++
+		}
+	}
+	if plugins == 0 {
+		found = append(found, "the DaemonSet of the device plugin in "+ns+" was deleted")
+	}
+	if kind != api.GPUStackOperator {
+		return found, nil
+	}
+	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	deployment, err := c.Core.AppsV1().Deployments(ns).Get(callCtx, operatorName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		found = append(found, fmt.Sprintf("Deployment %s/%s was deleted", ns, operatorName))
+	case err != nil:
+		return nil, fmt.Errorf("reading Deployment %s/%s: %w", ns, operatorName, err)
+	case deployment.Spec.Replicas != nil && *deployment.Spec.Replicas == 0:
+		found = append(found, fmt.Sprintf("Deployment %s/%s was scaled to nothing", ns, operatorName))
+	}
+	return found, nil
+}
+
+// hasRelease says whether Helm keeps a record of the stack's release; it keeps them as Secrets with these labels.
+func hasRelease(ctx context.Context, c *Client, kind string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := c.Core.CoreV1().Secrets(Namespace(kind)).List(ctx, metav1.ListOptions{
+		LabelSelector: "owner=helm,name=" + name(kind), FieldSelector: "type=helm.sh/release.v1", Limit: 1})
+	if err != nil {
+		return false, fmt.Errorf("looking for the Helm release %s/%s: %w", Namespace(kind), name(kind), err)
+	}
+	for _, s := range list.Items {
+		if s.Type == corev1.SecretType("helm.sh/release.v1") {
+			return true, nil
+		}
+	}
+	return false, nil
+}

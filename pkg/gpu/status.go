@@ -1,0 +1,233 @@
+package gpu
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Status is what a cluster shows of its GPU stack at one time.
+type Status struct {
+	Kind string
+	// Policy is the state of the operator's ClusterPolicy, such as "ready" or "notReady"; empty where there is none.
+	Policy string
+	// DaemonSets are those of the stack.
+	DaemonSets []DaemonSet
+	// Nodes are those that should offer accelerators, by name.
+	Nodes []api.NodeGPUs
+	// Versions has the GPU fields alone.
+	Versions api.Versions
+	// Trouble is what is wrong with the stack, as far as it shows; it may pass by itself. Its log is not read yet.
+	Trouble *Failure
+}
+
+// DaemonSet is one part of a stack, and on how many of its nodes it is ready.
+type DaemonSet struct {
+	Name           string
+	Desired, Ready int
+}
+
+// Look asks a cluster how its GPU stack is. expected is how many accelerators each node should offer, by the node's name; a
+// node that is not there offers none.
+func Look(ctx context.Context, c *Client, kind string, expected map[string]int) (Status, error) {
+	st := Status{Kind: kind}
+	own, foreign, err := daemonSets(ctx, c, kind)
+	if err != nil {
+		return st, err
+	}
+	nodes, err := listNodes(ctx, c)
+	if err != nil {
+		return st, err
+	}
+	for _, ds := range own {
+		st.DaemonSets = append(st.DaemonSets, DaemonSet{Name: ds.Name, Desired: int(ds.Status.DesiredNumberScheduled), Ready: int(ds.Status.NumberReady)})
+	}
+	for _, node := range sortedKeys(expected) {
+		st.Nodes = append(st.Nodes, api.NodeGPUs{Node: node, Expected: expected[node], Offered: offered(nodes[node])})
+	}
+	if kind == api.GPUStackNone {
+		return st, nil
+	}
+	if kind == api.GPUStackOperator {
+		policy, err := getPolicy(ctx, c)
+		if err != nil {
+			return st, err
+		}
+		if policy != nil {
+			st.Policy, _, _ = unstructured.NestedString(policy.Object, "status", "state")
+		}
+	}
+	chart, err := getChart(ctx, c, name(kind))
+	if err != nil {
+		return st, err
+	}
+	st.Versions = versions(chart, own, nodes, expected)
+	if st.Trouble = second(foreign); st.Trouble == nil {
+		st.Trouble, err = findTrouble(ctx, c, kind, chart)
+	}
+	return st, err
+}
+
+func listNodes(ctx context.Context, c *Client) (map[string]*corev1.Node, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := c.Core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing the cluster's nodes: %w", err)
+	}
+	nodes := make(map[string]*corev1.Node, len(list.Items))
+	for i := range list.Items {
+		nodes[list.Items[i].Name] = &list.Items[i]
+	}
+	return nodes, nil
+}
+
+func offered(n *corev1.Node) int {
+	if n == nil {
+		return 0
+	}
+	q := n.Status.Allocatable[ResourceName]
+	return int(q.Value())
+}
+
+// versions of the parts of a stack. GPU Feature Discovery labels nodes with the version of their driver; where it does not
+// run, the image of the driver's DaemonSet has it, and where the driver came with the machine only the probe knows.
+func versions(chart *unstructured.Unstructured, own []appsv1.DaemonSet, nodes map[string]*corev1.Node, expected map[string]int) api.Versions {
+	var v api.Versions
+	if chart != nil && chart.GetName() == operatorName {
+		v.GPUOperator, _, _ = unstructured.NestedString(chart.Object, "spec", "version")
+	}
+	for i := range own {
+		ds := &own[i]
+		switch {
+		case isDevicePlugin(ds):
+			v.GPUPlugin = tag(ds, func(c string) bool { return strings.Contains(c, "device-plugin") })
+		case strings.HasPrefix(ds.Name, "nvidia-driver-daemonset"):
+			v.GPUDriver = tag(ds, func(c string) bool { return strings.Contains(c, "driver") })
+		}
+	}
+	for _, name := range sortedKeys(expected) {
+		if n := nodes[name]; n != nil {
+			if full := driverLabel(n.Labels); full != "" {
+				v.GPUDriver = full
+				break
+			}
+		}
+	}
+	return v
+}
+
+// driverLabel is the driver's version as GPU Feature Discovery writes it
+// (https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery#generated-labels).
+func driverLabel(labels map[string]string) string {
+	if full := labels["nvidia.com/cuda.driver-version.full"]; full != "" {
+		return full
+	}
+	var parts []string
+	for _, key := range []string{"nvidia.com/cuda.driver.major", "nvidia.com/cuda.driver.minor", "nvidia.com/cuda.driver.rev"} {
+		if labels[key] != "" {
+			parts = append(parts, labels[key])
+		}
+	}
+	return strings.Join(parts, ".")
+}
+
+// tag is that of the image of the container which is meant, or of the first where none is.
+func tag(ds *appsv1.DaemonSet, meant func(container string) bool) string {
+	containers := ds.Spec.Template.Spec.Containers
+	if len(containers) == 0 {
+		return ""
+	}
+	i := max(0, slices.IndexFunc(containers, func(c corev1.Container) bool { return meant(c.Name) }))
+	image, _, _ := strings.Cut(containers[i].Image, "@")
+	image = image[strings.LastIndex(image, "/")+1:]
+	_, t, _ := strings.Cut(image, ":")
+	return t
+}
+
+// missing are the nodes that offer fewer accelerators than they should.
+func (s Status) missing() []api.NodeGPUs {
+	var short []api.NodeGPUs
+	for _, n := range s.Nodes {
+		if n.Offered < n.Expected {
+			short = append(short, n)
+		}
+	}
+	return short
+}
+
+// settled says that the stack itself has come up, whatever nodes offer.
+func (s Status) settled() bool { return s.unsettled() == "" }
+
+// unsettled is what of the stack has yet to come up.
+func (s Status) unsettled() string {
+	switch {
+	case s.Kind == api.GPUStackNone:
+		return ""
+	case s.Kind == api.GPUStackOperator && s.Policy == "":
+		return "the GPU Operator is not installed yet"
+	case s.Kind == api.GPUStackDevicePlugin && len(s.DaemonSets) == 0:
+		return "the device plugin is not installed yet"
+	}
+	var waiting []string
+	for _, ds := range s.DaemonSets {
+		if ds.Ready < ds.Desired {
+			waiting = append(waiting, fmt.Sprintf("DaemonSet %s is ready on %d of %d nodes", ds.Name, ds.Ready, ds.Desired))
+		}
+	}
+	if s.Kind == api.GPUStackOperator && s.Policy != "ready" {
+		waiting = append([]string{"the GPU Operator's policy is " + s.Policy}, waiting...)
+	}
+	return strings.Join(waiting, ", ")
+}
+
+// Ready says that the stack is up and every node offers what it should. A ready policy alone proves nothing: it is so on a
+// cluster where no node was found to have accelerators too.
+func (s Status) Ready() bool {
+	return s.settled() && len(s.missing()) == 0 && (s.Trouble == nil || s.Trouble.Reason != SecondDevicePlugin)
+}
+
+// Summary says in one line how far the stack has come.
+func (s Status) Summary() string {
+	has, want := 0, 0
+	for _, n := range s.Nodes {
+		has, want = has+min(n.Offered, n.Expected), want+n.Expected
+	}
+	line := fmt.Sprintf("%d of %d GPUs are offered", has, want)
+	if waiting := s.unsettled(); waiting != "" {
+		line += "; " + waiting
+	}
+	return line
+}
+
+// Condition is GPUReady as this status has it.
+func (s Status) Condition() api.Condition {
+	c := api.Condition{Type: api.GPUReady, Status: api.ConditionFalse, Message: s.Summary()}
+	short := s.missing()
+	switch {
+	case s.Ready():
+		c.Status, c.Reason = api.ConditionTrue, "Ready"
+	case s.Trouble != nil:
+		c.Reason, c.Message = s.Trouble.Reason, s.Trouble.Error()
+	case !s.settled():
+		c.Reason = "NotReady"
+	default:
+		c.Reason, c.Message = AllocatableMissing, s.shortage(short)
+	}
+	return c
+}
+
+func (s Status) shortage(short []api.NodeGPUs) string {
+	var lines []string
+	for _, n := range short {
+		lines = append(lines, fmt.Sprintf("node %s offers %d of %d", n.Node, n.Offered, n.Expected))
+	}
+	return some(lines)
+}

@@ -1,0 +1,232 @@
+package gpu
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// How much of a container's log is worth showing.
+const (
+	logLines    = 20
+	logBytes    = 16 << 10
+	longestLine = 500
+)
+
+// chartLabel is what the Helm controller puts on the pods that install a chart.
+const chartLabel = "helmcharts.helm.cattle.io/chart"
+
+// findTrouble is what is wrong with a stack now, nil where nothing shows.
+func findTrouble(ctx context.Context, c *Client, kind string, chart *unstructured.Unstructured) (*Failure, error) {
+	jobs, err := listPods(ctx, c, chartNamespace, chartLabel+"="+name(kind))
+	if err != nil {
+		return nil, err
+	}
+	if f := chartTrouble(chart, jobs); f != nil {
+		return f, nil
+	}
+	pods, err := listPods(ctx, c, Namespace(kind), "")
+	if err != nil {
+		return nil, err
+	}
+	return podTrouble(pods), nil
+}
+
+func listPods(ctx context.Context, c *Client, namespace, selector string) ([]corev1.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := c.Core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, fmt.Errorf("listing the pods in %s: %w", namespace, err)
+	}
+	return list.Items, nil
+}
+
+// chartTrouble is why a chart was not installed: what its HelmChart says, or that the pods which install it fail. What
+// exactly they met is in their log, which Explain reads.
+func chartTrouble(chart *unstructured.Unstructured, jobs []corev1.Pod) *Failure {
+	if chart == nil {
+		return nil
+	}
+	full := "HelmChart " + chart.GetNamespace() + "/" + chart.GetName()
+	var failed *Failure
+	conditions, _, _ := unstructured.NestedSlice(chart.Object, "status", "conditions")
+	for _, c := range conditions {
+		m, _ := c.(map[string]any)
+		if m["type"] == "Failed" && m["status"] == "True" {
+			message := strings.TrimSpace(fmt.Sprintf("%v: %v", shown(m["reason"]), shown(m["message"])))
+			failed = &Failure{Reason: chartReason(message), Message: full + " failed: " + message}
+		}
+	}
+	slices.SortFunc(jobs, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+	for i := range jobs {
+		p := &jobs[i]
+		if p.Status.Phase == corev1.PodSucceeded {
+			return failed
+		}
+		if container, why := failing(p); why != "" {
+			if failed == nil {
+				failed = &Failure{Reason: ChartFailed, Message: full + " can't be installed: " + why}
+			}
+			failed.Pod, failed.Container = p.Namespace+"/"+p.Name, container
+			return failed
+		}
+	}
+	return failed
+}
+
+// chartReason tells by Helm's words why a chart can't be installed.
+func chartReason(words string) string {
+	lower := strings.ToLower(words)
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(lower, s) })
+	}
+	switch {
+	case has("no chart version found", "improper constraint", "could not locate a version matching", "manifest unknown"),
+		has("chart \"") && has("version \"") && has("not found"):
+		return BadChartVersion
+	case has("cannot be reached", "can't be reached", "is not a valid chart repository", "no such host", "connection refused", "i/o timeout", "dial tcp",
+		"tls handshake", "x509:", "failed to fetch", "context deadline exceeded", "no route to host", "server misbehaving", "connection reset"):
+		return ChartUnreachable
+	}
+	return ChartFailed
+}
+
+// podTrouble is the first pod of a stack, by name, with a container that keeps failing.
+func podTrouble(pods []corev1.Pod) *Failure {
+	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	for i := range pods {
+		p := &pods[i]
+		if p.Labels["app.kubernetes.io/managed-by"] == FieldManager || p.DeletionTimestamp != nil {
+			continue
+		}
+		container, why := failing(p)
+		if why == "" {
+			continue
+		}
+		return &Failure{Reason: PodFailing, Node: p.Spec.NodeName, DaemonSet: daemonSetOf(p), Pod: p.Namespace + "/" + p.Name,
+			Container: container, Message: why}
+	}
+	return nil
+}
+
+func daemonSetOf(p *corev1.Pod) string {
+	for _, o := range p.OwnerReferences {
+		if o.Kind == "DaemonSet" {
+			return p.Namespace + "/" + o.Name
+		}
+	}
+	return ""
+}
+
+// stuck are the reasons for which a container waits that don't pass by themselves, or rarely.
+var stuck = []string{"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
+	"CreateContainerError", "RunContainerError"}
+
+// restartsToTell is after how many restarts a container that is not ready counts as failing, even while it runs again.
+const restartsToTell = 3
+
+// failing is the container of a pod that keeps failing, and why; nothing where none does.
+func failing(p *corev1.Pod) (container, why string) {
+	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		last, ended := s.LastTerminationState.Terminated, ""
+		if s.State.Terminated != nil {
+			last = s.State.Terminated
+		}
+		if last != nil && last.ExitCode != 0 {
+			ended = fmt.Sprintf("it ended with exit code %d", last.ExitCode)
+			if last.Reason != "" && last.Reason != "Error" {
+				ended += " (" + last.Reason + ")"
+			}
+			if last.Message != "" {
+				ended += ": " + oneLine(last.Message)
+			}
+		}
+		if w := s.State.Waiting; w != nil && slices.Contains(stuck, w.Reason) {
+			switch {
+			case w.Reason == "CrashLoopBackOff" && ended != "":
+				return s.Name, fmt.Sprintf("%s after %d restarts: %s", w.Reason, s.RestartCount, ended)
+			case w.Message != "":
+				return s.Name, w.Reason + ": " + oneLine(w.Message)
+			}
+			return s.Name, w.Reason
+		}
+		if ended != "" && !s.Ready && (s.RestartCount >= restartsToTell || s.State.Terminated != nil && p.Spec.RestartPolicy == corev1.RestartPolicyNever) {
+			return s.Name, fmt.Sprintf("%s, after %d restarts", ended, s.RestartCount)
+		}
+	}
+	if p.Status.Phase == corev1.PodFailed {
+		return "", "it failed: " + strings.TrimSpace(p.Status.Reason+" "+oneLine(p.Status.Message))
+	}
+	return "", ""
+}
+
+// Explain reads the last lines that the failing container wrote into a failure, and, where a chart can't be installed, finds
+// the reason in them. A log that can't be had leaves the failure as it is.
+func Explain(ctx context.Context, c *Client, f *Failure) {
+	namespace, pod, ok := strings.Cut(f.Pod, "/")
+	if !ok || f.Log != nil {
+		return
+	}
+	f.Log = podLog(ctx, c, namespace, pod, f.Container)
+	if f.Reason == ChartFailed {
+		f.Reason = chartReason(strings.Join(f.Log, "\n"))
+		if line := telling(f.Log); line != "" {
+			f.Message += "; " + line
+		}
+	}
+}
+
+// telling is the last line of Helm's that says what went wrong.
+func telling(log []string) string {
+	for _, l := range slices.Backward(log) {
+		if strings.HasPrefix(l, "Error:") || strings.Contains(l, "level=fatal") {
+			return l
+		}
+	}
+	return ""
+}
+
+// podLog is the end of what a container wrote in this run, or in the one before where this one has said nothing.
+func podLog(ctx context.Context, c *Client, namespace, pod, container string) []string {
+	for _, previous := range []bool{false, true} {
+		if lines := readLog(ctx, c, namespace, pod, container, previous); len(lines) > 0 {
+			return lines
+		}
+	}
+	return nil
+}
+
+func readLog(ctx context.Context, c *Client, namespace, pod, container string, previous bool) []string {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	tail, limit := int64(logLines), int64(logBytes)
+	stream, err := c.Core.CoreV1().Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{
+		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).Stream(ctx)
+	if err != nil {
+		return nil
+	}
+	defer stream.Close()
+	b, err := io.ReadAll(io.LimitReader(stream, logBytes))
+	if err != nil && len(b) == 0 {
+		return nil
+	}
+	var out []string
+	for l := range strings.Lines(string(b)) {
+		if l = strings.TrimRight(l, "\r\n"); strings.TrimSpace(l) != "" {
+			out = append(out, l[:min(len(l), longestLine)])
+		}
+	}
+	return out[max(0, len(out)-logLines):]
+}
+
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	return s[:min(len(s), longestLine)]
+}
