@@ -46,10 +46,8 @@ func (c *Cloud) Inspect(ctx context.Context) (api.Finding, []api.CloudStatus) {
 		f.Problem = oneLine(err)
 		return f, nil
 	}
-	if c.server != nil {
-		for name, why := range found {
-			found[name] = advised(name, why)
-		}
+	for name, why := range found {
+		found[name] = c.advised(name, why)
 	}
 	return f, statuses(found)
 }
@@ -58,9 +56,9 @@ func (c *Cloud) Inspect(ctx context.Context) (api.Finding, []api.CloudStatus) {
 // into a person's own Python.
 var unimported = []string{"not installed", "import dependencies", "No module named", "dependencies_installed"}
 
-// advised is why a cloud is not enabled, with what to do about it here.
-func advised(name, why string) string {
-	if !slices.ContainsFunc(unimported, func(words string) bool { return strings.Contains(why, words) }) {
+// advised is why a cloud is not enabled, with what to do about it here; a remote server is its owner's to change.
+func (c *Cloud) advised(name, why string) string {
+	if c.server == nil || !slices.ContainsFunc(unimported, func(words string) bool { return strings.Contains(why, words) }) {
 		return why
 	}
 	if _, err := fs.Stat(setupFiles, "setup/"+name+".txt"); err == nil {

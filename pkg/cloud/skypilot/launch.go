@@ -19,6 +19,8 @@ const (
 	// clusterPrefix begins the reference of a machine that was there already; any other is a request's id.
 	clusterPrefix = "cluster/"
 	roomEvery     = 500 * time.Millisecond
+	// lastWordsTime is how long the end of a failed launch's log is waited for.
+	lastWordsTime = 20 * time.Second
 )
 
 // Submit asks the server for the machine and returns the id of the request. It waits while the server works on as many
@@ -247,7 +249,7 @@ func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, 
 	if err != nil && ctx.Err() == nil { // the last lines say why
 		select {
 		case <-ended:
-		case <-time.After(5 * time.Second):
+		case <-time.After(lastWordsTime):
 		}
 	}
 	stop()

@@ -130,11 +130,16 @@ func (c *Cloud) candidates(ctx context.Context, spec api.ClusterSpec) ([]string,
 	if slices.Contains(enabled, spec.Cloud) {
 		return []string{spec.Cloud}, nil
 	}
-	if spec.Cloud != "" && !known(spec.Cloud) {
+	unknown := spec.Cloud != "" && !known(spec.Cloud)
+	if unknown && len(enabled) > 0 {
 		return nil, field("cloud", spec.Cloud, "one of the clouds that are enabled: "+orNone(enabled))
 	}
-	// The server remembers what it found at its last look; credentials may have come since.
-	checked, err := c.Check(ctx, spec.Cloud)
+	// The server remembers what it found at its last look; credentials may have come since. A new one has never looked.
+	look := spec.Cloud
+	if len(enabled) == 0 {
+		look = ""
+	}
+	checked, err := c.Check(ctx, look)
 	if err != nil {
 		return nil, err
 	}
@@ -148,10 +153,12 @@ func (c *Cloud) candidates(ctx context.Context, spec api.ClusterSpec) ([]string,
 		return []string{spec.Cloud}, nil
 	case spec.Cloud == "":
 		return nil, &cloud.Error{Kind: cloud.Access, Message: "no cloud is enabled: put the credentials of one in place (docs/clouds.md)"}
+	case unknown:
+		return nil, field("cloud", spec.Cloud, "one of the clouds that are enabled: "+orNone(enabled))
 	}
 	want := fmt.Sprintf("one of the clouds that are enabled: %s; %s is not", orNone(enabled), spec.Cloud)
 	if why := checked[spec.Cloud]; why != "" {
-		want += ": " + why
+		want += ": " + c.advised(spec.Cloud, why)
 	}
 	return nil, field("cloud", spec.Cloud, want)
 }

@@ -74,7 +74,10 @@ def _candidates(resources):
     except ValueError as e:
         raise _rejected(e, resources) from e
     # The optimizer takes the cheapest of these and, among equals, the one that came first.
-    return sorted((r for rs in launchable.values() for r in rs), key=lambda r: r.get_cost(3600))
+    # It holds the cap against the cheapest place of an instance type alone.
+    cap = resources.get('max_hourly_cost')
+    found = [r for rs in launchable.values() for r in rs if cap is None or r.get_cost(3600) <= cap + 1e-9]
+    return sorted(found, key=lambda r: r.get_cost(3600))
 
 
 def _rejected(error, resources):
@@ -106,7 +109,7 @@ def _why(question):
         except Problem:
             continue
         if found:
-            return Problem(field, _instead(field, found))
+            return Problem(field, _instead(field, found, question['clouds']))
     return Problem('cloud', 'no machine of %s satisfies all that was asked for: relax some of it' % ', '.join(question['clouds']))
 
 
@@ -125,20 +128,34 @@ def _accelerators(wanted, clouds):
     return None
 
 
-def _instead(field, found):
+def _instead(field, found, clouds):
     best = _placement(found[0])
     offer = '%s in %s %s' % (best['instance_type'], best['cloud'], best['region'])
     if field == 'max_hourly_cost':
         return 'at least %.4f US dollars per hour: the cheapest offer is %s' % (best['price'], offer)
     if field == 'use_spot':
         return 'nobody offers such machines as spot ones; leave it out: %s costs %.4f US dollars per hour' % (offer, best['price'])
-    if field == 'cpus':
-        return 'no machine on offer has that with the rest that was asked for; N+ asks for at least N. The cheapest on offer: %s, %g CPUs' % (
-            offer, best['cpus'])
-    if field == 'memory':
-        return 'no machine on offer has that with the rest that was asked for; N+ asks for at least N. The cheapest on offer: %s, %g GiB' % (
-            offer, best['memory_gib'])
+    if field in ('cpus', 'memory'):
+        most = max(_sizes(clouds), key=lambda s: s[field], default=None)
+        largest = most and ' The most that one machine has: %g %s (%s in %s).' % (
+            most[field], 'CPUs' if field == 'cpus' else 'GiB', most['instance_type'], most['cloud'])
+        return 'no machine on offer has that with the rest that was asked for; N+ asks for at least N.%s The cheapest on offer: %s, %g CPUs, %g GiB' % (
+            largest or '', offer, best['cpus'], best['memory_gib'])
     return 'nothing there satisfies the rest that was asked for; the cheapest elsewhere: %s' % offer
+
+
+def _sizes(names):
+    """Every instance type of the clouds' catalogs, as far as these are read in the usual way."""
+    import importlib
+    sizes = []
+    for name in names:
+        try:
+            catalog = importlib.import_module('sky.catalog.%s_catalog' % name)
+            rows = getattr(catalog, '_default_df' if name == 'aws' else '_df')[['InstanceType', 'vCPUs', 'MemoryGiB']].dropna()
+        except (ImportError, AttributeError, KeyError):
+            continue
+        sizes += [{'cloud': name, 'instance_type': t, 'cpus': c, 'memory': m} for t, c, m in rows.itertuples(index=False)]
+    return sizes
 
 
 def _offered_accelerators(names):

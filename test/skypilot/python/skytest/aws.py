@@ -29,6 +29,8 @@ from skytest.world import world
 # How a container of systemd ends: reboot(2) in a PID namespace kills its init with SIGHUP or SIGINT.
 _REBOOTED = 129
 
+_ROOT_DISK = '/dev/sda1'
+
 _CLUSTER_TAG = 'ray-cluster-name'  # SkyPilot's, on every instance
 
 
@@ -129,6 +131,21 @@ def mend_attributes() -> None:
         return EmptyResult()
 
     cls.modify_instance_attribute = modify  # type: ignore[method-assign]
+
+
+def mend_disks() -> None:
+    """Has the disk that a machine starts from end with it, as AWS does where a launch doesn't say otherwise; moto keeps it."""
+    cls = responses.InstanceResponse
+    original = cls._parse_block_device_mapping  # pylint: disable=protected-access
+
+    def parse(self) -> Any:
+        mappings = original(self)
+        for asked, mapping in zip(self._get_param('BlockDeviceMappings', []), mappings):
+            if mapping['DeviceName'] == _ROOT_DISK and 'DeleteOnTermination' not in asked.get('Ebs', {}):
+                mapping['Ebs']['DeleteOnTermination'] = True
+        return mappings
+
+    cls._parse_block_device_mapping = parse  # type: ignore[method-assign]
 
 
 def mend_groups() -> None:
@@ -242,6 +259,7 @@ def main() -> None:
     logging.getLogger('werkzeug').setLevel(logging.INFO)
     lives = give_lives()
     mend_attributes()
+    mend_disks()
     mend_groups()
     prepare_account()
     threading.Thread(target=lives.follow_deaths, daemon=True).start()
