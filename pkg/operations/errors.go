@@ -91,6 +91,28 @@ func (e *FailedError) Error() string {
 	return fmt.Sprintf("%s%s: %s: %s", f.Step, on, f.Reason, f.Message)
 }
 
+// DriftError says that a cluster is not as it should be, and that nothing works on that any more.
+type DriftError struct {
+	Cluster string
+	Drift   []api.Drift
+	// Reason is how the repair failed; empty where it did not, or where there was none.
+	Reason string
+}
+
+func (e *DriftError) Error() string {
+	msg := fmt.Sprintf("cluster %s is not in sync", e.Cluster)
+	if e.Reason != "" {
+		msg += ": " + e.Reason
+	}
+	for _, d := range e.Drift {
+		msg += "\n" + d.String()
+		if d.Next != "" {
+			msg += " (next: " + d.Next + ")"
+		}
+	}
+	return msg
+}
+
 // GoneError says that a cluster was deleted while somebody waited for it.
 type GoneError struct{ Name string }
 

@@ -72,6 +72,8 @@ type goal struct {
 	operation string
 	gone      error // nil where being gone is the goal
 	judge     func(*api.Cluster) (done bool, err error)
+	// left is why the goal was not reached although the operation has ended, and how; nil makes a FailedError of both.
+	left func(cl *api.Cluster, ended error) error
 }
 
 func (c *Client) follow(ctx context.Context, ref api.Ref, limit time.Duration, g goal, see func(Progress)) (*api.Cluster, error) {
@@ -171,7 +173,10 @@ func (c *Client) alive(ctx context.Context, ref api.Ref, g goal) verdict {
 	}
 	failed := &FailedError{Cluster: ref.Name, Operation: g.operation, Failure: cl.Status.Failure, Reason: "no operation works on it"}
 	if r.id != "" {
-		failed.Reason = reason(c.outcome(ctx, t, ref.Name, r))
+		ended := c.outcome(ctx, t, ref.Name, r)
+		if failed.Reason = reason(ended); g.left != nil {
+			return verdict{done: true, cluster: cl, err: g.left(cl, ended)}
+		}
 	}
 	return verdict{done: true, cluster: cl, err: failed}
 }

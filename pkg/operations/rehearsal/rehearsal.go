@@ -46,8 +46,13 @@ type Play struct {
 	// Provision and Delete run as activities; ctx ends when the workflow is cancelled.
 	Provision func(ctx context.Context, w *World, in api.ProvisionInput) error
 	Delete    func(ctx context.Context, w *World, in api.DeleteInput) error
-	// Check answers for the play that has no name.
-	Check func() (api.CheckResult, error)
+	// Check answers for the play that has no name; Sweep for the play of the cluster that is swept, or for that one; Orphans
+	// for that one.
+	Check   func() (api.CheckResult, error)
+	Sweep   func(ctx context.Context, w *World, in api.SweepInput) (api.SweepResult, error)
+	Orphans func(ctx context.Context, w *World, in api.OrphansInput) (api.OrphansResult, error)
+	// Repair runs as an activity; without it the cluster is READY and in sync after it.
+	Repair func(ctx context.Context, w *World, in api.RepairInput) error
 }
 
 // Start brings a world up in a state directory. The caller closes it.
@@ -118,6 +123,7 @@ func (w *World) WorkOn(t testing.TB, queue string) {
 	wk.RegisterWorkflowWithOptions(w.delete, workflow.RegisterOptions{Name: api.WorkflowDelete})
 	wk.RegisterWorkflowWithOptions(w.plan, workflow.RegisterOptions{Name: api.WorkflowPlan})
 	wk.RegisterWorkflowWithOptions(w.check, workflow.RegisterOptions{Name: api.WorkflowCheck})
+	w.registerSweeps(wk)
 	wk.RegisterActivityWithOptions(w.playCheck, activity.RegisterOptions{Name: "playCheck"})
 	wk.RegisterActivityWithOptions(w.playProvision, activity.RegisterOptions{Name: "playProvision"})
 	wk.RegisterActivityWithOptions(w.playDelete, activity.RegisterOptions{Name: "playDelete"})

@@ -1,0 +1,106 @@
+package rehearsal
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/start"
+)
+
+func (w *World) registerSweeps(wk worker.Registry) {
+	wk.RegisterWorkflowWithOptions(w.sweep, workflow.RegisterOptions{Name: api.WorkflowSweep})
+	wk.RegisterWorkflowWithOptions(w.orphans, workflow.RegisterOptions{Name: api.WorkflowOrphans})
+	wk.RegisterWorkflowWithOptions(w.repair, workflow.RegisterOptions{Name: api.WorkflowRepair})
+	wk.RegisterActivityWithOptions(w.playSweep, activity.RegisterOptions{Name: "playSweep"})
+	wk.RegisterActivityWithOptions(w.playOrphans, activity.RegisterOptions{Name: "playOrphans"})
+	wk.RegisterActivityWithOptions(w.playRepair, activity.RegisterOptions{Name: "playRepair"})
+}
+
+func (w *World) sweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
+	var r api.SweepResult
+	err := workflow.ExecuteActivity(options(ctx), "playSweep", in).Get(ctx, &r)
+	return r, err
+}
+
+func (w *World) orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, error) {
+	var r api.OrphansResult
+	err := workflow.ExecuteActivity(options(ctx), "playOrphans", in).Get(ctx, &r)
+	return r, err
+}
+
+func (w *World) repair(ctx workflow.Context, in api.RepairInput) error {
+	return workflow.ExecuteActivity(options(ctx), "playRepair", in).Get(ctx, nil)
+}
+
+// playSweep finds nothing where no play says otherwise.
+func (w *World) playSweep(ctx context.Context, in api.SweepInput) (api.SweepResult, error) {
+	ctx, stop := beat(ctx)
+	defer stop()
+	for _, name := range []string{in.Cluster, ""} {
+		if p := w.play(name).Sweep; p != nil {
+			return p(ctx, w, in)
+		}
+	}
+	all, err := w.Store.List(ctx)
+	if in.Cluster != "" {
+		return api.SweepResult{Looked: 1}, err
+	}
+	return api.SweepResult{Looked: len(all)}, err
+}
+
+func (w *World) playOrphans(ctx context.Context, in api.OrphansInput) (api.OrphansResult, error) {
+	ctx, stop := beat(ctx)
+	defer stop()
+	if p := w.play("").Orphans; p != nil {
+		return p(ctx, w, in)
+	}
+	return api.OrphansResult{}, nil
+}
+
+func (w *World) playRepair(ctx context.Context, in api.RepairInput) error {
+	ctx, stop := beat(ctx)
+	defer stop()
+	if p := w.play(in.Cluster.Name).Repair; p != nil {
+		return p(ctx, w, in)
+	}
+	_, err := w.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseReady, "Repaired", time.Now().UTC())
+		c.Status.Drift = nil
+		return nil
+	})
+	return err
+}
+
+// Repair starts a repair of a cluster, as a sweep does.
+func (w *World) Repair(ctx context.Context, ref api.Ref, again bool) error {
+	return start.Operation(ctx, w.Temporal, w.Config.Temporal.TaskQueue, ref.Name, api.WorkflowRepair, "Repair "+ref.Name,
+		api.RepairInput{Cluster: ref, Again: again})
+}
+
+// Schedule makes the schedule of sweeps, which is gone after the test. It never runs in a test's time.
+func (w *World) Schedule(t testing.TB) client.ScheduleHandle {
+	t.Helper()
+	h, err := w.Temporal.ScheduleClient().Create(t.Context(), client.ScheduleOptions{
+		ID: api.SweepScheduleID, Spec: client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: 24 * time.Hour}}},
+		Action: &client.ScheduleWorkflowAction{ID: api.SweepScheduleID, Workflow: api.WorkflowSweep, Args: []any{api.SweepInput{}},
+			TaskQueue: w.Config.Temporal.TaskQueue},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own has ended
+		defer cancel()
+		if err := h.Delete(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}

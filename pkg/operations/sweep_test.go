@@ -1,0 +1,274 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// kept is a READY cluster.
+func kept(t *testing.T, name string) api.Ref {
+	t.Helper()
+	c := wanted(name)
+	c.Metadata.UID = "uid-of-" + name
+	c, err := world.Store.Create(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := world.Succeed(t.Context(), c.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	return c.Ref()
+}
+
+// drift records drift of a cluster, in a phase.
+func drift(t *testing.T, ref api.Ref, phase api.Phase, seen ...api.Drift) {
+	t.Helper()
+	_, err := world.Store.Update(t.Context(), ref, func(c *api.Cluster) error {
+		c.Status.SetPhase(phase, "", time.Now().UTC())
+		c.Status.SetDrift(seen, time.Now().UTC())
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var gone1 = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it", Next: "it is replaced"}
+
+func TestASweepByHandTellsWhatItFound(t *testing.T) {
+	world.Work(t)
+	c := newClient(t)
+	kept(t, "swept")
+	world.Cast("swept", rehearsal.Play{Sweep: func(_ context.Context, _ *rehearsal.World, in api.SweepInput) (api.SweepResult, error) {
+		if !in.Again || in.Cluster != "swept" {
+			t.Errorf("the sweep was asked for %+v", in)
+		}
+		return api.SweepResult{Looked: 1, Drifted: []api.Drifted{{Cluster: "swept", Drift: []api.Drift{gone1}}}}, nil
+	}})
+	r, err := c.Sweep(t.Context(), api.SweepInput{Cluster: "swept", Again: true})
+	if err != nil || r.Looked != 1 || len(r.Drifted) != 1 || r.Drifted[0].Drift[0].Reason != api.DriftMachineGone {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err = c.Sweep(t.Context(), api.SweepInput{}); err != nil || r.Looked != 1 || r.Drifted != nil {
+		t.Errorf("of all: %+v, %v", r, err)
+	}
+	var missing *store.NotFoundError
+	if _, err := c.Sweep(t.Context(), api.SweepInput{Cluster: "unheard"}); !errors.As(err, &missing) {
+		t.Errorf("of a cluster that is not there: %v", err)
+	}
+	world.Cast("swept", rehearsal.Play{Sweep: func(context.Context, *rehearsal.World, api.SweepInput) (api.SweepResult, error) {
+		return api.SweepResult{}, errors.New("etcd is full")
+	}})
+	if _, err := c.Sweep(t.Context(), api.SweepInput{Cluster: "swept"}); err == nil || err.Error() != "etcd is full" {
+		t.Errorf("a sweep that fails: %v", err)
+	}
+}
+
+func TestOrphansAreThoseThatTheWorkerFinds(t *testing.T) {
+	world.Work(t)
+	world.Cast("", rehearsal.Play{Orphans: func(_ context.Context, _ *rehearsal.World, in api.OrphansInput) (api.OrphansResult, error) {
+		return api.OrphansResult{Orphans: []api.Orphan{{Name: strings.Join(in.Terminate, "+")}}, Unasked: []string{"aws: no"}}, nil
+	}})
+	r, err := newClient(t).Orphans(t.Context(), api.OrphansInput{Terminate: []string{"a", "b"}})
+	if err != nil || len(r.Orphans) != 1 || r.Orphans[0].Name != "a+b" || len(r.Unasked) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestASweepThatNobodyWorksOnIsGivenUp(t *testing.T) {
+	c := newClient(t)
+	c.cfg.Temporal.TaskQueue = "deserted-by-sweeps"
+	now := time.Now()
+	c.now = func() time.Time { now = now.Add(noWorkerAfter); return now }
+	var none *NoWorkerError
+	if _, err := c.Sweep(t.Context(), api.SweepInput{}); !errors.As(err, &none) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := c.Orphans(t.Context(), api.OrphansInput{}); !errors.As(err, &none) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOneClusterIsPausedAndResumedOnce(t *testing.T) {
+	world.Work(t)
+	c := newClient(t)
+	ref := kept(t, "halted")
+	paused := func() time.Time {
+		cl, err := world.Store.Get(t.Context(), "halted")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cl.Status.PausedAt
+	}
+	for i, want := range []bool{true, false} {
+		if changed, err := c.Pause(t.Context(), "halted"); err != nil || changed != want {
+			t.Errorf("pause %d: %v, %v", i, changed, err)
+		}
+	}
+	if paused().IsZero() {
+		t.Error("it is not paused")
+	}
+	for i, want := range []bool{true, false} {
+		if changed, err := c.Resume(t.Context(), "halted"); err != nil || changed != want {
+			t.Errorf("resume %d: %v, %v", i, changed, err)
+		}
+	}
+	if !paused().IsZero() {
+		t.Error("it is paused still")
+	}
+	events, err := c.Events(t.Context(), "halted")
+	if err != nil || len(events) != 2 || events[0].Reason != "Paused" || events[1].Reason != "Resumed" || events[0].UID != ref.UID {
+		t.Errorf("events %+v, %v", events, err)
+	}
+	var missing *store.NotFoundError
+	if _, err := c.Pause(t.Context(), "unheard"); !errors.As(err, &missing) {
+		t.Errorf("of a cluster that is not there: %v", err)
+	}
+}
+
+func TestTheSweepsOfTheScheduleArePausedAndResumedOnce(t *testing.T) {
+	c := newClient(t)
+	now := time.Now()
+	c.now = func() time.Time { now = now.Add(dialTimeout); return now }
+	var none *NoScheduleError
+	if _, err := c.Pause(t.Context(), ""); !errors.As(err, &none) {
+		t.Errorf("without a schedule: %v", err)
+	}
+	if paused, err := c.Paused(t.Context()); paused || err != nil {
+		t.Errorf("without a schedule: %v, %v", paused, err)
+	}
+	c.now = time.Now
+	h := world.Schedule(t)
+	is := func(want bool) {
+		t.Helper()
+		until(t, "the schedule has changed", func() bool { paused, err := c.Paused(t.Context()); return err == nil && paused == want })
+	}
+	is(false)
+	if changed, err := c.Pause(t.Context(), ""); err != nil || !changed {
+		t.Errorf("pause: %v, %v", changed, err)
+	}
+	is(true)
+	if changed, err := c.Pause(t.Context(), ""); err != nil || changed {
+		t.Errorf("pause again: %v, %v", changed, err)
+	}
+	d, err := h.Describe(t.Context())
+	if err != nil || !d.Schedule.State.Paused || !strings.Contains(d.Schedule.State.Note, "skyctl pause reconcile") {
+		t.Errorf("%+v, %v", d.Schedule.State, err)
+	}
+	if changed, err := c.Resume(t.Context(), ""); err != nil || !changed {
+		t.Errorf("resume: %v, %v", changed, err)
+	}
+	is(false)
+	if changed, err := c.Resume(t.Context(), ""); err != nil || changed {
+		t.Errorf("resume again: %v, %v", changed, err)
+	}
+}
+
+func TestEventsAreFoundByNameAlsoAfterTheCluster(t *testing.T) {
+	world.Work(t)
+	c := newClient(t)
+	ref := kept(t, "past")
+	record := func(e api.Event) {
+		t.Helper()
+		if err := world.Store.RecordEvent(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := func(events []api.Event) string {
+		var all []string
+		for _, e := range events {
+			all = append(all, e.Reason)
+		}
+		return strings.Join(all, " ")
+	}
+	at := time.Now().UTC()
+	record(api.Event{Cluster: "past", UID: ref.UID, Reason: "A", Last: at})
+	record(api.Event{Cluster: "other", UID: "other-uid", Reason: "B", Last: at.Add(time.Second)})
+	if events, err := c.Events(t.Context(), "past"); err != nil || said(events) != "A" {
+		t.Errorf("of a living one: %s, %v", said(events), err)
+	}
+	if err := world.Store.Delete(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	record(api.Event{Cluster: "past", UID: ref.UID, Reason: "C", Last: at.Add(2 * time.Second)})
+	if events, err := c.Events(t.Context(), "past"); err != nil || said(events) != "A C" {
+		t.Errorf("of one that is gone: %s, %v", said(events), err)
+	}
+	told, err := c.WatchEvents(t.Context(), "past")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(api.Event{Cluster: "other", UID: "other-uid", Reason: "D", Last: at.Add(3 * time.Second)})
+	record(api.Event{Cluster: "past", UID: ref.UID, Reason: "E", Last: at.Add(4 * time.Second)})
+	if got := said([]api.Event{<-told, <-told, <-told}); got != "A C E" {
+		t.Errorf("the watch told %s", got)
+	}
+	var missing *store.NotFoundError
+	if _, err := c.Events(t.Context(), "unheard"); !errors.As(err, &missing) {
+		t.Errorf("of one that never was: %v", err)
+	}
+	if _, err := c.WatchEvents(t.Context(), "unheard"); !errors.As(err, &missing) {
+		t.Errorf("of one that never was: %v", err)
+	}
+}
+
+func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
+	world.Work(t)
+	c := newClient(t)
+	began := func(ref api.Ref) api.Drifted {
+		t.Helper()
+		if err := world.Repair(t.Context(), ref, true); err != nil {
+			t.Fatal(err)
+		}
+		return api.Drifted{Cluster: ref.Name, Phase: api.PhaseReady, Started: api.WorkflowRepair}
+	}
+	t.Run("well, also where it was in ERROR", func(t *testing.T) {
+		ref := kept(t, "mended")
+		drift(t, ref, api.PhaseError, gone1)
+		if err := c.AwaitInSync(t.Context(), ref, began(ref), 0, ignore); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("with drift that is left", func(t *testing.T) {
+		ref := kept(t, "lasting")
+		drift(t, ref, api.PhaseReady, gone1)
+		world.Cast("lasting", rehearsal.Play{Repair: func(context.Context, *rehearsal.World, api.RepairInput) error { return nil }})
+		err := c.AwaitInSync(t.Context(), ref, began(ref), 0, ignore)
+		var left *DriftError
+		if !errors.As(err, &left) || len(left.Drift) != 1 || !strings.Contains(err.Error(), "next: it is replaced") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("in ERROR", func(t *testing.T) {
+		ref := kept(t, "hopeless")
+		drift(t, ref, api.PhaseReady, gone1)
+		world.Cast("hopeless", rehearsal.Play{Repair: func(ctx context.Context, w *rehearsal.World, in api.RepairInput) error {
+			return w.Fail(ctx, in.Cluster, api.Failure{Step: "repair", Reason: "HeadLost", Message: "the head is gone"})
+		}})
+		err := c.AwaitInSync(t.Context(), ref, began(ref), 0, ignore)
+		var failed *FailedError
+		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "the head is gone") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("not in time", func(t *testing.T) {
+		ref := kept(t, "slow")
+		drift(t, ref, api.PhaseReady, gone1)
+		world.Cast("slow", rehearsal.Play{Repair: func(ctx context.Context, _ *rehearsal.World, _ api.RepairInput) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		err := c.AwaitInSync(t.Context(), ref, began(ref), 100*time.Millisecond, ignore)
+		var late *WaitError
+		if !errors.As(err, &late) {
+			t.Errorf("got %v", err)
+		}
+	})
+}

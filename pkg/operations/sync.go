@@ -1,0 +1,42 @@
+package operations
+
+import (
+	"context"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// AwaitInSync follows a cluster that a sweep found to differ, and about which an operation was started or was at work already,
+// until it is as it should be. Its error is a FailedError where it ends in ERROR, and a DriftError where what was done about
+// it has ended and drift is left. One that was being deleted is awaited to be gone.
+func (c *Client) AwaitInSync(ctx context.Context, ref api.Ref, found api.Drifted, limit time.Duration, see func(Progress)) error {
+	switch {
+	case found.Started == api.WorkflowDelete, found.Started == "" && found.Phase == api.PhaseDeleting:
+		return c.AwaitGone(ctx, ref, limit, see)
+	case found.Started == api.WorkflowProvision, found.Started == "" && found.Phase == api.PhaseProvisioning:
+		_, err := c.AwaitReady(ctx, ref, limit, see)
+		return err
+	}
+	_, err := c.follow(ctx, ref, limit, goal{
+		name: "in sync", operation: "repairing", gone: &GoneError{Name: ref.Name},
+		// ERROR is no end yet: a cluster that is taken up again stays in it until the first repair has succeeded.
+		judge: func(cl *api.Cluster) (bool, error) {
+			if cl.Status.Phase == api.PhaseDeleting {
+				return true, &ConflictError{Name: ref.Name, Phase: api.PhaseDeleting}
+			}
+			return cl.Status.Phase == api.PhaseReady && len(cl.Status.Drift) == 0, nil
+		},
+		left: func(cl *api.Cluster, ended error) error {
+			if cl.Status.Phase == api.PhaseError {
+				return &FailedError{Cluster: ref.Name, Operation: "repairing", Failure: cl.Status.Failure, Reason: reason(ended)}
+			}
+			drift := &DriftError{Cluster: ref.Name, Drift: cl.Status.Drift}
+			if ended != nil {
+				drift.Reason = reason(ended)
+			}
+			return drift
+		},
+	}, see)
+	return err
+}
