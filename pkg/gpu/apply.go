@@ -8,9 +8,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // removalPoll is how often it is looked whether what was deleted is gone.
@@ -78,9 +76,7 @@ func markValues(chart *unstructured.Unstructured, mark string) {
 func apply(ctx context.Context, c *Client, chart *unstructured.Unstructured) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := c.Any.Resource(helmCharts).Namespace(chart.GetNamespace()).Apply(ctx, chart.GetName(), chart,
-		metav1.ApplyOptions{FieldManager: FieldManager, Force: true})
-	if err != nil {
+	if err := c.any.apply(ctx, helmCharts, chart); err != nil {
 		return fmt.Errorf("applying HelmChart %s/%s: %w", chart.GetNamespace(), chart.GetName(), err)
 	}
 	return nil
@@ -90,7 +86,7 @@ func apply(ctx context.Context, c *Client, chart *unstructured.Unstructured) err
 func getChart(ctx context.Context, c *Client, name string) (*unstructured.Unstructured, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	chart, err := c.Any.Resource(helmCharts).Namespace(chartNamespace).Get(ctx, name, metav1.GetOptions{})
+	chart, err := c.any.get(ctx, helmCharts, chartNamespace, name)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -118,7 +114,7 @@ func removeOther(ctx context.Context, c *Client, kind string) (removed bool, err
 	}
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err = c.Any.Resource(helmCharts).Namespace(chartNamespace).Delete(callCtx, chart, metav1.DeleteOptions{})
+	err = c.any.delete(callCtx, helmCharts, chartNamespace, chart)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return false, fmt.Errorf("deleting HelmChart %s/%s: %w", chartNamespace, chart, err)
 	}
@@ -174,7 +170,7 @@ func owned(d Driver) map[string]bool {
 func getPolicy(ctx context.Context, c *Client) (*unstructured.Unstructured, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	policy, err := c.Any.Resource(clusterPolicies).Get(ctx, policyName, metav1.GetOptions{})
+	policy, err := c.any.get(ctx, clusterPolicies, "", policyName)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -210,15 +206,9 @@ func mendPolicy(ctx context.Context, c *Client, s Stack, d Driver) (mended bool,
 	if len(spec) == 0 {
 		return false, nil
 	}
-	patch, err := (&unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": clusterPolicies.GroupVersion().String(), "kind": "ClusterPolicy", "spec": spec,
-	}}).MarshalJSON()
-	if err != nil {
-		return false, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if _, err := c.Any.Resource(clusterPolicies).Patch(ctx, policyName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
+	if err := c.any.merge(ctx, clusterPolicies, "", policyName, map[string]any{"spec": spec}); err != nil {
 		return false, fmt.Errorf("mending the ClusterPolicy of the GPU Operator: %w", err)
 	}
 	return true, nil

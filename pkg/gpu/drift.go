@@ -95,7 +95,7 @@ func missingParts(ctx context.Context, c *Client, kind string) ([]string, error)
 	}
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	deployment, err := c.Core.AppsV1().Deployments(ns).Get(callCtx, operatorName, metav1.GetOptions{})
+	deployment, err := c.core.AppsV1().Deployments(ns).Get(callCtx, operatorName, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		found = append(found, fmt.Sprintf("Deployment %s/%s was deleted", ns, operatorName))
@@ -111,7 +111,7 @@ func missingParts(ctx context.Context, c *Client, kind string) ([]string, error)
 func hasRelease(ctx context.Context, c *Client, kind string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.Core.CoreV1().Secrets(Namespace(kind)).List(ctx, metav1.ListOptions{
+	list, err := c.core.CoreV1().Secrets(Namespace(kind)).List(ctx, metav1.ListOptions{
 		LabelSelector: "owner=helm,name=" + name(kind), FieldSelector: "type=helm.sh/release.v1", Limit: 1})
 	if err != nil {
 		return false, fmt.Errorf("looking for the Helm release %s/%s: %w", Namespace(kind), name(kind), err)

@@ -9,11 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sky-shift/skyctl/pkg/kube"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // FieldManager is under which name we own what we apply.
@@ -38,30 +34,6 @@ var (
 
 // callTimeout bounds a single call, so that an API server which takes a connection and says nothing is noticed.
 const callTimeout = 15 * time.Second
-
-// Client reaches one cluster: its own kinds through Core, those that charts bring through Any.
-type Client struct {
-	Core kubernetes.Interface
-	Any  dynamic.Interface
-}
-
-// NewClient makes a client from a kubeconfig.
-func NewClient(kubeconfig []byte) (*Client, error) {
-	core, err := kube.Client(kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
-	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
-	}
-	config.UserAgent = FieldManager
-	any, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
-	}
-	return &Client{Core: core, Any: any}, nil
-}
 
 // The reasons of a Failure.
 const (

@@ -56,7 +56,7 @@ func MarkNode(ctx context.Context, c *Client, node string, m Mark) error {
 func markNode(ctx context.Context, c *Client, name string, m Mark) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	node, err := c.Core.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	node, err := c.core.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func markNode(ctx context.Context, c *Client, name string, m Mark) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.Core.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, b, metav1.PatchOptions{FieldManager: FieldManager})
+	_, err = c.core.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, b, metav1.PatchOptions{FieldManager: FieldManager})
 	return err
 }
 
@@ -125,7 +125,7 @@ func setVerified(ctx context.Context, c *Client, node, incarnation string) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if _, err := c.Core.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, b, metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
+	if _, err := c.core.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, b, metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
 		return fmt.Errorf("noting on node %s that a workload got an accelerator: %w", node, err)
 	}
 	return nil

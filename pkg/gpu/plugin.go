@@ -55,7 +55,7 @@ func isOf(ds *appsv1.DaemonSet, kind string) bool {
 func daemonSets(ctx context.Context, c *Client, kind string) (own, foreign []appsv1.DaemonSet, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.Core.AppsV1().DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	list, err := c.core.AppsV1().DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, nil, fmt.Errorf("listing the cluster's DaemonSets: %w", err)
 	}

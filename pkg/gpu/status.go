@@ -78,7 +78,7 @@ func Look(ctx context.Context, c *Client, kind string, expected map[string]int) 
 func listNodes(ctx context.Context, c *Client) (map[string]*corev1.Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.Core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	list, err := c.core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("listing the cluster's nodes: %w", err)
 	}

@@ -41,7 +41,7 @@ func findTrouble(ctx context.Context, c *Client, kind string, chart *unstructure
 func listPods(ctx context.Context, c *Client, namespace, selector string) ([]corev1.Pod, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.Core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	list, err := c.core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, fmt.Errorf("listing the pods in %s: %w", namespace, err)
 	}
@@ -207,7 +207,7 @@ func readLog(ctx context.Context, c *Client, namespace, pod, container string, p
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	tail, limit := int64(logLines), int64(logBytes)
-	stream, err := c.Core.CoreV1().Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{
+	stream, err := c.core.CoreV1().Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{
 		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).Stream(ctx)
 	if err != nil {
 		return nil

@@ -151,7 +151,7 @@ func waitingFor(pod *corev1.Pod) string {
 func (w Workload) getOrCreate(ctx context.Context, c *Client) (*corev1.Pod, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	pods := c.Core.CoreV1().Pods(w.namespace())
+	pods := c.core.CoreV1().Pods(w.namespace())
 	pod, err := pods.Get(ctx, w.name(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		pod, err = pods.Create(ctx, w.pod(), metav1.CreateOptions{FieldManager: FieldManager})
@@ -167,7 +167,7 @@ func (w Workload) remove(ctx context.Context, c *Client) {
 	defer cancel()
 	now := int64(0)
 	// What can't be removed now, the next try meets by its name, and its deadline ends it.
-	_ = c.Core.CoreV1().Pods(w.namespace()).Delete(ctx, w.name(), metav1.DeleteOptions{GracePeriodSeconds: &now})
+	_ = c.core.CoreV1().Pods(w.namespace()).Delete(ctx, w.name(), metav1.DeleteOptions{GracePeriodSeconds: &now})
 }
 
 // pod is bound by the scheduler, not by us: a pod that names its node takes an accelerator that others may have, and is

@@ -1,0 +1,285 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+func TestReadinessIsJudgedNodeByNode(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Client, *memory)
+		ready  bool
+		reason string
+		says   string
+	}{
+		"all is well": {func(*Client, *memory) {}, true, "Ready", "16 of 16 GPUs are offered"},
+		"a ready policy and no GPUs": {func(c *Client, _ *memory) { setNode(c, node("b", 0)) }, false, AllocatableMissing,
+			"node b offers 0 of 8"},
+		"a GPU short": {func(c *Client, _ *memory) { setNode(c, node("b", 7)) }, false, AllocatableMissing, "node b offers 7 of 8"},
+		"a node that never had a plugin": {func(c *Client, _ *memory) { setNode(c, node("b", -1)) }, false, AllocatableMissing,
+			"node b offers 0 of 8"},
+		"a node that is gone": {func(c *Client, _ *memory) {
+			_ = c.core.CoreV1().Nodes().Delete(context.Background(), "b", metav1.DeleteOptions{})
+		}, false, AllocatableMissing, "node b offers 0 of 8"},
+		"more than expected": {func(c *Client, _ *memory) { setNode(c, node("b", 56)) }, true, "Ready", "16 of 16"},
+		"a policy that is not ready": {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, false, "NotReady",
+			"the GPU Operator's policy is notReady"},
+		"no policy": {func(_ *Client, m *memory) { delete(m.there, where(clusterPolicies, "", policyName)) }, false, "NotReady",
+			"not installed yet"},
+		"a DaemonSet on one node only": {func(c *Client, _ *memory) {
+			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
+		}, false, "NotReady", "DaemonSet nvidia-device-plugin-daemonset is ready on 1 of 2 nodes"},
+		"a second device plugin": {func(c *Client, _ *memory) {
+			_, _ = c.core.AppsV1().DaemonSets("default").Create(context.Background(), daemonSet("default", "mine", pluginImage, true, 1, 1), metav1.CreateOptions{})
+		}, false, SecondDevicePlugin, "DaemonSet default/mine"},
+	} {
+		c1, m := operatorsCluster(t)
+		c.change(c1, m)
+		st, err := Look(t.Context(), c1, api.GPUStackOperator, expected)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cond := st.Condition()
+		if st.Ready() != c.ready || (cond.Status == api.ConditionTrue) != c.ready || cond.Type != api.GPUReady ||
+			cond.Reason != c.reason || !strings.Contains(cond.Message, c.says) {
+			t.Errorf("%s: ready %v, %+v, want %s saying %q", name, st.Ready(), cond, c.reason, c.says)
+		}
+	}
+}
+
+func setNode(c *Client, n *corev1.Node) {
+	_, _ = c.core.CoreV1().Nodes().Update(context.Background(), n, metav1.UpdateOptions{})
+}
+
+func TestTheVersionsOfTheStackAreSeen(t *testing.T) {
+	c, _ := operatorsCluster(t)
+	st, err := Look(t.Context(), c, api.GPUStackOperator, expected)
+	want := api.Versions{GPUOperator: "v26.3.2", GPUDriver: "580.126.20", GPUPlugin: "v0.19.2"}
+	if err != nil || st.Versions != want {
+		t.Errorf("got %+v, %v, want %+v", st.Versions, err, want)
+	}
+	driver := daemonSet("gpu-operator", "nvidia-driver-daemonset", "nvcr.io/nvidia/driver:570.172.08-ubuntu22.04@sha256:00", false, 1, 1)
+	c, m := cluster(driver, operatorsPlugin(1, 1), node("a", 8, "nvidia.com/cuda.driver.major", "570", "nvidia.com/cuda.driver.minor", "172"))
+	m.put(rendered(t, api.GPUStackOperator, noDriver))
+	for expects, want := range map[string]string{"a": "570.172", "gone": "570.172.08-ubuntu22.04"} {
+		if st, err := Look(t.Context(), c, api.GPUStackOperator, map[string]int{expects: 8}); err != nil || st.Versions.GPUDriver != want {
+			t.Errorf("driver %q, %v, want %q", st.Versions.GPUDriver, err, want)
+		}
+	}
+}
+
+func TestWithoutAStackOnlyWhatNodesOfferCounts(t *testing.T) {
+	c, _ := cluster(daemonSet("kube-system", "theirs", pluginImage, true, 1, 1), node("a", 8))
+	for count, ready := range map[int]bool{8: true, 9: false} {
+		if st, err := Look(t.Context(), c, api.GPUStackNone, map[string]int{"a": count}); err != nil || st.Ready() != ready {
+			t.Errorf("%d expected: %v, %v", count, st.Ready(), err)
+		}
+	}
+}
+
+// pod of a DaemonSet, with one container in this state.
+func pod(name string, s corev1.ContainerStatus) *corev1.Pod {
+	s.Name = "main"
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "gpu-operator", Name: name, OwnerReferences: []metav1.OwnerReference{{Kind: "DaemonSet", Name: "ds"}}},
+		Spec:       corev1.PodSpec{NodeName: "b"},
+		Status:     corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{s}},
+	}
+}
+
+func waits(reason, message string) corev1.ContainerState {
+	return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
+}
+
+func endedWith(code int32, reason string) corev1.ContainerState {
+	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason}}
+}
+
+var running = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+
+func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		state corev1.ContainerStatus
+		says  string // nothing: it is no trouble
+	}{
+		"it crash-loops":              {corev1.ContainerStatus{State: waits("CrashLoopBackOff", "back-off 10s"), LastTerminationState: endedWith(1, "Error"), RestartCount: 4}, "CrashLoopBackOff after 4 restarts: it ended with exit code 1"},
+		"it is killed for its memory": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""), LastTerminationState: endedWith(137, "OOMKilled"), RestartCount: 1}, "OOMKilled"},
+		"it runs again":               {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 3}, "exit code 2, after 3 restarts"},
+		"its image can't be had":      {corev1.ContainerStatus{State: waits("ImagePullBackOff", "Back-off pulling\n image x")}, "ImagePullBackOff: Back-off pulling image x"},
+		"it was restarted once":       {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 1}, ""},
+		"it is ready at last":         {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 9, Ready: true}, ""},
+		"it is being made":            {corev1.ContainerStatus{State: waits("ContainerCreating", "")}, ""},
+		"it waits for another":        {corev1.ContainerStatus{State: waits("PodInitializing", "")}, ""},
+		"it ended well":               {corev1.ContainerStatus{State: endedWith(0, "Completed")}, ""},
+	} {
+		_, why := failing(pod("p", c.state))
+		if (why == "") != (c.says == "") || !strings.Contains(why, c.says) {
+			t.Errorf("%s: got %q, want %q", name, why, c.says)
+		}
+	}
+}
+
+func TestTheFailingPartIsNamedWithItsLog(t *testing.T) {
+	c, _ := operatorsCluster(t)
+	for _, p := range []*corev1.Pod{
+		pod("a-well", corev1.ContainerStatus{State: running, Ready: true}),
+		pod("b-ill", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""), LastTerminationState: endedWith(1, "Error"), RestartCount: 5}),
+	} {
+		if _, err := c.core.CoreV1().Pods(p.Namespace).Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := Look(t.Context(), c, api.GPUStackOperator, expected)
+	if err != nil || st.Trouble == nil {
+		t.Fatalf("trouble %v, %v", st.Trouble, err)
+	}
+	Explain(t.Context(), c, st.Trouble)
+	f := st.Trouble
+	if f.Reason != PodFailing || f.DaemonSet != "gpu-operator/ds" || f.Pod != "gpu-operator/b-ill" || f.Container != "main" || f.Node != "b" || len(f.Log) == 0 {
+		t.Errorf("got %+v", f)
+	}
+	for _, part := range []string{"DaemonSet gpu-operator/ds", "node b", "pod gpu-operator/b-ill", "container main", "CrashLoopBackOff"} {
+		if !strings.Contains(f.Error(), part) {
+			t.Errorf("%q lacks %q", f, part)
+		}
+	}
+}
+
+func failedChart(t *testing.T, reason, message string) *unstructured.Unstructured {
+	t.Helper()
+	chart := rendered(t, api.GPUStackOperator, noDriver)
+	chart.Object["status"] = map[string]any{"conditions": []any{
+		map[string]any{"type": "JobCreated", "status": "True"},
+		map[string]any{"type": "Failed", "status": "True", "reason": reason, "message": message},
+	}}
+	return chart
+}
+
+// Helm's own words, as its sources have them (helm.sh/helm/v3: pkg/repo, pkg/downloader, pkg/action, pkg/registry).
+func TestHelmsWordsTellWhyAChartCanNotBeInstalled(t *testing.T) {
+	for words, want := range map[string]string{
+		`Error: INSTALLATION FAILED: looks like "https://helm.example.com" is not a valid chart repository or cannot be reached: Get "https://helm.example.com/index.yaml": dial tcp: lookup helm.example.com: no such host`: ChartUnreachable,
+		`Error: failed to fetch https://helm.example.com/gpu-operator-v26.3.2.tgz : 503 Service Unavailable`:                                                                                                                 ChartUnreachable,
+		`Error: Get "http://10.0.0.1/index.yaml": dial tcp 10.0.0.1:80: connect: connection refused`:                                                                                                                         ChartUnreachable,
+		`Error: INSTALLATION FAILED: chart "gpu-operator" version "v99.9.9" not found in https://helm.ngc.nvidia.com/nvidia repository`:                                                                                      BadChartVersion,
+		`Error: chart "gpu-operator" matching v99.9.9 not found in nvidia index. (try 'helm repo update'): no chart version found for gpu-operator-v99.9.9`:                                                                  BadChartVersion,
+		`Error: could not locate a version matching provided version string v99.9.9`:                                                                                                                                         BadChartVersion,
+		`Error: INSTALLATION FAILED: execution error at (gpu-operator/templates/validations.yaml:1:4): bad value`:                                                                                                            ChartFailed,
+		`Error: chart "gpu-operatr" not found in https://helm.ngc.nvidia.com/nvidia repository`:                                                                                                                              ChartFailed,
+	} {
+		if got := chartReason(words); got != want {
+			t.Errorf("%s: %s, want %s", words, got, want)
+		}
+	}
+}
+
+func TestAChartThatCanNotBeInstalledIsATrouble(t *testing.T) {
+	c, m := cluster(node("a", 0))
+	m.put(failedChart(t, "Job failed", `chart "gpu-operator" version "v26.3.2" not found in http://x repository`))
+	st, err := Look(t.Context(), c, api.GPUStackOperator, expected)
+	if err != nil || st.Trouble == nil || st.Trouble.Reason != BadChartVersion || !strings.Contains(st.Condition().Message, "HelmChart kube-system/gpu-operator failed") {
+		t.Errorf("got %+v, %v", st.Trouble, err)
+	}
+	// As RKE2's controller does it: nothing but the log of the pods that try, over and over, says what is wrong.
+	p := pod("helm-install-gpu-operator-x", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""), LastTerminationState: endedWith(1, "Error"), RestartCount: 2})
+	p.Namespace, p.Labels, p.OwnerReferences = "kube-system", map[string]string{chartLabel: "gpu-operator"}, nil
+	c, m = cluster(p)
+	m.put(rendered(t, api.GPUStackOperator, noDriver))
+	st, err = Look(t.Context(), c, api.GPUStackOperator, expected)
+	if err != nil || st.Trouble == nil || st.Trouble.Reason != ChartFailed || st.Trouble.Pod != "kube-system/helm-install-gpu-operator-x" {
+		t.Fatalf("got %+v, %v", st.Trouble, err)
+	}
+	if Explain(t.Context(), c, st.Trouble); len(st.Trouble.Log) == 0 {
+		t.Error("its log was not read")
+	}
+}
+
+// brief is a wait that takes what it sees at once.
+func brief(kind string, patience time.Duration) Wait {
+	return Wait{Kind: kind, Expected: expected, poll: time.Millisecond, patience: waitAlways(patience)}
+}
+
+func waitAlways(d time.Duration) func(string) time.Duration {
+	return func(string) time.Duration { return d }
+}
+
+func TestAStackIsWaitedForUntilEveryNodeOffersWhatItShould(t *testing.T) {
+	c, _ := operatorsCluster(t)
+	setNode(c, node("b", 0))
+	said := make(chan string, 100)
+	w := brief(api.GPUStackOperator, time.Hour)
+	w.Progress = func(s string) { said <- s }
+	result := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go func() {
+		st, err := Await(ctx, c, w)
+		if err == nil && !st.Ready() {
+			err = errors.New("it is not ready")
+		}
+		result <- err
+	}()
+	if line := <-said; !strings.Contains(line, "8 of 16 GPUs are offered") {
+		t.Errorf("said %q", line)
+	}
+	setNode(c, node("b", 8))
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
+	for name, c := range map[string]struct {
+		change   func(*Client, *memory)
+		patience time.Duration
+		reason   string
+	}{
+		"trouble that stands": {func(_ *Client, m *memory) {
+			m.put(failedChart(t, "Job failed", "no chart version found for gpu-operator"))
+			delete(m.there, where(clusterPolicies, "", policyName))
+		}, 0, BadChartVersion},
+		"trouble at the deadline": {func(c *Client, _ *memory) {
+			_, _ = c.core.CoreV1().Pods("gpu-operator").Create(context.Background(), pod("x", corev1.ContainerStatus{State: waits("ImagePullBackOff", "")}), metav1.CreateOptions{})
+			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
+		}, time.Hour, PodFailing},
+		"a slow operator":          {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, 0, Deadline},
+		"ready and nothing to use": {func(c *Client, _ *memory) { setNode(c, node("b", 0)) }, 0, AllocatableMissing},
+	} {
+		client, m := operatorsCluster(t)
+		c.change(client, m)
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errors.New("its time is up"))
+		_, err := Await(ctx, client, brief(api.GPUStackOperator, c.patience))
+		cancel()
+		var f *Failure
+		if !errors.As(err, &f) || f.Reason != c.reason {
+			t.Errorf("%s: got %v (%+v), want %s", name, err, f, c.reason)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("somebody deleted the cluster")
+	cancel(gone)
+	client, _ := cluster()
+	var f *Failure
+	if _, err := Await(ctx, client, brief(api.GPUStackOperator, 0)); !errors.Is(err, gone) || errors.As(err, &f) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestWhatPassesIsGivenTime(t *testing.T) {
+	for reason, atLeast := range map[string]time.Duration{ChartUnreachable: time.Minute, PodFailing: 2 * time.Minute, AllocatableMissing: 5 * time.Minute} {
+		if got := patience(reason); got < atLeast {
+			t.Errorf("%s: %s", reason, got)
+		}
+	}
+	if patience(SecondDevicePlugin) != 0 {
+		t.Error("a second device plugin does not go away by itself")
+	}
+}
