@@ -1,18 +1,29 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
-// newSky is an installation whose machines come from a real SkyPilot API server. The clouds behind that are the test's:
-// AWS in earnest against an API server of its own, and a cheaper one; the machines of both are Docker hosts.
-func newSky(t *testing.T) (*installation, *skytest.Env) {
+// skyWorld is an installation whose machines come from a real SkyPilot API server, which skyd starts. The cloud behind
+// that is the test's: SkyPilot's own AWS code against an API server of AWS, whose instances are Docker hosts.
+type skyWorld struct {
+	*installation
+	env *skytest.Env
+}
+
+func newSky(t *testing.T) *skyWorld {
 	t.Helper()
 	env, err := skytest.Start(t.Context(), skytest.Options{Dir: filepath.Join(t.TempDir(), "sky"), WithoutServer: true})
 	if err != nil {
@@ -20,7 +31,7 @@ func newSky(t *testing.T) (*installation, *skytest.Env) {
 	}
 	t.Cleanup(func() { // after the clusters are deleted
 		if t.Failed() {
-			t.Logf("the AWS API server's log:\n%s", env.Log("aws"))
+			t.Logf("the AWS API server's log:\n%s", lastOf(env.Log("aws")))
 		}
 		if err := env.Stop(); err != nil {
 			t.Errorf("stop SkyPilot: %v", err)
@@ -32,44 +43,278 @@ func newSky(t *testing.T) (*installation, *skytest.Env) {
 			i.env = append(i.env, v)
 		}
 	}
-	i.env = append(i.env, "SKYCTL_SKYPILOT_PYTHON="+env.Python(), "SKYCTL_SKYPILOT_PORT="+freePorts(t, 1)[0],
-		"SKYCTL_SKYPILOT_AWS_INSTANCE_PROFILE="+skytest.Profile)
+	i.env = append(i.env, "SKYCTL_SKYPILOT_PYTHON="+env.Python(), "SKYCTL_SKYPILOT_PORT="+freePorts(t, 1)[0])
 	if err := skytest.InstallCatalogs(filepath.Join(i.dir, "skypilot", "state")); err != nil {
 		t.Fatal(err)
 	}
-	return i, env
+	return &skyWorld{installation: i, env: env}
 }
 
-func TestAClusterOnAWSIsOneThatSkyPilotLaunched(t *testing.T) {
-	i, env := newSky(t)
-	r := i.tryFor(10*time.Minute, "create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3", "--wait")
-	if r.code != 0 {
-		t.Fatalf("create: exit %d\n%s%s%s", r.code, r.stdout, r.stderr, i.try("describe", "cluster", "aws").stdout)
-	}
-	if n := strings.Count(i.kubectl("aws", "get", "nodes", "--no-headers"), " Ready "); n != 3 {
-		t.Errorf("%d nodes Ready, want 3", n)
-	}
-	instances, err := env.AWS.Instances(t.Context())
+func lastOf(log string) string { return log[max(0, len(log)-4000):] }
+
+// part is a part of a test that shares the installation with others.
+func (w *skyWorld) part(t *testing.T, name string, test func(t *testing.T)) {
+	t.Run(name, func(part *testing.T) {
+		w.t = part
+		defer func() { w.t = t }()
+		test(part)
+	})
+}
+
+func (w *skyWorld) fault(t *testing.T, f skytest.Fault) *skytest.ActiveFault {
+	t.Helper()
+	a, err := w.env.SetFault(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := i.cluster("aws")
-	running := 0
-	for _, m := range instances {
+	t.Cleanup(func() { _ = a.Clear() }) // a test may have cleared it itself
+	return a
+}
+
+// instances are those of a cluster that AWS has ever had.
+func (w *skyWorld) instances(t *testing.T, cluster string) []skytest.Instance {
+	t.Helper()
+	all, err := w.env.AWS.Instances(context.WithoutCancel(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(i skytest.Instance) bool { return i.Tags[cloud.LabelCluster] != cluster })
+}
+
+// delete deletes a cluster and sees that nothing is left of anything in the account, nor any machine.
+func (w *skyWorld) delete(t *testing.T, cluster string) {
+	t.Helper()
+	w.run("delete", "cluster", cluster, "--yes", "--wait")
+	w.holdEmpty(t)
+}
+
+func (w *skyWorld) holdEmpty(t *testing.T) {
+	t.Helper()
+	left, err := w.env.AWS.Left(t.Context())
+	if err != nil || len(left) > 0 {
+		t.Errorf("the account still has\n%s\n%v", strings.Join(left, "\n"), err)
+	}
+	hosts, err := w.env.Machines(t.Context())
+	if err != nil || len(hosts) > 0 {
+		t.Errorf("there is still %+v, %v", hosts, err)
+	}
+}
+
+func TestClustersOnAWSThroughSkyPilot(t *testing.T) {
+	w := newSky(t)
+	w.part(t, "what nobody offers is refused before anything is launched", w.refusals)
+	w.part(t, "where a region has no machines, three nodes come up in the next, and leave nothing behind", w.failover)
+	w.part(t, "no quota anywhere ends in an error in AWS's own words", w.noQuota)
+	w.part(t, "a launch whose skyd is killed gives one machine", w.killedSkyd)
+	w.part(t, "a launch whose SkyPilot server is killed gives one machine", w.killedServer)
+}
+
+// refusals are bad input that only the cloud can tell: one clear error each, with exit code 2.
+func (w *skyWorld) refusals(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		says []string
+	}{
+		{"--cloud nimbus", []string{"nimbus", "aws"}},
+		{"--cloud gcp", []string{"aws; gcp is not", "make skypilot CLOUDS=gcp"}},
+		{"--cloud aws --region us-central1", []string{"us-central1", "us-east-1", "eu-central-1"}},
+		{"--cloud aws --region us-east-1 --zone us-east-1q", []string{"us-east-1q", "us-east-1a"}},
+		{"--cloud aws --accelerators A10:1", []string{"A10", "A100", "A10G"}},
+		{"--accelerators A100:3", []string{"A100:3", "8"}},
+		{"--cpus 2+ --max_hourly_cost 0.01", []string{"0.0850", "c6i.large", "us-east-1"}},
+		{"--accelerators A100:8 --use_spot", []string{"spot", "p4d.24xlarge", "32.77"}},
+		{"--cloud aws --memory 60000+", []string{"60000+", "1152 GiB"}},
+		{"--cloud aws --cpus 512+", []string{"512+", "96 CPUs"}},
+	} {
+		r := w.try(append([]string{"create", "cluster", "refused", "--provision"}, strings.Fields(test.args)...)...)
+		if r.code != 2 || strings.Count(r.stderr, "failed:") != 1 || strings.Contains(r.stderr, "Error:") {
+			t.Errorf("%s: exit %d\n%s%s", test.args, r.code, r.stdout, r.stderr)
+		}
+		for _, words := range test.says {
+			if !strings.Contains(r.stderr, words) {
+				t.Errorf("%s: it does not say %q:\n%s", test.args, words, r.stderr)
+			}
+		}
+	}
+	if r := w.try("get", "cluster", "refused"); r.code != 4 {
+		t.Errorf("get: exit %d, want 4", r.code)
+	}
+	w.holdEmpty(t)
+}
+
+// failover: three nodes, with labels and a port, where the first choice has nothing to give.
+func (w *skyWorld) failover(t *testing.T) {
+	full := w.fault(t, skytest.NoCapacity("us-east-1", ""))
+	r := w.tryFor(10*time.Minute, "create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3",
+		"--labels", "team=ml", "--labels", "example.com/Owner=Ann", "--labels", "skypilot-user=eve", "--ports", "30080", "--wait")
+	if r.code != 0 {
+		t.Fatalf("create: exit %d\n%s%s%s", r.code, r.stdout, r.stderr, w.try("describe", "cluster", "aws").stdout)
+	}
+	if full.Met() == 0 {
+		t.Error("the region without capacity was not asked, which is the cheapest")
+	}
+	if n := strings.Count(w.kubectl("aws", "get", "nodes", "--no-headers"), " Ready "); n != 3 {
+		t.Errorf("%d nodes Ready, want 3", n)
+	}
+	c := w.cluster("aws")
+	p := c.Status.Placement
+	if p.Cloud != "aws" || p.Region != "us-west-2" || p.PricePerMachine <= 0 || p.PriceTotal != 3*p.PricePerMachine {
+		t.Errorf("placement %+v", p)
+	}
+	if len(c.Status.Attempts) == 0 || c.Status.Attempts[0].Placement.Region != "us-east-1" || c.Status.Attempts[0].Reason != string(cloud.Capacity) {
+		t.Errorf("attempts %+v", c.Status.Attempts)
+	}
+	for what, said := range map[string]string{"describe": w.run("describe", "cluster", "aws").stdout, "get -o wide": w.run("get", "clusters", "-o", "wide").stdout} {
+		for _, words := range map[string][]string{
+			"describe":    {"do not have sufficient capacity", "us-east-1", "us-west-2", p.InstanceType},
+			"get -o wide": {"us-west-2", "$0.27"},
+		}[what] {
+			if !strings.Contains(said, words) {
+				t.Errorf("%s does not say %q:\n%s", what, words, said)
+			}
+		}
+	}
+	w.holdInstances(t, c)
+	w.holdGroup(t, c)
+	w.delete(t, "aws")
+}
+
+// holdInstances holds what AWS shows of a cluster's machines to what it should be.
+func (w *skyWorld) holdInstances(t *testing.T, c api.Cluster) {
+	t.Helper()
+	uid, running := c.Metadata.UID, 0
+	for _, m := range w.instances(t, c.Metadata.Name) {
 		if m.State != "running" {
 			continue
 		}
 		running++
-		if m.Tags[cloud.LabelClusterUID] != c.Metadata.UID || m.Region != c.Status.Placement.Region {
-			t.Errorf("instance %+v is not where and whose it should be", m)
+		if m.Tags[cloud.LabelClusterUID] != uid || m.Tags[cloud.LabelInstallation] == "" || m.Tags[cloud.LabelIndex] == "" || m.Tags[cloud.LabelIncarnation] == "" {
+			t.Errorf("instance %s can't be told to be ours: %v", m.ID, m.Tags)
+		}
+		if m.Tags["team"] != "ml" || m.Tags["example.com/Owner"] != "Ann" || m.Tags["skypilot-user"] == "eve" {
+			t.Errorf("instance %s has not just the labels that AWS takes: %v", m.ID, m.Tags)
+		}
+		if m.Region != c.Status.Placement.Region || !strings.HasPrefix(m.Zone, m.Region) || m.Type != c.Status.Placement.InstanceType || m.Lifecycle != "" {
+			t.Errorf("instance %+v is not as the placement %+v", m, c.Status.Placement)
+		}
+		if m.Profile != "" || m.MetadataToken != "required" {
+			t.Errorf("instance %s: profile %q, metadata tokens %q", m.ID, m.Profile, m.MetadataToken)
+		}
+		if len(m.Groups) != 1 || m.Groups[0].Name != "skyctl-"+uid {
+			t.Errorf("instance %s is in the groups %+v", m.ID, m.Groups)
+		}
+		if ends, err := w.env.AWS.ShutdownBehavior(t.Context(), m); err != nil || ends != "terminate" {
+			t.Errorf("instance %s at shutdown: %q, %v; it would go on billing", m.ID, ends, err)
 		}
 	}
-	if running != 3 || c.Status.Placement.Cloud != "aws" || c.Status.Placement.PriceTotal <= 0 {
-		t.Errorf("%d instances run; placement %+v", running, c.Status.Placement)
+	if running != 3 {
+		t.Errorf("%d instances run, want 3", running)
 	}
-	i.run("delete", "cluster", "aws", "--yes", "--wait")
-	left, err := env.Machines(t.Context())
-	if err != nil || len(left) != 0 {
-		t.Errorf("left after delete: %+v, %v", left, err)
+}
+
+// holdGroup: all machines are in one group of the cluster's own. Its members reach each other; the world reaches SSH, the
+// Kubernetes API and the ports that were asked for, and nothing else.
+func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
+	t.Helper()
+	groups, err := w.env.AWS.SecurityGroups(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	at := slices.IndexFunc(groups, func(g skytest.SecurityGroup) bool {
+		return g.Name == "skyctl-"+c.Metadata.UID && g.Region == c.Status.Placement.Region
+	})
+	if at < 0 {
+		t.Fatalf("the cluster has no group: %+v", groups)
+	}
+	for _, g := range groups {
+		if !strings.HasPrefix(g.Name, "skyctl-") {
+			t.Errorf("SkyPilot made a group of its own: %+v", g)
+		}
+	}
+	var rules []string
+	for _, r := range groups[at].Rules {
+		for _, from := range append(slices.Clone(r.CIDRs), r.Groups...) {
+			if from == groups[at].ID {
+				from = "members"
+			}
+			what := fmt.Sprintf("%s %d-%d", r.Protocol, r.From, r.To)
+			if r.Protocol == "-1" {
+				what = "all"
+			}
+			rules = append(rules, what+" from "+from)
+		}
+	}
+	slices.Sort(rules)
+	want := []string{"all from members", "tcp 22-22 from 0.0.0.0/0", "tcp 30080-30080 from 0.0.0.0/0", "tcp 6443-6443 from 0.0.0.0/0"}
+	if rules = slices.Compact(rules); !slices.Equal(rules, want) {
+		t.Errorf("the group lets in %q, want %q", rules, want)
+	}
+}
+
+func (w *skyWorld) noQuota(t *testing.T) {
+	none := w.fault(t, skytest.NoQuota("*"))
+	r := w.try("create", "cluster", "poor", "--provision", "--cloud", "aws", "--region", "us-west-2", "--cpus", "2", "--memory", "4", "--wait")
+	if r.code != 1 || !strings.Contains(r.stderr, "vCPU limit") {
+		t.Errorf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	c := w.cluster("poor")
+	f := c.Status.Failure
+	if c.Status.Phase != api.PhaseError || f == nil || f.Reason != string(cloud.Quota) || none.Met() == 0 {
+		t.Errorf("%s, failure %+v", c.Status.Phase, f)
+	}
+	if said := w.run("describe", "cluster", "poor").stdout; !strings.Contains(said, "Quota") || !strings.Contains(said, "VcpuLimitExceeded") {
+		t.Errorf("describe does not say why:\n%s", said)
+	}
+	if err := none.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	w.delete(t, "poor")
+}
+
+// hanging asks for a cluster of one machine, and returns once AWS has made that and its answer is held back.
+func (w *skyWorld) hanging(t *testing.T, name string) *skytest.ActiveFault {
+	t.Helper()
+	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-" + name + "-0-*"})
+	w.run("create", "cluster", name, "--provision", "--cloud", "aws", "--cpus", "2+")
+	until(t, "AWS has made the machine", func() bool { return hang.Met() > 0 && len(w.instances(t, name)) == 1 })
+	return hang
+}
+
+// holdOne sees that the launch ends with the machine that AWS had made.
+func (w *skyWorld) holdOne(t *testing.T, name string) {
+	t.Helper()
+	made := w.instances(t, name)
+	c := w.await(name, "up", machinesAt(1, api.MachineUp, api.MachinePrepared, api.MachineReady))
+	if after := w.instances(t, name); len(after) != 1 || after[0].ID != made[0].ID || c.Status.Machines[0].CloudID != made[0].ID || len(c.Status.Attempts) > 0 {
+		t.Errorf("AWS has had %+v, want just %s; the cluster has %+v", after, made[0].ID, c.Status.Machines)
+	}
+	w.delete(t, name)
+}
+
+func (w *skyWorld) killedSkyd(t *testing.T) {
+	hang := w.hanging(t, "orphan")
+	w.killSkyd()
+	if err := hang.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	w.holdOne(t, "orphan")
+}
+
+func (w *skyWorld) killedServer(t *testing.T) {
+	hang := w.hanging(t, "forgot")
+	raw, err := os.ReadFile(filepath.Join(w.dir, "skypilot", "server.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group int
+	if _, err := fmt.Sscan(string(raw), &group); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(-group, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := hang.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	w.holdOne(t, "forgot")
 }
