@@ -261,6 +261,8 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 		var f *Failure
 		if !errors.As(err, &f) || f.Reason != c.reason {
 			t.Errorf("%s: got %v (%+v), want %s", name, err, f, c.reason)
+		} else if early := f.Cause == nil; early != (c.patience == 0 && c.reason != Deadline) {
+			t.Errorf("%s: it failed before its time was up: %v", name, early)
 		}
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
