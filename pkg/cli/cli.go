@@ -81,7 +81,7 @@ background, which does the work; see skyctl help server.`,
 	root.SetUsageTemplate(usageTemplate)
 	config.BindFlags(root.PersistentFlags())
 	a.flags = root.PersistentFlags()
-	root.AddCommand(a.createCommand(), a.getCommand(), a.describeCommand(), a.deleteCommand(), a.checkCommand(), a.tunnelCommand(), a.serverCommand(), a.versionCommand(),
+	root.AddCommand(a.createCommand(), a.getCommand(), a.describeCommand(), a.deleteCommand(), a.reconcileCommand(), a.pauseCommand(), a.resumeCommand(), a.checkCommand(), a.tunnelCommand(), a.serverCommand(), a.versionCommand(),
 		topic("exit-codes", "The codes that commands end with", exitCodesHelp),
 		topic("options", "The flags that every command takes", optionsHelp(root.PersistentFlags())))
 	root.InitDefaultHelpCmd()

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/daemon"
 	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // completionPatience is how long a shell may be kept waiting for names.
@@ -16,9 +18,36 @@ const completionPatience = 500 * time.Millisecond
 
 // completeNames offers the names of clusters where something runs that knows them. It starts nothing and never complains.
 func (a *app) completeNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	none := cobra.ShellCompDirectiveNoFileComp
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.complete(cmd, func(ctx context.Context, s *store.Store) (names []string) {
+		clusters, _ := s.Overview(ctx) // what can't be understood has no name to offer
+		for i := range clusters {
+			names = append(names, clusters[i].Metadata.Name+"\t"+string(clusters[i].Status.Phase))
+		}
+		return names
+	})
+}
+
+// completeOrphans offers the names of the orphans that the last sweep saw.
+func (a *app) completeOrphans(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return a.complete(cmd, func(ctx context.Context, s *store.Store) (names []string) {
+		orphans, _ := s.Orphans(ctx)
+		for _, o := range orphans {
+			if !slices.Contains(args, o.Name) {
+				names = append(names, o.Name+"\t"+o.Cloud)
+			}
+		}
+		return names
+	})
+}
+
+// complete asks etcd, where something runs that knows it.
+func (a *app) complete(cmd *cobra.Command, ask func(context.Context, *store.Store) []string) ([]string, cobra.ShellCompDirective) {
+	const none = cobra.ShellCompDirectiveNoFileComp
 	cfg, err := a.settings()
-	if err != nil || len(args) > 0 {
+	if err != nil {
 		return nil, none
 	}
 	if !cfg.External() {
@@ -36,12 +65,7 @@ func (a *app) completeNames(cmd *cobra.Command, args []string, _ string) ([]stri
 	if err != nil {
 		return nil, none
 	}
-	clusters, _ := s.Overview(ctx) // what can't be understood has no name to offer
-	var names []string
-	for i := range clusters {
-		names = append(names, clusters[i].Metadata.Name+"\t"+string(clusters[i].Status.Phase))
-	}
-	return names, none
+	return ask(ctx, s), none
 }
 
 // clouds are the ones that skyd can ask, docker by itself and the rest through SkyPilot; skyctl links none of them, and skyd

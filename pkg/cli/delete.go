@@ -14,8 +14,8 @@ import (
 )
 
 func (a *app) deleteCommand() *cobra.Command {
-	return group("delete", "Delete a cluster and its machines", "Deletes what you name: see skyctl delete cluster --help.",
-		"  skyctl delete cluster dev", a.deleteCluster())
+	return group("delete", "Delete a cluster and its machines, or machines that belong to none", "Deletes what you name: see skyctl delete cluster --help.",
+		"  skyctl delete cluster dev\n  skyctl delete orphans", a.deleteCluster(), a.deleteOrphans())
 }
 
 // deletion is one delete cluster.
@@ -165,20 +165,25 @@ func (d *deletion) ask(ctx context.Context, c *api.Cluster) error {
 	if sum := spent(c, d.env.Now()); sum != "" {
 		costs = ", " + sum + " so far"
 	}
-	fmt.Fprintf(d.env.Err, "Delete cluster %s (%s, %s%s)? [y/N] ", c.Metadata.Name, c.Status.Phase, count(len(living(c)), "machine"), costs)
+	return d.confirm(ctx, fmt.Sprintf("Delete cluster %s (%s, %s%s)?", c.Metadata.Name, c.Status.Phase, count(len(living(c)), "machine"), costs), "deleted")
+}
+
+// confirm asks a person for a yes. Its error says that nothing was done.
+func (a *app) confirm(ctx context.Context, question, done string) error {
+	fmt.Fprint(a.env.Err, question+" [y/N] ")
 	answer := make(chan string, 1)
 	go func() { // it may outlive this function by one line of input, with the process
-		text, _ := bufio.NewReader(d.env.In).ReadString('\n')
+		text, _ := bufio.NewReader(a.env.In).ReadString('\n')
 		answer <- strings.ToLower(strings.TrimSpace(text))
 	}()
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(d.env.Err)
-		return &interruptedError{hint: "Nothing was deleted."}
+		fmt.Fprintln(a.env.Err)
+		return &interruptedError{hint: "Nothing was " + done + "."}
 	case text := <-answer:
 		if text == "y" || text == "yes" {
 			return nil
 		}
-		return errors.New("nothing was deleted: the answer was not yes")
+		return errors.New("nothing was " + done + ": the answer was not yes")
 	}
 }

@@ -22,7 +22,8 @@ func (a *app) describeCommand() *cobra.Command {
 		Aliases: []string{"clusters"},
 		Short:   "Show everything known of a cluster",
 		Long: `Shows everything that is known of a cluster: what was asked for, its phase and how it got there,
-its machines and what each is doing, what it costs, why it failed, and what to try next.`,
+its machines and what each is doing, what it costs, what is not as it was asked for and what was
+done about that, what happened lately, why it failed, and what to try next.`,
 		Example: `  skyctl describe cluster dev
   skyctl describe cluster dev -o yaml`,
 		Args:              nameArg,
@@ -48,6 +49,9 @@ its machines and what each is doing, what it costs, why it failed, and what to t
 		d := description{cluster: c, operation: ops.OperationURL(args[0]), now: a.env.Now(), external: a.cfg.External()}
 		if path := a.cfg.KubeconfigPath(args[0]); exists(path) {
 			d.kubeconfig = path
+		}
+		if d.events, err = ops.Events(cmd.Context(), args[0]); err != nil {
+			return err
 		}
 		_, err = io.WriteString(a.env.Out, d.String())
 		return err
@@ -90,7 +94,8 @@ type description struct {
 	cluster    *api.Cluster
 	operation  string // address of its page in the Web UI
 	kubeconfig string // file on this machine, where there is one
-	external   bool   // the worker is elsewhere, and keeps no tunnel for the person
+	events     []api.Event
+	external   bool // the worker is elsewhere, and keeps no tunnel for the person
 	now        time.Time
 }
 
@@ -108,7 +113,7 @@ func (d description) String() string {
 	for _, l := range pairs(
 		"Name", c.Metadata.Name, "UID", c.Metadata.UID, "Labels", strings.Join(labelLines(c.Metadata.Labels), ", "),
 		"Created", moment(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", endpoint(st),
-		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Operation", d.operation,
+		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Repairs", pausedFor(c, now), "Operation", d.operation,
 	) {
 		p.b.WriteString(l + "\n")
 	}
@@ -121,12 +126,15 @@ func (d description) String() string {
 	p.section("Machines", machineLines(c, now)...)
 	p.section("Power themselves off unless the cluster is READY before", powerOffLines(c, now)...)
 	p.section("Conditions", conditionLines(st.Conditions, now)...)
+	p.section("Drift", driftRows(st, st.Drift, now)...)
+	p.section("Repairs", repairLines(st.Repairs)...)
 	p.section("Transitions", transitionLines(st.Transitions)...)
 	p.section("Places that could not give the machines", attemptLines(st.Attempts, now)...)
 	if st.Failure != nil {
 		p.section("Failure", failureLines(st.Failure, now)...)
 	}
-	p.section("Next", d.next()...)
+	p.section("Events", eventLines(d.events, now)...)
+	p.section("Next", append(mend(c), d.next()...)...)
 	return p.b.String()
 }
 

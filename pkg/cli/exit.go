@@ -64,6 +64,8 @@ func exitCode(err error) int {
 		replaced    *operations.ReplacedError
 		exists      *store.ExistsError
 		notFound    *store.NotFoundError
+		noOrphan    *noOrphanError
+		noSchedule  *operations.NoScheduleError
 		unreachable *operations.UnreachableError
 		noWorker    *operations.NoWorkerError
 		server      *serverError
@@ -81,9 +83,10 @@ func exitCode(err error) int {
 		return ExitUsage
 	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state):
 		return ExitConflict
-	case errors.As(err, &notFound):
+	case errors.As(err, &notFound), errors.As(err, &noOrphan):
 		return ExitNotFound
-	case errors.As(err, &unreachable), errors.As(err, &silent), errors.As(err, &noWorker), errors.As(err, &server):
+	case errors.As(err, &unreachable), errors.As(err, &silent), errors.As(err, &noWorker), errors.As(err, &server),
+		errors.As(err, &noSchedule):
 		return ExitUnreachable
 	case errors.As(err, &wait):
 		return ExitTimeout

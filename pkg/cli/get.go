@@ -14,8 +14,8 @@ import (
 )
 
 func (a *app) getCommand() *cobra.Command {
-	return group("get", "Show clusters, or the kubeconfig of one", "Shows what you name.",
-		"  skyctl get clusters\n  skyctl get kubeconfig dev", a.getClusters(), a.getKubeconfig())
+	return group("get", "Show clusters, what happened to them, or the kubeconfig of one", "Shows what you name.",
+		"  skyctl get clusters\n  skyctl get events dev\n  skyctl get kubeconfig dev", a.getClusters(), a.getKubeconfig(), a.getEvents(), a.getOrphans())
 }
 
 func (a *app) getClusters() *cobra.Command {
@@ -24,17 +24,14 @@ func (a *app) getClusters() *cobra.Command {
 		Aliases: []string{"cluster"},
 		Short:   "Show all clusters, or one",
 		Long: `Shows all clusters, or the one you name. RESOURCES are available/total as Kubernetes sees
-them: what is allocatable less what pods have requested, over the machines' capacity.`,
+them: what is allocatable less what pods have requested, over the machines' capacity. STATUS
+says (drifted) where the last sweep found something that is not as it was asked for, which
+skyctl describe cluster shows, and (paused) where nothing is repaired for now.`,
 		Example: `  skyctl get clusters
   skyctl get clusters -o wide
   skyctl get cluster dev -w
   skyctl get cluster dev -o json`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return nameArg(cmd, args)
-		},
+		Args:              maybeName,
 		ValidArgsFunction: a.completeNames,
 	}
 	g := &getting{app: a, output: outputFlag(cmd, asTable, asWide, asJSON, asYAML)}

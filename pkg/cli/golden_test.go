@@ -142,7 +142,8 @@ func TestTheTranscriptsLinesAreInTheTablesLetterForLetter(t *testing.T) {
 
 func TestHelpIsWrittenForPeople(t *testing.T) {
 	for _, args := range []string{
-		"", "create", "create cluster", "get", "get clusters", "get kubeconfig", "describe", "describe cluster", "delete", "delete cluster", "check", "tunnel",
+		"", "create", "create cluster", "get", "get clusters", "get kubeconfig", "describe", "describe cluster", "delete", "delete cluster", "check",
+		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume", "resume reconcile", "tunnel",
 		"server", "server start", "server stop", "server status", "version", "exit-codes", "options",
 	} {
 		var out bytes.Buffer

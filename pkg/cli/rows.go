@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -24,7 +25,7 @@ func clusterTable(clusters []api.Cluster, wide bool, now time.Time) *table {
 func watchedTable(clusters []api.Cluster, wide bool, now time.Time) *table {
 	t := clusterTable(clusters, wide, now)
 	for i, usual := range []string{
-		"recommendation-train", api.ManagerK8, "team: search", "memory: 1152.25 GB/1536.0 GB", string(api.PhaseProvisioning), "59m",
+		"recommendation-train", api.ManagerK8, "team: search", "memory: 1152.25 GB/1536.0 GB", string(api.PhaseReady) + " (drifted)", "59m",
 		"docker", "ap-southeast-1", "250/250", "v1.35.10+rke2r1", "$1234.56", "$1234.56", "",
 	}[:len(t.head)] {
 		t.least = append(t.least, max(len(usual), len(t.head[i])+2))
@@ -35,7 +36,7 @@ func watchedTable(clusters []api.Cluster, wide bool, now time.Time) *table {
 func clusterRow(c *api.Cluster, wide bool, now time.Time) []cell {
 	row := []cell{
 		line(c.Metadata.Name), line(c.Spec.Manager), labelLines(c.Metadata.Labels),
-		resourceLines(c.Status.Resources), line(string(c.Status.Phase)), line(ageSince(now, c.Metadata.CreatedAt)),
+		resourceLines(c.Status.Resources), line(standing(c)), line(ageSince(now, c.Metadata.CreatedAt)),
 	}
 	if !wide {
 		return row
@@ -46,6 +47,21 @@ func clusterRow(c *api.Cluster, wide bool, now time.Time) []cell {
 	}
 	return append(row, line(orDash(cloud)), line(orDash(region)), line(nodes(c)), line(orDash(version(c))),
 		line(price), line(spent), line(orDash(c.Status.Endpoint)))
+}
+
+// standing is a cluster's phase, with what a person should know besides.
+func standing(c *api.Cluster) string {
+	var besides []string
+	if st := c.Status; len(st.Drift) > 0 && (st.Phase == api.PhaseReady || st.Phase == api.PhaseError) {
+		besides = append(besides, "drifted")
+	}
+	if !c.Status.PausedAt.IsZero() {
+		besides = append(besides, "paused")
+	}
+	if besides == nil {
+		return string(c.Status.Phase)
+	}
+	return fmt.Sprintf("%s (%s)", c.Status.Phase, strings.Join(besides, ", "))
 }
 
 // nodes is how many machines are ready of how many were asked for.

@@ -177,6 +177,15 @@ func TestBadInputIsToldBeforeAnythingIsWrittenOrAsked(t *testing.T) {
 		{[]string{"create", "cluster"}, []string{"the name of a cluster is missing"}},
 		{[]string{"get", "clusters", "a", "b"}, []string{"takes one name, not 2"}},
 		{[]string{"get", "clusters", "-o", "xml"}, []string{`output "xml"`, "table, wide, json, yaml"}},
+		{[]string{"get", "events", "a", "b"}, []string{"takes one name, not 2"}},
+		{[]string{"get", "orphans", "a"}, []string{"takes no arguments"}},
+		{[]string{"delete", "orphans"}, []string{"give --yes"}},
+		{[]string{"delete", "orphans", "", "--yes"}, []string{"the name of an orphan is empty"}},
+		{[]string{"reconcile", "--wait"}, []string{"name it"}},
+		{[]string{"reconcile", "x", "--timeout", "5m"}, []string{"give --wait too"}},
+		{[]string{"reconcile", "Upper"}, []string{`name "Upper"`}},
+		{[]string{"pause", "x"}, []string{`unknown command "x"`}},
+		{[]string{"resume"}, []string{"One of: reconcile"}},
 		{[]string{"get", "clutsers"}, []string{"did you mean clusters?"}},
 		{[]string{"delete", "cluster", "x"}, []string{"give --yes"}},
 		{[]string{"get", "clusters", "--etcd-endpoints", "http://e:2379"}, []string{"temporal.address is not"}},
@@ -205,6 +214,7 @@ func TestWhatIsNotThereIsExitFour(t *testing.T) {
 	for _, args := range [][]string{
 		{"get", "cluster", "absent"}, {"get", "cluster", "absent", "-w"}, {"describe", "cluster", "absent"}, {"get", "kubeconfig", "absent"},
 		{"delete", "cluster", "absent", "--yes"}, {"get", "cluster", "absent", "-o", "json"},
+		{"get", "events", "absent"}, {"get", "events", "absent", "-w"}, {"reconcile", "absent"}, {"pause", "reconcile", "absent"}, {"resume", "reconcile", "absent"},
 	} {
 		if got := p.run(args...); got.code != ExitNotFound || got.out != "" || !strings.Contains(got.err, `cluster "absent" does not exist`) {
 			t.Errorf("%v: exit %d, %q, %q", args, got.code, got.out, got.err)

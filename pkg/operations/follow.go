@@ -171,13 +171,16 @@ func (c *Client) alive(ctx context.Context, ref api.Ref, g goal) verdict {
 	if again, err := c.run(ctx, t, ref.Name); err != nil || again.id != r.id {
 		return verdict{}
 	}
-	failed := &FailedError{Cluster: ref.Name, Operation: g.operation, Failure: cl.Status.Failure, Reason: "no operation works on it"}
+	var ended error
+	why := "no operation works on it"
 	if r.id != "" {
-		ended := c.outcome(ctx, t, ref.Name, r)
-		if failed.Reason = reason(ended); g.left != nil {
-			return verdict{done: true, cluster: cl, err: g.left(cl, ended)}
-		}
+		ended = c.outcome(ctx, t, ref.Name, r)
+		why = reason(ended)
 	}
+	if g.left != nil {
+		return verdict{done: true, cluster: cl, err: g.left(cl, ended)}
+	}
+	failed := &FailedError{Cluster: ref.Name, Operation: g.operation, Failure: cl.Status.Failure, Reason: why}
 	return verdict{done: true, cluster: cl, err: failed}
 }
 

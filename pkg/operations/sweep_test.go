@@ -258,6 +258,18 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("at once where nothing works on it", func(t *testing.T) {
+		ref := kept(t, "resting")
+		drift(t, ref, api.PhaseReady, gone1)
+		found := api.Drifted{Cluster: "resting", Phase: api.PhaseReady, Drift: []api.Drift{gone1}, Why: "it is paused"}
+		c := newClient(t)
+		c.checkEvery = time.Hour
+		err := c.AwaitInSync(t.Context(), ref, found, 0, ignore)
+		var left *DriftError
+		if !errors.As(err, &left) || left.Reason != "it is paused" || len(left.Drift) != 1 {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("not in time", func(t *testing.T) {
 		ref := kept(t, "slow")
 		drift(t, ref, api.PhaseReady, gone1)

@@ -7,18 +7,20 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// AwaitInSync follows a cluster that a sweep found to differ, and about which an operation was started or was at work already,
-// until it is as it should be. Its error is a FailedError where it ends in ERROR, and a DriftError where what was done about
-// it has ended and drift is left. One that was being deleted is awaited to be gone.
+// AwaitInSync follows a cluster that a sweep found to differ until it is as it should be. Its error is a FailedError where it
+// ends in ERROR, and a DriftError where drift is left and nothing works on it (any more). One that was being deleted is
+// awaited to be gone.
 func (c *Client) AwaitInSync(ctx context.Context, ref api.Ref, found api.Drifted, limit time.Duration, see func(Progress)) error {
 	switch {
-	case found.Started == api.WorkflowDelete, found.Started == "" && found.Phase == api.PhaseDeleting:
+	case found.Phase == "": // it could not be looked at
+		return &DriftError{Cluster: ref.Name, Drift: found.Drift, Reason: found.Why}
+	case found.Phase == api.PhaseDeleting:
 		return c.AwaitGone(ctx, ref, limit, see)
-	case found.Started == api.WorkflowProvision, found.Started == "" && found.Phase == api.PhaseProvisioning:
+	case found.Phase == api.PhaseInit, found.Phase == api.PhaseProvisioning:
 		_, err := c.AwaitReady(ctx, ref, limit, see)
 		return err
 	}
-	_, err := c.follow(ctx, ref, limit, goal{
+	g := goal{
 		name: "in sync", operation: "repairing", gone: &GoneError{Name: ref.Name},
 		// ERROR is no end yet: a cluster that is taken up again stays in it until the first repair has succeeded.
 		judge: func(cl *api.Cluster) (bool, error) {
@@ -37,6 +39,17 @@ func (c *Client) AwaitInSync(ctx context.Context, ref api.Ref, found api.Drifted
 			}
 			return drift
 		},
-	}, see)
+	}
+	if found.Started == "" {
+		// Unless one was at work already, there is none whose end tells more than the sweep did.
+		of := g
+		of.left = func(cl *api.Cluster, _ error) error {
+			return &DriftError{Cluster: ref.Name, Drift: cl.Status.Drift, Reason: found.Why}
+		}
+		if v := c.alive(ctx, ref, of); v.done {
+			return v.err
+		}
+	}
+	_, err := c.follow(ctx, ref, limit, g, see)
 	return err
 }

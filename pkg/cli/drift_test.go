@@ -1,0 +1,386 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+)
+
+// drifted is a READY cluster that is not as it was asked for any more.
+func drifted() *api.Cluster {
+	c := ready()
+	c.Status.SetDrift([]api.Drift{
+		{Machine: "sky-train-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it any more", Next: "it is replaced"},
+		{Reason: api.DriftVersionSkew, Message: "the head runs v1.35.7, its kubelet \x1b[31mv1.35.6"},
+	}, ago(42*time.Second))
+	c.Status.BeginRepair(api.Repair{ID: "a", At: ago(20 * time.Minute), Action: api.Action{
+		Kind: api.ActionRestart, Machine: "sky-train-1", Reason: api.DriftUnitDead, Message: "rke2-agent does not run"}})
+	c.Status.EndRepair("a", "rke2-agent was not active within 5m0s", ago(15*time.Minute))
+	c.Status.BeginRepair(api.Repair{ID: "b", At: ago(14 * time.Minute), Action: api.Action{
+		Kind: api.ActionReplace, Machine: "sky-train-1", Reason: api.DriftUnitDead, Message: "a restart did not help"}})
+	c.Status.EndRepair("b", "", ago(12*time.Minute))
+	c.Status.BeginRepair(api.Repair{ID: "c", At: ago(10 * time.Second), Action: api.Action{
+		Kind: api.ActionForgetNode, Node: "sky-train-1-x7k2p", Reason: api.DriftNodeExtra}})
+	c.Status.SetCondition(api.Condition{Type: api.Reachable, Status: api.ConditionTrue}, ago(time.Minute))
+	c.Status.SetCondition(api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift", Message: "2 differences"}, ago(42*time.Second))
+	return c
+}
+
+func happened() []api.Event {
+	return []api.Event{
+		{Cluster: "train", UID: "6f1d0c1e", Machine: "sky-train-1", Type: api.EventWarning, Reason: "MachineGone", Message: "the cloud does not list it any more", First: ago(3 * time.Hour), Last: ago(42 * time.Second), Count: 3},
+		{Cluster: "train", UID: "6f1d0c1e", Type: api.EventNormal, Reason: "Repaired", Message: "all is as it was asked for\x1b[2J", First: ago(5 * time.Second), Last: ago(5 * time.Second), Count: 1},
+	}
+}
+
+func TestDescribeShowsDriftRepairsAndEventsWithTheLatestLast(t *testing.T) {
+	golden(t, "describe-drifted.txt", description{cluster: drifted(), events: happened(), now: noon}.String())
+	paused := drifted()
+	paused.Status.PausedAt = ago(2 * time.Minute)
+	if got := (description{cluster: paused, now: noon}).String(); !strings.Contains(got, "paused for 2m00s; skyctl resume reconcile train ends that") {
+		t.Error(got)
+	}
+	for range 30 {
+		paused.Status.Repairs = append([]api.Repair{{ID: "old", At: ago(9 * time.Hour)}}, paused.Status.Repairs...)
+	}
+	many := append(make([]api.Event, 30), happened()...)
+	got := description{cluster: paused, events: many, now: noon}.String()
+	if n := strings.Count(got, "\n  20"); n > repairsDescribed+len(paused.Status.Transitions) || !strings.Contains(got, "ForgetNode") || strings.Count(got, "unknown ") > eventsDescribed {
+		t.Errorf("it is too long, or lacks the latest:\n%s", got)
+	}
+}
+
+func TestTheTableSaysWhichClustersDriftOrArePaused(t *testing.T) {
+	a, b, c, d := drifted(), drifted(), ready(), drifted()
+	b.Status.PausedAt, c.Status.PausedAt = noon, noon
+	d.Status.Phase = api.PhaseDeleting // what a sweep saw before does not matter any more
+	golden(t, "table-drifted.txt", clusterTable([]api.Cluster{*a, *b, *c, *d}, false, noon).String())
+}
+
+func TestEventsAreATableWithTheLatestLast(t *testing.T) {
+	golden(t, "events.txt", eventTable(append(happened(), api.Event{Type: api.EventWarning, Reason: "Invalid", Cluster: "odd", Message: "no object", Last: noon, Count: 12}), noon).String())
+	golden(t, "events-none.txt", eventTable(nil, noon).String())
+}
+
+func orphans() []api.Orphan {
+	return []api.Orphan{
+		{Cloud: "aws", Name: "sky-train-1", ID: "i-0abc", Cluster: "train", ClusterUID: "6f1d0c1e", State: "running", CreatedAt: ago(50 * time.Hour), FirstSeen: ago(5 * time.Minute), TerminateAt: noon.Add(10 * time.Minute), PricePerHour: 32.77},
+		{Cloud: "docker", Name: "sky-dev-0", Cluster: "dev", ClusterUID: "1", FirstSeen: ago(5 * time.Minute)},
+	}
+}
+
+func TestOrphansAreATableWithTheirAgeAndPrice(t *testing.T) {
+	golden(t, "orphans.txt", orphanTable(orphans(), noon).String())
+}
+
+func TestASweepIsToldClusterByCluster(t *testing.T) {
+	paused, away, dev := ready(), ready(), fresh()
+	paused.Status.PausedAt = ago(time.Hour)
+	away.Metadata.Name = "away"
+	away.Status.SetCondition(api.Condition{Type: api.Reachable, Status: api.ConditionUnknown, Reason: "CloudSilent", Message: "aws could not be asked: no credentials"}, noon)
+	s := swept{
+		SweepResult: api.SweepResult{Looked: 4, Orphans: orphans(), Unasked: []string{"gcp: no credentials"}, Drifted: []api.Drifted{
+			{Cluster: "train", Phase: api.PhaseReady, Drift: drifted().Status.Drift, Started: api.WorkflowRepair},
+			{Cluster: "cloud-cluster", Phase: api.PhaseProvisioning, Why: "an operation works on it already"},
+		}},
+		clusters: map[string]api.Cluster{"train": *paused, "away": *away, "cloud-cluster": *dev},
+		corrupt:  []string{"odd"}, stopped: true,
+	}
+	golden(t, "swept.txt", s.text(noon))
+	golden(t, "swept-well.txt", swept{SweepResult: api.SweepResult{Looked: 3}}.text(noon))
+	golden(t, "swept-one.txt", swept{SweepResult: api.SweepResult{Looked: 1}, only: "train"}.text(noon))
+	golden(t, "swept-one-drifted.txt", swept{SweepResult: api.SweepResult{Looked: 1, Drifted: s.Drifted[:1]}, only: "train", clusters: map[string]api.Cluster{"train": *drifted()}}.text(noon))
+}
+
+// readied makes a READY cluster with drift.
+func readied(t *testing.T, name string, seen ...api.Drift) api.Ref {
+	t.Helper()
+	c := api.NewCluster(name, "uid-of-"+name, api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, time.Now())
+	c, err := world.Store.Create(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := world.Succeed(t.Context(), c.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := world.Store.Update(t.Context(), c.Ref(), func(c *api.Cluster) error { c.Status.SetDrift(seen, time.Now().UTC()); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return c.Ref()
+}
+
+var lost = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it any more", Next: "it is replaced"}
+
+// repairing is a sweep that finds what etcd says, and starts a repair.
+func repairing(again *bool) func(context.Context, *rehearsal.World, api.SweepInput) (api.SweepResult, error) {
+	return func(ctx context.Context, w *rehearsal.World, in api.SweepInput) (api.SweepResult, error) {
+		*again = in.Again
+		c, err := w.Store.Get(ctx, in.Cluster)
+		if err != nil {
+			return api.SweepResult{}, err
+		}
+		d := api.Drifted{Cluster: in.Cluster, Phase: c.Status.Phase, Drift: c.Status.Drift, Started: api.WorkflowRepair}
+		return api.SweepResult{Looked: 1, Drifted: []api.Drifted{d}}, w.Repair(ctx, c.Ref(), in.Again)
+	}
+}
+
+func TestReconcileOfOneClusterTriesAgainAndWaitsUntilItIsInSync(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	readied(t, "mended", lost)
+	again := false
+	world.Cast("mended", rehearsal.Play{Sweep: repairing(&again)})
+	if got := p.run("get", "clusters"); !strings.Contains(got.out, "READY (drifted)") {
+		t.Errorf("get clusters: %s", got.out)
+	}
+	got := p.run("reconcile", "mended", "--wait")
+	if got.code != 0 || !again || !strings.Contains(got.out, "mended (READY): Repair was started\n") || !strings.Contains(got.out, "MachineGone") ||
+		!strings.Contains(got.out, "Cluster mended is in sync after ") || !strings.Contains(got.err, "✔ Repairing cluster completed successfully.") {
+		t.Errorf("exit %d, again %v\n%s%s", got.code, again, got.out, got.err)
+	}
+	world.Cast("mended", rehearsal.Play{})
+	p.run("reconcile", "mended", "--wait").check(t, 0, "Cluster mended is as it was asked for.\n",
+		"Looking at cluster mended\n✔ Looking at cluster mended completed successfully.\n")
+}
+
+func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	readied(t, "lasting", lost)
+	again := false
+	world.Cast("lasting", rehearsal.Play{Sweep: repairing(&again), Repair: func(context.Context, *rehearsal.World, api.RepairInput) error { return nil }})
+	got := p.run("reconcile", "lasting", "--wait")
+	if got.code != ExitFailed || !strings.Contains(got.err, "✗ Repairing cluster failed: cluster lasting is not in sync\n  sky-x-1: MachineGone: ") ||
+		!strings.Contains(got.err, "Look closer with: skyctl describe cluster lasting") {
+		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if got := p.run("reconcile", "lasting"); got.code != 0 || strings.Contains(got.err, "failed") {
+		t.Errorf("without --wait: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+func TestReconcileOfAllIsDataForPrograms(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	readied(t, "one", lost)
+	world.Cast("", rehearsal.Play{Sweep: func(_ context.Context, _ *rehearsal.World, in api.SweepInput) (api.SweepResult, error) {
+		if in.Again || in.Cluster != "" {
+			t.Errorf("asked for %+v", in)
+		}
+		return api.SweepResult{Looked: 1, Orphans: orphans()}, nil
+	}})
+	got := p.run("reconcile", "-o", "json")
+	var r api.SweepResult
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil || got.code != 0 || got.err != "" || r.Looked != 1 || len(r.Orphans) != 2 {
+		t.Errorf("%v: exit %d, %q, %q", err, got.code, got.out, got.err)
+	}
+	if plain := p.run("reconcile"); !strings.Contains(plain.out, "Looked at 1 cluster: all as they were asked for.\n") || !strings.Contains(plain.out, "2 machines belong to no cluster") {
+		t.Errorf("exit %d, %q, %q", plain.code, plain.out, plain.err)
+	}
+}
+
+func TestCtrlCLeavesARepairRunning(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	readied(t, "going", lost)
+	again := false
+	world.Cast("going", rehearsal.Play{Sweep: repairing(&again), Repair: func(ctx context.Context, _ *rehearsal.World, _ api.RepairInput) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	ctx, interrupt := context.WithCancel(t.Context())
+	var out, errs buffer
+	done := make(chan int)
+	go func() { done <- Run(ctx, p.environment(nil, &out, &errs), []string{"reconcile", "going", "--wait"}) }()
+	until(t, "it waits", func() bool { return strings.Contains(errs.String(), "Repairing cluster") })
+	interrupt()
+	if code := <-done; code != ExitInterrupted || !strings.HasSuffix(errs.String(), "skyctl describe cluster going\n") {
+		t.Errorf("exit %d: %s", code, errs.String())
+	}
+}
+
+func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	readied(t, "halted")
+	for _, step := range []struct{ verb, says string }{
+		{"pause", "is not repaired until you run: skyctl resume reconcile halted"}, {"pause", "was paused already"},
+		{"resume", "is repaired again."}, {"resume", "was not paused"},
+	} {
+		if got := p.run(step.verb, "reconcile", "halted"); got.code != 0 || !strings.Contains(got.out, "Cluster halted "+step.says) {
+			t.Errorf("%s: exit %d, %q, %q", step.verb, got.code, got.out, got.err)
+		}
+		if shown := strings.Contains(p.run("get", "clusters").out, "READY (paused)"); shown != (step.verb == "pause") {
+			t.Errorf("after %s get clusters shows it as paused: %v", step.verb, shown)
+		}
+	}
+	if got := p.run("pause", "reconcile"); got.code != ExitUnreachable || !strings.Contains(got.err, "no schedule of sweeps") {
+		t.Errorf("without a schedule: exit %d, %q", got.code, got.err)
+	}
+	world.Schedule(t)
+	for _, step := range []struct{ verb, says string }{
+		{"pause", "No cluster is looked at or repaired"}, {"pause", "were paused already"}, {"resume", "The sweeps go on"}, {"resume", "were not paused"},
+	} {
+		until(t, step.verb+" says: "+step.says, func() bool { // what a schedule says of itself may lag a moment
+			got := p.run(step.verb, "reconcile")
+			return got.code == 0 && strings.Contains(got.out, step.says)
+		})
+		if step.verb == "pause" {
+			until(t, "reconcile says so too", func() bool { return strings.Contains(p.run("reconcile").out, "The sweeps of the schedule are paused") })
+		}
+	}
+}
+
+func TestEventsOfAClusterAreShownAlsoWhenItIsGone(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	ref := readied(t, "past")
+	e := api.Event{Cluster: "past", UID: ref.UID, Type: api.EventWarning, Reason: "MachineGone", Message: "one is gone"}
+	if err := world.Store.RecordEvent(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.run("describe", "cluster", "past"); !strings.Contains(got.out, "\nEvents:\n") || !strings.Contains(got.out, "one is gone") {
+		t.Errorf("describe: %s%s", got.out, got.err)
+	}
+	if err := world.Store.Delete(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	got := p.run("get", "events", "past")
+	if got.code != 0 || !strings.Contains(got.out, "one is gone") || got.err != "Fetching events\n✔ Fetching events completed successfully.\n" {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+	var list eventList
+	if err := json.Unmarshal([]byte(p.run("get", "events", "past", "-o", "json").out), &list); err != nil || list.Kind != "EventList" || len(list.Items) != 1 || list.Items[0].Count != 1 {
+		t.Errorf("%v: %+v", err, list)
+	}
+}
+
+func TestAWatchOfEventsTellsEachOnceAndEndsWithCtrlC(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	ref := readied(t, "seen-events")
+	record := func(message string) {
+		t.Helper()
+		e := api.Event{Cluster: ref.Name, UID: ref.UID, Type: api.EventNormal, Reason: "Odd", Message: message}
+		if err := world.Store.RecordEvent(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record("before")
+	ctx, interrupt := context.WithCancel(t.Context())
+	var out, errs buffer
+	done := make(chan int)
+	go func() {
+		done <- Run(ctx, p.environment(nil, &out, &errs), []string{"get", "events", ref.Name, "-w"})
+	}()
+	until(t, "what was known", func() bool { return strings.Contains(out.String(), "before") })
+	record("after")
+	until(t, "what happens", func() bool { return strings.Contains(out.String(), "after") })
+	record("before")
+	until(t, "what happens again", func() bool { return strings.Count(out.String(), "before") == 2 })
+	interrupt()
+	if code := <-done; code != 0 || errs.String() != "" || strings.Count(out.String(), "LAST SEEN") != 1 || strings.Count(out.String(), "after") != 1 {
+		t.Errorf("exit %d, %q\n%s", code, errs.String(), out.String())
+	}
+}
+
+// haunted casts orphans that are gone once they were terminated, but for one that is not.
+func haunted(t *testing.T) *[]string {
+	var ended []string
+	world.Cast("", rehearsal.Play{Orphans: func(_ context.Context, _ *rehearsal.World, in api.OrphansInput) (api.OrphansResult, error) {
+		r := api.OrphansResult{Orphans: orphans()}
+		for i, o := range r.Orphans {
+			for _, name := range in.Terminate {
+				if name != o.Name {
+					continue
+				}
+				ended = append(ended, name)
+				r.Orphans[i].State = "terminated"
+				if o.Cloud == "docker" {
+					r.Orphans[i].State, r.Orphans[i].Error = "", "the engine is silent"
+				}
+			}
+		}
+		return r, nil
+	}})
+	return &ended
+}
+
+func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	ended := haunted(t)
+	if got := p.run("get", "orphans"); got.code != 0 || !strings.Contains(got.out, "sky-train-1") || !strings.Contains(got.out, "$32.77") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+	if got := p.run("delete", "orphans", "sky-train-1", "sky-nobody-1", "--yes"); got.code != ExitNotFound || !strings.Contains(got.err, "sky-nobody-1") || len(*ended) != 0 {
+		t.Errorf("a name that is none: exit %d, %q, %q, ended %v", got.code, got.out, got.err, *ended)
+	}
+	if got := p.run("delete", "orphans", "sky-train-1", "-y"); got.code != 0 || got.out != "Terminated machine sky-train-1 on aws.\n" || len(*ended) != 1 {
+		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, *ended)
+	}
+	got := p.run("delete", "orphans", "-y")
+	if got.code != ExitFailed || !strings.Contains(got.out, "Terminated machine sky-train-1 on aws.\n") ||
+		!strings.Contains(got.err, "machine sky-dev-0 on docker could not be terminated: the engine is silent") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+	world.Cast("", rehearsal.Play{})
+	if got := p.run("delete", "orphans", "-y"); got.code != 0 || got.out != "There are no orphans.\n" {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+	if got := p.run("get", "orphans", "-o", "yaml"); got.code != 0 || got.err != "" {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
+func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	ended := haunted(t)
+	for answer, n := range map[string]int{"n\n": 0, "y\n": 1} {
+		term := newTerminal(t, 200, 24)
+		term.near.WriteString(answer)
+		Run(t.Context(), p.onTerminal(term), []string{"delete", "orphans", "sky-train-1"})
+		until(t, "the answer was taken", func() bool {
+			text := term.text()
+			return strings.Contains(text, "TERMINATED-AT") && strings.Contains(text, "Terminate 1 machine? [y/N]") &&
+				strings.Contains(text, map[int]string{0: "nothing was terminated", 1: "Terminated machine sky-train-1"}[n])
+		})
+		if len(*ended) != n {
+			t.Errorf("after %q there were terminated %v", answer, *ended)
+		}
+		*ended = nil
+	}
+}
+
+func TestACloudThatCannotBeAskedForOrphansIsAnErrorBesideTheOthers(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	world.Cast("", rehearsal.Play{Orphans: func(context.Context, *rehearsal.World, api.OrphansInput) (api.OrphansResult, error) {
+		return api.OrphansResult{Orphans: orphans()[:1], Unasked: []string{"gcp: no credentials"}}, nil
+	}})
+	got := p.run("get", "orphans")
+	if got.code != ExitFailed || !strings.Contains(got.out, "sky-train-1") || !strings.Contains(got.err, "a cloud could not be asked for orphans: gcp: no credentials") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
+func TestNamesOfOrphansAreCompleted(t *testing.T) {
+	world.Work(t)
+	if _, err := world.Store.SetOrphans(t.Context(), "aws", orphans()[:1]); err != nil {
+		t.Fatal(err)
+	}
+	defer world.Store.SetOrphans(context.WithoutCancel(t.Context()), "aws", nil)
+	p := outsider(t)
+	if got := p.run("__complete", "delete", "orphans", ""); !strings.Contains(got.out, "sky-train-1\taws") {
+		t.Errorf("%s%s", got.out, got.err)
+	}
+	if got := p.run("__complete", "delete", "orphans", "sky-train-1", ""); strings.Contains(got.out, "sky-train-1") {
+		t.Errorf("offered twice: %s%s", got.out, got.err)
+	}
+}

@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations"
+)
+
+func (a *app) getOrphans() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "orphans",
+		Aliases: []string{"orphan"},
+		Short:   "Show machines that belong to no cluster and go on billing",
+		Long: `Asks every cloud in use for machines that carry the mark of this installation and belong to no
+cluster. A sweep terminates each at the time shown, once it has been seen for the grace period
+(reconcile.orphanGrace); skyctl delete orphans does so now. Machines of others, and of other
+installations on the same account, are never shown and never touched.`,
+		Example: "  skyctl get orphans\n  skyctl get orphans -o json",
+		Args:    noArgs,
+	}
+	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ops, err := a.connect(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return a.working("Asking the clouds for orphans", output.forMachines(), func(s *status) error {
+			r, err := ops.Orphans(cmd.Context(), api.OrphansInput{})
+			if err != nil {
+				return err
+			}
+			s.pause()
+			if output.forMachines() {
+				return errors.Join(encode(a.env.Out, output.value, r), unasked(r.Unasked))
+			}
+			_, err = io.WriteString(a.env.Out, orphanTable(r.Orphans, a.env.Now()).String())
+			return errors.Join(err, unasked(r.Unasked))
+		})
+	}
+	return cmd
+}
+
+// unasked is the error of clouds that could not be asked; nil where there are none.
+func unasked(clouds []string) error {
+	var all []error
+	for _, why := range clouds {
+		all = append(all, errors.New("a cloud could not be asked for orphans: "+why))
+	}
+	return errors.Join(all...)
+}
+
+func orphanTable(orphans []api.Orphan, now time.Time) *table {
+	t := &table{head: []string{"CLOUD", "NAME", "CLUSTER", "AGE", "PRICE/H", "STATE", "TERMINATED-AT"}}
+	for _, o := range orphans {
+		at := "never"
+		if !o.TerminateAt.IsZero() {
+			at = o.TerminateAt.UTC().Format(time.RFC3339)
+		}
+		born := o.CreatedAt
+		if born.IsZero() {
+			born = o.FirstSeen
+		}
+		price := "-" // free, or unknown
+		if o.PricePerHour > 0 {
+			price = dollars(o.PricePerHour, &api.Placement{})
+		}
+		t.add(line(clean(o.Cloud)), line(clean(o.Name)), line(orDash(clean(o.Cluster))), line(ageSince(now, born)), line(price),
+			line(orDash(clean(o.State))), line(at))
+	}
+	return t
+}
+
+func (a *app) deleteOrphans() *cobra.Command {
+	d := &orphanDeletion{app: a}
+	cmd := &cobra.Command{
+		Use:     "orphans [NAME...]",
+		Aliases: []string{"orphan"},
+		Short:   "Terminate machines that belong to no cluster",
+		Long: `Looks for machines that carry the mark of this installation and belong to no cluster, shows
+them, and terminates all of them, or those you name. One that belongs to a cluster by the time
+it is to be terminated is left alone.`,
+		Example:           "  skyctl delete orphans\n  skyctl delete orphans sky-dev-1 --yes",
+		ValidArgsFunction: a.completeOrphans,
+		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
+	}
+	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "don't ask")
+	return cmd
+}
+
+// orphanDeletion is one delete orphans.
+type orphanDeletion struct {
+	*app
+	yes bool
+}
+
+func (d *orphanDeletion) run(ctx context.Context, names []string) error {
+	if slices.Contains(names, "") {
+		return usagef("the name of an orphan is empty; leave it out to terminate all of them")
+	}
+	if !d.yes && !isTerminal(d.env.In) {
+		return usagef("terminating orphans needs a yes, and there is no terminal to ask on: give --yes")
+	}
+	ops, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := d.find(ctx, ops, names)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		_, err := fmt.Fprintln(d.env.Out, "There are no orphans.")
+		return err
+	}
+	if !d.yes {
+		if _, err := io.WriteString(d.env.Err, orphanTable(found, d.env.Now()).String()); err != nil {
+			return err
+		}
+		if err := d.confirm(ctx, fmt.Sprintf("Terminate %s?", count(len(found), "machine")), "terminated"); err != nil {
+			return err
+		}
+	}
+	return d.terminate(ctx, ops, found)
+}
+
+// noOrphanError says that what was named is no orphan.
+type noOrphanError struct{ names []string }
+
+func (e *noOrphanError) Error() string {
+	return fmt.Sprintf("no machine that belongs to no cluster is called %s; see skyctl get orphans", strings.Join(e.names, ", "))
+}
+
+// find returns the orphans of those names, or all. A cloud that can't be asked is told, and no error unless a name is missing.
+func (d *orphanDeletion) find(ctx context.Context, ops *operations.Client, names []string) ([]api.Orphan, error) {
+	var found []api.Orphan
+	err := d.working("Asking the clouds for orphans", false, func(s *status) error {
+		r, err := ops.Orphans(ctx, api.OrphansInput{})
+		if err != nil {
+			return err
+		}
+		for _, why := range r.Unasked {
+			s.note("A cloud could not be asked for orphans: " + why)
+		}
+		if found = r.Orphans; len(names) == 0 {
+			return nil
+		}
+		found = slices.DeleteFunc(found, func(o api.Orphan) bool { return !slices.Contains(names, o.Name) })
+		missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			return slices.ContainsFunc(found, func(o api.Orphan) bool { return o.Name == name })
+		})
+		if len(missing) > 0 {
+			return &noOrphanError{missing}
+		}
+		return nil
+	})
+	return found, err
+}
+
+func (d *orphanDeletion) terminate(ctx context.Context, ops *operations.Client, found []api.Orphan) error {
+	var names []string
+	for _, o := range found {
+		names = append(names, o.Name)
+	}
+	err := d.working("Terminating orphans", false, func(s *status) error {
+		r, err := ops.Orphans(ctx, api.OrphansInput{Terminate: names})
+		if err != nil {
+			return err
+		}
+		s.pause()
+		return d.tell(found, r)
+	})
+	if exitCode(err) == ExitInterrupted {
+		return &interruptedError{hint: "The work goes on. Look again with: skyctl get orphans"}
+	}
+	return err
+}
+
+// tell says of each what became of it. One that is not in the result had ended by itself, unless its cloud was not asked.
+func (d *orphanDeletion) tell(found []api.Orphan, r api.OrphansResult) error {
+	var failed []error
+	for _, o := range found {
+		i := slices.IndexFunc(r.Orphans, func(now api.Orphan) bool { return now.Name == o.Name && now.Cloud == o.Cloud })
+		switch {
+		case i >= 0 && r.Orphans[i].Error != "":
+			failed = append(failed, fmt.Errorf("machine %s on %s could not be terminated: %s", o.Name, o.Cloud, r.Orphans[i].Error))
+		case i < 0 && len(r.Unasked) > 0:
+			failed = append(failed, fmt.Errorf("machine %s on %s was not terminated: not every cloud could be asked", o.Name, o.Cloud))
+		case i < 0:
+			fmt.Fprintf(d.env.Out, "Machine %s on %s is gone already.\n", o.Name, o.Cloud)
+		default:
+			fmt.Fprintf(d.env.Out, "Terminated machine %s on %s.\n", o.Name, o.Cloud)
+		}
+	}
+	if len(failed) > 0 {
+		failed = append(failed, unasked(r.Unasked))
+	}
+	return errors.Join(failed...)
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// swept is what a sweep found, with the clusters as it left them.
+type swept struct {
+	api.SweepResult
+	// only is the one cluster that was looked at; empty where it was all.
+	only     string
+	clusters map[string]api.Cluster
+	// corrupt are the clusters that nobody can read.
+	corrupt []string
+	// stopped: no sweep comes by itself.
+	stopped bool
+}
+
+// text is what a person reads of it.
+func (s swept) text(now time.Time) string {
+	var b strings.Builder
+	unknowns := s.unknowns()
+	switch {
+	case s.only != "" && len(s.Drifted)+len(unknowns) == 0:
+		fmt.Fprintf(&b, "Cluster %s is as it was asked for.\n", s.only)
+	case s.only == "":
+		fmt.Fprintf(&b, "Looked at %s: %s.\n", count(s.Looked, "cluster"), s.sum(len(unknowns)))
+	}
+	for _, d := range s.Drifted {
+		c := s.clusters[d.Cluster]
+		fmt.Fprintf(&b, "\n%s: %s\n", s.named(d.Cluster, d.Phase), done(d))
+		for _, l := range driftRows(c.Status, d.Drift, now) {
+			b.WriteString("  " + l + "\n")
+		}
+	}
+	for _, name := range unknowns {
+		c := s.clusters[name]
+		fmt.Fprintf(&b, "\n%s: nothing can be said of it, and nothing is touched: %s\n", s.named(name, c.Status.Phase), unknown(&c))
+	}
+	for _, name := range s.corrupt {
+		fmt.Fprintf(&b, "\n%s: what etcd has of it can't be understood; it is left alone\n", clean(name))
+	}
+	s.writeOrphans(&b)
+	if s.stopped {
+		b.WriteString("\nThe sweeps of the schedule are paused: skyctl resume reconcile lets them go on.\n")
+	}
+	return strings.TrimPrefix(b.String(), "\n")
+}
+
+func (s swept) writeOrphans(b *strings.Builder) {
+	switch n := len(s.Orphans); n {
+	case 0:
+	case 1:
+		b.WriteString("\n1 machine belongs to no cluster: see skyctl get orphans\n")
+	default:
+		fmt.Fprintf(b, "\n%d machines belong to no cluster: see skyctl get orphans\n", n)
+	}
+	for _, why := range s.Unasked {
+		b.WriteString("\nA cloud could not be asked for orphans: " + clean(why) + "\n")
+	}
+}
+
+// sum is the headline's count of what was found.
+func (s swept) sum(unknowns int) string {
+	drifted := 0
+	for _, d := range s.Drifted {
+		if len(d.Drift) > 0 {
+			drifted++
+		}
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{drifted, "not as asked for"}, {len(s.Drifted) - drifted, "at work or out of sight"}, {unknowns + len(s.corrupt), "can't be told"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	if parts == nil {
+		return "all as they were asked for"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// named is a cluster's name with where it stands.
+func (s swept) named(name string, phase api.Phase) string {
+	var besides []string
+	if phase != "" {
+		besides = append(besides, string(phase))
+	}
+	if c, ok := s.clusters[name]; ok && !c.Status.PausedAt.IsZero() {
+		besides = append(besides, "paused")
+	}
+	if besides == nil {
+		return clean(name)
+	}
+	return fmt.Sprintf("%s (%s)", clean(name), strings.Join(besides, ", "))
+}
+
+// done is what is done about a cluster.
+func done(d api.Drifted) string {
+	if d.Started != "" {
+		return d.Started + " was started"
+	}
+	return clean(d.Why)
+}
+
+// unknowns are the clusters without drift of which it can't be said that they are as they should be.
+func (s swept) unknowns() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(s.clusters)) {
+		c := s.clusters[name]
+		told := slices.ContainsFunc(s.Drifted, func(d api.Drifted) bool { return d.Cluster == name })
+		if !told && unknown(&c) != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// unknown is why it can't be said whether a cluster is as it should be; empty where it can.
+func unknown(c *api.Cluster) string {
+	if c.Status.Phase != api.PhaseReady {
+		return ""
+	}
+	for _, t := range []api.ConditionType{api.Reachable, api.InSync} {
+		if in := c.Status.Condition(t); in != nil && in.Status == api.ConditionUnknown {
+			if in.Message == "" {
+				return in.Reason
+			}
+			return clean(in.Message)
+		}
+	}
+	return ""
+}
