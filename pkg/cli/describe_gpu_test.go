@@ -66,6 +66,11 @@ func TestWhatIsAskedOfGPUsIsJudgedBeforeAnythingIsAsked(t *testing.T) {
 			t.Errorf("%v: exit %d, %q", bad.args, got.code, got.err)
 		}
 	}
+	p.env["SKYCTL_GPU_OPERATOR_VERSION"] = "newest"
+	got := p.run("create", "cluster", "x", "--provision", "--accelerators", "A100:8")
+	if got.code != ExitUsage || strings.Count(got.err, "\n") != 1 || !strings.Contains(got.err, `"newest" is not a valid value for gpu.operatorVersion`) {
+		t.Errorf("no version of a chart: exit %d, %q", got.code, got.err)
+	}
 	p.checkNothingWritten()
 	o := &creation{}
 	cmd := &cobra.Command{}

@@ -43,6 +43,7 @@ type Config struct {
 	Docker         Docker
 	SkyPilot       SkyPilot
 	Reconcile      Reconcile
+	GPU            GPU
 
 	external bool
 }

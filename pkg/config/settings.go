@@ -206,6 +206,7 @@ func table() []setting {
 		span("reconcile.orphanGrace", "15m", time.Second, true, func(c *Config) *time.Duration { return &c.Reconcile.OrphanGrace }),
 		text("docker.baseImage", DefaultDockerBase, "", noProgram, func(c *Config) *string { return &c.Docker.BaseImage }, checkImage),
 	}
+	all = append(all, gpuSettings()...)
 	all = append(all, tlsSettings("etcd", "etcd", func(c *Config) *TLS { return &c.Etcd.TLS })...)
 	return append(all, tlsSettings("temporal", "Temporal", func(c *Config) *TLS { return &c.Temporal.TLS })...)
 }

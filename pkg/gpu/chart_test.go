@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/config"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
@@ -258,5 +259,11 @@ func TestExtraValuesAreReadFromAFile(t *testing.T) {
 		if _, err := ReadValues(name); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestThePinnedVersionsAreThoseOfTheSettings(t *testing.T) {
+	if config.DefaultGPUOperatorVersion != DefaultOperatorVersion || config.DefaultGPUPluginVersion != DefaultPluginVersion {
+		t.Errorf("settings pin %s and %s", config.DefaultGPUOperatorVersion, config.DefaultGPUPluginVersion)
 	}
 }
