@@ -68,17 +68,22 @@ func (s swept) writeOrphans(b *strings.Builder) {
 
 // sum is the headline's count of what was found.
 func (s swept) sum(unknowns int) string {
-	drifted := 0
+	drifted, busy := 0, 0
 	for _, d := range s.Drifted {
-		if len(d.Drift) > 0 {
+		switch {
+		case len(d.Drift) > 0:
 			drifted++
+		case d.Phase == "": // it could not be looked at
+			unknowns++
+		default:
+			busy++
 		}
 	}
 	var parts []string
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{drifted, "not as asked for"}, {len(s.Drifted) - drifted, "at work or out of sight"}, {unknowns + len(s.corrupt), "can't be told"}} {
+	}{{drifted, "drifted"}, {busy, "being worked on"}, {unknowns + len(s.corrupt), "unknown"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
