@@ -27,8 +27,8 @@ type Cloud struct {
 	faults   []*Fault
 	lag      time.Duration
 	next     int
-	broken   map[string]string // units that fail on a machine, by its name
-	released map[string]int    // by cluster UID
+	defects  map[string]*defects // by the name of the machine
+	released map[string]int      // by cluster UID
 }
 
 var _ cloud.Cloud = (*Cloud)(nil)
@@ -39,6 +39,7 @@ type machine struct {
 	region string
 	host   *host // nil for a planted one
 	goneAt time.Time
+	ghost  time.Duration // for how long it is listed after that
 }
 
 func (m *machine) gone() bool { return !m.goneAt.IsZero() }
@@ -50,7 +51,7 @@ func Region(name string) api.Placement {
 
 // New makes a cloud with placements, the cheapest first.
 func New(placements ...api.Placement) *Cloud {
-	return &Cloud{placements: placements, broken: map[string]string{}, released: map[string]int{}}
+	return &Cloud{placements: placements, defects: map[string]*defects{}, released: map[string]int{}}
 }
 
 // Close ends all machines.
@@ -114,15 +115,12 @@ func (c *Cloud) launch(req cloud.LaunchRequest) (string, error) {
 		Owner: req.Owner, Name: req.Name, Index: req.Index, Incarnation: req.Incarnation, ID: fmt.Sprintf("i-%04d", c.next),
 		State: cloud.StateRunning, SSHUser: "root", CreatedAt: time.Now(), CPUs: req.Placement.CPUs, MemoryGiB: req.Placement.MemoryGiB,
 	}}
-	h, err := boot(req, func() []*host { return c.hostsOf(req.Owner) })
+	h, err := boot(req, *c.defectsOf(req.Name), func() []*host { return c.hostsOf(req.Owner) })
 	if err != nil {
 		return "", err
 	}
 	m.host = h
 	m.Address, m.PrivateAddress, m.SSHPort, m.HostKey = h.address, h.address, h.sshd.port(), h.hostKey
-	if unit := c.broken[req.Name]; unit != "" {
-		h.breakUnit(unit)
-	}
 	c.machines = append(c.machines, m)
 	return m.ID, nil
 }
@@ -156,7 +154,7 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	var all []cloud.Machine
 	for _, m := range c.machines {
 		owns := m.Owner.Installation == owner.Installation && (owner.ClusterUID == "" || m.Owner.ClusterUID == owner.ClusterUID)
-		if owns && !m.CreatedAt.After(then) && (!m.gone() || m.goneAt.After(then)) {
+		if owns && !m.CreatedAt.After(then) && (!m.gone() || m.goneAt.Add(m.ghost).After(then)) {
 			all = append(all, m.Machine)
 		}
 	}

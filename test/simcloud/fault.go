@@ -11,7 +11,8 @@ import (
 // Op is a point at which a fault can be met.
 type Op string
 
-// The points: one at the beginning of each call, and OpSubmitted at the end of a launch that succeeded.
+// The points: one at the beginning of each call, and OpSubmitted and OpStarted at the end of what
+// succeeded.
 const (
 	OpValidate  Op = "validate"
 	OpPlan      Op = "plan"
@@ -22,6 +23,8 @@ const (
 	OpList      Op = "list"
 	OpTerminate Op = "terminate"
 	OpRelease   Op = "release"
+	OpStart     Op = "start"
+	OpStarted   Op = "started"
 )
 
 // Fault is what a call meets at a point. It is put in place by Inject and may be read and ended through the pointer.
@@ -117,26 +120,4 @@ func (c *Cloud) Plant(m cloud.Machine) {
 	c.next++
 	m.ID, m.State = fmt.Sprintf("i-%04d", c.next), cloud.StateRunning
 	c.machines = append(c.machines, &machine{Machine: m})
-}
-
-// Lose makes a machine vanish as a spot machine does: without anybody having asked.
-func (c *Cloud) Lose(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if m := c.named(name); m != nil {
-		if m.host != nil {
-			m.host.stop()
-		}
-		m.goneAt = time.Now().Add(-time.Hour)
-	}
-}
-
-// BreakUnit makes a systemd unit fail on each machine of that name, those to come and the one that is there; "" mends it.
-func (c *Cloud) BreakUnit(machine, unit string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.broken[machine] = unit
-	if m := c.named(machine); m != nil && m.host != nil {
-		m.host.breakUnit(unit)
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -36,7 +37,23 @@ type host struct {
 	sshd    *sshd
 	init    *exec.Cmd
 	alive   io.Closer // the first process's standard input: it ends with us
-	api     *apiServer
+	req     cloud.LaunchRequest
+	lies    *sshLies
+	// password is what the machine takes the name of its Node with.
+	password string
+	// A head only: the API of its cluster, and how it proves who it is.
+	api *apiServer
+	tls *tls.Config
+
+	mu   sync.Mutex
+	sick sickness
+}
+
+// sickness is why a Node is not Ready though its unit runs.
+type sickness struct {
+	is bool
+	// run, where it is set, is the run of the unit that is sick: the next one is well.
+	run string
 }
 
 //go:embed host/init.sh
@@ -52,16 +69,16 @@ var curl string
 var journalctl string
 
 // boot starts a host. Where it is a head, the API of its cluster is served beside it, made of what the peers' disks say.
-func boot(req cloud.LaunchRequest, peers func() []*host) (*host, error) {
-	h := &host{name: req.Name}
-	if err := h.start(req, peers); err != nil {
+func boot(req cloud.LaunchRequest, d defects, peers func() []*host) (*host, error) {
+	h := &host{name: req.Name, req: req, lies: d.lies, password: rand.Text()}
+	if err := h.start(d, peers); err != nil {
 		h.stop()
 		return nil, fmt.Errorf("booting simulated machine %s: %w", req.Name, err)
 	}
 	return h, nil
 }
 
-func (h *host) start(req cloud.LaunchRequest, peers func() []*host) error {
+func (h *host) start(d defects, peers func() []*host) error {
 	if err := h.enterNamespaces(); err != nil {
 		return err
 	}
@@ -74,18 +91,28 @@ func (h *host) start(req cloud.LaunchRequest, peers func() []*host) error {
 	if err != nil {
 		return err
 	}
-	if api.RoleOf(req.Index) == api.RoleHead {
-		err = h.becomeHead(listener, peers)
+	if api.RoleOf(h.req.Index) == api.RoleHead {
+		err = h.becomeHead(d.certificates, peers)
+	}
+	if err == nil && h.api != nil {
+		h.api.serve(tls.NewListener(listener, h.tls))
 	} else {
-		err = listener.Close()
+		err = errors.Join(err, listener.Close())
 	}
 	if err != nil {
 		return err
 	}
-	if h.hostKey, err = remote.PublicKey(req.HostKey); err != nil {
+	if h.hostKey, err = remote.PublicKey(h.req.HostKey); err != nil {
 		return err
 	}
-	h.sshd, err = serveSSH(h.address, req.HostKey, req.AuthorizedKey, h.enter())
+	if err := d.apply(h); err != nil {
+		return err
+	}
+	return h.openSSH()
+}
+
+func (h *host) openSSH() (err error) {
+	h.sshd, err = serveSSH(h.address, h.req.HostKey, h.req.AuthorizedKey, h.enter(), h.lies)
 	return err
 }
 
@@ -132,9 +159,9 @@ func (h *host) takeAddress() (net.Listener, error) {
 	return nil, err
 }
 
-// becomeHead makes the certificates of a cluster, leaves what RKE2 would write for its start to put in place, and serves
-// the cluster's API.
-func (h *host) becomeHead(l net.Listener, peers func() []*host) error {
+// becomeHead makes the certificates of a cluster, and leaves what RKE2 would write for its start to put in place. The first
+// administrator's certificate is valid for some time; 0 is a year.
+func (h *host) becomeHead(valid time.Duration, peers func() []*host) error {
 	dir, err := os.MkdirTemp("", "simcloud")
 	if err != nil {
 		return err
@@ -149,17 +176,18 @@ func (h *host) becomeHead(l net.Listener, peers func() []*host) error {
 	if err != nil {
 		return err
 	}
-	adminCert, adminKey, err := ca.Issue(pki.Leaf{Subject: "system:admin", Client: true}, now)
-	if err != nil {
-		return err
-	}
 	password := make([]byte, 16)
 	_, _ = rand.Read(password)
-	encode := base64.StdEncoding.EncodeToString
-	for name, text := range map[string]string{
-		"ca.pem": string(ca.PEM()), "server-password": hex.EncodeToString(password),
-		"kubeconfig": fmt.Sprintf(kubeconfig, encode(ca.PEM()), encode(adminCert), encode(adminKey)),
-	} {
+	files := map[string]string{"ca.pem": string(ca.PEM()), "server-password": hex.EncodeToString(password)}
+	for name, life := range map[string]time.Duration{"kubeconfig": valid, "renewed": 0} {
+		cert, key, err := ca.Issue(pki.Leaf{Subject: "system:admin", Client: true, Life: life}, now)
+		if err != nil {
+			return err
+		}
+		encode := base64.StdEncoding.EncodeToString
+		files[name] = fmt.Sprintf(kubeconfig, encode(ca.PEM()), encode(cert), encode(key))
+	}
+	for name, text := range files {
 		if err := h.write("/opt/fake/"+name, text, 0o600); err != nil {
 			return err
 		}
@@ -170,9 +198,10 @@ func (h *host) becomeHead(l net.Listener, peers func() []*host) error {
 	}
 	clients := x509.NewCertPool()
 	clients.AppendCertsFromPEM(ca.PEM())
-	h.api = serveAPI(h, peers, tls.NewListener(l, &tls.Config{
+	h.tls = &tls.Config{
 		Certificates: []tls.Certificate{pair}, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
-	}))
+	}
+	h.api = newAPI(h, peers)
 	return nil
 }
 
@@ -221,15 +250,47 @@ func (h *host) running(unit string) bool {
 	return h.read("/run/systemd/system/"+unit+".ActiveState") == "active"
 }
 
-// breakUnit makes the next start of a unit fail; "" mends all.
-func (h *host) breakUnit(unit string) {
-	if unit == "" {
-		for _, u := range []string{"rke2-server", "rke2-agent"} {
-			_ = os.Remove(h.path("/opt/fake/broken." + u))
+// invocation names the run of a unit.
+func (h *host) invocation(unit string) string {
+	return h.read("/run/systemd/system/" + unit + ".InvocationID")
+}
+
+// wellAt says whether a run of the machine's unit is well.
+func (h *host) wellAt(run string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.sick.is || h.sick.run != "" && h.sick.run != run
+}
+
+// setting is a value of the host's RKE2 configuration.
+func (h *host) setting(key string) string {
+	for line := range strings.Lines(h.read("/etc/rancher/rke2/config.yaml")) {
+		if value, ok := strings.CutPrefix(line, key+": "); ok {
+			return strings.TrimSpace(value)
 		}
-		return
 	}
-	_ = h.write("/opt/fake/broken."+unit, "", 0o644)
+	return ""
+}
+
+// run runs a script on the host, as root there.
+func (h *host) run(script string) error {
+	argv := append(h.enter(), "sh", "-ec", script)
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput() //nolint:noctx,gosec // our own, and short
+	if err != nil {
+		return fmt.Errorf("on the simulated machine %s: %w: %s", h.name, err, out)
+	}
+	return nil
+}
+
+// mark leaves a file for the scripts that play systemd and curl; "" takes it away.
+func (h *host) mark(name, text string) error {
+	if text != "" {
+		return h.write("/opt/fake/"+name, text+"\n", 0o644)
+	}
+	if err := os.Remove(h.path("/opt/fake/" + name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // stop takes the power away. It may be called again.

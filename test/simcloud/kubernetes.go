@@ -8,59 +8,80 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// apiServer is as much of a cluster's API as a provision asks: nodes, to list and to watch, and no pods. There is a Node
-// for each host of the cluster whose unit runs and whose token is the head's.
+// apiServer is as much of a cluster's API as operations ask: nodes, to list, watch, cordon and delete, the secrets with their
+// passwords, and pods that can be evicted. It answers in JSON, whatever form the questions have.
 type apiServer struct {
-	head  *host
-	peers func() []*host
-	http  *http.Server
+	head     *host
+	peers    func() []*host
+	registry *registry
+	http     *http.Server
 }
 
-func serveAPI(head *host, peers func() []*host, l net.Listener) *apiServer {
-	a := &apiServer{head: head, peers: peers}
+func newAPI(head *host, peers func() []*host) *apiServer {
+	return &apiServer{head: head, peers: peers, registry: newRegistry()}
+}
+
+// serve answers at a listener until stop. It may be called again after that.
+func (a *apiServer) serve(l net.Listener) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/nodes", a.nodes)
-	mux.HandleFunc("GET /api/v1/pods", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, &corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}})
-	})
-	a.http = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	mux.HandleFunc("GET /api/v1/nodes/{name}", a.node)
+	mux.HandleFunc("PATCH /api/v1/nodes/{name}", a.patchNode)
+	mux.HandleFunc("DELETE /api/v1/nodes/{name}", a.deleteNode)
+	mux.HandleFunc("GET /api/v1/pods", a.pods)
+	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods/{name}/eviction", a.evict)
+	mux.HandleFunc("DELETE /api/v1/namespaces/kube-system/secrets/{name}", a.deleteSecret)
+	a.http = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.head.running("rke2-server") {
+			refuse(w, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the server is not up")
+			return
+		}
+		a.sync()
+		mux.ServeHTTP(w, r)
+	})}
 	go func() { _ = a.http.Serve(l) }()
-	return a
 }
 
-func (a *apiServer) stop() { _ = a.http.Close() }
+func (a *apiServer) stop() {
+	if a.http != nil {
+		_ = a.http.Close()
+	}
+}
 
 func (a *apiServer) nodes(w http.ResponseWriter, r *http.Request) {
-	if !a.head.running("rke2-server") {
-		http.Error(w, "the server is not up", http.StatusServiceUnavailable)
-		return
-	}
 	_, only, _ := strings.Cut(r.URL.Query().Get("fieldSelector"), "metadata.name=")
 	if r.URL.Query().Get("watch") != "" {
 		a.watch(w, r, only)
 		return
 	}
-	answer(w, &corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: a.list(only)})
+	answer(w, &corev1.NodeList{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: a.registry.list(only),
+	})
 }
 
-// watch tells of nodes once they are there.
+// watch tells of nodes once they are there, and of those that change.
 func (a *apiServer) watch(w http.ResponseWriter, r *http.Request, only string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	flush := func() { _ = http.NewResponseController(w).Flush() }
 	flush()
-	told := map[string]bool{}
+	told := map[string]string{}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		for _, n := range a.list(only) {
-			if !told[n.Name] {
-				told[n.Name] = true
-				_ = json.NewEncoder(w).Encode(map[string]any{"type": "ADDED", "object": n})
+		a.sync()
+		for _, n := range a.registry.list(only) {
+			now, _ := json.Marshal(n)
+			kind := "MODIFIED"
+			if told[n.Name] == "" {
+				kind = "ADDED"
+			}
+			if told[n.Name] != string(now) {
+				told[n.Name] = string(now)
+				_ = json.NewEncoder(w).Encode(map[string]any{"type": kind, "object": n})
 				flush()
 			}
 		}
@@ -72,44 +93,88 @@ func (a *apiServer) watch(w http.ResponseWriter, r *http.Request, only string) {
 	}
 }
 
-func (a *apiServer) list(only string) []corev1.Node {
-	token := a.head.read("/var/lib/rancher/rke2/server/agent-token")
-	nodes := []corev1.Node{}
+func (a *apiServer) node(w http.ResponseWriter, r *http.Request) {
+	n := a.registry.change(r.PathValue("name"), func(*corev1.Node) {})
+	if n == nil {
+		missing(w, r)
+		return
+	}
+	answer(w, n)
+}
+
+// patchNode takes a patch of the one thing that is ever changed: whether new pods may come.
+func (a *apiServer) patchNode(w http.ResponseWriter, r *http.Request) {
+	var patch corev1.Node
+	if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
+		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		return
+	}
+	n := a.registry.change(r.PathValue("name"), func(n *corev1.Node) { n.Spec.Unschedulable = patch.Spec.Unschedulable })
+	if n == nil {
+		missing(w, r)
+		return
+	}
+	answer(w, n)
+}
+
+func (a *apiServer) deleteNode(w http.ResponseWriter, r *http.Request) {
+	if !a.remove(r.PathValue("name")) {
+		missing(w, r)
+		return
+	}
+	done(w)
+}
+
+// remove takes a Node away for as long as the unit of its machine is not started anew.
+func (a *apiServer) remove(name string) bool {
+	run := ""
 	for _, h := range a.peers() {
-		joined := h == a.head || h.running("rke2-agent") && h.read("/etc/rancher/rke2/join-token") == token &&
-			h.setting("server") == "https://"+net.JoinHostPort(a.head.address, "9345")
-		if name := h.setting("node-name"); joined && (only == "" || only == name) {
-			nodes = append(nodes, nodeOf(name))
+		if h.setting("node-name") == name {
+			run = h.invocation(unitOf(h == a.head))
 		}
 	}
-	return nodes
+	return a.registry.remove(name, run)
 }
 
-// setting is a value of the host's RKE2 configuration.
-func (h *host) setting(key string) string {
-	for line := range strings.Lines(h.read("/etc/rancher/rke2/config.yaml")) {
-		if value, ok := strings.CutPrefix(line, key+": "); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
+func (a *apiServer) pods(w http.ResponseWriter, r *http.Request) {
+	_, node, _ := strings.Cut(r.URL.Query().Get("fieldSelector"), "spec.nodeName=")
+	answer(w, &corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, Items: a.registry.podsOn(node)})
 }
 
-func nodeOf(name string) corev1.Node {
-	has := corev1.ResourceList{
-		corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("4Gi"),
-		corev1.ResourceEphemeralStorage: resource.MustParse("40Gi"),
+func (a *apiServer) evict(w http.ResponseWriter, r *http.Request) {
+	if !a.registry.evict(r.PathValue("namespace") + "/" + r.PathValue("name")) {
+		missing(w, r)
+		return
 	}
-	return corev1.Node{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "2"},
-		Status: corev1.NodeStatus{
-			Capacity: has, Allocatable: has, NodeInfo: corev1.NodeSystemInfo{KubeletVersion: Version},
-			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady"}},
-		},
+	done(w)
+}
+
+func (a *apiServer) deleteSecret(w http.ResponseWriter, r *http.Request) {
+	if !a.registry.forget(r.PathValue("name")) {
+		missing(w, r)
+		return
 	}
+	done(w)
 }
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v)
+}
+
+func done(w http.ResponseWriter) {
+	answer(w, &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess})
+}
+
+func missing(w http.ResponseWriter, r *http.Request) {
+	refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, r.URL.Path+" is not there")
+}
+
+func refuse(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(&metav1.Status{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure,
+		Code: int32(code), Reason: reason, Message: message, //nolint:gosec // an HTTP status
+	})
 }

@@ -14,15 +14,17 @@ import (
 // sshd is a host's SSH server: it lets one key in and runs commands in the host's namespaces.
 type sshd struct {
 	listener net.Listener
-	config   *ssh.ServerConfig
+	config   ssh.ServerConfig // without a host key: that depends on the lies
+	key      ssh.Signer
 	enter    []string
+	lies     *sshLies
 
 	mu      sync.Mutex
 	conns   map[net.Conn]bool
 	stopped bool
 }
 
-func serveSSH(address string, hostKey []byte, authorized string, enter []string) (*sshd, error) {
+func serveSSH(address string, hostKey []byte, authorized string, enter []string, lies *sshLies) (*sshd, error) {
 	signer, err := ssh.ParsePrivateKey(hostKey)
 	if err != nil {
 		return nil, err
@@ -31,14 +33,13 @@ func serveSSH(address string, hostKey []byte, authorized string, enter []string)
 	if err != nil {
 		return nil, err
 	}
-	s := &sshd{enter: enter, conns: map[net.Conn]bool{}}
-	s.config = &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
+	s := &sshd{enter: enter, conns: map[net.Conn]bool{}, key: signer, lies: lies}
+	s.config = ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
 		if string(k.Marshal()) != string(login.Marshal()) {
 			return nil, errors.New("not a key that is known here")
 		}
 		return nil, nil
 	}}
-	s.config.AddHostKey(signer)
 	if s.listener, err = net.Listen("tcp", net.JoinHostPort(address, "0")); err != nil { //nolint:noctx // at once
 		return nil, err
 	}
@@ -52,8 +53,15 @@ func (s *sshd) port() int { return s.listener.Addr().(*net.TCPAddr).Port }
 func (s *sshd) stop() {
 	_ = s.listener.Close()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.stopped = true
+	s.mu.Unlock()
+	s.cutAll()
+}
+
+// cutAll cuts all connections that there are.
+func (s *sshd) cutAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for c := range s.conns {
 		_ = c.Close()
 	}
@@ -89,7 +97,13 @@ func (s *sshd) serve(c net.Conn) {
 		defer s.mu.Unlock()
 		delete(s.conns, c)
 	}()
-	conn, channels, requests, err := ssh.NewServerConn(c, s.config)
+	if s.lies.isSilent() {
+		_, _ = io.Copy(io.Discard, c)
+		return
+	}
+	config := s.config
+	config.AddHostKey(s.lies.key(s.key))
+	conn, channels, requests, err := ssh.NewServerConn(c, &config)
 	if err != nil {
 		return
 	}
@@ -104,12 +118,12 @@ func (s *sshd) serve(c net.Conn) {
 		if err != nil {
 			return
 		}
-		go s.session(channel, requests)
+		go s.session(c, channel, requests)
 	}
 }
 
 // session runs the one command of a session.
-func (s *sshd) session(channel ssh.Channel, requests <-chan *ssh.Request) {
+func (s *sshd) session(conn net.Conn, channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer func() { _ = channel.Close() }()
 	for r := range requests {
 		var exec struct{ Command string }
@@ -119,13 +133,13 @@ func (s *sshd) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 		}
 		_ = r.Reply(true, nil)
 		go ssh.DiscardRequests(requests)
-		status := s.run(exec.Command, channel)
+		status := s.run(exec.Command, conn, channel)
 		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
 		return
 	}
 }
 
-func (s *sshd) run(command string, channel ssh.Channel) uint32 {
+func (s *sshd) run(command string, conn net.Conn, channel ssh.Channel) uint32 {
 	argv := append(slices.Clone(s.enter), "sh", "-c", command)
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx,gosec // it ends with its standard input, or with the host
 	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
@@ -138,7 +152,7 @@ func (s *sshd) run(command string, channel ssh.Channel) uint32 {
 		return 127
 	}
 	go func() {
-		_, _ = io.Copy(stdin, channel)
+		_, _ = io.Copy(stdin, &cutter{from: channel, lies: s.lies, conn: conn})
 		_ = stdin.Close()
 	}()
 	err = cmd.Wait()

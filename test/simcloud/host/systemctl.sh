@@ -3,12 +3,21 @@
 cd /run/systemd/system || exit 1
 for unit; do :; done
 rke2=/var/lib/rancher/rke2/server
+becomes() {
+  echo "$1" >"$unit.ActiveState"
+  date -u '+%a %Y-%m-%d %H:%M:%S UTC' >"$unit.StateChangeTimestamp"
+}
 up() {
   cat /proc/sys/kernel/random/uuid >"$unit.InvocationID"
   if [ -e "/opt/fake/broken.$unit" ]; then
     echo "time=\"now\" level=fatal msg=\"$unit was broken by the test, token=$(cat /etc/rancher/rke2/join-token 2>/dev/null)\"" >>journal
     echo exit-code >"$unit.Result"
-    echo failed >"$unit.ActiveState"
+    becomes failed
+    return
+  fi
+  if [ -e "/opt/fake/refused.$unit" ]; then
+    for i in 1 2 3; do cat "/opt/fake/refused.$unit" >>journal; done
+    becomes activating
     return
   fi
   if [ "$unit" = rke2-server ]; then
@@ -16,16 +25,18 @@ up() {
     mkdir -p $rke2
     echo "K10$hash::server:$(cat /opt/fake/server-password)" >$rke2/token
     echo "K10$hash::node:$(sed -n 's/^agent-token: *//p' /etc/rancher/rke2/config.yaml | tr -d '"')" >$rke2/agent-token
-    cp /opt/fake/kubeconfig /etc/rancher/rke2/rke2.yaml
+    # The first start finds the certificates that the machine was made with; each later one renews what ends soon.
+    if [ -e /etc/rancher/rke2/rke2.yaml ]; then kubeconfig=renewed; else kubeconfig=kubeconfig; fi
+    cp /opt/fake/$kubeconfig /etc/rancher/rke2/rke2.yaml
   fi
-  echo active >"$unit.ActiveState"
+  becomes active
 }
 case "$1" in
 start|restart) up;;
-stop) echo inactive >"$unit.ActiveState";;
+stop) becomes inactive;;
 is-active) [ "$(cat "$unit.ActiveState" 2>/dev/null)" = active ];;
 is-system-running) echo running;;
-disable) rm "$unit.enabled";;
+disable) rm -f "$unit.enabled"; case "$*" in *--now*) becomes inactive;; esac;;
 enable) touch "$unit.enabled";;
 is-enabled) [ -e "$unit.enabled" ];;
 show)

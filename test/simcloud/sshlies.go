@@ -1,0 +1,156 @@
+package simcloud
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// sshLies are what connections to machines of a name meet.
+type sshLies struct {
+	mu       sync.Mutex
+	silent   bool
+	impostor ssh.Signer
+	cuts     []*Cut
+}
+
+// Cut is a connection that breaks in the middle of a command. What a command is to do arrives on its standard input.
+type Cut struct {
+	// Seen is what the standard input has to show first.
+	Seen string
+	// After is how many bytes still arrive after that.
+	After int64
+	// Late, where it is set, has all of it arrive, and is how long after that the connection breaks.
+	Late time.Duration
+	// Times is how often it breaks; 0 is for ever.
+	Times int
+
+	hits int
+}
+
+// Silence makes machines of that name take connections and never say a word; those that are there are cut.
+func (c *Cloud) Silence(machine string, silent bool) {
+	c.lie(machine, func(l *sshLies) { l.silent = silent })
+}
+
+// Impostor makes machines of that name show a host key that is not theirs; connections that are there are cut.
+func (c *Cloud) Impostor(machine string, impostor bool) error {
+	var signer ssh.Signer
+	if impostor {
+		key, err := newSigner()
+		if err != nil {
+			return err
+		}
+		signer = key
+	}
+	c.lie(machine, func(l *sshLies) { l.impostor = signer })
+	return nil
+}
+
+// CutSSH breaks connections to machines of that name in the midst of a command.
+func (c *Cloud) CutSSH(machine string, cut Cut) *Cut {
+	c.lie(machine, func(l *sshLies) { l.cuts = append(l.cuts, &cut) })
+	return &cut
+}
+
+// Cuts says how often a cut was met.
+func (c *Cloud) Cuts(machine string, cut *Cut) int {
+	c.mu.Lock()
+	l := c.defectsOf(machine).lies
+	c.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return cut.hits
+}
+
+func (c *Cloud) lie(machine string, change func(*sshLies)) {
+	c.mu.Lock()
+	l := c.defectsOf(machine).lies
+	m := c.named(machine)
+	c.mu.Unlock()
+	l.mu.Lock()
+	change(l)
+	l.mu.Unlock()
+	if m != nil && m.host != nil {
+		m.host.sshd.cutAll()
+	}
+}
+
+func (l *sshLies) isSilent() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.silent
+}
+
+// key is the host key to show.
+func (l *sshLies) key(own ssh.Signer) ssh.Signer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.impostor != nil {
+		return l.impostor
+	}
+	return own
+}
+
+// meet counts a cut as met where what has arrived shows that it is its turn.
+func (l *sshLies) meet(seen []byte) (cut *Cut, at int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.cuts {
+		if i := bytes.Index(seen, []byte(c.Seen)); i >= 0 && (c.Times == 0 || c.hits < c.Times) {
+			c.hits++
+			return c, i + len(c.Seen)
+		}
+	}
+	return nil, 0
+}
+
+// cutter passes a command's standard input on until the connection is to break.
+type cutter struct {
+	from io.Reader
+	lies *sshLies
+	conn net.Conn
+
+	seen []byte
+	cut  *Cut
+	left int64
+}
+
+// seenAtMost bounds what is kept of a command's standard input: scripts are shorter.
+const seenAtMost = 64 << 10
+
+func (c *cutter) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	if c.cut == nil && len(c.seen) < seenAtMost {
+		before := len(c.seen)
+		c.seen = append(c.seen, p[:n]...)
+		var at int
+		if c.cut, at = c.lies.meet(c.seen); c.cut != nil {
+			c.left = c.cut.After + int64(at-before)
+			if c.cut.Late > 0 {
+				time.AfterFunc(c.cut.Late, func() { _ = c.conn.Close() })
+			}
+		}
+	}
+	if c.cut == nil || c.cut.Late > 0 || int64(n) < c.left {
+		c.left -= int64(n)
+		return n, err
+	}
+	n = int(max(c.left, 0))
+	_ = c.conn.Close()
+	return n, io.ErrUnexpectedEOF
+}
+
+func newSigner() (ssh.Signer, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewSignerFromKey(key)
+}
