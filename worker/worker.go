@@ -16,12 +16,15 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/connect"
+	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/start"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/workflows"
 )
@@ -55,7 +58,8 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	go keepSchedule(ctx, c, cfg.Temporal.TaskQueue, log)
+	acts.Sweeps.Start = Starter(c, cfg.Temporal.TaskQueue)
+	go keepSchedule(ctx, c, cfg.Temporal.TaskQueue, cfg.Reconcile.Interval, log)
 	w := New(c, cfg.Temporal.TaskQueue, acts)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
@@ -86,25 +90,45 @@ type Activities struct {
 	Clusters *activities.Clusters
 	Machines *activities.Machines
 	Nodes    *activities.Nodes
+	Sweeps   *activities.Sweeps
 }
 
-// New makes a worker of the given activities; it is started by its Start.
-func New(c client.Client, taskQueue string, acts Activities) sdkworker.Worker {
+// Starter starts operations for sweeps.
+func Starter(c client.Client, taskQueue string) func(context.Context, api.Ref, string, any) (bool, error) {
+	return func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, dialWithin)
+		defer cancel()
+		err := start.Operation(ctx, c, taskQueue, ref.Name, workflow, workflow+" "+ref.Name+", as a sweep found it needs", input)
+		if start.AlreadyRunning(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("start the %s of cluster %s: %w", workflow, ref.Name, err)
+		}
+		return true, nil
+	}
+}
+
+// New makes a worker of the given activities; it is started by its Start. More interceptors stand inside of its own.
+func New(c client.Client, taskQueue string, acts Activities, more ...interceptor.WorkerInterceptor) sdkworker.Worker {
 	w := sdkworker.New(c, taskQueue, sdkworker.Options{
 		WorkerStopTimeout: stopWithin,
 		// Progress and cancellation travel with the beats: often enough for a person who waits, seldom enough for a database.
 		MaxHeartbeatThrottleInterval:     beatEvery,
 		DefaultHeartbeatThrottleInterval: beatEvery,
-		Interceptors:                     []interceptor.WorkerInterceptor{&beater{}},
+		Interceptors:                     append([]interceptor.WorkerInterceptor{&beater{}}, more...),
 	})
-	w.RegisterWorkflow(workflows.Provision)
+	w.RegisterWorkflow(workflows.Provision) // by name, and not out of workflows.All: so the check of lint finds them
 	w.RegisterWorkflow(workflows.Delete)
+	w.RegisterWorkflow(workflows.Repair)
+	w.RegisterWorkflow(workflows.Sweep)
+	w.RegisterWorkflow(workflows.Orphans)
 	w.RegisterWorkflow(workflows.Plan)
 	w.RegisterWorkflow(workflows.Check)
-	w.RegisterWorkflow(workflows.Measure)
 	w.RegisterActivity(acts.Clusters)
 	w.RegisterActivity(acts.Machines)
 	w.RegisterActivity(acts.Nodes)
+	w.RegisterActivity(acts.Sweeps)
 	return w
 }
 
@@ -113,6 +137,10 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	if err != nil {
 		return Activities{}, err
 	}
+	policy := plan.DefaultPolicy()
+	policy.NotReadyFor, policy.AfterRestart = cfg.Reconcile.NotReadyFor, cfg.Reconcile.NotReadyFor
+	deadlines := activities.DefaultDeadlines()
+	deadlines.Recover = cfg.Reconcile.NotReadyFor
 	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a home.
 	var clusterDir func(string) string
 	if !cfg.External() {
@@ -123,9 +151,14 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 			Store: st, Pool: pool, ClusterDir: clusterDir, Now: now,
 			RKE2: activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256},
 		},
-		Machines: &activities.Machines{Store: st, Clouds: clouds, Deadlines: activities.DefaultDeadlines(), Now: now},
+		Machines: &activities.Machines{Store: st, Clouds: clouds, Deadlines: deadlines, Now: now},
 		Nodes: &activities.Nodes{
-			Store: st, Pool: pool, ClusterDir: clusterDir, Deadlines: activities.DefaultDeadlines(), Now: now,
+			Store: st, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,
+			RenewWithin: policy.ExpiresWithin,
+		},
+		Sweeps: &activities.Sweeps{
+			Store: st, Clouds: clouds, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,
+			Policy: policy, OrphanGrace: cfg.Reconcile.OrphanGrace,
 		},
 	}, nil
 }
