@@ -171,7 +171,7 @@ func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, er
 	if err != nil {
 		return "", err
 	}
-	text, err := taskOf(req)
+	text, err := taskOf(req, c.opts.deadMan(req))
 	if err != nil {
 		return "", err
 	}
@@ -299,7 +299,7 @@ func (c *Cloud) reach(ctx context.Context, req cloud.LaunchRequest, progress fun
 	if err != nil {
 		return none, err
 	}
-	d.deadMan = c.opts.DeadMan
+	d.deadMan = c.opts.deadMan(req)
 	if m.HostKey, err = d.admit(ctx, strings.TrimSpace(req.AuthorizedKey), progress); err != nil {
 		return none, err
 	}

@@ -3,26 +3,34 @@ package skypilot
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// profile is the instance profile of a machine on AWS. Without the lean plugin SkyPilot would give it one of its own, with
-// full rights on the account's machines for any pod.
+// givesRights are the clouds on which SkyPilot gives every machine an identity with rights on the account, for any pod to use:
+// on AWS an instance profile, on GCP a service account, on Azure a contributor's identity. The lean plugin takes it away.
+var givesRights = []string{"aws", "azure", "gcp"}
+
+// profile is the instance profile, or identity, that a machine is to have. A machine that would have rights is refused.
 func (c *Cloud) profile(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	if c.opts.AWSInstanceProfile != "" || req.Placement.Cloud != "aws" {
+	at := req.Placement.Cloud
+	if at == "aws" && c.opts.AWSInstanceProfile != "" || !slices.Contains(givesRights, at) {
 		return c.opts.AWSInstanceProfile, nil
 	}
 	lean, err := c.Lean(ctx)
 	if err != nil {
 		return "", err
 	}
-	if !lean {
-		return "", &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
-			"machine %s: the SkyPilot API server at %s would give it rights on the whole AWS account: name an instance profile without rights (skypilot.awsInstanceProfile), or install skyctl's lean plugin on that server",
-			req.Name, c.client.endpoint)}
+	if lean {
+		return noProfile, nil
 	}
-	return noProfile, nil
+	mend := "install skyctl's lean plugin on that server"
+	if at == "aws" {
+		mend = "name an instance profile without rights (skypilot.awsInstanceProfile), or " + mend
+	}
+	return "", &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
+		"machine %s: the SkyPilot API server at %s would give it rights on the whole %s account: %s", req.Name, c.client.endpoint, at, mend)}
 }
 
 // Lean says whether the server leaves SkyPilot's runtime off the machines.

@@ -323,13 +323,19 @@ func (c *Cloud) openPorts(ctx context.Context, req cloud.LaunchRequest) error {
 	if from == "" {
 		from = anywhere
 	}
-	rules := []openRule{{apiPort, from}}
+	var rules []openRule
+	if !req.Placement.Tunnel {
+		rules = append(rules, openRule{apiPort, from})
+	}
 	ranges, err := api.ParsePorts(req.Spec.Ports)
 	if err != nil {
 		return err
 	}
 	for _, r := range ranges {
 		rules = append(rules, openRule{strings.ReplaceAll(r.String(), " ", ""), anywhere})
+	}
+	if len(rules) == 0 {
+		return nil
 	}
 	question := struct {
 		Op     string     `json:"op"`

@@ -32,7 +32,11 @@ func (c *Cloud) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement
 		Op        string    `json:"op"`
 		Clouds    []string  `json:"clouds"`
 		Resources resources `json:"resources"`
-	}{"plan", clouds, wishes(spec)}
+		Nodes     int       `json:"nodes"`
+	}{"plan", clouds, wishes(spec), max(1, spec.NumNodes)}
+	if c.server == nil {
+		question.Nodes = 1 // the configuration that joins machines is the server's, and can't be seen from here
+	}
 	var told ranking
 	if err := c.bridge.ask(ctx, question, &told); err != nil {
 		if failed, ok := isBridge(err); ok {
@@ -44,7 +48,7 @@ func (c *Cloud) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement
 	if p := told.Problem; p != nil {
 		return nil, field(p.Field, valueOf(spec, p.Field), strings.Join(strings.Fields(p.Want), " "))
 	}
-	return told.placements(max(1, spec.NumNodes)), nil
+	return accessible(spec, told.placements(max(1, spec.NumNodes)))
 }
 
 // nameable checks a cloud's name as far as that goes where SkyPilot is not installed, so that nobody is told to install
@@ -111,6 +115,8 @@ func valueOf(spec api.ClusterSpec, name string) string {
 		return strconv.FormatFloat(spec.MaxHourlyCost, 'f', -1, 64)
 	case "ports":
 		return strings.Join(spec.Ports, ",")
+	case "num_nodes":
+		return strconv.Itoa(spec.NumNodes)
 	}
 	return ""
 }

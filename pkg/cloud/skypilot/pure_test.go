@@ -41,7 +41,7 @@ func TestATaskIsPinnedToItsPlacementAndCarriesTheLabels(t *testing.T) {
 		{"gcp", api.Placement{Cloud: "gcp", Region: "us-central1", Zone: "us-central1-a", InstanceType: "n2-standard-4"}, api.ClusterSpec{Ports: []string{"30000-30100"}}},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
-			got, err := taskOf(requestOf(test.p, test.spec))
+			got, err := taskOf(requestOf(test.p, test.spec), 0)
 			if err != nil {
 				t.Fatal(err)
 			}

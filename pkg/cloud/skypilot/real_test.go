@@ -3,7 +3,6 @@ package skypilot_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -220,22 +219,4 @@ func TestLaunchesAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 	gone(t, c, second)
-}
-
-func TestAMachineEndsItselfUnlessSomebodyStopsTheTimer(t *testing.T) {
-	w := start(t)
-	c := w.cloud(t, func(o *skypilot.Options) { o.DeadMan = 3 * time.Hour })
-	k := newKey(t)
-	req := launchOf("deadman", 0, onAWS("us-east-1"), k)
-	ref := submit(t, c, req)
-	m := await(t, c, req, ref)
-	await(t, c, req, ref) // a second time changes nothing
-	timer := skypilot.DeadManUnit + ".timer"
-	if got := logIn(t, m, k, "systemctl is-active "+timer+"; systemctl show -p NextElapseUSecMonotonic --value "+timer); !strings.HasPrefix(got, "active\n") {
-		t.Errorf("the timer: %q", got)
-	}
-	logIn(t, m, k, "sudo -n systemctl stop "+timer)
-	if got := logIn(t, m, k, "systemctl is-active "+timer+" || true"); got != "inactive" {
-		t.Errorf("the stopped timer: %q", got)
-	}
 }

@@ -28,6 +28,12 @@ const leanClass = "skyctl_lean.Plugin"
 // startTime is how long a local server may take to answer; five seconds are usual, on a loaded machine more.
 const startTime = 2 * time.Minute
 
+// One that ends while it is starting is started again, startTries times in all.
+const (
+	startTries = 3
+	startAgain = 2 * time.Second
+)
+
 // stopTime is how long it may take to end by itself; it does not wait for a launch in truth, only for its connections.
 const stopTime = 3 * time.Second
 
@@ -108,10 +114,25 @@ func (s *server) pid() int {
 	return pid
 }
 
-// start runs the server and waits until it answers.
+// start runs the server and waits until it answers. One that ends meanwhile is run again: a port that it needs besides
+// its own may have been somebody's for a moment.
 func (s *server) start(ctx context.Context, c *client) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
+	for n := 1; ; n++ {
+		err := s.tryStart(ctx, c)
+		if cloud.KindOf(err) != cloud.Unreachable || n == startTries {
+			return err
+		}
+		s.log.Warn("the SkyPilot API server is started again", "error", err)
+		if pause(ctx, startAgain) != nil {
+			return err
+		}
+	}
+}
+
+// tryStart is Unreachable where the server ended.
+func (s *server) tryStart(ctx context.Context, c *client) error {
 	var last error
 	exited := make(chan error, 1)
 	if s.pid() == 0 {
@@ -233,7 +254,7 @@ func (s *server) layOut() error {
 		fmt.Fprintf(&list, "  - class: %s\n", class)
 	}
 	if !o.FullRuntime { // last, so that it finds the provisioners of the others
-		fmt.Fprintf(&list, "  - class: %s\n    parameters: {dead_man_minutes: %d}\n", leanClass, int(o.DeadMan.Minutes()))
+		fmt.Fprintf(&list, "  - class: %s\n", leanClass)
 	}
 	if o.FullRuntime && len(o.Plugins) == 0 {
 		list.Reset()

@@ -73,8 +73,8 @@ type Options struct {
 	// AWSInstanceProfile is an instance profile without rights. Where it is empty, machines have no profile, which needs
 	// the lean plugin on the server.
 	AWSInstanceProfile string
-	// DeadMan is how long after its launch a machine powers itself off, unless DeadManUnit is stopped on it; 0 is never. On
-	// AWS, with the lean plugin, the machine's first boot sets it, elsewhere the first login.
+	// DeadMan is how long after its launch a machine that costs something powers itself off, unless DeadManUnit is stopped on
+	// it; 0 is never. On AWS, with the lean plugin, the machine's first boot sets it, elsewhere the first login.
 	DeadMan time.Duration
 	// Plugins are further plugins of the local server, as package.module.Class.
 	Plugins []string

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
 const (
-	// noProfile stands for an instance profile where the machine shall have none; the lean plugin takes it out.
+	// noProfile stands for an instance profile, or an identity, where the machine shall have none; the lean plugin takes it out.
 	noProfile = "skyctl-none"
 	// What a machine has at least where the spec is silent: the least that RKE2 asks for.
 	leastCPUs   = "2+"
@@ -54,6 +55,7 @@ func wishes(spec api.ClusterSpec) resources {
 		Cloud: spec.Cloud, Region: spec.Region, Zone: spec.Zone,
 		CPUs: spec.CPUs, Memory: spec.Memory, Accelerators: spec.Accelerators,
 		DiskSize: spec.DiskSize, UseSpot: spec.UseSpot, MaxHourlyCost: spec.MaxHourlyCost, ImageID: spec.ImageID,
+		Ports: spec.Ports, // a cloud that can't open any is none for them
 	}
 	if r.Accelerators == "" { // a machine with accelerators has cores and memory to go with them
 		if r.CPUs == "" {
@@ -66,17 +68,34 @@ func wishes(spec api.ClusterSpec) resources {
 	return r
 }
 
-// taskOf renders the task of one machine, pinned to its placement.
-func taskOf(req cloud.LaunchRequest) (string, error) {
+// deadManLabel tells the lean plugin after how many minutes the first boot of a machine is to power it off.
+const deadManLabel = "skyctl-power-off-minutes"
+
+// deadMan is how long after its launch a machine powers itself off: never where it is free, for operations stop the timers of
+// machines that bill and of no others.
+func (o Options) deadMan(req cloud.LaunchRequest) time.Duration {
+	if req.Placement.PricePerMachine <= 0 {
+		return 0
+	}
+	return o.DeadMan
+}
+
+// taskOf renders the task of one machine, pinned to its placement, which powers itself off some time after its launch; 0 is
+// never.
+func taskOf(req cloud.LaunchRequest, deadMan time.Duration) (string, error) {
 	p := req.Placement
 	infra := []string{p.Cloud, p.Region}
 	if p.Zone != "" {
 		infra = append(infra, p.Zone)
 	}
+	labels := taggedAs(req)
+	if p.Cloud == "aws" && deadMan > 0 {
+		labels[deadManLabel] = fmt.Sprint(int(deadMan.Minutes()))
+	}
 	t := task{Name: req.Name, Resources: resources{
 		Infra: strings.Join(infra, "/"), InstanceType: p.InstanceType, Accelerators: req.Spec.Accelerators,
 		DiskSize: req.Spec.DiskSize, UseSpot: req.Spec.UseSpot, MaxHourlyCost: req.Spec.MaxHourlyCost,
-		ImageID: req.Spec.ImageID, Ports: portsOf(req), Labels: taggedAs(req),
+		ImageID: req.Spec.ImageID, Ports: portsOf(req), Labels: labels,
 	}}
 	data, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
@@ -92,7 +111,7 @@ func portsOf(req cloud.LaunchRequest) []string {
 		return nil
 	}
 	ports := append([]string(nil), req.Spec.Ports...)
-	if req.Index == 0 && req.Spec.APICIDR == "" {
+	if req.Index == 0 && !req.Placement.Tunnel && req.Spec.APICIDR == "" {
 		ports = append(ports, apiPort)
 	}
 	return ports
@@ -150,8 +169,11 @@ func override(req cloud.LaunchRequest, profile string) map[string]any {
 	for _, name := range credentialClouds {
 		config[name] = map[string]any{"remote_identity": "NO_UPLOAD"}
 	}
-	if req.Placement.Cloud == "aws" {
+	switch req.Placement.Cloud {
+	case "aws":
 		config["aws"] = map[string]any{"remote_identity": profile, "security_group_name": groupOf(req.Owner)}
+	case "azure":
+		config["azure"] = map[string]any{"remote_identity": profile}
 	}
 	return config
 }

@@ -56,6 +56,7 @@ def plan(question):
             found = _candidates(question['resources'])
             if not found:
                 raise _why(question)
+            found = _connected(found, question.get('nodes', 1))
         except Problem as problem:
             return {'problem': problem.answer}
         return {'placements': [_placement(r) for r in found[:_RANKED]]}
@@ -63,21 +64,46 @@ def plan(question):
 
 def _candidates(resources):
     import sky
+    from sky import exceptions
     from sky import optimizer
     try:
         task = sky.Task()
         task.set_resources(sky.Resources.from_yaml_config(dict(resources)))
-    except ValueError as e:
+    except (ValueError, exceptions.NotSupportedError) as e:
         raise _rejected(e, resources) from e
     try:
         launchable = optimizer._fill_in_launchable_resources(task, None, quiet=True)[0]
-    except ValueError as e:
+    except (ValueError, exceptions.NotSupportedError) as e:
         raise _rejected(e, resources) from e
     # The optimizer takes the cheapest of these and, among equals, the one that came first.
     # It holds the cap against the cheapest place of an instance type alone.
     cap = resources.get('max_hourly_cost')
     found = [r for rs in launchable.values() for r in rs if cap is None or r.get_cost(3600) <= cap + 1e-9]
     return sorted(found, key=lambda r: r.get_cost(3600))
+
+
+# Where SkyPilot closes each machine off from the others, unless its configuration names something that they share.
+_SHARED = {'azure': 'vpc_name', 'nebius': 'security_group_name'}
+
+
+def _connected(found, nodes):
+    """Leaves out the places whose machines would not reach each other."""
+    if nodes < 2:
+        return found
+    from sky import skypilot_config
+    skypilot_config.safe_reload_config()  # a person may have mended it since
+    joined, apart = [], set()
+    for r in found:
+        key = _SHARED.get(_name(r.cloud))
+        if key is None or skypilot_config.get_effective_region_config(
+                cloud=_name(r.cloud), region=r.region, keys=(key,), default_value=None):
+            joined.append(r)
+        else:
+            apart.add('%s.%s' % (_name(r.cloud), key))
+    if joined:
+        return joined
+    raise Problem('num_nodes', 'one machine, or a network that several share: name it in SkyPilot\'s configuration (%s); '
+                  'docs/clouds.md says how' % ', '.join(sorted(apart)))
 
 
 def _rejected(error, resources):
@@ -98,7 +124,7 @@ def _why(question):
         problem = _accelerators(str(wishes['accelerators']), question['clouds'])
         if problem:
             return problem
-    for field in ('max_hourly_cost', 'use_spot', 'memory', 'cpus', 'accelerators', 'zone', 'region', 'image_id'):
+    for field in ('max_hourly_cost', 'use_spot', 'memory', 'cpus', 'accelerators', 'zone', 'region', 'image_id', 'ports'):
         if field not in wishes:
             continue
         rest = {k: v for k, v in wishes.items() if k != field}

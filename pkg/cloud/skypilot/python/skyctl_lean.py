@@ -36,46 +36,117 @@ CLOUDS = {
 _LEAN = common.ProvisionRuntimeMetadata(
     has_ray=False, has_skylet=False, has_job_queue=False, ssh_available=True, runtime_setup_done=True)
 
-# Stands in a launch for an instance profile where the machine shall have none; SkyPilot would make one with full rights.
+# Stands in a launch for an instance profile (AWS) or an identity (Azure) where the machine shall have none; SkyPilot would
+# make one with rights on the account.
 NO_PROFILE = 'skyctl-none'
 
+# A label of the machine says after how many minutes its first boot powers it off.
+DEAD_MAN_LABEL = 'skyctl-power-off-minutes'
 
-def _harden(cloud, node_config, dead_man_minutes):
+
+def _harden(cloud, node_config):
     """Gives the machine no rights on its cloud, and ends it for good when it shuts itself down, which its first boot sets a
-    timer for."""
+    timer for where a label says when."""
     if cloud == 'aws':
         if (node_config.get('IamInstanceProfile') or {}).get('Name') == NO_PROFILE:
             del node_config['IamInstanceProfile']
         if 'InstanceMarketOptions' not in node_config:  # a spot machine ends at shutdown anyway
             node_config['InstanceInitiatedShutdownBehavior'] = 'terminate'
-        if dead_man_minutes > 0 and node_config.get('UserData'):
-            node_config['UserData'] = _with_dead_man(node_config['UserData'], dead_man_minutes)
+        minutes = _tags(node_config).get(DEAD_MAN_LABEL)
+        if minutes and node_config.get('UserData'):
+            node_config['UserData'] = _with_dead_man(node_config['UserData'], int(minutes))
     if cloud == 'gcp':
         node_config.pop('serviceAccounts', None)
+        if 'acceleratorType' in node_config:
+            raise common.ProvisionerError('a TPU VM would have the rights of the project\'s default service account')
+
+
+def _tags(node_config):
+    """The tags of an instance on AWS."""
+    return {tag['Key']: tag['Value'] for spec in node_config.get('TagSpecifications', [])
+            if spec.get('ResourceType') == 'instance' for tag in spec.get('Tags', [])}
 
 
 def _with_dead_man(user_data, minutes):
-    """Adds the timer to a cloud-config. cloud-init-per keeps a later boot from setting it again."""
-    command = ('  - cloud-init-per once skyctl-deadman systemd-run --collect --unit=skyctl-deadman '
+    """Adds the timer to a cloud-config. cloud-init-per keeps a later boot from setting it again; to wait for the timer here
+    would be to wait for a part of the boot that waits for cloud-init."""
+    command = ('  - cloud-init-per once skyctl-deadman systemd-run --no-block --collect --unit=skyctl-deadman '
                '--on-active=%dmin systemctl poweroff\n' % minutes)
     return user_data.replace('bootcmd:\n', 'bootcmd:\n' + command, 1)
+
+
+def _without_roles():
+    """Keeps SkyPilot from making a service account with rights in the project, which no machine would have anyway."""
+    module = importlib.import_module('sky.provision.gcp.config')
+    made = module._configure_iam_role  # pylint: disable=protected-access
+    if not getattr(made, 'skyctl', False):
+        def none(config, crm, iam):
+            del config, crm, iam
+            return {}
+
+        none.skyctl = True
+        module._configure_iam_role = none
+
+
+def _without_identity():
+    """Makes virtual machines on Azure without an identity where they are to have none: SkyPilot always names one."""
+    module = importlib.import_module('sky.provision.azure.instance')
+    create = module._create_vm  # pylint: disable=protected-access
+    if not getattr(create, 'skyctl', False):
+        def bare(compute_client, vm_name, node_tags, provider_config, node_config, network_interface_id):
+            if provider_config['msi'].rpartition('/')[2] == NO_PROFILE:
+                compute_client = _Bare(compute_client)
+            return create(compute_client, vm_name, node_tags, provider_config, node_config, network_interface_id)
+
+        bare.skyctl = True
+        module._create_vm = bare
+
+
+class _Bare:
+    """A client of Azure's compute service, or its part for machines, that takes the identity off every machine it makes."""
+
+    def __init__(self, real):
+        self._real = real
+
+    @property
+    def virtual_machines(self):
+        return _Bare(self._real.virtual_machines)
+
+    def begin_create_or_update(self, *args, **kwargs):
+        for machine in (*args, *kwargs.values()):
+            if hasattr(machine, 'identity'):
+                machine.identity = None
+        return self._real.begin_create_or_update(*args, **kwargs)
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+
+def _prepare(cloud):
+    """Changes what SkyPilot's own provisioner leaves no other way to change, before it makes anything."""
+    if cloud == 'gcp':
+        _without_roles()
+    if cloud == 'azure':
+        _without_identity()
 
 
 class _Lean:
     """Launches as the cloud's own provisioner does and reports that no runtime is wanted."""
 
-    def __init__(self, cloud, below, dead_man_minutes):
+    def __init__(self, cloud, below):
         self._cloud = cloud
         self._below = below
-        self._dead_man_minutes = dead_man_minutes
 
     def run_instances(self, region, cluster_name, cluster_name_on_cloud, config):
-        _harden(self._cloud, config.node_config, self._dead_man_minutes)
+        _prepare(self._cloud)
+        _harden(self._cloud, config.node_config)
         record = self._below.run_instances(region, cluster_name, cluster_name_on_cloud, config)
         return dataclasses.replace(record, runtime_metadata=_LEAN)
 
     def __getattr__(self, name):
         # What is missing here SkyPilot looks for in its own provisioner.
+        if name == 'bootstrap_instances':
+            _prepare(self._cloud)
         return getattr(self._below, name)
 
 
@@ -84,9 +155,6 @@ class Plugin(plugins.BasePlugin):
 
     name = 'skyctl_lean'
 
-    def __init__(self, dead_man_minutes=0):
-        self._dead_man_minutes = dead_man_minutes
-
     def install(self, extension_context):
         for cloud, module in CLOUDS.items():
             registered = provision.get_registered_provisioner(cloud)
@@ -94,10 +162,10 @@ class Plugin(plugins.BasePlugin):
                 continue
             if registered is not None:
                 provision.register_provisioner(
-                    cloud, _Lean(cloud, registered.module, self._dead_man_minutes),
+                    cloud, _Lean(cloud, registered.module),
                     template_override=registered.template_override)
                 continue
-            provision.register_provisioner(cloud, _Lean(cloud, _InTree(module), self._dead_man_minutes))
+            provision.register_provisioner(cloud, _Lean(cloud, _InTree(module)))
 
 
 class _InTree:
