@@ -183,12 +183,16 @@ func newClouds(cfg *config.Config, st *store.Store, log *slog.Logger) (activitie
 	onSky, err := skypilot.New(skypilot.Options{
 		Dir: cfg.SkyPilotDir(), Python: cfg.SkyPilot.Python, Endpoint: cfg.SkyPilot.Endpoint, Token: token,
 		Port: cfg.SkyPilot.Port, LaunchesAtOnce: cfg.SkyPilot.LaunchesAtOnce, FullRuntime: cfg.SkyPilot.FullRuntime,
-		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile, Log: log,
+		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile, DeadMan: bootTimer, Log: log,
 	})
 	return activities.Clouds{Named: map[string]cloud.Cloud{docker.Name: onDocker}, Others: onSky}, err
 }
 
 func now() time.Time { return time.Now().UTC() }
+
+// bootTimer is when a machine that bills powers itself off although nobody has ever reached it: after the deadline of a create.
+// The operation's own timer takes its place once the machine is reached.
+const bootTimer = api.DefaultProvisionTimeout + 30*time.Minute
 
 // idleConnections is how long an SSH connection that nobody uses is kept.
 const idleConnections = 5 * time.Minute

@@ -44,6 +44,16 @@ exec /usr/local/sbin/host-init
 """
 
 
+# cloud-init's own helper for commands of bootcmd, which runs at every boot; no more of it than is used.
+_PER = """\
+#!/bin/sh
+[ "$1" = once ] || exit 2
+mark=/var/lib/cloud/once-$2
+shift 2
+[ -e "$mark" ] || { "$@" && touch "$mark"; }
+"""
+
+
 def parse(user_data: str) -> Dict[str, Any]:
     if not user_data.startswith('#cloud-config'):
         raise ValueError(f'user data that is no cloud-config isn\'t understood here: {user_data[:40]!r}')
@@ -68,6 +78,7 @@ def files(config: Dict[str, Any]) -> Dict[str, File]:
         mode = int(str(entry.get('permissions', '0644')), 8)
         found[entry['path']] = (mode, entry.get('content', ''))
     found['/var/lib/cloud/commands'] = (0o600, ''.join(map(_command, config.get('bootcmd', []) + config.get('runcmd', []))))
+    found['/usr/local/bin/cloud-init-per'] = (0o755, _PER)
     found['/etc/systemd/system/user-data.service'] = (0o644, _UNIT)
     found[FIRST_BOOT] = (0o755, _BOOT.format(users=''.join(users)))
     return found

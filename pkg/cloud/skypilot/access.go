@@ -1,0 +1,49 @@
+package skypilot
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// reachable are the clouds on which the port of the Kubernetes API can be reached from anywhere, as SkyPilot 0.14.1 has it:
+// those whose firewall it opens for the one machine, and those of which it says that nothing is closed. It is aws too, whose
+// group is ours. Not among them are those where SkyPilot opens nothing; lambda, whose rules are of the whole account and
+// stay; and nebius, where machines that reach each other have a group that SkyPilot leaves alone.
+var reachable = []string{"aws", "azure", "cudo", "do", "fluidstack", "gcp", "oci", "paperspace", "scp", "seeweb"}
+
+// opens says whether the API's port can be opened on a cloud as a spec wants it. Ranges of addresses only our own group knows.
+func opens(spec api.ClusterSpec, at string) bool {
+	return slices.Contains(reachable, at) && (spec.APICIDR == "" || at == "aws")
+}
+
+// tunnelled says whether the API is reached through SSH on a cloud.
+func tunnelled(spec api.ClusterSpec, at string) bool {
+	return spec.APIAccess == api.APITunnel || spec.APIAccess != api.APIPublic && !opens(spec, at)
+}
+
+// accessible leaves out the placements where the API's port can't be opened although that is asked for, and says of the
+// others how the API is reached. Where none is left the error is a *api.FieldError.
+func accessible(spec api.ClusterSpec, all []api.Placement) ([]api.Placement, error) {
+	var kept []api.Placement
+	var closed []string
+	for _, p := range all {
+		if spec.APIAccess == api.APIPublic && !opens(spec, p.Cloud) {
+			if !slices.Contains(closed, p.Cloud) {
+				closed = append(closed, p.Cloud)
+			}
+			continue
+		}
+		p.Tunnel = tunnelled(spec, p.Cloud)
+		kept = append(kept, p)
+	}
+	switch {
+	case len(kept) > 0 || len(closed) == 0:
+		return kept, nil
+	case spec.APICIDR != "":
+		return nil, field("api_access", spec.APIAccess, "auto or tunnel beside api_cidr on "+strings.Join(closed, ", ")+
+			", where the port can be opened to everybody or to nobody")
+	}
+	return nil, field("api_access", spec.APIAccess, "auto or tunnel on "+strings.Join(closed, ", ")+", where the port can't be opened")
+}

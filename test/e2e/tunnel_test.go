@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// closeAPI keeps this machine from the port of a head's Kubernetes API, as a cloud's firewall does, as soon as the head is there.
+func (i *installation) closeAPI(cluster string) {
+	i.t.Helper()
+	head := api.MachineName(cluster, 0)
+	until(i.t, "the port of "+head+" is closed", func() bool {
+		_, err := i.onHost(head, "sh", "-c",
+			`iptables -I INPUT -p tcp --dport 6443 -s "$(ip -4 route show default | cut -d' ' -f3)" -j REJECT --reject-with tcp-reset`)
+		return err == nil
+	})
+}
+
+// checkClosed makes sure that only a tunnel can have led to the API.
+func (i *installation) checkClosed(c api.Cluster) {
+	i.t.Helper()
+	for _, m := range c.Status.Machines {
+		if m.Role != api.RoleHead {
+			continue
+		}
+		conn, err := net.DialTimeout("tcp", net.JoinHostPort(m.Address, "6443"), 5*time.Second)
+		if err == nil {
+			conn.Close()
+			i.t.Errorf("%s:6443 is open to this machine: this test shows nothing", m.Address)
+		}
+	}
+}
+
+// ready says whether kubectl, with the kubeconfig that skyctl wrote, sees n Ready nodes.
+func (i *installation) ready(cluster string, n int) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, filepath.Join(i.bin, "kubectl"), "--kubeconfig", filepath.Join(i.dir, "clusters", cluster, "kubeconfig"),
+		"get", "nodes", "--no-headers").Output()
+	return err == nil && strings.Count(string(out), " Ready ") == n
+}
+
+func TestAClusterWhoseAPIIsClosedIsUsedThroughATunnelThatOutlivesSkyd(t *testing.T) {
+	i := newInstallation(t)
+	if r := i.create("behind", "--num_nodes", "2", "--api_access", "tunnel"); r.code != 0 {
+		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
+	}
+	i.closeAPI("behind")
+	c := i.awaitReady("behind")
+	i.checkClosed(c)
+	if want := fmt.Sprintf("https://127.0.0.1:%d", c.Status.TunnelPort); c.Status.TunnelPort == 0 || c.Status.Endpoint != want {
+		t.Errorf("endpoint %s, port %d", c.Status.Endpoint, c.Status.TunnelPort)
+	}
+	if !i.ready("behind", 2) {
+		t.Errorf("kubectl does not see two Ready nodes:\n%s", i.kubectl("behind", "get", "nodes"))
+	}
+	i.checkPrivate("behind")
+
+	i.killSkyd()
+	if i.ready("behind", 2) {
+		t.Error("kubectl reaches the API although nobody keeps the tunnel")
+	}
+	i.run("server", "start")
+	until(t, "kubectl works again", func() bool { return i.ready("behind", 2) })
+
+	if out, err := i.onHost("sky-behind-0", "pkill", "-f", `sshd: .*(@|\[priv\])`); err != nil {
+		t.Fatalf("end the sessions of sshd: %v\n%s", err, out)
+	}
+	until(t, "kubectl works over a new connection", func() bool { return i.ready("behind", 2) })
+
+	i.run("delete", "cluster", "behind", "--yes", "--wait")
+	if conn, err := net.DialTimeout("tcp", strings.TrimPrefix(c.Status.Endpoint, "https://"), 5*time.Second); err == nil {
+		conn.Close()
+		t.Error("the tunnel's port is still open")
+	}
+}
+
+func TestATeamReachesAClosedAPIThroughATunnelOfEachPersonsOwn(t *testing.T) {
+	i := newTeam(t)
+	if r := i.create("behind", "--api_access", "tunnel"); r.code != 0 {
+		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
+	}
+	i.closeAPI("behind")
+	c := i.awaitReady("behind") // the worker has no port to go through
+	i.checkClosed(c)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, "skyctl"), "tunnel", "behind")
+	cmd.Env = i.env
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "kubectl works", func() bool { return i.ready("behind", 1) })
+	cancel()
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(said.String(), "The tunnel to cluster behind is closed.") {
+		t.Errorf("exit %d:\n%s", code, &said)
+	}
+	if i.ready("behind", 1) {
+		t.Error("kubectl reaches the API although the tunnel is closed")
+	}
+}
