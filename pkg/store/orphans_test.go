@@ -89,6 +89,10 @@ func TestACloudCountsAsUsedUntilSomeTimeAfterItWasNoted(t *testing.T) {
 	if again := w.raw(t)["/clouds/docker"]; again != stored {
 		t.Errorf("it was written anew after 5 minutes: %s, then %s", stored, again)
 	}
+	note("aws", 9)
+	if got := used(5); !slices.Equal(got, []string{"aws", "docker"}) {
+		t.Errorf("used after the note that was not written anew were %v", got)
+	}
 	if got := used(-5); !slices.Equal(got, []string{"aws", "docker"}) {
 		t.Errorf("used were %v", got)
 	}
