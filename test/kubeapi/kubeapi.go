@@ -1,0 +1,257 @@
+// Package kubeapi is a real Kubernetes API server with its etcd, on loopback, for tests of what only it decides: which
+// manager owns a field, what a conflict is, which objects its schemas let in. No kubelet, scheduler or controller runs. The
+// programs are those of the offline release in test/rke2kit.
+package kubeapi
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+const (
+	// patience is for a machine that does much else at the time.
+	patience = 2 * time.Minute
+	askEvery = 100 * time.Millisecond
+)
+
+// Start runs an API server until the test ends, and returns a kubeconfig with all rights. crds are the YAML of definitions,
+// which are there when it returns.
+func Start(t testing.TB, crds ...string) (kubeconfig []byte) {
+	t.Helper()
+	dir := t.TempDir()
+	s := &server{t: t, dir: dir, kube: filepath.Join(dir, "kube"), token: rand.Text()}
+	if err := unpack(release(t), "share/rke2/bin/kube", s.kube); err != nil {
+		t.Fatal(err)
+	}
+	ports := freePorts(t, 3)
+	client := "http://127.0.0.1:" + ports[0]
+	s.run("etcd", "--config-file="+s.file("etcd.yaml", fmt.Sprintf(
+		"name: default\ndata-dir: %s\nlisten-client-urls: %s\nadvertise-client-urls: %[2]s\nlisten-peer-urls: %s\n"+
+			"initial-advertise-peer-urls: %[3]s\ninitial-cluster: default=%[3]s\nunsafe-no-fsync: true\nlog-level: warn\nlog-outputs: [stderr]\n",
+		filepath.Join(dir, "etcd"), client, "http://127.0.0.1:"+ports[1])))
+	s.await("etcd", func() error {
+		c, err := net.Dial("tcp", "127.0.0.1:"+ports[0])
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	certs, key := filepath.Join(dir, "certs"), s.file("service.key", serviceKey(t))
+	s.run("kube-apiserver", "--etcd-servers="+client, "--secure-port="+ports[2], "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+		"--cert-dir="+certs, "--token-auth-file="+s.file("tokens", s.token+",test,test,system:masters\n"), "--authorization-mode=RBAC",
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+key, "--service-account-signing-key-file="+key,
+		"--service-cluster-ip-range=10.43.0.0/16", "--disable-admission-plugins=ServiceAccount")
+	return s.ready("https://127.0.0.1:"+ports[2], filepath.Join(certs, "apiserver.crt"), crds)
+}
+
+type server struct {
+	t         testing.TB
+	dir, kube string
+	token     string
+}
+
+// ready waits until the server answers, and brings in the definitions.
+func (s *server) ready(address, cert string, crds []string) []byte {
+	s.t.Helper()
+	var kubeconfig []byte
+	var cs *kubernetes.Clientset
+	s.await("the API server", func() error {
+		ca, err := os.ReadFile(cert)
+		if err != nil {
+			return err
+		}
+		kubeconfig = fmt.Appendf(nil, "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts: [{name: test, context: {cluster: test, user: test}}]\n"+
+			"users: [{name: test, user: {token: %q}}]\nclusters: [{name: test, cluster: {server: %q, certificate-authority-data: %s}}]\n",
+			s.token, address, base64.StdEncoding.EncodeToString(ca))
+		config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+		if err != nil {
+			return err
+		}
+		if cs, err = kubernetes.NewForConfig(config); err != nil {
+			return err
+		}
+		_, err = cs.CoreV1().Namespaces().Get(s.t.Context(), metav1.NamespaceSystem, metav1.GetOptions{})
+		return err
+	})
+	for _, crd := range crds {
+		s.define(cs, crd)
+	}
+	return kubeconfig
+}
+
+// define brings in a definition and waits until its kind is served.
+func (s *server) define(cs *kubernetes.Clientset, crd string) {
+	s.t.Helper()
+	name := value(crd, "name")
+	path := "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/" + name
+	if err := cs.Discovery().RESTClient().Patch(types.ApplyYAMLPatchType).AbsPath(path).Param("fieldManager", "test").
+		SetHeader("Accept", "application/json").Body([]byte(crd)).Do(s.t.Context()).Error(); err != nil {
+		s.t.Fatalf("define %s: %v", name, err)
+	}
+	plural, group, _ := strings.Cut(name, ".")
+	s.await(name, func() error {
+		return cs.Discovery().RESTClient().Get().AbsPath("/apis", group, "v1", plural).SetHeader("Accept", "application/json").Do(s.t.Context()).Error()
+	})
+}
+
+// value is the first value of a key in YAML that we wrote ourselves.
+func value(yaml, key string) string {
+	_, after, _ := strings.Cut(yaml, key+": ")
+	return strings.FieldsFunc(after, func(r rune) bool { return strings.ContainsRune(" ,}\n", r) })[0]
+}
+
+func (s *server) file(name, content string) string {
+	s.t.Helper()
+	file := filepath.Join(s.dir, name)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return file
+}
+
+// run starts one of the programs that the binary is, by its name.
+func (s *server) run(name string, args ...string) {
+	s.t.Helper()
+	log, err := os.Create(filepath.Join(s.dir, name+".log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command(s.kube, args...)
+	cmd.Args[0], cmd.Dir, cmd.Stdout, cmd.Stderr = name, s.dir, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if s.t.Failed() {
+			b, _ := os.ReadFile(log.Name())
+			s.t.Logf("%s:\n%s", name, b[max(0, len(b)-3000):])
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		log.Close()
+	})
+}
+
+func (s *server) await(what string, well func() error) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	for {
+		err := well()
+		if err == nil {
+			return
+		}
+		select {
+		case <-time.After(askEvery):
+		case <-ctx.Done():
+			s.t.Fatalf("%s is not up: %v", what, err)
+		}
+	}
+}
+
+// release is the directory of the offline release: the one that the test was given, or else that of the sources.
+func release(t testing.TB) string {
+	t.Helper()
+	if dir := os.Getenv("SKYCTL_TEST_RKE2"); filepath.IsAbs(dir) {
+		return dir
+	}
+	root, err := os.Getwd()
+	for err == nil {
+		if _, missing := os.Stat(filepath.Join(root, "test", "rke2kit", "build.sh")); missing == nil {
+			break
+		}
+		if filepath.Dir(root) == root {
+			err = errors.New("this test does not run within the project")
+		}
+		root = filepath.Dir(root)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(root, "test", "rke2kit", "build.sh"))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("build the offline release: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// unpack takes one program out of a release.
+func unpack(release, member, to string) error {
+	tarballs, err := filepath.Glob(filepath.Join(release, "rke2.linux-*.tar.gz"))
+	if err != nil || len(tarballs) != 1 {
+		return fmt.Errorf("want one tarball in %s, got %v, %w", release, tarballs, err)
+	}
+	f, err := os.Open(tarballs[0])
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return err
+	}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if err != nil {
+			return fmt.Errorf("looking for %s in %s: %w", member, tarballs[0], err)
+		}
+		if strings.TrimPrefix(h.Name, "./") != member {
+			continue
+		}
+		out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(out, r)
+		return errors.Join(err, out.Close())
+	}
+}
+
+func serviceKey(t testing.TB) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+}
+
+func freePorts(t testing.TB, n int) []string {
+	t.Helper()
+	var ports []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // all at once, so that none is given twice
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		ports = append(ports, port)
+	}
+	return ports
+}
