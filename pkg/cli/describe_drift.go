@@ -80,7 +80,7 @@ func pausedFor(c *api.Cluster, now time.Time) string {
 
 // mend is the command that tries to repair a cluster now, where there is something to repair.
 func mend(c *api.Cluster) []string {
-	if c.Status.Phase == api.PhaseReady && len(c.Status.Drift) > 0 || c.Status.Phase == api.PhaseError && c.Status.WasReady() {
+	if c.Status.Phase == api.PhaseReady && differs(c.Status.Drift) || c.Status.Phase == api.PhaseError && c.Status.WasReady() {
 		return []string{"skyctl reconcile " + c.Metadata.Name + " --wait"}
 	}
 	return nil

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ func clusterRow(c *api.Cluster, wide bool, now time.Time) []cell {
 // standing is a cluster's phase, with what a person should know besides.
 func standing(c *api.Cluster) string {
 	var besides []string
-	if st := c.Status; len(st.Drift) > 0 && (st.Phase == api.PhaseReady || st.Phase == api.PhaseError) {
+	if st := c.Status; differs(st.Drift) && (st.Phase == api.PhaseReady || st.Phase == api.PhaseError) {
 		besides = append(besides, "drifted")
 	}
 	if !c.Status.PausedAt.IsZero() {
@@ -62,6 +63,11 @@ func standing(c *api.Cluster) string {
 		return string(c.Status.Phase)
 	}
 	return fmt.Sprintf("%s (%s)", c.Status.Phase, strings.Join(besides, ", "))
+}
+
+// differs says whether there is drift that is not somebody's wish.
+func differs(drift []api.Drift) bool {
+	return slices.ContainsFunc(drift, func(d api.Drift) bool { return d.Reason != api.DriftNodeCordoned })
 }
 
 // nodes is how many machines are ready of how many were asked for.

@@ -258,6 +258,22 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("at once where a sweep says that it is, though somebody keeps pods off a node", func(t *testing.T) {
+		ref := kept(t, "cordoned")
+		cordoned := api.Drift{Machine: "sky-cordoned-1", Reason: api.DriftNodeCordoned}
+		drift(t, ref, api.PhaseReady, cordoned)
+		_, err := world.Store.Update(t.Context(), ref, func(c *api.Cluster) error {
+			c.Status.SetCondition(api.Condition{Type: api.InSync, Status: api.ConditionTrue}, time.Now())
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := api.Drifted{Cluster: "cordoned", Phase: api.PhaseReady, Drift: []api.Drift{cordoned}}
+		if err := c.AwaitInSync(t.Context(), ref, found, 0, ignore); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("at once where nothing works on it", func(t *testing.T) {
 		ref := kept(t, "resting")
 		drift(t, ref, api.PhaseReady, gone1)
