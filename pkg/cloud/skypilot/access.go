@@ -13,6 +13,9 @@ import (
 // stay; and nebius, where machines that reach each other have a group that SkyPilot leaves alone.
 var reachable = []string{"aws", "azure", "cudo", "do", "fluidstack", "gcp", "oci", "paperspace", "scp", "seeweb"}
 
+// portable are the clouds where SkyPilot opens further ports to everybody, or nothing has to be opened.
+var portable = append([]string{"lambda", "nebius"}, reachable...)
+
 // opens says whether the API's port can be opened on a cloud as a spec wants it. Ranges of addresses only our own group knows.
 func opens(spec api.ClusterSpec, at string) bool {
 	return slices.Contains(reachable, at) && (spec.APICIDR == "" || at == "aws")
@@ -23,24 +26,28 @@ func tunnelled(spec api.ClusterSpec, at string) bool {
 	return spec.APIAccess == api.APITunnel || spec.APIAccess != api.APIPublic && !opens(spec, at)
 }
 
-// accessible leaves out the placements where the API's port can't be opened although that is asked for, and says of the
-// others how the API is reached. Where none is left the error is a *api.FieldError.
+// accessible leaves out the placements where ports can't be opened although that is asked for, and says of the others how the
+// API is reached. Where none is left the error is an *api.FieldError.
 func accessible(spec api.ClusterSpec, all []api.Placement) ([]api.Placement, error) {
 	var kept []api.Placement
-	var closed []string
+	var closed, shut []string // by the names of clouds: no port of the API's, no ports at all
 	for _, p := range all {
-		if spec.APIAccess == api.APIPublic && !opens(spec, p.Cloud) {
-			if !slices.Contains(closed, p.Cloud) {
-				closed = append(closed, p.Cloud)
-			}
-			continue
+		switch {
+		case len(spec.Ports) > 0 && !slices.Contains(portable, p.Cloud):
+			shut = append(shut, p.Cloud)
+		case spec.APIAccess == api.APIPublic && !opens(spec, p.Cloud):
+			closed = append(closed, p.Cloud)
+		default:
+			p.Tunnel = tunnelled(spec, p.Cloud)
+			kept = append(kept, p)
 		}
-		p.Tunnel = tunnelled(spec, p.Cloud)
-		kept = append(kept, p)
 	}
+	closed, shut = slices.Compact(closed), slices.Compact(shut)
 	switch {
-	case len(kept) > 0 || len(closed) == 0:
+	case len(kept) > 0 || len(closed)+len(shut) == 0:
 		return kept, nil
+	case len(closed) == 0:
+		return nil, field("ports", strings.Join(spec.Ports, ","), "none on "+strings.Join(shut, ", ")+", where SkyPilot opens no ports")
 	case spec.APICIDR != "":
 		return nil, field("api_access", spec.APIAccess, "auto or tunnel beside api_cidr on "+strings.Join(closed, ", ")+
 			", where the port can be opened to everybody or to nobody")

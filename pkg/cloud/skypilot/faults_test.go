@@ -142,6 +142,37 @@ func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
 	}
 }
 
+func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	made := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-init-0-*"})
+	req := launchOf("init", 0, onAWS("eu-central-1"), newKey(t))
+	ref := submit(t, c, req)
+	eventually(t, "AWS has made the machine", time.Minute, func() bool { return made.Met() > 0 && len(w.living(t, "init")) == 1 })
+	// From here on AWS tells nothing of its machines there, so that the launch fails and what it made can't be ended.
+	silent := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DescribeInstances", Region: "eu-central-1",
+		Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
+	if err := made.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Await(within(t, 4*time.Minute), req, ref, said(t, req))
+	if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), "not authorized") {
+		t.Errorf("%s: %v", cloud.KindOf(err), err)
+	}
+	if err := silent.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	living := w.living(t, "init")
+	listed, err := c.List(within(t, time.Minute), req.Owner)
+	if err != nil || len(living) != 1 || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
+		t.Errorf("AWS has %+v, and listed is %+v, %v", living, listed, err)
+	}
+	gone(t, c, req)
+	if left := w.living(t, "init"); len(left) > 0 {
+		t.Errorf("AWS still has %+v", left)
+	}
+}
+
 func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)

@@ -13,6 +13,9 @@ import (
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
+// secrets is where SkyPilot would put the clouds' credentials and its own state on a machine.
+const secrets = "/root/.aws /home/*/.aws /home/*/.config/gcloud /home/*/.azure /home/*/.oci /home/*/.nebius /root/.sky /home/*/.sky"
+
 func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
@@ -41,6 +44,9 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 	for _, m := range machines {
 		if got := logIn(t, m, k, "sudo -n id -u"); got != "0" {
 			t.Errorf("sudo on %s gives user %q, want root", m.Name, got)
+		}
+		if got := logIn(t, m, k, "sudo -n sh -c 'ls -d "+secrets+" 2>/dev/null || true'"); got != "" {
+			t.Errorf("%s holds %s", m.Name, got)
 		}
 		if m.CPUs != 2 || m.MemoryGiB != 4 || m.PrivateAddress == "" || m.ID == "" || m.SSHPort != 22 {
 			t.Errorf("machine %+v", m)
