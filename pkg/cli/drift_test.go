@@ -58,7 +58,7 @@ func TestDescribeShowsDriftRepairsAndEventsWithTheLatestLast(t *testing.T) {
 func TestTheTableSaysWhichClustersDriftOrArePaused(t *testing.T) {
 	a, b, c, d := drifted(), drifted(), ready(), drifted()
 	b.Status.PausedAt, c.Status.PausedAt = noon, noon
-	d.Status.Phase = api.PhaseDeleting // what a sweep saw before does not matter any more
+	d.Status.Phase = api.PhaseDeleting                                                    // what a sweep saw before does not matter any more
 	c.Status.Drift = []api.Drift{{Machine: "sky-train-1", Reason: api.DriftNodeCordoned}} // which is somebody's wish
 	golden(t, "table-drifted.txt", clusterTable([]api.Cluster{*a, *b, *c, *d}, false, noon).String())
 }
