@@ -1,0 +1,83 @@
+package skypilot
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// venv is a virtual environment with what a file pins.
+func venv(t *testing.T, requirements string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "bash", "../../../test/skypilot/venv.sh", requirements)
+	cmd.Stderr = t.Output()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", requirements, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// askSource runs testdata/rights.py in the SkyPilot of the tests, beside Azure's own models.
+func askSource(t *testing.T, answer any, args ...string) {
+	t.Helper()
+	models, err := filepath.Glob(filepath.Join(venv(t, "testdata/azure.txt"), "lib", "python*", "site-packages"))
+	if err != nil || len(models) != 1 {
+		t.Fatalf("Azure's models: %v, %v", models, err)
+	}
+	plugin, err := filepath.Abs("python")
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := filepath.Join(venv(t, "../../../test/skypilot/requirements.txt"), "bin", "python")
+	cmd := exec.CommandContext(t.Context(), python, append([]string{"testdata/rights.py"}, args...)...)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "PYTHONPATH="+plugin+string(os.PathListSeparator)+models[0],
+		"PYTHONDONTWRITEBYTECODE=1", "SKYPILOT_DISABLE_USAGE_COLLECTION=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), answer); err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+}
+
+func TestSkyPilotMakesMachinesOnAzureWithoutAnIdentityUnderThePlugin(t *testing.T) {
+	type asked struct{ Deployed, Identities, Written []string }
+	var plain, lean asked
+	askSource(t, &plain, "azure", "plain")
+	if !slices.Contains(plain.Deployed, "Microsoft.Authorization/roleAssignments") || len(plain.Identities) != 1 {
+		t.Errorf("without the plugin there would be no rights to take away: %+v", plain)
+	}
+	askSource(t, &lean, "azure", "lean")
+	for _, kind := range lean.Deployed {
+		if strings.HasPrefix(kind, "Microsoft.Authorization/") || strings.HasPrefix(kind, "Microsoft.ManagedIdentity/") {
+			t.Errorf("%s is made", kind)
+		}
+	}
+	if len(lean.Identities) > 0 || slices.Contains(lean.Written, "identity") || !slices.Contains(lean.Written, "properties") {
+		t.Errorf("the machine has an identity: %+v", lean)
+	}
+}
+
+func TestSkyPilotMakesMachinesOnGCPWithoutAServiceAccountUnderThePlugin(t *testing.T) {
+	type asked struct {
+		Identities []string
+		IAMCalls   int `json:"iam_calls"`
+		Name       string
+	}
+	var plain, lean asked
+	askSource(t, &plain, "gcp", "plain")
+	if len(plain.Identities) != 1 || !strings.Contains(plain.Identities[0], "auth/cloud-platform") || plain.IAMCalls == 0 {
+		t.Errorf("without the plugin there would be no rights to take away: %+v", plain)
+	}
+	askSource(t, &lean, "gcp", "lean")
+	if len(lean.Identities) > 0 || lean.IAMCalls > 0 || lean.Name != "sky-x-0" {
+		t.Errorf("the machine has a service account, or one was looked after in the project: %+v", lean)
+	}
+}

@@ -1,0 +1,135 @@
+"""Tells, as JSON, what SkyPilot's own code would ask of a cloud for one machine, with the lean plugin or without it:
+
+    rights.py azure|gcp lean|plain
+    rights.py ports
+
+The clients of the clouds record what they are asked. All between the configuration that SkyPilot renders and them is SkyPilot's.
+"""
+import json
+import sys
+from unittest import mock
+
+from sky.provision import common
+
+
+def _config(provider, node):
+    return common.ProvisionConfig(
+        provider_config=provider, authentication_config={}, docker_config={}, node_config=node, count=1, tags={},
+        resume_stopped_nodes=False, ports_to_open_on_launch=None)
+
+
+def _provisioner(cloud, below, lean):
+    if not lean:
+        return below
+    import skyctl_lean
+    return skyctl_lean._Lean(cloud, below)
+
+
+def azure(lean):
+    from sky.adaptors import azure as adaptor
+    from sky.provision import azure as below
+    from sky.utils import common_utils
+    from sky.utils import schemas
+
+    identity = 'skyctl-none' if lean else 'LOCAL_CREDENTIALS'  # what NO_UPLOAD comes to
+    common_utils.validate_schema({'azure': {'remote_identity': identity}}, schemas.get_config_schema(), 'refused: ')
+    clients = {name: mock.MagicMock() for name in ('resource', 'compute', 'network')}
+    clients['resource'].deployments.get.side_effect = adaptor.exceptions().ResourceNotFoundError()
+    output = lambda id: {'value': id}
+    deploy = clients['resource'].deployments.create_or_update
+    deploy.return_value.result.return_value.properties.outputs = {
+        'nsg': output('/nsg'), 'subnet': output('/subnet'), 'msi': output('/subscriptions/s/userAssignedIdentities/sky-made')}
+    clients['compute'].virtual_machines.list.return_value = []
+    config = _config(
+        {'subscription_id': 's', 'resource_group': 'g', 'location': 'eastus', 'use_external_resource_group': False, 'remote_identity': identity},
+        {'tags': {}, 'azure_arm_parameters': {
+            'vmSize': 'Standard_D2s_v5', 'publicKey': 'ssh-ed25519 AAAA', 'adminUsername': 'azureuser', 'cloudInitSetupCommands': '',
+            'imagePublisher': 'p', 'imageOffer': 'o', 'imageSku': 's', 'imageVersion': 'v', 'osDiskTier': 'Premium_LRS', 'osDiskSizeGB': 30}})
+    models = adaptor.azure_mgmt_models
+    with mock.patch.object(adaptor, 'get_client', lambda name, *a, **k: clients[name]), \
+            mock.patch.object(adaptor, 'deployment_mode', mock.MagicMock()), \
+            mock.patch.object(adaptor, 'azure_mgmt_models', lambda name: models(name) if name == 'compute' else mock.MagicMock()):
+        provisioner = _provisioner('azure', below, lean)
+        config = provisioner.bootstrap_instances('eastus', 'sky-x-0-1a2b', config)
+        try:
+            provisioner.run_instances('eastus', 'sky-x-0', 'sky-x-0-1a2b', config)
+        except AssertionError:
+            pass  # it looks for the machine that it asked for, which these clients have not made
+    asked = clients['compute'].virtual_machines.begin_create_or_update.call_args.kwargs['parameters']
+    return {
+        'deployed': sorted(r['type'] for r in deploy.call_args.kwargs['parameters']['properties']['template']['resources']),
+        'identities': sorted((asked.identity.user_assigned_identities or {}) if asked.identity else []),
+        'written': sorted(asked.serialize()) if not asked.identity else [],
+    }
+
+
+def gcp(lean):
+    from sky.provision.gcp import config as bootstrap
+    from sky.provision.gcp import instance_utils
+
+    crm, iam, compute = mock.MagicMock(), mock.MagicMock(), mock.MagicMock()
+    resource = mock.MagicMock()
+
+    class Below:
+        """Creates the machine as SkyPilot's provisioner does, without looking for others first."""
+        bootstrap_instances = staticmethod(bootstrap.bootstrap_instances)
+
+        @staticmethod
+        def run_instances(region, cluster_name, cluster_name_on_cloud, config):
+            with mock.patch.object(instance_utils.GCPComputeInstance, 'load_resource', lambda: resource):
+                instance_utils.GCPComputeInstance._insert(['sky-x-0'], 'project', 'us-central1-a', dict(config.node_config))
+            return common.ProvisionRecord('gcp', region, 'us-central1-a', cluster_name, 'sky-x-0', [], ['sky-x-0'])
+
+    unchanged = lambda region, name, config, compute: config
+    config = _config({'project_id': 'project', 'availability_zone': 'us-central1-a'}, {'machineType': 'n2-standard-2', 'labels': {}})
+    with mock.patch.object(bootstrap, 'construct_clients_from_provider_config', lambda _: (crm, iam, compute, None)), \
+            mock.patch.object(bootstrap, '_configure_project', lambda *_: None), \
+            mock.patch.object(bootstrap, '_configure_subnet', unchanged), \
+            mock.patch.object(bootstrap, '_configure_placement_policy', unchanged):
+        provisioner = _provisioner('gcp', Below, lean)
+        config = provisioner.bootstrap_instances('us-central1', 'sky-x-0-1a2b', config)
+        provisioner.run_instances('us-central1', 'sky-x-0', 'sky-x-0-1a2b', config)
+    body = resource.instances().insert.call_args.kwargs['body']
+    return {
+        'identities': ['%s' % a['scopes'] for a in body.get('serviceAccounts', [])],
+        'iam_calls': len(iam.mock_calls),
+        'name': body['name'],
+    }
+
+
+def ports():
+    """By cloud, why SkyPilot opens no ports there; empty where it does."""
+    import importlib
+    import inspect
+
+    import sky
+    from sky import clouds
+    from sky.utils import registry
+
+    found = {}
+    for name, cloud in registry.CLOUD_REGISTRY.items():
+        try:
+            cloud.check_features_are_supported(sky.Resources(), {clouds.CloudImplementationFeatures.OPEN_PORTS})
+        except Exception as e:  # pylint: disable=broad-except
+            found[name] = str(e) or type(e).__name__
+            continue
+        module = importlib.import_module('sky.provision.' + {'lambda': 'lambda_cloud'}.get(name, name))
+        opener = getattr(module, 'open_ports', None)
+        if opener is None:
+            found[name] = 'no open_ports'
+        elif 'NotImplementedError' in inspect.getsource(opener):
+            found[name] = 'open_ports is not implemented'
+        else:
+            found[name] = ''
+    return found
+
+
+def main():
+    if sys.argv[1] == 'ports':
+        answer = ports()
+    else:
+        answer = {'azure': azure, 'gcp': gcp}[sys.argv[1]](sys.argv[2] == 'lean')
+    print('\n' + json.dumps(answer, default=str))
+
+
+main()
