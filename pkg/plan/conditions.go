@@ -1,0 +1,71 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// namedAtMost bounds how much a condition's message names.
+const namedAtMost = 3
+
+// conditions are what can be said of the cluster now.
+func (d *deciding) conditions() []api.Condition {
+	if d.c.Status.Phase != api.PhaseReady && d.c.Status.Phase != api.PhaseError {
+		return nil
+	}
+	reachable := api.Condition{Type: api.Reachable, Status: api.ConditionTrue}
+	if d.w.CloudError != "" {
+		reachable = api.Condition{Type: api.Reachable, Status: api.ConditionUnknown, Reason: "CloudNotAsked", Message: d.w.CloudError}
+	}
+	if d.c.Status.Phase == api.PhaseError {
+		return []api.Condition{reachable}
+	}
+	return append([]api.Condition{reachable, d.inSync()}, d.ofAPI()...)
+}
+
+func (d *deciding) inSync() api.Condition {
+	if d.w.CloudError != "" {
+		return api.Condition{Type: api.InSync, Status: api.ConditionUnknown, Reason: "CloudNotAsked"}
+	}
+	var named []string
+	count := 0
+	for _, drift := range d.drift {
+		if drift.Reason == api.DriftNodeCordoned {
+			continue // that is somebody's wish
+		}
+		if count++; count <= namedAtMost {
+			named = append(named, strings.TrimSpace(drift.Machine+" "+string(drift.Reason)))
+		}
+	}
+	if count == 0 {
+		return api.Condition{Type: api.InSync, Status: api.ConditionTrue}
+	}
+	message := strings.Join(named, ", ")
+	if count > namedAtMost {
+		message += fmt.Sprintf(", and %d more", count-namedAtMost)
+	}
+	return api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift", Message: message}
+}
+
+func (d *deciding) ofAPI() []api.Condition {
+	if d.w.APIError != "" {
+		return []api.Condition{
+			{Type: api.ControlPlaneReady, Status: api.ConditionFalse, Reason: "Silent", Message: d.w.APIError},
+			{Type: api.NodesReady, Status: api.ConditionUnknown, Reason: "APISilent"},
+		}
+	}
+	nodes := api.Condition{Type: api.NodesReady, Status: api.ConditionTrue}
+	var not []string
+	for _, m := range d.c.Status.Machines {
+		if !d.w.Nodes[m.NodeName].Ready {
+			not = append(not, m.Name)
+		}
+	}
+	if len(not) > 0 {
+		shown := strings.Join(not[:min(namedAtMost, len(not))], ", ")
+		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady", Message: fmt.Sprintf("%d of %d: %s", len(not), len(d.c.Status.Machines), shown)}
+	}
+	return []api.Condition{{Type: api.ControlPlaneReady, Status: api.ConditionTrue}, nodes}
+}
