@@ -31,6 +31,8 @@ const (
 	MachinesPrepared  ConditionType = "MachinesPrepared"
 	ControlPlaneReady ConditionType = "ControlPlaneReady"
 	NodesReady        ConditionType = "NodesReady"
+	// GPUReady: every node that should have accelerators offers them.
+	GPUReady ConditionType = "GPUReady"
 )
 
 // The conditions that sweeps keep up to date.

@@ -14,9 +14,6 @@ const (
 	GPUStackNone = "none"
 )
 
-// GPUReady says that every node which should have accelerators offers them, and that a workload on it got one.
-const GPUReady ConditionType = "GPUReady"
-
 // NodeGPUs is how many accelerators a node should offer to pods, and how many it does.
 type NodeGPUs struct {
 	Node     string `json:"node"`

@@ -3,6 +3,7 @@ package gpu
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	corev1 "k8s.io/api/core/v1"
@@ -122,4 +123,25 @@ func hasRelease(ctx context.Context, c *Client, kind string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Inspect is what a sweep reads: how a stack is, and why it is not as it was installed; nothing where it is. d is as for
+// Drifted. Reapply and Await are the repair.
+func Inspect(ctx context.Context, c *Client, s Stack, d *Driver, expected map[string]int) (st Status, why string, err error) {
+	if st, err = Look(ctx, c, s.Kind, expected); err != nil {
+		return st, "", err
+	}
+	if s.Kind == api.GPUStackNone {
+		return st, "", nil
+	}
+	drift, err := Drifted(ctx, c, s, d)
+	switch {
+	case err != nil:
+		return st, "", err
+	case len(drift) > 0:
+		return st, strings.Join(drift, "; "), nil
+	case !st.Ready():
+		return st, st.Condition().Message, nil
+	}
+	return st, "", nil
 }

@@ -1,10 +1,12 @@
 package gpu
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	appsv1 "k8s.io/api/apps/v1"
@@ -230,4 +232,15 @@ func (s Status) shortage(short []api.NodeGPUs) string {
 		lines = append(lines, fmt.Sprintf("node %s offers %d of %d", n.Node, n.Offered, n.Expected))
 	}
 	return some(lines)
+}
+
+// Record writes what was seen into a cluster's status: the condition, the versions, and what each node offers. A version
+// that does not show stays as it was: the driver's is known from the probe where it came with the machines.
+func (s Status) Record(to *api.ClusterStatus, now time.Time) {
+	to.SetCondition(s.Condition(), now)
+	to.GPUs = s.Nodes
+	v := &to.Versions
+	v.GPUOperator = cmp.Or(s.Versions.GPUOperator, v.GPUOperator)
+	v.GPUDriver = cmp.Or(s.Versions.GPUDriver, v.GPUDriver)
+	v.GPUPlugin = cmp.Or(s.Versions.GPUPlugin, v.GPUPlugin)
 }

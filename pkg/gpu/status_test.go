@@ -38,7 +38,7 @@ func TestReadinessIsJudgedNodeByNode(t *testing.T) {
 			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
 		}, false, "NotReady", "DaemonSet nvidia-device-plugin-daemonset is ready on 1 of 2 nodes"},
 		"a second device plugin": {func(c *Client, _ *memory) {
-			_, _ = c.core.AppsV1().DaemonSets("default").Create(context.Background(), daemonSet("default", "mine", pluginImage, true, 1, 1), metav1.CreateOptions{})
+			addPlugin(c, "default", "mine")
 		}, false, SecondDevicePlugin, "DaemonSet default/mine"},
 	} {
 		c1, m := operatorsCluster(t)
@@ -103,7 +103,14 @@ func endedWith(code int32, reason string) corev1.ContainerState {
 	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason}}
 }
 
-var running = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+var (
+	running = runningSince(time.Now())
+	steady  = runningSince(time.Now().Add(-5 * time.Minute))
+)
+
+func runningSince(at time.Time) corev1.ContainerState {
+	return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(at)}}
+}
 
 func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -114,6 +121,7 @@ func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
 		"it is killed for its memory": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""), LastTerminationState: endedWith(137, "OOMKilled"), RestartCount: 1}, "OOMKilled"},
 		"it runs again":               {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 3}, "exit code 2, after 3 restarts"},
 		"its image can't be had":      {corev1.ContainerStatus{State: waits("ImagePullBackOff", "Back-off pulling\n image x")}, "ImagePullBackOff: Back-off pulling image x"},
+		"it runs again, for long":     {corev1.ContainerStatus{State: steady, LastTerminationState: endedWith(2, "Error"), RestartCount: 9}, ""},
 		"it was restarted once":       {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 1}, ""},
 		"it is ready at last":         {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 9, Ready: true}, ""},
 		"it is being made":            {corev1.ContainerStatus{State: waits("ContainerCreating", "")}, ""},
@@ -283,5 +291,49 @@ func TestWhatPassesIsGivenTime(t *testing.T) {
 	}
 	if patience(SecondDevicePlugin) != 0 {
 		t.Error("a second device plugin does not go away by itself")
+	}
+}
+
+func TestASweepHearsWhyTheStackIsNotAsItWas(t *testing.T) {
+	stack := Stack{Kind: api.GPUStackOperator}
+	for says, change := range map[string]func(*Client, *memory){
+		"":                     func(*Client, *memory) {},
+		"node b offers 0 of 8": func(c *Client, _ *memory) { setNode(c, node("b", 0)) },
+		"version is v1.0.0": func(_ *Client, m *memory) {
+			m.chart(operatorName).Object["spec"].(map[string]any)["version"] = "v1.0.0"
+		},
+		"policy is notReady":    func(_ *Client, m *memory) { m.put(policy("notReady", nil)) },
+		"DaemonSet default/new": func(c *Client, _ *memory) { addPlugin(c, "default", "new") },
+	} {
+		c, m := operatorsCluster(t)
+		change(c, m)
+		_, why, err := Inspect(t.Context(), c, stack, nil, expected)
+		if err != nil || (why == "") != (says == "") || !strings.Contains(why, says) {
+			t.Errorf("got %q, %v, want %q", why, err, says)
+		}
+	}
+	c, _ := cluster(node("a", 0))
+	if st, why, err := Inspect(t.Context(), c, Stack{Kind: api.GPUStackNone}, nil, expected); err != nil || why != "" || st.Ready() {
+		t.Errorf("a stack that is not ours: %+v, %q, %v", st, why, err)
+	}
+}
+
+func addPlugin(c *Client, namespace, name string) {
+	_, _ = c.core.AppsV1().DaemonSets(namespace).Create(context.Background(), daemonSet(namespace, name, pluginImage, true, 1, 1), metav1.CreateOptions{})
+}
+
+func TestWhatWasSeenIsRecorded(t *testing.T) {
+	c, _ := operatorsCluster(t)
+	st, err := Look(t.Context(), c, api.GPUStackOperator, expected)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.Versions.GPUDriver = ""
+	to := api.ClusterStatus{Versions: api.Versions{RKE2: "v1", GPUDriver: "535"}}
+	now := time.Now()
+	st.Record(&to, now)
+	want := api.Versions{RKE2: "v1", GPUOperator: "v26.3.2", GPUDriver: "535", GPUPlugin: "v0.19.2"}
+	if cond := to.Condition(api.GPUReady); to.Versions != want || cond == nil || cond.Status != api.ConditionTrue || !cond.LastTransitionTime.Equal(now) || len(to.GPUs) != 2 {
+		t.Errorf("got %+v", to)
 	}
 }

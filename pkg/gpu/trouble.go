@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -132,6 +133,10 @@ var stuck = []string{"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "Er
 // restartsToTell is after how many restarts a container that is not ready counts as failing, even while it runs again.
 const restartsToTell = 3
 
+// steadyFor is how long a container that was restarted often has to run before it is taken for one that came up late, such
+// as one that failed until its driver was built.
+const steadyFor = time.Minute
+
 // failing is the container of a pod that keeps failing, and why; nothing where none does.
 func failing(p *corev1.Pod) (container, why string) {
 	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
@@ -156,6 +161,9 @@ func failing(p *corev1.Pod) (container, why string) {
 				return s.Name, w.Reason + ": " + oneLine(w.Message)
 			}
 			return s.Name, w.Reason
+		}
+		if r := s.State.Running; r != nil && time.Since(r.StartedAt.Time) > steadyFor {
+			continue
 		}
 		if ended != "" && !s.Ready && (s.RestartCount >= restartsToTell || s.State.Terminated != nil && p.Spec.RestartPolicy == corev1.RestartPolicyNever) {
 			return s.Name, fmt.Sprintf("%s, after %d restarts", ended, s.RestartCount)
