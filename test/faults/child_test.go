@@ -1,0 +1,75 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/world"
+	"github.com/sky-shift/skyctl/worker"
+)
+
+// envChild makes the test's binary a worker; it holds a workplace.
+const envChild = "SKYCTL_TEST_FAULTS_WORKER"
+
+// workplace is all that a worker has to know.
+type workplace struct {
+	// EtcdEnv and TemporalEnv are the settings of the servers; Endpoint and Address are where those answer to this worker.
+	EtcdEnv, TemporalEnv map[string]string
+	Endpoint, Address    string
+	// Prefix is that of the lane's keys in etcd.
+	Prefix string
+	// Socket leads to the cloud, and to who hears of the activities' moments.
+	Socket   string
+	Settings world.Settings
+}
+
+// configs are the settings for etcd and for Temporal.
+func (p workplace) configs() (etcd, temporal *config.Config, err error) {
+	if etcd, err = config.Load(nil, func(k string) string { return p.EtcdEnv[k] }); err != nil {
+		return nil, nil, err
+	}
+	if temporal, err = config.Load(nil, func(k string) string { return p.TemporalEnv[k] }); err != nil {
+		return nil, nil, err
+	}
+	etcd.Etcd.Prefix, etcd.Etcd.Endpoints = p.Prefix, []string{p.Endpoint}
+	etcd.Temporal = temporal.Temporal
+	etcd.Temporal.Address, etcd.Temporal.TaskQueue = p.Address, p.Settings.TaskQueue
+	temporal.Temporal = etcd.Temporal
+	return etcd, temporal, nil
+}
+
+// work is skyd's worker, until it is killed. Like skyd it ends where its servers can't be reached at the start.
+func work(settings string) int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	var p workplace
+	if err := json.Unmarshal([]byte(settings), &p); err != nil {
+		return fail(err)
+	}
+	etcd, temporal, err := p.configs()
+	if err != nil {
+		return fail(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	st, err := world.OpenStore(ctx, etcd)
+	if err != nil {
+		return fail(err)
+	}
+	c, err := world.DialTemporal(ctx, temporal, os.Stderr)
+	if err != nil {
+		return fail(err)
+	}
+	acts := world.Activities(p.Settings, st, remote.NewPool(time.Minute), world.DialCloud(p.Socket), c)
+	if err := worker.New(c, p.Settings.TaskQueue, acts, world.TellMoments(p.Socket)).Run(nil); err != nil {
+		return fail(err)
+	}
+	return 0
+}

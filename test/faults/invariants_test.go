@@ -1,0 +1,178 @@
+package faults
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/deadman"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// ending is how a fault may end.
+type ending struct {
+	phase api.Phase // "" is that the cluster is gone
+	// reasons are those that are true, of a cluster in ERROR.
+	reasons []string
+	// machine is the index of the one that an ERROR has to name; -1 is none in particular.
+	machine int
+	// left are the machines that an ERROR keeps on purpose.
+	left int
+}
+
+var (
+	isReady = ending{phase: api.PhaseReady}
+	isGone  = ending{}
+)
+
+func isError(machine int, reasons ...string) ending {
+	return ending{phase: api.PhaseError, machine: machine, reasons: reasons}
+}
+
+// holds waits until nothing works on the cluster any more, and holds what is there to the invariants: the cluster is as it
+// should be, exactly the machines that it should have exist, and nothing is left of any other.
+func (l *lane) holds(want ending) {
+	l.t.Helper()
+	var c *api.Cluster
+	l.until("the operations end", func() bool { return !l.busy() && l.settled() })
+	if c = l.find(); c == nil {
+		if want.phase != "" {
+			l.t.Fatalf("the cluster is gone, want it %s", want.phase)
+		}
+		l.nothingIsLeft()
+		return
+	}
+	if c.Status.Phase != want.phase {
+		l.t.Fatalf("the cluster is %q, want %q; failure %+v", c.Status.Phase, want.phase, c.Status.Failure)
+	}
+	switch want.phase {
+	case api.PhaseReady:
+		l.isWhole(c)
+	case api.PhaseError:
+		l.isTrue(c, want)
+	}
+	if sweep := l.sweep(); sweep == nil {
+		l.t.Error("a sweep after it fails")
+	} else if len(sweep.Drifted) > 0 || len(sweep.Orphans) > 0 || len(sweep.Unasked) > 0 {
+		l.t.Errorf("a sweep after it finds %+v", sweep)
+	}
+}
+
+// settled says whether the cluster is in a phase in which nothing has to work on it.
+func (l *lane) settled() bool {
+	c := l.find()
+	return c == nil || c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError
+}
+
+// isWhole: the cloud has exactly the machines on record, Kubernetes exactly their Nodes, and people their kubeconfig.
+func (l *lane) isWhole(c *api.Cluster) {
+	l.t.Helper()
+	there := l.cloud.Machines("sky-" + l.cluster + "-")
+	if len(there) != size || len(c.Status.Machines) != size {
+		l.t.Errorf("%d machines on the cloud and %d on record, want %d: %s", len(there), len(c.Status.Machines), size, names(there))
+	}
+	var wanted []string
+	for _, m := range c.Status.Machines {
+		wanted = append(wanted, m.NodeName)
+		if m.State != api.MachineReady || !m.PowerOffAt.IsZero() {
+			l.t.Errorf("%s is %s, and powers itself off at %v", m.Name, m.State, m.PowerOffAt)
+		}
+		if l.cloud.Timer(m.Name, deadman.Unit) {
+			l.t.Errorf("%s has a power-off timer", m.Name)
+		}
+	}
+	for _, m := range there {
+		i := slices.IndexFunc(c.Status.Machines, func(r api.Machine) bool { return r.Name == m.Name })
+		if i < 0 || c.Status.Machines[i].Incarnation != m.Incarnation || c.Status.Machines[i].CloudID != m.ID || m.State != cloud.StateRunning {
+			l.t.Errorf("%s (%s, %s, %s) is not the machine on record", m.Name, m.ID, m.Incarnation, m.State)
+		}
+	}
+	slices.Sort(wanted)
+	nodes, passwords, ok := l.cloud.Nodes(c.Metadata.UID)
+	if !ok || !slices.Equal(nodes, wanted) || !slices.Equal(passwords, wanted) {
+		l.t.Errorf("Nodes %q, passwords of %q, want %q", nodes, passwords, wanted)
+	}
+	kubeconfig, err := l.store.GetSecret(l.t.Context(), c.Ref(), store.SecretKubeconfig)
+	l.check(err)
+	if file, err := os.ReadFile(l.kubeconfig()); err != nil || !bytes.Equal(file, kubeconfig) {
+		l.t.Errorf("the person's kubeconfig is not the stored one: %v", err)
+	}
+}
+
+func (l *lane) kubeconfig() string {
+	return filepath.Join(l.place.Settings.Home, l.cluster, "kubeconfig")
+}
+
+// isTrue: a cluster in ERROR says what is wrong, where, and has no machine but those that are kept on purpose.
+func (l *lane) isTrue(c *api.Cluster, want ending) {
+	l.t.Helper()
+	f := c.Status.Failure
+	if f == nil || f.Step == "" || f.Message == "" || !slices.Contains(want.reasons, f.Reason) {
+		l.t.Fatalf("failure %+v, want one of the reasons %q", f, want.reasons)
+	}
+	if want.machine >= 0 && f.Machine != l.machine(want.machine) {
+		l.t.Errorf("failure of %q, want %s: %+v", f.Machine, l.machine(want.machine), f)
+	}
+	if there := l.cloud.Machines("sky-" + l.cluster + "-"); len(there) != want.left {
+		l.t.Errorf("%d machines are left, want %d: %s", len(there), want.left, names(there))
+	}
+	if want.left > 0 {
+		return
+	}
+	for _, m := range c.Status.Machines {
+		if m.State.MayExist() {
+			l.t.Errorf("%s is on record as %s", m.Name, m.State)
+		}
+	}
+}
+
+// nothingIsLeft: no machine, no record, no secret, no file.
+func (l *lane) nothingIsLeft() {
+	l.t.Helper()
+	if there := l.cloud.Machines(""); len(there) > 0 {
+		l.t.Errorf("machines are left: %s", names(there))
+	}
+	for _, key := range l.keys() {
+		for _, kind := range []string{"/clusters/", "/machines/", "/secrets/", "/orphans/"} {
+			if strings.Contains(key, kind) {
+				l.t.Errorf("etcd still has %s", key)
+			}
+		}
+	}
+	if _, err := os.Stat(l.kubeconfig()); !errors.Is(err, os.ErrNotExist) {
+		l.t.Errorf("the person's kubeconfig is left: %v", err)
+	}
+}
+
+// keys are all that etcd has of the lane.
+func (l *lane) keys() []string {
+	l.t.Helper()
+	tls, err := l.cfg.Etcd.TLS.Client()
+	l.check(err)
+	c, err := clientv3.New(clientv3.Config{Endpoints: l.cfg.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second, Context: l.t.Context()})
+	l.check(err)
+	defer func() { _ = c.Close() }()
+	got, err := c.Get(l.t.Context(), l.cfg.Etcd.Prefix+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	l.check(err)
+	var all []string
+	for _, kv := range got.Kvs {
+		all = append(all, string(kv.Key))
+	}
+	return all
+}
+
+func names(machines []cloud.Machine) string {
+	var all []string
+	for _, m := range machines {
+		all = append(all, m.Name+"/"+m.ID)
+	}
+	return strings.Join(all, " ")
+}

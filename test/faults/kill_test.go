@@ -1,0 +1,174 @@
+package faults
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/test/simcloud"
+	"github.com/sky-shift/skyctl/worker"
+)
+
+// scene is an operation in the middle of which workers are killed.
+type scene struct {
+	name string
+	// prepare brings the world to where the operation begins, with no fault.
+	prepare func(l *lane) api.Ref
+	// act begins the operation.
+	act  func(l *lane, ref api.Ref)
+	ends ending
+	// activities are those that it is made of.
+	activities []string
+}
+
+var scenes = []scene{
+	{
+		name: "create", act: func(l *lane, _ api.Ref) { l.create() }, ends: isReady,
+		activities: []string{
+			"CheckSpec", "Begin", "Plan", "Reserve", "Submit", "Await", "Arm", "Prepare", "StartHead", "AwaitServer", "Join", "AwaitNode",
+			"SetCondition", "Disarm", "MarkReady",
+		},
+	},
+	{
+		name: "create, to the next place", ends: isReady,
+		prepare: func(l *lane) api.Ref {
+			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2), Err: simcloud.Refusal(cloud.Capacity)})
+			return api.Ref{}
+		},
+		act:        func(l *lane, _ api.Ref) { l.create() },
+		activities: []string{"RecordAttempt", "Existing", "Terminate", "Release"},
+	},
+	{
+		name: "create that fails", ends: isError(1, string(cloud.Infeasible)),
+		prepare: func(l *lane) api.Ref {
+			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Err: simcloud.Refusal(cloud.Infeasible)})
+			return api.Ref{}
+		},
+		act:        func(l *lane, _ api.Ref) { l.create() },
+		activities: []string{"Wanted", "Diagnose", "MarkFailed"},
+	},
+	{
+		name: "create, again", ends: isReady,
+		prepare: func(l *lane) api.Ref {
+			f := l.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Err: simcloud.Refusal(cloud.Infeasible)})
+			ref := l.create()
+			l.holds(isError(1, string(cloud.Infeasible)))
+			l.cloud.End(f)
+			return ref
+		},
+		act:        func(l *lane, _ api.Ref) { l.create() },
+		activities: []string{"Survey"},
+	},
+	{
+		name: "delete", ends: isGone, prepare: (*lane).ready, act: (*lane).remove,
+		activities: []string{"MarkDeleting", "Existing", "Terminate", "Release", "Forget"},
+	},
+}
+
+// TestWorkersAreKilled kills the worker at each moment of each activity of each operation.
+func TestWorkersAreKilled(t *testing.T) {
+	for _, s := range scenes {
+		for _, a := range s.activities {
+			for _, moment := range moments {
+				for seed := range seeds() {
+					t.Run(fmt.Sprintf("%s/%s/%s/%d", s.name, a, moment, seed), func(t *testing.T) {
+						t.Parallel()
+						killed(t, s, blowOf(a, moment, seed))
+					})
+				}
+			}
+		}
+	}
+}
+
+// seeds is how often each moment is tried, at another machine or another instant each time.
+func seeds() int {
+	if *long {
+		return 3
+	}
+	return 1
+}
+
+// blowOf varies at which machine and how far into an activity the worker is killed: the first time right after the cloud has
+// done something for it, then ever later.
+func blowOf(activity, moment string, seed int) blow {
+	b := blow{activity: activity, moment: moment}
+	if perMachine[activity] {
+		b.nth = seed % size
+	}
+	if moment == during && seed > 0 {
+		b.late = time.Duration(seed*seed) * 25 * time.Millisecond
+	}
+	return b
+}
+
+// perMachine are the activities that a create runs for each machine.
+var perMachine = map[string]bool{"Submit": true, "Await": true, "Arm": true, "Prepare": true, "AwaitNode": true, "Disarm": true, "Terminate": true}
+
+// killed is one kill, and what comes of it.
+func killed(t *testing.T, s scene, b blow) {
+	results.note(t, key{kind: "worker killed", fault: fmt.Sprintf("%s %s (%s)", b.moment, b.activity, s.name), ends: s.ends.String()})
+	l := newLane(t, home{})
+	l.work()
+	var ref api.Ref
+	if s.prepare != nil {
+		ref = s.prepare(l)
+	}
+	l.killer.arm(b)
+	s.act(l, ref)
+	l.until("the worker is killed", l.killer.hasStruck)
+	l.holds(s.ends)
+}
+
+// unkilled are the activities that no scene kills, and why.
+var unkilled = map[string]string{
+	"Check": "it only asks, for skyctl check; nobody waits for it after its worker died",
+}
+
+// TestEveryActivityIsKilled holds the scenes to all that a worker registers.
+func TestEveryActivityIsKilled(t *testing.T) {
+	var listed []string
+	for _, s := range scenes {
+		listed = append(listed, s.activities...)
+	}
+	all := registered()
+	for _, name := range all {
+		_, excused := unkilled[name]
+		if slices.Contains(listed, name) == excused {
+			t.Errorf("activity %s: in a scene %t, excused %t", name, !excused, excused)
+		}
+	}
+	for _, name := range listed {
+		if !slices.Contains(all, name) {
+			t.Errorf("there is no activity %s", name)
+		}
+	}
+}
+
+// registered are the names of a worker's activities, as Temporal's SDK finds them.
+func registered() []string {
+	var all []string
+	acts := reflect.TypeFor[worker.Activities]()
+	for i := range acts.NumField() {
+		of := acts.Field(i).Type
+		for m := range of.NumMethod() {
+			all = append(all, of.Method(m).Name)
+		}
+	}
+	return all
+}
+
+// String is the ending in a person's words.
+func (e ending) String() string {
+	switch e.phase {
+	case "":
+		return "gone"
+	case api.PhaseError:
+		return "ERROR"
+	}
+	return string(e.phase)
+}

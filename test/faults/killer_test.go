@@ -1,0 +1,113 @@
+package faults
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sky-shift/skyctl/test/world"
+)
+
+// during is between world.Before and world.After.
+const during = "in"
+
+// moments are those at which workers are killed.
+var moments = []string{world.Before, during, world.After}
+
+// blow is when the worker is to be killed.
+type blow struct {
+	activity string
+	// workflow narrows it down, where it is set.
+	workflow string
+	moment   string
+	// nth is at which of the activities of that name; 0 is the first.
+	nth int
+	// late is how long after the beginning; 0 is right after the activity's first call of the cloud, which has done what it
+	// was asked for. An activity that is over before is killed at its end.
+	late time.Duration
+}
+
+// killer waits for the moment of one blow.
+type killer struct {
+	kill func()
+
+	mu     sync.Mutex
+	next   *blow
+	seen   int
+	inside bool
+	struck bool
+	begun  map[string]int
+}
+
+// arm prepares the next blow.
+func (k *killer) arm(b blow) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.next, k.seen, k.inside, k.struck = &b, 0, false, false
+}
+
+// hasStruck says whether the blow fell.
+func (k *killer) hasStruck() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.struck
+}
+
+// ran says how often an activity began.
+func (k *killer) ran(activity string) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.begun[activity]
+}
+
+func (k *killer) reached(m world.Moment) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if m.When == world.Before {
+		if k.begun == nil {
+			k.begun = map[string]int{}
+		}
+		k.begun[m.Activity]++
+	}
+	b := k.next
+	if b == nil || m.Activity != b.activity || b.workflow != "" && m.Workflow != b.workflow {
+		return
+	}
+	if k.inside {
+		k.strike()
+		return
+	}
+	if b.moment == during && m.When != world.Before || b.moment != during && m.When != b.moment {
+		return
+	}
+	if k.seen++; k.seen <= b.nth {
+		return
+	}
+	if b.moment != during {
+		k.strike()
+		return
+	}
+	k.inside = true
+	if b.late > 0 {
+		time.AfterFunc(b.late, func() {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			if k.next == b {
+				k.strike()
+			}
+		})
+	}
+}
+
+// called hears that the cloud has done something for an activity.
+func (k *killer) called(activity string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.inside && k.next.activity == activity && k.next.late == 0 {
+		k.strike()
+	}
+}
+
+func (k *killer) strike() {
+	k.next, k.inside, k.struck = nil, false, true
+	k.kill()
+}

@@ -1,0 +1,254 @@
+package faults
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/simcloud"
+	"github.com/sky-shift/skyctl/test/world"
+)
+
+// patience is how long anything may take before a fault counts as not got over.
+const patience = 4 * time.Minute
+
+// lane is where one fault is tried: a cloud, a worker in a process of its own, a person's client and files, on a task queue
+// and under a prefix of its own.
+type lane struct {
+	t       *testing.T
+	cluster string
+	dir     string
+	cloud   *simcloud.Cloud
+	killer  *killer
+
+	etcd, temporal *world.Servers
+	// toEtcd and toTemporal are the worker's ways to them.
+	toEtcd, toTemporal *gate
+
+	place workplace
+	cfg   *config.Config
+	store *store.Store
+	ops   *operations.Client
+	conn  client.Client
+
+	mu     sync.Mutex
+	worker *exec.Cmd
+	deaths int
+	closed bool
+	ended  sync.WaitGroup
+}
+
+// home is what a lane may have of its own.
+type home struct {
+	etcd, temporal *world.Servers
+	placements     []api.Placement
+	settings       func(*world.Settings)
+}
+
+var lanesMade atomic.Int64
+
+// dear is a place whose machines cost something: they have power-off timers until their cluster is READY.
+func dear(region string) api.Placement {
+	p := simcloud.Region(region)
+	p.PricePerMachine, p.PriceTotal = 0.1, 0.3
+	return p
+}
+
+// testSized paces repairs by seconds where people have minutes.
+func testSized() plan.Policy {
+	p := plan.DefaultPolicy()
+	p.NotReadyFor, p.AfterRestart, p.Backoff = 3*time.Second, 4*time.Second, time.Second
+	p.Replacements, p.Restarts = 10, 10
+	return p
+}
+
+// newLane makes a lane in which nobody works yet.
+func newLane(t *testing.T, h home) *lane {
+	t.Helper()
+	n := lanesMade.Add(1)
+	l := &lane{t: t, cluster: fmt.Sprintf("c%d", n), dir: filepath.Join(temp, fmt.Sprint(n)), etcd: h.etcd, temporal: h.temporal}
+	if l.etcd == nil {
+		l.etcd = shared
+	}
+	if l.temporal == nil {
+		l.temporal = shared
+	}
+	if h.placements == nil {
+		h.placements = []api.Placement{dear("here"), dear("there")}
+	}
+	l.check(os.MkdirAll(filepath.Join(l.dir, "home"), 0o700))
+	l.cloud = simcloud.New(h.placements...)
+	t.Cleanup(l.cloud.Close)
+	l.killer = &killer{kill: l.kill}
+	l.toEtcd = newGate(t, strings.TrimPrefix(l.etcd.Config.Etcd.Endpoints[0], "https://"))
+	l.toTemporal = newGate(t, l.temporal.Config.Temporal.Address)
+	l.place = workplace{
+		EtcdEnv: l.etcd.Env, TemporalEnv: l.temporal.Env, Endpoint: "https://" + l.toEtcd.address, Address: l.toTemporal.address,
+		Prefix: "/" + l.cluster, Socket: filepath.Join(l.dir, "socket"),
+		Settings: world.Settings{
+			TaskQueue: l.cluster, Home: filepath.Join(l.dir, "home"), Release: release, Policy: testSized(),
+			Deadlines: world.Patience(time.Minute), Ahead: time.Minute,
+		},
+	}
+	if h.settings != nil {
+		h.settings(&l.place.Settings)
+	}
+	l.serve()
+	l.connect()
+	return l
+}
+
+func (l *lane) check(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// serve offers the cloud and hears of the worker's moments.
+func (l *lane) serve() {
+	l.t.Helper()
+	listener, err := net.Listen("unix", l.place.Socket) //nolint:noctx // at once
+	l.check(err)
+	mux := http.NewServeMux()
+	mux.Handle("/cloud/", world.ServeCloud(l.cloud, l.killer.called))
+	mux.Handle("/moment", world.ServeMoments(l.killer.reached))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	l.t.Cleanup(func() { _ = server.Close() })
+}
+
+// connect makes the connections of a person, which don't go through the worker's gates.
+func (l *lane) connect() {
+	l.t.Helper()
+	own := l.place
+	own.Endpoint, own.Address = l.etcd.Config.Etcd.Endpoints[0], l.temporal.Config.Temporal.Address
+	etcd, _, err := own.configs()
+	l.check(err)
+	l.cfg = etcd
+	l.store, err = world.OpenStore(l.t.Context(), etcd)
+	l.check(err)
+	l.t.Cleanup(func() { _ = l.store.Close() })
+	l.conn = l.temporal.Temporal
+	l.ops = l.person()
+}
+
+// person is a skyctl of its own. Where etcd and Temporal are of different installations, so are their certificates.
+func (l *lane) person() *operations.Client {
+	cfg := *l.cfg
+	c := operations.New(&cfg, time.Now)
+	l.t.Cleanup(c.Close)
+	return c
+}
+
+// work starts the worker. As systemd does with skyd, whenever it ends it is started again.
+func (l *lane) work() {
+	l.t.Helper()
+	l.check(l.startWorker())
+	l.t.Cleanup(func() {
+		l.mu.Lock()
+		l.closed = true
+		_ = l.worker.Process.Kill()
+		l.mu.Unlock()
+		l.ended.Wait()
+		if l.t.Failed() {
+			said, _ := os.ReadFile(filepath.Join(l.dir, "worker.log"))
+			l.t.Logf("the worker said:\n%s", said[max(0, len(said)-6000):])
+		}
+	})
+}
+
+func (l *lane) startWorker() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	settings, err := json.Marshal(l.place)
+	if err != nil {
+		return err
+	}
+	said, err := os.OpenFile(filepath.Join(l.dir, "worker.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = said.Close() }()
+	cmd := exec.Command(self) //nolint:noctx // it ends with the lane
+	cmd.Env = append(os.Environ(), envChild+"="+string(settings))
+	cmd.Stdout, cmd.Stderr = said, said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	l.worker = cmd
+	l.ended.Go(func() { l.watch(cmd) })
+	return nil
+}
+
+func (l *lane) watch(cmd *exec.Cmd) {
+	_ = cmd.Wait()
+	l.mu.Lock()
+	l.deaths++
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		return
+	}
+	time.Sleep(100 * time.Millisecond) // as whoever starts it again takes its time
+	if err := l.startWorker(); err != nil {
+		l.t.Error(err)
+	}
+}
+
+// kill ends the worker as kill -9 does, wherever it is.
+func (l *lane) kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && l.worker != nil {
+		_ = l.worker.Process.Kill()
+	}
+}
+
+// stopWorker ends the worker and starts no other.
+func (l *lane) stopWorker() {
+	l.mu.Lock()
+	l.closed = true
+	_ = l.worker.Process.Kill()
+	l.mu.Unlock()
+	l.ended.Wait()
+	l.mu.Lock()
+	l.closed = false
+	l.mu.Unlock()
+}
+
+// until polls a condition.
+func (l *lane) until(what string, holds func() bool) {
+	l.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	l.t.Fatalf("not in time: %s", what)
+}

@@ -1,0 +1,59 @@
+package world
+
+import (
+	"path/filepath"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/simcloud"
+	"github.com/sky-shift/skyctl/worker"
+)
+
+// Settings are what a test may choose about its worker.
+type Settings struct {
+	// TaskQueue is where the worker listens, and sweeps start operations.
+	TaskQueue string
+	// Home is where the person's kubeconfigs are.
+	Home string
+	// Release is the directory with the RKE2 release.
+	Release     string
+	Deadlines   activities.Deadlines
+	Policy      plan.Policy
+	OrphanGrace time.Duration
+	// Ahead is how far the clock of sweeps is ahead of the true one: what is to wait for a while need not be waited for.
+	Ahead time.Duration
+}
+
+// Patience gives every part of an activity the same time.
+func Patience(d time.Duration) activities.Deadlines {
+	return activities.Deadlines{
+		Ask: d, Terminate: d, Boot: d, Reach: d, Install: d, Server: d, Agent: d, Node: d, Recover: d,
+	}
+}
+
+// Activities wires the activities to a store, to machines and to one cloud under the name of the simulated one.
+func Activities(s Settings, st *store.Store, pool *remote.Pool, on cloud.Cloud, temporal client.Client) worker.Activities {
+	now := func() time.Time { return time.Now().UTC() }
+	dir := func(cluster string) string { return filepath.Join(s.Home, cluster) }
+	clouds := activities.Clouds{Named: map[string]cloud.Cloud{simcloud.Name: on}}
+	return worker.Activities{
+		Clusters: &activities.Clusters{
+			Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: s.Release},
+		},
+		Machines: &activities.Machines{Store: st, Clouds: clouds, Now: now, Deadlines: s.Deadlines},
+		Nodes: &activities.Nodes{
+			Store: st, Pool: pool, ClusterDir: dir, Now: now, RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines,
+		},
+		Sweeps: &activities.Sweeps{
+			Store: st, Clouds: clouds, Pool: pool, ClusterDir: dir, Policy: s.Policy, OrphanGrace: s.OrphanGrace, Deadlines: s.Deadlines,
+			Now:   func() time.Time { return now().Add(s.Ahead) },
+			Start: worker.Starter(temporal, s.TaskQueue),
+		},
+	}
+}

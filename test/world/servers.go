@@ -1,0 +1,111 @@
+// Package world is what tests of whole operations stand on: a real Temporal and a real etcd in the test's process, the
+// activities wired to them and to a cloud, and a way for a worker in another process to reach a cloud in this one.
+package world
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/embedded"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// Servers are a Temporal and an etcd as skyd dev has them, and a connection to Temporal.
+type Servers struct {
+	// Env leads another process to them.
+	Env      map[string]string
+	Config   *config.Config
+	Temporal client.Client
+
+	stack *embedded.Stack
+}
+
+// Start starts servers that keep their data in a directory. Said is where the SDK's log goes.
+func Start(ctx context.Context, dir string, said io.Writer) (*Servers, error) {
+	s := &Servers{}
+	var err error
+	if s.Env, err = freePorts(dir); err != nil {
+		return nil, err
+	}
+	if s.Config, err = config.Load(nil, func(k string) string { return s.Env[k] }); err != nil {
+		return nil, err
+	}
+	if err := s.Up(ctx); err != nil {
+		return nil, err
+	}
+	if s.Temporal, err = DialTemporal(ctx, s.Config, said); err != nil {
+		_ = s.Down()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Up starts the servers again after Down; connections come back by themselves.
+func (s *Servers) Up(ctx context.Context) (err error) {
+	s.stack, err = embedded.Start(ctx, embedded.Options{Config: s.Config, Log: slog.New(slog.DiscardHandler)})
+	return err
+}
+
+// Down stops the servers and keeps their data.
+func (s *Servers) Down() error { return s.stack.Close() }
+
+// Close ends the servers and the connection to them.
+func (s *Servers) Close() {
+	s.Temporal.Close()
+	_ = s.stack.Close()
+}
+
+// OpenStore connects to the etcd of the settings, with their key.
+func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
+	tls, err := cfg.Etcd.TLS.Client()
+	if err != nil {
+		return nil, err
+	}
+	key, err := store.LoadOrCreateKey(cfg.SecretsKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
+}
+
+// DialTemporal connects to the Temporal of the settings; said is where the SDK's log goes.
+func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer) (client.Client, error) {
+	tls, err := cfg.Temporal.TLS.Client()
+	if err != nil {
+		return nil, err
+	}
+	return client.DialContext(ctx, client.Options{
+		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: "worker",
+		Logger: log.NewStructuredLogger(slog.New(slog.NewTextHandler(said, nil))), ConnectionOptions: client.ConnectionOptions{TLS: tls},
+	})
+}
+
+// freePorts chooses ports below those that the kernel gives to connections: a server that starts again has to find its port
+// free.
+func freePorts(dir string) (map[string]string, error) {
+	env := map[string]string{config.EnvDir: dir}
+	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
+		var l net.Listener
+		err := errors.New("not tried")
+		for range 20 {
+			if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(15000+rand.IntN(15000)))); err == nil { //nolint:noctx // at once
+				break
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // held until all three are chosen
+		env[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	}
+	return env, nil
+}
