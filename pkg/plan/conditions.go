@@ -58,14 +58,14 @@ func (d *deciding) ofAPI() []api.Condition {
 	}
 	nodes := api.Condition{Type: api.NodesReady, Status: api.ConditionTrue}
 	var not []string
-	for _, m := range d.c.Status.Machines {
-		if !d.w.Nodes[m.NodeName].Ready {
-			not = append(not, m.Name)
+	for i := range numPlaces(d.c) {
+		if m := d.places[i]; m == nil || !d.nodeReady(m) {
+			not = append(not, api.MachineName(d.c.Metadata.Name, i))
 		}
 	}
 	if len(not) > 0 {
 		shown := strings.Join(not[:min(namedAtMost, len(not))], ", ")
-		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady", Message: fmt.Sprintf("%d of %d: %s", len(not), len(d.c.Status.Machines), shown)}
+		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady", Message: fmt.Sprintf("%d of %d: %s", len(not), numPlaces(d.c), shown)}
 	}
 	return []api.Condition{{Type: api.ControlPlaneReady, Status: api.ConditionTrue}, nodes}
 }

@@ -1,18 +1,20 @@
 package plan
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
 // Decide says what is to be done about a cluster that is READY or in ERROR; in any other phase an operation works on it, or is
-// to be started, which is for the caller. Who wants a cluster in ERROR mended that was READY before passes a copy that is.
+// to be started, which is for the caller. Who wants a cluster in ERROR mended that was READY before (api.ClusterStatus.WasReady)
+// passes a copy with phase READY, and without Repairs where what was tried before is not to count.
+//
+// The cluster should be Valid; of one that is not, Decide only promises to end, and to remove no head.
 func Decide(c *api.Cluster, w World, p Policy) Decision {
-	d := &deciding{c: c, w: w, p: p}
+	d := newDeciding(c, w, p)
 	switch c.Status.Phase {
 	case api.PhaseReady:
 		d.ready()
@@ -28,11 +30,86 @@ type deciding struct {
 	w World
 	p Policy
 
+	places  map[int]*api.Machine    // what etcd has of each place
+	names   map[string]*api.Machine // the same by the machines' names
+	running map[incarnation]*Listed
+
 	drift   []api.Drift
 	actions []api.Action
 	fail    *api.Failure
-	// unready are the places whose Node is not Ready.
+	// unready are the workers that run and whose Node is not Ready or missing.
 	unready []string
+	// unsettled: some place is not as it should be, so that what runs on top of all of them can't be either.
+	unsettled bool
+}
+
+// incarnation is what tells a machine from all others.
+type incarnation struct{ name, id string }
+
+func newDeciding(c *api.Cluster, w World, p Policy) *deciding {
+	d := &deciding{c: c, w: w, p: p, places: map[int]*api.Machine{}, names: map[string]*api.Machine{}, running: map[incarnation]*Listed{}}
+	for i := range c.Status.Machines {
+		m := &c.Status.Machines[i]
+		if d.places[m.Index] == nil {
+			d.places[m.Index] = m
+		}
+		d.names[m.Name] = m
+	}
+	for i, l := range w.Listed {
+		key := incarnation{l.Name, l.Incarnation}
+		if old := d.running[key]; old == nil || old.Stopped { // one that is listed twice runs if either does
+			d.running[key] = &w.Listed[i]
+		}
+	}
+	return d
+}
+
+// numPlaces are the places that the cluster should have, within what a cluster may have.
+func numPlaces(c *api.Cluster) int { return min(max(c.Spec.NumNodes, 0), api.MaxNumNodes) }
+
+func isHead(m *api.Machine) bool { return m.Index == 0 || m.Role == api.RoleHead }
+
+// listed is the machine of a record in the cloud's listing; nil where it is not there.
+func (d *deciding) listed(m *api.Machine) *Listed {
+	return d.running[incarnation{m.Name, m.Incarnation}]
+}
+
+// silentAPI says that nothing is known of Nodes.
+func (d *deciding) silentAPI() bool { return d.w.APIError != "" }
+
+// nodeReady says that Kubernetes itself answers for a machine.
+func (d *deciding) nodeReady(m *api.Machine) bool {
+	return !d.silentAPI() && d.w.Nodes[m.NodeName].Ready
+}
+
+func (d *deciding) ready() {
+	d.kubeconfig()
+	if d.silentAPI() {
+		d.report("", api.DriftAPISilent, "the Kubernetes API does not answer: "+d.w.APIError, d.aboutSilence())
+	}
+	if d.w.CloudError != "" {
+		return // what can't be seen is not touched
+	}
+	d.extras()
+	for i := range numPlaces(d.c) {
+		if m := d.places[i]; m != nil { // Valid refuses a cluster without
+			d.place(m)
+		}
+	}
+	d.headFirst()
+	d.fewAtOnce()
+	if !d.silentAPI() {
+		d.strayNodes()
+		d.credentials()
+		d.gpu()
+	}
+}
+
+func (d *deciding) aboutSilence() string {
+	if d.w.CloudError != "" {
+		return "nothing, while the cloud can't be asked"
+	}
+	return "the head is looked at; workers are left alone until it answers"
 }
 
 // report notes a drift, and what comes next about it.
@@ -40,162 +117,24 @@ func (d *deciding) report(machine string, reason api.DriftReason, message, next 
 	d.drift = append(d.drift, api.Drift{Machine: machine, Reason: reason, Message: message, Next: next})
 }
 
-// since is when a drift was first seen; now where it was not seen before.
-func (d *deciding) since(machine string, reason api.DriftReason) time.Time {
-	for _, old := range d.c.Status.Drift {
-		if old.Machine == machine && old.Reason == reason && !old.Since.IsZero() {
-			return old.Since
-		}
-	}
-	return d.w.At
-}
-
-func (d *deciding) ready() {
-	if d.w.KubeconfigMissing {
-		d.whole(api.DriftKubeconfigFile, api.ActionWriteKubeconfig, "the kubeconfig file is not there", "it is written again")
-	}
-	if d.w.APIError != "" {
-		d.report("", api.DriftAPISilent, "the Kubernetes API does not answer: "+d.w.APIError, "the head is looked at")
-	}
-	if d.w.CloudError != "" {
-		return // what can't be seen is not touched
-	}
-	d.extras()
-	for i := range d.c.Spec.NumNodes {
-		d.place(i)
-	}
-	d.oneAtATime()
-	if d.w.APIError == "" {
-		d.strayNodes()
-		d.credentials()
-		if d.w.GPU != "" {
-			d.paced(d.head(), api.DriftGPU, api.ActionGPU, d.w.GPU, "the GPU stack is applied again", 0)
-		}
-	}
-}
-
-// whole asks for something to be done to the cluster as a whole.
-func (d *deciding) whole(reason api.DriftReason, kind api.ActionKind, message, next string) {
-	d.report("", reason, message, next)
-	d.actions = append(d.actions, api.Action{Kind: kind, Reason: reason, Message: message})
-}
-
-// record is what etcd has of a place; nil where it has nothing.
-func (d *deciding) record(index int) *api.Machine {
-	for i := range d.c.Status.Machines {
-		if d.c.Status.Machines[i].Index == index {
-			return &d.c.Status.Machines[i]
-		}
-	}
-	return nil
-}
-
-func (d *deciding) head() *api.Machine { return d.record(0) }
-
-// listed is the machine of a record in the cloud's listing; nil where it is not there.
-func (d *deciding) listed(m *api.Machine) *Listed {
-	for i, l := range d.w.Listed {
-		if l.Name == m.Name && l.Incarnation == m.Incarnation {
-			return &d.w.Listed[i]
-		}
-	}
-	return nil
-}
-
-// extras are machines of the cluster that have no place in it.
-func (d *deciding) extras() {
-	for _, l := range d.w.Listed {
-		if m := d.record(l.Index); m != nil && m.Name == l.Name && m.Incarnation == l.Incarnation && l.Index < d.c.Spec.NumNodes {
-			continue
-		}
-		d.terminate(l, api.DriftMachineExtra, "it carries the cluster's labels and has no place in it")
-	}
-}
-
-// leftovers are machines of a cluster in ERROR that should be gone. What was kept on purpose is not among them.
-func (d *deciding) leftovers() {
-	if d.w.CloudError != "" || d.c.Status.KeepOnFailure {
-		return
-	}
-	for _, l := range d.w.Listed {
-		m := d.record(l.Index)
-		kept := m != nil && m.Name == l.Name && m.Incarnation == l.Incarnation && m.State.MayExist() && m.State != api.MachineTerminating
-		if !kept {
-			d.terminate(l, api.DriftLeftover, "it was to be terminated, and is still there")
-		}
-	}
-}
-
-func (d *deciding) terminate(l Listed, reason api.DriftReason, message string) {
-	next := "it is terminated"
-	if wait, at := d.pace(api.ActionTerminate, l.Index); wait {
-		next = "it is terminated at " + clock(at)
-	} else {
-		d.actions = append(d.actions, api.Action{
-			Kind: api.ActionTerminate, Index: l.Index, Machine: l.Name, Incarnation: l.Incarnation, Reason: reason, Message: message,
-		})
-	}
-	d.report(l.Name, reason, message, next)
-}
-
-// strayNodes are Nodes of machines that are no more.
-func (d *deciding) strayNodes() {
-	own := map[string]bool{}
-	for _, m := range d.c.Status.Machines {
-		own[m.NodeName] = true
-	}
-	for _, name := range sortedNames(d.w.Nodes) {
-		if own[name] || !strings.HasPrefix(name, "sky-"+d.c.Metadata.Name+"-") {
-			continue
-		}
-		if d.w.Nodes[name].Ready {
-			d.report(name, api.DriftNodeExtra, "a Node that is Ready belongs to no machine of the cluster", "only reported")
-			continue
-		}
-		const message = "its machine is no more"
-		d.report(name, api.DriftNodeExtra, message, "it is forgotten")
-		d.actions = append(d.actions, api.Action{Kind: api.ActionForgetNode, Index: -1, Machine: name, Node: name, Reason: api.DriftNodeExtra, Message: message})
-	}
-}
-
-func (d *deciding) credentials() {
-	left := d.w.CredentialsExpire.Sub(d.w.At)
-	if d.w.CredentialsExpire.IsZero() || left > d.p.ExpiresWithin || d.head() == nil {
-		return
-	}
-	message := fmt.Sprintf("the kubeconfig's certificate ends at %s", d.w.CredentialsExpire.UTC().Format(time.RFC3339))
-	d.paced(d.head(), api.DriftCredentialsAge, api.ActionRefresh, message, "they are fetched anew", 0)
-}
-
-// oneAtATime leaves but one of the workers that still exist to be replaced, and none where most of them are not Ready: then
-// it is hardly they that are broken.
-func (d *deciding) oneAtATime() {
-	workers := d.c.Spec.NumNodes - 1
-	suspicious := workers > 2 && 2*len(d.unready) > workers
-	replaced := false
-	d.actions = slices.DeleteFunc(d.actions, func(a api.Action) bool {
-		if a.Kind != api.ActionReplace || a.Reason == api.DriftMachineGone || a.Reason == api.DriftMachineUnready {
-			return false
-		}
-		drop := suspicious || replaced
-		replaced = true
-		if drop {
-			d.postpone(a, suspicious)
-		}
-		return drop
-	})
-}
-
-func (d *deciding) postpone(a api.Action, suspicious bool) {
-	next := "it is replaced once another one has been"
-	if suspicious {
-		next = "most workers are not Ready, so none is replaced: look at the head and at the network"
-	}
+// next says of a drift that was reported what comes next after all.
+func (d *deciding) next(machine string, reason api.DriftReason, next string) {
 	for i := range d.drift {
-		if d.drift[i].Machine == a.Machine && d.drift[i].Reason == a.Reason {
+		if d.drift[i].Machine == machine && d.drift[i].Reason == reason {
 			d.drift[i].Next = next
 		}
 	}
+}
+
+// since is when a drift of any of these kinds was first seen, in a row until now; now where none was seen before.
+func (d *deciding) since(machine string, reasons ...api.DriftReason) time.Time {
+	first := d.w.At
+	for _, old := range d.c.Status.Drift {
+		if old.Machine == machine && slices.Contains(reasons, old.Reason) && !old.Since.IsZero() && old.Since.Before(first) {
+			first = old.Since
+		}
+	}
+	return first
 }
 
 // decision puts everything in order.
@@ -210,7 +149,9 @@ func (d *deciding) decision() Decision {
 	if out.Fail != nil {
 		out.Actions = nil
 	}
-	slices.SortStableFunc(out.Actions, func(a, b api.Action) int { return rank(a.Kind) - rank(b.Kind) })
+	slices.SortStableFunc(out.Actions, func(a, b api.Action) int {
+		return cmp.Or(rank(a.Kind)-rank(b.Kind), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Machine, b.Machine))
+	})
 	return out
 }
 
@@ -221,12 +162,3 @@ var order = []api.ActionKind{
 }
 
 func rank(k api.ActionKind) int { return slices.Index(order, k) }
-
-func sortedNames(nodes map[string]Node) []string {
-	names := make([]string, 0, len(nodes))
-	for n := range nodes {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
-}

@@ -8,41 +8,65 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// paced asks for an action on a machine unless it was done there not long ago. With a limit, an action that was done in vain
-// so often within the window sends the cluster to ERROR.
-func (d *deciding) paced(m *api.Machine, reason api.DriftReason, kind api.ActionKind, message, next string, limit int) {
-	if limit > 0 && d.spent(kind, m.Index, limit) {
-		d.report(m.Name, reason, message, "the cluster goes to ERROR")
-		d.giveUp(m, reason, fmt.Sprintf("%s: %s, and what was done about it does not last. The cluster's machines were left alone. "+
-			"Look into it, then run skyctl reconcile %s%s", m.Name, message, d.c.Metadata.Name, d.history(kind, m.Index)))
-		return
-	}
-	if wait, at := d.pace(kind, m.Index); wait {
-		d.report(m.Name, reason, message, next+" at "+clock(at))
-		return
-	}
-	d.report(m.Name, reason, message, next)
-	d.actions = append(d.actions, api.Action{
-		Kind: kind, Index: m.Index, Machine: m.Name, Incarnation: m.Incarnation, Reason: reason, Message: message,
-	})
+// on is an action on a machine in its place.
+func on(m *api.Machine, kind api.ActionKind, reason api.DriftReason, message string) api.Action {
+	return api.Action{Kind: kind, Index: m.Index, Machine: m.Name, Incarnation: m.Incarnation, Reason: reason, Message: message}
 }
 
-// past are the repairs of a kind on a place within the window, oldest first.
-func (d *deciding) past(kind api.ActionKind, index int) []api.Repair {
+// ask reports a drift, and asks for an action about it unless that was done not long ago.
+func (d *deciding) ask(a api.Action, next string) {
+	if at := d.notBefore(a); d.w.At.Before(at) {
+		d.report(a.Machine, a.Reason, a.Message, next+" at "+clock(at)+", for it was done not long ago")
+		return
+	}
+	d.report(a.Machine, a.Reason, a.Message, next)
+	d.actions = append(d.actions, a)
+}
+
+// askWithin asks as ask does; an action that was done in vain as often as the limit says sends the cluster to ERROR.
+func (d *deciding) askWithin(a api.Action, next string, limit int) {
+	if !d.spent(a, limit) {
+		d.ask(a, next)
+		return
+	}
+	d.report(a.Machine, a.Reason, a.Message, "the cluster goes to ERROR; its machines are left alone")
+	d.giveUp(d.places[a.Index], a.Reason, fmt.Sprintf("%s: %s, and what was done about it does not last. The cluster's machines were left alone. "+
+		"Look into it, then run skyctl reconcile %s", a.Machine, a.Message, d.c.Metadata.Name))
+}
+
+// past are the repairs of a kind on the same thing within the window, oldest first. A record from the future was made by
+// nobody, and would hold up repairs until then.
+func (d *deciding) past(a api.Action) []api.Repair {
 	var found []api.Repair
 	for _, r := range d.c.Status.Repairs {
-		if r.Action.Kind == kind && r.Action.Index == index && r.At.After(d.w.At.Add(-d.p.Window)) {
+		if r.Action.Kind == a.Kind && sameTarget(r.Action, a) && d.recent(r) {
 			found = append(found, r)
 		}
 	}
 	return found
 }
 
-// lastOn is the last repair of a kind on this very machine; nil where there was none.
-func (d *deciding) lastOn(kind api.ActionKind, m *api.Machine) *api.Repair {
+func (d *deciding) recent(r api.Repair) bool {
+	return r.At.After(d.w.At.Add(-d.p.Window)) && !r.At.After(d.w.At.Add(d.p.Backoff))
+}
+
+// sameTarget says whether two actions of a kind are done to the same thing: a Node, a machine beside the cluster's, a place,
+// or the cluster.
+func sameTarget(a, b api.Action) bool {
+	switch a.Kind {
+	case api.ActionForgetNode:
+		return a.Node == b.Node
+	case api.ActionTerminate:
+		return a.Machine == b.Machine
+	}
+	return a.Index == b.Index
+}
+
+// lastOn is the last such repair on this very machine; nil where there was none.
+func (d *deciding) lastOn(a api.Action) *api.Repair {
 	var last *api.Repair
-	for _, r := range d.past(kind, m.Index) {
-		if r.Action.Incarnation == m.Incarnation {
+	for _, r := range d.past(a) {
+		if r.Action.Incarnation == a.Incarnation {
 			last = &r
 		}
 	}
@@ -51,7 +75,7 @@ func (d *deciding) lastOn(kind api.ActionKind, m *api.Machine) *api.Repair {
 
 // ended is when a repair was over; one that nobody saw end counts from its beginning.
 func ended(r api.Repair) time.Time {
-	if r.Ended.IsZero() {
+	if r.Ended.Before(r.At) {
 		return r.At
 	}
 	return r.Ended
@@ -60,57 +84,70 @@ func ended(r api.Repair) time.Time {
 // vain says that a repair failed, or that nobody lived to say how it ended.
 func vain(r api.Repair) bool { return r.Error != "" || r.Ended.IsZero() }
 
-// pace says whether a repair has to wait, and until when. The pause after one that failed doubles with each failure in a row.
-func (d *deciding) pace(kind api.ActionKind, index int) (wait bool, until time.Time) {
-	past := d.past(kind, index)
+// notBefore is when a repair may be done again. The pause after one that failed doubles with each failure in a row.
+func (d *deciding) notBefore(a api.Action) time.Time {
+	past := d.past(a)
 	if len(past) == 0 {
-		return false, time.Time{}
+		return time.Time{}
 	}
 	pause := d.p.Backoff
 	for i := len(past) - 2; i >= 0 && vain(past[i]) && pause < d.p.Window; i-- {
 		pause *= 2
 	}
-	until = ended(past[len(past)-1]).Add(pause)
-	return d.w.At.Before(until), until
+	return ended(past[len(past)-1]).Add(pause)
 }
 
 // lasting is how many repairs that went well count as much as one that failed: what is needed again and again does not help,
 // though machines that a cloud takes back (spot) are no reason to give up.
 const lasting = 3
 
-// spent says that a kind of repair was done on a place as often as its limit allows.
-func (d *deciding) spent(kind api.ActionKind, index, limit int) bool {
+// spent says that a repair was done as often as its limit allows.
+func (d *deciding) spent(a api.Action, limit int) bool {
 	sum := 0
-	for _, r := range d.past(kind, index) {
-		if vain(r) {
-			sum += lasting
-		} else {
-			sum++
+	for _, r := range d.past(a) {
+		if sum++; vain(r) {
+			sum += lasting - 1
 		}
 	}
 	return sum >= lasting*limit
 }
 
-// history lists what was tried, for a person.
-func (d *deciding) history(kind api.ActionKind, index int) string {
-	var s strings.Builder
-	for _, r := range d.past(kind, index) {
-		outcome := "done"
-		if r.Error != "" {
-			outcome = r.Error
-		} else if r.Ended.IsZero() {
-			outcome = "was interrupted"
-		}
-		fmt.Fprintf(&s, "; %s at %s: %s", r.Action.Kind, clock(r.At), outcome)
-	}
-	return s.String()
-}
-
-// giveUp sends the cluster to ERROR, with what a person has to know.
+// giveUp sends the cluster to ERROR, with what a person has to know: what can be done, and what was tried.
 func (d *deciding) giveUp(m *api.Machine, reason api.DriftReason, message string) {
 	if d.fail == nil {
-		d.fail = &api.Failure{Step: "repair", Machine: m.Name, Reason: string(reason), Message: message}
+		d.fail = &api.Failure{Step: "repair", Machine: m.Name, Reason: string(reason), Message: message + d.history(m.Index), At: d.w.At}
 	}
+}
+
+// A history shows no more tries than historyAtMost, and no more characters of an error than errorAtMost.
+const (
+	historyAtMost = 10
+	errorAtMost   = 200
+)
+
+// history lists what was tried in a place, for a person.
+func (d *deciding) history(index int) string {
+	var tried []string
+	for _, r := range d.c.Status.Repairs {
+		if onPlace(r.Action) && r.Action.Index == index && d.recent(r) {
+			tried = append(tried, fmt.Sprintf("%s at %s: %s", r.Action.Kind, clock(r.At), outcome(r)))
+		}
+	}
+	if len(tried) == 0 {
+		return ""
+	}
+	return ". What was tried: " + strings.Join(tried[max(0, len(tried)-historyAtMost):], "; ")
+}
+
+func outcome(r api.Repair) string {
+	switch {
+	case r.Error != "":
+		first, _, _ := strings.Cut(r.Error, "\n")
+		return strings.ToValidUTF8(first[:min(len(first), errorAtMost)], "")
+	case r.Ended.IsZero():
+		return "was interrupted"
+	}
+	return "done"
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }

@@ -8,11 +8,8 @@ import (
 )
 
 // place decides about one place of the cluster.
-func (d *deciding) place(index int) {
-	m := d.record(index)
-	if m == nil {
-		return // Valid refuses such a cluster
-	}
+func (d *deciding) place(m *api.Machine) {
+	before := len(d.drift)
 	l := d.listed(m)
 	switch {
 	case m.State != api.MachineReady:
@@ -21,27 +18,41 @@ func (d *deciding) place(index int) {
 		d.unlisted(m)
 	case l.Stopped:
 		d.stopped(m)
-	case d.w.APIError != "":
-		d.silent(m)
+	case d.silentAPI():
+		if isHead(m) {
+			d.silent(m)
+		}
 	default:
-		d.running(m)
+		d.runs(m)
+	}
+	for _, drift := range d.drift[before:] {
+		d.unsettled = d.unsettled || drift.Reason != api.DriftNodeCordoned && drift.Reason != api.DriftVersionSkew
 	}
 }
 
+const onceAPIAnswers = "once the Kubernetes API answers"
+
 // unfinished is a place whose machine was never brought up to the end: a repair was cut off, or has failed.
 func (d *deciding) unfinished(m *api.Machine, l *Listed) {
-	onItsWay := l != nil || m.State == api.MachineReserved || m.State == api.MachineLaunching
+	message := fmt.Sprintf("the machine in its place is %s, and nothing works on it", m.State)
+	bring := on(m, api.ActionBringUp, api.DriftMachineUnready, message)
+	ending := m.State == api.MachineGone || m.State == api.MachineTerminating
+	onItsWay := m.State == api.MachineReserved || m.State == api.MachineLaunching
 	switch {
-	case m.State == api.MachineGone || m.State == api.MachineTerminating || !onItsWay:
-		if m.Role == api.RoleHead {
-			d.lost(m, "its machine was terminated")
-			return
-		}
-		d.replace(m, api.DriftMachineUnready, fmt.Sprintf("the machine in its place is %s", m.State))
-	case d.w.APIError != "":
-		d.report(m.Name, api.DriftMachineUnready, fmt.Sprintf("it is %s", m.State), "it goes on once the Kubernetes API answers")
+	case isHead(m) && l == nil:
+		d.unlistedHead(m, message)
+	case isHead(m) && l.Stopped:
+		d.stopped(m)
+	case isHead(m):
+		d.askWithin(bring, "it is brought up", d.p.Replacements)
+	case d.silentAPI():
+		d.report(m.Name, bring.Reason, message, "it goes on "+onceAPIAnswers)
+	case !ending && d.nodeReady(m) && l == nil:
+		d.report(m.Name, bring.Reason, message+"; its Node is Ready, though the cloud does not list it", "nothing: the listing may be behind")
+	case ending || l == nil && !onItsWay || l != nil && l.Stopped:
+		d.replace(m, bring.Reason, message)
 	default:
-		d.paced(m, api.DriftMachineUnready, api.ActionBringUp, fmt.Sprintf("it is %s, and nothing works on it", m.State), "it is brought up", d.p.Replacements)
+		d.askWithin(bring, "it is brought up", d.p.Replacements)
 	}
 }
 
@@ -49,152 +60,150 @@ func (d *deciding) unfinished(m *api.Machine, l *Listed) {
 // Ready, nor where there is nobody else to ask.
 func (d *deciding) unlisted(m *api.Machine) {
 	const message = "the cloud does not list it any more"
+	at := d.since(m.Name, api.DriftMachineGone).Add(d.p.GoneFor)
 	switch {
-	case d.w.APIError == "" && d.w.Nodes[m.NodeName].Ready:
+	case d.nodeReady(m):
 		d.report(m.Name, api.DriftMachineGone, message+", though its Node is Ready", "nothing: the listing may be behind")
-	case m.Role != api.RoleHead && d.w.APIError != "":
-		d.report(m.Name, api.DriftMachineGone, message, "it is replaced once the Kubernetes API answers")
-	case m.Role != api.RoleHead:
-		d.replace(m, api.DriftMachineGone, message)
-	case d.w.APIError == "" || d.w.Units[m.Index].Reached:
-		d.report(m.Name, api.DriftMachineGone, message+", though it answers", "nothing: the listing may be behind")
-	default:
-		d.lost(m, message)
-	}
-}
-
-// lost is a head that is gone, and with it the cluster's state. Its workers are of no use without it, but they may hold
-// somebody's data: what becomes of them is for a person to say.
-func (d *deciding) lost(m *api.Machine, why string) {
-	d.report(m.Name, api.DriftHeadLost, why, "the cluster goes to ERROR; its workers are left alone")
-	d.giveUp(m, api.DriftHeadLost, fmt.Sprintf("%s, the head, is lost (%s), and with it the cluster's state. The workers were left alone, and go on "+
-		"billing: save what they hold and delete the cluster, or run the same create again, which terminates them and builds the cluster anew", m.Name, why))
-}
-
-// stopped is a machine that somebody stopped.
-func (d *deciding) stopped(m *api.Machine) {
-	const message = "the cloud says that it is stopped"
-	tried := d.spent(api.ActionStartMachine, m.Index, d.p.Restarts)
-	switch {
-	case d.w.CanStart && !tried:
-		d.paced(m, api.DriftMachineStopped, api.ActionStartMachine, message, "it is started", 0)
-	case m.Role == api.RoleHead:
-		d.report(m.Name, api.DriftMachineStopped, message, "the cluster goes to ERROR; its workers are left alone")
-		d.giveUp(m, api.DriftMachineStopped, m.Name+", the head, is stopped, and skyctl can't start it: start it on the cloud, then run skyctl reconcile "+
-			d.c.Metadata.Name+d.history(api.ActionStartMachine, m.Index))
-	case d.w.APIError != "":
-		d.report(m.Name, api.DriftMachineStopped, message, "it is replaced once the Kubernetes API answers")
-	default:
-		d.replace(m, api.DriftMachineStopped, message)
-	}
-}
-
-// silent is a machine that runs in a cluster whose API does not answer. Then only the head is touched.
-func (d *deciding) silent(m *api.Machine) {
-	if m.Role != api.RoleHead {
-		return
-	}
-	unit, looked := d.w.Units[m.Index]
-	at := d.since("", api.DriftAPISilent).Add(d.p.NotReadyFor)
-	switch {
-	case !looked || !unit.Reached:
-		d.report(m.Name, api.DriftAPISilent, "neither its API nor its SSH answers: "+unit.Error,
-			"nothing, from here: the cloud says that it runs; look at it there, and restart it if it hangs")
-	case dead(unit):
-		d.restartHead(m, api.DriftUnitDead, "RKE2 is "+unit.Active)
+	case isHead(m):
+		d.unlistedHead(m, message)
+	case d.silentAPI():
+		d.report(m.Name, api.DriftMachineGone, message, "it is replaced "+onceAPIAnswers)
 	case d.w.At.Before(at):
-		d.report(m.Name, api.DriftAPISilent, "RKE2 is "+unit.Active+", and its API does not answer", "it is restarted at "+clock(at)+" if it does not answer by then")
+		d.report(m.Name, api.DriftMachineGone, message, "it is replaced at "+clock(at)+" if it is not listed by then")
 	default:
-		d.restartHead(m, api.DriftAPISilent, "RKE2 is "+unit.Active+", and its API does not answer")
+		d.replace(m, api.DriftMachineGone, message)
 	}
 }
 
-// dead says that RKE2 does not run and is not about to.
-func dead(u Unit) bool { return u.Reached && (u.Active == "failed" || u.Active == "inactive") }
+// stopped is a machine that somebody stopped. Starting one that runs harms nothing, but replacing it would, so a listing that
+// says stopped is not believed against what answers.
+func (d *deciding) stopped(m *api.Machine) {
+	const message, reason = "the cloud says that it is stopped", api.DriftMachineStopped
+	start := on(m, api.ActionStartMachine, reason, message)
+	answers := d.nodeReady(m) || isHead(m) && (!d.silentAPI() || d.w.Units[m.Index].Reached)
+	switch {
+	case d.w.CanStart && !d.spent(start, d.p.Restarts):
+		d.ask(start, "it is started")
+	case answers:
+		d.report(m.Name, reason, message+", though it answers", "nothing: the listing may be behind")
+	case isHead(m):
+		d.report(m.Name, reason, message, endsInError)
+		d.giveUp(m, reason, fmt.Sprintf("%s, the head, is stopped, and skyctl can't start it. The workers were left alone. "+
+			"Start it on the cloud, then run skyctl reconcile %s", m.Name, d.c.Metadata.Name))
+	case d.silentAPI():
+		d.report(m.Name, reason, message, "it is replaced "+onceAPIAnswers)
+	default:
+		d.replace(m, reason, message)
+	}
+}
 
-// running is a machine that runs in a cluster whose API answers.
-func (d *deciding) running(m *api.Machine) {
+// dead says that RKE2 does not run and is not about to; starting that it is.
+func dead(u Unit) bool     { return u.Reached && (u.Active == "failed" || u.Active == "inactive") }
+func starting(u Unit) bool { return u.Reached && (u.Active == "activating" || u.Active == "reloading") }
+
+// runs is a machine that runs in a cluster whose API answers.
+func (d *deciding) runs(m *api.Machine) {
 	node, registered := d.w.Nodes[m.NodeName]
-	unit, looked := d.w.Units[m.Index]
-	if !registered || !node.Ready {
+	unit := d.w.Units[m.Index]
+	switch {
+	case registered && node.Ready && !dead(unit):
+		d.settled(m, node)
+		return
+	case !isHead(m):
 		d.unready = append(d.unready, m.Name)
 	}
+	t := trouble{since: d.since(m.Name, api.DriftUnitDead, api.DriftNodeMissing, api.DriftNodeNotReady)}
+	if registered && !node.Ready && !node.Since.IsZero() && node.Since.Before(t.since) {
+		t.since = node.Since
+	}
 	switch {
-	case looked && dead(unit):
-		d.mend(m, api.DriftUnitDead, "RKE2 is "+unit.Active, d.since(m.Name, api.DriftUnitDead))
+	case dead(unit):
+		t.reason, t.message = api.DriftUnitDead, "RKE2 is "+unit.Active
 	case !registered:
-		d.mend(m, api.DriftNodeMissing, "its Node is not in the cluster", d.since(m.Name, api.DriftNodeMissing))
-	case !node.Ready:
-		d.notReady(m, node, unit, looked)
-	case node.Cordoned:
-		d.report(m.Name, api.DriftNodeCordoned, "its Node takes no new pods (cordoned)", "only reported")
-	case d.skewed(node):
-		d.report(m.Name, api.DriftVersionSkew, fmt.Sprintf("its kubelet is %s, the cluster's release %s", node.Kubelet, d.c.Status.Versions.RKE2), "only reported")
+		t.reason, t.message = api.DriftNodeMissing, "its Node is not in the cluster"
+	default:
+		t.reason, t.message, t.wait = api.DriftNodeNotReady, "its Node is not Ready: "+node.Why, d.p.NotReadyFor
+	}
+	d.troubled(m, t)
+}
+
+// settled is a machine that is as it should be, but for what somebody may want.
+func (d *deciding) settled(m *api.Machine, n Node) {
+	const next = "only reported"
+	if n.Cordoned {
+		d.report(m.Name, api.DriftNodeCordoned, "its Node takes no new pods (cordoned)", next)
+	}
+	if want := d.c.Status.Versions.RKE2; want != "" && n.Kubelet != "" && n.Kubelet != want {
+		d.report(m.Name, api.DriftVersionSkew, fmt.Sprintf("its kubelet is %s, the cluster's release %s", n.Kubelet, want), next)
 	}
 }
 
-func (d *deciding) skewed(n Node) bool {
-	want := d.c.Status.Versions.RKE2
-	return want != "" && n.Kubelet != "" && n.Kubelet != want
+// trouble is what is wrong with a machine that runs.
+type trouble struct {
+	reason  api.DriftReason
+	message string
+	since   time.Time
+	// wait is how long it may heal by itself.
+	wait time.Duration
 }
 
-// notReady waits, as nodes come back by themselves, then restarts once, then replaces.
-func (d *deciding) notReady(m *api.Machine, n Node, u Unit, looked bool) {
-	since := n.Since
-	if since.IsZero() {
-		since = d.since(m.Name, api.DriftNodeNotReady)
-	}
-	message := "its Node is not Ready: " + n.Why
-	at := since.Add(d.p.NotReadyFor)
-	unreachable := looked && !u.Reached
-	if unreachable {
-		at = at.Add(d.p.AfterRestart) // there is no restarting it
-		message += "; and SSH does not answer: " + u.Error
-	}
+// troubled waits where that may help, then restarts RKE2, and replaces a worker that can't be restarted.
+func (d *deciding) troubled(m *api.Machine, t trouble) {
+	unit, looked := d.w.Units[m.Index]
+	unreachable := looked && !unit.Reached
+	at, then := t.since.Add(t.wait), "RKE2 is restarted"
 	switch {
-	case d.w.At.Before(at):
-		d.report(m.Name, api.DriftNodeNotReady, message, "something is done at "+clock(at)+" if it is not Ready by then")
-	case unreachable && m.Role == api.RoleHead:
-		d.report(m.Name, api.DriftNodeNotReady, message, "nothing, from here: look at it on the cloud")
 	case unreachable:
-		d.replace(m, api.DriftNodeNotReady, message)
-	default:
-		d.mend(m, api.DriftNodeNotReady, message, since)
+		t.message += "; and SSH does not answer: " + unit.Error
+		at, then = t.since.Add(d.p.NotReadyFor+d.p.AfterRestart), "it is replaced"
+	case starting(unit):
+		t.message += "; RKE2 is " + unit.Active
+		if at = t.since.Add(d.p.NotReadyFor); !unit.Since.IsZero() && unit.Since.After(t.since) {
+			at = unit.Since.Add(d.p.NotReadyFor)
+		}
 	}
-}
-
-// mend restarts RKE2 on a machine; a worker on which that did not help since the trouble began is replaced.
-func (d *deciding) mend(m *api.Machine, reason api.DriftReason, message string, since time.Time) {
-	last := d.lastOn(api.ActionRestart, m)
-	tried := last != nil && !last.At.Before(since)
-	spent := d.spent(api.ActionRestart, m.Index, d.p.Restarts)
 	switch {
-	case m.Role == api.RoleHead:
-		d.restartHead(m, reason, message)
-	case !tried && !spent:
-		d.paced(m, reason, api.ActionRestart, message, "RKE2 is restarted", 0)
-	case tried && last.Error == "" && d.w.At.Before(ended(*last).Add(d.p.AfterRestart)):
-		d.report(m.Name, reason, message, "it is replaced at "+clock(ended(*last).Add(d.p.AfterRestart))+" if that did not help by then")
+	case unreachable && isHead(m):
+		d.report(m.Name, t.reason, t.message, "nothing, from here: look at it on the cloud")
+	case d.w.At.Before(at):
+		d.report(m.Name, t.reason, t.message, then+" at "+clock(at)+" if it is not Ready by then")
+	case unreachable:
+		d.replace(m, t.reason, t.message)
+	case isHead(m):
+		d.restartHead(m, t.reason, t.message)
 	default:
-		d.replace(m, reason, message+"; a restart did not help")
+		d.mend(m, t)
 	}
 }
 
-func (d *deciding) restartHead(m *api.Machine, reason api.DriftReason, message string) {
-	if !d.spent(api.ActionRestart, m.Index, d.p.Restarts) {
-		d.paced(m, reason, api.ActionRestart, message, "RKE2 is restarted", 0)
+// mend restarts RKE2 on a worker, and replaces one on which that did not help since the trouble began.
+func (d *deciding) mend(m *api.Machine, t trouble) {
+	restart := on(m, api.ActionRestart, t.reason, t.message)
+	last := d.lastOn(restart)
+	if last == nil || last.At.Before(t.since) {
+		if !d.spent(restart, d.p.Restarts) {
+			d.ask(restart, "RKE2 is restarted")
+			return
+		}
+		d.replace(m, t.reason, t.message+"; restarts do not last")
 		return
 	}
-	d.report(m.Name, reason, message, "the cluster goes to ERROR; its workers are left alone")
-	d.giveUp(m, reason, fmt.Sprintf("%s, the head: %s, and restarting it does not help. Look at it (skyctl describe cluster %s shows how to get there), "+
-		"then run skyctl reconcile %s%s", m.Name, message, d.c.Metadata.Name, d.c.Metadata.Name, d.history(api.ActionRestart, m.Index)))
+	over := last.At
+	if !vain(*last) {
+		over = last.Ended
+	}
+	if over = over.Add(d.p.AfterRestart); d.w.At.Before(over) {
+		d.report(m.Name, t.reason, t.message, "RKE2 was restarted; it is replaced at "+clock(over)+" if that did not help by then")
+		return
+	}
+	d.replace(m, t.reason, t.message+"; a restart did not help")
 }
 
 // replace gives a worker's place to a new machine. A head is never replaced.
 func (d *deciding) replace(m *api.Machine, reason api.DriftReason, message string) {
-	if m.Role == api.RoleHead {
+	if isHead(m) {
 		d.report(m.Name, reason, message, "nothing: a head is not replaced")
 		return
 	}
-	d.paced(m, reason, api.ActionReplace, message, "it is replaced", d.p.Replacements)
+	d.askWithin(on(m, api.ActionReplace, reason, message), "it is replaced", d.p.Replacements)
 }

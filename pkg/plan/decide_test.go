@@ -1,0 +1,390 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/plan"
+)
+
+// rule is a row of a table: what is wrong with a cluster of four, and what is to be decided about it.
+type rule struct {
+	name  string
+	wrong func(*scene)
+	// want are the actions, says parts of the drift's short form, fails parts of the failure; without any of them there is no
+	// drift at all.
+	want  string
+	says  string
+	fails string
+}
+
+func (r rule) hold(t *testing.T) {
+	s := newScene(4)
+	r.wrong(s)
+	d := check(t, s)
+	if got := actions(d); got != r.want {
+		t.Errorf("does %q, want %q; drift:\n%s", got, r.want, drift(d))
+	}
+	if r.want+r.says+r.fails == "" && len(d.Drift) > 0 {
+		t.Errorf("finds\n%s", drift(d))
+	}
+	for _, part := range strings.Split(r.says, "|") {
+		if !strings.Contains(drift(d), part) {
+			t.Errorf("says\n%s\nwant %q", drift(d), part)
+		}
+	}
+	switch {
+	case (d.Fail == nil) != (r.fails == ""):
+		t.Errorf("failure %+v, want one with %q", d.Fail, r.fails)
+	case d.Fail != nil:
+		for _, part := range strings.Split(r.fails, "|") {
+			if text := d.Fail.Reason + ": " + d.Fail.Message; !strings.Contains(text, part) {
+				t.Errorf("fails with %q, want %q", text, part)
+			}
+		}
+	}
+}
+
+func hold(t *testing.T, rules []rule) {
+	for _, r := range rules {
+		t.Run(r.name, r.hold)
+	}
+}
+
+func TestMachinesOnTheCloud(t *testing.T) {
+	hold(t, []rule{
+		{"all well", func(*scene) {}, "", "", ""},
+		{"a worker is gone", func(s *scene) { s.gone(1) }, "Replace sky-x-1", "sky-x-1 MachineGone: it is replaced", ""},
+		{"all workers are gone", func(s *scene) { s.gone(1); s.gone(2); s.gone(3) }, "Replace sky-x-1, Replace sky-x-2, Replace sky-x-3", "", ""},
+		{"a worker is gone with its Node", func(s *scene) { s.gone(1); s.noNode(1) }, "Replace sky-x-1", "sky-x-1 MachineGone", ""},
+		{"the listing lags", func(s *scene) { s.unlist(1) }, "", "sky-x-1 MachineGone: nothing: the listing may be behind", ""},
+		{"the listing is empty and all are Ready", func(s *scene) { s.w.Listed = nil }, "", "sky-x-0 MachineGone|sky-x-3 MachineGone: nothing", ""},
+		{"a worker is gone and the API silent", func(s *scene) { s.gone(1); s.silent(); s.unit(0, "active") }, "", "sky-x-1 MachineGone: it is replaced once the Kubernetes API answers", ""},
+		{"a worker was stopped", func(s *scene) { s.stop(1) }, "StartMachine sky-x-1", "sky-x-1 MachineStopped: it is started", ""},
+		{"a worker was stopped for good", func(s *scene) { s.stop(1); s.w.CanStart = false }, "Replace sky-x-1", "MachineStopped: it is replaced", ""},
+		{"two were stopped for good", func(s *scene) { s.stop(1); s.stop(2); s.w.CanStart = false }, "Replace sky-x-1", "sky-x-2 MachineStopped: it is replaced once another one has been", ""},
+		{"a listing says stopped of one that is Ready", func(s *scene) {
+			s.stop(1)
+			s.w.CanStart = false
+			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true}
+		}, "", "MachineStopped: nothing", ""},
+		{"the head was stopped", func(s *scene) { s.stop(0); s.silent() }, "StartMachine sky-x-0", "APISilent: |sky-x-0 MachineStopped: it is started", ""},
+		{"the head was stopped for good", func(s *scene) { s.stop(0); s.silent(); s.unreachable(0); s.w.CanStart = false }, "", "", "MachineStopped: sky-x-0, the head|Start it on the cloud"},
+		{"a start that fails again and again", func(s *scene) {
+			s.stop(1)
+			for i := range 5 {
+				s.repaired(api.ActionStartMachine, 1, time.Duration(5-i)*time.Hour, "refused")
+			}
+		}, "Replace sky-x-1", "MachineStopped", ""},
+		{"the head is lost", func(s *scene) { s.gone(0); s.silent(); s.unreachable(0) }, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are left alone", "HeadLost: sky-x-0, the head, is lost|delete the cluster|same create again"},
+		{"the head is not listed and answers SSH", func(s *scene) { s.gone(0); s.silent(); s.unit(0, "active") }, "", "sky-x-0 MachineGone: nothing", ""},
+		{"the head is not listed and was not looked at", func(s *scene) { s.gone(0); s.silent() }, "", "sky-x-0 HeadLost: it is looked at", ""},
+		{"the cloud can't be asked", func(s *scene) { s.gone(1); s.w.CloudError = "403" }, "", "", ""},
+		{"the cloud can't be asked and the file is gone", func(s *scene) { s.w.Listed = nil; s.w.CloudError = "403"; s.w.KubeconfigMissing = true }, "WriteKubeconfig", "KubeconfigMissing", ""},
+	})
+}
+
+func TestMachinesWithoutAPlace(t *testing.T) {
+	extra := plan.Listed{Name: "sky-x-9", Index: 9, Incarnation: "z"}
+	hold(t, []rule{
+		{"one beyond the last place", func(s *scene) { s.w.Listed = append(s.w.Listed, extra) }, "Terminate sky-x-9", "sky-x-9 MachineExtra: it is terminated", ""},
+		{"it comes before all else", func(s *scene) { s.w.Listed = append(s.w.Listed, extra); s.gone(1) }, "Terminate sky-x-9, Replace sky-x-1", "MachineExtra", ""},
+		{"while the API is silent", func(s *scene) { s.w.Listed = append(s.w.Listed, extra); s.silent(); s.unit(0, "active") }, "Terminate sky-x-9", "MachineExtra", ""},
+		{"it could not be terminated", func(s *scene) {
+			s.w.Listed = append(s.w.Listed, extra)
+			s.repaired(api.ActionTerminate, 9, 2*time.Minute, "refused")
+			s.c.Status.Repairs[0].Action.Machine = extra.Name
+		}, "", "MachineExtra: it is terminated at 12:04:00Z", ""},
+		{"an old incarnation beside the one that is Ready", func(s *scene) {
+			s.w.Listed = append(s.w.Listed, plan.Listed{Name: "sky-x-1", Index: 1, Incarnation: "old"})
+		}, "", "sky-x-1 MachineExtra: it ends with its place's own", ""},
+		{"a listing that is behind shows what was before", func(s *scene) { s.w.Listed[1].Incarnation = "old" }, "", "MachineExtra|MachineGone: nothing", ""},
+		{"another incarnation where ours is gone", func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) }, "Replace sky-x-1", "MachineExtra|MachineGone: it is replaced", ""},
+		{"another head where ours is gone", func(s *scene) { s.w.Listed[0].Incarnation = "old"; s.silent(); s.unreachable(0) }, "", "", "HeadLost"},
+	})
+}
+
+func TestPlacesThatWereNeverBroughtUp(t *testing.T) {
+	state := func(st api.MachineState, listed bool) func(*scene) {
+		return func(s *scene) {
+			s.record(1).State = st
+			s.noNode(1)
+			if !listed {
+				s.unlist(1)
+			}
+		}
+	}
+	hold(t, []rule{
+		{"reserved", state(api.MachineReserved, false), "BringUp sky-x-1", "MachineUnready: it is brought up", ""},
+		{"launching", state(api.MachineLaunching, false), "BringUp sky-x-1", "MachineUnready", ""},
+		{"up", state(api.MachineUp, true), "BringUp sky-x-1", "MachineUnready", ""},
+		{"prepared", state(api.MachinePrepared, true), "BringUp sky-x-1", "MachineUnready", ""},
+		{"prepared and gone", state(api.MachinePrepared, false), "Replace sky-x-1", "MachineUnready: it is replaced", ""},
+		{"terminating", state(api.MachineTerminating, true), "Replace sky-x-1", "MachineUnready", ""},
+		{"gone", state(api.MachineGone, false), "Replace sky-x-1", "MachineUnready", ""},
+		{"gone while the API is silent", func(s *scene) { state(api.MachineGone, false)(s); s.silent(); s.unit(0, "active") }, "", "sky-x-1 MachineUnready: it goes on once the Kubernetes API answers", ""},
+		{"not listed yet and its Node is Ready", func(s *scene) { s.record(1).State = api.MachineUp; s.unlist(1) }, "", "MachineUnready: nothing: the listing may be behind", ""},
+		{"the head was to be started", func(s *scene) { s.record(0).State = api.MachinePrepared; s.silent() }, "BringUp sky-x-0", "sky-x-0 MachineUnready", ""},
+		{"the head was terminated", func(s *scene) {
+			s.record(0).State = api.MachineGone
+			s.unlist(0)
+			s.silent()
+			s.unreachable(0)
+		}, "", "", "HeadLost"},
+		{"brought up in vain too often", func(s *scene) {
+			state(api.MachineUp, true)(s)
+			for i := range 3 {
+				s.repaired(api.ActionBringUp, 1, time.Duration(3-i)*time.Hour, "no answer")
+			}
+		}, "", "", "MachineUnready: sky-x-1|BringUp at 11:00:00Z: no answer"},
+	})
+}
+
+func TestNodesOfWorkers(t *testing.T) {
+	hold(t, []rule{
+		{"not Ready for a while", func(s *scene) { s.notReady(1, 4*time.Minute); s.unit(1, "active") }, "", "NodeNotReady: RKE2 is restarted at 12:01:00Z if it is not Ready by then", ""},
+		{"not Ready for long", func(s *scene) { s.notReady(1, 6*time.Minute); s.unit(1, "active") }, "Restart sky-x-1", "NodeNotReady: RKE2 is restarted", ""},
+		{"just restarted", func(s *scene) {
+			s.notReady(1, time.Hour)
+			s.unit(1, "active")
+			s.repaired(api.ActionRestart, 1, 4*time.Minute, "")
+		}, "", "it is replaced at 12:02:00Z if that did not help", ""},
+		{"restarted in vain", func(s *scene) {
+			s.notReady(1, time.Hour)
+			s.unit(1, "active")
+			s.repaired(api.ActionRestart, 1, 7*time.Minute, "")
+		}, "Replace sky-x-1", "NodeNotReady", ""},
+		{"a restart that was cut off", func(s *scene) {
+			s.notReady(1, time.Hour)
+			s.unit(1, "active")
+			s.repaired(api.ActionRestart, 1, 6*time.Minute, "killed")
+		}, "Replace sky-x-1", "NodeNotReady", ""},
+		{"restarted before this began", func(s *scene) {
+			s.notReady(1, 6*time.Minute)
+			s.unit(1, "active")
+			s.repaired(api.ActionRestart, 1, time.Hour, "")
+		}, "Restart sky-x-1", "NodeNotReady", ""},
+		{"one before it in the place was restarted", func(s *scene) {
+			s.notReady(1, 30*time.Minute)
+			s.repaired(api.ActionRestart, 1, 20*time.Minute, "")
+			s.c.Status.Repairs[0].Action.Incarnation = "before"
+		}, "Restart sky-x-1", "NodeNotReady", ""},
+		{"it flaps from one trouble to another", func(s *scene) {
+			s.notReady(1, time.Minute) // since kubelet last said so
+			s.unit(1, "active")
+			s.drifting("sky-x-1", api.DriftUnitDead, time.Hour)
+			s.repaired(api.ActionRestart, 1, 30*time.Minute, "")
+		}, "Replace sky-x-1", "NodeNotReady", ""},
+		{"SSH does not answer either", func(s *scene) { s.notReady(1, 9*time.Minute); s.unreachable(1) }, "", "NodeNotReady: it is replaced at 12:01:00Z if", ""},
+		{"SSH does not answer for long", func(s *scene) { s.notReady(1, 11*time.Minute); s.unreachable(1) }, "Replace sky-x-1", "NodeNotReady", ""},
+		{"RKE2 is dead", func(s *scene) { s.notReady(1, time.Minute); s.unit(1, "failed") }, "Restart sky-x-1", "UnitDead: RKE2 is restarted", ""},
+		{"RKE2 is stopped", func(s *scene) { s.notReady(1, time.Minute); s.unit(1, "inactive") }, "Restart sky-x-1", "UnitDead", ""},
+		{"RKE2 stays dead", func(s *scene) {
+			s.notReady(1, 20*time.Minute)
+			s.unit(1, "failed")
+			s.drifting("sky-x-1", api.DriftUnitDead, 20*time.Minute)
+			s.repaired(api.ActionRestart, 1, 10*time.Minute, "it failed")
+		}, "Replace sky-x-1", "UnitDead", ""},
+		{"RKE2 is starting", func(s *scene) { s.notReady(1, time.Hour); s.unit(1, "activating") }, "", "NodeNotReady: RKE2 is restarted at 12:04:00Z", ""},
+		{"RKE2 hangs while starting", func(s *scene) {
+			s.notReady(1, time.Hour)
+			s.w.Units[1] = plan.Unit{Reached: true, Active: "activating", Since: noon.Add(-6 * time.Minute)}
+		}, "Restart sky-x-1", "NodeNotReady", ""},
+		{"its Node was deleted", func(s *scene) { s.noNode(1); s.unit(1, "active") }, "Restart sky-x-1", "NodeMissing: RKE2 is restarted", ""},
+		{"its Node was deleted and a restart brought none", func(s *scene) {
+			s.noNode(1)
+			s.unit(1, "active")
+			s.drifting("sky-x-1", api.DriftNodeMissing, 20*time.Minute)
+			s.repaired(api.ActionRestart, 1, 10*time.Minute, "")
+		}, "Replace sky-x-1", "NodeMissing", ""},
+		{"cordoned", func(s *scene) { s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Cordoned: true} }, "", "NodeCordoned: only reported", ""},
+		{"another version", func(s *scene) { s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Kubelet: "v1.30.0"} }, "", "VersionSkew: only reported", ""},
+		{"Ready again while a restart would have to wait", func(s *scene) { s.repaired(api.ActionRestart, 1, time.Minute, "") }, "", "", ""},
+		{"a Node of before", func(s *scene) { s.w.Nodes["sky-x-1-old"] = plan.Node{} }, "ForgetNode sky-x-1-old", "NodeExtra: it is forgotten", ""},
+		{"a Node that could not be forgotten", func(s *scene) {
+			s.w.Nodes["sky-x-1-old"] = plan.Node{}
+			s.repaired(api.ActionForgetNode, -1, 3*time.Minute, "timeout")
+			s.c.Status.Repairs[0].Action.Node = "sky-x-1-old"
+		}, "", "NodeExtra: it is forgotten at 12:03:00Z", ""},
+		{"a Node of before that is Ready", func(s *scene) { s.w.Nodes["sky-x-1-old"] = plan.Node{Ready: true} }, "", "NodeExtra: only reported", ""},
+		{"a Node that somebody joined", func(s *scene) { s.w.Nodes["mine"] = plan.Node{} }, "", "", ""},
+	})
+}
+
+func TestManyWorkersAtOnce(t *testing.T) {
+	hold(t, []rule{
+		{"one at a time is replaced, the gone beside it", func(s *scene) {
+			s.notReady(1, time.Hour)
+			s.unreachable(1)
+			s.gone(2)
+			s.gone(3)
+		}, "Replace sky-x-1, Replace sky-x-2, Replace sky-x-3", "", ""},
+		{"most are out of reach", func(s *scene) {
+			for _, i := range []int{1, 2} {
+				s.notReady(i, time.Hour)
+				s.unreachable(i)
+			}
+		}, "", "sky-x-1 NodeNotReady: most workers are not Ready|sky-x-2 NodeNotReady: most workers", ""},
+		{"most are not Ready", func(s *scene) {
+			for _, i := range []int{1, 2, 3} {
+				s.notReady(i, time.Hour)
+				s.unit(i, "active")
+			}
+		}, "Restart sky-x-1", "sky-x-2 NodeNotReady: it is restarted after another one", ""},
+		{"RKE2 is dead on all", func(s *scene) {
+			for _, i := range []int{1, 2, 3} {
+				s.notReady(i, time.Hour)
+				s.unit(i, "failed")
+			}
+		}, "Restart sky-x-1, Restart sky-x-2, Restart sky-x-3", "", ""},
+	})
+}
+
+func TestTheHead(t *testing.T) {
+	tries := func(s *scene, n int) {
+		for i := range n {
+			s.repaired(api.ActionRestart, 0, time.Duration(5-i)*time.Hour, "no answer")
+		}
+	}
+	hold(t, []rule{
+		{"RKE2 is dead", func(s *scene) { s.silent(); s.unit(0, "failed") }, "Restart sky-x-0", "APISilent|sky-x-0 UnitDead: RKE2 is restarted", ""},
+		{"its API is silent", func(s *scene) { s.silent(); s.unit(0, "active") }, "", "sky-x-0 APISilent: RKE2 is restarted at 12:05:00Z", ""},
+		{"its API is silent for long", func(s *scene) { s.silent(); s.unit(0, "active"); s.drifting("", api.DriftAPISilent, 6*time.Minute) }, "Restart sky-x-0", "sky-x-0 APISilent: RKE2 is restarted", ""},
+		{"restarted just now", func(s *scene) { s.silent(); s.unit(0, "failed"); s.repaired(api.ActionRestart, 0, 3*time.Minute, "no") }, "", "UnitDead: RKE2 is restarted at 12:03:00Z", ""},
+		{"restarted twice", func(s *scene) {
+			s.silent()
+			s.unit(0, "failed")
+			s.repaired(api.ActionRestart, 0, 20*time.Minute, "no")
+			s.repaired(api.ActionRestart, 0, 9*time.Minute, "no")
+		}, "", "UnitDead: RKE2 is restarted at 12:02:00Z", ""},
+		{"restarts do not help", func(s *scene) { s.silent(); s.unit(0, "failed"); tries(s, 5) }, "", "", "UnitDead: sky-x-0, the head|Restart at 11:00:00Z: no answer|workers were left alone|skyctl reconcile x"},
+		{"restarts of long ago do not count", func(s *scene) {
+			s.silent()
+			s.unit(0, "failed")
+			for range 5 {
+				s.repaired(api.ActionRestart, 0, 7*time.Hour, "no answer")
+			}
+		}, "Restart sky-x-0", "UnitDead", ""},
+		{"neither API nor SSH answers", func(s *scene) { s.silent(); s.unreachable(0); s.drifting("", api.DriftAPISilent, time.Hour) }, "", "sky-x-0 APISilent: nothing, from here", ""},
+		{"its Node is not Ready", func(s *scene) { s.notReady(0, 6*time.Minute); s.unit(0, "active") }, "Restart sky-x-0", "NodeNotReady", ""},
+		{"its Node is not Ready and SSH does not answer", func(s *scene) { s.notReady(0, time.Hour); s.unreachable(0) }, "", "NodeNotReady: nothing, from here", ""},
+		{"its Node was deleted", func(s *scene) { s.noNode(0); s.unit(0, "active") }, "Restart sky-x-0", "NodeMissing", ""},
+		{"workers wait for it", func(s *scene) {
+			s.notReady(0, 6*time.Minute)
+			s.notReady(1, 6*time.Minute)
+			s.gone(2)
+		}, "Restart sky-x-0", "sky-x-1 NodeNotReady: it waits for the head|sky-x-2 MachineGone: it waits for the head", ""},
+	})
+}
+
+func TestPacing(t *testing.T) {
+	gone := func(outcomes ...string) func(*scene) {
+		return func(s *scene) {
+			s.gone(1)
+			for i, o := range outcomes {
+				s.repaired(api.ActionReplace, 1, time.Duration(len(outcomes)-i)*10*time.Minute, o)
+			}
+		}
+	}
+	hold(t, []rule{
+		{"after one that failed", gone("no capacity"), "Replace sky-x-1", "MachineGone", ""},
+		{"after two that failed", gone("no capacity", "no capacity"), "", "MachineGone: it is replaced at 12:01:00Z", ""},
+		{"after three", gone("no capacity", "no quota", "killed"), "", "MachineGone: the cluster goes to ERROR", "MachineGone: sky-x-1|Replace at 11:30:00Z: no capacity; Replace at 11:40:00Z: no quota; Replace at 11:50:00Z: was interrupted"},
+		{"a cloud that takes machines back", gone("", "", "", ""), "Replace sky-x-1", "MachineGone", ""},
+		{"again and again", gone("", "", "", "", "", "", "", "", ""), "", "", "MachineGone"},
+		{"a record from the future", func(s *scene) { s.gone(1); s.repaired(api.ActionReplace, 1, -48*time.Hour, "no") }, "Replace sky-x-1", "MachineGone", ""},
+		{"another place is not held up", func(s *scene) { s.gone(1); s.repaired(api.ActionReplace, 2, time.Minute, "no") }, "Replace sky-x-1", "MachineGone", ""},
+		{"paused", func(s *scene) { s.gone(1); s.c.Status.PausedAt = noon }, "", "MachineGone: nothing, while repairs are paused", ""},
+		{"paused and hopeless", func(s *scene) { gone("a", "b", "c")(s); s.c.Status.PausedAt = noon }, "", "MachineGone: nothing, while repairs are paused", ""},
+	})
+}
+
+func TestTheClusterAsAWhole(t *testing.T) {
+	soon := func(s *scene) { s.w.CredentialsExpire = noon.Add(24 * time.Hour) }
+	hold(t, []rule{
+		{"credentials end soon", soon, "RefreshCredentials sky-x-0", "CredentialsExpire: they are fetched anew", ""},
+		{"credentials are not looked at", func(s *scene) { s.w.CredentialsExpire = time.Time{} }, "", "", ""},
+		{"credentials end soon after a refresh", func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "") }, "", "last no longer; tried again at 17:01:00Z", ""},
+		{"a refresh failed", func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "no") }, "RefreshCredentials sky-x-0", "CredentialsExpire", ""},
+		{"no kubeconfig", func(s *scene) { s.w.KubeconfigMissing = true }, "WriteKubeconfig", "KubeconfigMissing: it is written again", ""},
+		{"no room for a kubeconfig", func(s *scene) {
+			s.w.KubeconfigMissing = true
+			s.repaired(api.ActionWriteKubeconfig, 0, time.Minute, "disk full")
+		}, "", "KubeconfigMissing: it is written again at 12:05:00Z", ""},
+		{"no GPU", func(s *scene) { s.w.GPU = "node sky-x-1 offers 0 of 8" }, "RepairGPU sky-x-0", "GPUNotReady: the GPU stack is applied again", ""},
+		{"no GPU on a machine that is gone", func(s *scene) { s.w.GPU = "node sky-x-1 offers 0 of 8"; s.gone(1) }, "Replace sky-x-1", "GPUNotReady: it is seen to once every node is Ready", ""},
+		{"no GPU, and cordoned", func(s *scene) {
+			s.w.GPU = "x"
+			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Cordoned: true}
+		}, "RepairGPU sky-x-0", "GPUNotReady", ""},
+		{"all in order", func(s *scene) {
+			s.w.Listed = append(s.w.Listed, plan.Listed{Name: "sky-x-9", Index: 9, Incarnation: "z"})
+			s.w.Nodes["sky-x-9-z"] = plan.Node{}
+			s.stop(1)
+			s.noNode(2)
+			s.gone(3)
+			soon(s)
+			s.w.KubeconfigMissing = true
+		}, "Terminate sky-x-9, ForgetNode sky-x-9-z, StartMachine sky-x-1, Restart sky-x-2, Replace sky-x-3, RefreshCredentials sky-x-0, WriteKubeconfig", "", ""},
+		{"INIT", func(s *scene) { s.c.Status.Phase = api.PhaseInit; s.gone(1) }, "", "", ""},
+		{"PROVISIONING", func(s *scene) { s.c.Status.Phase = api.PhaseProvisioning; s.gone(1) }, "", "", ""},
+		{"DELETING", func(s *scene) { s.c.Status.Phase = api.PhaseDeleting; s.gone(1) }, "", "", ""},
+	})
+}
+
+func TestLeftoversOfAClusterInError(t *testing.T) {
+	failed := func(also func(*scene)) func(*scene) {
+		return func(s *scene) {
+			s.c.Status.Phase = api.PhaseError
+			s.c.Status.Transitions = []api.Transition{{Phase: api.PhaseInit}, {Phase: api.PhaseError}}
+			also(s)
+		}
+	}
+	states := func(all ...api.MachineState) func(*scene) {
+		return failed(func(s *scene) {
+			for i, st := range all {
+				s.record(i).State = st
+			}
+		})
+	}
+	hold(t, []rule{
+		{"all are on record", failed(func(s *scene) { s.noNode(1) }), "", "", ""},
+		{"some should be gone", states(api.MachineGone, api.MachineTerminating, api.MachineUp, api.MachineLaunching), "Terminate sky-x-0, Terminate sky-x-1", "sky-x-0 Leftover: it is terminated", ""},
+		{"they were kept on purpose", failed(func(s *scene) { s.record(1).State = api.MachineGone; s.c.Status.KeepOnFailure = true }), "", "", ""},
+		{"no record", failed(func(s *scene) { s.c.Status.Machines = nil }), "Terminate sky-x-0, Terminate sky-x-1, Terminate sky-x-2, Terminate sky-x-3", "", ""},
+		{"another incarnation, ours is gone", failed(func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.record(1).State = api.MachineGone }), "Terminate sky-x-1", "Leftover", ""},
+		{"another incarnation, ours is kept", failed(func(s *scene) { s.w.Listed[1].Incarnation = "old" }), "", "Leftover: only reported", ""},
+		{"the cloud can't be asked", failed(func(s *scene) { s.c.Status.Machines = nil; s.w.CloudError = "403" }), "", "", ""},
+		{"paused", failed(func(s *scene) { s.c.Status.Machines = nil; s.c.Status.PausedAt = noon }), "", "sky-x-0 Leftover: nothing, while repairs are paused", ""},
+		{"a head that once was READY", func(s *scene) { s.c.Status.Phase = api.PhaseError; s.record(0).State = api.MachineGone }, "", "Leftover: only reported", ""},
+	})
+}
+
+func TestAListingMayLagForAsLongAsThePolicySays(t *testing.T) {
+	s := newScene(3)
+	s.gone(1)
+	s.drifting("sky-x-1", api.DriftMachineGone, time.Minute)
+	patient := policy
+	patient.GoneFor = 2 * time.Minute
+	if d := plan.Decide(s.c, s.w, patient); actions(d) != "" || !strings.Contains(drift(d), "at 12:01:00Z if it is not listed by then") {
+		t.Errorf("does %q\n%s", actions(d), drift(d))
+	}
+	patient.GoneFor = time.Minute
+	if d := plan.Decide(s.c, s.w, patient); actions(d) != "Replace sky-x-1" {
+		t.Errorf("does %q", actions(d))
+	}
+}
+
+func TestAFailureShowsNoMoreThanAPersonReads(t *testing.T) {
+	s := newScene(2)
+	s.gone(1)
+	for i := range 40 {
+		s.repaired(api.ActionReplace, 1, time.Duration(50-i)*time.Minute, strings.Repeat("é", 3000)+"\nmore")
+	}
+	d := check(t, s)
+	if d.Fail == nil || len(d.Fail.Message) > 5000 || !d.Fail.At.Equal(noon) || strings.Contains(d.Fail.Message, "more\n") {
+		t.Errorf("failure %+v", d.Fail)
+	}
+}

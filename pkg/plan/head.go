@@ -1,0 +1,66 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+const endsInError = "the cluster goes to ERROR; its workers are left alone"
+
+// unlistedHead is a head that the cloud does not list. It is lost only where it does not answer either.
+func (d *deciding) unlistedHead(m *api.Machine, message string) {
+	unit, looked := d.w.Units[m.Index]
+	at := d.since(m.Name, api.DriftHeadLost).Add(d.p.GoneFor)
+	switch {
+	case !d.silentAPI() || unit.Reached:
+		d.report(m.Name, api.DriftMachineGone, message+", though it answers", "nothing: the listing may be behind")
+	case !looked:
+		d.report(m.Name, api.DriftHeadLost, message, "it is looked at")
+	case d.w.At.Before(at):
+		d.report(m.Name, api.DriftHeadLost, message, "the cluster goes to ERROR at "+clock(at)+" if it is not back by then")
+	default:
+		d.lost(m, message)
+	}
+}
+
+// lost is a head that is gone, and with it the cluster's state. Its workers are of no use without it, but they may hold
+// somebody's data: what becomes of them is for a person to say.
+func (d *deciding) lost(m *api.Machine, why string) {
+	d.report(m.Name, api.DriftHeadLost, why, endsInError)
+	d.giveUp(m, api.DriftHeadLost, fmt.Sprintf("%s, the head, is lost (%s), and with it the cluster's state. The workers were left alone, and go on "+
+		"billing: save what they hold and delete the cluster, or run the same create again, which terminates them and builds the cluster anew", m.Name, why))
+}
+
+// silent is a head that runs, by the cloud's listing, and whose API does not answer.
+func (d *deciding) silent(m *api.Machine) {
+	unit, looked := d.w.Units[m.Index]
+	message := "RKE2 is " + unit.Active + ", and its API does not answer"
+	at := d.since("", api.DriftAPISilent).Add(d.p.NotReadyFor)
+	switch {
+	case !looked:
+		d.report(m.Name, api.DriftAPISilent, "its API does not answer", "it is looked at")
+	case !unit.Reached:
+		// That may be this end of the line, and heals by itself then: no reason to give up.
+		d.report(m.Name, api.DriftAPISilent, "neither its API nor its SSH answers: "+unit.Error,
+			"nothing, from here: the cloud says that it runs; look at it there, and restart it if it hangs")
+	case dead(unit):
+		d.restartHead(m, api.DriftUnitDead, "RKE2 is "+unit.Active)
+	case d.w.At.Before(at):
+		d.report(m.Name, api.DriftAPISilent, message, "RKE2 is restarted at "+clock(at)+" if it does not answer by then")
+	default:
+		d.restartHead(m, api.DriftAPISilent, message)
+	}
+}
+
+// restartHead restarts RKE2 on the head, again and again with longer pauses, until it is clear that this does not help.
+func (d *deciding) restartHead(m *api.Machine, reason api.DriftReason, message string) {
+	restart := on(m, api.ActionRestart, reason, message)
+	if !d.spent(restart, d.p.Restarts) {
+		d.ask(restart, "RKE2 is restarted")
+		return
+	}
+	d.report(m.Name, reason, message, endsInError)
+	d.giveUp(m, reason, fmt.Sprintf("%s, the head: %s, and restarting it does not help. The workers were left alone. Look at it "+
+		"(skyctl describe cluster %s shows how to get there), then run skyctl reconcile %s", m.Name, message, d.c.Metadata.Name, d.c.Metadata.Name))
+}
