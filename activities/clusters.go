@@ -40,6 +40,8 @@ type Begun struct {
 	Placement *api.Placement `json:"placement,omitempty"`
 	// Tried are the placements that this create has been through already.
 	Tried []api.Placement `json:"tried,omitempty"`
+	// Settled: nothing is to be provisioned, since the cluster is READY or in ERROR by now.
+	Settled bool `json:"settled,omitempty"`
 }
 
 // Begin marks the cluster as being provisioned, and pins the release that all its machines will install: anew, unless
@@ -50,6 +52,9 @@ func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (Begun, err
 	c, err := lookUp(ctx, a.Store, ref)
 	if err != nil {
 		return Begun{}, failed(ctx, step, "", err)
+	}
+	if c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError {
+		return Begun{Settled: true}, nil // whoever started this had seen an older state
 	}
 	artifacts := c.Status.Artifacts
 	if artifacts == nil || !in.Continued && !anyMayExist(c.Status.Machines) {
@@ -146,6 +151,9 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 	if err := a.makeKeys(ctx, in.Cluster, machines); err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
+	if err := a.Store.NoteCloud(ctx, in.Placement.Cloud, a.Now()); err != nil {
+		return nil, failed(ctx, step, "", err)
+	}
 	kept := anyMayExist(machines)
 	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.Placement = &in.Placement
@@ -217,7 +225,7 @@ type AttemptInput struct {
 
 // RecordAttempt adds a failed placement to the cluster's record.
 func (a *Clusters) RecordAttempt(ctx context.Context, in AttemptInput) error {
-	_, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+	c, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.Attempts = append(c.Status.Attempts, api.Attempt{
 			Placement: in.Placement, Machine: in.Failure.Machine, Reason: in.Failure.Reason,
 			Message: in.Failure.Message, At: a.Now(),
@@ -227,6 +235,10 @@ func (a *Clusters) RecordAttempt(ctx context.Context, in AttemptInput) error {
 		}
 		return nil
 	})
+	if err == nil {
+		a.event(ctx, eventOf(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason, fmt.Sprintf(
+			"%s/%s could not give the machines: %s", in.Placement.Cloud, in.Placement.Region, in.Failure.Message)))
+	}
 	return failed(ctx, "record a failed placement", "", err)
 }
 
@@ -268,6 +280,9 @@ func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 	if errors.Is(err, errDeleting) {
 		return temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
 	}
+	if err == nil {
+		a.event(ctx, eventOf(c, "", api.EventNormal, "Ready", fmt.Sprintf("READY with %d machines", len(c.Status.Machines))))
+	}
 	return failed(ctx, "mark the cluster READY", "", err)
 }
 
@@ -295,6 +310,9 @@ func (a *Clusters) MarkFailed(ctx context.Context, in FailInput) error {
 		}
 		return nil
 	})
+	if err == nil {
+		a.event(ctx, eventOf(now, in.Failure.Machine, api.EventWarning, in.Failure.Reason, in.Failure.Step+": "+in.Failure.Message))
+	}
 	return failed(ctx, "mark the cluster as failed", "", err)
 }
 
@@ -315,7 +333,11 @@ func (a *Clusters) Forget(ctx context.Context, ref api.Ref) error {
 			return failed(ctx, step, "", err)
 		}
 	}
-	return failed(ctx, step, "", a.Store.Delete(ctx, ref))
+	err := a.Store.Delete(ctx, ref)
+	if err == nil {
+		a.event(ctx, api.Event{Cluster: ref.Name, UID: ref.UID, Type: api.EventNormal, Reason: "Deleted", Message: "deleted, with all its machines"})
+	}
+	return failed(ctx, step, "", err)
 }
 
 func refOf(cluster api.Ref, m api.Machine) MachineRef {

@@ -11,6 +11,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
@@ -26,7 +27,22 @@ type Nodes struct {
 	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
 	ClusterDir func(cluster string) string
 	Deadlines  Deadlines
-	Now        func() time.Time
+	// RenewWithin: credentials that end sooner are renewed.
+	RenewWithin time.Duration
+	Now         func() time.Time
+}
+
+// client is one for the cluster's API.
+func (a *Nodes) client(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
+	c, err := lookUp(ctx, a.Store, ref)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig, err := a.Store.GetSecret(ctx, ref, store.SecretKubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return apiClient(kubeconfig, c, a.Store, a.Pool)
 }
 
 // Prepare puts RKE2's files onto a machine.
@@ -156,11 +172,7 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 	return a.do(ctx, m, "wait for the Node", func(at *place) error {
 		at.say("waiting for the Node to be Ready")
-		kubeconfig, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretKubeconfig)
-		if err != nil {
-			return err
-		}
-		client, err := apiClient(kubeconfig, at.cluster, a.Store, a.Pool)
+		client, err := a.client(ctx, m.Cluster)
 		if err != nil {
 			return err
 		}

@@ -7,25 +7,25 @@ import (
 	"log/slog"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/workflows"
-)
-
-const (
-	measureID = "measure"
-	// measureEvery is how old what get clusters shows of a cluster's resources may be.
-	measureEvery = time.Minute
 )
 
 // scheduleAgain is how long to wait after Temporal refused the schedule: another worker may just be making it.
 const scheduleAgain = 5 * time.Second
 
+// formerSchedule measured clusters before sweeps did.
+const formerSchedule = "measure"
+
 // keepSchedule tries until the schedule stands. No operation depends on it, so nobody waits for it.
-func keepSchedule(ctx context.Context, c client.Client, taskQueue string, log *slog.Logger) {
+func keepSchedule(ctx context.Context, c client.Client, taskQueue string, every time.Duration, log *slog.Logger) {
 	for {
-		err := schedule(ctx, c, taskQueue)
+		err := schedule(ctx, c, taskQueue, every)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -38,17 +38,19 @@ func keepSchedule(ctx context.Context, c client.Client, taskQueue string, log *s
 	}
 }
 
-// schedule makes sure that clusters are measured at intervals. What was missed while no worker ran is not made up for.
-func schedule(ctx context.Context, c client.Client, taskQueue string) error {
-	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: measureEvery}}, Jitter: measureEvery / 10}
+// schedule makes sure that clusters are swept at intervals. What was missed while no worker ran is not made up for, and a
+// sweep that takes longer than the interval is not joined by another. Whoever paused the schedule finds it paused.
+func schedule(ctx context.Context, c client.Client, taskQueue string, every time.Duration) error {
+	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}, Jitter: every / 10}
 	action := &client.ScheduleWorkflowAction{
-		ID: measureID, Workflow: workflows.Measure, TaskQueue: taskQueue, StaticSummary: "Measure every READY cluster",
+		ID: api.SweepScheduleID, Workflow: workflows.Sweep, Args: []any{api.SweepInput{}}, TaskQueue: taskQueue,
+		StaticSummary: "Compare every cluster with the world",
 	}
 	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
-		ID: measureID, Spec: spec, Action: action, CatchupWindow: measureEvery,
+		ID: api.SweepScheduleID, Spec: spec, Action: action, CatchupWindow: every, Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
 	})
 	if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
-		err = c.ScheduleClient().GetHandle(ctx, measureID).Update(ctx, client.ScheduleUpdateOptions{
+		err = c.ScheduleClient().GetHandle(ctx, api.SweepScheduleID).Update(ctx, client.ScheduleUpdateOptions{
 			DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 				s := in.Description.Schedule
 				s.Spec, s.Action = &spec, action
@@ -57,7 +59,11 @@ func schedule(ctx context.Context, c client.Client, taskQueue string) error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("schedule the measuring of clusters: %w", err)
+		return fmt.Errorf("schedule the sweeps: %w", err)
+	}
+	err = c.ScheduleClient().GetHandle(ctx, formerSchedule).Delete(ctx)
+	if missing := new(serviceerror.NotFound); err != nil && !errors.As(err, &missing) {
+		return fmt.Errorf("take away the schedule of an earlier version: %w", err)
 	}
 	return nil
 }

@@ -23,8 +23,10 @@ type attempt struct {
 	prepared milestone
 	ready    milestone
 	records  workflow.WaitGroup
-	err      error
-	stop     workflow.CancelFunc
+	// quiet: nothing is said of the cluster as a whole, of which this is only a part.
+	quiet bool
+	err   error
+	stop  workflow.CancelFunc
 }
 
 // milestone counts the machines that have come so far, and knows the condition that holds when all have.
@@ -42,12 +44,8 @@ func (p *provision) attempt(ctx workflow.Context, placement api.Placement) error
 	p.board.start(places)
 	work, stop := workflow.WithCancel(ctx)
 	defer stop()
-	a := &attempt{
-		p: p, placement: placement, stop: stop, joins: workflow.NewSemaphore(ctx, joinsAtOnce), records: workflow.NewWaitGroup(ctx),
-		launched: milestone{api.MachinesLaunched, len(places)},
-		prepared: milestone{api.MachinesPrepared, len(places)},
-		ready:    milestone{api.NodesReady, len(places)},
-	}
+	a := newAttempt(ctx, p, placement, len(places))
+	a.stop = stop
 	all := workflow.NewWaitGroup(ctx)
 	for _, m := range places {
 		all.Add(1)
@@ -63,6 +61,15 @@ func (p *provision) attempt(ctx workflow.Context, placement api.Placement) error
 	all.Wait(rest)
 	a.records.Wait(rest)
 	return a.err
+}
+
+func newAttempt(ctx workflow.Context, p *provision, placement api.Placement, count int) *attempt {
+	return &attempt{
+		p: p, placement: placement, stop: func() {}, joins: workflow.NewSemaphore(ctx, joinsAtOnce), records: workflow.NewWaitGroup(ctx),
+		launched: milestone{api.MachinesLaunched, count},
+		prepared: milestone{api.MachinesPrepared, count},
+		ready:    milestone{api.NodesReady, count},
+	}
 }
 
 // end stops the whole attempt; its first error is the one that counts, those after it are its echo.
@@ -144,6 +151,9 @@ func (a *attempt) reached(ctx workflow.Context, s *milestone) {
 
 // note records that a condition holds, beside the work: nothing waits for it but the end of the attempt.
 func (a *attempt) note(ctx workflow.Context, condition api.ConditionType) {
+	if a.quiet {
+		return
+	}
 	a.records.Add(1)
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		defer a.records.Done()

@@ -50,7 +50,7 @@ type provision struct {
 
 // run goes through the cloud's placements until one holds the whole cluster.
 func (p *provision) run(ctx workflow.Context, in api.ProvisionInput) error {
-	if err := look.do(ctx, p.ref.Name+": begin", clusters.Begin, in).Get(ctx, &p.begun); err != nil {
+	if err := look.do(ctx, p.ref.Name+": begin", clusters.Begin, in).Get(ctx, &p.begun); err != nil || p.begun.Settled {
 		return err
 	}
 	placements, err := p.placements(ctx)
@@ -132,7 +132,7 @@ func (p *provision) fail(ctx workflow.Context, err error) error {
 	failure := failureOf(err)
 	for {
 		cancelledBefore := ctx.Err() != nil
-		wanted, end := p.wanted(clean)
+		wanted, end := wanted(clean, p.ref)
 		if end != nil {
 			return end
 		}
@@ -161,17 +161,17 @@ func (p *provision) fail(ctx workflow.Context, err error) error {
 	return temporal.NewNonRetryableApplicationError(failure.Message, failure.Reason, nil)
 }
 
-// wanted asks what is to become of a cluster whose provisioning did not succeed. Its error is the operation's end: where the
+// wanted asks what is to become of a cluster whose operation did not succeed. Its error is the operation's end: where the
 // cluster is to go, it goes on as Delete.
-func (p *provision) wanted(ctx workflow.Context) (activities.Wanted, error) {
+func wanted(ctx workflow.Context, ref api.Ref) (activities.Wanted, error) {
 	var wanted activities.Wanted
-	switch err := settle.do(ctx, p.ref.Name+": see what is wanted now", clusters.Wanted, p.ref).Get(ctx, &wanted); {
+	switch err := settle.do(ctx, ref.Name+": see what is wanted now", clusters.Wanted, ref).Get(ctx, &wanted); {
 	case err != nil && reasonOf(err) == activities.ReasonGone:
 		return wanted, temporal.NewNonRetryableApplicationError("the cluster was forgotten", activities.ReasonGone, err)
 	case err != nil:
 		return wanted, err
 	case wanted.Deleted:
-		return wanted, workflow.NewContinueAsNewError(ctx, Delete, api.DeleteInput{Cluster: p.ref})
+		return wanted, workflow.NewContinueAsNewError(ctx, Delete, api.DeleteInput{Cluster: ref})
 	}
 	return wanted, nil
 }

@@ -19,6 +19,7 @@ var (
 	clusters *activities.Clusters
 	machines *activities.Machines
 	nodes    *activities.Nodes
+	sweeps   *activities.Sweeps
 )
 
 // Plan asks a cloud what it would place, and changes nothing.
@@ -166,3 +167,6 @@ func terminateKnown(ctx workflow.Context, e effort, ref api.Ref) error {
 	}
 	return e.run(ctx, ref.Name+": confirm that nothing is left", machines.Release, ref)
 }
+
+// All are the workflows that change or compare clusters: a worker offers them, and a replay of their histories needs them.
+func All() []any { return []any{Provision, Delete, Repair, Sweep, Orphans} }

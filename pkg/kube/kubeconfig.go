@@ -2,6 +2,8 @@
 package kube
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
@@ -75,6 +77,29 @@ func restConfig(kubeconfig []byte) (*rest.Config, error) {
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	return config, nil
+}
+
+// Expires is when the first of the certificates that a kubeconfig carries ends: after that it is of no use.
+func Expires(kubeconfig []byte) (time.Time, error) {
+	in, err := clientcmd.Load(kubeconfig)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	var first time.Time
+	for _, user := range in.AuthInfos {
+		block, _ := pem.Decode(user.ClientCertificateData)
+		if block == nil {
+			return time.Time{}, errors.New("reading the kubeconfig: it has no certificate")
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("reading the kubeconfig's certificate: %w", err)
+		}
+		if first.IsZero() || cert.NotAfter.Before(first) {
+			first = cert.NotAfter
+		}
+	}
+	return first, nil
 }
 
 // callTimeout bounds a single call, so that an API server which takes a connection and says nothing is noticed.

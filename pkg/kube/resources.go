@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	corev1 "k8s.io/api/core/v1"
@@ -14,43 +15,87 @@ import (
 // gpuResource is under which name the NVIDIA stack offers accelerators.
 const gpuResource = corev1.ResourceName("nvidia.com/gpu")
 
-// Resources sums up what the nodes of these machines have in all and have left: the total is their capacity, never more
-// than their cloud gave; what is available is allocatable less the requests of the pods that run or will run there. Memory and
-// disk are in GiB. accelerator is what the spec calls its accelerators; "" leaves them out. A machine without a node
-// counts for nothing.
-func Resources(ctx context.Context, cs kubernetes.Interface, machines []api.Machine, accelerator string) (api.Resources, api.Versions, error) {
+// Seen is what a cluster's API shows at one time.
+type Seen struct {
+	// Nodes by name.
+	Nodes     map[string]NodeSeen
+	Resources api.Resources
+	// Versions are those of the head.
+	Versions api.Versions
+}
+
+// NodeSeen is a Node as the API shows it.
+type NodeSeen struct {
+	Ready bool
+	// Why says what is wrong, where it is not Ready.
+	Why string
+	// Since is when its readiness last changed.
+	Since    time.Time
+	Cordoned bool
+	// Kubelet is its version.
+	Kubelet string
+	// GPUs is how many it offers.
+	GPUs int
+}
+
+// Look asks a cluster how its nodes are, and what those of these machines have in all and have left: the total is their
+// capacity, never more than their cloud gave; what is available is allocatable less the requests of the pods that run or will
+// run there. Memory and disk are in GiB. accelerator is what the spec calls its accelerators; "" leaves them out. A machine
+// without a node counts for nothing.
+func Look(ctx context.Context, cs kubernetes.Interface, machines []api.Machine, accelerator string) (Seen, error) {
 	nodes, err := listNodes(ctx, cs)
 	if err != nil {
-		return api.Resources{}, api.Versions{}, err
+		return Seen{}, err
 	}
 	requested, err := requestsByNode(ctx, cs)
 	if err != nil {
-		return api.Resources{}, api.Versions{}, err
+		return Seen{}, err
 	}
-	var sum api.Resources
-	var versions api.Versions
+	seen := Seen{Nodes: make(map[string]NodeSeen, len(nodes))}
+	for name, n := range nodes {
+		seen.Nodes[name] = nodeSeen(&n)
+	}
 	for _, m := range machines {
 		node, ok := nodes[m.NodeName]
 		if !ok {
 			continue
 		}
-		used := requested[m.NodeName]
-		add(&sum.CPUs, amount(&node, used, corev1.ResourceCPU, 1, m.CPUs))
-		add(&sum.Memory, amount(&node, used, corev1.ResourceMemory, gib, m.MemoryGiB))
-		add(&sum.Disk, amount(&node, used, corev1.ResourceEphemeralStorage, gib, m.Placement.DiskGiB))
-		if accelerator != "" {
-			a := sum.Accelerators[accelerator]
-			add(&a, amount(&node, used, gpuResource, 1, 0))
-			if sum.Accelerators == nil {
-				sum.Accelerators = map[string]api.Amount{}
-			}
-			sum.Accelerators[accelerator] = a
-		}
+		seen.count(&node, requested[m.NodeName], m, accelerator)
 		if m.Role == api.RoleHead {
-			versions = api.Versions{RKE2: node.Status.NodeInfo.KubeletVersion, Kubernetes: kubernetesVersion(node.Status.NodeInfo.KubeletVersion)}
+			kubelet := node.Status.NodeInfo.KubeletVersion
+			seen.Versions = api.Versions{RKE2: kubelet, Kubernetes: kubernetesVersion(kubelet)}
 		}
 	}
-	return sum, versions, nil
+	return seen, nil
+}
+
+// count adds what the node of a machine has.
+func (s *Seen) count(node *corev1.Node, used corev1.ResourceList, m api.Machine, accelerator string) {
+	sum := &s.Resources
+	add(&sum.CPUs, amount(node, used, corev1.ResourceCPU, 1, m.CPUs))
+	add(&sum.Memory, amount(node, used, corev1.ResourceMemory, gib, m.MemoryGiB))
+	add(&sum.Disk, amount(node, used, corev1.ResourceEphemeralStorage, gib, m.Placement.DiskGiB))
+	if accelerator == "" {
+		return
+	}
+	if sum.Accelerators == nil {
+		sum.Accelerators = map[string]api.Amount{}
+	}
+	a := sum.Accelerators[accelerator]
+	add(&a, amount(node, used, gpuResource, 1, 0))
+	sum.Accelerators[accelerator] = a
+}
+
+func nodeSeen(n *corev1.Node) NodeSeen {
+	seen := NodeSeen{Cordoned: n.Spec.Unschedulable, Kubelet: n.Status.NodeInfo.KubeletVersion, Since: n.CreationTimestamp.Time}
+	seen.Ready, seen.Why = readiness(n)
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			seen.Since = c.LastTransitionTime.Time
+		}
+	}
+	seen.GPUs = int(number(n.Status.Allocatable[gpuResource]))
+	return seen
 }
 
 const gib = 1 << 30

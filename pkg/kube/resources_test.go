@@ -96,7 +96,8 @@ func TestResourcesAreWhatIsLeftAndWhatThereIs(t *testing.T) {
 	)
 	machines := []api.Machine{{NodeName: "n0", Role: api.RoleHead}, {NodeName: "n1", Role: api.RoleWorker}, {NodeName: "absent", Role: api.RoleWorker}}
 
-	r, v, err := Resources(t.Context(), cs, machines, "A100")
+	seen, err := Look(t.Context(), cs, machines, "A100")
+	r, v := seen.Resources, seen.Versions
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,8 @@ func TestResourcesAreWhatIsLeftAndWhatThereIs(t *testing.T) {
 	}
 
 	machines[0].CPUs, machines[0].MemoryGiB, machines[0].Placement.DiskGiB = 2, 4, 50
-	r, _, err = Resources(t.Context(), cs, machines, "")
+	seen, err = Look(t.Context(), cs, machines, "")
+	r = seen.Resources
 	if err != nil || !near(r.CPUs, 1.5+7, 10) || !near(r.Memory, 3+30, 36) || r.Disk.Total != 150 || r.Accelerators != nil {
 		t.Errorf("with limits: got %+v, %v", r, err)
 	}
@@ -116,7 +118,8 @@ func TestResourcesAreWhatIsLeftAndWhatThereIs(t *testing.T) {
 
 func TestAnOvercommittedNodeHasNothingLeft(t *testing.T) {
 	cs := fake.NewClientset(nodeWith("n0", "2", "2", "4Gi", "4Gi", ""), pod("a", "n0", corev1.PodRunning, list("3", "8Gi")))
-	r, _, err := Resources(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, "")
+	seen, err := Look(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, "")
+	r := seen.Resources
 	if err != nil || !near(r.CPUs, 0, 2) || !near(r.Memory, 0, 4) {
 		t.Errorf("got %+v, %v", r, err)
 	}

@@ -44,11 +44,12 @@ var mayImport = map[string]string{
 	// they know the kinds of errors.
 	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/remote pkg/rke2 pkg/deadman pkg/tunnel pkg/gpu pkg/version",
 	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
-	"worker":     "pkg/api pkg/config pkg/connect pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
+	"worker":     "pkg/api pkg/config pkg/connect pkg/plan pkg/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
 
 	// The programs: one that only asks, one that works.
 	"pkg/connect":    "pkg/config pkg/store",
-	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/store",
+	"pkg/start":      "pkg/api",
+	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/start pkg/store",
 	"pkg/daemon":     "pkg/config pkg/private",
 	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/remote pkg/store pkg/tunnel pkg/version",
 	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/pki pkg/private",

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/embedded"
 	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
@@ -92,7 +94,6 @@ type servers struct {
 	env      map[string]string // leads another process to them
 	cfg      *config.Config
 	stack    *embedded.Stack
-	store    *store.Store
 	temporal client.Client
 }
 
@@ -113,20 +114,20 @@ func (s *servers) start(ctx context.Context, dir string) error {
 	if s.temporal != nil {
 		return nil // the connections come back by themselves
 	}
-	tls, err := s.cfg.Etcd.TLS.Client()
-	if err != nil {
-		return err
-	}
-	key, err := store.LoadOrCreateKey(s.cfg.SecretsKeyFile)
-	if err != nil {
-		return err
-	}
-	s.store, err = store.Open(ctx, store.Options{Endpoints: s.cfg.Etcd.Endpoints, Prefix: s.cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
-	if err != nil {
-		return err
-	}
 	s.temporal, err = dial(ctx, s.cfg)
 	return err
+}
+
+func openStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
+	tls, err := cfg.Etcd.TLS.Client()
+	if err != nil {
+		return nil, err
+	}
+	key, err := store.LoadOrCreateKey(cfg.SecretsKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
 }
 
 func dial(ctx context.Context, cfg *config.Config) (client.Client, error) {
@@ -142,14 +143,21 @@ func dial(ctx context.Context, cfg *config.Config) (client.Client, error) {
 
 func (s *servers) stop() {
 	s.temporal.Close()
-	_ = s.store.Close()
 	_ = s.stack.Close()
 }
 
+// freePorts chooses ports below those that the kernel gives to connections: a server that starts again has to find its port
+// free.
 func freePorts(dir string) (map[string]string, error) {
 	env := map[string]string{config.EnvDir: dir}
 	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		var l net.Listener
+		err := errors.New("not tried")
+		for range 20 {
+			if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(15000+rand.IntN(15000)))); err == nil {
+				break
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -162,6 +170,9 @@ func freePorts(dir string) (map[string]string, error) {
 // world is one test's part of the servers: a cloud and a worker of its own, on a task queue of its own.
 type world struct {
 	*servers
+	// cfg and store are the servers' own under a prefix of the test's: whoever looks at all clusters finds no other test's.
+	cfg   *config.Config
+	store *store.Store
 	t     *testing.T
 	queue string
 	cloud *simcloud.Cloud
@@ -191,22 +202,36 @@ func newIdleWorld(t *testing.T, s *servers, placements ...api.Placement) *world 
 	}
 	w := &world{servers: s, t: t, queue: t.Name(), cloud: simcloud.New(placements...), home: t.TempDir()}
 	t.Cleanup(w.cloud.Close)
+	mine := *s.cfg
+	mine.Etcd.Prefix = "/" + t.Name()
+	w.cfg = &mine
+	var err error
+	if w.store, err = openStore(t.Context(), w.cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.store.Close() })
 	pool := remote.NewPool(time.Minute)
 	t.Cleanup(pool.Close)
 	now := func() time.Time { return time.Now().UTC() }
 	dir := func(cluster string) string { return filepath.Join(w.home, cluster) }
 	short := 30 * time.Second
+	clouds := activities.Clouds{Named: map[string]cloud.Cloud{simcloud.Name: w.cloud}}
+	policy := plan.DefaultPolicy()
 	w.acts = worker.Activities{
 		Clusters: &activities.Clusters{
-			Store: s.store, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: release},
+			Store: w.store, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: release},
 		},
 		Machines: &activities.Machines{
-			Store: s.store, Clouds: activities.Clouds{Named: map[string]cloud.Cloud{simcloud.Name: w.cloud}}, Now: now,
+			Store: w.store, Clouds: clouds, Now: now,
 			Deadlines: activities.Deadlines{Ask: short, Terminate: short, Boot: short},
 		},
 		Nodes: &activities.Nodes{
-			Store: s.store, Pool: pool, ClusterDir: dir, Now: now,
-			Deadlines: activities.Deadlines{Reach: short, Install: short, Server: short, Agent: short, Node: short},
+			Store: w.store, Pool: pool, ClusterDir: dir, Now: now, RenewWithin: policy.ExpiresWithin,
+			Deadlines: activities.Deadlines{Reach: short, Install: short, Server: short, Agent: short, Node: short, Recover: short},
+		},
+		Sweeps: &activities.Sweeps{
+			Store: w.store, Clouds: clouds, Pool: pool, ClusterDir: dir, Now: now, Policy: policy,
+			Deadlines: activities.Deadlines{Ask: short, Terminate: short}, Start: worker.Starter(s.temporal, w.queue),
 		},
 	}
 	w.ops = w.client()

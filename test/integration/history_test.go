@@ -70,8 +70,9 @@ func (w *world) keep(name string, r run) {
 		w.t.Fatalf("the history of %s is not at its end", name)
 	}
 	replayer := sdkworker.NewWorkflowReplayer()
-	replayer.RegisterWorkflow(workflows.Provision)
-	replayer.RegisterWorkflow(workflows.Delete)
+	for _, w := range workflows.All() {
+		replayer.RegisterWorkflow(w)
+	}
 	if err := replayer.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), r.history); err != nil {
 		w.t.Errorf("%s is not deterministic: %v", name, err)
 	}

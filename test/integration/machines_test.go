@@ -254,12 +254,16 @@ func TestForgettingLeavesNothing(t *testing.T) {
 	}
 }
 
-// keysWith are the keys in etcd that are a cluster's.
+// keysWith are the keys in etcd that are a cluster's, but for the events, which outlive it for some days.
 func (w *world) keysWith(ref api.Ref) []string {
 	w.t.Helper()
 	var found []string
 	for _, kv := range w.dump() {
-		if k := string(kv.key); strings.Contains(k, "/"+ref.UID+"/") || strings.HasSuffix(k, "/clusters/"+ref.Name) {
+		k := string(kv.key)
+		if strings.Contains(k, "/events/") {
+			continue
+		}
+		if strings.Contains(k, "/"+ref.UID+"/") || strings.HasSuffix(k, "/clusters/"+ref.Name) {
 			found = append(found, k)
 		}
 	}

@@ -44,8 +44,9 @@ func load(t *testing.T, name string) *history.History {
 
 func TestTheCodeOfNowGoesTheWayOfEveryRunThatWasKept(t *testing.T) {
 	replayer := sdkworker.NewWorkflowReplayer()
-	replayer.RegisterWorkflow(workflows.Provision)
-	replayer.RegisterWorkflow(workflows.Delete)
+	for _, w := range workflows.All() {
+		replayer.RegisterWorkflow(w)
+	}
 	for _, path := range paths {
 		if err := replayer.ReplayWorkflowHistory(quiet, load(t, path)); err != nil {
 			t.Errorf("%s: %v", path, err)

@@ -1,0 +1,235 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+const (
+	// apiWithin bounds the questions to a cluster's API, unitWithin the look at one machine over SSH: an answer that takes
+	// longer is none.
+	apiWithin  = 10 * time.Second
+	unitWithin = 10 * time.Second
+	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time.
+	unitsAtOnce = 8
+)
+
+// listing is what one provider has of this installation, by the UID of the cluster.
+type listing struct {
+	machines map[string][]cloud.Machine
+	err      error
+}
+
+// listings are by provider.
+type listings map[string]listing
+
+// of is what the cluster's provider has. One that was not asked has said nothing, which is not the same as having nothing.
+func (l listings) of(clouds Clouds, c *api.Cluster) listing {
+	provider := clouds.provider(cloudOf(c))
+	if found, asked := l[provider]; asked {
+		return found
+	}
+	return listing{err: fmt.Errorf("%s was not asked for its machines", provider)}
+}
+
+// otherClouds is the provider of all clouds that none has to itself.
+const otherClouds = "skypilot"
+
+// provider is who serves a cloud.
+func (c Clouds) provider(name string) string {
+	if _, ok := c.Named[name]; ok {
+		return name
+	}
+	return otherClouds
+}
+
+// served is the cloud behind a provider; nil where there is none.
+func (c Clouds) served(provider string) cloud.Cloud {
+	if found, ok := c.Named[provider]; ok {
+		return found
+	}
+	return c.Others
+}
+
+// listFor asks the providers of clusters what they have. It is asked before the clusters are read: every machine that it shows
+// was in etcd before it was launched, so none that etcd does not know then is about to be known.
+func (a *Sweeps) listFor(ctx context.Context, names []string) (listings, error) {
+	providers := map[string]bool{}
+	wanted := map[string]bool{}
+	for _, n := range names {
+		wanted[n] = true
+	}
+	all, err := a.Store.List(ctx)
+	if err != nil && len(all) == 0 {
+		return nil, err
+	}
+	for _, c := range all {
+		if wanted[c.Metadata.Name] && !c.Status.Phase.Busy() {
+			providers[a.Clouds.provider(cloudOf(&c))] = true
+		}
+	}
+	return a.list(ctx, sortedKeys(providers))
+}
+
+// list asks providers, all at once, for the machines of the whole installation.
+func (a *Sweeps) list(ctx context.Context, providers []string) (listings, error) {
+	installation, err := a.Store.Installation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]listing, len(providers))
+	var asked sync.WaitGroup
+	for i, p := range providers {
+		asked.Go(func() { found[i] = a.listOne(ctx, p, installation) })
+	}
+	asked.Wait()
+	all := listings{}
+	for i, p := range providers {
+		all[p] = found[i]
+	}
+	return all, ctx.Err()
+}
+
+func (a *Sweeps) listOne(ctx context.Context, provider, installation string) listing {
+	of := a.Clouds.served(provider)
+	if of == nil {
+		return listing{err: errors.New("no such cloud is configured on this worker")}
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	defer cancel()
+	machines, err := of.List(ctx, cloud.Owner{Installation: installation})
+	l := listing{machines: map[string][]cloud.Machine{}, err: err}
+	for _, m := range machines {
+		if m.Owner.Installation == installation {
+			l.machines[m.Owner.ClusterUID] = append(l.machines[m.Owner.ClusterUID], m)
+		}
+	}
+	return l
+}
+
+// observe looks at a cluster: its machines in the listing, its nodes through its API, and over SSH at those of which the two
+// leave a doubt. It takes what can't be seen for an observation too. Seen is nil where the API did not answer.
+func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (plan.World, *kube.Seen) {
+	w := plan.World{At: a.Now()}
+	_, w.CanStart = a.Clouds.served(a.Clouds.provider(cloudOf(c))).(cloud.Starter)
+	if listed.err != nil {
+		w.CloudError = rke2.Scrub(listed.err.Error())
+	}
+	for _, m := range listed.machines[c.Metadata.UID] {
+		w.Listed = append(w.Listed, plan.Listed{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: m.State == cloud.StateStopped})
+	}
+	if c.Status.Phase != api.PhaseReady {
+		return w, nil // what is left of it is all that matters
+	}
+	seen, err := a.askAPI(ctx, c, &w)
+	if err != nil {
+		w.APIError = rke2.Scrub(err.Error())
+		seen = nil
+	} else {
+		w.Nodes = nodesOf(seen)
+	}
+	if a.ClusterDir != nil {
+		_, err := os.Stat(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"))
+		w.KubeconfigMissing = errors.Is(err, fs.ErrNotExist)
+	}
+	w.Units = a.units(ctx, c, plan.Suspects(c, w))
+	return w, seen
+}
+
+func nodesOf(seen *kube.Seen) map[string]plan.Node {
+	nodes := make(map[string]plan.Node, len(seen.Nodes))
+	for name, n := range seen.Nodes {
+		nodes[name] = plan.Node{Ready: n.Ready, Why: n.Why, Since: n.Since, Cordoned: n.Cordoned, Kubelet: n.Kubelet}
+	}
+	return nodes
+}
+
+// askAPI asks the cluster's API, and notes until when the credentials for it last.
+func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (*kube.Seen, error) {
+	kubeconfig, err := a.Store.GetSecret(ctx, c.Ref(), store.SecretKubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	if w.CredentialsExpire, err = kube.Expires(kubeconfig); err != nil {
+		return nil, err
+	}
+	client, err := apiClient(kubeconfig, c, a.Store, a.Pool)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiWithin)
+	defer cancel()
+	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
+	seen, err := kube.Look(ctx, client, c.Status.Machines, accelerator)
+	return &seen, err
+}
+
+// units looks at RKE2 on machines over SSH.
+func (a *Sweeps) units(ctx context.Context, c *api.Cluster, suspects []int) map[int]plan.Unit {
+	if len(suspects) == 0 {
+		return nil
+	}
+	found := make([]plan.Unit, len(suspects))
+	var asked errgroup.Group
+	asked.SetLimit(unitsAtOnce)
+	for i, index := range suspects {
+		asked.Go(func() error {
+			found[i] = a.unit(ctx, c, index)
+			return nil
+		})
+	}
+	_ = asked.Wait() // none returns an error
+	units := map[int]plan.Unit{}
+	for i, index := range suspects {
+		units[index] = found[i]
+	}
+	return units
+}
+
+func (a *Sweeps) unit(ctx context.Context, c *api.Cluster, index int) plan.Unit {
+	for i := range c.Status.Machines {
+		m := &c.Status.Machines[i]
+		if m.Index != index {
+			continue
+		}
+		u, err := a.askMachine(ctx, c.Ref(), m)
+		if err != nil {
+			return plan.Unit{Error: rke2.Scrub(err.Error())}
+		}
+		return plan.Unit{Reached: true, Active: u.Active, Since: u.Since}
+	}
+	return plan.Unit{Error: "etcd has no such machine"}
+}
+
+func (a *Sweeps) askMachine(ctx context.Context, ref api.Ref, m *api.Machine) (rke2.Unit, error) {
+	if m.Address == "" {
+		return rke2.Unit{}, errors.New("its address was never known")
+	}
+	key, err := a.Store.GetSecret(ctx, ref, store.SecretSSHKey)
+	if err != nil {
+		return rke2.Unit{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, unitWithin)
+	defer cancel()
+	h, err := a.Pool.Get(ctx, targetOf(m), key)
+	if err != nil {
+		return rke2.Unit{}, err
+	}
+	return rke2.UnitOf(ctx, h, m.Role)
+}

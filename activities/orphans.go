@@ -1,0 +1,157 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// cloudsUsedWithin is how long after its last use a cloud is still asked for orphans.
+const cloudsUsedWithin = 48 * time.Hour
+
+// FindOrphans asks every cloud in use for machines that carry this installation's id and belong to no cluster in etcd, and
+// records since when each is known. A machine of a cluster whose object can't be understood is no orphan.
+func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
+	const step = "look for orphans"
+	providers, err := a.inUse(ctx)
+	if err != nil {
+		return api.OrphansResult{}, failed(ctx, step, "", err)
+	}
+	all, err := a.list(ctx, providers) // before etcd is read: see listFor
+	if err != nil {
+		return api.OrphansResult{}, failed(ctx, step, "", err)
+	}
+	known, err := a.known(ctx)
+	if err != nil {
+		return api.OrphansResult{}, failed(ctx, step, "", err)
+	}
+	var r api.OrphansResult
+	for _, p := range providers {
+		if err := all[p].err; err != nil {
+			r.Unasked = append(r.Unasked, p+": "+rke2.Scrub(err.Error()))
+			continue
+		}
+		orphans, err := a.Store.SetOrphans(ctx, p, a.orphansOf(p, all[p], known))
+		if err != nil {
+			return api.OrphansResult{}, failed(ctx, step, "", err)
+		}
+		for _, o := range orphans {
+			if a.OrphanGrace > 0 {
+				o.TerminateAt = o.FirstSeen.Add(a.OrphanGrace)
+			}
+			r.Orphans = append(r.Orphans, o)
+		}
+	}
+	for _, o := range r.Orphans {
+		a.event(ctx, api.Event{
+			Cluster: o.Cluster, UID: o.ClusterUID, Machine: o.Name, Type: api.EventWarning, Reason: "Orphan",
+			Message: fmt.Sprintf("machine %s on %s belongs to no cluster that etcd knows", o.Name, o.Cloud),
+		})
+	}
+	return r, nil
+}
+
+// inUse are the providers that clusters have their machines from, now or not long ago.
+func (a *Sweeps) inUse(ctx context.Context) ([]string, error) {
+	providers := map[string]bool{}
+	all, err := a.Store.List(ctx)
+	if err != nil && len(store.CorruptClusters(err)) == 0 {
+		return nil, err
+	}
+	for _, c := range all {
+		providers[a.Clouds.provider(cloudOf(&c))] = true
+	}
+	used, err := a.Store.CloudsUsed(ctx, a.Now().Add(-cloudsUsedWithin))
+	for _, name := range used {
+		providers[a.Clouds.provider(name)] = true
+	}
+	return sortedKeys(providers), err
+}
+
+// clustersKnown is what etcd knows of clusters: the UIDs of those that it has, and the names of those that it has and nobody
+// can read.
+type clustersKnown struct {
+	uids  map[string]bool
+	names []string
+}
+
+func (a *Sweeps) known(ctx context.Context) (clustersKnown, error) {
+	all, err := a.Store.List(ctx)
+	k := clustersKnown{uids: map[string]bool{}, names: store.CorruptClusters(err)}
+	if err != nil && len(k.names) == 0 {
+		return k, err
+	}
+	for _, c := range all {
+		k.uids[c.Metadata.UID] = true
+	}
+	return k, nil
+}
+
+func (a *Sweeps) orphansOf(provider string, listed listing, known clustersKnown) []api.Orphan {
+	orphans := []api.Orphan{}
+	for _, uid := range sortedKeys(listed.machines) {
+		if known.uids[uid] {
+			continue
+		}
+		for _, m := range listed.machines[uid] {
+			if slices.Contains(known.names, m.Owner.Cluster) {
+				continue
+			}
+			on := m.Cloud
+			if on == "" {
+				on = provider
+			}
+			orphans = append(orphans, api.Orphan{
+				Cloud: on, Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, ClusterUID: uid, State: string(m.State),
+				CreatedAt: m.CreatedAt, FirstSeen: a.Now(), PricePerHour: m.PricePerHour,
+			})
+		}
+	}
+	return orphans
+}
+
+// TerminateOrphan ends a machine that belongs to no cluster, and gives back what its cluster had on the cloud as a whole once
+// that was the last. One that belongs to a cluster by now is left alone.
+func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
+	const step = "terminate the orphan"
+	known, err := a.known(ctx)
+	if err != nil {
+		return failed(ctx, step, o.Name, err)
+	}
+	if o.ClusterUID == "" || known.uids[o.ClusterUID] || slices.Contains(known.names, o.Cluster) {
+		return failed(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
+	}
+	of := a.Clouds.served(a.Clouds.provider(o.Cloud))
+	if of == nil {
+		return failed(ctx, step, o.Name, errors.New("no such cloud is configured on this worker: "+o.Cloud))
+	}
+	installation, err := a.Store.Installation(ctx)
+	if err != nil {
+		return failed(ctx, step, o.Name, err)
+	}
+	owner := cloud.Owner{Installation: installation, Cluster: o.Cluster, ClusterUID: o.ClusterUID}
+	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	defer cancel()
+	if err := of.Terminate(end, owner, o.Name); err != nil {
+		return failed(ctx, step, o.Name, err)
+	}
+	left, err := of.List(end, owner)
+	if err == nil && len(left) == 0 {
+		err = of.Release(end, owner)
+	}
+	if err != nil {
+		return failed(ctx, step, o.Name, err)
+	}
+	a.event(ctx, api.Event{
+		Cluster: o.Cluster, UID: o.ClusterUID, Machine: o.Name, Type: api.EventNormal, Reason: "OrphanTerminated",
+		Message: fmt.Sprintf("machine %s on %s, which belonged to no cluster, was terminated", o.Name, o.Cloud),
+	})
+	return nil
+}

@@ -1,0 +1,240 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// Sweeps compares clusters with the world, and starts what is to be done about a difference.
+type Sweeps struct {
+	Store  *store.Store
+	Clouds Clouds
+	Pool   *remote.Pool
+	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
+	ClusterDir func(cluster string) string
+	Deadlines  Deadlines
+	Policy     plan.Policy
+	// OrphanGrace is how long an orphan is left alone after it was first seen; 0 leaves it for good.
+	OrphanGrace time.Duration
+	// Start starts an operation on a cluster, and says whether it did: it does not where one works on it already.
+	Start func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error)
+	Now   func() time.Time
+}
+
+const (
+	// looksAtOnce bounds the clusters of a batch that are looked at at one time, lookWithin how long one may take: one that
+	// hangs holds up few others, and not for long.
+	looksAtOnce = 16
+	lookWithin  = 30 * time.Second
+	// startsAfter is how long nothing may have been started on a cluster in phase INIT: until then, whoever created it is
+	// about to.
+	startsAfter = 30 * time.Second
+)
+
+// ListClusters names the clusters to look at: that of the name, or all. Objects that can't be understood are reported as
+// events and left out.
+func (a *Sweeps) ListClusters(ctx context.Context, only string) ([]string, error) {
+	const step = "list the clusters"
+	if only != "" {
+		c, err := a.Store.Get(ctx, only)
+		if err != nil {
+			return nil, failed(ctx, step, "", err)
+		}
+		return []string{c.Metadata.Name}, nil
+	}
+	all, err := a.Store.List(ctx)
+	corrupt := store.CorruptClusters(err)
+	if err != nil && len(corrupt) == 0 {
+		return nil, failed(ctx, step, "", err)
+	}
+	for _, name := range corrupt {
+		a.event(ctx, api.Event{
+			Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid),
+			Message: "what etcd has of the cluster can't be understood; it and its machines are left alone until that is mended",
+		})
+	}
+	names := make([]string, len(all))
+	for i, c := range all {
+		names[i] = c.Metadata.Name
+	}
+	return names, nil
+}
+
+// LookInput is a batch of clusters to look at.
+type LookInput struct {
+	Clusters []string `json:"clusters"`
+	// Again is that of the repairs that are started.
+	Again bool `json:"again,omitempty"`
+}
+
+// LookAt compares clusters with the world, records what it saw of each, and starts operations where something is to be done.
+// It returns those that are not as they should be.
+func (a *Sweeps) LookAt(ctx context.Context, in LookInput) ([]api.Drifted, error) {
+	listings, err := a.listFor(ctx, in.Clusters)
+	if err != nil {
+		return nil, failed(ctx, "look at the clusters", "", err)
+	}
+	found := make([]*api.Drifted, len(in.Clusters))
+	var all errgroup.Group
+	all.SetLimit(looksAtOnce)
+	for i, name := range in.Clusters {
+		all.Go(func() error {
+			soon, cancel := context.WithTimeout(ctx, lookWithin)
+			defer cancel()
+			var err error
+			if found[i], err = a.lookAt(soon, name, listings, in.Again); err != nil && ctx.Err() == nil {
+				activity.GetLogger(ctx).Warn("a cluster could not be looked at", "cluster", name, "error", err)
+				found[i] = &api.Drifted{Cluster: name, Why: err.Error()}
+			}
+			return nil
+		})
+	}
+	_ = all.Wait() // none returns an error
+	var drifted []api.Drifted
+	for _, f := range found {
+		if f != nil {
+			drifted = append(drifted, *f)
+		}
+	}
+	return drifted, failed(ctx, "look at the clusters", "", ctx.Err())
+}
+
+// lookAt looks at one cluster; nil is one that is as it should be, or gone.
+func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, again bool) (*api.Drifted, error) {
+	c, err := a.Store.Get(ctx, name)
+	if gone := new(store.NotFoundError); errors.As(err, &gone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := plan.Valid(c); err != nil {
+		return a.invalid(ctx, c, err), nil
+	}
+	found := &api.Drifted{Cluster: name, Phase: c.Status.Phase}
+	switch c.Status.Phase {
+	case api.PhaseInit, api.PhaseProvisioning:
+		if c.Status.Phase == api.PhaseInit && a.Now().Sub(phaseSince(c)) < startsAfter {
+			return nil, nil
+		}
+		return found, a.start(ctx, c, found, api.DriftNeverStarted, api.WorkflowProvision, api.ProvisionInput{Cluster: c.Ref()})
+	case api.PhaseDeleting:
+		return found, a.start(ctx, c, found, api.DriftNeverDeleted, api.WorkflowDelete, api.DeleteInput{Cluster: c.Ref()})
+	}
+	decision, err := a.assess(ctx, c, listings.of(a.Clouds, c), again)
+	if err != nil {
+		return nil, err
+	}
+	found.Drift = decision.Drift
+	if len(decision.Drift) == 0 && decision.Fail == nil {
+		return nil, nil
+	}
+	if len(decision.Actions) == 0 && decision.Fail == nil {
+		found.Why = "nothing is to be done about it now"
+		return found, nil
+	}
+	started, err := a.Start(ctx, c.Ref(), api.WorkflowRepair, api.RepairInput{Cluster: c.Ref(), Again: again})
+	say(found, api.WorkflowRepair, started)
+	return found, err
+}
+
+// start starts an operation that should be running. One that is, is no drift.
+func (a *Sweeps) start(ctx context.Context, c *api.Cluster, found *api.Drifted, reason api.DriftReason, workflow string, input any) error {
+	started, err := a.Start(ctx, c.Ref(), workflow, input)
+	say(found, workflow, started)
+	if started {
+		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "it goes on", Message: fmt.Sprintf("nothing worked on the cluster, which is %s", c.Status.Phase)}
+		found.Drift = []api.Drift{drift}
+		a.event(ctx, eventOf(c, "", api.EventWarning, string(reason), drift.Message+"; started "+workflow))
+	}
+	return err
+}
+
+func say(found *api.Drifted, workflow string, started bool) {
+	if started {
+		found.Started = workflow
+	} else {
+		found.Why = "an operation works on it already"
+	}
+}
+
+// invalid reports a cluster of which nobody can say what is wanted.
+func (a *Sweeps) invalid(ctx context.Context, c *api.Cluster, wrong error) *api.Drifted {
+	a.event(ctx, eventOf(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; the cluster is left alone until that is mended"))
+	return &api.Drifted{Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "it is left alone", Drift: []api.Drift{{
+		Reason: api.DriftInvalid, Message: wrong.Error(), Since: a.Now(), Next: "the cluster is left alone until that is mended",
+	}}}
+}
+
+// assess looks at a READY or failed cluster, decides what is to be done, and records both. Again plans a cluster that a
+// repair left in ERROR as the READY one it was, and forgets what was tried before.
+func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, again bool) (plan.Decision, error) {
+	asked := *c
+	if again && c.Status.WasReady() {
+		asked.Status.Phase, asked.Status.Repairs = api.PhaseReady, nil
+	}
+	world, seen := a.observe(ctx, &asked, listed)
+	decision := plan.Decide(&asked, world, a.Policy)
+	if err := ctx.Err(); err != nil {
+		return plan.Decision{}, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err) // what was not seen in time is no drift
+	}
+	return decision, a.record(ctx, c, seen, decision)
+}
+
+// record writes down what was seen of a cluster. What is as it was is not written.
+func (a *Sweeps) record(ctx context.Context, before *api.Cluster, seen *kube.Seen, d plan.Decision) error {
+	now := a.Now()
+	_, err := a.Store.Update(ctx, before.Ref(), func(c *api.Cluster) error {
+		if c.Status.Phase != before.Status.Phase {
+			return nil // an operation began meanwhile; what it does is no drift
+		}
+		if seen != nil {
+			c.Status.Resources = seen.Resources
+			if seen.Versions.Kubernetes != "" {
+				c.Status.Versions.Kubernetes = seen.Versions.Kubernetes
+			}
+		}
+		c.Status.SetDrift(append([]api.Drift(nil), d.Drift...), now)
+		for _, condition := range d.Conditions {
+			c.Status.SetCondition(condition, now)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, drift := range d.Drift {
+		if !hadDrift(before, drift) {
+			a.event(ctx, eventOf(before, drift.Machine, api.EventWarning, string(drift.Reason), drift.Message))
+		}
+	}
+	return nil
+}
+
+func hadDrift(c *api.Cluster, d api.Drift) bool {
+	for _, old := range c.Status.Drift {
+		if old.Machine == d.Machine && old.Reason == d.Reason {
+			return true
+		}
+	}
+	return false
+}
+
+// phaseSince is when the cluster came into its phase.
+func phaseSince(c *api.Cluster) time.Time {
+	if n := len(c.Status.Transitions); n > 0 {
+		return c.Status.Transitions[n-1].At
+	}
+	return c.Metadata.CreatedAt
+}

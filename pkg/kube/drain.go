@@ -1,0 +1,109 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+)
+
+// evictEvery is how often a pod whose eviction was refused, or that has yet to end, is asked about again.
+const evictEvery = time.Second
+
+// Drain keeps new pods off a node and evicts those that run there, within their disruption budgets: all but static pods and
+// those of DaemonSets. It returns once they are gone; when ctx ends first, the error says how many are left. A node that
+// isn't there is a success.
+func Drain(ctx context.Context, cs kubernetes.Interface, node string, progress func(string)) error {
+	if err := cordon(ctx, cs, node); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("keeping new pods off node %s: %w", node, err)
+	}
+	for {
+		left, err := evictAll(ctx, cs, node)
+		if err == nil && left == 0 {
+			return nil
+		}
+		if left > 0 && progress != nil {
+			progress(fmt.Sprintf("waiting for %d pods to leave", left))
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("draining node %s: %d pods are still there: %w", node, left, context.Cause(ctx)), err)
+		case <-time.After(evictEvery):
+		}
+	}
+}
+
+func cordon(ctx context.Context, cs kubernetes.Interface, node string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"unschedulable": true}})
+	if err != nil {
+		return err
+	}
+	_, err = cs.CoreV1().Nodes().Patch(ctx, node, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	return err
+}
+
+// evictAll asks every pod of the node to leave, and counts those that are there.
+func evictAll(ctx context.Context, cs kubernetes.Interface, node string) (left int, err error) {
+	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(), Limit: podPage}
+	for {
+		page, err := listPods(ctx, cs, options)
+		if err != nil {
+			return left, err
+		}
+		for i := range page.Items {
+			pod := &page.Items[i]
+			if pod.Spec.NodeName != node || stays(pod) {
+				continue
+			}
+			left++
+			if err := evict(ctx, cs, pod); err != nil {
+				return left, err
+			}
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return left, nil
+		}
+	}
+}
+
+// stays says that a pod ends with its node, not before.
+func stays(pod *corev1.Pod) bool {
+	if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; static {
+		return true
+	}
+	if owner := metav1.GetControllerOf(pod); owner != nil && owner.Kind == "DaemonSet" {
+		return true
+	}
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// evict asks a pod to leave. One that may not yet (429), or is gone or going already, is no error.
+func evict(ctx context.Context, cs kubernetes.Interface, pod *corev1.Pod) error {
+	if pod.DeletionTimestamp != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := cs.PolicyV1().Evictions(pod.Namespace).Evict(ctx, &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))},
+	})
+	if err == nil || apierrors.IsNotFound(err) || apierrors.IsTooManyRequests(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return fmt.Errorf("evicting pod %s/%s: %w", pod.Namespace, pod.Name, err)
+}

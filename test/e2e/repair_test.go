@@ -1,0 +1,236 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// newWatched is an installation that sweeps often and is not patient, so that a test need not be.
+func newWatched(t *testing.T) *installation {
+	t.Helper()
+	i := newInstallation(t)
+	i.env = append(i.env, "SKYCTL_RECONCILE_INTERVAL=5s", "SKYCTL_RECONCILE_NOT_READY_FOR=15s", "SKYCTL_RECONCILE_ORPHAN_GRACE=5s")
+	return i
+}
+
+func TestAClusterIsKeptAsItWasAskedFor(t *testing.T) {
+	i := newWatched(t)
+	if r := i.create("kept", "--num_nodes", "3", "--wait"); r.code != 0 {
+		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	// Each kind of repair is asked for once on a place, as the second one waits for some minutes; where not, in a hurry.
+	for _, row := range []struct {
+		drift string
+		run   func(*testing.T, *installation)
+	}{
+		{"the kubeconfig file is removed", kubeconfigRemoved},
+		{"a worker's network to the head is cut", workerCutOff},
+		{"RKE2 is stopped on a worker", unitStopped},
+		{"a worker is lost", workerLost},
+		{"a Node is deleted by hand", nodeDeleted},
+		{"a machine is stopped from outside", machineStopped},
+		{"there is a machine too many", machineTooMany},
+		{"the credentials end soon", credentialsEndSoon},
+		{"RKE2 is stopped on the head", headStopped},
+		{"repairs are paused", paused},
+		{"the head is lost", headLost},
+	} {
+		if !t.Run(row.drift, func(t *testing.T) { j := *i; j.t = t; row.run(t, &j) }) {
+			t.FailNow()
+		}
+	}
+	t.Logf("what happened:\n%s", i.run("get", "events", "kept").stdout)
+}
+
+// inSync waits until the cluster is what was asked for, and checks that against the engine and the API.
+func (i *installation) inSync() api.Cluster {
+	i.t.Helper()
+	c := i.await("kept", "in sync", func(c api.Cluster) bool {
+		in := c.Status.Condition(api.InSync)
+		open := slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Ended.IsZero() })
+		return c.Status.Phase == api.PhaseReady && len(c.Status.Drift) == 0 && in != nil && in.Status == api.ConditionTrue && !open
+	})
+	if n := len(i.hosts("kept")); n != 3 {
+		i.t.Errorf("%d hosts, want 3", n)
+	}
+	nodes := strings.Fields(i.kubectl("kept", "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"))
+	var want []string
+	for _, m := range c.Status.Machines {
+		want = append(want, m.NodeName)
+	}
+	slices.Sort(nodes)
+	slices.Sort(want)
+	if !slices.Equal(nodes, want) {
+		i.t.Errorf("nodes %v, want %v", nodes, want)
+	}
+	if n := strings.Count(i.kubectl("kept", "get", "nodes", "--no-headers"), " Ready "); n != 3 {
+		i.t.Errorf("%d nodes Ready, want 3", n)
+	}
+	return c
+}
+
+// repaired waits until an action on a place has ended well, after the cluster was as before says.
+func (i *installation) repaired(before api.Cluster, kind api.ActionKind, index int) api.Cluster {
+	i.t.Helper()
+	known := map[string]bool{}
+	for _, r := range before.Status.Repairs {
+		known[r.ID] = true
+	}
+	i.await("kept", fmt.Sprintf("repaired by %s of place %d", kind, index), func(c api.Cluster) bool {
+		return slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
+			return !known[r.ID] && r.Action.Kind == kind && r.Action.Index == index && !r.Ended.IsZero() && r.Error == ""
+		})
+	})
+	return i.inSync()
+}
+
+// hurry asks for a repair now, whatever was tried before on that place.
+func (i *installation) hurry() { i.run("reconcile", "kept") }
+
+func (i *installation) sh(host, script string) string {
+	i.t.Helper()
+	out, err := i.onHost(host, "sh", "-c", script)
+	if err != nil {
+		i.t.Fatalf("on %s: %s: %v\n%s", host, script, err, out)
+	}
+	return out
+}
+
+func kubeconfigRemoved(t *testing.T, i *installation) {
+	path := filepath.Join(i.dir, "clusters", "kept", "kubeconfig")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the kubeconfig is there again", func() bool {
+		now, err := os.ReadFile(path)
+		return err == nil && bytes.Equal(now, before)
+	})
+	i.inSync()
+}
+
+func unitStopped(_ *testing.T, i *installation) {
+	before := i.inSync()
+	i.sh("sky-kept-2", "systemctl stop rke2-agent")
+	i.repaired(before, api.ActionRestart, 2)
+}
+
+func workerLost(t *testing.T, i *installation) {
+	before := i.inSync()
+	if err := i.docker.ContainerRemove(context.Background(), "sky-kept-2", container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+		t.Fatal(err)
+	}
+	after := i.repaired(before, api.ActionReplace, 2)
+	if was, is := before.Status.Machines[2].Incarnation, after.Status.Machines[2].Incarnation; was == is {
+		t.Errorf("place 2 still has incarnation %s", is)
+	}
+	if secrets := i.kubectl("kept", "get", "secrets", "-n", "kube-system"); strings.Contains(secrets, before.Status.Machines[2].NodeName) {
+		t.Errorf("the lost Node's secret is still there:\n%s", secrets)
+	}
+}
+
+func nodeDeleted(_ *testing.T, i *installation) {
+	before := i.inSync()
+	i.kubectl("kept", "delete", "node", before.Status.Machines[1].NodeName)
+	i.await("kept", "seen to have lost a Node", func(c api.Cluster) bool {
+		return slices.ContainsFunc(c.Status.Drift, func(d api.Drift) bool { return d.Reason == api.DriftNodeMissing })
+	})
+	i.hurry()
+	i.repaired(before, api.ActionRestart, 1)
+}
+
+func machineStopped(t *testing.T, i *installation) {
+	before := i.inSync()
+	if err := i.docker.ContainerStop(context.Background(), "sky-kept-2", container.StopOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	after := i.repaired(before, api.ActionStartMachine, 2)
+	if was, is := before.Status.Machines[2], after.Status.Machines[2]; was.Incarnation != is.Incarnation || was.Address != is.Address {
+		t.Errorf("place 2 was %s at %s and is %s at %s", was.Incarnation, was.Address, is.Incarnation, is.Address)
+	}
+}
+
+func machineTooMany(t *testing.T, i *installation) {
+	before := i.inSync()
+	host, err := i.docker.ContainerInspect(context.Background(), "sky-kept-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.plant("sky-kept-7", host.Config.Image, host.Config.Labels, map[string]string{"skyctl-index": "7", "skyctl-incarnation": "extra"})
+	i.repaired(before, api.ActionTerminate, 7)
+}
+
+// plant starts a container that looks like a machine.
+func (i *installation) plant(name, image string, labels, but map[string]string) {
+	i.t.Helper()
+	args := []string{"run", "--detach", "--name", name, "--network", i.network, "--entrypoint", "sleep"}
+	for key, value := range labels {
+		if other, ok := but[key]; ok {
+			value = other
+		}
+		args = append(args, "--label", key+"="+value)
+	}
+	if out, err := exec.Command("docker", append(args, image, "infinity")...).CombinedOutput(); err != nil {
+		i.t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func workerCutOff(t *testing.T, i *installation) {
+	before := i.inSync()
+	i.sh("sky-kept-1", "for p in 6443 9345; do iptables -I OUTPUT -p tcp --dport $p -j DROP; iptables -I FORWARD -p tcp --dport $p -j DROP; done")
+	after := i.repaired(before, api.ActionReplace, 1)
+	if was, is := before.Status.Machines[1].Incarnation, after.Status.Machines[1].Incarnation; was == is {
+		t.Errorf("place 1 still has incarnation %s", is)
+	}
+}
+
+func headStopped(_ *testing.T, i *installation) {
+	before := i.inSync()
+	i.sh("sky-kept-0", "systemctl stop rke2-server")
+	i.repaired(before, api.ActionRestart, 0)
+}
+
+func paused(t *testing.T, i *installation) {
+	before := i.inSync()
+	i.run("pause", "reconcile", "kept")
+	i.sh("sky-kept-2", "systemctl stop rke2-agent")
+	i.await("kept", "seen to drift", func(c api.Cluster) bool { return len(c.Status.Drift) > 0 })
+	if out := i.run("get", "clusters").stdout; !strings.Contains(out, "drifted") || !strings.Contains(out, "paused") {
+		t.Errorf("get clusters does not say so:\n%s", out)
+	}
+	if n := len(i.cluster("kept").Status.Repairs); n != len(before.Status.Repairs) {
+		t.Errorf("%d repairs, %d before it was paused", n, len(before.Status.Repairs))
+	}
+	i.run("resume", "reconcile", "kept")
+	i.hurry()
+	i.repaired(before, api.ActionRestart, 2)
+}
+
+func headLost(t *testing.T, i *installation) {
+	i.inSync()
+	if err := i.docker.ContainerRemove(context.Background(), "sky-kept-0", container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+		t.Fatal(err)
+	}
+	c := i.await("kept", "in ERROR", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseError })
+	if f := c.Status.Failure; f == nil || f.Reason != string(api.DriftHeadLost) || !strings.Contains(f.Message, "delete") {
+		t.Errorf("it does not say what to do: %+v", c.Status.Failure)
+	}
+	if n := len(i.hosts("kept")); n != 2 {
+		t.Errorf("%d hosts, want the two workers", n)
+	}
+	i.run("delete", "cluster", "kept", "--yes", "--wait")
+}

@@ -1,0 +1,312 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/test/simcloud"
+)
+
+// sweep runs a sweep over one cluster, or over all where it is "".
+func (w *world) sweep(cluster string) api.SweepResult {
+	w.t.Helper()
+	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), client.StartWorkflowOptions{TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: cluster})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var r api.SweepResult
+	if err := run.Get(w.t.Context(), &r); err != nil {
+		w.t.Fatalf("sweep: %v", err)
+	}
+	return r
+}
+
+// repair sweeps a cluster, and waits until what that started has ended.
+func (w *world) repair(ref api.Ref) *api.Cluster {
+	w.t.Helper()
+	r := w.sweep(ref.Name)
+	if len(r.Drifted) != 1 || r.Drifted[0].Started == "" {
+		w.t.Fatalf("nothing was started about it: %+v", r)
+	}
+	_ = w.temporal.GetWorkflow(w.t.Context(), api.OperationID(ref.Name), "").Get(w.t.Context(), nil) // what came of it stands in etcd
+	return w.get(ref)
+}
+
+// healthy holds a cluster to what etcd says: that many machines on the cloud, each the one on record, and no drift left.
+func (w *world) healthy(ref api.Ref, n int) {
+	w.t.Helper()
+	if r := w.sweep(ref.Name); len(r.Drifted) != 0 {
+		w.t.Errorf("drift is left: %+v", r.Drifted)
+	}
+	c := w.get(ref)
+	if c.Status.Phase != api.PhaseReady || len(c.Status.Drift) != 0 {
+		w.t.Errorf("%s with drift %v", c.Status.Phase, c.Status.Drift)
+	}
+	there := w.cloud.Machines("sky-" + ref.Name + "-")
+	if len(there) != n {
+		w.t.Errorf("%d machines, want %d", len(there), n)
+	}
+	for _, m := range there {
+		if c.Status.Machines[m.Index].Incarnation != m.Incarnation || c.Status.Machines[m.Index].State != api.MachineReady {
+			w.t.Errorf("%s of incarnation %s is on record as %+v", m.Name, m.Incarnation, c.Status.Machines[m.Index])
+		}
+	}
+}
+
+func lastRepair(t *testing.T, c *api.Cluster, kind api.ActionKind, machine string) api.Repair {
+	t.Helper()
+	for _, r := range slices.Backward(c.Status.Repairs) {
+		if r.Action.Kind == kind && r.Action.Machine == machine {
+			if r.Ended.IsZero() || r.Error != "" {
+				t.Errorf("%s of %s: ended %v, error %q", kind, machine, r.Ended, r.Error)
+			}
+			return r
+		}
+	}
+	t.Fatalf("no %s of %s on record: %+v", kind, machine, c.Status.Repairs)
+	return api.Repair{}
+}
+
+func TestAHealthyClusterIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("well", 3, operations.CreateOptions{})
+	w.awaitReady(ref)
+	w.healthy(ref, 3)
+	before := w.get(ref)
+	w.healthy(ref, 3)
+	if after := w.get(ref); after.Metadata.Revision != before.Metadata.Revision {
+		t.Errorf("a second look wrote revision %d after %d", after.Metadata.Revision, before.Metadata.Revision)
+	}
+}
+
+func TestAWorkerThatIsGoneIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("loser", 3, operations.CreateOptions{})
+	before := w.awaitReady(ref)
+	w.cloud.Lose("sky-loser-1")
+	after := w.repair(ref)
+	w.healthy(ref, 3)
+	lastRepair(t, after, api.ActionReplace, "sky-loser-1")
+	if before.Status.Machines[1].Incarnation == after.Status.Machines[1].Incarnation {
+		t.Error("it has the incarnation of the lost one")
+	}
+	w.keep("repair-replace", w.runsOf(ref.Name)[0])
+	events, err := w.store.Events(t.Context(), ref.UID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range []string{string(api.DriftMachineGone), string(api.ActionReplace)} {
+		if !slices.ContainsFunc(events, func(e api.Event) bool { return e.Reason == reason && e.Machine == "sky-loser-1" }) {
+			t.Errorf("no event %s in %+v", reason, events)
+		}
+	}
+}
+
+func TestAllThatGoesWrongAtOnceIsPutRight(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("messy", 4, operations.CreateOptions{})
+	c := w.awaitReady(ref)
+	w.cloud.Lose("sky-messy-1")
+	w.cloud.Lose("sky-messy-2")
+	if err := os.Remove(filepath.Join(w.home, "messy", "kubeconfig")); err != nil {
+		t.Fatal(err)
+	}
+	installation, err := w.store.Installation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := cloud.Owner{Installation: installation, Cluster: ref.Name, ClusterUID: ref.UID}
+	w.cloud.Plant(cloud.Machine{Owner: owner, Name: "sky-messy-9", Index: 9, Incarnation: "extra"})
+	w.repair(ref)
+	w.healthy(ref, 4)
+	if _, err := os.Stat(filepath.Join(w.home, "messy", "kubeconfig")); err != nil {
+		t.Error(err)
+	}
+	if n := w.cloud.Launches("sky-messy-", ""); n != 7 { // four, the planted one, and two new ones
+		t.Errorf("%d launches", n)
+	}
+	if w.get(ref).Status.Machines[3].Incarnation != c.Status.Machines[3].Incarnation {
+		t.Error("a machine that was well was replaced")
+	}
+}
+
+func TestACloudThatCanNotBeAskedTouchesNothing(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("blind", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	f := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: simcloud.Refusal(cloud.Unreachable)})
+	r := w.sweep(ref.Name)
+	if slices.ContainsFunc(r.Drifted, func(d api.Drifted) bool { return d.Started != "" }) {
+		t.Errorf("something was started: %+v", r)
+	}
+	c := w.get(ref)
+	if cond := c.Status.Condition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || c.Status.Phase != api.PhaseReady {
+		t.Errorf("%s, Reachable %+v", c.Status.Phase, cond)
+	}
+	w.cloud.End(f)
+	w.healthy(ref, 2)
+	if cond := w.get(ref).Status.Condition(api.Reachable); cond.Status != api.ConditionTrue {
+		t.Errorf("Reachable %+v", cond)
+	}
+}
+
+func TestALostHeadCostsNoWorker(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("headless", 3, operations.CreateOptions{})
+	w.awaitReady(ref)
+	w.cloud.Lose("sky-headless-0")
+	c := w.repair(ref)
+	if c.Status.Phase != api.PhaseError || c.Status.Failure == nil || c.Status.Failure.Reason != string(api.DriftHeadLost) {
+		t.Errorf("%s, failure %+v", c.Status.Phase, c.Status.Failure)
+	}
+	if n := len(w.cloud.Machines("sky-headless-")); n != 2 {
+		t.Errorf("%d machines, want the two workers", n)
+	}
+	w.keep("repair-head-lost", w.runsOf(ref.Name)[0])
+	w.sweep("")
+	if n := len(w.cloud.Machines("sky-headless-")); n != 2 {
+		t.Errorf("a cluster in ERROR lost a machine: %d", n)
+	}
+}
+
+func TestAReplacementThatCanNotBeHadIsGivenBackAndTriedAgainLater(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("scarce", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	f := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmit, Err: simcloud.Refusal(cloud.Capacity)})
+	w.cloud.Lose("sky-scarce-1")
+	c := w.repair(ref)
+	last := c.Status.Repairs[len(c.Status.Repairs)-1]
+	if last.Action.Kind != api.ActionReplace || last.Error == "" || c.Status.Phase != api.PhaseReady || len(c.Status.Drift) == 0 {
+		t.Errorf("%s, repair %+v, drift %v", c.Status.Phase, last, c.Status.Drift)
+	}
+	w.keep("repair-refused", w.runsOf(ref.Name)[0])
+	hits := w.cloud.Hits(f)
+	w.sweep(ref.Name)
+	if w.cloud.Hits(f) != hits {
+		t.Error("it was tried again at once")
+	}
+	w.cloud.End(f)
+	run, err := w.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID(ref.Name), TaskQueue: w.queue},
+		api.WorkflowRepair, api.RepairInput{Cluster: ref, Again: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Get(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	w.healthy(ref, 2)
+}
+
+func TestADeleteTakesOverFromARepair(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("caught", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	f := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Hang: true})
+	w.cloud.Lose("sky-caught-1")
+	w.sweep(ref.Name)
+	until(t, "the repair waits for a machine", func() bool { return w.cloud.Hits(f) > 0 })
+	w.delete(ref, false)
+	w.awaitGone(ref)
+	if n := len(w.cloud.Machines("sky-caught-")); n != 0 {
+		t.Errorf("%d machines left", n)
+	}
+	w.keep("repair-deleted", w.runsOf(ref.Name)[0])
+}
+
+func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
+	w := newWorld(t)
+	never := w.store1("never-started", 1)
+	w.sweep("")
+	if c := w.get(never); c.Status.Phase != api.PhaseInit {
+		t.Errorf("taken up before its creator could: %s", c.Status.Phase)
+	}
+	w.acts.Sweeps.Now = func() time.Time { return time.Now().UTC().Add(time.Minute) }
+	w.sweep(never.Name)
+	w.awaitReady(never)
+
+	ref := w.create("never-deleted", 1, operations.CreateOptions{})
+	w.awaitReady(ref)
+	_, err := w.store.Update(t.Context(), ref, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseDeleting, "", time.Now().UTC())
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sweep(ref.Name)
+	w.awaitGone(ref)
+}
+
+func TestAClusterOfNonsenseIsReportedAndHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t)
+	bad := w.store1("nonsense", 1)
+	_, err := w.store.Update(t.Context(), bad, func(c *api.Cluster) error {
+		c.Spec.NumNodes = -3
+		c.Status.Phase = api.PhaseReady
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := w.create("sense", 2, operations.CreateOptions{})
+	w.awaitReady(good)
+	w.cloud.Lose("sky-sense-1")
+	r := w.sweep("")
+	of := func(name string) api.Drifted {
+		i := slices.IndexFunc(r.Drifted, func(d api.Drifted) bool { return d.Cluster == name })
+		if i < 0 {
+			t.Fatalf("%s is not in %+v", name, r.Drifted)
+		}
+		return r.Drifted[i]
+	}
+	if d := of("nonsense"); d.Started != "" || len(d.Drift) != 1 || d.Drift[0].Reason != api.DriftInvalid {
+		t.Errorf("got %+v", d)
+	}
+	if d := of("sense"); d.Started != api.WorkflowRepair {
+		t.Errorf("got %+v", d)
+	}
+	_ = w.temporal.GetWorkflow(t.Context(), api.OperationID(good.Name), "").Get(t.Context(), nil)
+	w.healthy(good, 2)
+	events, err := w.store.Events(t.Context(), bad.UID)
+	if err != nil || len(events) == 0 || events[len(events)-1].Reason != string(api.DriftInvalid) {
+		t.Errorf("events %+v (%v)", events, err)
+	}
+	if err := w.store.Delete(t.Context(), bad); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMachinesOfNoClusterEndAfterTheirGrace(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("parent", 1, operations.CreateOptions{})
+	w.awaitReady(ref)
+	installation, err := w.store.Installation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: installation, Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-0"})
+	w.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-1"})
+	w.acts.Sweeps.OrphanGrace = time.Hour
+	r := w.sweep("")
+	i := slices.IndexFunc(r.Orphans, func(o api.Orphan) bool { return o.Name == "sky-past-0" })
+	if i < 0 || slices.ContainsFunc(r.Orphans, func(o api.Orphan) bool { return o.Name == "sky-past-1" || o.Cluster == ref.Name }) {
+		t.Fatalf("orphans %+v", r.Orphans)
+	}
+	if len(w.cloud.Machines("sky-past-")) != 2 {
+		t.Error("one was ended before its time")
+	}
+	w.acts.Sweeps.OrphanGrace = time.Nanosecond
+	w.sweep("")
+	if left := w.cloud.Machines("sky-past-"); len(left) != 1 || left[0].Name != "sky-past-1" {
+		t.Errorf("left: %+v", left)
+	}
+}

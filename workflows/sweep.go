@@ -1,0 +1,115 @@
+package workflows
+
+import (
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// sweeping is the kind of activity that looks at many clusters: what it did not get to is looked at the next time.
+var sweeping = effort{once: 5 * time.Minute, silence: beatWithin, total: 10 * time.Minute}
+
+const (
+	// batch is how many clusters one activity looks at, batchesAtOnce how many of those run at a time. A sweep over thousands
+	// of clusters has a history of some hundred events.
+	batch         = 100
+	batchesAtOnce = 4
+	// reportAtMost bounds what a sweep returns: a result has to fit into a history.
+	reportAtMost = 500
+)
+
+// Sweep compares every cluster with the world and starts what is to be done about a difference; then it looks for machines
+// that belong to no cluster. It runs on a schedule, and when somebody asks.
+func Sweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
+	var names []string
+	if err := record.do(ctx, "list the clusters", sweeps.ListClusters, in.Cluster).Get(ctx, &names); err != nil {
+		return api.SweepResult{}, err
+	}
+	r := api.SweepResult{Looked: len(names)}
+	failed := lookAtAll(ctx, in, names, &r)
+	if in.Cluster != "" {
+		return r, failed
+	}
+	found, err := collect(ctx)
+	r.Orphans, r.Unasked = found.Orphans, found.Unasked
+	return r, errors.Join(failed, err)
+}
+
+// lookAtAll looks at the clusters in batches. One that fails keeps no other from being looked at.
+func lookAtAll(ctx workflow.Context, in api.SweepInput, names []string, r *api.SweepResult) error {
+	var failed error
+	places := workflow.NewSemaphore(ctx, batchesAtOnce)
+	all := workflow.NewWaitGroup(ctx)
+	for ; len(names) > 0; names = names[min(batch, len(names)):] {
+		these := activities.LookInput{Clusters: names[:min(batch, len(names))], Again: in.Again}
+		all.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer all.Done()
+			if err := places.Acquire(ctx, 1); err != nil {
+				failed = errors.Join(failed, err)
+				return
+			}
+			defer places.Release(1)
+			var drifted []api.Drifted
+			err := sweeping.do(ctx, "look at clusters from "+these.Clusters[0], sweeps.LookAt, these).Get(ctx, &drifted)
+			failed = errors.Join(failed, err)
+			if room := reportAtMost - len(r.Drifted); len(drifted) > room {
+				drifted = drifted[:room]
+			}
+			r.Drifted = append(r.Drifted, drifted...)
+		})
+	}
+	all.Wait(ctx)
+	return failed
+}
+
+// collect looks for orphans, and ends those whose time has come.
+func collect(ctx workflow.Context) (api.OrphansResult, error) {
+	var found api.OrphansResult
+	if err := sweeping.do(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
+		return found, err
+	}
+	now := workflow.Now(ctx)
+	return found, terminate(ctx, found.Orphans, func(o api.Orphan) bool { return !o.TerminateAt.IsZero() && !now.Before(o.TerminateAt) })
+}
+
+// Orphans lists the machines that belong to no cluster, and ends those that were named.
+func Orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, error) {
+	var found api.OrphansResult
+	if err := sweeping.do(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
+		return found, err
+	}
+	named := map[string]bool{}
+	for _, name := range in.Terminate {
+		named[name] = true
+	}
+	return found, terminate(ctx, found.Orphans, func(o api.Orphan) bool { return named[o.Name] })
+}
+
+// terminate ends the orphans that are due, all at once, and notes on each why it could not be.
+func terminate(ctx workflow.Context, orphans []api.Orphan, due func(api.Orphan) bool) error {
+	pending := make([]workflow.Future, len(orphans))
+	for i, o := range orphans {
+		if due(o) {
+			pending[i] = sweeping.do(ctx, o.Name+": terminate the orphan", sweeps.TerminateOrphan, o)
+		}
+	}
+	for i, f := range pending {
+		if f == nil {
+			continue
+		}
+		err := f.Get(ctx, nil)
+		if temporal.IsCanceledError(err) {
+			return err
+		}
+		if orphans[i].State = "terminated"; err != nil {
+			orphans[i].State, orphans[i].Error = "", failureOf(err).Message
+		}
+	}
+	return nil
+}
