@@ -73,18 +73,24 @@ spec:
 `
 )
 
-// onRealAPI is a client for a real API server that knows these kinds.
-func onRealAPI(t *testing.T, kinds ...string) (*Client, kubernetes.Interface) {
-	t.Helper()
-	cs, err := kube.Client(kubeapi.Start(t, kinds...))
+func TestARealAPIServer(t *testing.T) {
+	server := kubeapi.Start(t)
+	cs, err := kube.Client(server.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewClient(cs), cs
+	c := NewClient(cs)
+	t.Run("is looked at before the kinds of charts are known", func(t *testing.T) { looksWithoutKinds(t, c, cs) })
+	server.Define(helmChartKind)
+	server.Define(clusterPolicyKind)
+	t.Run("takes the policy as it is mended", func(t *testing.T) { mendsThePolicy(t, c) })
+	t.Run("keeps the stack ours", func(t *testing.T) { keepsTheStack(t, c) })
 }
 
-func TestARealAPIServerKeepsTheStackOurs(t *testing.T) {
-	c, _ := onRealAPI(t, helmChartKind, clusterPolicyKind)
+func keepsTheStack(t *testing.T, c *Client) {
+	if err := c.any.delete(t.Context(), helmCharts, chartNamespace, operatorName); err != nil {
+		t.Fatal(err)
+	}
 	ctx, stack := t.Context(), Stack{Kind: api.GPUStackOperator}
 	for i, want := range []bool{true, false} {
 		if changed, err := Apply(ctx, c, stack, noDriver); err != nil || changed != want {
@@ -132,8 +138,7 @@ func TestARealAPIServerKeepsTheStackOurs(t *testing.T) {
 	}
 }
 
-func TestARealAPIServerTakesThePolicyAsItIsMended(t *testing.T) {
-	c, _ := onRealAPI(t, helmChartKind, clusterPolicyKind)
+func mendsThePolicy(t *testing.T, c *Client) {
 	ctx, stack := t.Context(), Stack{Kind: api.GPUStackOperator}
 	edited := policy("", map[string]any{"devicePlugin": map[string]any{"enabled": false, "version": "v0.19.2"}, "driver": map[string]any{"enabled": false}})
 	if err := c.any.apply(ctx, clusterPolicies, edited); err != nil {
@@ -156,8 +161,7 @@ func TestARealAPIServerTakesThePolicyAsItIsMended(t *testing.T) {
 	}
 }
 
-func TestARealAPIServerWithoutTheKindsIsLookedAtAllTheSame(t *testing.T) {
-	c, cs := onRealAPI(t)
+func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
 	if _, err := Apply(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver); !apierrors.IsNotFound(err) {
 		t.Errorf("applying a kind that is not known: %v", err)
 	}

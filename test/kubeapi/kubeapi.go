@@ -36,12 +36,22 @@ const (
 	askEvery = 100 * time.Millisecond
 )
 
-// Start runs an API server until the test ends, and returns a kubeconfig with all rights. crds are the YAML of definitions,
-// which are there when it returns.
-func Start(t testing.TB, crds ...string) (kubeconfig []byte) {
+// Server is an API server that runs until its test ends.
+type Server struct {
+	// Kubeconfig has all rights.
+	Kubeconfig []byte
+
+	t         testing.TB
+	dir, kube string
+	token     string
+	cs        *kubernetes.Clientset
+}
+
+// Start runs an API server.
+func Start(t testing.TB) *Server {
 	t.Helper()
 	dir := t.TempDir()
-	s := &server{t: t, dir: dir, kube: filepath.Join(dir, "kube"), token: rand.Text()}
+	s := &Server{t: t, dir: dir, kube: filepath.Join(dir, "kube"), token: rand.Text()}
 	if err := unpack(release(t), "share/rke2/bin/kube", s.kube); err != nil {
 		t.Fatal(err)
 	}
@@ -63,56 +73,45 @@ func Start(t testing.TB, crds ...string) (kubeconfig []byte) {
 		"--cert-dir="+certs, "--token-auth-file="+s.file("tokens", s.token+",test,test,system:masters\n"), "--authorization-mode=RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+key, "--service-account-signing-key-file="+key,
 		"--service-cluster-ip-range=10.43.0.0/16", "--disable-admission-plugins=ServiceAccount")
-	return s.ready("https://127.0.0.1:"+ports[2], filepath.Join(certs, "apiserver.crt"), crds)
+	s.ready("https://127.0.0.1:"+ports[2], filepath.Join(certs, "apiserver.crt"))
+	return s
 }
 
-type server struct {
-	t         testing.TB
-	dir, kube string
-	token     string
-}
-
-// ready waits until the server answers, and brings in the definitions.
-func (s *server) ready(address, cert string, crds []string) []byte {
+// ready waits until the server answers.
+func (s *Server) ready(address, cert string) {
 	s.t.Helper()
-	var kubeconfig []byte
-	var cs *kubernetes.Clientset
 	s.await("the API server", func() error {
 		ca, err := os.ReadFile(cert)
 		if err != nil {
 			return err
 		}
-		kubeconfig = fmt.Appendf(nil, "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts: [{name: test, context: {cluster: test, user: test}}]\n"+
+		s.Kubeconfig = fmt.Appendf(nil, "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts: [{name: test, context: {cluster: test, user: test}}]\n"+
 			"users: [{name: test, user: {token: %q}}]\nclusters: [{name: test, cluster: {server: %q, certificate-authority-data: %s}}]\n",
 			s.token, address, base64.StdEncoding.EncodeToString(ca))
-		config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+		config, err := clientcmd.RESTConfigFromKubeConfig(s.Kubeconfig)
 		if err != nil {
 			return err
 		}
-		if cs, err = kubernetes.NewForConfig(config); err != nil {
+		if s.cs, err = kubernetes.NewForConfig(config); err != nil {
 			return err
 		}
-		_, err = cs.CoreV1().Namespaces().Get(s.t.Context(), metav1.NamespaceSystem, metav1.GetOptions{})
+		_, err = s.cs.CoreV1().Namespaces().Get(s.t.Context(), metav1.NamespaceSystem, metav1.GetOptions{})
 		return err
 	})
-	for _, crd := range crds {
-		s.define(cs, crd)
-	}
-	return kubeconfig
 }
 
-// define brings in a definition and waits until its kind is served.
-func (s *server) define(cs *kubernetes.Clientset, crd string) {
+// Define brings in a CustomResourceDefinition, given as YAML, and waits until its kind is served.
+func (s *Server) Define(crd string) {
 	s.t.Helper()
 	name := value(crd, "name")
 	path := "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/" + name
-	if err := cs.Discovery().RESTClient().Patch(types.ApplyYAMLPatchType).AbsPath(path).Param("fieldManager", "test").
+	if err := s.cs.Discovery().RESTClient().Patch(types.ApplyYAMLPatchType).AbsPath(path).Param("fieldManager", "test").
 		SetHeader("Accept", "application/json").Body([]byte(crd)).Do(s.t.Context()).Error(); err != nil {
 		s.t.Fatalf("define %s: %v", name, err)
 	}
 	plural, group, _ := strings.Cut(name, ".")
 	s.await(name, func() error {
-		return cs.Discovery().RESTClient().Get().AbsPath("/apis", group, "v1", plural).SetHeader("Accept", "application/json").Do(s.t.Context()).Error()
+		return s.cs.Discovery().RESTClient().Get().AbsPath("/apis", group, "v1", plural).SetHeader("Accept", "application/json").Do(s.t.Context()).Error()
 	})
 }
 
@@ -122,7 +121,7 @@ func value(yaml, key string) string {
 	return strings.FieldsFunc(after, func(r rune) bool { return strings.ContainsRune(" ,}\n", r) })[0]
 }
 
-func (s *server) file(name, content string) string {
+func (s *Server) file(name, content string) string {
 	s.t.Helper()
 	file := filepath.Join(s.dir, name)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -132,7 +131,7 @@ func (s *server) file(name, content string) string {
 }
 
 // run starts one of the programs that the binary is, by its name.
-func (s *server) run(name string, args ...string) {
+func (s *Server) run(name string, args ...string) {
 	s.t.Helper()
 	log, err := os.Create(filepath.Join(s.dir, name+".log"))
 	if err != nil {
@@ -155,7 +154,7 @@ func (s *server) run(name string, args ...string) {
 	})
 }
 
-func (s *server) await(what string, well func() error) {
+func (s *Server) await(what string, well func() error) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
