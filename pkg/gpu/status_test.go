@@ -263,7 +263,11 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 	} {
 		client, m := operatorsCluster(t)
 		c.change(client, m)
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errors.New("its time is up"))
+		limit := time.Minute
+		if c.patience > 0 || c.reason == Deadline {
+			limit = 200 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("its time is up"))
 		_, err := Await(ctx, client, brief(api.GPUStackOperator, c.patience))
 		cancel()
 		var f *Failure

@@ -77,7 +77,11 @@ func TestAWorkloadThatEndsBadlyIsAFailureAndIsRemoved(t *testing.T) {
 	} {
 		client, _ := cluster(node("a", 8))
 		made := kubelet(client, c.ends...)
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		patience := time.Minute
+		if c.reason == WorkloadPending {
+			patience = 200 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		err := Verify(ctx, client, check(Stack{Kind: api.GPUStackOperator}), nil)
 		cancel()
 		var f *Failure
