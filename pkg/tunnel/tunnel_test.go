@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	}
 	cfg := embed.NewConfig()
 	cfg.Dir, cfg.LogLevel, cfg.LogOutputs = filepath.Join(dir, "etcd"), "error", []string{filepath.Join(dir, "etcd.log")}
-	any := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls, cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = any, any, any, any
+	here := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls, cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = here, here, here, here
 	cfg.InitialCluster, cfg.UnsafeNoFsync = cfg.InitialClusterFromName(cfg.Name), true
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
