@@ -1,0 +1,47 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/deadman"
+)
+
+// timer says whether a host has a timer that is running.
+func (i *installation) timer(host, unit string) bool {
+	_, err := i.onHost(host, "systemctl", "is-active", "--quiet", unit+".timer")
+	return err == nil
+}
+
+func TestAMachineThatBillsHasATimerFromItsFirstBootOnAndNoneOnceItsClusterIsReady(t *testing.T) {
+	i := newSky(t)
+	r := i.try("create", "cluster", "timed", "--provision", "--cloud", "aws", "--cpus", "2+")
+	if r.code != 0 {
+		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	host := ""
+	until(t, "the machine runs", func() bool {
+		all, err := i.env.Machines(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range all {
+			if m.Running {
+				host = m.Container
+			}
+		}
+		return host != ""
+	})
+	until(t, "the first boot, or who has reached the machine since, has set a timer", func() bool {
+		return i.timer(host, deadman.BootUnit) || i.timer(host, deadman.Unit)
+	})
+	c := i.awaitReady("timed")
+	if c.Status.Placement.PricePerMachine <= 0 {
+		t.Fatal("the machine is free: this test shows nothing")
+	}
+	for _, unit := range []string{deadman.BootUnit, deadman.Unit} {
+		if i.timer(host, unit) {
+			t.Errorf("the cluster is READY, and %s will power its machine off", unit)
+		}
+	}
+	i.run("delete", "cluster", "timed", "--yes", "--wait")
+}
