@@ -154,7 +154,14 @@ func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
 	p := outsider(t)
 	readied(t, "lasting", lost)
 	again := false
-	world.Cast("lasting", rehearsal.Play{Sweep: repairing(&again), Repair: func(context.Context, *rehearsal.World, api.RepairInput) error { return nil }})
+	world.Cast("lasting", rehearsal.Play{Sweep: repairing(&again), Repair: func(ctx context.Context, w *rehearsal.World, in api.RepairInput) error {
+		_, err := w.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+			c.Status.BeginRepair(api.Repair{ID: "a", Action: api.Action{Kind: api.ActionReplace, Machine: "sky-x-1", Reason: api.DriftMachineGone}})
+			c.Status.EndRepair("a", "the cloud has no room", time.Now().UTC())
+			return nil
+		})
+		return err
+	}})
 	got := p.run("reconcile", "lasting", "--wait")
 	if got.code != ExitFailed || !strings.Contains(got.err, "✗ Repairing cluster failed: cluster lasting is not in sync\n  sky-x-1: MachineGone: ") ||
 		!strings.Contains(got.err, "Look closer with: skyctl describe cluster lasting") {

@@ -57,6 +57,16 @@ func (r *reconciliation) run(ctx context.Context, cluster string) error {
 	if err != nil {
 		return err
 	}
+	var before *api.Cluster
+	if r.wait {
+		s, err := ops.Store(ctx)
+		if err != nil {
+			return err
+		}
+		if before, err = s.Get(ctx, cluster); err != nil {
+			return err
+		}
+	}
 	var found swept
 	title := "Looking at every cluster"
 	if cluster != "" {
@@ -76,7 +86,7 @@ func (r *reconciliation) run(ctx context.Context, cluster string) error {
 	if err != nil || !r.wait {
 		return err
 	}
-	return r.await(ctx, ops, found)
+	return r.await(ctx, ops, before, found)
 }
 
 // sweep looks at a cluster, or at all; then it reads them, for what the sweep has written about them.
@@ -109,21 +119,17 @@ func sweep(ctx context.Context, ops *operations.Client, cluster string) (swept, 
 }
 
 // await follows the one cluster that was looked at.
-func (r *reconciliation) await(ctx context.Context, ops *operations.Client, found swept) error {
+func (r *reconciliation) await(ctx context.Context, ops *operations.Client, before *api.Cluster, found swept) error {
 	name := found.only
-	c, ok := found.clusters[name]
-	if !ok {
-		return &store.NotFoundError{Cluster: name}
-	}
 	if len(found.Drifted) == 0 {
-		if why := unknown(&c); why != "" {
-			return &operations.DriftError{Cluster: name, Reason: why}
+		if c, ok := found.clusters[name]; ok && unknown(&c) != "" {
+			return &operations.DriftError{Cluster: name, Reason: unknown(&c)}
 		}
 		return nil
 	}
 	began := r.env.Now()
-	p := r.startProgress("Repairing cluster", &c)
-	err := ops.AwaitInSync(ctx, c.Ref(), found.Drifted[0], r.timeout.value, p.show)
+	p := r.startProgress("Repairing cluster", before)
+	err := ops.AwaitInSync(ctx, before, found.Drifted[0], r.timeout.value, p.show)
 	switch {
 	case err == nil:
 		p.succeed()

@@ -27,6 +27,8 @@ type Client struct {
 	now func() time.Time
 	// checkEvery is how often a wait looks whether anybody works on what it waits for.
 	checkEvery time.Duration
+	// sweepEvery is how often a wait for sync looks again at drift that takes its time.
+	sweepEvery time.Duration
 
 	mu       sync.Mutex
 	store    *store.Store
@@ -35,7 +37,7 @@ type Client struct {
 
 // New makes a client; nothing is connected yet.
 func New(cfg *config.Config, now func() time.Time) *Client {
-	return &Client{cfg: cfg, now: now, checkEvery: 5 * time.Second}
+	return &Client{cfg: cfg, now: now, checkEvery: 5 * time.Second, sweepEvery: 10 * time.Second}
 }
 
 // Close ends the connections.

@@ -40,6 +40,25 @@ func drift(t *testing.T, ref api.Ref, phase api.Phase, seen ...api.Drift) {
 	}
 }
 
+func stored(t *testing.T, ref api.Ref) *api.Cluster {
+	t.Helper()
+	c, err := world.Store.Get(t.Context(), ref.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// tried records a repair that failed.
+func tried(ctx context.Context, w *rehearsal.World, ref api.Ref, failure string) error {
+	_, err := w.Store.Update(ctx, ref, func(c *api.Cluster) error {
+		c.Status.BeginRepair(api.Repair{ID: "tried", At: time.Now().UTC(), Action: api.Action{Kind: api.ActionReplace, Reason: api.DriftMachineGone}})
+		c.Status.EndRepair("tried", failure, time.Now().UTC())
+		return nil
+	})
+	return err
+}
+
 var gone1 = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it", Next: "it is replaced"}
 
 func TestASweepByHandTellsWhatItFound(t *testing.T) {
@@ -222,7 +241,7 @@ func TestEventsAreFoundByNameAlsoAfterTheCluster(t *testing.T) {
 func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	world.Work(t)
 	c := newClient(t)
-	began := func(ref api.Ref) api.Drifted {
+	started := func(ref api.Ref) api.Drifted {
 		t.Helper()
 		if err := world.Repair(t.Context(), ref, true); err != nil {
 			t.Fatal(err)
@@ -232,15 +251,17 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	t.Run("well, also where it was in ERROR", func(t *testing.T) {
 		ref := kept(t, "mended")
 		drift(t, ref, api.PhaseError, gone1)
-		if err := c.AwaitInSync(t.Context(), ref, began(ref), 0, ignore); err != nil {
+		if err := c.AwaitInSync(t.Context(), stored(t, ref), started(ref), 0, ignore); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("with drift that is left", func(t *testing.T) {
 		ref := kept(t, "lasting")
 		drift(t, ref, api.PhaseReady, gone1)
-		world.Cast("lasting", rehearsal.Play{Repair: func(context.Context, *rehearsal.World, api.RepairInput) error { return nil }})
-		err := c.AwaitInSync(t.Context(), ref, began(ref), 0, ignore)
+		world.Cast("lasting", rehearsal.Play{Repair: func(ctx context.Context, w *rehearsal.World, in api.RepairInput) error {
+			return tried(ctx, w, in.Cluster, "the cloud has no room")
+		}})
+		err := c.AwaitInSync(t.Context(), stored(t, ref), started(ref), 0, ignore)
 		var left *DriftError
 		if !errors.As(err, &left) || len(left.Drift) != 1 || !strings.Contains(err.Error(), "next: it is replaced") {
 			t.Errorf("got %v", err)
@@ -252,7 +273,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		world.Cast("hopeless", rehearsal.Play{Repair: func(ctx context.Context, w *rehearsal.World, in api.RepairInput) error {
 			return w.Fail(ctx, in.Cluster, api.Failure{Step: "repair", Reason: "HeadLost", Message: "the head is gone"})
 		}})
-		err := c.AwaitInSync(t.Context(), ref, began(ref), 0, ignore)
+		err := c.AwaitInSync(t.Context(), stored(t, ref), started(ref), 0, ignore)
 		var failed *FailedError
 		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "the head is gone") {
 			t.Errorf("got %v", err)
@@ -270,17 +291,59 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := api.Drifted{Cluster: "cordoned", Phase: api.PhaseReady, Drift: []api.Drift{cordoned}}
-		if err := c.AwaitInSync(t.Context(), ref, found, 0, ignore); err != nil {
+		if err := c.AwaitInSync(t.Context(), stored(t, ref), found, 0, ignore); err != nil {
 			t.Error(err)
+		}
+	})
+	t.Run("once drift that takes its time is over", func(t *testing.T) {
+		ref := kept(t, "patient")
+		drift(t, ref, api.PhaseReady, gone1)
+		found := api.Drifted{Cluster: "patient", Phase: api.PhaseReady, Drift: []api.Drift{gone1}, Why: "nothing is to be done about it now"}
+		sweeps := 0
+		world.Cast("patient", rehearsal.Play{Sweep: func(ctx context.Context, w *rehearsal.World, in api.SweepInput) (api.SweepResult, error) {
+			if sweeps++; in.Again {
+				t.Error("a wait tries again and again what did not help")
+			}
+			r := api.SweepResult{Looked: 1, Drifted: []api.Drifted{found}}
+			if sweeps == 3 {
+				r.Drifted[0].Started = api.WorkflowRepair
+				return r, w.Repair(ctx, ref, false)
+			}
+			return r, nil
+		}})
+		c := newClient(t)
+		c.sweepEvery = time.Millisecond
+		var notices []string
+		err := c.AwaitInSync(t.Context(), stored(t, ref), found, 0, func(p Progress) { notices = append(notices, p.Notice) })
+		if err != nil || sweeps != 3 || !strings.Contains(strings.Join(notices, "\n"), "waiting: sky-x-1: MachineGone: ") {
+			t.Errorf("%v after %d sweeps, %q", err, sweeps, notices)
+		}
+	})
+	t.Run("not in time, where drift takes longer", func(t *testing.T) {
+		ref := kept(t, "long")
+		drift(t, ref, api.PhaseReady, gone1)
+		found := api.Drifted{Cluster: "long", Phase: api.PhaseReady, Drift: []api.Drift{gone1}}
+		world.Cast("long", rehearsal.Play{Sweep: func(context.Context, *rehearsal.World, api.SweepInput) (api.SweepResult, error) {
+			return api.SweepResult{Looked: 1, Drifted: []api.Drifted{found}}, nil
+		}})
+		c := newClient(t)
+		c.sweepEvery = 10 * time.Millisecond
+		err := c.AwaitInSync(t.Context(), stored(t, ref), found, 300*time.Millisecond, ignore)
+		var late *WaitError
+		if !errors.As(err, &late) || late.Took != 300*time.Millisecond {
+			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("at once where nothing works on it", func(t *testing.T) {
 		ref := kept(t, "resting")
 		drift(t, ref, api.PhaseReady, gone1)
+		if _, err := c.Pause(t.Context(), "resting"); err != nil {
+			t.Fatal(err)
+		}
 		found := api.Drifted{Cluster: "resting", Phase: api.PhaseReady, Drift: []api.Drift{gone1}, Why: "it is paused"}
 		c := newClient(t)
 		c.checkEvery = time.Hour
-		err := c.AwaitInSync(t.Context(), ref, found, 0, ignore)
+		err := c.AwaitInSync(t.Context(), stored(t, ref), found, 0, ignore)
 		var left *DriftError
 		if !errors.As(err, &left) || left.Reason != "it is paused" || len(left.Drift) != 1 {
 			t.Errorf("got %v", err)
@@ -293,7 +356,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}})
-		err := c.AwaitInSync(t.Context(), ref, began(ref), 100*time.Millisecond, ignore)
+		err := c.AwaitInSync(t.Context(), stored(t, ref), started(ref), 100*time.Millisecond, ignore)
 		var late *WaitError
 		if !errors.As(err, &late) {
 			t.Errorf("got %v", err)

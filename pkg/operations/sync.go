@@ -2,21 +2,112 @@ package operations
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// AwaitInSync follows a cluster that a sweep found to differ until it is as it should be. Its error is a FailedError where it
-// ends in ERROR, and a DriftError where drift is left and nothing works on it (any more). One that was being deleted is
-// awaited to be gone.
-func (c *Client) AwaitInSync(ctx context.Context, ref api.Ref, found api.Drifted, limit time.Duration, see func(Progress)) error {
-	switch {
-	case found.Phase == "": // it could not be looked at
+// AwaitInSync follows a cluster, as it was before a sweep found it to differ, until it is as it should be, and sweeps it again where drift takes
+// its time. Its error is a FailedError where it ends in ERROR, a WaitError once limit (if above 0) is over, and a DriftError
+// where drift is left that a repair failed to end, or that nobody does anything about. One that was being deleted is awaited to
+// be gone.
+func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api.Drifted, limit time.Duration, see func(Progress)) error {
+	s, err := c.Store(ctx)
+	if err != nil {
+		return err
+	}
+	ref := before.Ref()
+	began := c.now()
+	for {
+		left := limit
+		if limit > 0 {
+			if left = limit - c.now().Sub(began); left <= 0 {
+				return &WaitError{Name: ref.Name, For: "in sync", Took: limit}
+			}
+		}
+		err := c.settle(ctx, ref, found, left, see)
+		var drift *DriftError
+		if late := new(WaitError); errors.As(err, &late) {
+			late.Took = limit
+		}
+		if !errors.As(err, &drift) {
+			return err
+		}
+		now, gone := s.Get(ctx, ref.Name)
+		if gone != nil {
+			return gone
+		}
+		if found.Phase == "" || !goesOn(before, now) {
+			return err
+		}
+		see(Progress{Cluster: now, Notice: waitingFor(now.Status.Drift)})
+		if found, err = c.lookAgain(ctx, ref.Name, left); err != nil {
+			return err
+		}
+	}
+}
+
+// lookAgain sweeps a cluster once more after a while. Where the sweep finds no drift the answer says nothing but the phase.
+func (c *Client) lookAgain(ctx context.Context, cluster string, within time.Duration) (api.Drifted, error) {
+	after := c.sweepEvery
+	if within > 0 {
+		after = min(after, within)
+	}
+	select {
+	case <-ctx.Done():
+		return api.Drifted{}, ctx.Err()
+	case <-time.After(after):
+	}
+	r, err := c.Sweep(ctx, api.SweepInput{Cluster: cluster})
+	if err != nil || len(r.Drifted) == 0 {
+		return api.Drifted{Cluster: cluster, Phase: api.PhaseReady, Why: "nothing can be said of it"}, err
+	}
+	return r.Drifted[0], nil
+}
+
+// waitingFor says what drift there is, for a person who waits.
+func waitingFor(drift []api.Drift) string {
+	said := "waiting: " + oneLine(drift[0].String())
+	if drift[0].Next != "" {
+		said += " (next: " + oneLine(drift[0].Next) + ")"
+	}
+	if n := len(drift) - 1; n > 0 {
+		said += fmt.Sprintf(", and %d more", n)
+	}
+	return said
+}
+
+// goesOn says whether a later sweep may do something about the drift of a cluster: nothing is paused, no repair has failed since
+// before, and not all of it is only reported.
+func goesOn(before, now *api.Cluster) bool {
+	if now.Status.Phase != api.PhaseReady || !now.Status.PausedAt.IsZero() {
+		return false
+	}
+	failed := map[string]bool{}
+	for _, r := range before.Status.Repairs {
+		failed[r.ID] = r.Error != ""
+	}
+	for _, r := range now.Status.Repairs {
+		if r.Error != "" && !failed[r.ID] {
+			return false
+		}
+	}
+	return slices.ContainsFunc(now.Status.Drift, func(d api.Drift) bool {
+		return d.Reason != api.DriftNodeCordoned && d.Reason != api.DriftVersionSkew && d.Reason != api.DriftInvalid
+	})
+}
+
+// settle follows a cluster until it is in sync, or until what was started about it has ended.
+func (c *Client) settle(ctx context.Context, ref api.Ref, found api.Drifted, limit time.Duration, see func(Progress)) error {
+	switch found.Phase {
+	case "": // it could not be looked at
 		return &DriftError{Cluster: ref.Name, Drift: found.Drift, Reason: found.Why}
-	case found.Phase == api.PhaseDeleting:
+	case api.PhaseDeleting:
 		return c.AwaitGone(ctx, ref, limit, see)
-	case found.Phase == api.PhaseInit, found.Phase == api.PhaseProvisioning:
+	case api.PhaseInit, api.PhaseProvisioning:
 		_, err := c.AwaitReady(ctx, ref, limit, see)
 		return err
 	}
