@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -81,6 +82,18 @@ type Action struct {
 	Message string `json:"message"`
 }
 
+// Target is the action without all that differs from one try to the next: two actions with the same target are of one kind
+// and done to the same thing, which is a Node, a machine that has no place, a place whichever machine is in it, or the cluster.
+func (a Action) Target() Action {
+	switch a.Kind {
+	case ActionForgetNode:
+		return Action{Kind: a.Kind, Node: a.Node}
+	case ActionTerminate:
+		return Action{Kind: a.Kind, Machine: a.Machine}
+	}
+	return Action{Kind: a.Kind, Index: a.Index}
+}
+
 // Repair records that an action was begun, and how it ended. The planner paces itself by these.
 type Repair struct {
 	// ID tells it from other repairs; the same one begun twice is one.
@@ -93,8 +106,14 @@ type Repair struct {
 	Error string `json:"error,omitempty"`
 }
 
-// maxRepairs bounds the object's growth; the oldest go first.
-const maxRepairs = 50
+// The record of repairs is what they are paced by, so that none may be forgotten that counts: it keeps the last shownRepairs
+// in any case, and of those of the last day up to pacedRepairs of the same kind on the same thing. In all it has at most
+// maxRepairs, which bounds the object's growth.
+const (
+	shownRepairs = 50
+	pacedRepairs = 15
+	maxRepairs   = 1000
+)
 
 // BeginRepair records that a repair has begun.
 func (s *ClusterStatus) BeginRepair(r Repair) {
@@ -104,9 +123,25 @@ func (s *ClusterStatus) BeginRepair(r Repair) {
 		}
 	}
 	s.Repairs = append(s.Repairs, r)
-	if n := len(s.Repairs); n > maxRepairs {
-		s.Repairs = s.Repairs[n-maxRepairs:]
+	if len(s.Repairs) > shownRepairs {
+		s.forgetRepairs(r.At.Add(-24 * time.Hour))
 	}
+}
+
+// forgetRepairs takes from the record what nothing is paced by any more.
+func (s *ClusterStatus) forgetRepairs(before time.Time) {
+	same := map[Action]int{}
+	var kept []Repair
+	for i := len(s.Repairs) - 1; i >= 0; i-- {
+		r := s.Repairs[i]
+		same[r.Action.Target()]++
+		shown := len(s.Repairs)-i <= shownRepairs
+		if shown || r.At.After(before) && same[r.Action.Target()] <= pacedRepairs && len(kept) < maxRepairs {
+			kept = append(kept, r)
+		}
+	}
+	slices.Reverse(kept)
+	s.Repairs = kept
 }
 
 // EndRepair records how a repair ended.

@@ -39,7 +39,7 @@ func (d *deciding) askWithin(a api.Action, next string, limit int) {
 func (d *deciding) past(a api.Action) []api.Repair {
 	var found []api.Repair
 	for _, r := range d.c.Status.Repairs {
-		if r.Action.Kind == a.Kind && sameTarget(r.Action, a) && d.recent(r) {
+		if r.Action.Target() == a.Target() && d.recent(r) {
 			found = append(found, r)
 		}
 	}
@@ -48,18 +48,6 @@ func (d *deciding) past(a api.Action) []api.Repair {
 
 func (d *deciding) recent(r api.Repair) bool {
 	return r.At.After(d.w.At.Add(-d.p.Window)) && !r.At.After(d.w.At.Add(d.p.Backoff))
-}
-
-// sameTarget says whether two actions of a kind are done to the same thing: a Node, a machine beside the cluster's, a place,
-// or the cluster.
-func sameTarget(a, b api.Action) bool {
-	switch a.Kind {
-	case api.ActionForgetNode:
-		return a.Node == b.Node
-	case api.ActionTerminate:
-		return a.Machine == b.Machine
-	}
-	return a.Index == b.Index
 }
 
 // lastOn is the last such repair on this very machine; nil where there was none.

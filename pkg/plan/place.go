@@ -75,17 +75,17 @@ func (d *deciding) unlisted(m *api.Machine) {
 	}
 }
 
-// stopped is a machine that somebody stopped. Starting one that runs harms nothing, but replacing it would, so a listing that
-// says stopped is not believed against what answers.
+// stopped is a machine that somebody stopped. A listing that says so is not believed against what answers: a Node is not Ready
+// any more within a minute of its machine's end.
 func (d *deciding) stopped(m *api.Machine) {
 	const message, reason = "the cloud says that it is stopped", api.DriftMachineStopped
 	start := on(m, api.ActionStartMachine, reason, message)
 	answers := d.nodeReady(m) || isHead(m) && (!d.silentAPI() || d.w.Units[m.Index].Reached)
 	switch {
-	case d.w.CanStart && !d.spent(start, d.p.Restarts):
-		d.ask(start, "it is started")
 	case answers:
 		d.report(m.Name, reason, message+", though it answers", "nothing: the listing may be behind")
+	case d.w.CanStart && !d.spent(start, d.p.Restarts):
+		d.ask(start, "it is started")
 	case isHead(m):
 		d.report(m.Name, reason, message, endsInError)
 		d.giveUp(m, reason, fmt.Sprintf("%s, the head, is stopped, and skyctl can't start it. The workers were left alone. "+

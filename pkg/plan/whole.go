@@ -16,6 +16,8 @@ func (d *deciding) extras() {
 	for _, l := range d.w.Listed {
 		m := d.names[l.Name]
 		switch {
+		case m == nil && l.Name == "":
+			d.report("", api.DriftMachineExtra, "a machine without a name carries the cluster's labels", "only reported: there is no name by which to end it")
 		case m == nil:
 			d.terminate(l, api.DriftMachineExtra, "it carries the cluster's labels and has no place in it")
 		case m.Incarnation != l.Incarnation:
@@ -37,7 +39,7 @@ func (d *deciding) leftovers() {
 		m := d.names[l.Name]
 		kept := m != nil && m.State.MayExist() && m.State != api.MachineTerminating
 		switch {
-		case kept && m.Incarnation == l.Incarnation:
+		case kept && m.Incarnation == l.Incarnation, l.Name == "":
 		case kept:
 			d.report(l.Name, api.DriftLeftover, other(l, m), "only reported: one of this name is to be kept")
 		case m != nil && isHead(m) && d.c.Status.WasReady():

@@ -183,23 +183,22 @@ func onMachine(k api.ActionKind) bool {
 func allowed(c *api.Cluster, w plan.World, a api.Action, owned, kept, nodes map[string]bool) error {
 	launches := a.Kind == api.ActionReplace || a.Kind == api.ActionBringUp
 	ends := a.Kind == api.ActionReplace || a.Kind == api.ActionTerminate
+	head := a.Index == 0 || a.Machine == api.MachineName(c.Metadata.Name, 0)
 	_, node := w.Nodes[a.Node]
 	switch {
 	case c.Status.Phase == api.PhaseError && a.Kind != api.ActionTerminate:
 		return fmt.Errorf("%s in a cluster in ERROR", a.Kind)
 	case w.CloudError != "" && a.Kind != api.ActionWriteKubeconfig:
 		return fmt.Errorf("%s of %s though the cloud can't be asked", a.Kind, a.Machine)
-	case w.APIError != "" && a.Index != 0 && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine:
+	case w.APIError != "" && !head && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine:
 		return fmt.Errorf("%s of %s though the API is silent", a.Kind, a.Machine)
 	case a.Kind == api.ActionForgetNode && (!node || nodes[a.Node] || !strings.HasPrefix(a.Node, "sky-"+c.Metadata.Name+"-") || w.Nodes[a.Node].Ready):
 		return fmt.Errorf("forgets the Node %q", a.Node)
 	case a.Kind != api.ActionForgetNode && a.Machine != "" && !owned[a.Machine]:
 		return fmt.Errorf("%s of %s, which is none of the cluster's", a.Kind, a.Machine)
-	case a.Kind == api.ActionTerminate && kept[a.Machine]:
+	case a.Kind == api.ActionTerminate && (kept[a.Machine] || a.Machine == ""):
 		return fmt.Errorf("terminates %s, which is on record", a.Machine)
-	case a.Kind == api.ActionReplace && (a.Index <= 0 || a.Machine == api.MachineName(c.Metadata.Name, 0)):
-		return fmt.Errorf("%s of the head", a.Kind)
-	case ends && c.Status.Phase == api.PhaseReady && a.Machine == api.MachineName(c.Metadata.Name, 0):
+	case a.Kind == api.ActionReplace && head, ends && c.Status.Phase == api.PhaseReady && a.Machine == api.MachineName(c.Metadata.Name, 0):
 		return fmt.Errorf("%s of the head", a.Kind)
 	case launches && (a.Index < 0 || a.Index >= c.Spec.NumNodes):
 		return fmt.Errorf("%s of place %d of %d", a.Kind, a.Index, c.Spec.NumNodes)

@@ -1,0 +1,291 @@
+package plan_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/plan"
+)
+
+// worlds is in how many random worlds a property is tried. Each has a seed, from 0 on, that a failure names.
+const worlds = 3000
+
+func forEach(t *testing.T, try func(seed uint64) error) {
+	t.Helper()
+	for seed := range uint64(worlds) {
+		if err := try(seed); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// done says that nothing is left but what is for people.
+func done(d plan.Decision) bool {
+	return !slices.ContainsFunc(d.Drift, func(x api.Drift) bool { return x.Reason != api.DriftNodeCordoned && x.Reason != api.DriftVersionSkew })
+}
+
+// asWanted compares what there is with what etcd says.
+func (s *sim) asWanted() error {
+	if len(s.machines) != s.c.Spec.NumNodes {
+		return fmt.Errorf("%d machines, want %d", len(s.machines), s.c.Spec.NumNodes)
+	}
+	for _, r := range s.c.Status.Machines {
+		m, n := s.machines[r.Name], s.nodes[r.NodeName]
+		if m == nil || m.incarnation != r.Incarnation || r.State != api.MachineReady || n == nil || !n.ready {
+			return fmt.Errorf("%s (%s) is %+v with Node %+v", r.Name, r.State, m, n)
+		}
+	}
+	for name := range s.nodes {
+		if name != "somebody-elses" && !slices.ContainsFunc(s.c.Status.Machines, func(m api.Machine) bool { return m.NodeName == name }) {
+			return fmt.Errorf("the Node %s is left", name)
+		}
+	}
+	if s.noKubeconfig || s.noGPU || s.expire.Sub(s.now) < policy.ExpiresWithin {
+		return fmt.Errorf("no kubeconfig: %v, no GPU: %v, credentials end %s", s.noKubeconfig, s.noGPU, s.expire)
+	}
+	return nil
+}
+
+// converge goes on until no drift is left; a failed cluster ends it.
+func (s *sim) converge(rounds int) (plan.Decision, error) {
+	var last plan.Decision
+	for range rounds {
+		_, d, err := s.round()
+		if err != nil || d.Fail != nil {
+			return d, err
+		}
+		if done(d) && s.lags+s.unasked+s.cutOff == 0 && s.asWanted() == nil {
+			return d, nil
+		}
+		last = d
+	}
+	return last, fmt.Errorf("after %d rounds there is still\n%s\n(%w)", rounds, drift(last), s.asWanted())
+}
+
+func TestWhateverIsSeenItConvergesWhereActionsSucceed(t *testing.T) {
+	did := map[string]int{}
+	forEach(t, func(seed uint64) error {
+		s := newSim(seed, 1+int(seed%8))
+		s.harm()
+		head := s.machines["sky-x-0"]
+		d, err := s.converge(180)
+		if err != nil {
+			return err
+		}
+		if d.Fail != nil {
+			return fmt.Errorf("gave up: %s", d.Fail.Message)
+		}
+		if s.machines["sky-x-0"] != head {
+			return fmt.Errorf("the head is another one")
+		}
+		w, d, err := s.round()
+		if err != nil || len(d.Actions) > 0 || len(plan.Suspects(s.c, w)) > 0 {
+			return fmt.Errorf("asks for %s of a cluster without drift (%v)", actions(d), err)
+		}
+		for kind, n := range s.seen {
+			did[kind] += n
+		}
+		return nil
+	})
+	for _, kind := range carriedOut {
+		if did[string(kind)] < worlds/50 {
+			t.Errorf("%s was asked for %d times only: these worlds are too tame", kind, did[string(kind)])
+		}
+	}
+}
+
+func TestWhereActionsFailNowAndThenItConvergesOrSaysWhy(t *testing.T) {
+	gaveUp := 0
+	forEach(t, func(seed uint64) error {
+		s := newSim(seed, 1+int(seed%8))
+		s.fails, s.dies = 0.1, 0.1
+		s.harm()
+		d, err := s.converge(1500)
+		if d.Fail != nil {
+			gaveUp++
+			if !strings.Contains(d.Fail.Message, "What was tried:") {
+				return fmt.Errorf("gave up without a history: %s", d.Fail.Message)
+			}
+		}
+		return err
+	})
+	if gaveUp > worlds/10 {
+		t.Errorf("gave up in %d of %d worlds", gaveUp, worlds)
+	}
+}
+
+// TestRepairsAreBounded has everything fail, get cut off, or do nothing, for a day, while more and more goes wrong.
+func TestRepairsAreBoundedWhateverFails(t *testing.T) {
+	failed := 0
+	forEach(t, func(seed uint64) error {
+		if seed%30 != 0 {
+			return nil
+		}
+		s := newSim(seed, 1+int(seed/30%6))
+		kinds := [][3]float64{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0.3, 0.3, 0.3}}
+		kind := kinds[int(seed/30/6)%len(kinds)]
+		s.fails, s.dies, s.idle = kind[0], kind[1], kind[2]
+		s.harm()
+		var all []api.Repair
+		for range 24 * 60 {
+			started := s.now
+			_, d, err := s.round()
+			if err != nil {
+				return err
+			}
+			for _, a := range d.Actions {
+				all = append(all, api.Repair{Action: a, At: started})
+			}
+			if d.Fail != nil {
+				failed++
+			}
+			if s.chance(0.01) {
+				s.lags, s.cutOff = s.r.IntN(3), s.r.IntN(3)
+			}
+		}
+		return bounded(all)
+	})
+	if failed == 0 {
+		t.Error("no cluster was ever given up")
+	}
+}
+
+// bounded counts repairs of each kind and target in each window.
+func bounded(all []api.Repair) error {
+	times := map[api.Action][]time.Time{}
+	for _, r := range all {
+		times[r.Action.Target()] = append(times[r.Action.Target()], r.At)
+	}
+	most := map[api.ActionKind]int{api.ActionReplace: 3 * policy.Replacements, api.ActionBringUp: 3 * policy.Replacements, api.ActionRestart: 3 * policy.Restarts}
+	for k, at := range times {
+		limit, ok := most[k.Kind]
+		if !ok {
+			limit = int(policy.Window/policy.Backoff) + 1
+		}
+		for i := range at {
+			n := 0
+			for j := i; j < len(at) && at[j].Sub(at[i]) < policy.Window; j++ {
+				if n++; j > i && at[j].Sub(at[j-1]) < policy.Backoff {
+					return fmt.Errorf("%+v again after %s", k, at[j].Sub(at[j-1]))
+				}
+			}
+			if n > limit {
+				return fmt.Errorf("%+v %d times within %s", k, n, policy.Window)
+			}
+		}
+	}
+	return nil
+}
+
+// garbage is a cluster and a world that need not fit each other, or make any sense.
+func garbage(r *rand.Rand) (*api.Cluster, plan.World) {
+	pick := func(n int) int { return r.IntN(n) }
+	s := newScene(1 + pick(5))
+	phases := []api.Phase{api.PhaseReady, api.PhaseReady, api.PhaseReady, api.PhaseError, api.PhaseInit, api.PhaseDeleting, "NONSENSE"}
+	s.c.Status.Phase = phases[pick(len(phases))]
+	states := []api.MachineState{api.MachineReady, api.MachineReady, api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachineTerminating, api.MachineGone, "", "NONSENSE"}
+	at := func() time.Time { return noon.Add(time.Duration(pick(1200)-1000) * time.Minute) }
+	for i := range s.c.Status.Machines {
+		s.c.Status.Machines[i].State = states[pick(len(states))]
+		if pick(20) == 0 {
+			s.c.Status.Machines[i].Index = pick(9) - 2
+		}
+	}
+	reasons := []api.DriftReason{api.DriftAPISilent, api.DriftNodeNotReady, api.DriftUnitDead, api.DriftNodeMissing, api.DriftMachineGone, api.DriftHeadLost}
+	for i := range pick(60) {
+		name := []string{"", "sky-x-0", "sky-x-1", "sky-x-2", "sky-x-9"}[pick(5)]
+		s.c.Status.Drift = append(s.c.Status.Drift, api.Drift{Machine: name, Reason: reasons[pick(len(reasons))], Since: at()})
+		rep := api.Repair{ID: fmt.Sprint(i), At: at(), Error: []string{"", "no"}[pick(2)]}
+		rep.Action = api.Action{Kind: carriedOut[pick(len(carriedOut))], Index: pick(7) - 1, Machine: name, Incarnation: fmt.Sprintf("inc%d", pick(4))}
+		if pick(2) == 0 {
+			rep.Ended = at()
+		}
+		if pick(4) == 0 {
+			s.c.Status.Repairs = append(s.c.Status.Repairs, rep)
+		}
+	}
+	if pick(10) == 0 {
+		s.c.Spec.NumNodes = []int{-3, 0, 1 << 40, 2}[pick(4)]
+	}
+	if pick(10) == 0 {
+		s.c.Status.PausedAt = noon
+	}
+	s.w = garbageWorld(r, s, at)
+	return s.c, s.w
+}
+
+func garbageWorld(r *rand.Rand, s *scene, at func() time.Time) plan.World {
+	pick := func(n int) int { return r.IntN(n) }
+	w := plan.World{At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.Unit{}, CanStart: pick(2) == 0, KubeconfigMissing: pick(2) == 0}
+	for range pick(9) {
+		i := pick(7) - 1
+		name := []string{api.MachineName("x", i), api.MachineName("x", i), "", "foreign"}[pick(4)]
+		w.Listed = append(w.Listed, plan.Listed{Name: name, Index: i, Incarnation: fmt.Sprintf("inc%d", pick(3)), Stopped: pick(3) == 0})
+	}
+	for _, name := range []string{"sky-x-0-inc0", "sky-x-1-inc1", "sky-x-2-inc2", "sky-x-3-inc3", "sky-x-1-old", "foreign", "sky-y-1-a"} {
+		if pick(3) > 0 {
+			w.Nodes[name] = plan.Node{Ready: pick(2) == 0, Since: at(), Cordoned: pick(5) == 0, Kubelet: []string{"", release, "v1"}[pick(3)]}
+		}
+	}
+	for i := range pick(6) {
+		w.Units[i] = plan.Unit{Reached: pick(2) == 0, Active: []string{"active", "failed", "inactive", "activating", "?"}[pick(5)], Since: at()}
+	}
+	w.APIError = []string{"", "", "silent"}[pick(3)]
+	w.CloudError = []string{"", "", "", "403"}[pick(4)]
+	w.GPU = []string{"", "0 of 8"}[pick(2)]
+	w.CredentialsExpire = []time.Time{{}, noon, noon.AddDate(1, 0, 0)}[pick(3)]
+	return w
+}
+
+func TestNoWorldMakesADecisionHarmful(t *testing.T) {
+	forEach(t, func(seed uint64) error {
+		r := rand.New(rand.NewPCG(seed, 2))
+		for range 20 {
+			c, w := garbage(r)
+			before, err := json.Marshal([]any{c, w})
+			if err != nil {
+				return err
+			}
+			d := plan.Decide(c, w, policy)
+			if again := plan.Decide(c, w, policy); !reflect.DeepEqual(d, again) {
+				return fmt.Errorf("decides\n%+v and\n%+v", d, again)
+			}
+			if n := len(plan.Suspects(c, w)); n > 20 {
+				return fmt.Errorf("%d suspects", n)
+			}
+			if after, _ := json.Marshal([]any{c, w}); string(after) != string(before) {
+				return fmt.Errorf("a decision changed what it was given")
+			}
+			_ = plan.Valid(c)
+			if err := holds(c, w, d); err != nil {
+				return fmt.Errorf("%w\ndoes %s\n%s\nof %s", err, actions(d), drift(d), before)
+			}
+		}
+		return nil
+	})
+}
+
+func TestAClusterWithoutDriftIsLeftAlone(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 50, api.MaxNumNodes} {
+		s := newScene(n)
+		for i := range n { // whatever was repaired before
+			s.repaired(api.ActionRestart, i, time.Duration(i)*time.Minute, "no")
+		}
+		d := check(t, s)
+		if len(d.Drift)+len(d.Actions)+len(plan.Suspects(s.c, s.w)) > 0 || d.Fail != nil {
+			t.Errorf("%d machines: does %q\n%s", n, actions(d), drift(d))
+		}
+		for _, c := range d.Conditions {
+			if c.Status != api.ConditionTrue {
+				t.Errorf("%d machines: %+v", n, c)
+			}
+		}
+	}
+}

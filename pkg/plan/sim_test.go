@@ -1,0 +1,299 @@
+package plan_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/plan"
+)
+
+// sim is a world in which a decision's actions have effects: a cloud whose machines have unique names and end by name, Nodes
+// that follow their machines, and a record of repairs as the operation keeps it.
+type sim struct {
+	r   *rand.Rand
+	now time.Time
+	c   *api.Cluster
+
+	machines map[string]*simMachine
+	nodes    map[string]*simNode
+	before   []plan.Listed // the listing of a look before, for one that lags
+
+	canStart, noKubeconfig, noGPU bool
+	expire                        time.Time
+
+	// lags, unasked and cutOff are for how many looks the listing is that of before, the cloud can't be asked, and API and SSH
+	// are out of reach.
+	lags, unasked, cutOff int
+	// fails is how likely an action is to fail, dies to be cut off without a record, idle to do nothing and say that it went well.
+	fails, dies, idle float64
+
+	launched int
+	seen     map[string]int // actions by kind
+}
+
+type simMachine struct {
+	index       int
+	incarnation string
+	stopped     bool
+	active      string    // of its unit
+	hung        bool      // restarting does not help
+	deaf        bool      // SSH does not answer
+	heals       time.Time // until then its Node is not Ready by itself
+	bare        bool      // RKE2 was never installed
+}
+
+type simNode struct {
+	ready    bool
+	since    time.Time
+	cordoned bool
+}
+
+func newSim(seed uint64, numNodes int) *sim {
+	s := &sim{
+		r: rand.New(rand.NewPCG(seed, 1)), now: noon, c: newScene(numNodes).c, machines: map[string]*simMachine{}, nodes: map[string]*simNode{},
+		canStart: true, expire: noon.AddDate(2, 0, 0), seen: map[string]int{},
+	}
+	for _, m := range s.c.Status.Machines {
+		s.machines[m.Name] = &simMachine{index: m.Index, incarnation: m.Incarnation, active: "active"}
+		s.nodes[m.NodeName] = &simNode{ready: true, since: noon.Add(-time.Hour)}
+	}
+	return s
+}
+
+func (s *sim) chance(p float64) bool { return s.r.Float64() < p }
+
+func (s *sim) nodeOf(name string) string {
+	m := s.machines[name]
+	return api.NodeName(s.c.Metadata.Name, m.index, m.incarnation)
+}
+
+// serves says that the head's API answers.
+func (s *sim) serves() bool {
+	head := s.machines[api.MachineName(s.c.Metadata.Name, 0)]
+	return s.cutOff == 0 && head != nil && !head.stopped && !head.bare && head.active == "active"
+}
+
+// settle has Nodes follow their machines.
+func (s *sim) settle() {
+	healthy := map[string]bool{}
+	for name, m := range s.machines {
+		healthy[s.nodeOf(name)] = !m.stopped && !m.hung && !m.bare && m.active == "active" && !s.now.Before(m.heals)
+	}
+	for name, n := range s.nodes {
+		if n.ready != healthy[name] {
+			n.ready, n.since = healthy[name], s.now
+		}
+	}
+}
+
+func (s *sim) listing() []plan.Listed {
+	var all []plan.Listed
+	for name, m := range s.machines {
+		all = append(all, plan.Listed{Name: name, Index: m.index, Incarnation: m.incarnation, Stopped: m.stopped})
+	}
+	slices.SortFunc(all, func(a, b plan.Listed) int { return a.Index - b.Index })
+	return all
+}
+
+// look is what a sweep sees.
+func (s *sim) look() plan.World {
+	s.settle()
+	w := plan.World{At: s.now, CredentialsExpire: s.expire, KubeconfigMissing: s.noKubeconfig, CanStart: s.canStart, Listed: s.listing()}
+	if s.lags > 0 {
+		w.Listed = s.before
+	}
+	s.before = s.listing()
+	if s.unasked > 0 {
+		w.CloudError, w.Listed = "503", nil
+	}
+	if s.serves() {
+		w.Nodes = map[string]plan.Node{}
+		for name, n := range s.nodes {
+			w.Nodes[name] = plan.Node{Ready: n.ready, Since: n.since, Why: "why", Cordoned: n.cordoned, Kubelet: release}
+		}
+		if s.noGPU {
+			w.GPU = "0 of 8"
+		}
+	} else {
+		w.APIError, w.CredentialsExpire = "connection refused", time.Time{}
+	}
+	w.Units = map[int]plan.Unit{}
+	for _, i := range plan.Suspects(s.c, w) {
+		w.Units[i] = s.unit(i)
+	}
+	return w
+}
+
+func (s *sim) unit(i int) plan.Unit {
+	m := s.machines[api.MachineName(s.c.Metadata.Name, i)]
+	if s.cutOff > 0 || m == nil || m.stopped || m.deaf || m.incarnation != s.c.Status.Machines[i].Incarnation {
+		return plan.Unit{Error: "no route to host"}
+	}
+	return plan.Unit{Reached: true, Active: m.active}
+}
+
+// round is a sweep and the repair that it starts.
+func (s *sim) round() (plan.World, plan.Decision, error) {
+	w := s.look()
+	d := plan.Decide(s.c, w, policy)
+	if err := holds(s.c, w, d); err != nil {
+		return w, d, fmt.Errorf("%s: %w\nactions %s\n%s", clock(s.now), err, actions(d), drift(d))
+	}
+	if err := s.untouched(w, d); err != nil {
+		return w, d, fmt.Errorf("%s: %w", clock(s.now), err)
+	}
+	s.c.Status.SetDrift(slices.Clone(d.Drift), s.now)
+	for _, a := range d.Actions {
+		s.carryOut(a)
+	}
+	if len(d.Actions) > 0 {
+		s.now = s.now.Add(time.Minute)
+	}
+	if d.Fail != nil {
+		s.c.Status.SetPhase(api.PhaseError, d.Fail.Reason, s.now)
+	}
+	s.now = s.now.Add(time.Minute)
+	s.lags, s.unasked, s.cutOff = max(0, s.lags-1), max(0, s.unasked-1), max(0, s.cutOff-1)
+	if wanted := s.c.Spec.NumNodes; s.launched > 0 && len(s.machines) > wanted && !s.hasExtra() {
+		return w, d, fmt.Errorf("%s: %d machines, wanted are %d", clock(s.now), len(s.machines), wanted)
+	}
+	return w, d, nil
+}
+
+func (s *sim) hasExtra() bool {
+	for name := range s.machines {
+		if s.recordOf(name) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// untouched holds that nothing is done to a machine that is as it should be, whatever the listing says.
+func (s *sim) untouched(w plan.World, d plan.Decision) error {
+	for _, a := range d.Actions {
+		m, ok := s.machines[a.Machine]
+		r := s.recordOf(a.Machine)
+		if a.Kind == api.ActionRefresh || a.Kind == api.ActionGPU || !ok || r == nil {
+			continue
+		}
+		if w.APIError == "" && r.State == api.MachineReady && m.incarnation == r.Incarnation && w.Nodes[r.NodeName].Ready && m.active == "active" {
+			return fmt.Errorf("%s of %s, which is well", a.Kind, a.Machine)
+		}
+	}
+	return nil
+}
+
+func (s *sim) recordOf(name string) *api.Machine {
+	for i := range s.c.Status.Machines {
+		if s.c.Status.Machines[i].Name == name {
+			return &s.c.Status.Machines[i]
+		}
+	}
+	return nil
+}
+
+// carryOut does an action, and keeps the record of it as the operation does.
+func (s *sim) carryOut(a api.Action) {
+	s.seen[string(a.Kind)]++
+	r := api.Repair{ID: fmt.Sprint(len(s.c.Status.Repairs), s.now.Unix(), a.Kind, a.Index, a.Machine), Action: a, At: s.now}
+	s.c.Status.BeginRepair(r)
+	switch roll := s.r.Float64(); {
+	case roll < s.dies:
+		if a.Kind == api.ActionReplace && s.chance(0.5) {
+			s.terminate(a.Machine)
+		}
+		return
+	case roll < s.dies+s.fails:
+		if a.Kind == api.ActionReplace && s.chance(0.5) {
+			s.terminate(a.Machine)
+		}
+		s.c.Status.EndRepair(r.ID, "no capacity", s.now.Add(time.Minute))
+		return
+	case roll < s.dies+s.fails+s.idle:
+		s.c.Status.EndRepair(r.ID, "", s.now.Add(time.Minute))
+		return
+	}
+	failure := s.effect(a)
+	s.c.Status.EndRepair(r.ID, failure, s.now.Add(time.Minute))
+}
+
+// effect does an action; it returns why that was in vain.
+func (s *sim) effect(a api.Action) string {
+	m := s.machines[a.Machine]
+	switch a.Kind {
+	case api.ActionTerminate:
+		s.terminate(a.Machine)
+	case api.ActionForgetNode:
+		delete(s.nodes, a.Node)
+	case api.ActionStartMachine:
+		if m == nil {
+			return "no such machine"
+		}
+		m.stopped, m.active = false, "active"
+		return s.joined(a.Machine)
+	case api.ActionRestart:
+		if m == nil || m.stopped || m.deaf || s.cutOff > 0 {
+			return "SSH does not answer"
+		}
+		m.active = "active"
+		return s.joined(a.Machine)
+	case api.ActionReplace:
+		s.replace(a)
+	case api.ActionBringUp:
+		s.bringUp(a.Machine)
+	case api.ActionRefresh:
+		s.expire = s.now.AddDate(1, 0, 0)
+	case api.ActionWriteKubeconfig:
+		s.noKubeconfig = false
+	case api.ActionGPU:
+		s.noGPU = false
+	}
+	return ""
+}
+
+// joined has a machine's Node be there, if it can; the Node's password keeps another incarnation from taking it.
+func (s *sim) joined(name string) string {
+	m := s.machines[name]
+	if r := s.recordOf(name); r == nil || r.Incarnation != m.incarnation || m.hung || m.bare {
+		return "its Node is not Ready"
+	}
+	s.recordOf(name).State = api.MachineReady
+	if node := s.nodeOf(name); s.nodes[node] == nil {
+		s.nodes[node] = &simNode{since: s.now}
+	}
+	s.settle()
+	return ""
+}
+
+func (s *sim) terminate(name string) {
+	if r := s.recordOf(name); r != nil {
+		r.State = api.MachineGone
+	}
+	delete(s.machines, name)
+}
+
+func (s *sim) replace(a api.Action) {
+	delete(s.nodes, s.recordOf(a.Machine).NodeName)
+	s.terminate(a.Machine)
+	s.launched++
+	fresh := api.NewMachine(s.c.Metadata.Name, a.Index, fmt.Sprintf("new%d", s.launched), *s.c.Status.Placement, s.now)
+	*s.recordOf(a.Machine) = fresh
+	s.bringUp(a.Machine)
+}
+
+func (s *sim) bringUp(name string) {
+	r := s.recordOf(name)
+	if m := s.machines[name]; m == nil || m.incarnation != r.Incarnation {
+		s.machines[name] = &simMachine{index: r.Index, incarnation: r.Incarnation}
+		s.launched++
+	}
+	m := s.machines[name]
+	m.stopped, m.bare, m.hung, m.active = false, false, false, "active"
+	s.joined(name)
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
