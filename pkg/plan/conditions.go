@@ -30,23 +30,23 @@ func (d *deciding) inSync() api.Condition {
 		return api.Condition{Type: api.InSync, Status: api.ConditionUnknown, Reason: "CloudNotAsked"}
 	}
 	var named []string
-	count := 0
 	for _, drift := range d.drift {
-		if drift.Reason == api.DriftNodeCordoned {
-			continue // that is somebody's wish
-		}
-		if count++; count <= namedAtMost {
+		if drift.Reason != api.DriftNodeCordoned { // that is somebody's wish
 			named = append(named, strings.TrimSpace(drift.Machine+" "+string(drift.Reason)))
 		}
 	}
-	if count == 0 {
+	if len(named) == 0 {
 		return api.Condition{Type: api.InSync, Status: api.ConditionTrue}
 	}
-	message := strings.Join(named, ", ")
-	if count > namedAtMost {
-		message += fmt.Sprintf(", and %d more", count-namedAtMost)
+	return api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift", Message: some(named)}
+}
+
+// some names the first few of many.
+func some(names []string) string {
+	if more := len(names) - namedAtMost; more > 0 {
+		return fmt.Sprintf("%s, and %d more", strings.Join(names[:namedAtMost], ", "), more)
 	}
-	return api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift", Message: message}
+	return strings.Join(names, ", ")
 }
 
 func (d *deciding) ofAPI() []api.Condition {
@@ -64,7 +64,7 @@ func (d *deciding) ofAPI() []api.Condition {
 		}
 	}
 	if len(not) > 0 {
-		shown := strings.Join(not[:min(namedAtMost, len(not))], ", ")
+		shown := some(not)
 		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady", Message: fmt.Sprintf("%d of %d: %s", len(not), numPlaces(d.c), shown)}
 	}
 	return []api.Condition{{Type: api.ControlPlaneReady, Status: api.ConditionTrue}, nodes}

@@ -15,7 +15,7 @@ import (
 )
 
 // worlds is in how many random worlds a property is tried. Each has a seed, from 0 on, that a failure names.
-const worlds = 3000
+const worlds = 2000
 
 func forEach(t *testing.T, try func(seed uint64) error) {
 	t.Helper()
@@ -247,7 +247,7 @@ func garbageWorld(r *rand.Rand, s *scene, at func() time.Time) plan.World {
 func TestNoWorldMakesADecisionHarmful(t *testing.T) {
 	forEach(t, func(seed uint64) error {
 		r := rand.New(rand.NewPCG(seed, 2))
-		for range 20 {
+		for range 8 {
 			c, w := garbage(r)
 			before, err := json.Marshal([]any{c, w})
 			if err != nil {
