@@ -59,9 +59,10 @@ demo-down: ## take everything away again that `make demo` made
 
 test: setup lint build kit unit e2e ## all tests, set-up included
 
-lint: ## gofmt, go vet
+lint: ## gofmt, go vet, and that workflows are deterministic
 	@out=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	go vet ./...
+	go tool workflowcheck ./workflows
 
 # Tests that run whole servers or hosts: one package at a time, so that they don't starve each other of two cores.
 HEAVY := /(cmd/skyd|pkg/(cli|cloud/docker|cloud/skypilot|embedded|operations)|test/(external|integration|skypilot))$$

@@ -181,6 +181,7 @@ type world struct {
 	home  string
 
 	running sdkworker.Worker
+	sweeps  int
 }
 
 var here, there = simcloud.Region("here"), simcloud.Region("there")

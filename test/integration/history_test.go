@@ -31,23 +31,30 @@ type run struct {
 	history *history.History
 }
 
+// runOf is one run under a workflow id; the latest where none is named.
+func (w *world) runOf(workflow, id string) run {
+	w.t.Helper()
+	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), workflow, id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := run{id: id, kind: d.GetWorkflowExecutionInfo().GetType().GetName(), status: d.GetWorkflowExecutionInfo().GetStatus(), history: &history.History{}}
+	for events := w.temporal.GetWorkflowHistory(w.t.Context(), workflow, id, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		e, err := events.Next()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		r.history.Events = append(r.history.Events, e)
+	}
+	return r
+}
+
 // runsOf are all runs of a cluster's operations by now, oldest first.
 func (w *world) runsOf(cluster string) []run {
 	w.t.Helper()
 	var all []run
 	for id := w.latest(cluster); id != ""; {
-		d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), api.OperationID(cluster), id)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		r := run{id: id, kind: d.GetWorkflowExecutionInfo().GetType().GetName(), status: d.GetWorkflowExecutionInfo().GetStatus(), history: &history.History{}}
-		for events := w.temporal.GetWorkflowHistory(w.t.Context(), api.OperationID(cluster), id, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
-			e, err := events.Next()
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			r.history.Events = append(r.history.Events, e)
-		}
+		r := w.runOf(api.OperationID(cluster), id)
 		all = append([]run{r}, all...)
 		id = r.history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
 	}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,8 @@ import (
 // sweep runs a sweep over one cluster, or over all where it is "".
 func (w *world) sweep(cluster string) api.SweepResult {
 	w.t.Helper()
-	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), client.StartWorkflowOptions{TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: cluster})
+	w.sweeps++
+	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), client.StartWorkflowOptions{ID: w.sweepID(), TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: cluster})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -28,6 +30,8 @@ func (w *world) sweep(cluster string) api.SweepResult {
 	}
 	return r
 }
+
+func (w *world) sweepID() string { return fmt.Sprintf("sweep/%s-%d", w.queue, w.sweeps) }
 
 // repair sweeps a cluster, and waits until what that started has ended.
 func (w *world) repair(ref api.Ref) *api.Cluster {
@@ -306,6 +310,7 @@ func TestMachinesOfNoClusterEndAfterTheirGrace(t *testing.T) {
 	}
 	w.acts.Sweeps.OrphanGrace = time.Nanosecond
 	w.sweep("")
+	w.keep("sweep-orphans", w.runOf(w.sweepID(), ""))
 	if left := w.cloud.Machines("sky-past-"); len(left) != 1 || left[0].Name != "sky-past-1" {
 		t.Errorf("left: %+v", left)
 	}
