@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
 )
 
 // How long a trouble has to stand before it is taken for a failure: much of what goes wrong while a stack comes up passes,
@@ -50,7 +53,7 @@ func Await(ctx context.Context, c *Client, w Wait) (Status, error) {
 	for {
 		err := a.look(ctx, c)
 		switch {
-		case err == nil && a.status.Ready():
+		case err == nil && a.status.Ready() && a.gone == "":
 			return a.status, nil
 		case ctx.Err() != nil:
 		case err == nil && a.trouble != nil && time.Since(a.since) >= w.patience(a.trouble.Reason):
@@ -81,6 +84,8 @@ type awaiting struct {
 	wait   Wait
 	status Status
 	said   string
+	// gone is what was deleted of a stack whose rest looks well, and has not come back yet.
+	gone string
 	// trouble stands since then.
 	trouble *Failure
 	since   time.Time
@@ -90,6 +95,10 @@ type awaiting struct {
 
 func (a *awaiting) look(ctx context.Context, c *Client) error {
 	st, err := Look(ctx, c, a.wait.Kind, a.wait.Expected)
+	var gone []string
+	if err == nil && st.Ready() && a.wait.Kind != api.GPUStackNone {
+		gone, err = missingParts(ctx, c, a.wait.Kind)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			a.unanswered = err
@@ -97,7 +106,7 @@ func (a *awaiting) look(ctx context.Context, c *Client) error {
 		}
 		return err
 	}
-	a.status, a.unanswered = st, nil
+	a.status, a.gone, a.unanswered = st, strings.Join(gone, ", "), nil
 	now := st.Trouble
 	if now == nil && st.settled() {
 		if short := st.missing(); len(short) > 0 {
@@ -109,12 +118,19 @@ func (a *awaiting) look(ctx context.Context, c *Client) error {
 		a.since = time.Now()
 	}
 	a.trouble = now
-	line := st.Summary()
+	line := a.summary()
 	if now != nil {
 		line += "; " + now.Error()
 	}
 	a.say(line)
 	return nil
+}
+
+func (a *awaiting) summary() string {
+	if a.gone == "" {
+		return a.status.Summary()
+	}
+	return a.status.Summary() + "; " + a.gone
 }
 
 func (a *awaiting) say(line string) {
@@ -136,7 +152,7 @@ func (a *awaiting) late(ctx context.Context, c *Client) error {
 	case a.unanswered != nil:
 		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time, and the API server can't be asked: " + a.unanswered.Error()}
 	default:
-		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time: " + a.status.Summary()}
+		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time: " + a.summary()}
 	}
 	f.Cause = context.Cause(ctx)
 	return explained(ctx, c, f)

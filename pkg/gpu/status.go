@@ -178,16 +178,19 @@ func (s Status) unsettled() string {
 	case s.Kind == api.GPUStackDevicePlugin && len(s.DaemonSets) == 0:
 		return "the device plugin is not installed yet"
 	}
-	var waiting []string
+	var parts, behind []string
+	if s.Kind == api.GPUStackOperator && s.Policy != "ready" {
+		parts = append(parts, "the GPU Operator's policy is "+s.Policy)
+	}
 	for _, ds := range s.DaemonSets {
 		if ds.Ready < ds.Desired {
-			waiting = append(waiting, fmt.Sprintf("DaemonSet %s is ready on %d of %d nodes", ds.Name, ds.Ready, ds.Desired))
+			behind = append(behind, fmt.Sprintf("%s %d/%d", ds.Name, ds.Ready, ds.Desired))
 		}
 	}
-	if s.Kind == api.GPUStackOperator && s.Policy != "ready" {
-		waiting = append([]string{"the GPU Operator's policy is " + s.Policy}, waiting...)
+	if len(behind) > 0 {
+		parts = append(parts, "DaemonSets on fewer nodes than they should be: "+some(behind))
 	}
-	return strings.Join(waiting, ", ")
+	return strings.Join(parts, ", ")
 }
 
 // Ready says that the stack is up and every node offers what it should. A ready policy alone proves nothing: it is so on a

@@ -36,7 +36,7 @@ func TestReadinessIsJudgedNodeByNode(t *testing.T) {
 			"not installed yet"},
 		"a DaemonSet on one node only": {func(c *Client, _ *memory) {
 			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
-		}, false, "NotReady", "DaemonSet nvidia-device-plugin-daemonset is ready on 1 of 2 nodes"},
+		}, false, "NotReady", "DaemonSets on fewer nodes than they should be: nvidia-device-plugin-daemonset 1/2"},
 		"a second device plugin": {func(c *Client, _ *memory) {
 			addPlugin(c, "default", "mine")
 		}, false, SecondDevicePlugin, "DaemonSet default/mine"},
@@ -258,6 +258,9 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 			_, _ = c.core.CoreV1().Pods("gpu-operator").Create(context.Background(), pod("x", corev1.ContainerStatus{State: waits("ImagePullBackOff", "")}), metav1.CreateOptions{})
 			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
 		}, time.Hour, PodFailing},
+		"an operator that was deleted": {func(c *Client, _ *memory) {
+			_ = c.core.AppsV1().Deployments("gpu-operator").Delete(context.Background(), "gpu-operator", metav1.DeleteOptions{})
+		}, 0, Deadline},
 		"a slow operator":          {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, 0, Deadline},
 		"ready and nothing to use": {func(c *Client, _ *memory) { setNode(c, node("b", 0)) }, 0, AllocatableMissing},
 	} {

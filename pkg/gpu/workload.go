@@ -144,6 +144,9 @@ func waitingFor(pod *corev1.Pod) string {
 		if s.State.Running != nil {
 			return "runs"
 		}
+		if s.State.Terminated != nil {
+			return "has ended"
+		}
 	}
 	return "is being scheduled"
 }
