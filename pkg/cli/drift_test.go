@@ -95,6 +95,9 @@ func TestASweepIsToldClusterByCluster(t *testing.T) {
 	golden(t, "swept.txt", s.text(noon))
 	golden(t, "swept-well.txt", swept{SweepResult: api.SweepResult{Looked: 3}}.text(noon))
 	golden(t, "swept-one.txt", swept{SweepResult: api.SweepResult{Looked: 1}, only: "train"}.text(noon))
+	lost := failed()
+	golden(t, "swept-one-failed.txt", swept{SweepResult: api.SweepResult{Looked: 1}, only: "cloud-cluster", clusters: map[string]api.Cluster{"cloud-cluster": *lost}}.text(noon))
+	golden(t, "swept-failed.txt", swept{SweepResult: api.SweepResult{Looked: 1}, clusters: map[string]api.Cluster{"cloud-cluster": *lost}}.text(noon))
 	golden(t, "swept-one-drifted.txt", swept{SweepResult: api.SweepResult{Looked: 1, Drifted: s.Drifted[:1]}, only: "train", clusters: map[string]api.Cluster{"train": *drifted()}}.text(noon))
 }
 
@@ -169,6 +172,19 @@ func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
 	}
 	if got := p.run("reconcile", "lasting"); got.code != 0 || strings.Contains(got.err, "failed") {
 		t.Errorf("without --wait: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+func TestReconcileOfAClusterThatFailedEndsWithOneAndTheReason(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	ref := readied(t, "given-up")
+	_ = world.Fail(t.Context(), ref, api.Failure{Step: "repair", Machine: "sky-given-up-0", Reason: "HeadLost", Message: "the head is gone"})
+	if got := p.run("reconcile", "given-up"); got.code != 0 || got.out != "Cluster given-up is ERROR: see skyctl describe cluster given-up\n" {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+	if got := p.run("reconcile", "given-up", "--wait"); got.code != ExitFailed || !strings.Contains(got.err, "repair on sky-given-up-0: HeadLost: the head is gone") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }
 
@@ -341,7 +357,7 @@ func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
 	if got := p.run("delete", "orphans", "-y"); got.code != 0 || got.out != "There are no orphans.\n" {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
-	if got := p.run("get", "orphans", "-o", "yaml"); got.code != 0 || got.err != "" {
+	if got := p.run("get", "orphans", "-o", "yaml"); got.code != 0 || got.err != "" || !strings.Contains(got.out, "items: []\nkind: OrphanList\n") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }

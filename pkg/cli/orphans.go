@@ -40,13 +40,23 @@ installations on the same account, are never shown and never touched.`,
 			}
 			s.pause()
 			if output.forMachines() {
-				return errors.Join(encode(a.env.Out, output.value, r), unasked(r.Unasked))
+				list := orphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked}
+				return errors.Join(encode(a.env.Out, output.value, list), unasked(r.Unasked))
 			}
 			_, err = io.WriteString(a.env.Out, orphanTable(r.Orphans, a.env.Now()).String())
 			return errors.Join(err, unasked(r.Unasked))
 		})
 	}
 	return cmd
+}
+
+// orphanList is several orphans as they are printed for programs.
+type orphanList struct {
+	APIVersion string       `json:"api_version"`
+	Kind       string       `json:"kind"`
+	Items      []api.Orphan `json:"items"`
+	// Unasked says which clouds could not be asked, and why.
+	Unasked []string `json:"unasked,omitempty"`
 }
 
 // unasked is the error of clouds that could not be asked; nil where there are none.

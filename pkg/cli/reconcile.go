@@ -121,15 +121,22 @@ func sweep(ctx context.Context, ops *operations.Client, cluster string) (swept, 
 // await follows the one cluster that was looked at.
 func (r *reconciliation) await(ctx context.Context, ops *operations.Client, before *api.Cluster, found swept) error {
 	name := found.only
-	if len(found.Drifted) == 0 {
-		if c, ok := found.clusters[name]; ok && unknown(&c) != "" {
-			return &operations.DriftError{Cluster: name, Reason: unknown(&c)}
-		}
+	var differs api.Drifted
+	switch c, ok := found.clusters[name]; {
+	case len(found.Drifted) > 0:
+		differs = found.Drifted[0]
+	case !ok:
+		return &operations.GoneError{Name: name}
+	case unknown(&c) != "":
+		return &operations.DriftError{Cluster: name, Reason: unknown(&c)}
+	case c.Status.Phase == api.PhaseReady:
 		return nil
+	default:
+		differs = api.Drifted{Cluster: name, Phase: c.Status.Phase}
 	}
 	began := r.env.Now()
 	p := r.startProgress("Repairing cluster", before)
-	err := ops.AwaitInSync(ctx, before, found.Drifted[0], r.timeout.value, p.show)
+	err := ops.AwaitInSync(ctx, before, differs, r.timeout.value, p.show)
 	switch {
 	case err == nil:
 		p.succeed()
@@ -137,7 +144,7 @@ func (r *reconciliation) await(ctx context.Context, ops *operations.Client, befo
 			return nil
 		}
 		what := "in sync"
-		if found.Drifted[0].Phase == api.PhaseDeleting {
+		if differs.Phase == api.PhaseDeleting {
 			what = "gone"
 		}
 		_, err = fmt.Fprintf(r.env.Out, "Cluster %s is %s after %s.\n", name, what, span(r.env.Now().Sub(began)))

@@ -28,7 +28,11 @@ func (s swept) text(now time.Time) string {
 	unknowns := s.unknowns()
 	switch {
 	case s.only != "" && len(s.Drifted)+len(unknowns) == 0:
-		fmt.Fprintf(&b, "Cluster %s is as it was asked for.\n", s.only)
+		if c, ok := s.clusters[s.only]; ok && c.Status.Phase != api.PhaseReady {
+			fmt.Fprintf(&b, "Cluster %s is %s: see skyctl describe cluster %s\n", s.only, c.Status.Phase, s.only)
+		} else {
+			fmt.Fprintf(&b, "Cluster %s is as it was asked for.\n", s.only)
+		}
 	case s.only == "":
 		fmt.Fprintf(&b, "Looked at %s: %s.\n", count(s.Looked, "cluster"), s.sum(len(unknowns)))
 	}
@@ -68,7 +72,12 @@ func (s swept) writeOrphans(b *strings.Builder) {
 
 // sum is the headline's count of what was found.
 func (s swept) sum(unknowns int) string {
-	drifted, busy := 0, 0
+	drifted, busy, failed := 0, 0, 0
+	for _, c := range s.clusters {
+		if c.Status.Phase == api.PhaseError && !s.told(c.Metadata.Name) {
+			failed++
+		}
+	}
 	for _, d := range s.Drifted {
 		switch {
 		case len(d.Drift) > 0:
@@ -83,7 +92,7 @@ func (s swept) sum(unknowns int) string {
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{drifted, "drifted"}, {busy, "being worked on"}, {unknowns + len(s.corrupt), "unknown"}} {
+	}{{drifted, "drifted"}, {failed, "in ERROR"}, {busy, "being worked on"}, {unknowns + len(s.corrupt), "unknown"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
@@ -117,13 +126,17 @@ func done(d api.Drifted) string {
 	return clean(d.Why)
 }
 
+// told says whether the sweep itself tells of a cluster.
+func (s swept) told(name string) bool {
+	return slices.ContainsFunc(s.Drifted, func(d api.Drifted) bool { return d.Cluster == name })
+}
+
 // unknowns are the clusters without drift of which it can't be said that they are as they should be.
 func (s swept) unknowns() []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(s.clusters)) {
 		c := s.clusters[name]
-		told := slices.ContainsFunc(s.Drifted, func(d api.Drifted) bool { return d.Cluster == name })
-		if !told && unknown(&c) != "" {
+		if !s.told(name) && unknown(&c) != "" {
 			names = append(names, name)
 		}
 	}

@@ -349,6 +349,17 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("at once where it is in ERROR and nothing is to be done about it", func(t *testing.T) {
+		ref := kept(t, "given-up")
+		_ = world.Fail(t.Context(), ref, api.Failure{Step: "repair", Reason: "HeadLost", Message: "the head is gone"})
+		c := newClient(t)
+		c.checkEvery = time.Hour
+		err := c.AwaitInSync(t.Context(), stored(t, ref), api.Drifted{Cluster: "given-up", Phase: api.PhaseError}, 0, ignore)
+		var failed *FailedError
+		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "the head is gone") {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("not in time", func(t *testing.T) {
 		ref := kept(t, "slow")
 		drift(t, ref, api.PhaseReady, gone1)

@@ -121,28 +121,30 @@ func (c *Client) settle(ctx context.Context, ref api.Ref, found api.Drifted, lim
 			return inSync(cl), nil
 		},
 		left: func(cl *api.Cluster, ended error) error {
-			if cl.Status.Phase == api.PhaseError {
-				return &FailedError{Cluster: ref.Name, Operation: "repairing", Failure: cl.Status.Failure, Reason: reason(ended)}
-			}
-			drift := &DriftError{Cluster: ref.Name, Drift: cl.Status.Drift}
 			if ended != nil {
-				drift.Reason = reason(ended)
+				return notInSync(cl, reason(ended))
 			}
-			return drift
+			return notInSync(cl, "")
 		},
 	}
 	if found.Started == "" {
 		// Unless one was at work already, there is none whose end tells more than the sweep did.
 		of := g
-		of.left = func(cl *api.Cluster, _ error) error {
-			return &DriftError{Cluster: ref.Name, Drift: cl.Status.Drift, Reason: found.Why}
-		}
+		of.left = func(cl *api.Cluster, _ error) error { return notInSync(cl, found.Why) }
 		if v := c.alive(ctx, ref, of); v.done {
 			return v.err
 		}
 	}
 	_, err := c.follow(ctx, ref, limit, g, see)
 	return err
+}
+
+// notInSync is the error of a cluster on which nothing works any more.
+func notInSync(c *api.Cluster, why string) error {
+	if c.Status.Phase == api.PhaseError {
+		return &FailedError{Cluster: c.Metadata.Name, Operation: "repairing", Failure: c.Status.Failure, Reason: why}
+	}
+	return &DriftError{Cluster: c.Metadata.Name, Drift: c.Status.Drift, Reason: why}
 }
 
 // inSync takes the sweep's own word for it, which passes over drift that is somebody's wish.
