@@ -40,7 +40,7 @@ flags="-s -w -X main.version=$version -X main.commit=$hash
  -X $k8s.gitCommit=$hash -X $k8s.gitTreeState=clean"
 build() { go build -trimpath -buildvcs=false -tags grpcnotrace -ldflags "$flags" -o "$tmp/$1" "./cmd/$1" >&2; }
 build kube
-for program in rke2 pause hello mkrelease; do
+for program in rke2 pause hello gpukit mkrelease; do
     build "$program"
 done
 "$tmp/mkrelease" -binaries "$tmp" -files files -arch "$arch" -version "$version" -out "$out"

@@ -1,7 +1,7 @@
-// Command kube is upstream Kubernetes and etcd in one static binary: the
-// component is chosen by the name the binary is called by, or by its first
-// argument. One file keeps the release small, and its text pages are shared by
-// every component of a node.
+// Command kube is upstream Kubernetes, etcd and Helm, with the controller of
+// HelmCharts, in one static binary: the component is chosen by the name the binary
+// is called by, or by its first argument. One file keeps the release small, and its
+// text pages are shared by every component of a node.
 package main
 
 import (
@@ -21,6 +21,8 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/helmchart"
+
 	// As the upstream binaries do: log formats and metrics register themselves.
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -37,15 +39,20 @@ var components = map[string]func() *cobra.Command{
 	"kube-proxy":              proxy.NewProxyCommand,
 	"kubectl":                 kubectlcmd.NewDefaultKubectlCommand,
 	"etcd":                    newEtcdCommand,
+	"helm-controller":         newHelmControllerCommand,
+	helmchart.JobCommand:      newHelmJobCommand,
 }
 
 func main() {
 	name := filepath.Base(os.Args[0])
-	if _, ok := components[name]; !ok && len(os.Args) > 1 {
+	if _, ok := components[name]; !ok && name != "helm" && len(os.Args) > 1 {
 		name = os.Args[1]
 		os.Args = os.Args[1:]
 	}
 	construct, ok := components[name]
+	if name == "helm" {
+		os.Exit(runHelm(os.Args[1:]))
+	}
 	if !ok {
 		names := make([]string, 0, len(components))
 		for n := range components {

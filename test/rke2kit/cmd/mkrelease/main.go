@@ -12,7 +12,7 @@ import (
 func main() {
 	var in release.Input
 	flag.StringVar(&in.Binaries, "binaries", "", "directory with the built programs")
-	flag.StringVar(&in.Files, "files", "files", "directory with units and scripts")
+	flag.StringVar(&in.Files, "files", "files", "directory with units, scripts and charts")
 	flag.StringVar(&in.Arch, "arch", "amd64", "architecture of the programs")
 	flag.StringVar(&in.Version, "version", "", "version of the release")
 	out := flag.String("out", "", "directory to write to")

@@ -126,7 +126,10 @@ func (h *Head) Run(ctx context.Context) error {
 	h.supervisor.CoreReady(h.api)
 	logline.Infof("rke2 is up and running")
 	go h.watchNodes(ctx)
-	return nil
+	if err := h.applyAddons(ctx); err != nil {
+		return err
+	}
+	return h.startHelmController(ctx)
 }
 
 // await tries again every 25 ms until ctx ends, and says every ten seconds what
@@ -209,7 +212,9 @@ func (h *Head) writeKubeconfigs() error {
 		return err
 	}
 	logline.Infof("Wrote kubeconfig %s", h.opts.Kubeconfig)
-	for name, client := range map[string]string{"controller": "client-controller", "scheduler": "client-scheduler"} {
+	for name, client := range map[string]string{
+		"controller": "client-controller", "scheduler": "client-scheduler", "helm-controller": "client-admin",
+	} {
 		data := kubeconfig.Files(LocalAPI, h.tls("server-ca.crt"), h.tls(client+".crt"), h.tls(client+".key"))
 		if err := pki.WriteFile(h.path("cred", name+".kubeconfig"), data, 0o600); err != nil {
 			return err
@@ -222,7 +227,7 @@ func (h *Head) writeKubeconfigs() error {
 func (h *Head) Stop() {
 	// Watches keep an apiserver that ends gracefully waiting far longer than
 	// any request that writes.
-	h.group.Stop(1500*time.Millisecond, "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+	h.group.Stop(1500*time.Millisecond, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "helm-controller")
 	h.group.Stop(4*time.Second, "etcd")
 }
 

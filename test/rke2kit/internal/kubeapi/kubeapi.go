@@ -11,15 +11,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"time"
 )
 
-// Client talks to one apiserver with one client certificate.
+// Client talks to one apiserver with one client certificate, or as a pod with its token.
 type Client struct {
-	base string
-	http *http.Client
+	base  string
+	http  *http.Client
+	token func() (string, error)
 }
 
 // StatusError is an answer other than 2xx.
@@ -46,12 +48,41 @@ func New(server, caFile, certFile, keyFile string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read CA certificate: %w", err)
 	}
+	return newClient(server, caPEM, cert)
+}
+
+// accountDir is where a pod finds its account's token and the authority of the apiserver.
+const accountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// InPod is a client with the rights of the pod that it runs in.
+func InPod() (*Client, error) {
+	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
+	if host == "" || port == "" {
+		return nil, errors.New("this is no pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set")
+	}
+	caPEM, err := os.ReadFile(accountDir + "/ca.crt")
+	if err != nil {
+		return nil, fmt.Errorf("read CA certificate: %w", err)
+	}
+	c, err := newClient("https://"+net.JoinHostPort(host, port), caPEM)
+	if err != nil {
+		return nil, err
+	}
+	// The kubelet renews it.
+	c.token = func() (string, error) {
+		token, err := os.ReadFile(accountDir + "/token")
+		return string(bytes.TrimSpace(token)), err
+	}
+	return c, nil
+}
+
+func newClient(server string, caPEM []byte, certs ...tls.Certificate) (*Client, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(caPEM) {
-		return nil, fmt.Errorf("no certificate in %s", caFile)
+		return nil, errors.New("no certificate of the apiserver's authority")
 	}
 	transport := &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:     &tls.Config{RootCAs: pool, Certificates: certs, MinVersion: tls.VersionTLS12},
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 5 * time.Second,
 		ForceAttemptHTTP2:   true,
@@ -66,7 +97,7 @@ func New(server, caFile, certFile, keyFile string) (*Client, error) {
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	resp, err := c.send(ctx, method, path, in)
+	resp, err := c.sendJSON(ctx, method, path, in)
 	if err != nil {
 		return err
 	}
@@ -78,7 +109,20 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return json.NewDecoder(resp.Body).Decode(out)
 }
 
-func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+// Apply has an object, in YAML or JSON, be as it says in all fields that it names, whoever else set them.
+func (c *Client) Apply(ctx context.Context, path, manager string, object []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	resp, err := c.send(ctx, http.MethodPatch, path+"?force=true&fieldManager="+manager, "application/apply-patch+yaml", bytes.NewReader(object))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+func (c *Client) sendJSON(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
 		data, err := json.Marshal(in)
@@ -87,14 +131,26 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 		}
 		body = bytes.NewReader(data)
 	}
+	kind := "application/json"
+	if method == http.MethodPatch {
+		kind = "application/merge-patch+json"
+	}
+	return c.send(ctx, method, path, kind, body)
+}
+
+func (c *Client) send(ctx context.Context, method, path, kind string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Content-Type", "application/json")
-	if method == http.MethodPatch {
-		req.Header.Set("Content-Type", "application/merge-patch+json")
+	req.Header.Set("Content-Type", kind)
+	if c.token != nil {
+		token, err := c.token()
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -112,7 +168,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	resp, err := c.send(ctx, http.MethodGet, "/readyz", nil)
+	resp, err := c.sendJSON(ctx, http.MethodGet, "/readyz", nil)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (c *Client) watchOnce(ctx context.Context, known map[string]Node, changed f
 			changed(n, true)
 		}
 	}
-	resp, err := c.send(ctx, http.MethodGet, nodesPath+"?watch=1&allowWatchBookmarks=true&resourceVersion="+list.Metadata.ResourceVersion, nil)
+	resp, err := c.sendJSON(ctx, http.MethodGet, nodesPath+"?watch=1&allowWatchBookmarks=true&resourceVersion="+list.Metadata.ResourceVersion, nil)
 	if err != nil {
 		return fmt.Errorf("watch nodes: %w", err)
 	}

@@ -22,6 +22,8 @@ const (
 	containerdState  = "/run/k3s/containerd"
 	// SandboxImage is the pause image; the release carries it.
 	SandboxImage = "docker.io/rke2kit/pause:kit"
+	// HelmJobImage is that of HelmCharts' Jobs, which bring what they run from the node.
+	HelmJobImage = "docker.io/rke2kit/klipper-helm:kit"
 	socketTries  = 20 * time.Millisecond
 	socketLimit  = 60 * time.Second
 )
@@ -53,7 +55,8 @@ func (n *Node) startContainerd(ctx context.Context) error {
 		return fmt.Errorf("create containerd's directory: %w", err)
 	}
 	file := n.path("etc", "containerd.toml")
-	config := containerdConfig(root, snapshotter(root), binDir, cniDir(n.agent), n.cgroups.driver == driverSystemd)
+	config := containerdConfig(root, snapshotter(root), binDir, cniDir(n.agent), n.cgroups.driver == driverSystemd) +
+		nvidiaRuntime("/", n.cgroups.driver == driverSystemd)
 	if err := pki.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}
@@ -110,6 +113,27 @@ disabled_plugins = [
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
   SystemdCgroup = %t
 `, root, containerdState, containerdSocket, SandboxImage, binDir, confDir, snapshotter, systemdCgroup)
+}
+
+// nvidiaRuntime is the handler of the RuntimeClass nvidia, where NVIDIA's runtime is on the machine. RKE2 looks for it in
+// these places, at its start only (https://docs.rke2.io/advanced#deploy-nvidia-operator).
+func nvidiaRuntime(root string, systemdCgroup bool) string {
+	for _, dir := range []string{"usr/local/nvidia/toolkit", "usr/bin"} {
+		binary := filepath.Join(root, dir, "nvidia-container-runtime")
+		if info, err := os.Stat(binary); err != nil || info.IsDir() {
+			continue
+		}
+		logline.Infof("Found nvidia container runtime at %s", binary)
+		return fmt.Sprintf(`
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]
+  runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia.options]
+  BinaryName = %q
+  SystemdCgroup = %t
+`, binary, systemdCgroup)
+	}
+	return ""
 }
 
 // snapshotter tries whether overlay works where containerd keeps its layers: it

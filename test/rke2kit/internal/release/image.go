@@ -16,8 +16,9 @@ import (
 
 // Image is a container image of one file, run as it is.
 type Image struct {
-	Name    string // with registry and tag
-	Program string // absolute path in the image
+	Names   []string // each with registry and tag
+	Program string   // absolute path in the image
+	Args    []string // that it is run with
 	Content []byte
 	User    string
 	Ports   []string // such as 8080/tcp
@@ -37,20 +38,25 @@ type manifest struct {
 func WriteImages(w io.Writer, arch string, images []Image) error {
 	archive := tar.NewWriter(w)
 	manifests := make([]manifest, 0, len(images))
+	written := map[string]bool{}
 	for _, image := range images {
 		layer, err := layerOf(image)
 		if err != nil {
-			return fmt.Errorf("image %s: %w", image.Name, err)
+			return fmt.Errorf("image %s: %w", image.Names[0], err)
 		}
 		config, err := configOf(image, arch, digest(layer))
 		if err != nil {
-			return fmt.Errorf("image %s: %w", image.Name, err)
+			return fmt.Errorf("image %s: %w", image.Names[0], err)
 		}
-		m := manifest{Config: digest(config) + ".json", RepoTags: []string{image.Name}, Layers: []string{digest(layer) + "/layer.tar"}}
+		m := manifest{Config: digest(config) + ".json", RepoTags: image.Names, Layers: []string{digest(layer) + "/layer.tar"}}
 		manifests = append(manifests, m)
 		if err := addFile(archive, m.Config, 0o644, config); err != nil {
 			return err
 		}
+		if written[m.Layers[0]] {
+			continue // of an image that differs in how it is run
+		}
+		written[m.Layers[0]] = true
 		if err := addFile(archive, m.Layers[0], 0o644, layer); err != nil {
 			return err
 		}
@@ -90,7 +96,7 @@ func configOf(image Image, arch, layerDigest string) ([]byte, error) {
 		"architecture": arch,
 		"os":           "linux",
 		"created":      epoch.Format(time.RFC3339),
-		"config":       m{"Entrypoint": []string{image.Program}, "User": image.User, "ExposedPorts": ports},
+		"config":       m{"Entrypoint": append([]string{image.Program}, image.Args...), "User": image.User, "ExposedPorts": ports},
 		"rootfs":       m{"type": "layers", "diff_ids": []string{"sha256:" + layerDigest}},
 		"history":      []m{{"created": epoch.Format(time.RFC3339), "created_by": "rke2kit"}},
 	})

@@ -18,8 +18,8 @@ const HelloImage = "docker.io/skyctl/hello:kit"
 
 // Input says where the parts of a release are.
 type Input struct {
-	Binaries string // directory with kube, rke2, pause and hello
-	Files    string // directory with units and scripts
+	Binaries string // directory with kube, rke2, pause, hello and gpukit
+	Files    string // directory with units, scripts and charts
 	Arch     string
 	Version  string
 }
@@ -49,6 +49,9 @@ func Write(in Input, out string) error {
 	sumsName := fmt.Sprintf("sha256sum-%s.txt", in.Arch)
 	if err := os.WriteFile(filepath.Join(out, sumsName), []byte(sums), 0o644); err != nil {
 		return fmt.Errorf("write checksums: %w", err)
+	}
+	if err := writeCharts(filepath.Join(in.Files, "charts"), filepath.Join(out, "charts")); err != nil {
+		return err
 	}
 	return os.WriteFile(filepath.Join(out, "version"), []byte(in.Version+"\n"), 0o644)
 }
@@ -89,19 +92,22 @@ func collect(in Input) ([]entry, error) {
 }
 
 func images(in Input) ([]byte, error) {
-	pause, err := os.ReadFile(filepath.Join(in.Binaries, "pause"))
-	if err != nil {
-		return nil, fmt.Errorf("read pause program: %w", err)
-	}
-	hello, err := os.ReadFile(filepath.Join(in.Binaries, "hello"))
-	if err != nil {
-		return nil, fmt.Errorf("read hello program: %w", err)
+	programs := map[string][]byte{}
+	for _, name := range []string{"pause", "hello", "gpukit"} {
+		content, err := os.ReadFile(filepath.Join(in.Binaries, name))
+		if err != nil {
+			return nil, fmt.Errorf("read program of an image: %w", err)
+		}
+		programs[name] = content
 	}
 	const nobody = "65534:65534"
+	parts, workload := chartImages()
 	var buf bytes.Buffer
-	err = WriteImages(&buf, in.Arch, []Image{
-		{Name: node.SandboxImage, Program: "/pause", Content: pause, User: nobody},
-		{Name: HelloImage, Program: "/hello", Content: hello, User: nobody, Ports: []string{"8080/tcp"}},
+	err := WriteImages(&buf, in.Arch, []Image{
+		{Names: []string{node.SandboxImage, node.HelmJobImage}, Program: "/pause", Content: programs["pause"], User: nobody},
+		{Names: []string{HelloImage}, Program: "/hello", Content: programs["hello"], User: nobody, Ports: []string{"8080/tcp"}},
+		{Names: parts, Program: "/gpukit", Content: programs["gpukit"]},
+		{Names: workload, Program: "/gpukit", Args: []string{"vectoradd"}, Content: programs["gpukit"]},
 	})
 	return buf.Bytes(), err
 }

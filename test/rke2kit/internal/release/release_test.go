@@ -33,7 +33,7 @@ func unpack(t *testing.T, r io.Reader) map[string][]byte {
 
 func TestAnImagesConfigNamesItsLayer(t *testing.T) {
 	var buf bytes.Buffer
-	image := Image{Name: "example.org/x:1", Program: "/x", Content: []byte("program"), User: "65534"}
+	image := Image{Names: []string{"example.org/x:1"}, Program: "/x", Content: []byte("program"), User: "65534"}
 	if err := WriteImages(&buf, "amd64", []Image{image}); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestAnImagesConfigNamesItsLayer(t *testing.T) {
 	if got, want := config.RootFS.DiffIDs[0], "sha256:"+digest(layer); got != want {
 		t.Errorf("diff id is %s, want %s", got, want)
 	}
-	if config.Architecture != "amd64" || config.Config.Entrypoint[0] != "/x" || manifests[0].RepoTags[0] != image.Name {
+	if config.Architecture != "amd64" || config.Config.Entrypoint[0] != "/x" || manifests[0].RepoTags[0] != image.Names[0] {
 		t.Errorf("got %+v, %+v", config, manifests)
 	}
 	if got := unpack(t, bytes.NewReader(layer))["x"]; string(got) != "program" {
@@ -66,7 +66,7 @@ func TestAnImagesConfigNamesItsLayer(t *testing.T) {
 
 func TestTheReleaseHasRKE2sLayoutAndIsReproducible(t *testing.T) {
 	binaries := t.TempDir()
-	for _, name := range []string{"kube", "rke2", "pause", "hello"} {
+	for _, name := range []string{"kube", "rke2", "pause", "hello", "gpukit"} {
 		if err := os.WriteFile(filepath.Join(binaries, name), []byte(name), 0o755); err != nil {
 			t.Fatal(err)
 		}

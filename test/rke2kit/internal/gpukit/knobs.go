@@ -1,0 +1,85 @@
+package gpukit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Variables that tests set through the charts' own values, such as devicePlugin.env or operator.env.
+const (
+	// slowVariable is how many seconds a part takes before it goes on.
+	slowVariable = "SKYCTL_TEST_SLOW_SECONDS"
+	// crashVariable names the node on which a part crashes, or is "*"; crashLineVariable is what it says then.
+	crashVariable     = "SKYCTL_TEST_CRASH_NODE"
+	crashLineVariable = "SKYCTL_TEST_CRASH_LINE"
+	// restartVariable has the toolkit restart RKE2 once, if it is "true".
+	restartVariable = "SKYCTL_TEST_RESTART_RKE2"
+)
+
+const defaultCrashLine = "Error: this part was told to crash on this node"
+
+// slow lets the time pass that a part was told to take.
+func slow(ctx context.Context) error {
+	seconds, err := strconv.Atoi(os.Getenv(slowVariable))
+	if err != nil || seconds <= 0 {
+		return nil
+	}
+	fmt.Printf("taking %d s, as told\n", seconds)
+	select {
+	case <-time.After(time.Duration(seconds) * time.Second):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// errCrash is the end of a part that was told to crash.
+var errCrash = errors.New("told to crash")
+
+// crash says what a part was told to say, and is its end.
+func crash(out io.Writer, dir, operand string) error {
+	line := ""
+	if told, err := os.ReadFile(filepath.Join(dir, "crash-"+operand)); err == nil {
+		line = strings.TrimSpace(string(told))
+	} else if node := os.Getenv(crashVariable); node == "" || node != "*" && node != os.Getenv("NODE_NAME") {
+		return nil
+	}
+	if line == "" {
+		line = os.Getenv(crashLineVariable)
+	}
+	if line == "" {
+		line = defaultCrashLine
+	}
+	fmt.Fprintln(out, line)
+	return errCrash
+}
+
+// until looks each time the interval is over until done, an error, or the end of ctx.
+func until(ctx context.Context, interval time.Duration, done func() (bool, error)) error {
+	for {
+		ok, err := done()
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(interval):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// Told says that a part ended because it was told to; it has said its line.
+func Told(err error) bool { return errors.Is(err, errCrash) }

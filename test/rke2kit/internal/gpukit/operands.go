@@ -1,0 +1,169 @@
+package gpukit
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// operand is one DaemonSet of the operator's, with the real one's names.
+type operand struct {
+	name, deploy, state string // DaemonSet, end of the node's label, state in the operator's messages
+	container, init     string // names of its container and of the init container that it waits in
+	account             string
+	section             func(*policy) part
+	enabled             func(*policy) bool
+	// run and wait are the arguments of both.
+	run  []string
+	wait func(*policy) []string
+	// mounts are host directories that it sees, each by its path in the pod; they are made where they are not there.
+	mounts map[string]string
+}
+
+// operands in the order in which they depend on each other.
+var operands = []operand{
+	{
+		name: "nvidia-driver-daemonset", deploy: "driver", state: "state-driver",
+		container: "nvidia-driver-ctr", init: "k8s-driver-manager", account: "default",
+		section: func(p *policy) part { d := p.Spec.Driver; d.Version += "-ubuntu24.04"; return d },
+		enabled: func(p *policy) bool { return p.Spec.Driver.on() },
+		run:     []string{"driver"}, wait: nothing,
+		mounts: map[string]string{validations: validations},
+	},
+	{
+		name: "nvidia-container-toolkit-daemonset", deploy: "container-toolkit", state: "state-container-toolkit",
+		container: "nvidia-container-toolkit-ctr", init: "driver-validation", account: "default",
+		section: func(p *policy) part { return p.Spec.Toolkit },
+		enabled: func(p *policy) bool { return p.Spec.Toolkit.on() },
+		run:     []string{"toolkit"},
+		wait: func(p *policy) []string {
+			if p.Spec.Driver.on() {
+				return []string{"wait", driverReady}
+			}
+			return []string{"wait"}
+		},
+		mounts: map[string]string{validations: validations, hostRoot: "/"},
+	},
+	{
+		name: "nvidia-operator-validator", deploy: "operator-validator", state: "state-operator-validation",
+		container: "nvidia-operator-validator", init: "plugin-validation", account: "nvidia-operator-validator",
+		section: func(p *policy) part { return p.Spec.Validator },
+		enabled: func(*policy) bool { return true },
+		run:     []string{"validator"},
+		wait: func(p *policy) []string {
+			if p.Spec.DevicePlugin.on() {
+				return []string{"wait-plugin"}
+			}
+			return []string{"wait"}
+		},
+	},
+	{
+		name: "nvidia-device-plugin-daemonset", deploy: "device-plugin", state: "state-device-plugin",
+		container: "nvidia-device-plugin", init: "toolkit-validation", account: "default",
+		section: func(p *policy) part { return p.Spec.DevicePlugin },
+		enabled: func(p *policy) bool { return p.Spec.DevicePlugin.on() },
+		run:     []string{"device-plugin"}, wait: afterToolkit,
+		mounts: map[string]string{validations: validations, "/var/lib/kubelet/device-plugins": "/var/lib/kubelet/device-plugins"},
+	},
+	{
+		name: "gpu-feature-discovery", deploy: "gpu-feature-discovery", state: "gpu-feature-discovery",
+		container: "gpu-feature-discovery", init: "toolkit-validation", account: "nvidia-gpu-feature-discovery",
+		section: func(p *policy) part { return p.Spec.GFD },
+		enabled: func(p *policy) bool { return p.Spec.GFD.on() },
+		run:     []string{"gfd"}, wait: afterToolkit,
+		mounts: map[string]string{validations: validations},
+	},
+}
+
+func nothing(*policy) []string { return []string{"wait"} }
+
+func afterToolkit(p *policy) []string {
+	if p.Spec.Toolkit.on() {
+		return []string{"wait", toolkitReady}
+	}
+	return []string{"wait"}
+}
+
+// render is the DaemonSet, and what tells it from another.
+func (op operand) render(p *policy, namespace string) ([]byte, string, error) {
+	type m = map[string]any
+	labels := map[string]string{"app": op.name, "app.kubernetes.io/part-of": "nvidia-gpu"}
+	all := maps.Clone(labels)
+	maps.Copy(all, p.Spec.DaemonSets.Labels)
+	volumes, mounts := volumesOf(op)
+	container := func(name string, args []string) m {
+		return m{
+			"name": name, "image": op.section(p).reference(), "imagePullPolicy": op.section(p).ImagePullPolicy, "args": args, "volumeMounts": mounts,
+			"env": environment(op.section(p)),
+		}
+	}
+	template := m{
+		"metadata": m{"labels": all, "annotations": p.Spec.DaemonSets.Annotations},
+		"spec": m{
+			"nodeSelector":       m{deployPrefix + op.deploy: "true"},
+			"tolerations":        p.Spec.DaemonSets.Tolerations,
+			"priorityClassName":  p.Spec.DaemonSets.PriorityClassName,
+			"serviceAccountName": op.account,
+			"initContainers":     []m{container(op.init, op.wait(p))},
+			"containers":         []m{container(op.container, op.run)},
+			"volumes":            volumes,
+			// A pod that is to go has nothing to finish.
+			"terminationGracePeriodSeconds": 2,
+		},
+	}
+	data, err := json.Marshal(template)
+	if err != nil {
+		return nil, "", fmt.Errorf("render DaemonSet %s: %w", op.name, err)
+	}
+	sum := sha256.Sum256(data)
+	hash := fmt.Sprintf("%x", sum[:8])
+	object, err := json.Marshal(m{
+		"apiVersion": "apps/v1", "kind": "DaemonSet",
+		"metadata": m{
+			"name": op.name, "namespace": namespace, "labels": all, "annotations": m{hashAnnotation: hash},
+			"ownerReferences": []m{{
+				"apiVersion": "nvidia.com/v1", "kind": "ClusterPolicy", "name": p.Metadata.Name, "uid": p.Metadata.UID,
+				"controller": true, "blockOwnerDeletion": true,
+			}},
+		},
+		"spec": m{"selector": m{"matchLabels": labels}, "template": template},
+	})
+	return object, hash, err
+}
+
+// environment is the policy's, and the node's name. A name that comes twice would be refused: the last one holds.
+func environment(p part) []any {
+	type m = map[string]any
+	last := map[string]string{}
+	var order []string
+	for _, e := range p.Env {
+		if _, seen := last[e.Name]; !seen {
+			order = append(order, e.Name)
+		}
+		last[e.Name] = e.Value
+	}
+	env := []any{m{"name": "NODE_NAME", "valueFrom": m{"fieldRef": m{"fieldPath": "spec.nodeName"}}}}
+	for _, name := range order {
+		env = append(env, m{"name": name, "value": last[name]})
+	}
+	return env
+}
+
+func volumesOf(op operand) (volumes, mounts []any) {
+	type m = map[string]any
+	all := map[string]string{HostDir: HostDir}
+	maps.Copy(all, op.mounts)
+	paths := make([]string, 0, len(all))
+	for path := range all {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	for i, path := range paths {
+		name := fmt.Sprintf("host-%d", i)
+		volumes = append(volumes, m{"name": name, "hostPath": m{"path": all[path], "type": "DirectoryOrCreate"}})
+		mounts = append(mounts, m{"name": name, "mountPath": path})
+	}
+	return volumes, mounts
+}

@@ -1,0 +1,179 @@
+package gpukit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/kubeapi"
+)
+
+// Where the real parts tell each other that they are ready, on the host.
+const (
+	validations  = "/run/nvidia/validations"
+	driverReady  = ".driver-ctr-ready"
+	toolkitReady = "toolkit-ready"
+	partPoll     = 500 * time.Millisecond
+)
+
+// hostRoot is where a pod has the host's root.
+const hostRoot = "/host"
+
+// Run is the program: the first argument says as which part. It returns when ctx ends or the part fails.
+func Run(ctx context.Context, args []string) error {
+	part := ""
+	if len(args) > 0 {
+		part = args[0]
+	}
+	switch part {
+	case "vectoradd":
+		return vectorAdd()
+	case "wait":
+		return wait(ctx, args[1:])
+	case "driver":
+		return stay(ctx, part, driverReady, nil)
+	case "toolkit":
+		return stay(ctx, part, toolkitReady, restartRKE2)
+	case "validator":
+		fmt.Println("all validations are successful")
+		return stay(ctx, part, "", nil)
+	case "device-plugin":
+		plugin := Plugin{HostDir: HostDir, SocketDir: "/var/lib/kubelet/device-plugins", Node: os.Getenv("NODE_NAME")}
+		return plugin.Run(ctx)
+	}
+	api, err := kubeapi.InPod()
+	if err != nil {
+		return err
+	}
+	switch part {
+	case "nfd-worker":
+		return keepLabels(ctx, api, HostDir, "nfd-worker", discovered)
+	case "gfd":
+		return keepLabels(ctx, api, HostDir, "gfd", described)
+	case "wait-plugin":
+		return waitPlugin(ctx, api)
+	case "operator":
+		if err := slow(ctx); err != nil {
+			return err
+		}
+		return newOperator(api, os.Getenv("OPERATOR_NAMESPACE")).run(ctx)
+	}
+	return fmt.Errorf("no such part: %q", part)
+}
+
+// wait is a part's init container: it takes its time, and goes on when what it needs is there.
+func wait(ctx context.Context, needs []string) error {
+	if err := slow(ctx); err != nil {
+		return err
+	}
+	for _, need := range needs {
+		fmt.Printf("waiting for %s\n", need)
+		if err := until(ctx, partPoll, func() (bool, error) { return exists(filepath.Join(validations, need)), nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitPlugin waits until this pod's node offers accelerators.
+func waitPlugin(ctx context.Context, api *kubeapi.Client) error {
+	if err := wait(ctx, nil); err != nil {
+		return err
+	}
+	fmt.Printf("waiting for %s in the node's allocatable\n", ResourceName)
+	return until(ctx, time.Second, func() (bool, error) {
+		n, err := getNode(ctx, api, os.Getenv("NODE_NAME"))
+		if err != nil {
+			return false, nil // the apiserver may be starting anew
+		}
+		count, _ := strconv.Atoi(n.Status.Allocatable[ResourceName])
+		return count > 0, nil
+	})
+}
+
+// stay is a part that does its work once and then is there, for others to see, until ctx ends.
+func stay(ctx context.Context, operand, ready string, work func(context.Context) error) error {
+	if err := crash(os.Stderr, HostDir, operand); err != nil {
+		return err
+	}
+	if ready != "" {
+		file := filepath.Join(validations, ready)
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			return fmt.Errorf("say that it is ready: %w", err)
+		}
+		defer os.Remove(file)
+	}
+	if work != nil {
+		if err := work(ctx); err != nil {
+			return err
+		}
+	}
+	err := until(ctx, time.Second, func() (bool, error) { return false, crash(os.Stderr, HostDir, operand) })
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// restartRKE2 has the host restart RKE2, once in the machine's life, as the toolkit does after it has configured its
+// containerd: where the host or the chart's values say so.
+func restartRKE2(ctx context.Context) error {
+	told := os.Getenv(restartVariable) == "true" || exists(filepath.Join(HostDir, restartFile))
+	done := filepath.Join(HostDir, restartedFile)
+	if !told || exists(done) {
+		return nil
+	}
+	if err := installRuntime(filepath.Join(hostRoot, "usr/local/nvidia/toolkit")); err != nil {
+		return err
+	}
+	if err := os.WriteFile(done, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o644); err != nil {
+		return fmt.Errorf("note the restart: %w", err)
+	}
+	for _, unit := range []string{"rke2-server", "rke2-agent"} {
+		if systemctl(ctx, "is-active", "--quiet", unit) != nil {
+			continue
+		}
+		fmt.Printf("restarting %s\n", unit)
+		if err := systemctl(ctx, "restart", "--no-block", unit); err != nil {
+			return fmt.Errorf("restart %s: %w", unit, err)
+		}
+	}
+	return nil
+}
+
+// installRuntime puts a runtime where RKE2 looks for NVIDIA's at its start. It is runc under another name.
+func installRuntime(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("install the runtime: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, "nvidia-container-runtime"), []byte("#!/bin/sh\nexec runc \"$@\"\n"), 0o755)
+}
+
+// systemctl runs the host's own.
+func systemctl(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "/usr/bin/systemctl", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: hostRoot}
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_IGNORE_CHROOT=1"}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// vectorAdd is the workload that NVIDIA's sample is: it ends well where an accelerator was handed to it.
+func vectorAdd() error {
+	fmt.Println("[Vector addition of 50000 elements]")
+	switch devices := os.Getenv("NVIDIA_VISIBLE_DEVICES"); devices {
+	case "", "void", "none":
+		fmt.Fprintln(os.Stderr, "Failed to allocate device vector A (error code no CUDA-capable device is detected)!")
+		return errCrash
+	default:
+		fmt.Printf("on %s\nTest PASSED\nDone\n", devices)
+		return nil
+	}
+}

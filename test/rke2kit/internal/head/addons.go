@@ -1,0 +1,55 @@
+package head
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// addons are what a server brings to its cluster: the kinds and objects of RKE2's own charts that somebody may rely on.
+//
+//go:embed addons
+var addons embed.FS
+
+// addonPaths are where their kinds are kept in the API.
+var addonPaths = map[string]string{
+	"CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/",
+	"RuntimeClass":             "/apis/node.k8s.io/v1/runtimeclasses/",
+}
+
+func (h *Head) applyAddons(ctx context.Context) error {
+	files, err := addons.ReadDir("addons")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		data, err := addons.ReadFile("addons/" + file.Name())
+		if err != nil {
+			return err
+		}
+		var object struct {
+			Kind     string
+			Metadata struct{ Name string }
+		}
+		if err := yaml.Unmarshal(data, &object); err != nil {
+			return fmt.Errorf("read addon %s: %w", file.Name(), err)
+		}
+		path := addonPaths[object.Kind] + object.Metadata.Name
+		if err := h.await(ctx, object.Kind+" "+object.Metadata.Name, func() error { return h.api.Apply(ctx, path, "rke2kit", data) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startHelmController serves HelmCharts, as RKE2 does, with the administrator's rights.
+func (h *Head) startHelmController(ctx context.Context) error {
+	return h.start(ctx, "helm-controller", []string{
+		"--kubeconfig=" + h.path("cred", "helm-controller.kubeconfig"),
+		// Every node has it there: a Job may run on any.
+		"--job-binary=" + filepath.Join(h.opts.DataDir, "bin", "kubectl"),
+	}, nil)
+}

@@ -1,0 +1,177 @@
+package helmchart
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sky-shift/skyctl/test/rke2kit/internal/node"
+)
+
+// JobCommand is the argument by which the Kubernetes program becomes what a Job's pod runs, with its files in these places.
+const (
+	JobCommand = "klipper-helm"
+	ValuesDir  = "/config"
+	CADir      = "/ca-files"
+	ContentDir = "/chart"
+	Scratch    = "/tmp"
+	// program is none of the names by which the Kubernetes program is one thing only.
+	program = "/kube"
+)
+
+const (
+	configHash = "helmcharts.helm.cattle.io/configHash"
+	// backOffLimit is how often a Job tries before the HelmChart counts as failed; the original's default, days.
+	backOffLimit = 1000
+	// longestLabel is how long a label's value may be.
+	longestLabel = 63
+)
+
+// job is the Job that brings the release to what the chart says. Its annotation, and what hash returns, tell one
+// configuration from another.
+func (c *controller) job(chart *Chart) *batchv1.Job {
+	limit := int32(backOffLimit)
+	if chart.Spec.BackOffLimit != nil {
+		limit = *chart.Spec.BackOffLimit
+	}
+	labels := map[string]string{chartLabel: chart.Name}
+	job := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: chart.jobName(), Namespace: chart.Namespace, Labels: labels},
+		Spec: batchv1.JobSpec{
+			BackoffLimit: &limit,
+			Template:     corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: c.pod(chart)},
+		},
+	}
+	job.Spec.Template.Annotations = map[string]string{configHash: "SHA256=" + hash(job, chart)}
+	return job
+}
+
+func hash(job *batchv1.Job, chart *Chart) string {
+	h := sha256.New()
+	// Neither a Job nor strings can fail to be written.
+	_ = json.NewEncoder(h).Encode([]any{job.Spec, chart.Spec.ValuesContent, chart.Spec.ChartContent, chart.Spec.RepoCA})
+	return fmt.Sprintf("%X", h.Sum(nil))
+}
+
+// hashOf is the hash of a Job, and, shortened, the label of the release that it makes.
+func hashOf(job *batchv1.Job) (annotation, label string) {
+	annotation = job.Spec.Template.Annotations[configHash]
+	label = annotation
+	if len(label) > len("SHA256=") {
+		label = label[len("SHA256="):]
+	}
+	return annotation, label[:min(len(label), longestLabel)]
+}
+
+// expect tells the Job's pod what it will find. That is no part of the hash: it changes with each release.
+func expect(job *batchv1.Job, revision int) {
+	_, label := hashOf(job)
+	container := &job.Spec.Template.Spec.Containers[0]
+	container.Env = append(container.Env,
+		corev1.EnvVar{Name: "EXPECTED_RELEASE_REVISION", Value: strconv.Itoa(revision)},
+		corev1.EnvVar{Name: "CONFIG_HASH", Value: label})
+}
+
+func (c *controller) pod(chart *Chart) corev1.PodSpec {
+	spec := corev1.PodSpec{
+		RestartPolicy:      corev1.RestartPolicyOnFailure,
+		ServiceAccountName: "helm-" + chart.Name,
+		PriorityClassName:  "system-cluster-critical",
+		HostNetwork:        true,
+		DNSPolicy:          corev1.DNSDefault,
+		NodeSelector:       map[string]string{corev1.LabelOSStable: "linux"},
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{{
+			Name: "helm", Image: node.HelmJobImage, ImagePullPolicy: corev1.PullIfNotPresent,
+			Command: []string{program, JobCommand}, Args: chart.args(), Env: environment(chart),
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
+				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			},
+		}},
+	}
+	mount := func(name, at string, source corev1.VolumeSource) {
+		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: source})
+		spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: name, MountPath: at})
+	}
+	mount("program", program, corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: c.binary}})
+	mount("tmp", Scratch, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}})
+	if chart.DeletionTimestamp == nil {
+		mount("values", ValuesDir, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+			SecretName: "chart-values-" + chart.Name, DefaultMode: ptr.To(int32(0o644)),
+		}})
+		mount("content", ContentDir, configMap("chart-content-"+chart.Name))
+	}
+	if ca := chart.Spec.RepoCAConfigMap; ca != nil {
+		mount("ca-files", CADir, configMap(ca.Name))
+	}
+	if chart.Spec.Bootstrap {
+		spec.NodeSelector["node-role.kubernetes.io/control-plane"] = "true"
+		spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	}
+	return spec
+}
+
+func configMap(name string) corev1.VolumeSource {
+	return corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}
+}
+
+func environment(chart *Chart) []corev1.EnvVar {
+	s := chart.Spec
+	env := []corev1.EnvVar{
+		{Name: "NAME", Value: chart.Name},
+		{Name: "VERSION", Value: s.Version},
+		{Name: "REPO", Value: s.Repo},
+		{Name: "HELM_DRIVER", Value: "secret"},
+		{Name: "CHART_NAMESPACE", Value: chart.Namespace},
+		{Name: "CHART", Value: chart.reference()},
+		{Name: "TARGET_NAMESPACE", Value: chart.target()},
+		{Name: "INSECURE_SKIP_TLS_VERIFY", Value: strconv.FormatBool(s.InsecureSkipTLSVerify)},
+		{Name: "FAILURE_POLICY", Value: s.FailurePolicy},
+	}
+	if s.Timeout != nil {
+		env = append(env, corev1.EnvVar{Name: "TIMEOUT", Value: s.Timeout.Duration.String()})
+	}
+	return env
+}
+
+// Beside the Job there are its account, which may do everything, and its files.
+
+func account(chart *Chart) (*corev1.ServiceAccount, *rbacv1.ClusterRoleBinding) {
+	name := "helm-" + chart.Name
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "helm-" + chart.Namespace + "-" + chart.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: chart.Namespace, Name: name}},
+	}
+	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: chart.Namespace}}, binding
+}
+
+func files(chart *Chart) (*corev1.Secret, *corev1.ConfigMap) {
+	values := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "chart-values-" + chart.Name, Namespace: chart.Namespace},
+		Type:       "helmcharts.helm.cattle.io/values", Data: map[string][]byte{},
+	}
+	if chart.Spec.ValuesContent != "" {
+		values.Data["values-0-000-HelmChart-ValuesContent.yaml"] = []byte(chart.Spec.ValuesContent)
+	}
+	if chart.Spec.RepoCA != "" {
+		values.Data["ca-file.pem"] = []byte(chart.Spec.RepoCA)
+	}
+	content := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "chart-content-" + chart.Name, Namespace: chart.Namespace}, Data: map[string]string{},
+	}
+	if chart.Spec.ChartContent != "" {
+		content.Data[chart.Name+".tgz.base64"] = chart.Spec.ChartContent
+	}
+	return values, content
+}

@@ -1,0 +1,135 @@
+package release
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// chart is one published version of a test chart. Its texts name the versions of what it installs by these variables.
+type chart struct {
+	name, version string
+	variables     map[string]string
+}
+
+// operatorChart is the GPU Operator's at a version, with the parts that NVIDIA's values file names at that tag.
+func operatorChart(version, driver, toolkit, plugin, nfd string) chart {
+	return chart{"gpu-operator", version, map[string]string{
+		"VERSION": version, "DRIVER": driver, "TOOLKIT": toolkit, "PLUGIN": plugin, "NFD": nfd,
+	}}
+}
+
+func pluginChart(version string) chart {
+	return chart{"nvidia-device-plugin", version, map[string]string{"VERSION": version, "PLUGIN": "v" + version}}
+}
+
+// charts are what the release's chart repository has.
+var charts = []chart{
+	operatorChart("v26.3.2", "580.126.20", "v1.19.1", "v0.19.2", "v0.18.3"),
+	operatorChart("v25.10.1", "580.105.08", "v1.18.1", "v0.18.1", "v0.18.2"),
+	operatorChart("v25.3.4", "580.82.07", "v1.17.8-ubuntu20.04", "v0.17.4", "v0.17.3"),
+	pluginChart("0.19.2"),
+	pluginChart("0.18.1"),
+}
+
+// chartRegistries are where the images are that the charts run: the charts' own default, and a mirror of it.
+var chartRegistries = []string{"docker.io/skyctl", "mirror.skyctl.test/gpu"}
+
+// WorkloadImage is NVIDIA's sample that adds two vectors, which skyctl runs by default to see whether an accelerator is
+// handed out; the release has a stand-in for it under this name.
+const WorkloadImage = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0"
+
+// chartImages are the names of the images that the charts run, in every registry, and those of the sample.
+func chartImages() (parts, workload []string) {
+	seen := map[string]bool{}
+	workload = []string{WorkloadImage}
+	for _, registry := range chartRegistries {
+		add := func(name string) {
+			if full := registry + "/" + name; !seen[full] {
+				seen[full] = true
+				parts = append(parts, full)
+			}
+		}
+		for _, c := range charts {
+			add("nvidia/k8s-device-plugin:" + c.variables["PLUGIN"])
+			if c.name == "gpu-operator" {
+				add("nvidia/gpu-operator:" + c.version)
+				add("nvidia/driver:" + c.variables["DRIVER"] + "-ubuntu24.04")
+				add("nvidia/k8s/container-toolkit:" + c.variables["TOOLKIT"])
+				add("nfd/node-feature-discovery:" + c.variables["NFD"])
+			}
+		}
+		workload = append(workload, registry+strings.TrimPrefix(WorkloadImage, "nvcr.io"))
+	}
+	sort.Strings(parts)
+	return parts, workload
+}
+
+// writeCharts writes a chart repository: every version's archive, and the index by which Helm finds them. Addresses in it
+// are relative, so that it may be served from anywhere.
+func writeCharts(source, out string) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return fmt.Errorf("create chart repository: %w", err)
+	}
+	var index bytes.Buffer
+	index.WriteString("apiVersion: v1\ngenerated: \"1970-01-01T00:00:00Z\"\nentries:\n")
+	last := ""
+	for _, c := range charts {
+		archive, err := c.pack(filepath.Join(source, c.name))
+		if err != nil {
+			return fmt.Errorf("pack chart %s %s: %w", c.name, c.version, err)
+		}
+		file := c.name + "-" + c.version + ".tgz"
+		if err := os.WriteFile(filepath.Join(out, file), archive, 0o644); err != nil {
+			return fmt.Errorf("write chart: %w", err)
+		}
+		if c.name != last {
+			fmt.Fprintf(&index, "  %s:\n", c.name)
+			last = c.name
+		}
+		fmt.Fprintf(&index, "  - apiVersion: v2\n    name: %s\n    version: %s\n    appVersion: %s\n    created: \"1970-01-01T00:00:00Z\"\n    digest: %s\n    urls: [%s]\n",
+			c.name, c.version, c.version, digest(archive), file)
+	}
+	return os.WriteFile(filepath.Join(out, "index.yaml"), index.Bytes(), 0o644)
+}
+
+func (c chart) pack(dir string) ([]byte, error) {
+	var pairs []string
+	for name, value := range c.variables {
+		pairs = append(pairs, "${"+name+"}", value)
+	}
+	fill := strings.NewReplacer(pairs...)
+	var buf bytes.Buffer
+	zipped := gzip.NewWriter(&buf)
+	archive := tar.NewWriter(zipped)
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		inside, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return addFile(archive, c.name+"/"+filepath.ToSlash(inside), 0o644, []byte(fill.Replace(string(content))))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := archive.Close(); err != nil {
+		return nil, err
+	}
+	if err := zipped.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
