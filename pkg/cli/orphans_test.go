@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+)
+
+func orphans() []api.Orphan {
+	return []api.Orphan{
+		{Cloud: "aws", Name: "sky-train-1", ID: "i-0abc", Cluster: "train", ClusterUID: "6f1d0c1e", State: "running", CreatedAt: ago(50 * time.Hour), FirstSeen: ago(5 * time.Minute), TerminateAt: noon.Add(10 * time.Minute), PricePerHour: 32.77},
+		{Cloud: "docker", Name: "sky-dev-0", Cluster: "dev", ClusterUID: "1", FirstSeen: ago(5 * time.Minute)},
+	}
+}
+
+func TestOrphansAreATableWithTheirAgeAndPrice(t *testing.T) {
+	golden(t, "orphans.txt", orphanTable(orphans(), noon).String())
+}
+
+// haunted casts orphans that are gone once they were terminated, but for one that is not.
+func haunted(t *testing.T) *[]string {
+	var ended []string
+	world.Cast("", rehearsal.Play{Orphans: func(_ context.Context, _ *rehearsal.World, in api.OrphansInput) (api.OrphansResult, error) {
+		r := api.OrphansResult{Orphans: orphans()}
+		for i, o := range r.Orphans {
+			for _, name := range in.Terminate {
+				if name != o.Name {
+					continue
+				}
+				ended = append(ended, name)
+				r.Orphans[i].State = "terminated"
+				if o.Cloud == "docker" {
+					r.Orphans[i].State, r.Orphans[i].Error = "", "the engine is silent"
+				}
+			}
+		}
+		return r, nil
+	}})
+	return &ended
+}
+
+func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	ended := haunted(t)
+	if got := p.run("get", "orphans"); got.code != 0 || !strings.Contains(got.out, "sky-train-1") || !strings.Contains(got.out, "$32.77") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+	if got := p.run("delete", "orphans", "sky-train-1", "sky-nobody-1", "--yes"); got.code != ExitNotFound || !strings.Contains(got.err, "sky-nobody-1") || len(*ended) != 0 {
+		t.Errorf("a name that is none: exit %d, %q, %q, ended %v", got.code, got.out, got.err, *ended)
+	}
+	if got := p.run("delete", "orphans", "sky-train-1", "-y"); got.code != 0 || got.out != "Terminated machine sky-train-1 on aws.\n" || len(*ended) != 1 {
+		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, *ended)
+	}
+	got := p.run("delete", "orphans", "-y")
+	if got.code != ExitFailed || !strings.Contains(got.out, "Terminated machine sky-train-1 on aws.\n") ||
+		!strings.Contains(got.err, "machine sky-dev-0 on docker could not be terminated: the engine is silent") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+	world.Cast("", rehearsal.Play{})
+	if got := p.run("delete", "orphans", "-y"); got.code != 0 || got.out != "There are no orphans.\n" {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+	if got := p.run("get", "orphans", "-o", "yaml"); got.code != 0 || got.err != "" || !strings.Contains(got.out, "items: []\nkind: OrphanList\n") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
+func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	ended := haunted(t)
+	for answer, n := range map[string]int{"n\n": 0, "y\n": 1} {
+		term := newTerminal(t, 200, 24)
+		term.near.WriteString(answer)
+		Run(t.Context(), p.onTerminal(term), []string{"delete", "orphans", "sky-train-1"})
+		until(t, "the answer was taken", func() bool {
+			text := term.text()
+			return strings.Contains(text, "TERMINATED-AT") && strings.Contains(text, "Terminate 1 machine? [y/N]") &&
+				strings.Contains(text, map[int]string{0: "nothing was terminated", 1: "Terminated machine sky-train-1"}[n])
+		})
+		if len(*ended) != n {
+			t.Errorf("after %q there were terminated %v", answer, *ended)
+		}
+		*ended = nil
+	}
+}
+
+func TestACloudThatCannotBeAskedForOrphansIsAnErrorBesideTheOthers(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	world.Cast("", rehearsal.Play{Orphans: func(context.Context, *rehearsal.World, api.OrphansInput) (api.OrphansResult, error) {
+		return api.OrphansResult{Orphans: orphans()[:1], Unasked: []string{"gcp: no credentials"}}, nil
+	}})
+	got := p.run("get", "orphans")
+	if got.code != ExitFailed || !strings.Contains(got.out, "sky-train-1") || !strings.Contains(got.err, "a cloud could not be asked for orphans: gcp: no credentials") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
+func TestNamesOfOrphansAreCompleted(t *testing.T) {
+	world.Work(t)
+	if _, err := world.Store.SetOrphans(t.Context(), "aws", orphans()[:1]); err != nil {
+		t.Fatal(err)
+	}
+	defer world.Store.SetOrphans(context.WithoutCancel(t.Context()), "aws", nil)
+	p := outsider(t)
+	if got := p.run("__complete", "delete", "orphans", ""); !strings.Contains(got.out, "sky-train-1\taws") {
+		t.Errorf("%s%s", got.out, got.err)
+	}
+	if got := p.run("__complete", "delete", "orphans", "sky-train-1", ""); strings.Contains(got.out, "sky-train-1") {
+		t.Errorf("offered twice: %s%s", got.out, got.err)
+	}
+}
