@@ -81,3 +81,22 @@ func TestSkyPilotMakesMachinesOnGCPWithoutAServiceAccountUnderThePlugin(t *testi
 		t.Errorf("the machine has a service account, or one was looked after in the project: %+v", lean)
 	}
 }
+
+func TestSeveralMachinesArePlacedOnlyWhereTheyReachEachOther(t *testing.T) {
+	var found struct {
+		One, Two, Named []string
+		Problem         struct{ Field, Want string }
+	}
+	askSource(t, &found, "apart", filepath.Join(t.TempDir(), "config.yaml"))
+	for _, c := range []struct {
+		got  []string
+		want string
+	}{{found.One, "azure nebius aws"}, {found.Two, "aws"}, {found.Named, "azure"}} {
+		if got := strings.Join(c.got, " "); got != c.want {
+			t.Errorf("placed on %q, want %q", got, c.want)
+		}
+	}
+	if found.Problem.Field != "num_nodes" || !strings.Contains(found.Problem.Want, "azure.vpc_name") {
+		t.Errorf("the problem is told as %+v", found.Problem)
+	}
+}

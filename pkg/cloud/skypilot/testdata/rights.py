@@ -2,11 +2,14 @@
 
     rights.py azure|gcp lean|plain
     rights.py ports
+    rights.py apart CONFIG
 
 The clients of the clouds record what they are asked. All between the configuration that SkyPilot renders and them is SkyPilot's.
 """
 import json
+import os
 import sys
+import types
 from unittest import mock
 
 from sky.provision import common
@@ -124,9 +127,32 @@ def ports():
     return found
 
 
+def apart(path):
+    """Which clouds can hold two machines that reach each other: without a word in SkyPilot's configuration, and with one."""
+    os.environ['SKYPILOT_GLOBAL_CONFIG'] = path
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('{}')
+    import skyctl_bridge
+    from sky import clouds
+    places = [types.SimpleNamespace(cloud=c, region='r') for c in (clouds.Azure(), clouds.Nebius(), clouds.AWS())]
+    names = lambda nodes: [skyctl_bridge._name(p.cloud) for p in skyctl_bridge._connected(places, nodes)]
+    found = {'one': names(1), 'two': names(2)}
+    places = places[:1]
+    try:
+        names(2)
+    except skyctl_bridge.Problem as problem:
+        found['problem'] = problem.answer
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('azure: {vpc_name: skyctl}')
+    found['named'] = names(2)
+    return found
+
+
 def main():
     if sys.argv[1] == 'ports':
         answer = ports()
+    elif sys.argv[1] == 'apart':
+        answer = apart(sys.argv[2])
     else:
         answer = {'azure': azure, 'gcp': gcp}[sys.argv[1]](sys.argv[2] == 'lean')
     print('\n' + json.dumps(answer, default=str))
