@@ -43,7 +43,11 @@ func newSky(t *testing.T) *skyWorld {
 			i.env = append(i.env, v)
 		}
 	}
-	i.env = append(i.env, "SKYCTL_SKYPILOT_PYTHON="+env.Python(), "SKYCTL_SKYPILOT_PORT="+freePorts(t, 1)[0])
+	port, err := skytest.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.env = append(i.env, "SKYCTL_SKYPILOT_PYTHON="+env.Python(), fmt.Sprintf("SKYCTL_SKYPILOT_PORT=%d", port))
 	if err := skytest.InstallCatalogs(filepath.Join(i.dir, "skypilot", "state")); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
@@ -30,6 +31,7 @@ const (
 
 	loopback    = "127.0.0.1"
 	startWithin = 3 * time.Minute
+	startAgain  = 5 * time.Second
 )
 
 // Options say what runs where.
@@ -87,11 +89,15 @@ func (e *Env) prepare(ctx context.Context) error {
 	if e.o.Dir, err = filepath.Abs(e.o.Dir); err != nil {
 		return err
 	}
-	free, err := freePorts(2)
+	port, err := FreePort()
 	if err != nil {
 		return err
 	}
-	e.ports.server, e.ports.aws = free[0], free[1]
+	free, err := freePorts(1)
+	if err != nil {
+		return err
+	}
+	e.ports.server, e.ports.aws = strconv.Itoa(port), free[0]
 	e.Endpoint = "http://" + net.JoinHostPort(loopback, e.ports.server)
 	e.AWS = &AWS{Endpoint: "http://" + net.JoinHostPort(loopback, e.ports.aws)}
 	hosts, err := docker.New(docker.Options{})
@@ -125,8 +131,19 @@ func (e *Env) startAWS(ctx context.Context) error {
 	return e.aws.await(ctx, func() error { return answers(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
 }
 
-// startServer takes further variables of the server, as NAME=value.
+// startServer takes further variables of the server, as NAME=value. A server that finds a port taken is started again: it
+// may have been a connection's for a moment.
 func (e *Env) startServer(ctx context.Context, more ...string) error {
+	for n := 1; ; n++ {
+		err := e.tryStartServer(ctx, more)
+		if err == nil || n == 3 || !strings.Contains(err.Error(), "already in use") {
+			return err
+		}
+		time.Sleep(startAgain) // a connection that ended holds its port for a while
+	}
+}
+
+func (e *Env) tryStartServer(ctx context.Context, more []string) error {
 	var err error
 	if e.server, err = e.start("server", more, "-m", "sky.server.server", "--host="+loopback, "--port="+e.ports.server); err != nil {
 		return err
@@ -207,17 +224,4 @@ func answers(ctx context.Context, url string, into any) error {
 		return nil
 	}
 	return json.NewDecoder(resp.Body).Decode(into)
-}
-
-func freePorts(n int) ([]string, error) {
-	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", loopback+":0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	}
-	return ports, nil
 }

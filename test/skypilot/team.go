@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"time"
 )
 
 // The administrator of a server that asks who is there, and the hash of the password as the server is given it.
@@ -33,7 +34,7 @@ type TeamServer struct {
 func (e *Env) StartTeamServer(ctx context.Context) (*TeamServer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("the team's SkyPilot API server isn't up after %v", startWithin))
 	defer cancel()
-	err := e.startServer(ctx, "ENABLE_BASIC_AUTH=true", "ENABLE_SERVICE_ACCOUNTS=true", "SKYPILOT_INITIAL_BASIC_AUTH="+adminName+":"+adminHash)
+	err := e.startServer(ctx, "SKYPILOT_AUTH_DB_TIMEOUT_SECONDS=60", "ENABLE_BASIC_AUTH=true", "ENABLE_SERVICE_ACCOUNTS=true", "SKYPILOT_INITIAL_BASIC_AUTH="+adminName+":"+adminHash)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +54,9 @@ func (e *Env) StartTeamServer(ctx context.Context) (*TeamServer, error) {
 	return s, nil
 }
 
+// Person is the administrator's name:password.
+func (s *TeamServer) Person() string { return adminName + ":" + adminPassword }
+
 // Stop ends the server and its proxy.
 func (s *TeamServer) Stop() error {
 	s.proxy.CloseClientConnections()
@@ -66,24 +70,39 @@ func (s *TeamServer) Token(ctx context.Context, name, role string) (string, erro
 	if err != nil {
 		return "", err
 	}
+	for {
+		token, busy, err := s.makeToken(ctx, body)
+		if !busy {
+			return token, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-time.After(askEvery):
+		}
+	}
+}
+
+// makeToken says whether the server is too busy to answer, too.
+func (s *TeamServer) makeToken(ctx context.Context, body []byte) (token string, busy bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Endpoint+"/users/service-account-tokens", bytes.NewReader(body))
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	req.SetBasicAuth(adminName, adminPassword)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", fmt.Errorf("making the service account %s: %w", name, err)
+		return "", false, fmt.Errorf("making a service account: %w", err)
 	}
 	defer resp.Body.Close()
 	said, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return "", fmt.Errorf("making the service account %s: %w", name, err)
+		return "", false, fmt.Errorf("making a service account: %w", err)
 	}
 	var made struct{ Token string }
 	if json.Unmarshal(said, &made) != nil || made.Token == "" {
-		return "", fmt.Errorf("making the service account %s: %s: %s", name, resp.Status, said)
+		return "", resp.StatusCode == http.StatusServiceUnavailable, fmt.Errorf("making a service account: %s: %s", resp.Status, said)
 	}
-	return made.Token, nil
+	return made.Token, false, nil
 }

@@ -3,7 +3,6 @@ package skypilot_test
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,12 +18,10 @@ import (
 // freshServer is a Cloud on a server of its own, whose person has a home without any credentials.
 func (w *world) freshServer(t *testing.T, home string) *skypilot.Cloud {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := skytest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	dir := t.TempDir()
 	if err := skytest.InstallCatalogs(filepath.Join(dir, "state")); err != nil {
 		t.Fatal(err)

@@ -37,6 +37,7 @@ const (
 type client struct {
 	endpoint string
 	token    string
+	person   *url.Userinfo // who logs in by a password where there is no token, or nil
 	http     *http.Client
 	// revive, which may be nil, starts the server where nothing answers.
 	revive func(context.Context) error
@@ -45,8 +46,14 @@ type client struct {
 	ok bool // the version was agreed on
 }
 
+// newClient takes an endpoint as SkyPilot's own programs do, which may carry a name and a password; nobody is shown these.
 func newClient(endpoint, token string) *client {
-	return &client{endpoint: endpoint, token: token, http: &http.Client{Transport: &http.Transport{
+	var person *url.Userinfo
+	if u, err := url.Parse(endpoint); err == nil && u.User != nil {
+		person, u.User = u.User, nil
+		endpoint = u.String()
+	}
+	return &client{endpoint: endpoint, token: token, person: person, http: &http.Client{Transport: &http.Transport{
 		DialContext: (&net.Dialer{Timeout: dialTime}).DialContext,
 		Proxy:       http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
 	}}}
@@ -123,6 +130,9 @@ func (c *client) open(ctx context.Context, path string, body any) (*http.Respons
 	request.Header.Set("X-SkyPilot-Version", Version)
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
+	} else if c.person != nil {
+		password, _ := c.person.Password()
+		request.SetBasicAuth(c.person.Username(), password)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {

@@ -298,7 +298,8 @@ func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
 	if owner.ClusterUID == "" {
 		return nil
 	}
-	if there, err := c.onAWS(ctx); err != nil || !there {
+	enabled, err := c.Enabled(ctx)
+	if err != nil || !slices.Contains(enabled, "aws") {
 		return err
 	}
 	question := struct {
@@ -306,7 +307,12 @@ func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
 		Group   string `json:"group"`
 		Seconds int    `json:"seconds"`
 	}{"aws_release", groupOf(owner), 120}
-	if err := c.bridge.ask(ctx, question, nil); err != nil {
+	err = c.bridge.ask(ctx, question, nil)
+	if err != nil && c.server == nil { // the account is the server's, and need not be open to us
+		c.log.Warn("the security group of a cluster is left in the account of the SkyPilot API server", "group", groupOf(owner), "error", err)
+		return nil
+	}
+	if err != nil {
 		return awsFailed(fmt.Sprintf("delete the security group %s of cluster %s", groupOf(owner), owner.Cluster), err)
 	}
 	return nil

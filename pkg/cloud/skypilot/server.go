@@ -153,7 +153,7 @@ func (s *server) tryStart(ctx context.Context, c *client) error {
 		select {
 		case err := <-exited:
 			return &cloud.Error{Kind: cloud.Unreachable, Cause: err, Message: fmt.Sprintf(
-				"the SkyPilot API server ended while it was starting; its log (%s) said last:\n%s", s.logFile(), s.lastLines())}
+				"the SkyPilot API server ended while it was starting (where a port is taken, skypilot.port chooses others); its log (%s) said last:\n%s", s.logFile(), s.lastLines())}
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
 			return &cloud.Error{Kind: cloud.Transient, Cause: errors.Join(context.Cause(ctx), last), Message: fmt.Sprintf(

@@ -76,12 +76,10 @@ func start(t *testing.T) *world {
 func (w *world) cloud(t *testing.T, change ...func(*skypilot.Options)) *skypilot.Cloud {
 	t.Helper()
 	if port == 0 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		var err error
+		if port, err = skytest.FreePort(); err != nil {
 			t.Fatal(err)
 		}
-		port = l.Addr().(*net.TCPAddr).Port
-		l.Close()
 	}
 	o := skypilot.Options{
 		Dir: filepath.Join(w.dir, "skypilot"), Python: w.env.Python(), Port: port,
