@@ -21,9 +21,11 @@ const evictEvery = time.Second
 
 // Drain keeps new pods off a node and evicts those that run there, within their disruption budgets: all but static pods and
 // those of DaemonSets. It returns once they are gone; when ctx ends first, the error says how many are left. A node that
-// isn't there is a success.
+// isn't there is a success. Where the node's kubelet is silent nothing there would end a pod: they are asked to leave, so that
+// others take their place elsewhere, and nobody waits.
 func Drain(ctx context.Context, cs kubernetes.Interface, node string, progress func(string)) error {
-	if err := cordon(ctx, cs, node); err != nil {
+	silent, err := cordon(ctx, cs, node)
+	if err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
@@ -31,7 +33,7 @@ func Drain(ctx context.Context, cs kubernetes.Interface, node string, progress f
 	}
 	for {
 		left, err := evictAll(ctx, cs, node)
-		if err == nil && left == 0 {
+		if err == nil && (left == 0 || silent) {
 			return nil
 		}
 		if left > 0 && progress != nil {
@@ -45,15 +47,24 @@ func Drain(ctx context.Context, cs kubernetes.Interface, node string, progress f
 	}
 }
 
-func cordon(ctx context.Context, cs kubernetes.Interface, node string) error {
+// cordon keeps new pods off a node, and says whether its kubelet has fallen silent.
+func cordon(ctx context.Context, cs kubernetes.Interface, node string) (silent bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"unschedulable": true}})
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = cs.CoreV1().Nodes().Patch(ctx, node, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
-	return err
+	n, err := cs.CoreV1().Nodes().Patch(ctx, node, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return false, err
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			silent = c.Status == corev1.ConditionUnknown // no kubelet says so: the control plane does, of one that it misses
+		}
+	}
+	return silent, nil
 }
 
 // evictAll asks every pod of the node to leave, and counts those that are there.

@@ -1,0 +1,56 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+// evictions counts what is asked to leave; nothing does.
+func evictions(cs *fake.Clientset) *int {
+	n := 0
+	cs.PrependReactor("create", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if a.GetSubresource() == "eviction" {
+			n++
+		}
+		return true, nil, nil
+	})
+	return &n
+}
+
+func podOn(node string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "work"}, Spec: corev1.PodSpec{NodeName: node}}
+}
+
+func TestPodsOfASilentKubeletAreAskedToLeaveAndNotWaitedFor(t *testing.T) {
+	cs := fake.NewClientset(node("a", cond(corev1.NodeReady, corev1.ConditionUnknown, "NodeStatusUnknown", "")), podOn("a"))
+	asked := evictions(cs)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := Drain(ctx, cs, "a", nil); err != nil || *asked != 1 {
+		t.Errorf("%d asked to leave, %v", *asked, err)
+	}
+	n, err := cs.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
+	if err != nil || !n.Spec.Unschedulable {
+		t.Errorf("new pods may still come: %v", err)
+	}
+}
+
+func TestPodsOfAKubeletThatSpeaksAreWaitedFor(t *testing.T) {
+	for _, status := range []corev1.ConditionStatus{corev1.ConditionTrue, corev1.ConditionFalse} {
+		cs := fake.NewClientset(node("a", cond(corev1.NodeReady, status, "", "")), podOn("a"))
+		asked := evictions(cs)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if err := Drain(ctx, cs, "a", nil); !errors.Is(err, context.DeadlineExceeded) || *asked == 0 {
+			t.Errorf("Ready is %s: %d asked to leave, %v", status, *asked, err)
+		}
+		cancel()
+	}
+}
