@@ -13,6 +13,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -113,6 +114,7 @@ func judge(err error) (reason string, log []string, final bool) {
 		lost    *remote.Lost
 		run     *remote.RunError
 		late    *overdue
+		ofGPU   *gpu.Failure
 		left    *leftError
 
 		wrongKey *store.WrongKeyError
@@ -134,6 +136,8 @@ func judge(err error) (reason string, log []string, final bool) {
 		return ReasonLeft, nil, true
 	case errors.As(err, &etcd):
 		return "EtcdUnavailable", nil, false
+	case errors.As(err, &ofGPU):
+		return ofGPU.Reason, ofGPU.Log, true
 	case errors.As(err, &ofRKE2):
 		return ofRKE2.Reason, ofRKE2.Log, ofRKE2.Final || ofRKE2.Reason != rke2.SourceUnreachable
 	case errors.As(err, &late):

@@ -42,6 +42,8 @@ type Begun struct {
 	Tried []api.Placement `json:"tried,omitempty"`
 	// Settled: nothing is to be provisioned, since the cluster is READY or in ERROR by now.
 	Settled bool `json:"settled,omitempty"`
+	// GPUs: the cluster's accelerators have to be made known to Kubernetes before it is READY.
+	GPUs bool `json:"gpus,omitempty"`
 }
 
 // Begin marks the cluster as being provisioned, and pins the release that all its machines will install: anew, unless
@@ -83,7 +85,7 @@ func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (Begun, err
 	if err != nil {
 		return Begun{}, failed(ctx, step, "", err)
 	}
-	begun := Begun{Placement: c.Status.Placement}
+	begun := Begun{Placement: c.Status.Placement, GPUs: c.Spec.ManagesGPUs()}
 	for _, attempt := range c.Status.Attempts {
 		begun.Tried = append(begun.Tried, attempt.Placement)
 	}

@@ -27,6 +27,8 @@ type Deadlines struct {
 	Agent time.Duration
 	// Node: until a Node is Ready.
 	Node time.Duration
+	// GPU: until the GPU stack offers every accelerator.
+	GPU time.Duration
 	// Recover: from a restart of RKE2 on a machine until its Node is Ready again.
 	Recover time.Duration
 }
@@ -36,7 +38,7 @@ func DefaultDeadlines() Deadlines {
 	return Deadlines{
 		Ask: 90 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
 		Reach: 5 * time.Minute, Install: 15 * time.Minute, Server: 15 * time.Minute, Agent: 10 * time.Minute, Node: 10 * time.Minute,
-		Recover: 5 * time.Minute,
+		GPU: 30 * time.Minute, Recover: 5 * time.Minute,
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/rke2"
@@ -124,8 +125,8 @@ func (a *Sweeps) listOne(ctx context.Context, provider, installation string) lis
 }
 
 // observe looks at a cluster: its machines in the listing, its nodes through its API, and over SSH at those of which the two
-// leave a doubt. It takes what can't be seen for an observation too. Seen is nil where the API did not answer.
-func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (plan.World, *kube.Seen) {
+// leave a doubt. It takes what can't be seen for an observation too.
+func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (plan.World, sight) {
 	w := plan.World{At: a.Now()}
 	_, w.CanStart = a.Clouds.served(a.Clouds.provider(cloudOf(c))).(cloud.Starter)
 	if listed.err != nil {
@@ -135,21 +136,24 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 		w.Listed = append(w.Listed, plan.Listed{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: m.State == cloud.StateStopped})
 	}
 	if c.Status.Phase != api.PhaseReady {
-		return w, nil // what is left of it is all that matters
+		return w, sight{} // what is left of it is all that matters
 	}
-	seen, err := a.askAPI(ctx, c, &w)
+	saw, err := a.askAPI(ctx, c, &w)
 	if err != nil {
 		w.APIError = rke2.Scrub(err.Error())
-		seen = nil
-	} else {
-		w.Nodes = nodesOf(seen)
 	}
 	if a.ClusterDir != nil {
 		_, err := os.Stat(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"))
 		w.KubeconfigMissing = errors.Is(err, fs.ErrNotExist)
 	}
 	w.Units = a.units(ctx, c, plan.Suspects(c, w))
-	return w, seen
+	return w, saw
+}
+
+// sight is what was seen of a cluster that is for its record alone. Its parts are nil where the API did not answer.
+type sight struct {
+	seen *kube.Seen
+	gpus *gpu.Status
 }
 
 func nodesOf(seen *kube.Seen) map[string]plan.Node {
@@ -160,24 +164,30 @@ func nodesOf(seen *kube.Seen) map[string]plan.Node {
 	return nodes
 }
 
-// askAPI asks the cluster's API, and notes until when the credentials for it last.
-func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (*kube.Seen, error) {
+// askAPI asks the cluster's API for its nodes and its GPU stack, and notes until when the credentials for it last.
+func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (sight, error) {
 	kubeconfig, err := a.Store.GetSecret(ctx, c.Ref(), store.SecretKubeconfig)
 	if err != nil {
-		return nil, err
+		return sight{}, err
 	}
 	if w.CredentialsExpire, err = kube.Expires(kubeconfig); err != nil {
-		return nil, err
+		return sight{}, err
 	}
 	client, err := apiClient(kubeconfig, c, a.Store, a.Pool)
 	if err != nil {
-		return nil, err
+		return sight{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiWithin)
 	defer cancel()
 	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
 	seen, err := kube.Look(ctx, client, c.Status.Machines, accelerator)
-	return &seen, err
+	if err != nil {
+		return sight{}, err
+	}
+	w.Nodes = nodesOf(&seen)
+	saw := sight{seen: &seen}
+	saw.gpus, w.GPU = a.observeGPUs(ctx, c, client)
+	return saw, nil
 }
 
 // units looks at RKE2 on machines over SSH.

@@ -21,7 +21,8 @@ import (
 // AssessInput asks what is to be done about a cluster.
 type AssessInput struct {
 	Cluster api.Ref `json:"cluster"`
-	Again   bool    `json:"again,omitempty"`
+	// Asked is when a person asked for the repair: what was tried before that does not count. Zero where nobody did.
+	Asked time.Time `json:"asked,omitzero"`
 }
 
 // Assessed is what is to be done about a cluster now.
@@ -29,6 +30,8 @@ type Assessed struct {
 	Actions []RepairAction `json:"actions,omitempty"`
 	// Fail is why the cluster is to go to ERROR; nil where it is not.
 	Fail *api.Failure `json:"fail,omitempty"`
+	// Serves: the cluster does what it is for, though something may be left to wait for.
+	Serves bool `json:"serves,omitempty"`
 	// Placement is where its machines are.
 	Placement api.Placement `json:"placement"`
 }
@@ -56,11 +59,11 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessed, error) {
 	if c, err = lookUp(ctx, a.Store, in.Cluster); err != nil { // after the listing: see listFor
 		return Assessed{}, failed(ctx, step, "", err)
 	}
-	decision, err := a.assess(ctx, c, all.of(a.Clouds, c), in.Again)
+	decision, world, err := a.assess(ctx, c, all.of(a.Clouds, c), in.Asked)
 	if err != nil {
 		return Assessed{}, failed(ctx, step, "", err)
 	}
-	found := Assessed{Fail: decision.Fail}
+	found := Assessed{Fail: decision.Fail, Serves: world.CloudError == "" && world.APIError == "" && world.GPU == "" && len(world.Nodes) > 0}
 	if c.Status.Placement != nil {
 		found.Placement = *c.Status.Placement
 	}
@@ -114,10 +117,10 @@ func (a *Clusters) EndRepair(ctx context.Context, in RepairStep) error {
 	return nil
 }
 
-// MarkRepaired makes a cluster READY again that a repair had left in ERROR.
+// MarkRepaired makes a cluster READY that was in ERROR and has been mended.
 func (a *Clusters) MarkRepaired(ctx context.Context, ref api.Ref) error {
 	_, err := a.Store.Update(ctx, ref, func(c *api.Cluster) error {
-		if c.Status.Phase == api.PhaseError && c.Status.WasReady() {
+		if c.Status.Mendable() {
 			c.Status.Failure = nil
 			c.Status.SetPhase(api.PhaseReady, "Repaired", a.Now())
 		}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -25,6 +26,8 @@ type Sweeps struct {
 	ClusterDir func(cluster string) string
 	Deadlines  Deadlines
 	Policy     plan.Policy
+	// GPUStack is what the clusters' GPU stacks are compared with.
+	GPUStack func(kind string) gpu.Stack
 	// OrphanGrace is how long an orphan is left alone after it was first seen; 0 leaves it for good.
 	OrphanGrace time.Duration
 	// Start starts an operation on a cluster, and says whether it did: it does not where one works on it already.
@@ -132,7 +135,11 @@ func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, aga
 	case api.PhaseDeleting:
 		return found, a.start(ctx, c, found, api.DriftNeverDeleted, api.WorkflowDelete, api.DeleteInput{Cluster: c.Ref()})
 	}
-	decision, err := a.assess(ctx, c, listings.of(a.Clouds, c), again)
+	var since time.Time
+	if again {
+		since = a.Now()
+	}
+	decision, _, err := a.assess(ctx, c, listings.of(a.Clouds, c), since)
 	if err != nil {
 		return nil, err
 	}
@@ -177,33 +184,39 @@ func (a *Sweeps) invalid(ctx context.Context, c *api.Cluster, wrong error) *api.
 	}}}
 }
 
-// assess looks at a READY or failed cluster, decides what is to be done, and records both. Again plans a cluster that a
-// repair left in ERROR as the READY one it was, and forgets what was tried before.
-func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, again bool) (plan.Decision, error) {
-	asked := *c
-	if again && c.Status.WasReady() {
-		asked.Status.Phase, asked.Status.Repairs = api.PhaseReady, nil
+// assess looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked for it at some
+// time, a cluster that can be mended is planned as the READY one it should be, and what was tried before does not count.
+func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, asked time.Time) (plan.Decision, plan.World, error) {
+	as := *c
+	if !asked.IsZero() {
+		if c.Status.Mendable() {
+			as.Status.Phase = api.PhaseReady
+		}
+		as.Status.Repairs = slices.DeleteFunc(slices.Clone(c.Status.Repairs), func(r api.Repair) bool { return r.At.Before(asked) })
 	}
-	world, seen := a.observe(ctx, &asked, listed)
-	decision := plan.Decide(&asked, world, a.Policy)
+	world, saw := a.observe(ctx, &as, listed)
+	decision := plan.Decide(&as, world, a.Policy)
 	if err := ctx.Err(); err != nil {
-		return plan.Decision{}, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err) // what was not seen in time is no drift
+		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err) // what was not seen in time is no drift
 	}
-	return decision, a.record(ctx, c, seen, decision)
+	return decision, world, a.record(ctx, c, saw, decision)
 }
 
 // record writes down what was seen of a cluster. What is as it was is not written.
-func (a *Sweeps) record(ctx context.Context, before *api.Cluster, seen *kube.Seen, d plan.Decision) error {
+func (a *Sweeps) record(ctx context.Context, before *api.Cluster, saw sight, d plan.Decision) error {
 	now := a.Now()
 	_, err := a.Store.Update(ctx, before.Ref(), func(c *api.Cluster) error {
 		if c.Status.Phase != before.Status.Phase {
 			return nil // an operation began meanwhile; what it does is no drift
 		}
-		if seen != nil {
-			c.Status.Resources = seen.Resources
-			if seen.Versions.Kubernetes != "" {
-				c.Status.Versions.Kubernetes = seen.Versions.Kubernetes
+		if saw.seen != nil {
+			c.Status.Resources = saw.seen.Resources
+			if v := saw.seen.Versions.Kubernetes; v != "" {
+				c.Status.Versions.Kubernetes = v
 			}
+		}
+		if saw.gpus != nil {
+			saw.gpus.Record(&c.Status, now)
 		}
 		c.Status.SetDrift(append([]api.Drift(nil), d.Drift...), now)
 		for _, condition := range d.Conditions {

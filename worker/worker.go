@@ -22,6 +22,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/connect"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/start"
@@ -91,6 +92,7 @@ type Activities struct {
 	Machines *activities.Machines
 	Nodes    *activities.Nodes
 	Sweeps   *activities.Sweeps
+	GPUs     *activities.GPUs
 }
 
 // Starter starts operations for sweeps.
@@ -129,6 +131,7 @@ func New(c client.Client, taskQueue string, acts Activities, more ...interceptor
 	w.RegisterActivity(acts.Machines)
 	w.RegisterActivity(acts.Nodes)
 	w.RegisterActivity(acts.Sweeps)
+	w.RegisterActivity(acts.GPUs)
 	return w
 }
 
@@ -139,7 +142,12 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	}
 	policy := plan.DefaultPolicy()
 	policy.NotReadyFor, policy.AfterRestart = cfg.Reconcile.NotReadyFor, cfg.Reconcile.NotReadyFor
+	stack, err := gpuStack(cfg.GPU)
+	if err != nil {
+		return Activities{}, err
+	}
 	deadlines := activities.DefaultDeadlines()
+	deadlines.GPU = cfg.GPU.Timeout
 	deadlines.Recover = cfg.Reconcile.NotReadyFor
 	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a home.
 	var clusterDir func(string) string
@@ -158,8 +166,33 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 		},
 		Sweeps: &activities.Sweeps{
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,
-			Policy: policy, OrphanGrace: cfg.Reconcile.OrphanGrace,
+			Policy: policy, OrphanGrace: cfg.Reconcile.OrphanGrace, GPUStack: stack,
 		},
+		GPUs: &activities.GPUs{
+			Store: st, Pool: pool, Deadlines: deadlines, Now: now, Stack: stack, TestImage: cfg.GPU.TestImage,
+		},
+	}, nil
+}
+
+// gpuStack is what each kind of GPU stack is installed from, as the settings say.
+func gpuStack(cfg config.GPU) (func(kind string) gpu.Stack, error) {
+	ofOperator, err := gpu.ReadValues(cfg.ValuesFile)
+	if err != nil {
+		return nil, err
+	}
+	ofPlugin, err := gpu.ReadValues(cfg.PluginValuesFile)
+	if err != nil {
+		return nil, err
+	}
+	return func(kind string) gpu.Stack {
+		s := gpu.Stack{
+			Kind: kind, Repo: cfg.ChartRepo, OperatorVersion: cfg.OperatorVersion, PluginVersion: cfg.PluginVersion,
+			Values: ofOperator, Mirror: cfg.ImageMirror,
+		}
+		if kind == api.GPUStackDevicePlugin {
+			s.Values = ofPlugin
+		}
+		return s
 	}, nil
 }
 

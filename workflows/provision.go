@@ -44,6 +44,8 @@ type provision struct {
 	ref   api.Ref
 	begun activities.Begun
 	board *board
+	// onlyGPUs: all else is done.
+	onlyGPUs bool
 	// until is when the create has to be done.
 	until time.Time
 }
@@ -60,8 +62,15 @@ func (p *provision) run(ctx workflow.Context, in api.ProvisionInput) error {
 	for i, placement := range placements {
 		err = p.attempt(ctx, placement)
 		if err == nil {
+			// Before the GPU stack, which may take long: without it the machines are kept, and must not power off.
 			if err := p.disarm(ctx, placement); err != nil {
 				return err
+			}
+			if p.begun.GPUs {
+				p.onlyGPUs = true
+				if err := installGPUs(ctx, p.ref, ""); err != nil {
+					return &withoutGPUs{cause: err}
+				}
 			}
 			return look.run(ctx, p.ref.Name+": measure and mark READY", clusters.MarkReady, p.ref)
 		}
@@ -130,6 +139,9 @@ func elsewhere(err error) bool {
 func (p *provision) fail(ctx workflow.Context, err error) error {
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	failure := failureOf(err)
+	if lacksGPUs(err) {
+		failure.Step = api.StepGPU
+	}
 	for {
 		cancelledBefore := ctx.Err() != nil
 		wanted, end := wanted(clean, p.ref)
@@ -139,7 +151,7 @@ func (p *provision) fail(ctx workflow.Context, err error) error {
 		if failure.Machine != "" && len(failure.Log) == 0 {
 			failure.Log = p.lastWords(clean, failure.Machine)
 		}
-		if wanted.KeepMachines {
+		if wanted.KeepMachines || lacksGPUs(err) {
 			break
 		}
 		left := p.tidy(ctx, clean)
@@ -206,6 +218,9 @@ func (p *provision) lastWords(ctx workflow.Context, name string) []string {
 
 // lateError says which machine kept the create from ending in time, and at which step it stood.
 func (p *provision) lateError(in api.ProvisionInput) error {
+	if p.onlyGPUs {
+		return &withoutGPUs{cause: temporal.NewNonRetryableApplicationError(fmt.Sprintf("not READY within %s: the GPU stack was not up yet", in.Timeout), "Deadline", nil)}
+	}
 	name, doing := p.board.slowest()
 	f := api.Failure{
 		Step: doing, Machine: name, Reason: "Deadline",

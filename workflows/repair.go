@@ -44,10 +44,12 @@ type repair struct {
 }
 
 func (r *repair) run(ctx workflow.Context) error {
-	again := r.in.Again
+	in := activities.AssessInput{Cluster: r.ref}
+	if r.in.Again {
+		in.Asked = workflow.Now(ctx)
+	}
 	for range repairRounds {
 		var found activities.Assessed
-		in := activities.AssessInput{Cluster: r.ref, Again: again}
 		if err := look.do(ctx, r.ref.Name+": look at the cluster", sweeps.Assess, in).Get(ctx, &found); err != nil {
 			return err
 		}
@@ -59,18 +61,13 @@ func (r *repair) run(ctx workflow.Context) error {
 			return temporal.NewNonRetryableApplicationError(found.Fail.Message, found.Fail.Reason, nil)
 		}
 		if len(found.Actions) == 0 {
+			if !found.Serves {
+				return nil
+			}
 			return record.run(ctx, r.ref.Name+": mark READY again", clusters.MarkRepaired, r.ref)
 		}
 		if err := r.carryOut(ctx, found); err != nil {
 			return err
-		}
-		if again {
-			// Asked for once, what was tried before does not count; what this run has tried does. From here on the phase says
-			// that it is being mended, or the record of the tries would be taken for one of old.
-			again = false
-			if err := record.run(ctx, r.ref.Name+": take it up again", clusters.MarkRepaired, r.ref); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -162,6 +159,8 @@ func (r *repair) do(ctx workflow.Context, a activities.RepairAction, placement a
 		return step.run(ctx, m.Name+": refresh the credentials", nodes.RefreshCredentials, m)
 	case api.ActionWriteKubeconfig:
 		return record.run(ctx, r.ref.Name+": write the kubeconfig", nodes.WriteKubeconfig, r.ref)
+	case api.ActionGPU:
+		return installGPUs(ctx, r.ref, workflow.GetInfo(ctx).WorkflowExecution.RunID)
 	}
 	return temporal.NewNonRetryableApplicationError("this version of skyd does not know the action "+string(a.Kind), "UnknownAction", nil)
 }

@@ -20,6 +20,7 @@ var (
 	machines *activities.Machines
 	nodes    *activities.Nodes
 	sweeps   *activities.Sweeps
+	gpus     *activities.GPUs
 )
 
 // Plan asks a cloud what it would place, and changes nothing.

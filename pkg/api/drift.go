@@ -167,6 +167,12 @@ func (s *ClusterStatus) WasReady() bool {
 	return false
 }
 
+// Mendable says that a cluster in ERROR is one that a repair can take up again: a repair left it there, or its GPU stack, and
+// nothing was terminated.
+func (s *ClusterStatus) Mendable() bool {
+	return s.Phase == PhaseError && (s.WasReady() || s.Failure != nil && s.Failure.Step == StepGPU)
+}
+
 // SetDrift takes over what was seen now, keeping since when each drift was there.
 func (s *ClusterStatus) SetDrift(seen []Drift, now time.Time) {
 	for i := range seen {

@@ -14,6 +14,10 @@ const (
 	GPUStackNone = "none"
 )
 
+// StepGPU is the step of a Failure that leaves a cluster whole but for its accelerators: its machines and its kubeconfig are
+// kept.
+const StepGPU = "gpu"
+
 // NodeGPUs is how many accelerators a node should offer to pods, and how many it does.
 type NodeGPUs struct {
 	Node     string `json:"node"`

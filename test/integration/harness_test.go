@@ -234,6 +234,7 @@ func newIdleWorld(t *testing.T, s *servers, placements ...api.Placement) *world 
 			Store: w.store, Clouds: clouds, Pool: pool, ClusterDir: dir, Now: now, Policy: policy,
 			Deadlines: activities.Deadlines{Ask: short, Terminate: short}, Start: worker.Starter(s.temporal, w.queue),
 		},
+		GPUs: &activities.GPUs{},
 	}
 	w.ops = w.client()
 	return w

@@ -225,7 +225,7 @@ func helper(queue string) int {
 		return fail(err)
 	}
 	w := worker.New(c, queue, worker.Activities{
-		Clusters: &activities.Clusters{}, Machines: &activities.Machines{}, Nodes: &activities.Nodes{}, Sweeps: &activities.Sweeps{},
+		Clusters: &activities.Clusters{}, Machines: &activities.Machines{}, Nodes: &activities.Nodes{}, Sweeps: &activities.Sweeps{}, GPUs: &activities.GPUs{},
 	})
 	onProbe(w, func(ctx context.Context) (string, error) {
 		fmt.Println("begun")

@@ -1,0 +1,221 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// stepGPU is the step of a failure that leaves a cluster without accelerators, and otherwise whole.
+const stepGPU = api.StepGPU
+
+// GPUs makes a cluster's accelerators known to Kubernetes.
+type GPUs struct {
+	Store     *store.Store
+	Pool      *remote.Pool
+	Deadlines Deadlines
+	// Stack is what a kind of stack is installed from, and in which version.
+	Stack func(kind string) gpu.Stack
+	// TestImage is what tries an accelerator of each node; empty is package gpu's own.
+	TestImage string
+	Now       func() time.Time
+}
+
+// GPUInput is what the stack of a cluster is to be installed on.
+type GPUInput struct {
+	Cluster api.Ref    `json:"cluster"`
+	Driver  gpu.Driver `json:"driver"`
+	// Again tells one repair from another: it applies the chart anew although nothing about it changed. Empty only applies.
+	Again string `json:"again,omitempty"`
+}
+
+// probesAtOnce bounds the machines that are asked for their driver at one time.
+const probesAtOnce = 16
+
+// ProbeGPUs asks every machine for its driver and its accelerators. Machines that differ, or lack some, are an error.
+func (a *GPUs) ProbeGPUs(ctx context.Context, ref api.Ref) (GPUInput, error) {
+	c, err := lookUp(ctx, a.Store, ref)
+	if err != nil {
+		return GPUInput{}, a.failed(ctx, err)
+	}
+	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
+	if err != nil {
+		return GPUInput{}, a.failed(ctx, err)
+	}
+	key, err := a.Store.GetSecret(ctx, ref, store.SecretSSHKey)
+	if err != nil {
+		return GPUInput{}, a.failed(ctx, err)
+	}
+	probed := make([]gpu.Probed, len(c.Status.Machines))
+	all, probing := errgroup.WithContext(ctx)
+	all.SetLimit(probesAtOnce)
+	for i := range c.Status.Machines {
+		all.Go(func() error {
+			m := &c.Status.Machines[i]
+			wait, cancel := within(probing, a.Deadlines.Reach)
+			defer cancel()
+			h, err := a.Pool.Wait(wait, targetOf(m), key, func(string) {})
+			if err != nil {
+				return err
+			}
+			driver, err := gpu.Probe(wait, h)
+			probed[i] = gpu.Probed{Machine: m.Name, Driver: driver}
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return GPUInput{}, a.failed(ctx, err)
+	}
+	driver, err := gpu.Agree(probed, wanted.Count)
+	return GPUInput{Cluster: ref, Driver: driver}, a.failed(ctx, err)
+}
+
+// ApplyGPUs has the stack installed, and marks the nodes that have accelerators.
+func (a *GPUs) ApplyGPUs(ctx context.Context, in GPUInput) error {
+	c, _, client, err := a.reach(ctx, in.Cluster)
+	if err != nil {
+		return a.failed(ctx, err)
+	}
+	stack := a.stack(c)
+	if in.Again != "" {
+		err = gpu.Reapply(ctx, client, stack, in.Driver, in.Again)
+	} else {
+		_, err = gpu.Apply(ctx, client, stack, in.Driver)
+	}
+	for _, m := range c.Status.Machines {
+		if err == nil {
+			name, _ := api.ParseAccelerators(c.Spec.Accelerators)
+			mark := gpu.Mark{Kind: stack.Kind, Accelerator: name.Name, Taint: c.Spec.GPUTaint && m.Role == api.RoleWorker}
+			err = gpu.MarkNode(ctx, client, m.NodeName, mark)
+		}
+	}
+	return a.failed(ctx, err)
+}
+
+// AwaitGPUs waits until every node offers its accelerators, and records what was seen. It returns the nodes on which none has
+// been tried yet.
+func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error) {
+	c, _, client, err := a.reach(ctx, ref)
+	if err != nil {
+		return nil, a.failed(ctx, err)
+	}
+	soon, cancel := within(ctx, a.Deadlines.GPU)
+	defer cancel()
+	status, waited := gpu.Await(soon, client, gpu.Wait{
+		Kind: c.Spec.GPUStack, Expected: expectedGPUs(c), Progress: func(s string) { beat(ctx, s) },
+	})
+	if _, err := a.Store.Update(ctx, ref, func(c *api.Cluster) error {
+		status.Record(&c.Status, a.Now())
+		return nil
+	}); err != nil {
+		return nil, a.failed(ctx, err)
+	}
+	if waited != nil {
+		return nil, a.failed(ctx, waited)
+	}
+	nodes, err := untried(ctx, c, client)
+	if err != nil {
+		return nil, a.failed(ctx, err)
+	}
+	var refs []MachineRef
+	for _, m := range c.Status.Machines {
+		for _, n := range nodes {
+			if m.NodeName == n {
+				refs = append(refs, refOf(c.Ref(), m))
+			}
+		}
+	}
+	return refs, nil
+}
+
+// untried are the nodes on which no workload of their machine's incarnation has had an accelerator yet.
+func untried(ctx context.Context, c *api.Cluster, client *gpu.Client) ([]string, error) {
+	incarnations := map[string]string{}
+	for _, m := range c.Status.Machines {
+		incarnations[m.NodeName] = m.Incarnation
+	}
+	return gpu.Unverified(ctx, client, incarnations)
+}
+
+// TryGPU has a small workload get an accelerator of a node, once for each incarnation of its machine.
+func (a *GPUs) TryGPU(ctx context.Context, m MachineRef) error {
+	c, _, client, err := a.reach(ctx, m.Cluster)
+	if err != nil {
+		return a.failed(ctx, err)
+	}
+	soon, cancel := within(ctx, a.Deadlines.GPU)
+	defer cancel()
+	return a.failed(ctx, gpu.Verify(soon, client, gpu.Workload{
+		Node: m.NodeName, Incarnation: m.Incarnation, Image: a.TestImage, Stack: a.stack(c),
+	}, func(s string) { beat(ctx, s) }))
+}
+
+func (a *GPUs) stack(c *api.Cluster) gpu.Stack {
+	return a.Stack(c.Spec.GPUStack)
+}
+
+func (a *GPUs) reach(ctx context.Context, ref api.Ref) (*api.Cluster, kubernetes.Interface, *gpu.Client, error) {
+	c, err := lookUp(ctx, a.Store, ref)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	kubeconfig, err := a.Store.GetSecret(ctx, ref, store.SecretKubeconfig)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	client, err := apiClient(kubeconfig, c, a.Store, a.Pool)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return c, client, gpu.NewClient(client), nil
+}
+
+// failed is failed for the step of the GPU stack; it names the machine where the stack's own error knows it.
+func (a *GPUs) failed(ctx context.Context, err error) error {
+	machine := ""
+	var f *gpu.Failure
+	if errors.As(err, &f) {
+		machine = f.Machine
+	}
+	return failed(ctx, stepGPU, machine, err)
+}
+
+// expectedGPUs is how many accelerators each node of a cluster should offer.
+func expectedGPUs(c *api.Cluster) map[string]int {
+	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
+	if err != nil {
+		return nil
+	}
+	expected := map[string]int{}
+	for _, m := range c.Status.Machines {
+		expected[m.NodeName] = wanted.Count
+	}
+	return expected
+}
+
+// observeGPUs says why a cluster's GPU stack is not as it was installed; nothing where it is, or has none.
+func (a *Sweeps) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*gpu.Status, string) {
+	if !c.Spec.ManagesGPUs() {
+		return nil, ""
+	}
+	of := gpu.NewClient(client)
+	status, why, err := gpu.Inspect(ctx, of, a.GPUStack(c.Spec.GPUStack), nil, expectedGPUs(c))
+	if err != nil {
+		return nil, "" // what can't be seen is no drift
+	}
+	if why == "" {
+		if nodes, err := untried(ctx, c, of); err == nil && len(nodes) > 0 {
+			why = "no workload has had an accelerator yet on " + strings.Join(nodes, ", ")
+		}
+	}
+	return &status, why
+}
