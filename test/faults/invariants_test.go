@@ -59,6 +59,11 @@ func (l *lane) holds(want ending) {
 	case api.PhaseError:
 		l.isTrue(c, want)
 	}
+	if l.sweeping != nil {
+		if err := l.sweeping.Get(l.t.Context(), nil); err != nil {
+			l.t.Errorf("the sweep that was begun: %v", err)
+		}
+	}
 	if sweep := l.sweep(); sweep == nil {
 		l.t.Error("a sweep after it fails")
 	} else if len(sweep.Drifted) > 0 || len(sweep.Orphans) > 0 || len(sweep.Unasked) > 0 {
@@ -75,7 +80,7 @@ func (l *lane) settled() bool {
 // isWhole: the cloud has exactly the machines on record, Kubernetes exactly their Nodes, and people their kubeconfig.
 func (l *lane) isWhole(c *api.Cluster) {
 	l.t.Helper()
-	there := l.cloud.Machines("sky-" + l.cluster + "-")
+	there := l.machines()
 	if len(there) != size || len(c.Status.Machines) != size {
 		l.t.Errorf("%d machines on the cloud and %d on record, want %d: %s", len(there), len(c.Status.Machines), size, names(there))
 	}
@@ -107,6 +112,13 @@ func (l *lane) isWhole(c *api.Cluster) {
 	}
 }
 
+// machines are all of this installation's that exist, by what the cloud itself knows.
+func (l *lane) machines() []cloud.Machine {
+	l.t.Helper()
+	ours := l.installation()
+	return slices.DeleteFunc(l.cloud.Machines(""), func(m cloud.Machine) bool { return m.Owner.Installation != ours })
+}
+
 func (l *lane) kubeconfig() string {
 	return filepath.Join(l.place.Settings.Home, l.cluster, "kubeconfig")
 }
@@ -121,7 +133,7 @@ func (l *lane) isTrue(c *api.Cluster, want ending) {
 	if want.machine >= 0 && f.Machine != l.machine(want.machine) {
 		l.t.Errorf("failure of %q, want %s: %+v", f.Machine, l.machine(want.machine), f)
 	}
-	if there := l.cloud.Machines("sky-" + l.cluster + "-"); len(there) != want.left {
+	if there := l.machines(); len(there) != want.left {
 		l.t.Errorf("%d machines are left, want %d: %s", len(there), want.left, names(there))
 	}
 	if want.left > 0 {
@@ -137,7 +149,7 @@ func (l *lane) isTrue(c *api.Cluster, want ending) {
 // nothingIsLeft: no machine, no record, no secret, no file.
 func (l *lane) nothingIsLeft() {
 	l.t.Helper()
-	if there := l.cloud.Machines(""); len(there) > 0 {
+	if there := l.machines(); len(there) > 0 {
 		l.t.Errorf("machines are left: %s", names(there))
 	}
 	for _, key := range l.keys() {

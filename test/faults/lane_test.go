@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -47,6 +49,8 @@ type lane struct {
 	store *store.Store
 	ops   *operations.Client
 	conn  client.Client
+	// sweeping is a sweep that was begun and not waited for.
+	sweeping client.WorkflowRun
 
 	mu     sync.Mutex
 	worker *exec.Cmd
@@ -94,6 +98,8 @@ func newLane(t *testing.T, h home) *lane {
 		h.placements = []api.Placement{dear("here"), dear("there")}
 	}
 	l.check(os.MkdirAll(filepath.Join(l.dir, "home"), 0o700))
+	l.own(&l.etcd, "etcd")
+	l.own(&l.temporal, "temporal")
 	l.cloud = simcloud.New(h.placements...)
 	t.Cleanup(l.cloud.Close)
 	l.killer = &killer{kill: l.kill}
@@ -104,11 +110,16 @@ func newLane(t *testing.T, h home) *lane {
 		Prefix: "/" + l.cluster, Socket: filepath.Join(l.dir, "socket"),
 		Settings: world.Settings{
 			TaskQueue: l.cluster, Home: filepath.Join(l.dir, "home"), Release: release, Policy: testSized(),
-			Deadlines: world.Patience(time.Minute), Ahead: time.Minute,
+			Deadlines: world.Patience(time.Minute),
 		},
 	}
 	if h.settings != nil {
 		h.settings(&l.place.Settings)
+	}
+	if l.place.Settings.Release == ownRelease {
+		l.place.Settings.Release = filepath.Join(l.dir, "release")
+		l.check(os.Mkdir(l.place.Settings.Release, 0o700))
+		l.check(simcloud.WriteRelease(l.place.Settings.Release))
 	}
 	l.serve()
 	l.connect()
@@ -161,6 +172,8 @@ func (l *lane) person() *operations.Client {
 // work starts the worker. As systemd does with skyd, whenever it ends it is started again.
 func (l *lane) work() {
 	l.t.Helper()
+	turns <- struct{}{}
+	defer func() { <-turns }()
 	l.check(l.startWorker())
 	l.t.Cleanup(func() {
 		l.mu.Lock()
@@ -172,6 +185,12 @@ func (l *lane) work() {
 			said, _ := os.ReadFile(filepath.Join(l.dir, "worker.log"))
 			l.t.Logf("the worker said:\n%s", said[max(0, len(said)-6000):])
 		}
+	})
+	l.until("the worker listens", func() bool {
+		ctx, cancel := context.WithTimeout(l.t.Context(), 10*time.Second)
+		defer cancel()
+		d, err := l.conn.DescribeTaskQueue(ctx, l.cluster, enums.TASK_QUEUE_TYPE_WORKFLOW)
+		return err == nil && len(d.GetPollers()) > 0
 	})
 }
 

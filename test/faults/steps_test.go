@@ -28,20 +28,49 @@ func (l *lane) wanted() *api.Cluster {
 // create begins a create as skyctl does.
 func (l *lane) create() api.Ref {
 	l.t.Helper()
-	created, err := l.ops.Create(l.t.Context(), l.wanted(), operations.CreateOptions{})
-	if err != nil {
-		l.t.Fatalf("create: %v", err)
-	}
-	return created.Cluster.Ref()
+	l.insist("create", func() error {
+		_, err := l.ops.Create(l.t.Context(), l.wanted(), operations.CreateOptions{})
+		return err
+	})
+	return l.find().Ref()
 }
 
-// ready is a cluster that came to READY without any fault.
+// insist does what a person does whom skyctl tells that a server does not answer: the same again.
+func (l *lane) insist(what string, do func() error) {
+	l.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+		err := do()
+		if err == nil {
+			return
+		}
+		var (
+			away    *operations.UnreachableError
+			nobody  *operations.NoWorkerError
+			silent  *store.UnavailableError
+			twofold *operations.ConflictError // what was begun before the server fell silent
+		)
+		if errors.As(err, &twofold) && len(twofold.Differs) == 0 && twofold.Phase != api.PhaseDeleting {
+			return
+		}
+		patient := errors.As(err, &away) || errors.As(err, &nobody) || errors.As(err, &silent) || errors.Is(err, context.DeadlineExceeded)
+		if !patient || time.Now().After(deadline) {
+			l.t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// ready is a cluster that came to READY without any fault. Lanes take turns at it, since they all begin at once and then wait.
 func (l *lane) ready() api.Ref {
 	l.t.Helper()
+	turns <- struct{}{}
+	defer func() { <-turns }()
 	ref := l.create()
 	l.awaitReady(ref)
 	return ref
 }
+
+// turns bounds the lanes that work hard at a time.
+var turns = make(chan struct{}, 3)
 
 func (l *lane) awaitReady(ref api.Ref) {
 	l.t.Helper()
@@ -53,22 +82,20 @@ func (l *lane) awaitReady(ref api.Ref) {
 // remove asks for a delete as skyctl does.
 func (l *lane) remove(ref api.Ref) {
 	l.t.Helper()
-	if err := l.ops.Delete(l.t.Context(), ref, false, func(string) {}); err != nil {
-		l.t.Fatalf("delete: %v", err)
-	}
+	l.insist("delete", func() error { return l.ops.Delete(l.t.Context(), ref, false, func(string) {}) })
 }
 
 // find is the cluster as etcd has it; nil where it has none.
 func (l *lane) find() *api.Cluster {
 	l.t.Helper()
-	c, err := l.store.Get(l.t.Context(), l.cluster)
-	var missing *store.NotFoundError
-	if errors.As(err, &missing) {
-		return nil
-	}
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	var c *api.Cluster
+	l.insist("reading the cluster", func() (err error) {
+		c, err = l.store.Get(l.t.Context(), l.cluster)
+		if missing := new(store.NotFoundError); errors.As(err, &missing) {
+			err = nil
+		}
+		return err
+	})
 	return c
 }
 
@@ -107,6 +134,29 @@ func (l *lane) sweep() *api.SweepResult {
 	return &r
 }
 
+// beginSweep begins a sweep that nobody waits for yet, unless one is under way.
+func (l *lane) beginSweep() {
+	l.t.Helper()
+	if l.sweeping != nil {
+		d, err := l.conn.DescribeWorkflowExecution(l.t.Context(), l.sweeping.GetID(), l.sweeping.GetRunID())
+		if err != nil || d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			return
+		}
+	}
+	id := "sweep/" + l.cluster + "/" + uuid.NewString()
+	run, err := l.conn.ExecuteWorkflow(l.t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: l.cluster}, api.WorkflowSweep, api.SweepInput{})
+	l.check(err)
+	l.sweeping = run
+}
+
+// installation is whose machines the lane's are.
+func (l *lane) installation() string {
+	l.t.Helper()
+	id, err := l.store.Installation(l.t.Context())
+	l.check(err)
+	return id
+}
+
 // converge sweeps until a sweep finds nothing to do and nothing is being done, as the schedule would in its time.
 func (l *lane) converge() {
 	l.t.Helper()
@@ -116,7 +166,7 @@ func (l *lane) converge() {
 			continue
 		}
 		last = l.sweep()
-		if last != nil && len(last.Drifted) == 0 && len(last.Orphans) == 0 && !l.busy() {
+		if last != nil && len(last.Drifted)+len(last.Orphans)+len(last.Unasked) == 0 && !l.busy() {
 			return
 		}
 	}
