@@ -85,7 +85,7 @@ func (d *deciding) nodeReady(m *api.Machine) bool {
 func (d *deciding) ready() {
 	d.kubeconfig()
 	if d.silentAPI() {
-		d.report("", api.DriftAPISilent, "the Kubernetes API does not answer: "+d.w.APIError, d.aboutSilence())
+		d.report("", api.DriftAPISilent, "the Kubernetes API does not answer", d.aboutSilence())
 	}
 	if d.w.CloudError != "" {
 		return // what can't be seen is not touched
