@@ -19,6 +19,9 @@ const (
 	settledPatience = 10 * time.Minute
 )
 
+// forgetAfter is how long a trouble has to be out of sight to be over.
+const forgetAfter = 30 * time.Second
+
 // awaitPoll is how often a stack is looked at.
 const awaitPoll = 3 * time.Second
 
@@ -86,9 +89,9 @@ type awaiting struct {
 	said   string
 	// gone is what was deleted of a stack whose rest looks well, and has not come back yet.
 	gone string
-	// trouble stands since then.
-	trouble *Failure
-	since   time.Time
+	// trouble stands since then, and was last seen at seen.
+	trouble     *Failure
+	since, seen time.Time
 	// unanswered is why the API server could not be asked the last time.
 	unanswered error
 }
@@ -114,16 +117,26 @@ func (a *awaiting) look(ctx context.Context, c *Client) error {
 				" GPUs; look with kubectl describe node, and at the device plugin's log there"}
 		}
 	}
-	if now == nil || !now.same(a.trouble) {
-		a.since = time.Now()
-	}
-	a.trouble = now
+	a.note(now, time.Now())
 	line := a.summary()
 	if now != nil {
 		line += "; " + now.Error()
 	}
 	a.say(line)
 	return nil
+}
+
+// note keeps the time since when a trouble stands. A container that crash-loops is well for some seconds after each start,
+// which makes it no new trouble.
+func (a *awaiting) note(now *Failure, at time.Time) {
+	passing := now == nil || now.Reason == AllocatableMissing && a.trouble != nil && a.trouble.Reason != AllocatableMissing
+	switch {
+	case now != nil && now.same(a.trouble):
+		a.trouble, a.seen = now, at
+	case passing && a.trouble != nil && at.Sub(a.seen) < forgetAfter:
+	default:
+		a.trouble, a.since, a.seen = now, at, at
+	}
 }
 
 func (a *awaiting) summary() string {
@@ -148,6 +161,7 @@ func (a *awaiting) late(ctx context.Context, c *Client) error {
 	f := a.trouble
 	switch {
 	case f != nil:
+		explained(ctx, c, f)
 		f.Message += " (when the time for it was over)"
 	case a.unanswered != nil:
 		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time, and the API server can't be asked: " + a.unanswered.Error()}

@@ -34,6 +34,8 @@ type Status struct {
 type DaemonSet struct {
 	Name           string
 	Desired, Ready int
+	// Stale says that the counts are those of before its last change.
+	Stale bool
 }
 
 // Look asks a cluster how its GPU stack is. expected is how many accelerators each node should offer, by the node's name; a
@@ -49,7 +51,8 @@ func Look(ctx context.Context, c *Client, kind string, expected map[string]int) 
 		return st, err
 	}
 	for _, ds := range own {
-		st.DaemonSets = append(st.DaemonSets, DaemonSet{Name: ds.Name, Desired: int(ds.Status.DesiredNumberScheduled), Ready: int(ds.Status.NumberReady)})
+		st.DaemonSets = append(st.DaemonSets, DaemonSet{Name: ds.Name, Desired: int(ds.Status.DesiredNumberScheduled), Ready: int(ds.Status.NumberReady),
+			Stale: ds.Status.ObservedGeneration < ds.Generation})
 	}
 	for _, node := range sortedKeys(expected) {
 		st.Nodes = append(st.Nodes, api.NodeGPUs{Node: node, Expected: expected[node], Offered: offered(nodes[node])})
@@ -183,7 +186,7 @@ func (s Status) unsettled() string {
 		parts = append(parts, "the GPU Operator's policy is "+s.Policy)
 	}
 	for _, ds := range s.DaemonSets {
-		if ds.Ready < ds.Desired {
+		if ds.Stale || ds.Ready < ds.Desired {
 			behind = append(behind, fmt.Sprintf("%s %d/%d", ds.Name, ds.Ready, ds.Desired))
 		}
 	}

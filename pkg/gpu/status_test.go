@@ -37,6 +37,11 @@ func TestReadinessIsJudgedNodeByNode(t *testing.T) {
 		"a DaemonSet on one node only": {func(c *Client, _ *memory) {
 			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
 		}, false, "NotReady", "DaemonSets on fewer nodes than they should be: nvidia-device-plugin-daemonset 1/2"},
+		"a DaemonSet that was just made": {func(c *Client, _ *memory) {
+			ds := operatorsPlugin(0, 0)
+			ds.Generation = 1
+			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), ds, metav1.UpdateOptions{})
+		}, false, "NotReady", "nvidia-device-plugin-daemonset 0/0"},
 		"a second device plugin": {func(c *Client, _ *memory) {
 			addPlugin(c, "default", "mine")
 		}, false, SecondDevicePlugin, "DaemonSet default/mine"},
@@ -342,5 +347,32 @@ func TestWhatWasSeenIsRecorded(t *testing.T) {
 	want := api.Versions{RKE2: "v1", GPUOperator: "v26.3.2", GPUDriver: "535", GPUPlugin: "v0.19.2"}
 	if cond := to.Condition(api.GPUReady); to.Versions != want || cond == nil || cond.Status != api.ConditionTrue || !cond.LastTransitionTime.Equal(now) || len(to.GPUs) != 2 {
 		t.Errorf("got %+v", to)
+	}
+}
+
+func TestATroubleThatComesAndGoesStands(t *testing.T) {
+	start := time.Now()
+	crash := func() *Failure { return &Failure{Reason: PodFailing, Pod: "ns/p", Message: time.Now().String()} }
+	short := &Failure{Reason: AllocatableMissing, Node: "b"}
+	for name, c := range map[string]struct {
+		seen  []*Failure // ten seconds apart
+		since int        // which of them it stands since; -1: there is none
+	}{
+		"it stands":                       {[]*Failure{crash(), crash(), crash()}, 0},
+		"it is away for a moment":         {[]*Failure{crash(), nil, nil, crash()}, 0},
+		"it shows as a GPU short":         {[]*Failure{crash(), short, crash()}, 0},
+		"it is over":                      {[]*Failure{crash(), nil, nil, nil, nil}, -1},
+		"it was over, and came back":      {[]*Failure{crash(), nil, nil, nil, nil, crash()}, 5},
+		"another one comes":               {[]*Failure{crash(), {Reason: PodFailing, Pod: "ns/q"}}, 1},
+		"the pods of a chart's Job vary":  {[]*Failure{{Reason: ChartFailed, Pod: "ns/1"}, {Reason: ChartUnreachable, Pod: "ns/2"}}, 0},
+		"a GPU short after a crash ended": {[]*Failure{crash(), short, short, short, short}, 3},
+	} {
+		var a awaiting
+		for i, f := range c.seen {
+			a.note(f, start.Add(time.Duration(i)*10*time.Second))
+		}
+		if (a.trouble == nil) != (c.since < 0) || c.since >= 0 && !a.since.Equal(start.Add(time.Duration(c.since)*10*time.Second)) {
+			t.Errorf("%s: %v since %s, want since number %d", name, a.trouble, a.since.Sub(start), c.since)
+		}
 	}
 }

@@ -23,6 +23,9 @@ const (
 // chartLabel is what the Helm controller puts on the pods that install a chart.
 const chartLabel = "helmcharts.helm.cattle.io/chart"
 
+// notInstalled parts a chart's name from why it can't be installed.
+const notInstalled = " can't be installed: "
+
 // findTrouble is what is wrong with a stack now, nil where nothing shows.
 func findTrouble(ctx context.Context, c *Client, kind string, chart *unstructured.Unstructured) (*Failure, error) {
 	jobs, err := listPods(ctx, c, chartNamespace, chartLabel+"="+name(kind))
@@ -73,7 +76,7 @@ func chartTrouble(chart *unstructured.Unstructured, jobs []corev1.Pod) *Failure 
 		}
 		if container, why := failing(p); why != "" {
 			if failed == nil {
-				failed = &Failure{Reason: ChartFailed, Message: full + " can't be installed: " + why}
+				failed = &Failure{Reason: ChartFailed, Message: full + notInstalled + why}
 			}
 			failed.Pod, failed.Container = p.Namespace+"/"+p.Name, container
 			return failed
@@ -186,7 +189,8 @@ func Explain(ctx context.Context, c *Client, f *Failure) {
 	if f.Reason == ChartFailed {
 		f.Reason = chartReason(strings.Join(f.Log, "\n"))
 		if line := telling(f.Log); line != "" {
-			f.Message += "; " + line
+			chart, _, _ := strings.Cut(f.Message, notInstalled)
+			f.Message = chart + notInstalled + line
 		}
 	}
 }
