@@ -125,6 +125,8 @@ func (h *Head) startControllers(ctx context.Context) error {
 		// At the default rate making the controllers' accounts takes seconds.
 		"--kube-api-qps=500", "--kube-api-burst=1000",
 		"--kubeconfig=" + controller,
+		// Half of the usual, with the kubelets' leases to match: so that a test need not wait long to see a Node NotReady.
+		"--node-monitor-grace-period=20s", "--node-monitor-period=2s",
 		"--root-ca-file=" + h.tls("server-ca.crt"),
 		"--service-account-private-key-file=" + h.tls("service.key"),
 		"--service-cluster-ip-range=" + h.opts.Cluster.ServiceCIDR,

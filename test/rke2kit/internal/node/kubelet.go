@@ -60,6 +60,7 @@ func (n *Node) kubeletConfig(cluster supervisor.ClusterConfig) ([]byte, error) {
 		"cgroupDriver":             n.cgroups.driver,
 		"failCgroupV1":             false,
 		"failSwapOn":               false,
+		"nodeLeaseDurationSeconds": 20, // renewed every quarter of it; see the controller manager's grace period
 		"healthzBindAddress":       "127.0.0.1",
 		"clusterDomain":            cluster.ClusterDomain,
 		"clusterDNS":               strings.Split(cluster.ClusterDNS, ","),
