@@ -61,7 +61,7 @@ func machineOf(s container.Summary) cloud.Machine {
 		},
 		Name: nameOf(s), Index: index, Incarnation: l[cloud.LabelIncarnation], ID: s.ID, State: stateOf(s.State),
 		Address: address, PrivateAddress: address, SSHUser: sshUser, SSHPort: sshPort, HostKey: l[labelHostKey],
-		CreatedAt: time.Unix(s.Created, 0), CPUs: cpus, MemoryGiB: memory,
+		CreatedAt: time.Unix(s.Created, 0), CPUs: cpus, MemoryGiB: memory, Cloud: Name,
 	}
 }
 

@@ -173,6 +173,7 @@ func (c *Cloud) machines(ctx context.Context, records []record) ([]cloud.Machine
 			m.SSHUser = r.Credentials.User
 		}
 		m.CreatedAt, m.CPUs, m.MemoryGiB = time.Unix(r.LaunchedAt, 0), at.CPUs, at.MemoryGiB
+		m.Cloud, m.PricePerHour = strings.ToLower(r.Cloud), at.Price
 		switch r.Status {
 		case clusterUp:
 			m.State = cloud.StateRunning

@@ -74,7 +74,7 @@ func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud
 			continue
 		}
 		m := machineOf(name, i.Tags)
-		m.ID, m.Address, m.PrivateAddress, m.SSHPort = i.ID, i.Address, i.PrivateAddress, 22
+		m.ID, m.Address, m.PrivateAddress, m.SSHPort, m.Cloud = i.ID, i.Address, i.PrivateAddress, 22, "aws"
 		switch i.State {
 		case "running":
 			m.State = cloud.StateRunning
