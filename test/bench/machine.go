@@ -59,19 +59,40 @@ func processorTimes() times {
 }
 
 // residentMB is the memory that a process has in RAM, in MB (10^6 bytes).
-func residentMB(pid int) (float64, error) {
+func residentMB(pid int) (float64, error) { return memoryMB(pid, "VmRSS") }
+
+// memoryMB is one of the lines that proc(5) has of a process's memory, in MB.
+func memoryMB(pid int, what string) (float64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(lines.Text(), what+":"); ok {
 			var kib float64
 			_, err := fmt.Sscan(rest, &kib)
 			return kib * 1024 / 1e6, err
 		}
 	}
-	return 0, fmt.Errorf("process %d has no VmRSS", pid)
+	return 0, fmt.Errorf("process %d has no %s", pid, what)
+}
+
+// processorMillis is the processor time that a process has had so far, of all its threads, in ms.
+func processorMillis(pid int) (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(data), ") ") // the name before it may have blanks
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("process %d has no times", pid)
+	}
+	var user, system float64
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
+		return 0, err
+	}
+	return (user + system) * 10, nil // Linux counts in hundredths of a second for everybody
 }
 
 // machine says when and where was measured, and what.

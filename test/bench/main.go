@@ -24,6 +24,7 @@ type options struct {
 	rounds int // of creates
 	spawns int // of each short command
 	starts int // of skyd dev
+	sweeps int // over many clusters
 	bin    string
 	kit    string
 }
@@ -36,6 +37,7 @@ var parts = []struct {
 	{"dev", measureDev},
 	{"create", measureCreate},
 	{"commands", measureCommands},
+	{"sweep", measureSweep},
 }
 
 func main() {
@@ -52,15 +54,16 @@ func main() {
 func run(ctx context.Context) (code int, err error) {
 	var o options
 	flag.BoolVar(&o.strict, "strict", false, "exit with 3 where a target is missed")
-	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: dev, create, commands")
+	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: dev, create, commands, sweep")
 	flag.BoolVar(&o.trace, "trace", false, "show the steps of each create on stderr")
 	flag.IntVar(&o.rounds, "rounds", 5, "how many creates of each kind to measure")
 	flag.IntVar(&o.spawns, "spawns", 60, "how often to run each short command")
 	flag.IntVar(&o.starts, "starts", 5, "how often to start skyd dev")
+	flag.IntVar(&o.sweeps, "sweeps", 5, "how often to sweep over many clusters")
 	flag.StringVar(&o.bin, "bin", "bin", "where skyctl and skyd are, and below it external/")
 	flag.StringVar(&o.kit, "kit", os.Getenv("SKYCTL_TEST_RKE2"), "directory of the RKE2 release to install ($SKYCTL_TEST_RKE2)")
 	flag.Parse()
-	if flag.NArg() > 0 || o.rounds < 1 || o.spawns < 1 || o.starts < 1 {
+	if flag.NArg() > 0 || o.rounds < 1 || o.spawns < 1 || o.starts < 1 || o.sweeps < 1 {
 		return 2, errors.New("it takes flags alone, and counts from 1: see -help")
 	}
 	b, err := newBench(o)

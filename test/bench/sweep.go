@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/connect"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+const (
+	sweepTarget    = 20   // s
+	historyTarget  = 3000 // events
+	residentTarget = 400  // MB
+	growthTarget   = 1.1  // times
+
+	// deaths is how many machines die, at any time of deathInterval, which is the one between sweeps.
+	deaths        = 20
+	deathInterval = 15 * time.Second
+	// unnoticed is how long after its machine's death a Node is still Ready. Kubernetes gives a kubelet 40 to 50 s; until then
+	// the planner takes the cloud's listing for one that may be behind.
+	unnoticed = 10 * time.Second
+	// deathLimit bounds the wait for all that died to be replaced.
+	deathLimit = 5 * time.Minute
+)
+
+// sweeping is a skyd with a fleet to look after, and the way to both.
+type sweeping struct {
+	*bench
+	fleet    *fleet
+	pid      int
+	cfg      *config.Config
+	store    *store.Store
+	temporal client.Client
+	ops      *operations.Client
+}
+
+// measureSweep has a skyd dev sweep over many healthy clusters, in turn with the same questions asked by client-go alone;
+// and then has machines of some die.
+func measureSweep(ctx context.Context, b *bench) ([]row, error) {
+	s, err := b.newSweeping(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var took, worked, base, events, before, resident, peak sample
+	if err := before.megabytesOf(s.pid, "VmRSS"); err != nil {
+		return nil, err
+	}
+	for range b.sweeps {
+		settle(ctx)
+		began := time.Now()
+		if err := s.fleet.askPlainly(ctx); err != nil {
+			return nil, err
+		}
+		base.took(began)
+		settle(ctx)
+		busy, err := processorMillis(s.pid)
+		if err != nil {
+			return nil, err
+		}
+		began = time.Now()
+		n, err := s.sweep(ctx)
+		if err != nil {
+			return nil, err
+		}
+		took.took(began)
+		events.add(float64(n))
+		now, err := processorMillis(s.pid)
+		if err != nil {
+			return nil, err
+		}
+		worked.add(now - busy)
+		if b.trace {
+			b.say("  swept in %.2f s, of which skyd worked %.2f s; plainly asked in %.2f s", took[len(took)-1]/1000, worked[len(worked)-1]/1000, base[len(base)-1]/1000)
+		}
+		if err := errors.Join(resident.megabytesOf(s.pid, "VmRSS"), peak.megabytesOf(s.pid, "VmHWM")); err != nil {
+			return nil, err
+		}
+	}
+	launched, begun, err := s.measureDeaths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	most := (deathInterval + unnoticed).Seconds()
+	growth := resident[len(resident)-1] / resident[0]
+	const name = "client-go asking the same"
+	return []row{
+		{what: fmt.Sprintf("a sweep over %d healthy clusters", fleetClusters), value: took.seconds(), target: fmt.Sprintf("under %d s", sweepTarget),
+			ratio: took.ratioTo(base, name), met: took.most() < sweepTarget*1000},
+		{what: "processor time of skyd dev meanwhile", value: worked.seconds()},
+		{what: "events in its history", value: fmt.Sprintf("%.0f (%.0f-%.0f, n=%d)", events.median(), events.least(), events.most(), len(events)),
+			target: fmt.Sprintf("under %d", historyTarget), met: events.most() < historyTarget},
+		{what: "skyd dev at its most, resident", value: peak.megabytes(), target: fmt.Sprintf("under %d MB", residentTarget),
+			ratio: peak.ratioTo(before, "what it was before"), met: peak.most() < residentTarget},
+		{what: fmt.Sprintf("skyd dev after sweep %d, resident", len(resident)), value: fmt.Sprintf("%.0f MB", resident[len(resident)-1]),
+			target: fmt.Sprintf("at most %.1f x after sweep 1", growthTarget), ratio: fmt.Sprintf("%.2f x after sweep 1", growth), met: growth <= growthTarget},
+		{what: fmt.Sprintf("from a worker's death to its repair, a sweep every %.0f s", deathInterval.Seconds()), value: begun.seconds(),
+			target: fmt.Sprintf("at most %.0f s", most), met: begun.most() <= most*1000},
+		{what: "from a worker's death to the launch of another", value: launched.seconds()},
+		{what: "baseline: " + name + ", 64 at a time", value: base.seconds()},
+	}, nil
+}
+
+func (s *sample) megabytesOf(pid int, what string) error {
+	mb, err := memoryMB(pid, what)
+	s.add(mb)
+	return err
+}
+
+func (b *bench) newSweeping(ctx context.Context) (*sweeping, error) {
+	network := "bench-" + b.id
+	b.say("  making %d clusters", fleetClusters)
+	f, err := b.newFleet(ctx, network)
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.newPlace("sweep", "DOCKER_HOST="+f.engine.address, "SKYCTL_DOCKER_NETWORK="+network, "SKYCTL_RECONCILE_INTERVAL="+deathInterval.String())
+	if err != nil {
+		return nil, err
+	}
+	state, err := p.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &sweeping{bench: b, fleet: f, pid: state.PID}
+	if s.cfg, err = p.config(); err != nil {
+		return nil, err
+	}
+	state.Use(s.cfg)
+	s.ops = operations.New(s.cfg, time.Now)
+	b.later(func() error { s.ops.Close(); return nil })
+	if s.temporal, err = s.ops.Temporal(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.pause(ctx); err != nil { // sweeps come when they are measured
+		return nil, err
+	}
+	key, err := connect.SecretsKey(s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if s.store, err = connect.Store(ctx, s.cfg, key); err != nil {
+		return nil, err
+	}
+	b.later(s.store.Close)
+	b.say("  storing them")
+	return s, f.store(ctx, s.cfg, s.store)
+}
+
+// pause ends the sweeps of the schedule, and waits for one that is under way.
+func (s *sweeping) pause(ctx context.Context) error {
+	if _, err := s.ops.Pause(ctx, ""); err != nil {
+		return err
+	}
+	for {
+		d, err := s.temporal.ScheduleClient().GetHandle(ctx, api.SweepScheduleID).Describe(ctx)
+		if err != nil || len(d.Info.RunningWorkflows) == 0 {
+			return err
+		}
+		if err := pauseFor(ctx, lookEvery); err != nil {
+			return fmt.Errorf("waiting for a sweep to end: %w", err)
+		}
+	}
+}
+
+// sweep runs a sweep and returns how many events its history has. It is an error where that did not look at everything, or
+// found anything wrong.
+func (s *sweeping) sweep(ctx context.Context) (int64, error) {
+	asked := s.fleet.asked.Load()
+	run, err := s.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: s.cfg.Temporal.TaskQueue}, api.WorkflowSweep, api.SweepInput{})
+	if err != nil {
+		return 0, err
+	}
+	var r api.SweepResult
+	if err := run.Get(ctx, &r); err != nil {
+		return 0, err
+	}
+	asked = s.fleet.asked.Load() - asked
+	if r.Looked != fleetClusters || asked < fleetClusters || len(r.Drifted) > 0 || len(r.Orphans) > 0 || len(r.Unasked) > 0 {
+		return 0, fmt.Errorf("the sweep looked at %d clusters of %d and asked APIs %d times; it found %d that drift, %d orphans, and could not ask %v: %+v; tried again: %v",
+			r.Looked, fleetClusters, asked, len(r.Drifted), len(r.Orphans), r.Unasked, r.Drifted[:min(3, len(r.Drifted))], s.retries(ctx, run))
+	}
+	if again := s.retries(ctx, run); len(again) > 0 {
+		s.say("  activities of the sweep were tried again, which counts in its time: %v", again)
+	}
+	d, err := s.temporal.DescribeWorkflowExecution(ctx, run.GetID(), run.GetRunID())
+	if err != nil {
+		return 0, err
+	}
+	return d.WorkflowExecutionInfo.HistoryLength, nil
+}
+
+// retries says why activities of a run were tried again.
+func (s *sweeping) retries(ctx context.Context, run client.WorkflowRun) []string {
+	var why []string
+	events := s.temporal.GetWorkflowHistory(ctx, run.GetID(), run.GetRunID(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		if err != nil {
+			return append(why, err.Error())
+		}
+		if a := e.GetActivityTaskStartedEventAttributes(); a.GetAttempt() > 1 {
+			why = append(why, fmt.Sprintf("attempt %d after: %s", a.GetAttempt(), a.GetLastFailure().GetMessage()))
+		}
+	}
+	return why
+}
+
+// measureDeaths lets a worker each of some clusters die at different times of an interval, and measures how long it takes
+// until its repair begins, and until another machine is asked for.
+func (s *sweeping) measureDeaths(ctx context.Context) (launched, begun sample, err error) {
+	s.say("  %d machines die", deaths)
+	if _, err := s.ops.Resume(ctx, ""); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, deathLimit)
+	defer cancel()
+	launches, begins := make(sample, deaths), make(sample, deaths)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range deaths {
+		group.Go(func() error {
+			// One in each part of the interval.
+			at := time.Duration((float64(i) + rand.Float64()) / deaths * float64(deathInterval))
+			if err := pauseFor(ctx, at); err != nil {
+				return err
+			}
+			var err error
+			launches[i], begins[i], err = s.die(ctx, i*(fleetClusters/deaths))
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
+	}
+	return launches, begins, s.pause(ctx)
+}
+
+// die takes the last worker from a cluster and returns how many milliseconds later its repair began, and another was launched.
+func (s *sweeping) die(ctx context.Context, cluster int) (launched, begun float64, err error) {
+	m := s.fleet.members[cluster]
+	victim := m.machines[fleetNodes-1]
+	died := time.Now()
+	s.fleet.engine.lose(victim.Name)
+	if err := pauseFor(ctx, unnoticed); err != nil {
+		return 0, 0, err
+	}
+	if err := s.fleet.apis[cluster].lose(victim.NodeName); err != nil {
+		return 0, 0, err
+	}
+	for {
+		if at, asked := s.fleet.engine.askedFor(victim.Name); asked {
+			launched = float64(at.Sub(died)) / float64(time.Millisecond)
+			break
+		}
+		if err := pauseFor(ctx, lookEvery); err != nil {
+			return 0, 0, fmt.Errorf("waiting for %s to be replaced: %w", victim.Name, err)
+		}
+	}
+	if s.trace {
+		s.say("  %s: launched again %.1f s after its death", victim.Name, launched/1000)
+	}
+	c, err := s.store.Get(ctx, m.cluster.Metadata.Name)
+	if err != nil {
+		return 0, 0, err
+	}
+	i := slices.IndexFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Action.Machine == victim.Name && r.Action.Kind == api.ActionReplace })
+	if i < 0 {
+		return 0, 0, fmt.Errorf("%s is launched again, and no repair is on record: %+v", victim.Name, c.Status.Repairs)
+	}
+	return launched, float64(c.Status.Repairs[i].At.Sub(died)) / float64(time.Millisecond), nil
+}
