@@ -79,32 +79,42 @@ func (a *GPUs) ProbeGPUs(ctx context.Context, ref api.Ref) (GPUInput, error) {
 	return GPUInput{Cluster: ref, Driver: driver}, a.failed(ctx, err)
 }
 
-// ApplyGPUs has the stack installed, and marks the nodes that have accelerators.
+// ApplyGPUs marks the nodes that have accelerators, by which the charts find them, and has the stack installed.
 func (a *GPUs) ApplyGPUs(ctx context.Context, in GPUInput) error {
-	c, _, client, err := a.reach(ctx, in.Cluster)
+	c, client, err := a.reach(ctx, in.Cluster)
+	if err != nil {
+		return a.failed(ctx, err)
+	}
+	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
 	if err != nil {
 		return a.failed(ctx, err)
 	}
 	stack := a.stack(c)
+	for _, m := range c.Status.Machines {
+		mark := gpu.Mark{Kind: stack.Kind, Accelerator: wanted.Name, Taint: c.Spec.GPUTaint && m.Role == api.RoleWorker}
+		if err := gpu.MarkNode(ctx, client, m.NodeName, mark); err != nil {
+			return a.failed(ctx, err)
+		}
+	}
 	if in.Again != "" {
 		err = gpu.Reapply(ctx, client, stack, in.Driver, in.Again)
 	} else {
 		_, err = gpu.Apply(ctx, client, stack, in.Driver)
 	}
-	for _, m := range c.Status.Machines {
-		if err == nil {
-			name, _ := api.ParseAccelerators(c.Spec.Accelerators)
-			mark := gpu.Mark{Kind: stack.Kind, Accelerator: name.Name, Taint: c.Spec.GPUTaint && m.Role == api.RoleWorker}
-			err = gpu.MarkNode(ctx, client, m.NodeName, mark)
-		}
+	if err != nil || in.Driver.Version == "" {
+		return a.failed(ctx, err)
 	}
+	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.Versions.GPUDriver = in.Driver.Version // one that came with the machines shows nowhere else
+		return nil
+	})
 	return a.failed(ctx, err)
 }
 
 // AwaitGPUs waits until every node offers its accelerators, and records what was seen. It returns the nodes on which none has
 // been tried yet.
 func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error) {
-	c, _, client, err := a.reach(ctx, ref)
+	c, client, err := a.reach(ctx, ref)
 	if err != nil {
 		return nil, a.failed(ctx, err)
 	}
@@ -148,7 +158,7 @@ func untried(ctx context.Context, c *api.Cluster, client *gpu.Client) ([]string,
 
 // TryGPU has a small workload get an accelerator of a node, once for each incarnation of its machine.
 func (a *GPUs) TryGPU(ctx context.Context, m MachineRef) error {
-	c, _, client, err := a.reach(ctx, m.Cluster)
+	c, client, err := a.reach(ctx, m.Cluster)
 	if err != nil {
 		return a.failed(ctx, err)
 	}
@@ -163,20 +173,20 @@ func (a *GPUs) stack(c *api.Cluster) gpu.Stack {
 	return a.Stack(c.Spec.GPUStack)
 }
 
-func (a *GPUs) reach(ctx context.Context, ref api.Ref) (*api.Cluster, kubernetes.Interface, *gpu.Client, error) {
+func (a *GPUs) reach(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Client, error) {
 	c, err := lookUp(ctx, a.Store, ref)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	kubeconfig, err := a.Store.GetSecret(ctx, ref, store.SecretKubeconfig)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	client, err := apiClient(kubeconfig, c, a.Store, a.Pool)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	return c, client, gpu.NewClient(client), nil
+	return c, gpu.NewClient(client), nil
 }
 
 // failed is failed for the step of the GPU stack; it names the machine where the stack's own error knows it.
