@@ -13,7 +13,7 @@ BIN     := $(CURDIR)/bin
 KIT      = $(shell test/rke2kit/build.sh)
 
 .DEFAULT_GOAL := build
-.PHONY: build external kit host-image setup skypilot venv demo demo-down test lint unit e2e e2e-rke2 bench help clean
+.PHONY: build external kit host-image setup skypilot venv demo demo-down test lint unit e2e e2e-rke2 faults bench help clean
 
 build: ## build skyctl and skyd into bin/
 	@mkdir -p $(BIN)
@@ -65,7 +65,7 @@ lint: ## gofmt, go vet, and that workflows are deterministic
 	go tool workflowcheck ./workflows
 
 # Tests that run whole servers or hosts: one package at a time, so that they don't starve each other of two cores.
-HEAVY := /(cmd/skyd|pkg/(cli|cloud/docker|cloud/skypilot|embedded|operations)|test/(external|integration|skypilot))$$
+HEAVY := /(cmd/skyd|pkg/(cli|cloud/docker|cloud/skypilot|embedded|operations)|test/(external|faults|integration|skypilot))$$
 
 unit: build external venv ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
 	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)')
@@ -78,6 +78,10 @@ e2e: build kit external venv ## real clusters on Docker hosts, through the built
 
 e2e-rke2: setup build kit external venv ## the same on the official RKE2 release, which each machine downloads
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m ./test/e2e
+
+# What make test runs of these is one try of each kill, shorter outages and fewer rounds of drift.
+faults: ## kill, cut, fill and lie at every step, all of it; FAULTS="-report $(CURDIR)/docs/reliability.md" keeps the results
+	go test -count=1 -timeout 90m ./test/faults -long $(FAULTS)
 
 clean: ## remove what was built: bin/ and the kit
 	rm -rf $(BIN) "$${XDG_CACHE_HOME:-$$HOME/.cache}/skyctl"

@@ -23,8 +23,8 @@ type scene struct {
 	// act begins the operation.
 	act  func(l *lane, ref api.Ref)
 	ends ending
-	// activities are those that it is made of.
-	activities []string
+	// activities are those that it is made of; also are those that another scene has, too.
+	activities, also []string
 }
 
 var scenes = []scene{
@@ -42,7 +42,7 @@ var scenes = []scene{
 			return api.Ref{}
 		},
 		act:        func(l *lane, _ api.Ref) { l.create() },
-		activities: []string{"RecordAttempt", "Existing", "Terminate", "Release"},
+		activities: []string{"RecordAttempt"}, also: []string{"Existing", "Terminate", "Release"},
 	},
 	{
 		name: "create that fails", ends: isError(1, string(cloud.Infeasible)),
@@ -78,18 +78,18 @@ var repairs = []scene{
 		prepare: drift(func(l *lane, _ api.Ref) { l.cloud.Lose(l.machine(1)) }),
 		activities: []string{
 			"ListClusters", "LookAt", "Assess", "BeginRepair", "Retire", "ForgetNode", "ReplaceMachine", "EndRepair", "MarkRepaired",
-			"Terminate", "Submit", "Await", "Prepare", "Join", "AwaitNode",
 		},
+		also: []string{"Terminate", "Submit", "Await", "Arm", "Prepare", "Join", "AwaitNode", "Disarm"},
 	},
 	{
 		name:       "a machine that was stopped",
 		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.StopMachine(l.machine(1))) }),
-		activities: []string{"StartMachine", "Join", "AwaitNode"},
+		activities: []string{"StartMachine"}, also: []string{"Join", "AwaitNode"},
 	},
 	{
-		name:       "a head that was stopped",
-		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.StopMachine(l.machine(0))) }),
-		activities: []string{"StartMachine", "StartHead"},
+		name:    "a head that was stopped",
+		prepare: drift(func(l *lane, _ api.Ref) { l.check(l.cloud.StopMachine(l.machine(0))) }),
+		also:    []string{"StartMachine", "StartHead", "AwaitNode"},
 	},
 	{
 		name:       "a unit that died",
@@ -130,7 +130,11 @@ func drift(befalls func(*lane, api.Ref)) func(*lane) api.Ref {
 // TestWorkersAreKilled kills the worker at each moment of each activity of each operation.
 func TestWorkersAreKilled(t *testing.T) {
 	for _, s := range allScenes() {
-		for _, a := range s.activities {
+		those := s.activities
+		if *long {
+			those = slices.Concat(s.activities, s.also)
+		}
+		for _, a := range those {
 			for _, moment := range moments {
 				for seed := range seeds() {
 					t.Run(fmt.Sprintf("%s/%s/%s/%d", s.name, a, moment, seed), func(t *testing.T) {
@@ -209,7 +213,7 @@ var unkilled = map[string]string{
 func TestEveryActivityIsKilled(t *testing.T) {
 	var listed []string
 	for _, s := range allScenes() {
-		listed = append(listed, s.activities...)
+		listed = slices.Concat(listed, s.activities, s.also)
 	}
 	all := registered()
 	for _, name := range all {

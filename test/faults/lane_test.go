@@ -211,7 +211,7 @@ func (l *lane) startWorker() error {
 	cmd := exec.Command(self) //nolint:noctx // it ends with the lane
 	cmd.Env = append(os.Environ(), envChild+"="+string(settings))
 	cmd.Stdout, cmd.Stderr = said, said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL} // a test that is killed leaves nothing running
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
