@@ -140,7 +140,7 @@ func TestAHelmChartBringsAcceleratorsToTheNodesThatHaveThem(t *testing.T) {
 		}
 		head.waitGone("-n gpu-operator secret -l owner=helm")
 		head.waitGone("-n gpu-operator daemonset")
-		head.waitGone("clusterpolicies.nvidia.com --all")
+		head.waitGone("clusterpolicies.nvidia.com")
 		head.waitGone("-n kube-system job -l helmcharts.helm.cattle.io/chart")
 		head.waitOutput(fmt.Sprintf(allocatable, "one"), "0")
 	})
@@ -244,11 +244,11 @@ func TestAPartOfTheStackThatWasToldToCrashSaysSo(t *testing.T) {
 	head.gpus(1)
 	startHead(head, "")
 	head.waitNodes("head")
+	head.run("echo 2 >/etc/skyctl-test/slow-operator")
 	head.apply(helmChart("gpu-operator", c.serveCharts(), "v26.3.2", `driver: {enabled: false}
-operator: {env: [{name: SKYCTL_TEST_SLOW_SECONDS, value: "2"}]}
 toolkit: {env: [{name: SKYCTL_TEST_CRASH_NODE, value: head}, {name: SKYCTL_TEST_CRASH_LINE, value: "Error: no driver here"}]}`))
-	head.waitOutput("-n gpu-operator get pod -l app=nvidia-container-toolkit-daemonset", "CrashLoopBackOff")
-	head.waitOutput("-n gpu-operator logs --previous ds/nvidia-container-toolkit-daemonset", "Error: no driver here")
+	head.waitOutput("-n gpu-operator get events --field-selector reason=BackOff", "nvidia-container-toolkit-daemonset")
+	head.waitOutput("-n gpu-operator logs ds/nvidia-container-toolkit-daemonset", "Error: no driver here")
 	head.waitOutput(policyState, "notReady")
 	head.waitOutput(`get clusterpolicy cluster-policy -o jsonpath='{.status.conditions[?(@.type=="Error")].message}'`, "state-container-toolkit")
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Variables that tests set through the charts' own values, such as devicePlugin.env or operator.env.
+// Variables that tests set through the charts' own values: driver.env, toolkit.env, devicePlugin.env, gfd.env, validator.env.
 const (
 	// slowVariable is how many seconds a part takes before it goes on.
 	slowVariable = "SKYCTL_TEST_SLOW_SECONDS"
@@ -26,8 +26,12 @@ const (
 const defaultCrashLine = "Error: this part was told to crash on this node"
 
 // slow lets the time pass that a part was told to take.
-func slow(ctx context.Context) error {
-	seconds, err := strconv.Atoi(os.Getenv(slowVariable))
+func slow(ctx context.Context, dir, part string) error {
+	told := os.Getenv(slowVariable)
+	if onHost, err := os.ReadFile(filepath.Join(dir, "slow-"+part)); err == nil {
+		told = strings.TrimSpace(string(onHost))
+	}
+	seconds, err := strconv.Atoi(told)
 	if err != nil || seconds <= 0 {
 		return nil
 	}
@@ -44,9 +48,9 @@ func slow(ctx context.Context) error {
 var errCrash = errors.New("told to crash")
 
 // crash says what a part was told to say, and is its end.
-func crash(out io.Writer, dir, operand string) error {
+func crash(out io.Writer, dir, part string) error {
 	line := ""
-	if told, err := os.ReadFile(filepath.Join(dir, "crash-"+operand)); err == nil {
+	if told, err := os.ReadFile(filepath.Join(dir, "crash-"+part)); err == nil {
 		line = strings.TrimSpace(string(told))
 	} else if node := os.Getenv(crashVariable); node == "" || node != "*" && node != os.Getenv("NODE_NAME") {
 		return nil

@@ -15,11 +15,13 @@ type operand struct {
 	account             string
 	section             func(*policy) part
 	enabled             func(*policy) bool
-	// run and wait are the arguments of both.
+	// run is the argument of its container, wait what its init container waits for.
 	run  []string
 	wait func(*policy) []string
 	// mounts are host directories that it sees, each by its path in the pod; they are made where they are not there.
 	mounts map[string]string
+	// hostPID has it among the host's processes: systemd talks to nobody whom it can't see.
+	hostPID bool
 }
 
 // operands in the order in which they depend on each other.
@@ -29,8 +31,9 @@ var operands = []operand{
 		container: "nvidia-driver-ctr", init: "k8s-driver-manager", account: "default",
 		section: func(p *policy) part { d := p.Spec.Driver; d.Version += "-ubuntu24.04"; return d },
 		enabled: func(p *policy) bool { return p.Spec.Driver.on() },
-		run:     []string{"driver"}, wait: nothing,
-		mounts: map[string]string{validations: validations},
+		run:     []string{"driver"},
+		wait:    func(*policy) []string { return nil },
+		mounts:  map[string]string{validations: validations},
 	},
 	{
 		name: "nvidia-container-toolkit-daemonset", deploy: "container-toolkit", state: "state-container-toolkit",
@@ -40,11 +43,11 @@ var operands = []operand{
 		run:     []string{"toolkit"},
 		wait: func(p *policy) []string {
 			if p.Spec.Driver.on() {
-				return []string{"wait", driverReady}
+				return []string{driverReady}
 			}
-			return []string{"wait"}
+			return nil
 		},
-		mounts: map[string]string{validations: validations, hostRoot: "/"},
+		mounts: map[string]string{validations: validations, hostRoot: "/"}, hostPID: true,
 	},
 	{
 		name: "nvidia-operator-validator", deploy: "operator-validator", state: "state-operator-validation",
@@ -54,9 +57,9 @@ var operands = []operand{
 		run:     []string{"validator"},
 		wait: func(p *policy) []string {
 			if p.Spec.DevicePlugin.on() {
-				return []string{"wait-plugin"}
+				return []string{devicesReady}
 			}
-			return []string{"wait"}
+			return nil
 		},
 	},
 	{
@@ -77,13 +80,11 @@ var operands = []operand{
 	},
 }
 
-func nothing(*policy) []string { return []string{"wait"} }
-
 func afterToolkit(p *policy) []string {
 	if p.Spec.Toolkit.on() {
-		return []string{"wait", toolkitReady}
+		return []string{toolkitReady}
 	}
-	return []string{"wait"}
+	return nil
 }
 
 // render is the DaemonSet, and what tells it from another.
@@ -106,7 +107,8 @@ func (op operand) render(p *policy, namespace string) ([]byte, string, error) {
 			"tolerations":        p.Spec.DaemonSets.Tolerations,
 			"priorityClassName":  p.Spec.DaemonSets.PriorityClassName,
 			"serviceAccountName": op.account,
-			"initContainers":     []m{container(op.init, op.wait(p))},
+			"hostPID":            op.hostPID,
+			"initContainers":     []m{container(op.init, append([]string{"wait", op.run[0]}, op.wait(p)...))},
 			"containers":         []m{container(op.container, op.run)},
 			"volumes":            volumes,
 			// A pod that is to go has nothing to finish.

@@ -19,7 +19,9 @@ const (
 	validations  = "/run/nvidia/validations"
 	driverReady  = ".driver-ctr-ready"
 	toolkitReady = "toolkit-ready"
-	partPoll     = 500 * time.Millisecond
+	// devicesReady is no file there: it is that this pod's node offers accelerators.
+	devicesReady = "devices"
+	partPoll     = time.Second
 )
 
 // hostRoot is where a pod has the host's root.
@@ -31,11 +33,14 @@ func Run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		part = args[0]
 	}
+	if part == "wait" && len(args) < 2 {
+		return errors.New("wait as which part?")
+	}
 	switch part {
 	case "vectoradd":
 		return vectorAdd()
 	case "wait":
-		return wait(ctx, args[1:])
+		return wait(ctx, args[1], args[2:])
 	case "driver":
 		return stay(ctx, part, driverReady, nil)
 	case "toolkit":
@@ -56,10 +61,8 @@ func Run(ctx context.Context, args []string) error {
 		return keepLabels(ctx, api, HostDir, "nfd-worker", discovered)
 	case "gfd":
 		return keepLabels(ctx, api, HostDir, "gfd", described)
-	case "wait-plugin":
-		return waitPlugin(ctx, api)
 	case "operator":
-		if err := slow(ctx); err != nil {
+		if err := slow(ctx, HostDir, part); err != nil {
 			return err
 		}
 		return newOperator(api, os.Getenv("OPERATOR_NAMESPACE")).run(ctx)
@@ -68,33 +71,35 @@ func Run(ctx context.Context, args []string) error {
 }
 
 // wait is a part's init container: it takes its time, and goes on when what it needs is there.
-func wait(ctx context.Context, needs []string) error {
-	if err := slow(ctx); err != nil {
+func wait(ctx context.Context, part string, needs []string) error {
+	if err := slow(ctx, HostDir, part); err != nil {
 		return err
 	}
 	for _, need := range needs {
 		fmt.Printf("waiting for %s\n", need)
-		if err := until(ctx, partPoll, func() (bool, error) { return exists(filepath.Join(validations, need)), nil }); err != nil {
+		there := func() (bool, error) { return exists(filepath.Join(validations, need)), nil }
+		if need == devicesReady {
+			api, err := kubeapi.InPod()
+			if err != nil {
+				return err
+			}
+			there = func() (bool, error) { return offersDevices(ctx, api), nil }
+		}
+		if err := until(ctx, partPoll, there); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// waitPlugin waits until this pod's node offers accelerators.
-func waitPlugin(ctx context.Context, api *kubeapi.Client) error {
-	if err := wait(ctx, nil); err != nil {
-		return err
+// offersDevices is false too where the apiserver can't be asked: it may be starting anew.
+func offersDevices(ctx context.Context, api *kubeapi.Client) bool {
+	n, err := getNode(ctx, api, os.Getenv("NODE_NAME"))
+	if err != nil {
+		return false
 	}
-	fmt.Printf("waiting for %s in the node's allocatable\n", ResourceName)
-	return until(ctx, time.Second, func() (bool, error) {
-		n, err := getNode(ctx, api, os.Getenv("NODE_NAME"))
-		if err != nil {
-			return false, nil // the apiserver may be starting anew
-		}
-		count, _ := strconv.Atoi(n.Status.Allocatable[ResourceName])
-		return count > 0, nil
-	})
+	count, _ := strconv.Atoi(n.Status.Allocatable[ResourceName])
+	return count > 0
 }
 
 // stay is a part that does its work once and then is there, for others to see, until ctx ends.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -69,29 +70,35 @@ func (p *Plugin) serve(ctx context.Context) error {
 	go func() { _ = server.Serve(listener) }()
 	defer server.Stop()
 	kubelet := filepath.Join(p.SocketDir, "kubelet.sock")
-	before, _ := os.Stat(kubelet)
+	before := identity(kubelet)
 	if err := p.register(ctx, kubelet); err != nil {
 		fmt.Printf("the kubelet can't be told yet: %v\n", err)
 		return until(ctx, pluginPoll, func() (bool, error) { return true, sleep(ctx, time.Second) })
 	}
-	mine, err := os.Stat(own)
-	if err != nil {
-		return nil
-	}
+	mine := identity(own)
 	fmt.Printf("Registered device plugin for '%s' with Kubelet: %d devices\n", ResourceName, p.now().gpus)
 	return until(ctx, pluginPoll, func() (bool, error) {
 		if err := crash(os.Stderr, p.HostDir, "device-plugin"); err != nil {
 			return false, err
 		}
 		p.look()
-		kubeletNow, err := os.Stat(kubelet)
-		if err != nil || !os.SameFile(before, kubeletNow) {
+		if identity(kubelet) != before {
 			fmt.Println("the kubelet has started anew, registering again")
 			return true, nil
 		}
-		mineNow, err := os.Stat(own)
-		return err != nil || !os.SameFile(mine, mineNow), nil
+		return identity(own) != mine, nil
 	})
+}
+
+// identity tells a socket from another of the same name; nothing where there is none. Numbers alone don't: they are used
+// again.
+func identity(socket string) string {
+	info, err := os.Stat(socket)
+	if err != nil {
+		return ""
+	}
+	stat, _ := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprint(stat.Ino, info.ModTime())
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

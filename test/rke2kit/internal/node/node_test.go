@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/supervisor"
@@ -98,5 +99,25 @@ func TestArgumentsBecomeFlags(t *testing.T) {
 	got := flags([]string{"system-reserved=cpu=1,memory=2Gi", "--max-pods=20"})
 	if want := []string{"--system-reserved=cpu=1,memory=2Gi", "--max-pods=20"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestNVIDIAsRuntimeIsOfferedWhereItIsOnTheMachine(t *testing.T) {
+	root := t.TempDir()
+	if got := nvidiaRuntime(root, false); got != "" {
+		t.Errorf("without it: %s", got)
+	}
+	for _, dir := range []string{"usr/bin", "usr/local/nvidia/toolkit"} {
+		file := filepath.Join(root, dir, "nvidia-container-runtime")
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		got := nvidiaRuntime(root, true)
+		if !strings.Contains(got, "runtimes.nvidia.options]\n  BinaryName = \""+file+"\"\n  SystemdCgroup = true") {
+			t.Errorf("with %s: %s", file, got)
+		}
 	}
 }
