@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/test/simcloud"
+	stage "github.com/sky-shift/skyctl/test/world"
 )
 
 func TestADeleteDuringACreateTakesItOverAndLeavesNothing(t *testing.T) {
@@ -111,11 +112,11 @@ func TestAPurgeEndsTheCleanUpOfACreateWhoseCloudIsOutOfReach(t *testing.T) {
 
 func TestWhatRunsGoesOnAfterTheServersWereAway(t *testing.T) {
 	t.Parallel()
-	own := &servers{}
-	if err := own.start(t.Context(), filepath.Join(t.TempDir(), "state")); err != nil {
+	own, err := stage.Start(t.Context(), filepath.Join(t.TempDir(), "state"), &logged)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(own.stop)
+	t.Cleanup(own.Close)
 	w := newIdleWorld(t, own)
 	w.work()
 	reached, goOn := make(chan struct{}), make(chan struct{})
@@ -130,11 +131,11 @@ func TestWhatRunsGoesOnAfterTheServersWereAway(t *testing.T) {
 	}})
 	ref := w.create("away", 2, operations.CreateOptions{})
 	<-reached
-	if err := own.stack.Close(); err != nil {
+	if err := own.Down(); err != nil {
 		t.Fatal(err)
 	}
 	close(goOn) // what it finds out now, it can tell nobody
-	if err := own.start(t.Context(), ""); err != nil {
+	if err := own.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.awaitReady(ref)

@@ -6,36 +6,29 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
 
-	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/embedded"
 	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
+	stage "github.com/sky-shift/skyctl/test/world"
 	"github.com/sky-shift/skyctl/worker"
 )
 
 var (
 	// shared is the servers that all tests use, each with cluster names of its own; release is what machines install.
-	shared  *servers
+	shared  *stage.Servers
 	release string
 )
 
@@ -80,96 +73,17 @@ func withServers(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	shared = &servers{}
-	if err := shared.start(context.Background(), filepath.Join(dir, "state")); err != nil {
+	if shared, err = stage.Start(context.Background(), filepath.Join(dir, "state"), &logged); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer shared.stop()
+	defer shared.Close()
 	return m.Run()
-}
-
-// servers are a Temporal and an etcd as skyd dev has them, and connections to both.
-type servers struct {
-	env      map[string]string // leads another process to them
-	cfg      *config.Config
-	stack    *embedded.Stack
-	temporal client.Client
-}
-
-func (s *servers) start(ctx context.Context, dir string) error {
-	if s.cfg == nil {
-		var err error
-		if s.env, err = freePorts(dir); err != nil {
-			return err
-		}
-		if s.cfg, err = config.Load(nil, func(k string) string { return s.env[k] }); err != nil {
-			return err
-		}
-	}
-	var err error
-	if s.stack, err = embedded.Start(ctx, embedded.Options{Config: s.cfg, Log: slog.New(slog.DiscardHandler)}); err != nil {
-		return err
-	}
-	if s.temporal != nil {
-		return nil // the connections come back by themselves
-	}
-	s.temporal, err = dial(ctx, s.cfg)
-	return err
-}
-
-func openStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
-	tls, err := cfg.Etcd.TLS.Client()
-	if err != nil {
-		return nil, err
-	}
-	key, err := store.LoadOrCreateKey(cfg.SecretsKeyFile)
-	if err != nil {
-		return nil, err
-	}
-	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
-}
-
-func dial(ctx context.Context, cfg *config.Config) (client.Client, error) {
-	tls, err := cfg.Temporal.TLS.Client()
-	if err != nil {
-		return nil, err
-	}
-	return client.DialContext(ctx, client.Options{
-		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: "worker",
-		Logger: log.NewStructuredLogger(slog.New(slog.NewTextHandler(&logged, nil))), ConnectionOptions: client.ConnectionOptions{TLS: tls},
-	})
-}
-
-func (s *servers) stop() {
-	s.temporal.Close()
-	_ = s.stack.Close()
-}
-
-// freePorts chooses ports below those that the kernel gives to connections: a server that starts again has to find its port
-// free.
-func freePorts(dir string) (map[string]string, error) {
-	env := map[string]string{config.EnvDir: dir}
-	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
-		var l net.Listener
-		err := errors.New("not tried")
-		for range 20 {
-			if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(15000+rand.IntN(15000)))); err == nil {
-				break
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // held until all three are chosen
-		env[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	}
-	return env, nil
 }
 
 // world is one test's part of the servers: a cloud and a worker of its own, on a task queue of its own.
 type world struct {
-	*servers
+	temporal client.Client
 	// cfg and store are the servers' own under a prefix of the test's: whoever looks at all clusters finds no other test's.
 	cfg   *config.Config
 	store *store.Store
@@ -196,46 +110,26 @@ func newWorld(t *testing.T, placements ...api.Placement) *world {
 }
 
 // newIdleWorld makes a world in which nobody works yet.
-func newIdleWorld(t *testing.T, s *servers, placements ...api.Placement) *world {
+func newIdleWorld(t *testing.T, s *stage.Servers, placements ...api.Placement) *world {
 	t.Helper()
 	if len(placements) == 0 {
 		placements = []api.Placement{here, there}
 	}
-	w := &world{servers: s, t: t, queue: t.Name(), cloud: simcloud.New(placements...), home: t.TempDir()}
+	w := &world{temporal: s.Temporal, t: t, queue: t.Name(), cloud: simcloud.New(placements...), home: t.TempDir()}
 	t.Cleanup(w.cloud.Close)
-	mine := *s.cfg
+	mine := *s.Config
 	mine.Etcd.Prefix = "/" + t.Name()
 	w.cfg = &mine
 	var err error
-	if w.store, err = openStore(t.Context(), w.cfg); err != nil {
+	if w.store, err = stage.OpenStore(t.Context(), w.cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.store.Close() })
 	pool := remote.NewPool(time.Minute)
 	t.Cleanup(pool.Close)
-	now := func() time.Time { return time.Now().UTC() }
-	dir := func(cluster string) string { return filepath.Join(w.home, cluster) }
-	short := 30 * time.Second
-	clouds := activities.Clouds{Named: map[string]cloud.Cloud{simcloud.Name: w.cloud}}
-	policy := plan.DefaultPolicy()
-	w.acts = worker.Activities{
-		Clusters: &activities.Clusters{
-			Store: w.store, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: release},
-		},
-		Machines: &activities.Machines{
-			Store: w.store, Clouds: clouds, Now: now,
-			Deadlines: activities.Deadlines{Ask: short, Terminate: short, Boot: short},
-		},
-		Nodes: &activities.Nodes{
-			Store: w.store, Pool: pool, ClusterDir: dir, Now: now, RenewWithin: policy.ExpiresWithin,
-			Deadlines: activities.Deadlines{Reach: short, Install: short, Server: short, Agent: short, Node: short, Recover: short},
-		},
-		Sweeps: &activities.Sweeps{
-			Store: w.store, Clouds: clouds, Pool: pool, ClusterDir: dir, Now: now, Policy: policy,
-			Deadlines: activities.Deadlines{Ask: short, Terminate: short}, Start: worker.Starter(s.temporal, w.queue),
-		},
-		GPUs: &activities.GPUs{},
-	}
+	w.acts = stage.Activities(stage.Settings{
+		TaskQueue: w.queue, Home: w.home, Release: release, Deadlines: stage.Patience(30 * time.Second), Policy: plan.DefaultPolicy(),
+	}, w.store, pool, w.cloud, w.temporal)
 	w.ops = w.client()
 	return w
 }

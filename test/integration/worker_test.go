@@ -19,6 +19,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/config"
+	stage "github.com/sky-shift/skyctl/test/world"
 	"github.com/sky-shift/skyctl/worker"
 )
 
@@ -89,7 +90,7 @@ func TestASilentActivityIsKeptAliveAndItsLastProgressIsShown(t *testing.T) {
 	})
 	begin := time.Now()
 	until(t, "it was silent for longer than an activity may be, and is still shown at its last step", func() bool {
-		d, err := shared.temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
+		d, err := shared.Temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func TestACancellationReachesASilentActivityWithinSeconds(t *testing.T) {
 	})
 	<-started
 	asked := time.Now()
-	if err := shared.temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
+	if err := shared.Temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := result(t, run); !temporal.IsCanceledError(err) {
@@ -145,7 +146,7 @@ func TestACancelledActivityThatTidiesUpIsWaitedFor(t *testing.T) {
 		return "", temporal.NewCanceledError()
 	})
 	<-started
-	if err := shared.temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
+	if err := shared.Temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
 		t.Fatal(err)
 	}
 	_, err := result(t, run)
@@ -220,7 +221,7 @@ func helper(queue string) int {
 	if err != nil {
 		return fail(err)
 	}
-	c, err := dial(context.Background(), cfg)
+	c, err := stage.DialTemporal(context.Background(), cfg, os.Stderr)
 	if err != nil {
 		return fail(err)
 	}
@@ -247,7 +248,7 @@ func TestTheActivityOfAKilledWorkerIsTakenUpByTheNext(t *testing.T) {
 	}
 	doomed := exec.CommandContext(t.Context(), self)
 	doomed.Env = append(os.Environ(), envHelper+"="+w.queue)
-	for k, v := range shared.env {
+	for k, v := range shared.Env {
 		doomed.Env = append(doomed.Env, k+"="+v)
 	}
 	doomed.Stderr = os.Stderr
