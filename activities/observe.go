@@ -177,6 +177,7 @@ func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (sig
 	if err != nil {
 		return sight{}, err
 	}
+	defer kube.Close(client)
 	ctx, cancel := context.WithTimeout(ctx, apiWithin)
 	defer cancel()
 	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
