@@ -335,11 +335,28 @@ func (a *Clusters) Forget(ctx context.Context, ref api.Ref) error {
 			return failed(ctx, step, "", err)
 		}
 	}
+	if err := a.noteLastUse(ctx, ref); err != nil {
+		return failed(ctx, step, "", err)
+	}
 	err := a.Store.Delete(ctx, ref)
 	if err == nil {
 		a.event(ctx, api.Event{Cluster: ref.Name, UID: ref.UID, Type: api.EventNormal, Reason: "Deleted", Message: "deleted, with all its machines"})
 	}
 	return failed(ctx, step, "", err)
+}
+
+// noteLastUse has the cloud of a cluster that is about to be forgotten asked for orphans from now on: one that was purged may
+// have left some, and no cluster may name its cloud any more.
+func (a *Clusters) noteLastUse(ctx context.Context, ref api.Ref) error {
+	c, err := lookUp(ctx, a.Store, ref)
+	gone, corrupt := new(store.NotFoundError), new(store.CorruptError)
+	if errors.As(err, &gone) || errors.As(err, &corrupt) {
+		return nil // a purge goes on whatever etcd has of the machines
+	}
+	if err != nil || cloudOf(c) == "" {
+		return err
+	}
+	return a.Store.NoteCloud(ctx, cloudOf(c), a.Now())
 }
 
 func refOf(cluster api.Ref, m api.Machine) MachineRef {

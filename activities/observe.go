@@ -27,8 +27,9 @@ const (
 	// longer is none.
 	apiWithin  = 10 * time.Second
 	unitWithin = 10 * time.Second
-	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time.
-	unitsAtOnce = 8
+	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time. It is no less than the planner has
+	// suspects: where none of them answers, a second turn would not end within lookWithin, and nothing be decided ever.
+	unitsAtOnce = 20
 )
 
 // listing is what one provider has of this installation, by the UID of the cluster.

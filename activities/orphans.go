@@ -58,7 +58,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 	return r, nil
 }
 
-// inUse are the providers that clusters have their machines from, now or not long ago.
+// inUse are the providers that clusters have their machines from, now or not long ago, and those that have orphans.
 func (a *Sweeps) inUse(ctx context.Context) ([]string, error) {
 	providers := map[string]bool{}
 	all, err := a.Store.List(ctx)
@@ -69,6 +69,13 @@ func (a *Sweeps) inUse(ctx context.Context) ([]string, error) {
 		providers[a.Clouds.provider(cloudOf(&c))] = true
 	}
 	used, err := a.Store.CloudsUsed(ctx, a.Now().Add(-cloudsUsedWithin))
+	if err != nil {
+		return nil, err
+	}
+	orphans, err := a.Store.Orphans(ctx) // for as long as it has some, a cloud is in use
+	for _, o := range orphans {
+		used = append(used, o.Cloud)
+	}
 	for _, name := range used {
 		providers[a.Clouds.provider(name)] = true
 	}
@@ -76,7 +83,7 @@ func (a *Sweeps) inUse(ctx context.Context) ([]string, error) {
 }
 
 // clustersKnown is what etcd knows of clusters: the UIDs of those that it has, and the names of those that it has and nobody
-// can read.
+// can read, or whose UID is not the one that its machines were launched under.
 type clustersKnown struct {
 	uids  map[string]bool
 	names []string
@@ -88,8 +95,15 @@ func (a *Sweeps) known(ctx context.Context) (clustersKnown, error) {
 	if err != nil && len(k.names) == 0 {
 		return k, err
 	}
+	recorded, err := a.Store.MachineOwners(ctx)
+	if err != nil {
+		return k, err
+	}
 	for _, c := range all {
 		k.uids[c.Metadata.UID] = true
+		if c.Status.Phase == api.PhaseReady && !recorded[c.Metadata.UID] {
+			k.names = append(k.names, c.Metadata.Name) // somebody edited its UID: those of the name may be its machines
+		}
 	}
 	return k, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -116,10 +117,13 @@ func (a *Sweeps) LookAt(ctx context.Context, in LookInput) ([]api.Drifted, error
 // lookAt looks at one cluster; nil is one that is as it should be, or gone.
 func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, again bool) (*api.Drifted, error) {
 	c, err := a.Store.Get(ctx, name)
-	if gone := new(store.NotFoundError); errors.As(err, &gone) {
+	gone, corrupt := new(store.NotFoundError), new(store.CorruptError)
+	switch {
+	case errors.As(err, &gone):
 		return nil, nil
-	}
-	if err != nil {
+	case errors.As(err, &corrupt):
+		return a.unreadable(ctx, name, corrupt), nil
+	case err != nil:
 		return nil, err
 	}
 	if err := plan.Valid(c); err != nil {
@@ -144,10 +148,11 @@ func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, aga
 		return nil, err
 	}
 	found.Drift = decision.Drift
-	if len(decision.Drift) == 0 && decision.Fail == nil {
+	mend := again && c.Status.Mendable() // READY again may be all that is to be done
+	if len(decision.Drift) == 0 && decision.Fail == nil && !mend {
 		return nil, nil
 	}
-	if len(decision.Actions) == 0 && decision.Fail == nil {
+	if len(decision.Actions) == 0 && decision.Fail == nil && !mend {
 		found.Why = "nothing is to be done about it now"
 		return found, nil
 	}
@@ -176,6 +181,13 @@ func say(found *api.Drifted, workflow string, started bool) {
 	}
 }
 
+// unreadable reports a cluster of which a machine's record can't be understood.
+func (a *Sweeps) unreadable(ctx context.Context, name string, wrong error) *api.Drifted {
+	e := api.Event{Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid), Message: wrong.Error() + "; the cluster is left alone until that is mended"}
+	a.event(ctx, e)
+	return &api.Drifted{Cluster: name, Why: e.Message}
+}
+
 // invalid reports a cluster of which nobody can say what is wanted.
 func (a *Sweeps) invalid(ctx context.Context, c *api.Cluster, wrong error) *api.Drifted {
 	a.event(ctx, eventOf(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; the cluster is left alone until that is mended"))
@@ -192,7 +204,10 @@ func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, ask
 		if c.Status.Mendable() {
 			as.Status.Phase = api.PhaseReady
 		}
-		as.Status.Repairs = slices.DeleteFunc(slices.Clone(c.Status.Repairs), func(r api.Repair) bool { return r.At.Before(asked) })
+		mine := ownRepairs(ctx) // whatever the clocks of the server and of this worker say
+		as.Status.Repairs = slices.DeleteFunc(slices.Clone(c.Status.Repairs), func(r api.Repair) bool {
+			return r.At.Before(asked) && !strings.HasPrefix(r.ID, mine)
+		})
 	}
 	world, saw := a.observe(ctx, &as, listed)
 	decision := plan.Decide(&as, world, a.Policy)
@@ -200,6 +215,11 @@ func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, ask
 		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err) // what was not seen in time is no drift
 	}
 	return decision, world, a.record(ctx, c, saw, decision)
+}
+
+// ownRepairs begins the ids of the repairs that the workflow of this activity has recorded.
+func ownRepairs(ctx context.Context) string {
+	return activity.GetInfo(ctx).WorkflowExecution.RunID + "-"
 }
 
 // record writes down what was seen of a cluster. What is as it was is not written.

@@ -14,6 +14,9 @@ import (
 // sweeping is the kind of activity that looks at many clusters: what it did not get to is looked at the next time.
 var sweeping = effort{once: 5 * time.Minute, silence: beatWithin, total: 10 * time.Minute}
 
+// oneTry is for what the next sweep tries again: one that waited for a cloud that does not answer would hold up all clusters.
+var oneTry = effort{once: 5 * time.Minute, silence: beatWithin, total: 5 * time.Minute, tries: 1}
+
 const (
 	// batch is how many clusters one activity looks at, batchesAtOnce how many of those run at a time. A sweep over thousands
 	// of clusters has a history of some hundred events.
@@ -75,7 +78,7 @@ func collect(ctx workflow.Context) (api.OrphansResult, error) {
 		return found, err
 	}
 	now := workflow.Now(ctx)
-	return found, terminate(ctx, found.Orphans, func(o api.Orphan) bool { return !o.TerminateAt.IsZero() && !now.Before(o.TerminateAt) })
+	return found, terminate(ctx, oneTry, found.Orphans, func(o api.Orphan) bool { return !o.TerminateAt.IsZero() && !now.Before(o.TerminateAt) })
 }
 
 // Orphans lists the machines that belong to no cluster, and ends those that were named.
@@ -88,15 +91,15 @@ func Orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, erro
 	for _, name := range in.Terminate {
 		named[name] = true
 	}
-	return found, terminate(ctx, found.Orphans, func(o api.Orphan) bool { return named[o.Name] })
+	return found, terminate(ctx, sweeping, found.Orphans, func(o api.Orphan) bool { return named[o.Name] })
 }
 
 // terminate ends the orphans that are due, all at once, and notes on each why it could not be.
-func terminate(ctx workflow.Context, orphans []api.Orphan, due func(api.Orphan) bool) error {
+func terminate(ctx workflow.Context, e effort, orphans []api.Orphan, due func(api.Orphan) bool) error {
 	pending := make([]workflow.Future, len(orphans))
 	for i, o := range orphans {
 		if due(o) {
-			pending[i] = sweeping.do(ctx, o.Name+": terminate the orphan", sweeps.TerminateOrphan, o)
+			pending[i] = e.do(ctx, o.Name+": terminate the orphan", sweeps.TerminateOrphan, o)
 		}
 	}
 	for i, f := range pending {

@@ -27,6 +27,19 @@ func (s *Store) Machines(ctx context.Context, uid string) ([]api.Machine, error)
 	return machines, joinCorrupt(bad)
 }
 
+// MachineOwners are the UIDs under which machines are on record, whatever state they are in.
+func (s *Store) MachineOwners(ctx context.Context) (map[string]bool, error) {
+	resp, err := s.get(ctx, "reading whose machines are on record", s.keys.allMachines(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		return nil, err
+	}
+	owners := map[string]bool{}
+	for _, kv := range resp.Kvs {
+		owners[s.machineOwner(kv.Key)] = true
+	}
+	return owners, nil
+}
+
 // machinesAt is Machines as they stood at a revision of the store.
 func (s *Store) machinesAt(ctx context.Context, ref api.Ref, revision int64) ([]api.Machine, error) {
 	resp, err := s.get(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name), s.keys.machines(ref.UID),

@@ -315,3 +315,65 @@ func TestMachinesOfNoClusterEndAfterTheirGrace(t *testing.T) {
 		t.Errorf("left: %+v", left)
 	}
 }
+
+func TestAClusterInErrorThatSomebodyMendedIsReadyAgainWhenAsked(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("mended", 1, operations.CreateOptions{})
+	w.awaitReady(ref)
+	_, err := w.store.Update(t.Context(), ref, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseError, "UnitDead", time.Now().UTC())
+		c.Status.Failure = &api.Failure{Step: "repair", Machine: "sky-mended-0", Reason: "UnitDead", Message: "restarting it does not help"}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := w.sweep(ref.Name); len(r.Drifted) != 0 || w.get(ref).Status.Phase != api.PhaseError {
+		t.Errorf("nobody asked: %+v", r)
+	}
+	run, err := w.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: ref.Name, Again: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r api.SweepResult
+	if err := run.Get(t.Context(), &r); err != nil || len(r.Drifted) != 1 || r.Drifted[0].Started != api.WorkflowRepair {
+		t.Fatalf("nothing was started: %+v (%v)", r, err)
+	}
+	_ = w.temporal.GetWorkflow(t.Context(), api.OperationID(ref.Name), "").Get(t.Context(), nil)
+	if c := w.get(ref); c.Status.Phase != api.PhaseReady || c.Status.Failure != nil {
+		t.Errorf("%s, failure %+v", c.Status.Phase, c.Status.Failure)
+	}
+	w.healthy(ref, 1)
+}
+
+func TestMachinesOfAClusterWhoseUIDSomebodyEditedAreNoOrphans(t *testing.T) {
+	w := newWorld(t)
+	edited := w.store1("edited", 1)
+	_, err := w.store.Update(t.Context(), edited, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseReady, "", time.Now().UTC()) // and no machine is on record under its UID
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	installation, err := w.store.Installation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: installation, Cluster: "edited", ClusterUID: "uid-before"}, Name: "sky-edited-0"})
+	w.acts.Sweeps.OrphanGrace = time.Nanosecond
+	w.sweep("")
+	if r := w.sweep(""); len(r.Orphans) != 0 || len(w.cloud.Machines("sky-edited-")) != 1 {
+		t.Errorf("orphans %+v, left: %+v", r.Orphans, w.cloud.Machines("sky-edited-"))
+	}
+	if err := w.store.Delete(t.Context(), edited); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.NoteCloud(t.Context(), "sim", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	w.sweep("")
+	if left := w.cloud.Machines("sky-edited-"); len(left) != 0 {
+		t.Errorf("an orphan by now, and left: %+v", left)
+	}
+}
