@@ -48,3 +48,16 @@ func ParseAccelerators(s string) (Accelerators, error) {
 	}
 	return Accelerators{Name: name, Count: n}, nil
 }
+
+// nvidiaModel is the form of the names that SkyPilot's catalogs give to NVIDIA's accelerators, in whatever case.
+var nvidiaModel = regexp.MustCompile(`(?i)^(rtx|rtxpro|gh|gb|[abhklmptv])\d+[a-z]*(-[a-z0-9]+)?$`)
+
+// spelled is the name of one of NVIDIA's accelerators with the capitals that SkyPilot's catalogs have
+// (https://docs.skypilot.co/en/latest/compute/gpus.html), which it does not insist on: nodes are labelled with it, and people
+// see it.
+func spelled(name string) string {
+	if !nvidiaModel.MatchString(name) {
+		return name
+	}
+	return strings.NewReplacer("-ADA", "-Ada", "T4G", "T4g").Replace(strings.ToUpper(name))
+}

@@ -45,6 +45,7 @@ func (s *ClusterSpec) Default() {
 		s.Memory = q.String()
 	}
 	if a, err := ParseAccelerators(s.Accelerators); err == nil {
+		a.Name = spelled(a.Name)
 		s.Accelerators = a.String()
 	}
 	s.defaultGPUStack()

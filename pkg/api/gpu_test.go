@@ -67,3 +67,16 @@ func TestAcceleratorsCompareWithoutCase(t *testing.T) {
 		t.Errorf("another stack: %q", diff)
 	}
 }
+
+func TestNamesOfAcceleratorsAreSpelledAsTheCatalogsHaveThem(t *testing.T) {
+	for given, want := range map[string]string{
+		"v100:4": "V100:4", "a100-80gb": "A100-80GB:1", "{h100: 8}": "H100:8", "rtx6000-ada:2": "RTX6000-Ada:2", "t4G": "T4g:1", "L40S:1": "L40S:1",
+		"h100-mega:8": "H100-MEGA:8", "tpu-v4-8": "tpu-v4-8:1", "Trainium:16": "Trainium:16", "MI300X:8": "MI300X:8",
+	} {
+		spec := api.ClusterSpec{Accelerators: given}
+		spec.Default()
+		if spec.Accelerators != want {
+			t.Errorf("%s: got %s, want %s", given, spec.Accelerators, want)
+		}
+	}
+}
