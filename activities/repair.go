@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -59,6 +60,10 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessed, error) {
 	if c, err = lookUp(ctx, a.Store, in.Cluster); err != nil { // after the listing: see listFor
 		return Assessed{}, failed(ctx, step, "", err)
 	}
+	if err := plan.Valid(c); err != nil {
+		a.invalid(ctx, c, err)
+		return Assessed{}, nil
+	}
 	decision, world, err := a.assess(ctx, c, all.of(a.Clouds, c), in.Asked)
 	if err != nil {
 		return Assessed{}, failed(ctx, step, "", err)
@@ -86,6 +91,8 @@ type RepairStep struct {
 	Action  api.Action `json:"action"`
 	// Error is why it failed; empty where it did not.
 	Error string `json:"error,omitempty"`
+	// Failure is the same in full, where a repair of the GPU stack failed.
+	Failure *api.Failure `json:"failure,omitempty"`
 }
 
 // BeginRepair records that a repair begins. Whatever becomes of it, it counts from now on.
@@ -104,6 +111,11 @@ func (a *Clusters) BeginRepair(ctx context.Context, in RepairStep) error {
 func (a *Clusters) EndRepair(ctx context.Context, in RepairStep) error {
 	c, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.EndRepair(in.ID, rke2.Scrub(in.Error), a.Now())
+		if was := c.Status.Failure; in.Failure != nil && c.Status.Phase == api.PhaseError && was != nil && was.Step == api.StepGPU {
+			now := *in.Failure // what keeps the cluster in ERROR is this by now
+			now.Step, now.At = api.StepGPU, a.Now()
+			c.Status.Failure = &now
+		}
 		return nil
 	})
 	if err != nil {

@@ -129,7 +129,11 @@ func (r *repair) one(ctx workflow.Context, a activities.RepairAction, placement 
 	}
 	err := r.do(ctx, a, placement)
 	if err != nil {
-		entry.Error = failureOf(err).Message
+		failure := failureOf(err)
+		entry.Error = failure.Message
+		if a.Kind == api.ActionGPU {
+			entry.Failure = &failure
+		}
 	}
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	ended := record.run(clean, name+": record how it ended", clusters.EndRepair, entry)
