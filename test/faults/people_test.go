@@ -83,6 +83,7 @@ func (l *lane) either() {
 
 // TestDriftInRandomOrderIsPutRight lets one thing after the other befall a cluster.
 func TestDriftInRandomOrderIsPutRight(t *testing.T) {
+	t.Parallel()
 	clusters, rounds := 2, 6
 	if *long {
 		clusters, rounds = 6, 40
@@ -149,6 +150,7 @@ func (l *lane) befall(luck *rand.Rand) {
 
 // TestWorkersAreKilledAtRandom kills the worker again and again while it works.
 func TestWorkersAreKilledAtRandom(t *testing.T) {
+	t.Parallel()
 	for i := range 2 * seeds() {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
