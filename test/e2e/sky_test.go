@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,11 +87,16 @@ func (w *skyWorld) instances(t *testing.T, cluster string) []skytest.Instance {
 	return slices.DeleteFunc(all, func(i skytest.Instance) bool { return i.Tags[cloud.LabelCluster] != cluster })
 }
 
-// delete deletes a cluster and sees that nothing is left of anything in the account, nor any machine.
-func (w *skyWorld) delete(t *testing.T, cluster string) {
+// delete deletes a cluster and sees that nothing is left of anything in the account, nor any machine. It returns what the
+// command said.
+func (w *skyWorld) delete(t *testing.T, cluster string) string {
 	t.Helper()
-	w.run("delete", "cluster", cluster, "--yes", "--wait")
+	r := w.tryFor(10*time.Minute, "delete", "cluster", cluster, "--yes", "--wait")
+	if r.code != 0 {
+		t.Fatalf("delete: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
 	w.holdEmpty(t)
+	return r.stdout
 }
 
 func (w *skyWorld) holdEmpty(t *testing.T) {
@@ -148,6 +155,12 @@ func (w *skyWorld) refusals(t *testing.T) {
 
 // failover: three nodes, with labels and a port, where the first choice has nothing to give.
 func (w *skyWorld) failover(t *testing.T) {
+	var plan api.PlanResult
+	asked := w.run("create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3", "--dry-run", "-o", "json").stdout
+	if err := json.Unmarshal([]byte(asked), &plan); err != nil || len(plan.Placements) == 0 || math.Abs(plan.Placements[0].PriceTotal-3*0.085) > 1e-6 {
+		t.Errorf("the plan of a dry run: %v\n%s", err, asked)
+	}
+	w.holdEmpty(t)
 	full := w.fault(t, skytest.NoCapacity("us-east-1", ""))
 	r := w.tryFor(10*time.Minute, "create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3",
 		"--labels", "team=ml", "--labels", "example.com/Owner=Ann", "--labels", "skypilot-user=eve", "--ports", "30080", "--wait")
@@ -180,7 +193,9 @@ func (w *skyWorld) failover(t *testing.T) {
 	}
 	w.holdInstances(t, c)
 	w.holdGroup(t, c)
-	w.delete(t, "aws")
+	if said := w.delete(t, "aws"); !strings.Contains(said, "It has cost $") {
+		t.Errorf("delete does not say what the cluster has cost: %s", said)
+	}
 }
 
 // holdInstances holds what AWS shows of a cluster's machines to what it should be.
@@ -257,7 +272,7 @@ func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
 
 func (w *skyWorld) noQuota(t *testing.T) {
 	none := w.fault(t, skytest.NoQuota("*"))
-	r := w.try("create", "cluster", "poor", "--provision", "--cloud", "aws", "--region", "us-west-2", "--cpus", "2", "--memory", "4", "--wait")
+	r := w.tryFor(10*time.Minute, "create", "cluster", "poor", "--provision", "--cloud", "aws", "--region", "us-west-2", "--cpus", "2", "--memory", "4", "--wait")
 	if r.code != 1 || !strings.Contains(r.stderr, "vCPU limit") {
 		t.Errorf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}

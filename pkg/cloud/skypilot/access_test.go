@@ -58,4 +58,20 @@ func TestWithoutCredentialsNoCloudIsEnabledAndOnceTheyAreThereItIs(t *testing.T)
 	if err != nil || plan[0].Cloud != "aws" {
 		t.Errorf("once there are credentials of AWS: %+v, %v", plan, err)
 	}
+	holdUntouched(t, home)
+}
+
+// holdUntouched: what a person's own SkyPilot keeps of clusters, requests and settings is not what ours does.
+func holdUntouched(t *testing.T, home string) {
+	t.Helper()
+	err := filepath.WalkDir(home, func(path string, d os.DirEntry, err error) error {
+		name := d.Name()
+		if err == nil && (strings.HasSuffix(name, ".db") || name == "config.yaml" || name == "api_server" || name == "catalogs") {
+			t.Errorf("our SkyPilot wrote %s into a person's home", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }

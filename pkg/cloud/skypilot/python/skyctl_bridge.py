@@ -321,9 +321,33 @@ def _groups(ec2, name):
     return [g['GroupId'] for g in found['SecurityGroups']]
 
 
+class _Clients:
+    """Keeps a client of each region: making one costs as much as a dozen questions, and a listing needs all. After an
+    error, and in any case after a while, they are made anew, as credentials may have changed."""
+
+    _KEPT_SECONDS = 600
+
+    def __init__(self):
+        self._made = {}
+        self._since = 0
+
+    def of(self, region):
+        from sky.adaptors import aws
+        if time.monotonic() - self._since > self._KEPT_SECONDS:
+            self.forget()
+        if region not in self._made:
+            self._made[region] = aws.client('ec2', region_name=region)
+        return self._made[region]
+
+    def forget(self):
+        self._made, self._since = {}, time.monotonic()
+
+
+_CLIENTS = _Clients()
+
+
 def _ec2(region):
-    from sky.adaptors import aws
-    return aws.client('ec2', region_name=region)
+    return _CLIENTS.of(region)
 
 
 def _client_error():
@@ -346,6 +370,7 @@ def main():
             annotations.clear_request_level_cache()  # catalogs are read anew once they are
             answer = {'ok': known[question['op']](question)}
         except Exception as e:  # pylint: disable=broad-except
+            _CLIENTS.forget()
             answer = {'error': _plain('%s: %s' % (type(e).__name__, e))}
         answers.write(json.dumps(answer) + '\n')
         answers.flush()
