@@ -106,6 +106,8 @@ type Survey struct {
 type TerminateInput struct {
 	Cluster api.Ref `json:"cluster"`
 	Name    string  `json:"name"`
+	// Incarnation is the one that is meant, where it matters: another one in its place is left alone.
+	Incarnation string `json:"incarnation,omitempty"`
 }
 
 // Terminate ends a machine, and marks it gone once the cloud no longer lists it.
@@ -116,6 +118,9 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 		return failed(ctx, step, in.Name, err)
 	}
 	for _, m := range c.Status.Machines {
+		if m.Name == in.Name && in.Incarnation != "" && m.Incarnation != in.Incarnation {
+			return nil // its place was given to another one, which is done once it is seen to be gone: this call comes late
+		}
 		if m.Name == in.Name && m.State != api.MachineGone {
 			err := note(ctx, a.Store, refOf(in.Cluster, m), api.MachineTerminating, "terminating", a.Now())
 			if err != nil {

@@ -21,5 +21,8 @@ func (a *Clusters) measure(ctx context.Context, ref api.Ref, c *api.Cluster) (ap
 	}
 	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
 	seen, err := kube.Look(ctx, client, c.Status.Machines, accelerator)
+	if err == nil {
+		err = seen.Unmeasured
+	}
 	return seen.Resources, seen.Versions, err
 }

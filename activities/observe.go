@@ -126,8 +126,9 @@ func (a *Sweeps) listOne(ctx context.Context, provider, installation string) lis
 }
 
 // observe looks at a cluster: its machines in the listing, its nodes through its API, and over SSH at those of which the two
-// leave a doubt. It takes what can't be seen for an observation too.
-func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (plan.World, sight) {
+// leave a doubt. It takes what can't be seen for an observation too; its error is that of what this worker itself stands on,
+// which says nothing about the cluster.
+func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (plan.World, sight, error) {
 	w := plan.World{At: a.Now()}
 	_, w.CanStart = a.Clouds.served(a.Clouds.provider(cloudOf(c))).(cloud.Starter)
 	if listed.err != nil {
@@ -137,9 +138,12 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 		w.Listed = append(w.Listed, plan.Listed{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: m.State == cloud.StateStopped})
 	}
 	if c.Status.Phase != api.PhaseReady {
-		return w, sight{} // what is left of it is all that matters
+		return w, sight{}, nil // what is left of it is all that matters
 	}
 	saw, err := a.askAPI(ctx, c, &w)
+	if ofWorker(err) {
+		return w, sight{}, err
+	}
 	if err != nil {
 		w.APIError = rke2.Scrub(err.Error())
 	}
@@ -147,8 +151,15 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 		_, err := os.Stat(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"))
 		w.KubeconfigMissing = errors.Is(err, fs.ErrNotExist)
 	}
-	w.Units = a.units(ctx, c, plan.Suspects(c, w))
-	return w, saw
+	w.Units, err = a.units(ctx, c, plan.Suspects(c, w))
+	return w, saw, err
+}
+
+// ofWorker says that an error is about etcd, or the key to its secrets: a machine that could not be asked for want of these is
+// not out of reach.
+func ofWorker(err error) bool {
+	unavailable, wrongKey := new(store.UnavailableError), new(store.WrongKeyError)
+	return errors.As(err, &unavailable) || errors.As(err, &wrongKey) || errors.Is(err, store.ErrNoKey)
 }
 
 // sight is what was seen of a cluster that is for its record alone. Its parts are nil where the API did not answer.
@@ -167,13 +178,16 @@ func nodesOf(seen *kube.Seen) map[string]plan.Node {
 
 // askAPI asks the cluster's API for its nodes and its GPU stack, and notes until when the credentials for it last.
 func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (sight, error) {
+	w.CredentialsExpire = w.At // those that are not there, or make no sense, are of no more use than old ones
 	kubeconfig, err := a.Store.GetSecret(ctx, c.Ref(), store.SecretKubeconfig)
 	if err != nil {
 		return sight{}, err
 	}
-	if w.CredentialsExpire, err = kube.Expires(kubeconfig); err != nil {
+	expire, err := kube.Expires(kubeconfig)
+	if err != nil {
 		return sight{}, err
 	}
+	w.CredentialsExpire = expire
 	client, err := apiClient(kubeconfig, c, a.Store, a.Pool)
 	if err != nil {
 		return sight{}, err
@@ -187,46 +201,54 @@ func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (sig
 		return sight{}, err
 	}
 	w.Nodes = nodesOf(&seen)
-	saw := sight{seen: &seen}
+	saw := sight{}
+	if seen.Unmeasured == nil {
+		saw.seen = &seen
+	}
 	saw.gpus, w.GPU = a.observeGPUs(ctx, c, client)
 	return saw, nil
 }
 
 // units looks at RKE2 on machines over SSH.
-func (a *Sweeps) units(ctx context.Context, c *api.Cluster, suspects []int) map[int]plan.Unit {
+func (a *Sweeps) units(ctx context.Context, c *api.Cluster, suspects []int) (map[int]plan.Unit, error) {
 	if len(suspects) == 0 {
-		return nil
+		return nil, nil
 	}
 	found := make([]plan.Unit, len(suspects))
 	var asked errgroup.Group
 	asked.SetLimit(unitsAtOnce)
 	for i, index := range suspects {
-		asked.Go(func() error {
-			found[i] = a.unit(ctx, c, index)
-			return nil
+		asked.Go(func() (err error) {
+			found[i], err = a.unit(ctx, c, index)
+			return err
 		})
 	}
-	_ = asked.Wait() // none returns an error
+	if err := asked.Wait(); err != nil {
+		return nil, err
+	}
 	units := map[int]plan.Unit{}
 	for i, index := range suspects {
 		units[index] = found[i]
 	}
-	return units
+	return units, nil
 }
 
-func (a *Sweeps) unit(ctx context.Context, c *api.Cluster, index int) plan.Unit {
+func (a *Sweeps) unit(ctx context.Context, c *api.Cluster, index int) (plan.Unit, error) {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		if m.Index != index {
 			continue
 		}
 		u, err := a.askMachine(ctx, c.Ref(), m)
-		if err != nil {
-			return plan.Unit{Error: rke2.Scrub(err.Error())}
+		switch {
+		case ofWorker(err):
+			return plan.Unit{}, err
+		case err != nil:
+			return plan.Unit{Error: rke2.Scrub(err.Error())}, nil
 		}
-		return plan.Unit{Reached: true, Active: u.Active, Since: u.Since}
+		return plan.Unit{Reached: true, Active: u.Active, Since: u.Since}, nil
 	}
-	return plan.Unit{Error: "etcd has no such machine"}
+	return plan.Unit{Error: "etcd has no such machine"}, nil
 }
 
 func (a *Sweeps) askMachine(ctx context.Context, ref api.Ref, m *api.Machine) (rke2.Unit, error) {

@@ -209,11 +209,14 @@ func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, ask
 			return r.At.Before(asked) && !strings.HasPrefix(r.ID, mine)
 		})
 	}
-	world, saw := a.observe(ctx, &as, listed)
-	decision := plan.Decide(&as, world, a.Policy)
-	if err := ctx.Err(); err != nil {
+	world, saw, err := a.observe(ctx, &as, listed)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err) // what was not seen in time is no drift
 	}
+	decision := plan.Decide(&as, world, a.Policy)
 	return decision, world, a.record(ctx, c, saw, decision)
 }
 

@@ -205,7 +205,7 @@ func (r *repair) replace(ctx workflow.Context, old activities.MachineRef, placem
 	if err := step.run(ctx, old.Name+": drain the Node", nodes.Retire, old); err != nil {
 		return err
 	}
-	in := activities.TerminateInput{Cluster: r.ref, Name: old.Name}
+	in := activities.TerminateInput{Cluster: r.ref, Name: old.Name, Incarnation: old.Incarnation}
 	if err := trying.run(ctx, old.Name+": terminate", machines.Terminate, in); err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (r *repair) bringUp(ctx workflow.Context, m activities.MachineRef, placemen
 		return err
 	}
 	failure := failureOf(blame(err, m.Name, p.board.doing[m.Name]))
-	in := activities.TerminateInput{Cluster: r.ref, Name: m.Name}
+	in := activities.TerminateInput{Cluster: r.ref, Name: m.Name, Incarnation: m.Incarnation}
 	if left := trying.run(ctx, m.Name+": give it back", machines.Terminate, in); left != nil {
 		failure.Message += "; and it could not be terminated: " + failureOf(left).Message
 	}

@@ -20,6 +20,8 @@ type Seen struct {
 	// Nodes by name.
 	Nodes     map[string]NodeSeen
 	Resources api.Resources
+	// Unmeasured is why pods could not be counted, where nodes could: then the resources mean nothing.
+	Unmeasured error
 	// Versions are those of the head.
 	Versions api.Versions
 }
@@ -47,11 +49,9 @@ func Look(ctx context.Context, cs kubernetes.Interface, machines []api.Machine, 
 	if err != nil {
 		return Seen{}, err
 	}
-	requested, err := requestsByNode(ctx, cs)
-	if err != nil {
-		return Seen{}, err
-	}
-	seen := Seen{Nodes: make(map[string]NodeSeen, len(nodes))}
+	// A list of many thousands of pods may take longer than anybody waits. That is no API that does not answer.
+	requested, unmeasured := requestsByNode(ctx, cs)
+	seen := Seen{Nodes: make(map[string]NodeSeen, len(nodes)), Unmeasured: unmeasured}
 	for name, n := range nodes {
 		seen.Nodes[name] = nodeSeen(&n)
 	}

@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"context"
+	"errors"
 	"math"
 	"testing"
 
@@ -8,7 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 func list(cpu, memory string) corev1.ResourceList {
@@ -113,6 +117,15 @@ func TestResourcesAreWhatIsLeftAndWhatThereIs(t *testing.T) {
 	r = seen.Resources
 	if err != nil || !near(r.CPUs, 1.5+7, 10) || !near(r.Memory, 3+30, 36) || r.Disk.Total != 150 || r.Accelerators != nil {
 		t.Errorf("with limits: got %+v, %v", r, err)
+	}
+}
+
+func TestNodesAreSeenWherePodsCanNotBeCounted(t *testing.T) {
+	cs := fake.NewClientset(nodeWith("n0", "2", "2", "4Gi", "4Gi", ""))
+	cs.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, context.DeadlineExceeded })
+	seen, err := Look(t.Context(), cs, []api.Machine{{NodeName: "n0"}}, "")
+	if err != nil || !seen.Nodes["n0"].Ready || !errors.Is(seen.Unmeasured, context.DeadlineExceeded) {
+		t.Errorf("got %+v, %v", seen, err)
 	}
 }
 

@@ -102,6 +102,8 @@ func (d *deciding) ready() {
 		d.strayNodes()
 		d.credentials()
 		d.gpu()
+	} else if !d.w.CredentialsExpire.After(d.w.At) {
+		d.credentials() // an API answers nobody whose time is over; they are fetched over SSH
 	}
 }
 

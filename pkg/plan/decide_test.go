@@ -305,6 +305,12 @@ func TestTheClusterAsAWhole(t *testing.T) {
 	soon := func(s *scene) { s.w.CredentialsExpire = noon.Add(24 * time.Hour) }
 	hold(t, []rule{
 		{"credentials end soon", soon, "RefreshCredentials sky-x-0", "CredentialsExpire: they are fetched anew", ""},
+		{"credentials have ended, so that the API refuses them", func(s *scene) {
+			s.silent()
+			s.unit(0, "active")
+			s.w.CredentialsExpire = noon.Add(-time.Hour)
+		}, "RefreshCredentials sky-x-0", "CredentialsExpire: they are fetched anew", ""},
+		{"credentials end soon and the API is silent", func(s *scene) { soon(s); s.silent(); s.unit(0, "active") }, "", "APISilent", ""},
 		{"credentials are not looked at", func(s *scene) { s.w.CredentialsExpire = time.Time{} }, "", "", ""},
 		{"credentials end soon after a refresh", func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "") }, "", "last no longer; tried again at 17:01:00Z", ""},
 		{"a refresh failed", func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "no") }, "RefreshCredentials sky-x-0", "CredentialsExpire", ""},
