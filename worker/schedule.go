@@ -19,6 +19,10 @@ import (
 // scheduleAgain is how long to wait after Temporal refused the schedule: another worker may just be making it.
 const scheduleAgain = 5 * time.Second
 
+// sweepWithin ends a sweep that stands still, as one does that a worker of another version has begun and this one can't follow:
+// no other would be started beside it, for good.
+const sweepWithin = time.Hour
+
 // formerSchedule measured clusters before sweeps did.
 const formerSchedule = "measure"
 
@@ -44,7 +48,7 @@ func schedule(ctx context.Context, c client.Client, taskQueue string, every time
 	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}, Jitter: every / 10}
 	action := &client.ScheduleWorkflowAction{
 		ID: api.SweepScheduleID, Workflow: workflows.Sweep, Args: []any{api.SweepInput{}}, TaskQueue: taskQueue,
-		StaticSummary: "Compare every cluster with the world",
+		StaticSummary: "Compare every cluster with the world", WorkflowExecutionTimeout: sweepWithin,
 	}
 	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
 		ID: api.SweepScheduleID, Spec: spec, Action: action, CatchupWindow: every, Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
@@ -54,6 +58,9 @@ func schedule(ctx context.Context, c client.Client, taskQueue string, every time
 			DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 				s := in.Description.Schedule
 				s.Spec, s.Action = &spec, action
+				if s.Policy != nil {
+					s.Policy.CatchupWindow = every
+				}
 				return &client.ScheduleUpdate{Schedule: &s}, nil
 			},
 		})
