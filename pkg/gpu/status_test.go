@@ -128,6 +128,8 @@ func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
 		"its image can't be had":      {corev1.ContainerStatus{State: waits("ImagePullBackOff", "Back-off pulling\n image x")}, "ImagePullBackOff: Back-off pulling image x"},
 		"it runs again, for long":     {corev1.ContainerStatus{State: steady, LastTerminationState: endedWith(2, "Error"), RestartCount: 9}, ""},
 		"it was restarted once":       {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 1}, ""},
+		"it is down again":            {corev1.ContainerStatus{State: endedWith(1, "Error"), LastTerminationState: endedWith(1, "Error"), RestartCount: 1}, "exit code 1, after 1 restarts"},
+		"it is down once":             {corev1.ContainerStatus{State: endedWith(1, "Error")}, ""},
 		"it is ready at last":         {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 9, Ready: true}, ""},
 		"it is being made":            {corev1.ContainerStatus{State: waits("ContainerCreating", "")}, ""},
 		"it waits for another":        {corev1.ContainerStatus{State: waits("PodInitializing", "")}, ""},

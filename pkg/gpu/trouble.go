@@ -168,7 +168,9 @@ func failing(p *corev1.Pod) (container, why string) {
 		if r := s.State.Running; r != nil && time.Since(r.StartedAt.Time) > steadyFor {
 			continue
 		}
-		if ended != "" && !s.Ready && (s.RestartCount >= restartsToTell || s.State.Terminated != nil && p.Spec.RestartPolicy == corev1.RestartPolicyNever) {
+		// A kubelet with much to do shows a container as ended, and not in CrashLoopBackOff, while it waits to be started again.
+		down := s.State.Terminated != nil && (s.RestartCount > 0 || p.Spec.RestartPolicy == corev1.RestartPolicyNever)
+		if ended != "" && !s.Ready && (s.RestartCount >= restartsToTell || down) {
 			return s.Name, fmt.Sprintf("%s, after %d restarts", ended, s.RestartCount)
 		}
 	}
