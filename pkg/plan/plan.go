@@ -24,7 +24,7 @@ type World struct {
 	Units map[int]Unit
 	// CredentialsExpire is when the kubeconfig in the store ends; zero where that was not looked at.
 	CredentialsExpire time.Time
-	// KubeconfigMissing: the person's file is not there, or not this cluster's.
+	// KubeconfigMissing: the person's file is not there.
 	KubeconfigMissing bool
 	// GPU is why the GPU stack is not as it was installed; empty where it is, or where there is none.
 	GPU string
