@@ -110,7 +110,7 @@ func newLane(t *testing.T, h home) *lane {
 		Prefix: "/" + l.cluster, Socket: filepath.Join(l.dir, "socket"),
 		Settings: world.Settings{
 			TaskQueue: l.cluster, Home: filepath.Join(l.dir, "home"), Release: release, Policy: testSized(),
-			Deadlines: world.Patience(time.Minute),
+			Deadlines: world.Patience(span(time.Minute, 3*time.Minute)), // longer than any server is away
 		},
 	}
 	if h.settings != nil {
