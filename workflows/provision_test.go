@@ -56,6 +56,7 @@ func newSlowWorld(t *testing.T, nodes int, joinTakes time.Duration, placements .
 		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), nodes: nodes, exist: map[string]bool{},
 		failures: map[string][]error{}, during: map[string]func(context.Context) error{},
 	}
+	w.SetTestTimeout(time.Minute) // of real time: a busy machine needs more than the 3 s that are the default
 	w.RegisterWorkflow(Provision)
 	w.RegisterWorkflow(Delete)
 	w.RegisterActivity(&activities.Clusters{})
