@@ -6,11 +6,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -55,25 +56,17 @@ func EditKubeconfig(raw []byte, cluster, server string) ([]byte, error) {
 }
 
 // Client makes a client from a kubeconfig. It asks more at a time than client-go does by itself; each call's time is
-// bounded by its context.
+// bounded by its context. Its connections are its own: see Close.
 func Client(kubeconfig []byte) (kubernetes.Interface, error) {
 	config, err := restConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	cs, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
+	proxy := http.ProxyFromEnvironment
+	if config.Proxy != nil {
+		proxy = config.Proxy
 	}
-	return cs, nil
-}
-
-// Close lets go of the connections that a client holds for a next question. Who asks a thousand clusters a minute each would
-// hold as many: client-go forgets the transport of a client that is not used any more, and leaves its connections open.
-func Close(cs kubernetes.Interface) {
-	if c, ok := cs.CoreV1().RESTClient().(*rest.RESTClient); ok && c != nil && c.Client != nil {
-		utilnet.CloseIdleConnectionsFor(c.Client.Transport)
-	}
+	return newClient(config, proxy, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext)
 }
 
 func restConfig(kubeconfig []byte) (*rest.Config, error) {

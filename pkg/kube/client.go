@@ -1,0 +1,102 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// client is a clientset with connections of its own. client-go would share them among the clients of a cluster, but forgets
+// about them once none is left, and leaves them open: a sweep over a thousand clusters would leave a thousand behind.
+type client struct {
+	kubernetes.Interface
+	connections *connections
+}
+
+// Close ends all connections of a client. Who is done with it calls this; where nobody does, they end once they were not used
+// for some seconds.
+func Close(cs kubernetes.Interface) {
+	if c, ok := cs.(*client); ok {
+		c.connections.close()
+	}
+}
+
+// idleConnections is how long a connection that nobody uses is kept.
+const idleConnections = 10 * time.Second
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+func newClient(config *rest.Config, proxy func(*http.Request) (*url.URL, error), dial dialFunc) (kubernetes.Interface, error) {
+	tls, err := rest.TLSConfigFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	own := &connections{open: map[net.Conn]struct{}{}}
+	transport := utilnet.SetTransportDefaults(&http.Transport{
+		TLSClientConfig: tls, IdleConnTimeout: idleConnections, Proxy: proxy, DialContext: own.through(dial),
+	})
+	wrapped, err := rest.HTTPWrappersForConfig(config, transport)
+	if err != nil {
+		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
+	}
+	cs, err := kubernetes.NewForConfigAndClient(config, &http.Client{Transport: wrapped})
+	if err != nil {
+		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
+	}
+	return &client{Interface: cs, connections: own}, nil
+}
+
+// connections are those of one client that are open. A transport's own way to close them spares the one whose answer has just
+// arrived, since it takes note of that a moment later.
+type connections struct {
+	mu   sync.Mutex
+	open map[net.Conn]struct{}
+}
+
+// through dials, and remembers what comes of it for as long as it is open.
+func (c *connections) through(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		known := &connection{Conn: conn, of: c}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.open[known] = struct{}{}
+		return known, nil
+	}
+}
+
+func (c *connections) close() {
+	c.mu.Lock()
+	all := make([]net.Conn, 0, len(c.open))
+	for conn := range c.open {
+		all = append(all, conn)
+	}
+	c.mu.Unlock()
+	for _, conn := range all {
+		_ = conn.Close() // nobody waits for anything on it
+	}
+}
+
+type connection struct {
+	net.Conn
+	of *connections
+}
+
+// Close implements net.Conn.
+func (c *connection) Close() error {
+	c.of.mu.Lock()
+	delete(c.of.open, net.Conn(c))
+	c.of.mu.Unlock()
+	return c.Conn.Close()
+}
