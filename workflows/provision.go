@@ -68,7 +68,8 @@ func (p *provision) run(ctx workflow.Context, in api.ProvisionInput) error {
 			}
 			if p.begun.GPUs {
 				p.onlyGPUs = true
-				if err := installGPUs(ctx, p.ref, ""); err != nil {
+				// Of a chart that an earlier create could not have installed, the next try may be minutes away: it is applied anew.
+				if err := installGPUs(ctx, p.ref, workflow.GetInfo(ctx).WorkflowExecution.RunID); err != nil {
 					return &withoutGPUs{cause: err}
 				}
 			}

@@ -33,9 +33,6 @@ func put(ctx context.Context, c *Client, s Stack, d Driver, mark string) (change
 	if err != nil {
 		return false, err
 	}
-	if mark != "" {
-		markValues(want, mark)
-	}
 	removed, err := removeOther(ctx, c, s.Kind)
 	if err != nil {
 		return removed, err
@@ -56,6 +53,9 @@ func put(ctx context.Context, c *Client, s Stack, d Driver, mark string) (change
 			return removed, err
 		}
 		live = nil
+	}
+	if mark != "" && live != nil {
+		markValues(want, mark)
 	}
 	if mark != "" || live == nil || !managed(live) || len(differences(live, want)) > 0 {
 		if err := apply(ctx, c, want); err != nil {
