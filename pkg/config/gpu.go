@@ -71,6 +71,6 @@ func gpuSettings() []setting {
 		path("gpu.pluginValuesFile", "", noProgram, gpu(func(g *GPU) *string { return &g.PluginValuesFile })),
 		text("gpu.imageMirror", "", "", noProgram, gpu(func(g *GPU) *string { return &g.ImageMirror }), checkMirror),
 		text("gpu.testImage", "", "", noProgram, gpu(func(g *GPU) *string { return &g.TestImage }), checkTestImage),
-		span("gpu.timeout", defaultGPUTimeout, time.Minute, false, func(c *Config) *time.Duration { return &c.GPU.Timeout }),
+		span("gpu.timeout", defaultGPUTimeout, 10*time.Second, false, func(c *Config) *time.Duration { return &c.GPU.Timeout }),
 	}
 }
