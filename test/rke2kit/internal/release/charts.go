@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +29,7 @@ func pluginChart(version string) chart {
 	return chart{"nvidia-device-plugin", version, map[string]string{"VERSION": version, "PLUGIN": "v" + version}}
 }
 
-// charts are what the release's chart repository has.
+// charts are what the release's chart repository has, the newest of each first.
 var charts = []chart{
 	operatorChart("v26.3.2", "580.126.20", "v1.19.1", "v0.19.2", "v0.18.3"),
 	operatorChart("v25.10.1", "580.105.08", "v1.18.1", "v0.18.1", "v0.18.2"),
@@ -38,37 +38,43 @@ var charts = []chart{
 	pluginChart("0.18.1"),
 }
 
-// chartRegistries are where the images are that the charts run: the charts' own default, and a mirror of it.
-var chartRegistries = []string{"docker.io/skyctl", "mirror.skyctl.test/gpu"}
+// defaultRegistry is where the charts' images are if nobody says otherwise; mirrorRegistry has the newest of them under the
+// same paths, for tests of mirrors. Each name takes every node a while at its start, so there are no more than needed.
+const (
+	defaultRegistry = "docker.io/skyctl"
+	mirrorRegistry  = "mirror.skyctl.test/gpu"
+)
 
 // WorkloadImage is NVIDIA's sample that adds two vectors, which skyctl runs by default to see whether an accelerator is
 // handed out; the release has a stand-in for it under this name.
 const WorkloadImage = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0"
 
-// chartImages are the names of the images that the charts run, in every registry, and those of the sample.
+// chartImages are the names of the images that the charts run, and those of the sample.
 func chartImages() (parts, workload []string) {
-	seen := map[string]bool{}
-	workload = []string{WorkloadImage}
-	for _, registry := range chartRegistries {
-		add := func(name string) {
-			if full := registry + "/" + name; !seen[full] {
-				seen[full] = true
-				parts = append(parts, full)
+	newest := map[string]bool{}
+	for _, c := range charts {
+		names := c.images()
+		for _, name := range names {
+			parts = append(parts, defaultRegistry+"/"+name)
+			if !newest[c.name] {
+				parts = append(parts, mirrorRegistry+"/"+name)
 			}
 		}
-		for _, c := range charts {
-			add("nvidia/k8s-device-plugin:" + c.variables["PLUGIN"])
-			if c.name == "gpu-operator" {
-				add("nvidia/gpu-operator:" + c.version)
-				add("nvidia/driver:" + c.variables["DRIVER"] + "-ubuntu24.04")
-				add("nvidia/k8s/container-toolkit:" + c.variables["TOOLKIT"])
-				add("nfd/node-feature-discovery:" + c.variables["NFD"])
-			}
-		}
-		workload = append(workload, registry+strings.TrimPrefix(WorkloadImage, "nvcr.io"))
+		newest[c.name] = true
 	}
-	sort.Strings(parts)
-	return parts, workload
+	slices.Sort(parts)
+	mirrored := mirrorRegistry + strings.TrimPrefix(WorkloadImage, "nvcr.io")
+	return slices.Compact(parts), []string{WorkloadImage, mirrored}
+}
+
+// images are the names, without a registry, of what a chart runs.
+func (c chart) images() []string {
+	names := []string{"nvidia/k8s-device-plugin:" + c.variables["PLUGIN"]}
+	if c.name == "gpu-operator" {
+		names = append(names, "nvidia/gpu-operator:"+c.version, "nvidia/driver:"+c.variables["DRIVER"]+"-ubuntu24.04",
+			"nvidia/k8s/container-toolkit:"+c.variables["TOOLKIT"], "nfd/node-feature-discovery:"+c.variables["NFD"])
+	}
+	return names
 }
 
 // writeCharts writes a chart repository: every version's archive, and the index by which Helm finds them. Addresses in it

@@ -117,6 +117,18 @@ func TestTheReleaseHasEveryImageThatTheChartsRun(t *testing.T) {
 	}
 }
 
+func TestAMirrorHasTheNewestImagesUnderTheirPaths(t *testing.T) {
+	parts, workload := chartImages()
+	for _, path := range append(charts[0].images(), pluginChart("0.19.2").images()...) {
+		if !slices.Contains(parts, "mirror.skyctl.test/gpu/"+path) {
+			t.Errorf("the mirror lacks %s in %v", path, parts)
+		}
+	}
+	if !slices.Contains(workload, "mirror.skyctl.test/gpu/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0") {
+		t.Errorf("the mirror lacks the sample: %v", workload)
+	}
+}
+
 // What skyctl sets has to be a value of the real charts; a test chart that knew others would hide that it isn't.
 func TestTheChartsTakeNoValuesThatTheRealOnesDoNot(t *testing.T) {
 	dir := publish(t)
