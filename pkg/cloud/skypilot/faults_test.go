@@ -27,8 +27,8 @@ func TestALaunchOutlivesARestartOfTheServer(t *testing.T) {
 		m, err := c.Await(within(t, 5*time.Minute), req, ref, said(t, req))
 		done <- outcome{m, err}
 	}()
-	eventually(t, "AWS has made the machine", time.Minute, func() bool { return len(w.living(t, "restart")) == 1 })
-	if err := c.StopServer(within(t, time.Minute)); err != nil {
+	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return len(w.living(t, "restart")) == 1 })
+	if err := c.StopServer(within(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if err := hang.Clear(); err != nil {
@@ -50,7 +50,7 @@ func TestTerminateEndsALaunchUnderWay(t *testing.T) {
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-early-0-*"})
 	req := launchOf("early", 0, onAWS("us-east-1"), newKey(t))
 	ref := submit(t, c, req)
-	eventually(t, "the launch has reached AWS", time.Minute, func() bool { return hang.Met() > 0 })
+	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.Met() > 0 })
 	if err := c.Terminate(within(t, 2*time.Minute), req.Owner, req.Name); err != nil {
 		t.Fatal(err)
 	}
@@ -60,10 +60,10 @@ func TestTerminateEndsALaunchUnderWay(t *testing.T) {
 	if left := w.living(t, "early"); len(left) > 0 {
 		t.Errorf("AWS has %+v", left)
 	}
-	if listed, err := c.List(within(t, time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.List(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
-	_, err := c.Await(within(t, time.Minute), req, ref, said(t, req))
+	_, err := c.Await(within(t, 3*time.Minute), req, ref, said(t, req))
 	if err == nil {
 		t.Error("the wait for a launch that was ended succeeds")
 	}
@@ -82,14 +82,14 @@ func TestATerminationThatFailsLeavesTheMachineListed(t *testing.T) {
 	if err == nil || cloud.KindOf(err) != cloud.Transient || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
-	listed, err := c.List(within(t, time.Minute), req.Owner)
+	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 	if err := fault.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Terminate(within(t, time.Minute), req.Owner, req.Name); err != nil {
+	if err := c.Terminate(within(t, 3*time.Minute), req.Owner, req.Name); err != nil {
 		t.Error(err)
 	}
 	if left := w.living(t, "stays"); len(left) > 0 {
@@ -107,7 +107,7 @@ func TestAMachineThatIsGoneIsNotListed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	listed, err := c.List(within(t, time.Minute), req.Owner)
+	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
@@ -119,8 +119,8 @@ func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-half-0-*"})
 	req := launchOf("half", 0, onAWS("us-east-1"), newKey(t))
 	submit(t, c, req)
-	eventually(t, "AWS has made the machine", time.Minute, func() bool { return len(w.living(t, "half")) == 1 })
-	if err := c.StopServer(within(t, time.Minute)); err != nil {
+	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return len(w.living(t, "half")) == 1 })
+	if err := c.StopServer(within(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if err := hang.Clear(); err != nil {
@@ -132,7 +132,7 @@ func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
 	if err != nil || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
 		t.Fatalf("listed %+v, %v", listed, err)
 	}
-	ref, err := c.Submit(within(t, time.Minute), req)
+	ref, err := c.Submit(within(t, 3*time.Minute), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 	made := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-init-0-*"})
 	req := launchOf("init", 0, onAWS("eu-central-1"), newKey(t))
 	ref := submit(t, c, req)
-	eventually(t, "AWS has made the machine", time.Minute, func() bool { return made.Met() > 0 && len(w.living(t, "init")) == 1 })
+	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return made.Met() > 0 && len(w.living(t, "init")) == 1 })
 	// From here on AWS tells nothing of its machines there, so that the launch fails and what it made can't be ended.
 	silent := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DescribeInstances", Region: "eu-central-1",
 		Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
@@ -163,7 +163,7 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 		t.Fatal(err)
 	}
 	living := w.living(t, "init")
-	listed, err := c.List(within(t, time.Minute), req.Owner)
+	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(living) != 1 || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
 		t.Errorf("AWS has %+v, and listed is %+v, %v", living, listed, err)
 	}
@@ -187,7 +187,7 @@ func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 	}
 	response.Body.Close()
 	eventually(t, "nobody knows the machine but AWS, and it is listed all the same", 2*time.Minute, func() bool {
-		listed, err := c.List(within(t, time.Minute), req.Owner)
+		listed, err := c.List(within(t, 3*time.Minute), req.Owner)
 		if err != nil || len(listed) != 1 || listed[0].Name != req.Name {
 			t.Fatalf("listed %+v, %v", listed, err)
 		}
@@ -200,7 +200,7 @@ func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 	if left := w.living(t, "stray"); len(left) > 0 {
 		t.Errorf("AWS still has %+v", left)
 	}
-	if listed, err := c.List(within(t, time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.List(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 }

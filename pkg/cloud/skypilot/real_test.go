@@ -72,7 +72,7 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 		t.Fatal("the cluster has no group of its own")
 	}
 	holdRules(t, *group)
-	listed, err := c.List(within(t, time.Minute), owner("alpha"))
+	listed, err := c.List(within(t, 3*time.Minute), owner("alpha"))
 	if err != nil || len(listed) != 2 {
 		t.Fatalf("listed %+v, %v", listed, err)
 	}
@@ -84,7 +84,7 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 	for _, req := range requests {
 		gone(t, c, req)
 	}
-	if err := c.Release(within(t, time.Minute), owner("alpha")); err != nil {
+	if err := c.Release(within(t, 3*time.Minute), owner("alpha")); err != nil {
 		t.Error(err)
 	}
 	if left := w.living(t, "alpha"); len(left) > 0 {
@@ -93,7 +93,7 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 	if w.group(t, "alpha") != nil {
 		t.Error("the group is still there")
 	}
-	if listed, err := c.List(within(t, time.Minute), owner("alpha")); err != nil || len(listed) != 0 {
+	if listed, err := c.List(within(t, 3*time.Minute), owner("alpha")); err != nil || len(listed) != 0 {
 		t.Errorf("still listed: %+v, %v", listed, err)
 	}
 }
@@ -132,20 +132,20 @@ func TestAMachineIsLaunchedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, Cluster: "sky-once-0-*"})
 	req := launchOf("once", 0, onAWS("us-east-1"), newKey(t))
 	first := submit(t, c, req)
-	eventually(t, "the launch has reached AWS", time.Minute, func() bool { return hang.Met() > 0 })
+	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.Met() > 0 })
 	// Whoever asked died: another one asks again.
 	other := w.cloud(t)
-	second, err := other.Submit(within(t, time.Minute), req)
+	second, err := other.Submit(within(t, 3*time.Minute), req)
 	if err != nil || second != first {
 		t.Errorf("asked again: %q, %v; want the request %q", second, err, first)
 	}
-	listed, err := other.List(within(t, time.Minute), req.Owner)
+	listed, err := other.List(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].State != cloud.StatePending {
 		t.Errorf("while it is being launched: %+v, %v", listed, err)
 	}
 	stranger := req
 	stranger.Owner.Installation = "inst-other"
-	if _, err := other.Submit(within(t, time.Minute), stranger); cloud.KindOf(err) != cloud.Conflict {
+	if _, err := other.Submit(within(t, 3*time.Minute), stranger); cloud.KindOf(err) != cloud.Conflict {
 		t.Errorf("another installation's launch of that name: %v", err)
 	}
 	if err := hang.Clear(); err != nil {
@@ -156,7 +156,7 @@ func TestAMachineIsLaunchedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	if m.ID != again.ID {
 		t.Errorf("two machines: %s and %s", m.ID, again.ID)
 	}
-	third, err := c.Submit(within(t, time.Minute), req)
+	third, err := c.Submit(within(t, 3*time.Minute), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,13 +165,13 @@ func TestAMachineIsLaunchedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	}
 	successor := req
 	successor.Incarnation = "zzzzz"
-	if _, err := c.Submit(within(t, time.Minute), successor); cloud.KindOf(err) != cloud.Conflict {
+	if _, err := c.Submit(within(t, 3*time.Minute), successor); cloud.KindOf(err) != cloud.Conflict {
 		t.Errorf("the next incarnation beside the first: %v", err)
 	}
 	if living := w.living(t, "once"); len(living) != 1 {
 		t.Errorf("AWS has %d machines, want 1", len(living))
 	}
-	if err := c.Terminate(within(t, time.Minute), stranger.Owner, req.Name); err != nil {
+	if err := c.Terminate(within(t, 3*time.Minute), stranger.Owner, req.Name); err != nil {
 		t.Error(err)
 	}
 	if living := w.living(t, "once"); len(living) != 1 {
@@ -196,10 +196,10 @@ func TestAMachineOfAnotherCloudIsGotTheSameWay(t *testing.T) {
 		t.Errorf("user %s, sudo gives user %q", m.SSHUser, got)
 	}
 	gone(t, c, req)
-	if err := c.Release(within(t, time.Minute), req.Owner); err != nil {
+	if err := c.Release(within(t, 3*time.Minute), req.Owner); err != nil {
 		t.Error(err)
 	}
-	if listed, err := c.List(within(t, time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.List(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 }
@@ -211,7 +211,7 @@ func TestLaunchesAreBounded(t *testing.T) {
 	k := newKey(t)
 	first := launchOf("one", 0, onAWS("us-east-1"), k)
 	submit(t, c, first)
-	eventually(t, "the launch has reached AWS", time.Minute, func() bool { return hang.Met() > 0 })
+	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.Met() > 0 })
 	second := launchOf("one", 1, onAWS("us-east-1"), k)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -221,7 +221,7 @@ func TestLaunchesAreBounded(t *testing.T) {
 	if err := hang.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Submit(within(t, time.Minute), second); err != nil {
+	if _, err := c.Submit(within(t, 3*time.Minute), second); err != nil {
 		t.Error(err)
 	}
 	gone(t, c, second)
