@@ -31,6 +31,9 @@ import (
 // patience is how long anything may take before a fault counts as not got over.
 const patience = 4 * time.Minute
 
+// askEvery is how often a lane looks whether it is done: with many of them, that is what the servers have most to do with.
+const askEvery = 300 * time.Millisecond
+
 // lane is where one fault is tried: a cloud, a worker in a process of its own, a person's client and files, on a task queue
 // and under a prefix of its own.
 type lane struct {
@@ -264,7 +267,7 @@ func (l *lane) stopWorker() {
 // until polls a condition.
 func (l *lane) until(what string, holds func() bool) {
 	l.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(askEvery) {
 		if holds() {
 			return
 		}

@@ -161,7 +161,7 @@ func (l *lane) installation() string {
 func (l *lane) converge() {
 	l.t.Helper()
 	var last *api.SweepResult
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(askEvery) {
 		if l.busy() {
 			continue
 		}
