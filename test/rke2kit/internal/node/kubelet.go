@@ -69,6 +69,9 @@ func (n *Node) kubeletConfig(cluster supervisor.ClusterConfig) ([]byte, error) {
 		"staticPodPath":            n.path("pod-manifests"),
 		"evictionHard":             map[string]string{"imagefs.available": "5%", "nodefs.available": "5%"},
 		"evictionMinimumReclaim":   map[string]string{"imagefs.available": "10%", "nodefs.available": "10%"},
+		// RKE2 pins the images that it imports, which older containerds don't know: on a disk that is fairly full the kubelet
+		// would remove them, and nowhere are they to be had again.
+		"imageGCHighThresholdPercent": 100,
 	}
 	if n.cgroups.root != "" {
 		config["cgroupRoot"] = n.cgroups.root

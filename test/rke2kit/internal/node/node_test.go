@@ -56,15 +56,19 @@ func TestKubeletConfigReservesNoMemoryByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got struct {
-		EvictionHard map[string]string
-		CgroupRoot   string
-		ClusterDNS   []string
+		EvictionHard                map[string]string
+		ImageGCHighThresholdPercent int
+		CgroupRoot                  string
+		ClusterDNS                  []string
 	}
 	if err := json.Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
 	if _, found := got.EvictionHard["memory.available"]; found || len(got.EvictionHard) == 0 {
 		t.Errorf("evictionHard is %v", got.EvictionHard)
+	}
+	if got.ImageGCHighThresholdPercent != 100 {
+		t.Errorf("images that can't be pulled are removed above %d %%", got.ImageGCHighThresholdPercent)
 	}
 	if got.CgroupRoot != "/rke2kit-n1" || !reflect.DeepEqual(got.ClusterDNS, []string{"10.43.0.10"}) {
 		t.Errorf("got %+v", got)
