@@ -78,7 +78,7 @@ func (r *repair) run(ctx workflow.Context) error {
 func (r *repair) carryOut(ctx workflow.Context, found activities.Assessed) error {
 	for _, kinds := range [][]api.ActionKind{
 		{api.ActionTerminate}, {api.ActionForgetNode},
-		{api.ActionStartMachine, api.ActionRestart, api.ActionReplace, api.ActionBringUp},
+		{api.ActionStartMachine, api.ActionRestart, api.ActionReplace, api.ActionBringUp, api.ActionDisarm},
 		{api.ActionRefresh}, {api.ActionWriteKubeconfig}, {api.ActionGPU},
 	} {
 		if err := r.atOnce(ctx, found, kinds); err != nil {
@@ -159,6 +159,8 @@ func (r *repair) do(ctx workflow.Context, a activities.RepairAction, placement a
 		return r.replace(ctx, m, placement)
 	case api.ActionBringUp:
 		return r.bringUp(ctx, m, placement)
+	case api.ActionDisarm:
+		return step.run(ctx, m.Name+": take the power-off timer away", nodes.Disarm, m)
 	case api.ActionRefresh:
 		return step.run(ctx, m.Name+": refresh the credentials", nodes.RefreshCredentials, m)
 	case api.ActionWriteKubeconfig:

@@ -30,6 +30,7 @@ const (
 	DriftNodeNotReady   DriftReason = "NodeNotReady"      // Kubernetes says that its Node is not Ready
 	DriftNodeMissing    DriftReason = "NodeMissing"       // its Node was deleted
 	DriftNodeCordoned   DriftReason = "NodeCordoned"      // somebody keeps pods off it; only reported
+	DriftPowerOff       DriftReason = "PowerOffPending"   // it is Ready, and would power itself off
 	DriftNodeExtra      DriftReason = "NodeExtra"         // a Node of a machine that is no more
 	DriftVersionSkew    DriftReason = "VersionSkew"       // its kubelet has another version; only reported
 	DriftAPISilent      DriftReason = "APISilent"         // the Kubernetes API does not answer
@@ -60,6 +61,8 @@ const (
 	ActionReplace ActionKind = "Replace"
 	// ActionBringUp goes on with a machine in its place that was never brought up to the end.
 	ActionBringUp ActionKind = "BringUp"
+	// ActionDisarm takes the power-off timer of a machine away that a repair which was cut off has left.
+	ActionDisarm ActionKind = "Disarm"
 	// ActionRefresh fetches token and kubeconfig anew, with certificates that last.
 	ActionRefresh ActionKind = "RefreshCredentials"
 	// ActionWriteKubeconfig writes the person's kubeconfig file again.

@@ -179,6 +179,11 @@ func TestNodesOfWorkers(t *testing.T) {
 		}, "Replace sky-x-1", "NodeNotReady", ""},
 		{"SSH does not answer either", func(s *scene) { s.notReady(1, 9*time.Minute); s.unreachable(1) }, "", "NodeNotReady: it is replaced at 12:01:00Z if", ""},
 		{"SSH does not answer for long", func(s *scene) { s.notReady(1, 11*time.Minute); s.unreachable(1) }, "Replace sky-x-1", "NodeNotReady", ""},
+		{"SSH does not answer, by another's clock for long", func(s *scene) {
+			s.notReady(1, time.Hour)
+			s.unreachable(1)
+			s.c.Status.Drift = nil
+		}, "", "NodeNotReady: it is replaced at 12:05:00Z if", ""},
 		{"RKE2 is dead", func(s *scene) { s.notReady(1, time.Minute); s.unit(1, "failed") }, "Restart sky-x-1", "UnitDead: RKE2 is restarted", ""},
 		{"RKE2 is stopped", func(s *scene) { s.notReady(1, time.Minute); s.unit(1, "inactive") }, "Restart sky-x-1", "UnitDead", ""},
 		{"RKE2 stays dead", func(s *scene) {
@@ -348,23 +353,37 @@ func TestLeftoversOfAClusterInError(t *testing.T) {
 			also(s)
 		}
 	}
-	states := func(all ...api.MachineState) func(*scene) {
+	withoutGPUs := func(also func(*scene)) func(*scene) {
 		return failed(func(s *scene) {
-			for i, st := range all {
-				s.record(i).State = st
-			}
+			s.c.Status.Failure = &api.Failure{Step: api.StepGPU}
+			also(s)
 		})
 	}
 	hold(t, []rule{
-		{"all are on record", failed(func(s *scene) { s.noNode(1) }), "", "", ""},
-		{"some should be gone", states(api.MachineGone, api.MachineTerminating, api.MachineUp, api.MachineLaunching), "Terminate sky-x-0, Terminate sky-x-1", "sky-x-0 Leftover: it is terminated", ""},
+		{"all are on record, and clean-up failed", failed(func(s *scene) { s.noNode(1) }), "Terminate sky-x-0, Terminate sky-x-1, Terminate sky-x-2, Terminate sky-x-3", "", ""},
+		{"all are on record, without the GPU stack", withoutGPUs(func(s *scene) { s.noNode(1) }), "", "", ""},
+		{"some should be gone", withoutGPUs(func(s *scene) {
+			s.record(0).State, s.record(1).State = api.MachineGone, api.MachineTerminating
+			s.record(2).State, s.record(3).State = api.MachineUp, api.MachineLaunching
+		}), "Terminate sky-x-0, Terminate sky-x-1", "sky-x-0 Leftover: it is terminated", ""},
 		{"they were kept on purpose", failed(func(s *scene) { s.record(1).State = api.MachineGone; s.c.Status.KeepOnFailure = true }), "", "", ""},
 		{"no record", failed(func(s *scene) { s.c.Status.Machines = nil }), "Terminate sky-x-0, Terminate sky-x-1, Terminate sky-x-2, Terminate sky-x-3", "", ""},
-		{"another incarnation, ours is gone", failed(func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.record(1).State = api.MachineGone }), "Terminate sky-x-1", "Leftover", ""},
-		{"another incarnation, ours is kept", failed(func(s *scene) { s.w.Listed[1].Incarnation = "old" }), "", "Leftover: only reported", ""},
+		{"another incarnation, ours is gone", withoutGPUs(func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.record(1).State = api.MachineGone }), "Terminate sky-x-1", "Leftover", ""},
+		{"another incarnation, ours is kept", withoutGPUs(func(s *scene) { s.w.Listed[1].Incarnation = "old" }), "", "Leftover: only reported", ""},
 		{"the cloud can't be asked", failed(func(s *scene) { s.c.Status.Machines = nil; s.w.CloudError = "403" }), "", "", ""},
 		{"paused", failed(func(s *scene) { s.c.Status.Machines = nil; s.c.Status.PausedAt = noon }), "", "sky-x-0 Leftover: nothing, while repairs are paused", ""},
+		{"one without a record, of a cluster that once was READY", func(s *scene) {
+			s.c.Status.Phase = api.PhaseError
+			s.c.Status.Machines = s.c.Status.Machines[:3]
+		}, "", "sky-x-3 Leftover: only reported", ""},
 		{"a head that once was READY", func(s *scene) { s.c.Status.Phase = api.PhaseError; s.record(0).State = api.MachineGone }, "", "Leftover: only reported", ""},
+	})
+}
+
+func TestAMachineThatWouldPowerItselfOffIsDisarmed(t *testing.T) {
+	hold(t, []rule{
+		{"its timer is set", func(s *scene) { s.record(1).PowerOffAt = noon.Add(time.Hour) }, "Disarm sky-x-1", "PowerOffPending: it is taken away", ""},
+		{"it is not Ready", func(s *scene) { s.record(1).PowerOffAt = noon.Add(time.Hour); s.notReady(1, time.Minute) }, "", "NodeNotReady", ""},
 	})
 }
 

@@ -25,7 +25,7 @@ func Suspects(c *api.Cluster, w World) []int {
 		if m == nil || m.State != api.MachineReady || d.nodeReady(m) {
 			continue
 		}
-		if l := d.listed(m); l != nil && !l.Stopped && len(found) < suspectsAtMost {
+		if !stopped(d.listed(m)) && len(found) < suspectsAtMost { // one that is not listed may answer, where the listing is behind
 			found = append(found, i)
 		}
 	}

@@ -20,7 +20,7 @@ func TestOnlyMachinesInDoubtAreLookedAt(t *testing.T) {
 		{"not Ready", func(s *scene) { s.notReady(1, time.Second) }, []int{1}},
 		{"its Node is missing", func(s *scene) { s.noNode(0); s.noNode(2) }, []int{0, 2}},
 		{"not listed, and Ready", func(s *scene) { s.unlist(1) }, nil},
-		{"gone", func(s *scene) { s.gone(1) }, nil},
+		{"gone", func(s *scene) { s.gone(1) }, []int{1}},
 		{"stopped", func(s *scene) { s.stop(1) }, nil},
 		{"never brought up", func(s *scene) { s.record(1).State = api.MachineUp; s.noNode(1) }, nil},
 		{"the API is silent", func(s *scene) { s.silent() }, []int{0}},

@@ -68,6 +68,8 @@ func (d *deciding) unlisted(m *api.Machine) {
 		d.unlistedHead(m, message)
 	case d.silentAPI():
 		d.report(m.Name, api.DriftMachineGone, message, "it is replaced "+onceAPIAnswers)
+	case d.w.Units[m.Index].Reached:
+		d.report(m.Name, api.DriftMachineGone, message+", though it answers over SSH", "nothing: the listing may be behind")
 	case d.w.At.Before(at):
 		d.report(m.Name, api.DriftMachineGone, message, "it is replaced at "+clock(at)+" if it is not listed by then")
 	default:
@@ -130,6 +132,9 @@ func (d *deciding) runs(m *api.Machine) {
 // settled is a machine that is as it should be, but for what somebody may want.
 func (d *deciding) settled(m *api.Machine, n Node) {
 	const next = "only reported"
+	if !m.PowerOffAt.IsZero() {
+		d.ask(on(m, api.ActionDisarm, api.DriftPowerOff, "its power-off timer is still set, for "+clock(m.PowerOffAt)), "it is taken away")
+	}
 	if n.Cordoned {
 		d.report(m.Name, api.DriftNodeCordoned, "its Node takes no new pods (cordoned)", next)
 	}
@@ -156,6 +161,10 @@ func (d *deciding) troubled(m *api.Machine, t trouble) {
 	case unreachable:
 		t.message += "; and SSH does not answer: " + unit.Error
 		at, then = t.since.Add(d.p.NotReadyFor+d.p.AfterRestart), "it is replaced"
+		// A Node's clock need not be ours: for as long at least as a Node may be not Ready we have to have seen it ourselves.
+		if seen := d.since(m.Name, api.DriftNodeMissing, api.DriftNodeNotReady).Add(d.p.NotReadyFor); seen.After(at) {
+			at = seen
+		}
 	case starting(unit):
 		t.message += "; RKE2 is " + unit.Active
 		if at = t.since.Add(d.p.NotReadyFor); !unit.Since.IsZero() && unit.Since.After(t.since) {

@@ -177,7 +177,7 @@ func (s *sim) untouched(w plan.World, d plan.Decision) error {
 	for _, a := range d.Actions {
 		m, ok := s.machines[a.Machine]
 		r := s.recordOf(a.Machine)
-		if a.Kind == api.ActionRefresh || a.Kind == api.ActionGPU || !ok || r == nil {
+		if a.Kind == api.ActionRefresh || a.Kind == api.ActionGPU || a.Kind == api.ActionDisarm || !ok || r == nil {
 			continue
 		}
 		if w.APIError == "" && r.State == api.MachineReady && m.incarnation == r.Incarnation && w.Nodes[r.NodeName].Ready && m.active == "active" {
@@ -245,6 +245,11 @@ func (s *sim) effect(a api.Action) string {
 		s.replace(a)
 	case api.ActionBringUp:
 		s.bringUp(a.Machine)
+	case api.ActionDisarm:
+		if m == nil || m.deaf {
+			return "SSH does not answer"
+		}
+		s.recordOf(a.Machine).PowerOffAt = time.Time{}
 	case api.ActionRefresh:
 		s.expire = s.now.AddDate(1, 0, 0)
 	case api.ActionWriteKubeconfig:
@@ -293,6 +298,9 @@ func (s *sim) bringUp(name string) {
 	}
 	m := s.machines[name]
 	m.stopped, m.bare, m.hung, m.active = false, false, false, "active"
+	if s.chance(0.2) { // cut off before its power-off timer was taken away
+		r.PowerOffAt = s.now.Add(time.Hour)
+	}
 	s.joined(name)
 }
 

@@ -30,20 +30,21 @@ func (d *deciding) extras() {
 	}
 }
 
-// leftovers are machines of a cluster in ERROR that should be gone. What was kept on purpose is not among them.
+// leftovers are machines of a cluster in ERROR that should be gone: all of a create that failed, unless they are kept on
+// purpose, and none that is on record where the cluster can be mended. What may hold somebody's work is only reported.
 func (d *deciding) leftovers() {
 	if d.w.CloudError != "" || d.c.Status.KeepOnFailure {
 		return
 	}
 	for _, l := range d.w.Listed {
 		m := d.names[l.Name]
-		kept := m != nil && m.State.MayExist() && m.State != api.MachineTerminating
+		kept := m != nil && m.State.MayExist() && m.State != api.MachineTerminating && d.c.Status.Mendable()
 		switch {
 		case kept && m.Incarnation == l.Incarnation, l.Name == "":
 		case kept:
 			d.report(l.Name, api.DriftLeftover, other(l, m), "only reported: one of this name is to be kept")
-		case m != nil && isHead(m) && d.c.Status.WasReady():
-			d.report(l.Name, api.DriftLeftover, "the head is on record as "+string(m.State)+", and is still there", "only reported: a head is never removed by a repair")
+		case d.c.Status.WasReady():
+			d.report(l.Name, api.DriftLeftover, "it is not on record as one of the cluster's, and is still there", "only reported: it may hold somebody's work; delete the cluster, or end it on the cloud")
 		default:
 			d.terminate(l, api.DriftLeftover, "it was to be terminated, and is still there")
 		}

@@ -79,7 +79,11 @@ func (s *scene) unit(i int, active string) {
 	s.w.Units[i] = plan.Unit{Reached: true, Active: active, Since: s.w.At.Add(-time.Minute)}
 }
 
-func (s *scene) unreachable(i int) { s.w.Units[i] = plan.Unit{Error: "connection timed out"} }
+// unreachable has SSH not answer, and trouble with the Node be known for six minutes.
+func (s *scene) unreachable(i int) {
+	s.w.Units[i] = plan.Unit{Error: "connection timed out"}
+	s.drifting(s.record(i).Name, api.DriftNodeNotReady, 6*time.Minute)
+}
 
 // drifting records that a drift was seen before.
 func (s *scene) drifting(machine string, reason api.DriftReason, since time.Duration) {
@@ -126,7 +130,7 @@ func holds(c *api.Cluster, w plan.World, d plan.Decision) error {
 	for _, m := range c.Status.Machines {
 		owned[m.Name] = true
 		nodes[m.NodeName] = true
-		kept[m.Name] = c.Status.Phase == api.PhaseReady || m.State.MayExist() && m.State != api.MachineTerminating
+		kept[m.Name] = c.Status.Phase == api.PhaseReady || c.Status.Mendable() && m.State.MayExist() && m.State != api.MachineTerminating
 	}
 	exists := map[string]bool{}
 	for _, l := range w.Listed {
@@ -172,7 +176,7 @@ func holds(c *api.Cluster, w plan.World, d plan.Decision) error {
 
 var carriedOut = []api.ActionKind{
 	api.ActionTerminate, api.ActionForgetNode, api.ActionStartMachine, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
-	api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
+	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
 }
 
 func onMachine(k api.ActionKind) bool {
