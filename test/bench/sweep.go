@@ -27,7 +27,7 @@ const (
 
 	// deaths is how many machines die, at any time of deathInterval, which is the one between sweeps.
 	deaths        = 20
-	deathInterval = 15 * time.Second
+	deathInterval = 30 * time.Second
 	// unnoticed is how long after its machine's death a Node is still Ready. Kubernetes gives a kubelet 40 to 50 s; until then
 	// the planner takes the cloud's listing for one that may be behind.
 	unnoticed = 10 * time.Second
@@ -81,11 +81,13 @@ func measureSweep(ctx context.Context, b *bench) ([]row, error) {
 			return nil, err
 		}
 		worked.add(now - busy)
-		if b.trace {
-			b.say("  swept in %.2f s, of which skyd worked %.2f s; plainly asked in %.2f s", took[len(took)-1]/1000, worked[len(worked)-1]/1000, base[len(base)-1]/1000)
-		}
 		if err := errors.Join(resident.megabytesOf(s.pid, "VmRSS"), peak.megabytesOf(s.pid, "VmHWM")); err != nil {
 			return nil, err
+		}
+		if b.trace {
+			last := len(took) - 1
+			b.say("  swept in %.2f s, of which skyd worked %.2f s, with %.0f MB at the end; plainly asked in %.2f s",
+				took[last]/1000, worked[last]/1000, resident[last], base[last]/1000)
 		}
 	}
 	launched, begun, err := s.measureDeaths(ctx)
@@ -224,19 +226,19 @@ func (s *sweeping) measureDeaths(ctx context.Context) (launched, begun sample, e
 	if _, err := s.ops.Resume(ctx, ""); err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, deathLimit)
+	limited, cancel := context.WithTimeout(ctx, deathLimit)
 	defer cancel()
 	launches, begins := make(sample, deaths), make(sample, deaths)
-	group, ctx := errgroup.WithContext(ctx)
+	group, dying := errgroup.WithContext(limited)
 	for i := range deaths {
 		group.Go(func() error {
 			// One in each part of the interval.
 			at := time.Duration((float64(i) + rand.Float64()) / deaths * float64(deathInterval))
-			if err := pauseFor(ctx, at); err != nil {
+			if err := pauseFor(dying, at); err != nil {
 				return err
 			}
 			var err error
-			launches[i], begins[i], err = s.die(ctx, i*(fleetClusters/deaths))
+			launches[i], begins[i], err = s.die(dying, i*(fleetClusters/deaths))
 			return err
 		})
 	}
