@@ -8,6 +8,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -22,10 +23,34 @@ func Apply(ctx context.Context, c *Client, s Stack, d Driver) (changed bool, err
 }
 
 // Reapply does what Apply does, and has the chart applied anew even though nothing about it changed, which brings back what
-// was deleted of what it installed. mark tells one time from another; the same mark again does nothing more.
+// was deleted of what it installed, and has pods that keep failing started anew, for which the kubelet may take five minutes
+// otherwise. mark tells one time from another; the same mark again does nothing more to the chart.
 func Reapply(ctx context.Context, c *Client, s Stack, d Driver, mark string) error {
-	_, err := put(ctx, c, s, d, mark)
-	return err
+	if _, err := put(ctx, c, s, d, mark); err != nil {
+		return err
+	}
+	return restartFailing(ctx, c, s.Kind)
+}
+
+// restartFailing deletes the pods of a stack that keep failing; what they belong to makes them anew.
+func restartFailing(ctx context.Context, c *Client, kind string) error {
+	pods, err := listPods(ctx, c, Namespace(kind), "")
+	if err != nil {
+		return err
+	}
+	for i := range pods {
+		f := podTrouble(pods[i : i+1])
+		if f == nil || len(pods[i].OwnerReferences) == 0 {
+			continue
+		}
+		callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+		err := c.core.CoreV1().Pods(pods[i].Namespace).Delete(callCtx, pods[i].Name, metav1.DeleteOptions{})
+		cancel()
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("having pod %s started anew: %w", f.Pod, err)
+		}
+	}
+	return nil
 }
 
 func put(ctx context.Context, c *Client, s Stack, d Driver, mark string) (changed bool, err error) {

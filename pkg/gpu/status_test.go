@@ -378,3 +378,22 @@ func TestATroubleThatComesAndGoesStands(t *testing.T) {
 		}
 	}
 }
+
+func TestPodsThatKeepFailingAreStartedAnewWithTheChart(t *testing.T) {
+	c, _ := operatorsCluster(t)
+	for _, p := range []*corev1.Pod{
+		pod("a-well", corev1.ContainerStatus{State: running, Ready: true}),
+		pod("b-ill", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""), LastTerminationState: endedWith(1, "Error"), RestartCount: 5}),
+	} {
+		if _, err := c.core.CoreV1().Pods(p.Namespace).Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Reapply(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver, "again"); err != nil {
+		t.Fatal(err)
+	}
+	left, err := listPods(t.Context(), c, Namespace(api.GPUStackOperator), "")
+	if err != nil || len(left) != 1 || left[0].Name != "a-well" {
+		t.Errorf("left are %d pods, %v; want a-well alone", len(left), err)
+	}
+}
