@@ -86,7 +86,18 @@ func (a *Sweeps) listFor(ctx context.Context, names []string) (listings, error) 
 			providers[a.Clouds.provider(cloudOf(&c))] = true
 		}
 	}
-	return a.list(ctx, sortedKeys(providers))
+	key := strings.Join(sortedKeys(providers), " ")
+	// It goes on for the others where the first to ask is cancelled; listOne bounds it.
+	asked := a.listing.DoChan(key, func() (any, error) { return a.list(context.WithoutCancel(ctx), sortedKeys(providers)) })
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case answer := <-asked:
+		if answer.Err != nil {
+			return nil, answer.Err
+		}
+		return answer.Val.(listings), nil
+	}
 }
 
 // list asks providers, all at once, for the machines of the whole installation.

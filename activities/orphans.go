@@ -13,6 +13,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
+// newOrphan is how long a machine has to have been an orphan before people are told.
+const newOrphan = 10 * time.Second
+
 // cloudsUsedWithin is how long after its last use a cloud is still asked for orphans.
 const cloudsUsedWithin = 48 * time.Hour
 
@@ -50,6 +53,9 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 		}
 	}
 	for _, o := range r.Orphans {
+		if a.Now().Sub(o.FirstSeen) < newOrphan {
+			continue // a cluster may have been deleted between the listing and the look into etcd
+		}
 		a.event(ctx, api.Event{
 			Cluster: o.Cluster, UID: o.ClusterUID, Machine: o.Name, Type: api.EventWarning, Reason: "Orphan",
 			Message: fmt.Sprintf("machine %s on %s belongs to no cluster that etcd knows", o.Name, o.Cloud),

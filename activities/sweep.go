@@ -10,6 +10,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
@@ -34,6 +35,9 @@ type Sweeps struct {
 	// Start starts an operation on a cluster, and says whether it did: it does not where one works on it already.
 	Start func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error)
 	Now   func() time.Time
+
+	// listing lets the batches of a sweep that run at the same time ask a cloud once.
+	listing singleflight.Group
 }
 
 const (
