@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -21,9 +22,16 @@ import (
 // runWorker carries out operations until the context ends, and then finishes what it can.
 var runWorker = worker.Run
 
+// garbageShare is how much garbage may pile up beside what is in use, in percent, unless GOGC says otherwise. A sweep reads
+// megabytes that are of no use a moment later: with Go's own 100 they make up a third of what is resident, for little time.
+const garbageShare = 50
+
 func main() {
 	// Whatever is created below the state directory is this person's alone.
 	syscall.Umask(0o077)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbageShare)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
