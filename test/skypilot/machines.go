@@ -2,10 +2,12 @@ package skypilot
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
 )
 
 // Machine is a Docker host that one of the clouds gave.
@@ -49,4 +51,18 @@ func (e *Env) PowerOff(ctx context.Context, m Machine) error {
 		return err
 	}
 	return e.engine.api.ContainerExecStart(ctx, made.ID, container.ExecStartOptions{})
+}
+
+// Gateway is the address that this machine has on the network of the hosts.
+func (e *Env) Gateway(ctx context.Context) (string, error) {
+	n, err := e.engine.api.NetworkInspect(ctx, e.network(), network.InspectOptions{})
+	if err != nil {
+		return "", err
+	}
+	for _, c := range n.IPAM.Config {
+		if c.Gateway != "" {
+			return c.Gateway, nil
+		}
+	}
+	return "", fmt.Errorf("network %s has no gateway", n.Name)
 }

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -165,7 +164,11 @@ func (e *Env) writeFiles() error {
 
 // world is what the Python side is told.
 func (e *Env) world() (string, error) {
-	types, err := machineTypes()
+	types, accelerators, err := machineTypes()
+	if err != nil {
+		return "", err
+	}
+	drivers, err := imagesWithDriver()
 	if err != nil {
 		return "", err
 	}
@@ -173,34 +176,73 @@ func (e *Env) world() (string, error) {
 		"id": e.id, "network": e.network(), "image": e.engine.image, "privileged": e.engine.privileged,
 		"cpus": runtime.NumCPU(), "modules": exists("/lib/modules") && e.engine.local(), "faults": e.faultsDir(),
 		"regions": Regions, "profile": Profile, "types": types,
+		"accelerators": accelerators, "drivers": drivers,
 	})
 	return string(world), err
 }
 
-// machineTypes are cores and GiB of each machine type in the catalogs.
-func machineTypes() (map[string][2]float64, error) {
-	types := map[string][2]float64{}
+// machineTypes are cores and GiB of each machine type in the catalogs, and name and count of the accelerators of those that
+// have some.
+func machineTypes() (types map[string][2]float64, accelerators map[string][2]any, err error) {
+	types, accelerators = map[string][2]float64{}, map[string][2]any{}
 	for _, cloud := range []string{"aws", "paperspace"} {
-		data, err := files.ReadFile("catalogs/" + cloud + "/vms.csv")
+		rows, err := catalog(cloud + "/vms.csv")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
-		if err != nil {
-			return nil, fmt.Errorf("the catalog of %s: %w", cloud, err)
-		}
-		name, cpus, memory := slices.Index(rows[0], "InstanceType"), slices.Index(rows[0], "vCPUs"), slices.Index(rows[0], "MemoryGiB")
-		for _, row := range rows[1:] {
+		for _, row := range rows {
+			name := row["InstanceType"]
 			var size [2]float64
-			for k, column := range []int{cpus, memory} {
+			for k, column := range []string{"vCPUs", "MemoryGiB"} {
 				if size[k], err = strconv.ParseFloat(row[column], 64); err != nil {
-					return nil, fmt.Errorf("the catalog of %s, %s: %w", cloud, row[name], err)
+					return nil, nil, fmt.Errorf("the catalog of %s, %s: %w", cloud, name, err)
 				}
 			}
-			types[row[name]] = size
+			types[name] = size
+			if row["AcceleratorName"] == "" {
+				continue
+			}
+			count, err := strconv.ParseFloat(row["AcceleratorCount"], 64)
+			if err != nil {
+				return nil, nil, fmt.Errorf("the catalog of %s, %s: %w", cloud, name, err)
+			}
+			accelerators[name] = [2]any{row["AcceleratorName"], int(count)}
 		}
 	}
-	return types, nil
+	return types, accelerators, nil
+}
+
+// imagesWithDriver are AWS's machine images that carry NVIDIA's driver, as SkyPilot's own for accelerators do.
+func imagesWithDriver() ([]string, error) {
+	rows, err := catalog("aws/images.csv")
+	var ids []string
+	for _, row := range rows {
+		if strings.Contains(row["Tag"], "-gpu-") {
+			ids = append(ids, row["ImageId"])
+		}
+	}
+	return ids, err
+}
+
+// catalog are the rows of one of the catalogs, by column.
+func catalog(name string) ([]map[string]string, error) {
+	data, err := files.ReadFile("catalogs/" + name)
+	if err != nil {
+		return nil, err
+	}
+	all, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("the catalog %s: %w", name, err)
+	}
+	var rows []map[string]string
+	for _, fields := range all[1:] {
+		row := map[string]string{}
+		for k, column := range all[0] {
+			row[column] = fields[k]
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // InstallCatalogs puts the prices where a SkyPilot whose SKY_RUNTIME_DIR that is looks for them, so that it fetches none.

@@ -57,7 +57,8 @@ class Lives:
                 instance.id,
                 {hosts.LABEL_CLOUD: 'aws', hosts.LABEL_REGION: instance.region_name,
                  hosts.LABEL_TYPE: instance.instance_type},
-                cpus, memory, cloudinit.parse(text) if text else {}))
+                cpus, memory, cloudinit.parse(text) if text else {},
+                hosts.accelerators(instance.instance_type, instance.image_id in world()['drivers'])))
         except Exception:
             logging.exception('launching %s', instance.id)
             raise

@@ -21,6 +21,23 @@ _VOLUMES = ('/var/lib/rancher', '/var/lib/kubelet', '/var/lib/containerd')
 
 _STOP_SECONDS = 20
 
+# Where a host says which accelerators it plays, for the software of the offline kit that stands in for NVIDIA's.
+_GPUS = '/etc/skyctl-test/gpus'
+_DRIVER = '580.126.20'
+
+_NVIDIA_SMI = """\
+#!/bin/sh
+# Stands in for NVIDIA's: it shows what the host plays.
+read -r count name driver <%s || exit 9
+[ "$count" -gt 0 ] || { echo 'No devices were found'; exit 6; }
+for i in $(seq 0 $((count - 1))); do
+    case $* in
+    *driver_version*) echo "$driver" ;;
+    -L) echo "GPU $i: $name (UUID: GPU-$(hostname)-$i)" ;;
+    esac
+done
+""" % _GPUS
+
 
 def api() -> docker.APIClient:
     return docker.APIClient(version='auto', timeout=120)
@@ -68,9 +85,21 @@ def _archive(files: Dict[str, cloudinit.File]) -> bytes:
     return out.getvalue()
 
 
+def accelerators(instance_type: Optional[str], with_driver: bool) -> Dict[str, cloudinit.File]:
+    """What a host of a type with accelerators carries, on an image with NVIDIA's driver or without."""
+    if instance_type not in world()['accelerators']:
+        return {}
+    name, count = world()['accelerators'][instance_type]
+    found = {_GPUS: (0o644, f'{count} NVIDIA-{name} {_DRIVER}\n')}
+    if with_driver:
+        found['/usr/local/bin/nvidia-smi'] = (0o755, _NVIDIA_SMI)
+    return found
+
+
 def launch(name: str, labels: Dict[str, str], cpus: float, memory_gib: float,
-           user_data: Dict[str, Any]) -> str:
-    """Makes and starts a host that does what the user data says on its first boot. Returns its address."""
+           user_data: Dict[str, Any], more: Optional[Dict[str, cloudinit.File]] = None) -> str:
+    """Makes and starts a host that has some more files, and does what the user data says on its first boot. Returns its
+    address."""
     engine = api()
     made = engine.create_container_from_config({
         'Image': world()['image'],
@@ -83,7 +112,7 @@ def launch(name: str, labels: Dict[str, str], cpus: float, memory_gib: float,
         'HostConfig': _host_config(cpus, memory_gib),
     }, container_name(name))
     try:
-        engine.put_archive(made['Id'], '/', _archive(cloudinit.files(user_data)))
+        engine.put_archive(made['Id'], '/', _archive({**cloudinit.files(user_data), **(more or {})}))
         engine.start(made['Id'])
         return address(name)
     except Exception:
