@@ -76,7 +76,7 @@ func (b *bench) newFleet(ctx context.Context, network string) (*fleet, error) {
 		for n := range names {
 			names[n] = m.machines[n].NodeName
 		}
-		f.apis = append(f.apis, newKubeAPI(dir, m.cluster.Metadata.Name, names, &f.asked))
+		f.apis = append(f.apis, newKubeAPI(m.cluster.Metadata.Name, names, &f.asked))
 	}
 	b.later(f.stopAPIs)
 	var group errgroup.Group

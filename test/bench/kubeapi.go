@@ -44,7 +44,7 @@ type kubeAPI struct {
 	answer map[string][]byte // what is listed, by path
 }
 
-func newKubeAPI(dir, name string, nodeNames []string, asked *atomic.Int64) *kubeAPI {
+func newKubeAPI(name string, nodeNames []string, asked *atomic.Int64) *kubeAPI {
 	k := &kubeAPI{name: name, asked: asked}
 	for i, n := range nodeNames {
 		k.nodes = append(k.nodes, nodeLike(n, i == 0))

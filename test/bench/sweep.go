@@ -53,65 +53,82 @@ func measureSweep(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	var took, worked, base, events, before, resident, peak sample
-	if err := before.megabytesOf(s.pid, "VmRSS"); err != nil {
+	var m sweepSamples
+	if err := m.before.megabytesOf(s.pid, "VmRSS"); err != nil {
 		return nil, err
 	}
 	for range b.sweeps {
-		settle(ctx)
-		began := time.Now()
-		if err := s.fleet.askPlainly(ctx); err != nil {
+		if err := s.measureOnce(ctx, &m); err != nil {
 			return nil, err
-		}
-		base.took(began)
-		settle(ctx)
-		busy, err := processorMillis(s.pid)
-		if err != nil {
-			return nil, err
-		}
-		began = time.Now()
-		n, err := s.sweep(ctx)
-		if err != nil {
-			return nil, err
-		}
-		took.took(began)
-		events.add(float64(n))
-		now, err := processorMillis(s.pid)
-		if err != nil {
-			return nil, err
-		}
-		worked.add(now - busy)
-		if err := errors.Join(resident.megabytesOf(s.pid, "VmRSS"), peak.megabytesOf(s.pid, "VmHWM")); err != nil {
-			return nil, err
-		}
-		if b.trace {
-			last := len(took) - 1
-			b.say("  swept in %.2f s, of which skyd worked %.2f s, with %.0f MB at the end; plainly asked in %.2f s",
-				took[last]/1000, worked[last]/1000, resident[last], base[last]/1000)
 		}
 	}
-	launched, begun, err := s.measureDeaths(ctx)
-	if err != nil {
+	if m.launched, m.begun, err = s.measureDeaths(ctx); err != nil {
 		return nil, err
 	}
-	most := (deathInterval + unnoticed).Seconds()
-	growth := resident[len(resident)-1] / resident[0]
+	return m.rows(), nil
+}
+
+// sweepSamples are what is measured of sweeps, one of each for every sweep, and of deaths.
+type sweepSamples struct {
+	took, worked, base     sample
+	events                 sample
+	before, resident, peak sample
+	launched, begun        sample
+}
+
+// measureOnce asks plainly, and sweeps.
+func (s *sweeping) measureOnce(ctx context.Context, m *sweepSamples) error {
+	settle(ctx)
+	began := time.Now()
+	if err := s.fleet.askPlainly(ctx); err != nil {
+		return err
+	}
+	m.base.took(began)
+	settle(ctx)
+	busy, err := processorMillis(s.pid)
+	if err != nil {
+		return err
+	}
+	began = time.Now()
+	n, err := s.sweep(ctx)
+	if err != nil {
+		return err
+	}
+	m.took.took(began)
+	m.events.add(float64(n))
+	now, err := processorMillis(s.pid)
+	m.worked.add(now - busy)
+	if err := errors.Join(err, m.resident.megabytesOf(s.pid, "VmRSS"), m.peak.megabytesOf(s.pid, "VmHWM")); err != nil {
+		return err
+	}
+	if s.trace {
+		last := len(m.took) - 1
+		s.say("  swept in %.2f s, of which skyd worked %.2f s, with %.0f MB at the end; plainly asked in %.2f s",
+			m.took[last]/1000, m.worked[last]/1000, m.resident[last], m.base[last]/1000)
+	}
+	return nil
+}
+
+func (m *sweepSamples) rows() []row {
 	const name = "client-go asking the same"
+	wait := (deathInterval + unnoticed).Seconds()
+	last := m.resident[len(m.resident)-1]
+	growth := last / m.resident[0]
 	return []row{
-		{what: fmt.Sprintf("a sweep over %d healthy clusters", fleetClusters), value: took.seconds(), target: fmt.Sprintf("under %d s", sweepTarget),
-			ratio: took.ratioTo(base, name), met: took.most() < sweepTarget*1000},
-		{what: "processor time of skyd dev meanwhile", value: worked.seconds()},
-		{what: "events in its history", value: fmt.Sprintf("%.0f (%.0f-%.0f, n=%d)", events.median(), events.least(), events.most(), len(events)),
-			target: fmt.Sprintf("under %d", historyTarget), met: events.most() < historyTarget},
-		{what: "skyd dev at its most, resident", value: peak.megabytes(), target: fmt.Sprintf("under %d MB", residentTarget),
-			ratio: peak.ratioTo(before, "what it was before"), met: peak.most() < residentTarget},
-		{what: fmt.Sprintf("skyd dev after sweep %d, resident", len(resident)), value: fmt.Sprintf("%.0f MB", resident[len(resident)-1]),
+		{what: fmt.Sprintf("a sweep over %d healthy clusters", fleetClusters), value: m.took.seconds(), target: fmt.Sprintf("under %d s", sweepTarget),
+			ratio: m.took.ratioTo(m.base, name), met: m.took.most() < sweepTarget*1000},
+		{what: "processor time of skyd dev meanwhile", value: m.worked.seconds()},
+		{what: "events in its history", value: fmt.Sprintf("%.0f (%.0f-%.0f, n=%d)", m.events.median(), m.events.least(), m.events.most(), len(m.events)),
+			target: fmt.Sprintf("under %d", historyTarget), met: m.events.most() < historyTarget},
+		{what: "skyd dev at its most, resident", value: m.peak.megabytes(), target: fmt.Sprintf("under %d MB", residentTarget),
+			ratio: m.peak.ratioTo(m.before, "what it was before"), met: m.peak.most() < residentTarget},
+		{what: fmt.Sprintf("skyd dev after sweep %d, resident", len(m.resident)), value: fmt.Sprintf("%.0f MB", last),
 			target: fmt.Sprintf("at most %.1f x after sweep 1", growthTarget), ratio: fmt.Sprintf("%.2f x after sweep 1", growth), met: growth <= growthTarget},
-		{what: fmt.Sprintf("from a worker's death to its repair, a sweep every %.0f s", deathInterval.Seconds()), value: begun.seconds(),
-			target: fmt.Sprintf("at most %.0f s", most), met: begun.most() <= most*1000},
-		{what: "from a worker's death to the launch of another", value: launched.seconds()},
-		{what: "baseline: " + name + ", 64 at a time", value: base.seconds()},
-	}, nil
+		{what: fmt.Sprintf("from a worker's death to its repair, a sweep every %.0f s", deathInterval.Seconds()), value: m.begun.seconds(),
+			target: fmt.Sprintf("at most %.0f s", wait), met: m.begun.most() <= wait*1000},
+		{what: "from a worker's death to the launch of another", value: m.launched.seconds()},
+		{what: "baseline: " + name + ", 64 at a time", value: m.base.seconds()},
+	}
 }
 
 func (s *sample) megabytesOf(pid int, what string) error {
