@@ -51,6 +51,11 @@ func judged(doing string, failed *failedRequest, log []string) error {
 	return &cloud.Error{Kind: kind, Message: fmt.Sprintf("%s: %s", doing, why)}
 }
 
+func kindOf(failed *failedRequest, log []string) cloud.Kind {
+	kind, _ := reason(failed, log)
+	return kind
+}
+
 // reason finds the kind, and the line that says most.
 func reason(failed *failedRequest, log []string) (cloud.Kind, string) {
 	message := strings.TrimSpace(plain(failed.Message))

@@ -173,6 +173,19 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 	}
 }
 
+func TestALaunchThatLosesTheRaceForTheSecurityGroupIsMadeAgain(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	// What AWS answers to the second of two who open the same group at once.
+	lost := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "AuthorizeSecurityGroupIngress", Region: "eu-central-1", Times: 1,
+		Code: "InvalidPermission.Duplicate", Message: "The specified rule already exists."})
+	req := launchOf("race", 0, onAWS("eu-central-1"), newKey(t))
+	m := await(t, c, req, submit(t, c, req))
+	if living := w.living(t, "race"); len(living) != 1 || living[0].ID != m.ID || lost.Met() != 1 {
+		t.Errorf("AWS has %+v, want just %s", living, m.ID)
+	}
+}
+
 func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -212,14 +214,19 @@ func (c *Cloud) awaitRequest(ctx context.Context, req cloud.LaunchRequest, id st
 	const tries = 3
 	for n := 1; ; n++ {
 		err := c.follow(ctx, req, id, progress)
-		if !forgotten(err) {
+		raced := errors.Is(err, errRaced)
+		if !raced && !forgotten(err) {
 			return err
 		}
 		if n == tries {
 			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
-				"launch machine %s: the SkyPilot API server at %s keeps forgetting the launch", req.Name, c.client.endpoint)}
+				"launch machine %s: the SkyPilot API server at %s keeps failing or forgetting the launch", req.Name, c.client.endpoint)}
 		}
-		progress("the SkyPilot API server was restarted: looking for the machine")
+		if raced {
+			progress("another machine was just making the cluster's security group: launching again")
+		} else {
+			progress("the SkyPilot API server was restarted: looking for the machine")
+		}
 		ref, err := c.Submit(ctx, req)
 		if err != nil || strings.HasPrefix(ref, clusterPrefix) {
 			return err
@@ -227,6 +234,12 @@ func (c *Cloud) awaitRequest(ctx context.Context, req cloud.LaunchRequest, id st
 		id = ref
 	}
 }
+
+// errRaced says that a launch failed because another one of the cluster made the same security group, or the same rule of
+// it, at the same moment; SkyPilot takes that for a failure of the place.
+var errRaced = errors.New("the security group was being made by another launch")
+
+var racedWords = regexp.MustCompile(`\((InvalidPermission|InvalidGroup)\.Duplicate\)`)
 
 // forgotten says whether a launch ended because the server that worked on it did.
 func forgotten(err error) bool {
@@ -261,7 +274,11 @@ func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, 
 	case errors.Is(err, errCancelled):
 		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: "launch machine " + req.Name}
 	case errors.As(err, &failed):
-		return judged("launch machine "+req.Name, failed, append(c.provisionLog(ctx, req), log.all()...))
+		said := append(c.provisionLog(ctx, req), log.all()...)
+		if slices.ContainsFunc(said, racedWords.MatchString) && kindOf(failed, said) == cloud.Capacity {
+			return errRaced
+		}
+		return judged("launch machine "+req.Name, failed, said)
 	}
 	return fmt.Errorf("launch machine %s: %w", req.Name, err)
 }
