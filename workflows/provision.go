@@ -149,7 +149,7 @@ func (p *provision) fail(ctx workflow.Context, err error) error {
 		if end != nil {
 			return end
 		}
-		if failure.Machine != "" && len(failure.Log) == 0 {
+		if failure.Machine != "" && len(failure.Log) == 0 && !lacksGPUs(err) { // RKE2, whose log it is, is well there
 			failure.Log = p.lastWords(clean, failure.Machine)
 		}
 		if wanted.KeepMachines || lacksGPUs(err) {
