@@ -115,9 +115,8 @@ func Starter(c client.Client, taskQueue string) func(context.Context, api.Ref, s
 func New(c client.Client, taskQueue string, acts Activities, more ...interceptor.WorkerInterceptor) sdkworker.Worker {
 	w := sdkworker.New(c, taskQueue, sdkworker.Options{
 		WorkerStopTimeout: stopWithin,
-		// Progress and cancellation travel with the beats: often enough for a person who waits, seldom enough for a database.
-		MaxHeartbeatThrottleInterval:     beatEvery,
-		DefaultHeartbeatThrottleInterval: beatEvery,
+		MaxHeartbeatThrottleInterval:     sendEvery,
+		DefaultHeartbeatThrottleInterval: sendEvery,
 		Interceptors:                     append([]interceptor.WorkerInterceptor{&beater{}}, more...),
 	})
 	w.RegisterWorkflow(workflows.Provision) // by name, and not out of workflows.All: so the check of lint finds them
