@@ -114,7 +114,7 @@ func Starter(c client.Client, taskQueue string) func(context.Context, api.Ref, s
 // New makes a worker of the given activities; it is started by its Start. More interceptors stand inside of its own.
 func New(c client.Client, taskQueue string, acts Activities, more ...interceptor.WorkerInterceptor) sdkworker.Worker {
 	w := sdkworker.New(c, taskQueue, sdkworker.Options{
-		WorkerStopTimeout: stopWithin,
+		WorkerStopTimeout:                stopWithin,
 		MaxHeartbeatThrottleInterval:     sendEvery,
 		DefaultHeartbeatThrottleInterval: sendEvery,
 		Interceptors:                     append([]interceptor.WorkerInterceptor{&beater{}}, more...),
