@@ -74,7 +74,7 @@ unit: build external venv ## everything but e2e: tables, workflows, real etcd, r
 
 e2e: build kit external venv ## real clusters on Docker hosts, through the built programs
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=$(KIT) SKYCTL_TEST_RKE2_VERSION=$$(cat $(KIT)/version) \
-		go test -count=1 -timeout 40m ./test/e2e
+		go test -count=1 -timeout 60m ./test/e2e
 
 e2e-rke2: setup build kit external venv ## the same on the official RKE2 release, but what needs the kit's stand-ins for NVIDIA
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m -skip TestAcceleratorsAreOfferedToPods ./test/e2e
