@@ -279,12 +279,22 @@ func TestItMayBeKilledAtAnyInstantOfItsFirstStart(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "it holds the lock", func() bool { pid, err := daemon.Holder(c.LockFile()); return err == nil && pid == cmd.Process.Pid })
+		ended := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(ended) }()
+		until(t, "it holds the lock, or has ended", func() bool {
+			select {
+			case <-ended:
+				return true
+			default:
+			}
+			pid, err := daemon.Holder(c.LockFile())
+			return err == nil && pid == cmd.Process.Pid
+		})
 		time.Sleep(after * time.Millisecond) // the instant, not a condition
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-ended
 		if strings.Contains(out.String(), "skyd: ") {
-			t.Errorf("the start after a kill failed: %s", out.String())
+			t.Fatalf("the start after a kill failed: %s", out.String())
 		}
 	}
 	start(t, c)
