@@ -46,8 +46,13 @@ func Acquire(name string) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
-// Release lets go of the lock. The file stays: removing it would let two processes lock two files of one name.
-func (l *Lock) Release() error { return l.file.Close() }
+// Release lets go of the lock. The file stays: removing it would let two processes lock two files of one name. Closing it
+// alone would not do: a program that is just being started has the file open too until it runs.
+func (l *Lock) Release() error {
+	whole := unix.Flock_t{Type: unix.F_UNLCK}
+	err := unix.FcntlFlock(l.file.Fd(), unix.F_OFD_SETLK, &whole)
+	return errors.Join(err, l.file.Close())
+}
 
 // Holder gives the process that holds the lock, and 0 where none does. The number in the file is believed only of a
 // process that has the file open, so that a signal never meets a stranger who inherited the number.

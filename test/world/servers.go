@@ -61,7 +61,9 @@ func (s *Servers) Down() error { return s.stack.Close() }
 // Close ends the servers and the connection to them.
 func (s *Servers) Close() {
 	s.Temporal.Close()
-	_ = s.stack.Close()
+	if s.stack != nil { // it did not come up again
+		_ = s.stack.Close()
+	}
 }
 
 // OpenStore connects to the etcd of the settings, with their key.
