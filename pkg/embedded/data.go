@@ -75,6 +75,16 @@ func prepareData(ctx context.Context, c *config.Config) (dataDir, error) {
 }
 
 func (d dataDir) discardUnfinished() error {
+	// The mark itself is written under another name first: cut short there, that is all there is.
+	begun, err := filepath.Glob(filepath.Join(d.dir, "."+filepath.Base(d.unfinished())+"-*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range begun {
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
 	if _, err := os.Stat(d.unfinished()); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {

@@ -99,15 +99,16 @@ func TestDataOfAnotherSchemaVersionIsRefused(t *testing.T) {
 func TestACreationThatWasCutShortIsBegunAnew(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		files []string // beside the mark
+		files []string
 	}{
-		{"before anything", nil},
-		{"before the database was whole", []string{"temporal.db"}},
-		{"before etcd was whole", []string{"temporal.db", "version.json", "etcd/member/wal/0.tmp"}},
+		{"before the mark was there", []string{".unfinished-1234"}},
+		{"before anything", []string{"unfinished"}},
+		{"before the database was whole", []string{"unfinished", "temporal.db"}},
+		{"before etcd was whole", []string{"unfinished", "temporal.db", "version.json", "etcd/member/wal/0.tmp"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := settings(t, t.TempDir())
-			for _, f := range append(tt.files, "unfinished") {
+			for _, f := range tt.files {
 				name := filepath.Join(c.ServerDir(), f)
 				if err := config.MakeDir(filepath.Dir(name)); err != nil {
 					t.Fatal(err)
