@@ -67,7 +67,7 @@ lint: ## gofmt, go vet, and that workflows are deterministic
 # Tests that run whole servers or hosts: one package at a time, so that they don't starve each other of two cores.
 HEAVY := /(cmd/skyd|pkg/(cli|cloud/docker|cloud/skypilot|embedded|operations)|test/(external|faults|integration|skypilot))$$
 
-unit: build external venv ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
+unit: build external kit venv ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
 	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)')
 	SKYCTL_TEST_BIN=$(BIN) go test -count=1 -p 1 -timeout 20m $$(go list ./... | grep -E '$(HEAVY)')
 	$(MAKE) -C test/rke2kit test

@@ -266,7 +266,7 @@ func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
-	resources, versions, err := a.measure(ctx, ref, c)
+	resources, versions, err := a.measure(ctx, c)
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}

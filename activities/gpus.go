@@ -178,11 +178,7 @@ func (a *GPUs) reach(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Clien
 	if err != nil {
 		return nil, nil, err
 	}
-	kubeconfig, err := a.Store.GetSecret(ctx, ref, store.SecretKubeconfig)
-	if err != nil {
-		return nil, nil, err
-	}
-	client, err := apiClient(kubeconfig, c, a.Store, a.Pool)
+	client, err := clientOf(ctx, c, a.Store, a.Pool)
 	if err != nil {
 		return nil, nil, err
 	}

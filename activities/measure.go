@@ -6,16 +6,11 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
-	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // measure asks a cluster, through its API, what it has in all and has left, and what runs there.
-func (a *Clusters) measure(ctx context.Context, ref api.Ref, c *api.Cluster) (api.Resources, api.Versions, error) {
-	kubeconfig, err := a.Store.GetSecret(ctx, ref, store.SecretKubeconfig)
-	if err != nil {
-		return api.Resources{}, api.Versions{}, err
-	}
-	client, err := apiClient(kubeconfig, c, a.Store, a.Pool)
+func (a *Clusters) measure(ctx context.Context, c *api.Cluster) (api.Resources, api.Versions, error) {
+	client, err := clientOf(ctx, c, a.Store, a.Pool)
 	if err != nil {
 		return api.Resources{}, api.Versions{}, err
 	}

@@ -38,11 +38,7 @@ func (a *Nodes) client(ctx context.Context, ref api.Ref) (kubernetes.Interface, 
 	if err != nil {
 		return nil, err
 	}
-	kubeconfig, err := a.Store.GetSecret(ctx, ref, store.SecretKubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	return apiClient(kubeconfig, c, a.Store, a.Pool)
+	return clientOf(ctx, c, a.Store, a.Pool)
 }
 
 // Prepare puts RKE2's files onto a machine.

@@ -41,6 +41,15 @@ func (at access) kubeconfig(raw []byte, head *api.Machine, cluster string) ([]by
 	return kube.NameServer(edited, head.Name)
 }
 
+// clientOf is a client for a cluster's API, with the kubeconfig that is stored.
+func clientOf(ctx context.Context, c *api.Cluster, s *store.Store, pool *remote.Pool) (kubernetes.Interface, error) {
+	kubeconfig, err := s.GetSecret(ctx, c.Ref(), store.SecretKubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return apiClient(kubeconfig, c, s, pool)
+}
+
 // apiClient is a client for a cluster's API. The kubeconfig of one that people reach through a tunnel leads to a port of
 // their own machine, so it goes its own way through SSH.
 func apiClient(kubeconfig []byte, c *api.Cluster, s *store.Store, pool *remote.Pool) (kubernetes.Interface, error) {
