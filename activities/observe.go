@@ -199,7 +199,7 @@ func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (sig
 		return sight{}, err
 	}
 	w.CredentialsExpire = expire
-	client, err := apiClient(kubeconfig, c, a.Store, a.Pool)
+	client, err := apiClient(kubeconfig, c, a.Store, a.Pool, kube.Brief)
 	if err != nil {
 		return sight{}, err
 	}

@@ -52,10 +52,10 @@ func clientOf(ctx context.Context, c *api.Cluster, s *store.Store, pool *remote.
 
 // apiClient is a client for a cluster's API. The kubeconfig of one that people reach through a tunnel leads to a port of
 // their own machine, so it goes its own way through SSH.
-func apiClient(kubeconfig []byte, c *api.Cluster, s *store.Store, pool *remote.Pool) (kubernetes.Interface, error) {
+func apiClient(kubeconfig []byte, c *api.Cluster, s *store.Store, pool *remote.Pool, how ...kube.Option) (kubernetes.Interface, error) {
 	if c.Status.TunnelPort == 0 {
-		return kube.Client(kubeconfig)
+		return kube.Client(kubeconfig, how...)
 	}
 	ref := c.Ref()
-	return kube.ClientThrough(kubeconfig, func(ctx context.Context) (net.Conn, error) { return tunnel.Dial(ctx, s, pool, ref) })
+	return kube.ClientThrough(kubeconfig, func(ctx context.Context) (net.Conn, error) { return tunnel.Dial(ctx, s, pool, ref) }, how...)
 }

@@ -32,17 +32,34 @@ func Close(cs kubernetes.Interface) {
 // idleConnections is how long a connection that nobody uses is kept.
 const idleConnections = 10 * time.Second
 
+// Option is how a client is to be.
+type Option func(*options)
+
+type options struct{ brief bool }
+
+// Brief is for a client that is closed once it has asked a few things, each within a deadline. Nobody watches over its
+// connections; that would keep what they hold for half a minute after they were closed, in golang.org/x/net/http2.
+func Brief(o *options) { o.brief = true }
+
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-func newClient(config *rest.Config, proxy func(*http.Request) (*url.URL, error), dial dialFunc) (kubernetes.Interface, error) {
+func newClient(config *rest.Config, proxy func(*http.Request) (*url.URL, error), dial dialFunc, how []Option) (kubernetes.Interface, error) {
+	var o options
+	for _, set := range how {
+		set(&o)
+	}
 	tls, err := rest.TLSConfigFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	own := &connections{open: map[net.Conn]struct{}{}}
-	transport := utilnet.SetTransportDefaults(&http.Transport{
-		TLSClientConfig: tls, IdleConnTimeout: idleConnections, Proxy: proxy, DialContext: own.through(dial),
-	})
+	transport := &http.Transport{TLSClientConfig: tls, IdleConnTimeout: idleConnections, Proxy: proxy, DialContext: own.through(dial)}
+	if o.brief {
+		transport = utilnet.SetOldTransportDefaults(transport)
+		transport.ForceAttemptHTTP2 = true
+	} else {
+		transport = utilnet.SetTransportDefaults(transport)
+	}
 	wrapped, err := rest.HTTPWrappersForConfig(config, transport)
 	if err != nil {
 		return nil, fmt.Errorf("making a Kubernetes client: %w", err)

@@ -57,7 +57,7 @@ func EditKubeconfig(raw []byte, cluster, server string) ([]byte, error) {
 
 // Client makes a client from a kubeconfig. It asks more at a time than client-go does by itself; each call's time is
 // bounded by its context. Its connections are its own: see Close.
-func Client(kubeconfig []byte) (kubernetes.Interface, error) {
+func Client(kubeconfig []byte, how ...Option) (kubernetes.Interface, error) {
 	config, err := restConfig(kubeconfig)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func Client(kubeconfig []byte) (kubernetes.Interface, error) {
 	if config.Proxy != nil {
 		proxy = config.Proxy
 	}
-	return newClient(config, proxy, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext)
+	return newClient(config, proxy, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext, how)
 }
 
 func restConfig(kubeconfig []byte) (*rest.Config, error) {

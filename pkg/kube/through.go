@@ -13,13 +13,13 @@ import (
 
 // ClientThrough is Client over connections that dial makes, wherever the kubeconfig says that the server is; the server's
 // certificate is checked all the same.
-func ClientThrough(kubeconfig []byte, dial func(context.Context) (net.Conn, error)) (kubernetes.Interface, error) {
+func ClientThrough(kubeconfig []byte, dial func(context.Context) (net.Conn, error), how ...Option) (kubernetes.Interface, error) {
 	config, err := restConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	direct := func(*http.Request) (*url.URL, error) { return nil, nil }
-	return newClient(config, direct, func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) })
+	return newClient(config, direct, func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }, how)
 }
 
 // NameServer has a kubeconfig's server known by a name of its certificate, where it is reached at an address that isn't in it.
