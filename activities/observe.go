@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ const (
 	// longer is none.
 	apiWithin  = 10 * time.Second
 	unitWithin = 10 * time.Second
+	// goneWithin bounds the connection to a machine that is most likely no more, and whose replacement waits for this.
+	goneWithin = 3 * time.Second
 	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time. It is no less than the planner has
 	// suspects: where none of them answers, a second turn would not end within lookWithin, and nothing be decided ever.
 	unitsAtOnce = 20
@@ -35,7 +38,24 @@ const (
 // listing is what one provider has of this installation, by the UID of the cluster.
 type listing struct {
 	machines map[string][]cloud.Machine
-	err      error
+	err      error // which may be that of some of its clouds alone
+}
+
+// errOf is why a listing says nothing about the machines of a cluster; nil where it does.
+func (l listing) errOf(c *api.Cluster) error {
+	err := l.err
+	if partial := new(cloud.PartialError); errors.As(err, &partial) {
+		err = partial.Clouds[cloudOf(c)]
+	}
+	if err != nil {
+		return err
+	}
+	for _, m := range l.machines[c.Metadata.UID] {
+		if m.State == cloud.StateUnknown {
+			return fmt.Errorf("%s could not be asked about machine %s", cloudOf(c), m.Name)
+		}
+	}
+	return nil
 }
 
 // listings are by provider.
@@ -142,8 +162,8 @@ func (a *Sweeps) listOne(ctx context.Context, provider, installation string) lis
 func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (plan.World, sight, error) {
 	w := plan.World{At: a.Now()}
 	_, w.CanStart = a.Clouds.served(a.Clouds.provider(cloudOf(c))).(cloud.Starter)
-	if listed.err != nil {
-		w.CloudError = rke2.Scrub(listed.err.Error())
+	if err := listed.errOf(c); err != nil {
+		w.CloudError = rke2.Scrub(err.Error())
 	}
 	for _, m := range listed.machines[c.Metadata.UID] {
 		w.Listed = append(w.Listed, plan.Listed{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: m.State == cloud.StateStopped})
@@ -162,7 +182,7 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 		_, err := os.Stat(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"))
 		w.KubeconfigMissing = errors.Is(err, fs.ErrNotExist)
 	}
-	w.Units, err = a.units(ctx, c, plan.Suspects(c, w))
+	w.Units, err = a.units(ctx, c, w)
 	return w, saw, err
 }
 
@@ -220,8 +240,9 @@ func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (sig
 	return saw, nil
 }
 
-// units looks at RKE2 on machines over SSH.
-func (a *Sweeps) units(ctx context.Context, c *api.Cluster, suspects []int) (map[int]plan.Unit, error) {
+// units looks at RKE2 over SSH, on those machines that what was seen so far leaves a doubt about.
+func (a *Sweeps) units(ctx context.Context, c *api.Cluster, w plan.World) (map[int]plan.Unit, error) {
+	suspects := plan.Suspects(c, w)
 	if len(suspects) == 0 {
 		return nil, nil
 	}
@@ -230,7 +251,7 @@ func (a *Sweeps) units(ctx context.Context, c *api.Cluster, suspects []int) (map
 	asked.SetLimit(unitsAtOnce)
 	for i, index := range suspects {
 		asked.Go(func() (err error) {
-			found[i], err = a.unit(ctx, c, index)
+			found[i], err = a.unit(ctx, c, w, index)
 			return err
 		})
 	}
@@ -244,13 +265,17 @@ func (a *Sweeps) units(ctx context.Context, c *api.Cluster, suspects []int) (map
 	return units, nil
 }
 
-func (a *Sweeps) unit(ctx context.Context, c *api.Cluster, index int) (plan.Unit, error) {
+func (a *Sweeps) unit(ctx context.Context, c *api.Cluster, w plan.World, index int) (plan.Unit, error) {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		if m.Index != index {
 			continue
 		}
-		u, err := a.askMachine(ctx, c.Ref(), m)
+		within := goneWithin
+		if slices.ContainsFunc(w.Listed, func(l plan.Listed) bool { return l.Name == m.Name }) {
+			within = unitWithin
+		}
+		u, err := a.askMachine(ctx, c.Ref(), m, within)
 		switch {
 		case ofWorker(err):
 			return plan.Unit{}, err
@@ -262,7 +287,7 @@ func (a *Sweeps) unit(ctx context.Context, c *api.Cluster, index int) (plan.Unit
 	return plan.Unit{Error: "etcd has no such machine"}, nil
 }
 
-func (a *Sweeps) askMachine(ctx context.Context, ref api.Ref, m *api.Machine) (rke2.Unit, error) {
+func (a *Sweeps) askMachine(ctx context.Context, ref api.Ref, m *api.Machine, within time.Duration) (rke2.Unit, error) {
 	if m.Address == "" {
 		return rke2.Unit{}, errors.New("its address was never known")
 	}
@@ -270,7 +295,7 @@ func (a *Sweeps) askMachine(ctx context.Context, ref api.Ref, m *api.Machine) (r
 	if err != nil {
 		return rke2.Unit{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, unitWithin)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	h, err := a.Pool.Get(ctx, targetOf(m), key)
 	if err != nil {

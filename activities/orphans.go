@@ -37,11 +37,18 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 	}
 	var r api.OrphansResult
 	for _, p := range providers {
+		seen := a.orphansOf(p, all[p], known)
 		if err := all[p].err; err != nil {
 			r.Unasked = append(r.Unasked, p+": "+rke2.Scrub(err.Error()))
-			continue
+			partial := new(cloud.PartialError)
+			if !errors.As(err, &partial) {
+				continue
+			}
+			if seen, err = a.withKnown(ctx, seen, partial); err != nil {
+				return api.OrphansResult{}, failed(ctx, step, "", err)
+			}
 		}
-		orphans, err := a.Store.SetOrphans(ctx, p, a.orphansOf(p, all[p], known))
+		orphans, err := a.Store.SetOrphans(ctx, p, seen)
 		if err != nil {
 			return api.OrphansResult{}, failed(ctx, step, "", err)
 		}
@@ -62,6 +69,21 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 		})
 	}
 	return r, nil
+}
+
+// withKnown adds the orphans that were known before on clouds which could not be asked: there they still may be.
+func (a *Sweeps) withKnown(ctx context.Context, seen []api.Orphan, unasked *cloud.PartialError) ([]api.Orphan, error) {
+	before, err := a.Store.Orphans(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, old := range before {
+		again := func(o api.Orphan) bool { return o.Name == old.Name }
+		if unasked.Clouds[old.Cloud] != nil && !slices.ContainsFunc(seen, again) {
+			seen = append(seen, old)
+		}
+	}
+	return seen, nil
 }
 
 // inUse are the providers that clusters have their machines from, now or not long ago, and those that have orphans.

@@ -238,12 +238,14 @@ func (a *Nodes) stopAgent(ctx context.Context, at *place) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, unitWithin)
+	soon, cancel := context.WithTimeout(ctx, goneWithin)
 	defer cancel()
-	h, err := a.Pool.Get(ctx, targetOf(at.record), key)
+	h, err := a.Pool.Get(soon, targetOf(at.record), key)
 	if err != nil {
 		return err
 	}
+	ctx, cancel = context.WithTimeout(ctx, unitWithin)
+	defer cancel()
 	return rke2.Stop(ctx, h, at.machine.Role)
 }
 

@@ -24,7 +24,8 @@ type Cloud interface {
 	Await(ctx context.Context, req LaunchRequest, ref string, progress func(string)) (Machine, error)
 	// Cancel gives up a launch under way; what it may have made is for Terminate.
 	Cancel(ctx context.Context, ref string) error
-	// List returns all machines that carry the owner's labels; an empty ClusterUID means the whole installation.
+	// List returns all machines that carry the owner's labels; an empty ClusterUID means the whole installation. Where some
+	// of several clouds could not be asked, it returns what the others have and a *PartialError.
 	List(ctx context.Context, owner Owner) ([]Machine, error)
 	// Terminate ends the machine of that name if it is the owner's, and returns once the cloud's own listing no longer
 	// has it. A machine that is not there is a success, and so is one of the name that belongs to somebody else: it is
@@ -114,4 +115,7 @@ const (
 	StatePending State = "pending"
 	StateRunning State = "running"
 	StateStopped State = "stopped"
+	// StateUnknown is that of a machine which was there when its cloud could last be asked, and which it can't be asked about
+	// now.
+	StateUnknown State = "unknown"
 )

@@ -3,6 +3,9 @@ package cloud
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 )
 
 // Kind says what can be done about a cloud's error.
@@ -45,3 +48,20 @@ func KindOf(err error) Kind {
 	}
 	return Transient
 }
+
+// PartialError comes with a listing that lacks what some clouds may have, since they could not be asked.
+type PartialError struct {
+	// Clouds has why, by the cloud's name as specs have it.
+	Clouds map[string]error
+}
+
+func (e *PartialError) Error() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(e.Clouds)) {
+		all = append(all, fmt.Sprintf("%s: %v", name, e.Clouds[name]))
+	}
+	return strings.Join(all, "; ")
+}
+
+// Unwrap returns the errors of all clouds.
+func (e *PartialError) Unwrap() []error { return slices.Collect(maps.Values(e.Clouds)) }

@@ -78,7 +78,8 @@ func TestMachinesOnTheCloud(t *testing.T) {
 				s.repaired(api.ActionStartMachine, 1, time.Duration(5-i)*time.Hour, "refused")
 			}
 		}, "Replace sky-x-1", "MachineStopped", ""},
-		{"the head is lost", func(s *scene) { s.gone(0); s.silent(); s.unreachable(0) }, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are left alone", "HeadLost: sky-x-0, the head, is lost|delete the cluster|same create again"},
+		{"the head is lost", func(s *scene) { s.lose(0, 5*time.Minute) }, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are left alone", "HeadLost: sky-x-0, the head, is lost|delete the cluster|same create again"},
+		{"the head is lost since a moment", func(s *scene) { s.lose(0, 4*time.Minute) }, "", "sky-x-0 HeadLost: the cluster goes to ERROR at 12:01:00Z if it is not back by then", ""},
 		{"the head is not listed and answers SSH", func(s *scene) { s.gone(0); s.silent(); s.unit(0, "active") }, "", "sky-x-0 MachineGone: nothing", ""},
 		{"the head is not listed and was not looked at", func(s *scene) { s.gone(0); s.silent() }, "", "sky-x-0 HeadLost: it is looked at", ""},
 		{"the cloud can't be asked", func(s *scene) { s.gone(1); s.w.CloudError = "403" }, "", "", ""},
@@ -102,7 +103,7 @@ func TestMachinesWithoutAPlace(t *testing.T) {
 		}, "", "sky-x-1 MachineExtra: it ends with its place's own", ""},
 		{"a listing that is behind shows what was before", func(s *scene) { s.w.Listed[1].Incarnation = "old" }, "", "MachineExtra|MachineGone: nothing", ""},
 		{"another incarnation where ours is gone", func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) }, "Replace sky-x-1", "MachineExtra|MachineGone: it is replaced", ""},
-		{"another head where ours is gone", func(s *scene) { s.w.Listed[0].Incarnation = "old"; s.silent(); s.unreachable(0) }, "", "", "HeadLost"},
+		{"another head where ours is gone", func(s *scene) { s.w.Listed[0].Incarnation = "old"; s.lose(0, time.Hour) }, "", "", "HeadLost"},
 	})
 }
 
@@ -129,9 +130,7 @@ func TestPlacesThatWereNeverBroughtUp(t *testing.T) {
 		{"the head was to be started", func(s *scene) { s.record(0).State = api.MachinePrepared; s.silent() }, "BringUp sky-x-0", "sky-x-0 MachineUnready", ""},
 		{"the head was terminated", func(s *scene) {
 			s.record(0).State = api.MachineGone
-			s.unlist(0)
-			s.silent()
-			s.unreachable(0)
+			s.lose(0, time.Hour)
 		}, "", "", "HeadLost"},
 		{"brought up in vain too often", func(s *scene) {
 			state(api.MachineUp, true)(s)
@@ -387,18 +386,18 @@ func TestAMachineThatWouldPowerItselfOffIsDisarmed(t *testing.T) {
 	})
 }
 
-func TestAListingMayLagForAsLongAsThePolicySays(t *testing.T) {
+func TestTwoWorkersThatAreBothOutOfReachAreLeftAlone(t *testing.T) {
 	s := newScene(3)
-	s.gone(1)
-	s.drifting("sky-x-1", api.DriftMachineGone, time.Minute)
-	patient := policy
-	patient.GoneFor = 2 * time.Minute
-	if d := plan.Decide(s.c, s.w, patient); actions(d) != "" || !strings.Contains(drift(d), "at 12:01:00Z if it is not listed by then") {
+	for _, i := range []int{1, 2} {
+		s.notReady(i, time.Hour)
+		s.unreachable(i)
+	}
+	if d := check(t, s); actions(d) != "" || !strings.Contains(drift(d), "most workers are not Ready") {
 		t.Errorf("does %q\n%s", actions(d), drift(d))
 	}
-	patient.GoneFor = time.Minute
-	if d := plan.Decide(s.c, s.w, patient); actions(d) != "Replace sky-x-1" {
-		t.Errorf("does %q", actions(d))
+	s.ready(1)
+	if d := check(t, s); actions(d) != "Replace sky-x-2" {
+		t.Errorf("does %q\n%s", actions(d), drift(d))
 	}
 }
 

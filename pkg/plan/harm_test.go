@@ -74,7 +74,7 @@ func (s *sim) harmWorker(m *api.Machine, hung *int) {
 	case 3:
 		on.active = []string{"failed", "inactive", "activating"}[s.r.IntN(3)]
 	case 4, 5:
-		if workers := s.c.Spec.NumNodes - 1; 2*(*hung+1) <= workers || workers < 3 {
+		if workers := s.c.Spec.NumNodes - 1; 2*(*hung+1) <= workers || workers < 2 {
 			*hung++
 			on.hung, on.deaf = true, s.chance(0.5)
 		}

@@ -11,7 +11,7 @@ const endsInError = "the cluster goes to ERROR; its workers are left alone"
 // unlistedHead is a head that the cloud does not list. It is lost only where it does not answer either.
 func (d *deciding) unlistedHead(m *api.Machine, message string) {
 	unit, looked := d.w.Units[m.Index]
-	at := d.since(m.Name, api.DriftHeadLost).Add(d.p.GoneFor)
+	at := d.since(m.Name, api.DriftHeadLost).Add(d.p.NotReadyFor)
 	switch {
 	case !d.silentAPI() || unit.Reached:
 		d.report(m.Name, api.DriftMachineGone, message+", though it answers", "nothing: the listing may be behind")

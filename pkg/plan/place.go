@@ -60,7 +60,6 @@ func (d *deciding) unfinished(m *api.Machine, l *Listed) {
 // Ready, nor where there is nobody else to ask.
 func (d *deciding) unlisted(m *api.Machine) {
 	const message = "the cloud does not list it any more"
-	at := d.since(m.Name, api.DriftMachineGone).Add(d.p.GoneFor)
 	switch {
 	case d.nodeReady(m):
 		d.report(m.Name, api.DriftMachineGone, message+", though its Node is Ready", "nothing: the listing may be behind")
@@ -70,8 +69,6 @@ func (d *deciding) unlisted(m *api.Machine) {
 		d.report(m.Name, api.DriftMachineGone, message, "it is replaced "+onceAPIAnswers)
 	case d.w.Units[m.Index].Reached:
 		d.report(m.Name, api.DriftMachineGone, message+", though it answers over SSH", "nothing: the listing may be behind")
-	case d.w.At.Before(at):
-		d.report(m.Name, api.DriftMachineGone, message, "it is replaced at "+clock(at)+" if it is not listed by then")
 	default:
 		d.replace(m, api.DriftMachineGone, message)
 	}

@@ -66,12 +66,11 @@ type Unit struct {
 
 // Policy paces repairs. See DefaultPolicy.
 type Policy struct {
-	// NotReadyFor is how long a Node may be not Ready before its machine is restarted.
+	// NotReadyFor is how long a Node may be not Ready before its machine is restarted, and a head be silent and not listed before
+	// it counts as lost.
 	NotReadyFor time.Duration
 	// AfterRestart is how long a restart is given before the worker is replaced.
 	AfterRestart time.Duration
-	// GoneFor is how long a machine has to have been missing from the listing before it counts as gone.
-	GoneFor time.Duration
 	// Window is how far back repairs count.
 	Window time.Duration
 	// Restarts and Replacements of one place are at most so many in the window; then the cluster goes to ERROR.
@@ -86,7 +85,7 @@ type Policy struct {
 // nodes need to come back by themselves after a reboot; its certificates renew at a restart within 120 days of their end.
 func DefaultPolicy() Policy {
 	return Policy{
-		NotReadyFor: 5 * time.Minute, AfterRestart: 5 * time.Minute, GoneFor: 0, Window: 6 * time.Hour,
+		NotReadyFor: 5 * time.Minute, AfterRestart: 5 * time.Minute, Window: 6 * time.Hour,
 		Restarts: 5, Replacements: 3, Backoff: 5 * time.Minute, ExpiresWithin: 90 * 24 * time.Hour,
 	}
 }

@@ -133,7 +133,7 @@ func onPlace(a api.Action) bool {
 // that are broken: then none is replaced, and they are restarted one at a time.
 func (d *deciding) fewAtOnce() {
 	workers := numPlaces(d.c) - 1
-	suspicious := workers > 2 && 2*len(d.unready) > workers
+	suspicious := workers > 1 && 2*len(d.unready) > workers
 	replaced, restarted := suspicious, !suspicious
 	next := "it is replaced once another one has been"
 	if suspicious {

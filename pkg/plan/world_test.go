@@ -58,6 +58,16 @@ func (s *scene) gone(i int) {
 	s.notReady(i, time.Minute)
 }
 
+// lose has a head be gone: nobody lists it and nothing of it answers, which was seen first so long ago.
+func (s *scene) lose(i int, since time.Duration) {
+	if s.w.Listed[i].Incarnation == s.record(i).Incarnation {
+		s.unlist(i)
+	}
+	s.silent()
+	s.unreachable(i)
+	s.drifting(s.record(i).Name, api.DriftHeadLost, since)
+}
+
 func (s *scene) stop(i int) {
 	for j := range s.w.Listed {
 		if s.w.Listed[j].Index == i {
@@ -69,6 +79,11 @@ func (s *scene) stop(i int) {
 
 func (s *scene) notReady(i int, since time.Duration) {
 	s.w.Nodes[s.record(i).NodeName] = plan.Node{Why: "kubelet stopped posting node status", Since: s.w.At.Add(-since), Kubelet: release}
+}
+
+func (s *scene) ready(i int) {
+	s.w.Nodes[s.record(i).NodeName] = plan.Node{Ready: true, Since: noon, Kubelet: release}
+	delete(s.w.Units, i)
 }
 
 func (s *scene) noNode(i int) { delete(s.w.Nodes, s.record(i).NodeName) }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,11 +163,62 @@ func TestACloudThatCanNotBeAskedTouchesNothing(t *testing.T) {
 	}
 }
 
+func TestACloudThatCanNotBeAskedHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("beside", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	away := func(name string) *simcloud.Fault {
+		return w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{name: simcloud.Refusal(cloud.Access)}}})
+	}
+	own := away(simcloud.Name)
+	w.cloud.Lose("sky-beside-1")
+	if r := w.sweep(ref.Name); slices.ContainsFunc(r.Drifted, func(d api.Drifted) bool { return d.Started != "" }) {
+		t.Errorf("something was started though its own cloud is silent: %+v", r)
+	}
+	if cond := w.get(ref).Status.Condition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || !strings.Contains(cond.Message, "refuses (Access)") {
+		t.Errorf("Reachable %+v", cond)
+	}
+	w.cloud.End(own)
+	away("another")
+	lastRepair(t, w.repair(ref), api.ActionReplace, "sky-beside-1")
+	w.healthy(ref, 2)
+}
+
+func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("keeper", 1, operations.CreateOptions{})
+	w.awaitReady(ref)
+	installation, err := w.store.Installation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: installation, Cluster: "old", ClusterUID: "uid-old"}, Name: "sky-old-0"})
+	orphaned := func(r api.SweepResult) api.Orphan {
+		t.Helper()
+		i := slices.IndexFunc(r.Orphans, func(o api.Orphan) bool { return o.Name == "sky-old-0" })
+		if i < 0 {
+			t.Fatalf("orphans %+v", r.Orphans)
+		}
+		return r.Orphans[i]
+	}
+	first := orphaned(w.sweep(""))
+	w.cloud.Lose("sky-old-0")
+	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{first.Cloud: simcloud.Refusal(cloud.Access)}}})
+	r := w.sweep("")
+	if again := orphaned(r); !again.FirstSeen.Equal(first.FirstSeen) || len(r.Unasked) != 1 {
+		t.Errorf("first %+v, then %+v, and not asked were %v", first, again, r.Unasked)
+	}
+}
+
 func TestALostHeadCostsNoWorker(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("headless", 3, operations.CreateOptions{})
 	w.awaitReady(ref)
 	w.cloud.Lose("sky-headless-0")
+	w.acts.Sweeps.Policy.NotReadyFor = time.Nanosecond
+	if r := w.sweep(ref.Name); len(r.Drifted) != 1 || r.Drifted[0].Started != "" {
+		t.Errorf("it is given up at first sight: %+v", r)
+	}
 	c := w.repair(ref)
 	if c.Status.Phase != api.PhaseError || c.Status.Failure == nil || c.Status.Failure.Reason != string(api.DriftHeadLost) {
 		t.Errorf("%s, failure %+v", c.Status.Phase, c.Status.Failure)

@@ -4,6 +4,7 @@
 package simcloud
 
 import (
+	"errors"
 	"context"
 	"fmt"
 	"slices"
@@ -113,7 +114,7 @@ func (c *Cloud) launch(req cloud.LaunchRequest) (string, error) {
 	c.next++
 	m := &machine{region: req.Placement.Region, Machine: cloud.Machine{
 		Owner: req.Owner, Name: req.Name, Index: req.Index, Incarnation: req.Incarnation, ID: fmt.Sprintf("i-%04d", c.next),
-		State: cloud.StateRunning, SSHUser: "root", CreatedAt: time.Now(), CPUs: req.Placement.CPUs, MemoryGiB: req.Placement.MemoryGiB,
+		State: cloud.StateRunning, SSHUser: "root", CreatedAt: time.Now(), CPUs: req.Placement.CPUs, MemoryGiB: req.Placement.MemoryGiB, Cloud: Name,
 	}}
 	h, err := boot(req, *c.defectsOf(req.Name), func() []*host { return c.hostsOf(req.Owner) })
 	if err != nil {
@@ -143,9 +144,12 @@ func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, 
 // Cancel is met by faults and does nothing else: launches are quick, and what hangs ends with its caller.
 func (c *Cloud) Cancel(ctx context.Context, _ string) error { return c.meet(ctx, OpCancel, "", "") }
 
-// List returns the owner's machines as they stood a lag ago.
+// List returns the owner's machines as they stood a lag ago. A fault with a *cloud.PartialError leaves in doubt those of its
+// clouds alone.
 func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
-	if err := c.meet(ctx, OpList, "", ""); err != nil {
+	err := c.meet(ctx, OpList, "", "")
+	partial := new(cloud.PartialError)
+	if err != nil && !errors.As(err, &partial) {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -156,9 +160,12 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 		owns := m.Owner.Installation == owner.Installation && (owner.ClusterUID == "" || m.Owner.ClusterUID == owner.ClusterUID)
 		if owns && !m.CreatedAt.After(then) && (!m.gone() || m.goneAt.Add(m.ghost).After(then)) {
 			all = append(all, m.Machine)
+			if partial.Clouds[m.Cloud] != nil {
+				all[len(all)-1].State = cloud.StateUnknown
+			}
 		}
 	}
-	return all, nil
+	return all, err
 }
 
 // Terminate ends a machine and returns once List no longer has it.
@@ -171,7 +178,7 @@ func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) e
 	}
 	for {
 		left, err := c.List(ctx, owner)
-		if err != nil {
+		if partial := new(cloud.PartialError); err != nil && (!errors.As(err, &partial) || partial.Clouds[Name] != nil) {
 			return err
 		}
 		if !slices.ContainsFunc(left, func(m cloud.Machine) bool { return m.Name == name }) {

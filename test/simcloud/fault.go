@@ -118,6 +118,6 @@ func (c *Cloud) Plant(m cloud.Machine) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next++
-	m.ID, m.State = fmt.Sprintf("i-%04d", c.next), cloud.StateRunning
+	m.ID, m.State, m.Cloud = fmt.Sprintf("i-%04d", c.next), cloud.StateRunning, Name
 	c.machines = append(c.machines, &machine{Machine: m})
 }

@@ -2,6 +2,7 @@ package skypilot_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -183,6 +184,39 @@ func TestALaunchThatLosesTheRaceForTheSecurityGroupIsMadeAgain(t *testing.T) {
 	m := await(t, c, req, submit(t, c, req))
 	if living := w.living(t, "race"); len(living) != 1 || living[0].ID != m.ID || lost.Met() != 1 {
 		t.Errorf("AWS has %+v, want just %s", living, m.ID)
+	}
+}
+
+func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	mute, other := launchOf("mixed", 0, onAWS("us-east-1"), newKey(t)), launchOf("mixed", 1, inPaperspace(t, c), newKey(t))
+	await(t, c, mute, submit(t, c, mute))
+	await(t, c, other, submit(t, c, other))
+	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DescribeInstances",
+		Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
+	// SkyPilot says nothing of what it could not refresh: what it has just been told is believed for a moment.
+	eventually(t, "the state of the machine on AWS is unknown", time.Minute, func() bool {
+		listed, err := c.List(within(t, 3*time.Minute), mute.Owner)
+		partial := new(cloud.PartialError)
+		if !errors.As(err, &partial) || len(partial.Clouds) != 1 || cloud.KindOf(partial.Clouds["aws"]) != cloud.Access {
+			t.Fatalf("error %v", err)
+		}
+		states := map[string]cloud.State{}
+		for _, m := range listed {
+			states[m.Name] = m.State
+		}
+		if len(states) != 2 || states[other.Name] != cloud.StateRunning {
+			t.Fatalf("listed %v", states)
+		}
+		return states[mute.Name] == cloud.StateUnknown
+	})
+	if err := fault.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	listed, err := c.List(within(t, 3*time.Minute), mute.Owner)
+	if err != nil || len(listed) != 2 || listed[0].State != cloud.StateRunning || listed[1].State != cloud.StateRunning {
+		t.Errorf("then listed %+v, %v", listed, err)
 	}
 }
 

@@ -49,9 +49,9 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	}
 	more, err := c.findStrays(ctx, owner, listed)
 	if err != nil {
-		return nil, fmt.Errorf("list machines: %w", err)
+		err = fmt.Errorf("list machines: %w", err)
 	}
-	return append(listed, more...), nil
+	return append(listed, more...), err
 }
 
 // records are the owner's clusters, with what their clouds say of them now. Those that are being launched are taken as
@@ -62,6 +62,7 @@ func (c *Cloud) records(ctx context.Context, owner cloud.Owner, launching []requ
 		return nil, err
 	}
 	var names []string
+	before := map[string]int64{}
 	all = slices.DeleteFunc(all, func(r record) bool {
 		if !ours(r.Labels, owner) {
 			return true
@@ -69,6 +70,7 @@ func (c *Cloud) records(ctx context.Context, owner cloud.Owner, launching []requ
 		underWay := slices.ContainsFunc(launching, func(q request) bool { return q.ClusterName == r.Name })
 		if !underWay {
 			names = append(names, r.Name)
+			before[r.Name] = r.UpdatedAt
 		}
 		return !underWay
 	})
@@ -81,10 +83,21 @@ func (c *Cloud) records(ctx context.Context, owner cloud.Owner, launching []requ
 	}
 	for _, r := range fresh {
 		if ours(r.Labels, owner) {
+			r.unasked = stale(r, before[r.Name], time.Now())
 			all = append(all, r)
 		}
 	}
 	return all, nil
+}
+
+// justNow is how old a state may be that did not change though it was asked for: what SkyPilot noted that lately is no older
+// than what it would be told.
+const justNow = 5 * time.Second
+
+// stale says that a record which SkyPilot was to ask its cloud about was not: it keeps the old one then, and tells nobody. It
+// notes a time, in its own seconds, whenever the cloud has answered.
+func stale(r record, before int64, now time.Time) bool {
+	return r.UpdatedAt != 0 && r.UpdatedAt == before && now.Sub(time.Unix(r.UpdatedAt, 0)) > justNow
 }
 
 // status asks for clusters by name, all of them where names is nil.
@@ -174,10 +187,12 @@ func (c *Cloud) machines(ctx context.Context, records []record) ([]cloud.Machine
 		}
 		m.CreatedAt, m.CPUs, m.MemoryGiB = time.Unix(r.LaunchedAt, 0), at.CPUs, at.MemoryGiB
 		m.Cloud, m.PricePerHour = strings.ToLower(r.Cloud), at.Price
-		switch r.Status {
-		case clusterUp:
+		switch {
+		case r.unasked:
+			m.State = cloud.StateUnknown
+		case r.Status == clusterUp:
 			m.State = cloud.StateRunning
-		case clusterInit:
+		case r.Status == clusterInit:
 			m.State = cloud.StatePending
 		default:
 			m.State = cloud.StateStopped

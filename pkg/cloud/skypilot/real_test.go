@@ -183,14 +183,7 @@ func TestAMachineOfAnotherCloudIsGotTheSameWay(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	k := newKey(t)
-	plan, err := c.Plan(within(t, 4*time.Minute), api.ClusterSpec{NumNodes: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if plan[0].Cloud != "paperspace" {
-		t.Fatalf("the cheapest place is %+v, want one of paperspace", plan[0])
-	}
-	req := launchOf("other", 0, plan[0], k)
+	req := launchOf("other", 0, inPaperspace(t, c), k)
 	m := await(t, c, req, submit(t, c, req))
 	if got := logIn(t, m, k, "sudo -n id -u"); got != "0" || m.SSHUser != skytest.PaperspaceUser {
 		t.Errorf("user %s, sudo gives user %q", m.SSHUser, got)

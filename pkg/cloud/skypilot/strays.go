@@ -52,7 +52,7 @@ func (c *Cloud) onAWS(ctx context.Context) (bool, error) {
 	return slices.Contains(enabled, "aws"), err
 }
 
-// findStrays lists the owner's machines on AWS that are not among those known.
+// findStrays lists the owner's machines on AWS that are not among those known. Its error is partial where AWS does not say.
 func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud.Machine) ([]cloud.Machine, error) {
 	there, err := c.onAWS(ctx)
 	if err != nil || !there {
@@ -60,7 +60,7 @@ func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud
 	}
 	all, err := c.instances(ctx, owner, "")
 	if err != nil {
-		return nil, err
+		return nil, &cloud.PartialError{Clouds: map[string]error{"aws": err}}
 	}
 	var more []cloud.Machine
 	c.strays.mu.Lock()

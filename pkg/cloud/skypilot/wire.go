@@ -84,6 +84,10 @@ type record struct {
 	InitReason  string            `json:"init_status_reason"`
 	NameOnCloud string            `json:"cluster_name_on_cloud"`
 	Credentials *credentials      `json:"credentials"`
+	UpdatedAt   int64             `json:"status_updated_at"` // s since 1970; 0 from a server that does not tell
+
+	// unasked: what is told is what was known before, for the cloud did not answer, or SkyPilot is at work on the machine.
+	unasked bool
 }
 
 // The states of a cluster that matter here.

@@ -257,6 +257,19 @@ func eventually(t *testing.T, what string, d time.Duration, holds func() bool) {
 }
 
 // place of AWS for a small machine.
+// inPaperspace is the cheapest place of all.
+func inPaperspace(t *testing.T, c *skypilot.Cloud) api.Placement {
+	t.Helper()
+	plan, err := c.Plan(within(t, 4*time.Minute), api.ClusterSpec{NumNodes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan[0].Cloud != "paperspace" {
+		t.Fatalf("the cheapest place is %+v, want one of paperspace", plan[0])
+	}
+	return plan[0]
+}
+
 func onAWS(region string) api.Placement {
 	return api.Placement{Cloud: "aws", Region: region, InstanceType: "c6i.large", CPUs: 2, MemoryGiB: 4}
 }
