@@ -35,17 +35,26 @@ func Sweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
 	}
 	r := api.SweepResult{Looked: len(names)}
 	failed := lookAtAll(ctx, in, names, &r)
-	if in.Cluster != "" {
-		return r, failed
+	if in.Cluster != "" || ctx.Err() != nil {
+		return r, errors.Join(failed...)
 	}
 	found, err := collect(ctx)
-	r.Orphans, r.Unasked = found.Orphans, found.Unasked
-	return r, errors.Join(failed, err)
+	if ctx.Err() != nil {
+		return r, err
+	}
+	if r.Orphans, r.Unasked = found.Orphans, found.Unasked; err != nil {
+		failed = append(failed, err)
+	}
+	for _, err := range failed {
+		r.Failed = append(r.Failed, failureOf(err).Message)
+	}
+	return r, nil
 }
 
-// lookAtAll looks at the clusters in batches. One that fails keeps no other from being looked at.
-func lookAtAll(ctx workflow.Context, in api.SweepInput, names []string, r *api.SweepResult) error {
-	var failed error
+// lookAtAll looks at the clusters in batches, and returns the errors of those that failed, which keep no other from being
+// looked at.
+func lookAtAll(ctx workflow.Context, in api.SweepInput, names []string, r *api.SweepResult) []error {
+	var failed []error
 	places := workflow.NewSemaphore(ctx, batchesAtOnce)
 	all := workflow.NewWaitGroup(ctx)
 	for ; len(names) > 0; names = names[min(batch, len(names)):] {
@@ -54,13 +63,15 @@ func lookAtAll(ctx workflow.Context, in api.SweepInput, names []string, r *api.S
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
 			if err := places.Acquire(ctx, 1); err != nil {
-				failed = errors.Join(failed, err)
+				failed = append(failed, err)
 				return
 			}
 			defer places.Release(1)
 			var drifted []api.Drifted
 			err := sweeping.do(ctx, "look at clusters from "+these.Clusters[0], sweeps.LookAt, these).Get(ctx, &drifted)
-			failed = errors.Join(failed, err)
+			if err != nil {
+				failed = append(failed, err)
+			}
 			if room := reportAtMost - len(r.Drifted); len(drifted) > room {
 				drifted = drifted[:room]
 			}

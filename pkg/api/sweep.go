@@ -36,6 +36,8 @@ type SweepResult struct {
 	Orphans []Orphan  `json:"orphans,omitempty"`
 	// Unasked says which clouds could not be asked for orphans, and why.
 	Unasked []string `json:"unasked,omitempty"`
+	// Failed says what could not be looked at, and why; the rest of the result holds all the same.
+	Failed []string `json:"failed,omitempty"`
 }
 
 // OrphansInput is the input of WorkflowOrphans.

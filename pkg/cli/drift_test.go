@@ -82,6 +82,8 @@ func TestASweepIsToldClusterByCluster(t *testing.T) {
 		corrupt:  []string{"odd"}, stopped: true,
 	}
 	golden(t, "swept.txt", s.text(noon))
+	some := swept{SweepResult: api.SweepResult{Looked: 200, Failed: []string{"look at the clusters: etcd at 127.0.0.1:2379 can't be reached"}}}
+	golden(t, "swept-in-part.txt", some.text(noon))
 	golden(t, "swept-well.txt", swept{SweepResult: api.SweepResult{Looked: 3}}.text(noon))
 	golden(t, "swept-one.txt", swept{SweepResult: api.SweepResult{Looked: 1}, only: "train"}.text(noon))
 	lost := failed()
@@ -215,6 +217,9 @@ func TestCtrlCLeavesARepairRunning(t *testing.T) {
 	if code := <-done; code != ExitInterrupted || !strings.HasSuffix(errs.String(), "skyctl describe cluster going\n") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
+	if got := p.run("pause", "reconcile", "going"); got.code != 0 || !strings.HasSuffix(got.out, "A repair is under way and ends first: skyctl get events going -w shows it.\n") {
+		t.Errorf("pause: exit %d, %q, %q", got.code, got.out, got.err)
+	}
 }
 
 func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
@@ -225,7 +230,7 @@ func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
 		{"pause", "is not repaired until you run: skyctl resume reconcile halted"}, {"pause", "was paused already"},
 		{"resume", "is repaired again."}, {"resume", "was not paused"},
 	} {
-		if got := p.run(step.verb, "reconcile", "halted"); got.code != 0 || !strings.Contains(got.out, "Cluster halted "+step.says) {
+		if got := p.run(step.verb, "reconcile", "halted"); got.code != 0 || !strings.Contains(got.out, "Cluster halted "+step.says) || strings.Contains(got.out, "under way") {
 			t.Errorf("%s: exit %d, %q, %q", step.verb, got.code, got.out, got.err)
 		}
 		if shown := strings.Contains(p.run("get", "clusters").out, "READY (paused)"); shown != (step.verb == "pause") {

@@ -83,8 +83,13 @@ func (r *reconciliation) run(ctx context.Context, cluster string) error {
 		_, err := io.WriteString(r.env.Out, found.text(r.env.Now()))
 		return err
 	})
-	if err != nil || !r.wait {
+	switch {
+	case err != nil:
 		return err
+	case len(found.Failed) > 0:
+		return errors.New("not everything could be looked at: run it again")
+	case !r.wait:
+		return nil
 	}
 	return r.await(ctx, ops, before, found)
 }
@@ -178,6 +183,8 @@ type pauseTexts struct {
 	do                   func(*operations.Client, context.Context, string) (bool, error)
 	// one and all are what was done, to a cluster and to all; again is what is said where that was so already.
 	one, oneAgain, all, allAgain string
+	// busy is said where a repair of the cluster is under way.
+	busy string
 }
 
 var pauseWords = pauseTexts{
@@ -185,13 +192,15 @@ var pauseWords = pauseTexts{
 	long: `Keeps anything of a cluster from being repaired until skyctl resume reconcile; it is still looked
 at, so that skyctl get clusters shows drift. Without a name the sweeps of the schedule are paused:
 nothing is looked at, and no machine that belongs to no cluster is terminated, until they are
-resumed. Repairs that are running end first. Creates and deletes are not held up.`,
+resumed. A repair that is under way ends first; what it finds then is left alone. Creates and
+deletes are not held up.`,
 	example:  "  skyctl pause reconcile dev\n  skyctl pause reconcile",
 	do:       (*operations.Client).Pause,
 	one:      "Cluster %[1]s is not repaired until you run: skyctl resume reconcile %[1]s\n",
 	oneAgain: "Cluster %[1]s was paused already; it is repaired again after: skyctl resume reconcile %[1]s\n",
 	all:      "No cluster is looked at or repaired until you run: skyctl resume reconcile\n",
 	allAgain: "The sweeps were paused already; they go on after: skyctl resume reconcile\n",
+	busy:     "A repair is under way and ends first: skyctl get events %s -w shows it.\n",
 }
 
 var resumeWords = pauseTexts{
@@ -204,6 +213,7 @@ schedule go on; clusters that were paused by name stay paused.`,
 	oneAgain: "Cluster %[1]s was not paused.\n",
 	all:      "The sweeps go on. Clusters that were paused by name stay paused.\n",
 	allAgain: "The sweeps were not paused.\n",
+	busy:     "A repair is under way: skyctl get events %s -w shows it.\n",
 }
 
 func (a *app) pausing(w pauseTexts) *cobra.Command {
@@ -224,7 +234,13 @@ func (a *app) pausing(w pauseTexts) *cobra.Command {
 			if name != "" {
 				text = fmt.Sprintf(map[bool]string{true: w.one, false: w.oneAgain}[changed], name)
 			}
-			_, err = io.WriteString(a.env.Out, text)
+			if _, err := io.WriteString(a.env.Out, text); err != nil || name == "" {
+				return err
+			}
+			if busy, err := ops.Repairing(cmd.Context(), name); err != nil || !busy {
+				return nil // it is done all the same
+			}
+			_, err = fmt.Fprintf(a.env.Out, w.busy, name)
 			return err
 		},
 	}

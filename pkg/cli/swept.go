@@ -51,6 +51,9 @@ func (s swept) text(now time.Time) string {
 		fmt.Fprintf(&b, "\n%s: what etcd has of it can't be understood; it is left alone\n", clean(name))
 	}
 	s.writeOrphans(&b)
+	for _, why := range s.Failed {
+		b.WriteString("\nNot looked at: " + clean(why) + "\n")
+	}
 	if s.stopped {
 		b.WriteString("\nThe sweeps of the schedule are paused: skyctl resume reconcile lets them go on.\n")
 	}
@@ -96,6 +99,9 @@ func (s swept) sum(unknowns int) string {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
+	}
+	if len(s.Failed) > 0 {
+		parts = append(parts, "not all could be looked at")
 	}
 	if parts == nil {
 		return "all as they were asked for"

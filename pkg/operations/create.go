@@ -73,11 +73,10 @@ func (c *Client) resume(ctx context.Context, existing, want *api.Cluster, o Crea
 	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady || existing.Status.Phase == api.PhaseDeleting {
 		return Created{}, conflict
 	}
-	idle, err := c.idle(ctx, t, existing)
-	if err != nil {
+	if conflict.Works, err = c.works(ctx, t, existing); err != nil {
 		return Created{}, err
 	}
-	if !idle {
+	if conflict.Works != "" {
 		return Created{}, conflict
 	}
 	updated, err := s.Update(ctx, existing.Ref(), func(cl *api.Cluster) error {
@@ -96,20 +95,21 @@ func (c *Client) resume(ctx context.Context, existing, want *api.Cluster, o Crea
 	return c.provision(ctx, t, updated, o, true)
 }
 
-// idle says whether nothing works on a cluster. An operation that has written ERROR is about to close: it is waited for.
-func (c *Client) idle(ctx context.Context, t client.Client, cl *api.Cluster) (bool, error) {
+// works is the workflow that works on a cluster; empty where none does. An operation that has written ERROR is about to close: it
+// is waited for.
+func (c *Client) works(ctx context.Context, t client.Client, cl *api.Cluster) (string, error) {
 	wait := newBackOff(50*time.Millisecond, time.Second)
 	give := c.now().Add(startPatience)
 	for {
 		r, err := c.run(ctx, t, cl.Metadata.Name)
 		if err != nil || !r.open {
-			return err == nil, err
+			return "", err
 		}
 		if cl.Status.Phase != api.PhaseError || c.now().After(give) {
-			return false, nil
+			return r.workflow, nil
 		}
 		if err := wait.pause(ctx); err != nil {
-			return false, err
+			return "", err
 		}
 	}
 }

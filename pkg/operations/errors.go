@@ -48,6 +48,8 @@ func (e *NoWorkerError) Error() string {
 type ConflictError struct {
 	Name  string
 	Phase api.Phase
+	// Works is the workflow that works on it, where that is what stands in the way.
+	Works string
 	// Differs has a line per field in which the cluster that exists is another than the one asked for.
 	Differs []string
 }
@@ -59,6 +61,9 @@ func (e *ConflictError) Error() string {
 			e.Name, e.Phase, strings.Join(e.Differs, ", "))
 	case e.Phase == api.PhaseDeleting:
 		return fmt.Sprintf("cluster %s is %s; create it again once it is gone, or choose another name", e.Name, e.Phase)
+	case e.Works != "":
+		return fmt.Sprintf("cluster %[1]s exists: it is %[2]s, and %[3]s works on it; wait for that (skyctl get events %[1]s -w), then run the same create again if it is still needed",
+			e.Name, e.Phase, e.Works)
 	default:
 		return fmt.Sprintf("cluster %s exists: it is %s", e.Name, e.Phase)
 	}

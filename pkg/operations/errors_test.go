@@ -50,6 +50,7 @@ func TestAConflictSaysWhatToDo(t *testing.T) {
 		want string
 	}{
 		{ConflictError{Name: "a", Phase: api.PhaseReady}, "cluster a exists: it is READY"},
+		{ConflictError{Name: "a", Phase: api.PhaseError, Works: "Repair"}, "cluster a exists: it is ERROR, and Repair works on it; wait for that (skyctl get events a -w), then run the same create again if it is still needed"},
 		{ConflictError{Name: "a", Phase: api.PhaseDeleting}, "cluster a is DELETING; create it again once it is gone, or choose another name"},
 		{ConflictError{Name: "a", Phase: api.PhaseError, Differs: []string{"x", "y"}}, "cluster a exists (ERROR) with another spec: x, y; delete it first, or choose another name"},
 	} {

@@ -123,6 +123,16 @@ func (c *Client) Resume(ctx context.Context, cluster string) (bool, error) {
 	return c.setPaused(ctx, cluster, false)
 }
 
+// Repairing says whether a repair of a cluster is under way.
+func (c *Client) Repairing(ctx context.Context, cluster string) (bool, error) {
+	t, err := c.Temporal(ctx)
+	if err != nil {
+		return false, err
+	}
+	r, err := c.run(ctx, t, cluster)
+	return r.open && r.workflow == api.WorkflowRepair, err
+}
+
 func (c *Client) setPaused(ctx context.Context, cluster string, paused bool) (bool, error) {
 	s, err := c.Store(ctx)
 	if err != nil {

@@ -31,6 +31,9 @@ const (
 	// unnoticed is how long after its machine's death a Node is still Ready. Kubernetes gives a kubelet 40 to 50 s; until then
 	// the planner takes the cloud's listing for one that may be behind.
 	unnoticed = 10 * time.Second
+	// looks is how long the planner then waits for a machine to answer over SSH before it believes the listing: 3 s, once when a
+	// sweep comes by, and once more when the repair begins.
+	looks = 6 * time.Second
 	// deathLimit bounds the wait for all that died to be replaced.
 	deathLimit = 5 * time.Minute
 )
@@ -111,7 +114,7 @@ func (s *sweeping) measureOnce(ctx context.Context, m *sweepSamples) error {
 
 func (m *sweepSamples) rows() []row {
 	const name = "client-go asking the same"
-	wait := (deathInterval + unnoticed).Seconds()
+	wait := (deathInterval + deathInterval/10 + unnoticed + looks).Seconds() // an interval has a jitter of a tenth
 	last := m.resident[len(m.resident)-1]
 	growth := last / m.resident[0]
 	return []row{
@@ -206,9 +209,9 @@ func (s *sweeping) sweep(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	asked = s.fleet.asked.Load() - asked
-	if r.Looked != fleetClusters || asked < fleetClusters || len(r.Drifted) > 0 || len(r.Orphans) > 0 || len(r.Unasked) > 0 {
-		return 0, fmt.Errorf("the sweep looked at %d clusters of %d and asked APIs %d times; it found %d that drift, %d orphans, and could not ask %v: %+v; tried again: %v",
-			r.Looked, fleetClusters, asked, len(r.Drifted), len(r.Orphans), r.Unasked, r.Drifted[:min(3, len(r.Drifted))], s.retries(ctx, run))
+	if r.Looked != fleetClusters || asked < fleetClusters || len(r.Drifted) > 0 || len(r.Orphans) > 0 || len(r.Unasked)+len(r.Failed) > 0 {
+		return 0, fmt.Errorf("the sweep looked at %d clusters of %d and asked APIs %d times; it found %d that drift, %d orphans, and could not ask %v, and failed at %v: %+v; tried again: %v",
+			r.Looked, fleetClusters, asked, len(r.Drifted), len(r.Orphans), r.Unasked, r.Failed, r.Drifted[:min(3, len(r.Drifted))], s.retries(ctx, run))
 	}
 	if again := s.retries(ctx, run); len(again) > 0 {
 		s.say("  activities of the sweep were tried again, which counts in its time: %v", again)

@@ -66,7 +66,7 @@ func (l *lane) holds(want ending) {
 	}
 	if sweep := l.sweep(); sweep == nil {
 		l.t.Error("a sweep after it fails")
-	} else if len(sweep.Drifted) > 0 || len(sweep.Orphans) > 0 || len(sweep.Unasked) > 0 {
+	} else if len(sweep.Drifted) > 0 || len(sweep.Orphans) > 0 || len(sweep.Unasked)+len(sweep.Failed) > 0 {
 		l.t.Errorf("a sweep after it finds %+v", sweep)
 	}
 }

@@ -1,0 +1,71 @@
+package workflows
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// swept runs a sweep over more clusters than fit into one batch, of which the first batch fails, and, where that is asked for,
+// the look for orphans too.
+func swept(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResult, error) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	a := &activities.Sweeps{}
+	env.RegisterActivity(a)
+	names := make([]string, batch+1)
+	for i := range names {
+		names[i] = fmt.Sprintf("c%03d", i)
+	}
+	refused := temporal.NewNonRetryableApplicationError("look at the clusters: etcd is away", "Unavailable", nil)
+	env.OnActivity(a.ListClusters, mock.Anything, in.Cluster).Return(names, nil)
+	env.OnActivity(a.LookAt, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.LookInput) ([]api.Drifted, error) {
+		if len(in.Clusters) == batch {
+			return nil, refused
+		}
+		return []api.Drifted{{Cluster: in.Clusters[0]}}, nil
+	})
+	env.OnActivity(a.FindOrphans, mock.Anything).Return(func(context.Context) (api.OrphansResult, error) {
+		if orphansFail {
+			return api.OrphansResult{}, temporal.NewNonRetryableApplicationError("look for orphans: no", "Failed", nil)
+		}
+		return api.OrphansResult{Orphans: []api.Orphan{{Name: "sky-old-0"}}}, nil
+	}).Maybe()
+	env.ExecuteWorkflow(Sweep, in)
+	if err := env.GetWorkflowError(); err != nil {
+		return api.SweepResult{}, err
+	}
+	var r api.SweepResult
+	return r, env.GetWorkflowResult(&r)
+}
+
+func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
+	r, err := swept(t, api.SweepInput{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Drifted) != 1 || r.Drifted[0].Cluster != "c100" || len(r.Orphans) != 1 {
+		t.Errorf("found %+v", r)
+	}
+	if !slices.Equal(r.Failed, []string{"look at the clusters: etcd is away"}) {
+		t.Errorf("failed %q", r.Failed)
+	}
+	if r, err = swept(t, api.SweepInput{}, true); err != nil || len(r.Failed) != 2 || len(r.Drifted) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestALookAtOneClusterThatFailsIsAnError(t *testing.T) {
+	if r, err := swept(t, api.SweepInput{Cluster: "c000"}, false); err == nil {
+		t.Errorf("no error, and %+v", r)
+	}
+}
