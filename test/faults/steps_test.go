@@ -166,7 +166,7 @@ func (l *lane) converge() {
 			continue
 		}
 		last = l.sweep()
-		if last != nil && len(last.Drifted)+len(last.Orphans)+len(last.Unasked) == 0 && !l.busy() {
+		if last != nil && len(last.Drifted)+len(last.Orphans)+len(last.Unasked)+len(last.Failed) == 0 && !l.busy() {
 			return
 		}
 	}
