@@ -25,6 +25,8 @@ type scene struct {
 	ends ending
 	// activities are those that it is made of; also are those that another scene has, too.
 	activities, also []string
+	// repair: it is one that a sweep has started.
+	repair bool
 }
 
 var scenes = []scene{
@@ -140,7 +142,7 @@ func TestWorkersAreKilled(t *testing.T) {
 				for seed := range seeds() {
 					t.Run(fmt.Sprintf("%s/%s/%s/%d", s.name, a, moment, seed), func(t *testing.T) {
 						t.Parallel()
-						killed(t, s, blowOf(a, moment, seed))
+						killed(t, s, blowOf(s, a, moment, seed))
 					})
 				}
 			}
@@ -151,7 +153,7 @@ func TestWorkersAreKilled(t *testing.T) {
 func allScenes() []scene {
 	all := slices.Clone(scenes)
 	for _, s := range repairs {
-		s.name, s.ends = "repair of "+s.name, isReady
+		s.name, s.ends, s.repair = "repair of "+s.name, isReady, true
 		s.act = func(l *lane, _ api.Ref) { l.beginSweep() }
 		all = append(all, s)
 	}
@@ -167,10 +169,10 @@ func seeds() int {
 }
 
 // blowOf varies at which machine and how far into an activity the worker is killed: the first time right after the cloud has
-// done something for it, then ever later.
-func blowOf(activity, moment string, seed int) blow {
+// done something for it, then ever later. A repair is about one machine.
+func blowOf(s scene, activity, moment string, seed int) blow {
 	b := blow{activity: activity, moment: moment}
-	if perMachine[activity] {
+	if perMachine[activity] && !s.repair {
 		b.nth = seed % size
 	}
 	if moment == during && seed > 0 {

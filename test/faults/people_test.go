@@ -95,6 +95,7 @@ func TestDriftInRandomOrderIsPutRight(t *testing.T) {
 			l := newLane(t, home{settings: func(s *world.Settings) {
 				s.OrphanGrace = time.Nanosecond
 				s.Policy.Restarts, s.Policy.Replacements = 1000, 1000
+				s.Deadlines = world.Patience(time.Minute) // what never comes up is waited for more than once within patience
 			}})
 			l.work()
 			l.ready()
