@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -142,7 +143,7 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 }
 
 // Existing names every machine of the cluster that may exist: those in etcd that were not confirmed gone, and those
-// that the cloud lists.
+// that the cloud lists. What a cloud that can't be asked has besides is for Release to find.
 func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) {
 	const step = "list the machines"
 	c, of, owner, err := a.of(ctx, ref)
@@ -150,7 +151,7 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) 
 		return nil, failed(ctx, step, "", err)
 	}
 	listed, err := a.list(ctx, of, owner)
-	if err != nil {
+	if partial := new(cloud.PartialError); err != nil && !errors.As(err, &partial) {
 		return nil, failed(ctx, step, "", err)
 	}
 	names := map[string]bool{}
@@ -165,7 +166,8 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) 
 	return sortedKeys(names), nil
 }
 
-// Release removes what the cloud made for the cluster as a whole. It fails with ReasonLeft where the cloud lists a machine
+// Release removes what the cloud made for the cluster as a whole, once all clouds have said that they have nothing of it. It fails
+// with ReasonLeft where the cloud lists a machine
 // of the cluster: then there is more to terminate.
 func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	const step = "confirm that nothing is left"

@@ -28,7 +28,8 @@ const (
 	// longer is none.
 	apiWithin  = 10 * time.Second
 	unitWithin = 10 * time.Second
-	// goneWithin bounds the connection to a machine that is most likely no more, and whose replacement waits for this.
+	// goneWithin bounds the look at a machine that the cloud does not list, and whose replacement waits for this; and the
+	// connection to one that is about to be terminated.
 	goneWithin = 3 * time.Second
 	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time. It is no less than the planner has
 	// suspects: where none of them answers, a second turn would not end within lookWithin, and nothing be decided ever.
@@ -41,21 +42,19 @@ type listing struct {
 	err      error // which may be that of some of its clouds alone
 }
 
-// errOf is why a listing says nothing about the machines of a cluster; nil where it does.
+// errOf is why a listing says nothing about the machines of a cluster; nil where it does. One in which all are in doubt says
+// nothing.
 func (l listing) errOf(c *api.Cluster) error {
 	err := l.err
 	if partial := new(cloud.PartialError); errors.As(err, &partial) {
 		err = partial.Clouds[cloudOf(c)]
 	}
-	if err != nil {
-		return err
+	machines := l.machines[c.Metadata.UID]
+	certain := func(m cloud.Machine) bool { return m.State != cloud.StateUnknown }
+	if err == nil && len(machines) > 0 && !slices.ContainsFunc(machines, certain) {
+		err = fmt.Errorf("%s did not say how any of the machines are", cloudOf(c))
 	}
-	for _, m := range l.machines[c.Metadata.UID] {
-		if m.State == cloud.StateUnknown {
-			return fmt.Errorf("%s could not be asked about machine %s", cloudOf(c), m.Name)
-		}
-	}
-	return nil
+	return err
 }
 
 // listings are by provider.
@@ -166,7 +165,7 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 		w.CloudError = rke2.Scrub(err.Error())
 	}
 	for _, m := range listed.machines[c.Metadata.UID] {
-		w.Listed = append(w.Listed, plan.Listed{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: m.State == cloud.StateStopped})
+		w.Listed = append(w.Listed, plan.Listed{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: m.State == cloud.StateStopped, Unknown: m.State == cloud.StateUnknown})
 	}
 	if c.Status.Phase != api.PhaseReady {
 		return w, sight{}, nil // what is left of it is all that matters

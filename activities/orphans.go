@@ -44,7 +44,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 			if !errors.As(err, &partial) {
 				continue
 			}
-			if seen, err = a.withKnown(ctx, seen, partial); err != nil {
+			if seen, err = a.withKnown(ctx, seen, known, partial); err != nil {
 				return api.OrphansResult{}, failed(ctx, step, "", err)
 			}
 		}
@@ -53,7 +53,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 			return api.OrphansResult{}, failed(ctx, step, "", err)
 		}
 		for _, o := range orphans {
-			if a.OrphanGrace > 0 {
+			if a.OrphanGrace > 0 && o.State != string(cloud.StateUnknown) {
 				o.TerminateAt = o.FirstSeen.Add(a.OrphanGrace)
 			}
 			r.Orphans = append(r.Orphans, o)
@@ -71,15 +71,17 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 	return r, nil
 }
 
-// withKnown adds the orphans that were known before on clouds which could not be asked: there they still may be.
-func (a *Sweeps) withKnown(ctx context.Context, seen []api.Orphan, unasked *cloud.PartialError) ([]api.Orphan, error) {
+// withKnown adds the orphans that were known before on clouds which could not be asked: there they still may be. Until it can be
+// asked their state is unknown, and their time does not come.
+func (a *Sweeps) withKnown(ctx context.Context, seen []api.Orphan, known clustersKnown, unasked *cloud.PartialError) ([]api.Orphan, error) {
 	before, err := a.Store.Orphans(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, old := range before {
 		again := func(o api.Orphan) bool { return o.Name == old.Name }
-		if unasked.Clouds[old.Cloud] != nil && !slices.ContainsFunc(seen, again) {
+		if unasked.Clouds[old.Cloud] != nil && !known.has(old.Cluster, old.ClusterUID) && !slices.ContainsFunc(seen, again) {
+			old.State = string(cloud.StateUnknown)
 			seen = append(seen, old)
 		}
 	}
@@ -117,6 +119,11 @@ type clustersKnown struct {
 	names []string
 }
 
+// has says that a machine with these labels may be that of a cluster.
+func (k clustersKnown) has(name, uid string) bool {
+	return k.uids[uid] || slices.Contains(k.names, name)
+}
+
 func (a *Sweeps) known(ctx context.Context) (clustersKnown, error) {
 	all, err := a.Store.List(ctx)
 	k := clustersKnown{uids: map[string]bool{}, names: store.CorruptClusters(err)}
@@ -139,11 +146,8 @@ func (a *Sweeps) known(ctx context.Context) (clustersKnown, error) {
 func (a *Sweeps) orphansOf(provider string, listed listing, known clustersKnown) []api.Orphan {
 	orphans := []api.Orphan{}
 	for _, uid := range sortedKeys(listed.machines) {
-		if known.uids[uid] {
-			continue
-		}
 		for _, m := range listed.machines[uid] {
-			if slices.Contains(known.names, m.Owner.Cluster) {
+			if known.has(m.Owner.Cluster, uid) {
 				continue
 			}
 			on := m.Cloud
@@ -167,7 +171,7 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	if err != nil {
 		return failed(ctx, step, o.Name, err)
 	}
-	if o.ClusterUID == "" || known.uids[o.ClusterUID] || slices.Contains(known.names, o.Cluster) {
+	if o.ClusterUID == "" || known.has(o.Cluster, o.ClusterUID) {
 		return failed(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
 	}
 	of := a.Clouds.served(a.Clouds.provider(o.Cloud))
@@ -185,11 +189,16 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 		return failed(ctx, step, o.Name, err)
 	}
 	left, err := of.List(end, owner)
-	if err == nil && len(left) == 0 {
-		err = of.Release(end, owner)
-	}
-	if err != nil {
+	partial := new(cloud.PartialError)
+	switch elsewhere := errors.As(err, &partial) && partial.Clouds[o.Cloud] == nil; {
+	case err != nil && !elsewhere:
 		return failed(ctx, step, o.Name, err)
+	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return m.Name == o.Name }):
+		return failed(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient, Message: o.Cloud + " still lists it, or can't be asked about it"})
+	case err == nil && len(left) == 0:
+		if err := of.Release(end, owner); err != nil {
+			return failed(ctx, step, o.Name, err)
+		}
 	}
 	a.event(ctx, api.Event{
 		Cluster: o.Cluster, UID: o.ClusterUID, Machine: o.Name, Type: api.EventNormal, Reason: "OrphanTerminated",

@@ -34,43 +34,62 @@ func Sweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
 		return api.SweepResult{}, err
 	}
 	r := api.SweepResult{Looked: len(names)}
-	failed := lookAtAll(ctx, in, names, &r)
+	all := lookAtAll(ctx, in, names, &r)
 	if in.Cluster != "" || ctx.Err() != nil {
-		return r, errors.Join(failed...)
+		return r, all.err()
 	}
 	found, err := collect(ctx)
 	if ctx.Err() != nil {
 		return r, err
 	}
 	if r.Orphans, r.Unasked = found.Orphans, found.Unasked; err != nil {
-		failed = append(failed, err)
+		all = append(all, missed{"machines of no cluster", err})
 	}
-	for _, err := range failed {
-		r.Failed = append(r.Failed, failureOf(err).Message)
+	for _, m := range all {
+		r.Failed = append(r.Failed, m.what+": "+failureOf(m.err).Message)
 	}
 	return r, nil
 }
 
-// lookAtAll looks at the clusters in batches, and returns the errors of those that failed, which keep no other from being
-// looked at.
-func lookAtAll(ctx workflow.Context, in api.SweepInput, names []string, r *api.SweepResult) []error {
-	var failed []error
+// missed is what a sweep could not look at, and why.
+type missed struct {
+	what string
+	err  error
+}
+
+type misses []missed
+
+func (all misses) err() error {
+	var errs []error
+	for _, m := range all {
+		errs = append(errs, m.err)
+	}
+	return errors.Join(errs...)
+}
+
+// lookAtAll looks at the clusters in batches, and returns those that failed, which keep no other from being looked at.
+func lookAtAll(ctx workflow.Context, in api.SweepInput, names []string, r *api.SweepResult) misses {
+	var failed misses
 	places := workflow.NewSemaphore(ctx, batchesAtOnce)
 	all := workflow.NewWaitGroup(ctx)
 	for ; len(names) > 0; names = names[min(batch, len(names)):] {
 		these := activities.LookInput{Clusters: names[:min(batch, len(names))], Again: in.Again}
+		what := "clusters " + these.Clusters[0]
+		if n := len(these.Clusters); n > 1 {
+			what += " to " + these.Clusters[n-1]
+		}
 		all.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
 			if err := places.Acquire(ctx, 1); err != nil {
-				failed = append(failed, err)
+				failed = append(failed, missed{what, err})
 				return
 			}
 			defer places.Release(1)
 			var drifted []api.Drifted
 			err := sweeping.do(ctx, "look at clusters from "+these.Clusters[0], sweeps.LookAt, these).Get(ctx, &drifted)
 			if err != nil {
-				failed = append(failed, err)
+				failed = append(failed, missed{what, err})
 			}
 			if room := reportAtMost - len(r.Drifted); len(drifted) > room {
 				drifted = drifted[:room]

@@ -26,17 +26,21 @@ func swept(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResult, 
 	for i := range names {
 		names[i] = fmt.Sprintf("c%03d", i)
 	}
-	refused := temporal.NewNonRetryableApplicationError("look at the clusters: etcd is away", "Unavailable", nil)
+	refuse := func(step, message string) error { // as activities do
+		return temporal.NewApplicationErrorWithOptions(step+": "+message, "Refused", temporal.ApplicationErrorOptions{
+			NonRetryable: true, Details: []any{api.Failure{Step: step, Reason: "Refused", Message: message}},
+		})
+	}
 	env.OnActivity(a.ListClusters, mock.Anything, in.Cluster).Return(names, nil)
 	env.OnActivity(a.LookAt, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.LookInput) ([]api.Drifted, error) {
 		if len(in.Clusters) == batch {
-			return nil, refused
+			return nil, refuse("look at the clusters", "etcd is away")
 		}
 		return []api.Drifted{{Cluster: in.Clusters[0]}}, nil
 	})
 	env.OnActivity(a.FindOrphans, mock.Anything).Return(func(context.Context) (api.OrphansResult, error) {
 		if orphansFail {
-			return api.OrphansResult{}, temporal.NewNonRetryableApplicationError("look for orphans: no", "Failed", nil)
+			return api.OrphansResult{}, refuse("look for orphans", "no")
 		}
 		return api.OrphansResult{Orphans: []api.Orphan{{Name: "sky-old-0"}}}, nil
 	}).Maybe()
@@ -56,10 +60,10 @@ func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
 	if len(r.Drifted) != 1 || r.Drifted[0].Cluster != "c100" || len(r.Orphans) != 1 {
 		t.Errorf("found %+v", r)
 	}
-	if !slices.Equal(r.Failed, []string{"look at the clusters: etcd is away"}) {
+	if !slices.Equal(r.Failed, []string{"clusters c000 to c099: etcd is away"}) {
 		t.Errorf("failed %q", r.Failed)
 	}
-	if r, err = swept(t, api.SweepInput{}, true); err != nil || len(r.Failed) != 2 || len(r.Drifted) != 1 {
+	if r, err = swept(t, api.SweepInput{}, true); err != nil || len(r.Failed) != 2 || r.Failed[1] != "machines of no cluster: no" || len(r.Drifted) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

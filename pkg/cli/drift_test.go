@@ -82,7 +82,7 @@ func TestASweepIsToldClusterByCluster(t *testing.T) {
 		corrupt:  []string{"odd"}, stopped: true,
 	}
 	golden(t, "swept.txt", s.text(noon))
-	some := swept{SweepResult: api.SweepResult{Looked: 200, Failed: []string{"look at the clusters: etcd at 127.0.0.1:2379 can't be reached"}}}
+	some := swept{SweepResult: api.SweepResult{Looked: 200, Failed: []string{"clusters a to m: etcd at 127.0.0.1:2379 does not answer"}}}
 	golden(t, "swept-in-part.txt", some.text(noon))
 	golden(t, "swept-well.txt", swept{SweepResult: api.SweepResult{Looked: 3}}.text(noon))
 	golden(t, "swept-one.txt", swept{SweepResult: api.SweepResult{Looked: 1}, only: "train"}.text(noon))

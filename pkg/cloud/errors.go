@@ -63,5 +63,11 @@ func (e *PartialError) Error() string {
 	return strings.Join(all, "; ")
 }
 
-// Unwrap returns the errors of all clouds.
-func (e *PartialError) Unwrap() []error { return slices.Collect(maps.Values(e.Clouds)) }
+// Unwrap returns the errors of all clouds, by their names.
+func (e *PartialError) Unwrap() []error {
+	var all []error
+	for _, name := range slices.Sorted(maps.Keys(e.Clouds)) {
+		all = append(all, e.Clouds[name])
+	}
+	return all
+}

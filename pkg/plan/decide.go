@@ -88,6 +88,7 @@ func (d *deciding) ready() {
 		d.report("", api.DriftAPISilent, "the Kubernetes API does not answer", d.aboutSilence())
 	}
 	if d.w.CloudError != "" {
+		d.remember()
 		return // what can't be seen is not touched
 	}
 	d.extras()
@@ -107,9 +108,21 @@ func (d *deciding) ready() {
 	}
 }
 
+const untilAsked = "nothing, while the cloud can't be asked"
+
+// remember keeps what was seen of machines before the cloud fell silent, and since when: that it does not answer once in a while
+// is no reason to be patient anew.
+func (d *deciding) remember() {
+	for _, old := range d.c.Status.Drift {
+		if d.names[old.Machine] != nil {
+			d.report(old.Machine, old.Reason, cmp.Or(old.Message, "it was so when the cloud could last be asked"), untilAsked)
+		}
+	}
+}
+
 func (d *deciding) aboutSilence() string {
 	if d.w.CloudError != "" {
-		return "nothing, while the cloud can't be asked"
+		return untilAsked
 	}
 	return "the head is looked at; workers are left alone until it answers"
 }

@@ -386,6 +386,32 @@ func TestAMachineThatWouldPowerItselfOffIsDisarmed(t *testing.T) {
 	})
 }
 
+func TestACloudThatFallsSilentForAMomentIsNoReasonToBePatientAnew(t *testing.T) {
+	s := newScene(2)
+	s.lose(0, 4*time.Minute)
+	s.w.CloudError = "403"
+	d := check(t, s)
+	if actions(d) != "" || d.Fail != nil || !strings.Contains(drift(d), "sky-x-0 HeadLost: nothing, while the cloud can't be asked") {
+		t.Fatalf("does %q, failure %v\n%s", actions(d), d.Fail, drift(d))
+	}
+	s.c.Status.SetDrift(d.Drift, s.w.At) // as a sweep records it
+	s.w.CloudError, s.w.At = "", s.w.At.Add(time.Minute)
+	if d = check(t, s); d.Fail == nil {
+		t.Errorf("the head does not count as lost\n%s", drift(d))
+	}
+}
+
+func TestAMachineThatNobodyCanBeAskedAboutIsNotReplaced(t *testing.T) {
+	s := newScene(4)
+	s.w.Listed[1].Unknown = true
+	s.notReady(1, time.Hour)
+	s.unreachable(1)
+	s.gone(2)
+	if d := check(t, s); actions(d) != "Replace sky-x-2" || !strings.Contains(drift(d), "sky-x-1 NodeNotReady: it is replaced once its cloud can be asked") {
+		t.Errorf("does %q\n%s", actions(d), drift(d))
+	}
+}
+
 func TestTwoWorkersThatAreBothOutOfReachAreLeftAlone(t *testing.T) {
 	s := newScene(3)
 	for _, i := range []int{1, 2} {

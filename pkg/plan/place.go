@@ -205,10 +205,14 @@ func (d *deciding) mend(m *api.Machine, t trouble) {
 	d.replace(m, t.reason, t.message+"; a restart did not help")
 }
 
-// replace gives a worker's place to a new machine. A head is never replaced.
+// replace gives a worker's place to a new machine. A head is never replaced, nor a machine that nobody can be asked about.
 func (d *deciding) replace(m *api.Machine, reason api.DriftReason, message string) {
-	if isHead(m) {
+	switch l := d.listed(m); {
+	case isHead(m):
 		d.report(m.Name, reason, message, "nothing: a head is not replaced")
+		return
+	case l != nil && l.Unknown:
+		d.report(m.Name, reason, message, "it is replaced once its cloud can be asked about it: look there whether there are two of that name, or whose they are")
 		return
 	}
 	d.askWithin(on(m, api.ActionReplace, reason, message), "it is replaced", d.p.Replacements)

@@ -39,6 +39,8 @@ type Listed struct {
 	Incarnation string
 	// Stopped: it exists and does not run.
 	Stopped bool
+	// Unknown: it was there when its cloud could last be asked about it, which it can't now. It is not replaced meanwhile.
+	Unknown bool
 }
 
 // Node is a Node of the cluster.

@@ -179,9 +179,16 @@ func TestACloudThatCanNotBeAskedHoldsUpNoOther(t *testing.T) {
 		t.Errorf("Reachable %+v", cond)
 	}
 	w.cloud.End(own)
-	away("another")
+	another := away("another")
 	lastRepair(t, w.repair(ref), api.ActionReplace, "sky-beside-1")
 	w.healthy(ref, 2)
+	w.delete(ref, false)
+	until(t, "its machines are ended", func() bool { return len(w.cloud.Machines("sky-beside-")) == 0 })
+	if c := w.get(ref); c.Status.Phase != api.PhaseDeleting {
+		t.Errorf("%s though a cloud has not said that it has nothing of it", c.Status.Phase)
+	}
+	w.cloud.End(another)
+	w.awaitGone(ref)
 }
 
 func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {

@@ -4,8 +4,8 @@
 package simcloud
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -189,35 +190,53 @@ func TestALaunchThatLosesTheRaceForTheSecurityGroupIsMadeAgain(t *testing.T) {
 
 func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 	w := start(t)
-	c := w.cloud(t)
+	c := w.cloud(t, func(o *skypilot.Options) { o.CloudWithin = 16 * time.Second })
 	mute, other := launchOf("mixed", 0, onAWS("us-east-1"), newKey(t)), launchOf("mixed", 1, inPaperspace(t, c), newKey(t))
 	await(t, c, mute, submit(t, c, mute))
 	await(t, c, other, submit(t, c, other))
-	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DescribeInstances",
-		Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
-	// SkyPilot says nothing of what it could not refresh: what it has just been told is believed for a moment.
-	eventually(t, "the state of the machine on AWS is unknown", time.Minute, func() bool {
-		listed, err := c.List(within(t, 3*time.Minute), mute.Owner)
-		partial := new(cloud.PartialError)
-		if !errors.As(err, &partial) || len(partial.Clouds) != 1 || cloud.KindOf(partial.Clouds["aws"]) != cloud.Access {
-			t.Fatalf("error %v", err)
-		}
-		states := map[string]cloud.State{}
-		for _, m := range listed {
-			states[m.Name] = m.State
-		}
-		if len(states) != 2 || states[other.Name] != cloud.StateRunning {
-			t.Fatalf("listed %v", states)
-		}
-		return states[mute.Name] == cloud.StateUnknown
-	})
-	if err := fault.Clear(); err != nil {
-		t.Fatal(err)
+	for _, fault := range []struct {
+		name string
+		skytest.Fault
+		kind cloud.Kind
+	}{
+		{"refuses", skytest.Fault{Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."}, cloud.Access},
+		{"hangs", skytest.Fault{Hang: true}, cloud.Transient},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			fault.Cloud, fault.Operation = "aws", "DescribeInstances"
+			f := w.fault(t, fault.Fault)
+			// SkyPilot says nothing of what it could not refresh: what it has just been told is believed for a moment.
+			eventually(t, "the state of the machine on AWS is unknown", 2*time.Minute, func() bool {
+				listed, err := c.List(within(t, 3*time.Minute), mute.Owner)
+				partial := new(cloud.PartialError)
+				if !errors.As(err, &partial) || len(partial.Clouds) != 1 || cloud.KindOf(partial.Clouds["aws"]) != fault.kind {
+					t.Fatalf("error %v", err)
+				}
+				states := statesOf(listed)
+				if len(states) != 2 || states[other.Name] != cloud.StateRunning {
+					t.Fatalf("listed %v", states)
+				}
+				return states[mute.Name] == cloud.StateUnknown
+			})
+			if err := f.Clear(); err != nil {
+				t.Fatal(err)
+			}
+			// What hung goes on for a moment, and SkyPilot asks a cloud about a machine once at a time.
+			eventually(t, "all is known again", time.Minute, func() bool {
+				listed, err := c.List(within(t, 3*time.Minute), mute.Owner)
+				states := statesOf(listed)
+				return err == nil && len(states) == 2 && states[mute.Name] == cloud.StateRunning && states[other.Name] == cloud.StateRunning
+			})
+		})
 	}
-	listed, err := c.List(within(t, 3*time.Minute), mute.Owner)
-	if err != nil || len(listed) != 2 || listed[0].State != cloud.StateRunning || listed[1].State != cloud.StateRunning {
-		t.Errorf("then listed %+v, %v", listed, err)
+}
+
+func statesOf(machines []cloud.Machine) map[string]cloud.State {
+	states := map[string]cloud.State{}
+	for _, m := range machines {
+		states[m.Name] = m.State
 	}
+	return states
 }
 
 func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {

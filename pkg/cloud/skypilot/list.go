@@ -32,7 +32,7 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
-	found, err := c.records(ctx, owner, launching)
+	found, silent, err := c.records(ctx, owner, launching)
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
@@ -49,80 +49,12 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	}
 	more, err := c.findStrays(ctx, owner, listed)
 	if err != nil {
-		err = fmt.Errorf("list machines: %w", err)
+		silent[awsName] = errors.Join(silent[awsName], err)
 	}
-	return append(listed, more...), err
-}
-
-// records are the owner's clusters, with what their clouds say of them now. Those that are being launched are taken as
-// they stand: asking their clouds would wait for the launch, 20 s at most, and tell nothing new.
-func (c *Cloud) records(ctx context.Context, owner cloud.Owner, launching []request) ([]record, error) {
-	all, err := c.status(ctx, owner, nil, refreshNone)
-	if err != nil {
-		return nil, err
+	if listed = append(listed, more...); len(silent) > 0 {
+		return listed, fmt.Errorf("list machines: %w", &cloud.PartialError{Clouds: silent})
 	}
-	var names []string
-	before := map[string]int64{}
-	all = slices.DeleteFunc(all, func(r record) bool {
-		if !ours(r.Labels, owner) {
-			return true
-		}
-		underWay := slices.ContainsFunc(launching, func(q request) bool { return q.ClusterName == r.Name })
-		if !underWay {
-			names = append(names, r.Name)
-			before[r.Name] = r.UpdatedAt
-		}
-		return !underWay
-	})
-	if len(names) == 0 {
-		return all, nil
-	}
-	fresh, err := c.status(ctx, owner, names, refreshForce)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range fresh {
-		if ours(r.Labels, owner) {
-			r.unasked = stale(r, before[r.Name], time.Now())
-			all = append(all, r)
-		}
-	}
-	return all, nil
-}
-
-// justNow is how old a state may be that did not change though it was asked for: what SkyPilot noted that lately is no older
-// than what it would be told.
-const justNow = 5 * time.Second
-
-// stale says that a record which SkyPilot was to ask its cloud about was not: it keeps the old one then, and tells nobody. It
-// notes a time, in its own seconds, whenever the cloud has answered.
-func stale(r record, before int64, now time.Time) bool {
-	return r.UpdatedAt != 0 && r.UpdatedAt == before && now.Sub(time.Unix(r.UpdatedAt, 0)) > justNow
-}
-
-// status asks for clusters by name, all of them where names is nil.
-func (c *Cloud) status(ctx context.Context, owner cloud.Owner, names []string, refresh string) ([]record, error) {
-	id, err := c.client.submit(ctx, "/status", statusBody{
-		common: common{Env: user(owner.Installation).env()}, ClusterNames: names, Refresh: refresh,
-		AllUsers: true, IncludeCredentials: len(names) == 1, IncludeHandle: true,
-	})
-	if err != nil {
-		return nil, err
-	}
-	var found []record
-	if err := c.client.get(ctx, id, &found); err != nil {
-		var failed *failedRequest
-		if errors.As(err, &failed) {
-			return nil, judged("ask SkyPilot for the state of machines", failed, nil)
-		}
-		return nil, err
-	}
-	for i := range found {
-		if found[i].Labels == nil { // a server that doesn't list them
-			found[i].Labels = taskLabels(found[i].Yaml)
-		}
-	}
-	return found, nil
+	return listed, nil
 }
 
 // find returns the cluster of a name, whosever it is, or nil.

@@ -25,6 +25,9 @@ type stray struct {
 	ids    []string
 }
 
+// awsName is the name of AWS in specs.
+const awsName = "aws"
+
 // instance is one on AWS, as the bridge lists it.
 type instance struct {
 	ID             string            `json:"id"`
@@ -49,18 +52,20 @@ func (c *Cloud) onAWS(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	enabled, err := c.Enabled(ctx)
-	return slices.Contains(enabled, "aws"), err
+	return slices.Contains(enabled, awsName), err
 }
 
-// findStrays lists the owner's machines on AWS that are not among those known. Its error is partial where AWS does not say.
+// findStrays lists the owner's machines on AWS that are not among those known.
 func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud.Machine) ([]cloud.Machine, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.CloudWithin/2, silence(c.opts.CloudWithin/2))
+	defer cancel()
 	there, err := c.onAWS(ctx)
 	if err != nil || !there {
 		return nil, err
 	}
 	all, err := c.instances(ctx, owner, "")
 	if err != nil {
-		return nil, &cloud.PartialError{Clouds: map[string]error{"aws": err}}
+		return nil, err
 	}
 	var more []cloud.Machine
 	c.strays.mu.Lock()

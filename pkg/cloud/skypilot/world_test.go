@@ -257,6 +257,10 @@ func eventually(t *testing.T, what string, d time.Duration, holds func() bool) {
 }
 
 // place of AWS for a small machine.
+func onAWS(region string) api.Placement {
+	return api.Placement{Cloud: "aws", Region: region, InstanceType: "c6i.large", CPUs: 2, MemoryGiB: 4}
+}
+
 // inPaperspace is the cheapest place of all.
 func inPaperspace(t *testing.T, c *skypilot.Cloud) api.Placement {
 	t.Helper()
@@ -268,8 +272,4 @@ func inPaperspace(t *testing.T, c *skypilot.Cloud) api.Placement {
 		t.Fatalf("the cheapest place is %+v, want one of paperspace", plan[0])
 	}
 	return plan[0]
-}
-
-func onAWS(region string) api.Placement {
-	return api.Placement{Cloud: "aws", Region: region, InstanceType: "c6i.large", CPUs: 2, MemoryGiB: 4}
 }
