@@ -16,6 +16,7 @@ import (
 const (
 	chartPatience   = 2 * time.Minute
 	podPatience     = 3 * time.Minute
+	nodePatience    = 5 * time.Minute
 	settledPatience = 10 * time.Minute
 )
 
@@ -78,6 +79,8 @@ func patience(reason string) time.Duration {
 		return chartPatience
 	case AllocatableMissing:
 		return settledPatience
+	case NodeNotReady:
+		return nodePatience
 	}
 	return podPatience
 }
@@ -111,6 +114,9 @@ func (a *awaiting) look(ctx context.Context, c *Client) error {
 	}
 	a.status, a.gone, a.unanswered = st, strings.Join(gone, ", "), nil
 	now := st.Trouble
+	if now == nil {
+		now = st.down
+	}
 	if now == nil && st.settled() {
 		if short := st.missing(); len(short) > 0 {
 			now = &Failure{Reason: AllocatableMissing, Node: short[0].Node, Message: "the GPU stack says that it is ready, yet " + st.shortage(short) +

@@ -57,6 +57,8 @@ const (
 	PodFailing = "PodFailing"
 	// AllocatableMissing: the stack says that it is ready, and a node offers fewer accelerators than it should.
 	AllocatableMissing = "AllocatableMissing"
+	// NodeNotReady: a node that should offer accelerators is not Ready, or not there: what is wrong is not the stack.
+	NodeNotReady = "NodeNotReady"
 	// Deadline: the stack was not ready in time, and nothing in it has failed.
 	Deadline = "Deadline"
 	// WorkloadFailed: a pod got an accelerator and ended badly.

@@ -28,6 +28,8 @@ type Status struct {
 	Versions api.Versions
 	// Trouble is what is wrong with the stack, as far as it shows; it may pass by itself. Its log is not read yet.
 	Trouble *Failure
+	// down is the first node that should offer accelerators and is not Ready; nil where there is none.
+	down *Failure
 }
 
 // DaemonSet is one part of a stack, and on how many of its nodes it is ready.
@@ -56,6 +58,9 @@ func Look(ctx context.Context, c *Client, kind string, expected map[string]int) 
 	}
 	for _, node := range sortedKeys(expected) {
 		st.Nodes = append(st.Nodes, api.NodeGPUs{Node: node, Expected: expected[node], Offered: offered(nodes[node])})
+		if why := notReady(nodes[node]); why != "" && st.down == nil {
+			st.down = &Failure{Reason: NodeNotReady, Node: node, Message: why + "; nothing of the stack can come up there"}
+		}
 	}
 	if kind == api.GPUStackNone {
 		return st, nil
@@ -92,6 +97,19 @@ func listNodes(ctx context.Context, c *Client) (map[string]*corev1.Node, error) 
 		nodes[list.Items[i].Name] = &list.Items[i]
 	}
 	return nodes, nil
+}
+
+// notReady is why a node is not Ready; empty where it is, or does not say.
+func notReady(n *corev1.Node) string {
+	if n == nil {
+		return "it is not in the cluster"
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+			return strings.TrimSpace(fmt.Sprintf("it is not Ready (%s) %s", c.Reason, c.Message))
+		}
+	}
+	return ""
 }
 
 func offered(n *corev1.Node) int {

@@ -268,7 +268,16 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 		"an operator that was deleted": {func(c *Client, _ *memory) {
 			_ = c.core.AppsV1().Deployments("gpu-operator").Delete(context.Background(), "gpu-operator", metav1.DeleteOptions{})
 		}, 0, Deadline},
-		"a slow operator":          {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, 0, Deadline},
+		"a slow operator": {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, 0, Deadline},
+		"a node that is lost": {func(c *Client, _ *memory) {
+			lost := node("b", 8)
+			lost.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown"}}
+			setNode(c, lost)
+			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
+		}, 0, NodeNotReady},
+		"a node that was deleted": {func(c *Client, _ *memory) {
+			_ = c.core.CoreV1().Nodes().Delete(context.Background(), "b", metav1.DeleteOptions{})
+		}, 0, NodeNotReady},
 		"ready and nothing to use": {func(c *Client, _ *memory) { setNode(c, node("b", 0)) }, 0, AllocatableMissing},
 	} {
 		client, m := operatorsCluster(t)
@@ -298,7 +307,7 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 }
 
 func TestWhatPassesIsGivenTime(t *testing.T) {
-	for reason, atLeast := range map[string]time.Duration{ChartUnreachable: time.Minute, PodFailing: 2 * time.Minute, AllocatableMissing: 5 * time.Minute} {
+	for reason, atLeast := range map[string]time.Duration{ChartUnreachable: time.Minute, PodFailing: 2 * time.Minute, AllocatableMissing: 5 * time.Minute, NodeNotReady: 5 * time.Minute} {
 		if got := patience(reason); got < atLeast {
 			t.Errorf("%s: %s", reason, got)
 		}
