@@ -88,26 +88,35 @@ func (c Clouds) served(provider string) cloud.Cloud {
 	return c.Others
 }
 
-// listFor asks the providers of clusters what they have. It is asked before the clusters are read: every machine that it shows
-// was in etcd before it was launched, so none that etcd does not know then is about to be known.
-func (a *Sweeps) listFor(ctx context.Context, names []string) (listings, error) {
-	providers := map[string]bool{}
-	wanted := map[string]bool{}
-	for _, n := range names {
-		wanted[n] = true
-	}
+// byProvider groups clusters by who has to be asked for their machines. Under "" are those about which nobody is: an operation
+// works on them.
+func (a *Sweeps) byProvider(ctx context.Context, names []string) (map[string][]string, error) {
 	all, err := a.Store.List(ctx)
 	if err != nil && len(all) == 0 {
 		return nil, err
 	}
+	provider := map[string]string{}
 	for _, c := range all {
-		if wanted[c.Metadata.Name] && !c.Status.Phase.Busy() {
-			providers[a.Clouds.provider(cloudOf(&c))] = true
+		if !c.Status.Phase.Busy() {
+			provider[c.Metadata.Name] = a.Clouds.provider(cloudOf(&c))
 		}
 	}
-	key := strings.Join(sortedKeys(providers), " ")
+	groups := map[string][]string{}
+	for _, n := range names {
+		groups[provider[n]] = append(groups[provider[n]], n)
+	}
+	return groups, nil
+}
+
+// listFor asks a provider what it has; the batches of a sweep that want that at the same time share the answer. It is asked
+// before the clusters are read: every machine that it shows was in etcd before it was launched, so none that etcd does not know
+// then is about to be known.
+func (a *Sweeps) listFor(ctx context.Context, provider string) (listings, error) {
+	if provider == "" {
+		return listings{}, nil
+	}
 	// It goes on for the others where the first to ask is cancelled; listOne bounds it.
-	asked := a.listing.DoChan(key, func() (any, error) { return a.list(context.WithoutCancel(ctx), sortedKeys(providers)) })
+	asked := a.listing.DoChan(provider, func() (any, error) { return a.list(context.WithoutCancel(ctx), []string{provider}) })
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -1,11 +1,13 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -87,35 +89,52 @@ type LookInput struct {
 }
 
 // LookAt compares clusters with the world, records what it saw of each, and starts operations where something is to be done.
-// It returns those that are not as they should be.
+// It returns those that are not as they should be. A cloud that hangs holds up its own clusters alone.
 func (a *Sweeps) LookAt(ctx context.Context, in LookInput) ([]api.Drifted, error) {
-	listings, err := a.listFor(ctx, in.Clusters)
+	const step = "look at the clusters"
+	groups, err := a.byProvider(ctx, in.Clusters)
 	if err != nil {
-		return nil, failed(ctx, "look at the clusters", "", err)
+		return nil, failed(ctx, step, "", err)
 	}
-	found := make([]*api.Drifted, len(in.Clusters))
-	var all errgroup.Group
-	all.SetLimit(looksAtOnce)
-	for i, name := range in.Clusters {
-		all.Go(func() error {
-			soon, cancel := context.WithTimeout(ctx, lookWithin)
-			defer cancel()
-			var err error
-			if found[i], err = a.lookAt(soon, name, listings, in.Again); err != nil && ctx.Err() == nil {
-				activity.GetLogger(ctx).Warn("a cluster could not be looked at", "cluster", name, "error", err)
-				found[i] = &api.Drifted{Cluster: name, Why: err.Error()}
+	var mu sync.Mutex
+	var drifted []api.Drifted
+	var asked, looks errgroup.Group
+	looks.SetLimit(looksAtOnce)
+	for provider, names := range groups {
+		asked.Go(func() error {
+			listed, err := a.listFor(ctx, provider)
+			if err != nil {
+				return err
+			}
+			for _, name := range names {
+				looks.Go(func() error {
+					if found := a.lookSoon(ctx, name, listed, in.Again); found != nil {
+						mu.Lock()
+						defer mu.Unlock()
+						drifted = append(drifted, *found)
+					}
+					return nil
+				})
 			}
 			return nil
 		})
 	}
-	_ = all.Wait() // none returns an error
-	var drifted []api.Drifted
-	for _, f := range found {
-		if f != nil {
-			drifted = append(drifted, *f)
-		}
+	err = asked.Wait()
+	_ = looks.Wait() // none returns an error
+	slices.SortFunc(drifted, func(a, b api.Drifted) int { return strings.Compare(a.Cluster, b.Cluster) })
+	return drifted, failed(ctx, step, "", cmp.Or(err, ctx.Err()))
+}
+
+// lookSoon is lookAt within its time; that it could not be done is a finding, too.
+func (a *Sweeps) lookSoon(ctx context.Context, name string, listed listings, again bool) *api.Drifted {
+	soon, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	found, err := a.lookAt(soon, name, listed, again)
+	if err != nil && ctx.Err() == nil {
+		activity.GetLogger(ctx).Warn("a cluster could not be looked at", "cluster", name, "error", err)
+		return &api.Drifted{Cluster: name, Why: err.Error()}
 	}
-	return drifted, failed(ctx, "look at the clusters", "", ctx.Err())
+	return found
 }
 
 // lookAt looks at one cluster; nil is one that is as it should be, or gone.
