@@ -109,7 +109,6 @@ func judge(err error) (reason string, log []string, final bool) {
 		etcd    *store.UnavailableError
 		ofRKE2  *rke2.Error
 		ofCloud *cloud.Error
-		partial *cloud.PartialError
 		badKey  *remote.HostKeyMismatch
 		badAuth *remote.AuthFailed
 		lost    *remote.Lost
@@ -151,8 +150,6 @@ func judge(err error) (reason string, log []string, final bool) {
 		return "ConnectionLost", nil, false
 	case errors.As(err, &run):
 		return "CommandFailed", run.Tail, true
-	case errors.As(err, &partial):
-		return "CloudNotAsked", nil, false
 	case errors.As(err, &ofCloud):
 		return string(ofCloud.Kind), nil, ofCloud.Kind != cloud.Transient && ofCloud.Kind != cloud.Unreachable
 	case errors.Is(err, context.DeadlineExceeded):

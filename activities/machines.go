@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"go.temporal.io/sdk/activity"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -70,7 +73,7 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 	if err != nil {
 		return Survey{}, failed(ctx, step, "", err)
 	}
-	listed, err := a.list(ctx, of, owner)
+	listed, err := a.list(ctx, c, of, owner)
 	if err != nil {
 		return Survey{}, failed(ctx, step, "", err)
 	}
@@ -142,6 +145,9 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 	return nil
 }
 
+// existingWithin bounds the listing of a cluster's machines that are to be ended: those that etcd has need not wait for it.
+const existingWithin = 20 * time.Second
+
 // Existing names every machine of the cluster that may exist: those in etcd that were not confirmed gone, and those
 // that the cloud lists. What a cloud that can't be asked has besides is for Release to find.
 func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) {
@@ -150,9 +156,14 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) 
 	if err != nil {
 		return nil, failed(ctx, step, "", err)
 	}
-	listed, err := a.list(ctx, of, owner)
-	if partial := new(cloud.PartialError); err != nil && !errors.As(err, &partial) {
-		return nil, failed(ctx, step, "", err)
+	soon, cancel := context.WithTimeout(ctx, existingWithin)
+	defer cancel()
+	listed, err := a.list(soon, c, of, owner)
+	if ctx.Err() != nil {
+		return nil, failed(ctx, step, "", ctx.Err())
+	}
+	if err != nil {
+		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others", "cluster", ref.Name, "error", err)
 	}
 	names := map[string]bool{}
 	for _, m := range listed {
@@ -166,16 +177,15 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) 
 	return sortedKeys(names), nil
 }
 
-// Release removes what the cloud made for the cluster as a whole, once all clouds have said that they have nothing of it. It fails
-// with ReasonLeft where the cloud lists a machine
-// of the cluster: then there is more to terminate.
+// Release removes what the cloud made for the cluster as a whole, once each that it was on has said that it has nothing of it.
+// It fails with ReasonLeft where one lists a machine of the cluster: then there is more to terminate.
 func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	const step = "confirm that nothing is left"
-	_, of, owner, err := a.of(ctx, ref)
+	c, of, owner, err := a.of(ctx, ref)
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
-	left, err := a.list(ctx, of, owner)
+	left, err := a.list(ctx, c, of, owner)
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
@@ -187,11 +197,31 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	return failed(ctx, step, "", of.Release(end, owner))
 }
 
-// list asks the cloud what it has of the owner's.
-func (a *Machines) list(ctx context.Context, of cloud.Cloud, owner cloud.Owner) ([]cloud.Machine, error) {
+// list asks the cloud what it has of a cluster. That one of several could not be asked is no matter where the cluster never was
+// on it.
+func (a *Machines) list(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner) ([]cloud.Machine, error) {
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
-	return of.List(soon, owner)
+	listed, err := of.List(soon, owner)
+	if partial := new(cloud.PartialError); errors.As(err, &partial) && !slices.ContainsFunc(cloudsOf(c), partial.About) {
+		return listed, nil
+	}
+	return listed, err
+}
+
+// cloudsOf are the clouds that a cluster has, or once had, machines on.
+func cloudsOf(c *api.Cluster) []string {
+	names := []string{cloudOf(c)}
+	for _, at := range c.Status.Attempts {
+		names = append(names, at.Placement.Cloud)
+	}
+	for _, m := range c.Status.Machines {
+		names = append(names, m.Placement.Cloud)
+	}
+	if c.Status.Placement != nil {
+		names = append(names, c.Status.Placement.Cloud)
+	}
+	return names
 }
 
 // leftError says that the cloud has machines that should have been terminated.

@@ -38,9 +38,9 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 	var r api.OrphansResult
 	for _, p := range providers {
 		seen := a.orphansOf(p, all[p], known)
+		partial := new(cloud.PartialError)
 		if err := all[p].err; err != nil {
 			r.Unasked = append(r.Unasked, p+": "+rke2.Scrub(err.Error()))
-			partial := new(cloud.PartialError)
 			if !errors.As(err, &partial) {
 				continue
 			}
@@ -53,7 +53,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 			return api.OrphansResult{}, failed(ctx, step, "", err)
 		}
 		for _, o := range orphans {
-			if a.OrphanGrace > 0 && o.State != string(cloud.StateUnknown) {
+			if a.OrphanGrace > 0 && !partial.About(o.Cloud) {
 				o.TerminateAt = o.FirstSeen.Add(a.OrphanGrace)
 			}
 			r.Orphans = append(r.Orphans, o)
@@ -80,8 +80,8 @@ func (a *Sweeps) withKnown(ctx context.Context, seen []api.Orphan, known cluster
 	}
 	for _, old := range before {
 		again := func(o api.Orphan) bool { return o.Name == old.Name }
-		if unasked.Clouds[old.Cloud] != nil && !known.has(old.Cluster, old.ClusterUID) && !slices.ContainsFunc(seen, again) {
-			old.State = string(cloud.StateUnknown)
+		if unasked.About(old.Cloud) && !known.has(old.Cluster, old.ClusterUID) && !slices.ContainsFunc(seen, again) {
+			old.State = api.OrphanUnknown
 			seen = append(seen, old)
 		}
 	}
@@ -190,7 +190,7 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	}
 	left, err := of.List(end, owner)
 	partial := new(cloud.PartialError)
-	switch elsewhere := errors.As(err, &partial) && partial.Clouds[o.Cloud] == nil; {
+	switch elsewhere := errors.As(err, &partial) && !partial.About(o.Cloud) && o.Cloud != otherClouds; {
 	case err != nil && !elsewhere:
 		return failed(ctx, step, o.Name, err)
 	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return m.Name == o.Name }):

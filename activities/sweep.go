@@ -162,6 +162,9 @@ func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, aga
 	case api.PhaseDeleting:
 		return found, a.start(ctx, c, found, api.DriftNeverDeleted, api.WorkflowDelete, api.DeleteInput{Cluster: c.Ref()})
 	}
+	if _, asked := listings[a.Clouds.provider(cloudOf(c))]; !asked {
+		return nil, nil // an operation has just ended; the next sweep looks
+	}
 	var since time.Time
 	if again {
 		since = a.Now()

@@ -52,6 +52,9 @@ type OrphansResult struct {
 	Unasked []string `json:"unasked,omitempty"`
 }
 
+// OrphanUnknown is the state of an orphan that was there when its cloud could last be asked, which it can't now.
+const OrphanUnknown = "unknown"
+
 // Orphan is a machine that carries this installation's id and belongs to no cluster in etcd.
 type Orphan struct {
 	Cloud      string    `json:"cloud"`

@@ -72,7 +72,10 @@ func orphanTable(orphans []api.Orphan, now time.Time) *table {
 	t := &table{head: []string{"CLOUD", "NAME", "CLUSTER", "AGE", "PRICE/H", "STATE", "TERMINATED-AT"}}
 	for _, o := range orphans {
 		at := "never"
-		if !o.TerminateAt.IsZero() {
+		switch {
+		case o.State == api.OrphanUnknown && o.TerminateAt.IsZero():
+			at = "once its cloud answers"
+		case !o.TerminateAt.IsZero():
 			at = o.TerminateAt.UTC().Format(time.RFC3339)
 		}
 		born := o.CreatedAt

@@ -63,6 +63,9 @@ func (e *PartialError) Error() string {
 	return strings.Join(all, "; ")
 }
 
+// About says that a cloud is among those that could not be asked.
+func (e *PartialError) About(name string) bool { return e.Clouds[name] != nil }
+
 // Unwrap returns the errors of all clouds, by their names.
 func (e *PartialError) Unwrap() []error {
 	var all []error

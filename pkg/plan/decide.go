@@ -110,11 +110,15 @@ func (d *deciding) ready() {
 
 const untilAsked = "nothing, while the cloud can't be asked"
 
-// remember keeps what was seen of machines before the cloud fell silent, and since when: that it does not answer once in a while
-// is no reason to be patient anew.
+// remember keeps what was seen of machines before the cloud fell silent, and since when, where nothing speaks against it: that it
+// does not answer once in a while is no reason to be patient anew.
 func (d *deciding) remember() {
 	for _, old := range d.c.Status.Drift {
-		if d.names[old.Machine] != nil {
+		m := d.names[old.Machine]
+		switch {
+		case m == nil, d.nodeReady(m), old.Since.Before(m.ReservedAt): // of another machine in its place
+		case old.Reason == api.DriftHeadLost && !d.silentAPI():
+		default:
 			d.report(old.Machine, old.Reason, cmp.Or(old.Message, "it was so when the cloud could last be asked"), untilAsked)
 		}
 	}

@@ -401,16 +401,41 @@ func TestACloudThatFallsSilentForAMomentIsNoReasonToBePatientAnew(t *testing.T) 
 	}
 }
 
+func TestWhatIsDisprovedWhileTheCloudIsSilentIsForgotten(t *testing.T) {
+	for what, s := range map[string]func(*scene){
+		"its Node is Ready":     func(s *scene) { s.drifting("sky-x-1", api.DriftNodeNotReady, 10*time.Minute) },
+		"the API answers":       func(s *scene) { s.drifting("sky-x-0", api.DriftHeadLost, 10*time.Minute); s.notReady(0, time.Minute) },
+		"it is a newer machine": func(s *scene) { s.drifting("sky-x-1", api.DriftUnitDead, 2*time.Hour); s.notReady(1, time.Minute) },
+	} {
+		scene := newScene(2)
+		s(scene)
+		scene.w.CloudError = "403"
+		if d := check(t, scene); len(d.Drift) > 0 {
+			t.Errorf("%s, and it says\n%s", what, drift(d))
+		}
+	}
+}
+
 func TestAMachineThatNobodyCanBeAskedAboutIsNotReplaced(t *testing.T) {
 	s := newScene(4)
 	s.w.Listed[1].Unknown = true
 	s.notReady(1, time.Hour)
 	s.unreachable(1)
 	s.gone(2)
-	if d := check(t, s); actions(d) != "Replace sky-x-2" || !strings.Contains(drift(d), "sky-x-1 NodeNotReady: it is replaced once its cloud can be asked") {
+	if d := check(t, s); actions(d) != "Replace sky-x-2" || !strings.Contains(drift(d), "sky-x-1 NodeNotReady: "+onceAsked) {
+		t.Errorf("does %q\n%s", actions(d), drift(d))
+	}
+	s = newScene(2)
+	s.record(1).State = api.MachineUp
+	s.w.Listed[1].Unknown = true
+	s.notReady(1, time.Minute)
+	s.w.Listed = append(s.w.Listed, plan.Listed{Name: "sky-x-7", Index: 7, Incarnation: "extra", Unknown: true})
+	if d := check(t, s); actions(d) != "" || !strings.Contains(drift(d), "sky-x-1 MachineUnready: "+onceAsked) || !strings.Contains(drift(d), "sky-x-7 MachineExtra: "+onceAsked) {
 		t.Errorf("does %q\n%s", actions(d), drift(d))
 	}
 }
+
+const onceAsked = "nothing, until its cloud can be asked about it"
 
 func TestTwoWorkersThatAreBothOutOfReachAreLeftAlone(t *testing.T) {
 	s := newScene(3)

@@ -47,6 +47,8 @@ func (d *deciding) unfinished(m *api.Machine, l *Listed) {
 		d.askWithin(bring, "it is brought up", d.p.Replacements)
 	case d.silentAPI():
 		d.report(m.Name, bring.Reason, message, "it goes on "+onceAPIAnswers)
+	case l != nil && l.Unknown:
+		d.report(m.Name, bring.Reason, message, onceAsked)
 	case !ending && d.nodeReady(m) && l == nil:
 		d.report(m.Name, bring.Reason, message+"; its Node is Ready, though the cloud does not list it", "nothing: the listing may be behind")
 	case ending || l == nil && !onItsWay || l != nil && l.Stopped:
@@ -205,6 +207,9 @@ func (d *deciding) mend(m *api.Machine, t trouble) {
 	d.replace(m, t.reason, t.message+"; a restart did not help")
 }
 
+// onceAsked comes next about a machine of which a listing does not know how it is.
+const onceAsked = "nothing, until its cloud can be asked about it: look there whether it has two of that name, and whose they are"
+
 // replace gives a worker's place to a new machine. A head is never replaced, nor a machine that nobody can be asked about.
 func (d *deciding) replace(m *api.Machine, reason api.DriftReason, message string) {
 	switch l := d.listed(m); {
@@ -212,7 +217,7 @@ func (d *deciding) replace(m *api.Machine, reason api.DriftReason, message strin
 		d.report(m.Name, reason, message, "nothing: a head is not replaced")
 		return
 	case l != nil && l.Unknown:
-		d.report(m.Name, reason, message, "it is replaced once its cloud can be asked about it: look there whether there are two of that name, or whose they are")
+		d.report(m.Name, reason, message, onceAsked)
 		return
 	}
 	d.askWithin(on(m, api.ActionReplace, reason, message), "it is replaced", d.p.Replacements)

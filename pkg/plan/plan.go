@@ -39,7 +39,7 @@ type Listed struct {
 	Incarnation string
 	// Stopped: it exists and does not run.
 	Stopped bool
-	// Unknown: it was there when its cloud could last be asked about it, which it can't now. It is not replaced meanwhile.
+	// Unknown: it was there when its cloud could last be asked about it, which it can't now. It is not ended meanwhile.
 	Unknown bool
 }
 

@@ -56,6 +56,10 @@ func other(l Listed, m *api.Machine) string {
 }
 
 func (d *deciding) terminate(l Listed, reason api.DriftReason, message string) {
+	if l.Unknown {
+		d.report(l.Name, reason, message, onceAsked)
+		return
+	}
 	d.ask(api.Action{
 		Kind: api.ActionTerminate, Index: l.Index, Machine: l.Name, Incarnation: l.Incarnation, Reason: reason, Message: message,
 	}, "it is terminated")

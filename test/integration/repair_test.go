@@ -173,14 +173,14 @@ func TestACloudThatCanNotBeAskedHoldsUpNoOther(t *testing.T) {
 	ref := w.create("beside", 2, operations.CreateOptions{})
 	w.awaitReady(ref)
 	away := func(name string) *simcloud.Fault {
-		return w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{name: simcloud.Refusal(cloud.Access)}}})
+		return w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{name: simcloud.Refusal(cloud.Transient)}}})
 	}
 	own := away(simcloud.Name)
 	w.cloud.Lose("sky-beside-1")
 	if r := w.sweep(ref.Name); slices.ContainsFunc(r.Drifted, func(d api.Drifted) bool { return d.Started != "" }) {
 		t.Errorf("something was started though its own cloud is silent: %+v", r)
 	}
-	if cond := w.get(ref).Status.Condition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || !strings.Contains(cond.Message, "refuses (Access)") {
+	if cond := w.get(ref).Status.Condition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || !strings.Contains(cond.Message, "refuses (Transient)") {
 		t.Errorf("Reachable %+v", cond)
 	}
 	w.cloud.End(own)
@@ -188,11 +188,29 @@ func TestACloudThatCanNotBeAskedHoldsUpNoOther(t *testing.T) {
 	lastRepair(t, w.repair(ref), api.ActionReplace, "sky-beside-1")
 	w.healthy(ref, 2)
 	w.delete(ref, false)
-	until(t, "its machines are ended", func() bool { return len(w.cloud.Machines("sky-beside-")) == 0 })
-	if c := w.get(ref); c.Status.Phase != api.PhaseDeleting {
-		t.Errorf("%s though a cloud has not said that it has nothing of it", c.Status.Phase)
-	}
+	w.awaitGone(ref)
 	w.cloud.End(another)
+}
+
+func TestADeleteEndsWhatEtcdHasThoughItsCloudDoesNotListIt(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("unlisted", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	silent := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{"lost": simcloud.Refusal(cloud.Transient)}}})
+	if _, err := w.store.Update(t.Context(), ref, func(c *api.Cluster) error { // it was there once
+		c.Status.Attempts = append(c.Status.Attempts, api.Attempt{Placement: api.Placement{Cloud: "lost"}})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.delete(ref, false)
+	until(t, "its machines are ended", func() bool { return len(w.cloud.Machines("sky-unlisted-")) == 0 })
+	asked := w.cloud.Hits(silent)
+	until(t, "it is asked again", func() bool { return w.cloud.Hits(silent) > asked+2 })
+	if c := w.get(ref); c.Status.Phase != api.PhaseDeleting {
+		t.Errorf("%s though a cloud that it was on has not said that it has nothing of it", c.Status.Phase)
+	}
+	w.cloud.End(silent)
 	w.awaitGone(ref)
 }
 
@@ -240,11 +258,16 @@ func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
 		}
 		return r.Orphans[i]
 	}
+	w.acts.Sweeps.OrphanGrace = time.Hour
 	first := orphaned(w.sweep(""))
+	if first.TerminateAt.IsZero() {
+		t.Error("its time does not come")
+	}
 	w.cloud.Lose("sky-old-0")
 	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{first.Cloud: simcloud.Refusal(cloud.Access)}}})
 	r := w.sweep("")
-	if again := orphaned(r); !again.FirstSeen.Equal(first.FirstSeen) || len(r.Unasked) != 1 {
+	again := orphaned(r)
+	if !again.FirstSeen.Equal(first.FirstSeen) || again.State != string(cloud.StateUnknown) || !again.TerminateAt.IsZero() || len(r.Unasked) != 1 {
 		t.Errorf("first %+v, then %+v, and not asked were %v", first, again, r.Unasked)
 	}
 }

@@ -52,6 +52,11 @@ func (e *bridgeError) Error() string { return e.Message }
 
 // ask puts a question and decodes the answer.
 func (b *bridge) ask(ctx context.Context, question, answer any) error {
+	return b.askWithin(ctx, 0, question, answer)
+}
+
+// askWithin is ask with a bound on how long the answer may take once it is the caller's turn; 0 is none.
+func (b *bridge) askWithin(ctx context.Context, within time.Duration, question, answer any) error {
 	select {
 	case b.turn <- struct{}{}:
 		defer func() { <-b.turn }()
@@ -65,6 +70,11 @@ func (b *bridge) ask(ctx context.Context, question, answer any) error {
 	run, err := b.running()
 	if err != nil {
 		return err
+	}
+	if within > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, within, silence(within))
+		defer cancel()
 	}
 	data, err := run.exchange(ctx, line)
 	if err != nil {

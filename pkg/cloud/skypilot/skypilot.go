@@ -70,8 +70,8 @@ type Options struct {
 	// LaunchesAtOnce bounds the launches that the server works on at one time; by default 4 on a local server, 16 on a
 	// remote one.
 	LaunchesAtOnce int
-	// CloudWithin bounds how long each cloud may take to say how its machines are, by default 40 s. One that does not answer by
-	// then holds up no other. To list machines by their labels AWS may take half as long besides.
+	// CloudWithin bounds how long each cloud may take to say how its machines are, by default 35 s. One that does not answer by
+	// then holds up no other. AWS may take as long again to list machines by their labels.
 	CloudWithin time.Duration
 	// AWSInstanceProfile is an instance profile without rights. Where it is empty, machines have no profile, which needs
 	// the lean plugin on the server.
@@ -113,7 +113,7 @@ func New(o Options) (*Cloud, error) {
 	o.Dir = dir
 	o.Python = cmp.Or(o.Python, filepath.Join(dir, "venv", "bin", "python"))
 	o.Port = cmp.Or(o.Port, DefaultPort)
-	o.CloudWithin = cmp.Or(o.CloudWithin, 40*time.Second)
+	o.CloudWithin = cmp.Or(o.CloudWithin, 35*time.Second)
 	o.Endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv(EnvEndpoint)), "/")
 	if o.Endpoint != "" {
 		o.Token = cmp.Or(o.Token, os.Getenv(EnvToken))

@@ -57,8 +57,6 @@ func (c *Cloud) onAWS(ctx context.Context) (bool, error) {
 
 // findStrays lists the owner's machines on AWS that are not among those known.
 func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud.Machine) ([]cloud.Machine, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.CloudWithin/2, silence(c.opts.CloudWithin/2))
-	defer cancel()
 	there, err := c.onAWS(ctx)
 	if err != nil || !there {
 		return nil, err
@@ -111,7 +109,7 @@ func (c *Cloud) instances(ctx context.Context, owner cloud.Owner, region string)
 		question.Regions = []string{region}
 	}
 	var all []instance
-	if err := c.bridge.ask(ctx, question, &all); err != nil {
+	if err := c.bridge.askWithin(ctx, c.opts.CloudWithin, question, &all); err != nil {
 		return nil, awsFailed("list the machines on AWS", err)
 	}
 	return all, nil

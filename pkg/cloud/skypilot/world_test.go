@@ -256,7 +256,7 @@ func eventually(t *testing.T, what string, d time.Duration, holds func() bool) {
 	}
 }
 
-// place of AWS for a small machine.
+// onAWS is a place of AWS for a small machine.
 func onAWS(region string) api.Placement {
 	return api.Placement{Cloud: "aws", Region: region, InstanceType: "c6i.large", CPUs: 2, MemoryGiB: 4}
 }
