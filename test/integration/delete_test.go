@@ -85,14 +85,18 @@ func TestAPurgeForgetsAClusterWhoseCloudRefuses(t *testing.T) {
 	ref := w.create("purged", 2, operations.CreateOptions{})
 	w.awaitReady(ref)
 	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: simcloud.Refusal(cloud.Access)})
+	refused := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.Refusal(cloud.Access)})
 	w.delete(ref, true)
 	w.awaitGone(ref)
+	if n := w.cloud.Hits(refused); n < 2 {
+		t.Errorf("%d of the two machines were asked to be ended", n)
+	}
 	w.keep("purge", w.closed(ref.Name)[0])
 	if left := w.keysWith(ref); len(left) > 0 {
 		t.Errorf("left in etcd: %q", left)
 	}
 	if n := len(w.cloud.Machines("sky-purged-")); n != 2 {
-		t.Errorf("%d machines on the cloud that could not be asked", n)
+		t.Errorf("%d machines on the cloud that refuses", n)
 	}
 }
 
