@@ -117,7 +117,7 @@ func (d *deciding) remember() {
 		m := d.names[old.Machine]
 		switch {
 		case m == nil, d.nodeReady(m), old.Since.Before(m.ReservedAt): // of another machine in its place
-		case old.Reason == api.DriftHeadLost && !d.silentAPI():
+		case (old.Reason == api.DriftHeadLost || old.Reason == api.DriftAPISilent) && !d.silentAPI():
 		default:
 			d.report(old.Machine, old.Reason, cmp.Or(old.Message, "it was so when the cloud could last be asked"), untilAsked)
 		}

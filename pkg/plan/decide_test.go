@@ -405,6 +405,7 @@ func TestWhatIsDisprovedWhileTheCloudIsSilentIsForgotten(t *testing.T) {
 	for what, s := range map[string]func(*scene){
 		"its Node is Ready":     func(s *scene) { s.drifting("sky-x-1", api.DriftNodeNotReady, 10*time.Minute) },
 		"the API answers":       func(s *scene) { s.drifting("sky-x-0", api.DriftHeadLost, 10*time.Minute); s.notReady(0, time.Minute) },
+		"it answers again":      func(s *scene) { s.drifting("sky-x-0", api.DriftAPISilent, 10*time.Minute); s.notReady(0, time.Minute) },
 		"it is a newer machine": func(s *scene) { s.drifting("sky-x-1", api.DriftUnitDead, 2*time.Hour); s.notReady(1, time.Minute) },
 	} {
 		scene := newScene(2)

@@ -39,6 +39,17 @@ func (w *world) beginSweep(cluster string) client.WorkflowRun {
 
 func (w *world) sweepID() string { return fmt.Sprintf("sweep/%s-%d", w.queue, w.sweeps) }
 
+// plant adds a machine to the cloud that bears this installation's labels and those of a cluster, and that no create has made.
+func (w *world) plant(ref api.Ref, m cloud.Machine) {
+	w.t.Helper()
+	installation, err := w.store.Installation(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m.Owner = cloud.Owner{Installation: installation, Cluster: ref.Name, ClusterUID: ref.UID}
+	w.cloud.Plant(m)
+}
+
 // repair sweeps a cluster, and waits until what that started has ended.
 func (w *world) repair(ref api.Ref) *api.Cluster {
 	w.t.Helper()
@@ -129,12 +140,7 @@ func TestAllThatGoesWrongAtOnceIsPutRight(t *testing.T) {
 	if err := os.Remove(filepath.Join(w.home, "messy", "kubeconfig")); err != nil {
 		t.Fatal(err)
 	}
-	installation, err := w.store.Installation(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner := cloud.Owner{Installation: installation, Cluster: ref.Name, ClusterUID: ref.UID}
-	w.cloud.Plant(cloud.Machine{Owner: owner, Name: "sky-messy-9", Index: 9, Incarnation: "extra"})
+	w.plant(ref, cloud.Machine{Name: "sky-messy-9", Index: 9, Incarnation: "extra"})
 	w.repair(ref)
 	w.healthy(ref, 4)
 	if _, err := os.Stat(filepath.Join(w.home, "messy", "kubeconfig")); err != nil {
@@ -245,11 +251,7 @@ func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("keeper", 1, operations.CreateOptions{})
 	w.awaitReady(ref)
-	installation, err := w.store.Installation(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: installation, Cluster: "old", ClusterUID: "uid-old"}, Name: "sky-old-0"})
+	w.plant(api.Ref{Name: "old", UID: "uid-old"}, cloud.Machine{Name: "sky-old-0"})
 	orphaned := func(r api.SweepResult) api.Orphan {
 		t.Helper()
 		i := slices.IndexFunc(r.Orphans, func(o api.Orphan) bool { return o.Name == "sky-old-0" })
@@ -407,11 +409,7 @@ func TestMachinesOfNoClusterEndAfterTheirGrace(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("parent", 1, operations.CreateOptions{})
 	w.awaitReady(ref)
-	installation, err := w.store.Installation(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: installation, Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-0"})
+	w.plant(api.Ref{Name: "past", UID: "uid-past"}, cloud.Machine{Name: "sky-past-0"})
 	w.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-1"})
 	w.acts.Sweeps.OrphanGrace = time.Hour
 	r := w.sweep("")
@@ -470,11 +468,7 @@ func TestMachinesOfAClusterWhoseUIDSomebodyEditedAreNoOrphans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	installation, err := w.store.Installation(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: installation, Cluster: "edited", ClusterUID: "uid-before"}, Name: "sky-edited-0"})
+	w.plant(api.Ref{Name: "edited", UID: "uid-before"}, cloud.Machine{Name: "sky-edited-0"})
 	w.acts.Sweeps.OrphanGrace = time.Nanosecond
 	w.sweep("")
 	if r := w.sweep(""); len(r.Orphans) != 0 || len(w.cloud.Machines("sky-edited-")) != 1 {
