@@ -87,7 +87,7 @@ func (a *Machines) giveBack(ctx context.Context, of cloud.Cloud, req cloud.Launc
 			case m.Incarnation != req.Incarnation:
 				return nil
 			default:
-				if err = of.Terminate(ctx, req.Owner, req.Name); err == nil {
+				if err = of.Terminate(ctx, cloud.TargetOf(m)); err == nil {
 					return nil
 				}
 			}

@@ -106,45 +106,6 @@ type Survey struct {
 	Head bool `json:"head,omitempty"`
 }
 
-// TerminateInput names a machine of a cluster; it need not be in etcd.
-type TerminateInput struct {
-	Cluster api.Ref `json:"cluster"`
-	Name    string  `json:"name"`
-	// Incarnation is the one that is meant, where it matters: another one in its place is left alone.
-	Incarnation string `json:"incarnation,omitempty"`
-}
-
-// Terminate ends a machine, and marks it gone once the cloud no longer lists it.
-func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
-	const step = "terminate"
-	c, of, owner, err := a.of(ctx, in.Cluster)
-	if err != nil {
-		return failed(ctx, step, in.Name, err)
-	}
-	for _, m := range c.Status.Machines {
-		if m.Name == in.Name && in.Incarnation != "" && m.Incarnation != in.Incarnation {
-			return nil // its place was given to another one, which is done once it is seen to be gone: this call comes late
-		}
-		if m.Name == in.Name && m.State != api.MachineGone {
-			err := note(ctx, a.Store, refOf(in.Cluster, m), api.MachineTerminating, "terminating", a.Now())
-			if err != nil {
-				return failed(ctx, step, in.Name, err)
-			}
-		}
-	}
-	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
-	defer cancel()
-	if err := of.Terminate(end, owner, in.Name); err != nil {
-		return failed(ctx, step, in.Name, err)
-	}
-	for _, m := range c.Status.Machines {
-		if m.Name == in.Name && m.State != api.MachineGone {
-			return failed(ctx, step, in.Name, a.markGone(ctx, in.Cluster, m))
-		}
-	}
-	return nil
-}
-
 // existingWithin bounds the listing of a cluster's machines that are to be ended: those that etcd has need not wait for it.
 const existingWithin = 20 * time.Second
 

@@ -185,7 +185,11 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	owner := cloud.Owner{Installation: installation, Cluster: o.Cluster, ClusterUID: o.ClusterUID}
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
-	if err := of.Terminate(end, owner, o.Name); err != nil {
+	target, err := a.orphanTarget(end, of, owner, o)
+	if err == nil && target != nil {
+		err = of.Terminate(end, *target)
+	}
+	if err != nil {
 		return failed(ctx, step, o.Name, err)
 	}
 	left, err := of.List(end, owner)

@@ -196,7 +196,7 @@ func (a *Machines) StartMachine(ctx context.Context, m MachineRef) error {
 	}
 	boot, cancel := within(ctx, a.Deadlines.Boot)
 	defer cancel()
-	up, err := starter.Start(boot, owner, m.Name, record.PrivateAddress)
+	up, err := starter.Start(boot, recorded(owner, *record), record.PrivateAddress)
 	if err != nil {
 		return failed(ctx, step, m.Name, tooLate(boot, err))
 	}

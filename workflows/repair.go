@@ -147,7 +147,8 @@ func (r *repair) do(ctx workflow.Context, a activities.RepairAction, placement a
 	m := a.On
 	switch a.Kind {
 	case api.ActionTerminate:
-		return trying.run(ctx, m.Name+": terminate", machines.Terminate, activities.TerminateInput{Cluster: r.ref, Name: m.Name})
+		in := activities.TerminateInput{Cluster: r.ref, Name: a.Machine, Incarnation: a.Incarnation, ID: a.ID, Index: a.Index}
+		return trying.run(ctx, a.Machine+": terminate", machines.Terminate, in)
 	case api.ActionForgetNode:
 		in := activities.ForgetNodeInput{Cluster: r.ref, Node: a.Node}
 		return trying.run(ctx, a.Node+": forget the Node", nodes.ForgetNode, in)
@@ -156,7 +157,7 @@ func (r *repair) do(ctx workflow.Context, a activities.RepairAction, placement a
 	case api.ActionRestart:
 		return step.run(ctx, m.Name+": restart RKE2", nodes.Restart, m)
 	case api.ActionReplace:
-		return r.replace(ctx, m, placement)
+		return r.replace(ctx, m, a.ID, placement)
 	case api.ActionBringUp:
 		return r.bringUp(ctx, m, placement)
 	case api.ActionDisarm:
@@ -198,16 +199,16 @@ func (r *repair) startMachine(ctx workflow.Context, m activities.MachineRef) err
 	return nil
 }
 
-// replace gives a worker's place to a new machine: the old one is emptied as far as it can still be reached, terminated, and
-// its Node forgotten, before anything is launched.
-func (r *repair) replace(ctx workflow.Context, old activities.MachineRef, placement api.Placement) error {
+// replace gives a worker's place to a new machine: the old one, which has that id on its cloud, is emptied as far as it can still
+// be reached, terminated, and its Node forgotten, before anything is launched.
+func (r *repair) replace(ctx workflow.Context, old activities.MachineRef, id string, placement api.Placement) error {
 	if old.Role == api.RoleHead {
 		return temporal.NewNonRetryableApplicationError("a head is never replaced", "Refused", nil)
 	}
 	if err := step.run(ctx, old.Name+": drain the Node", nodes.Retire, old); err != nil {
 		return err
 	}
-	in := activities.TerminateInput{Cluster: r.ref, Name: old.Name, Incarnation: old.Incarnation}
+	in := activities.TerminateInput{Cluster: r.ref, Name: old.Name, Incarnation: old.Incarnation, ID: id, Index: old.Index}
 	if err := trying.run(ctx, old.Name+": terminate", machines.Terminate, in); err != nil {
 		return err
 	}

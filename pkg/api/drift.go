@@ -78,6 +78,8 @@ type Action struct {
 	Index       int    `json:"index"`
 	Machine     string `json:"machine,omitempty"`
 	Incarnation string `json:"incarnation,omitempty"`
+	// ID is the cloud's own id of the machine; empty where the cloud has not told one.
+	ID string `json:"id,omitempty"`
 	// Node is the Node to forget, with ActionForgetNode.
 	Node   string      `json:"node,omitempty"`
 	Reason DriftReason `json:"reason"`

@@ -27,10 +27,10 @@ type Cloud interface {
 	// List returns all machines that carry the owner's labels; an empty ClusterUID means the whole installation. Where some
 	// of several clouds could not be asked, it returns what the others have and a *PartialError.
 	List(ctx context.Context, owner Owner) ([]Machine, error)
-	// Terminate ends the machine of that name if it is the owner's, and returns once the cloud's own listing no longer
-	// has it. A machine that is not there is a success, and so is one of the name that belongs to somebody else: it is
-	// left alone.
-	Terminate(ctx context.Context, owner Owner, name string) error
+	// Terminate ends the target, and returns once the cloud's own listing no longer has it. It reads the machine's labels
+	// again before it acts, and acts by the cloud's own id: what bears the target's id and does not fit its labels is a
+	// Conflict and is left alone. A target that is not there is a success, whatever else bears its name.
+	Terminate(ctx context.Context, target Target) error
 	// Release removes what was made for the cluster as a whole (groups, networks) once its machines are gone.
 	Release(ctx context.Context, owner Owner) error
 }
@@ -44,9 +44,10 @@ type Checker interface {
 
 // Starter is a Cloud that can start a machine which was stopped from outside.
 type Starter interface {
-	// Start starts the machine of that name if it is the owner's, and returns it once it runs: at the private address that it
-	// had before, where the cloud can choose that; other addresses may be new. A machine that runs already is a success.
-	Start(ctx context.Context, owner Owner, name, privateAddress string) (Machine, error)
+	// Start starts the target, which it makes sure of as Terminate does, and returns it once it runs: at the private address
+	// that it had before, where the cloud can choose that; other addresses may be new. A machine that runs already is a
+	// success, one that is not there a Conflict.
+	Start(ctx context.Context, target Target, privateAddress string) (Machine, error)
 }
 
 // Owner is whose a machine is. Only machines that carry this installation's id are ever touched.

@@ -169,44 +169,57 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 }
 
 // Terminate ends a machine and returns once List no longer has it.
-func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) error {
-	if err := c.meet(ctx, OpTerminate, "", name); err != nil {
+func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
+	if err := c.meet(ctx, OpTerminate, "", target.Name); err != nil {
 		return err
 	}
-	if err := c.end(owner, name); err != nil {
+	if err := c.end(target); err != nil {
 		return err
 	}
 	for {
-		left, err := c.List(ctx, owner)
+		left, err := c.List(ctx, target.Owner)
 		if partial := new(cloud.PartialError); err != nil && (!errors.As(err, &partial) || partial.Clouds[Name] != nil) {
 			return err
 		}
-		if !slices.ContainsFunc(left, func(m cloud.Machine) bool { return m.Name == name }) {
-			return nil
+		if listed, err := target.Choose(left); err != nil || listed == nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("terminate machine %s: %w", name, ctx.Err())
+			return fmt.Errorf("terminate machine %s: %w", target.Name, ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-func (c *Cloud) end(owner cloud.Owner, name string) error {
+// end ends the target, if it is there.
+func (c *Cloud) end(target cloud.Target) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.named(name)
-	switch {
-	case m == nil:
-		return nil
-	case m.Owner.Installation != owner.Installation, m.Owner.ClusterUID != owner.ClusterUID:
-		return nil // another's: theirs is left alone, and ours is not there
+	m, err := c.chosen(target)
+	if err != nil || m == nil {
+		return err
 	}
 	if m.host != nil {
 		m.host.stop()
 	}
 	m.goneAt = time.Now()
 	return nil
+}
+
+// chosen is the machine that a target is, as its labels are now; nil where it is not there.
+func (c *Cloud) chosen(target cloud.Target) (*machine, error) {
+	var all []cloud.Machine
+	for _, m := range c.machines {
+		if !m.gone() {
+			all = append(all, m.Machine)
+		}
+	}
+	found, err := target.Choose(all)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	return c.machines[slices.IndexFunc(c.machines, func(m *machine) bool { return m.ID == found.ID })], nil
 }
 
 // Release counts that it was called.

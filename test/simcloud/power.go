@@ -50,23 +50,26 @@ func (c *Cloud) StopMachine(name string) error {
 }
 
 // Start implements cloud.Starter.
-func (c *Cloud) Start(ctx context.Context, owner cloud.Owner, name, _ string) (cloud.Machine, error) {
-	if err := c.meet(ctx, OpStart, "", name); err != nil {
+func (c *Cloud) Start(ctx context.Context, target cloud.Target, _ string) (cloud.Machine, error) {
+	if err := c.meet(ctx, OpStart, "", target.Name); err != nil {
 		return cloud.Machine{}, err
 	}
-	m, err := c.start(owner, name)
+	m, err := c.start(target)
 	if err != nil {
 		return cloud.Machine{}, err
 	}
-	return m, c.meet(ctx, OpStarted, "", name)
+	return m, c.meet(ctx, OpStarted, "", target.Name)
 }
 
-func (c *Cloud) start(owner cloud.Owner, name string) (cloud.Machine, error) {
+func (c *Cloud) start(target cloud.Target) (cloud.Machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.named(name)
-	if m == nil || m.host == nil || m.Owner.Installation != owner.Installation || m.Owner.ClusterUID != owner.ClusterUID {
-		return cloud.Machine{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf("machine %s is not there", name)}
+	m, err := c.chosen(target)
+	if err != nil {
+		return cloud.Machine{}, err
+	}
+	if m == nil || m.host == nil {
+		return cloud.Machine{}, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("start machine %s: it is not there", target.Name)}
 	}
 	if m.State == cloud.StateRunning {
 		return m.Machine, nil

@@ -155,7 +155,7 @@ func TestAMachineThatWasStoppedIsListedAndStartsWithWhatItHad(t *testing.T) {
 		if s := p.Machines(name)[0].State; s != cloud.StateStopped {
 			t.Errorf("%s is %s", name, s)
 		}
-		m, err := p.Start(p.ctx, owner, name, "")
+		m, err := p.Start(p.ctx, cloud.TargetOf(p.Machines(name)[0]), "")
 		p.check(err)
 		if m.State != cloud.StateRunning {
 			t.Errorf("%s is %s", name, m.State)

@@ -22,7 +22,7 @@ type call struct {
 	Launch  cloud.LaunchRequest
 	Ref     string
 	Owner   cloud.Owner
-	Name    string
+	Target  cloud.Target
 	Address string
 }
 
@@ -88,10 +88,10 @@ func methods(c StartableCloud) map[string]func(context.Context, call, *answer) e
 			out.Machines, err = c.List(ctx, in.Owner)
 			return err
 		},
-		"terminate": func(ctx context.Context, in call, _ *answer) error { return c.Terminate(ctx, in.Owner, in.Name) },
+		"terminate": func(ctx context.Context, in call, _ *answer) error { return c.Terminate(ctx, in.Target) },
 		"release":   func(ctx context.Context, in call, _ *answer) error { return c.Release(ctx, in.Owner) },
 		"start": func(ctx context.Context, in call, out *answer) (err error) {
-			out.Machine, err = c.Start(ctx, in.Owner, in.Name, in.Address)
+			out.Machine, err = c.Start(ctx, in.Target, in.Address)
 			return err
 		},
 	}
@@ -193,8 +193,8 @@ func (c *remoteCloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Mach
 	return out.Machines, err
 }
 
-func (c *remoteCloud) Terminate(ctx context.Context, owner cloud.Owner, name string) error {
-	_, err := c.call(ctx, "terminate", call{Owner: owner, Name: name})
+func (c *remoteCloud) Terminate(ctx context.Context, target cloud.Target) error {
+	_, err := c.call(ctx, "terminate", call{Target: target})
 	return err
 }
 
@@ -203,7 +203,7 @@ func (c *remoteCloud) Release(ctx context.Context, owner cloud.Owner) error {
 	return err
 }
 
-func (c *remoteCloud) Start(ctx context.Context, owner cloud.Owner, name, privateAddress string) (cloud.Machine, error) {
-	out, err := c.call(ctx, "start", call{Owner: owner, Name: name, Address: privateAddress})
+func (c *remoteCloud) Start(ctx context.Context, target cloud.Target, privateAddress string) (cloud.Machine, error) {
+	out, err := c.call(ctx, "start", call{Target: target, Address: privateAddress})
 	return out.Machine, err
 }

@@ -69,7 +69,7 @@ func (s *site) clean() {
 		s.t.Errorf("clean up: %v", err)
 	}
 	for _, m := range left {
-		if err := s.Terminate(ctx, m.Owner, m.Name); err != nil {
+		if err := s.Terminate(ctx, cloud.TargetOf(m)); err != nil {
 			s.t.Errorf("clean up: %v", err)
 		}
 	}

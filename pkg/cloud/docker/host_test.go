@@ -125,7 +125,7 @@ func TestTerminateLeavesNothingAndIsContentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := s.Terminate(s.ctx, s.owner, req.Name); err != nil {
+		if err := s.Terminate(s.ctx, req.Target()); err != nil {
 			t.Fatal(err)
 		}
 		if left, err := s.List(s.ctx, s.owner); err != nil || len(left) != 0 {

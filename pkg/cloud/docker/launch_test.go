@@ -98,7 +98,7 @@ func TestForeignContainerOfTheNameIsLeftAlone(t *testing.T) {
 
 	_, err = s.Submit(s.ctx, req)
 	wantKind(t, err, cloud.Conflict, req.Name, foreign.ID[:12], "skyctl did not make")
-	if err := s.Terminate(s.ctx, s.owner, req.Name); err != nil {
+	if err := s.Terminate(s.ctx, req.Target()); err != nil {
 		t.Errorf("a stranger of the name keeps ours from being gone: %v", err)
 	}
 	got, err := s.engine.ContainerInspect(s.ctx, foreign.ID)
@@ -125,7 +125,9 @@ func TestAnothersMachineOfTheNameIsLeftAlone(t *testing.T) {
 	otherCluster, otherInstallation := s.owner, s.owner
 	otherCluster.ClusterUID, otherInstallation.Installation = "another", "another"
 	for _, other := range []cloud.Owner{otherCluster, otherInstallation} {
-		if err := s.Terminate(s.ctx, other, req.Name); err != nil {
+		theirs := req.Target()
+		theirs.Owner = other
+		if err := s.Terminate(s.ctx, theirs); err != nil {
 			t.Errorf("another's machine of the name keeps theirs from being gone: %v", err)
 		}
 	}
@@ -202,7 +204,7 @@ func TestHostThatDiedSaysSoWithItsLastWords(t *testing.T) {
 	_, err := s.Await(s.ctx, req, m.ID, func(string) {})
 	wantKind(t, err, cloud.Infeasible, req.Name, m.ID[:12], "exited", "the disk is on fire")
 
-	if err := s.Terminate(s.ctx, s.owner, req.Name); err != nil {
+	if err := s.Terminate(s.ctx, req.Target()); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Await(s.ctx, req, m.ID, func(string) {})
@@ -237,7 +239,7 @@ func TestReleaseRemovesTheNetworkWithTheLastHostOfAll(t *testing.T) {
 		{cloud.LaunchRequest{Owner: s.owner, Name: api.MachineName(s.owner.Cluster, 0)}, 1},
 		{other, 0},
 	} {
-		if err := s.Terminate(s.ctx, step.end.Owner, step.end.Name); err != nil {
+		if err := s.Terminate(s.ctx, step.end.Target()); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {

@@ -12,18 +12,19 @@ import (
 
 var _ cloud.Starter = (*Cloud)(nil)
 
-// Start starts the owner's host of that name, at the address that it had, and returns once its sshd answers.
-func (c *Cloud) Start(ctx context.Context, owner cloud.Owner, name, privateAddress string) (cloud.Machine, error) {
+// Start starts the target, at the address that it had, and returns once its sshd answers.
+func (c *Cloud) Start(ctx context.Context, target cloud.Target, privateAddress string) (cloud.Machine, error) {
+	name := target.Name
 	release, err := c.launches.acquire(ctx, name)
 	if err != nil {
 		return cloud.Machine{}, fmt.Errorf("start machine %s: %w", name, err)
 	}
 	defer release()
-	found, err := c.find(ctx, name)
+	found, err := c.identify(ctx, target)
 	if err != nil {
 		return cloud.Machine{}, err
 	}
-	if found == nil || machineOf(*found).Owner != owner {
+	if found == nil {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("start machine %s: it is not there", name)}
 	}
 	switch found.State {
@@ -31,7 +32,7 @@ func (c *Cloud) Start(ctx context.Context, owner cloud.Owner, name, privateAddre
 		err = c.api.ContainerUnpause(ctx, found.ID)
 	case container.StateRunning, container.StateRestarting:
 	default:
-		if err = c.readdress(ctx, *found, owner, privateAddress); err == nil {
+		if err = c.readdress(ctx, *found, target.Owner, privateAddress); err == nil {
 			err = c.api.ContainerStart(ctx, found.ID, container.StartOptions{})
 		}
 	}

@@ -18,7 +18,7 @@ func TestAHostThatWasStoppedStartsAtTheAddressThatItHad(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // twice is as good as once
-		m, err := s.Start(s.ctx, s.owner, first.Name, first.PrivateAddress)
+		m, err := s.Start(s.ctx, cloud.TargetOf(first), first.PrivateAddress)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,6 +37,8 @@ func TestAHostThatIsAnothersIsNotStarted(t *testing.T) {
 	if err := s.engine.ContainerKill(s.ctx, m.ID, "KILL"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Start(s.ctx, cloud.Owner{Installation: s.owner.Installation, ClusterUID: "another"}, m.Name, m.PrivateAddress)
+	theirs := cloud.TargetOf(m)
+	theirs.Owner.ClusterUID = "another"
+	_, err := s.Start(s.ctx, theirs, m.PrivateAddress)
 	wantKind(t, err, cloud.Conflict, m.Name)
 }

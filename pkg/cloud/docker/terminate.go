@@ -35,16 +35,15 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	return machines, nil
 }
 
-// Terminate removes the owner's host of that name with its volumes, and returns once the engine no longer lists it. What
-// has the name and is another cluster's, another installation's or nobody's means that the owner's is not there; it is
-// left alone.
-func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) error {
+// Terminate removes the target with its volumes, and returns once the engine no longer lists it.
+func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, terminateTime)
 		defer cancel()
 	}
-	if owner.Installation == "" {
+	name := target.Name
+	if target.Owner.Installation == "" {
 		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf("terminate machine %s: the installation's id is missing", name)}
 	}
 	release, err := c.launches.acquire(ctx, name)
@@ -52,14 +51,9 @@ func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) e
 		return fmt.Errorf("terminate machine %s: %w", name, err)
 	}
 	defer release()
-	found, err := c.find(ctx, name)
+	found, err := c.identify(ctx, target)
 	if err != nil || found == nil {
 		return err
-	}
-	has := machineOf(*found).Owner
-	if has.Installation != owner.Installation || owner.ClusterUID != "" && has.ClusterUID != owner.ClusterUID {
-		c.log.Info("a container has the name of a machine to terminate, and is another's: it is left alone", "machine", name, "container", found.ID)
-		return nil
 	}
 	var last error
 	err = poll(ctx, awaitEvery, func() (bool, error) {
@@ -81,4 +75,30 @@ func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) e
 		return c.fail("terminate machine "+name, err)
 	}
 	return nil
+}
+
+// identify reads the target's container off the engine; nil where it is not there, and a Conflict where what is there does not fit.
+func (c *Cloud) identify(ctx context.Context, target cloud.Target) (*container.Summary, error) {
+	match := filters.Arg("label", cloud.LabelInstallation+"="+target.Owner.Installation)
+	if target.ID != "" { // no two have the same, and whose it is its labels say
+		match = filters.Arg("id", target.ID)
+	}
+	found, err := c.containers(ctx, match)
+	if err != nil {
+		return nil, c.fail("look for machine "+target.Name, err)
+	}
+	machines := make([]cloud.Machine, len(found))
+	for i, s := range found {
+		machines[i] = machineOf(s)
+	}
+	chosen, err := target.Choose(machines)
+	if err != nil || chosen == nil {
+		return nil, err
+	}
+	for i := range found {
+		if found[i].ID == chosen.ID {
+			return &found[i], nil
+		}
+	}
+	return nil, nil
 }

@@ -53,7 +53,7 @@ func TestTerminateEndsALaunchUnderWay(t *testing.T) {
 	req := launchOf("early", 0, onAWS("us-east-1"), newKey(t))
 	ref := submit(t, c, req)
 	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.Met() > 0 })
-	if err := c.Terminate(within(t, 2*time.Minute), req.Owner, req.Name); err != nil {
+	if err := c.Terminate(within(t, 2*time.Minute), req.Target()); err != nil {
 		t.Fatal(err)
 	}
 	if err := hang.Clear(); err != nil {
@@ -80,7 +80,7 @@ func TestATerminationThatFailsLeavesTheMachineListed(t *testing.T) {
 		Code: "InternalError", Message: "An internal error has occurred."})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	err := c.Terminate(ctx, req.Owner, req.Name)
+	err := c.Terminate(ctx, req.Target())
 	if err == nil || cloud.KindOf(err) != cloud.Transient || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
@@ -91,7 +91,7 @@ func TestATerminationThatFailsLeavesTheMachineListed(t *testing.T) {
 	if err := fault.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Terminate(within(t, 3*time.Minute), req.Owner, req.Name); err != nil {
+	if err := c.Terminate(within(t, 3*time.Minute), req.Target()); err != nil {
 		t.Error(err)
 	}
 	if left := w.living(t, "stays"); len(left) > 0 {

@@ -145,9 +145,9 @@ func machineOf(name string, labels map[string]string) cloud.Machine {
 	}
 }
 
-// Terminate cancels the launch of the owner's machine, takes the machine down and sees that it is gone. What has the name
-// and is another's is left alone.
-func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) error {
+// Terminate cancels the launch of the target, takes the machine down and sees that it is gone.
+func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
+	owner, name := target.Owner, target.Name
 	if owner.Installation == "" {
 		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf("terminate machine %s: the installation's id is missing", name)}
 	}
@@ -164,20 +164,16 @@ func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) e
 		return fmt.Errorf("terminate machine %s: %w", name, err)
 	}
 	defer release()
-	if err := c.endLaunches(ctx, owner, name); err != nil {
+	if err := c.endLaunches(ctx, target); err != nil {
 		return err
 	}
 	for {
-		found, err := c.find(ctx, owner, name, refreshNone)
+		found, err := c.identify(ctx, target)
 		if err != nil {
 			return err
 		}
 		if found == nil {
-			return c.endStray(ctx, owner, name)
-		}
-		if !ours(found.Labels, owner) {
-			c.log.Info("a SkyPilot cluster has the name of a machine to terminate, and is another's: it is left alone", "machine", name)
-			return nil
+			return c.endStray(ctx, target)
 		}
 		if err := c.down(ctx, owner, name); err != nil {
 			return err
@@ -189,14 +185,36 @@ func (c *Cloud) Terminate(ctx context.Context, owner cloud.Owner, name string) e
 	}
 }
 
+// identify is the SkyPilot cluster that is the target; nil where there is none, and a Conflict where its machine is another one.
+func (c *Cloud) identify(ctx context.Context, target cloud.Target) (*record, error) {
+	found, err := c.find(ctx, target.Owner, target.Name, refreshNone)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	if !ours(found.Labels, target.Owner) {
+		c.log.Info("a SkyPilot cluster has the name of a machine to end, and is another's: it is left alone", "machine", target.Name)
+		return nil, nil
+	}
+	all, err := c.machines(ctx, []record{*found})
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := target.Choose(all)
+	if err != nil || chosen == nil {
+		return nil, err
+	}
+	return found, nil
+}
+
 // endLaunches cancels what would make the machine again, and waits until the server has stopped working on it.
-func (c *Cloud) endLaunches(ctx context.Context, owner cloud.Owner, name string) error {
+func (c *Cloud) endLaunches(ctx context.Context, target cloud.Target) error {
+	owner, name := target.Owner, target.Name
 	for cancelled := map[string]bool{}; ; {
 		active, err := c.launchesOf(ctx, name)
 		if err != nil {
 			return err
 		}
-		active = slices.DeleteFunc(active, func(r request) bool { return !ours(r.labels(), owner) })
+		active = slices.DeleteFunc(active, func(r request) bool { return target.Check(machineOf(name, r.labels())) != nil })
 		if len(active) == 0 {
 			return nil
 		}

@@ -171,7 +171,7 @@ func TestAMachineIsLaunchedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	if living := w.living(t, "once"); len(living) != 1 {
 		t.Errorf("AWS has %d machines, want 1", len(living))
 	}
-	if err := c.Terminate(within(t, 3*time.Minute), stranger.Owner, req.Name); err != nil {
+	if err := c.Terminate(within(t, 3*time.Minute), stranger.Target()); err != nil {
 		t.Error(err)
 	}
 	if living := w.living(t, "once"); len(living) != 1 {

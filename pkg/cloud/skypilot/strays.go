@@ -115,8 +115,9 @@ func (c *Cloud) instances(ctx context.Context, owner cloud.Owner, region string)
 	return all, nil
 }
 
-// endStray ends the machines of that name that a listing found and SkyPilot does not know.
-func (c *Cloud) endStray(ctx context.Context, owner cloud.Owner, name string) error {
+// endStray ends the target where a listing found it and SkyPilot does not know it.
+func (c *Cloud) endStray(ctx context.Context, target cloud.Target) error {
+	owner, name := target.Owner, target.Name
 	c.strays.mu.Lock()
 	s, ok := c.strays.found[name]
 	c.strays.mu.Unlock()
@@ -130,9 +131,15 @@ func (c *Cloud) endStray(ctx context.Context, owner cloud.Owner, name string) er
 		}
 		var left []string
 		for _, i := range all {
-			if i.name() == name && slices.Contains(s.ids, i.ID) {
-				left = append(left, i.ID)
+			if i.name() != name || !slices.Contains(s.ids, i.ID) || target.ID != "" && i.ID != target.ID {
+				continue
 			}
+			m := machineOf(name, i.Tags)
+			m.ID = i.ID
+			if err := target.Check(m); err != nil {
+				return err
+			}
+			left = append(left, i.ID)
 		}
 		if len(left) == 0 {
 			break

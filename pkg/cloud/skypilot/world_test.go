@@ -203,7 +203,7 @@ func gone(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute)
 	defer cancel()
-	if err := c.Terminate(ctx, req.Owner, req.Name); err != nil {
+	if err := c.Terminate(ctx, req.Target()); err != nil {
 		t.Error(err)
 	}
 }

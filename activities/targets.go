@@ -1,0 +1,138 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// recorded is the machine of a record as a target.
+func recorded(owner cloud.Owner, m api.Machine) cloud.Target {
+	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.CloudID}
+}
+
+// TerminateInput names a machine of a cluster; it need not be in etcd.
+type TerminateInput struct {
+	Cluster api.Ref `json:"cluster"`
+	Name    string  `json:"name"`
+	// Incarnation is the one that is meant: another one in its place is left alone. Older inputs lack it.
+	Incarnation string `json:"incarnation,omitempty"`
+	// ID is the cloud's own id of the machine, and Index its place, where they are known: older inputs lack them.
+	ID    string `json:"id,omitempty"`
+	Index int    `json:"index,omitempty"`
+}
+
+// Terminate ends a machine, and marks it gone once the cloud no longer lists it.
+func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
+	const step = "terminate"
+	c, of, owner, err := a.of(ctx, in.Cluster)
+	if err != nil {
+		return failed(ctx, step, in.Name, err)
+	}
+	record, late := recordToEnd(c, in)
+	if late {
+		return nil // its place was given to another one, which is done once it is seen to be gone: this call comes late
+	}
+	if record == nil {
+		return failed(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, of, owner, in))
+	}
+	if record.State != api.MachineGone {
+		if err := note(ctx, a.Store, refOf(in.Cluster, *record), api.MachineTerminating, "terminating", a.Now()); err != nil {
+			return failed(ctx, step, in.Name, err)
+		}
+	}
+	target := recorded(owner, *record)
+	if target.ID == "" {
+		target.ID = in.ID
+	}
+	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	defer cancel()
+	if err := of.Terminate(end, target); err != nil {
+		return failed(ctx, step, in.Name, err)
+	}
+	if record.State != api.MachineGone {
+		return failed(ctx, step, in.Name, a.markGone(ctx, in.Cluster, *record))
+	}
+	return nil
+}
+
+// recordToEnd is the record of the machine that is to be ended, nil where it has none. It is late where its place has another
+// machine by now.
+func recordToEnd(c *api.Cluster, in TerminateInput) (record *api.Machine, late bool) {
+	for i := range c.Status.Machines {
+		m := &c.Status.Machines[i]
+		switch {
+		case m.Name != in.Name, in.ID != "" && m.CloudID != "" && in.ID != m.CloudID:
+		case in.Incarnation == "" || in.Incarnation == m.Incarnation:
+			return m, false
+		case in.ID == "":
+			late = true
+		}
+	}
+	return nil, late
+}
+
+// terminateUnrecorded ends a machine that carries a cluster's labels and has no record. One that may be a copy of a machine
+// which has one is left alone.
+func (a *Machines) terminateUnrecorded(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner, in TerminateInput) error {
+	for _, m := range c.Status.Machines {
+		if in.Incarnation == m.Incarnation || in.ID != "" && in.ID == m.CloudID {
+			return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+				"machine %s (id %s) is left alone: it carries the labels of %s, which is on record; end or relabel it by hand", in.Name, in.ID, m.Name)}
+		}
+	}
+	target := cloud.Target{Owner: owner, Name: in.Name, Index: in.Index, Incarnation: in.Incarnation, ID: in.ID}
+	if in.ID == "" {
+		listed, err := a.list(ctx, c, of, owner)
+		if err != nil {
+			return err
+		}
+		found, err := unrecorded(c, listed, in)
+		if err != nil || found == nil {
+			return err
+		}
+		target = cloud.TargetOf(*found)
+	}
+	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	defer cancel()
+	return of.Terminate(end, target)
+}
+
+// unrecorded finds the one listed machine that an input without an id names; nil where it is not listed, and a Conflict where
+// that may be another one.
+func unrecorded(c *api.Cluster, listed []cloud.Machine, in TerminateInput) (*cloud.Machine, error) {
+	var found *cloud.Machine
+	for i, m := range listed {
+		if m.Name != in.Name || in.Incarnation != "" && in.Incarnation != m.Incarnation {
+			continue
+		}
+		copied := found != nil || m.Name != m.LabelledName()
+		for _, r := range c.Status.Machines {
+			copied = copied || r.Incarnation == m.Incarnation || r.CloudID != "" && r.CloudID == m.ID
+		}
+		if copied {
+			return nil, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+				"machine %s (id %s) is left alone: it may be a copy of another one, since its labels make it %s, incarnation %s; end or relabel it by hand",
+				m.Name, m.ID, m.LabelledName(), m.Incarnation)}
+		}
+		found = &listed[i]
+	}
+	return found, nil
+}
+
+// orphanTarget reads an orphan again; nil where it is not there any more.
+func (a *Sweeps) orphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target, error) {
+	listed, err := of.List(ctx, owner)
+	if err != nil && len(listed) == 0 {
+		return nil, err
+	}
+	for _, m := range listed {
+		if o.ID != "" && m.ID == o.ID || (o.ID == "" || m.ID == "") && m.Name == o.Name {
+			target := cloud.TargetOf(m)
+			return &target, nil
+		}
+	}
+	return nil, nil
+}
