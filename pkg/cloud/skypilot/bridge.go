@@ -25,45 +25,46 @@ var bridgeProgram []byte
 // bridgeIdle is how long the program stays for the next question; it takes one to three seconds to start, and 0.2 GB.
 const bridgeIdle = 3 * time.Minute
 
+// cloudQuestions bounds the questions to a cloud that the program works on at one time.
+const cloudQuestions = 16
+
 // bridge is the small Python program that answers what the wire doesn't carry. It runs while it is needed, and answers
-// one question after the other.
+// questions side by side: one that takes long, or never ends, holds up no other.
 type bridge struct {
-	opts Options
-	turn chan struct{} // holds the one who asks
+	opts   Options
+	clouds chan struct{} // holds those who ask a cloud
 
 	mu   sync.Mutex
-	run  *bridgeRun
+	run  *bridgeRun // what takes the next question, or nil
 	idle *time.Timer
 }
 
+// bridgeRun is one process of it.
 type bridgeRun struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    *bufio.Reader
-	stderr *tail
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	stderr  *tail
+	users   int // who have it from running; under the bridge's lock
+	writing sync.Mutex
+
+	mu      sync.Mutex
+	asked   int
+	waiting map[int]chan []byte // who waits for the answer to which question
+	ended   bool                // no answer comes any more
 }
 
-func newBridge(o Options) *bridge { return &bridge{opts: o, turn: make(chan struct{}, 1)} }
+func newBridge(o Options) *bridge {
+	return &bridge{opts: o, clouds: make(chan struct{}, cloudQuestions)}
+}
 
 // bridgeError is what went wrong within SkyPilot or a cloud's own library.
 type bridgeError struct{ Message string }
 
 func (e *bridgeError) Error() string { return e.Message }
 
-// ask puts a question and decodes the answer.
+// ask puts a question to SkyPilot's library and decodes the answer.
 func (b *bridge) ask(ctx context.Context, question, answer any) error {
-	return b.askWithin(ctx, 0, question, answer)
-}
-
-// askWithin is ask with a bound on how long the answer may take once it is the caller's turn; 0 is none.
-func (b *bridge) askWithin(ctx context.Context, within time.Duration, question, answer any) error {
-	select {
-	case b.turn <- struct{}{}:
-		defer func() { <-b.turn }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	line, err := json.Marshal(question)
+	encoded, err := json.Marshal(question)
 	if err != nil {
 		return fmt.Errorf("ask SkyPilot: %w", err)
 	}
@@ -71,21 +72,35 @@ func (b *bridge) askWithin(ctx context.Context, within time.Duration, question, 
 	if err != nil {
 		return err
 	}
+	data, err := run.exchange(ctx, encoded)
+	b.release(run, err != nil)
+	if ctx.Err() != nil && err != nil {
+		return fmt.Errorf("ask SkyPilot: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
+			"ask SkyPilot: its library (%s) ended without an answer; it said last:\n%s", b.opts.Python, run.stderr.String())}
+	}
+	return readAnswer(data, answer)
+}
+
+// askCloud is ask for a question to a cloud, with a bound on how long the answer may take once it is put; 0 is none.
+func (b *bridge) askCloud(ctx context.Context, within time.Duration, question, answer any) error {
+	select {
+	case b.clouds <- struct{}{}:
+		defer func() { <-b.clouds }()
+	case <-ctx.Done():
+		return fmt.Errorf("ask SkyPilot: %w", context.Cause(ctx))
+	}
 	if within > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, within, silence(within))
 		defer cancel()
 	}
-	data, err := run.exchange(ctx, line)
-	if err != nil {
-		b.end()
-		if ctx.Err() != nil {
-			return fmt.Errorf("ask SkyPilot: %w", context.Cause(ctx))
-		}
-		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
-			"ask SkyPilot: its library (%s) ended without an answer; it said last:\n%s", b.opts.Python, run.stderr.String())}
-	}
-	b.rest()
+	return b.ask(ctx, question, answer)
+}
+
+func readAnswer(data []byte, answer any) error {
 	var told struct {
 		OK    json.RawMessage `json:"ok"`
 		Error string          `json:"error"`
@@ -105,46 +120,135 @@ func (b *bridge) askWithin(ctx context.Context, within time.Duration, question, 
 	return nil
 }
 
-// exchange writes a line and reads one. Cancelling it costs the process.
-func (r *bridgeRun) exchange(ctx context.Context, line []byte) ([]byte, error) {
-	type result struct {
-		data []byte
-		err  error
+// exchange puts a question and waits for the answer to it.
+func (r *bridgeRun) exchange(ctx context.Context, question []byte) ([]byte, error) {
+	id, answer, err := r.register()
+	if err != nil {
+		return nil, err
 	}
-	got := make(chan result, 1)
-	go func() {
-		_, err := r.in.Write(append(line, '\n'))
-		if err != nil {
-			got <- result{err: err}
-			return
+	defer r.forget(id)
+	failed := make(chan error, 1)
+	go func() { // a process that hangs reads nothing
+		r.writing.Lock()
+		defer r.writing.Unlock()
+		if _, err := fmt.Fprintf(r.in, `{"id": %d, "question": %s}`+"\n", id, question); err != nil {
+			failed <- err
 		}
-		data, err := r.out.ReadBytes('\n')
-		got <- result{data, err}
 	}()
 	select {
-	case g := <-got:
-		return g.data, g.err
+	case data, ok := <-answer:
+		if !ok {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return data, nil
+	case err := <-failed:
+		return nil, err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 }
 
-// running returns the process, started where there is none.
+func (r *bridgeRun) register() (int, <-chan []byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return 0, nil, io.ErrUnexpectedEOF
+	}
+	r.asked++
+	answer := make(chan []byte, 1)
+	r.waiting[r.asked] = answer
+	return r.asked, answer, nil
+}
+
+func (r *bridgeRun) forget(id int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.waiting, id)
+}
+
+// deliver hands answers to those who wait for them, until the process has ended.
+func (r *bridgeRun) deliver(out io.Reader) {
+	lines := bufio.NewReaderSize(out, 1<<20)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			break
+		}
+		var told struct {
+			ID int `json:"id"`
+		}
+		if json.Unmarshal(line, &told) != nil {
+			break // nothing of what it says can be told apart any more
+		}
+		r.mu.Lock()
+		if answer := r.waiting[told.ID]; answer != nil { // nobody waits for an answer that comes too late
+			answer <- line
+			delete(r.waiting, told.ID)
+		}
+		r.mu.Unlock()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	for _, answer := range r.waiting {
+		close(answer)
+	}
+	clear(r.waiting)
+}
+
+func (r *bridgeRun) hasEnded() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended
+}
+
+// running returns the process that takes questions, started where there is none, for the caller to release.
 func (b *bridge) running() (*bridgeRun, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.idle != nil {
 		b.idle.Stop()
 	}
-	if b.run != nil {
-		return b.run, nil
+	if run := b.run; run != nil && run.hasEnded() {
+		b.run = nil // those who waited for it are about to release it
+		if run.users == 0 {
+			run.kill()
+		}
 	}
-	run, err := b.start()
-	if err != nil {
-		return nil, fmt.Errorf("start SkyPilot's library: %w", err)
+	if b.run == nil {
+		run, err := b.start()
+		if err != nil {
+			return nil, fmt.Errorf("start SkyPilot's library: %w", err)
+		}
+		b.run = run
 	}
-	b.run = run
-	return run, nil
+	b.run.users++
+	return b.run, nil
+}
+
+// release ends the caller's use of a process. One that left a question without an answer takes no more questions: something in
+// it may hang. It ends once nobody waits for it; one that is well ends unless it is asked again soon.
+func (b *bridge) release(run *bridgeRun, unanswered bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	run.users--
+	if unanswered && b.run == run {
+		b.run = nil
+	}
+	switch {
+	case run.users > 0:
+	case b.run != run:
+		run.kill()
+	default:
+		b.idle = time.AfterFunc(bridgeIdle, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.run == run && run.users == 0 {
+				b.run = nil
+				run.kill()
+			}
+		})
+	}
 }
 
 func (b *bridge) start() (*bridgeRun, error) {
@@ -160,7 +264,7 @@ func (b *bridge) start() (*bridgeRun, error) {
 	if err := writeFile(program, bridgeProgram); err != nil {
 		return nil, err
 	}
-	run := &bridgeRun{cmd: exec.Command(b.opts.Python, program), stderr: &tail{}}
+	run := &bridgeRun{cmd: exec.Command(b.opts.Python, program), stderr: &tail{}, waiting: map[int]chan []byte{}}
 	run.cmd.Env, run.cmd.Dir, run.cmd.Stderr = b.opts.environ(), b.opts.Dir, run.stderr
 	run.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := run.cmd.StdinPipe()
@@ -171,50 +275,34 @@ func (b *bridge) start() (*bridgeRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	run.in, run.out = in, bufio.NewReaderSize(out, 1<<20)
+	run.in = in
 	if err := run.cmd.Start(); err != nil {
 		return nil, err
 	}
+	go run.deliver(out)
 	return run, nil
 }
 
-// rest ends the process unless it is asked again soon.
-func (b *bridge) rest() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.idle = time.AfterFunc(bridgeIdle, func() {
-		select {
-		case b.turn <- struct{}{}:
-			b.end()
-			<-b.turn
-		default: // somebody asks
-		}
-	})
+// kill ends the process; its status says nothing.
+func (r *bridgeRun) kill() {
+	_ = r.in.Close()
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
+	_ = r.cmd.Wait()
 }
 
-// end ends the process, if there is one.
-func (b *bridge) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.run == nil {
-		return
-	}
-	run := b.run
-	b.run = nil
-	run.in.Close()
-	_ = syscall.Kill(-run.cmd.Process.Pid, syscall.SIGKILL)
-	_ = run.cmd.Wait() // it was killed: its status says nothing
-}
-
+// close ends the process where nobody waits for it, else once nobody does.
 func (b *bridge) close() error {
-	b.turn <- struct{}{}
-	defer func() { <-b.turn }()
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.idle != nil {
 		b.idle.Stop()
 	}
-	b.mu.Unlock()
-	b.end()
+	if run := b.run; run != nil {
+		b.run = nil
+		if run.users == 0 {
+			run.kill()
+		}
+	}
 	return nil
 }
 

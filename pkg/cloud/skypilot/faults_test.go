@@ -270,3 +270,38 @@ func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 }
+
+func TestAGroupThatCannotBeDeletedYetHoldsUpNoQuestion(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	w.rank(t, c)
+	err := w.env.AWS.Call(t.Context(), "ec2", "us-east-1", "CreateSecurityGroup",
+		url.Values{"GroupName": {"skyctl-uid-held"}, "GroupDescription": {"of a test"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DeleteSecurityGroup", Region: "us-east-1",
+		Code: "DependencyViolation", Message: "resource sg-1 has a dependent object"})
+	released := make(chan error, 1)
+	go func() { released <- c.Release(within(t, 3*time.Minute), owner("held")) }()
+	eventually(t, "AWS has refused to delete the group", time.Minute, func() bool { return held.Met() > 0 })
+	w.rank(t, c)
+	select {
+	case err := <-released:
+		t.Fatalf("another question was answered only after the group was given up: %v", err)
+	default:
+	}
+	if err := held.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-released; err != nil || w.group(t, "held") != nil {
+		t.Errorf("the group is still there, %v", err)
+	}
+}
+
+func (w *world) rank(t *testing.T, c *skypilot.Cloud) {
+	t.Helper()
+	if _, err := c.Plan(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -268,12 +268,7 @@ func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
 	if err != nil || !slices.Contains(enabled, "aws") {
 		return err
 	}
-	question := struct {
-		Op      string `json:"op"`
-		Group   string `json:"group"`
-		Seconds int    `json:"seconds"`
-	}{"aws_release", groupOf(owner), 120}
-	err = c.bridge.ask(ctx, question, nil)
+	err = c.deleteGroup(ctx, groupOf(owner))
 	if err != nil && c.server == nil { // the account is the server's, and need not be open to us
 		c.log.Warn("the security group of a cluster is left in the account of the SkyPilot API server", "group", groupOf(owner), "error", err)
 		return nil
@@ -315,7 +310,7 @@ func (c *Cloud) openPorts(ctx context.Context, req cloud.LaunchRequest) error {
 		Group  string     `json:"group"`
 		Rules  []openRule `json:"rules"`
 	}{"aws_open", req.Placement.Region, groupOf(req.Owner), rules}
-	if err := c.bridge.ask(ctx, question, nil); err != nil {
+	if err := c.bridge.askCloud(ctx, 0, question, nil); err != nil {
 		return fmt.Errorf("open ports of cluster %s in security group %s: %w", req.Owner.Cluster, groupOf(req.Owner), err)
 	}
 	return nil

@@ -109,7 +109,7 @@ func (c *Cloud) instances(ctx context.Context, owner cloud.Owner, region string)
 		question.Regions = []string{region}
 	}
 	var all []instance
-	if err := c.bridge.askWithin(ctx, c.opts.CloudWithin, question, &all); err != nil {
+	if err := c.bridge.askCloud(ctx, c.opts.CloudWithin, question, &all); err != nil {
 		return nil, awsFailed("list the machines on AWS", err)
 	}
 	return all, nil
@@ -150,7 +150,7 @@ func (c *Cloud) endStray(ctx context.Context, target cloud.Target) error {
 			Region string   `json:"region"`
 			IDs    []string `json:"ids"`
 		}{"aws_terminate", s.region, left}
-		if err := c.bridge.ask(ctx, question, nil); err != nil {
+		if err := c.bridge.askCloud(ctx, c.opts.CloudWithin, question, nil); err != nil {
 			return awsFailed("terminate machine "+name, err)
 		}
 		if err := pause(ctx, time.Second); err != nil {

@@ -1,7 +1,9 @@
 """Answers what SkyPilot's API server doesn't say in the open, one JSON object a line on stdin and stdout.
 
-A question is {"op": name, ...}, its answer {"ok": ...} or {"error": message}. Nothing of a question or an answer is ever
-logged. What SkyPilot itself prints goes to stderr.
+A line {"id": n, "question": {"op": name, ...}} is answered by {"id": n, "ok": ...} or {"id": n, "error": message}. Each
+question has a thread of its own and is answered when that is done, whatever other questions wait for; so no thread sleeps to
+wait for a cloud to change: whoever asked asks again. Nothing of a question or an answer is ever logged. What SkyPilot itself
+prints goes to stderr.
 """
 import base64
 import concurrent.futures
@@ -11,6 +13,7 @@ import os
 import pickle
 import re
 import sys
+import threading
 import time
 
 _RANKED = 40  # placements are tried one after the other; nobody goes through more
@@ -23,6 +26,10 @@ def _clouds(names):
 
 def _name(cloud):
     return repr(cloud).lower()
+
+
+# SkyPilot's optimizer is not made for threads, and _Enabled changes what all of them see: one plan is made at a time.
+_PLANNING = threading.Lock()
 
 
 class _Enabled:
@@ -51,7 +58,8 @@ class Problem(Exception):
 
 def plan(question):
     """Ranks the places for machines of given resources as SkyPilot's optimizer does: each at its price, cheapest first."""
-    with _Enabled(question['clouds']):
+    with _PLANNING, _Enabled(question['clouds']):
+        _read_anew()
         try:
             found = _candidates(question['resources'])
             if not found:
@@ -208,7 +216,14 @@ def _placement(r):
 
 def handles(question):
     """Reads the addresses, the place and the price out of the handles that the server's status holds."""
+    _read_anew()
     return [_handle(h) for h in question['handles']]
+
+
+def _read_anew():
+    """Has SkyPilot read its catalogs anew once they are."""
+    from sky.utils import annotations
+    annotations.clear_request_level_cache()
 
 
 def _handle(encoded):
@@ -258,29 +273,26 @@ def aws_open(question):
 
 
 def aws_release(question):
-    """Deletes a security group wherever it is; machines that are just being terminated hold it for a while."""
-    deadline = time.monotonic() + question['seconds']
+    """Deletes a security group wherever it is, and tells the regions in which something holds it still: machines that are
+    just being terminated do so for a while."""
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        deleted = pool.map(lambda region: _delete_groups(region, question['group'], deadline), _regions(question))
-    return {'deleted': sum(deleted)}
+        regions = _regions(question)
+        held = pool.map(lambda region: _delete_groups(region, question['group']), regions)
+        return {'held': [{'region': region, 'why': why} for region, why in zip(regions, held) if why]}
 
 
-def _delete_groups(region, name, deadline):
-    ec2 = _ec2(region)
-    groups = _groups(ec2, name)
-    for group in groups:
-        while True:
-            try:
-                ec2.delete_security_group(GroupId=group)
-                break
-            except _client_error() as e:
-                code = e.response['Error']['Code']
-                if code == 'InvalidGroup.NotFound':
-                    break
-                if code != 'DependencyViolation' or time.monotonic() > deadline:
-                    raise
-                time.sleep(2)
-    return len(groups)
+def _delete_groups(region, name):
+    ec2, held = _ec2(region), ''
+    for group in _groups(ec2, name):
+        try:
+            ec2.delete_security_group(GroupId=group)
+        except _client_error() as e:
+            code = e.response['Error']['Code']
+            if code == 'DependencyViolation':
+                held = str(e)
+            elif code != 'InvalidGroup.NotFound':
+                raise
+    return held
 
 
 def aws_machines(question):
@@ -323,24 +335,30 @@ def _groups(ec2, name):
 
 class _Clients:
     """Keeps a client of each region: making one costs as much as a dozen questions, and a listing needs all. After an
-    error, and in any case after a while, they are made anew, as credentials may have changed."""
+    error, and in any case after a while, they are made anew, as credentials may have changed. A client may be used by
+    several threads, but must be made by one."""
 
     _KEPT_SECONDS = 600
 
     def __init__(self):
+        self._lock = threading.Lock()
         self._made = {}
         self._since = 0
 
     def of(self, region):
         from sky.adaptors import aws
-        if time.monotonic() - self._since > self._KEPT_SECONDS:
-            self.forget()
-        if region not in self._made:
-            self._made[region] = aws.client('ec2', region_name=region)
-        return self._made[region]
+        with self._lock:
+            if time.monotonic() - self._since > self._KEPT_SECONDS:
+                self._made, self._since = {}, time.monotonic()
+            if region not in self._made:
+                # A region that does not answer is given up before those who wait for all regions give up.
+                self._made[region] = aws.client(
+                    'ec2', region_name=region, connect_timeout=5, read_timeout=20, total_max_attempts=3)
+            return self._made[region]
 
     def forget(self):
-        self._made, self._since = {}, time.monotonic()
+        with self._lock:
+            self._made, self._since = {}, time.monotonic()
 
 
 _CLIENTS = _Clients()
@@ -359,21 +377,30 @@ def _plain(text):
     return re.sub('\x1b\\[[0-9;?]*[A-Za-z]', '', text)
 
 
+_OPS = {f.__name__: f for f in (plan, handles, aws_open, aws_release, aws_machines, aws_terminate)}
+
+
+def _answer(question):
+    try:
+        return {'ok': _OPS[question['op']](question)}
+    except Exception as e:  # pylint: disable=broad-except
+        _CLIENTS.forget()
+        return {'error': _plain('%s: %s' % (type(e).__name__, e))}
+
+
 def main():
-    from sky.utils import annotations
     answers = os.fdopen(os.dup(1), 'w', encoding='utf-8')
     os.dup2(2, 1)
-    known = {f.__name__: f for f in (plan, handles, aws_open, aws_release, aws_machines, aws_terminate)}
+    writing = threading.Lock()
+
+    def reply(asked):
+        answer = json.dumps({'id': asked['id'], **_answer(asked['question'])})
+        with writing:
+            answers.write(answer + '\n')
+            answers.flush()
+
     for line in sys.stdin:
-        question = json.loads(line)
-        try:
-            annotations.clear_request_level_cache()  # catalogs are read anew once they are
-            answer = {'ok': known[question['op']](question)}
-        except Exception as e:  # pylint: disable=broad-except
-            _CLIENTS.forget()
-            answer = {'error': _plain('%s: %s' % (type(e).__name__, e))}
-        answers.write(json.dumps(answer) + '\n')
-        answers.flush()
+        threading.Thread(target=reply, args=(json.loads(line),), daemon=True).start()
 
 
 if __name__ == '__main__':
