@@ -48,7 +48,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 				return api.OrphansResult{}, failed(ctx, step, "", err)
 			}
 		}
-		orphans, err := a.Store.SetOrphans(ctx, p, seen)
+		orphans, err := a.Store.SetOrphans(ctx, p, seen, a.Now())
 		if err != nil {
 			return api.OrphansResult{}, failed(ctx, step, "", err)
 		}

@@ -66,6 +66,8 @@ type Orphan struct {
 	CreatedAt  time.Time `json:"created_at,omitzero"`
 	// FirstSeen is when a sweep first found it to be an orphan; the grace period counts from there.
 	FirstSeen time.Time `json:"first_seen"`
+	// MissingSince is since when its cloud does not list it. It is remembered for a while, and not counted as an orphan.
+	MissingSince time.Time `json:"missing_since,omitzero"`
 	// TerminateAt is when a sweep ends it.
 	TerminateAt time.Time `json:"terminate_at,omitzero"`
 	// PricePerHour in US dollars; 0 is free, or unknown.

@@ -35,8 +35,10 @@ func (k keys) allOrphans() string          { return k.prefix + "/orphans/" }
 func (k keys) orphans(cloud string) string { return k.allOrphans() + url.PathEscape(cloud) + "/" }
 func (k keys) secrets(uid string) string   { return k.prefix + "/secrets/" + uid + "/" }
 func (k keys) secret(uid, s string) string { return k.secrets(uid) + s }
-func (k keys) orphan(cloud, name string) string {
-	return k.orphans(cloud) + url.PathEscape(name)
+
+// orphan has the id of the machine too: two of one name may be orphans, where one is a copy of the other.
+func (k keys) orphan(cloud, name, id string) string {
+	return k.orphans(cloud) + url.PathEscape(name) + "/" + url.PathEscape(id)
 }
 
 // events are those of a cluster; of the installation where uid is empty. A UID that somebody wrote by hand may hold anything.

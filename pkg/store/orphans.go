@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,9 +18,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
+// orphanKept is how long an orphan that is not seen any more is remembered: should it come to sight again by then, it has been
+// known all along. A cloud's list may lack for a while what is there.
+const orphanKept = time.Hour
+
 // SetOrphans replaces what is known of the orphans of one cloud by what was seen there now, and returns that with the times
-// at which each was first seen. One that was away in between, or that another machine has replaced, counts as new.
-func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan) ([]api.Orphan, error) {
+// at which each was first seen. One is known by the cloud's own id: another machine of its name counts as new.
+func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan, now time.Time) ([]api.Orphan, error) {
 	doing := fmt.Sprintf("recording the orphans on %s", cloud)
 	if cloud == "" {
 		return nil, fmt.Errorf("%s: the cloud has no name", doing)
@@ -30,7 +35,7 @@ func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan)
 		if err != nil {
 			return nil, err
 		}
-		stand, ops, err := s.mergeOrphans(cloud, resp.Kvs, seen)
+		stand, ops, err := s.mergeOrphans(cloud, resp.Kvs, seen, now)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
@@ -52,37 +57,60 @@ func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan)
 }
 
 // mergeOrphans is what stands after seen was taken over, and what has to be written for that.
-func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.Orphan) ([]api.Orphan, []clientv3.Op, error) {
-	known := map[string]*mvccpb.KeyValue{}
-	for _, kv := range have {
-		known[string(kv.Key)] = kv
-	}
-	stand, ops, written := make([]api.Orphan, 0, len(seen)), []clientv3.Op(nil), map[string]bool{}
+func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.Orphan, now time.Time) ([]api.Orphan, []clientv3.Op, error) {
+	stand, wanted := make([]api.Orphan, 0, len(seen)), map[string]api.Orphan{}
+	known, _ := decodeAll(have, decodeOrphan)
 	for _, o := range seen {
-		key := s.keys.orphan(cloud, o.Name)
-		kv := known[key]
-		if kv != nil {
-			old, corrupt := decodeOrphan(kv)
-			if corrupt == nil && old.ID == o.ID && old.ClusterUID == o.ClusterUID && old.FirstSeen.Before(o.FirstSeen) {
+		o.MissingSince = time.Time{}
+		for _, old := range known {
+			if sameOrphan(old, o) && old.FirstSeen.Before(o.FirstSeen) {
 				o.FirstSeen = old.FirstSeen
 			}
 		}
 		stand = append(stand, o)
-		value, err := json.Marshal(o)
-		if err != nil {
-			return nil, nil, err
+		wanted[s.keys.orphan(cloud, o.Name, o.ID)] = o
+	}
+	for _, old := range known {
+		if slices.ContainsFunc(seen, func(o api.Orphan) bool { return sameOrphan(old, o) }) {
+			continue
 		}
-		if !written[key] && (kv == nil || !bytes.Equal(kv.Value, value)) {
+		if old.MissingSince.IsZero() {
+			old.MissingSince = now
+		}
+		key := s.keys.orphan(cloud, old.Name, old.ID)
+		if _, taken := wanted[key]; !taken && now.Sub(old.MissingSince) < orphanKept {
+			wanted[key] = old
+		}
+	}
+	ops, err := orphanChanges(have, wanted)
+	return stand, ops, err
+}
+
+// sameOrphan says whether two sights are of the same machine. The names of machines are used again, ids are not.
+func sameOrphan(a, b api.Orphan) bool {
+	return a.Name == b.Name && a.ID == b.ID && a.ClusterUID == b.ClusterUID
+}
+
+// orphanChanges makes what is stored equal to what is wanted, by key.
+func orphanChanges(have []*mvccpb.KeyValue, wanted map[string]api.Orphan) ([]clientv3.Op, error) {
+	var ops []clientv3.Op
+	stored := map[string][]byte{}
+	for _, kv := range have {
+		stored[string(kv.Key)] = kv.Value
+		if _, stays := wanted[string(kv.Key)]; !stays {
+			ops = append(ops, clientv3.OpDelete(string(kv.Key)))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		value, err := json.Marshal(wanted[key])
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(stored[key], value) {
 			ops = append(ops, clientv3.OpPut(key, string(value)))
 		}
-		written[key] = true
 	}
-	for key := range known {
-		if !written[key] {
-			ops = append(ops, clientv3.OpDelete(key))
-		}
-	}
-	return stand, ops, nil
+	return ops, nil
 }
 
 // Orphans returns the orphans that were found last, by cloud and name. What can't be understood is left out.
@@ -92,6 +120,7 @@ func (s *Store) Orphans(ctx context.Context) ([]api.Orphan, error) {
 		return nil, err
 	}
 	orphans, _ := decodeAll(resp.Kvs, decodeOrphan)
+	orphans = slices.DeleteFunc(orphans, func(o api.Orphan) bool { return !o.MissingSince.IsZero() })
 	slices.SortFunc(orphans, func(a, b api.Orphan) int {
 		return cmp.Or(cmp.Compare(a.Cloud, b.Cloud), cmp.Compare(a.Name, b.Name))
 	})

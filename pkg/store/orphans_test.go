@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -24,9 +25,10 @@ func since(orphans []api.Orphan) map[string]int {
 
 func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 	w := newWorld(t)
+	minute := 0
 	set := func(cloud string, seen ...api.Orphan) map[string]int {
 		t.Helper()
-		got, err := w.SetOrphans(t.Context(), cloud, seen)
+		got, err := w.SetOrphans(t.Context(), cloud, seen, sixOClock.Add(time.Duration(minute)*time.Minute))
 		must(t, err)
 		if len(got) != len(seen) {
 			t.Fatalf("of %d came back %v", len(seen), got)
@@ -39,8 +41,9 @@ func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 	if got["a"] != 0 || got["b"] != 5 || got["d"] != 5 {
 		t.Errorf("first seen %v", got)
 	}
-	if got := set("aws", orphan("a", "1", "u2", 6), orphan("c", "3", "u1", 6)); got["a"] != 6 || got["c"] != 6 {
-		t.Errorf("one of another cluster, and one that was away: first seen %v", got)
+	minute = 6
+	if got := set("aws", orphan("a", "1", "u2", 6), orphan("c", "3", "u1", 6)); got["a"] != 6 || got["c"] != 0 {
+		t.Errorf("one of another cluster, and one that was out of sight for a while: first seen %v", got)
 	}
 	all, err := w.Orphans(t.Context())
 	must(t, err)
@@ -51,6 +54,41 @@ func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 	if all, err = w.Orphans(t.Context()); err != nil || len(all) != 1 || all[0].ID != "9" {
 		t.Errorf("known at last: %+v, %v", all, err)
 	}
+	minute = 200
+	set("aws")
+	if got := set("aws", orphan("c", "3", "u1", 200)); got["c"] != 200 {
+		t.Errorf("one that was gone for hours: first seen %v", got)
+	}
+}
+
+func TestACopyOfAnOrphanHasAnAgeOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 0)}, sixOClock)
+	must(t, err)
+	both := []api.Orphan{orphan("a", "1", "u1", 9), orphan("a", "2", "u1", 9)}
+	for range 2 {
+		got, err := w.SetOrphans(t.Context(), "aws", both, sixOClock)
+		must(t, err)
+		if got[0].FirstSeen != sixOClock || got[1].FirstSeen != both[1].FirstSeen {
+			t.Errorf("first seen %v and %v", got[0].FirstSeen, got[1].FirstSeen)
+		}
+	}
+	if all, err := w.Orphans(t.Context()); err != nil || len(all) != 2 {
+		t.Errorf("known are %+v, %v", all, err)
+	}
+}
+
+func TestAnOrphanThatTheVersionBeforeRecordedKeepsItsAge(t *testing.T) {
+	w := newWorld(t)
+	value, err := json.Marshal(orphan("a", "1", "u1", 0))
+	must(t, err)
+	_, err = w.etcd.Put(t.Context(), w.prefix+"/orphans/aws/a", string(value))
+	must(t, err)
+	got, err := w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 9)}, sixOClock)
+	must(t, err)
+	if all, err := w.Orphans(t.Context()); err != nil || len(all) != 1 || since(got)["a"] != 0 || since(all)["a"] != 0 {
+		t.Errorf("%v, then %v, %v", got, all, err)
+	}
 }
 
 func TestNonsenseAmongOrphansIsPassedOverAndReplaced(t *testing.T) {
@@ -60,12 +98,12 @@ func TestNonsenseAmongOrphansIsPassedOverAndReplaced(t *testing.T) {
 	if all, err := w.Orphans(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("%v, %v", all, err)
 	}
-	_, err = w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 3)})
+	_, err = w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 3)}, sixOClock)
 	must(t, err)
 	if all, err := w.Orphans(t.Context()); err != nil || since(all)["a"] != 3 {
 		t.Errorf("%v, %v", all, err)
 	}
-	if _, err := w.SetOrphans(t.Context(), "", nil); err == nil {
+	if _, err := w.SetOrphans(t.Context(), "", nil, sixOClock); err == nil {
 		t.Error("a cloud without a name was taken: that is the prefix of all")
 	}
 }
