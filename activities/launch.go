@@ -61,6 +61,19 @@ func stillWanted(r *api.Machine) error {
 	return nil
 }
 
+// stillWanted reads the record of a machine anew, and fails where the machine is not to be launched any more.
+func (a *Machines) stillWanted(ctx context.Context, m MachineRef) error {
+	c, err := lookUp(ctx, a.Store, m.Cluster)
+	if err != nil {
+		return err
+	}
+	record, err := placeOf(c, m)
+	if err != nil {
+		return err
+	}
+	return stillWanted(record)
+}
+
 // unwanted says that an update found the machine's record gone, replaced, or in clean-up.
 func unwanted(err error) bool {
 	var (
@@ -116,7 +129,8 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 	}
 	boot, cancel := within(ctx, a.Deadlines.Boot)
 	defer cancel()
-	up, err := of.Await(boot, req, in.Launch, progress(ctx, a.Store, m, a.Now))
+	req.Wanted = func(ctx context.Context) error { return a.stillWanted(ctx, m) }
+	up, err := of.Await(boot, req, in.Launch, launchProgress(ctx, a.Store, m, a.Now))
 	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), sdkworker.ErrWorkerShutdown) {
 		err = errors.Join(err, a.cancel(ctx, of, in.Launch))
 	}
@@ -133,8 +147,11 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 		if r.State == api.MachineLaunching {
 			r.SetState(api.MachineUp, "", a.Now())
 		}
-		return nil
+		return stillWanted(r)
 	})
+	if unwanted(err) {
+		err = errors.Join(err, a.giveBack(ctx, of, req)) // it may have been launched anew after its clean-up
+	}
 	return failed(ctx, step, m.Name, err)
 }
 

@@ -163,7 +163,7 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 func (a *Machines) list(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner) ([]cloud.Machine, error) {
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
-	listed, err := of.List(soon, owner)
+	listed, err := cloud.ListKnown(soon, of, owner, knownOf(c))
 	if partial := new(cloud.PartialError); errors.As(err, &partial) && !slices.ContainsFunc(cloudsOf(c), partial.About) {
 		return listed, nil
 	}

@@ -152,9 +152,13 @@ func (a *Sweeps) listOne(ctx context.Context, provider, installation string) lis
 	if of == nil {
 		return listing{err: errors.New("no such cloud is configured on this worker")}
 	}
+	known, err := a.knownAt(ctx, provider)
+	if err != nil {
+		return listing{err: fmt.Errorf("read which machines of %s are known: %w", provider, err)}
+	}
 	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
-	machines, err := of.List(ctx, cloud.Owner{Installation: installation})
+	machines, err := cloud.ListKnown(ctx, of, cloud.Owner{Installation: installation}, known)
 	l := listing{machines: map[string][]cloud.Machine{}, err: err}
 	for _, m := range machines {
 		if m.Owner.Installation == installation {

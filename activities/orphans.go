@@ -192,7 +192,7 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	if err != nil {
 		return failed(ctx, step, o.Name, err)
 	}
-	left, err := of.List(end, owner)
+	left, err := cloud.ListKnown(end, of, owner, knownOrphan(o))
 	partial := new(cloud.PartialError)
 	switch elsewhere := errors.As(err, &partial) && !partial.About(o.Cloud) && o.Cloud != otherClouds; {
 	case err != nil && !elsewhere:

@@ -27,6 +27,20 @@ const (
 // progress returns a function that tells people what is being done within a step: in the heartbeat each time, in etcd
 // at most once per progressEvery. A write that fails costs nothing but the message.
 func progress(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
+	return progressBy(ctx, s, m, clock, func(r *api.Machine, doing string, now time.Time) { r.Step, r.Since = doing, now })
+}
+
+// launchProgress is progress of a launch. It may be a new one where others failed: its time counts from the first.
+func launchProgress(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
+	return progressBy(ctx, s, m, clock, func(r *api.Machine, doing string, now time.Time) {
+		r.Step, r.Since = doing, now
+		if !r.LaunchedAt.IsZero() {
+			r.Since = r.LaunchedAt
+		}
+	})
+}
+
+func progressBy(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time, note func(*api.Machine, string, time.Time)) func(string) {
 	var last string
 	var written time.Time
 	return func(doing string) {
@@ -39,7 +53,7 @@ func progress(ctx context.Context, s *store.Store, m MachineRef, clock func() ti
 		ctx, cancel := context.WithTimeout(ctx, progressWithin)
 		defer cancel()
 		_, _ = s.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
-			r.Step, r.Since = doing, now
+			note(r, doing, now)
 			return nil
 		})
 	}

@@ -10,7 +10,7 @@ import (
 
 // recorded is the machine of a record as a target.
 func recorded(owner cloud.Owner, m api.Machine) cloud.Target {
-	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.CloudID}
+	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.CloudID, Cloud: m.Placement.Cloud}
 }
 
 // TerminateInput names a machine of a cluster; it need not be in etcd.
@@ -124,7 +124,7 @@ func unrecorded(c *api.Cluster, listed []cloud.Machine, in TerminateInput) (*clo
 
 // orphanTarget reads an orphan again; nil where it is not there any more.
 func (a *Sweeps) orphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target, error) {
-	listed, err := of.List(ctx, owner)
+	listed, err := cloud.ListKnown(ctx, of, owner, knownOrphan(o))
 	if err != nil && len(listed) == 0 {
 		return nil, err
 	}

@@ -81,6 +81,9 @@ type LaunchRequest struct {
 	// HostKey is the private SSH host key that the machine shall have (OpenSSH PEM), so that it is known before the
 	// first connection. A cloud that can't place it leaves Machine.HostKey empty, and the key is pinned on first contact.
 	HostKey []byte
+	// Wanted, which may be nil, fails where the machine is not to be launched any more. A launch that failed is asked for again
+	// only after it was asked.
+	Wanted func(context.Context) error `json:"-"`
 }
 
 // Machine is one as its cloud shows it.

@@ -18,16 +18,18 @@ type Target struct {
 	// ID is the cloud's own id of the machine. It is empty where the cloud has not told one yet: then the machine is the one
 	// of the owner's that bears the name and the incarnation.
 	ID string
+	// Cloud is the name of the cloud that the machine is on, as specs have it; empty where that is not known.
+	Cloud string
 }
 
 // TargetOf is a listed machine as a target.
 func TargetOf(m Machine) Target {
-	return Target{Owner: m.Owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID}
+	return Target{Owner: m.Owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID, Cloud: m.Cloud}
 }
 
 // Target is the machine that a request asks for, whose id is not known yet.
 func (r LaunchRequest) Target() Target {
-	return Target{Owner: r.Owner, Name: r.Name, Index: r.Index, Incarnation: r.Incarnation}
+	return Target{Owner: r.Owner, Name: r.Name, Index: r.Index, Incarnation: r.Incarnation, Cloud: r.Placement.Cloud}
 }
 
 // LabelledName is the name that a machine's labels make. It is the name of a machine which skyctl launched and nobody renamed.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -208,24 +206,22 @@ func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, 
 	return c.reach(ctx, req, progress)
 }
 
-// awaitRequest waits for a launch. A server that was restarted forgets its requests, not the machines: what it has is
-// looked at, and what is missing asked for again.
+// awaitRequest waits for a launch. One that failed is over: where the same may go well in a moment it is asked for again, as a
+// new one. A server that was restarted forgets its requests, not the machines: what it has is looked at first.
 func (c *Cloud) awaitRequest(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
-	const tries = 3
-	for n := 1; ; n++ {
-		err := c.follow(ctx, req, id, progress)
-		raced := errors.Is(err, errRaced)
-		if !raced && !forgotten(err) {
+	r := relaunching{machine: req.Name, progress: progress, after: c.relaunchAfter}
+	for {
+		err := c.follow(ctx, req, id, r.say)
+		if err == nil {
+			return nil
+		}
+		if err := r.waitAfter(ctx, err); err != nil {
 			return err
 		}
-		if n == tries {
-			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
-				"launch machine %s: the SkyPilot API server at %s keeps failing or forgetting the launch", req.Name, c.client.endpoint)}
-		}
-		if raced {
-			progress("another machine was just making the cluster's security group: launching again")
-		} else {
-			progress("the SkyPilot API server was restarted: looking for the machine")
+		if req.Wanted != nil {
+			if err := req.Wanted(ctx); err != nil {
+				return err
+			}
 		}
 		ref, err := c.Submit(ctx, req)
 		if err != nil || strings.HasPrefix(ref, clusterPrefix) {
@@ -234,12 +230,6 @@ func (c *Cloud) awaitRequest(ctx context.Context, req cloud.LaunchRequest, id st
 		id = ref
 	}
 }
-
-// errRaced says that a launch failed because another one of the cluster made the same security group, or the same rule of
-// it, at the same moment; SkyPilot takes that for a failure of the place.
-var errRaced = errors.New("the security group was being made by another launch")
-
-var racedWords = regexp.MustCompile(`\((InvalidPermission|InvalidGroup)\.Duplicate\)`)
 
 // forgotten says whether a launch ended because the server that worked on it did.
 func forgotten(err error) bool {
@@ -272,13 +262,10 @@ func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, 
 	case err == nil, forgotten(err):
 		return err
 	case errors.Is(err, errCancelled):
-		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: "launch machine " + req.Name}
+		return &passingFailure{why: "somebody cancelled it", kind: cloud.Capacity}
 	case errors.As(err, &failed):
 		said := append(c.provisionLog(ctx, req), log.all()...)
-		if slices.ContainsFunc(said, racedWords.MatchString) && kindOf(failed, said) == cloud.Capacity {
-			return errRaced
-		}
-		return judged("launch machine "+req.Name, failed, said)
+		return failedLaunch(req.Name, failed, said)
 	}
 	return fmt.Errorf("launch machine %s: %w", req.Name, err)
 }

@@ -21,6 +21,11 @@ const (
 
 // List returns the owner's machines as their clouds show them, those that are being launched among them.
 func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
+	return c.ListKnown(ctx, owner, cloud.Known{})
+}
+
+// ListKnown is List, and sees that SkyPilot has access to the clouds that are known, and a record of the machines.
+func (c *Cloud) ListKnown(ctx context.Context, owner cloud.Owner, known cloud.Known) ([]cloud.Machine, error) {
 	if owner.Installation == "" {
 		return nil, &cloud.Error{Kind: cloud.Infeasible, Message: "list machines: the installation's id is missing"}
 	}
@@ -47,11 +52,23 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 			listed = append(listed, machineOf(r.ClusterName, labels))
 		}
 	}
+	closed, err := c.openClouds(ctx, known)
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
 	more, err := c.findStrays(ctx, owner, listed)
 	if err != nil {
-		silent[awsName] = errors.Join(silent[awsName], err)
+		closed = append(closed, silentCloud{awsName, err})
 	}
-	if listed = append(listed, more...); len(silent) > 0 {
+	listed = append(listed, more...)
+	forgotten, err := c.findForgotten(ctx, owner, known.Machines, listed)
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	for _, s := range append(closed, forgotten...) {
+		silent[s.name] = errors.Join(silent[s.name], s.why)
+	}
+	if len(silent) > 0 {
 		return listed, fmt.Errorf("list machines: %w", &cloud.PartialError{Clouds: silent})
 	}
 	return listed, nil
@@ -108,9 +125,6 @@ func (c *Cloud) machines(ctx context.Context, records []record) ([]cloud.Machine
 	for i, r := range records {
 		m, at := machineOf(r.Name, r.Labels), places[i]
 		m.ID, m.Address, m.PrivateAddress, m.SSHPort = at.ID, at.Address, at.PrivateAddress, at.SSHPort
-		if m.ID == "" {
-			m.ID = r.NameOnCloud
-		}
 		if m.SSHPort == 0 {
 			m.SSHPort = 22
 		}
@@ -167,13 +181,16 @@ func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
 	if err := c.endLaunches(ctx, target); err != nil {
 		return err
 	}
-	for {
+	for down := false; ; down = true {
 		found, err := c.identify(ctx, target)
 		if err != nil {
 			return err
 		}
+		if found == nil && down {
+			return nil // SkyPilot has asked the cloud
+		}
 		if found == nil {
-			return c.endStray(ctx, target)
+			return c.endForgotten(ctx, target)
 		}
 		if err := c.down(ctx, owner, name); err != nil {
 			return err
@@ -198,6 +215,9 @@ func (c *Cloud) identify(ctx context.Context, target cloud.Target) (*record, err
 	all, err := c.machines(ctx, []record{*found})
 	if err != nil {
 		return nil, err
+	}
+	if target.ID == found.NameOnCloud { // an earlier version took that for the id where SkyPilot told none
+		target.ID = ""
 	}
 	chosen, err := target.Choose(all)
 	if err != nil || chosen == nil {

@@ -96,10 +96,15 @@ type Cloud struct {
 	bridge *bridge
 	queue  *queue
 	names  *locks
-	strays strays
+	closed closedClouds
+
+	relaunchAfter time.Duration
 }
 
-var _ cloud.Cloud = (*Cloud)(nil)
+var (
+	_ cloud.Cloud  = (*Cloud)(nil)
+	_ cloud.Broker = (*Cloud)(nil)
+)
 
 // New returns the cloud; nothing is started or asked before it is used.
 func New(o Options) (*Cloud, error) {
@@ -124,7 +129,7 @@ func New(o Options) (*Cloud, error) {
 			o.LaunchesAtOnce = 16
 		}
 	}
-	c := &Cloud{opts: o, log: o.Log, queue: newQueue(), names: newLocks()}
+	c := &Cloud{opts: o, log: o.Log, queue: newQueue(), names: newLocks(), relaunchAfter: relaunchAfter}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -2,28 +2,15 @@ package skypilot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
-
-// strays are machines that carry our labels on AWS while SkyPilot knows of none such: its state was lost, or it failed to
-// clean up after itself. They bill all the same. A listing finds them, and a termination by name ends them.
-type strays struct {
-	mu    sync.Mutex
-	found map[string]stray
-}
-
-// stray is a place's machines on AWS.
-type stray struct {
-	region string
-	ids    []string
-}
 
 // awsName is the name of AWS in specs.
 const awsName = "aws"
@@ -46,6 +33,19 @@ func (i instance) name() string {
 	return api.MachineName(i.Tags[cloud.LabelCluster], index)
 }
 
+// machine is what AWS says of an instance.
+func (i instance) machine() cloud.Machine {
+	m := machineOf(i.name(), i.Tags)
+	m.ID, m.Address, m.PrivateAddress, m.SSHPort, m.Cloud = i.ID, i.Address, i.PrivateAddress, 22, awsName
+	switch i.State {
+	case "running":
+		m.State = cloud.StateRunning
+	case "stopping", "stopped":
+		m.State = cloud.StateStopped
+	}
+	return m
+}
+
 // onAWS says whether AWS can be asked from here: an account of a remote server is the server's.
 func (c *Cloud) onAWS(ctx context.Context) (bool, error) {
 	if c.server == nil {
@@ -55,58 +55,36 @@ func (c *Cloud) onAWS(ctx context.Context) (bool, error) {
 	return slices.Contains(enabled, awsName), err
 }
 
-// findStrays lists the owner's machines on AWS that are not among those known.
+// findStrays lists strays, the owner's machines on AWS that are not among those known: SkyPilot's state was
+// lost, or it failed to clean up after itself. They bill all the same.
 func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud.Machine) ([]cloud.Machine, error) {
 	there, err := c.onAWS(ctx)
 	if err != nil || !there {
 		return nil, err
 	}
-	all, err := c.instances(ctx, owner, "")
+	all, err := c.instances(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
 	var more []cloud.Machine
-	c.strays.mu.Lock()
-	defer c.strays.mu.Unlock()
-	if c.strays.found == nil {
-		c.strays.found = map[string]stray{}
-	}
 	for _, i := range all {
-		name := i.name()
-		if name == "" || slices.ContainsFunc(known, func(m cloud.Machine) bool { return m.Name == name }) {
+		m := i.machine()
+		if m.Name == "" || slices.ContainsFunc(known, func(k cloud.Machine) bool { return k.Name == m.Name }) {
 			continue
 		}
-		m := machineOf(name, i.Tags)
-		m.ID, m.Address, m.PrivateAddress, m.SSHPort, m.Cloud = i.ID, i.Address, i.PrivateAddress, 22, "aws"
-		switch i.State {
-		case "running":
-			m.State = cloud.StateRunning
-		case "stopping", "stopped":
-			m.State = cloud.StateStopped
-		}
 		more = append(more, m)
-		s := c.strays.found[name]
-		s.region = i.Region
-		if !slices.Contains(s.ids, i.ID) {
-			s.ids = append(s.ids, i.ID)
-		}
-		c.strays.found[name] = s
 	}
 	return more, nil
 }
 
-// instances are the owner's on AWS, in one region or in all.
-func (c *Cloud) instances(ctx context.Context, owner cloud.Owner, region string) ([]instance, error) {
+// instances are the owner's on AWS, in all regions.
+func (c *Cloud) instances(ctx context.Context, owner cloud.Owner) ([]instance, error) {
 	question := struct {
-		Op      string            `json:"op"`
-		Tags    map[string]string `json:"tags"`
-		Regions []string          `json:"regions,omitempty"`
+		Op   string            `json:"op"`
+		Tags map[string]string `json:"tags"`
 	}{Op: "aws_machines", Tags: map[string]string{cloud.LabelInstallation: owner.Installation}}
 	if owner.ClusterUID != "" {
 		question.Tags[cloud.LabelClusterUID] = owner.ClusterUID
-	}
-	if region != "" {
-		question.Regions = []string{region}
 	}
 	var all []instance
 	if err := c.bridge.askCloud(ctx, c.opts.CloudWithin, question, &all); err != nil {
@@ -115,52 +93,70 @@ func (c *Cloud) instances(ctx context.Context, owner cloud.Owner, region string)
 	return all, nil
 }
 
-// endStray ends the target where a listing found it and SkyPilot does not know it.
-func (c *Cloud) endStray(ctx context.Context, target cloud.Target) error {
-	owner, name := target.Owner, target.Name
-	c.strays.mu.Lock()
-	s, ok := c.strays.found[name]
-	c.strays.mu.Unlock()
-	if !ok {
-		return nil
+// endForgotten ends a target that SkyPilot does not know, if it is there. Where nobody can say whether it is, that is an error.
+func (c *Cloud) endForgotten(ctx context.Context, target cloud.Target) error {
+	if c.server != nil && (target.Cloud == awsName || target.Cloud == "") {
+		closed, err := c.openClouds(ctx, cloud.Known{Clouds: []string{target.Cloud}})
+		for _, s := range closed {
+			err = errors.Join(err, fmt.Errorf("%s: %w", s.name, s.why))
+		}
+		if err != nil {
+			return fmt.Errorf("terminate machine %s: %w", target.Name, err)
+		}
+		if there, err := c.onAWS(ctx); err != nil || !there {
+			return err
+		}
+		return c.endStray(ctx, target)
 	}
+	if target.ID == "" {
+		return nil // it was never up
+	}
+	known := []cloud.KnownMachine{{Cloud: target.Cloud, Name: target.Name, Incarnation: target.Incarnation}}
+	forgotten, err := c.findForgotten(ctx, target.Owner, known, nil)
+	for _, s := range forgotten {
+		err = errors.Join(err, fmt.Errorf("%s: %w", s.name, s.why))
+	}
+	if err != nil {
+		return fmt.Errorf("terminate machine %s: %w", target.Name, err)
+	}
+	return nil
+}
+
+// endStray ends the target where AWS lists it, by the id of the instance.
+func (c *Cloud) endStray(ctx context.Context, target cloud.Target) error {
 	for {
-		all, err := c.instances(ctx, owner, s.region)
+		all, err := c.instances(ctx, target.Owner)
 		if err != nil {
 			return err
 		}
-		var left []string
+		region, left := "", []string(nil)
 		for _, i := range all {
-			if i.name() != name || !slices.Contains(s.ids, i.ID) || target.ID != "" && i.ID != target.ID {
-				continue
+			m := i.machine()
+			switch {
+			case target.ID != "" && m.ID != target.ID, m.Name != target.Name, region != "" && i.Region != region:
+			case target.Check(m) == nil:
+				left, region = append(left, i.ID), i.Region
+			case target.ID != "":
+				return target.Check(m)
 			}
-			m := machineOf(name, i.Tags)
-			m.ID = i.ID
-			if err := target.Check(m); err != nil {
-				return err
-			}
-			left = append(left, i.ID)
 		}
 		if len(left) == 0 {
-			break
+			return nil
 		}
-		c.log.Warn("a machine that SkyPilot has forgotten is terminated", "machine", name, "instances", left)
+		c.log.Warn("a machine that SkyPilot has forgotten is terminated", "machine", target.Name, "instances", left)
 		question := struct {
 			Op     string   `json:"op"`
 			Region string   `json:"region"`
 			IDs    []string `json:"ids"`
-		}{"aws_terminate", s.region, left}
+		}{"aws_terminate", region, left}
 		if err := c.bridge.askCloud(ctx, c.opts.CloudWithin, question, nil); err != nil {
-			return awsFailed("terminate machine "+name, err)
+			return awsFailed("terminate machine "+target.Name, err)
 		}
 		if err := pause(ctx, time.Second); err != nil {
-			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf("terminate machine %s: AWS still lists %v", name, left)}
+			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
+				"terminate machine %s: AWS still lists %v", target.Name, left)}
 		}
 	}
-	c.strays.mu.Lock()
-	delete(c.strays.found, name)
-	c.strays.mu.Unlock()
-	return nil
 }
 
 // awsFailed gives an error of AWS itself its kind.

@@ -63,6 +63,12 @@ type checkBody struct {
 	Clouds []string `json:"clouds,omitempty"`
 }
 
+type costReportBody struct {
+	common
+	Days         int      `json:"days"`
+	ClusterNames []string `json:"cluster_names"`
+}
+
 type provisionLogsBody struct {
 	common
 	ClusterName string `json:"cluster_name"`

@@ -1,0 +1,143 @@
+package skypilot
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+func TestALaunchThatFailsForWhatPassesIsWorthAnother(t *testing.T) {
+	failed := &failedRequest{Type: "ResourcesUnavailableError", Message: "Failed to provision all possible launchable resources."}
+	said := func(code string) []string {
+		return []string{"create_instances: Attempt failed with An error occurred (" + code + ") when calling the RunInstances operation: no"}
+	}
+	for code, want := range map[string]cloud.Kind{
+		"RequestLimitExceeded": cloud.Capacity, "ServiceUnavailable": cloud.Capacity,
+		"ExpiredToken": cloud.Access, "RequestExpired": cloud.Access,
+	} {
+		p := new(passingFailure)
+		err := failedLaunch("sky-a-0", failed, said(code))
+		if !errors.As(err, &p) || p.kind != want || !strings.Contains(p.why, code) {
+			t.Errorf("%s: %#v", code, err)
+		}
+	}
+	for code, want := range map[string]cloud.Kind{
+		"InsufficientInstanceCapacity": cloud.Capacity, "VcpuLimitExceeded": cloud.Quota, "UnauthorizedOperation": cloud.Access,
+		"InvalidAMIID.NotFound": cloud.Infeasible,
+	} {
+		p := new(passingFailure)
+		if err := failedLaunch("sky-a-0", failed, said(code)); errors.As(err, &p) || cloud.KindOf(err) != want {
+			t.Errorf("%s: %#v", code, err)
+		}
+	}
+}
+
+func TestLaunchesThatKeepFailingEndWithTheirReasonAndTheFirstTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var heard []string
+		r := relaunching{machine: "sky-a-0", progress: func(s string) { heard = append(heard, s) }, after: relaunchAfter}
+		began := time.Now()
+		var err error
+		for err == nil {
+			err = r.waitAfter(t.Context(), &passingFailure{why: "RequestLimitExceeded", kind: cloud.Capacity})
+			r.say("launching on aws")
+		}
+		if spent := time.Since(began); spent > relaunchTime || spent < relaunchTime/2 {
+			t.Errorf("given up after %v", spent)
+		}
+		if cloud.KindOf(err) != cloud.Capacity || !strings.Contains(err.Error(), "RequestLimitExceeded") {
+			t.Errorf("%s: %v", cloud.KindOf(err), err)
+		}
+		first := began.UTC().Format(time.TimeOnly)
+		for _, s := range heard {
+			if !strings.Contains(s, "RequestLimitExceeded") || !strings.Contains(s, first) {
+				t.Errorf("%q says not why, or not since when", s)
+			}
+		}
+	})
+}
+
+func TestAStopWhileALaunchIsWaitedForSaysWhyItFailed(t *testing.T) {
+	r := relaunching{machine: "sky-a-0", progress: func(string) {}, after: relaunchAfter}
+	ctx, stop := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	stop(enough)
+	err := r.waitAfter(ctx, &passingFailure{why: "RequestLimitExceeded", kind: cloud.Capacity})
+	if !errors.Is(err, enough) || !strings.Contains(err.Error(), "RequestLimitExceeded") {
+		t.Errorf("%v", err)
+	}
+}
+
+// failingServer is an API server on which every launch fails with the same words.
+type failingServer struct {
+	mu       sync.Mutex
+	launched int
+	read     []string // the requests whose end was asked for
+}
+
+func (s *failingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch r.URL.Path {
+	case "/api/health":
+		_, _ = w.Write([]byte(`{"status": "healthy", "api_version": "62", "version": "0.14.1"}`))
+	case "/api/plugins":
+		_, _ = w.Write([]byte(`{"plugins": [{"name": "skyctl_lean"}]}`))
+	case "/api/status":
+		_, _ = w.Write([]byte(`[]`))
+	case "/status":
+		w.Header().Set("X-Skypilot-Request-ID", "status")
+	case "/launch":
+		s.launched++
+		w.Header().Set("X-Skypilot-Request-ID", "launch-again")
+	case "/api/get":
+		id := r.URL.Query().Get("request_id")
+		if id == "status" {
+			_, _ = w.Write([]byte(`{"status": "SUCCEEDED", "return_value": "[]"}`))
+			return
+		}
+		s.read = append(s.read, id)
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = w.Write([]byte(`{"detail": {"status": "FAILED", "error": "{\"type\": \"Error\", \"message\": \"(RequestLimitExceeded) Request limit exceeded.\"}"}}`))
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func TestAFailedLaunchIsANewRequestAndNotReadAgain(t *testing.T) {
+	s := &failingServer{}
+	server := httptest.NewServer(s)
+	defer server.Close()
+	c, err := New(Options{Dir: t.TempDir(), Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.relaunchAfter = time.Millisecond
+	req := requestOf(api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"}, api.ClusterSpec{})
+	req.AuthorizedKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIlL0q8ZjJ3s9Dk1lX4hXQf7o2kq2rDk0m3hYw1bqJm"
+	ctx, stop := context.WithCancel(t.Context())
+	var heard []string
+	_, err = c.Await(ctx, req, "launch-first", func(s string) {
+		if heard = append(heard, s); strings.Contains(s, "2 times") {
+			stop()
+		}
+	})
+	if err == nil || !slices.Equal(s.read, []string{"launch-first", "launch-again"}) || s.launched != 1 {
+		t.Errorf("%d new launches, the ends of %v were read, %v", s.launched, s.read, err)
+	}
+	unwanted := errors.New("it is not wanted any more")
+	req.Wanted = func(context.Context) error { return unwanted }
+	if _, err := c.Await(t.Context(), req, "launch-first", func(string) {}); !errors.Is(err, unwanted) || s.launched != 1 {
+		t.Errorf("one that nobody wants: %d new launches, %v", s.launched, err)
+	}
+}
