@@ -15,7 +15,7 @@ if [ -e "$config" ] && grep -q "^# Written by make demo" "$config"; then
     exit 1
   fi
   skyctl server stop
-  rm -rf "$SKYCONF_DIR"
+  remove_state
 fi
 go run ./test/setup/hostimage -remove || echo "The host image stays: other hosts use it." >&2
 test/setup/docker-down.sh

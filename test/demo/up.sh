@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 if [ ! -e "$config" ]; then
   # The kit stands in for RKE2 where that can't be downloaded; it is a setting, and nothing chooses it by itself.
   mkdir -p -m 0700 "$SKYCONF_DIR"
-  printf '# Written by make demo.\nrke2:\n  source: %s\n  version: %s\n' "$kit" "$(cat "$kit/version")" >"$config"
+  ls -A "$SKYCONF_DIR" >"$SKYCONF_DIR/$before"
+  (umask 077 && set -C && demo_settings >"$config") # -C: what somebody else wrote meanwhile is not overwritten
 elif ! grep -q "^# Written by make demo" "$config"; then
   echo "$config is yours: the demo does not change it. Run it with another SKYCONF_DIR." >&2
   exit 2
