@@ -52,6 +52,12 @@ func (c Clouds) checkers() []cloud.Checker {
 	return all
 }
 
+// workerInfo says what whoever plans with this worker has to know of it.
+func (a *Machines) workerInfo() *api.WorkerInfo {
+	w := thisWorker()
+	return &api.WorkerInfo{Where: w.Where, Version: w.Version, Level: api.SpecLevel, Settings: a.Settings}
+}
+
 func thisWorker() api.Finding {
 	f := api.Finding{Name: "worker", Version: version.Get().Version}
 	if host, err := os.Hostname(); err == nil {

@@ -24,7 +24,7 @@ import (
 type Clusters struct {
 	Store *store.Store
 	Pool  *remote.Pool
-	// RKE2 says which release new clusters get, and from where.
+	// RKE2 says which release new clusters get, and from where, as far as their specs do not.
 	RKE2 RKE2Source
 	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
 	ClusterDir func(cluster string) string
@@ -60,7 +60,8 @@ func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (Begun, err
 	}
 	artifacts := c.Status.Artifacts
 	if artifacts == nil || !in.Continued && !anyMayExist(c.Status.Machines) {
-		pinned, err := rke2.Resolve(ctx, a.RKE2.Version, a.RKE2.Source, a.RKE2.SHA256)
+		release := a.RKE2.For(c.Spec)
+		pinned, err := rke2.Resolve(ctx, release.Version, release.Source, release.SHA256)
 		if err != nil {
 			return Begun{}, failed(ctx, "choose the RKE2 release", "", err)
 		}

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -165,12 +166,12 @@ func (a *GPUs) TryGPU(ctx context.Context, m MachineRef) error {
 	soon, cancel := within(ctx, a.Deadlines.GPU)
 	defer cancel()
 	return a.failed(ctx, gpu.Verify(soon, client, gpu.Workload{
-		Node: m.NodeName, Incarnation: m.Incarnation, Image: a.TestImage, Stack: a.stack(c),
+		Node: m.NodeName, Incarnation: m.Incarnation, Image: cmp.Or(c.Spec.GPU.TestImage, a.TestImage), Stack: a.stack(c),
 	}, func(s string) { beat(ctx, s) }))
 }
 
 func (a *GPUs) stack(c *api.Cluster) gpu.Stack {
-	return a.Stack(c.Spec.GPUStack)
+	return stackFor(c.Spec, a.Stack)
 }
 
 func (a *GPUs) reach(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Client, error) {
@@ -214,7 +215,7 @@ func (a *Sweeps) observeGPUs(ctx context.Context, c *api.Cluster, client kuberne
 		return nil, ""
 	}
 	of := gpu.NewClient(client)
-	status, why, err := gpu.Inspect(ctx, of, a.GPUStack(c.Spec.GPUStack), nil, expectedGPUs(c))
+	status, why, err := gpu.Inspect(ctx, of, stackFor(c.Spec, a.GPUStack), nil, expectedGPUs(c))
 	if err != nil {
 		return nil, "" // what can't be seen is no drift
 	}

@@ -20,6 +20,10 @@ type Machines struct {
 	Clouds    Clouds
 	Deadlines Deadlines
 	Now       func() time.Time
+	// RKE2 is what Clusters has, to check a spec against.
+	RKE2 RKE2Source
+	// Settings are those that this worker uses, for who asks it.
+	Settings map[string]api.UsedSetting
 }
 
 // CheckSpec asks the cloud of a spec what it can place, without writing anything. What is wrong with the spec is a
@@ -36,13 +40,14 @@ func (a *Machines) CheckSpec(ctx context.Context, in api.PlanInput) (api.PlanRes
 	if err == nil {
 		placements, err = c.Plan(soon, in.Spec)
 	}
-	if invalid := api.FieldErrors(err); len(invalid) > 0 {
+	invalid := append(api.FieldErrors(err), a.RKE2.checkRelease(ctx, in.Spec)...)
+	if len(invalid) > 0 {
 		return api.PlanResult{Invalid: invalid}, nil
 	}
 	if cloud.KindOf(err) == cloud.Unreachable {
 		return api.PlanResult{}, forGood(failed(ctx, step, "", err)) // somebody waits, and is the one to look after it
 	}
-	return api.PlanResult{Placements: placements}, failed(ctx, step, "", err)
+	return api.PlanResult{Placements: placements, Worker: a.workerInfo()}, failed(ctx, step, "", err)
 }
 
 // Plan ranks the placements for a cluster.

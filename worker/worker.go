@@ -24,6 +24,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/connect"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/regular"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/start"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -148,17 +149,17 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	deadlines := activities.DefaultDeadlines()
 	deadlines.GPU = cfg.GPU.Timeout
 	deadlines.Recover = cfg.Reconcile.NotReadyFor
+	release := activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256}
 	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a home.
 	var clusterDir func(string) string
 	if !cfg.External() {
 		clusterDir = cfg.ClusterDir
 	}
 	return Activities{
-		Clusters: &activities.Clusters{
-			Store: st, Pool: pool, ClusterDir: clusterDir, Now: now,
-			RKE2: activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256},
+		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: clusterDir, Now: now, RKE2: release},
+		Machines: &activities.Machines{
+			Store: st, Clouds: clouds, Deadlines: deadlines, Now: now, RKE2: release, Settings: cfg.Used(),
 		},
-		Machines: &activities.Machines{Store: st, Clouds: clouds, Deadlines: deadlines, Now: now},
 		Nodes: &activities.Nodes{
 			Store: st, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,
 			RenewWithin: policy.ExpiresWithin,
@@ -206,7 +207,7 @@ func newClouds(cfg *config.Config, st *store.Store, log *slog.Logger) (activitie
 	}
 	token := ""
 	if cfg.SkyPilot.TokenFile != "" {
-		raw, err := os.ReadFile(cfg.SkyPilot.TokenFile)
+		raw, err := regular.Read(cfg.SkyPilot.TokenFile, regular.SmallFile)
 		if err != nil {
 			return activities.Clouds{}, fmt.Errorf("read the token of the SkyPilot API server: %w", err)
 		}

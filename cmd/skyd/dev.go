@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/daemon"
 	"github.com/sky-shift/skyctl/pkg/embedded"
@@ -20,6 +21,7 @@ const workerStop = 30 * time.Second
 // runDev runs until the context ends or a part of it fails. It stops in the order of need: worker, Temporal, etcd.
 func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
 	begun := time.Now()
+	used := cfg.Used()
 	stack, err := embedded.Start(ctx, embedded.Options{Config: cfg, Log: log})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -36,7 +38,7 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 	worker := make(chan error, 1)
 	go func() { worker <- runWorker(workerCtx, cfg, log) }()
 
-	if err := daemon.Publish(cfg, state(cfg, stack)); err != nil {
+	if err := daemon.Publish(cfg, state(cfg, used, stack)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, daemon.Withdraw(cfg)) }()
@@ -67,7 +69,7 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 	}
 }
 
-func state(cfg *config.Config, stack *embedded.Stack) daemon.State {
+func state(cfg *config.Config, used map[string]api.UsedSetting, stack *embedded.Stack) daemon.State {
 	return daemon.State{
 		PID:             os.Getpid(),
 		Version:         version.Get().Version,
@@ -76,5 +78,7 @@ func state(cfg *config.Config, stack *embedded.Stack) daemon.State {
 		Namespace:       cfg.Temporal.Namespace,
 		EtcdEndpoint:    stack.EtcdEndpoint(),
 		UIAddress:       stack.UIAddress(),
+		Level:           api.SpecLevel,
+		Settings:        used,
 	}
 }

@@ -41,6 +41,15 @@ func main() {
 	}
 }
 
+// warnUnknown logs what was given as a setting and is none.
+func warnUnknown(cfg *config.Config, log *slog.Logger) {
+	for _, text := range append(config.UnknownVariables(os.Environ()), cfg.ForeignNote()) {
+		if text != "" {
+			log.Warn(text)
+		}
+	}
+}
+
 func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "skyd",
@@ -57,6 +66,9 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 			return nil, nil, err
 		}
 		cfg, err := config.Load(cmd.Flags(), env)
+		if err == nil {
+			warnUnknown(cfg, logger)
+		}
 		return cfg, logger, err
 	}
 	dev := &cobra.Command{

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/daemon"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -145,16 +147,16 @@ func TestAnyNumberOfProgramsMayStartItAtOnceAndStopIt(t *testing.T) {
 		return
 	}
 	for _, s := range states {
-		if s != states[0] {
+		if !reflect.DeepEqual(s, states[0]) {
 			t.Errorf("two were started: %+v and %+v", s, states[0])
 		}
 	}
-	if got, err := daemon.Status(c); err != nil || got != states[0] {
+	if got, err := daemon.Status(c); err != nil || !reflect.DeepEqual(got, states[0]) {
 		t.Errorf("status %+v, %v", got, err)
 	}
 	want := daemon.State{PID: states[0].PID, Version: states[0].Version, Started: states[0].Started, Namespace: "skyctl",
-		TemporalAddress: c.Temporal.Address, EtcdEndpoint: c.Etcd.Endpoints[0], UIAddress: c.UI.Address}
-	if states[0] != want {
+		TemporalAddress: c.Temporal.Address, EtcdEndpoint: c.Etcd.Endpoints[0], UIAddress: c.UI.Address, Level: api.SpecLevel, Settings: states[0].Settings}
+	if !reflect.DeepEqual(states[0], want) {
 		t.Errorf("got %+v, want %+v", states[0], want)
 	}
 	for _, name := range []string{c.StateFile(), c.PIDFile(), c.LogFile(), c.LockFile()} {
@@ -222,7 +224,7 @@ func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
 	if strings.Count(string(out), "\n") != 1 {
 		t.Errorf("more than one line: %s", out)
 	}
-	if got, err := daemon.Status(c); err != nil || got != first {
+	if got, err := daemon.Status(c); err != nil || !reflect.DeepEqual(got, first) {
 		t.Errorf("the first no longer answers: %+v, %v", got, err)
 	}
 }

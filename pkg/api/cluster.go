@@ -66,6 +66,11 @@ type ClusterSpec struct {
 	// NumNodes counts the head.
 	NumNodes  int  `json:"num_nodes"`
 	Provision bool `json:"provision"`
+	// KubernetesVersion is the release of RKE2, such as v1.35.7+rke2r1. It and what follows is what the create was given; what
+	// is empty is for the worker's settings to say, as for clusters of before.
+	KubernetesVersion string      `json:"kubernetes_version,omitempty"`
+	RKE2              RKE2Release `json:"rke2,omitzero"`
+	GPU               GPURelease  `json:"gpu,omitzero"`
 }
 
 // Phase is where a cluster stands.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,6 +15,11 @@ func DiffSpec(there, asked ClusterSpec) []string {
 	if (there.Accelerators == "") != (asked.Accelerators == "") {
 		there.GPUStack = asked.GPUStack // it follows from that, and need not be told too
 	}
+	// A create that says nothing of these takes the cluster as it is.
+	asked.KubernetesVersion = cmp.Or(asked.KubernetesVersion, there.KubernetesVersion)
+	asked.RKE2.Source = cmp.Or(asked.RKE2.Source, there.RKE2.Source)
+	asked.RKE2.SHA256 = cmp.Or(asked.RKE2.SHA256, there.RKE2.SHA256)
+	asked.GPU = asked.GPU.Or(there.GPU)
 	var diff []string
 	for i, f := range fields(there) {
 		if want := fields(asked)[i].value; f.value != want && (f.name != "accelerators" || !strings.EqualFold(f.value, want)) {
@@ -49,6 +55,14 @@ func fields(s ClusterSpec) []field {
 		{"ports", strings.Join(s.Ports, ",")},
 		{"num_nodes", strconv.Itoa(s.NumNodes)},
 		{"provision", strconv.FormatBool(s.Provision)},
+		{"kubernetes_version", s.KubernetesVersion},
+		{"rke2.source", s.RKE2.Source},
+		{"rke2.sha256", strings.ToLower(s.RKE2.SHA256)},
+		{"gpu.chart_repo", s.GPU.ChartRepo},
+		{"gpu.operator_version", s.GPU.OperatorVersion},
+		{"gpu.plugin_version", s.GPU.PluginVersion},
+		{"gpu.image_mirror", s.GPU.ImageMirror},
+		{"gpu.test_image", s.GPU.TestImage},
 	}
 }
 

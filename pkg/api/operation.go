@@ -55,4 +55,6 @@ type PlanInput struct {
 type PlanResult struct {
 	Placements []Placement  `json:"placements,omitempty"`
 	Invalid    []FieldError `json:"invalid,omitempty"`
+	// Worker is the one that answered; nil of a worker of before, whose level is 1.
+	Worker *WorkerInfo `json:"worker,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,9 +113,9 @@ func TestSpecsAreComparedByWhatTheyMean(t *testing.T) {
 
 // TestEveryFieldOfASpecCountsInComparison changes each field in turn, so that one that is added later can't be forgotten.
 func TestEveryFieldOfASpecCountsInComparison(t *testing.T) {
-	for i := range reflect.TypeFor[api.ClusterSpec]().NumField() {
+	for i, path := range leaves(reflect.TypeFor[api.ClusterSpec](), nil) {
 		b := good()
-		f := reflect.ValueOf(&b).Elem().Field(i)
+		f := reflect.ValueOf(&b).Elem().FieldByIndex(path)
 		switch f.Kind() {
 		case reflect.String:
 			f.SetString("7")
@@ -128,7 +129,21 @@ func TestEveryFieldOfASpecCountsInComparison(t *testing.T) {
 			f.Set(reflect.ValueOf([]string{"7"}))
 		}
 		if diff := api.DiffSpec(good(), b); len(diff) != 1 {
-			t.Errorf("%s: diff %q", reflect.TypeFor[api.ClusterSpec]().Field(i).Name, diff)
+			t.Errorf("field %d, %s: diff %q", i, reflect.TypeFor[api.ClusterSpec]().FieldByIndex(path).Name, diff)
 		}
 	}
+}
+
+// leaves are the ways to the fields of a struct, and to those of the structs in it.
+func leaves(of reflect.Type, way []int) [][]int {
+	var all [][]int
+	for i := range of.NumField() {
+		here := append(slices.Clone(way), i)
+		if f := of.Field(i); f.Type.Kind() == reflect.Struct {
+			all = append(all, leaves(f.Type, here)...)
+			continue
+		}
+		all = append(all, here)
+	}
+	return all
 }

@@ -93,6 +93,7 @@ func (s ClusterSpec) Validate() error {
 		errs.take(second(ParseAccelerators(s.Accelerators)))
 	}
 	s.validateGPU(&errs)
+	s.validateReleases(&errs)
 	errs.take(second(ParsePorts(s.Ports)))
 	if s.NumNodes < 1 || s.NumNodes > MaxNumNodes {
 		errs.add("num_nodes", strconv.Itoa(s.NumNodes), fmt.Sprintf("from 1 (the head alone) to %d machines", MaxNumNodes))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/config"
@@ -16,9 +17,13 @@ import (
 type app struct {
 	env   Environment
 	flags *pflag.FlagSet
+	// command is the one that runs, once its flags are read.
+	command *cobra.Command
 
 	cfg *config.Config
 	ops *operations.Client
+	// worker is who does the work, once that is known.
+	worker *workerView
 }
 
 func (a *app) close() {
@@ -27,8 +32,21 @@ func (a *app) close() {
 	}
 }
 
-// settings reads flags, environment and file, once. A wrong one is bad input.
+// settings reads flags, environment and file, once, and notes what of them does nothing. A wrong one is bad input.
 func (a *app) settings() (*config.Config, error) {
+	if a.cfg != nil {
+		return a.cfg, nil
+	}
+	cfg, err := a.loadSettings()
+	if err != nil {
+		return nil, err
+	}
+	a.noteUnknown(cfg)
+	return cfg, nil
+}
+
+// loadSettings is settings without the notes.
+func (a *app) loadSettings() (*config.Config, error) {
 	if a.cfg == nil {
 		cfg, err := config.Load(a.flags, a.env.Getenv)
 		if err != nil {
@@ -65,6 +83,9 @@ func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
 	}
 	if err != nil {
 		return &serverError{err}
+	}
+	if err := a.compareServer(cfg, state); err != nil {
+		return err
 	}
 	state.Use(cfg)
 	return nil

@@ -23,14 +23,16 @@ type Environment struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Getenv   func(string) string
-	Now      func() time.Time
+	// Environ is the whole environment, as os.Environ gives it; nil where misspelt names are not looked for.
+	Environ func() []string
+	Now     func() time.Time
 	// Skyd finds the program that is started where nothing runs.
 	Skyd func() (string, error)
 }
 
 // System is the environment of a real process.
 func System() Environment {
-	return Environment{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now, Skyd: daemon.Locate}
+	return Environment{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Now: time.Now, Skyd: daemon.Locate}
 }
 
 // Run runs one command and returns its exit code. The end of ctx is Ctrl-C.
@@ -71,6 +73,8 @@ background, which does the work; see skyctl help server.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) { a.command = cmd },
+
 		DisableFlagsInUseLine: true,
 	}
 	root.SetIn(a.env.In)
@@ -83,6 +87,7 @@ background, which does the work; see skyctl help server.`,
 	a.flags = root.PersistentFlags()
 	root.AddCommand(a.createCommand(), a.getCommand(), a.describeCommand(), a.deleteCommand(), a.reconcileCommand(), a.pauseCommand(), a.resumeCommand(), a.checkCommand(), a.tunnelCommand(), a.serverCommand(), a.versionCommand(),
 		topic("exit-codes", "The codes that commands end with", exitCodesHelp),
+		topic("settings", "What can be set, and how it is read", settingsHelp()),
 		topic("options", "The flags that every command takes", optionsHelp(root.PersistentFlags())))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -161,7 +166,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // normalize lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.
 func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	switch dashed := strings.ReplaceAll(name, "_", "-"); dashed {
-	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "api-cidr", "api-access", "gpu-stack", "gpu-taint":
+	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "kubernetes-version", "api-cidr", "api-access", "gpu-stack", "gpu-taint":
 		return pflag.NormalizedName(strings.ReplaceAll(dashed, "-", "_"))
 	default:
 		return pflag.NormalizedName(dashed)

@@ -46,7 +46,7 @@ func (a *app) completeOrphans(cmd *cobra.Command, args []string, _ string) ([]st
 // complete asks etcd, where something runs that knows it.
 func (a *app) complete(cmd *cobra.Command, ask func(context.Context, *store.Store) []string) ([]string, cobra.ShellCompDirective) {
 	const none = cobra.ShellCompDirectiveNoFileComp
-	cfg, err := a.settings()
+	cfg, err := a.loadSettings()
 	if err != nil {
 		return nil, none
 	}
@@ -92,8 +92,8 @@ func completeCreate(cmd *cobra.Command) {
 			return regions[cloud], none
 		},
 		"zone": cobra.NoFileCompletions, "max_hourly_cost": cobra.NoFileCompletions, "image_id": cobra.NoFileCompletions,
-		"api_cidr": cobra.NoFileCompletions,
-		"cpus":     cobra.NoFileCompletions, "memory": cobra.NoFileCompletions, "disk_size": cobra.NoFileCompletions,
+		"api_cidr": cobra.NoFileCompletions, "kubernetes_version": cobra.NoFileCompletions,
+		"cpus": cobra.NoFileCompletions, "memory": cobra.NoFileCompletions, "disk_size": cobra.NoFileCompletions,
 		"accelerators": cobra.NoFileCompletions, "ports": cobra.NoFileCompletions, "num_nodes": cobra.NoFileCompletions,
 		"labels": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions,
 	} {

@@ -28,6 +28,8 @@ type creation struct {
 	disk     string
 	maxCost  string
 	numNodes string
+	// asked are the settings of one cluster that this create was given, as a person gave them.
+	asked []string
 
 	keep, wait, dryRun bool
 	timeout            duration
@@ -95,6 +97,7 @@ func (o *creation) bind(cmd *cobra.Command) {
 	f.StringVar(&o.spec.APIAccess, "api_access", "", "way to the Kubernetes API: auto, public (its port is opened) or tunnel (through SSH) (default auto)")
 	f.Var(&o.ports, "ports", "port or range to open to the outside, such as 8080 or 30000-30100; may be repeated")
 	f.StringVar(&o.numNodes, "num_nodes", strconv.Itoa(api.DefaultNumNodes), "number of machines, the head among them")
+	f.StringVar(&o.spec.KubernetesVersion, "kubernetes_version", "", "release of RKE2, such as v1.34.1+rke2r1 (default: the setting rke2.version)")
 	f.StringVar(&o.spec.Manager, "manager", "", "what manages the cluster's workloads (default k8)")
 	f.Var(&o.labels, "labels", "label as KEY=VALUE; may be repeated")
 	f.BoolVar(&o.keep, "keep-on-failure", false, "leave the machines in place if the create fails (they go on billing; those that cost something power themselves off in the end)")
@@ -132,11 +135,17 @@ func (a *app) runCreate(ctx context.Context, name string, o *creation) error {
 	if err != nil {
 		return err
 	}
-	if !o.dryRun && o.output.value != asTable {
-		return usagef("-o %s shows the plan of a dry run: give --dry-run too", o.output.value)
+	if err := o.together(); err != nil {
+		return err
+	}
+	if err := a.record(o, c); err != nil {
+		return err
 	}
 	ops, err := a.connect(ctx)
 	if err != nil {
+		return err
+	}
+	if err := a.settle(o, c); err != nil {
 		return err
 	}
 	if o.dryRun {
@@ -144,7 +153,9 @@ func (a *app) runCreate(ctx context.Context, name string, o *creation) error {
 	}
 	var created operations.Created
 	if err := a.working("Creating cluster", false, func(s *status) error {
-		created, err = ops.Create(ctx, c, operations.CreateOptions{KeepOnFailure: o.keep, Timeout: o.timeout.value})
+		created, err = ops.Create(ctx, c, operations.CreateOptions{
+			KeepOnFailure: o.keep, Timeout: o.timeout.value, Accept: a.acceptWorker(s, o, c),
+		})
 		if err != nil {
 			return err
 		}
@@ -164,9 +175,69 @@ func (a *app) runCreate(ctx context.Context, name string, o *creation) error {
 	return nil
 }
 
+// record writes the settings of one cluster that this command was given into its spec.
+func (a *app) record(o *creation, c *api.Cluster) error {
+	cfg, err := a.settings()
+	if err != nil {
+		return err
+	}
+	if f := o.flags.Lookup("kubernetes_version"); f != nil && f.Changed {
+		o.asked = append(o.asked, "--"+f.Name)
+	}
+	o.asked = append(o.asked, cfg.ClusterSettingsGivenNow()...)
+	cfg.RecordIn(&c.Spec)
+	return c.Validate()
+}
+
+// settle refuses a skyd dev that would ignore what the create was given. One of a version before reads config.yaml itself, so
+// that nothing is lost where all was given there.
+func (a *app) settle(o *creation, c *api.Cluster) error {
+	if a.worker == nil {
+		return nil
+	}
+	if max(a.worker.level, 1) < c.Spec.Level() && len(o.asked) == 0 {
+		c.Spec.KubernetesVersion, c.Spec.RKE2, c.Spec.GPU = "", api.RKE2Release{}, api.GPURelease{}
+	}
+	return a.accept(c.Spec, o.asked)
+}
+
+// acceptWorker judges the worker of a team once it has planned the cluster; a skyd dev was judged before.
+func (a *app) acceptWorker(s *status, o *creation, c *api.Cluster) func(*api.WorkerInfo) error {
+	if !a.cfg.External() {
+		return nil
+	}
+	return func(w *api.WorkerInfo) error {
+		s.pause()
+		if err := a.compareWorker(a.cfg, w); err != nil {
+			return err
+		}
+		asked := o.asked
+		if len(asked) == 0 {
+			asked = []string{"config.yaml"}
+		}
+		return a.accept(c.Spec, asked)
+	}
+}
+
+// together refuses flags of which one would be ignored for the sake of another.
+func (o *creation) together() error {
+	if !o.dryRun {
+		if o.flags.Changed("output") && o.output.value != asTable {
+			return usagef("-o %s shows the plan of a dry run: give --dry-run too", o.output.value)
+		}
+		return nil
+	}
+	for _, flag := range []string{"wait", "keep-on-failure", "timeout"} {
+		if o.flags.Changed(flag) {
+			return usagef("--%s is for a create, and --dry-run creates nothing: leave one of the two out", flag)
+		}
+	}
+	return nil
+}
+
 func (a *app) runPlan(ctx context.Context, ops *operations.Client, c *api.Cluster, o *creation) error {
 	return a.working("Planning cluster", o.output.forMachines(), func(s *status) error {
-		placements, err := ops.Plan(ctx, c.Spec)
+		placements, err := ops.PlanWith(ctx, c.Spec, a.acceptWorker(s, o, c))
 		if err != nil {
 			return err
 		}

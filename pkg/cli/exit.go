@@ -106,7 +106,12 @@ func tell(w io.Writer, err error) {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(w, "Interrupted.")
 	default:
+		said := map[string]bool{}
 		for _, e := range each(err) {
+			if said[e.Error()] { // one mistake may be met twice
+				continue
+			}
+			said[e.Error()] = true
 			first, rest, _ := strings.Cut(strings.TrimSpace(e.Error()), "\n")
 			fmt.Fprintln(w, "Error: "+clean(first))
 			for l := range strings.Lines(rest) {

@@ -36,6 +36,7 @@ func empties(flags *pflag.FlagSet) error {
 	refuse("api_cidr", "a range of addresses, such as 203.0.113.0/24"+orOut("api_cidr"))
 	refuse("api_access", "auto, public or tunnel"+orOut("api_access"))
 	refuse("gpu_stack", "operator, device-plugin or none"+orOut("gpu_stack"))
+	refuse("kubernetes_version", api.WantKubernetesVersion+orOut("kubernetes_version"))
 	refuse("manager", "the only manager is "+api.ManagerK8+" (Kubernetes)"+orOut("manager"))
 	_, cpus := api.ParseCPUs("")
 	_, memory := api.ParseMemory("")

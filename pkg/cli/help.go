@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/sky-shift/skyctl/pkg/config"
 )
 
 func optionsHelp(flags *pflag.FlagSet) string {
@@ -12,6 +14,23 @@ config.yaml in the state directory (~/.skyconf); a flag wins over the environmen
 environment over the file.
 
 ` + strings.TrimRight(flags.FlagUsages(), "\n")
+}
+
+// settingsHelp lists every setting.
+func settingsHelp() string {
+	rows := [][]string{{"config.yaml", "environment", "default"}}
+	for _, s := range config.Settings() {
+		rows = append(rows, []string{s.Key, "$" + s.Variable, s.Default})
+	}
+	return `Settings are read from flags (skyctl help options), the environment, and config.yaml in the state
+directory (~/.skyconf); a flag wins over the environment, and the environment over the file. In
+the file a key such as rke2.version may be written with its dot, or below its heading.
+
+A key below one of these headings that is no setting is an error, and so is a heading that looks
+like one of them. Other headings are another program's: they are left alone, with a note. A
+variable $SKYCTL_... that is no setting does nothing, and is named in a note.
+
+` + strings.Join(columns(rows), "\n")
 }
 
 const exitCodesHelp = `Every command ends with one of these codes:

@@ -39,10 +39,14 @@ What it does is durable: it may be stopped or killed at any time, and goes on wh
 func (a *app) ownServer() (*config.Config, error) {
 	cfg, err := a.settings()
 	if err == nil && cfg.External() {
-		err = usagef("an external Temporal (%s) and etcd (%s) are configured: there is no server here to start or stop",
-			cfg.Temporal.Address, strings.Join(cfg.Etcd.Endpoints, ", "))
+		err = a.noServerHere(cfg)
 	}
 	return cfg, err
+}
+
+func (a *app) noServerHere(cfg *config.Config) error {
+	return usagef("an external Temporal (%s) and etcd (%s) are configured: there is no server here to start or stop",
+		cfg.Temporal.Address, strings.Join(cfg.Etcd.Endpoints, ", "))
 }
 
 func (a *app) runStart(ctx context.Context) error {
@@ -52,8 +56,10 @@ func (a *app) runStart(ctx context.Context) error {
 	}
 	state, err := daemon.Status(cfg)
 	if err == nil {
-		_, err = fmt.Fprintf(a.env.Out, "The server runs already (process %d). Web UI: %s\n", state.PID, state.UIAddress)
-		return err
+		if _, err = fmt.Fprintf(a.env.Out, "The server runs already (process %d). Web UI: %s\n", state.PID, state.UIAddress); err != nil {
+			return err
+		}
+		return a.compareServer(cfg, state)
 	}
 	return a.working("Starting server", false, func(s *status) error {
 		skyd, err := a.env.Skyd()
@@ -70,12 +76,25 @@ func (a *app) runStart(ctx context.Context) error {
 	})
 }
 
+// runStop stops what runs on the state directory, whatever the settings say, or whether they can be read at all: else one
+// that was started before they were changed could not be stopped.
 func (a *app) runStop(ctx context.Context) error {
-	cfg, err := a.ownServer()
-	if err != nil {
-		return err
+	cfg, wrong := a.settings()
+	if wrong != nil {
+		var err error
+		if cfg, err = config.Locate(a.flags, a.env.Getenv); err != nil {
+			return &usageError{err}
+		}
 	}
-	if _, err := daemon.Status(cfg); errors.Is(err, daemon.ErrNotRunning) {
+	_, err := daemon.Status(cfg)
+	runs := !errors.Is(err, daemon.ErrNotRunning)
+	if wrong != nil {
+		a.note(fmt.Sprintf("the settings are wrong, and not needed to stop the server of %s: %v", cfg.Dir, wrong))
+	}
+	switch {
+	case !runs && wrong == nil && cfg.External():
+		return a.noServerHere(cfg)
+	case !runs:
 		_, err = fmt.Fprintln(a.env.Out, "The server is not running.")
 		return err
 	}
@@ -98,6 +117,8 @@ type serverState struct {
 	Started  time.Time    `json:"started,omitzero"`
 	Parts    []serverPart `json:"parts"`
 	UI       string       `json:"ui,omitempty"`
+	// Differs are the settings that were given here and that the server does not use.
+	Differs []config.Difference `json:"differs,omitempty"`
 }
 
 type serverPart struct {
@@ -138,6 +159,10 @@ func (a *app) ask(ctx context.Context, cfg *config.Config, state *serverState) e
 			state.PID = own.PID
 			return &shownError{&serverError{err}}
 		}
+		if err := a.compareServer(cfg, own); err != nil {
+			return err
+		}
+		state.Differs = a.worker.differs
 		own.Use(cfg)
 		state.PID, state.Version, state.Started = own.PID, own.Version, own.Started
 	}

@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/daemon"
 	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+	build "github.com/sky-shift/skyctl/pkg/version"
 )
 
 // world is shared by the tests that need servers; each has clusters of its own.
@@ -52,8 +54,16 @@ func beSkyd() int {
 		return 1
 	}
 	defer w.Close()
-	state := daemon.State{PID: os.Getpid(), Version: "test", Started: time.Now(), TemporalAddress: w.Config.Temporal.Address,
-		Namespace: w.Config.Temporal.Namespace, EtcdEndpoint: w.Config.Etcd.Endpoints[0], UIAddress: w.Config.UI.Address}
+	state := daemon.State{PID: os.Getpid(), Version: build.Get().Version, Started: time.Now(), TemporalAddress: w.Config.Temporal.Address,
+		Namespace: w.Config.Temporal.Namespace, EtcdEndpoint: w.Config.Etcd.Endpoints[0], UIAddress: w.Config.UI.Address, Level: api.SpecLevel}
+	if v := os.Getenv("TEST_SKYD_VERSION"); v != "" { // one of before
+		state.Version, state.Level = v, 0
+	} else if own, err := config.Load(nil, os.Getenv); err == nil {
+		state.Settings = own.Used()
+		for _, key := range []string{"dev.temporalPort", "dev.uiPort", "dev.etcdPort"} { // which it chose by itself
+			delete(state.Settings, key)
+		}
+	}
 	if err := daemon.Publish(w.Config, state); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -99,7 +109,13 @@ func (p *person) runCtx(ctx context.Context, args ...string) outcome {
 }
 
 func (p *person) environment(in *bytes.Buffer, out, errs *buffer) Environment {
-	return Environment{In: in, Out: out, Err: errs, Now: time.Now, Getenv: func(k string) string { return p.env[k] },
+	environ := func() (all []string) {
+		for k, v := range p.env {
+			all = append(all, k+"="+v)
+		}
+		return all
+	}
+	return Environment{In: in, Out: out, Err: errs, Now: time.Now, Getenv: func(k string) string { return p.env[k] }, Environ: environ,
 		Skyd: func() (string, error) { return os.Executable() }}
 }
 

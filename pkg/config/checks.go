@@ -9,14 +9,15 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
 )
 
 var (
-	nameForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
-	prefixForm  = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
-	versionForm = regexp.MustCompile(`^v\d+\.\d+\.\d+([+-][0-9A-Za-z.+-]+)?$`)
-	sha256Form  = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
-	imageForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:@-]{0,254}$`)
+	nameForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+	prefixForm = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
+	sha256Form = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+	imageForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:@-]{0,254}$`)
 )
 
 func matches(form *regexp.Regexp, v, right string) error {
@@ -46,7 +47,10 @@ func checkImage(v string) error {
 }
 
 func checkRKE2Version(v string) error {
-	return matches(versionForm, v, "a release, such as "+DefaultRKE2Version)
+	if !api.ValidKubernetesVersion(v) {
+		return errors.New(api.WantKubernetesVersion)
+	}
+	return nil
 }
 
 func checkSHA256(v string) error {
@@ -58,7 +62,11 @@ func checkRKE2Source(v string) error {
 	case v == RKE2Release, filepath.IsAbs(v):
 		return nil
 	case strings.HasPrefix(v, "https://"), strings.HasPrefix(v, "http://"):
-		if u, err := url.Parse(v); err == nil && u.Host != "" {
+		u, err := url.Parse(v)
+		if err == nil && u.User != nil {
+			return errors.New("an address without a name and a password in it: it is kept with each cluster, where people read it")
+		}
+		if err == nil && u.Host != "" {
 			return nil
 		}
 	}

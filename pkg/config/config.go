@@ -44,8 +44,11 @@ type Config struct {
 	SkyPilot       SkyPilot
 	Reconcile      Reconcile
 	GPU            GPU
+	ForeignKeys    []string // headings of config.yaml that are not ours
 
 	external bool
+	given    map[string]value  // what was set, by the setting's key
+	inFile   map[string]string // what config.yaml says, as it stands there
 }
 
 // Etcd is where objects are kept.
@@ -123,25 +126,35 @@ func bind(fs *pflag.FlagSet, audience audience) {
 	}
 }
 
-// Load reads the settings. flags may be nil; env is os.Getenv outside of tests. An error names the setting, where its
-// value came from, the value, and what would be right.
-func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
+// Locate finds the state directory and reads no settings: for what must work though they are wrong. flags and env are as in
+// Load.
+func Locate(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 	dir, err := stateDir(flags, env)
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{Dir: dir}
+	return &Config{Dir: dir}, nil
+}
+
+// Load reads the settings. flags may be nil; env is os.Getenv outside of tests. An error names the setting, where its
+// value came from, the value, and what would be right.
+func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
+	c, err := Locate(flags, env)
+	if err != nil {
+		return nil, err
+	}
 	file, err := readFile(c.ConfigFile())
 	if err != nil {
 		return nil, err
 	}
+	c.ForeignKeys, c.inFile, c.given = file.foreign, file.values, map[string]value{}
 	named := map[string]string{} // setting → where its value came from
 	for _, s := range settings {
-		v := s.lookUp(flags, env, file, c.ConfigFile())
+		v := s.lookUp(flags, env, file.values, c.ConfigFile())
 		if v.from == "" {
 			continue
 		}
-		named[s.key] = v.from
+		named[s.key], c.given[s.key] = v.from, v
 		if err := s.set(c, v.text); err != nil {
 			return nil, fmt.Errorf("%s: %q is not a valid value for %s: %w", v.from, v.text, s.key, err)
 		}
@@ -171,15 +184,15 @@ func (c *Config) HowToSet(key string) string {
 	return fmt.Sprintf("--%s, $%s or %s in %s", s.flag(), s.env(), s.key, c.ConfigFile())
 }
 
-// DevEnviron gives the environment in which another program loads the same settings as far as skyd dev needs them.
+// DevEnviron gives the environment in which another program loads the same settings from the same state directory.
 func (c *Config) DevEnviron() []string {
-	return []string{
-		EnvDir + "=" + c.Dir,
-		settingNamed("dev.temporalPort").env() + "=" + strconv.Itoa(c.Dev.TemporalPort),
-		settingNamed("dev.uiPort").env() + "=" + strconv.Itoa(c.Dev.UIPort),
-		settingNamed("dev.etcdPort").env() + "=" + strconv.Itoa(c.Dev.EtcdPort),
-		settingNamed("temporal.namespace").env() + "=" + c.Temporal.Namespace,
+	env := []string{EnvDir + "=" + c.Dir}
+	for _, s := range settings {
+		if v, ok := c.given[s.key]; ok && v.kind != FromFile { // the file is read by the other program too
+			env = append(env, s.env()+"="+s.get(c))
+		}
 	}
+	return env
 }
 
 // check finds what is wrong between settings; each alone was checked as it was read.

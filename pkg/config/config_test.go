@@ -66,6 +66,7 @@ func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testi
 		Reconcile:      Reconcile{Interval: time.Minute, NotReadyFor: 5 * time.Minute, OrphanGrace: 15 * time.Minute},
 		GPU:            GPU{OperatorVersion: "v26.3.2", PluginVersion: "0.19.2", Timeout: 30 * time.Minute},
 	}
+	c.given = nil // empty, as nothing was
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}

@@ -1,47 +1,86 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
-// readFile flattens config.yaml into setting → text. A file that isn't there sets nothing; a key that is no setting is an
-// error, since a misspelt one would otherwise be ignored in silence.
-func readFile(name string) (map[string]string, error) {
+// fileContent is what config.yaml holds.
+type fileContent struct {
+	values  map[string]string // setting → text
+	foreign []string          // headings of somebody else's, which say nothing to us
+}
+
+// readFile flattens config.yaml into setting → text. A file that isn't there sets nothing. A misspelt key is an error,
+// since it would otherwise be ignored in silence; foreign headings are named (see unknown).
+func readFile(name string) (fileContent, error) {
 	data, err := readOwn(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return fileContent{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the settings: %w", err)
+		return fileContent{}, fmt.Errorf("reading the settings: %w", err)
+	}
+	content, err := parseFile(data)
+	if err != nil {
+		return fileContent{}, fmt.Errorf("reading the settings in %s: %w", name, err)
+	}
+	return content, nil
+}
+
+func parseFile(data []byte) (fileContent, error) {
+	if hasSecondDocument(data) {
+		return fileContent{}, errors.New("a line --- begins a second document, which would be ignored: remove the line")
 	}
 	asJSON, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
-		return nil, fmt.Errorf("reading the settings in %s: %s", name, strings.Join(strings.Fields(err.Error()), " "))
+		return fileContent{}, errors.New(strings.Join(strings.Fields(err.Error()), " "))
 	}
 	var tree any
-	d := json.NewDecoder(strings.NewReader(string(asJSON)))
+	d := json.NewDecoder(bytes.NewReader(asJSON))
 	d.UseNumber() // a port stays as it was written
 	if err := d.Decode(&tree); err != nil {
-		return nil, fmt.Errorf("reading the settings in %s: %w", name, err)
+		return fileContent{}, err
 	}
+	content := fileContent{values: map[string]string{}}
 	if tree == nil {
-		return nil, nil
+		return content, nil
 	}
-	values := map[string]string{}
-	if err := flatten(tree, "", values); err != nil {
-		return nil, fmt.Errorf("reading the settings in %s: %w", name, err)
+	if err := content.flatten(tree, "", 0); err != nil {
+		return fileContent{}, err
 	}
-	return values, nil
+	slices.Sort(content.foreign)
+	return content, nil
+}
+
+// hasSecondDocument says whether a line --- follows on anything but comments and empty lines.
+func hasSecondDocument(data []byte) bool {
+	begun := false
+	for line := range bytes.Lines(data) {
+		text := bytes.TrimSpace(line)
+		switch {
+		case bytes.HasPrefix(line, []byte("---")) && (len(text) == 3 || line[3] == ' '):
+			if begun {
+				return true
+			}
+			begun = true
+		case len(text) > 0 && text[0] != '#' && text[0] != '%':
+			begun = true
+		}
+	}
+	return false
 }
 
 // readOwn reads a file that nobody else can have written: neither into it nor into its directory.
@@ -53,7 +92,7 @@ func readOwn(name string) ([]byte, error) {
 	if err := guarded(filepath.Dir(name), dir); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(name)
+	f, err := regular.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -65,22 +104,30 @@ func readOwn(name string) ([]byte, error) {
 	if err := guarded(name, info); err != nil {
 		return nil, err
 	}
-	return io.ReadAll(f)
+	return regular.ReadAll(f, regular.SmallFile)
 }
 
-func flatten(node any, key string, into map[string]string) error {
+// flatten takes a node of the tree apart. depth is how many keys lead there: one key may be written with dots in it.
+func (c *fileContent) flatten(node any, key string, depth int) error {
 	if isSetting(key) {
 		v, err := scalar(node)
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
-		into[key] = v
+		if _, twice := c.values[key]; twice {
+			return fmt.Errorf("%s is set twice, once with dots in its name: remove one of the two", key)
+		}
+		c.values[key] = v
 		return nil
 	}
 	branch, ok := node.(map[string]any)
 	switch {
 	case key != "" && !isBranch(key):
-		return fmt.Errorf("unknown key %s; %s", key, known(key))
+		if depth == 1 && isForeign(key) {
+			c.foreign = append(c.foreign, key)
+			return nil
+		}
+		return errors.New(unknown(key))
 	case node == nil: // a heading with nothing under it
 		return nil
 	case !ok:
@@ -90,7 +137,7 @@ func flatten(node any, key string, into map[string]string) error {
 		if key != "" {
 			k = key + "." + k
 		}
-		if err := flatten(v, k, into); err != nil {
+		if err := c.flatten(v, k, depth+1); err != nil {
 			return err
 		}
 	}
@@ -104,6 +151,8 @@ func scalar(node any) (string, error) {
 		return v, nil
 	case json.Number:
 		return v.String(), nil
+	case bool:
+		return strconv.FormatBool(v), nil
 	case []any:
 		var items []string
 		for _, item := range v {
@@ -117,7 +166,7 @@ func scalar(node any) (string, error) {
 	case nil:
 		return "", errors.New("has no value; give one or remove the line")
 	}
-	return "", fmt.Errorf("the value should be text, a number or a list, not %v", node)
+	return "", fmt.Errorf("the value should be text, a number, true, false or a list, not %v", node)
 }
 
 func where(key string) string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type setting struct {
 	audience audience
 	path     bool // a path on this machine: made absolute
 	set      func(*Config, string) error
+	get      func(*Config) string  // the value as set takes it
 	ref      func(*Config) *string // only where path is true
 }
 
@@ -59,6 +61,7 @@ func (s setting) split(sep rune) string {
 // value is what was found for a setting: from is empty where nobody set it.
 type value struct {
 	text string
+	kind string // one of the From constants
 	from string // as an error shows it
 	base string // what a relative path is relative to; empty: the working directory
 }
@@ -66,14 +69,14 @@ type value struct {
 func (s setting) lookUp(flags *pflag.FlagSet, env func(string) string, file map[string]string, fileName string) value {
 	if flags != nil {
 		if f := flags.Lookup(s.flag()); f != nil && f.Changed {
-			return value{text: f.Value.String(), from: "--" + s.flag()}
+			return value{text: f.Value.String(), from: "--" + s.flag(), kind: FromFlag}
 		}
 	}
 	if v := env(s.env()); v != "" {
-		return value{text: v, from: "$" + s.env()}
+		return value{text: v, from: "$" + s.env(), kind: FromEnvironment}
 	}
 	if v, ok := file[s.key]; ok {
-		return value{text: v, from: fileName, base: filepath.Dir(fileName)}
+		return value{text: v, from: fileName, base: filepath.Dir(fileName), kind: FromFile}
 	}
 	return value{}
 }
@@ -96,7 +99,8 @@ func (s setting) absolute(c *Config, base, home string) {
 
 // text is a setting that is kept as it is once check agrees.
 func text(key, def, help string, a audience, ref func(*Config) *string, check func(string) error) setting {
-	return setting{key: key, def: def, help: help, audience: a, set: func(c *Config, v string) error {
+	get := func(c *Config) string { return *ref(c) }
+	return setting{key: key, def: def, help: help, audience: a, get: get, set: func(c *Config, v string) error {
 		if err := check(v); err != nil {
 			return err
 		}
@@ -112,7 +116,8 @@ func path(key, help string, a audience, ref func(*Config) *string) setting {
 }
 
 func port(key, def, help string, ref func(*Config) *int) setting {
-	return setting{key: key, def: def, help: help, audience: devOnly, set: func(c *Config, v string) error {
+	get := func(c *Config) string { return strconv.Itoa(*ref(c)) }
+	return setting{key: key, def: def, help: help, audience: devOnly, get: get, set: func(c *Config, v string) error {
 		n, err := parsePort(v)
 		if err == nil {
 			*ref(c) = n
@@ -122,7 +127,8 @@ func port(key, def, help string, ref func(*Config) *int) setting {
 }
 
 func yesNo(key string, ref func(*Config) *bool) setting {
-	return setting{key: key, def: "false", audience: noProgram, set: func(c *Config, v string) error {
+	get := func(c *Config) string { return strconv.FormatBool(*ref(c)) }
+	return setting{key: key, def: "false", audience: noProgram, get: get, set: func(c *Config, v string) error {
 		b, err := strconv.ParseBool(v)
 		if err != nil {
 			return errors.New("true or false")
@@ -133,7 +139,8 @@ func yesNo(key string, ref func(*Config) *bool) setting {
 }
 
 func count(key, def string, ref func(*Config) *int) setting {
-	return setting{key: key, def: def, audience: noProgram, set: func(c *Config, v string) error {
+	get := func(c *Config) string { return strconv.Itoa(*ref(c)) }
+	return setting{key: key, def: def, audience: noProgram, get: get, set: func(c *Config, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
 			return errors.New("a whole number from 1")
@@ -145,7 +152,8 @@ func count(key, def string, ref func(*Config) *int) setting {
 
 // span is a length of time of at least least; "0" stands for never where that is allowed.
 func span(key, def string, least time.Duration, never bool, ref func(*Config) *time.Duration) setting {
-	return setting{key: key, def: def, audience: noProgram, set: func(c *Config, v string) error {
+	get := func(c *Config) string { return ref(c).String() }
+	return setting{key: key, def: def, audience: noProgram, get: get, set: func(c *Config, v string) error {
 		d, err := time.ParseDuration(v)
 		switch {
 		case err == nil && d == 0 && never:
@@ -173,6 +181,7 @@ var settings = table()
 func table() []setting {
 	all := []setting{
 		{key: "etcd.endpoints", help: "external etcd, as http(s)://host:port, separated by commas", audience: everyProgram,
+			get: func(c *Config) string { return strings.Join(c.Etcd.Endpoints, ",") },
 			set: func(c *Config, v string) (err error) { c.Etcd.Endpoints, err = parseEndpoints(v); return err }},
 		text("etcd.prefix", DefaultEtcdPrefix, "prefix of every key in etcd", noProgram,
 			func(c *Config) *string { return &c.Etcd.Prefix }, checkPrefix),
@@ -218,4 +227,17 @@ func settingNamed(key string) setting {
 		}
 	}
 	panic("no setting " + key)
+}
+
+// Setting is a line of the table, for who shows it to people.
+type Setting struct{ Key, Variable, Default string }
+
+// Settings are all settings, by the names of their keys.
+func Settings() []Setting {
+	var all []Setting
+	for _, s := range settings {
+		all = append(all, Setting{Key: s.key, Variable: s.env(), Default: s.def})
+	}
+	slices.SortFunc(all, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
+	return all
 }

@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"os"
+
+	"github.com/sky-shift/skyctl/pkg/pki"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 // TLS names the files that secure a connection, and the name the server's certificate carries where it isn't its address.
@@ -21,7 +23,7 @@ func (t TLS) Client() (*tls.Config, error) {
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		pem, err := regular.Read(t.CA, regular.SmallFile)
 		if err != nil {
 			return nil, fmt.Errorf("reading the CA certificate: %w", err)
 		}
@@ -34,7 +36,7 @@ func (t TLS) Client() (*tls.Config, error) {
 		return c, nil
 	}
 	load := func() (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		pair, err := pki.Pair{Cert: t.Cert, Key: t.Key}.Load()
 		if err != nil {
 			return nil, fmt.Errorf("reading the client certificate %s and its key %s: %w", t.Cert, t.Key, err)
 		}

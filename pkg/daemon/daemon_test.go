@@ -6,11 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 func settings(t *testing.T) *config.Config {
@@ -86,7 +90,7 @@ func TestStatusBelievesTheLockAndNotTheFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := Status(c)
-	if err != nil || got != mine {
+	if err != nil || !reflect.DeepEqual(got, mine) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	got.Use(c)
@@ -184,5 +188,28 @@ func TestABinaryThatIsMissingIsNamed(t *testing.T) {
 	t.Setenv("PATH", filepath.Dir(path))
 	if got, err := Locate(); err != nil || got != path {
 		t.Errorf("in $PATH: %s, %v", got, err)
+	}
+}
+
+func TestAnErrorThatIsLoggedAndToldIsShownOnce(t *testing.T) {
+	c := settings(t)
+	_, err := Start(t.Context(), c, script(t, `echo "skyd: no port"; echo "no port"; echo other; echo other; exit 1`))
+	if err == nil || strings.Count(err.Error(), "no port") != 1 || strings.Count(err.Error(), "other") != 1 {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestFilesOfTheServerThatArePipesAreToldAndNotWaitedFor(t *testing.T) {
+	for what, name := range map[string]func(*config.Config) string{
+		"log": (*config.Config).LogFile, "lock": (*config.Config).LockFile,
+		"start lock": func(c *config.Config) string { return filepath.Join(c.Dir, "start.lock") },
+	} {
+		c := settings(t)
+		if err := unix.Mkfifo(name(c), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Start(t.Context(), c, script(t, "exit 1")); !errors.Is(err, regular.ErrNotRegular) || !strings.Contains(err.Error(), name(c)) {
+			t.Errorf("the %s: %v", what, err)
+		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 // ErrHeld is what Acquire's error wraps where another process holds the lock.
@@ -26,7 +28,7 @@ type Lock struct {
 
 // Acquire takes the lock in the named file and writes the process id into it.
 func Acquire(name string) (*Lock, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := regular.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock file: %w", err)
 	}
@@ -57,7 +59,7 @@ func (l *Lock) Release() error {
 // Holder gives the process that holds the lock, and 0 where none does. The number in the file is believed only of a
 // process that has the file open, so that a signal never meets a stranger who inherited the number.
 func Holder(name string) (int, error) {
-	f, err := os.Open(name)
+	f, err := regular.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, nil
 	}
@@ -112,7 +114,7 @@ func hasOpen(pid int, name string) bool {
 }
 
 func writtenPID(name string) string {
-	text, err := os.ReadFile(name)
+	text, err := regular.Read(name, regular.SmallFile)
 	if pid := strings.TrimSpace(string(text)); err == nil && pid != "" {
 		return pid
 	}

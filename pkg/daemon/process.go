@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 const (
@@ -22,8 +24,9 @@ const (
 	// stopTimeout leaves room for the worker's own 30 seconds.
 	stopTimeout = 45 * time.Second
 
-	logTail    = 20      // lines of the log that an error carries
-	logLimit   = 8 << 20 // bytes above which the log is put aside at a start
+	logTail    = 20       // lines of the log that an error carries
+	tailBytes  = 64 << 10 // bytes of the log that are read for them
+	logLimit   = 8 << 20  // bytes above which the log is put aside at a start
 	binaryName = "skyd"
 )
 
@@ -182,19 +185,38 @@ func openLog(name string) (*os.File, error) {
 			return nil, err
 		}
 	}
-	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	return regular.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
-// tail gives the last lines that were written to a log after the given place.
+// tail gives the last lines that were written to a log after the given place, each of them once.
 func tail(name string, from int64) string {
-	data, err := os.ReadFile(name)
+	f, err := regular.Open(name)
 	if err != nil {
 		return err.Error()
 	}
-	data = bytes.TrimSpace(data[min(from, int64(len(data))):])
+	defer func() { _ = f.Close() }() // only read from
+	if info, err := f.Stat(); err == nil {
+		from = max(from, info.Size()-tailBytes)
+	}
+	data, err := io.ReadAll(io.NewSectionReader(f, from, tailBytes))
+	if err != nil {
+		return err.Error()
+	}
+	data = bytes.TrimSpace(data)
 	if len(data) == 0 {
 		return "nothing"
 	}
-	lines := strings.Split(string(data), "\n")
+	lines := distinct(strings.Split(string(data), "\n"))
 	return strings.Join(lines[max(0, len(lines)-logTail):], "\n")
+}
+
+// distinct leaves out the lines that were there already: an error may be told by who met it and by who ends with it.
+func distinct(lines []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(lines, func(line string) bool {
+		said := strings.TrimPrefix(line, binaryName+": ")
+		again := said != "" && seen[said]
+		seen[said] = true
+		return again
+	})
 }

@@ -8,8 +8,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/private"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 // State says where a running skyd dev answers.
@@ -21,6 +23,9 @@ type State struct {
 	Namespace       string    `json:"namespace"`
 	EtcdEndpoint    string    `json:"etcdEndpoint"`
 	UIAddress       string    `json:"uiAddress"`
+	// Level is what it knows of specs (api.SpecLevel), and Settings are those that it uses; a skyd of before tells neither.
+	Level    int                        `json:"specLevel,omitempty"`
+	Settings map[string]api.UsedSetting `json:"settings,omitempty"`
 }
 
 // ErrNotRunning is what Status gives where no skyd dev runs on the state directory.
@@ -34,6 +39,7 @@ func (s State) Use(c *config.Config) {
 	c.Temporal.Address, c.Temporal.Namespace = s.TemporalAddress, s.Namespace
 	c.Etcd.Endpoints = []string{s.EtcdEndpoint}
 	c.UI.Address = s.UIAddress
+	c.UseConnection(s.Settings)
 }
 
 // Status tells where the skyd dev of this state directory answers; ErrNotRunning and ErrNotReady are the ways it may not.
@@ -82,7 +88,7 @@ func Withdraw(c *config.Config) error {
 }
 
 func readState(name string) (State, error) {
-	data, err := os.ReadFile(name)
+	data, err := regular.Read(name, regular.SmallFile)
 	if err != nil {
 		return State{}, fmt.Errorf("reading the state of skyd dev: %w", err)
 	}

@@ -2,11 +2,11 @@ package gpu
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/regular"
 	"sigs.k8s.io/yaml"
 )
 
@@ -147,7 +147,7 @@ func ReadValues(file string) (map[string]any, error) {
 	if file == "" {
 		return nil, nil
 	}
-	b, err := os.ReadFile(file)
+	b, err := regular.Read(file, regular.SmallFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the values for the GPU stack's chart: %w", err)
 	}

@@ -20,6 +20,8 @@ type CreateOptions struct {
 	KeepOnFailure bool
 	// Timeout bounds the whole operation; 0 is api.DefaultProvisionTimeout.
 	Timeout time.Duration
+	// Accept judges the worker that planned the cluster, before anything is written; nil accepts all.
+	Accept func(*api.WorkerInfo) error
 }
 
 // Created is a cluster whose provisioning is under way.
@@ -45,7 +47,7 @@ func (c *Client) Create(ctx context.Context, want *api.Cluster, o CreateOptions)
 	case !errors.As(err, &missing):
 		return Created{}, err
 	}
-	if _, err := c.Plan(ctx, want.Spec); err != nil {
+	if _, err := c.PlanWith(ctx, want.Spec, o.Accept); err != nil {
 		return Created{}, err
 	}
 	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec, want.Metadata.Labels, c.now())
@@ -67,9 +69,8 @@ func (c *Client) resume(ctx context.Context, existing, want *api.Cluster, o Crea
 	if err != nil {
 		return Created{}, err
 	}
-	conflict := &ConflictError{
-		Name: existing.Metadata.Name, Phase: existing.Status.Phase, Differs: api.DiffSpec(existing.Spec, want.Spec),
-	}
+	spec := existing.WithReleases(want.Spec)
+	conflict := &ConflictError{Name: existing.Metadata.Name, Phase: existing.Status.Phase, Differs: api.DiffSpec(spec, want.Spec)}
 	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady || existing.Status.Phase == api.PhaseDeleting {
 		return Created{}, conflict
 	}
@@ -84,6 +85,7 @@ func (c *Client) resume(ctx context.Context, existing, want *api.Cluster, o Crea
 			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
 		}
 		cl.Metadata.Labels = want.Metadata.Labels
+		cl.Spec.KubernetesVersion, cl.Spec.RKE2, cl.Spec.GPU = spec.KubernetesVersion, spec.RKE2, spec.GPU
 		cl.Status.KeepOnFailure = o.KeepOnFailure
 		cl.Status.Failure = nil
 		cl.Status.SetPhase(api.PhaseInit, "CreatedAgain", c.now().UTC())

@@ -97,6 +97,18 @@ func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	}
 }
 
+func TestACreateThatGoesOnWithAClusterOfBeforeRecordsItsRelease(t *testing.T) {
+	world.Work(t)
+	store1(t, "before", api.PhaseInit)
+	want := wanted("before")
+	want.Spec.KubernetesVersion = "v1.34.1+rke2r1"
+	created, err := newClient(t).Create(t.Context(), want, CreateOptions{})
+	if err != nil || !created.Resumed || created.Cluster.Spec.KubernetesVersion != want.Spec.KubernetesVersion {
+		t.Errorf("%+v, %v", created, err)
+	}
+	until(t, "READY", func() bool { return phaseOf(t, "before") == api.PhaseReady })
+}
+
 func TestTheSameCreateGoesOnWithAnInitThatNothingWorksOn(t *testing.T) {
 	world.Work(t)
 	stored := store1(t, "orphan", api.PhaseInit)

@@ -22,6 +22,12 @@ const (
 // Plan asks the clouds where all machines of a spec can go, the best place first. What they find wrong with the spec comes
 // back as joined *api.FieldErrors.
 func (c *Client) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+	return c.PlanWith(ctx, spec, nil)
+}
+
+// PlanWith is Plan by a worker that accept, unless it is nil, finds fit. Its argument is nil where the worker does not say
+// what it is, as those of before.
+func (c *Client) PlanWith(ctx context.Context, spec api.ClusterSpec, accept func(*api.WorkerInfo) error) ([]api.Placement, error) {
 	t, err := c.Temporal(ctx)
 	if err != nil {
 		return nil, err
@@ -47,6 +53,11 @@ func (c *Client) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placemen
 			all = append(all, &f)
 		}
 		return nil, errors.Join(all...)
+	}
+	if accept != nil {
+		if err := accept(result.Worker); err != nil {
+			return nil, err
+		}
 	}
 	if len(result.Placements) == 0 {
 		return nil, fmt.Errorf("no place has what was asked for (%s); ask for less, or for another cloud or region", planSummary(spec))

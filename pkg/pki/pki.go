@@ -18,6 +18,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 const (
@@ -32,6 +34,19 @@ const (
 
 // Pair names a certificate's file and its key's.
 type Pair struct{ Cert, Key string }
+
+// Load reads the certificate and its key.
+func (p Pair) Load() (tls.Certificate, error) {
+	cert, err := regular.Read(p.Cert, regular.SmallFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := regular.Read(p.Key, regular.SmallFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
 
 // Leaf says what a certificate is for.
 type Leaf struct {
@@ -72,7 +87,7 @@ func RenewAuthority(p Pair, name string, now time.Time) (*Authority, error) {
 
 // LoadAuthority loads the authority kept in two files; it is an error where it isn't there or is over.
 func LoadAuthority(p Pair, now time.Time) (*Authority, error) {
-	pair, err := tls.LoadX509KeyPair(p.Cert, p.Key)
+	pair, err := p.Load()
 	if err != nil {
 		return nil, fmt.Errorf("reading the authority %s and its key: %w", p.Cert, err)
 	}
@@ -125,7 +140,7 @@ func (a *Authority) Issue(l Leaf, now time.Time) (certPEM, keyPEM []byte, err er
 // Ensure makes the certificate where it is missing or unreadable, signed by another authority, past two thirds of its
 // life, or made for something else, and says whether it did.
 func (a *Authority) Ensure(p Pair, l Leaf, now time.Time) (bool, error) {
-	if have, err := tls.LoadX509KeyPair(p.Cert, p.Key); err == nil && a.good(have.Leaf, l, now) {
+	if have, err := p.Load(); err == nil && a.good(have.Leaf, l, now) {
 		return false, nil
 	}
 	cert, key, err := a.Issue(l, now)

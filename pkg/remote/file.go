@@ -12,6 +12,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 const (
@@ -67,7 +69,7 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 // left as it is. The content is hashed as it arrives, and only what matches gets the name: a cut upload leaves nothing
 // under it. Where the local file is not what was pinned, the error is a *ChecksumMismatch. progress may be nil.
 func (h *Host) Upload(ctx context.Context, local, name, sum string, progress func(done, total int64)) error {
-	f, err := os.Open(local)
+	f, err := regular.Open(local)
 	if err != nil {
 		return fmt.Errorf("uploading to machine %s: %w", h.target.Name, err)
 	}
@@ -136,7 +138,7 @@ func exitOf(err error) int {
 }
 
 func hashFile(ctx context.Context, name string) (string, error) {
-	f, err := os.Open(name)
+	f, err := regular.Open(name)
 	if err != nil {
 		return "", err
 	}

@@ -11,13 +11,13 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 const (
@@ -88,7 +88,7 @@ func pinnedSum(ctx context.Context, a api.Artifacts, arch string, isDir bool) (s
 	var err error
 	if isDir {
 		from = filepath.Join(a.Source, sums(arch))
-		r, err = os.Open(from)
+		r, err = regular.Open(from)
 	} else {
 		r, err = fetch(ctx, from)
 	}
@@ -177,7 +177,7 @@ func findSum(r io.Reader, file string) (string, error) {
 
 // checkTarball compares a local tarball with its pinned sum, so that a damaged one is found before any machine is.
 func checkTarball(ctx context.Context, name, want string) error {
-	f, err := os.Open(name)
+	f, err := regular.Open(name)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/sky-shift/skyctl/pkg/private"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 // LoadOrCreateKey returns the secrets key kept in a file, as hexadecimal, for its owner's eyes alone. Where there is
@@ -28,7 +29,7 @@ func LoadOrCreateKey(path string) ([]byte, error) {
 
 // LoadKey is LoadOrCreateKey for who must not make a key: where there is no file its error wraps fs.ErrNotExist.
 func LoadKey(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the secrets key: %w", err)
 	}
@@ -36,9 +37,6 @@ func LoadKey(path string) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("reading the secrets key: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("secrets key %s is not a file", path)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("secrets key %s is open to other users (mode %04o): they may have read it; run chmod 600 on it if you know they haven't", path, mode)

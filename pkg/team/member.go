@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/pki"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 // Member is somebody who is to use the team's etcd and Temporal.
@@ -46,7 +46,7 @@ func (m Member) Bundle(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	secretsKey, err := os.ReadFile(filepath.Join(m.Dir, workerDir, secretsKeyFile))
+	secretsKey, err := regular.Read(filepath.Join(m.Dir, workerDir, secretsKeyFile), regular.SmallFile)
 	if err != nil {
 		return fmt.Errorf("reading the secrets key: %w", err)
 	}

@@ -20,42 +20,43 @@ var mayImport = map[string]string{
 	// What everybody may know.
 	"pkg/api":     "",
 	"pkg/version": "",
-	"pkg/config":  "",
-	"pkg/pki":     "pkg/private",
+	"pkg/config":  "pkg/api pkg/pki pkg/regular",
+	"pkg/pki":     "pkg/private pkg/regular",
 	"pkg/private": "",
+	"pkg/regular": "",
 
 	// Thinking, without touching anything.
 	"pkg/plan": "pkg/api",
 
 	// One part of the world each.
-	"pkg/store":          "pkg/api pkg/private",
-	"pkg/remote":         "",
+	"pkg/store":          "pkg/api pkg/private pkg/regular",
+	"pkg/remote":         "pkg/regular",
 	"pkg/cloud":          "pkg/api",
 	"pkg/cloud/docker":   "pkg/api pkg/cloud",
 	"pkg/cloud/skypilot": "pkg/api pkg/cloud",
 	"pkg/kube":           "pkg/api pkg/kube/kubefile",
 	"pkg/kube/kubefile":  "pkg/private",
-	"pkg/rke2":           "pkg/api pkg/remote",
+	"pkg/rke2":           "pkg/api pkg/regular pkg/remote",
 	"pkg/deadman":        "pkg/remote",
 	"pkg/tunnel":         "pkg/api pkg/remote pkg/store",
-	"pkg/gpu":            "pkg/api pkg/remote pkg/kube pkg/rke2",
+	"pkg/gpu":            "pkg/api pkg/regular pkg/remote pkg/kube pkg/rke2",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
 	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/remote pkg/rke2 pkg/deadman pkg/tunnel pkg/gpu pkg/version",
 	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
-	"worker":     "pkg/api pkg/config pkg/connect pkg/plan pkg/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
+	"worker":     "pkg/api pkg/config pkg/connect pkg/plan pkg/regular pkg/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
 
 	// The programs: one that only asks, one that works.
 	"pkg/connect":    "pkg/config pkg/store",
 	"pkg/start":      "pkg/api",
 	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/start pkg/store",
-	"pkg/daemon":     "pkg/config pkg/private",
+	"pkg/daemon":     "pkg/api pkg/config pkg/private pkg/regular",
 	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/remote pkg/store pkg/tunnel pkg/version",
 	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/pki pkg/private",
-	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/private pkg/store",
+	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/private pkg/regular pkg/store",
 	"cmd/skyctl":     "pkg/cli pkg/version",
-	"cmd/skyd":       "pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker",
+	"cmd/skyd":       "pkg/api pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker",
 }
 
 // forTests are packages that only tests import; no program links them.

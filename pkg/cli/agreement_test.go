@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+	build "github.com/sky-shift/skyctl/pkg/version"
+)
+
+func TestACreateIsNotIgnoredInSilence(t *testing.T) {
+	p := newcomer(t)
+	if got := p.run("server", "start"); got.code != 0 {
+		t.Fatalf("exit %d: %s", got.code, got.err)
+	}
+	p.run("get", "clusters").check(t, 0, "NAME    MANAGER    LABELS    RESOURCES    STATUS    AGE\n",
+		"Fetching clusters\n✔ Fetching clusters completed successfully.\n")
+
+	p.env["SKYCTL_RKE2_VERSION"] = "v9.9.9+rke2r1"
+	if got := p.run(create("nine")...); got.code != ExitUsage || !strings.Contains(got.err, "SKYCTL_RKE2_VERSION") {
+		t.Errorf("a version that makes no sense: exit %d: %s", got.code, got.err)
+	}
+	delete(p.env, "SKYCTL_RKE2_VERSION")
+
+	p.env["SKYCTL_DOCKER_NETWORK"] = "mine"
+	got := p.run(create("net")...)
+	for _, says := range []string{"docker.network", "not mine ($SKYCTL_DOCKER_NETWORK)", restartServer} {
+		if got.code != ExitUsage || !strings.Contains(got.err, says) {
+			t.Errorf("exit %d: %s", got.code, got.err)
+		}
+	}
+	if got := p.run("get", "clusters"); got.code != 0 || strings.Count(got.err, "Note: the running server (process ") != 1 {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	delete(p.env, "SKYCTL_DOCKER_NETWORK")
+
+	p.writeConfig("reconcile: {interval: 7s}\n")
+	for _, args := range [][]string{{"get", "clusters"}, {"server", "start"}, {"server", "status"}} {
+		if got := p.run(args...); !strings.Contains(got.err, "uses reconcile.interval 1m0s, and not 7s (") || !strings.Contains(got.err, restartServer) {
+			t.Errorf("%v: exit %d: %s", args, got.code, got.err)
+		}
+	}
+	if got := p.run("server", "status", "-o", "json"); got.err != "" || !strings.Contains(got.out, `"key": "reconcile.interval"`) {
+		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
+	}
+	if got := p.run("get", "clusters", "--temporal-namespace", "other"); got.code != ExitUsage || !strings.Contains(got.err, "--temporal-namespace") {
+		t.Errorf("a flag that is not used: exit %d: %s", got.code, got.err)
+	}
+}
+
+func TestAServerOfAnotherVersionIsNamedAndOnlyRefusedWhereItWouldIgnoreSomething(t *testing.T) {
+	t.Setenv("TEST_SKYD_VERSION", "v0.0.1")
+	p := newcomer(t)
+	first := p.run("get", "clusters")
+	if first.code != 0 || !strings.Contains(first.err, "is skyd v0.0.1") || !strings.Contains(first.err, restartServer) {
+		t.Errorf("exit %d: %s", first.code, first.err)
+	}
+	got := p.run(create("old", "--kubernetes-version", "v1.34.1+rke2r1")...)
+	if got.code != ExitUsage || !strings.Contains(got.err, "ignores what this create asks for with --kubernetes_version") || !strings.Contains(got.err, restartServer) {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+}
+
+func TestVersionsThatDifferSayWhatToDo(t *testing.T) {
+	for _, tt := range []struct{ own, other, says string }{
+		{"v1.2.0", "v1.2.0", ""},
+		{"v1.2.0", "v1.3.0", "older than S, which is skyd v1.3.0: install skyctl v1.3.0"},
+		{"v1.3.0", "v1.2.0", "newer than S, which is skyd v1.2.0: install skyd v1.3.0 there, then R"},
+		{"v1.3.0-5-gabcdef0", "v1.3.0", "have both of the same version; R"},
+		{"d9e060a", "d9e060b-dirty", "have both of the same version; R"},
+	} {
+		if got := versionNote(tt.own, tt.other, "S", "R"); (got == "") != (tt.says == "") || !strings.Contains(got, tt.says) {
+			t.Errorf("%s and %s: %q", tt.own, tt.other, got)
+		}
+	}
+}
+
+// told is a worker of a team that says what it is.
+func told(level int, settings map[string]api.UsedSetting) rehearsal.Play {
+	return rehearsal.Play{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
+		info := &api.WorkerInfo{Where: "process 7 on there", Version: build.Get().Version, Level: level, Settings: settings}
+		return api.PlanResult{Placements: []api.Placement{{Cloud: "docker", Region: "told"}}, Worker: info}, nil
+	}}
+}
+
+func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	world.Cast("told", told(api.SpecLevel, map[string]api.UsedSetting{
+		"docker.network": {From: config.FromDefault}, "reconcile.interval": {Value: "1m0s", From: config.FromDefault},
+	}))
+	p.env["SKYCTL_RKE2_VERSION"] = "v1.34.1+rke2r1"
+	p.env["SKYCTL_RECONCILE_INTERVAL"] = "7s"
+	got := p.run(create("asks", "--region", "told")...)
+	if got.code != 0 || !strings.Contains(got.err, "the team's worker (process 7 on there) uses reconcile.interval 1m0s, and not 7s ($SKYCTL_RECONCILE_INTERVAL)") {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	c, err := world.Store.Get(t.Context(), "asks")
+	if err != nil || c.Spec.KubernetesVersion != "v1.34.1+rke2r1" {
+		t.Errorf("the version did not travel with the cluster: %+v, %v", c, err)
+	}
+	p.env["SKYCTL_DOCKER_NETWORK"] = "mine"
+	if got := p.run(create("other", "--region", "told")...); got.code != ExitUsage || !strings.Contains(got.err, "set it where skyd worker runs") {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	delete(p.env, "SKYCTL_DOCKER_NETWORK")
+	world.Cast("told", rehearsal.Play{})
+	if got := p.run(create("old", "--region", "told")...); got.code != ExitUsage || !strings.Contains(got.err, "$SKYCTL_RKE2_VERSION") {
+		t.Errorf("a worker of before: exit %d: %s", got.code, got.err)
+	}
+	for _, name := range []string{"other", "old"} {
+		if _, err := world.Store.Get(t.Context(), name); err == nil {
+			t.Errorf("cluster %s was written", name)
+		}
+	}
+}
