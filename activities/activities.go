@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -88,10 +89,7 @@ func failed(ctx context.Context, step, machine string, err error) error {
 		return temporal.NewCanceledError(step)
 	}
 	reason, log, final := judge(err)
-	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: rke2.Scrub(err.Error())}
-	for _, line := range log {
-		f.Log = append(f.Log, rke2.Scrub(line))
-	}
+	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: redact.Text(err.Error()), Log: redact.Lines(strings.Join(log, "\n"))}
 	where := step
 	if machine != "" {
 		where = machine + ": " + step
@@ -113,6 +111,8 @@ func judge(err error) (reason string, log []string, final bool) {
 		badAuth *remote.AuthFailed
 		lost    *remote.Lost
 		run     *remote.RunError
+		shell   *remote.ShellFailed
+		long    *remote.OutputTooLong
 		late    *overdue
 		ofGPU   *gpu.Failure
 		left    *leftError
@@ -150,6 +150,10 @@ func judge(err error) (reason string, log []string, final bool) {
 		return "ConnectionLost", nil, false
 	case errors.As(err, &run):
 		return "CommandFailed", run.Tail, true
+	case errors.As(err, &shell):
+		return "LoginShellFailed", shell.Said, true
+	case errors.As(err, &long):
+		return "OutputTooLong", nil, true
 	case errors.As(err, &ofCloud):
 		return string(ofCloud.Kind), nil, ofCloud.Kind != cloud.Transient && ofCloud.Kind != cloud.Unreachable
 	case errors.Is(err, context.DeadlineExceeded):
@@ -172,6 +176,6 @@ func forGood(err error) error {
 // beat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself going.
 func beat(ctx context.Context, progress string) {
 	if activity.IsActivity(ctx) {
-		activity.RecordHeartbeat(ctx, progress)
+		activity.RecordHeartbeat(ctx, redact.Text(progress))
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/version"
 )
 
@@ -32,10 +34,22 @@ func (a *Machines) Check(ctx context.Context) (api.CheckResult, error) {
 	asked.Wait()
 	r := api.CheckResult{Worker: thisWorker(), Providers: []api.Finding{}, Clouds: []api.CloudStatus{}}
 	for _, found := range answers {
-		r.Providers = append(r.Providers, found.finding)
-		r.Clouds = append(r.Clouds, found.clouds...)
+		r.Providers = append(r.Providers, redacted(found.finding))
+		for _, c := range found.clouds {
+			c.Reason = redact.Text(c.Reason)
+			r.Clouds = append(r.Clouds, c)
+		}
 	}
 	return r, nil
+}
+
+// redacted is a finding as it may be shown: it quotes what clouds and their tools said.
+func redacted(f api.Finding) api.Finding {
+	f.Problem, f.Details = redact.Text(f.Problem), slices.Clone(f.Details)
+	for i := range f.Details {
+		f.Details[i] = redact.Text(f.Details[i])
+	}
+	return f
 }
 
 // checkers are the clouds that can tell how they are, those with a name first.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -15,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -231,7 +233,7 @@ func (a *Clusters) RecordAttempt(ctx context.Context, in AttemptInput) error {
 	c, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.Attempts = append(c.Status.Attempts, api.Attempt{
 			Placement: in.Placement, Machine: in.Failure.Machine, Reason: in.Failure.Reason,
-			Message: in.Failure.Message, At: a.Now(),
+			Message: redact.Text(in.Failure.Message), At: a.Now(),
 		})
 		if !in.Last {
 			c.Status.Placement = nil
@@ -254,6 +256,7 @@ type ConditionInput struct {
 // SetCondition records a condition.
 func (a *Clusters) SetCondition(ctx context.Context, in ConditionInput) error {
 	_, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+		in.Condition.Message = redact.Text(in.Condition.Message)
 		c.Status.SetCondition(in.Condition, a.Now())
 		return nil
 	})
@@ -304,6 +307,7 @@ func (a *Clusters) MarkFailed(ctx context.Context, in FailInput) error {
 	left := anyMayExist(now.Status.Machines)
 	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
 		in.Failure.At = a.Now()
+		in.Failure.Message, in.Failure.Log = redact.Text(in.Failure.Message), redact.Lines(strings.Join(in.Failure.Log, "\n"))
 		c.Status.Failure = &in.Failure
 		if c.Status.Phase != api.PhaseDeleting {
 			c.Status.SetPhase(api.PhaseError, in.Failure.Reason, a.Now())

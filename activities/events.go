@@ -6,19 +6,20 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // eventOf is an event about a cluster, or about a machine of it.
 func eventOf(c *api.Cluster, machine string, kind api.EventType, reason, message string) api.Event {
 	return api.Event{
-		Cluster: c.Metadata.Name, UID: c.Metadata.UID, Machine: machine, Type: kind, Reason: reason, Message: rke2.Scrub(message),
+		Cluster: c.Metadata.Name, UID: c.Metadata.UID, Machine: machine, Type: kind, Reason: reason, Message: message,
 	}
 }
 
 // recordEvent tells people of something. No step fails because it could not be told.
 func recordEvent(ctx context.Context, s *store.Store, e api.Event) {
+	e.Message = redact.Text(e.Message)
 	if err := s.RecordEvent(ctx, e); err != nil && activity.IsActivity(ctx) {
 		activity.GetLogger(ctx).Warn("an event was not recorded", "cluster", e.Cluster, "reason", e.Reason, "error", err)
 	}

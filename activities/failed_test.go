@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -52,6 +54,10 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 		"another host key":           {&remote.HostKeyMismatch{}, "HostKeyMismatch", final},
 		"a refused key":              {&remote.AuthFailed{Cause: errors.New("no")}, "AuthFailed", final},
 		"a command":                  {&remote.RunError{Exit: 1}, "CommandFailed", final},
+		"a login shell":              {&remote.ShellFailed{Exit: 1}, "LoginShellFailed", final},
+		"a login shell that hangs":   {&remote.ShellFailed{Exit: -1, Cause: errors.New("within 2m0s")}, "LoginShellFailed", final},
+		"too much output":            {&remote.OutputTooLong{}, "OutputTooLong", final},
+		"facts that make no sense":   {&rke2.Error{Reason: rke2.NoFacts}, rke2.NoFacts, final},
 		"a connection":               {&remote.Lost{Cause: errors.New("reset")}, "ConnectionLost", again},
 		"a connection, timed out":    {&remote.Lost{Cause: dialTimeout}, "ConnectionLost", again},
 		"a machine out of reach":     {&remote.Lost{Cause: ownTimeIsUp()}, "Deadline", final},
@@ -98,6 +104,8 @@ func TestWhatAMachineRefusesIsTriedAgainOnTheSpotAndNothingElse(t *testing.T) {
 		again bool
 	}{
 		"a command":             {&remote.RunError{Exit: 1}, true},
+		"a login shell":         {&remote.ShellFailed{Exit: 1}, true},
+		"too much output":       {&remote.OutputTooLong{}, false},
 		"an installation":       {&rke2.Error{Reason: rke2.InstallFailed, Cause: &remote.RunError{Exit: 2}}, true},
 		"a wrong token":         {&rke2.Error{Reason: rke2.WrongToken, Final: true}, false},
 		"a source out of sight": {&rke2.Error{Reason: rke2.SourceUnreachable}, false},
@@ -135,12 +143,17 @@ func TestACancellationIsOneAndAStoppedWorkerIsNot(t *testing.T) {
 }
 
 func TestNoSecretThatAMachinePrintedLeavesTheActivity(t *testing.T) {
+	redact.Learn("activities", []byte("c0rrect-h0rse-battery"))
+	defer redact.Forget("activities")
 	const token = "K10" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" + "::server:" + "5ecret5ecret5ecret"
 	const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA\n-----END OPENSSH PRIVATE KEY-----"
 	for name, err := range map[string]error{
 		"a command's last lines": &remote.RunError{Machine: "m", Command: "joining", Exit: 1, Tail: []string{"bad token " + token, "ok"}},
 		"an RKE2 log":            &rke2.Error{Reason: rke2.UnitFailed, Message: "failed with " + token, Log: []string{"level=fatal msg=\"" + token + "\""}},
 		"a key":                  errors.New("can't read " + key),
+		"a bare password":        &rke2.Error{Reason: rke2.UnitFailed, Message: "failed", Log: []string{"starting", "c0rrect-h0rse-battery"}},
+		"one in base64":          errors.New("got " + base64.StdEncoding.EncodeToString([]byte("user:c0rrect-h0rse-battery@"))),
+		"one across two lines":   &remote.RunError{Machine: "m", Command: "joining", Exit: 1, Tail: []string{"got c0rrect-h0r", "se-battery"}},
 	} {
 		var got *temporal.ApplicationError
 		if !errors.As(failed(t.Context(), "join", "m", err), &got) {
@@ -151,7 +164,7 @@ func TestNoSecretThatAMachinePrintedLeavesTheActivity(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := got.Error() + fmt.Sprint(f)
-		for _, secret := range []string{"5ecret5ecret5ecret", "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA"} {
+		for _, secret := range []string{"5ecret5ecret5ecret", "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA", "c0rrect", "battery", "ycmVjdC1oMHJzZS1iYXR0"} {
 			if strings.Contains(said, secret) {
 				t.Errorf("%s: %s", name, said)
 			}

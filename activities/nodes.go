@@ -15,6 +15,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -236,7 +237,7 @@ func (a *Nodes) do(ctx context.Context, m MachineRef, step string, work func(*pl
 		if try == tries || ctx.Err() != nil || !refused(err) {
 			break
 		}
-		at.say("trying again to " + step + ": " + rke2.Scrub(err.Error()))
+		at.say("trying again to " + step + ": " + redact.Text(err.Error()))
 		select {
 		case <-ctx.Done():
 		case <-time.After(betweenTries):
@@ -261,12 +262,13 @@ const (
 func refused(err error) bool {
 	var (
 		run    *remote.RunError
+		shell  *remote.ShellFailed
 		ofRKE2 *rke2.Error
 	)
 	if errors.As(err, &ofRKE2) {
 		return !ofRKE2.Final && ofRKE2.Reason != rke2.SourceUnreachable
 	}
-	return errors.As(err, &run)
+	return errors.As(err, &run) || errors.As(err, &shell)
 }
 
 // reach returns a connection to the machine, and pins its host key where this is the first contact.

@@ -19,6 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -175,7 +176,7 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 	w := plan.World{At: a.Now()}
 	_, w.CanStart = a.Clouds.served(a.Clouds.provider(cloudOf(c))).(cloud.Starter)
 	if err := listed.errOf(c); err != nil {
-		w.CloudError = rke2.Scrub(err.Error())
+		w.CloudError = redact.Text(err.Error())
 	}
 	for _, m := range listed.machines[c.Metadata.UID] {
 		w.Listed = append(w.Listed, plan.Listed{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: m.State == cloud.StateStopped, Unknown: m.State == cloud.StateUnknown})
@@ -188,7 +189,7 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 		return w, sight{}, err
 	}
 	if err != nil {
-		w.APIError = rke2.Scrub(err.Error())
+		w.APIError = redact.Text(err.Error())
 	}
 	if a.ClusterDir != nil {
 		_, err := os.Stat(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"))
@@ -292,7 +293,7 @@ func (a *Sweeps) unit(ctx context.Context, c *api.Cluster, w plan.World, index i
 		case ofWorker(err):
 			return plan.Unit{}, err
 		case err != nil:
-			return plan.Unit{Error: rke2.Scrub(err.Error())}, nil
+			return plan.Unit{Error: redact.Text(err.Error())}, nil
 		}
 		return plan.Unit{Reached: true, Active: u.Active, Since: u.Since}, nil
 	}

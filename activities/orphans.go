@@ -9,7 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -40,7 +40,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 		seen := a.orphansOf(p, all[p], known)
 		partial := new(cloud.PartialError)
 		if err := all[p].err; err != nil {
-			r.Unasked = append(r.Unasked, p+": "+rke2.Scrub(err.Error()))
+			r.Unasked = append(r.Unasked, p+": "+redact.Text(err.Error()))
 			if !errors.As(err, &partial) {
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -44,6 +45,7 @@ func progressBy(ctx context.Context, s *store.Store, m MachineRef, clock func() 
 	var last string
 	var written time.Time
 	return func(doing string) {
+		doing = redact.Text(doing)
 		beat(ctx, doing)
 		now := clock()
 		if doing == last || now.Sub(written) < progressEvery {

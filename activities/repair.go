@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -110,7 +111,7 @@ func (a *Clusters) BeginRepair(ctx context.Context, in RepairStep) error {
 // EndRepair records how a repair ended.
 func (a *Clusters) EndRepair(ctx context.Context, in RepairStep) error {
 	c, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
-		c.Status.EndRepair(in.ID, rke2.Scrub(in.Error), a.Now())
+		c.Status.EndRepair(in.ID, redact.Text(in.Error), a.Now())
 		if was := c.Status.Failure; in.Failure != nil && c.Status.Phase == api.PhaseError && was != nil && was.Step == api.StepGPU {
 			now := *in.Failure // what keeps the cluster in ERROR is this by now
 			now.Step, now.At = api.StepGPU, a.Now()

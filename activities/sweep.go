@@ -17,6 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -254,6 +255,7 @@ func ownRepairs(ctx context.Context) string {
 // record writes down what was seen of a cluster. What is as it was is not written.
 func (a *Sweeps) record(ctx context.Context, before *api.Cluster, saw sight, d plan.Decision) error {
 	now := a.Now()
+	d = printableDecision(d)
 	_, err := a.Store.Update(ctx, before.Ref(), func(c *api.Cluster) error {
 		if c.Status.Phase != before.Status.Phase {
 			return nil // an operation began meanwhile; what it does is no drift
@@ -282,6 +284,18 @@ func (a *Sweeps) record(ctx context.Context, before *api.Cluster, saw sight, d p
 		}
 	}
 	return nil
+}
+
+// printableDecision is a decision whose words may be kept: some of them are those of Nodes, pods and clouds.
+func printableDecision(d plan.Decision) plan.Decision {
+	d.Drift, d.Conditions = slices.Clone(d.Drift), slices.Clone(d.Conditions)
+	for i := range d.Drift {
+		d.Drift[i].Message = redact.Text(d.Drift[i].Message)
+	}
+	for i := range d.Conditions {
+		d.Conditions[i].Message = redact.Text(d.Conditions[i].Message)
+	}
+	return d
 }
 
 func hadDrift(c *api.Cluster, d api.Drift) bool {

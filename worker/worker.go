@@ -40,6 +40,8 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	home, _ := os.UserHomeDir() // without one, there are no credentials in it
+	learnSecrets(cfg, os.Environ(), home)
 	st, err := connect.Store(ctx, cfg, key)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"log"
 	"log/slog"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
 func newLogger(w io.Writer, level string) (*slog.Logger, error) {
@@ -14,7 +16,7 @@ func newLogger(w io.Writer, level string) (*slog.Logger, error) {
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("--log-level is %q: it should be debug, info, warn or error", level)
 	}
-	handler := calm{slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})}
+	handler := calm{redact.LogHandler{Handler: slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})}}
 	// Libraries that use the standard logger have nothing to say to people.
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer())

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/version"
 	"github.com/sky-shift/skyctl/worker"
 )
@@ -36,7 +37,7 @@ func main() {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := command(os.Getenv, os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "skyd:", err)
+		fmt.Fprintln(os.Stderr, "skyd:", redact.Text(err.Error()))
 		os.Exit(1)
 	}
 }

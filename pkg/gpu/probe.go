@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
@@ -60,7 +61,7 @@ func parseProbe(out string) Driver {
 	var d Driver
 	listed, onBus := 0, 0
 	for line := range strings.Lines(out) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		key, value, _ := strings.Cut(strings.TrimSpace(redact.Text(line)), "=")
 		switch key {
 		case "version":
 			d.Installed, d.Version = value != "", value

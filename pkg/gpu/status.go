@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -261,7 +262,9 @@ func (s Status) shortage(short []api.NodeGPUs) string {
 // Record writes what was seen into a cluster's status: the condition, the versions, and what each node offers. A version
 // that does not show stays as it was: the driver's is known from the probe where it came with the machines.
 func (s Status) Record(to *api.ClusterStatus, now time.Time) {
-	to.SetCondition(s.Condition(), now)
+	condition := s.Condition()
+	condition.Message = redact.Text(condition.Message) // it may quote what a pod said
+	to.SetCondition(condition, now)
 	to.GPUs = s.Nodes
 	v := &to.Versions
 	v.GPUOperator = cmp.Or(s.Versions.GPUOperator, v.GPUOperator)

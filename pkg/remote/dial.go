@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/pkg/printable"
+	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
 const (
@@ -170,7 +173,7 @@ func (d *dialer) config(shown *ssh.PublicKey, banner *string) *ssh.ClientConfig 
 		},
 		// What the machine says before the login tells why it turns people away, such as that it is still booting.
 		BannerCallback: func(message string) error {
-			*banner = strings.Join(strings.Fields(message), " ")
+			*banner = strings.Join(redact.Lines(message[:min(len(message), tailBytes)]), " ")
 			return nil
 		},
 	}
@@ -208,6 +211,7 @@ func (d *dialer) handshakeError(ctx context.Context, err error, banner string) e
 	if strings.Contains(err.Error(), "unable to authenticate") && ctx.Err() == nil {
 		return &AuthFailed{Machine: d.target.Name, User: d.target.User, Cause: err}
 	}
+	err = printed(err)
 	if banner != "" {
 		err = fmt.Errorf("%w (it says: %.200s)", err, banner)
 	}
@@ -215,4 +219,12 @@ func (d *dialer) handshakeError(ctx context.Context, err error, banner string) e
 		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 	}
 	return &Lost{Machine: d.target.Name, Doing: "logging in over SSH", Cause: err}
+}
+
+// printed is an error whose words a server may have chosen, such as its version or its reason for hanging up.
+func printed(err error) error {
+	if said := printable.Line(err.Error()); said != err.Error() {
+		return fmt.Errorf("%.500s", said)
+	}
+	return err
 }

@@ -14,23 +14,39 @@ import (
 
 // A script travels over the session's standard input, never in an argument that others on the machine could read. The
 // far side takes exactly its bytes from the stream and runs it as one compound command, so that a script which arrives
-// cut is a syntax error and nothing of it runs.
+// cut is a syntax error and nothing of it runs. Before it comes the mark that frames its output (see frame.go).
 //
 // What follows the script on the stream is either data for it (bootData), or nothing at all until the connection ends
 // (bootScript): a watcher waits for that end and takes the whole process group down, so that nothing goes on behind the
 // back of a caller that was cancelled or killed. setsid gives the script that group of its own. When the script ends by
 // itself, what it left running ends with it, within a second even where that does not heed a SIGTERM; it would hold the
 // session open otherwise.
+//
+// The command is read by the login shell first, which may be any: in single quotes, without a quote, a backslash, an
+// exclamation mark or a line break in it, it is the same to a POSIX shell, zsh, csh and fish. What the login shell sets for
+// its own ends (umask, variables that change what tools print) is set back.
 const (
-	bootPath   = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL=C PATH; s=$(head -c %d) || exit 126; `
-	bootRun    = `(eval "$s"); s=$?; trap "" TERM; kill -TERM 0; (exec >/dev/null 2>&1 </dev/null; sleep 1; kill -KILL 0) & exit $s`
+	bootEnv = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL=C PATH; umask 022; ` +
+		`unset CDPATH ENV BASH_ENV POSIXLY_CORRECT GREP_OPTIONS TAR_OPTIONS XZ_OPT GZIP; `
+	bootRead   = `read -r _ _ m; [ ${#m} = %d ] || exit 126; s=$(head -c %d) || exit 126; `
+	bootPath   = bootEnv + bootRead
+	bootOpen   = `echo "$m<"; echo "$m<" >&2; `
+	bootRun    = bootOpen + `(eval "$s"); s=$?; trap "" TERM PIPE; kill -TERM 0; echo "$m>$s"; echo "$m>$s" >&2; ` + bootEnd
+	bootEnd    = `(exec >/dev/null 2>&1 </dev/null; sleep 1; kill -KILL 0) & exit $s`
 	bootData   = bootPath + bootRun
 	bootScript = bootPath + `exec 3<&0 </dev/null; ` +
 		`(trap "" TERM; cat <&3; kill -0 $$ && kill -TERM 0 && sleep 3 && kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; ` + bootRun
 )
 
-// maxOutput bounds what a script may print; everything we ask for is far smaller.
-const maxOutput = 8 << 20
+const (
+	// maxOutput bounds what a script may print; everything we ask for is far smaller.
+	maxOutput = 8 << 20
+	// endGrace is how long a session may take to end once the script in it has: what its login shell left running may hold it.
+	endGrace = 300 * time.Millisecond
+)
+
+// startWithin bounds how long a login shell may take to begin a command. Only tests change it.
+var startWithin = 2 * time.Minute
 
 // Run runs a shell command as root and returns its standard output. What stdin gives is the command's standard input;
 // where it is nil, the command ends with the connection. A command that fails is a *RunError that names the command by
@@ -93,6 +109,29 @@ type call struct {
 	ended func()
 }
 
+// running is a call on its way.
+type running struct {
+	call
+	mark   string
+	gate   *gate
+	frames frames
+	stderr tail
+	life   life
+	// refused takes why the call's output can't be read any further.
+	refused chan error
+}
+
+func newRunning(c call) (*running, error) {
+	mark, err := newMark()
+	if err != nil {
+		return nil, err
+	}
+	r := &running{call: c, mark: mark, gate: &gate{w: c.stdout}, refused: make(chan error, 2)}
+	refuse := func(err error) { r.refused <- err }
+	r.frames = frames{out: newFrame(mark, r.gate, refuse), err: newFrame(mark, &r.stderr, refuse)}
+	return r, nil
+}
+
 // exec runs a call. It returns as soon as ctx ends, even where the machine is beyond reach; nothing is written to the
 // call's stdout after it has returned.
 func (h *Host) exec(ctx context.Context, c call) error {
@@ -103,12 +142,15 @@ func (h *Host) exec(ctx context.Context, c call) error {
 	case <-ctx.Done():
 		return h.stopped(ctx, c.name)
 	}
+	r, err := newRunning(c)
+	if err != nil {
+		<-h.sessions
+		return err
+	}
 	h.uses.begin()
-	gate := &gate{w: c.stdout}
-	var life life
 	result := make(chan error, 1)
 	go func() {
-		err := h.session(c, gate, &life)
+		err := h.session(r)
 		if c.ended != nil {
 			c.ended()
 		}
@@ -116,14 +158,56 @@ func (h *Host) exec(ctx context.Context, c call) error {
 		<-h.sessions
 		result <- err
 	}()
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		gate.shut()
-		go life.end()
-		return h.stopped(ctx, c.name)
+	return h.await(ctx, r, result)
+}
+
+// await returns a call's result, or ends the call where that does not come.
+func (h *Host) await(ctx context.Context, r *running, result <-chan error) error {
+	start := time.NewTimer(startWithin)
+	defer start.Stop()
+	for {
+		select {
+		case err := <-result:
+			select {
+			case why := <-r.refused:
+				return h.unreadable(r, why)
+			default:
+				return err
+			}
+		case why := <-r.refused:
+			r.abandon()
+			return h.unreadable(r, why)
+		case <-start.C:
+			if !r.frames.opened() {
+				r.abandon()
+				return h.notStarted(r, -1, fmt.Errorf("it did not begin the command within %s", startWithin))
+			}
+		case <-ctx.Done():
+			r.abandon()
+			if !r.frames.opened() {
+				return fmt.Errorf("%w%s", h.stopped(ctx, r.name), quoteSaid(" before its login shell had begun it", r.frames.said()))
+			}
+			return h.stopped(ctx, r.name)
+		}
 	}
+}
+
+// abandon ends a call without waiting for it.
+func (r *running) abandon() {
+	r.gate.shut()
+	go r.life.end()
+}
+
+// unreadable is the error of a call that printed too much.
+func (h *Host) unreadable(r *running, why error) error {
+	if errors.Is(why, errNoise) {
+		return h.notStarted(r, -1, why)
+	}
+	return &OutputTooLong{Machine: h.target.Name, Command: r.name, Past: why.Error()}
+}
+
+func (h *Host) notStarted(r *running, exit int, why error) error {
+	return &ShellFailed{Machine: h.target.Name, Command: r.name, User: h.target.User, Exit: exit, Said: r.frames.said(), Cause: why}
 }
 
 func (h *Host) stopped(ctx context.Context, name string) error {
@@ -140,52 +224,73 @@ func (h *Host) lost(doing string, err error) error {
 }
 
 // session opens an SSH session, runs the call in it and waits for its end.
-func (h *Host) session(c call, stdout io.Writer, life *life) error {
+func (h *Host) session(r *running) error {
 	s, err := h.client.NewSession()
 	if err != nil {
-		return h.lost(c.name, err)
+		return h.lost(r.name, err)
 	}
 	defer s.Close()
-	if !life.begin(s) {
-		return h.lost(c.name, context.Canceled)
+	if !r.life.begin(s) {
+		return h.lost(r.name, context.Canceled)
 	}
 	stdin, err := s.StdinPipe()
 	if err != nil {
-		return h.lost(c.name, err)
+		return h.lost(r.name, err)
 	}
-	var stderr tail
-	s.Stdout, s.Stderr = stdout, &stderr
-	script := "{\n" + c.script + "\n}\n"
-	if err := s.Start(h.command(c.feed != nil, len(script))); err != nil {
-		return h.lost(c.name, err)
+	s.Stdout, s.Stderr = r.frames.out, r.frames.err
+	script := "{\n" + r.script + "\n}\n"
+	if err := s.Start(h.command(r.feed != nil, len(script))); err != nil {
+		return h.lost(r.name, err)
 	}
 	fed := make(chan error, 1)
-	go func() {
-		_, err := io.WriteString(stdin, script)
-		if err != nil || c.feed == nil {
-			fed <- nil // a broken connection shows in Wait; the stream stays open for the watcher
-			return
-		}
-		if err = c.feed(stdin); err == nil || errors.Is(err, io.EOF) {
-			_ = stdin.Close()
-			fed <- nil
-			return
-		}
-		fed <- err
-		s.Close()
-	}()
-	err = s.Wait()
-	if c.ended != nil {
-		c.ended()
+	go func() { fed <- r.send(s, stdin, script) }()
+	err = r.wait(s)
+	if r.ended != nil {
+		r.ended()
 	}
 	select {
 	case ferr := <-fed:
 		if ferr != nil && !isExit(err) {
-			return fmt.Errorf("machine %s: %s: %w", h.target.Name, c.name, ferr)
+			return fmt.Errorf("machine %s: %s: %w", h.target.Name, r.name, ferr)
 		}
 	default: // the script ended without taking all of its input
 	}
-	return h.ended(c.name, err, &stderr)
+	return h.ended(r, err)
+}
+
+// send writes the mark, the script, and what follows it.
+func (r *running) send(s *ssh.Session, stdin io.WriteCloser, script string) error {
+	_, err := io.WriteString(stdin, markLead+r.mark+"\n"+script)
+	if err != nil || r.feed == nil {
+		return nil // a broken connection shows in Wait; the stream stays open for the watcher
+	}
+	if err = r.feed(stdin); err == nil || errors.Is(err, io.EOF) {
+		_ = stdin.Close()
+		return nil
+	}
+	s.Close()
+	return err
+}
+
+// wait waits for the end of the session, or for that of the script in it where the session goes on.
+func (r *running) wait(s *ssh.Session) error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.Wait() }()
+	for _, closed := range []chan struct{}{r.frames.out.closed, r.frames.err.closed} {
+		select {
+		case err := <-ended:
+			r.frames.out.end()
+			r.frames.err.end()
+			return err
+		case <-closed:
+		}
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(endGrace):
+		return nil
+	}
 }
 
 func isExit(err error) bool {
@@ -198,27 +303,39 @@ func (h *Host) command(data bool, size int) string {
 	if data {
 		boot = bootData
 	}
-	cmd := "setsid -w sh -c " + Quote(fmt.Sprintf(boot, size))
+	cmd := "setsid -w sh -c " + Quote(fmt.Sprintf(boot, markLength, size))
 	if h.target.User != "root" {
 		cmd = "sudo -n " + cmd
 	}
-	return cmd
+	return "exec " + cmd // so that no trap of the login shell outlives it
 }
 
-// ended turns the end of a session into this package's errors.
-func (h *Host) ended(name string, err error, stderr *tail) error {
-	if err == nil {
+// ended turns the end of a session into this package's errors. What the closing mark says of the script's exit counts, whatever
+// the login shell made of it.
+func (h *Host) ended(r *running, err error) error {
+	select {
+	case <-r.frames.out.closed:
+		if status := r.frames.out.exit(); status != 0 {
+			return &RunError{Machine: h.target.Name, Command: r.name, Exit: status, Tail: r.stderr.lines()}
+		}
 		return nil
+	default:
 	}
 	var exit *ssh.ExitError
-	if !errors.As(err, &exit) {
-		return h.lost(name, err)
+	status := 0
+	switch {
+	case errors.As(err, &exit):
+		status = exit.ExitStatus()
+	case err != nil:
+		return h.lost(r.name, err)
 	}
-	status := exit.ExitStatus()
-	if exit.Signal() != "" {
-		status = -1
+	if !r.frames.opened() {
+		return h.notStarted(r, status, nil)
 	}
-	return &RunError{Machine: h.target.Name, Command: name, Exit: status, Tail: stderr.lines()}
+	if status == 0 || exit.Signal() != "" {
+		status = -1 // something ended the script's own shell
+	}
+	return &RunError{Machine: h.target.Name, Command: r.name, Exit: status, Tail: r.stderr.lines()}
 }
 
 // life lets a caller end a session that may not be open yet.

@@ -262,10 +262,3 @@ func TestWhatAScriptLeavesRunningEndsWithIt(t *testing.T) {
 		eventually(t, "what was left is gone", gone([]int{pid}))
 	}
 }
-
-func TestTooMuchOutputIsAnError(t *testing.T) {
-	_, h := start(t)
-	if _, err := h.Script(t.Context(), "talking", "head -c 9000000 /dev/zero"); err == nil {
-		t.Error("no error")
-	}
-}

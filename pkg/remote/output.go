@@ -2,20 +2,35 @@ package remote
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
+
+	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-var errTooMuch = errors.New("the output is too long")
+// tooMuch says which bound an output went past.
+type tooMuch struct {
+	where string
+	limit int
+}
+
+func (e *tooMuch) Error() string { return fmt.Sprintf("more than %s%s", sizeOf(e.limit), e.where) }
+
+func sizeOf(bytes int) string {
+	if bytes >= 1<<20 {
+		return fmt.Sprintf("%d MiB", bytes>>20)
+	}
+	return fmt.Sprintf("%d KiB", bytes>>10)
+}
 
 // buffer keeps all of an output, within maxOutput.
 type buffer struct{ b []byte }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	if len(b.b)+len(p) > maxOutput {
-		return 0, errTooMuch
+		return 0, &tooMuch{limit: maxOutput}
 	}
 	b.b = append(b.b, p...)
 	return len(p), nil
@@ -89,7 +104,7 @@ func (f *firstLine) Write(p []byte) (int, error) {
 	i := bytes.IndexByte(p, '\n')
 	if i < 0 {
 		if f.part = append(f.part, p...); len(f.part) > maxLine {
-			return 0, errTooMuch
+			return 0, &tooMuch{where: " in its first line", limit: maxLine}
 		}
 		return n, nil
 	}
@@ -115,25 +130,37 @@ func (f *firstLine) end() {
 const (
 	tailLines = 20
 	tailBytes = 16 << 10
+	// maxQuoted bounds a line that is quoted.
+	maxQuoted = 500
 )
 
-// tail keeps the end of an output.
-type tail struct{ b []byte }
+// tail keeps the end of an output, for people: it gives no secrets away.
+type tail struct {
+	b   []byte
+	cut bool
+}
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.b = append(t.b, p...)
 	if over := len(t.b) - tailBytes; over > 0 {
-		t.b = append(t.b[:0], t.b[over:]...)
+		t.b, t.cut = append(t.b[:0], t.b[over:]...), true
 	}
 	return len(p), nil
 }
 
+// lines are the last lines. Where the beginning was cut off, the line that it was cut in is left out: the rest of a secret could
+// not be known in it.
 func (t *tail) lines() []string {
-	var out []string
-	for l := range strings.Lines(string(t.b)) {
-		if l = strings.TrimRight(l, "\r\n"); strings.TrimSpace(l) != "" {
-			out = append(out, l[:min(len(l), 500)])
+	text := string(t.b)
+	if _, rest, more := strings.Cut(text, "\n"); t.cut && more {
+		text = rest
+	}
+	out := redact.Lines(text)
+	out = out[max(0, len(out)-tailLines):]
+	for i, l := range out {
+		if len(l) > maxQuoted {
+			out[i] = strings.ToValidUTF8(l[:maxQuoted], "") + "…"
 		}
 	}
-	return out[max(0, len(out)-tailLines):]
+	return out
 }

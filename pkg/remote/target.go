@@ -74,6 +74,53 @@ func (e *RunError) Error() string {
 	return s
 }
 
+// ShellFailed says that the login shell of a machine did not run a command: it ended before that, or never got that far.
+type ShellFailed struct {
+	Machine, Command, User string
+	// Exit is the exit status of the shell, or of what it ran instead; -1 where it did not end.
+	Exit int
+	// Said holds the last lines that it printed.
+	Said []string
+	// Cause says why it was not waited for; nil where it ended.
+	Cause error
+}
+
+func (e *ShellFailed) Error() string {
+	why := fmt.Sprintf("ended with exit status %d before it began the command", e.Exit)
+	if e.Cause != nil {
+		why = "was given up: " + e.Cause.Error()
+	}
+	s := fmt.Sprintf("machine %s: %s did not run: the login shell of user %s %s", e.Machine, e.Command, e.User, why)
+	s += quoteSaid("", e.Said)
+	s += "; see that 'ssh " + e.User + "@… true' works: what .bashrc, .profile or a forced command does must let commands run"
+	if e.User != "root" {
+		s += ", and sudo must ask for no password"
+	}
+	return s
+}
+
+func (e *ShellFailed) Unwrap() error { return e.Cause }
+
+// quoteSaid quotes what a login shell printed.
+func quoteSaid(s string, said []string) string {
+	if len(said) == 0 {
+		return s
+	}
+	return s + " (it printed: " + strings.Join(said, "; ") + ")"
+}
+
+// OutputTooLong says that a command printed more than is ever asked for. The command was ended. It is final: it would print as
+// much again.
+type OutputTooLong struct {
+	Machine, Command string
+	// Past says which bound it went past.
+	Past string
+}
+
+func (e *OutputTooLong) Error() string {
+	return fmt.Sprintf("machine %s: %s printed %s and was ended; see on the machine what it prints", e.Machine, e.Command, e.Past)
+}
+
 // Lost says that the connection to a machine broke, or never came about. It is worth trying again.
 type Lost struct {
 	Machine string

@@ -17,6 +17,8 @@ const (
 	WrongVersion = "WrongVersion"
 	// Unsupported: the machine can't run RKE2 as we install it (no systemd, another architecture, no curl).
 	Unsupported = "Unsupported"
+	// NoFacts: the machine does not say what it is.
+	NoFacts = "NoFacts"
 	// InstallFailed: unpacking failed on the machine.
 	InstallFailed = "InstallFailed"
 	// UnitFailed: the unit failed or falls over again and again.

@@ -50,11 +50,11 @@ func parseFacts(machine, line string) (Facts, error) {
 	f := Facts{Arch: architectures[kv["arch"]], Systemd: kv["systemd"] == "1", Prefix: kv["prefix"]}
 	var err error
 	if f.CPUs, err = strconv.Atoi(kv["cpus"]); err != nil {
-		return Facts{}, fmt.Errorf("machine %s: its number of processors can't be read from %q", machine, line)
+		return Facts{}, noFacts(machine, "number of processors", line)
 	}
 	kib, err := strconv.ParseInt(kv["memory_kib"], 10, 64)
 	if err != nil || f.Prefix == "" {
-		return Facts{}, fmt.Errorf("machine %s: its memory can't be read from %q", machine, line)
+		return Facts{}, noFacts(machine, "memory", line)
 	}
 	f.MemoryBytes = kib << 10
 	switch {
@@ -66,6 +66,12 @@ func parseFacts(machine, line string) (Facts, error) {
 			Message: "systemd does not run it, and RKE2 is run by systemd; use an image with systemd"}
 	}
 	return f, nil
+}
+
+// noFacts is the error of a machine that did not say what it is.
+func noFacts(machine, what, line string) error {
+	return &Error{Reason: NoFacts, Machine: machine,
+		Message: fmt.Sprintf("its %s can't be read from %.200q; see that getconf, awk, uname and /proc/meminfo work there", what, line)}
 }
 
 // keyValues reads a line of KEY=VALUE words.

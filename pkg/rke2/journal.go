@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
@@ -20,35 +21,20 @@ func Journal(ctx context.Context, h *remote.Host, role api.Role, lines int) ([]s
 	return scrub(string(out)), nil
 }
 
-const hidden = "[hidden]"
-
-// secretForms are what must not leave the machine in a log: keys, tokens in all their forms, and the base64 in which
-// kubeconfigs carry certificates and keys.
-var secretForms = []struct {
-	form *regexp.Regexp
-	by   string
-}{
-	{regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`), hidden},
-	{regexp.MustCompile(`K10[0-9a-fA-F]{8,}(::[^\s"',]*)?`), hidden},
-	{regexp.MustCompile(`\b[a-z0-9]{6}\.[a-z0-9]{16}\b`), hidden},
-	{regexp.MustCompile(`\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*`), hidden},
-	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[\w+/=.:~-]{8,}`), "$1 " + hidden},
-	{regexp.MustCompile(`(?i)((?:certificate-authority|client-certificate|client-key)-data["']?\s*[:=]\s*)["']?[\w+/=]+["']?`), "$1" + hidden},
-	{regexp.MustCompile(`(?i)(\b(?:[\w-]*token|password|passwd|secret)["']?\s*(?:=|:\s)\s*)(?:"[^"]+"|'[^']+'|[^\s"',]+)`), "$1" + hidden},
-	{regexp.MustCompile(`(--[\w-]*token)\s+[^\s-][^\s]*`), "$1 " + hidden},
-	{regexp.MustCompile(`LS0tLS1CRUdJTi[\w+/=]*`), hidden},
-}
+const (
+	// longestJournal bounds what is read of a journal, from its end.
+	longestJournal = 256 << 10
+	longestLine    = 500
+)
 
 // scrub splits a log into lines and hides its secrets.
 func scrub(log string) []string {
-	for _, s := range secretForms {
-		log = s.form.ReplaceAllString(log, s.by)
+	if over := len(log) - longestJournal; over > 0 {
+		_, log, _ = strings.Cut(log[over:], "\n") // of a line that is cut, a secret might not be known
 	}
-	var out []string
-	for l := range strings.Lines(log) {
-		if l = strings.TrimSpace(l); l != "" {
-			out = append(out, cut(l, 500))
-		}
+	out := redact.Lines(log)
+	for i, l := range out {
+		out[i] = cut(l, longestLine)
 	}
 	return out
 }

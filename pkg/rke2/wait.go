@@ -1,7 +1,9 @@
 package rke2
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,6 +22,7 @@ const (
 	crashes = 2
 	// idleLimit is how many reports in a row, seconds apart, may find a unit that neither runs nor is about to.
 	idleLimit = 3
+	// stateMark begins a line about a unit. A watch puts a random word in its place, which no journal can have.
 	stateMark = "@state "
 )
 
@@ -68,7 +71,7 @@ while :; do
   while [ $stage -lt $until ] && met; do stage=$((stage+1)); done
   looks=$((looks+1))
   line="$state stage=$stage why=$why"
-  [ "$line" = "$last" ] && [ $((looks % 50)) -ne 0 ] || echo "` + stateMark + `$line"
+  [ "$line" = "$last" ] && [ $((looks % 50)) -ne 0 ] || echo "$mark$line"
   last=$line
   [ $stage -lt $until ] || exit 0
   sleep 0.1
@@ -94,7 +97,7 @@ unit=rke2-agent; last=; looks=0; seen=; follower=; from=--since=-3s
 trap '[ -z "$follower" ] || kill -9 $follower' EXIT
 while :; do
   look
-  case "$state" in *ActiveState=active*) echo "` + stateMark + `$state"; exit 0;; *ActiveState=inactive*|*ActiveState=deactivating*) invocation=;; esac
+  case "$state" in *ActiveState=active*) echo "$mark$state"; exit 0;; *ActiveState=inactive*|*ActiveState=deactivating*) invocation=;; esac
   if [ -n "$invocation" ] && [ "$invocation" != "$seen" ]; then
     [ -z "$follower" ] || { kill -9 $follower; from=--lines=200; }
     seen=$invocation
@@ -102,7 +105,7 @@ while :; do
     follower=$!
   fi
   looks=$((looks+1))
-  [ "$state" = "$last" ] && [ $((looks % 25)) -ne 0 ] || echo "` + stateMark + `$state"
+  [ "$state" = "$last" ] && [ $((looks % 25)) -ne 0 ] || echo "$mark$state"
   last=$state
   sleep 0.2
 done`
@@ -144,12 +147,14 @@ type watch struct {
 	seen       map[string]int
 	idle       int
 	verdict    *Error
+	mark       string
 }
 
 func (w *watch) run(ctx context.Context, h *remote.Host, name, script string) error {
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
-	err := h.Follow(inner, name, script, func(line string) {
+	w.mark = "@" + rand.Text() + " "
+	err := h.Follow(inner, name, "mark="+remote.Quote(w.mark)+"\n"+script, func(line string) {
 		if w.verdict == nil && w.take(line) != nil {
 			stop()
 		}
@@ -197,7 +202,7 @@ func (w *watch) overdue() string {
 
 // take reads a line; it returns the verdict where that line was one too many.
 func (w *watch) take(line string) *Error {
-	if state, ok := strings.CutPrefix(line, stateMark); ok {
+	if state, ok := strings.CutPrefix(line, cmp.Or(w.mark, stateMark)); ok {
 		w.takeState(state)
 	} else {
 		w.takeLog(line)

@@ -26,6 +26,25 @@ func TestAnAgentIsWaitedForUntilItIsUp(t *testing.T) {
 	}
 }
 
+func TestAJournalDoesNotSpeakForSystemd(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
+	m.write("/run/systemd/system/journal", stateMark+"LoadState=not-found ActiveState=failed\n"+
+		`msg="Waiting to retrieve agent configuration; server is not ready: 503"`+"\n", 0o644)
+	said := make(chan string, 10)
+	result := make(chan error, 1)
+	go func() { result <- WaitAgent(t.Context(), m.Host, func(s string) { said <- s }) }()
+	for s := range said {
+		if s == "waiting for the head to let the worker in" {
+			break
+		}
+	}
+	m.unit("rke2-agent", "ActiveState=active SubState=running")
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnAgentThatWillNeverBeLetInIsNotWaitedFor(t *testing.T) {
 	refused := `msg="server is not ready: https://10.0.0.1:9345/v1-rke2/client-kubelet.crt: 401 Unauthorized"` + "\n"
 	for want, journal := range map[string]string{

@@ -234,6 +234,7 @@ func (s *Store) current(ref api.Ref, kv *mvccpb.KeyValue) (*api.Cluster, *mvccpb
 // has passed to another, is a success; the other is left alone.
 func (s *Store) Delete(ctx context.Context, ref api.Ref) error {
 	doing := fmt.Sprintf("deleting cluster %q", ref.Name)
+	defer s.learner.forget(ref.UID)
 	rest := []clientv3.Op{
 		clientv3.OpDelete(s.keys.machines(ref.UID), clientv3.WithPrefix()),
 		clientv3.OpDelete(s.keys.secrets(ref.UID), clientv3.WithPrefix()),

@@ -7,6 +7,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
 // The secrets of a cluster. What is stored under them never leaves this package but through GetSecret and CreateSecret.
@@ -59,6 +60,7 @@ func (s *Store) writeSecret(ctx context.Context, verb string, ref api.Ref, key s
 		return nil, err
 	}
 	if resp.Succeeded {
+		redact.Learn(ref.UID, value)
 		return value, nil
 	}
 	there := firstKV(resp, 0)
@@ -76,14 +78,14 @@ func (s *Store) GetSecret(ctx context.Context, ref api.Ref, key string) ([]byte,
 	if err := checkPart("secret's key", key); err != nil {
 		return nil, err
 	}
-	resp, err := s.get(ctx, fmt.Sprintf("reading secret %q of cluster %q", key, ref.Name), s.keys.secret(ref.UID, key))
+	sealed, err := s.getSecret(ctx, ref, key)
 	if err != nil {
 		return nil, err
 	}
-	if len(resp.Kvs) == 0 {
+	if sealed == nil {
 		return nil, &NotFoundError{Cluster: ref.Name, What: "secret " + key}
 	}
-	return s.openSecret(ref, key, resp.Kvs[0].Value)
+	return s.openSecret(ref, key, sealed)
 }
 
 func (s *Store) openSecret(ref api.Ref, key string, sealed []byte) ([]byte, error) {
@@ -91,5 +93,6 @@ func (s *Store) openSecret(ref api.Ref, key string, sealed []byte) ([]byte, erro
 	if err != nil {
 		return nil, fmt.Errorf("reading secret %q of cluster %q: %w", key, ref.Name, err)
 	}
+	redact.Learn(ref.UID, value)
 	return value, nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -121,6 +122,34 @@ func TestCreatedSecretIsOneForAllWhoMakeIt(t *testing.T) {
 		if g != string(stored) {
 			t.Fatalf("stored %q, some got %q", stored, g)
 		}
+	}
+}
+
+func TestAllSecretsOfAClusterAreHiddenOnceOneIsUsed(t *testing.T) {
+	w := newWorld(t)
+	r, other := w.created(t, "a", "u1-learn"), w.created(t, "b", "u2-learn")
+	restarted := open(t, w.prefix, testKey("a"))
+	for i, ref := range []api.Ref{r, r, other} {
+		must(t, w.PutSecret(t.Context(), ref, fmt.Sprintf("key-%d", i), []byte(fmt.Sprintf("the-secret-value-%d", i))))
+	}
+	redact.Forget(r.UID) // as in a process that was just started
+	redact.Forget(other.UID)
+	seen := func() string { return redact.Text("the-secret-value-0 the-secret-value-1 the-secret-value-2") }
+	if got := seen(); strings.Contains(got, redact.Hidden) {
+		t.Fatalf("it is known before: %s", got)
+	}
+	_, err := restarted.GetSecret(t.Context(), r, "key-0")
+	must(t, err)
+	if got := seen(); got != "[hidden] the-secret-value-2" {
+		t.Errorf("got %q", got)
+	}
+	must(t, restarted.PutSecret(t.Context(), other, "new", []byte("another-secret-value")))
+	if got := redact.Text("another-secret-value"); got != redact.Hidden {
+		t.Errorf("got %q", got)
+	}
+	must(t, restarted.Delete(t.Context(), r))
+	if got := seen(); strings.Contains(got, redact.Hidden) {
+		t.Errorf("a forgotten cluster's are still hidden: %q", got)
 	}
 }
 

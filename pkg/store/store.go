@@ -44,10 +44,11 @@ type Options struct {
 
 // Store is one installation's part of an etcd. It may be used by many goroutines at once.
 type Store struct {
-	client *clientv3.Client
-	keys   keys
-	seal   *sealer
-	leases eventLease
+	client  *clientv3.Client
+	keys    keys
+	seal    *sealer
+	leases  eventLease
+	learner learner
 }
 
 // Open connects to etcd. Where it does not answer in time the error is an *UnavailableError that names the endpoint.

@@ -26,37 +26,39 @@ var mayImport = map[string]string{
 	"pkg/regular": "",
 
 	// Thinking, without touching anything.
-	"pkg/plan": "pkg/api",
+	"pkg/plan":      "pkg/api",
+	"pkg/printable": "",
+	"pkg/redact":    "pkg/printable",
 
 	// One part of the world each.
-	"pkg/store":          "pkg/api pkg/private pkg/regular",
-	"pkg/remote":         "pkg/regular",
+	"pkg/store":          "pkg/api pkg/private pkg/regular pkg/redact",
+	"pkg/remote":         "pkg/regular pkg/printable pkg/redact",
 	"pkg/cloud":          "pkg/api",
 	"pkg/cloud/docker":   "pkg/api pkg/cloud",
 	"pkg/cloud/skypilot": "pkg/api pkg/cloud",
 	"pkg/kube":           "pkg/api pkg/kube/kubefile",
 	"pkg/kube/kubefile":  "pkg/private",
-	"pkg/rke2":           "pkg/api pkg/regular pkg/remote",
+	"pkg/rke2":           "pkg/api pkg/regular pkg/remote pkg/redact",
 	"pkg/deadman":        "pkg/remote",
 	"pkg/tunnel":         "pkg/api pkg/remote pkg/store",
-	"pkg/gpu":            "pkg/api pkg/regular pkg/remote pkg/kube pkg/rke2",
+	"pkg/gpu":            "pkg/api pkg/regular pkg/remote pkg/kube pkg/rke2 pkg/redact",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
-	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/remote pkg/rke2 pkg/deadman pkg/tunnel pkg/gpu pkg/version",
+	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/redact pkg/remote pkg/rke2 pkg/deadman pkg/tunnel pkg/gpu pkg/version",
 	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
-	"worker":     "pkg/api pkg/config pkg/connect pkg/plan pkg/regular pkg/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows",
+	"worker":     "pkg/api pkg/config pkg/connect pkg/plan pkg/regular pkg/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows pkg/redact",
 
 	// The programs: one that only asks, one that works.
 	"pkg/connect":    "pkg/config pkg/store",
 	"pkg/start":      "pkg/api",
 	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/start pkg/store",
 	"pkg/daemon":     "pkg/api pkg/config pkg/private pkg/regular",
-	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/remote pkg/store pkg/tunnel pkg/version",
+	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
 	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/pki pkg/private",
 	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/private pkg/regular pkg/store",
 	"cmd/skyctl":     "pkg/cli pkg/version",
-	"cmd/skyd":       "pkg/api pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker",
+	"cmd/skyd":       "pkg/api pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker pkg/redact",
 }
 
 // forTests are packages that only tests import; no program links them.

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"slices"
@@ -148,11 +149,63 @@ func TestACreateThatFailsLeavesNoMachineAndSaysWhatWhereAndWhy(t *testing.T) {
 	if leaks(textOf(t, failed.history), w.secretsOf(ref)["agent-token"]) {
 		t.Error("the history holds the token that the machine printed")
 	}
+	w.hasNoTraceOf(ref, failed, w.secretsOf(ref)["agent-password"])
+	if !strings.Contains(log, `red and \u202ereversed`) || strings.ContainsAny(log, "\x1b\u202e") {
+		t.Errorf("what steers a terminal is in the log: %q", log)
+	}
 	w.keep("provision-failed", failed)
 	w.cloud.BreakUnit("sky-broken-1", "")
 	w.create("broken", 3, operations.CreateOptions{})
 	w.awaitReady(ref)
 	w.keep("provision-again", w.closed(ref.Name)[0])
+}
+
+// hasNoTraceOf looks for a password that a machine printed bare, in base64 and in halves, wherever people look.
+func (w *world) hasNoTraceOf(ref api.Ref, r run, password string) {
+	w.t.Helper()
+	places := map[string]string{"the history": textOf(w.t, r.history), "the worker's log": logged.String()}
+	for _, kv := range w.dump() {
+		places[string(kv.key)] = string(kv.value)
+	}
+	inBase64 := base64.StdEncoding.EncodeToString([]byte("agent:" + password + "@head")) // its length makes it begin a group
+	for where, text := range places {
+		for _, trace := range []string{password[:16], password[16:], inBase64[8:48]} {
+			if strings.Contains(text, trace) {
+				w.t.Errorf("%s holds a password of cluster %s that its machine printed: %s", where, ref.Name, trace)
+			}
+		}
+	}
+}
+
+func TestAShellThatPrintsIsNoHindranceToACreate(t *testing.T) {
+	w := newWorld(t)
+	for i, startup := range []string{"echo hi; echo hi >&2", "echo arch=sparc cpus=none; printf 'send'; trap 'echo bye; exit 9' EXIT", "set -x; umask 077"} {
+		w.cloud.NoisyShell(api.MachineName("noisy", i), startup)
+	}
+	ref := w.create("noisy", 3, operations.CreateOptions{})
+	if c := w.awaitReady(ref); inState(c, api.MachineReady) != 3 {
+		t.Errorf("machines %+v", c.Status.Machines)
+	}
+}
+
+func TestAShellThatRunsNoCommandIsQuotedInTheFailure(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.NoisyShell("sky-mute-1", "echo 'Please login as the user \"ubuntu\"'; exit 1")
+	ref := w.create("mute", 2, operations.CreateOptions{})
+	f := w.awaitFailed(ref).Status.Failure
+	if f.Machine != "sky-mute-1" || f.Reason != "LoginShellFailed" || !strings.Contains(f.Message, `Please login as the user "ubuntu"`) {
+		t.Errorf("failure %+v", f)
+	}
+}
+
+func inState(c *api.Cluster, s api.MachineState) int {
+	n := 0
+	for _, m := range c.Status.Machines {
+		if m.State == s {
+			n++
+		}
+	}
+	return n
 }
 
 func TestMachinesThatWereKeptAreGoneOnWith(t *testing.T) {

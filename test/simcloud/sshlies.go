@@ -16,6 +16,7 @@ import (
 type sshLies struct {
 	mu       sync.Mutex
 	silent   bool
+	startup  string
 	impostor ssh.Signer
 	cuts     []*Cut
 }
@@ -51,6 +52,21 @@ func (c *Cloud) Impostor(machine string, impostor bool) error {
 	}
 	c.lie(machine, func(l *sshLies) { l.impostor = signer })
 	return nil
+}
+
+// NoisyShell has the login shell of machines of that name run something before every command, as .bashrc is; "" ends it.
+func (c *Cloud) NoisyShell(machine, startup string) {
+	c.lie(machine, func(l *sshLies) { l.startup = startup })
+}
+
+// shell is the command that the login shell makes of a command.
+func (l *sshLies) shell(command string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.startup == "" {
+		return command
+	}
+	return l.startup + "\n" + command
 }
 
 // CutSSH breaks connections to machines of that name in the midst of a command.

@@ -3,6 +3,7 @@
 package remotetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -28,6 +29,8 @@ type Server struct {
 	Env []string
 	// Enter is put before every command, such as nsenter into a file system of the machine's own.
 	Enter []string
+	// Shell is the login shell; sh where it is "". Startup is what it runs before every command, as .bashrc.
+	Shell, Startup string
 	// CutAfter hangs up each connection once that many bytes came in; 0 is never.
 	CutAfter atomic.Int64
 	// HangUpAtLogin makes the server close the connection where it should say whether the key is good, as a machine does
@@ -189,7 +192,11 @@ func (s *Server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 }
 
 func (s *Server) run(command string, channel ssh.Channel) uint32 {
-	argv := append(slices.Clone(s.Enter), "sh", "-c", command)
+	shell := cmp.Or(s.Shell, "sh")
+	if s.Startup != "" {
+		command = s.Startup + "\n" + command
+	}
+	argv := append(slices.Clone(s.Enter), shell, "-c", command)
 	cmd := exec.CommandContext(context.Background(), argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -11,6 +11,12 @@ up() {
   cat /proc/sys/kernel/random/uuid >"$unit.InvocationID"
   if [ -e "/opt/fake/broken.$unit" ]; then
     echo "time=\"now\" level=fatal msg=\"$unit was broken by the test, token=$(cat /etc/rancher/rke2/join-token 2>/dev/null)\"" >>journal
+    # A secret may be printed without a word that says so, and in any form.
+    password=$(sed 's/.*://' /etc/rancher/rke2/join-token 2>/dev/null)
+    echo "$password" >>journal
+    printf 'agent:%s@head\n' "$password" | base64 -w0 >>journal
+    printf '\n%s\n%s\n' "${password%????????????????}" "${password#????????????????}" >>journal
+    printf '\033[31mred\033[0m and \342\200\256reversed\n' >>journal
     echo exit-code >"$unit.Result"
     becomes failed
     return
