@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	uiserver "github.com/temporalio/ui-server/v2/server"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.temporal.io/server/temporal"
 	"golang.org/x/sync/errgroup"
@@ -39,7 +39,7 @@ type Stack struct {
 	lock     *daemon.Lock
 	etcd     *embed.Etcd
 	temporal temporal.Server
-	ui       *uiserver.Server
+	ui       *http.Server
 	quiet    atomic.Bool // drops what the servers log
 
 	closeOnce sync.Once
@@ -95,9 +95,13 @@ func (s *Stack) start(ctx context.Context) error {
 		s.temporal, err = startTemporal(ctx, s.cfg, data, log)
 		return err
 	})
-	group.Go(func() error {
-		s.ui = newUI(s.cfg)
-		go func() { _ = s.ui.Start() }() // returns when stopped, and ends the process where it can't listen
+	group.Go(func() (err error) {
+		if s.ui, err = newUI(s.cfg); err != nil {
+			return err
+		}
+		if err := serveUI(ctx, s.ui); err != nil {
+			return err
+		}
 		return uiReady(ctx, s.cfg)
 	})
 	if err := group.Wait(); err != nil {
@@ -160,10 +164,10 @@ func (s *Stack) Close() error {
 		close(s.closing)
 		s.quiet.Store(true)
 		if s.ui != nil {
-			s.ui.Stop()
+			err = s.ui.Close()
 		}
 		if s.temporal != nil {
-			err = s.temporal.Stop()
+			err = errors.Join(err, s.temporal.Stop())
 		}
 		if s.etcd != nil {
 			s.etcd.Close()

@@ -122,6 +122,8 @@ func TestTheStack(t *testing.T) {
 	t.Run("keeps its files to this person", func(t *testing.T) { keepsFilesPrivate(t, c) })
 	t.Run("has a UI that reads", func(t *testing.T) { uiReads(t, c) })
 	t.Run("has a UI that can't write", func(t *testing.T) { uiCantWrite(t, c) })
+	t.Run("has a UI for loopback names alone", func(t *testing.T) { uiKnowsItsNames(t, c) })
+	t.Run("has a UI whose slashes in names write nothing", func(t *testing.T) { uiIsNotTalkedIntoAWrite(t, c) })
 	t.Run("refuses a second start on the same data", func(t *testing.T) {
 		other := settings(t, c.Dir)
 		_, err := Start(t.Context(), options(t, other))
