@@ -1,29 +1,44 @@
 package cli
 
 import (
-	"strings"
+	"io"
+	"unicode/utf8"
+
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// clean keeps what came from elsewhere from steering the terminal: colours and other control sequences go, breaks and tabs
-// become spaces.
-func clean(s string) string {
-	if strings.IndexFunc(s, control) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i, r := 0, []rune(s); i < len(r); i++ {
-		switch {
-		case r[i] == '\x1b' && i+1 < len(r) && r[i+1] == '[':
-			// A control sequence ends with a letter or one of a few signs (ECMA-48, 5.4).
-			for i += 2; i < len(r) && (r[i] < 0x40 || r[i] > 0x7e); i++ {
-			}
-		case r[i] == '\t', r[i] == '\n':
-			b.WriteByte(' ')
-		case !control(r[i]):
-			b.WriteRune(r[i])
-		}
-	}
-	return b.String()
+// clean makes a cell or a sentence of what came from elsewhere: one line that steers no terminal.
+func clean(s string) string { return printable.Line(s) }
+
+// cleanWriter is how commands write: whatever they print, nothing of it steers or deceives the terminal that shows it. That holds for
+// names that somebody put into etcd, and for what a machine or a cloud said.
+type cleanWriter struct {
+	to io.Writer
+	// part is the beginning of a character whose rest is still to come.
+	part string
 }
 
-func control(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
+func (w *cleanWriter) Write(p []byte) (int, error) {
+	s := w.part + string(p)
+	w.part = ""
+	for n := 1; n < utf8.UTFMax && n <= len(s); n++ {
+		if tail := s[len(s)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRuneInString(tail) {
+				s, w.part = s[:len(s)-n], tail
+			}
+			break
+		}
+	}
+	if _, err := io.WriteString(w.to, printable.Stream(s)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// canvas is the stream itself behind a writer, for our own drawing.
+func canvas(w io.Writer) io.Writer {
+	if c, ok := w.(*cleanWriter); ok {
+		return c.to
+	}
+	return w
+}

@@ -40,6 +40,7 @@ func Run(ctx context.Context, env Environment, args []string) int {
 	if env.Getenv("TERM") == "dumb" {
 		env.Err = struct{ io.Writer }{env.Err} // no longer known as a terminal: it could not be drawn on
 	}
+	env.Out, env.Err = &cleanWriter{to: env.Out}, &cleanWriter{to: env.Err}
 	a := &app{env: env}
 	defer a.close()
 	root := a.root()

@@ -147,7 +147,7 @@ func eventTable(events []api.Event, now time.Time) *table {
 
 func eventRow(e api.Event, now time.Time) []cell {
 	return []cell{
-		line(ageSince(now, e.Last)), line(fmt.Sprint(e.Count)), line(clean(string(e.Type))), line(orDash(clean(e.Cluster))),
-		line(orDash(clean(e.Machine))), line(clean(e.Reason)), line(clean(e.Message)),
+		line(ageSince(now, e.Last)), line(fmt.Sprint(e.Count)), line(string(e.Type)), line(orDash(e.Cluster)),
+		line(orDash(e.Machine)), line(e.Reason), line(e.Message),
 	}
 }

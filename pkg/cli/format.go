@@ -49,7 +49,7 @@ func resourceLines(r api.Resources) []string {
 func labelLines(labels map[string]string) []string {
 	var lines []string
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		lines = append(lines, k+": "+labels[k])
+		lines = append(lines, clean(k+": "+labels[k]))
 	}
 	return lines
 }

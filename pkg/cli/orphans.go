@@ -86,8 +86,8 @@ func orphanTable(orphans []api.Orphan, now time.Time) *table {
 		if o.PricePerHour > 0 {
 			price = dollars(o.PricePerHour, &api.Placement{})
 		}
-		t.add(line(clean(o.Cloud)), line(clean(o.Name)), line(orDash(clean(o.Cluster))), line(ageSince(now, born)), line(price),
-			line(orDash(clean(o.State))), line(at))
+		t.add(line(o.Cloud), line(o.Name), line(orDash(o.Cluster)), line(ageSince(now, born)), line(price),
+			line(orDash(o.State)), line(at))
 	}
 	return t
 }

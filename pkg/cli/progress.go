@@ -29,7 +29,7 @@ type progress struct {
 }
 
 func (a *app) startProgress(title string, c *api.Cluster) *progress {
-	p := &progress{w: a.env.Err, tty: isTerminal(a.env.Err), title: title, now: a.env.Now, began: a.env.Now(), halt: make(chan struct{})}
+	p := &progress{w: canvas(a.env.Err), tty: isTerminal(a.env.Err), title: clean(title), now: a.env.Now, began: a.env.Now(), halt: make(chan struct{})}
 	if c != nil {
 		p.seen.Cluster = c
 	}
@@ -100,13 +100,13 @@ func (p *progress) draw() {
 		lines = append(lines, "  "+l)
 	}
 	if p.seen.Notice != "" {
-		lines = append(lines, "  "+clean(p.seen.Notice))
+		lines = append(lines, "  "+p.seen.Notice)
 	}
 	lines = lines[:min(len(lines), max(height-1, 1))]
 	var b strings.Builder
 	p.rewind(&b)
 	for _, l := range lines {
-		b.WriteString(cut(l, width-1) + "\x1b[K\n")
+		b.WriteString(cut(clean(l), width-1) + "\x1b[K\n")
 	}
 	b.WriteString("\x1b[J")
 	p.drawn = len(lines)

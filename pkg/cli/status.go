@@ -32,7 +32,7 @@ type status struct {
 }
 
 func startStatus(w io.Writer, title string, quiet bool) *status {
-	s := &status{w: w, title: title, tty: isTerminal(w), quiet: quiet}
+	s := &status{w: canvas(w), title: clean(title), tty: isTerminal(w), quiet: quiet}
 	s.spin()
 	return s
 }

@@ -17,7 +17,7 @@ type table struct {
 // cell is the lines of one field of one row.
 type cell []string
 
-func line(s string) cell { return cell{s} }
+func line(s string) cell { return cell{clean(s)} }
 
 func (t *table) add(row ...cell) { t.rows = append(t.rows, row) }
 

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"io"
+
 	"golang.org/x/term"
 )
 
@@ -8,16 +10,24 @@ type descriptor interface{ Fd() uintptr }
 
 // isTerminal is true for a file that is a terminal; a buffer never is.
 func isTerminal(stream any) bool {
-	f, ok := stream.(descriptor)
+	f, ok := behind(stream).(descriptor)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // terminalSize is the width and height of a terminal in characters, with a guess where it can't be asked.
 func terminalSize(stream any) (width, height int) {
-	if f, ok := stream.(descriptor); ok {
+	if f, ok := behind(stream).(descriptor); ok {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
 			return w, h
 		}
 	}
 	return 80, 24
+}
+
+// behind is the stream behind a writer that cleans what is written to it.
+func behind(stream any) any {
+	if w, ok := stream.(io.Writer); ok {
+		return canvas(w)
+	}
+	return stream
 }

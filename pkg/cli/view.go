@@ -53,7 +53,7 @@ func progressLines(c *api.Cluster, now time.Time) []string {
 	}
 	var rows [][]string
 	for _, m := range machines {
-		rows = append(rows, []string{m.Name, string(m.Role), string(m.State), clean(m.Step), since(now, m)})
+		rows = append(rows, []string{m.Name, string(m.Role), string(m.State), m.Step, since(now, m)})
 	}
 	return columns(rows)
 }
@@ -97,7 +97,7 @@ func condensed(machines []api.Machine, now time.Time) []string {
 		if longest != "" && count[g] > 1 {
 			longest = "up to " + longest
 		}
-		rows = append(rows, []string{fmt.Sprintf("%d %s", count[g], name), string(g.state), clean(g.step), longest})
+		rows = append(rows, []string{fmt.Sprintf("%d %s", count[g], name), string(g.state), g.step, longest})
 	}
 	if len(rows) > mostLines {
 		rest := 0
@@ -120,7 +120,9 @@ func stateOrder(s api.MachineState) int {
 func columns(rows [][]string) []string {
 	var w []int
 	for _, row := range rows {
-		for i, s := range row {
+		for i := range row {
+			row[i] = clean(row[i])
+			s := row[i]
 			if i == len(w) {
 				w = append(w, 0)
 			}
