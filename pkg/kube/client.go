@@ -43,7 +43,7 @@ func Brief(o *options) { o.brief = true }
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-func newClient(config *rest.Config, proxy func(*http.Request) (*url.URL, error), dial dialFunc, how []Option) (kubernetes.Interface, error) {
+func newClient(config *rest.Config, dial dialFunc, how []Option) (kubernetes.Interface, error) {
 	var o options
 	for _, set := range how {
 		set(&o)
@@ -53,7 +53,7 @@ func newClient(config *rest.Config, proxy func(*http.Request) (*url.URL, error),
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	own := &connections{open: map[net.Conn]struct{}{}}
-	transport := &http.Transport{TLSClientConfig: tls, IdleConnTimeout: idleConnections, Proxy: proxy, DialContext: own.through(dial)}
+	transport := &http.Transport{TLSClientConfig: tls, IdleConnTimeout: idleConnections, Proxy: direct, DialContext: own.through(dial)}
 	if o.brief {
 		transport = utilnet.SetOldTransportDefaults(transport)
 		transport.ForceAttemptHTTP2 = true
@@ -70,6 +70,9 @@ func newClient(config *rest.Config, proxy func(*http.Request) (*url.URL, error),
 	}
 	return &client{Interface: cs, connections: own}, nil
 }
+
+// direct is for a transport that uses no proxy. Without it, the defaults of apimachinery take the environment's.
+func direct(*http.Request) (*url.URL, error) { return nil, nil }
 
 // connections are those of one client that are open. A transport's own way to close them spares the one whose answer has just
 // arrived, since it takes note of that a moment later.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -56,17 +55,14 @@ func EditKubeconfig(raw []byte, cluster, server string) ([]byte, error) {
 }
 
 // Client makes a client from a kubeconfig. It asks more at a time than client-go does by itself; each call's time is
-// bounded by its context. Its connections are its own: see Close.
+// bounded by its context. Its connections are its own (see Close), and go to the server directly: the proxy of this
+// process's environment is for what lies outside, and a cluster's machines are mostly known to no proxy.
 func Client(kubeconfig []byte, how ...Option) (kubernetes.Interface, error) {
 	config, err := restConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	proxy := http.ProxyFromEnvironment
-	if config.Proxy != nil {
-		proxy = config.Proxy
-	}
-	return newClient(config, proxy, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext, how)
+	return newClient(config, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext, how)
 }
 
 func restConfig(kubeconfig []byte) (*rest.Config, error) {

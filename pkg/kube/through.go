@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
-	"net/url"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -18,8 +16,7 @@ func ClientThrough(kubeconfig []byte, dial func(context.Context) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	direct := func(*http.Request) (*url.URL, error) { return nil, nil }
-	return newClient(config, direct, func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }, how)
+	return newClient(config, func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }, how)
 }
 
 // NameServer has a kubeconfig's server known by a name of its certificate, where it is reached at an address that isn't in it.

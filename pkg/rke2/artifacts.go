@@ -108,18 +108,21 @@ func fileURL(a api.Artifacts, file string) string {
 	return strings.TrimRight(a.Source, "/") + "/" + strings.ReplaceAll(url.PathEscape(a.Version), "+", "%2B") + "/" + file
 }
 
-// fetch gets a URL; one that is not there is an fs.ErrNotExist.
+// fetch gets a URL, by way of the environment's proxy where it names one; what is not there is an fs.ErrNotExist.
 func fetch(ctx context.Context, from string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	doing := "fetching " + from
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		cancel()
-		return nil, &Error{Reason: BadArtifacts, Message: "fetching " + from, Cause: err, Final: true}
+		return nil, &Error{Reason: BadArtifacts, Message: doing, Cause: err, Final: true}
 	}
+	proxy := throughProxy(req)
+	doing += proxy
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		cancel()
-		return nil, &Error{Reason: SourceUnreachable, Message: "fetching " + from, Cause: err}
+		return nil, &Error{Reason: SourceUnreachable, Message: doing, Cause: err}
 	}
 	if res.StatusCode == http.StatusOK {
 		return body{res.Body, cancel}, nil
@@ -128,11 +131,11 @@ func fetch(ctx context.Context, from string) (io.ReadCloser, error) {
 	cancel()
 	switch {
 	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
-		return nil, fmt.Errorf("fetching %s: %s: %w", from, res.Status, fs.ErrNotExist)
-	case res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusRequestTimeout:
-		return nil, &Error{Reason: BadArtifacts, Message: fmt.Sprintf("fetching %s: %s", from, res.Status), Final: true}
+		return nil, fmt.Errorf("%s: %s: %w", doing, res.Status, fs.ErrNotExist)
+	case proxy == "" && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusRequestTimeout:
+		return nil, &Error{Reason: BadArtifacts, Message: doing + ": " + res.Status, Final: true}
 	}
-	return nil, &Error{Reason: SourceUnreachable, Message: fmt.Sprintf("fetching %s: %s", from, res.Status)}
+	return nil, &Error{Reason: SourceUnreachable, Message: doing + ": " + res.Status} // which may be the proxy's answer
 }
 
 // body ends its request's context when it is closed.

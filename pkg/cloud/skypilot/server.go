@@ -300,7 +300,7 @@ func (o Options) environ() []string {
 		env = append(env, kv)
 	}
 	endpoint := cmp.Or(o.Endpoint, "http://127.0.0.1:"+strconv.Itoa(o.Port))
-	env = append(env,
+	env = append(withoutProxyHere(env),
 		"SKY_RUNTIME_DIR="+o.runtimeDir(),
 		"SKYPILOT_API_SERVER_LOCAL_PORT="+strconv.Itoa(o.Port),
 		"SKYPILOT_API_SERVER_ENDPOINT="+endpoint, // wins over the one in a configuration
