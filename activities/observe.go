@@ -29,8 +29,8 @@ const (
 	// longer is none.
 	apiWithin  = 10 * time.Second
 	unitWithin = 10 * time.Second
-	// goneWithin bounds the look at a machine that the cloud does not list, and whose replacement waits for this; and the
-	// connection to one that is about to be terminated.
+	// goneWithin bounds the connection to a machine that the cloud does not list, and whose replacement waits for this; and to
+	// one that is about to be terminated.
 	goneWithin = 3 * time.Second
 	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time. It is no less than the planner has
 	// suspects: where none of them answers, a second turn would not end within lookWithin, and nothing be decided ever.
@@ -295,7 +295,7 @@ func (a *Sweeps) unit(ctx context.Context, c *api.Cluster, w plan.World, index i
 		case err != nil:
 			return plan.Unit{Error: redact.Text(err.Error())}, nil
 		}
-		return plan.Unit{Reached: true, Active: u.Active, Since: u.Since}, nil
+		return plan.Unit{Reached: true, Active: u.Active, Since: u.Since, Health: healthOf(u.Ready), Why: u.Why}, nil
 	}
 	return plan.Unit{Error: "etcd has no such machine"}, nil
 }
@@ -308,11 +308,23 @@ func (a *Sweeps) askMachine(ctx context.Context, ref api.Ref, m *api.Machine, wi
 	if err != nil {
 		return rke2.Unit{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(ctx, unitWithin)
 	defer cancel()
-	h, err := a.Pool.Get(ctx, targetOf(m), key)
+	connect, connected := context.WithTimeout(ctx, within)
+	defer connected()
+	h, err := a.Pool.Get(connect, targetOf(m), key)
 	if err != nil {
 		return rke2.Unit{}, err
 	}
 	return rke2.UnitOf(ctx, h, m.Role)
+}
+
+func healthOf(ready rke2.Readiness) plan.Health {
+	switch ready {
+	case rke2.Ready:
+		return plan.Healthy
+	case rke2.Unready:
+		return plan.Unhealthy
+	}
+	return plan.HealthUnknown
 }

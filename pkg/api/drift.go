@@ -34,6 +34,7 @@ const (
 	DriftNodeExtra      DriftReason = "NodeExtra"         // a Node of a machine that is no more
 	DriftVersionSkew    DriftReason = "VersionSkew"       // its kubelet has another version; only reported
 	DriftAPISilent      DriftReason = "APISilent"         // the Kubernetes API does not answer
+	DriftAPIUnreachable DriftReason = "APIUnreachable"    // it answers on the head itself, and not from here
 	DriftHeadLost       DriftReason = "HeadLost"          // the head is gone, with the cluster's state
 	DriftCredentialsAge DriftReason = "CredentialsExpire" // the kubeconfig or certificates end soon
 	DriftKubeconfigFile DriftReason = "KubeconfigMissing" // the person's file is gone

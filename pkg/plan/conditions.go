@@ -50,6 +50,13 @@ func some(names []string) string {
 }
 
 func (d *deciding) ofAPI() []api.Condition {
+	if d.outOfReach() {
+		reason, message := string(api.DriftAPIUnreachable), d.whyOutOfReach()
+		return []api.Condition{
+			{Type: api.ControlPlaneReady, Status: api.ConditionUnknown, Reason: reason, Message: message},
+			{Type: api.NodesReady, Status: api.ConditionUnknown, Reason: reason},
+		}
+	}
 	if d.w.APIError != "" {
 		return []api.Condition{
 			{Type: api.ControlPlaneReady, Status: api.ConditionFalse, Reason: "Silent", Message: d.w.APIError},

@@ -84,9 +84,7 @@ func (d *deciding) nodeReady(m *api.Machine) bool {
 
 func (d *deciding) ready() {
 	d.kubeconfig()
-	if d.silentAPI() {
-		d.report("", api.DriftAPISilent, "the Kubernetes API does not answer", d.aboutSilence())
-	}
+	d.aboutAPI()
 	if d.w.CloudError != "" {
 		d.remember()
 		return // what can't be seen is not touched
@@ -103,8 +101,8 @@ func (d *deciding) ready() {
 		d.strayNodes()
 		d.credentials()
 		d.gpu()
-	} else if !d.w.CredentialsExpire.After(d.w.At) {
-		d.credentials() // an API answers nobody whose time is over; they are fetched over SSH
+	} else if d.credentialsEnded() {
+		d.credentials()
 	}
 }
 
@@ -122,13 +120,6 @@ func (d *deciding) remember() {
 			d.report(old.Machine, old.Reason, cmp.Or(old.Message, "it was so when the cloud could last be asked"), untilAsked)
 		}
 	}
-}
-
-func (d *deciding) aboutSilence() string {
-	if d.w.CloudError != "" {
-		return untilAsked
-	}
-	return "the head is looked at; workers are left alone until it answers"
 }
 
 // report notes a drift, and what comes next about it.

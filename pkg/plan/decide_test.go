@@ -254,8 +254,17 @@ func TestTheHead(t *testing.T) {
 	}
 	hold(t, []rule{
 		{"RKE2 is dead", func(s *scene) { s.silent(); s.unit(0, "failed") }, "Restart sky-x-0", "APISilent|sky-x-0 UnitDead: RKE2 is restarted", ""},
-		{"its API is silent", func(s *scene) { s.silent(); s.unit(0, "active") }, "", "sky-x-0 APISilent: RKE2 is restarted at 12:05:00Z", ""},
-		{"its API is silent for long", func(s *scene) { s.silent(); s.unit(0, "active"); s.drifting("", api.DriftAPISilent, 6*time.Minute) }, "Restart sky-x-0", "sky-x-0 APISilent: RKE2 is restarted", ""},
+		{"its API is silent", func(s *scene) { s.silent(); s.says(0, plan.Unhealthy) }, "", "sky-x-0 APISilent: RKE2 is restarted at 12:05:00Z", ""},
+		{"its API is silent for long", func(s *scene) {
+			s.silent()
+			s.says(0, plan.Unhealthy)
+			s.drifting("", api.DriftAPISilent, 6*time.Minute)
+		}, "Restart sky-x-0", "sky-x-0 APISilent: RKE2 is restarted", ""},
+		{"its API is silent for long, and it can't say why", func(s *scene) {
+			s.silent()
+			s.unit(0, "active")
+			s.drifting("", api.DriftAPISilent, time.Hour)
+		}, "", "sky-x-0 APISilent: RKE2 is left alone", ""},
 		{"restarted just now", func(s *scene) { s.silent(); s.unit(0, "failed"); s.repaired(api.ActionRestart, 0, 3*time.Minute, "no") }, "", "UnitDead: RKE2 is restarted at 12:03:00Z", ""},
 		{"restarted twice", func(s *scene) {
 			s.silent()
@@ -280,6 +289,35 @@ func TestTheHead(t *testing.T) {
 			s.notReady(1, 6*time.Minute)
 			s.gone(2)
 		}, "Restart sky-x-0", "sky-x-1 NodeNotReady: it waits for the head|sky-x-2 MachineGone: it waits for the head", ""},
+	})
+}
+
+func TestAHeadThatIsWellIsNeverRestarted(t *testing.T) {
+	wellThere := func(s *scene) { s.silent(); s.says(0, plan.Healthy); s.drifting("", api.DriftAPISilent, time.Hour) }
+	hold(t, []rule{
+		{"its API does not answer from here", wellThere, "", "APIUnreachable: nothing is restarted", ""},
+		{"nor after restarts in vain", func(s *scene) {
+			wellThere(s)
+			for i := range 9 {
+				s.repaired(api.ActionRestart, 0, time.Duration(i)*time.Minute, "no answer")
+			}
+		}, "", "APIUnreachable: nothing is restarted", ""},
+		{"nor while it is known at another address", func(s *scene) { wellThere(s); s.c.Status.Endpoint = "https://203.0.113.7:6443" }, "", "203.0.113.7:6443", ""},
+		{"nor while it was never brought up to the end", func(s *scene) { wellThere(s); s.record(0).State = api.MachinePrepared }, "",
+			"APIUnreachable|sky-x-0 MachineUnready: it goes on once the Kubernetes API answers", ""},
+		{"with a worker that the cloud does not list", func(s *scene) { wellThere(s); s.unlist(1) }, "", "sky-x-1 MachineGone: it is replaced once", ""},
+		{"with credentials that have ended", func(s *scene) { wellThere(s); s.w.CredentialsExpire = noon }, "RefreshCredentials sky-x-0", "CredentialsExpire|sky-x-0 APISilent", ""},
+		{"its unit is dead for all that", func(s *scene) {
+			wellThere(s)
+			u := s.w.Units[0]
+			u.Active = "failed"
+			s.w.Units[0] = u
+		}, "Restart sky-x-0", "UnitDead", ""},
+		{"it is not well since just now", func(s *scene) {
+			s.silent()
+			s.says(0, plan.Unhealthy)
+			s.drifting("", api.DriftAPIUnreachable, time.Hour)
+		}, "", "sky-x-0 APISilent: RKE2 is restarted at 12:05:00Z", ""},
 	})
 }
 

@@ -39,7 +39,7 @@ func (s *sim) harm() {
 	if head := s.machines["sky-x-0"]; head.stopped {
 		s.canStart = true
 	}
-	s.lags, s.unasked, s.cutOff = s.r.IntN(4), s.r.IntN(3), s.r.IntN(3)
+	s.lags, s.unasked, s.cutOff, s.blocked = s.r.IntN(4), s.r.IntN(3), s.r.IntN(3), s.r.IntN(5)
 	s.before = s.staleListing()
 	s.settle()
 }

@@ -32,22 +32,29 @@ func (d *deciding) lost(m *api.Machine, why string) {
 		"billing: save what they hold and delete the cluster, or run the same create again, which terminates them and builds the cluster anew", m.Name, why))
 }
 
-// silent is a head that runs, by the cloud's listing, and whose API does not answer.
+// silent is a head that runs, by the cloud's listing, and whose API does not answer. Its server is restarted only where the
+// machine itself says that it is not well: what does not answer here may be this end of the line.
 func (d *deciding) silent(m *api.Machine) {
 	unit, looked := d.w.Units[m.Index]
-	message := "RKE2 is " + unit.Active + ", and its API does not answer"
+	message := "RKE2 is " + unit.Active + ", and its API is not ready on the machine itself: " + unit.Why
 	at := d.since("", api.DriftAPISilent).Add(d.p.NotReadyFor)
 	switch {
 	case !looked:
 		d.report(m.Name, api.DriftAPISilent, "its API does not answer", "it is looked at")
+	case d.outOfReach(): // which was reported of the cluster
 	case !unit.Reached:
 		// That may be this end of the line, and heals by itself then: no reason to give up.
 		d.report(m.Name, api.DriftAPISilent, "neither its API nor its SSH answers: "+unit.Error,
 			"nothing, from here: the cloud says that it runs; look at it there, and restart it if it hangs")
 	case dead(unit):
 		d.restartHead(m, api.DriftUnitDead, "RKE2 is "+unit.Active)
+	case unit.Health == Healthy:
+		d.report(m.Name, api.DriftAPISilent, "its API is ready, and rejects the credentials that are stored, which have ended", "they are fetched anew")
+	case unit.Health != Unhealthy:
+		d.report(m.Name, api.DriftAPISilent, "RKE2 is "+unit.Active+", and the machine can't say whether its API is well: "+unit.Why,
+			"RKE2 is left alone: look at it on the machine, and restart it there if it hangs")
 	case d.w.At.Before(at):
-		d.report(m.Name, api.DriftAPISilent, message, "RKE2 is restarted at "+clock(at)+" if it does not answer by then")
+		d.report(m.Name, api.DriftAPISilent, message, "RKE2 is restarted at "+clock(at)+" if it is not ready by then")
 	default:
 		d.restartHead(m, api.DriftAPISilent, message)
 	}

@@ -56,6 +56,8 @@ func TestConditionsSayWhatIsKnown(t *testing.T) {
 		{"being provisioned", func(s *scene) { s.c.Status.Phase = api.PhaseProvisioning }, ""},
 		{"the cloud can't be asked", func(s *scene) { s.w.CloudError = "403" }, "Reachable Unknown 403; InSync Unknown; ControlPlaneReady True; NodesReady True"},
 		{"the API is silent", func(s *scene) { s.silent(); s.unit(0, "active") }, "Reachable True; InSync False APISilent, sky-x-0 APISilent; ControlPlaneReady False connection refused; NodesReady Unknown"},
+		{"the API can't be reached from here", func(s *scene) { s.silent(); s.says(0, plan.Healthy) }, "Reachable True; InSync False APIUnreachable; " +
+			"ControlPlaneReady Unknown the Kubernetes API is ready on the head itself, and does not answer from here: connection refused; NodesReady Unknown"},
 		{"two are gone", func(s *scene) { s.gone(1); s.gone(2) }, "Reachable True; InSync False sky-x-1 MachineGone, sky-x-2 MachineGone; ControlPlaneReady True; NodesReady False 2 of 6: sky-x-1, sky-x-2"},
 		{"all but one are gone", func(s *scene) { s.gone(1); s.gone(2); s.gone(3); s.gone(4); s.gone(5) },
 			"Reachable True; InSync False sky-x-1 MachineGone, sky-x-2 MachineGone, sky-x-3 MachineGone, and 2 more; ControlPlaneReady True; NodesReady False 5 of 6: sky-x-1, sky-x-2, sky-x-3, and 2 more"},

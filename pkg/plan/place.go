@@ -43,7 +43,7 @@ func (d *deciding) unfinished(m *api.Machine, l *Listed) {
 		d.unlistedHead(m, message)
 	case isHead(m) && l.Stopped:
 		d.stopped(m)
-	case isHead(m):
+	case isHead(m) && !d.outOfReach():
 		d.askWithin(bring, "it is brought up", d.p.Replacements)
 	case d.silentAPI():
 		d.report(m.Name, bring.Reason, message, "it goes on "+onceAPIAnswers)

@@ -64,7 +64,20 @@ type Unit struct {
 	Active string
 	// Since is when it came into that state; zero where that is unknown.
 	Since time.Time
+	// Health is what a head says of its Kubernetes API when it is asked on the machine itself; Why is what it answered.
+	Health Health
+	Why    string
 }
+
+// Health is what a machine says of itself.
+type Health string
+
+// The states of a machine's health. HealthUnknown: it was not asked, or can't tell.
+const (
+	HealthUnknown Health = ""
+	Healthy       Health = "healthy"
+	Unhealthy     Health = "unhealthy"
+)
 
 // Policy paces repairs. See DefaultPolicy.
 type Policy struct {

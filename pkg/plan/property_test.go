@@ -61,7 +61,7 @@ func (s *sim) converge(rounds int) (plan.Decision, error) {
 		if err != nil || d.Fail != nil {
 			return d, err
 		}
-		if done(d) && s.lags+s.unasked+s.cutOff == 0 && s.asWanted() == nil {
+		if done(d) && s.lags+s.unasked+s.cutOff+s.blocked == 0 && s.asWanted() == nil {
 			return d, nil
 		}
 		last = d
@@ -147,7 +147,7 @@ func TestRepairsAreBoundedWhateverFails(t *testing.T) {
 				failed++
 			}
 			if s.chance(0.01) {
-				s.lags, s.cutOff = s.r.IntN(3), s.r.IntN(3)
+				s.lags, s.cutOff, s.blocked = s.r.IntN(3), s.r.IntN(3), s.r.IntN(5)
 			}
 		}
 		return bounded(all)
@@ -198,7 +198,7 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.World) {
 			s.c.Status.Machines[i].Index = pick(9) - 2
 		}
 	}
-	reasons := []api.DriftReason{api.DriftAPISilent, api.DriftNodeNotReady, api.DriftUnitDead, api.DriftNodeMissing, api.DriftMachineGone, api.DriftHeadLost}
+	reasons := []api.DriftReason{api.DriftAPISilent, api.DriftAPIUnreachable, api.DriftNodeNotReady, api.DriftUnitDead, api.DriftNodeMissing, api.DriftMachineGone, api.DriftHeadLost}
 	for i := range pick(60) {
 		name := []string{"", "sky-x-0", "sky-x-1", "sky-x-2", "sky-x-9"}[pick(5)]
 		s.c.Status.Drift = append(s.c.Status.Drift, api.Drift{Machine: name, Reason: reasons[pick(len(reasons))], Since: at()})
@@ -235,7 +235,8 @@ func garbageWorld(r *rand.Rand, s *scene, at func() time.Time) plan.World {
 		}
 	}
 	for i := range pick(6) {
-		w.Units[i] = plan.Unit{Reached: pick(2) == 0, Active: []string{"active", "failed", "inactive", "activating", "?"}[pick(5)], Since: at()}
+		w.Units[i] = plan.Unit{Reached: pick(2) == 0, Active: []string{"active", "failed", "inactive", "activating", "?"}[pick(5)], Since: at(),
+			Health: []plan.Health{plan.HealthUnknown, plan.Healthy, plan.Unhealthy}[pick(3)]}
 	}
 	w.APIError = []string{"", "", "silent"}[pick(3)]
 	w.CloudError = []string{"", "", "", "403"}[pick(4)]

@@ -25,8 +25,8 @@ type sim struct {
 	expire                        time.Time
 
 	// lags, unasked and cutOff are for how many looks the listing is that of before, the cloud can't be asked, and API and SSH
-	// are out of reach.
-	lags, unasked, cutOff int
+	// are out of reach; blocked is that of the API alone.
+	lags, unasked, cutOff, blocked int
 	// fails is how likely an action is to fail, dies to be cut off without a record, idle to do nothing and say that it went well.
 	fails, dies, idle float64
 
@@ -73,7 +73,7 @@ func (s *sim) nodeOf(name string) string {
 // serves says that the head's API answers.
 func (s *sim) serves() bool {
 	head := s.machines[api.MachineName(s.c.Metadata.Name, 0)]
-	return s.cutOff == 0 && head != nil && !head.stopped && !head.bare && head.active == "active"
+	return s.cutOff == 0 && s.blocked == 0 && head != nil && !head.stopped && !head.bare && head.active == "active"
 }
 
 // settle has Nodes follow their machines.
@@ -132,7 +132,11 @@ func (s *sim) unit(i int) plan.Unit {
 	if s.cutOff > 0 || m == nil || m.stopped || m.deaf || m.incarnation != s.c.Status.Machines[i].Incarnation {
 		return plan.Unit{Error: "no route to host"}
 	}
-	return plan.Unit{Reached: true, Active: m.active}
+	u := plan.Unit{Reached: true, Active: m.active, Health: plan.Healthy}
+	if m.active != "active" || m.bare {
+		u.Health = plan.Unhealthy
+	}
+	return u
 }
 
 // round is a sweep and the repair that it starts.
@@ -156,7 +160,7 @@ func (s *sim) round() (plan.World, plan.Decision, error) {
 		s.c.Status.SetPhase(api.PhaseError, d.Fail.Reason, s.now)
 	}
 	s.now = s.now.Add(time.Minute)
-	s.lags, s.unasked, s.cutOff = max(0, s.lags-1), max(0, s.unasked-1), max(0, s.cutOff-1)
+	s.lags, s.unasked, s.cutOff, s.blocked = max(0, s.lags-1), max(0, s.unasked-1), max(0, s.cutOff-1), max(0, s.blocked-1)
 	if wanted := s.c.Spec.NumNodes; s.launched > 0 && len(s.machines) > wanted && !s.hasExtra() {
 		return w, d, fmt.Errorf("%s: %d machines, wanted are %d", clock(s.now), len(s.machines), wanted)
 	}

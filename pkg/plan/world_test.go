@@ -94,6 +94,14 @@ func (s *scene) unit(i int, active string) {
 	s.w.Units[i] = plan.Unit{Reached: true, Active: active, Since: s.w.At.Add(-time.Minute)}
 }
 
+// says has a machine say of its API how it is.
+func (s *scene) says(i int, health plan.Health) {
+	s.unit(i, "active")
+	u := s.w.Units[i]
+	u.Health, u.Why = health, "500 etcd failed"
+	s.w.Units[i] = u
+}
+
 // unreachable has SSH not answer, and trouble with the Node be known for six minutes.
 func (s *scene) unreachable(i int) {
 	s.w.Units[i] = plan.Unit{Error: "connection timed out"}
@@ -178,6 +186,9 @@ func holds(c *api.Cluster, w plan.World, d plan.Decision) error {
 			return fmt.Errorf("%s without a drift", a.Kind)
 		}
 	}
+	if d.Fail != nil && d.Fail.Reason == string(api.DriftAPIUnreachable) {
+		return fmt.Errorf("gives up a cluster that is out of reach: %+v", d.Fail)
+	}
 	if existing > 1 {
 		return fmt.Errorf("%d workers that exist are replaced at once", existing)
 	}
@@ -205,6 +216,8 @@ func allowed(c *api.Cluster, w plan.World, a api.Action, owned, kept, nodes map[
 	head := a.Index == 0 || a.Machine == api.MachineName(c.Metadata.Name, 0)
 	_, node := w.Nodes[a.Node]
 	switch {
+	case w.APIError != "" && a.Kind == api.ActionRestart && !unwell(w.Units[a.Index]):
+		return fmt.Errorf("restarts %s, which does not say that it is not well: %+v", a.Machine, w.Units[a.Index])
 	case c.Status.Phase == api.PhaseError && a.Kind != api.ActionTerminate:
 		return fmt.Errorf("%s in a cluster in ERROR", a.Kind)
 	case w.CloudError != "" && a.Kind != api.ActionWriteKubeconfig:
@@ -223,6 +236,11 @@ func allowed(c *api.Cluster, w plan.World, a api.Action, owned, kept, nodes map[
 		return fmt.Errorf("%s of place %d of %d", a.Kind, a.Index, c.Spec.NumNodes)
 	}
 	return nil
+}
+
+// unwell says that a machine was reached and says itself that RKE2 is not well there.
+func unwell(u plan.Unit) bool {
+	return u.Reached && (u.Active == "failed" || u.Active == "inactive" || u.Health == plan.Unhealthy)
 }
 
 func check(t *testing.T, s *scene) plan.Decision {

@@ -22,7 +22,7 @@ show() { echo "$1 $(base64 -w0)"; }
 show server-token <` + serverDir + `/token
 show agent-token <` + serverDir + `/agent-token
 show kubeconfig <` + kubeconfig + `
-curl -skf -m 5 https://127.0.0.1:9345/cacerts | show cacerts`
+` + curlHere + ` -skf -m 5 https://127.0.0.1:9345/cacerts | show cacerts`
 
 // FetchCredentials reads the tokens and the kubeconfig of a head whose server is up. Tokens come back in their full
 // form; one that is kept in the short form is completed with the hash of the head's CA.

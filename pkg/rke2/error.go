@@ -29,6 +29,8 @@ const (
 	WrongCA = "WrongCA"
 	// DuplicateNode: the cluster knows a node of that name with another password.
 	DuplicateNode = "DuplicateNode"
+	// PortClosed: a machine can't reach a port of another one that listens there.
+	PortClosed = "PortClosed"
 	// Deadline: the time ran out while a condition was not met.
 	Deadline = "Deadline"
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -130,17 +131,25 @@ part="$file.part"; fresh=0; [ -s "$part" ] || fresh=1
 trap 'kill $watch 2>/dev/null' EXIT; trap 'exit 1' TERM HUP
 (while sleep 1 >/dev/null 2>&1; do echo "$(($(stat -c %s "$part" 2>/dev/null || echo 0) / 1000000))"; done) 9<&- &
 watch=$!
+proxy=${https_proxy:-${HTTPS_PROXY:-}}
+case "$url" in http:*) proxy=${http_proxy:-};; esac
+proxy=${proxy:-${all_proxy:-${ALL_PROXY:-}}}
 get() {
   curl --fail --location --silent --show-error --proto "$protocols" --proto-redir "$protocols" --connect-timeout 15 \
-    --speed-limit 1000 --speed-time 30 --retry 4 --retry-delay 1 --retry-connrefused -C - -o "$part" "$url"
+    --speed-limit 1000 --speed-time 30 --retry 4 --retry-delay 1 --retry-connrefused -C - -o "$part" "$url" 2>"$part.err"
+  status=$?
+  sed 's|//[^/@]*@|//|g' "$part.err" >&2; rm -f "$part.err"
 }
 while :; do
-  get; status=$?
+  get
   if right "$part"; then mv -f "$part" "$file"; exit 0; fi
   if [ $fresh = 1 ]; then break; fi
   case $status in 0|22|33|36) rm -f "$part"; fresh=1;; *) break;; esac
 done
-[ $status -ne 0 ] && exit 73
+if [ $status -ne 0 ]; then
+  [ -z "$proxy" ] || echo "the machine's environment names the proxy $(echo "$proxy" | sed 's|^\([a-z0-9]*://\)\{0,1\}.*@|\1|')" >&2
+  exit 73
+fi
 echo "sha256 of what arrived: $(sha256sum <"$part" | cut -c1-64)" >&2
 rm -f "$part"
 exit 70`
@@ -171,6 +180,9 @@ echo "$version $sum" >"$stamp.new"
 mv -f "$stamp.new" "$stamp"
 rm -f "$file"`
 
+// notThere is how curl says that a server has no such file.
+var notThere = regexp.MustCompile(`returned error: (404|410)\b`)
+
 // explain gives a failed step its reason.
 func (j installJob) explain(err error) error {
 	var run *remote.RunError
@@ -192,7 +204,7 @@ func (j installJob) explain(err error) error {
 		e.Message = "it has no curl to download RKE2 with; use an image with curl, or a directory as rke2.source"
 	case exitDownload:
 		e.Reason, e.Message, e.Cause = SourceUnreachable, fmt.Sprintf("downloading %s: %s", url, tail), nil
-		if strings.Contains(tail, "404") || strings.Contains(tail, "410") {
+		if notThere.MatchString(tail) {
 			e.Reason, e.Final = BadArtifacts, true
 		}
 	case exitNotOnThere:

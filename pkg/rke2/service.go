@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -39,7 +37,7 @@ done`
 // StartServer writes a prepared head's configuration and starts its server, without waiting for it: WaitSupervisor and
 // WaitServer say how far it is. A server that runs already goes on with the configuration that it has.
 func StartServer(ctx context.Context, h *remote.Host, n Node) error {
-	_, err := h.Converse(ctx, "starting the RKE2 server", "set -e\n"+factsScript+receiveConfig+"changed=0; unit="+unitOf(api.RoleHead)+startScript,
+	_, err := h.Converse(ctx, "starting the RKE2 server", "set -e\n"+factsScript+receiveConfig+proxyScript(n)+"changed=0"+startScript,
 		func(line string) ([]byte, error) { return configFor(h, n, line) })
 	return err
 }
@@ -50,7 +48,7 @@ func JoinAgent(ctx context.Context, h *remote.Host, n Node, token string) error 
 	if err := checkJoinToken(token); err != nil {
 		return &Error{Reason: WrongToken, Machine: h.Name(), Message: "joining the cluster", Cause: err, Final: true}
 	}
-	_, err := h.Converse(ctx, "joining the cluster", "set -e\n"+factsScript+receiveToken+receiveConfig+joinScript, func(line string) ([]byte, error) {
+	_, err := h.Converse(ctx, "joining the cluster", "set -e\n"+factsScript+receiveToken+receiveConfig+proxyScript(n)+joinScript, func(line string) ([]byte, error) {
 		config, err := configFor(h, n, line)
 		if err != nil {
 			return nil, err
@@ -66,31 +64,6 @@ func Restart(ctx context.Context, h *remote.Host, role api.Role) error {
 	return err
 }
 
-// Unit is how a role's unit stands.
-type Unit struct {
-	// Active is systemd's ActiveState: active, activating, failed, inactive.
-	Active string
-	// Since is when it came into that state, by the machine's clock; zero where systemd doesn't say.
-	Since time.Time
-}
-
-// UnitOf asks a machine how a role's unit stands.
-func UnitOf(ctx context.Context, h *remote.Host, role api.Role) (Unit, error) {
-	out, err := h.Script(ctx, "looking at RKE2", "unit="+unitOf(role)+`
-at=$(systemctl show -p StateChangeTimestamp --value "$unit"); since=
-[ -z "$at" ] || since=$(date -d "$at" +%s 2>/dev/null) || true
-echo "active=$(systemctl show -p ActiveState --value "$unit") since=$since"`)
-	if err != nil {
-		return Unit{}, err
-	}
-	kv := keyValues(string(out))
-	u := Unit{Active: kv["active"]}
-	if seconds, err := strconv.ParseInt(kv["since"], 10, 64); err == nil && seconds > 0 {
-		u.Since = time.Unix(seconds, 0).UTC()
-	}
-	return u, nil
-}
-
 // receiveToken takes the overall length and the token; receiveConfig then finds the configuration with a length of its
 // own. printf is the shell's own, so that the token never is an argument of a program.
 const receiveToken = `
@@ -102,8 +75,7 @@ const joinScript = `
 if [ "$(cat ` + joinTokenFile + ` 2>/dev/null)" != "$token" ]; then
   (umask 077; printf '%s\n' "$token" >` + joinTokenFile + `.new)
   mv -f ` + joinTokenFile + `.new ` + joinTokenFile + `; changed=1
-fi
-unit=rke2-agent` + startScript
+fi` + startScript
 
 func answerWithToken(token string, config []byte) []byte {
 	var b bytes.Buffer
@@ -142,6 +114,6 @@ for p in /usr/local /opt/rke2; do
   rm -f "$p/share/rke2/.skyctl"
   if [ -x "$p/bin/rke2-uninstall.sh" ]; then "$p/bin/rke2-uninstall.sh" >&2 || exit; fi
 done
-rm -rf `+stagingDir+` `+joinTokenFile+` `+configFile)
+rm -rf `+stagingDir+` `+joinTokenFile+` `+configFile+` `+proxyEnvFile+` /etc/systemd/system/rke2-*.service.d/`+proxyDropIn)
 	return err
 }

@@ -35,19 +35,15 @@ look() {
 }
 `
 
-// serverScript looks ten times a second how far the server is, and once a second at its unit, and prints each change: the
-// unit's state, how many of serverStages are met, and what the next one answered. It ends when as many are as $until says.
-// Looking takes from what the server has to start with, which shows where several hosts share a machine. The
-// administrator's certificate, without which the API server says nothing, comes out of the kubeconfig into a directory
-// that only root reads.
-const serverScript = `
-unit=rke2-server; stage=0; why=; last=; looks=0
-command -v curl >/dev/null || exit 72
+// askScript has ask, which puts an HTTPS question to a port of the machine itself and leaves in $why what came of it where that
+// is not 200; and admin, which asks the API server as its administrator whether it is ready. The administrator's
+// certificate, without which the API server says nothing, comes out of the kubeconfig into a directory that only root reads.
+const askScript = `
 umask 077
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT; trap 'exit 1' TERM HUP
 kc=` + kubeconfig + `
 ask() {
-  why=$(curl -sS -m 3 -o "$tmp/body" -w %{http_code} "$@" 2>&1) || return 1
+  why=$(` + curlHere + ` -sS -m 3 -o "$tmp/body" -w %{http_code} "$@" 2>&1) || return 1
   [ "$why" = 200 ] && return 0
   why="$why $(grep -v '^\[+\]' "$tmp/body" | tr -s '\n\r\t ' ' ' | cut -c1-200)"; return 1
 }
@@ -56,6 +52,15 @@ admin() {
   [ -s "$tmp/client-key-data" ] || { field certificate-authority-data && field client-certificate-data && field client-key-data; } || return 1
   ask --cacert "$tmp/certificate-authority-data" --cert "$tmp/client-certificate-data" --key "$tmp/client-key-data" https://127.0.0.1:6443/readyz
 }
+`
+
+// serverScript looks ten times a second how far the server is, and once a second at its unit, and prints each change: the
+// unit's state, how many of serverStages are met, and what the next one answered. It ends when as many are as $until says.
+// Looking takes from what the server has to start with, which shows where several hosts share a machine.
+const serverScript = `
+unit=rke2-server; stage=0; why=; last=; looks=0
+command -v curl >/dev/null || exit 72
+` + askScript + `
 met() {
   why=
   case $stage in

@@ -1,0 +1,67 @@
+package rke2
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+)
+
+// curlHere asks the machine's own ports. The proxy of its environment is for what lies outside.
+const curlHere = `curl --noproxy '*'`
+
+// Unit is how a role's unit stands.
+type Unit struct {
+	// Active is systemd's ActiveState: active, activating, failed, inactive.
+	Active string
+	// Since is when it came into that state, by the machine's clock; zero where systemd doesn't say.
+	Since time.Time
+	// Ready is what a head's API server says of itself when it is asked on the machine; Why is what it answered. Both are
+	// empty for a worker, which has none.
+	Ready Readiness
+	Why   string
+}
+
+// Readiness is what a server says of itself.
+type Readiness string
+
+// The answers of a server. Undecided: it was not asked, or its answer says nothing about it.
+const (
+	Undecided Readiness = ""
+	Ready     Readiness = "ready"
+	Unready   Readiness = "unready"
+)
+
+// unitScript prints how $unit stands, and of a server whether its API is ready. An API that rejects its own administrator
+// answers, which is all that can be said of it.
+const unitScript = `
+at=$(systemctl show -p StateChangeTimestamp --value "$unit"); since=
+[ -z "$at" ] || since=$(date -d "$at" +%s 2>/dev/null) || true
+state="active=$(systemctl show -p ActiveState --value "$unit") since=$since"
+ready=; why=
+if [ "$unit" = rke2-server ]; then
+  if ! command -v curl >/dev/null; then why="it has no curl to ask with"
+  elif admin; then ready=ready; why=
+  else
+    case "$why" in 401*|403*) ;; *) ready=unready; [ -n "$why" ] || why="there is no kubeconfig";; esac
+  fi
+fi
+echo "$state ready=$ready why=$(printf %s "$why" | tr -s '\n\r\t ' ' ')"`
+
+// UnitOf asks a machine how a role's unit stands, and a head whether its API server is ready.
+func UnitOf(ctx context.Context, h *remote.Host, role api.Role) (Unit, error) {
+	out, err := h.Script(ctx, "looking at RKE2", "unit="+unitOf(role)+"\n"+askScript+unitScript)
+	if err != nil {
+		return Unit{}, err
+	}
+	state, why, _ := strings.Cut(string(out), " why=")
+	kv := keyValues(state)
+	u := Unit{Active: kv["active"], Ready: Readiness(kv["ready"]), Why: strings.Join(scrub(why), " ")}
+	if seconds, err := strconv.ParseInt(kv["since"], 10, 64); err == nil && seconds > 0 {
+		u.Since = time.Unix(seconds, 0).UTC()
+	}
+	return u, nil
+}
