@@ -327,6 +327,7 @@ func (a *Clusters) MarkFailed(ctx context.Context, in FailInput) error {
 func (a *Clusters) MarkDeleting(ctx context.Context, ref api.Ref) error {
 	_, err := a.Store.Update(ctx, ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseDeleting, "", a.Now())
+		c.Status.Drift = slices.DeleteFunc(c.Status.Drift, func(d api.Drift) bool { return d.Reason == api.DriftMachineConflict }) // what is left is found out anew
 		return nil
 	})
 	return failed(ctx, "mark the cluster DELETING", "", err)

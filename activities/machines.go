@@ -82,17 +82,21 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 	if err != nil {
 		return Survey{}, failed(ctx, step, "", err)
 	}
-	there := map[string]string{}
 	var s Survey
 	ending := false
-	for _, m := range listed {
-		there[m.Name] = m.Incarnation
+	there := func(r api.Machine) bool {
+		return slices.ContainsFunc(listed, func(m cloud.Machine) bool {
+			if r.CloudID != "" && m.ID != "" {
+				return m.ID == r.CloudID
+			}
+			return m.Name == r.Name && m.Incarnation == r.Incarnation
+		})
 	}
 	for _, m := range c.Status.Machines {
 		if m.State == api.MachineGone {
 			continue
 		}
-		if there[m.Name] == m.Incarnation {
+		if there(m) {
 			s.Head = s.Head || m.Role == api.RoleHead
 			ending = ending || m.State == api.MachineTerminating
 			continue
@@ -115,8 +119,8 @@ type Survey struct {
 const existingWithin = 20 * time.Second
 
 // Existing names every machine of the cluster that may exist: those in etcd that were not confirmed gone, and those
-// that the cloud lists. What a cloud that can't be asked has besides is for Release to find.
-func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) {
+// that the cloud lists and that are beyond doubt the cluster's. What a cloud that can't be asked has besides is for Release to find.
+func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]Existing, error) {
 	const step = "list the machines"
 	c, of, owner, err := a.of(ctx, ref)
 	if err != nil {
@@ -131,20 +135,13 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]string, error) 
 	if err != nil {
 		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others", "cluster", ref.Name, "error", err)
 	}
-	names := map[string]bool{}
-	for _, m := range listed {
-		names[m.Name] = true
-	}
-	for _, m := range c.Status.Machines {
-		if m.State != api.MachineGone {
-			names[m.Name] = true
-		}
-	}
-	return sortedKeys(names), nil
+	own, others := divide(c, listed)
+	return existing(c, own, others), nil
 }
 
 // Release removes what the cloud made for the cluster as a whole, once each that it was on has said that it has nothing of it.
-// It fails with ReasonLeft where one lists a machine of the cluster: then there is more to terminate.
+// It fails with ReasonLeft where one lists a machine of the cluster: then there is more to terminate. Copies and the like, which
+// nothing may end by itself, hold up nothing: they are named, and so is what they may use of the cluster's.
 func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	const step = "confirm that nothing is left"
 	c, of, owner, err := a.of(ctx, ref)
@@ -155,8 +152,12 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
-	if len(left) > 0 {
-		return failed(ctx, step, left[0].Name, &leftError{machines: len(left)})
+	own, others := divide(c, left)
+	if len(own) > 0 {
+		return failed(ctx, step, own[0].Name, &leftError{machines: len(own)})
+	}
+	if len(others) > 0 {
+		return failed(ctx, step, "", a.keepOthers(ctx, c, others))
 	}
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()

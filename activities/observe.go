@@ -179,7 +179,10 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 		w.CloudError = redact.Text(err.Error())
 	}
 	for _, m := range listed.machines[c.Metadata.UID] {
-		w.Listed = append(w.Listed, plan.Listed{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: m.State == cloud.StateStopped, Unknown: m.State == cloud.StateUnknown})
+		w.Listed = append(w.Listed, plan.Listed{
+			Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, Index: m.Index, Incarnation: m.Incarnation,
+			Stopped: m.State == cloud.StateStopped, Unknown: m.State == cloud.StateUnknown,
+		})
 	}
 	if c.Status.Phase != api.PhaseReady {
 		return w, sight{}, nil // what is left of it is all that matters

@@ -37,7 +37,10 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 	}
 	var r api.OrphansResult
 	for _, p := range providers {
-		seen := a.orphansOf(p, all[p], known)
+		seen, err := a.orphansOf(ctx, p, all[p], known)
+		if err != nil {
+			return api.OrphansResult{}, failed(ctx, step, "", err)
+		}
 		partial := new(cloud.PartialError)
 		if err := all[p].err; err != nil {
 			r.Unasked = append(r.Unasked, p+": "+redact.Text(err.Error()))
@@ -53,7 +56,10 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 			return api.OrphansResult{}, failed(ctx, step, "", err)
 		}
 		for _, o := range orphans {
-			if a.OrphanGrace > 0 && !partial.About(o.Cloud) {
+			if known.has(o.Cluster, o.ClusterUID) {
+				continue // it is that cluster's drift, and is only remembered
+			}
+			if a.OrphanGrace > 0 && !partial.About(o.Cloud) && o.Conflict == "" {
 				o.TerminateAt = o.FirstSeen.Add(a.OrphanGrace)
 			}
 			r.Orphans = append(r.Orphans, o)
@@ -65,7 +71,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 		}
 		a.event(ctx, api.Event{
 			Cluster: o.Cluster, UID: o.ClusterUID, Machine: o.Name, Type: api.EventWarning, Reason: "Orphan",
-			Message: fmt.Sprintf("machine %s on %s belongs to no cluster that etcd knows", o.Name, o.Cloud),
+			Message: describeOrphan(o),
 		})
 	}
 	return r, nil
@@ -79,8 +85,8 @@ func (a *Sweeps) withKnown(ctx context.Context, seen []api.Orphan, known cluster
 		return nil, err
 	}
 	for _, old := range before {
-		again := func(o api.Orphan) bool { return o.Name == old.Name }
-		if unasked.About(old.Cloud) && !known.has(old.Cluster, old.ClusterUID) && !slices.ContainsFunc(seen, again) {
+		again := func(o api.Orphan) bool { return o.Name == old.Name && (o.ID == old.ID || old.Conflict == "") }
+		if unasked.About(old.Cloud) && (old.Conflict != "" || !known.has(old.Cluster, old.ClusterUID)) && !slices.ContainsFunc(seen, again) {
 			old.State = api.OrphanUnknown
 			seen = append(seen, old)
 		}
@@ -143,24 +149,37 @@ func (a *Sweeps) known(ctx context.Context) (clustersKnown, error) {
 	return k, nil
 }
 
-func (a *Sweeps) orphansOf(provider string, listed listing, known clustersKnown) []api.Orphan {
-	orphans := []api.Orphan{}
+// orphansOf are the listed machines that belong to no cluster; and those in conflict, of which it has to be remembered once their
+// cluster is no more that they are none of its own.
+func (a *Sweeps) orphansOf(ctx context.Context, provider string, listed listing, known clustersKnown) ([]api.Orphan, error) {
+	var all []cloud.Machine
 	for _, uid := range sortedKeys(listed.machines) {
-		for _, m := range listed.machines[uid] {
-			if known.has(m.Owner.Cluster, uid) {
-				continue
-			}
-			on := m.Cloud
-			if on == "" {
-				on = provider
-			}
-			orphans = append(orphans, api.Orphan{
-				Cloud: on, Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, ClusterUID: uid, State: string(m.State),
-				CreatedAt: m.CreatedAt, FirstSeen: a.Now(), PricePerHour: m.PricePerHour,
-			})
-		}
+		all = append(all, listed.machines[uid]...)
 	}
-	return orphans
+	conflicts, err := a.findConflicts(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	orphans := []api.Orphan{}
+	for _, m := range all {
+		conflict := conflicts[keyOf(m)]
+		if known.has(m.Owner.Cluster, m.Owner.ClusterUID) && conflict == "" {
+			continue
+		}
+		o := orphanOf(m, provider, conflict)
+		o.FirstSeen = a.Now()
+		orphans = append(orphans, o)
+	}
+	return orphans, nil
+}
+
+// describeOrphan is an orphan for a person.
+func describeOrphan(o api.Orphan) string {
+	message := fmt.Sprintf("machine %s on %s belongs to no cluster that etcd knows", o.Name, o.Cloud)
+	if o.Conflict != "" {
+		message += fmt.Sprintf(", and nothing ends it by itself: %s; skyctl delete orphans %s ends it", o.Conflict, o.Name)
+	}
+	return message
 }
 
 // TerminateOrphan ends a machine that belongs to no cluster, and gives back what its cluster had on the cloud as a whole once
@@ -197,7 +216,7 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	switch elsewhere := errors.As(err, &partial) && !partial.About(o.Cloud) && o.Cloud != otherClouds; {
 	case err != nil && !elsewhere:
 		return failed(ctx, step, o.Name, err)
-	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return m.Name == o.Name }):
+	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return isOrphan(m, o) }):
 		return failed(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient, Message: o.Cloud + " still lists it, or can't be asked about it"})
 	case err == nil && len(left) == 0:
 		if err := of.Release(end, owner); err != nil {

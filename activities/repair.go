@@ -76,8 +76,8 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessed, error) {
 	for _, action := range decision.Actions {
 		on := MachineRef{Cluster: in.Cluster, Index: action.Index, Name: action.Machine, Incarnation: action.Incarnation}
 		for _, m := range c.Status.Machines {
-			if m.Index == action.Index && m.Incarnation == action.Incarnation {
-				on = refOf(in.Cluster, m)
+			if action.Kind != api.ActionTerminate && m.Index == action.Index && m.Incarnation == action.Incarnation {
+				on = refOf(in.Cluster, m) // what is terminated is just what was named, and none that is like it
 			}
 		}
 		found.Actions = append(found.Actions, RepairAction{Action: action, On: on})

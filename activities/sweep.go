@@ -226,6 +226,9 @@ func (a *Sweeps) invalid(ctx context.Context, c *api.Cluster, wrong error) *api.
 // assess looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked for it at some
 // time, a cluster that can be mended is planned as the READY one it should be, and what was tried before does not count.
 func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, asked time.Time) (plan.Decision, plan.World, error) {
+	if err := a.recordIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
+		return plan.Decision{}, plan.World{}, err
+	}
 	as := *c
 	if !asked.IsZero() {
 		if c.Status.Mendable() {

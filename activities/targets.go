@@ -1,8 +1,11 @@
 package activities
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -22,6 +25,8 @@ type TerminateInput struct {
 	// ID is the cloud's own id of the machine, and Index its place, where they are known: older inputs lack them.
 	ID    string `json:"id,omitempty"`
 	Index int    `json:"index,omitempty"`
+	// Unrecorded: it is meant to be one that etcd does not have, whatever its place has by now.
+	Unrecorded bool `json:"unrecorded,omitempty"`
 }
 
 // Terminate ends a machine, and marks it gone once the cloud no longer lists it.
@@ -32,7 +37,7 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 		return failed(ctx, step, in.Name, err)
 	}
 	record, late := recordToEnd(c, in)
-	if late {
+	if late && !in.Unrecorded {
 		return nil // its place was given to another one, which is done once it is seen to be gone: this call comes late
 	}
 	if record == nil {
@@ -44,9 +49,7 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 		}
 	}
 	target := recorded(owner, *record)
-	if target.ID == "" {
-		target.ID = in.ID
-	}
+	target.ID = cmp.Or(target.ID, in.ID)
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
 	if err := of.Terminate(end, target); err != nil {
@@ -84,7 +87,7 @@ func (a *Machines) terminateUnrecorded(ctx context.Context, c *api.Cluster, of c
 		}
 	}
 	target := cloud.Target{Owner: owner, Name: in.Name, Index: in.Index, Incarnation: in.Incarnation, ID: in.ID}
-	if in.ID == "" {
+	if in.ID == "" && !in.Unrecorded {
 		listed, err := a.list(ctx, c, of, owner)
 		if err != nil {
 			return err
@@ -122,17 +125,107 @@ func unrecorded(c *api.Cluster, listed []cloud.Machine, in TerminateInput) (*clo
 	return found, nil
 }
 
-// orphanTarget reads an orphan again; nil where it is not there any more.
-func (a *Sweeps) orphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target, error) {
-	listed, err := cloud.ListKnown(ctx, of, owner, knownOrphan(o))
-	if err != nil && len(listed) == 0 {
-		return nil, err
+// Existing is a machine that a cluster may have. Older histories have its name alone.
+type Existing struct {
+	Name        string `json:"name"`
+	Index       int    `json:"index,omitempty"`
+	Incarnation string `json:"incarnation,omitempty"`
+	ID          string `json:"id,omitempty"`
+	// Unrecorded: etcd does not have it.
+	Unrecorded bool `json:"unrecorded,omitempty"`
+}
+
+// UnmarshalJSON reads what older workers have returned, too.
+func (e *Existing) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		return json.Unmarshal(data, &e.Name)
 	}
-	for _, m := range listed {
-		if o.ID != "" && m.ID == o.ID || (o.ID == "" || m.ID == "") && m.Name == o.Name {
-			target := cloud.TargetOf(m)
-			return &target, nil
+	type plain Existing
+	return json.Unmarshal(data, (*plain)(e))
+}
+
+// kept is a listed machine that is left alone, and why.
+type kept struct {
+	cloud.Machine
+	why string
+}
+
+func (k kept) String() string {
+	return fmt.Sprintf("machine %s (id %s) was left alone: %s", k.Name, k.ID, k.why)
+}
+
+// divide tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id speak against: copies,
+// machines that were renamed or labelled anew, and others. No end of the cluster is an end of those.
+func divide(c *api.Cluster, listed []cloud.Machine) (own []cloud.Machine, others []kept) {
+	for i, m := range listed {
+		if why := foreign(c, listed, i); why != "" {
+			others = append(others, kept{m, why})
+		} else {
+			own = append(own, m)
 		}
 	}
-	return nil, nil
+	return own, others
+}
+
+// foreign says why a listed machine is not beyond doubt a cluster's own; empty where it is.
+func foreign(c *api.Cluster, listed []cloud.Machine, i int) string {
+	m := listed[i]
+	for _, r := range c.Status.Machines {
+		byID := r.CloudID != "" && r.CloudID == m.ID
+		switch {
+		case byID && (m.Incarnation != r.Incarnation || m.Index != r.Index):
+			return fmt.Sprintf("it is %s by its id, and labelled as %s, incarnation %s", r.Name, m.LabelledName(), m.Incarnation)
+		case byID:
+			return ""
+		}
+	}
+	for _, r := range c.Status.Machines {
+		switch {
+		case r.Incarnation != m.Incarnation:
+		case r.CloudID != "" && m.ID != "":
+			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy", r.Name, r.CloudID)
+		case m.Name != r.Name:
+			return fmt.Sprintf("it carries the labels of %s under another name: it may be a copy", r.Name)
+		default:
+			return ""
+		}
+	}
+	return misfit(listed, i)
+}
+
+// misfit says why a listed machine that has no record may be a copy, or one that was renamed or labelled anew.
+func misfit(listed []cloud.Machine, i int) string {
+	m := listed[i]
+	if m.Name != m.LabelledName() {
+		return fmt.Sprintf("its labels make it %s: it may be a copy, or was renamed", m.LabelledName())
+	}
+	twin := slices.IndexFunc(listed, func(o cloud.Machine) bool {
+		return o.Owner == m.Owner && m.Incarnation != "" && o.Incarnation == m.Incarnation && (o.Name != m.Name || o.ID != m.ID)
+	})
+	if twin >= 0 {
+		return fmt.Sprintf("it carries the same labels as %s (id %s): one may be a copy of the other", listed[twin].Name, listed[twin].ID)
+	}
+	return ""
+}
+
+// existing are the machines that have to be ended for a cluster to be gone, by their names.
+func existing(c *api.Cluster, own []cloud.Machine, others []kept) []Existing {
+	var all []Existing
+	for _, m := range own {
+		all = append(all, Existing{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID, Unrecorded: true})
+	}
+	for _, r := range c.Status.Machines {
+		listed := false
+		for i, e := range all {
+			if r.CloudID != "" && e.ID == r.CloudID || e.Incarnation == r.Incarnation && e.Name == r.Name {
+				all[i].Name, all[i].Unrecorded, listed = r.Name, false, true
+			}
+		}
+		changed := func(k kept) bool { return r.CloudID != "" && k.ID == r.CloudID } // ending it would be a Conflict
+		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(others, changed) {
+			all = append(all, Existing{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation, ID: r.CloudID})
+		}
+	}
+	slices.SortFunc(all, func(a, b Existing) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	return all
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -170,16 +171,15 @@ func (w *world) onMachines(placements []api.Placement) {
 	w.OnActivity(a.Await, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.AwaitInput) error {
 		return w.did(ctx, "await "+in.Machine.Name)
 	}).Maybe()
-	w.OnActivity(a.Existing, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]string, error) {
+	w.OnActivity(a.Existing, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]activities.Existing, error) {
 		err := w.did(ctx, "existing")
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		var names []string
-		for name := range w.exist {
-			names = append(names, name)
+		var all []activities.Existing
+		for _, name := range slices.Sorted(maps.Keys(w.exist)) {
+			all = append(all, activities.Existing{Name: name})
 		}
-		slices.Sort(names)
-		return names, err
+		return all, err
 	}).Maybe()
 	w.OnActivity(a.Terminate, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.TerminateInput) error {
 		err := w.did(ctx, "terminate "+in.Name)

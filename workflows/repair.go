@@ -147,7 +147,7 @@ func (r *repair) do(ctx workflow.Context, a activities.RepairAction, placement a
 	m := a.On
 	switch a.Kind {
 	case api.ActionTerminate:
-		in := activities.TerminateInput{Cluster: r.ref, Name: a.Machine, Incarnation: a.Incarnation, ID: a.ID, Index: a.Index}
+		in := activities.TerminateInput{Cluster: r.ref, Name: a.Machine, Incarnation: a.Incarnation, ID: a.ID, Index: a.Index, Unrecorded: true}
 		return trying.run(ctx, a.Machine+": terminate", machines.Terminate, in)
 	case api.ActionForgetNode:
 		in := activities.ForgetNodeInput{Cluster: r.ref, Node: a.Node}

@@ -111,7 +111,7 @@ func collect(ctx workflow.Context) (api.OrphansResult, error) {
 	return found, terminate(ctx, oneTry, found.Orphans, func(o api.Orphan) bool { return !o.TerminateAt.IsZero() && !now.Before(o.TerminateAt) })
 }
 
-// Orphans lists the machines that belong to no cluster, and ends those that were named.
+// Orphans lists the machines that belong to no cluster, and ends those that were named, by name or by the cloud's own id.
 func Orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, error) {
 	var found api.OrphansResult
 	if err := sweeping.do(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
@@ -121,7 +121,7 @@ func Orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, erro
 	for _, name := range in.Terminate {
 		named[name] = true
 	}
-	return found, terminate(ctx, sweeping, found.Orphans, func(o api.Orphan) bool { return named[o.Name] })
+	return found, terminate(ctx, sweeping, found.Orphans, func(o api.Orphan) bool { return named[o.Name] || o.ID != "" && named[o.ID] })
 }
 
 // terminate ends the orphans that are due, all at once, and notes on each why it could not be.

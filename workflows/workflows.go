@@ -150,14 +150,14 @@ func terminateAll(ctx workflow.Context, e effort, ref api.Ref) error {
 
 // terminateKnown ends, in parallel, all machines that etcd or the cloud knows of now.
 func terminateKnown(ctx workflow.Context, e effort, ref api.Ref) error {
-	var names []string
-	if err := e.do(ctx, ref.Name+": list the machines", machines.Existing, ref).Get(ctx, &names); err != nil {
+	var existing []activities.Existing
+	if err := e.do(ctx, ref.Name+": list the machines", machines.Existing, ref).Get(ctx, &existing); err != nil {
 		return err
 	}
-	pending := make([]workflow.Future, len(names))
-	for i, name := range names {
-		in := activities.TerminateInput{Cluster: ref, Name: name}
-		pending[i] = e.do(ctx, name+": terminate", machines.Terminate, in)
+	pending := make([]workflow.Future, len(existing))
+	for i, m := range existing {
+		in := activities.TerminateInput{Cluster: ref, Name: m.Name, Incarnation: m.Incarnation, ID: m.ID, Index: m.Index, Unrecorded: m.Unrecorded}
+		pending[i] = e.do(ctx, m.Name+": terminate", machines.Terminate, in)
 	}
 	var all error
 	for _, f := range pending {

@@ -22,27 +22,28 @@ type DriftReason string
 
 // The kinds of drift.
 const (
-	DriftMachineGone    DriftReason = "MachineGone"       // the cloud does not list it any more
-	DriftMachineStopped DriftReason = "MachineStopped"    // the cloud says that it was stopped
-	DriftMachineExtra   DriftReason = "MachineExtra"      // a machine of the cluster's that has no place in it
-	DriftMachineUnready DriftReason = "MachineUnready"    // in place, and was never brought up to the end
-	DriftUnitDead       DriftReason = "UnitDead"          // RKE2 does not run on it
-	DriftNodeNotReady   DriftReason = "NodeNotReady"      // Kubernetes says that its Node is not Ready
-	DriftNodeMissing    DriftReason = "NodeMissing"       // its Node was deleted
-	DriftNodeCordoned   DriftReason = "NodeCordoned"      // somebody keeps pods off it; only reported
-	DriftPowerOff       DriftReason = "PowerOffPending"   // it is Ready, and would power itself off
-	DriftNodeExtra      DriftReason = "NodeExtra"         // a Node of a machine that is no more
-	DriftVersionSkew    DriftReason = "VersionSkew"       // its kubelet has another version; only reported
-	DriftAPISilent      DriftReason = "APISilent"         // the Kubernetes API does not answer
-	DriftAPIUnreachable DriftReason = "APIUnreachable"    // it answers on the head itself, and not from here
-	DriftHeadLost       DriftReason = "HeadLost"          // the head is gone, with the cluster's state
-	DriftCredentialsAge DriftReason = "CredentialsExpire" // the kubeconfig or certificates end soon
-	DriftKubeconfigFile DriftReason = "KubeconfigMissing" // the person's file is gone
-	DriftGPU            DriftReason = "GPUNotReady"       // the GPU stack is not as it was installed
-	DriftNeverStarted   DriftReason = "NeverStarted"      // nothing works on a cluster that is to be provisioned
-	DriftNeverDeleted   DriftReason = "NeverDeleted"      // nothing works on a cluster that is to be deleted
-	DriftLeftover       DriftReason = "Leftover"          // a machine of a failed create that should be gone
-	DriftInvalid        DriftReason = "Invalid"           // the object in etcd makes no sense; it is left alone
+	DriftMachineGone     DriftReason = "MachineGone"       // the cloud does not list it any more
+	DriftMachineStopped  DriftReason = "MachineStopped"    // the cloud says that it was stopped
+	DriftMachineExtra    DriftReason = "MachineExtra"      // a machine of the cluster's that has no place in it
+	DriftMachineConflict DriftReason = "MachineConflict"   // name, labels and id do not fit together: a copy, or one that was renamed; left alone
+	DriftMachineUnready  DriftReason = "MachineUnready"    // in place, and was never brought up to the end
+	DriftUnitDead        DriftReason = "UnitDead"          // RKE2 does not run on it
+	DriftNodeNotReady    DriftReason = "NodeNotReady"      // Kubernetes says that its Node is not Ready
+	DriftNodeMissing     DriftReason = "NodeMissing"       // its Node was deleted
+	DriftNodeCordoned    DriftReason = "NodeCordoned"      // somebody keeps pods off it; only reported
+	DriftPowerOff        DriftReason = "PowerOffPending"   // it is Ready, and would power itself off
+	DriftNodeExtra       DriftReason = "NodeExtra"         // a Node of a machine that is no more
+	DriftVersionSkew     DriftReason = "VersionSkew"       // its kubelet has another version; only reported
+	DriftAPISilent       DriftReason = "APISilent"         // the Kubernetes API does not answer
+	DriftAPIUnreachable  DriftReason = "APIUnreachable"    // it answers on the head itself, and not from here
+	DriftHeadLost        DriftReason = "HeadLost"          // the head is gone, with the cluster's state
+	DriftCredentialsAge  DriftReason = "CredentialsExpire" // the kubeconfig or certificates end soon
+	DriftKubeconfigFile  DriftReason = "KubeconfigMissing" // the person's file is gone
+	DriftGPU             DriftReason = "GPUNotReady"       // the GPU stack is not as it was installed
+	DriftNeverStarted    DriftReason = "NeverStarted"      // nothing works on a cluster that is to be provisioned
+	DriftNeverDeleted    DriftReason = "NeverDeleted"      // nothing works on a cluster that is to be deleted
+	DriftLeftover        DriftReason = "Leftover"          // a machine of a failed create that should be gone
+	DriftInvalid         DriftReason = "Invalid"           // the object in etcd makes no sense; it is left alone
 )
 
 // ActionKind is what a repair does.

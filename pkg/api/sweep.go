@@ -74,6 +74,8 @@ type Orphan struct {
 	PricePerHour float64 `json:"price_per_hour,omitempty"`
 	// Error is why it could not be terminated.
 	Error string `json:"error,omitempty"`
+	// Conflict is why nothing ends it by itself: it may be a copy of another machine, or was renamed. Who names it ends it.
+	Conflict string `json:"conflict,omitempty"`
 }
 
 // Drifted is a cluster that is not as etcd says, or of which that can't be said.

@@ -122,6 +122,11 @@ func (d *deletion) watched(ctx context.Context, ops *operations.Client, c *api.C
 		if sum := spent(p.last(), d.env.Now()); sum != "" {
 			costs = " It has cost " + sum + " in all."
 		}
+		for _, m := range p.last().Status.Drift {
+			if m.Reason == api.DriftMachineConflict {
+				fmt.Fprintf(d.env.Err, "Machine %s was left alone: %s.\n  See: skyctl get orphans\n", clean(m.Machine), clean(m.Message))
+			}
+		}
 		_, err = fmt.Fprintf(d.env.Out, "Deleted cluster %s.%s\n", name, costs)
 		return err
 	case exitCode(err) == ExitInterrupted && begun:

@@ -22,8 +22,9 @@ func (a *app) getOrphans() *cobra.Command {
 		Short:   "Show machines that belong to no cluster and go on billing",
 		Long: `Asks every cloud in use for machines that carry the mark of this installation and belong to no
 cluster. A sweep terminates each at the time shown, once it has been seen for the grace period
-(reconcile.orphanGrace); skyctl delete orphans does so now. Machines of others, and of other
-installations on the same account, are never shown and never touched.`,
+(reconcile.orphanGrace); skyctl delete orphans does so now. One that may be a copy of another
+machine, or that was renamed, is shown with the reason, and ends only when you name it. Machines of
+others, and of other installations on the same account, are never shown and never touched.`,
 		Example: "  skyctl get orphans\n  skyctl get orphans -o json",
 		Args:    noArgs,
 	}
@@ -43,7 +44,7 @@ installations on the same account, are never shown and never touched.`,
 				list := orphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked}
 				return errors.Join(encode(a.env.Out, output.value, list), unasked(r.Unasked))
 			}
-			_, err = io.WriteString(a.env.Out, orphanTable(r.Orphans, a.env.Now()).String())
+			_, err = io.WriteString(a.env.Out, orphanTable(r.Orphans, a.env.Now()).String()+leftAlone(r.Orphans))
 			return errors.Join(err, unasked(r.Unasked))
 		})
 	}
@@ -73,6 +74,8 @@ func orphanTable(orphans []api.Orphan, now time.Time) *table {
 	for _, o := range orphans {
 		at := "never"
 		switch {
+		case o.Conflict != "":
+			at = "when you name it"
 		case o.State == api.OrphanUnknown && o.TerminateAt.IsZero():
 			at = "once its cloud answers"
 		case !o.TerminateAt.IsZero():
@@ -92,6 +95,31 @@ func orphanTable(orphans []api.Orphan, now time.Time) *table {
 	return t
 }
 
+// leftAlone says why nothing ends some orphans by itself.
+func leftAlone(orphans []api.Orphan) string {
+	var b strings.Builder
+	for _, o := range orphans {
+		if o.Conflict != "" {
+			fmt.Fprintf(&b, "Machine %s is not terminated by itself: %s.\n  If nobody needs it: skyctl delete orphans %s\n", clean(o.Name), clean(o.Conflict), clean(callOf(o, orphans)))
+		}
+	}
+	return b.String()
+}
+
+// callOf is what a person calls an orphan by: its name, or the cloud's own id where several bear its name.
+func callOf(o api.Orphan, all []api.Orphan) string {
+	twins := 0
+	for _, other := range all {
+		if other.Name == o.Name {
+			twins++
+		}
+	}
+	if twins > 1 && o.ID != "" {
+		return o.ID
+	}
+	return o.Name
+}
+
 func (a *app) deleteOrphans() *cobra.Command {
 	d := &orphanDeletion{app: a}
 	cmd := &cobra.Command{
@@ -99,8 +127,9 @@ func (a *app) deleteOrphans() *cobra.Command {
 		Aliases: []string{"orphan"},
 		Short:   "Terminate machines that belong to no cluster",
 		Long: `Looks for machines that carry the mark of this installation and belong to no cluster, shows
-them, and terminates all of them, or those you name. One that belongs to a cluster by the time
-it is to be terminated is left alone.`,
+them, and terminates all of them, or those you name. One that may be a copy of another machine is
+terminated only when you name it: by its id on the cloud where several bear the same name. One that
+belongs to a cluster by the time it is to be terminated is left alone.`,
 		Example:           "  skyctl delete orphans\n  skyctl delete orphans sky-dev-1 --yes",
 		ValidArgsFunction: a.completeOrphans,
 		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
@@ -164,11 +193,17 @@ func (d *orphanDeletion) find(ctx context.Context, ops *operations.Client, names
 			s.note("A cloud could not be asked for orphans: " + why)
 		}
 		if found = r.Orphans; len(names) == 0 {
+			found = slices.DeleteFunc(slices.Clone(found), func(o api.Orphan) bool { return o.Conflict != "" })
+			if len(found) < len(r.Orphans) {
+				s.note(strings.TrimSuffix(leftAlone(r.Orphans), "\n"))
+			}
 			return nil
 		}
-		found = slices.DeleteFunc(found, func(o api.Orphan) bool { return !slices.Contains(names, o.Name) })
+		found = slices.DeleteFunc(slices.Clone(found), func(o api.Orphan) bool {
+			return !slices.Contains(names, callOf(o, r.Orphans)) && !slices.Contains(names, o.ID)
+		})
 		missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-			return slices.ContainsFunc(found, func(o api.Orphan) bool { return o.Name == name })
+			return slices.ContainsFunc(found, func(o api.Orphan) bool { return callOf(o, r.Orphans) == name || o.ID == name })
 		})
 		if len(missing) > 0 {
 			return &noOrphanError{missing}
@@ -181,7 +216,7 @@ func (d *orphanDeletion) find(ctx context.Context, ops *operations.Client, names
 func (d *orphanDeletion) terminate(ctx context.Context, ops *operations.Client, found []api.Orphan) error {
 	var names []string
 	for _, o := range found {
-		names = append(names, o.Name)
+		names = append(names, callOf(o, found))
 	}
 	err := d.working("Terminating orphans", false, func(s *status) error {
 		r, err := ops.Orphans(ctx, api.OrphansInput{Terminate: names})
@@ -201,7 +236,7 @@ func (d *orphanDeletion) terminate(ctx context.Context, ops *operations.Client, 
 func (d *orphanDeletion) tell(found []api.Orphan, r api.OrphansResult) error {
 	var failed []error
 	for _, o := range found {
-		i := slices.IndexFunc(r.Orphans, func(now api.Orphan) bool { return now.Name == o.Name && now.Cloud == o.Cloud })
+		i := slices.IndexFunc(r.Orphans, func(now api.Orphan) bool { return now.Name == o.Name && now.ID == o.ID && now.Cloud == o.Cloud })
 		switch {
 		case i >= 0 && r.Orphans[i].Error != "":
 			failed = append(failed, fmt.Errorf("machine %s on %s could not be terminated: %s", o.Name, o.Cloud, r.Orphans[i].Error))

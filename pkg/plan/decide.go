@@ -30,9 +30,9 @@ type deciding struct {
 	w World
 	p Policy
 
-	places  map[int]*api.Machine    // what etcd has of each place
-	names   map[string]*api.Machine // the same by the machines' names
-	running map[incarnation]*Listed
+	places map[int]*api.Machine    // what etcd has of each place
+	names  map[string]*api.Machine // the same by the machines' names
+	identities
 
 	drift   []api.Drift
 	actions []api.Action
@@ -43,11 +43,8 @@ type deciding struct {
 	unsettled bool
 }
 
-// incarnation is what tells a machine from all others.
-type incarnation struct{ name, id string }
-
 func newDeciding(c *api.Cluster, w World, p Policy) *deciding {
-	d := &deciding{c: c, w: w, p: p, places: map[int]*api.Machine{}, names: map[string]*api.Machine{}, running: map[incarnation]*Listed{}}
+	d := &deciding{c: c, w: w, p: p, places: map[int]*api.Machine{}, names: map[string]*api.Machine{}}
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		if d.places[m.Index] == nil {
@@ -55,12 +52,7 @@ func newDeciding(c *api.Cluster, w World, p Policy) *deciding {
 		}
 		d.names[m.Name] = m
 	}
-	for i, l := range w.Listed {
-		key := incarnation{l.Name, l.Incarnation}
-		if old := d.running[key]; old == nil || old.Stopped { // one that is listed twice runs if either does
-			d.running[key] = &w.Listed[i]
-		}
-	}
+	d.identities = identify(c.Status.Machines, w.Listed)
 	return d
 }
 
@@ -71,7 +63,7 @@ func isHead(m *api.Machine) bool { return m.Index == 0 || m.Role == api.RoleHead
 
 // listed is the machine of a record in the cloud's listing; nil where it is not there.
 func (d *deciding) listed(m *api.Machine) *Listed {
-	return d.running[incarnation{m.Name, m.Incarnation}]
+	return d.found[m]
 }
 
 // silentAPI says that nothing is known of Nodes.
@@ -97,6 +89,7 @@ func (d *deciding) ready() {
 	}
 	d.headFirst()
 	d.fewAtOnce()
+	d.predecessors()
 	if !d.silentAPI() {
 		d.strayNodes()
 		d.credentials()

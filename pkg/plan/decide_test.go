@@ -92,7 +92,7 @@ func TestMachinesWithoutAPlace(t *testing.T) {
 	hold(t, []rule{
 		{"one beyond the last place", func(s *scene) { s.w.Listed = append(s.w.Listed, extra) }, "Terminate sky-x-9", "sky-x-9 MachineExtra: it is terminated", ""},
 		{"it comes before all else", func(s *scene) { s.w.Listed = append(s.w.Listed, extra); s.gone(1) }, "Terminate sky-x-9, Replace sky-x-1", "MachineExtra", ""},
-		{"while the API is silent", func(s *scene) { s.w.Listed = append(s.w.Listed, extra); s.silent(); s.unit(0, "active") }, "Terminate sky-x-9", "MachineExtra", ""},
+		{"while the API is silent", func(s *scene) { s.w.Listed = append(s.w.Listed, extra); s.silent(); s.unit(0, "active") }, "", "sky-x-9 MachineExtra: it is terminated once the Kubernetes API answers", ""},
 		{"it could not be terminated", func(s *scene) {
 			s.w.Listed = append(s.w.Listed, extra)
 			s.repaired(api.ActionTerminate, 9, 2*time.Minute, "refused")
@@ -100,9 +100,9 @@ func TestMachinesWithoutAPlace(t *testing.T) {
 		}, "", "MachineExtra: it is terminated at 12:04:00Z", ""},
 		{"an old incarnation beside the one that is Ready", func(s *scene) {
 			s.w.Listed = append(s.w.Listed, plan.Listed{Name: "sky-x-1", Index: 1, Incarnation: "old"})
-		}, "", "sky-x-1 MachineExtra: it ends with its place's own", ""},
+		}, "", "sky-x-1 MachineConflict: only reported", ""},
 		{"a listing that is behind shows what was before", func(s *scene) { s.w.Listed[1].Incarnation = "old" }, "", "MachineExtra|MachineGone: nothing", ""},
-		{"another incarnation where ours is gone", func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) }, "Replace sky-x-1", "MachineExtra|MachineGone: it is replaced", ""},
+		{"another incarnation where ours is gone", func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) }, "Terminate sky-x-1, Replace sky-x-1", "MachineExtra: it is terminated|MachineGone: it is replaced", ""},
 		{"another head where ours is gone", func(s *scene) { s.w.Listed[0].Incarnation = "old"; s.lose(0, time.Hour) }, "", "", "HeadLost"},
 	})
 }

@@ -20,6 +20,9 @@ func (d *deciding) ask(a api.Action, next string) {
 		return
 	}
 	d.report(a.Machine, a.Reason, a.Message, next)
+	if m := d.places[a.Index]; onPlace(a) && m != nil {
+		a.ID = d.idOf(m)
+	}
 	d.actions = append(d.actions, a)
 }
 

@@ -11,7 +11,12 @@ import (
 func (d *deciding) place(m *api.Machine) {
 	before := len(d.drift)
 	l := d.listed(m)
+	if l != nil && l.Name != m.Name && d.disputed[m] == "" {
+		d.report(m.Name, api.DriftMachineConflict, fmt.Sprintf("its cloud shows it (id %s) as %q", l.ID, l.Name), "it is kept as it is; rename it to "+m.Name)
+	}
 	switch {
+	case d.disputed[m] != "":
+		d.report(m.Name, api.DriftMachineConflict, d.disputed[m], "nothing is done to it until that is mended on its cloud")
 	case m.State != api.MachineReady:
 		d.unfinished(m, l)
 	case l == nil:
@@ -53,6 +58,7 @@ func (d *deciding) unfinished(m *api.Machine, l *Listed) {
 		d.report(m.Name, bring.Reason, message+"; its Node is Ready, though the cloud does not list it", "nothing: the listing may be behind")
 	case ending || l == nil && !onItsWay || l != nil && l.Stopped:
 		d.replace(m, bring.Reason, message)
+	case l == nil && !d.nameIsFree(m, bring):
 	default:
 		d.askWithin(bring, "it is brought up", d.p.Replacements)
 	}
@@ -220,5 +226,9 @@ func (d *deciding) replace(m *api.Machine, reason api.DriftReason, message strin
 		d.report(m.Name, reason, message, onceAsked)
 		return
 	}
-	d.askWithin(on(m, api.ActionReplace, reason, message), "it is replaced", d.p.Replacements)
+	replace := on(m, api.ActionReplace, reason, message)
+	if d.listed(m) == nil && !d.nameIsFree(m, replace) {
+		return
+	}
+	d.askWithin(replace, "it is replaced", d.p.Replacements)
 }

@@ -34,7 +34,11 @@ type World struct {
 
 // Listed is a machine as the cloud lists it.
 type Listed struct {
-	Name        string
+	Name string
+	// ID is the cloud's own id of it; empty where the cloud has not told one.
+	ID string
+	// Cluster, Index and Incarnation are what its labels say.
+	Cluster     string
 	Index       int
 	Incarnation string
 	// Stopped: it exists and does not run.

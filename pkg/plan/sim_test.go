@@ -230,7 +230,9 @@ func (s *sim) effect(a api.Action) string {
 	m := s.machines[a.Machine]
 	switch a.Kind {
 	case api.ActionTerminate:
-		s.terminate(a.Machine)
+		if m != nil && m.incarnation == a.Incarnation {
+			delete(s.machines, a.Machine)
+		}
 	case api.ActionForgetNode:
 		delete(s.nodes, a.Node)
 	case api.ActionStartMachine:
@@ -246,9 +248,9 @@ func (s *sim) effect(a api.Action) string {
 		m.active = "active"
 		return s.joined(a.Machine)
 	case api.ActionReplace:
-		s.replace(a)
+		return s.replace(a)
 	case api.ActionBringUp:
-		s.bringUp(a.Machine)
+		return s.bringUp(a.Machine)
 	case api.ActionDisarm:
 		if m == nil || m.deaf {
 			return "SSH does not answer"
@@ -278,34 +280,40 @@ func (s *sim) joined(name string) string {
 	return ""
 }
 
+// terminate ends the machine of a record.
 func (s *sim) terminate(name string) {
-	if r := s.recordOf(name); r != nil {
-		r.State = api.MachineGone
+	r := s.recordOf(name)
+	r.State = api.MachineGone
+	if m := s.machines[name]; m != nil && m.incarnation == r.Incarnation {
+		delete(s.machines, name)
 	}
-	delete(s.machines, name)
 }
 
-func (s *sim) replace(a api.Action) {
+func (s *sim) replace(a api.Action) string {
 	delete(s.nodes, s.recordOf(a.Machine).NodeName)
 	s.terminate(a.Machine)
 	s.launched++
 	fresh := api.NewMachine(s.c.Metadata.Name, a.Index, fmt.Sprintf("new%d", s.launched), *s.c.Status.Placement, s.now)
 	*s.recordOf(a.Machine) = fresh
-	s.bringUp(a.Machine)
+	return s.bringUp(a.Machine)
 }
 
-func (s *sim) bringUp(name string) {
+func (s *sim) bringUp(name string) string {
 	r := s.recordOf(name)
-	if m := s.machines[name]; m == nil || m.incarnation != r.Incarnation {
+	m := s.machines[name]
+	if m != nil && m.incarnation != r.Incarnation {
+		return "its name is taken by an earlier incarnation"
+	}
+	if m == nil {
 		s.machines[name] = &simMachine{index: r.Index, incarnation: r.Incarnation}
 		s.launched++
+		m = s.machines[name]
 	}
-	m := s.machines[name]
 	m.stopped, m.bare, m.hung, m.active = false, false, false, "active"
 	if s.chance(0.2) { // cut off before its power-off timer was taken away
 		r.PowerOffAt = s.now.Add(time.Hour)
 	}
-	s.joined(name)
+	return s.joined(name)
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }

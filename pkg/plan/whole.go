@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -9,61 +8,6 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
-
-// extras are machines of the cluster that have no place in it. Clouds end machines by their names, so one that bears the name
-// of a machine on record is never ended as an extra: where that is wanted, the replacement of its place ends both.
-func (d *deciding) extras() {
-	for _, l := range d.w.Listed {
-		m := d.names[l.Name]
-		switch {
-		case m == nil && l.Name == "":
-			d.report("", api.DriftMachineExtra, "a machine without a name carries the cluster's labels", "only reported: there is no name by which to end it")
-		case m == nil:
-			d.terminate(l, api.DriftMachineExtra, "it carries the cluster's labels and has no place in it")
-		case m.Incarnation != l.Incarnation:
-			next := "it ends with its place's own, should that be replaced; until then the listing may be behind"
-			if isHead(m) {
-				next = "only reported: it bears the head's name"
-			}
-			d.report(l.Name, api.DriftMachineExtra, other(l, m), next)
-		}
-	}
-}
-
-// leftovers are machines of a cluster in ERROR that should be gone: all of a create that failed, unless they are kept on
-// purpose, and none that is on record where the cluster can be mended. What may hold somebody's work is only reported.
-func (d *deciding) leftovers() {
-	if d.w.CloudError != "" || d.c.Status.KeepOnFailure {
-		return
-	}
-	for _, l := range d.w.Listed {
-		m := d.names[l.Name]
-		kept := m != nil && m.State.MayExist() && m.State != api.MachineTerminating && d.c.Status.Mendable()
-		switch {
-		case kept && m.Incarnation == l.Incarnation, l.Name == "":
-		case kept:
-			d.report(l.Name, api.DriftLeftover, other(l, m), "only reported: one of this name is to be kept")
-		case d.c.Status.WasReady():
-			d.report(l.Name, api.DriftLeftover, "it is not on record as one of the cluster's, and is still there", "only reported: it may hold somebody's work; delete the cluster, or end it on the cloud")
-		default:
-			d.terminate(l, api.DriftLeftover, "it was to be terminated, and is still there")
-		}
-	}
-}
-
-func other(l Listed, m *api.Machine) string {
-	return fmt.Sprintf("the cloud lists incarnation %s under this name, on record is %s", l.Incarnation, m.Incarnation)
-}
-
-func (d *deciding) terminate(l Listed, reason api.DriftReason, message string) {
-	if l.Unknown {
-		d.report(l.Name, reason, message, onceAsked)
-		return
-	}
-	d.ask(api.Action{
-		Kind: api.ActionTerminate, Index: l.Index, Machine: l.Name, Incarnation: l.Incarnation, Reason: reason, Message: message,
-	}, "it is terminated")
-}
 
 // strayNodes are Nodes of machines that are no more.
 func (d *deciding) strayNodes() {

@@ -153,7 +153,8 @@ func holds(c *api.Cluster, w plan.World, d plan.Decision) error {
 	for _, m := range c.Status.Machines {
 		owned[m.Name] = true
 		nodes[m.NodeName] = true
-		kept[m.Name] = c.Status.Phase == api.PhaseReady || c.Status.Mendable() && m.State.MayExist() && m.State != api.MachineTerminating
+		kept[m.Name] = c.Status.Mendable() && m.State.MayExist() && m.State != api.MachineTerminating
+		kept[m.Incarnation] = c.Status.Phase == api.PhaseReady
 	}
 	exists := map[string]bool{}
 	for _, l := range w.Listed {
@@ -228,7 +229,7 @@ func allowed(c *api.Cluster, w plan.World, a api.Action, owned, kept, nodes map[
 		return fmt.Errorf("forgets the Node %q", a.Node)
 	case a.Kind != api.ActionForgetNode && a.Machine != "" && !owned[a.Machine]:
 		return fmt.Errorf("%s of %s, which is none of the cluster's", a.Kind, a.Machine)
-	case a.Kind == api.ActionTerminate && (kept[a.Machine] || a.Machine == ""):
+	case a.Kind == api.ActionTerminate && (kept[a.Machine] || kept[a.Incarnation] || a.Machine == ""):
 		return fmt.Errorf("terminates %s, which is on record", a.Machine)
 	case a.Kind == api.ActionReplace && head, ends && c.Status.Phase == api.PhaseReady && a.Machine == api.MachineName(c.Metadata.Name, 0):
 		return fmt.Errorf("%s of the head", a.Kind)

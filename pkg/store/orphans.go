@@ -113,6 +113,16 @@ func orphanChanges(have []*mvccpb.KeyValue, wanted map[string]api.Orphan) ([]cli
 	return ops, nil
 }
 
+// AddOrphan records one more orphan of a cloud, beside those that were seen there last.
+func (s *Store) AddOrphan(ctx context.Context, cloud string, o api.Orphan) error {
+	value, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	_, err = s.txn(ctx, "recording an orphan on "+cloud, nil, []clientv3.Op{clientv3.OpPut(s.keys.orphan(cloud, o.Name, o.ID), string(value))}, nil)
+	return err
+}
+
 // Orphans returns the orphans that were found last, by cloud and name. What can't be understood is left out.
 func (s *Store) Orphans(ctx context.Context) ([]api.Orphan, error) {
 	resp, err := s.get(ctx, "reading the orphans", s.keys.allOrphans(), clientv3.WithPrefix())

@@ -134,7 +134,7 @@ func (l *lane) befall(luck *rand.Rand) {
 		{"lose the kubeconfig", func() error { return os.Remove(l.kubeconfig()) }},
 		{"plant an extra machine", func() error {
 			owner := cloud.Owner{Installation: l.installation(), Cluster: l.cluster, ClusterUID: c.Metadata.UID}
-			l.cloud.Plant(cloud.Machine{Owner: owner, Name: l.machine(7), Index: 7, Incarnation: "extra"})
+			l.cloud.Plant(cloud.Machine{Owner: owner, Name: l.machine(7), Index: 7, Incarnation: fmt.Sprintf("extra%d", luck.IntN(1e6))})
 			return nil
 		}},
 		{"plant an orphan", func() error {

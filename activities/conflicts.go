@@ -1,0 +1,158 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// keepOthers names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in the cluster's
+// record, which whoever waits for its end sees, as events, and as orphans, which they are from then on.
+func (a *Machines) keepOthers(ctx context.Context, c *api.Cluster, others []kept) error {
+	now := a.Now()
+	_, err := a.Store.Update(ctx, c.Ref(), func(c *api.Cluster) error {
+		var drift []api.Drift
+		for _, k := range others {
+			drift = append(drift, api.Drift{Machine: k.Name, Reason: api.DriftMachineConflict, Message: k.why, Next: namedOnly(k.Machine), Since: now})
+		}
+		c.Status.Drift = drift
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, k := range others {
+		recordEvent(ctx, a.Store, eventOf(c, k.Name, api.EventWarning, string(api.DriftMachineConflict), k.String()+"; "+namedOnly(k.Machine)))
+		o := orphanOf(k.Machine, a.Clouds.provider(cloudOf(c)), k.why)
+		o.FirstSeen = now
+		if err := a.Store.AddOrphan(ctx, a.Clouds.provider(cloudOf(c)), o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namedOnly is what can be done about a machine that nothing ends by itself.
+func namedOnly(m cloud.Machine) string {
+	return fmt.Sprintf("skyctl delete orphans %s ends it, once the cluster is gone", m.Name)
+}
+
+func orphanOf(m cloud.Machine, provider, conflict string) api.Orphan {
+	on := m.Cloud
+	if on == "" {
+		on = provider
+	}
+	return api.Orphan{
+		Cloud: on, Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, ClusterUID: m.Owner.ClusterUID, State: string(m.State),
+		CreatedAt: m.CreatedAt, PricePerHour: m.PricePerHour, Conflict: conflict,
+	}
+}
+
+// recordIDs takes over the clouds' own ids of machines whose records lack them, where just one listed machine fits.
+func (a *Sweeps) recordIDs(ctx context.Context, c *api.Cluster, listed []cloud.Machine) error {
+	for i := range c.Status.Machines {
+		r := &c.Status.Machines[i]
+		id, ok := fittingID(*r, listed)
+		if !ok || !unknownID(*r) || r.State == api.MachineGone || r.State == api.MachineTerminating {
+			continue
+		}
+		m, err := a.Store.UpdateMachine(ctx, c.Ref(), r.Index, r.Incarnation, func(m *api.Machine) error {
+			if unknownID(*m) {
+				m.CloudID = id
+			}
+			return nil
+		})
+		if unwanted(err) {
+			continue // its place was given to another one meanwhile
+		}
+		if err != nil {
+			return fmt.Errorf("record the id of machine %s: %w", r.Name, err)
+		}
+		r.CloudID = m.CloudID
+	}
+	return nil
+}
+
+// unknownID says that a record has no id of the machine itself: some have the name that SkyPilot gave it on its cloud.
+func unknownID(m api.Machine) bool {
+	return m.CloudID == "" || strings.HasPrefix(m.CloudID, m.Name+"-")
+}
+
+// fittingID is the id of the one listed machine that bears the name and the labels of a record.
+func fittingID(r api.Machine, listed []cloud.Machine) (id string, ok bool) {
+	for _, m := range listed {
+		switch {
+		case m.Incarnation != r.Incarnation:
+		case m.Name != r.Name, m.Index != r.Index, m.ID == "", ok && m.ID != id:
+			return "", false // a copy is about
+		default:
+			id, ok = m.ID, true
+		}
+	}
+	return id, ok
+}
+
+// findConflicts says of listed machines, by their ids, why nothing may end them by itself: what name and labels tell, and what
+// was found while there was still another one to compare with.
+func (a *Sweeps) findConflicts(ctx context.Context, listed []cloud.Machine) (map[string]string, error) {
+	before, err := a.Store.Orphans(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conflicts := map[string]string{}
+	for i, m := range listed {
+		if why := misfit(listed, i); why != "" {
+			conflicts[keyOf(m)] = why
+		}
+	}
+	for _, o := range before {
+		key := keyOf(cloud.Machine{Name: o.Name, ID: o.ID})
+		if o.Conflict != "" && conflicts[key] == "" {
+			conflicts[key] = o.Conflict
+		}
+	}
+	return conflicts, nil
+}
+
+// keyOf tells listed machines apart.
+func keyOf(m cloud.Machine) string {
+	if m.ID != "" {
+		return m.ID
+	}
+	return "name " + m.Name
+}
+
+// orphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it was found is
+// left alone.
+func (a *Sweeps) orphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target, error) {
+	listed, err := cloud.ListKnown(ctx, of, owner, knownOrphan(o))
+	if err != nil && len(listed) == 0 {
+		return nil, err
+	}
+	conflicts, err := a.findConflicts(ctx, listed)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range listed {
+		if !isOrphan(m, o) {
+			continue
+		}
+		if why := conflicts[keyOf(m)]; why != "" && o.Conflict == "" {
+			return nil, &cloud.Error{Kind: cloud.Conflict, Message: kept{m, why}.String()}
+		}
+		target := cloud.TargetOf(m)
+		return &target, nil
+	}
+	return nil, nil
+}
+
+// isOrphan says that a listed machine is an orphan that was found before.
+func isOrphan(m cloud.Machine, o api.Orphan) bool {
+	if o.ID != "" && m.ID != "" {
+		return m.ID == o.ID
+	}
+	return m.Name == o.Name
+}

@@ -1,0 +1,164 @@
+package integration
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operations"
+)
+
+// copied has a cluster's machine copied under another name.
+func (w *world) copied(name, as string) cloud.Machine {
+	w.t.Helper()
+	m, err := w.cloud.Copy(name, as)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+// conflicting sweeps a cluster, and holds it to reporting just one machine, about which nothing is done.
+func (w *world) conflicting(ref api.Ref, machine string) {
+	w.t.Helper()
+	r := w.sweep(ref.Name)
+	if len(r.Drifted) != 1 || r.Drifted[0].Started != "" || len(r.Drifted[0].Drift) != 1 {
+		w.t.Fatalf("drifted %+v", r.Drifted)
+	}
+	if d := r.Drifted[0].Drift[0]; d.Machine != machine || d.Reason != api.DriftMachineConflict || d.Next == "" {
+		w.t.Errorf("drift %+v", d)
+	}
+}
+
+// ids are those of all machines that exist.
+func (w *world) ids() []string {
+	var all []string
+	for _, m := range w.cloud.Machines("") {
+		all = append(all, m.ID)
+	}
+	return all
+}
+
+func (w *world) orphans(terminate ...string) api.OrphansResult {
+	w.t.Helper()
+	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), client.StartWorkflowOptions{TaskQueue: w.queue}, api.WorkflowOrphans, api.OrphansInput{Terminate: terminate})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var r api.OrphansResult
+	if err := run.Get(w.t.Context(), &r); err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func TestACopyOfTheServerIsReportedAndEndsOnlyWhenItIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.acts.Sweeps.OrphanGrace = time.Nanosecond
+	ref := w.create("copied", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	copies := []string{w.copied("sky-copied-0", "backup").ID}
+	w.conflicting(ref, "backup")
+	// A copy of a copy's kind: its name fits its labels, as on clouds where names are made of labels.
+	copies = append(copies, w.copied("sky-copied-1", "sky-copied-1").ID)
+	w.sweep("")
+	if n := len(w.ids()); n != 4 {
+		t.Errorf("%d machines are left of 4", n)
+	}
+	w.delete(ref, false)
+	w.awaitGone(ref)
+	if left := w.ids(); !slices.Equal(left, copies) {
+		t.Fatalf("left after the delete: %v, want the copies %v", left, copies)
+	}
+	for range 2 {
+		w.sweep("")
+	}
+	r := w.orphans()
+	if len(r.Orphans) != 2 {
+		t.Fatalf("orphans %+v", r.Orphans)
+	}
+	for _, o := range r.Orphans {
+		if !slices.Contains(copies, o.ID) || o.Conflict == "" || !o.TerminateAt.IsZero() {
+			t.Errorf("orphan %+v", o)
+		}
+	}
+	if left := w.ids(); !slices.Equal(left, copies) {
+		t.Errorf("a sweep ended a copy: %v are left of %v", left, copies)
+	}
+	w.orphans("backup", copies[1])
+	if left := w.ids(); len(left) != 0 {
+		t.Errorf("%v are left, though they were named", left)
+	}
+}
+
+func TestAMachineThatWasRenamedIsTheSameStill(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("renamed", 2, operations.CreateOptions{})
+	w.awaitReady(ref)
+	if err := w.cloud.Rename("sky-renamed-1", "mine"); err != nil {
+		t.Fatal(err)
+	}
+	before := w.ids()
+	w.conflicting(ref, "sky-renamed-1")
+	if after := w.ids(); !slices.Equal(before, after) {
+		t.Errorf("%v became %v", before, after)
+	}
+	w.delete(ref, false)
+	w.awaitGone(ref)
+	if left := w.ids(); len(left) != 0 {
+		t.Errorf("%v are left", left)
+	}
+}
+
+func TestMachinesWhoseLabelsWereSwappedAreLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("swapped", 3, operations.CreateOptions{})
+	c := w.awaitReady(ref)
+	for i, j := range map[int]int{1: 2, 2: 1} {
+		if err := w.cloud.Relabel(c.Status.Machines[i].Name, j, c.Status.Machines[j].Incarnation); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.cloud.StopUnit(c.Status.Machines[i].Name, "failed"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := w.ids()
+	r := w.sweep(ref.Name)
+	if len(r.Drifted) != 1 || r.Drifted[0].Started != "" {
+		t.Errorf("drifted %+v", r.Drifted)
+	}
+	err := w.acts.Machines.Terminate(t.Context(), activities.TerminateInput{Cluster: ref, Name: "sky-swapped-1"})
+	if reason, _ := reasonOf(err); reason != string(cloud.Conflict) || !strings.Contains(err.Error(), "left alone") {
+		t.Errorf("terminate: %v", err)
+	}
+	if after := w.ids(); !slices.Equal(before, after) {
+		t.Errorf("%v became %v", before, after)
+	}
+}
+
+func TestARecordWithoutAnIDGetsTheOneThatFits(t *testing.T) {
+	w := newWorld(t)
+	ref := w.create("older", 2, operations.CreateOptions{})
+	want := w.awaitReady(ref).Status.Machines
+	for i, m := range want {
+		_, err := w.store.UpdateMachine(t.Context(), ref, i, m.Incarnation, func(r *api.Machine) error {
+			r.CloudID = ""
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.copied("sky-older-1", "backup")
+	w.sweep(ref.Name)
+	got := w.get(ref).Status.Machines
+	if got[0].CloudID != want[0].CloudID || got[1].CloudID != "" {
+		t.Errorf("ids %q and %q, want %q and none, since a copy is about", got[0].CloudID, got[1].CloudID, want[0].CloudID)
+	}
+}

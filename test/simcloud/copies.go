@@ -1,0 +1,45 @@
+package simcloud
+
+import (
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// Copy makes a copy of the machine that bears a name now, as somebody does who saves its disk as an image and starts that: it has
+// all its labels, a name and an id of its own, and no host behind it.
+func (c *Cloud) Copy(name, as string) (cloud.Machine, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := c.named(name)
+	if of == nil {
+		return cloud.Machine{}, fmt.Errorf("there is no machine %s", name)
+	}
+	c.next++
+	m := of.Machine
+	m.Name, m.ID, m.State = as, fmt.Sprintf("i-%04d", c.next), cloud.StateRunning
+	m.Address, m.PrivateAddress = "", ""
+	c.machines = append(c.machines, &machine{Machine: m, region: of.region})
+	return m, nil
+}
+
+// Rename gives the machine that bears a name now another one; its labels and its id stay.
+func (c *Cloud) Rename(name, as string) error {
+	return c.change(name, func(m *cloud.Machine) { m.Name = as })
+}
+
+// Relabel gives the machine that bears a name now the labels of another place and incarnation; its name and its id stay.
+func (c *Cloud) Relabel(name string, index int, incarnation string) error {
+	return c.change(name, func(m *cloud.Machine) { m.Index, m.Incarnation = index, incarnation })
+}
+
+func (c *Cloud) change(name string, how func(*cloud.Machine)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.named(name)
+	if m == nil {
+		return fmt.Errorf("there is no machine %s", name)
+	}
+	how(&m.Machine)
+	return nil
+}
