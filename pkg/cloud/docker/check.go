@@ -50,6 +50,7 @@ func (c *Cloud) Inspect(ctx context.Context) (api.Finding, []api.CloudStatus) {
 	default:
 		f.Details = append(f.Details, "the host image will be built with the first host")
 	}
+	f.Details = append(f.Details, c.leftoversFor(ctx)...)
 	if err := c.checkNetwork(ctx); err != nil {
 		f.Problem = problem(err)
 	}

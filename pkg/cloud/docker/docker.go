@@ -35,6 +35,8 @@ const (
 
 // Options of the cloud. The engine is the one that DOCKER_HOST and its kin name, else the local one.
 type Options struct {
+	// Host is the engine's address; empty means that of the environment (DOCKER_HOST) or the usual socket.
+	Host string
 	// Image is used for hosts as it is, and must be there; empty means the project's own, which is built when missing.
 	Image string
 	// Network is the bridge network of the hosts; empty means one for each installation.
@@ -66,7 +68,11 @@ var _ cloud.Cloud = (*Cloud)(nil)
 
 // New returns the cloud; it does not connect yet.
 func New(o Options) (*Cloud, error) {
-	api, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	how := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
+	if o.Host != "" {
+		how = append(how, client.WithHost(o.Host))
+	}
+	api, err := client.NewClientWithOpts(how...)
 	if err != nil {
 		return nil, &cloud.Error{Kind: cloud.Access, Message: "set up the Docker client: check DOCKER_HOST", Cause: err}
 	}

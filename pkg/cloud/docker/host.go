@@ -10,7 +10,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/client"
 
@@ -44,7 +43,9 @@ func (c *Cloud) hostConfig(req cloud.LaunchRequest, networkID string, privileged
 		},
 	}
 	for _, v := range volumes {
-		h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeVolume, Target: v})
+		h.Mounts = append(h.Mounts, mount.Mount{
+			Type: mount.TypeVolume, Target: v, VolumeOptions: &mount.VolumeOptions{Labels: volumeLabels(req)},
+		})
 	}
 	const modules = "/lib/modules" // for the kernel's netfilter and overlay modules, loaded on demand
 	if _, err := os.Stat(modules); err == nil && c.local() {
@@ -77,7 +78,12 @@ func (c *Cloud) privileged(ctx context.Context, image string) (bool, error) {
 	if c.privilegeKnown {
 		return c.privilegeHeld, nil
 	}
-	c.discardScratch(ctx)
+	unlock, err := c.lock(ctx, probeLock)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	c.discardScratch(ctx, scratchProbe)
 	refusal, err := c.tryPrivileged(ctx, image)
 	if err != nil {
 		return false, c.fail("find out whether privileged containers start", err)
@@ -103,7 +109,7 @@ func refuses(err error) bool {
 // error says nothing of privileges, and is not to be remembered as if it did.
 func (c *Cloud) tryPrivileged(ctx context.Context, image string) (refusal, err error) {
 	made, err := c.api.ContainerCreate(ctx,
-		&container.Config{Image: image, Entrypoint: []string{"/bin/true"}, Labels: scratch(scratchProbe)},
+		&container.Config{Image: image, Entrypoint: []string{"/bin/true"}, Labels: c.scratch(scratchProbe)},
 		&container.HostConfig{Privileged: true, NetworkMode: "none", LogConfig: logConfig(),
 			CgroupnsMode: container.CgroupnsModePrivate}, nil, nil, "")
 	if errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) {
@@ -126,26 +132,5 @@ func (c *Cloud) discard(ctx context.Context, id string) {
 	defer cancel()
 	if err := c.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		c.log.Warn("could not remove a container", "id", id, "error", err)
-	}
-}
-
-// What scratch containers are for, and longer than any of them lives.
-const (
-	scratchProbe = "probe"
-	scratchBuild = "build"
-)
-
-var scratchLife = map[string]time.Duration{scratchProbe: time.Minute, scratchBuild: time.Hour}
-
-// discardScratch removes what a process left that was killed while it used a scratch container.
-func (c *Cloud) discardScratch(ctx context.Context) {
-	left, err := c.containers(ctx, filters.Arg("label", labelScratch))
-	if err != nil {
-		return // it is only tidying: whoever called sees for himself that the engine does not answer
-	}
-	for _, s := range left {
-		if time.Since(time.Unix(s.Created, 0)) > scratchLife[s.Labels[labelScratch]] {
-			c.discard(ctx, s.ID)
-		}
 	}
 }

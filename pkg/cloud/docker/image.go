@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -22,6 +23,8 @@ const (
 	imageRepository = "skyctl-host"
 	// initPath is what a host runs first.
 	initPath = "/usr/local/sbin/host-init"
+	// labelImage marks host images with their recipe, so that one which lost its name is still known.
+	labelImage = "skyctl-host-image"
 )
 
 // ImageName is the image that hosts are made from.
@@ -57,6 +60,8 @@ func (c *Cloud) EnsureImage(ctx context.Context, progress func(string)) error {
 	if there, err := c.haveImage(ctx, c.ImageName()); err != nil || there {
 		return err
 	}
+	c.discardScratch(ctx, scratchBuild)
+	c.removeBuildFiles()
 	began := time.Now()
 	file, err := c.ensureImageFile(ctx, progress)
 	if err != nil {
@@ -66,6 +71,7 @@ func (c *Cloud) EnsureImage(ctx context.Context, progress func(string)) error {
 	if err := c.importImage(ctx, file); err != nil {
 		return err
 	}
+	c.pruneImages(ctx)
 	c.log.Info("host image is there", "image", c.ImageName(), "took", time.Since(began).Round(time.Second))
 	return nil
 }
@@ -81,6 +87,8 @@ func (c *Cloud) RemoveImage(ctx context.Context) error {
 	if _, err := c.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
 		return c.fail("remove the host image "+name, err)
 	}
+	c.pruneImages(ctx)
+	c.removeBuildFiles()
 	for _, file := range []string{c.imageFile(), checksumPath(c.imageFile())} {
 		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove the host image's file: %w", err)
@@ -170,7 +178,7 @@ func (c *Cloud) importImage(ctx context.Context, file string) error {
 	body, err := c.api.ImageImport(ctx, image.ImportSource{Source: bufio.NewReaderSize(f, 1<<20), SourceName: "-"},
 		c.ImageName(), image.ImportOptions{
 			Message: "skyctl host, recipe " + c.recipe.hash,
-			Changes: []string{fmt.Sprintf("CMD [%q]", initPath), "ENV container=docker"},
+			Changes: []string{fmt.Sprintf("CMD [%q]", initPath), "ENV container=docker", "LABEL " + labelImage + "=" + c.recipe.hash},
 		})
 	if err == nil {
 		defer body.Close()
@@ -180,6 +188,13 @@ func (c *Cloud) importImage(ctx context.Context, file string) error {
 		return c.fail("import the host image "+c.ImageName(), err)
 	}
 	return nil
+}
+
+// pruneImages removes host images that have no name: imports that were made twice, or cut before they got theirs.
+func (c *Cloud) pruneImages(ctx context.Context) {
+	if _, err := c.api.ImagesPrune(ctx, filters.NewArgs(filters.Arg("dangling", "true"), filters.Arg("label", labelImage))); err != nil {
+		c.log.Info("host images without a name were not looked for", "error", err) // another prune may be under way
+	}
 }
 
 // drain reads an engine's stream of messages to its end, and returns the error that one of them carries.

@@ -22,7 +22,7 @@ type checkedFile struct {
 }
 
 func createChecked(path string) (*checkedFile, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".host-*.partial")
+	f, err := os.CreateTemp(filepath.Dir(path), partialPattern)
 	if err != nil {
 		return nil, fmt.Errorf("write the host image's file: %w", err)
 	}

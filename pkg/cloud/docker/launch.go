@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -69,7 +70,8 @@ func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, er
 func isRace(err error) bool {
 	return errdefs.IsNotFound(err) || // the network, or the container itself
 		errdefs.IsConflict(err) && strings.Contains(err.Error(), "is already in use by container") ||
-		strings.Contains(err.Error(), "is ambiguous") // two of a network's name, of which one is about to go
+		strings.Contains(err.Error(), "is ambiguous") || // two of a network's name, of which one is about to go
+		addressTaken(err) // by a host of another user, who does not wait for our lock
 }
 
 func (c *Cloud) launchOnce(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
@@ -89,7 +91,10 @@ func (c *Cloud) launchOnce(ctx context.Context, req cloud.LaunchRequest, hostKey
 	}
 	switch found.State {
 	case container.StateRunning, container.StateRestarting, container.StatePaused:
-		return found.ID, nil
+		if !onNetwork(*found) {
+			err = c.settle(ctx, *found, req.Owner, "")
+		}
+		return found.ID, err
 	case container.StateCreated:
 		// A launch died, or is dying, between creating and starting: its keys may be missing, its network may be gone or
 		// there twice. Doing all of it again is harmless.
@@ -98,7 +103,10 @@ func (c *Cloud) launchOnce(ctx context.Context, req cloud.LaunchRequest, hostKey
 		}
 		return found.ID, c.start(ctx, found.ID, req)
 	}
-	if err := c.api.ContainerStart(ctx, found.ID, container.StartOptions{}); err != nil {
+	if err = c.settle(ctx, *found, req.Owner, ""); err == nil {
+		err = c.startSettled(ctx, *found, req.Owner)
+	}
+	if err != nil {
 		return "", c.fail(fmt.Sprintf("start machine %s again", req.Name), err)
 	}
 	return found.ID, nil
@@ -120,13 +128,18 @@ func (c *Cloud) create(ctx context.Context, req cloud.LaunchRequest, hostKey str
 	if err != nil {
 		return "", err
 	}
+	address, err := c.freeAddress(ctx, req.Owner, networkID, req.Name+" "+req.Incarnation)
+	if err != nil {
+		return "", err
+	}
 	made, err := c.api.ContainerCreate(ctx,
 		&container.Config{
-			Image: c.ImageName(), Hostname: req.Name, Labels: labels(req, hostKey),
+			Image: c.ImageName(), Hostname: req.Name, Labels: labels(req, hostKey, address),
 			Env: []string{"container=docker"}, StopSignal: "SIGRTMIN+3",
 			Tty: true, // systemd says on the console how the boot goes, and why it fails
 		},
-		c.hostConfig(req, networkID, privileged), nil, nil, req.Name)
+		c.hostConfig(req, networkID, privileged),
+		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{networkID: atAddress(address)}}, nil, req.Name)
 	if err != nil {
 		return "", c.fail("create machine "+req.Name, err)
 	}
@@ -156,8 +169,8 @@ func (c *Cloud) start(ctx context.Context, id string, req cloud.LaunchRequest) e
 	if err == nil {
 		return nil
 	}
-	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network") {
-		// The network went away meanwhile; a container can't be moved to its successor before it runs.
+	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network") || addressTaken(err) {
+		// The network went away meanwhile, or its address is another's by now. It never ran, and is made anew.
 		c.discard(ctx, id)
 	}
 	return c.fail("start machine "+req.Name, err)

@@ -14,10 +14,39 @@ import (
 const (
 	imageLock   = "build.lock"
 	networkLock = "network.lock"
+	probeLock   = "probe.lock"
 )
 
 // lock keeps this user's other processes from doing at the same time what the named lock is for.
 func (c *Cloud) lock(ctx context.Context, name string) (unlock func(), err error) {
+	f, err := c.lockFile(name)
+	if err != nil {
+		return nil, err
+	}
+	err = poll(ctx, 50*time.Millisecond, func() (bool, error) { return tryFlock(f) })
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("wait for another process of skyctl that holds %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil // closing unlocks
+}
+
+// tryLock takes a lock if nobody holds it.
+func (c *Cloud) tryLock(name string) (unlock func(), ok bool) {
+	f, err := c.lockFile(name)
+	if err != nil {
+		return nil, false
+	}
+	if ok, err = tryFlock(f); !ok || err != nil {
+		f.Close()
+		return nil, false
+	}
+	return func() { f.Close() }, true
+}
+
+// lockFile opens the file of a lock. It is empty, and stays: a lock ends with the process that holds it, so that a file which is
+// left says nothing.
+func (c *Cloud) lockFile(name string) (*os.File, error) {
 	if err := os.MkdirAll(c.opts.ImageCacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a place for the host image: %w", err)
 	}
@@ -26,18 +55,15 @@ func (c *Cloud) lock(ctx context.Context, name string) (unlock func(), err error
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	err = poll(ctx, 50*time.Millisecond, func() (bool, error) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
-			return false, nil
-		}
-		return err == nil, err
-	})
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("wait for another process of skyctl that holds %s: %w", path, err)
+	return f, nil
+}
+
+func tryFlock(f *os.File) (bool, error) {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+		return false, nil
 	}
-	return func() { f.Close() }, nil // closing unlocks
+	return err == nil, err
 }
 
 // slot is a mutex whose waiting ends with a context.

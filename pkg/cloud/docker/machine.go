@@ -22,12 +22,16 @@ const (
 	labelCPUs      = "skyctl-cpus"
 	labelMemoryGiB = "skyctl-memory-gib"
 	labelHostKey   = "skyctl-host-key"
-	// labelScratch marks containers that live for moments, and belong to no cluster.
-	labelScratch = "skyctl-scratch"
+	// labelMachine is the name of the machine that a volume is of.
+	labelMachine = "skyctl-machine"
+	// labelScratch marks what lives for moments and belongs to no cluster: containers and networks. It says what for;
+	// labelScratchBy whose locks guard it.
+	labelScratch   = "skyctl-scratch"
+	labelScratchBy = "skyctl-scratch-by"
 )
 
 // labels are those of the host that a request asks for.
-func labels(req cloud.LaunchRequest, hostKey string) map[string]string {
+func labels(req cloud.LaunchRequest, hostKey, address string) map[string]string {
 	return map[string]string{
 		cloud.LabelInstallation: req.Owner.Installation,
 		cloud.LabelCluster:      req.Owner.Cluster,
@@ -37,10 +41,21 @@ func labels(req cloud.LaunchRequest, hostKey string) map[string]string {
 		labelCPUs:               formatNumber(req.Placement.CPUs),
 		labelMemoryGiB:          formatNumber(req.Placement.MemoryGiB),
 		labelHostKey:            hostKey,
+		labelAddress:            address,
 	}
 }
 
-func scratch(purpose string) map[string]string { return map[string]string{labelScratch: purpose} }
+// volumeLabels are those of the volumes of the host that a request asks for. They outlive a container that somebody removes by
+// hand, and tell whose they were.
+func volumeLabels(req cloud.LaunchRequest) map[string]string {
+	return map[string]string{
+		cloud.LabelInstallation: req.Owner.Installation,
+		cloud.LabelCluster:      req.Owner.Cluster,
+		cloud.LabelClusterUID:   req.Owner.ClusterUID,
+		cloud.LabelIncarnation:  req.Incarnation,
+		labelMachine:            req.Name,
+	}
+}
 
 func logConfig() container.LogConfig {
 	return container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m"}}

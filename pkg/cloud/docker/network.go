@@ -2,8 +2,10 @@ package docker
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/filters"
@@ -48,11 +50,14 @@ func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, e
 	if err != nil {
 		return "", err
 	}
+	if err := c.removeRanges(ctx, owner); err != nil {
+		return "", err
+	}
 	if len(found) > 0 {
 		return c.firstNetwork(ctx, found, owner)
 	}
 	labels := map[string]string{cloud.LabelInstallation: owner.Installation}
-	subnet, err := c.freeSubnet(ctx, name, labels)
+	subnet, err := c.freeSubnet(ctx, name, owner)
 	if err != nil {
 		return "", err
 	}
@@ -73,10 +78,17 @@ func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, e
 	return c.firstNetwork(ctx, found, owner)
 }
 
+// rangeSuffix is in the name of a network that is made for the moment in which the engine chooses addresses.
+const rangeSuffix = "-range"
+
 // freeSubnet has the engine choose a range of addresses, by making a network and taking it away again. Only where a network
-// was created with a range that somebody named does an engine give a host the address again that it had before it stopped.
-func (c *Cloud) freeSubnet(ctx context.Context, name string, labels map[string]string) (string, error) {
-	made, err := c.api.NetworkCreate(ctx, name+"-range", network.CreateOptions{Driver: "bridge", Labels: labels})
+// was created with a range that somebody named does an engine take a fixed address for a host. A network that a process left
+// which was killed meanwhile is removed by removeRanges; its name is used by nobody else, so that it is in no one's way.
+func (c *Cloud) freeSubnet(ctx context.Context, name string, owner cloud.Owner) (string, error) {
+	labels := c.scratch(scratchRange)
+	labels[cloud.LabelInstallation] = owner.Installation
+	made, err := c.api.NetworkCreate(ctx, name+rangeSuffix+"-"+strings.ToLower(rand.Text()[:8]),
+		network.CreateOptions{Driver: "bridge", Labels: labels})
 	if err != nil {
 		return "", c.fail("find addresses for network "+name, err)
 	}
@@ -173,14 +185,17 @@ func (c *Cloud) holdNetwork(ctx context.Context) (release func(), err error) {
 	return func() { unlock(); c.network.release() }, nil
 }
 
-// Release removes the installation's network once none of its hosts is left, of whichever cluster. The image stays.
+// Release removes what is left of the cluster's hosts, and the installation's network once none of its hosts is left, of
+// whichever cluster. The image stays.
 func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
 	release, err := c.holdNetwork(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	c.discardScratch(ctx)
+	if err := c.removeLeftovers(ctx, owner); err != nil {
+		return err
+	}
 	left, err := c.List(ctx, cloud.Owner{Installation: owner.Installation})
 	if err != nil || len(left) > 0 {
 		return err

@@ -57,7 +57,7 @@ func (c *Cloud) rootFSFromBase(ctx context.Context, w io.Writer, progress func(s
 		"apt-get -q install -y --no-install-recommends " + strings.Join(c.recipe.packages, " ") + "; " +
 		"rm /usr/sbin/policy-rc.d; sh /recipe/setup.sh; rm -r /recipe"
 	made, err := c.api.ContainerCreate(ctx, &container.Config{
-		Image: c.opts.BaseImage, Entrypoint: []string{"/bin/sh", "-c", script}, User: "0", Labels: scratch(scratchBuild),
+		Image: c.opts.BaseImage, Entrypoint: []string{"/bin/sh", "-c", script}, User: "0", Labels: c.scratch(scratchBuild),
 	}, &container.HostConfig{LogConfig: logConfig()}, nil, nil, "")
 	if err != nil {
 		return c.fail(doing+c.opts.BaseImage, err)
@@ -106,7 +106,7 @@ func rootFSFromDebian(ctx context.Context, r recipe, dir string, w io.Writer, pr
 		return &cloud.Error{Kind: cloud.Infeasible, Cause: err,
 			Message: "making the host image needs debootstrap where no image can be pulled: install it (apt-get install debootstrap)"}
 	}
-	tree, err := os.MkdirTemp(dir, ".rootfs-")
+	tree, err := os.MkdirTemp(dir, treePattern)
 	if err != nil {
 		return fmt.Errorf("make the host image's file system: %w", err)
 	}

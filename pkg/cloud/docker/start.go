@@ -5,16 +5,16 @@ import (
 	"fmt"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
 var _ cloud.Starter = (*Cloud)(nil)
 
-// Start starts the target, at the address that it had, and returns once its sshd answers.
+// Start starts the target, at the address that it had, and returns once its sshd answers. A host that runs at
+// another address gets its own again; only where another host has that one for good, it gets a new one.
 func (c *Cloud) Start(ctx context.Context, target cloud.Target, privateAddress string) (cloud.Machine, error) {
-	name := target.Name
+	name, owner := target.Name, target.Owner
 	release, err := c.launches.acquire(ctx, name)
 	if err != nil {
 		return cloud.Machine{}, fmt.Errorf("start machine %s: %w", name, err)
@@ -30,10 +30,12 @@ func (c *Cloud) Start(ctx context.Context, target cloud.Target, privateAddress s
 	switch found.State {
 	case container.StatePaused:
 		err = c.api.ContainerUnpause(ctx, found.ID)
-	case container.StateRunning, container.StateRestarting:
+	case container.StateRestarting:
+	case container.StateRunning:
+		err = c.settle(ctx, *found, owner, privateAddress)
 	default:
-		if err = c.readdress(ctx, *found, target.Owner, privateAddress); err == nil {
-			err = c.api.ContainerStart(ctx, found.ID, container.StartOptions{})
+		if err = c.settle(ctx, *found, owner, privateAddress); err == nil {
+			err = c.startSettled(ctx, *found, owner)
 		}
 	}
 	if err != nil {
@@ -42,22 +44,24 @@ func (c *Cloud) Start(ctx context.Context, target cloud.Target, privateAddress s
 	return c.booted(ctx, name, found.ID)
 }
 
-// readdress has a host that is stopped come up at an address. An engine gives the next free one otherwise, and a head that
-// moves is lost to its workers. Interrupted, it leaves a host on no network; done again, it puts that right.
-func (c *Cloud) readdress(ctx context.Context, s container.Summary, owner cloud.Owner, address string) error {
-	if address == "" {
-		return nil
+// startSettled starts a host at its fixed address; where something that is no host of ours has that one, at a new one.
+func (c *Cloud) startSettled(ctx context.Context, s container.Summary, owner cloud.Owner) error {
+	err := c.api.ContainerStart(ctx, s.ID, container.StartOptions{})
+	if !addressTaken(err) {
+		return err
 	}
-	on := c.networkName(owner)
-	if s.NetworkSettings != nil {
-		for name := range s.NetworkSettings.Networks {
-			on = name
-			if err := c.api.NetworkDisconnect(ctx, name, s.ID, true); err != nil {
-				return err
-			}
-		}
+	taken := err
+	release, err := c.holdNetwork(ctx)
+	if err != nil {
+		return err
 	}
-	return c.api.NetworkConnect(ctx, on, s.ID, &network.EndpointSettings{
-		IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address},
-	})
+	defer release()
+	networkID, err := c.ensureNetwork(ctx, owner)
+	if err != nil {
+		return err
+	}
+	if err := c.moveAnywhere(ctx, s, owner, networkID, taken); err != nil {
+		return err
+	}
+	return c.api.ContainerStart(ctx, s.ID, container.StartOptions{})
 }

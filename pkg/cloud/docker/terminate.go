@@ -52,8 +52,11 @@ func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
 	}
 	defer release()
 	found, err := c.identify(ctx, target)
-	if err != nil || found == nil {
+	if err != nil {
 		return err
+	}
+	if found == nil { // somebody removed it by hand, perhaps, which leaves its volumes
+		return c.removeVolumes(ctx, target.Owner, name, target.Incarnation)
 	}
 	var last error
 	err = poll(ctx, awaitEvery, func() (bool, error) {
@@ -74,7 +77,7 @@ func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
 	if err != nil {
 		return c.fail("terminate machine "+name, err)
 	}
-	return nil
+	return c.removeVolumes(ctx, target.Owner, name, target.Incarnation)
 }
 
 // identify reads the target's container off the engine; nil where it is not there, and a Conflict where what is there does not fit.

@@ -1,0 +1,433 @@
+// Package dockersim plays a Docker engine over its HTTP API, as far as the docker cloud asks one, and cuts callers off at a
+// given call. A host that is started is no more than an SSH banner at a loopback address. What an engine decides (names,
+// addresses, what is in use) it decides as the real one does; the tests of pkg/cloud/docker hold both to the same.
+package dockersim
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+)
+
+// Engine is a Docker engine in the test's own process. It has to be closed.
+type Engine struct {
+	mu         sync.Mutex
+	images     map[string]map[string]string // labels by name; one without a name is "<none>:" and its id
+	containers []*host
+	networks   []*bridge
+	volumes    map[string]map[string]string // labels by name
+	octet      byte                         // of the loopback networks that it gives
+	subnets    int
+	now        time.Time
+}
+
+// host is a container.
+type host struct {
+	id, name, image string
+	labels          map[string]string
+	state           container.ContainerState
+	created         int64
+	volumes         []string
+	networks        map[string]*endpoint // by the network's id
+	listener        net.Listener
+}
+
+// endpoint is a container on a network.
+type endpoint struct {
+	fixed, address string
+}
+
+// bridge is a network.
+type bridge struct {
+	id, name string
+	labels   map[string]string
+	subnet   string // its first two octets, as 127.9.
+	named    bool   // somebody named the subnet, so that fixed addresses may be had
+	created  time.Time
+}
+
+// New makes an engine that has the images of these names.
+func New(images ...string) *Engine {
+	e := &Engine{images: map[string]map[string]string{}, volumes: map[string]map[string]string{}, octet: byte(1 + mathrand.IntN(120)), now: time.Now()}
+	for _, name := range images {
+		e.images[name] = nil
+	}
+	return e
+}
+
+// Close ends all hosts.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, h := range e.containers {
+		h.halt()
+	}
+}
+
+// Left names all that the engine has beside its images that have a name: what should be gone with the last cluster.
+func (e *Engine) Left() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var left []string
+	for _, h := range e.containers {
+		left = append(left, fmt.Sprintf("container %s (%s, %s)", h.name, h.labels, h.state))
+	}
+	for _, n := range e.networks {
+		left = append(left, "network "+n.name)
+	}
+	for name, labels := range e.volumes {
+		left = append(left, fmt.Sprintf("volume %s (%s)", name, labels))
+	}
+	for name := range e.images {
+		if strings.HasPrefix(name, "<none>:") {
+			left = append(left, "image "+name)
+		}
+	}
+	return left
+}
+
+// RemoveContainer removes a container as docker rm -f does, which leaves its volumes.
+func (e *Engine) RemoveContainer(name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h := e.container(name)
+	if h == nil {
+		return fmt.Errorf("no container %s", name)
+	}
+	e.drop(h, false)
+	return nil
+}
+
+// Listen serves the API on a socket in a directory until the test's end, and returns the address as DOCKER_HOST has it.
+func Listen(dir string, h http.Handler) (host string, stop func(), err error) {
+	socket := filepath.Join(dir, id()[:8]+".sock")
+	l, err := net.Listen("unix", socket) //nolint:noctx // at once
+	if err != nil {
+		return "", nil, err
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	go func() { _ = s.Serve(l) }()
+	return "unix://" + socket, func() { _ = s.Close(); _ = os.Remove(socket) }, nil
+}
+
+func id() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b)
+	return hex.EncodeToString(b)
+}
+
+var versioned = regexp.MustCompile(`^/v[0-9.]+/`)
+
+// ServeHTTP answers one call.
+func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Api-Version", "1.41")
+	path := versioned.ReplaceAllString(r.URL.Path, "/")
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.now = e.now.Add(time.Millisecond)
+	if w.Header().Set("Content-Type", "application/json"); r.Method == http.MethodHead {
+		return
+	}
+	switch parts[0] {
+	case "_ping":
+		_, _ = w.Write([]byte("OK"))
+	case "info":
+		reply(w, http.StatusOK, map[string]any{"ServerVersion": "20.10.24", "NCPU": 8, "MemTotal": 32 << 30, "OSType": "linux"})
+	case "images":
+		e.serveImages(w, r, parts[1:])
+	case "containers":
+		e.serveContainers(w, r, parts[1:])
+	case "networks":
+		e.serveNetworks(w, r, parts[1:])
+	case "volumes":
+		e.serveVolumes(w, r, parts[1:])
+	default:
+		refuse(w, http.StatusNotFound, "page not found: "+path)
+	}
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	w.WriteHeader(status)
+	if v != nil {
+		_ = json.NewEncoder(w).Encode(v)
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, message string) {
+	reply(w, status, map[string]string{"message": message})
+}
+
+// filtersOf are the filters of a question: the values by their kind.
+func filtersOf(r *http.Request) map[string][]string {
+	var raw map[string]map[string]bool
+	_ = json.Unmarshal([]byte(r.URL.Query().Get("filters")), &raw)
+	found := map[string][]string{}
+	for kind, values := range raw {
+		for v := range values {
+			found[kind] = append(found[kind], v)
+		}
+	}
+	return found
+}
+
+// labelled says that labels meet all filters by label.
+func labelled(labels map[string]string, want []string) bool {
+	return !slices.ContainsFunc(want, func(w string) bool {
+		key, value, exact := strings.Cut(w, "=")
+		has, there := labels[key]
+		return !there || exact && has != value
+	})
+}
+
+func (e *Engine) serveImages(w http.ResponseWriter, r *http.Request, parts []string) {
+	name := strings.TrimSuffix(strings.Join(parts, "/"), "/json")
+	_, there := e.images[name]
+	q := r.URL.Query()
+	switch {
+	case parts[0] == "prune":
+		for n, labels := range e.images {
+			if strings.HasPrefix(n, "<none>:") && labelled(labels, filtersOf(r)["label"]) {
+				delete(e.images, n)
+			}
+		}
+		reply(w, http.StatusOK, map[string]any{})
+	case parts[0] == "create" && q.Get("fromSrc") == "-":
+		if _, err := drainBody(r); err != nil {
+			refuse(w, http.StatusInternalServerError, err.Error())
+			return
+		}
+		labels := map[string]string{}
+		for _, change := range q["changes"] {
+			if pair, is := strings.CutPrefix(change, "LABEL "); is {
+				key, value, _ := strings.Cut(pair, "=")
+				labels[key] = value
+			}
+		}
+		name = q.Get("repo")
+		if tag := q.Get("tag"); tag != "" {
+			name += ":" + tag
+		}
+		if old, twice := e.images[name]; twice {
+			e.images["<none>:"+id()] = old
+		}
+		e.images[name] = labels
+		reply(w, http.StatusOK, map[string]string{"status": "sha256:" + id()})
+	case !there:
+		refuse(w, http.StatusNotFound, "No such image: "+name)
+	case r.Method == http.MethodDelete:
+		delete(e.images, name)
+		reply(w, http.StatusOK, []any{})
+	default:
+		reply(w, http.StatusOK, map[string]any{"Id": "sha256:" + name})
+	}
+}
+
+func (e *Engine) serveVolumes(w http.ResponseWriter, r *http.Request, parts []string) {
+	if r.Method == http.MethodDelete {
+		switch {
+		case e.volumes[parts[0]] == nil:
+			refuse(w, http.StatusNotFound, "no such volume")
+		case e.inUse(parts[0]):
+			refuse(w, http.StatusConflict, "volume is in use")
+		default:
+			delete(e.volumes, parts[0])
+			reply(w, http.StatusNoContent, nil)
+		}
+		return
+	}
+	want := filtersOf(r)
+	found := []map[string]any{}
+	for name, labels := range e.volumes {
+		dangling := len(want["dangling"]) == 0 || !e.inUse(name)
+		if dangling && labelled(labels, want["label"]) {
+			found = append(found, map[string]any{"Name": name, "Labels": labels, "Driver": "local"})
+		}
+	}
+	reply(w, http.StatusOK, map[string]any{"Volumes": found})
+}
+
+func (e *Engine) inUse(volume string) bool {
+	return slices.ContainsFunc(e.containers, func(h *host) bool { return slices.Contains(h.volumes, volume) })
+}
+
+func (e *Engine) serveNetworks(w http.ResponseWriter, r *http.Request, parts []string) {
+	switch {
+	case len(parts) == 0:
+		want, found := filtersOf(r), []network.Summary{}
+		for _, n := range e.networks {
+			named := len(want["name"]) == 0 || strings.Contains(n.name, want["name"][0])
+			if named && labelled(n.labels, want["label"]) {
+				found = append(found, e.inspect(n))
+			}
+		}
+		reply(w, http.StatusOK, found)
+	case parts[0] == "create":
+		e.createNetwork(w, r)
+	default:
+		n := e.network(parts[0])
+		if n == nil {
+			refuse(w, http.StatusNotFound, "network "+parts[0]+" not found")
+			return
+		}
+		e.serveNetwork(w, r, n, parts[1:])
+	}
+}
+
+func (e *Engine) serveNetwork(w http.ResponseWriter, r *http.Request, n *bridge, parts []string) {
+	var body struct {
+		Container      string
+		EndpointConfig *network.EndpointSettings
+	}
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	h := e.container(body.Container)
+	switch {
+	case r.Method == http.MethodDelete:
+		if len(e.inspect(n).Containers) > 0 {
+			refuse(w, http.StatusForbidden, "error while removing network: network "+n.name+" has active endpoints")
+			return
+		}
+		e.networks = slices.DeleteFunc(e.networks, func(other *bridge) bool { return other == n })
+		reply(w, http.StatusNoContent, nil)
+	case len(parts) == 0:
+		reply(w, http.StatusOK, e.inspect(n))
+	case h == nil:
+		refuse(w, http.StatusNotFound, "No such container: "+body.Container)
+	case parts[0] == "disconnect":
+		if h.networks[n.id] == nil {
+			refuse(w, http.StatusForbidden, "container is not connected to the network")
+			return
+		}
+		delete(h.networks, n.id)
+		h.halt()
+		reply(w, http.StatusOK, nil)
+	default:
+		at := &endpoint{}
+		if c := body.EndpointConfig; c != nil && c.IPAMConfig != nil {
+			at.fixed = c.IPAMConfig.IPv4Address
+		}
+		h.networks[n.id] = at
+		if h.state != container.StateRunning {
+			reply(w, http.StatusOK, nil)
+			return
+		}
+		if err := e.plug(h, n, at); err != "" {
+			delete(h.networks, n.id)
+			refuse(w, http.StatusForbidden, err)
+			return
+		}
+		reply(w, http.StatusOK, nil)
+	}
+}
+
+func (e *Engine) createNetwork(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Name   string
+		Labels map[string]string
+		IPAM   *network.IPAM
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if slices.ContainsFunc(e.networks, func(n *bridge) bool { return n.name == body.Name }) {
+		refuse(w, http.StatusConflict, "network with name "+body.Name+" already exists")
+		return
+	}
+	n := &bridge{id: id(), name: body.Name, labels: body.Labels, created: e.now}
+	if body.IPAM != nil && len(body.IPAM.Config) > 0 && body.IPAM.Config[0].Subnet != "" {
+		n.subnet, n.named = strings.TrimSuffix(body.IPAM.Config[0].Subnet, "0.0/16"), true
+		if slices.ContainsFunc(e.networks, func(other *bridge) bool { return other.subnet == n.subnet }) {
+			refuse(w, http.StatusForbidden, "Pool overlaps with other one on this address space")
+			return
+		}
+	} else {
+		for n.subnet = ""; n.subnet == "" || slices.ContainsFunc(e.networks, func(other *bridge) bool { return other.subnet == n.subnet }); {
+			n.subnet = fmt.Sprintf("127.%d.", 193+(int(e.octet)+e.subnets)%60)
+			e.subnets++
+		}
+	}
+	e.networks = append(e.networks, n)
+	reply(w, http.StatusCreated, map[string]string{"Id": n.id})
+}
+
+func (e *Engine) network(name string) *bridge {
+	for _, n := range e.networks {
+		if n.id == name || n.name == name {
+			return n
+		}
+	}
+	return nil
+}
+
+func (e *Engine) inspect(n *bridge) network.Inspect {
+	s := network.Inspect{
+		Name: n.name, ID: n.id, Created: n.created, Driver: "bridge", Labels: n.labels, Containers: map[string]network.EndpointResource{},
+		IPAM: network.IPAM{Config: []network.IPAMConfig{{Subnet: n.subnet + "0.0/16", Gateway: n.subnet + "0.1"}}},
+	}
+	for _, h := range e.containers {
+		if at := h.networks[n.id]; at != nil && at.address != "" {
+			s.Containers[h.id] = network.EndpointResource{Name: h.name, IPv4Address: at.address + "/16"}
+		}
+	}
+	return s
+}
+
+// Stop stops a container, as docker stop does.
+func (e *Engine) Stop(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if h := e.container(name); h != nil {
+		h.halt()
+		h.state = container.StateExited
+	}
+}
+
+// Subnet is the beginning of the addresses of the network that was made last.
+func (e *Engine) Subnet() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.networks[len(e.networks)-1].subnet
+}
+
+// Start starts a container, as docker start does.
+func (e *Engine) Start(name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h := e.container(name)
+	if h == nil {
+		return fmt.Errorf("no container %s", name)
+	}
+	if why := e.power(h); why != "" {
+		return fmt.Errorf("start %s: %s", name, why)
+	}
+	return nil
+}
+
+// Unfix makes a host one of the versions that fixed no addresses and labelled no volumes. It has to be stopped.
+func (e *Engine) Unfix(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h := e.container(name)
+	delete(h.labels, "skyctl-address")
+	for _, at := range h.networks {
+		at.fixed = ""
+	}
+	for _, v := range h.volumes {
+		e.volumes[v] = map[string]string{}
+	}
+}
