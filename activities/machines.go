@@ -11,6 +11,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -18,6 +19,7 @@ import (
 type Machines struct {
 	Store     *store.Store
 	Clouds    Clouds
+	Pool      *remote.Pool
 	Deadlines Deadlines
 	Now       func() time.Time
 	// RKE2 is what Clusters has, to check a spec against.

@@ -75,6 +75,7 @@ func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
 		}
 		node := nodeOf(at.record)
 		node.AgentToken, node.TLSSANs = string(password), sans(at.record)
+		node.Anew = at.record.Outdated(at.record)
 		if err := rke2.StartServer(ctx, h, node); err != nil {
 			return err
 		}
@@ -83,7 +84,10 @@ func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
 		if err := rke2.WaitSupervisor(wait, h, at.say); err != nil {
 			return err
 		}
-		return a.keepCredentials(ctx, at, h)
+		if err := a.keepCredentials(ctx, at, h); err != nil {
+			return err
+		}
+		return a.noteConfigured(ctx, at)
 	})
 }
 
@@ -156,12 +160,16 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 		}
 		node := nodeOf(at.record)
 		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, strconv.Itoa(rke2.SupervisorPort))
+		node.Anew = at.record.Outdated(head)
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
 			return err
 		}
 		wait, cancel := within(ctx, a.Deadlines.Agent)
 		defer cancel()
-		return rke2.WaitAgent(wait, h, at.say)
+		if err := rke2.WaitAgent(wait, h, at.say); err != nil {
+			return err
+		}
+		return a.noteConfigured(ctx, at)
 	})
 }
 

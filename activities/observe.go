@@ -179,10 +179,14 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 		w.CloudError = redact.Text(err.Error())
 	}
 	for _, m := range listed.machines[c.Metadata.UID] {
-		w.Listed = append(w.Listed, plan.Listed{
+		l := plan.Listed{
 			Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, Index: m.Index, Incarnation: m.Incarnation,
 			Stopped: m.State == cloud.StateStopped, Unknown: m.State == cloud.StateUnknown,
-		})
+		}
+		if m.State == cloud.StateRunning { // elsewhere it is that of before, or half of what is to come
+			l.Address, l.PrivateAddress, l.SSHPort = m.Address, m.PrivateAddress, m.SSHPort
+		}
+		w.Listed = append(w.Listed, l)
 	}
 	if c.Status.Phase != api.PhaseReady {
 		return w, sight{}, nil // what is left of it is all that matters

@@ -201,11 +201,7 @@ func (a *Machines) StartMachine(ctx context.Context, m MachineRef) error {
 	if err != nil {
 		return failed(ctx, step, m.Name, tooLate(boot, err))
 	}
-	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
-		r.Address, r.PrivateAddress, r.SSHPort = up.Address, up.PrivateAddress, up.SSHPort
-		return nil
-	})
-	return failed(ctx, step, m.Name, err)
+	return failed(ctx, step, m.Name, a.moveTo(ctx, c, m, up))
 }
 
 // drainWithin bounds how long pods may take to leave a worker that is to be replaced: what does not go by then goes with it.

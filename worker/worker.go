@@ -160,7 +160,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	return Activities{
 		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: clusterDir, Now: now, RKE2: release},
 		Machines: &activities.Machines{
-			Store: st, Clouds: clouds, Deadlines: deadlines, Now: now, RKE2: release, Settings: cfg.Used(),
+			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: now, RKE2: release, Settings: cfg.Used(),
 		},
 		Nodes: &activities.Nodes{
 			Store: st, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,

@@ -77,8 +77,8 @@ func (r *repair) run(ctx workflow.Context) error {
 // machines, all at once; last those on the whole cluster. Its error is not that of an action, which is on record.
 func (r *repair) carryOut(ctx workflow.Context, found activities.Assessed) error {
 	for _, kinds := range [][]api.ActionKind{
-		{api.ActionTerminate}, {api.ActionForgetNode},
-		{api.ActionStartMachine, api.ActionRestart, api.ActionReplace, api.ActionBringUp, api.ActionDisarm},
+		{api.ActionTerminate}, {api.ActionForgetNode}, {api.ActionRecordAddress},
+		{api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp, api.ActionDisarm},
 		{api.ActionRefresh}, {api.ActionWriteKubeconfig}, {api.ActionGPU},
 	} {
 		if err := r.atOnce(ctx, found, kinds); err != nil {
@@ -152,8 +152,12 @@ func (r *repair) do(ctx workflow.Context, a activities.RepairAction, placement a
 	case api.ActionForgetNode:
 		in := activities.ForgetNodeInput{Cluster: r.ref, Node: a.Node}
 		return trying.run(ctx, a.Node+": forget the Node", nodes.ForgetNode, in)
+	case api.ActionRecordAddress:
+		return trying.run(ctx, m.Name+": record the address", machines.RecordAddress, m)
 	case api.ActionStartMachine:
 		return r.startMachine(ctx, m)
+	case api.ActionReconfigure:
+		return r.startRKE2(ctx, m)
 	case api.ActionRestart:
 		return step.run(ctx, m.Name+": restart RKE2", nodes.Restart, m)
 	case api.ActionReplace:
@@ -180,6 +184,11 @@ func (r *repair) startMachine(ctx workflow.Context, m activities.MachineRef) err
 	if err := launch.run(ctx, m.Name+": start the machine", machines.StartMachine, m); err != nil {
 		return err
 	}
+	return r.startRKE2(ctx, m)
+}
+
+// startRKE2 starts RKE2 on a machine with the addresses that are on record now, and waits for its Node.
+func (r *repair) startRKE2(ctx workflow.Context, m activities.MachineRef) error {
 	bring := []struct {
 		doing    string
 		activity any

@@ -24,6 +24,8 @@ type DriftReason string
 const (
 	DriftMachineGone     DriftReason = "MachineGone"       // the cloud does not list it any more
 	DriftMachineStopped  DriftReason = "MachineStopped"    // the cloud says that it was stopped
+	DriftAddressChanged  DriftReason = "AddressChanged"    // the cloud lists it at another address than the one on record
+	DriftConfigOutdated  DriftReason = "ConfigOutdated"    // RKE2's configuration on it holds addresses of before
 	DriftMachineExtra    DriftReason = "MachineExtra"      // a machine of the cluster's that has no place in it
 	DriftMachineConflict DriftReason = "MachineConflict"   // name, labels and id do not fit together: a copy, or one that was renamed; left alone
 	DriftMachineUnready  DriftReason = "MachineUnready"    // in place, and was never brought up to the end
@@ -55,8 +57,12 @@ const (
 	ActionTerminate ActionKind = "Terminate"
 	// ActionForgetNode removes the Node of a machine that is no more.
 	ActionForgetNode ActionKind = "ForgetNode"
+	// ActionRecordAddress has a machine be at its address again, where the cloud can, or records the one that it is at now.
+	ActionRecordAddress ActionKind = "RecordAddress"
 	// ActionStartMachine starts a machine that was stopped.
 	ActionStartMachine ActionKind = "StartMachine"
+	// ActionReconfigure writes RKE2's configuration with the addresses of now, restarts it, and writes the kubeconfig anew.
+	ActionReconfigure ActionKind = "Reconfigure"
 	// ActionRestart restarts RKE2 on a machine and waits for its Node.
 	ActionRestart ActionKind = "Restart"
 	// ActionReplace drains a worker, ends its machine, forgets its Node and brings up a new incarnation in its place.

@@ -37,8 +37,11 @@ type Machine struct {
 	CloudID        string `json:"cloud_id,omitempty"`
 	Address        string `json:"address,omitempty"`
 	PrivateAddress string `json:"private_address,omitempty"`
-	SSHUser        string `json:"ssh_user,omitempty"`
-	SSHPort        int    `json:"ssh_port,omitempty"`
+	// ConfiguredFor are the addresses that RKE2's configuration on the machine holds, as ConfigAddresses has them. It is empty
+	// before the configuration is written, and where a version wrote it that recorded none: those are the ones on record.
+	ConfiguredFor string `json:"configured_for,omitempty"`
+	SSHUser       string `json:"ssh_user,omitempty"`
+	SSHPort       int    `json:"ssh_port,omitempty"`
 	// HostKey is the pinned SSH host key, in authorized_keys form.
 	HostKey string `json:"host_key,omitempty"`
 	// CPUs and MemoryGiB are what the cloud gave the machine; 0 where they are what the machine itself shows.

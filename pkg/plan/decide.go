@@ -160,7 +160,7 @@ func (d *deciding) decision() Decision {
 
 // order is the one in which actions are carried out.
 var order = []api.ActionKind{
-	api.ActionTerminate, api.ActionForgetNode, api.ActionStartMachine, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
+	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
 	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
 }
 

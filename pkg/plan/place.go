@@ -23,6 +23,7 @@ func (d *deciding) place(m *api.Machine) {
 		d.unlisted(m)
 	case l.Stopped:
 		d.stopped(m)
+	case d.readdress(m, l):
 	case d.silentAPI():
 		if isHead(m) {
 			d.silent(m)

@@ -41,6 +41,9 @@ type Listed struct {
 	Cluster     string
 	Index       int
 	Incarnation string
+	// Address, PrivateAddress and SSHPort are where it runs; empty where the cloud does not say, or it does not run.
+	Address, PrivateAddress string
+	SSHPort                 int
 	// Stopped: it exists and does not run.
 	Stopped bool
 	// Unknown: it was there when its cloud could last be asked about it, which it can't now. It is not ended meanwhile.

@@ -95,6 +95,9 @@ func TestWhateverIsSeenItConvergesWhereActionsSucceed(t *testing.T) {
 		return nil
 	})
 	for _, kind := range carriedOut {
+		if kind == api.ActionRecordAddress || kind == api.ActionReconfigure {
+			continue // see TestWhereverMachinesMoveTheyAreFoundAgain
+		}
 		if did[string(kind)] < worlds/50 {
 			t.Errorf("%s was asked for %d times only: these worlds are too tame", kind, did[string(kind)])
 		}

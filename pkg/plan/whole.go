@@ -66,7 +66,9 @@ func (d *deciding) gpu() {
 
 // headFirst has workers wait while something is done to the head, which they need for everything.
 func (d *deciding) headFirst() {
-	if !slices.ContainsFunc(d.actions, func(a api.Action) bool { return onPlace(a) && a.Index == 0 }) {
+	if !slices.ContainsFunc(d.actions, func(a api.Action) bool {
+		return (onPlace(a) || a.Kind == api.ActionRecordAddress) && a.Index == 0
+	}) {
 		return
 	}
 	d.postpone("it waits for the head", func(a api.Action) bool { return onPlace(a) && a.Index != 0 })
@@ -74,7 +76,9 @@ func (d *deciding) headFirst() {
 
 // onPlace says that an action is one on a machine in its place.
 func onPlace(a api.Action) bool {
-	return slices.Contains([]api.ActionKind{api.ActionStartMachine, api.ActionRestart, api.ActionReplace, api.ActionBringUp}, a.Kind)
+	return slices.Contains([]api.ActionKind{
+		api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
+	}, a.Kind)
 }
 
 // fewAtOnce leaves but one of the workers that still exist to be replaced. Where most workers are not Ready it is hardly they

@@ -202,12 +202,15 @@ func holds(c *api.Cluster, w plan.World, d plan.Decision) error {
 }
 
 var carriedOut = []api.ActionKind{
-	api.ActionTerminate, api.ActionForgetNode, api.ActionStartMachine, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
+	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart,
+	api.ActionReplace, api.ActionBringUp,
 	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
 }
 
 func onMachine(k api.ActionKind) bool {
-	return slices.Contains([]api.ActionKind{api.ActionStartMachine, api.ActionRestart, api.ActionReplace, api.ActionBringUp}, k)
+	return slices.Contains([]api.ActionKind{
+		api.ActionRecordAddress, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
+	}, k)
 }
 
 // allowed checks a single action.
@@ -223,7 +226,7 @@ func allowed(c *api.Cluster, w plan.World, a api.Action, owned, kept, nodes map[
 		return fmt.Errorf("%s in a cluster in ERROR", a.Kind)
 	case w.CloudError != "" && a.Kind != api.ActionWriteKubeconfig:
 		return fmt.Errorf("%s of %s though the cloud can't be asked", a.Kind, a.Machine)
-	case w.APIError != "" && !head && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine:
+	case w.APIError != "" && !head && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine && a.Kind != api.ActionRecordAddress:
 		return fmt.Errorf("%s of %s though the API is silent", a.Kind, a.Machine)
 	case a.Kind == api.ActionForgetNode && (!node || nodes[a.Node] || !strings.HasPrefix(a.Node, "sky-"+c.Metadata.Name+"-") || w.Nodes[a.Node].Ready):
 		return fmt.Errorf("forgets the Node %q", a.Node)

@@ -35,11 +35,18 @@ while [ $begun = 0 ]; do
 done`
 
 // StartServer writes a prepared head's configuration and starts its server, without waiting for it: WaitSupervisor and
-// WaitServer say how far it is. A server that runs already goes on with the configuration that it has.
+// WaitServer say how far it is. A server that runs already goes on with the configuration that it has, unless Node.Anew says otherwise.
 func StartServer(ctx context.Context, h *remote.Host, n Node) error {
-	_, err := h.Converse(ctx, "starting the RKE2 server", "set -e\n"+factsScript+receiveConfig+proxyScript(n)+"changed=0"+startScript,
+	_, err := h.Converse(ctx, "starting the RKE2 server", "set -e\n"+factsScript+receiveConfig+proxyScript(n)+"changed=0\n"+anewScript(n)+startScript,
 		func(line string) ([]byte, error) { return configFor(h, n, line) })
 	return err
+}
+
+func anewScript(n Node) string {
+	if n.Anew {
+		return "changed=1"
+	}
+	return ""
 }
 
 // JoinAgent gives a prepared worker the head's full agent token and starts its agent, without waiting for it. Where the
@@ -48,7 +55,7 @@ func JoinAgent(ctx context.Context, h *remote.Host, n Node, token string) error 
 	if err := checkJoinToken(token); err != nil {
 		return &Error{Reason: WrongToken, Machine: h.Name(), Message: "joining the cluster", Cause: err, Final: true}
 	}
-	_, err := h.Converse(ctx, "joining the cluster", "set -e\n"+factsScript+receiveToken+receiveConfig+proxyScript(n)+joinScript, func(line string) ([]byte, error) {
+	_, err := h.Converse(ctx, "joining the cluster", "set -e\n"+factsScript+receiveToken+receiveConfig+proxyScript(n)+anewScript(n)+joinScript, func(line string) ([]byte, error) {
 		config, err := configFor(h, n, line)
 		if err != nil {
 			return nil, err

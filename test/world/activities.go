@@ -46,7 +46,7 @@ func Activities(s Settings, st *store.Store, pool *remote.Pool, on cloud.Cloud, 
 		Clusters: &activities.Clusters{
 			Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: s.Release},
 		},
-		Machines: &activities.Machines{Store: st, Clouds: clouds, Now: now, Deadlines: s.Deadlines},
+		Machines: &activities.Machines{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines},
 		Nodes: &activities.Nodes{
 			Store: st, Pool: pool, ClusterDir: dir, Now: now, RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines,
 		},
