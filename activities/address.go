@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -31,17 +30,19 @@ func (a *Machines) RecordAddress(ctx context.Context, m MachineRef) error {
 	if err != nil {
 		return failed(ctx, step, m.Name, err)
 	}
-	at := slices.IndexFunc(listed, func(l cloud.Machine) bool {
-		return l.Name == m.Name && l.Incarnation == m.Incarnation && l.State == cloud.StateRunning
-	})
-	if at < 0 {
-		return failed(ctx, step, m.Name, &cloud.Error{Kind: cloud.Transient, Message: "the cloud does not list it as running"})
+	target := recorded(owner, *record)
+	found, err := target.Choose(listed)
+	if err == nil && (found == nil || found.State != cloud.StateRunning) {
+		err = &cloud.Error{Kind: cloud.Transient, Message: "the cloud does not list it as running"}
 	}
-	up := listed[at]
+	if err != nil {
+		return failed(ctx, step, m.Name, err)
+	}
+	up := *found
 	if starter, can := of.(cloud.Starter); can && up.PrivateAddress != record.PrivateAddress {
 		boot, cancel := within(ctx, a.Deadlines.Boot)
 		defer cancel()
-		if up, err = starter.Start(boot, owner, m.Name, record.PrivateAddress); err != nil {
+		if up, err = starter.Start(boot, target, record.PrivateAddress); err != nil {
 			return failed(ctx, step, m.Name, tooLate(boot, err))
 		}
 	}

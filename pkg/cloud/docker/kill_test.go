@@ -74,7 +74,7 @@ func (i *installation) request(cluster string, n int) cloud.LaunchRequest {
 		i.t.Fatal(err)
 	}
 	return cloud.LaunchRequest{
-		Owner: i.owner(cluster), Name: name, Index: n, Incarnation: "one", Placement: api.Placement{CPUs: 1, MemoryGiB: 1},
+		Owner: i.owner(cluster), Name: name, Index: n, Incarnation: incarnationOf(n), Placement: api.Placement{CPUs: 1, MemoryGiB: 1},
 		AuthorizedKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), HostKey: i.keys[name],
 	}
 }
@@ -88,7 +88,7 @@ func launchWith(ctx context.Context, c *docker.Cloud, req cloud.LaunchRequest) (
 }
 
 func targetOf(owner cloud.Owner, n int) cloud.Target {
-	return cloud.Target{Owner: owner, Name: api.MachineName(owner.Cluster, n), Index: n, Incarnation: "one"}
+	return cloud.Target{Owner: owner, Name: api.MachineName(owner.Cluster, n), Index: n, Incarnation: incarnationOf(n)}
 }
 
 func endWith(ctx context.Context, c *docker.Cloud, owner cloud.Owner, machines int) error {
@@ -243,3 +243,5 @@ func TestABuildRemovesTheFilesOfOneThatWasKilled(t *testing.T) {
 		t.Errorf("left: %q, %v", left, err)
 	}
 }
+
+func incarnationOf(n int) string { return fmt.Sprintf("inc%d", n) }
