@@ -186,7 +186,7 @@ func (e *Engine) plug(h *host, n *bridge, at *endpoint) string {
 	case !n.named:
 		return "user specified IP address is supported only when connecting to networks with user configured subnets"
 	case !strings.HasPrefix(at.fixed, n.subnet):
-		return "no configured subnet or ip-range contain the IP address " + at.fixed
+		return "Invalid address " + at.fixed + ": It does not belong to any of this network's subnets"
 	case taken[at.fixed]:
 		return "Address already in use"
 	default:

@@ -122,7 +122,7 @@ func addressTaken(err error) bool {
 		return false
 	}
 	text := strings.ToLower(err.Error())
-	for _, words := range []string{"address already in use", "requested address is not available", "no configured subnet", "address is out of range"} {
+	for _, words := range []string{"address already in use", "requested address is not available", "no configured subnet", "does not belong to any of this network's subnets"} {
 		if strings.Contains(text, words) {
 			return true
 		}
