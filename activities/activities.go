@@ -116,6 +116,7 @@ func judge(err error) (reason string, log []string, final bool) {
 		late    *overdue
 		ofGPU   *gpu.Failure
 		left    *leftError
+		lostKey *keysMissingError
 
 		wrongKey *store.WrongKeyError
 		corrupt  *store.CorruptError
@@ -132,6 +133,8 @@ func judge(err error) (reason string, log []string, final bool) {
 		return "Unreadable", nil, true
 	case errors.As(err, &stale):
 		return "Replaced", nil, true
+	case errors.As(err, &lostKey):
+		return string(api.DriftKeysMissing), nil, true
 	case errors.As(err, &left):
 		return ReasonLeft, nil, true
 	case errors.As(err, &etcd):

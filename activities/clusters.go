@@ -196,8 +196,12 @@ func (a *Clusters) fresh(c *api.Cluster, placement api.Placement) ([]api.Machine
 	return machines, nil
 }
 
-// makeKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they are not there.
+// makeKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they are not there. Those
+// that machines of the cluster know already are not made anew.
 func (a *Clusters) makeKeys(ctx context.Context, ref api.Ref, machines []api.Machine) error {
+	if err := a.refuseNewKeys(ctx, ref); err != nil {
+		return err
+	}
 	keys := []string{store.SecretSSHKey}
 	for _, m := range machines {
 		keys = append(keys, store.SecretHostKey(m.Incarnation))
@@ -287,7 +291,7 @@ func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 		return temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
 	}
 	if err == nil {
-		a.event(ctx, eventOf(c, "", api.EventNormal, "Ready", fmt.Sprintf("READY with %d machines", len(c.Status.Machines))))
+		a.event(ctx, eventOf(c, "", api.EventNormal, "Ready", "READY with "+count(len(c.Status.Machines), "machine")))
 	}
 	return failed(ctx, "mark the cluster READY", "", err)
 }
@@ -337,7 +341,7 @@ func (a *Clusters) MarkDeleting(ctx context.Context, ref api.Ref) error {
 func (a *Clusters) Forget(ctx context.Context, ref api.Ref) error {
 	const step = "forget the cluster"
 	if a.ClusterDir != nil {
-		if err := kubefile.Remove(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig")); err != nil {
+		if err := kubefile.Remove(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), ref.Name); err != nil {
 			return failed(ctx, step, "", err)
 		}
 	}
@@ -367,6 +371,14 @@ func (a *Clusters) noteLastUse(ctx context.Context, ref api.Ref) error {
 
 func refOf(cluster api.Ref, m api.Machine) MachineRef {
 	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName, Role: m.Role}
+}
+
+// count is a number of things in words.
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -189,7 +189,7 @@ func (a *Machines) request(ctx context.Context, m MachineRef) (cloud.Cloud, clou
 	if err != nil {
 		return nil, none, err
 	}
-	host, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretHostKey(m.Incarnation))
+	host, err := a.hostKey(ctx, m, record)
 	if err != nil {
 		return nil, none, err
 	}
@@ -197,4 +197,18 @@ func (a *Machines) request(ctx context.Context, m MachineRef) (cloud.Cloud, clou
 		Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation,
 		Placement: record.Placement, Spec: c.Spec, Labels: c.Metadata.Labels, AuthorizedKey: public, HostKey: host,
 	}, nil
+}
+
+// hostKey is the host key that a machine is to have. Where it is lost it is made anew, unless a launch may have used it.
+func (a *Machines) hostKey(ctx context.Context, m MachineRef, record *api.Machine) ([]byte, error) {
+	name := store.SecretHostKey(m.Incarnation)
+	key, err := a.Store.GetSecret(ctx, m.Cluster, name)
+	if missing := new(store.NotFoundError); !errors.As(err, &missing) || record.State != api.MachineReserved {
+		return key, err
+	}
+	fresh, _, err := remote.NewKeyPair()
+	if err != nil {
+		return nil, err
+	}
+	return a.Store.CreateSecret(ctx, m.Cluster, name, fresh)
 }

@@ -54,6 +54,9 @@ func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
 		}
 		install, cancel := within(ctx, a.Deadlines.Install)
 		defer cancel()
+		if err := rke2.CheckFitness(install, h, a.Now, at.say); err != nil {
+			return err
+		}
 		if err := rke2.Install(install, h, *at.cluster.Status.Artifacts, at.say); err != nil {
 			return err
 		}
@@ -123,6 +126,9 @@ func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) 
 		store.SecretServerToken: []byte(creds.ServerToken),
 		store.SecretAgentToken:  []byte(creds.AgentToken),
 		store.SecretKubeconfig:  kubeconfig,
+	}
+	if password := passwordOf(creds.AgentToken); password != "" {
+		secrets[store.SecretAgentPassword] = []byte(password)
 	}
 	for _, key := range sortedKeys(secrets) {
 		if err := a.Store.PutSecret(ctx, ref, key, secrets[key]); err != nil {

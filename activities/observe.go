@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/rke2"
@@ -191,6 +190,11 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 	if c.Status.Phase != api.PhaseReady {
 		return w, sight{}, nil // what is left of it is all that matters
 	}
+	missing, err := missingSecrets(ctx, a.Store, c.Ref())
+	if err != nil {
+		return w, sight{}, err
+	}
+	w.KeysMissing = missing
 	saw, err := a.askAPI(ctx, c, &w)
 	if ofWorker(err) {
 		return w, sight{}, err
@@ -198,9 +202,8 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 	if err != nil {
 		w.APIError = redact.Text(err.Error())
 	}
-	if a.ClusterDir != nil {
-		_, err := os.Stat(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"))
-		w.KubeconfigMissing = errors.Is(err, fs.ErrNotExist)
+	if a.ClusterDir != nil && saw.kubeconfig != nil {
+		w.KubeconfigFile = kubefile.Differs(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"), saw.kubeconfig)
 	}
 	w.Units, err = a.units(ctx, c, w)
 	return w, saw, err
@@ -217,12 +220,16 @@ func ofWorker(err error) bool {
 type sight struct {
 	seen *kube.Seen
 	gpus *gpu.Status
+	// kubeconfig is the one in the store.
+	kubeconfig []byte
 }
 
 func nodesOf(seen *kube.Seen) map[string]plan.Node {
 	nodes := make(map[string]plan.Node, len(seen.Nodes))
 	for name, n := range seen.Nodes {
-		nodes[name] = plan.Node{Ready: n.Ready, Why: n.Why, Since: n.Since, Cordoned: n.Cordoned, Kubelet: n.Kubelet}
+		nodes[name] = plan.Node{
+			Ready: n.Ready, Why: n.Why, Pressure: n.Pressure, Since: n.Since, Cordoned: n.Cordoned, Kubelet: n.Kubelet,
+		}
 	}
 	return nodes
 }
@@ -234,14 +241,15 @@ func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (sig
 	if err != nil {
 		return sight{}, err
 	}
+	saw := sight{kubeconfig: kubeconfig}
 	expire, err := kube.Expires(kubeconfig)
 	if err != nil {
-		return sight{}, err
+		return saw, err
 	}
 	w.CredentialsExpire = expire
 	client, err := apiClient(kubeconfig, c, a.Store, a.Pool, kube.Brief)
 	if err != nil {
-		return sight{}, err
+		return saw, err
 	}
 	defer kube.Close(client)
 	ctx, cancel := context.WithTimeout(ctx, apiWithin)
@@ -249,10 +257,9 @@ func (a *Sweeps) askAPI(ctx context.Context, c *api.Cluster, w *plan.World) (sig
 	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
 	seen, err := kube.Look(ctx, client, c.Status.Machines, accelerator)
 	if err != nil {
-		return sight{}, err
+		return saw, err
 	}
 	w.Nodes = nodesOf(&seen)
-	saw := sight{}
 	if seen.Unmeasured == nil {
 		saw.seen = &seen
 	}
@@ -302,7 +309,11 @@ func (a *Sweeps) unit(ctx context.Context, c *api.Cluster, w plan.World, index i
 		case err != nil:
 			return plan.Unit{Error: redact.Text(err.Error())}, nil
 		}
-		return plan.Unit{Reached: true, Active: u.Active, Since: u.Since, Health: healthOf(u.Ready), Why: u.Why}, nil
+		found := plan.Unit{Reached: true, Active: u.Active, Health: healthOf(u.Ready), Why: u.Why}
+		if u.For > 0 {
+			found.Since = a.Now().Add(-u.For)
+		}
+		return found, nil
 	}
 	return plan.Unit{Error: "etcd has no such machine"}, nil
 }

@@ -23,7 +23,11 @@ const cloudsUsedWithin = 48 * time.Hour
 // records since when each is known. A machine of a cluster whose object can't be understood is no orphan.
 func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 	const step = "look for orphans"
-	providers, err := a.inUse(ctx)
+	unowned, err := a.findUnowned(ctx)
+	if err != nil {
+		return api.OrphansResult{}, failed(ctx, step, "", err)
+	}
+	providers, err := a.inUse(ctx, unowned)
 	if err != nil {
 		return api.OrphansResult{}, failed(ctx, step, "", err)
 	}
@@ -34,6 +38,9 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 	known, err := a.known(ctx)
 	if err != nil {
 		return api.OrphansResult{}, failed(ctx, step, "", err)
+	}
+	if err := a.collectUnowned(ctx, unowned, all); err != nil {
+		return api.OrphansResult{}, failed(ctx, "look for records of no cluster", "", err)
 	}
 	var r api.OrphansResult
 	for _, p := range providers {
@@ -94,8 +101,9 @@ func (a *Sweeps) withKnown(ctx context.Context, seen []api.Orphan, known cluster
 	return seen, nil
 }
 
-// inUse are the providers that clusters have their machines from, now or not long ago, and those that have orphans.
-func (a *Sweeps) inUse(ctx context.Context) ([]string, error) {
+// inUse are the providers that clusters have their machines from, now or not long ago, those that have orphans, and those of
+// machines that are on record for no cluster.
+func (a *Sweeps) inUse(ctx context.Context, unowned []store.Unowned) ([]string, error) {
 	providers := map[string]bool{}
 	all, err := a.Store.List(ctx)
 	if err != nil && len(store.CorruptClusters(err)) == 0 {
@@ -111,6 +119,11 @@ func (a *Sweeps) inUse(ctx context.Context) ([]string, error) {
 	orphans, err := a.Store.Orphans(ctx) // for as long as it has some, a cloud is in use
 	for _, o := range orphans {
 		used = append(used, o.Cloud)
+	}
+	for _, u := range unowned {
+		for _, m := range u.Machines {
+			used = append(used, m.Placement.Cloud)
+		}
 	}
 	for _, name := range used {
 		providers[a.Clouds.provider(name)] = true

@@ -133,7 +133,8 @@ func (a *Sweeps) lookSoon(ctx context.Context, name string, listed listings, aga
 	found, err := a.lookAt(soon, name, listed, again)
 	if err != nil && ctx.Err() == nil {
 		activity.GetLogger(ctx).Warn("a cluster could not be looked at", "cluster", name, "error", err)
-		return &api.Drifted{Cluster: name, Why: err.Error()}
+		a.noteUnseen(ctx, name, err)
+		return &api.Drifted{Cluster: name, Why: err.Error(), Unseen: true}
 	}
 	return found
 }
@@ -164,7 +165,8 @@ func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, aga
 		return found, a.start(ctx, c, found, api.DriftNeverDeleted, api.WorkflowDelete, api.DeleteInput{Cluster: c.Ref()})
 	}
 	if _, asked := listings[a.Clouds.provider(cloudOf(c))]; !asked {
-		return nil, nil // an operation has just ended; the next sweep looks
+		found.Why, found.Unseen = "an operation on it has just ended; the next sweep looks at it", true
+		return found, nil
 	}
 	var since time.Time
 	if again {
@@ -212,15 +214,7 @@ func say(found *api.Drifted, workflow string, started bool) {
 func (a *Sweeps) unreadable(ctx context.Context, name string, wrong error) *api.Drifted {
 	e := api.Event{Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid), Message: wrong.Error() + "; the cluster is left alone until that is mended"}
 	a.event(ctx, e)
-	return &api.Drifted{Cluster: name, Why: e.Message}
-}
-
-// invalid reports a cluster of which nobody can say what is wanted.
-func (a *Sweeps) invalid(ctx context.Context, c *api.Cluster, wrong error) *api.Drifted {
-	a.event(ctx, eventOf(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; the cluster is left alone until that is mended"))
-	return &api.Drifted{Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "it is left alone", Drift: []api.Drift{{
-		Reason: api.DriftInvalid, Message: wrong.Error(), Since: a.Now(), Next: "the cluster is left alone until that is mended",
-	}}}
+	return &api.Drifted{Cluster: name, Why: e.Message, Unseen: true}
 }
 
 // assess looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked for it at some

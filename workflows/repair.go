@@ -77,7 +77,7 @@ func (r *repair) run(ctx workflow.Context) error {
 // machines, all at once; last those on the whole cluster. Its error is not that of an action, which is on record.
 func (r *repair) carryOut(ctx workflow.Context, found activities.Assessed) error {
 	for _, kinds := range [][]api.ActionKind{
-		{api.ActionTerminate}, {api.ActionForgetNode}, {api.ActionRecordAddress},
+		{api.ActionTerminate}, {api.ActionForgetNode}, {api.ActionRecordAddress}, {api.ActionRestoreKeys},
 		{api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp, api.ActionDisarm},
 		{api.ActionRefresh}, {api.ActionWriteKubeconfig}, {api.ActionGPU},
 	} {
@@ -154,6 +154,8 @@ func (r *repair) do(ctx workflow.Context, a activities.RepairAction, placement a
 		return trying.run(ctx, a.Node+": forget the Node", nodes.ForgetNode, in)
 	case api.ActionRecordAddress:
 		return trying.run(ctx, m.Name+": record the address", machines.RecordAddress, m)
+	case api.ActionRestoreKeys:
+		return step.run(ctx, r.ref.Name+": restore the keys", nodes.RestoreKeys, r.ref)
 	case api.ActionStartMachine:
 		return r.startMachine(ctx, m)
 	case api.ActionReconfigure:

@@ -33,6 +33,7 @@ const (
 	DriftNodeNotReady    DriftReason = "NodeNotReady"      // Kubernetes says that its Node is not Ready
 	DriftNodeMissing     DriftReason = "NodeMissing"       // its Node was deleted
 	DriftNodeCordoned    DriftReason = "NodeCordoned"      // somebody keeps pods off it; only reported
+	DriftNodePressure    DriftReason = "NodePressure"      // Ready, and under pressure of disk or memory; only reported
 	DriftPowerOff        DriftReason = "PowerOffPending"   // it is Ready, and would power itself off
 	DriftNodeExtra       DriftReason = "NodeExtra"         // a Node of a machine that is no more
 	DriftVersionSkew     DriftReason = "VersionSkew"       // its kubelet has another version; only reported
@@ -40,13 +41,23 @@ const (
 	DriftAPIUnreachable  DriftReason = "APIUnreachable"    // it answers on the head itself, and not from here
 	DriftHeadLost        DriftReason = "HeadLost"          // the head is gone, with the cluster's state
 	DriftCredentialsAge  DriftReason = "CredentialsExpire" // the kubeconfig or certificates end soon
-	DriftKubeconfigFile  DriftReason = "KubeconfigMissing" // the person's file is gone
+	DriftKubeconfigFile  DriftReason = "KubeconfigMissing" // the person's file is gone, cut, or leads elsewhere
+	DriftKeysMissing     DriftReason = "KeysMissing"       // etcd lacks secrets that the cluster can't be without
 	DriftGPU             DriftReason = "GPUNotReady"       // the GPU stack is not as it was installed
 	DriftNeverStarted    DriftReason = "NeverStarted"      // nothing works on a cluster that is to be provisioned
 	DriftNeverDeleted    DriftReason = "NeverDeleted"      // nothing works on a cluster that is to be deleted
 	DriftLeftover        DriftReason = "Leftover"          // a machine of a failed create that should be gone
 	DriftInvalid         DriftReason = "Invalid"           // the object in etcd makes no sense; it is left alone
 )
+
+// OnlyReported says that nothing is done about a drift of this kind: it is somebody's wish, or for a person to see to.
+func (r DriftReason) OnlyReported() bool {
+	switch r {
+	case DriftNodeCordoned, DriftVersionSkew, DriftNodePressure, DriftInvalid:
+		return true
+	}
+	return false
+}
 
 // ActionKind is what a repair does.
 type ActionKind string
@@ -71,6 +82,9 @@ const (
 	ActionBringUp ActionKind = "BringUp"
 	// ActionDisarm takes the power-off timer of a machine away that a repair which was cut off has left.
 	ActionDisarm ActionKind = "Disarm"
+	// ActionRestoreKeys brings back secrets that etcd has lost: a new SSH key through the Kubernetes API, tokens and kubeconfig
+	// from the head.
+	ActionRestoreKeys ActionKind = "RestoreKeys"
 	// ActionRefresh fetches token and kubeconfig anew, with certificates that last.
 	ActionRefresh ActionKind = "RefreshCredentials"
 	// ActionWriteKubeconfig writes the person's kubeconfig file again.

@@ -86,4 +86,6 @@ type Drifted struct {
 	// Started is the operation that was started about it; empty where none was, with Why.
 	Started string `json:"started,omitempty"`
 	Why     string `json:"why,omitempty"`
+	// Unseen: it was not looked at, for the reason that Why gives: nothing can be said of how it is.
+	Unseen bool `json:"unseen,omitempty"`
 }

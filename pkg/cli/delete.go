@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,9 @@ the cluster and removes its local files. A create that is still running is cance
 What the cluster has cost is told when the delete begins and, with --wait, when it is done.
 
 Where the cloud is out of reach for good, --purge forgets the cluster anyway, after listing the
-machines that may go on billing.`,
+machines that may go on billing. A cluster whose object in etcd is damaged is deleted by what can
+still be read of it, and by the labels of its machines; where that is too little, --purge forgets
+the object, and its machines show in skyctl get orphans.`,
 		Example: `  skyctl delete cluster dev
   skyctl delete cluster dev --yes --wait
   skyctl delete cluster lost --purge`,
@@ -67,15 +70,28 @@ func (d *deletion) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.Get(ctx, name)
+	c, damage, err := s.Salvage(ctx, name)
 	if err != nil {
 		return err
+	}
+	if damage != nil {
+		if err := d.sayDamage(c, damage); err != nil {
+			return err
+		}
 	}
 	if d.purge {
 		d.warn(c)
 	}
 	if !d.yes {
 		if err := d.ask(ctx, c); err != nil {
+			return err
+		}
+	}
+	switch {
+	case damage != nil && c.Metadata.UID == "":
+		return d.forgetDamaged(ctx, s, name)
+	case damage != nil:
+		if c, err = s.RewriteForDelete(ctx, name, d.env.Now().UTC()); err != nil {
 			return err
 		}
 	}
@@ -170,7 +186,8 @@ func (d *deletion) ask(ctx context.Context, c *api.Cluster) error {
 	if sum := spent(c, d.env.Now()); sum != "" {
 		costs = ", " + sum + " so far"
 	}
-	return d.confirm(ctx, fmt.Sprintf("Delete cluster %s (%s, %s%s)?", c.Metadata.Name, c.Status.Phase, count(len(living(c)), "machine"), costs), "deleted")
+	phase := cmp.Or(c.Status.Phase, phaseDamaged)
+	return d.confirm(ctx, fmt.Sprintf("Delete cluster %s (%s, %s%s)?", c.Metadata.Name, phase, count(len(living(c)), "machine"), costs), "deleted")
 }
 
 // confirm asks a person for a yes. Its error says that nothing was done.

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -39,12 +41,19 @@ done about that, what happened lately, why it failed, and what to try next.`,
 		if err != nil {
 			return err
 		}
-		c, err := s.Get(cmd.Context(), args[0])
+		c, damage, err := s.Salvage(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
+		var wrong error
+		if damage != nil {
+			wrong = &damagedError{name: args[0], why: damage}
+		}
 		if output.forMachines() {
-			return encode(a.env.Out, output.value, c)
+			return errors.Join(encode(a.env.Out, output.value, c), wrong)
+		}
+		if damage != nil {
+			c.Status.Phase = cmp.Or(c.Status.Phase, phaseDamaged)
 		}
 		d := description{cluster: c, operation: ops.OperationURL(args[0]), now: a.env.Now(), external: a.cfg.External()}
 		if path := a.cfg.KubeconfigPath(args[0]); exists(path) {
@@ -54,7 +63,7 @@ done about that, what happened lately, why it failed, and what to try next.`,
 			return err
 		}
 		_, err = io.WriteString(a.env.Out, d.String())
-		return err
+		return errors.Join(err, wrong)
 	}
 	return group("describe", "Show everything known of a cluster", "Shows what you name: see skyctl describe cluster --help.",
 		"  skyctl describe cluster dev", cmd)
@@ -270,6 +279,8 @@ func (d description) next() []string {
 		return []string{"skyctl get cluster " + name + " -w"}
 	case api.PhaseDeleting:
 		return []string{"skyctl delete cluster " + name + " --wait"}
+	case phaseDamaged:
+		return []string{"skyctl delete cluster " + name}
 	}
 	return nil
 }

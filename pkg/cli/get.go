@@ -26,7 +26,8 @@ func (a *app) getClusters() *cobra.Command {
 		Long: `Shows all clusters, or the one you name. RESOURCES are available/total as Kubernetes sees
 them: what is allocatable less what pods have requested, over the machines' capacity. STATUS
 says (drifted) where the last sweep found something that is not as it was asked for, which
-skyctl describe cluster shows, and (paused) where nothing is repaired for now.`,
+skyctl describe cluster shows, (unknown) where it could not see how the cluster is, and (paused)
+where nothing is repaired for now.`,
 		Example: `  skyctl get clusters
   skyctl get clusters -o wide
   skyctl get cluster dev -w
@@ -84,13 +85,23 @@ func (g *getting) fetch(ctx context.Context, ops *operations.Client) ([]api.Clus
 	}
 	switch {
 	case g.name != "":
-		c, err := s.Get(ctx, g.name)
+		c, damage, err := s.Salvage(ctx, g.name)
 		if err != nil {
 			return nil, err
 		}
-		return []api.Cluster{*c}, nil
+		if damage == nil {
+			return []api.Cluster{*c}, nil
+		}
+		if !g.output.forMachines() {
+			c.Status.Phase = phaseDamaged
+		}
+		return []api.Cluster{*c}, &damagedError{name: g.name, why: damage}
 	case g.output.value == asTable: // which shows little
-		return s.Overview(ctx)
+		clusters, err := s.Overview(ctx)
+		return withDamaged(ctx, s, clusters, err), err
+	case g.output.value == asWide:
+		clusters, err := s.ListWithMachines(ctx)
+		return withDamaged(ctx, s, clusters, err), err
 	default:
 		return s.ListWithMachines(ctx)
 	}

@@ -37,7 +37,7 @@ func (a *app) runKubeconfig(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.Get(ctx, name)
+	c, _, err := s.Salvage(ctx, name) // a damaged cluster's is of use all the same
 	if err != nil {
 		return err
 	}
@@ -75,5 +75,5 @@ func (a *app) removeKubeconfig(cluster string) error {
 	if !a.cfg.External() {
 		return nil
 	}
-	return kubefile.Remove(a.cfg.KubeconfigPath(cluster))
+	return kubefile.Remove(a.cfg.KubeconfigPath(cluster), cluster)
 }

@@ -73,7 +73,13 @@ func (r *reconciliation) run(ctx context.Context, cluster string) error {
 		title = "Looking at cluster " + cluster
 	}
 	err = r.working(title, r.output.forMachines(), func(s *status) error {
-		if found, err = sweep(ctx, ops, cluster); err != nil {
+		look := func() (err error) { found, err = sweep(ctx, ops, cluster); return err }
+		if r.wait {
+			err = ops.RideOut(ctx, s.note, look)
+		} else {
+			err = look()
+		}
+		if err != nil {
 			return err
 		}
 		s.pause()
@@ -88,10 +94,14 @@ func (r *reconciliation) run(ctx context.Context, cluster string) error {
 		return err
 	case len(found.Failed) > 0:
 		return errors.New("not everything could be looked at: run it again")
-	case !r.wait:
-		return nil
+	case r.wait:
+		return r.await(ctx, ops, before, found)
+	case found.only != "" && found.unseen() > 0:
+		return fmt.Errorf("cluster %s could not be looked at, so nothing can be said of how it is", cluster)
+	case found.unseen() > 0:
+		return fmt.Errorf("%s could not be looked at, so nothing can be said of how they are", count(found.unseen(), "cluster"))
 	}
-	return r.await(ctx, ops, before, found)
+	return nil
 }
 
 // sweep looks at a cluster, or at all; then it reads them, for what the sweep has written about them.

@@ -56,6 +56,9 @@ func standing(c *api.Cluster) string {
 	if st := c.Status; differs(st.Drift) && (st.Phase == api.PhaseReady || st.Phase == api.PhaseError) {
 		besides = append(besides, "drifted")
 	}
+	if unknown(c) != "" {
+		besides = append(besides, "unknown")
+	}
 	if !c.Status.PausedAt.IsZero() {
 		besides = append(besides, "paused")
 	}

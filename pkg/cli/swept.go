@@ -85,7 +85,7 @@ func (s swept) sum(unknowns int) string {
 		switch {
 		case len(d.Drift) > 0:
 			drifted++
-		case d.Phase == "": // it could not be looked at
+		case d.Phase == "" || d.Unseen: // it could not be looked at
 			unknowns++
 		default:
 			busy++
@@ -135,6 +135,18 @@ func done(d api.Drifted) string {
 // told says whether the sweep itself tells of a cluster.
 func (s swept) told(name string) bool {
 	return slices.ContainsFunc(s.Drifted, func(d api.Drifted) bool { return d.Cluster == name })
+}
+
+// unseen is how many clusters were not seen as they are now.
+func (s swept) unseen() int {
+	n := len(s.unknowns()) + len(s.corrupt)
+	for _, d := range s.Drifted {
+		c := s.clusters[d.Cluster]
+		if d.Unseen || d.Phase == "" || unknown(&c) != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // unknowns are the clusters without drift of which it can't be said that they are as they should be.

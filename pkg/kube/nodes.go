@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -135,6 +136,9 @@ func (w *nodeWait) follow(ctx context.Context, events watch.Interface) (ready bo
 
 func (w *nodeWait) look(node *corev1.Node) bool {
 	ready, state := readiness(node)
+	if pressed := pressureOn(node); ready && pressed != "" {
+		ready, state = false, "it is Ready and takes no pods: "+pressed
+	}
 	if !ready {
 		w.tell(state)
 	}
@@ -164,16 +168,25 @@ func readiness(node *corev1.Node) (ready bool, state string) {
 
 // pressures names the other conditions that are wrong.
 func pressures(node *corev1.Node) string {
-	s := ""
+	if found := pressureOn(node); found != "" {
+		return "; " + found
+	}
+	return ""
+}
+
+// pressureOn names the conditions besides Ready that keep pods off a node or evict them from it, with what the kubelet says
+// of them; empty where there are none.
+func pressureOn(node *corev1.Node) string {
+	var found []string
 	for _, c := range node.Status.Conditions {
 		switch c.Type {
 		case corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeNetworkUnavailable:
 			if c.Status == corev1.ConditionTrue {
-				s += fmt.Sprintf("; %s (%s)", c.Type, c.Reason)
+				found = append(found, fmt.Sprintf("%s (%s)", c.Type, c.Reason))
 			}
 		}
 	}
-	return s
+	return strings.Join(found, "; ")
 }
 
 // NodesReady says which of the named nodes are Ready, in the order of the names, and why the others are not.

@@ -31,7 +31,9 @@ type NodeSeen struct {
 	Ready bool
 	// Why says what is wrong, where it is not Ready.
 	Why string
-	// Since is when its readiness last changed.
+	// Pressure names what keeps pods off it though it is Ready, such as DiskPressure.
+	Pressure string
+	// Since is when its readiness last changed, by the clock of whoever said so.
 	Since    time.Time
 	Cordoned bool
 	// Kubelet is its version.
@@ -89,6 +91,7 @@ func (s *Seen) count(node *corev1.Node, used corev1.ResourceList, m api.Machine,
 func nodeSeen(n *corev1.Node) NodeSeen {
 	seen := NodeSeen{Cordoned: n.Spec.Unschedulable, Kubelet: n.Status.NodeInfo.KubeletVersion, Since: n.CreationTimestamp.Time}
 	seen.Ready, seen.Why = readiness(n)
+	seen.Pressure = pressureOn(n)
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
 			seen.Since = c.LastTransitionTime.Time

@@ -187,7 +187,7 @@ func (c *Client) alive(ctx context.Context, ref api.Ref, g goal) verdict {
 // away says that a server is gone for the moment, which ends no wait: the work is durable.
 func (c *Client) away(err error) verdict {
 	var etcd *store.UnavailableError
-	if !isUnreachable(err) && !errors.As(err, &etcd) {
+	if !isUnreachable(err) && !errors.As(err, &etcd) { // no worker, say
 		return verdict{notice: oneLine(err.Error())}
 	}
 	hint := "waiting for it to come back"

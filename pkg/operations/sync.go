@@ -28,7 +28,7 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api
 				return &WaitError{Name: ref.Name, For: "in sync", Took: limit}
 			}
 		}
-		err := c.settle(ctx, ref, found, left, see)
+		err := c.rideOut(ctx, noticeTo(see, before), func() error { return c.settle(ctx, ref, found, left, see) })
 		var drift *DriftError
 		if late := new(WaitError); errors.As(err, &late) {
 			late.Took = limit
@@ -36,15 +36,21 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api
 		if !errors.As(err, &drift) {
 			return err
 		}
-		now, gone := s.Get(ctx, ref.Name)
+		var now *api.Cluster
+		gone := c.rideOut(ctx, noticeTo(see, before), func() (err error) { now, err = s.Get(ctx, ref.Name); return err })
 		if gone != nil {
 			return gone
 		}
-		if found.Phase == "" || !goesOn(before, now) {
+		switch justEnded := found.Unseen && len(found.Drift) == 0; {
+		case found.Phase == "" || !justEnded && !goesOn(before, now):
 			return err
+		case justEnded:
+			see(Progress{Cluster: now, Notice: "waiting: " + oneLine(found.Why)})
+		default:
+			see(Progress{Cluster: now, Notice: waitingFor(now.Status.Drift)})
 		}
-		see(Progress{Cluster: now, Notice: waitingFor(now.Status.Drift)})
-		if found, err = c.lookAgain(ctx, ref.Name, left); err != nil {
+		err = c.rideOut(ctx, noticeTo(see, now), func() (err error) { found, err = c.lookAgain(ctx, ref.Name, left); return err })
+		if err != nil {
 			return err
 		}
 	}
@@ -96,15 +102,17 @@ func goesOn(before, now *api.Cluster) bool {
 		}
 	}
 	return slices.ContainsFunc(now.Status.Drift, func(d api.Drift) bool {
-		return d.Reason != api.DriftNodeCordoned && d.Reason != api.DriftVersionSkew && d.Reason != api.DriftInvalid
+		return !d.Reason.OnlyReported()
 	})
 }
 
 // settle follows a cluster until it is in sync, or until what was started about it has ended.
 func (c *Client) settle(ctx context.Context, ref api.Ref, found api.Drifted, limit time.Duration, see func(Progress)) error {
-	switch found.Phase {
-	case "": // it could not be looked at
+	switch {
+	case found.Phase == "", found.Unseen && found.Started == "": // what etcd says of it is not what is so now
 		return &DriftError{Cluster: ref.Name, Drift: found.Drift, Reason: found.Why}
+	}
+	switch found.Phase {
 	case api.PhaseDeleting:
 		return c.AwaitGone(ctx, ref, limit, see)
 	case api.PhaseInit, api.PhaseProvisioning:

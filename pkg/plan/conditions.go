@@ -66,8 +66,12 @@ func (d *deciding) ofAPI() []api.Condition {
 	nodes := api.Condition{Type: api.NodesReady, Status: api.ConditionTrue}
 	var not []string
 	for i := range numPlaces(d.c) {
-		if m := d.places[i]; m == nil || !d.nodeReady(m) {
-			not = append(not, api.MachineName(d.c.Metadata.Name, i))
+		m, name := d.places[i], api.MachineName(d.c.Metadata.Name, i)
+		switch {
+		case m == nil || !d.nodeReady(m):
+			not = append(not, name)
+		case d.w.Nodes[m.NodeName].Pressure != "":
+			not = append(not, name+" "+d.w.Nodes[m.NodeName].Pressure)
 		}
 	}
 	if len(not) > 0 {

@@ -81,6 +81,7 @@ func (d *deciding) ready() {
 		d.remember()
 		return // what can't be seen is not touched
 	}
+	d.lostKeys()
 	d.extras()
 	for i := range numPlaces(d.c) {
 		if m := d.places[i]; m != nil { // Valid refuses a cluster without
@@ -97,6 +98,7 @@ func (d *deciding) ready() {
 	} else if d.credentialsEnded() {
 		d.credentials()
 	}
+	d.keysFirst()
 }
 
 const untilAsked = "nothing, while the cloud can't be asked"
@@ -160,7 +162,8 @@ func (d *deciding) decision() Decision {
 
 // order is the one in which actions are carried out.
 var order = []api.ActionKind{
-	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
+	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionStartMachine, api.ActionReconfigure,
+	api.ActionRestart, api.ActionReplace, api.ActionBringUp,
 	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
 }
 

@@ -83,7 +83,7 @@ func TestMachinesOnTheCloud(t *testing.T) {
 		{"the head is not listed and answers SSH", func(s *scene) { s.gone(0); s.silent(); s.unit(0, "active") }, "", "sky-x-0 MachineGone: nothing", ""},
 		{"the head is not listed and was not looked at", func(s *scene) { s.gone(0); s.silent() }, "", "sky-x-0 HeadLost: it is looked at", ""},
 		{"the cloud can't be asked", func(s *scene) { s.gone(1); s.w.CloudError = "403" }, "", "", ""},
-		{"the cloud can't be asked and the file is gone", func(s *scene) { s.w.Listed = nil; s.w.CloudError = "403"; s.w.KubeconfigMissing = true }, "WriteKubeconfig", "KubeconfigMissing", ""},
+		{"the cloud can't be asked and the file is gone", func(s *scene) { s.w.Listed = nil; s.w.CloudError = "403"; s.w.KubeconfigFile = "it is cut" }, "WriteKubeconfig", "KubeconfigMissing", ""},
 	})
 }
 
@@ -182,7 +182,7 @@ func TestNodesOfWorkers(t *testing.T) {
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
 			s.c.Status.Drift = nil
-		}, "", "NodeNotReady: it is replaced at 12:05:00Z if", ""},
+		}, "", "NodeNotReady: it is replaced at 12:10:00Z if", ""},
 		{"RKE2 is dead", func(s *scene) { s.notReady(1, time.Minute); s.unit(1, "failed") }, "Restart sky-x-1", "UnitDead: RKE2 is restarted", ""},
 		{"RKE2 is stopped", func(s *scene) { s.notReady(1, time.Minute); s.unit(1, "inactive") }, "Restart sky-x-1", "UnitDead", ""},
 		{"RKE2 stays dead", func(s *scene) {
@@ -356,9 +356,9 @@ func TestTheClusterAsAWhole(t *testing.T) {
 		{"credentials are not looked at", func(s *scene) { s.w.CredentialsExpire = time.Time{} }, "", "", ""},
 		{"credentials end soon after a refresh", func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "") }, "", "last no longer; tried again at 17:01:00Z", ""},
 		{"a refresh failed", func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "no") }, "RefreshCredentials sky-x-0", "CredentialsExpire", ""},
-		{"no kubeconfig", func(s *scene) { s.w.KubeconfigMissing = true }, "WriteKubeconfig", "KubeconfigMissing: it is written again", ""},
+		{"no kubeconfig", func(s *scene) { s.w.KubeconfigFile = "it is cut" }, "WriteKubeconfig", "KubeconfigMissing: it is written again", ""},
 		{"no room for a kubeconfig", func(s *scene) {
-			s.w.KubeconfigMissing = true
+			s.w.KubeconfigFile = "it is cut"
 			s.repaired(api.ActionWriteKubeconfig, 0, time.Minute, "disk full")
 		}, "", "KubeconfigMissing: it is written again at 12:05:00Z", ""},
 		{"no GPU", func(s *scene) { s.w.GPU = "node sky-x-1 offers 0 of 8" }, "RepairGPU sky-x-0", "GPUNotReady: the GPU stack is applied again", ""},
@@ -374,7 +374,7 @@ func TestTheClusterAsAWhole(t *testing.T) {
 			s.noNode(2)
 			s.gone(3)
 			soon(s)
-			s.w.KubeconfigMissing = true
+			s.w.KubeconfigFile = "it is cut"
 		}, "Terminate sky-x-9, ForgetNode sky-x-9-z, StartMachine sky-x-1, Restart sky-x-2, Replace sky-x-3, RefreshCredentials sky-x-0, WriteKubeconfig", "", ""},
 		{"INIT", func(s *scene) { s.c.Status.Phase = api.PhaseInit; s.gone(1) }, "", "", ""},
 		{"PROVISIONING", func(s *scene) { s.c.Status.Phase = api.PhaseProvisioning; s.gone(1) }, "", "", ""},

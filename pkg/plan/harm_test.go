@@ -40,6 +40,7 @@ func (s *sim) harm() {
 		s.canStart = true
 	}
 	s.lags, s.unasked, s.cutOff, s.blocked = s.r.IntN(4), s.r.IntN(3), s.r.IntN(3), s.r.IntN(5)
+	s.noKeys = s.chance(0.2)
 	s.before = s.staleListing()
 	s.settle()
 }

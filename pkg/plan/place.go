@@ -32,7 +32,7 @@ func (d *deciding) place(m *api.Machine) {
 		d.runs(m)
 	}
 	for _, drift := range d.drift[before:] {
-		d.unsettled = d.unsettled || drift.Reason != api.DriftNodeCordoned && drift.Reason != api.DriftVersionSkew
+		d.unsettled = d.unsettled || !drift.Reason.OnlyReported()
 	}
 }
 
@@ -120,10 +120,8 @@ func (d *deciding) runs(m *api.Machine) {
 	case !isHead(m):
 		d.unready = append(d.unready, m.Name)
 	}
+	// What a Node says of its own time is by another clock than ours; what counts is what was seen here.
 	t := trouble{since: d.since(m.Name, api.DriftUnitDead, api.DriftNodeMissing, api.DriftNodeNotReady)}
-	if registered && !node.Ready && !node.Since.IsZero() && node.Since.Before(t.since) {
-		t.since = node.Since
-	}
 	switch {
 	case dead(unit):
 		t.reason, t.message = api.DriftUnitDead, "RKE2 is "+unit.Active
@@ -141,6 +139,7 @@ func (d *deciding) settled(m *api.Machine, n Node) {
 	if !m.PowerOffAt.IsZero() {
 		d.ask(on(m, api.ActionDisarm, api.DriftPowerOff, "its power-off timer is still set, for "+clock(m.PowerOffAt)), "it is taken away")
 	}
+	d.pressed(m, n)
 	if n.Cordoned {
 		d.report(m.Name, api.DriftNodeCordoned, "its Node takes no new pods (cordoned)", next)
 	}
@@ -167,7 +166,7 @@ func (d *deciding) troubled(m *api.Machine, t trouble) {
 	case unreachable:
 		t.message += "; and SSH does not answer: " + unit.Error
 		at, then = t.since.Add(d.p.NotReadyFor+d.p.AfterRestart), "it is replaced"
-		// A Node's clock need not be ours: for as long at least as a Node may be not Ready we have to have seen it ourselves.
+		// A unit that is dead says nothing about its Node: for as long at least as that may be not Ready it has to have been so.
 		if seen := d.since(m.Name, api.DriftNodeMissing, api.DriftNodeNotReady).Add(d.p.NotReadyFor); seen.After(at) {
 			at = seen
 		}

@@ -24,8 +24,11 @@ type World struct {
 	Units map[int]Unit
 	// CredentialsExpire is when the kubeconfig in the store ends; zero where that was not looked at.
 	CredentialsExpire time.Time
-	// KubeconfigMissing: the person's file is not there.
-	KubeconfigMissing bool
+	// KeysMissing are the secrets that the cluster can't be without and that the store has lost.
+	KeysMissing []string
+	// KubeconfigFile is why the person's kubeconfig file is of no use: it is not there, or not what the store has. Empty where
+	// it is fine, or nobody looked.
+	KubeconfigFile string
 	// GPU is why the GPU stack is not as it was installed; empty where it is, or where there is none.
 	GPU string
 	// CanStart: the cloud can start a machine that was stopped.
@@ -55,7 +58,9 @@ type Node struct {
 	Ready bool
 	// Why says in its own words what is wrong, where it is not Ready.
 	Why string
-	// Since is when its readiness last changed.
+	// Pressure names what keeps pods off it though it is Ready, such as DiskPressure.
+	Pressure string
+	// Since is when its readiness last changed, by the clock of its cluster, which may be wrong: no decision stands on it.
 	Since    time.Time
 	Cordoned bool
 	// Kubelet is its version.
@@ -69,7 +74,7 @@ type Unit struct {
 	Error   string
 	// Active is systemd's ActiveState: active, activating, failed, inactive.
 	Active string
-	// Since is when it came into that state; zero where that is unknown.
+	// Since is when it came into that state, by the clock of At; zero where that is unknown.
 	Since time.Time
 	// Health is what a head says of its Kubernetes API when it is asked on the machine itself; Why is what it answered.
 	Health Health

@@ -47,8 +47,8 @@ func (s *sim) asWanted() error {
 			return fmt.Errorf("the Node %s is left", name)
 		}
 	}
-	if s.noKubeconfig || s.noGPU || s.expire.Sub(s.now) < policy.ExpiresWithin {
-		return fmt.Errorf("no kubeconfig: %v, no GPU: %v, credentials end %s", s.noKubeconfig, s.noGPU, s.expire)
+	if s.noKubeconfig || s.noGPU || s.noKeys || s.expire.Sub(s.now) < policy.ExpiresWithin {
+		return fmt.Errorf("no kubeconfig: %v, no GPU: %v, no keys: %v, credentials end %s", s.noKubeconfig, s.noGPU, s.noKeys, s.expire)
 	}
 	return nil
 }
@@ -226,7 +226,7 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.World) {
 
 func garbageWorld(r *rand.Rand, s *scene, at func() time.Time) plan.World {
 	pick := func(n int) int { return r.IntN(n) }
-	w := plan.World{At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.Unit{}, CanStart: pick(2) == 0, KubeconfigMissing: pick(2) == 0}
+	w := plan.World{At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.Unit{}, CanStart: pick(2) == 0, KubeconfigFile: []string{"", "the kubeconfig file is not there"}[pick(2)]}
 	for range pick(9) {
 		i := pick(7) - 1
 		name := []string{api.MachineName("x", i), api.MachineName("x", i), "", "foreign"}[pick(4)]

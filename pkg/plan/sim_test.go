@@ -21,8 +21,8 @@ type sim struct {
 	nodes    map[string]*simNode
 	before   []plan.Listed // the listing of a look before, for one that lags
 
-	canStart, noKubeconfig, noGPU bool
-	expire                        time.Time
+	canStart, noKubeconfig, noGPU, noKeys bool
+	expire                                time.Time
 
 	// lags, unasked and cutOff are for how many looks the listing is that of before, the cloud can't be asked, and API and SSH
 	// are out of reach; blocked is that of the API alone.
@@ -101,7 +101,13 @@ func (s *sim) listing() []plan.Listed {
 // look is what a sweep sees.
 func (s *sim) look() plan.World {
 	s.settle()
-	w := plan.World{At: s.now, CredentialsExpire: s.expire, KubeconfigMissing: s.noKubeconfig, CanStart: s.canStart, Listed: s.listing()}
+	w := plan.World{At: s.now, CredentialsExpire: s.expire, CanStart: s.canStart, Listed: s.listing()}
+	if s.noKubeconfig {
+		w.KubeconfigFile = "the kubeconfig file is not there"
+	}
+	if s.noKeys {
+		w.KeysMissing = []string{"ssh-key"}
+	}
 	if s.lags > 0 {
 		w.Listed = s.before
 	}
@@ -129,7 +135,7 @@ func (s *sim) look() plan.World {
 
 func (s *sim) unit(i int) plan.Unit {
 	m := s.machines[api.MachineName(s.c.Metadata.Name, i)]
-	if s.cutOff > 0 || m == nil || m.stopped || m.deaf || m.incarnation != s.c.Status.Machines[i].Incarnation {
+	if s.noKeys || s.cutOff > 0 || m == nil || m.stopped || m.deaf || m.incarnation != s.c.Status.Machines[i].Incarnation {
 		return plan.Unit{Error: "no route to host"}
 	}
 	u := plan.Unit{Reached: true, Active: m.active, Health: plan.Healthy}
@@ -258,6 +264,8 @@ func (s *sim) effect(a api.Action) string {
 		s.recordOf(a.Machine).PowerOffAt = time.Time{}
 	case api.ActionRefresh:
 		s.expire = s.now.AddDate(1, 0, 0)
+	case api.ActionRestoreKeys:
+		s.noKeys = false
 	case api.ActionWriteKubeconfig:
 		s.noKubeconfig = false
 	case api.ActionGPU:

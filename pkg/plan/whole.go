@@ -30,9 +30,9 @@ func (d *deciding) strayNodes() {
 }
 
 func (d *deciding) kubeconfig() {
-	if d.w.KubeconfigMissing {
+	if d.w.KubeconfigFile != "" {
 		d.ask(api.Action{
-			Kind: api.ActionWriteKubeconfig, Reason: api.DriftKubeconfigFile, Message: "the kubeconfig file is not there",
+			Kind: api.ActionWriteKubeconfig, Reason: api.DriftKubeconfigFile, Message: d.w.KubeconfigFile,
 		}, "it is written again")
 	}
 }

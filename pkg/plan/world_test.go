@@ -77,7 +77,11 @@ func (s *scene) stop(i int) {
 	s.notReady(i, time.Minute)
 }
 
+// notReady has a Node be not Ready for so long, which was seen from the first minute on.
 func (s *scene) notReady(i int, since time.Duration) {
+	if since > time.Minute {
+		s.drifting(s.record(i).Name, api.DriftNodeNotReady, since)
+	}
 	s.w.Nodes[s.record(i).NodeName] = plan.Node{Why: "kubelet stopped posting node status", Since: s.w.At.Add(-since), Kubelet: release}
 }
 
@@ -161,6 +165,9 @@ func holds(c *api.Cluster, w plan.World, d plan.Decision) error {
 		owned[l.Name] = true
 		exists[l.Name+l.Incarnation] = true
 	}
+	if len(w.KeysMissing) > 0 && c.Status.Phase == api.PhaseReady && d.Fail != nil {
+		return fmt.Errorf("gives up though keys are missing: %s", d.Fail.Message)
+	}
 	if len(d.Actions) > 0 && (d.Fail != nil || !c.Status.PausedAt.IsZero()) {
 		return fmt.Errorf("asks for %s, failed (%v) or paused", actions(d), d.Fail)
 	}
@@ -202,7 +209,7 @@ func holds(c *api.Cluster, w plan.World, d plan.Decision) error {
 }
 
 var carriedOut = []api.ActionKind{
-	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart,
+	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart,
 	api.ActionReplace, api.ActionBringUp,
 	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
 }
@@ -228,6 +235,8 @@ func allowed(c *api.Cluster, w plan.World, a api.Action, owned, kept, nodes map[
 		return fmt.Errorf("%s of %s though the cloud can't be asked", a.Kind, a.Machine)
 	case w.APIError != "" && !head && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine && a.Kind != api.ActionRecordAddress:
 		return fmt.Errorf("%s of %s though the API is silent", a.Kind, a.Machine)
+	case len(w.KeysMissing) > 0 && (onMachine(a.Kind) && a.Kind != api.ActionRecordAddress || a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh):
+		return fmt.Errorf("%s of %s without the keys for it", a.Kind, a.Machine)
 	case a.Kind == api.ActionForgetNode && (!node || nodes[a.Node] || !strings.HasPrefix(a.Node, "sky-"+c.Metadata.Name+"-") || w.Nodes[a.Node].Ready):
 		return fmt.Errorf("forgets the Node %q", a.Node)
 	case a.Kind != api.ActionForgetNode && a.Machine != "" && !owned[a.Machine]:

@@ -19,6 +19,10 @@ const (
 	Unsupported = "Unsupported"
 	// NoFacts: the machine does not say what it is.
 	NoFacts = "NoFacts"
+	// ClockSkew: the machine's clock is far from ours.
+	ClockSkew = "ClockSkew"
+	// DiskTooFull: the kubelet would evict pods for want of room on the machine's disk.
+	DiskTooFull = "DiskTooFull"
 	// InstallFailed: unpacking failed on the machine.
 	InstallFailed = "InstallFailed"
 	// UnitFailed: the unit failed or falls over again and again.

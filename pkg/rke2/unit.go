@@ -17,8 +17,9 @@ const curlHere = `curl --noproxy '*'`
 type Unit struct {
 	// Active is systemd's ActiveState: active, activating, failed, inactive.
 	Active string
-	// Since is when it came into that state, by the machine's clock; zero where systemd doesn't say.
-	Since time.Time
+	// For is how long it has been in that state. The machine itself says so, since its clock need not be ours; 0 where it
+	// doesn't.
+	For time.Duration
 	// Ready is what a head's API server says of itself when it is asked on the machine; Why is what it answered. Both are
 	// empty for a worker, which has none.
 	Ready Readiness
@@ -40,7 +41,7 @@ const (
 const unitScript = `
 at=$(systemctl show -p StateChangeTimestamp --value "$unit"); since=
 [ -z "$at" ] || since=$(date -d "$at" +%s 2>/dev/null) || true
-state="active=$(systemctl show -p ActiveState --value "$unit") since=$since"
+state="active=$(systemctl show -p ActiveState --value "$unit") for=${since:+$(($(date +%s) - since))}"
 ready=; why=
 if [ "$unit" = rke2-server ]; then
   if ! command -v curl >/dev/null; then why="it has no curl to ask with"
@@ -60,8 +61,8 @@ func UnitOf(ctx context.Context, h *remote.Host, role api.Role) (Unit, error) {
 	state, why, _ := strings.Cut(string(out), " why=")
 	kv := keyValues(state)
 	u := Unit{Active: kv["active"], Ready: Readiness(kv["ready"]), Why: strings.Join(scrub(why), " ")}
-	if seconds, err := strconv.ParseInt(kv["since"], 10, 64); err == nil && seconds > 0 {
-		u.Since = time.Unix(seconds, 0).UTC()
+	if seconds, err := strconv.ParseInt(kv["for"], 10, 64); err == nil && seconds > 0 {
+		u.For = time.Duration(seconds) * time.Second
 	}
 	return u, nil
 }

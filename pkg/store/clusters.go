@@ -238,6 +238,7 @@ func (s *Store) Delete(ctx context.Context, ref api.Ref) error {
 	rest := []clientv3.Op{
 		clientv3.OpDelete(s.keys.machines(ref.UID), clientv3.WithPrefix()),
 		clientv3.OpDelete(s.keys.secrets(ref.UID), clientv3.WithPrefix()),
+		clientv3.OpDelete(s.keys.damaged(s.keys.machines(ref.UID)), clientv3.WithPrefix()),
 	}
 	for attempt := 0; ; attempt++ {
 		_, kv, err := s.own(ctx, ref)
@@ -250,7 +251,7 @@ func (s *Store) Delete(ctx context.Context, ref api.Ref) error {
 			return err
 		}
 		resp, err := s.txn(ctx, doing, []clientv3.Cmp{stillThere(kv)},
-			append([]clientv3.Op{clientv3.OpDelete(string(kv.Key))}, rest...), nil)
+			append([]clientv3.Op{clientv3.OpDelete(string(kv.Key)), clientv3.OpDelete(s.keys.damaged(string(kv.Key)))}, rest...), nil)
 		if err != nil || resp.Succeeded {
 			return err
 		}

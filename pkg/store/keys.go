@@ -13,14 +13,16 @@ import (
 //
 //	<prefix>/clouds/<name>
 //	<prefix>/clusters/<name>
+//	<prefix>/damaged/<the key of what was set aside, from clusters, machines or secrets on>
 //	<prefix>/events/<uid, or "installation">/<hash of what it says>
 //	<prefix>/installation
 //	<prefix>/machines/<uid>/<index, four digits>
 //	<prefix>/orphans/<cloud>/<name>
 //	<prefix>/secrets/<uid>/<key>
+//	<prefix>/unowned/<uid>
 //
 // Clusters and machines lie in one range that secrets are not in, so that one watch sees both in their order; it passes
-// over the events in between, which are few.
+// over the events in between, and over what was set aside, which are few.
 type keys struct{ prefix string }
 
 func (k keys) installation() string        { return k.prefix + "/installation" }
@@ -33,7 +35,13 @@ func (k keys) cloud(name string) string    { return k.clouds() + url.PathEscape(
 func (k keys) allEvents() string           { return k.prefix + "/events/" }
 func (k keys) allOrphans() string          { return k.prefix + "/orphans/" }
 func (k keys) orphans(cloud string) string { return k.allOrphans() + url.PathEscape(cloud) + "/" }
-func (k keys) secrets(uid string) string   { return k.prefix + "/secrets/" + uid + "/" }
+func (k keys) allSecrets() string          { return k.prefix + "/secrets/" }
+func (k keys) secrets(uid string) string   { return k.allSecrets() + uid + "/" }
+func (k keys) allUnowned() string          { return k.prefix + "/unowned/" }
+func (k keys) unowned(uid string) string   { return k.allUnowned() + uid }
+func (k keys) damaged(key string) string {
+	return k.prefix + "/damaged" + strings.TrimPrefix(key, k.prefix)
+}
 func (k keys) secret(uid, s string) string { return k.secrets(uid) + s }
 
 // orphan has the id of the machine too: two of one name may be orphans, where one is a copy of the other.

@@ -14,7 +14,7 @@ import (
 )
 
 // Overview is List with no more of each cluster than a table has room for: metadata, manager, phase, resources, drift and
-// since when it is paused; all else is left empty. Decoding is most of what a list of a thousand clusters takes, and most of a cluster is passed over
+// since when it is paused, and the conditions where one is Unknown; all else is left empty. Decoding is most of what a list of a thousand clusters takes, and most of a cluster is passed over
 // here without it.
 func (s *Store) Overview(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.get(ctx, "listing clusters", s.keys.clusters(), clientv3.WithPrefix())
@@ -55,6 +55,10 @@ func glance(object []byte, c *api.Cluster) error {
 					return json.Unmarshal(value, &c.Status.Phase)
 				case "resources":
 					return json.Unmarshal(value, &c.Status.Resources)
+				case "conditions":
+					if bytes.Contains(value, []byte(api.ConditionUnknown)) { // what is known to be so is not shown
+						return json.Unmarshal(value, &c.Status.Conditions)
+					}
 				case "drift":
 					return json.Unmarshal(value, &c.Status.Drift)
 				case "paused_at":

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -18,6 +20,8 @@ const (
 	// SecretAgentPassword is what the head is told to accept from agents; the full agent token is made of it there.
 	SecretAgentPassword = "agent-password"
 	SecretKubeconfig    = "kubeconfig"
+	// SecretNextSSHKey is an SSH key that is to take the place of one that was lost, until every machine takes it.
+	SecretNextSSHKey = "next-ssh-key"
 )
 
 // SecretHostKey is the private SSH host key of one incarnation of a machine.
@@ -86,6 +90,45 @@ func (s *Store) GetSecret(ctx context.Context, ref api.Ref, key string) ([]byte,
 		return nil, &NotFoundError{Cluster: ref.Name, What: "secret " + key}
 	}
 	return s.openSecret(ref, key, sealed)
+}
+
+// UsableSecrets names the secrets of a cluster that are there and can be opened. One that was written with another key is an
+// error, a *WrongKeyError: it is not lost.
+func (s *Store) UsableSecrets(ctx context.Context, ref api.Ref) (map[string]bool, error) {
+	if err := checkRef(ref); err != nil {
+		return nil, err
+	}
+	prefix := s.keys.secrets(ref.UID)
+	resp, err := s.get(ctx, fmt.Sprintf("reading which secrets cluster %q has", ref.Name), prefix, clientv3.WithPrefix())
+	if err != nil {
+		return nil, err
+	}
+	usable := map[string]bool{}
+	for _, kv := range resp.Kvs {
+		key := strings.TrimPrefix(string(kv.Key), prefix)
+		_, err := s.openSecret(ref, key, kv.Value)
+		if corrupt := new(CorruptError); errors.As(err, &corrupt) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		usable[key] = true
+	}
+	return usable, nil
+}
+
+// DeleteSecret forgets a secret. One that is not there is a success.
+func (s *Store) DeleteSecret(ctx context.Context, ref api.Ref, key string) error {
+	if err := checkRef(ref); err != nil {
+		return err
+	}
+	if err := checkPart("secret's key", key); err != nil {
+		return err
+	}
+	_, err := s.txn(ctx, fmt.Sprintf("forgetting secret %q of cluster %q", key, ref.Name), nil,
+		[]clientv3.Op{clientv3.OpDelete(s.keys.secret(ref.UID, key))}, nil)
+	return err
 }
 
 func (s *Store) openSecret(ref api.Ref, key string, sealed []byte) ([]byte, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	"github.com/sky-shift/skyctl/test/world"
 	"github.com/sky-shift/skyctl/worker"
@@ -102,6 +103,11 @@ var repairs = []scene{
 		name:       "a kubeconfig that is gone",
 		prepare:    drift(func(l *lane, _ api.Ref) { l.check(os.Remove(l.kubeconfig())) }),
 		activities: []string{"WriteKubeconfig"},
+	},
+	{
+		name:       "keys that are lost",
+		prepare:    drift(func(l *lane, ref api.Ref) { l.check(l.store.DeleteSecret(l.t.Context(), ref, store.SecretSSHKey)) }),
+		activities: []string{"RestoreKeys"},
 	},
 	{
 		name: "certificates that end soon",

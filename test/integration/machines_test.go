@@ -271,8 +271,8 @@ func (w *world) keysWith(ref api.Ref) []string {
 
 type keyValue struct{ key, value []byte }
 
-// dump is all that etcd holds.
-func (w *world) dump() []keyValue {
+// etcd is a client of the test's own; what it does is none of the store's.
+func (w *world) etcd() *clientv3.Client {
 	w.t.Helper()
 	tls, err := w.cfg.Etcd.TLS.Client()
 	if err != nil {
@@ -282,8 +282,37 @@ func (w *world) dump() []keyValue {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer func() { _ = c.Close() }()
-	got, err := c.Get(w.t.Context(), w.cfg.Etcd.Prefix, clientv3.WithPrefix())
+	w.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// forgetKeys takes away all that etcd has under a part of the test's own prefix.
+func (w *world) forgetKeys(under string) {
+	w.t.Helper()
+	if gone, err := w.etcd().Delete(w.t.Context(), w.cfg.Etcd.Prefix+under, clientv3.WithPrefix()); err != nil || gone.Deleted == 0 {
+		w.t.Fatalf("nothing under %s was taken away: %v", under, err)
+	}
+}
+
+// damage cuts the value of a key short.
+func (w *world) damage(key string, keep func(length int) int) {
+	w.t.Helper()
+	c := w.etcd()
+	key = w.cfg.Etcd.Prefix + key
+	got, err := c.Get(w.t.Context(), key)
+	if err != nil || len(got.Kvs) != 1 {
+		w.t.Fatalf("%s: %v, %v", key, got, err)
+	}
+	value := got.Kvs[0].Value
+	if _, err := c.Put(w.t.Context(), key, string(value[:keep(len(value))])); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// dump is all that etcd holds.
+func (w *world) dump() []keyValue {
+	w.t.Helper()
+	got, err := w.etcd().Get(w.t.Context(), w.cfg.Etcd.Prefix, clientv3.WithPrefix())
 	if err != nil {
 		w.t.Fatal(err)
 	}

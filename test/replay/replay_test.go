@@ -24,7 +24,7 @@ var paths = []string{
 	"provision-billing", "provision-billing-kept",
 	"provision-deleted-at-plan", "provision-deleted-at-submit", "provision-deleted-at-await",
 	"delete", "delete-after-plan", "delete-after-submit", "delete-after-await", "delete-stumbling", "delete-refused", "purge",
-	"repair-replace", "repair-head-lost", "repair-refused", "repair-deleted", "sweep-orphans",
+	"repair-replace", "repair-head-lost", "repair-refused", "repair-deleted", "repair-keys", "sweep-orphans",
 }
 
 var quiet = log.NewStructuredLogger(slog.New(slog.DiscardHandler))

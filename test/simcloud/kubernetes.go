@@ -32,6 +32,9 @@ func (a *apiServer) serve(l net.Listener) {
 	mux.HandleFunc("PATCH /api/v1/nodes/{name}", a.patchNode)
 	mux.HandleFunc("DELETE /api/v1/nodes/{name}", a.deleteNode)
 	mux.HandleFunc("GET /api/v1/pods", a.pods)
+	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods", a.createPod)
+	mux.HandleFunc("GET /api/v1/namespaces/{namespace}/pods/{name}", a.pod)
+	mux.HandleFunc("DELETE /api/v1/namespaces/{namespace}/pods/{name}", a.deletePod)
 	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods/{name}/eviction", a.evict)
 	mux.HandleFunc("DELETE /api/v1/namespaces/kube-system/secrets/{name}", a.deleteSecret)
 	a.http = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

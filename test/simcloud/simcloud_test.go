@@ -135,7 +135,7 @@ func TestANodeFollowsItsMachineAndStaysWhenThatIsGone(t *testing.T) {
 	p.check(rke2.Restart(p.ctx, p.host(worker), api.RoleWorker))
 	p.check(kube.WaitNodeReady(p.ctx, client, worker, nil))
 	p.check(p.StopUnit(worker, "failed"))
-	if u, err := rke2.UnitOf(p.ctx, p.host(worker), api.RoleWorker); err != nil || u.Active != "failed" || time.Since(u.Since) > time.Minute || p.ready(client, worker) {
+	if u, err := rke2.UnitOf(p.ctx, p.host(worker), api.RoleWorker); err != nil || u.Active != "failed" || u.For > time.Minute || p.ready(client, worker) {
 		t.Errorf("unit %+v, %v", u, err)
 	}
 	p.check(rke2.Restart(p.ctx, p.host(worker), api.RoleWorker))

@@ -22,6 +22,15 @@ type sshd struct {
 	mu      sync.Mutex
 	conns   map[net.Conn]bool
 	stopped bool
+	// admitted are further keys that may log in.
+	admitted []string
+}
+
+// lets says whether a key was admitted after the start.
+func (s *sshd) lets(k ssh.PublicKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.admitted, string(k.Marshal()))
 }
 
 func serveSSH(address string, hostKey []byte, authorized string, enter []string, lies *sshLies) (*sshd, error) {
@@ -35,7 +44,7 @@ func serveSSH(address string, hostKey []byte, authorized string, enter []string,
 	}
 	s := &sshd{enter: enter, conns: map[net.Conn]bool{}, key: signer, lies: lies}
 	s.config = ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
-		if string(k.Marshal()) != string(login.Marshal()) {
+		if string(k.Marshal()) != string(login.Marshal()) && !s.lets(k) {
 			return nil, errors.New("not a key that is known here")
 		}
 		return nil, nil

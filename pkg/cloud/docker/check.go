@@ -72,9 +72,9 @@ func unfit(version, system string, has capacity) string {
 		return fmt.Sprintf("the engine is %s; hosts need %s or newer", version, oldestEngine)
 	case has.memoryGiB < minMemoryGiB:
 		return fmt.Sprintf("its machine has %.1f GiB of memory; a node needs %d GiB", has.memoryGiB, minMemoryGiB)
-	case has.freeDiskGiB > 0 && has.freeDiskGiB < minFreeGiB:
-		return fmt.Sprintf("only %.1f GiB are free where Docker keeps its data; a node takes about %d GiB: make room, with docker system prune for example",
-			has.freeDiskGiB, minFreeGiB)
+	case has.freeDiskGiB > 0 && has.usableDiskGiB() < minFreeGiB:
+		return fmt.Sprintf("only %.1f GiB are free where Docker keeps its data; a node takes about %d GiB, and the kubelet evicts pods while less than %.0f%% (%.1f GiB) are free: "+
+			"make room, with docker system prune for example", has.freeDiskGiB, minFreeGiB, 100*evictBelow, evictBelow*has.diskGiB)
 	}
 	return ""
 }

@@ -31,6 +31,8 @@ type capacity struct {
 	cpus        int
 	memoryGiB   float64
 	freeDiskGiB float64
+	// diskGiB is the size of that disk; 0 where it can't be known.
+	diskGiB float64
 }
 
 // Validate checks a spec against the engine's machine, and that the network that hosts are to be on can be had.
@@ -71,7 +73,7 @@ func (c *Cloud) capacityOf(info system.Info) capacity {
 	has := capacity{cpus: info.NCPU, memoryGiB: float64(info.MemTotal) / gib}
 	var fs syscall.Statfs_t
 	if c.local() && syscall.Statfs(info.DockerRootDir, &fs) == nil {
-		has.freeDiskGiB = float64(fs.Bavail) * float64(fs.Bsize) / gib
+		has.freeDiskGiB, has.diskGiB = float64(fs.Bavail)*float64(fs.Bsize)/gib, float64(fs.Blocks)*float64(fs.Bsize)/gib
 	}
 	return has
 }
@@ -152,15 +154,22 @@ func placeMemory(spec api.ClusterSpec, has capacity, nodes int) (float64, error)
 	return float64(memory.Value), nil
 }
 
+// evictBelow is the share of a disk that has to stay free: the kubelets of hosts see the whole disk of the engine's machine, and
+// evict pods while less than this is (see rke2's configuration).
+const evictBelow = 0.05
+
+// usableDiskGiB is what hosts can fill before their kubelets evict pods.
+func (c capacity) usableDiskGiB() float64 { return max(0, c.freeDiskGiB-evictBelow*c.diskGiB) }
+
 // placeDisk checks the size; an engine can't set it apart, so that a host may in truth use what is free.
 func placeDisk(spec api.ClusterSpec, has capacity, nodes int) (float64, error) {
-	most := math.Floor(has.freeDiskGiB / float64(nodes))
+	most := math.Floor(has.usableDiskGiB() / float64(nodes))
 	if spec.DiskSize == 0 {
 		return most, nil
 	}
 	if has.freeDiskGiB > 0 && float64(spec.DiskSize) > most {
 		return 0, &api.FieldError{Field: "disk_size", Value: strconv.Itoa(spec.DiskSize), Want: fmt.Sprintf(
-			"at most %.0f on cloud docker: %d nodes share the %.1f GiB that are free where Docker keeps its data",
+			"at most %.0f on cloud docker: %d nodes share the %.1f GiB that are free where Docker keeps its data, less the 5%% of the disk below which the kubelet evicts pods",
 			most, nodes, has.freeDiskGiB)}
 	}
 	return float64(spec.DiskSize), nil

@@ -1,5 +1,8 @@
 // Package kubefile keeps the kubeconfig files of clusters on this machine. It is apart from package kube so that a
 // program can write one without linking a Kubernetes client.
+//
+// A person may add clusters, users and contexts of their own to such a file. They stay: only the entries that bear the
+// cluster's name are skyctl's.
 package kubefile
 
 import (
@@ -12,8 +15,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/private"
 )
 
-// Write puts a kubeconfig in place, whole or not at all, readable by its owner only, in a directory that only the owner
-// can enter.
+// Write puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a directory that
+// only the owner can enter. What else is in the file stays, and so does its current context. A file that can't be
+// understood is kept beside it (see Damaged) and written anew.
 func Write(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -22,21 +26,109 @@ func Write(path string, data []byte) error {
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	if err := private.Write(path, data); err != nil {
+	path = target(path)
+	merged, err := mergeInto(path, data)
+	if err == nil {
+		err = private.Write(path, merged)
+	}
+	if err != nil {
 		return fmt.Errorf("writing the kubeconfig %s: %w", path, err)
 	}
 	return nil
 }
 
-// Remove removes a kubeconfig, what an interrupted Write left beside it, and its directory unless somebody keeps other
-// files there. What isn't there is a success.
-func Remove(path string) error {
+// target is the file behind a link: a person may keep theirs elsewhere.
+func target(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// mergeInto is what a file holds once it has the entries of a kubeconfig.
+func mergeInto(path string, data []byte) ([]byte, error) {
+	there, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return data, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ours, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	file, err := parse(there)
+	if err != nil {
+		return data, keepDamaged(path, there)
+	}
+	if !file.holdsOthersThan(ours) {
+		return data, nil
+	}
+	file.take(ours)
+	return file.text()
+}
+
+// Damaged begins the names of the files beside a kubeconfig that hold what could not be understood of it.
+const Damaged = "damaged"
+
+// keepDamaged keeps what is in a file under a name of its own beside it. What is kept already is not kept twice.
+func keepDamaged(path string, there []byte) error {
+	for i := 1; ; i++ {
+		name := fmt.Sprintf("%s.%s-%d", path, Damaged, i)
+		err := private.Create(name, there)
+		if err == nil || !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if kept, err := os.ReadFile(name); err == nil && string(kept) == string(there) {
+			return nil
+		}
+	}
+}
+
+// Differs says in words how a file is not what a kubeconfig has in it for its cluster: it is not there, can't be understood,
+// or leads elsewhere. It is empty where the file serves as well. Of a server on the loopback the port is passed over: a
+// tunnel may lead there through another one for a while.
+func Differs(path string, want []byte) string {
+	there, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "the kubeconfig file is not there"
+	case err != nil:
+		return "the kubeconfig file can't be read: " + err.Error()
+	}
+	file, err := parse(there)
+	if err != nil {
+		return "the kubeconfig file can't be understood"
+	}
+	ours, err := parse(want)
+	if err != nil {
+		return "" // it is not the file that is wrong
+	}
+	return file.lacks(ours)
+}
+
+// Remove takes the entries of a cluster out of its kubeconfig file, and removes the file where nothing else is in it, with
+// what an interrupted Write left beside it, and its directory unless somebody keeps other files there. What isn't there is a
+// success.
+func Remove(path, cluster string) error {
 	dir := filepath.Dir(path)
 	left, err := filepath.Glob(filepath.Join(dir, ".kubeconfig-*"))
 	if err != nil {
 		return fmt.Errorf("removing the kubeconfig %s: %w", path, err)
 	}
-	for _, f := range append(left, path) {
+	rest, err := without(path, cluster)
+	switch {
+	case err != nil:
+		return fmt.Errorf("removing cluster %s from the kubeconfig %s: %w", cluster, path, err)
+	case rest != nil:
+		if err := private.Write(target(path), rest); err != nil {
+			return fmt.Errorf("removing cluster %s from the kubeconfig %s: %w", cluster, path, err)
+		}
+	default:
+		left = append(left, path)
+	}
+	for _, f := range left {
 		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing the kubeconfig: %w", err)
 		}
@@ -52,4 +144,24 @@ func Remove(path string) error {
 		return fmt.Errorf("removing the kubeconfig's directory: %w", err)
 	}
 	return nil
+}
+
+// without is what a file holds besides the entries of a cluster; nil where that is nothing. One that can't be understood is
+// kept beside it.
+func without(path, cluster string) ([]byte, error) {
+	there, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	file, err := parse(there)
+	if err != nil {
+		return nil, keepDamaged(path, there)
+	}
+	if file.drop(cluster); file.empty() {
+		return nil, nil
+	}
+	return file.text()
 }

@@ -1,21 +1,82 @@
 package kubefile_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 )
 
+// kubeconfig is that of a cluster, as skyctl makes it.
+func kubeconfig(cluster, server string) string {
+	return fmt.Sprintf(`apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: Q0E=
+    server: %[2]s
+  name: %[1]s
+contexts:
+- context:
+    cluster: %[1]s
+    user: %[1]s
+  name: %[1]s
+current-context: %[1]s
+kind: Config
+users:
+- name: %[1]s
+  user:
+    client-certificate-data: Q0VSVA==
+    client-key-data: S0VZ
+`, cluster, server)
+}
+
+// own is a file to which a person has added a cluster, a namespace and a choice of their own.
+const own = `apiVersion: v1
+clusters:
+- cluster: {certificate-authority-data: Q0E=, server: "https://192.0.2.1:6443"}
+  name: a
+- cluster: {server: "https://work.example:6443", proxy-url: "socks5://localhost:1080"}
+  name: work
+contexts:
+- context: {cluster: a, user: a, namespace: web}
+  name: a
+- context: {cluster: work, user: me}
+  name: work
+current-context: work
+kind: Config
+preferences: {colors: true}
+users:
+- name: a
+  user: {client-certificate-data: T0xE, client-key-data: T0xE}
+- name: me
+  user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: login, args: ["1", "2"]}}
+`
+
+func write(t *testing.T, path, data string) {
+	t.Helper()
+	if err := kubefile.Write(path, []byte(data)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 func TestAKubeconfigIsItsOwnersOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clusters", "a", "kubeconfig")
-	for _, data := range []string{"first, and longer", "second"} {
-		if err := kubefile.Write(path, []byte(data)); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(path); err != nil || string(got) != data {
-			t.Errorf("got %q, %v", got, err)
+	for _, server := range []string{"https://first.example:6443", "https://b:1"} {
+		write(t, path, kubeconfig("a", server))
+		if got := read(t, path); got != kubeconfig("a", server) {
+			t.Errorf("got %q", got)
 		}
 	}
 	for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
@@ -41,34 +102,140 @@ func TestAnOpenDirectoryIsClosed(t *testing.T) {
 	}
 }
 
-func TestRemovingTakesWhatWasWrittenAndNothingElse(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a", "kubeconfig")
-	if err := kubefile.Remove(path); err != nil {
-		t.Errorf("nothing there: %v", err)
-	}
-	if err := kubefile.Write(path, nil); err != nil {
+func TestAPersonsOwnEntriesStay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(path, []byte(own), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	fresh := kubeconfig("a", "https://192.0.2.9:6443")
+	write(t, path, fresh)
+	got := read(t, path)
+	for _, want := range []string{
+		"https://work.example:6443", "socks5://localhost:1080", "command: login", "current-context: work", "namespace: web", "colors: true",
+		"https://192.0.2.9:6443", "client-key-data: S0VZ", "name: me",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "192.0.2.1") || strings.Contains(got, "T0xE") {
+		t.Errorf("the old entries are left:\n%s", got)
+	}
+	if why := kubefile.Differs(path, []byte(fresh)); why != "" {
+		t.Errorf("what was written differs: %s", why)
+	}
+	if err := kubefile.Remove(path, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, path); !strings.Contains(got, "work.example") || strings.Contains(got, "192.0.2.9") || !strings.Contains(got, "current-context: work") {
+		t.Errorf("after the cluster was removed:\n%s", got)
+	}
+}
+
+func TestAFileThatCanNotBeUnderstoodIsKept(t *testing.T) {
+	whole := kubeconfig("a", "https://192.0.2.1:6443")
+	for name, damaged := range map[string]string{"not YAML": "clusters: [", "another form": "clusters: 3\n", "cut": own[:len(own)-30]} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "kubeconfig")
+			if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				write(t, path, whole)
+			}
+			if got := read(t, path); got != whole {
+				t.Errorf("got %q", got)
+			}
+			if got := read(t, path+".damaged-1"); got != damaged {
+				t.Errorf("kept %q", got)
+			}
+			if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, whole)
+			if _, err := os.Stat(path + ".damaged-2"); err == nil {
+				t.Error("the same was kept twice")
+			}
+		})
+	}
+}
+
+func TestAFileIsComparedWithTheStore(t *testing.T) {
+	want := kubeconfig("a", "https://192.0.2.1:6443")
+	for _, c := range []struct{ name, file, why string }{
+		{"the same", want, ""},
+		{"empty", "", "no cluster a"},
+		{"cut before the users", want[:strings.Index(want, "users:")], "no user a"},
+		{"cut within a word", want[:len(want)-3], "another client-key-data"},
+		{"cut within a list", "clusters: [", "can't be understood"},
+		{"another server", kubeconfig("a", "https://192.0.2.2:6443"), "another server"},
+		{"another authority", strings.Replace(want, "Q0E=", "Q0I=", 1), "another certificate-authority-data"},
+		{"another cluster", kubeconfig("b", "https://192.0.2.1:6443"), "no cluster a"},
+		{"a person's own besides", strings.Replace(strings.Replace(own, "T0xE", "Q0VSVA==", 1), "T0xE", "S0VZ", 1), ""},
+	} {
+		path := filepath.Join(t.TempDir(), "kubeconfig")
+		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if why := kubefile.Differs(path, []byte(want)); (c.why == "") != (why == "") || !strings.Contains(why, c.why) {
+			t.Errorf("%s: %q, want %q", c.name, why, c.why)
+		}
+	}
+	if why := kubefile.Differs(filepath.Join(t.TempDir(), "none"), []byte(want)); !strings.Contains(why, "not there") {
+		t.Errorf("no file: %q", why)
+	}
+	tunnel := filepath.Join(t.TempDir(), "kubeconfig")
+	write(t, tunnel, kubeconfig("a", "https://127.0.0.1:40001"))
+	if why := kubefile.Differs(tunnel, []byte(kubeconfig("a", "https://127.0.0.1:40000"))); why != "" {
+		t.Errorf("a tunnel through another port: %q", why)
+	}
+}
+
+func TestALinkStaysOne(t *testing.T) {
+	dir := t.TempDir()
+	real, path := filepath.Join(dir, "mine"), filepath.Join(dir, "kubeconfig")
+	if err := os.WriteFile(real, []byte(own), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(real, path); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, kubeconfig("a", "https://192.0.2.9:6443"))
+	if got := read(t, real); !strings.Contains(got, "192.0.2.9") || !strings.Contains(got, "work.example") {
+		t.Errorf("got\n%s", got)
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+func TestRemovingTakesWhatWasWrittenAndNothingElse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a", "kubeconfig")
+	if err := kubefile.Remove(path, "a"); err != nil {
+		t.Errorf("nothing there: %v", err)
+	}
+	write(t, path, kubeconfig("a", "https://192.0.2.1:6443"))
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), ".kubeconfig-123"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := kubefile.Remove(path); err != nil {
+	if err := kubefile.Remove(path, "a"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Dir(path)); !os.IsNotExist(err) {
 		t.Errorf("the directory is still there: %v", err)
 	}
-	if err := kubefile.Write(path, nil); err != nil {
-		t.Fatal(err)
-	}
+	write(t, path, kubeconfig("a", "https://192.0.2.1:6443"))
 	notes := filepath.Join(filepath.Dir(path), "notes")
 	if err := os.WriteFile(notes, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := kubefile.Remove(path); err != nil {
+	if err := kubefile.Remove(path, "a"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(notes); err != nil {
 		t.Errorf("another's file is gone: %v", err)
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("the file is still there: %v", err)
 	}
 }

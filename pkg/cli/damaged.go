@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// phaseDamaged is shown for a cluster whose object does not say its phase.
+const phaseDamaged = api.Phase("DAMAGED")
+
+// damagedError comes after what could be read of a cluster.
+type damagedError struct {
+	name string
+	why  *store.CorruptError
+}
+
+func (e *damagedError) Error() string {
+	return fmt.Sprintf("what etcd has of cluster %[1]s is damaged, and only a part of it can be shown: %[2]v; sweeps leave it alone. "+
+		"Restore etcd from a backup, or end its machines with: skyctl delete cluster %[1]s", e.name, e.why)
+}
+
+func (e *damagedError) Unwrap() error { return e.why }
+
+// withDamaged adds the clusters that can be read in part to those that were listed with err, by name.
+func withDamaged(ctx context.Context, s *store.Store, clusters []api.Cluster, err error) []api.Cluster {
+	for _, name := range store.CorruptClusters(err) {
+		c, _, salvaging := s.Salvage(ctx, name)
+		if salvaging != nil {
+			continue // it is named in err all the same
+		}
+		c.Status.Phase = phaseDamaged
+		clusters = append(clusters, *c)
+	}
+	slices.SortFunc(clusters, func(a, b api.Cluster) int { return strings.Compare(a.Metadata.Name, b.Metadata.Name) })
+	return clusters
+}
+
+// sayDamage tells how a damaged cluster is deleted. Its error says why it can't be.
+func (d *deletion) sayDamage(c *api.Cluster, damage *store.CorruptError) error {
+	name := c.Metadata.Name
+	fmt.Fprintf(d.env.Err, "What etcd has of cluster %s is damaged: %s\n", name, clean(damage.Error()))
+	switch {
+	case c.Metadata.UID != "":
+		fmt.Fprintf(d.env.Err, "It is deleted by what can still be read: its UID %s, %s on record, and whatever its cloud lists under its labels.\n",
+			c.Metadata.UID, count(len(c.Status.Machines), "machine"))
+	case d.purge:
+		fmt.Fprintln(d.env.Err, "It does not say under which UID its machines run, so they are not ended with it: skyctl get orphans shows them once it is forgotten.")
+	default:
+		return &stateError{errors.New("it does not say under which UID its machines run, so they can't be told from others: restore etcd from a backup, " +
+			"or give --purge, which forgets the object; its machines show in skyctl get orphans then")}
+	}
+	return nil
+}
+
+// forgetDamaged forgets an object of which nothing can be read that leads to its machines.
+func (d *deletion) forgetDamaged(ctx context.Context, s *store.Store, name string) error {
+	if err := s.RenewClouds(ctx, d.env.Now()); err != nil {
+		return err
+	}
+	if err := s.ForgetDamaged(ctx, name); err != nil {
+		return err
+	}
+	if err := d.removeKubeconfig(name); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(d.env.Out, "Cluster %s is forgotten. Machines that it may have had belong to no cluster now: see skyctl get orphans\n", name)
+	return err
+}

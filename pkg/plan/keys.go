@@ -1,0 +1,38 @@
+package plan
+
+import (
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// lostKeys asks for secrets to be restored that etcd has lost.
+func (d *deciding) lostKeys() {
+	if len(d.w.KeysMissing) > 0 {
+		d.ask(api.Action{
+			Kind: api.ActionRestoreKeys, Reason: api.DriftKeysMissing, Message: "etcd has lost " + strings.Join(d.w.KeysMissing, ", ") + " of the cluster",
+		}, "they are restored from the machines")
+	}
+}
+
+const onceKeysAreThere = "nothing, until the keys of the cluster are restored"
+
+// keysFirst has all that needs SSH wait for lost keys: without them a machine that is well looks like one that is out of reach,
+// and a new one could not be made a part of the cluster.
+func (d *deciding) keysFirst() {
+	if len(d.w.KeysMissing) == 0 {
+		return
+	}
+	d.postpone(onceKeysAreThere, func(a api.Action) bool {
+		return onPlace(a) || a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh
+	})
+	if d.fail == nil {
+		return
+	}
+	d.fail = nil
+	for i := range d.drift {
+		if strings.Contains(d.drift[i].Next, "goes to ERROR") {
+			d.drift[i].Next = onceKeysAreThere
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package rke2
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// setClock has a machine's clock be off by so many seconds.
+func (m *machine) setClock(off string) {
+	m.t.Helper()
+	m.write("/opt/fake/date", "#!/bin/sh\n[ \"$*\" = +%s ] || exec /bin/date \"$@\"\necho $(($(/bin/date +%s) + "+off+"))\n", 0o755)
+}
+
+func impatient(t *testing.T) {
+	patience, every := clockPatience, askClockEvery
+	t.Cleanup(func() { clockPatience, askClockEvery = patience, every })
+	clockPatience, askClockEvery = 200*time.Millisecond, 10*time.Millisecond
+}
+
+func TestAClockThatIsOffIsSaidBeforeAnythingIsInstalled(t *testing.T) {
+	impatient(t)
+	m := newMachine(t)
+	for off, says := range map[string]string{"-3600": "1h0m0s behind", "3600": "1h0m0s ahead", "-600": "10m0s behind"} {
+		m.setClock(off)
+		err := CheckFitness(t.Context(), m.Host, time.Now, nil)
+		if reasonOf(err) != ClockSkew || !IsFinal(err) || !strings.Contains(err.Error(), says) {
+			t.Errorf("off by %s s: %v", off, err)
+		}
+	}
+	m.setClock("-60")
+	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); err != nil {
+		t.Errorf("a minute: %v", err)
+	}
+}
+
+func TestAClockIsWaitedForThatIsSetSoonAfterBooting(t *testing.T) {
+	impatient(t)
+	clockPatience = time.Minute
+	m := newMachine(t)
+	m.setClock("-3600")
+	var said []string
+	err := CheckFitness(t.Context(), m.Host, time.Now, func(s string) {
+		said = append(said, s)
+		m.setClock("0")
+	})
+	if err != nil || len(said) == 0 || !strings.Contains(said[0], "1h0m0s behind") {
+		t.Errorf("said %q, %v", said, err)
+	}
+}
+
+func TestADiskThatTheKubeletWouldEvictFromIsRefused(t *testing.T) {
+	const g = 1 << 30
+	for _, c := range []struct {
+		name       string
+		size, free int64
+		images     bool
+		says       string
+	}{
+		{"roomy", 100 * g, 50 * g, false, ""},
+		{"5% and RKE2 fit", 100 * g, 7*g + 1, false, ""},
+		{"above the kubelet's limit, and RKE2 does not fit", 100 * g, 6 * g, false, "6.0 GiB of 100.0 GiB are free on the disk of /var/lib/rancher; the kubelet evicts pods while less than 5% (5.0 GiB) are, and RKE2 with its images takes 2.0 GiB: make room for 1.0 GiB more"},
+		{"its images are there", 100 * g, 6 * g, true, ""},
+		{"below the kubelet's limit", 100 * g, 4 * g, true, "make room for 1.0 GiB more"},
+		{"gigabytes free of a large disk", 1000 * g, 40 * g, true, "5% (50.0 GiB)"},
+	} {
+		err := checkDisks("m", fitness{images: c.images, disks: []disk{{"/var/lib/rancher", c.size, c.free}}})
+		switch {
+		case c.says == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.says != "" && (reasonOf(err) != DiskTooFull || !IsFinal(err) || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestAMachineTellsItsClockAndItsDisks(t *testing.T) {
+	m := newMachine(t)
+	m.sh("mount -o remount,size=1g /var/lib/rancher")
+	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); reasonOf(err) != DiskTooFull || !strings.Contains(err.Error(), "1.0 GiB of 1.0 GiB are free on the disk of /var/lib/rancher") {
+		t.Errorf("got %v", err)
+	}
+	if f, err := parseFitness("m", "clock=1000 images=1 kubelet_kib=1024 kubelet_free_kib=512 rancher_kib=- rancher_free_kib="); err != nil ||
+		!f.images || len(f.disks) != 1 || f.disks[0] != (disk{"/var/lib/kubelet", 1 << 20, 1 << 19}) {
+		t.Errorf("got %+v, %v", f, err)
+	}
+	if _, err := parseFitness("m", "sh: date: not found"); err == nil {
+		t.Error("no clock is no error")
+	}
+}
