@@ -180,7 +180,7 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 	for _, m := range listed.machines[c.Metadata.UID] {
 		l := plan.Listed{
 			Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, Index: m.Index, Incarnation: m.Incarnation,
-			Stopped: m.State == cloud.StateStopped, Unknown: m.State == cloud.StateUnknown,
+			Stopped: m.State == cloud.StateStopped, Unknown: m.State == cloud.StateUnknown, NoStart: m.NoStart,
 		}
 		if m.State == cloud.StateRunning { // elsewhere it is that of before, or half of what is to come
 			l.Address, l.PrivateAddress, l.SSHPort = m.Address, m.PrivateAddress, m.SSHPort

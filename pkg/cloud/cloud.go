@@ -109,6 +109,8 @@ type Machine struct {
 	Cloud string
 	// PricePerHour in US dollars; 0 is free, or unknown.
 	PricePerHour float64
+	// NoStart: the cloud can't start it again where it was stopped, though it may be a Starter.
+	NoStart bool
 }
 
 // State of a machine on its cloud.

@@ -64,6 +64,7 @@ func TestMachinesOnTheCloud(t *testing.T) {
 		{"a worker is gone and the API silent", func(s *scene) { s.gone(1); s.silent(); s.unit(0, "active") }, "", "sky-x-1 MachineGone: it is replaced once the Kubernetes API answers", ""},
 		{"a worker was stopped", func(s *scene) { s.stop(1) }, "StartMachine sky-x-1", "sky-x-1 MachineStopped: it is started", ""},
 		{"a worker was stopped for good", func(s *scene) { s.stop(1); s.w.CanStart = false }, "Replace sky-x-1", "MachineStopped: it is replaced", ""},
+		{"a worker was stopped that can't be started, on a cloud that can start others", func(s *scene) { s.stop(1); s.unstartable(1) }, "Replace sky-x-1", "MachineStopped: it is replaced", ""},
 		{"two were stopped for good", func(s *scene) { s.stop(1); s.stop(2); s.w.CanStart = false }, "Replace sky-x-1", "sky-x-2 MachineStopped: it is replaced once another one has been", ""},
 		{"a listing says stopped of one that is Ready", func(s *scene) {
 			s.stop(1)

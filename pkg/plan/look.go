@@ -14,7 +14,7 @@ func Suspects(c *api.Cluster, w World) []int {
 	d := newDeciding(c, w, Policy{})
 	if d.silentAPI() {
 		head := d.places[0]
-		if head == nil || w.CanStart && stopped(d.listed(head)) {
+		if head == nil || stopped(d.listed(head)) && w.canStart(d.listed(head)) {
 			return nil
 		}
 		return []int{0} // about the others nothing is decided until it answers

@@ -92,7 +92,7 @@ func (d *deciding) stopped(m *api.Machine) {
 	switch {
 	case answers:
 		d.report(m.Name, reason, message+", though it answers", "nothing: the listing may be behind")
-	case d.w.CanStart && !d.spent(start, d.p.Restarts):
+	case d.w.canStart(d.listed(m)) && !d.spent(start, d.startsOf()):
 		d.ask(start, "it is started")
 	case isHead(m):
 		d.report(m.Name, reason, message, endsInError)
@@ -103,6 +103,18 @@ func (d *deciding) stopped(m *api.Machine) {
 	default:
 		d.replace(m, reason, message)
 	}
+}
+
+// canStart says that a machine which is listed as stopped can be started again.
+func (w World) canStart(l *Listed) bool { return w.CanStart && l != nil && !l.NoStart }
+
+// startsOf is how often a machine is started before it is given up. One of spot may have been stopped because its cloud wants
+// it back: another one is more likely to be had.
+func (d *deciding) startsOf() int {
+	if d.c.Spec.UseSpot {
+		return 1
+	}
+	return d.p.Restarts
 }
 
 // dead says that RKE2 does not run and is not about to; starting that it is.

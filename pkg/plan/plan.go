@@ -31,7 +31,7 @@ type World struct {
 	KubeconfigFile string
 	// GPU is why the GPU stack is not as it was installed; empty where it is, or where there is none.
 	GPU string
-	// CanStart: the cloud can start a machine that was stopped.
+	// CanStart: the cloud can start machines that were stopped, but for those with NoStart.
 	CanStart bool
 }
 
@@ -49,6 +49,8 @@ type Listed struct {
 	SSHPort                 int
 	// Stopped: it exists and does not run.
 	Stopped bool
+	// NoStart: its cloud can't start it again where it is stopped.
+	NoStart bool
 	// Unknown: it was there when its cloud could last be asked about it, which it can't now. It is not ended meanwhile.
 	Unknown bool
 }

@@ -77,6 +77,14 @@ func (s *scene) stop(i int) {
 	s.notReady(i, time.Minute)
 }
 
+func (s *scene) unstartable(i int) {
+	for k := range s.w.Listed {
+		if s.w.Listed[k].Name == s.record(i).Name {
+			s.w.Listed[k].NoStart = true
+		}
+	}
+}
+
 // notReady has a Node be not Ready for so long, which was seen from the first minute on.
 func (s *scene) notReady(i int, since time.Duration) {
 	if since > time.Minute {

@@ -3,8 +3,12 @@ package skypilot_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -305,5 +309,147 @@ func (w *world) rank(t *testing.T, c *skypilot.Cloud) {
 	t.Helper()
 	if _, err := c.Plan(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAMachineThatWasStoppedIsStarted(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	k := newKey(t)
+	req := launchOf("nap", 0, onAWS("us-east-1"), k)
+	m := await(t, c, req, submit(t, c, req))
+	for _, i := range w.living(t, "nap") {
+		if err := w.env.AWS.StopInstance(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+	if err != nil || len(listed) != 1 || listed[0].State != cloud.StateStopped || listed[0].NoStart {
+		t.Fatalf("listed %+v, %v", listed, err)
+	}
+	other := cloud.TargetOf(m)
+	other.Incarnation = "zzzzz"
+	if _, err := c.Start(within(t, 3*time.Minute), other, m.PrivateAddress); cloud.KindOf(err) != cloud.Conflict {
+		t.Errorf("another incarnation was started: %v", err)
+	}
+	for range 2 { // one that runs is a success
+		up, err := c.Start(within(t, 4*time.Minute), cloud.TargetOf(m), m.PrivateAddress)
+		if err != nil || up.ID != m.ID || up.State != cloud.StateRunning {
+			t.Fatalf("started %+v, %v", up, err)
+		}
+		m.Address, m.SSHUser = up.Address, up.SSHUser
+	}
+	if got := logIn(t, m, k, "sudo -n id -u"); got != "0" {
+		t.Errorf("sudo gives user %q, want root", got)
+	}
+	if profiles, err := w.env.AWS.InstanceProfiles(t.Context()); err != nil || len(profiles) != 1 {
+		t.Errorf("the start has made instance profiles: %+v, %v", profiles, err)
+	}
+	living := w.living(t, "nap")
+	if len(living) != 1 || living[0].ID != m.ID {
+		t.Errorf("AWS has %+v, want just %s", living, m.ID)
+	}
+	groups, err := w.env.AWS.SecurityGroups(t.Context())
+	own := func(g skytest.SecurityGroup) bool { return strings.HasPrefix(g.Name, "skyctl-") }
+	if err != nil || !slices.ContainsFunc(groups, own) || slices.ContainsFunc(groups, func(g skytest.SecurityGroup) bool { return !own(g) }) {
+		t.Errorf("groups %+v, %v", groups, err)
+	}
+}
+
+func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	onAmazon, elsewhere := launchOf("amnesia", 0, onAWS("us-west-2"), newKey(t)), launchOf("amnesia", 1, inPaperspace(t, c), newKey(t))
+	var known cloud.Known
+	var targets []cloud.Target
+	for _, req := range []cloud.LaunchRequest{onAmazon, elsewhere} {
+		ref, err := c.Submit(within(t, 2*time.Minute), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := cloud.TargetOf(await(t, c, req, ref))
+		targets = append(targets, target)
+		known.Machines = append(known.Machines, cloud.KnownMachine{Cloud: target.Cloud, Name: target.Name, Incarnation: target.Incarnation})
+	}
+	if listed, err := c.ListKnown(within(t, 3*time.Minute), onAmazon.Owner, known); err != nil || len(listed) != 2 {
+		t.Fatalf("listed %+v, %v", listed, err)
+	}
+	w.loseDatabases(t, c)
+	refused := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "GetCallerIdentity", Code: "InvalidClientTokenId",
+		Message: "The security token included in the request is invalid.", Status: 403})
+	_, err := c.ListKnown(within(t, 3*time.Minute), onAmazon.Owner, known)
+	partial := new(cloud.PartialError)
+	if !errors.As(err, &partial) || !partial.About("aws") || !partial.About("paperspace") {
+		t.Errorf("without access to AWS: %v", err)
+	}
+	if err := c.Terminate(within(t, 3*time.Minute), targets[0]); err == nil {
+		t.Error("a machine counts as ended though AWS could not be asked")
+	}
+	if err := refused.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	c = w.cloud(t) // which remembers no refusal
+	listed, err := c.ListKnown(within(t, 3*time.Minute), onAmazon.Owner, known)
+	if !errors.As(err, &partial) || partial.About("aws") || !partial.About("paperspace") || len(listed) != 1 || listed[0].ID != targets[0].ID {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+	if err := c.Terminate(within(t, 3*time.Minute), targets[1]); err == nil {
+		t.Error("a machine counts as ended that SkyPilot has no record of")
+	}
+	if err := c.Terminate(within(t, 3*time.Minute), targets[0]); err != nil {
+		t.Error(err)
+	}
+	if err := c.Release(within(t, 3*time.Minute), onAmazon.Owner); err != nil || w.group(t, "amnesia") != nil {
+		t.Errorf("the group is still there, %v", err)
+	}
+	if left := w.living(t, "amnesia"); len(left) > 0 {
+		t.Errorf("AWS still has %+v", left)
+	}
+}
+
+// loseDatabases ends the server and removes all that it remembers; prices and keys stay.
+func (w *world) loseDatabases(t *testing.T, c *skypilot.Cloud) {
+	t.Helper()
+	if err := c.StopServer(within(t, 3*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	lost := 0
+	err := filepath.WalkDir(filepath.Join(w.dir, "skypilot", "state"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.Contains(d.Name(), ".db") {
+			return err
+		}
+		lost++
+		return os.Remove(path)
+	})
+	if err != nil || lost == 0 {
+		t.Fatalf("%d databases were lost, %v", lost, err)
+	}
+}
+
+func TestALaunchIsMadeAnewOnceAWSIsWellAgain(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	for _, code := range []string{"RequestLimitExceeded", "ExpiredToken"} {
+		t.Run(code, func(t *testing.T) {
+			req := launchOf("again-"+strings.ToLower(code), 0, onAWS("us-east-1"), newKey(t))
+			ill := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Cluster: req.Name + "-*", Code: code, Message: "Not now."})
+			ref := submit(t, c, req)
+			told := false
+			m, err := c.Await(within(t, 5*time.Minute), req, ref, func(s string) {
+				said(t, req)(s)
+				if strings.Contains(s, "launched again") && strings.Contains(s, code) && !told {
+					told = true
+					if err := ill.Clear(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			if err != nil || !told {
+				t.Fatalf("the reason was told: %v; %v", told, err)
+			}
+			if living := w.living(t, "again-"+strings.ToLower(code)); len(living) != 1 || living[0].ID != m.ID {
+				t.Errorf("AWS has %+v, want just %s", living, m.ID)
+			}
+		})
 	}
 }

@@ -100,6 +100,8 @@ type where struct {
 	CPUs           float64 `json:"cpus"`
 	MemoryGiB      float64 `json:"memory_gib"`
 	Price          float64 `json:"price"`
+	// Startable: SkyPilot can start it where it was stopped.
+	Startable bool `json:"startable"`
 }
 
 // machines reads clusters as machines.
@@ -132,7 +134,7 @@ func (c *Cloud) machines(ctx context.Context, records []record) ([]cloud.Machine
 			m.SSHUser = r.Credentials.User
 		}
 		m.CreatedAt, m.CPUs, m.MemoryGiB = time.Unix(r.LaunchedAt, 0), at.CPUs, at.MemoryGiB
-		m.Cloud, m.PricePerHour = strings.ToLower(r.Cloud), at.Price
+		m.Cloud, m.PricePerHour, m.NoStart = r.cloudName(), at.Price, !at.Startable
 		switch {
 		case r.unasked:
 			m.State = cloud.StateUnknown

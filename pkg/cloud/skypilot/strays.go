@@ -37,6 +37,7 @@ func (i instance) name() string {
 func (i instance) machine() cloud.Machine {
 	m := machineOf(i.name(), i.Tags)
 	m.ID, m.Address, m.PrivateAddress, m.SSHPort, m.Cloud = i.ID, i.Address, i.PrivateAddress, 22, awsName
+	m.NoStart = true // SkyPilot does not know it
 	switch i.State {
 	case "running":
 		m.State = cloud.StateRunning

@@ -53,6 +53,11 @@ type downBody struct {
 	Purge       bool   `json:"purge"`
 }
 
+type startBody struct {
+	common
+	ClusterName string `json:"cluster_name"`
+}
+
 type cancelBody struct {
 	common
 	RequestIDs []string `json:"request_ids"`
@@ -95,6 +100,9 @@ type record struct {
 	// unasked: what is told is what was known before, for the cloud did not answer, or SkyPilot is at work on the machine.
 	unasked bool
 }
+
+// cloudName is the cloud's name as specs have it.
+func (r record) cloudName() string { return strings.ToLower(r.Cloud) }
 
 // The states of a cluster that matter here.
 const (

@@ -250,7 +250,20 @@ def _handle(encoded):
             found.update(_placement(resources))
         except Exception:  # pylint: disable=broad-except
             pass  # a machine of an instance type that the catalog no longer has is still a machine
+        found['startable'] = _startable(resources)
     return found
+
+
+def _startable(resources):
+    """Whether SkyPilot starts a machine again that was stopped: it does where it can stop it, which depends on the cloud and,
+    on most, on whether it is a spot machine."""
+    from sky import clouds
+    from sky import exceptions
+    try:
+        resources.cloud.check_features_are_supported(resources, {clouds.CloudImplementationFeatures.STOP})
+    except exceptions.NotSupportedError:
+        return False
+    return True
 
 
 def aws_open(question):
