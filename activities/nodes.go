@@ -172,7 +172,9 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 		}
 		wait, cancel := within(ctx, a.Deadlines.Agent)
 		defer cancel()
-		if err := rke2.WaitAgent(wait, h, at.say); err != nil {
+		needs := []route{{at.record, head, rke2.SupervisorOfHead}, {at.record, head, rke2.APIOfHead}}
+		err = a.whileReachable(wait, at, needs, nil, func(ctx context.Context) error { return rke2.WaitAgent(ctx, h, at.say) })
+		if err != nil {
 			return err
 		}
 		return a.noteConfigured(ctx, at)
@@ -189,7 +191,10 @@ func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 		}
 		wait, cancel := within(ctx, a.Deadlines.Node)
 		defer cancel()
-		if err := kube.WaitNodeReady(wait, client, m.NodeName, at.say); err != nil {
+		err = a.awaitNodeReachable(wait, at, func(ctx context.Context) error {
+			return kube.WaitNodeReady(ctx, client, m.NodeName, at.say)
+		})
+		if err != nil {
 			return err
 		}
 		_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {

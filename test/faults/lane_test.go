@@ -48,6 +48,7 @@ type lane struct {
 	toEtcd, toTemporal *gate
 
 	place workplace
+	env   []string
 	cfg   *config.Config
 	store *store.Store
 	ops   *operations.Client
@@ -67,6 +68,8 @@ type home struct {
 	etcd, temporal *world.Servers
 	placements     []api.Placement
 	settings       func(*world.Settings)
+	// env is added to the worker's environment.
+	env []string
 }
 
 var lanesMade atomic.Int64
@@ -116,6 +119,7 @@ func newLane(t *testing.T, h home) *lane {
 			Deadlines: world.Patience(span(time.Minute, 3*time.Minute)), // longer than any server is away
 		},
 	}
+	l.env = h.env
 	if h.settings != nil {
 		h.settings(&l.place.Settings)
 	}
@@ -212,7 +216,7 @@ func (l *lane) startWorker() error {
 	}
 	defer func() { _ = said.Close() }()
 	cmd := exec.Command(self) //nolint:noctx // it ends with the lane
-	cmd.Env = append(os.Environ(), envChild+"="+string(settings))
+	cmd.Env = append(append(os.Environ(), envChild+"="+string(settings)), l.env...)
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL} // a test that is killed leaves nothing running
 	l.mu.Lock()

@@ -4,6 +4,7 @@
 package simcloud
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,7 +122,7 @@ func (c *Cloud) launch(req cloud.LaunchRequest) (string, error) {
 		return "", err
 	}
 	m.host = h
-	m.Address, m.PrivateAddress, m.SSHPort, m.HostKey = h.address, h.address, h.sshd.port(), h.hostKey
+	m.Address, m.PrivateAddress, m.SSHPort, m.HostKey = cmp.Or(h.outer, h.address), h.address, h.sshd.port(), h.hostKey
 	c.machines = append(c.machines, m)
 	return m.ID, nil
 }

@@ -20,6 +20,10 @@ type defects struct {
 	fullDisk bool
 	// busy: the supervisor answers 503.
 	busy bool
+	// closed is a port of other machines that it can't reach, and how.
+	closed string
+	// outside: a head has an address that is not a loopback one.
+	outside bool
 	// certificates is how long those of a head are valid at first; 0 is a year.
 	certificates time.Duration
 	lies         *sshLies
@@ -45,7 +49,7 @@ func (d defects) apply(h *host) error {
 		}
 		errs = append(errs, h.mark("broken."+unit, broken), h.mark("refused."+unit, refused))
 	}
-	return errors.Join(append(errs, h.mark("supervisor503", busy), h.run(disk))...)
+	return errors.Join(append(errs, h.mark("supervisor503", busy), h.mark("closed", d.closed), h.run(disk))...)
 }
 
 // defect changes what is wrong with machines of a name.

@@ -35,10 +35,13 @@ type host struct {
 	address string
 	hostKey string
 	sshd    *sshd
-	init    *exec.Cmd
-	alive   io.Closer // the first process's standard input: it ends with us
-	req     cloud.LaunchRequest
-	lies    *sshLies
+	// outer is what machines and people elsewhere know it by, where that is not address.
+	outer     string
+	listeners []net.Listener
+	init      *exec.Cmd
+	alive     io.Closer // the first process's standard input: it ends with us
+	req       cloud.LaunchRequest
+	lies      *sshLies
 	// password is what the machine takes the name of its Node with.
 	password string
 	// A head only: the API of its cluster, and how it proves who it is.
@@ -91,11 +94,16 @@ func (h *host) start(d defects, peers func() []*host) error {
 	if err != nil {
 		return err
 	}
+	ports := []int{10250}
 	if api.RoleOf(h.req.Index) == api.RoleHead {
+		if ports = append(ports, 9345); d.outside {
+			h.outer = outsideAddress
+		}
 		err = h.becomeHead(d.certificates, peers)
 	}
+	err = errors.Join(err, h.listenFor(ports...))
 	if err == nil && h.api != nil {
-		h.api.serve(tls.NewListener(listener, h.tls))
+		err = h.serveAPI(listener)
 	} else {
 		err = errors.Join(err, listener.Close())
 	}
@@ -112,7 +120,11 @@ func (h *host) start(d defects, peers func() []*host) error {
 }
 
 func (h *host) openSSH() (err error) {
-	h.sshd, err = serveSSH(h.address, h.req.HostKey, h.req.AuthorizedKey, h.enter(), h.lies)
+	address := h.address
+	if h.outer != "" {
+		address = "127.0.0.1"
+	}
+	h.sshd, err = serveSSH(address, h.req.HostKey, h.req.AuthorizedKey, h.enter(), h.lies)
 	return err
 }
 
@@ -172,7 +184,7 @@ func (h *host) becomeHead(valid time.Duration, peers func() []*host) error {
 	if err != nil {
 		return err
 	}
-	serverCert, serverKey, err := ca.Issue(pki.Leaf{Subject: "kube-apiserver", Server: true, Hosts: []string{h.address, "127.0.0.1"}}, now)
+	serverCert, serverKey, err := ca.Issue(pki.Leaf{Subject: "kube-apiserver", Server: true, Hosts: []string{h.address, "127.0.0.1", outsideAddress}}, now)
 	if err != nil {
 		return err
 	}
@@ -295,6 +307,9 @@ func (h *host) mark(name, text string) error {
 
 // stop takes the power away. It may be called again.
 func (h *host) stop() {
+	for _, l := range h.listeners {
+		_ = l.Close()
+	}
 	if h.sshd != nil {
 		h.sshd.stop()
 	}

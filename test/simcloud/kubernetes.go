@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +19,8 @@ type apiServer struct {
 	peers    func() []*host
 	registry *registry
 	http     *http.Server
+	// blocked: nobody from elsewhere gets an answer.
+	blocked atomic.Bool
 }
 
 func newAPI(head *host, peers func() []*host) *apiServer {
@@ -38,6 +41,9 @@ func (a *apiServer) serve(l net.Listener) {
 	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods/{name}/eviction", a.evict)
 	mux.HandleFunc("DELETE /api/v1/namespaces/kube-system/secrets/{name}", a.deleteSecret)
 	a.http = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.blocked.Load() {
+			panic(http.ErrAbortHandler) // which cuts the connection
+		}
 		if !a.head.running("rke2-server") {
 			refuse(w, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the server is not up")
 			return

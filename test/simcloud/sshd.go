@@ -149,7 +149,7 @@ func (s *sshd) session(conn net.Conn, channel ssh.Channel, requests <-chan *ssh.
 }
 
 func (s *sshd) run(command string, conn net.Conn, channel ssh.Channel) uint32 {
-	argv := append(slices.Clone(s.enter), "sh", "-c", s.lies.shell(command))
+	argv := append(slices.Clone(s.enter), append(s.lies.environment(), "sh", "-c", s.lies.shell(command))...)
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx,gosec // it ends with its standard input, or with the host
 	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 	stdin, err := cmd.StdinPipe()

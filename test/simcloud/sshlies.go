@@ -19,6 +19,7 @@ type sshLies struct {
 	startup  string
 	impostor ssh.Signer
 	cuts     []*Cut
+	environ  []string
 }
 
 // Cut is a connection that breaks in the middle of a command. What a command is to do arrives on its standard input.

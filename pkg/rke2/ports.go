@@ -1,0 +1,168 @@
+package rke2
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/remote"
+)
+
+// Port is one that the machines of a cluster need of each other (docs.rke2.io/install/requirements, "Inbound Network Rules").
+// Those of etcd are not among them: a cluster has one server, which reaches its own etcd on loopback.
+type Port struct {
+	Number int
+	// UDP: it is no TCP port.
+	UDP bool
+	// Server is who listens there.
+	Server string
+}
+
+// The ports of a head, of every machine's kubelet, and of the pods' network.
+var (
+	SupervisorOfHead = Port{Number: SupervisorPort, Server: "RKE2's supervisor"}
+	APIOfHead        = Port{Number: APIPort, Server: "the Kubernetes API server"}
+	KubeletPort      = Port{Number: 10250, Server: "the kubelet"}
+	OverlayPort      = Port{Number: 8472, UDP: true, Server: "the pods' network (VXLAN)"}
+)
+
+func (p Port) String() string {
+	if p.UDP {
+		return fmt.Sprintf("%d/udp", p.Number)
+	}
+	return fmt.Sprintf("%d/tcp", p.Number)
+}
+
+// Contact is what came of a try to reach a port.
+type Contact string
+
+// The outcomes of a try. PortUnknown: nothing can be said; UDP ports answer nobody, so that only their rejection shows.
+const (
+	PortUnknown  Contact = ""
+	PortOpen     Contact = "open"
+	PortRejected Contact = "rejected"
+	PortSilent   Contact = "silent"
+)
+
+const (
+	tcpProbe = `
+command -v curl >/dev/null || exit 72
+connected=$(` + curlHere + ` -s -o /dev/null --connect-timeout 4 -m 6 -w '%{time_connect}' "http://$address:$port/"); status=$?
+case $status in
+7) echo rejected;;
+28) case "$connected" in *[1-9]*) echo open;; *) echo silent;; esac;;
+0|1|8|18|52|55|56) echo open;; # what a server of TLS makes of HTTP
+esac
+true`
+	// A rejection comes back as an error of a later write.
+	udpProbe = `
+command -v bash >/dev/null || exit 0
+bash -c 'exec 3>"/dev/udp/$0/$1" && for i in 1 2 3; do printf x >&3 || exit 1; sleep 0.2; done' "$address" "$port" 2>/dev/null || echo rejected
+true`
+)
+
+// ProbePort tries to reach a port of an address from a machine.
+func ProbePort(ctx context.Context, from *remote.Host, address string, p Port) (Contact, error) {
+	probe := tcpProbe
+	if p.UDP {
+		probe = udpProbe
+	}
+	if strings.Contains(address, ":") && !p.UDP {
+		address = "[" + address + "]"
+	}
+	script := fmt.Sprintf("address=%s; port=%d\n%s", remote.Quote(address), p.Number, probe)
+	out, err := from.Script(ctx, "reaching port "+p.String()+" of "+address, script)
+	if err != nil {
+		return PortUnknown, err
+	}
+	switch c := Contact(strings.TrimSpace(string(out))); c {
+	case PortOpen, PortRejected, PortSilent:
+		return c, nil
+	}
+	return PortUnknown, nil
+}
+
+// Listens says whether something on the machine listens on a port of one of its addresses.
+func Listens(ctx context.Context, on *remote.Host, address string, p Port) (bool, error) {
+	table, state := "tcp", "0A"
+	if p.UDP {
+		table, state = "udp", "07"
+	}
+	out, err := on.Script(ctx, "looking who listens", fmt.Sprintf(
+		`cat /proc/net/%s /proc/net/%[1]s6 2>/dev/null | awk '$4 == "%s" && $2 ~ /:%04X$/ {sub(/:.*/, "", $2); print $2}'`, table, state, p.Number))
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(strings.Fields(string(out)), func(local string) bool { return takes(local, address) }), nil
+}
+
+// takes says whether a socket that is bound to a local address, as /proc/net shows it, takes what is sent to an address.
+func takes(local, address string) bool {
+	if strings.Trim(local, "0") == "" {
+		return true
+	}
+	ip := net.ParseIP(address)
+	if v4 := ip.To4(); v4 != nil && len(local) == 8 {
+		ip = v4
+	}
+	b, err := hex.DecodeString(local)
+	if err != nil || len(b) != len(ip) {
+		return false
+	}
+	for i := range b { // words of four bytes, each with the lowest one first
+		if b[i] != ip[i/4*4+3-i%4] {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	// rejectedAtMost is how many rejections in a row are final, silentAtMost how long no answer may come.
+	rejectedAtMost = 3
+	silentAtMost   = 30 * time.Second
+)
+
+// PortTrial judges a way from one machine to a port of another by what was seen of it.
+type PortTrial struct {
+	Port Port
+	// From and To name the machines, with their addresses.
+	From, To string
+
+	rejected int
+	silent   time.Time
+}
+
+// See takes the outcome of a try while the other machine listens on the port; its error, a final *Error, is the verdict.
+func (t *PortTrial) See(c Contact, now time.Time) error {
+	if c != PortRejected {
+		t.rejected = 0
+	}
+	if c != PortSilent {
+		t.silent = time.Time{}
+	}
+	switch c {
+	case PortRejected:
+		if t.rejected++; t.rejected >= rejectedAtMost {
+			return t.closed("connections are rejected")
+		}
+	case PortSilent:
+		if t.silent.IsZero() {
+			t.silent = now
+		} else if now.Sub(t.silent) >= silentAtMost {
+			return t.closed(fmt.Sprintf("connections get no answer for %s", now.Sub(t.silent).Round(time.Second)))
+		}
+	}
+	return nil
+}
+
+func (t *PortTrial) closed(how string) error {
+	return &Error{Reason: PortClosed, Final: true, Message: fmt.Sprintf(
+		"%s can't reach port %s of %s, where %s listens: %s. Something between the two closes it: open %s from %s to %s in the cloud's firewall or "+
+			"security group and in the machines' own (iptables, nftables, firewalld), then try again. Machines of a cluster need of each other: "+
+			"9345/tcp and 6443/tcp of the head, 10250/tcp and 8472/udp of all", t.From, t.Port, t.To, t.Port.Server, how, t.Port, t.From, t.To)}
+}

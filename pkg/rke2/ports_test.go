@@ -1,0 +1,113 @@
+package rke2
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
+	second := time.Second
+	for name, tt := range map[string]struct {
+		seen []Contact
+		each time.Duration
+		want string
+	}{
+		"rejected":             {[]Contact{PortRejected, PortRejected, PortRejected}, second, "connections are rejected"},
+		"rejected twice":       {[]Contact{PortRejected, PortRejected}, second, ""},
+		"not in a row":         {[]Contact{PortRejected, PortRejected, PortSilent, PortRejected, PortRejected}, second, ""},
+		"silent":               {[]Contact{PortSilent, PortSilent, PortSilent, PortSilent}, 10 * second, "no answer for 30s"},
+		"silent for a while":   {[]Contact{PortSilent, PortSilent, PortSilent}, 10 * second, ""},
+		"silent now and then":  {[]Contact{PortSilent, PortSilent, PortOpen, PortSilent, PortSilent}, 20 * second, ""},
+		"nothing can be said":  {[]Contact{PortUnknown, PortUnknown, PortUnknown, PortUnknown}, 20 * second, ""},
+		"silent, then refused": {[]Contact{PortSilent, PortSilent, PortRejected, PortRejected, PortRejected}, second, "connections are rejected"},
+	} {
+		trial := PortTrial{Port: SupervisorOfHead, From: "sky-x-1 (10.0.0.2)", To: "sky-x-0 (10.0.0.1)"}
+		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		var err error
+		for _, c := range tt.seen {
+			if err = trial.See(c, now); err != nil {
+				break
+			}
+			now = now.Add(tt.each)
+		}
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if reasonOf(err) != PortClosed || !IsFinal(err) {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, says := range []string{tt.want, "sky-x-1 (10.0.0.2) can't reach port 9345/tcp of sky-x-0 (10.0.0.1)", "open 9345/tcp from sky-x-1", "RKE2's supervisor"} {
+			if !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: %q does not say %q", name, err, says)
+			}
+		}
+	}
+}
+
+func TestASocketTakesWhatIsSentToItsAddress(t *testing.T) {
+	for _, tt := range []struct {
+		local, address string
+		want           bool
+	}{
+		{"00000000", "10.0.0.7", true},
+		{"0700000A", "10.0.0.7", true},
+		{"0100007F", "10.0.0.7", false},
+		{"00000000000000000000000000000000", "10.0.0.7", true},
+		{"0000000000000000FFFF00000700000A", "10.0.0.7", true},
+		{"0000000000000000FFFF00000100007F", "10.0.0.7", false},
+		{"B80D0120000000000000000001000000", "2001:db8::1", true},
+		{"B80D0120000000000000000002000000", "2001:db8::1", false},
+		{"nonsense", "10.0.0.7", false},
+		{"0700000A", "", false},
+	} {
+		if got := takes(tt.local, tt.address); got != tt.want {
+			t.Errorf("a socket at %s takes what is sent to %q: %v", tt.local, tt.address, got)
+		}
+	}
+}
+
+func TestAPortIsTriedFromAMachine(t *testing.T) {
+	m := newMachine(t)
+	m.server.Env = append(m.server.Env, "https_proxy=http://127.0.0.1:1", "no_proxy=") // which would answer for every port
+	listener, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	open := Port{Number: listener.Addr().(*net.TCPAddr).Port, Server: "the test"}
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close() // a port that is no TLS server's is open all the same
+		}
+	}()
+	try := func(address string, p Port, contact Contact, listens bool) {
+		t.Helper()
+		if got, err := ProbePort(t.Context(), m.Host, address, p); err != nil || got != contact {
+			t.Errorf("port %s of %s is %q, want %q: %v", p, address, got, contact, err)
+		}
+		if got, err := Listens(t.Context(), m.Host, address, p); err != nil || got != listens {
+			t.Errorf("something listens on port %s of %s: %v, %v", p, address, got, err)
+		}
+	}
+	try("127.0.0.2", open, PortOpen, true)
+	try("127.0.0.3", open, PortRejected, false)
+
+	udp, err := net.ListenPacket("udp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	overlay := Port{Number: udp.LocalAddr().(*net.UDPAddr).Port, UDP: true, Server: "the test"}
+	try("127.0.0.2", overlay, PortUnknown, true)
+	try("127.0.0.3", overlay, PortRejected, false)
+}

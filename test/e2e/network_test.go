@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// rule adds a rule to a host's firewall, as soon as it is there.
+func (i *installation) rule(host string, args ...string) {
+	i.t.Helper()
+	until(i.t, host+" has its rule", func() bool {
+		_, err := i.onHost(host, append([]string{"iptables", "-I", "INPUT"}, args...)...)
+		return err == nil
+	})
+}
+
+func TestAPortThatRejectsAWorkerEndsTheCreateEarly(t *testing.T) {
+	i := newInstallation(t)
+	if r := i.create("closed", "--num_nodes", "2"); r.code != 0 {
+		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
+	}
+	i.rule("sky-closed-0", "-p", "tcp", "--dport", "9345", "!", "-i", "lo", "-j", "REJECT")
+	c := i.await("closed", "ERROR", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseError })
+	f := c.Status.Failure
+	if f == nil || f.Machine != "sky-closed-1" || f.Reason != "PortClosed" || !strings.Contains(f.Message, "can't reach port 9345/tcp of sky-closed-0") {
+		t.Fatalf("failure: %+v", f)
+	}
+	if n := len(i.hosts("closed")); n != 0 {
+		t.Errorf("%d hosts are left", n)
+	}
+}
+
+// deadProxy is a listener that takes note of who asks it, and lets nobody through.
+func deadProxy(t *testing.T) (address string, asked func() string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	first := make(chan string, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			line := make([]byte, 200)
+			_ = c.SetReadDeadline(time.Now().Add(time.Second))
+			n, _ := c.Read(line)
+			select {
+			case first <- string(line[:n]):
+			default:
+			}
+			_ = c.Close()
+		}
+	}()
+	return l.Addr().String(), func() string {
+		select {
+		case line := <-first:
+			return line
+		default:
+			return ""
+		}
+	}
+}
+
+func TestAProxyIsNoWayToAClustersOwnMachines(t *testing.T) {
+	i := newWatched(t)
+	proxy, asked := deadProxy(t)
+	i.env = append(i.env, "HTTPS_PROXY=http://"+proxy, "HTTP_PROXY=http://"+proxy, "https_proxy=http://"+proxy, "NO_PROXY=", "no_proxy=")
+	if r := i.create("kept", "--num_nodes", "3"); r.code != 0 {
+		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	for n := range 3 {
+		host := fmt.Sprintf("sky-kept-%d", n)
+		until(t, host+" has its proxy", func() bool {
+			_, err := i.onHost(host, "sh", "-c", "echo https_proxy=http://127.0.0.1:1 >>/etc/environment")
+			return err == nil
+		})
+	}
+	i.awaitReady("kept")
+	i.inSync()
+	if _, err := i.onHost("sky-kept-1", "grep", "-q", "NO_PROXY=.*10.43.0.0/16", "/etc/rancher/rke2/skyctl-proxy.env"); err != nil {
+		t.Errorf("RKE2 on a worker was not told what the machine's proxy is not for: %v", err)
+	}
+	if line := asked(); line != "" {
+		t.Errorf("the proxy was asked for %q", line)
+	}
+	i.apiOutOfReach()
+}
+
+// apiOutOfReach closes the way to the API of a head that is well, for longer than one may be not well.
+func (i *installation) apiOutOfReach() {
+	i.t.Helper()
+	run := func() string {
+		out, err := i.onHost("sky-kept-0", "systemctl", "show", "-p", "InvocationID", "--value", "rke2-server")
+		if err != nil {
+			i.t.Fatalf("%v: %s", err, out)
+		}
+		return out
+	}
+	before := run()
+	gateway, err := i.onHost("sky-kept-0", "sh", "-c", "ip route | awk '/^default/ {print $3}'")
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	closed := []string{"-s", strings.TrimSpace(gateway), "-p", "tcp", "--dport", "6443", "-j", "REJECT"}
+	i.rule("sky-kept-0", closed...)
+	i.await("kept", "out of reach for longer than a server may be not well", func(c api.Cluster) bool {
+		for _, d := range c.Status.Drift {
+			if d.Reason == api.DriftAPIUnreachable && time.Since(d.Since) > 30*time.Second {
+				return true
+			}
+		}
+		return false
+	})
+	if _, err := i.onHost("sky-kept-0", append([]string{"iptables", "-D", "INPUT"}, closed...)...); err != nil {
+		i.t.Fatal(err)
+	}
+	c := i.inSync()
+	if len(c.Status.Repairs) > 0 {
+		i.t.Errorf("nothing was wrong, and yet: %+v", c.Status.Repairs)
+	}
+	if after := run(); after != before {
+		i.t.Error("the server of a head that was well was restarted")
+	}
+}
