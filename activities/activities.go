@@ -117,6 +117,7 @@ func judge(err error) (reason string, log []string, final bool) {
 		ofGPU   *gpu.Failure
 		left    *leftError
 		lostKey *keysMissingError
+		doubt   *homeDoubtError
 
 		wrongKey *store.WrongKeyError
 		corrupt  *store.CorruptError
@@ -135,6 +136,8 @@ func judge(err error) (reason string, log []string, final bool) {
 		return "Replaced", nil, true
 	case errors.As(err, &lostKey):
 		return string(api.DriftKeysMissing), nil, true
+	case errors.As(err, &doubt):
+		return reasonHomeInDoubt, nil, true
 	case errors.As(err, &left):
 		return ReasonLeft, nil, true
 	case errors.As(err, &etcd):

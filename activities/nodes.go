@@ -31,6 +31,8 @@ type Nodes struct {
 	// RenewWithin: credentials that end sooner are renewed.
 	RenewWithin time.Duration
 	Now         func() time.Time
+	// Home is written on the machines that are prepared; nil leaves them without.
+	Home *HomeWatch
 }
 
 // client is one for the cluster's API.
@@ -58,6 +60,9 @@ func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
 			return err
 		}
 		if err := rke2.Install(install, h, *at.cluster.Status.Artifacts, at.say); err != nil {
+			return err
+		}
+		if err := a.Home.markMachine(install, h); err != nil {
 			return err
 		}
 		return note(ctx, a.Store, m, api.MachinePrepared, "", a.Now())

@@ -72,6 +72,9 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 			r.Orphans = append(r.Orphans, o)
 		}
 	}
+	if err := a.spareOrphans(ctx, &r); err != nil {
+		return api.OrphansResult{}, failed(ctx, step, "", err)
+	}
 	for _, o := range r.Orphans {
 		if a.Now().Sub(o.FirstSeen) < newOrphan {
 			continue // a cluster may have been deleted between the listing and the look into etcd
@@ -199,6 +202,9 @@ func describeOrphan(o api.Orphan) string {
 // that was the last. One that belongs to a cluster by now is left alone.
 func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	const step = "terminate the orphan"
+	if err := a.Home.Confirm(ctx); err != nil {
+		return failed(ctx, step, o.Name, err)
+	}
 	known, err := a.known(ctx)
 	if err != nil {
 		return failed(ctx, step, o.Name, err)

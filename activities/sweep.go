@@ -33,6 +33,8 @@ type Sweeps struct {
 	Policy     plan.Policy
 	// GPUStack is what the clusters' GPU stacks are compared with.
 	GPUStack func(kind string) gpu.Stack
+	// Home says whether this is the state by which machines may be changed; nil where that is never in doubt.
+	Home *HomeWatch
 	// OrphanGrace is how long an orphan is left alone after it was first seen; 0 leaves it for good.
 	OrphanGrace time.Duration
 	// Start starts an operation on a cluster, and says whether it did: it does not where one works on it already.
@@ -155,6 +157,12 @@ func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, aga
 		return a.invalid(ctx, c, err), nil
 	}
 	found := &api.Drifted{Cluster: name, Phase: c.Status.Phase}
+	if c.Status.Phase.Busy() {
+		if doubt, err := a.Home.Doubt(ctx); err != nil || doubt != nil {
+			found.Why = api.HomeHeld
+			return found, err
+		}
+	}
 	switch c.Status.Phase {
 	case api.PhaseInit, api.PhaseProvisioning:
 		if c.Status.Phase == api.PhaseInit && a.Now().Sub(phaseSince(c)) < startsAfter {
@@ -183,6 +191,10 @@ func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, aga
 	}
 	if len(decision.Actions) == 0 && decision.Fail == nil && !mend {
 		found.Why = "nothing is to be done about it now"
+		return found, nil
+	}
+	if doubt := new(homeDoubtError); errors.As(a.Home.Confirm(ctx, *c), &doubt) {
+		found.Why = api.HomeHeld
 		return found, nil
 	}
 	started, err := a.Start(ctx, c.Ref(), api.WorkflowRepair, api.RepairInput{Cluster: c.Ref(), Again: again})
@@ -241,6 +253,9 @@ func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, ask
 		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err) // what was not seen in time is no drift
 	}
 	decision := plan.Decide(&as, world, a.Policy)
+	if err := a.withhold(ctx, &decision); err != nil {
+		return plan.Decision{}, world, err
+	}
 	return decision, world, a.record(ctx, c, saw, decision)
 }
 

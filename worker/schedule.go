@@ -52,6 +52,7 @@ func schedule(ctx context.Context, c client.Client, taskQueue string, every time
 	}
 	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
 		ID: api.SweepScheduleID, Spec: spec, Action: action, CatchupWindow: every, Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
+		TriggerImmediately: true, // a Temporal that is new knows nothing of what is under way: the first sweep takes it up from etcd
 	})
 	if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
 		err = c.ScheduleClient().GetHandle(ctx, api.SweepScheduleID).Update(ctx, client.ScheduleUpdateOptions{

@@ -36,16 +36,12 @@ const stopWithin = 20 * time.Second
 
 // Run works until ctx ends. It returns an error where etcd or Temporal can't be reached at the start, or the worker fails.
 func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
-	key, err := connect.WorkerKey(cfg)
+	st, err := connect.WorkerStore(ctx, cfg, now())
 	if err != nil {
 		return err
 	}
 	home, _ := os.UserHomeDir() // without one, there are no credentials in it
 	learnSecrets(cfg, os.Environ(), home)
-	st, err := connect.Store(ctx, cfg, key)
-	if err != nil {
-		return err
-	}
 	defer st.Close()
 	if _, err := st.Installation(ctx); err != nil {
 		return fmt.Errorf("read the installation id from etcd: %w", err)
@@ -63,6 +59,12 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 		return err
 	}
 	acts.Sweeps.Start = Starter(c, cfg.Temporal.TaskQueue)
+	watch := newHomeWatch(cfg, st, pool, log)
+	if err := watch.TakeUp(ctx); err != nil {
+		return fmt.Errorf("see whether this state is the installation's home: %w", err)
+	}
+	acts.Sweeps.Home, acts.Nodes.Home = watch, watch
+	go watch.MarkMachines(ctx)
 	go keepSchedule(ctx, c, cfg.Temporal.TaskQueue, cfg.Reconcile.Interval, log)
 	w := New(c, cfg.Temporal.TaskQueue, acts)
 	if err := w.Start(); err != nil {
@@ -70,6 +72,15 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	}
 	log.Info("worker started", "task_queue", cfg.Temporal.TaskQueue, "namespace", cfg.Temporal.Namespace)
 	return runUntil(ctx, w)
+}
+
+// PrepareKey sees that the secrets key is there and fits what is sealed, or makes it where nothing is sealed yet.
+func PrepareKey(ctx context.Context, cfg *config.Config) error {
+	st, err := connect.WorkerStore(ctx, cfg, now())
+	if err != nil {
+		return err
+	}
+	return st.Close()
 }
 
 // runner is the part of a worker that works until it is interrupted, and says what stopped it before that.
@@ -116,6 +127,9 @@ func Starter(c client.Client, taskQueue string) func(context.Context, api.Ref, s
 
 // New makes a worker of the given activities; it is started by its Start. More interceptors stand inside of its own.
 func New(c client.Client, taskQueue string, acts Activities, more ...interceptor.WorkerInterceptor) sdkworker.Worker {
+	if acts.Sweeps.Home != nil {
+		more = append(more, acts.Sweeps.Home.GuardMachines())
+	}
 	w := sdkworker.New(c, taskQueue, sdkworker.Options{
 		WorkerStopTimeout:                stopWithin,
 		MaxHeartbeatThrottleInterval:     sendEvery,
@@ -129,6 +143,7 @@ func New(c client.Client, taskQueue string, acts Activities, more ...interceptor
 	w.RegisterWorkflow(workflows.Orphans)
 	w.RegisterWorkflow(workflows.Plan)
 	w.RegisterWorkflow(workflows.Check)
+	w.RegisterWorkflow(workflows.Adopt)
 	w.RegisterActivity(acts.Clusters)
 	w.RegisterActivity(acts.Machines)
 	w.RegisterActivity(acts.Nodes)

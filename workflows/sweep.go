@@ -42,6 +42,7 @@ func Sweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
 	if ctx.Err() != nil {
 		return r, err
 	}
+	r.Doubt = found.Doubt
 	if r.Orphans, r.Unasked = found.Orphans, found.Unasked; err != nil {
 		all = append(all, missed{"machines of no cluster", err})
 	}

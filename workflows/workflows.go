@@ -170,4 +170,4 @@ func terminateKnown(ctx workflow.Context, e effort, ref api.Ref) error {
 }
 
 // All are the workflows that change or compare clusters: a worker offers them, and a replay of their histories needs them.
-func All() []any { return []any{Provision, Delete, Repair, Sweep, Orphans} }
+func All() []any { return []any{Provision, Delete, Repair, Sweep, Orphans, Adopt} }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -13,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/daemon"
 	"github.com/sky-shift/skyctl/pkg/embedded"
 	"github.com/sky-shift/skyctl/pkg/version"
+	"github.com/sky-shift/skyctl/worker"
 )
 
 // workerStop is how long the worker may take to finish what it is at; Temporal gives the rest to the next worker.
@@ -22,7 +24,7 @@ const workerStop = 30 * time.Second
 func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
 	begun := time.Now()
 	used := cfg.Used()
-	stack, err := embedded.Start(ctx, embedded.Options{Config: cfg, Log: log})
+	stack, err := embedded.Start(ctx, embedded.Options{Config: cfg, Log: log, Restart: func() { startAnew(log) }})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // asked to stop while it started
@@ -33,10 +35,13 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 		err = errors.Join(err, stack.Close())
 		log.Info("stopped")
 	}()
+	if err := worker.PrepareKey(ctx, cfg); err != nil {
+		return err
+	}
 	workerCtx, stopWorker := context.WithCancel(ctx)
 	defer stopWorker()
-	worker := make(chan error, 1)
-	go func() { worker <- runWorker(workerCtx, cfg, log) }()
+	working := make(chan error, 1)
+	go func() { working <- runWorker(workerCtx, cfg, log) }()
 
 	if err := daemon.Publish(cfg, state(cfg, used, stack)); err != nil {
 		return err
@@ -46,7 +51,7 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 		"dir", cfg.Dir, "after", time.Since(begun).Round(time.Millisecond))
 
 	select {
-	case err := <-worker:
+	case err := <-working:
 		if err == nil && ctx.Err() == nil {
 			err = errors.New("it ended by itself")
 		}
@@ -61,12 +66,21 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 	log.Info("stopping")
 	stopWorker()
 	select {
-	case workerErr := <-worker:
+	case workerErr := <-working:
 		return errors.Join(err, workerErr)
 	case <-time.After(workerStop):
 		log.Warn("the worker didn't stop in time: what it was at is taken up at the next start", "after", workerStop)
 		return err
 	}
+}
+
+// startAnew has this process begin again as it was started; it returns only where that can't be done.
+func startAnew(log *slog.Logger) {
+	self, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(self, os.Args, os.Environ()) //nolint:gosec // it is this program
+	}
+	log.Error("it could not begin anew: start it again", "error", err)
 }
 
 func state(cfg *config.Config, used map[string]api.UsedSetting, stack *embedded.Stack) daemon.State {

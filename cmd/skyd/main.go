@@ -60,6 +60,7 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 	}
 	config.BindFlags(root.PersistentFlags())
 	level := root.PersistentFlags().String("log-level", "info", "least level that is logged: debug, info, warn or error")
+	newKey := false
 	// load is what the commands have in common: settings and a log.
 	load := func(cmd *cobra.Command) (*config.Config, *slog.Logger, error) {
 		logger, err := newLogger(stderr, *level)
@@ -69,6 +70,7 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 		cfg, err := config.Load(cmd.Flags(), env)
 		if err == nil {
 			warnUnknown(cfg, logger)
+			cfg.NewSecretsKey = newKey
 		}
 		return cfg, logger, err
 	}
@@ -88,7 +90,11 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	config.BindDevFlags(dev.Flags())
-	root.AddCommand(dev, &cobra.Command{
+	bindNewKey := func(c *cobra.Command) *cobra.Command {
+		c.Flags().BoolVar(&newKey, "new-secrets-key", false, "make a new secrets key where the one in use is lost, and give up what it sealed")
+		return c
+	}
+	root.AddCommand(bindNewKey(dev), bindNewKey(&cobra.Command{
 		Use:     "worker",
 		Short:   "Run the worker alone, with an external Temporal and etcd",
 		Example: "  skyd worker --temporal-address temporal.example.com:7233 --etcd-endpoints https://etcd.example.com:2379",
@@ -104,7 +110,7 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 			}
 			return runWorker(cmd.Context(), cfg, logger)
 		},
-	}, &cobra.Command{
+	}), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,

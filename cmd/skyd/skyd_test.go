@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 // settings are those of a fresh state directory, on free ports. What this process starts gets them through its environment.
 func settings(t *testing.T) *config.Config {
 	t.Helper()
-	env := map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "state"), beSkyd: "1"}
+	env := map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "state"), "XDG_STATE_HOME": t.TempDir(), beSkyd: "1"}
 	for i, port := range freePorts(t, 3) {
 		env[[]string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"}[i]] = strconv.Itoa(port)
 	}

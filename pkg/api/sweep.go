@@ -38,6 +38,8 @@ type SweepResult struct {
 	Unasked []string `json:"unasked,omitempty"`
 	// Failed says what could not be looked at, and why; the rest of the result holds all the same.
 	Failed []string `json:"failed,omitempty"`
+	// Doubt is why no machine was changed; nil where there is none.
+	Doubt *HomeDoubt `json:"doubt,omitempty"`
 }
 
 // OrphansInput is the input of WorkflowOrphans.
@@ -50,6 +52,8 @@ type OrphansInput struct {
 type OrphansResult struct {
 	Orphans []Orphan `json:"orphans,omitempty"`
 	Unasked []string `json:"unasked,omitempty"`
+	// Doubt is why no orphan is ended; nil where there is none.
+	Doubt *HomeDoubt `json:"doubt,omitempty"`
 }
 
 // OrphanUnknown is the state of an orphan that was there when its cloud could last be asked, which it can't now.

@@ -24,6 +24,8 @@ type app struct {
 	ops *operations.Client
 	// worker is who does the work, once that is known.
 	worker *workerView
+	// diskTold: that the disk has too little room was told.
+	diskTold bool
 }
 
 func (a *app) close() {
@@ -79,6 +81,9 @@ func (a *app) connect(ctx context.Context) (*operations.Client, error) {
 func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
 	state, err := daemon.Status(cfg)
 	if errors.Is(err, daemon.ErrNotRunning) || errors.Is(err, daemon.ErrNotReady) {
+		if err := requireRoomToStart(cfg); err != nil {
+			return err
+		}
 		state, err = a.startServer(ctx, cfg)
 	}
 	if err != nil {
@@ -88,6 +93,7 @@ func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	state.Use(cfg)
+	a.noteDisk(cfg)
 	return nil
 }
 

@@ -141,6 +141,15 @@ func (a *app) runCreate(ctx context.Context, name string, o *creation) error {
 	if err := a.record(o, c); err != nil {
 		return err
 	}
+	if !o.dryRun {
+		cfg, err := a.settings()
+		if err == nil {
+			err = requireRoomToCreate(cfg)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	ops, err := a.connect(ctx)
 	if err != nil {
 		return err

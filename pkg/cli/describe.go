@@ -45,6 +45,7 @@ done about that, what happened lately, why it failed, and what to try next.`,
 		if err != nil {
 			return err
 		}
+		a.noteDoubt(cmd.Context(), ops)
 		var wrong error
 		if damage != nil {
 			wrong = &damagedError{name: args[0], why: damage}

@@ -72,6 +72,8 @@ func exitCode(err error) int {
 		state       *stateError
 		silent      *store.UnavailableError
 		wait        *operations.WaitError
+		doubt       *operations.HomeDoubtError
+		room        *diskError
 		interrupted *interruptedError
 	)
 	switch {
@@ -81,12 +83,13 @@ func exitCode(err error) int {
 		return ExitInterrupted
 	case errors.As(err, &usage), errors.As(err, &field):
 		return ExitUsage
-	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state):
+	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state),
+		errors.As(err, &doubt):
 		return ExitConflict
 	case errors.As(err, &notFound), errors.As(err, &noOrphan):
 		return ExitNotFound
 	case errors.As(err, &unreachable), errors.As(err, &silent), errors.As(err, &noWorker), errors.As(err, &server),
-		errors.As(err, &noSchedule):
+		errors.As(err, &noSchedule), errors.As(err, &room):
 		return ExitUnreachable
 	case errors.As(err, &wait):
 		return ExitTimeout

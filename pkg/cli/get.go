@@ -67,6 +67,7 @@ func (g *getting) run(ctx context.Context) error {
 				return err
 			}
 			s.pause()
+			g.noteDoubt(ctx, ops)
 			return errors.Join(g.print(clusters), err)
 		})
 	}

@@ -144,7 +144,7 @@ func TestHelpIsWrittenForPeople(t *testing.T) {
 	for _, args := range []string{
 		"", "create", "create cluster", "get", "get clusters", "get kubeconfig", "describe", "describe cluster", "delete", "delete cluster", "check",
 		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume", "resume reconcile", "tunnel",
-		"server", "server start", "server stop", "server status", "version", "exit-codes", "options", "settings",
+		"server", "server start", "server stop", "server status", "server adopt", "version", "exit-codes", "options", "settings",
 	} {
 		var out bytes.Buffer
 		env := Environment{Out: &out, Err: &out, Getenv: func(string) string { return "" }, Now: func() time.Time { return noon }}

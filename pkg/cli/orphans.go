@@ -40,11 +40,14 @@ others, and of other installations on the same account, are never shown and neve
 				return err
 			}
 			s.pause()
+			if r.Doubt != nil {
+				a.noteDoubt(cmd.Context(), ops)
+			}
 			if output.forMachines() {
-				list := orphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked}
+				list := orphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked, r.Doubt}
 				return errors.Join(encode(a.env.Out, output.value, list), unasked(r.Unasked))
 			}
-			_, err = io.WriteString(a.env.Out, orphanTable(r.Orphans, a.env.Now()).String()+leftAlone(r.Orphans))
+			_, err = io.WriteString(a.env.Out, orphanTable(r.Orphans, r.Doubt != nil, a.env.Now()).String()+leftAlone(r.Orphans))
 			return errors.Join(err, unasked(r.Unasked))
 		})
 	}
@@ -58,6 +61,8 @@ type orphanList struct {
 	Items      []api.Orphan `json:"items"`
 	// Unasked says which clouds could not be asked, and why.
 	Unasked []string `json:"unasked,omitempty"`
+	// Doubt is why none is ended; nil where there is no doubt.
+	Doubt *api.HomeDoubt `json:"doubt,omitempty"`
 }
 
 // unasked is the error of clouds that could not be asked; nil where there are none.
@@ -69,11 +74,13 @@ func unasked(clouds []string) error {
 	return errors.Join(all...)
 }
 
-func orphanTable(orphans []api.Orphan, now time.Time) *table {
+func orphanTable(orphans []api.Orphan, inDoubt bool, now time.Time) *table {
 	t := &table{head: []string{"CLOUD", "NAME", "CLUSTER", "AGE", "PRICE/H", "STATE", "TERMINATED-AT"}}
 	for _, o := range orphans {
 		at := "never"
 		switch {
+		case inDoubt:
+			at = "not while the home is in doubt"
 		case o.Conflict != "":
 			at = "when you name it"
 		case o.State == api.OrphanUnknown && o.TerminateAt.IsZero():
@@ -164,7 +171,7 @@ func (d *orphanDeletion) run(ctx context.Context, names []string) error {
 		return err
 	}
 	if !d.yes {
-		if _, err := io.WriteString(d.env.Err, orphanTable(found, d.env.Now()).String()); err != nil {
+		if _, err := io.WriteString(d.env.Err, orphanTable(found, false, d.env.Now()).String()); err != nil {
 			return err
 		}
 		if err := d.confirm(ctx, fmt.Sprintf("Terminate %s?", count(len(found), "machine")), "terminated"); err != nil {
@@ -181,13 +188,17 @@ func (e *noOrphanError) Error() string {
 	return fmt.Sprintf("no machine that belongs to no cluster is called %s; see skyctl get orphans", strings.Join(e.names, ", "))
 }
 
-// find returns the orphans of those names, or all. A cloud that can't be asked is told, and no error unless a name is missing.
+// find returns the orphans of those names, or all; none while it is in doubt whose they are. A cloud that can't be asked is told,
+// and no error unless a name is missing.
 func (d *orphanDeletion) find(ctx context.Context, ops *operations.Client, names []string) ([]api.Orphan, error) {
 	var found []api.Orphan
 	err := d.working("Asking the clouds for orphans", false, func(s *status) error {
 		r, err := ops.Orphans(ctx, api.OrphansInput{})
 		if err != nil {
 			return err
+		}
+		if r.Doubt != nil {
+			return &operations.HomeDoubtError{Doubt: r.Doubt}
 		}
 		for _, why := range r.Unasked {
 			s.note("A cloud could not be asked for orphans: " + why)

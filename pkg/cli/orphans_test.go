@@ -19,7 +19,13 @@ func orphans() []api.Orphan {
 
 func TestOrphansAreATableWithTheirAgeAndPrice(t *testing.T) {
 	silent := api.Orphan{Cloud: "gcp", Name: "sky-old-1", Cluster: "old", State: api.OrphanUnknown, FirstSeen: ago(time.Hour)}
-	golden(t, "orphans.txt", orphanTable(append(orphans(), silent), noon).String())
+	golden(t, "orphans.txt", orphanTable(append(orphans(), silent), false, noon).String())
+}
+
+func TestOrphansHaveNoEndWhileTheHomeIsInDoubt(t *testing.T) {
+	if text := orphanTable(orphans(), true, noon).String(); strings.Count(text, "not while the home is in doubt") != 2 {
+		t.Errorf("the table is\n%s", text)
+	}
 }
 
 // haunted casts orphans that are gone once they were terminated, but for one that is not.

@@ -83,6 +83,7 @@ func (r *reconciliation) run(ctx context.Context, cluster string) error {
 			return err
 		}
 		s.pause()
+		r.noteDoubt(ctx, ops)
 		if r.output.forMachines() {
 			return encode(r.env.Out, r.output.value, found.SweepResult)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/daemon"
 	"github.com/sky-shift/skyctl/pkg/operations"
@@ -19,20 +20,32 @@ func (a *app) serverCommand() *cobra.Command {
 		`The server is skyd: Temporal with its Web UI, etcd and the worker in one process, all data under
 ~/.skyconf. Any command that needs it starts it where nothing is configured and nothing runs.
 What it does is durable: it may be stopped or killed at any time, and goes on when it starts again.`,
-		"  skyctl server status\n  skyctl server stop",
-		&cobra.Command{
-			Use: "start", Short: "Start the server in the background", Args: noArgs,
-			Long:    "Starts the server in the background and returns once it is ready. One that runs already is left as it is.",
-			Example: "  skyctl server start",
-			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context()) },
-		},
+		"  skyctl server status\n  skyctl server stop\n  skyctl server adopt",
+		a.serverStart(),
 		&cobra.Command{
 			Use: "stop", Short: "Stop the server", Args: noArgs,
 			Long:    "Stops the server. Work that is under way goes on when it starts again; clusters and their machines stay as they are.",
 			Example: "  skyctl server stop",
 			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runStop(cmd.Context()) },
 		},
-		a.serverStatus())
+		a.serverStatus(), a.serverAdopt())
+}
+
+func (a *app) serverStart() *cobra.Command {
+	newKey := false
+	cmd := &cobra.Command{
+		Use: "start", Short: "Start the server in the background", Args: noArgs,
+		Long: `Starts the server in the background and returns once it is ready. One that runs already is left as it is.
+
+It refuses to start where secrets.key is missing, or is not the one that the secrets in etcd are
+sealed with. Put the right one back from your backup. --new-secrets-key is for who has lost it for
+good: it makes another one, keeps the old file under another name, and gives up what was sealed: the
+SSH keys, tokens and kubeconfigs of all clusters. They can then be deleted, and no longer looked after.`,
+		Example: "  skyctl server start",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context(), newKey) },
+	}
+	cmd.Flags().BoolVar(&newKey, "new-secrets-key", false, "make a new secrets key, and give up what was sealed with the lost one")
+	return cmd
 }
 
 // ownServer gives the settings, and refuses where the servers are somebody else's.
@@ -49,17 +62,22 @@ func (a *app) noServerHere(cfg *config.Config) error {
 		cfg.Temporal.Address, strings.Join(cfg.Etcd.Endpoints, ", "))
 }
 
-func (a *app) runStart(ctx context.Context) error {
+func (a *app) runStart(ctx context.Context, newKey bool) error {
 	cfg, err := a.ownServer()
 	if err != nil {
 		return err
 	}
+	cfg.NewSecretsKey = newKey
 	state, err := daemon.Status(cfg)
 	if err == nil {
+		a.noteDisk(cfg)
 		if _, err = fmt.Fprintf(a.env.Out, "The server runs already (process %d). Web UI: %s\n", state.PID, state.UIAddress); err != nil {
 			return err
 		}
 		return a.compareServer(cfg, state)
+	}
+	if err := requireRoomToStart(cfg); err != nil {
+		return err
 	}
 	return a.working("Starting server", false, func(s *status) error {
 		skyd, err := a.env.Skyd()
@@ -119,6 +137,11 @@ type serverState struct {
 	UI       string       `json:"ui,omitempty"`
 	// Differs are the settings that were given here and that the server does not use.
 	Differs []config.Difference `json:"differs,omitempty"`
+	// Disk is that of the state directory, Home what is recorded of the installation's home.
+	Disk *diskState `json:"disk,omitempty"`
+	Home *api.Home  `json:"home,omitempty"`
+	// SetAside are databases of Temporal that another version wrote; they are kept.
+	SetAside []daemon.SetAside `json:"set_aside,omitempty"`
 }
 
 type serverPart struct {
@@ -141,6 +164,14 @@ func (a *app) serverStatus() *cobra.Command {
 		}
 		state := serverState{External: cfg.External(), Parts: []serverPart{}}
 		problem := a.ask(cmd.Context(), cfg, &state)
+		if !cfg.External() {
+			disk, full := lookAtDisk(cfg)
+			state.Disk = disk
+			if full != nil { // whatever else is wrong, is so because of this
+				problem = &shownError{full}
+			}
+			state.SetAside = daemon.ReadSetAside(cfg)
+		}
 		if output.forMachines() {
 			err = encode(a.env.Out, output.value, state)
 		} else {
@@ -181,15 +212,24 @@ func (a *app) ask(ctx context.Context, cfg *config.Config, state *serverState) e
 		}
 		state.Parts = append(state.Parts, serverPart{Name: p.Name, Address: p.Where, State: text})
 	}
+	if len(state.Parts) > 0 && state.Parts[0].State == "answers" { // that is etcd
+		if h, err := ops.Home(ctx); err == nil && h.Starts > 0 {
+			state.Home = &h
+		}
+	}
 	return problem
 }
 
 func (s serverState) text(now time.Time) string {
 	if len(s.Parts) == 0 {
+		text := "The server is not running.\n"
 		if s.PID != 0 {
-			return fmt.Sprintf("The server is starting or stopping (process %d).\n", s.PID)
+			text = fmt.Sprintf("The server is starting or stopping (process %d).\n", s.PID)
 		}
-		return "The server is not running.\n"
+		if s.Disk != nil && s.Disk.Problem != "" {
+			text += "disk: " + clean(s.Disk.text()) + "\n"
+		}
+		return text
 	}
 	rows := [][]string{}
 	for _, p := range s.Parts {
@@ -198,9 +238,25 @@ func (s serverState) text(now time.Time) string {
 	if s.UI != "" {
 		rows = append(rows, []string{"Web UI", s.UI})
 	}
+	if s.Disk != nil {
+		rows = append(rows, []string{"disk", clean(s.Disk.Dir), clean(s.Disk.text())})
+	}
 	text := ""
 	if s.PID != 0 {
 		text = fmt.Sprintf("skyd %s, process %d, up for %s\n", s.Version, s.PID, span(now.Sub(s.Started)))
 	}
-	return text + strings.Join(columns(rows), "\n") + "\n"
+	return text + strings.Join(columns(rows), "\n") + "\n" + s.notes()
+}
+
+// notes are what a person should know besides.
+func (s serverState) notes() string {
+	text := ""
+	if s.Home != nil && s.Home.Doubt != nil {
+		text += "\n" + clean((&operations.HomeDoubtError{Doubt: s.Home.Doubt}).Error()) + "\n"
+	}
+	for _, a := range s.SetAside {
+		text += fmt.Sprintf("\nA Temporal database of another version (%s) was set aside on %s, and is kept in %s.\n",
+			clean(a.Schema), a.At.UTC().Format(time.DateOnly), clean(a.Dir))
+	}
+	return text
 }

@@ -34,10 +34,12 @@ const (
 // Config holds every setting, with its default where nobody chose another value.
 type Config struct {
 	Dir            string // state directory, absolute: $SKYCONF_DIR or ~/.skyconf
+	LedgerDir      string // where this computer counts starts outside of Dir: below $XDG_STATE_HOME or ~/.local/state; may be empty
 	Etcd           Etcd
 	Temporal       Temporal
 	UI             UI
 	Dev            Dev
+	NewSecretsKey  bool   // make a new secrets key where the one that is there is lost; set by a flag alone
 	SecretsKeyFile string // key that secrets in etcd are encrypted with
 	RKE2           RKE2
 	Docker         Docker
@@ -133,7 +135,7 @@ func Locate(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Config{Dir: dir}, nil
+	return &Config{Dir: dir, LedgerDir: ledgerDir(env)}, nil
 }
 
 // Load reads the settings. flags may be nil; env is os.Getenv outside of tests. An error names the setting, where its

@@ -55,6 +55,7 @@ func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testi
 	pki := TLS{CA: c.Dir + "/pki/ca.crt", Cert: c.Dir + "/pki/client.crt", Key: c.Dir + "/pki/client.key"}
 	want := &Config{
 		Dir:            c.Dir,
+		LedgerDir:      "/home/ada/.local/state/skyctl",
 		Etcd:           Etcd{Endpoints: []string{"https://127.0.0.1:2379"}, Prefix: "/skyctl", TLS: pki},
 		Temporal:       Temporal{Address: "127.0.0.1:7233", Namespace: "skyctl", TaskQueue: "skyctl", TLS: pki},
 		UI:             UI{Address: "http://127.0.0.1:8233"},

@@ -38,6 +38,17 @@ func stateDir(flags *pflag.FlagSet, env func(string) string) (string, error) {
 	return abs, nil
 }
 
+// ledgerDir is where what must not travel with a copy of the state directory is kept; empty where this person has no home.
+func ledgerDir(env func(string) string) string {
+	if state := env("XDG_STATE_HOME"); filepath.IsAbs(state) { // others are ignored, as its specification wants it
+		return filepath.Join(state, "skyctl")
+	}
+	if home := env("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "state", "skyctl")
+	}
+	return ""
+}
+
 // ConfigFile is the file that people write their settings into.
 func (c *Config) ConfigFile() string { return filepath.Join(c.Dir, "config.yaml") }
 

@@ -69,12 +69,3 @@ func (e *missingKey) Error() string {
 	return fmt.Sprintf("the secrets key %s is not there: %s", e.path, e.mend)
 }
 func (e *missingKey) Unwrap() error { return fs.ErrNotExist }
-
-// WorkerKey is SecretsKey for who writes secrets. A skyd dev is its own installation and makes the key where it has none
-// yet; what works for external servers shares the key of those who work for them already.
-func WorkerKey(cfg *config.Config) ([]byte, error) {
-	if cfg.External() {
-		return SecretsKey(cfg)
-	}
-	return store.LoadOrCreateKey(cfg.SecretsKeyFile)
-}

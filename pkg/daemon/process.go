@@ -109,7 +109,11 @@ func launch(ctx context.Context, c *config.Config, skydPath string) (State, erro
 	if err != nil {
 		return fail(err)
 	}
-	cmd := exec.Command(skydPath, "dev") // not CommandContext: it outlives this program
+	args := []string{"dev"}
+	if c.NewSecretsKey {
+		args = append(args, "--new-secrets-key")
+	}
+	cmd := exec.Command(skydPath, args...) // not CommandContext: it outlives this program
 	cmd.Dir = c.Dir
 	cmd.Env = append(os.Environ(), c.DevEnviron()...)
 	cmd.Stdout, cmd.Stderr = log, log

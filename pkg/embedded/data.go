@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -45,8 +46,8 @@ func (s schema) String() string {
 	return fmt.Sprintf("%s/%s (%.8s)", s.Version, s.Visibility, s.SHA256)
 }
 
-// prepareData makes the data directory where there is none, and refuses one that this program can't read.
-func prepareData(ctx context.Context, c *config.Config) (dataDir, error) {
+// prepareData makes the data directory where there is none, and makes one that there is fit for this program.
+func prepareData(ctx context.Context, c *config.Config, log *slog.Logger) (dataDir, error) {
 	d := dataDir{dir: c.ServerDir()}
 	if err := config.MakeDir(d.dir); err != nil {
 		return d, err
@@ -66,7 +67,10 @@ func prepareData(ctx context.Context, c *config.Config) (dataDir, error) {
 		return d, fmt.Errorf("looking for data: %w", err)
 	}
 	if len(entries) > 0 {
-		return d, d.checkVersion(want)
+		return d, d.openFinished(ctx, want, log)
+	}
+	if err := refuseForgetting(c); err != nil {
+		return d, err
 	}
 	if err := d.create(ctx, want); err != nil {
 		return d, fmt.Errorf("creating the database in %s: %w", d.dir, err)
@@ -117,6 +121,25 @@ func (d dataDir) create(ctx context.Context, s schema) error {
 	if err := private.Write(d.unfinished(), nil); err != nil {
 		return err
 	}
+	return d.createDatabase(ctx, s)
+}
+
+// refuseForgetting refuses to begin anew where the rest of the state directory speaks of clusters: what knew of them is missing.
+func refuseForgetting(c *config.Config) error {
+	left, err := os.ReadDir(c.ClustersDir())
+	if err != nil || len(left) == 0 {
+		return nil //nolint:nilerr // there are none
+	}
+	if _, err := os.Stat(c.SecretsKeyFile); err != nil {
+		return nil //nolint:nilerr // no server has ever worked here
+	}
+	return fmt.Errorf("%s is missing, where the clusters are kept, though %s has files of clusters (%s): put it back from a backup. "+
+		"To begin anew without any cluster, move %s away; machines of clusters that are forgotten so go on billing",
+		c.ServerDir(), c.ClustersDir(), left[0].Name(), c.ClustersDir())
+}
+
+// createDatabase makes Temporal's database, and says last which version it has.
+func (d dataDir) createDatabase(ctx context.Context, s schema) error {
 	// The file is made here and not by SQLite, which would make it readable by others.
 	if err := private.Write(d.database(), nil); err != nil {
 		return err
@@ -146,22 +169,6 @@ func (d dataDir) create(ctx context.Context, s schema) error {
 		return err
 	}
 	return private.Write(d.version(), append(data, '\n'))
-}
-
-func (d dataDir) checkVersion(want schema) error {
-	data, err := os.ReadFile(d.version())
-	var have schema
-	if err == nil {
-		err = json.Unmarshal(data, &have)
-	}
-	if err != nil {
-		return fmt.Errorf("the data in %s doesn't say which version it has (%w): move the directory away to begin anew", d.dir, err)
-	}
-	if have != want {
-		return fmt.Errorf("the data in %s has schema %s and this program needs %s: run the skyd that wrote it, or move the directory away to begin anew",
-			d.dir, have, want)
-	}
-	return nil
 }
 
 // statements takes the statements of Temporal's schema instead of a database, which Temporal would keep open for good.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,59 +44,6 @@ func TestAServerThatStopsByItselfIsNoticed(t *testing.T) {
 	}
 }
 
-func TestDataOfAnotherSchemaVersionIsRefused(t *testing.T) {
-	want, err := currentSchema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name, version string
-		says          []string
-	}{
-		{"older", `{"version":"0.9","visibility":"0.1","sha256":"abcdef0123"}`, []string{"0.9/0.1 (abcdef01)", want.String()}},
-		{"same number, other statements", `{"version":"` + want.Version + `","visibility":"` + want.Visibility + `","sha256":"0123456789"}`,
-			[]string{"(01234567)", want.String()}},
-		{"unreadable", `{`, []string{"doesn't say which version"}},
-		{"missing", "", []string{"doesn't say which version"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			c := settings(t, t.TempDir())
-			d, err := prepareData(t.Context(), c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := d.finish(); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Remove(d.version()); err != nil {
-				t.Fatal(err)
-			}
-			if tt.version != "" {
-				if err := os.WriteFile(d.version(), []byte(tt.version), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			before, err := os.Stat(d.database())
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = Start(t.Context(), options(t, c))
-			if err == nil {
-				t.Fatal("it started")
-			}
-			for _, s := range append(tt.says, d.dir) {
-				if !strings.Contains(err.Error(), s) {
-					t.Errorf("%q doesn't say %q", err, s)
-				}
-			}
-			after, err := os.Stat(d.database())
-			if err != nil || after.ModTime() != before.ModTime() || after.Size() != before.Size() {
-				t.Errorf("the database was touched: %v, %v", after, err)
-			}
-		})
-	}
-}
-
 func TestACreationThatWasCutShortIsBegunAnew(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -117,7 +65,7 @@ func TestACreationThatWasCutShortIsBegunAnew(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			d, err := prepareData(t.Context(), c)
+			d, err := prepareData(t.Context(), c, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,6 +30,8 @@ const (
 type Options struct {
 	Config *config.Config
 	Log    *slog.Logger // the servers' own records appear from warnings upward
+	// Restart starts the program anew where a server ends it because the disk is full; nil where it just ends.
+	Restart func()
 }
 
 // Stack is the running servers. Its addresses are those of the settings it was started with.
@@ -37,6 +39,7 @@ type Stack struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	lock     *daemon.Lock
+	restart  func()
 	etcd     *embed.Etcd
 	temporal temporal.Server
 	ui       *http.Server
@@ -62,7 +65,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the data in %s is %w: use that one, or stop it first", c.Dir, err)
 	}
-	s := &Stack{cfg: c, log: o.Log, lock: lock, closing: make(chan struct{}), done: make(chan struct{})}
+	s := &Stack{cfg: c, log: o.Log, lock: lock, restart: o.Restart, closing: make(chan struct{}), done: make(chan struct{})}
 	if err := s.start(ctx); err != nil {
 		_ = s.Close()
 		return nil, err
@@ -72,27 +75,31 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 }
 
 func (s *Stack) start(ctx context.Context) error {
+	if err := awaitRoom(ctx, s.cfg.Dir, s.log); err != nil {
+		return err
+	}
 	if err := checkPorts(s.cfg); err != nil {
 		return err
 	}
 	if err := ensurePKI(s.cfg, time.Now()); err != nil {
 		return err
 	}
-	data, err := prepareData(ctx, s.cfg)
+	data, err := prepareData(ctx, s.cfg, s.log)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
 	defer cancel()
 	log := slog.New(servers{s.log.Handler(), &s.quiet})
+	words := lastWords{dir: s.cfg.Dir, again: s.restart, log: s.log}
 	// Only one error is worth telling: the other server's is that it was cancelled.
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		s.etcd, err = startEtcd(ctx, s.cfg, data.etcd(), log)
+		s.etcd, err = startEtcd(ctx, s.cfg, data.etcd(), log, words)
 		return err
 	})
 	group.Go(func() (err error) {
-		s.temporal, err = startTemporal(ctx, s.cfg, data, log)
+		s.temporal, err = startTemporal(ctx, s.cfg, data, log, words)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -112,8 +119,19 @@ func (s *Stack) start(ctx context.Context) error {
 
 // watch notices a server that stopped by itself, and renews certificates in a process that lives for years.
 func (s *Stack) watch() {
-	renew := time.NewTicker(pkiCheckEvery)
+	renew, room := time.NewTicker(pkiCheckEvery), time.NewTicker(roomCheckEvery)
 	defer renew.Stop()
+	defer room.Stop()
+	space := &roomWatch{cfg: s.cfg, etcd: s.etcd, log: s.log}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.closing:
+			cancel() // what mends etcd, too
+		case <-ctx.Done():
+		}
+	}()
 	for {
 		select {
 		case <-s.closing:
@@ -124,6 +142,8 @@ func (s *Stack) watch() {
 		case <-s.etcd.Server.StopNotify():
 			s.end(errors.New("etcd stopped by itself; the log has the reason"))
 			return
+		case <-room.C:
+			space.check(ctx)
 		case now := <-renew.C:
 			if err := ensurePKI(s.cfg, now); err != nil {
 				s.log.Error("renewing certificates", "error", err)

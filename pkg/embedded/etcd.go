@@ -27,11 +27,11 @@ const (
 	etcdSnapshotEvery, etcdCatchUp = 1000, 100
 )
 
-func startEtcd(ctx context.Context, c *config.Config, dir string, log *slog.Logger) (*embed.Etcd, error) {
+func startEtcd(ctx context.Context, c *config.Config, dir string, log *slog.Logger, words lastWords) (*embed.Etcd, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("starting etcd: %w", err)
 	}
-	e, err := embed.StartEtcd(etcdConfig(c, dir, log))
+	e, err := embed.StartEtcd(etcdConfig(c, dir, zapLogger(log, words)))
 	if err != nil {
 		return nil, fmt.Errorf("starting etcd: %w", err)
 	}
@@ -48,10 +48,10 @@ func startEtcd(ctx context.Context, c *config.Config, dir string, log *slog.Logg
 	return nil, fmt.Errorf("starting etcd: %w", err)
 }
 
-func etcdConfig(c *config.Config, dir string, log *slog.Logger) *embed.Config {
+func etcdConfig(c *config.Config, dir string, log *zap.Logger) *embed.Config {
 	cfg := embed.NewConfig()
 	cfg.Name, cfg.Dir = "skyd", dir
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(etcdCore{log.With("component", "etcd")}))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log)
 
 	client := url.URL{Scheme: "https", Host: config.OnLoopback(c.Dev.EtcdPort)}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}

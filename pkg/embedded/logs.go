@@ -14,7 +14,8 @@ import (
 
 // temporalLogger hands what Temporal logs to slog.
 type temporalLogger struct {
-	log *slog.Logger
+	log   *slog.Logger
+	words lastWords
 }
 
 var _ temporallog.WithLogger = temporalLogger{}
@@ -50,6 +51,7 @@ func (l temporalLogger) Panic(msg string, tags ...tag.Tag) {
 // Fatal ends the process: Temporal calls it where it can't go on, and counts on it not to return.
 func (l temporalLogger) Fatal(msg string, tags ...tag.Tag) {
 	l.write(slog.LevelError, msg, tags)
+	l.words.end(msg)
 	os.Exit(1)
 }
 
@@ -58,7 +60,7 @@ func (l temporalLogger) With(tags ...tag.Tag) temporallog.Logger {
 	for _, a := range attributes(tags) {
 		args = append(args, a)
 	}
-	return temporalLogger{log: l.log.With(args...)}
+	return temporalLogger{log: l.log.With(args...), words: l.words}
 }
 
 // etcdCore hands what etcd logs to slog.

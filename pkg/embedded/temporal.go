@@ -45,7 +45,7 @@ var dynamic = dynamicconfig.StaticClient{
 }
 
 // startTemporal runs the four services in this process and returns when workflows can be started.
-func startTemporal(ctx context.Context, c *config.Config, d dataDir, log *slog.Logger) (temporal.Server, error) {
+func startTemporal(ctx context.Context, c *config.Config, d dataDir, log *slog.Logger, words lastWords) (temporal.Server, error) {
 	fail := func(err error) (temporal.Server, error) { return nil, fmt.Errorf("starting Temporal: %w", err) }
 	cfg, hosts, err := temporalConfig(c, d)
 	if err != nil {
@@ -58,7 +58,7 @@ func startTemporal(ctx context.Context, c *config.Config, d dataDir, log *slog.L
 		temporal.WithConfig(cfg),
 		temporal.ForServices(temporal.DefaultServices),
 		temporal.WithStaticHosts(hosts),
-		temporal.WithLogger(temporalLogger{log.With("component", "temporal")}),
+		temporal.WithLogger(temporalLogger{log.With("component", "temporal"), words}),
 		temporal.WithAuthorizer(authorization.NewDefaultAuthorizer()),
 		temporal.WithClaimMapper(func(*temporalconfig.Config) authorization.ClaimMapper { return certificateClaims{} }),
 		temporal.WithDynamicConfigClient(dynamic),

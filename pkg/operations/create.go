@@ -39,6 +39,9 @@ func (c *Client) Create(ctx context.Context, want *api.Cluster, o CreateOptions)
 	if err != nil {
 		return Created{}, err
 	}
+	if err := requireHome(ctx, s); err != nil {
+		return Created{}, err
+	}
 	existing, err := s.Get(ctx, want.Metadata.Name)
 	var missing *store.NotFoundError
 	switch {

@@ -27,6 +27,9 @@ func (c *Client) Delete(ctx context.Context, ref api.Ref, purge bool, notice fun
 	if err != nil {
 		return err
 	}
+	if err := requireHome(ctx, s); err != nil {
+		return err
+	}
 	_, err = s.Update(ctx, ref, func(cl *api.Cluster) error {
 		cl.Status.SetPhase(api.PhaseDeleting, "DeleteRequested", c.now().UTC())
 		return nil

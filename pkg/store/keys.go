@@ -15,10 +15,12 @@ import (
 //	<prefix>/clusters/<name>
 //	<prefix>/damaged/<the key of what was set aside, from clusters, machines or secrets on>
 //	<prefix>/events/<uid, or "installation">/<hash of what it says>
+//	<prefix>/home
 //	<prefix>/installation
 //	<prefix>/machines/<uid>/<index, four digits>
 //	<prefix>/orphans/<cloud>/<name>
 //	<prefix>/secrets/<uid>/<key>
+//	<prefix>/secrets-key
 //	<prefix>/unowned/<uid>
 //
 // Clusters and machines lie in one range that secrets are not in, so that one watch sees both in their order; it passes
@@ -26,6 +28,7 @@ import (
 type keys struct{ prefix string }
 
 func (k keys) installation() string        { return k.prefix + "/installation" }
+func (k keys) home() string                { return k.prefix + "/home" }
 func (k keys) clusters() string            { return k.prefix + "/clusters/" }
 func (k keys) cluster(name string) string  { return k.clusters() + name }
 func (k keys) allMachines() string         { return k.prefix + "/machines/" }
@@ -36,6 +39,7 @@ func (k keys) allEvents() string           { return k.prefix + "/events/" }
 func (k keys) allOrphans() string          { return k.prefix + "/orphans/" }
 func (k keys) orphans(cloud string) string { return k.allOrphans() + url.PathEscape(cloud) + "/" }
 func (k keys) allSecrets() string          { return k.prefix + "/secrets/" }
+func (k keys) keyRecord() string           { return k.prefix + "/secrets-key" }
 func (k keys) secrets(uid string) string   { return k.allSecrets() + uid + "/" }
 func (k keys) allUnowned() string          { return k.prefix + "/unowned/" }
 func (k keys) unowned(uid string) string   { return k.allUnowned() + uid }

@@ -123,28 +123,44 @@ func awaitConnection(ctx context.Context, c *clientv3.Client, o Options) error {
 }
 
 // Installation is the id of this etcd's installation. The first call makes it; every other one, from any process,
-// returns the same.
+// returns the same. One that was lost is put back from the record of the home; where that is lost too, and machines are recorded
+// that carry it, there is no making another: they would be nobody's from then on.
 func (s *Store) Installation(ctx context.Context) (string, error) {
 	const doing = "reading the installation's id"
-	id := make([]byte, 8)
-	if _, err := rand.Read(id); err != nil {
-		return "", fmt.Errorf("making the installation's id: %w", err)
-	}
-	made := hex.EncodeToString(id)
 	key := s.keys.installation()
-	resp, err := s.txn(ctx, doing,
-		[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
-		[]clientv3.Op{clientv3.OpPut(key, made)},
-		[]clientv3.Op{clientv3.OpGet(key)})
+	resp, err := s.get(ctx, doing, key)
 	if err != nil {
 		return "", err
 	}
-	if resp.Succeeded {
+	if len(resp.Kvs) > 0 && len(resp.Kvs[0].Value) > 0 {
+		return string(resp.Kvs[0].Value), nil
+	}
+	h, err := s.Home(ctx)
+	if err != nil {
+		return "", err
+	}
+	made := h.Installation
+	if made == "" {
+		id := make([]byte, 8)
+		if _, err := rand.Read(id); err != nil {
+			return "", fmt.Errorf("making the installation's id: %w", err)
+		}
+		made = hex.EncodeToString(id)
+	}
+	when := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)}
+	if h.Installation == "" {
+		when = append(when, clientv3.Compare(clientv3.CreateRevision(s.keys.allMachines()).WithPrefix(), "=", 0))
+	}
+	done, err := s.txn(ctx, doing, when, []clientv3.Op{clientv3.OpPut(key, made)}, []clientv3.Op{clientv3.OpGet(key)})
+	if err != nil {
+		return "", err
+	}
+	if done.Succeeded {
 		return made, nil
 	}
-	kv := firstKV(resp, 0)
-	if kv == nil || len(kv.Value) == 0 {
-		return "", &CorruptError{Keys: []string{key}, Cause: errors.New("the installation's id is empty")}
+	if kv := firstKV(done, 0); kv != nil && len(kv.Value) > 0 { // another was faster
+		return string(kv.Value), nil
 	}
-	return string(kv.Value), nil
+	return "", &CorruptError{Keys: []string{key}, Cause: errors.New("the installation's id is gone, though there are machines that carry it: " +
+		"put it back from a backup of etcd, or from the label of a machine")}
 }

@@ -31,6 +31,8 @@ var mayImport = map[string]string{
 	"pkg/redact":    "pkg/printable",
 
 	// One part of the world each.
+	"pkg/disk":           "",
+	"pkg/home":           "pkg/api pkg/private pkg/remote",
 	"pkg/store":          "pkg/api pkg/private pkg/regular pkg/redact",
 	"pkg/remote":         "pkg/regular pkg/printable pkg/redact",
 	"pkg/cloud":          "pkg/api",
@@ -45,17 +47,17 @@ var mayImport = map[string]string{
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
-	"activities": "pkg/api pkg/plan pkg/cloud pkg/store pkg/kube pkg/kube/kubefile pkg/redact pkg/remote pkg/rke2 pkg/deadman pkg/tunnel pkg/gpu pkg/version",
+	"activities": "pkg/api pkg/plan pkg/cloud pkg/home pkg/store pkg/kube pkg/kube/kubefile pkg/redact pkg/remote pkg/rke2 pkg/deadman pkg/tunnel pkg/gpu pkg/version",
 	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
-	"worker":     "pkg/api pkg/config pkg/connect pkg/plan pkg/regular pkg/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows pkg/redact",
+	"worker":     "pkg/api pkg/config pkg/connect pkg/home pkg/plan pkg/regular pkg/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows pkg/redact",
 
 	// The programs: one that only asks, one that works.
 	"pkg/connect":    "pkg/config pkg/store",
 	"pkg/start":      "pkg/api",
 	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/start pkg/store",
 	"pkg/daemon":     "pkg/api pkg/config pkg/private pkg/regular",
-	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/kube/kubefile pkg/operations pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
-	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/pki pkg/private",
+	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/disk pkg/kube/kubefile pkg/operations pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
+	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/disk pkg/pki pkg/private",
 	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/private pkg/regular pkg/store",
 	"cmd/skyctl":     "pkg/cli pkg/version",
 	"cmd/skyd":       "pkg/api pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker pkg/redact",

@@ -37,7 +37,7 @@ func (b *bench) newPlace(name string, env ...string) (*place, error) {
 		return nil, err
 	}
 	p := &place{b: b, env: append([]string{
-		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"), "SKYCONF_DIR=" + dir,
+		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"), "SKYCONF_DIR=" + dir, "XDG_STATE_HOME=" + dir + ".state",
 		"SKYCTL_DEV_TEMPORAL_PORT=" + ports[0], "SKYCTL_DEV_UI_PORT=" + ports[1], "SKYCTL_DEV_ETCD_PORT=" + ports[2],
 	}, env...)}
 	b.later(func() error { return p.stop(context.Background()) })

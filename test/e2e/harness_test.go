@@ -46,7 +46,7 @@ func newInstallation(t *testing.T) *installation {
 	i.dir = filepath.Join(t.TempDir(), "skyconf")
 	ports := freePorts(t, 3)
 	i.env = slices.Concat(os.Environ(), i.settings(), []string{
-		"SKYCONF_DIR=" + i.dir,
+		"SKYCONF_DIR=" + i.dir, "XDG_STATE_HOME=" + i.dir + ".state",
 		"SKYCTL_DEV_TEMPORAL_PORT=" + ports[0], "SKYCTL_DEV_UI_PORT=" + ports[1], "SKYCTL_DEV_ETCD_PORT=" + ports[2],
 	})
 	t.Cleanup(func() {

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -26,6 +28,9 @@ type Settings struct {
 	Deadlines   activities.Deadlines
 	Policy      plan.Policy
 	OrphanGrace time.Duration
+	// Place is where the state lives, and Ledger where its computer remembers starts; without a place there is never doubt about it.
+	Place  home.Place
+	Ledger string
 	// Ahead is how far the clock of sweeps is ahead of the true one: what is to wait for a while need not be waited for.
 	Ahead time.Duration
 }
@@ -42,18 +47,25 @@ func Activities(s Settings, st *store.Store, pool *remote.Pool, on cloud.Cloud, 
 	now := func() time.Time { return time.Now().UTC() }
 	dir := func(cluster string) string { return filepath.Join(s.Home, cluster) }
 	clouds := activities.Clouds{Named: map[string]cloud.Cloud{simcloud.Name: on}}
+	var watch *activities.HomeWatch
+	if s.Place != (home.Place{}) {
+		watch = &activities.HomeWatch{
+			Store: st, Pool: pool, Here: s.Place, Ledger: home.Ledger{Dir: s.Ledger}, Now: now, Log: slog.New(slog.DiscardHandler),
+		}
+	}
 	return worker.Activities{
 		Clusters: &activities.Clusters{
 			Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: s.Release},
 		},
 		Machines: &activities.Machines{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines},
 		Nodes: &activities.Nodes{
-			Store: st, Pool: pool, ClusterDir: dir, Now: now, RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines,
+			Store: st, Pool: pool, ClusterDir: dir, Now: now, RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
 		},
 		Sweeps: &activities.Sweeps{
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: dir, Policy: s.Policy, OrphanGrace: s.OrphanGrace, Deadlines: s.Deadlines,
 			Now:   func() time.Time { return now().Add(s.Ahead) },
 			Start: worker.Starter(temporal, s.TaskQueue),
+			Home:  watch,
 		},
 	}
 }

@@ -6,13 +6,20 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
+	"testing"
+	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+	"go.uber.org/zap"
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/embedded"
@@ -58,6 +65,60 @@ func (s *Servers) Up(ctx context.Context) (err error) {
 // Down stops the servers and keeps their data.
 func (s *Servers) Down() error { return s.stack.Close() }
 
+// Copy starts servers on a copy of the data, as they are after a stop. Those that are copied go on.
+func (s *Servers) Copy(ctx context.Context, dir string, said io.Writer) (*Servers, error) {
+	if err := s.Down(); err != nil {
+		return nil, err
+	}
+	err := os.CopyFS(dir, os.DirFS(s.Config.Dir))
+	if err == nil {
+		err = privatize(dir)
+	}
+	if err := errors.Join(err, s.Up(ctx)); err != nil {
+		return nil, err
+	}
+	return Start(ctx, dir, said)
+}
+
+// privatize takes from others what CopyFS has given them.
+func privatize(dir string) error {
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o600)
+		if d.IsDir() {
+			mode = 0o700
+		}
+		return os.Chmod(name, mode)
+	})
+}
+
+// Outdate makes the data look as a version with another Temporal left them, and starts the servers on them again as an upgrade does.
+// That is another process, which this one can't be: Temporal keeps a database open by its path, so the directory has another name then.
+func (s *Servers) Outdate(ctx context.Context) error {
+	if err := s.Down(); err != nil {
+		return err
+	}
+	old := []byte(`{"version":"0.0","visibility":"0.0","sha256":"00000000"}`)
+	if err := os.WriteFile(filepath.Join(s.Config.ServerDir(), "version.json"), old, 0o600); err != nil {
+		return err
+	}
+	upgraded := s.Config.Dir + ".upgraded"
+	if err := os.Symlink(s.Config.Dir, upgraded); err != nil {
+		return err
+	}
+	was := s.Env[config.EnvDir]
+	s.Env[config.EnvDir] = upgraded
+	named, err := config.Load(nil, func(k string) string { return s.Env[k] })
+	s.Env[config.EnvDir] = was
+	if err != nil {
+		return err
+	}
+	s.stack, err = embedded.Start(ctx, embedded.Options{Config: named, Log: slog.New(slog.DiscardHandler)})
+	return err
+}
+
 // Close ends the servers and the connection to them.
 func (s *Servers) Close() {
 	s.Temporal.Close()
@@ -66,7 +127,7 @@ func (s *Servers) Close() {
 	}
 }
 
-// OpenStore connects to the etcd of the settings, with their key.
+// OpenStore connects to the etcd of the settings, with their key, and makes the installation's id as a worker does first.
 func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 	tls, err := cfg.Etcd.TLS.Client()
 	if err != nil {
@@ -76,7 +137,11 @@ func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
+	st, err := store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
+	if err == nil {
+		_, err = st.Installation(ctx)
+	}
+	return st, err
 }
 
 // DialTemporal connects to the Temporal of the settings; said is where the SDK's log goes.
@@ -110,4 +175,19 @@ func freePorts(dir string) (map[string]string, error) {
 		env[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	}
 	return env, nil
+}
+
+// DialEtcd connects to the etcd of the settings, for what only somebody with an editor would do to it.
+func DialEtcd(t testing.TB, cfg *config.Config) *clientv3.Client {
+	t.Helper()
+	tls, err := cfg.Etcd.TLS.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := clientv3.New(clientv3.Config{Endpoints: cfg.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }

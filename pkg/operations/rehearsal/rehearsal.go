@@ -51,6 +51,8 @@ type Play struct {
 	Check   func() (api.CheckResult, error)
 	Sweep   func(ctx context.Context, w *World, in api.SweepInput) (api.SweepResult, error)
 	Orphans func(ctx context.Context, w *World, in api.OrphansInput) (api.OrphansResult, error)
+	// Adopt answers for the play that has no name.
+	Adopt func(in api.AdoptInput) api.AdoptResult
 	// Repair runs as an activity; without it the cluster is READY and in sync after it.
 	Repair func(ctx context.Context, w *World, in api.RepairInput) error
 }
@@ -95,11 +97,14 @@ func freePorts(dir string) (map[string]string, error) {
 }
 
 func (w *World) connect(ctx context.Context) error {
-	key, err := connect.WorkerKey(w.Config)
+	key, err := store.LoadOrCreateKey(w.Config.SecretsKeyFile)
 	if err != nil {
 		return err
 	}
 	if w.Store, err = connect.Store(ctx, w.Config, key); err != nil {
+		return err
+	}
+	if _, err := w.Store.Installation(ctx); err != nil { // a worker makes it before anything else
 		return err
 	}
 	w.Temporal, err = connect.Temporal(ctx, w.Config, "rehearsal", nil)

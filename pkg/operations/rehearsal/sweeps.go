@@ -17,6 +17,8 @@ import (
 func (w *World) registerSweeps(wk worker.Registry) {
 	wk.RegisterWorkflowWithOptions(w.sweep, workflow.RegisterOptions{Name: api.WorkflowSweep})
 	wk.RegisterWorkflowWithOptions(w.orphans, workflow.RegisterOptions{Name: api.WorkflowOrphans})
+	wk.RegisterWorkflowWithOptions(w.adopt, workflow.RegisterOptions{Name: api.WorkflowAdopt})
+	wk.RegisterActivityWithOptions(w.playAdopt, activity.RegisterOptions{Name: "playAdopt"})
 	wk.RegisterWorkflowWithOptions(w.repair, workflow.RegisterOptions{Name: api.WorkflowRepair})
 	wk.RegisterActivityWithOptions(w.playSweep, activity.RegisterOptions{Name: "playSweep"})
 	wk.RegisterActivityWithOptions(w.playOrphans, activity.RegisterOptions{Name: "playOrphans"})
@@ -33,6 +35,20 @@ func (w *World) orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansR
 	var r api.OrphansResult
 	err := workflow.ExecuteActivity(options(ctx), "playOrphans", in).Get(ctx, &r)
 	return r, err
+}
+
+func (w *World) adopt(ctx workflow.Context, in api.AdoptInput) (api.AdoptResult, error) {
+	var r api.AdoptResult
+	err := workflow.ExecuteActivity(options(ctx), "playAdopt", in).Get(ctx, &r)
+	return r, err
+}
+
+// playAdopt finds nothing where no play says otherwise.
+func (w *World) playAdopt(_ context.Context, in api.AdoptInput) (api.AdoptResult, error) {
+	if p := w.play("").Adopt; p != nil {
+		return p(in), nil
+	}
+	return api.AdoptResult{}, nil
 }
 
 func (w *World) repair(ctx workflow.Context, in api.RepairInput) error {

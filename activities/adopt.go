@@ -1,0 +1,109 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/home"
+)
+
+// Adopt looks up what speaks against this state, and makes it the installation's home where somebody confirmed that: with a
+// number of starts above any that was seen, so that every other state finds itself to be the older one.
+func (a *Sweeps) Adopt(ctx context.Context, in api.AdoptInput) (api.AdoptResult, error) {
+	const step = "adopt the installation"
+	if a.Home == nil {
+		return api.AdoptResult{}, failed(ctx, step, "", errors.New("this worker keeps no record of homes"))
+	}
+	r, err := a.Home.adopt(ctx, in.Confirmed)
+	return r, failed(ctx, step, "", err)
+}
+
+func (w *HomeWatch) adopt(ctx context.Context, confirmed bool) (api.AdoptResult, error) {
+	before, err := w.Store.Home(ctx)
+	if err != nil {
+		return api.AdoptResult{}, err
+	}
+	clusters, err := w.readyClusters(ctx)
+	if err != nil {
+		return api.AdoptResult{}, err
+	}
+	r := api.AdoptResult{Before: before, After: before, Findings: home.Compare(before, w.Here, w.readLedger(before.Installation))}
+	r.Findings = append(r.Findings, w.askAll(ctx, before, clusters, nil, &r)...)
+	for _, f := range findingsOf(before.Doubt) { // a machine that told of this may be out of reach by now
+		if f.Kind == api.HomeSeenOnMachine && !slices.Contains(r.Findings, f) {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	if !confirmed || before.Doubt == nil && len(r.Findings) == 0 {
+		return r, nil
+	}
+	if r.After, err = w.settleHere(ctx, r.Findings); err != nil {
+		return r, err
+	}
+	mark := home.MarkOf(r.After)
+	left := w.askAll(ctx, r.After, clusters, &mark, &r)
+	if len(left) > 0 { // another state was adopted in the same moment
+		_, err = w.raise(ctx, r.After, left...)
+	}
+	return r, err
+}
+
+func (w *HomeWatch) settleHere(ctx context.Context, found []api.HomeFinding) (api.Home, error) {
+	h, err := w.Store.UpdateHome(ctx, func(h *api.Home) error {
+		number := h.Starts
+		for _, f := range found {
+			number = max(number, f.Starts)
+		}
+		w.countStart(h, number+1)
+		h.Doubt, h.AdoptedAt = nil, w.Now()
+		return nil
+	})
+	if err != nil {
+		return h, err
+	}
+	w.writeLedger(h)
+	w.remember(nil)
+	e := api.Event{Type: api.EventNormal, Reason: "HomeAdopted", Message: fmt.Sprintf("the installation's home is this state now (start %d)", h.Starts)}
+	e.First, e.Last = w.Now(), w.Now()
+	recordEvent(ctx, w.Store, e)
+	return h, nil
+}
+
+// askAll exchanges marks with a machine of every cluster, and notes which clusters have one that answered. Where ours is nil,
+// nothing is written. What it returns speaks against the state.
+func (w *HomeWatch) askAll(ctx context.Context, h api.Home, clusters []api.Cluster, ours *home.Mark, r *api.AdoptResult) []api.HomeFinding {
+	findings := make([]*api.HomeFinding, len(clusters))
+	failures := make([]error, len(clusters))
+	var asked errgroup.Group
+	asked.SetLimit(marksAtOnce)
+	for i := range clusters {
+		asked.Go(func() error {
+			machine, seen, err := w.exchange(ctx, clusters[i].Ref(), ours)
+			failures[i], findings[i] = err, home.CompareMark(h, machine, seen)
+			if err == nil && ours != nil {
+				w.noteAsked(clusters[i].Metadata.UID)
+			}
+			return nil
+		})
+	}
+	_ = asked.Wait()
+	r.Marked, r.Unreached = nil, nil
+	var found []api.HomeFinding
+	for i, c := range clusters {
+		switch {
+		case failures[i] != nil:
+			r.Unreached = append(r.Unreached, c.Metadata.Name)
+		case ours != nil:
+			r.Marked = append(r.Marked, c.Metadata.Name)
+		}
+		if f := findings[i]; f != nil {
+			found = append(found, *f)
+		}
+	}
+	return found
+}

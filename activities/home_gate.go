@@ -1,0 +1,96 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/plan"
+)
+
+// spareOrphans leaves orphans alone while it is in doubt whose they are, and counts their time from an adoption that ended the
+// doubt: until then they may have been somebody's cluster.
+func (a *Sweeps) spareOrphans(ctx context.Context, r *api.OrphansResult) error {
+	if a.Home == nil {
+		return nil
+	}
+	doubt, err := a.Home.DoubtNow(ctx)
+	if err != nil {
+		return err
+	}
+	h, err := a.Store.Home(ctx)
+	if err != nil {
+		return err
+	}
+	r.Doubt = doubt
+	for i := range r.Orphans {
+		o := &r.Orphans[i]
+		switch {
+		case o.TerminateAt.IsZero():
+		case doubt != nil:
+			o.TerminateAt = time.Time{}
+		case h.AdoptedAt.After(o.FirstSeen):
+			o.TerminateAt = h.AdoptedAt.Add(a.OrphanGrace)
+		}
+	}
+	return nil
+}
+
+// withhold takes from a decision all that would be done while the home is in doubt.
+func (a *Sweeps) withhold(ctx context.Context, d *plan.Decision) error {
+	doubt, err := a.Home.Doubt(ctx)
+	if err == nil && doubt == nil && (len(d.Actions) > 0 || d.Fail != nil) {
+		doubt, err = a.Home.DoubtNow(ctx)
+	}
+	if err != nil || doubt == nil {
+		return err
+	}
+	d.Actions, d.Fail = nil, nil
+	for i := range d.Drift {
+		d.Drift[i].Next = api.HomeHeld
+	}
+	return nil
+}
+
+// guarded are the activities that change machines, or what a cloud has. Those of sweeps look for themselves.
+var guarded = map[string]bool{
+	"Submit": true, "Await": true, "Terminate": true, "Release": true, "StartMachine": true,
+	"Prepare": true, "StartHead": true, "Join": true, "Arm": true, "Disarm": true, "Retire": true,
+	"ForgetNode": true, "Restart": true, "RefreshCredentials": true, "ApplyGPUs": true, "TryGPU": true,
+	"RestoreKeys": true,
+}
+
+// GuardMachines keeps the activities that change machines waiting while the home is in doubt. Operations that were under way when
+// a state directory was copied are under way in the copy too: they go on there only once somebody has adopted it.
+func (w *HomeWatch) GuardMachines() interceptor.WorkerInterceptor { return &homeGuard{watch: w} }
+
+type homeGuard struct {
+	interceptor.WorkerInterceptorBase
+	watch *HomeWatch
+}
+
+// InterceptActivity implements interceptor.WorkerInterceptor.
+func (g *homeGuard) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	of := &guardedActivity{watch: g.watch}
+	of.Next = next
+	return of
+}
+
+type guardedActivity struct {
+	interceptor.ActivityInboundInterceptorBase
+	watch *HomeWatch
+}
+
+// ExecuteActivity runs the activity once nothing speaks against this state.
+func (g *guardedActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	if name := activity.GetInfo(ctx).ActivityType.Name; guarded[name] {
+		say := func(why string) { activity.GetLogger(ctx).Warn(name + " is " + why) }
+		if err := g.watch.AwaitSettled(ctx, say); err != nil {
+			return nil, failed(ctx, "see whether this state is the installation's home", "", err)
+		}
+	}
+	return g.Next.ExecuteActivity(ctx, in)
+}

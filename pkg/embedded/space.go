@@ -1,0 +1,133 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/disk"
+)
+
+const (
+	// roomCheckEvery is how often the room for the data is looked at.
+	roomCheckEvery = 2 * time.Second
+	// mendWithin bounds what makes room in etcd's own database.
+	mendWithin = time.Minute
+)
+
+// awaitRoom returns once there is room to work. Servers that begin on a full disk end at once, or worse, half begun.
+func awaitRoom(ctx context.Context, dir string, log *slog.Logger) error {
+	space, err := disk.Look(dir)
+	if err != nil || !space.Full() {
+		return err
+	}
+	log.Error(space.Problem() + ": waiting for room; " + disk.Hint)
+	tick := time.NewTicker(roomCheckEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", space.Problem(), context.Cause(ctx))
+		case <-tick.C:
+		}
+		if space, err = disk.Look(dir); err != nil {
+			return err
+		}
+		if space.HasRoom() {
+			log.Info("there is room again", "free_bytes", space.Free)
+			return nil
+		}
+	}
+}
+
+// roomWatch says of a full disk once when it becomes full and once when it is no more, and has etcd write again that refuses to.
+type roomWatch struct {
+	cfg  *config.Config
+	etcd *embed.Etcd
+	log  *slog.Logger
+	full bool
+}
+
+func (w *roomWatch) check(ctx context.Context) {
+	space, err := disk.Look(w.cfg.Dir)
+	if err != nil {
+		return // the servers have more to say about that
+	}
+	switch full := space.Full(); {
+	case full && !w.full:
+		w.full = true
+		w.log.Error(space.Problem() + ": operations and sweeps stand still; " + disk.Hint)
+	case !full && w.full && space.HasRoom():
+		w.full = false
+		w.log.Info("there is room again: operations and sweeps go on", "free_bytes", space.Free)
+	}
+	if !w.full && len(w.etcd.Server.Alarms()) > 0 {
+		if err := w.mendEtcd(ctx); err != nil {
+			w.log.Error("etcd refuses writes, and could not be mended", "error", err)
+		}
+	}
+}
+
+// mendEtcd ends the alarm that etcd raises when its database has come to its limit, and keeps until somebody takes it away: what
+// was deleted and overwritten long ago is let go of, its room is given back, and etcd writes again where that was enough.
+func (w *roomWatch) mendEtcd(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, mendWithin)
+	defer cancel()
+	server := w.etcd.Server
+	if _, err := server.Compact(ctx, &pb.CompactionRequest{Revision: server.KV().Rev(), Physical: true}); err != nil {
+		w.log.Info("etcd's history was not compacted", "error", err) // it may be already
+	}
+	if err := server.Backend().Defrag(); err != nil {
+		return fmt.Errorf("giving back room in etcd's database: %w", err)
+	}
+	if size := server.Backend().Size(); size >= etcdQuota {
+		return fmt.Errorf("etcd's database has %d MiB, and its limit is %d MiB", size>>20, etcdQuota>>20)
+	}
+	for _, alarm := range server.Alarms() {
+		if alarm.Alarm != pb.AlarmType_NOSPACE {
+			continue
+		}
+		off := &pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE, MemberID: alarm.MemberID, Alarm: alarm.Alarm}
+		if _, err := server.Alarm(ctx, off); err != nil {
+			return fmt.Errorf("ending etcd's alarm: %w", err)
+		}
+		w.log.Warn("etcd's database had come to its limit: its history was let go of, and it takes writes again")
+	}
+	return nil
+}
+
+// lastWords is what happens where a server can't go on: etcd ends the process where it can't write, and so does Temporal.
+type lastWords struct {
+	dir string
+	// again starts the program anew; nil where it can only end.
+	again func()
+	log   *slog.Logger
+}
+
+// OnWrite implements zapcore.CheckWriteHook; it does not return.
+func (l lastWords) OnWrite(entry *zapcore.CheckedEntry, _ []zapcore.Field) {
+	l.end(entry.Message)
+	os.Exit(1)
+}
+
+// end starts the program anew where it ends for want of room: it then waits for room, and nobody has to start it again.
+func (l lastWords) end(why string) {
+	space, err := disk.Look(l.dir)
+	if l.again == nil || err != nil || space.HasRoom() && disk.Writable(l.dir) == nil {
+		return
+	}
+	l.log.Error("a server can't write and ends; all begin anew once there is room", "reason", why, "disk", space.Problem())
+	l.again()
+}
+
+func zapLogger(log *slog.Logger, words lastWords) *zap.Logger {
+	return zap.New(etcdCore{log.With("component", "etcd")}, zap.WithFatalHook(words))
+}

@@ -1,0 +1,98 @@
+// Package home tells the one state directory of an installation from copies of it and from older states of itself: by the
+// computer and the path it is at, and by a count of starts that is also kept outside of it (Ledger) and on machines (Mark).
+package home
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// Place is a state directory on a computer; the zero Place is that of a team's etcd, which has no directory.
+type Place struct{ Host, Hostname, Dir string }
+
+// machineIDFile identifies a computer; its manual (machine-id(5)) asks to hand out no more than a hash of it.
+const machineIDFile = "/etc/machine-id"
+
+// FindPlace is the place of a state directory on this computer.
+func FindPlace(dir string) Place {
+	p := Place{Dir: dir}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		p.Dir = real
+	}
+	p.Hostname, _ = os.Hostname() // a computer without a name is told by its id alone
+	if id, err := os.ReadFile(machineIDFile); err == nil && strings.TrimSpace(string(id)) != "" {
+		sum := sha256.Sum256([]byte("skyctl home\n" + strings.TrimSpace(string(id))))
+		p.Host = hex.EncodeToString(sum[:8])
+	}
+	return p
+}
+
+// sameHost says whether two records are of one computer. The name counts only where one of the two has no id: names change.
+func sameHost(id, name, otherID, otherName string) bool {
+	if id != "" && otherID != "" {
+		return id == otherID
+	}
+	return name == otherName
+}
+
+// describe is where a home is, in words.
+func describe(h api.Home) string {
+	if h.Dir == "" {
+		return "a team's etcd"
+	}
+	return fmt.Sprintf("%s on %s", h.Dir, h.Hostname)
+}
+
+// Settle writes a place into the record of a home.
+func (p Place) Settle(h *api.Home) { h.Host, h.Hostname, h.Dir = p.Host, p.Hostname, p.Dir }
+
+// Compare says what speaks against a state being the only and newest one of its installation: recorded is what the state itself
+// says, here is where it is now, and ledger is what this computer remembers of the installation; nil where it remembers nothing.
+func Compare(recorded api.Home, here Place, ledger *api.Home) []api.HomeFinding {
+	found := comparePlace(recorded, here)
+	if ledger == nil {
+		return found
+	}
+	newer := ledger.Starts > recorded.Starts
+	twin := ledger.Starts == recorded.Starts && ledger.Start != recorded.Start
+	if !newer && !twin {
+		return found
+	}
+	f := api.HomeFinding{Kind: api.HomeStartedElsewhere, Starts: ledger.Starts}
+	if ledger.Dir == here.Dir {
+		f.Message = fmt.Sprintf("this directory is at start %d of the installation, and start %d was here before: it is an older state, as from a backup",
+			recorded.Starts, ledger.Starts)
+	} else {
+		f.Message = fmt.Sprintf("the installation was started from %s (start %d; this directory is at start %d)",
+			describe(*ledger), ledger.Starts, recorded.Starts)
+	}
+	return append(found, f)
+}
+
+func comparePlace(recorded api.Home, here Place) []api.HomeFinding {
+	if recorded.Starts == 0 { // a state of a version that recorded no home, or a fresh one
+		return nil
+	}
+	if here.Dir != "" && recorded.Dir != "" && !sameHost(recorded.Host, recorded.Hostname, here.Host, here.Hostname) {
+		return []api.HomeFinding{{
+			Kind:    api.HomeOnOtherHost,
+			Message: fmt.Sprintf("the state belongs to %s, and this is %s", describe(recorded), here.Hostname),
+		}}
+	}
+	if here.Dir != recorded.Dir {
+		now := here.Dir
+		if now == "" {
+			now = "a team's etcd"
+		}
+		return []api.HomeFinding{{
+			Kind: api.HomeInOtherDirectory, Message: fmt.Sprintf("the state belongs to %s, and this is %s", describe(recorded), now),
+		}}
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package home
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+var (
+	here      = Place{Host: "host-a", Hostname: "ann", Dir: "/home/ann/.skyconf"}
+	elsewhere = Place{Host: "host-b", Hostname: "bob", Dir: "/home/ann/.skyconf"}
+)
+
+// at is a home at a place, at one of its starts.
+func at(p Place, starts int64, start string) api.Home {
+	h := api.Home{Installation: "inst", Starts: starts, Start: start}
+	p.Settle(&h)
+	return h
+}
+
+func TestWhatSpeaksAgainstAState(t *testing.T) {
+	copied := here
+	copied.Dir = "/home/ann/copy"
+	renamed := here
+	renamed.Hostname = "ann-at-work"
+	noID, otherName := here, here
+	noID.Host, otherName.Host, otherName.Hostname = "", "", "bob"
+	in := func(h api.Home) *api.Home { return &h }
+	for _, tt := range []struct {
+		name     string
+		recorded api.Home
+		here     Place
+		ledger   *api.Home
+		want     []api.HomeFindingKind
+		says     string
+	}{
+		{"at home", at(here, 5, "x"), here, in(at(here, 5, "x")), nil, ""},
+		{"killed before the ledger was written", at(here, 6, "y"), here, in(at(here, 5, "x")), nil, ""},
+		{"nothing remembered", at(here, 5, "x"), here, nil, nil, ""},
+		{"the computer has another name now", at(here, 5, "x"), renamed, nil, nil, ""},
+		{"a computer without an id", at(noID, 5, "x"), here, nil, nil, ""},
+		{"a computer without an id, and with another name", at(here, 5, "x"), otherName, nil, []api.HomeFindingKind{api.HomeOnOtherHost}, "bob"},
+		{"the first start of this version", api.Home{}, here, nil, nil, ""},
+		{"moved or copied here", at(here, 5, "x"), copied, nil, []api.HomeFindingKind{api.HomeInOtherDirectory}, "/home/ann/.skyconf on ann"},
+		{"copied to another computer", at(here, 5, "x"), elsewhere, nil, []api.HomeFindingKind{api.HomeOnOtherHost}, "this is bob"},
+		{"a backup put back", at(here, 5, "x"), here, in(at(here, 9, "z")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "as from a backup"},
+		{"a backup of the version before put back", api.Home{}, here, in(at(here, 2, "z")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "start 2"},
+		{"two went on from one state", at(here, 5, "x"), here, in(at(here, 5, "y")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "start 5"},
+		{"a copy was adopted", at(here, 5, "x"), here, in(at(copied, 6, "y")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "/home/ann/copy on ann"},
+		{"this was adopted, and killed then", at(copied, 7, "y"), copied, in(at(here, 6, "x")), nil, ""},
+		{"a team's etcd", at(Place{}, 5, "x"), Place{}, nil, nil, ""},
+		{"moved to a team's etcd", at(here, 5, "x"), Place{}, nil, []api.HomeFindingKind{api.HomeInOtherDirectory}, "this is a team's etcd"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			found := Compare(tt.recorded, tt.here, tt.ledger)
+			var kinds []api.HomeFindingKind
+			text := ""
+			for _, f := range found {
+				kinds, text = append(kinds, f.Kind), text+f.Message
+			}
+			if len(kinds) != len(tt.want) || len(kinds) > 0 && kinds[0] != tt.want[0] || !strings.Contains(text, tt.says) {
+				t.Errorf("found %v, want %v, saying %q", found, tt.want, tt.says)
+			}
+		})
+	}
+}
+
+func TestWhatAMachineSaysAgainstAState(t *testing.T) {
+	mine := at(here, 5, "x")
+	mark := func(h api.Home) *Mark {
+		m := MarkOf(h)
+		return &m
+	}
+	other := at(elsewhere, 9, "y")
+	other.Installation = "another"
+	for _, tt := range []struct {
+		name string
+		seen *Mark
+		says string
+	}{
+		{"no mark", nil, ""},
+		{"ours", mark(mine), ""},
+		{"an older one of ours", mark(at(here, 4, "w")), ""},
+		{"an older one, from before a move", mark(at(elsewhere, 4, "w")), ""},
+		{"a newer one of another computer", mark(at(elsewhere, 6, "y")), "machine sky-a-0 was last looked after from bob (start 6; this state is at start 5)"},
+		{"a newer one of this place", mark(at(here, 6, "y")), "in a newer state"},
+		{"another that went on from the same state", mark(at(elsewhere, 5, "y")), "start 5"},
+		{"that of another installation", mark(other), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := CompareMark(mine, "sky-a-0", tt.seen)
+			if (f == nil) != (tt.says == "") || f != nil && (!strings.Contains(f.Message, tt.says) || f.Starts != tt.seen.Starts) {
+				t.Errorf("found %v, want %q", f, tt.says)
+			}
+		})
+	}
+}
+
+func TestAMarkIsReadAsItWasWritten(t *testing.T) {
+	for _, h := range []api.Home{at(here, 5, "x"), at(Place{}, 7, "y")} {
+		if got := ParseMark(MarkOf(h).String()); got == nil || *got != MarkOf(h) {
+			t.Errorf("%v became %v", MarkOf(h), got)
+		}
+	}
+	for _, text := range []string{"", "hello\n", "installation=a\n", "starts=5\n", "installation=a\nstarts=many\n"} {
+		if m := ParseMark(text); m != nil {
+			t.Errorf("%q is taken for %v", text, m)
+		}
+	}
+	if text := MarkOf(at(here, 5, "x")).String(); strings.Contains(text, here.Dir) {
+		t.Errorf("everybody on the machine reads the path: %s", text)
+	}
+}
+
+func TestALedgerRemembersForItsOwnerAlone(t *testing.T) {
+	l := Ledger{Dir: filepath.Join(t.TempDir(), "state", "skyctl")}
+	if h, err := l.Read("inst"); h != nil || err != nil {
+		t.Errorf("before anything: %v, %v", h, err)
+	}
+	want := at(here, 5, "x")
+	if err := l.Write(want); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := l.Read("inst"); err != nil || h == nil || *h != want {
+		t.Errorf("read %v, %v", h, err)
+	}
+	err := filepath.WalkDir(l.Dir, func(name string, d fs.DirEntry, err error) error {
+		if info, err := d.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s may be read by others: %v, %v", name, info.Mode(), err)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{"", "..", "a/b", "../../etc"} {
+		if _, err := l.Read(id); err == nil {
+			t.Errorf("%q is taken for an id", id)
+		}
+	}
+	if h, err := (Ledger{}).Read("inst"); h != nil || err != nil || (Ledger{}).Write(want) != nil {
+		t.Errorf("the ledger of a person without a home: %v, %v", h, err)
+	}
+}
+
+func TestAPlaceIsTheSameThroughALink(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := FindPlace(dir), FindPlace(link); a != b {
+		t.Errorf("%v and %v", a, b)
+	}
+}

@@ -1,0 +1,74 @@
+package home
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/private"
+)
+
+// Ledger is the directory in which a computer remembers the homes of installations, outside of any state directory. The zero
+// Ledger remembers nothing.
+type Ledger struct{ Dir string }
+
+// installationForm keeps an id that came from elsewhere inside of the ledger.
+var installationForm = regexp.MustCompile(`^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}$`)
+
+func (l Ledger) file(installation string) (string, error) {
+	if !installationForm.MatchString(installation) {
+		return "", fmt.Errorf("the installation's id %q is none", installation)
+	}
+	return filepath.Join(l.Dir, installation, "home.json"), nil
+}
+
+// Read is what is remembered of an installation; nil where nothing is.
+func (l Ledger) Read(installation string) (*api.Home, error) {
+	if l.Dir == "" {
+		return nil, nil
+	}
+	name, err := l.file(installation)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the record of starts: %w", err)
+	}
+	var h api.Home
+	if err := json.Unmarshal(data, &h); err != nil {
+		return nil, fmt.Errorf("reading the record of starts %s: %w", name, err)
+	}
+	return &h, nil
+}
+
+// Write remembers a home, for this person's eyes alone.
+func (l Ledger) Write(h api.Home) error {
+	if l.Dir == "" {
+		return nil
+	}
+	name, err := l.file(h.Installation)
+	if err != nil {
+		return err
+	}
+	h.Doubt = nil
+	data, err := json.MarshalIndent(h, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(name), 0o700)
+	}
+	if err == nil {
+		err = private.Write(name, append(data, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("writing the record of starts: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,259 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/home"
+	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/simcloud"
+	stage "github.com/sky-shift/skyctl/test/world"
+)
+
+// state is a state directory with its servers, at a place of its own, in which nobody works yet. Its copy has the same cloud.
+type state struct {
+	*world
+	servers *stage.Servers
+	place   home.Place
+	ledger  string
+}
+
+func newState(t *testing.T, s *stage.Servers, on *simcloud.Cloud, place home.Place, ledger string) *state {
+	t.Helper()
+	st := &state{world: newIdleWorld(t, s), servers: s, place: place, ledger: ledger}
+	if on != nil {
+		st.cloud = on
+	}
+	return st
+}
+
+// begin starts skyd's worker on the state, as it is started anew each time.
+func (s *state) begin() {
+	s.t.Helper()
+	pool := remote.NewPool(time.Minute)
+	s.t.Cleanup(pool.Close)
+	s.acts = stage.Activities(stage.Settings{
+		TaskQueue: s.queue, Home: s.home, Release: release, Deadlines: stage.Patience(30 * time.Second), Policy: plan.DefaultPolicy(),
+		OrphanGrace: time.Nanosecond, Place: s.place, Ledger: s.ledger,
+	}, s.store, pool, s.cloud, s.temporal)
+	if err := s.acts.Sweeps.Home.TakeUp(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.work()
+	s.acts.Sweeps.Home.MarkMachines(s.t.Context())
+}
+
+// fork is two states of one installation: the original, and a copy of it made while nobody worked.
+func (s *state) fork(to home.Place, ledger string) *state {
+	s.t.Helper()
+	s.running.Stop()
+	copied, err := s.servers.Copy(s.t.Context(), filepath.Join(s.t.TempDir(), "copy"), io.Discard)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(copied.Close)
+	return newState(s.t, copied, s.cloud, to, ledger)
+}
+
+var (
+	original = home.Place{Host: "host-a", Hostname: "ann", Dir: "/home/ann/.skyconf"}
+	beside   = home.Place{Host: "host-a", Hostname: "ann", Dir: "/home/ann/copy"}
+	far      = home.Place{Host: "host-b", Hostname: "bob", Dir: "/home/ann/.skyconf"}
+)
+
+// newOriginal is a state of the test's own with a READY cluster.
+func newOriginal(t *testing.T, ledger string) *state {
+	t.Helper()
+	t.Parallel()
+	servers, err := stage.Start(t.Context(), filepath.Join(t.TempDir(), "state"), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(servers.Close)
+	a := newState(t, servers, nil, original, ledger)
+	a.begin()
+	a.awaitReady(a.create("one", 2, operations.CreateOptions{}))
+	return a
+}
+
+// inDoubt holds a state to changing nothing: neither by itself nor because it is told to.
+func (s *state) inDoubt(shared api.Ref, orphans int) {
+	s.t.Helper()
+	machines := len(s.cloud.Machines(""))
+	launches := s.cloud.Launches("sky-", "")
+	r := s.sweep("")
+	if r.Doubt == nil {
+		s.t.Fatalf("there is no doubt: %+v", r)
+	}
+	if len(r.Orphans) != orphans {
+		s.t.Errorf("%d orphans, want %d: %+v", len(r.Orphans), orphans, r.Orphans)
+	}
+	for _, o := range r.Orphans {
+		if !o.TerminateAt.IsZero() || o.State == "terminated" {
+			s.t.Errorf("orphan %s ends at %v, state %s", o.Name, o.TerminateAt, o.State)
+		}
+	}
+	for _, d := range r.Drifted {
+		if d.Started != "" {
+			s.t.Errorf("%s was started on %s", d.Started, d.Cluster)
+		}
+	}
+	for _, d := range s.get(shared).Status.Drift {
+		if d.Next != api.HomeHeld {
+			s.t.Errorf("next about %s: %q", d.Reason, d.Next)
+		}
+	}
+	var names []string
+	for _, o := range r.Orphans {
+		names = append(names, o.Name)
+	}
+	if told, err := s.ops.Orphans(s.t.Context(), api.OrphansInput{Terminate: names}); err != nil {
+		s.t.Errorf("naming the orphans: %v", err)
+	} else {
+		for _, o := range told.Orphans {
+			if o.Error == "" {
+				s.t.Errorf("orphan %s was ended because it was named", o.Name)
+			}
+		}
+	}
+	_, created := s.ops.Create(s.t.Context(), api.NewCluster("fresh", "", spec(1), nil, time.Now()), operations.CreateOptions{})
+	deleted := s.ops.Delete(s.t.Context(), shared, false, func(string) {})
+	for what, err := range map[string]error{"create": created, "delete": deleted} {
+		if doubt := new(operations.HomeDoubtError); !errors.As(err, &doubt) {
+			s.t.Errorf("%s: got %v, want that the home is in doubt", what, err)
+		}
+	}
+	if now := len(s.cloud.Machines("")); now != machines || s.cloud.Launches("sky-", "") != launches {
+		s.t.Errorf("there are %d machines, there were %d", now, machines)
+	}
+}
+
+// adopt adopts a state, in the two steps of skyctl server adopt.
+func (s *state) adopt(marks int) {
+	s.t.Helper()
+	seen, err := s.ops.Adopt(s.t.Context(), api.AdoptInput{})
+	if err != nil || len(seen.Findings) == 0 || seen.After.Starts != seen.Before.Starts {
+		s.t.Fatalf("what speaks against it: %+v, %v", seen, err)
+	}
+	done, err := s.ops.Adopt(s.t.Context(), api.AdoptInput{Confirmed: true})
+	if err != nil || done.After.Doubt != nil || len(done.Marked) != marks {
+		s.t.Fatalf("adopted: %+v, %v", done, err)
+	}
+	if r := s.sweep(""); r.Doubt != nil {
+		s.t.Errorf("there is doubt after the adoption: %+v", r.Doubt)
+	}
+}
+
+func TestACopyBesideChangesNothingUntilItIsAdopted(t *testing.T) {
+	ledger := t.TempDir()
+	a := newOriginal(t, ledger)
+	b := a.fork(beside, ledger)
+	a.begin()
+	two := a.create("two", 1, operations.CreateOptions{})
+	a.awaitReady(two)
+	one := a.get(api.Ref{Name: "one"}).Ref()
+
+	b.begin()
+	b.inDoubt(one, 1)
+	a.healthy(one, 2)
+	a.healthy(two, 1)
+	if r := a.sweep(""); r.Doubt != nil {
+		t.Errorf("the original is in doubt: %+v", r.Doubt)
+	}
+
+	// Both now see machine 1 of the first cluster lost; the copy leaves that to the original.
+	a.cloud.Lose(api.MachineName("one", 1))
+	b.inDoubt(one, 1)
+
+	// The orphan is the original's cluster: who adopts has been told, and its time counts from there.
+	if err := a.ops.Delete(t.Context(), two, false, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitGone(two)
+	b.adopt(1)
+	a.inDoubt(one, 0)
+}
+
+func TestACopyFarAwayIsFoundByTheMarksOnMachines(t *testing.T) {
+	a := newOriginal(t, "")
+	b := a.fork(far, "")
+	b.begin()
+	one := b.get(api.Ref{Name: "one"}).Ref()
+	b.inDoubt(one, 0)
+	b.adopt(1)
+	if h, err := b.store.Home(t.Context()); err != nil || h.Hostname != far.Hostname {
+		t.Errorf("its home is %+v, %v", h, err)
+	}
+	a.begin() // a start exchanges marks
+	a.inDoubt(one, 0)
+	a.adopt(1) // and it may be taken back
+	b.running.Stop()
+	b.begin()
+	b.inDoubt(one, 0)
+}
+
+func TestWhatWasUnderWayWaitsInACopy(t *testing.T) {
+	ledger := t.TempDir()
+	a := newOriginal(t, ledger)
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	a.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: api.MachineName("two", 0), Times: 1, Do: holdAt(reached, goOn)})
+	two := a.create("two", 1, operations.CreateOptions{})
+	<-reached
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); a.running.Stop() }() // the activity ends with the worker
+	<-stopped
+	b := a.fork(beside, ledger)
+	close(goOn)
+	b.begin()
+	until(t, "the create goes on in the copy", func() bool { return b.atWork(two, "Await") })
+	a.begin()
+	a.awaitReady(two)
+	launched := a.cloud.Launches("sky-", "")
+
+	if c := b.get(two); c.Status.Phase != api.PhaseProvisioning {
+		t.Errorf("in the copy the cluster is %s", c.Status.Phase)
+	}
+	a.running.Stop()
+	b.adopt(1) // it knows one READY cluster
+	b.awaitReady(two)
+	if n := b.cloud.Launches("sky-", ""); n != launched {
+		t.Errorf("%d machines were launched, %d before the copy went on", n, launched)
+	}
+	b.healthy(two, 1)
+}
+
+// atWork says whether an activity of a cluster's operation has been given to a worker.
+func (w *world) atWork(ref api.Ref, name string) bool {
+	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), api.OperationID(ref.Name), "")
+	if err != nil {
+		return false
+	}
+	for _, p := range d.GetPendingActivities() {
+		if p.GetActivityType().GetName() == name && p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED {
+			return true
+		}
+	}
+	return false
+}
+
+// holdAt holds a call until it may go on.
+func holdAt(reached chan<- struct{}, goOn <-chan struct{}) func(context.Context) error {
+	return func(ctx context.Context) error {
+		close(reached)
+		select {
+		case <-goOn:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
