@@ -68,6 +68,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 			}
 			if a.OrphanGrace > 0 && !partial.About(o.Cloud) && o.Conflict == "" {
 				o.TerminateAt = o.FirstSeen.Add(a.OrphanGrace)
+				o.Due = !a.Now().Before(o.TerminateAt)
 			}
 			r.Orphans = append(r.Orphans, o)
 		}

@@ -77,6 +77,9 @@ func (a *Sweeps) ListClusters(ctx context.Context, only string) ([]string, error
 			Message: "what etcd has of the cluster can't be understood; it and its machines are left alone until that is mended",
 		})
 	}
+	if err := a.Store.NoteSweep(ctx, a.Now()); err != nil && activity.IsActivity(ctx) { // whoever reads the record is told that it is old
+		activity.GetLogger(ctx).Warn("that a sweep has begun could not be recorded", "error", err)
+	}
 	names := make([]string, len(all))
 	for i, c := range all {
 		names[i] = c.Metadata.Name

@@ -108,8 +108,17 @@ func collect(ctx workflow.Context) (api.OrphansResult, error) {
 	if err := sweeping.do(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
 		return found, err
 	}
+	return found, terminate(ctx, oneTry, found.Orphans, orphanIsDue(ctx))
+}
+
+// orphanIsDue says whether the time of an orphan has come. The clock is the one by which that time was set, the worker's:
+// Temporal may run on a machine whose clock is another.
+func orphanIsDue(ctx workflow.Context) func(api.Orphan) bool {
+	if workflow.GetVersion(ctx, "orphans-due-by-the-worker", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		return func(o api.Orphan) bool { return o.Due }
+	}
 	now := workflow.Now(ctx)
-	return found, terminate(ctx, oneTry, found.Orphans, func(o api.Orphan) bool { return !o.TerminateAt.IsZero() && !now.Before(o.TerminateAt) })
+	return func(o api.Orphan) bool { return !o.TerminateAt.IsZero() && !now.Before(o.TerminateAt) }
 }
 
 // Orphans lists the machines that belong to no cluster, and ends those that were named, by name or by the cloud's own id.

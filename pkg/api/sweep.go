@@ -74,6 +74,8 @@ type Orphan struct {
 	MissingSince time.Time `json:"missing_since,omitzero"`
 	// TerminateAt is when a sweep ends it.
 	TerminateAt time.Time `json:"terminate_at,omitzero"`
+	// Due: that time had come when it was looked at, by the clock of the worker that set it.
+	Due bool `json:"due,omitempty"`
 	// PricePerHour in US dollars; 0 is free, or unknown.
 	PricePerHour float64 `json:"price_per_hour,omitempty"`
 	// Error is why it could not be terminated.

@@ -64,6 +64,7 @@ done about that, what happened lately, why it failed, and what to try next.`,
 			return err
 		}
 		_, err = io.WriteString(a.env.Out, d.String())
+		a.noteStaleSweeps(cmd.Context(), ops, []api.Cluster{*c})
 		return errors.Join(err, wrong)
 	}
 	return group("describe", "Show everything known of a cluster", "Shows what you name: see skyctl describe cluster --help.",

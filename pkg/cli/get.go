@@ -68,7 +68,11 @@ func (g *getting) run(ctx context.Context) error {
 			}
 			s.pause()
 			g.noteDoubt(ctx, ops)
-			return errors.Join(g.print(clusters), err)
+			shown := g.print(clusters)
+			if !g.output.forMachines() {
+				g.noteStaleSweeps(ctx, ops, clusters)
+			}
+			return errors.Join(shown, err)
 		})
 	}
 	s, err := ops.Store(ctx)

@@ -21,6 +21,7 @@ import (
 //	<prefix>/orphans/<cloud>/<name>
 //	<prefix>/secrets/<uid>/<key>
 //	<prefix>/secrets-key
+//	<prefix>/swept
 //	<prefix>/unowned/<uid>
 //
 // Clusters and machines lie in one range that secrets are not in, so that one watch sees both in their order; it passes
@@ -41,6 +42,7 @@ func (k keys) orphans(cloud string) string { return k.allOrphans() + url.PathEsc
 func (k keys) allSecrets() string          { return k.prefix + "/secrets/" }
 func (k keys) keyRecord() string           { return k.prefix + "/secrets-key" }
 func (k keys) secrets(uid string) string   { return k.allSecrets() + uid + "/" }
+func (k keys) swept() string               { return k.prefix + "/swept" }
 func (k keys) allUnowned() string          { return k.prefix + "/unowned/" }
 func (k keys) unowned(uid string) string   { return k.allUnowned() + uid }
 func (k keys) damaged(key string) string {

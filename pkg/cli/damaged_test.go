@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+)
+
+// damaged is a READY cluster with a machine, of whose object etcd has only so much.
+func damaged(t *testing.T, name string, keep func(int) int) {
+	t.Helper()
+	c := api.NewCluster(name, "uid-of-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now().UTC())
+	c, err := world.Store.Create(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := api.NewMachine(name, 0, "inc", api.Placement{Cloud: "docker"}, time.Now().UTC())
+	if err := world.Store.PutMachines(t.Context(), c.Ref(), []api.Machine{m}); err != nil {
+		t.Fatal(err)
+	}
+	if err := world.Succeed(t.Context(), c.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	tls, err := world.Config.Etcd.TLS.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: world.Config.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = etcd.Close() })
+	key := strings.TrimRight(world.Config.Etcd.Prefix, "/") + "/clusters/" + name
+	got, err := etcd.Get(t.Context(), key)
+	if err != nil || len(got.Kvs) != 1 {
+		t.Fatalf("%s: %v, %v", key, got, err)
+	}
+	value := string(got.Kvs[0].Value)
+	if _, err := etcd.Put(t.Context(), key, value[:keep(len(value))]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // the other tests list all clusters
+		_, _ = etcd.Delete(context.Background(), key)
+	})
+}
+
+func TestADamagedClusterIsShownAsFarAsItCanBeRead(t *testing.T) {
+	p := outsider(t)
+	damaged(t, "torn", func(n int) int { return n / 2 })
+	for _, args := range [][]string{{"get", "clusters"}, {"get", "cluster", "torn"}, {"get", "clusters", "-o", "wide"}, {"describe", "cluster", "torn"}} {
+		got := p.run(args...)
+		if got.code != ExitFailed || !strings.Contains(got.out, "torn") || !strings.Contains(got.err, "torn") || !strings.Contains(got.err, "can't be understood") {
+			t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
+		}
+	}
+	got := p.run("describe", "cluster", "torn")
+	for _, want := range []string{"uid-of-torn", "sky-torn-0", "docker"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("%q is not in\n%s", want, got.out)
+		}
+	}
+	if !strings.Contains(got.err, "skyctl delete cluster torn") {
+		t.Errorf("it does not say what to do: %s", got.err)
+	}
+}
+
+func TestADamagedClusterIsDeletedByWhatIsLeft(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	damaged(t, "shred", func(int) int { return 0 })
+	got := p.run("delete", "cluster", "shred", "--yes", "--wait")
+	if got.code != ExitOK || !strings.Contains(got.out, "Deleted cluster shred.") || !strings.Contains(got.err, "its UID uid-of-shred, 1 machine on record") {
+		t.Errorf("code %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if got := p.run("describe", "cluster", "shred"); got.code != ExitNotFound {
+		t.Errorf("it is still there: code %d\n%s", got.code, got.out)
+	}
+}
+
+func TestASweepThatSawNothingIsNoSuccess(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	c := api.NewCluster("unseen", "uid-of-unseen", api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now().UTC())
+	c, err := world.Store.Create(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := world.Succeed(t.Context(), c.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	invalid := api.Drift{Reason: api.DriftInvalid, Message: "no machine on record in place 0", Next: "the cluster is left alone"}
+	for _, found := range []api.Drifted{
+		{Cluster: "unseen", Why: "etcd was slow", Unseen: true},
+		{Cluster: "unseen", Phase: api.PhaseReady, Why: "it is left alone", Unseen: true, Drift: []api.Drift{invalid}},
+	} {
+		world.Cast("unseen", rehearsal.Play{Sweep: func(context.Context, *rehearsal.World, api.SweepInput) (api.SweepResult, error) {
+			return api.SweepResult{Looked: 1, Drifted: []api.Drifted{found}}, nil
+		}})
+		for _, args := range [][]string{{"reconcile", "unseen"}, {"reconcile", "unseen", "--wait"}} {
+			got := p.run(args...)
+			if got.code != ExitFailed || strings.Contains(got.out+got.err, "is in sync") || strings.Contains(got.out, "as it was asked for") {
+				t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
+			}
+		}
+	}
+}

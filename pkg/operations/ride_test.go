@@ -1,0 +1,105 @@
+package operations
+
+import (
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// awayFor is a client whose Temporal does not answer until the returned function is called.
+func awayFor(t *testing.T) (*Client, func()) {
+	t.Helper()
+	held, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := held.Addr().String()
+	_ = held.Close()
+	c := newClient(t)
+	behind := c.cfg.Temporal.Address
+	c.cfg.Temporal.Address = address
+	return c, sync.OnceFunc(func() {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go forward(l, behind)
+	})
+}
+
+// forward passes connections on.
+func forward(l net.Listener, to string) {
+	for {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", to)
+		if err != nil {
+			_ = in.Close()
+			continue
+		}
+		go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+		go func() { _, _ = io.Copy(in, out); _ = in.Close() }()
+	}
+}
+
+func TestAWaitForSyncGoesOnWhileTemporalRestarts(t *testing.T) {
+	world.Work(t)
+	ref := kept(t, "ridden")
+	before := stored(t, ref)
+	drift(t, ref, api.PhaseReady, gone1)
+	c, comeBack := awayFor(t)
+	c.sweepEvery = 10 * time.Millisecond
+	var said []string
+	err := c.AwaitInSync(t.Context(), before, api.Drifted{Cluster: "ridden", Phase: api.PhaseReady, Drift: []api.Drift{gone1}}, time.Minute, func(p Progress) {
+		if p.Notice == "" {
+			return
+		}
+		said = append(said, p.Notice)
+		drift(t, ref, api.PhaseReady)
+		comeBack()
+	})
+	if err != nil || !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "Temporal") && strings.Contains(s, "3m0s at most") }) {
+		t.Errorf("said %q, %v", said, err)
+	}
+}
+
+func TestAServerThatStaysAwayEndsAWait(t *testing.T) {
+	c := newClient(t)
+	now := time.Now()
+	c.now = func() time.Time { now = now.Add(restartPatience / 2); return now }
+	asked := 0
+	err := c.rideOut(t.Context(), ignoreText, func() error { asked++; return &UnreachableError{What: "Temporal", Where: "here"} })
+	if !isUnreachable(err) || !strings.Contains(err.Error(), "it was waited for 3m") || asked < 2 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	asked = 0
+	refusal := errors.New("no")
+	if err := c.rideOut(t.Context(), ignoreText, func() error { asked++; return refusal }); !errors.Is(err, refusal) || asked != 1 {
+		t.Errorf("another error: asked %d times: %v", asked, err)
+	}
+}
+
+func TestWhatWasNotLookedAtIsNotInSync(t *testing.T) {
+	world.Work(t)
+	ref := kept(t, "overlooked")
+	before := stored(t, ref) // which etcd has as in sync
+	invalid := api.Drift{Reason: api.DriftInvalid, Message: "the cluster is READY and has no machine on record in place 0 of 3"}
+	err := newClient(t).AwaitInSync(t.Context(), before, api.Drifted{
+		Cluster: "overlooked", Phase: api.PhaseReady, Drift: []api.Drift{invalid}, Why: "it is left alone", Unseen: true,
+	}, time.Minute, ignore)
+	var left *DriftError
+	if !errors.As(err, &left) || !strings.Contains(err.Error(), "no machine on record") {
+		t.Errorf("got %v", err)
+	}
+}
