@@ -60,7 +60,7 @@ done about that, what happened lately, why it failed, and what to try next.`,
 		if path := a.cfg.KubeconfigPath(args[0]); exists(path) {
 			d.kubeconfig = path
 		}
-		if d.events, err = ops.Events(cmd.Context(), args[0]); err != nil {
+		if d.events, err = ops.Events(cmd.Context(), args[0]); err != nil && damage == nil {
 			return err
 		}
 		_, err = io.WriteString(a.env.Out, d.String())

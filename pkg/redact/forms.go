@@ -2,10 +2,13 @@ package redact
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/pem"
 	"regexp"
 	"strings"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // form is a run of bytes by which a secret is found in a folded text.
@@ -22,7 +25,11 @@ func formsOf(secret []byte) []form {
 	var all []form
 	for _, part := range partsOf(secret) {
 		if n := fold(string(part)).bytes; len(n) >= MinLength {
-			all = append(all, form{bytes: n})
+			for _, piece := range aroundPublicHalf(n, secret) {
+				if len(piece) >= MinLength {
+					all = append(all, form{bytes: piece})
+				}
+			}
 			for shift := range 3 {
 				if b := fold(encoded(part, shift)).bytes; len(b) >= MinLength {
 					all = append(all, form{b, 1, 3})
@@ -79,6 +86,26 @@ func keysOf(text []byte) [][]byte {
 		parts = append(parts, []byte(whole))
 	}
 	return parts
+}
+
+// aroundPublicHalf is the body of a private SSH key without the public half that stands in it: that one is for everybody to see,
+// and a line of authorized_keys has it in the same letters. What is no such key is returned whole.
+func aroundPublicHalf(body, secret []byte) [][]byte {
+	pieces := [][]byte{body}
+	key, err := ssh.ParsePrivateKey(secret)
+	if err != nil || key.PublicKey().Type() != ssh.KeyAlgoED25519 {
+		return pieces
+	}
+	blob := key.PublicKey().Marshal()
+	for shift := range 3 {
+		public := fold(encoded(blob[len(blob)-ed25519.PublicKeySize:], shift)).bytes
+		var left [][]byte
+		for _, piece := range pieces {
+			left = append(left, bytes.Split(piece, public)...)
+		}
+		pieces = left
+	}
+	return pieces
 }
 
 // encoded is what of a secret's base64 depends on the secret alone, where so many bytes (modulo 3) stand before it.
