@@ -174,6 +174,64 @@ func machineTooMany(t *testing.T, i *installation) {
 	i.repaired(before, api.ActionTerminate, 7)
 }
 
+// TestACopyOfTheServerIsLeftAlone holds a cluster against docker commit and docker run, which copy a machine's labels with it.
+func TestACopyOfTheServerIsLeftAlone(t *testing.T) {
+	i := newWatched(t)
+	if r := i.create("pc", "--wait"); r.code != 0 {
+		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	server := i.hosts("pc")[0].ID
+	backup := strings.ToLower("backup-" + i.network)
+	i.dockerRun("commit", "sky-pc-0", backup)
+	t.Cleanup(func() { _ = exec.Command("docker", "rmi", "--force", backup).Run() })
+	i.dockerRun("run", "--detach", "--name", backup, "--entrypoint", "sleep", backup, "3000")
+	t.Cleanup(func() { _ = exec.Command("docker", "rm", "--force", "--volumes", backup).Run() })
+	runs := func(what, id string) {
+		t.Helper()
+		if got, err := i.docker.ContainerInspect(context.Background(), id); err != nil || !got.State.Running {
+			t.Errorf("%s does not run: %v", what, err)
+		}
+	}
+
+	told := func(c api.Cluster) bool {
+		return slices.ContainsFunc(c.Status.Drift, func(d api.Drift) bool { return d.Machine == backup && d.Reason == api.DriftMachineConflict })
+	}
+	i.await("pc", "in conflict about the copy", told)
+	for range 2 { // asked for, a repair ends nothing either
+		i.try("reconcile", "pc", "--wait", "--timeout", "20s")
+	}
+	if c := i.cluster("pc"); !told(c) || c.Status.Phase != api.PhaseReady || len(c.Status.Repairs) > 0 {
+		t.Errorf("%s, drift %+v, repairs %+v", c.Status.Phase, c.Status.Drift, c.Status.Repairs)
+	}
+	runs("the server", server)
+	runs("the copy", backup)
+	i.kubectl("pc", "get", "nodes")
+
+	r := i.run("delete", "cluster", "pc", "--yes", "--wait")
+	if !strings.Contains(r.stderr, backup) {
+		t.Errorf("the delete does not name the copy that it leaves: %s%s", r.stdout, r.stderr)
+	}
+	if _, err := i.docker.ContainerInspect(context.Background(), server); err == nil {
+		t.Error("the server is left after the delete")
+	}
+	if r := i.run("get", "orphans"); !strings.Contains(r.stdout, "skyctl delete orphans "+backup) {
+		t.Errorf("orphans:\n%s", r.stdout)
+	}
+	i.try("delete", "orphans", "--yes")
+	runs("the copy that nobody named", backup)
+	i.run("delete", "orphans", backup, "--yes")
+	if _, err := i.docker.ContainerInspect(context.Background(), backup); err == nil {
+		t.Error("the copy is left, though it was named")
+	}
+}
+
+func (i *installation) dockerRun(args ...string) {
+	i.t.Helper()
+	if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil {
+		i.t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
 // plant starts a container that looks like a machine.
 func (i *installation) plant(name, image string, labels, but map[string]string) {
 	i.t.Helper()
