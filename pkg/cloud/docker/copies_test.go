@@ -24,7 +24,9 @@ func (s *site) copyOf(m cloud.Machine, name string) cloud.Machine {
 	})
 	made, err := s.engine.ContainerCreate(s.ctx, &container.Config{Image: saved.ID, Entrypoint: []string{"sleep", "3000"}}, &container.HostConfig{}, nil, nil, name)
 	if err == nil {
-		s.t.Cleanup(func() { _ = s.engine.ContainerRemove(s.ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}) })
+		s.t.Cleanup(func() {
+			_ = s.engine.ContainerRemove(s.ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+		})
 		err = s.engine.ContainerStart(s.ctx, made.ID, container.StartOptions{})
 	}
 	if err != nil {
