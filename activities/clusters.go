@@ -180,9 +180,9 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 // fresh is a new incarnation for every place of the cluster. It remembers what those before it have cost, which ends with
 // their being gone: nothing else does once it has taken their place.
 func (a *Clusters) fresh(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
-	spent := map[int]float64{}
+	before := map[int]api.Machine{}
 	for _, m := range c.Status.Machines {
-		spent[m.Index] = m.SpentBefore + m.Cost(a.Now())
+		before[m.Index] = m
 	}
 	machines := make([]api.Machine, c.Spec.NumNodes)
 	for i := range machines {
@@ -191,7 +191,9 @@ func (a *Clusters) fresh(c *api.Cluster, placement api.Placement) ([]api.Machine
 			return nil, err
 		}
 		machines[i] = api.NewMachine(c.Metadata.Name, i, incarnation, placement, a.Now())
-		machines[i].SpentBefore = spent[i]
+		if old, ok := before[i]; ok {
+			machines[i].Succeed(old, a.Now())
+		}
 	}
 	return machines, nil
 }

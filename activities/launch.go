@@ -152,6 +152,9 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 	if unwanted(err) {
 		err = errors.Join(err, a.giveBack(ctx, of, req)) // it may have been launched anew after its clean-up
 	}
+	if err == nil && req.Placement.PricePerMachine > 0 {
+		a.settleCosts(ctx, m.Cluster, of, req.Owner)
+	}
 	return failed(ctx, step, m.Name, err)
 }
 

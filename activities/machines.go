@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -26,6 +27,9 @@ type Machines struct {
 	RKE2 RKE2Source
 	// Settings are those that this worker uses, for who asks it.
 	Settings map[string]api.UsedSetting
+
+	// settling lets machines of a cluster that end at the same time ask their cloud once.
+	settling singleflight.Group
 }
 
 // CheckSpec asks the cloud of a spec what it can place, without writing anything. What is wrong with the spec is a
@@ -161,6 +165,7 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	if len(others) > 0 {
 		return failed(ctx, step, "", a.keepOthers(ctx, c, others))
 	}
+	a.settleCosts(ctx, ref, of, owner)
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
 	return failed(ctx, step, "", of.Release(end, owner))

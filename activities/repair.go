@@ -159,7 +159,7 @@ func (a *Clusters) ReplaceMachine(ctx context.Context, old MachineRef) (MachineR
 	fresh := api.NewMachine(c.Metadata.Name, old.Index, incarnation, *c.Status.Placement, a.Now())
 	for _, m := range c.Status.Machines {
 		if m.Index == old.Index {
-			fresh.SpentBefore = m.SpentBefore + m.Cost(a.Now())
+			fresh.Succeed(m, a.Now())
 		}
 	}
 	stand, err := a.Store.ReserveMachines(ctx, old.Cluster, []api.Machine{fresh}, func(m api.Machine) bool {
@@ -200,6 +200,9 @@ func (a *Machines) StartMachine(ctx context.Context, m MachineRef) error {
 	up, err := starter.Start(boot, recorded(owner, *record), record.PrivateAddress)
 	if err != nil {
 		return failed(ctx, step, m.Name, tooLate(boot, err))
+	}
+	if err := a.noteStopped(ctx, *record, m); err != nil {
+		return failed(ctx, step, m.Name, err)
 	}
 	return failed(ctx, step, m.Name, a.moveTo(ctx, c, m, up))
 }

@@ -55,8 +55,14 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 	if err := of.Terminate(end, target); err != nil {
 		return failed(ctx, step, in.Name, err)
 	}
-	if record.State != api.MachineGone {
-		return failed(ctx, step, in.Name, a.markGone(ctx, in.Cluster, *record))
+	if record.State == api.MachineGone {
+		return nil
+	}
+	if err := a.markGone(ctx, in.Cluster, *record); err != nil {
+		return failed(ctx, step, in.Name, err)
+	}
+	if record.Placement.PricePerMachine > 0 {
+		a.settleCosts(ctx, in.Cluster, of, owner)
 	}
 	return nil
 }

@@ -2,17 +2,37 @@ package api
 
 import "time"
 
-// Cost is what a machine has cost by now, in US dollars: from the moment its launch was asked for until the cloud's
-// listing no longer had it. The cloud's own bill may differ by how it rounds, and by what it takes for disks and traffic.
+// Cost is what a machine has cost by now, in US dollars: from its launch to its end as the cloud tells them, and otherwise from
+// the moment its launch was asked for until the cloud's listing no longer had it, which CostEstimated says. The cloud's own bill
+// may differ by how it rounds, and by what it takes for disks and traffic.
 func (m Machine) Cost(now time.Time) float64 {
-	if m.LaunchedAt.IsZero() {
+	from, until := m.LaunchedAt, now
+	if !m.BilledFrom.IsZero() {
+		from = m.BilledFrom
+	}
+	switch {
+	case from.IsZero():
 		return 0
+	case !m.BilledUntil.IsZero():
+		until = m.BilledUntil
+	case !m.GoneAt.IsZero():
+		until = m.GoneAt
 	}
-	end := now
-	if !m.GoneAt.IsZero() {
-		end = m.GoneAt
+	return max(until.Sub(from), 0).Hours() * m.Placement.PricePerMachine
+}
+
+// CostEstimated says that a time which Cost counts with is not the cloud's own.
+func (m Machine) CostEstimated() bool {
+	if m.Placement.PricePerMachine <= 0 || m.LaunchedAt.IsZero() && m.BilledFrom.IsZero() {
+		return false
 	}
-	return max(end.Sub(m.LaunchedAt), 0).Hours() * m.Placement.PricePerMachine
+	return m.BilledFrom.IsZero() || !m.GoneAt.IsZero() && m.BilledUntil.IsZero()
+}
+
+// Succeed takes over what the machine has cost whose place this one takes.
+func (m *Machine) Succeed(old Machine, now time.Time) {
+	m.SpentBefore = old.SpentBefore + old.Cost(now)
+	m.SpentEstimated = old.SpentEstimated || old.CostEstimated()
 }
 
 // CostSoFar is what a cluster has cost by now, in US dollars, with the machines that are gone or that others have taken the
@@ -23,4 +43,14 @@ func (s ClusterStatus) CostSoFar(now time.Time) float64 {
 		sum += m.SpentBefore + m.Cost(now)
 	}
 	return sum
+}
+
+// CostEstimated says that CostSoFar counts with times that are not the cloud's own.
+func (s ClusterStatus) CostEstimated() bool {
+	for _, m := range s.Machines {
+		if m.SpentEstimated || m.CostEstimated() {
+			return true
+		}
+	}
+	return false
 }

@@ -52,8 +52,13 @@ type Machine struct {
 	LaunchedAt time.Time `json:"launched_at,omitzero"`
 	ReadyAt    time.Time `json:"ready_at,omitzero"`
 	GoneAt     time.Time `json:"gone_at,omitzero"`
-	// SpentBefore is what earlier machines in this place have cost, in US dollars.
-	SpentBefore float64 `json:"spent_before,omitempty"`
+	// BilledFrom and BilledUntil are from when until when the machine was there as its cloud tells it; zero where it has not.
+	BilledFrom  time.Time `json:"billed_from,omitzero"`
+	BilledUntil time.Time `json:"billed_until,omitzero"`
+	// SpentBefore is what earlier machines in this place have cost, in US dollars. SpentEstimated: that, or what this one has
+	// cost so far, counts with times that are not the cloud's own.
+	SpentBefore    float64 `json:"spent_before,omitempty"`
+	SpentEstimated bool    `json:"spent_estimated,omitempty"`
 	// PowerOffAt is when the machine powers itself off unless its cluster is READY before; zero where it does not.
 	PowerOffAt time.Time `json:"power_off_at,omitzero"`
 }

@@ -184,7 +184,10 @@ func placementLines(c *api.Cluster, now time.Time) []string {
 		price += fmt.Sprintf(" per hour (%s per machine)", dollars(p.PricePerMachine, p))
 	}
 	if total := c.Status.CostSoFar(now); total > 0 {
-		spent = dollars(total, p)
+		spent = costSoFar(c, p, now)
+		if c.Status.CostEstimated() {
+			spent += " (an estimate)"
+		}
 	}
 	return pairs("Cloud", p.Cloud, "Region", p.Region, "Zone", p.Zone, "Instance", p.InstanceType, "Machine", size,
 		"Price", price, "Cost so far", spent)

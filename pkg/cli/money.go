@@ -16,7 +16,16 @@ func spent(c *api.Cluster, now time.Time) string {
 	if total <= 0 {
 		return ""
 	}
-	return dollars(total, &api.Placement{})
+	return costSoFar(c, &api.Placement{}, now)
+}
+
+// costSoFar is what a cluster has cost at a placement so far, with a mark where that counts with times that are not the cloud's own.
+func costSoFar(c *api.Cluster, p *api.Placement, now time.Time) string {
+	total := c.Status.CostSoFar(now)
+	if total > 0 && c.Status.CostEstimated() {
+		return "~" + dollars(total, p)
+	}
+	return dollars(total, p)
 }
 
 // powerOffLines are the machines that power themselves off unless their cluster becomes READY before.

@@ -44,7 +44,7 @@ func clusterRow(c *api.Cluster, wide bool, now time.Time) []cell {
 	}
 	cloud, region, price, spent := c.Spec.Cloud, c.Spec.Region, "-", "-"
 	if p := c.Status.Placement; p != nil {
-		cloud, region, price, spent = p.Cloud, p.Region, dollars(c.Status.CostPerHour(), p), dollars(c.Status.CostSoFar(now), p)
+		cloud, region, price, spent = p.Cloud, p.Region, dollars(c.Status.CostPerHour(), p), costSoFar(c, p, now)
 	}
 	return append(row, line(orDash(cloud)), line(orDash(region)), line(nodes(c)), line(orDash(version(c))),
 		line(price), line(spent), line(orDash(c.Status.Endpoint)))

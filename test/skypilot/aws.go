@@ -24,6 +24,8 @@ type Instance struct {
 	PublicIP      string            `xml:"ipAddress"`
 	PrivateIP     string            `xml:"privateIpAddress"`
 	Lifecycle     string            `xml:"instanceLifecycle"` // spot, or nothing
+	Launched      string            `xml:"launchTime"`
+	Reason        string            `xml:"reason"` // of its last change of state, with the time
 	Profile       string            `xml:"iamInstanceProfile>arn"`
 	Groups        []Named           `xml:"networkInterfaceSet>item>groupSet>item"`
 	Tags          map[string]string `xml:"-"`

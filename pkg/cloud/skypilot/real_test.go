@@ -3,6 +3,7 @@ package skypilot_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -84,6 +85,7 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 	for _, req := range requests {
 		gone(t, c, req)
 	}
+	w.holdLifetimes(t, c, owner("alpha"))
 	if err := c.Release(within(t, 3*time.Minute), owner("alpha")); err != nil {
 		t.Error(err)
 	}
@@ -95,6 +97,33 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 	}
 	if listed, err := c.List(within(t, 3*time.Minute), owner("alpha")); err != nil || len(listed) != 0 {
 		t.Errorf("still listed: %+v, %v", listed, err)
+	}
+}
+
+// holdLifetimes: what is told of a cluster's machines, which have all ended, is what AWS has.
+func (w *world) holdLifetimes(t *testing.T, c *skypilot.Cloud, o cloud.Owner) {
+	t.Helper()
+	told, err := c.Lifetimes(within(t, 3*time.Minute), o)
+	if err != nil || len(told.Machines) != 2 || !slices.Contains(told.Clouds, "aws") {
+		t.Fatalf("%+v, %v", told, err)
+	}
+	all, err := w.env.AWS.Instances(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range told.Machines {
+		i := slices.IndexFunc(all, func(i skytest.Instance) bool { return i.ID == l.ID })
+		launched, err := time.Parse(time.RFC3339, all[i].Launched)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended, err := time.Parse("User initiated (2006-01-02 15:04:05 MST)", all[i].Reason)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.From.Sub(launched).Abs() >= time.Second || l.Until.Sub(ended).Abs() >= time.Second || !l.Ended || l.Incarnation != "bcdfg" {
+			t.Errorf("%+v, and AWS has it from %v until %v", l, launched, ended)
+		}
 	}
 }
 

@@ -78,15 +78,21 @@ func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud
 	return more, nil
 }
 
+// ownerTags are the tags that all machines of an owner have.
+func ownerTags(owner cloud.Owner) map[string]string {
+	tags := map[string]string{cloud.LabelInstallation: owner.Installation}
+	if owner.ClusterUID != "" {
+		tags[cloud.LabelClusterUID] = owner.ClusterUID
+	}
+	return tags
+}
+
 // instances are the owner's on AWS, in all regions.
 func (c *Cloud) instances(ctx context.Context, owner cloud.Owner) ([]instance, error) {
 	question := struct {
 		Op   string            `json:"op"`
 		Tags map[string]string `json:"tags"`
-	}{Op: "aws_machines", Tags: map[string]string{cloud.LabelInstallation: owner.Installation}}
-	if owner.ClusterUID != "" {
-		question.Tags[cloud.LabelClusterUID] = owner.ClusterUID
-	}
+	}{"aws_machines", ownerTags(owner)}
 	var all []instance
 	if err := c.bridge.askCloud(ctx, c.opts.CloudWithin, question, &all); err != nil {
 		return nil, awsFailed("list the machines on AWS", err)

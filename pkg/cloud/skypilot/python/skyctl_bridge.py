@@ -7,6 +7,7 @@ prints goes to stderr.
 """
 import base64
 import concurrent.futures
+import datetime
 import difflib
 import json
 import os
@@ -310,22 +311,46 @@ def _delete_groups(region, name):
 
 def aws_machines(question):
     """Lists the instances that carry tags, whether SkyPilot still knows of them or not."""
-    filters = [{'Name': 'tag:' + k, 'Values': [v]} for k, v in question['tags'].items()]
-    filters.append({'Name': 'instance-state-name', 'Values': ['pending', 'running', 'stopping', 'stopped']})
+    there = {'Name': 'instance-state-name', 'Values': ['pending', 'running', 'stopping', 'stopped']}
+    return [{
+        'id': i['InstanceId'], 'region': region, 'state': i['State']['Name'], 'tags': _tags(i),
+        'address': i.get('PublicIpAddress', ''), 'private_address': i.get('PrivateIpAddress', ''),
+    } for region, i in _instances(question, there)]
+
+
+def aws_lifetimes(question):
+    """Tells when the instances that carry tags were launched and ended; those that ended are listed for about an hour."""
+    return [{
+        'id': i['InstanceId'], 'state': i['State']['Name'], 'tags': _tags(i),
+        'launched': i['LaunchTime'].timestamp(), 'ended': _changed(i.get('StateTransitionReason', '')),
+    } for _, i in _instances(question)]
+
+
+_CHANGED = re.compile(r'\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)')
+
+
+def _changed(reason):
+    """When an instance came into its state, in seconds since 1970: AWS has it in words alone. 0 where it does not say."""
+    found = _CHANGED.search(reason)
+    if not found:
+        return 0
+    return datetime.datetime.strptime(found.group(1) + ' +0000', '%Y-%m-%d %H:%M:%S %z').timestamp()
+
+
+def _instances(question, *filters):
+    """The instances that carry tags, with their regions."""
+    wanted = [{'Name': 'tag:' + k, 'Values': [v]} for k, v in question['tags'].items()] + list(filters)
 
     def of(region):
-        found = []
-        for page in _ec2(region).get_paginator('describe_instances').paginate(Filters=filters):
-            for i in (i for r in page['Reservations'] for i in r['Instances']):
-                found.append({
-                    'id': i['InstanceId'], 'region': region, 'state': i['State']['Name'],
-                    'tags': {t['Key']: t['Value'] for t in i.get('Tags', [])},
-                    'address': i.get('PublicIpAddress', ''), 'private_address': i.get('PrivateIpAddress', ''),
-                })
-        return found
+        pages = _ec2(region).get_paginator('describe_instances').paginate(Filters=wanted)
+        return [(region, i) for page in pages for r in page['Reservations'] for i in r['Instances']]
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         return [i for found in pool.map(of, _regions(question)) for i in found]
+
+
+def _tags(instance):
+    return {t['Key']: t['Value'] for t in instance.get('Tags', [])}
 
 
 def aws_terminate(question):
@@ -390,7 +415,7 @@ def _plain(text):
     return re.sub('\x1b\\[[0-9;?]*[A-Za-z]', '', text)
 
 
-_OPS = {f.__name__: f for f in (plan, handles, aws_open, aws_release, aws_machines, aws_terminate)}
+_OPS = {f.__name__: f for f in (plan, handles, aws_open, aws_release, aws_machines, aws_lifetimes, aws_terminate)}
 
 
 def _answer(question):

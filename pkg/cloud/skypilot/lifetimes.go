@@ -1,0 +1,53 @@
+package skypilot
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+var _ cloud.Timekeeper = (*Cloud)(nil)
+
+// awsRemembers is for how long AWS lists an instance that ended, at least: "about an hour".
+const awsRemembers = 50 * time.Minute
+
+// Lifetimes are those of machines on AWS, where the account is ours to ask. AWS tells when an instance ended in whole seconds.
+func (c *Cloud) Lifetimes(ctx context.Context, owner cloud.Owner) (cloud.Lifetimes, error) {
+	if err := c.ready(ctx); err != nil {
+		return cloud.Lifetimes{}, err
+	}
+	if there, err := c.onAWS(ctx); err != nil || !there {
+		return cloud.Lifetimes{}, err
+	}
+	question := struct {
+		Op   string            `json:"op"`
+		Tags map[string]string `json:"tags"`
+	}{"aws_lifetimes", ownerTags(owner)}
+	var all []struct {
+		ID       string            `json:"id"`
+		Tags     map[string]string `json:"tags"`
+		Launched float64           `json:"launched"`
+		Ended    float64           `json:"ended"` // s since 1970, 0 where that is not told
+		State    string            `json:"state"`
+	}
+	if err := c.bridge.askCloud(ctx, c.opts.CloudWithin, question, &all); err != nil {
+		return cloud.Lifetimes{}, awsFailed("ask AWS when machines were there", err)
+	}
+	told := cloud.Lifetimes{Clouds: []string{awsName}, Remembered: awsRemembers}
+	for _, i := range all {
+		index, err := strconv.Atoi(i.Tags[cloud.LabelIndex])
+		if err != nil {
+			continue
+		}
+		l := cloud.Lifetime{ID: i.ID, Index: index, Incarnation: i.Tags[cloud.LabelIncarnation], From: unixTime(i.Launched)}
+		if l.Ended = i.State == "shutting-down" || i.State == "terminated"; l.Ended && i.Ended > 0 {
+			l.Until = unixTime(i.Ended)
+		}
+		told.Machines = append(told.Machines, l)
+	}
+	return told, nil
+}
+
+func unixTime(s float64) time.Time { return time.UnixMilli(int64(s * 1000)).UTC() }
