@@ -18,8 +18,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// neededSecrets are those that a cluster can't be without once it runs: each of them is asked for by some repair. A machine's
-// host key is none: it is given to the machine when that is launched, and what is pinned is its public half.
+// neededSecrets are those that a cluster can't be without once it runs: each of them is asked for by some repair. A
+// machine's host key is none: it is given to the machine when that is launched, and what is pinned is its public
+// half.
 var neededSecrets = []string{
 	store.SecretSSHKey, store.SecretKubeconfig, store.SecretAgentToken, store.SecretAgentPassword, store.SecretServerToken,
 }
@@ -39,15 +40,16 @@ func missingSecrets(ctx context.Context, s *store.Store, ref api.Ref) ([]string,
 	return missing, nil
 }
 
-// keysMissingError says that secrets are gone which machines that exist already know: new ones would be refused by them.
+// keysMissingError says that secrets are gone which machines that exist already know: new ones would be refused by
+// them.
 type keysMissingError struct {
 	cluster string
 	keys    []string
 }
 
 func (e *keysMissingError) Error() string {
-	return fmt.Sprintf("etcd has lost %s of cluster %s, which its machines know; new ones would be refused by them: restore etcd from a backup, "+
-		"or let skyctl reconcile %s restore them", strings.Join(e.keys, ", "), e.cluster, e.cluster)
+	return fmt.Sprintf("etcd has lost %s of cluster %s, which its machines know; new ones would be refused by them: "+
+		"restore etcd from a backup, or let skyctl reconcile %s restore them", strings.Join(e.keys, ", "), e.cluster, e.cluster)
 }
 
 // refuseNewKeys is an error where keys that are to be made anew were given to machines already.
@@ -82,9 +84,9 @@ const (
 	loginWithin = 10 * time.Second
 )
 
-// RestoreKeys brings back secrets that etcd has lost: a new SSH key, which is put onto every machine through the Kubernetes API;
-// then tokens and kubeconfig, which the head has. Nothing is given up that works: the new SSH key counts once no machine that
-// answers refuses it.
+// RestoreKeys brings back secrets that etcd has lost: a new SSH key, which is put onto every machine through the
+// Kubernetes API; then tokens and kubeconfig, which the head has. Nothing is given up that works: the new SSH key
+// counts once no machine that answers refuses it.
 func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	const step = "restore the cluster's keys"
 	c, err := lookUp(ctx, a.Store, ref)
@@ -135,7 +137,8 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 		asked.Go(func() error {
 			err := a.admit(ctx, c, m, key, public)
 			if remote.IsLost(err) && m.Role != api.RoleHead {
-				// It takes no other key either. Should it come back, it refuses this one, and is replaced as one that can't be reached.
+				// It takes no other key either. Should it come back, it refuses this one, and is replaced as one that
+				// can't be reached.
 				activity.GetLogger(ctx).Warn("a machine could not be given the new SSH key", "machine", m.Name, "error", err)
 				err = nil
 			}
@@ -153,8 +156,8 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	}
 	if len(refusing) > 0 {
 		first := sortedKeys(refusing)[0]
-		return fmt.Errorf("%s could not be given a new SSH key (%w): append this line to ~/.ssh/authorized_keys of the login user there, "+
-			"through the cloud's console or docker exec, then run skyctl reconcile %s: %s",
+		return fmt.Errorf("%s could not be given a new SSH key (%w): append this line to ~/.ssh/authorized_keys of the "+
+			"login user there, through the cloud's console or docker exec, then run skyctl reconcile %s: %s",
 			strings.Join(sortedKeys(refusing), ", "), refusing[first], c.Metadata.Name, public)
 	}
 	if err := a.Store.PutSecret(ctx, c.Ref(), store.SecretSSHKey, key); err != nil {

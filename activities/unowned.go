@@ -12,11 +12,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// unownedGrace is how long what is on record for no cluster is left where it is: somebody may put the cluster's object back.
+// unownedGrace is how long what is on record for no cluster is left where it is: somebody may put the cluster's
+// object back.
 const unownedGrace = 7 * 24 * time.Hour
 
-// findUnowned is what is on record for no cluster. While a cluster's object can't be understood it is nothing: what seems to
-// belong to none may be that one's.
+// findUnowned is what is on record for no cluster. While a cluster's object can't be understood it is nothing: what
+// seems to belong to none may be that one's.
 func (a *Sweeps) findUnowned(ctx context.Context) ([]store.Unowned, error) {
 	found, err := a.Store.FindUnowned(ctx, a.Now())
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
@@ -25,9 +26,9 @@ func (a *Sweeps) findUnowned(ctx context.Context) ([]store.Unowned, error) {
 	return found, err
 }
 
-// collectUnowned sets aside what is on record under UIDs that no cluster has, such as after a cluster's object was taken out of
-// etcd by hand. It waits until every cloud has said that no machine runs under the UID, and for a week after that was first so;
-// a copy stays for a month.
+// collectUnowned sets aside what is on record under UIDs that no cluster has, such as after a cluster's object was
+// taken out of etcd by hand. It waits until every cloud has said that no machine runs under the UID, and for a week
+// after that was first so; a copy stays for a month.
 func (a *Sweeps) collectUnowned(ctx context.Context, found []store.Unowned, all listings) error {
 	for _, u := range found {
 		if a.Now().Sub(u.FirstSeen) < unownedGrace || !a.nothingRuns(u, all) {

@@ -13,13 +13,17 @@ import (
 // leftAlone comes next about a cluster of which nobody can say what is wanted.
 const leftAlone = "the cluster is left alone until that is mended"
 
-// invalid reports a cluster of which nobody can say what is wanted, and takes back what an earlier sweep said of it: that it is
-// in sync was not seen now.
+// invalid reports a cluster of which nobody can say what is wanted, and takes back what an earlier sweep said of it:
+// that it is in sync was not seen now.
 func (a *Sweeps) invalid(ctx context.Context, c *api.Cluster, wrong error) *api.Drifted {
 	drift := api.Drift{Reason: api.DriftInvalid, Message: wrong.Error(), Since: a.Now(), Next: leftAlone}
 	a.event(ctx, eventOf(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; "+leftAlone))
-	a.setSync(ctx, c.Ref(), api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: string(api.DriftInvalid), Message: wrong.Error()}, []api.Drift{drift})
-	return &api.Drifted{Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "it is left alone", Unseen: true, Drift: []api.Drift{drift}}
+	a.setSync(ctx, c.Ref(), api.Condition{
+		Type: api.InSync, Status: api.ConditionFalse, Reason: string(api.DriftInvalid), Message: wrong.Error(),
+	}, []api.Drift{drift})
+	return &api.Drifted{
+		Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "it is left alone", Unseen: true, Drift: []api.Drift{drift},
+	}
 }
 
 // noteUnseen takes back what an earlier sweep said of a cluster that could not be looked at now.
@@ -28,7 +32,9 @@ func (a *Sweeps) noteUnseen(ctx context.Context, name string, why error) {
 	if err != nil || c.Status.Phase != api.PhaseReady {
 		return // there is nothing to take back, or nobody to take it back with
 	}
-	a.setSync(ctx, c.Ref(), api.Condition{Type: api.InSync, Status: api.ConditionUnknown, Reason: "NotLookedAt", Message: redact.Text(why.Error())}, c.Status.Drift)
+	a.setSync(ctx, c.Ref(), api.Condition{
+		Type: api.InSync, Status: api.ConditionUnknown, Reason: "NotLookedAt", Message: redact.Text(why.Error()),
+	}, c.Status.Drift)
 }
 
 // noteWithin bounds the writing of what was not seen: the look itself has used up its time.

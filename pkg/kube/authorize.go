@@ -27,9 +27,10 @@ umask 077; mkdir -p "$home/.ssh"; file=$home/.ssh/authorized_keys
 grep -qxF "$KEY" "$file" 2>/dev/null || { [ ! -s "$file" ] || [ -z "$(tail -c1 "$file")" ] || echo >>"$file"; printf '%s\n' "$KEY" >>"$file"; }
 chown "$LOGIN:" "$home/.ssh" "$file"`
 
-// AuthorizeKey lets a key log in as a user of a node's machine, where SSH itself can't be used for that: a pod that is bound to
-// the node writes it into the user's authorized_keys. It needs no image from anywhere: it borrows one that the node has, of
-// which nothing is run, and the machine's own shell. It may be called again; the pod is removed whatever comes of it.
+// AuthorizeKey lets a key log in as a user of a node's machine, where SSH itself can't be used for that: a pod that
+// is bound to the node writes it into the user's authorized_keys. It needs no image from anywhere: it borrows one
+// that the node has, of which nothing is run, and the machine's own shell. It may be called again; the pod is removed
+// whatever comes of it.
 func AuthorizeKey(ctx context.Context, cs kubernetes.Interface, node, user, publicKey string) error {
 	fail := func(err error) error {
 		return fmt.Errorf("putting a key on node %s through the Kubernetes API: %w", node, err)
@@ -78,8 +79,8 @@ func getNode(ctx context.Context, cs kubernetes.Interface, name string) (*corev1
 	return cs.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 }
 
-// presentImage is the smallest image that a node says it has, by a name under which it can be used; the sandbox's own where
-// that can be told, since the kubelet never removes it.
+// presentImage is the smallest image that a node says it has, by a name under which it can be used; the sandbox's own
+// where that can be told, since the kubelet never removes it.
 func presentImage(n *corev1.Node) string {
 	images := slices.Clone(n.Status.Images)
 	slices.SortFunc(images, func(a, b corev1.ContainerImage) int { return int(a.SizeBytes - b.SizeBytes) })
@@ -97,8 +98,9 @@ func presentImage(n *corev1.Node) string {
 	return smallest
 }
 
-// authorizingPod runs the machine's own shell, in a root of the machine's own programs, and from there in the machine's whole
-// file system. It needs neither a network, nor the scheduler, nor any right beyond those of every container.
+// authorizingPod runs the machine's own shell, in a root of the machine's own programs, and from there in the
+// machine's whole file system. It needs neither a network, nor the scheduler, nor any right beyond those of every
+// container.
 func authorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Pod {
 	host := []string{"/usr", "/bin", "/sbin", "/lib"}
 	if n.Status.NodeInfo.Architecture == "amd64" {
@@ -107,7 +109,8 @@ func authorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Pod {
 	var volumes []corev1.Volume
 	var mounts []corev1.VolumeMount
 	add := func(name, from, to string, readOnly bool) {
-		volumes = append(volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: from}}})
+		source := corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: from}}
+		volumes = append(volumes, corev1.Volume{Name: name, VolumeSource: source})
 		mounts = append(mounts, corev1.VolumeMount{Name: name, MountPath: to, ReadOnly: readOnly})
 	}
 	for _, dir := range host {
@@ -116,7 +119,10 @@ func authorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Pod {
 	add("machine", "/", "/machine", false)
 	root, deadline := int64(0), int64(120)
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: authorizeApp + "-", Namespace: metav1.NamespaceSystem, Labels: map[string]string{"app.kubernetes.io/name": authorizeApp}},
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: authorizeApp + "-", Namespace: metav1.NamespaceSystem,
+			Labels: map[string]string{"app.kubernetes.io/name": authorizeApp},
+		},
 		Spec: corev1.PodSpec{
 			NodeName: n.Name, RestartPolicy: corev1.RestartPolicyNever, HostNetwork: true, ActiveDeadlineSeconds: &deadline,
 			AutomountServiceAccountToken: new(bool), PriorityClassName: "system-node-critical",

@@ -10,12 +10,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// restartPatience is how long a wait goes on while a server that it needs is away: skyd takes some seconds to restart, a
-// machine a minute or two.
+// restartPatience is how long a wait goes on while a server that it needs is away: skyd takes some seconds to
+// restart, a machine a minute or two.
 const restartPatience = 3 * time.Minute
 
-// RideOut asks again while etcd, Temporal or every worker is away, as they are while skyd restarts, and says so to notice. It
-// is for waits that others would have to begin anew; its error is the last answer, with how long it waited for a better one.
+// RideOut asks again while etcd, Temporal or every worker is away, as they are while skyd restarts, and says so to
+// notice. It is for waits that others would have to begin anew; its error is the last answer, with how long it waited
+// for a better one.
 func (c *Client) RideOut(ctx context.Context, notice func(string), ask func() error) error {
 	return c.rideOut(ctx, notice, ask)
 }

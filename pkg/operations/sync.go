@@ -102,7 +102,7 @@ func goesOn(before, now *api.Cluster) bool {
 		}
 	}
 	return slices.ContainsFunc(now.Status.Drift, func(d api.Drift) bool {
-		return d.Next != api.HomeHeld && !d.Reason.OnlyReported()
+		return d.Next != api.HomeHeld && !d.Reason.OnlyReported() && d.Reason != api.DriftMachineConflict
 	})
 }
 

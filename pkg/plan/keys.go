@@ -10,15 +10,16 @@ import (
 func (d *deciding) lostKeys() {
 	if len(d.w.KeysMissing) > 0 {
 		d.ask(api.Action{
-			Kind: api.ActionRestoreKeys, Reason: api.DriftKeysMissing, Message: "etcd has lost " + strings.Join(d.w.KeysMissing, ", ") + " of the cluster",
+			Kind: api.ActionRestoreKeys, Reason: api.DriftKeysMissing,
+			Message: "etcd has lost " + strings.Join(d.w.KeysMissing, ", ") + " of the cluster",
 		}, "they are restored from the machines")
 	}
 }
 
 const onceKeysAreThere = "nothing, until the keys of the cluster are restored"
 
-// keysFirst has all that needs SSH wait for lost keys: without them a machine that is well looks like one that is out of reach,
-// and a new one could not be made a part of the cluster.
+// keysFirst has all that needs SSH wait for lost keys: without them a machine that is well looks like one that is out
+// of reach, and a new one could not be made a part of the cluster.
 func (d *deciding) keysFirst() {
 	if len(d.w.KeysMissing) == 0 {
 		return

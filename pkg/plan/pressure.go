@@ -6,8 +6,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// pressed reports a Node that is Ready and to which no pods go, or from which they are evicted. Nothing is done about it: the
-// kubelet makes what room it can by itself, and a machine that is replaced takes the data on its disk with it.
+// pressed reports a Node that is Ready and to which no pods go, or from which they are evicted. Nothing is done about
+// it: the kubelet makes what room it can by itself, and a machine that is replaced takes the data on its disk with
+// it.
 func (d *deciding) pressed(m *api.Machine, n Node) {
 	if n.Pressure != "" {
 		d.report(m.Name, api.DriftNodePressure, "its Node is Ready, and takes no pods: "+n.Pressure, underPressure(n.Pressure, m.Name))

@@ -15,20 +15,21 @@ const (
 	evictBelow = 0.05
 	// roomForRKE2 is what RKE2 and the images of its own pods take on a machine that has none of them yet.
 	roomForRKE2 = 2 << 30
-	// maxSkew is how far a machine's clock may be from ours. A certificate counts from the moment at which it was made, by the
-	// clock of the machine that made it: others refuse it for as long as they are behind that.
+	// maxSkew is how far a machine's clock may be from ours. A certificate counts from the moment at which it was
+	// made, by the clock of the machine that made it: others refuse it for as long as they are behind that.
 	maxSkew = 2 * time.Minute
 )
 
-// clockPatience is how long a machine that has just booted may take to set its clock, askClockEvery how often it is asked.
-// Only tests change them.
+// clockPatience is how long a machine that has just booted may take to set its clock, askClockEvery how often it is
+// asked. Only tests change them.
 var (
 	clockPatience = 2 * time.Minute
 	askClockEvery = 3 * time.Second
 )
 
-// fitnessScript prints the machine's clock, and size and free space in KiB of the disks on which the kubelet and containerd
-// keep their data, as the kubelet itself measures them. images=1 says that RKE2's images are there already.
+// fitnessScript prints the machine's clock, and size and free space in KiB of the disks on which the kubelet and
+// containerd keep their data, as the kubelet itself measures them. images=1 says that RKE2's images are there
+// already.
 const fitnessScript = `
 room() {
   p=$2; while [ ! -d "$p" ]; do p=${p%/*}; [ -n "$p" ] || p=/; done
@@ -51,8 +52,9 @@ type disk struct {
 	size, free int64
 }
 
-// CheckFitness finds what would keep a machine from being a node for long: a clock that is far from ours, which is waited
-// for, since a machine may set it soon after it has booted; and a disk so full that the kubelet would evict pods from it. progress may be nil.
+// CheckFitness finds what would keep a machine from being a node for long: a clock that is far from ours, which is
+// waited for, since a machine may set it soon after it has booted; and a disk so full that the kubelet would evict
+// pods from it. progress may be nil.
 func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, progress func(string)) error {
 	for begun := now(); ; {
 		asked := now()
@@ -69,8 +71,9 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 			return checkDisks(h.Name(), f)
 		}
 		if now().Sub(begun) >= clockPatience {
-			return &Error{Reason: ClockSkew, Machine: h.Name(), Final: true, Message: fmt.Sprintf("its clock is %s, and certificates would count from another time there; "+
-				"set it (timedatectl set-ntp true) or use an image that does, then run the same create again", inWords(skew))}
+			return &Error{Reason: ClockSkew, Machine: h.Name(), Final: true, Message: fmt.Sprintf(
+				"its clock is %s, and certificates would count from another time there; set it (timedatectl set-ntp true) "+
+					"or use an image that does, then run the same create again", inWords(skew))}
 		}
 		if progress != nil {
 			progress("waiting for its clock to be set: it is " + inWords(skew))
@@ -83,8 +86,8 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 	}
 }
 
-// skewOf is by how much a clock is ahead that was read to the second between two moments of ours; what may be due to the time
-// that the reading took is no skew.
+// skewOf is by how much a clock is ahead that was read to the second between two moments of ours; what may be due to
+// the time that the reading took is no skew.
 func skewOf(read, from, to time.Time) time.Duration {
 	switch {
 	case read.Add(time.Second).Before(from):

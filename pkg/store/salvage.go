@@ -18,9 +18,10 @@ import (
 // copiesLast is how long a copy is kept of what was set aside without anybody having asked for it.
 const copiesLast = 30 * 24 * time.Hour
 
-// Salvage is Get for a cluster whose object, or that of one of its machines, may be damaged: it returns what can be read of it,
-// and what is wrong, nil where nothing is. Its UID is that of the object or, where that can't be read, the one under which
-// machines of its names are on record that no other cluster has; it is empty where there is none such.
+// Salvage is Get for a cluster whose object, or that of one of its machines, may be damaged: it returns what can be
+// read of it, and what is wrong, nil where nothing is. Its UID is that of the object or, where that can't be read,
+// the one under which machines of its names are on record that no other cluster has; it is empty where there is none
+// such.
 func (s *Store) Salvage(ctx context.Context, name string) (*api.Cluster, *CorruptError, error) {
 	c, found, err := s.salvage(ctx, name)
 	if err != nil {
@@ -87,8 +88,8 @@ func (s *Store) salvage(ctx context.Context, name string) (*api.Cluster, salvage
 	return c, found, nil
 }
 
-// unclaimedOwner is the UID under which machines with the names of a cluster are on record, where no cluster has it that can be
-// read; empty where that is none, or more than one.
+// unclaimedOwner is the UID under which machines with the names of a cluster are on record, where no cluster has it
+// that can be read; empty where that is none, or more than one.
 func (s *Store) unclaimedOwner(ctx context.Context, name string) (string, error) {
 	all, err := s.ListWithMachines(ctx)
 	if corrupt := new(CorruptError); err != nil && !errors.As(err, &corrupt) {
@@ -184,9 +185,9 @@ func closeJSON(cut []byte) []byte {
 	return out
 }
 
-// RewriteForDelete puts a cluster that can be deleted in the place of a damaged one: what could be read of it, in phase DELETING.
-// What was there is kept beside it until the cluster is forgotten. One that is not damaged is returned as it is. It fails where
-// nothing says under which UID the cluster's machines run.
+// RewriteForDelete puts a cluster that can be deleted in the place of a damaged one: what could be read of it, in
+// phase DELETING. What was there is kept beside it until the cluster is forgotten. One that is not damaged is
+// returned as it is. It fails where nothing says under which UID the cluster's machines run.
 func (s *Store) RewriteForDelete(ctx context.Context, name string, now time.Time) (*api.Cluster, error) {
 	doing := fmt.Sprintf("preparing the delete of cluster %q, which is damaged", name)
 	for attempt := 0; ; attempt++ {
@@ -254,8 +255,8 @@ func deletable(c *api.Cluster, now time.Time) {
 	}
 }
 
-// ForgetDamaged takes a cluster's object away that nobody can read, and keeps a copy of it for a month. What belongs to it
-// belongs to no cluster then: its machines are orphans.
+// ForgetDamaged takes a cluster's object away that nobody can read, and keeps a copy of it for a month. What belongs
+// to it belongs to no cluster then: its machines are orphans.
 func (s *Store) ForgetDamaged(ctx context.Context, name string) error {
 	doing := fmt.Sprintf("forgetting cluster %q, which is damaged", name)
 	_, found, err := s.salvage(ctx, name)

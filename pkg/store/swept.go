@@ -7,8 +7,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// SweepStale is after how long without a sweep nobody can rely on what the last one recorded. It is many times the interval at
-// which sweeps are meant to come.
+// SweepStale is after how long without a sweep nobody can rely on what the last one recorded. It is many times the
+// interval at which sweeps are meant to come.
 const SweepStale = 10 * time.Minute
 
 // NoteSweep records that a sweep over all clusters has begun. The record ends by itself, by etcd's own measure of

@@ -24,8 +24,8 @@ type Unowned struct {
 	FirstSeen time.Time
 }
 
-// FindUnowned returns what is on record for no cluster, and remembers since when each is so. While any cluster's object can't be
-// understood it is a *CorruptError: what seems to belong to none may be that one's.
+// FindUnowned returns what is on record for no cluster, and remembers since when each is so. While any cluster's
+// object can't be understood it is a *CorruptError: what seems to belong to none may be that one's.
 func (s *Store) FindUnowned(ctx context.Context, now time.Time) ([]Unowned, error) {
 	const doing = "looking for records of no cluster"
 	found, seen, _, err := s.unowned(ctx, doing)
@@ -103,8 +103,8 @@ func (s *Store) unowned(ctx context.Context, doing string) ([]Unowned, map[strin
 	return found, seen, resp.Header.Revision, nil
 }
 
-// SetAsideUnowned takes away what is on record under a UID that no cluster has, and keeps a copy of it for a month. It does
-// nothing, and says so, where a cluster was written meanwhile: that may be the one whose it is.
+// SetAsideUnowned takes away what is on record under a UID that no cluster has, and keeps a copy of it for a month.
+// It does nothing, and says so, where a cluster was written meanwhile: that may be the one whose it is.
 func (s *Store) SetAsideUnowned(ctx context.Context, uid string) (bool, error) {
 	doing := "setting aside what is on record under " + uid
 	if err := checkPart("cluster UID", uid); err != nil {
@@ -126,7 +126,8 @@ func (s *Store) SetAsideUnowned(ctx context.Context, uid string) (bool, error) {
 			return false, err
 		}
 		for _, kv := range resp.Kvs {
-			ops = append(ops, clientv3.OpPut(s.keys.damaged(string(kv.Key)), string(kv.Value), clientv3.WithLease(lease)), clientv3.OpDelete(string(kv.Key)))
+			copied := clientv3.OpPut(s.keys.damaged(string(kv.Key)), string(kv.Value), clientv3.WithLease(lease))
+			ops = append(ops, copied, clientv3.OpDelete(string(kv.Key)))
 		}
 		when = append(when, clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", revision+1))
 	}
@@ -134,8 +135,8 @@ func (s *Store) SetAsideUnowned(ctx context.Context, uid string) (bool, error) {
 	return err == nil && resp.Succeeded, err
 }
 
-// RenewClouds has every cloud that was ever used be asked for orphans from now on: something was forgotten of which nobody knows
-// where it was.
+// RenewClouds has every cloud that was ever used be asked for orphans from now on: something was forgotten of which
+// nobody knows where it was.
 func (s *Store) RenewClouds(ctx context.Context, now time.Time) error {
 	names, err := s.CloudsUsed(ctx, time.Time{})
 	for _, name := range names {

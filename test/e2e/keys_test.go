@@ -72,7 +72,7 @@ func TestALostSSHKeyIsReplacedByPods(t *testing.T) {
 	if err != nil || string(after) == string(before) {
 		t.Errorf("the key is the old one, or %v", err)
 	}
-	if left := i.kubectl("keyless", "get", "pods", "-A", "-l", "app.kubernetes.io/name=skyctl-authorize-key", "--no-headers"); strings.TrimSpace(left) != "" {
+	if left := i.kubectl("keyless", "get", "pods", "-A", "-l", "app.kubernetes.io/name=skyctl-authorize-key", "-o", "name"); strings.TrimSpace(left) != "" {
 		t.Errorf("pods are left:\n%s", left)
 	}
 	// The new key and token serve: a worker is replaced with them.

@@ -22,8 +22,8 @@ type entry = map[string]any
 // lists are the lists of named entries in a kubeconfig, with the field that holds what is named.
 var lists = []struct{ name, field string }{{"clusters", "cluster"}, {"users", "user"}, {"contexts", "context"}}
 
-// parse reads a kubeconfig. One without any content has no entries; one that was cut in the middle of an entry is an error
-// where that can be told.
+// parse reads a kubeconfig. One without any content has no entries; one that was cut in the middle of an entry is an
+// error where that can be told.
 func parse(data []byte) (file, error) {
 	f := file{}
 	err := yaml.Unmarshal(data, &f, func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d })

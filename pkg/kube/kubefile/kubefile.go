@@ -15,9 +15,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/private"
 )
 
-// Write puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a directory that
-// only the owner can enter. What else is in the file stays, and so does its current context. A file that can't be
-// understood is kept beside it (see Damaged) and written anew.
+// Write puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a directory
+// that only the owner can enter. What else is in the file stays, and so does its current context. A file that can't
+// be understood is kept beside it (see Damaged) and written anew.
 func Write(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -86,9 +86,9 @@ func keepDamaged(path string, there []byte) error {
 	}
 }
 
-// Differs says in words how a file is not what a kubeconfig has in it for its cluster: it is not there, can't be understood,
-// or leads elsewhere. It is empty where the file serves as well. Of a server on the loopback the port is passed over: a
-// tunnel may lead there through another one for a while.
+// Differs says in words how a file is not what a kubeconfig has in it for its cluster: it is not there, can't be
+// understood, or leads elsewhere. It is empty where the file serves as well. Of a server on the loopback the port is
+// passed over: a tunnel may lead there through another one for a while.
 func Differs(path string, want []byte) string {
 	there, err := os.ReadFile(path)
 	switch {
@@ -108,9 +108,9 @@ func Differs(path string, want []byte) string {
 	return file.lacks(ours)
 }
 
-// Remove takes the entries of a cluster out of its kubeconfig file, and removes the file where nothing else is in it, with
-// what an interrupted Write left beside it, and its directory unless somebody keeps other files there. What isn't there is a
-// success.
+// Remove takes the entries of a cluster out of its kubeconfig file, and removes the file where nothing else is in it,
+// with what an interrupted Write left beside it, and its directory unless somebody keeps other files there. What
+// isn't there is a success.
 func Remove(path, cluster string) error {
 	dir := filepath.Dir(path)
 	left, err := filepath.Glob(filepath.Join(dir, ".kubeconfig-*"))
@@ -146,8 +146,8 @@ func Remove(path, cluster string) error {
 	return nil
 }
 
-// without is what a file holds besides the entries of a cluster; nil where that is nothing. One that can't be understood is
-// kept beside it.
+// without is what a file holds besides the entries of a cluster; nil where that is nothing. One that can't be
+// understood is kept beside it.
 func without(path, cluster string) ([]byte, error) {
 	there, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
