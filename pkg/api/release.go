@@ -72,6 +72,8 @@ type UsedSetting struct {
 	From string `json:"from"`
 	// InFile is what config.yaml said of it, whether that was used or not.
 	InFile string `json:"inFile,omitempty"`
+	// Content is the SHA-256 of the file that Value names, where its content is read once, at the start.
+	Content string `json:"content,omitempty"`
 }
 
 // WorkerInfo says which worker answered, and what it works with.

@@ -53,11 +53,14 @@ func (a *app) compareWorker(cfg *config.Config, w *api.WorkerInfo) error {
 	return a.noteDifferences()
 }
 
-// noteDifferences tells all, and refuses those that were asked for with this very command.
+// noteDifferences tells all but those that accept refuses, and refuses those that were asked for with this very command.
 func (a *app) noteDifferences() error {
 	var refused []string
 	for _, d := range a.worker.differs {
 		text := a.worker.differenceText(d)
+		if a.creates != nil && config.Decides(d.Key, *a.creates) {
+			continue
+		}
 		if d.ByFlag {
 			refused = append(refused, text)
 			continue

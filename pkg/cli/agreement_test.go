@@ -27,7 +27,7 @@ func TestACreateIsNotIgnoredInSilence(t *testing.T) {
 	p.env["SKYCTL_DOCKER_NETWORK"] = "mine"
 	got := p.run(create("net")...)
 	for _, says := range []string{"docker.network", "not mine ($SKYCTL_DOCKER_NETWORK)", restartServer} {
-		if got.code != ExitUsage || !strings.Contains(got.err, says) {
+		if got.code != ExitUsage || strings.Count(got.err, says) != 1 {
 			t.Errorf("exit %d: %s", got.code, got.err)
 		}
 	}
@@ -115,4 +115,27 @@ func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
 			t.Errorf("cluster %s was written", name)
 		}
 	}
+}
+
+func TestACreateByTheFileAloneGoesOnWithAServerOfBefore(t *testing.T) {
+	a := &app{worker: &workerView{where: "the running server", remedy: "to have it used: " + restartServer}}
+	spec := api.ClusterSpec{Cloud: "docker", KubernetesVersion: "v1.34.1+rke2r1", RKE2: api.RKE2Release{Source: "/kit"}}
+	c := &api.Cluster{Spec: spec}
+	if err := a.settle(&creation{}, c); err != nil || c.Spec.Level() != 1 {
+		t.Errorf("%v: %+v; it reads the same file by itself", err, c.Spec)
+	}
+	c = &api.Cluster{Spec: spec}
+	if err := a.settle(&creation{asked: []string{"$SKYCTL_RKE2_VERSION"}}, c); exitCode(err) != ExitUsage || !strings.Contains(err.Error(), "$SKYCTL_RKE2_VERSION") {
+		t.Errorf("a variable: %v", err)
+	}
+}
+
+func TestADryRunRefusesWhatItWouldIgnore(t *testing.T) {
+	p := nobody(t)
+	for _, flag := range []string{"--wait", "--keep-on-failure", "--timeout=1h"} {
+		if got := p.run(create("plan", "--dry-run", flag)...); got.code != ExitUsage || !strings.Contains(got.err, "--dry-run creates nothing") {
+			t.Errorf("%s: exit %d: %s", flag, got.code, got.err)
+		}
+	}
+	p.checkNothingWritten()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/daemon"
 	"github.com/sky-shift/skyctl/pkg/operations"
@@ -26,6 +27,8 @@ type app struct {
 	worker *workerView
 	// diskTold: that the disk has too little room was told.
 	diskTold bool
+	// creates is what this command is to create, if it is.
+	creates *api.ClusterSpec
 }
 
 func (a *app) close() {

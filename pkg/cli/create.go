@@ -195,6 +195,7 @@ func (a *app) record(o *creation, c *api.Cluster) error {
 	}
 	o.asked = append(o.asked, cfg.ClusterSettingsGivenNow()...)
 	cfg.RecordIn(&c.Spec)
+	a.creates = &c.Spec
 	return c.Validate()
 }
 

@@ -1,11 +1,14 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 // Where a setting's value comes from.
@@ -49,9 +52,28 @@ func (c *Config) Used() map[string]api.UsedSetting {
 		if v, ok := c.given[s.key]; ok {
 			u.From = v.kind
 		}
+		if slices.Contains(readOnce, s.key) {
+			u.Content = contentOf(u.Value)
+		}
 		all[s.key] = u
 	}
 	return all
+}
+
+// readOnce are settings that name a file whose content a worker reads when it starts.
+var readOnce = []string{"gpu.valuesFile", "gpu.pluginValuesFile"}
+
+// contentOf is the SHA-256 of a file's content; empty where it can't be read.
+func contentOf(name string) string {
+	if name == "" {
+		return ""
+	}
+	data, err := regular.Read(name, regular.SmallFile)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // redacted takes a name and a password out of an address.
@@ -91,6 +113,9 @@ func (c *Config) Differences(used map[string]api.UsedSetting) []Difference {
 		mine, given := c.given[s.key]
 		d := Difference{Key: s.key, Given: redacted(s.get(c)), From: mine.from, Used: theirs.Value, ByFlag: mine.kind == FromFlag}
 		switch {
+		case d.Given == d.Used && theirs.Content != "" && !c.external && contentOf(d.Given) != theirs.Content:
+			d.Given, d.Used = d.Given+" as it is now", d.Used+" as it was then"
+			all = append(all, d)
 		case d.Given == d.Used:
 		case mine.kind == FromFile && redacted(c.inFile[s.key]) == theirs.InFile:
 		case given:
@@ -107,10 +132,10 @@ func (c *Config) Differences(used map[string]api.UsedSetting) []Difference {
 // side's own, and so are the ports of a skyd dev.
 func (c *Config) comparable(key string) bool {
 	if strings.HasPrefix(key, "etcd.tls.") || strings.HasPrefix(key, "temporal.tls.") ||
-		slices.Contains([]string{"etcd.endpoints", "temporal.address", "ui.address"}, key) {
+		key == "etcd.endpoints" || key == "temporal.address" {
 		return false
 	}
-	return !c.external || !strings.HasPrefix(key, "dev.") && !slices.Contains(ofConnection, key)
+	return !c.external || key != "ui.address" && !strings.HasPrefix(key, "dev.") && !slices.Contains(ofConnection, key)
 }
 
 // Decides says whether a setting of the worker decides which machines a spec gets, and what runs on them.

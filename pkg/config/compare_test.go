@@ -76,6 +76,27 @@ func TestWhatTheRunningServerDoesNotUseIsTold(t *testing.T) {
 	}
 }
 
+func TestAFileThatWasEditedSinceItWasReadIsTold(t *testing.T) {
+	dir := t.TempDir()
+	values := filepath.Join(dir, "values.yaml")
+	write := func(content string) {
+		if err := os.WriteFile(values, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("driver: {version: 1}\n")
+	c := in(t, dir, "gpu: {valuesFile: values.yaml}\n", nil)
+	used := c.Used()
+	if got := c.Differences(used); got != nil {
+		t.Errorf("nothing was edited: %+v", got)
+	}
+	write("driver: {version: 2}\n")
+	got := c.Differences(used)
+	if len(got) != 1 || got[0].Key != "gpu.valuesFile" || got[0].Given == got[0].Used || !strings.HasPrefix(got[0].Given, values) {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestATeamsWorkerIsComparedByWhatIsItsOwn(t *testing.T) {
 	servers := map[string]string{"SKYCTL_ETCD_ENDPOINTS": "http://e:2379", "SKYCTL_TEMPORAL_ADDRESS": "t:7233"}
 	used := in(t, t.TempDir(), "reconcile: {interval: 10s}\nsecretsKeyFile: /worker/key\n", servers).Used()

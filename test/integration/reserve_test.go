@@ -13,6 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
 // newActivities is a world whose activities are called by the test itself.
@@ -164,6 +165,26 @@ func TestAClusterThatIsToGoIsNotBegun(t *testing.T) {
 	}
 	if c := w.get(ref); c.Status.Phase != api.PhaseDeleting {
 		t.Errorf("phase %s", c.Status.Phase)
+	}
+}
+
+func TestTheReleaseOfAClustersSpecGoesBeforeTheWorkers(t *testing.T) {
+	w := newActivities(t)
+	const own = "v1.34.1+rke2r1"
+	refs := map[string]api.Ref{own: w.store1("own", 1), simcloud.Version: w.store1("before", 1)} // by the release that each gets
+	if _, err := w.store.Update(t.Context(), refs[own], func(c *api.Cluster) error {
+		c.Spec.KubernetesVersion = own
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for want, ref := range refs {
+		if _, err := w.acts.Clusters.Begin(t.Context(), api.ProvisionInput{Cluster: ref}); err != nil {
+			t.Fatal(err)
+		}
+		if c := w.get(ref); c.Status.Artifacts == nil || c.Status.Artifacts.Version != want || c.Status.Versions.RKE2 != want {
+			t.Errorf("cluster %s: %+v, want %s", ref.Name, c.Status.Artifacts, want)
+		}
 	}
 }
 

@@ -53,11 +53,10 @@ func Activities(s Settings, st *store.Store, pool *remote.Pool, on cloud.Cloud, 
 			Store: st, Pool: pool, Here: s.Place, Ledger: home.Ledger{Dir: s.Ledger}, Now: now, Log: slog.New(slog.DiscardHandler),
 		}
 	}
+	release := activities.RKE2Source{Version: simcloud.Version, Source: s.Release}
 	return worker.Activities{
-		Clusters: &activities.Clusters{
-			Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: activities.RKE2Source{Version: simcloud.Version, Source: s.Release},
-		},
-		Machines: &activities.Machines{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines},
+		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: release},
+		Machines: &activities.Machines{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines, RKE2: release},
 		Nodes: &activities.Nodes{
 			Store: st, Pool: pool, ClusterDir: dir, Now: now, RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
 		},
