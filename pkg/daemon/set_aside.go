@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 // SetAside is a database of Temporal that was put away because another version of Temporal wrote it.
@@ -25,7 +26,7 @@ func SetAsideFile(c *config.Config) string { return filepath.Join(c.ServerDir(),
 
 // ReadSetAside lists the databases that were set aside and are still there. A list that can't be read is empty: it is for people.
 func ReadSetAside(c *config.Config) []SetAside {
-	data, err := os.ReadFile(SetAsideFile(c))
+	data, err := regular.Read(SetAsideFile(c), regular.SmallFile)
 	var all, there []SetAside
 	if err != nil || json.Unmarshal(data, &all) != nil {
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/private"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 // Ledger is the directory in which a computer remembers the homes of installations, outside of any state directory. The zero
@@ -36,7 +37,7 @@ func (l Ledger) Read(installation string) (*api.Home, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(name)
+	data, err := regular.Read(name, regular.SmallFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

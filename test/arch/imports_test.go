@@ -32,14 +32,14 @@ var mayImport = map[string]string{
 
 	// One part of the world each.
 	"pkg/disk":           "",
-	"pkg/home":           "pkg/api pkg/private pkg/remote",
+	"pkg/home":           "pkg/api pkg/private pkg/regular pkg/remote",
 	"pkg/store":          "pkg/api pkg/private pkg/regular pkg/redact",
 	"pkg/remote":         "pkg/regular pkg/printable pkg/redact",
 	"pkg/cloud":          "pkg/api",
 	"pkg/cloud/docker":   "pkg/api pkg/cloud",
 	"pkg/cloud/skypilot": "pkg/api pkg/cloud",
 	"pkg/kube":           "pkg/api pkg/kube/kubefile",
-	"pkg/kube/kubefile":  "pkg/private",
+	"pkg/kube/kubefile":  "pkg/private pkg/regular",
 	"pkg/rke2":           "pkg/api pkg/regular pkg/remote pkg/redact",
 	"pkg/deadman":        "pkg/remote",
 	"pkg/tunnel":         "pkg/api pkg/remote pkg/store",

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/sky-shift/skyctl/pkg/private"
+	"github.com/sky-shift/skyctl/pkg/regular"
 )
 
 // Write puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a directory
@@ -37,6 +38,9 @@ func Write(path string, data []byte) error {
 	return nil
 }
 
+// largest bounds a kubeconfig, in bytes: it may hold the entries of many clusters.
+const largest = 8 << 20
+
 // target is the file behind a link: a person may keep theirs elsewhere.
 func target(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
@@ -47,7 +51,7 @@ func target(path string) string {
 
 // mergeInto is what a file holds once it has the entries of a kubeconfig.
 func mergeInto(path string, data []byte) ([]byte, error) {
-	there, err := os.ReadFile(path)
+	there, err := regular.Read(path, largest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return data, nil
 	}
@@ -80,7 +84,7 @@ func keepDamaged(path string, there []byte) error {
 		if err == nil || !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if kept, err := os.ReadFile(name); err == nil && string(kept) == string(there) {
+		if kept, err := regular.Read(name, largest); err == nil && string(kept) == string(there) {
 			return nil
 		}
 	}
@@ -90,7 +94,7 @@ func keepDamaged(path string, there []byte) error {
 // understood, or leads elsewhere. It is empty where the file serves as well. Of a server on the loopback the port is
 // passed over: a tunnel may lead there through another one for a while.
 func Differs(path string, want []byte) string {
-	there, err := os.ReadFile(path)
+	there, err := regular.Read(path, largest)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "the kubeconfig file is not there"
@@ -149,7 +153,7 @@ func Remove(path, cluster string) error {
 // without is what a file holds besides the entries of a cluster; nil where that is nothing. One that can't be
 // understood is kept beside it.
 func without(path, cluster string) ([]byte, error) {
-	there, err := os.ReadFile(path)
+	there, err := regular.Read(path, largest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 )
 
@@ -237,5 +239,15 @@ func TestRemovingTakesWhatWasWrittenAndNothingElse(t *testing.T) {
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("the file is still there: %v", err)
+	}
+}
+
+func TestAKubeconfigThatIsAPipeIsToldAndNotWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if why := kubefile.Differs(path, nil); !strings.Contains(why, "named pipe") {
+		t.Errorf("it differs because %q", why)
 	}
 }
