@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -41,19 +42,32 @@ func withDamaged(ctx context.Context, s *store.Store, clusters []api.Cluster, er
 	return clusters
 }
 
+// traceable says that what could be read of a damaged cluster leads to its machines: their UID, and a cloud to ask.
+func traceable(c *api.Cluster) bool {
+	cloud := c.Spec.Cloud
+	if p := c.Status.Placement; p != nil {
+		cloud += p.Cloud
+	}
+	for _, m := range c.Status.Machines {
+		cloud += m.Placement.Cloud
+	}
+	return c.Metadata.UID != "" && cloud != ""
+}
+
 // sayDamage tells how a damaged cluster is deleted. Its error says why it can't be.
 func (d *deletion) sayDamage(c *api.Cluster, damage *store.CorruptError) error {
 	name := c.Metadata.Name
 	fmt.Fprintf(d.env.Err, "What etcd has of cluster %s is damaged: %s\n", name, clean(damage.Error()))
 	switch {
-	case c.Metadata.UID != "":
-		fmt.Fprintf(d.env.Err, "It is deleted by what can still be read: its UID %s, %s on record, and whatever its cloud lists under its labels.\n",
-			c.Metadata.UID, count(len(c.Status.Machines), "machine"))
+	case traceable(c):
+		fmt.Fprintf(d.env.Err, "It is deleted by what can still be read: its UID %s, %s on record, and whatever its cloud lists "+
+			"under its labels.\n", c.Metadata.UID, count(len(c.Status.Machines), "machine"))
 	case d.purge:
-		fmt.Fprintln(d.env.Err, "It does not say under which UID its machines run, so they are not ended with it: skyctl get orphans shows them once it is forgotten.")
+		fmt.Fprintln(d.env.Err, "It does not say where its machines run, and under which UID, so they are not ended with it: "+
+			"skyctl get orphans shows them once it is forgotten.")
 	default:
-		return &stateError{errors.New("it does not say under which UID its machines run, so they can't be told from others: restore etcd from a backup, " +
-			"or give --purge, which forgets the object; its machines show in skyctl get orphans then")}
+		return &stateError{errors.New("it does not say where its machines run, and under which UID, so they can't be told from " +
+			"others: restore etcd from a backup, or give --purge, which forgets the object; its machines show in skyctl get orphans then")}
 	}
 	return nil
 }
@@ -66,7 +80,7 @@ func (d *deletion) forgetDamaged(ctx context.Context, s *store.Store, name strin
 	if err := s.ForgetDamaged(ctx, name); err != nil {
 		return err
 	}
-	if err := d.removeKubeconfig(name); err != nil {
+	if err := kubefile.Remove(d.cfg.KubeconfigPath(name), name); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(d.env.Out, "Cluster %s is forgotten. Machines that it may have had belong to no cluster now: see skyctl get orphans\n", name)

@@ -27,15 +27,7 @@ func damaged(t *testing.T, name string, keep func(int) int) {
 	if err := world.Succeed(t.Context(), c.Ref()); err != nil {
 		t.Fatal(err)
 	}
-	tls, err := world.Config.Etcd.TLS.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	etcd, err := clientv3.New(clientv3.Config{Endpoints: world.Config.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = etcd.Close() })
+	etcd := plainEtcd(t)
 	key := strings.TrimRight(world.Config.Etcd.Prefix, "/") + "/clusters/" + name
 	got, err := etcd.Get(t.Context(), key)
 	if err != nil || len(got.Kvs) != 1 {
@@ -48,6 +40,30 @@ func damaged(t *testing.T, name string, keep func(int) int) {
 	t.Cleanup(func() { // the other tests list all clusters
 		_, _ = etcd.Delete(context.Background(), key)
 	})
+}
+
+// plainEtcd is a client that does with keys what no store would.
+func plainEtcd(t *testing.T) *clientv3.Client {
+	t.Helper()
+	tls, err := world.Config.Etcd.TLS.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: world.Config.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = etcd.Close() })
+	return etcd
+}
+
+// forget takes away all keys under a part of the prefix.
+func forget(t *testing.T, under string) {
+	t.Helper()
+	prefix := strings.TrimRight(world.Config.Etcd.Prefix, "/")
+	if gone, err := plainEtcd(t).Delete(t.Context(), prefix+under, clientv3.WithPrefix()); err != nil || gone.Deleted == 0 {
+		t.Fatalf("nothing is under %s: %v", under, err)
+	}
 }
 
 func TestADamagedClusterIsShownAsFarAsItCanBeRead(t *testing.T) {
@@ -79,6 +95,23 @@ func TestADamagedClusterIsDeletedByWhatIsLeft(t *testing.T) {
 		t.Errorf("code %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	if got := p.run("describe", "cluster", "shred"); got.code != ExitNotFound {
+		t.Errorf("it is still there: code %d\n%s", got.code, got.out)
+	}
+}
+
+func TestAnObjectThatLeadsToNoMachinesIsForgottenOnlyWithPurge(t *testing.T) {
+	p := outsider(t)
+	damaged(t, "dust", func(int) int { return 0 })
+	ref := api.Ref{Name: "dust", UID: "uid-of-dust"}
+	forget(t, "/machines/"+ref.UID+"/")
+	if got := p.run("delete", "cluster", "dust", "--yes"); got.code != ExitConflict || !strings.Contains(got.err, "--purge") {
+		t.Errorf("code %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	got := p.run("delete", "cluster", "dust", "--yes", "--purge")
+	if got.code != ExitOK || !strings.Contains(got.out, "skyctl get orphans") {
+		t.Errorf("code %d\n%s\n%s", got.code, got.out, got.err)
+	}
+	if got := p.run("get", "cluster", "dust"); got.code != ExitNotFound {
 		t.Errorf("it is still there: code %d\n%s", got.code, got.out)
 	}
 }

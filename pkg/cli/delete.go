@@ -88,7 +88,7 @@ func (d *deletion) run(ctx context.Context, name string) error {
 		}
 	}
 	switch {
-	case damage != nil && c.Metadata.UID == "":
+	case damage != nil && !traceable(c):
 		return d.forgetDamaged(ctx, s, name)
 	case damage != nil:
 		if c, err = s.RewriteForDelete(ctx, name, d.env.Now().UTC()); err != nil {

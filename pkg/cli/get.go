@@ -127,8 +127,11 @@ func (g *getting) print(clusters []api.Cluster) error {
 // that it follows.
 func (g *getting) follow(ctx context.Context, ops *operations.Client, s *store.Store) error {
 	clusters, err := g.fetch(ctx, ops)
-	if err != nil {
+	switch {
+	case err != nil && (clusters == nil || g.name != ""):
 		return err
+	case err != nil: // the others can be followed all the same
+		fmt.Fprintln(g.env.Err, "Warning:", clean(err.Error()))
 	}
 	events, err := s.Watch(ctx, g.name)
 	if err != nil {
