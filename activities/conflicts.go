@@ -3,10 +3,13 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // keepOthers names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in the cluster's
@@ -95,26 +98,48 @@ func fittingID(r api.Machine, listed []cloud.Machine) (id string, ok bool) {
 	return id, ok
 }
 
-// findConflicts says of listed machines, by their ids, why nothing may end them by itself: what name and labels tell, and what
-// was found while there was still another one to compare with.
+// findConflicts says of listed machines, by keyOf, why nothing may end them by itself: what name and labels tell, and what was
+// found while there was still another one to compare with.
 func (a *Sweeps) findConflicts(ctx context.Context, listed []cloud.Machine) (map[string]string, error) {
-	before, err := a.Store.Orphans(ctx)
+	conflicts, err := rememberedConflicts(ctx, a.Store)
 	if err != nil {
 		return nil, err
 	}
-	conflicts := map[string]string{}
 	for i, m := range listed {
 		if why := misfit(listed, i); why != "" {
 			conflicts[keyOf(m)] = why
 		}
 	}
+	return conflicts, nil
+}
+
+// rememberedConflicts is why machines were found before to be none of their cluster's own.
+func rememberedConflicts(ctx context.Context, s *store.Store) (map[string]string, error) {
+	before, err := s.Orphans(ctx)
+	conflicts := map[string]string{}
 	for _, o := range before {
-		key := keyOf(cloud.Machine{Name: o.Name, ID: o.ID})
-		if o.Conflict != "" && conflicts[key] == "" {
-			conflicts[key] = o.Conflict
+		if o.Conflict != "" {
+			conflicts[keyOf(cloud.Machine{Name: o.Name, ID: o.ID})] = o.Conflict
 		}
 	}
-	return conflicts, nil
+	return conflicts, err
+}
+
+// recallConflicts notes on listed machines that are not on record what was found before about them.
+func (a *Sweeps) recallConflicts(ctx context.Context, c *api.Cluster, w *plan.World) error {
+	recorded := func(l plan.Listed) bool {
+		return slices.ContainsFunc(c.Status.Machines, func(m api.Machine) bool { return m.CloudID != "" && m.CloudID == l.ID })
+	}
+	if !slices.ContainsFunc(w.Listed, func(l plan.Listed) bool { return !recorded(l) }) {
+		return nil
+	}
+	conflicts, err := rememberedConflicts(ctx, a.Store)
+	for i, l := range w.Listed {
+		if !recorded(l) {
+			w.Listed[i].Conflict = conflicts[keyOf(cloud.Machine{Name: l.Name, ID: l.ID})]
+		}
+	}
+	return err
 }
 
 // keyOf tells listed machines apart.

@@ -141,7 +141,11 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]Existing, error
 	if err != nil {
 		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others", "cluster", ref.Name, "error", err)
 	}
-	own, others := divide(c, listed)
+	remembered, err := rememberedConflicts(ctx, a.Store)
+	if err != nil {
+		return nil, failed(ctx, step, "", err)
+	}
+	own, others := divide(c, listed, remembered)
 	return existing(c, own, others), nil
 }
 
@@ -158,7 +162,11 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
-	own, others := divide(c, left)
+	remembered, err := rememberedConflicts(ctx, a.Store)
+	if err != nil {
+		return failed(ctx, step, "", err)
+	}
+	own, others := divide(c, left, remembered)
 	if len(own) > 0 {
 		return failed(ctx, step, own[0].Name, &leftError{machines: len(own)})
 	}

@@ -187,6 +187,9 @@ func (a *Sweeps) observe(ctx context.Context, c *api.Cluster, listed listing) (p
 		}
 		w.Listed = append(w.Listed, l)
 	}
+	if err := a.recallConflicts(ctx, c, &w); err != nil {
+		return w, sight{}, err
+	}
 	if c.Status.Phase != api.PhaseReady {
 		return w, sight{}, nil // what is left of it is all that matters
 	}

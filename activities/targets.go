@@ -162,9 +162,9 @@ func (k kept) String() string {
 
 // divide tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id speak against: copies,
 // machines that were renamed or labelled anew, and others. No end of the cluster is an end of those.
-func divide(c *api.Cluster, listed []cloud.Machine) (own []cloud.Machine, others []kept) {
+func divide(c *api.Cluster, listed []cloud.Machine, remembered map[string]string) (own []cloud.Machine, others []kept) {
 	for i, m := range listed {
-		if why := foreign(c, listed, i); why != "" {
+		if why := foreign(c, listed, i, remembered[keyOf(m)]); why != "" {
 			others = append(others, kept{m, why})
 		} else {
 			own = append(own, m)
@@ -173,8 +173,8 @@ func divide(c *api.Cluster, listed []cloud.Machine) (own []cloud.Machine, others
 	return own, others
 }
 
-// foreign says why a listed machine is not beyond doubt a cluster's own; empty where it is.
-func foreign(c *api.Cluster, listed []cloud.Machine, i int) string {
+// foreign says why a listed machine is not beyond doubt a cluster's own, which may have been found before; empty where it is.
+func foreign(c *api.Cluster, listed []cloud.Machine, i int, before string) string {
 	m := listed[i]
 	for _, r := range c.Status.Machines {
 		byID := r.CloudID != "" && r.CloudID == m.ID
@@ -196,7 +196,7 @@ func foreign(c *api.Cluster, listed []cloud.Machine, i int) string {
 			return ""
 		}
 	}
-	return misfit(listed, i)
+	return cmp.Or(misfit(listed, i), before)
 }
 
 // misfit says why a listed machine that has no record may be a copy, or one that was renamed or labelled anew.

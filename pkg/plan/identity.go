@@ -87,6 +87,9 @@ const leftAlone = "only reported: find out on its cloud what it is, and end it o
 // where it is beyond doubt a machine of this cluster that has no record.
 func (d *deciding) conflict(i int) string {
 	l := &d.w.Listed[i]
+	if l.Conflict != "" {
+		return fmt.Sprintf("(id %s) %s", l.ID, l.Conflict)
+	}
 	for j := range d.c.Status.Machines {
 		m := &d.c.Status.Machines[j]
 		switch {

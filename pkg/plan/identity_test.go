@@ -65,6 +65,10 @@ func TestWhatDoesNotFitItsLabelsIsReportedAndLeftAlone(t *testing.T) {
 			s.w.Listed = append(s.w.Listed, plan.Listed{Name: "sky-x-7", ID: "i-9", Cluster: "x", Index: 7, Incarnation: "z"})
 			s.w.Nodes["sky-x-7-z"] = plan.Node{Ready: true}
 		}), "", "sky-x-7 MachineExtra: only reported", ""},
+		{"a copy of the machine that was in its place before", identified(func(s *scene) {
+			s.w.Listed[1] = plan.Listed{Name: "sky-x-1", ID: "i-9", Cluster: "x", Index: 1, Incarnation: "before", Conflict: "a copy"}
+			s.notReady(1, time.Hour)
+		}), "", "sky-x-1 MachineConflict: only reported|sky-x-1 MachineGone: nothing, while another machine (id i-9) bears its name", ""},
 		{"two extras with the same labels", identified(func(s *scene) {
 			extra := plan.Listed{Name: "sky-x-7", ID: "i-8", Cluster: "x", Index: 7, Incarnation: "z"}
 			twin := extra

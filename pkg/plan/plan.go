@@ -51,6 +51,8 @@ type Listed struct {
 	Stopped bool
 	// NoStart: its cloud can't start it again where it is stopped.
 	NoStart bool
+	// Conflict is why it was found before to be none of the cluster's own, when there was still a machine to compare it with.
+	Conflict string
 	// Unknown: it was there when its cloud could last be asked about it, which it can't now. It is not ended meanwhile.
 	Unknown bool
 }

@@ -194,6 +194,9 @@ func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
 		if found == nil {
 			return c.endForgotten(ctx, target)
 		}
+		if done, err := c.downAlone(ctx, target, found); done || err != nil {
+			return err
+		}
 		if err := c.down(ctx, owner, name); err != nil {
 			return err
 		}

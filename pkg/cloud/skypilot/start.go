@@ -50,6 +50,9 @@ func (c *Cloud) identifyNow(ctx context.Context, target cloud.Target) (*record, 
 	if found == nil {
 		return nil, gone
 	}
+	if err := c.alone(ctx, target, found); err != nil {
+		return nil, err
+	}
 	fresh, err := c.refresh(ctx, target.Owner, []record{*found})
 	if err != nil {
 		return nil, fmt.Errorf("start machine %s: %w", target.Name, err)

@@ -57,7 +57,7 @@ func (c *Cloud) onAWS(ctx context.Context) (bool, error) {
 }
 
 // findStrays lists strays, the owner's machines on AWS that are not among those known: SkyPilot's state was
-// lost, or it failed to clean up after itself. They bill all the same.
+// lost, it failed to clean up after itself, or somebody copied a machine. They bill all the same.
 func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud.Machine) ([]cloud.Machine, error) {
 	there, err := c.onAWS(ctx)
 	if err != nil || !there {
@@ -67,15 +67,7 @@ func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud
 	if err != nil {
 		return nil, err
 	}
-	var more []cloud.Machine
-	for _, i := range all {
-		m := i.machine()
-		if m.Name == "" || slices.ContainsFunc(known, func(k cloud.Machine) bool { return k.Name == m.Name }) {
-			continue
-		}
-		more = append(more, m)
-	}
-	return more, nil
+	return mergeInstances(known, all), nil
 }
 
 // ownerTags are the tags that all machines of an owner have.
