@@ -149,6 +149,8 @@ belongs to a cluster by the time it is to be terminated is left alone.`,
 type orphanDeletion struct {
 	*app
 	yes bool
+	// skipped: some end only when they are named, and were not.
+	skipped bool
 }
 
 func (d *orphanDeletion) run(ctx context.Context, names []string) error {
@@ -167,7 +169,11 @@ func (d *orphanDeletion) run(ctx context.Context, names []string) error {
 		return err
 	}
 	if len(found) == 0 {
-		_, err := fmt.Fprintln(d.env.Out, "There are no orphans.")
+		none := "There are no orphans."
+		if d.skipped {
+			none = "There are no orphans that end without being named."
+		}
+		_, err := fmt.Fprintln(d.env.Out, none)
 		return err
 	}
 	if !d.yes {
@@ -205,7 +211,7 @@ func (d *orphanDeletion) find(ctx context.Context, ops *operations.Client, names
 		}
 		if found = r.Orphans; len(names) == 0 {
 			found = slices.DeleteFunc(slices.Clone(found), func(o api.Orphan) bool { return o.Conflict != "" })
-			if len(found) < len(r.Orphans) {
+			if d.skipped = len(found) < len(r.Orphans); d.skipped {
 				s.note(strings.TrimSuffix(leftAlone(r.Orphans), "\n"))
 			}
 			return nil
@@ -227,7 +233,11 @@ func (d *orphanDeletion) find(ctx context.Context, ops *operations.Client, names
 func (d *orphanDeletion) terminate(ctx context.Context, ops *operations.Client, found []api.Orphan) error {
 	var names []string
 	for _, o := range found {
-		names = append(names, callOf(o, found))
+		if o.Conflict != "" && o.ID != "" { // others may bear its name
+			names = append(names, o.ID)
+			continue
+		}
+		names = append(names, o.Name)
 	}
 	err := d.working("Terminating orphans", false, func(s *status) error {
 		r, err := ops.Orphans(ctx, api.OrphansInput{Terminate: names})

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,36 @@ func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
 	}
 	if got := p.run("get", "orphans", "-o", "yaml"); got.code != 0 || got.err != "" || !strings.Contains(got.out, "items: []\nkind: OrphanList\n") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
+func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	var ended []string
+	world.Cast("", rehearsal.Play{Orphans: func(_ context.Context, _ *rehearsal.World, in api.OrphansInput) (api.OrphansResult, error) {
+		ended = append(ended, in.Terminate...)
+		r := api.OrphansResult{Orphans: []api.Orphan{
+			{Cloud: "docker", Name: "backup", ID: "c0ffee", Cluster: "dev", Conflict: "its labels make it sky-dev-0: it may be a copy, or was renamed"},
+			{Cloud: "aws", Name: "sky-dev-1", ID: "i-1", Cluster: "dev", Conflict: "it carries the same labels as sky-dev-1 (id i-2): one may be a copy of the other"},
+			{Cloud: "aws", Name: "sky-dev-1", ID: "i-2", Cluster: "dev", Conflict: "it carries the same labels as sky-dev-1 (id i-1): one may be a copy of the other"},
+		}}
+		return r, nil
+	}})
+	for _, words := range []string{"when you name it", "Machine backup is not terminated by itself: its labels make it sky-dev-0", "skyctl delete orphans i-1\n"} {
+		if got := p.run("get", "orphans"); got.code != 0 || !strings.Contains(got.out, words) {
+			t.Errorf("exit %d, no %q in\n%s%s", got.code, words, got.out, got.err)
+		}
+	}
+	got := p.run("delete", "orphans", "-y")
+	if got.code != 0 || got.out != "There are no orphans that end without being named.\n" || !strings.Contains(got.err, "skyctl delete orphans backup") || len(ended) != 0 {
+		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
+	}
+	if got := p.run("delete", "orphans", "sky-dev-1", "-y"); got.code != ExitNotFound || len(ended) != 0 {
+		t.Errorf("a name that two bear: exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
+	}
+	if got := p.run("delete", "orphans", "backup", "i-2", "-y"); got.code != 0 || !slices.Equal(ended, []string{"c0ffee", "i-2"}) {
+		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
 	}
 }
 
