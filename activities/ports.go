@@ -19,16 +19,18 @@ type route struct {
 }
 
 const (
-	// A port is tried again after probeAgain where the other side listens already, and otherwise ever less often, up to
-	// probeSeldom: what starts there takes its time.
+	// A port is tried again after probeAgain where the other side listens already, and otherwise ever less often,
+	// up to probeSeldom: what starts there takes its time.
 	probeAgain  = time.Second
 	probeSeldom = 15 * time.Second
 )
 
-// whileReachable runs a step that needs ports of other machines, and ends it as soon as one of them turns out to be closed: the
-// step would only wait for its deadline, while machines bill. Of those in also, which the step does not wait for, a verdict is
-// awaited after it.
-func (a *Nodes) whileReachable(ctx context.Context, at *place, needs, also []route, step func(context.Context) error) error {
+// whileReachable runs a step that needs ports of other machines, and ends it as soon as one of them turns out to be
+// closed: the step would only wait for its deadline, while machines bill. Of those in also, which the step does not
+// wait for, a verdict is awaited after it.
+func (a *Nodes) whileReachable(
+	ctx context.Context, at *place, needs, also []route, step func(context.Context) error,
+) error {
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	during, cancelDuring := context.WithCancel(ctx)
@@ -64,12 +66,12 @@ func (a *Nodes) whileReachable(ctx context.Context, at *place, needs, also []rou
 	return err
 }
 
-// tryRoute tries a port until it answers; its error says that it is closed. One on which nothing listens yet is tried again
-// until the step is over: that is what the step is for. What can't be looked at is no verdict.
+// tryRoute tries a port until it answers; its error says that it is closed. One on which nothing listens yet is
+// tried again until the step is over: that is what the step is for. What can't be looked at is no verdict.
 func (a *Nodes) tryRoute(ctx context.Context, at *place, r route, over <-chan struct{}) error {
 	trial := rke2.PortTrial{Port: r.port, From: named(r.from), To: named(r.to)}
 	for pause := probeAgain; ; {
-		contact, listens, err := a.lookAtRoute(ctx, at, r)
+		contact, listens, err := a.probeRoute(ctx, at, r)
 		switch {
 		case contact == rke2.PortOpen, ctx.Err() != nil:
 			return nil
@@ -105,8 +107,8 @@ func stepOver(over <-chan struct{}, listens bool) <-chan struct{} {
 	return over
 }
 
-// lookAtRoute tries a port once; where it does not answer, the other machine is asked whether it listens there.
-func (a *Nodes) lookAtRoute(ctx context.Context, at *place, r route) (contact rke2.Contact, listens bool, err error) {
+// probeRoute tries a port once; where it does not answer, the other machine is asked whether it listens there.
+func (a *Nodes) probeRoute(ctx context.Context, at *place, r route) (contact rke2.Contact, listens bool, err error) {
 	key, err := a.Store.GetSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return "", false, err
@@ -133,8 +135,8 @@ func (a *Nodes) lookAtRoute(ctx context.Context, at *place, r route) (contact rk
 
 func named(m *api.Machine) string { return m.Name + " (" + m.PrivateAddress + ")" }
 
-// awaitNodeReachable runs the wait for a worker's Node while the worker reaches its head, and ends once the head reaches the
-// kubelet there, and neither rejects the pods' network. A head alone needs nobody.
+// awaitNodeReachable runs the wait for a worker's Node while the worker reaches its head, and ends once the head
+// reaches the kubelet there, and neither rejects the pods' network. A head alone needs nobody.
 func (a *Nodes) awaitNodeReachable(ctx context.Context, at *place, wait func(context.Context) error) error {
 	head, err := headOf(at.cluster)
 	if err != nil || at.record.Role == api.RoleHead {

@@ -13,15 +13,16 @@ func (d *deciding) aboutAPI() {
 	case d.w.CloudError != "":
 		d.report("", api.DriftAPISilent, "the Kubernetes API does not answer", untilAsked)
 	case d.outOfReach():
-		d.report("", api.DriftAPIUnreachable, d.whyOutOfReach(), "nothing is restarted, for the server is well: look at what lies "+
-			"between this machine and "+d.endpoint()+": a firewall, the cloud's security group, a VPN, or another address")
+		d.report("", api.DriftAPIUnreachable, d.whyOutOfReach(), "nothing is restarted, for the server is well: look at "+
+			"what lies between this machine and "+d.endpoint()+": a firewall, the cloud's security group, a VPN, or another address")
 	default:
-		d.report("", api.DriftAPISilent, "the Kubernetes API does not answer", "the head is looked at; workers are left alone until it answers")
+		d.report("", api.DriftAPISilent, "the Kubernetes API does not answer",
+			"the head is looked at; workers are left alone until it answers")
 	}
 }
 
-// outOfReach says that the Kubernetes API does not answer here, while the head itself says that it is ready. Then the way
-// there is broken, and restarting what is well would not mend it.
+// outOfReach says that the Kubernetes API does not answer here, while the head itself says that it is ready. Then
+// the way there is broken, and restarting what is well would not mend it.
 func (d *deciding) outOfReach() bool {
 	if !d.silentAPI() || d.w.CloudError != "" || d.credentialsEnded() {
 		return false

@@ -15,11 +15,13 @@ const (
 	proxyDropIn  = "50-skyctl-proxy.conf"
 )
 
-// neverProxied is what a cluster's machines, pods and Services reach directly. RKE2 adds the ranges of pods and Services by
-// itself, but not the nodes' own, and its documentation asks for these (docs.rke2.io/advanced, "Configuring an HTTP proxy").
+// neverProxied is what a cluster's machines, pods and Services reach directly. RKE2 adds the ranges of pods and
+// Services by itself, but not the nodes' own, and its documentation asks for these (docs.rke2.io/advanced,
+// "Configuring an HTTP proxy").
 var neverProxied = []string{
 	"localhost", "127.0.0.0/8", "::1/128", // the machine itself
-	"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10", // private networks
+	"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", // private networks
+	"169.254.0.0/16", "fc00::/7", "fe80::/10",
 	"10.42.0.0/16", "10.43.0.0/16", ".svc", ".cluster.local", // pods and Services
 }
 
@@ -35,14 +37,16 @@ func noProxyOf(n Node) string {
 	return strings.Join(hosts, ",")
 }
 
-// proxyScript hands the proxy that a machine's environment names to $unit, so that images are pulled through it, with what is
-// never to go through it: RKE2's supervisor, API server and kubelets heed these variables for each other's addresses, too.
-// A proxy that is not there any more is taken away. It sets changed=1 where the unit has to start anew for that.
+// proxyScript hands the proxy that a machine's environment names to $unit, so that images are pulled through it,
+// with what is never to go through it: RKE2's supervisor, API server and kubelets heed these variables for each
+// other's addresses, too. A proxy that is not there any more is taken away. It sets changed=1 where the unit has to
+// start anew for that.
 func proxyScript(n Node) string {
 	return "near=" + remote.Quote(noProxyOf(n)) + "\nunit=" + unitOf(n.Role) + `
 dropin=/etc/systemd/system/$unit.service.d/` + proxyDropIn + `
 near="$near,$(ip -o addr show scope global 2>/dev/null | awk '{printf "%s,", $4}')"
-wanted=$({ systemctl show-environment; env; cat /etc/environment "/etc/default/$unit" "/etc/sysconfig/$unit"; } 2>/dev/null </dev/null |
+files="/etc/environment /etc/default/$unit /etc/sysconfig/$unit"
+wanted=$({ systemctl show-environment; env; cat $files; } 2>/dev/null </dev/null |
   awk -v near="$near" '
     { sub(/^[ \t]*(export[ \t]+)?/, ""); at = index($0, "="); name = toupper(substr($0, 1, at - 1)) }
     name !~ /^(HTTP|HTTPS|NO)_PROXY$/ { next }

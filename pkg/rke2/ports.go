@@ -12,8 +12,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// Port is one that the machines of a cluster need of each other (docs.rke2.io/install/requirements, "Inbound Network Rules").
-// Those of etcd are not among them: a cluster has one server, which reaches its own etcd on loopback.
+// Port is one that the machines of a cluster need of each other (docs.rke2.io/install/requirements, "Inbound
+// Network Rules"). Those of etcd are not among them: a cluster has one server, which reaches its own etcd on
+// loopback.
 type Port struct {
 	Number int
 	// UDP: it is no TCP port.
@@ -40,7 +41,8 @@ func (p Port) String() string {
 // Contact is what came of a try to reach a port.
 type Contact string
 
-// The outcomes of a try. PortUnknown: nothing can be said; UDP ports answer nobody, so that only their rejection shows.
+// The outcomes of a try. PortUnknown: nothing can be said; UDP ports answer nobody, so that only their rejection
+// shows.
 const (
 	PortUnknown  Contact = ""
 	PortOpen     Contact = "open"
@@ -51,7 +53,8 @@ const (
 const (
 	tcpProbe = `
 command -v curl >/dev/null || exit 72
-connected=$(` + curlHere + ` -s -o /dev/null --connect-timeout 4 -m 6 -w '%{time_connect}' "http://$address:$port/"); status=$?
+connected=$(` + curlHere + ` -s -o /dev/null --connect-timeout 4 -m 6 -w '%{time_connect}' "http://$address:$port/")
+status=$?
 case $status in
 7) echo rejected;;
 28) case "$connected" in *[1-9]*) echo open;; *) echo silent;; esac;;
@@ -61,7 +64,8 @@ true`
 	// A rejection comes back as an error of a later write.
 	udpProbe = `
 command -v bash >/dev/null || exit 0
-bash -c 'exec 3>"/dev/udp/$0/$1" && for i in 1 2 3; do printf x >&3 || exit 1; sleep 0.2; done' "$address" "$port" 2>/dev/null || echo rejected
+bash -c 'exec 3>"/dev/udp/$0/$1" && for i in 1 2 3; do printf x >&3 || exit 1; sleep 0.2; done' "$address" "$port" \
+  2>/dev/null || echo rejected
 true`
 )
 
@@ -92,15 +96,17 @@ func Listens(ctx context.Context, on *remote.Host, address string, p Port) (bool
 	if p.UDP {
 		table, state = "udp", "07"
 	}
-	out, err := on.Script(ctx, "looking who listens", fmt.Sprintf(
-		`cat /proc/net/%s /proc/net/%[1]s6 2>/dev/null | awk '$4 == "%s" && $2 ~ /:%04X$/ {sub(/:.*/, "", $2); print $2}'`, table, state, p.Number))
+	sockets := fmt.Sprintf("cat /proc/net/%s /proc/net/%[1]s6 2>/dev/null", table)
+	bound := fmt.Sprintf(`awk '$4 == "%s" && $2 ~ /:%04X$/ {sub(/:.*/, "", $2); print $2}'`, state, p.Number)
+	out, err := on.Script(ctx, "looking who listens", sockets+" | "+bound)
 	if err != nil {
 		return false, err
 	}
 	return slices.ContainsFunc(strings.Fields(string(out)), func(local string) bool { return takes(local, address) }), nil
 }
 
-// takes says whether a socket that is bound to a local address, as /proc/net shows it, takes what is sent to an address.
+// takes says whether a socket that is bound to a local address, as /proc/net shows it, takes what is sent to an
+// address.
 func takes(local, address string) bool {
 	if strings.Trim(local, "0") == "" {
 		return true
@@ -137,7 +143,8 @@ type PortTrial struct {
 	silent   time.Time
 }
 
-// See takes the outcome of a try while the other machine listens on the port; its error, a final *Error, is the verdict.
+// See takes the outcome of a try while the other machine listens on the port; its error, a final *Error, is the
+// verdict.
 func (t *PortTrial) See(c Contact, now time.Time) error {
 	if c != PortRejected {
 		t.rejected = 0
@@ -162,7 +169,8 @@ func (t *PortTrial) See(c Contact, now time.Time) error {
 
 func (t *PortTrial) closed(how string) error {
 	return &Error{Reason: PortClosed, Final: true, Message: fmt.Sprintf(
-		"%s can't reach port %s of %s, where %s listens: %s. Something between the two closes it: open %s from %s to %s in the cloud's firewall or "+
-			"security group and in the machines' own (iptables, nftables, firewalld), then try again. Machines of a cluster need of each other: "+
-			"9345/tcp and 6443/tcp of the head, 10250/tcp and 8472/udp of all", t.From, t.Port, t.To, t.Port.Server, how, t.Port, t.From, t.To)}
+		"%s can't reach port %s of %s, where %s listens: %s. Something between the two closes it: open %s from %s to %s in "+
+			"the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), then try again. "+
+			"Machines of a cluster need of each other: 9345/tcp and 6443/tcp of the head, 10250/tcp and 8472/udp of all",
+		t.From, t.Port, t.To, t.Port.Server, how, t.Port, t.From, t.To)}
 }

@@ -17,11 +17,11 @@ const curlHere = `curl --noproxy '*'`
 type Unit struct {
 	// Active is systemd's ActiveState: active, activating, failed, inactive.
 	Active string
-	// For is how long it has been in that state. The machine itself says so, since its clock need not be ours; 0 where it
-	// doesn't.
+	// For is how long it has been in that state. The machine itself says so, since its clock need not be ours; 0
+	// where it doesn't.
 	For time.Duration
-	// Ready is what a head's API server says of itself when it is asked on the machine; Why is what it answered. Both are
-	// empty for a worker, which has none.
+	// Ready is what a head's API server says of itself when it is asked on the machine; Why is what it answered.
+	// Both are empty for a worker, which has none.
 	Ready Readiness
 	Why   string
 }
@@ -36,8 +36,8 @@ const (
 	Unready   Readiness = "unready"
 )
 
-// unitScript prints how $unit stands, and of a server whether its API is ready. An API that rejects its own administrator
-// answers, which is all that can be said of it.
+// unitScript prints how $unit stands, and of a server whether its API is ready. An API that rejects its own
+// administrator answers, which is all that can be said of it.
 const unitScript = `
 at=$(systemctl show -p StateChangeTimestamp --value "$unit"); since=
 [ -z "$at" ] || since=$(date -d "$at" +%s 2>/dev/null) || true

@@ -18,7 +18,8 @@ func (l *sshLies) environment() []string {
 	return slices.Clone(l.environ)
 }
 
-// ClosePort has what machines of a name send to a port of others be "rejected", or be dropped ("silent"); "" opens it again.
+// ClosePort has what machines of a name send to a port of others be "rejected", or be dropped ("silent"); "" opens
+// it again.
 func (c *Cloud) ClosePort(machine string, port int, how string) {
 	c.defect(machine, func(d *defects) {
 		if d.closed = ""; how != "" {
@@ -38,8 +39,8 @@ func (c *Cloud) BlockAPI(head string, blocked bool) error {
 	})
 }
 
-// Outside gives heads of a name that are launched from now on an address to which Go uses a proxy, unlike those of loopback.
-// There is one such address only.
+// Outside gives heads of a name that are launched from now on an address to which Go uses a proxy, unlike those of
+// loopback. There is one such address only.
 func (c *Cloud) Outside(head string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// neverProxied is what SkyPilot's programs reach directly, whatever proxy the environment names: Python's libraries go
-// through it even to 127.0.0.1, where the API server and its parts speak to each other, and to a cloud's metadata service,
-// which answers the machine itself alone.
+// neverProxied is what SkyPilot's programs reach directly, whatever proxy the environment names: Python's libraries
+// go through it even to 127.0.0.1, where the API server and its parts speak to each other, and to a cloud's
+// metadata service, which answers the machine itself alone.
 var neverProxied = []string{"localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal"}
 
-// withoutProxyHere adds neverProxied to an environment's NO_PROXY, in both spellings: a program that finds the one does not
-// look at the other. An environment that names no proxy stays as it is.
+// withoutProxyHere adds neverProxied to an environment's NO_PROXY, in both spellings: a program that finds the one
+// does not look at the other. An environment that names no proxy stays as it is.
 func withoutProxyHere(env []string) []string {
 	var hosts []string
 	proxied := false
