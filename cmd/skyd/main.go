@@ -44,7 +44,7 @@ func main() {
 
 // warnUnknown logs what was given as a setting and is none.
 func warnUnknown(cfg *config.Config, log *slog.Logger) {
-	for _, text := range append(config.UnknownVariables(os.Environ()), cfg.ForeignNote()) {
+	for _, text := range append(append(config.UnknownVariables(os.Environ()), cfg.IgnoredNotes()...), cfg.ForeignNote()) {
 		if text != "" {
 			log.Warn(text)
 		}

@@ -102,3 +102,23 @@ func TestAStateFileThatIsAPipeIsToldAndNotWaitedFor(t *testing.T) {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 }
+
+func TestWordsThatHelpAndCompletionDoNotKnowAreRefused(t *testing.T) {
+	p := nobody(t)
+	for _, tt := range []struct{ words, says string }{
+		{"help nosuch", `unknown command "nosuch" for skyctl`},
+		{"help creat", "did you mean create?"},
+		{"help get nosuch", `unknown command "nosuch" for skyctl get`},
+		{"help version extra", `unknown command "extra" for skyctl version`},
+		{"completion bash extra", "takes no arguments"},
+	} {
+		if got := p.run(strings.Fields(tt.words)...); got.code != ExitUsage || got.out != "" || !strings.Contains(got.err, tt.says) {
+			t.Errorf("%s: exit %d: %s%s", tt.words, got.code, got.out, got.err)
+		}
+	}
+	for _, words := range []string{"help", "help get", "help get clusters", "help exit-codes", "completion zsh"} {
+		if got := p.run(strings.Fields(words)...); got.code != 0 || got.out == "" {
+			t.Errorf("%s: exit %d: %s", words, got.code, got.err)
+		}
+	}
+}

@@ -92,10 +92,31 @@ background, which does the work; see skyctl help server.`,
 		topic("options", "The flags that every command takes", optionsHelp(root.PersistentFlags())))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
-	if shells, _, err := root.Find([]string{"completion"}); err == nil {
-		shells.Args, shells.RunE = subcommand, askWhich
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Run, cmd.RunE = nil, func(_ *cobra.Command, args []string) error { return showHelp(root, args) }
+		case "completion":
+			cmd.Args, cmd.RunE = subcommand, askWhich
+			for _, shell := range cmd.Commands() {
+				shell.Args = noArgs
+			}
+		}
 	}
 	return root
+}
+
+// showHelp shows the help of a command, and refuses words that name none.
+func showHelp(root *cobra.Command, words []string) error {
+	cmd, rest, err := root.Find(words)
+	if err != nil {
+		return usagef("%w", err)
+	}
+	if err := subcommand(cmd, rest); err != nil {
+		return err
+	}
+	cmd.InitDefaultHelpFlag() // makes it show among the flags
+	return cmd.Help()
 }
 
 // topic is a page of help that is no command.

@@ -32,6 +32,9 @@ func (a *app) noteUnknown(cfg *config.Config) {
 	if text := cfg.ForeignNote(); text != "" {
 		a.note(text)
 	}
+	for _, text := range cfg.IgnoredNotes() {
+		a.note(text)
+	}
 	if a.env.Environ == nil {
 		return
 	}

@@ -175,3 +175,20 @@ func nearestVariable(name string) string {
 	}
 	return best
 }
+
+// IgnoredNotes says of settings that were given and do nothing beside others why that is so.
+func (c *Config) IgnoredNotes() []string {
+	var notes []string
+	note := func(ignored bool, why string, keys ...string) {
+		for _, key := range keys {
+			if ignored && c.IsGiven(key) {
+				notes = append(notes, fmt.Sprintf("%s (%s) does nothing: %s", key, c.given[key].from, why))
+			}
+		}
+	}
+	note(c.external, "an external etcd and Temporal are named, so that no skyd dev runs", "dev.temporalPort", "dev.uiPort", "dev.etcdPort")
+	note(c.SkyPilot.Endpoint == "", "it is for a remote SkyPilot API server, and skypilot.endpoint names none", "skypilot.tokenFile")
+	note(c.SkyPilot.Endpoint != "", "it is of a local SkyPilot API server, and skypilot.endpoint names a remote one", "skypilot.port")
+	note(c.Docker.Image != "", "docker.image names an image that is used as it is", "docker.baseImage")
+	return notes
+}

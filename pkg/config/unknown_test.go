@@ -132,3 +132,20 @@ func TestVariablesThatAreNoSettingsAreNamedWithTheNearest(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestSettingsThatDoNothingBesideOthersAreNamed(t *testing.T) {
+	const both = "etcd: {endpoints: ['http://e:2379']}\ntemporal: {address: 't:7233'}\n"
+	for file, key := range map[string]string{
+		both + "dev: {uiPort: 9000}\n":                                 "dev.uiPort",
+		"skypilot: {tokenFile: /t}\n":                                  "skypilot.tokenFile",
+		"skypilot: {endpoint: 'https://sky.example', port: 46000}\n":   "skypilot.port",
+		"docker: {image: 'mine:1', baseImage: 'debian:12'}\n":          "docker.baseImage",
+		"dev: {uiPort: 9000}\ndocker: {baseImage: 'debian:12'}\n":      "",
+		"skypilot: {endpoint: 'https://sky.example', tokenFile: /t}\n": "",
+	} {
+		notes := mustLoad(t, file, nil).IgnoredNotes()
+		if (key == "") != (len(notes) == 0) || key != "" && (len(notes) != 1 || !strings.HasPrefix(notes[0], key+" (")) {
+			t.Errorf("%s: %q", file, notes)
+		}
+	}
+}
