@@ -38,6 +38,8 @@ type Clouds struct {
 	Others cloud.Cloud
 }
 
+func (c Clouds) any() bool { return len(c.Named) > 0 || c.Others != nil }
+
 // For returns the cloud that serves a spec; an unknown one is an *api.FieldError.
 func (c Clouds) For(name string) (cloud.Cloud, error) {
 	if found, ok := c.Named[name]; ok {
@@ -61,6 +63,8 @@ const (
 	ReasonDeleting = "Deleting"
 	// ReasonLeft: a machine is there that should have been terminated.
 	ReasonLeft = "MachinesLeft"
+	// ReasonLost: the machine on which a step was being done is gone, as its cloud says.
+	ReasonLost = "MachineLost"
 	// ReasonInvalid: the spec can't be met by the cloud it names.
 	ReasonInvalid = "InvalidSpec"
 )
@@ -116,6 +120,7 @@ func judge(err error) (reason string, log []string, final bool) {
 		late    *overdue
 		ofGPU   *gpu.Failure
 		left    *leftError
+		gone    *machineLost
 		lostKey *keysMissingError
 		doubt   *homeDoubtError
 
@@ -132,6 +137,8 @@ func judge(err error) (reason string, log []string, final bool) {
 		return "NotStored", nil, true // nothing that runs meanwhile would store it
 	case errors.As(err, &wrongKey), errors.As(err, &corrupt), errors.Is(err, store.ErrNoKey):
 		return "Unreadable", nil, true
+	case errors.As(err, &gone):
+		return ReasonLost, nil, true
 	case errors.As(err, &stale):
 		return "Replaced", nil, true
 	case errors.As(err, &lostKey):

@@ -16,7 +16,7 @@ type ArmInput struct {
 
 // Arm sets the power-off timer of a machine; one that it has counts anew.
 func (a *Nodes) Arm(ctx context.Context, in ArmInput) error {
-	return a.do(ctx, in.Machine, "set the power-off timer", func(at *place) error {
+	return a.do(ctx, in.Machine, "set the power-off timer", func(ctx context.Context, at *place) error {
 		h, err := a.reach(ctx, at)
 		if err != nil {
 			return err
@@ -32,7 +32,7 @@ func (a *Nodes) Arm(ctx context.Context, in ArmInput) error {
 
 // Disarm takes the power-off timer of a machine away. It fails where the machine is powering off already.
 func (a *Nodes) Disarm(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "take the power-off timer away", func(at *place) error {
+	return a.do(ctx, m, "take the power-off timer away", func(ctx context.Context, at *place) error {
 		h, err := a.reach(ctx, at)
 		if err != nil {
 			return err

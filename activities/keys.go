@@ -110,7 +110,7 @@ func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
-	return a.do(ctx, refOf(ref, *head), step, func(at *place) error {
+	return a.do(ctx, refOf(ref, *head), step, func(ctx context.Context, at *place) error {
 		h, err := a.reach(ctx, at)
 		if err != nil {
 			return err

@@ -25,6 +25,10 @@ import (
 type Nodes struct {
 	Store *store.Store
 	Pool  *remote.Pool
+	// Clouds are asked about a machine that falls silent while something is done on it.
+	Clouds Clouds
+	// SilentEvery is how often it is looked whether such a machine has; 15 s by default.
+	SilentEvery time.Duration
 	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
 	ClusterDir func(cluster string) string
 	Deadlines  Deadlines
@@ -46,7 +50,7 @@ func (a *Nodes) client(ctx context.Context, ref api.Ref) (kubernetes.Interface, 
 
 // Prepare puts RKE2's files onto a machine.
 func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "install RKE2", func(at *place) error {
+	return a.do(ctx, m, "install RKE2", func(ctx context.Context, at *place) error {
 		if at.cluster.Status.Artifacts == nil {
 			return fmt.Errorf("no RKE2 release is pinned for the cluster")
 		}
@@ -71,7 +75,7 @@ func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
 
 // StartHead starts the RKE2 server, waits until agents may join it, and keeps the cluster's credentials.
 func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "start the server", func(at *place) error {
+	return a.do(ctx, m, "start the server", func(ctx context.Context, at *place) error {
 		password, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretAgentPassword)
 		if err != nil {
 			return err
@@ -101,7 +105,7 @@ func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
 
 // AwaitServer waits until the head's Kubernetes API answers.
 func (a *Nodes) AwaitServer(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "wait for the Kubernetes API", func(at *place) error {
+	return a.do(ctx, m, "wait for the Kubernetes API", func(ctx context.Context, at *place) error {
 		h, err := a.reach(ctx, at)
 		if err != nil {
 			return err
@@ -155,7 +159,7 @@ func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) 
 
 // Join starts the RKE2 agent of a worker against the head's supervisor, and waits until its unit is up.
 func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "join the cluster", func(at *place) error {
+	return a.do(ctx, m, "join the cluster", func(ctx context.Context, at *place) error {
 		head, err := headOf(at.cluster)
 		if err != nil {
 			return err
@@ -188,7 +192,7 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 
 // AwaitNode waits until the machine's Node is Ready.
 func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "wait for the Node", func(at *place) error {
+	return a.do(ctx, m, "wait for the Node", func(ctx context.Context, at *place) error {
 		at.say("waiting for the Node to be Ready")
 		client, err := a.client(ctx, m.Cluster)
 		if err != nil {
@@ -249,13 +253,13 @@ type place struct {
 
 // do runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried again is
 // told to people meanwhile.
-func (a *Nodes) do(ctx context.Context, m MachineRef, step string, work func(*place) error) error {
+func (a *Nodes) do(ctx context.Context, m MachineRef, step string, work func(context.Context, *place) error) error {
 	at := &place{machine: m, say: progress(ctx, a.Store, m, a.Now)}
 	var err error
 	for try := 1; ; try++ {
 		if at.cluster, err = lookUp(ctx, a.Store, m.Cluster); err == nil {
 			if at.record, err = placeOf(at.cluster, m); err == nil {
-				err = work(at)
+				err = a.doWatched(ctx, at, work)
 			}
 		}
 		if try == tries || ctx.Err() != nil || !refused(err) {

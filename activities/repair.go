@@ -212,7 +212,7 @@ const drainWithin = 2 * time.Minute
 
 // Retire has a worker's pods leave and its agent stop, as far as either can be had: the machine may be past both.
 func (a *Nodes) Retire(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "drain the Node", func(at *place) error {
+	return a.do(ctx, m, "drain the Node", func(ctx context.Context, at *place) error {
 		client, err := a.client(ctx, m.Cluster)
 		if err != nil {
 			return err
@@ -266,7 +266,7 @@ func (a *Nodes) ForgetNode(ctx context.Context, in ForgetNodeInput) error {
 
 // Restart starts RKE2 on a machine anew, and returns once its Node is Ready.
 func (a *Nodes) Restart(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "restart RKE2", func(at *place) error {
+	return a.do(ctx, m, "restart RKE2", func(ctx context.Context, at *place) error {
 		at.say("restarting RKE2")
 		h, err := a.reach(ctx, at)
 		if err != nil {
@@ -296,7 +296,7 @@ func (a *Nodes) Restart(ctx context.Context, m MachineRef) error {
 // RefreshCredentials fetches token and kubeconfig from the head anew. Where the head's own end soon too, its server is
 // restarted before, which renews them.
 func (a *Nodes) RefreshCredentials(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "refresh the credentials", func(at *place) error {
+	return a.do(ctx, m, "refresh the credentials", func(ctx context.Context, at *place) error {
 		h, err := a.reach(ctx, at)
 		if err != nil {
 			return err

@@ -178,7 +178,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: now, RKE2: release, Settings: cfg.Used(),
 		},
 		Nodes: &activities.Nodes{
-			Store: st, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,
+			Store: st, Pool: pool, Clouds: clouds, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,
 			RenewWithin: policy.ExpiresWithin,
 		},
 		Sweeps: &activities.Sweeps{

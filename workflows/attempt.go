@@ -33,6 +33,7 @@ type attempt struct {
 type milestone struct {
 	condition api.ConditionType
 	left      int
+	reached   map[int]bool // by the index of the machine: one that was lost comes to it again
 }
 
 func (p *provision) attempt(ctx workflow.Context, placement api.Placement) error {
@@ -66,9 +67,9 @@ func (p *provision) attempt(ctx workflow.Context, placement api.Placement) error
 func newAttempt(ctx workflow.Context, p *provision, placement api.Placement, count int) *attempt {
 	return &attempt{
 		p: p, placement: placement, stop: func() {}, joins: workflow.NewSemaphore(ctx, joinsAtOnce), records: workflow.NewWaitGroup(ctx),
-		launched: milestone{api.MachinesLaunched, count},
-		prepared: milestone{api.MachinesPrepared, count},
-		ready:    milestone{api.NodesReady, count},
+		launched: milestone{api.MachinesLaunched, count, map[int]bool{}},
+		prepared: milestone{api.MachinesPrepared, count, map[int]bool{}},
+		ready:    milestone{api.NodesReady, count, map[int]bool{}},
 	}
 }
 
@@ -80,19 +81,45 @@ func (a *attempt) end(err error) {
 	a.stop()
 }
 
-// bringUp takes one machine from a name in etcd to a Ready Node.
+// relaunches bounds how often one place is launched again whose machine was lost.
+const relaunches = 3
+
+// bringUp takes one place to a Ready Node. A machine that its cloud ended meanwhile is launched again; not so the head once others
+// may have joined it, which hold its certificates, nor where a repair does this, which looks at the whole cluster again.
 func (a *attempt) bringUp(ctx workflow.Context, m activities.MachineRef) error {
+	for n := 0; ; n++ {
+		err := a.bringUpMachine(ctx, m)
+		keep := a.quiet || m.Role == api.RoleHead && a.headUp || n == relaunches
+		if reasonOf(err) != activities.ReasonLost || keep || ctx.Err() != nil {
+			return err
+		}
+		a.p.board.at(ctx, m, "launch again")
+		in := activities.TerminateInput{Cluster: a.p.ref, Name: m.Name, Incarnation: m.Incarnation}
+		if err := cleanup.run(ctx, m.Name+": clear away what was lost", machines.Terminate, in); err != nil {
+			return err
+		}
+		var fresh activities.MachineRef
+		if err := record.do(ctx, m.Name+": reserve another machine", clusters.ReplaceMachine, m).Get(ctx, &fresh); err != nil {
+			return err
+		}
+		m = fresh
+		a.p.board.replace(m)
+	}
+}
+
+// bringUpMachine takes one machine from a name in etcd to a Ready Node.
+func (a *attempt) bringUpMachine(ctx workflow.Context, m activities.MachineRef) error {
 	if err := a.launch(ctx, m); err != nil {
 		return err
 	}
-	a.reached(ctx, &a.launched)
+	a.reached(ctx, m, &a.launched)
 	if err := a.arm(ctx, m); err != nil {
 		return err
 	}
 	if err := a.step(ctx, m, "install RKE2", nodes.Prepare, m); err != nil {
 		return err
 	}
-	a.reached(ctx, &a.prepared)
+	a.reached(ctx, m, &a.prepared)
 	if m.Role == api.RoleHead {
 		if err := a.step(ctx, m, "start the server", nodes.StartHead, m); err != nil {
 			return err
@@ -109,7 +136,7 @@ func (a *attempt) bringUp(ctx workflow.Context, m activities.MachineRef) error {
 		return err
 	}
 	a.p.board.done(ctx, m)
-	a.reached(ctx, &a.ready)
+	a.reached(ctx, m, &a.ready)
 	return nil
 }
 
@@ -143,7 +170,11 @@ func (a *attempt) step(ctx workflow.Context, m activities.MachineRef, doing stri
 }
 
 // reached counts one more machine at a milestone.
-func (a *attempt) reached(ctx workflow.Context, s *milestone) {
+func (a *attempt) reached(ctx workflow.Context, m activities.MachineRef, s *milestone) {
+	if s.reached[m.Index] {
+		return
+	}
+	s.reached[m.Index] = true
 	if s.left--; s.left == 0 {
 		a.note(ctx, s.condition)
 	}

@@ -29,6 +29,15 @@ func (b *board) start(all []activities.MachineRef) {
 	b.machines, b.doing = all, map[string]string{}
 }
 
+// replace puts a machine in the place of an earlier one.
+func (b *board) replace(m activities.MachineRef) {
+	for i := range b.machines {
+		if b.machines[i].Index == m.Index {
+			b.machines[i] = m
+		}
+	}
+}
+
 func (b *board) at(ctx workflow.Context, m activities.MachineRef, doing string) {
 	b.doing[m.Name] = doing
 	workflow.SetCurrentDetails(ctx, b.String())

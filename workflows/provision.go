@@ -61,6 +61,12 @@ func (p *provision) run(ctx workflow.Context, in api.ProvisionInput) error {
 	}
 	for i, placement := range placements {
 		err = p.attempt(ctx, placement)
+		for n := 0; p.lostHead(err) && ctx.Err() == nil && n < relaunches; n++ { // what joined it is of no use to another
+			if left := terminateAll(ctx, cleanup, p.ref); left != nil {
+				return err
+			}
+			err = p.attempt(ctx, placement)
+		}
 		if err == nil {
 			// Before the GPU stack, which may take long: without it the machines are kept, and must not power off.
 			if err := p.disarm(ctx, placement); err != nil {
@@ -96,6 +102,11 @@ func (p *provision) run(ctx workflow.Context, in api.ProvisionInput) error {
 		return temporal.NewNonRetryableApplicationError("every placement was tried", string(cloud.Capacity), nil)
 	}
 	return err
+}
+
+// lostHead says that an attempt ended because its head is gone.
+func (p *provision) lostHead(err error) bool {
+	return reasonOf(err) == activities.ReasonLost && failureOf(err).Machine == api.MachineName(p.ref.Name, 0)
 }
 
 // placements are the cloud's that this create has not been through, after the one where machines of an earlier try were

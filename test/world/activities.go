@@ -58,7 +58,7 @@ func Activities(s Settings, st *store.Store, pool *remote.Pool, on cloud.Cloud, 
 		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: release},
 		Machines: &activities.Machines{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines, RKE2: release},
 		Nodes: &activities.Nodes{
-			Store: st, Pool: pool, ClusterDir: dir, Now: now, RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
+			Store: st, Pool: pool, Clouds: clouds, SilentEvery: 500 * time.Millisecond, ClusterDir: dir, Now: now, RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
 		},
 		Sweeps: &activities.Sweeps{
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: dir, Policy: s.Policy, OrphanGrace: s.OrphanGrace, Deadlines: s.Deadlines,
