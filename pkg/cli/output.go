@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // The forms in which data is shown.
@@ -65,11 +66,11 @@ func listOf(clusters []api.Cluster) clusterList {
 
 // encode writes an object as JSON or YAML, with the same field names.
 func encode(w io.Writer, form string, object any) error {
-	var b []byte
-	var err error
-	if form == asYAML {
-		b, err = yaml.Marshal(object)
-	} else if b, err = json.MarshalIndent(object, "", "  "); err == nil {
+	b, err := json.MarshalIndent(object, "", "  ")
+	switch {
+	case err == nil && form == asYAML:
+		b, err = yaml.JSONToYAML([]byte(printable.Stream(string(b)))) // YAML has no place for some control characters
+	case err == nil:
 		b = append(b, '\n')
 	}
 	if err != nil {

@@ -34,7 +34,7 @@ func (a *app) startProgress(title string, c *api.Cluster) *progress {
 		p.seen.Cluster = c
 	}
 	if !p.tty {
-		fmt.Fprintln(p.w, title)
+		fmt.Fprintln(p.w, p.title)
 		return p
 	}
 	p.idle.Go(func() {
