@@ -82,7 +82,7 @@ func TestNothingInAnObjectSteersTheTerminal(t *testing.T) {
 			io.WriteString(w, description{cluster: &c, operation: evil, kubeconfig: evil, events: poisoned[[]api.Event](), now: now}.String())
 		},
 		"get events":    func(w io.Writer) { io.WriteString(w, eventTable(poisoned[[]api.Event](), now).String()) },
-		"get orphans":   func(w io.Writer) { io.WriteString(w, orphanTable(poisoned[[]api.Orphan](), now).String()) },
+		"get orphans":   func(w io.Writer) { io.WriteString(w, orphanTable(poisoned[[]api.Orphan](), false, now).String()) },
 		"a dry run":     func(w io.Writer) { io.WriteString(w, placementTable(poisoned[[]api.Placement](), 3).String()) },
 		"as JSON":       func(w io.Writer) { must(encode(w, asJSON, c)) },
 		"as YAML":       func(w io.Writer) { must(encode(w, asYAML, c)) },
