@@ -25,6 +25,11 @@ var leanPlugin []byte
 
 const leanClass = "skyctl_lean.Plugin"
 
+//go:embed python/skyctl_loopback.py
+var loopbackPlugin []byte
+
+const loopbackClass = "skyctl_loopback.Plugin"
+
 // startTime is how long a local server may take to answer; five seconds are usual, on a loaded machine more.
 const startTime = 2 * time.Minute
 
@@ -256,12 +261,11 @@ func (s *server) layOut() error {
 	if !o.FullRuntime { // last, so that it finds the provisioners of the others
 		fmt.Fprintf(&list, "  - class: %s\n", leanClass)
 	}
-	if o.FullRuntime && len(o.Plugins) == 0 {
-		list.Reset()
-		list.WriteString("plugins: []\n")
-	}
-	if err := writeFile(filepath.Join(o.pluginDir(), "skyctl_lean.py"), leanPlugin); err != nil {
-		return err
+	fmt.Fprintf(&list, "  - class: %s\n", loopbackClass)
+	for name, text := range map[string][]byte{"skyctl_lean.py": leanPlugin, "skyctl_loopback.py": loopbackPlugin} {
+		if err := writeFile(filepath.Join(o.pluginDir(), name), text); err != nil {
+			return err
+		}
 	}
 	if err := writeFile(o.pluginsFile(), []byte(list.String())); err != nil {
 		return err
