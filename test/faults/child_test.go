@@ -68,6 +68,12 @@ func work(settings string) int {
 		return fail(err)
 	}
 	acts := world.Activities(p.Settings, st, remote.NewPool(time.Minute), world.DialCloud(p.Socket), c)
+	if watch := acts.Sweeps.Home; watch != nil {
+		if err := watch.TakeUp(ctx); err != nil {
+			return fail(err)
+		}
+		go watch.MarkMachines(context.Background())
+	}
 	if err := worker.New(c, p.Settings.TaskQueue, acts, world.TellMoments(p.Socket)).Run(nil); err != nil {
 		return fail(err)
 	}

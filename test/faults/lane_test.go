@@ -65,6 +65,8 @@ type lane struct {
 
 // home is what a lane may have of its own.
 type home struct {
+	// disk, where it is set, is the size in MiB of a disk for the data of a Temporal of its own.
+	disk           int
 	etcd, temporal *world.Servers
 	placements     []api.Placement
 	settings       func(*world.Settings)
@@ -105,6 +107,12 @@ func newLane(t *testing.T, h home) *lane {
 	}
 	l.check(os.MkdirAll(filepath.Join(l.dir, "home"), 0o700))
 	l.own(&l.etcd, "etcd")
+	if l.temporal == together {
+		l.temporal = l.etcd
+	}
+	if h.disk > 0 {
+		l.mountDisk(h.disk)
+	}
 	l.own(&l.temporal, "temporal")
 	l.cloud = simcloud.New(h.placements...)
 	t.Cleanup(l.cloud.Close)
