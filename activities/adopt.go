@@ -39,11 +39,15 @@ func (w *HomeWatch) adopt(ctx context.Context, confirmed bool) (api.AdoptResult,
 			r.Findings = append(r.Findings, f)
 		}
 	}
-	if !confirmed || before.Doubt == nil && len(r.Findings) == 0 {
+	if !confirmed {
 		return r, nil
 	}
-	if r.After, err = w.settleHere(ctx, r.Findings); err != nil {
-		return r, err
+	if before.Doubt != nil || len(r.Findings) > 0 {
+		if r.After, err = w.settleHere(ctx, r.Findings); err != nil {
+			return r, err
+		}
+	} else {
+		w.writeLedger(before) // one that was cut short goes on
 	}
 	mark := home.MarkOf(r.After)
 	left := w.askAll(ctx, r.After, clusters, &mark, &r)

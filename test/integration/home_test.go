@@ -148,6 +148,10 @@ func (s *state) adopt(marks int) {
 	if err != nil || done.After.Doubt != nil || len(done.Marked) != marks {
 		s.t.Fatalf("adopted: %+v, %v", done, err)
 	}
+	again, err := s.ops.Adopt(s.t.Context(), api.AdoptInput{Confirmed: true}) // as where a worker was killed in it
+	if err != nil || again.After.Starts != done.After.Starts || len(again.Marked) != marks {
+		s.t.Errorf("adopted again: %+v, %v", again, err)
+	}
 	if r := s.sweep(""); r.Doubt != nil {
 		s.t.Errorf("there is doubt after the adoption: %+v", r.Doubt)
 	}
