@@ -41,10 +41,10 @@ func (a *Sweeps) spareOrphans(ctx context.Context, r *api.OrphansResult) error {
 
 // withhold takes from a decision all that would be done while the home is in doubt.
 func (a *Sweeps) withhold(ctx context.Context, d *plan.Decision) error {
-	doubt, err := a.Home.Doubt(ctx)
-	if err == nil && doubt == nil && (len(d.Actions) > 0 || d.Fail != nil) {
-		doubt, err = a.Home.DoubtNow(ctx)
+	if len(d.Drift)+len(d.Actions) == 0 && d.Fail == nil {
+		return nil
 	}
+	doubt, err := a.Home.DoubtNow(ctx)
 	if err != nil || doubt == nil {
 		return err
 	}

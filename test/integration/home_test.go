@@ -183,7 +183,11 @@ func TestACopyBesideChangesNothingUntilItIsAdopted(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.awaitGone(two)
-	b.adopt(1)
+	b.adopt(1) // its sweep has begun to replace the machine that was lost
+	if err := b.temporal.GetWorkflow(t.Context(), api.OperationID("one"), "").Get(t.Context(), nil); err != nil {
+		t.Errorf("the repair: %v", err)
+	}
+	b.healthy(one, 2)
 	a.inDoubt(one, 0)
 }
 
