@@ -12,14 +12,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// keepOthers names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in the cluster's
-// record, which whoever waits for its end sees, as events, and as orphans, which they are from then on.
+// keepOthers names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in the
+// cluster's record, which whoever waits for its end sees, as events, and as orphans, which they are from then on.
 func (a *Machines) keepOthers(ctx context.Context, c *api.Cluster, others []kept) error {
 	now := a.Now()
 	_, err := a.Store.Update(ctx, c.Ref(), func(c *api.Cluster) error {
 		var drift []api.Drift
 		for _, k := range others {
-			drift = append(drift, api.Drift{Machine: k.Name, Reason: api.DriftMachineConflict, Message: k.why, Next: namedOnly(k.Machine), Since: now})
+			drift = append(drift, api.Drift{Machine: k.Name, Reason: api.DriftMachineConflict, Message: k.why,
+				Next: namedOnly(k.Machine), Since: now})
 		}
 		c.Status.Drift = drift
 		return nil
@@ -28,7 +29,8 @@ func (a *Machines) keepOthers(ctx context.Context, c *api.Cluster, others []kept
 		return err
 	}
 	for _, k := range others {
-		recordEvent(ctx, a.Store, eventOf(c, k.Name, api.EventWarning, string(api.DriftMachineConflict), k.String()+"; "+namedOnly(k.Machine)))
+		recordEvent(ctx, a.Store, eventOf(c, k.Name, api.EventWarning, string(api.DriftMachineConflict),
+			k.String()+"; "+namedOnly(k.Machine)))
 		o := orphanOf(k.Machine, a.Clouds.provider(cloudOf(c)), k.why)
 		o.FirstSeen = now
 		if err := a.Store.AddOrphan(ctx, a.Clouds.provider(cloudOf(c)), o); err != nil {
@@ -98,8 +100,8 @@ func fittingID(r api.Machine, listed []cloud.Machine) (id string, ok bool) {
 	return id, ok
 }
 
-// findConflicts says of listed machines, by keyOf, why nothing may end them by itself: what name and labels tell, and what was
-// found while there was still another one to compare with.
+// findConflicts says of listed machines, by keyOf, why nothing may end them by itself: what name and labels tell, and
+// what was found while there was still another one to compare with.
 func (a *Sweeps) findConflicts(ctx context.Context, listed []cloud.Machine) (map[string]string, error) {
 	conflicts, err := rememberedConflicts(ctx, a.Store)
 	if err != nil {
@@ -128,7 +130,8 @@ func rememberedConflicts(ctx context.Context, s *store.Store) (map[string]string
 // recallConflicts notes on listed machines that are not on record what was found before about them.
 func (a *Sweeps) recallConflicts(ctx context.Context, c *api.Cluster, w *plan.World) error {
 	recorded := func(l plan.Listed) bool {
-		return slices.ContainsFunc(c.Status.Machines, func(m api.Machine) bool { return m.CloudID != "" && m.CloudID == l.ID })
+		return slices.ContainsFunc(c.Status.Machines,
+			func(m api.Machine) bool { return m.CloudID != "" && m.CloudID == l.ID })
 	}
 	if !slices.ContainsFunc(w.Listed, func(l plan.Listed) bool { return !recorded(l) }) {
 		return nil
@@ -150,9 +153,10 @@ func keyOf(m cloud.Machine) string {
 	return "name " + m.Name
 }
 
-// orphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it was found is
-// left alone.
-func (a *Sweeps) orphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target, error) {
+// orphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it was
+// found is left alone.
+func (a *Sweeps) orphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target,
+	error) {
 	listed, err := cloud.ListKnown(ctx, of, owner, knownOrphan(o))
 	if err != nil && len(listed) == 0 {
 		return nil, err

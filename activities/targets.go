@@ -13,7 +13,8 @@ import (
 
 // recorded is the machine of a record as a target.
 func recorded(owner cloud.Owner, m api.Machine) cloud.Target {
-	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.CloudID, Cloud: m.Placement.Cloud}
+	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.CloudID,
+		Cloud: m.Placement.Cloud}
 }
 
 // TerminateInput names a machine of a cluster; it need not be in etcd.
@@ -67,8 +68,8 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 	return nil
 }
 
-// recordToEnd is the record of the machine that is to be ended, nil where it has none. It is late where its place has another
-// machine by now.
+// recordToEnd is the record of the machine that is to be ended, nil where it has none. It is late where its place has
+// another machine by now.
 func recordToEnd(c *api.Cluster, in TerminateInput) (record *api.Machine, late bool) {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
@@ -83,13 +84,15 @@ func recordToEnd(c *api.Cluster, in TerminateInput) (record *api.Machine, late b
 	return nil, late
 }
 
-// terminateUnrecorded ends a machine that carries a cluster's labels and has no record. One that may be a copy of a machine
-// which has one is left alone.
-func (a *Machines) terminateUnrecorded(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner, in TerminateInput) error {
+// terminateUnrecorded ends a machine that carries a cluster's labels and has no record. One that may be a copy of a
+// machine which has one is left alone.
+func (a *Machines) terminateUnrecorded(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner,
+	in TerminateInput) error {
 	for _, m := range c.Status.Machines {
 		if in.Incarnation == m.Incarnation || in.ID != "" && in.ID == m.CloudID {
 			return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-				"machine %s (id %s) is left alone: it carries the labels of %s, which is on record; end or relabel it by hand", in.Name, in.ID, m.Name)}
+				"machine %s (id %s) is left alone: it carries the labels of %s, which is on record; "+
+					"end or relabel it by hand", in.Name, in.ID, m.Name)}
 		}
 	}
 	target := cloud.Target{Owner: owner, Name: in.Name, Index: in.Index, Incarnation: in.Incarnation, ID: in.ID}
@@ -109,8 +112,8 @@ func (a *Machines) terminateUnrecorded(ctx context.Context, c *api.Cluster, of c
 	return of.Terminate(end, target)
 }
 
-// unrecorded finds the one listed machine that an input without an id names; nil where it is not listed, and a Conflict where
-// that may be another one.
+// unrecorded finds the one listed machine that an input without an id names; nil where it is not listed, and a Conflict
+// where that may be another one.
 func unrecorded(c *api.Cluster, listed []cloud.Machine, in TerminateInput) (*cloud.Machine, error) {
 	var found *cloud.Machine
 	for i, m := range listed {
@@ -123,7 +126,8 @@ func unrecorded(c *api.Cluster, listed []cloud.Machine, in TerminateInput) (*clo
 		}
 		if copied {
 			return nil, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-				"machine %s (id %s) is left alone: it may be a copy of another one, since its labels make it %s, incarnation %s; end or relabel it by hand",
+				"machine %s (id %s) is left alone: it may be a copy of another one, since its labels make it %s, "+
+					"incarnation %s; end or relabel it by hand",
 				m.Name, m.ID, m.LabelledName(), m.Incarnation)}
 		}
 		found = &listed[i]
@@ -160,8 +164,8 @@ func (k kept) String() string {
 	return fmt.Sprintf("machine %s (id %s) was left alone: %s", k.Name, k.ID, k.why)
 }
 
-// divide tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id speak against: copies,
-// machines that were renamed or labelled anew, and others. No end of the cluster is an end of those.
+// divide tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id speak
+// against: copies, machines that were renamed or labelled anew, and others. No end of the cluster is an end of those.
 func divide(c *api.Cluster, listed []cloud.Machine, remembered map[string]string) (own []cloud.Machine, others []kept) {
 	for i, m := range listed {
 		if why := foreign(c, listed, i, remembered[keyOf(m)]); why != "" {
@@ -173,7 +177,8 @@ func divide(c *api.Cluster, listed []cloud.Machine, remembered map[string]string
 	return own, others
 }
 
-// foreign says why a listed machine is not beyond doubt a cluster's own, which may have been found before; empty where it is.
+// foreign says why a listed machine is not beyond doubt a cluster's own, which may have been found before; empty where
+// it is.
 func foreign(c *api.Cluster, listed []cloud.Machine, i int, before string) string {
 	m := listed[i]
 	for _, r := range c.Status.Machines {
@@ -189,7 +194,8 @@ func foreign(c *api.Cluster, listed []cloud.Machine, i int, before string) strin
 		switch {
 		case r.Incarnation != m.Incarnation:
 		case r.CloudID != "" && m.ID != "":
-			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy", r.Name, r.CloudID)
+			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy", r.Name,
+				r.CloudID)
 		case m.Name != r.Name:
 			return fmt.Sprintf("it carries the labels of %s under another name: it may be a copy", r.Name)
 		default:
@@ -206,10 +212,12 @@ func misfit(listed []cloud.Machine, i int) string {
 		return fmt.Sprintf("its labels make it %s: it may be a copy, or was renamed", m.LabelledName())
 	}
 	twin := slices.IndexFunc(listed, func(o cloud.Machine) bool {
-		return o.Owner == m.Owner && m.Incarnation != "" && o.Incarnation == m.Incarnation && (o.Name != m.Name || o.ID != m.ID)
+		return o.Owner == m.Owner && m.Incarnation != "" && o.Incarnation == m.Incarnation && (o.Name != m.Name ||
+			o.ID != m.ID)
 	})
 	if twin >= 0 {
-		return fmt.Sprintf("it carries the same labels as %s (id %s): one may be a copy of the other", listed[twin].Name, listed[twin].ID)
+		return fmt.Sprintf("it carries the same labels as %s (id %s): one may be a copy of the other", listed[twin].Name,
+			listed[twin].ID)
 	}
 	return ""
 }

@@ -6,17 +6,18 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Target names one machine beyond doubt. Names and labels can be copied, and names can be changed: whoever acts on a machine
-// reads it again at the moment of the act, and leaves alone what does not fit.
+// Target names one machine beyond doubt. Names and labels can be copied, and names can be changed: whoever acts on a
+// machine reads it again at the moment of the act, and leaves alone what does not fit.
 type Target struct {
 	Owner Owner
 	// Name is what people know the machine by; it finds the machine only where there is no ID.
 	Name  string
 	Index int
-	// Incarnation is that of the machine. It is empty only for a machine that was labelled by hand: then it is not compared.
+	// Incarnation is that of the machine. It is empty only for a machine that was labelled by hand: then it is not
+	// compared.
 	Incarnation string
-	// ID is the cloud's own id of the machine. It is empty where the cloud has not told one yet: then the machine is the one
-	// of the owner's that bears the name and the incarnation.
+	// ID is the cloud's own id of the machine. It is empty where the cloud has not told one yet: then the machine is
+	// the one of the owner's that bears the name and the incarnation.
 	ID string
 	// Cloud is the name of the cloud that the machine is on, as specs have it; empty where that is not known.
 	Cloud string
@@ -32,11 +33,12 @@ func (r LaunchRequest) Target() Target {
 	return Target{Owner: r.Owner, Name: r.Name, Index: r.Index, Incarnation: r.Incarnation, Cloud: r.Placement.Cloud}
 }
 
-// LabelledName is the name that a machine's labels make. It is the name of a machine which skyctl launched and nobody renamed.
+// LabelledName is the name that a machine's labels make. It is the name of a machine which skyctl launched and nobody
+// renamed.
 func (m Machine) LabelledName() string { return api.MachineName(m.Owner.Cluster, m.Index) }
 
-// Check says whether a machine, as its cloud shows it now, is the target; its error is a Conflict that says what does not fit.
-// A machine that was found by its id may bear another name by now.
+// Check says whether a machine, as its cloud shows it now, is the target; its error is a Conflict that says what does
+// not fit. A machine that was found by its id may bear another name by now.
 func (t Target) Check(m Machine) error {
 	var why string
 	switch {
@@ -54,13 +56,14 @@ func (t Target) Check(m Machine) error {
 		return nil
 	}
 	return &Error{Kind: Conflict, Message: fmt.Sprintf(
-		"machine %s is left alone: what its cloud shows as %s (id %s) %s; look at it on its cloud, and mend its labels there or end it by hand",
+		"machine %s is left alone: what its cloud shows as %s (id %s) %s; "+
+			"look at it on its cloud, and mend its labels there or end it by hand",
 		t.Name, m.Name, m.ID, why)}
 }
 
-// Choose finds a target among the machines that its cloud lists: by the id where there is one, by name, incarnation and owner
-// otherwise. It returns nil where the target is not there, and a Conflict where what is there does not fit, or where nobody can
-// tell it from a copy.
+// Choose finds a target among the machines that its cloud lists: by the id where there is one, by name, incarnation and
+// owner otherwise. It returns nil where the target is not there, and a Conflict where what is there does not fit, or
+// where nobody can tell it from a copy.
 func (t Target) Choose(listed []Machine) (*Machine, error) {
 	if t.ID != "" {
 		for i, m := range listed {
@@ -92,6 +95,7 @@ func (t Target) Choose(listed []Machine) (*Machine, error) {
 
 func (t Target) ambiguous(a, b Machine) error {
 	return &Error{Kind: Conflict, Message: fmt.Sprintf(
-		"machine %s is left alone: %s (id %s) and %s (id %s) carry the same labels, and its id is not on record; end or relabel the copy by hand",
+		"machine %s is left alone: %s (id %s) and %s (id %s) carry the same labels, "+
+			"and its id is not on record; end or relabel the copy by hand",
 		t.Name, a.Name, a.ID, b.Name, b.ID)}
 }

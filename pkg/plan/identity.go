@@ -7,8 +7,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// identities say which listed machine is which record's. The cloud's own id tells a machine from all others; name and labels do
-// where a record has no id yet. They can be copied and changed, so what does not fit together is disputed, and left alone.
+// identities say which listed machine is which record's. The cloud's own id tells a machine from all others; name and
+// labels do where a record has no id yet. They can be copied and changed, so what does not fit together is disputed,
+// and left alone.
 type identities struct {
 	// found is the listed machine of a record; none where it is not listed.
 	found map[*api.Machine]*Listed
@@ -19,7 +20,8 @@ type identities struct {
 }
 
 func identify(records []api.Machine, listed []Listed) identities {
-	ids := identities{found: map[*api.Machine]*Listed{}, disputed: map[*api.Machine]string{}, own: make([]bool, len(listed))}
+	ids := identities{found: map[*api.Machine]*Listed{}, disputed: map[*api.Machine]string{},
+		own: make([]bool, len(listed))}
 	for i := range records {
 		if m := &records[i]; m.CloudID != "" {
 			ids.claim(m, listed, func(l *Listed) bool { return l.ID == m.CloudID })
@@ -46,7 +48,8 @@ func (ids *identities) claim(m *api.Machine, listed []Listed, isOwn func(*Listed
 		}
 	}
 	if l := ids.found[m]; l != nil && (l.Incarnation != m.Incarnation || l.Index != m.Index) {
-		ids.disputed[m] = fmt.Sprintf("the machine that is on record for it (id %s, named %q) carries the labels of index %d, incarnation %q; on record is %s",
+		ids.disputed[m] = fmt.Sprintf("the machine that is on record for it (id %s, named %q) "+
+			"carries the labels of index %d, incarnation %q; on record is %s",
 			l.ID, l.Name, l.Index, l.Incarnation, m.Incarnation)
 	}
 }
@@ -63,13 +66,15 @@ func (ids *identities) claimByName(m *api.Machine, listed []Listed) {
 	if m.CloudID == "" {
 		ids.claim(m, listed, named)
 		if len(others) > 1 {
-			ids.disputed[m] = fmt.Sprintf("several machines bear its name and its labels (ids %v), and which one it is is not on record", others)
+			ids.disputed[m] = fmt.Sprintf("several machines bear its name and its labels (ids %v), "+
+				"and which one it is is not on record", others)
 		}
 		return
 	}
 	ids.claim(m, listed, func(l *Listed) bool { return named(l) && l.ID == "" })
 	if ids.found[m] == nil && len(others) > 0 {
-		ids.disputed[m] = fmt.Sprintf("what the cloud lists under its name and with its labels is another machine (id %s); on record is %s", others[0], m.CloudID)
+		ids.disputed[m] = fmt.Sprintf("what the cloud lists under its name and with its labels "+
+			"is another machine (id %s); on record is %s", others[0], m.CloudID)
 	}
 }
 
@@ -83,8 +88,8 @@ func (d *deciding) idOf(m *api.Machine) string {
 
 const leftAlone = "only reported: find out on its cloud what it is, and end it or take its labels away there"
 
-// conflict says why a listed machine that is no record's may be a copy of one, or be one whose labels somebody changed; empty
-// where it is beyond doubt a machine of this cluster that has no record.
+// conflict says why a listed machine that is no record's may be a copy of one, or be one whose labels somebody changed;
+// empty where it is beyond doubt a machine of this cluster that has no record.
 func (d *deciding) conflict(i int) string {
 	l := &d.w.Listed[i]
 	if l.Conflict != "" {
@@ -95,30 +100,35 @@ func (d *deciding) conflict(i int) string {
 		switch {
 		case m.Incarnation == l.Incarnation && d.ownUnawaited(m, l): // each launch of it is its own
 		case m.Incarnation == l.Incarnation:
-			return fmt.Sprintf("it (id %s) carries the labels of %s, which is on record (incarnation %s, id %s): it may be a copy", l.ID, m.Name, m.Incarnation, d.idOf(m))
+			return fmt.Sprintf("it (id %s) carries the labels of %s, which is on record (incarnation %s, id %s): "+
+				"it may be a copy", l.ID, m.Name, m.Incarnation, d.idOf(m))
 		case m.Name == l.Name && d.found[m] != nil:
-			return fmt.Sprintf("it (id %s, incarnation %s) bears the name of a machine on record that is another one (incarnation %s, id %s)", l.ID, l.Incarnation, m.Incarnation, d.idOf(m))
+			return fmt.Sprintf("it (id %s, incarnation %s) bears the name of a machine on record that is another one "+
+				"(incarnation %s, id %s)", l.ID, l.Incarnation, m.Incarnation, d.idOf(m))
 		}
 	}
-	if name := api.MachineName(d.c.Metadata.Name, l.Index); l.Name != name || l.Cluster != "" && l.Cluster != d.c.Metadata.Name {
-		return fmt.Sprintf("it (id %s) does not bear the name that its labels make, %s: it may be a copy, or was renamed", l.ID, api.MachineName(l.Cluster, l.Index))
+	elsewhere := l.Cluster != "" && l.Cluster != d.c.Metadata.Name
+	if elsewhere || l.Name != api.MachineName(d.c.Metadata.Name, l.Index) {
+		return fmt.Sprintf("it (id %s) does not bear the name that its labels make, %s: it may be a copy, or was renamed",
+			l.ID, api.MachineName(l.Cluster, l.Index))
 	}
 	for j := range d.w.Listed {
 		if other := &d.w.Listed[j]; j != i && l.Incarnation != "" && other.Incarnation == l.Incarnation && other.ID != l.ID {
-			return fmt.Sprintf("it (id %s) and %s (id %s) carry the same labels: one may be a copy of the other", l.ID, other.Name, other.ID)
+			return fmt.Sprintf("it (id %s) and %s (id %s) carry the same labels: one may be a copy of the other", l.ID,
+				other.Name, other.ID)
 		}
 	}
 	return ""
 }
 
-// ownUnawaited says that a machine is one more launch of a record in a create that failed: nobody has lived to see which of
-// them it got.
+// ownUnawaited says that a machine is one more launch of a record in a create that failed: nobody has lived to see
+// which of them it got.
 func (d *deciding) ownUnawaited(m *api.Machine, l *Listed) bool {
 	return d.c.Status.Phase == api.PhaseError && m.CloudID == "" && m.Name == l.Name && m.Index == l.Index
 }
 
-// extras are machines of the cluster that have no place in it. Only what is beyond doubt the cluster's own, and does nothing for
-// it, is ended; a server never is.
+// extras are machines of the cluster that have no place in it. Only what is beyond doubt the cluster's own, and does
+// nothing for it, is ended; a server never is.
 func (d *deciding) extras() {
 	for i, l := range d.w.Listed {
 		if d.own[i] {
@@ -128,15 +138,20 @@ func (d *deciding) extras() {
 		why := d.conflict(i)
 		switch m := d.names[l.Name]; {
 		case l.Name == "":
-			d.report("", api.DriftMachineExtra, "a machine without a name carries the cluster's labels", "only reported: there is no name by which to end it")
+			d.report("", api.DriftMachineExtra, "a machine without a name carries the cluster's labels",
+				"only reported: there is no name by which to end it")
 		case why != "":
 			d.report(l.Name, api.DriftMachineConflict, why, leftAlone)
 		case l.Index == 0:
-			d.report(l.Name, api.DriftMachineConflict, fmt.Sprintf("it (id %s, incarnation %s) is labelled as the cluster's server, and is not the one on record", l.ID, l.Incarnation), leftAlone)
+			d.report(l.Name, api.DriftMachineConflict,
+				fmt.Sprintf("it (id %s, incarnation %s) is labelled as the cluster's server, and is not the one on record", l.ID,
+					l.Incarnation), leftAlone)
 		case d.works(l):
-			d.report(l.Name, api.DriftMachineExtra, message+", though its Node is Ready", "only reported: drain its Node and delete it, and the machine is terminated")
+			d.report(l.Name, api.DriftMachineExtra, message+", though its Node is Ready",
+				"only reported: drain its Node and delete it, and the machine is terminated")
 		case m != nil:
-			d.report(l.Name, api.DriftMachineExtra, other(l, m), "it is terminated should its place be given to a new machine; until then the listing may be behind")
+			d.report(l.Name, api.DriftMachineExtra, other(l, m),
+				"it is terminated should its place be given to a new machine; until then the listing may be behind")
 		case d.silentAPI():
 			d.report(l.Name, api.DriftMachineExtra, message, "it is terminated "+onceAPIAnswers)
 		default:
@@ -150,8 +165,9 @@ func (d *deciding) works(l Listed) bool {
 	return !d.silentAPI() && d.w.Nodes[api.NodeName(d.c.Metadata.Name, l.Index, l.Incarnation)].Ready
 }
 
-// nameIsFree says that nothing keeps the name of a record's machine, which is not there any more, from a machine that is to be
-// launched: what is left of an earlier one can be ended first. Where it can't, it reports why the action has to wait.
+// nameIsFree says that nothing keeps the name of a record's machine, which is not there any more, from a machine that
+// is to be launched: what is left of an earlier one can be ended first. Where it can't, it reports why the action has
+// to wait.
 func (d *deciding) nameIsFree(m *api.Machine, a api.Action) bool {
 	for i, l := range d.w.Listed {
 		if d.own[i] || l.Name != m.Name {
@@ -159,10 +175,12 @@ func (d *deciding) nameIsFree(m *api.Machine, a api.Action) bool {
 		}
 		switch at := d.notBefore(d.terminating(l, api.DriftMachineExtra, "")); {
 		case d.conflict(i) != "", l.Index == 0, d.works(l), l.Unknown:
-			d.report(m.Name, a.Reason, a.Message, fmt.Sprintf("nothing, while another machine (id %s) bears its name: see there", l.ID))
+			d.report(m.Name, a.Reason, a.Message,
+				fmt.Sprintf("nothing, while another machine (id %s) bears its name: see there", l.ID))
 			return false
 		case d.w.At.Before(at):
-			d.report(m.Name, a.Reason, a.Message, "nothing before "+clock(at)+": an earlier machine of its name is still there, and was terminated not long ago")
+			d.report(m.Name, a.Reason, a.Message, "nothing before "+clock(at)+
+				": an earlier machine of its name is still there, and was terminated not long ago")
 			return false
 		}
 	}
@@ -182,8 +200,9 @@ func (d *deciding) predecessors() {
 	}
 }
 
-// leftovers are machines of a cluster in ERROR that should be gone: all of a create that failed, unless they are kept on
-// purpose, and none that is on record where the cluster can be mended. What may hold somebody's work is only reported.
+// leftovers are machines of a cluster in ERROR that should be gone: all of a create that failed, unless they are kept
+// on purpose, and none that is on record where the cluster can be mended. What may hold somebody's work is only
+// reported.
 func (d *deciding) leftovers() {
 	if d.w.CloudError != "" || d.c.Status.KeepOnFailure {
 		return
@@ -204,7 +223,8 @@ func (d *deciding) leftovers() {
 		case kept:
 			d.report(l.Name, api.DriftLeftover, other(l, m), "only reported: one of this name is to be kept")
 		case d.c.Status.WasReady():
-			d.report(l.Name, api.DriftLeftover, "it is not on record as one of the cluster's, and is still there", "only reported: it may hold somebody's work; delete the cluster, or end it on the cloud")
+			d.report(l.Name, api.DriftLeftover, "it is not on record as one of the cluster's, and is still there",
+				"only reported: it may hold somebody's work; delete the cluster, or end it on the cloud")
 		default:
 			d.terminate(l, api.DriftLeftover, "it was to be terminated, and is still there")
 		}
@@ -227,7 +247,8 @@ func other(l Listed, m *api.Machine) string {
 
 func (d *deciding) terminating(l Listed, reason api.DriftReason, message string) api.Action {
 	return api.Action{
-		Kind: api.ActionTerminate, Index: l.Index, Machine: l.Name, Incarnation: l.Incarnation, ID: l.ID, Reason: reason, Message: message,
+		Kind: api.ActionTerminate, Index: l.Index, Machine: l.Name, Incarnation: l.Incarnation, ID: l.ID,
+		Reason: reason, Message: message,
 	}
 }
 

@@ -34,30 +34,51 @@ func identified(also func(*scene)) func(*scene) {
 
 func TestWhatDoesNotFitItsLabelsIsReportedAndLeftAlone(t *testing.T) {
 	hold(t, []rule{
-		{"a copy of the head under another name", identified(func(s *scene) { s.copied(0, "backup", "i-9") }), "", "backup MachineConflict: only reported", ""},
-		{"a copy of the head, whose id was never recorded", func(s *scene) { s.copied(0, "backup", "i-9") }, "", "backup MachineConflict: only reported", ""},
+		{"a copy of the head under another name", identified(func(s *scene) { s.copied(0, "backup", "i-9") }), "",
+			"backup MachineConflict: only reported", ""},
+		{"a copy of the head, whose id was never recorded", func(s *scene) { s.copied(0, "backup", "i-9") }, "",
+			"backup MachineConflict: only reported", ""},
 		{"a copy of a worker that is gone", identified(func(s *scene) {
 			s.copied(1, "backup", "i-9")
 			s.w.Listed = slices.Delete(s.w.Listed, 1, 2)
 			s.notReady(1, time.Hour)
 		}),
 			"Replace sky-x-1", "backup MachineConflict: only reported|sky-x-1 MachineGone: it is replaced", ""},
-		{"a machine that was renamed", identified(func(s *scene) { s.w.Listed[0].Name = "old" }), "", "sky-x-0 MachineConflict: it is kept", ""},
-		{"a worker that was renamed and is broken", identified(func(s *scene) { s.w.Listed[1].Name = "old"; s.unreachable(1); s.notReady(1, time.Hour) }), "Replace sky-x-1", "sky-x-1 MachineConflict: it is kept", ""},
-		{"names that were swapped with a copy's", identified(func(s *scene) { s.copied(0, "sky-x-0", "i-9"); s.w.Listed[0].Name = "old" }), "", "sky-x-0 MachineConflict: it is kept|sky-x-0 MachineConflict: only reported", ""},
+		{"a machine that was renamed", identified(func(s *scene) { s.w.Listed[0].Name = "old" }), "",
+			"sky-x-0 MachineConflict: it is kept", ""},
+		{"a worker that was renamed and is broken",
+			identified(func(s *scene) {
+				s.w.Listed[1].Name = "old"
+				s.unreachable(1)
+				s.notReady(1,
+					time.Hour)
+			}), "Replace sky-x-1", "sky-x-1 MachineConflict: it is kept", ""},
+		{"names that were swapped with a copy's",
+			identified(func(s *scene) {
+				s.copied(0, "sky-x-0",
+					"i-9")
+				s.w.Listed[0].Name = "old"
+			}), "", "sky-x-0 MachineConflict: it is kept|sky-x-0 MachineConflict: only reported", ""},
 		{"labels that were swapped", identified(func(s *scene) {
 			a, b := &s.w.Listed[1], &s.w.Listed[2]
 			a.Index, a.Incarnation, b.Index, b.Incarnation = b.Index, b.Incarnation, a.Index, a.Incarnation
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
 		}), "", "sky-x-1 MachineConflict: nothing is done to it|sky-x-2 MachineConflict: nothing is done to it", ""},
-		{"another machine in the place of a worker, with all its labels", identified(func(s *scene) { s.w.Listed[1].ID = "i-9"; s.notReady(1, time.Hour); s.unreachable(1) }), "", "sky-x-1 MachineConflict: nothing is done to it", ""},
+		{"another machine in the place of a worker, with all its labels",
+			identified(func(s *scene) {
+				s.w.Listed[1].ID = "i-9"
+				s.notReady(1,
+					time.Hour)
+				s.unreachable(1)
+			}), "", "sky-x-1 MachineConflict: nothing is done to it", ""},
 		{"two of a name and its labels, and no id on record", func(s *scene) {
 			s.w.Listed[1].ID = "i-1"
 			s.copied(1, "sky-x-1", "i-9")
 			s.notReady(1, time.Hour)
 		}, "", "sky-x-1 MachineConflict: nothing is done to it", ""},
-		{"two of a name and its labels, and one's id is on record", identified(func(s *scene) { s.copied(1, "sky-x-1", "i-9") }), "", "sky-x-1 MachineConflict: only reported", ""},
+		{"two of a name and its labels, and one's id is on record",
+			identified(func(s *scene) { s.copied(1, "sky-x-1", "i-9") }), "", "sky-x-1 MachineConflict: only reported", ""},
 		{"a server that is not on record", identified(func(s *scene) {
 			s.w.Listed = append(s.w.Listed, plan.Listed{Name: "sky-x-0", ID: "i-9", Cluster: "x", Incarnation: "z"})
 		}), "", "sky-x-0 MachineConflict: only reported", ""},
@@ -66,7 +87,8 @@ func TestWhatDoesNotFitItsLabelsIsReportedAndLeftAlone(t *testing.T) {
 			s.w.Nodes["sky-x-7-z"] = plan.Node{Ready: true}
 		}), "", "sky-x-7 MachineExtra: only reported", ""},
 		{"a copy of the machine that was in its place before", identified(func(s *scene) {
-			s.w.Listed[1] = plan.Listed{Name: "sky-x-1", ID: "i-9", Cluster: "x", Index: 1, Incarnation: "before", Conflict: "a copy"}
+			s.w.Listed[1] = plan.Listed{Name: "sky-x-1", ID: "i-9", Cluster: "x", Index: 1, Incarnation: "before",
+				Conflict: "a copy"}
 			s.notReady(1, time.Hour)
 		}), "", "sky-x-1 MachineConflict: only reported|sky-x-1 MachineGone: nothing, while another machine (id i-9) bears its name", ""},
 		{"two extras with the same labels", identified(func(s *scene) {
@@ -121,7 +143,8 @@ func (s *scene) mischief(r *rand.Rand) (touched map[string]bool) {
 		case 4: // an index that makes no sense, or that of the server
 			l.Index = []int{0, 7}[r.IntN(2)]
 		case 5: // a server that nobody knows
-			s.w.Listed = append(s.w.Listed, plan.Listed{Name: []string{"sky-x-0", "sky-y-0"}[r.IntN(2)], ID: id, Cluster: "x", Incarnation: "nobody's"})
+			s.w.Listed = append(s.w.Listed, plan.Listed{Name: []string{"sky-x-0", "sky-y-0"}[r.IntN(2)], ID: id, Cluster: "x",
+				Incarnation: "nobody's"})
 			touched[id] = true
 		}
 		if r.IntN(3) == 0 {
@@ -156,10 +179,12 @@ func TestWhateverWasCopiedOrRenamedNoMachineOnRecordIsEndedForIt(t *testing.T) {
 		}
 		d := s.decide()
 		for _, a := range d.Actions {
-			unknown := a.Kind != api.ActionTerminate && s.record(a.Index).CloudID == "" // then it is whichever fits, where one does
+			unknown := a.Kind != api.ActionTerminate &&
+				s.record(a.Index).CloudID == "" // then it is whichever fits, where one does
 			switch {
 			case a.Kind == api.ActionTerminate && (a.ID != "i-8" || a.Incarnation != "extra"), touched[a.ID] && !unknown:
-				return fmt.Errorf("%s of %s (id %s, incarnation %s), which is none of its to end\n%s", a.Kind, a.Machine, a.ID, a.Incarnation, drift(d))
+				return fmt.Errorf("%s of %s (id %s, incarnation %s), which is none of its to end\n%s", a.Kind, a.Machine, a.ID,
+					a.Incarnation, drift(d))
 			case a.Kind == api.ActionTerminate:
 				ended++
 			case a.Kind == api.ActionReplace && (a.Index == 0 || s.w.Nodes[s.record(a.Index).NodeName].Ready):
@@ -170,7 +195,8 @@ func TestWhateverWasCopiedOrRenamedNoMachineOnRecordIsEndedForIt(t *testing.T) {
 		}
 		for id := range touched {
 			none := func(m api.Machine) bool { return m.CloudID == "" }
-			if !slices.ContainsFunc(s.c.Status.Machines, none) && slices.ContainsFunc(s.w.Listed, func(l plan.Listed) bool { return l.ID == id }) && !strings.Contains(drift(d), string(api.DriftMachineConflict)) {
+			if !slices.ContainsFunc(s.c.Status.Machines, none) && slices.ContainsFunc(s.w.Listed,
+				func(l plan.Listed) bool { return l.ID == id }) && !strings.Contains(drift(d), string(api.DriftMachineConflict)) {
 				return fmt.Errorf("nothing says that %s does not fit\n%s", id, drift(d))
 			}
 		}

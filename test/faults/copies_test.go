@@ -6,8 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// copyFaults are machines that are copied, renamed and labelled anew on their cloud. Each is put right by a person in the end:
-// until then it is reported, and nothing is ended for it.
+// copyFaults are machines that are copied, renamed and labelled anew on their cloud. Each is put right by a person in
+// the end: until then it is reported, and nothing is ended for it.
 func copyFaults() []fault {
 	const kind = "copied machine"
 	return []fault{

@@ -47,7 +47,8 @@ func (w *world) ids() []string {
 
 func (w *world) orphans(terminate ...string) api.OrphansResult {
 	w.t.Helper()
-	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), client.StartWorkflowOptions{TaskQueue: w.queue}, api.WorkflowOrphans, api.OrphansInput{Terminate: terminate})
+	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), client.StartWorkflowOptions{TaskQueue: w.queue},
+		api.WorkflowOrphans, api.OrphansInput{Terminate: terminate})
 	if err != nil {
 		w.t.Fatal(err)
 	}

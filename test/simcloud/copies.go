@@ -6,8 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// Copy makes a copy of the machine that bears a name now, as somebody does who saves its disk as an image and starts that: it has
-// all its labels, a name and an id of its own, and no host behind it.
+// Copy makes a copy of the machine that bears a name now, as somebody does who saves its disk as an image and starts
+// that: it has all its labels, a name and an id of its own, and no host behind it.
 func (c *Cloud) Copy(name, as string) (cloud.Machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,7 +28,8 @@ func (c *Cloud) Rename(name, as string) error {
 	return c.change(name, func(m *cloud.Machine) { m.Name = as })
 }
 
-// Relabel gives the machine that bears a name now the labels of another place and incarnation; its name and its id stay.
+// Relabel gives the machine that bears a name now the labels of another place and incarnation; its name and its id
+// stay.
 func (c *Cloud) Relabel(name string, index int, incarnation string) error {
 	return c.change(name, func(m *cloud.Machine) { m.Index, m.Incarnation = index, incarnation })
 }

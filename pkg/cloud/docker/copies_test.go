@@ -10,7 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
-// copyOf is what a person gets of docker commit and docker run: a container with all labels of a host, and another name and id.
+// copyOf is what a person gets of docker commit and docker run: a container with all labels of a host, and another name
+// and id.
 func (s *site) copyOf(m cloud.Machine, name string) cloud.Machine {
 	s.t.Helper()
 	saved, err := s.engine.ContainerCommit(s.ctx, m.ID, container.CommitOptions{})
@@ -22,7 +23,8 @@ func (s *site) copyOf(m cloud.Machine, name string) cloud.Machine {
 			s.t.Log(err)
 		}
 	})
-	made, err := s.engine.ContainerCreate(s.ctx, &container.Config{Image: saved.ID, Entrypoint: []string{"sleep", "3000"}}, &container.HostConfig{}, nil, nil, name)
+	made, err := s.engine.ContainerCreate(s.ctx,
+		&container.Config{Image: saved.ID, Entrypoint: []string{"sleep", "3000"}}, &container.HostConfig{}, nil, nil, name)
 	if err == nil {
 		s.t.Cleanup(func() {
 			_ = s.engine.ContainerRemove(s.ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})

@@ -9,13 +9,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// clusterTag is where SkyPilot writes a cluster's name on AWS. It ends, starts and counts whatever carries it, so that a copy of an
-// instance (Launch more like this copies tags) shares the fate of the real one.
+// clusterTag is where SkyPilot writes a cluster's name on AWS. It ends, starts and counts whatever carries it, so that
+// a copy of an instance (Launch more like this copies tags) shares the fate of the real one.
 const clusterTag = "ray-cluster-name"
 
-// tagged are the instances on AWS that SkyPilot takes for a cluster's machine: the target, whose tags are read again with that, and
-// others, which carry the same tags. Where the account can't be asked from here, nobody can say.
-func (c *Cloud) tagged(ctx context.Context, target cloud.Target, found *record) (real *instance, copies []instance, err error) {
+// tagged are the instances on AWS that SkyPilot takes for a cluster's machine: the target, whose tags are read again
+// with that, and others, which carry the same tags. Where the account can't be asked from here, nobody can say.
+func (c *Cloud) tagged(ctx context.Context, target cloud.Target, found *record) (real *instance, copies []instance,
+	err error) {
 	if found.cloudName() != awsName || found.NameOnCloud == "" || target.ID == "" {
 		return nil, nil, nil
 	}
@@ -40,8 +41,8 @@ func (c *Cloud) tagged(ctx context.Context, target cloud.Target, found *record) 
 	return real, copies, err
 }
 
-// downAlone takes the target down where SkyPilot would end copies with it: by the id of the instance. It says whether it had to;
-// SkyPilot's record then stands for the copies, which are listed as such.
+// downAlone takes the target down where SkyPilot would end copies with it: by the id of the instance. It says whether
+// it had to; SkyPilot's record then stands for the copies, which are listed as such.
 func (c *Cloud) downAlone(ctx context.Context, target cloud.Target, found *record) (done bool, err error) {
 	if target.ID == found.NameOnCloud {
 		return false, nil
@@ -50,7 +51,8 @@ func (c *Cloud) downAlone(ctx context.Context, target cloud.Target, found *recor
 	if err != nil || len(copies) == 0 {
 		return false, err
 	}
-	c.log.Warn("copies of a machine carry its tags: it is terminated by its id, and they are left alone", "machine", target.Name, "id", target.ID, "copies", idsOf(copies))
+	c.log.Warn("copies of a machine carry its tags: it is terminated by its id, and they are left alone", "machine",
+		target.Name, "id", target.ID, "copies", idsOf(copies))
 	return true, c.endStray(ctx, target)
 }
 
@@ -59,7 +61,8 @@ func (c *Cloud) alone(ctx context.Context, target cloud.Target, found *record) e
 	_, copies, err := c.tagged(ctx, target, found)
 	if err == nil && len(copies) > 0 {
 		err = &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-			"machine %s is not started: %s on AWS carries the same tags, and SkyPilot may start it instead; take the tag %s off it, or end it",
+			"machine %s is not started: %s on AWS carries the same tags, and SkyPilot may start it instead; "+
+				"take the tag %s off it, or end it",
 			target.Name, strings.Join(idsOf(copies), ", "), clusterTag)}
 	}
 	return err
@@ -73,8 +76,9 @@ func idsOf(all []instance) []string {
 	return ids
 }
 
-// mergeInstances adds to the listed machines what AWS has besides: machines that SkyPilot does not know, and copies of those that it
-// knows. Where the instance that SkyPilot remembers is not there any more, its record is that of the one which bears the name.
+// mergeInstances adds to the listed machines what AWS has besides: machines that SkyPilot does not know, and copies of
+// those that it knows. Where the instance that SkyPilot remembers is not there any more, its record is that of the one
+// which bears the name.
 func mergeInstances(listed []cloud.Machine, all []instance) []cloud.Machine {
 	var more []cloud.Machine
 	for _, i := range all {
@@ -84,7 +88,8 @@ func mergeInstances(listed []cloud.Machine, all []instance) []cloud.Machine {
 		case m.Name == "":
 		case known < 0:
 			more = append(more, m)
-		case listed[known].ID == m.ID || listed[known].ID == "" || listed[known].Cloud != awsName: // being launched, or elsewhere
+		case listed[known].ID == m.ID || listed[known].ID == "" ||
+			listed[known].Cloud != awsName: // being launched, or elsewhere
 		case slices.ContainsFunc(all, func(o instance) bool { return o.ID == listed[known].ID }):
 			more = append(more, m)
 		default:

@@ -36,7 +36,8 @@ func (s *copiedServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/api/status":
 		_, _ = w.Write([]byte(`[]`))
 	case "/status":
-		known := []record{{Name: "sky-lost-0", Status: clusterUp, Cloud: "AWS", NameOnCloud: "sky-lost-0-abcd", Labels: copiedLabels, Handle: "x"}}
+		known := []record{{Name: "sky-lost-0", Status: clusterUp, Cloud: "AWS", NameOnCloud: "sky-lost-0-abcd",
+			Labels: copiedLabels, Handle: "x"}}
 		if slices.Contains(s.did, "/down") {
 			known = nil
 		}
@@ -82,12 +83,14 @@ func newCopied(t *testing.T, s *copiedServer, instances ...instance) (*Cloud, st
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	all, _ := json.Marshal(instances)
 	left, _ := json.Marshal(slices.DeleteFunc(slices.Clone(instances), func(i instance) bool { return i.ID == "i-1" }))
-	for name, text := range map[string]string{"python": awsWithCopies, "rsync": "", "instances": string(all), "left": string(left)} {
+	for name, text := range map[string]string{"python": awsWithCopies, "rsync": "", "instances": string(all),
+		"left": string(left)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c, err := New(Options{Dir: dir, Endpoint: endpoint.URL, Python: filepath.Join(dir, "python"), Env: []string{"DIR=" + dir}})
+	c, err := New(Options{Dir: dir, Endpoint: endpoint.URL, Python: filepath.Join(dir, "python"),
+		Env: []string{"DIR=" + dir}})
 	if err != nil {
 		t.Fatal(err)
 	}
