@@ -31,7 +31,7 @@ func soon(s *world.Settings) { s.Deadlines = world.Patience(20 * time.Second) }
 // TestFaults makes one thing after the other go wrong.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	for _, f := range slices.Concat(serverFaults(), sshFaults(), shellFaults(), machineFaults(), cloudFaults(), copyFaults(), peopleFaults(), stateFaults(), proxyFaults()) {
+	for _, f := range slices.Concat(serverFaults(), sshFaults(), shellFaults(), machineFaults(), cloudFaults(), copyFaults(), peopleFaults(), stateFaults(), proxyFaults(), addressFaults()) {
 		t.Run(strings.ReplaceAll(f.kind+"/"+f.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			results.note(t, key{kind: f.kind, fault: f.name, ends: f.ends.String()})

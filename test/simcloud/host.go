@@ -184,10 +184,6 @@ func (h *host) becomeHead(valid time.Duration, peers func() []*host) error {
 	if err != nil {
 		return err
 	}
-	serverCert, serverKey, err := ca.Issue(pki.Leaf{Subject: "kube-apiserver", Server: true, Hosts: []string{h.address, "127.0.0.1", outsideAddress}}, now)
-	if err != nil {
-		return err
-	}
 	password := make([]byte, 16)
 	_, _ = rand.Read(password)
 	files := map[string]string{"ca.pem": string(ca.PEM()), "server-password": hex.EncodeToString(password)}
@@ -204,15 +200,12 @@ func (h *host) becomeHead(valid time.Duration, peers func() []*host) error {
 			return err
 		}
 	}
-	pair, err := tls.X509KeyPair(serverCert, serverKey)
-	if err != nil {
-		return err
-	}
 	clients := x509.NewCertPool()
 	clients.AppendCertsFromPEM(ca.PEM())
 	h.tls = &tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
+		ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
 	}
+	h.tls.GetCertificate = (&servingCert{host: h, ca: ca}).get
 	h.api = newAPI(h, peers)
 	return nil
 }

@@ -44,7 +44,7 @@ func (a *apiServer) serve(l net.Listener) {
 		if a.blocked.Load() {
 			panic(http.ErrAbortHandler) // which cuts the connection
 		}
-		if !a.head.running("rke2-server") {
+		if !a.head.running("rke2-server") || !a.head.here() {
 			refuse(w, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the server is not up")
 			return
 		}

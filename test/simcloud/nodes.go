@@ -70,7 +70,7 @@ func (a *apiServer) members() map[string]member {
 			h.setting("server") == "https://"+net.JoinHostPort(a.head.address, "9345"))
 		if name := h.setting("node-name"); joined && name != "" {
 			run := h.invocation(unit)
-			up[name] = member{password: h.password, invocation: run, ready: h.wellAt(run)}
+			up[name] = member{password: h.password, invocation: run, ready: h.wellAt(run) && h.here()}
 		}
 	}
 	return up
