@@ -80,7 +80,7 @@ e2e-rke2: setup build kit external venv ## the same on the official RKE2 release
 	SKYCTL_TEST_BIN=$(BIN) SKYCTL_TEST_RKE2=release go test -count=1 -timeout 90m -skip TestAcceleratorsAreOfferedToPods ./test/e2e
 
 # What make test runs of these is one try of each kill, shorter outages and fewer rounds of drift.
-faults: ## kill, cut, fill and lie at every step, all of it; FAULTS="-report $(CURDIR)/docs/reliability.md" keeps the results
+faults: setup ## kill, cut, fill and lie at every step, all of it; FAULTS="-report $(CURDIR)/docs/reliability.md" keeps the results
 	go test -count=1 -timeout 90m ./test/faults -long $(FAULTS)
 
 clean: ## remove what was built: bin/ and the kit

@@ -78,8 +78,8 @@ func (e *Engine) Close() {
 	}
 }
 
-// Left names all that the engine has beside its images that have a name: what should be gone with the last cluster.
-func (e *Engine) Left() []string {
+// Left names all that the engine has beside its images that have a name, whosever it is.
+func (e *Engine) Left(string) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var left []string
@@ -129,6 +129,8 @@ func id() string {
 	_, _ = rand.Read(b)
 	return hex.EncodeToString(b)
 }
+
+var _ Backend = (*Engine)(nil)
 
 var versioned = regexp.MustCompile(`^/v[0-9.]+/`)
 
@@ -395,13 +397,6 @@ func (e *Engine) Stop(name string) {
 		h.halt()
 		h.state = container.StateExited
 	}
-}
-
-// Subnet is the beginning of the addresses of the network that was made last.
-func (e *Engine) Subnet() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.networks[len(e.networks)-1].subnet
 }
 
 // Start starts a container, as docker start does.
