@@ -95,6 +95,11 @@ var repairs = []scene{
 		also:    []string{"StartMachine", "StartHead", "AwaitNode"},
 	},
 	{
+		name:       "machines at each other's addresses",
+		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.Move(l.machine(0), l.machine(1))) }),
+		activities: []string{"RecordAddress"}, also: []string{"StartHead", "Join", "AwaitNode"},
+	},
+	{
 		name:       "a unit that died",
 		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.StopUnit(l.machine(1), "failed")) }),
 		activities: []string{"Restart"},
