@@ -68,13 +68,15 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 			}
 			if a.OrphanGrace > 0 && !partial.About(o.Cloud) && o.Conflict == "" {
 				o.TerminateAt = o.FirstSeen.Add(a.OrphanGrace)
-				o.Due = !a.Now().Before(o.TerminateAt)
 			}
 			r.Orphans = append(r.Orphans, o)
 		}
 	}
 	if err := a.spareOrphans(ctx, &r); err != nil {
 		return api.OrphansResult{}, failed(ctx, step, "", err)
+	}
+	for i, o := range r.Orphans { // the times are final by now
+		r.Orphans[i].Due = !o.TerminateAt.IsZero() && !a.Now().Before(o.TerminateAt)
 	}
 	for _, o := range r.Orphans {
 		if a.Now().Sub(o.FirstSeen) < newOrphan {

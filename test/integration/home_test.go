@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/pkg/plan"
@@ -189,6 +190,36 @@ func TestACopyBesideChangesNothingUntilItIsAdopted(t *testing.T) {
 	}
 	b.healthy(one, 2)
 	a.inDoubt(one, 0)
+}
+
+func TestAnOrphanThatIsOldHasItsTimeAgainAfterAnAdoption(t *testing.T) {
+	a := newOriginal(t, t.TempDir())
+	a.acts.Sweeps.OrphanGrace = time.Hour
+	installation, err := a.store.Installation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := cloud.Machine{
+		Owner: cloud.Owner{Installation: installation, Cluster: "newer", ClusterUID: "newer-uid"}, Name: api.MachineName("newer", 0),
+		Incarnation: "n",
+	}
+	a.cloud.Plant(m)
+	m = a.cloud.Machines(m.Name)[0]
+	old := api.Orphan{Cloud: simcloud.Name, Name: m.Name, ID: m.ID, Cluster: "newer", ClusterUID: "newer-uid", FirstSeen: time.Now().Add(-2 * time.Hour)}
+	if err := a.store.AddOrphan(t.Context(), simcloud.Name, old); err != nil {
+		t.Fatal(err)
+	}
+	adopted := time.Now()
+	if _, err := a.store.UpdateHome(t.Context(), func(h *api.Home) error { h.AdoptedAt = adopted; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	r := a.sweep("")
+	if len(r.Orphans) != 1 || !r.Orphans[0].FirstSeen.Equal(old.FirstSeen) || r.Orphans[0].TerminateAt.Before(adopted.Add(time.Hour)) {
+		t.Errorf("orphans %+v, want one with its time from the adoption on", r.Orphans)
+	}
+	if len(a.cloud.Machines(m.Name)) != 1 {
+		t.Error("it was ended at once")
+	}
 }
 
 func TestACopyFarAwayIsFoundByTheMarksOnMachines(t *testing.T) {
