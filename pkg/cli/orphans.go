@@ -149,6 +149,8 @@ belongs to a cluster by the time it is to be terminated is left alone.`,
 type orphanDeletion struct {
 	*app
 	yes bool
+	// all are the orphans that were found, those that are not to end among them.
+	all []api.Orphan
 	// skipped: some end only when they are named, and were not.
 	skipped bool
 }
@@ -209,6 +211,7 @@ func (d *orphanDeletion) find(ctx context.Context, ops *operations.Client, names
 		for _, why := range r.Unasked {
 			s.note("A cloud could not be asked for orphans: " + why)
 		}
+		d.all = r.Orphans
 		if found = r.Orphans; len(names) == 0 {
 			found = slices.DeleteFunc(slices.Clone(found), func(o api.Orphan) bool { return o.Conflict != "" })
 			if d.skipped = len(found) < len(r.Orphans); d.skipped {
@@ -237,7 +240,7 @@ func (d *orphanDeletion) terminate(ctx context.Context, ops *operations.Client, 
 			names = append(names, o.ID)
 			continue
 		}
-		names = append(names, o.Name)
+		names = append(names, callOf(o, d.all))
 	}
 	err := d.working("Terminating orphans", false, func(s *status) error {
 		r, err := ops.Orphans(ctx, api.OrphansInput{Terminate: names})

@@ -108,6 +108,22 @@ func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
 	}
 }
 
+func TestAnOrphanDoesNotTakeACopyOfItsNameAlong(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	var ended []string
+	world.Cast("", rehearsal.Play{Orphans: func(_ context.Context, _ *rehearsal.World, in api.OrphansInput) (api.OrphansResult, error) {
+		ended = append(ended, in.Terminate...)
+		return api.OrphansResult{Orphans: []api.Orphan{
+			{Cloud: "aws", Name: "sky-dev-1", ID: "i-1", Cluster: "dev"},
+			{Cloud: "aws", Name: "sky-dev-1", ID: "i-2", Cluster: "dev", Conflict: "it was found to be a copy"},
+		}}, nil
+	}})
+	if got := p.run("delete", "orphans", "-y"); got.code != 0 || !slices.Equal(ended, []string{"i-1"}) {
+		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
+	}
+}
+
 func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
 	world.Work(t)
 	p := outsider(t)
