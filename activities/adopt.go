@@ -87,9 +87,8 @@ func (w *HomeWatch) askAll(ctx context.Context, h api.Home, clusters []api.Clust
 	asked.SetLimit(marksAtOnce)
 	for i := range clusters {
 		asked.Go(func() error {
-			machine, seen, err := w.exchange(ctx, clusters[i].Ref(), ours)
-			failures[i], findings[i] = err, home.CompareMark(h, machine, seen)
-			if err == nil && ours != nil {
+			findings[i], failures[i] = w.exchange(ctx, h, clusters[i].Ref(), ours)
+			if failures[i] == nil && ours != nil {
 				w.noteAsked(clusters[i].Metadata.UID)
 			}
 			return nil

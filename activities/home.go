@@ -44,9 +44,10 @@ const (
 	homeAskEvery  = 10 * time.Minute
 	// homeWaitEvery is how often what waits for a doubt to be settled looks.
 	homeWaitEvery = 2 * time.Second
-	// markWithin bounds the exchange of marks with one machine, marksAtOnce the clusters that are asked at one time, machinesTried
-	// the machines of a cluster that are tried until one answers, and clustersTried the clusters that are asked before an orphan is ended.
-	markWithin    = 10 * time.Second
+	// markWithin bounds the exchange of marks with a cluster's machines: what is to be done about those that don't answer waits for
+	// it, and has to be begun within lookWithin. marksAtOnce bounds the clusters that are asked at one time, machinesTried the machines
+	// of each, and clustersTried the clusters that are asked before an orphan is ended.
+	markWithin    = 8 * time.Second
 	marksAtOnce   = 16
 	machinesTried = 3
 	clustersTried = 16
@@ -259,13 +260,13 @@ func (w *HomeWatch) confirmBy(ctx context.Context, clusters []api.Cluster) error
 			continue
 		}
 		asked.Go(func() error {
-			machine, seen, err := w.exchange(ctx, c.Ref(), &mark)
+			f, err := w.exchange(ctx, h, c.Ref(), &mark)
 			if err != nil { // a cluster out of reach says nothing
 				w.Log.Debug("no machine of a cluster could be asked who looks after it", "cluster", c.Metadata.Name, "error", err)
 				return nil
 			}
 			w.noteAsked(c.Metadata.UID)
-			found[i] = home.CompareMark(h, machine, seen)
+			found[i] = f
 			return nil
 		})
 	}
@@ -301,28 +302,38 @@ func (w *HomeWatch) noteAsked(uid string) {
 	w.asked[uid] = w.Now()
 }
 
-// exchange exchanges marks with the first machine of a cluster that answers, the head before the others; it is named.
-func (w *HomeWatch) exchange(ctx context.Context, ref api.Ref, ours *home.Mark) (string, *home.Mark, error) {
+// exchange exchanges marks with the first machines of a cluster, all at once, and returns what speaks against the state most; nil
+// where nothing does. Its error is that none of them answered.
+func (w *HomeWatch) exchange(ctx context.Context, h api.Home, ref api.Ref, ours *home.Mark) (*api.HomeFinding, error) {
 	c, err := lookUp(ctx, w.Store, ref) // a list has no machines
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	key, err := w.Store.GetSecret(ctx, c.Ref(), store.SecretSSHKey)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	machines := slices.DeleteFunc(slices.Clone(c.Status.Machines), func(m api.Machine) bool {
 		return m.Address == "" || m.HostKey == "" || !m.State.MayExist()
 	})
 	slices.SortFunc(machines, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
-	err = errors.New("none of its machines has ever been reached")
-	for _, m := range machines[:min(machinesTried, len(machines))] {
-		var seen *home.Mark
-		if seen, err = w.exchangeWith(ctx, &m, key, ours); err == nil {
-			return m.Name, seen, nil
+	machines = machines[:min(machinesTried, len(machines))]
+	marks, failures := make([]*home.Mark, len(machines)), make([]error, len(machines))
+	var asked sync.WaitGroup
+	for i := range machines {
+		asked.Go(func() { marks[i], failures[i] = w.exchangeWith(ctx, &machines[i], key, ours) })
+	}
+	asked.Wait()
+	if !slices.Contains(failures, nil) {
+		return nil, errors.Join(append(failures, errors.New("no machine of the cluster answers"))...)
+	}
+	var most *api.HomeFinding
+	for i, seen := range marks {
+		if f := home.CompareMark(h, machines[i].Name, seen); f != nil && (most == nil || f.Starts > most.Starts) {
+			most = f
 		}
 	}
-	return "", nil, err
+	return most, nil
 }
 
 func (w *HomeWatch) exchangeWith(ctx context.Context, m *api.Machine, key []byte, ours *home.Mark) (*home.Mark, error) {

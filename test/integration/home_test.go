@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -220,6 +221,25 @@ func TestAnOrphanThatIsOldHasItsTimeAgainAfterAnAdoption(t *testing.T) {
 	if len(a.cloud.Machines(m.Name)) != 1 {
 		t.Error("it was ended at once")
 	}
+}
+
+func TestWhatIsToBeDoneIsBegunThoughNoMachineSaysWhoseItIs(t *testing.T) {
+	a := newOriginal(t, t.TempDir())
+	ref := a.create("mute", 3, operations.CreateOptions{})
+	a.awaitReady(ref)
+	a.running.Stop()
+	file := filepath.Join(a.home, "mute", "kubeconfig")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		a.cloud.Silence(api.MachineName("mute", i), true)
+	}
+	a.begin() // with no connection left
+	if r := a.sweep("mute"); len(r.Drifted) != 1 || r.Drifted[0].Started != api.WorkflowRepair {
+		t.Errorf("drifted %+v", r.Drifted)
+	}
+	until(t, "the kubeconfig is there again", func() bool { _, err := os.Stat(file); return err == nil })
 }
 
 func TestACopyFarAwayIsFoundByTheMarksOnMachines(t *testing.T) {
