@@ -37,6 +37,8 @@ type Sweeps struct {
 	Home *HomeWatch
 	// OrphanGrace is how long an orphan is left alone after it was first seen; 0 leaves it for good.
 	OrphanGrace time.Duration
+	// Interval is how often sweeps are meant to come.
+	Interval time.Duration
 	// Start starts an operation on a cluster, and says whether it did: it does not where one works on it already.
 	Start func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error)
 	Now   func() time.Time
@@ -77,7 +79,7 @@ func (a *Sweeps) ListClusters(ctx context.Context, only string) ([]string, error
 			Message: "what etcd has of the cluster can't be understood; it and its machines are left alone until that is mended",
 		})
 	}
-	if err := a.Store.NoteSweep(ctx, a.Now()); err != nil && activity.IsActivity(ctx) { // whoever reads the record is told that it is old
+	if err := a.Store.NoteSweep(ctx, a.Now(), a.Interval); err != nil && activity.IsActivity(ctx) { // whoever reads the record is told that it is old
 		activity.GetLogger(ctx).Warn("that a sweep has begun could not be recorded", "error", err)
 	}
 	names := make([]string, len(all))

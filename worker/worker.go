@@ -183,7 +183,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 		},
 		Sweeps: &activities.Sweeps{
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,
-			Policy: policy, OrphanGrace: cfg.Reconcile.OrphanGrace, GPUStack: stack,
+			Policy: policy, OrphanGrace: cfg.Reconcile.OrphanGrace, Interval: cfg.Reconcile.Interval, GPUStack: stack,
 		},
 		GPUs: &activities.GPUs{
 			Store: st, Pool: pool, Deadlines: deadlines, Now: now, Stack: stack, TestImage: cfg.GPU.TestImage,

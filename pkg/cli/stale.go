@@ -19,8 +19,8 @@ func (a *app) noteStaleSweeps(ctx context.Context, ops *operations.Client, clust
 	ready := func(c api.Cluster) bool {
 		return c.Status.Phase == api.PhaseReady && a.env.Now().Sub(c.Metadata.CreatedAt) > settledFor
 	}
-	if !slices.ContainsFunc(clusters, ready) {
-		return
+	if !slices.ContainsFunc(clusters, ready) || a.worker != nil && a.worker.level == 0 {
+		return // a skyd of before records no sweeps
 	}
 	s, err := ops.Store(ctx)
 	if err != nil {

@@ -7,17 +7,20 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// SweepStale is after how long without a sweep nobody can rely on what the last one recorded. It is many times the
-// interval at which sweeps are meant to come.
-const SweepStale = 10 * time.Minute
+// SweepStale is after how long without a sweep nobody can rely on what the last one recorded, where sweeps are meant
+// to come often. Where they come seldom, it is missedSweeps times their interval.
+const (
+	SweepStale   = 10 * time.Minute
+	missedSweeps = 3
+)
 
-// NoteSweep records that a sweep over all clusters has begun. The record ends by itself, by etcd's own measure of
-// time: no two machines' clocks are compared.
-func (s *Store) NoteSweep(ctx context.Context, now time.Time) error {
+// NoteSweep records that a sweep over all clusters has begun, of those that are meant to come at an interval. The
+// record ends by itself, by etcd's own measure of time: no two machines' clocks are compared.
+func (s *Store) NoteSweep(ctx context.Context, now time.Time, interval time.Duration) error {
 	const doing = "recording that a sweep has begun"
 	call, cancel := bounded(ctx)
 	defer cancel()
-	lease, err := s.client.Grant(call, int64(SweepStale.Seconds()))
+	lease, err := s.client.Grant(call, int64(max(SweepStale, missedSweeps*interval).Seconds()))
 	if err != nil {
 		return s.failure(ctx, doing, err)
 	}
@@ -27,7 +30,7 @@ func (s *Store) NoteSweep(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// SweptLately says whether a sweep over all clusters has begun within SweepStale.
+// SweptLately says whether a sweep over all clusters has begun before it was time to miss one.
 func (s *Store) SweptLately(ctx context.Context) (bool, error) {
 	resp, err := s.get(ctx, "reading when the last sweep was", s.keys.swept(), clientv3.WithCountOnly())
 	return err == nil && resp.Count > 0, err
