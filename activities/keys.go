@@ -163,7 +163,20 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	if err := a.Store.PutSecret(ctx, c.Ref(), store.SecretSSHKey, key); err != nil {
 		return err
 	}
+	a.removeKeyPods(ctx, c)
 	return a.Store.DeleteSecret(ctx, c.Ref(), store.SecretNextSSHKey)
+}
+
+// removeKeyPods removes pods of tries that were killed. They have ended by themselves, but would stay in everybody's sight.
+func (a *Nodes) removeKeyPods(ctx context.Context, c *api.Cluster) {
+	client, err := clientOf(ctx, c, a.Store, a.Pool)
+	if err == nil {
+		err = kube.RemoveAuthorizingPods(ctx, client)
+		kube.Close(client)
+	}
+	if err != nil {
+		activity.GetLogger(ctx).Info("pods of an interrupted try may be left", "cluster", c.Metadata.Name, "error", err)
+	}
 }
 
 // nextSSHKey is the key that is to take the place of the one that was lost; the same for every try.

@@ -24,7 +24,9 @@ func TestClustersThatNoSweepHasLookedAtAreShownWithThat(t *testing.T) {
 		_, _ = etcd.Delete(context.Background(), prefix+"/clusters/stale")
 		_, _ = etcd.Delete(context.Background(), prefix+"/swept")
 	})
-	noted := func(args ...string) bool { return strings.Contains(p.run(args...).err, "no sweep has looked at the clusters") }
+	noted := func(args ...string) bool {
+		return strings.Contains(p.run(args...).err, "no sweep has looked at the clusters")
+	}
 	describe := []string{"describe", "cluster", "stale"}
 	if !noted("get", "clusters") || !noted(describe...) {
 		t.Error("nothing is said where no sweep has been")

@@ -18,6 +18,7 @@ const (
 	// authorizeEvery is how often the pod that puts a key in place is asked whether it is done.
 	authorizeEvery = 500 * time.Millisecond
 	authorizeApp   = "skyctl-authorize-key"
+	appLabel       = "app.kubernetes.io/name"
 )
 
 // authorizeScript adds $KEY to the keys that may log in as $LOGIN, once. It runs on the machine's own file system.
@@ -73,6 +74,18 @@ func AuthorizeKey(ctx context.Context, cs kubernetes.Interface, node, user, publ
 	}
 }
 
+// RemoveAuthorizingPods removes the pods of calls of AuthorizeKey that were killed before they could.
+func RemoveAuthorizingPods(ctx context.Context, cs kubernetes.Interface) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := cs.CoreV1().Pods(metav1.NamespaceSystem).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: new(int64)},
+		metav1.ListOptions{LabelSelector: appLabel + "=" + authorizeApp})
+	if err != nil {
+		return fmt.Errorf("removing the pods %s-… in %s: %w", authorizeApp, metav1.NamespaceSystem, err)
+	}
+	return nil
+}
+
 func getNode(ctx context.Context, cs kubernetes.Interface, name string) (*corev1.Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -121,7 +134,7 @@ func authorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: authorizeApp + "-", Namespace: metav1.NamespaceSystem,
-			Labels: map[string]string{"app.kubernetes.io/name": authorizeApp},
+			Labels: map[string]string{appLabel: authorizeApp},
 		},
 		Spec: corev1.PodSpec{
 			NodeName: n.Name, RestartPolicy: corev1.RestartPolicyNever, HostNetwork: true, ActiveDeadlineSeconds: &deadline,

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -57,6 +58,21 @@ func TestAKeyGoesOntoANodeByAPodThatNeedsNothing(t *testing.T) {
 	}
 	if left, err := cs.CoreV1().Pods("kube-system").List(t.Context(), metav1.ListOptions{}); err != nil || len(left.Items) != 0 {
 		t.Errorf("pods are left: %+v, %v", left, err)
+	}
+}
+
+func TestPodsOfKilledTriesAreRemovedAndNoOthers(t *testing.T) {
+	cs := fake.NewClientset()
+	if err := RemoveAuthorizingPods(t.Context(), cs); err != nil {
+		t.Fatal(err)
+	}
+	removed, ok := cs.Actions()[0].(clienttesting.DeleteCollectionAction)
+	if !ok || removed.GetNamespace() != "kube-system" {
+		t.Fatalf("got %+v", cs.Actions())
+	}
+	chosen := removed.GetListRestrictions().Labels
+	if !chosen.Matches(labels.Set(authorizingPod(nodeWithImages(), "i", "u", "k").Labels)) || chosen.Matches(labels.Set{appLabel: "dns"}) {
+		t.Errorf("it removes pods of %s", chosen)
 	}
 }
 

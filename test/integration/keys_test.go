@@ -41,7 +41,15 @@ func TestALostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
 	w.awaitReady(ref)
 	before := w.secret(ref, store.SecretSSHKey)
 	w.loseSecrets(ref, store.SecretSSHKey)
+	for _, app := range []string{"skyctl-authorize-key", "other"} { // the one of a try that was killed, and one of no concern
+		if err := w.cloud.AddPod(ref.UID, "sky-keyless-1", "kube-system/"+app+"-left", app); err != nil {
+			t.Fatal(err)
+		}
+	}
 	after := w.repair(ref)
+	if left := w.cloud.Pods(ref.UID, ""); !slices.Equal(left, []string{"kube-system/other-left"}) {
+		t.Errorf("pods are left: %v", left)
+	}
 	w.keep("repair-keys", w.runsOf(ref.Name)[0])
 	lastRepair(t, after, api.ActionRestoreKeys, "")
 	if w.secret(ref, store.SecretSSHKey) == before {

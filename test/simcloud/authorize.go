@@ -3,11 +3,13 @@ package simcloud
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 
 	"golang.org/x/crypto/ssh"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
@@ -31,7 +33,7 @@ func (a *apiServer) createPod(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
-	pod.Name, pod.Status.Phase = pod.GenerateName+"1", corev1.PodSucceeded
+	pod.Name, pod.Status.Phase = pod.GenerateName+pod.Spec.NodeName, corev1.PodSucceeded
 	if err := a.authorize(pod); err != nil {
 		pod.Status.Phase, pod.Status.Message = corev1.PodFailed, err.Error()
 	}
@@ -80,6 +82,20 @@ func (a *apiServer) pod(w http.ResponseWriter, r *http.Request) {
 func (a *apiServer) deletePod(w http.ResponseWriter, r *http.Request) {
 	a.registry.mu.Lock()
 	delete(a.registry.pods, r.PathValue("namespace")+"/"+r.PathValue("name"))
+	a.registry.mu.Unlock()
+	done(w)
+}
+
+func (a *apiServer) deletePods(w http.ResponseWriter, r *http.Request) {
+	chosen, err := labels.Parse(r.URL.Query().Get("labelSelector"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		return
+	}
+	a.registry.mu.Lock()
+	maps.DeleteFunc(a.registry.pods, func(_ string, p *corev1.Pod) bool {
+		return p.Namespace == r.PathValue("namespace") && chosen.Matches(labels.Set(p.Labels))
+	})
 	a.registry.mu.Unlock()
 	done(w)
 }

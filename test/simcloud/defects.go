@@ -190,8 +190,8 @@ func (c *Cloud) Cordon(clusterUID, node string, cordoned bool) error {
 	return nil
 }
 
-// AddPod runs a pod (namespace/name) on a Node.
-func (c *Cloud) AddPod(clusterUID, node, pod string) error {
+// AddPod runs a pod (namespace/name) of an app on a Node.
+func (c *Cloud) AddPod(clusterUID, node, pod, app string) error {
 	a := c.api(clusterUID)
 	if a == nil {
 		return fmt.Errorf("cluster %s has no head", clusterUID)
@@ -200,7 +200,9 @@ func (c *Cloud) AddPod(clusterUID, node, pod string) error {
 	a.registry.mu.Lock()
 	defer a.registry.mu.Unlock()
 	a.registry.pods[pod] = &corev1.Pod{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: name, Labels: map[string]string{"app.kubernetes.io/name": app},
+		},
 		Spec: corev1.PodSpec{NodeName: node}, Status: corev1.PodStatus{Phase: corev1.PodRunning},
 	}
 	return nil

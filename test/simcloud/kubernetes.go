@@ -36,6 +36,7 @@ func (a *apiServer) serve(l net.Listener) {
 	mux.HandleFunc("DELETE /api/v1/nodes/{name}", a.deleteNode)
 	mux.HandleFunc("GET /api/v1/pods", a.pods)
 	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods", a.createPod)
+	mux.HandleFunc("DELETE /api/v1/namespaces/{namespace}/pods", a.deletePods)
 	mux.HandleFunc("GET /api/v1/namespaces/{namespace}/pods/{name}", a.pod)
 	mux.HandleFunc("DELETE /api/v1/namespaces/{namespace}/pods/{name}", a.deletePod)
 	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods/{name}/eviction", a.evict)

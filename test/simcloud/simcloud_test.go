@@ -112,7 +112,7 @@ func (p *pair) ready(client kubernetes.Interface, node string) bool {
 func TestANodeThatWasDeletedComesBackWithARestartOfItsUnit(t *testing.T) {
 	p := newPair(t)
 	client := p.up()
-	p.check(p.AddPod(owner.ClusterUID, worker, "default/web"))
+	p.check(p.AddPod(owner.ClusterUID, worker, "default/web", "web"))
 	p.check(kube.Drain(p.ctx, client, worker, nil))
 	if left := p.Pods(owner.ClusterUID, worker); len(left) != 0 {
 		t.Errorf("left on a drained node: %q", left)
