@@ -33,7 +33,7 @@ func TestTheInstallationsOwnSecretsAreHidden(t *testing.T) {
 	}
 	learnSecrets(cfg, []string{
 		"AZURE_CLIENT_SECRET=8Q~azure-secret-value", "https_proxy=http://me:pr0xy%2Fpassw0rd@proxy:3128", "LAMBDA_API_KEY=lambda_0123456789",
-		"FAKE_CREDENTIALS=/etc/fake/credentials", "HOME=/root/of/all", "SHORT_TOKEN=on",
+		"FAKE_CREDENTIALS=/etc/fake/credentials", "HOME=/home/of/all", "SHORT_TOKEN=on",
 	}, dir)
 	for in, want := range map[string]string{
 		"x 00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0 y": "x [hidden] y",
@@ -44,7 +44,7 @@ func TestTheInstallationsOwnSecretsAreHidden(t *testing.T) {
 		"x 8Q~azure-secret-value y":                                            "x [hidden] y",
 		"x pr0xy/passw0rd pr0xy%2Fpassw0rd y":                                  "x [hidden] y",
 		"x lambda_0123456789 y":                                                "x [hidden] y",
-		"AKIAIOSFODNN7EXAMPLE at https://oauth2.example.com/token, /etc/fake/credentials of /root/of/all is on": "AKIAIOSFODNN7EXAMPLE at https://oauth2.example.com/token, /etc/fake/credentials of /root/of/all is on",
+		"AKIAIOSFODNN7EXAMPLE at https://oauth2.example.com/token, /etc/fake/credentials of /home/of/all is on": "AKIAIOSFODNN7EXAMPLE at https://oauth2.example.com/token, /etc/fake/credentials of /home/of/all is on",
 	} {
 		if got := redact.Text(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)

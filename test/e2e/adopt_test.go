@@ -141,9 +141,13 @@ func TestMachinesOfNoClusterAreFoundAndRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.run("pause", "reconcile") // or the sweep is quicker than a person
-	gone := map[string]string{"skyctl-cluster": "gone", "skyctl-cluster-uid": "uid-of-gone"}
-	i.plant("sky-gone-0", host.Config.Image, host.Config.Labels, gone)
+	i.run("pause", "reconcile")                                 // or the sweep is quicker than a person
+	gone := func(index, incarnation string) map[string]string { // with another machine's incarnation it would be a copy of it
+		return map[string]string{
+			"skyctl-cluster": "gone", "skyctl-cluster-uid": "uid-of-gone", "skyctl-index": index, "skyctl-incarnation": incarnation,
+		}
+	}
+	i.plant("sky-gone-0", host.Config.Image, host.Config.Labels, gone("0", "gone0"))
 	strangers := map[string]string{"skyctl-installation": "somebody-else", "skyctl-cluster": "gone", "skyctl-cluster-uid": "uid-of-gone"}
 	i.plant("sky-strangers-0", host.Config.Image, host.Config.Labels, strangers)
 	t.Cleanup(func() {
@@ -157,7 +161,7 @@ func TestMachinesOfNoClusterAreFoundAndRemoved(t *testing.T) {
 	if n := len(i.hosts("gone")); n != 1 { // the stranger's
 		t.Errorf("%d hosts of the cluster that is gone", n)
 	}
-	i.plant("sky-gone-1", host.Config.Image, host.Config.Labels, gone)
+	i.plant("sky-gone-1", host.Config.Image, host.Config.Labels, gone("1", "gone1"))
 	i.run("resume", "reconcile")
 	until(t, "the orphan is removed by a sweep", func() bool { return len(i.hosts("gone")) == 1 })
 	if events := i.run("get", "events").stdout; !strings.Contains(events, "OrphanTerminated") {
