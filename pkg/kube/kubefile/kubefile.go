@@ -18,7 +18,7 @@ import (
 
 // Write puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a directory
 // that only the owner can enter. What else is in the file stays, and so does its current context. A file that can't
-// be understood is kept beside it (see Damaged) and written anew.
+// be understood or read is kept beside it (see Damaged) and written anew.
 func Write(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -27,10 +27,13 @@ func Write(path string, data []byte) error {
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	path = target(path)
-	merged, err := mergeInto(path, data)
+	real := target(path)
+	merged, err := mergeInto(real, data)
+	if isUnreadable(err) {
+		real, merged, err = path, data, setAside(path)
+	}
 	if err == nil {
-		err = private.Write(path, merged)
+		err = private.Write(real, merged)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the kubeconfig %s: %w", path, err)
@@ -73,13 +76,13 @@ func mergeInto(path string, data []byte) ([]byte, error) {
 	return file.text()
 }
 
-// Damaged begins the names of the files beside a kubeconfig that hold what could not be understood of it.
+// Damaged begins the names of the files beside a kubeconfig that hold what could not be understood or read of it.
 const Damaged = "damaged"
 
 // keepDamaged keeps what is in a file under a name of its own beside it. What is kept already is not kept twice.
 func keepDamaged(path string, there []byte) error {
 	for i := 1; ; i++ {
-		name := fmt.Sprintf("%s.%s-%d", path, Damaged, i)
+		name := damagedName(path, i)
 		err := private.Create(name, there)
 		if err == nil || !errors.Is(err, fs.ErrExist) {
 			return err
@@ -89,6 +92,24 @@ func keepDamaged(path string, there []byte) error {
 		}
 	}
 }
+
+// isUnreadable says that what bears a kubeconfig's name can't be read, and that trying again is of no use: it belongs to
+// somebody else, is no file, or is far too large.
+func isUnreadable(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, regular.ErrNotRegular) || errors.Is(err, regular.ErrTooLarge)
+}
+
+// setAside gives what can't be read a name beside the kubeconfig, so that it is in nobody's way.
+func setAside(path string) error {
+	for i := 1; ; i++ {
+		name := damagedName(path, i)
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return os.Rename(path, name)
+		}
+	}
+}
+
+func damagedName(path string, i int) string { return fmt.Sprintf("%s.%s-%d", path, Damaged, i) }
 
 // Differs says in words how a file is not what a kubeconfig has in it for its cluster: it is not there, can't be
 // understood, or leads elsewhere. It is empty where the file serves as well. Of a server on the loopback the port is
@@ -151,13 +172,15 @@ func Remove(path, cluster string) error {
 }
 
 // without is what a file holds besides the entries of a cluster; nil where that is nothing. One that can't be
-// understood is kept beside it.
+// understood or read is kept beside it.
 func without(path, cluster string) ([]byte, error) {
 	there, err := regular.Read(path, largest)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	}
-	if err != nil {
+	case isUnreadable(err):
+		return nil, setAside(path)
+	case err != nil:
 		return nil, err
 	}
 	file, err := parse(there)

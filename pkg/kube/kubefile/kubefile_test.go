@@ -242,6 +242,41 @@ func TestRemovingTakesWhatWasWrittenAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestWhatCanNotBeReadIsInNobodysWay(t *testing.T) {
+	whole := kubeconfig("a", "https://192.0.2.1:6443")
+	for what, place := range map[string]func(path string) error{
+		"a named pipe":  func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a directory":   func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) },
+		"a device":      func(path string) error { return os.Symlink(os.DevNull, path) },
+		"far too large": func(path string) error { return os.WriteFile(path, make([]byte, 9<<20), 0o600) },
+	} {
+		written, removed := filepath.Join(t.TempDir(), "kubeconfig"), filepath.Join(t.TempDir(), "kubeconfig")
+		for _, path := range []string{written, removed} {
+			if err := place(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(t, written, whole)
+		if why := kubefile.Differs(written, []byte(whole)); why != "" {
+			t.Errorf("%s: %s", what, why)
+		}
+		if err := kubefile.Remove(removed, "a"); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := os.Lstat(removed); !os.IsNotExist(err) {
+			t.Errorf("%s is still there: %v", what, err)
+		}
+		for _, path := range []string{written, removed} {
+			if _, err := os.Lstat(path + ".damaged-1"); err != nil {
+				t.Errorf("%s was not kept: %v", what, err)
+			}
+		}
+	}
+	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
+		t.Errorf("the device itself: %v, %v", info, err)
+	}
+}
+
 func TestAKubeconfigThatIsAPipeIsToldAndNotWaitedFor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
