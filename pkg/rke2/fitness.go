@@ -72,8 +72,8 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 		}
 		if now().Sub(begun) >= clockPatience {
 			return &Error{Reason: ClockSkew, Machine: h.Name(), Final: true, Message: fmt.Sprintf(
-				"its clock is %s, and certificates would count from another time there; set it (timedatectl set-ntp true) "+
-					"or use an image that does, then run the same create again", inWords(skew))}
+				"its clock is %s, and certificates would count from another time there; set the one that is wrong "+
+					"(timedatectl set-ntp true) or use an image that sets its clock, then run the same create again", inWords(skew))}
 		}
 		if progress != nil {
 			progress("waiting for its clock to be set: it is " + inWords(skew))
