@@ -19,7 +19,7 @@ func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
 	const step = "launch"
 	of, req, err := a.request(ctx, m)
 	if err != nil {
-		return "", failed(ctx, step, m.Name, err)
+		return "", a.stepFailed(ctx, step, m, err)
 	}
 	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		if r.State == api.MachineReserved {
@@ -28,13 +28,13 @@ func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
 		return stillWanted(r)
 	})
 	if err != nil {
-		return "", failed(ctx, step, m.Name, err)
+		return "", a.stepFailed(ctx, step, m, err)
 	}
 	boot, cancel := within(ctx, a.Deadlines.Boot)
 	defer cancel()
 	ref, err := of.Submit(boot, req)
 	if err != nil {
-		return "", failed(ctx, step, m.Name, tooLate(boot, err))
+		return "", a.stepFailed(ctx, step, m, tooLate(boot, err))
 	}
 	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.LaunchRef = ref
@@ -44,7 +44,7 @@ func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
 		// Its clean-up is over already, so nobody else would find this machine.
 		err = errors.Join(err, a.giveBack(ctx, of, req))
 	}
-	return ref, failed(ctx, step, m.Name, err)
+	return ref, a.stepFailed(ctx, step, m, err)
 }
 
 // notWanted says that a machine was to be launched whose clean-up has begun, or is over.
@@ -125,7 +125,7 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 	m := in.Machine
 	of, req, err := a.request(ctx, m)
 	if err != nil {
-		return failed(ctx, step, m.Name, err)
+		return a.stepFailed(ctx, step, m, err)
 	}
 	boot, cancel := within(ctx, a.Deadlines.Boot)
 	defer cancel()
@@ -135,7 +135,7 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 		err = errors.Join(err, a.cancel(ctx, of, in.Launch))
 	}
 	if err != nil {
-		return failed(ctx, step, m.Name, tooLate(boot, err))
+		return a.stepFailed(ctx, step, m, tooLate(boot, err))
 	}
 	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.CloudID, r.Address, r.PrivateAddress = up.ID, up.Address, up.PrivateAddress
@@ -155,7 +155,7 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 	if err == nil && req.Placement.PricePerMachine > 0 {
 		a.settleCosts(ctx, m.Cluster, of, req.Owner)
 	}
-	return failed(ctx, step, m.Name, err)
+	return a.stepFailed(ctx, step, m, err)
 }
 
 // cancel tells the cloud that nobody waits for a launch any more; what came of it is for Terminate.

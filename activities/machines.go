@@ -153,14 +153,14 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]Existing, error
 // It fails with ReasonLeft where one lists a machine of the cluster: then there is more to terminate. Copies and the like, which
 // nothing may end by itself, hold up nothing: they are named, and so is what they may use of the cluster's.
 func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
-	const step = "confirm that nothing is left"
+	const step = api.StepRelease
 	c, of, owner, err := a.of(ctx, ref)
 	if err != nil {
 		return failed(ctx, step, "", err)
 	}
 	left, err := a.list(ctx, c, of, owner)
 	if err != nil {
-		return failed(ctx, step, "", err)
+		return a.releaseFailed(ctx, ref, err)
 	}
 	remembered, err := rememberedConflicts(ctx, a.Store)
 	if err != nil {
@@ -176,7 +176,7 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	a.settleCosts(ctx, ref, of, owner)
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
-	return failed(ctx, step, "", of.Release(end, owner))
+	return a.releaseFailed(ctx, ref, of.Release(end, owner))
 }
 
 // list asks the cloud what it has of a cluster. That one of several could not be asked is no matter where the cluster never was

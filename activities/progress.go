@@ -34,9 +34,9 @@ func progress(ctx context.Context, s *store.Store, m MachineRef, clock func() ti
 // launchProgress is progress of a launch. It may be a new one where others failed: its time counts from the first.
 func launchProgress(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
 	return progressBy(ctx, s, m, clock, func(r *api.Machine, doing string, now time.Time) {
-		r.Step, r.Since = doing, now
-		if !r.LaunchedAt.IsZero() {
-			r.Since = r.LaunchedAt
+		r.SetProgress(doing)
+		if r.Since = r.LaunchedAt; r.Since.IsZero() {
+			r.Since = now
 		}
 	})
 }

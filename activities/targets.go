@@ -45,7 +45,7 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 		return failed(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, of, owner, in))
 	}
 	if record.State != api.MachineGone {
-		if err := note(ctx, a.Store, refOf(in.Cluster, *record), api.MachineTerminating, "terminating", a.Now()); err != nil {
+		if err := a.noteTerminating(ctx, refOf(in.Cluster, *record)); err != nil {
 			return failed(ctx, step, in.Name, err)
 		}
 	}
@@ -54,7 +54,7 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
 	if err := of.Terminate(end, target); err != nil {
-		return failed(ctx, step, in.Name, err)
+		return a.terminateFailed(ctx, step, in, record, err)
 	}
 	if record.State == api.MachineGone {
 		return nil
@@ -66,6 +66,24 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 		a.settleCosts(ctx, in.Cluster, of, owner)
 	}
 	return nil
+}
+
+// noteTerminating records that a machine is being ended. One whose end is tried again shows why.
+func (a *Machines) noteTerminating(ctx context.Context, m MachineRef) error {
+	_, err := a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		if r.State != api.MachineTerminating || r.Trouble == "" {
+			r.SetState(api.MachineTerminating, "terminating", a.Now())
+		}
+		return nil
+	})
+	return err
+}
+
+func (a *Machines) terminateFailed(ctx context.Context, step string, in TerminateInput, record *api.Machine, err error) error {
+	if record.State == api.MachineGone { // nothing is shown of it
+		return failed(ctx, step, in.Name, err)
+	}
+	return a.stepFailed(ctx, step, refOf(in.Cluster, *record), err)
 }
 
 // recordToEnd is the record of the machine that is to be ended, nil where it has none. It is late where its place has

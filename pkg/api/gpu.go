@@ -14,6 +14,9 @@ const (
 	GPUStackNone = "none"
 )
 
+// StepRelease is the step of a Failure of a delete that has ended all machines it knows: the clouds can't say that nothing is left.
+const StepRelease = "confirm that nothing is left"
+
 // StepGPU is the step of a Failure that leaves a cluster whole but for its accelerators: its machines and its kubeconfig are
 // kept.
 const StepGPU = "gpu"

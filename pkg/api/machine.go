@@ -29,6 +29,8 @@ type Machine struct {
 	// Step is what is being done to the machine now, in words for a person; Since is when that began.
 	Step  string    `json:"step,omitempty"`
 	Since time.Time `json:"since,omitzero"`
+	// Trouble is why that has failed so far, where it is tried again. It holds as long as the State does.
+	Trouble string `json:"trouble,omitempty"`
 
 	Placement Placement `json:"placement,omitzero"`
 	// LaunchRef is the cloud's reference of a launch under way.

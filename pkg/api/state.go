@@ -29,12 +29,28 @@ func (m *Machine) SetState(s MachineState, step string, now time.Time) {
 	if m.State != s || m.Step != step {
 		m.Since = now
 	}
+	if m.State != s {
+		m.Trouble = ""
+	}
 	m.State, m.Step = s, step
 	stamp := map[MachineState]*time.Time{
 		MachineLaunching: &m.LaunchedAt, MachineReady: &m.ReadyAt, MachineGone: &m.GoneAt,
 	}[s]
 	if stamp != nil && stamp.IsZero() {
 		*stamp = now
+	}
+}
+
+// SetTrouble records that something failed which is tried again, and why. It began when it began.
+func (m *Machine) SetTrouble(doing, why string) {
+	m.Trouble = why
+	m.Step = doing + " failed, and is tried again: " + why
+}
+
+// SetProgress records how far something has come that began earlier; where it has failed before, why stays to be seen.
+func (m *Machine) SetProgress(doing string) {
+	if m.Step = doing; m.Trouble != "" {
+		m.Step += " (tried again, since it failed: " + m.Trouble + ")"
 	}
 }
 

@@ -283,7 +283,7 @@ func (d description) next() []string {
 	case api.PhaseInit, api.PhaseProvisioning:
 		return []string{"skyctl get cluster " + name + " -w"}
 	case api.PhaseDeleting:
-		return []string{"skyctl delete cluster " + name + " --wait"}
+		return append([]string{"skyctl delete cluster " + name + " --wait"}, wayOut(c)...)
 	case phaseDamaged:
 		return []string{"skyctl delete cluster " + name}
 	}

@@ -49,13 +49,38 @@ func headline(c *api.Cluster, title string, took time.Duration) string {
 func progressLines(c *api.Cluster, now time.Time) []string {
 	machines := living(c)
 	if len(machines) > mostLines {
-		return condensed(machines, now)
+		return append(condensed(machines, now), heldUp(c)...)
 	}
 	var rows [][]string
 	for _, m := range machines {
 		rows = append(rows, []string{m.Name, string(m.Role), string(m.State), m.Step, since(now, m)})
 	}
-	return columns(rows)
+	return append(columns(rows), heldUp(c)...)
+}
+
+// heldUp says what holds up a delete, and how to end without it.
+func heldUp(c *api.Cluster) []string {
+	way := wayOut(c)
+	if len(way) == 0 {
+		return nil
+	}
+	var lines []string
+	if f := c.Status.Failure; f != nil && f.Step == api.StepRelease {
+		lines = append(lines, fmt.Sprintf("%s failed, and is tried again: %s", f.Step, clean(f.Message)))
+	}
+	return append(lines, "It is tried again for a day. "+strings.Join(way, ""))
+}
+
+// wayOut is the command that ends a delete which its cloud holds up; nothing where nothing does.
+func wayOut(c *api.Cluster) []string {
+	if c == nil || c.Status.Phase != api.PhaseDeleting {
+		return nil
+	}
+	troubled := func(m api.Machine) bool { return m.State == api.MachineTerminating && m.Trouble != "" }
+	if f := c.Status.Failure; (f == nil || f.Step != api.StepRelease) && !slices.ContainsFunc(c.Status.Machines, troubled) {
+		return nil
+	}
+	return []string{"Where the cloud is out of reach for good: skyctl delete cluster " + c.Metadata.Name + " --purge"}
 }
 
 func since(now time.Time, m api.Machine) string {
@@ -167,7 +192,11 @@ func changeLines(before, after *api.Cluster) []string {
 		}
 	}
 	slices.SortFunc(changed, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
-	return append(lines, grouped(changed)...)
+	lines = append(lines, grouped(changed)...)
+	if held := heldUp(after); !slices.Equal(held, heldUp(before)) {
+		lines = append(lines, held...)
+	}
+	return lines
 }
 
 func newAttempts(before, after *api.Cluster) []api.Attempt {

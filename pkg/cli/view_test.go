@@ -85,6 +85,35 @@ func TestALogShowsOnlyWhatChanged(t *testing.T) {
 	}
 }
 
+func TestADeleteThatIsHeldUpSaysByWhatAndHowToEndWithoutIt(t *testing.T) {
+	before, machines, release := fresh(), fresh(), fresh()
+	for _, c := range []*api.Cluster{before, machines, release} {
+		c.Status.Phase = api.PhaseDeleting
+		c.Status.Failure = &api.Failure{Step: "install RKE2", Message: "of a create"}
+	}
+	machines.Status.Machines = []api.Machine{machine("cloud-cluster", 0, api.MachineTerminating, "terminating", 0)}
+	machines.Status.Machines[0].SetTrouble("terminate", "aws does not answer")
+	release.Status.Failure = &api.Failure{Step: api.StepRelease, Message: "aws does not answer"}
+	if got := progressLines(before, noon); len(got) > 0 {
+		t.Errorf("nothing holds it up, yet: %q", got)
+	}
+	const way = "skyctl delete cluster cloud-cluster --purge"
+	for name, c := range map[string]*api.Cluster{"a machine": machines, "the rest": release} {
+		for as, lines := range map[string][]string{
+			"a block": progressLines(c, noon), "a log": changeLines(before, c),
+			"a description": {description{cluster: c, now: noon}.String()},
+		} {
+			all := strings.Join(lines, "\n")
+			if !strings.Contains(all, "aws does not answer") || !strings.Contains(all, way) {
+				t.Errorf("%s as %s:\n%s", name, as, all)
+			}
+		}
+		if again := changeLines(c, c); again != nil {
+			t.Errorf("nothing changed, yet: %q", again)
+		}
+	}
+}
+
 func TestNumbersAndTimesReadAsPeopleWriteThem(t *testing.T) {
 	for v, want := range map[float64]string{4: "4.0", 2.01: "2.01", 12.666: "12.67", 0.1: "0.1", 31.999: "32.0", 0: "0.0"} {
 		if got := number(v); got != want {
