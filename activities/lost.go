@@ -68,6 +68,23 @@ func (a *Nodes) doWatched(ctx context.Context, at *place, work func(context.Cont
 	return err
 }
 
+// CheckLost fails with ReasonLost where a machine is silent and its cloud says that it is gone, or does not run. Whatever else can
+// be said of it, or can't be, is a success.
+func (a *Nodes) CheckLost(ctx context.Context, m MachineRef) error {
+	at := &place{machine: m}
+	var err error
+	if at.cluster, err = lookUp(ctx, a.Store, m.Cluster); err == nil {
+		at.record, err = placeOf(at.cluster, m)
+	}
+	if err != nil || !a.Clouds.any() || at.record.Address == "" || a.answers(ctx, at) {
+		return nil
+	}
+	if how := a.awaitGone(ctx, at); how != "" {
+		return failed(ctx, "see whether it is there", m.Name, &machineLost{how: how})
+	}
+	return nil
+}
+
 // awaitLoss returns how a machine was lost, once it is silent and its cloud says so; nothing where the context ends before.
 func (a *Nodes) awaitLoss(ctx context.Context, at *place) string {
 	for looks := 0; a.pauseSilent(ctx) == nil; {

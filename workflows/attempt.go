@@ -61,6 +61,27 @@ func (p *provision) attempt(ctx workflow.Context, placement api.Placement) error
 	rest, _ := workflow.NewDisconnectedContext(ctx)
 	all.Wait(rest)
 	a.records.Wait(rest)
+	return a.blameHead(ctx, places)
+}
+
+// blameHead is the error of the attempt. Where it is another machine's that may have joined, it may be because the head is gone, which
+// shows there first, or only there once the head is done.
+func (a *attempt) blameHead(ctx workflow.Context, places []activities.MachineRef) error {
+	if a.err == nil || !a.headUp || ctx.Err() != nil || reasonOf(a.err) == activities.ReasonLost ||
+		workflow.GetVersion(ctx, "blame-lost-head", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return a.err
+	}
+	for _, m := range places {
+		if m.Role != api.RoleHead || failureOf(a.err).Machine == m.Name {
+			continue
+		}
+		if now, ok := a.p.board.machine(m.Name); ok { // it may have been launched again
+			m = now
+		}
+		if err := lostCheck.run(ctx, m.Name+": see whether it is there", nodes.CheckLost, m); reasonOf(err) == activities.ReasonLost {
+			return err
+		}
+	}
 	return a.err
 }
 

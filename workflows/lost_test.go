@@ -73,6 +73,30 @@ func TestAHeadThatIsLostLaterTakesAllMachinesWithIt(t *testing.T) {
 	}
 }
 
+func TestAnErrorOfAWorkerWhoseHeadIsGoneIsTheHeads(t *testing.T) {
+	w := newWorld(t, 2, here)
+	w.onReplacements()
+	w.failures["join sky-c1-1"] = []error{final("join the cluster", "sky-c1-1", "Deadline")}
+	w.failures["lost? sky-c1-0"] = []error{final("see whether it is there", "sky-c1-0", activities.ReasonLost)}
+	if err := w.provision(t); err != nil {
+		t.Fatal(err)
+	}
+	if w.count("submit sky-c1-0") != 2 || w.count("submit sky-c1-1") != 2 || w.count("release") != 1 {
+		t.Error("not all machines were launched again")
+	}
+}
+
+func TestAnErrorOfAWorkerWhoseHeadIsThereIsItsOwn(t *testing.T) {
+	w := newWorld(t, 2, here)
+	w.failures["join sky-c1-1"] = []error{final("join the cluster", "sky-c1-1", "Deadline")}
+	if err := w.provision(t); err == nil || w.failed == nil || w.failed.Machine != "sky-c1-1" || w.failed.Reason != "Deadline" {
+		t.Errorf("%v, %+v", err, w.failed)
+	}
+	if w.count("lost? sky-c1-0") != 1 || w.count("submit sky-c1-0") != 1 {
+		t.Error("the head was not asked for once, or launched again")
+	}
+}
+
 func TestAMachineThatIsLostAgainAndAgainEndsTheCreateWithWhy(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.onReplacements()

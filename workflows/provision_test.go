@@ -204,6 +204,7 @@ func (w *world) onNodes(joinTakes time.Duration) {
 	on(a.StartHead, "head")
 	on(a.AwaitServer, "api")
 	on(a.AwaitNode, "node")
+	on(a.CheckLost, "lost?")
 	w.OnActivity(a.Join, mock.Anything, mock.Anything).After(joinTakes).Return(func(ctx context.Context, m activities.MachineRef) error {
 		defer w.joins.enter()()
 		return w.did(ctx, "join "+m.Name)

@@ -57,6 +57,8 @@ var (
 	cleanup = effort{once: 5 * time.Minute, silence: beatWithin, total: 24 * time.Hour}
 	// purge gives machines back only if that is quick.
 	purge = effort{once: 30 * time.Second, silence: beatWithin, total: 24 * time.Hour, tries: 2}
+	// lostCheck asks twice about a machine that may be gone, with a pause between.
+	lostCheck = effort{once: 4 * time.Minute, silence: beatWithin, total: 5 * time.Minute}
 	// glance looks at something that may not be there any more.
 	glance = effort{once: 15 * time.Second, total: 20 * time.Second}
 )
