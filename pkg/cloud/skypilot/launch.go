@@ -261,6 +261,8 @@ func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, 
 	switch {
 	case err == nil, forgotten(err):
 		return err
+	case errors.Is(err, errCancelled) && req.Wanted == nil: // whoever did may have meant it
+		return &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("launch machine %s: it was cancelled", req.Name)}
 	case errors.Is(err, errCancelled):
 		return &passingFailure{why: "somebody cancelled it", kind: cloud.Capacity}
 	case errors.As(err, &failed):
