@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -61,11 +60,11 @@ func (a *Sweeps) recordIDs(ctx context.Context, c *api.Cluster, listed []cloud.M
 	for i := range c.Status.Machines {
 		r := &c.Status.Machines[i]
 		id, ok := fittingID(*r, listed)
-		if !ok || !unknownID(*r) || r.State == api.MachineGone || r.State == api.MachineTerminating {
+		if !ok || ownID(*r) != "" || r.State == api.MachineGone || r.State == api.MachineTerminating {
 			continue
 		}
 		m, err := a.Store.UpdateMachine(ctx, c.Ref(), r.Index, r.Incarnation, func(m *api.Machine) error {
-			if unknownID(*m) {
+			if ownID(*m) == "" {
 				m.CloudID = id
 			}
 			return nil
@@ -79,11 +78,6 @@ func (a *Sweeps) recordIDs(ctx context.Context, c *api.Cluster, listed []cloud.M
 		r.CloudID = m.CloudID
 	}
 	return nil
-}
-
-// unknownID says that a record has no id of the machine itself: some have the name that SkyPilot gave it on its cloud.
-func unknownID(m api.Machine) bool {
-	return m.CloudID == "" || strings.HasPrefix(m.CloudID, m.Name+"-")
 }
 
 // fittingID is the id of the one listed machine that bears the name and the labels of a record.

@@ -92,8 +92,8 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 	ending := false
 	there := func(r api.Machine) bool {
 		return slices.ContainsFunc(listed, func(m cloud.Machine) bool {
-			if r.CloudID != "" && m.ID != "" {
-				return m.ID == r.CloudID
+			if id := ownID(r); id != "" && m.ID != "" {
+				return m.ID == id
 			}
 			return m.Name == r.Name && m.Incarnation == r.Incarnation
 		})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -13,8 +14,17 @@ import (
 
 // recorded is the machine of a record as a target.
 func recorded(owner cloud.Owner, m api.Machine) cloud.Target {
-	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.CloudID,
+	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: ownID(m),
 		Cloud: m.Placement.Cloud}
+}
+
+// ownID is the cloud's own id of a record's machine, where it is on record: the version before recorded the name that SkyPilot gave
+// a machine on its cloud where it was told no id.
+func ownID(m api.Machine) string {
+	if strings.HasPrefix(m.CloudID, m.Name+"-") {
+		return ""
+	}
+	return m.CloudID
 }
 
 // TerminateInput names a machine of a cluster; it need not be in etcd.
@@ -92,7 +102,7 @@ func recordToEnd(c *api.Cluster, in TerminateInput) (record *api.Machine, late b
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		switch {
-		case m.Name != in.Name, in.ID != "" && m.CloudID != "" && in.ID != m.CloudID:
+		case m.Name != in.Name, in.ID != "" && ownID(*m) != "" && in.ID != ownID(*m):
 		case in.Incarnation == "" || in.Incarnation == m.Incarnation:
 			return m, false
 		case in.ID == "":
@@ -211,7 +221,7 @@ func foreign(c *api.Cluster, listed []cloud.Machine, i int, before string) strin
 	for _, r := range c.Status.Machines {
 		switch {
 		case r.Incarnation != m.Incarnation:
-		case r.CloudID != "" && m.ID != "":
+		case ownID(r) != "" && m.ID != "":
 			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy", r.Name,
 				r.CloudID)
 		case m.Name != r.Name:
@@ -255,7 +265,7 @@ func existing(c *api.Cluster, own []cloud.Machine, others []kept) []Existing {
 		}
 		changed := func(k kept) bool { return r.CloudID != "" && k.ID == r.CloudID } // ending it would be a Conflict
 		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(others, changed) {
-			all = append(all, Existing{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation, ID: r.CloudID})
+			all = append(all, Existing{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation, ID: ownID(r)})
 		}
 	}
 	slices.SortFunc(all, func(a, b Existing) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
