@@ -59,6 +59,9 @@ func Compare(recorded api.Home, here Place, ledger *api.Home) []api.HomeFinding 
 	if ledger == nil {
 		return found
 	}
+	if recorded.Host == "" && here.Host == "" && ledger.Dir == here.Dir && ledger.Starts == recorded.Starts && ledger.Start == recorded.Start {
+		return nil // this computer has no id, and a name that changes; it remembers just this start
+	}
 	newer := ledger.Starts > recorded.Starts
 	twin := ledger.Starts == recorded.Starts && ledger.Start != recorded.Start
 	if !newer && !twin {

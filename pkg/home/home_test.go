@@ -44,6 +44,8 @@ func TestWhatSpeaksAgainstAState(t *testing.T) {
 		{"the computer has another name now", at(here, 5, "x"), renamed, nil, nil, ""},
 		{"a computer without an id", at(noID, 5, "x"), here, nil, nil, ""},
 		{"a computer without an id, and with another name", at(here, 5, "x"), otherName, nil, []api.HomeFindingKind{api.HomeOnOtherHost}, "bob"},
+		{"a computer without an id that has another name now", at(noID, 5, "x"), otherName, in(at(noID, 5, "x")), nil, ""},
+		{"a computer without an id that remembers another start", at(noID, 5, "x"), otherName, in(at(noID, 4, "w")), []api.HomeFindingKind{api.HomeOnOtherHost}, "bob"},
 		{"the first start of this version", api.Home{}, here, nil, nil, ""},
 		{"moved or copied here", at(here, 5, "x"), copied, nil, []api.HomeFindingKind{api.HomeInOtherDirectory}, "/home/ann/.skyconf on ann"},
 		{"copied to another computer", at(here, 5, "x"), elsewhere, nil, []api.HomeFindingKind{api.HomeOnOtherHost}, "this is bob"},
