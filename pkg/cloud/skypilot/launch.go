@@ -248,6 +248,11 @@ func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, 
 			c.log.Debug("the log of a launch broke off", "machine", req.Name, "error", err)
 		}
 	}()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		c.tellRetries(streaming, req, progress)
+	}()
 	err := c.client.get(ctx, id, nil)
 	if err != nil && ctx.Err() == nil { // the last lines say why
 		select {
@@ -257,6 +262,7 @@ func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, 
 	}
 	stop()
 	<-ended
+	<-told
 	var failed *failedRequest
 	switch {
 	case err == nil, forgotten(err):

@@ -2,7 +2,9 @@ package skypilot
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +28,38 @@ func (c *Cloud) provisionLog(ctx context.Context, req cloud.LaunchRequest) []str
 	log := &launchLog{progress: func(string) {}}
 	_ = eachLine(response.Body, log.line) // it only adorns an error
 	return log.all()
+}
+
+// retriesEvery is how often the talk with the cloud is read for what SkyPilot tries again by itself.
+const retriesEvery = 10 * time.Second
+
+// retriedWords are those of SkyPilot about what AWS refuses for now. They are not in the log of the request, which is silent
+// for minutes then.
+var retriedWords = regexp.MustCompile(`create_instances: (\w+), retrying\.`)
+
+// tellRetries passes on that SkyPilot tries a launch again by itself, and why, until the context ends. What the talk held before is of
+// an earlier launch.
+func (c *Cloud) tellRetries(ctx context.Context, req cloud.LaunchRequest, progress func(string)) {
+	for known := -1; ; {
+		count, why := retries(c.provisionLog(ctx, req))
+		if known >= 0 && count > known {
+			progress(fmt.Sprintf("%s refuses the launch for now (%s); SkyPilot asks it again", req.Placement.Cloud, why))
+		}
+		known = count
+		if pause(ctx, c.retriesEvery) != nil {
+			return
+		}
+	}
+}
+
+// retries counts the lines that say so, and names the reason in the last one.
+func retries(lines []string) (count int, why string) {
+	for _, l := range lines {
+		if found := retriedWords.FindStringSubmatch(l); found != nil {
+			count, why = count+1, found[1]
+		}
+	}
+	return count, why
 }
 
 // launchLog keeps the end of a log, and passes on what a person wants to hear of it.

@@ -78,6 +78,56 @@ func TestAStopWhileALaunchIsWaitedForSaysWhyItFailed(t *testing.T) {
 	}
 }
 
+// throttledServer is an API server that works on a launch until it has been heard why that takes long.
+type throttledServer struct {
+	failingServer
+	heard chan struct{}
+	logs  int
+}
+
+func (s *throttledServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/provision_logs":
+		s.mu.Lock()
+		s.logs++
+		n := s.logs
+		s.mu.Unlock()
+		// One line is there already, from an earlier launch.
+		_, _ = w.Write([]byte(strings.Repeat("D 11-28 12:20:01 instance.py:142] create_instances: RequestLimitExceeded, retrying.\n", min(n, 3))))
+	case "/api/get":
+		select {
+		case <-s.heard:
+		case <-r.Context().Done():
+		}
+		s.failingServer.ServeHTTP(w, r)
+	default:
+		s.failingServer.ServeHTTP(w, r)
+	}
+}
+
+func TestALaunchThatSkyPilotItselfTriesAgainSaysWhy(t *testing.T) {
+	s := &throttledServer{heard: make(chan struct{})}
+	server := httptest.NewServer(s)
+	defer server.Close()
+	c, err := New(Options{Dir: t.TempDir(), Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.retriesEvery = time.Millisecond
+	req := requestOf(api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"}, api.ClusterSpec{})
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	var once sync.Once
+	err = c.follow(ctx, req, "launch-first", func(said string) {
+		if strings.Contains(said, "RequestLimitExceeded") {
+			once.Do(func() { close(s.heard) })
+		}
+	})
+	if p := new(passingFailure); !errors.As(err, &p) {
+		t.Errorf("it was not heard why the launch takes long: %v", err)
+	}
+}
+
 // failingServer is an API server on which every launch fails with the same words.
 type failingServer struct {
 	mu       sync.Mutex

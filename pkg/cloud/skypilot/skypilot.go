@@ -99,6 +99,7 @@ type Cloud struct {
 	closed closedClouds
 
 	relaunchAfter time.Duration
+	retriesEvery  time.Duration
 }
 
 var (
@@ -129,7 +130,7 @@ func New(o Options) (*Cloud, error) {
 			o.LaunchesAtOnce = 16
 		}
 	}
-	c := &Cloud{opts: o, log: o.Log, queue: newQueue(), names: newLocks(), relaunchAfter: relaunchAfter}
+	c := &Cloud{opts: o, log: o.Log, queue: newQueue(), names: newLocks(), relaunchAfter: relaunchAfter, retriesEvery: retriesEvery}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
