@@ -9,6 +9,43 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
+func TestAClustersCostIsTheBillOfItsCloud(t *testing.T) {
+	t0 := time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)
+	at := func(seconds float64) time.Time { return t0.Add(time.Duration(seconds * float64(time.Second))) }
+	// What AWS has in truth, and what it tells: the launch and the end in whole seconds.
+	type machine struct{ asked, launched, ended, noticed float64 }
+	for name, all := range map[string][]machine{
+		"asked for long before it was launched": {{0, 400.4, 700.9, 702}, {0, 410.2, 700.3, 702}},
+		"noticed long after it had ended":       {{0, 5.3, 200.6, 900}, {0, 5.9, 205.1, 901}},
+		"marked gone early":                     {{0, 3.2, 350.7, 60}, {0, 4.8, 190.2, 195}},
+	} {
+		var c api.ClusterStatus
+		told, bill := cloud.Lifetimes{Clouds: []string{"aws"}, Remembered: time.Hour}, 0.0
+		const price = 0.085
+		for i, m := range all {
+			c.Machines = append(c.Machines, api.Machine{
+				Index: i, Incarnation: "a", State: api.MachineGone, LaunchedAt: at(m.asked), GoneAt: at(m.noticed), CloudID: "i-1",
+				Placement: api.Placement{Cloud: "aws", PricePerMachine: price},
+			})
+			told.Machines = append(told.Machines, cloud.Lifetime{
+				Index: i, Incarnation: "a", From: at(m.launched).Truncate(time.Second), Until: at(m.ended).Truncate(time.Second), Ended: true,
+			})
+			bill += (m.ended - m.launched) / 3600 * price
+		}
+		now := at(1000)
+		before := c.CostSoFar(now)
+		for i := range c.Machines {
+			billed(&c.Machines[i], told, now)
+		}
+		if got := c.CostSoFar(now); math.Abs(got-bill) > 0.02*bill || c.CostEstimated() {
+			t.Errorf("%s: $%.5f, an estimate: %v; the bill is $%.5f", name, got, c.CostEstimated(), bill)
+		}
+		if math.Abs(before-bill) < 0.02*bill {
+			t.Errorf("%s: it would hold without the cloud's times", name)
+		}
+	}
+}
+
 func TestCostsCountFromTheCloudsOwnTimes(t *testing.T) {
 	t0 := time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)
 	at := func(minutes int) time.Time { return t0.Add(time.Duration(minutes) * time.Minute) }
