@@ -58,7 +58,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 				return api.OrphansResult{}, failed(ctx, step, "", err)
 			}
 		}
-		orphans, err := a.Store.SetOrphans(ctx, p, seen, a.Now())
+		orphans, err := a.Store.SetOrphans(ctx, p, seen, known.owns, a.Now())
 		if err != nil {
 			return api.OrphansResult{}, failed(ctx, step, "", err)
 		}
@@ -142,11 +142,28 @@ func (a *Sweeps) inUse(ctx context.Context, unowned []store.Unowned) ([]string, 
 type clustersKnown struct {
 	uids  map[string]bool
 	names []string
+	// recorded are the machines on record, by UID, those of no cluster included.
+	recorded map[string][]api.Machine
 }
 
 // has says that a machine with these labels may be that of a cluster.
 func (k clustersKnown) has(name, uid string) bool {
 	return k.uids[uid] || slices.Contains(k.names, name)
+}
+
+// records says that a listed machine is on record under its UID: by the cloud's own id, and with the labels that it bears. It is no
+// copy of another one then.
+func (k clustersKnown) records(m cloud.Machine) bool {
+	return m.ID != "" && slices.ContainsFunc(k.recorded[m.Owner.ClusterUID], func(r api.Machine) bool {
+		return r.CloudID == m.ID && r.Index == m.Index && r.Incarnation == m.Incarnation
+	})
+}
+
+// owns says that an orphan is the recorded machine of a cluster: it is none.
+func (k clustersKnown) owns(o api.Orphan) bool {
+	return o.ID != "" && k.uids[o.ClusterUID] && slices.ContainsFunc(k.recorded[o.ClusterUID], func(r api.Machine) bool {
+		return r.CloudID == o.ID
+	})
 }
 
 func (a *Sweeps) known(ctx context.Context) (clustersKnown, error) {
@@ -159,6 +176,9 @@ func (a *Sweeps) known(ctx context.Context) (clustersKnown, error) {
 	if err != nil {
 		return k, err
 	}
+	if k.recorded, err = a.Store.RecordedMachines(ctx); err != nil {
+		return k, err
+	}
 	for _, c := range all {
 		k.uids[c.Metadata.UID] = true
 		if c.Status.Phase == api.PhaseReady && !recorded[c.Metadata.UID] {
@@ -169,7 +189,7 @@ func (a *Sweeps) known(ctx context.Context) (clustersKnown, error) {
 }
 
 // orphansOf are the listed machines that belong to no cluster; and those in conflict, of which it has to be remembered once their
-// cluster is no more that they are none of its own.
+// cluster is no more that they are none of its own. A machine that its cluster has on record is neither.
 func (a *Sweeps) orphansOf(ctx context.Context, provider string, listed listing, known clustersKnown) ([]api.Orphan, error) {
 	var all []cloud.Machine
 	for _, uid := range sortedKeys(listed.machines) {
@@ -180,9 +200,12 @@ func (a *Sweeps) orphansOf(ctx context.Context, provider string, listed listing,
 		return nil, err
 	}
 	orphans := []api.Orphan{}
-	for _, m := range all {
-		conflict := conflicts[keyOf(m)]
-		if known.has(m.Owner.Cluster, m.Owner.ClusterUID) && conflict == "" {
+	for i, m := range all {
+		conflict, recorded := conflicts[keyOf(m)], known.records(m)
+		if recorded { // the original: what spoke against it ends with its copy
+			conflict = misfit(all, i)
+		}
+		if known.has(m.Owner.Cluster, m.Owner.ClusterUID) && (conflict == "" || recorded) {
 			continue
 		}
 		o := orphanOf(m, provider, conflict)

@@ -158,10 +158,10 @@ func TestACloudThatCannotBeAskedForOrphansIsAnErrorBesideTheOthers(t *testing.T)
 
 func TestNamesOfOrphansAreCompleted(t *testing.T) {
 	world.Work(t)
-	if _, err := world.Store.SetOrphans(t.Context(), "aws", orphans()[:1], time.Now()); err != nil {
+	if _, err := world.Store.SetOrphans(t.Context(), "aws", orphans()[:1], nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	defer world.Store.SetOrphans(context.WithoutCancel(t.Context()), "aws", nil, time.Now())
+	defer world.Store.SetOrphans(context.WithoutCancel(t.Context()), "aws", nil, nil, time.Now())
 	p := outsider(t)
 	if got := p.run("__complete", "delete", "orphans", ""); !strings.Contains(got.out, "sky-train-1\taws") {
 		t.Errorf("%s%s", got.out, got.err)

@@ -40,6 +40,16 @@ func (s *Store) MachineOwners(ctx context.Context) (map[string]bool, error) {
 	return owners, nil
 }
 
+// RecordedMachines are all machines on record that can be read, by the UID that they are on record under.
+func (s *Store) RecordedMachines(ctx context.Context) (map[string][]api.Machine, error) {
+	resp, err := s.get(ctx, "reading the machines on record", s.keys.allMachines(), clientv3.WithPrefix())
+	if err != nil {
+		return nil, err
+	}
+	recorded, _ := s.byUID(resp.Kvs)
+	return recorded, nil
+}
+
 // machinesAt is Machines as they stood at a revision of the store.
 func (s *Store) machinesAt(ctx context.Context, ref api.Ref, revision int64) ([]api.Machine, error) {
 	resp, err := s.get(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name), s.keys.machines(ref.UID),

@@ -23,8 +23,10 @@ import (
 const orphanKept = time.Hour
 
 // SetOrphans replaces what is known of the orphans of one cloud by what was seen there now, and returns that with the times
-// at which each was first seen. One is known by the cloud's own id: another machine of its name counts as new.
-func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan, now time.Time) ([]api.Orphan, error) {
+// at which each was first seen. One is known by the cloud's own id: another machine of its name counts as new. What isOwned says
+// belongs to a cluster is forgotten at once; nil says it of none.
+func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan, isOwned func(api.Orphan) bool,
+	now time.Time) ([]api.Orphan, error) {
 	doing := fmt.Sprintf("recording the orphans on %s", cloud)
 	if cloud == "" {
 		return nil, fmt.Errorf("%s: the cloud has no name", doing)
@@ -35,7 +37,7 @@ func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan,
 		if err != nil {
 			return nil, err
 		}
-		stand, ops, err := s.mergeOrphans(cloud, resp.Kvs, seen, now)
+		stand, ops, err := s.mergeOrphans(cloud, resp.Kvs, seen, isOwned, now)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
@@ -57,13 +59,15 @@ func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan,
 }
 
 // mergeOrphans is what stands after seen was taken over, and what has to be written for that.
-func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.Orphan, now time.Time) ([]api.Orphan, []clientv3.Op, error) {
+func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.Orphan, isOwned func(api.Orphan) bool,
+	now time.Time) ([]api.Orphan, []clientv3.Op, error) {
 	stand, wanted := make([]api.Orphan, 0, len(seen)), map[string]api.Orphan{}
 	known, _ := decodeAll(have, decodeOrphan)
 	for _, o := range seen {
 		o.MissingSince = time.Time{}
 		for _, old := range known {
-			if sameOrphan(old, o) && old.FirstSeen.Before(o.FirstSeen) {
+			cleared := old.Conflict != "" && o.Conflict == "" // no time ran while it was in conflict
+			if sameOrphan(old, o) && !cleared && old.FirstSeen.Before(o.FirstSeen) {
 				o.FirstSeen = old.FirstSeen
 			}
 		}
@@ -71,7 +75,8 @@ func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.O
 		wanted[s.keys.orphan(cloud, o.Name, o.ID)] = o
 	}
 	for _, old := range known {
-		if slices.ContainsFunc(seen, func(o api.Orphan) bool { return sameOrphan(old, o) }) {
+		if slices.ContainsFunc(seen, func(o api.Orphan) bool { return sameOrphan(old, o) }) ||
+			isOwned != nil && isOwned(old) {
 			continue
 		}
 		if old.MissingSince.IsZero() {

@@ -28,7 +28,7 @@ func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 	minute := 0
 	set := func(cloud string, seen ...api.Orphan) map[string]int {
 		t.Helper()
-		got, err := w.SetOrphans(t.Context(), cloud, seen, sixOClock.Add(time.Duration(minute)*time.Minute))
+		got, err := w.SetOrphans(t.Context(), cloud, seen, nil, sixOClock.Add(time.Duration(minute)*time.Minute))
 		must(t, err)
 		if len(got) != len(seen) {
 			t.Fatalf("of %d came back %v", len(seen), got)
@@ -63,11 +63,11 @@ func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 
 func TestACopyOfAnOrphanHasAnAgeOfItsOwn(t *testing.T) {
 	w := newWorld(t)
-	_, err := w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 0)}, sixOClock)
+	_, err := w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 0)}, nil, sixOClock)
 	must(t, err)
 	both := []api.Orphan{orphan("a", "1", "u1", 9), orphan("a", "2", "u1", 9)}
 	for range 2 {
-		got, err := w.SetOrphans(t.Context(), "aws", both, sixOClock)
+		got, err := w.SetOrphans(t.Context(), "aws", both, nil, sixOClock)
 		must(t, err)
 		if got[0].FirstSeen != sixOClock || got[1].FirstSeen != both[1].FirstSeen {
 			t.Errorf("first seen %v and %v", got[0].FirstSeen, got[1].FirstSeen)
@@ -84,7 +84,7 @@ func TestAnOrphanThatTheVersionBeforeRecordedKeepsItsAge(t *testing.T) {
 	must(t, err)
 	_, err = w.etcd.Put(t.Context(), w.prefix+"/orphans/aws/a", string(value))
 	must(t, err)
-	got, err := w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 9)}, sixOClock)
+	got, err := w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 9)}, nil, sixOClock)
 	must(t, err)
 	if all, err := w.Orphans(t.Context()); err != nil || len(all) != 1 || since(got)["a"] != 0 || since(all)["a"] != 0 {
 		t.Errorf("%v, then %v, %v", got, all, err)
@@ -98,12 +98,12 @@ func TestNonsenseAmongOrphansIsPassedOverAndReplaced(t *testing.T) {
 	if all, err := w.Orphans(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("%v, %v", all, err)
 	}
-	_, err = w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 3)}, sixOClock)
+	_, err = w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 3)}, nil, sixOClock)
 	must(t, err)
 	if all, err := w.Orphans(t.Context()); err != nil || since(all)["a"] != 3 {
 		t.Errorf("%v, %v", all, err)
 	}
-	if _, err := w.SetOrphans(t.Context(), "", nil, sixOClock); err == nil {
+	if _, err := w.SetOrphans(t.Context(), "", nil, nil, sixOClock); err == nil {
 		t.Error("a cloud without a name was taken: that is the prefix of all")
 	}
 }

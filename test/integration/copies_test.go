@@ -163,3 +163,66 @@ func TestARecordWithoutAnIDGetsTheOneThatFits(t *testing.T) {
 		t.Errorf("ids %q and %q, want %q and none, since a copy is about", got[0].CloudID, got[1].CloudID, want[0].CloudID)
 	}
 }
+
+// conflictsOf are what is remembered against machines, by their ids.
+func (w *world) conflictsOf() map[string]string {
+	w.t.Helper()
+	orphans, err := w.store.Orphans(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, o := range orphans {
+		found[o.ID] = o.Conflict
+	}
+	return found
+}
+
+// TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone also begins with what the version before recorded of the original.
+func TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone(t *testing.T) {
+	w := newWorld(t)
+	w.acts.Sweeps.OrphanGrace = time.Hour
+	ref := w.create("original", 1, operations.CreateOptions{})
+	head := w.awaitReady(ref).Status.Machines[0]
+	stale := api.Orphan{
+		Cloud: head.Placement.Cloud, Name: head.Name, ID: head.CloudID, Cluster: ref.Name, ClusterUID: ref.UID,
+		FirstSeen: time.Now().Add(-2 * time.Hour), Conflict: "it carries the same labels as a machine that is gone",
+	}
+	if err := w.store.AddOrphan(t.Context(), stale.Cloud, stale); err != nil {
+		t.Fatal(err)
+	}
+	copied := w.copied(head.Name, "backup")
+	w.sweep("")
+	if found := w.conflictsOf(); len(found) != 1 || found[copied.ID] == "" {
+		t.Errorf("with the copy there: %v, want the copy alone", found)
+	}
+	w.cloud.Lose("backup")
+	w.sweep("")
+	w.forgetKeys("/clusters/" + ref.Name)
+	begun := time.Now()
+	r := w.orphans()
+	if len(r.Orphans) != 1 {
+		t.Fatalf("orphans %+v", r.Orphans)
+	}
+	if o := r.Orphans[0]; o.ID != head.CloudID || o.Conflict != "" || o.FirstSeen.Before(begun) || o.TerminateAt.IsZero() {
+		t.Errorf("orphan %+v", o)
+	}
+}
+
+func TestAnOrphansConflictEndsWithItsCopyWhereItIsOnRecord(t *testing.T) {
+	w := newWorld(t)
+	w.acts.Sweeps.OrphanGrace = time.Hour
+	ref := w.create("forgotten", 1, operations.CreateOptions{})
+	head := w.awaitReady(ref).Status.Machines[0]
+	copied := w.copied(head.Name, "backup")
+	w.forgetKeys("/clusters/" + ref.Name)
+	w.orphans()
+	if found := w.conflictsOf(); len(found) != 2 || found[head.CloudID] == "" || found[copied.ID] == "" {
+		t.Fatalf("both carry the same labels: %v", found)
+	}
+	w.cloud.Lose("backup")
+	r := w.orphans()
+	if len(r.Orphans) != 1 || r.Orphans[0].Conflict != "" || r.Orphans[0].TerminateAt.IsZero() {
+		t.Errorf("orphans %+v", r.Orphans)
+	}
+}
