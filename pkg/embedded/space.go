@@ -21,6 +21,10 @@ const (
 	roomCheckEvery = 2 * time.Second
 	// mendWithin bounds what makes room in etcd's own database.
 	mendWithin = time.Minute
+	// mendAgainAfter is how long the next try waits after one that made too little room, and mendAgainAtMost what that doubles to:
+	// etcd answers nobody while its database is rewritten, not even deletes, which would make room.
+	mendAgainAfter  = 30 * time.Second
+	mendAgainAtMost = 30 * time.Minute
 )
 
 // awaitRoom returns once there is room to work. Servers that begin on a full disk end at once, or worse, half begun.
@@ -54,6 +58,9 @@ type roomWatch struct {
 	etcd *embed.Etcd
 	log  *slog.Logger
 	full bool
+	// backOff is the pause after the last try to make room in etcd, which lasts until mendNext; both are zero where it worked.
+	backOff  time.Duration
+	mendNext time.Time
 }
 
 func (w *roomWatch) check(ctx context.Context) {
@@ -69,16 +76,38 @@ func (w *roomWatch) check(ctx context.Context) {
 		w.full = false
 		w.log.Info("there is room again: operations and sweeps go on", "free_bytes", space.Free)
 	}
-	if !w.full && len(w.etcd.Server.Alarms()) > 0 {
-		if err := w.mendEtcd(ctx); err != nil {
-			w.log.Error("etcd refuses writes, and could not be mended", "error", err)
+	if alarms := spaceAlarms(w.etcd.Server.Alarms()); !w.full && len(alarms) > 0 && !time.Now().Before(w.mendNext) {
+		err := w.mendEtcd(ctx, alarms)
+		w.backOff = nextBackOff(w.backOff, err)
+		w.mendNext = time.Now().Add(w.backOff)
+		if err != nil {
+			w.log.Error("etcd refuses writes, and could not be mended", "error", err, "again_in", w.backOff)
 		}
 	}
 }
 
+// spaceAlarms are those of etcd's alarms that room takes away. Of a corrupt database none is: that is for a person.
+func spaceAlarms(all []*pb.AlarmMember) []*pb.AlarmMember {
+	var found []*pb.AlarmMember
+	for _, a := range all {
+		if a.Alarm == pb.AlarmType_NOSPACE {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// nextBackOff is the pause after a try that ended with err, when the pause before it was the given one.
+func nextBackOff(before time.Duration, err error) time.Duration {
+	if err == nil {
+		return 0
+	}
+	return min(max(2*before, mendAgainAfter), mendAgainAtMost)
+}
+
 // mendEtcd ends the alarm that etcd raises when its database has come to its limit, and keeps until somebody takes it away: what
 // was deleted and overwritten long ago is let go of, its room is given back, and etcd writes again where that was enough.
-func (w *roomWatch) mendEtcd(ctx context.Context) error {
+func (w *roomWatch) mendEtcd(ctx context.Context, alarms []*pb.AlarmMember) error {
 	ctx, cancel := context.WithTimeout(ctx, mendWithin)
 	defer cancel()
 	server := w.etcd.Server
@@ -91,10 +120,7 @@ func (w *roomWatch) mendEtcd(ctx context.Context) error {
 	if size := server.Backend().Size(); size >= etcdQuota {
 		return fmt.Errorf("etcd's database has %d MiB, and its limit is %d MiB", size>>20, etcdQuota>>20)
 	}
-	for _, alarm := range server.Alarms() {
-		if alarm.Alarm != pb.AlarmType_NOSPACE {
-			continue
-		}
+	for _, alarm := range alarms {
 		off := &pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE, MemberID: alarm.MemberID, Alarm: alarm.Alarm}
 		if _, err := server.Alarm(ctx, off); err != nil {
 			return fmt.Errorf("ending etcd's alarm: %w", err)

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -21,5 +22,31 @@ func TestEtcdTakesWritesAgainThoughItsAlarmWasRaised(t *testing.T) {
 	}
 	if left := s.etcd.Server.Alarms(); len(left) > 0 {
 		t.Errorf("alarms are left: %v", left)
+	}
+}
+
+func TestEtcdIsNotRewrittenAgainAndAgainInVain(t *testing.T) {
+	var pause time.Duration
+	for i, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute} {
+		if pause = nextBackOff(pause, errors.New("still too large")); pause != want {
+			t.Errorf("after try %d: %v, want %v", i+1, pause, want)
+		}
+	}
+	if last := nextBackOff(20*time.Minute, errors.New("still too large")); last != mendAgainAtMost {
+		t.Errorf("at most %v, want %v", last, mendAgainAtMost)
+	}
+	if after := nextBackOff(pause, nil); after != 0 {
+		t.Errorf("%v after one that worked", after)
+	}
+}
+
+func TestOnlyRoomIsMadeForEtcd(t *testing.T) {
+	space := &pb.AlarmMember{MemberID: 1, Alarm: pb.AlarmType_NOSPACE}
+	corrupt := &pb.AlarmMember{MemberID: 1, Alarm: pb.AlarmType_CORRUPT}
+	if got := spaceAlarms([]*pb.AlarmMember{corrupt, space}); len(got) != 1 || got[0] != space {
+		t.Errorf("got %v", got)
+	}
+	if got := spaceAlarms([]*pb.AlarmMember{corrupt}); len(got) > 0 {
+		t.Errorf("a database that is corrupt is rewritten for %v", got)
 	}
 }
