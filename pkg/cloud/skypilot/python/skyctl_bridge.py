@@ -418,8 +418,19 @@ def _plain(text):
 _OPS = {f.__name__: f for f in (plan, handles, aws_open, aws_release, aws_machines, aws_lifetimes, aws_terminate)}
 
 
+# Threads that import SkyPilot at once find modules half made, since these import each other; importing the package has them all.
+_LOADING = threading.Lock()
+
+
+def _load():
+    """Imports SkyPilot, in one thread while the others wait."""
+    with _LOADING:
+        import sky  # pylint: disable=unused-import
+
+
 def _answer(question):
     try:
+        _load()
         return {'ok': _OPS[question['op']](question)}
     except Exception as e:  # pylint: disable=broad-except
         _CLIENTS.forget()
