@@ -23,15 +23,14 @@ func (c *Cloud) tagged(ctx context.Context, target cloud.Target, found *record) 
 	if there, err := c.onAWS(ctx); err != nil || !there {
 		return nil, nil, err
 	}
-	all, err := c.instances(ctx, cloud.Owner{Installation: target.Owner.Installation})
+	all, err := c.instancesTagged(ctx, map[string]string{clusterTag: found.NameOnCloud}) // whoever's they are by the labels of ours
 	if err != nil {
 		return nil, nil, fmt.Errorf("machine %s: %w", target.Name, err)
 	}
 	for _, i := range all {
-		switch {
-		case i.ID == target.ID:
+		if i.ID == target.ID {
 			real = &i
-		case i.Tags[clusterTag] == found.NameOnCloud:
+		} else {
 			copies = append(copies, i)
 		}
 	}
@@ -54,6 +53,21 @@ func (c *Cloud) downAlone(ctx context.Context, target cloud.Target, found *recor
 	c.log.Warn("copies of a machine carry its tags: it is terminated by its id, and they are left alone", "machine",
 		target.Name, "id", target.ID, "copies", idsOf(copies))
 	return true, c.endStray(ctx, target)
+}
+
+// outlived says that the machine of a record is gone, and that SkyPilot keeps the record only since others carry the machine's tag
+// there: copies from which somebody has taken the labels of ours. all are those on AWS that have these.
+func (c *Cloud) outlived(ctx context.Context, r record, listed []cloud.Machine, all []instance) (bool, error) {
+	at := slices.IndexFunc(listed, func(m cloud.Machine) bool { return m.Name == r.Name })
+	if at < 0 || listed[at].Cloud != awsName || listed[at].ID == "" || r.NameOnCloud == "" {
+		return false, nil
+	}
+	is := func(i instance) bool { return i.ID == listed[at].ID }
+	if slices.ContainsFunc(all, is) {
+		return false, nil
+	}
+	tagged, err := c.instancesTagged(ctx, map[string]string{clusterTag: r.NameOnCloud})
+	return err == nil && len(tagged) > 0 && !slices.ContainsFunc(tagged, is), err
 }
 
 // alone says that nothing else is started with the target; its error is a Conflict.

@@ -61,13 +61,15 @@ var copiedLabels = map[string]string{
 	cloud.LabelInstallation: "inst", cloud.LabelCluster: "lost", cloud.LabelClusterUID: "u1", cloud.LabelIndex: "0", cloud.LabelIncarnation: "bcdfg",
 }
 
-// awsWithCopies stands in for the library: AWS has what is in the file "instances", and after an end what is in "left".
+// awsWithCopies stands in for the library: AWS has what is in the file "instances", with the labels of ours what is in "labelled",
+// and after an end what is in "left" and "left-labelled".
 const awsWithCopies = `#!/bin/sh
 while read -r line; do
 	id=$(echo "$line" | sed 's/{"id": \([0-9]*\),.*/\1/')
 	case $line in
-	*aws_terminate*) echo "$line" >>"$DIR/ended"; cp "$DIR/left" "$DIR/instances"; echo "{\"id\": $id, \"ok\": {}}" ;;
-	*aws_machines*) echo "{\"id\": $id, \"ok\": $(cat "$DIR/instances")}" ;;
+	*aws_terminate*) echo "$line" >>"$DIR/ended"; cp "$DIR/left" "$DIR/instances"; cp "$DIR/left-labelled" "$DIR/labelled"; echo "{\"id\": $id, \"ok\": {}}" ;;
+	*aws_machines*ray-cluster-name*) echo "{\"id\": $id, \"ok\": $(cat "$DIR/instances")}" ;;
+	*aws_machines*) echo "{\"id\": $id, \"ok\": $(cat "$DIR/labelled")}" ;;
 	*handles*) echo "{\"id\": $id, \"ok\": [{\"id\": \"i-1\", \"region\": \"us-east-1\"}]}" ;;
 	*) echo "{\"id\": $id, \"error\": \"unexpected\"}" ;;
 	esac
@@ -81,10 +83,17 @@ func newCopied(t *testing.T, s *copiedServer, instances ...instance) (*Cloud, st
 	t.Cleanup(endpoint.Close)
 	dir := t.TempDir()
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	all, _ := json.Marshal(instances)
-	left, _ := json.Marshal(slices.DeleteFunc(slices.Clone(instances), func(i instance) bool { return i.ID == "i-1" }))
-	for name, text := range map[string]string{"python": awsWithCopies, "rsync": "", "instances": string(all),
-		"left": string(left)} {
+	without := func(is func(instance) bool, of []instance) []instance { return slices.DeleteFunc(slices.Clone(of), is) }
+	ended := func(i instance) bool { return i.ID == "i-1" }
+	labelled := without(func(i instance) bool { return i.Tags[cloud.LabelInstallation] == "" }, instances)
+	files := map[string]string{"python": awsWithCopies, "rsync": ""}
+	for name, list := range map[string][]instance{
+		"instances": instances, "labelled": labelled, "left": without(ended, instances), "left-labelled": without(ended, labelled),
+	} {
+		data, _ := json.Marshal(list)
+		files[name] = string(data)
+	}
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -134,6 +143,25 @@ func TestACopyOnAWSDoesNotShareTheEndOfItsOriginal(t *testing.T) {
 	listed, err = c.List(t.Context(), lostOwner)
 	if err != nil || len(listed) != 1 || listed[0].ID != "i-9" {
 		t.Errorf("listed afterwards %+v, %v", listed, err)
+	}
+}
+
+func TestACopyWithoutOurLabelsDoesNotShareTheEndOfItsOriginal(t *testing.T) {
+	s := &copiedServer{}
+	unlabelled := launched("i-9")
+	for label := range copiedLabels {
+		delete(unlabelled.Tags, label)
+	}
+	c, dir := newCopied(t, s, unlabelled, launched("i-1"))
+	if err := c.Terminate(t.Context(), copiedTarget); err != nil {
+		t.Fatal(err)
+	}
+	ended, _ := os.ReadFile(filepath.Join(dir, "ended"))
+	if !strings.Contains(string(ended), `"i-1"`) || strings.Contains(string(ended), `"i-9"`) || len(s.did) > 0 {
+		t.Errorf("ended %s, asked SkyPilot for %v, which acts on both", ended, s.did)
+	}
+	if listed, err := c.List(t.Context(), lostOwner); err != nil || len(listed) != 0 {
+		t.Errorf("its record stands for the copy, and is listed: %+v, %v", listed, err)
 	}
 }
 

@@ -56,11 +56,10 @@ func (c *Cloud) ListKnown(ctx context.Context, owner cloud.Owner, known cloud.Kn
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
-	more, err := c.findStrays(ctx, owner, listed)
+	listed, err = c.findStrays(ctx, owner, found, listed)
 	if err != nil {
 		closed = append(closed, silentCloud{awsName, err})
 	}
-	listed = append(listed, more...)
 	forgotten, err := c.findForgotten(ctx, owner, known.Machines, listed)
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)

@@ -56,18 +56,28 @@ func (c *Cloud) onAWS(ctx context.Context) (bool, error) {
 	return slices.Contains(enabled, awsName), err
 }
 
-// findStrays lists strays, the owner's machines on AWS that are not among those known: SkyPilot's state was
-// lost, it failed to clean up after itself, or somebody copied a machine. They bill all the same.
-func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, known []cloud.Machine) ([]cloud.Machine, error) {
+// findStrays adds to the listed machines strays, the owner's on AWS that are not among them: SkyPilot's state was lost, it failed to
+// clean up after itself, or somebody copied a machine. They bill all the same. It takes out what others outlived (see outlived).
+func (c *Cloud) findStrays(ctx context.Context, owner cloud.Owner, records []record, listed []cloud.Machine) ([]cloud.Machine, error) {
 	there, err := c.onAWS(ctx)
 	if err != nil || !there {
-		return nil, err
+		return listed, err
 	}
 	all, err := c.instances(ctx, owner)
 	if err != nil {
-		return nil, err
+		return listed, err
 	}
-	return mergeInstances(known, all), nil
+	more := mergeInstances(listed, all)
+	for _, r := range records {
+		gone, err := c.outlived(ctx, r, listed, all)
+		if err != nil {
+			return append(listed, more...), err
+		}
+		if gone {
+			listed = slices.DeleteFunc(listed, func(m cloud.Machine) bool { return m.Name == r.Name })
+		}
+	}
+	return append(listed, more...), nil
 }
 
 // ownerTags are the tags that all machines of an owner have.
@@ -81,10 +91,15 @@ func ownerTags(owner cloud.Owner) map[string]string {
 
 // instances are the owner's on AWS, in all regions.
 func (c *Cloud) instances(ctx context.Context, owner cloud.Owner) ([]instance, error) {
+	return c.instancesTagged(ctx, ownerTags(owner))
+}
+
+// instancesTagged are those on AWS with all of these tags, in all regions.
+func (c *Cloud) instancesTagged(ctx context.Context, tags map[string]string) ([]instance, error) {
 	question := struct {
 		Op   string            `json:"op"`
 		Tags map[string]string `json:"tags"`
-	}{"aws_machines", ownerTags(owner)}
+	}{"aws_machines", tags}
 	var all []instance
 	if err := c.bridge.askCloud(ctx, c.opts.CloudWithin, question, &all); err != nil {
 		return nil, awsFailed("list the machines on AWS", err)
