@@ -82,7 +82,7 @@ func sshFaults() []fault {
 func machineFaults() []fault {
 	all := []fault{
 		{
-			kind: "machine", name: "full disk", ends: isError(1, rke2.InstallFailed, "CommandFailed"),
+			kind: "machine", name: "full disk", ends: isError(1, rke2.DiskTooFull),
 			try: func(l *lane) { l.cloud.FillDisk(l.machine(1), true); l.create() },
 		},
 		{
@@ -125,7 +125,7 @@ func machineFaults() []fault {
 			"lost":        func(l *lane, name string) error { l.cloud.Lose(name); return nil },
 		} {
 			all = append(all, fault{
-				kind: "machine", name: how + " during " + where.name, home: home{settings: soon}, ends: isError(-1, "Deadline", "ConnectionLost"),
+				kind: "machine", name: how + " during " + where.name, ends: isReady,
 				try: func(l *lane) {
 					name := l.machine(where.machine)
 					c := l.cloud.CutSSH(name, simcloud.Cut{Seen: where.seen, Late: time.Millisecond, Times: 1})
