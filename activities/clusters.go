@@ -65,7 +65,7 @@ func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (Begun, err
 		release := a.RKE2.For(c.Spec)
 		pinned, err := rke2.Resolve(ctx, release.Version, release.Source, release.SHA256)
 		if err != nil {
-			return Begun{}, failed(ctx, "choose the RKE2 release", "", err)
+			return Begun{}, recordHeldUp(ctx, a.Store, c, a.Now(), failed(ctx, "choose the RKE2 release", "", err))
 		}
 		artifacts = &pinned
 	}
@@ -75,6 +75,7 @@ func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (Begun, err
 		}
 		c.Status.SetPhase(api.PhaseProvisioning, "", a.Now())
 		c.Status.Failure = nil
+		c.Status.RemoveCondition(api.CreateBegun)
 		if !in.Continued {
 			c.Status.Attempts = nil
 		}
@@ -311,10 +312,12 @@ func (a *Clusters) MarkFailed(ctx context.Context, in FailInput) error {
 		return failed(ctx, "mark the cluster as failed", "", err)
 	}
 	left := anyMayExist(now.Status.Machines)
+	in.Failure = withHeldUp(in.Failure, now)
 	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
 		in.Failure.At = a.Now()
 		in.Failure.Message, in.Failure.Log = redact.Text(in.Failure.Message), redact.Lines(strings.Join(in.Failure.Log, "\n"))
 		c.Status.Failure = &in.Failure
+		c.Status.RemoveCondition(api.CreateBegun)
 		if c.Status.Phase != api.PhaseDeleting {
 			c.Status.SetPhase(api.PhaseError, in.Failure.Reason, a.Now())
 		}

@@ -73,7 +73,10 @@ func (a *Machines) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, erro
 	if err == nil && len(placements) == 0 {
 		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement can hold these machines"}
 	}
-	return placements, failed(ctx, step, "", err)
+	if err != nil {
+		return placements, recordHeldUp(ctx, a.Store, c, a.Now(), failed(ctx, step, "", err))
+	}
+	return placements, failed(ctx, step, "", recordNotHeldUp(ctx, a.Store, c))
 }
 
 // Survey compares the machines that an earlier try left in etcd with the cloud's own listing: those that are not

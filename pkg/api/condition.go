@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Condition is one aspect of a cluster's state, named so that provision, describe and the sweep speak of the same thing.
 type Condition struct {
@@ -27,6 +30,9 @@ type ConditionType string
 
 // The conditions of a cluster, in the order in which a create makes them true.
 const (
+	// CreateBegun is False while something keeps a create from asking for machines, such as a release source that does not
+	// answer; Message says what. It is taken away once that is over.
+	CreateBegun       ConditionType = "CreateBegun"
 	MachinesLaunched  ConditionType = "MachinesLaunched"
 	MachinesPrepared  ConditionType = "MachinesPrepared"
 	ControlPlaneReady ConditionType = "ControlPlaneReady"
@@ -57,6 +63,11 @@ func (s *ClusterStatus) SetCondition(c Condition, now time.Time) {
 		return
 	}
 	s.Conditions = append(s.Conditions, c)
+}
+
+// RemoveCondition takes a condition away, as if it had never been set.
+func (s *ClusterStatus) RemoveCondition(t ConditionType) {
+	s.Conditions = slices.DeleteFunc(s.Conditions, func(c Condition) bool { return c.Type == t })
 }
 
 // SetPhase moves the cluster to a phase and records when; setting the phase it is in changes nothing.

@@ -58,11 +58,11 @@ func progressLines(c *api.Cluster, now time.Time) []string {
 	return append(columns(rows), heldUp(c)...)
 }
 
-// heldUp says what holds up a delete, and how to end without it.
+// heldUp says what holds up a create that has no machines yet, or a delete, and how to end that without it.
 func heldUp(c *api.Cluster) []string {
 	way := wayOut(c)
 	if len(way) == 0 {
-		return nil
+		return createHeldUp(c)
 	}
 	var lines []string
 	if f := c.Status.Failure; f != nil && f.Step == api.StepRelease {
@@ -81,6 +81,18 @@ func wayOut(c *api.Cluster) []string {
 		return nil
 	}
 	return []string{"Where the cloud is out of reach for good: skyctl delete cluster " + c.Metadata.Name + " --purge"}
+}
+
+// createHeldUp says what keeps a create from asking for machines; nothing where nothing does.
+func createHeldUp(c *api.Cluster) []string {
+	if c == nil || c.Status.Phase != api.PhaseInit && c.Status.Phase != api.PhaseProvisioning {
+		return nil
+	}
+	held := c.Status.Condition(api.CreateBegun)
+	if held == nil || held.Status != api.ConditionFalse {
+		return nil
+	}
+	return []string{clean(held.Message) + " (tried again after at most 20s)"}
 }
 
 func since(now time.Time, m api.Machine) string {

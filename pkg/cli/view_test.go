@@ -114,6 +114,28 @@ func TestADeleteThatIsHeldUpSaysByWhatAndHowToEndWithoutIt(t *testing.T) {
 	}
 }
 
+func TestWhatHoldsACreateUpIsShown(t *testing.T) {
+	before, after := fresh(), fresh()
+	after.Status.Phase, after.Status.Machines = before.Status.Phase, before.Status.Machines
+	after.Status.SetCondition(api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse, Reason: "SourceUnreachable",
+		Message: "choose the RKE2 release: fetching https://example: no such host"}, time.Now())
+	want := "choose the RKE2 release: fetching https://example: no such host (tried again after at most 20s)"
+	if got := changeLines(before, after); !slices.Equal(got, []string{want}) {
+		t.Errorf("a log shows %q", got)
+	}
+	if again := changeLines(after, after); again != nil {
+		t.Errorf("nothing changed, yet: %q", again)
+	}
+	after.Status.Machines = nil
+	if got := progressLines(after, time.Now()); !slices.Equal(got, []string{want}) {
+		t.Errorf("a terminal shows %q", got)
+	}
+	d := description{cluster: after, now: time.Now()}
+	if got := d.String(); !strings.Contains(got, "CreateBegun") || !strings.Contains(got, "no such host") {
+		t.Errorf("describe shows\n%s", got)
+	}
+}
+
 func TestNumbersAndTimesReadAsPeopleWriteThem(t *testing.T) {
 	for v, want := range map[float64]string{4: "4.0", 2.01: "2.01", 12.666: "12.67", 0.1: "0.1", 31.999: "32.0", 0: "0.0"} {
 		if got := number(v); got != want {
