@@ -301,7 +301,7 @@ func nextAfterFailure(name, operation string) string {
 // again is the command that made the cluster, which goes on with it.
 func again(c *api.Cluster) string {
 	s := c.Spec
-	cmd := "skyctl create cluster " + c.Metadata.Name
+	cmd := releaseVariables(s) + "skyctl create cluster " + c.Metadata.Name
 	add := func(flag, value string) {
 		if value != "" && value != "0" {
 			cmd += " --" + flag + " " + value
@@ -327,6 +327,7 @@ func again(c *api.Cluster) string {
 	add("api_access", s.APIAccess)
 	add("ports", strings.Join(s.Ports, ","))
 	add("num_nodes", fmt.Sprint(s.NumNodes))
+	add("kubernetes_version", shellWord(s.KubernetesVersion))
 	var l []string
 	for _, k := range slices.Sorted(maps.Keys(c.Metadata.Labels)) {
 		l = append(l, k+"="+c.Metadata.Labels[k])

@@ -162,6 +162,13 @@ func TestACommandThatIsShownAgainMakesTheSameCluster(t *testing.T) {
 	if got := again(c); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	c.Spec.KubernetesVersion, c.Spec.RKE2 = "v1.35.7+rke2r1", api.RKE2Release{Source: "/my kit", SHA256: "ab"}
+	c.Spec.GPU.ChartRepo = "https://charts"
+	want = "SKYCTL_RKE2_SOURCE='/my kit' SKYCTL_RKE2_SHA256=ab SKYCTL_GPU_CHART_REPO=https://charts " +
+		strings.Replace(want, " --labels", " --kubernetes_version v1.35.7+rke2r1 --labels", 1)
+	if got := again(c); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 	c = fresh()
 	c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost, c.Spec.ImageID, c.Spec.APICIDR = "us-east-1a", true, 0.5, "ami-1", "10.0.0.0/8"
 	c.Spec.APIAccess = "public"
