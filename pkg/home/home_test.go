@@ -89,7 +89,7 @@ func TestWhatAMachineSaysAgainstAState(t *testing.T) {
 		{"an older one of ours", mark(at(here, 4, "w")), ""},
 		{"an older one, from before a move", mark(at(elsewhere, 4, "w")), ""},
 		{"a newer one of another computer", mark(at(elsewhere, 6, "y")), "machine sky-a-0 was last looked after from bob (start 6; this state is at start 5)"},
-		{"a newer one of this place", mark(at(here, 6, "y")), "in a newer state"},
+		{"a newer one of the place on record", mark(at(here, 6, "y")), "from " + here.Dir + " on " + here.Hostname + ", in a newer state"},
 		{"another that went on from the same state", mark(at(elsewhere, 5, "y")), "start 5"},
 		{"that of another installation", mark(other), ""},
 	} {

@@ -79,7 +79,7 @@ func CompareMark(recorded api.Home, machine string, seen *Mark) *api.HomeFinding
 	by := "from elsewhere"
 	switch {
 	case seen.Home == MarkOf(recorded).Home:
-		by = "from this place, in a newer state"
+		by = "from " + placeOf(recorded) + ", in a newer state"
 	case seen.Hostname != "" && seen.Hostname != recorded.Hostname:
 		by = "from " + seen.Hostname
 	}
@@ -87,6 +87,17 @@ func CompareMark(recorded api.Home, machine string, seen *Mark) *api.HomeFinding
 		Kind: api.HomeSeenOnMachine, Starts: seen.Starts,
 		Message: fmt.Sprintf("machine %s was last looked after %s (start %d; this state is at start %d)", machine, by, seen.Starts, recorded.Starts),
 	}
+}
+
+// placeOf names where a home is recorded to be. A copy of its state may be read elsewhere.
+func placeOf(h api.Home) string {
+	switch {
+	case h.Dir == "":
+		return "this etcd"
+	case h.Hostname == "":
+		return h.Dir
+	}
+	return h.Dir + " on " + h.Hostname
 }
 
 // ExchangeMarks reads the mark on a machine, and puts ours there where ours is the newer one or there is none of our installation.

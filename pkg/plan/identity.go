@@ -92,9 +92,6 @@ const leftAlone = "only reported: find out on its cloud what it is, and end it o
 // empty where it is beyond doubt a machine of this cluster that has no record.
 func (d *deciding) conflict(i int) string {
 	l := &d.w.Listed[i]
-	if l.Conflict != "" {
-		return fmt.Sprintf("(id %s) %s", l.ID, l.Conflict)
-	}
 	for j := range d.c.Status.Machines {
 		m := &d.c.Status.Machines[j]
 		switch {
@@ -117,6 +114,9 @@ func (d *deciding) conflict(i int) string {
 			return fmt.Sprintf("it (id %s) and %s (id %s) carry the same labels: one may be a copy of the other", l.ID,
 				other.Name, other.ID)
 		}
+	}
+	if l.Conflict != "" { // what it was compared with then may be gone
+		return fmt.Sprintf("%s (its id is %s)", l.Conflict, l.ID)
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -40,7 +41,7 @@ const onceAPIAnswers = "once the Kubernetes API answers"
 
 // unfinished is a place whose machine was never brought up to the end: a repair was cut off, or has failed.
 func (d *deciding) unfinished(m *api.Machine, l *Listed) {
-	message := fmt.Sprintf("the machine in its place is %s, and nothing works on it", m.State)
+	message := fmt.Sprintf("the machine in its place is %s, %s", m.State, d.workOn(m))
 	bring := on(m, api.ActionBringUp, api.DriftMachineUnready, message)
 	ending := m.State == api.MachineGone || m.State == api.MachineTerminating
 	onItsWay := m.State == api.MachineReserved || m.State == api.MachineLaunching
@@ -63,6 +64,21 @@ func (d *deciding) unfinished(m *api.Machine, l *Listed) {
 	default:
 		d.askWithin(bring, "it is brought up", d.p.Replacements)
 	}
+}
+
+// workOn says what works on a place. A repair that was begun and has not ended may be under way, or its worker was lost.
+func (d *deciding) workOn(m *api.Machine) string {
+	for _, r := range slices.Backward(d.c.Status.Repairs) {
+		brings := r.Action.Kind == api.ActionReplace || r.Action.Kind == api.ActionBringUp
+		switch {
+		case !brings || r.Action.Index != m.Index:
+		case r.Ended.IsZero():
+			return fmt.Sprintf("and its %s, begun at %s, has not ended", r.Action.Kind, clock(r.At))
+		default:
+			return "and nothing works on it"
+		}
+	}
+	return "and nothing works on it"
 }
 
 // unlisted is a machine that the cloud does not list. A listing may be behind, so it is not believed against a Node that is
@@ -88,8 +104,10 @@ func (d *deciding) unlisted(m *api.Machine) {
 func (d *deciding) stopped(m *api.Machine) {
 	const message, reason = "the cloud says that it is stopped", api.DriftMachineStopped
 	start := on(m, api.ActionStartMachine, reason, message)
-	answers := d.nodeReady(m) || isHead(m) && (!d.silentAPI() || d.w.Units[m.Index].Reached)
+	answers := isHead(m) && (!d.silentAPI() || d.w.Units[m.Index].Reached)
 	switch {
+	case d.nodeReady(m):
+		d.report(m.Name, reason, message+", though its Node is Ready", "nothing: the listing may be behind")
 	case answers:
 		d.report(m.Name, reason, message+", though it answers", "nothing: the listing may be behind")
 	case d.w.canStart(d.listed(m)) && !d.spent(start, d.startsOf()):
