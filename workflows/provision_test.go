@@ -52,12 +52,10 @@ func newWorld(t *testing.T, nodes int, placements ...api.Placement) *world {
 // newSlowWorld is one in which a join takes its time, by the clock of the workflow.
 func newSlowWorld(t *testing.T, nodes int, joinTakes time.Duration, placements ...api.Placement) *world {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
 	w := &world{
-		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), nodes: nodes, exist: map[string]bool{},
+		TestWorkflowEnvironment: newEnvironment(), nodes: nodes, exist: map[string]bool{},
 		failures: map[string][]error{}, during: map[string]func(context.Context) error{},
 	}
-	w.SetTestTimeout(time.Minute) // of real time: a busy machine needs more than the 3 s that are the default
 	w.RegisterWorkflow(Provision)
 	w.RegisterWorkflow(Delete)
 	w.RegisterActivity(&activities.Clusters{})

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -18,8 +17,7 @@ import (
 // the look for orphans too.
 func swept(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResult, error) {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	a := &activities.Sweeps{}
 	env.RegisterActivity(a)
 	names := make([]string, batch+1)
