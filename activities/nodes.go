@@ -254,12 +254,17 @@ type place struct {
 // do runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried again is
 // told to people meanwhile.
 func (a *Nodes) do(ctx context.Context, m MachineRef, step string, work func(context.Context, *place) error) error {
+	return a.doThoughLost(ctx, m, step, func(ctx context.Context, at *place) error { return a.doWatched(ctx, at, work) })
+}
+
+// doThoughLost does work as do does, and goes on with it though the machine may be lost.
+func (a *Nodes) doThoughLost(ctx context.Context, m MachineRef, step string, work func(context.Context, *place) error) error {
 	at := &place{machine: m, say: progress(ctx, a.Store, m, a.Now)}
 	var err error
 	for try := 1; ; try++ {
 		if at.cluster, err = lookUp(ctx, a.Store, m.Cluster); err == nil {
 			if at.record, err = placeOf(at.cluster, m); err == nil {
-				err = a.doWatched(ctx, at, work)
+				err = work(ctx, at)
 			}
 		}
 		if try == tries || ctx.Err() != nil || !refused(err) {

@@ -212,7 +212,7 @@ const drainWithin = 2 * time.Minute
 
 // Retire has a worker's pods leave and its agent stop, as far as either can be had: the machine may be past both.
 func (a *Nodes) Retire(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "drain the Node", func(ctx context.Context, at *place) error {
+	return a.doThoughLost(ctx, m, "drain the Node", func(ctx context.Context, at *place) error {
 		client, err := a.client(ctx, m.Cluster)
 		if err != nil {
 			return err
