@@ -24,7 +24,7 @@ type Metadata struct {
 	Name      string            `json:"name"`
 	UID       string            `json:"uid"`
 	Labels    map[string]string `json:"labels,omitempty"`
-	CreatedAt time.Time         `json:"created_at"`
+	CreatedAt time.Time         `json:"created_at,omitzero"`
 	// Revision is etcd's mod revision of the object as it was read; it is never stored.
 	Revision int64 `json:"revision,omitempty"`
 }

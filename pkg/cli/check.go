@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/daemon"
+	"github.com/sky-shift/skyctl/pkg/disk"
 	"github.com/sky-shift/skyctl/pkg/operations"
 	build "github.com/sky-shift/skyctl/pkg/version"
 )
@@ -137,13 +137,13 @@ const leastFreeGiB = 1
 // diskFinding is the disk that a directory is on.
 func diskFinding(dir string) api.Finding {
 	f := api.Finding{Name: "disk", Where: dir}
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
-		f.Problem = fmt.Sprintf("%s can't be looked at: %v", dir, err)
+	space, err := disk.Look(dir)
+	if err != nil {
+		f.Problem = err.Error()
 		return f
 	}
 	const gib = 1 << 30
-	free, all := float64(fs.Bavail)*float64(fs.Bsize)/gib, float64(fs.Blocks)*float64(fs.Bsize)/gib
+	free, all := float64(space.Free)/gib, float64(space.Total)/gib
 	f.Details = append(f.Details, fmt.Sprintf("%.1f of %.1f GiB free", free, all))
 	if free < leastFreeGiB {
 		f.Problem = fmt.Sprintf("only %.1f GiB are free: etcd and Temporal stop where it is full; make room", free)

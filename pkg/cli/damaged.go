@@ -28,6 +28,27 @@ func (e *damagedError) Error() string {
 
 func (e *damagedError) Unwrap() error { return e.why }
 
+// markDamaged shows a cluster as damaged, whatever its object still says: nobody knows whether that is so any more.
+func markDamaged(c *api.Cluster) {
+	c.Status.Phase = phaseDamaged
+	for i := range c.Status.Conditions {
+		in := &c.Status.Conditions[i]
+		in.Status, in.Reason, in.Message = api.ConditionUnknown, "Damaged", "what etcd has of the cluster is damaged"
+	}
+}
+
+// remedies are what can be done about the damaged clusters that an error is about, where it does not say so itself.
+func remedies(err error) []string {
+	if told := new(damagedError); errors.As(err, &told) {
+		return nil
+	}
+	var lines []string
+	for _, name := range store.CorruptClusters(err) {
+		lines = append(lines, "Restore etcd from a backup, or end the machines of "+name+" with: skyctl delete cluster "+name)
+	}
+	return lines
+}
+
 // withDamaged adds the clusters that can be read in part to those that were listed with err, by name.
 func withDamaged(ctx context.Context, s *store.Store, clusters []api.Cluster, err error) []api.Cluster {
 	for _, name := range store.CorruptClusters(err) {
@@ -35,7 +56,7 @@ func withDamaged(ctx context.Context, s *store.Store, clusters []api.Cluster, er
 		if salvaging != nil {
 			continue // it is named in err all the same
 		}
-		c.Status.Phase = phaseDamaged
+		markDamaged(c)
 		clusters = append(clusters, *c)
 	}
 	slices.SortFunc(clusters, func(a, b api.Cluster) int { return strings.Compare(a.Metadata.Name, b.Metadata.Name) })

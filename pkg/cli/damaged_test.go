@@ -143,3 +143,63 @@ func TestASweepThatSawNothingIsNoSuccess(t *testing.T) {
 		}
 	}
 }
+
+func TestADamagedClusterIsDAMAGEDWhateverItsObjectStillSays(t *testing.T) {
+	p := outsider(t)
+	damaged(t, "nicked", func(n int) int { return n * 95 / 100 })
+	for _, args := range [][]string{
+		{"get", "cluster", "nicked", "-o", "json"}, {"get", "clusters", "-o", "json"}, {"describe", "cluster", "nicked", "-o", "json"},
+	} {
+		got := p.run(args...)
+		if got.code != ExitFailed || !strings.Contains(got.out, `"phase": "DAMAGED"`) || strings.Contains(got.out, `"phase": "READY"`+"\n      }") {
+			t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
+		}
+	}
+	got := p.run("describe", "cluster", "nicked")
+	if !strings.Contains(got.out, "DAMAGED (its object says READY)") || strings.Contains(got.out, "kubectl get nodes") ||
+		!strings.Contains(got.out, "  restore etcd from a backup, or:\n  skyctl delete cluster nicked\n") {
+		t.Errorf("code %d\n%s", got.code, got.out)
+	}
+}
+
+func TestWhatIsShownAsDamagedClaimsNoCondition(t *testing.T) {
+	c := &api.Cluster{}
+	c.Status.Phase = api.PhaseReady
+	c.Status.SetCondition(api.Condition{Type: api.InSync, Status: api.ConditionTrue}, noon)
+	markDamaged(c)
+	if in := c.Status.Condition(api.InSync); c.Status.Phase != phaseDamaged || in.Status != api.ConditionUnknown {
+		t.Errorf("%s, %+v", c.Status.Phase, in)
+	}
+}
+
+func TestAnUnreadableCreationTimeIsLeftOut(t *testing.T) {
+	p := outsider(t)
+	damaged(t, "blank", func(int) int { return 0 })
+	got := p.run("get", "cluster", "blank", "-o", "json")
+	if got.code != ExitFailed || strings.Contains(got.out, "0001-01-01") || !strings.Contains(got.out, `"phase": "DAMAGED"`) {
+		t.Errorf("code %d\n%s", got.code, got.out)
+	}
+}
+
+func TestEveryCommandOnADamagedClusterSaysWhatToDo(t *testing.T) {
+	world.Work(t)
+	p := outsider(t)
+	damaged(t, "cracked", func(n int) int { return n / 2 })
+	for _, args := range [][]string{
+		{"reconcile", "cracked"}, {"reconcile", "cracked", "--wait"}, {"pause", "reconcile", "cracked"},
+		{"create", "cluster", "cracked", "--provision", "--cloud", "docker"}, {"get", "clusters"},
+	} {
+		got := p.run(args...)
+		if got.code != ExitFailed || !strings.Contains(got.err, "skyctl delete cluster cracked") || !strings.Contains(got.err, "estore etcd") {
+			t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
+		}
+	}
+}
+
+func TestASweepCountsTheClustersThatNobodyCanRead(t *testing.T) {
+	s := swept{SweepResult: api.SweepResult{Looked: 2, Drifted: []api.Drifted{{Cluster: "b", Phase: api.PhaseReady, Why: "Repair works on it"}}},
+		corrupt: []string{"d"}}
+	if got := s.text(noon); !strings.HasPrefix(got, "Looked at 2 of 3 clusters: 1 being worked on, 1 damaged.\n") || strings.Contains(got, "unknown") {
+		t.Error(got)
+	}
+}

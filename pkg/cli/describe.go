@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -47,16 +46,16 @@ done about that, what happened lately, why it failed, and what to try next.`,
 		}
 		a.noteDoubt(cmd.Context(), ops)
 		var wrong error
+		var recorded api.Phase
 		if damage != nil {
 			wrong = &damagedError{name: args[0], why: damage}
+			recorded = c.Status.Phase
+			markDamaged(c)
 		}
 		if output.forMachines() {
 			return errors.Join(encode(a.env.Out, output.value, c), wrong)
 		}
-		if damage != nil {
-			c.Status.Phase = cmp.Or(c.Status.Phase, phaseDamaged)
-		}
-		d := description{cluster: c, operation: ops.OperationURL(args[0]), now: a.env.Now(), external: a.cfg.External()}
+		d := description{cluster: c, recorded: recorded, operation: ops.OperationURL(args[0]), now: a.env.Now(), external: a.cfg.External()}
 		if path := a.cfg.KubeconfigPath(args[0]); exists(path) {
 			d.kubeconfig = path
 		}
@@ -103,6 +102,7 @@ func pairs(namesAndValues ...string) []string {
 // description is everything known of a cluster, as text.
 type description struct {
 	cluster    *api.Cluster
+	recorded   api.Phase // what a damaged object says of its phase
 	operation  string // address of its page in the Web UI
 	kubeconfig string // file on this machine, where there is one
 	events     []api.Event
@@ -114,7 +114,10 @@ func (d description) String() string {
 	p, c, now := &page{}, d.cluster, d.now
 	st := c.Status
 	phase := string(st.Phase)
-	if n := len(st.Transitions); n > 0 {
+	if st.Phase == phaseDamaged && d.recorded != "" {
+		phase += " (its object says " + string(d.recorded) + ")"
+	}
+	if n := len(st.Transitions); n > 0 && st.Phase != phaseDamaged {
 		last := st.Transitions[n-1]
 		phase += " for " + span(now.Sub(last.At))
 		if last.Reason != "" {
@@ -285,7 +288,7 @@ func (d description) next() []string {
 	case api.PhaseDeleting:
 		return append([]string{"skyctl delete cluster " + name + " --wait"}, wayOut(c)...)
 	case phaseDamaged:
-		return []string{"skyctl delete cluster " + name}
+		return []string{"restore etcd from a backup, or:", "skyctl delete cluster " + name}
 	}
 	return nil
 }

@@ -121,6 +121,9 @@ func tell(w io.Writer, err error) {
 				fmt.Fprintln(w, "  "+clean(strings.TrimRight(l, "\n")))
 			}
 		}
+		for _, l := range remedies(err) {
+			fmt.Fprintln(w, "  "+clean(l))
+		}
 	}
 }
 

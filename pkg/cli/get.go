@@ -97,18 +97,14 @@ func (g *getting) fetch(ctx context.Context, ops *operations.Client) ([]api.Clus
 		if damage == nil {
 			return []api.Cluster{*c}, nil
 		}
-		if !g.output.forMachines() {
-			c.Status.Phase = phaseDamaged
-		}
+		markDamaged(c)
 		return []api.Cluster{*c}, &damagedError{name: g.name, why: damage}
 	case g.output.value == asTable: // which shows little
 		clusters, err := s.Overview(ctx)
 		return withDamaged(ctx, s, clusters, err), err
-	case g.output.value == asWide:
+	default:
 		clusters, err := s.ListWithMachines(ctx)
 		return withDamaged(ctx, s, clusters, err), err
-	default:
-		return s.ListWithMachines(ctx)
 	}
 }
 

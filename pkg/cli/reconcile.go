@@ -98,9 +98,9 @@ func (r *reconciliation) run(ctx context.Context, cluster string) error {
 	case r.wait:
 		return r.await(ctx, ops, before, found)
 	case found.only != "" && found.unseen() > 0:
-		return fmt.Errorf("cluster %s could not be looked at, so nothing can be said of how it is", cluster)
+		return fmt.Errorf("the state of cluster %s is unknown: see above why", cluster)
 	case found.unseen() > 0:
-		return fmt.Errorf("%s could not be looked at, so nothing can be said of how they are", count(found.unseen(), "cluster"))
+		return fmt.Errorf("the state of %s is unknown: see above why", count(found.unseen(), "cluster"))
 	}
 	return nil
 }

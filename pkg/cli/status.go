@@ -100,7 +100,7 @@ func (s *status) fail(err error) {
 	s.clear()
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
 	fmt.Fprintf(s.w, "✗ %s failed: %s\n", s.title, clean(lines[0]))
-	for _, l := range lines[1:] {
+	for _, l := range append(lines[1:], remedies(err)...) {
 		fmt.Fprintf(s.w, "  %s\n", clean(l))
 	}
 }

@@ -34,7 +34,11 @@ func (s swept) text(now time.Time) string {
 			fmt.Fprintf(&b, "Cluster %s is as it was asked for.\n", s.only)
 		}
 	case s.only == "":
-		fmt.Fprintf(&b, "Looked at %s: %s.\n", count(s.Looked, "cluster"), s.sum(len(unknowns)))
+		looked := count(s.Looked, "cluster")
+		if n := len(s.corrupt); n > 0 {
+			looked = fmt.Sprintf("%d of %s", s.Looked, count(s.Looked+n, "cluster"))
+		}
+		fmt.Fprintf(&b, "Looked at %s: %s.\n", looked, s.sum(len(unknowns)))
 	}
 	for _, d := range s.Drifted {
 		c := s.clusters[d.Cluster]
@@ -43,34 +47,40 @@ func (s swept) text(now time.Time) string {
 			b.WriteString("  " + l + "\n")
 		}
 	}
-	for _, name := range unknowns {
-		c := s.clusters[name]
-		fmt.Fprintf(&b, "\n%s: nothing can be said of it, and nothing is touched: %s\n", s.named(name, c.Status.Phase), unknown(&c))
-	}
-	for _, name := range s.corrupt {
-		fmt.Fprintf(&b, "\n%s: what etcd has of it can't be understood; it is left alone\n", clean(name))
-	}
-	s.writeOrphans(&b)
-	for _, why := range s.Failed {
-		b.WriteString("\nNot looked at: " + clean(why) + "\n")
-	}
-	if s.stopped {
-		b.WriteString("\nThe sweeps of the schedule are paused: skyctl resume reconcile lets them go on.\n")
+	if lines := s.singleLines(unknowns); len(lines) > 0 {
+		b.WriteString("\n" + strings.Join(lines, "\n") + "\n")
 	}
 	return strings.TrimPrefix(b.String(), "\n")
 }
 
-func (s swept) writeOrphans(b *strings.Builder) {
+// singleLines are what is told in one line each.
+func (s swept) singleLines(unknowns []string) []string {
+	var lines []string
+	for _, name := range unknowns {
+		c := s.clusters[name]
+		lines = append(lines, fmt.Sprintf("%s: its state is unknown; skyctl does not change it: %s", s.named(name, c.Status.Phase), unknown(&c)))
+	}
+	for _, name := range s.corrupt {
+		lines = append(lines, fmt.Sprintf("%[1]s (%[2]s): what etcd has of it can't be understood; skyctl does not change it: "+
+			"see skyctl describe cluster %[1]s", clean(name), phaseDamaged))
+	}
 	switch n := len(s.Orphans); n {
 	case 0:
 	case 1:
-		b.WriteString("\n1 machine belongs to no cluster: see skyctl get orphans\n")
+		lines = append(lines, "1 machine belongs to no cluster: see skyctl get orphans")
 	default:
-		fmt.Fprintf(b, "\n%d machines belong to no cluster: see skyctl get orphans\n", n)
+		lines = append(lines, fmt.Sprintf("%d machines belong to no cluster: see skyctl get orphans", n))
 	}
 	for _, why := range s.Unasked {
-		b.WriteString("\nA cloud could not be asked for orphans: " + clean(why) + "\n")
+		lines = append(lines, "A cloud could not be asked for orphans: "+clean(why))
 	}
+	for _, why := range s.Failed {
+		lines = append(lines, "Not looked at: "+clean(why))
+	}
+	if s.stopped {
+		lines = append(lines, "The sweeps of the schedule are paused: skyctl resume reconcile lets them go on.")
+	}
+	return lines
 }
 
 // sum is the headline's count of what was found.
@@ -95,7 +105,7 @@ func (s swept) sum(unknowns int) string {
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{drifted, "drifted"}, {failed, "in ERROR"}, {busy, "being worked on"}, {unknowns + len(s.corrupt), "unknown"}} {
+	}{{drifted, "drifted"}, {failed, "in ERROR"}, {busy, "being worked on"}, {unknowns, "unknown"}, {len(s.corrupt), "damaged"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}

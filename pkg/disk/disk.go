@@ -22,7 +22,7 @@ const (
 // Space is the room on a file system.
 type Space struct {
 	Dir         string
-	Free, Total uint64 // bytes that this user may have
+	Free, Total uint64 // bytes; Free leaves out what the file system keeps for root, as df does
 	// FreeFiles and Files count inodes; Files is 0 where the file system has no fixed number.
 	FreeFiles, Files uint64
 }
@@ -33,12 +33,12 @@ func Look(dir string) (Space, error) {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return Space{}, fmt.Errorf("looking at the disk of %s: %w", dir, err)
 	}
-	free := fs.Bavail
-	if os.Geteuid() == 0 {
-		free = fs.Bfree // what is kept for root
-	}
+	return spaceOf(dir, fs), nil
+}
+
+func spaceOf(dir string, fs unix.Statfs_t) Space {
 	size := uint64(fs.Bsize) //nolint:gosec // a block has a size
-	return Space{Dir: dir, Free: free * size, Total: fs.Blocks * size, FreeFiles: fs.Ffree, Files: fs.Files}, nil
+	return Space{Dir: dir, Free: fs.Bavail * size, Total: fs.Blocks * size, FreeFiles: fs.Ffree, Files: fs.Files}
 }
 
 // Low says that no new work should begin.

@@ -56,11 +56,12 @@ type ConflictError struct {
 
 func (e *ConflictError) Error() string {
 	switch {
+	case e.Phase == api.PhaseDeleting:
+		return fmt.Sprintf("cluster %[1]s is being deleted; wait for that with: skyctl delete cluster %[1]s --wait", e.Name) +
+			"; then create it again, or choose another name"
 	case len(e.Differs) > 0:
 		return fmt.Sprintf("cluster %s exists (%s) with another spec: %s; delete it first, or choose another name",
 			e.Name, e.Phase, strings.Join(e.Differs, ", "))
-	case e.Phase == api.PhaseDeleting:
-		return fmt.Sprintf("cluster %s is %s; create it again once it is gone, or choose another name", e.Name, e.Phase)
 	case e.Works != "":
 		return fmt.Sprintf("cluster %[1]s exists: it is %[2]s, and %[3]s works on it; wait for that (skyctl get events %[1]s -w), then run the same create again if it is still needed",
 			e.Name, e.Phase, e.Works)

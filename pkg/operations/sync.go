@@ -69,7 +69,7 @@ func (c *Client) lookAgain(ctx context.Context, cluster string, within time.Dura
 	}
 	r, err := c.Sweep(ctx, api.SweepInput{Cluster: cluster})
 	if err != nil || len(r.Drifted) == 0 {
-		return api.Drifted{Cluster: cluster, Phase: api.PhaseReady, Why: "nothing can be said of it"}, err
+		return api.Drifted{Cluster: cluster, Phase: api.PhaseReady, Why: "its state is unknown"}, err
 	}
 	return r.Drifted[0], nil
 }
