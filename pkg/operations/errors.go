@@ -57,7 +57,7 @@ type ConflictError struct {
 func (e *ConflictError) Error() string {
 	switch {
 	case e.Phase == api.PhaseDeleting:
-		return fmt.Sprintf("cluster %[1]s is being deleted; wait for that with: skyctl delete cluster %[1]s --wait", e.Name) +
+		return fmt.Sprintf("cluster %[1]s is being deleted (%[2]s); wait for that with: skyctl delete cluster %[1]s --wait", e.Name, e.Phase) +
 			"; then create it again, or choose another name"
 	case len(e.Differs) > 0:
 		return fmt.Sprintf("cluster %s exists (%s) with another spec: %s; delete it first, or choose another name",
