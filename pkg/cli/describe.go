@@ -103,8 +103,8 @@ func pairs(namesAndValues ...string) []string {
 type description struct {
 	cluster    *api.Cluster
 	recorded   api.Phase // what a damaged object says of its phase
-	operation  string // address of its page in the Web UI
-	kubeconfig string // file on this machine, where there is one
+	operation  string    // address of its page in the Web UI
+	kubeconfig string    // file on this machine, where there is one
 	events     []api.Event
 	external   bool // the worker is elsewhere, and keeps no tunnel for the person
 	now        time.Time
