@@ -223,6 +223,7 @@ const noAccelerators = "the simulated machines have no accelerators"
 // unkilled are the activities that no scene kills, and why.
 var unkilled = map[string]string{
 	"Check":     "it only asks, for skyctl check, and changes nothing",
+	"CheckLost": "it only asks whether a head is there, before a create that fails says why",
 	"Adopt":     "lanes have no home in doubt; that it may run twice is shown in test/integration",
 	"ProbeGPUs": noAccelerators, "ApplyGPUs": noAccelerators, "AwaitGPUs": noAccelerators, "TryGPU": noAccelerators,
 }
