@@ -59,13 +59,23 @@ demo-down: ## take everything away again that `make demo` made
 
 test: setup lint build kit unit e2e ## all tests, set-up included
 
-lint: ## gofmt, go vet, and that workflows are deterministic
+# The linters are a module of their own, so that what they need stays out of go.mod.
+LINTERS := $(BIN)/lint
+$(LINTERS)/revive: test/lint/go.mod test/lint/go.sum
+	@mkdir -p $(LINTERS)
+	go -C test/lint build -o $(LINTERS)/ tool
+	@touch $@
+
+lint: $(LINTERS)/revive ## gofmt, go vet, staticcheck, revive, a tidy go.mod, and that workflows are deterministic
 	@out=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	go mod tidy -diff
 	go vet ./...
-	go tool workflowcheck ./workflows
+	$(LINTERS)/staticcheck -checks inherit,-ST1000 ./...
+	$(LINTERS)/revive -config test/lint/revive.toml ./...
+	$(LINTERS)/workflowcheck ./workflows
 
 # Tests that run whole servers or hosts: one package at a time, so that they don't starve each other of two cores.
-HEAVY := /(cmd/skyd|pkg/(cli|cloud/docker|cloud/skypilot|embedded|operations)|test/(external|faults|integration|skypilot))$$
+HEAVY := /(cmd/skyd|pkg/(cli|client|cloud/docker|cloud/skypilot|server/embedded)|test/(external|faults|integration|skypilot))$$
 
 unit: build external kit venv ## everything but e2e: tables, workflows, real etcd, real Temporal, real SSH, real Docker hosts
 	SKYCTL_TEST_BIN=$(BIN) go test -count=1 $$(go list ./... | grep -v -E '/test/e2e$$|$(HEAVY)')

@@ -38,10 +38,10 @@ type Clouds struct {
 	Others cloud.Cloud
 }
 
-func (c Clouds) any() bool { return len(c.Named) > 0 || c.Others != nil }
+func (c Clouds) hasAny() bool { return len(c.Named) > 0 || c.Others != nil }
 
-// For returns the cloud that serves a spec; an unknown one is an *api.FieldError.
-func (c Clouds) For(name string) (cloud.Cloud, error) {
+// FindCloud returns the cloud that serves a spec; an unknown one is an *api.FieldError.
+func (c Clouds) FindCloud(name string) (cloud.Cloud, error) {
 	if found, ok := c.Named[name]; ok {
 		return found, nil
 	}
@@ -69,19 +69,19 @@ const (
 	ReasonInvalid = "InvalidSpec"
 )
 
-// lookUp reads a cluster with its machines; another one of that name is a *store.NotFoundError.
-func lookUp(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster, error) {
-	c, err := s.Get(ctx, ref.Name)
+// readCluster reads a cluster with its machines; another one of that name is a *store.NotFoundError.
+func readCluster(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster, error) {
+	c, err := s.ReadCluster(ctx, ref.Name)
 	if err == nil && c.Metadata.UID != ref.UID {
 		return nil, &store.NotFoundError{Cluster: ref.Name}
 	}
 	return c, err
 }
 
-// failed turns an error of a step into one that crosses to the workflow with its reason, and, as details, the Failure
+// stepError turns an error of a step into one that crosses to the workflow with its reason, and, as details, the Failure
 // that a person is shown; secrets that a machine printed are hidden in both. Kinds of cloud errors that hold for a
 // placement, and final ones, are not tried again here.
-func failed(ctx context.Context, step, machine string, err error) error {
+func stepError(ctx context.Context, step, machine string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -92,7 +92,7 @@ func failed(ctx context.Context, step, machine string, err error) error {
 		}
 		return temporal.NewCanceledError(step)
 	}
-	reason, log, final := judge(err)
+	reason, log, final := classifyError(err)
 	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: redact.Text(err.Error()), Log: redact.Lines(strings.Join(log, "\n"))}
 	where := step
 	if machine != "" {
@@ -102,8 +102,8 @@ func failed(ctx context.Context, step, machine string, err error) error {
 		temporal.ApplicationErrorOptions{NonRetryable: final, Details: []any{f}})
 }
 
-// judge says why a step failed, which lines of a log tell more, and whether trying again is of no use.
-func judge(err error) (reason string, log []string, final bool) {
+// classifyError says why a step failed, which lines of a log tell more, and whether trying again is of no use.
+func classifyError(err error) (reason string, log []string, final bool) {
 	var (
 		field   *api.FieldError
 		missing *store.NotFoundError
@@ -117,10 +117,10 @@ func judge(err error) (reason string, log []string, final bool) {
 		run     *remote.RunError
 		shell   *remote.ShellFailed
 		long    *remote.OutputTooLong
-		late    *overdue
+		late    *deadlineError
 		ofGPU   *gpu.Failure
-		left    *leftError
-		gone    *machineLost
+		left    *machinesLeftError
+		gone    *machineLostError
 		lostKey *keysMissingError
 		doubt   *homeDoubtError
 
@@ -175,8 +175,8 @@ func judge(err error) (reason string, log []string, final bool) {
 	return "Failed", nil, false
 }
 
-// forGood makes an error one that is not tried again.
-func forGood(err error) error {
+// makeFinal makes an error one that is not tried again.
+func makeFinal(err error) error {
 	var applied *temporal.ApplicationError
 	var f api.Failure
 	if !errors.As(err, &applied) || applied.Details(&f) != nil {
@@ -186,8 +186,8 @@ func forGood(err error) error {
 		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
 }
 
-// beat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself going.
-func beat(ctx context.Context, progress string) {
+// recordHeartbeat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself going.
+func recordHeartbeat(ctx context.Context, progress string) {
 	if activity.IsActivity(ctx) {
 		activity.RecordHeartbeat(ctx, redact.Text(progress))
 	}

@@ -11,20 +11,20 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// settleWithin bounds the question, which an operation waits for.
-const settleWithin = 20 * time.Second
+// lifetimesTimeout bounds the question, which an operation waits for.
+const lifetimesTimeout = 20 * time.Second
 
-// settleCosts records from when until when machines of a cluster were there as their cloud tells it. Where it can't, their cost
+// updateLifetimes records from when until when machines of a cluster were there as their cloud tells it. Where it can't, their cost
 // stays an estimate: nothing waits for it, and nothing fails.
-func (a *Machines) settleCosts(ctx context.Context, ref api.Ref, of cloud.Cloud, owner cloud.Owner) {
-	keeper, ok := of.(cloud.Timekeeper)
+func (a *Machines) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.Cloud, owner cloud.Owner) {
+	keeper, ok := of.(cloud.LifetimeLister)
 	if !ok {
 		return
 	}
-	soon, cancel := context.WithTimeout(ctx, settleWithin)
+	soon, cancel := context.WithTimeout(ctx, lifetimesTimeout)
 	defer cancel()
 	// Machines that end at the same time share the answer; what it misses is settled by the last of them, or before a delete ends.
-	answer, err, _ := a.settling.Do(ref.UID, func() (any, error) { return keeper.Lifetimes(soon, owner) })
+	answer, err, _ := a.settling.Do(ref.UID, func() (any, error) { return keeper.ListLifetimes(soon, owner) })
 	if err == nil {
 		err = a.recordLifetimes(soon, ref, answer.(cloud.Lifetimes))
 	}
@@ -34,8 +34,8 @@ func (a *Machines) settleCosts(ctx context.Context, ref api.Ref, of cloud.Cloud,
 	}
 }
 
-// noteStopped records that a machine was stopped, and no longer is: nobody counts for how long it did not bill.
-func (a *Machines) noteStopped(ctx context.Context, record api.Machine, m MachineRef) error {
+// recordCostEstimated records that a machine was stopped, and no longer is: nobody counts for how long it did not bill.
+func (a *Machines) recordCostEstimated(ctx context.Context, record api.Machine, m MachineRef) error {
 	if record.Placement.PricePerMachine <= 0 {
 		return nil
 	}
@@ -47,28 +47,28 @@ func (a *Machines) noteStopped(ctx context.Context, record api.Machine, m Machin
 }
 
 func (a *Machines) recordLifetimes(ctx context.Context, ref api.Ref, told cloud.Lifetimes) error {
-	c, err := lookUp(ctx, a.Store, ref)
+	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
 		return err
 	}
 	for _, m := range c.Status.Machines {
-		if m.Placement.PricePerMachine <= 0 || !billed(&m, told, a.Now()) {
+		if m.Placement.PricePerMachine <= 0 || !mergeLifetimes(&m, told, a.Now()) {
 			continue
 		}
 		_, err := a.Store.UpdateMachine(ctx, ref, m.Index, m.Incarnation, func(r *api.Machine) error {
-			billed(r, told, a.Now())
+			mergeLifetimes(r, told, a.Now())
 			return nil
 		})
-		if err != nil && !unwanted(err) {
+		if err != nil && !isUnwanted(err) {
 			return err
 		}
 	}
 	return nil
 }
 
-// billed takes over into a record from when until when its machine was there, and says whether that is news. SkyPilot may have made
+// mergeLifetimes takes over into a record from when until when its machine was there, and says whether that is news. SkyPilot may have made
 // more than one machine of an incarnation, one after the other, before one was good.
-func billed(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
+func mergeLifetimes(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 	from, until := m.BilledFrom, m.BilledUntil
 	seen, there := false, false
 	for _, l := range told.Machines {
@@ -86,7 +86,7 @@ func billed(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 	switch {
 	case there:
 		until = time.Time{}
-	case !seen && neverThere(*m, told, now):
+	case !seen && wasNeverCreated(*m, told, now):
 		from, until = m.LaunchedAt, m.LaunchedAt
 	}
 	changed := !from.Equal(m.BilledFrom) || !until.Equal(m.BilledUntil)
@@ -94,8 +94,8 @@ func billed(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 	return changed
 }
 
-// neverThere says that the cloud would know of a machine whose launch has ended, and does not: it made none.
-func neverThere(m api.Machine, told cloud.Lifetimes, now time.Time) bool {
+// wasNeverCreated says that the cloud would know of a machine whose launch has ended, and does not: it made none.
+func wasNeverCreated(m api.Machine, told cloud.Lifetimes, now time.Time) bool {
 	return slices.Contains(told.Clouds, m.Placement.Cloud) && m.State == api.MachineGone && m.CloudID == "" && m.BilledFrom.IsZero() &&
 		!m.LaunchedAt.IsZero() && now.Sub(m.LaunchedAt) < told.Remembered
 }

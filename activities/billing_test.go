@@ -35,10 +35,10 @@ func TestAClustersCostIsTheBillOfItsCloud(t *testing.T) {
 		now := at(1000)
 		before := c.CostSoFar(now)
 		for i := range c.Machines {
-			billed(&c.Machines[i], told, now)
+			mergeLifetimes(&c.Machines[i], told, now)
 		}
-		if got := c.CostSoFar(now); math.Abs(got-bill) > 0.02*bill || c.CostEstimated() {
-			t.Errorf("%s: $%.5f, an estimate: %v; the bill is $%.5f", name, got, c.CostEstimated(), bill)
+		if got := c.CostSoFar(now); math.Abs(got-bill) > 0.02*bill || c.IsCostEstimated() {
+			t.Errorf("%s: $%.5f, an estimate: %v; the bill is $%.5f", name, got, c.IsCostEstimated(), bill)
 		}
 		if math.Abs(before-bill) < 0.02*bill {
 			t.Errorf("%s: it would hold without the cloud's times", name)
@@ -80,11 +80,11 @@ func TestCostsCountFromTheCloudsOwnTimes(t *testing.T) {
 			m.State = api.MachineGone
 		}
 		told := cloud.Lifetimes{Clouds: []string{"aws"}, Remembered: 50 * time.Minute, Machines: test.told}
-		billed(&m, told, now)
-		if got := m.Cost(now); math.Abs(got-test.minutes) > 1e-6 || m.CostEstimated() != test.estimate {
-			t.Errorf("%s: %v minutes, an estimate: %v; want %v, %v", name, got, m.CostEstimated(), test.minutes, test.estimate)
+		mergeLifetimes(&m, told, now)
+		if got := m.CostUntil(now); math.Abs(got-test.minutes) > 1e-6 || m.IsCostEstimated() != test.estimate {
+			t.Errorf("%s: %v minutes, an estimate: %v; want %v, %v", name, got, m.IsCostEstimated(), test.minutes, test.estimate)
 		}
-		if billed(&m, told, now) {
+		if mergeLifetimes(&m, told, now) {
 			t.Errorf("%s: the same is news again", name)
 		}
 	}

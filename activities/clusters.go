@@ -36,8 +36,8 @@ type Clusters struct {
 // RKE2Source names a release: see rke2.Resolve.
 type RKE2Source struct{ Version, Source, SHA256 string }
 
-// Begun is what Provision has to know of a cluster to start with.
-type Begun struct {
+// BeginResult is what Provision has to know of a cluster to start with.
+type BeginResult struct {
 	// Placement is where machines of an earlier try may still be.
 	Placement *api.Placement `json:"placement,omitempty"`
 	// Tried are the placements that this create has been through already.
@@ -50,26 +50,26 @@ type Begun struct {
 
 // Begin marks the cluster as being provisioned, and pins the release that all its machines will install: anew, unless
 // there are machines that may have it already.
-func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (Begun, error) {
+func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (BeginResult, error) {
 	const step = "begin"
 	ref := in.Cluster
-	c, err := lookUp(ctx, a.Store, ref)
+	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
-		return Begun{}, failed(ctx, step, "", err)
+		return BeginResult{}, stepError(ctx, step, "", err)
 	}
 	if c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError {
-		return Begun{Settled: true}, nil // whoever started this had seen an older state
+		return BeginResult{Settled: true}, nil // whoever started this had seen an older state
 	}
 	artifacts := c.Status.Artifacts
-	if artifacts == nil || !in.Continued && !anyMayExist(c.Status.Machines) {
-		release := a.RKE2.For(c.Spec)
-		pinned, err := rke2.Resolve(ctx, release.Version, release.Source, release.SHA256)
+	if artifacts == nil || !in.Continued && !anyMachineMayExist(c.Status.Machines) {
+		release := a.RKE2.ForSpec(c.Spec)
+		pinned, err := rke2.ResolveArtifacts(ctx, release.Version, release.Source, release.SHA256)
 		if err != nil {
-			return Begun{}, recordHeldUp(ctx, a.Store, c, a.Now(), failed(ctx, "choose the RKE2 release", "", err))
+			return BeginResult{}, recordCreateBlocked(ctx, a.Store, c, a.Now(), stepError(ctx, "choose the RKE2 release", "", err))
 		}
 		artifacts = &pinned
 	}
-	c, err = a.Store.Update(ctx, ref, func(c *api.Cluster) error {
+	c, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseDeleting {
 			return errDeleting
 		}
@@ -84,43 +84,43 @@ func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (Begun, err
 		return nil
 	})
 	if errors.Is(err, errDeleting) {
-		return Begun{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
+		return BeginResult{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
 	}
 	if err != nil {
-		return Begun{}, failed(ctx, step, "", err)
+		return BeginResult{}, stepError(ctx, step, "", err)
 	}
-	begun := Begun{Placement: c.Status.Placement, GPUs: c.Spec.ManagesGPUs()}
+	begun := BeginResult{Placement: c.Status.Placement, GPUs: c.Spec.ManagesGPUs()}
 	for _, attempt := range c.Status.Attempts {
 		begun.Tried = append(begun.Tried, attempt.Placement)
 	}
 	return begun, nil
 }
 
-// forgetMachines takes back what held of machines that are gone.
-func forgetMachines(s *api.ClusterStatus) {
+// clearMachineStatus takes back what held of machines that are gone.
+func clearMachineStatus(s *api.ClusterStatus) {
 	s.Conditions, s.Endpoint, s.Resources = nil, "", api.Resources{}
 }
 
-func anyMayExist(machines []api.Machine) bool {
+func anyMachineMayExist(machines []api.Machine) bool {
 	return slices.ContainsFunc(machines, func(m api.Machine) bool { return m.State.MayExist() })
 }
 
 var errDeleting = errors.New("deleting")
 
-// Wanted is what etcd says is to become of a cluster whose operation did not succeed.
-type Wanted struct {
+// WantedState is what etcd says is to become of a cluster whose operation did not succeed.
+type WantedState struct {
 	Deleted bool `json:"deleted,omitempty"`
 	// KeepMachines asks to leave machines in place on failure.
 	KeepMachines bool `json:"keep_machines,omitempty"`
 }
 
 // Wanted reads what is wanted of the cluster now; ReasonGone where it is not there any more.
-func (a *Clusters) Wanted(ctx context.Context, ref api.Ref) (Wanted, error) {
-	c, err := lookUp(ctx, a.Store, ref)
+func (a *Clusters) Wanted(ctx context.Context, ref api.Ref) (WantedState, error) {
+	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
-		return Wanted{}, failed(ctx, "read the cluster", "", err)
+		return WantedState{}, stepError(ctx, "read the cluster", "", err)
 	}
-	return Wanted{Deleted: c.Status.Phase == api.PhaseDeleting, KeepMachines: c.Status.KeepOnFailure}, nil
+	return WantedState{Deleted: c.Status.Phase == api.PhaseDeleting, KeepMachines: c.Status.KeepOnFailure}, nil
 }
 
 // ReserveInput asks for the machines of a cluster in one placement.
@@ -134,75 +134,75 @@ type ReserveInput struct {
 // machines need are made here, once. Attempts that overlap end with the same machines.
 func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, error) {
 	const step = "reserve machines"
-	c, err := lookUp(ctx, a.Store, in.Cluster)
+	c, err := readCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
-	fresh, err := a.fresh(c, in.Placement)
+	fresh, err := a.newIncarnations(c, in.Placement)
 	if err != nil {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
 	machines, err := a.Store.ReserveMachines(ctx, in.Cluster, fresh, func(m api.Machine) bool {
 		return m.State == api.MachineGone || m.Placement != in.Placement && !m.State.MayExist()
 	})
 	if err != nil {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
 	for _, m := range machines {
 		if m.Placement != in.Placement {
-			return nil, failed(ctx, step, m.Name, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+			return nil, stepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
 				"it may still exist in %s/%s (%s): delete the cluster first", m.Placement.Cloud, m.Placement.Region, m.State)})
 		}
 	}
-	if err := a.makeKeys(ctx, in.Cluster, machines); err != nil {
-		return nil, failed(ctx, step, "", err)
+	if err := a.ensureClusterKeys(ctx, in.Cluster, machines); err != nil {
+		return nil, stepError(ctx, step, "", err)
 	}
-	if err := a.Store.NoteCloud(ctx, in.Placement.Cloud, a.Now()); err != nil {
-		return nil, failed(ctx, step, "", err)
+	if err := a.Store.RecordCloudUse(ctx, in.Placement.Cloud, a.Now()); err != nil {
+		return nil, stepError(ctx, step, "", err)
 	}
-	kept := anyMayExist(machines)
-	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+	kept := anyMachineMayExist(machines)
+	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.Placement = &in.Placement
 		if !kept {
-			forgetMachines(&c.Status)
+			clearMachineStatus(&c.Status)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
 	refs := make([]MachineRef, len(machines))
 	for i, m := range machines {
-		refs[i] = refOf(in.Cluster, m)
+		refs[i] = machineRefOf(in.Cluster, m)
 	}
 	return refs, nil
 }
 
-// fresh is a new incarnation for every place of the cluster. It remembers what those before it have cost, which ends with
+// newIncarnations is a new incarnation for every place of the cluster. It remembers what those before it have cost, which ends with
 // their being gone: nothing else does once it has taken their place.
-func (a *Clusters) fresh(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
+func (a *Clusters) newIncarnations(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
 	before := map[int]api.Machine{}
 	for _, m := range c.Status.Machines {
 		before[m.Index] = m
 	}
 	machines := make([]api.Machine, c.Spec.NumNodes)
 	for i := range machines {
-		incarnation, err := api.Incarnation(rand.Reader)
+		incarnation, err := api.NewIncarnation(rand.Reader)
 		if err != nil {
 			return nil, err
 		}
 		machines[i] = api.NewMachine(c.Metadata.Name, i, incarnation, placement, a.Now())
 		if old, ok := before[i]; ok {
-			machines[i].Succeed(old, a.Now())
+			machines[i].CarryOverCost(old, a.Now())
 		}
 	}
 	return machines, nil
 }
 
-// makeKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they are not there. Those
+// ensureClusterKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they are not there. Those
 // that machines of the cluster know already are not made anew.
-func (a *Clusters) makeKeys(ctx context.Context, ref api.Ref, machines []api.Machine) error {
-	if err := a.refuseNewKeys(ctx, ref); err != nil {
+func (a *Clusters) ensureClusterKeys(ctx context.Context, ref api.Ref, machines []api.Machine) error {
+	if err := a.checkNoKeysLost(ctx, ref); err != nil {
 		return err
 	}
 	keys := []string{store.SecretSSHKey}
@@ -226,8 +226,8 @@ func (a *Clusters) makeKeys(ctx context.Context, ref api.Ref, machines []api.Mac
 	return err
 }
 
-// AttemptInput records a placement that could not give the machines.
-type AttemptInput struct {
+// RecordAttemptInput records a placement that could not give the machines.
+type RecordAttemptInput struct {
 	Cluster   api.Ref       `json:"cluster"`
 	Placement api.Placement `json:"placement"`
 	Failure   api.Failure   `json:"failure"`
@@ -236,9 +236,9 @@ type AttemptInput struct {
 }
 
 // RecordAttempt adds a failed placement to the cluster's record.
-func (a *Clusters) RecordAttempt(ctx context.Context, in AttemptInput) error {
-	c, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
-		c.Status.Attempts = append(c.Status.Attempts, api.Attempt{
+func (a *Clusters) RecordAttempt(ctx context.Context, in RecordAttemptInput) error {
+	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.Attempts = append(c.Status.Attempts, api.FailedPlacement{
 			Placement: in.Placement, Machine: in.Failure.Machine, Reason: in.Failure.Reason,
 			Message: redact.Text(in.Failure.Message), At: a.Now(),
 		})
@@ -248,40 +248,40 @@ func (a *Clusters) RecordAttempt(ctx context.Context, in AttemptInput) error {
 		return nil
 	})
 	if err == nil {
-		a.event(ctx, eventOf(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason, fmt.Sprintf(
+		a.recordEventNow(ctx, newEvent(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason, fmt.Sprintf(
 			"%s/%s could not give the machines: %s", in.Placement.Cloud, in.Placement.Region, in.Failure.Message)))
 	}
-	return failed(ctx, "record a failed placement", "", err)
+	return stepError(ctx, "record a failed placement", "", err)
 }
 
-// ConditionInput sets one condition of a cluster.
-type ConditionInput struct {
+// SetConditionInput sets one condition of a cluster.
+type SetConditionInput struct {
 	Cluster   api.Ref       `json:"cluster"`
 	Condition api.Condition `json:"condition"`
 }
 
 // SetCondition records a condition.
-func (a *Clusters) SetCondition(ctx context.Context, in ConditionInput) error {
-	_, err := a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+func (a *Clusters) SetCondition(ctx context.Context, in SetConditionInput) error {
+	_, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		in.Condition.Message = redact.Text(in.Condition.Message)
 		c.Status.SetCondition(in.Condition, a.Now())
 		return nil
 	})
-	return failed(ctx, "record condition "+string(in.Condition.Type), "", err)
+	return stepError(ctx, "record condition "+string(in.Condition.Type), "", err)
 }
 
 // MarkReady measures the cluster through its API and marks it READY.
 func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 	const step = "measure the cluster"
-	c, err := lookUp(ctx, a.Store, ref)
+	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
-		return failed(ctx, step, "", err)
+		return stepError(ctx, step, "", err)
 	}
-	resources, versions, err := a.measure(ctx, c)
+	resources, versions, err := a.measureCluster(ctx, c)
 	if err != nil {
-		return failed(ctx, step, "", err)
+		return stepError(ctx, step, "", err)
 	}
-	_, err = a.Store.Update(ctx, ref, func(c *api.Cluster) error {
+	_, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseDeleting {
 			return errDeleting
 		}
@@ -294,26 +294,26 @@ func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 		return temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
 	}
 	if err == nil {
-		a.event(ctx, eventOf(c, "", api.EventNormal, "Ready", "READY with "+count(len(c.Status.Machines), "machine")))
+		a.recordEventNow(ctx, newEvent(c, "", api.EventNormal, "Ready", "READY with "+formatCount(len(c.Status.Machines), "machine")))
 	}
-	return failed(ctx, "mark the cluster READY", "", err)
+	return stepError(ctx, "mark the cluster READY", "", err)
 }
 
-// FailInput marks a cluster as failed.
-type FailInput struct {
+// MarkFailedInput marks a cluster as failed.
+type MarkFailedInput struct {
 	Cluster api.Ref     `json:"cluster"`
 	Failure api.Failure `json:"failure"`
 }
 
 // MarkFailed puts the cluster into phase ERROR with what a person has to know. One that is being deleted stays so, and keeps the failure.
-func (a *Clusters) MarkFailed(ctx context.Context, in FailInput) error {
-	now, err := lookUp(ctx, a.Store, in.Cluster)
+func (a *Clusters) MarkFailed(ctx context.Context, in MarkFailedInput) error {
+	now, err := readCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
-		return failed(ctx, "mark the cluster as failed", "", err)
+		return stepError(ctx, "mark the cluster as failed", "", err)
 	}
-	left := anyMayExist(now.Status.Machines)
-	in.Failure = withHeldUp(in.Failure, now)
-	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+	left := anyMachineMayExist(now.Status.Machines)
+	in.Failure = addBlockedReason(in.Failure, now)
+	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		in.Failure.At = a.Now()
 		in.Failure.Message, in.Failure.Log = redact.Text(in.Failure.Message), redact.Lines(strings.Join(in.Failure.Log, "\n"))
 		c.Status.Failure = &in.Failure
@@ -322,64 +322,64 @@ func (a *Clusters) MarkFailed(ctx context.Context, in FailInput) error {
 			c.Status.SetPhase(api.PhaseError, in.Failure.Reason, a.Now())
 		}
 		if !left {
-			forgetMachines(&c.Status)
+			clearMachineStatus(&c.Status)
 		}
 		return nil
 	})
 	if err == nil {
-		a.event(ctx, eventOf(now, in.Failure.Machine, api.EventWarning, in.Failure.Reason, in.Failure.Step+": "+in.Failure.Message))
+		a.recordEventNow(ctx, newEvent(now, in.Failure.Machine, api.EventWarning, in.Failure.Reason, in.Failure.Step+": "+in.Failure.Message))
 	}
-	return failed(ctx, "mark the cluster as failed", "", err)
+	return stepError(ctx, "mark the cluster as failed", "", err)
 }
 
 // MarkDeleting records that the cluster is to go.
 func (a *Clusters) MarkDeleting(ctx context.Context, ref api.Ref) error {
-	_, err := a.Store.Update(ctx, ref, func(c *api.Cluster) error {
+	_, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseDeleting, "", a.Now())
 		c.Status.Drift = slices.DeleteFunc(c.Status.Drift, func(d api.Drift) bool { return d.Reason == api.DriftMachineConflict }) // what is left is found out anew
 		return nil
 	})
-	return failed(ctx, "mark the cluster DELETING", "", err)
+	return stepError(ctx, "mark the cluster DELETING", "", err)
 }
 
 // Forget removes the person's kubeconfig of the cluster and then all that etcd has of it.
 func (a *Clusters) Forget(ctx context.Context, ref api.Ref) error {
 	const step = "forget the cluster"
 	if a.ClusterDir != nil {
-		if err := kubefile.Remove(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), ref.Name); err != nil {
-			return failed(ctx, step, "", err)
+		if err := kubefile.RemoveEntries(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), ref.Name); err != nil {
+			return stepError(ctx, step, "", err)
 		}
 	}
-	if err := a.noteLastUse(ctx, ref); err != nil {
-		return failed(ctx, step, "", err)
+	if err := a.recordCloudUse(ctx, ref); err != nil {
+		return stepError(ctx, step, "", err)
 	}
-	err := a.Store.Delete(ctx, ref)
+	err := a.Store.DeleteCluster(ctx, ref)
 	if err == nil {
-		a.event(ctx, api.Event{Cluster: ref.Name, UID: ref.UID, Type: api.EventNormal, Reason: "Deleted", Message: "deleted, with all its machines"})
+		a.recordEventNow(ctx, api.Event{Cluster: ref.Name, UID: ref.UID, Type: api.EventNormal, Reason: "Deleted", Message: "deleted, with all its machines"})
 	}
-	return failed(ctx, step, "", err)
+	return stepError(ctx, step, "", err)
 }
 
-// noteLastUse has the cloud of a cluster that is about to be forgotten asked for orphans from now on: one that was purged may
+// recordCloudUse has the cloud of a cluster that is about to be forgotten asked for orphans from now on: one that was purged may
 // have left some, and no cluster may name its cloud any more.
-func (a *Clusters) noteLastUse(ctx context.Context, ref api.Ref) error {
-	c, err := lookUp(ctx, a.Store, ref)
+func (a *Clusters) recordCloudUse(ctx context.Context, ref api.Ref) error {
+	c, err := readCluster(ctx, a.Store, ref)
 	gone, corrupt := new(store.NotFoundError), new(store.CorruptError)
 	if errors.As(err, &gone) || errors.As(err, &corrupt) {
 		return nil // a purge goes on whatever etcd has of the machines
 	}
-	if err != nil || cloudOf(c) == "" {
+	if err != nil || clusterCloudName(c) == "" {
 		return err
 	}
-	return a.Store.NoteCloud(ctx, cloudOf(c), a.Now())
+	return a.Store.RecordCloudUse(ctx, clusterCloudName(c), a.Now())
 }
 
-func refOf(cluster api.Ref, m api.Machine) MachineRef {
+func machineRefOf(cluster api.Ref, m api.Machine) MachineRef {
 	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName, Role: m.Role}
 }
 
-// count is a number of things in words.
-func count(n int, one string) string {
+// formatCount is a number of things in words.
+func formatCount(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}

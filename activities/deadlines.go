@@ -42,23 +42,23 @@ func DefaultDeadlines() Deadlines {
 	}
 }
 
-// overdue says that a step's own time is over, which trying again does not mend. It is the cause with which the contexts
+// deadlineError says that a step's own time is over, which trying again does not mend. It is the cause with which the contexts
 // of within end, and is found in the errors of whoever was interrupted by that.
-type overdue struct{ after time.Duration }
+type deadlineError struct{ after time.Duration }
 
-func (e *overdue) Error() string { return fmt.Sprintf("not done within %s", e.after) }
+func (e *deadlineError) Error() string { return fmt.Sprintf("not done within %s", e.after) }
 
 // Is makes it known as what it is to those who ask for the standard error.
-func (e *overdue) Is(target error) bool { return target == context.DeadlineExceeded }
+func (e *deadlineError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// within bounds a part of a step for good.
-func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d, &overdue{after: d})
+// withDeadline bounds a part of a step for good.
+func withDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, &deadlineError{after: d})
 }
 
-// tooLate makes an error that came of a step's own time being over known as such, with what there was to say.
-func tooLate(ctx context.Context, err error) error {
-	var late *overdue
+// asDeadlineError makes an error that came of a step's own time being over known as such, with what there was to say.
+func asDeadlineError(ctx context.Context, err error) error {
+	var late *deadlineError
 	if errors.As(context.Cause(ctx), &late) && !errors.As(err, &late) {
 		return fmt.Errorf("%w: %w", late, err)
 	}

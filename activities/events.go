@@ -10,8 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// eventOf is an event about a cluster, or about a machine of it.
-func eventOf(c *api.Cluster, machine string, kind api.EventType, reason, message string) api.Event {
+// newEvent is an event about a cluster, or about a machine of it.
+func newEvent(c *api.Cluster, machine string, kind api.EventType, reason, message string) api.Event {
 	return api.Event{
 		Cluster: c.Metadata.Name, UID: c.Metadata.UID, Machine: machine, Type: kind, Reason: reason, Message: message,
 	}
@@ -25,12 +25,12 @@ func recordEvent(ctx context.Context, s *store.Store, e api.Event) {
 	}
 }
 
-func (a *Sweeps) event(ctx context.Context, e api.Event) {
+func (a *Sweeps) recordEventNow(ctx context.Context, e api.Event) {
 	e.First, e.Last = a.Now(), a.Now()
 	recordEvent(ctx, a.Store, e)
 }
 
-func (a *Clusters) event(ctx context.Context, e api.Event) {
+func (a *Clusters) recordEventNow(ctx context.Context, e api.Event) {
 	e.First, e.Last = a.Now(), a.Now()
 	recordEvent(ctx, a.Store, e)
 }

@@ -31,8 +31,8 @@ type GPUs struct {
 	Now       func() time.Time
 }
 
-// GPUInput is what the stack of a cluster is to be installed on.
-type GPUInput struct {
+// StackInput is what the stack of a cluster is to be installed on.
+type StackInput struct {
 	Cluster api.Ref    `json:"cluster"`
 	Driver  gpu.Driver `json:"driver"`
 	// Again tells one repair from another: it applies the chart anew although nothing about it changed. Empty only applies.
@@ -43,161 +43,161 @@ type GPUInput struct {
 const probesAtOnce = 16
 
 // ProbeGPUs asks every machine for its driver and its accelerators. Machines that differ, or lack some, are an error.
-func (a *GPUs) ProbeGPUs(ctx context.Context, ref api.Ref) (GPUInput, error) {
-	c, err := lookUp(ctx, a.Store, ref)
+func (a *GPUs) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, error) {
+	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
-		return GPUInput{}, a.failed(ctx, err)
+		return StackInput{}, a.gpuStepError(ctx, err)
 	}
 	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
 	if err != nil {
-		return GPUInput{}, a.failed(ctx, err)
+		return StackInput{}, a.gpuStepError(ctx, err)
 	}
-	key, err := a.Store.GetSecret(ctx, ref, store.SecretSSHKey)
+	key, err := a.Store.ReadSecret(ctx, ref, store.SecretSSHKey)
 	if err != nil {
-		return GPUInput{}, a.failed(ctx, err)
+		return StackInput{}, a.gpuStepError(ctx, err)
 	}
-	probed := make([]gpu.Probed, len(c.Status.Machines))
+	probed := make([]gpu.MachineDriver, len(c.Status.Machines))
 	all, probing := errgroup.WithContext(ctx)
 	all.SetLimit(probesAtOnce)
 	for i := range c.Status.Machines {
 		all.Go(func() error {
 			m := &c.Status.Machines[i]
-			wait, cancel := within(probing, a.Deadlines.Reach)
+			wait, cancel := withDeadline(probing, a.Deadlines.Reach)
 			defer cancel()
-			h, err := a.Pool.Wait(wait, targetOf(m), key, func(string) {})
+			h, err := a.Pool.AwaitHost(wait, sshTargetOf(m), key, func(string) {})
 			if err != nil {
 				return err
 			}
-			driver, err := gpu.Probe(wait, h)
-			probed[i] = gpu.Probed{Machine: m.Name, Driver: driver}
+			driver, err := gpu.ProbeDriver(wait, h)
+			probed[i] = gpu.MachineDriver{Machine: m.Name, Driver: driver}
 			return err
 		})
 	}
 	if err := all.Wait(); err != nil {
-		return GPUInput{}, a.failed(ctx, err)
+		return StackInput{}, a.gpuStepError(ctx, err)
 	}
-	driver, err := gpu.Agree(probed, wanted.Count)
-	return GPUInput{Cluster: ref, Driver: driver}, a.failed(ctx, err)
+	driver, err := gpu.FindCommonDriver(probed, wanted.Count)
+	return StackInput{Cluster: ref, Driver: driver}, a.gpuStepError(ctx, err)
 }
 
 // ApplyGPUs marks the nodes that have accelerators, by which the charts find them, and has the stack installed.
-func (a *GPUs) ApplyGPUs(ctx context.Context, in GPUInput) error {
-	c, client, err := a.reach(ctx, in.Cluster)
+func (a *GPUs) ApplyGPUs(ctx context.Context, in StackInput) error {
+	c, client, err := a.readClusterAndClient(ctx, in.Cluster)
 	if err != nil {
-		return a.failed(ctx, err)
+		return a.gpuStepError(ctx, err)
 	}
 	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
 	if err != nil {
-		return a.failed(ctx, err)
+		return a.gpuStepError(ctx, err)
 	}
-	stack := a.stack(c)
+	stack := a.clusterStack(c)
 	for _, m := range c.Status.Machines {
-		mark := gpu.Mark{Kind: stack.Kind, Accelerator: wanted.Name, Taint: c.Spec.GPUTaint && m.Role == api.RoleWorker}
+		mark := gpu.NodeMark{Kind: stack.Kind, Accelerator: wanted.Name, Taint: c.Spec.GPUTaint && m.Role == api.RoleWorker}
 		if err := gpu.MarkNode(ctx, client, m.NodeName, mark); err != nil {
-			return a.failed(ctx, err)
+			return a.gpuStepError(ctx, err)
 		}
 	}
 	if in.Again != "" {
-		err = gpu.Reapply(ctx, client, stack, in.Driver, in.Again)
+		err = gpu.ReapplyStack(ctx, client, stack, in.Driver, in.Again)
 	} else {
-		_, err = gpu.Apply(ctx, client, stack, in.Driver)
+		_, err = gpu.ApplyStack(ctx, client, stack, in.Driver)
 	}
 	if err != nil || in.Driver.Version == "" {
-		return a.failed(ctx, err)
+		return a.gpuStepError(ctx, err)
 	}
-	_, err = a.Store.Update(ctx, in.Cluster, func(c *api.Cluster) error {
+	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.Versions.GPUDriver = in.Driver.Version // one that came with the machines shows nowhere else
 		return nil
 	})
-	return a.failed(ctx, err)
+	return a.gpuStepError(ctx, err)
 }
 
 // AwaitGPUs waits until every node offers its accelerators, and records what was seen. It returns the nodes on which none has
 // been tried yet.
 func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error) {
-	c, client, err := a.reach(ctx, ref)
+	c, client, err := a.readClusterAndClient(ctx, ref)
 	if err != nil {
-		return nil, a.failed(ctx, err)
+		return nil, a.gpuStepError(ctx, err)
 	}
-	soon, cancel := within(ctx, a.Deadlines.GPU)
+	soon, cancel := withDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
-	status, waited := gpu.Await(soon, client, gpu.Wait{
-		Kind: c.Spec.GPUStack, Expected: expectedGPUs(c), Progress: func(s string) { beat(ctx, s) },
+	status, waited := gpu.AwaitStackReady(soon, client, gpu.WaitOptions{
+		Kind: c.Spec.GPUStack, Expected: expectedGPUsByNode(c), Progress: func(s string) { recordHeartbeat(ctx, s) },
 	})
-	if _, err := a.Store.Update(ctx, ref, func(c *api.Cluster) error {
-		status.Record(&c.Status, a.Now())
+	if _, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
+		status.UpdateClusterStatus(&c.Status, a.Now())
 		return nil
 	}); err != nil {
-		return nil, a.failed(ctx, err)
+		return nil, a.gpuStepError(ctx, err)
 	}
 	if waited != nil {
-		return nil, a.failed(ctx, waited)
+		return nil, a.gpuStepError(ctx, waited)
 	}
-	nodes, err := untried(ctx, c, client)
+	nodes, err := listUntestedNodes(ctx, c, client)
 	if err != nil {
-		return nil, a.failed(ctx, err)
+		return nil, a.gpuStepError(ctx, err)
 	}
 	var refs []MachineRef
 	for _, m := range c.Status.Machines {
 		for _, n := range nodes {
 			if m.NodeName == n {
-				refs = append(refs, refOf(c.Ref(), m))
+				refs = append(refs, machineRefOf(c.Ref(), m))
 			}
 		}
 	}
 	return refs, nil
 }
 
-// untried are the nodes on which no workload of their machine's incarnation has had an accelerator yet.
-func untried(ctx context.Context, c *api.Cluster, client *gpu.Client) ([]string, error) {
+// listUntestedNodes are the nodes on which no workload of their machine's incarnation has had an accelerator yet.
+func listUntestedNodes(ctx context.Context, c *api.Cluster, client *gpu.Client) ([]string, error) {
 	incarnations := map[string]string{}
 	for _, m := range c.Status.Machines {
 		incarnations[m.NodeName] = m.Incarnation
 	}
-	return gpu.Unverified(ctx, client, incarnations)
+	return gpu.FindUnverifiedNodes(ctx, client, incarnations)
 }
 
 // TryGPU has a small workload get an accelerator of a node, once for each incarnation of its machine.
 func (a *GPUs) TryGPU(ctx context.Context, m MachineRef) error {
-	c, client, err := a.reach(ctx, m.Cluster)
+	c, client, err := a.readClusterAndClient(ctx, m.Cluster)
 	if err != nil {
-		return a.failed(ctx, err)
+		return a.gpuStepError(ctx, err)
 	}
-	soon, cancel := within(ctx, a.Deadlines.GPU)
+	soon, cancel := withDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
-	return a.failed(ctx, gpu.Verify(soon, client, gpu.Workload{
-		Node: m.NodeName, Incarnation: m.Incarnation, Image: cmp.Or(c.Spec.GPU.TestImage, a.TestImage), Stack: a.stack(c),
-	}, func(s string) { beat(ctx, s) }))
+	return a.gpuStepError(ctx, gpu.VerifyNode(soon, client, gpu.Workload{
+		Node: m.NodeName, Incarnation: m.Incarnation, Image: cmp.Or(c.Spec.GPU.TestImage, a.TestImage), Stack: a.clusterStack(c),
+	}, func(s string) { recordHeartbeat(ctx, s) }))
 }
 
-func (a *GPUs) stack(c *api.Cluster) gpu.Stack {
-	return stackFor(c.Spec, a.Stack)
+func (a *GPUs) clusterStack(c *api.Cluster) gpu.Stack {
+	return chooseGPUStack(c.Spec, a.Stack)
 }
 
-func (a *GPUs) reach(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Client, error) {
-	c, err := lookUp(ctx, a.Store, ref)
+func (a *GPUs) readClusterAndClient(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Client, error) {
+	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := clientOf(ctx, c, a.Store, a.Pool)
+	client, err := newClusterClient(ctx, c, a.Store, a.Pool)
 	if err != nil {
 		return nil, nil, err
 	}
 	return c, gpu.NewClient(client), nil
 }
 
-// failed is failed for the step of the GPU stack; it names the machine where the stack's own error knows it.
-func (a *GPUs) failed(ctx context.Context, err error) error {
+// gpuStepError is failed for the step of the GPU stack; it names the machine where the stack's own error knows it.
+func (a *GPUs) gpuStepError(ctx context.Context, err error) error {
 	machine := ""
 	var f *gpu.Failure
 	if errors.As(err, &f) {
 		machine = f.Machine
 	}
-	return failed(ctx, stepGPU, machine, err)
+	return stepError(ctx, stepGPU, machine, err)
 }
 
-// expectedGPUs is how many accelerators each node of a cluster should offer.
-func expectedGPUs(c *api.Cluster) map[string]int {
+// expectedGPUsByNode is how many accelerators each node of a cluster should offer.
+func expectedGPUsByNode(c *api.Cluster) map[string]int {
 	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
 	if err != nil {
 		return nil
@@ -215,12 +215,12 @@ func (a *Sweeps) observeGPUs(ctx context.Context, c *api.Cluster, client kuberne
 		return nil, ""
 	}
 	of := gpu.NewClient(client)
-	status, why, err := gpu.Inspect(ctx, of, stackFor(c.Spec, a.GPUStack), nil, expectedGPUs(c))
+	status, why, err := gpu.InspectStack(ctx, of, chooseGPUStack(c.Spec, a.GPUStack), nil, expectedGPUsByNode(c))
 	if err != nil {
 		return nil, "" // what can't be seen is no drift
 	}
 	if why == "" {
-		if nodes, err := untried(ctx, c, of); err == nil && len(nodes) > 0 {
+		if nodes, err := listUntestedNodes(ctx, c, of); err == nil && len(nodes) > 0 {
 			why = "no workload has had an accelerator yet on " + strings.Join(nodes, ", ")
 		}
 	}

@@ -39,63 +39,63 @@ func (a *Machines) CheckSpec(ctx context.Context, in api.PlanInput) (api.PlanRes
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
 	var placements []api.Placement
-	c, err := a.Clouds.For(in.Spec.Cloud)
+	c, err := a.Clouds.FindCloud(in.Spec.Cloud)
 	if err == nil {
-		err = c.Validate(soon, in.Spec)
+		err = c.ValidateSpec(soon, in.Spec)
 	}
 	if err == nil {
-		placements, err = c.Plan(soon, in.Spec)
+		placements, err = c.RankPlacements(soon, in.Spec)
 	}
-	invalid := append(api.FieldErrors(err), a.RKE2.checkRelease(ctx, in.Spec)...)
+	invalid := append(api.FieldErrorsOf(err), a.RKE2.checkRelease(ctx, in.Spec)...)
 	if len(invalid) > 0 {
 		return api.PlanResult{Invalid: invalid}, nil
 	}
 	if cloud.KindOf(err) == cloud.Unreachable {
-		return api.PlanResult{}, forGood(failed(ctx, step, "", err)) // somebody waits, and is the one to look after it
+		return api.PlanResult{}, makeFinal(stepError(ctx, step, "", err)) // somebody waits, and is the one to look after it
 	}
-	return api.PlanResult{Placements: placements, Worker: a.workerInfo()}, failed(ctx, step, "", err)
+	return api.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, stepError(ctx, step, "", err)
 }
 
 // Plan ranks the placements for a cluster.
 func (a *Machines) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, error) {
 	const step = "plan"
-	c, err := lookUp(ctx, a.Store, ref)
+	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
-	of, err := a.Clouds.For(c.Spec.Cloud)
+	of, err := a.Clouds.FindCloud(c.Spec.Cloud)
 	if err != nil {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
-	placements, err := of.Plan(soon, c.Spec)
+	placements, err := of.RankPlacements(soon, c.Spec)
 	if err == nil && len(placements) == 0 {
 		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement can hold these machines"}
 	}
 	if err != nil {
-		return placements, recordHeldUp(ctx, a.Store, c, a.Now(), failed(ctx, step, "", err))
+		return placements, recordCreateBlocked(ctx, a.Store, c, a.Now(), stepError(ctx, step, "", err))
 	}
-	return placements, failed(ctx, step, "", recordNotHeldUp(ctx, a.Store, c))
+	return placements, stepError(ctx, step, "", clearCreateBlocked(ctx, a.Store, c))
 }
 
 // Survey compares the machines that an earlier try left in etcd with the cloud's own listing: those that are not
 // listed are marked gone. It tells whether those that are left can be gone on with.
-func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
+func (a *Machines) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error) {
 	const step = "look at the machines of an earlier try"
-	c, of, owner, err := a.of(ctx, ref)
+	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
-		return Survey{}, failed(ctx, step, "", err)
+		return SurveyResult{}, stepError(ctx, step, "", err)
 	}
-	listed, err := a.list(ctx, c, of, owner)
+	listed, err := a.listClusterMachines(ctx, c, of, owner)
 	if err != nil {
-		return Survey{}, failed(ctx, step, "", err)
+		return SurveyResult{}, stepError(ctx, step, "", err)
 	}
-	var s Survey
+	var s SurveyResult
 	ending := false
 	there := func(r api.Machine) bool {
 		return slices.ContainsFunc(listed, func(m cloud.Machine) bool {
-			if id := ownID(r); id != "" && m.ID != "" {
+			if id := recordedCloudID(r); id != "" && m.ID != "" {
 				return m.ID == id
 			}
 			return m.Name == r.Name && m.Incarnation == r.Incarnation
@@ -110,46 +110,46 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (Survey, error) {
 			ending = ending || m.State == api.MachineTerminating
 			continue
 		}
-		if err := a.markGone(ctx, ref, m); err != nil {
-			return Survey{}, failed(ctx, step, m.Name, err)
+		if err := a.recordMachineGone(ctx, ref, m); err != nil {
+			return SurveyResult{}, stepError(ctx, step, m.Name, err)
 		}
 	}
 	s.Head = s.Head && !ending
 	return s, nil
 }
 
-// Survey is what Machines.Survey found.
-type Survey struct {
+// SurveyResult is what Machines.Survey found.
+type SurveyResult struct {
 	// Head: the head is there, and no machine was about to be terminated.
 	Head bool `json:"head,omitempty"`
 }
 
-// existingWithin bounds the listing of a cluster's machines that are to be ended: those that etcd has need not wait for it.
-const existingWithin = 20 * time.Second
+// listExistingTimeout bounds the listing of a cluster's machines that are to be ended: those that etcd has need not wait for it.
+const listExistingTimeout = 20 * time.Second
 
 // Existing names every machine of the cluster that may exist: those in etcd that were not confirmed gone, and those
 // that the cloud lists and that are beyond doubt the cluster's. What a cloud that can't be asked has besides is for Release to find.
-func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]Existing, error) {
+func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine, error) {
 	const step = "list the machines"
-	c, of, owner, err := a.of(ctx, ref)
+	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
-	soon, cancel := context.WithTimeout(ctx, existingWithin)
+	soon, cancel := context.WithTimeout(ctx, listExistingTimeout)
 	defer cancel()
-	listed, err := a.list(soon, c, of, owner)
+	listed, err := a.listClusterMachines(soon, c, of, owner)
 	if ctx.Err() != nil {
-		return nil, failed(ctx, step, "", ctx.Err())
+		return nil, stepError(ctx, step, "", ctx.Err())
 	}
 	if err != nil {
 		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others", "cluster", ref.Name, "error", err)
 	}
-	remembered, err := rememberedConflicts(ctx, a.Store)
+	remembered, err := readOrphanConflicts(ctx, a.Store)
 	if err != nil {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
-	own, others := divide(c, listed, remembered)
-	return existing(c, own, others), nil
+	own, others := splitByConflict(c, listed, remembered)
+	return mergeExisting(c, own, others), nil
 }
 
 // Release removes what the cloud made for the cluster as a whole, once each that it was on has said that it has nothing of it.
@@ -157,46 +157,46 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]Existing, error
 // nothing may end by itself, hold up nothing: they are named, and so is what they may use of the cluster's.
 func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	const step = api.StepRelease
-	c, of, owner, err := a.of(ctx, ref)
+	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
-		return failed(ctx, step, "", err)
+		return stepError(ctx, step, "", err)
 	}
-	left, err := a.list(ctx, c, of, owner)
+	left, err := a.listClusterMachines(ctx, c, of, owner)
 	if err != nil {
-		return a.releaseFailed(ctx, ref, err)
+		return a.recordReleaseError(ctx, ref, err)
 	}
-	remembered, err := rememberedConflicts(ctx, a.Store)
+	remembered, err := readOrphanConflicts(ctx, a.Store)
 	if err != nil {
-		return failed(ctx, step, "", err)
+		return stepError(ctx, step, "", err)
 	}
-	own, others := divide(c, left, remembered)
+	own, others := splitByConflict(c, left, remembered)
 	if len(own) > 0 {
-		return failed(ctx, step, own[0].Name, &leftError{machines: len(own)})
+		return stepError(ctx, step, own[0].Name, &machinesLeftError{machines: len(own)})
 	}
 	if len(others) > 0 {
-		return failed(ctx, step, "", a.keepOthers(ctx, c, others))
+		return stepError(ctx, step, "", a.recordLeftBehind(ctx, c, others))
 	}
-	a.settleCosts(ctx, ref, of, owner)
+	a.updateLifetimes(ctx, ref, of, owner)
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
-	return a.releaseFailed(ctx, ref, of.Release(end, owner))
+	return a.recordReleaseError(ctx, ref, of.RemoveClusterResources(end, owner))
 }
 
-// list asks the cloud what it has of a cluster. That one of several could not be asked is no matter where the cluster never was
+// listClusterMachines asks the cloud what it has of a cluster. That one of several could not be asked is no matter where the cluster never was
 // on it.
-func (a *Machines) list(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner) ([]cloud.Machine, error) {
+func (a *Machines) listClusterMachines(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner) ([]cloud.Machine, error) {
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
-	listed, err := cloud.ListKnown(soon, of, owner, knownOf(c))
-	if partial := new(cloud.PartialError); errors.As(err, &partial) && !slices.ContainsFunc(cloudsOf(c), partial.About) {
+	listed, err := cloud.ListVerified(soon, of, owner, knownOfCluster(c))
+	if partial := new(cloud.PartialError); errors.As(err, &partial) && !slices.ContainsFunc(clusterCloudNames(c), partial.LacksCloud) {
 		return listed, nil
 	}
 	return listed, err
 }
 
-// cloudsOf are the clouds that a cluster has, or once had, machines on.
-func cloudsOf(c *api.Cluster) []string {
-	names := []string{cloudOf(c)}
+// clusterCloudNames are the clouds that a cluster has, or once had, machines on.
+func clusterCloudNames(c *api.Cluster) []string {
+	names := []string{clusterCloudName(c)}
 	for _, at := range c.Status.Attempts {
 		names = append(names, at.Placement.Cloud)
 	}
@@ -209,33 +209,33 @@ func cloudsOf(c *api.Cluster) []string {
 	return names
 }
 
-// leftError says that the cloud has machines that should have been terminated.
-type leftError struct{ machines int }
+// machinesLeftError says that the cloud has machines that should have been terminated.
+type machinesLeftError struct{ machines int }
 
-func (e *leftError) Error() string {
+func (e *machinesLeftError) Error() string {
 	return fmt.Sprintf("the cloud still lists %d of the cluster's machines", e.machines)
 }
 
-// of reads a cluster and finds its cloud and owner.
-func (a *Machines) of(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner, error) {
-	c, err := lookUp(ctx, a.Store, ref)
+// readClusterAndCloud reads a cluster and finds its cloud and owner.
+func (a *Machines) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner, error) {
+	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
-	of, err := a.Clouds.For(cloudOf(c))
+	of, err := a.Clouds.FindCloud(clusterCloudName(c))
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
-	owner, err := a.owner(ctx, ref)
+	owner, err := a.readCloudOwner(ctx, ref)
 	return c, of, owner, err
 }
 
-func (a *Machines) owner(ctx context.Context, ref api.Ref) (cloud.Owner, error) {
-	installation, err := a.Store.Installation(ctx)
+func (a *Machines) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Owner, error) {
+	installation, err := a.Store.EnsureInstallationID(ctx)
 	return cloud.Owner{Installation: installation, Cluster: ref.Name, ClusterUID: ref.UID}, err
 }
 
-func (a *Machines) markGone(ctx context.Context, ref api.Ref, m api.Machine) error {
+func (a *Machines) recordMachineGone(ctx context.Context, ref api.Ref, m api.Machine) error {
 	_, err := a.Store.UpdateMachine(ctx, ref, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.SetState(api.MachineGone, "", a.Now())
 		return nil
@@ -243,16 +243,16 @@ func (a *Machines) markGone(ctx context.Context, ref api.Ref, m api.Machine) err
 	return err
 }
 
-// cloudOf is the cloud that a cluster's machines are asked from.
-func cloudOf(c *api.Cluster) string {
+// clusterCloudName is the cloud that a cluster's machines are asked from.
+func clusterCloudName(c *api.Cluster) string {
 	if c.Spec.Cloud == "" && c.Status.Placement != nil {
 		return c.Status.Placement.Cloud
 	}
 	return c.Spec.Cloud
 }
 
-// placeOf finds the record of an incarnation; another one in its place is a StaleError.
-func placeOf(c *api.Cluster, m MachineRef) (*api.Machine, error) {
+// findMachineRecord finds the record of an incarnation; another one in its place is a StaleError.
+func findMachineRecord(c *api.Cluster, m MachineRef) (*api.Machine, error) {
 	current := "none"
 	for i := range c.Status.Machines {
 		r := &c.Status.Machines[i]

@@ -39,95 +39,95 @@ type Nodes struct {
 	Home *HomeWatch
 }
 
-// client is one for the cluster's API.
-func (a *Nodes) client(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
-	c, err := lookUp(ctx, a.Store, ref)
+// newKubeClient is one for the cluster's API.
+func (a *Nodes) newKubeClient(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
+	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, err
 	}
-	return clientOf(ctx, c, a.Store, a.Pool)
+	return newClusterClient(ctx, c, a.Store, a.Pool)
 }
 
 // Prepare puts RKE2's files onto a machine.
 func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "install RKE2", func(ctx context.Context, at *place) error {
+	return a.runStep(ctx, m, "install RKE2", func(ctx context.Context, at *machineStep) error {
 		if at.cluster.Status.Artifacts == nil {
 			return fmt.Errorf("no RKE2 release is pinned for the cluster")
 		}
-		h, err := a.reach(ctx, at)
+		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
 			return err
 		}
-		install, cancel := within(ctx, a.Deadlines.Install)
+		install, cancel := withDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
 		if err := rke2.CheckFitness(install, h, a.Now, at.say); err != nil {
 			return err
 		}
-		if err := rke2.Install(install, h, *at.cluster.Status.Artifacts, at.say); err != nil {
+		if err := rke2.InstallRelease(install, h, *at.cluster.Status.Artifacts, at.say); err != nil {
 			return err
 		}
-		if err := a.Home.markMachine(install, h); err != nil {
+		if err := a.Home.writeMachineMark(install, h); err != nil {
 			return err
 		}
-		return note(ctx, a.Store, m, api.MachinePrepared, "", a.Now())
+		return recordMachineState(ctx, a.Store, m, api.MachinePrepared, "", a.Now())
 	})
 }
 
 // StartHead starts the RKE2 server, waits until agents may join it, and keeps the cluster's credentials.
 func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "start the server", func(ctx context.Context, at *place) error {
-		password, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretAgentPassword)
+	return a.runStep(ctx, m, "start the server", func(ctx context.Context, at *machineStep) error {
+		password, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretAgentPassword)
 		if err != nil {
 			return err
 		}
 		at.say("starting the server")
-		h, err := a.reach(ctx, at)
+		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
 			return err
 		}
-		node := nodeOf(at.record)
-		node.AgentToken, node.TLSSANs = string(password), sans(at.record)
-		node.Anew = at.record.Outdated(at.record)
+		node := rke2NodeOf(at.record)
+		node.AgentToken, node.TLSSANs = string(password), serverSANs(at.record)
+		node.Anew = at.record.HasOutdatedConfig(at.record)
 		if err := rke2.StartServer(ctx, h, node); err != nil {
 			return err
 		}
-		wait, cancel := within(ctx, a.Deadlines.Server)
+		wait, cancel := withDeadline(ctx, a.Deadlines.Server)
 		defer cancel()
-		if err := rke2.WaitSupervisor(wait, h, at.say); err != nil {
+		if err := rke2.AwaitSupervisor(wait, h, at.say); err != nil {
 			return err
 		}
-		if err := a.keepCredentials(ctx, at, h); err != nil {
+		if err := a.recordCredentials(ctx, at, h); err != nil {
 			return err
 		}
-		return a.noteConfigured(ctx, at)
+		return a.recordConfiguredFor(ctx, at)
 	})
 }
 
 // AwaitServer waits until the head's Kubernetes API answers.
 func (a *Nodes) AwaitServer(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "wait for the Kubernetes API", func(ctx context.Context, at *place) error {
-		h, err := a.reach(ctx, at)
+	return a.runStep(ctx, m, "wait for the Kubernetes API", func(ctx context.Context, at *machineStep) error {
+		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
 			return err
 		}
-		wait, cancel := within(ctx, a.Deadlines.Server)
+		wait, cancel := withDeadline(ctx, a.Deadlines.Server)
 		defer cancel()
-		return rke2.WaitServer(wait, h, at.say)
+		return rke2.AwaitServer(wait, h, at.say)
 	})
 }
 
-// keepCredentials copies token and kubeconfig back into the store, and the kubeconfig to the person's files.
-func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) error {
+// recordCredentials copies token and kubeconfig back into the store, and the kubeconfig to the person's files.
+func (a *Nodes) recordCredentials(ctx context.Context, at *machineStep, h *remote.Host) error {
 	ref := at.machine.Cluster
-	creds, err := rke2.FetchCredentials(ctx, h)
+	creds, err := rke2.ReadCredentials(ctx, h)
 	if err != nil {
 		return err
 	}
-	way, err := a.access(ctx, at.record, ref)
+	way, err := a.chooseAPIAccess(ctx, at.record, ref)
 	if err != nil {
 		return err
 	}
-	kubeconfig, err := way.kubeconfig(creds.Kubeconfig, at.record, ref.Name)
+	kubeconfig, err := way.editKubeconfig(creds.Kubeconfig, at.record, ref.Name)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) 
 		store.SecretAgentToken:  []byte(creds.AgentToken),
 		store.SecretKubeconfig:  kubeconfig,
 	}
-	if password := passwordOf(creds.AgentToken); password != "" {
+	if password := parseAgentPassword(creds.AgentToken); password != "" {
 		secrets[store.SecretAgentPassword] = []byte(password)
 	}
 	for _, key := range sortedKeys(secrets) {
@@ -150,7 +150,7 @@ func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) 
 			activity.GetLogger(ctx).Warn("the kubeconfig could not be written; skyctl get kubeconfig prints it", "cluster", ref.Name, "error", err)
 		}
 	}
-	_, err = a.Store.Update(ctx, ref, func(c *api.Cluster) error {
+	_, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		c.Status.Endpoint, c.Status.TunnelPort = way.endpoint, way.port
 		return nil
 	})
@@ -159,49 +159,49 @@ func (a *Nodes) keepCredentials(ctx context.Context, at *place, h *remote.Host) 
 
 // Join starts the RKE2 agent of a worker against the head's supervisor, and waits until its unit is up.
 func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "join the cluster", func(ctx context.Context, at *place) error {
-		head, err := headOf(at.cluster)
+	return a.runStep(ctx, m, "join the cluster", func(ctx context.Context, at *machineStep) error {
+		head, err := findHeadRecord(at.cluster)
 		if err != nil {
 			return err
 		}
-		token, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretAgentToken)
+		token, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretAgentToken)
 		if err != nil {
 			return err
 		}
 		at.say("joining the cluster")
-		h, err := a.reach(ctx, at)
+		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
 			return err
 		}
-		node := nodeOf(at.record)
+		node := rke2NodeOf(at.record)
 		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, strconv.Itoa(rke2.SupervisorPort))
-		node.Anew = at.record.Outdated(head)
+		node.Anew = at.record.HasOutdatedConfig(head)
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
 			return err
 		}
-		wait, cancel := within(ctx, a.Deadlines.Agent)
+		wait, cancel := withDeadline(ctx, a.Deadlines.Agent)
 		defer cancel()
-		needs := []route{{at.record, head, rke2.SupervisorOfHead}, {at.record, head, rke2.APIOfHead}}
-		err = a.whileReachable(wait, at, needs, nil, func(ctx context.Context) error { return rke2.WaitAgent(ctx, h, at.say) })
+		needs := []portRoute{{at.record, head, rke2.HeadSupervisorPort}, {at.record, head, rke2.HeadAPIPort}}
+		err = a.runWhileReachable(wait, at, needs, nil, func(ctx context.Context) error { return rke2.AwaitAgent(ctx, h, at.say) })
 		if err != nil {
 			return err
 		}
-		return a.noteConfigured(ctx, at)
+		return a.recordConfiguredFor(ctx, at)
 	})
 }
 
 // AwaitNode waits until the machine's Node is Ready.
 func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
-	return a.do(ctx, m, "wait for the Node", func(ctx context.Context, at *place) error {
+	return a.runStep(ctx, m, "wait for the Node", func(ctx context.Context, at *machineStep) error {
 		at.say("waiting for the Node to be Ready")
-		client, err := a.client(ctx, m.Cluster)
+		client, err := a.newKubeClient(ctx, m.Cluster)
 		if err != nil {
 			return err
 		}
-		wait, cancel := within(ctx, a.Deadlines.Node)
+		wait, cancel := withDeadline(ctx, a.Deadlines.Node)
 		defer cancel()
 		err = a.awaitNodeReachable(wait, at, func(ctx context.Context) error {
-			return kube.WaitNodeReady(ctx, client, m.NodeName, at.say)
+			return kube.AwaitNodeReady(ctx, client, m.NodeName, at.say)
 		})
 		if err != nil {
 			return err
@@ -214,69 +214,69 @@ func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 	})
 }
 
-// diagnoseLines is how much of a machine's log a person is shown.
-const diagnoseLines = 20
+// journalLines is how much of a machine's log a person is shown.
+const journalLines = 20
 
 // Diagnose returns the last lines that the machine's RKE2 unit had to say; none where the machine never came up, or is gone.
 func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) (lines []string, err error) {
-	lines, err = a.journal(ctx, m)
-	return lines, failed(ctx, "read the log", m.Name, err)
+	lines, err = a.readJournal(ctx, m)
+	return lines, stepError(ctx, "read the log", m.Name, err)
 }
 
-func (a *Nodes) journal(ctx context.Context, m MachineRef) ([]string, error) {
-	c, err := lookUp(ctx, a.Store, m.Cluster)
+func (a *Nodes) readJournal(ctx context.Context, m MachineRef) ([]string, error) {
+	c, err := readCluster(ctx, a.Store, m.Cluster)
 	if err != nil {
 		return nil, err
 	}
-	record, err := placeOf(c, m)
+	record, err := findMachineRecord(c, m)
 	if err != nil || record.Address == "" || record.State == api.MachineGone {
 		return nil, err
 	}
-	key, err := a.Store.GetSecret(ctx, m.Cluster, store.SecretSSHKey)
+	key, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return nil, err
 	}
-	h, err := a.Pool.Get(ctx, targetOf(record), key)
+	h, err := a.Pool.GetHost(ctx, sshTargetOf(record), key)
 	if err != nil {
 		return nil, err
 	}
-	return rke2.Journal(ctx, h, m.Role, diagnoseLines)
+	return rke2.ReadJournal(ctx, h, m.Role, journalLines)
 }
 
-// place is a machine as a step finds it in etcd, and the way to tell people what is being done to it.
-type place struct {
+// machineStep is a machine as a step finds it in etcd, and the way to tell people what is being done to it.
+type machineStep struct {
 	machine MachineRef
 	cluster *api.Cluster
 	record  *api.Machine
 	say     func(string)
 }
 
-// do runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried again is
+// runStep runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried again is
 // told to people meanwhile.
-func (a *Nodes) do(ctx context.Context, m MachineRef, step string, work func(context.Context, *place) error) error {
-	return a.doThoughLost(ctx, m, step, func(ctx context.Context, at *place) error { return a.doWatched(ctx, at, work) })
+func (a *Nodes) runStep(ctx context.Context, m MachineRef, step string, work func(context.Context, *machineStep) error) error {
+	return a.runStepThoughLost(ctx, m, step, func(ctx context.Context, at *machineStep) error { return a.runUnlessLost(ctx, at, work) })
 }
 
-// doThoughLost does work as do does, and goes on with it though the machine may be lost.
-func (a *Nodes) doThoughLost(ctx context.Context, m MachineRef, step string, work func(context.Context, *place) error) error {
-	at := &place{machine: m, say: progress(ctx, a.Store, m, a.Now)}
+// runStepThoughLost does work as do does, and goes on with it though the machine may be lost.
+func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string, work func(context.Context, *machineStep) error) error {
+	at := &machineStep{machine: m, say: newProgressReporter(ctx, a.Store, m, a.Now)}
 	var err error
 	for try := 1; ; try++ {
-		if at.cluster, err = lookUp(ctx, a.Store, m.Cluster); err == nil {
-			if at.record, err = placeOf(at.cluster, m); err == nil {
+		if at.cluster, err = readCluster(ctx, a.Store, m.Cluster); err == nil {
+			if at.record, err = findMachineRecord(at.cluster, m); err == nil {
 				err = work(ctx, at)
 			}
 		}
-		if try == tries || ctx.Err() != nil || !refused(err) {
+		if try == stepTries || ctx.Err() != nil || !isRetryable(err) {
 			break
 		}
 		at.say("trying again to " + step + ": " + redact.Text(err.Error()))
 		select {
 		case <-ctx.Done():
-		case <-time.After(betweenTries):
+		case <-time.After(stepRetryDelay):
 		}
 	}
-	err = failed(ctx, step, m.Name, err)
+	err = stepError(ctx, step, m.Name, err)
 	var applied *temporal.ApplicationError
 	if errors.As(err, &applied) && !applied.NonRetryable() {
 		at.say("trying again to " + step + ": " + applied.Message())
@@ -287,12 +287,12 @@ func (a *Nodes) doThoughLost(ctx context.Context, m MachineRef, step string, wor
 // What a machine says no to, it mostly says no to again. The tries are counted here and not by Temporal, which also
 // counts those that a killed worker left behind.
 const (
-	tries        = 3
-	betweenTries = 2 * time.Second
+	stepTries      = 3
+	stepRetryDelay = 2 * time.Second
 )
 
-// refused says whether a command on the machine, or RKE2 there, failed in a way that may pass.
-func refused(err error) bool {
+// isRetryable says whether a command on the machine, or RKE2 there, failed in a way that may pass.
+func isRetryable(err error) bool {
 	var (
 		run    *remote.RunError
 		shell  *remote.ShellFailed
@@ -304,15 +304,15 @@ func refused(err error) bool {
 	return errors.As(err, &run) || errors.As(err, &shell)
 }
 
-// reach returns a connection to the machine, and pins its host key where this is the first contact.
-func (a *Nodes) reach(ctx context.Context, at *place) (*remote.Host, error) {
-	key, err := a.Store.GetSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
+// connectToMachine returns a connection to the machine, and pins its host key where this is the first contact.
+func (a *Nodes) connectToMachine(ctx context.Context, at *machineStep) (*remote.Host, error) {
+	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return nil, err
 	}
-	wait, cancel := within(ctx, a.Deadlines.Reach)
+	wait, cancel := withDeadline(ctx, a.Deadlines.Reach)
 	defer cancel()
-	h, err := a.Pool.Wait(wait, targetOf(at.record), key, at.say)
+	h, err := a.Pool.AwaitHost(wait, sshTargetOf(at.record), key, at.say)
 	if err != nil || at.record.HostKey != "" {
 		return h, err
 	}
@@ -326,34 +326,34 @@ func (a *Nodes) reach(ctx context.Context, at *place) (*remote.Host, error) {
 	return h, err
 }
 
-func targetOf(r *api.Machine) remote.Target {
+func sshTargetOf(r *api.Machine) remote.Target {
 	return remote.Target{Name: r.Name, Address: r.Address, Port: r.SSHPort, User: r.SSHUser, HostKey: r.HostKey}
 }
 
-func nodeOf(r *api.Machine) rke2.Node {
+func rke2NodeOf(r *api.Machine) rke2.Node {
 	return rke2.Node{
-		Role: r.Role, NodeName: r.NodeName, NodeIP: r.PrivateAddress, ExternalIP: external(r),
+		Role: r.Role, NodeName: r.NodeName, NodeIP: r.PrivateAddress, ExternalIP: externalAddress(r),
 		CPUs: r.CPUs, MemoryGiB: r.MemoryGiB,
 	}
 }
 
-// external is the machine's address outside of its private network, where it has one of its own.
-func external(r *api.Machine) string {
+// externalAddress is the machine's address outside of its private network, where it has one of its own.
+func externalAddress(r *api.Machine) string {
 	if r.Address == r.PrivateAddress {
 		return ""
 	}
 	return r.Address
 }
 
-// sans are the names under which the head's API is reached.
-func sans(r *api.Machine) []string {
-	if ext := external(r); ext != "" {
+// serverSANs are the names under which the head's API is reached.
+func serverSANs(r *api.Machine) []string {
+	if ext := externalAddress(r); ext != "" {
 		return []string{ext, r.PrivateAddress, r.Name}
 	}
 	return []string{r.PrivateAddress, r.Name}
 }
 
-func headOf(c *api.Cluster) (*api.Machine, error) {
+func findHeadRecord(c *api.Cluster) (*api.Machine, error) {
 	for i := range c.Status.Machines {
 		if c.Status.Machines[i].Role == api.RoleHead {
 			return &c.Status.Machines[i], nil

@@ -10,9 +10,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
-// For is the release that a cluster gets: what its spec names, and what this worker's settings say of the rest. A checksum
+// ForSpec is the release that a cluster gets: what its spec names, and what this worker's settings say of the rest. A checksum
 // holds for the release that it was given with.
-func (s RKE2Source) For(spec api.ClusterSpec) RKE2Source {
+func (s RKE2Source) ForSpec(spec api.ClusterSpec) RKE2Source {
 	of := RKE2Source{
 		Version: cmp.Or(spec.KubernetesVersion, s.Version),
 		Source:  cmp.Or(spec.RKE2.Source, s.Source),
@@ -29,8 +29,8 @@ func (s RKE2Source) checkRelease(ctx context.Context, spec api.ClusterSpec) []ap
 	if spec.KubernetesVersion == "" && spec.RKE2 == (api.RKE2Release{}) {
 		return nil // the worker's own settings are nobody's request
 	}
-	of := s.For(spec)
-	err := rke2.Offered(ctx, of.Version, of.Source, of.SHA256)
+	of := s.ForSpec(spec)
+	err := rke2.CheckSource(ctx, of.Version, of.Source, of.SHA256)
 	if err == nil {
 		return nil
 	}
@@ -38,8 +38,8 @@ func (s RKE2Source) checkRelease(ctx context.Context, spec api.ClusterSpec) []ap
 	return []api.FieldError{{Field: "kubernetes_version", Value: of.Version, Want: why + "; name another version, or another source with rke2.source"}}
 }
 
-// stackFor is the GPU stack of a cluster: what its spec names, and what this worker's settings say of the rest.
-func stackFor(spec api.ClusterSpec, own func(kind string) gpu.Stack) gpu.Stack {
+// chooseGPUStack is the GPU stack of a cluster: what its spec names, and what this worker's settings say of the rest.
+func chooseGPUStack(spec api.ClusterSpec, own func(kind string) gpu.Stack) gpu.Stack {
 	s := own(spec.GPUStack)
 	s.Repo = cmp.Or(spec.GPU.ChartRepo, s.Repo)
 	s.OperatorVersion = cmp.Or(spec.GPU.OperatorVersion, s.OperatorVersion)

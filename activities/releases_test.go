@@ -21,7 +21,7 @@ func TestAClustersOwnReleaseGoesBeforeTheWorkersSettings(t *testing.T) {
 		{"another source", api.ClusterSpec{RKE2: api.RKE2Release{Source: "/kit"}}, RKE2Source{Version: own.Version, Source: "/kit"}},
 		{"a checksum of its own", api.ClusterSpec{RKE2: api.RKE2Release{SHA256: "bb"}}, RKE2Source{Version: own.Version, Source: "release", SHA256: "bb"}},
 	} {
-		if got := own.For(tt.spec); got != tt.want {
+		if got := own.ForSpec(tt.spec); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}
@@ -44,7 +44,7 @@ func TestAClustersOwnGPUStackGoesBeforeTheWorkersSettings(t *testing.T) {
 		return gpu.Stack{Kind: kind, OperatorVersion: "v26.3.2", PluginVersion: "0.19.2", Repo: "https://charts"}
 	}
 	spec := api.ClusterSpec{GPUStack: "operator", GPU: api.GPURelease{OperatorVersion: "v26.3.1", ImageMirror: "mirror"}}
-	got := stackFor(spec, own)
+	got := chooseGPUStack(spec, own)
 	if got.Kind != "operator" || got.OperatorVersion != "v26.3.1" || got.Mirror != "mirror" || got.PluginVersion != "0.19.2" || got.Repo != "https://charts" {
 		t.Errorf("got %+v", got)
 	}

@@ -48,13 +48,13 @@ type Sweeps struct {
 }
 
 const (
-	// looksAtOnce bounds the clusters of a batch that are looked at at one time, lookWithin how long one may take: one that
+	// clustersAtOnce bounds the clusters of a batch that are looked at at one time, sweepClusterTimeout how long one may take: one that
 	// hangs holds up few others, and not for long.
-	looksAtOnce = 16
-	lookWithin  = 30 * time.Second
-	// startsAfter is how long nothing may have been started on a cluster in phase INIT: until then, whoever created it is
+	clustersAtOnce      = 16
+	sweepClusterTimeout = 30 * time.Second
+	// startGrace is how long nothing may have been started on a cluster in phase INIT: until then, whoever created it is
 	// about to.
-	startsAfter = 30 * time.Second
+	startGrace = 30 * time.Second
 )
 
 // ListClusters names the clusters to look at: that of the name, or all. Objects that can't be understood are reported as
@@ -62,24 +62,24 @@ const (
 func (a *Sweeps) ListClusters(ctx context.Context, only string) ([]string, error) {
 	const step = "list the clusters"
 	if only != "" {
-		c, err := a.Store.Get(ctx, only)
+		c, err := a.Store.ReadCluster(ctx, only)
 		if err != nil {
-			return nil, failed(ctx, step, "", err)
+			return nil, stepError(ctx, step, "", err)
 		}
 		return []string{c.Metadata.Name}, nil
 	}
-	all, err := a.Store.List(ctx)
-	corrupt := store.CorruptClusters(err)
+	all, err := a.Store.ListClusters(ctx)
+	corrupt := store.CorruptClusterNames(err)
 	if err != nil && len(corrupt) == 0 {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
 	for _, name := range corrupt {
-		a.event(ctx, api.Event{
+		a.recordEventNow(ctx, api.Event{
 			Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid),
 			Message: "what etcd has of the cluster can't be understood; it and its machines are left alone until that is mended",
 		})
 	}
-	if err := a.Store.NoteSweep(ctx, a.Now(), a.Interval); err != nil && activity.IsActivity(ctx) { // whoever reads the record is told that it is old
+	if err := a.Store.RecordSweep(ctx, a.Now(), a.Interval); err != nil && activity.IsActivity(ctx) { // whoever reads the record is told that it is old
 		activity.GetLogger(ctx).Warn("that a sweep has begun could not be recorded", "error", err)
 	}
 	names := make([]string, len(all))
@@ -89,8 +89,8 @@ func (a *Sweeps) ListClusters(ctx context.Context, only string) ([]string, error
 	return names, nil
 }
 
-// LookInput is a batch of clusters to look at.
-type LookInput struct {
+// LookAtInput is a batch of clusters to look at.
+type LookAtInput struct {
 	Clusters []string `json:"clusters"`
 	// Again is that of the repairs that are started.
 	Again bool `json:"again,omitempty"`
@@ -98,25 +98,25 @@ type LookInput struct {
 
 // LookAt compares clusters with the world, records what it saw of each, and starts operations where something is to be done.
 // It returns those that are not as they should be. A cloud that hangs holds up its own clusters alone.
-func (a *Sweeps) LookAt(ctx context.Context, in LookInput) ([]api.Drifted, error) {
+func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]api.DriftedCluster, error) {
 	const step = "look at the clusters"
-	groups, err := a.byProvider(ctx, in.Clusters)
+	groups, err := a.groupByProvider(ctx, in.Clusters)
 	if err != nil {
-		return nil, failed(ctx, step, "", err)
+		return nil, stepError(ctx, step, "", err)
 	}
 	var mu sync.Mutex
-	var drifted []api.Drifted
+	var drifted []api.DriftedCluster
 	var asked, looks errgroup.Group
-	looks.SetLimit(looksAtOnce)
+	looks.SetLimit(clustersAtOnce)
 	for provider, names := range groups {
 		asked.Go(func() error {
-			listed, err := a.listFor(ctx, provider)
+			listed, err := a.listProviderShared(ctx, provider)
 			if err != nil {
 				return err
 			}
 			for _, name := range names {
 				looks.Go(func() error {
-					if found := a.lookSoon(ctx, name, listed, in.Again); found != nil {
+					if found := a.sweepClusterInTime(ctx, name, listed, in.Again); found != nil {
 						mu.Lock()
 						defer mu.Unlock()
 						drifted = append(drifted, *found)
@@ -129,55 +129,55 @@ func (a *Sweeps) LookAt(ctx context.Context, in LookInput) ([]api.Drifted, error
 	}
 	err = asked.Wait()
 	_ = looks.Wait() // none returns an error
-	slices.SortFunc(drifted, func(a, b api.Drifted) int { return strings.Compare(a.Cluster, b.Cluster) })
-	return drifted, failed(ctx, step, "", cmp.Or(err, ctx.Err()))
+	slices.SortFunc(drifted, func(a, b api.DriftedCluster) int { return strings.Compare(a.Cluster, b.Cluster) })
+	return drifted, stepError(ctx, step, "", cmp.Or(err, ctx.Err()))
 }
 
-// lookSoon is lookAt within its time; that it could not be done is a finding, too.
-func (a *Sweeps) lookSoon(ctx context.Context, name string, listed listings, again bool) *api.Drifted {
-	soon, cancel := context.WithTimeout(ctx, lookWithin)
+// sweepClusterInTime is sweepCluster within its time; that it could not be done is a finding, too.
+func (a *Sweeps) sweepClusterInTime(ctx context.Context, name string, listed providerListings, again bool) *api.DriftedCluster {
+	soon, cancel := context.WithTimeout(ctx, sweepClusterTimeout)
 	defer cancel()
-	found, err := a.lookAt(soon, name, listed, again)
+	found, err := a.sweepCluster(soon, name, listed, again)
 	if err != nil && ctx.Err() == nil {
 		activity.GetLogger(ctx).Warn("a cluster could not be looked at", "cluster", name, "error", err)
-		a.noteUnseen(ctx, name, err)
-		return &api.Drifted{Cluster: name, Why: err.Error(), Unseen: true}
+		a.recordNotObserved(ctx, name, err)
+		return &api.DriftedCluster{Cluster: name, Why: err.Error(), Unseen: true}
 	}
 	return found
 }
 
-// lookAt looks at one cluster; nil is one that is as it should be, or gone.
-func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, again bool) (*api.Drifted, error) {
-	c, err := a.Store.Get(ctx, name)
+// sweepCluster looks at one cluster; nil is one that is as it should be, or gone.
+func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings providerListings, again bool) (*api.DriftedCluster, error) {
+	c, err := a.Store.ReadCluster(ctx, name)
 	gone, corrupt := new(store.NotFoundError), new(store.CorruptError)
 	switch {
 	case errors.As(err, &gone):
 		return nil, nil
 	case errors.As(err, &corrupt):
-		return a.unreadable(ctx, name, corrupt), nil
+		return a.reportUnreadable(ctx, name, corrupt), nil
 	case err != nil:
 		return nil, err
 	}
-	if err := plan.Valid(c); err != nil {
-		return a.invalid(ctx, c, err), nil
+	if err := plan.ValidateCluster(c); err != nil {
+		return a.reportInvalid(ctx, c, err), nil
 	}
-	found := &api.Drifted{Cluster: name, Phase: c.Status.Phase}
-	if c.Status.Phase.Busy() {
-		if doubt, err := a.Home.Doubt(ctx); err != nil || doubt != nil {
+	found := &api.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
+	if c.Status.Phase.IsBusy() {
+		if doubt, err := a.Home.RecentDoubt(ctx); err != nil || doubt != nil {
 			found.Why = api.HomeHeld
 			return found, err
 		}
 	}
 	switch c.Status.Phase {
 	case api.PhaseInit, api.PhaseProvisioning:
-		if c.Status.Phase == api.PhaseInit && a.Now().Sub(phaseSince(c)) < startsAfter {
+		if c.Status.Phase == api.PhaseInit && a.Now().Sub(phaseSince(c)) < startGrace {
 			return nil, nil
 		}
-		return found, a.start(ctx, c, found, api.DriftNeverStarted, api.WorkflowProvision, api.ProvisionInput{Cluster: c.Ref()})
+		return found, a.startOperation(ctx, c, found, api.DriftNeverStarted, api.WorkflowProvision, api.ProvisionInput{Cluster: c.Ref()})
 	case api.PhaseDeleting:
-		return found, a.start(ctx, c, found, api.DriftNeverDeleted, api.WorkflowDelete, api.DeleteInput{Cluster: c.Ref()})
+		return found, a.startOperation(ctx, c, found, api.DriftNeverDeleted, api.WorkflowDelete, api.DeleteInput{Cluster: c.Ref()})
 	}
-	if _, asked := listings[a.Clouds.provider(cloudOf(c))]; !asked {
+	if _, asked := listings[a.Clouds.providerName(clusterCloudName(c))]; !asked {
 		found.Why, found.Unseen = "an operation on it has just ended; the next sweep looks at it", true
 		return found, nil
 	}
@@ -185,12 +185,12 @@ func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, aga
 	if again {
 		since = a.Now()
 	}
-	decision, _, err := a.assess(ctx, c, listings.of(a.Clouds, c), since)
+	decision, _, err := a.assessCluster(ctx, c, listings.forCluster(a.Clouds, c), since)
 	if err != nil {
 		return nil, err
 	}
 	found.Drift = decision.Drift
-	mend := again && c.Status.Mendable() // READY again may be all that is to be done
+	mend := again && c.Status.CanBeRepaired() // READY again may be all that is to be done
 	if len(decision.Drift) == 0 && decision.Fail == nil && !mend {
 		return nil, nil
 	}
@@ -198,28 +198,28 @@ func (a *Sweeps) lookAt(ctx context.Context, name string, listings listings, aga
 		found.Why = "nothing is to be done about it now"
 		return found, nil
 	}
-	if doubt := new(homeDoubtError); errors.As(a.Home.Confirm(ctx, *c), &doubt) {
+	if doubt := new(homeDoubtError); errors.As(a.Home.ConfirmHome(ctx, *c), &doubt) {
 		found.Why = api.HomeHeld
 		return found, nil
 	}
 	started, err := a.Start(ctx, c.Ref(), api.WorkflowRepair, api.RepairInput{Cluster: c.Ref(), Again: again})
-	say(found, api.WorkflowRepair, started)
+	setStartResult(found, api.WorkflowRepair, started)
 	return found, err
 }
 
-// start starts an operation that should be running. One that is, is no drift.
-func (a *Sweeps) start(ctx context.Context, c *api.Cluster, found *api.Drifted, reason api.DriftReason, workflow string, input any) error {
+// startOperation starts an operation that should be running. One that is, is no drift.
+func (a *Sweeps) startOperation(ctx context.Context, c *api.Cluster, found *api.DriftedCluster, reason api.DriftReason, workflow string, input any) error {
 	started, err := a.Start(ctx, c.Ref(), workflow, input)
-	say(found, workflow, started)
+	setStartResult(found, workflow, started)
 	if started {
 		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "it goes on", Message: fmt.Sprintf("nothing worked on the cluster, which is %s", c.Status.Phase)}
 		found.Drift = []api.Drift{drift}
-		a.event(ctx, eventOf(c, "", api.EventWarning, string(reason), drift.Message+"; started "+workflow))
+		a.recordEventNow(ctx, newEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+workflow))
 	}
 	return err
 }
 
-func say(found *api.Drifted, workflow string, started bool) {
+func setStartResult(found *api.DriftedCluster, workflow string, started bool) {
 	if started {
 		found.Started = workflow
 	} else {
@@ -227,30 +227,30 @@ func say(found *api.Drifted, workflow string, started bool) {
 	}
 }
 
-// unreadable reports a cluster of which a machine's record can't be understood.
-func (a *Sweeps) unreadable(ctx context.Context, name string, wrong error) *api.Drifted {
+// reportUnreadable reports a cluster of which a machine's record can't be understood.
+func (a *Sweeps) reportUnreadable(ctx context.Context, name string, wrong error) *api.DriftedCluster {
 	e := api.Event{Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid), Message: wrong.Error() + "; the cluster is left alone until that is mended"}
-	a.event(ctx, e)
-	return &api.Drifted{Cluster: name, Why: e.Message, Unseen: true}
+	a.recordEventNow(ctx, e)
+	return &api.DriftedCluster{Cluster: name, Why: e.Message, Unseen: true}
 }
 
-// assess looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked for it at some
+// assessCluster looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked for it at some
 // time, a cluster that can be mended is planned as the READY one it should be, and what was tried before does not count.
-func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, asked time.Time) (plan.Decision, plan.World, error) {
-	if err := a.recordIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
-		return plan.Decision{}, plan.World{}, err
+func (a *Sweeps) assessCluster(ctx context.Context, c *api.Cluster, listed providerListing, asked time.Time) (plan.Decision, plan.Observation, error) {
+	if err := a.recordCloudIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
+		return plan.Decision{}, plan.Observation{}, err
 	}
 	as := *c
 	if !asked.IsZero() {
-		if c.Status.Mendable() {
+		if c.Status.CanBeRepaired() {
 			as.Status.Phase = api.PhaseReady
 		}
-		mine := ownRepairs(ctx) // whatever the clocks of the server and of this worker say
+		mine := repairIDPrefix(ctx) // whatever the clocks of the server and of this worker say
 		as.Status.Repairs = slices.DeleteFunc(slices.Clone(c.Status.Repairs), func(r api.Repair) bool {
 			return !strings.HasPrefix(r.ID, mine) // no other run can have made one since: one at a time works on a cluster
 		})
 	}
-	world, saw, err := a.observe(ctx, &as, listed)
+	world, saw, err := a.observeCluster(ctx, &as, listed)
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -258,22 +258,22 @@ func (a *Sweeps) assess(ctx context.Context, c *api.Cluster, listed listing, ask
 		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err) // what was not seen in time is no drift
 	}
 	decision := plan.Decide(&as, world, a.Policy)
-	if err := a.withhold(ctx, &decision); err != nil {
+	if err := a.withholdActions(ctx, &decision); err != nil {
 		return plan.Decision{}, world, err
 	}
-	return decision, world, a.record(ctx, c, saw, decision)
+	return decision, world, a.recordDecision(ctx, c, saw, decision)
 }
 
-// ownRepairs begins the ids of the repairs that the workflow of this activity has recorded.
-func ownRepairs(ctx context.Context) string {
+// repairIDPrefix begins the ids of the repairs that the workflow of this activity has recorded.
+func repairIDPrefix(ctx context.Context) string {
 	return activity.GetInfo(ctx).WorkflowExecution.RunID + "-"
 }
 
-// record writes down what was seen of a cluster. What is as it was is not written.
-func (a *Sweeps) record(ctx context.Context, before *api.Cluster, saw sight, d plan.Decision) error {
+// recordDecision writes down what was seen of a cluster. What is as it was is not written.
+func (a *Sweeps) recordDecision(ctx context.Context, before *api.Cluster, saw apiObservation, d plan.Decision) error {
 	now := a.Now()
-	d = printableDecision(d)
-	_, err := a.Store.Update(ctx, before.Ref(), func(c *api.Cluster) error {
+	d = redactDecision(d)
+	_, err := a.Store.UpdateCluster(ctx, before.Ref(), func(c *api.Cluster) error {
 		if c.Status.Phase != before.Status.Phase {
 			return nil // an operation began meanwhile; what it does is no drift
 		}
@@ -284,7 +284,7 @@ func (a *Sweeps) record(ctx context.Context, before *api.Cluster, saw sight, d p
 			}
 		}
 		if saw.gpus != nil {
-			saw.gpus.Record(&c.Status, now)
+			saw.gpus.UpdateClusterStatus(&c.Status, now)
 		}
 		c.Status.SetDrift(append([]api.Drift(nil), d.Drift...), now)
 		for _, condition := range d.Conditions {
@@ -297,14 +297,14 @@ func (a *Sweeps) record(ctx context.Context, before *api.Cluster, saw sight, d p
 	}
 	for _, drift := range d.Drift {
 		if !hadDrift(before, drift) {
-			a.event(ctx, eventOf(before, drift.Machine, api.EventWarning, string(drift.Reason), drift.Message))
+			a.recordEventNow(ctx, newEvent(before, drift.Machine, api.EventWarning, string(drift.Reason), drift.Message))
 		}
 	}
 	return nil
 }
 
-// printableDecision is a decision whose words may be kept: some of them are those of Nodes, pods and clouds.
-func printableDecision(d plan.Decision) plan.Decision {
+// redactDecision is a decision whose words may be kept: some of them are those of Nodes, pods and clouds.
+func redactDecision(d plan.Decision) plan.Decision {
 	d.Drift, d.Conditions = slices.Clone(d.Drift), slices.Clone(d.Conditions)
 	for i := range d.Drift {
 		d.Drift[i].Message = redact.Text(d.Drift[i].Message)

@@ -13,7 +13,7 @@ func (r runs) Run(interrupt <-chan any) error { return r(interrupt) }
 
 func TestAWorkerThatFailsForGoodEndsTheProgramWithTheReason(t *testing.T) {
 	gone := errors.New("namespace skyctl is not found")
-	err := runUntil(t.Context(), runs(func(<-chan any) error { return gone }))
+	err := runUntilDone(t.Context(), runs(func(<-chan any) error { return gone }))
 	if !errors.Is(err, gone) {
 		t.Errorf("ended with %v, want %v", err, gone)
 	}
@@ -24,7 +24,7 @@ func TestAWorkerThatIsAskedToStopStopsWithoutAnError(t *testing.T) {
 	ended := make(chan error, 1)
 	working := make(chan struct{})
 	go func() {
-		ended <- runUntil(ctx, runs(func(interrupt <-chan any) error {
+		ended <- runUntilDone(ctx, runs(func(interrupt <-chan any) error {
 			close(working)
 			<-interrupt
 			return nil

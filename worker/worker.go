@@ -17,66 +17,66 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client/connect"
+	"github.com/sky-shift/skyctl/pkg/client/start"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/connect"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/plan"
-	"github.com/sky-shift/skyctl/pkg/regular"
+	"github.com/sky-shift/skyctl/pkg/regularfile"
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/pkg/start"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/workflows"
 )
 
-// stopWithin is how long a worker that is asked to stop lets its activities finish; what does not is tried again by the next.
-const stopWithin = 20 * time.Second
+// stopTimeout is how long a worker that is asked to stop lets its activities finish; what does not is tried again by the next.
+const stopTimeout = 20 * time.Second
 
 // Run works until ctx ends. It returns an error where etcd or Temporal can't be reached at the start, or the worker fails.
 func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
-	st, err := connect.WorkerStore(ctx, cfg, now())
+	st, err := connect.OpenWorkerStore(ctx, cfg, utcNow())
 	if err != nil {
 		return err
 	}
 	home, _ := os.UserHomeDir() // without one, there are no credentials in it
 	learnSecrets(cfg, os.Environ(), home)
 	defer st.Close()
-	if _, err := st.Installation(ctx); err != nil {
+	if _, err := st.EnsureInstallationID(ctx); err != nil {
 		return fmt.Errorf("read the installation id from etcd: %w", err)
 	}
-	c, err := dial(ctx, cfg, log)
+	c, err := dialTemporal(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	pool := remote.NewPool(idleConnections)
+	pool := remote.NewPool(idleConnectionTimeout)
 	defer pool.Close()
 	defer keepTunnels(ctx, cfg, st, pool, log)()
 	acts, err := newActivities(cfg, st, pool, log)
 	if err != nil {
 		return err
 	}
-	acts.Sweeps.Start = Starter(c, cfg.Temporal.TaskQueue)
+	acts.Sweeps.Start = NewOperationStarter(c, cfg.Temporal.TaskQueue)
 	watch := newHomeWatch(cfg, st, pool, log)
-	if err := watch.TakeUp(ctx); err != nil {
+	if err := watch.RecordStart(ctx); err != nil {
 		return fmt.Errorf("see whether this state is the installation's home: %w", err)
 	}
 	acts.Sweeps.Home, acts.Nodes.Home = watch, watch
 	go watch.MarkMachines(ctx)
-	go keepSchedule(ctx, c, cfg.Temporal.TaskQueue, cfg.Reconcile.Interval, log)
+	go ensureScheduleWithRetry(ctx, c, cfg.Temporal.TaskQueue, cfg.Reconcile.Interval, log)
 	w := New(c, cfg.Temporal.TaskQueue, acts)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
 	}
 	log.Info("worker started", "task_queue", cfg.Temporal.TaskQueue, "namespace", cfg.Temporal.Namespace)
-	return runUntil(ctx, w)
+	return runUntilDone(ctx, w)
 }
 
-// PrepareKey sees that the secrets key is there and fits what is sealed, or makes it where nothing is sealed yet.
-func PrepareKey(ctx context.Context, cfg *config.Config) error {
-	st, err := connect.WorkerStore(ctx, cfg, now())
+// PrepareSecretsKey sees that the secrets key is there and fits what is sealed, or makes it where nothing is sealed yet.
+func PrepareSecretsKey(ctx context.Context, cfg *config.Config) error {
+	st, err := connect.OpenWorkerStore(ctx, cfg, utcNow())
 	if err != nil {
 		return err
 	}
@@ -88,9 +88,9 @@ type runner interface {
 	Run(interrupt <-chan any) error
 }
 
-// runUntil works until ctx ends. A worker that Temporal turns away for good (its namespace was deleted, say) stops by
+// runUntilDone works until ctx ends. A worker that Temporal turns away for good (its namespace was deleted, say) stops by
 // itself: whoever watches over the process must hear of it, or nobody works and nobody knows.
-func runUntil(ctx context.Context, w runner) error {
+func runUntilDone(ctx context.Context, w runner) error {
 	interrupt := make(chan any)
 	stop := context.AfterFunc(ctx, func() { close(interrupt) })
 	defer stop()
@@ -109,13 +109,13 @@ type Activities struct {
 	GPUs     *activities.GPUs
 }
 
-// Starter starts operations for sweeps.
-func Starter(c client.Client, taskQueue string) func(context.Context, api.Ref, string, any) (bool, error) {
+// NewOperationStarter starts operations for sweeps.
+func NewOperationStarter(c client.Client, taskQueue string) func(context.Context, api.Ref, string, any) (bool, error) {
 	return func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error) {
-		ctx, cancel := context.WithTimeout(ctx, dialWithin)
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 		defer cancel()
 		err := start.Operation(ctx, c, taskQueue, ref.Name, workflow, workflow+" "+ref.Name+", as a sweep found it needs", input)
-		if start.AlreadyRunning(err) {
+		if start.IsAlreadyRunning(err) {
 			return false, nil
 		}
 		if err != nil {
@@ -128,13 +128,13 @@ func Starter(c client.Client, taskQueue string) func(context.Context, api.Ref, s
 // New makes a worker of the given activities; it is started by its Start. More interceptors stand inside of its own.
 func New(c client.Client, taskQueue string, acts Activities, more ...interceptor.WorkerInterceptor) sdkworker.Worker {
 	if acts.Sweeps.Home != nil {
-		more = append(more, acts.Sweeps.Home.GuardMachines())
+		more = append(more, acts.Sweeps.Home.NewMachineGuard())
 	}
 	w := sdkworker.New(c, taskQueue, sdkworker.Options{
-		WorkerStopTimeout:                stopWithin,
-		MaxHeartbeatThrottleInterval:     sendEvery,
-		DefaultHeartbeatThrottleInterval: sendEvery,
-		Interceptors:                     append([]interceptor.WorkerInterceptor{&beater{}}, more...),
+		WorkerStopTimeout:                stopTimeout,
+		MaxHeartbeatThrottleInterval:     heartbeatSendInterval,
+		DefaultHeartbeatThrottleInterval: heartbeatSendInterval,
+		Interceptors:                     append([]interceptor.WorkerInterceptor{&heartbeatInterceptor{}}, more...),
 	})
 	w.RegisterWorkflow(workflows.Provision) // by name, and not out of workflows.All: so the check of lint finds them
 	w.RegisterWorkflow(workflows.Delete)
@@ -159,7 +159,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	}
 	policy := plan.DefaultPolicy()
 	policy.NotReadyFor, policy.AfterRestart = cfg.Reconcile.NotReadyFor, cfg.Reconcile.NotReadyFor
-	stack, err := gpuStack(cfg.GPU)
+	stack, err := newGPUStackSource(cfg.GPU)
 	if err != nil {
 		return Activities{}, err
 	}
@@ -169,35 +169,35 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	release := activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256}
 	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a home.
 	var clusterDir func(string) string
-	if !cfg.External() {
+	if !cfg.IsExternal() {
 		clusterDir = cfg.ClusterDir
 	}
 	return Activities{
-		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: clusterDir, Now: now, RKE2: release},
+		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: clusterDir, Now: utcNow, RKE2: release},
 		Machines: &activities.Machines{
-			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: now, RKE2: release, Settings: cfg.Used(),
+			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: utcNow, RKE2: release, Settings: cfg.UsedSettings(),
 		},
 		Nodes: &activities.Nodes{
-			Store: st, Pool: pool, Clouds: clouds, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,
+			Store: st, Pool: pool, Clouds: clouds, ClusterDir: clusterDir, Deadlines: deadlines, Now: utcNow,
 			RenewWithin: policy.ExpiresWithin,
 		},
 		Sweeps: &activities.Sweeps{
-			Store: st, Clouds: clouds, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: now,
+			Store: st, Clouds: clouds, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: utcNow,
 			Policy: policy, OrphanGrace: cfg.Reconcile.OrphanGrace, Interval: cfg.Reconcile.Interval, GPUStack: stack,
 		},
 		GPUs: &activities.GPUs{
-			Store: st, Pool: pool, Deadlines: deadlines, Now: now, Stack: stack, TestImage: cfg.GPU.TestImage,
+			Store: st, Pool: pool, Deadlines: deadlines, Now: utcNow, Stack: stack, TestImage: cfg.GPU.TestImage,
 		},
 	}, nil
 }
 
-// gpuStack is what each kind of GPU stack is installed from, as the settings say.
-func gpuStack(cfg config.GPU) (func(kind string) gpu.Stack, error) {
-	ofOperator, err := gpu.ReadValues(cfg.ValuesFile)
+// newGPUStackSource is what each kind of GPU stack is installed from, as the settings say.
+func newGPUStackSource(cfg config.GPU) (func(kind string) gpu.Stack, error) {
+	ofOperator, err := gpu.ReadChartValues(cfg.ValuesFile)
 	if err != nil {
 		return nil, err
 	}
-	ofPlugin, err := gpu.ReadValues(cfg.PluginValuesFile)
+	ofPlugin, err := gpu.ReadChartValues(cfg.PluginValuesFile)
 	if err != nil {
 		return nil, err
 	}
@@ -217,14 +217,14 @@ func gpuStack(cfg config.GPU) (func(kind string) gpu.Stack, error) {
 func newClouds(cfg *config.Config, st *store.Store, log *slog.Logger) (activities.Clouds, error) {
 	onDocker, err := docker.New(docker.Options{
 		Image: cfg.Docker.Image, Network: cfg.Docker.Network, BaseImage: cfg.Docker.BaseImage,
-		Installation: st.Installation, Log: log,
+		Installation: st.EnsureInstallationID, Log: log,
 	})
 	if err != nil {
 		return activities.Clouds{}, err
 	}
 	token := ""
 	if cfg.SkyPilot.TokenFile != "" {
-		raw, err := regular.Read(cfg.SkyPilot.TokenFile, regular.SmallFile)
+		raw, err := regularfile.Read(cfg.SkyPilot.TokenFile, regularfile.SmallFile)
 		if err != nil {
 			return activities.Clouds{}, fmt.Errorf("read the token of the SkyPilot API server: %w", err)
 		}
@@ -233,27 +233,27 @@ func newClouds(cfg *config.Config, st *store.Store, log *slog.Logger) (activitie
 	onSky, err := skypilot.New(skypilot.Options{
 		Dir: cfg.SkyPilotDir(), Python: cfg.SkyPilot.Python, Endpoint: cfg.SkyPilot.Endpoint, Token: token,
 		Port: cfg.SkyPilot.Port, LaunchesAtOnce: cfg.SkyPilot.LaunchesAtOnce, FullRuntime: cfg.SkyPilot.FullRuntime,
-		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile, DeadMan: bootTimer, Log: log,
+		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile, DeadMan: bootPowerOffAfter, Log: log,
 	})
 	return activities.Clouds{Named: map[string]cloud.Cloud{docker.Name: onDocker}, Others: onSky}, err
 }
 
-func now() time.Time { return time.Now().UTC() }
+func utcNow() time.Time { return time.Now().UTC() }
 
-// bootTimer is when a machine that bills powers itself off although nobody has ever reached it: after the deadline of a create.
+// bootPowerOffAfter is when a machine that bills powers itself off although nobody has ever reached it: after the deadline of a create.
 // The operation's own timer takes its place once the machine is reached.
-const bootTimer = api.DefaultProvisionTimeout + 30*time.Minute
+const bootPowerOffAfter = api.DefaultProvisionTimeout + 30*time.Minute
 
-// idleConnections is how long an SSH connection that nobody uses is kept.
-const idleConnections = 5 * time.Minute
+// idleConnectionTimeout is how long an SSH connection that nobody uses is kept.
+const idleConnectionTimeout = 5 * time.Minute
 
-// dialWithin bounds the first contact with Temporal.
-const dialWithin = 10 * time.Second
+// dialTimeout bounds the first contact with Temporal.
+const dialTimeout = 10 * time.Second
 
-func dial(ctx context.Context, cfg *config.Config, log *slog.Logger) (client.Client, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+func dialTemporal(ctx context.Context, cfg *config.Config, log *slog.Logger) (client.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	c, err := connect.Temporal(ctx, cfg, identity(), log)
+	c, err := connect.DialTemporal(ctx, cfg, workerIdentity(), log)
 	if err != nil {
 		return nil, fmt.Errorf("reach Temporal at %s: %w", cfg.Temporal.Address, err)
 	}
@@ -265,8 +265,8 @@ func dial(ctx context.Context, cfg *config.Config, log *slog.Logger) (client.Cli
 	return c, nil
 }
 
-// identity tells one worker from another in the Web UI.
-func identity() string {
+// workerIdentity tells one worker from another in the Web UI.
+func workerIdentity() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown host"

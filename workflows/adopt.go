@@ -9,6 +9,6 @@ import (
 // Adopt makes the state that the worker works on the home of its installation, or only says what speaks against that.
 func Adopt(ctx workflow.Context, in api.AdoptInput) (api.AdoptResult, error) {
 	var result api.AdoptResult
-	err := ask.do(ctx, "look up the installation's home", sweeps.Adopt, in).Get(ctx, &result)
+	err := cloudQuery.startActivity(ctx, "look up the installation's home", sweeps.Adopt, in).Get(ctx, &result)
 	return result, err
 }

@@ -14,8 +14,8 @@ import (
 // from names and labels alone, whatever state the cluster was left in. A cluster that is not there any more is a success.
 func Delete(ctx workflow.Context, in api.DeleteInput) error {
 	ref := in.Cluster
-	err := remove(ctx, in)
-	if reasonOf(err) == activities.ReasonGone {
+	err := removeCluster(ctx, in)
+	if errorReason(err) == activities.ReasonGone {
 		return nil
 	}
 	if err == nil {
@@ -24,7 +24,7 @@ func Delete(ctx workflow.Context, in api.DeleteInput) error {
 	// The cluster stays DELETING, with the reason; the next delete goes on from there.
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	failure := failureOf(err)
-	if err := settle.run(clean, ref.Name+": record why", clusters.MarkFailed, activities.FailInput{Cluster: ref, Failure: failure}); err != nil {
+	if err := outcomeWrite.runActivity(clean, ref.Name+": record why", clusters.MarkFailed, activities.MarkFailedInput{Cluster: ref, Failure: failure}); err != nil {
 		return err
 	}
 	if temporal.IsCanceledError(err) {
@@ -34,20 +34,20 @@ func Delete(ctx workflow.Context, in api.DeleteInput) error {
 		fmt.Sprintf("the cluster could not be deleted: %s", failure.Message), failure.Reason, nil)
 }
 
-func remove(ctx workflow.Context, in api.DeleteInput) error {
+func removeCluster(ctx workflow.Context, in api.DeleteInput) error {
 	ref := in.Cluster
-	if err := record.run(ctx, ref.Name+": mark DELETING", clusters.MarkDeleting, ref); err != nil {
+	if err := etcdWrite.runActivity(ctx, ref.Name+": mark DELETING", clusters.MarkDeleting, ref); err != nil {
 		return err
 	}
 	effort := cleanup
 	if in.Purge {
 		effort = purge
 	}
-	if err := terminateAll(ctx, effort, ref); err != nil {
-		if !in.Purge || ctx.Err() != nil || reasonOf(err) == activities.ReasonGone {
+	if err := terminateAllMachines(ctx, effort, ref); err != nil {
+		if !in.Purge || ctx.Err() != nil || errorReason(err) == activities.ReasonGone {
 			return err
 		}
 		workflow.GetLogger(ctx).Warn("forgetting a cluster whose machines may still exist", "cluster", ref.Name, "error", err)
 	}
-	return record.run(ctx, ref.Name+": forget the cluster", clusters.Forget, ref)
+	return etcdWrite.runActivity(ctx, ref.Name+": forget the cluster", clusters.Forget, ref)
 }

@@ -31,16 +31,16 @@ type world struct {
 	mu     sync.Mutex
 	log    []string
 	nodes  int
-	wanted activities.Wanted
-	survey activities.Survey
-	begun  activities.Begun
+	wanted activities.WantedState
+	survey activities.SurveyResult
+	begun  activities.BeginResult
 	exist  map[string]bool
 	// failures by "activity machine" or "activity"; each is used up once.
 	failures map[string][]error
 	// during is called when an activity runs, with the same keys.
 	during         map[string]func(ctx context.Context) error
 	failed         *api.Failure
-	tried          []activities.AttemptInput
+	tried          []activities.RecordAttemptInput
 	joins, disarms crowd
 }
 
@@ -119,10 +119,10 @@ func (w *world) until(holds func() bool) func(context.Context) error {
 
 func (w *world) onClusters() {
 	a := &activities.Clusters{}
-	w.OnActivity(a.Begin, mock.Anything, mock.Anything).Return(func(ctx context.Context, _ api.ProvisionInput) (activities.Begun, error) {
+	w.OnActivity(a.Begin, mock.Anything, mock.Anything).Return(func(ctx context.Context, _ api.ProvisionInput) (activities.BeginResult, error) {
 		return w.begun, w.did(ctx, "begin")
 	}).Maybe()
-	w.OnActivity(a.Wanted, mock.Anything, ref).Return(func(context.Context, api.Ref) (activities.Wanted, error) {
+	w.OnActivity(a.Wanted, mock.Anything, ref).Return(func(context.Context, api.Ref) (activities.WantedState, error) {
 		return w.wanted, nil
 	}).Maybe()
 	w.OnActivity(a.Reserve, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.ReserveInput) ([]activities.MachineRef, error) {
@@ -133,15 +133,15 @@ func (w *world) onClusters() {
 		}
 		return refs, w.did(ctx, "reserve "+in.Placement.Region)
 	}).Maybe()
-	w.OnActivity(a.RecordAttempt, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.AttemptInput) error {
+	w.OnActivity(a.RecordAttempt, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.RecordAttemptInput) error {
 		w.tried = append(w.tried, in)
 		return nil
 	}).Maybe()
-	w.OnActivity(a.SetCondition, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.ConditionInput) error {
+	w.OnActivity(a.SetCondition, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.SetConditionInput) error {
 		return w.did(ctx, "condition "+string(in.Condition.Type))
 	}).Maybe()
 	w.OnActivity(a.MarkReady, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "ready") }).Maybe()
-	w.OnActivity(a.MarkFailed, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.FailInput) error {
+	w.OnActivity(a.MarkFailed, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.MarkFailedInput) error {
 		w.failed = &in.Failure
 		return w.did(ctx, "failed")
 	}).Maybe()
@@ -154,7 +154,7 @@ func (w *world) onMachines(placements []api.Placement) {
 	w.OnActivity(a.Plan, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]api.Placement, error) {
 		return placements, w.did(ctx, "plan")
 	}).Maybe()
-	w.OnActivity(a.Survey, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.Survey, error) {
+	w.OnActivity(a.Survey, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.SurveyResult, error) {
 		return w.survey, w.did(ctx, "survey")
 	}).Maybe()
 	w.OnActivity(a.Submit, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) (string, error) {
@@ -169,13 +169,13 @@ func (w *world) onMachines(placements []api.Placement) {
 	w.OnActivity(a.Await, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.AwaitInput) error {
 		return w.did(ctx, "await "+in.Machine.Name)
 	}).Maybe()
-	w.OnActivity(a.Existing, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]activities.Existing, error) {
+	w.OnActivity(a.Existing, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]activities.ExistingMachine, error) {
 		err := w.did(ctx, "existing")
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		var all []activities.Existing
+		var all []activities.ExistingMachine
 		for _, name := range slices.Sorted(maps.Keys(w.exist)) {
-			all = append(all, activities.Existing{Name: name})
+			all = append(all, activities.ExistingMachine{Name: name})
 		}
 		return all, err
 	}).Maybe()
@@ -275,7 +275,7 @@ func TestAnAPIThatNeverAnswersEndsTheCreateAndTheJoins(t *testing.T) {
 }
 
 func TestProvisionGoesToTheNextPlacementOnlyWhenTheFirstIsEmpty(t *testing.T) {
-	for _, kind := range []cloud.Kind{cloud.Capacity, cloud.Quota, cloud.Access} {
+	for _, kind := range []cloud.ErrorKind{cloud.Capacity, cloud.Quota, cloud.Access} {
 		t.Run(string(kind), func(t *testing.T) {
 			w := newWorld(t, 3, here, there)
 			w.failures["submit sky-c1-2"] = []error{final("launch", "sky-c1-2", string(kind))}
@@ -345,7 +345,7 @@ func TestProvisionGoesOnWithKeptMachinesOnlyWhereTheHeadIsAmongThem(t *testing.T
 		t.Run(fmt.Sprintf("head=%t", head), func(t *testing.T) {
 			w := newWorld(t, 2, there, here)
 			w.begun.Placement = &here
-			w.survey = activities.Survey{Head: head}
+			w.survey = activities.SurveyResult{Head: head}
 			w.exist["sky-c1-1"] = true
 			if err := w.provision(t); err != nil {
 				t.Fatal(err)

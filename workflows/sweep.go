@@ -11,40 +11,40 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// sweeping is the kind of activity that looks at many clusters: what it did not get to is looked at the next time.
-var sweeping = effort{once: 5 * time.Minute, silence: beatWithin, total: 10 * time.Minute}
+// sweepBatch is the kind of activity that looks at many clusters: what it did not get to is looked at the next time.
+var sweepBatch = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, total: 10 * time.Minute}
 
-// oneTry is for what the next sweep tries again: one that waited for a cloud that does not answer would hold up all clusters.
-var oneTry = effort{once: 5 * time.Minute, silence: beatWithin, total: 5 * time.Minute, tries: 1}
+// singleTry is for what the next sweep tries again: one that waited for a cloud that does not answer would hold up all clusters.
+var singleTry = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, total: 5 * time.Minute, tries: 1}
 
 const (
-	// batch is how many clusters one activity looks at, batchesAtOnce how many of those run at a time. A sweep over thousands
+	// batchSize is how many clusters one activity looks at, batchesAtOnce how many of those run at a time. A sweep over thousands
 	// of clusters has a history of some hundred events.
-	batch         = 100
+	batchSize     = 100
 	batchesAtOnce = 4
-	// reportAtMost bounds what a sweep returns: a result has to fit into a history.
-	reportAtMost = 500
+	// maxReported bounds what a sweep returns: a result has to fit into a history.
+	maxReported = 500
 )
 
 // Sweep compares every cluster with the world and starts what is to be done about a difference; then it looks for machines
 // that belong to no cluster. It runs on a schedule, and when somebody asks.
 func Sweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
 	var names []string
-	if err := record.do(ctx, "list the clusters", sweeps.ListClusters, in.Cluster).Get(ctx, &names); err != nil {
+	if err := etcdWrite.startActivity(ctx, "list the clusters", sweeps.ListClusters, in.Cluster).Get(ctx, &names); err != nil {
 		return api.SweepResult{}, err
 	}
 	r := api.SweepResult{Looked: len(names)}
-	all := lookAtAll(ctx, in, names, &r)
+	all := sweepInBatches(ctx, in, names, &r)
 	if in.Cluster != "" || ctx.Err() != nil {
-		return r, all.err()
+		return r, all.joinErrors()
 	}
-	found, err := collect(ctx)
+	found, err := collectOrphans(ctx)
 	if ctx.Err() != nil {
 		return r, err
 	}
 	r.Doubt = found.Doubt
 	if r.Orphans, r.Unasked = found.Orphans, found.Unasked; err != nil {
-		all = append(all, missed{"machines of no cluster", err})
+		all = append(all, sweepFailure{"machines of no cluster", err})
 	}
 	for _, m := range all {
 		r.Failed = append(r.Failed, m.what+": "+failureOf(m.err).Message)
@@ -52,15 +52,15 @@ func Sweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
 	return r, nil
 }
 
-// missed is what a sweep could not look at, and why.
-type missed struct {
+// sweepFailure is what a sweep could not look at, and why.
+type sweepFailure struct {
 	what string
 	err  error
 }
 
-type misses []missed
+type sweepFailures []sweepFailure
 
-func (all misses) err() error {
+func (all sweepFailures) joinErrors() error {
 	var errs []error
 	for _, m := range all {
 		errs = append(errs, m.err)
@@ -68,13 +68,13 @@ func (all misses) err() error {
 	return errors.Join(errs...)
 }
 
-// lookAtAll looks at the clusters in batches, and returns those that failed, which keep no other from being looked at.
-func lookAtAll(ctx workflow.Context, in api.SweepInput, names []string, r *api.SweepResult) misses {
-	var failed misses
+// sweepInBatches looks at the clusters in batches, and returns those that failed, which keep no other from being looked at.
+func sweepInBatches(ctx workflow.Context, in api.SweepInput, names []string, r *api.SweepResult) sweepFailures {
+	var failed sweepFailures
 	places := workflow.NewSemaphore(ctx, batchesAtOnce)
 	all := workflow.NewWaitGroup(ctx)
-	for ; len(names) > 0; names = names[min(batch, len(names)):] {
-		these := activities.LookInput{Clusters: names[:min(batch, len(names))], Again: in.Again}
+	for ; len(names) > 0; names = names[min(batchSize, len(names)):] {
+		these := activities.LookAtInput{Clusters: names[:min(batchSize, len(names))], Again: in.Again}
 		what := "clusters " + these.Clusters[0]
 		if n := len(these.Clusters); n > 1 {
 			what += " to " + these.Clusters[n-1]
@@ -83,16 +83,16 @@ func lookAtAll(ctx workflow.Context, in api.SweepInput, names []string, r *api.S
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
 			if err := places.Acquire(ctx, 1); err != nil {
-				failed = append(failed, missed{what, err})
+				failed = append(failed, sweepFailure{what, err})
 				return
 			}
 			defer places.Release(1)
-			var drifted []api.Drifted
-			err := sweeping.do(ctx, "look at clusters from "+these.Clusters[0], sweeps.LookAt, these).Get(ctx, &drifted)
+			var drifted []api.DriftedCluster
+			err := sweepBatch.startActivity(ctx, "look at clusters from "+these.Clusters[0], sweeps.LookAt, these).Get(ctx, &drifted)
 			if err != nil {
-				failed = append(failed, missed{what, err})
+				failed = append(failed, sweepFailure{what, err})
 			}
-			if room := reportAtMost - len(r.Drifted); len(drifted) > room {
+			if room := maxReported - len(r.Drifted); len(drifted) > room {
 				drifted = drifted[:room]
 			}
 			r.Drifted = append(r.Drifted, drifted...)
@@ -102,18 +102,18 @@ func lookAtAll(ctx workflow.Context, in api.SweepInput, names []string, r *api.S
 	return failed
 }
 
-// collect looks for orphans, and ends those whose time has come.
-func collect(ctx workflow.Context) (api.OrphansResult, error) {
+// collectOrphans looks for orphans, and ends those whose time has come.
+func collectOrphans(ctx workflow.Context) (api.OrphansResult, error) {
 	var found api.OrphansResult
-	if err := sweeping.do(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
+	if err := sweepBatch.startActivity(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
 		return found, err
 	}
-	return found, terminate(ctx, oneTry, found.Orphans, orphanIsDue(ctx))
+	return found, terminateOrphans(ctx, singleTry, found.Orphans, newDueCheck(ctx))
 }
 
-// orphanIsDue says whether the time of an orphan has come. The clock is the one by which that time was set, the worker's:
+// newDueCheck says whether the time of an orphan has come. The clock is the one by which that time was set, the worker's:
 // Temporal may run on a machine whose clock is another.
-func orphanIsDue(ctx workflow.Context) func(api.Orphan) bool {
+func newDueCheck(ctx workflow.Context) func(api.Orphan) bool {
 	if workflow.GetVersion(ctx, "orphans-due-by-the-worker", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
 		return func(o api.Orphan) bool { return o.Due }
 	}
@@ -124,22 +124,22 @@ func orphanIsDue(ctx workflow.Context) func(api.Orphan) bool {
 // Orphans lists the machines that belong to no cluster, and ends those that were named, by name or by the cloud's own id.
 func Orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, error) {
 	var found api.OrphansResult
-	if err := sweeping.do(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
+	if err := sweepBatch.startActivity(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
 		return found, err
 	}
 	named := map[string]bool{}
 	for _, name := range in.Terminate {
 		named[name] = true
 	}
-	return found, terminate(ctx, sweeping, found.Orphans, func(o api.Orphan) bool { return named[o.Name] || o.ID != "" && named[o.ID] })
+	return found, terminateOrphans(ctx, sweepBatch, found.Orphans, func(o api.Orphan) bool { return named[o.Name] || o.ID != "" && named[o.ID] })
 }
 
-// terminate ends the orphans that are due, all at once, and notes on each why it could not be.
-func terminate(ctx workflow.Context, e effort, orphans []api.Orphan, due func(api.Orphan) bool) error {
+// terminateOrphans ends the orphans that are due, all at once, and notes on each why it could not be.
+func terminateOrphans(ctx workflow.Context, e activityKind, orphans []api.Orphan, due func(api.Orphan) bool) error {
 	pending := make([]workflow.Future, len(orphans))
 	for i, o := range orphans {
 		if due(o) {
-			pending[i] = e.do(ctx, o.Name+": terminate the orphan", sweeps.TerminateOrphan, o)
+			pending[i] = e.startActivity(ctx, o.Name+": terminate the orphan", sweeps.TerminateOrphan, o)
 		}
 	}
 	for i, f := range pending {

@@ -13,14 +13,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// swept runs a sweep over more clusters than fit into one batch, of which the first batch fails, and, where that is asked for,
+// runSweep runs a sweep over more clusters than fit into one batch, of which the first batch fails, and, where that is asked for,
 // the look for orphans too.
-func swept(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResult, error) {
+func runSweep(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResult, error) {
 	t.Helper()
 	env := newEnvironment()
 	a := &activities.Sweeps{}
 	env.RegisterActivity(a)
-	names := make([]string, batch+1)
+	names := make([]string, batchSize+1)
 	for i := range names {
 		names[i] = fmt.Sprintf("c%03d", i)
 	}
@@ -30,11 +30,11 @@ func swept(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResult, 
 		})
 	}
 	env.OnActivity(a.ListClusters, mock.Anything, in.Cluster).Return(names, nil)
-	env.OnActivity(a.LookAt, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.LookInput) ([]api.Drifted, error) {
-		if len(in.Clusters) == batch {
+	env.OnActivity(a.LookAt, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.LookAtInput) ([]api.DriftedCluster, error) {
+		if len(in.Clusters) == batchSize {
 			return nil, refuse("look at the clusters", "etcd is away")
 		}
-		return []api.Drifted{{Cluster: in.Clusters[0]}}, nil
+		return []api.DriftedCluster{{Cluster: in.Clusters[0]}}, nil
 	})
 	env.OnActivity(a.FindOrphans, mock.Anything).Return(func(context.Context) (api.OrphansResult, error) {
 		if orphansFail {
@@ -51,7 +51,7 @@ func swept(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResult, 
 }
 
 func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
-	r, err := swept(t, api.SweepInput{}, false)
+	r, err := runSweep(t, api.SweepInput{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,13 +61,13 @@ func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
 	if !slices.Equal(r.Failed, []string{"clusters c000 to c099: etcd is away"}) {
 		t.Errorf("failed %q", r.Failed)
 	}
-	if r, err = swept(t, api.SweepInput{}, true); err != nil || len(r.Failed) != 2 || r.Failed[1] != "machines of no cluster: no" || len(r.Drifted) != 1 {
+	if r, err = runSweep(t, api.SweepInput{}, true); err != nil || len(r.Failed) != 2 || r.Failed[1] != "machines of no cluster: no" || len(r.Drifted) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
 func TestALookAtOneClusterThatFailsIsAnError(t *testing.T) {
-	if r, err := swept(t, api.SweepInput{Cluster: "c000"}, false); err == nil {
+	if r, err := runSweep(t, api.SweepInput{Cluster: "c000"}, false); err == nil {
 		t.Errorf("no error, and %+v", r)
 	}
 }

@@ -26,12 +26,12 @@ var (
 // Plan asks a cloud what it would place, and changes nothing.
 func Plan(ctx workflow.Context, in api.PlanInput) (api.PlanResult, error) {
 	var result api.PlanResult
-	err := ask.do(ctx, "ask the cloud for placements", machines.CheckSpec, in).Get(ctx, &result)
+	err := cloudQuery.startActivity(ctx, "ask the cloud for placements", machines.CheckSpec, in).Get(ctx, &result)
 	return result, err
 }
 
-// effort says how long an activity may take at once and with all its tries, and how soon its silence is noticed.
-type effort struct {
+// activityKind says how long an activity may take at once and with all its tries, and how soon its silence is noticed.
+type activityKind struct {
 	once, silence, total time.Duration
 	// tries bounds their number, where it is set.
 	tries int32
@@ -40,34 +40,34 @@ type effort struct {
 // The kinds of activities. Tries are bounded by time, not by count: a worker that is shut down uses one up. The clock
 // also runs while no worker does, as on a laptop that sleeps; so what gives machines back has a day.
 var (
-	// record writes to etcd.
-	record = effort{once: 15 * time.Second, total: 10 * time.Minute}
-	// settle writes how an operation ended, and asks what is to come of it: one that gave up on that would leave machines
+	// etcdWrite writes to etcd.
+	etcdWrite = activityKind{once: 15 * time.Second, total: 10 * time.Minute}
+	// outcomeWrite writes how an operation ended, and asks what is to come of it: one that gave up on that would leave machines
 	// that nobody looks after.
-	settle = effort{once: 15 * time.Second, total: 24 * time.Hour}
-	// look reads what may be large or slow to answer: a release's files, a whole cluster through its API.
-	look = effort{once: 5 * time.Minute, silence: beatWithin, total: 15 * time.Minute}
-	// ask puts a question to a cloud; somebody may be waiting for the answer.
-	ask = effort{once: 2 * time.Minute, silence: beatWithin, total: 6 * time.Minute}
+	outcomeWrite = activityKind{once: 15 * time.Second, total: 24 * time.Hour}
+	// slowRead reads what may be large or slow to answer: a release's files, a whole cluster through its API.
+	slowRead = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, total: 15 * time.Minute}
+	// cloudQuery puts a question to a cloud; somebody may be waiting for the answer.
+	cloudQuery = activityKind{once: 2 * time.Minute, silence: heartbeatTimeout, total: 6 * time.Minute}
 	// launch asks for a machine and waits for it, and may have to make the image first.
-	launch = effort{once: 20 * time.Minute, silence: beatWithin, total: 30 * time.Minute}
+	launch = activityKind{once: 20 * time.Minute, silence: heartbeatTimeout, total: 30 * time.Minute}
 	// step does one thing to a machine; its own deadlines, which say what was awaited, lie below these.
-	step = effort{once: 30 * time.Minute, silence: beatWithin, total: 45 * time.Minute}
+	step = activityKind{once: 30 * time.Minute, silence: heartbeatTimeout, total: 45 * time.Minute}
 	// cleanup gives machines back. It is worth trying long: what is left bills.
-	cleanup = effort{once: 5 * time.Minute, silence: beatWithin, total: 24 * time.Hour}
+	cleanup = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, total: 24 * time.Hour}
 	// purge gives machines back only if that is quick.
-	purge = effort{once: 30 * time.Second, silence: beatWithin, total: 24 * time.Hour, tries: 2}
+	purge = activityKind{once: 30 * time.Second, silence: heartbeatTimeout, total: 24 * time.Hour, tries: 2}
 	// lostCheck asks twice about a machine that may be gone, with a pause between.
-	lostCheck = effort{once: 4 * time.Minute, silence: beatWithin, total: 5 * time.Minute}
-	// glance looks at something that may not be there any more.
-	glance = effort{once: 15 * time.Second, total: 20 * time.Second}
+	lostCheck = activityKind{once: 4 * time.Minute, silence: heartbeatTimeout, total: 5 * time.Minute}
+	// quickRead looks at something that may not be there any more.
+	quickRead = activityKind{once: 15 * time.Second, total: 20 * time.Second}
 )
 
-// beatWithin is how long an activity may be silent before it is given to another worker; the worker beats every few seconds.
-const beatWithin = 15 * time.Second
+// heartbeatTimeout is how long an activity may be silent before it is given to another worker; the worker beats every few seconds.
+const heartbeatTimeout = 15 * time.Second
 
-// do runs an activity, with a summary that the Web UI shows.
-func (e effort) do(ctx workflow.Context, summary string, activity any, args ...any) workflow.Future {
+// startActivity runs an activity, with a summary that the Web UI shows.
+func (e activityKind) startActivity(ctx workflow.Context, summary string, activity any, args ...any) workflow.Future {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout:    e.once,
 		HeartbeatTimeout:       e.silence,
@@ -81,9 +81,9 @@ func (e effort) do(ctx workflow.Context, summary string, activity any, args ...a
 	return workflow.ExecuteActivity(ctx, activity, args...)
 }
 
-// run is do for an activity whose result is only its error.
-func (e effort) run(ctx workflow.Context, summary string, activity any, args ...any) error {
-	return e.do(ctx, summary, activity, args...).Get(ctx, nil)
+// runActivity is do for an activity whose result is only its error.
+func (e activityKind) runActivity(ctx workflow.Context, summary string, activity any, args ...any) error {
+	return e.startActivity(ctx, summary, activity, args...).Get(ctx, nil)
 }
 
 // failureOf is what a person is told about an error of an activity.
@@ -106,8 +106,8 @@ func failureOf(err error) api.Failure {
 	return api.Failure{Step: "operation", Reason: "Failed", Message: err.Error()}
 }
 
-// blame adds machine and step to an error that does not say so itself, such as a time-out.
-func blame(err error, machine, doing string) error {
+// addMachineAndStep adds machine and step to an error that does not say so itself, such as a time-out.
+func addMachineAndStep(err error, machine, doing string) error {
 	if err == nil || temporal.IsCanceledError(err) {
 		return err
 	}
@@ -121,8 +121,8 @@ func blame(err error, machine, doing string) error {
 	})
 }
 
-// reasonOf is the reason that an activity gave for its error.
-func reasonOf(err error) string {
+// errorReason is the reason that an activity gave for its error.
+func errorReason(err error) string {
 	var applied *temporal.ApplicationError
 	if errors.As(err, &applied) {
 		return applied.Type()
@@ -133,33 +133,33 @@ func reasonOf(err error) string {
 // A machine may come to light only after the others were terminated, where a launch that was given up was not; so the
 // cloud is asked again, as often as this.
 const (
-	terminateRounds = 10
-	betweenRounds   = 5 * time.Second
+	terminateRounds     = 10
+	terminateRoundDelay = 5 * time.Second
 )
 
-// terminateAll ends all machines that the cluster may have, and confirms that none is left.
-func terminateAll(ctx workflow.Context, e effort, ref api.Ref) error {
+// terminateAllMachines ends all machines that the cluster may have, and confirms that none is left.
+func terminateAllMachines(ctx workflow.Context, e activityKind, ref api.Ref) error {
 	for round := 1; ; round++ {
-		err := terminateKnown(ctx, e, ref)
-		if reasonOf(err) != activities.ReasonLeft || round == terminateRounds {
+		err := terminateKnownMachines(ctx, e, ref)
+		if errorReason(err) != activities.ReasonLeft || round == terminateRounds {
 			return err
 		}
-		if err := workflow.Sleep(ctx, betweenRounds); err != nil {
+		if err := workflow.Sleep(ctx, terminateRoundDelay); err != nil {
 			return err
 		}
 	}
 }
 
-// terminateKnown ends, in parallel, all machines that etcd or the cloud knows of now.
-func terminateKnown(ctx workflow.Context, e effort, ref api.Ref) error {
-	var existing []activities.Existing
-	if err := e.do(ctx, ref.Name+": list the machines", machines.Existing, ref).Get(ctx, &existing); err != nil {
+// terminateKnownMachines ends, in parallel, all machines that etcd or the cloud knows of now.
+func terminateKnownMachines(ctx workflow.Context, e activityKind, ref api.Ref) error {
+	var existing []activities.ExistingMachine
+	if err := e.startActivity(ctx, ref.Name+": list the machines", machines.Existing, ref).Get(ctx, &existing); err != nil {
 		return err
 	}
 	pending := make([]workflow.Future, len(existing))
 	for i, m := range existing {
 		in := activities.TerminateInput{Cluster: ref, Name: m.Name, Incarnation: m.Incarnation, ID: m.ID, Index: m.Index, Unrecorded: m.Unrecorded}
-		pending[i] = e.do(ctx, m.Name+": terminate", machines.Terminate, in)
+		pending[i] = e.startActivity(ctx, m.Name+": terminate", machines.Terminate, in)
 	}
 	var all error
 	for _, f := range pending {
@@ -168,7 +168,7 @@ func terminateKnown(ctx workflow.Context, e effort, ref api.Ref) error {
 	if all != nil {
 		return all
 	}
-	return e.run(ctx, ref.Name+": confirm that nothing is left", machines.Release, ref)
+	return e.runActivity(ctx, ref.Name+": confirm that nothing is left", machines.Release, ref)
 }
 
 // All are the workflows that change or compare clusters: a worker offers them, and a replay of their histories needs them.

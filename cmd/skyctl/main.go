@@ -15,5 +15,5 @@ func main() {
 	debug.SetGCPercent(400) // most runs end before a second collection would pay
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
-	os.Exit(cli.Run(ctx, cli.System(), os.Args[1:]))
+	os.Exit(cli.Run(ctx, cli.SystemEnvironment(), os.Args[1:]))
 }

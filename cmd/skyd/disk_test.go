@@ -14,7 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/daemon"
+	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/test/smalldisk"
 )
 
@@ -41,7 +41,7 @@ func onSmallDisk(t *testing.T) (*config.Config, string) {
 func TestAFullDiskEndsNothingForGood(t *testing.T) {
 	c, disk := onSmallDisk(t)
 	state := start(t, c)
-	state.Use(c)
+	state.ApplyTo(c)
 	etcd := dialEtcd(t, c)
 	if _, err := etcd.Put(within(t, time.Minute), "/test/key", "before"); err != nil {
 		t.Fatal(err)
@@ -65,14 +65,14 @@ func TestAFullDiskEndsNothingForGood(t *testing.T) {
 		_, err := etcd.Put(soon, "/test/key", "after")
 		return err == nil && runs(soon, c) == nil
 	})
-	got, err := daemon.Status(c)
+	got, err := daemon.FindRunning(c)
 	if err != nil || got.PID != state.PID {
 		t.Errorf("it is %+v, %v; want the process %d", got, err, state.PID)
 	}
 }
 
 func answers(c *config.Config) bool {
-	conn, err := net.DialTimeout("tcp", config.OnLoopback(c.Dev.EtcdPort), time.Second)
+	conn, err := net.DialTimeout("tcp", config.LoopbackAddress(c.Dev.EtcdPort), time.Second)
 	if err != nil {
 		return false
 	}
@@ -113,7 +113,7 @@ func runUntilRefused(t *testing.T, c *config.Config) {
 
 // runs starts a workflow that nobody works on.
 func runs(ctx context.Context, c *config.Config) error {
-	tls, err := c.Temporal.TLS.Client()
+	tls, err := c.Temporal.TLS.ClientConfig()
 	if err != nil {
 		return err
 	}
@@ -140,11 +140,11 @@ func TestAServerIsNotStartedOnAFullDisk(t *testing.T) {
 	}
 	waiting := make(chan error, 1)
 	go func() {
-		_, err := daemon.Start(t.Context(), c, self(t)) // as who does not look at the disk first
+		_, err := daemon.EnsureRunning(t.Context(), c, self(t)) // as who does not look at the disk first
 		waiting <- err
 	}()
 	until(t, "it holds its lock and waits", func() bool {
-		_, err := daemon.Status(c)
+		_, err := daemon.FindRunning(c)
 		return errors.Is(err, daemon.ErrNotReady)
 	})
 	if err := filling.Free(); err != nil {

@@ -23,35 +23,35 @@ import (
 // runWorker carries out operations until the context ends, and then finishes what it can.
 var runWorker = worker.Run
 
-// garbageShare is how much garbage may pile up beside what is in use, in percent, unless GOGC says otherwise. A sweep reads
+// gcPercent is how much garbage may pile up beside what is in use, in percent, unless GOGC says otherwise. A sweep reads
 // megabytes that are of no use a moment later: with Go's own 100 they make up a third of what is resident, for little time.
-const garbageShare = 50
+const gcPercent = 50
 
 func main() {
 	// Whatever is created below the state directory is this person's alone.
 	syscall.Umask(0o077)
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbageShare)
+		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := command(os.Getenv, os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
+	if err := newRootCommand(os.Getenv, os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "skyd:", redact.Text(err.Error()))
 		os.Exit(1)
 	}
 }
 
-// warnUnknown logs what was given as a setting and is none.
-func warnUnknown(cfg *config.Config, log *slog.Logger) {
-	for _, text := range append(append(config.UnknownVariables(os.Environ()), cfg.IgnoredNotes()...), cfg.ForeignNote()) {
+// warnUnknownSettings logs what was given as a setting and is none.
+func warnUnknownSettings(cfg *config.Config, log *slog.Logger) {
+	for _, text := range append(append(config.UnknownVariableNotes(os.Environ()), cfg.IgnoredSettingNotes()...), cfg.ForeignNote()) {
 		if text != "" {
 			log.Warn(text)
 		}
 	}
 }
 
-func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
+func newRootCommand(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "skyd",
 		Short:         "Carry out operations on clusters",
@@ -69,7 +69,7 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 		}
 		cfg, err := config.Load(cmd.Flags(), env)
 		if err == nil {
-			warnUnknown(cfg, logger)
+			warnUnknownSettings(cfg, logger)
 			cfg.NewSecretsKey = newKey
 		}
 		return cfg, logger, err
@@ -104,7 +104,7 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !cfg.External() {
+			if !cfg.IsExternal() {
 				return fmt.Errorf("skyd worker needs an external Temporal and etcd: set %s, and %s; or run skyd dev",
 					cfg.HowToSet("temporal.address"), cfg.HowToSet("etcd.endpoints"))
 			}
@@ -115,10 +115,10 @@ func command(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(stdout, "skyd", version.Get())
+			_, err := fmt.Fprintln(stdout, "skyd", version.ReadBuild())
 			return err
 		},
 	})
-	root.AddCommand(teamCommand(load, stdout, stderr))
+	root.AddCommand(newTeamCommand(load, stdout, stderr))
 	return root
 }

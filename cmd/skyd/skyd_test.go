@@ -24,7 +24,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/daemon"
+	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -85,7 +85,7 @@ func self(t *testing.T) string {
 
 func start(t *testing.T, c *config.Config) daemon.State {
 	t.Helper()
-	s, err := daemon.Start(t.Context(), c, self(t))
+	s, err := daemon.EnsureRunning(t.Context(), c, self(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,14 +122,14 @@ func kill(t *testing.T, c *config.Config, pid int) {
 		t.Fatal(err)
 	}
 	until(t, "the killed skyd is gone", func() bool {
-		holder, err := daemon.Holder(c.LockFile())
+		holder, err := daemon.FindLockHolder(c.LockFile())
 		return err == nil && holder == 0
 	})
 }
 
 func TestAnyNumberOfProgramsMayStartItAtOnceAndStopIt(t *testing.T) {
 	c := settings(t)
-	if _, err := daemon.Status(c); !errors.Is(err, daemon.ErrNotRunning) {
+	if _, err := daemon.FindRunning(c); !errors.Is(err, daemon.ErrNotRunning) {
 		t.Fatalf("before: %v", err)
 	}
 	states := make([]daemon.State, 4)
@@ -137,7 +137,7 @@ func TestAnyNumberOfProgramsMayStartItAtOnceAndStopIt(t *testing.T) {
 	for i := range states {
 		wg.Go(func() {
 			var err error
-			if states[i], err = daemon.Start(t.Context(), c, self(t)); err != nil {
+			if states[i], err = daemon.EnsureRunning(t.Context(), c, self(t)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -151,7 +151,7 @@ func TestAnyNumberOfProgramsMayStartItAtOnceAndStopIt(t *testing.T) {
 			t.Errorf("two were started: %+v and %+v", s, states[0])
 		}
 	}
-	if got, err := daemon.Status(c); err != nil || !reflect.DeepEqual(got, states[0]) {
+	if got, err := daemon.FindRunning(c); err != nil || !reflect.DeepEqual(got, states[0]) {
 		t.Errorf("status %+v, %v", got, err)
 	}
 	want := daemon.State{PID: states[0].PID, Version: states[0].Version, Started: states[0].Started, Namespace: "skyctl",
@@ -175,7 +175,7 @@ func TestAnyNumberOfProgramsMayStartItAtOnceAndStopIt(t *testing.T) {
 			t.Errorf("%s was left behind (%v)", name, err)
 		}
 	}
-	if _, err := daemon.Status(c); !errors.Is(err, daemon.ErrNotRunning) {
+	if _, err := daemon.FindRunning(c); !errors.Is(err, daemon.ErrNotRunning) {
 		t.Errorf("after: %v", err)
 	}
 	if err := daemon.Stop(t.Context(), c); err != nil {
@@ -204,11 +204,11 @@ func TestWhyItCouldNotStartIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	_, err = daemon.Start(t.Context(), c, self(t))
+	_, err = daemon.EnsureRunning(t.Context(), c, self(t))
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("port %d", c.Dev.UIPort)) || !strings.Contains(err.Error(), "--dev-ui-port") {
 		t.Errorf("the error should carry what skyd said of the port: %v", err)
 	}
-	if _, err := daemon.Status(c); !errors.Is(err, daemon.ErrNotRunning) {
+	if _, err := daemon.FindRunning(c); !errors.Is(err, daemon.ErrNotRunning) {
 		t.Errorf("status after: %v", err)
 	}
 }
@@ -224,7 +224,7 @@ func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
 	if strings.Count(string(out), "\n") != 1 {
 		t.Errorf("more than one line: %s", out)
 	}
-	if got, err := daemon.Status(c); err != nil || !reflect.DeepEqual(got, first) {
+	if got, err := daemon.FindRunning(c); err != nil || !reflect.DeepEqual(got, first) {
 		t.Errorf("the first no longer answers: %+v, %v", got, err)
 	}
 }
@@ -250,7 +250,7 @@ func TestAKilledOneGoesOnWhereItStood(t *testing.T) {
 	}
 
 	kill(t, c, first.PID)
-	if _, err := daemon.Status(c); !errors.Is(err, daemon.ErrNotRunning) {
+	if _, err := daemon.FindRunning(c); !errors.Is(err, daemon.ErrNotRunning) {
 		t.Errorf("status of a killed one: %v", err)
 	}
 	second := start(t, c)
@@ -289,7 +289,7 @@ func TestItMayBeKilledAtAnyInstantOfItsFirstStart(t *testing.T) {
 				return true
 			default:
 			}
-			pid, err := daemon.Holder(c.LockFile())
+			pid, err := daemon.FindLockHolder(c.LockFile())
 			return err == nil && pid == cmd.Process.Pid
 		})
 		time.Sleep(after * time.Millisecond) // the instant, not a condition
@@ -355,7 +355,7 @@ func TestAWorkerAloneWorksForAnExternalEtcdAndTemporalUntilItIsAskedToStop(t *te
 
 func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
 	c := settings(t)
-	if _, err := store.LoadOrCreateKey(c.SecretsKeyFile); err != nil { // as a bundle brings it
+	if _, err := store.LoadOrCreateSecretsKey(c.SecretsKeyFile); err != nil { // as a bundle brings it
 		t.Fatal(err)
 	}
 	port := freePorts(t, 1)[0]
@@ -397,7 +397,7 @@ func TestDevRefusesToRunBesideAnExternalEtcd(t *testing.T) {
 
 func dialEtcd(t *testing.T, c *config.Config) *clientv3.Client {
 	t.Helper()
-	tls, err := c.Etcd.TLS.Client()
+	tls, err := c.Etcd.TLS.ClientConfig()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,24 +11,24 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/embedded"
-	"github.com/sky-shift/skyctl/pkg/team"
+	"github.com/sky-shift/skyctl/pkg/server/embedded"
+	"github.com/sky-shift/skyctl/pkg/server/team"
 )
 
-type loader func(*cobra.Command) (*config.Config, *slog.Logger, error)
+type settingsLoader func(*cobra.Command) (*config.Config, *slog.Logger, error)
 
-// teamCommand holds what prepares the servers that a team shares.
-func teamCommand(load loader, stdout, stderr io.Writer) *cobra.Command {
+// newTeamCommand holds what prepares the servers that a team shares.
+func newTeamCommand(load settingsLoader, stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "team",
 		Short: "Prepare a Temporal and an etcd that several people share",
 		Args:  cobra.NoArgs,
 	}
-	c.AddCommand(certificatesCommand(stdout), memberCommand(stdout, stderr), namespaceCommand(load), checkCommand(load))
+	c.AddCommand(newCertificatesCommand(stdout), newMemberCommand(stdout, stderr), newNamespaceCommand(load), newCheckCommand(load))
 	return c
 }
 
-func certificatesCommand(stdout io.Writer) *cobra.Command {
+func newCertificatesCommand(stdout io.Writer) *cobra.Command {
 	var o team.Certificates
 	c := &cobra.Command{
 		Use:   "certificates",
@@ -58,7 +58,7 @@ func certificatesCommand(stdout io.Writer) *cobra.Command {
 	return c
 }
 
-func memberCommand(stdout, stderr io.Writer) *cobra.Command {
+func newMemberCommand(stdout, stderr io.Writer) *cobra.Command {
 	m := team.DefaultMember()
 	c := &cobra.Command{
 		Use:   "member NAME",
@@ -70,7 +70,7 @@ func memberCommand(stdout, stderr io.Writer) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			m.Name, m.Now = args[0], time.Now()
-			if err := m.Bundle(stdout); err != nil {
+			if err := m.WriteBundle(stdout); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintf(stderr, "Wrote the bundle of %s, whose certificate ends on %s.\n", m.Name, m.Now.Add(m.Life).Format(time.DateOnly))
@@ -87,14 +87,14 @@ func memberCommand(stdout, stderr io.Writer) *cobra.Command {
 	return c
 }
 
-func namespaceCommand(load loader) *cobra.Command {
+func newNamespaceCommand(load settingsLoader) *cobra.Command {
 	wait := 2 * time.Minute
 	c := &cobra.Command{
 		Use:     "namespace",
 		Short:   "Make the namespace in an external Temporal, with its search attributes",
 		Example: "  skyd team namespace --temporal-namespace skyctl",
 		Args:    cobra.NoArgs,
-		RunE: external(load, func(cmd *cobra.Command, cfg *config.Config) error {
+		RunE: requireExternal(load, func(cmd *cobra.Command, cfg *config.Config) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
 			return team.Namespace{Retention: embedded.Retention, SearchAttributes: embedded.SearchAttributes}.Ensure(ctx, cfg)
@@ -104,25 +104,25 @@ func namespaceCommand(load loader) *cobra.Command {
 	return c
 }
 
-func checkCommand(load loader) *cobra.Command {
+func newCheckCommand(load settingsLoader) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Say whether etcd answers and a worker on this host asks Temporal for work",
 		Args:  cobra.NoArgs,
-		RunE: external(load, func(cmd *cobra.Command, cfg *config.Config) error {
+		RunE: requireExternal(load, func(cmd *cobra.Command, cfg *config.Config) error {
 			return team.CheckWorker(cmd.Context(), cfg, time.Now)
 		}),
 	}
 }
 
-// external runs where there is an external Temporal and etcd: skyd dev prepares its own.
-func external(load loader, run func(*cobra.Command, *config.Config) error) func(*cobra.Command, []string) error {
+// requireExternal runs where there is an external Temporal and etcd: skyd dev prepares its own.
+func requireExternal(load settingsLoader, run func(*cobra.Command, *config.Config) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		cfg, _, err := load(cmd)
 		if err != nil {
 			return err
 		}
-		if !cfg.External() {
+		if !cfg.IsExternal() {
 			return fmt.Errorf("skyd %s is for an external Temporal and etcd: set %s, and %s",
 				strings.TrimPrefix(cmd.CommandPath(), "skyd "), cfg.HowToSet("temporal.address"), cfg.HowToSet("etcd.endpoints"))
 		}

@@ -50,7 +50,7 @@ func twoSteps(ctx workflow.Context) (string, error) {
 
 func newWork(t *testing.T, c *config.Config) *work {
 	t.Helper()
-	tls, err := c.Temporal.TLS.Client()
+	tls, err := c.Temporal.TLS.ClientConfig()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func ParseAccelerators(s string) (Accelerators, error) {
 	n := 1
 	if counted {
 		var ok bool
-		if n, ok = wholeNumber(strings.TrimSpace(count)); !ok || n < 1 || n > MaxAccelerators {
+		if n, ok = parseWholeNumber(strings.TrimSpace(count)); !ok || n < 1 || n > MaxAccelerators {
 			return wrong(fmt.Sprintf("; the count is a whole number from 1 to %d", MaxAccelerators))
 		}
 	}
@@ -52,10 +52,10 @@ func ParseAccelerators(s string) (Accelerators, error) {
 // nvidiaModel is the form of the names that SkyPilot's catalogs give to NVIDIA's accelerators, in whatever case.
 var nvidiaModel = regexp.MustCompile(`(?i)^(rtx|rtxpro|gh|gb|[abhklmptv])\d+[a-z]*(-[a-z0-9]+)?$`)
 
-// spelled is the name of one of NVIDIA's accelerators with the capitals that SkyPilot's catalogs have
+// canonicalAcceleratorName is the name of one of NVIDIA's accelerators with the capitals that SkyPilot's catalogs have
 // (https://docs.skypilot.co/en/latest/compute/gpus.html), which it does not insist on: nodes are labelled with it, and people
 // see it.
-func spelled(name string) string {
+func canonicalAcceleratorName(name string) string {
 	if !nvidiaModel.MatchString(name) {
 		return name
 	}

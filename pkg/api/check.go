@@ -6,15 +6,15 @@ const WorkflowCheck = "Check"
 // CheckResult is what WorkflowCheck found.
 type CheckResult struct {
 	// Worker is the worker that looked: its version, and where it runs.
-	Worker Finding `json:"worker"`
+	Worker CheckFinding `json:"worker"`
 	// Providers are what gives machines, such as Docker and SkyPilot.
-	Providers []Finding `json:"providers"`
+	Providers []CheckFinding `json:"providers"`
 	// Clouds are those that a spec may name.
 	Clouds []CloudStatus `json:"clouds"`
 }
 
-// Finding is one thing that has to work, and whether it does.
-type Finding struct {
+// CheckFinding is one thing that has to work, and whether it does.
+type CheckFinding struct {
 	Name string `json:"name"`
 	// Where it was looked for.
 	Where   string `json:"where,omitempty"`

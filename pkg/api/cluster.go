@@ -95,10 +95,10 @@ type ClusterStatus struct {
 	// Placement is where the machines are, or are being launched.
 	Placement *Placement `json:"placement,omitempty"`
 	// Attempts are the placements that could not give the machines, oldest first.
-	Attempts  []Attempt `json:"attempts,omitempty"`
-	Failure   *Failure  `json:"failure,omitempty"`
-	Resources Resources `json:"resources,omitzero"`
-	Versions  Versions  `json:"versions,omitzero"`
+	Attempts  []FailedPlacement `json:"attempts,omitempty"`
+	Failure   *Failure          `json:"failure,omitempty"`
+	Resources Resources         `json:"resources,omitzero"`
+	Versions  Versions          `json:"versions,omitzero"`
 	// GPUs are the accelerators of each node that should have some, by the node's name.
 	GPUs []NodeGPUs `json:"gpus,omitempty"`
 	// Endpoint is the address of the Kubernetes API as the kubeconfig has it.
@@ -139,8 +139,8 @@ type Placement struct {
 	Tunnel bool `json:"tunnel,omitempty"`
 }
 
-// Attempt is a placement that failed, with the cloud's own reason.
-type Attempt struct {
+// FailedPlacement is a placement that failed, with the cloud's own reason.
+type FailedPlacement struct {
 	Placement Placement `json:"placement"`
 	Machine   string    `json:"machine,omitempty"`
 	Reason    string    `json:"reason"`

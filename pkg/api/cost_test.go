@@ -22,7 +22,7 @@ func TestAMachineCostsFromItsLaunchUntilItIsGone(t *testing.T) {
 		"a clock that lags":  {api.Machine{Placement: at, LaunchedAt: t0.Add(9 * time.Hour)}, 0},
 		"gone before launch": {api.Machine{Placement: at, LaunchedAt: t0, GoneAt: t0.Add(-time.Hour)}, 0},
 	} {
-		if got := c.m.Cost(t0.Add(3 * time.Hour)); math.Abs(got-c.want) > 1e-9 {
+		if got := c.m.CostUntil(t0.Add(3 * time.Hour)); math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("%s: $%v, want $%v", name, got, c.want)
 		}
 	}

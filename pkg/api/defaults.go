@@ -12,30 +12,30 @@ func NewCluster(name, uid string, spec ClusterSpec, labels map[string]string, no
 		Spec:     spec,
 	}
 	c.Status.SetPhase(PhaseInit, "", now.UTC())
-	c.Default()
+	c.SetDefaults()
 	return c
 }
 
-// Default fills in what was left out and brings the rest into its normal form. What is malformed stays as it is, for
+// SetDefaults fills in what was left out and brings the rest into its normal form. What is malformed stays as it is, for
 // Validate to name it as it was given. NumNodes has no default here: 0 is a mistake that must be seen
 // (see DefaultNumNodes).
-func (c *Cluster) Default() {
+func (c *Cluster) SetDefaults() {
 	c.APIVersion, c.Kind = APIVersion, Kind
 	if c.Status.Phase == "" {
 		c.Status.Phase = PhaseInit
 	}
-	c.Spec.Default()
+	c.Spec.SetDefaults()
 }
 
-// Default does for a spec what Cluster.Default does.
-func (s *ClusterSpec) Default() {
-	if m, ok := manager(s.Manager); ok {
+// SetDefaults does for a spec what Cluster.Default does.
+func (s *ClusterSpec) SetDefaults() {
+	if m, ok := normalizeManager(s.Manager); ok {
 		s.Manager = m
 	}
 	if lower := strings.ToLower(s.Cloud); cloudName.MatchString(lower) {
 		s.Cloud = lower
 	}
-	if access, ok := apiAccess(s.APIAccess); ok {
+	if access, ok := normalizeAPIAccess(s.APIAccess); ok {
 		s.APIAccess = access
 	}
 	if q, err := ParseCPUs(s.CPUs); err == nil {
@@ -45,10 +45,10 @@ func (s *ClusterSpec) Default() {
 		s.Memory = q.String()
 	}
 	if a, err := ParseAccelerators(s.Accelerators); err == nil {
-		a.Name = spelled(a.Name)
+		a.Name = canonicalAcceleratorName(a.Name)
 		s.Accelerators = a.String()
 	}
-	s.defaultGPUStack()
+	s.setDefaultGPUStack()
 	if ranges, err := ParsePorts(s.Ports); err == nil {
 		s.Ports = nil
 		for _, r := range ranges {
@@ -57,8 +57,8 @@ func (s *ClusterSpec) Default() {
 	}
 }
 
-// manager is the normal form of a manager's name, if there is such a manager.
-func manager(name string) (string, bool) {
+// normalizeManager is the normal form of a manager's name, if there is such a manager.
+func normalizeManager(name string) (string, bool) {
 	switch strings.ToLower(name) {
 	case "", ManagerK8, "k8s", "kubernetes":
 		return ManagerK8, true

@@ -50,8 +50,8 @@ const (
 	DriftInvalid         DriftReason = "Invalid"           // the object in etcd makes no sense; it is left alone
 )
 
-// OnlyReported says that nothing is done about a drift of this kind: it is somebody's wish, or for a person to see to.
-func (r DriftReason) OnlyReported() bool {
+// IsOnlyReported says that nothing is done about a drift of this kind: it is somebody's wish, or for a person to see to.
+func (r DriftReason) IsOnlyReported() bool {
 	switch r {
 	case DriftNodeCordoned, DriftVersionSkew, DriftNodePressure, DriftInvalid:
 		return true
@@ -109,9 +109,9 @@ type Action struct {
 	Message string `json:"message"`
 }
 
-// Target is the action without all that differs from one try to the next: two actions with the same target are of one kind
+// RepairKey is the action without all that differs from one try to the next: two actions with the same target are of one kind
 // and done to the same thing, which is a Node, a machine that has no place, a place whichever machine is in it, or the cluster.
-func (a Action) Target() Action {
+func (a Action) RepairKey() Action {
 	switch a.Kind {
 	case ActionForgetNode:
 		return Action{Kind: a.Kind, Node: a.Node}
@@ -161,9 +161,9 @@ func (s *ClusterStatus) forgetRepairs(before time.Time) {
 	var kept []Repair
 	for i := len(s.Repairs) - 1; i >= 0; i-- {
 		r := s.Repairs[i]
-		same[r.Action.Target()]++
+		same[r.Action.RepairKey()]++
 		shown := len(s.Repairs)-i <= shownRepairs
-		if shown || r.At.After(before) && same[r.Action.Target()] <= pacedRepairs && len(kept) < maxRepairs {
+		if shown || r.At.After(before) && same[r.Action.RepairKey()] <= pacedRepairs && len(kept) < maxRepairs {
 			kept = append(kept, r)
 		}
 	}
@@ -194,9 +194,9 @@ func (s *ClusterStatus) WasReady() bool {
 	return false
 }
 
-// Mendable says that a cluster in ERROR is one that a repair can take up again: a repair left it there, or its GPU stack, and
+// CanBeRepaired says that a cluster in ERROR is one that a repair can take up again: a repair left it there, or its GPU stack, and
 // nothing was terminated.
-func (s *ClusterStatus) Mendable() bool {
+func (s *ClusterStatus) CanBeRepaired() bool {
 	return s.Phase == PhaseError && (s.WasReady() || s.Failure != nil && s.Failure.Step == StepGPU)
 }
 

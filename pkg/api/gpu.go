@@ -28,13 +28,13 @@ type NodeGPUs struct {
 	Offered  int    `json:"offered"`
 }
 
-// notNVIDIA are how the names of accelerators begin that NVIDIA's software does not serve.
-var notNVIDIA = []string{"tpu", "trainium", "inferentia", "gaudi", "mi25", "mi50", "mi100", "mi200", "mi210", "mi250", "mi300", "mi325", "mi350", "mi355", "radeon"}
+// otherVendorPrefixes are how the names of accelerators begin that NVIDIA's software does not serve.
+var otherVendorPrefixes = []string{"tpu", "trainium", "inferentia", "gaudi", "mi25", "mi50", "mi100", "mi200", "mi210", "mi250", "mi300", "mi325", "mi350", "mi355", "radeon"}
 
 // IsNVIDIA says whether accelerators of that name are NVIDIA's, as far as the name shows.
 func IsNVIDIA(accelerator string) bool {
 	lower := strings.ToLower(accelerator)
-	for _, prefix := range notNVIDIA {
+	for _, prefix := range otherVendorPrefixes {
 		if strings.HasPrefix(lower, prefix) {
 			return false
 		}
@@ -45,12 +45,12 @@ func IsNVIDIA(accelerator string) bool {
 // ManagesGPUs says that the accelerators of a cluster with this spec are made known to Kubernetes by us, so that it is READY
 // only when GPUReady holds.
 func (s ClusterSpec) ManagesGPUs() bool {
-	s.Default()
+	s.SetDefaults()
 	return s.GPUStack == GPUStackOperator || s.GPUStack == GPUStackDevicePlugin
 }
 
-// gpuStack is the normal form of a stack's name, if there is such a stack.
-func gpuStack(name string) (string, bool) {
+// normalizeGPUStack is the normal form of a stack's name, if there is such a stack.
+func normalizeGPUStack(name string) (string, bool) {
 	switch lower := strings.ReplaceAll(strings.ToLower(name), "_", "-"); lower {
 	case GPUStackOperator, GPUStackDevicePlugin, GPUStackNone:
 		return lower, true
@@ -58,9 +58,9 @@ func gpuStack(name string) (string, bool) {
 	return "", false
 }
 
-// defaultGPUStack brings the stack's name into normal form, and chooses one where there are accelerators.
-func (s *ClusterSpec) defaultGPUStack() {
-	if stack, ok := gpuStack(s.GPUStack); ok {
+// setDefaultGPUStack brings the stack's name into normal form, and chooses one where there are accelerators.
+func (s *ClusterSpec) setDefaultGPUStack() {
+	if stack, ok := normalizeGPUStack(s.GPUStack); ok {
 		s.GPUStack = stack
 	}
 	if s.GPUStack != "" || s.Accelerators == "" {
@@ -80,23 +80,23 @@ const wantStack = "operator (driver, toolkit and device plugin as needed), devic
 
 // validateGPU checks what is said of accelerators besides their name and count.
 func (s ClusterSpec) validateGPU(errs *fieldErrors) {
-	stack, known := gpuStack(s.GPUStack)
+	stack, known := normalizeGPUStack(s.GPUStack)
 	switch {
 	case s.GPUStack == "":
 	case !known:
-		errs.add("gpu_stack", s.GPUStack, wantStack)
+		errs.addField("gpu_stack", s.GPUStack, wantStack)
 	case s.Accelerators == "":
-		errs.add("gpu_stack", s.GPUStack, "only with --accelerators, such as A100:8: this cluster has none")
+		errs.addField("gpu_stack", s.GPUStack, "only with --accelerators, such as A100:8: this cluster has none")
 	case stack != GPUStackNone:
 		if a, err := ParseAccelerators(s.Accelerators); err == nil && !IsNVIDIA(a.Name) {
-			errs.add("gpu_stack", s.GPUStack, "none: "+a.Name+" is not made by NVIDIA, whose software this installs")
+			errs.addField("gpu_stack", s.GPUStack, "none: "+a.Name+" is not made by NVIDIA, whose software this installs")
 		}
 	}
 	switch {
 	case !s.GPUTaint:
 	case s.Accelerators == "":
-		errs.add("gpu_taint", "true", "only with --accelerators, such as A100:8: this cluster has none")
+		errs.addField("gpu_taint", "true", "only with --accelerators, such as A100:8: this cluster has none")
 	case s.NumNodes == 1:
-		errs.add("gpu_taint", "true", "only with --num_nodes from 2: workers are tainted, and this cluster has none; the head stays open, for the cluster's own pods have to run somewhere")
+		errs.addField("gpu_taint", "true", "only with --num_nodes from 2: workers are tainted, and this cluster has none; the head stays open, for the cluster's own pods have to run somewhere")
 	}
 }

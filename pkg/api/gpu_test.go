@@ -20,7 +20,7 @@ func TestAcceleratorsGetTheStackThatServesThem(t *testing.T) {
 		{"A100", "helm", "helm"},
 	} {
 		spec := api.ClusterSpec{Accelerators: c.accelerators, GPUStack: c.given}
-		spec.Default()
+		spec.SetDefaults()
 		if spec.GPUStack != c.want {
 			t.Errorf("%q with stack %q: got %q, want %q", c.accelerators, c.given, spec.GPUStack, c.want)
 		}
@@ -43,8 +43,8 @@ func TestFlagsAboutGPUsNeedGPUs(t *testing.T) {
 	} {
 		spec := good()
 		c.change(&spec)
-		spec.Default()
-		all := api.FieldErrors(spec.Validate())
+		spec.SetDefaults()
+		all := api.FieldErrorsOf(spec.Validate())
 		if len(all) != 1 || all[0].Field != c.field || !strings.Contains(all[0].Want, c.says) {
 			t.Errorf("%s: got %v, want %s to say %q", name, all, c.field, c.says)
 		}
@@ -74,7 +74,7 @@ func TestNamesOfAcceleratorsAreSpelledAsTheCatalogsHaveThem(t *testing.T) {
 		"h100-mega:8": "H100-MEGA:8", "tpu-v4-8": "tpu-v4-8:1", "Trainium:16": "Trainium:16", "MI300X:8": "MI300X:8",
 	} {
 		spec := api.ClusterSpec{Accelerators: given}
-		spec.Default()
+		spec.SetDefaults()
 		if spec.Accelerators != want {
 			t.Errorf("%s: got %s, want %s", given, spec.Accelerators, want)
 		}

@@ -59,8 +59,8 @@ const (
 // HomeHint is what to do about a doubt.
 const HomeHint = "if this state is the one to go on with, stop every other copy of it and run skyctl server adopt"
 
-// Messages are all findings in one line.
-func (d *HomeDoubt) Messages() string {
+// JoinMessages are all findings in one line.
+func (d *HomeDoubt) JoinMessages() string {
 	var all []string
 	for _, f := range d.Findings {
 		all = append(all, f.Message)

@@ -9,19 +9,19 @@ import (
 // IncarnationLength is the number of characters of an incarnation's id.
 const IncarnationLength = 5
 
-// alphabet spells no words and has no two characters that look alike: no vowels, no 0, 1, 3, and no l.
-const alphabet = "bcdfghjkmnpqrstvwxz2456789"
+// incarnationAlphabet spells no words and has no two characters that look alike: no vowels, no 0, 1, 3, and no l.
+const incarnationAlphabet = "bcdfghjkmnpqrstvwxz2456789"
 
-// Incarnation makes the id of a new incarnation out of random bytes; r is crypto/rand.Reader outside of tests.
-func Incarnation(r io.Reader) (string, error) {
+// NewIncarnation makes the id of a new incarnation out of random bytes; r is crypto/rand.Reader outside of tests.
+func NewIncarnation(r io.Reader) (string, error) {
 	id := make([]byte, 0, IncarnationLength)
-	fair := byte(256 / len(alphabet) * len(alphabet)) // beyond it some characters would come more often
+	fair := byte(256 / len(incarnationAlphabet) * len(incarnationAlphabet)) // beyond it some characters would come more often
 	for b := make([]byte, 1); len(id) < IncarnationLength; {
 		if _, err := io.ReadFull(r, b); err != nil {
 			return "", fmt.Errorf("making an incarnation's id: %w", err)
 		}
 		if b[0] < fair {
-			id = append(id, alphabet[int(b[0])%len(alphabet)])
+			id = append(id, incarnationAlphabet[int(b[0])%len(incarnationAlphabet)])
 		}
 	}
 	return string(id), nil

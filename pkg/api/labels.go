@@ -19,27 +19,27 @@ const (
 	wantLabelValue = "a value of at most 63 letters, digits, '-', '_' and '.' that begins and ends with a letter or digit, or an empty one"
 )
 
-// ParseLabels reads the values of --labels, each as key=value. Its errors are *FieldErrors, joined.
+// ParseLabels reads the values of --labels, each as key=value. Its errors are *FieldErrorsOf, joined.
 func ParseLabels(values []string) (map[string]string, error) {
 	labels := map[string]string{}
 	var errs fieldErrors
 	for _, s := range values {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok {
-			errs.add("labels", s, "key=value, such as team=ml")
+			errs.addField("labels", s, "key=value, such as team=ml")
 			continue
 		}
 		if want := checkLabel(key, value); want != "" {
-			errs.add("labels", s, want)
+			errs.addField("labels", s, want)
 			continue
 		}
 		if before, twice := labels[key]; twice && before != value {
-			errs.add("labels", s, "each key once; "+key+"="+before+" was given too")
+			errs.addField("labels", s, "each key once; "+key+"="+before+" was given too")
 			continue
 		}
 		labels[key] = value
 	}
-	if err := errs.join(); err != nil {
+	if err := errs.joinErrors(); err != nil {
 		return nil, err
 	}
 	if len(labels) == 0 {
@@ -51,7 +51,7 @@ func ParseLabels(values []string) (map[string]string, error) {
 func validateLabels(labels map[string]string, errs *fieldErrors) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if want := checkLabel(key, labels[key]); want != "" {
-			errs.add("labels", key+"="+labels[key], want)
+			errs.addField("labels", key+"="+labels[key], want)
 		}
 	}
 }

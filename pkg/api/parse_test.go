@@ -25,8 +25,8 @@ func TestQuantities(t *testing.T) {
 	}
 	exact, atLeast := api.Quantity{Value: 4}, api.Quantity{Value: 4, AtLeast: true}
 	for has, want := range map[float64][2]bool{3.5: {false, false}, 4: {true, true}, 4.5: {false, true}} {
-		if exact.Admits(has) != want[0] || atLeast.Admits(has) != want[1] {
-			t.Errorf("%v: exact %v, at least %v", has, exact.Admits(has), atLeast.Admits(has))
+		if exact.IsMetBy(has) != want[0] || atLeast.IsMetBy(has) != want[1] {
+			t.Errorf("%v: exact %v, at least %v", has, exact.IsMetBy(has), atLeast.IsMetBy(has))
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestLabelForms(t *testing.T) {
 	}
 	_, err = api.ParseLabels([]string{"team", "a=b=c", "x=1", "x=2", "ok=1"})
 	var said []string
-	for _, e := range api.FieldErrors(err) {
+	for _, e := range api.FieldErrorsOf(err) {
 		if e.Field != "labels" {
 			t.Errorf("field %s", e.Field)
 		}

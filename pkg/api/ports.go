@@ -19,14 +19,14 @@ func (p PortRange) String() string {
 }
 
 // ParsePorts reads the values of --ports, each a port (8080) or a range of them (30000-30100), and returns them in
-// order. No port may be named twice. Its errors are *FieldErrors, joined.
+// order. No port may be named twice. Its errors are *FieldErrorsOf, joined.
 func ParsePorts(values []string) ([]PortRange, error) {
 	var ranges []PortRange
 	var errs fieldErrors
 	for _, s := range values {
-		r, want := parsePort(strings.TrimSpace(s))
+		r, want := parsePortRange(strings.TrimSpace(s))
 		if want != "" {
-			errs.add("ports", s, want)
+			errs.addField("ports", s, want)
 			continue
 		}
 		ranges = append(ranges, r)
@@ -36,25 +36,25 @@ func ParsePorts(values []string) ([]PortRange, error) {
 		before, r := ranges[i-1], ranges[i]
 		switch {
 		case r == before:
-			errs.add("ports", r.String(), "each port once; it is named twice")
+			errs.addField("ports", r.String(), "each port once; it is named twice")
 		case r.First <= before.Last:
-			errs.add("ports", r.String(), fmt.Sprintf("each port once; it overlaps %s", before))
+			errs.addField("ports", r.String(), fmt.Sprintf("each port once; it overlaps %s", before))
 		}
 	}
-	if err := errs.join(); err != nil {
+	if err := errs.joinErrors(); err != nil {
 		return nil, err
 	}
 	return ranges, nil
 }
 
-func parsePort(s string) (PortRange, string) {
+func parsePortRange(s string) (PortRange, string) {
 	const want = "a port from 1 to 65535, such as 8080, or a range of them, such as 30000-30100"
 	from, to, isRange := strings.Cut(s, "-")
 	if !isRange {
 		to = from
 	}
-	first, ok1 := wholeNumber(from)
-	last, ok2 := wholeNumber(to)
+	first, ok1 := parseWholeNumber(from)
+	last, ok2 := parseWholeNumber(to)
 	switch {
 	case !ok1 || !ok2 || first < 1 || last < 1 || first > 65535 || last > 65535:
 		return PortRange{}, want

@@ -26,15 +26,15 @@ func (q Quantity) String() string {
 	return strconv.Itoa(q.Value)
 }
 
-// Admits says whether a machine with this much is what was asked for.
-func (q Quantity) Admits(has float64) bool {
+// IsMetBy says whether a machine with this much is what was asked for.
+func (q Quantity) IsMetBy(has float64) bool {
 	return has == float64(q.Value) || q.AtLeast && has > float64(q.Value)
 }
 
 // ParseQuantity reads "4" (exactly 4) or "4+" (at least 4): a whole number above 0, and no unit.
 func ParseQuantity(s string) (Quantity, error) {
 	digits, atLeast := strings.CutSuffix(s, "+")
-	n, ok := wholeNumber(digits)
+	n, ok := parseWholeNumber(digits)
 	if !ok || n < 1 {
 		return Quantity{}, fmt.Errorf("%q is neither a whole number above 0, such as 4, nor one with a plus for at least, such as 4+", s)
 	}
@@ -54,7 +54,7 @@ func ParseCPUs(s string) (Quantity, error) {
 // is a *FieldError.
 func ParseMemory(s string) (Quantity, error) {
 	digits, atLeast := strings.CutSuffix(s, "+")
-	n, ok := wholeNumber(trimGiB(digits))
+	n, ok := parseWholeNumber(trimGiBUnit(digits))
 	if !ok || n < 1 || n > MaxMemoryGiB {
 		want := fmt.Sprintf("memory per machine in whole GiB from 1 to %d, such as 16, or 16+ for at least 16", MaxMemoryGiB)
 		return Quantity{}, &FieldError{Field: "memory", Value: s, Want: want + unitHint(digits)}
@@ -64,7 +64,7 @@ func ParseMemory(s string) (Quantity, error) {
 
 // ParseDiskSize reads --disk_size, in GiB per machine: 100, 100GiB or 100Gi. Its error is a *FieldError.
 func ParseDiskSize(s string) (int, error) {
-	n, ok := wholeNumber(trimGiB(s))
+	n, ok := parseWholeNumber(trimGiBUnit(s))
 	if !ok || n < 1 || n > MaxDiskGiB {
 		return 0, &FieldError{Field: "disk_size", Value: s, Want: wantDisk + unitHint(s)}
 	}
@@ -73,7 +73,7 @@ func ParseDiskSize(s string) (int, error) {
 
 var wantDisk = fmt.Sprintf("disk per machine in whole GiB from 1 to %d, such as 100", MaxDiskGiB)
 
-func trimGiB(s string) string {
+func trimGiBUnit(s string) string {
 	if bare, ok := strings.CutSuffix(s, "GiB"); ok {
 		return bare
 	}
@@ -89,8 +89,8 @@ func unitHint(s string) string {
 	return "; sizes are always in GiB, the unit can be left out"
 }
 
-// wholeNumber takes digits alone: no sign, no exponent, no space, no leading zero.
-func wholeNumber(s string) (int, bool) {
+// parseWholeNumber takes digits alone: no sign, no exponent, no space, no leading zero.
+func parseWholeNumber(s string) (int, bool) {
 	if s == "" || len(s) > 1 && s[0] == '0' || strings.Trim(s, "0123456789") != "" {
 		return 0, false
 	}

@@ -27,8 +27,8 @@ type GPURelease struct {
 	TestImage       string `json:"test_image,omitempty"`
 }
 
-// Or is g with what it leaves empty taken from other.
-func (g GPURelease) Or(other GPURelease) GPURelease {
+// WithFallback is g with what it leaves empty taken from other.
+func (g GPURelease) WithFallback(other GPURelease) GPURelease {
 	return GPURelease{
 		ChartRepo:       cmp.Or(g.ChartRepo, other.ChartRepo),
 		OperatorVersion: cmp.Or(g.OperatorVersion, other.OperatorVersion),
@@ -42,8 +42,8 @@ func (g GPURelease) Or(other GPURelease) GPURelease {
 // ignore. Level 2 brought kubernetes_version, rke2 and gpu.
 const SpecLevel = 2
 
-// Level is the least that a worker must know to do all that a spec asks for.
-func (s ClusterSpec) Level() int {
+// RequiredLevel is the least that a worker must know to do all that a spec asks for.
+func (s ClusterSpec) RequiredLevel() int {
 	if s.KubernetesVersion != "" || s.RKE2 != (RKE2Release{}) || s.GPU != (GPURelease{}) {
 		return 2
 	}
@@ -61,7 +61,7 @@ func (c *Cluster) WithReleases(asked ClusterSpec) ClusterSpec {
 			s.KubernetesVersion = c.Status.Artifacts.Version
 		}
 	}
-	s.GPU = s.GPU.Or(asked.GPU)
+	s.GPU = s.GPU.WithFallback(asked.GPU)
 	return s
 }
 
@@ -87,11 +87,11 @@ type WorkerInfo struct {
 // Kubernetes has been at major version 1 from its beginning.
 var kubernetesVersion = regexp.MustCompile(`^v1\.\d{1,3}\.\d{1,3}([+-][0-9A-Za-z.+-]{1,60})?$`)
 
-// WantKubernetesVersion says what ValidKubernetesVersion takes.
+// WantKubernetesVersion says what IsKubernetesVersion takes.
 const WantKubernetesVersion = "a release of RKE2, such as v1.35.7+rke2r1"
 
-// ValidKubernetesVersion says whether there may be such a release of RKE2, as far as its name shows.
-func ValidKubernetesVersion(v string) bool { return kubernetesVersion.MatchString(v) }
+// IsKubernetesVersion says whether there may be such a release of RKE2, as far as its name shows.
+func IsKubernetesVersion(v string) bool { return kubernetesVersion.MatchString(v) }
 
 var sha256Digits = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 
@@ -99,18 +99,18 @@ const wantSource = `"release", the https:// address of a mirror without a name a
 
 // validateReleases checks what is said of where software comes from.
 func (s ClusterSpec) validateReleases(errs *fieldErrors) {
-	if s.KubernetesVersion != "" && !ValidKubernetesVersion(s.KubernetesVersion) {
-		errs.add("kubernetes_version", s.KubernetesVersion, WantKubernetesVersion)
+	if s.KubernetesVersion != "" && !IsKubernetesVersion(s.KubernetesVersion) {
+		errs.addField("kubernetes_version", s.KubernetesVersion, WantKubernetesVersion)
 	}
-	if s.RKE2.Source != "" && !validSource(s.RKE2.Source) {
-		errs.add("rke2.source", s.RKE2.Source, wantSource)
+	if s.RKE2.Source != "" && !isReleaseSource(s.RKE2.Source) {
+		errs.addField("rke2.source", s.RKE2.Source, wantSource)
 	}
 	if s.RKE2.SHA256 != "" && !sha256Digits.MatchString(s.RKE2.SHA256) {
-		errs.add("rke2.sha256", s.RKE2.SHA256, "64 hexadecimal digits, as sha256sum prints them")
+		errs.addField("rke2.sha256", s.RKE2.SHA256, "64 hexadecimal digits, as sha256sum prints them")
 	}
 }
 
-func validSource(v string) bool {
+func isReleaseSource(v string) bool {
 	if v == "release" || filepath.IsAbs(v) {
 		return true
 	}

@@ -12,15 +12,15 @@ func TestASpecOfBeforeIsReadAndWrittenAsItWas(t *testing.T) {
 	if err := json.Unmarshal([]byte(before), &s); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := json.Marshal(s); err != nil || string(got) != before || s.Level() != 1 {
-		t.Errorf("got %s, %v, level %d", got, err, s.Level())
+	if got, err := json.Marshal(s); err != nil || string(got) != before || s.RequiredLevel() != 1 {
+		t.Errorf("got %s, %v, level %d", got, err, s.RequiredLevel())
 	}
 }
 
 func TestReleasesOfASpecAreChecked(t *testing.T) {
 	good := ClusterSpec{Provision: true, NumNodes: 1, KubernetesVersion: "v1.34.1+rke2r1", RKE2: RKE2Release{Source: "/kit", SHA256: strings.Repeat("a", 64)}}
-	if err := good.Validate(); err != nil || good.Level() != 2 {
-		t.Errorf("%v, level %d", err, good.Level())
+	if err := good.Validate(); err != nil || good.RequiredLevel() != 2 {
+		t.Errorf("%v, level %d", err, good.RequiredLevel())
 	}
 	for field, spec := range map[string]ClusterSpec{
 		"kubernetes_version": {KubernetesVersion: "v9.9.9+rke2r1"},
@@ -28,7 +28,7 @@ func TestReleasesOfASpecAreChecked(t *testing.T) {
 		"rke2.sha256":        {RKE2: RKE2Release{SHA256: "abc"}},
 	} {
 		spec.Provision, spec.NumNodes = true, 1
-		errs := FieldErrors(spec.Validate())
+		errs := FieldErrorsOf(spec.Validate())
 		if len(errs) != 1 || errs[0].Field != field {
 			t.Errorf("%s: %+v", field, errs)
 		}

@@ -2,8 +2,8 @@ package api
 
 import "time"
 
-// Valid says whether p is a phase at all.
-func (p Phase) Valid() bool {
+// IsKnown says whether p is a phase at all.
+func (p Phase) IsKnown() bool {
 	switch p {
 	case PhaseInit, PhaseProvisioning, PhaseReady, PhaseError, PhaseDeleting:
 		return true
@@ -11,8 +11,8 @@ func (p Phase) Valid() bool {
 	return false
 }
 
-// Busy says that an operation works on a cluster in this phase, or has yet to finish.
-func (p Phase) Busy() bool { return p == PhaseProvisioning || p == PhaseDeleting }
+// IsBusy says that an operation works on a cluster in this phase, or has yet to finish.
+func (p Phase) IsBusy() bool { return p == PhaseProvisioning || p == PhaseDeleting }
 
 // MayExist says that the cloud may have a machine in this state, and bill it: from the moment its launch is asked for
 // until the cloud's own listing no longer has it.
@@ -54,8 +54,8 @@ func (m *Machine) SetProgress(doing string) {
 	}
 }
 
-// Condition is the condition of that type, nil where it was never set.
-func (s *ClusterStatus) Condition(t ConditionType) *Condition {
+// FindCondition is the condition of that type, nil where it was never set.
+func (s *ClusterStatus) FindCondition(t ConditionType) *Condition {
 	for i := range s.Conditions {
 		if s.Conditions[i].Type == t {
 			return &s.Conditions[i]
@@ -76,7 +76,7 @@ func (s ClusterStatus) CostPerHour() float64 {
 		}
 		return sum
 	}
-	there := s.Phase == PhaseReady || s.Phase.Busy() || s.Phase == PhaseError && s.KeepOnFailure
+	there := s.Phase == PhaseReady || s.Phase.IsBusy() || s.Phase == PhaseError && s.KeepOnFailure
 	if s.Placement == nil || !there {
 		return 0
 	}

@@ -16,7 +16,7 @@ func TestIncarnationsAreFairAndReadable(t *testing.T) {
 	counts := map[rune]int{}
 	const n = 20000
 	for range n {
-		id, err := api.Incarnation(rand.Reader)
+		id, err := api.NewIncarnation(rand.Reader)
 		if err != nil || len(id) != api.IncarnationLength || strings.ContainsAny(id, "aeiou013l") || !regexp.MustCompile(`^[a-z0-9]+$`).MatchString(id) {
 			t.Fatalf("%q, %v", id, err)
 		}
@@ -30,7 +30,7 @@ func TestIncarnationsAreFairAndReadable(t *testing.T) {
 			t.Errorf("%c came %d times, the mean is %.0f", c, k, mean)
 		}
 	}
-	if _, err := api.Incarnation(bytes.NewReader([]byte{1, 2})); err == nil {
+	if _, err := api.NewIncarnation(bytes.NewReader([]byte{1, 2})); err == nil {
 		t.Error("too little randomness was enough")
 	}
 }
@@ -93,7 +93,7 @@ func TestPhasesKnowWhetherTheyLast(t *testing.T) {
 		api.PhaseInit: {true, false}, api.PhaseProvisioning: {true, true}, api.PhaseReady: {true, false},
 		api.PhaseError: {true, false}, api.PhaseDeleting: {true, true}, "": {}, "ready": {},
 	} {
-		if got := [2]bool{p.Valid(), p.Busy()}; got != want {
+		if got := [2]bool{p.IsKnown(), p.IsBusy()}; got != want {
 			t.Errorf("%q: %v", p, got)
 		}
 	}
@@ -101,7 +101,7 @@ func TestPhasesKnowWhetherTheyLast(t *testing.T) {
 
 func TestConditionsMoveOnlyWithTheirStatus(t *testing.T) {
 	var s api.ClusterStatus
-	if s.Condition(api.NodesReady) != nil {
+	if s.FindCondition(api.NodesReady) != nil {
 		t.Error("a condition that was never set")
 	}
 	t0 := time.Unix(100, 0)
@@ -110,11 +110,11 @@ func TestConditionsMoveOnlyWithTheirStatus(t *testing.T) {
 	}
 	set(api.ConditionFalse, "1 of 3", t0)
 	set(api.ConditionFalse, "2 of 3", t0.Add(1))
-	if c := s.Condition(api.NodesReady); c.Message != "2 of 3" || c.LastTransitionTime != t0 {
+	if c := s.FindCondition(api.NodesReady); c.Message != "2 of 3" || c.LastTransitionTime != t0 {
 		t.Errorf("%+v", c)
 	}
 	set(api.ConditionTrue, "", t0.Add(2))
-	if c := s.Condition(api.NodesReady); c.LastTransitionTime != t0.Add(2) || len(s.Conditions) != 1 {
+	if c := s.FindCondition(api.NodesReady); c.LastTransitionTime != t0.Add(2) || len(s.Conditions) != 1 {
 		t.Errorf("%+v", s.Conditions)
 	}
 }

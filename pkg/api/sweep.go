@@ -31,9 +31,9 @@ type SweepInput struct {
 
 // SweepResult is what a sweep found. Clusters without drift are only counted.
 type SweepResult struct {
-	Looked  int       `json:"looked"`
-	Drifted []Drifted `json:"drifted,omitempty"`
-	Orphans []Orphan  `json:"orphans,omitempty"`
+	Looked  int              `json:"looked"`
+	Drifted []DriftedCluster `json:"drifted,omitempty"`
+	Orphans []Orphan         `json:"orphans,omitempty"`
 	// Unasked says which clouds could not be asked for orphans, and why.
 	Unasked []string `json:"unasked,omitempty"`
 	// Failed says what could not be looked at, and why; the rest of the result holds all the same.
@@ -84,8 +84,8 @@ type Orphan struct {
 	Conflict string `json:"conflict,omitempty"`
 }
 
-// Drifted is a cluster that is not as etcd says, or of which that can't be said.
-type Drifted struct {
+// DriftedCluster is a cluster that is not as etcd says, or of which that can't be said.
+type DriftedCluster struct {
 	Cluster string  `json:"cluster"`
 	Phase   Phase   `json:"phase"`
 	Drift   []Drift `json:"drift,omitempty"`

@@ -29,14 +29,14 @@ var (
 	regionName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 )
 
-// Validate checks all that can be checked without asking a cloud. Its error is nil or one or more *FieldErrors, joined;
-// FieldErrors takes them apart. Fields are named as their flags are spelled.
+// Validate checks all that can be checked without asking a cloud. Its error is nil or one or more *FieldErrorsOf, joined;
+// FieldErrorsOf takes them apart. Fields are named as their flags are spelled.
 func (c *Cluster) Validate() error {
 	var errs fieldErrors
-	errs.take(ValidateName(c.Metadata.Name))
+	errs.addError(ValidateName(c.Metadata.Name))
 	validateLabels(c.Metadata.Labels, &errs)
-	errs.take(c.Spec.Validate())
-	return errs.join()
+	errs.addError(c.Spec.Validate())
+	return errs.joinErrors()
 }
 
 // ValidateName checks a cluster's name; its error is a *FieldError.
@@ -54,55 +54,55 @@ func ValidateName(name string) error {
 func (s ClusterSpec) Validate() error {
 	var errs fieldErrors
 	if !s.Provision {
-		errs.add("provision", "false", "add --provision: it has the machines launched and Kubernetes installed on them; clusters that exist already can't be attached")
+		errs.addField("provision", "false", "add --provision: it has the machines launched and Kubernetes installed on them; clusters that exist already can't be attached")
 	}
-	if _, ok := manager(s.Manager); !ok {
-		errs.add("manager", s.Manager, "the only manager is "+ManagerK8+" (Kubernetes)")
+	if _, ok := normalizeManager(s.Manager); !ok {
+		errs.addField("manager", s.Manager, "the only manager is "+ManagerK8+" (Kubernetes)")
 	}
 	if s.Cloud != "" && !cloudName.MatchString(strings.ToLower(s.Cloud)) {
-		errs.add("cloud", s.Cloud, "the name of a cloud, such as docker or aws")
+		errs.addField("cloud", s.Cloud, "the name of a cloud, such as docker or aws")
 	}
 	if s.Region != "" && !regionName.MatchString(s.Region) {
-		errs.add("region", s.Region, "the name of a region as its cloud spells it, such as us-east-1")
+		errs.addField("region", s.Region, "the name of a region as its cloud spells it, such as us-east-1")
 	}
 	if s.Zone != "" && !regionName.MatchString(s.Zone) {
-		errs.add("zone", s.Zone, "the name of a zone as its cloud spells it, such as us-east-1a")
+		errs.addField("zone", s.Zone, "the name of a zone as its cloud spells it, such as us-east-1a")
 	}
 	if !(s.MaxHourlyCost >= 0) || math.IsInf(s.MaxHourlyCost, 0) {
-		errs.add("max_hourly_cost", strconv.FormatFloat(s.MaxHourlyCost, 'f', -1, 64), "US dollars per hour and machine, such as 1.50")
+		errs.addField("max_hourly_cost", strconv.FormatFloat(s.MaxHourlyCost, 'f', -1, 64), "US dollars per hour and machine, such as 1.50")
 	}
 	if s.ImageID != "" && strings.ContainsFunc(s.ImageID, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }) {
-		errs.add("image_id", s.ImageID, "the id of an image as its cloud spells it")
+		errs.addField("image_id", s.ImageID, "the id of an image as its cloud spells it")
 	}
 	if s.APICIDR != "" {
 		if _, err := netip.ParsePrefix(s.APICIDR); err != nil {
-			errs.add("api_cidr", s.APICIDR, "a range of addresses, such as 203.0.113.0/24")
+			errs.addField("api_cidr", s.APICIDR, "a range of addresses, such as 203.0.113.0/24")
 		}
 	}
-	s.validateAccess(&errs)
+	s.validateAPIAccess(&errs)
 	if s.CPUs != "" {
-		errs.take(second(ParseCPUs(s.CPUs)))
+		errs.addError(errorOnly(ParseCPUs(s.CPUs)))
 	}
 	if s.Memory != "" {
-		errs.take(second(ParseMemory(s.Memory)))
+		errs.addError(errorOnly(ParseMemory(s.Memory)))
 	}
 	if s.DiskSize < 0 || s.DiskSize > MaxDiskGiB {
-		errs.add("disk_size", strconv.Itoa(s.DiskSize), wantDisk)
+		errs.addField("disk_size", strconv.Itoa(s.DiskSize), wantDisk)
 	}
 	if s.Accelerators != "" {
-		errs.take(second(ParseAccelerators(s.Accelerators)))
+		errs.addError(errorOnly(ParseAccelerators(s.Accelerators)))
 	}
 	s.validateGPU(&errs)
 	s.validateReleases(&errs)
-	errs.take(second(ParsePorts(s.Ports)))
+	errs.addError(errorOnly(ParsePorts(s.Ports)))
 	if s.NumNodes < 1 || s.NumNodes > MaxNumNodes {
-		errs.add("num_nodes", strconv.Itoa(s.NumNodes), fmt.Sprintf("from 1 (the head alone) to %d machines", MaxNumNodes))
+		errs.addField("num_nodes", strconv.Itoa(s.NumNodes), fmt.Sprintf("from 1 (the head alone) to %d machines", MaxNumNodes))
 	}
-	return errs.join()
+	return errs.joinErrors()
 }
 
-// FieldErrors are all the *FieldErrors that an error is made of.
-func FieldErrors(err error) []FieldError {
+// FieldErrorsOf are all the *FieldErrorsOf that an error is made of.
+func FieldErrorsOf(err error) []FieldError {
 	switch e := err.(type) {
 	case nil:
 		return nil
@@ -111,31 +111,31 @@ func FieldErrors(err error) []FieldError {
 	case interface{ Unwrap() []error }:
 		var all []FieldError
 		for _, part := range e.Unwrap() {
-			all = append(all, FieldErrors(part)...)
+			all = append(all, FieldErrorsOf(part)...)
 		}
 		return all
 	}
-	return FieldErrors(errors.Unwrap(err))
+	return FieldErrorsOf(errors.Unwrap(err))
 }
 
 // fieldErrors gathers what is wrong, so that a person hears of it all at once.
 type fieldErrors struct{ all []error }
 
-func (e *fieldErrors) add(field, value, want string) {
+func (e *fieldErrors) addField(field, value, want string) {
 	e.all = append(e.all, &FieldError{Field: field, Value: value, Want: want})
 }
 
-func (e *fieldErrors) take(err error) {
+func (e *fieldErrors) addError(err error) {
 	if err != nil {
 		e.all = append(e.all, err)
 	}
 }
 
-func (e *fieldErrors) join() error {
+func (e *fieldErrors) joinErrors() error {
 	if len(e.all) == 1 {
 		return e.all[0]
 	}
 	return errors.Join(e.all...)
 }
 
-func second[T any](_ T, err error) error { return err }
+func errorOnly[T any](_ T, err error) error { return err }

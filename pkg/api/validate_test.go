@@ -42,7 +42,7 @@ func TestWellFormedInputIsTakenAndNormalized(t *testing.T) {
 		t.Error("the caller's own ports were changed")
 	}
 	again := c.Spec
-	if again.Default(); !reflect.DeepEqual(again, want) {
+	if again.SetDefaults(); !reflect.DeepEqual(again, want) {
 		t.Errorf("defaulting twice makes another spec: %+v", again)
 	}
 }
@@ -61,7 +61,7 @@ func TestBadInputIsNamedWithItsFieldValueAndWhatIsRight(t *testing.T) {
 	with := func(change func(*api.Cluster)) *api.Cluster {
 		c := &api.Cluster{Metadata: api.Metadata{Name: "a"}, Spec: good()}
 		change(c)
-		c.Default() // must leave what is wrong as it was given
+		c.SetDefaults() // must leave what is wrong as it was given
 		return c
 	}
 	name := func(s string) *api.Cluster { return with(func(c *api.Cluster) { c.Metadata.Name = s }) }
@@ -161,7 +161,7 @@ func TestBadInputIsNamedWithItsFieldValueAndWhatIsRight(t *testing.T) {
 	} {
 		err := c.in.Validate()
 		var one *api.FieldError
-		if !errors.As(err, &one) || len(api.FieldErrors(err)) != 1 {
+		if !errors.As(err, &one) || len(api.FieldErrorsOf(err)) != 1 {
 			t.Errorf("%s %q: %v, want one *FieldError", c.field, c.value, err)
 			continue
 		}
@@ -181,14 +181,14 @@ func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
 		Manager: "x", Cloud: " ", Region: " ", CPUs: "x", Memory: "x", DiskSize: -1, Accelerators: ":", Ports: []string{"x", "80", "80"},
 	}}
 	var fields []string
-	for _, e := range api.FieldErrors(fmt.Errorf("wrapped: %w", c.Validate())) {
+	for _, e := range api.FieldErrorsOf(fmt.Errorf("wrapped: %w", c.Validate())) {
 		fields = append(fields, e.Field)
 	}
 	want := "name labels provision manager cloud region cpus memory disk_size accelerators ports ports num_nodes"
 	if got := strings.Join(fields, " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if api.FieldErrors(nil) != nil || api.FieldErrors(errors.New("x")) != nil {
+	if api.FieldErrorsOf(nil) != nil || api.FieldErrorsOf(errors.New("x")) != nil {
 		t.Error("field errors where there are none")
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/daemon"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
 // app is one run of skyctl: its environment, and what its commands share once they need it.
@@ -22,23 +22,23 @@ type app struct {
 	command *cobra.Command
 
 	cfg *config.Config
-	ops *operations.Client
+	ops *client.Client
 	// worker is who does the work, once that is known.
-	worker *workerView
+	worker *knownWorker
 	// diskTold: that the disk has too little room was told.
 	diskTold bool
 	// creates is what this command is to create, if it is.
 	creates *api.ClusterSpec
 }
 
-func (a *app) close() {
+func (a *app) closeClient() {
 	if a.ops != nil {
 		a.ops.Close()
 	}
 }
 
-// settings reads flags, environment and file, once, and notes what of them does nothing. A wrong one is bad input.
-func (a *app) settings() (*config.Config, error) {
+// loadSettingsWithNotes reads flags, environment and file, once, and notes what of them does nothing. A wrong one is bad input.
+func (a *app) loadSettingsWithNotes() (*config.Config, error) {
 	if a.cfg != nil {
 		return a.cfg, nil
 	}
@@ -46,7 +46,7 @@ func (a *app) settings() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.noteUnknown(cfg)
+	a.noteUnknownSettings(cfg)
 	return cfg, nil
 }
 
@@ -62,29 +62,29 @@ func (a *app) loadSettings() (*config.Config, error) {
 	return a.cfg, nil
 }
 
-// connect gives the client of operations, and starts skyd where nothing is configured and nothing runs.
-func (a *app) connect(ctx context.Context) (*operations.Client, error) {
+// connectClient gives the client of operations, and starts skyd where nothing is configured and nothing runs.
+func (a *app) connectClient(ctx context.Context) (*client.Client, error) {
 	if a.ops != nil {
 		return a.ops, nil
 	}
-	cfg, err := a.settings()
+	cfg, err := a.loadSettingsWithNotes()
 	if err != nil {
 		return nil, err
 	}
-	if !cfg.External() {
+	if !cfg.IsExternal() {
 		if err := a.ensureServer(ctx, cfg); err != nil {
 			return nil, err
 		}
 	}
-	a.ops = operations.New(cfg, a.env.Now)
+	a.ops = client.New(cfg, a.env.Now)
 	return a.ops, nil
 }
 
 // ensureServer makes sure that a skyd dev answers, and points the settings at it.
 func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
-	state, err := daemon.Status(cfg)
+	state, err := daemon.FindRunning(cfg)
 	if errors.Is(err, daemon.ErrNotRunning) || errors.Is(err, daemon.ErrNotReady) {
-		if err := requireRoomToStart(cfg); err != nil {
+		if err := requireDiskToStart(cfg); err != nil {
 			return err
 		}
 		state, err = a.startServer(ctx, cfg)
@@ -92,11 +92,11 @@ func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return &serverError{err}
 	}
-	if err := a.compareServer(cfg, state); err != nil {
+	if err := a.checkServerCompatibility(cfg, state); err != nil {
 		return err
 	}
-	state.Use(cfg)
-	a.noteDisk(cfg)
+	state.ApplyTo(cfg)
+	a.warnLowDisk(cfg)
 	return nil
 }
 
@@ -105,13 +105,13 @@ func (a *app) startServer(ctx context.Context, cfg *config.Config) (daemon.State
 	if err != nil {
 		return daemon.State{}, err
 	}
-	s := startStatus(a.env.Err, "Starting skyd in the background", !isTerminal(a.env.Err)) // one line says it all elsewhere
-	state, err := daemon.Start(ctx, cfg, skyd)
+	s := startSpinner(a.env.Err, "Starting skyd in the background", !isTerminal(a.env.Err)) // one line says it all elsewhere
+	state, err := daemon.EnsureRunning(ctx, cfg, skyd)
 	if err != nil {
-		s.clear()
+		s.clearLine()
 		return state, err
 	}
-	s.clear()
+	s.clearLine()
 	fmt.Fprintf(a.env.Err, "Started skyd in the background; its Web UI is at %s (skyctl server stop ends it).\n", state.UIAddress)
 	return state, nil
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/daemon"
-	"github.com/sky-shift/skyctl/pkg/disk"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/diskspace"
+	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	build "github.com/sky-shift/skyctl/pkg/version"
 )
 
@@ -20,13 +20,13 @@ type checkReport struct {
 	// OK: a cluster can be created on at least one cloud.
 	OK bool `json:"ok"`
 	// Parts are skyctl itself, the servers, and what gives machines.
-	Parts  []api.Finding     `json:"parts"`
-	Clouds []api.CloudStatus `json:"clouds"`
+	Parts  []api.CheckFinding `json:"parts"`
+	Clouds []api.CloudStatus  `json:"clouds"`
 }
 
-func (a *app) checkCommand() *cobra.Command {
+func (a *app) newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "check", Short: "Say what works, what does not, and why", Args: noArgs,
+		Use: "check", Short: "Say what works, what does not, and why", Args: refuseArgs,
 		Long: `Looks at everything that a cluster needs, and says of each thing that does not work why not and
 what to do: skyd, etcd, Temporal, the worker, disk, Docker, SkyPilot, and every cloud that
 SkyPilot knows. Clouds are looked at anew, which takes some seconds each; credentials that were put
@@ -36,9 +36,9 @@ It ends with 0 where a cluster can be created on at least one cloud, with 1 wher
 with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
 		Example: "  skyctl check\n  skyctl check -o wide   # every reason in full\n  skyctl check -o json",
 	}
-	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		r, problem := a.check(cmd.Context(), output.forMachines())
+		r, problem := a.collectCheckReport(cmd.Context(), output.isStructured())
 		if cmd.Context().Err() != nil {
 			return cmd.Context().Err()
 		}
@@ -46,47 +46,47 @@ with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
 		if errors.As(problem, &wrong) {
 			return problem
 		}
-		if output.forMachines() {
-			if err := encode(a.env.Out, output.value, r); err != nil {
+		if output.isStructured() {
+			if err := writeStructured(a.env.Out, output.value, r); err != nil {
 				return err
 			}
-		} else if _, err := fmt.Fprint(a.env.Out, r.text(output.value == asWide)); err != nil {
+		} else if _, err := fmt.Fprint(a.env.Out, r.renderPage(output.value == asWide)); err != nil {
 			return err
 		}
 		switch {
 		case problem != nil:
-			return &shownError{problem} // it stands on the page
+			return &reportedError{problem} // it stands on the page
 		case !r.OK:
-			return &shownError{errors.New("no cloud can be used")}
+			return &reportedError{errors.New("no cloud can be used")}
 		}
 		return nil
 	}
 	return cmd
 }
 
-// check looks at everything. Its error is what keeps it from looking further.
-func (a *app) check(ctx context.Context, quiet bool) (checkReport, error) {
-	r := checkReport{Parts: []api.Finding{{Name: "skyctl", Version: build.Get().Version}}, Clouds: []api.CloudStatus{}}
-	cfg, err := a.settings()
+// collectCheckReport looks at everything. Its error is what keeps it from looking further.
+func (a *app) collectCheckReport(ctx context.Context, quiet bool) (checkReport, error) {
+	r := checkReport{Parts: []api.CheckFinding{{Name: "skyctl", Version: build.ReadBuild().Version}}, Clouds: []api.CloudStatus{}}
+	cfg, err := a.loadSettingsWithNotes()
 	if err != nil {
 		return r, err
 	}
-	ops, err := a.connect(ctx)
-	if !cfg.External() {
-		r.Parts = append(r.Parts, skydFinding(cfg, err), diskFinding(cfg.Dir))
+	ops, err := a.connectClient(ctx)
+	if !cfg.IsExternal() {
+		r.Parts = append(r.Parts, checkSkyd(cfg, err), checkDiskSpace(cfg.Dir))
 	}
 	if err != nil {
 		return r, err
 	}
-	found, err := serverFindings(ctx, ops)
+	found, err := checkServers(ctx, ops)
 	r.Parts = append(r.Parts, found...)
-	var none *operations.NoWorkerError
+	var none *client.NoWorkerError
 	if err != nil && !errors.As(err, &none) { // one that has just been started may not listen yet
 		return r, err
 	}
-	s := startStatus(a.env.Err, "Looking at every cloud", quiet)
-	clouds, err := ops.Check(ctx)
-	s.clear()
+	s := startSpinner(a.env.Err, "Looking at every cloud", quiet)
+	clouds, err := ops.CheckClouds(ctx)
+	s.clearLine()
 	worker := &r.Parts[len(r.Parts)-1]
 	if err != nil {
 		worker.Problem = err.Error()
@@ -99,45 +99,45 @@ func (a *app) check(ctx context.Context, quiet bool) (checkReport, error) {
 	}
 	r.Parts = append(r.Parts, clouds.Providers...)
 	r.Clouds = append(r.Clouds, clouds.Clouds...)
-	r.OK = !r.broken() && r.enabled() > 0
+	r.OK = !r.hasBrokenRequirement() && r.countEnabledClouds() > 0
 	return r, nil
 }
 
-// skydFinding is the server on this machine; its error is why it could not be started.
-func skydFinding(cfg *config.Config, err error) api.Finding {
-	f := api.Finding{Name: "skyd"}
+// checkSkyd is the server on this machine; its error is why it could not be started.
+func checkSkyd(cfg *config.Config, err error) api.CheckFinding {
+	f := api.CheckFinding{Name: "skyd"}
 	if err != nil {
 		f.Problem = err.Error()
 		return f
 	}
-	if state, err := daemon.Status(cfg); err == nil {
+	if state, err := daemon.FindRunning(cfg); err == nil {
 		f.Version, f.Where = state.Version, fmt.Sprintf("process %d, Web UI %s", state.PID, state.UIAddress)
 	}
 	return f
 }
 
-// serverFindings are etcd, Temporal and, last, the worker; its error is the first of them that does not answer.
-func serverFindings(ctx context.Context, ops *operations.Client) ([]api.Finding, error) {
-	parts := ops.Health(ctx)
-	versions := ops.Versions(ctx)
-	var all []api.Finding
+// checkServers are etcd, Temporal and, last, the worker; its error is the first of them that does not answer.
+func checkServers(ctx context.Context, ops *client.Client) ([]api.CheckFinding, error) {
+	parts := ops.CheckHealth(ctx)
+	versions := ops.ReadServerVersions(ctx)
+	var all []api.CheckFinding
 	var first error
 	for _, p := range parts {
 		if p.Err != nil && first == nil {
 			first = p.Err
 		}
-		all = append(all, api.Finding{Name: p.Name, Where: p.Where, Version: versions[p.Name], Problem: p.Problem()})
+		all = append(all, api.CheckFinding{Name: p.Name, Where: p.Where, Version: versions[p.Name], Problem: p.ProblemText()})
 	}
 	return all, first
 }
 
-// leastFreeGiB is what the server's data needs to grow: etcd's and Temporal's, RKE2 releases are elsewhere.
-const leastFreeGiB = 1
+// minFreeGiB is what the server's data needs to grow: etcd's and Temporal's, RKE2 releases are elsewhere.
+const minFreeGiB = 1
 
-// diskFinding is the disk that a directory is on.
-func diskFinding(dir string) api.Finding {
-	f := api.Finding{Name: "disk", Where: dir}
-	space, err := disk.Look(dir)
+// checkDiskSpace is the disk that a directory is on.
+func checkDiskSpace(dir string) api.CheckFinding {
+	f := api.CheckFinding{Name: "disk", Where: dir}
+	space, err := diskspace.ReadSpace(dir)
 	if err != nil {
 		f.Problem = err.Error()
 		return f
@@ -145,7 +145,7 @@ func diskFinding(dir string) api.Finding {
 	const gib = 1 << 30
 	free, all := float64(space.Free)/gib, float64(space.Total)/gib
 	f.Details = append(f.Details, fmt.Sprintf("%.1f of %.1f GiB free", free, all))
-	if free < leastFreeGiB {
+	if free < minFreeGiB {
 		f.Problem = fmt.Sprintf("only %.1f GiB are free: etcd and Temporal stop where it is full; make room", free)
 	}
 	return f
@@ -153,20 +153,20 @@ func diskFinding(dir string) api.Finding {
 
 const skyPilot = "SkyPilot"
 
-// giving are the parts that give machines: one of them that does not work takes only its own clouds away.
-var giving = map[string]bool{"Docker": true, skyPilot: true}
+// machineProviders are the parts that give machines: one of them that does not work takes only its own clouds away.
+var machineProviders = map[string]bool{"Docker": true, skyPilot: true}
 
-// broken says whether something does not work that every cloud needs.
-func (r checkReport) broken() bool {
+// hasBrokenRequirement says whether something does not work that every cloud needs.
+func (r checkReport) hasBrokenRequirement() bool {
 	for _, p := range r.Parts {
-		if p.Problem != "" && !giving[p.Name] {
+		if p.Problem != "" && !machineProviders[p.Name] {
 			return true
 		}
 	}
 	return false
 }
 
-func (r checkReport) enabled() int {
+func (r checkReport) countEnabledClouds() int {
 	n := 0
 	for _, c := range r.Clouds {
 		if c.Enabled {

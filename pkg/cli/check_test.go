@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-func report() checkReport {
+func newTestReport() checkReport {
 	return checkReport{OK: true,
-		Parts: []api.Finding{
+		Parts: []api.CheckFinding{
 			{Name: "skyctl", Version: "v1.2.3"},
 			{Name: "skyd", Version: "v1.2.3", Where: "process 4711, Web UI http://127.0.0.1:8233"},
 			{Name: "disk", Where: "/home/ada/.skyconf", Details: []string{"41.2 of 100.0 GiB free"}},
@@ -30,25 +30,25 @@ func report() checkReport {
 }
 
 func TestACheckIsOnePageThatSaysWhyNot(t *testing.T) {
-	golden(t, "check.txt", report().text(false))
-	golden(t, "check-wide.txt", report().text(true))
-	r := report()
+	compareGolden(t, "check.txt", newTestReport().renderPage(false))
+	compareGolden(t, "check-wide.txt", newTestReport().renderPage(true))
+	r := newTestReport()
 	r.Clouds, r.OK, r.Parts[7].Problem = nil, false, ""
-	if got := r.text(false); !strings.Contains(got, "No cloud can be used") {
+	if got := r.renderPage(false); !strings.Contains(got, "No cloud can be used") {
 		t.Error(got)
 	}
 	r.Parts[3].Problem = "does not answer"
-	if got := r.text(false); !strings.Contains(got, "what does not work above") {
+	if got := r.renderPage(false); !strings.Contains(got, "what does not work above") {
 		t.Error(got)
 	}
 }
 
 func TestACheckEndsWellWhereOneCloudWorksThoughOthersDoNot(t *testing.T) {
-	world.Work(t)
-	p := outsider(t)
-	world.Cast("", rehearsal.Play{Check: func() (api.CheckResult, error) {
-		r := report()
-		return api.CheckResult{Worker: api.Finding{Name: "worker", Version: "v9", Where: "process 1 on afar"}, Providers: r.Parts[6:], Clouds: r.Clouds}, nil
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	world.SetBehavior("", skydstub.Behavior{Check: func() (api.CheckResult, error) {
+		r := newTestReport()
+		return api.CheckResult{Worker: api.CheckFinding{Name: "worker", Version: "v9", Where: "process 1 on afar"}, Providers: r.Parts[6:], Clouds: r.Clouds}, nil
 	}})
 	got := p.run("check", "-o", "json")
 	var r checkReport
@@ -69,27 +69,27 @@ func TestACheckEndsWellWhereOneCloudWorksThoughOthersDoNot(t *testing.T) {
 }
 
 func TestACheckWithoutAnyCloudEndsWithOne(t *testing.T) {
-	world.Work(t)
-	world.Cast("", rehearsal.Play{Check: func() (api.CheckResult, error) {
+	world.StartWorker(t)
+	world.SetBehavior("", skydstub.Behavior{Check: func() (api.CheckResult, error) {
 		return api.CheckResult{Clouds: []api.CloudStatus{{Name: "docker", Reason: "no engine answers"}}}, nil
 	}})
-	got := outsider(t).run("check")
+	got := newExternalUser(t).run("check")
 	if got.code != ExitFailed || !strings.Contains(got.out, "no engine answers") || strings.Contains(got.err, "Error") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }
 
 func TestACheckThatFailsOnTheWorkerSaysSo(t *testing.T) {
-	world.Work(t)
-	world.Cast("", rehearsal.Play{Check: func() (api.CheckResult, error) { return api.CheckResult{}, errors.New("out of files") }})
-	got := outsider(t).run("check")
+	world.StartWorker(t)
+	world.SetBehavior("", skydstub.Behavior{Check: func() (api.CheckResult, error) { return api.CheckResult{}, errors.New("out of files") }})
+	got := newExternalUser(t).run("check")
 	if got.code != ExitFailed || !strings.Contains(got.out, "out of files") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }
 
 func TestACheckOfServersThatDoNotAnswerIsAPageAndEndsWithFive(t *testing.T) {
-	p := outsider(t)
+	p := newExternalUser(t)
 	p.env["SKYCTL_TEMPORAL_ADDRESS"] = "127.0.0.1:1"
 	got := p.run("check")
 	if got.code != ExitUnreachable || !strings.Contains(got.out, "Temporal") || !strings.Contains(got.out, "does not answer") || !strings.Contains(got.out, "skyctl") {
@@ -98,7 +98,7 @@ func TestACheckOfServersThatDoNotAnswerIsAPageAndEndsWithFive(t *testing.T) {
 }
 
 func TestACheckWithoutAWorkerEndsWithFive(t *testing.T) {
-	p := outsider(t)
+	p := newExternalUser(t)
 	p.env["SKYCTL_TEMPORAL_TASK_QUEUE"] = "deserted"
 	got := p.run("check")
 	if got.code != ExitUnreachable || !strings.Contains(got.out, "no worker is listening") {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/daemon"
+	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
 // Environment is everything that commands touch of the process they run in.
@@ -30,9 +30,9 @@ type Environment struct {
 	Skyd func() (string, error)
 }
 
-// System is the environment of a real process.
-func System() Environment {
-	return Environment{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Now: time.Now, Skyd: daemon.Locate}
+// SystemEnvironment is the environment of a real process.
+func SystemEnvironment() Environment {
+	return Environment{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Now: time.Now, Skyd: daemon.FindSkyd}
 }
 
 // Run runs one command and returns its exit code. The end of ctx is Ctrl-C.
@@ -40,20 +40,20 @@ func Run(ctx context.Context, env Environment, args []string) int {
 	if env.Getenv("TERM") == "dumb" {
 		env.Err = struct{ io.Writer }{env.Err} // no longer known as a terminal: it could not be drawn on
 	}
-	env.Out, env.Err = &cleanWriter{to: env.Out}, &cleanWriter{to: env.Err}
+	env.Out, env.Err = &sanitizingWriter{to: env.Out}, &sanitizingWriter{to: env.Err}
 	a := &app{env: env}
-	defer a.close()
-	root := a.root()
+	defer a.closeClient()
+	root := a.newRootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && ctx.Err() != nil && exitCode(err) != ExitInterrupted {
 		err = ctx.Err() // whatever broke, broke because of the interruption
 	}
-	tell(env.Err, err)
+	printError(env.Err, err)
 	return exitCode(err)
 }
 
-func (a *app) root() *cobra.Command {
+func (a *app) newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skyctl",
 		Short: "Kubernetes clusters with one command",
@@ -69,7 +69,7 @@ background, which does the work; see skyctl help server.`,
   # what there is, and how far it has come
   skyctl get clusters
   skyctl describe cluster dev`,
-		Args:          subcommand,
+		Args:          refuseUnknownSubcommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -81,15 +81,15 @@ background, which does the work; see skyctl help server.`,
 	root.SetIn(a.env.In)
 	root.SetOut(a.env.Out)
 	root.SetErr(a.env.Err)
-	root.SetGlobalNormalizationFunc(normalize)
-	root.SetFlagErrorFunc(flagError)
+	root.SetGlobalNormalizationFunc(normalizeFlagName)
+	root.SetFlagErrorFunc(toFieldError)
 	root.SetUsageTemplate(usageTemplate)
 	config.BindFlags(root.PersistentFlags())
 	a.flags = root.PersistentFlags()
-	root.AddCommand(a.createCommand(), a.getCommand(), a.describeCommand(), a.deleteCommand(), a.reconcileCommand(), a.pauseCommand(), a.resumeCommand(), a.checkCommand(), a.tunnelCommand(), a.serverCommand(), a.versionCommand(),
-		topic("exit-codes", "The codes that commands end with", exitCodesHelp),
-		topic("settings", "What can be set, and how it is read", settingsHelp()),
-		topic("options", "The flags that every command takes", optionsHelp(root.PersistentFlags())))
+	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newDeleteCommand(), a.newReconcileCommand(), a.newPauseCommand(), a.newResumeCommand(), a.newCheckCommand(), a.newTunnelCommand(), a.newServerCommand(), a.newVersionCommand(),
+		newHelpTopic("exit-codes", "The codes that commands end with", exitCodesHelp),
+		newHelpTopic("settings", "What can be set, and how it is read", settingsHelp()),
+		newHelpTopic("options", "The flags that every command takes", optionsHelp(root.PersistentFlags())))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
@@ -97,9 +97,9 @@ background, which does the work; see skyctl help server.`,
 		case "help":
 			cmd.Run, cmd.RunE = nil, func(_ *cobra.Command, args []string) error { return showHelp(root, args) }
 		case "completion":
-			cmd.Args, cmd.RunE = subcommand, askWhich
+			cmd.Args, cmd.RunE = refuseUnknownSubcommand, refuseMissingSubcommand
 			for _, shell := range cmd.Commands() {
-				shell.Args = noArgs
+				shell.Args = refuseArgs
 			}
 		}
 	}
@@ -110,42 +110,42 @@ background, which does the work; see skyctl help server.`,
 func showHelp(root *cobra.Command, words []string) error {
 	cmd, rest, err := root.Find(words)
 	if err != nil {
-		return usagef("%w", err)
+		return usageErrorf("%w", err)
 	}
-	if err := subcommand(cmd, rest); err != nil {
+	if err := refuseUnknownSubcommand(cmd, rest); err != nil {
 		return err
 	}
 	cmd.InitDefaultHelpFlag() // makes it show among the flags
 	return cmd.Help()
 }
 
-// topic is a page of help that is no command.
-func topic(name, short, long string) *cobra.Command {
+// newHelpTopic is a page of help that is no command.
+func newHelpTopic(name, short, long string) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: short, Long: long}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), cmd.Long) })
 	return cmd
 }
 
-// group is a command that only holds others.
-func group(use, short, long, example string, subs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Long: long, Example: example, Args: subcommand, RunE: askWhich, DisableFlagsInUseLine: true}
+// newCommandGroup is a command that only holds others.
+func newCommandGroup(use, short, long, example string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, Example: example, Args: refuseUnknownSubcommand, RunE: refuseMissingSubcommand, DisableFlagsInUseLine: true}
 	cmd.AddCommand(subs...)
 	return cmd
 }
 
-// askWhich is what a command does that needs another one after it.
-func askWhich(cmd *cobra.Command, _ []string) error {
+// refuseMissingSubcommand is what a command does that needs another one after it.
+func refuseMissingSubcommand(cmd *cobra.Command, _ []string) error {
 	var names []string
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
 			names = append(names, c.Name())
 		}
 	}
-	return usagef("%s what? One of: %s", cmd.CommandPath(), strings.Join(names, ", "))
+	return usageErrorf("%s what? One of: %s", cmd.CommandPath(), strings.Join(names, ", "))
 }
 
-// subcommand refuses a word that is no subcommand, and says which may have been meant.
-func subcommand(cmd *cobra.Command, args []string) error {
+// refuseUnknownSubcommand refuses a word that is no subcommand, and says which may have been meant.
+func refuseUnknownSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -154,39 +154,39 @@ func subcommand(cmd *cobra.Command, args []string) error {
 		cmd.SuggestionsMinimumDistance = 2
 	}
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return usagef("%s; did you mean %s?", msg, strings.Join(near, " or "))
+		return usageErrorf("%s; did you mean %s?", msg, strings.Join(near, " or "))
 	}
-	return usagef("%s; see %s --help", msg, cmd.CommandPath())
+	return usageErrorf("%s; see %s --help", msg, cmd.CommandPath())
 }
 
-// oneArg takes exactly one argument, the name of a cluster, whatever it looks like.
-func oneArg(cmd *cobra.Command, args []string) error {
+// requireOneArg takes exactly one argument, the name of a cluster, whatever it looks like.
+func requireOneArg(cmd *cobra.Command, args []string) error {
 	switch len(args) {
 	case 0:
-		return usagef("the name of a cluster is missing: %s NAME", cmd.CommandPath())
+		return usageErrorf("the name of a cluster is missing: %s NAME", cmd.CommandPath())
 	case 1:
 		return nil
 	}
-	return usagef("%s takes one name, not %d (%s)", cmd.CommandPath(), len(args), strings.Join(args, " "))
+	return usageErrorf("%s takes one name, not %d (%s)", cmd.CommandPath(), len(args), strings.Join(args, " "))
 }
 
-// nameArg is oneArg with a name that a cluster can have.
-func nameArg(cmd *cobra.Command, args []string) error {
-	if err := oneArg(cmd, args); err != nil {
+// requireClusterName is requireOneArg with a name that a cluster can have.
+func requireClusterName(cmd *cobra.Command, args []string) error {
+	if err := requireOneArg(cmd, args); err != nil {
 		return err
 	}
 	return api.ValidateName(args[0])
 }
 
-func noArgs(cmd *cobra.Command, args []string) error {
+func refuseArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("%s takes no arguments, yet was given %s", cmd.CommandPath(), strings.Join(args, " "))
+		return usageErrorf("%s takes no arguments, yet was given %s", cmd.CommandPath(), strings.Join(args, " "))
 	}
 	return nil
 }
 
-// normalize lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.
-func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+// normalizeFlagName lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.
+func normalizeFlagName(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	switch dashed := strings.ReplaceAll(name, "_", "-"); dashed {
 	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "kubernetes-version", "api-cidr", "api-access", "gpu-stack", "gpu-taint":
 		return pflag.NormalizedName(strings.ReplaceAll(dashed, "-", "_"))

@@ -11,20 +11,20 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 )
 
-func (a *app) createCommand() *cobra.Command {
-	return group("create", "Create a cluster", "Creates what you name: see skyctl create cluster --help.",
-		"  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3", a.createCluster())
+func (a *app) newCreateCommand() *cobra.Command {
+	return newCommandGroup("create", "Create a cluster", "Creates what you name: see skyctl create cluster --help.",
+		"  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3", a.newCreateClusterCommand())
 }
 
-// creation is what a person asks for with create cluster.
-type creation struct {
+// createOptions is what a person asks for with create cluster.
+type createOptions struct {
 	flags    *pflag.FlagSet
 	spec     api.ClusterSpec
-	ports    list
-	labels   list
+	ports    listValue
+	labels   listValue
 	disk     string
 	maxCost  string
 	numNodes string
@@ -32,12 +32,12 @@ type creation struct {
 	asked []string
 
 	keep, wait, dryRun bool
-	timeout            duration
-	output             *choice
+	timeout            durationValue
+	output             *enumValue
 }
 
-func (a *app) createCluster() *cobra.Command {
-	o := &creation{}
+func (a *app) newCreateClusterCommand() *cobra.Command {
+	o := &createOptions{}
 	cmd := &cobra.Command{
 		Use:     "cluster NAME --provision",
 		Aliases: []string{"clusters"},
@@ -69,15 +69,15 @@ some time after the deadline, whatever becomes of skyd and of this machine.`,
   # watch it until it is READY
   skyctl create cluster web --provision --cloud docker --cpus 1 --memory 2+ \
     --ports 80 --ports 30000-30100 --labels team=web --wait`,
-		Args:              oneArg, // a bad name is told along with whatever else is wrong
+		Args:              requireOneArg, // a bad name is told along with whatever else is wrong
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.runCreate(cmd.Context(), args[0], o) },
 	}
-	o.bind(cmd)
+	o.bindFlags(cmd)
 	return cmd
 }
 
-func (o *creation) bind(cmd *cobra.Command) {
+func (o *createOptions) bindFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	o.flags = f
 	f.BoolVar(&o.spec.Provision, "provision", false, "launch machines for the cluster (needed: attaching clusters that exist is not supported)")
@@ -104,12 +104,12 @@ func (o *creation) bind(cmd *cobra.Command) {
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C leaves the work running")
 	f.Var(&o.timeout, "timeout", "how long the whole create may take (default 1h)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only show where the machines would go and what they would cost")
-	o.output = outputFlag(cmd, asTable, asWide, asJSON, asYAML)
-	completeCreate(cmd)
+	o.output = addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	registerCreateCompletions(cmd)
 }
 
-// cluster is the object that was asked for, checked as far as that needs no cloud. Its errors are *api.FieldErrors, joined.
-func (o *creation) cluster(name string, now time.Time) (*api.Cluster, error) {
+// buildCluster is the object that was asked for, checked as far as that needs no cloud. Its errors are *api.FieldErrors, joined.
+func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, error) {
 	spec := o.spec
 	spec.Ports, spec.NumNodes = o.ports.values, api.DefaultNumNodes
 	labels, labelsErr := api.ParseLabels(o.labels.values)
@@ -118,7 +118,7 @@ func (o *creation) cluster(name string, now time.Time) (*api.Cluster, error) {
 		spec.DiskSize, diskErr = api.ParseDiskSize(o.disk)
 	}
 	if o.maxCost != "" {
-		spec.MaxHourlyCost, costErr = hourlyCost(o.maxCost)
+		spec.MaxHourlyCost, costErr = parseHourlyCost(o.maxCost)
 	}
 	// What is a number, however absurd, is Validate's to judge.
 	if n, err := strconv.Atoi(o.numNodes); err == nil {
@@ -127,48 +127,48 @@ func (o *creation) cluster(name string, now time.Time) (*api.Cluster, error) {
 		nodesErr = &api.FieldError{Field: "num_nodes", Value: o.numNodes, Want: fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", api.MaxNumNodes)}
 	}
 	c := api.NewCluster(name, "", spec, labels, now)
-	return c, errors.Join(empties(o.flags), c.Validate(), diskErr, costErr, nodesErr, labelsErr)
+	return c, errors.Join(checkEmptyFlags(o.flags), c.Validate(), diskErr, costErr, nodesErr, labelsErr)
 }
 
-func (a *app) runCreate(ctx context.Context, name string, o *creation) error {
-	c, err := o.cluster(name, a.env.Now())
+func (a *app) runCreate(ctx context.Context, name string, o *createOptions) error {
+	c, err := o.buildCluster(name, a.env.Now())
 	if err != nil {
 		return err
 	}
-	if err := o.together(); err != nil {
+	if err := o.checkFlagCombination(); err != nil {
 		return err
 	}
-	if err := a.record(o, c); err != nil {
+	if err := a.applySettingsToSpec(o, c); err != nil {
 		return err
 	}
 	if !o.dryRun {
-		cfg, err := a.settings()
+		cfg, err := a.loadSettingsWithNotes()
 		if err == nil {
-			err = requireRoomToCreate(cfg)
+			err = requireDiskToCreate(cfg)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	ops, err := a.connect(ctx)
+	ops, err := a.connectClient(ctx)
 	if err != nil {
 		return err
 	}
-	if err := a.settle(o, c); err != nil {
+	if err := a.requireCapableServer(o, c); err != nil {
 		return err
 	}
 	if o.dryRun {
-		return a.runPlan(ctx, ops, c, o)
+		return a.runDryRun(ctx, ops, c, o)
 	}
-	var created operations.Created
-	if err := a.working("Creating cluster", false, func(s *status) error {
-		created, err = ops.Create(ctx, c, operations.CreateOptions{
-			KeepOnFailure: o.keep, Timeout: o.timeout.value, Accept: a.acceptWorker(s, o, c),
+	var created client.CreateResult
+	if err := a.runWithSpinner("Creating cluster", false, func(s *spinner) error {
+		created, err = ops.CreateCluster(ctx, c, client.CreateOptions{
+			KeepOnFailure: o.keep, Timeout: o.timeout.value, Accept: a.newWorkerCheck(s, o, c),
 		})
 		if err != nil {
 			return err
 		}
-		s.pause()
+		s.keepLine()
 		if created.Resumed {
 			fmt.Fprintf(a.env.Out, "Cluster %s goes on from where it stood.\n", name)
 		} else {
@@ -179,136 +179,136 @@ func (a *app) runCreate(ctx context.Context, name string, o *creation) error {
 		return err
 	}
 	if o.wait {
-		return a.waitReady(ctx, ops, created.Cluster, o.timeout.value)
+		return a.awaitClusterReady(ctx, ops, created.Cluster, o.timeout.value)
 	}
 	return nil
 }
 
-// record writes the settings of one cluster that this command was given into its spec.
-func (a *app) record(o *creation, c *api.Cluster) error {
-	cfg, err := a.settings()
+// applySettingsToSpec writes the settings of one cluster that this command was given into its spec.
+func (a *app) applySettingsToSpec(o *createOptions, c *api.Cluster) error {
+	cfg, err := a.loadSettingsWithNotes()
 	if err != nil {
 		return err
 	}
 	if f := o.flags.Lookup("kubernetes_version"); f != nil && f.Changed {
 		o.asked = append(o.asked, "--"+f.Name)
 	}
-	o.asked = append(o.asked, cfg.ClusterSettingsGivenNow()...)
-	cfg.RecordIn(&c.Spec)
+	o.asked = append(o.asked, cfg.CommandClusterSettings()...)
+	cfg.ApplyToSpec(&c.Spec)
 	a.creates = &c.Spec
 	return c.Validate()
 }
 
-// settle refuses a skyd dev that would ignore what the create was given. One of a version before reads config.yaml itself, so
+// requireCapableServer refuses a skyd dev that would ignore what the create was given. One of a version before reads config.yaml itself, so
 // that nothing is lost where all was given there.
-func (a *app) settle(o *creation, c *api.Cluster) error {
+func (a *app) requireCapableServer(o *createOptions, c *api.Cluster) error {
 	if a.worker == nil {
 		return nil
 	}
-	if max(a.worker.level, 1) < c.Spec.Level() && len(o.asked) == 0 {
+	if max(a.worker.level, 1) < c.Spec.RequiredLevel() && len(o.asked) == 0 {
 		c.Spec.KubernetesVersion, c.Spec.RKE2, c.Spec.GPU = "", api.RKE2Release{}, api.GPURelease{}
 	}
-	return a.accept(c.Spec, o.asked)
+	return a.requireCapableWorker(c.Spec, o.asked)
 }
 
-// acceptWorker judges the worker of a team once it has planned the cluster; a skyd dev was judged before.
-func (a *app) acceptWorker(s *status, o *creation, c *api.Cluster) func(*api.WorkerInfo) error {
-	if !a.cfg.External() {
+// newWorkerCheck judges the worker of a team once it has planned the cluster; a skyd dev was judged before.
+func (a *app) newWorkerCheck(s *spinner, o *createOptions, c *api.Cluster) func(*api.WorkerInfo) error {
+	if !a.cfg.IsExternal() {
 		return nil
 	}
 	return func(w *api.WorkerInfo) error {
-		s.pause()
-		if err := a.compareWorker(a.cfg, w); err != nil {
+		s.keepLine()
+		if err := a.checkWorkerCompatibility(a.cfg, w); err != nil {
 			return err
 		}
 		asked := o.asked
 		if len(asked) == 0 {
 			asked = []string{"config.yaml"}
 		}
-		return a.accept(c.Spec, asked)
+		return a.requireCapableWorker(c.Spec, asked)
 	}
 }
 
-// together refuses flags of which one would be ignored for the sake of another.
-func (o *creation) together() error {
+// checkFlagCombination refuses flags of which one would be ignored for the sake of another.
+func (o *createOptions) checkFlagCombination() error {
 	if !o.dryRun {
 		if o.flags.Changed("output") && o.output.value != asTable {
-			return usagef("-o %s shows the plan of a dry run: give --dry-run too", o.output.value)
+			return usageErrorf("-o %s shows the plan of a dry run: give --dry-run too", o.output.value)
 		}
 		return nil
 	}
 	for _, flag := range []string{"wait", "keep-on-failure", "timeout"} {
 		if o.flags.Changed(flag) {
-			return usagef("--%s is for a create, and --dry-run creates nothing: leave one of the two out", flag)
+			return usageErrorf("--%s is for a create, and --dry-run creates nothing: leave one of the two out", flag)
 		}
 	}
 	return nil
 }
 
-func (a *app) runPlan(ctx context.Context, ops *operations.Client, c *api.Cluster, o *creation) error {
-	return a.working("Planning cluster", o.output.forMachines(), func(s *status) error {
-		placements, err := ops.PlanWith(ctx, c.Spec, a.acceptWorker(s, o, c))
+func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster, o *createOptions) error {
+	return a.runWithSpinner("Planning cluster", o.output.isStructured(), func(s *spinner) error {
+		placements, err := ops.PlanPlacementsWith(ctx, c.Spec, a.newWorkerCheck(s, o, c))
 		if err != nil {
 			return err
 		}
-		s.pause()
-		if o.output.forMachines() {
-			return encode(a.env.Out, o.output.value, api.PlanResult{Placements: placements})
+		s.keepLine()
+		if o.output.isStructured() {
+			return writeStructured(a.env.Out, o.output.value, api.PlanResult{Placements: placements})
 		}
-		_, err = fmt.Fprint(a.env.Out, placementTable(placements, c.Spec.NumNodes))
+		_, err = fmt.Fprint(a.env.Out, newPlacementTable(placements, c.Spec.NumNodes))
 		return err
 	})
 }
 
-// working shows a status line around work. What fails is told in its place, and not again at the end.
-func (a *app) working(title string, quiet bool, work func(*status) error) error {
-	s := startStatus(a.env.Err, title, quiet)
+// runWithSpinner shows a status line around work. What fails is told in its place, and not again at the end.
+func (a *app) runWithSpinner(title string, quiet bool, work func(*spinner) error) error {
+	s := startSpinner(a.env.Err, title, quiet)
 	err := work(s)
 	switch {
 	case err == nil:
-		s.succeed()
+		s.reportSuccess()
 		return nil
 	case exitCode(err) == ExitInterrupted:
-		s.clear()
+		s.clearLine()
 		return err
 	}
-	s.fail(err)
-	return &shownError{err}
+	s.reportFailure(err)
+	return &reportedError{err}
 }
 
-// waitLimit is how much longer than the operation itself a wait lasts: the operation has its failure to clean up after.
-const waitLimit = 10 * time.Minute
+// extraWait is how much longer than the operation itself a wait lasts: the operation has its failure to clean up after.
+const extraWait = 10 * time.Minute
 
-func (a *app) waitReady(ctx context.Context, ops *operations.Client, c *api.Cluster, timeout time.Duration) error {
+func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.Cluster, timeout time.Duration) error {
 	if timeout == 0 {
 		timeout = api.DefaultProvisionTimeout
 	}
 	name := c.Metadata.Name
 	ref := c.Ref()
 	p := a.startProgress("Provisioning cluster", c)
-	ready, err := ops.AwaitReady(ctx, ref, timeout+waitLimit, p.show)
-	var failed *operations.FailedError
+	ready, err := ops.AwaitReady(ctx, ref, timeout+extraWait, p.showUpdate)
+	var failed *client.OperationFailedError
 	switch {
 	case exitCode(err) == ExitInterrupted && err != nil:
-		p.stop()
+		p.stopDrawing()
 		return &interruptedError{hint: fmt.Sprintf("The work goes on. Look again with: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
 	case errors.As(err, &failed):
-		p.fail(err)
-		writeFailure(a.env.Err, failed)
-		fmt.Fprint(a.env.Err, indent(nextAfterFailure(name, ops.OperationURL(name))))
-		return &shownError{err}
+		p.reportFailure(err)
+		printFailureLog(a.env.Err, failed)
+		fmt.Fprint(a.env.Err, indentLines(formatFailureHints(name, ops.OperationURL(name))))
+		return &reportedError{err}
 	case err != nil:
-		p.fail(err)
-		return &shownError{err}
+		p.reportFailure(err)
+		return &reportedError{err}
 	}
-	path, err := a.localKubeconfig(ctx, ops, ref)
+	path, err := a.ensureLocalKubeconfig(ctx, ops, ref)
 	if err != nil {
-		p.fail(err)
-		return &shownError{err}
+		p.reportFailure(err)
+		return &reportedError{err}
 	}
-	p.succeed()
-	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name, count(len(living(ready)), "machine"), span(a.env.Now().Sub(p.began)))
-	if a.cfg.External() && ready.Status.TunnelPort != 0 {
+	p.reportSuccess()
+	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name, formatCount(len(existingMachines(ready)), "machine"), formatDuration(a.env.Now().Sub(p.began)))
+	if a.cfg.IsExternal() && ready.Status.TunnelPort != 0 {
 		fmt.Fprintf(a.env.Err, "Its API is reached through SSH. Leave this running: skyctl tunnel %s\n", name)
 	}
 	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)

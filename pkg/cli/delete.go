@@ -11,23 +11,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 )
 
-func (a *app) deleteCommand() *cobra.Command {
-	return group("delete", "Delete a cluster and its machines, or machines that belong to none", "Deletes what you name: see skyctl delete cluster --help.",
-		"  skyctl delete cluster dev\n  skyctl delete orphans", a.deleteCluster(), a.deleteOrphans())
+func (a *app) newDeleteCommand() *cobra.Command {
+	return newCommandGroup("delete", "Delete a cluster and its machines, or machines that belong to none", "Deletes what you name: see skyctl delete cluster --help.",
+		"  skyctl delete cluster dev\n  skyctl delete orphans", a.newDeleteClusterCommand(), a.newDeleteOrphansCommand())
 }
 
-// deletion is one delete cluster.
-type deletion struct {
+// deleteOptions is one delete cluster.
+type deleteOptions struct {
 	*app
 	yes, wait, purge bool
-	timeout          duration
+	timeout          durationValue
 }
 
-func (a *app) deleteCluster() *cobra.Command {
-	d := &deletion{app: a}
+func (a *app) newDeleteClusterCommand() *cobra.Command {
+	d := &deleteOptions{app: a}
 	cmd := &cobra.Command{
 		Use:     "cluster NAME",
 		Aliases: []string{"clusters"},
@@ -44,8 +44,8 @@ the object, and its machines show in skyctl get orphans.`,
 		Example: `  skyctl delete cluster dev
   skyctl delete cluster dev --yes --wait
   skyctl delete cluster lost --purge`,
-		Args:              nameArg,
-		ValidArgsFunction: a.completeNames,
+		Args:              requireClusterName,
+		ValidArgsFunction: a.completeClusterNames,
 		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "don't ask")
@@ -55,59 +55,59 @@ the object, and its machines show in skyctl get orphans.`,
 	return cmd
 }
 
-func (d *deletion) run(ctx context.Context, name string) error {
+func (d *deleteOptions) run(ctx context.Context, name string) error {
 	if !d.yes && !isTerminal(d.env.In) {
-		return usagef("deleting cluster %s needs a yes, and there is no terminal to ask on: give --yes", name)
+		return usageErrorf("deleting cluster %s needs a yes, and there is no terminal to ask on: give --yes", name)
 	}
 	if !d.wait && d.timeout.value > 0 {
-		return usagef("--timeout says how long --wait waits: give --wait too")
+		return usageErrorf("--timeout says how long --wait waits: give --wait too")
 	}
-	ops, err := d.connect(ctx)
+	ops, err := d.connectClient(ctx)
 	if err != nil {
 		return err
 	}
-	s, err := ops.Store(ctx)
+	s, err := ops.ConnectStore(ctx)
 	if err != nil {
 		return err
 	}
-	c, damage, err := s.Salvage(ctx, name)
+	c, damage, err := s.SalvageCluster(ctx, name)
 	if err != nil {
 		return err
 	}
 	if damage != nil {
-		if err := d.sayDamage(c, damage); err != nil {
+		if err := d.explainDamage(c, damage); err != nil {
 			return err
 		}
 	}
 	if d.purge {
-		d.warn(c)
+		d.warnOfBilling(c)
 	}
 	if !d.yes {
-		if err := d.ask(ctx, c); err != nil {
+		if err := d.confirmDeletion(ctx, c); err != nil {
 			return err
 		}
 	}
 	switch {
-	case damage != nil && !traceable(c):
-		return d.forgetDamaged(ctx, s, name)
+	case damage != nil && !isTraceable(c):
+		return d.forgetDamagedCluster(ctx, s, name)
 	case damage != nil:
-		if c, err = s.RewriteForDelete(ctx, name, d.env.Now().UTC()); err != nil {
+		if c, err = s.RewriteClusterForDelete(ctx, name, d.env.Now().UTC()); err != nil {
 			return err
 		}
 	}
 	if d.wait {
-		return d.watched(ctx, ops, c)
+		return d.deleteAndWait(ctx, ops, c)
 	}
-	return d.working("Deleting cluster", false, func(s *status) error {
-		if err := ops.Delete(ctx, c.Ref(), d.purge, s.note); err != nil {
+	return d.runWithSpinner("Deleting cluster", false, func(s *spinner) error {
+		if err := ops.DeleteCluster(ctx, c.Ref(), d.purge, s.printNote); err != nil {
 			return err
 		}
-		if err := d.removeKubeconfig(name); err != nil {
+		if err := d.removeLocalKubeconfig(name); err != nil {
 			return err
 		}
-		s.pause()
+		s.keepLine()
 		costs := ""
-		if sum := spent(c, d.env.Now()); sum != "" {
+		if sum := formatTotalCost(c, d.env.Now()); sum != "" {
 			costs = " It has cost " + sum + " so far."
 		}
 		_, err := fmt.Fprintf(d.env.Out, "Cluster %s is being deleted.%s\n", name, costs)
@@ -115,54 +115,54 @@ func (d *deletion) run(ctx context.Context, name string) error {
 	})
 }
 
-// watched deletes and shows it, machine by machine.
-func (d *deletion) watched(ctx context.Context, ops *operations.Client, c *api.Cluster) error {
+// deleteAndWait deletes and shows it, machine by machine.
+func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c *api.Cluster) error {
 	name, ref := c.Metadata.Name, c.Ref()
-	if sum := spent(c, d.env.Now()); sum != "" {
+	if sum := formatTotalCost(c, d.env.Now()); sum != "" {
 		fmt.Fprintf(d.env.Err, "Cluster %s has cost %s so far.\n", name, sum)
 	}
 	p := d.startProgress("Deleting cluster", c)
-	err := ops.Delete(ctx, ref, d.purge, p.notice)
+	err := ops.DeleteCluster(ctx, ref, d.purge, p.showNotice)
 	begun := err == nil
 	if begun {
-		err = ops.AwaitGone(ctx, ref, d.timeout.value, p.show)
+		err = ops.AwaitGone(ctx, ref, d.timeout.value, p.showUpdate)
 	}
 	if err == nil {
-		err = d.removeKubeconfig(name)
+		err = d.removeLocalKubeconfig(name)
 	}
-	var failed *operations.FailedError
+	var failed *client.OperationFailedError
 	switch {
 	case err == nil:
-		p.succeed()
+		p.reportSuccess()
 		costs := ""
-		if sum := spent(p.last(), d.env.Now()); sum != "" {
+		if sum := formatTotalCost(p.lastCluster(), d.env.Now()); sum != "" {
 			costs = " It has cost " + sum + " in all."
 		}
-		for _, m := range p.last().Status.Drift {
+		for _, m := range p.lastCluster().Status.Drift {
 			if m.Reason == api.DriftMachineConflict {
-				fmt.Fprintf(d.env.Err, "Machine %s was left alone: %s.\n  See: skyctl get orphans\n", clean(m.Machine), clean(m.Message))
+				fmt.Fprintf(d.env.Err, "Machine %s was left alone: %s.\n  See: skyctl get orphans\n", sanitizeLine(m.Machine), sanitizeLine(m.Message))
 			}
 		}
 		_, err = fmt.Fprintf(d.env.Out, "Deleted cluster %s.%s\n", name, costs)
 		return err
 	case exitCode(err) == ExitInterrupted && begun:
-		p.stop()
+		p.stopDrawing()
 		return &interruptedError{hint: fmt.Sprintf("The work goes on. Look again with: skyctl get clusters, or skyctl delete cluster %s --wait", name)}
 	case exitCode(err) == ExitInterrupted:
-		p.stop()
+		p.stopDrawing()
 		return err
 	}
-	p.fail(err)
+	p.reportFailure(err)
 	if errors.As(err, &failed) {
-		writeFailure(d.env.Err, failed)
+		printFailureLog(d.env.Err, failed)
 		fmt.Fprintf(d.env.Err, "  Look closer with: skyctl describe cluster %s\n  Try again with the same delete; where the cloud is out of reach for good, add --purge\n", name)
 	}
-	return &shownError{err}
+	return &reportedError{err}
 }
 
-// warn lists what may go on billing once nobody remembers it.
-func (d *deletion) warn(c *api.Cluster) {
-	machines := living(c)
+// warnOfBilling lists what may go on billing once nobody remembers it.
+func (d *deleteOptions) warnOfBilling(c *api.Cluster) {
+	machines := existingMachines(c)
 	if len(machines) == 0 {
 		fmt.Fprintf(d.env.Err, "No machine of cluster %s is known to exist.\n", c.Metadata.Name)
 		return
@@ -174,24 +174,24 @@ func (d *deletion) warn(c *api.Cluster) {
 		if p.Cloud == "" && c.Status.Placement != nil {
 			p = *c.Status.Placement
 		}
-		rows = append(rows, []string{m.Name, place(p), orDash(m.CloudID), string(m.State), dollars(p.PricePerMachine, &p) + "/h"})
+		rows = append(rows, []string{m.Name, formatPlacement(p), valueOrDash(m.CloudID), string(m.State), formatDollars(p.PricePerMachine, &p) + "/h"})
 	}
-	for _, l := range columns(rows) {
+	for _, l := range alignColumns(rows) {
 		fmt.Fprintln(d.env.Err, "  "+l)
 	}
 }
 
-func (d *deletion) ask(ctx context.Context, c *api.Cluster) error {
+func (d *deleteOptions) confirmDeletion(ctx context.Context, c *api.Cluster) error {
 	costs := ""
-	if sum := spent(c, d.env.Now()); sum != "" {
+	if sum := formatTotalCost(c, d.env.Now()); sum != "" {
 		costs = ", " + sum + " so far"
 	}
 	phase := cmp.Or(c.Status.Phase, phaseDamaged)
-	return d.confirm(ctx, fmt.Sprintf("Delete cluster %s (%s, %s%s)?", c.Metadata.Name, phase, count(len(living(c)), "machine"), costs), "deleted")
+	return d.requireConfirmation(ctx, fmt.Sprintf("Delete cluster %s (%s, %s%s)?", c.Metadata.Name, phase, formatCount(len(existingMachines(c)), "machine"), costs), "deleted")
 }
 
-// confirm asks a person for a yes. Its error says that nothing was done.
-func (a *app) confirm(ctx context.Context, question, done string) error {
+// requireConfirmation asks a person for a yes. Its error says that nothing was done.
+func (a *app) requireConfirmation(ctx context.Context, question, done string) error {
 	fmt.Fprint(a.env.Err, question+" [y/N] ")
 	answer := make(chan string, 1)
 	go func() { // it may outlive this function by one line of input, with the process

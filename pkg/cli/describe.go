@@ -14,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 )
 
-func (a *app) describeCommand() *cobra.Command {
+func (a *app) newDescribeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "cluster NAME",
 		Aliases: []string{"clusters"},
@@ -27,24 +27,24 @@ its machines and what each is doing, what it costs, what is not as it was asked 
 done about that, what happened lately, why it failed, and what to try next.`,
 		Example: `  skyctl describe cluster dev
   skyctl describe cluster dev -o yaml`,
-		Args:              nameArg,
-		ValidArgsFunction: a.completeNames,
+		Args:              requireClusterName,
+		ValidArgsFunction: a.completeClusterNames,
 	}
-	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ops, err := a.connect(cmd.Context())
+		ops, err := a.connectClient(cmd.Context())
 		if err != nil {
 			return err
 		}
-		s, err := ops.Store(cmd.Context())
+		s, err := ops.ConnectStore(cmd.Context())
 		if err != nil {
 			return err
 		}
-		c, damage, err := s.Salvage(cmd.Context(), args[0])
+		c, damage, err := s.SalvageCluster(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
-		a.noteDoubt(cmd.Context(), ops)
+		a.warnHomeDoubt(cmd.Context(), ops)
 		var wrong error
 		var recorded api.Phase
 		if damage != nil {
@@ -52,33 +52,33 @@ done about that, what happened lately, why it failed, and what to try next.`,
 			recorded = c.Status.Phase
 			markDamaged(c)
 		}
-		if output.forMachines() {
-			return errors.Join(encode(a.env.Out, output.value, c), wrong)
+		if output.isStructured() {
+			return errors.Join(writeStructured(a.env.Out, output.value, c), wrong)
 		}
-		d := description{cluster: c, recorded: recorded, operation: ops.OperationURL(args[0]), now: a.env.Now(), external: a.cfg.External()}
-		if path := a.cfg.KubeconfigPath(args[0]); exists(path) {
+		d := clusterDescription{cluster: c, recorded: recorded, operation: ops.OperationURL(args[0]), now: a.env.Now(), external: a.cfg.IsExternal()}
+		if path := a.cfg.KubeconfigPath(args[0]); fileExists(path) {
 			d.kubeconfig = path
 		}
-		if d.events, err = ops.Events(cmd.Context(), args[0]); err != nil && damage == nil {
+		if d.events, err = ops.ListEvents(cmd.Context(), args[0]); err != nil && damage == nil {
 			return err
 		}
 		_, err = io.WriteString(a.env.Out, d.String())
 		a.noteStaleSweeps(cmd.Context(), ops, []api.Cluster{*c})
 		return errors.Join(err, wrong)
 	}
-	return group("describe", "Show everything known of a cluster", "Shows what you name: see skyctl describe cluster --help.",
+	return newCommandGroup("describe", "Show everything known of a cluster", "Shows what you name: see skyctl describe cluster --help.",
 		"  skyctl describe cluster dev", cmd)
 }
 
-func exists(path string) bool {
+func fileExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// page is text in sections of names and values.
-type page struct{ b strings.Builder }
+// sectionedText is text in sections of names and values.
+type sectionedText struct{ b strings.Builder }
 
-func (p *page) section(title string, lines ...string) {
+func (p *sectionedText) addSection(title string, lines ...string) {
 	if len(lines) == 0 {
 		return
 	}
@@ -88,19 +88,19 @@ func (p *page) section(title string, lines ...string) {
 	}
 }
 
-// pairs aligns names and values; those without a value are left out.
-func pairs(namesAndValues ...string) []string {
+// alignPairs aligns names and values; those without a value are left out.
+func alignPairs(namesAndValues ...string) []string {
 	var rows [][]string
 	for i := 0; i+1 < len(namesAndValues); i += 2 {
 		if namesAndValues[i+1] != "" {
-			rows = append(rows, []string{namesAndValues[i] + ":", clean(namesAndValues[i+1])})
+			rows = append(rows, []string{namesAndValues[i] + ":", sanitizeLine(namesAndValues[i+1])})
 		}
 	}
-	return columns(rows)
+	return alignColumns(rows)
 }
 
-// description is everything known of a cluster, as text.
-type description struct {
+// clusterDescription is everything known of a cluster, as text.
+type clusterDescription struct {
 	cluster    *api.Cluster
 	recorded   api.Phase // what a damaged object says of its phase
 	operation  string    // address of its page in the Web UI
@@ -110,8 +110,8 @@ type description struct {
 	now        time.Time
 }
 
-func (d description) String() string {
-	p, c, now := &page{}, d.cluster, d.now
+func (d clusterDescription) String() string {
+	p, c, now := &sectionedText{}, d.cluster, d.now
 	st := c.Status
 	phase := string(st.Phase)
 	if st.Phase == phaseDamaged && d.recorded != "" {
@@ -119,36 +119,36 @@ func (d description) String() string {
 	}
 	if n := len(st.Transitions); n > 0 && st.Phase != phaseDamaged {
 		last := st.Transitions[n-1]
-		phase += " for " + span(now.Sub(last.At))
+		phase += " for " + formatDuration(now.Sub(last.At))
 		if last.Reason != "" {
 			phase += " (" + last.Reason + ")"
 		}
 	}
-	for _, l := range pairs(
+	for _, l := range alignPairs(
 		"Name", c.Metadata.Name, "UID", c.Metadata.UID, "Labels", strings.Join(labelLines(c.Metadata.Labels), ", "),
-		"Created", moment(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", endpoint(st),
-		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Repairs", pausedFor(c, now), "Operation", d.operation,
+		"Created", formatTime(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", formatEndpoint(st),
+		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Repairs", formatPause(c, now), "Operation", d.operation,
 	) {
 		p.b.WriteString(l + "\n")
 	}
-	p.section("Spec", specLines(c.Spec)...)
-	p.section("Placement", placementLines(c, now)...)
+	p.addSection("Spec", specLines(c.Spec)...)
+	p.addSection("Placement", placementLines(c, now)...)
 	if lines := resourceLines(st.Resources); lines[0] != "{}" {
-		p.section("Resources (available/total)", lines...)
+		p.addSection("Resources (available/total)", lines...)
 	}
-	p.section("GPUs", gpuLines(st)...)
-	p.section("Machines", machineLines(c, now)...)
-	p.section("Power themselves off unless the cluster is READY before", powerOffLines(c, now)...)
-	p.section("Conditions", conditionLines(st.Conditions, now)...)
-	p.section("Drift", driftRows(st, st.Drift, now)...)
-	p.section("Repairs", repairLines(st.Repairs)...)
-	p.section("Transitions", transitionLines(st.Transitions)...)
-	p.section("Places that could not give the machines", attemptLines(st.Attempts, now)...)
+	p.addSection("GPUs", gpuLines(st)...)
+	p.addSection("Machines", machineLines(c, now)...)
+	p.addSection("Power themselves off unless the cluster is READY before", powerOffLines(c, now)...)
+	p.addSection("Conditions", conditionLines(st.Conditions, now)...)
+	p.addSection("Drift", driftLines(st, st.Drift, now)...)
+	p.addSection("Repairs", repairLines(st.Repairs)...)
+	p.addSection("Transitions", transitionLines(st.Transitions)...)
+	p.addSection("Places that could not give the machines", attemptLines(st.Attempts, now)...)
 	if st.Failure != nil {
-		p.section("Failure", failureLines(st.Failure, now)...)
+		p.addSection("Failure", failureLines(st.Failure, now)...)
 	}
-	p.section("Events", eventLines(d.events, now)...)
-	p.section("Next", append(mend(c), d.next()...)...)
+	p.addSection("Events", eventLines(d.events, now)...)
+	p.addSection("Next", append(repairCommandLine(c), d.nextCommands()...)...)
 	return p.b.String()
 }
 
@@ -168,8 +168,8 @@ func specLines(s api.ClusterSpec) []string {
 	if s.MaxHourlyCost > 0 {
 		most = fmt.Sprintf("$%.2f per hour and machine", s.MaxHourlyCost)
 	}
-	return pairs("Manager", s.Manager, "Cloud", s.Cloud, "Region", s.Region, "Zone", s.Zone, "Nodes", fmt.Sprint(s.NumNodes), "CPUs", s.CPUs,
-		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "GPU stack", gpuStackShown(s), "Spot", spot, "At most", most, "Image", s.ImageID,
+	return alignPairs("Manager", s.Manager, "Cloud", s.Cloud, "Region", s.Region, "Zone", s.Zone, "Nodes", fmt.Sprint(s.NumNodes), "CPUs", s.CPUs,
+		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "GPU stack", formatGPUStack(s), "Spot", spot, "At most", most, "Image", s.ImageID,
 		"Ports", strings.Join(s.Ports, ", "), "API open to", s.APICIDR, "API access", s.APIAccess, "Provision", fmt.Sprint(s.Provision))
 }
 
@@ -178,21 +178,21 @@ func placementLines(c *api.Cluster, now time.Time) []string {
 	if p == nil {
 		return nil
 	}
-	size := fmt.Sprintf("%s CPUs, %s GB of memory", number(p.CPUs), number(p.MemoryGiB))
+	size := fmt.Sprintf("%s CPUs, %s GB of memory", formatNumber(p.CPUs), formatNumber(p.MemoryGiB))
 	if p.DiskGiB > 0 {
-		size += fmt.Sprintf(", %s GB of disk", number(p.DiskGiB))
+		size += fmt.Sprintf(", %s GB of disk", formatNumber(p.DiskGiB))
 	}
-	price, spent := dollars(p.PriceTotal, p), ""
+	price, spent := formatDollars(p.PriceTotal, p), ""
 	if p.PriceTotal > 0 {
-		price += fmt.Sprintf(" per hour (%s per machine)", dollars(p.PricePerMachine, p))
+		price += fmt.Sprintf(" per hour (%s per machine)", formatDollars(p.PricePerMachine, p))
 	}
 	if total := c.Status.CostSoFar(now); total > 0 {
-		spent = costSoFar(c, p, now)
-		if c.Status.CostEstimated() {
+		spent = formatCostAtPlacement(c, p, now)
+		if c.Status.IsCostEstimated() {
 			spent += " (an estimate)"
 		}
 	}
-	return pairs("Cloud", p.Cloud, "Region", p.Region, "Zone", p.Zone, "Instance", p.InstanceType, "Machine", size,
+	return alignPairs("Cloud", p.Cloud, "Region", p.Region, "Zone", p.Zone, "Instance", p.InstanceType, "Machine", size,
 		"Price", price, "Cost so far", spent)
 }
 
@@ -208,11 +208,11 @@ func machineLines(c *api.Cluster, now time.Time) []string {
 		}
 		lasts := "-"
 		if !m.Since.IsZero() {
-			lasts = span(now.Sub(m.Since))
+			lasts = formatDuration(now.Sub(m.Since))
 		}
-		rows = append(rows, []string{m.Name, orDash(m.NodeName), string(m.Role), string(m.State), orDash(clean(m.Step)), lasts, orDash(addr)})
+		rows = append(rows, []string{m.Name, valueOrDash(m.NodeName), string(m.Role), string(m.State), valueOrDash(sanitizeLine(m.Step)), lasts, valueOrDash(addr)})
 	}
-	return columns(rows)
+	return alignColumns(rows)
 }
 
 func conditionLines(conditions []api.Condition, now time.Time) []string {
@@ -221,33 +221,33 @@ func conditionLines(conditions []api.Condition, now time.Time) []string {
 	}
 	rows := [][]string{{"TYPE", "STATUS", "FOR", "REASON", "MESSAGE"}}
 	for _, c := range conditions {
-		rows = append(rows, []string{string(c.Type), string(c.Status), span(now.Sub(c.LastTransitionTime)), orDash(c.Reason), orDash(clean(c.Message))})
+		rows = append(rows, []string{string(c.Type), string(c.Status), formatDuration(now.Sub(c.LastTransitionTime)), valueOrDash(c.Reason), valueOrDash(sanitizeLine(c.Message))})
 	}
-	return columns(rows)
+	return alignColumns(rows)
 }
 
 func transitionLines(transitions []api.Transition) []string {
 	var rows [][]string
 	for _, t := range transitions {
-		rows = append(rows, []string{t.At.UTC().Format(time.RFC3339), string(t.Phase), clean(t.Reason)})
+		rows = append(rows, []string{t.At.UTC().Format(time.RFC3339), string(t.Phase), sanitizeLine(t.Reason)})
 	}
-	return columns(rows)
+	return alignColumns(rows)
 }
 
-func attemptLines(attempts []api.Attempt, now time.Time) []string {
+func attemptLines(attempts []api.FailedPlacement, now time.Time) []string {
 	var lines []string
 	for _, a := range attempts {
 		on := ""
 		if a.Machine != "" {
 			on = " (" + a.Machine + ")"
 		}
-		lines = append(lines, fmt.Sprintf("%s, %s ago%s: %s: %s", place(a.Placement), span(now.Sub(a.At)), on, a.Reason, clean(a.Message)))
+		lines = append(lines, fmt.Sprintf("%s, %s ago%s: %s: %s", formatPlacement(a.Placement), formatDuration(now.Sub(a.At)), on, a.Reason, sanitizeLine(a.Message)))
 	}
 	return lines
 }
 
 func failureLines(f *api.Failure, now time.Time) []string {
-	lines := pairs("Step", f.Step, "Machine", f.Machine, "Reason", f.Reason, "Message", f.Message, "At", moment(now, f.At))
+	lines := alignPairs("Step", f.Step, "Machine", f.Machine, "Reason", f.Reason, "Message", f.Message, "At", formatTime(now, f.At))
 	return append(lines, logLines(f.Log)...)
 }
 
@@ -257,13 +257,13 @@ func logLines(log []string) []string {
 	}
 	lines := []string{"Last lines of its log:"}
 	for _, l := range log {
-		lines = append(lines, "  | "+clean(l))
+		lines = append(lines, "  | "+sanitizeLine(l))
 	}
 	return lines
 }
 
-// writeFailure adds what a failure's one line leaves out.
-func writeFailure(w io.Writer, f *operations.FailedError) {
+// printFailureLog adds what a failure's one line leaves out.
+func printFailureLog(w io.Writer, f *client.OperationFailedError) {
 	if f.Failure == nil {
 		return
 	}
@@ -272,28 +272,28 @@ func writeFailure(w io.Writer, f *operations.FailedError) {
 	}
 }
 
-// next is what a person would do now.
-func (d description) next() []string {
+// nextCommands is what a person would do now.
+func (d clusterDescription) nextCommands() []string {
 	c, name := d.cluster, d.cluster.Metadata.Name
 	switch c.Status.Phase {
 	case api.PhaseReady:
 		if d.kubeconfig == "" {
-			return append(d.tunnel(), "(umask 077; skyctl get kubeconfig "+name+" > "+name+".kubeconfig)")
+			return append(d.tunnelCommands(), "(umask 077; skyctl get kubeconfig "+name+" > "+name+".kubeconfig)")
 		}
-		return append(d.tunnel(), "export KUBECONFIG="+d.kubeconfig, "kubectl get nodes")
+		return append(d.tunnelCommands(), "export KUBECONFIG="+d.kubeconfig, "kubectl get nodes")
 	case api.PhaseError:
-		return []string{again(c), "skyctl delete cluster " + name}
+		return []string{createCommandLine(c), "skyctl delete cluster " + name}
 	case api.PhaseInit, api.PhaseProvisioning:
 		return []string{"skyctl get cluster " + name + " -w"}
 	case api.PhaseDeleting:
-		return append([]string{"skyctl delete cluster " + name + " --wait"}, wayOut(c)...)
+		return append([]string{"skyctl delete cluster " + name + " --wait"}, purgeHint(c)...)
 	case phaseDamaged:
 		return []string{"restore etcd from a backup, or:", "skyctl delete cluster " + name}
 	}
 	return nil
 }
 
-func nextAfterFailure(name, operation string) string {
+func formatFailureHints(name, operation string) string {
 	s := fmt.Sprintf("Look closer with: skyctl describe cluster %s\nGo on with the same create again, or remove it with: skyctl delete cluster %s\n", name, name)
 	if operation != "" {
 		s += "Every step is at " + operation + "\n"
@@ -301,8 +301,8 @@ func nextAfterFailure(name, operation string) string {
 	return s
 }
 
-// again is the command that made the cluster, which goes on with it.
-func again(c *api.Cluster) string {
+// createCommandLine is the command that made the cluster, which goes on with it.
+func createCommandLine(c *api.Cluster) string {
 	s := c.Spec
 	cmd := releaseVariables(s) + "skyctl create cluster " + c.Metadata.Name
 	add := func(flag, value string) {
@@ -320,7 +320,7 @@ func again(c *api.Cluster) string {
 	add("memory", s.Memory)
 	add("disk_size", fmt.Sprint(s.DiskSize))
 	add("accelerators", s.Accelerators)
-	cmd += gpuFlags(s)
+	cmd += formatGPUFlags(s)
 	if s.UseSpot {
 		cmd += " --use_spot"
 	}
@@ -330,7 +330,7 @@ func again(c *api.Cluster) string {
 	add("api_access", s.APIAccess)
 	add("ports", strings.Join(s.Ports, ","))
 	add("num_nodes", fmt.Sprint(s.NumNodes))
-	add("kubernetes_version", shellWord(s.KubernetesVersion))
+	add("kubernetes_version", quoteShellWord(s.KubernetesVersion))
 	var l []string
 	for _, k := range slices.Sorted(maps.Keys(c.Metadata.Labels)) {
 		l = append(l, k+"="+c.Metadata.Labels[k])

@@ -9,7 +9,7 @@ import (
 // gpuLines are what is known of a cluster's accelerators: what runs on it to offer them, and how many each node does.
 func gpuLines(st api.ClusterStatus) []string {
 	v := st.Versions
-	lines := pairs("Driver", v.GPUDriver, "Operator", v.GPUOperator, "Device plugin", v.GPUPlugin)
+	lines := alignPairs("Driver", v.GPUDriver, "Operator", v.GPUOperator, "Device plugin", v.GPUPlugin)
 	if len(st.GPUs) == 0 {
 		return lines
 	}
@@ -17,22 +17,22 @@ func gpuLines(st api.ClusterStatus) []string {
 	for _, n := range st.GPUs {
 		rows = append(rows, []string{n.Node, fmt.Sprint(n.Offered), fmt.Sprint(n.Expected)})
 	}
-	return append(lines, columns(rows)...)
+	return append(lines, alignColumns(rows)...)
 }
 
-// gpuStackShown is the stack as the section Spec has it; a cluster without accelerators has none to speak of.
-func gpuStackShown(s api.ClusterSpec) string {
+// formatGPUStack is the stack as the section Spec has it; a cluster without accelerators has none to speak of.
+func formatGPUStack(s api.ClusterSpec) string {
 	if s.GPUStack != "" && s.GPUTaint {
 		return s.GPUStack + ", workers tainted"
 	}
 	return s.GPUStack
 }
 
-// gpuFlags are the flags about accelerators that made a spec, for the command that made the cluster.
-func gpuFlags(s api.ClusterSpec) string {
+// formatGPUFlags are the flags about accelerators that made a spec, for the command that made the cluster.
+func formatGPUFlags(s api.ClusterSpec) string {
 	flags := ""
 	if plain := (api.ClusterSpec{Accelerators: s.Accelerators}); s.GPUStack != "" {
-		if plain.Default(); plain.GPUStack != s.GPUStack {
+		if plain.SetDefaults(); plain.GPUStack != s.GPUStack {
 			flags += " --gpu_stack " + s.GPUStack
 		}
 	}

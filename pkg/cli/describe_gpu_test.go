@@ -10,17 +10,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// withGPUs is a cluster of four machines with eight accelerators each, one of which is in use.
-func withGPUs() *api.Cluster {
-	c := api.NewCluster("gpu", "6f1d0c1e", api.ClusterSpec{Cloud: "gcp", Accelerators: "A100:8", GPUTaint: true, NumNodes: 4, Provision: true}, nil, ago(20*time.Minute))
+// newGPUCluster is a cluster of four machines with eight accelerators each, one of which is in use.
+func newGPUCluster() *api.Cluster {
+	c := api.NewCluster("gpu", "6f1d0c1e", api.ClusterSpec{Cloud: "gcp", Accelerators: "A100:8", GPUTaint: true, NumNodes: 4, Provision: true}, nil, timeAgo(20*time.Minute))
 	st := &c.Status
-	st.SetPhase(api.PhaseReady, "", ago(time.Minute))
+	st.SetPhase(api.PhaseReady, "", timeAgo(time.Minute))
 	st.Versions = api.Versions{RKE2: "v1.35.7+rke2r1", Kubernetes: "v1.35.7", GPUOperator: "v26.3.2", GPUDriver: "580.126.20", GPUPlugin: "v0.19.2"}
 	st.Resources = api.Resources{CPUs: api.Amount{Available: 380, Total: 384}, Memory: api.Amount{Available: 2700, Total: 2720},
 		Accelerators: map[string]api.Amount{"A100": {Available: 31, Total: 32}}}
-	st.SetCondition(api.Condition{Type: api.GPUReady, Status: api.ConditionTrue, Reason: "Ready", Message: "32 of 32 GPUs are offered"}, ago(time.Minute))
+	st.SetCondition(api.Condition{Type: api.GPUReady, Status: api.ConditionTrue, Reason: "Ready", Message: "32 of 32 GPUs are offered"}, timeAgo(time.Minute))
 	for i := range 4 {
-		m := machine("gpu", i, api.MachineReady, "", time.Minute)
+		m := newTestMachine("gpu", i, api.MachineReady, "", time.Minute)
 		st.Machines = append(st.Machines, m)
 		st.GPUs = append(st.GPUs, api.NodeGPUs{Node: m.NodeName, Expected: 8, Offered: 8})
 	}
@@ -28,27 +28,27 @@ func withGPUs() *api.Cluster {
 }
 
 func TestPeopleSeeTheAcceleratorsOfACluster(t *testing.T) {
-	table := clusterTable([]api.Cluster{*withGPUs()}, false, noon).String()
+	table := newClusterTable([]api.Cluster{*newGPUCluster()}, false, noon).String()
 	if !strings.Contains(table, "A100: 31.0/32.0") {
 		t.Errorf("the table lacks A100: 31.0/32.0:\n%s", table)
 	}
-	golden(t, "table-gpu.txt", table)
-	golden(t, "describe-gpu.txt", description{cluster: withGPUs(), now: noon}.String())
+	compareGolden(t, "table-gpu.txt", table)
+	compareGolden(t, "describe-gpu.txt", clusterDescription{cluster: newGPUCluster(), now: noon}.String())
 }
 
 func TestTheCommandShownAgainHasItsGPUFlags(t *testing.T) {
-	c := withGPUs()
-	if got := again(c); !strings.Contains(got, "--accelerators A100:8 --gpu_taint") || strings.Contains(got, "gpu_stack") {
+	c := newGPUCluster()
+	if got := createCommandLine(c); !strings.Contains(got, "--accelerators A100:8 --gpu_taint") || strings.Contains(got, "gpu_stack") {
 		t.Errorf("got %s", got)
 	}
 	c.Spec.GPUStack = "device-plugin"
-	if got := again(c); !strings.Contains(got, "--gpu_stack device-plugin --gpu_taint") {
+	if got := createCommandLine(c); !strings.Contains(got, "--gpu_stack device-plugin --gpu_taint") {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestWhatIsAskedOfGPUsIsJudgedBeforeAnythingIsAsked(t *testing.T) {
-	p := nobody(t)
+	p := newUserWithoutState(t)
 	for _, bad := range []struct {
 		args  []string
 		begin string
@@ -72,14 +72,14 @@ func TestWhatIsAskedOfGPUsIsJudgedBeforeAnythingIsAsked(t *testing.T) {
 		t.Errorf("no version of a chart: exit %d, %q", got.code, got.err)
 	}
 	p.checkNothingWritten()
-	o := &creation{}
+	o := &createOptions{}
 	cmd := &cobra.Command{}
-	cmd.SetGlobalNormalizationFunc(normalize)
-	o.bind(cmd)
+	cmd.SetGlobalNormalizationFunc(normalizeFlagName)
+	o.bindFlags(cmd)
 	if err := o.flags.Parse([]string{"--provision", "--accelerators", "{A100: 8}", "--gpu-stack", "device-plugin", "--gpu-taint", "--num_nodes=2"}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := o.cluster("x", noon)
+	c, err := o.buildCluster("x", noon)
 	if err != nil || c.Spec.Accelerators != "A100:8" || c.Spec.GPUStack != api.GPUStackDevicePlugin || !c.Spec.GPUTaint {
 		t.Errorf("%+v, %v", c.Spec, err)
 	}

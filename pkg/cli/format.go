@@ -12,8 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// number writes two decimals at most and one at least: 2.01, 4.0.
-func number(v float64) string {
+// formatNumber writes two decimals at most and one at least: 2.01, 4.0.
+func formatNumber(v float64) string {
 	s := strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
 	if !strings.Contains(s, ".") {
 		s += ".0"
@@ -21,24 +21,24 @@ func number(v float64) string {
 	return s
 }
 
-func amount(a api.Amount, unit string) string {
-	return number(a.Available) + unit + "/" + number(a.Total) + unit
+func formatAmount(a api.Amount, unit string) string {
+	return formatNumber(a.Available) + unit + "/" + formatNumber(a.Total) + unit
 }
 
 // resourceLines has one line per resource, available/total; {} where nothing is known yet.
 func resourceLines(r api.Resources) []string {
 	var lines []string
 	if r.CPUs.Total > 0 {
-		lines = append(lines, "cpus: "+amount(r.CPUs, ""))
+		lines = append(lines, "cpus: "+formatAmount(r.CPUs, ""))
 	}
 	if r.Memory.Total > 0 {
-		lines = append(lines, "memory: "+amount(r.Memory, " GB"))
+		lines = append(lines, "memory: "+formatAmount(r.Memory, " GB"))
 	}
 	if r.Disk.Total > 0 {
-		lines = append(lines, "disk: "+amount(r.Disk, " GB"))
+		lines = append(lines, "disk: "+formatAmount(r.Disk, " GB"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Accelerators)) {
-		lines = append(lines, name+": "+amount(r.Accelerators[name], ""))
+		lines = append(lines, name+": "+formatAmount(r.Accelerators[name], ""))
 	}
 	if lines == nil {
 		return []string{"{}"}
@@ -49,13 +49,13 @@ func resourceLines(r api.Resources) []string {
 func labelLines(labels map[string]string) []string {
 	var lines []string
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		lines = append(lines, clean(k+": "+labels[k]))
+		lines = append(lines, sanitizeLine(k+": "+labels[k]))
 	}
 	return lines
 }
 
-// age is a duration in its largest whole unit: 10s, 4m, 3h, 12d.
-func age(d time.Duration) string {
+// formatAge is a duration in its largest whole unit: 10s, 4m, 3h, 12d.
+func formatAge(d time.Duration) string {
 	switch {
 	case d < 0:
 		return "0s"
@@ -70,8 +70,8 @@ func age(d time.Duration) string {
 	}
 }
 
-// span is a duration to the second, for work that a person watches: 42s, 3m07s, 1h02m.
-func span(d time.Duration) string {
+// formatDuration is a duration to the second, for work that a person watches: 42s, 3m07s, 1h02m.
+func formatDuration(d time.Duration) string {
 	d = max(d, 0)
 	switch s := int(d.Seconds()); {
 	case s < 60:
@@ -83,23 +83,23 @@ func span(d time.Duration) string {
 	}
 }
 
-func ageSince(now, t time.Time) string {
+func formatAgeSince(now, t time.Time) string {
 	if t.IsZero() {
 		return "unknown"
 	}
-	return age(now.Sub(t))
+	return formatAge(now.Sub(t))
 }
 
-// moment is a point in time with how long ago it was.
-func moment(now, t time.Time) string {
+// formatTime is a point in time with how long ago it was.
+func formatTime(now, t time.Time) string {
 	if t.IsZero() {
 		return "unknown"
 	}
-	return fmt.Sprintf("%s (%s ago)", t.UTC().Format(time.RFC3339), span(now.Sub(t)))
+	return fmt.Sprintf("%s (%s ago)", t.UTC().Format(time.RFC3339), formatDuration(now.Sub(t)))
 }
 
-// dollars writes a price or a cost at a place; where machines cost nothing it is free.
-func dollars(v float64, at *api.Placement) string {
+// formatDollars writes a price or a cost at a place; where machines cost nothing it is free.
+func formatDollars(v float64, at *api.Placement) string {
 	switch {
 	case v == 0 && at.PricePerMachine == 0:
 		return "free"
@@ -110,14 +110,14 @@ func dollars(v float64, at *api.Placement) string {
 	}
 }
 
-func count(n int, one string) string {
+func formatCount(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-func orDash(s string) string {
+func valueOrDash(s string) string {
 	if s == "" {
 		return "-"
 	}

@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares with a file of testdata.
-func golden(t *testing.T, name, got string) {
+// compareGolden compares with a file of testdata.
+func compareGolden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
@@ -38,87 +38,87 @@ func golden(t *testing.T, name, got string) {
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-func ago(d time.Duration) time.Time { return noon.Add(-d) }
+func timeAgo(d time.Duration) time.Time { return noon.Add(-d) }
 
-// fresh is a cluster that was just asked for.
-func fresh() *api.Cluster {
-	c := api.NewCluster("cloud-cluster", "6f1d0c1e", api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, ago(10*time.Second))
-	c.Status.SetPhase(api.PhaseProvisioning, "", ago(9*time.Second))
+// newFreshCluster is a cluster that was just asked for.
+func newFreshCluster() *api.Cluster {
+	c := api.NewCluster("cloud-cluster", "6f1d0c1e", api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, timeAgo(10*time.Second))
+	c.Status.SetPhase(api.PhaseProvisioning, "", timeAgo(9*time.Second))
 	return c
 }
 
-// ready is a cluster with everything known.
-func ready() *api.Cluster {
+// newReadyCluster is a cluster with everything known.
+func newReadyCluster() *api.Cluster {
 	c := api.NewCluster("train", "6f1d0c1e", api.ClusterSpec{
 		Accelerators: "A100:8", CPUs: "32+", Memory: "128+", DiskSize: 200, Ports: []string{"80", "30000-30100"}, NumNodes: 2, Provision: true,
-	}, map[string]string{"team": "search", "app": "ranking"}, ago(4*time.Minute))
+	}, map[string]string{"team": "search", "app": "ranking"}, timeAgo(4*time.Minute))
 	place := api.Placement{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1b", InstanceType: "p4d.24xlarge", CPUs: 96, MemoryGiB: 1152, DiskGiB: 200, PricePerMachine: 32.77, PriceTotal: 65.54}
 	st := &c.Status
-	st.SetPhase(api.PhaseProvisioning, "", ago(4*time.Minute-time.Second))
-	st.SetPhase(api.PhaseReady, "", ago(30*time.Second))
+	st.SetPhase(api.PhaseProvisioning, "", timeAgo(4*time.Minute-time.Second))
+	st.SetPhase(api.PhaseReady, "", timeAgo(30*time.Second))
 	st.Placement, st.Endpoint = &place, "https://3.80.1.2:6443"
-	st.Attempts = []api.Attempt{{Placement: api.Placement{Cloud: "gcp", Region: "us-central1", InstanceType: "a2-highgpu-8g"}, Machine: "sky-train-1", Reason: "Quota", Message: "quota NVIDIA_A100_GPUS exceeded: limit 0", At: ago(210 * time.Second)}}
+	st.Attempts = []api.FailedPlacement{{Placement: api.Placement{Cloud: "gcp", Region: "us-central1", InstanceType: "a2-highgpu-8g"}, Machine: "sky-train-1", Reason: "Quota", Message: "quota NVIDIA_A100_GPUS exceeded: limit 0", At: timeAgo(210 * time.Second)}}
 	st.Versions = api.Versions{RKE2: "v1.35.7+rke2r1", Kubernetes: "v1.35.7"}
 	st.Resources = api.Resources{CPUs: api.Amount{Available: 190.5, Total: 192}, Memory: api.Amount{Available: 2280.123, Total: 2304}, Disk: api.Amount{Available: 390, Total: 400},
 		Accelerators: map[string]api.Amount{"A100": {Available: 15, Total: 16}}}
-	st.SetCondition(api.Condition{Type: api.MachinesLaunched, Status: api.ConditionTrue, Reason: "AllUp"}, ago(3*time.Minute))
-	st.SetCondition(api.Condition{Type: api.NodesReady, Status: api.ConditionTrue, Reason: "AllReady", Message: "2 of 2 nodes are Ready"}, ago(31*time.Second))
+	st.SetCondition(api.Condition{Type: api.MachinesLaunched, Status: api.ConditionTrue, Reason: "AllUp"}, timeAgo(3*time.Minute))
+	st.SetCondition(api.Condition{Type: api.NodesReady, Status: api.ConditionTrue, Reason: "AllReady", Message: "2 of 2 nodes are Ready"}, timeAgo(31*time.Second))
 	for i := range 2 {
-		m := machine("train", i, api.MachineReady, "", 31*time.Second)
-		m.Address, m.PrivateAddress, m.Placement, m.LaunchedAt = "3.80.1.2", "10.0.0.2", place, ago(200*time.Second)
+		m := newTestMachine("train", i, api.MachineReady, "", 31*time.Second)
+		m.Address, m.PrivateAddress, m.Placement, m.LaunchedAt = "3.80.1.2", "10.0.0.2", place, timeAgo(200*time.Second)
 		st.Machines = append(st.Machines, m)
 	}
 	return c
 }
 
-// failed is a cluster in ERROR.
-func failed() *api.Cluster {
-	c := fresh()
-	c.Status.SetPhase(api.PhaseError, "Timeout", ago(time.Second))
+// newFailedCluster is a cluster in ERROR.
+func newFailedCluster() *api.Cluster {
+	c := newFreshCluster()
+	c.Status.SetPhase(api.PhaseError, "Timeout", timeAgo(time.Second))
 	c.Status.Placement = &api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4}
 	c.Status.Failure = &api.Failure{
-		Step: "join", Machine: "sky-cloud-cluster-1", Reason: "Timeout", Message: "rke2-agent did not become active within 10m0s", At: ago(time.Second),
+		Step: "join", Machine: "sky-cloud-cluster-1", Reason: "Timeout", Message: "rke2-agent did not become active within 10m0s", At: timeAgo(time.Second),
 		Log: []string{"level=error msg=\"failed to get CA certs: \x1b[31m401 Unauthorized\x1b[0m\"", "level=fatal msg=\"giving up\""},
 	}
 	return c
 }
 
-func machine(cluster string, i int, s api.MachineState, step string, since time.Duration) api.Machine {
+func newTestMachine(cluster string, i int, s api.MachineState, step string, since time.Duration) api.Machine {
 	return api.Machine{
 		Index: i, Name: api.MachineName(cluster, i), Incarnation: "x7k2p", NodeName: api.MachineName(cluster, i) + "-x7k2p",
-		Role: api.RoleOf(i), State: s, Step: step, Since: ago(since),
+		Role: api.RoleOf(i), State: s, Step: step, Since: timeAgo(since),
 	}
 }
 
 func TestTheTableHasTheColumnsThatPeopleKnow(t *testing.T) {
-	golden(t, "table-fresh.txt", clusterTable([]api.Cluster{*fresh()}, false, noon).String())
-	known := fresh()
-	known.Metadata.CreatedAt = ago(4 * time.Minute)
+	compareGolden(t, "table-fresh.txt", newClusterTable([]api.Cluster{*newFreshCluster()}, false, noon).String())
+	known := newFreshCluster()
+	known.Metadata.CreatedAt = timeAgo(4 * time.Minute)
 	known.Status.Phase = api.PhaseReady
 	known.Status.Resources = api.Resources{CPUs: api.Amount{Available: 2.01, Total: 4}, Memory: api.Amount{Available: 12.67, Total: 15.63}, Disk: api.Amount{Available: 239.15, Total: 239.15}}
-	golden(t, "table-known.txt", clusterTable([]api.Cluster{*known}, false, noon).String())
-	golden(t, "table-several.txt", clusterTable([]api.Cluster{*fresh(), *ready(), *failed()}, false, noon).String())
-	golden(t, "table-wide.txt", clusterTable([]api.Cluster{*fresh(), *ready()}, true, noon).String())
-	golden(t, "table-none.txt", clusterTable(nil, false, noon).String())
+	compareGolden(t, "table-known.txt", newClusterTable([]api.Cluster{*known}, false, noon).String())
+	compareGolden(t, "table-several.txt", newClusterTable([]api.Cluster{*newFreshCluster(), *newReadyCluster(), *newFailedCluster()}, false, noon).String())
+	compareGolden(t, "table-wide.txt", newClusterTable([]api.Cluster{*newFreshCluster(), *newReadyCluster()}, true, noon).String())
+	compareGolden(t, "table-none.txt", newClusterTable(nil, false, noon).String())
 }
 
 func TestThePlanShowsPlacesWithTheirPrices(t *testing.T) {
-	golden(t, "plan.txt", placementTable([]api.Placement{
-		*ready().Status.Placement,
+	compareGolden(t, "plan.txt", newPlacementTable([]api.Placement{
+		*newReadyCluster().Status.Placement,
 		{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4},
 	}, 2).String())
 }
 
 func TestDescribeSaysEverythingKnown(t *testing.T) {
 	const ui = "http://127.0.0.1:8233/namespaces/skyctl/workflows/cluster%2Fx"
-	launching := fresh()
+	launching := newFreshCluster()
 	launching.Status.Machines = []api.Machine{
-		machine("cloud-cluster", 0, api.MachineUp, "start the RKE2 server", 4*time.Second),
-		machine("cloud-cluster", 1, api.MachinePrepared, "wait for the head", 2*time.Second),
+		newTestMachine("cloud-cluster", 0, api.MachineUp, "start the RKE2 server", 4*time.Second),
+		newTestMachine("cloud-cluster", 1, api.MachinePrepared, "wait for the head", 2*time.Second),
 	}
-	golden(t, "describe-launching.txt", description{cluster: launching, operation: ui, now: noon}.String())
-	golden(t, "describe-ready.txt", description{cluster: ready(), operation: ui, kubeconfig: "/home/ada/.skyconf/clusters/train/kubeconfig", now: noon}.String())
-	golden(t, "describe-failed.txt", description{cluster: failed(), now: noon}.String())
+	compareGolden(t, "describe-launching.txt", clusterDescription{cluster: launching, operation: ui, now: noon}.String())
+	compareGolden(t, "describe-ready.txt", clusterDescription{cluster: newReadyCluster(), operation: ui, kubeconfig: "/home/ada/.skyconf/clusters/train/kubeconfig", now: noon}.String())
+	compareGolden(t, "describe-failed.txt", clusterDescription{cluster: newFailedCluster(), now: noon}.String())
 }
 
 func TestTheTranscriptsLinesAreInTheTablesLetterForLetter(t *testing.T) {
@@ -151,13 +151,13 @@ func TestHelpIsWrittenForPeople(t *testing.T) {
 		if code := Run(context.Background(), env, append([]string{"help"}, strings.Fields(args)...)); code != 0 {
 			t.Errorf("help %s: exit %d", args, code)
 		}
-		golden(t, filepath.Join("help", strings.ReplaceAll("skyctl "+args, " ", "-")+".txt"), out.String())
+		compareGolden(t, filepath.Join("help", strings.ReplaceAll("skyctl "+args, " ", "-")+".txt"), out.String())
 	}
 }
 
 func TestEveryCommandHasWordsAndAnExample(t *testing.T) {
 	a := &app{env: Environment{}}
-	root := a.root()
+	root := a.newRootCommand()
 	for _, c := range append(root.Commands(), root) {
 		for _, c := range append(c.Commands(), c) {
 			if c.Name() == "help" || c.Parent() != nil && (c.Name() == "completion" || c.Parent().Name() == "completion") || c.IsAdditionalHelpTopicCommand() {

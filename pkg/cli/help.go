@@ -19,7 +19,7 @@ environment over the file.
 // settingsHelp lists every setting.
 func settingsHelp() string {
 	rows := [][]string{{"config.yaml", "environment", "default"}}
-	for _, s := range config.Settings() {
+	for _, s := range config.ListSettings() {
 		rows = append(rows, []string{s.Key, "$" + s.Variable, s.Default})
 	}
 	return `Settings are read from flags (skyctl help options), the environment, and config.yaml in the state
@@ -30,7 +30,7 @@ A key below one of these headings that is no setting is an error, and so is a he
 like one of them. Other headings are another program's: they are left alone, with a note. A
 variable $SKYCTL_... that is no setting does nothing, and is named in a note.
 
-` + strings.Join(columns(rows), "\n")
+` + strings.Join(alignColumns(rows), "\n")
 }
 
 const exitCodesHelp = `Every command ends with one of these codes:

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 )
 
-// shown are the command lines in the examples of a command and of those below it.
-func shown(cmd *cobra.Command) [][]string {
+// exampleCommands are the command lines in the examples of a command and of those below it.
+func exampleCommands(cmd *cobra.Command) [][]string {
 	var all [][]string
 	for l := range strings.Lines(strings.ReplaceAll(cmd.Example, "\\\n", " ")) {
 		if words := strings.Fields(l); len(words) > 0 && words[0] == "skyctl" {
@@ -20,28 +20,28 @@ func shown(cmd *cobra.Command) [][]string {
 		}
 	}
 	for _, c := range cmd.Commands() {
-		all = append(all, shown(c)...)
+		all = append(all, exampleCommands(c)...)
 	}
 	return all
 }
 
 func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 	creates := 0
-	for _, words := range shown((&app{}).root()) {
+	for _, words := range exampleCommands((&app{}).newRootCommand()) {
 		if len(words) < 3 || words[0] != "create" {
 			continue
 		}
 		creates++
-		o := &creation{}
-		o.bind(&cobra.Command{})
+		o := &createOptions{}
+		o.bindFlags(&cobra.Command{})
 		if err := o.flags.Parse(words[3:]); err != nil {
 			t.Errorf("%v: %v", words, err)
 			continue
 		}
-		c, err := o.cluster(words[2], noon)
+		c, err := o.buildCluster(words[2], noon)
 		onDocker := c.Spec.Cloud == "docker"
-		if err != nil || c.Spec.Cloud != "" && !slices.Contains(clouds, c.Spec.Cloud) || onDocker && (c.Spec.Accelerators != "" ||
-			c.Spec.UseSpot || c.Spec.Region != "" && !slices.Contains(regions[c.Spec.Cloud], c.Spec.Region)) {
+		if err != nil || c.Spec.Cloud != "" && !slices.Contains(knownClouds, c.Spec.Cloud) || onDocker && (c.Spec.Accelerators != "" ||
+			c.Spec.UseSpot || c.Spec.Region != "" && !slices.Contains(fixedRegions[c.Spec.Cloud], c.Spec.Region)) {
 			t.Errorf("%v: %v, %+v", words, err, c.Spec)
 		}
 	}
@@ -51,15 +51,15 @@ func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 }
 
 func TestTheCloudsThatAreOfferedAreThoseThatSkydCanAsk(t *testing.T) {
-	if want := append([]string{docker.Name}, skypilot.Names...); !slices.Equal(clouds, want) {
-		t.Errorf("offered: %v\nwant:    %v", clouds, want)
+	if want := append([]string{docker.Name}, skypilot.CloudNames...); !slices.Equal(knownClouds, want) {
+		t.Errorf("offered: %v\nwant:    %v", knownClouds, want)
 	}
 }
 
 func TestValuesOfCreatesFlagsAreCompleted(t *testing.T) {
-	p := nobody(t)
+	p := newUserWithoutState(t)
 	for line, want := range map[string]string{
-		"create cluster x --cloud ":                  strings.Join(clouds, "\n") + "\n:4\n",
+		"create cluster x --cloud ":                  strings.Join(knownClouds, "\n") + "\n:4\n",
 		"create cluster x --manager ":                "k8\n:4\n",
 		"create cluster x --region ":                 ":4\n", // which depends on the cloud
 		"create cluster x --zone ":                   ":4\n",
@@ -92,13 +92,13 @@ func TestEveryOutputFlagTakesEveryForm(t *testing.T) {
 			look(sub)
 		}
 	}
-	look((&app{}).root())
+	look((&app{}).newRootCommand())
 	if found < 5 {
 		t.Errorf("only %d commands with -o were found", found)
 	}
-	world.Work(t)
-	p := outsider(t)
-	for _, args := range [][]string{create("wide-plan", "--dry-run"), {"server", "status"}, {"version"}} {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	for _, args := range [][]string{createArgs("wide-plan", "--dry-run"), {"server", "status"}, {"version"}} {
 		plain, wide := p.run(args...), p.run(append(args, "-o", "wide")...)
 		if wide.code != 0 || wide.out == "" || wide.out != plain.out {
 			t.Errorf("%v: exit %d, %q, %q; without: %q", args, wide.code, wide.out, wide.err, plain.out)

@@ -8,12 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-func (a *app) getKubeconfig() *cobra.Command {
+func (a *app) newGetKubeconfigCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "kubeconfig NAME",
 		Short: "Print the kubeconfig of a cluster",
@@ -22,26 +22,26 @@ machine it also lies in ~/.skyconf/clusters/NAME/kubeconfig. Reading it needs th
 the installation, ~/.skyconf/secrets.key unless the setting secretsKeyFile names another.`,
 		Example: `  (umask 077; skyctl get kubeconfig dev > dev.kubeconfig)
   kubectl --kubeconfig dev.kubeconfig get nodes`,
-		Args:              nameArg,
-		ValidArgsFunction: a.completeNames,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runKubeconfig(cmd.Context(), args[0]) },
+		Args:              requireClusterName,
+		ValidArgsFunction: a.completeClusterNames,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runGetKubeconfig(cmd.Context(), args[0]) },
 	}
 }
 
-func (a *app) runKubeconfig(ctx context.Context, name string) error {
-	ops, err := a.connect(ctx)
+func (a *app) runGetKubeconfig(ctx context.Context, name string) error {
+	ops, err := a.connectClient(ctx)
 	if err != nil {
 		return err
 	}
-	s, err := ops.Store(ctx)
+	s, err := ops.ConnectStore(ctx)
 	if err != nil {
 		return err
 	}
-	c, _, err := s.Salvage(ctx, name) // a damaged cluster's is of use all the same
+	c, _, err := s.SalvageCluster(ctx, name) // a damaged cluster's is of use all the same
 	if err != nil {
 		return err
 	}
-	content, err := ops.Kubeconfig(ctx, c.Ref())
+	content, err := ops.ReadKubeconfig(ctx, c.Ref())
 	var none *store.NotFoundError
 	if errors.As(err, &none) {
 		return &stateError{fmt.Errorf("cluster %s has no kubeconfig yet: it is %s; see skyctl describe cluster %s", name, c.Status.Phase, name)}
@@ -53,16 +53,16 @@ func (a *app) runKubeconfig(ctx context.Context, name string) error {
 	return err
 }
 
-// localKubeconfig is where kubectl finds the kubeconfig. A skyd dev writes it itself; where the worker is elsewhere, nobody
+// ensureLocalKubeconfig is where kubectl finds the kubeconfig. A skyd dev writes it itself; where the worker is elsewhere, nobody
 // else could.
-func (a *app) localKubeconfig(ctx context.Context, ops *operations.Client, ref api.Ref) (string, error) {
+func (a *app) ensureLocalKubeconfig(ctx context.Context, ops *client.Client, ref api.Ref) (string, error) {
 	path := a.cfg.KubeconfigPath(ref.Name)
-	if !a.cfg.External() {
+	if !a.cfg.IsExternal() {
 		return path, nil
 	}
-	content, err := ops.Kubeconfig(ctx, ref)
+	content, err := ops.ReadKubeconfig(ctx, ref)
 	if err == nil {
-		err = kubefile.Write(path, content)
+		err = kubefile.WriteEntries(path, content)
 	}
 	if err != nil {
 		return "", fmt.Errorf("cluster %s is READY, but: %w", ref.Name, err)
@@ -70,10 +70,10 @@ func (a *app) localKubeconfig(ctx context.Context, ops *operations.Client, ref a
 	return path, nil
 }
 
-// removeKubeconfig removes what localKubeconfig wrote.
-func (a *app) removeKubeconfig(cluster string) error {
-	if !a.cfg.External() {
+// removeLocalKubeconfig removes what ensureLocalKubeconfig wrote.
+func (a *app) removeLocalKubeconfig(cluster string) error {
+	if !a.cfg.IsExternal() {
 		return nil
 	}
-	return kubefile.Remove(a.cfg.KubeconfigPath(cluster), cluster)
+	return kubefile.RemoveEntries(a.cfg.KubeconfigPath(cluster), cluster)
 }

@@ -6,16 +6,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
-// note tells a person on stderr what keeps no command from working. Where a program reads the output nothing but errors
+// printNote tells a person on stderr what keeps no command from working. Where a program reads the output nothing but errors
 // goes there.
-func (a *app) note(text string) {
-	if !a.forMachines() {
-		fmt.Fprintln(a.env.Err, "Note: "+clean(text))
+func (a *app) printNote(text string) {
+	if !a.hasStructuredOutput() {
+		fmt.Fprintln(a.env.Err, "Note: "+sanitizeLine(text))
 	}
 }
 
-// forMachines is true where the command that runs was asked to write for programs.
-func (a *app) forMachines() bool {
+// hasStructuredOutput is true where the command that runs was asked to write for programs.
+func (a *app) hasStructuredOutput() bool {
 	if a.command == nil {
 		return false
 	}
@@ -23,22 +23,22 @@ func (a *app) forMachines() bool {
 	if f == nil {
 		return false
 	}
-	c, ok := f.Value.(*choice)
-	return ok && c.forMachines()
+	c, ok := f.Value.(*enumValue)
+	return ok && c.isStructured()
 }
 
-// noteUnknown names what was given as a setting and is none.
-func (a *app) noteUnknown(cfg *config.Config) {
+// noteUnknownSettings names what was given as a setting and is none.
+func (a *app) noteUnknownSettings(cfg *config.Config) {
 	if text := cfg.ForeignNote(); text != "" {
-		a.note(text)
+		a.printNote(text)
 	}
-	for _, text := range cfg.IgnoredNotes() {
-		a.note(text)
+	for _, text := range cfg.IgnoredSettingNotes() {
+		a.printNote(text)
 	}
 	if a.env.Environ == nil {
 		return
 	}
-	for _, text := range config.UnknownVariables(a.env.Environ()) {
-		a.note(text)
+	for _, text := range config.UnknownVariableNotes(a.env.Environ()) {
+		a.printNote(text)
 	}
 }

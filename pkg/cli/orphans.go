@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 )
 
-func (a *app) getOrphans() *cobra.Command {
+func (a *app) newGetOrphansCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "orphans",
 		Aliases: []string{"orphan"},
@@ -26,29 +26,29 @@ cluster. A sweep terminates each at the time shown, once it has been seen for th
 machine, or that was renamed, is shown with the reason, and ends only when you name it. Machines of
 others, and of other installations on the same account, are never shown and never touched.`,
 		Example: "  skyctl get orphans\n  skyctl get orphans -o json",
-		Args:    noArgs,
+		Args:    refuseArgs,
 	}
-	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ops, err := a.connect(cmd.Context())
+		ops, err := a.connectClient(cmd.Context())
 		if err != nil {
 			return err
 		}
-		return a.working("Asking the clouds for orphans", output.forMachines(), func(s *status) error {
-			r, err := ops.Orphans(cmd.Context(), api.OrphansInput{})
+		return a.runWithSpinner("Asking the clouds for orphans", output.isStructured(), func(s *spinner) error {
+			r, err := ops.FindOrphans(cmd.Context(), api.OrphansInput{})
 			if err != nil {
 				return err
 			}
-			s.pause()
+			s.keepLine()
 			if r.Doubt != nil {
-				a.noteDoubt(cmd.Context(), ops)
+				a.warnHomeDoubt(cmd.Context(), ops)
 			}
-			if output.forMachines() {
+			if output.isStructured() {
 				list := orphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked, r.Doubt}
-				return errors.Join(encode(a.env.Out, output.value, list), unasked(r.Unasked))
+				return errors.Join(writeStructured(a.env.Out, output.value, list), newUnaskedCloudsError(r.Unasked))
 			}
-			_, err = io.WriteString(a.env.Out, orphanTable(r.Orphans, r.Doubt != nil, a.env.Now()).String()+leftAlone(r.Orphans))
-			return errors.Join(err, unasked(r.Unasked))
+			_, err = io.WriteString(a.env.Out, newOrphanTable(r.Orphans, r.Doubt != nil, a.env.Now()).String()+explainKeptOrphans(r.Orphans))
+			return errors.Join(err, newUnaskedCloudsError(r.Unasked))
 		})
 	}
 	return cmd
@@ -65,8 +65,8 @@ type orphanList struct {
 	Doubt *api.HomeDoubt `json:"doubt,omitempty"`
 }
 
-// unasked is the error of clouds that could not be asked; nil where there are none.
-func unasked(clouds []string) error {
+// newUnaskedCloudsError is the error of clouds that could not be asked; nil where there are none.
+func newUnaskedCloudsError(clouds []string) error {
 	var all []error
 	for _, why := range clouds {
 		all = append(all, errors.New("a cloud could not be asked for orphans: "+why))
@@ -74,7 +74,7 @@ func unasked(clouds []string) error {
 	return errors.Join(all...)
 }
 
-func orphanTable(orphans []api.Orphan, inDoubt bool, now time.Time) *table {
+func newOrphanTable(orphans []api.Orphan, inDoubt bool, now time.Time) *table {
 	t := &table{head: []string{"CLOUD", "NAME", "CLUSTER", "AGE", "PRICE/H", "STATE", "TERMINATED-AT"}}
 	for _, o := range orphans {
 		at := "never"
@@ -94,27 +94,27 @@ func orphanTable(orphans []api.Orphan, inDoubt bool, now time.Time) *table {
 		}
 		price := "-" // free, or unknown
 		if o.PricePerHour > 0 {
-			price = dollars(o.PricePerHour, &api.Placement{})
+			price = formatDollars(o.PricePerHour, &api.Placement{})
 		}
-		t.add(line(o.Cloud), line(o.Name), line(orDash(o.Cluster)), line(ageSince(now, born)), line(price),
-			line(orDash(o.State)), line(at))
+		t.addRow(textCell(o.Cloud), textCell(o.Name), textCell(valueOrDash(o.Cluster)), textCell(formatAgeSince(now, born)), textCell(price),
+			textCell(valueOrDash(o.State)), textCell(at))
 	}
 	return t
 }
 
-// leftAlone says why nothing ends some orphans by itself.
-func leftAlone(orphans []api.Orphan) string {
+// explainKeptOrphans says why nothing ends some orphans by itself.
+func explainKeptOrphans(orphans []api.Orphan) string {
 	var b strings.Builder
 	for _, o := range orphans {
 		if o.Conflict != "" {
-			fmt.Fprintf(&b, "Machine %s is not terminated by itself: %s.\n  If nobody needs it: skyctl delete orphans %s\n", clean(o.Name), clean(o.Conflict), clean(callOf(o, orphans)))
+			fmt.Fprintf(&b, "Machine %s is not terminated by itself: %s.\n  If nobody needs it: skyctl delete orphans %s\n", sanitizeLine(o.Name), sanitizeLine(o.Conflict), sanitizeLine(orphanDisplayName(o, orphans)))
 		}
 	}
 	return b.String()
 }
 
-// callOf is what a person calls an orphan by: its name, or the cloud's own id where several bear its name.
-func callOf(o api.Orphan, all []api.Orphan) string {
+// orphanDisplayName is what a person calls an orphan by: its name, or the cloud's own id where several bear its name.
+func orphanDisplayName(o api.Orphan, all []api.Orphan) string {
 	twins := 0
 	for _, other := range all {
 		if other.Name == o.Name {
@@ -127,8 +127,8 @@ func callOf(o api.Orphan, all []api.Orphan) string {
 	return o.Name
 }
 
-func (a *app) deleteOrphans() *cobra.Command {
-	d := &orphanDeletion{app: a}
+func (a *app) newDeleteOrphansCommand() *cobra.Command {
+	d := &deleteOrphansOptions{app: a}
 	cmd := &cobra.Command{
 		Use:     "orphans [NAME...]",
 		Aliases: []string{"orphan"},
@@ -138,15 +138,15 @@ them, and terminates all of them, or those you name. One that may be a copy of a
 terminated only when you name it: by its id on the cloud where several bear the same name. One that
 belongs to a cluster by the time it is to be terminated is left alone.`,
 		Example:           "  skyctl delete orphans\n  skyctl delete orphans sky-dev-1 --yes",
-		ValidArgsFunction: a.completeOrphans,
+		ValidArgsFunction: a.completeOrphanNames,
 		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
 	}
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "don't ask")
 	return cmd
 }
 
-// orphanDeletion is one delete orphans.
-type orphanDeletion struct {
+// deleteOrphansOptions is one delete orphans.
+type deleteOrphansOptions struct {
 	*app
 	yes bool
 	// all are the orphans that were found, those that are not to end among them.
@@ -155,18 +155,18 @@ type orphanDeletion struct {
 	skipped bool
 }
 
-func (d *orphanDeletion) run(ctx context.Context, names []string) error {
+func (d *deleteOrphansOptions) run(ctx context.Context, names []string) error {
 	if slices.Contains(names, "") {
-		return usagef("the name of an orphan is empty; leave it out to terminate all of them")
+		return usageErrorf("the name of an orphan is empty; leave it out to terminate all of them")
 	}
 	if !d.yes && !isTerminal(d.env.In) {
-		return usagef("terminating orphans needs a yes, and there is no terminal to ask on: give --yes")
+		return usageErrorf("terminating orphans needs a yes, and there is no terminal to ask on: give --yes")
 	}
-	ops, err := d.connect(ctx)
+	ops, err := d.connectClient(ctx)
 	if err != nil {
 		return err
 	}
-	found, err := d.find(ctx, ops, names)
+	found, err := d.findOrphans(ctx, ops, names)
 	if err != nil {
 		return err
 	}
@@ -179,76 +179,76 @@ func (d *orphanDeletion) run(ctx context.Context, names []string) error {
 		return err
 	}
 	if !d.yes {
-		if _, err := io.WriteString(d.env.Err, orphanTable(found, false, d.env.Now()).String()); err != nil {
+		if _, err := io.WriteString(d.env.Err, newOrphanTable(found, false, d.env.Now()).String()); err != nil {
 			return err
 		}
-		if err := d.confirm(ctx, fmt.Sprintf("Terminate %s?", count(len(found), "machine")), "terminated"); err != nil {
+		if err := d.requireConfirmation(ctx, fmt.Sprintf("Terminate %s?", formatCount(len(found), "machine")), "terminated"); err != nil {
 			return err
 		}
 	}
-	return d.terminate(ctx, ops, found)
+	return d.terminateOrphans(ctx, ops, found)
 }
 
-// noOrphanError says that what was named is no orphan.
-type noOrphanError struct{ names []string }
+// orphanNotFoundError says that what was named is no orphan.
+type orphanNotFoundError struct{ names []string }
 
-func (e *noOrphanError) Error() string {
+func (e *orphanNotFoundError) Error() string {
 	return fmt.Sprintf("no machine that belongs to no cluster is called %s; see skyctl get orphans", strings.Join(e.names, ", "))
 }
 
-// find returns the orphans of those names, or all; none while it is in doubt whose they are. A cloud that can't be asked is told,
+// findOrphans returns the orphans of those names, or all; none while it is in doubt whose they are. A cloud that can't be asked is told,
 // and no error unless a name is missing.
-func (d *orphanDeletion) find(ctx context.Context, ops *operations.Client, names []string) ([]api.Orphan, error) {
+func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Client, names []string) ([]api.Orphan, error) {
 	var found []api.Orphan
-	err := d.working("Asking the clouds for orphans", false, func(s *status) error {
-		r, err := ops.Orphans(ctx, api.OrphansInput{})
+	err := d.runWithSpinner("Asking the clouds for orphans", false, func(s *spinner) error {
+		r, err := ops.FindOrphans(ctx, api.OrphansInput{})
 		if err != nil {
 			return err
 		}
 		if r.Doubt != nil {
-			return &operations.HomeDoubtError{Doubt: r.Doubt}
+			return &client.HomeDoubtError{Doubt: r.Doubt}
 		}
 		for _, why := range r.Unasked {
-			s.note("A cloud could not be asked for orphans: " + why)
+			s.printNote("A cloud could not be asked for orphans: " + why)
 		}
 		d.all = r.Orphans
 		if found = r.Orphans; len(names) == 0 {
 			found = slices.DeleteFunc(slices.Clone(found), func(o api.Orphan) bool { return o.Conflict != "" })
 			if d.skipped = len(found) < len(r.Orphans); d.skipped {
-				s.note(strings.TrimSuffix(leftAlone(r.Orphans), "\n"))
+				s.printNote(strings.TrimSuffix(explainKeptOrphans(r.Orphans), "\n"))
 			}
 			return nil
 		}
 		found = slices.DeleteFunc(slices.Clone(found), func(o api.Orphan) bool {
-			return !slices.Contains(names, callOf(o, r.Orphans)) && !slices.Contains(names, o.ID)
+			return !slices.Contains(names, orphanDisplayName(o, r.Orphans)) && !slices.Contains(names, o.ID)
 		})
 		missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-			return slices.ContainsFunc(found, func(o api.Orphan) bool { return callOf(o, r.Orphans) == name || o.ID == name })
+			return slices.ContainsFunc(found, func(o api.Orphan) bool { return orphanDisplayName(o, r.Orphans) == name || o.ID == name })
 		})
 		if len(missing) > 0 {
-			return &noOrphanError{missing}
+			return &orphanNotFoundError{missing}
 		}
 		return nil
 	})
 	return found, err
 }
 
-func (d *orphanDeletion) terminate(ctx context.Context, ops *operations.Client, found []api.Orphan) error {
+func (d *deleteOrphansOptions) terminateOrphans(ctx context.Context, ops *client.Client, found []api.Orphan) error {
 	var names []string
 	for _, o := range found {
 		if o.Conflict != "" && o.ID != "" { // others may bear its name
 			names = append(names, o.ID)
 			continue
 		}
-		names = append(names, callOf(o, d.all))
+		names = append(names, orphanDisplayName(o, d.all))
 	}
-	err := d.working("Terminating orphans", false, func(s *status) error {
-		r, err := ops.Orphans(ctx, api.OrphansInput{Terminate: names})
+	err := d.runWithSpinner("Terminating orphans", false, func(s *spinner) error {
+		r, err := ops.FindOrphans(ctx, api.OrphansInput{Terminate: names})
 		if err != nil {
 			return err
 		}
-		s.pause()
-		return d.tell(found, r)
+		s.keepLine()
+		return d.reportTerminations(found, r)
 	})
 	if exitCode(err) == ExitInterrupted {
 		return &interruptedError{hint: "The work goes on. Look again with: skyctl get orphans"}
@@ -256,8 +256,8 @@ func (d *orphanDeletion) terminate(ctx context.Context, ops *operations.Client, 
 	return err
 }
 
-// tell says of each what became of it. One that is not in the result had ended by itself, unless its cloud was not asked.
-func (d *orphanDeletion) tell(found []api.Orphan, r api.OrphansResult) error {
+// reportTerminations says of each what became of it. One that is not in the result had ended by itself, unless its cloud was not asked.
+func (d *deleteOrphansOptions) reportTerminations(found []api.Orphan, r api.OrphansResult) error {
 	var failed []error
 	for _, o := range found {
 		i := slices.IndexFunc(r.Orphans, func(now api.Orphan) bool { return now.Name == o.Name && now.ID == o.ID && now.Cloud == o.Cloud })
@@ -273,7 +273,7 @@ func (d *orphanDeletion) tell(found []api.Orphan, r api.OrphansResult) error {
 		}
 	}
 	if len(failed) > 0 {
-		failed = append(failed, unasked(r.Unasked))
+		failed = append(failed, newUnaskedCloudsError(r.Unasked))
 	}
 	return errors.Join(failed...)
 }

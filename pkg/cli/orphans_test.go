@@ -8,32 +8,32 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-func orphans() []api.Orphan {
+func newTestOrphans() []api.Orphan {
 	return []api.Orphan{
-		{Cloud: "aws", Name: "sky-train-1", ID: "i-0abc", Cluster: "train", ClusterUID: "6f1d0c1e", State: "running", CreatedAt: ago(50 * time.Hour), FirstSeen: ago(5 * time.Minute), TerminateAt: noon.Add(10 * time.Minute), PricePerHour: 32.77},
-		{Cloud: "docker", Name: "sky-dev-0", Cluster: "dev", ClusterUID: "1", FirstSeen: ago(5 * time.Minute)},
+		{Cloud: "aws", Name: "sky-train-1", ID: "i-0abc", Cluster: "train", ClusterUID: "6f1d0c1e", State: "running", CreatedAt: timeAgo(50 * time.Hour), FirstSeen: timeAgo(5 * time.Minute), TerminateAt: noon.Add(10 * time.Minute), PricePerHour: 32.77},
+		{Cloud: "docker", Name: "sky-dev-0", Cluster: "dev", ClusterUID: "1", FirstSeen: timeAgo(5 * time.Minute)},
 	}
 }
 
 func TestOrphansAreATableWithTheirAgeAndPrice(t *testing.T) {
-	silent := api.Orphan{Cloud: "gcp", Name: "sky-old-1", Cluster: "old", State: api.OrphanUnknown, FirstSeen: ago(time.Hour)}
-	golden(t, "orphans.txt", orphanTable(append(orphans(), silent), false, noon).String())
+	silent := api.Orphan{Cloud: "gcp", Name: "sky-old-1", Cluster: "old", State: api.OrphanUnknown, FirstSeen: timeAgo(time.Hour)}
+	compareGolden(t, "orphans.txt", newOrphanTable(append(newTestOrphans(), silent), false, noon).String())
 }
 
 func TestOrphansHaveNoEndWhileTheHomeIsInDoubt(t *testing.T) {
-	if text := orphanTable(orphans(), true, noon).String(); strings.Count(text, "not while the home is in doubt") != 2 {
+	if text := newOrphanTable(newTestOrphans(), true, noon).String(); strings.Count(text, "not while the home is in doubt") != 2 {
 		t.Errorf("the table is\n%s", text)
 	}
 }
 
-// haunted casts orphans that are gone once they were terminated, but for one that is not.
-func haunted(t *testing.T) *[]string {
+// setUpOrphans casts orphans that are gone once they were terminated, but for one that is not.
+func setUpOrphans(t *testing.T) *[]string {
 	var ended []string
-	world.Cast("", rehearsal.Play{Orphans: func(_ context.Context, _ *rehearsal.World, in api.OrphansInput) (api.OrphansResult, error) {
-		r := api.OrphansResult{Orphans: orphans()}
+	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World, in api.OrphansInput) (api.OrphansResult, error) {
+		r := api.OrphansResult{Orphans: newTestOrphans()}
 		for i, o := range r.Orphans {
 			for _, name := range in.Terminate {
 				if name != o.Name {
@@ -52,9 +52,9 @@ func haunted(t *testing.T) *[]string {
 }
 
 func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
-	world.Work(t)
-	p := outsider(t)
-	ended := haunted(t)
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	ended := setUpOrphans(t)
 	if got := p.run("get", "orphans"); got.code != 0 || !strings.Contains(got.out, "sky-train-1") || !strings.Contains(got.out, "$32.77") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
@@ -69,7 +69,7 @@ func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
 		!strings.Contains(got.err, "machine sky-dev-0 on docker could not be terminated: the engine is silent") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
-	world.Cast("", rehearsal.Play{})
+	world.SetBehavior("", skydstub.Behavior{})
 	if got := p.run("delete", "orphans", "-y"); got.code != 0 || got.out != "There are no orphans.\n" {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
@@ -79,10 +79,10 @@ func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
 }
 
 func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
-	world.Work(t)
-	p := outsider(t)
+	world.StartWorker(t)
+	p := newExternalUser(t)
 	var ended []string
-	world.Cast("", rehearsal.Play{Orphans: func(_ context.Context, _ *rehearsal.World, in api.OrphansInput) (api.OrphansResult, error) {
+	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World, in api.OrphansInput) (api.OrphansResult, error) {
 		ended = append(ended, in.Terminate...)
 		r := api.OrphansResult{Orphans: []api.Orphan{
 			{Cloud: "docker", Name: "backup", ID: "c0ffee", Cluster: "dev", Conflict: "its labels make it sky-dev-0: it may be a copy, or was renamed"},
@@ -109,10 +109,10 @@ func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
 }
 
 func TestAnOrphanDoesNotTakeACopyOfItsNameAlong(t *testing.T) {
-	world.Work(t)
-	p := outsider(t)
+	world.StartWorker(t)
+	p := newExternalUser(t)
 	var ended []string
-	world.Cast("", rehearsal.Play{Orphans: func(_ context.Context, _ *rehearsal.World, in api.OrphansInput) (api.OrphansResult, error) {
+	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World, in api.OrphansInput) (api.OrphansResult, error) {
 		ended = append(ended, in.Terminate...)
 		return api.OrphansResult{Orphans: []api.Orphan{
 			{Cloud: "aws", Name: "sky-dev-1", ID: "i-1", Cluster: "dev"},
@@ -125,14 +125,14 @@ func TestAnOrphanDoesNotTakeACopyOfItsNameAlong(t *testing.T) {
 }
 
 func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
-	world.Work(t)
-	p := outsider(t)
-	ended := haunted(t)
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	ended := setUpOrphans(t)
 	for answer, n := range map[string]int{"n\n": 0, "y\n": 1} {
 		term := newTerminal(t, 200, 24)
 		term.near.WriteString(answer)
 		Run(t.Context(), p.onTerminal(term), []string{"delete", "orphans", "sky-train-1"})
-		until(t, "the answer was taken", func() bool {
+		awaitCondition(t, "the answer was taken", func() bool {
 			text := term.text()
 			return strings.Contains(text, "TERMINATED-AT") && strings.Contains(text, "Terminate 1 machine? [y/N]") &&
 				strings.Contains(text, map[int]string{0: "nothing was terminated", 1: "Terminated machine sky-train-1"}[n])
@@ -145,10 +145,10 @@ func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
 }
 
 func TestACloudThatCannotBeAskedForOrphansIsAnErrorBesideTheOthers(t *testing.T) {
-	world.Work(t)
-	p := outsider(t)
-	world.Cast("", rehearsal.Play{Orphans: func(context.Context, *rehearsal.World, api.OrphansInput) (api.OrphansResult, error) {
-		return api.OrphansResult{Orphans: orphans()[:1], Unasked: []string{"gcp: no credentials"}}, nil
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	world.SetBehavior("", skydstub.Behavior{Orphans: func(context.Context, *skydstub.World, api.OrphansInput) (api.OrphansResult, error) {
+		return api.OrphansResult{Orphans: newTestOrphans()[:1], Unasked: []string{"gcp: no credentials"}}, nil
 	}})
 	got := p.run("get", "orphans")
 	if got.code != ExitFailed || !strings.Contains(got.out, "sky-train-1") || !strings.Contains(got.err, "a cloud could not be asked for orphans: gcp: no credentials") {
@@ -157,12 +157,12 @@ func TestACloudThatCannotBeAskedForOrphansIsAnErrorBesideTheOthers(t *testing.T)
 }
 
 func TestNamesOfOrphansAreCompleted(t *testing.T) {
-	world.Work(t)
-	if _, err := world.Store.SetOrphans(t.Context(), "aws", orphans()[:1], nil, time.Now()); err != nil {
+	world.StartWorker(t)
+	if _, err := world.Store.ReplaceOrphans(t.Context(), "aws", newTestOrphans()[:1], nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	defer world.Store.SetOrphans(context.WithoutCancel(t.Context()), "aws", nil, nil, time.Now())
-	p := outsider(t)
+	defer world.Store.ReplaceOrphans(context.WithoutCancel(t.Context()), "aws", nil, nil, time.Now())
+	p := newExternalUser(t)
 	if got := p.run("__complete", "delete", "orphans", ""); !strings.Contains(got.out, "sky-train-1\taws") {
 		t.Errorf("%s%s", got.out, got.err)
 	}

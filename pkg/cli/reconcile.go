@@ -9,12 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-func (a *app) reconcileCommand() *cobra.Command {
-	r := &reconciliation{app: a}
+func (a *app) newReconcileCommand() *cobra.Command {
+	r := &reconcileOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "reconcile [CLUSTER]",
 		Short: "Compare clusters with what was asked for now, and repair what differs",
@@ -28,66 +28,66 @@ it ends once the cluster is in sync; with 1 where that fails or nothing can be d
 		Example: `  skyctl reconcile
   skyctl reconcile dev --wait
   skyctl reconcile dev -o json`,
-		Args:              maybeName,
-		ValidArgsFunction: a.completeNames,
+		Args:              allowClusterName,
+		ValidArgsFunction: a.completeClusterNames,
 	}
-	r.output = outputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	r.output = addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.Flags().BoolVar(&r.wait, "wait", false, "show the repairs until the cluster is in sync; Ctrl-C leaves the work running")
 	cmd.Flags().Var(&r.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), first(args)) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), firstOrEmpty(args)) }
 	return cmd
 }
 
-// reconciliation is one reconcile.
-type reconciliation struct {
+// reconcileOptions is one reconcile.
+type reconcileOptions struct {
 	*app
 	wait    bool
-	timeout duration
-	output  *choice
+	timeout durationValue
+	output  *enumValue
 }
 
-func (r *reconciliation) run(ctx context.Context, cluster string) error {
+func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 	switch {
 	case r.wait && cluster == "":
-		return usagef("--wait waits for one cluster: name it")
+		return usageErrorf("--wait waits for one cluster: name it")
 	case r.timeout.value > 0 && !r.wait:
-		return usagef("--timeout says how long --wait waits: give --wait too")
+		return usageErrorf("--timeout says how long --wait waits: give --wait too")
 	}
-	ops, err := r.connect(ctx)
+	ops, err := r.connectClient(ctx)
 	if err != nil {
 		return err
 	}
 	var before *api.Cluster
 	if r.wait {
-		s, err := ops.Store(ctx)
+		s, err := ops.ConnectStore(ctx)
 		if err != nil {
 			return err
 		}
-		if before, err = s.Get(ctx, cluster); err != nil {
+		if before, err = s.ReadCluster(ctx, cluster); err != nil {
 			return err
 		}
 	}
-	var found swept
+	var found sweepReport
 	title := "Looking at every cluster"
 	if cluster != "" {
 		title = "Looking at cluster " + cluster
 	}
-	err = r.working(title, r.output.forMachines(), func(s *status) error {
-		look := func() (err error) { found, err = sweep(ctx, ops, cluster); return err }
+	err = r.runWithSpinner(title, r.output.isStructured(), func(s *spinner) error {
+		look := func() (err error) { found, err = sweepAndRead(ctx, ops, cluster); return err }
 		if r.wait {
-			err = ops.RideOut(ctx, s.note, look)
+			err = ops.RetryWhileUnreachable(ctx, s.printNote, look)
 		} else {
 			err = look()
 		}
 		if err != nil {
 			return err
 		}
-		s.pause()
-		r.noteDoubt(ctx, ops)
-		if r.output.forMachines() {
-			return encode(r.env.Out, r.output.value, found.SweepResult)
+		s.keepLine()
+		r.warnHomeDoubt(ctx, ops)
+		if r.output.isStructured() {
+			return writeStructured(r.env.Out, r.output.value, found.SweepResult)
 		}
-		_, err := io.WriteString(r.env.Out, found.text(r.env.Now()))
+		_, err := io.WriteString(r.env.Out, found.renderPage(r.env.Now()))
 		return err
 	})
 	switch {
@@ -96,34 +96,34 @@ func (r *reconciliation) run(ctx context.Context, cluster string) error {
 	case len(found.Failed) > 0:
 		return errors.New("not everything could be looked at: run it again")
 	case r.wait:
-		return r.await(ctx, ops, before, found)
-	case found.only != "" && found.unseen() > 0:
+		return r.awaitRepairs(ctx, ops, before, found)
+	case found.only != "" && found.countUnseen() > 0:
 		return fmt.Errorf("the state of cluster %s is unknown: see above why", cluster)
-	case found.unseen() > 0:
-		return fmt.Errorf("the state of %s is unknown: see above why", count(found.unseen(), "cluster"))
+	case found.countUnseen() > 0:
+		return fmt.Errorf("the state of %s is unknown: see above why", formatCount(found.countUnseen(), "cluster"))
 	}
 	return nil
 }
 
-// sweep looks at a cluster, or at all; then it reads them, for what the sweep has written about them.
-func sweep(ctx context.Context, ops *operations.Client, cluster string) (swept, error) {
-	found := swept{only: cluster, clusters: map[string]api.Cluster{}}
+// sweepAndRead looks at a cluster, or at all; then it reads them, for what the sweep has written about them.
+func sweepAndRead(ctx context.Context, ops *client.Client, cluster string) (sweepReport, error) {
+	found := sweepReport{only: cluster, clusters: map[string]api.Cluster{}}
 	var err error
-	if found.SweepResult, err = ops.Sweep(ctx, api.SweepInput{Cluster: cluster, Again: cluster != ""}); err != nil {
+	if found.SweepResult, err = ops.SweepClusters(ctx, api.SweepInput{Cluster: cluster, Again: cluster != ""}); err != nil {
 		return found, err
 	}
-	if found.stopped, err = ops.Paused(ctx); err != nil {
+	if found.stopped, err = ops.IsSchedulePaused(ctx); err != nil {
 		return found, err
 	}
-	s, err := ops.Store(ctx)
+	s, err := ops.ConnectStore(ctx)
 	if err != nil {
 		return found, err
 	}
-	all, err := s.List(ctx)
-	if err != nil && len(store.CorruptClusters(err)) == 0 {
+	all, err := s.ListClusters(ctx)
+	if err != nil && len(store.CorruptClusterNames(err)) == 0 {
 		return found, err
 	}
-	if found.corrupt = store.CorruptClusters(err); cluster != "" {
+	if found.corrupt = store.CorruptClusterNames(err); cluster != "" {
 		found.corrupt = nil
 	}
 	for _, c := range all {
@@ -134,64 +134,64 @@ func sweep(ctx context.Context, ops *operations.Client, cluster string) (swept, 
 	return found, nil
 }
 
-// await follows the one cluster that was looked at.
-func (r *reconciliation) await(ctx context.Context, ops *operations.Client, before *api.Cluster, found swept) error {
+// awaitRepairs follows the one cluster that was looked at.
+func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client, before *api.Cluster, found sweepReport) error {
 	name := found.only
-	var differs api.Drifted
+	var differs api.DriftedCluster
 	switch c, ok := found.clusters[name]; {
 	case len(found.Drifted) > 0:
 		differs = found.Drifted[0]
 	case !ok:
-		return &operations.GoneError{Name: name}
-	case unknown(&c) != "":
-		return &operations.DriftError{Cluster: name, Reason: unknown(&c)}
+		return &client.ClusterDeletedError{Name: name}
+	case unknownReason(&c) != "":
+		return &client.DriftError{Cluster: name, Reason: unknownReason(&c)}
 	case c.Status.Phase == api.PhaseReady:
 		return nil
 	default:
-		differs = api.Drifted{Cluster: name, Phase: c.Status.Phase}
+		differs = api.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
 	}
 	began := r.env.Now()
 	p := r.startProgress("Repairing cluster", before)
-	err := ops.AwaitInSync(ctx, before, differs, r.timeout.value, p.show)
+	err := ops.AwaitInSync(ctx, before, differs, r.timeout.value, p.showUpdate)
 	switch {
 	case err == nil:
-		p.succeed()
-		if r.output.forMachines() {
+		p.reportSuccess()
+		if r.output.isStructured() {
 			return nil
 		}
 		what := "in sync"
 		if differs.Phase == api.PhaseDeleting {
 			what = "gone"
 		}
-		_, err = fmt.Fprintf(r.env.Out, "Cluster %s is %s after %s.\n", name, what, span(r.env.Now().Sub(began)))
+		_, err = fmt.Fprintf(r.env.Out, "Cluster %s is %s after %s.\n", name, what, formatDuration(r.env.Now().Sub(began)))
 		return err
 	case exitCode(err) == ExitInterrupted:
-		p.stop()
+		p.stopDrawing()
 		return &interruptedError{hint: fmt.Sprintf("The work goes on. Look again with: skyctl get events %s -w, or skyctl describe cluster %s", name, name)}
 	}
-	p.fail(err)
-	var failed *operations.FailedError
+	p.reportFailure(err)
+	var failed *client.OperationFailedError
 	if errors.As(err, &failed) {
-		writeFailure(r.env.Err, failed)
+		printFailureLog(r.env.Err, failed)
 	}
 	fmt.Fprintf(r.env.Err, "  Look closer with: skyctl describe cluster %s\n", name)
-	return &shownError{err}
+	return &reportedError{err}
 }
 
-func (a *app) pauseCommand() *cobra.Command {
-	return group("pause", "Leave clusters as they are for now, for maintenance", "Pauses what you name: see skyctl pause reconcile --help.",
-		"  skyctl pause reconcile dev", a.pausing(pauseWords))
+func (a *app) newPauseCommand() *cobra.Command {
+	return newCommandGroup("pause", "Leave clusters as they are for now, for maintenance", "Pauses what you name: see skyctl pause reconcile --help.",
+		"  skyctl pause reconcile dev", a.newReconcileSwitchCommand(pauseWords))
 }
 
-func (a *app) resumeCommand() *cobra.Command {
-	return group("resume", "End what pause began", "Resumes what you name: see skyctl resume reconcile --help.",
-		"  skyctl resume reconcile dev", a.pausing(resumeWords))
+func (a *app) newResumeCommand() *cobra.Command {
+	return newCommandGroup("resume", "End what pause began", "Resumes what you name: see skyctl resume reconcile --help.",
+		"  skyctl resume reconcile dev", a.newReconcileSwitchCommand(resumeWords))
 }
 
 // pauseTexts are the words in which pause and resume differ.
 type pauseTexts struct {
 	short, long, example string
-	do                   func(*operations.Client, context.Context, string) (bool, error)
+	do                   func(*client.Client, context.Context, string) (bool, error)
 	// one and all are what was done, to a cluster and to all; again is what is said where that was so already.
 	one, oneAgain, all, allAgain string
 	// busy is said where a repair of the cluster is under way.
@@ -206,7 +206,7 @@ nothing is looked at, and no machine that belongs to no cluster is terminated, u
 resumed. A repair that is under way ends first; what it finds then is left alone. Creates and
 deletes are not held up.`,
 	example:  "  skyctl pause reconcile dev\n  skyctl pause reconcile",
-	do:       (*operations.Client).Pause,
+	do:       (*client.Client).PauseReconcile,
 	one:      "Cluster %[1]s is not repaired until you run: skyctl resume reconcile %[1]s\n",
 	oneAgain: "Cluster %[1]s was paused already; it is repaired again after: skyctl resume reconcile %[1]s\n",
 	all:      "No cluster is looked at or repaired until you run: skyctl resume reconcile\n",
@@ -219,7 +219,7 @@ var resumeWords = pauseTexts{
 	long: `Lets a cluster be repaired again after skyctl pause reconcile. Without a name the sweeps of the
 schedule go on; clusters that were paused by name stay paused.`,
 	example:  "  skyctl resume reconcile dev\n  skyctl resume reconcile",
-	do:       (*operations.Client).Resume,
+	do:       (*client.Client).ResumeReconcile,
 	one:      "Cluster %[1]s is repaired again. The next sweep looks at it; skyctl reconcile %[1]s does so now.\n",
 	oneAgain: "Cluster %[1]s was not paused.\n",
 	all:      "The sweeps go on. Clusters that were paused by name stay paused.\n",
@@ -227,16 +227,16 @@ schedule go on; clusters that were paused by name stay paused.`,
 	busy:     "A repair is under way: skyctl get events %s -w shows it.\n",
 }
 
-func (a *app) pausing(w pauseTexts) *cobra.Command {
+func (a *app) newReconcileSwitchCommand(w pauseTexts) *cobra.Command {
 	return &cobra.Command{
 		Use: "reconcile [CLUSTER]", Short: w.short, Long: w.long, Example: w.example,
-		Args: maybeName, ValidArgsFunction: a.completeNames,
+		Args: allowClusterName, ValidArgsFunction: a.completeClusterNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ops, err := a.connect(cmd.Context())
+			ops, err := a.connectClient(cmd.Context())
 			if err != nil {
 				return err
 			}
-			name := first(args)
+			name := firstOrEmpty(args)
 			changed, err := w.do(ops, cmd.Context(), name)
 			if err != nil {
 				return err
@@ -248,7 +248,7 @@ func (a *app) pausing(w pauseTexts) *cobra.Command {
 			if _, err := io.WriteString(a.env.Out, text); err != nil || name == "" {
 				return err
 			}
-			if busy, err := ops.Repairing(cmd.Context(), name); err != nil || !busy {
+			if busy, err := ops.IsRepairing(cmd.Context(), name); err != nil || !busy {
 				return nil // it is done all the same
 			}
 			_, err = fmt.Fprintf(a.env.Out, w.busy, name)

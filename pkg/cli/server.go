@@ -10,31 +10,31 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/daemon"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-func (a *app) serverCommand() *cobra.Command {
-	return group("server", "Start, stop or look at the server on this machine",
+func (a *app) newServerCommand() *cobra.Command {
+	return newCommandGroup("server", "Start, stop or look at the server on this machine",
 		`The server is skyd: Temporal with its Web UI, etcd and the worker in one process, all data under
 ~/.skyconf. Any command that needs it starts it where nothing is configured and nothing runs.
 What it does is durable: it may be stopped or killed at any time, and goes on when it starts again.`,
 		"  skyctl server status\n  skyctl server stop\n  skyctl server adopt",
-		a.serverStart(),
+		a.newServerStartCommand(),
 		&cobra.Command{
-			Use: "stop", Short: "Stop the server", Args: noArgs,
+			Use: "stop", Short: "Stop the server", Args: refuseArgs,
 			Long:    "Stops the server. Work that is under way goes on when it starts again; clusters and their machines stay as they are.",
 			Example: "  skyctl server stop",
-			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runStop(cmd.Context()) },
+			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runServerStop(cmd.Context()) },
 		},
-		a.serverStatus(), a.serverAdopt())
+		a.newServerStatusCommand(), a.newServerAdoptCommand())
 }
 
-func (a *app) serverStart() *cobra.Command {
+func (a *app) newServerStartCommand() *cobra.Command {
 	newKey := false
 	cmd := &cobra.Command{
-		Use: "start", Short: "Start the server in the background", Args: noArgs,
+		Use: "start", Short: "Start the server in the background", Args: refuseArgs,
 		Long: `Starts the server in the background and returns once it is ready. One that runs already is left as it is.
 
 It refuses to start where secrets.key is missing, or is not the one that the secrets in etcd are
@@ -42,85 +42,85 @@ sealed with. Put the right one back from your backup. --new-secrets-key is for w
 good: it makes another one, keeps the old file under another name, and gives up what was sealed: the
 SSH keys, tokens and kubeconfigs of all clusters. They can then be deleted, and no longer looked after.`,
 		Example: "  skyctl server start",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context(), newKey) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runServerStart(cmd.Context(), newKey) },
 	}
 	cmd.Flags().BoolVar(&newKey, "new-secrets-key", false, "make a new secrets key, and give up what was sealed with the lost one")
 	return cmd
 }
 
-// ownServer gives the settings, and refuses where the servers are somebody else's.
-func (a *app) ownServer() (*config.Config, error) {
-	cfg, err := a.settings()
-	if err == nil && cfg.External() {
-		err = a.noServerHere(cfg)
+// requireLocalServer gives the settings, and refuses where the servers are somebody else's.
+func (a *app) requireLocalServer() (*config.Config, error) {
+	cfg, err := a.loadSettingsWithNotes()
+	if err == nil && cfg.IsExternal() {
+		err = a.newExternalServersError(cfg)
 	}
 	return cfg, err
 }
 
-func (a *app) noServerHere(cfg *config.Config) error {
-	return usagef("an external Temporal (%s) and etcd (%s) are configured: there is no server here to start or stop",
+func (a *app) newExternalServersError(cfg *config.Config) error {
+	return usageErrorf("an external Temporal (%s) and etcd (%s) are configured: there is no server here to start or stop",
 		cfg.Temporal.Address, strings.Join(cfg.Etcd.Endpoints, ", "))
 }
 
-func (a *app) runStart(ctx context.Context, newKey bool) error {
-	cfg, err := a.ownServer()
+func (a *app) runServerStart(ctx context.Context, newKey bool) error {
+	cfg, err := a.requireLocalServer()
 	if err != nil {
 		return err
 	}
 	cfg.NewSecretsKey = newKey
-	state, err := daemon.Status(cfg)
+	state, err := daemon.FindRunning(cfg)
 	if err == nil {
-		a.noteDisk(cfg)
+		a.warnLowDisk(cfg)
 		if _, err = fmt.Fprintf(a.env.Out, "The server runs already (process %d). Web UI: %s\n", state.PID, state.UIAddress); err != nil {
 			return err
 		}
-		return a.compareServer(cfg, state)
+		return a.checkServerCompatibility(cfg, state)
 	}
-	if err := requireRoomToStart(cfg); err != nil {
+	if err := requireDiskToStart(cfg); err != nil {
 		return err
 	}
-	return a.working("Starting server", false, func(s *status) error {
+	return a.runWithSpinner("Starting server", false, func(s *spinner) error {
 		skyd, err := a.env.Skyd()
 		if err != nil {
 			return &serverError{err}
 		}
-		state, err := daemon.Start(ctx, cfg, skyd)
+		state, err := daemon.EnsureRunning(ctx, cfg, skyd)
 		if err != nil {
 			return &serverError{err}
 		}
-		s.pause()
+		s.keepLine()
 		_, err = fmt.Fprintf(a.env.Out, "The server runs (process %d). Web UI: %s\n", state.PID, state.UIAddress)
 		return err
 	})
 }
 
-// runStop stops what runs on the state directory, whatever the settings say, or whether they can be read at all: else one
+// runServerStop stops what runs on the state directory, whatever the settings say, or whether they can be read at all: else one
 // that was started before they were changed could not be stopped.
-func (a *app) runStop(ctx context.Context) error {
-	cfg, wrong := a.settings()
+func (a *app) runServerStop(ctx context.Context) error {
+	cfg, wrong := a.loadSettingsWithNotes()
 	if wrong != nil {
 		var err error
-		if cfg, err = config.Locate(a.flags, a.env.Getenv); err != nil {
+		if cfg, err = config.LoadPaths(a.flags, a.env.Getenv); err != nil {
 			return &usageError{err}
 		}
 	}
-	_, err := daemon.Status(cfg)
+	_, err := daemon.FindRunning(cfg)
 	runs := !errors.Is(err, daemon.ErrNotRunning)
 	if wrong != nil {
-		a.note(fmt.Sprintf("the settings are wrong, and not needed to stop the server of %s: %v", cfg.Dir, wrong))
+		a.printNote(fmt.Sprintf("the settings are wrong, and not needed to stop the server of %s: %v", cfg.Dir, wrong))
 	}
 	switch {
-	case !runs && wrong == nil && cfg.External():
-		return a.noServerHere(cfg)
+	case !runs && wrong == nil && cfg.IsExternal():
+		return a.newExternalServersError(cfg)
 	case !runs:
 		_, err = fmt.Fprintln(a.env.Out, "The server is not running.")
 		return err
 	}
-	return a.working("Stopping server", false, func(s *status) error {
+	return a.runWithSpinner("Stopping server", false, func(s *spinner) error {
 		if err := daemon.Stop(ctx, cfg); err != nil {
 			return &serverError{err}
 		}
-		s.pause()
+		s.keepLine()
 		_, err := fmt.Fprintln(a.env.Out, "The server is stopped.")
 		return err
 	})
@@ -136,12 +136,12 @@ type serverState struct {
 	Parts    []serverPart `json:"parts"`
 	UI       string       `json:"ui,omitempty"`
 	// Differs are the settings that were given here and that the server does not use.
-	Differs []config.Difference `json:"differs,omitempty"`
+	Differs []config.SettingDifference `json:"differs,omitempty"`
 	// Disk is that of the state directory, Home what is recorded of the installation's home.
 	Disk *diskState `json:"disk,omitempty"`
 	Home *api.Home  `json:"home,omitempty"`
 	// SetAside are databases of Temporal that another version wrote; they are kept.
-	SetAside []daemon.SetAside `json:"set_aside,omitempty"`
+	SetAside []daemon.SetAsideDatabase `json:"set_aside,omitempty"`
 }
 
 type serverPart struct {
@@ -150,113 +150,113 @@ type serverPart struct {
 	State   string `json:"state"`
 }
 
-func (a *app) serverStatus() *cobra.Command {
+func (a *app) newServerStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "status", Short: "Say what runs, and where it answers", Args: noArgs,
+		Use: "status", Short: "Say what runs, and where it answers", Args: refuseArgs,
 		Long:    "Says whether etcd, Temporal and a worker answer, and where. It starts nothing; it ends with 5 where one of them does not answer.",
 		Example: "  skyctl server status\n  skyctl server status -o json",
 	}
-	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := a.settings()
+		cfg, err := a.loadSettingsWithNotes()
 		if err != nil {
 			return err
 		}
-		state := serverState{External: cfg.External(), Parts: []serverPart{}}
-		problem := a.ask(cmd.Context(), cfg, &state)
-		if !cfg.External() {
-			disk, full := lookAtDisk(cfg)
+		state := serverState{External: cfg.IsExternal(), Parts: []serverPart{}}
+		problem := a.readServerState(cmd.Context(), cfg, &state)
+		if !cfg.IsExternal() {
+			disk, full := readDiskState(cfg)
 			state.Disk = disk
 			if full != nil { // whatever else is wrong, is so because of this
-				problem = &shownError{full}
+				problem = &reportedError{full}
 			}
-			state.SetAside = daemon.ReadSetAside(cfg)
+			state.SetAside = daemon.ReadSetAsideDatabases(cfg)
 		}
-		if output.forMachines() {
-			err = encode(a.env.Out, output.value, state)
+		if output.isStructured() {
+			err = writeStructured(a.env.Out, output.value, state)
 		} else {
-			_, err = fmt.Fprint(a.env.Out, state.text(a.env.Now()))
+			_, err = fmt.Fprint(a.env.Out, state.renderPage(a.env.Now()))
 		}
 		return errors.Join(err, problem)
 	}
 	return cmd
 }
 
-// ask fills in what answers; its error is the first thing that does not.
-func (a *app) ask(ctx context.Context, cfg *config.Config, state *serverState) error {
-	if !cfg.External() {
-		own, err := daemon.Status(cfg)
+// readServerState fills in what answers; its error is the first thing that does not.
+func (a *app) readServerState(ctx context.Context, cfg *config.Config, state *serverState) error {
+	if !cfg.IsExternal() {
+		own, err := daemon.FindRunning(cfg)
 		if err != nil {
 			state.PID = own.PID
-			return &shownError{&serverError{err}}
+			return &reportedError{&serverError{err}}
 		}
-		if err := a.compareServer(cfg, own); err != nil {
+		if err := a.checkServerCompatibility(cfg, own); err != nil {
 			return err
 		}
 		state.Differs = a.worker.differs
-		own.Use(cfg)
+		own.ApplyTo(cfg)
 		state.PID, state.Version, state.Started = own.PID, own.Version, own.Started
 	}
 	state.UI = cfg.UI.Address
-	ops := operations.New(cfg, a.env.Now)
+	ops := client.New(cfg, a.env.Now)
 	defer ops.Close()
 	var problem error
 	state.Running = true
-	for _, p := range ops.Health(ctx) {
+	for _, p := range ops.CheckHealth(ctx) {
 		text := "answers"
 		if p.Err != nil {
-			text, state.Running = p.Problem(), false
+			text, state.Running = p.ProblemText(), false
 			if problem == nil {
-				problem = &shownError{p.Err}
+				problem = &reportedError{p.Err}
 			}
 		}
 		state.Parts = append(state.Parts, serverPart{Name: p.Name, Address: p.Where, State: text})
 	}
 	if len(state.Parts) > 0 && state.Parts[0].State == "answers" { // that is etcd
-		if h, err := ops.Home(ctx); err == nil && h.Starts > 0 {
+		if h, err := ops.ReadHome(ctx); err == nil && h.Starts > 0 {
 			state.Home = &h
 		}
 	}
 	return problem
 }
 
-func (s serverState) text(now time.Time) string {
+func (s serverState) renderPage(now time.Time) string {
 	if len(s.Parts) == 0 {
 		text := "The server is not running.\n"
 		if s.PID != 0 {
 			text = fmt.Sprintf("The server is starting or stopping (process %d).\n", s.PID)
 		}
 		if s.Disk != nil && s.Disk.Problem != "" {
-			text += "disk: " + clean(s.Disk.text()) + "\n"
+			text += "disk: " + sanitizeLine(s.Disk.formatSpace()) + "\n"
 		}
 		return text
 	}
 	rows := [][]string{}
 	for _, p := range s.Parts {
-		rows = append(rows, []string{p.Name, p.Address, clean(p.State)})
+		rows = append(rows, []string{p.Name, p.Address, sanitizeLine(p.State)})
 	}
 	if s.UI != "" {
 		rows = append(rows, []string{"Web UI", s.UI})
 	}
 	if s.Disk != nil {
-		rows = append(rows, []string{"disk", clean(s.Disk.Dir), clean(s.Disk.text())})
+		rows = append(rows, []string{"disk", sanitizeLine(s.Disk.Dir), sanitizeLine(s.Disk.formatSpace())})
 	}
 	text := ""
 	if s.PID != 0 {
-		text = fmt.Sprintf("skyd %s, process %d, up for %s\n", s.Version, s.PID, span(now.Sub(s.Started)))
+		text = fmt.Sprintf("skyd %s, process %d, up for %s\n", s.Version, s.PID, formatDuration(now.Sub(s.Started)))
 	}
-	return text + strings.Join(columns(rows), "\n") + "\n" + s.notes()
+	return text + strings.Join(alignColumns(rows), "\n") + "\n" + s.formatNotes()
 }
 
-// notes are what a person should know besides.
-func (s serverState) notes() string {
+// formatNotes are what a person should know besides.
+func (s serverState) formatNotes() string {
 	text := ""
 	if s.Home != nil && s.Home.Doubt != nil {
-		text += "\n" + clean((&operations.HomeDoubtError{Doubt: s.Home.Doubt}).Error()) + "\n"
+		text += "\n" + sanitizeLine((&client.HomeDoubtError{Doubt: s.Home.Doubt}).Error()) + "\n"
 	}
 	for _, a := range s.SetAside {
 		text += fmt.Sprintf("\nA Temporal database of another version (%s) was set aside on %s, and is kept in %s.\n",
-			clean(a.Schema), a.At.UTC().Format(time.DateOnly), clean(a.Dir))
+			sanitizeLine(a.Schema), a.At.UTC().Format(time.DateOnly), sanitizeLine(a.Dir))
 	}
 	return text
 }

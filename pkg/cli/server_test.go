@@ -7,18 +7,18 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/daemon"
+	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// newcomer has configured nothing, and nothing runs.
-func newcomer(t *testing.T) *person {
-	p := &person{t: t, env: map[string]string{config.EnvDir: t.TempDir()}}
+// newLocalUser has configured nothing, and nothing runs.
+func newLocalUser(t *testing.T) *testUser {
+	p := &testUser{t: t, env: map[string]string{config.EnvDir: t.TempDir()}}
 	t.Cleanup(func() { p.run("server", "stop") })
 	return p
 }
 
 func TestTheFirstCommandStartsTheServerAndSaysSoOnce(t *testing.T) {
-	p := newcomer(t)
+	p := newLocalUser(t)
 	first := p.run("get", "clusters")
 	if first.code != 0 || first.out != "NAME    MANAGER    LABELS    RESOURCES    STATUS    AGE\n" ||
 		!strings.Contains(first.err, "Started skyd in the background; its Web UI is at http://127.0.0.1:") {
@@ -38,7 +38,7 @@ func TestTheFirstCommandStartsTheServerAndSaysSoOnce(t *testing.T) {
 }
 
 func TestWhatNeedsNoServerStartsNone(t *testing.T) {
-	p := newcomer(t)
+	p := newLocalUser(t)
 	for _, args := range [][]string{{"version"}, {"version", "-o", "yaml"}, {"help"}, {"completion", "bash"}, {"get", "--help"}, {"help", "exit-codes"}} {
 		if got := p.run(args...); got.code != 0 || got.out == "" || got.err != "" {
 			t.Errorf("%v: exit %d, %q", args, got.code, got.err)
@@ -49,7 +49,7 @@ func TestWhatNeedsNoServerStartsNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := daemon.Status(cfg); !errors.Is(err, daemon.ErrNotRunning) {
+	if _, err := daemon.FindRunning(cfg); !errors.Is(err, daemon.ErrNotRunning) {
 		t.Errorf("something was started: %v", err)
 	}
 	if files, err := os.ReadDir(p.env[config.EnvDir]); err != nil || len(files) > 0 {
@@ -58,9 +58,9 @@ func TestWhatNeedsNoServerStartsNone(t *testing.T) {
 }
 
 func TestAServerThatCannotStartIsExitFiveWithTheReason(t *testing.T) {
-	p := newcomer(t)
+	p := newLocalUser(t)
 	env := p.environment(nil, nil, nil)
-	var out, errs buffer
+	var out, errs syncBuffer
 	env.Out, env.Err = &out, &errs
 	env.Skyd = func() (string, error) { return "/bin/false", nil }
 	if code := Run(t.Context(), env, []string{"get", "clusters"}); code != ExitUnreachable || !strings.Contains(errs.String(), "starting skyd dev") {
@@ -69,13 +69,13 @@ func TestAServerThatCannotStartIsExitFiveWithTheReason(t *testing.T) {
 }
 
 func TestSomebodyElsesServersAreNotStartedOrStopped(t *testing.T) {
-	p := outsider(t)
+	p := newExternalUser(t)
 	for _, verb := range []string{"start", "stop"} {
 		if got := p.run("server", verb); got.code != ExitUsage || !strings.Contains(got.err, "there is no server here to start or stop") {
 			t.Errorf("%s: exit %d: %s", verb, got.code, got.err)
 		}
 	}
-	world.Work(t)
+	world.StartWorker(t)
 	if got := p.run("server", "status"); got.code != 0 || strings.Count(got.out, "answers") != 3 {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}

@@ -17,11 +17,11 @@ type table struct {
 // cell is the lines of one field of one row.
 type cell []string
 
-func line(s string) cell { return cell{clean(s)} }
+func textCell(s string) cell { return cell{sanitizeLine(s)} }
 
-func (t *table) add(row ...cell) { t.rows = append(t.rows, row) }
+func (t *table) addRow(row ...cell) { t.rows = append(t.rows, row) }
 
-func (t *table) widths() []int {
+func (t *table) columnWidths() []int {
 	w := make([]int, len(t.head))
 	for i, h := range t.head {
 		w[i] = utf8.RuneCountInString(h) + 2
@@ -40,7 +40,7 @@ func (t *table) widths() []int {
 }
 
 func (t *table) String() string {
-	w := t.widths()
+	w := t.columnWidths()
 	var b strings.Builder
 	writeRow(&b, w, 1, func(col, _ int) string { return t.head[col] })
 	for _, row := range t.rows {
@@ -49,13 +49,13 @@ func (t *table) String() string {
 	return b.String()
 }
 
-// next is the text of one more row below what was printed. Columns keep the widths they were printed with, and grow only
+// renderNextRow is the text of one more row below what was printed. Columns keep the widths they were printed with, and grow only
 // where the row needs it.
-func (t *table) next(row ...cell) string {
-	t.least = t.widths()
+func (t *table) renderNextRow(row ...cell) string {
+	t.least = t.columnWidths()
 	t.rows = [][]cell{row}
 	var b strings.Builder
-	t.writeCells(&b, t.widths(), row)
+	t.writeCells(&b, t.columnWidths(), row)
 	return b.String()
 }
 

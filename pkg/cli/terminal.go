@@ -6,17 +6,17 @@ import (
 	"golang.org/x/term"
 )
 
-type descriptor interface{ Fd() uintptr }
+type fileDescriptor interface{ Fd() uintptr }
 
 // isTerminal is true for a file that is a terminal; a buffer never is.
 func isTerminal(stream any) bool {
-	f, ok := behind(stream).(descriptor)
+	f, ok := rawStream(stream).(fileDescriptor)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // terminalSize is the width and height of a terminal in characters, with a guess where it can't be asked.
 func terminalSize(stream any) (width, height int) {
-	if f, ok := behind(stream).(descriptor); ok {
+	if f, ok := rawStream(stream).(fileDescriptor); ok {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
 			return w, h
 		}
@@ -24,10 +24,10 @@ func terminalSize(stream any) (width, height int) {
 	return 80, 24
 }
 
-// behind is the stream behind a writer that cleans what is written to it.
-func behind(stream any) any {
+// rawStream is the stream behind a writer that cleans what is written to it.
+func rawStream(stream any) any {
 	if w, ok := stream.(io.Writer); ok {
-		return canvas(w)
+		return rawWriter(w)
 	}
 	return stream
 }

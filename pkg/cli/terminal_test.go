@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
-	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
 // terminal is a pseudo-terminal: what is written to far arrives in screen, what is typed at near can be read from far.
 type terminal struct {
 	near, far *os.File
-	screen    buffer
+	screen    syncBuffer
 }
 
 func newTerminal(t *testing.T, width, height uint16) *terminal {
@@ -54,51 +54,51 @@ func newTerminal(t *testing.T, width, height uint16) *terminal {
 func (t *terminal) text() string { return strings.ReplaceAll(t.screen.String(), "\r\n", "\n") }
 
 // onTerminal is the environment of somebody whose three streams are one terminal.
-func (p *person) onTerminal(term *terminal) Environment {
+func (p *testUser) onTerminal(term *terminal) Environment {
 	env := p.environment(nil, nil, nil)
 	env.In, env.Out, env.Err = term.far, term.far, term.far
 	return env
 }
 
 func TestOnATerminalTheTranscriptIsSeenAsItIsWritten(t *testing.T) {
-	world.Work(t)
-	p := outsider(t)
+	world.StartWorker(t)
+	p := newExternalUser(t)
 	term := newTerminal(t, 80, 24)
-	if code := Run(t.Context(), p.onTerminal(term), create("seen")); code != 0 {
+	if code := Run(t.Context(), p.onTerminal(term), createArgs("seen")); code != 0 {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
-	want := regexp.MustCompile(`(?s)^.*[` + frames + `] Creating cluster\nCreated cluster seen\.\n✔ Creating cluster completed successfully\.\n$`)
-	until(t, "everything is written", func() bool { return want.MatchString(term.text()) })
+	want := regexp.MustCompile(`(?s)^.*[` + spinnerFrames + `] Creating cluster\nCreated cluster seen\.\n✔ Creating cluster completed successfully\.\n$`)
+	awaitCondition(t, "everything is written", func() bool { return want.MatchString(term.text()) })
 }
 
 func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
-	p := outsider(t)
+	p := newExternalUser(t)
 	term := newTerminal(t, 80, 24)
 	if code := Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "absent"}); code != ExitNotFound {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
-	until(t, "everything is written", func() bool {
+	awaitCondition(t, "everything is written", func() bool {
 		return strings.HasSuffix(term.text(), eraseEOL+"✗ Fetching clusters failed: cluster \"absent\" does not exist\n")
 	})
 }
 
 func TestATerminalThatCannotBeDrawnOnGetsPlainLines(t *testing.T) {
-	p := outsider(t)
+	p := newExternalUser(t)
 	p.env["TERM"] = "dumb"
 	term := newTerminal(t, 80, 24)
 	if code := Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "absent"}); code != ExitNotFound {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
-	until(t, "everything is written", func() bool {
+	awaitCondition(t, "everything is written", func() bool {
 		return term.text() == "Fetching clusters\n✗ Fetching clusters failed: cluster \"absent\" does not exist\n"
 	})
 }
 
 func TestADeleteAsksOnATerminal(t *testing.T) {
-	world.Work(t)
-	p := outsider(t)
-	p.run(create("asked")...)
-	until(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "asked").out, "READY") })
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	p.run(createArgs("asked")...)
+	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "asked").out, "READY") })
 	for _, tt := range []struct {
 		answer string
 		code   int
@@ -113,7 +113,7 @@ func TestADeleteAsksOnATerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		code := Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "asked"})
-		until(t, tt.says, func() bool { return strings.Contains(term.text(), tt.says) })
+		awaitCondition(t, tt.says, func() bool { return strings.Contains(term.text(), tt.says) })
 		if code != tt.code || !strings.Contains(term.text(), "Delete cluster asked (READY, 3 machines)? [y/N] ") {
 			t.Errorf("%q: exit %d: %s", tt.answer, code, term.text())
 		}
@@ -121,20 +121,20 @@ func TestADeleteAsksOnATerminal(t *testing.T) {
 }
 
 func TestAYesIsForTheClusterThatWasShown(t *testing.T) {
-	world.Work(t)
-	p := outsider(t)
-	p.run(create("swapped")...)
-	until(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "swapped").out, "READY") })
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	p.run(createArgs("swapped")...)
+	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "swapped").out, "READY") })
 	term := newTerminal(t, 200, 24)
 	ended := make(chan int, 1)
 	go func() { ended <- Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "swapped"}) }()
-	until(t, "it asks", func() bool { return strings.Contains(term.text(), "[y/N]") })
-	shown, err := world.Store.Get(t.Context(), "swapped")
+	awaitCondition(t, "it asks", func() bool { return strings.Contains(term.text(), "[y/N]") })
+	shown, err := world.Store.ReadCluster(t.Context(), "swapped")
 	if err == nil {
-		err = world.Store.Delete(t.Context(), shown.Ref())
+		err = world.Store.DeleteCluster(t.Context(), shown.Ref())
 	}
 	if err == nil {
-		_, err = world.Store.Create(t.Context(), api.NewCluster("swapped", "uid-next", shown.Spec, nil, noon))
+		_, err = world.Store.CreateCluster(t.Context(), api.NewCluster("swapped", "uid-next", shown.Spec, nil, noon))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestAYesIsForTheClusterThatWasShown(t *testing.T) {
 	if code := <-ended; code != ExitConflict {
 		t.Errorf("exit %d: %s", code, term.text())
 	}
-	if c, err := world.Store.Get(t.Context(), "swapped"); err != nil || c.Status.Phase != api.PhaseInit {
+	if c, err := world.Store.ReadCluster(t.Context(), "swapped"); err != nil || c.Status.Phase != api.PhaseInit {
 		t.Errorf("the other one: %+v, %v", c, err)
 	}
 }
@@ -154,19 +154,19 @@ func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
 	term := newTerminal(t, 40, 5)
 	now := noon
 	a := &app{env: Environment{Err: term.far, Now: func() time.Time { return now }}}
-	c := fresh()
+	c := newFreshCluster()
 	for i := range 10 {
-		c.Status.Machines = append(c.Status.Machines, machine("cloud-cluster", i, api.MachineUp, "a step with a rather long name", time.Second))
+		c.Status.Machines = append(c.Status.Machines, newTestMachine("cloud-cluster", i, api.MachineUp, "a step with a rather long name", time.Second))
 	}
 	p := a.startProgress("Provisioning cluster", nil)
-	p.show(operations.Progress{Cluster: c})
-	until(t, "it is drawn again", func() bool { return strings.Contains(term.text(), "\x1b[4A") })
-	p.succeed()
-	until(t, "it ends", func() bool {
+	p.showUpdate(client.Progress{Cluster: c})
+	awaitCondition(t, "it is drawn again", func() bool { return strings.Contains(term.text(), "\x1b[4A") })
+	p.reportSuccess()
+	awaitCondition(t, "it ends", func() bool {
 		return strings.HasSuffix(term.text(), "✔ Provisioning cluster completed successfully.\n")
 	})
 	for _, l := range strings.Split(term.text(), "\n") {
-		if n := len([]rune(clean(l))); n > 48 { // the last line's words, and no more than the terminal's width before it
+		if n := len([]rune(sanitizeLine(l))); n > 48 { // the last line's words, and no more than the terminal's width before it
 			t.Errorf("%d characters in %q", n, l)
 		}
 	}
@@ -176,21 +176,21 @@ func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
 }
 
 func TestAWatchedCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
-	world.Work(t)
-	world.Cast("drawn", rehearsal.Play{Provision: func(ctx context.Context, w *rehearsal.World, in api.ProvisionInput) error {
-		if err := w.Set(ctx, in.Cluster, api.PhaseProvisioning, api.MachineUp, "prepare"); err != nil {
+	world.StartWorker(t)
+	world.SetBehavior("drawn", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
+		if err := w.MoveCluster(ctx, in.Cluster, api.PhaseProvisioning, api.MachineUp, "prepare"); err != nil {
 			return err
 		}
-		time.Sleep(3 * tick) // long enough to be drawn
-		return w.Succeed(ctx, in.Cluster)
+		time.Sleep(3 * frameInterval) // long enough to be drawn
+		return w.SucceedCreate(ctx, in.Cluster)
 	}})
-	p := outsider(t)
+	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
 	term := newTerminal(t, 100, 24)
-	if code := Run(t.Context(), p.onTerminal(term), create("drawn", "--wait")); code != 0 {
+	if code := Run(t.Context(), p.onTerminal(term), createArgs("drawn", "--wait")); code != 0 {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
-	until(t, "the tip", func() bool { return strings.Contains(term.text(), "export KUBECONFIG=") })
+	awaitCondition(t, "the tip", func() bool { return strings.Contains(term.text(), "export KUBECONFIG=") })
 	for _, want := range []string{"sky-drawn-2  worker  Up  prepare", "\x1b[J✔ Provisioning cluster completed successfully.\nCluster drawn is READY: 3 machines after "} {
 		if !strings.Contains(term.text(), want) {
 			t.Errorf("%q is not in %q", want, term.text())

@@ -10,14 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
 )
 
-func (a *app) tunnelCommand() *cobra.Command {
+func (a *app) newTunnelCommand() *cobra.Command {
 	port := 0
 	cmd := &cobra.Command{
 		Use:   "tunnel NAME",
@@ -31,8 +31,8 @@ A skyd that runs on this machine keeps these ports open by itself; then this com
 only where another program has the port.`,
 		Example: `  skyctl tunnel dev
   skyctl tunnel dev --port 7443`,
-		Args:              nameArg,
-		ValidArgsFunction: a.completeNames,
+		Args:              requireClusterName,
+		ValidArgsFunction: a.completeClusterNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f := cmd.Flags().Lookup("port"); f.Changed && (port < 1 || port > 65535) {
 				return &api.FieldError{Field: "port", Value: f.Value.String(), Want: "a port from 1 to 65535"}
@@ -45,16 +45,16 @@ only where another program has the port.`,
 }
 
 func (a *app) runTunnel(ctx context.Context, name string, port int) error {
-	ops, err := a.connect(ctx)
+	ops, err := a.connectClient(ctx)
 	if err != nil {
 		return err
 	}
-	s, err := ops.Secrets(ctx)
+	s, err := ops.OpenSecretStore(ctx)
 	if err != nil {
 		return fmt.Errorf("tunnel to cluster %s: %w", name, err)
 	}
 	defer func() { _ = s.Close() }() // only read from
-	c, err := s.Get(ctx, name)
+	c, err := s.ReadCluster(ctx, name)
 	switch {
 	case err != nil:
 		return err
@@ -62,7 +62,7 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 		return &stateError{fmt.Errorf("cluster %s needs no tunnel: its Kubernetes API is at %s", name, c.Status.Endpoint)}
 	case c.Status.TunnelPort == 0:
 		return &stateError{fmt.Errorf("cluster %s has no Kubernetes API yet: it is %s; see skyctl describe cluster %s", name, c.Status.Phase, name)}
-	case port == 0 && !a.cfg.External():
+	case port == 0 && !a.cfg.IsExternal():
 		_, err := fmt.Fprintf(a.env.Out, "skyd keeps the tunnel to cluster %s open at 127.0.0.1:%d.\n", name, c.Status.TunnelPort)
 		return err
 	}
@@ -72,12 +72,12 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 }
 
 // holdTunnel keeps a tunnel open until ctx ends or the cluster does.
-func (a *app) holdTunnel(ctx context.Context, ops *operations.Client, s *store.Store, pool *remote.Pool, c *api.Cluster, port int) error {
+func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store, pool *remote.Pool, c *api.Cluster, port int) error {
 	name, own := c.Metadata.Name, c.Status.TunnelPort
 	if port == 0 {
 		port = own
 	}
-	t, err := tunnel.Open(s, pool, c.Ref(), port, func(err error) { fmt.Fprintln(a.env.Err, "Warning:", clean(err.Error())) })
+	t, err := tunnel.Open(s, pool, c.Ref(), port, func(err error) { fmt.Fprintln(a.env.Err, "Warning:", sanitizeLine(err.Error())) })
 	if err != nil {
 		return fmt.Errorf("%w; choose another port with --port", err)
 	}
@@ -89,12 +89,12 @@ func (a *app) holdTunnel(ctx context.Context, ops *operations.Client, s *store.S
 	defer restore()
 	fmt.Fprintf(a.env.Out, "The Kubernetes API of cluster %s is at https://127.0.0.1:%d as long as this runs.\n", name, port)
 	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
-	events, err := s.Watch(ctx, name)
+	events, err := s.WatchClusters(ctx, name)
 	if err != nil {
 		return err
 	}
 	for e := range events {
-		if e.Type == store.Delete || e.Cluster.Metadata.UID != c.Metadata.UID {
+		if e.Type == store.ClusterDeleted || e.Cluster.Metadata.UID != c.Metadata.UID {
 			return &store.NotFoundError{Cluster: name}
 		}
 	}
@@ -102,36 +102,36 @@ func (a *app) holdTunnel(ctx context.Context, ops *operations.Client, s *store.S
 }
 
 // tunnelKubeconfig writes the kubeconfig that leads through a port, which is another than the cluster's own until restore.
-func (a *app) tunnelKubeconfig(ctx context.Context, ops *operations.Client, c *api.Cluster, port int) (path string, restore func(), err error) {
+func (a *app) tunnelKubeconfig(ctx context.Context, ops *client.Client, c *api.Cluster, port int) (path string, restore func(), err error) {
 	path, own := a.cfg.KubeconfigPath(c.Metadata.Name), c.Status.TunnelPort
-	content, err := ops.Kubeconfig(ctx, c.Ref())
+	content, err := ops.ReadKubeconfig(ctx, c.Ref())
 	if err != nil {
 		return "", nil, err
 	}
-	through := strings.Replace(string(content), loopback(own), loopback(port), 1)
+	through := strings.Replace(string(content), loopbackURL(own), loopbackURL(port), 1)
 	restore = func() {
 		if port == own {
 			return
 		}
-		if err := kubefile.Write(path, content); err != nil {
-			fmt.Fprintln(a.env.Err, "Warning:", clean(err.Error()))
+		if err := kubefile.WriteEntries(path, content); err != nil {
+			fmt.Fprintln(a.env.Err, "Warning:", sanitizeLine(err.Error()))
 		}
 	}
-	return path, restore, kubefile.Write(path, []byte(through))
+	return path, restore, kubefile.WriteEntries(path, []byte(through))
 }
 
-func loopback(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }
+func loopbackURL(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }
 
-// endpoint is where the Kubernetes API is, as people are told.
-func endpoint(s api.ClusterStatus) string {
+// formatEndpoint is where the Kubernetes API is, as people are told.
+func formatEndpoint(s api.ClusterStatus) string {
 	if s.TunnelPort != 0 && s.Endpoint != "" {
 		return s.Endpoint + " (through SSH to the head)"
 	}
 	return s.Endpoint
 }
 
-// tunnel is what has to run before the kubeconfig is of use.
-func (d description) tunnel() []string {
+// tunnelCommands is what has to run before the kubeconfig is of use.
+func (d clusterDescription) tunnelCommands() []string {
 	if d.external && d.cluster.Status.TunnelPort != 0 {
 		return []string{"skyctl tunnel " + d.cluster.Metadata.Name + "    # and leave it running"}
 	}

@@ -13,13 +13,13 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
+	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-// tunnelled is a cluster whose head is an SSH server of the test's, behind which something answers "ok" as its API.
-func tunnelled(t *testing.T, name string) (*api.Cluster, int) {
+// storeTunnelledCluster is a cluster whose head is an SSH server of the test's, behind which something answers "ok" as its API.
+func storeTunnelledCluster(t *testing.T, name string) (*api.Cluster, int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -36,14 +36,14 @@ func tunnelled(t *testing.T, name string) (*api.Cluster, int) {
 			c.Close()
 		}
 	}()
-	head := remotetest.Start(t)
+	head := sshserver.Start(t)
 	head.Forward = l.Addr().String()
-	c, err := world.Store.Create(t.Context(), api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now()))
+	c, err := world.Store.CreateCluster(t.Context(), api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := world.Store.Delete(context.Background(), c.Ref()); err != nil {
+		if err := world.Store.DeleteCluster(context.Background(), c.Ref()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -52,17 +52,17 @@ func tunnelled(t *testing.T, name string) (*api.Cluster, int) {
 	if err := world.Store.PutMachines(t.Context(), c.Ref(), []api.Machine{m}); err != nil {
 		t.Fatal(err)
 	}
-	port, err := tunnel.Reserve(t.Context(), world.Store, c.Ref(), true)
+	port, err := tunnel.ReservePort(t.Context(), world.Store, c.Ref(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, value := range map[string]string{store.SecretSSHKey: string(head.Key), store.SecretKubeconfig: "server: " + loopback(port) + "\n"} {
+	for key, value := range map[string]string{store.SecretSSHKey: string(head.Key), store.SecretKubeconfig: "server: " + loopbackURL(port) + "\n"} {
 		if err := world.Store.PutSecret(t.Context(), c.Ref(), key, []byte(value)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c, err = world.Store.Update(t.Context(), c.Ref(), func(c *api.Cluster) error {
-		c.Status.Endpoint = loopback(port)
+	c, err = world.Store.UpdateCluster(t.Context(), c.Ref(), func(c *api.Cluster) error {
+		c.Status.Endpoint = loopbackURL(port)
 		c.Status.SetPhase(api.PhaseReady, "", time.Now())
 		return nil
 	})
@@ -72,7 +72,7 @@ func tunnelled(t *testing.T, name string) (*api.Cluster, int) {
 	return c, port
 }
 
-func answers(port int) bool {
+func portAnswers(port int) bool {
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return false
@@ -83,21 +83,21 @@ func answers(port int) bool {
 }
 
 // running is a command that has not ended yet.
-func (p *person) running(args ...string) (stop func(), ended <-chan outcome) {
+func (p *testUser) running(args ...string) (stop func(), ended <-chan runResult) {
 	ctx, cancel := context.WithCancel(p.t.Context())
-	done := make(chan outcome, 1)
+	done := make(chan runResult, 1)
 	go func() { done <- p.runCtx(ctx, args...) }()
 	return cancel, done
 }
 
 func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *testing.T) {
-	c, port := tunnelled(t, "behind")
-	p := outsider(t)
+	c, port := storeTunnelledCluster(t, "behind")
+	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
 	path := filepath.Join(p.env[config.EnvDir], "clusters", "behind", "kubeconfig")
 	stop, ended := p.running("tunnel", "behind")
-	until(t, "the tunnel is open", func() bool { return answers(port) })
-	until(t, "the kubeconfig leads there", func() bool {
+	awaitCondition(t, "the tunnel is open", func() bool { return portAnswers(port) })
+	awaitCondition(t, "the kubeconfig leads there", func() bool {
 		content, _ := os.ReadFile(path)
 		return string(content) == "server: "+c.Status.Endpoint+"\n"
 	})
@@ -111,45 +111,45 @@ func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *test
 	if got := <-ended; got.code != ExitInterrupted || got.err != "Use it with: export KUBECONFIG="+path+"\nThe tunnel to cluster behind is closed.\n" {
 		t.Errorf("exit %d, %q", got.code, got.err)
 	}
-	if answers(port) {
+	if portAnswers(port) {
 		t.Error("the port is still open")
 	}
 }
 
 func TestATunnelAtAnotherPortLeavesTheKubeconfigAsItWas(t *testing.T) {
-	c, own := tunnelled(t, "moved")
+	c, own := storeTunnelledCluster(t, "moved")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	p := outsider(t)
+	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
 	path := filepath.Join(p.env[config.EnvDir], "clusters", "moved", "kubeconfig")
 	_, ended := p.running("tunnel", "moved", "--port", fmt.Sprint(port))
-	until(t, "the kubeconfig leads there", func() bool {
+	awaitCondition(t, "the kubeconfig leads there", func() bool {
 		content, _ := os.ReadFile(path)
-		return string(content) == "server: "+loopback(port)+"\n" && answers(port)
+		return string(content) == "server: "+loopbackURL(port)+"\n" && portAnswers(port)
 	})
-	if err := world.Store.Delete(t.Context(), c.Ref()); err != nil {
+	if err := world.Store.DeleteCluster(t.Context(), c.Ref()); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-ended; got.code != ExitNotFound {
 		t.Errorf("the cluster is gone: exit %d, %q", got.code, got.err)
 	}
-	if content, err := os.ReadFile(path); err != nil || string(content) != "server: "+loopback(own)+"\n" {
+	if content, err := os.ReadFile(path); err != nil || string(content) != "server: "+loopbackURL(own)+"\n" {
 		t.Errorf("the kubeconfig is %q, %v", content, err)
 	}
 }
 
 func TestATunnelIsRefusedWhereThereIsNoUseForOne(t *testing.T) {
-	c, _ := tunnelled(t, "open")
-	p := outsider(t)
+	c, _ := storeTunnelledCluster(t, "open")
+	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
 	set := func(endpoint string) {
 		t.Helper()
-		if _, err := world.Store.Update(t.Context(), c.Ref(), func(c *api.Cluster) error {
+		if _, err := world.Store.UpdateCluster(t.Context(), c.Ref(), func(c *api.Cluster) error {
 			c.Status.Endpoint, c.Status.TunnelPort = endpoint, 0
 			return nil
 		}); err != nil {

@@ -8,18 +8,18 @@ import (
 	build "github.com/sky-shift/skyctl/pkg/version"
 )
 
-func (a *app) versionCommand() *cobra.Command {
+func (a *app) newVersionCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "version", Short: "Print the version of skyctl", Args: noArgs,
+		Use: "version", Short: "Print the version of skyctl", Args: refuseArgs,
 		Long:    "Prints the version of skyctl. It asks no server.",
 		Example: "  skyctl version\n  skyctl version -o json",
 	}
-	output := outputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		if output.forMachines() {
-			return encode(a.env.Out, output.value, build.Get())
+		if output.isStructured() {
+			return writeStructured(a.env.Out, output.value, build.ReadBuild())
 		}
-		_, err := fmt.Fprintf(a.env.Out, "skyctl %s\n", build.Get())
+		_, err := fmt.Fprintf(a.env.Out, "skyctl %s\n", build.ReadBuild())
 		return err
 	}
 	return cmd

@@ -13,30 +13,30 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/daemon"
-	"github.com/sky-shift/skyctl/pkg/operations/rehearsal"
+	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	build "github.com/sky-shift/skyctl/pkg/version"
+	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
 // world is shared by the tests that need servers; each has clusters of its own.
-var world *rehearsal.World
+var world *skydstub.World
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "dev" {
-		os.Exit(beSkyd()) // this program is the skyd that a command under test starts
+		os.Exit(runAsSkyd()) // this program is the skyd that a command under test starts
 	}
 	syscall.Umask(0o022) // else state directories of the tests may be open to a group, and are refused
-	os.Exit(inWorld(m))
+	os.Exit(runTestsInWorld(m))
 }
 
-func inWorld(m *testing.M) int {
+func runTestsInWorld(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "cli")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	if world, err = rehearsal.Start(context.Background(), dir); err != nil {
+	if world, err = skydstub.Start(context.Background(), dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -44,71 +44,71 @@ func inWorld(m *testing.M) int {
 	return m.Run()
 }
 
-// beSkyd is what skyd dev does as far as skyctl can see: servers, a published state, and an end on SIGTERM.
-func beSkyd() int {
+// runAsSkyd is what skyd dev does as far as skyctl can see: servers, a published state, and an end on SIGTERM.
+func runAsSkyd() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	w, err := rehearsal.Start(ctx, os.Getenv(config.EnvDir))
+	w, err := skydstub.Start(ctx, os.Getenv(config.EnvDir))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer w.Close()
-	state := daemon.State{PID: os.Getpid(), Version: build.Get().Version, Started: time.Now(), TemporalAddress: w.Config.Temporal.Address,
+	state := daemon.State{PID: os.Getpid(), Version: build.ReadBuild().Version, Started: time.Now(), TemporalAddress: w.Config.Temporal.Address,
 		Namespace: w.Config.Temporal.Namespace, EtcdEndpoint: w.Config.Etcd.Endpoints[0], UIAddress: w.Config.UI.Address, Level: api.SpecLevel}
 	if v := os.Getenv("TEST_SKYD_VERSION"); v != "" { // one of before
 		state.Version, state.Level = v, 0
 	} else if own, err := config.Load(nil, os.Getenv); err == nil {
-		state.Settings = own.Used()
+		state.Settings = own.UsedSettings()
 		for _, key := range []string{"dev.temporalPort", "dev.uiPort", "dev.etcdPort"} { // which it chose by itself
 			delete(state.Settings, key)
 		}
 	}
-	if err := daemon.Publish(w.Config, state); err != nil {
+	if err := daemon.PublishState(w.Config, state); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	<-ctx.Done()
-	daemon.Withdraw(w.Config)
+	daemon.WithdrawState(w.Config)
 	return 0
 }
 
-// person runs commands as somebody whose servers are elsewhere.
-type person struct {
+// testUser runs commands as somebody whose servers are elsewhere.
+type testUser struct {
 	t   *testing.T
 	env map[string]string
 	in  string
 }
 
-// outsider reaches the shared world as an external one, from a state directory of its own.
-func outsider(t *testing.T) *person {
-	p := &person{t: t, env: map[string]string{config.EnvDir: t.TempDir()}}
+// newExternalUser reaches the shared world as an external one, from a state directory of its own.
+func newExternalUser(t *testing.T) *testUser {
+	p := &testUser{t: t, env: map[string]string{config.EnvDir: t.TempDir()}}
 	for k, v := range world.External {
 		p.env[k] = v
 	}
 	return p
 }
 
-// outcome is what a command left behind.
-type outcome struct {
+// runResult is what a command left behind.
+type runResult struct {
 	out, err string
 	code     int
 }
 
-func (p *person) run(args ...string) outcome {
+func (p *testUser) run(args ...string) runResult {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
 	defer cancel()
 	return p.runCtx(ctx, args...)
 }
 
-func (p *person) runCtx(ctx context.Context, args ...string) outcome {
-	var out, errs buffer
+func (p *testUser) runCtx(ctx context.Context, args ...string) runResult {
+	var out, errs syncBuffer
 	code := Run(ctx, p.environment(bytes.NewBufferString(p.in), &out, &errs), args)
-	return outcome{out: out.String(), err: errs.String(), code: code}
+	return runResult{out: out.String(), err: errs.String(), code: code}
 }
 
-func (p *person) environment(in *bytes.Buffer, out, errs *buffer) Environment {
+func (p *testUser) environment(in *bytes.Buffer, out, errs *syncBuffer) Environment {
 	environ := func() (all []string) {
 		for k, v := range p.env {
 			all = append(all, k+"="+v)
@@ -119,26 +119,26 @@ func (p *person) environment(in *bytes.Buffer, out, errs *buffer) Environment {
 		Skyd: func() (string, error) { return os.Executable() }}
 }
 
-// buffer may be read while a command still writes.
-type buffer struct {
+// syncBuffer may be read while a command still writes.
+type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (b *buffer) Write(p []byte) (int, error) {
+func (b *syncBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.Write(p)
 }
 
-func (b *buffer) String() string {
+func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
 }
 
-// until polls a condition.
-func until(t *testing.T, what string, holds func() bool) {
+// awaitCondition polls a condition.
+func awaitCondition(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if holds() {

@@ -11,43 +11,43 @@ import (
 // Cloud gives machines. Every method may be called twice with the same arguments: a machine's name is its idempotency
 // key, and an implementation looks before it acts. Errors carry a Kind (see Error).
 type Cloud interface {
-	// Validate checks a spec against what this cloud has at all (region, sizes, accelerators), before anything is
+	// ValidateSpec checks a spec against what this cloud has at all (region, sizes, accelerators), before anything is
 	// written or launched. Bad input is an *api.FieldError (or several joined).
-	Validate(ctx context.Context, spec api.ClusterSpec) error
-	// Plan ranks the placements that can hold all machines of the spec, the cheapest first.
-	Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error)
-	// Submit asks for one machine and returns as soon as the cloud has taken the request, with a reference for Await.
+	ValidateSpec(ctx context.Context, spec api.ClusterSpec) error
+	// RankPlacements ranks the placements that can hold all machines of the spec, the cheapest first.
+	RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error)
+	// SubmitLaunch asks for one machine and returns as soon as the cloud has taken the request, with a reference for Await.
 	// Where a machine of that name and incarnation exists or is on its way, that one is referred to. A machine of the
 	// name that belongs to somebody else is a Conflict and is left alone.
-	Submit(ctx context.Context, req LaunchRequest) (ref string, err error)
-	// Await returns once the machine is up and its addresses are known, reporting progress in words for a person.
-	Await(ctx context.Context, req LaunchRequest, ref string, progress func(string)) (Machine, error)
-	// Cancel gives up a launch under way; what it may have made is for Terminate.
-	Cancel(ctx context.Context, ref string) error
-	// List returns all machines that carry the owner's labels; an empty ClusterUID means the whole installation. Where some
+	SubmitLaunch(ctx context.Context, req LaunchRequest) (ref string, err error)
+	// AwaitLaunch returns once the machine is up and its addresses are known, reporting progress in words for a person.
+	AwaitLaunch(ctx context.Context, req LaunchRequest, ref string, progress func(string)) (Machine, error)
+	// CancelLaunch gives up a launch under way; what it may have made is for Terminate.
+	CancelLaunch(ctx context.Context, ref string) error
+	// ListMachines returns all machines that carry the owner's labels; an empty ClusterUID means the whole installation. Where some
 	// of several clouds could not be asked, it returns what the others have and a *PartialError.
-	List(ctx context.Context, owner Owner) ([]Machine, error)
-	// Terminate ends the target, and returns once the cloud's own listing no longer has it. It reads the machine's labels
+	ListMachines(ctx context.Context, owner Owner) ([]Machine, error)
+	// TerminateMachine ends the target, and returns once the cloud's own listing no longer has it. It reads the machine's labels
 	// again before it acts, and acts by the cloud's own id: what bears the target's id and does not fit its labels is a
 	// Conflict and is left alone. A target that is not there is a success, whatever else bears its name.
-	Terminate(ctx context.Context, target Target) error
-	// Release removes what was made for the cluster as a whole (groups, networks) once its machines are gone.
-	Release(ctx context.Context, owner Owner) error
+	TerminateMachine(ctx context.Context, target Target) error
+	// RemoveClusterResources removes what was made for the cluster as a whole (groups, networks) once its machines are gone.
+	RemoveClusterResources(ctx context.Context, owner Owner) error
 }
 
 // Checker is a Cloud that can tell what it needs, and whether it has that.
 type Checker interface {
-	// Inspect looks at what gives the machines and at each cloud behind it. What is wrong stands in the answer, with what to
+	// InspectProvider looks at what gives the machines and at each cloud behind it. What is wrong stands in the answer, with what to
 	// do about it; it starts what it would start for a launch, and changes nothing else.
-	Inspect(ctx context.Context) (api.Finding, []api.CloudStatus)
+	InspectProvider(ctx context.Context) (api.CheckFinding, []api.CloudStatus)
 }
 
 // Starter is a Cloud that can start a machine which was stopped from outside.
 type Starter interface {
-	// Start starts the target, which it makes sure of as Terminate does, and returns it once it runs: at the private address
+	// StartMachine starts the target, which it makes sure of as Terminate does, and returns it once it runs: at the private address
 	// that it had before, where the cloud can choose that; other addresses may be new. A machine that runs already is a
 	// success, one that is not there a Conflict.
-	Start(ctx context.Context, target Target, privateAddress string) (Machine, error)
+	StartMachine(ctx context.Context, target Target, privateAddress string) (Machine, error)
 }
 
 // Owner is whose a machine is. Only machines that carry this installation's id are ever touched.
@@ -93,7 +93,7 @@ type Machine struct {
 	Index       int
 	Incarnation string
 	ID          string
-	State       State
+	State       MachineState
 	Address     string
 	// PrivateAddress is how machines of one cluster reach each other.
 	PrivateAddress string
@@ -113,15 +113,15 @@ type Machine struct {
 	NoStart bool
 }
 
-// State of a machine on its cloud.
-type State string
+// MachineState of a machine on its cloud.
+type MachineState string
 
 // The states that matter to us.
 const (
-	StatePending State = "pending"
-	StateRunning State = "running"
-	StateStopped State = "stopped"
+	StatePending MachineState = "pending"
+	StateRunning MachineState = "running"
+	StateStopped MachineState = "stopped"
 	// StateUnknown is that of a machine which was there when its cloud could last be asked, and which it can't be asked about
 	// now.
-	StateUnknown State = "unknown"
+	StateUnknown MachineState = "unknown"
 )

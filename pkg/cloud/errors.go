@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// Kind says what can be done about a cloud's error.
-type Kind string
+// ErrorKind says what can be done about a cloud's error.
+type ErrorKind string
 
 // The kinds of a cloud's errors. Capacity, Quota and Access hold for one placement: another may do. Infeasible and
 // Conflict are final. Unreachable and Transient say nothing about what was asked for: both are worth trying again in the
 // same place, an Unreachable cloud perhaps only once somebody has looked after it.
 const (
-	Capacity    Kind = "Capacity"
-	Quota       Kind = "Quota"
-	Access      Kind = "Access"
-	Infeasible  Kind = "Infeasible"
-	Conflict    Kind = "Conflict"
-	Unreachable Kind = "Unreachable"
-	Transient   Kind = "Transient"
+	Capacity    ErrorKind = "Capacity"
+	Quota       ErrorKind = "Quota"
+	Access      ErrorKind = "Access"
+	Infeasible  ErrorKind = "Infeasible"
+	Conflict    ErrorKind = "Conflict"
+	Unreachable ErrorKind = "Unreachable"
+	Transient   ErrorKind = "Transient"
 )
 
 // Error is a cloud's error with its kind.
 type Error struct {
-	Kind    Kind
+	Kind    ErrorKind
 	Message string
 	Cause   error
 }
@@ -41,7 +41,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // KindOf is the kind of an error; one that carries none is Transient.
-func KindOf(err error) Kind {
+func KindOf(err error) ErrorKind {
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Kind
@@ -63,8 +63,8 @@ func (e *PartialError) Error() string {
 	return strings.Join(all, "; ")
 }
 
-// About says that a cloud is among those that could not be asked.
-func (e *PartialError) About(name string) bool { return e.Clouds[name] != nil }
+// LacksCloud says that a cloud is among those that could not be asked.
+func (e *PartialError) LacksCloud(name string) bool { return e.Clouds[name] != nil }
 
 // Unwrap returns the errors of all clouds, by their names.
 func (e *PartialError) Unwrap() []error {

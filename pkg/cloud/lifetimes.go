@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Timekeeper is a Cloud that can tell from when until when machines were there, which is what it bills.
-type Timekeeper interface {
-	// Lifetimes tells of all machines of an owner that are there, and of those that ended lately.
-	Lifetimes(ctx context.Context, owner Owner) (Lifetimes, error)
+// LifetimeLister is a Cloud that can tell from when until when machines were there, which is what it bills.
+type LifetimeLister interface {
+	// ListLifetimes tells of all machines of an owner that are there, and of those that ended lately.
+	ListLifetimes(ctx context.Context, owner Owner) (Lifetimes, error)
 }
 
 // Lifetimes are what some clouds say.

@@ -28,8 +28,8 @@ func TargetOf(m Machine) Target {
 	return Target{Owner: m.Owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID, Cloud: m.Cloud}
 }
 
-// Target is the machine that a request asks for, whose id is not known yet.
-func (r LaunchRequest) Target() Target {
+// ToTarget is the machine that a request asks for, whose id is not known yet.
+func (r LaunchRequest) ToTarget() Target {
 	return Target{Owner: r.Owner, Name: r.Name, Index: r.Index, Incarnation: r.Incarnation, Cloud: r.Placement.Cloud}
 }
 
@@ -37,9 +37,9 @@ func (r LaunchRequest) Target() Target {
 // renamed.
 func (m Machine) LabelledName() string { return api.MachineName(m.Owner.Cluster, m.Index) }
 
-// Check says whether a machine, as its cloud shows it now, is the target; its error is a Conflict that says what does
+// CheckIdentity says whether a machine, as its cloud shows it now, is the target; its error is a Conflict that says what does
 // not fit. A machine that was found by its id may bear another name by now.
-func (t Target) Check(m Machine) error {
+func (t Target) CheckIdentity(m Machine) error {
 	var why string
 	switch {
 	case m.Owner.Installation != t.Owner.Installation:
@@ -61,24 +61,24 @@ func (t Target) Check(m Machine) error {
 		t.Name, m.Name, m.ID, why)}
 }
 
-// Choose finds a target among the machines that its cloud lists: by the id where there is one, by name, incarnation and
+// FindMachine finds a target among the machines that its cloud lists: by the id where there is one, by name, incarnation and
 // owner otherwise. It returns nil where the target is not there, and a Conflict where what is there does not fit, or
 // where nobody can tell it from a copy.
-func (t Target) Choose(listed []Machine) (*Machine, error) {
+func (t Target) FindMachine(listed []Machine) (*Machine, error) {
 	if t.ID != "" {
 		for i, m := range listed {
 			if m.ID == t.ID {
-				return &listed[i], t.Check(m)
+				return &listed[i], t.CheckIdentity(m)
 			}
 		}
 	}
 	var found *Machine
 	for i, m := range listed {
-		if t.ID != "" && m.ID != "" || m.Name != t.Name || t.Check(m) != nil {
+		if t.ID != "" && m.ID != "" || m.Name != t.Name || t.CheckIdentity(m) != nil {
 			continue // with an id of its own it is another machine; and what is another's of the name is not the target
 		}
 		if found != nil {
-			return nil, t.ambiguous(*found, m)
+			return nil, t.ambiguityError(*found, m)
 		}
 		found = &listed[i]
 	}
@@ -87,13 +87,13 @@ func (t Target) Choose(listed []Machine) (*Machine, error) {
 	}
 	for _, m := range listed {
 		if m.Owner == found.Owner && m.Incarnation == found.Incarnation && m.Name != found.Name {
-			return nil, t.ambiguous(*found, m)
+			return nil, t.ambiguityError(*found, m)
 		}
 	}
 	return found, nil
 }
 
-func (t Target) ambiguous(a, b Machine) error {
+func (t Target) ambiguityError(a, b Machine) error {
 	return &Error{Kind: Conflict, Message: fmt.Sprintf(
 		"machine %s is left alone: %s (id %s) and %s (id %s) carry the same labels, "+
 			"and its id is not on record; end or relabel the copy by hand",

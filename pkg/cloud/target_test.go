@@ -50,7 +50,7 @@ func TestATargetIsChosenBeyondDoubtOrNotAtAll(t *testing.T) {
 		{"no id on record, and an earlier one has its name", named, []cloud.Machine{predecessor}, "nothing"},
 		{"no id on record, and another's has its name", named, []cloud.Machine{theirs}, "nothing"},
 	} {
-		found, err := c.target.Choose(c.listed)
+		found, err := c.target.FindMachine(c.listed)
 		got := "nothing"
 		switch {
 		case err != nil && cloud.KindOf(err) != cloud.Conflict:

@@ -49,8 +49,8 @@ type Config struct {
 	ForeignKeys    []string // headings of config.yaml that are not ours
 
 	external bool
-	given    map[string]value  // what was set, by the setting's key
-	inFile   map[string]string // what config.yaml says, as it stands there
+	given    map[string]settingValue // what was set, by the setting's key
+	inFile   map[string]string       // what config.yaml says, as it stands there
 }
 
 // Etcd is where objects are kept.
@@ -114,23 +114,23 @@ type Reconcile struct {
 // BindFlags adds the flags that every program understands. Flags that nobody sets change nothing.
 func BindFlags(fs *pflag.FlagSet) {
 	fs.String(dirFlag, "", "state directory (default $"+EnvDir+" or ~/.skyconf)")
-	bind(fs, everyProgram)
+	bindAudienceFlags(fs, everyProgram)
 }
 
 // BindDevFlags adds the ports of skyd dev.
-func BindDevFlags(fs *pflag.FlagSet) { bind(fs, devOnly) }
+func BindDevFlags(fs *pflag.FlagSet) { bindAudienceFlags(fs, devOnly) }
 
-func bind(fs *pflag.FlagSet, audience audience) {
+func bindAudienceFlags(fs *pflag.FlagSet, audience flagAudience) {
 	for _, s := range settings {
 		if s.audience == audience {
-			fs.String(s.flag(), "", fmt.Sprintf("%s ($%s)", s.help, s.env()))
+			fs.String(s.flagName(), "", fmt.Sprintf("%s ($%s)", s.help, s.envName()))
 		}
 	}
 }
 
-// Locate finds the state directory and reads no settings: for what must work though they are wrong. flags and env are as in
+// LoadPaths finds the state directory and reads no settings: for what must work though they are wrong. flags and env are as in
 // Load.
-func Locate(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
+func LoadPaths(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 	dir, err := stateDir(flags, env)
 	if err != nil {
 		return nil, err
@@ -141,18 +141,18 @@ func Locate(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 // Load reads the settings. flags may be nil; env is os.Getenv outside of tests. An error names the setting, where its
 // value came from, the value, and what would be right.
 func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
-	c, err := Locate(flags, env)
+	c, err := LoadPaths(flags, env)
 	if err != nil {
 		return nil, err
 	}
-	file, err := readFile(c.ConfigFile())
+	file, err := readConfigFile(c.ConfigFile())
 	if err != nil {
 		return nil, err
 	}
-	c.ForeignKeys, c.inFile, c.given = file.foreign, file.values, map[string]value{}
+	c.ForeignKeys, c.inFile, c.given = file.foreign, file.values, map[string]settingValue{}
 	named := map[string]string{} // setting → where its value came from
 	for _, s := range settings {
-		v := s.lookUp(flags, env, file.values, c.ConfigFile())
+		v := s.lookUpValue(flags, env, file.values, c.ConfigFile())
 		if v.from == "" {
 			continue
 		}
@@ -161,29 +161,29 @@ func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 			return nil, fmt.Errorf("%s: %q is not a valid value for %s: %w", v.from, v.text, s.key, err)
 		}
 		if s.path {
-			s.absolute(c, v.base, env("HOME"))
+			s.makeAbsolute(c, v.base, env("HOME"))
 		}
 	}
-	if err := c.check(named); err != nil {
+	if err := c.checkCombinations(named); err != nil {
 		return nil, err
 	}
 	c.fillDefaults(named)
-	if err := c.checkPorts(); err != nil {
+	if err := c.checkPortsDistinct(); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// External is true where a person named an etcd or a Temporal of their own: skyd dev is then never started.
-func (c *Config) External() bool { return c.external }
+// IsExternal is true where a person named an etcd or a Temporal of their own: skyd dev is then never started.
+func (c *Config) IsExternal() bool { return c.external }
 
 // HowToSet tells a person the ways to choose a setting, named by its key in the file.
 func (c *Config) HowToSet(key string) string {
-	s := settingNamed(key)
+	s := findSetting(key)
 	if s.audience == noProgram {
-		return fmt.Sprintf("$%s or %s in %s", s.env(), s.key, c.ConfigFile())
+		return fmt.Sprintf("$%s or %s in %s", s.envName(), s.key, c.ConfigFile())
 	}
-	return fmt.Sprintf("--%s, $%s or %s in %s", s.flag(), s.env(), s.key, c.ConfigFile())
+	return fmt.Sprintf("--%s, $%s or %s in %s", s.flagName(), s.envName(), s.key, c.ConfigFile())
 }
 
 // DevEnviron gives the environment in which another program loads the same settings from the same state directory.
@@ -191,18 +191,18 @@ func (c *Config) DevEnviron() []string {
 	env := []string{EnvDir + "=" + c.Dir}
 	for _, s := range settings {
 		if v, ok := c.given[s.key]; ok && v.kind != FromFile { // the file is read by the other program too
-			env = append(env, s.env()+"="+s.get(c))
+			env = append(env, s.envName()+"="+s.get(c))
 		}
 	}
 	return env
 }
 
-// check finds what is wrong between settings; each alone was checked as it was read.
-func (c *Config) check(named map[string]string) error {
+// checkCombinations finds what is wrong between settings; each alone was checked as it was read.
+func (c *Config) checkCombinations(named map[string]string) error {
 	etcd, temporal := named["etcd.endpoints"], named["temporal.address"]
 	c.external = etcd != "" || temporal != ""
 	if c.external && (etcd == "" || temporal == "") {
-		have, lack := settingNamed("etcd.endpoints"), settingNamed("temporal.address")
+		have, lack := findSetting("etcd.endpoints"), findSetting("temporal.address")
 		if etcd == "" {
 			have, lack = lack, have
 		}
@@ -228,8 +228,8 @@ func (c *Config) check(named map[string]string) error {
 	return nil
 }
 
-// checkPorts runs after the defaults are in, since a chosen port may meet the default of another.
-func (c *Config) checkPorts() error {
+// checkPortsDistinct runs after the defaults are in, since a chosen port may meet the default of another.
+func (c *Config) checkPortsDistinct() error {
 	seen := map[int]string{}
 	for _, p := range []struct {
 		key  string
@@ -258,12 +258,12 @@ func (c *Config) fillDefaults(named map[string]string) {
 		return
 	}
 	dev := TLS{CA: c.PKIFile("ca.crt"), Cert: c.PKIFile("client.crt"), Key: c.PKIFile("client.key")}
-	c.Etcd.Endpoints, c.Etcd.TLS = []string{"https://" + OnLoopback(c.Dev.EtcdPort)}, dev
-	c.Temporal.Address, c.Temporal.TLS = OnLoopback(c.Dev.TemporalPort), dev
+	c.Etcd.Endpoints, c.Etcd.TLS = []string{"https://" + LoopbackAddress(c.Dev.EtcdPort)}, dev
+	c.Temporal.Address, c.Temporal.TLS = LoopbackAddress(c.Dev.TemporalPort), dev
 	if c.UI.Address == "" {
-		c.UI.Address = "http://" + OnLoopback(c.Dev.UIPort)
+		c.UI.Address = "http://" + LoopbackAddress(c.Dev.UIPort)
 	}
 }
 
-// OnLoopback is a port of this machine as host:port, where skyd dev listens.
-func OnLoopback(port int) string { return net.JoinHostPort(Loopback, strconv.Itoa(port)) }
+// LoopbackAddress is a port of this machine as host:port, where skyd dev listens.
+func LoopbackAddress(port int) string { return net.JoinHostPort(Loopback, strconv.Itoa(port)) }

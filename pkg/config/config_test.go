@@ -18,8 +18,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// load reads settings from a fresh state directory that holds file as its config.yaml.
-func load(t *testing.T, file string, env map[string]string, args ...string) (*Config, error) {
+// loadSettings reads settings from a fresh state directory that holds file as its config.yaml.
+func loadSettings(t *testing.T, file string, env map[string]string, args ...string) (*Config, error) {
 	t.Helper()
 	dir := t.TempDir()
 	if file != "" {
@@ -41,9 +41,9 @@ func load(t *testing.T, file string, env map[string]string, args ...string) (*Co
 	})
 }
 
-func mustLoad(t *testing.T, file string, env map[string]string, args ...string) *Config {
+func mustLoadSettings(t *testing.T, file string, env map[string]string, args ...string) *Config {
 	t.Helper()
-	c, err := load(t, file, env, args...)
+	c, err := loadSettings(t, file, env, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func mustLoad(t *testing.T, file string, env map[string]string, args ...string) 
 }
 
 func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testing.T) {
-	c := mustLoad(t, "", nil)
+	c := mustLoadSettings(t, "", nil)
 	pki := TLS{CA: c.Dir + "/pki/ca.crt", Cert: c.Dir + "/pki/client.crt", Key: c.Dir + "/pki/client.key"}
 	want := &Config{
 		Dir:            c.Dir,
@@ -71,7 +71,7 @@ func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testi
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}
-	if c.External() {
+	if c.IsExternal() {
 		t.Error("nothing was named, yet External is true")
 	}
 }
@@ -79,7 +79,7 @@ func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testi
 func TestAFlagWinsOverTheEnvironmentAndTheEnvironmentOverTheFile(t *testing.T) {
 	file := "temporal: {namespace: from-file}\ndev: {etcdPort: 1001, uiPort: 1002, temporalPort: 1003}\n"
 	env := map[string]string{"SKYCTL_TEMPORAL_NAMESPACE": "from-env", "SKYCTL_DEV_UI_PORT": "2002", "SKYCTL_DEV_TEMPORAL_PORT": "2003"}
-	c := mustLoad(t, file, env, "--dev-temporal-port", "3003")
+	c := mustLoadSettings(t, file, env, "--dev-temporal-port", "3003")
 	if c.Temporal.Namespace != "from-env" {
 		t.Errorf("namespace is %q", c.Temporal.Namespace)
 	}
@@ -102,12 +102,12 @@ func TestTheStateDirectoryComesFromTheFlagThenTheEnvironmentThenHome(t *testing.
 		{"home", "/home/ada/.skyconf", map[string]string{EnvDir: "", "HOME": "/home/ada"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if c := mustLoad(t, "", tt.env, tt.args...); c.Dir != tt.want {
+			if c := mustLoadSettings(t, "", tt.env, tt.args...); c.Dir != tt.want {
 				t.Errorf("got %s, want %s", c.Dir, tt.want)
 			}
 		})
 	}
-	if _, err := load(t, "", map[string]string{EnvDir: "", "HOME": ""}); err == nil || !strings.Contains(err.Error(), EnvDir) {
+	if _, err := loadSettings(t, "", map[string]string{EnvDir: "", "HOME": ""}); err == nil || !strings.Contains(err.Error(), EnvDir) {
 		t.Errorf("without any of them: %v", err)
 	}
 }
@@ -120,7 +120,7 @@ etcd:
 temporal: {address: "t:7233", tls: {ca: certs/ca.crt}}
 ui: {address: "https://ui.example"}
 `
-	c := mustLoad(t, file, nil)
+	c := mustLoadSettings(t, file, nil)
 	want := Etcd{Endpoints: []string{"https://e1:2379", "https://e2:2379"}, Prefix: "/skyctl",
 		TLS: TLS{CA: c.Dir + "/certs/ca.crt", Cert: "/home/ada/c.crt", Key: "/abs/c.key", ServerName: "etcd.example"}}
 	if !reflect.DeepEqual(c.Etcd, want) {
@@ -129,12 +129,12 @@ ui: {address: "https://ui.example"}
 	if c.Temporal.Address != "t:7233" || c.Temporal.TLS != (TLS{CA: c.Dir + "/certs/ca.crt"}) || c.UI.Address != "https://ui.example" {
 		t.Errorf("temporal is %+v, UI %+v", c.Temporal, c.UI)
 	}
-	if !c.External() {
+	if !c.IsExternal() {
 		t.Error("External is false")
 	}
 
-	c = mustLoad(t, "", map[string]string{"SKYCTL_ETCD_ENDPOINTS": "http://e:2379"}, "--temporal-address", "t:7233")
-	if !c.External() || c.Temporal.TLS != (TLS{}) || c.Etcd.TLS != (TLS{}) || c.UI.Address != "" {
+	c = mustLoadSettings(t, "", map[string]string{"SKYCTL_ETCD_ENDPOINTS": "http://e:2379"}, "--temporal-address", "t:7233")
+	if !c.IsExternal() || c.Temporal.TLS != (TLS{}) || c.Etcd.TLS != (TLS{}) || c.UI.Address != "" {
 		t.Errorf("an external Temporal and etcd got what belongs to skyd dev: %+v", c)
 	}
 }
@@ -175,7 +175,7 @@ func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
 		{name: "image", env: map[string]string{"SKYCTL_DOCKER_BASE_IMAGE": "Debian 12"}, says: []string{"SKYCTL_DOCKER_BASE_IMAGE", "debian:12"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := load(t, tt.file, tt.env, tt.args...)
+			_, err := loadSettings(t, tt.file, tt.env, tt.args...)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -194,26 +194,26 @@ func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
 func TestEverySettingCanBeGivenInTheFileAndTheEnvironment(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range settings {
-		for _, name := range []string{s.key, s.flag(), s.env()} {
+		for _, name := range []string{s.key, s.flagName(), s.envName()} {
 			if seen[name] && name != s.key { // a key of one word is its own flag
 				t.Errorf("%s is the name of two settings", name)
 			}
 			seen[name] = true
 		}
 		if s.audience != noProgram && s.help == "" {
-			t.Errorf("--%s has no help", s.flag())
+			t.Errorf("--%s has no help", s.flagName())
 		}
 	}
 	for _, env := range []string{"SKYCTL_ETCD_ENDPOINTS", "SKYCTL_TEMPORAL_ADDRESS", "SKYCTL_TEMPORAL_NAMESPACE", "SKYCTL_RKE2_SOURCE",
 		"SKYCTL_RKE2_VERSION", "SKYCTL_ETCD_TLS_SERVER_NAME", "SKYCTL_DEV_UI_PORT", "SKYCTL_SECRETS_KEY_FILE", "SKYCTL_TEMPORAL_TASK_QUEUE"} {
-		if !slices.ContainsFunc(settings, func(s setting) bool { return s.env() == env }) {
+		if !slices.ContainsFunc(settings, func(s setting) bool { return s.envName() == env }) {
 			t.Errorf("no setting is called $%s", env)
 		}
 	}
 }
 
 func TestAClusterDirectoryNeverLeavesItsParent(t *testing.T) {
-	c := mustLoad(t, "", nil)
+	c := mustLoadSettings(t, "", nil)
 	if got, want := c.KubeconfigPath("cloud-cluster"), c.Dir+"/clusters/cloud-cluster/kubeconfig"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -280,7 +280,7 @@ func TestOnlyThePersonItselfAndRootAreTrustedAsOwners(t *testing.T) {
 		owner, self int
 		fine        bool
 	}{{1000, 1000, true}, {0, 1000, true}, {0, 0, true}, {1001, 1000, false}, {1000, 0, false}} {
-		err := judge("/x/config.yaml", 0o600, tt.owner, tt.self)
+		err := checkOwnerAndMode("/x/config.yaml", 0o600, tt.owner, tt.self)
 		if (err == nil) != tt.fine {
 			t.Errorf("file of user %d read by user %d: %v", tt.owner, tt.self, err)
 		}
@@ -304,14 +304,14 @@ func TestTLSFilesThatAreMissingAreNamed(t *testing.T) {
 		{TLS{CA: empty}, "no certificate"},
 		{TLS{Cert: dir + "/c.crt", Key: dir + "/c.key"}, dir + "/c.crt"},
 	} {
-		if _, err := tt.tls.Client(); err == nil || !strings.Contains(err.Error(), tt.says) {
+		if _, err := tt.tls.ClientConfig(); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%+v: %v", tt.tls, err)
 		}
 	}
-	if c, err := (TLS{}).Client(); c != nil || err != nil {
+	if c, err := (TLS{}).ClientConfig(); c != nil || err != nil {
 		t.Errorf("nothing set: %v, %v", c, err)
 	}
-	if c, err := (TLS{ServerName: "x"}).Client(); err != nil || c == nil || c.RootCAs != nil || c.ServerName != "x" {
+	if c, err := (TLS{ServerName: "x"}).ClientConfig(); err != nil || c == nil || c.RootCAs != nil || c.ServerName != "x" {
 		t.Errorf("the system's authorities: %v, %v", c, err)
 	}
 }

@@ -81,7 +81,7 @@ func (c *Config) ClustersDir() string { return filepath.Join(c.Dir, "clusters") 
 
 // ClusterDir holds what a person needs of one cluster.
 func (c *Config) ClusterDir(name string) string {
-	return filepath.Join(c.ClustersDir(), element(name))
+	return filepath.Join(c.ClustersDir(), safePathElement(name))
 }
 
 // KubeconfigPath is where the kubeconfig of a cluster is written.
@@ -89,11 +89,11 @@ func (c *Config) KubeconfigPath(name string) string {
 	return filepath.Join(c.ClusterDir(name), "kubeconfig")
 }
 
-var elementForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var pathElementPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// element keeps a name inside its directory whatever it is: ClusterDir("..") may be removed one day.
-func element(name string) string {
-	if elementForm.MatchString(name) {
+// safePathElement keeps a name inside its directory whatever it is: ClusterDir("..") may be removed one day.
+func safePathElement(name string) string {
+	if pathElementPattern.MatchString(name) {
 		return name
 	}
 	return "_" + hex.EncodeToString([]byte(name))
@@ -109,21 +109,21 @@ func MakeDir(dir string) error {
 	if err != nil {
 		return fmt.Errorf("creating %s: %w", dir, err)
 	}
-	return guarded(dir, info)
+	return checkTrusted(dir, info)
 }
 
-// guarded is an error where somebody else could write what lies there: settings name programs' servers, keys and releases,
+// checkTrusted is an error where somebody else could write what lies there: settings name programs' servers, keys and releases,
 // and whoever writes them commands what runs on them.
-func guarded(name string, info fs.FileInfo) error {
+func checkTrusted(name string, info fs.FileInfo) error {
 	owner := os.Geteuid()
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		owner = int(st.Uid)
 	}
-	return judge(name, info.Mode(), owner, os.Geteuid())
+	return checkOwnerAndMode(name, info.Mode(), owner, os.Geteuid())
 }
 
-// judge trusts the person itself, and root, who can do anything here anyway.
-func judge(name string, mode fs.FileMode, owner, self int) error {
+// checkOwnerAndMode trusts the person itself, and root, who can do anything here anyway.
+func checkOwnerAndMode(name string, mode fs.FileMode, owner, self int) error {
 	if owner != self && owner != 0 {
 		return fmt.Errorf("%s belongs to user %d and this is user %d, who would have to trust it: remove it or take it over (chown), or name another directory with $%s",
 			name, owner, self, EnvDir)

@@ -74,31 +74,31 @@ spec:
 )
 
 func TestARealAPIServer(t *testing.T) {
-	server := kubeapi.Start(t)
-	cs, err := kube.Client(server.Kubeconfig)
+	server := kubeapi.StartServer(t)
+	cs, err := kube.NewClient(server.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := NewClient(cs)
 	t.Run("is looked at before the kinds of charts are known", func(t *testing.T) { looksWithoutKinds(t, c, cs) })
-	server.Define(helmChartKind)
-	server.Define(clusterPolicyKind)
+	server.ApplyCRD(helmChartKind)
+	server.ApplyCRD(clusterPolicyKind)
 	t.Run("takes the policy as it is mended", func(t *testing.T) { mendsThePolicy(t, c) })
 	t.Run("keeps the stack ours", func(t *testing.T) { keepsTheStack(t, c) })
 }
 
 func keepsTheStack(t *testing.T, c *Client) {
-	if err := c.any.delete(t.Context(), helmCharts, chartNamespace, operatorName); err != nil {
+	if err := c.any.deleteObject(t.Context(), helmCharts, chartNamespace, operatorName); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stack := t.Context(), Stack{Kind: api.GPUStackOperator}
 	for i, want := range []bool{true, false} {
-		if changed, err := Apply(ctx, c, stack, noDriver); err != nil || changed != want {
+		if changed, err := ApplyStack(ctx, c, stack, noDriver); err != nil || changed != want {
 			t.Fatalf("time %d: changed %v, %v", i+1, changed, err)
 		}
 	}
 	chart := func() (revision string, spec map[string]any) {
-		live, err := getChart(ctx, c, operatorName)
+		live, err := readChart(ctx, c, operatorName)
 		if err != nil || live == nil {
 			t.Fatalf("chart %v, %v", live, err)
 		}
@@ -109,13 +109,13 @@ func keepsTheStack(t *testing.T, c *Client) {
 	}
 	first, _ := chart()
 	// Somebody edits what is ours, and adds what is not.
-	if err := c.any.merge(ctx, helmCharts, chartNamespace, operatorName, map[string]any{"spec": map[string]any{"version": "v1.0.0", "backOffLimit": 3}}); err != nil {
+	if err := c.any.mergeObject(ctx, helmCharts, chartNamespace, operatorName, map[string]any{"spec": map[string]any{"version": "v1.0.0", "backOffLimit": 3}}); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := Drifted(ctx, c, stack, nil); err != nil || !strings.Contains(strings.Join(found, "\n"), "version is v1.0.0, should be v26.3.2") {
+	if found, err := FindDrift(ctx, c, stack, nil); err != nil || !strings.Contains(strings.Join(found, "\n"), "version is v1.0.0, should be v26.3.2") {
 		t.Errorf("drift %q, %v", found, err)
 	}
-	if changed, err := Apply(ctx, c, stack, noDriver); err != nil || !changed {
+	if changed, err := ApplyStack(ctx, c, stack, noDriver); err != nil || !changed {
 		t.Errorf("changed %v, %v", changed, err)
 	}
 	revision, spec := chart()
@@ -123,17 +123,17 @@ func keepsTheStack(t *testing.T, c *Client) {
 		t.Errorf("mended to %v", spec)
 	}
 	// A field that we no longer set goes.
-	if _, err := Apply(ctx, c, Stack{Kind: stack.Kind, Repo: "oci://registry.example.com/charts"}, noDriver); err != nil {
+	if _, err := ApplyStack(ctx, c, Stack{Kind: stack.Kind, Repo: "oci://registry.example.com/charts"}, noDriver); err != nil {
 		t.Fatal(err)
 	}
 	if _, spec := chart(); spec["repo"] != nil || spec["chart"] != "oci://registry.example.com/charts/gpu-operator" {
 		t.Errorf("from a registry: %v", spec)
 	}
 	// The other stack takes its place.
-	if changed, err := Apply(ctx, c, Stack{Kind: api.GPUStackDevicePlugin}, hasDriver); err != nil || !changed {
+	if changed, err := ApplyStack(ctx, c, Stack{Kind: api.GPUStackDevicePlugin}, hasDriver); err != nil || !changed {
 		t.Errorf("changed %v, %v", changed, err)
 	}
-	if live, err := getChart(ctx, c, operatorName); live != nil || err != nil {
+	if live, err := readChart(ctx, c, operatorName); live != nil || err != nil {
 		t.Errorf("the operator's chart is still there: %v, %v", live, err)
 	}
 }
@@ -141,28 +141,28 @@ func keepsTheStack(t *testing.T, c *Client) {
 func mendsThePolicy(t *testing.T, c *Client) {
 	ctx, stack := t.Context(), Stack{Kind: api.GPUStackOperator}
 	edited := policy("", map[string]any{"devicePlugin": map[string]any{"enabled": false, "version": "v0.19.2"}, "driver": map[string]any{"enabled": false}})
-	if err := c.any.apply(ctx, clusterPolicies, edited); err != nil {
+	if err := c.any.applyObject(ctx, clusterPolicies, edited); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := Apply(ctx, c, stack, noDriver); err != nil || !changed {
+	if changed, err := ApplyStack(ctx, c, stack, noDriver); err != nil || !changed {
 		t.Fatalf("changed %v, %v", changed, err)
 	}
-	live, err := getPolicy(ctx, c)
+	live, err := readClusterPolicy(ctx, c)
 	if err != nil || live == nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]any{"spec.devicePlugin.enabled": true, "spec.driver.enabled": true, "spec.devicePlugin.version": "v0.19.2"} {
-		if got, _ := get(live.Object, path); got != want {
+		if got, _ := valueAt(live.Object, path); got != want {
 			t.Errorf("%s is %v, want %v", path, got, want)
 		}
 	}
-	if changed, err := Apply(ctx, c, stack, noDriver); err != nil || changed {
+	if changed, err := ApplyStack(ctx, c, stack, noDriver); err != nil || changed {
 		t.Errorf("mended, and changed again: %v, %v", changed, err)
 	}
 }
 
 func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
-	if _, err := Apply(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver); !apierrors.IsNotFound(err) {
+	if _, err := ApplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver); !apierrors.IsNotFound(err) {
 		t.Errorf("applying a kind that is not known: %v", err)
 	}
 	for name, spec := range map[string]string{"a": "8", "b": "0"} {
@@ -175,24 +175,24 @@ func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
 			t.Fatal(err)
 		}
 	}
-	st, err := Look(t.Context(), c, api.GPUStackOperator, map[string]int{"a": 8, "b": 8})
+	st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, map[string]int{"a": 8, "b": 8})
 	want := []api.NodeGPUs{{Node: "a", Expected: 8, Offered: 8}, {Node: "b", Expected: 8}}
-	if err != nil || !slices.Equal(st.Nodes, want) || st.Ready() {
+	if err != nil || !slices.Equal(st.Nodes, want) || st.IsReady() {
 		t.Errorf("got %+v, %v", st, err)
 	}
-	mark := Mark{Kind: api.GPUStackOperator, Accelerator: "A100", Taint: true}
+	mark := NodeMark{Kind: api.GPUStackOperator, Accelerator: "A100", Taint: true}
 	if err := MarkNode(t.Context(), c, "b", mark); err != nil {
 		t.Fatal(err)
 	}
 	n, err := cs.CoreV1().Nodes().Get(t.Context(), "b", metav1.GetOptions{})
-	if err != nil || n.Labels[AcceleratorLabel] != "A100" || !slices.Contains(n.Spec.Taints, taint) || marks(n, mark) != nil {
+	if err != nil || n.Labels[AcceleratorLabel] != "A100" || !slices.Contains(n.Spec.Taints, gpuTaint) || newMarkPatch(n, mark) != nil {
 		t.Errorf("labels %v, taints %v, %v", n.Labels, n.Spec.Taints, err)
 	}
 	// No scheduler runs, so that the workload finds no room; it must be gone all the same.
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	var f *Failure
-	err = Verify(ctx, c, Workload{Node: "b", Incarnation: "x7k2p", Stack: Stack{Kind: api.GPUStackNone}}, nil)
+	err = VerifyNode(ctx, c, Workload{Node: "b", Incarnation: "x7k2p", Stack: Stack{Kind: api.GPUStackNone}}, nil)
 	if !errors.As(err, &f) || f.Reason != WorkloadPending {
 		t.Errorf("got %v", err)
 	}

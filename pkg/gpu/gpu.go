@@ -1,5 +1,5 @@
 // Package gpu makes a cluster's NVIDIA accelerators known to Kubernetes: it probes machines for their driver, renders and
-// applies the HelmChart resource of the GPU Operator or of the device plugin alone, and says whether every node offers what
+// applies the RenderHelmChart resource of the GPU Operator or of the device plugin alone, and says whether every node offers what
 // it should, and if not, which part of the stack is to blame.
 package gpu
 
@@ -97,23 +97,23 @@ func (f *Failure) Error() string {
 
 func (f *Failure) Unwrap() error { return f.Cause }
 
-// same says that two failures are about one thing, whatever they say of it.
-func (f *Failure) same(o *Failure) bool {
+// hasSameSubject says that two failures are about one thing, whatever they say of it.
+func (f *Failure) hasSameSubject(o *Failure) bool {
 	if o == nil {
 		return false
 	}
-	if f.ofChart() && o.ofChart() { // one pod after the other tries to install it
+	if f.isChartFailure() && o.isChartFailure() { // one pod after the other tries to install it
 		return true
 	}
 	return f.Reason == o.Reason && f.DaemonSet == o.DaemonSet && f.Pod == o.Pod && f.Container == o.Container && f.Node == o.Node
 }
 
-func (f *Failure) ofChart() bool {
+func (f *Failure) isChartFailure() bool {
 	return f.Reason == ChartFailed || f.Reason == ChartUnreachable || f.Reason == BadChartVersion
 }
 
-// some lists the first names of many.
-func some(names []string) string {
+// abbreviateList lists the first names of many.
+func abbreviateList(names []string) string {
 	const most = 5
 	if len(names) <= most {
 		return strings.Join(names, ", ")

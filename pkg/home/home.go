@@ -13,15 +13,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Place is a state directory on a computer; the zero Place is that of a team's etcd, which has no directory.
-type Place struct{ Host, Hostname, Dir string }
+// Location is a state directory on a computer; the zero Place is that of a team's etcd, which has no directory.
+type Location struct{ Host, Hostname, Dir string }
 
 // machineIDFile identifies a computer; its manual (machine-id(5)) asks to hand out no more than a hash of it.
 const machineIDFile = "/etc/machine-id"
 
-// FindPlace is the place of a state directory on this computer.
-func FindPlace(dir string) Place {
-	p := Place{Dir: dir}
+// FindLocation is the place of a state directory on this computer.
+func FindLocation(dir string) Location {
+	p := Location{Dir: dir}
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
 		p.Dir = real
 	}
@@ -33,29 +33,29 @@ func FindPlace(dir string) Place {
 	return p
 }
 
-// sameHost says whether two records are of one computer. The name counts only where one of the two has no id: names change.
-func sameHost(id, name, otherID, otherName string) bool {
+// isSameHost says whether two records are of one computer. The name counts only where one of the two has no id: names change.
+func isSameHost(id, name, otherID, otherName string) bool {
 	if id != "" && otherID != "" {
 		return id == otherID
 	}
 	return name == otherName
 }
 
-// describe is where a home is, in words.
-func describe(h api.Home) string {
+// describeHome is where a home is, in words.
+func describeHome(h api.Home) string {
 	if h.Dir == "" {
 		return "a team's etcd"
 	}
 	return fmt.Sprintf("%s on %s", h.Dir, h.Hostname)
 }
 
-// Settle writes a place into the record of a home.
-func (p Place) Settle(h *api.Home) { h.Host, h.Hostname, h.Dir = p.Host, p.Hostname, p.Dir }
+// RecordIn writes a place into the record of a home.
+func (p Location) RecordIn(h *api.Home) { h.Host, h.Hostname, h.Dir = p.Host, p.Hostname, p.Dir }
 
-// Compare says what speaks against a state being the only and newest one of its installation: recorded is what the state itself
+// CompareRecords says what speaks against a state being the only and newest one of its installation: recorded is what the state itself
 // says, here is where it is now, and ledger is what this computer remembers of the installation; nil where it remembers nothing.
-func Compare(recorded api.Home, here Place, ledger *api.Home) []api.HomeFinding {
-	found := comparePlace(recorded, here)
+func CompareRecords(recorded api.Home, here Location, ledger *api.Home) []api.HomeFinding {
+	found := compareLocation(recorded, here)
 	if ledger == nil {
 		return found
 	}
@@ -73,19 +73,19 @@ func Compare(recorded api.Home, here Place, ledger *api.Home) []api.HomeFinding 
 			recorded.Starts, ledger.Starts)
 	} else {
 		f.Message = fmt.Sprintf("the installation was started from %s (start %d; this directory is at start %d)",
-			describe(*ledger), ledger.Starts, recorded.Starts)
+			describeHome(*ledger), ledger.Starts, recorded.Starts)
 	}
 	return append(found, f)
 }
 
-func comparePlace(recorded api.Home, here Place) []api.HomeFinding {
+func compareLocation(recorded api.Home, here Location) []api.HomeFinding {
 	if recorded.Starts == 0 { // a state of a version that recorded no home, or a fresh one
 		return nil
 	}
-	if here.Dir != "" && recorded.Dir != "" && !sameHost(recorded.Host, recorded.Hostname, here.Host, here.Hostname) {
+	if here.Dir != "" && recorded.Dir != "" && !isSameHost(recorded.Host, recorded.Hostname, here.Host, here.Hostname) {
 		return []api.HomeFinding{{
 			Kind:    api.HomeOnOtherHost,
-			Message: fmt.Sprintf("the state belongs to %s, and this is %s", describe(recorded), here.Hostname),
+			Message: fmt.Sprintf("the state belongs to %s, and this is %s", describeHome(recorded), here.Hostname),
 		}}
 	}
 	if here.Dir != recorded.Dir {
@@ -94,7 +94,7 @@ func comparePlace(recorded api.Home, here Place) []api.HomeFinding {
 			now = "a team's etcd"
 		}
 		return []api.HomeFinding{{
-			Kind: api.HomeInOtherDirectory, Message: fmt.Sprintf("the state belongs to %s, and this is %s", describe(recorded), now),
+			Kind: api.HomeInOtherDirectory, Message: fmt.Sprintf("the state belongs to %s, and this is %s", describeHome(recorded), now),
 		}}
 	}
 	return nil

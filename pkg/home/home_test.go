@@ -11,14 +11,14 @@ import (
 )
 
 var (
-	here      = Place{Host: "host-a", Hostname: "ann", Dir: "/home/ann/.skyconf"}
-	elsewhere = Place{Host: "host-b", Hostname: "bob", Dir: "/home/ann/.skyconf"}
+	here      = Location{Host: "host-a", Hostname: "ann", Dir: "/home/ann/.skyconf"}
+	elsewhere = Location{Host: "host-b", Hostname: "bob", Dir: "/home/ann/.skyconf"}
 )
 
 // at is a home at a place, at one of its starts.
-func at(p Place, starts int64, start string) api.Home {
+func at(p Location, starts int64, start string) api.Home {
 	h := api.Home{Installation: "inst", Starts: starts, Start: start}
-	p.Settle(&h)
+	p.RecordIn(&h)
 	return h
 }
 
@@ -33,7 +33,7 @@ func TestWhatSpeaksAgainstAState(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		recorded api.Home
-		here     Place
+		here     Location
 		ledger   *api.Home
 		want     []api.HomeFindingKind
 		says     string
@@ -54,11 +54,11 @@ func TestWhatSpeaksAgainstAState(t *testing.T) {
 		{"two went on from one state", at(here, 5, "x"), here, in(at(here, 5, "y")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "start 5"},
 		{"a copy was adopted", at(here, 5, "x"), here, in(at(copied, 6, "y")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "/home/ann/copy on ann"},
 		{"this was adopted, and killed then", at(copied, 7, "y"), copied, in(at(here, 6, "x")), nil, ""},
-		{"a team's etcd", at(Place{}, 5, "x"), Place{}, nil, nil, ""},
-		{"moved to a team's etcd", at(here, 5, "x"), Place{}, nil, []api.HomeFindingKind{api.HomeInOtherDirectory}, "this is a team's etcd"},
+		{"a team's etcd", at(Location{}, 5, "x"), Location{}, nil, nil, ""},
+		{"moved to a team's etcd", at(here, 5, "x"), Location{}, nil, []api.HomeFindingKind{api.HomeInOtherDirectory}, "this is a team's etcd"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			found := Compare(tt.recorded, tt.here, tt.ledger)
+			found := CompareRecords(tt.recorded, tt.here, tt.ledger)
 			var kinds []api.HomeFindingKind
 			text := ""
 			for _, f := range found {
@@ -103,7 +103,7 @@ func TestWhatAMachineSaysAgainstAState(t *testing.T) {
 }
 
 func TestAMarkIsReadAsItWasWritten(t *testing.T) {
-	for _, h := range []api.Home{at(here, 5, "x"), at(Place{}, 7, "y")} {
+	for _, h := range []api.Home{at(here, 5, "x"), at(Location{}, 7, "y")} {
 		if got := ParseMark(MarkOf(h).String()); got == nil || *got != MarkOf(h) {
 			t.Errorf("%v became %v", MarkOf(h), got)
 		}
@@ -120,14 +120,14 @@ func TestAMarkIsReadAsItWasWritten(t *testing.T) {
 
 func TestALedgerRemembersForItsOwnerAlone(t *testing.T) {
 	l := Ledger{Dir: filepath.Join(t.TempDir(), "state", "skyctl")}
-	if h, err := l.Read("inst"); h != nil || err != nil {
+	if h, err := l.ReadHome("inst"); h != nil || err != nil {
 		t.Errorf("before anything: %v, %v", h, err)
 	}
 	want := at(here, 5, "x")
-	if err := l.Write(want); err != nil {
+	if err := l.WriteHome(want); err != nil {
 		t.Fatal(err)
 	}
-	if h, err := l.Read("inst"); err != nil || h == nil || *h != want {
+	if h, err := l.ReadHome("inst"); err != nil || h == nil || *h != want {
 		t.Errorf("read %v, %v", h, err)
 	}
 	err := filepath.WalkDir(l.Dir, func(name string, d fs.DirEntry, err error) error {
@@ -140,11 +140,11 @@ func TestALedgerRemembersForItsOwnerAlone(t *testing.T) {
 		t.Error(err)
 	}
 	for _, id := range []string{"", "..", "a/b", "../../etc"} {
-		if _, err := l.Read(id); err == nil {
+		if _, err := l.ReadHome(id); err == nil {
 			t.Errorf("%q is taken for an id", id)
 		}
 	}
-	if h, err := (Ledger{}).Read("inst"); h != nil || err != nil || (Ledger{}).Write(want) != nil {
+	if h, err := (Ledger{}).ReadHome("inst"); h != nil || err != nil || (Ledger{}).WriteHome(want) != nil {
 		t.Errorf("the ledger of a person without a home: %v, %v", h, err)
 	}
 }
@@ -155,7 +155,7 @@ func TestAPlaceIsTheSameThroughALink(t *testing.T) {
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
-	if a, b := FindPlace(dir), FindPlace(link); a != b {
+	if a, b := FindLocation(dir), FindLocation(link); a != b {
 		t.Errorf("%v and %v", a, b)
 	}
 }

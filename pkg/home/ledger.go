@@ -10,34 +10,34 @@ import (
 	"regexp"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/private"
-	"github.com/sky-shift/skyctl/pkg/regular"
+	"github.com/sky-shift/skyctl/pkg/atomicfile"
+	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
 // Ledger is the directory in which a computer remembers the homes of installations, outside of any state directory. The zero
 // Ledger remembers nothing.
 type Ledger struct{ Dir string }
 
-// installationForm keeps an id that came from elsewhere inside of the ledger.
-var installationForm = regexp.MustCompile(`^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}$`)
+// installationIDPattern keeps an id that came from elsewhere inside of the ledger.
+var installationIDPattern = regexp.MustCompile(`^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}$`)
 
-func (l Ledger) file(installation string) (string, error) {
-	if !installationForm.MatchString(installation) {
+func (l Ledger) homeFile(installation string) (string, error) {
+	if !installationIDPattern.MatchString(installation) {
 		return "", fmt.Errorf("the installation's id %q is none", installation)
 	}
 	return filepath.Join(l.Dir, installation, "home.json"), nil
 }
 
-// Read is what is remembered of an installation; nil where nothing is.
-func (l Ledger) Read(installation string) (*api.Home, error) {
+// ReadHome is what is remembered of an installation; nil where nothing is.
+func (l Ledger) ReadHome(installation string) (*api.Home, error) {
 	if l.Dir == "" {
 		return nil, nil
 	}
-	name, err := l.file(installation)
+	name, err := l.homeFile(installation)
 	if err != nil {
 		return nil, err
 	}
-	data, err := regular.Read(name, regular.SmallFile)
+	data, err := regularfile.Read(name, regularfile.SmallFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -51,12 +51,12 @@ func (l Ledger) Read(installation string) (*api.Home, error) {
 	return &h, nil
 }
 
-// Write remembers a home, for this person's eyes alone.
-func (l Ledger) Write(h api.Home) error {
+// WriteHome remembers a home, for this person's eyes alone.
+func (l Ledger) WriteHome(h api.Home) error {
 	if l.Dir == "" {
 		return nil
 	}
-	name, err := l.file(h.Installation)
+	name, err := l.homeFile(h.Installation)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (l Ledger) Write(h api.Home) error {
 		err = os.MkdirAll(filepath.Dir(name), 0o700)
 	}
 	if err == nil {
-		err = private.Write(name, append(data, '\n'))
+		err = atomicfile.Write(name, append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("writing the record of starts: %w", err)

@@ -14,37 +14,37 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// client is a clientset with connections of its own. client-go would share them among the clients of a cluster, but forgets
+// closableClient is a clientset with connections of its own. client-go would share them among the clients of a cluster, but forgets
 // about them once none is left, and leaves them open: a sweep over a thousand clusters would leave a thousand behind.
-type client struct {
+type closableClient struct {
 	kubernetes.Interface
-	connections *connections
+	connections *connectionTracker
 }
 
-// Close ends all connections of a client. Who is done with it calls this; where nobody does, they end once they were not used
+// CloseClient ends all connections of a client. Who is done with it calls this; where nobody does, they end once they were not used
 // for some seconds.
-func Close(cs kubernetes.Interface) {
-	if c, ok := cs.(*client); ok {
-		c.connections.close()
+func CloseClient(cs kubernetes.Interface) {
+	if c, ok := cs.(*closableClient); ok {
+		c.connections.closeAll()
 	}
 }
 
-// idleConnections is how long a connection that nobody uses is kept.
-const idleConnections = 10 * time.Second
+// idleConnectionTimeout is how long a connection that nobody uses is kept.
+const idleConnectionTimeout = 10 * time.Second
 
-// Option is how a client is to be.
-type Option func(*options)
+// ClientOption is how a client is to be.
+type ClientOption func(*clientOptions)
 
-type options struct{ brief bool }
+type clientOptions struct{ brief bool }
 
-// Brief is for a client that is closed once it has asked a few things, each within a deadline. Nobody watches over its
+// ShortLived is for a client that is closed once it has asked a few things, each within a deadline. Nobody watches over its
 // connections; that would keep what they hold for half a minute after they were closed, in golang.org/x/net/http2.
-func Brief(o *options) { o.brief = true }
+func ShortLived(o *clientOptions) { o.brief = true }
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-func newClient(config *rest.Config, dial dialFunc, how []Option) (kubernetes.Interface, error) {
-	var o options
+func newClosableClient(config *rest.Config, dial dialFunc, how []ClientOption) (kubernetes.Interface, error) {
+	var o clientOptions
 	for _, set := range how {
 		set(&o)
 	}
@@ -52,8 +52,8 @@ func newClient(config *rest.Config, dial dialFunc, how []Option) (kubernetes.Int
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	own := &connections{open: map[net.Conn]struct{}{}}
-	transport := &http.Transport{TLSClientConfig: tls, IdleConnTimeout: idleConnections, Proxy: direct, DialContext: own.through(dial)}
+	own := &connectionTracker{open: map[net.Conn]struct{}{}}
+	transport := &http.Transport{TLSClientConfig: tls, IdleConnTimeout: idleConnectionTimeout, Proxy: useNoProxy, DialContext: own.trackDials(dial)}
 	if o.brief {
 		transport = utilnet.SetOldTransportDefaults(transport)
 		transport.ForceAttemptHTTP2 = true
@@ -68,27 +68,27 @@ func newClient(config *rest.Config, dial dialFunc, how []Option) (kubernetes.Int
 	if err != nil {
 		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
 	}
-	return &client{Interface: cs, connections: own}, nil
+	return &closableClient{Interface: cs, connections: own}, nil
 }
 
-// direct is for a transport that uses no proxy. Without it, the defaults of apimachinery take the environment's.
-func direct(*http.Request) (*url.URL, error) { return nil, nil }
+// useNoProxy is for a transport that uses no proxy. Without it, the defaults of apimachinery take the environment's.
+func useNoProxy(*http.Request) (*url.URL, error) { return nil, nil }
 
-// connections are those of one client that are open. A transport's own way to close them spares the one whose answer has just
+// connectionTracker are those of one client that are open. A transport's own way to close them spares the one whose answer has just
 // arrived, since it takes note of that a moment later.
-type connections struct {
+type connectionTracker struct {
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
 }
 
-// through dials, and remembers what comes of it for as long as it is open.
-func (c *connections) through(dial dialFunc) dialFunc {
+// trackDials dials, and remembers what comes of it for as long as it is open.
+func (c *connectionTracker) trackDials(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		known := &connection{Conn: conn, of: c}
+		known := &trackedConnection{Conn: conn, of: c}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.open[known] = struct{}{}
@@ -96,7 +96,7 @@ func (c *connections) through(dial dialFunc) dialFunc {
 	}
 }
 
-func (c *connections) close() {
+func (c *connectionTracker) closeAll() {
 	c.mu.Lock()
 	all := make([]net.Conn, 0, len(c.open))
 	for conn := range c.open {
@@ -108,13 +108,13 @@ func (c *connections) close() {
 	}
 }
 
-type connection struct {
+type trackedConnection struct {
 	net.Conn
-	of *connections
+	of *connectionTracker
 }
 
 // Close implements net.Conn.
-func (c *connection) Close() error {
+func (c *trackedConnection) Close() error {
 	c.of.mu.Lock()
 	delete(c.of.open, net.Conn(c))
 	c.of.mu.Unlock()

@@ -16,15 +16,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// evictEvery is how often a pod whose eviction was refused, or that has yet to end, is asked about again.
-const evictEvery = time.Second
+// evictionInterval is how often a pod whose eviction was refused, or that has yet to end, is asked about again.
+const evictionInterval = time.Second
 
-// Drain keeps new pods off a node and evicts those that run there, within their disruption budgets: all but static pods and
+// DrainNode keeps new pods off a node and evicts those that run there, within their disruption budgets: all but static pods and
 // those of DaemonSets. It returns once they are gone; when ctx ends first, the error says how many are left. A node that
 // isn't there is a success. Where the node's kubelet is silent nothing there would end a pod: they are asked to leave, so that
 // others take their place elsewhere, and nobody waits.
-func Drain(ctx context.Context, cs kubernetes.Interface, node string, progress func(string)) error {
-	silent, err := cordon(ctx, cs, node)
+func DrainNode(ctx context.Context, cs kubernetes.Interface, node string, progress func(string)) error {
+	silent, err := cordonNode(ctx, cs, node)
 	if err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil
@@ -32,7 +32,7 @@ func Drain(ctx context.Context, cs kubernetes.Interface, node string, progress f
 		return fmt.Errorf("keeping new pods off node %s: %w", node, err)
 	}
 	for {
-		left, err := evictAll(ctx, cs, node)
+		left, err := evictAllPods(ctx, cs, node)
 		if err == nil && (left == 0 || silent) {
 			return nil
 		}
@@ -42,13 +42,13 @@ func Drain(ctx context.Context, cs kubernetes.Interface, node string, progress f
 		select {
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("draining node %s: %d pods are still there: %w", node, left, context.Cause(ctx)), err)
-		case <-time.After(evictEvery):
+		case <-time.After(evictionInterval):
 		}
 	}
 }
 
-// cordon keeps new pods off a node, and says whether its kubelet has fallen silent.
-func cordon(ctx context.Context, cs kubernetes.Interface, node string) (silent bool, err error) {
+// cordonNode keeps new pods off a node, and says whether its kubelet has fallen silent.
+func cordonNode(ctx context.Context, cs kubernetes.Interface, node string) (silent bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"unschedulable": true}})
@@ -67,21 +67,21 @@ func cordon(ctx context.Context, cs kubernetes.Interface, node string) (silent b
 	return silent, nil
 }
 
-// evictAll asks every pod of the node to leave, and counts those that are there.
-func evictAll(ctx context.Context, cs kubernetes.Interface, node string) (left int, err error) {
-	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(), Limit: podPage}
+// evictAllPods asks every pod of the node to leave, and counts those that are there.
+func evictAllPods(ctx context.Context, cs kubernetes.Interface, node string) (left int, err error) {
+	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(), Limit: podPageSize}
 	for {
-		page, err := listPods(ctx, cs, options)
+		page, err := listPodPage(ctx, cs, options)
 		if err != nil {
 			return left, err
 		}
 		for i := range page.Items {
 			pod := &page.Items[i]
-			if pod.Spec.NodeName != node || stays(pod) {
+			if pod.Spec.NodeName != node || isExemptFromDrain(pod) {
 				continue
 			}
 			left++
-			if err := evict(ctx, cs, pod); err != nil {
+			if err := evictPod(ctx, cs, pod); err != nil {
 				return left, err
 			}
 		}
@@ -91,8 +91,8 @@ func evictAll(ctx context.Context, cs kubernetes.Interface, node string) (left i
 	}
 }
 
-// stays says that a pod ends with its node, not before.
-func stays(pod *corev1.Pod) bool {
+// isExemptFromDrain says that a pod ends with its node, not before.
+func isExemptFromDrain(pod *corev1.Pod) bool {
 	if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; static {
 		return true
 	}
@@ -102,8 +102,8 @@ func stays(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-// evict asks a pod to leave. One that may not yet (429), or is gone or going already, is no error.
-func evict(ctx context.Context, cs kubernetes.Interface, pod *corev1.Pod) error {
+// evictPod asks a pod to leave. One that may not yet (429), or is gone or going already, is no error.
+func evictPod(ctx context.Context, cs kubernetes.Interface, pod *corev1.Pod) error {
 	if pod.DeletionTimestamp != nil {
 		return nil
 	}

@@ -34,7 +34,7 @@ func TestPodsOfASilentKubeletAreAskedToLeaveAndNotWaitedFor(t *testing.T) {
 	asked := evictions(cs)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := Drain(ctx, cs, "a", nil); err != nil || *asked != 1 {
+	if err := DrainNode(ctx, cs, "a", nil); err != nil || *asked != 1 {
 		t.Errorf("%d asked to leave, %v", *asked, err)
 	}
 	n, err := cs.CoreV1().Nodes().Get(t.Context(), "a", metav1.GetOptions{})
@@ -48,7 +48,7 @@ func TestPodsOfAKubeletThatSpeaksAreWaitedFor(t *testing.T) {
 		cs := fake.NewClientset(node("a", cond(corev1.NodeReady, status, "", "")), podOn("a"))
 		asked := evictions(cs)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		if err := Drain(ctx, cs, "a", nil); !errors.Is(err, context.DeadlineExceeded) || *asked == 0 {
+		if err := DrainNode(ctx, cs, "a", nil); !errors.Is(err, context.DeadlineExceeded) || *asked == 0 {
 			t.Errorf("Ready is %s: %d asked to leave, %v", status, *asked, err)
 		}
 		cancel()

@@ -54,18 +54,18 @@ func EditKubeconfig(raw []byte, cluster, server string) ([]byte, error) {
 	return b, nil
 }
 
-// Client makes a client from a kubeconfig. It asks more at a time than client-go does by itself; each call's time is
+// NewClient makes a client from a kubeconfig. It asks more at a time than client-go does by itself; each call's time is
 // bounded by its context. Its connections are its own (see Close), and go to the server directly: the proxy of this
 // process's environment is for what lies outside, and a cluster's machines are mostly known to no proxy.
-func Client(kubeconfig []byte, how ...Option) (kubernetes.Interface, error) {
-	config, err := restConfig(kubeconfig)
+func NewClient(kubeconfig []byte, how ...ClientOption) (kubernetes.Interface, error) {
+	config, err := newRESTConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	return newClient(config, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext, how)
+	return newClosableClient(config, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext, how)
 }
 
-func restConfig(kubeconfig []byte) (*rest.Config, error) {
+func newRESTConfig(kubeconfig []byte) (*rest.Config, error) {
 	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
@@ -77,8 +77,8 @@ func restConfig(kubeconfig []byte) (*rest.Config, error) {
 	return config, nil
 }
 
-// Expires is when the first of the certificates that a kubeconfig carries ends: after that it is of no use.
-func Expires(kubeconfig []byte) (time.Time, error) {
+// KubeconfigExpiry is when the first of the certificates that a kubeconfig carries ends: after that it is of no use.
+func KubeconfigExpiry(kubeconfig []byte) (time.Time, error) {
 	in, err := clientcmd.Load(kubeconfig)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("reading the kubeconfig: %w", err)
@@ -104,4 +104,4 @@ func Expires(kubeconfig []byte) (time.Time, error) {
 const callTimeout = 15 * time.Second
 
 // WriteKubeconfigFile is kubefile.Write.
-func WriteKubeconfigFile(path string, data []byte) error { return kubefile.Write(path, data) }
+func WriteKubeconfigFile(path string, data []byte) error { return kubefile.WriteEntries(path, data) }

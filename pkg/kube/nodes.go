@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// retryFirst and retryMost space the tries after an error of the API server.
-	retryFirst = 200 * time.Millisecond
-	retryMost  = 5 * time.Second
-	// watchFor bounds one watch; the node is then looked at anew, so that a watch which went silent does no harm.
-	watchFor = 30 * time.Second
+	// firstRetryPause and maxRetryPause space the tries after an error of the API server.
+	firstRetryPause = 200 * time.Millisecond
+	maxRetryPause   = 5 * time.Second
+	// watchTimeout bounds one watch; the node is then looked at anew, so that a watch which went silent does no harm.
+	watchTimeout = 30 * time.Second
 )
 
 // NotReady says that a node was not Ready in time.
@@ -38,28 +38,28 @@ func (e *NotReady) Error() string {
 
 func (e *NotReady) Unwrap() error { return e.Cause }
 
-// WaitNodeReady returns as soon as a node is Ready. It sits out errors of the API server, except that the client has no
+// AwaitNodeReady returns as soon as a node is Ready. It sits out errors of the API server, except that the client has no
 // access. When ctx ends first, the error is a *NotReady. progress, which may be nil, hears the node's state in words.
-func WaitNodeReady(ctx context.Context, cs kubernetes.Interface, nodeName string, progress func(string)) error {
+func AwaitNodeReady(ctx context.Context, cs kubernetes.Interface, nodeName string, progress func(string)) error {
 	w := nodeWait{cs: cs, name: nodeName, say: progress, state: "it was not asked about"}
-	pause := retryFirst
+	pause := firstRetryPause
 	for {
-		ready, err := w.once(ctx)
+		ready, err := w.listAndWatch(ctx)
 		switch {
 		case ready:
 			return nil
 		case ctx.Err() != nil:
 			return &NotReady{Node: nodeName, State: w.state, Cause: context.Cause(ctx)}
 		case err == nil:
-			pause = retryFirst
+			pause = firstRetryPause
 			continue
 		case apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err):
 			return fmt.Errorf("waiting for node %s: %w", nodeName, err)
 		}
-		w.tell("the API server can't be asked: " + err.Error())
+		w.reportState("the API server can't be asked: " + err.Error())
 		select {
 		case <-time.After(pause):
-			pause = min(pause*2, retryMost)
+			pause = min(pause*2, maxRetryPause)
 		case <-ctx.Done():
 		}
 	}
@@ -73,15 +73,15 @@ type nodeWait struct {
 	state string
 }
 
-func (w *nodeWait) tell(state string) {
+func (w *nodeWait) reportState(state string) {
 	if state != w.state && w.say != nil {
 		w.say(state)
 	}
 	w.state = state
 }
 
-// once lists the node and watches it from there until it is Ready or the watch ends.
-func (w *nodeWait) once(ctx context.Context) (ready bool, err error) {
+// listAndWatch lists the node and watches it from there until it is Ready or the watch ends.
+func (w *nodeWait) listAndWatch(ctx context.Context) (ready bool, err error) {
 	only := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", w.name).String()}
 	listCtx, cancelList := context.WithTimeout(ctx, callTimeout)
 	defer cancelList()
@@ -91,11 +91,11 @@ func (w *nodeWait) once(ctx context.Context) (ready bool, err error) {
 	}
 	i := slices.IndexFunc(list.Items, func(n corev1.Node) bool { return n.Name == w.name })
 	if i < 0 {
-		w.tell("it has not registered yet")
-	} else if w.look(&list.Items[i]) {
+		w.reportState("it has not registered yet")
+	} else if w.checkNode(&list.Items[i]) {
 		return true, nil
 	}
-	watchCtx, cancel := context.WithTimeout(ctx, watchFor)
+	watchCtx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	only.ResourceVersion = list.ResourceVersion
 	events, err := w.cs.CoreV1().Nodes().Watch(watchCtx, only)
@@ -106,10 +106,10 @@ func (w *nodeWait) once(ctx context.Context) (ready bool, err error) {
 		return false, err
 	}
 	defer events.Stop()
-	return w.follow(watchCtx, events)
+	return w.followEvents(watchCtx, events)
 }
 
-func (w *nodeWait) follow(ctx context.Context, events watch.Interface) (ready bool, err error) {
+func (w *nodeWait) followEvents(ctx context.Context, events watch.Interface) (ready bool, err error) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -126,27 +126,27 @@ func (w *nodeWait) follow(ctx context.Context, events watch.Interface) (ready bo
 				continue
 			}
 			if e.Type == watch.Deleted {
-				w.tell("it was deleted")
-			} else if w.look(node) {
+				w.reportState("it was deleted")
+			} else if w.checkNode(node) {
 				return true, nil
 			}
 		}
 	}
 }
 
-func (w *nodeWait) look(node *corev1.Node) bool {
-	ready, state := readiness(node)
-	if pressed := pressureOn(node); ready && pressed != "" {
+func (w *nodeWait) checkNode(node *corev1.Node) bool {
+	ready, state := nodeReadiness(node)
+	if pressed := nodePressure(node); ready && pressed != "" {
 		ready, state = false, "it is Ready and takes no pods: "+pressed
 	}
 	if !ready {
-		w.tell(state)
+		w.reportState(state)
 	}
 	return ready
 }
 
-// readiness says whether a node is Ready, and if not, why, in its own words.
-func readiness(node *corev1.Node) (ready bool, state string) {
+// nodeReadiness says whether a node is Ready, and if not, why, in its own words.
+func nodeReadiness(node *corev1.Node) (ready bool, state string) {
 	for _, c := range node.Status.Conditions {
 		if c.Type != corev1.NodeReady {
 			continue
@@ -161,22 +161,22 @@ func readiness(node *corev1.Node) (ready bool, state string) {
 		if c.Message != "" {
 			state += ": " + c.Message
 		}
-		return false, state + pressures(node)
+		return false, state + pressureSuffix(node)
 	}
-	return false, "its kubelet has not said how it is yet" + pressures(node)
+	return false, "its kubelet has not said how it is yet" + pressureSuffix(node)
 }
 
-// pressures names the other conditions that are wrong.
-func pressures(node *corev1.Node) string {
-	if found := pressureOn(node); found != "" {
+// pressureSuffix names the other conditions that are wrong.
+func pressureSuffix(node *corev1.Node) string {
+	if found := nodePressure(node); found != "" {
 		return "; " + found
 	}
 	return ""
 }
 
-// pressureOn names the conditions besides Ready that keep pods off a node or evict them from it, with what the kubelet says
+// nodePressure names the conditions besides Ready that keep pods off a node or evict them from it, with what the kubelet says
 // of them; empty where there are none.
-func pressureOn(node *corev1.Node) string {
+func nodePressure(node *corev1.Node) string {
 	var found []string
 	for _, c := range node.Status.Conditions {
 		switch c.Type {
@@ -189,8 +189,8 @@ func pressureOn(node *corev1.Node) string {
 	return strings.Join(found, "; ")
 }
 
-// NodesReady says which of the named nodes are Ready, in the order of the names, and why the others are not.
-func NodesReady(ctx context.Context, cs kubernetes.Interface, names []string) (ready []string, notReady map[string]string, err error) {
+// CheckNodesReady says which of the named nodes are Ready, in the order of the names, and why the others are not.
+func CheckNodesReady(ctx context.Context, cs kubernetes.Interface, names []string) (ready []string, notReady map[string]string, err error) {
 	nodes, err := listNodes(ctx, cs)
 	if err != nil {
 		return nil, nil, err
@@ -202,7 +202,7 @@ func NodesReady(ctx context.Context, cs kubernetes.Interface, names []string) (r
 			notReady[name] = "it is not in the cluster"
 			continue
 		}
-		if ok, state := readiness(&node); ok {
+		if ok, state := nodeReadiness(&node); ok {
 			ready = append(ready, name)
 		} else {
 			notReady[name] = state

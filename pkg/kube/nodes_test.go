@@ -34,7 +34,7 @@ func waitSaying(t *testing.T, cs kubernetes.Interface) (said <-chan string, resu
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	s, r := make(chan string, 20), make(chan error, 1)
-	go func() { r <- WaitNodeReady(ctx, cs, "a", func(m string) { s <- m }) }()
+	go func() { r <- AwaitNodeReady(ctx, cs, "a", func(m string) { s <- m }) }()
 	return s, r
 }
 
@@ -51,7 +51,7 @@ func expect(t *testing.T, said <-chan string, part string) {
 }
 
 func TestANodeThatIsReadyIsNotWaitedFor(t *testing.T) {
-	if err := WaitNodeReady(t.Context(), fake.NewClientset(node("b"), node("a", isReady)), "a", nil); err != nil {
+	if err := AwaitNodeReady(t.Context(), fake.NewClientset(node("b"), node("a", isReady)), "a", nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -145,7 +145,7 @@ func TestADeadlineSaysHowTheNodeWas(t *testing.T) {
 		"sick":   {fake.NewClientset(sick), "Ready is Unknown (NodeStatusUnknown): Kubelet stopped posting; DiskPressure (KubeletHasDiskPressure)"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		err := WaitNodeReady(ctx, tt.cs, "a", nil)
+		err := AwaitNodeReady(ctx, tt.cs, "a", nil)
 		cancel()
 		var late *NotReady
 		if !errors.As(err, &late) || late.Node != "a" || !strings.Contains(late.State, tt.want) || !errors.Is(err, context.DeadlineExceeded) {
@@ -156,7 +156,7 @@ func TestADeadlineSaysHowTheNodeWas(t *testing.T) {
 
 func TestNodesAreSortedIntoReadyAndNot(t *testing.T) {
 	cs := fake.NewClientset(node("a", isReady), node("b", cond(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "")), node("stranger", isReady))
-	ready, not, err := NodesReady(t.Context(), cs, []string{"c", "a", "b"})
+	ready, not, err := CheckNodesReady(t.Context(), cs, []string{"c", "a", "b"})
 	if err != nil || len(ready) != 1 || ready[0] != "a" || len(not) != 2 || not["c"] == "" || !strings.Contains(not["b"], "KubeletNotReady") {
 		t.Errorf("got %v, %v, %v", ready, not, err)
 	}

@@ -7,11 +7,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// namedAtMost bounds how much a condition's message names.
-const namedAtMost = 3
+// maxNamed bounds how much a condition's message names.
+const maxNamed = 3
 
-// conditions are what can be said of the cluster now.
-func (d *deciding) conditions() []api.Condition {
+// buildConditions are what can be said of the cluster now.
+func (d *planner) buildConditions() []api.Condition {
 	if d.c.Status.Phase != api.PhaseReady && d.c.Status.Phase != api.PhaseError {
 		return nil
 	}
@@ -22,10 +22,10 @@ func (d *deciding) conditions() []api.Condition {
 	if d.c.Status.Phase == api.PhaseError {
 		return []api.Condition{reachable}
 	}
-	return append([]api.Condition{reachable, d.inSync()}, d.ofAPI()...)
+	return append([]api.Condition{reachable, d.inSyncCondition()}, d.apiConditions()...)
 }
 
-func (d *deciding) inSync() api.Condition {
+func (d *planner) inSyncCondition() api.Condition {
 	if d.w.CloudError != "" {
 		return api.Condition{Type: api.InSync, Status: api.ConditionUnknown, Reason: "CloudNotAsked"}
 	}
@@ -38,20 +38,20 @@ func (d *deciding) inSync() api.Condition {
 	if len(named) == 0 {
 		return api.Condition{Type: api.InSync, Status: api.ConditionTrue}
 	}
-	return api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift", Message: some(named)}
+	return api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift", Message: joinFirstNames(named)}
 }
 
-// some names the first few of many.
-func some(names []string) string {
-	if more := len(names) - namedAtMost; more > 0 {
-		return fmt.Sprintf("%s, and %d more", strings.Join(names[:namedAtMost], ", "), more)
+// joinFirstNames names the first few of many.
+func joinFirstNames(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return fmt.Sprintf("%s, and %d more", strings.Join(names[:maxNamed], ", "), more)
 	}
 	return strings.Join(names, ", ")
 }
 
-func (d *deciding) ofAPI() []api.Condition {
-	if d.outOfReach() {
-		reason, message := string(api.DriftAPIUnreachable), d.whyOutOfReach()
+func (d *planner) apiConditions() []api.Condition {
+	if d.isAPIUnreachable() {
+		reason, message := string(api.DriftAPIUnreachable), d.describeUnreachableAPI()
 		return []api.Condition{
 			{Type: api.ControlPlaneReady, Status: api.ConditionUnknown, Reason: reason, Message: message},
 			{Type: api.NodesReady, Status: api.ConditionUnknown, Reason: reason},
@@ -65,18 +65,18 @@ func (d *deciding) ofAPI() []api.Condition {
 	}
 	nodes := api.Condition{Type: api.NodesReady, Status: api.ConditionTrue}
 	var not []string
-	for i := range numPlaces(d.c) {
+	for i := range wantedMachineCount(d.c) {
 		m, name := d.places[i], api.MachineName(d.c.Metadata.Name, i)
 		switch {
-		case m == nil || !d.nodeReady(m):
+		case m == nil || !d.isNodeReady(m):
 			not = append(not, name)
 		case d.w.Nodes[m.NodeName].Pressure != "":
 			not = append(not, name+" "+d.w.Nodes[m.NodeName].Pressure)
 		}
 	}
 	if len(not) > 0 {
-		shown := some(not)
-		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady", Message: fmt.Sprintf("%d of %d: %s", len(not), numPlaces(d.c), shown)}
+		shown := joinFirstNames(not)
+		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady", Message: fmt.Sprintf("%d of %d: %s", len(not), wantedMachineCount(d.c), shown)}
 	}
 	return []api.Condition{{Type: api.ControlPlaneReady, Status: api.ConditionTrue}, nodes}
 }

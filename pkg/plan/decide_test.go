@@ -89,7 +89,7 @@ func TestMachinesOnTheCloud(t *testing.T) {
 }
 
 func TestMachinesWithoutAPlace(t *testing.T) {
-	extra := plan.Listed{Name: "sky-x-9", Index: 9, Incarnation: "z"}
+	extra := plan.ListedMachine{Name: "sky-x-9", Index: 9, Incarnation: "z"}
 	hold(t, []rule{
 		{"one beyond the last place", func(s *scene) { s.w.Listed = append(s.w.Listed, extra) }, "Terminate sky-x-9", "sky-x-9 MachineExtra: it is terminated", ""},
 		{"it comes before all else", func(s *scene) { s.w.Listed = append(s.w.Listed, extra); s.gone(1) }, "Terminate sky-x-9, Replace sky-x-1", "MachineExtra", ""},
@@ -100,7 +100,7 @@ func TestMachinesWithoutAPlace(t *testing.T) {
 			s.c.Status.Repairs[0].Action.Machine = extra.Name
 		}, "", "MachineExtra: it is terminated at 12:04:00Z", ""},
 		{"an old incarnation beside the one that is Ready", func(s *scene) {
-			s.w.Listed = append(s.w.Listed, plan.Listed{Name: "sky-x-1", Index: 1, Incarnation: "old"})
+			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-1", Index: 1, Incarnation: "old"})
 		}, "", "sky-x-1 MachineConflict: only reported", ""},
 		{"a listing that is behind shows what was before", func(s *scene) { s.w.Listed[1].Incarnation = "old" }, "", "MachineExtra|MachineGone: nothing", ""},
 		{"another incarnation where ours is gone", func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) }, "Terminate sky-x-1, Replace sky-x-1", "MachineExtra: it is terminated|MachineGone: it is replaced", ""},
@@ -195,7 +195,7 @@ func TestNodesOfWorkers(t *testing.T) {
 		{"RKE2 is starting", func(s *scene) { s.notReady(1, time.Hour); s.unit(1, "activating") }, "", "NodeNotReady: RKE2 is restarted at 12:04:00Z", ""},
 		{"RKE2 hangs while starting", func(s *scene) {
 			s.notReady(1, time.Hour)
-			s.w.Units[1] = plan.Unit{Reached: true, Active: "activating", Since: noon.Add(-6 * time.Minute)}
+			s.w.Units[1] = plan.RKE2Unit{Reached: true, Active: "activating", Since: noon.Add(-6 * time.Minute)}
 		}, "Restart sky-x-1", "NodeNotReady", ""},
 		{"its Node was deleted", func(s *scene) { s.noNode(1); s.unit(1, "active") }, "Restart sky-x-1", "NodeMissing: RKE2 is restarted", ""},
 		{"its Node was deleted and a restart brought none", func(s *scene) {
@@ -369,7 +369,7 @@ func TestTheClusterAsAWhole(t *testing.T) {
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Cordoned: true}
 		}, "RepairGPU sky-x-0", "GPUNotReady", ""},
 		{"all in order", func(s *scene) {
-			s.w.Listed = append(s.w.Listed, plan.Listed{Name: "sky-x-9", Index: 9, Incarnation: "z"})
+			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-9", Index: 9, Incarnation: "z"})
 			s.w.Nodes["sky-x-9-z"] = plan.Node{}
 			s.stop(1)
 			s.noNode(2)
@@ -469,7 +469,7 @@ func TestAMachineThatNobodyCanBeAskedAboutIsNotReplaced(t *testing.T) {
 	s.record(1).State = api.MachineUp
 	s.w.Listed[1].Unknown = true
 	s.notReady(1, time.Minute)
-	s.w.Listed = append(s.w.Listed, plan.Listed{Name: "sky-x-7", Index: 7, Incarnation: "extra", Unknown: true})
+	s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-7", Index: 7, Incarnation: "extra", Unknown: true})
 	if d := check(t, s); actions(d) != "" || !strings.Contains(drift(d), "sky-x-1 MachineUnready: "+onceAsked) || !strings.Contains(drift(d), "sky-x-7 MachineExtra: "+onceAsked) {
 		t.Errorf("does %q\n%s", actions(d), drift(d))
 	}

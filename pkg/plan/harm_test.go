@@ -61,7 +61,7 @@ func (s *sim) harmHead(m *api.Machine) {
 	}
 }
 
-// harmWorker does one of many things to a worker. No more than half of them hang: see fewAtOnce.
+// harmWorker does one of many things to a worker. No more than half of them hang: see limitParallelRepairs.
 func (s *sim) harmWorker(m *api.Machine, hung *int) {
 	on := s.machines[m.Name]
 	switch s.r.IntN(14) {
@@ -104,12 +104,12 @@ func (s *sim) harmWorker(m *api.Machine, hung *int) {
 
 // staleListing is one that need not have anything to do with what there is, but for the head: where that is not listed and does
 // not answer, it is lost.
-func (s *sim) staleListing() (all []plan.Listed) {
+func (s *sim) staleListing() (all []plan.ListedMachine) {
 	for _, m := range s.c.Status.Machines {
 		if m.Index == 0 {
-			all = append(all, plan.Listed{Name: m.Name, Incarnation: m.Incarnation, Stopped: s.machines[m.Name].stopped})
+			all = append(all, plan.ListedMachine{Name: m.Name, Incarnation: m.Incarnation, Stopped: s.machines[m.Name].stopped})
 		} else if s.chance(0.8) {
-			l := plan.Listed{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: s.chance(0.1)}
+			l := plan.ListedMachine{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: s.chance(0.1)}
 			if s.chance(0.1) {
 				l.Incarnation = "stale"
 			}

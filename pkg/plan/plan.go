@@ -9,11 +9,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// World is what was seen of one cluster at one time.
-type World struct {
+// Observation is what was seen of one cluster at one time.
+type Observation struct {
 	At time.Time
 	// Listed are the cluster's machines by the cloud's own listing; it means nothing where CloudError is set.
-	Listed []Listed
+	Listed []ListedMachine
 	// CloudError is why the cloud could not be asked. Then nothing is touched.
 	CloudError string
 	// Nodes by name, as the Kubernetes API shows them; they mean nothing where APIError is set.
@@ -21,7 +21,7 @@ type World struct {
 	// APIError is why the Kubernetes API could not be asked.
 	APIError string
 	// Units is the state of RKE2 on machines that were looked at over SSH, by index.
-	Units map[int]Unit
+	Units map[int]RKE2Unit
 	// CredentialsExpire is when the kubeconfig in the store ends; zero where that was not looked at.
 	CredentialsExpire time.Time
 	// KeysMissing are the secrets that the cluster can't be without and that the store has lost.
@@ -35,8 +35,8 @@ type World struct {
 	CanStart bool
 }
 
-// Listed is a machine as the cloud lists it.
-type Listed struct {
+// ListedMachine is a machine as the cloud lists it.
+type ListedMachine struct {
 	Name string
 	// ID is the cloud's own id of it; empty where the cloud has not told one.
 	ID string
@@ -71,8 +71,8 @@ type Node struct {
 	Kubelet string
 }
 
-// Unit is RKE2 on a machine.
-type Unit struct {
+// RKE2Unit is RKE2 on a machine.
+type RKE2Unit struct {
 	// Reached: SSH answered, and showed the pinned host key. Error says why not.
 	Reached bool
 	Error   string

@@ -86,7 +86,7 @@ func TestWhateverIsSeenItConvergesWhereActionsSucceed(t *testing.T) {
 			return fmt.Errorf("the head is another one")
 		}
 		w, d, err := s.round()
-		if err != nil || len(d.Actions) > 0 || len(plan.Suspects(s.c, w)) > 0 {
+		if err != nil || len(d.Actions) > 0 || len(plan.FindSuspects(s.c, w)) > 0 {
 			return fmt.Errorf("asks for %s of a cluster without drift (%v)", actions(d), err)
 		}
 		for kind, n := range s.seen {
@@ -164,7 +164,7 @@ func TestRepairsAreBoundedWhateverFails(t *testing.T) {
 func bounded(all []api.Repair) error {
 	times := map[api.Action][]time.Time{}
 	for _, r := range all {
-		times[r.Action.Target()] = append(times[r.Action.Target()], r.At)
+		times[r.Action.RepairKey()] = append(times[r.Action.RepairKey()], r.At)
 	}
 	most := map[api.ActionKind]int{api.ActionReplace: 3 * policy.Replacements, api.ActionBringUp: 3 * policy.Replacements, api.ActionRestart: 3 * policy.Restarts}
 	for k, at := range times {
@@ -188,7 +188,7 @@ func bounded(all []api.Repair) error {
 }
 
 // garbage is a cluster and a world that need not fit each other, or make any sense.
-func garbage(r *rand.Rand) (*api.Cluster, plan.World) {
+func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 	pick := func(n int) int { return r.IntN(n) }
 	s := newScene(1 + pick(5))
 	phases := []api.Phase{api.PhaseReady, api.PhaseReady, api.PhaseReady, api.PhaseError, api.PhaseInit, api.PhaseDeleting, "NONSENSE"}
@@ -224,13 +224,13 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.World) {
 	return s.c, s.w
 }
 
-func garbageWorld(r *rand.Rand, s *scene, at func() time.Time) plan.World {
+func garbageWorld(r *rand.Rand, s *scene, at func() time.Time) plan.Observation {
 	pick := func(n int) int { return r.IntN(n) }
-	w := plan.World{At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.Unit{}, CanStart: pick(2) == 0, KubeconfigFile: []string{"", "the kubeconfig file is not there"}[pick(2)]}
+	w := plan.Observation{At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.RKE2Unit{}, CanStart: pick(2) == 0, KubeconfigFile: []string{"", "the kubeconfig file is not there"}[pick(2)]}
 	for range pick(9) {
 		i := pick(7) - 1
 		name := []string{api.MachineName("x", i), api.MachineName("x", i), "", "foreign"}[pick(4)]
-		w.Listed = append(w.Listed, plan.Listed{Name: name, Index: i, Incarnation: fmt.Sprintf("inc%d", pick(3)), Stopped: pick(3) == 0})
+		w.Listed = append(w.Listed, plan.ListedMachine{Name: name, Index: i, Incarnation: fmt.Sprintf("inc%d", pick(3)), Stopped: pick(3) == 0})
 	}
 	for _, name := range []string{"sky-x-0-inc0", "sky-x-1-inc1", "sky-x-2-inc2", "sky-x-3-inc3", "sky-x-1-old", "foreign", "sky-y-1-a"} {
 		if pick(3) > 0 {
@@ -238,7 +238,7 @@ func garbageWorld(r *rand.Rand, s *scene, at func() time.Time) plan.World {
 		}
 	}
 	for i := range pick(6) {
-		w.Units[i] = plan.Unit{Reached: pick(2) == 0, Active: []string{"active", "failed", "inactive", "activating", "?"}[pick(5)], Since: at(),
+		w.Units[i] = plan.RKE2Unit{Reached: pick(2) == 0, Active: []string{"active", "failed", "inactive", "activating", "?"}[pick(5)], Since: at(),
 			Health: []plan.Health{plan.HealthUnknown, plan.Healthy, plan.Unhealthy}[pick(3)]}
 	}
 	w.APIError = []string{"", "", "silent"}[pick(3)]
@@ -261,13 +261,13 @@ func TestNoWorldMakesADecisionHarmful(t *testing.T) {
 			if again := plan.Decide(c, w, policy); !reflect.DeepEqual(d, again) {
 				return fmt.Errorf("decides\n%+v and\n%+v", d, again)
 			}
-			if n := len(plan.Suspects(c, w)); n > 20 {
+			if n := len(plan.FindSuspects(c, w)); n > 20 {
 				return fmt.Errorf("%d suspects", n)
 			}
 			if after, _ := json.Marshal([]any{c, w}); string(after) != string(before) {
 				return fmt.Errorf("a decision changed what it was given")
 			}
-			_ = plan.Valid(c)
+			_ = plan.ValidateCluster(c)
 			if err := holds(c, w, d); err != nil {
 				return fmt.Errorf("%w\ndoes %s\n%s\nof %s", err, actions(d), drift(d), before)
 			}
@@ -283,7 +283,7 @@ func TestAClusterWithoutDriftIsLeftAlone(t *testing.T) {
 			s.repaired(api.ActionRestart, i, time.Duration(i)*time.Minute, "no")
 		}
 		d := check(t, s)
-		if len(d.Drift)+len(d.Actions)+len(plan.Suspects(s.c, s.w)) > 0 || d.Fail != nil {
+		if len(d.Drift)+len(d.Actions)+len(plan.FindSuspects(s.c, s.w)) > 0 || d.Fail != nil {
 			t.Errorf("%d machines: does %q\n%s", n, actions(d), drift(d))
 		}
 		for _, c := range d.Conditions {

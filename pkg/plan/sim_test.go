@@ -19,7 +19,7 @@ type sim struct {
 
 	machines map[string]*simMachine
 	nodes    map[string]*simNode
-	before   []plan.Listed // the listing of a look before, for one that lags
+	before   []plan.ListedMachine // the listing of a look before, for one that lags
 
 	canStart, noKubeconfig, noGPU, noKeys bool
 	expire                                time.Time
@@ -89,19 +89,19 @@ func (s *sim) settle() {
 	}
 }
 
-func (s *sim) listing() []plan.Listed {
-	var all []plan.Listed
+func (s *sim) listing() []plan.ListedMachine {
+	var all []plan.ListedMachine
 	for name, m := range s.machines {
-		all = append(all, plan.Listed{Name: name, Index: m.index, Incarnation: m.incarnation, Stopped: m.stopped})
+		all = append(all, plan.ListedMachine{Name: name, Index: m.index, Incarnation: m.incarnation, Stopped: m.stopped})
 	}
-	slices.SortFunc(all, func(a, b plan.Listed) int { return a.Index - b.Index })
+	slices.SortFunc(all, func(a, b plan.ListedMachine) int { return a.Index - b.Index })
 	return all
 }
 
 // look is what a sweep sees.
-func (s *sim) look() plan.World {
+func (s *sim) look() plan.Observation {
 	s.settle()
-	w := plan.World{At: s.now, CredentialsExpire: s.expire, CanStart: s.canStart, Listed: s.listing()}
+	w := plan.Observation{At: s.now, CredentialsExpire: s.expire, CanStart: s.canStart, Listed: s.listing()}
 	if s.noKubeconfig {
 		w.KubeconfigFile = "the kubeconfig file is not there"
 	}
@@ -126,19 +126,19 @@ func (s *sim) look() plan.World {
 	} else {
 		w.APIError, w.CredentialsExpire = "connection refused", time.Time{}
 	}
-	w.Units = map[int]plan.Unit{}
-	for _, i := range plan.Suspects(s.c, w) {
+	w.Units = map[int]plan.RKE2Unit{}
+	for _, i := range plan.FindSuspects(s.c, w) {
 		w.Units[i] = s.unit(i)
 	}
 	return w
 }
 
-func (s *sim) unit(i int) plan.Unit {
+func (s *sim) unit(i int) plan.RKE2Unit {
 	m := s.machines[api.MachineName(s.c.Metadata.Name, i)]
 	if s.noKeys || s.cutOff > 0 || m == nil || m.stopped || m.deaf || m.incarnation != s.c.Status.Machines[i].Incarnation {
-		return plan.Unit{Error: "no route to host"}
+		return plan.RKE2Unit{Error: "no route to host"}
 	}
-	u := plan.Unit{Reached: true, Active: m.active, Health: plan.Healthy}
+	u := plan.RKE2Unit{Reached: true, Active: m.active, Health: plan.Healthy}
 	if m.active != "active" || m.bare {
 		u.Health = plan.Unhealthy
 	}
@@ -146,14 +146,14 @@ func (s *sim) unit(i int) plan.Unit {
 }
 
 // round is a sweep and the repair that it starts.
-func (s *sim) round() (plan.World, plan.Decision, error) {
+func (s *sim) round() (plan.Observation, plan.Decision, error) {
 	w := s.look()
 	d := plan.Decide(s.c, w, policy)
 	if err := holds(s.c, w, d); err != nil {
-		return w, d, fmt.Errorf("%s: %w\nactions %s\n%s", clock(s.now), err, actions(d), drift(d))
+		return w, d, fmt.Errorf("%s: %w\nactions %s\n%s", formatClockTime(s.now), err, actions(d), drift(d))
 	}
 	if err := s.untouched(w, d); err != nil {
-		return w, d, fmt.Errorf("%s: %w", clock(s.now), err)
+		return w, d, fmt.Errorf("%s: %w", formatClockTime(s.now), err)
 	}
 	s.c.Status.SetDrift(slices.Clone(d.Drift), s.now)
 	for _, a := range d.Actions {
@@ -168,7 +168,7 @@ func (s *sim) round() (plan.World, plan.Decision, error) {
 	s.now = s.now.Add(time.Minute)
 	s.lags, s.unasked, s.cutOff, s.blocked = max(0, s.lags-1), max(0, s.unasked-1), max(0, s.cutOff-1), max(0, s.blocked-1)
 	if wanted := s.c.Spec.NumNodes; s.launched > 0 && len(s.machines) > wanted && !s.hasExtra() {
-		return w, d, fmt.Errorf("%s: %d machines, wanted are %d", clock(s.now), len(s.machines), wanted)
+		return w, d, fmt.Errorf("%s: %d machines, wanted are %d", formatClockTime(s.now), len(s.machines), wanted)
 	}
 	return w, d, nil
 }
@@ -183,7 +183,7 @@ func (s *sim) hasExtra() bool {
 }
 
 // untouched holds that nothing is done to a machine that is as it should be, whatever the listing says.
-func (s *sim) untouched(w plan.World, d plan.Decision) error {
+func (s *sim) untouched(w plan.Observation, d plan.Decision) error {
 	for _, a := range d.Actions {
 		m, ok := s.machines[a.Machine]
 		r := s.recordOf(a.Machine)
@@ -324,4 +324,4 @@ func (s *sim) bringUp(name string) string {
 	return s.joined(name)
 }
 
-func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+func formatClockTime(t time.Time) string { return t.UTC().Format("15:04:05") }

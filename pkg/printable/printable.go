@@ -13,14 +13,14 @@ import (
 // Line makes one line of a text. Terminal control sequences and control characters are dropped, tabs and line breaks of every
 // kind become spaces, and characters that are invisible or that change the direction of writing are spelled out, such as
 // \u202e: two names that differ look different.
-func Line(s string) string { return sanitize(s, "") }
+func Line(s string) string { return sanitizeText(s, "") }
 
 // Text is Line for a text whose line breaks are kept.
-func Text(s string) string { return sanitize(s, "\n") }
+func Text(s string) string { return sanitizeText(s, "\n") }
 
 // Stream is Text for output as it is written, piece by piece: its tabs are kept too. In JSON, what it spells out are the escapes of
 // the same characters.
-func Stream(s string) string { return sanitize(s, "\n\t") }
+func Stream(s string) string { return sanitizeText(s, "\n\t") }
 
 // Lines makes each of some lines printable.
 func Lines(lines []string) []string {
@@ -40,26 +40,26 @@ func IsHarmless(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) 
 // isBlankLetter is true of the letters that show nothing (Hangul fillers).
 func isBlankLetter(r rune) bool { return r == 0x115f || r == 0x1160 || r == 0x3164 || r == 0xffa0 }
 
-// sanitize keeps those control characters that keep has.
-func sanitize(s, keep string) string {
+// sanitizeText keeps those control characters that keep has.
+func sanitizeText(s, keep string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return !IsHarmless(r) && !strings.ContainsRune(keep, r) }) < 0 {
 		return s
 	}
 	var b strings.Builder
 	for len(s) > 0 {
-		if n := controlSequence(s); n > 0 {
+		if n := controlSequenceLength(s); n > 0 {
 			s = s[n:]
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s)
-		b.WriteString(shown(r, s[:size], keep))
+		b.WriteString(replacementFor(r, s[:size], keep))
 		s = s[size:]
 	}
 	return b.String()
 }
 
-// shown is what stands for a character; raw are its bytes.
-func shown(r rune, raw, keep string) string {
+// replacementFor is what stands for a character; raw are its bytes.
+func replacementFor(r rune, raw, keep string) string {
 	switch {
 	case r == utf8.RuneError:
 		return "\ufffd"
@@ -85,27 +85,27 @@ const (
 	c1CSI, c1DCS, c1SOS, c1OSC, c1PM, c1APC, c1ST = "\u009b", "\u0090", "\u0098", "\u009d", "\u009e", "\u009f", "\u009c"
 )
 
-// controlSequence is the length of the terminal control sequence that a text begins with; 0 where it begins with none.
-func controlSequence(s string) int {
+// controlSequenceLength is the length of the terminal control sequence that a text begins with; 0 where it begins with none.
+func controlSequenceLength(s string) int {
 	for _, intro := range []string{esc + "[", c1CSI} {
 		if strings.HasPrefix(s, intro) {
-			return len(intro) + parameters(s[len(intro):])
+			return len(intro) + parametersLength(s[len(intro):])
 		}
 	}
 	for _, intro := range []string{esc + "]", esc + "P", esc + "X", esc + "^", esc + "_", c1DCS, c1SOS, c1OSC, c1PM, c1APC} {
 		if strings.HasPrefix(s, intro) {
-			return len(intro) + commandString(s[len(intro):])
+			return len(intro) + commandStringLength(s[len(intro):])
 		}
 	}
 	if strings.HasPrefix(s, esc) {
-		return len(esc) + escapeEnd(s[len(esc):])
+		return len(esc) + escapeSequenceLength(s[len(esc):])
 	}
 	return 0
 }
 
-// parameters is the length of what follows the introducer of a control sequence: parameters, intermediate signs, and a final
+// parametersLength is the length of what follows the introducer of a control sequence: parameters, intermediate signs, and a final
 // letter or sign (ECMA-48, 5.4). What does not belong to one ends it.
-func parameters(s string) int {
+func parametersLength(s string) int {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= 0x40 && c <= 0x7e:
@@ -117,13 +117,13 @@ func parameters(s string) int {
 	return len(s)
 }
 
-// longestString bounds a command string: one that never ends must not hide what follows it.
-const longestString = 4096
+// maxCommandString bounds a command string: one that never ends must not hide what follows it.
+const maxCommandString = 4096
 
-// commandString is the length of a string up to and with its terminator: BEL, ESC \ or its C1 form. Without one, it ends with
+// commandStringLength is the length of a string up to and with its terminator: BEL, ESC \ or its C1 form. Without one, it ends with
 // its line.
-func commandString(s string) int {
-	for i := range min(len(s), longestString) {
+func commandStringLength(s string) int {
+	for i := range min(len(s), maxCommandString) {
 		switch {
 		case s[i] == '\n':
 			return i
@@ -133,14 +133,14 @@ func commandString(s string) int {
 			return i + 2
 		}
 	}
-	if len(s) > longestString {
+	if len(s) > maxCommandString {
 		return 0
 	}
 	return len(s)
 }
 
-// escapeEnd is the length of what belongs to a bare ESC: intermediate signs and a final one (ECMA-35, 13.2).
-func escapeEnd(s string) int {
+// escapeSequenceLength is the length of what belongs to a bare ESC: intermediate signs and a final one (ECMA-35, 13.2).
+func escapeSequenceLength(s string) int {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= 0x30 && c <= 0x7e:

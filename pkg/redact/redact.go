@@ -12,18 +12,18 @@ import (
 // Hidden stands where a secret stood.
 const Hidden = "[hidden]"
 
-// known are the secrets that this process has learned.
-var known = NewValues()
+// processSecrets are the secrets that this process has learned.
+var processSecrets = NewKnownSecrets()
 
-// Learn makes the process hide a secret from now on. Owner is whose it is, a cluster's UID or "" for the installation's own, and
+// LearnSecret makes the process hide a secret from now on. Owner is whose it is, a cluster's UID or "" for the installation's own, and
 // is what Forget forgets it by. What is shorter than MinLength is not learned.
-func Learn(owner string, secret []byte) { known.Learn(owner, secret) }
+func LearnSecret(owner string, secret []byte) { processSecrets.LearnSecret(owner, secret) }
 
-// Forget lets go of the secrets of an owner that is no more.
-func Forget(owner string) { known.Forget(owner) }
+// ForgetOwner lets go of the secrets of an owner that is no more.
+func ForgetOwner(owner string) { processSecrets.ForgetOwner(owner) }
 
 // Text is a text without secrets and without anything that would steer a terminal; line breaks are kept.
-func Text(s string) string { return shapes(known.Hide(printable.Text(s))) }
+func Text(s string) string { return hidePatterns(processSecrets.HideSecrets(printable.Text(s))) }
 
 // Lines splits a text into its lines, without secrets, empty lines, and the blanks around each.
 func Lines(s string) []string {
@@ -41,9 +41,9 @@ func Error(err error) error {
 	if err == nil {
 		return nil
 	}
-	return message(Text(err.Error()))
+	return redactedError(Text(err.Error()))
 }
 
-type message string
+type redactedError string
 
-func (m message) Error() string { return string(m) }
+func (m redactedError) Error() string { return string(m) }

@@ -27,10 +27,10 @@ const (
 )
 
 // learned knows a secret of each kind.
-func learned() *redact.Values {
-	v := redact.NewValues()
+func learned() *redact.KnownSecrets {
+	v := redact.NewKnownSecrets()
 	for _, s := range []string{token, short, odd, key, "tiny"} {
-		v.Learn("c1", []byte(s))
+		v.LearnSecret("c1", []byte(s))
 	}
 	return v
 }
@@ -76,7 +76,7 @@ func TestAKnownSecretIsHiddenInEachForm(t *testing.T) {
 			if form == "with breaks" && name == "an odd one" {
 				continue // it would be cut within a letter
 			}
-			got := v.Hide("before " + written + " after")
+			got := v.HideSecrets("before " + written + " after")
 			if !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
 				t.Errorf("%s, %s: what is around it was not kept: %q", name, form, got)
 			}
@@ -97,7 +97,7 @@ func TestWhatIsCutOfAKnownSecretIsHidden(t *testing.T) {
 		"a line of a key":             "level=fatal got " + line + " bad",
 		"lines of a key, each marked": wrap(strings.ReplaceAll(key[40:200], "\n", ""), 40, "rke2[7]: "),
 	} {
-		got := v.Hide(s)
+		got := v.HideSecrets(s)
 		for i := 0; i+10 <= len(s); i++ {
 			if part := s[i : i+10]; (strings.Contains(password, part) || strings.Contains(key, part)) && strings.Contains(got, part) {
 				t.Errorf("%s: left %q", name, got)
@@ -116,20 +116,20 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH4k3mDw7xTzQmJ4Wq8pYlq0v1vPz2cJbX5eN6rLtUaG",
 		"/var/lib/rancher/rke2/server/token", "100% of \\ it",
 	} {
-		if got := v.Hide(s); got != s {
+		if got := v.HideSecrets(s); got != s {
 			t.Errorf("%q became %q", s, got)
 		}
 	}
-	if got, want := v.Hide("/a/"+password+"/b?x="+password+"&y"), "/a/[hidden]/b?x=[hidden]&y"; got != want {
+	if got, want := v.HideSecrets("/a/"+password+"/b?x="+password+"&y"), "/a/[hidden]/b?x=[hidden]&y"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 func TestOnlyTheSecretsOfAKubeconfigAreHidden(t *testing.T) {
-	v := redact.NewValues()
+	v := redact.NewKnownSecrets()
 	ec := "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIBnGzQ0b9XvJ8u2kq3r5t7w9yBxDzGfJiLkNmPoRqStUoAoGCCqGSM49\n-----END EC PRIVATE KEY-----\n"
 	cert := b64("-----BEGIN CERTIFICATE-----\nMIIBeTCCAR+gAwIBAgIBADAKBggqhkjOPQQDAjAkMSIw\n-----END CERTIFICATE-----\n")
-	v.Learn("c1", []byte("apiVersion: v1\nclusters:\n- cluster:\n    server: https://10.0.0.2:6443\n    certificate-authority-data: "+cert+
+	v.LearnSecret("c1", []byte("apiVersion: v1\nclusters:\n- cluster:\n    server: https://10.0.0.2:6443\n    certificate-authority-data: "+cert+
 		"\nkind: Config\nusers:\n- name: default\n  user:\n    client-key-data: "+b64(ec)+"\n    token: abcdefgh12345678\n"))
 	for s, want := range map[string]string{
 		"got " + cert:                     "got " + cert,
@@ -137,39 +137,39 @@ func TestOnlyTheSecretsOfAKubeconfigAreHidden(t *testing.T) {
 		"as abcdefgh12345678 there":       "as [hidden] there",
 		"x " + strings.Split(ec, "\n")[1]: "x [hidden]",
 	} {
-		if got := v.Hide(s); got != want {
+		if got := v.HideSecrets(s); got != want {
 			t.Errorf("%q became %q, want %q", s, got, want)
 		}
 	}
-	if got := v.Hide(b64(ec)); strings.Contains(got, b64(ec)[60:]) || strings.Contains(got, b64(ec)[44:90]) {
+	if got := v.HideSecrets(b64(ec)); strings.Contains(got, b64(ec)[60:]) || strings.Contains(got, b64(ec)[44:90]) {
 		t.Errorf("left %q", got)
 	}
 }
 
 func TestAnOwnersSecretsAreForgottenWithIt(t *testing.T) {
-	v := redact.NewValues()
-	v.Learn("c1", []byte(password))
-	v.Learn("c1", []byte(short))
-	v.Learn("c2", []byte(password))
-	v.Learn("c2", []byte(password))
-	v.Forget("c1")
-	if got := v.Hide(password + " " + short); got != "[hidden] "+short {
+	v := redact.NewKnownSecrets()
+	v.LearnSecret("c1", []byte(password))
+	v.LearnSecret("c1", []byte(short))
+	v.LearnSecret("c2", []byte(password))
+	v.LearnSecret("c2", []byte(password))
+	v.ForgetOwner("c1")
+	if got := v.HideSecrets(password + " " + short); got != "[hidden] "+short {
 		t.Errorf("got %q", got)
 	}
-	v.Forget("c2")
-	v.Forget("nobody")
-	if got := v.Hide(password); got != password {
+	v.ForgetOwner("c2")
+	v.ForgetOwner("nobody")
+	if got := v.HideSecrets(password); got != password {
 		t.Errorf("got %q", got)
 	}
-	v.Learn("c1", []byte(password))
-	if got := v.Hide(password); got != redact.Hidden {
+	v.LearnSecret("c1", []byte(password))
+	if got := v.HideSecrets(password); got != redact.Hidden {
 		t.Errorf("learned again: %q", got)
 	}
 }
 
 func TestATextIsRedactedAndPrintable(t *testing.T) {
-	redact.Learn("of this test", []byte("a-value-of-this-test"))
-	defer redact.Forget("of this test")
+	redact.LearnSecret("of this test", []byte("a-value-of-this-test"))
+	defer redact.ForgetOwner("of this test")
 	if got := redact.Text("\x1b[31mgot a-value-of-\x1b[0mthis-test\u202e\npassw\x1b[0mord=abc"); got != "got [hidden]\\u202e\npassword=[hidden]" {
 		t.Errorf("got %q", got)
 	}
@@ -180,8 +180,8 @@ func TestATextIsRedactedAndPrintable(t *testing.T) {
 }
 
 func TestALogHasNoSecrets(t *testing.T) {
-	redact.Learn("of this test", []byte("a-value-of-this-test"))
-	defer redact.Forget("of this test")
+	redact.LearnSecret("of this test", []byte("a-value-of-this-test"))
+	defer redact.ForgetOwner("of this test")
 	var b strings.Builder
 	log := slog.New(redact.LogHandler{Handler: slog.NewTextHandler(&b, nil)}).With("with", "a-value-of-this-test").WithGroup("g")
 	log.Info("got a-value-of-this-test", "text", "a-value-of-this-test", "error", errors.New("no a-value-of-this-test"), "n", 7,
@@ -196,6 +196,6 @@ func BenchmarkHide(b *testing.B) {
 	text := strings.Repeat("time=\"2026-11-24T06:00:00Z\" level=info msg=\"Running kube-apiserver\"\n", 20)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		v.Hide(text)
+		v.HideSecrets(text)
 	}
 }

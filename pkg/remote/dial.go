@@ -20,7 +20,7 @@ const (
 	defaultPort = 22
 	// handshakeTimeout bounds what follows the TCP connection; a machine that boots on a loaded host may be slow in it.
 	handshakeTimeout = 15 * time.Second
-	// connectTimeout bounds a single connect. It is short in WaitDial's first tries, because a machine that just got its
+	// connectTimeout bounds a single connect. It is short in AwaitDial's first tries, because a machine that just got its
 	// address drops packets, and the kernel's own retries come seconds apart.
 	connectTimeout      = 10 * time.Second
 	firstConnectTimeout = 2 * time.Second
@@ -33,13 +33,13 @@ func Dial(ctx context.Context, t Target, privatePEM []byte) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, _, err := d.dial(ctx, connectTimeout)
+	h, _, err := d.dialOnce(ctx, connectTimeout)
 	return h, err
 }
 
-// WaitDial tries until the machine answers, a final error comes, or ctx ends; the last error then says what was wrong.
+// AwaitDial tries until the machine answers, a final error comes, or ctx ends; the last error then says what was wrong.
 // progress, which may be nil, hears in words what is being waited for.
-func WaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(string)) (*Host, error) {
+func AwaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(string)) (*Host, error) {
 	d, err := newDialer(t, privatePEM)
 	if err != nil {
 		return nil, err
@@ -47,38 +47,38 @@ func WaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(st
 	var said string
 	begin, answered := time.Now(), 0
 	for {
-		h, connected, err := d.dial(ctx, pick(time.Since(begin) < time.Minute, firstConnectTimeout, connectTimeout))
+		h, connected, err := d.dialOnce(ctx, pickIf(time.Since(begin) < time.Minute, firstConnectTimeout, connectTimeout))
 		if err == nil || !IsLost(err) {
 			return h, err
 		}
 		if connected {
 			answered++
 		}
-		if say := waitingFor(d.address, connected); say != said && progress != nil {
+		if say := describeWait(d.address, connected); say != said && progress != nil {
 			progress(say)
 			said = say
 		}
-		timer := time.NewTimer(pause(time.Since(begin), answered))
+		timer := time.NewTimer(pauseBeforeRetry(time.Since(begin), answered))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
 			return nil, &Lost{Machine: t.Name, Doing: fmt.Sprintf("waiting %s for SSH at %s", time.Since(begin).Round(time.Second), d.address),
-				Cause: fmt.Errorf("%w; the last try: %w", context.Cause(ctx), causeOf(err))}
+				Cause: fmt.Errorf("%w; the last try: %w", context.Cause(ctx), lostCauseOf(err))}
 		}
 	}
 }
 
-func waitingFor(address string, connected bool) string {
+func describeWait(address string, connected bool) string {
 	if connected {
 		return "waiting for the machine to finish booting"
 	}
 	return "waiting for SSH at " + address
 }
 
-// pause is how long to wait before the next try. A refused connection costs nobody anything, so that is asked about
+// pauseBeforeRetry is how long to wait before the next try. A refused connection costs nobody anything, so that is asked about
 // often in the first minute; a server that answered and hung up counts the caller's failures, and gets ever more time.
-func pause(waited time.Duration, answered int) time.Duration {
+func pauseBeforeRetry(waited time.Duration, answered int) time.Duration {
 	const first, slow = 200 * time.Millisecond, 5 * time.Second
 	if answered > 0 {
 		p := first
@@ -90,14 +90,14 @@ func pause(waited time.Duration, answered int) time.Duration {
 	return min(max(first, waited/30), 2*time.Second)
 }
 
-func pick[T any](cond bool, a, b T) T {
+func pickIf[T any](cond bool, a, b T) T {
 	if cond {
 		return a
 	}
 	return b
 }
 
-func causeOf(err error) error {
+func lostCauseOf(err error) error {
 	var lost *Lost
 	if errors.As(err, &lost) {
 		return lost.Cause
@@ -133,40 +133,40 @@ func newDialer(t Target, privatePEM []byte) (*dialer, error) {
 	return d, nil
 }
 
-// dial makes one try; connected says that a TCP connection came about.
-func (d *dialer) dial(ctx context.Context, timeout time.Duration) (h *Host, connected bool, err error) {
+// dialOnce makes one try; connected says that a TCP connection came about.
+func (d *dialer) dialOnce(ctx context.Context, timeout time.Duration) (h *Host, connected bool, err error) {
 	lost := func(doing string, err error) error { return &Lost{Machine: d.target.Name, Doing: doing, Cause: err} }
 	tcp, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", d.address)
 	if err != nil {
 		return nil, false, lost("connecting to SSH", err)
 	}
-	line := newLine(tcp)
+	line := newMonitoredConn(tcp)
 	stop := context.AfterFunc(ctx, func() { line.Close() })
 	defer stop()
 	_ = line.SetDeadline(time.Now().Add(handshakeTimeout))
 
 	var shown ssh.PublicKey
 	var banner string
-	conn, chans, reqs, err := ssh.NewClientConn(line, d.address, d.config(&shown, &banner))
+	conn, chans, reqs, err := ssh.NewClientConn(line, d.address, d.clientConfig(&shown, &banner))
 	if err != nil {
 		line.Close()
-		return nil, true, d.handshakeError(ctx, err, banner)
+		return nil, true, d.toHandshakeError(ctx, err, banner)
 	}
 	_ = line.SetDeadline(time.Time{})
 	if !stop() { // ctx ended while the handshake did: the line is closed or about to be
 		conn.Close()
 		return nil, true, lost("logging in over SSH", context.Cause(ctx))
 	}
-	return newHost(d.target, ssh.NewClient(conn, chans, reqs), line, authorizedForm(shown)), true, nil
+	return newHost(d.target, ssh.NewClient(conn, chans, reqs), line, toAuthorizedKey(shown)), true, nil
 }
 
-func (d *dialer) config(shown *ssh.PublicKey, banner *string) *ssh.ClientConfig {
+func (d *dialer) clientConfig(shown *ssh.PublicKey, banner *string) *ssh.ClientConfig {
 	c := &ssh.ClientConfig{
 		User: d.target.User,
 		Auth: []ssh.AuthMethod{ssh.PublicKeys(d.signer)},
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
 			if d.pinned != nil && !bytes.Equal(key.Marshal(), d.pinned.Marshal()) {
-				return d.mismatch(ssh.FingerprintSHA256(key))
+				return d.newKeyMismatch(ssh.FingerprintSHA256(key))
 			}
 			*shown = key
 			return nil
@@ -178,40 +178,40 @@ func (d *dialer) config(shown *ssh.PublicKey, banner *string) *ssh.ClientConfig 
 		},
 	}
 	if d.pinned != nil {
-		c.HostKeyAlgorithms = algorithmsOf(d.pinned)
+		c.HostKeyAlgorithms = hostKeyAlgorithms(d.pinned)
 	} else {
 		c.HostKeyAlgorithms = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 	}
 	return c
 }
 
-// algorithmsOf asks the server for the pinned key among the several it may have.
-func algorithmsOf(k ssh.PublicKey) []string {
+// hostKeyAlgorithms asks the server for the pinned key among the several it may have.
+func hostKeyAlgorithms(k ssh.PublicKey) []string {
 	if k.Type() == ssh.KeyAlgoRSA {
 		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 	}
 	return []string{k.Type()}
 }
 
-func (d *dialer) mismatch(got string) *HostKeyMismatch {
+func (d *dialer) newKeyMismatch(got string) *HostKeyMismatch {
 	return &HostKeyMismatch{Machine: d.target.Name, Want: ssh.FingerprintSHA256(d.pinned), Got: got}
 }
 
-func (d *dialer) handshakeError(ctx context.Context, err error, banner string) error {
+func (d *dialer) toHandshakeError(ctx context.Context, err error, banner string) error {
 	var mismatch *HostKeyMismatch
 	if errors.As(err, &mismatch) {
 		return mismatch
 	}
 	var none *ssh.AlgorithmNegotiationError
 	if d.pinned != nil && errors.As(err, &none) && none.What == "host key" {
-		return d.mismatch("")
+		return d.newKeyMismatch("")
 	}
 	// The library has no type for it; the test of a refused key holds this string in place. A machine whose PAM turns
 	// people away while it boots hangs up instead, and is worth another try.
 	if strings.Contains(err.Error(), "unable to authenticate") && ctx.Err() == nil {
 		return &AuthFailed{Machine: d.target.Name, User: d.target.User, Cause: err}
 	}
-	err = printed(err)
+	err = toPrintableError(err)
 	if banner != "" {
 		err = fmt.Errorf("%w (it says: %.200s)", err, banner)
 	}
@@ -221,8 +221,8 @@ func (d *dialer) handshakeError(ctx context.Context, err error, banner string) e
 	return &Lost{Machine: d.target.Name, Doing: "logging in over SSH", Cause: err}
 }
 
-// printed is an error whose words a server may have chosen, such as its version or its reason for hanging up.
-func printed(err error) error {
+// toPrintableError is an error whose words a server may have chosen, such as its version or its reason for hanging up.
+func toPrintableError(err error) error {
 	if said := printable.Line(err.Error()); said != err.Error() {
 		return fmt.Errorf("%.500s", said)
 	}

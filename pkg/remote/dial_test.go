@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
+	"github.com/sky-shift/skyctl/test/sshserver"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -20,16 +20,16 @@ func TestAKeyPairIsOfOneKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := remote.PublicKey(private); err != nil || got != public || !strings.HasPrefix(public, "ssh-ed25519 ") {
+	if got, err := remote.PublicKeyOf(private); err != nil || got != public || !strings.HasPrefix(public, "ssh-ed25519 ") {
 		t.Errorf("got %s, %v for %s", got, err, public)
 	}
-	if _, err := remote.PublicKey([]byte(public)); err == nil {
+	if _, err := remote.PublicKeyOf([]byte(public)); err == nil {
 		t.Error("a public key passed for a private one")
 	}
 }
 
 func TestTheFirstContactPinsTheHostKey(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	target := s.Target
 	target.HostKey = ""
 	h, err := remote.Dial(t.Context(), target, s.Key)
@@ -43,7 +43,7 @@ func TestTheFirstContactPinsTheHostKey(t *testing.T) {
 }
 
 func TestAnotherHostKeyIsFinal(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	_, ofSameKind, err := remote.NewKeyPair()
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestAnotherHostKeyIsFinal(t *testing.T) {
 	for name, key := range map[string]string{"of the same kind": ofSameKind, "of another kind": ecdsaKey(t)} {
 		target := s.Target
 		target.HostKey = key
-		_, err := remote.WaitDial(t.Context(), target, s.Key, nil)
+		_, err := remote.AwaitDial(t.Context(), target, s.Key, nil)
 		var mismatch *remote.HostKeyMismatch
 		if !errors.As(err, &mismatch) || !remote.IsFinal(err) || remote.IsLost(err) {
 			t.Errorf("%s: got %v", name, err)
@@ -76,12 +76,12 @@ func ecdsaKey(t *testing.T) string {
 }
 
 func TestARefusedKeyIsFinal(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	other, _, err := remote.NewKeyPair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = remote.WaitDial(t.Context(), s.Target, other, nil)
+	_, err = remote.AwaitDial(t.Context(), s.Target, other, nil)
 	var refused *remote.AuthFailed
 	if !errors.As(err, &refused) || !remote.IsFinal(err) || refused.User != "root" {
 		t.Fatalf("got %v", err)
@@ -92,12 +92,12 @@ func TestARefusedKeyIsFinal(t *testing.T) {
 }
 
 func TestAMachineThatBootsIsWaitedFor(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	s.Stop()
 	said := make(chan string, 10)
 	result := make(chan error, 1)
 	go func() {
-		h, err := remote.WaitDial(t.Context(), s.Target, s.Key, func(m string) { said <- m })
+		h, err := remote.AwaitDial(t.Context(), s.Target, s.Key, func(m string) { said <- m })
 		if err == nil {
 			h.Close()
 		}
@@ -118,18 +118,18 @@ func TestAMachineThatBootsIsWaitedFor(t *testing.T) {
 }
 
 func TestADeadlineSaysWhatTheLastTryMet(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	s.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := remote.WaitDial(ctx, s.Target, s.Key, nil)
+	_, err := remote.AwaitDial(ctx, s.Target, s.Key, nil)
 	if !remote.IsLost(err) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") || !strings.Contains(err.Error(), "sky-test-0") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestACancelledDialEndsAtOnce(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	defer s.Freeze()()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -156,7 +156,7 @@ func TestTriesGetRarer(t *testing.T) {
 		{time.Second, 4, 200 * time.Millisecond * 64 / 27},
 		{time.Hour, 1000, 5 * time.Second},
 	} {
-		if got := remote.Pause(tt.waited, tt.answered); got.Round(time.Millisecond) != tt.want.Round(time.Millisecond) {
+		if got := remote.PauseBeforeRetry(tt.waited, tt.answered); got.Round(time.Millisecond) != tt.want.Round(time.Millisecond) {
 			t.Errorf("after %s and %d answers: got %s, want %s", tt.waited, tt.answered, got, tt.want)
 		}
 	}

@@ -45,46 +45,46 @@ const (
 	endGrace = 300 * time.Millisecond
 )
 
-// startWithin bounds how long a login shell may take to begin a command. Only tests change it.
-var startWithin = 2 * time.Minute
+// startTimeout bounds how long a login shell may take to begin a command. Only tests change it.
+var startTimeout = 2 * time.Minute
 
-// Run runs a shell command as root and returns its standard output. What stdin gives is the command's standard input;
+// RunCommand runs a shell command as root and returns its standard output. What stdin gives is the command's standard input;
 // where it is nil, the command ends with the connection. A command that fails is a *RunError that names the command by
 // its first word; a connection that breaks is a *Lost.
-func (h *Host) Run(ctx context.Context, cmd string, stdin io.Reader) ([]byte, error) {
+func (h *Host) RunCommand(ctx context.Context, cmd string, stdin io.Reader) ([]byte, error) {
 	name, _, _ := strings.Cut(strings.TrimSpace(cmd), " ")
 	if stdin == nil {
-		return h.Script(ctx, name, cmd)
+		return h.RunScript(ctx, name, cmd)
 	}
-	var out buffer
-	err := h.exec(ctx, call{name: name, script: cmd, stdout: &out, feed: func(w io.Writer) error {
+	var out limitedBuffer
+	err := h.runCall(ctx, call{name: name, script: cmd, stdout: &out, feed: func(w io.Writer) error {
 		_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{stdin}, make([]byte, copyBuffer))
 		return err
 	}})
 	return out.b, err
 }
 
-// Script runs a shell script as root and returns its standard output; name is what errors call it. Where ctx ends
+// RunScript runs a shell script as root and returns its standard output; name is what errors call it. Where ctx ends
 // before the script does, the script is ended, and the error is ctx's.
-func (h *Host) Script(ctx context.Context, name, script string) ([]byte, error) {
-	var out buffer
-	err := h.exec(ctx, call{name: name, script: script, stdout: &out})
+func (h *Host) RunScript(ctx context.Context, name, script string) ([]byte, error) {
+	var out limitedBuffer
+	err := h.runCall(ctx, call{name: name, script: script, stdout: &out})
 	return out.b, err
 }
 
-// Follow runs a script as Script does and hands over each line of its standard output as it comes.
-func (h *Host) Follow(ctx context.Context, name, script string, line func(string)) error {
-	return h.exec(ctx, call{name: name, script: script, stdout: &lines{each: line}})
+// FollowScript runs a script as Script does and hands over each line of its standard output as it comes.
+func (h *Host) FollowScript(ctx context.Context, name, script string, line func(string)) error {
+	return h.runCall(ctx, call{name: name, script: script, stdout: &lineWriter{each: line}})
 }
 
-// Converse runs a script to whose first line of output there is an answer, which the script finds on its standard input:
+// RunScriptWithAnswer runs a script to whose first line of output there is an answer, which the script finds on its standard input:
 // its length in bytes on a line, then its bytes. That saves a round trip where what to send depends on what is there;
 // a nil answer sends nothing. It returns the output after the first line.
-func (h *Host) Converse(ctx context.Context, name, script string, answer func(first string) ([]byte, error)) ([]byte, error) {
+func (h *Host) RunScriptWithAnswer(ctx context.Context, name, script string, answer func(first string) ([]byte, error)) ([]byte, error) {
 	first := make(chan string, 1)
-	var rest buffer
-	out := &firstLine{first: first, rest: &rest}
-	err := h.exec(ctx, call{name: name, script: script, stdout: out, feed: func(w io.Writer) error {
+	var rest limitedBuffer
+	out := &firstLineWriter{first: first, rest: &rest}
+	err := h.runCall(ctx, call{name: name, script: script, stdout: out, feed: func(w io.Writer) error {
 		l, ok := <-first
 		if !ok {
 			return nil
@@ -95,7 +95,7 @@ func (h *Host) Converse(ctx context.Context, name, script string, answer func(fi
 		}
 		_, err = w.Write(append(fmt.Appendf(nil, "%d\n", len(data)), data...))
 		return err
-	}, ended: out.end})
+	}, ended: out.closeFirst})
 	return rest.b, err
 }
 
@@ -109,112 +109,112 @@ type call struct {
 	ended func()
 }
 
-// running is a call on its way.
-type running struct {
+// runningCall is a call on its way.
+type runningCall struct {
 	call
 	mark   string
 	gate   *gate
-	frames frames
-	stderr tail
-	life   life
+	frames streamFrames
+	stderr tailBuffer
+	life   sessionHandle
 	// refused takes why the call's output can't be read any further.
 	refused chan error
 }
 
-func newRunning(c call) (*running, error) {
+func newRunningCall(c call) (*runningCall, error) {
 	mark, err := newMark()
 	if err != nil {
 		return nil, err
 	}
-	r := &running{call: c, mark: mark, gate: &gate{w: c.stdout}, refused: make(chan error, 2)}
+	r := &runningCall{call: c, mark: mark, gate: &gate{w: c.stdout}, refused: make(chan error, 2)}
 	refuse := func(err error) { r.refused <- err }
-	r.frames = frames{out: newFrame(mark, r.gate, refuse), err: newFrame(mark, &r.stderr, refuse)}
+	r.frames = streamFrames{out: newFrame(mark, r.gate, refuse), err: newFrame(mark, &r.stderr, refuse)}
 	return r, nil
 }
 
-// exec runs a call. It returns as soon as ctx ends, even where the machine is beyond reach; nothing is written to the
+// runCall runs a call. It returns as soon as ctx ends, even where the machine is beyond reach; nothing is written to the
 // call's stdout after it has returned.
-func (h *Host) exec(ctx context.Context, c call) error {
+func (h *Host) runCall(ctx context.Context, c call) error {
 	select {
 	case h.sessions <- struct{}{}:
 	case <-h.broken:
-		return h.lost(c.name, h.why)
+		return h.lostError(c.name, h.why)
 	case <-ctx.Done():
-		return h.stopped(ctx, c.name)
+		return h.stoppedError(ctx, c.name)
 	}
-	r, err := newRunning(c)
+	r, err := newRunningCall(c)
 	if err != nil {
 		<-h.sessions
 		return err
 	}
-	h.uses.begin()
+	h.uses.beginUse()
 	result := make(chan error, 1)
 	go func() {
-		err := h.session(r)
+		err := h.runSession(r)
 		if c.ended != nil {
 			c.ended()
 		}
-		h.uses.end()
+		h.uses.endUse()
 		<-h.sessions
 		result <- err
 	}()
-	return h.await(ctx, r, result)
+	return h.awaitCall(ctx, r, result)
 }
 
-// await returns a call's result, or ends the call where that does not come.
-func (h *Host) await(ctx context.Context, r *running, result <-chan error) error {
-	start := time.NewTimer(startWithin)
+// awaitCall returns a call's result, or ends the call where that does not come.
+func (h *Host) awaitCall(ctx context.Context, r *runningCall, result <-chan error) error {
+	start := time.NewTimer(startTimeout)
 	defer start.Stop()
 	for {
 		select {
 		case err := <-result:
 			select {
 			case why := <-r.refused:
-				return h.unreadable(r, why)
+				return h.unreadableError(r, why)
 			default:
 				return err
 			}
 		case why := <-r.refused:
 			r.abandon()
-			return h.unreadable(r, why)
+			return h.unreadableError(r, why)
 		case <-start.C:
-			if !r.frames.opened() {
+			if !r.frames.hasBegun() {
 				r.abandon()
-				return h.notStarted(r, -1, fmt.Errorf("it did not begin the command within %s", startWithin))
+				return h.notStartedError(r, -1, fmt.Errorf("it did not begin the command within %s", startTimeout))
 			}
 		case <-ctx.Done():
 			r.abandon()
-			if !r.frames.opened() {
-				return fmt.Errorf("%w%s", h.stopped(ctx, r.name), quoteSaid(" before its login shell had begun it", r.frames.said()))
+			if !r.frames.hasBegun() {
+				return fmt.Errorf("%w%s", h.stoppedError(ctx, r.name), quoteShellOutput(" before its login shell had begun it", r.frames.shellOutput()))
 			}
-			return h.stopped(ctx, r.name)
+			return h.stoppedError(ctx, r.name)
 		}
 	}
 }
 
 // abandon ends a call without waiting for it.
-func (r *running) abandon() {
+func (r *runningCall) abandon() {
 	r.gate.shut()
-	go r.life.end()
+	go r.life.endSession()
 }
 
-// unreadable is the error of a call that printed too much.
-func (h *Host) unreadable(r *running, why error) error {
+// unreadableError is the error of a call that printed too much.
+func (h *Host) unreadableError(r *runningCall, why error) error {
 	if errors.Is(why, errNoise) {
-		return h.notStarted(r, -1, why)
+		return h.notStartedError(r, -1, why)
 	}
 	return &OutputTooLong{Machine: h.target.Name, Command: r.name, Past: why.Error()}
 }
 
-func (h *Host) notStarted(r *running, exit int, why error) error {
-	return &ShellFailed{Machine: h.target.Name, Command: r.name, User: h.target.User, Exit: exit, Said: r.frames.said(), Cause: why}
+func (h *Host) notStartedError(r *runningCall, exit int, why error) error {
+	return &ShellFailed{Machine: h.target.Name, Command: r.name, User: h.target.User, Exit: exit, Said: r.frames.shellOutput(), Cause: why}
 }
 
-func (h *Host) stopped(ctx context.Context, name string) error {
+func (h *Host) stoppedError(ctx context.Context, name string) error {
 	return fmt.Errorf("machine %s: %s was stopped: %w", h.target.Name, name, context.Cause(ctx))
 }
 
-func (h *Host) lost(doing string, err error) error {
+func (h *Host) lostError(doing string, err error) error {
 	select {
 	case <-h.broken:
 		err = h.why
@@ -223,43 +223,43 @@ func (h *Host) lost(doing string, err error) error {
 	return &Lost{Machine: h.target.Name, Doing: "connection lost during " + doing, Cause: err}
 }
 
-// session opens an SSH session, runs the call in it and waits for its end.
-func (h *Host) session(r *running) error {
+// runSession opens an SSH session, runs the call in it and waits for its end.
+func (h *Host) runSession(r *runningCall) error {
 	s, err := h.client.NewSession()
 	if err != nil {
-		return h.lost(r.name, err)
+		return h.lostError(r.name, err)
 	}
 	defer s.Close()
-	if !r.life.begin(s) {
-		return h.lost(r.name, context.Canceled)
+	if !r.life.attachSession(s) {
+		return h.lostError(r.name, context.Canceled)
 	}
 	stdin, err := s.StdinPipe()
 	if err != nil {
-		return h.lost(r.name, err)
+		return h.lostError(r.name, err)
 	}
 	s.Stdout, s.Stderr = r.frames.out, r.frames.err
 	script := "{\n" + r.script + "\n}\n"
-	if err := s.Start(h.command(r.feed != nil, len(script))); err != nil {
-		return h.lost(r.name, err)
+	if err := s.Start(h.bootCommand(r.feed != nil, len(script))); err != nil {
+		return h.lostError(r.name, err)
 	}
 	fed := make(chan error, 1)
-	go func() { fed <- r.send(s, stdin, script) }()
-	err = r.wait(s)
+	go func() { fed <- r.sendInput(s, stdin, script) }()
+	err = r.awaitEnd(s)
 	if r.ended != nil {
 		r.ended()
 	}
 	select {
 	case ferr := <-fed:
-		if ferr != nil && !isExit(err) {
+		if ferr != nil && !isExitStatus(err) {
 			return fmt.Errorf("machine %s: %s: %w", h.target.Name, r.name, ferr)
 		}
 	default: // the script ended without taking all of its input
 	}
-	return h.ended(r, err)
+	return h.sessionResult(r, err)
 }
 
-// send writes the mark, the script, and what follows it.
-func (r *running) send(s *ssh.Session, stdin io.WriteCloser, script string) error {
+// sendInput writes the mark, the script, and what follows it.
+func (r *runningCall) sendInput(s *ssh.Session, stdin io.WriteCloser, script string) error {
 	_, err := io.WriteString(stdin, markLead+r.mark+"\n"+script)
 	if err != nil || r.feed == nil {
 		return nil // a broken connection shows in Wait; the stream stays open for the watcher
@@ -272,15 +272,15 @@ func (r *running) send(s *ssh.Session, stdin io.WriteCloser, script string) erro
 	return err
 }
 
-// wait waits for the end of the session, or for that of the script in it where the session goes on.
-func (r *running) wait(s *ssh.Session) error {
+// awaitEnd waits for the end of the session, or for that of the script in it where the session goes on.
+func (r *runningCall) awaitEnd(s *ssh.Session) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Wait() }()
 	for _, closed := range []chan struct{}{r.frames.out.closed, r.frames.err.closed} {
 		select {
 		case err := <-ended:
-			r.frames.out.end()
-			r.frames.err.end()
+			r.frames.out.flushHeld()
+			r.frames.err.flushHeld()
 			return err
 		case <-closed:
 		}
@@ -293,30 +293,30 @@ func (r *running) wait(s *ssh.Session) error {
 	}
 }
 
-func isExit(err error) bool {
+func isExitStatus(err error) bool {
 	var exit *ssh.ExitError
 	return err == nil || errors.As(err, &exit)
 }
 
-func (h *Host) command(data bool, size int) string {
+func (h *Host) bootCommand(data bool, size int) string {
 	boot := bootScript
 	if data {
 		boot = bootData
 	}
-	cmd := "setsid -w sh -c " + Quote(fmt.Sprintf(boot, markLength, size))
+	cmd := "setsid -w sh -c " + QuoteShell(fmt.Sprintf(boot, markLength, size))
 	if h.target.User != "root" {
 		cmd = "sudo -n " + cmd
 	}
 	return "exec " + cmd // so that no trap of the login shell outlives it
 }
 
-// ended turns the end of a session into this package's errors. What the closing mark says of the script's exit counts, whatever
+// sessionResult turns the end of a session into this package's errors. What the closing mark says of the script's exit counts, whatever
 // the login shell made of it.
-func (h *Host) ended(r *running, err error) error {
+func (h *Host) sessionResult(r *runningCall, err error) error {
 	select {
 	case <-r.frames.out.closed:
-		if status := r.frames.out.exit(); status != 0 {
-			return &RunError{Machine: h.target.Name, Command: r.name, Exit: status, Tail: r.stderr.lines()}
+		if status := r.frames.out.exitStatus(); status != 0 {
+			return &RunError{Machine: h.target.Name, Command: r.name, Exit: status, Tail: r.stderr.lastLines()}
 		}
 		return nil
 	default:
@@ -327,32 +327,32 @@ func (h *Host) ended(r *running, err error) error {
 	case errors.As(err, &exit):
 		status = exit.ExitStatus()
 	case err != nil:
-		return h.lost(r.name, err)
+		return h.lostError(r.name, err)
 	}
-	if !r.frames.opened() {
-		return h.notStarted(r, status, nil)
+	if !r.frames.hasBegun() {
+		return h.notStartedError(r, status, nil)
 	}
 	if status == 0 || exit.Signal() != "" {
 		status = -1 // something ended the script's own shell
 	}
-	return &RunError{Machine: h.target.Name, Command: r.name, Exit: status, Tail: r.stderr.lines()}
+	return &RunError{Machine: h.target.Name, Command: r.name, Exit: status, Tail: r.stderr.lastLines()}
 }
 
-// life lets a caller end a session that may not be open yet.
-type life struct {
+// sessionHandle lets a caller end a session that may not be open yet.
+type sessionHandle struct {
 	mu    sync.Mutex
 	s     *ssh.Session
 	ended bool
 }
 
-func (l *life) begin(s *ssh.Session) bool {
+func (l *sessionHandle) attachSession(s *ssh.Session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.s = s
 	return !l.ended
 }
 
-func (l *life) end() {
+func (l *sessionHandle) endSession() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
@@ -361,5 +361,5 @@ func (l *life) end() {
 	}
 }
 
-// Quote makes a word of s that a shell takes literally.
-func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// QuoteShell makes a word of s that a shell takes literally.
+func QuoteShell(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

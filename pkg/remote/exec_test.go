@@ -13,16 +13,16 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
+	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-func start(t *testing.T) (*remotetest.Server, *remote.Host) {
+func start(t *testing.T) (*sshserver.Server, *remote.Host) {
 	t.Helper()
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	return s, dial(t, s)
 }
 
-func dial(t *testing.T, s *remotetest.Server) *remote.Host {
+func dial(t *testing.T, s *sshserver.Server) *remote.Host {
 	t.Helper()
 	h, err := remote.Dial(t.Context(), s.Target, s.Key)
 	if err != nil {
@@ -46,7 +46,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 
 func TestAScriptReturnsItsOutput(t *testing.T) {
 	_, h := start(t)
-	out, err := h.Script(t.Context(), "greeting", "for i in 1 2\ndo echo \"it's $i\"; done\ncat <<X\nhere\nX\nexit 0\necho no")
+	out, err := h.RunScript(t.Context(), "greeting", "for i in 1 2\ndo echo \"it's $i\"; done\ncat <<X\nhere\nX\nexit 0\necho no")
 	if err != nil || string(out) != "it's 1\nit's 2\nhere\n" {
 		t.Fatalf("got %q, %v", out, err)
 	}
@@ -54,18 +54,18 @@ func TestAScriptReturnsItsOutput(t *testing.T) {
 
 func TestACommandTakesItsInput(t *testing.T) {
 	_, h := start(t)
-	out, err := h.Run(t.Context(), "tr a-z A-Z", strings.NewReader("héllo"))
+	out, err := h.RunCommand(t.Context(), "tr a-z A-Z", strings.NewReader("héllo"))
 	if err != nil || string(out) != "HéLLO" {
 		t.Fatalf("got %q, %v", out, err)
 	}
-	if _, err := h.Run(t.Context(), "exit 0", strings.NewReader(strings.Repeat("x", 8<<20))); err != nil {
+	if _, err := h.RunCommand(t.Context(), "exit 0", strings.NewReader(strings.Repeat("x", 8<<20))); err != nil {
 		t.Fatalf("a command that leaves its input alone: %v", err)
 	}
 }
 
 func TestAFailedScriptSaysWhatWhereAndItsLastLines(t *testing.T) {
 	_, h := start(t)
-	_, err := h.Script(t.Context(), "making tea", "echo secret; seq 100 >&2; echo 'no water' >&2; exit 7")
+	_, err := h.RunScript(t.Context(), "making tea", "echo secret; seq 100 >&2; echo 'no water' >&2; exit 7")
 	var run *remote.RunError
 	if !errors.As(err, &run) {
 		t.Fatalf("got %v", err)
@@ -82,8 +82,8 @@ func TestAScriptNeverStandsInAnArgument(t *testing.T) {
 	_, h := start(t)
 	script := "# token-of-7741\nfor p in /proc/[0-9]*/cmdline; do grep -l 'token-of-774[1]' $p 2>/dev/null; done; true"
 	for name, run := range map[string]func() ([]byte, error){
-		"Script": func() ([]byte, error) { return h.Script(t.Context(), "looking", script) },
-		"Run":    func() ([]byte, error) { return h.Run(t.Context(), script, strings.NewReader("")) },
+		"Script": func() ([]byte, error) { return h.RunScript(t.Context(), "looking", script) },
+		"Run":    func() ([]byte, error) { return h.RunCommand(t.Context(), script, strings.NewReader("")) },
 	} {
 		if out, err := run(); err != nil || len(out) != 0 {
 			t.Errorf("%s: seen in %s (%v)", name, out, err)
@@ -95,7 +95,7 @@ func TestLinesComeAsTheyAreWritten(t *testing.T) {
 	_, h := start(t)
 	flag := filepath.Join(t.TempDir(), "flag")
 	var got []string
-	err := h.Follow(t.Context(), "counting", fmt.Sprintf("echo one; while [ ! -e %s ]; do sleep 0.01; done; echo two", flag), func(l string) {
+	err := h.FollowScript(t.Context(), "counting", fmt.Sprintf("echo one; while [ ! -e %s ]; do sleep 0.01; done; echo two", flag), func(l string) {
 		got = append(got, l)
 		if l == "one" { // the script goes on only if this line was seen while it ran
 			if err := os.WriteFile(flag, nil, 0o600); err != nil {
@@ -110,17 +110,17 @@ func TestLinesComeAsTheyAreWritten(t *testing.T) {
 
 func TestAnAnswerFollowsTheFirstLine(t *testing.T) {
 	_, h := start(t)
-	out, err := h.Converse(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'", func(first string) ([]byte, error) {
+	out, err := h.RunScriptWithAnswer(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'", func(first string) ([]byte, error) {
 		return []byte("so " + first), nil
 	})
 	if err != nil || string(out) != "so 4 cores end\n" {
 		t.Fatalf("got %q, %v", out, err)
 	}
 	refusal := errors.New("too few cores")
-	if _, err := h.Converse(t.Context(), "asking", "echo 1; read n", func(string) ([]byte, error) { return nil, refusal }); !errors.Is(err, refusal) {
+	if _, err := h.RunScriptWithAnswer(t.Context(), "asking", "echo 1; read n", func(string) ([]byte, error) { return nil, refusal }); !errors.Is(err, refusal) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := h.Converse(t.Context(), "asking", "exit 3", func(string) ([]byte, error) { return nil, nil }); err == nil {
+	if _, err := h.RunScriptWithAnswer(t.Context(), "asking", "exit 3", func(string) ([]byte, error) { return nil, nil }); err == nil {
 		t.Error("a script that says nothing and fails gave no error")
 	}
 }
@@ -131,7 +131,7 @@ func sleeper(ctx context.Context, t *testing.T, h *remote.Host) (pids []int, don
 	file := filepath.Join(t.TempDir(), "pids")
 	ch := make(chan error, 1)
 	go func() {
-		_, err := h.Script(ctx, "sleeping", fmt.Sprintf("trap '' TERM; sleep 86400 & echo $$ $! >%[1]s.new; mv %[1]s.new %[1]s; wait; sleep 86400", file))
+		_, err := h.RunScript(ctx, "sleeping", fmt.Sprintf("trap '' TERM; sleep 86400 & echo $$ $! >%[1]s.new; mv %[1]s.new %[1]s; wait; sleep 86400", file))
 		ch <- err
 	}()
 	eventually(t, "the script runs", func() bool { _, err := os.Stat(file); return err == nil })
@@ -169,7 +169,7 @@ func TestCancellingEndsTheScriptOnTheMachine(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	eventually(t, "the script is gone", gone(pids))
-	if _, err := h.Script(t.Context(), "going on", "true"); err != nil {
+	if _, err := h.RunScript(t.Context(), "going on", "true"); err != nil {
 		t.Errorf("the connection did not outlive it: %v", err)
 	}
 }
@@ -182,21 +182,21 @@ func TestABrokenConnectionEndsTheScriptOnTheMachine(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	eventually(t, "the script is gone", gone(pids))
-	if h.Alive() {
+	if h.IsAlive() {
 		t.Error("the host still counts as alive")
 	}
-	if _, err := h.Script(t.Context(), "going on", "true"); !remote.IsLost(err) {
+	if _, err := h.RunScript(t.Context(), "going on", "true"); !remote.IsLost(err) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestAScriptThatArrivesCutDoesNothing(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	mark := filepath.Join(t.TempDir(), "mark")
 	script := "touch " + mark + "\n" + strings.Repeat("# filling up\n", 20<<10)
 	for name, run := range map[string]func(*remote.Host) ([]byte, error){
-		"Script": func(h *remote.Host) ([]byte, error) { return h.Script(t.Context(), "marking", script) },
-		"Run":    func(h *remote.Host) ([]byte, error) { return h.Run(t.Context(), script, strings.NewReader("")) },
+		"Script": func(h *remote.Host) ([]byte, error) { return h.RunScript(t.Context(), "marking", script) },
+		"Run":    func(h *remote.Host) ([]byte, error) { return h.RunCommand(t.Context(), script, strings.NewReader("")) },
 	} {
 		s.CutAfter.Store(0)
 		h := dial(t, s)
@@ -234,11 +234,11 @@ func TestADeadMachineIsNoticed(t *testing.T) {
 	s, h := start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if _, err := h.Script(ctx, "idling", "sleep 1"); err != nil { // a quiet machine that answers is not dead
+	if _, err := h.RunScript(ctx, "idling", "sleep 1"); err != nil { // a quiet machine that answers is not dead
 		t.Fatal(err)
 	}
 	defer s.Freeze()()
-	_, err := h.Script(ctx, "asking the dead", "true")
+	_, err := h.RunScript(ctx, "asking the dead", "true")
 	if !remote.IsLost(err) || ctx.Err() != nil || !strings.Contains(err.Error(), "nothing was heard") {
 		t.Errorf("got %v", err)
 	}
@@ -247,8 +247,8 @@ func TestADeadMachineIsNoticed(t *testing.T) {
 func TestWhatAScriptLeavesRunningEndsWithIt(t *testing.T) {
 	_, h := start(t)
 	for name, run := range map[string]func(string) ([]byte, error){
-		"Script": func(s string) ([]byte, error) { return h.Script(t.Context(), "leaving", s) },
-		"Run":    func(s string) ([]byte, error) { return h.Run(t.Context(), s, strings.NewReader("")) },
+		"Script": func(s string) ([]byte, error) { return h.RunScript(t.Context(), "leaving", s) },
+		"Run":    func(s string) ([]byte, error) { return h.RunCommand(t.Context(), s, strings.NewReader("")) },
 	} {
 		out, err := run("(trap '' TERM; exec sleep 86400) & echo $!; exit 3") // it does not heed the polite signal
 		var failed *remote.RunError

@@ -9,11 +9,11 @@ func SetKeepAlive(ask, dead time.Duration) (restore func()) {
 	return func() { askAfter, deadAfter = oldAsk, oldDead }
 }
 
-// SetStartWithin makes a login shell that does not begin a command be given up sooner, until the returned function is called.
-func SetStartWithin(d time.Duration) (restore func()) {
-	old := startWithin
-	startWithin = d
-	return func() { startWithin = old }
+// SetStartTimeout makes a login shell that does not begin a command be given up sooner, until the returned function is called.
+func SetStartTimeout(d time.Duration) (restore func()) {
+	old := startTimeout
+	startTimeout = d
+	return func() { startTimeout = old }
 }
 
-var Pause = pause
+var PauseBeforeRetry = pauseBeforeRetry

@@ -13,13 +13,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sky-shift/skyctl/pkg/regular"
+	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
 const (
 	copyBuffer = 256 << 10
-	// progressEvery spaces the reports of an upload.
-	progressEvery = 250 * time.Millisecond
+	// progressInterval spaces the reports of an upload.
+	progressInterval = 250 * time.Millisecond
 	// The exit statuses by which our own scripts say what was wrong.
 	exitCut      = 65
 	exitNotThere = 66
@@ -37,12 +37,12 @@ func (e *ChecksumMismatch) Error() string {
 
 // WriteFile puts data into a file of root's with that mode, whole or not at all; missing directories are made.
 func (h *Host) WriteFile(ctx context.Context, name string, data []byte, mode os.FileMode) error {
-	script := fmt.Sprintf(writeScript, Quote(path.Dir(name)), Quote(name), len(data), mode.Perm())
-	err := h.exec(ctx, call{name: "writing " + name, script: script, stdout: io.Discard, feed: func(w io.Writer) error {
+	script := fmt.Sprintf(writeScript, QuoteShell(path.Dir(name)), QuoteShell(name), len(data), mode.Perm())
+	err := h.runCall(ctx, call{name: "writing " + name, script: script, stdout: io.Discard, feed: func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	}})
-	return h.cut(err, "writing "+name)
+	return h.toLostIfCut(err, "writing "+name)
 }
 
 // writeScript is the far side of WriteFile; mktemp makes the file 0600 from the start.
@@ -57,19 +57,19 @@ mv -f "$t" "$f"`
 
 // ReadFile returns the content of a file; one that isn't there is an fs.ErrNotExist.
 func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
-	q := Quote(name)
-	b, err := h.Script(ctx, "reading "+name, fmt.Sprintf("[ -e %s ] || exit %d; cat %s", q, exitNotThere, q))
-	if exitOf(err) == exitNotThere {
+	q := QuoteShell(name)
+	b, err := h.RunScript(ctx, "reading "+name, fmt.Sprintf("[ -e %s ] || exit %d; cat %s", q, exitNotThere, q))
+	if exitStatusOf(err) == exitNotThere {
 		return nil, fmt.Errorf("machine %s: reading %s: %w", h.target.Name, name, fs.ErrNotExist)
 	}
 	return b, err
 }
 
-// Upload brings a local file to the machine under a name, 0644 and root's. A file of that name with the right sha256 is
+// UploadFile brings a local file to the machine under a name, 0644 and root's. A file of that name with the right sha256 is
 // left as it is. The content is hashed as it arrives, and only what matches gets the name: a cut upload leaves nothing
 // under it. Where the local file is not what was pinned, the error is a *ChecksumMismatch. progress may be nil.
-func (h *Host) Upload(ctx context.Context, local, name, sum string, progress func(done, total int64)) error {
-	f, err := regular.Open(local)
+func (h *Host) UploadFile(ctx context.Context, local, name, sum string, progress func(done, total int64)) error {
+	f, err := regularfile.Open(local)
 	if err != nil {
 		return fmt.Errorf("uploading to machine %s: %w", h.target.Name, err)
 	}
@@ -81,20 +81,20 @@ func (h *Host) Upload(ctx context.Context, local, name, sum string, progress fun
 	sum = strings.ToLower(sum)
 	doing := "uploading " + path.Base(name)
 	first := make(chan string, 1)
-	out := &firstLine{first: first, rest: io.Discard}
-	err = h.exec(ctx, call{
+	out := &firstLineWriter{first: first, rest: io.Discard}
+	err = h.runCall(ctx, call{
 		name:   doing,
-		script: fmt.Sprintf(uploadScript, Quote(path.Dir(name)), Quote(name), info.Size(), Quote(sum)),
-		stdout: out, ended: out.end,
+		script: fmt.Sprintf(uploadScript, QuoteShell(path.Dir(name)), QuoteShell(name), info.Size(), QuoteShell(sum)),
+		stdout: out, ended: out.closeFirst,
 		feed: func(w io.Writer) error {
 			if l := <-first; l != "send" {
 				return nil
 			}
-			_, err := io.CopyBuffer(struct{ io.Writer }{w}, &counter{ctx: ctx, r: f, total: info.Size(), report: progress}, make([]byte, copyBuffer))
+			_, err := io.CopyBuffer(struct{ io.Writer }{w}, &progressReader{ctx: ctx, r: f, total: info.Size(), report: progress}, make([]byte, copyBuffer))
 			return err
 		},
 	})
-	if exitOf(err) != exitCut {
+	if exitStatusOf(err) != exitCut {
 		return err
 	}
 	got, herr := hashFile(ctx, local)
@@ -104,7 +104,7 @@ func (h *Host) Upload(ctx context.Context, local, name, sum string, progress fun
 	if got != sum {
 		return &ChecksumMismatch{Machine: h.target.Name, Local: local, Want: sum, Got: got}
 	}
-	return h.cut(err, doing)
+	return h.toLostIfCut(err, doing)
 }
 
 // uploadScript is the far side of Upload. The lock on the directory makes a second upload wait for the first, whose file
@@ -121,15 +121,15 @@ got=$(head -c %[3]d | tee "$t" | sha256sum | cut -c1-64)
 chmod 0644 "$t"; chown 0:0 "$t"
 mv -f "$t" "$f"`
 
-// cut turns our scripts' word for "not all of it arrived" into a lost connection.
-func (h *Host) cut(err error, doing string) error {
-	if exitOf(err) == exitCut {
+// toLostIfCut turns our scripts' word for "not all of it arrived" into a lost connection.
+func (h *Host) toLostIfCut(err error, doing string) error {
+	if exitStatusOf(err) == exitCut {
 		return &Lost{Machine: h.target.Name, Doing: doing, Cause: errors.New("not all of it arrived")}
 	}
 	return err
 }
 
-func exitOf(err error) int {
+func exitStatusOf(err error) int {
 	var run *RunError
 	if errors.As(err, &run) {
 		return run.Exit
@@ -138,7 +138,7 @@ func exitOf(err error) int {
 }
 
 func hashFile(ctx context.Context, name string) (string, error) {
-	f, err := regular.Open(name)
+	f, err := regularfile.Open(name)
 	if err != nil {
 		return "", err
 	}
@@ -158,8 +158,8 @@ func hashFile(ctx context.Context, name string) (string, error) {
 	return "", fmt.Errorf("hashing %s: %w", name, context.Cause(ctx))
 }
 
-// counter reports how much was read.
-type counter struct {
+// progressReader reports how much was read.
+type progressReader struct {
 	ctx         context.Context // reports end with it
 	r           io.Reader
 	done, total int64
@@ -167,10 +167,10 @@ type counter struct {
 	last        time.Time
 }
 
-func (c *counter) Read(p []byte) (int, error) {
+func (c *progressReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.done += int64(n)
-	if c.report != nil && c.ctx.Err() == nil && (time.Since(c.last) >= progressEvery || c.done == c.total && n > 0) {
+	if c.report != nil && c.ctx.Err() == nil && (time.Since(c.last) >= progressInterval || c.done == c.total && n > 0) {
 		c.last = time.Now()
 		c.report(c.done, c.total)
 	}

@@ -97,7 +97,7 @@ func TestAnUploadArrivesOnceAndIsThenLeftAlone(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "new", "file")
 	var last, total int64
 	report := func(d, n int64) { last, total = d, n }
-	if err := h.Upload(t.Context(), local, name, strings.ToUpper(sum), report); err != nil {
+	if err := h.UploadFile(t.Context(), local, name, strings.ToUpper(sum), report); err != nil {
 		t.Fatal(err)
 	}
 	if !same(t, local, name) || last != 5<<20 || total != 5<<20 {
@@ -108,7 +108,7 @@ func TestAnUploadArrivesOnceAndIsThenLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Upload(t.Context(), local, name, sum, func(int64, int64) { t.Error("it was sent again") }); err != nil {
+	if err := h.UploadFile(t.Context(), local, name, sum, func(int64, int64) { t.Error("it was sent again") }); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := os.Stat(name); err != nil || !os.SameFile(before, after) {
@@ -123,7 +123,7 @@ func TestADamagedFileOnTheMachineIsReplaced(t *testing.T) {
 	if err := os.WriteFile(name, []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Upload(t.Context(), local, name, sum, nil); err != nil || !same(t, local, name) {
+	if err := h.UploadFile(t.Context(), local, name, sum, nil); err != nil || !same(t, local, name) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -133,14 +133,14 @@ func TestACutUploadLeavesNothingUnderTheName(t *testing.T) {
 	local, sum := artifact(t, 5<<20)
 	name := filepath.Join(t.TempDir(), "file")
 	s.CutAfter.Store(2 << 20)
-	if err := h.Upload(t.Context(), local, name, sum, nil); !remote.IsLost(err) {
+	if err := h.UploadFile(t.Context(), local, name, sum, nil); !remote.IsLost(err) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := os.Stat(name); err == nil {
 		t.Error("half a file has the name")
 	}
 	s.CutAfter.Store(0)
-	if err := dial(t, s).Upload(t.Context(), local, name, sum, nil); err != nil || !same(t, local, name) {
+	if err := dial(t, s).UploadFile(t.Context(), local, name, sum, nil); err != nil || !same(t, local, name) {
 		t.Errorf("the next try: %v", err)
 	}
 	onlyFile(t, name)
@@ -150,7 +150,7 @@ func TestAFileThatIsNotWhatWasPinnedDoesNotAppear(t *testing.T) {
 	_, h := start(t)
 	local, _ := artifact(t, 1<<20)
 	name := filepath.Join(t.TempDir(), "dir", "file")
-	err := h.Upload(t.Context(), local, name, strings.Repeat("0", 64), nil)
+	err := h.UploadFile(t.Context(), local, name, strings.Repeat("0", 64), nil)
 	var mismatch *remote.ChecksumMismatch
 	if !errors.As(err, &mismatch) || mismatch.Local != local {
 		t.Fatalf("got %v", err)
@@ -166,7 +166,7 @@ func TestTwoUploadsOfOneFileBothSucceed(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	results := make(chan error, 4)
 	for range cap(results) {
-		go func() { results <- h.Upload(t.Context(), local, name, sum, nil) }()
+		go func() { results <- h.UploadFile(t.Context(), local, name, sum, nil) }()
 	}
 	for range cap(results) {
 		if err := <-results; err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
+	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
 // echo answers every connection with what it says, once it has said all.
@@ -37,10 +37,10 @@ func echo(t *testing.T) string {
 }
 
 func TestAConnectionThroughAMachineCarriesBothWaysAndEndsEachByItself(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	pool := remote.NewPool(50 * time.Millisecond)
 	defer pool.Close()
-	h, err := pool.Get(t.Context(), s.Target, s.Key)
+	h, err := pool.GetHost(t.Context(), s.Target, s.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,11 +59,11 @@ func TestAConnectionThroughAMachineCarriesBothWaysAndEndsEachByItself(t *testing
 	if said, err := io.ReadAll(c); err != nil || string(said) != "hello" {
 		t.Errorf("the echo was %q, %v", said, err)
 	}
-	if !h.Alive() {
+	if !h.IsAlive() {
 		t.Error("the pool took a machine's connection for idle over which another one ran")
 	}
 	c.Close()
-	for deadline := time.Now().Add(10 * time.Second); h.Alive(); {
+	for deadline := time.Now().Add(10 * time.Second); h.IsAlive(); {
 		if time.Now().After(deadline) {
 			t.Fatal("the connection was kept although nothing runs over it any more")
 		}
@@ -72,7 +72,7 @@ func TestAConnectionThroughAMachineCarriesBothWaysAndEndsEachByItself(t *testing
 }
 
 func TestAConnectionThroughAMachineBreaksWithThatMachinesOwn(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	h, err := remote.Dial(t.Context(), s.Target, s.Key)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestAConnectionThroughAMachineBreaksWithThatMachinesOwn(t *testing.T) {
 }
 
 func TestAMachineThatPassesNothingOnIsToldByItsSetting(t *testing.T) {
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	s.RefuseForwards.Store(true)
 	h, err := remote.Dial(t.Context(), s.Target, s.Key)
 	if err != nil {

@@ -30,7 +30,7 @@ type Host struct {
 	target   Target
 	hostKey  string
 	client   *ssh.Client
-	line     *line
+	line     *monitoredConn
 	sessions chan struct{}
 
 	askAfter, deadAfter time.Duration
@@ -39,17 +39,17 @@ type Host struct {
 	broken chan struct{}
 	why    error
 	closed atomic.Bool
-	uses   uses
+	uses   usageCounter
 }
 
-func newHost(t Target, client *ssh.Client, l *line, hostKey string) *Host {
+func newHost(t Target, client *ssh.Client, l *monitoredConn, hostKey string) *Host {
 	h := &Host{
 		target: t, hostKey: hostKey, client: client, line: l,
 		sessions: make(chan struct{}, maxSessions),
 		broken:   make(chan struct{}),
 		askAfter: askAfter, deadAfter: deadAfter,
 	}
-	h.uses.touch()
+	h.uses.markUsed()
 	go func() {
 		err := client.Wait()
 		switch {
@@ -73,8 +73,8 @@ func (h *Host) HostKey() string { return h.hostKey }
 // Name is how errors call the machine.
 func (h *Host) Name() string { return h.target.Name }
 
-// Alive says that the connection is not known to be broken.
-func (h *Host) Alive() bool {
+// IsAlive says that the connection is not known to be broken.
+func (h *Host) IsAlive() bool {
 	select {
 	case <-h.broken:
 		return false
@@ -97,28 +97,28 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 	switch {
 	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
 		return nil, fmt.Errorf("machine %s: its SSH server does not pass connections on (AllowTcpForwarding): %w", h.target.Name, err)
-	case err != nil && !h.Alive():
+	case err != nil && !h.IsAlive():
 		return nil, &Lost{Machine: h.target.Name, Doing: "connecting to " + address + " from there", Cause: err}
 	case err != nil:
 		return nil, fmt.Errorf("machine %s: connecting to %s from there: %w", h.target.Name, address, err)
 	}
-	h.uses.begin()
-	return &throughHost{Conn: c, end: sync.OnceFunc(h.uses.end)}, nil
+	h.uses.beginUse()
+	return &forwardedConn{Conn: c, end: sync.OnceFunc(h.uses.endUse)}, nil
 }
 
-// throughHost is a connection that runs over a machine's own.
-type throughHost struct {
+// forwardedConn is a connection that runs over a machine's own.
+type forwardedConn struct {
 	net.Conn
 	end func()
 }
 
-func (c *throughHost) Close() error {
+func (c *forwardedConn) Close() error {
 	defer c.end()
 	return c.Conn.Close()
 }
 
 // CloseWrite ends what this side has to say, and leaves the other to finish.
-func (c *throughHost) CloseWrite() error {
+func (c *forwardedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
@@ -137,7 +137,7 @@ func (h *Host) keepAlive() {
 			return
 		case <-tick.C:
 		}
-		silence := h.line.silence()
+		silence := h.line.silentFor()
 		if silence >= h.deadAfter {
 			h.line.silent.Store(true)
 			h.line.Close()
@@ -152,17 +152,17 @@ func (h *Host) keepAlive() {
 	}
 }
 
-// line is the TCP connection; it remembers when the machine was last heard.
-type line struct {
+// monitoredConn is the TCP connection; it remembers when the machine was last heard.
+type monitoredConn struct {
 	net.Conn
 	heard  atomic.Int64 // since start
 	start  time.Time
 	silent atomic.Bool
 }
 
-func newLine(c net.Conn) *line { return &line{Conn: c, start: time.Now()} }
+func newMonitoredConn(c net.Conn) *monitoredConn { return &monitoredConn{Conn: c, start: time.Now()} }
 
-func (l *line) Read(p []byte) (int, error) {
+func (l *monitoredConn) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if n > 0 {
 		l.heard.Store(int64(time.Since(l.start)))
@@ -170,37 +170,37 @@ func (l *line) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (l *line) silence() time.Duration {
+func (l *monitoredConn) silentFor() time.Duration {
 	return time.Since(l.start) - time.Duration(l.heard.Load())
 }
 
-// uses counts what runs over a connection, so that a pool can tell an idle one.
-type uses struct {
+// usageCounter counts what runs over a connection, so that a pool can tell an idle one.
+type usageCounter struct {
 	mu   sync.Mutex
 	n    int
 	last time.Time
 }
 
-func (u *uses) touch() {
+func (u *usageCounter) markUsed() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.last = time.Now()
 }
 
-func (u *uses) begin() {
+func (u *usageCounter) beginUse() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.n++
 }
 
-func (u *uses) end() {
+func (u *usageCounter) endUse() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.n--
 	u.last = time.Now()
 }
 
-func (u *uses) idleFor() time.Duration {
+func (u *usageCounter) idleFor() time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.n > 0 {

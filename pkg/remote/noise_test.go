@@ -12,7 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
+	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
 // noisy are startup files of login shells that let commands run.
@@ -33,9 +33,9 @@ var noisy = map[string]string{
 	"no globbing and another IFS": "set -f; IFS=:",
 }
 
-func noisyServer(t *testing.T, startup string) (*remotetest.Server, *remote.Host) {
+func noisyServer(t *testing.T, startup string) (*sshserver.Server, *remote.Host) {
 	t.Helper()
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	s.Shell = "bash"
 	s.Startup = startup
 	return s, dial(t, s)
@@ -50,27 +50,27 @@ func TestWhatALoginShellPrintsIsNoOutput(t *testing.T) {
 			}
 			_, h := noisyServer(t, startup)
 			t.Cleanup(func() { endAll(t, pids) })
-			out, err := h.Script(t.Context(), "greeting", "echo one; printf two; echo of no matter >&2")
+			out, err := h.RunScript(t.Context(), "greeting", "echo one; printf two; echo of no matter >&2")
 			if err != nil || string(out) != "one\ntwo" {
 				t.Errorf("Script: %q, %v", out, err)
 			}
-			out, err = h.Run(t.Context(), "tr a-z A-Z", strings.NewReader("text"))
+			out, err = h.RunCommand(t.Context(), "tr a-z A-Z", strings.NewReader("text"))
 			if err != nil || string(out) != "TEXT" {
 				t.Errorf("Run: %q, %v", out, err)
 			}
 			var lines []string
-			err = h.Follow(t.Context(), "counting", "echo 1; echo 2", func(l string) { lines = append(lines, l) })
+			err = h.FollowScript(t.Context(), "counting", "echo 1; echo 2", func(l string) { lines = append(lines, l) })
 			if err != nil || strings.Join(lines, ",") != "1,2" {
 				t.Errorf("Follow: %q, %v", lines, err)
 			}
-			out, err = h.Converse(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'", func(first string) ([]byte, error) {
+			out, err = h.RunScriptWithAnswer(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'", func(first string) ([]byte, error) {
 				return []byte("so " + first), nil
 			})
 			if err != nil || string(out) != "so 4 cores end\n" {
 				t.Errorf("Converse: %q, %v", out, err)
 			}
 			var failed *remote.RunError
-			_, err = h.Script(t.Context(), "failing", "echo why >&2; exit 7")
+			_, err = h.RunScript(t.Context(), "failing", "echo why >&2; exit 7")
 			if !errors.As(err, &failed) || failed.Exit != 7 || strings.Join(failed.Tail, ",") != "why" {
 				t.Errorf("a failure: %v", err)
 			}
@@ -83,7 +83,7 @@ func upload(t *testing.T, h *remote.Host) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "new")
 	local, sum := artifact(t, 3<<20)
-	if err := h.Upload(t.Context(), local, filepath.Join(dir, "file"), sum, nil); err != nil || !same(t, local, filepath.Join(dir, "file")) {
+	if err := h.UploadFile(t.Context(), local, filepath.Join(dir, "file"), sum, nil); err != nil || !same(t, local, filepath.Join(dir, "file")) {
 		t.Errorf("Upload: %v", err)
 	}
 	if err := h.WriteFile(t.Context(), filepath.Join(dir, "small"), []byte("text\x00"), 0o640); err != nil {
@@ -118,8 +118,8 @@ func endAll(t *testing.T, file string) {
 }
 
 func TestALoginShellThatRunsNoCommandIsQuoted(t *testing.T) {
-	redact.Learn("noise", []byte("s3same-open-up"))
-	defer redact.Forget("noise")
+	redact.LearnSecret("noise", []byte("s3same-open-up"))
+	defer redact.ForgetOwner("noise")
 	for name, tt := range map[string]struct {
 		startup, says string
 		exit          int
@@ -135,7 +135,7 @@ func TestALoginShellThatRunsNoCommandIsQuoted(t *testing.T) {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			_, h := noisyServer(t, tt.startup)
 			mark := filepath.Join(t.TempDir(), "mark")
-			_, err := h.Script(t.Context(), "making tea", "echo x >"+mark)
+			_, err := h.RunScript(t.Context(), "making tea", "echo x >"+mark)
 			var failed *remote.ShellFailed
 			if !errors.As(err, &failed) || failed.Exit != tt.exit || failed.Command != "making tea" || failed.Machine != "sky-test-0" {
 				t.Fatalf("got %v", err)
@@ -151,9 +151,9 @@ func TestALoginShellThatRunsNoCommandIsQuoted(t *testing.T) {
 }
 
 func TestALoginShellThatNeverBeginsIsGivenUp(t *testing.T) {
-	defer remote.SetStartWithin(300 * time.Millisecond)()
+	defer remote.SetStartTimeout(300 * time.Millisecond)()
 	_, h := noisyServer(t, "echo please wait; sleep 20")
-	_, err := h.Script(t.Context(), "making tea", "true")
+	_, err := h.RunScript(t.Context(), "making tea", "true")
 	var failed *remote.ShellFailed
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "please wait") || !strings.Contains(err.Error(), "within 300ms") {
 		t.Errorf("got %v", err)
@@ -164,7 +164,7 @@ func TestADeadlineQuotesALoginShellThatHasNotBegun(t *testing.T) {
 	_, h := noisyServer(t, "echo please wait; sleep 20")
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	_, err := h.Script(ctx, "making tea", "true")
+	_, err := h.RunScript(ctx, "making tea", "true")
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "please wait") {
 		t.Errorf("got %v", err)
 	}
@@ -173,7 +173,7 @@ func TestADeadlineQuotesALoginShellThatHasNotBegun(t *testing.T) {
 func TestALoginShellThatPrintsWithoutEndIsGivenUp(t *testing.T) {
 	for _, where := range []string{"", " >&2"} {
 		_, h := noisyServer(t, "yes hello"+where)
-		_, err := h.Script(t.Context(), "making tea", "true")
+		_, err := h.RunScript(t.Context(), "making tea", "true")
 		var failed *remote.ShellFailed
 		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "without end") || !strings.Contains(err.Error(), "hello") {
 			t.Errorf("got %v", err)
@@ -183,7 +183,7 @@ func TestALoginShellThatPrintsWithoutEndIsGivenUp(t *testing.T) {
 
 func TestTheMarksAreNoArgumentOfAnyProgram(t *testing.T) {
 	_, h := start(t)
-	out, err := h.Script(t.Context(), "looking", `tr '\0' ' ' </proc/$$/cmdline; echo; echo "$m"`)
+	out, err := h.RunScript(t.Context(), "looking", `tr '\0' ' ' </proc/$$/cmdline; echo; echo "$m"`)
 	command, mark, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if err != nil || len(mark) < 30 || strings.Contains(command, mark) || strings.ContainsAny(command, "\\!") {
 		t.Errorf("got %q, %v", out, err)
@@ -193,19 +193,19 @@ func TestTheMarksAreNoArgumentOfAnyProgram(t *testing.T) {
 func TestTooMuchOutputEndsTheCommandAtOnce(t *testing.T) {
 	for name, call := range map[string]func(*remote.Host, context.Context, string) error{
 		"Script": func(h *remote.Host, ctx context.Context, s string) error {
-			_, err := h.Script(ctx, "talking", s)
+			_, err := h.RunScript(ctx, "talking", s)
 			return err
 		},
 		"Run": func(h *remote.Host, ctx context.Context, s string) error {
-			_, err := h.Run(ctx, s, strings.NewReader("x"))
+			_, err := h.RunCommand(ctx, s, strings.NewReader("x"))
 			return err
 		},
 		"Converse, after the first line": func(h *remote.Host, ctx context.Context, s string) error {
-			_, err := h.Converse(ctx, "talking", "echo first; "+s, func(string) ([]byte, error) { return nil, nil })
+			_, err := h.RunScriptWithAnswer(ctx, "talking", "echo first; "+s, func(string) ([]byte, error) { return nil, nil })
 			return err
 		},
 		"Converse, in the first line": func(h *remote.Host, ctx context.Context, s string) error {
-			_, err := h.Converse(ctx, "talking", strings.ReplaceAll(s, "yes", "cat /dev/zero #"), func(string) ([]byte, error) { return nil, nil })
+			_, err := h.RunScriptWithAnswer(ctx, "talking", strings.ReplaceAll(s, "yes", "cat /dev/zero #"), func(string) ([]byte, error) { return nil, nil })
 			return err
 		},
 	} {
@@ -228,7 +228,7 @@ func TestTooMuchOutputEndsTheCommandAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "the command is ended", gone([]int{pid}))
-			if out, err := h.Script(t.Context(), "going on", "echo well"); err != nil || string(out) != "well\n" {
+			if out, err := h.RunScript(t.Context(), "going on", "echo well"); err != nil || string(out) != "well\n" {
 				t.Errorf("the connection did not outlive it: %q, %v", out, err)
 			}
 		})
@@ -237,7 +237,7 @@ func TestTooMuchOutputEndsTheCommandAtOnce(t *testing.T) {
 
 func TestAsMuchOutputAsIsAllowedComesWhole(t *testing.T) {
 	_, h := start(t)
-	out, err := h.Script(t.Context(), "talking", "head -c 8388608 /dev/zero; head -c 30000000 /dev/zero >&2")
+	out, err := h.RunScript(t.Context(), "talking", "head -c 8388608 /dev/zero; head -c 30000000 /dev/zero >&2")
 	if err != nil || len(out) != 8<<20 {
 		t.Errorf("got %d bytes, %v", len(out), err)
 	}

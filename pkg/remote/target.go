@@ -91,7 +91,7 @@ func (e *ShellFailed) Error() string {
 		why = "was given up: " + e.Cause.Error()
 	}
 	s := fmt.Sprintf("machine %s: %s did not run: the login shell of user %s %s", e.Machine, e.Command, e.User, why)
-	s += quoteSaid("", e.Said)
+	s += quoteShellOutput("", e.Said)
 	s += "; see that 'ssh " + e.User + "@… true' works: what .bashrc, .profile or a forced command does must let commands run"
 	if e.User != "root" {
 		s += ", and sudo must ask for no password"
@@ -101,8 +101,8 @@ func (e *ShellFailed) Error() string {
 
 func (e *ShellFailed) Unwrap() error { return e.Cause }
 
-// quoteSaid quotes what a login shell printed.
-func quoteSaid(s string, said []string) string {
+// quoteShellOutput quotes what a login shell printed.
+func quoteShellOutput(s string, said []string) string {
 	if len(said) == 0 {
 		return s
 	}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/regular"
+	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
 const (
@@ -26,21 +26,21 @@ const (
 	releaseURL = "https://github.com/rancher/rke2/releases/download"
 
 	fetchTimeout = 30 * time.Second
-	// maxSums bounds a checksums file, which is a few kilobytes.
-	maxSums = 1 << 20
+	// maxChecksumsSize bounds a checksums file, which is a few kilobytes.
+	maxChecksumsSize = 1 << 20
 )
 
-// knownArchs are those that RKE2 is released for and we install.
-var knownArchs = []string{"amd64", "arm64"}
+// releaseArchitectures are those that RKE2 is released for and we install.
+var releaseArchitectures = []string{"amd64", "arm64"}
 
-func tarball(arch string) string { return "rke2.linux-" + arch + ".tar.gz" }
-func sums(arch string) string    { return "sha256sum-" + arch + ".txt" }
+func tarballName(arch string) string   { return "rke2.linux-" + arch + ".tar.gz" }
+func checksumsName(arch string) string { return "sha256sum-" + arch + ".txt" }
 
-// Resolve pins what all machines of a cluster install: version, source, and the sha256 of the release's tarball by
+// ResolveArtifacts pins what all machines of a cluster install: version, source, and the sha256 of the release's tarball by
 // architecture. source is "release", a URL under which <version>/<file> are found, or an absolute directory that holds
 // the files. Where sum is set, it is the tarball's sha256 and no checksums file is asked for. A tarball in a directory is
 // checked at once.
-func Resolve(ctx context.Context, version, source, sum string) (api.Artifacts, error) {
+func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Artifacts, error) {
 	a := api.Artifacts{Version: version, Source: source, SHA256: map[string]string{}}
 	if source == Release {
 		a.Source = releaseURL
@@ -51,14 +51,14 @@ func Resolve(ctx context.Context, version, source, sum string) (api.Artifacts, e
 			Message: fmt.Sprintf("RKE2's source %q is neither %q, an absolute directory, nor an https:// address", source, Release)}
 	}
 	var missing []error
-	for _, arch := range knownArchs {
+	for _, arch := range releaseArchitectures {
 		pinned := strings.ToLower(sum)
 		var err error
 		if pinned == "" {
-			pinned, err = pinnedSum(ctx, a, arch, isDir)
+			pinned, err = readChecksum(ctx, a, arch, isDir)
 		}
 		if err == nil && isDir {
-			err = checkTarball(ctx, filepath.Join(a.Source, tarball(arch)), pinned)
+			err = checkTarball(ctx, filepath.Join(a.Source, tarballName(arch)), pinned)
 		}
 		switch {
 		case err == nil:
@@ -81,35 +81,35 @@ func Resolve(ctx context.Context, version, source, sum string) (api.Artifacts, e
 	return a, nil
 }
 
-// pinnedSum reads the sha256 of an architecture's tarball from the source's checksums file.
-func pinnedSum(ctx context.Context, a api.Artifacts, arch string, isDir bool) (string, error) {
-	from := fileURL(a, sums(arch))
+// readChecksum reads the sha256 of an architecture's tarball from the source's checksums file.
+func readChecksum(ctx context.Context, a api.Artifacts, arch string, isDir bool) (string, error) {
+	from := artifactURL(a, checksumsName(arch))
 	var r io.ReadCloser
 	var err error
 	if isDir {
-		from = filepath.Join(a.Source, sums(arch))
-		r, err = regular.Open(from)
+		from = filepath.Join(a.Source, checksumsName(arch))
+		r, err = regularfile.Open(from)
 	} else {
-		r, err = fetch(ctx, from)
+		r, err = fetchURL(ctx, from)
 	}
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
-	sum, err := findSum(io.LimitReader(r, maxSums), tarball(arch))
+	sum, err := findChecksum(io.LimitReader(r, maxChecksumsSize), tarballName(arch))
 	if err != nil {
 		return "", &Error{Reason: BadArtifacts, Message: "reading " + from, Cause: err, Final: true}
 	}
 	return sum, nil
 }
 
-// fileURL is where a release's file lies. A plus sign in a path means itself, but not to every server.
-func fileURL(a api.Artifacts, file string) string {
+// artifactURL is where a release's file lies. A plus sign in a path means itself, but not to every server.
+func artifactURL(a api.Artifacts, file string) string {
 	return strings.TrimRight(a.Source, "/") + "/" + strings.ReplaceAll(url.PathEscape(a.Version), "+", "%2B") + "/" + file
 }
 
-// fetch gets a URL, by way of the environment's proxy where it names one; what is not there is an fs.ErrNotExist.
-func fetch(ctx context.Context, from string) (io.ReadCloser, error) {
+// fetchURL gets a URL, by way of the environment's proxy where it names one; what is not there is an fs.ErrNotExist.
+func fetchURL(ctx context.Context, from string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	doing := "fetching " + from
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
@@ -117,7 +117,7 @@ func fetch(ctx context.Context, from string) (io.ReadCloser, error) {
 		cancel()
 		return nil, &Error{Reason: BadArtifacts, Message: doing, Cause: err, Final: true}
 	}
-	proxy := throughProxy(req)
+	proxy := describeProxy(req)
 	doing += proxy
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -125,7 +125,7 @@ func fetch(ctx context.Context, from string) (io.ReadCloser, error) {
 		return nil, &Error{Reason: SourceUnreachable, Message: doing, Cause: err}
 	}
 	if res.StatusCode == http.StatusOK {
-		return body{res.Body, cancel}, nil
+		return cancelingBody{res.Body, cancel}, nil
 	}
 	res.Body.Close()
 	cancel()
@@ -138,21 +138,21 @@ func fetch(ctx context.Context, from string) (io.ReadCloser, error) {
 	return nil, &Error{Reason: SourceUnreachable, Message: doing + ": " + res.Status} // which may be the proxy's answer
 }
 
-// body ends its request's context when it is closed.
-type body struct {
+// cancelingBody ends its request's context when it is closed.
+type cancelingBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
 }
 
-func (b body) Close() error {
+func (b cancelingBody) Close() error {
 	defer b.cancel()
 	return b.ReadCloser.Close()
 }
 
-var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var sha256Form = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// findSum finds a file's line in what sha256sum prints: the sum, two blanks or a blank and a star, the name.
-func findSum(r io.Reader, file string) (string, error) {
+// findChecksum finds a file's line in what sha256sum prints: the sum, two blanks or a blank and a star, the name.
+func findChecksum(r io.Reader, file string) (string, error) {
 	found := ""
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -161,7 +161,7 @@ func findSum(r io.Reader, file string) (string, error) {
 			continue
 		}
 		sum := strings.ToLower(f[0])
-		if !sumForm.MatchString(sum) {
+		if !sha256Form.MatchString(sum) {
 			return "", fmt.Errorf("the line of %s holds no sha256: %.100q", file, lines.Text())
 		}
 		if found != "" && found != sum {
@@ -180,13 +180,13 @@ func findSum(r io.Reader, file string) (string, error) {
 
 // checkTarball compares a local tarball with its pinned sum, so that a damaged one is found before any machine is.
 func checkTarball(ctx context.Context, name, want string) error {
-	f, err := regular.Open(name)
+	f, err := regularfile.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, reader{ctx, f}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(h, contextReader{ctx, f}, make([]byte, 1<<20)); err != nil {
 		return fmt.Errorf("checking %s: %w", name, err)
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != want {
@@ -196,13 +196,13 @@ func checkTarball(ctx context.Context, name, want string) error {
 	return nil
 }
 
-// reader stops reading when its context ends.
-type reader struct {
+// contextReader stops reading when its context ends.
+type contextReader struct {
 	ctx context.Context
 	r   io.Reader
 }
 
-func (r reader) Read(p []byte) (int, error) {
+func (r contextReader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}

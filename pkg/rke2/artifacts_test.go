@@ -32,7 +32,7 @@ func TestAChecksumIsFoundByItsFile(t *testing.T) {
 		"empty":          {"", ""},
 		"a web page":     {"<html>\nsign in\n</html>", ""},
 	} {
-		got, err := findSum(strings.NewReader(tt.text), "rke2.linux-amd64.tar.gz")
+		got, err := findChecksum(strings.NewReader(tt.text), "rke2.linux-amd64.tar.gz")
 		if got != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
@@ -44,8 +44,8 @@ func dir(t *testing.T, archs ...string) string {
 	t.Helper()
 	d := t.TempDir()
 	for _, arch := range archs {
-		write(t, filepath.Join(d, tarball(arch)), "tarball of "+arch)
-		write(t, filepath.Join(d, sums(arch)), sumOf("tarball of "+arch)+"  "+tarball(arch)+"\n")
+		write(t, filepath.Join(d, tarballName(arch)), "tarball of "+arch)
+		write(t, filepath.Join(d, checksumsName(arch)), sumOf("tarball of "+arch)+"  "+tarballName(arch)+"\n")
 	}
 	return d
 }
@@ -59,15 +59,15 @@ func write(t *testing.T, name, content string) {
 
 func TestADirectoryIsPinnedByArchitecture(t *testing.T) {
 	d := dir(t, "amd64", "arm64")
-	a, err := Resolve(t.Context(), version, d, "")
+	a, err := ResolveArtifacts(t.Context(), version, d, "")
 	if err != nil || a.Version != version || a.Source != d || len(a.SHA256) != 2 || a.SHA256["arm64"] != sumOf("tarball of arm64") {
 		t.Errorf("got %+v, %v", a, err)
 	}
-	a, err = Resolve(t.Context(), version, dir(t, "amd64"), "")
+	a, err = ResolveArtifacts(t.Context(), version, dir(t, "amd64"), "")
 	if err != nil || len(a.SHA256) != 1 {
 		t.Errorf("one architecture: got %+v, %v", a, err)
 	}
-	a, err = Resolve(t.Context(), version, d, strings.ToUpper(sumOf("tarball of arm64")))
+	a, err = ResolveArtifacts(t.Context(), version, d, strings.ToUpper(sumOf("tarball of arm64")))
 	if err != nil || len(a.SHA256) != 1 || a.SHA256["arm64"] == "" {
 		t.Errorf("one that a sum was given for: got %+v, %v", a, err)
 	}
@@ -75,18 +75,18 @@ func TestADirectoryIsPinnedByArchitecture(t *testing.T) {
 
 func TestADamagedDirectoryIsRefused(t *testing.T) {
 	d := dir(t, "amd64")
-	write(t, filepath.Join(d, tarball("amd64")), "tarball of amd6")
-	if _, err := Resolve(t.Context(), version, d, ""); reasonOf(err) != ChecksumMismatch || !IsFinal(err) || !strings.Contains(err.Error(), tarball("amd64")) {
+	write(t, filepath.Join(d, tarballName("amd64")), "tarball of amd6")
+	if _, err := ResolveArtifacts(t.Context(), version, d, ""); reasonOf(err) != ChecksumMismatch || !IsFinal(err) || !strings.Contains(err.Error(), tarballName("amd64")) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := Resolve(t.Context(), version, dir(t, "amd64"), strings.Repeat("0", 64)); reasonOf(err) != ChecksumMismatch {
+	if _, err := ResolveArtifacts(t.Context(), version, dir(t, "amd64"), strings.Repeat("0", 64)); reasonOf(err) != ChecksumMismatch {
 		t.Errorf("another sum was given: got %v", err)
 	}
-	if _, err := Resolve(t.Context(), version, t.TempDir(), ""); reasonOf(err) != BadArtifacts || !IsFinal(err) {
+	if _, err := ResolveArtifacts(t.Context(), version, t.TempDir(), ""); reasonOf(err) != BadArtifacts || !IsFinal(err) {
 		t.Errorf("empty: got %v", err)
 	}
-	write(t, filepath.Join(d, sums("amd64")), "nothing")
-	if _, err := Resolve(t.Context(), version, d, ""); reasonOf(err) != BadArtifacts || !strings.Contains(err.Error(), sums("amd64")) {
+	write(t, filepath.Join(d, checksumsName("amd64")), "nothing")
+	if _, err := ResolveArtifacts(t.Context(), version, d, ""); reasonOf(err) != BadArtifacts || !strings.Contains(err.Error(), checksumsName("amd64")) {
 		t.Errorf("no sums: got %v", err)
 	}
 }
@@ -108,13 +108,13 @@ func TestAMirrorIsAskedForTheVersionsSums(t *testing.T) {
 			http.NotFound(w, r)
 			return
 		}
-		fmt.Fprintf(w, "%s  %s\n", sumOf("x"), tarball("amd64"))
+		fmt.Fprintf(w, "%s  %s\n", sumOf("x"), tarballName("amd64"))
 	})
-	a, err := Resolve(t.Context(), version, url+"/rke2/", "")
+	a, err := ResolveArtifacts(t.Context(), version, url+"/rke2/", "")
 	if err != nil || len(a.SHA256) != 1 || a.SHA256["amd64"] != sumOf("x") {
 		t.Errorf("got %+v, %v", a, err)
 	}
-	if _, err := Resolve(t.Context(), "v9.9.9+rke2r1", url+"/rke2", ""); reasonOf(err) != BadArtifacts || !strings.Contains(err.Error(), url+"/rke2/v9.9.9%2Brke2r1/sha256sum-amd64.txt") {
+	if _, err := ResolveArtifacts(t.Context(), "v9.9.9+rke2r1", url+"/rke2", ""); reasonOf(err) != BadArtifacts || !strings.Contains(err.Error(), url+"/rke2/v9.9.9%2Brke2r1/sha256sum-amd64.txt") {
 		t.Errorf("another version: got %v", err)
 	}
 }
@@ -122,12 +122,12 @@ func TestAMirrorIsAskedForTheVersionsSums(t *testing.T) {
 func TestAMirrorsFailureIsToldFromALackAndNamesTheURL(t *testing.T) {
 	for status, want := range map[int]string{500: SourceUnreachable, 503: SourceUnreachable, 429: SourceUnreachable, 403: BadArtifacts, 404: BadArtifacts} {
 		url := mirror(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
-		_, err := Resolve(t.Context(), version, url, "")
+		_, err := ResolveArtifacts(t.Context(), version, url, "")
 		if reasonOf(err) != want || IsFinal(err) != (want == BadArtifacts) || !strings.Contains(err.Error(), url) {
 			t.Errorf("%d: got %v", status, err)
 		}
 	}
-	if _, err := Resolve(t.Context(), version, "https://127.0.0.1:1", ""); reasonOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "https://127.0.0.1:1/") {
+	if _, err := ResolveArtifacts(t.Context(), version, "https://127.0.0.1:1", ""); reasonOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "https://127.0.0.1:1/") {
 		t.Errorf("nobody listens: got %v", err)
 	}
 }
@@ -135,23 +135,23 @@ func TestAMirrorsFailureIsToldFromALackAndNamesTheURL(t *testing.T) {
 func TestASumThatIsGivenWinsAndNobodyIsAsked(t *testing.T) {
 	url := mirror(t, func(http.ResponseWriter, *http.Request) { t.Error("the mirror was asked") })
 	for _, source := range []string{url, strings.Replace(url, "https:", "http:", 1), Release} {
-		if a, err := Resolve(t.Context(), version, source, sumOf("x")); err != nil || a.SHA256["amd64"] != sumOf("x") {
+		if a, err := ResolveArtifacts(t.Context(), version, source, sumOf("x")); err != nil || a.SHA256["amd64"] != sumOf("x") {
 			t.Errorf("%s: got %+v, %v", source, a, err)
 		}
 	}
 	for _, source := range []string{"http://mirror", "relative/dir", "ftp://x", ""} {
-		if _, err := Resolve(t.Context(), version, source, ""); reasonOf(err) != BadArtifacts {
+		if _, err := ResolveArtifacts(t.Context(), version, source, ""); reasonOf(err) != BadArtifacts {
 			t.Errorf("%q: got %v", source, err)
 		}
 	}
 }
 
 func TestTheReleaseIsNamedByItsURL(t *testing.T) {
-	a, err := Resolve(t.Context(), version, Release, sumOf("x"))
+	a, err := ResolveArtifacts(t.Context(), version, Release, sumOf("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fileURL(a, tarball("amd64")); got != "https://github.com/rancher/rke2/releases/download/v1.35.7%2Brke2r1/rke2.linux-amd64.tar.gz" {
+	if got := artifactURL(a, tarballName("amd64")); got != "https://github.com/rancher/rke2/releases/download/v1.35.7%2Brke2r1/rke2.linux-amd64.tar.gz" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -20,20 +20,20 @@ const (
 	evictionHard   = "eviction-hard=memory.available<100Mi,nodefs.available<5%,imagefs.available<5%"
 )
 
-// Config renders RKE2's config.yaml for a node. What the machine shows beyond what it was given is reserved from the
+// RenderConfig renders RKE2's config.yaml for a node. What the machine shows beyond what it was given is reserved from the
 // kubelet, so that its allocatable is what was asked for.
-func Config(n Node, f Facts) ([]byte, error) {
+func RenderConfig(n Node, f Facts) ([]byte, error) {
 	if n.NodeName == "" || n.NodeIP == "" {
 		return nil, errors.New("rendering RKE2's configuration: the node's name and address are needed")
 	}
-	labels, err := nodeLabels(n.Labels)
+	labels, err := renderNodeLabels(n.Labels)
 	if err != nil {
 		return nil, fmt.Errorf("rendering RKE2's configuration of %s: %w", n.NodeName, err)
 	}
 	c := map[string]any{
 		"node-name":   n.NodeName,
 		"node-ip":     n.NodeIP,
-		"kubelet-arg": kubeletArgs(n, f),
+		"kubelet-arg": renderKubeletArgs(n, f),
 	}
 	if n.ExternalIP != "" && n.ExternalIP != n.NodeIP {
 		c["node-external-ip"] = n.ExternalIP
@@ -49,7 +49,7 @@ func Config(n Node, f Facts) ([]byte, error) {
 		c["agent-token"] = n.AgentToken
 		// Without it the external address is advertised, and the cluster's own traffic leaves the private network.
 		c["advertise-address"] = n.NodeIP
-		c["tls-san"] = tlsSANs(n)
+		c["tls-san"] = collectTLSSANs(n)
 		c["write-kubeconfig-mode"] = "0600"
 	case api.RoleWorker:
 		if !strings.HasPrefix(n.Server, "https://") {
@@ -67,7 +67,7 @@ func Config(n Node, f Facts) ([]byte, error) {
 	return append([]byte("# Written by skyctl, which writes it again when the machine is prepared again.\n"), b...), nil
 }
 
-func tlsSANs(n Node) []string {
+func collectTLSSANs(n Node) []string {
 	var sans []string
 	for _, s := range append([]string{n.NodeIP, n.ExternalIP}, n.TLSSANs...) {
 		if s != "" && !slices.Contains(sans, s) {
@@ -77,9 +77,9 @@ func tlsSANs(n Node) []string {
 	return sans
 }
 
-// nodeLabels renders labels in order. The kubelet refuses to start with one of Kubernetes' own, such as a role
+// renderNodeLabels renders labels in order. The kubelet refuses to start with one of Kubernetes' own, such as a role
 // (rancher/rke2#3730).
-func nodeLabels(labels map[string]string) ([]string, error) {
+func renderNodeLabels(labels map[string]string) ([]string, error) {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
 		domain, _, _ := strings.Cut(k, "/")
@@ -93,8 +93,8 @@ func nodeLabels(labels map[string]string) ([]string, error) {
 	return out, nil
 }
 
-// kubeletArgs reserves what the machine shows but was not given.
-func kubeletArgs(n Node, f Facts) []string {
+// renderKubeletArgs reserves what the machine shows but was not given.
+func renderKubeletArgs(n Node, f Facts) []string {
 	args := []string{evictionHard}
 	var reserved []string
 	if n.CPUs > 0 {
@@ -113,18 +113,18 @@ func kubeletArgs(n Node, f Facts) []string {
 	return args
 }
 
-// configFor renders a node's configuration with the machine's own facts, as factsScript printed them.
-func configFor(h *remote.Host, n Node, facts string) ([]byte, error) {
+// renderConfigFromFacts renders a node's configuration with the machine's own facts, as factsScript printed them.
+func renderConfigFromFacts(h *remote.Host, n Node, facts string) ([]byte, error) {
 	f, err := parseFacts(h.Name(), facts)
 	if err != nil {
 		return nil, err
 	}
-	return Config(n, f)
+	return RenderConfig(n, f)
 }
 
-// receiveConfig takes a length and that many bytes, and makes them the configuration, readable by root only, unless it is
+// receiveConfigScript takes a length and that many bytes, and makes them the configuration, readable by root only, unless it is
 // that already.
-const receiveConfig = `
+const receiveConfigScript = `
 read -r size
 mkdir -p /etc/rancher/rke2
 new=$(mktemp ` + configFile + `.XXXXXX)

@@ -32,7 +32,7 @@ func TestConfigIsAsTheGoldenFilesHaveIt(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Config(tt.node, tt.facts)
+			got, err := RenderConfig(tt.node, tt.facts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +71,7 @@ func TestWhatAMachineWasNotGivenIsReserved(t *testing.T) {
 		{"more than it has", 4, 16, ""},
 		{"all but what eviction takes", 2, 7.95, ""},
 	} {
-		got := strings.Join(kubeletArgs(Node{CPUs: tt.cpus, MemoryGiB: tt.mem}, twoCores), " ")
+		got := strings.Join(renderKubeletArgs(Node{CPUs: tt.cpus, MemoryGiB: tt.mem}, twoCores), " ")
 		if want := strings.TrimSpace(evictionHard + " " + tt.wantReserve); got != want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, want)
 		}
@@ -92,7 +92,7 @@ func TestConfigRefusesWhatWouldNotStart(t *testing.T) {
 	} {
 		n := head
 		if change(&n); true {
-			if b, err := Config(n, twoCores); err == nil {
+			if b, err := RenderConfig(n, twoCores); err == nil {
 				t.Errorf("%s: got\n%s", name, b)
 			}
 		}

@@ -24,10 +24,10 @@ show agent-token <` + serverDir + `/agent-token
 show kubeconfig <` + kubeconfig + `
 ` + curlHere + ` -skf -m 5 https://127.0.0.1:9345/cacerts | show cacerts`
 
-// FetchCredentials reads the tokens and the kubeconfig of a head whose server is up. Tokens come back in their full
+// ReadCredentials reads the tokens and the kubeconfig of a head whose server is up. Tokens come back in their full
 // form; one that is kept in the short form is completed with the hash of the head's CA.
-func FetchCredentials(ctx context.Context, h *remote.Host) (Credentials, error) {
-	out, err := h.Script(ctx, "reading the cluster's credentials", credentialsScript)
+func ReadCredentials(ctx context.Context, h *remote.Host) (Credentials, error) {
+	out, err := h.RunScript(ctx, "reading the cluster's credentials", credentialsScript)
 	if err != nil {
 		return Credentials{}, err
 	}
@@ -55,16 +55,16 @@ func parseCredentials(out string) (Credentials, error) {
 	}
 	c := Credentials{Kubeconfig: got["kubeconfig"]}
 	var err error
-	if c.ServerToken, err = fullToken(string(got["server-token"]), "server", got["cacerts"]); err != nil {
+	if c.ServerToken, err = toFullToken(string(got["server-token"]), "server", got["cacerts"]); err != nil {
 		return Credentials{}, err
 	}
-	if c.AgentToken, err = fullToken(string(got["agent-token"]), "node", got["cacerts"]); err != nil {
+	if c.AgentToken, err = toFullToken(string(got["agent-token"]), "node", got["cacerts"]); err != nil {
 		return Credentials{}, err
 	}
 	return c, checkJoinToken(c.AgentToken)
 }
 
-func fullToken(token, user string, caCerts []byte) (string, error) {
+func toFullToken(token, user string, caCerts []byte) (string, error) {
 	token = strings.TrimSpace(token)
 	if strings.HasPrefix(token, "K10") {
 		return token, nil

@@ -33,9 +33,9 @@ echo "arch=$(uname -m) systemd=$systemd prefix=$prefix cpus=$(getconf _NPROCESSO
   "memory_kib=$(awk '$1 == "MemTotal:" {print $2}' /proc/meminfo)"
 `
 
-// Gather asks a machine for its facts.
-func Gather(ctx context.Context, h *remote.Host) (Facts, error) {
-	out, err := h.Script(ctx, "gathering facts", factsScript)
+// GatherFacts asks a machine for its facts.
+func GatherFacts(ctx context.Context, h *remote.Host) (Facts, error) {
+	out, err := h.RunScript(ctx, "gathering facts", factsScript)
 	if err != nil {
 		return Facts{}, err
 	}
@@ -46,15 +46,15 @@ func Gather(ctx context.Context, h *remote.Host) (Facts, error) {
 var architectures = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "amd64": "amd64", "arm64": "arm64"}
 
 func parseFacts(machine, line string) (Facts, error) {
-	kv := keyValues(line)
+	kv := parseKeyValues(line)
 	f := Facts{Arch: architectures[kv["arch"]], Systemd: kv["systemd"] == "1", Prefix: kv["prefix"]}
 	var err error
 	if f.CPUs, err = strconv.Atoi(kv["cpus"]); err != nil {
-		return Facts{}, noFacts(machine, "number of processors", line)
+		return Facts{}, newNoFactsError(machine, "number of processors", line)
 	}
 	kib, err := strconv.ParseInt(kv["memory_kib"], 10, 64)
 	if err != nil || f.Prefix == "" {
-		return Facts{}, noFacts(machine, "memory", line)
+		return Facts{}, newNoFactsError(machine, "memory", line)
 	}
 	f.MemoryBytes = kib << 10
 	switch {
@@ -68,14 +68,14 @@ func parseFacts(machine, line string) (Facts, error) {
 	return f, nil
 }
 
-// noFacts is the error of a machine that did not say what it is.
-func noFacts(machine, what, line string) error {
+// newNoFactsError is the error of a machine that did not say what it is.
+func newNoFactsError(machine, what, line string) error {
 	return &Error{Reason: NoFacts, Machine: machine,
 		Message: fmt.Sprintf("its %s can't be read from %.200q; see that getconf, awk, uname and /proc/meminfo work there", what, line)}
 }
 
-// keyValues reads a line of KEY=VALUE words.
-func keyValues(line string) map[string]string {
+// parseKeyValues reads a line of KEY=VALUE words.
+func parseKeyValues(line string) map[string]string {
 	kv := map[string]string{}
 	for word := range strings.FieldsSeq(line) {
 		if k, v, ok := strings.Cut(word, "="); ok {

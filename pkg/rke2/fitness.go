@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// evictBelow is the share of a disk below which the kubelet evicts pods and takes no new ones; see evictionHard.
-	evictBelow = 0.05
+	// evictionShare is the share of a disk below which the kubelet evicts pods and takes no new ones; see evictionHard.
+	evictionShare = 0.05
 	// roomForRKE2 is what RKE2 and the images of its own pods take on a machine that has none of them yet.
 	roomForRKE2 = 2 << 30
-	// maxSkew is how far a machine's clock may be from ours. A certificate counts from the moment at which it was
+	// maxClockSkew is how far a machine's clock may be from ours. A certificate counts from the moment at which it was
 	// made, by the clock of the machine that made it: others refuse it for as long as they are behind that.
-	maxSkew = 2 * time.Minute
+	maxClockSkew = 2 * time.Minute
 )
 
-// clockPatience is how long a machine that has just booted may take to set its clock, askClockEvery how often it is
+// clockPatience is how long a machine that has just booted may take to set its clock, clockPollInterval how often it is
 // asked. Only tests change them.
 var (
-	clockPatience = 2 * time.Minute
-	askClockEvery = 3 * time.Second
+	clockPatience     = 2 * time.Minute
+	clockPollInterval = 3 * time.Second
 )
 
 // fitnessScript prints the machine's clock, and size and free space in KiB of the disks on which the kubelet and
@@ -58,7 +58,7 @@ type disk struct {
 func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, progress func(string)) error {
 	for begun := now(); ; {
 		asked := now()
-		out, err := h.Script(ctx, "looking at its clock and disks", fitnessScript)
+		out, err := h.RunScript(ctx, "looking at its clock and disks", fitnessScript)
 		if err != nil {
 			return err
 		}
@@ -66,29 +66,29 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 		if err != nil {
 			return err
 		}
-		skew := skewOf(f.clock, asked, now())
-		if skew.Abs() <= maxSkew {
+		skew := measureClockSkew(f.clock, asked, now())
+		if skew.Abs() <= maxClockSkew {
 			return checkDisks(h.Name(), f)
 		}
 		if now().Sub(begun) >= clockPatience {
 			return &Error{Reason: ClockSkew, Machine: h.Name(), Final: true, Message: fmt.Sprintf(
 				"its clock is %s, and certificates would count from another time there; set the one that is wrong "+
-					"(timedatectl set-ntp true) or use an image that sets its clock, then run the same create again", inWords(skew))}
+					"(timedatectl set-ntp true) or use an image that sets its clock, then run the same create again", formatSkew(skew))}
 		}
 		if progress != nil {
-			progress("waiting for its clock to be set: it is " + inWords(skew))
+			progress("waiting for its clock to be set: it is " + formatSkew(skew))
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("machine %s: waiting for its clock to be set: %w", h.Name(), context.Cause(ctx))
-		case <-time.After(askClockEvery):
+		case <-time.After(clockPollInterval):
 		}
 	}
 }
 
-// skewOf is by how much a clock is ahead that was read to the second between two moments of ours; what may be due to
+// measureClockSkew is by how much a clock is ahead that was read to the second between two moments of ours; what may be due to
 // the time that the reading took is no skew.
-func skewOf(read, from, to time.Time) time.Duration {
+func measureClockSkew(read, from, to time.Time) time.Duration {
 	switch {
 	case read.Add(time.Second).Before(from):
 		return read.Add(time.Second).Sub(from)
@@ -98,7 +98,7 @@ func skewOf(read, from, to time.Time) time.Duration {
 	return 0
 }
 
-func inWords(skew time.Duration) string {
+func formatSkew(skew time.Duration) string {
 	about := skew.Abs().Round(time.Minute)
 	if skew < 0 {
 		return fmt.Sprintf("%s behind that of skyd's machine", about)
@@ -107,7 +107,7 @@ func inWords(skew time.Duration) string {
 }
 
 func parseFitness(machine, line string) (fitness, error) {
-	kv := keyValues(line)
+	kv := parseKeyValues(line)
 	seconds, err := strconv.ParseInt(kv["clock"], 10, 64)
 	if err != nil {
 		return fitness{}, fmt.Errorf("machine %s: its clock can't be read from %q", machine, strings.TrimSpace(line))
@@ -126,7 +126,7 @@ func parseFitness(machine, line string) (fitness, error) {
 // checkDisks says which disk is too full for a node; nil where none is.
 func checkDisks(machine string, f fitness) error {
 	for _, d := range f.disks {
-		reserve, takes := int64(evictBelow*float64(d.size)), int64(0)
+		reserve, takes := int64(evictionShare*float64(d.size)), int64(0)
 		if !f.images && d.path == "/var/lib/rancher" {
 			takes = roomForRKE2
 		}
@@ -134,10 +134,10 @@ func checkDisks(machine string, f fitness) error {
 			return &Error{Reason: DiskTooFull, Machine: machine, Final: true, Message: fmt.Sprintf(
 				"%s of %s are free on the disk of %s; the kubelet evicts pods while less than %.0f%% (%s) are, and RKE2 with its images takes %s: "+
 					"make room for %s more, or ask for a larger --disk_size",
-				gibs(d.free), gibs(d.size), d.path, 100*evictBelow, gibs(reserve), gibs(takes), gibs(missing))}
+				formatGiB(d.free), formatGiB(d.size), d.path, 100*evictionShare, formatGiB(reserve), formatGiB(takes), formatGiB(missing))}
 		}
 	}
 	return nil
 }
 
-func gibs(bytes int64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) }
+func formatGiB(bytes int64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) }

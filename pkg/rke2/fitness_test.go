@@ -13,9 +13,9 @@ func (m *machine) setClock(off string) {
 }
 
 func impatient(t *testing.T) {
-	patience, every := clockPatience, askClockEvery
-	t.Cleanup(func() { clockPatience, askClockEvery = patience, every })
-	clockPatience, askClockEvery = 200*time.Millisecond, 10*time.Millisecond
+	patience, every := clockPatience, clockPollInterval
+	t.Cleanup(func() { clockPatience, clockPollInterval = patience, every })
+	clockPatience, clockPollInterval = 200*time.Millisecond, 10*time.Millisecond
 }
 
 func TestAClockThatIsOffIsSaidBeforeAnythingIsInstalled(t *testing.T) {

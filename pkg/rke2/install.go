@@ -14,22 +14,22 @@ import (
 
 // The exit statuses by which our own scripts say what was wrong.
 const (
-	exitChecksum   = 70
-	exitVersion    = 71
-	exitNoCurl     = 72
-	exitDownload   = 73
-	exitNotOnThere = 74
+	exitChecksum    = 70
+	exitVersion     = 71
+	exitNoCurl      = 72
+	exitDownload    = 73
+	exitTarballGone = 74
 )
 
-// Install puts the pinned release onto a machine, as RKE2's install script does with a tarball. A machine that has it is
+// InstallRelease puts the pinned release onto a machine, as RKE2's install script does with a tarball. A machine that has it is
 // left alone. The tarball is verified before it is unpacked; a stamp, written last, says that the unpacking was whole.
 // progress may be nil.
-func Install(ctx context.Context, h *remote.Host, a api.Artifacts, progress func(string)) error {
+func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
 	}
 	progress("looking what is installed")
-	out, err := h.Script(ctx, "looking what is installed", factsScript+lookScript)
+	out, err := h.RunScript(ctx, "looking what is installed", factsScript+installedScript)
 	if err != nil {
 		return err
 	}
@@ -48,20 +48,20 @@ func Install(ctx context.Context, h *remote.Host, a api.Artifacts, progress func
 	}
 	job := installJob{h: h, a: a, f: f, sum: sum, progress: progress}
 	if filepath.IsAbs(a.Source) {
-		err = job.upload(ctx)
+		err = job.uploadTarball(ctx)
 	} else {
-		err = job.download(ctx)
+		err = job.downloadTarball(ctx)
 	}
 	if err != nil {
 		return err
 	}
 	progress("unpacking RKE2")
-	_, err = h.Script(ctx, "unpacking RKE2", job.script(unpackScript))
-	return job.explain(err)
+	_, err = h.RunScript(ctx, "unpacking RKE2", job.withVariables(unpackScript))
+	return job.explainFailure(err)
 }
 
-// lookScript prints the stamp and the installed program's own version, each on a line that may be empty.
-const lookScript = `
+// installedScript prints the stamp and the installed program's own version, each on a line that may be empty.
+const installedScript = `
 head -n1 "$prefix/share/rke2/.skyctl" 2>/dev/null || echo
 "$prefix/bin/rke2" --version 2>/dev/null | head -n1
 true`
@@ -80,40 +80,40 @@ type installJob struct {
 	progress func(string)
 }
 
-func (j installJob) staged() string { return stagingDir + "/" + j.sum + ".tar.gz" }
+func (j installJob) stagedPath() string { return stagingDir + "/" + j.sum + ".tar.gz" }
 
-func (j installJob) upload(ctx context.Context) error {
+func (j installJob) uploadTarball(ctx context.Context) error {
 	j.progress("uploading RKE2")
-	err := j.h.Upload(ctx, filepath.Join(j.a.Source, tarball(j.f.Arch)), j.staged(), j.sum, func(done, total int64) {
+	err := j.h.UploadFile(ctx, filepath.Join(j.a.Source, tarballName(j.f.Arch)), j.stagedPath(), j.sum, func(done, total int64) {
 		j.progress(fmt.Sprintf("uploading RKE2: %d of %d MB", done/1e6, total/1e6))
 	})
 	var mismatch *remote.ChecksumMismatch
 	if errors.As(err, &mismatch) {
 		return &Error{Reason: ChecksumMismatch, Machine: j.h.Name(), Message: "RKE2 was not installed", Cause: err, Final: true}
 	}
-	return j.explain(err)
+	return j.explainFailure(err)
 }
 
-func (j installJob) download(ctx context.Context) error {
+func (j installJob) downloadTarball(ctx context.Context) error {
 	j.progress("downloading RKE2")
-	err := j.h.Follow(ctx, "downloading RKE2", j.script(downloadScript), func(bytes string) {
+	err := j.h.FollowScript(ctx, "downloading RKE2", j.withVariables(downloadScript), func(bytes string) {
 		j.progress("downloading RKE2: " + bytes + " MB")
 	})
-	return j.explain(err)
+	return j.explainFailure(err)
 }
 
-// script puts the job's values before a script.
-func (j installJob) script(s string) string {
+// withVariables puts the job's values before a script.
+func (j installJob) withVariables(s string) string {
 	protocols := "=https"
 	if strings.HasPrefix(j.a.Source, "http://") {
 		protocols = "=http,https"
 	}
 	vars := ""
 	for _, v := range [][2]string{
-		{"dir", stagingDir}, {"file", j.staged()}, {"sum", j.sum}, {"prefix", j.f.Prefix}, {"version", j.a.Version},
-		{"url", fileURL(j.a, tarball(j.f.Arch))}, {"protocols", protocols},
+		{"dir", stagingDir}, {"file", j.stagedPath()}, {"sum", j.sum}, {"prefix", j.f.Prefix}, {"version", j.a.Version},
+		{"url", artifactURL(j.a, tarballName(j.f.Arch))}, {"protocols", protocols},
 	} {
-		vars += v[0] + "=" + remote.Quote(v[1]) + "\n"
+		vars += v[0] + "=" + remote.QuoteShell(v[1]) + "\n"
 	}
 	return vars + s
 }
@@ -180,18 +180,18 @@ echo "$version $sum" >"$stamp.new"
 mv -f "$stamp.new" "$stamp"
 rm -f "$file"`
 
-// notThere is how curl says that a server has no such file.
-var notThere = regexp.MustCompile(`returned error: (404|410)\b`)
+// notFoundForm is how curl says that a server has no such file.
+var notFoundForm = regexp.MustCompile(`returned error: (404|410)\b`)
 
-// explain gives a failed step its reason.
-func (j installJob) explain(err error) error {
+// explainFailure gives a failed step its reason.
+func (j installJob) explainFailure(err error) error {
 	var run *remote.RunError
 	if !errors.As(err, &run) {
 		return err
 	}
 	tail := strings.Join(run.Tail, "; ")
 	e := &Error{Machine: j.h.Name(), Log: run.Tail, Cause: err}
-	url := fileURL(j.a, tarball(j.f.Arch))
+	url := artifactURL(j.a, tarballName(j.f.Arch))
 	switch run.Exit {
 	case exitChecksum:
 		e.Reason, e.Final, e.Cause = ChecksumMismatch, true, nil
@@ -204,10 +204,10 @@ func (j installJob) explain(err error) error {
 		e.Message = "it has no curl to download RKE2 with; use an image with curl, or a directory as rke2.source"
 	case exitDownload:
 		e.Reason, e.Message, e.Cause = SourceUnreachable, fmt.Sprintf("downloading %s: %s", url, tail), nil
-		if notThere.MatchString(tail) {
+		if notFoundForm.MatchString(tail) {
 			e.Reason, e.Final = BadArtifacts, true
 		}
-	case exitNotOnThere:
+	case exitTarballGone:
 		e.Reason, e.Message, e.Cause = InstallFailed, "the tarball vanished before it was unpacked", nil
 	default:
 		e.Reason, e.Message = InstallFailed, "installing RKE2"

@@ -39,11 +39,11 @@ func (m *machine) installed() {
 func TestAReleaseIsInstalledOnce(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
-	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()
-	if err := Install(t.Context(), m.Host, a, func(s string) {
+	if err := InstallRelease(t.Context(), m.Host, a, func(s string) {
 		if !strings.HasPrefix(s, "looking") {
 			t.Errorf("the second time: %s", s)
 		}
@@ -51,7 +51,7 @@ func TestAReleaseIsInstalledOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.sh("echo '#!/bin/sh' >/opt/rke2/bin/rke2")
-	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()
@@ -68,14 +68,14 @@ touch /opt/hanging; sleep 86400
 `, 0o755)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
-	go func() { result <- Install(ctx, m.Host, a, nil) }()
+	go func() { result <- InstallRelease(ctx, m.Host, a, nil) }()
 	eventually(t, "tar hangs", func() bool { return m.sh("ls /opt/hanging 2>/dev/null || true") != "" })
 	cancel()
 	if err := <-result; !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 	m.sh("rm /opt/fake/tar")
-	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()
@@ -85,7 +85,7 @@ func TestAReleaseOfAnotherVersionIsRefused(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, "v1.0.0+rke2r1")
 	for range 2 {
-		if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != WrongVersion || !IsFinal(err) || !strings.Contains(err.Error(), "v1.0.0+rke2r1") {
+		if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != WrongVersion || !IsFinal(err) || !strings.Contains(err.Error(), "v1.0.0+rke2r1") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -94,10 +94,10 @@ func TestAReleaseOfAnotherVersionIsRefused(t *testing.T) {
 func TestAnUploadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 	m := newMachine(t)
 	d, a := release(t, version)
-	for _, arch := range knownArchs {
-		write(t, filepath.Join(d, tarball(arch)), "damaged since it was pinned")
+	for _, arch := range releaseArchitectures {
+		write(t, filepath.Join(d, tarballName(arch)), "damaged since it was pinned")
 	}
-	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) {
 		t.Errorf("got %v", err)
 	}
 	if got := m.sh("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
@@ -109,7 +109,7 @@ func TestAFullDiskIsFinalAndSaidToBeFull(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
 	m.sh("mount -o remount,size=64k /opt")
-	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != InstallFailed || !IsFinal(err) || !strings.Contains(err.Error(), "No space left") {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != InstallFailed || !IsFinal(err) || !strings.Contains(err.Error(), "No space left") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -135,7 +135,7 @@ func (m *machine) shop(dir string, handle func(http.ResponseWriter, *http.Reques
 func TestAMachineDownloadsForItselfAndGoesOnWhereItWasCut(t *testing.T) {
 	m := newMachine(t)
 	dir, a := release(t, version)
-	whole, err := os.ReadFile(filepath.Join(dir, tarball("amd64")))
+	whole, err := os.ReadFile(filepath.Join(dir, tarballName("amd64")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,10 +152,10 @@ func TestAMachineDownloadsForItselfAndGoesOnWhereItWasCut(t *testing.T) {
 		}
 		files.ServeHTTP(w, r)
 	})
-	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != SourceUnreachable || IsFinal(err) || !strings.Contains(err.Error(), a.Source) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != SourceUnreachable || IsFinal(err) || !strings.Contains(err.Error(), a.Source) {
 		t.Fatalf("cut: got %v", err)
 	}
-	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()
@@ -168,7 +168,7 @@ func TestADamagedPartIsFetchedAnew(t *testing.T) {
 	for _, junk := range []string{"junk", strings.Repeat("junk", 1<<20)} { // the second is longer than the file
 		m.sh("rm -rf /opt/rke2")
 		m.write(stagingDir+"/"+a.SHA256["amd64"]+".tar.gz.part", junk, 0o600)
-		if err := Install(t.Context(), m.Host, a, nil); err != nil {
+		if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 			t.Fatal(err)
 		}
 		m.installed()
@@ -179,14 +179,14 @@ func TestADownloadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 	m := newMachine(t)
 	dir, a := release(t, version)
 	a.Source = m.shop(dir, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = w.Write([]byte("sign in first")) })
-	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) || !strings.Contains(err.Error(), a.Source) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) || !strings.Contains(err.Error(), a.Source) {
 		t.Errorf("got %v", err)
 	}
 	if got := m.sh("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
 		t.Errorf("on the machine: %s", got)
 	}
 	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.NotFound(w, r) })
-	if err := Install(t.Context(), m.Host, a, nil); reasonOf(err) != BadArtifacts || !IsFinal(err) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != BadArtifacts || !IsFinal(err) {
 		t.Errorf("not there: got %v", err)
 	}
 }
@@ -211,11 +211,11 @@ func TestAConfigurationIsRootsOnlyAndWrittenOnce(t *testing.T) {
 	if after := stat(); after != before || !strings.Contains(after, "\n0 600 ") || !strings.HasSuffix(after, "\nconfig.yaml") {
 		t.Errorf("got %s, then %s", before, after)
 	}
-	f, err := Gather(t.Context(), m.Host)
+	f, err := GatherFacts(t.Context(), m.Host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := Config(n, f)
+	want, err := RenderConfig(n, f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,24 +282,24 @@ func TestNoTokenIsEverAnArgument(t *testing.T) {
 func TestUninstallingTakesAllAndMayBeRepeated(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
-	if err := Uninstall(t.Context(), m.Host); err != nil {
+	if err := UninstallRelease(t.Context(), m.Host); err != nil {
 		t.Errorf("nothing there: %v", err)
 	}
-	if err := Install(t.Context(), m.Host, a, nil); err != nil {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := StartServer(t.Context(), m.Host, aHead); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := Uninstall(t.Context(), m.Host); err != nil {
+		if err := UninstallRelease(t.Context(), m.Host); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := m.sh("ls " + configFile + " " + stagingDir + " /opt/rke2/share/rke2/.skyctl /opt/rke2/bin/rke2 2>/dev/null || true"); got != "" {
 		t.Errorf("left: %s", got)
 	}
-	if err := Stop(t.Context(), m.Host, api.RoleHead); err != nil {
+	if err := StopUnit(t.Context(), m.Host, api.RoleHead); err != nil {
 		t.Errorf("stopping what isn't there: %v", err)
 	}
 }
@@ -313,14 +313,14 @@ func TestALostConnectionIsToldFromAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	err = Install(t.Context(), h, a, nil)
+	err = InstallRelease(t.Context(), h, a, nil)
 	if !remote.IsLost(err) && reasonOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
 	m.server.CutAfter.Store(0)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := Install(ctx, m.Host, a, nil); err != nil {
+	if err := InstallRelease(ctx, m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.installed()

@@ -11,14 +11,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// Journal returns the last lines of a role's unit, free of secrets.
-func Journal(ctx context.Context, h *remote.Host, role api.Role, lines int) ([]string, error) {
-	out, err := h.Script(ctx, "reading the journal of "+unitOf(role),
-		fmt.Sprintf("journalctl -q --no-pager -o cat -n %d -u %s", lines, unitOf(role)))
+// ReadJournal returns the last lines of a role's unit, free of secrets.
+func ReadJournal(ctx context.Context, h *remote.Host, role api.Role, lines int) ([]string, error) {
+	out, err := h.RunScript(ctx, "reading the journal of "+unitName(role),
+		fmt.Sprintf("journalctl -q --no-pager -o cat -n %d -u %s", lines, unitName(role)))
 	if err != nil {
 		return nil, err
 	}
-	return scrub(string(out)), nil
+	return toRedactedLines(string(out)), nil
 }
 
 const (
@@ -27,27 +27,27 @@ const (
 	longestLine    = 500
 )
 
-// scrub splits a log into lines and hides its secrets.
-func scrub(log string) []string {
+// toRedactedLines splits a log into lines and hides its secrets.
+func toRedactedLines(log string) []string {
 	if over := len(log) - longestJournal; over > 0 {
 		_, log, _ = strings.Cut(log[over:], "\n") // of a line that is cut, a secret might not be known
 	}
 	out := redact.Lines(log)
 	for i, l := range out {
-		out[i] = cut(l, longestLine)
+		out[i] = truncateLine(l, longestLine)
 	}
 	return out
 }
 
-func cut(s string, n int) string {
+func truncateLine(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
 	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
-// said is the part of a log line that a person wants to read: its msg, if it has one.
-func said(line string) string {
+// extractLogMessage is the part of a log line that a person wants to read: its msg, if it has one.
+func extractLogMessage(line string) string {
 	if m := messageForm.FindStringSubmatch(line); m != nil {
 		return strings.ReplaceAll(m[1], `\"`, `"`)
 	}
@@ -56,43 +56,43 @@ func said(line string) string {
 
 var messageForm = regexp.MustCompile(`\bmsg="((?:[^"\\]|\\.)*)"`)
 
-// lastWords picks the line of a log that tells best why the unit ended.
-func lastWords(log []string) string {
+// lastErrorMessage picks the line of a log that tells best why the unit ended.
+func lastErrorMessage(log []string) string {
 	for i := len(log) - 1; i >= 0; i-- {
 		if l := log[i]; strings.Contains(l, "level=fatal") || strings.HasPrefix(l, "Error:") || strings.HasPrefix(l, "panic:") {
-			return said(l)
+			return extractLogMessage(l)
 		}
 	}
 	for i := len(log) - 1; i >= 0; i-- {
 		if strings.Contains(log[i], "level=error") {
-			return said(log[i])
+			return extractLogMessage(log[i])
 		}
 	}
 	if len(log) > 0 {
-		return said(log[len(log)-1])
+		return extractLogMessage(log[len(log)-1])
 	}
 	return "its journal is empty"
 }
 
-// finding is what a line of an agent's journal means.
-type finding struct {
+// logFinding is what a line of an agent's journal means.
+type logFinding struct {
 	reason  string
 	message string
 	// after is how many such lines it takes to be sure.
 	after int
 }
 
-// classify says what a line of an agent's journal means; no reason: nothing in particular.
-func classify(line string) finding {
+// classifyLogLine says what a line of an agent's journal means; no reason: nothing in particular.
+func classifyLogLine(line string) logFinding {
 	switch {
 	case strings.Contains(line, "Node password rejected"), strings.Contains(line, "duplicate hostname"):
-		return finding{DuplicateNode, "the cluster knows a node of that name with another password; delete that Node and its node-password secret", 2}
+		return logFinding{DuplicateNode, "the cluster knows a node of that name with another password; delete that Node and its node-password secret", 2}
 	case strings.Contains(line, "token CA hash does not match"):
-		return finding{WrongCA, "the head that answers has another CA than the token was made for", 1}
+		return logFinding{WrongCA, "the head that answers has another CA than the token was made for", 1}
 	case strings.Contains(line, "401 Unauthorized"):
-		return finding{WrongToken, "the head refuses the worker's token", 2}
+		return logFinding{WrongToken, "the head refuses the worker's token", 2}
 	case strings.Contains(line, "server is not ready"), strings.Contains(line, "failed to get CA certs"), strings.Contains(line, "connection refused"):
-		return finding{"", "the head to let the worker in", 0}
+		return logFinding{"", "the head to let the worker in", 0}
 	}
-	return finding{}
+	return logFinding{}
 }

@@ -26,7 +26,7 @@ func TestNoSecretIsLeftInALog(t *testing.T) {
 		"kubeconfig":      {"    client-key-data: c2VzYW1l\n    x: y", "c2VzYW1l", "x: y"},
 		"PEM in base64":   {"got LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWQ== ok", "BFQyBQ", "ok"},
 	} {
-		got := strings.Join(scrub(tt.log), "\n")
+		got := strings.Join(toRedactedLines(tt.log), "\n")
 		if strings.Contains(got, tt.secret) || !strings.Contains(got, tt.keeps) {
 			t.Errorf("%s: got %q", name, got)
 		}
@@ -40,7 +40,7 @@ func TestALogWithoutSecretsStaysAsItIs(t *testing.T) {
 		`time="2026-11-24T06:00:00Z" level=info msg="To join node to cluster: rke2 agent -s https://10.0.0.2:9345 -t ${NODE_TOKEN}"`,
 		`Error: failed to find token: is there a server?`,
 	} {
-		if got := scrub(l); len(got) != 1 || strings.Contains(l, "time=") && got[0] != l {
+		if got := toRedactedLines(l); len(got) != 1 || strings.Contains(l, "time=") && got[0] != l {
 			t.Errorf("got %q for %q", got, l)
 		}
 	}
@@ -55,19 +55,19 @@ func TestAnAgentsJournalIsUnderstood(t *testing.T) {
 		`level=error msg="failed to get CA certs: Get \"https://10.0.0.2:9345/cacerts\": dial tcp 10.0.0.2:9345: connect: connection refused"`:                                                                          "",
 		`level=info msg="Starting kubelet"`: "",
 	} {
-		if got := classify(line); got.reason != want {
+		if got := classifyLogLine(line); got.reason != want {
 			t.Errorf("%s: got %+v", line, got)
 		}
 	}
 }
 
 func TestOneRefusalIsNotYetAWrongToken(t *testing.T) {
-	w := &watch{role: api.RoleWorker, seen: map[string]int{}}
+	w := &unitWatch{role: api.RoleWorker, seen: map[string]int{}}
 	line := `server is not ready: https://10.0.0.2:9345/x: 401 Unauthorized`
-	if e := w.take(line); e != nil {
+	if e := w.readLine(line); e != nil {
 		t.Fatalf("at once: %v", e)
 	}
-	if e := w.take(line); e == nil || e.Reason != WrongToken || !e.Final {
+	if e := w.readLine(line); e == nil || e.Reason != WrongToken || !e.Final {
 		t.Errorf("got %v", e)
 	}
 }
@@ -83,7 +83,7 @@ func TestTheLastWordsSayWhyAUnitEnded(t *testing.T) {
 		{[]string{"exec format error"}, "exec format error"},
 		{nil, "its journal is empty"},
 	} {
-		if got := lastWords(tt.log); got != tt.want {
+		if got := lastErrorMessage(tt.log); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
@@ -99,7 +99,7 @@ func TestAUnitThatWillNotComeUpIsTold(t *testing.T) {
 		"LoadState=not-found ActiveState=inactive":                                  UnitFailed,
 	} {
 		got := ""
-		if e := judgeUnit("rke2-server", keyValues(state)); e != nil {
+		if e := findUnitFault("rke2-server", parseKeyValues(state)); e != nil {
 			got = e.Reason
 		}
 		if got != want {
@@ -110,26 +110,26 @@ func TestAUnitThatWillNotComeUpIsTold(t *testing.T) {
 
 func TestAUnitThatNobodyStartsIsNotWaitedForForEver(t *testing.T) {
 	stopped := stateMark + "LoadState=loaded ActiveState=inactive SubState=dead NRestarts=0"
-	w := &watch{role: api.RoleHead}
+	w := &unitWatch{role: api.RoleHead}
 	for i, line := range []string{stopped, stopped, stopped + " Job=17", stopped, stopped} {
-		if e := w.take(line); e != nil {
+		if e := w.readLine(line); e != nil {
 			t.Fatalf("at line %d: %v", i, e)
 		}
 	}
-	if e := w.take(stopped); e == nil || e.Reason != UnitFailed {
+	if e := w.readLine(stopped); e == nil || e.Reason != UnitFailed {
 		t.Errorf("got %v", e)
 	}
 }
 
 func TestADeadlineNamesTheUnmetConditionAndTheLastAnswer(t *testing.T) {
 	var said []string
-	w := &watch{role: api.RoleHead, say: func(s string) { said = append(said, s) }}
+	w := &unitWatch{role: api.RoleHead, say: func(s string) { said = append(said, s) }}
 	for _, l := range []string{"stage=0 why=", "stage=0 why=", "stage=4 why=500 [-]etcd failed: reason withheld"} {
-		if e := w.take(stateMark + "LoadState=loaded ActiveState=activating SubState=start " + l); e != nil {
+		if e := w.readLine(stateMark + "LoadState=loaded ActiveState=activating SubState=start " + l); e != nil {
 			t.Fatal(e)
 		}
 	}
-	if got := w.overdue(); !strings.Contains(got, "the API server to be ready") || !strings.Contains(got, "[-]etcd failed") {
+	if got := w.overdueMessage(); !strings.Contains(got, "the API server to be ready") || !strings.Contains(got, "[-]etcd failed") {
 		t.Errorf("got %s", got)
 	}
 	if len(said) != 2 || !strings.Contains(said[0], "9345") {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
+	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
 // machine is this machine seen through a mount namespace of its own, reached over SSH: what RKE2 is installed into is
@@ -24,7 +24,7 @@ import (
 type machine struct {
 	*remote.Host
 	t      *testing.T
-	server *remotetest.Server
+	server *sshserver.Server
 }
 
 const systemctl = `#!/bin/sh
@@ -56,7 +56,7 @@ for a; do [ "$a" != -f ] || { echo $$ >/run/systemd/system/follower; exec sleep 
 // unit sets a unit's state as systemctl shows it.
 func (m *machine) unit(name, state string) {
 	m.t.Helper()
-	for k, v := range keyValues(state) {
+	for k, v := range parseKeyValues(state) {
 		m.write("/run/systemd/system/"+name+"."+k, v+"\n", 0o644)
 	}
 }
@@ -102,7 +102,7 @@ mkdir /opt/fake; echo up; exec sleep infinity`)
 	if _, err := out.Read(make([]byte, 3)); err != nil {
 		t.Fatalf("this test needs root, for a mount namespace: %v", err)
 	}
-	s := remotetest.Start(t)
+	s := sshserver.Start(t)
 	s.Enter = []string{"nsenter", "--mount", "--target", fmt.Sprint(ns.Process.Pid)}
 	s.Env = []string{"PATH=/opt/fake:" + os.Getenv("PATH")}
 	h, err := remote.Dial(t.Context(), s.Target, s.Key)
@@ -125,7 +125,7 @@ func (m *machine) write(name, data string, mode fs.FileMode) {
 
 func (m *machine) sh(script string) string {
 	m.t.Helper()
-	out, err := m.Script(m.t.Context(), "looking", script)
+	out, err := m.RunScript(m.t.Context(), "looking", script)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -158,11 +158,11 @@ func release(t *testing.T, v string) (string, api.Artifacts) {
 	w.Close()
 	z.Close()
 	d := t.TempDir()
-	for _, arch := range knownArchs {
-		write(t, filepath.Join(d, tarball(arch)), b.String())
-		write(t, filepath.Join(d, sums(arch)), sumOf(b.String())+"  "+tarball(arch)+"\n")
+	for _, arch := range releaseArchitectures {
+		write(t, filepath.Join(d, tarballName(arch)), b.String())
+		write(t, filepath.Join(d, checksumsName(arch)), sumOf(b.String())+"  "+tarballName(arch)+"\n")
 	}
-	a, err := Resolve(t.Context(), version, d, "")
+	a, err := ResolveArtifacts(t.Context(), version, d, "")
 	if err != nil {
 		t.Fatal(err)
 	}

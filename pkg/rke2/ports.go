@@ -25,10 +25,10 @@ type Port struct {
 
 // The ports of a head, of every machine's kubelet, and of the pods' network.
 var (
-	SupervisorOfHead = Port{Number: SupervisorPort, Server: "RKE2's supervisor"}
-	APIOfHead        = Port{Number: APIPort, Server: "the Kubernetes API server"}
-	KubeletPort      = Port{Number: 10250, Server: "the kubelet"}
-	OverlayPort      = Port{Number: 8472, UDP: true, Server: "the pods' network (VXLAN)"}
+	HeadSupervisorPort = Port{Number: SupervisorPort, Server: "RKE2's supervisor"}
+	HeadAPIPort        = Port{Number: APIPort, Server: "the Kubernetes API server"}
+	KubeletPort        = Port{Number: 10250, Server: "the kubelet"}
+	OverlayPort        = Port{Number: 8472, UDP: true, Server: "the pods' network (VXLAN)"}
 )
 
 func (p Port) String() string {
@@ -38,16 +38,16 @@ func (p Port) String() string {
 	return fmt.Sprintf("%d/tcp", p.Number)
 }
 
-// Contact is what came of a try to reach a port.
-type Contact string
+// PortContact is what came of a try to reach a port.
+type PortContact string
 
 // The outcomes of a try. PortUnknown: nothing can be said; UDP ports answer nobody, so that only their rejection
 // shows.
 const (
-	PortUnknown  Contact = ""
-	PortOpen     Contact = "open"
-	PortRejected Contact = "rejected"
-	PortSilent   Contact = "silent"
+	PortUnknown  PortContact = ""
+	PortOpen     PortContact = "open"
+	PortRejected PortContact = "rejected"
+	PortSilent   PortContact = "silent"
 )
 
 const (
@@ -70,7 +70,7 @@ true`
 )
 
 // ProbePort tries to reach a port of an address from a machine.
-func ProbePort(ctx context.Context, from *remote.Host, address string, p Port) (Contact, error) {
+func ProbePort(ctx context.Context, from *remote.Host, address string, p Port) (PortContact, error) {
 	probe := tcpProbe
 	if p.UDP {
 		probe = udpProbe
@@ -78,36 +78,36 @@ func ProbePort(ctx context.Context, from *remote.Host, address string, p Port) (
 	if strings.Contains(address, ":") && !p.UDP {
 		address = "[" + address + "]"
 	}
-	script := fmt.Sprintf("address=%s; port=%d\n%s", remote.Quote(address), p.Number, probe)
-	out, err := from.Script(ctx, "reaching port "+p.String()+" of "+address, script)
+	script := fmt.Sprintf("address=%s; port=%d\n%s", remote.QuoteShell(address), p.Number, probe)
+	out, err := from.RunScript(ctx, "reaching port "+p.String()+" of "+address, script)
 	if err != nil {
 		return PortUnknown, err
 	}
-	switch c := Contact(strings.TrimSpace(string(out))); c {
+	switch c := PortContact(strings.TrimSpace(string(out))); c {
 	case PortOpen, PortRejected, PortSilent:
 		return c, nil
 	}
 	return PortUnknown, nil
 }
 
-// Listens says whether something on the machine listens on a port of one of its addresses.
-func Listens(ctx context.Context, on *remote.Host, address string, p Port) (bool, error) {
+// IsListening says whether something on the machine listens on a port of one of its addresses.
+func IsListening(ctx context.Context, on *remote.Host, address string, p Port) (bool, error) {
 	table, state := "tcp", "0A"
 	if p.UDP {
 		table, state = "udp", "07"
 	}
 	sockets := fmt.Sprintf("cat /proc/net/%s /proc/net/%[1]s6 2>/dev/null", table)
 	bound := fmt.Sprintf(`awk '$4 == "%s" && $2 ~ /:%04X$/ {sub(/:.*/, "", $2); print $2}'`, state, p.Number)
-	out, err := on.Script(ctx, "looking who listens", sockets+" | "+bound)
+	out, err := on.RunScript(ctx, "looking who listens", sockets+" | "+bound)
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(strings.Fields(string(out)), func(local string) bool { return takes(local, address) }), nil
+	return slices.ContainsFunc(strings.Fields(string(out)), func(local string) bool { return socketAccepts(local, address) }), nil
 }
 
-// takes says whether a socket that is bound to a local address, as /proc/net shows it, takes what is sent to an
+// socketAccepts says whether a socket that is bound to a local address, as /proc/net shows it, takes what is sent to an
 // address.
-func takes(local, address string) bool {
+func socketAccepts(local, address string) bool {
 	if strings.Trim(local, "0") == "" {
 		return true
 	}
@@ -128,9 +128,9 @@ func takes(local, address string) bool {
 }
 
 const (
-	// rejectedAtMost is how many rejections in a row are final, silentAtMost how long no answer may come.
-	rejectedAtMost = 3
-	silentAtMost   = 30 * time.Second
+	// maxRejections is how many rejections in a row are final, maxSilence how long no answer may come.
+	maxRejections = 3
+	maxSilence    = 30 * time.Second
 )
 
 // PortTrial judges a way from one machine to a port of another by what was seen of it.
@@ -143,9 +143,9 @@ type PortTrial struct {
 	silent   time.Time
 }
 
-// See takes the outcome of a try while the other machine listens on the port; its error, a final *Error, is the
+// AddContact takes the outcome of a try while the other machine listens on the port; its error, a final *Error, is the
 // verdict.
-func (t *PortTrial) See(c Contact, now time.Time) error {
+func (t *PortTrial) AddContact(c PortContact, now time.Time) error {
 	if c != PortRejected {
 		t.rejected = 0
 	}
@@ -154,20 +154,20 @@ func (t *PortTrial) See(c Contact, now time.Time) error {
 	}
 	switch c {
 	case PortRejected:
-		if t.rejected++; t.rejected >= rejectedAtMost {
-			return t.closed("connections are rejected")
+		if t.rejected++; t.rejected >= maxRejections {
+			return t.newClosedError("connections are rejected")
 		}
 	case PortSilent:
 		if t.silent.IsZero() {
 			t.silent = now
-		} else if now.Sub(t.silent) >= silentAtMost {
-			return t.closed(fmt.Sprintf("connections get no answer for %s", now.Sub(t.silent).Round(time.Second)))
+		} else if now.Sub(t.silent) >= maxSilence {
+			return t.newClosedError(fmt.Sprintf("connections get no answer for %s", now.Sub(t.silent).Round(time.Second)))
 		}
 	}
 	return nil
 }
 
-func (t *PortTrial) closed(how string) error {
+func (t *PortTrial) newClosedError(how string) error {
 	return &Error{Reason: PortClosed, Final: true, Message: fmt.Sprintf(
 		"%s can't reach port %s of %s, where %s listens: %s. Something between the two closes it: open %s from %s to %s in "+
 			"the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), then try again. "+

@@ -10,24 +10,24 @@ import (
 func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
 	second := time.Second
 	for name, tt := range map[string]struct {
-		seen []Contact
+		seen []PortContact
 		each time.Duration
 		want string
 	}{
-		"rejected":             {[]Contact{PortRejected, PortRejected, PortRejected}, second, "connections are rejected"},
-		"rejected twice":       {[]Contact{PortRejected, PortRejected}, second, ""},
-		"not in a row":         {[]Contact{PortRejected, PortRejected, PortSilent, PortRejected, PortRejected}, second, ""},
-		"silent":               {[]Contact{PortSilent, PortSilent, PortSilent, PortSilent}, 10 * second, "no answer for 30s"},
-		"silent for a while":   {[]Contact{PortSilent, PortSilent, PortSilent}, 10 * second, ""},
-		"silent now and then":  {[]Contact{PortSilent, PortSilent, PortOpen, PortSilent, PortSilent}, 20 * second, ""},
-		"nothing can be said":  {[]Contact{PortUnknown, PortUnknown, PortUnknown, PortUnknown}, 20 * second, ""},
-		"silent, then refused": {[]Contact{PortSilent, PortSilent, PortRejected, PortRejected, PortRejected}, second, "connections are rejected"},
+		"rejected":             {[]PortContact{PortRejected, PortRejected, PortRejected}, second, "connections are rejected"},
+		"rejected twice":       {[]PortContact{PortRejected, PortRejected}, second, ""},
+		"not in a row":         {[]PortContact{PortRejected, PortRejected, PortSilent, PortRejected, PortRejected}, second, ""},
+		"silent":               {[]PortContact{PortSilent, PortSilent, PortSilent, PortSilent}, 10 * second, "no answer for 30s"},
+		"silent for a while":   {[]PortContact{PortSilent, PortSilent, PortSilent}, 10 * second, ""},
+		"silent now and then":  {[]PortContact{PortSilent, PortSilent, PortOpen, PortSilent, PortSilent}, 20 * second, ""},
+		"nothing can be said":  {[]PortContact{PortUnknown, PortUnknown, PortUnknown, PortUnknown}, 20 * second, ""},
+		"silent, then refused": {[]PortContact{PortSilent, PortSilent, PortRejected, PortRejected, PortRejected}, second, "connections are rejected"},
 	} {
-		trial := PortTrial{Port: SupervisorOfHead, From: "sky-x-1 (10.0.0.2)", To: "sky-x-0 (10.0.0.1)"}
+		trial := PortTrial{Port: HeadSupervisorPort, From: "sky-x-1 (10.0.0.2)", To: "sky-x-0 (10.0.0.1)"}
 		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		var err error
 		for _, c := range tt.seen {
-			if err = trial.See(c, now); err != nil {
+			if err = trial.AddContact(c, now); err != nil {
 				break
 			}
 			now = now.Add(tt.each)
@@ -66,7 +66,7 @@ func TestASocketTakesWhatIsSentToItsAddress(t *testing.T) {
 		{"nonsense", "10.0.0.7", false},
 		{"0700000A", "", false},
 	} {
-		if got := takes(tt.local, tt.address); got != tt.want {
+		if got := socketAccepts(tt.local, tt.address); got != tt.want {
 			t.Errorf("a socket at %s takes what is sent to %q: %v", tt.local, tt.address, got)
 		}
 	}
@@ -90,12 +90,12 @@ func TestAPortIsTriedFromAMachine(t *testing.T) {
 			_ = c.Close() // a port that is no TLS server's is open all the same
 		}
 	}()
-	try := func(address string, p Port, contact Contact, listens bool) {
+	try := func(address string, p Port, contact PortContact, listens bool) {
 		t.Helper()
 		if got, err := ProbePort(t.Context(), m.Host, address, p); err != nil || got != contact {
 			t.Errorf("port %s of %s is %q, want %q: %v", p, address, got, contact, err)
 		}
-		if got, err := Listens(t.Context(), m.Host, address, p); err != nil || got != listens {
+		if got, err := IsListening(t.Context(), m.Host, address, p); err != nil || got != listens {
 			t.Errorf("something listens on port %s of %s: %v, %v", p, address, got, err)
 		}
 	}

@@ -64,8 +64,8 @@ func NewAgentToken() (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// unitOf is the systemd unit of a role.
-func unitOf(r api.Role) string {
+// unitName is the systemd unit of a role.
+func unitName(r api.Role) string {
 	if r == api.RoleHead {
 		return "rke2-server"
 	}

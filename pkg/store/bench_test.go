@@ -31,12 +31,12 @@ func full(name, uid string) *api.Cluster {
 func BenchmarkListOfThousand(b *testing.B) {
 	w := newWorld(b)
 	for i := range 1000 {
-		_, err := w.Create(b.Context(), full(fmt.Sprintf("cluster-%04d", i), fmt.Sprintf("00000000-0000-4000-8000-%012d", i)))
+		_, err := w.CreateCluster(b.Context(), full(fmt.Sprintf("cluster-%04d", i), fmt.Sprintf("00000000-0000-4000-8000-%012d", i)))
 		must(b, err)
 	}
 	b.Run("connected", func(b *testing.B) {
 		for b.Loop() {
-			list, err := w.List(b.Context())
+			list, err := w.ListClusters(b.Context())
 			must(b, err)
 			if len(list) != 1000 {
 				b.Fatal(len(list))
@@ -45,7 +45,7 @@ func BenchmarkListOfThousand(b *testing.B) {
 	})
 	b.Run("overview", func(b *testing.B) {
 		for b.Loop() {
-			list, err := w.Overview(b.Context())
+			list, err := w.ListClusterSummaries(b.Context())
 			must(b, err)
 			if len(list) != 1000 {
 				b.Fatal(len(list))
@@ -56,7 +56,7 @@ func BenchmarkListOfThousand(b *testing.B) {
 		for b.Loop() {
 			s, err := store.Open(b.Context(), store.Options{Endpoints: []string{shared}, Prefix: w.prefix})
 			must(b, err)
-			_, err = s.Overview(b.Context())
+			_, err = s.ListClusterSummaries(b.Context())
 			must(b, err)
 			must(b, s.Close())
 		}

@@ -14,16 +14,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Create stores a new cluster. Where one of that name is there the error is an *ExistsError that carries it; finding
+// CreateCluster stores a new cluster. Where one of that name is there the error is an *ExistsError that carries it; finding
 // the very same object (by UID) is a success, so that a create whose answer was lost can be repeated.
-func (s *Store) Create(ctx context.Context, c *api.Cluster) (*api.Cluster, error) {
+func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster, error) {
 	name := c.Metadata.Name
 	value, err := encodeCluster(c)
 	if err != nil {
 		return nil, err
 	}
-	key := s.keys.cluster(name)
-	resp, err := s.txn(ctx, fmt.Sprintf("creating cluster %q", name),
+	key := s.keys.clusterKey(name)
+	resp, err := s.commitTxn(ctx, fmt.Sprintf("creating cluster %q", name),
 		[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
 		[]clientv3.Op{clientv3.OpPut(key, string(value))},
 		[]clientv3.Op{clientv3.OpGet(key)})
@@ -44,14 +44,14 @@ func (s *Store) Create(ctx context.Context, c *api.Cluster) (*api.Cluster, error
 	return there, nil
 }
 
-// Get returns a cluster with its machines, both as they stood at one moment; a *NotFoundError where there is none.
-func (s *Store) Get(ctx context.Context, name string) (*api.Cluster, error) {
+// ReadCluster returns a cluster with its machines, both as they stood at one moment; a *NotFoundError where there is none.
+func (s *Store) ReadCluster(ctx context.Context, name string) (*api.Cluster, error) {
 	for {
-		c, at, err := s.read(ctx, name)
+		c, at, err := s.readClusterObject(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		machines, err := s.machinesAt(ctx, api.Ref{Name: name, UID: c.Metadata.UID}, at.revision)
+		machines, err := s.listMachinesAt(ctx, api.Ref{Name: name, UID: c.Metadata.UID}, at.revision)
 		if errors.Is(err, rpctypes.ErrCompacted) {
 			continue // the moment has gone by: take another
 		}
@@ -63,19 +63,19 @@ func (s *Store) Get(ctx context.Context, name string) (*api.Cluster, error) {
 	}
 }
 
-// stored is a cluster's key as etcd has it, and the revision of the whole store when it was read.
-type stored struct {
+// storedCluster is a cluster's key as etcd has it, and the revision of the whole store when it was read.
+type storedCluster struct {
 	*mvccpb.KeyValue
 	revision int64
 }
 
-// read returns a cluster without machines.
-func (s *Store) read(ctx context.Context, name string) (*api.Cluster, stored, error) {
-	none := stored{}
-	if err := checkPart("cluster name", name); err != nil {
+// readClusterObject returns a cluster without machines.
+func (s *Store) readClusterObject(ctx context.Context, name string) (*api.Cluster, storedCluster, error) {
+	none := storedCluster{}
+	if err := checkKeyPart("cluster name", name); err != nil {
 		return nil, none, err
 	}
-	resp, err := s.get(ctx, fmt.Sprintf("reading cluster %q", name), s.keys.cluster(name))
+	resp, err := s.getKeys(ctx, fmt.Sprintf("reading cluster %q", name), s.keys.clusterKey(name))
 	if err != nil {
 		return nil, none, err
 	}
@@ -86,15 +86,15 @@ func (s *Store) read(ctx context.Context, name string) (*api.Cluster, stored, er
 	if corrupt != nil {
 		return nil, none, corrupt
 	}
-	return c, stored{resp.Kvs[0], resp.Header.Revision}, nil
+	return c, storedCluster{resp.Kvs[0], resp.Header.Revision}, nil
 }
 
-// own is read for one cluster of that name: another one with the same name is not found.
-func (s *Store) own(ctx context.Context, ref api.Ref) (*api.Cluster, *mvccpb.KeyValue, error) {
+// readClusterByRef is read for one cluster of that name: another one with the same name is not found.
+func (s *Store) readClusterByRef(ctx context.Context, ref api.Ref) (*api.Cluster, *mvccpb.KeyValue, error) {
 	if err := checkRef(ref); err != nil {
 		return nil, nil, err
 	}
-	c, at, err := s.read(ctx, ref.Name)
+	c, at, err := s.readClusterObject(ctx, ref.Name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -104,20 +104,20 @@ func (s *Store) own(ctx context.Context, ref api.Ref) (*api.Cluster, *mvccpb.Key
 	return c, at.KeyValue, nil
 }
 
-// stillThere holds while the cluster that was read lives: its key's creation is the one thing no update changes.
-func stillThere(kv *mvccpb.KeyValue) clientv3.Cmp {
+// clusterStillExists holds while the cluster that was read lives: its key's creation is the one thing no update changes.
+func clusterStillExists(kv *mvccpb.KeyValue) clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(string(kv.Key)), "=", kv.CreateRevision)
 }
 
-// List returns all clusters by name, without machines. Objects that can't be understood are left out and named in a
+// ListClusters returns all clusters by name, without machines. Objects that can't be understood are left out and named in a
 // *CorruptError, which comes with the good ones.
-func (s *Store) List(ctx context.Context) ([]api.Cluster, error) {
-	resp, err := s.get(ctx, "listing clusters", s.keys.clusters(), clientv3.WithPrefix())
+func (s *Store) ListClusters(ctx context.Context) ([]api.Cluster, error) {
+	resp, err := s.getKeys(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
 	clusters, bad := s.decodeClusters(resp.Kvs)
-	return clusters, joinCorrupt(bad)
+	return clusters, joinCorruptErrors(bad)
 }
 
 func (s *Store) decodeClusters(kvs []*mvccpb.KeyValue) ([]api.Cluster, []*CorruptError) {
@@ -130,24 +130,24 @@ func (s *Store) decodeClusters(kvs []*mvccpb.KeyValue) ([]api.Cluster, []*Corrup
 	})
 }
 
-// ListWithMachines is List with the machines of each, all of one moment.
-func (s *Store) ListWithMachines(ctx context.Context) ([]api.Cluster, error) {
-	resp, err := s.txn(ctx, "listing clusters and machines", nil, []clientv3.Op{
-		clientv3.OpGet(s.keys.clusters(), clientv3.WithPrefix()),
-		clientv3.OpGet(s.keys.allMachines(), clientv3.WithPrefix()),
+// ListClustersWithMachines is List with the machines of each, all of one moment.
+func (s *Store) ListClustersWithMachines(ctx context.Context) ([]api.Cluster, error) {
+	resp, err := s.commitTxn(ctx, "listing clusters and machines", nil, []clientv3.Op{
+		clientv3.OpGet(s.keys.clustersPrefix(), clientv3.WithPrefix()),
+		clientv3.OpGet(s.keys.allMachinesPrefix(), clientv3.WithPrefix()),
 	}, nil)
 	if err != nil {
 		return nil, err
 	}
-	clusters, bad := s.decodeClusters(rangeOf(resp, 0))
-	of, badMachines := s.byUID(rangeOf(resp, 1))
+	clusters, bad := s.decodeClusters(rangeResult(resp, 0))
+	of, badMachines := s.decodeMachinesByOwner(rangeResult(resp, 1))
 	for i := range clusters {
 		clusters[i].Status.Machines = of[clusters[i].Metadata.UID]
 	}
-	return clusters, joinCorrupt(append(bad, badMachines...))
+	return clusters, joinCorruptErrors(append(bad, badMachines...))
 }
 
-func (s *Store) byUID(kvs []*mvccpb.KeyValue) (map[string][]api.Machine, []*CorruptError) {
+func (s *Store) decodeMachinesByOwner(kvs []*mvccpb.KeyValue) (map[string][]api.Machine, []*CorruptError) {
 	type owned struct {
 		uid string
 		m   api.Machine
@@ -165,15 +165,15 @@ func (s *Store) byUID(kvs []*mvccpb.KeyValue) (map[string][]api.Machine, []*Corr
 
 // machineOwner is the UID in a machine's key.
 func (s *Store) machineOwner(key []byte) string {
-	uid, _, _ := strings.Cut(strings.TrimPrefix(string(key), s.keys.allMachines()), "/")
+	uid, _, _ := strings.Cut(strings.TrimPrefix(string(key), s.keys.allMachinesPrefix()), "/")
 	return uid
 }
 
-// Update reads a cluster, lets change work on it, and stores it unless somebody else did meanwhile; then it begins
+// UpdateCluster reads a cluster, lets change work on it, and stores it unless somebody else did meanwhile; then it begins
 // anew, so change may be called several times. Machines are not part of what change sees. An error of change comes
 // back as it is, and nothing is stored. The error is a *NotFoundError where the cluster is gone or has another UID.
-func (s *Store) Update(ctx context.Context, ref api.Ref, change func(*api.Cluster) error) (*api.Cluster, error) {
-	c, kv, err := s.own(ctx, ref)
+func (s *Store) UpdateCluster(ctx context.Context, ref api.Ref, change func(*api.Cluster) error) (*api.Cluster, error) {
+	c, kv, err := s.readClusterByRef(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (s *Store) Update(ctx context.Context, ref api.Ref, change func(*api.Cluste
 			return c, nil
 		}
 		key := string(kv.Key)
-		resp, err := s.txn(ctx, doing,
+		resp, err := s.commitTxn(ctx, doing,
 			[]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", kv.ModRevision)},
 			[]clientv3.Op{clientv3.OpPut(key, string(value))},
 			[]clientv3.Op{clientv3.OpGet(key)})
@@ -206,17 +206,17 @@ func (s *Store) Update(ctx context.Context, ref api.Ref, change func(*api.Cluste
 			c.Metadata.Revision = resp.Header.Revision
 			return c, nil
 		}
-		if c, kv, err = s.current(ref, firstKV(resp, 0)); err != nil {
+		if c, kv, err = s.decodeClusterByRef(ref, firstKV(resp, 0)); err != nil {
 			return nil, err
 		}
-		if err := pause(ctx, attempt); err != nil {
+		if err := pauseBeforeRetry(ctx, attempt); err != nil {
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
 	}
 }
 
-// current is the cluster of a key that was read within a transaction; nil means that it wasn't there.
-func (s *Store) current(ref api.Ref, kv *mvccpb.KeyValue) (*api.Cluster, *mvccpb.KeyValue, error) {
+// decodeClusterByRef is the cluster of a key that was read within a transaction; nil means that it wasn't there.
+func (s *Store) decodeClusterByRef(ref api.Ref, kv *mvccpb.KeyValue) (*api.Cluster, *mvccpb.KeyValue, error) {
 	if kv == nil {
 		return nil, nil, &NotFoundError{Cluster: ref.Name}
 	}
@@ -230,32 +230,32 @@ func (s *Store) current(ref api.Ref, kv *mvccpb.KeyValue) (*api.Cluster, *mvccpb
 	return c, kv, nil
 }
 
-// Delete forgets a cluster, its machines and its secrets in one step. A cluster that is gone already, or whose name
+// DeleteCluster forgets a cluster, its machines and its secrets in one step. A cluster that is gone already, or whose name
 // has passed to another, is a success; the other is left alone.
-func (s *Store) Delete(ctx context.Context, ref api.Ref) error {
+func (s *Store) DeleteCluster(ctx context.Context, ref api.Ref) error {
 	doing := fmt.Sprintf("deleting cluster %q", ref.Name)
-	defer s.learner.forget(ref.UID)
+	defer s.learner.forgetCluster(ref.UID)
 	rest := []clientv3.Op{
-		clientv3.OpDelete(s.keys.machines(ref.UID), clientv3.WithPrefix()),
-		clientv3.OpDelete(s.keys.secrets(ref.UID), clientv3.WithPrefix()),
-		clientv3.OpDelete(s.keys.damaged(s.keys.machines(ref.UID)), clientv3.WithPrefix()),
+		clientv3.OpDelete(s.keys.machinesPrefix(ref.UID), clientv3.WithPrefix()),
+		clientv3.OpDelete(s.keys.secretsPrefix(ref.UID), clientv3.WithPrefix()),
+		clientv3.OpDelete(s.keys.damagedKey(s.keys.machinesPrefix(ref.UID)), clientv3.WithPrefix()),
 	}
 	for attempt := 0; ; attempt++ {
-		_, kv, err := s.own(ctx, ref)
+		_, kv, err := s.readClusterByRef(ctx, ref)
 		var gone *NotFoundError
 		if errors.As(err, &gone) {
-			_, err = s.txn(ctx, doing, nil, rest, nil)
+			_, err = s.commitTxn(ctx, doing, nil, rest, nil)
 			return err
 		}
 		if err != nil {
 			return err
 		}
-		resp, err := s.txn(ctx, doing, []clientv3.Cmp{stillThere(kv)},
-			append([]clientv3.Op{clientv3.OpDelete(string(kv.Key)), clientv3.OpDelete(s.keys.damaged(string(kv.Key)))}, rest...), nil)
+		resp, err := s.commitTxn(ctx, doing, []clientv3.Cmp{clusterStillExists(kv)},
+			append([]clientv3.Op{clientv3.OpDelete(string(kv.Key)), clientv3.OpDelete(s.keys.damagedKey(string(kv.Key)))}, rest...), nil)
 		if err != nil || resp.Succeeded {
 			return err
 		}
-		if err := pause(ctx, attempt); err != nil {
+		if err := pauseBeforeRetry(ctx, attempt); err != nil {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 	}

@@ -19,7 +19,7 @@ func TestInstallationIsOneForAllWhoAskAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range ids {
 		wg.Go(func() {
-			id, err := w.Installation(t.Context())
+			id, err := w.EnsureInstallationID(t.Context())
 			if err != nil {
 				t.Error(err)
 			}
@@ -39,9 +39,9 @@ func TestStoredClusterComesBackAsItWas(t *testing.T) {
 	in := cluster("a", "u1")
 	in.Status.Machines = machines("a", 2, "xxxxx") // not the cluster's to store
 	in.Status.Resources.CPUs = api.Amount{Available: 2.01, Total: 4}
-	out, err := w.Create(t.Context(), in)
+	out, err := w.CreateCluster(t.Context(), in)
 	must(t, err)
-	got, err := w.Get(t.Context(), "a")
+	got, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)
 	if !reflect.DeepEqual(out, got) {
 		t.Errorf("Create returned %+v, Get %+v", out, got)
@@ -68,7 +68,7 @@ func TestOneOfManyCreatesWins(t *testing.T) {
 	for i := range 30 {
 		uid := fmt.Sprintf("u%d", i)
 		wg.Go(func() {
-			_, err := w.Create(t.Context(), cluster("a", uid))
+			_, err := w.CreateCluster(t.Context(), cluster("a", uid))
 			mu.Lock()
 			defer mu.Unlock()
 			var exists *store.ExistsError
@@ -83,7 +83,7 @@ func TestOneOfManyCreatesWins(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	got, err := w.Get(t.Context(), "a")
+	got, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)
 	if len(won) != 1 || !won[got.Metadata.UID] || lostTo[got.Metadata.UID] != 29 {
 		t.Errorf("won %v, lost to %v, stored %s", won, lostTo, got.Metadata.UID)
@@ -93,12 +93,12 @@ func TestOneOfManyCreatesWins(t *testing.T) {
 func TestCreateCanBeRepeatedWithItsOwnObject(t *testing.T) {
 	w := newWorld(t)
 	w.created(t, "a", "u1")
-	again, err := w.Create(t.Context(), cluster("a", "u1"))
+	again, err := w.CreateCluster(t.Context(), cluster("a", "u1"))
 	must(t, err)
 	if again.Metadata.UID != "u1" {
 		t.Errorf("got %s", again.Metadata.UID)
 	}
-	err = wantErr[*store.ExistsError](t, second(w.Create(t.Context(), cluster("a", "u2"))))
+	err = wantErr[*store.ExistsError](t, second(w.CreateCluster(t.Context(), cluster("a", "u2"))))
 	if got := err.Error(); got != `cluster "a" exists already (INIT)` {
 		t.Errorf("error reads %q", got)
 	}
@@ -119,7 +119,7 @@ func TestConcurrentUpdatesLoseNothing(t *testing.T) {
 		}
 		wg.Go(func() {
 			for range each {
-				_, err := s.Update(t.Context(), r, func(c *api.Cluster) error {
+				_, err := s.UpdateCluster(t.Context(), r, func(c *api.Cluster) error {
 					c.Spec.DiskSize++
 					return nil
 				})
@@ -130,7 +130,7 @@ func TestConcurrentUpdatesLoseNothing(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	got, err := w.Get(t.Context(), "a")
+	got, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)
 	if got.Spec.DiskSize != writers*each {
 		t.Errorf("%d of %d updates are there", got.Spec.DiskSize, writers*each)
@@ -140,9 +140,9 @@ func TestConcurrentUpdatesLoseNothing(t *testing.T) {
 func TestUpdateThatChangesNothingWritesNothing(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
-	before, err := w.Get(t.Context(), "a")
+	before, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)
-	got, err := w.Update(t.Context(), r, func(c *api.Cluster) error {
+	got, err := w.UpdateCluster(t.Context(), r, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseInit, "", time.Now())
 		return nil
 	})
@@ -155,12 +155,12 @@ func TestUpdateThatChangesNothingWritesNothing(t *testing.T) {
 func TestUpdateReturnsTheRevisionItWrote(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
-	got, err := w.Update(t.Context(), r, func(c *api.Cluster) error {
+	got, err := w.UpdateCluster(t.Context(), r, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseReady, "done", time.Now().UTC().Round(0))
 		return nil
 	})
 	must(t, err)
-	stored, err := w.Get(t.Context(), "a")
+	stored, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)
 	if got.Metadata.Revision != stored.Metadata.Revision || stored.Status.Phase != api.PhaseReady {
 		t.Errorf("returned %+v, stored %+v", got, stored)
@@ -179,7 +179,7 @@ func TestUpdateStoresNothingWhenRefused(t *testing.T) {
 		"a false phase": func(c *api.Cluster) error { c.Status.Phase = "HAPPY"; return nil },
 		"a version":     func(c *api.Cluster) error { c.APIVersion = "v9"; return nil },
 	} {
-		_, err := w.Update(t.Context(), r, change)
+		_, err := w.UpdateCluster(t.Context(), r, change)
 		if err == nil {
 			t.Errorf("%s was taken", what)
 		}
@@ -197,21 +197,21 @@ func TestNothingReachesAnotherClusterOfTheSameName(t *testing.T) {
 	old := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), old, machines("a", 2, "aaaaa")))
 	must(t, w.PutSecret(t.Context(), old, store.SecretKubeconfig, []byte("old")))
-	must(t, w.Delete(t.Context(), old))
+	must(t, w.DeleteCluster(t.Context(), old))
 	cur := w.created(t, "a", "u2")
 	must(t, w.PutMachines(t.Context(), cur, machines("a", 1, "bbbbb")))
 	must(t, w.PutSecret(t.Context(), cur, store.SecretKubeconfig, []byte("new")))
 	before := w.raw(t)
 
 	nothing := func(*api.Cluster) error { return nil }
-	wantErr[*store.NotFoundError](t, second(w.Update(t.Context(), old, nothing)))
+	wantErr[*store.NotFoundError](t, second(w.UpdateCluster(t.Context(), old, nothing)))
 	wantErr[*store.NotFoundError](t, w.PutMachines(t.Context(), old, machines("a", 3, "ccccc")))
 	wantErr[*store.NotFoundError](t, second(w.ReserveMachines(t.Context(), old, machines("a", 3, "ccccc"), nil)))
 	wantErr[*store.NotFoundError](t, second(w.UpdateMachine(t.Context(), old, 0, "aaaaa", func(*api.Machine) error { return nil })))
 	wantErr[*store.NotFoundError](t, w.PutSecret(t.Context(), old, store.SecretKubeconfig, []byte("x")))
 	wantErr[*store.NotFoundError](t, second(w.CreateSecret(t.Context(), old, store.SecretSSHKey, []byte("x"))))
-	wantErr[*store.NotFoundError](t, second(w.GetSecret(t.Context(), old, store.SecretKubeconfig)))
-	must(t, w.Delete(t.Context(), old))
+	wantErr[*store.NotFoundError](t, second(w.ReadSecret(t.Context(), old, store.SecretKubeconfig)))
+	must(t, w.DeleteCluster(t.Context(), old))
 	if after := w.raw(t); !reflect.DeepEqual(before, after) {
 		t.Errorf("the new cluster was touched:\n%v\n%v", before, after)
 	}
@@ -229,13 +229,13 @@ func TestDeleteForgetsEverythingOfTheClusterAndNothingElse(t *testing.T) {
 	for i := range 150 {
 		must(t, w.PutSecret(t.Context(), r, store.SecretHostKey(fmt.Sprint(i)), []byte("k")))
 	}
-	must(t, w.Delete(t.Context(), r))
-	must(t, w.Delete(t.Context(), r))
+	must(t, w.DeleteCluster(t.Context(), r))
+	must(t, w.DeleteCluster(t.Context(), r))
 	if after := w.raw(t); !reflect.DeepEqual(before, after) {
 		t.Errorf("before %d keys, after %d", len(before), len(after))
 	}
-	wantErr[*store.NotFoundError](t, second(w.Get(t.Context(), "gone")))
-	if err := w.Delete(t.Context(), api.Ref{Name: "keep"}); err == nil {
+	wantErr[*store.NotFoundError](t, second(w.ReadCluster(t.Context(), "gone")))
+	if err := w.DeleteCluster(t.Context(), api.Ref{Name: "keep"}); err == nil {
 		t.Error("a delete without a UID was taken: it would reach all machines")
 	}
 }
@@ -246,7 +246,7 @@ func TestDeleteFinishesWhatLiesAroundWithoutItsCluster(t *testing.T) {
 	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa")))
 	_, err := w.etcd.Delete(t.Context(), w.prefix+"/clusters/a")
 	must(t, err)
-	must(t, w.Delete(t.Context(), r))
+	must(t, w.DeleteCluster(t.Context(), r))
 	if left := w.raw(t); len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}
@@ -257,7 +257,7 @@ func TestListReturnsAllGoodClustersAndNamesTheBadOnes(t *testing.T) {
 	const n = 300 // enough for several goroutines
 	for i := range n {
 		c := cluster(fmt.Sprintf("c%03d", i), fmt.Sprintf("u%d", i))
-		_, err := w.Create(t.Context(), c)
+		_, err := w.CreateCluster(t.Context(), c)
 		must(t, err)
 	}
 	must(t, w.PutMachines(t.Context(), api.Ref{Name: "c007", UID: "u7"}, machines("c007", 3, "aaaaa")))
@@ -271,9 +271,9 @@ func TestListReturnsAllGoodClustersAndNamesTheBadOnes(t *testing.T) {
 	put("/clusters/c001", strings.Replace(w.raw(t)["/clusters/c001"], "{", `{"later":1,`, 1)) // unknown: let pass
 
 	for what, list := range map[string]func() ([]api.Cluster, error){
-		"light":         func() ([]api.Cluster, error) { return w.List(t.Context()) },
-		"overview":      func() ([]api.Cluster, error) { return w.Overview(t.Context()) },
-		"with machines": func() ([]api.Cluster, error) { return w.ListWithMachines(t.Context()) },
+		"light":         func() ([]api.Cluster, error) { return w.ListClusters(t.Context()) },
+		"overview":      func() ([]api.Cluster, error) { return w.ListClusterSummaries(t.Context()) },
+		"with machines": func() ([]api.Cluster, error) { return w.ListClustersWithMachines(t.Context()) },
 	} {
 		got, err := list()
 		bad := wantErr[*store.CorruptError](t, err)
@@ -299,8 +299,8 @@ func TestListReturnsAllGoodClustersAndNamesTheBadOnes(t *testing.T) {
 			t.Errorf("%s: %d machines, want %d", what, m, want)
 		}
 	}
-	wantErr[*store.CorruptError](t, second(w.Get(t.Context(), "c100")))
-	_, err := w.Update(t.Context(), api.Ref{Name: "c200", UID: "u200"}, func(*api.Cluster) error { return nil })
+	wantErr[*store.CorruptError](t, second(w.ReadCluster(t.Context(), "c100")))
+	_, err := w.UpdateCluster(t.Context(), api.Ref{Name: "c200", UID: "u200"}, func(*api.Cluster) error { return nil })
 	wantErr[*store.CorruptError](t, err)
 }
 
@@ -310,7 +310,7 @@ func TestGetShowsClusterAndMachinesOfOneMoment(t *testing.T) {
 	must(t, w.PutMachines(t.Context(), r, machines("a", 12, "aaaaa")))
 	_, err := w.UpdateMachine(t.Context(), r, 11, "aaaaa", func(m *api.Machine) error { m.State = api.MachineReady; return nil })
 	must(t, err)
-	got, err := w.Get(t.Context(), "a")
+	got, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)
 	if len(got.Status.Machines) != 12 || got.Status.Machines[11].State != api.MachineReady {
 		t.Fatalf("machines: %+v", got.Status.Machines)

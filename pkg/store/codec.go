@@ -21,7 +21,7 @@ func encodeCluster(c *api.Cluster) ([]byte, error) {
 	if c.APIVersion != api.APIVersion || c.Kind != api.Kind {
 		return nil, fmt.Errorf("cluster %q can't be stored: it is a %q of %q, not a %s of %s", name, c.Kind, c.APIVersion, api.Kind, api.APIVersion)
 	}
-	if !c.Status.Phase.Valid() {
+	if !c.Status.Phase.IsKnown() {
 		return nil, fmt.Errorf("cluster %q can't be stored: %q is no phase", name, c.Status.Phase)
 	}
 	bare := *c
@@ -40,19 +40,19 @@ func (s *Store) decodeCluster(kv *mvccpb.KeyValue) (*api.Cluster, *CorruptError)
 	if err := json.Unmarshal(kv.Value, c); err != nil {
 		return nil, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("no cluster object: %w", err)}
 	}
-	if corrupt := s.checkDecoded(c, kv); corrupt != nil {
+	if corrupt := s.completeDecoded(c, kv); corrupt != nil {
 		return nil, corrupt
 	}
 	return c, nil
 }
 
-// checkDecoded sees that an object is what its key says, and completes it by what is not stored with it.
-func (s *Store) checkDecoded(c *api.Cluster, kv *mvccpb.KeyValue) *CorruptError {
+// completeDecoded sees that an object is what its key says, and completes it by what is not stored with it.
+func (s *Store) completeDecoded(c *api.Cluster, kv *mvccpb.KeyValue) *CorruptError {
 	var err error
 	switch {
 	case c.APIVersion != api.APIVersion:
 		err = fmt.Errorf("an object of version %q; this program knows %s", c.APIVersion, api.APIVersion)
-	case s.keys.cluster(c.Metadata.Name) != string(kv.Key):
+	case s.keys.clusterKey(c.Metadata.Name) != string(kv.Key):
 		err = fmt.Errorf("a cluster that calls itself %q", c.Metadata.Name)
 	case c.Metadata.UID == "":
 		err = fmt.Errorf("a cluster without a UID")
@@ -67,8 +67,8 @@ func (s *Store) checkDecoded(c *api.Cluster, kv *mvccpb.KeyValue) *CorruptError 
 
 func encodeMachine(m *api.Machine) ([]byte, error) {
 	switch {
-	case m.Index < 0 || m.Index > maxIndex:
-		return nil, fmt.Errorf("machine %q can't be stored: index %d is not within 0 to %d", m.Name, m.Index, maxIndex)
+	case m.Index < 0 || m.Index > maxMachineIndex:
+		return nil, fmt.Errorf("machine %q can't be stored: index %d is not within 0 to %d", m.Name, m.Index, maxMachineIndex)
 	case m.Name == "" || m.Incarnation == "" || m.State == "":
 		return nil, fmt.Errorf("machine %d (%q) can't be stored: name, incarnation and state are needed", m.Index, m.Name)
 	}

@@ -73,8 +73,8 @@ func (e *CorruptError) Error() string {
 
 func (e *CorruptError) Unwrap() error { return e.Cause }
 
-// Clusters names the clusters whose own objects are among the keys, in their order.
-func (e *CorruptError) Clusters() []string {
+// ClusterNames names the clusters whose own objects are among the keys, in their order.
+func (e *CorruptError) ClusterNames() []string {
 	var names []string
 	for _, key := range e.Keys {
 		if dir, name := path.Split(key); strings.HasSuffix(dir, "/clusters/") {
@@ -84,17 +84,17 @@ func (e *CorruptError) Clusters() []string {
 	return names
 }
 
-// CorruptClusters names the clusters whose objects can't be understood, where err is that of a list; none where it is about
+// CorruptClusterNames names the clusters whose objects can't be understood, where err is that of a list; none where it is about
 // something else.
-func CorruptClusters(err error) []string {
+func CorruptClusterNames(err error) []string {
 	if corrupt := new(CorruptError); errors.As(err, &corrupt) {
-		return corrupt.Clusters()
+		return corrupt.ClusterNames()
 	}
 	return nil
 }
 
-// joinCorrupt makes one error of many; nil of none.
-func joinCorrupt(all []*CorruptError) error {
+// joinCorruptErrors makes one error of many; nil of none.
+func joinCorruptErrors(all []*CorruptError) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -124,19 +124,19 @@ func (e *UnavailableError) Error() string {
 
 func (e *UnavailableError) Unwrap() error { return e.Cause }
 
-// failure puts an error of etcd's client into words: what was being done, and where. ctx is the caller's.
-func (s *Store) failure(ctx context.Context, doing string, err error) error {
+// wrapError puts an error of etcd's client into words: what was being done, and where. ctx is the caller's.
+func (s *Store) wrapError(ctx context.Context, doing string, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
 	}
-	switch code(err) {
+	switch errorCode(err) {
 	case codes.Unavailable, codes.DeadlineExceeded:
-		return fmt.Errorf("%s: %w", doing, &UnavailableError{Endpoints: s.client.Endpoints(), Cause: reason(err)})
+		return fmt.Errorf("%s: %w", doing, &UnavailableError{Endpoints: s.client.Endpoints(), Cause: stripGRPCWrapping(err)})
 	}
 	return fmt.Errorf("%s: etcd at %s: %w", doing, strings.Join(s.client.Endpoints(), ", "), err)
 }
 
-func code(err error) codes.Code {
+func errorCode(err error) codes.Code {
 	var known rpctypes.EtcdError
 	switch {
 	case errors.As(err, &known):
@@ -147,8 +147,8 @@ func code(err error) codes.Code {
 	return status.Code(err)
 }
 
-// reason is an error without gRPC's wrapping of it, which says the same thing three times; its kind stays reachable.
-func reason(err error) error {
+// stripGRPCWrapping is an error without gRPC's wrapping of it, which says the same thing three times; its kind stays reachable.
+func stripGRPCWrapping(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer in time (%w)", context.DeadlineExceeded)
 	}

@@ -156,7 +156,7 @@ func ref(c *api.Cluster) api.Ref { return api.Ref{Name: c.Metadata.Name, UID: c.
 // created is a cluster that is stored.
 func (w world) created(t testing.TB, name, uid string) api.Ref {
 	t.Helper()
-	c, err := w.Create(t.Context(), cluster(name, uid))
+	c, err := w.CreateCluster(t.Context(), cluster(name, uid))
 	must(t, err)
 	return ref(c)
 }

@@ -25,10 +25,10 @@ import (
 const InstallationEvents = "installation"
 
 const (
-	// eventsLast is how long an event is kept after it happened for the last time.
-	eventsLast = 7 * 24 * time.Hour
-	// leaseServes is how long one lease is given to all events that are written; it lives that much longer than they must.
-	leaseServes = time.Hour
+	// eventRetention is how long an event is kept after it happened for the last time.
+	eventRetention = 7 * 24 * time.Hour
+	// leaseSharedFor is how long one lease is given to all events that are written; it lives that much longer than they must.
+	leaseSharedFor = time.Hour
 	// maxEvents of a cluster are kept; the ones that happened longest ago go first.
 	maxEvents = 200
 	// maxEventMessage bounds what is kept of a message, in bytes.
@@ -39,10 +39,10 @@ const (
 // the same as another (cluster, machine, reason and message) is that one, happened once more. Times that are not set are now.
 func (s *Store) RecordEvent(ctx context.Context, e api.Event) error {
 	doing := fmt.Sprintf("recording event %s of cluster %q", e.Reason, e.Cluster)
-	complete(&e)
-	key := s.keys.events(e.UID) + sameEvent(e)
+	completeEvent(&e)
+	key := s.keys.eventsPrefix(e.UID) + hashEvent(e)
 	for attempt := 0; ; attempt++ {
-		resp, err := s.get(ctx, doing, key)
+		resp, err := s.getKeys(ctx, doing, key)
 		if err != nil {
 			return err
 		}
@@ -50,21 +50,21 @@ func (s *Store) RecordEvent(ctx context.Context, e api.Event) error {
 		if len(resp.Kvs) > 0 {
 			revision = resp.Kvs[0].ModRevision
 			if before, corrupt := decodeEvent(resp.Kvs[0]); corrupt == nil {
-				next = again(before, e)
+				next = mergeRepeatedEvent(before, e)
 			}
 		}
 		done, err := s.putEvent(ctx, doing, key, revision, next)
 		if err != nil || done {
 			return err
 		}
-		if err := pause(ctx, attempt); err != nil {
+		if err := pauseBeforeRetry(ctx, attempt); err != nil {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 	}
 }
 
-// complete fills in what a new event may leave open.
-func complete(e *api.Event) {
+// completeEvent fills in what a new event may leave open.
+func completeEvent(e *api.Event) {
 	if e.Last.IsZero() {
 		e.Last = time.Now().UTC()
 	}
@@ -77,8 +77,8 @@ func complete(e *api.Event) {
 	}
 }
 
-// again is an event that has happened once more.
-func again(before, now api.Event) api.Event {
+// mergeRepeatedEvent is an event that has happened once more.
+func mergeRepeatedEvent(before, now api.Event) api.Event {
 	now.Count += before.Count
 	if before.First.Before(now.First) {
 		now.First = before.First
@@ -89,8 +89,8 @@ func again(before, now api.Event) api.Event {
 	return now
 }
 
-// sameEvent is equal for events that say the same.
-func sameEvent(e api.Event) string {
+// hashEvent is equal for events that say the same.
+func hashEvent(e api.Event) string {
 	h := sha256.New()
 	for _, part := range []string{e.UID, e.Cluster, e.Machine, e.Reason, e.Message} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
@@ -104,20 +104,20 @@ func (s *Store) putEvent(ctx context.Context, doing, key string, revision int64,
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", doing, err)
 	}
-	all := s.keys.events(e.UID)
+	all := s.keys.eventsPrefix(e.UID)
 	for renewed := false; ; renewed = true {
-		lease, err := s.eventLease(ctx, doing)
+		lease, err := s.ensureEventLease(ctx, doing)
 		if err != nil {
 			return false, err
 		}
-		resp, err := s.txn(ctx, doing,
+		resp, err := s.commitTxn(ctx, doing,
 			[]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", revision)},
 			[]clientv3.Op{
 				clientv3.OpPut(key, string(value), clientv3.WithLease(lease)),
 				clientv3.OpGet(all, clientv3.WithPrefix(), clientv3.WithCountOnly()),
 			}, nil)
 		if errors.Is(err, rpctypes.ErrLeaseNotFound) && !renewed {
-			s.leases.forget(lease) // somebody revoked it, or etcd was set up anew
+			s.leases.forgetLease(lease) // somebody revoked it, or etcd was set up anew
 			continue
 		}
 		if err != nil || !resp.Succeeded {
@@ -132,7 +132,7 @@ func (s *Store) putEvent(ctx context.Context, doing, key string, revision int64,
 
 // pruneEvents forgets the n events that were written longest ago.
 func (s *Store) pruneEvents(ctx context.Context, doing, all string, n int64) error {
-	resp, err := s.get(ctx, doing, all, clientv3.WithPrefix(), clientv3.WithKeysOnly(),
+	resp, err := s.getKeys(ctx, doing, all, clientv3.WithPrefix(), clientv3.WithKeysOnly(),
 		clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortAscend), clientv3.WithLimit(n))
 	if err != nil {
 		return err
@@ -141,18 +141,18 @@ func (s *Store) pruneEvents(ctx context.Context, doing, all string, n int64) err
 	for _, kv := range resp.Kvs {
 		ops = append(ops, clientv3.OpDelete(string(kv.Key)))
 	}
-	_, err = s.txn(ctx, doing, nil, group(ops), nil)
+	_, err = s.commitTxn(ctx, doing, nil, groupOps(ops), nil)
 	return err
 }
 
-// eventLease is what ends the events of an hour. All of a process share one, for etcd keeps each lease in memory.
+// ensureEventLease is what ends the events of an hour. All of a process share one, for etcd keeps each lease in memory.
 type eventLease struct {
 	mu    sync.Mutex
 	id    clientv3.LeaseID
 	until time.Time
 }
 
-func (l *eventLease) forget(id clientv3.LeaseID) {
+func (l *eventLease) forgetLease(id clientv3.LeaseID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.id == id {
@@ -160,44 +160,44 @@ func (l *eventLease) forget(id clientv3.LeaseID) {
 	}
 }
 
-func (s *Store) eventLease(ctx context.Context, doing string) (clientv3.LeaseID, error) {
+func (s *Store) ensureEventLease(ctx context.Context, doing string) (clientv3.LeaseID, error) {
 	l := &s.leases
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Now().Before(l.until) {
 		return l.id, nil
 	}
-	call, cancel := bounded(ctx)
+	call, cancel := withCallTimeout(ctx)
 	defer cancel()
-	resp, err := s.client.Grant(call, int64((eventsLast + leaseServes).Seconds()))
+	resp, err := s.client.Grant(call, int64((eventRetention + leaseSharedFor).Seconds()))
 	if err != nil {
-		return 0, s.failure(ctx, doing, err)
+		return 0, s.wrapError(ctx, doing, err)
 	}
-	l.id, l.until = resp.ID, time.Now().Add(leaseServes)
+	l.id, l.until = resp.ID, time.Now().Add(leaseSharedFor)
 	return l.id, nil
 }
 
-// Events returns the events of a cluster, or all where uid is empty, those that happened last at the end. With
+// ListEvents returns the events of a cluster, or all where uid is empty, those that happened last at the end. With
 // InstallationEvents they are those of no cluster. What can't be understood is left out.
-func (s *Store) Events(ctx context.Context, uid string) ([]api.Event, error) {
-	resp, err := s.get(ctx, "reading events", s.eventsOf(uid), clientv3.WithPrefix())
+func (s *Store) ListEvents(ctx context.Context, uid string) ([]api.Event, error) {
+	resp, err := s.getKeys(ctx, "reading events", s.selectEventsPrefix(uid), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
 	events, _ := decodeAll(resp.Kvs, decodeEvent)
-	slices.SortStableFunc(events, byLast)
+	slices.SortStableFunc(events, compareEventTimes)
 	return events, nil
 }
 
-// eventsOf is where to read the events of a cluster, or all.
-func (s *Store) eventsOf(uid string) string {
+// selectEventsPrefix is where to read the events of a cluster, or all.
+func (s *Store) selectEventsPrefix(uid string) string {
 	if uid == "" {
-		return s.keys.allEvents()
+		return s.keys.allEventsPrefix()
 	}
-	return s.keys.events(uid)
+	return s.keys.eventsPrefix(uid)
 }
 
-func byLast(a, b api.Event) int {
+func compareEventTimes(a, b api.Event) int {
 	return cmp.Or(a.Last.Compare(b.Last), a.First.Compare(b.First), cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.Reason, b.Reason))
 }
 

@@ -41,7 +41,7 @@ func TestEventsThatSayTheSameAreOneWithACount(t *testing.T) {
 	w := newWorld(t)
 	w.records(t, event("u1", "sky-c-0", "a", 0), event("u1", "sky-c-0", "a", 7), event("u1", "sky-c-0", "a", 5),
 		event("u1", "sky-c-1", "b", 1), event("u1", "sky-c-0", "c", 2), event("u2", "sky-c-0", "a", 3))
-	got, err := w.Events(t.Context(), "u1")
+	got, err := w.ListEvents(t.Context(), "u1")
 	must(t, err)
 	if messages(got) != "b c a" {
 		t.Fatalf("events are %q", messages(got))
@@ -52,7 +52,7 @@ func TestEventsThatSayTheSameAreOneWithACount(t *testing.T) {
 	if got[0].Count != 1 {
 		t.Errorf("the single one: %+v", got[0])
 	}
-	all, err := w.Events(t.Context(), "")
+	all, err := w.ListEvents(t.Context(), "")
 	must(t, err)
 	if messages(all) != "b c a a" {
 		t.Errorf("all events are %q", messages(all))
@@ -71,7 +71,7 @@ func TestEveryRepetitionCountsWhenManyAreRecordedAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	got, err := w.Events(t.Context(), "u1")
+	got, err := w.ListEvents(t.Context(), "u1")
 	must(t, err)
 	if len(got) != 1 || got[0].Count != n {
 		t.Errorf("got %+v", got)
@@ -82,13 +82,13 @@ func TestEventsOutliveTheirClusterByAWeekUnderOneLease(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "c", "u1")
 	w.records(t, event("u1", "", "a", 0), event("u1", "", "b", 1), event("", "", "c", 2))
-	must(t, w.Delete(t.Context(), r))
-	got, err := w.Events(t.Context(), "u1")
+	must(t, w.DeleteCluster(t.Context(), r))
+	got, err := w.ListEvents(t.Context(), "u1")
 	must(t, err)
 	if messages(got) != "a b" {
 		t.Errorf("left of the deleted cluster: %q", messages(got))
 	}
-	got, err = w.Events(t.Context(), store.InstallationEvents)
+	got, err = w.ListEvents(t.Context(), store.InstallationEvents)
 	must(t, err)
 	if messages(got) != "c" {
 		t.Errorf("events of no cluster: %q", messages(got))
@@ -112,7 +112,7 @@ func TestEventsOutliveTheirClusterByAWeekUnderOneLease(t *testing.T) {
 		must(t, err)
 	}
 	w.records(t, event("u1", "", "d", 3)) // whoever revokes the lease does not end the recording
-	got, err = w.Events(t.Context(), "")
+	got, err = w.ListEvents(t.Context(), "")
 	must(t, err)
 	if messages(got) != "d" {
 		t.Errorf("after the lease's end: %q", messages(got))
@@ -128,12 +128,12 @@ func TestTheOldestEventsOfAClusterGiveWay(t *testing.T) {
 			w.records(t, event("u1", "", "m0", i)) // it happens again, and is not old any more
 		}
 	}
-	got, err := w.Events(t.Context(), "u1")
+	got, err := w.ListEvents(t.Context(), "u1")
 	must(t, err)
 	if len(got) != 200 || got[0].Message != "m6" || got[199].Message != "m204" || !strings.Contains(messages(got), "m0 ") {
 		t.Errorf("%d events are left: %s", len(got), messages(got))
 	}
-	got, err = w.Events(t.Context(), "u2")
+	got, err = w.ListEvents(t.Context(), "u2")
 	must(t, err)
 	if len(got) != 1 {
 		t.Errorf("another cluster's were pruned: %v", got)
@@ -147,19 +147,19 @@ func TestNonsenseAmongEventsIsPassedOverAndReplaced(t *testing.T) {
 		_, err := w.etcd.Put(t.Context(), w.prefix+key, "nonsense")
 		must(t, err)
 	}
-	got, err := w.Events(t.Context(), "")
+	got, err := w.ListEvents(t.Context(), "")
 	must(t, err)
 	if len(got) != 0 {
 		t.Errorf("got %+v", got)
 	}
 	odd := event("../u/1", "", strings.Repeat("ü", 5000), 2)
 	w.records(t, event("u1", "", "a", 1), odd)
-	got, err = w.Events(t.Context(), "u1")
+	got, err = w.ListEvents(t.Context(), "u1")
 	must(t, err)
 	if len(got) != 1 || got[0].Count != 1 {
 		t.Errorf("got %+v", got)
 	}
-	got, err = w.Events(t.Context(), odd.UID)
+	got, err = w.ListEvents(t.Context(), odd.UID)
 	must(t, err)
 	if len(got) != 1 || len(got[0].Message) > 2100 {
 		t.Errorf("an event of an odd UID: %+v", got)

@@ -13,23 +13,23 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Machines returns the machines of a cluster by index. Those that can't be understood are left out and named in a
+// ListMachines returns the machines of a cluster by index. Those that can't be understood are left out and named in a
 // *CorruptError, which comes with the good ones.
-func (s *Store) Machines(ctx context.Context, uid string) ([]api.Machine, error) {
-	if err := checkPart("cluster UID", uid); err != nil {
+func (s *Store) ListMachines(ctx context.Context, uid string) ([]api.Machine, error) {
+	if err := checkKeyPart("cluster UID", uid); err != nil {
 		return nil, err
 	}
-	resp, err := s.get(ctx, "reading the machines of cluster "+uid, s.keys.machines(uid), clientv3.WithPrefix())
+	resp, err := s.getKeys(ctx, "reading the machines of cluster "+uid, s.keys.machinesPrefix(uid), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
 	machines, bad := decodeMachines(resp.Kvs)
-	return machines, joinCorrupt(bad)
+	return machines, joinCorruptErrors(bad)
 }
 
-// MachineOwners are the UIDs under which machines are on record, whatever state they are in.
-func (s *Store) MachineOwners(ctx context.Context) (map[string]bool, error) {
-	resp, err := s.get(ctx, "reading whose machines are on record", s.keys.allMachines(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
+// ListMachineOwners are the UIDs under which machines are on record, whatever state they are in.
+func (s *Store) ListMachineOwners(ctx context.Context) (map[string]bool, error) {
+	resp, err := s.getKeys(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
 		return nil, err
 	}
@@ -40,34 +40,34 @@ func (s *Store) MachineOwners(ctx context.Context) (map[string]bool, error) {
 	return owners, nil
 }
 
-// RecordedMachines are all machines on record that can be read, by the UID that they are on record under.
-func (s *Store) RecordedMachines(ctx context.Context) (map[string][]api.Machine, error) {
-	resp, err := s.get(ctx, "reading the machines on record", s.keys.allMachines(), clientv3.WithPrefix())
+// ListAllMachines are all machines on record that can be read, by the UID that they are on record under.
+func (s *Store) ListAllMachines(ctx context.Context) (map[string][]api.Machine, error) {
+	resp, err := s.getKeys(ctx, "reading the machines on record", s.keys.allMachinesPrefix(), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
-	recorded, _ := s.byUID(resp.Kvs)
+	recorded, _ := s.decodeMachinesByOwner(resp.Kvs)
 	return recorded, nil
 }
 
-// machinesAt is Machines as they stood at a revision of the store.
-func (s *Store) machinesAt(ctx context.Context, ref api.Ref, revision int64) ([]api.Machine, error) {
-	resp, err := s.get(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name), s.keys.machines(ref.UID),
+// listMachinesAt is Machines as they stood at a revision of the store.
+func (s *Store) listMachinesAt(ctx context.Context, ref api.Ref, revision int64) ([]api.Machine, error) {
+	resp, err := s.getKeys(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name), s.keys.machinesPrefix(ref.UID),
 		clientv3.WithPrefix(), clientv3.WithRev(revision))
 	if err != nil {
 		return nil, err
 	}
 	machines, bad := decodeMachines(resp.Kvs)
-	return machines, joinCorrupt(bad)
+	return machines, joinCorruptErrors(bad)
 }
 
 // PutMachines stores machines all in one step, and only while the cluster lives. Places that are not named keep theirs.
 // Where a place is filled by another incarnation that may still exist on its cloud nothing is stored, and the error is
 // an *OccupiedError: a machine that is forgotten goes on billing.
 func (s *Store) PutMachines(ctx context.Context, ref api.Ref, machines []api.Machine) error {
-	_, err := s.fill(ctx, ref, fmt.Sprintf("storing %d machines of cluster %q", len(machines), ref.Name),
+	_, err := s.updateMachineSet(ctx, ref, fmt.Sprintf("storing %d machines of cluster %q", len(machines), ref.Name),
 		func(have []api.Machine) (stand, put []api.Machine, err error) {
-			at := byIndex(have)
+			at := positionsByIndex(have)
 			for _, m := range machines {
 				if i, taken := at[m.Index]; taken && have[i].Incarnation != m.Incarnation && have[i].State.MayExist() {
 					return nil, nil, &OccupiedError{Machine: m.Name, Incarnation: m.Incarnation, Current: have[i].Incarnation, State: have[i].State}
@@ -78,7 +78,7 @@ func (s *Store) PutMachines(ctx context.Context, ref api.Ref, machines []api.Mac
 	return err
 }
 
-func (s *Store) putMachines(uid string, machines []api.Machine) ([]clientv3.Op, error) {
+func (s *Store) encodeMachinePuts(uid string, machines []api.Machine) ([]clientv3.Op, error) {
 	var puts []clientv3.Op
 	seen := map[int]bool{}
 	for i := range machines {
@@ -91,7 +91,7 @@ func (s *Store) putMachines(uid string, machines []api.Machine) ([]clientv3.Op, 
 			return nil, fmt.Errorf("machine %q can't be stored: place %d is named twice", m.Name, m.Index)
 		}
 		seen[m.Index] = true
-		puts = append(puts, clientv3.OpPut(s.keys.machine(uid, m.Index), string(value)))
+		puts = append(puts, clientv3.OpPut(s.keys.machineKey(uid, m.Index), string(value)))
 	}
 	return puts, nil
 }
@@ -100,9 +100,9 @@ func (s *Store) putMachines(uid string, machines []api.Machine) ([]clientv3.Op, 
 // its machine unless replace says that it may go; so two that reserve at once, or one that comes back late, end with
 // the same machines. The places are looked at and filled in one step.
 func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Machine, replace func(api.Machine) bool) ([]api.Machine, error) {
-	return s.fill(ctx, ref, fmt.Sprintf("reserving the machines of cluster %q", ref.Name),
+	return s.updateMachineSet(ctx, ref, fmt.Sprintf("reserving the machines of cluster %q", ref.Name),
 		func(have []api.Machine) (stand, put []api.Machine, err error) {
-			stand, at := slices.Clone(have), byIndex(have)
+			stand, at := slices.Clone(have), positionsByIndex(have)
 			for _, m := range want {
 				i, taken := at[m.Index]
 				switch {
@@ -120,7 +120,7 @@ func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Mac
 		})
 }
 
-func byIndex(machines []api.Machine) map[int]int {
+func positionsByIndex(machines []api.Machine) map[int]int {
 	at := map[int]int{}
 	for i, m := range machines {
 		at[m.Index] = i
@@ -128,41 +128,41 @@ func byIndex(machines []api.Machine) map[int]int {
 	return at
 }
 
-// fill lets decide look at all machines of a cluster and writes what it puts, unless one of them or the cluster changed
+// updateMachineSet lets decide look at all machines of a cluster and writes what it puts, unless one of them or the cluster changed
 // meanwhile; then it begins anew.
-func (s *Store) fill(ctx context.Context, ref api.Ref, doing string, decide func(have []api.Machine) (stand, put []api.Machine, err error)) ([]api.Machine, error) {
-	prefix := s.keys.machines(ref.UID)
+func (s *Store) updateMachineSet(ctx context.Context, ref api.Ref, doing string, decide func(have []api.Machine) (stand, put []api.Machine, err error)) ([]api.Machine, error) {
+	prefix := s.keys.machinesPrefix(ref.UID)
 	for attempt := 0; ; attempt++ {
-		_, kv, err := s.own(ctx, ref)
+		_, kv, err := s.readClusterByRef(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := s.get(ctx, doing, prefix, clientv3.WithPrefix())
+		resp, err := s.getKeys(ctx, doing, prefix, clientv3.WithPrefix())
 		if err != nil {
 			return nil, err
 		}
 		have, bad := decodeMachines(resp.Kvs)
-		if err := joinCorrupt(bad); err != nil {
+		if err := joinCorruptErrors(bad); err != nil {
 			return nil, err
 		}
 		stand, put, err := decide(have)
 		if err != nil || len(put) == 0 {
 			return stand, err
 		}
-		puts, err := s.putMachines(ref.UID, put)
+		puts, err := s.encodeMachinePuts(ref.UID, put)
 		if err != nil {
 			return nil, err
 		}
 		// No key of the range was written since it was read; and only Delete removes any, along with the cluster.
 		unchanged := clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", resp.Header.Revision+1)
-		done, err := s.txn(ctx, doing, []clientv3.Cmp{stillThere(kv), unchanged}, group(puts), nil)
+		done, err := s.commitTxn(ctx, doing, []clientv3.Cmp{clusterStillExists(kv), unchanged}, groupOps(puts), nil)
 		if err != nil {
 			return nil, err
 		}
 		if done.Succeeded {
 			return stand, nil
 		}
-		if err := pause(ctx, attempt); err != nil {
+		if err := pauseBeforeRetry(ctx, attempt); err != nil {
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
 	}
@@ -176,8 +176,8 @@ func (s *Store) UpdateMachine(ctx context.Context, ref api.Ref, index int, incar
 	}
 	name := api.MachineName(ref.Name, index)
 	doing := "updating machine " + name
-	key := s.keys.machine(ref.UID, index)
-	resp, err := s.get(ctx, doing, key)
+	key := s.keys.machineKey(ref.UID, index)
+	resp, err := s.getKeys(ctx, doing, key)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (s *Store) UpdateMachine(ctx context.Context, ref api.Ref, index int, incar
 		kv = resp.Kvs[0]
 	}
 	for attempt := 0; ; attempt++ {
-		m, err := incarnationIn(kv, ref, index, incarnation)
+		m, err := decodeIncarnation(kv, ref, index, incarnation)
 		if err != nil {
 			return nil, err
 		}
@@ -203,7 +203,7 @@ func (s *Store) UpdateMachine(ctx context.Context, ref api.Ref, index int, incar
 		if bytes.Equal(value, kv.Value) {
 			return m, nil
 		}
-		resp, err := s.txn(ctx, doing,
+		resp, err := s.commitTxn(ctx, doing,
 			[]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", kv.ModRevision)},
 			[]clientv3.Op{clientv3.OpPut(key, string(value))},
 			[]clientv3.Op{clientv3.OpGet(key)})
@@ -214,13 +214,13 @@ func (s *Store) UpdateMachine(ctx context.Context, ref api.Ref, index int, incar
 			return m, nil
 		}
 		kv = firstKV(resp, 0)
-		if err := pause(ctx, attempt); err != nil {
+		if err := pauseBeforeRetry(ctx, attempt); err != nil {
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
 	}
 }
 
-func incarnationIn(kv *mvccpb.KeyValue, ref api.Ref, index int, incarnation string) (*api.Machine, error) {
+func decodeIncarnation(kv *mvccpb.KeyValue, ref api.Ref, index int, incarnation string) (*api.Machine, error) {
 	if kv == nil {
 		return nil, &NotFoundError{Cluster: ref.Name, What: fmt.Sprintf("machine %d", index)}
 	}

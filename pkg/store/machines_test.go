@@ -21,7 +21,7 @@ func TestPutMachinesStoresHundredsInOneStep(t *testing.T) {
 	if resp.Header.Revision != first {
 		t.Errorf("written at revision %d, the store is at %d: not one step", first, resp.Header.Revision)
 	}
-	got, err := w.Machines(t.Context(), "u1")
+	got, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
 	if len(got) != 1000 || got[999].Name != "sky-a-999" {
 		t.Errorf("%d machines", len(got))
@@ -33,7 +33,7 @@ func TestPutMachinesLeavesOtherPlacesAlone(t *testing.T) {
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 3, "aaaaa")))
 	must(t, w.PutMachines(t.Context(), r, []api.Machine{machine("a", 1, "bbbbb")}))
-	got, err := w.Machines(t.Context(), "u1")
+	got, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
 	if len(got) != 3 || got[0].Incarnation != "aaaaa" || got[1].Incarnation != "bbbbb" || got[2].Incarnation != "aaaaa" {
 		t.Errorf("got %+v", got)
@@ -55,7 +55,7 @@ func TestMachineThatMayExistIsNeverOverwritten(t *testing.T) {
 			t.Errorf("error reads %q", err)
 		}
 	}
-	got, err := w.Machines(t.Context(), "u1")
+	got, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
 	if got[0].Incarnation != "aaaaa" || got[1].Incarnation != "aaaaa" {
 		t.Errorf("something was stored: %+v", got)
@@ -79,7 +79,7 @@ func TestMachinesThatMakeNoSenseAreNotStored(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	got, err := w.Machines(t.Context(), "u1")
+	got, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
 	if len(got) != 0 {
 		t.Errorf("stored %+v", got)
@@ -103,7 +103,7 @@ func TestConcurrentMachineUpdatesLoseNothing(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	got, err := w.Machines(t.Context(), "u1")
+	got, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
 	for _, m := range got {
 		if m.SSHPort != 10 {
@@ -149,7 +149,7 @@ func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
 	// Deleted between read and write: it must not come back.
 	_, err = w.UpdateMachine(t.Context(), r, 0, "bbbbb", func(m *api.Machine) error {
 		m.State = api.MachineTerminating
-		return w.Delete(t.Context(), r)
+		return w.DeleteCluster(t.Context(), r)
 	})
 	wantErr[*store.NotFoundError](t, err)
 	if left := w.raw(t); len(left) != 0 {
@@ -172,7 +172,7 @@ func TestThoseWhoReserveAtOnceEndWithTheSameMachines(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	stored, err := w.Machines(t.Context(), "u1")
+	stored, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
 	for i, got := range results {
 		if len(got) != 200 || len(stored) != 200 || got[0].Incarnation != stored[0].Incarnation || got[199].Incarnation != stored[0].Incarnation {
@@ -196,7 +196,7 @@ func TestReserveReplacesOnlyWhatMayGo(t *testing.T) {
 	if s := strings.Join(all, " "); s != "aaaaa bbbbb bbbbb" {
 		t.Errorf("incarnations: %s", s)
 	}
-	stored, err := w.Machines(t.Context(), "u1")
+	stored, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
 	if fmt.Sprint(stored) != fmt.Sprint(got) {
 		t.Errorf("returned %v, stored %v", got, stored)

@@ -18,22 +18,22 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// orphanKept is how long an orphan that is not seen any more is remembered: should it come to sight again by then, it has been
+// orphanRetention is how long an orphan that is not seen any more is remembered: should it come to sight again by then, it has been
 // known all along. A cloud's list may lack for a while what is there.
-const orphanKept = time.Hour
+const orphanRetention = time.Hour
 
-// SetOrphans replaces what is known of the orphans of one cloud by what was seen there now, and returns that with the times
+// ReplaceOrphans replaces what is known of the orphans of one cloud by what was seen there now, and returns that with the times
 // at which each was first seen. One is known by the cloud's own id: another machine of its name counts as new. What isOwned says
 // belongs to a cluster is forgotten at once; nil says it of none.
-func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan, isOwned func(api.Orphan) bool,
+func (s *Store) ReplaceOrphans(ctx context.Context, cloud string, seen []api.Orphan, isOwned func(api.Orphan) bool,
 	now time.Time) ([]api.Orphan, error) {
 	doing := fmt.Sprintf("recording the orphans on %s", cloud)
 	if cloud == "" {
 		return nil, fmt.Errorf("%s: the cloud has no name", doing)
 	}
-	prefix := s.keys.orphans(cloud)
+	prefix := s.keys.orphansPrefix(cloud)
 	for attempt := 0; ; attempt++ {
-		resp, err := s.get(ctx, doing, prefix, clientv3.WithPrefix())
+		resp, err := s.getKeys(ctx, doing, prefix, clientv3.WithPrefix())
 		if err != nil {
 			return nil, err
 		}
@@ -45,14 +45,14 @@ func (s *Store) SetOrphans(ctx context.Context, cloud string, seen []api.Orphan,
 			return stand, nil
 		}
 		unchanged := clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", resp.Header.Revision+1)
-		done, err := s.txn(ctx, doing, []clientv3.Cmp{unchanged}, group(ops), nil)
+		done, err := s.commitTxn(ctx, doing, []clientv3.Cmp{unchanged}, groupOps(ops), nil)
 		if err != nil {
 			return nil, err
 		}
 		if done.Succeeded {
 			return stand, nil
 		}
-		if err := pause(ctx, attempt); err != nil {
+		if err := pauseBeforeRetry(ctx, attempt); err != nil {
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
 	}
@@ -67,23 +67,23 @@ func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.O
 		o.MissingSince = time.Time{}
 		for _, old := range known {
 			cleared := old.Conflict != "" && o.Conflict == "" // no time ran while it was in conflict
-			if sameOrphan(old, o) && !cleared && old.FirstSeen.Before(o.FirstSeen) {
+			if isSameOrphan(old, o) && !cleared && old.FirstSeen.Before(o.FirstSeen) {
 				o.FirstSeen = old.FirstSeen
 			}
 		}
 		stand = append(stand, o)
-		wanted[s.keys.orphan(cloud, o.Name, o.ID)] = o
+		wanted[s.keys.orphanKey(cloud, o.Name, o.ID)] = o
 	}
 	for _, old := range known {
-		if slices.ContainsFunc(seen, func(o api.Orphan) bool { return sameOrphan(old, o) }) ||
+		if slices.ContainsFunc(seen, func(o api.Orphan) bool { return isSameOrphan(old, o) }) ||
 			isOwned != nil && isOwned(old) {
 			continue
 		}
 		if old.MissingSince.IsZero() {
 			old.MissingSince = now
 		}
-		key := s.keys.orphan(cloud, old.Name, old.ID)
-		if _, taken := wanted[key]; !taken && now.Sub(old.MissingSince) < orphanKept {
+		key := s.keys.orphanKey(cloud, old.Name, old.ID)
+		if _, taken := wanted[key]; !taken && now.Sub(old.MissingSince) < orphanRetention {
 			wanted[key] = old
 		}
 	}
@@ -91,8 +91,8 @@ func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.O
 	return stand, ops, err
 }
 
-// sameOrphan says whether two sights are of the same machine. The names of machines are used again, ids are not.
-func sameOrphan(a, b api.Orphan) bool {
+// isSameOrphan says whether two sights are of the same machine. The names of machines are used again, ids are not.
+func isSameOrphan(a, b api.Orphan) bool {
 	return a.Name == b.Name && a.ID == b.ID && a.ClusterUID == b.ClusterUID
 }
 
@@ -124,13 +124,13 @@ func (s *Store) AddOrphan(ctx context.Context, cloud string, o api.Orphan) error
 	if err != nil {
 		return err
 	}
-	_, err = s.txn(ctx, "recording an orphan on "+cloud, nil, []clientv3.Op{clientv3.OpPut(s.keys.orphan(cloud, o.Name, o.ID), string(value))}, nil)
+	_, err = s.commitTxn(ctx, "recording an orphan on "+cloud, nil, []clientv3.Op{clientv3.OpPut(s.keys.orphanKey(cloud, o.Name, o.ID), string(value))}, nil)
 	return err
 }
 
-// Orphans returns the orphans that were found last, by cloud and name. What can't be understood is left out.
-func (s *Store) Orphans(ctx context.Context) ([]api.Orphan, error) {
-	resp, err := s.get(ctx, "reading the orphans", s.keys.allOrphans(), clientv3.WithPrefix())
+// ListOrphans returns the orphans that were found last, by cloud and name. What can't be understood is left out.
+func (s *Store) ListOrphans(ctx context.Context) ([]api.Orphan, error) {
+	resp, err := s.getKeys(ctx, "reading the orphans", s.keys.allOrphansPrefix(), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
@@ -150,45 +150,45 @@ func decodeOrphan(kv *mvccpb.KeyValue) (api.Orphan, *CorruptError) {
 	return o, nil
 }
 
-// noteAgain is how old a note of a cloud's use may become before it is written anew.
-const noteAgain = 10 * time.Minute
+// cloudUseInterval is how old a note of a cloud's use may become before it is written anew.
+const cloudUseInterval = 10 * time.Minute
 
-// NoteCloud records that machines are asked of a cloud, so that it is asked for orphans even when no cluster names it any
+// RecordCloudUse records that machines are asked of a cloud, so that it is asked for orphans even when no cluster names it any
 // more.
-func (s *Store) NoteCloud(ctx context.Context, name string, now time.Time) error {
+func (s *Store) RecordCloudUse(ctx context.Context, name string, now time.Time) error {
 	doing := fmt.Sprintf("noting that cloud %q is in use", name)
 	if name == "" {
 		return fmt.Errorf("%s: it has no name", doing)
 	}
-	key := s.keys.cloud(name)
-	resp, err := s.get(ctx, doing, key)
+	key := s.keys.cloudKey(name)
+	resp, err := s.getKeys(ctx, doing, key)
 	if err != nil {
 		return err
 	}
 	if len(resp.Kvs) > 0 {
 		at, err := time.Parse(time.RFC3339, string(resp.Kvs[0].Value))
-		if err == nil && !at.After(now) && now.Sub(at) < noteAgain {
+		if err == nil && !at.After(now) && now.Sub(at) < cloudUseInterval {
 			return nil
 		}
 	}
-	_, err = s.txn(ctx, doing, nil, []clientv3.Op{clientv3.OpPut(key, now.UTC().Format(time.RFC3339))}, nil)
+	_, err = s.commitTxn(ctx, doing, nil, []clientv3.Op{clientv3.OpPut(key, now.UTC().Format(time.RFC3339))}, nil)
 	return err
 }
 
-// CloudsUsed names the clouds that were used since then, give or take some minutes. A note that can't be understood counts:
+// ListUsedClouds names the clouds that were used since then, give or take some minutes. A note that can't be understood counts:
 // better to ask one cloud in vain than to leave a machine unfound.
-func (s *Store) CloudsUsed(ctx context.Context, since time.Time) ([]string, error) {
-	resp, err := s.get(ctx, "reading which clouds are in use", s.keys.clouds(), clientv3.WithPrefix())
+func (s *Store) ListUsedClouds(ctx context.Context, since time.Time) ([]string, error) {
+	resp, err := s.getKeys(ctx, "reading which clouds are in use", s.keys.cloudsPrefix(), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, kv := range resp.Kvs {
-		name, err := url.PathUnescape(strings.TrimPrefix(string(kv.Key), s.keys.clouds()))
+		name, err := url.PathUnescape(strings.TrimPrefix(string(kv.Key), s.keys.cloudsPrefix()))
 		if err != nil || name == "" {
 			continue
 		}
-		if at, err := time.Parse(time.RFC3339, string(kv.Value)); err == nil && at.Before(since.Add(-noteAgain)) {
+		if at, err := time.Parse(time.RFC3339, string(kv.Value)); err == nil && at.Before(since.Add(-cloudUseInterval)) {
 			continue
 		}
 		names = append(names, name)

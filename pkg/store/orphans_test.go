@@ -28,7 +28,7 @@ func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 	minute := 0
 	set := func(cloud string, seen ...api.Orphan) map[string]int {
 		t.Helper()
-		got, err := w.SetOrphans(t.Context(), cloud, seen, nil, sixOClock.Add(time.Duration(minute)*time.Minute))
+		got, err := w.ReplaceOrphans(t.Context(), cloud, seen, nil, sixOClock.Add(time.Duration(minute)*time.Minute))
 		must(t, err)
 		if len(got) != len(seen) {
 			t.Fatalf("of %d came back %v", len(seen), got)
@@ -45,13 +45,13 @@ func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 	if got := set("aws", orphan("a", "1", "u2", 6), orphan("c", "3", "u1", 6)); got["a"] != 6 || got["c"] != 0 {
 		t.Errorf("one of another cluster, and one that was out of sight for a while: first seen %v", got)
 	}
-	all, err := w.Orphans(t.Context())
+	all, err := w.ListOrphans(t.Context())
 	must(t, err)
 	if len(all) != 3 {
 		t.Errorf("known are %+v", all)
 	}
 	set("aws")
-	if all, err = w.Orphans(t.Context()); err != nil || len(all) != 1 || all[0].ID != "9" {
+	if all, err = w.ListOrphans(t.Context()); err != nil || len(all) != 1 || all[0].ID != "9" {
 		t.Errorf("known at last: %+v, %v", all, err)
 	}
 	minute = 200
@@ -63,17 +63,17 @@ func TestAnOrphanKeepsSinceWhenItIsKnownUntilItIsGone(t *testing.T) {
 
 func TestACopyOfAnOrphanHasAnAgeOfItsOwn(t *testing.T) {
 	w := newWorld(t)
-	_, err := w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 0)}, nil, sixOClock)
+	_, err := w.ReplaceOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 0)}, nil, sixOClock)
 	must(t, err)
 	both := []api.Orphan{orphan("a", "1", "u1", 9), orphan("a", "2", "u1", 9)}
 	for range 2 {
-		got, err := w.SetOrphans(t.Context(), "aws", both, nil, sixOClock)
+		got, err := w.ReplaceOrphans(t.Context(), "aws", both, nil, sixOClock)
 		must(t, err)
 		if got[0].FirstSeen != sixOClock || got[1].FirstSeen != both[1].FirstSeen {
 			t.Errorf("first seen %v and %v", got[0].FirstSeen, got[1].FirstSeen)
 		}
 	}
-	if all, err := w.Orphans(t.Context()); err != nil || len(all) != 2 {
+	if all, err := w.ListOrphans(t.Context()); err != nil || len(all) != 2 {
 		t.Errorf("known are %+v, %v", all, err)
 	}
 }
@@ -84,9 +84,9 @@ func TestAnOrphanThatTheVersionBeforeRecordedKeepsItsAge(t *testing.T) {
 	must(t, err)
 	_, err = w.etcd.Put(t.Context(), w.prefix+"/orphans/aws/a", string(value))
 	must(t, err)
-	got, err := w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 9)}, nil, sixOClock)
+	got, err := w.ReplaceOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 9)}, nil, sixOClock)
 	must(t, err)
-	if all, err := w.Orphans(t.Context()); err != nil || len(all) != 1 || since(got)["a"] != 0 || since(all)["a"] != 0 {
+	if all, err := w.ListOrphans(t.Context()); err != nil || len(all) != 1 || since(got)["a"] != 0 || since(all)["a"] != 0 {
 		t.Errorf("%v, then %v, %v", got, all, err)
 	}
 }
@@ -95,15 +95,15 @@ func TestNonsenseAmongOrphansIsPassedOverAndReplaced(t *testing.T) {
 	w := newWorld(t)
 	_, err := w.etcd.Put(t.Context(), w.prefix+"/orphans/aws/a", "nonsense")
 	must(t, err)
-	if all, err := w.Orphans(t.Context()); err != nil || len(all) != 0 {
+	if all, err := w.ListOrphans(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("%v, %v", all, err)
 	}
-	_, err = w.SetOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 3)}, nil, sixOClock)
+	_, err = w.ReplaceOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 3)}, nil, sixOClock)
 	must(t, err)
-	if all, err := w.Orphans(t.Context()); err != nil || since(all)["a"] != 3 {
+	if all, err := w.ListOrphans(t.Context()); err != nil || since(all)["a"] != 3 {
 		t.Errorf("%v, %v", all, err)
 	}
-	if _, err := w.SetOrphans(t.Context(), "", nil, nil, sixOClock); err == nil {
+	if _, err := w.ReplaceOrphans(t.Context(), "", nil, nil, sixOClock); err == nil {
 		t.Error("a cloud without a name was taken: that is the prefix of all")
 	}
 }
@@ -112,11 +112,11 @@ func TestACloudCountsAsUsedUntilSomeTimeAfterItWasNoted(t *testing.T) {
 	w := newWorld(t)
 	note := func(name string, minutes int) {
 		t.Helper()
-		must(t, w.NoteCloud(t.Context(), name, sixOClock.Add(time.Duration(minutes)*time.Minute)))
+		must(t, w.RecordCloudUse(t.Context(), name, sixOClock.Add(time.Duration(minutes)*time.Minute)))
 	}
 	used := func(minutes int) []string {
 		t.Helper()
-		names, err := w.CloudsUsed(t.Context(), sixOClock.Add(time.Duration(minutes)*time.Minute))
+		names, err := w.ListUsedClouds(t.Context(), sixOClock.Add(time.Duration(minutes)*time.Minute))
 		must(t, err)
 		return names
 	}
@@ -155,11 +155,11 @@ func TestAListNamesTheClustersThatNobodyCanRead(t *testing.T) {
 		_, err := w.etcd.Put(t.Context(), w.prefix+key, "nonsense")
 		must(t, err)
 	}
-	all, err := w.ListWithMachines(t.Context())
-	if got := store.CorruptClusters(err); len(all) != 1 || !slices.Equal(got, []string{"bad", "worse"}) {
+	all, err := w.ListClustersWithMachines(t.Context())
+	if got := store.CorruptClusterNames(err); len(all) != 1 || !slices.Equal(got, []string{"bad", "worse"}) {
 		t.Errorf("%d clusters, and can't read %v: %v", len(all), got, err)
 	}
-	if got := store.CorruptClusters(nil); got != nil {
+	if got := store.CorruptClusterNames(nil); got != nil {
 		t.Errorf("of no error: %v", got)
 	}
 }

@@ -67,7 +67,7 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	w := world{Store: s}
 	r := w.created(t, "a", "u1")
 	e.Close()
-	_, err = s.Update(within(t, time.Second), r, phase(api.PhaseReady))
+	_, err = s.UpdateCluster(within(t, time.Second), r, phase(api.PhaseReady))
 	down := wantErr[*store.UnavailableError](t, err)
 	if msg := err.Error(); !strings.HasPrefix(msg, `reading cluster "a": etcd at http://`+address+" does not answer") || strings.Contains(msg, "\n") {
 		t.Errorf("error reads %q", msg)
@@ -78,7 +78,7 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	e, err = startEtcd(dir, address)
 	must(t, err)
 	defer e.Close()
-	_, err = s.Update(within(t, 20*time.Second), r, phase(api.PhaseReady))
+	_, err = s.UpdateCluster(within(t, 20*time.Second), r, phase(api.PhaseReady))
 	must(t, err)
 }
 
@@ -138,9 +138,9 @@ func TestFrozenEtcdIsNamedSoonHoweverLongTheCallerWouldWait(t *testing.T) {
 	r := world{Store: s}.created(t, "a", "u1")
 	close(f.frozen)
 	for what, call := range map[string]func(context.Context) error{
-		"read":  func(ctx context.Context) error { _, err := s.Get(ctx, "a"); return err },
-		"write": func(ctx context.Context) error { return s.Delete(ctx, r) },
-		"watch": func(ctx context.Context) error { _, err := s.Watch(ctx, "a"); return err },
+		"read":  func(ctx context.Context) error { _, err := s.ReadCluster(ctx, "a"); return err },
+		"write": func(ctx context.Context) error { return s.DeleteCluster(ctx, r) },
+		"watch": func(ctx context.Context) error { _, err := s.WatchClusters(ctx, "a"); return err },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -166,9 +166,9 @@ func authority(t *testing.T) (*pki.Authority, string) {
 func clientTLS(t *testing.T, trusted, own *pki.Authority) *tls.Config {
 	t.Helper()
 	cfg := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
-	cfg.RootCAs.AppendCertsFromPEM(trusted.PEM())
+	cfg.RootCAs.AppendCertsFromPEM(trusted.CertificatePEM())
 	if own != nil {
-		cert, key, err := own.Issue(pki.Leaf{Subject: "me", Client: true}, time.Now())
+		cert, key, err := own.IssueCertificate(pki.Leaf{Subject: "me", Client: true}, time.Now())
 		must(t, err)
 		pair, err := tls.X509KeyPair(cert, key)
 		must(t, err)
@@ -182,7 +182,7 @@ func TestEtcdTakesItsOwnAuthoritysClientsAndTheErrorSaysWhyOthersFail(t *testing
 	ours, dir := authority(t)
 	theirs, _ := authority(t)
 	server := pki.Pair{Cert: filepath.Join(dir, "server.crt"), Key: filepath.Join(dir, "server.key")}
-	_, err := ours.Ensure(server, pki.Leaf{Subject: "etcd", Server: true, Client: true, Hosts: []string{"127.0.0.1"}}, time.Now())
+	_, err := ours.EnsureCertificate(server, pki.Leaf{Subject: "etcd", Server: true, Client: true, Hosts: []string{"127.0.0.1"}}, time.Now())
 	must(t, err)
 	e, err := startEtcd(dir, "127.0.0.1:0", func(c *embed.Config) {
 		c.ListenClientUrls[0].Scheme = "https"
@@ -194,7 +194,7 @@ func TestEtcdTakesItsOwnAuthoritysClientsAndTheErrorSaysWhyOthersFail(t *testing
 
 	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{at}, TLS: clientTLS(t, ours, ours), DialTimeout: 10 * time.Second})
 	must(t, err)
-	_, err = s.Installation(t.Context())
+	_, err = s.EnsureInstallationID(t.Context())
 	must(t, err)
 	must(t, s.Close())
 	for _, c := range []struct {

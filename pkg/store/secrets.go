@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-// The secrets of a cluster. What is stored under them never leaves this package but through GetSecret and CreateSecret.
+// The secrets of a cluster. What is stored under them never leaves this package but through ReadSecret and CreateSecret.
 const (
 	SecretSSHKey      = "ssh-key"
 	SecretAgentToken  = "agent-token"
@@ -41,30 +41,30 @@ func (s *Store) CreateSecret(ctx context.Context, ref api.Ref, key string, value
 
 func (s *Store) writeSecret(ctx context.Context, verb string, ref api.Ref, key string, value []byte, keep bool) ([]byte, error) {
 	doing := fmt.Sprintf("%s secret %q of cluster %q", verb, key, ref.Name)
-	if err := checkPart("secret's key", key); err != nil {
+	if err := checkKeyPart("secret's key", key); err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	_, kv, err := s.own(ctx, ref)
+	_, kv, err := s.readClusterByRef(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	path := s.keys.secret(ref.UID, key)
-	sealed, err := s.seal.seal(path, value)
+	path := s.keys.secretKey(ref.UID, key)
+	sealed, err := s.seal.sealSecret(path, value)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	when := []clientv3.Cmp{stillThere(kv)}
+	when := []clientv3.Cmp{clusterStillExists(kv)}
 	if keep {
 		when = append(when, clientv3.Compare(clientv3.CreateRevision(path), "=", 0))
 	}
-	resp, err := s.txn(ctx, doing, when,
+	resp, err := s.commitTxn(ctx, doing, when,
 		[]clientv3.Op{clientv3.OpPut(path, string(sealed))},
 		[]clientv3.Op{clientv3.OpGet(path)})
 	if err != nil {
 		return nil, err
 	}
 	if resp.Succeeded {
-		redact.Learn(ref.UID, value)
+		redact.LearnSecret(ref.UID, value)
 		return value, nil
 	}
 	there := firstKV(resp, 0)
@@ -74,15 +74,15 @@ func (s *Store) writeSecret(ctx context.Context, verb string, ref api.Ref, key s
 	return s.openSecret(ref, key, there.Value)
 }
 
-// GetSecret returns a secret; a *NotFoundError where there is none.
-func (s *Store) GetSecret(ctx context.Context, ref api.Ref, key string) ([]byte, error) {
+// ReadSecret returns a secret; a *NotFoundError where there is none.
+func (s *Store) ReadSecret(ctx context.Context, ref api.Ref, key string) ([]byte, error) {
 	if err := checkRef(ref); err != nil {
 		return nil, err
 	}
-	if err := checkPart("secret's key", key); err != nil {
+	if err := checkKeyPart("secret's key", key); err != nil {
 		return nil, err
 	}
-	sealed, err := s.getSecret(ctx, ref, key)
+	sealed, err := s.readSealedSecret(ctx, ref, key)
 	if err != nil {
 		return nil, err
 	}
@@ -92,14 +92,14 @@ func (s *Store) GetSecret(ctx context.Context, ref api.Ref, key string) ([]byte,
 	return s.openSecret(ref, key, sealed)
 }
 
-// UsableSecrets names the secrets of a cluster that are there and can be opened. One that was written with another key is an
+// ListUsableSecrets names the secrets of a cluster that are there and can be opened. One that was written with another key is an
 // error, a *WrongKeyError: it is not lost.
-func (s *Store) UsableSecrets(ctx context.Context, ref api.Ref) (map[string]bool, error) {
+func (s *Store) ListUsableSecrets(ctx context.Context, ref api.Ref) (map[string]bool, error) {
 	if err := checkRef(ref); err != nil {
 		return nil, err
 	}
-	prefix := s.keys.secrets(ref.UID)
-	resp, err := s.get(ctx, fmt.Sprintf("reading which secrets cluster %q has", ref.Name), prefix, clientv3.WithPrefix())
+	prefix := s.keys.secretsPrefix(ref.UID)
+	resp, err := s.getKeys(ctx, fmt.Sprintf("reading which secrets cluster %q has", ref.Name), prefix, clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
@@ -123,19 +123,19 @@ func (s *Store) DeleteSecret(ctx context.Context, ref api.Ref, key string) error
 	if err := checkRef(ref); err != nil {
 		return err
 	}
-	if err := checkPart("secret's key", key); err != nil {
+	if err := checkKeyPart("secret's key", key); err != nil {
 		return err
 	}
-	_, err := s.txn(ctx, fmt.Sprintf("forgetting secret %q of cluster %q", key, ref.Name), nil,
-		[]clientv3.Op{clientv3.OpDelete(s.keys.secret(ref.UID, key))}, nil)
+	_, err := s.commitTxn(ctx, fmt.Sprintf("forgetting secret %q of cluster %q", key, ref.Name), nil,
+		[]clientv3.Op{clientv3.OpDelete(s.keys.secretKey(ref.UID, key))}, nil)
 	return err
 }
 
 func (s *Store) openSecret(ref api.Ref, key string, sealed []byte) ([]byte, error) {
-	value, err := s.seal.open(s.keys.secret(ref.UID, key), sealed)
+	value, err := s.seal.openSecret(s.keys.secretKey(ref.UID, key), sealed)
 	if err != nil {
 		return nil, fmt.Errorf("reading secret %q of cluster %q: %w", key, ref.Name, err)
 	}
-	redact.Learn(ref.UID, value)
+	redact.LearnSecret(ref.UID, value)
 	return value, nil
 }

@@ -23,7 +23,7 @@ func TestSecretComesBackAndLeavesNoTraceInEtcd(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutSecret(t.Context(), r, store.SecretAgentToken, []byte(hush)))
-	got, err := w.GetSecret(t.Context(), r, store.SecretAgentToken)
+	got, err := w.ReadSecret(t.Context(), r, store.SecretAgentToken)
 	must(t, err)
 	if string(got) != hush {
 		t.Errorf("got %q", got)
@@ -49,7 +49,7 @@ func TestSecretsOfAnyBytesComeBack(t *testing.T) {
 	r := w.created(t, "a", "u1")
 	for i, in := range [][]byte{{}, {0}, bytes.Repeat([]byte{0xff}, 100_000)} {
 		must(t, w.PutSecret(t.Context(), r, fmt.Sprint(i), in))
-		got, err := w.GetSecret(t.Context(), r, fmt.Sprint(i))
+		got, err := w.ReadSecret(t.Context(), r, fmt.Sprint(i))
 		must(t, err)
 		if !bytes.Equal(got, in) {
 			t.Errorf("%d bytes came back as %d", len(in), len(got))
@@ -75,27 +75,27 @@ func TestSecretOpensInItsPlaceAndWithItsKeyOnly(t *testing.T) {
 	}
 
 	put("/secrets/u2/one", sealed) // to another cluster
-	err := wantErr[*store.CorruptError](t, second(w.GetSecret(t.Context(), other, "one")))
+	err := wantErr[*store.CorruptError](t, second(w.ReadSecret(t.Context(), other, "one")))
 	silent(err)
 	put("/secrets/u1/two", sealed) // to another name
-	silent(wantErr[*store.CorruptError](t, second(w.GetSecret(t.Context(), r, "two"))))
+	silent(wantErr[*store.CorruptError](t, second(w.ReadSecret(t.Context(), r, "two"))))
 	put("/secrets/u1/two", "plain "+hush)
-	silent(wantErr[*store.CorruptError](t, second(w.GetSecret(t.Context(), r, "two"))))
+	silent(wantErr[*store.CorruptError](t, second(w.ReadSecret(t.Context(), r, "two"))))
 
 	stranger := open(t, w.prefix, testKey("b"))
-	wrong := wantErr[*store.WrongKeyError](t, second(stranger.GetSecret(t.Context(), r, "one")))
+	wrong := wantErr[*store.WrongKeyError](t, second(stranger.ReadSecret(t.Context(), r, "one")))
 	silent(wrong)
 	if !strings.Contains(wrong.Error(), "another secrets key") || !strings.Contains(wrong.Error(), "set secretsKeyFile") || !strings.Contains(wrong.Error(), wrong.Need) || wrong.Need == wrong.Have {
 		t.Errorf("error reads %q", wrong)
 	}
 	keyless := open(t, w.prefix, nil)
-	if _, err := keyless.GetSecret(t.Context(), r, "one"); !errors.Is(err, store.ErrNoKey) {
+	if _, err := keyless.ReadSecret(t.Context(), r, "one"); !errors.Is(err, store.ErrNoKey) {
 		t.Errorf("without a key: %v", err)
 	}
 	if err := keyless.PutSecret(t.Context(), r, "one", []byte(hush)); !errors.Is(err, store.ErrNoKey) {
 		t.Errorf("without a key: %v", err)
 	}
-	missing := wantErr[*store.NotFoundError](t, second(w.GetSecret(t.Context(), r, store.SecretKubeconfig)))
+	missing := wantErr[*store.NotFoundError](t, second(w.ReadSecret(t.Context(), r, store.SecretKubeconfig)))
 	if missing.Error() != `cluster "a" has no secret kubeconfig` {
 		t.Errorf("error reads %q", missing)
 	}
@@ -116,7 +116,7 @@ func TestCreatedSecretIsOneForAllWhoMakeIt(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	stored, err := w.GetSecret(t.Context(), r, store.SecretSSHKey)
+	stored, err := w.ReadSecret(t.Context(), r, store.SecretSSHKey)
 	must(t, err)
 	for _, g := range got {
 		if g != string(stored) {
@@ -132,13 +132,13 @@ func TestAllSecretsOfAClusterAreHiddenOnceOneIsUsed(t *testing.T) {
 	for i, ref := range []api.Ref{r, r, other} {
 		must(t, w.PutSecret(t.Context(), ref, fmt.Sprintf("key-%d", i), []byte(fmt.Sprintf("the-secret-value-%d", i))))
 	}
-	redact.Forget(r.UID) // as in a process that was just started
-	redact.Forget(other.UID)
+	redact.ForgetOwner(r.UID) // as in a process that was just started
+	redact.ForgetOwner(other.UID)
 	seen := func() string { return redact.Text("the-secret-value-0 the-secret-value-1 the-secret-value-2") }
 	if got := seen(); strings.Contains(got, redact.Hidden) {
 		t.Fatalf("it is known before: %s", got)
 	}
-	_, err := restarted.GetSecret(t.Context(), r, "key-0")
+	_, err := restarted.ReadSecret(t.Context(), r, "key-0")
 	must(t, err)
 	if got := seen(); got != "[hidden] the-secret-value-2" {
 		t.Errorf("got %q", got)
@@ -147,7 +147,7 @@ func TestAllSecretsOfAClusterAreHiddenOnceOneIsUsed(t *testing.T) {
 	if got := redact.Text("another-secret-value"); got != redact.Hidden {
 		t.Errorf("got %q", got)
 	}
-	must(t, restarted.Delete(t.Context(), r))
+	must(t, restarted.DeleteCluster(t.Context(), r))
 	if got := seen(); strings.Contains(got, redact.Hidden) {
 		t.Errorf("a forgotten cluster's are still hidden: %q", got)
 	}
@@ -174,7 +174,7 @@ func TestKeyFileIsMadeOnceByManyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range keys {
 		wg.Go(func() {
-			key, err := store.LoadOrCreateKey(path)
+			key, err := store.LoadOrCreateSecretsKey(path)
 			if err != nil {
 				t.Error(err)
 			}
@@ -216,7 +216,7 @@ func TestKeyFileThatCantBeTrustedIsRefused(t *testing.T) {
 	} {
 		must(t, os.WriteFile(path, []byte(c.content), 0o600))
 		must(t, os.Chmod(path, c.mode))
-		_, err := store.LoadOrCreateKey(path)
+		_, err := store.LoadOrCreateSecretsKey(path)
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%q with mode %o: %v, want it to say %q", c.content, c.mode, err, c.says)
 		}

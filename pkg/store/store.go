@@ -25,8 +25,8 @@ const (
 	DefaultDialTimeout = 2 * time.Second
 	// callTimeout bounds one exchange with etcd, however long its caller would wait.
 	callTimeout = 5 * time.Second
-	// window is the flow-control window of the connection: a list of some thousand clusters arrives without a pause.
-	window = 8 << 20
+	// flowControlWindow is the flow-control window of the connection: a list of some thousand clusters arrives without a pause.
+	flowControlWindow = 8 << 20
 )
 
 // Options says which etcd, and how to reach it.
@@ -48,7 +48,7 @@ type Store struct {
 	keys    keys
 	seal    *sealer
 	leases  eventLease
-	learner learner
+	learner secretLearner
 }
 
 // Open connects to etcd. Where it does not answer in time the error is an *UnavailableError that names the endpoint.
@@ -69,8 +69,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		DialKeepAliveTimeout: 5 * time.Second,
 		Logger:               zap.NewNop(),
 		DialOptions: []grpc.DialOption{
-			grpc.WithInitialWindowSize(window),
-			grpc.WithInitialConnWindowSize(window),
+			grpc.WithInitialWindowSize(flowControlWindow),
+			grpc.WithInitialConnWindowSize(flowControlWindow),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 				MinConnectTimeout: 2 * time.Second,
@@ -118,24 +118,24 @@ func awaitConnection(ctx context.Context, c *clientv3.Client, o Options) error {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return fmt.Errorf("connecting to etcd: %w", ctx.Err())
 		}
-		return &UnavailableError{Endpoints: o.Endpoints, Cause: probe(ctx, o)}
+		return &UnavailableError{Endpoints: o.Endpoints, Cause: probeEndpoint(ctx, o)}
 	}
 }
 
-// Installation is the id of this etcd's installation. The first call makes it; every other one, from any process,
+// EnsureInstallationID is the id of this etcd's installation. The first call makes it; every other one, from any process,
 // returns the same. One that was lost is put back from the record of the home; where that is lost too, and machines are recorded
 // that carry it, there is no making another: they would be nobody's from then on.
-func (s *Store) Installation(ctx context.Context) (string, error) {
+func (s *Store) EnsureInstallationID(ctx context.Context) (string, error) {
 	const doing = "reading the installation's id"
-	key := s.keys.installation()
-	resp, err := s.get(ctx, doing, key)
+	key := s.keys.installationKey()
+	resp, err := s.getKeys(ctx, doing, key)
 	if err != nil {
 		return "", err
 	}
 	if len(resp.Kvs) > 0 && len(resp.Kvs[0].Value) > 0 {
 		return string(resp.Kvs[0].Value), nil
 	}
-	h, err := s.Home(ctx)
+	h, err := s.ReadHome(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -149,9 +149,9 @@ func (s *Store) Installation(ctx context.Context) (string, error) {
 	}
 	when := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)}
 	if h.Installation == "" {
-		when = append(when, clientv3.Compare(clientv3.CreateRevision(s.keys.allMachines()).WithPrefix(), "=", 0))
+		when = append(when, clientv3.Compare(clientv3.CreateRevision(s.keys.allMachinesPrefix()).WithPrefix(), "=", 0))
 	}
-	done, err := s.txn(ctx, doing, when, []clientv3.Op{clientv3.OpPut(key, made)}, []clientv3.Op{clientv3.OpGet(key)})
+	done, err := s.commitTxn(ctx, doing, when, []clientv3.Op{clientv3.OpPut(key, made)}, []clientv3.Op{clientv3.OpGet(key)})
 	if err != nil {
 		return "", err
 	}

@@ -20,27 +20,27 @@ import (
 )
 
 const (
-	// there is where the API listens, as seen from the head.
-	there = "127.0.0.1:6443"
-	// dialWithin bounds how long a connection waits to come about, with SSH made anew where that broke.
-	dialWithin = 20 * time.Second
+	// apiAddress is where the API listens, as seen from the head.
+	apiAddress = "127.0.0.1:6443"
+	// dialTimeout bounds how long a connection waits to come about, with SSH made anew where that broke.
+	dialTimeout = 20 * time.Second
 )
 
-// Dial connects to the cluster's API through SSH to its head, pinned to the host key that is known of it. The connection
+// DialAPI connects to the cluster's API through SSH to its head, pinned to the host key that is known of it. The connection
 // heeds no deadline: close it instead.
-func Dial(ctx context.Context, s *store.Store, pool *remote.Pool, ref api.Ref) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+func DialAPI(ctx context.Context, s *store.Store, pool *remote.Pool, ref api.Ref) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	target, key, err := head(ctx, s, ref)
+	target, key, err := headTarget(ctx, s, ref)
 	if err != nil {
 		return nil, fmt.Errorf("tunnel to cluster %s: %w", ref.Name, err)
 	}
 	for first := true; ; first = false {
-		h, err := pool.Get(ctx, target, key)
+		h, err := pool.GetHost(ctx, target, key)
 		if err != nil {
 			return nil, fmt.Errorf("tunnel to cluster %s: %w", ref.Name, err)
 		}
-		c, err := h.DialContext(ctx, "tcp", there)
+		c, err := h.DialContext(ctx, "tcp", apiAddress)
 		if err == nil {
 			return c, nil
 		}
@@ -50,10 +50,10 @@ func Dial(ctx context.Context, s *store.Store, pool *remote.Pool, ref api.Ref) (
 	}
 }
 
-// head is how to log in to a cluster's head.
-func head(ctx context.Context, s *store.Store, ref api.Ref) (remote.Target, []byte, error) {
+// headTarget is how to log in to a cluster's head.
+func headTarget(ctx context.Context, s *store.Store, ref api.Ref) (remote.Target, []byte, error) {
 	none := remote.Target{}
-	c, err := s.Get(ctx, ref.Name)
+	c, err := s.ReadCluster(ctx, ref.Name)
 	if err != nil {
 		return none, nil, err
 	}
@@ -67,7 +67,7 @@ func head(ctx context.Context, s *store.Store, ref api.Ref) (remote.Target, []by
 		if m.Address == "" || m.HostKey == "" || !m.State.MayExist() {
 			return none, nil, fmt.Errorf("its head %s can't be reached: it is %s", m.Name, m.State)
 		}
-		key, err := s.GetSecret(ctx, ref, store.SecretSSHKey)
+		key, err := s.ReadSecret(ctx, ref, store.SecretSSHKey)
 		return remote.Target{Name: m.Name, Address: m.Address, Port: m.SSHPort, User: m.SSHUser, HostKey: m.HostKey}, key, err
 	}
 	return none, nil, errors.New("it has no head")
@@ -91,7 +91,7 @@ func Open(s *store.Store, pool *remote.Pool, ref api.Ref, port int, failed func(
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Tunnel{listener: l, cancel: cancel}
 	t.done.Go(func() {
-		t.serve(ctx, func(ctx context.Context) (net.Conn, error) { return Dial(ctx, s, pool, ref) }, &teller{tell: failed})
+		t.serveConnections(ctx, func(ctx context.Context) (net.Conn, error) { return DialAPI(ctx, s, pool, ref) }, &failureReporter{tell: failed})
 	})
 	return t, nil
 }
@@ -104,7 +104,7 @@ func (t *Tunnel) Close() error {
 	return err
 }
 
-func (t *Tunnel) serve(ctx context.Context, dial func(context.Context) (net.Conn, error), said *teller) {
+func (t *Tunnel) serveConnections(ctx context.Context, dial func(context.Context) (net.Conn, error), said *failureReporter) {
 	for {
 		c, err := t.listener.Accept()
 		if ctx.Err() != nil {
@@ -114,7 +114,7 @@ func (t *Tunnel) serve(ctx context.Context, dial func(context.Context) (net.Conn
 			return
 		}
 		if err != nil { // such as too many open files: that passes
-			said.failed(err)
+			said.reportFailure(err)
 			select {
 			case <-ctx.Done():
 				return
@@ -126,18 +126,18 @@ func (t *Tunnel) serve(ctx context.Context, dial func(context.Context) (net.Conn
 			defer c.Close()
 			out, err := dial(ctx)
 			if err != nil {
-				said.failed(err)
+				said.reportFailure(err)
 				return
 			}
-			said.worked()
+			said.clearFailure()
 			defer out.Close()
-			join(ctx, c, out)
+			relayStreams(ctx, c, out)
 		})
 	}
 }
 
-// join carries what both say to the other, until both are done or ctx ends.
-func join(ctx context.Context, a, b net.Conn) {
+// relayStreams carries what both say to the other, until both are done or ctx ends.
+func relayStreams(ctx context.Context, a, b net.Conn) {
 	stop := context.AfterFunc(ctx, func() {
 		a.Close()
 		b.Close()
@@ -158,14 +158,14 @@ func join(ctx context.Context, a, b net.Conn) {
 	both.Wait()
 }
 
-// teller passes on why connections fail, once for each reason in a row: a kubectl that watches tries again and again.
-type teller struct {
+// failureReporter passes on why connections fail, once for each reason in a row: a kubectl that watches tries again and again.
+type failureReporter struct {
 	tell func(error)
 	mu   sync.Mutex
 	last string
 }
 
-func (t *teller) failed(err error) {
+func (t *failureReporter) reportFailure(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err.Error() != t.last {
@@ -174,7 +174,7 @@ func (t *teller) failed(err error) {
 	}
 }
 
-func (t *teller) worked() {
+func (t *failureReporter) clearFailure() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last = ""

@@ -21,9 +21,9 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/pkg/remote/remotetest"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
+	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
 var etcd string
@@ -89,10 +89,10 @@ func hello(t *testing.T, name string) string {
 }
 
 // cluster puts a cluster with a head at the SSH server into the store.
-func cluster(t *testing.T, s *store.Store, name string, at *remotetest.Server) *api.Cluster {
+func cluster(t *testing.T, s *store.Store, name string, at *sshserver.Server) *api.Cluster {
 	t.Helper()
 	c := api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now())
-	c, err := s.Create(t.Context(), c)
+	c, err := s.CreateCluster(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func keep(t *testing.T, s *store.Store, log io.Writer) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	pool := remote.NewPool(0)
 	var done sync.WaitGroup
-	done.Go(func() { tunnel.Keep(ctx, s, pool, slog.New(slog.NewTextHandler(log, nil))) })
+	done.Go(func() { tunnel.KeepOpen(ctx, s, pool, slog.New(slog.NewTextHandler(log, nil))) })
 	stop = sync.OnceFunc(func() {
 		cancel()
 		done.Wait()
@@ -172,11 +172,11 @@ func untilClosed(t *testing.T, port int) {
 }
 
 func TestATunnelOutlivesLostConnectionsAndRestartsAndEndsWithItsCluster(t *testing.T) {
-	s, head := newStore(t), remotetest.Start(t)
+	s, head := newStore(t), sshserver.Start(t)
 	head.Forward = hello(t, "prod")
 	c := cluster(t, s, "prod", head)
 	stop := keep(t, s, io.Discard)
-	port, err := tunnel.Reserve(t.Context(), s, c.Ref(), true)
+	port, err := tunnel.ReservePort(t.Context(), s, c.Ref(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,11 +200,11 @@ func TestATunnelOutlivesLostConnectionsAndRestartsAndEndsWithItsCluster(t *testi
 	}
 	keep(t, s, io.Discard)
 	until(t, port, "prod hears kubectl")
-	if again, err := tunnel.Reserve(t.Context(), s, c.Ref(), true); err != nil || again != port {
+	if again, err := tunnel.ReservePort(t.Context(), s, c.Ref(), true); err != nil || again != port {
 		t.Errorf("the port became %d, %v", again, err)
 	}
 
-	if err := s.Delete(t.Context(), c.Ref()); err != nil {
+	if err := s.DeleteCluster(t.Context(), c.Ref()); err != nil {
 		t.Fatal(err)
 	}
 	untilClosed(t, port)
@@ -215,9 +215,9 @@ func TestEachClusterHasATunnelOfItsOwn(t *testing.T) {
 	keep(t, s, io.Discard)
 	ports := map[int]string{}
 	for _, name := range []string{"one", "two", "three"} {
-		head := remotetest.Start(t)
+		head := sshserver.Start(t)
 		head.Forward = hello(t, name)
-		port, err := tunnel.Reserve(t.Context(), s, cluster(t, s, name, head).Ref(), true)
+		port, err := tunnel.ReservePort(t.Context(), s, cluster(t, s, name, head).Ref(), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,11 +232,11 @@ func TestEachClusterHasATunnelOfItsOwn(t *testing.T) {
 }
 
 func TestATunnelLeadsToNoMachineButTheOneThatIsPinned(t *testing.T) {
-	s, head, other := newStore(t), remotetest.Start(t), remotetest.Start(t)
+	s, head, other := newStore(t), sshserver.Start(t), sshserver.Start(t)
 	head.Forward, other.Forward = hello(t, "prod"), hello(t, "an impostor")
 	head.Target.Address, head.Target.Port, head.Key = other.Target.Address, other.Target.Port, other.Key // all but its host key
 	c := cluster(t, s, "prod", head)
-	port, err := tunnel.Reserve(t.Context(), s, c.Ref(), true)
+	port, err := tunnel.ReservePort(t.Context(), s, c.Ref(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,10 +263,10 @@ func TestATunnelLeadsToNoMachineButTheOneThatIsPinned(t *testing.T) {
 }
 
 func TestAPortThatSomebodyElseHasIsToldAndTakenOnceItIsFree(t *testing.T) {
-	s, head := newStore(t), remotetest.Start(t)
+	s, head := newStore(t), sshserver.Start(t)
 	head.Forward = hello(t, "prod")
 	c := cluster(t, s, "prod", head)
-	port, err := tunnel.Reserve(t.Context(), s, c.Ref(), true)
+	port, err := tunnel.ReservePort(t.Context(), s, c.Ref(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,32 +287,32 @@ func TestAPortThatSomebodyElseHasIsToldAndTakenOnceItIsFree(t *testing.T) {
 }
 
 func TestNoTwoClustersAreGivenOnePort(t *testing.T) {
-	s, head := newStore(t), remotetest.Start(t)
+	s, head := newStore(t), sshserver.Start(t)
 	first, second := cluster(t, s, "a", head), cluster(t, s, "b", head)
-	port, err := tunnel.Reserve(t.Context(), s, first.Ref(), false)
+	port, err := tunnel.ReservePort(t.Context(), s, first.Ref(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// As if both had chosen it at once.
-	if _, err := s.Update(t.Context(), second.Ref(), func(c *api.Cluster) error {
+	if _, err := s.UpdateCluster(t.Context(), second.Ref(), func(c *api.Cluster) error {
 		c.Status.TunnelPort = port
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if kept, err := tunnel.Reserve(t.Context(), s, first.Ref(), false); err != nil || kept != port {
+	if kept, err := tunnel.ReservePort(t.Context(), s, first.Ref(), false); err != nil || kept != port {
 		t.Errorf("the first got %d, %v; it had %d", kept, err, port)
 	}
-	if other, err := tunnel.Reserve(t.Context(), s, second.Ref(), false); err != nil || other == port {
+	if other, err := tunnel.ReservePort(t.Context(), s, second.Ref(), false); err != nil || other == port {
 		t.Errorf("the second got %d, %v", other, err)
 	}
 	// A port that is in use on this machine is left to whoever uses it.
 	third := cluster(t, s, "c", head)
-	would, err := tunnel.Reserve(t.Context(), s, third.Ref(), true)
+	would, err := tunnel.ReservePort(t.Context(), s, third.Ref(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Update(t.Context(), third.Ref(), func(c *api.Cluster) error {
+	if _, err := s.UpdateCluster(t.Context(), third.Ref(), func(c *api.Cluster) error {
 		c.Status.TunnelPort = 0
 		return nil
 	}); err != nil {
@@ -323,13 +323,13 @@ func TestNoTwoClustersAreGivenOnePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if got, err := tunnel.Reserve(t.Context(), s, third.Ref(), true); err != nil || got == would {
+	if got, err := tunnel.ReservePort(t.Context(), s, third.Ref(), true); err != nil || got == would {
 		t.Errorf("got %d, %v, which is in use", got, err)
 	}
 }
 
 func TestThereIsNoWayToAClusterWithoutAHeadThatCanBeReached(t *testing.T) {
-	s, head := newStore(t), remotetest.Start(t)
+	s, head := newStore(t), sshserver.Start(t)
 	c := cluster(t, s, "prod", head)
 	pool := remote.NewPool(0)
 	defer pool.Close()
@@ -339,11 +339,11 @@ func TestThereIsNoWayToAClusterWithoutAHeadThatCanBeReached(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tunnel.Dial(t.Context(), s, pool, c.Ref()); err == nil || !strings.Contains(err.Error(), "sky-prod-0 can't be reached: it is Gone") {
+	if _, err := tunnel.DialAPI(t.Context(), s, pool, c.Ref()); err == nil || !strings.Contains(err.Error(), "sky-prod-0 can't be reached: it is Gone") {
 		t.Errorf("a head that is gone: %v", err)
 	}
 	var none *store.NotFoundError
-	if _, err := tunnel.Dial(t.Context(), s, pool, api.Ref{Name: "prod", UID: "another"}); !errors.As(err, &none) {
+	if _, err := tunnel.DialAPI(t.Context(), s, pool, api.Ref{Name: "prod", UID: "another"}); !errors.As(err, &none) {
 		t.Errorf("another cluster of that name: %v", err)
 	}
 	if n := head.Logins.Load(); n != 0 {

@@ -20,11 +20,11 @@ type Info struct {
 	Platform string `json:"platform"`
 }
 
-// Get returns what the linker set or, where it set nothing, what Go recorded of the build.
-func Get() Info {
+// ReadBuild returns what the linker set or, where it set nothing, what Go recorded of the build.
+func ReadBuild() Info {
 	info := Info{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if build, ok := debug.ReadBuildInfo(); ok {
-		info.fill(build)
+		info.addBuildInfo(build)
 	}
 	if info.Version == "" {
 		info.Version = "devel"
@@ -32,7 +32,7 @@ func Get() Info {
 	return info
 }
 
-func (i *Info) fill(build *debug.BuildInfo) {
+func (i *Info) addBuildInfo(build *debug.BuildInfo) {
 	if i.Version == "" && build.Main.Version != "(devel)" {
 		i.Version = build.Main.Version
 	}

@@ -10,19 +10,19 @@ func TestTheLinkersVersionWinsOverTheBuildsRecord(t *testing.T) {
 		{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.modified", Value: "true"},
 	}}
 	linked := Info{Version: "v1.2.3", Commit: "feed"}
-	linked.fill(build)
+	linked.addBuildInfo(build)
 	if linked.Version != "v1.2.3" || linked.Commit != "feed" {
 		t.Errorf("linked: %+v", linked)
 	}
 	var plain Info
-	plain.fill(build)
+	plain.addBuildInfo(build)
 	if plain.Version != "v0.9.0" || plain.Commit != "0123456789abcdef" || !plain.Changed {
 		t.Errorf("plain: %+v", plain)
 	}
 }
 
 func TestABuildWithoutARecordIsCalledDevel(t *testing.T) {
-	if got := Get(); got.Version == "" || got.Go == "" || got.Platform == "" {
+	if got := ReadBuild(); got.Version == "" || got.Go == "" || got.Platform == "" {
 		t.Errorf("something is empty: %+v", got)
 	}
 }

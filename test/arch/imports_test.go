@@ -20,10 +20,10 @@ var mayImport = map[string]string{
 	// What everybody may know.
 	"pkg/api":     "",
 	"pkg/version": "",
-	"pkg/config":  "pkg/api pkg/pki pkg/regular",
-	"pkg/pki":     "pkg/private pkg/regular",
-	"pkg/private": "",
-	"pkg/regular": "",
+	"pkg/config":  "pkg/api pkg/pki pkg/regularfile",
+	"pkg/pki":     "pkg/atomicfile pkg/regularfile",
+	"pkg/atomicfile": "",
+	"pkg/regularfile": "",
 
 	// Thinking, without touching anything.
 	"pkg/plan":      "pkg/api",
@@ -31,47 +31,47 @@ var mayImport = map[string]string{
 	"pkg/redact":    "pkg/printable",
 
 	// One part of the world each.
-	"pkg/disk":           "",
-	"pkg/home":           "pkg/api pkg/private pkg/regular pkg/remote",
-	"pkg/store":          "pkg/api pkg/private pkg/regular pkg/redact",
-	"pkg/remote":         "pkg/regular pkg/printable pkg/redact",
+	"pkg/diskspace":           "",
+	"pkg/home":           "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
+	"pkg/store":          "pkg/api pkg/atomicfile pkg/regularfile pkg/redact",
+	"pkg/remote":         "pkg/regularfile pkg/printable pkg/redact",
 	"pkg/cloud":          "pkg/api",
 	"pkg/cloud/docker":   "pkg/api pkg/cloud",
 	"pkg/cloud/skypilot": "pkg/api pkg/cloud",
 	"pkg/kube":           "pkg/api pkg/kube/kubefile",
-	"pkg/kube/kubefile":  "pkg/private pkg/regular",
-	"pkg/rke2":           "pkg/api pkg/regular pkg/remote pkg/redact",
-	"pkg/deadman":        "pkg/remote",
+	"pkg/kube/kubefile":  "pkg/atomicfile pkg/regularfile",
+	"pkg/rke2":           "pkg/api pkg/regularfile pkg/remote pkg/redact",
+	"pkg/poweroff":        "pkg/remote",
 	"pkg/tunnel":         "pkg/api pkg/remote pkg/store",
-	"pkg/gpu":            "pkg/api pkg/regular pkg/remote pkg/kube pkg/rke2 pkg/redact",
+	"pkg/gpu":            "pkg/api pkg/regularfile pkg/remote pkg/kube pkg/rke2 pkg/redact",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
-	"activities": "pkg/api pkg/plan pkg/cloud pkg/home pkg/store pkg/kube pkg/kube/kubefile pkg/redact pkg/remote pkg/rke2 pkg/deadman pkg/tunnel pkg/gpu pkg/version",
+	"activities": "pkg/api pkg/plan pkg/cloud pkg/home pkg/store pkg/kube pkg/kube/kubefile pkg/redact pkg/remote pkg/rke2 pkg/poweroff pkg/tunnel pkg/gpu pkg/version",
 	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
-	"worker":     "pkg/api pkg/config pkg/connect pkg/home pkg/plan pkg/regular pkg/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows pkg/redact",
+	"worker":     "pkg/api pkg/config pkg/client/connect pkg/home pkg/plan pkg/regularfile pkg/client/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows pkg/redact",
 
 	// The programs: one that only asks, one that works.
-	"pkg/connect":    "pkg/config pkg/store",
-	"pkg/start":      "pkg/api",
-	"pkg/operations": "pkg/api pkg/config pkg/connect pkg/start pkg/store",
-	"pkg/daemon":     "pkg/api pkg/config pkg/private pkg/regular",
-	"pkg/cli":        "pkg/api pkg/config pkg/daemon pkg/disk pkg/kube/kubefile pkg/operations pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
-	"pkg/embedded":   "pkg/api pkg/config pkg/daemon pkg/disk pkg/pki pkg/private",
-	"pkg/team":       "pkg/config pkg/connect pkg/pki pkg/private pkg/regular pkg/store",
+	"pkg/client/connect":    "pkg/config pkg/store",
+	"pkg/client/start":      "pkg/api",
+	"pkg/client": "pkg/api pkg/config pkg/client/connect pkg/client/start pkg/store",
+	"pkg/server/daemon":     "pkg/api pkg/config pkg/atomicfile pkg/regularfile",
+	"pkg/cli":        "pkg/api pkg/config pkg/server/daemon pkg/diskspace pkg/kube/kubefile pkg/client pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
+	"pkg/server/embedded":   "pkg/api pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
+	"pkg/server/team":       "pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store",
 	"cmd/skyctl":     "pkg/cli pkg/version",
-	"cmd/skyd":       "pkg/api pkg/config pkg/daemon pkg/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/team pkg/version worker pkg/redact",
+	"cmd/skyd":       "pkg/api pkg/config pkg/server/daemon pkg/server/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/server/team pkg/version worker pkg/redact",
 }
 
 // forTests are packages that only tests import; no program links them.
-var forTests = []string{"test/", "pkg/remote/remotetest", "pkg/operations/rehearsal"}
+var forTests = []string{"test/", "test/sshserver", "test/skydstub"}
 
 // mayNotLink says what must not be in a program, however it would get there: the command line stays light.
 var mayNotLink = map[string][]string{
 	"cmd/skyctl": {
 		"go.temporal.io/server", "github.com/temporalio/ui-server", "go.etcd.io/etcd/server", "modernc.org/sqlite",
 		"github.com/docker", "k8s.io/client-go", "k8s.io/kubernetes",
-		module + "pkg/cloud", module + "pkg/embedded", module + "pkg/rke2",
+		module + "pkg/cloud", module + "pkg/server/embedded", module + "pkg/rke2",
 		module + "activities", module + "workflows", module + "worker",
 	},
 	"cmd/skyd":  {module + "pkg/cli"},
@@ -190,7 +190,7 @@ func TestTablesCatchWhatTheyForbid(t *testing.T) {
 		{goPackage{ImportPath: module + "pkg/new"}, "pkg/new is not in the table"},
 		{goPackage{ImportPath: module + "cmd/skyctl", Deps: []string{"fmt", "go.temporal.io/server/common"}}, "cmd/skyctl links go.temporal.io/server/common"},
 		{goPackage{ImportPath: module + "cmd/skyctl", Deps: []string{module + "pkg/cloud/docker"}}, "must not link anything of"},
-		{goPackage{ImportPath: module + "cmd/skyd", Deps: []string{module + "pkg/remote/remotetest"}}, "which is for tests"},
+		{goPackage{ImportPath: module + "cmd/skyd", Deps: []string{module + "test/sshserver"}}, "which is for tests"},
 	} {
 		if got := strings.Join(faults([]goPackage{c.p}), "\n"); !strings.Contains(got, c.says) {
 			t.Errorf("%s: found %q, want %q", c.p.name(), got, c.says)

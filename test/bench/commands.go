@@ -22,63 +22,63 @@ const (
 )
 
 // measureCommands runs commands as whole processes, in turn with a program that does nothing.
-func measureCommands(ctx context.Context, b *bench) ([]row, error) {
+func measureCommands(ctx context.Context, b *bench) ([]resultRow, error) {
 	nothing := filepath.Join(b.dir, "nothing")
 	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", nothing, "./test/bench/nothing")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the baseline: %w\n%s", err, out)
 	}
-	p, err := b.newPlace("commands")
+	p, err := b.newInstallation("commands")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.start(ctx); err != nil {
+	if _, err := p.startServer(ctx); err != nil {
 		return nil, err
 	}
-	b.say("  storing %d clusters", storedClusters)
+	b.logProgress("  storing %d clusters", storedClusters)
 	if err := fillStore(ctx, p); err != nil {
 		return nil, err
 	}
-	settle(ctx)
+	awaitQuietMachine(ctx)
 	var base, version, get sample
 	for i := range b.spawns + 3 {
 		if i == 3 { // the first ones find nothing in the caches
 			base, version, get = nil, nil, nil
 		}
 		began := time.Now()
-		if _, err := b.output(ctx, p.env, nothing); err != nil {
+		if _, err := b.runProgram(ctx, p.env, nothing); err != nil {
 			return nil, err
 		}
-		base.took(began)
+		base.addElapsed(began)
 		began = time.Now()
-		if _, err := p.skyctl(ctx, "version"); err != nil {
+		if _, err := p.runSkyctl(ctx, "version"); err != nil {
 			return nil, err
 		}
-		version.took(began)
+		version.addElapsed(began)
 		began = time.Now()
-		out, err := p.skyctl(ctx, "get", "clusters")
+		out, err := p.runSkyctl(ctx, "get", "clusters")
 		if err != nil {
 			return nil, err
 		}
-		get.took(began)
+		get.addElapsed(began)
 		if n := strings.Count(out, "bench-"); n != storedClusters {
 			return nil, fmt.Errorf("get clusters showed %d clusters of %d", n, storedClusters)
 		}
 	}
 	const name = "a Go program that does nothing"
-	return []row{
-		{what: fmt.Sprintf("skyctl get clusters, %d stored", storedClusters), value: get.millis(), target: fmt.Sprintf("under %d ms", getTarget),
-			ratio: get.ratioTo(base, name), met: get.median() < getTarget},
-		{what: "skyctl version", value: version.millis(), target: fmt.Sprintf("under %d ms", versionTarget),
-			ratio: version.ratioTo(base, name), met: version.median() < versionTarget},
-		{what: "baseline: " + name, value: base.millis()},
+	return []resultRow{
+		{what: fmt.Sprintf("skyctl get clusters, %d stored", storedClusters), value: get.formatMillis(), target: fmt.Sprintf("under %d ms", getTarget),
+			ratio: get.formatRatio(base, name), met: get.median() < getTarget},
+		{what: "skyctl version", value: version.formatMillis(), target: fmt.Sprintf("under %d ms", versionTarget),
+			ratio: version.formatRatio(base, name), met: version.median() < versionTarget},
+		{what: "baseline: " + name, value: base.formatMillis()},
 	}, nil
 }
 
 // fillStore writes clusters as they look after a life, with three machines each.
-func fillStore(ctx context.Context, p *place) error {
-	s, err := p.store(ctx)
+func fillStore(ctx context.Context, p *installation) error {
+	s, err := p.openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,12 +86,12 @@ func fillStore(ctx context.Context, p *place) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	for i := range storedClusters {
-		group.Go(func() error { return storeCluster(ctx, s, i) })
+		group.Go(func() error { return storeSampleCluster(ctx, s, i) })
 	}
 	return group.Wait()
 }
 
-func storeCluster(ctx context.Context, s *store.Store, i int) error {
+func storeSampleCluster(ctx context.Context, s *store.Store, i int) error {
 	now := time.Now().UTC().Add(-time.Duration(i) * time.Minute)
 	spec := api.ClusterSpec{Cloud: "aws", Region: "us-east-1", CPUs: "2+", Memory: "8+", DiskSize: 80, Ports: []string{"30000-30100"},
 		NumNodes: 3, Provision: true}
@@ -111,7 +111,7 @@ func storeCluster(ctx context.Context, s *store.Store, i int) error {
 	c.Status.Endpoint = fmt.Sprintf("https://203.0.113.%d:6443", i%250+1)
 	c.Status.Artifacts = &api.Artifacts{Version: "v1.35.7+rke2r1", Source: "https://github.com/rancher/rke2/releases/download",
 		SHA256: map[string]string{"amd64": fmt.Sprintf("%064x", i), "arm64": fmt.Sprintf("%064x", i+1)}}
-	stored, err := s.Create(ctx, c)
+	stored, err := s.CreateCluster(ctx, c)
 	if err != nil {
 		return err
 	}

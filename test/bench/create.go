@@ -31,12 +31,12 @@ const (
 )
 
 //go:embed byhand.sh
-var byHand []byte
+var byHandScript []byte
 
-// creates brings up the same cluster in two ways.
-type creates struct {
+// createBench brings up the same cluster in two ways.
+type createBench struct {
 	*bench
-	place   *place
+	place   *installation
 	engine  *docker.Client
 	network string // of skyctl's hosts; the script's has a name beside it
 	script  string
@@ -45,20 +45,20 @@ type creates struct {
 }
 
 // measureCreate alternates creates of skyctl with the script that does the same by hand.
-func measureCreate(ctx context.Context, b *bench) ([]row, error) {
-	c, err := newCreates(b)
+func measureCreate(ctx context.Context, b *bench) ([]resultRow, error) {
+	c, err := newCreateBench(b)
 	if err != nil {
 		return nil, err
 	}
 	defer c.engine.Close()
-	if _, err := c.place.start(ctx); err != nil {
+	if _, err := c.place.startServer(ctx); err != nil {
 		return nil, err
 	}
 	// The first of each is not counted: it makes the host image where there is none, and fills the caches.
-	if _, err := c.bySkyctl(ctx, "warm"); err != nil {
+	if _, err := c.createWithSkyctl(ctx, "warm"); err != nil {
 		return nil, err
 	}
-	if _, err := c.byHand(ctx, "warm"); err != nil {
+	if _, err := c.createByHand(ctx, "warm"); err != nil {
 		return nil, err
 	}
 	var ours, hand, pairs sample
@@ -66,47 +66,47 @@ func measureCreate(ctx context.Context, b *bench) ([]row, error) {
 		turns := []struct {
 			do   func(context.Context, string) (time.Duration, error)
 			took *sample
-		}{{c.bySkyctl, &ours}, {c.byHand, &hand}}
+		}{{c.createWithSkyctl, &ours}, {c.createByHand, &hand}}
 		if i%2 == 1 {
 			slices.Reverse(turns)
 		}
 		for _, t := range turns {
-			settle(ctx)
+			awaitQuietMachine(ctx)
 			took, err := t.do(ctx, strconv.Itoa(i))
 			if err != nil {
 				return nil, err
 			}
-			t.took.add(float64(took) / float64(time.Millisecond))
+			t.took.addValue(float64(took) / float64(time.Millisecond))
 		}
-		pairs.add(ours[i] / hand[i])
-		b.say("  round %d: skyctl %.2f s, by hand %.2f s: %.2f times", i+1, ours[i]/1000, hand[i]/1000, pairs[i])
+		pairs.addValue(ours[i] / hand[i])
+		b.logProgress("  round %d: skyctl %.2f s, by hand %.2f s: %.2f times", i+1, ours[i]/1000, hand[i]/1000, pairs[i])
 	}
 	const name = "by hand"
-	return []row{
-		{what: fmt.Sprintf("create --wait, %d Docker hosts to READY", hostCount), value: ours.seconds(),
+	return []resultRow{
+		{what: fmt.Sprintf("create --wait, %d Docker hosts to READY", hostCount), value: ours.formatSeconds(),
 			target: fmt.Sprintf("at most %.2f x by hand", createTarget),
-			ratio:  fmt.Sprintf("%s (by round %.2f-%.2f)", ours.ratioTo(hand, name), pairs.least(), pairs.most()),
-			met:    ours.over(hand) <= createTarget},
-		{what: "baseline: the same by hand (byhand.sh)", value: hand.seconds()},
+			ratio:  fmt.Sprintf("%s (by round %.2f-%.2f)", ours.formatRatio(hand, name), pairs.minValue(), pairs.maxValue()),
+			met:    ours.medianRatio(hand) <= createTarget},
+		{what: "baseline: the same by hand (byhand.sh)", value: hand.formatSeconds()},
 	}, nil
 }
 
-func newCreates(b *bench) (*creates, error) {
+func newCreateBench(b *bench) (*createBench, error) {
 	engine, err := docker.NewClientWithOpts(docker.FromEnv, docker.WithAPIVersionNegotiation())
 	if err != nil {
 		return nil, err
 	}
-	c := &creates{bench: b, engine: engine, network: "skyctl-bench-" + b.id, script: filepath.Join(b.dir, "byhand.sh"), cpus: min(2, runtime.NumCPU())}
-	if err := os.WriteFile(c.script, byHand, 0o700); err != nil {
+	c := &createBench{bench: b, engine: engine, network: "skyctl-bench-" + b.id, script: filepath.Join(b.dir, "byhand.sh"), cpus: min(2, runtime.NumCPU())}
+	if err := os.WriteFile(c.script, byHandScript, 0o700); err != nil {
 		return nil, err
 	}
 	// Done after skyd is stopped, which would launch anew what is taken from under it.
-	b.later(func() error { return c.removeHosts(context.Background()) })
+	b.addCleanup(func() error { return c.removeHosts(context.Background()) })
 	version, err := os.ReadFile(filepath.Join(b.kit, "version"))
 	if err != nil {
 		return nil, err
 	}
-	c.place, err = b.newPlace("create", "SKYCTL_RKE2_SOURCE="+b.kit, "SKYCTL_RKE2_VERSION="+strings.TrimSpace(string(version)),
+	c.place, err = b.newInstallation("create", "SKYCTL_RKE2_SOURCE="+b.kit, "SKYCTL_RKE2_VERSION="+strings.TrimSpace(string(version)),
 		"SKYCTL_DOCKER_NETWORK="+c.network)
 	if err != nil {
 		return nil, err
@@ -129,21 +129,21 @@ func newCreates(b *bench) (*creates, error) {
 	return c, nil
 }
 
-// bySkyctl measures one create as a person sees it, and takes the cluster away again.
-func (c *creates) bySkyctl(ctx context.Context, round string) (time.Duration, error) {
+// createWithSkyctl measures one create as a person sees it, and takes the cluster away again.
+func (c *createBench) createWithSkyctl(ctx context.Context, round string) (time.Duration, error) {
 	name := "bench-" + c.id[:min(8, len(c.id))] + "-" + round
 	began := time.Now()
-	_, err := c.place.skyctl(ctx, "create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", strconv.Itoa(c.cpus),
+	_, err := c.place.runSkyctl(ctx, "create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", strconv.Itoa(c.cpus),
 		"--memory", strconv.Itoa(hostMemory), "--num_nodes", strconv.Itoa(hostCount), "--wait")
 	took := time.Since(began)
 	if err != nil {
 		return 0, err
 	}
-	cfg, err := c.place.config()
+	cfg, err := c.place.loadConfig()
 	if err != nil {
 		return 0, err
 	}
-	out, err := c.place.skyctl(ctx, "get", "cluster", name, "-o", "json")
+	out, err := c.place.runSkyctl(ctx, "get", "cluster", name, "-o", "json")
 	if err != nil {
 		return 0, err
 	}
@@ -155,18 +155,18 @@ func (c *creates) bySkyctl(ctx context.Context, round string) (time.Duration, er
 	for _, m := range cluster.Status.Machines {
 		nodes = append(nodes, m.NodeName)
 	}
-	if err := checkReady(ctx, filepath.Join(cfg.ClusterDir(name), "kubeconfig"), nodes); err != nil {
+	if err := checkNodesReady(ctx, filepath.Join(cfg.ClusterDir(name), "kubeconfig"), nodes); err != nil {
 		return 0, err
 	}
-	if err := c.copyHost(ctx, api.MachineName(name, 1)); err != nil {
+	if err := c.copyHostSettings(ctx, api.MachineName(name, 1)); err != nil {
 		return 0, err
 	}
-	_, err = c.place.skyctl(ctx, "delete", "cluster", name, "--yes", "--wait")
+	_, err = c.place.runSkyctl(ctx, "delete", "cluster", name, "--yes", "--wait")
 	return took, err
 }
 
-// copyHost lets the script's hosts have the image and the privileges that skyctl gave its own.
-func (c *creates) copyHost(ctx context.Context, name string) error {
+// copyHostSettings lets the script's hosts have the image and the privileges that skyctl gave its own.
+func (c *createBench) copyHostSettings(ctx context.Context, name string) error {
 	host, err := c.engine.ContainerInspect(ctx, name)
 	if err != nil {
 		return err
@@ -177,8 +177,8 @@ func (c *creates) copyHost(ctx context.Context, name string) error {
 	return nil
 }
 
-// byHand measures one run of the script, and takes away what it made.
-func (c *creates) byHand(ctx context.Context, round string) (time.Duration, error) {
+// createByHand measures one run of the script, and takes away what it made.
+func (c *createBench) createByHand(ctx context.Context, round string) (time.Duration, error) {
 	work := filepath.Join(c.dir, "byhand-"+round)
 	if err := os.Mkdir(work, 0o700); err != nil {
 		return 0, err
@@ -186,7 +186,7 @@ func (c *creates) byHand(ctx context.Context, round string) (time.Duration, erro
 	name := "hand-" + c.id
 	env := append(slices.Clone(c.env), "NAME="+name, "WORK="+work)
 	began := time.Now()
-	_, err := c.output(ctx, env, "bash", c.script)
+	_, err := c.runProgram(ctx, env, "bash", c.script)
 	took := time.Since(began)
 	if err != nil {
 		return 0, err
@@ -195,23 +195,23 @@ func (c *creates) byHand(ctx context.Context, round string) (time.Duration, erro
 	for n := range hostCount {
 		nodes = append(nodes, fmt.Sprintf("%s-%d", name, n))
 	}
-	if err := checkReady(ctx, filepath.Join(work, "kubeconfig"), nodes); err != nil {
+	if err := checkNodesReady(ctx, filepath.Join(work, "kubeconfig"), nodes); err != nil {
 		return 0, err
 	}
 	return took, c.removeHosts(ctx)
 }
 
-// checkReady sees for itself that a cluster has just these Nodes, all of them Ready.
-func checkReady(ctx context.Context, kubeconfig string, nodes []string) error {
+// checkNodesReady sees for itself that a cluster has just these Nodes, all of them Ready.
+func checkNodesReady(ctx context.Context, kubeconfig string, nodes []string) error {
 	data, err := os.ReadFile(kubeconfig)
 	if err != nil {
 		return err
 	}
-	client, err := kube.Client(data)
+	client, err := kube.NewClient(data)
 	if err != nil {
 		return err
 	}
-	ready, not, err := kube.NodesReady(ctx, client, nodes)
+	ready, not, err := kube.CheckNodesReady(ctx, client, nodes)
 	if err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func checkReady(ctx context.Context, kubeconfig string, nodes []string) error {
 }
 
 // removeHosts removes the hosts and networks of this run, the script's and whatever skyctl may have left.
-func (c *creates) removeHosts(ctx context.Context) error {
+func (c *createBench) removeHosts(ctx context.Context) error {
 	var errs []error
 	for _, f := range []filters.KeyValuePair{
 		filters.Arg("label", benchLabel+"="+c.id), filters.Arg("network", c.network),

@@ -16,74 +16,74 @@ const (
 
 // measureDev starts skyd dev on new data and again on the same, in turn with the services that it carries started as
 // programs of their own.
-func measureDev(ctx context.Context, b *bench) ([]row, error) {
+func measureDev(ctx context.Context, b *bench) ([]resultRow, error) {
 	var first, again, idle, apart, apartIdle sample
 	for i := range b.starts {
-		p, err := b.newPlace(fmt.Sprintf("dev-%d", i))
+		p, err := b.newInstallation(fmt.Sprintf("dev-%d", i))
 		if err != nil {
 			return nil, err
 		}
 		for _, took := range []*sample{&first, &again} {
-			settle(ctx)
+			awaitQuietMachine(ctx)
 			began := time.Now()
-			state, err := p.start(ctx)
+			state, err := p.startServer(ctx)
 			if err != nil {
 				return nil, err
 			}
-			took.took(began)
+			took.addElapsed(began)
 			if i == 0 {
-				if err := pauseFor(ctx, idleAfter); err != nil {
+				if err := sleepFor(ctx, idleAfter); err != nil {
 					return nil, err
 				}
-				mb, err := residentMB(state.PID)
+				mb, err := readResidentMB(state.PID)
 				if err != nil {
 					return nil, err
 				}
-				idle.add(mb)
+				idle.addValue(mb)
 			}
-			if err := p.stop(ctx); err != nil {
+			if err := p.stopServer(ctx); err != nil {
 				return nil, err
 			}
 		}
-		settle(ctx)
-		if err := measureServices(ctx, b, i, &apart, &apartIdle, i == 0); err != nil {
+		awaitQuietMachine(ctx)
+		if err := measureBaselineServices(ctx, b, i, &apart, &apartIdle, i == 0); err != nil {
 			return nil, err
 		}
 	}
 	const name = "its parts apart"
-	return []row{
-		{what: "skyd dev ready, first start", value: first.seconds(), target: fmt.Sprintf("within %d s", readyTarget),
-			ratio: first.ratioTo(apart, name), met: first.median() <= readyTarget*1000},
-		{what: "skyd dev ready, later starts", value: again.seconds(), target: fmt.Sprintf("within %d s", readyTarget),
-			ratio: again.ratioTo(apart, name), met: again.median() <= readyTarget*1000},
-		{what: fmt.Sprintf("skyd dev idle after %.0f s, resident", idleAfter.Seconds()), value: idle.megabytes(),
-			target: fmt.Sprintf("under %d MB", idleTarget), ratio: idle.ratioTo(apartIdle, name), met: idle.median() < idleTarget},
-		{what: "baseline: etcd, Temporal (SQLite) and UI apart, ready", value: apart.seconds()},
-		{what: fmt.Sprintf("baseline: the same idle after %.0f s, resident", idleAfter.Seconds()), value: apartIdle.megabytes()},
+	return []resultRow{
+		{what: "skyd dev ready, first start", value: first.formatSeconds(), target: fmt.Sprintf("within %d s", readyTarget),
+			ratio: first.formatRatio(apart, name), met: first.median() <= readyTarget*1000},
+		{what: "skyd dev ready, later starts", value: again.formatSeconds(), target: fmt.Sprintf("within %d s", readyTarget),
+			ratio: again.formatRatio(apart, name), met: again.median() <= readyTarget*1000},
+		{what: fmt.Sprintf("skyd dev idle after %.0f s, resident", idleAfter.Seconds()), value: idle.formatMegabytes(),
+			target: fmt.Sprintf("under %d MB", idleTarget), ratio: idle.formatRatio(apartIdle, name), met: idle.median() < idleTarget},
+		{what: "baseline: etcd, Temporal (SQLite) and UI apart, ready", value: apart.formatSeconds()},
+		{what: fmt.Sprintf("baseline: the same idle after %.0f s, resident", idleAfter.Seconds()), value: apartIdle.formatMegabytes()},
 	}, nil
 }
 
-func measureServices(ctx context.Context, b *bench, i int, ready, idle *sample, wait bool) (err error) {
+func measureBaselineServices(ctx context.Context, b *bench, i int, ready, idle *sample, wait bool) (err error) {
 	began := time.Now()
-	s, err := startServices(ctx, b, fmt.Sprintf("apart-%d", i))
+	s, err := startBaselineServices(ctx, b, fmt.Sprintf("apart-%d", i))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	ready.took(began)
+	ready.addElapsed(began)
 	if !wait {
 		return nil
 	}
-	if err := pauseFor(ctx, idleAfter); err != nil {
+	if err := sleepFor(ctx, idleAfter); err != nil {
 		return err
 	}
-	mb, err := s.residentMB()
-	idle.add(mb)
+	mb, err := s.totalResidentMB()
+	idle.addValue(mb)
 	return err
 }
 
-// pauseFor lets time pass that is itself part of what is measured.
-func pauseFor(ctx context.Context, d time.Duration) error {
+// sleepFor lets time pass that is itself part of what is measured.
+func sleepFor(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil

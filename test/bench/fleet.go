@@ -31,17 +31,17 @@ const (
 
 // fleet is a world of healthy clusters: an engine that lists their machines, and a Kubernetes API for each.
 type fleet struct {
-	engine  *engine
-	apis    []*kubeAPI
-	members []*member
+	engine  *engineStub
+	apis    []*kubeAPIStub
+	members []*fleetCluster
 	asked   atomic.Int64 // lists of nodes
 	// silent is the port at which every machine takes an SSH connection and says nothing, as one that is gone may.
 	silent net.Listener
 	key    []byte // that logs in; one for all, since nobody does
 }
 
-// member is one cluster as etcd has it.
-type member struct {
+// fleetCluster is one cluster as etcd has it.
+type fleetCluster struct {
 	cluster  *api.Cluster
 	machines []api.Machine
 }
@@ -49,18 +49,18 @@ type member struct {
 func (b *bench) newFleet(ctx context.Context, network string) (*fleet, error) {
 	f := &fleet{}
 	var err error
-	if f.engine, err = startEngine(ctx, network); err != nil {
+	if f.engine, err = startEngineStub(ctx, network); err != nil {
 		return nil, err
 	}
-	b.later(f.engine.close)
+	b.addCleanup(f.engine.close)
 	if f.silent, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
-	b.later(f.silent.Close)
+	b.addCleanup(f.silent.Close)
 	if f.key, _, err = remote.NewKeyPair(); err != nil {
 		return nil, err
 	}
-	hostKey, err := remote.PublicKey(f.key)
+	hostKey, err := remote.PublicKeyOf(f.key)
 	if err != nil {
 		return nil, err
 	}
@@ -70,19 +70,19 @@ func (b *bench) newFleet(ctx context.Context, network string) (*fleet, error) {
 	}
 	net := 192 + rand.IntN(63) // of the loopback's addresses; others may be at it too
 	for i := range fleetClusters {
-		m := f.newMember(i, fmt.Sprintf("127.%d.%d.%d", net, i/250, i%250+1), hostKey)
+		m := f.newFleetCluster(i, fmt.Sprintf("127.%d.%d.%d", net, i/250, i%250+1), hostKey)
 		f.members = append(f.members, m)
 		names := make([]string, fleetNodes)
 		for n := range names {
 			names[n] = m.machines[n].NodeName
 		}
-		f.apis = append(f.apis, newKubeAPI(m.cluster.Metadata.Name, names, &f.asked))
+		f.apis = append(f.apis, newKubeAPIStub(m.cluster.Metadata.Name, names, &f.asked))
 	}
-	b.later(f.stopAPIs)
+	b.addCleanup(f.stopAPIs)
 	var group errgroup.Group
 	group.SetLimit(16)
 	for i, k := range f.apis {
-		group.Go(func() error { return k.listen(ctx, dir, f.members[i].machines[0].Address+":6443") })
+		group.Go(func() error { return k.startServing(ctx, dir, f.members[i].machines[0].Address+":6443") })
 	}
 	return f, group.Wait()
 }
@@ -95,8 +95,8 @@ func (f *fleet) stopAPIs() error {
 	return errors.Join(errs...)
 }
 
-// newMember is a cluster that has been READY for days.
-func (f *fleet) newMember(i int, address, hostKey string) *member {
+// newFleetCluster is a cluster that has been READY for days.
+func (f *fleet) newFleetCluster(i int, address, hostKey string) *fleetCluster {
 	at := longAgo.UTC()
 	place := api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 8, DiskGiB: 80}
 	spec := api.ClusterSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", Memory: "8+", DiskSize: 80, NumNodes: fleetNodes, Provision: true}
@@ -110,7 +110,7 @@ func (f *fleet) newMember(i int, address, hostKey string) *member {
 	c.Status.Placement, c.Status.Endpoint = &place, "https://"+address+":6443"
 	c.Status.Versions = api.Versions{RKE2: kubeletVersion, Kubernetes: kubeletVersion}
 	c.Status.Artifacts = &api.Artifacts{Version: kubeletVersion, Source: config.RKE2Release, SHA256: map[string]string{"amd64": fmt.Sprintf("%064x", i)}}
-	m := &member{cluster: c}
+	m := &fleetCluster{cluster: c}
 	for n := range fleetNodes {
 		on := api.NewMachine(name, n, "abcde", place, at)
 		on.State, on.CloudID, on.HostKey = api.MachineReady, fmt.Sprintf("%06d", fleetNodes*i+n), hostKey
@@ -125,10 +125,10 @@ func (f *fleet) newMember(i int, address, hostKey string) *member {
 	return m
 }
 
-// store writes all clusters to etcd, has the engine list their machines, and leaves their kubeconfigs where a person has them.
-func (f *fleet) store(ctx context.Context, cfg *config.Config, s *store.Store) error {
+// storeClusters writes all clusters to etcd, has the engine list their machines, and leaves their kubeconfigs where a person has them.
+func (f *fleet) storeClusters(ctx context.Context, cfg *config.Config, s *store.Store) error {
 	var err error
-	if f.engine.installation, err = s.Installation(ctx); err != nil {
+	if f.engine.installation, err = s.EnsureInstallationID(ctx); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -137,11 +137,11 @@ func (f *fleet) store(ctx context.Context, cfg *config.Config, s *store.Store) e
 		name := m.cluster.Metadata.Name
 		owner := cloud.Owner{Installation: f.engine.installation, Cluster: name, ClusterUID: m.cluster.Metadata.UID}
 		for _, on := range m.machines {
-			f.engine.add(cloud.Machine{Owner: owner, Name: on.Name, Index: on.Index, Incarnation: on.Incarnation, ID: on.CloudID, HostKey: on.HostKey,
+			f.engine.addHost(cloud.Machine{Owner: owner, Name: on.Name, Index: on.Index, Incarnation: on.Incarnation, ID: on.CloudID, HostKey: on.HostKey,
 				Address: fmt.Sprintf("172.30.%d.%d", i/250, i%250+1)})
 		}
 		group.Go(func() error {
-			if _, err := s.Create(ctx, m.cluster); err != nil {
+			if _, err := s.CreateCluster(ctx, m.cluster); err != nil {
 				return err
 			}
 			if err := s.PutMachines(ctx, m.cluster.Ref(), m.machines); err != nil {
@@ -158,8 +158,8 @@ func (f *fleet) store(ctx context.Context, cfg *config.Config, s *store.Store) e
 	return group.Wait()
 }
 
-// askPlainly asks all APIs what a sweep asks, with client-go and nothing else, as many at a time as a sweep does.
-func (f *fleet) askPlainly(ctx context.Context) error {
+// queryWithClientGo asks all APIs what a sweep asks, with client-go and nothing else, as many at a time as a sweep does.
+func (f *fleet) queryWithClientGo(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(64)
 	for _, k := range f.apis {

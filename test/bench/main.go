@@ -32,7 +32,7 @@ type options struct {
 // parts of a run, in their order.
 var parts = []struct {
 	name    string
-	measure func(context.Context, *bench) ([]row, error)
+	measure func(context.Context, *bench) ([]resultRow, error)
 }{
 	{"dev", measureDev},
 	{"create", measureCreate},
@@ -43,7 +43,7 @@ var parts = []struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	code, err := run(ctx)
+	code, err := runBench(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		code = 1
@@ -51,7 +51,7 @@ func main() {
 	os.Exit(code)
 }
 
-func run(ctx context.Context) (code int, err error) {
+func runBench(ctx context.Context) (code int, err error) {
 	var o options
 	flag.BoolVar(&o.strict, "strict", false, "exit with 3 where a target is missed")
 	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: dev, create, commands, sweep")
@@ -71,12 +71,12 @@ func run(ctx context.Context) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	var rows []row
+	var rows []resultRow
 	for _, p := range parts {
-		if o.only != "" && !contains(o.only, p.name) {
+		if o.only != "" && !listContains(o.only, p.name) {
 			continue
 		}
-		b.say("measuring: %s", p.name)
+		b.logProgress("measuring: %s", p.name)
 		more, err := p.measure(ctx, b)
 		if ctx.Err() != nil {
 			return 130, errors.New("interrupted; everything it made is removed")
@@ -86,14 +86,14 @@ func run(ctx context.Context) (code int, err error) {
 		}
 		rows = append(rows, more...)
 	}
-	fmt.Print(report(machine(ctx, b), rows))
-	if o.strict && missed(rows) {
+	fmt.Print(renderReport(describeMachine(ctx, b), rows))
+	if o.strict && anyTargetMissed(rows) {
 		return 3, nil
 	}
 	return 0, nil
 }
 
-func contains(list, name string) bool {
+func listContains(list, name string) bool {
 	for _, s := range strings.Split(list, ",") {
 		if strings.TrimSpace(s) == name {
 			return true
@@ -131,8 +131,8 @@ func newBench(o options) (*bench, error) {
 	return &bench{options: o, dir: dir, id: strings.ToLower(strings.TrimPrefix(filepath.Base(dir), "skyctl-bench-"))}, nil
 }
 
-// later has something done at the end, the last first.
-func (b *bench) later(f func() error) { b.undo = append(b.undo, f) }
+// addCleanup has something done at the end, the last first.
+func (b *bench) addCleanup(f func() error) { b.undo = append(b.undo, f) }
 
 func (b *bench) close() error {
 	var errs []error
@@ -142,4 +142,4 @@ func (b *bench) close() error {
 	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
 }
 
-func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+func (b *bench) logProgress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// row is one line of the table.
-type row struct {
+// resultRow is one line of the table.
+type resultRow struct {
 	what   string
 	value  string // with its spread
 	target string // empty: measured for its own sake
@@ -20,38 +20,40 @@ type row struct {
 // sample is a series of measurements of one thing.
 type sample []float64
 
-func (s *sample) add(v float64)           { *s = append(*s, v) }
-func (s *sample) took(since time.Time)    { s.add(float64(time.Since(since)) / float64(time.Millisecond)) }
-func (s sample) sorted() []float64        { return slices.Sorted(slices.Values(s)) }
-func (s sample) least() float64           { return slices.Min(s) }
-func (s sample) most() float64            { return slices.Max(s) }
-func (s sample) over(base sample) float64 { return s.median() / base.median() }
+func (s *sample) addValue(v float64) { *s = append(*s, v) }
+func (s *sample) addElapsed(since time.Time) {
+	s.addValue(float64(time.Since(since)) / float64(time.Millisecond))
+}
+func (s sample) sortedValues() []float64         { return slices.Sorted(slices.Values(s)) }
+func (s sample) minValue() float64               { return slices.Min(s) }
+func (s sample) maxValue() float64               { return slices.Max(s) }
+func (s sample) medianRatio(base sample) float64 { return s.median() / base.median() }
 
 // median is the middle, or the mean of the two in the middle.
 func (s sample) median() float64 {
-	v := s.sorted()
+	v := s.sortedValues()
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
-// millis and seconds show a sample of milliseconds: the median, and between which values all were.
-func (s sample) millis() string {
-	return fmt.Sprintf("%.1f ms (%.1f-%.1f, n=%d)", s.median(), s.least(), s.most(), len(s))
+// formatMillis and seconds show a sample of milliseconds: the median, and between which values all were.
+func (s sample) formatMillis() string {
+	return fmt.Sprintf("%.1f ms (%.1f-%.1f, n=%d)", s.median(), s.minValue(), s.maxValue(), len(s))
 }
 
-func (s sample) seconds() string {
-	return fmt.Sprintf("%.2f s (%.2f-%.2f, n=%d)", s.median()/1000, s.least()/1000, s.most()/1000, len(s))
+func (s sample) formatSeconds() string {
+	return fmt.Sprintf("%.2f s (%.2f-%.2f, n=%d)", s.median()/1000, s.minValue()/1000, s.maxValue()/1000, len(s))
 }
 
-func (s sample) megabytes() string {
-	return fmt.Sprintf("%.0f MB (%.0f-%.0f, n=%d)", s.median(), s.least(), s.most(), len(s))
+func (s sample) formatMegabytes() string {
+	return fmt.Sprintf("%.0f MB (%.0f-%.0f, n=%d)", s.median(), s.minValue(), s.maxValue(), len(s))
 }
 
-// ratioTo says how many times the baseline's median a sample's is.
-func (s sample) ratioTo(base sample, name string) string {
-	return fmt.Sprintf("%.2f x %s", s.over(base), name)
+// formatRatio says how many times the baseline's median a sample's is.
+func (s sample) formatRatio(base sample, name string) string {
+	return fmt.Sprintf("%.2f x %s", s.medianRatio(base), name)
 }
 
-func (r row) verdict() string {
+func (r resultRow) targetVerdict() string {
 	switch {
 	case r.target == "":
 		return "-"
@@ -61,18 +63,18 @@ func (r row) verdict() string {
 	return "MISSED"
 }
 
-func missed(rows []row) bool {
-	return slices.ContainsFunc(rows, func(r row) bool { return r.target != "" && !r.met })
+func anyTargetMissed(rows []resultRow) bool {
+	return slices.ContainsFunc(rows, func(r resultRow) bool { return r.target != "" && !r.met })
 }
 
-// report is what a run prints: where and when, and the table.
-func report(where string, rows []row) string {
+// renderReport is what a run prints: where and when, and the table.
+func renderReport(where string, rows []resultRow) string {
 	var s strings.Builder
 	fmt.Fprintln(&s, where)
 	w := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "WHAT\tMEDIAN (LEAST-MOST)\tTARGET\tRATIO TO BASELINE\tVERDICT")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.what, r.value, orDash(r.target), orDash(r.ratio), r.verdict())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.what, r.value, orDash(r.target), orDash(r.ratio), r.targetVerdict())
 	}
 	_ = w.Flush() // into memory
 	return s.String()

@@ -18,20 +18,20 @@ func TestMedianIsTheMiddleWhateverTheOrder(t *testing.T) {
 
 func TestRatioComparesMedians(t *testing.T) {
 	ours, base := sample{12, 1000, 11}, sample{10, 1, 10}
-	if got := ours.ratioTo(base, "by hand"); got != "1.20 x by hand" {
+	if got := ours.formatRatio(base, "by hand"); got != "1.20 x by hand" {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestOnlyAMissedTargetFailsAStrictRun(t *testing.T) {
-	met, miss, plain := row{what: "a", target: "under 1 ms", met: true}, row{what: "b", target: "under 1 ms"}, row{what: "c"}
-	if missed([]row{met, plain}) {
+	met, miss, plain := resultRow{what: "a", target: "under 1 ms", met: true}, resultRow{what: "b", target: "under 1 ms"}, resultRow{what: "c"}
+	if anyTargetMissed([]resultRow{met, plain}) {
 		t.Error("a row without a target counts as missed")
 	}
-	if !missed([]row{met, miss}) {
+	if !anyTargetMissed([]resultRow{met, miss}) {
 		t.Error("a missed target is not noticed")
 	}
-	table := report("here", []row{met, miss, plain})
+	table := renderReport("here", []resultRow{met, miss, plain})
 	for _, want := range []string{"here\n", "met\n", "MISSED\n"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("the table has no %q:\n%s", want, table)
@@ -40,7 +40,7 @@ func TestOnlyAMissedTargetFailsAStrictRun(t *testing.T) {
 }
 
 func TestProcessorTimesAdvance(t *testing.T) {
-	if before := processorTimes(); before.total <= 0 || before.busy <= 0 || before.busy > before.total {
+	if before := readProcessorTimes(); before.total <= 0 || before.busy <= 0 || before.busy > before.total {
 		t.Errorf("busy %v of %v", before.busy, before.total)
 	}
 }

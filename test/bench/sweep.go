@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
+	sdkclient "go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/connect"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -25,50 +25,50 @@ const (
 	residentTarget = 400  // MB
 	growthTarget   = 1.1  // times
 
-	// deaths is how many machines die, at any time of deathInterval, which is the one between sweeps.
-	deaths        = 20
+	// deathCount is how many machines die, at any time of deathInterval, which is the one between sweeps.
+	deathCount    = 20
 	deathInterval = 30 * time.Second
-	// unnoticed is how long after its machine's death a Node is still Ready. Kubernetes gives a kubelet 40 to 50 s; until then
+	// nodeReadyLag is how long after its machine's death a Node is still Ready. Kubernetes gives a kubelet 40 to 50 s; until then
 	// the planner takes the cloud's listing for one that may be behind.
-	unnoticed = 10 * time.Second
-	// looks is how long the planner then waits for a machine to answer over SSH before it believes the listing: 3 s, once when a
+	nodeReadyLag = 10 * time.Second
+	// sshProbeWait is how long the planner then waits for a machine to answer over SSH before it believes the listing: 3 s, once when a
 	// sweep comes by, and once more when the repair begins.
-	looks = 6 * time.Second
+	sshProbeWait = 6 * time.Second
 	// deathLimit bounds the wait for all that died to be replaced.
 	deathLimit = 5 * time.Minute
 )
 
-// sweeping is a skyd with a fleet to look after, and the way to both.
-type sweeping struct {
+// sweepBench is a skyd with a fleet to look after, and the way to both.
+type sweepBench struct {
 	*bench
 	fleet    *fleet
 	pid      int
 	cfg      *config.Config
 	store    *store.Store
-	temporal client.Client
-	ops      *operations.Client
+	temporal sdkclient.Client
+	ops      *client.Client
 }
 
 // measureSweep has a skyd dev sweep over many healthy clusters, in turn with the same questions asked by client-go alone;
 // and then has machines of some die.
-func measureSweep(ctx context.Context, b *bench) ([]row, error) {
-	s, err := b.newSweeping(ctx)
+func measureSweep(ctx context.Context, b *bench) ([]resultRow, error) {
+	s, err := b.newSweepBench(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var m sweepSamples
-	if err := m.before.megabytesOf(s.pid, "VmRSS"); err != nil {
+	if err := m.before.addProcessMemory(s.pid, "VmRSS"); err != nil {
 		return nil, err
 	}
 	for range b.sweeps {
-		if err := s.measureOnce(ctx, &m); err != nil {
+		if err := s.measureOneSweep(ctx, &m); err != nil {
 			return nil, err
 		}
 	}
-	if m.launched, m.begun, err = s.measureDeaths(ctx); err != nil {
+	if m.launched, m.begun, err = s.measureMachineDeaths(ctx); err != nil {
 		return nil, err
 	}
-	return m.rows(), nil
+	return m.toRows(), nil
 }
 
 // sweepSamples are what is measured of sweeps, one of each for every sweep, and of deaths.
@@ -79,110 +79,110 @@ type sweepSamples struct {
 	launched, begun        sample
 }
 
-// measureOnce asks plainly, and sweeps.
-func (s *sweeping) measureOnce(ctx context.Context, m *sweepSamples) error {
-	settle(ctx)
+// measureOneSweep asks plainly, and sweeps.
+func (s *sweepBench) measureOneSweep(ctx context.Context, m *sweepSamples) error {
+	awaitQuietMachine(ctx)
 	began := time.Now()
-	if err := s.fleet.askPlainly(ctx); err != nil {
+	if err := s.fleet.queryWithClientGo(ctx); err != nil {
 		return err
 	}
-	m.base.took(began)
-	settle(ctx)
-	busy, err := processorMillis(s.pid)
+	m.base.addElapsed(began)
+	awaitQuietMachine(ctx)
+	busy, err := readProcessorMillis(s.pid)
 	if err != nil {
 		return err
 	}
 	began = time.Now()
-	n, err := s.sweep(ctx)
+	n, err := s.runSweep(ctx)
 	if err != nil {
 		return err
 	}
-	m.took.took(began)
-	m.events.add(float64(n))
-	now, err := processorMillis(s.pid)
-	m.worked.add(now - busy)
-	if err := errors.Join(err, m.resident.megabytesOf(s.pid, "VmRSS"), m.peak.megabytesOf(s.pid, "VmHWM")); err != nil {
+	m.took.addElapsed(began)
+	m.events.addValue(float64(n))
+	now, err := readProcessorMillis(s.pid)
+	m.worked.addValue(now - busy)
+	if err := errors.Join(err, m.resident.addProcessMemory(s.pid, "VmRSS"), m.peak.addProcessMemory(s.pid, "VmHWM")); err != nil {
 		return err
 	}
 	if s.trace {
 		last := len(m.took) - 1
-		s.say("  swept in %.2f s, of which skyd worked %.2f s, with %.0f MB at the end; plainly asked in %.2f s",
+		s.logProgress("  swept in %.2f s, of which skyd worked %.2f s, with %.0f MB at the end; plainly asked in %.2f s",
 			m.took[last]/1000, m.worked[last]/1000, m.resident[last], m.base[last]/1000)
 	}
 	return nil
 }
 
-func (m *sweepSamples) rows() []row {
+func (m *sweepSamples) toRows() []resultRow {
 	const name = "client-go asking the same"
-	wait := (deathInterval + deathInterval/10 + unnoticed + looks).Seconds() // an interval has a jitter of a tenth
+	wait := (deathInterval + deathInterval/10 + nodeReadyLag + sshProbeWait).Seconds() // an interval has a jitter of a tenth
 	last := m.resident[len(m.resident)-1]
 	growth := last / m.resident[0]
-	return []row{
-		{what: fmt.Sprintf("a sweep over %d healthy clusters", fleetClusters), value: m.took.seconds(), target: fmt.Sprintf("under %d s", sweepTarget),
-			ratio: m.took.ratioTo(m.base, name), met: m.took.most() < sweepTarget*1000},
-		{what: "processor time of skyd dev meanwhile", value: m.worked.seconds()},
-		{what: "events in its history", value: fmt.Sprintf("%.0f (%.0f-%.0f, n=%d)", m.events.median(), m.events.least(), m.events.most(), len(m.events)),
-			target: fmt.Sprintf("under %d", historyTarget), met: m.events.most() < historyTarget},
-		{what: "skyd dev at its most, resident", value: m.peak.megabytes(), target: fmt.Sprintf("under %d MB", residentTarget),
-			ratio: m.peak.ratioTo(m.before, "what it was before"), met: m.peak.most() < residentTarget},
+	return []resultRow{
+		{what: fmt.Sprintf("a sweep over %d healthy clusters", fleetClusters), value: m.took.formatSeconds(), target: fmt.Sprintf("under %d s", sweepTarget),
+			ratio: m.took.formatRatio(m.base, name), met: m.took.maxValue() < sweepTarget*1000},
+		{what: "processor time of skyd dev meanwhile", value: m.worked.formatSeconds()},
+		{what: "events in its history", value: fmt.Sprintf("%.0f (%.0f-%.0f, n=%d)", m.events.median(), m.events.minValue(), m.events.maxValue(), len(m.events)),
+			target: fmt.Sprintf("under %d", historyTarget), met: m.events.maxValue() < historyTarget},
+		{what: "skyd dev at its most, resident", value: m.peak.formatMegabytes(), target: fmt.Sprintf("under %d MB", residentTarget),
+			ratio: m.peak.formatRatio(m.before, "what it was before"), met: m.peak.maxValue() < residentTarget},
 		{what: fmt.Sprintf("skyd dev after sweep %d, resident", len(m.resident)), value: fmt.Sprintf("%.0f MB", last),
 			target: fmt.Sprintf("at most %.1f x after sweep 1", growthTarget), ratio: fmt.Sprintf("%.2f x after sweep 1", growth), met: growth <= growthTarget},
-		{what: fmt.Sprintf("from a worker's death to its repair, a sweep every %.0f s", deathInterval.Seconds()), value: m.begun.seconds(),
-			target: fmt.Sprintf("at most %.0f s", wait), met: m.begun.most() <= wait*1000},
-		{what: "from a worker's death to the launch of another", value: m.launched.seconds()},
-		{what: "baseline: " + name + ", 64 at a time", value: m.base.seconds()},
+		{what: fmt.Sprintf("from a worker's death to its repair, a sweep every %.0f s", deathInterval.Seconds()), value: m.begun.formatSeconds(),
+			target: fmt.Sprintf("at most %.0f s", wait), met: m.begun.maxValue() <= wait*1000},
+		{what: "from a worker's death to the launch of another", value: m.launched.formatSeconds()},
+		{what: "baseline: " + name + ", 64 at a time", value: m.base.formatSeconds()},
 	}
 }
 
-func (s *sample) megabytesOf(pid int, what string) error {
-	mb, err := memoryMB(pid, what)
-	s.add(mb)
+func (s *sample) addProcessMemory(pid int, what string) error {
+	mb, err := readMemoryMB(pid, what)
+	s.addValue(mb)
 	return err
 }
 
-func (b *bench) newSweeping(ctx context.Context) (*sweeping, error) {
+func (b *bench) newSweepBench(ctx context.Context) (*sweepBench, error) {
 	network := "bench-" + b.id
-	b.say("  making %d clusters", fleetClusters)
+	b.logProgress("  making %d clusters", fleetClusters)
 	f, err := b.newFleet(ctx, network)
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.newPlace("sweep", "DOCKER_HOST="+f.engine.address, "SKYCTL_DOCKER_NETWORK="+network, "SKYCTL_RECONCILE_INTERVAL="+deathInterval.String())
+	p, err := b.newInstallation("sweep", "DOCKER_HOST="+f.engine.address, "SKYCTL_DOCKER_NETWORK="+network, "SKYCTL_RECONCILE_INTERVAL="+deathInterval.String())
 	if err != nil {
 		return nil, err
 	}
-	state, err := p.start(ctx)
+	state, err := p.startServer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &sweeping{bench: b, fleet: f, pid: state.PID}
-	if s.cfg, err = p.config(); err != nil {
+	s := &sweepBench{bench: b, fleet: f, pid: state.PID}
+	if s.cfg, err = p.loadConfig(); err != nil {
 		return nil, err
 	}
-	state.Use(s.cfg)
-	s.ops = operations.New(s.cfg, time.Now)
-	b.later(func() error { s.ops.Close(); return nil })
-	if s.temporal, err = s.ops.Temporal(ctx); err != nil {
+	state.ApplyTo(s.cfg)
+	s.ops = client.New(s.cfg, time.Now)
+	b.addCleanup(func() error { s.ops.Close(); return nil })
+	if s.temporal, err = s.ops.ConnectTemporal(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.pause(ctx); err != nil { // sweeps come when they are measured
+	if err := s.pauseSweeps(ctx); err != nil { // sweeps come when they are measured
 		return nil, err
 	}
-	key, err := connect.SecretsKey(s.cfg)
+	key, err := connect.ReadSecretsKey(s.cfg)
 	if err != nil {
 		return nil, err
 	}
-	if s.store, err = connect.Store(ctx, s.cfg, key); err != nil {
+	if s.store, err = connect.OpenStore(ctx, s.cfg, key); err != nil {
 		return nil, err
 	}
-	b.later(s.store.Close)
-	b.say("  storing them")
-	return s, f.store(ctx, s.cfg, s.store)
+	b.addCleanup(s.store.Close)
+	b.logProgress("  storing them")
+	return s, f.storeClusters(ctx, s.cfg, s.store)
 }
 
-// pause ends the sweeps of the schedule, and waits for one that is under way.
-func (s *sweeping) pause(ctx context.Context) error {
-	if _, err := s.ops.Pause(ctx, ""); err != nil {
+// pauseSweeps ends the sweeps of the schedule, and waits for one that is under way.
+func (s *sweepBench) pauseSweeps(ctx context.Context) error {
+	if _, err := s.ops.PauseReconcile(ctx, ""); err != nil {
 		return err
 	}
 	for {
@@ -190,17 +190,17 @@ func (s *sweeping) pause(ctx context.Context) error {
 		if err != nil || len(d.Info.RunningWorkflows) == 0 {
 			return err
 		}
-		if err := pauseFor(ctx, lookEvery); err != nil {
+		if err := sleepFor(ctx, pollInterval); err != nil {
 			return fmt.Errorf("waiting for a sweep to end: %w", err)
 		}
 	}
 }
 
-// sweep runs a sweep and returns how many events its history has. It is an error where that did not look at everything, or
+// runSweep runs a sweep and returns how many events its history has. It is an error where that did not look at everything, or
 // found anything wrong.
-func (s *sweeping) sweep(ctx context.Context) (int64, error) {
+func (s *sweepBench) runSweep(ctx context.Context) (int64, error) {
 	asked := s.fleet.asked.Load()
-	run, err := s.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: s.cfg.Temporal.TaskQueue}, api.WorkflowSweep, api.SweepInput{})
+	run, err := s.temporal.ExecuteWorkflow(ctx, sdkclient.StartWorkflowOptions{TaskQueue: s.cfg.Temporal.TaskQueue}, api.WorkflowSweep, api.SweepInput{})
 	if err != nil {
 		return 0, err
 	}
@@ -211,10 +211,10 @@ func (s *sweeping) sweep(ctx context.Context) (int64, error) {
 	asked = s.fleet.asked.Load() - asked
 	if r.Looked != fleetClusters || asked < fleetClusters || len(r.Drifted) > 0 || len(r.Orphans) > 0 || len(r.Unasked)+len(r.Failed) > 0 {
 		return 0, fmt.Errorf("the sweep looked at %d clusters of %d and asked APIs %d times; it found %d that drift, %d orphans, and could not ask %v, and failed at %v: %+v; tried again: %v",
-			r.Looked, fleetClusters, asked, len(r.Drifted), len(r.Orphans), r.Unasked, r.Failed, r.Drifted[:min(3, len(r.Drifted))], s.retries(ctx, run))
+			r.Looked, fleetClusters, asked, len(r.Drifted), len(r.Orphans), r.Unasked, r.Failed, r.Drifted[:min(3, len(r.Drifted))], s.listRetryReasons(ctx, run))
 	}
-	if again := s.retries(ctx, run); len(again) > 0 {
-		s.say("  activities of the sweep were tried again, which counts in its time: %v", again)
+	if again := s.listRetryReasons(ctx, run); len(again) > 0 {
+		s.logProgress("  activities of the sweep were tried again, which counts in its time: %v", again)
 	}
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, run.GetID(), run.GetRunID())
 	if err != nil {
@@ -223,8 +223,8 @@ func (s *sweeping) sweep(ctx context.Context) (int64, error) {
 	return d.WorkflowExecutionInfo.HistoryLength, nil
 }
 
-// retries says why activities of a run were tried again.
-func (s *sweeping) retries(ctx context.Context, run client.WorkflowRun) []string {
+// listRetryReasons says why activities of a run were tried again.
+func (s *sweepBench) listRetryReasons(ctx context.Context, run sdkclient.WorkflowRun) []string {
 	var why []string
 	events := s.temporal.GetWorkflowHistory(ctx, run.GetID(), run.GetRunID(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
@@ -239,60 +239,60 @@ func (s *sweeping) retries(ctx context.Context, run client.WorkflowRun) []string
 	return why
 }
 
-// measureDeaths lets a worker each of some clusters die at different times of an interval, and measures how long it takes
+// measureMachineDeaths lets a worker each of some clusters die at different times of an interval, and measures how long it takes
 // until its repair begins, and until another machine is asked for.
-func (s *sweeping) measureDeaths(ctx context.Context) (launched, begun sample, err error) {
-	s.say("  %d machines die", deaths)
-	if _, err := s.ops.Resume(ctx, ""); err != nil {
+func (s *sweepBench) measureMachineDeaths(ctx context.Context) (launched, begun sample, err error) {
+	s.logProgress("  %d machines die", deathCount)
+	if _, err := s.ops.ResumeReconcile(ctx, ""); err != nil {
 		return nil, nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, deathLimit)
 	defer cancel()
-	launches, begins := make(sample, deaths), make(sample, deaths)
+	launches, begins := make(sample, deathCount), make(sample, deathCount)
 	group, dying := errgroup.WithContext(limited)
-	for i := range deaths {
+	for i := range deathCount {
 		group.Go(func() error {
 			// One in each part of the interval.
-			at := time.Duration((float64(i) + rand.Float64()) / deaths * float64(deathInterval))
-			if err := pauseFor(dying, at); err != nil {
+			at := time.Duration((float64(i) + rand.Float64()) / deathCount * float64(deathInterval))
+			if err := sleepFor(dying, at); err != nil {
 				return err
 			}
 			var err error
-			launches[i], begins[i], err = s.die(dying, i*(fleetClusters/deaths))
+			launches[i], begins[i], err = s.killWorker(dying, i*(fleetClusters/deathCount))
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, nil, err
 	}
-	return launches, begins, s.pause(ctx)
+	return launches, begins, s.pauseSweeps(ctx)
 }
 
-// die takes the last worker from a cluster and returns how many milliseconds later its repair began, and another was launched.
-func (s *sweeping) die(ctx context.Context, cluster int) (launched, begun float64, err error) {
+// killWorker takes the last worker from a cluster and returns how many milliseconds later its repair began, and another was launched.
+func (s *sweepBench) killWorker(ctx context.Context, cluster int) (launched, begun float64, err error) {
 	m := s.fleet.members[cluster]
 	victim := m.machines[fleetNodes-1]
 	died := time.Now()
-	s.fleet.engine.lose(victim.Name)
-	if err := pauseFor(ctx, unnoticed); err != nil {
+	s.fleet.engine.removeHost(victim.Name)
+	if err := sleepFor(ctx, nodeReadyLag); err != nil {
 		return 0, 0, err
 	}
-	if err := s.fleet.apis[cluster].lose(victim.NodeName); err != nil {
+	if err := s.fleet.apis[cluster].markNodeSilent(victim.NodeName); err != nil {
 		return 0, 0, err
 	}
 	for {
-		if at, asked := s.fleet.engine.askedFor(victim.Name); asked {
+		if at, asked := s.fleet.engine.createRequestedAt(victim.Name); asked {
 			launched = float64(at.Sub(died)) / float64(time.Millisecond)
 			break
 		}
-		if err := pauseFor(ctx, lookEvery); err != nil {
+		if err := sleepFor(ctx, pollInterval); err != nil {
 			return 0, 0, fmt.Errorf("waiting for %s to be replaced: %w", victim.Name, err)
 		}
 	}
 	if s.trace {
-		s.say("  %s: launched again %.1f s after its death", victim.Name, launched/1000)
+		s.logProgress("  %s: launched again %.1f s after its death", victim.Name, launched/1000)
 	}
-	c, err := s.store.Get(ctx, m.cluster.Metadata.Name)
+	c, err := s.store.ReadCluster(ctx, m.cluster.Metadata.Name)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -22,49 +22,49 @@ func drainBody(r *http.Request) (int64, error) { return io.Copy(io.Discard, r.Bo
 func (e *Engine) serveContainers(w http.ResponseWriter, r *http.Request, parts []string) {
 	switch {
 	case parts[0] == "json":
-		reply(w, http.StatusOK, e.list(filtersOf(r)))
+		writeJSON(w, http.StatusOK, e.listContainers(filtersOf(r)))
 		return
 	case parts[0] == "create":
-		e.create(w, r)
+		e.serveContainerCreate(w, r)
 		return
 	}
-	h := e.container(parts[0])
+	h := e.findContainer(parts[0])
 	if h == nil {
-		refuse(w, http.StatusNotFound, "No such container: "+parts[0])
+		writeError(w, http.StatusNotFound, "No such container: "+parts[0])
 		return
 	}
 	if r.Method == http.MethodDelete {
-		e.drop(h, r.URL.Query().Get("v") == "1")
-		reply(w, http.StatusNoContent, nil)
+		e.deleteContainer(h, r.URL.Query().Get("v") == "1")
+		writeJSON(w, http.StatusNoContent, nil)
 		return
 	}
 	switch parts[1] {
 	case "json":
-		reply(w, http.StatusOK, e.inspectContainer(h))
+		writeJSON(w, http.StatusOK, e.inspectContainer(h))
 	case "archive":
 		_, _ = drainBody(r)
-		reply(w, http.StatusOK, nil)
+		writeJSON(w, http.StatusOK, nil)
 	case "start":
-		e.boot(w, h)
+		e.serveContainerStart(w, h)
 	case "stop", "kill":
-		h.halt()
+		h.releaseAddresses()
 		h.state = container.StateExited
-		reply(w, http.StatusNoContent, nil)
+		writeJSON(w, http.StatusNoContent, nil)
 	case "wait":
 		h.state = container.StateExited
-		reply(w, http.StatusOK, map[string]int{"StatusCode": 0})
+		writeJSON(w, http.StatusOK, map[string]int{"StatusCode": 0})
 	case "export":
 		t := tar.NewWriter(w)
 		_ = t.WriteHeader(&tar.Header{Name: "etc/", Typeflag: tar.TypeDir, Mode: 0o755})
 		_ = t.Close()
 	case "logs":
-		reply(w, http.StatusOK, nil)
+		writeJSON(w, http.StatusOK, nil)
 	default:
-		refuse(w, http.StatusNotFound, "page not found: "+r.URL.Path)
+		writeError(w, http.StatusNotFound, "page not found: "+r.URL.Path)
 	}
 }
 
-func (e *Engine) create(w http.ResponseWriter, r *http.Request) {
+func (e *Engine) serveContainerCreate(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Image            string
 		Labels           map[string]string
@@ -76,17 +76,17 @@ func (e *Engine) create(w http.ResponseWriter, r *http.Request) {
 	_, known := e.images[body.Image]
 	switch {
 	case err != nil:
-		refuse(w, http.StatusBadRequest, err.Error())
+		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	case !known:
-		refuse(w, http.StatusNotFound, "No such image: "+body.Image)
+		writeError(w, http.StatusNotFound, "No such image: "+body.Image)
 		return
-	case name != "" && e.container(name) != nil:
-		refuse(w, http.StatusConflict, fmt.Sprintf("Conflict. The container name %q is already in use by container %q.", "/"+name, e.container(name).id))
+	case name != "" && e.findContainer(name) != nil:
+		writeError(w, http.StatusConflict, fmt.Sprintf("Conflict. The container name %q is already in use by container %q.", "/"+name, e.findContainer(name).id))
 		return
 	}
 	h := &host{
-		id: id(), name: name, image: body.Image, state: container.StateCreated, created: e.now.Unix(),
+		id: newID(), name: name, image: body.Image, state: container.StateCreated, created: e.now.Unix(),
 		labels: map[string]string{}, networks: map[string]*endpoint{},
 	}
 	maps.Copy(h.labels, e.images[body.Image])
@@ -98,7 +98,7 @@ func (e *Engine) create(w http.ResponseWriter, r *http.Request) {
 		if m.Type != mount.TypeVolume {
 			continue
 		}
-		volume := id()
+		volume := newID()
 		e.volumes[volume] = map[string]string{}
 		if m.VolumeOptions != nil {
 			maps.Copy(e.volumes[volume], m.VolumeOptions.Labels)
@@ -115,11 +115,11 @@ func (e *Engine) create(w http.ResponseWriter, r *http.Request) {
 		h.networks[string(mode)] = at
 	}
 	e.containers = append(e.containers, h)
-	reply(w, http.StatusCreated, map[string]string{"Id": h.id})
+	writeJSON(w, http.StatusCreated, map[string]string{"Id": h.id})
 }
 
-// container finds one by its name or id.
-func (e *Engine) container(name string) *host {
+// findContainer finds one by its name or id.
+func (e *Engine) findContainer(name string) *host {
 	for _, h := range e.containers {
 		if name != "" && (h.id == name || h.name == name) {
 			return h
@@ -128,9 +128,9 @@ func (e *Engine) container(name string) *host {
 	return nil
 }
 
-// drop removes a container.
-func (e *Engine) drop(h *host, withVolumes bool) {
-	h.halt()
+// deleteContainer removes a container.
+func (e *Engine) deleteContainer(h *host, withVolumes bool) {
+	h.releaseAddresses()
 	e.containers = slices.DeleteFunc(e.containers, func(other *host) bool { return other == h })
 	if withVolumes {
 		for _, v := range h.volumes {
@@ -139,30 +139,30 @@ func (e *Engine) drop(h *host, withVolumes bool) {
 	}
 }
 
-// boot starts a container.
-func (e *Engine) boot(w http.ResponseWriter, h *host) {
+// serveContainerStart starts a container.
+func (e *Engine) serveContainerStart(w http.ResponseWriter, h *host) {
 	if h.state == container.StateRunning {
-		reply(w, http.StatusNotModified, nil)
+		writeJSON(w, http.StatusNotModified, nil)
 		return
 	}
-	switch why := e.power(h); {
+	switch why := e.runContainer(h); {
 	case strings.HasSuffix(why, " not found"):
-		refuse(w, http.StatusNotFound, why)
+		writeError(w, http.StatusNotFound, why)
 	case why != "":
-		refuse(w, http.StatusForbidden, why)
+		writeError(w, http.StatusForbidden, why)
 	default:
-		reply(w, http.StatusNoContent, nil)
+		writeJSON(w, http.StatusNoContent, nil)
 	}
 }
 
-// power gives a container its addresses, and has it answer at them; it returns why it can't.
-func (e *Engine) power(h *host) string {
+// runContainer gives a container its addresses, and has it answer at them; it returns why it can't.
+func (e *Engine) runContainer(h *host) string {
 	for on, at := range h.networks {
-		n := e.network(on)
+		n := e.findNetwork(on)
 		if n == nil {
 			return "network " + on + " not found"
 		}
-		if why := e.plug(h, n, at); why != "" {
+		if why := e.connectContainer(h, n, at); why != "" {
 			return why
 		}
 	}
@@ -170,8 +170,8 @@ func (e *Engine) power(h *host) string {
 	return ""
 }
 
-// plug gives a container an address on a network; it returns why it can't.
-func (e *Engine) plug(h *host, n *bridge, at *endpoint) string {
+// connectContainer gives a container an address on a network; it returns why it can't.
+func (e *Engine) connectContainer(h *host, n *bridgeNetwork, at *endpoint) string {
 	taken := map[string]bool{n.subnet + "0.0": true, n.subnet + "0.1": true}
 	for _, other := range e.containers {
 		if o := other.networks[n.id]; o != nil && other != h {
@@ -211,8 +211,8 @@ func (e *Engine) plug(h *host, n *bridge, at *endpoint) string {
 	return ""
 }
 
-// halt takes the addresses away that were not fixed.
-func (h *host) halt() {
+// releaseAddresses takes the addresses away that were not fixed.
+func (h *host) releaseAddresses() {
 	if h.listener != nil {
 		_ = h.listener.Close()
 		h.listener = nil
@@ -222,22 +222,22 @@ func (h *host) halt() {
 	}
 }
 
-func (e *Engine) list(want map[string][]string) []container.Summary {
+func (e *Engine) listContainers(want map[string][]string) []container.Summary {
 	found := []container.Summary{}
 	for _, h := range e.containers {
 		named := len(want["name"]) == 0 || regexp.MustCompile(want["name"][0]).MatchString(h.name)
 		meant := len(want["id"]) == 0 || strings.HasPrefix(h.id, want["id"][0])
-		if !named || !meant || !labelled(h.labels, want["label"]) {
+		if !named || !meant || !matchesLabels(h.labels, want["label"]) {
 			continue
 		}
 		s := container.Summary{ID: h.id, Names: []string{"/" + h.name}, Image: h.image, Labels: h.labels, State: h.state, Created: h.created}
-		s.NetworkSettings = &container.NetworkSettingsSummary{Networks: e.endpoints(h)}
+		s.NetworkSettings = &container.NetworkSettingsSummary{Networks: e.endpointSettings(h)}
 		found = append(found, s)
 	}
 	return found
 }
 
-func (e *Engine) endpoints(h *host) map[string]*network.EndpointSettings {
+func (e *Engine) endpointSettings(h *host) map[string]*network.EndpointSettings {
 	all := map[string]*network.EndpointSettings{}
 	for on, at := range h.networks {
 		s := &network.EndpointSettings{IPAddress: at.address, NetworkID: on}
@@ -245,7 +245,7 @@ func (e *Engine) endpoints(h *host) map[string]*network.EndpointSettings {
 			s.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: at.fixed}
 		}
 		name := on
-		if n := e.network(on); n != nil {
+		if n := e.findNetwork(on); n != nil {
 			name = n.name
 		}
 		all[name] = s
@@ -257,6 +257,6 @@ func (e *Engine) inspectContainer(h *host) container.InspectResponse {
 	return container.InspectResponse{
 		ContainerJSONBase: &container.ContainerJSONBase{ID: h.id, Name: "/" + h.name, State: &container.State{Status: h.state}},
 		Config:            &container.Config{Labels: h.labels},
-		NetworkSettings:   &container.NetworkSettings{Networks: e.endpoints(h)},
+		NetworkSettings:   &container.NetworkSettings{Networks: e.endpointSettings(h)},
 	}
 }

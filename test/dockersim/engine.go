@@ -28,7 +28,7 @@ type Engine struct {
 	mu         sync.Mutex
 	images     map[string]map[string]string // labels by name; one without a name is "<none>:" and its id
 	containers []*host
-	networks   []*bridge
+	networks   []*bridgeNetwork
 	volumes    map[string]map[string]string // labels by name
 	octet      byte                         // of the loopback networks that it gives
 	subnets    int
@@ -51,8 +51,8 @@ type endpoint struct {
 	fixed, address string
 }
 
-// bridge is a network.
-type bridge struct {
+// bridgeNetwork is a network.
+type bridgeNetwork struct {
 	id, name string
 	labels   map[string]string
 	subnet   string // its first two octets, as 127.9.
@@ -60,8 +60,8 @@ type bridge struct {
 	created  time.Time
 }
 
-// New makes an engine that has the images of these names.
-func New(images ...string) *Engine {
+// NewEngine makes an engine that has the images of these names.
+func NewEngine(images ...string) *Engine {
 	e := &Engine{images: map[string]map[string]string{}, volumes: map[string]map[string]string{}, octet: byte(1 + mathrand.IntN(120)), now: time.Now()}
 	for _, name := range images {
 		e.images[name] = nil
@@ -74,12 +74,12 @@ func (e *Engine) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, h := range e.containers {
-		h.halt()
+		h.releaseAddresses()
 	}
 }
 
-// Left names all that the engine has beside its images that have a name, whosever it is.
-func (e *Engine) Left(string) []string {
+// ListLeftovers names all that the engine has beside its images that have a name, whosever it is.
+func (e *Engine) ListLeftovers(string) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var left []string
@@ -104,17 +104,17 @@ func (e *Engine) Left(string) []string {
 func (e *Engine) RemoveContainer(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h := e.container(name)
+	h := e.findContainer(name)
 	if h == nil {
 		return fmt.Errorf("no container %s", name)
 	}
-	e.drop(h, false)
+	e.deleteContainer(h, false)
 	return nil
 }
 
-// Listen serves the API on a socket in a directory until the test's end, and returns the address as DOCKER_HOST has it.
-func Listen(dir string, h http.Handler) (host string, stop func(), err error) {
-	socket := filepath.Join(dir, id()[:8]+".sock")
+// ServeOnSocket serves the API on a socket in a directory until the test's end, and returns the address as DOCKER_HOST has it.
+func ServeOnSocket(dir string, h http.Handler) (host string, stop func(), err error) {
+	socket := filepath.Join(dir, newID()[:8]+".sock")
 	l, err := net.Listen("unix", socket) //nolint:noctx // at once
 	if err != nil {
 		return "", nil, err
@@ -124,7 +124,7 @@ func Listen(dir string, h http.Handler) (host string, stop func(), err error) {
 	return "unix://" + socket, func() { _ = s.Close(); _ = os.Remove(socket) }, nil
 }
 
-func id() string {
+func newID() string {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b)
 	return hex.EncodeToString(b)
@@ -132,12 +132,12 @@ func id() string {
 
 var _ Backend = (*Engine)(nil)
 
-var versioned = regexp.MustCompile(`^/v[0-9.]+/`)
+var versionPrefix = regexp.MustCompile(`^/v[0-9.]+/`)
 
 // ServeHTTP answers one call.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Api-Version", "1.41")
-	path := versioned.ReplaceAllString(r.URL.Path, "/")
+	path := versionPrefix.ReplaceAllString(r.URL.Path, "/")
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -149,7 +149,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "_ping":
 		_, _ = w.Write([]byte("OK"))
 	case "info":
-		reply(w, http.StatusOK, map[string]any{"ServerVersion": "20.10.24", "NCPU": 8, "MemTotal": 32 << 30, "OSType": "linux"})
+		writeJSON(w, http.StatusOK, map[string]any{"ServerVersion": "20.10.24", "NCPU": 8, "MemTotal": 32 << 30, "OSType": "linux"})
 	case "images":
 		e.serveImages(w, r, parts[1:])
 	case "containers":
@@ -159,19 +159,19 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "volumes":
 		e.serveVolumes(w, r, parts[1:])
 	default:
-		refuse(w, http.StatusNotFound, "page not found: "+path)
+		writeError(w, http.StatusNotFound, "page not found: "+path)
 	}
 }
 
-func reply(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	if v != nil {
 		_ = json.NewEncoder(w).Encode(v)
 	}
 }
 
-func refuse(w http.ResponseWriter, status int, message string) {
-	reply(w, status, map[string]string{"message": message})
+func writeError(w http.ResponseWriter, status int, message string) {
+	writeJSON(w, status, map[string]string{"message": message})
 }
 
 // filtersOf are the filters of a question: the values by their kind.
@@ -187,8 +187,8 @@ func filtersOf(r *http.Request) map[string][]string {
 	return found
 }
 
-// labelled says that labels meet all filters by label.
-func labelled(labels map[string]string, want []string) bool {
+// matchesLabels says that labels meet all filters by label.
+func matchesLabels(labels map[string]string, want []string) bool {
 	return !slices.ContainsFunc(want, func(w string) bool {
 		key, value, exact := strings.Cut(w, "=")
 		has, there := labels[key]
@@ -203,14 +203,14 @@ func (e *Engine) serveImages(w http.ResponseWriter, r *http.Request, parts []str
 	switch {
 	case parts[0] == "prune":
 		for n, labels := range e.images {
-			if strings.HasPrefix(n, "<none>:") && labelled(labels, filtersOf(r)["label"]) {
+			if strings.HasPrefix(n, "<none>:") && matchesLabels(labels, filtersOf(r)["label"]) {
 				delete(e.images, n)
 			}
 		}
-		reply(w, http.StatusOK, map[string]any{})
+		writeJSON(w, http.StatusOK, map[string]any{})
 	case parts[0] == "create" && q.Get("fromSrc") == "-":
 		if _, err := drainBody(r); err != nil {
-			refuse(w, http.StatusInternalServerError, err.Error())
+			writeError(w, http.StatusInternalServerError, err.Error())
 			return
 		}
 		labels := map[string]string{}
@@ -225,17 +225,17 @@ func (e *Engine) serveImages(w http.ResponseWriter, r *http.Request, parts []str
 			name += ":" + tag
 		}
 		if old, twice := e.images[name]; twice {
-			e.images["<none>:"+id()] = old
+			e.images["<none>:"+newID()] = old
 		}
 		e.images[name] = labels
-		reply(w, http.StatusOK, map[string]string{"status": "sha256:" + id()})
+		writeJSON(w, http.StatusOK, map[string]string{"status": "sha256:" + newID()})
 	case !there:
-		refuse(w, http.StatusNotFound, "No such image: "+name)
+		writeError(w, http.StatusNotFound, "No such image: "+name)
 	case r.Method == http.MethodDelete:
 		delete(e.images, name)
-		reply(w, http.StatusOK, []any{})
+		writeJSON(w, http.StatusOK, []any{})
 	default:
-		reply(w, http.StatusOK, map[string]any{"Id": "sha256:" + name})
+		writeJSON(w, http.StatusOK, map[string]any{"Id": "sha256:" + name})
 	}
 }
 
@@ -243,27 +243,27 @@ func (e *Engine) serveVolumes(w http.ResponseWriter, r *http.Request, parts []st
 	if r.Method == http.MethodDelete {
 		switch {
 		case e.volumes[parts[0]] == nil:
-			refuse(w, http.StatusNotFound, "no such volume")
-		case e.inUse(parts[0]):
-			refuse(w, http.StatusConflict, "volume is in use")
+			writeError(w, http.StatusNotFound, "no such volume")
+		case e.isVolumeInUse(parts[0]):
+			writeError(w, http.StatusConflict, "volume is in use")
 		default:
 			delete(e.volumes, parts[0])
-			reply(w, http.StatusNoContent, nil)
+			writeJSON(w, http.StatusNoContent, nil)
 		}
 		return
 	}
 	want := filtersOf(r)
 	found := []map[string]any{}
 	for name, labels := range e.volumes {
-		dangling := len(want["dangling"]) == 0 || !e.inUse(name)
-		if dangling && labelled(labels, want["label"]) {
+		dangling := len(want["dangling"]) == 0 || !e.isVolumeInUse(name)
+		if dangling && matchesLabels(labels, want["label"]) {
 			found = append(found, map[string]any{"Name": name, "Labels": labels, "Driver": "local"})
 		}
 	}
-	reply(w, http.StatusOK, map[string]any{"Volumes": found})
+	writeJSON(w, http.StatusOK, map[string]any{"Volumes": found})
 }
 
-func (e *Engine) inUse(volume string) bool {
+func (e *Engine) isVolumeInUse(volume string) bool {
 	return slices.ContainsFunc(e.containers, func(h *host) bool { return slices.Contains(h.volumes, volume) })
 }
 
@@ -273,50 +273,50 @@ func (e *Engine) serveNetworks(w http.ResponseWriter, r *http.Request, parts []s
 		want, found := filtersOf(r), []network.Summary{}
 		for _, n := range e.networks {
 			named := len(want["name"]) == 0 || strings.Contains(n.name, want["name"][0])
-			if named && labelled(n.labels, want["label"]) {
-				found = append(found, e.inspect(n))
+			if named && matchesLabels(n.labels, want["label"]) {
+				found = append(found, e.inspectNetwork(n))
 			}
 		}
-		reply(w, http.StatusOK, found)
+		writeJSON(w, http.StatusOK, found)
 	case parts[0] == "create":
-		e.createNetwork(w, r)
+		e.serveNetworkCreate(w, r)
 	default:
-		n := e.network(parts[0])
+		n := e.findNetwork(parts[0])
 		if n == nil {
-			refuse(w, http.StatusNotFound, "network "+parts[0]+" not found")
+			writeError(w, http.StatusNotFound, "network "+parts[0]+" not found")
 			return
 		}
 		e.serveNetwork(w, r, n, parts[1:])
 	}
 }
 
-func (e *Engine) serveNetwork(w http.ResponseWriter, r *http.Request, n *bridge, parts []string) {
+func (e *Engine) serveNetwork(w http.ResponseWriter, r *http.Request, n *bridgeNetwork, parts []string) {
 	var body struct {
 		Container      string
 		EndpointConfig *network.EndpointSettings
 	}
 	_ = json.NewDecoder(r.Body).Decode(&body)
-	h := e.container(body.Container)
+	h := e.findContainer(body.Container)
 	switch {
 	case r.Method == http.MethodDelete:
-		if len(e.inspect(n).Containers) > 0 {
-			refuse(w, http.StatusForbidden, "error while removing network: network "+n.name+" has active endpoints")
+		if len(e.inspectNetwork(n).Containers) > 0 {
+			writeError(w, http.StatusForbidden, "error while removing network: network "+n.name+" has active endpoints")
 			return
 		}
-		e.networks = slices.DeleteFunc(e.networks, func(other *bridge) bool { return other == n })
-		reply(w, http.StatusNoContent, nil)
+		e.networks = slices.DeleteFunc(e.networks, func(other *bridgeNetwork) bool { return other == n })
+		writeJSON(w, http.StatusNoContent, nil)
 	case len(parts) == 0:
-		reply(w, http.StatusOK, e.inspect(n))
+		writeJSON(w, http.StatusOK, e.inspectNetwork(n))
 	case h == nil:
-		refuse(w, http.StatusNotFound, "No such container: "+body.Container)
+		writeError(w, http.StatusNotFound, "No such container: "+body.Container)
 	case parts[0] == "disconnect":
 		if h.networks[n.id] == nil {
-			refuse(w, http.StatusForbidden, "container is not connected to the network")
+			writeError(w, http.StatusForbidden, "container is not connected to the network")
 			return
 		}
 		delete(h.networks, n.id)
-		h.halt()
-		reply(w, http.StatusOK, nil)
+		h.releaseAddresses()
+		writeJSON(w, http.StatusOK, nil)
 	default:
 		at := &endpoint{}
 		if c := body.EndpointConfig; c != nil && c.IPAMConfig != nil {
@@ -324,50 +324,50 @@ func (e *Engine) serveNetwork(w http.ResponseWriter, r *http.Request, n *bridge,
 		}
 		h.networks[n.id] = at
 		if h.state != container.StateRunning {
-			reply(w, http.StatusOK, nil)
+			writeJSON(w, http.StatusOK, nil)
 			return
 		}
-		if err := e.plug(h, n, at); err != "" {
+		if err := e.connectContainer(h, n, at); err != "" {
 			delete(h.networks, n.id)
-			refuse(w, http.StatusForbidden, err)
+			writeError(w, http.StatusForbidden, err)
 			return
 		}
-		reply(w, http.StatusOK, nil)
+		writeJSON(w, http.StatusOK, nil)
 	}
 }
 
-func (e *Engine) createNetwork(w http.ResponseWriter, r *http.Request) {
+func (e *Engine) serveNetworkCreate(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Name   string
 		Labels map[string]string
 		IPAM   *network.IPAM
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
+		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if slices.ContainsFunc(e.networks, func(n *bridge) bool { return n.name == body.Name }) {
-		refuse(w, http.StatusConflict, "network with name "+body.Name+" already exists")
+	if slices.ContainsFunc(e.networks, func(n *bridgeNetwork) bool { return n.name == body.Name }) {
+		writeError(w, http.StatusConflict, "network with name "+body.Name+" already exists")
 		return
 	}
-	n := &bridge{id: id(), name: body.Name, labels: body.Labels, created: e.now}
+	n := &bridgeNetwork{id: newID(), name: body.Name, labels: body.Labels, created: e.now}
 	if body.IPAM != nil && len(body.IPAM.Config) > 0 && body.IPAM.Config[0].Subnet != "" {
 		n.subnet, n.named = strings.TrimSuffix(body.IPAM.Config[0].Subnet, "0.0/16"), true
-		if slices.ContainsFunc(e.networks, func(other *bridge) bool { return other.subnet == n.subnet }) {
-			refuse(w, http.StatusForbidden, "Pool overlaps with other one on this address space")
+		if slices.ContainsFunc(e.networks, func(other *bridgeNetwork) bool { return other.subnet == n.subnet }) {
+			writeError(w, http.StatusForbidden, "Pool overlaps with other one on this address space")
 			return
 		}
 	} else {
-		for n.subnet = ""; n.subnet == "" || slices.ContainsFunc(e.networks, func(other *bridge) bool { return other.subnet == n.subnet }); {
+		for n.subnet = ""; n.subnet == "" || slices.ContainsFunc(e.networks, func(other *bridgeNetwork) bool { return other.subnet == n.subnet }); {
 			n.subnet = fmt.Sprintf("127.%d.", 193+(int(e.octet)+e.subnets)%60)
 			e.subnets++
 		}
 	}
 	e.networks = append(e.networks, n)
-	reply(w, http.StatusCreated, map[string]string{"Id": n.id})
+	writeJSON(w, http.StatusCreated, map[string]string{"Id": n.id})
 }
 
-func (e *Engine) network(name string) *bridge {
+func (e *Engine) findNetwork(name string) *bridgeNetwork {
 	for _, n := range e.networks {
 		if n.id == name || n.name == name {
 			return n
@@ -376,7 +376,7 @@ func (e *Engine) network(name string) *bridge {
 	return nil
 }
 
-func (e *Engine) inspect(n *bridge) network.Inspect {
+func (e *Engine) inspectNetwork(n *bridgeNetwork) network.Inspect {
 	s := network.Inspect{
 		Name: n.name, ID: n.id, Created: n.created, Driver: "bridge", Labels: n.labels, Containers: map[string]network.EndpointResource{},
 		IPAM: network.IPAM{Config: []network.IPAMConfig{{Subnet: n.subnet + "0.0/16", Gateway: n.subnet + "0.1"}}},
@@ -389,35 +389,35 @@ func (e *Engine) inspect(n *bridge) network.Inspect {
 	return s
 }
 
-// Stop stops a container, as docker stop does.
-func (e *Engine) Stop(name string) {
+// StopContainer stops a container, as docker stop does.
+func (e *Engine) StopContainer(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if h := e.container(name); h != nil {
-		h.halt()
+	if h := e.findContainer(name); h != nil {
+		h.releaseAddresses()
 		h.state = container.StateExited
 	}
 }
 
-// Start starts a container, as docker start does.
-func (e *Engine) Start(name string) error {
+// StartContainer starts a container, as docker start does.
+func (e *Engine) StartContainer(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h := e.container(name)
+	h := e.findContainer(name)
 	if h == nil {
 		return fmt.Errorf("no container %s", name)
 	}
-	if why := e.power(h); why != "" {
+	if why := e.runContainer(h); why != "" {
 		return fmt.Errorf("start %s: %s", name, why)
 	}
 	return nil
 }
 
-// Unfix makes a host one of the versions that fixed no addresses and labelled no volumes. It has to be stopped.
-func (e *Engine) Unfix(name string) {
+// MakeLegacyContainer makes a host one of the versions that fixed no addresses and labelled no volumes. It has to be stopped.
+func (e *Engine) MakeLegacyContainer(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h := e.container(name)
+	h := e.findContainer(name)
 	delete(h.labels, "skyctl-address")
 	for _, at := range h.networks {
 		at.fixed = ""

@@ -20,8 +20,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/connect"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/pki"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -41,11 +41,11 @@ func (i *installation) etcd() *store.Store {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	key, err := connect.SecretsKey(cfg)
+	key, err := connect.ReadSecretsKey(cfg)
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	s, err := connect.Store(i.t.Context(), cfg, key)
+	s, err := connect.OpenStore(i.t.Context(), cfg, key)
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func (i *installation) etcd() *store.Store {
 func credentialsEndSoon(t *testing.T, i *installation) {
 	before := i.inSync()
 	s, ref := i.etcd(), before.Ref()
-	old, err := s.GetSecret(t.Context(), ref, store.SecretKubeconfig)
+	old, err := s.ReadSecret(t.Context(), ref, store.SecretKubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,11 +65,11 @@ func credentialsEndSoon(t *testing.T, i *installation) {
 		t.Fatal(err)
 	}
 	i.repaired(before, api.ActionRefresh, 0)
-	now, err := s.GetSecret(t.Context(), ref, store.SecretKubeconfig)
+	now, err := s.ReadSecret(t.Context(), ref, store.SecretKubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	expire, err := kube.Expires(now)
+	expire, err := kube.KubeconfigExpiry(now)
 	if err != nil || time.Until(expire) < 300*24*time.Hour {
 		t.Errorf("the kubeconfig ends at %v (%v)", expire, err)
 	}
@@ -112,7 +112,7 @@ func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
 	s := i.etcd()
 	long := time.Now().Add(-time.Hour).UTC()
 	spec := api.ClusterSpec{Manager: "k8", Cloud: "docker", CPUs: "1+", Memory: "2", NumNodes: 1, Provision: true}
-	made, err := s.Create(t.Context(), api.NewCluster("forgotten", "uid-of-forgotten", spec, nil, long))
+	made, err := s.CreateCluster(t.Context(), api.NewCluster("forgotten", "uid-of-forgotten", spec, nil, long))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
 	if n := len(i.hosts("forgotten")); n != 1 {
 		t.Errorf("%d hosts, want 1", n)
 	}
-	_, err = s.Update(t.Context(), made.Ref(), func(c *api.Cluster) error {
+	_, err = s.UpdateCluster(t.Context(), made.Ref(), func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseDeleting, "DeleteRequested", time.Now().UTC())
 		return nil
 	})

@@ -44,7 +44,7 @@ func (w *gpuWorld) inSync(before api.Cluster) api.Cluster {
 		known[r.ID] = true
 	}
 	return w.reconciled("in sync", func(c api.Cluster) bool {
-		ready := c.Status.Condition(api.GPUReady)
+		ready := c.Status.FindCondition(api.GPUReady)
 		mended := slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
 			return !known[r.ID] && r.Action.Kind == api.ActionGPU && !r.Ended.IsZero() && r.Error == ""
 		})
@@ -101,12 +101,12 @@ func (w *gpuWorld) allocatableGone(t *testing.T) {
 			return r.Action.Kind == api.ActionGPU && strings.Contains(r.Error, "sky-gpu-1") && strings.Contains(r.Error, "No devices were found")
 		})
 	})
-	if ready := c.Status.Condition(api.GPUReady); c.Status.Phase != api.PhaseReady || ready == nil || ready.Status != api.ConditionFalse {
+	if ready := c.Status.FindCondition(api.GPUReady); c.Status.Phase != api.PhaseReady || ready == nil || ready.Status != api.ConditionFalse {
 		t.Errorf("%s with %+v", c.Status.Phase, ready)
 	}
 	w.onMachine(1, "cp /root/gpus /etc/skyctl-test/gpus")
 	w.await(gpuCluster, "in sync", func(c api.Cluster) bool {
-		ready := c.Status.Condition(api.GPUReady)
+		ready := c.Status.FindCondition(api.GPUReady)
 		return len(c.Status.Drift) == 0 && !open(c) && ready != nil && ready.Status == api.ConditionTrue
 	})
 }
@@ -120,7 +120,7 @@ func (w *gpuWorld) workerReplaced(t *testing.T) {
 	if at < 0 {
 		t.Fatalf("AWS does not have %s: %+v", was.CloudID, instances)
 	}
-	if err := w.env.AWS.Terminate(t.Context(), instances[at]); err != nil {
+	if err := w.env.AWS.TerminateInstance(t.Context(), instances[at]); err != nil {
 		t.Fatal(err)
 	}
 	after := w.inSync(before).Status.Machines[1]

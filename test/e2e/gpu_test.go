@@ -48,7 +48,7 @@ type chartRepo struct {
 
 func serveCharts(t *testing.T, w *skyWorld) *chartRepo {
 	t.Helper()
-	gateway, err := w.env.Gateway(t.Context())
+	gateway, err := w.env.ReadGatewayAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func (w *gpuWorld) set(values string, settings ...string) {
 func (w *gpuWorld) onMachine(index int, script string) string {
 	w.t.Helper()
 	id := w.cluster(gpuCluster).Status.Machines[index].CloudID
-	machines, err := w.env.Machines(context.WithoutCancel(w.t.Context()))
+	machines, err := w.env.ListMachines(context.WithoutCancel(w.t.Context()))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func (w *gpuWorld) fails(t *testing.T, reason string, says ...string) {
 			t.Errorf("create does not say %q:\n%s", words, r.stderr)
 		}
 	}
-	machines, err := w.env.Machines(t.Context())
+	machines, err := w.env.ListMachines(t.Context())
 	if err != nil || len(machines) != 2 {
 		t.Errorf("%d machines, %v; they are to be kept", len(machines), err)
 	}
@@ -267,7 +267,7 @@ func (w *gpuWorld) mended(t *testing.T) {
 		w.onMachine(index, "touch /etc/skyctl-test/restart-rke2")
 	}
 	c := w.reconciled("READY", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseReady })
-	if ready := c.Status.Condition(api.GPUReady); ready == nil || ready.Status != api.ConditionTrue {
+	if ready := c.Status.FindCondition(api.GPUReady); ready == nil || ready.Status != api.ConditionTrue {
 		t.Errorf("READY with %+v", ready)
 	}
 	for _, r := range c.Status.Repairs {

@@ -64,16 +64,16 @@ func newInstallation(t *testing.T) *installation {
 func newTeam(t *testing.T) *installation {
 	t.Helper()
 	i := prepare(t)
-	chain, err := external.Start(t.Context(), external.Options{
+	chain, err := external.StartStack(t.Context(), external.Options{
 		Bins: i.bin, Dir: t.TempDir(), WorkerEnv: append(i.settings(), "HOME="+os.Getenv("HOME"), "PATH="+os.Getenv("PATH")),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.dir, i.env = chain.StateDir(), append(os.Environ(), chain.Env()...)
+	i.dir, i.env = chain.StateDir(), append(os.Environ(), chain.SkyctlEnv()...)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the worker's log:\n%s", chain.Log("worker"))
+			t.Logf("the worker's log:\n%s", chain.ReadLog("worker"))
 		}
 		i.deleteAll()
 		if err := chain.Stop(); err != nil {

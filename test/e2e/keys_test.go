@@ -8,8 +8,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/connect"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -28,11 +28,11 @@ func (i *installation) store() *store.Store {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	key, err := connect.SecretsKey(cfg)
+	key, err := connect.ReadSecretsKey(cfg)
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	s, err := connect.Store(i.t.Context(), cfg, key)
+	s, err := connect.OpenStore(i.t.Context(), cfg, key)
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestALostSSHKeyIsReplacedByPods(t *testing.T) {
 	}
 	s, c := i.store(), i.cluster("keyless")
 	ref := c.Ref()
-	before, err := s.GetSecret(t.Context(), ref, store.SecretSSHKey)
+	before, err := s.ReadSecret(t.Context(), ref, store.SecretSSHKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,10 +65,10 @@ func TestALostSSHKeyIsReplacedByPods(t *testing.T) {
 			}
 			return r.Action.Kind == api.ActionRestoreKeys && !r.Ended.IsZero()
 		})
-		in := c.Status.Condition(api.InSync)
+		in := c.Status.FindCondition(api.InSync)
 		return done && in != nil && in.Status == api.ConditionTrue
 	})
-	after, err := s.GetSecret(t.Context(), ref, store.SecretSSHKey)
+	after, err := s.ReadSecret(t.Context(), ref, store.SecretSSHKey)
 	if err != nil || string(after) == string(before) {
 		t.Errorf("the key is the old one, or %v", err)
 	}

@@ -57,7 +57,7 @@ func TestAClusterIsKeptAsItWasAskedFor(t *testing.T) {
 func (i *installation) inSync() api.Cluster {
 	i.t.Helper()
 	c := i.await("kept", "in sync", func(c api.Cluster) bool {
-		in := c.Status.Condition(api.InSync)
+		in := c.Status.FindCondition(api.InSync)
 		open := slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Ended.IsZero() })
 		return c.Status.Phase == api.PhaseReady && len(c.Status.Drift) == 0 && in != nil && in.Status == api.ConditionTrue && !open
 	})

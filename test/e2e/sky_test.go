@@ -27,29 +27,29 @@ type skyWorld struct {
 
 func newSky(t *testing.T) *skyWorld {
 	t.Helper()
-	env, err := skytest.Start(t.Context(), skytest.Options{Dir: filepath.Join(t.TempDir(), "sky"), WithoutServer: true})
+	env, err := skytest.StartEnv(t.Context(), skytest.Options{Dir: filepath.Join(t.TempDir(), "sky"), WithoutServer: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // after the clusters are deleted
 		if t.Failed() {
-			t.Logf("the AWS API server's log:\n%s", lastOf(env.Log("aws")))
+			t.Logf("the AWS API server's log:\n%s", lastOf(env.ReadLog("aws")))
 		}
 		if err := env.Stop(); err != nil {
 			t.Errorf("stop SkyPilot: %v", err)
 		}
 	})
 	i := newInstallation(t)
-	for _, v := range env.Vars() { // those of the clouds; SKYPILOT_… would point at a server of somebody else's
+	for _, v := range env.EnvVars() { // those of the clouds; SKYPILOT_… would point at a server of somebody else's
 		if !strings.HasPrefix(v, "SKYPILOT_") {
 			i.env = append(i.env, v)
 		}
 	}
-	port, err := skytest.FreePort()
+	port, err := skytest.FindFreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.env = append(i.env, "SKYCTL_SKYPILOT_PYTHON="+env.Python(), fmt.Sprintf("SKYCTL_SKYPILOT_PORT=%d", port))
+	i.env = append(i.env, "SKYCTL_SKYPILOT_PYTHON="+env.PythonInterpreter(), fmt.Sprintf("SKYCTL_SKYPILOT_PORT=%d", port))
 	if err := skytest.InstallCatalogs(filepath.Join(i.dir, "skypilot", "state")); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func (w *skyWorld) fault(t *testing.T, f skytest.Fault) *skytest.ActiveFault {
 // instances are those of a cluster that AWS has ever had.
 func (w *skyWorld) instances(t *testing.T, cluster string) []skytest.Instance {
 	t.Helper()
-	all, err := w.env.AWS.Instances(context.WithoutCancel(t.Context()))
+	all, err := w.env.AWS.ListInstances(context.WithoutCancel(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,11 +101,11 @@ func (w *skyWorld) delete(t *testing.T, cluster string) string {
 
 func (w *skyWorld) holdEmpty(t *testing.T) {
 	t.Helper()
-	left, err := w.env.AWS.Left(t.Context())
+	left, err := w.env.AWS.ListLeftovers(t.Context())
 	if err != nil || len(left) > 0 {
 		t.Errorf("the account still has\n%s\n%v", strings.Join(left, "\n"), err)
 	}
-	hosts, err := w.env.Machines(t.Context())
+	hosts, err := w.env.ListMachines(t.Context())
 	if err != nil || len(hosts) > 0 {
 		t.Errorf("there is still %+v, %v", hosts, err)
 	}
@@ -161,13 +161,13 @@ func (w *skyWorld) failover(t *testing.T) {
 		t.Errorf("the plan of a dry run: %v\n%s", err, asked)
 	}
 	w.holdEmpty(t)
-	full := w.fault(t, skytest.NoCapacity("us-east-1", ""))
+	full := w.fault(t, skytest.NoCapacityFault("us-east-1", ""))
 	r := w.tryFor(10*time.Minute, "create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3",
 		"--labels", "team=ml", "--labels", "example.com/Owner=Ann", "--labels", "skypilot-user=eve", "--ports", "30080", "--wait")
 	if r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s%s", r.code, r.stdout, r.stderr, w.try("describe", "cluster", "aws").stdout)
 	}
-	if full.Met() == 0 {
+	if full.CountRequests() == 0 {
 		t.Error("the region without capacity was not asked, which is the cheapest")
 	}
 	if n := strings.Count(w.kubectl("aws", "get", "nodes", "--no-headers"), " Ready "); n != 3 {
@@ -222,7 +222,7 @@ func (w *skyWorld) holdInstances(t *testing.T, c api.Cluster) {
 		if len(m.Groups) != 1 || m.Groups[0].Name != "skyctl-"+uid {
 			t.Errorf("instance %s is in the groups %+v", m.ID, m.Groups)
 		}
-		if ends, err := w.env.AWS.ShutdownBehavior(t.Context(), m); err != nil || ends != "terminate" {
+		if ends, err := w.env.AWS.ReadShutdownBehavior(t.Context(), m); err != nil || ends != "terminate" {
 			t.Errorf("instance %s at shutdown: %q, %v; it would go on billing", m.ID, ends, err)
 		}
 	}
@@ -235,7 +235,7 @@ func (w *skyWorld) holdInstances(t *testing.T, c api.Cluster) {
 // Kubernetes API and the ports that were asked for, and nothing else.
 func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
 	t.Helper()
-	groups, err := w.env.AWS.SecurityGroups(t.Context())
+	groups, err := w.env.AWS.ListSecurityGroups(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,14 +271,14 @@ func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
 }
 
 func (w *skyWorld) noQuota(t *testing.T) {
-	none := w.fault(t, skytest.NoQuota("*"))
+	none := w.fault(t, skytest.NoQuotaFault("*"))
 	r := w.tryFor(10*time.Minute, "create", "cluster", "poor", "--provision", "--cloud", "aws", "--region", "us-west-2", "--cpus", "2", "--memory", "4", "--wait")
 	if r.code != 1 || !strings.Contains(r.stderr, "vCPU limit") {
 		t.Errorf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	c := w.cluster("poor")
 	f := c.Status.Failure
-	if c.Status.Phase != api.PhaseError || f == nil || f.Reason != string(cloud.Quota) || none.Met() == 0 {
+	if c.Status.Phase != api.PhaseError || f == nil || f.Reason != string(cloud.Quota) || none.CountRequests() == 0 {
 		t.Errorf("%s, failure %+v", c.Status.Phase, f)
 	}
 	if said := w.run("describe", "cluster", "poor").stdout; !strings.Contains(said, "Quota") || !strings.Contains(said, "VcpuLimitExceeded") {
@@ -295,7 +295,7 @@ func (w *skyWorld) hanging(t *testing.T, name string) *skytest.ActiveFault {
 	t.Helper()
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-" + name + "-0-*"})
 	w.run("create", "cluster", name, "--provision", "--cloud", "aws", "--cpus", "2+")
-	until(t, "AWS has made the machine", func() bool { return hang.Met() > 0 && len(w.instances(t, name)) == 1 })
+	until(t, "AWS has made the machine", func() bool { return hang.CountRequests() > 0 && len(w.instances(t, name)) == 1 })
 	return hang
 }
 

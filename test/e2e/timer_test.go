@@ -3,7 +3,7 @@ package e2e
 import (
 	"testing"
 
-	"github.com/sky-shift/skyctl/pkg/deadman"
+	"github.com/sky-shift/skyctl/pkg/poweroff"
 )
 
 // timer says whether a host has a timer that is running.
@@ -20,7 +20,7 @@ func TestAMachineThatBillsHasATimerFromItsFirstBootOnAndNoneOnceItsClusterIsRead
 	}
 	host := ""
 	until(t, "the machine runs", func() bool {
-		all, err := i.env.Machines(t.Context())
+		all, err := i.env.ListMachines(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,13 +32,13 @@ func TestAMachineThatBillsHasATimerFromItsFirstBootOnAndNoneOnceItsClusterIsRead
 		return host != ""
 	})
 	until(t, "the first boot, or who has reached the machine since, has set a timer", func() bool {
-		return i.timer(host, deadman.BootUnit) || i.timer(host, deadman.Unit)
+		return i.timer(host, poweroff.BootUnitName) || i.timer(host, poweroff.UnitName)
 	})
 	c := i.awaitReady("timed")
 	if c.Status.Placement.PricePerMachine <= 0 {
 		t.Fatal("the machine is free: this test shows nothing")
 	}
-	for _, unit := range []string{deadman.BootUnit, deadman.Unit} {
+	for _, unit := range []string{poweroff.BootUnitName, poweroff.UnitName} {
 		if i.timer(host, unit) {
 			t.Errorf("the cluster is READY, and %s will power its machine off", unit)
 		}

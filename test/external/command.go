@@ -26,7 +26,7 @@ type command struct {
 	credential *syscall.Credential
 }
 
-func (c *Chain) command(name string) (command, error) {
+func (c *Stack) newServiceCommand(name string) (command, error) {
 	s := c.project.Services[name]
 	argv := entrypoints[name]
 	if s.Entrypoint != nil {
@@ -34,9 +34,9 @@ func (c *Chain) command(name string) (command, error) {
 	}
 	argv = append(append([]string{}, argv...), s.Command...)
 	if name == "certificates" {
-		argv = without(argv, "--give-away") // here all services run as this user, but for Postgres
+		argv = removeItem(argv, "--give-away") // here all services run as this user, but for Postgres
 	}
-	cmd, err := c.commandOf(name, argv)
+	cmd, err := c.translateCommand(name, argv)
 	switch {
 	case err != nil:
 		return cmd, err
@@ -46,21 +46,21 @@ func (c *Chain) command(name string) (command, error) {
 		err = os.WriteFile(filepath.Join(c.o.Dir, "dynamic.yaml"), []byte(c.project.Configs["temporal"].Content), 0o600)
 	case name == "ui":
 		cmd.dir = filepath.Join(c.o.Dir, "ui")
-		err = uiConfig(filepath.Join(cmd.dir, "config"))
+		err = copyUIConfig(filepath.Join(cmd.dir, "config"))
 	case name == "postgres":
-		err = c.postgres.adapt(&cmd, c.project.Configs["pg_hba"].Content)
+		err = c.postgres.adaptCommand(&cmd, c.project.Configs["pg_hba"].Content)
 	}
 	return cmd, err
 }
 
-func (c *Chain) commandOf(name string, argv []string) (command, error) {
+func (c *Stack) translateCommand(name string, argv []string) (command, error) {
 	s := c.project.Services[name]
-	cmd := command{env: c.place.environ(s)}
+	cmd := command{env: c.place.serviceEnv(s)}
 	for _, a := range argv {
-		cmd.argv = append(cmd.argv, c.place.translate(s, a))
+		cmd.argv = append(cmd.argv, c.place.translateText(s, a))
 	}
-	cmd.argv = c.adaptCheck(s, cmd.argv)
-	program, err := c.find(cmd.argv[0])
+	cmd.argv = c.adaptHealthCheck(s, cmd.argv)
+	program, err := c.findProgram(cmd.argv[0])
 	if err != nil {
 		return cmd, err
 	}
@@ -68,8 +68,8 @@ func (c *Chain) commandOf(name string, argv []string) (command, error) {
 	return cmd, nil
 }
 
-// adaptCheck gives a health check this machine's port where it has the container's.
-func (c *Chain) adaptCheck(s types.ServiceConfig, argv []string) []string {
+// adaptHealthCheck gives a health check this machine's port where it has the container's.
+func (c *Stack) adaptHealthCheck(s types.ServiceConfig, argv []string) []string {
 	switch filepath.Base(argv[0]) {
 	case "nc":
 		argv[len(argv)-1] = strconv.Itoa(c.place.ports.temporal)
@@ -79,14 +79,14 @@ func (c *Chain) adaptCheck(s types.ServiceConfig, argv []string) []string {
 	return argv
 }
 
-// find looks for a program where the images have it in /usr/local/bin or the path.
-func (c *Chain) find(name string) (string, error) {
+// findProgram looks for a program where the images have it in /usr/local/bin or the path.
+func (c *Stack) findProgram(name string) (string, error) {
 	base := filepath.Base(name)
 	switch base {
 	case "nc", "wget": // see replacedCheck
 		return base, nil
 	case "postgres", "pg_isready":
-		return c.postgres.program(base), nil
+		return c.postgres.programPath(base), nil
 	case "sh":
 		return name, nil
 	}
@@ -98,8 +98,8 @@ func (c *Chain) find(name string) (string, error) {
 	return "", fmt.Errorf("there is no %s in %s or its directory external: run make build external", base, c.o.Bins)
 }
 
-// uiConfig brings the template that the UI's image has.
-func uiConfig(dir string) error {
+// copyUIConfig brings the template that the UI's image has.
+func copyUIConfig(dir string) error {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/temporalio/ui-server/v2").Output()
 	if err != nil {
 		return fmt.Errorf("looking for the UI's configuration: %w", err)
@@ -111,7 +111,7 @@ func uiConfig(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "docker.yaml"), data, 0o600)
 }
 
-func without(list []string, item string) []string {
+func removeItem(list []string, item string) []string {
 	var kept []string
 	for _, s := range list {
 		if s != item {

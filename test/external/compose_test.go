@@ -13,7 +13,7 @@ import (
 
 func load(t *testing.T, env ...string) *types.Project {
 	t.Helper()
-	p, err := Compose(t.Context(), env)
+	p, err := LoadCompose(t.Context(), env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,15 +45,15 @@ func TestEveryServiceIsWaitedForUntilItIsWellOrDone(t *testing.T) {
 			t.Errorf("%s stays down after a crash (%q)", s.Name, s.Restart)
 		}
 	}
-	if got := len(p.Services); got != len(order) {
-		t.Errorf("%d services, of which the tests run %d", got, len(order))
+	if got := len(p.Services); got != len(startOrder) {
+		t.Errorf("%d services, of which the tests run %d", got, len(startOrder))
 	}
 }
 
 var exact = regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-[a-z]+)?$`)
 
 func TestImagesArePinnedToTheVersionsThatTheTestsRun(t *testing.T) {
-	root, err := Root()
+	root, err := RepositoryRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestServicesHaveTheirOwnCertificatesAndNoPrivileges(t *testing.T) {
 	for _, v := range p.Services["certificates"].Volumes {
 		given[strings.TrimPrefix(v.Target, "/etc/skyctl/")] = v.Source
 	}
-	made, err := os.ReadDir(chain.place.certificates())
+	made, err := os.ReadDir(stack.place.certificatesDir())
 	if err != nil {
 		t.Fatal(err)
 	}

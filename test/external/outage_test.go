@@ -24,16 +24,16 @@ func oneLine(t *testing.T, code int, stderr, name, where string) {
 // withoutService takes a service away for the length of a test.
 func withoutService(t *testing.T, name string) {
 	t.Helper()
-	if err := chain.KillService(name); err != nil {
+	if err := stack.KillService(name); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
-		if err := chain.StartService(ctx, name); err != nil {
+		if err := stack.StartService(ctx, name); err != nil {
 			t.Error(err)
 		}
-		eventually(t, "the worker is well again", func() error { return chain.Check(ctx, "worker") })
+		eventually(t, "the worker is well again", func() error { return stack.CheckHealth(ctx, "worker") })
 	})
 }
 
@@ -48,13 +48,13 @@ func eventually(t *testing.T, what string, ask func() error) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not within 2 minutes: %v", what, err)
 		}
-		time.Sleep(askEvery)
+		time.Sleep(pollInterval)
 	}
 }
 
 // plan is a workflow that a worker has to carry out; what it finds wrong comes back with exit code 2.
 func plan(t *testing.T) error {
-	code, _, stderr := skyctl(t, chain.Env(), "create", "cluster", "plan", "--provision", "--cloud", "docker", "--cpus", "1000", "--dry-run")
+	code, _, stderr := skyctl(t, stack.SkyctlEnv(), "create", "cluster", "plan", "--provision", "--cloud", "docker", "--cpus", "1000", "--dry-run")
 	if code != 2 {
 		return fmt.Errorf("exit %d: %s", code, stderr)
 	}
@@ -64,10 +64,10 @@ func plan(t *testing.T) error {
 func TestTheWorkerGoesOnAfterEachServerWasKilled(t *testing.T) {
 	for _, service := range []string{"etcd", "temporal", "worker"} {
 		t.Run(service, func(t *testing.T) {
-			if err := chain.KillService(service); err != nil {
+			if err := stack.KillService(service); err != nil {
 				t.Fatal(err)
 			}
-			if err := chain.StartService(t.Context(), service); err != nil {
+			if err := stack.StartService(t.Context(), service); err != nil {
 				t.Fatal(err)
 			}
 			eventually(t, "a plan is carried out", func() error { return plan(t) })
@@ -86,25 +86,25 @@ func TestABackupOfEtcdBringsEverythingBack(t *testing.T) {
 		}
 	}
 	client := []string{
-		"etcdctl", "--endpoints=" + chain.EtcdEndpoint(),
-		"--cacert=" + chain.MemberFile("ca.crt"), "--cert=" + chain.MemberFile("tls.crt"), "--key=" + chain.MemberFile("tls.key"),
+		"etcdctl", "--endpoints=" + stack.EtcdEndpoint(),
+		"--cacert=" + stack.MemberFile("ca.crt"), "--cert=" + stack.MemberFile("tls.crt"), "--key=" + stack.MemberFile("tls.key"),
 	}
 	etcd(append(client, "put", "/skyctl/test/backup", "kept")...)
 	snapshot := filepath.Join(dir, "etcd.db")
 	etcd(append(client, "snapshot", "save", snapshot)...)
 	etcd(append(client, "del", "/skyctl/test/backup")...)
 
-	if err := chain.StopService("etcd"); err != nil {
+	if err := stack.StopService("etcd"); err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(chain.o.Dir, "etcd", "data")
+	data := filepath.Join(stack.o.Dir, "etcd", "data")
 	if err := os.RemoveAll(data); err != nil {
 		t.Fatal(err)
 	}
-	peer := "https://" + address(chain.place.ports.etcdPeer)
+	peer := "https://" + loopbackAddress(stack.place.ports.etcdPeer)
 	etcd("etcdutl", "snapshot", "restore", snapshot, "--data-dir="+data, "--name=skyctl",
 		"--initial-cluster=skyctl="+peer, "--initial-advertise-peer-urls="+peer, "--bump-revision=1000000", "--mark-compacted")
-	if err := chain.StartService(t.Context(), "etcd"); err != nil {
+	if err := stack.StartService(t.Context(), "etcd"); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.CommandContext(t.Context(), filepath.Join(bins(), "external", "etcdctl"), append(client[1:], "get", "--print-value-only", "/skyctl/test/backup")...).Output()

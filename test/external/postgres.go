@@ -35,27 +35,27 @@ func newPostgres(ctx context.Context, port int) (postgres, error) {
 		return p, err
 	}
 	if os.Geteuid() == 0 {
-		if p.credential, err = credentialOf("postgres"); err != nil {
+		if p.credential, err = lookUpCredential("postgres"); err != nil {
 			return p, err
 		}
 	}
-	if err := os.Mkdir(p.path("tls"), 0o700); err != nil {
+	if err := os.Mkdir(p.filePath("tls"), 0o700); err != nil {
 		return p, err
 	}
-	if err := p.giveAway(); err != nil {
+	if err := p.changeOwner(); err != nil {
 		return p, err
 	}
 	initdb := command{
-		argv: []string{p.program("initdb"), "--pgdata=" + p.path("data"), "--username=temporal", "--auth=reject", "--no-sync", "--encoding=UTF8", "--locale=C"},
+		argv: []string{p.programPath("initdb"), "--pgdata=" + p.filePath("data"), "--username=temporal", "--auth=reject", "--no-sync", "--encoding=UTF8", "--locale=C"},
 		env:  []string{"PATH=/usr/bin:/bin", "HOME=" + p.dir}, dir: p.dir, credential: p.credential,
 	}
-	if out, err := initdb.run(ctx); err != nil {
+	if out, err := initdb.runToEnd(ctx); err != nil {
 		return p, fmt.Errorf("making a database in %s: %w\n%s", p.dir, err, lastLines(out))
 	}
 	return p, nil
 }
 
-func credentialOf(name string) (*syscall.Credential, error) {
+func lookUpCredential(name string) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		return nil, fmt.Errorf("looking for a user to run PostgreSQL as: %w", err)
@@ -71,11 +71,11 @@ func credentialOf(name string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-func (p postgres) path(name string) string    { return filepath.Join(p.dir, name) }
-func (p postgres) program(name string) string { return filepath.Join(p.bin, name) }
+func (p postgres) filePath(name string) string    { return filepath.Join(p.dir, name) }
+func (p postgres) programPath(name string) string { return filepath.Join(p.bin, name) }
 
-// giveAway makes everything belong to the user that the server runs as.
-func (p postgres) giveAway() error {
+// changeOwner makes everything belong to the user that the server runs as.
+func (p postgres) changeOwner() error {
 	if p.credential == nil {
 		return nil
 	}
@@ -87,51 +87,51 @@ func (p postgres) giveAway() error {
 	})
 }
 
-func (p postgres) takeCertificates(from string) error {
+func (p postgres) installCertificates(from string) error {
 	for _, name := range []string{"ca.crt", "tls.crt", "tls.key"} {
 		data, err := os.ReadFile(filepath.Join(from, name))
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(p.path("tls/"+name), data, 0o600); err != nil {
+		if err := os.WriteFile(p.filePath("tls/"+name), data, 0o600); err != nil {
 			return err
 		}
 	}
-	return p.giveAway()
+	return p.changeOwner()
 }
 
-// adapt makes the server's command of docker-compose.yml that of this machine's server.
-func (p postgres) adapt(cmd *command, hba string) error {
-	if err := os.WriteFile(p.path("pg_hba.conf"), []byte(hba), 0o600); err != nil {
+// adaptCommand makes the server's command of docker-compose.yml that of this machine's server.
+func (p postgres) adaptCommand(cmd *command, hba string) error {
+	if err := os.WriteFile(p.filePath("pg_hba.conf"), []byte(hba), 0o600); err != nil {
 		return err
 	}
 	for i, a := range cmd.argv {
 		if name, value, ok := strings.Cut(a, "="); ok && strings.HasPrefix(name, "ssl_") && strings.HasSuffix(name, "_file") {
-			cmd.argv[i] = name + "=" + p.path("tls/"+filepath.Base(value))
+			cmd.argv[i] = name + "=" + p.filePath("tls/"+filepath.Base(value))
 		}
 		if strings.HasPrefix(a, "hba_file=") {
-			cmd.argv[i] = "hba_file=" + p.path("pg_hba.conf")
+			cmd.argv[i] = "hba_file=" + p.filePath("pg_hba.conf")
 		}
 	}
-	cmd.argv = append(cmd.argv, "-D", p.path("data"), "-p", strconv.Itoa(p.port), "-k", p.dir, "-c", "listen_addresses=localhost",
+	cmd.argv = append(cmd.argv, "-D", p.filePath("data"), "-p", strconv.Itoa(p.port), "-k", p.dir, "-c", "listen_addresses=localhost",
 		"-c", "fsync=off")
 	cmd.dir, cmd.credential = p.dir, p.credential
-	return p.giveAway()
+	return p.changeOwner()
 }
 
-// query asks a database through the socket, as somebody inside the container would.
-func (p postgres) query(ctx context.Context, database, sql string) (string, error) {
+// runQuery asks a database through the socket, as somebody inside the container would.
+func (p postgres) runQuery(ctx context.Context, database, sql string) (string, error) {
 	cmd := command{
-		argv: []string{p.program("psql"), "-h", p.dir, "-p", strconv.Itoa(p.port), "-U", "temporal", "-d", database, "-Atc", sql},
+		argv: []string{p.programPath("psql"), "-h", p.dir, "-p", strconv.Itoa(p.port), "-U", "temporal", "-d", database, "-Atc", sql},
 		env:  []string{"PATH=/usr/bin:/bin"}, dir: "/", credential: p.credential,
 	}
-	out, err := cmd.output(ctx)
+	out, err := cmd.runForOutput(ctx)
 	return strings.TrimSpace(string(out)), err
 }
 
-// connect asks over the network, with what libpq is told of TLS.
-func (p postgres) connect(ctx context.Context, conninfo string) error {
-	cmd := exec.CommandContext(ctx, p.program("psql"), fmt.Sprintf("host=localhost port=%d user=temporal dbname=postgres %s", p.port, conninfo), "-Atc", "select 1")
+// checkConnection asks over the network, with what libpq is told of TLS.
+func (p postgres) checkConnection(ctx context.Context, conninfo string) error {
+	cmd := exec.CommandContext(ctx, p.programPath("psql"), fmt.Sprintf("host=localhost port=%d user=temporal dbname=postgres %s", p.port, conninfo), "-Atc", "select 1")
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=/nonexistent", "PGPASSWORD=temporal"}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, lastLines(out))
@@ -139,7 +139,7 @@ func (p postgres) connect(ctx context.Context, conninfo string) error {
 	return nil
 }
 
-func (p postgres) remove() error {
+func (p postgres) removeData() error {
 	if p.dir == "" {
 		return nil
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	askEvery   = 200 * time.Millisecond
-	stopWithin = 40 * time.Second
+	pollInterval = 200 * time.Millisecond
+	stopTimeout  = 40 * time.Second
 )
 
 // process is a service that runs.
@@ -24,7 +24,7 @@ type process struct {
 	err  error
 }
 
-func (c command) exec(ctx context.Context) *exec.Cmd {
+func (c command) newExecCmd(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Env, cmd.Dir = c.env, c.dir
 	// A test that ends without stopping the chain, by its time-out for one, leaves nothing running.
@@ -32,14 +32,14 @@ func (c command) exec(ctx context.Context) *exec.Cmd {
 	return cmd
 }
 
-// run waits for the end and gives what was written.
-func (c command) run(ctx context.Context) ([]byte, error) {
-	return c.exec(ctx).CombinedOutput()
+// runToEnd waits for the end and gives what was written.
+func (c command) runToEnd(ctx context.Context) ([]byte, error) {
+	return c.newExecCmd(ctx).CombinedOutput()
 }
 
-// output gives what was written to standard output; the error has what was written to the other.
-func (c command) output(ctx context.Context) ([]byte, error) {
-	out, err := c.exec(ctx).Output()
+// runForOutput gives what was written to standard output; the error has what was written to the other.
+func (c command) runForOutput(ctx context.Context) ([]byte, error) {
+	out, err := c.newExecCmd(ctx).Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		err = fmt.Errorf("%w: %s", err, lastLines(exit.Stderr))
@@ -47,13 +47,13 @@ func (c command) output(ctx context.Context) ([]byte, error) {
 	return out, err
 }
 
-// start begins a service that outlives the context.
-func (c command) start(logFile string) (*process, error) {
+// startProcess begins a service that outlives the context.
+func (c command) startProcess(logFile string) (*process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	cmd := c.exec(context.Background())
+	cmd := c.newExecCmd(context.Background())
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		_ = log.Close()
@@ -68,9 +68,9 @@ func (c command) start(logFile string) (*process, error) {
 	return p, nil
 }
 
-// await asks until the service is well, has ended, or the context ends.
-func (p *process) await(ctx context.Context, well func() error) error {
-	tick := time.NewTicker(askEvery)
+// awaitHealthy asks until the service is well, has ended, or the context ends.
+func (p *process) awaitHealthy(ctx context.Context, well func() error) error {
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
 		err := well()
@@ -79,15 +79,15 @@ func (p *process) await(ctx context.Context, well func() error) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("it ended (%v):\n%s", p.err, p.lastLog())
+			return fmt.Errorf("it ended (%v):\n%s", p.err, p.lastLogLines())
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w\n%s", context.Cause(ctx), err, p.lastLog())
+			return fmt.Errorf("%w: %w\n%s", context.Cause(ctx), err, p.lastLogLines())
 		case <-tick.C:
 		}
 	}
 }
 
-func (p *process) lastLog() string {
+func (p *process) lastLogLines() string {
 	data, err := os.ReadFile(p.log.Name())
 	if err != nil {
 		return err.Error()
@@ -100,8 +100,8 @@ func (p *process) stop() error {
 	select {
 	case <-p.done:
 		return nil
-	case <-time.After(stopWithin):
-		return errors.Join(fmt.Errorf("it didn't stop within %v:\n%s", stopWithin, p.lastLog()), p.kill())
+	case <-time.After(stopTimeout):
+		return errors.Join(fmt.Errorf("it didn't stop within %v:\n%s", stopTimeout, p.lastLogLines()), p.kill())
 	}
 }
 

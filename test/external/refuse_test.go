@@ -22,7 +22,7 @@ import (
 // for the test to say.
 func stranger(t *testing.T, show *tls.Certificate) *tls.Config {
 	t.Helper()
-	ca, err := os.ReadFile(chain.MemberFile("ca.crt"))
+	ca, err := os.ReadFile(stack.MemberFile("ca.crt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, key, err := other.Issue(pki.Leaf{Subject: "tester", Client: true}, now)
+	cert, key, err := other.IssueCertificate(pki.Leaf{Subject: "tester", Client: true}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,23 +70,23 @@ func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, err := tls.LoadX509KeyPair(chain.MemberFile("tls.crt"), chain.MemberFile("tls.key"))
+	ours, err := tls.LoadX509KeyPair(stack.MemberFile("tls.crt"), stack.MemberFile("tls.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := chain.place.ports
+	p := stack.place.ports
 	for name, port := range map[string]int{
 		"etcd": p.etcd, "etcd's peers": p.etcdPeer, "Temporal": p.temporal,
 		"Temporal's HTTP": p.temporalInternal[0], "membership": p.temporalInternal[1], "matching": p.temporalInternal[2], "history": p.temporalInternal[4], "worker": p.temporalInternal[6],
 	} {
 		t.Run(name, func(t *testing.T) {
 			for who, c := range map[string]*tls.Certificate{"nobody": nil, "a stranger": &foreign} {
-				if err := accepts(t.Context(), address(port), stranger(t, c)); err == nil || !strings.Contains(err.Error(), "certificate") {
+				if err := accepts(t.Context(), loopbackAddress(port), stranger(t, c)); err == nil || !strings.Contains(err.Error(), "certificate") {
 					t.Errorf("%s: %v, want a refusal of the certificate", who, err)
 				}
 			}
 			if name == "etcd" || name == "Temporal" {
-				if err := accepts(t.Context(), address(port), stranger(t, &ours)); err != nil {
+				if err := accepts(t.Context(), loopbackAddress(port), stranger(t, &ours)); err != nil {
 					t.Errorf("a member is refused: %v", err)
 				}
 			}
@@ -97,15 +97,15 @@ func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
 func TestPostgresTakesTemporalsCertificateAndNoOther(t *testing.T) {
 	of := func(dir string) string {
 		// psql runs as this user, who owns these files.
-		return fmt.Sprintf("sslmode=verify-full sslrootcert=%[1]s/ca.crt sslcert=%[1]s/tls.crt sslkey=%[1]s/tls.key", filepath.Join(chain.place.certificates(), dir))
+		return fmt.Sprintf("sslmode=verify-full sslrootcert=%[1]s/ca.crt sslcert=%[1]s/tls.crt sslkey=%[1]s/tls.key", filepath.Join(stack.place.certificatesDir(), dir))
 	}
-	if err := chain.postgres.connect(t.Context(), of("temporal")); err != nil {
+	if err := stack.postgres.checkConnection(t.Context(), of("temporal")); err != nil {
 		t.Errorf("Temporal: %v", err)
 	}
 	for who, conninfo := range map[string]string{
 		"the worker": of("worker"), "no certificate": "sslmode=require sslcert=/nonexistent", "no TLS": "sslmode=disable",
 	} {
-		if err := chain.postgres.connect(t.Context(), conninfo); err == nil || !strings.Contains(err.Error(), "FATAL") {
+		if err := stack.postgres.checkConnection(t.Context(), conninfo); err == nil || !strings.Contains(err.Error(), "FATAL") {
 			t.Errorf("%s: %v, want a refusal", who, err)
 		}
 	}
@@ -113,17 +113,17 @@ func TestPostgresTakesTemporalsCertificateAndNoOther(t *testing.T) {
 
 func TestSkyctlWithoutACertificateSaysWhichServerRefusesIt(t *testing.T) {
 	var env []string
-	for _, e := range chain.Env() {
+	for _, e := range stack.SkyctlEnv() {
 		if !strings.Contains(e, "_TLS_CERT=") && !strings.Contains(e, "_TLS_KEY=") {
 			env = append(env, e)
 		}
 	}
 	code, _, stderr := skyctl(t, env, "get", "clusters")
-	oneLine(t, code, stderr, "etcd", chain.EtcdEndpoint())
+	oneLine(t, code, stderr, "etcd", stack.EtcdEndpoint())
 }
 
 func TestTheWebUIShowsAndChangesNothing(t *testing.T) {
-	url := chain.UI() + "/api/v1/namespaces/skyctl/workflows"
+	url := stack.WebUIAddress() + "/api/v1/namespaces/skyctl/workflows"
 	resp, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
@@ -162,40 +162,40 @@ func TestAServerThatIsDownIsNamedInOneLine(t *testing.T) {
 		service, name, where string
 		args                 []string
 	}{
-		{"etcd", "etcd", chain.EtcdEndpoint(), []string{"get", "clusters"}},
-		{"etcd", "etcd", chain.EtcdEndpoint(), []string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
-		{"temporal", "Temporal", chain.TemporalAddress(), []string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
+		{"etcd", "etcd", stack.EtcdEndpoint(), []string{"get", "clusters"}},
+		{"etcd", "etcd", stack.EtcdEndpoint(), []string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
+		{"temporal", "Temporal", stack.TemporalAddress(), []string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
 	} {
 		t.Run(c.service+"/"+c.args[0], func(t *testing.T) {
 			withoutService(t, c.service)
-			code, stdout, stderr := skyctl(t, chain.Env(), c.args...)
+			code, stdout, stderr := skyctl(t, stack.SkyctlEnv(), c.args...)
 			oneLine(t, code, stderr, c.name, c.where)
 			if stdout != "" {
 				t.Errorf("stdout: %q", stdout)
 			}
-			noDev(t, chain.StateDir())
+			noDev(t, stack.StateDir())
 		})
 	}
-	if code, _, stderr := skyctl(t, chain.Env(), "get", "cluster", "down"); code != 4 {
+	if code, _, stderr := skyctl(t, stack.SkyctlEnv(), "get", "cluster", "down"); code != 4 {
 		t.Errorf("a create that found a server down left a cluster: exit %d\n%s", code, stderr)
 	}
 }
 
 func TestTheWorkerWithoutAServerSaysWhichAndEnds(t *testing.T) {
-	for service, where := range map[string]string{"etcd": chain.EtcdEndpoint(), "temporal": chain.TemporalAddress()} {
+	for service, where := range map[string]string{"etcd": stack.EtcdEndpoint(), "temporal": stack.TemporalAddress()} {
 		t.Run(service, func(t *testing.T) {
 			withoutService(t, service)
-			cmd, err := chain.command("worker")
+			cmd, err := stack.newServiceCommand("worker")
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			out, err := cmd.run(ctx)
+			out, err := cmd.runToEnd(ctx)
 			if err == nil || !bytes.Contains(out, []byte(where)) || bytes.Contains(out, []byte("goroutine")) {
 				t.Errorf("%v\n%s", err, out)
 			}
-			noDev(t, filepath.Join(chain.o.Dir, "skyd"))
+			noDev(t, filepath.Join(stack.o.Dir, "skyd"))
 		})
 	}
 }

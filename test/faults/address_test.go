@@ -10,7 +10,7 @@ func addressFaults() []fault {
 			for _, i := range machines {
 				names = append(names, l.machine(i))
 			}
-			l.check(l.cloud.Move(names...))
+			l.check(l.cloud.RebootAtNewAddresses(names...))
 			l.converge()
 			l.isFound()
 		}
@@ -23,7 +23,7 @@ func addressFaults() []fault {
 		{kind: "changed addresses", name: "a worker has a new one", ends: isReady, try: moving(1)},
 		{kind: "changed addresses", name: "worker killed while they are recorded", ends: isReady, try: func(l *lane) {
 			l.ready()
-			l.check(l.cloud.Move(l.machine(0), l.machine(1)))
+			l.check(l.cloud.RebootAtNewAddresses(l.machine(0), l.machine(1)))
 			l.beginSweep()
 			l.until("they are recorded", func() bool { return l.killer.ran("RecordAddress") > 0 })
 			l.kill()
@@ -39,7 +39,7 @@ func (l *lane) isFound() {
 	c := l.find()
 	for _, m := range l.machines() {
 		r := c.Status.Machines[m.Index]
-		if r.Address != m.Address || r.SSHPort != m.SSHPort || r.Outdated(&c.Status.Machines[0]) {
+		if r.Address != m.Address || r.SSHPort != m.SSHPort || r.HasOutdatedConfig(&c.Status.Machines[0]) {
 			l.t.Errorf("%s is at %s:%d, on record at %s:%d, configured for %q", m.Name, m.Address, m.SSHPort, r.Address, r.SSHPort, r.ConfiguredFor)
 		}
 	}

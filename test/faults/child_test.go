@@ -25,7 +25,7 @@ type workplace struct {
 	Prefix string
 	// Socket leads to the cloud, and to who hears of the activities' moments.
 	Socket   string
-	Settings world.Settings
+	Settings world.WorkerSettings
 }
 
 // configs are the settings for etcd and for Temporal.
@@ -67,14 +67,14 @@ func work(settings string) int {
 	if err != nil {
 		return fail(err)
 	}
-	acts := world.Activities(p.Settings, st, remote.NewPool(time.Minute), world.DialCloud(p.Socket), c)
+	acts := world.NewActivities(p.Settings, st, remote.NewPool(time.Minute), world.DialCloud(p.Socket), c)
 	if watch := acts.Sweeps.Home; watch != nil {
-		if err := watch.TakeUp(ctx); err != nil {
+		if err := watch.RecordStart(ctx); err != nil {
 			return fail(err)
 		}
 		go watch.MarkMachines(context.Background())
 	}
-	if err := worker.New(c, p.Settings.TaskQueue, acts, world.TellMoments(p.Socket)).Run(nil); err != nil {
+	if err := worker.New(c, p.Settings.TaskQueue, acts, world.ReportMoments(p.Socket)).Run(nil); err != nil {
 		return fail(err)
 	}
 	return 0

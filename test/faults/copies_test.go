@@ -13,30 +13,30 @@ func copyFaults() []fault {
 	return []fault{
 		{kind: kind, name: "of the head, under another name", ends: isReady, try: func(l *lane) {
 			l.ready()
-			l.check(second(l.cloud.Copy(l.machine(0), l.copyName())))
+			l.check(second(l.cloud.CopyMachine(l.machine(0), l.copyName())))
 			l.onlyReports(l.copyName(), size+1)
-			l.cloud.Lose(l.copyName())
+			l.cloud.LoseMachine(l.copyName())
 		}},
 		{kind: kind, name: "of a worker that is then lost", ends: isReady, try: func(l *lane) {
 			l.ready()
-			l.check(second(l.cloud.Copy(l.machine(1), l.copyName())))
-			l.cloud.Lose(l.machine(1))
+			l.check(second(l.cloud.CopyMachine(l.machine(1), l.copyName())))
+			l.cloud.LoseMachine(l.machine(1))
 			l.until("the worker is replaced", func() bool { l.beginSweep(); return len(l.machines()) == size+1 && !l.busy() })
 			l.onlyReports(l.copyName(), size+1)
-			l.cloud.Lose(l.copyName())
+			l.cloud.LoseMachine(l.copyName())
 		}},
 		{kind: kind, name: "takes the name of the head, which is renamed", ends: isReady, try: func(l *lane) {
 			l.ready()
-			l.check(l.cloud.Rename(l.machine(0), l.copyName()))
-			l.check(second(l.cloud.Copy(l.copyName(), l.machine(0))))
+			l.check(l.cloud.RenameMachine(l.machine(0), l.copyName()))
+			l.check(second(l.cloud.CopyMachine(l.copyName(), l.machine(0))))
 			l.onlyReports(l.machine(0), size+1)
-			l.cloud.Lose(l.machine(0))
-			l.check(l.cloud.Rename(l.copyName(), l.machine(0)))
+			l.cloud.LoseMachine(l.machine(0))
+			l.check(l.cloud.RenameMachine(l.copyName(), l.machine(0)))
 		}},
 		{kind: kind, name: "labels of two workers are swapped", ends: isReady, try: func(l *lane) {
 			l.ready()
 			records := l.find().Status.Machines
-			swap := func(i, j int) { l.check(l.cloud.Relabel(l.machine(i), j, records[j].Incarnation)) }
+			swap := func(i, j int) { l.check(l.cloud.RelabelMachine(l.machine(i), j, records[j].Incarnation)) }
 			swap(1, 2)
 			swap(2, 1)
 			l.onlyReports(l.machine(1), size)

@@ -40,14 +40,14 @@ func newEngine(t testing.TB) *engine {
 	return &engine{ReverseProxy: proxy, t: t, api: api}
 }
 
-func (e *engine) Stop(name string) {
+func (e *engine) StopContainer(name string) {
 	now := 0
 	if err := e.api.ContainerStop(e.t.Context(), name, container.StopOptions{Timeout: &now}); err != nil {
 		e.t.Fatal(err)
 	}
 }
 
-func (e *engine) Left(installation string) []string {
+func (e *engine) ListLeftovers(installation string) []string {
 	ctx, ours := e.t.Context(), filters.NewArgs(filters.Arg("label", cloud.LabelInstallation+"="+installation))
 	var left []string
 	containers, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: ours})
@@ -75,13 +75,13 @@ func (e *engine) Left(installation string) []string {
 func TestKillAtEveryCallOfTheDockerCloud(t *testing.T) {
 	t.Parallel()
 	image := hostImage(t)
-	for _, k := range dockersim.Kills() {
+	for _, k := range dockersim.KillScenarios() {
 		if k.Builds {
 			continue // it takes minutes; pkg/cloud/docker has it with a simulated engine
 		}
 		t.Run(strings.ReplaceAll(k.Name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
-			calls := k.Run(t, dockersim.On(t, newEngine(t), image), 0, false, true)
+			calls := k.Run(t, dockersim.NewInstallationOn(t, newEngine(t), image), 0, false, true)
 			var at []int
 			for n := range calls {
 				at = append(at, n+1)
@@ -94,7 +94,7 @@ func TestKillAtEveryCallOfTheDockerCloud(t *testing.T) {
 				for _, after := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%d_%v", n, after), func(t *testing.T) {
 						results.note(t, key{kind: "docker cloud killed", fault: "at each call of " + k.Name, ends: "it works"})
-						k.Run(t, dockersim.On(t, newEngine(t), image), n, after, rand.IntN(2) == 0)
+						k.Run(t, dockersim.NewInstallationOn(t, newEngine(t), image), n, after, rand.IntN(2) == 0)
 					})
 				}
 			}

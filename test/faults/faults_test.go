@@ -26,7 +26,7 @@ type fault struct {
 }
 
 // soon gives steps so little time that it is over within a test, of which one that only waits for a busy machine has enough.
-func soon(s *world.Settings) { s.Deadlines = world.Patience(20 * time.Second) }
+func soon(s *world.WorkerSettings) { s.Deadlines = world.UniformDeadlines(20 * time.Second) }
 
 // TestFaults makes one thing after the other go wrong.
 func TestFaults(t *testing.T) {
@@ -49,7 +49,7 @@ func sshFaults() []fault {
 		return func(l *lane) {
 			c := l.cloud.CutSSH(l.machine(machine), simcloud.Cut{Seen: seen, After: after, Late: late, Times: 2})
 			l.create()
-			l.until("the connection is cut", func() bool { return l.cloud.Cuts(l.machine(machine), c) > 0 })
+			l.until("the connection is cut", func() bool { return l.cloud.CountCuts(l.machine(machine), c) > 0 })
 		}
 	}
 	return []fault{
@@ -60,20 +60,20 @@ func sshFaults() []fault {
 		{kind: "SSH", name: "cut while a worker joins", try: cut(2, "unit=rke2-agent", 0, time.Millisecond), ends: isReady},
 		{
 			kind: "SSH", name: "never answers", home: home{settings: soon}, ends: isError(1, "Deadline"),
-			try: func(l *lane) { l.cloud.Silence(l.machine(1), true); l.create() },
+			try: func(l *lane) { l.cloud.SilenceSSH(l.machine(1), true); l.create() },
 		},
 		{
 			kind: "SSH", name: "does not answer for a while", ends: isReady,
 			try: func(l *lane) {
-				l.cloud.Silence(l.machine(1), true)
+				l.cloud.SilenceSSH(l.machine(1), true)
 				l.create()
 				l.until("somebody waits for it", func() bool { return l.killer.ran("Arm") >= size })
-				l.cloud.Silence(l.machine(1), false)
+				l.cloud.SilenceSSH(l.machine(1), false)
 			},
 		},
 		{
 			kind: "SSH", name: "wrong host key", ends: isError(1, "HostKeyMismatch"),
-			try: func(l *lane) { l.check(l.cloud.Impostor(l.machine(1), true)); l.create() },
+			try: func(l *lane) { l.check(l.cloud.SetImpostor(l.machine(1), true)); l.create() },
 		},
 	}
 }
@@ -86,26 +86,26 @@ func machineFaults() []fault {
 			try: func(l *lane) { l.cloud.FillDisk(l.machine(1), true); l.create() },
 		},
 		{
-			kind: "machine", name: "corrupt artifact", home: home{settings: func(s *world.Settings) { s.Release = ownRelease }},
+			kind: "machine", name: "corrupt artifact", home: home{settings: func(s *world.WorkerSettings) { s.Release = ownRelease }},
 			ends: isError(-1, rke2.ChecksumMismatch),
 			try: func(l *lane) {
-				l.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmit, Times: 1, Do: func(context.Context) error { return l.corruptRelease() }})
+				l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Times: 1, Do: func(context.Context) error { return l.corruptRelease() }})
 				l.create()
 			},
 		},
 		{
 			kind: "machine", name: "supervisor answers 503 for long", ends: isReady,
 			try: func(l *lane) {
-				l.cloud.BusySupervisor(l.machine(0), true)
+				l.cloud.SetSupervisorBusy(l.machine(0), true)
 				l.create()
 				l.until("somebody waits for it", func() bool { return l.killer.ran("StartHead") > 0 })
 				time.Sleep(span(5*time.Second, 45*time.Second)) // this is the fault
-				l.cloud.BusySupervisor(l.machine(0), false)
+				l.cloud.SetSupervisorBusy(l.machine(0), false)
 			},
 		},
 		{
 			kind: "machine", name: "supervisor never stops to answer 503", home: home{settings: soon}, ends: isError(0, "Deadline"),
-			try: func(l *lane) { l.cloud.BusySupervisor(l.machine(0), true); l.create() },
+			try: func(l *lane) { l.cloud.SetSupervisorBusy(l.machine(0), true); l.create() },
 		},
 		{
 			kind: "machine", name: "name of its Node is taken", ends: isError(1, rke2.DuplicateNode),
@@ -122,7 +122,7 @@ func machineFaults() []fault {
 	}{{"install", "tar -xzf", 1}, {"join", "unit=rke2-agent", 1}, {"start of the server", "unit=rke2-server", 0}} {
 		for how, off := range map[string]func(*lane, string) error{
 			"powered off": func(l *lane, name string) error { return l.cloud.StopMachine(name) },
-			"lost":        func(l *lane, name string) error { l.cloud.Lose(name); return nil },
+			"lost":        func(l *lane, name string) error { l.cloud.LoseMachine(name); return nil },
 		} {
 			all = append(all, fault{
 				kind: "machine", name: how + " during " + where.name, ends: isReady,
@@ -130,7 +130,7 @@ func machineFaults() []fault {
 					name := l.machine(where.machine)
 					c := l.cloud.CutSSH(name, simcloud.Cut{Seen: where.seen, Late: time.Millisecond, Times: 1})
 					l.create()
-					l.until("it is at it", func() bool { return l.cloud.Cuts(name, c) > 0 })
+					l.until("it is at it", func() bool { return l.cloud.CountCuts(name, c) > 0 })
 					l.check(off(l, name))
 				},
 			})
@@ -174,7 +174,7 @@ func span(short, patient time.Duration) time.Duration {
 
 // cloudFaults are clouds that fail, lag and lie.
 func cloudFaults() []fault {
-	transient := simcloud.Refusal(cloud.Transient)
+	transient := simcloud.NewRefusal(cloud.Transient)
 	deleting := func(befalls func(l *lane)) func(*lane) {
 		return func(l *lane) {
 			ref := l.ready()
@@ -191,66 +191,66 @@ func cloudFaults() []fault {
 	}
 	return []fault{
 		{kind: "cloud", name: "listing errors during delete", ends: isGone, try: deleting(func(l *lane) {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Times: 4, Err: transient})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Times: 4, Err: transient})
 		})},
-		{kind: "cloud", name: "listing lags during delete", ends: isGone, try: deleting(func(l *lane) { l.cloud.Lag(3 * time.Second) })},
-		{kind: "cloud", name: "listing is stale during delete", ends: isGone, try: deleting(func(l *lane) { l.cloud.Ghost(l.machine(1), 5*time.Second) })},
+		{kind: "cloud", name: "listing lags during delete", ends: isGone, try: deleting(func(l *lane) { l.cloud.SetListingLag(3 * time.Second) })},
+		{kind: "cloud", name: "listing is stale during delete", ends: isGone, try: deleting(func(l *lane) { l.cloud.KeepListed(l.machine(1), 5*time.Second) })},
 		{kind: "cloud", name: "listing lags during create", ends: isReady, try: func(l *lane) {
-			l.cloud.Lag(2 * time.Second)
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2), Err: simcloud.Refusal(cloud.Capacity)})
+			l.cloud.SetListingLag(2 * time.Second)
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2), Err: simcloud.NewRefusal(cloud.Capacity)})
 			l.create()
 			l.until("the cluster is READY", l.settled)
-			l.cloud.Lag(0)
+			l.cloud.SetListingLag(0)
 		}},
 		{kind: "cloud", name: "listing errors during repair", ends: isReady, try: repairing(func(l *lane) {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Times: 4, Err: transient})
-			l.cloud.Lose(l.machine(1))
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Times: 4, Err: transient})
+			l.cloud.LoseMachine(l.machine(1))
 		})},
 		{kind: "cloud", name: "listing is stale during repair", ends: isReady, try: repairing(func(l *lane) {
-			l.cloud.Ghost(l.machine(1), 5*time.Second)
-			l.cloud.Lose(l.machine(1))
+			l.cloud.KeepListed(l.machine(1), 5*time.Second)
+			l.cloud.LoseMachine(l.machine(1))
 		})},
 		{kind: "cloud", name: "listing lags during repair", ends: isReady, try: repairing(func(l *lane) {
-			l.cloud.Lag(3 * time.Second)
-			l.cloud.Lose(l.machine(1))
+			l.cloud.SetListingLag(3 * time.Second)
+			l.cloud.LoseMachine(l.machine(1))
 		})},
 		{kind: "cloud", name: "launch fails after the machine exists", ends: isReady, try: func(l *lane) {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 3, Err: transient})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 3, Err: transient})
 			ref := l.create()
 			l.awaitReady(ref)
-			if n := l.cloud.Launches("sky-", ""); n != size {
+			if n := l.cloud.CountLaunches("sky-", ""); n != size {
 				l.t.Errorf("%d machines were made", n)
 			}
 		}},
 		{kind: "cloud", name: "launch fails for good after the machine exists", ends: isError(1, string(cloud.Infeasible)), try: func(l *lane) {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmitted, Machine: l.machine(1), Err: simcloud.Refusal(cloud.Infeasible)})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Machine: l.machine(1), Err: simcloud.NewRefusal(cloud.Infeasible)})
 			l.create()
 		}},
 		{kind: "cloud", name: "launch hangs", home: home{settings: soon}, ends: isError(1, "Deadline"), try: func(l *lane) {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Hang: true})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Hang: true})
 			l.create()
 		}},
 		{kind: "cloud", name: "terminate fails twice", ends: isGone, try: deleting(func(l *lane) {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Machine: l.machine(1), Times: 2, Err: transient})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: l.machine(1), Times: 2, Err: transient})
 		})},
 		{kind: "cloud", name: "release fails twice", ends: isGone, try: deleting(func(l *lane) {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpRelease, Times: 2, Err: transient})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpRelease, Times: 2, Err: transient})
 		})},
 		{kind: "cloud", name: "no place has all machines", ends: isError(2, string(cloud.Capacity)), try: func(l *lane) {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmit, Machine: l.machine(2), Err: simcloud.Refusal(cloud.Capacity)})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Machine: l.machine(2), Err: simcloud.NewRefusal(cloud.Capacity)})
 			l.create()
 		}},
 		{kind: "cloud", name: "lists a machine that nobody knows", ends: isReady, try: repairing(func(l *lane) {
 			owner := cloud.Owner{Installation: l.installation(), Cluster: l.cluster, ClusterUID: l.find().Metadata.UID}
-			l.cloud.Plant(cloud.Machine{Owner: owner, Name: l.machine(9), Index: 9, Incarnation: "extra"})
+			l.cloud.AddForeignMachine(cloud.Machine{Owner: owner, Name: l.machine(9), Index: 9, Incarnation: "extra"})
 		})},
 		{kind: "cloud", name: "another installation's machine has the name", ends: isError(1, string(cloud.Conflict)), try: func(l *lane) {
-			l.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: l.cluster, ClusterUID: "theirs"}, Name: l.machine(1)})
+			l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: l.cluster, ClusterUID: "theirs"}, Name: l.machine(1)})
 			l.create()
 		}},
 		{kind: "cloud", name: "the head is lost", ends: ending{phase: api.PhaseError, reasons: []string{string(api.DriftHeadLost)}, left: size - 1}, try: func(l *lane) {
 			l.ready()
-			l.cloud.Lose(l.machine(0))
+			l.cloud.LoseMachine(l.machine(0))
 			l.until("the cluster is in ERROR", func() bool {
 				l.beginSweep()
 				return l.find().Status.Phase == api.PhaseError

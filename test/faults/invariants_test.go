@@ -13,7 +13,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/deadman"
+	"github.com/sky-shift/skyctl/pkg/poweroff"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -90,7 +90,7 @@ func (l *lane) isWhole(c *api.Cluster) {
 		if m.State != api.MachineReady || !m.PowerOffAt.IsZero() {
 			l.t.Errorf("%s is %s, and powers itself off at %v", m.Name, m.State, m.PowerOffAt)
 		}
-		if l.cloud.Timer(m.Name, deadman.Unit) {
+		if l.cloud.IsTimerActive(m.Name, poweroff.UnitName) {
 			l.t.Errorf("%s has a power-off timer", m.Name)
 		}
 	}
@@ -101,11 +101,11 @@ func (l *lane) isWhole(c *api.Cluster) {
 		}
 	}
 	slices.Sort(wanted)
-	nodes, passwords, ok := l.cloud.Nodes(c.Metadata.UID)
+	nodes, passwords, ok := l.cloud.ListNodes(c.Metadata.UID)
 	if !ok || !slices.Equal(nodes, wanted) || !slices.Equal(passwords, wanted) {
 		l.t.Errorf("Nodes %q, passwords of %q, want %q", nodes, passwords, wanted)
 	}
-	kubeconfig, err := l.store.GetSecret(l.t.Context(), c.Ref(), store.SecretKubeconfig)
+	kubeconfig, err := l.store.ReadSecret(l.t.Context(), c.Ref(), store.SecretKubeconfig)
 	l.check(err)
 	if file, err := os.ReadFile(l.kubeconfig()); err != nil || !bytes.Equal(file, kubeconfig) {
 		l.t.Errorf("the person's kubeconfig is not the stored one: %v", err)
@@ -116,7 +116,7 @@ func (l *lane) isWhole(c *api.Cluster) {
 func (l *lane) machines() []cloud.Machine {
 	l.t.Helper()
 	ours := l.installation()
-	return slices.DeleteFunc(l.cloud.Machines(""), func(m cloud.Machine) bool { return m.Owner.Installation != ours })
+	return slices.DeleteFunc(l.cloud.ExistingMachines(""), func(m cloud.Machine) bool { return m.Owner.Installation != ours })
 }
 
 func (l *lane) kubeconfig() string {
@@ -167,7 +167,7 @@ func (l *lane) nothingIsLeft() {
 // keys are all that etcd has of the lane.
 func (l *lane) keys() []string {
 	l.t.Helper()
-	tls, err := l.cfg.Etcd.TLS.Client()
+	tls, err := l.cfg.Etcd.TLS.ClientConfig()
 	l.check(err)
 	c, err := clientv3.New(clientv3.Config{Endpoints: l.cfg.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second, Context: l.t.Context()})
 	l.check(err)

@@ -41,7 +41,7 @@ var scenes = []scene{
 	{
 		name: "create, to the next place", ends: isReady,
 		prepare: func(l *lane) api.Ref {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2), Err: simcloud.Refusal(cloud.Capacity)})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2), Err: simcloud.NewRefusal(cloud.Capacity)})
 			return api.Ref{}
 		},
 		act:        func(l *lane, _ api.Ref) { l.create() },
@@ -50,7 +50,7 @@ var scenes = []scene{
 	{
 		name: "create that fails", ends: isError(1, string(cloud.Infeasible)),
 		prepare: func(l *lane) api.Ref {
-			l.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Err: simcloud.Refusal(cloud.Infeasible)})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Err: simcloud.NewRefusal(cloud.Infeasible)})
 			return api.Ref{}
 		},
 		act:        func(l *lane, _ api.Ref) { l.create() },
@@ -59,10 +59,10 @@ var scenes = []scene{
 	{
 		name: "create, again", ends: isReady,
 		prepare: func(l *lane) api.Ref {
-			f := l.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Err: simcloud.Refusal(cloud.Infeasible)})
+			f := l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Err: simcloud.NewRefusal(cloud.Infeasible)})
 			ref := l.create()
 			l.holds(isError(1, string(cloud.Infeasible)))
-			l.cloud.End(f)
+			l.cloud.EndFault(f)
 			return ref
 		},
 		act:        func(l *lane, _ api.Ref) { l.create() },
@@ -78,7 +78,7 @@ var scenes = []scene{
 var repairs = []scene{
 	{
 		name:    "a machine that is gone",
-		prepare: drift(func(l *lane, _ api.Ref) { l.cloud.Lose(l.machine(1)) }),
+		prepare: drift(func(l *lane, _ api.Ref) { l.cloud.LoseMachine(l.machine(1)) }),
 		activities: []string{
 			"ListClusters", "LookAt", "Assess", "BeginRepair", "Retire", "ForgetNode", "ReplaceMachine", "EndRepair", "MarkRepaired",
 		},
@@ -96,7 +96,7 @@ var repairs = []scene{
 	},
 	{
 		name:       "machines at each other's addresses",
-		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.Move(l.machine(0), l.machine(1))) }),
+		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.RebootAtNewAddresses(l.machine(0), l.machine(1))) }),
 		activities: []string{"RecordAddress"}, also: []string{"StartHead", "Join", "AwaitNode"},
 	},
 	{
@@ -117,7 +117,7 @@ var repairs = []scene{
 	{
 		name: "certificates that end soon",
 		prepare: func(l *lane) api.Ref {
-			l.cloud.Certificates(l.machine(0), 24*time.Hour)
+			l.cloud.SetCertificateLifetime(l.machine(0), 24*time.Hour)
 			return l.ready()
 		},
 		activities: []string{"RefreshCredentials"},
@@ -125,7 +125,7 @@ var repairs = []scene{
 	{
 		name: "an orphan",
 		prepare: drift(func(l *lane, _ api.Ref) {
-			l.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: l.installation(), Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-0"})
+			l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: l.installation(), Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-0"})
 		}),
 		activities: []string{"FindOrphans", "TerminateOrphan"},
 	},
@@ -198,7 +198,7 @@ var perMachine = map[string]bool{"Submit": true, "Await": true, "Arm": true, "Pr
 // killed is one kill, and what comes of it.
 func killed(t *testing.T, s scene, b blow) {
 	results.note(t, key{kind: "worker killed", fault: fmt.Sprintf("%s %s (%s)", b.moment, b.activity, s.name), ends: s.ends.String()})
-	l := newLane(t, home{settings: func(s *world.Settings) { s.OrphanGrace = time.Nanosecond }})
+	l := newLane(t, home{settings: func(s *world.WorkerSettings) { s.OrphanGrace = time.Nanosecond }})
 	l.work()
 	var ref api.Ref
 	if s.prepare != nil {

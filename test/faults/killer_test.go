@@ -11,7 +11,7 @@ import (
 const during = "in"
 
 // moments are those at which workers are killed.
-var moments = []string{world.Before, during, world.After}
+var moments = []string{world.BeforeActivity, during, world.AfterActivity}
 
 // blow is when the worker is to be killed.
 type blow struct {
@@ -59,10 +59,10 @@ func (k *killer) ran(activity string) int {
 	return k.begun[activity]
 }
 
-func (k *killer) reached(m world.Moment) {
+func (k *killer) reached(m world.ActivityMoment) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if m.When == world.Before {
+	if m.When == world.BeforeActivity {
 		if k.begun == nil {
 			k.begun = map[string]int{}
 		}
@@ -76,7 +76,7 @@ func (k *killer) reached(m world.Moment) {
 		k.strike()
 		return
 	}
-	if b.moment == during && m.When != world.Before || b.moment != during && m.When != b.moment {
+	if b.moment == during && m.When != world.BeforeActivity || b.moment != during && m.When != b.moment {
 		return
 	}
 	if k.seen++; k.seen <= b.nth {

@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
+	sdkclient "go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
@@ -51,10 +51,10 @@ type lane struct {
 	env   []string
 	cfg   *config.Config
 	store *store.Store
-	ops   *operations.Client
-	conn  client.Client
+	ops   *client.Client
+	conn  sdkclient.Client
 	// sweeping is a sweep that was begun and not waited for.
-	sweeping client.WorkflowRun
+	sweeping sdkclient.WorkflowRun
 
 	mu     sync.Mutex
 	worker *exec.Cmd
@@ -69,7 +69,7 @@ type home struct {
 	disk           int
 	etcd, temporal *world.Servers
 	placements     []api.Placement
-	settings       func(*world.Settings)
+	settings       func(*world.WorkerSettings)
 	// env is added to the worker's environment.
 	env []string
 }
@@ -78,7 +78,7 @@ var lanesMade atomic.Int64
 
 // dear is a place whose machines cost something: they have power-off timers until their cluster is READY.
 func dear(region string) api.Placement {
-	p := simcloud.Region(region)
+	p := simcloud.RegionPlacement(region)
 	p.PricePerMachine, p.PriceTotal = 0.1, 0.3
 	return p
 }
@@ -122,9 +122,9 @@ func newLane(t *testing.T, h home) *lane {
 	l.place = workplace{
 		EtcdEnv: l.etcd.Env, TemporalEnv: l.temporal.Env, Endpoint: "https://" + l.toEtcd.address, Address: l.toTemporal.address,
 		Prefix: "/" + l.cluster, Socket: filepath.Join(l.dir, "socket"),
-		Settings: world.Settings{
+		Settings: world.WorkerSettings{
 			TaskQueue: l.cluster, Home: filepath.Join(l.dir, "home"), Release: release, Policy: testSized(),
-			Deadlines: world.Patience(span(time.Minute, 3*time.Minute)), // longer than any server is away
+			Deadlines: world.UniformDeadlines(span(time.Minute, 3*time.Minute)), // longer than any server is away
 		},
 	}
 	l.env = h.env
@@ -177,9 +177,9 @@ func (l *lane) connect() {
 }
 
 // person is a skyctl of its own. Where etcd and Temporal are of different installations, so are their certificates.
-func (l *lane) person() *operations.Client {
+func (l *lane) person() *client.Client {
 	cfg := *l.cfg
-	c := operations.New(&cfg, time.Now)
+	c := client.New(&cfg, time.Now)
 	l.t.Cleanup(c.Close)
 	return c
 }

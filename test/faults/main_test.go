@@ -51,7 +51,7 @@ func withServers(m *testing.M) int {
 	if err := errors.Join(os.Mkdir(release, 0o700), simcloud.WriteRelease(release)); err != nil {
 		return fail(err)
 	}
-	if shared, err = world.Start(context.Background(), filepath.Join(temp, "state"), io.Discard); err != nil {
+	if shared, err = world.StartServers(context.Background(), filepath.Join(temp, "state"), io.Discard); err != nil {
 		return fail(err)
 	}
 	defer shared.Close()

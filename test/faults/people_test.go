@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/test/world"
 )
 
 // ahead has sweeps take up at once what would wait for half a minute.
-func ahead(s *world.Settings) { s.Ahead = time.Minute }
+func ahead(s *world.WorkerSettings) { s.Ahead = time.Minute }
 
 // peopleFaults are people who change their minds.
 func peopleFaults() []fault {
@@ -28,7 +28,7 @@ func peopleFaults() []fault {
 			try: func(l *lane) {
 				ctx, cancel := context.WithTimeout(l.t.Context(), late)
 				defer cancel()
-				_, _ = l.ops.Create(ctx, l.wanted(), operations.CreateOptions{}) // whatever came of it
+				_, _ = l.ops.CreateCluster(ctx, l.wanted(), client.CreateOptions{}) // whatever came of it
 				l.either()
 			},
 		}, fault{
@@ -37,20 +37,20 @@ func peopleFaults() []fault {
 				ref := l.ready()
 				ctx, cancel := context.WithTimeout(l.t.Context(), late)
 				defer cancel()
-				_ = l.ops.Delete(ctx, ref, false, func(string) {}) // whatever came of it
+				_ = l.ops.DeleteCluster(ctx, ref, false, func(string) {}) // whatever came of it
 				l.either()
 			},
 		}, fault{
 			kind: "people", name: "two creates and a delete at once", home: home{settings: ahead}, ends: isGone,
 			try: func(l *lane) {
 				var all sync.WaitGroup
-				for _, ops := range []*operations.Client{l.ops, l.person()} {
-					all.Go(func() { _, _ = ops.Create(l.t.Context(), l.wanted(), operations.CreateOptions{}) })
+				for _, ops := range []*client.Client{l.ops, l.person()} {
+					all.Go(func() { _, _ = ops.CreateCluster(l.t.Context(), l.wanted(), client.CreateOptions{}) })
 				}
 				all.Go(func() {
 					time.Sleep(late) // at any time
 					if c := l.find(); c != nil {
-						_ = l.ops.Delete(l.t.Context(), c.Ref(), false, func(string) {})
+						_ = l.ops.DeleteCluster(l.t.Context(), c.Ref(), false, func(string) {})
 					}
 				})
 				all.Wait()
@@ -92,10 +92,10 @@ func TestDriftInRandomOrderIsPutRight(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			results.note(t, key{kind: "drift", fault: fmt.Sprintf("%d rounds in random order", rounds), ends: isReady.String()})
-			l := newLane(t, home{settings: func(s *world.Settings) {
+			l := newLane(t, home{settings: func(s *world.WorkerSettings) {
 				s.OrphanGrace = time.Nanosecond
 				s.Policy.Restarts, s.Policy.Replacements = 1000, 1000
-				s.Deadlines = world.Patience(time.Minute) // what never comes up is waited for more than once within patience
+				s.Deadlines = world.UniformDeadlines(time.Minute) // what never comes up is waited for more than once within patience
 			}})
 			l.work()
 			l.ready()
@@ -124,24 +124,24 @@ func (l *lane) befall(luck *rand.Rand) {
 		name string
 		do   func() error
 	}{
-		{"lose " + worker, func() error { l.cloud.Lose(worker); return nil }},
+		{"lose " + worker, func() error { l.cloud.LoseMachine(worker); return nil }},
 		{"stop " + any, func() error { return l.cloud.StopMachine(any) }},
 		{"fail the unit of " + any, func() error { return l.cloud.StopUnit(any, "failed") }},
 		{"stop the unit of " + any, func() error { return l.cloud.StopUnit(any, "inactive") }},
-		{"not Ready until a restart: " + any, func() error { return l.cloud.NotReady(any, false) }},
-		{"not Ready for good: " + worker, func() error { return l.cloud.NotReady(worker, true) }},
+		{"not Ready until a restart: " + any, func() error { return l.cloud.MakeNodeNotReady(any, false) }},
+		{"not Ready for good: " + worker, func() error { return l.cloud.MakeNodeNotReady(worker, true) }},
 		{"delete Node " + node, func() error { return l.cloud.DeleteNode(c.Metadata.UID, node) }},
 		{"lose the kubeconfig", func() error { return os.Remove(l.kubeconfig()) }},
 		{"plant an extra machine", func() error {
 			owner := cloud.Owner{Installation: l.installation(), Cluster: l.cluster, ClusterUID: c.Metadata.UID}
-			l.cloud.Plant(cloud.Machine{Owner: owner, Name: l.machine(7), Index: 7, Incarnation: fmt.Sprintf("extra%d", luck.IntN(1e6))})
+			l.cloud.AddForeignMachine(cloud.Machine{Owner: owner, Name: l.machine(7), Index: 7, Incarnation: fmt.Sprintf("extra%d", luck.IntN(1e6))})
 			return nil
 		}},
 		{"plant an orphan", func() error {
-			l.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: l.installation(), Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-0"})
+			l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: l.installation(), Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-0"})
 			return nil
 		}},
-		{"a listing that is stale about " + worker, func() error { l.cloud.Ghost(worker, 3*time.Second); l.cloud.Lose(worker); return nil }},
+		{"a listing that is stale about " + worker, func() error { l.cloud.KeepListed(worker, 3*time.Second); l.cloud.LoseMachine(worker); return nil }},
 		{"kill the worker", func() error { l.kill(); return nil }},
 	}
 	this := all[luck.IntN(len(all))]

@@ -17,7 +17,7 @@ func proxyFaults() []fault {
 		{
 			kind: "proxy", name: "in the environment of every machine", ends: isReady, try: func(l *lane) {
 				for i := range size {
-					l.cloud.Environ(l.machine(i), "https_proxy="+nobody, "http_proxy="+nobody, "no_proxy=")
+					l.cloud.SetEnvironment(l.machine(i), "https_proxy="+nobody, "http_proxy="+nobody, "no_proxy=")
 				}
 				l.ready()
 				l.check(l.cloud.StopUnit(l.machine(0), "failed"))
@@ -28,7 +28,7 @@ func proxyFaults() []fault {
 			kind: "proxy", name: "in the worker's environment", ends: isReady,
 			home: home{env: []string{"HTTPS_PROXY=" + nobody, "HTTP_PROXY=" + nobody, "https_proxy=" + nobody, "NO_PROXY=", "no_proxy="}},
 			try: func(l *lane) {
-				l.cloud.Outside(l.machine(0))
+				l.cloud.UseOutsideAddress(l.machine(0))
 				l.ready()
 				l.converge()
 				l.hadNoRepair()

@@ -35,7 +35,7 @@ func serverFaults() []fault {
 		return func(l *lane) {
 			l.ready()
 			reached, goOn := l.pause(simcloud.OpAwait, l.machine(1))
-			l.cloud.Lose(l.machine(1))
+			l.cloud.LoseMachine(l.machine(1))
 			l.beginSweep()
 			<-reached
 			away(l)
@@ -88,7 +88,7 @@ func (l *lane) own(s **world.Servers, name string) {
 	}
 	turns <- struct{}{}
 	defer func() { <-turns }()
-	started, err := world.Start(l.t.Context(), filepath.Join(l.dir, name), io.Discard)
+	started, err := world.StartServers(l.t.Context(), filepath.Join(l.dir, name), io.Discard)
 	l.check(err)
 	l.t.Cleanup(started.Close)
 	*s = started
@@ -96,14 +96,14 @@ func (l *lane) own(s **world.Servers, name string) {
 
 func (l *lane) restart(s *world.Servers) {
 	l.t.Helper()
-	l.check(s.Down())
-	l.check(s.Up(context.Background()))
+	l.check(s.Stop())
+	l.check(s.Start(context.Background()))
 }
 
 // pause holds the first call of a kind for a machine. Reached is closed once it is met; it goes on when goOn is closed.
 func (l *lane) pause(op simcloud.Op, machine string) (reached <-chan struct{}, goOn chan<- struct{}) {
 	met, free := make(chan struct{}), make(chan struct{})
-	l.cloud.Inject(simcloud.Fault{Op: op, Machine: machine, Times: 1, Do: func(ctx context.Context) error {
+	l.cloud.InjectFault(simcloud.Fault{Op: op, Machine: machine, Times: 1, Do: func(ctx context.Context) error {
 		close(met)
 		select {
 		case <-free:

@@ -5,11 +5,11 @@ func shellFaults() []fault {
 	noisy := func(startup string) func(*lane) {
 		return func(l *lane) {
 			for i := range size {
-				l.cloud.NoisyShell(l.machine(i), startup)
+				l.cloud.SetNoisyShell(l.machine(i), startup)
 			}
 			ref := l.create()
 			l.awaitReady(ref)
-			l.cloud.NoisyShell(l.machine(1), "")
+			l.cloud.SetNoisyShell(l.machine(1), "")
 		}
 	}
 	return []fault{
@@ -18,20 +18,20 @@ func shellFaults() []fault {
 		{kind: "noisy shell", name: "leaves something running", ends: isReady, try: noisy("sleep 30 &")},
 		{kind: "noisy shell", name: "begins to print once the cluster is READY", ends: isReady, try: func(l *lane) {
 			l.ready()
-			l.cloud.NoisyShell(l.machine(1), "seq 1000; seq 1000 >&2; set -x")
+			l.cloud.SetNoisyShell(l.machine(1), "seq 1000; seq 1000 >&2; set -x")
 			l.check(l.cloud.StopUnit(l.machine(1), "failed"))
 			l.converge()
 		}},
 		{kind: "noisy shell", name: "turns everybody away", ends: isError(1, "LoginShellFailed"), try: func(l *lane) {
-			l.cloud.NoisyShell(l.machine(1), "echo 'This account is currently not available.'; exit 1")
+			l.cloud.SetNoisyShell(l.machine(1), "echo 'This account is currently not available.'; exit 1")
 			l.create()
 		}},
 		{kind: "noisy shell", name: "becomes another shell", ends: isError(0, "LoginShellFailed"), try: func(l *lane) {
-			l.cloud.NoisyShell(l.machine(0), "exec sh")
+			l.cloud.SetNoisyShell(l.machine(0), "exec sh")
 			l.create()
 		}},
 		{kind: "noisy shell", name: "prints without end", ends: isError(1, "LoginShellFailed"), try: func(l *lane) {
-			l.cloud.NoisyShell(l.machine(1), "yes hi")
+			l.cloud.SetNoisyShell(l.machine(1), "yes hi")
 			l.create()
 		}},
 	}

@@ -31,7 +31,7 @@ func stateFaults() []fault {
 	}
 	create := func(l *lane) { l.create() }
 	remove := func(l *lane) { l.remove(l.find().Ref()) }
-	repair := func(l *lane) { l.cloud.Lose(l.machine(1)); l.beginSweep() }
+	repair := func(l *lane) { l.cloud.LoseMachine(l.machine(1)); l.beginSweep() }
 	first := func(do func(*lane)) func(*lane) {
 		return func(l *lane) { l.ready(); do(l) }
 	}
@@ -71,8 +71,8 @@ func stateFaults() []fault {
 func ownTemporal(mib int) home { return home{temporal: fresh, disk: mib} }
 
 // atHome is a state directory of the lane's own, whose home is known, and in which an orphan's time is over at once.
-var atHome = home{etcd: fresh, temporal: together, settings: func(s *world.Settings) {
-	s.Place, s.OrphanGrace = place.Place{Host: "a", Hostname: "ann", Dir: "/home/ann/.skyconf"}, time.Nanosecond
+var atHome = home{etcd: fresh, temporal: together, settings: func(s *world.WorkerSettings) {
+	s.Place, s.OrphanGrace = place.Location{Host: "a", Hostname: "ann", Dir: "/home/ann/.skyconf"}, time.Nanosecond
 }}
 
 // together stands for the servers that the lane has for etcd already.
@@ -82,7 +82,7 @@ var together = &world.Servers{}
 func (l *lane) fork() *lane {
 	l.t.Helper()
 	l.stopWorker()
-	servers, err := l.etcd.Copy(context.Background(), filepath.Join(l.dir, "copied"), io.Discard)
+	servers, err := l.etcd.StartCopy(context.Background(), filepath.Join(l.dir, "copied"), io.Discard)
 	l.check(err)
 	l.t.Cleanup(servers.Close)
 	l.check(l.startWorker())
@@ -152,7 +152,7 @@ func (l *lane) fillDisk() {
 func (l *lane) upgrade() {
 	l.t.Helper()
 	l.stopWorker()
-	l.check(l.temporal.Outdate(context.Background()))
+	l.check(l.temporal.RestartOutdated(context.Background()))
 	l.check(l.startWorker())
 	l.sweeping = nil // the new Temporal knows nothing of it
 	l.until("a sweep takes up what was under way", func() bool {

@@ -8,10 +8,10 @@ import (
 	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
+	sdkclient "go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
@@ -29,7 +29,7 @@ func (l *lane) wanted() *api.Cluster {
 func (l *lane) create() api.Ref {
 	l.t.Helper()
 	l.insist("create", func() error {
-		_, err := l.ops.Create(l.t.Context(), l.wanted(), operations.CreateOptions{})
+		_, err := l.ops.CreateCluster(l.t.Context(), l.wanted(), client.CreateOptions{})
 		return err
 	})
 	return l.find().Ref()
@@ -44,10 +44,10 @@ func (l *lane) insist(what string, do func() error) {
 			return
 		}
 		var (
-			away    *operations.UnreachableError
-			nobody  *operations.NoWorkerError
+			away    *client.UnreachableError
+			nobody  *client.NoWorkerError
 			silent  *store.UnavailableError
-			twofold *operations.ConflictError // what was begun before the server fell silent
+			twofold *client.ConflictError // what was begun before the server fell silent
 		)
 		if errors.As(err, &twofold) && len(twofold.Differs) == 0 && twofold.Phase != api.PhaseDeleting {
 			return
@@ -74,7 +74,7 @@ var turns = make(chan struct{}, 3)
 
 func (l *lane) awaitReady(ref api.Ref) {
 	l.t.Helper()
-	if _, err := l.ops.AwaitReady(l.t.Context(), ref, patience, func(operations.Progress) {}); err != nil {
+	if _, err := l.ops.AwaitReady(l.t.Context(), ref, patience, func(client.Progress) {}); err != nil {
 		l.t.Fatalf("%s did not become READY: %v", ref.Name, err)
 	}
 }
@@ -82,7 +82,7 @@ func (l *lane) awaitReady(ref api.Ref) {
 // remove asks for a delete as skyctl does.
 func (l *lane) remove(ref api.Ref) {
 	l.t.Helper()
-	l.insist("delete", func() error { return l.ops.Delete(l.t.Context(), ref, false, func(string) {}) })
+	l.insist("delete", func() error { return l.ops.DeleteCluster(l.t.Context(), ref, false, func(string) {}) })
 }
 
 // find is the cluster as etcd has it; nil where it has none.
@@ -90,7 +90,7 @@ func (l *lane) find() *api.Cluster {
 	l.t.Helper()
 	var c *api.Cluster
 	l.insist("reading the cluster", func() (err error) {
-		c, err = l.store.Get(l.t.Context(), l.cluster)
+		c, err = l.store.ReadCluster(l.t.Context(), l.cluster)
 		if missing := new(store.NotFoundError); errors.As(err, &missing) {
 			err = nil
 		}
@@ -121,7 +121,7 @@ func (l *lane) sweep() *api.SweepResult {
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	defer cancel()
 	id := "sweep/" + l.cluster + "/" + uuid.NewString()
-	run, err := l.conn.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: l.cluster}, api.WorkflowSweep, api.SweepInput{})
+	run, err := l.conn.ExecuteWorkflow(ctx, sdkclient.StartWorkflowOptions{ID: id, TaskQueue: l.cluster}, api.WorkflowSweep, api.SweepInput{})
 	if err != nil {
 		l.t.Logf("starting a sweep: %v", err)
 		return nil
@@ -144,7 +144,7 @@ func (l *lane) beginSweep() {
 		}
 	}
 	id := "sweep/" + l.cluster + "/" + uuid.NewString()
-	run, err := l.conn.ExecuteWorkflow(l.t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: l.cluster}, api.WorkflowSweep, api.SweepInput{})
+	run, err := l.conn.ExecuteWorkflow(l.t.Context(), sdkclient.StartWorkflowOptions{ID: id, TaskQueue: l.cluster}, api.WorkflowSweep, api.SweepInput{})
 	l.check(err)
 	l.sweeping = run
 }
@@ -152,7 +152,7 @@ func (l *lane) beginSweep() {
 // installation is whose machines the lane's are.
 func (l *lane) installation() string {
 	l.t.Helper()
-	id, err := l.store.Installation(l.t.Context())
+	id, err := l.store.EnsureInstallationID(l.t.Context())
 	l.check(err)
 	return id
 }

@@ -5,15 +5,15 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/deadman"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/poweroff"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
 // dear is a place whose machines cost something.
 func dear(region string) api.Placement {
-	p := simcloud.Region(region)
+	p := simcloud.RegionPlacement(region)
 	p.PricePerMachine, p.PriceTotal = 3600, 7200 // a dollar per second
 	return p
 }
@@ -22,7 +22,7 @@ func dear(region string) api.Placement {
 func (w *world) armed(ref api.Ref) (timers, recorded int) {
 	w.t.Helper()
 	for _, m := range w.get(ref).Status.Machines {
-		if w.cloud.Timer(m.Name, deadman.Unit) {
+		if w.cloud.IsTimerActive(m.Name, poweroff.UnitName) {
 			timers++
 		}
 		if !m.PowerOffAt.IsZero() {
@@ -38,14 +38,14 @@ func (w *world) armed(ref api.Ref) (timers, recorded int) {
 func TestMachinesThatBillAreArmedUntilTheirClusterIsReady(t *testing.T) {
 	w := newWorld(t, dear("here"))
 	w.cloud.BreakUnit("sky-billing-1", "rke2-agent")
-	ref := w.create("billing", 2, operations.CreateOptions{KeepOnFailure: true})
+	ref := w.create("billing", 2, client.CreateOptions{KeepOnFailure: true})
 	w.awaitFailed(ref)
 	if timers, recorded := w.armed(ref); timers != 2 || recorded != 2 {
 		t.Errorf("of the 2 machines that were kept, %d have a timer, and of %d that is recorded", timers, recorded)
 	}
 	w.keep("provision-billing-kept", w.closed(ref.Name)[0])
 	w.cloud.BreakUnit("sky-billing-1", "")
-	w.create("billing", 2, operations.CreateOptions{})
+	w.create("billing", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	if timers, recorded := w.armed(ref); timers != 0 || recorded != 0 {
 		t.Errorf("of a READY cluster, %d machines have a timer, and of %d that is recorded", timers, recorded)
@@ -55,15 +55,15 @@ func TestMachinesThatBillAreArmedUntilTheirClusterIsReady(t *testing.T) {
 
 func TestWhatMachinesHaveCostIsKnownAfterOthersTookTheirPlaces(t *testing.T) {
 	w := newWorld(t, dear("here"), dear("there"))
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Region: "here", Machine: "sky-spent-1", Err: simcloud.Refusal(cloud.Capacity)})
-	ref := w.create("spent", 2, operations.CreateOptions{})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Region: "here", Machine: "sky-spent-1", Err: simcloud.NewRefusal(cloud.Capacity)})
+	ref := w.create("spent", 2, client.CreateOptions{})
 	c := w.awaitReady(ref)
 	now, before, own := time.Now(), 0.0, 0.0
 	for _, m := range c.Status.Machines {
 		if m.SpentBefore <= 0 {
 			t.Errorf("what was in the place of %s before has cost $%v", m.Name, m.SpentBefore)
 		}
-		before, own = before+m.SpentBefore, own+m.Cost(now)
+		before, own = before+m.SpentBefore, own+m.CostUntil(now)
 	}
 	if took := now.Sub(c.Metadata.CreatedAt).Seconds(); before+own > 2*took || own <= 0 {
 		t.Errorf("two machines at a dollar per second cost $%v and $%v within %vs", before, own, took)

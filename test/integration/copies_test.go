@@ -6,18 +6,18 @@ import (
 	"testing"
 	"time"
 
-	"go.temporal.io/sdk/client"
+	sdkclient "go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/operations"
 )
 
 // copied has a cluster's machine copied under another name.
 func (w *world) copied(name, as string) cloud.Machine {
 	w.t.Helper()
-	m, err := w.cloud.Copy(name, as)
+	m, err := w.cloud.CopyMachine(name, as)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func (w *world) conflicting(ref api.Ref, machine string) {
 // ids are those of all machines that exist.
 func (w *world) ids() []string {
 	var all []string
-	for _, m := range w.cloud.Machines("") {
+	for _, m := range w.cloud.ExistingMachines("") {
 		all = append(all, m.ID)
 	}
 	return all
@@ -47,7 +47,7 @@ func (w *world) ids() []string {
 
 func (w *world) orphans(terminate ...string) api.OrphansResult {
 	w.t.Helper()
-	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), client.StartWorkflowOptions{TaskQueue: w.queue},
+	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), sdkclient.StartWorkflowOptions{TaskQueue: w.queue},
 		api.WorkflowOrphans, api.OrphansInput{Terminate: terminate})
 	if err != nil {
 		w.t.Fatal(err)
@@ -62,7 +62,7 @@ func (w *world) orphans(terminate ...string) api.OrphansResult {
 func TestACopyOfTheServerIsReportedAndEndsOnlyWhenItIsNamed(t *testing.T) {
 	w := newWorld(t)
 	w.acts.Sweeps.OrphanGrace = time.Nanosecond
-	ref := w.create("copied", 2, operations.CreateOptions{})
+	ref := w.create("copied", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	copies := []string{w.copied("sky-copied-0", "backup").ID}
 	w.conflicting(ref, "backup")
@@ -100,9 +100,9 @@ func TestACopyOfTheServerIsReportedAndEndsOnlyWhenItIsNamed(t *testing.T) {
 
 func TestAMachineThatWasRenamedIsTheSameStill(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("renamed", 2, operations.CreateOptions{})
+	ref := w.create("renamed", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	if err := w.cloud.Rename("sky-renamed-1", "mine"); err != nil {
+	if err := w.cloud.RenameMachine("sky-renamed-1", "mine"); err != nil {
 		t.Fatal(err)
 	}
 	before := w.ids()
@@ -119,10 +119,10 @@ func TestAMachineThatWasRenamedIsTheSameStill(t *testing.T) {
 
 func TestMachinesWhoseLabelsWereSwappedAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("swapped", 3, operations.CreateOptions{})
+	ref := w.create("swapped", 3, client.CreateOptions{})
 	c := w.awaitReady(ref)
 	for i, j := range map[int]int{1: 2, 2: 1} {
-		if err := w.cloud.Relabel(c.Status.Machines[i].Name, j, c.Status.Machines[j].Incarnation); err != nil {
+		if err := w.cloud.RelabelMachine(c.Status.Machines[i].Name, j, c.Status.Machines[j].Incarnation); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.cloud.StopUnit(c.Status.Machines[i].Name, "failed"); err != nil {
@@ -145,7 +145,7 @@ func TestMachinesWhoseLabelsWereSwappedAreLeftAlone(t *testing.T) {
 
 func TestARecordWithoutAnIDGetsTheOneThatFits(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("older", 2, operations.CreateOptions{})
+	ref := w.create("older", 2, client.CreateOptions{})
 	want := w.awaitReady(ref).Status.Machines
 	for i, m := range want {
 		_, err := w.store.UpdateMachine(t.Context(), ref, i, m.Incarnation, func(r *api.Machine) error {
@@ -167,7 +167,7 @@ func TestARecordWithoutAnIDGetsTheOneThatFits(t *testing.T) {
 // conflictsOf are what is remembered against machines, by their ids.
 func (w *world) conflictsOf() map[string]string {
 	w.t.Helper()
-	orphans, err := w.store.Orphans(w.t.Context())
+	orphans, err := w.store.ListOrphans(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func (w *world) conflictsOf() map[string]string {
 func TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.acts.Sweeps.OrphanGrace = time.Hour
-	ref := w.create("original", 1, operations.CreateOptions{})
+	ref := w.create("original", 1, client.CreateOptions{})
 	head := w.awaitReady(ref).Status.Machines[0]
 	stale := api.Orphan{
 		Cloud: head.Placement.Cloud, Name: head.Name, ID: head.CloudID, Cluster: ref.Name, ClusterUID: ref.UID,
@@ -196,7 +196,7 @@ func TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone(t *testing.T) {
 	if found := w.conflictsOf(); len(found) != 1 || found[copied.ID] == "" {
 		t.Errorf("with the copy there: %v, want the copy alone", found)
 	}
-	w.cloud.Lose("backup")
+	w.cloud.LoseMachine("backup")
 	w.sweep("")
 	w.forgetKeys("/clusters/" + ref.Name)
 	begun := time.Now()
@@ -212,7 +212,7 @@ func TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone(t *testing.T) {
 func TestAnOrphansConflictEndsWithItsCopyWhereItIsOnRecord(t *testing.T) {
 	w := newWorld(t)
 	w.acts.Sweeps.OrphanGrace = time.Hour
-	ref := w.create("forgotten", 1, operations.CreateOptions{})
+	ref := w.create("forgotten", 1, client.CreateOptions{})
 	head := w.awaitReady(ref).Status.Machines[0]
 	copied := w.copied(head.Name, "backup")
 	w.forgetKeys("/clusters/" + ref.Name)
@@ -220,7 +220,7 @@ func TestAnOrphansConflictEndsWithItsCopyWhereItIsOnRecord(t *testing.T) {
 	if found := w.conflictsOf(); len(found) != 2 || found[head.CloudID] == "" || found[copied.ID] == "" {
 		t.Fatalf("both carry the same labels: %v", found)
 	}
-	w.cloud.Lose("backup")
+	w.cloud.LoseMachine("backup")
 	r := w.orphans()
 	if len(r.Orphans) != 1 || r.Orphans[0].Conflict != "" || r.Orphans[0].TerminateAt.IsZero() {
 		t.Errorf("orphans %+v", r.Orphans)

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -17,23 +17,23 @@ func TestADamagedClusterIsDeletedWithItsMachines(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			ref := w.create(name, 2, operations.CreateOptions{})
+			ref := w.create(name, 2, client.CreateOptions{})
 			w.awaitReady(ref)
 			w.damage("/clusters/"+name, keep)
 			w.sweep("") // which leaves it and its machines alone
-			if got := w.cloud.Machines("sky-" + name + "-"); len(got) != 2 {
+			if got := w.cloud.ExistingMachines("sky-" + name + "-"); len(got) != 2 {
 				t.Fatalf("%d machines are left", len(got))
 			}
-			c, damage, err := w.store.Salvage(t.Context(), name)
+			c, damage, err := w.store.SalvageCluster(t.Context(), name)
 			if err != nil || damage == nil || c.Metadata.UID != ref.UID || len(c.Status.Machines) != 2 {
 				t.Fatalf("%+v, %v, %v", c, damage, err)
 			}
-			if _, err := w.store.RewriteForDelete(t.Context(), name, time.Now().UTC()); err != nil {
+			if _, err := w.store.RewriteClusterForDelete(t.Context(), name, time.Now().UTC()); err != nil {
 				t.Fatal(err)
 			}
 			w.delete(ref, name == "cut-to-nothing")
 			w.awaitGone(ref)
-			if got := w.cloud.Machines("sky-" + name + "-"); len(got) != 0 {
+			if got := w.cloud.ExistingMachines("sky-" + name + "-"); len(got) != 0 {
 				t.Errorf("%d machines are left", len(got))
 			}
 			for _, kv := range w.dump() {
@@ -51,14 +51,14 @@ func TestWhatBelongsToNoClusterIsCollectedOnceNothingOfItRuns(t *testing.T) {
 	var ahead atomic.Int64
 	w.acts.Sweeps.Now = func() time.Time { return time.Now().UTC().Add(time.Duration(ahead.Load())) }
 	w.work()
-	ref := w.create("dropped", 2, operations.CreateOptions{})
+	ref := w.create("dropped", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	recorded := func() bool {
-		owners, err := w.store.MachineOwners(t.Context())
+		owners, err := w.store.ListMachineOwners(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = w.store.GetSecret(t.Context(), ref, store.SecretSSHKey)
+		_, err = w.store.ReadSecret(t.Context(), ref, store.SecretSSHKey)
 		missing := new(store.NotFoundError)
 		if err != nil && !errors.As(err, &missing) {
 			t.Fatal(err)
@@ -73,8 +73,8 @@ func TestWhatBelongsToNoClusterIsCollectedOnceNothingOfItRuns(t *testing.T) {
 	if w.sweep(""); !recorded() {
 		t.Fatal("the records of machines that run are gone")
 	}
-	w.cloud.Lose("sky-dropped-0")
-	w.cloud.Lose("sky-dropped-1")
+	w.cloud.LoseMachine("sky-dropped-0")
+	w.cloud.LoseMachine("sky-dropped-1")
 	if w.sweep(""); recorded() {
 		t.Error("its records are still there")
 	}
@@ -87,7 +87,7 @@ func TestWhatBelongsToNoClusterIsCollectedOnceNothingOfItRuns(t *testing.T) {
 	if copies < 4 {
 		t.Errorf("%d copies", copies)
 	}
-	events, err := w.store.Events(t.Context(), ref.UID)
+	events, err := w.store.ListEvents(t.Context(), ref.UID)
 	if err != nil || len(events) == 0 || events[len(events)-1].Reason != "RecordsSetAside" {
 		t.Errorf("events %+v, %v", events, err)
 	}

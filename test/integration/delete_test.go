@@ -9,8 +9,8 @@ import (
 	"go.temporal.io/api/enums/v1"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	stage "github.com/sky-shift/skyctl/test/world"
 )
@@ -25,9 +25,9 @@ func TestADeleteDuringACreateTakesItOverAndLeavesNothing(t *testing.T) {
 			w := newWorld(t)
 			cluster := "takeover-" + name
 			ref := w.store1(cluster, 2) // as a create leaves it that asked for the plan before
-			hanging := w.cloud.Inject(at)
-			w.create(cluster, 2, operations.CreateOptions{})
-			until(t, "the create hangs", func() bool { return w.cloud.Hits(hanging) > 0 })
+			hanging := w.cloud.InjectFault(at)
+			w.create(cluster, 2, client.CreateOptions{})
+			until(t, "the create hangs", func() bool { return w.cloud.CountFaultHits(hanging) > 0 })
 			w.delete(ref, false)
 			w.awaitGone(ref)
 			w.nothingLeft(ref)
@@ -52,11 +52,11 @@ func summary(runs []run) []string {
 
 func TestADeleteOutlastsACloudThatStumbles(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("stumble", 2, operations.CreateOptions{})
+	ref := w.create("stumble", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	w.cloud.Lag(300 * time.Millisecond)
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-stumble-1", Times: 2, Err: simcloud.Refusal(cloud.Transient)})
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpRelease, Times: 1, Err: simcloud.Refusal(cloud.Transient)})
+	w.cloud.SetListingLag(300 * time.Millisecond)
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-stumble-1", Times: 2, Err: simcloud.NewRefusal(cloud.Transient)})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpRelease, Times: 1, Err: simcloud.NewRefusal(cloud.Transient)})
 	w.delete(ref, false)
 	w.awaitGone(ref)
 	w.nothingLeft(ref)
@@ -65,16 +65,16 @@ func TestADeleteOutlastsACloudThatStumbles(t *testing.T) {
 
 func TestADeleteThatCannotBeDoneKeepsTheClusterAndSaysWhy(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("refused", 1, operations.CreateOptions{})
+	ref := w.create("refused", 1, client.CreateOptions{})
 	w.awaitReady(ref)
-	refused := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.Refusal(cloud.Access)})
+	refused := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.NewRefusal(cloud.Access)})
 	w.delete(ref, false)
 	w.keep("delete-refused", w.closed(ref.Name)[0])
 	c := w.get(ref)
 	if f := c.Status.Failure; c.Status.Phase != api.PhaseDeleting || f == nil || f.Reason != "Access" || f.Machine != "sky-refused-0" || f.Step != "terminate" {
 		t.Errorf("phase %s, failure %+v", c.Status.Phase, f)
 	}
-	w.cloud.End(refused)
+	w.cloud.EndFault(refused)
 	w.delete(ref, false)
 	w.awaitGone(ref)
 	w.nothingLeft(ref)
@@ -82,20 +82,20 @@ func TestADeleteThatCannotBeDoneKeepsTheClusterAndSaysWhy(t *testing.T) {
 
 func TestAPurgeForgetsAClusterWhoseCloudRefuses(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("purged", 2, operations.CreateOptions{})
+	ref := w.create("purged", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: simcloud.Refusal(cloud.Access)})
-	refused := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.Refusal(cloud.Access)})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: simcloud.NewRefusal(cloud.Access)})
+	refused := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.NewRefusal(cloud.Access)})
 	w.delete(ref, true)
 	w.awaitGone(ref)
-	if n := w.cloud.Hits(refused); n < 2 {
+	if n := w.cloud.CountFaultHits(refused); n < 2 {
 		t.Errorf("%d of the two machines were asked to be ended", n)
 	}
 	w.keep("purge", w.closed(ref.Name)[0])
 	if left := w.keysWith(ref); len(left) > 0 {
 		t.Errorf("left in etcd: %q", left)
 	}
-	if n := len(w.cloud.Machines("sky-purged-")); n != 2 {
+	if n := len(w.cloud.ExistingMachines("sky-purged-")); n != 2 {
 		t.Errorf("%d machines on the cloud that refuses", n)
 	}
 }
@@ -103,10 +103,10 @@ func TestAPurgeForgetsAClusterWhoseCloudRefuses(t *testing.T) {
 func TestAPurgeEndsTheCleanUpOfACreateWhoseCloudIsOutOfReach(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.BreakUnit("sky-unreachable-0", "rke2-server")
-	hanging := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Hang: true})
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.Refusal(cloud.Access)})
-	ref := w.create("unreachable", 1, operations.CreateOptions{})
-	until(t, "the create cleans up", func() bool { return w.cloud.Hits(hanging) > 0 })
+	hanging := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Hang: true})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.NewRefusal(cloud.Access)})
+	ref := w.create("unreachable", 1, client.CreateOptions{})
+	until(t, "the create cleans up", func() bool { return w.cloud.CountFaultHits(hanging) > 0 })
 	w.delete(ref, true)
 	w.awaitGone(ref)
 	if left := w.keysWith(ref); len(left) > 0 {
@@ -116,7 +116,7 @@ func TestAPurgeEndsTheCleanUpOfACreateWhoseCloudIsOutOfReach(t *testing.T) {
 
 func TestWhatRunsGoesOnAfterTheServersWereAway(t *testing.T) {
 	t.Parallel()
-	own, err := stage.Start(t.Context(), filepath.Join(t.TempDir(), "state"), &logged)
+	own, err := stage.StartServers(t.Context(), filepath.Join(t.TempDir(), "state"), &logged)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestWhatRunsGoesOnAfterTheServersWereAway(t *testing.T) {
 	w := newIdleWorld(t, own)
 	w.work()
 	reached, goOn := make(chan struct{}), make(chan struct{})
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-away-1", Times: 1, Do: func(ctx context.Context) error {
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-away-1", Times: 1, Do: func(ctx context.Context) error {
 		close(reached)
 		select {
 		case <-goOn:
@@ -133,17 +133,17 @@ func TestWhatRunsGoesOnAfterTheServersWereAway(t *testing.T) {
 			return ctx.Err()
 		}
 	}})
-	ref := w.create("away", 2, operations.CreateOptions{})
+	ref := w.create("away", 2, client.CreateOptions{})
 	<-reached
-	if err := own.Down(); err != nil {
+	if err := own.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	close(goOn) // what it finds out now, it can tell nobody
-	if err := own.Up(t.Context()); err != nil {
+	if err := own.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.awaitReady(ref)
-	if n := w.cloud.Launches("sky-away-", ""); n != 2 {
+	if n := w.cloud.CountLaunches("sky-away-", ""); n != 2 {
 		t.Errorf("%d machines were made", n)
 	}
 }

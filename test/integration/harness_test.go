@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"go.temporal.io/sdk/client"
+	sdkclient "go.temporal.io/sdk/client"
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -73,7 +73,7 @@ func withServers(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if shared, err = stage.Start(context.Background(), filepath.Join(dir, "state"), &logged); err != nil {
+	if shared, err = stage.StartServers(context.Background(), filepath.Join(dir, "state"), &logged); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -83,7 +83,7 @@ func withServers(m *testing.M) int {
 
 // world is one test's part of the servers: a cloud and a worker of its own, on a task queue of its own.
 type world struct {
-	temporal client.Client
+	temporal sdkclient.Client
 	// cfg and store are the servers' own under a prefix of the test's: whoever looks at all clusters finds no other test's.
 	cfg   *config.Config
 	store *store.Store
@@ -91,14 +91,14 @@ type world struct {
 	queue string
 	cloud *simcloud.Cloud
 	acts  worker.Activities
-	ops   *operations.Client
+	ops   *client.Client
 	home  string
 
 	running sdkworker.Worker
 	sweeps  int
 }
 
-var here, there = simcloud.Region("here"), simcloud.Region("there")
+var here, there = simcloud.RegionPlacement("here"), simcloud.RegionPlacement("there")
 
 // newWorld makes a world on the shared servers, with a worker that runs.
 func newWorld(t *testing.T, placements ...api.Placement) *world {
@@ -127,18 +127,18 @@ func newIdleWorld(t *testing.T, s *stage.Servers, placements ...api.Placement) *
 	t.Cleanup(func() { _ = w.store.Close() })
 	pool := remote.NewPool(time.Minute)
 	t.Cleanup(pool.Close)
-	w.acts = stage.Activities(stage.Settings{
-		TaskQueue: w.queue, Home: w.home, Release: release, Deadlines: stage.Patience(30 * time.Second), Policy: plan.DefaultPolicy(),
+	w.acts = stage.NewActivities(stage.WorkerSettings{
+		TaskQueue: w.queue, Home: w.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second), Policy: plan.DefaultPolicy(),
 	}, w.store, pool, w.cloud, w.temporal)
 	w.ops = w.client()
 	return w
 }
 
 // client is a skyctl's side of the world.
-func (w *world) client() *operations.Client {
+func (w *world) client() *client.Client {
 	cfg := *w.cfg
 	cfg.Temporal.TaskQueue = w.queue
-	c := operations.New(&cfg, time.Now)
+	c := client.New(&cfg, time.Now)
 	w.t.Cleanup(c.Close)
 	return c
 }
@@ -159,9 +159,9 @@ func spec(n int) api.ClusterSpec {
 }
 
 // create begins a create as skyctl does.
-func (w *world) create(name string, n int, o operations.CreateOptions) api.Ref {
+func (w *world) create(name string, n int, o client.CreateOptions) api.Ref {
 	w.t.Helper()
-	created, err := w.ops.Create(w.t.Context(), api.NewCluster(name, "", spec(n), nil, time.Now()), o)
+	created, err := w.ops.CreateCluster(w.t.Context(), api.NewCluster(name, "", spec(n), nil, time.Now()), o)
 	if err != nil {
 		w.t.Fatalf("create %s: %v", name, err)
 	}
@@ -172,7 +172,7 @@ func (w *world) create(name string, n int, o operations.CreateOptions) api.Ref {
 func (w *world) store1(name string, n int) api.Ref {
 	w.t.Helper()
 	uid := "uid-" + name
-	if _, err := w.store.Create(w.t.Context(), api.NewCluster(name, uid, spec(n), nil, time.Now().UTC())); err != nil {
+	if _, err := w.store.CreateCluster(w.t.Context(), api.NewCluster(name, uid, spec(n), nil, time.Now().UTC())); err != nil {
 		w.t.Fatal(err)
 	}
 	return api.Ref{Name: name, UID: uid}
@@ -183,7 +183,7 @@ func (w *world) delete(ref api.Ref, purge bool) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	if err := w.ops.Delete(ctx, ref, purge, func(string) {}); err != nil {
+	if err := w.ops.DeleteCluster(ctx, ref, purge, func(string) {}); err != nil {
 		w.t.Fatalf("delete %s: %v", ref.Name, err)
 	}
 }
@@ -193,7 +193,7 @@ const patience = 2 * time.Minute
 
 func (w *world) awaitReady(ref api.Ref) *api.Cluster {
 	w.t.Helper()
-	c, err := w.ops.AwaitReady(w.t.Context(), ref, patience, func(operations.Progress) {})
+	c, err := w.ops.AwaitReady(w.t.Context(), ref, patience, func(client.Progress) {})
 	if err != nil {
 		w.t.Fatalf("%s did not become READY: %v", ref.Name, err)
 	}
@@ -203,8 +203,8 @@ func (w *world) awaitReady(ref api.Ref) *api.Cluster {
 // awaitFailed waits until a create has ended in ERROR, and its operation with it.
 func (w *world) awaitFailed(ref api.Ref) *api.Cluster {
 	w.t.Helper()
-	_, err := w.ops.AwaitReady(w.t.Context(), ref, patience, func(operations.Progress) {})
-	var failed *operations.FailedError
+	_, err := w.ops.AwaitReady(w.t.Context(), ref, patience, func(client.Progress) {})
+	var failed *client.OperationFailedError
 	if !errors.As(err, &failed) {
 		w.t.Fatalf("%s: got %v, want a failure", ref.Name, err)
 	}
@@ -214,14 +214,14 @@ func (w *world) awaitFailed(ref api.Ref) *api.Cluster {
 
 func (w *world) awaitGone(ref api.Ref) {
 	w.t.Helper()
-	if err := w.ops.AwaitGone(w.t.Context(), ref, patience, func(operations.Progress) {}); err != nil {
+	if err := w.ops.AwaitGone(w.t.Context(), ref, patience, func(client.Progress) {}); err != nil {
 		w.t.Fatalf("%s is not gone: %v", ref.Name, err)
 	}
 }
 
 func (w *world) get(ref api.Ref) *api.Cluster {
 	w.t.Helper()
-	c, err := w.store.Get(w.t.Context(), ref.Name)
+	c, err := w.store.ReadCluster(w.t.Context(), ref.Name)
 	if err != nil {
 		w.t.Fatal(err)
 	}

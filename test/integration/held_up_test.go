@@ -17,12 +17,12 @@ func TestACreateSaysThatItsReleaseSourceDoesNotAnswer(t *testing.T) {
 	if reason, final := reasonOf(err); reason != "SourceUnreachable" || final {
 		t.Fatalf("got %v", err)
 	}
-	held := w.get(ref).Status.Condition(api.CreateBegun)
+	held := w.get(ref).Status.FindCondition(api.CreateBegun)
 	if held == nil || held.Status != api.ConditionFalse || !strings.Contains(held.Message, source) {
 		t.Fatalf("condition %+v", held)
 	}
 	late := api.Failure{Step: "plan", Reason: "Deadline", Message: "not READY within 20s: no machine had been asked for yet"}
-	if err := w.acts.Clusters.MarkFailed(t.Context(), activities.FailInput{Cluster: ref, Failure: late}); err != nil {
+	if err := w.acts.Clusters.MarkFailed(t.Context(), activities.MarkFailedInput{Cluster: ref, Failure: late}); err != nil {
 		t.Fatal(err)
 	}
 	if f := w.get(ref).Status.Failure; f == nil || !strings.Contains(f.Message, source) || !strings.HasPrefix(f.Message, late.Message) {
@@ -42,7 +42,7 @@ func TestWhatHeldACreateUpIsTakenBackOnceItBegins(t *testing.T) {
 	if _, err := w.acts.Clusters.Begin(t.Context(), api.ProvisionInput{Cluster: ref}); err != nil {
 		t.Fatal(err)
 	}
-	if held := w.get(ref).Status.Condition(api.CreateBegun); held != nil {
+	if held := w.get(ref).Status.FindCondition(api.CreateBegun); held != nil {
 		t.Errorf("condition %+v", held)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"go.temporal.io/api/enums/v1"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/home"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/test/simcloud"
@@ -25,11 +25,11 @@ import (
 type state struct {
 	*world
 	servers *stage.Servers
-	place   home.Place
+	place   home.Location
 	ledger  string
 }
 
-func newState(t *testing.T, s *stage.Servers, on *simcloud.Cloud, place home.Place, ledger string) *state {
+func newState(t *testing.T, s *stage.Servers, on *simcloud.Cloud, place home.Location, ledger string) *state {
 	t.Helper()
 	st := &state{world: newIdleWorld(t, s), servers: s, place: place, ledger: ledger}
 	if on != nil {
@@ -43,11 +43,11 @@ func (s *state) begin() {
 	s.t.Helper()
 	pool := remote.NewPool(time.Minute)
 	s.t.Cleanup(pool.Close)
-	s.acts = stage.Activities(stage.Settings{
-		TaskQueue: s.queue, Home: s.home, Release: release, Deadlines: stage.Patience(30 * time.Second), Policy: plan.DefaultPolicy(),
+	s.acts = stage.NewActivities(stage.WorkerSettings{
+		TaskQueue: s.queue, Home: s.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second), Policy: plan.DefaultPolicy(),
 		OrphanGrace: time.Nanosecond, Place: s.place, Ledger: s.ledger,
 	}, s.store, pool, s.cloud, s.temporal)
-	if err := s.acts.Sweeps.Home.TakeUp(s.t.Context()); err != nil {
+	if err := s.acts.Sweeps.Home.RecordStart(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
 	s.work()
@@ -55,10 +55,10 @@ func (s *state) begin() {
 }
 
 // fork is two states of one installation: the original, and a copy of it made while nobody worked.
-func (s *state) fork(to home.Place, ledger string) *state {
+func (s *state) fork(to home.Location, ledger string) *state {
 	s.t.Helper()
 	s.running.Stop()
-	copied, err := s.servers.Copy(s.t.Context(), filepath.Join(s.t.TempDir(), "copy"), io.Discard)
+	copied, err := s.servers.StartCopy(s.t.Context(), filepath.Join(s.t.TempDir(), "copy"), io.Discard)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -67,31 +67,31 @@ func (s *state) fork(to home.Place, ledger string) *state {
 }
 
 var (
-	original = home.Place{Host: "host-a", Hostname: "ann", Dir: "/home/ann/.skyconf"}
-	beside   = home.Place{Host: "host-a", Hostname: "ann", Dir: "/home/ann/copy"}
-	far      = home.Place{Host: "host-b", Hostname: "bob", Dir: "/home/ann/.skyconf"}
+	original = home.Location{Host: "host-a", Hostname: "ann", Dir: "/home/ann/.skyconf"}
+	beside   = home.Location{Host: "host-a", Hostname: "ann", Dir: "/home/ann/copy"}
+	far      = home.Location{Host: "host-b", Hostname: "bob", Dir: "/home/ann/.skyconf"}
 )
 
 // newOriginal is a state of the test's own with a READY cluster.
 func newOriginal(t *testing.T, ledger string) *state {
 	t.Helper()
 	t.Parallel()
-	servers, err := stage.Start(t.Context(), filepath.Join(t.TempDir(), "state"), io.Discard)
+	servers, err := stage.StartServers(t.Context(), filepath.Join(t.TempDir(), "state"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(servers.Close)
 	a := newState(t, servers, nil, original, ledger)
 	a.begin()
-	a.awaitReady(a.create("one", 2, operations.CreateOptions{}))
+	a.awaitReady(a.create("one", 2, client.CreateOptions{}))
 	return a
 }
 
 // inDoubt holds a state to changing nothing: neither by itself nor because it is told to.
 func (s *state) inDoubt(shared api.Ref, orphans int) {
 	s.t.Helper()
-	machines := len(s.cloud.Machines(""))
-	launches := s.cloud.Launches("sky-", "")
+	machines := len(s.cloud.ExistingMachines(""))
+	launches := s.cloud.CountLaunches("sky-", "")
 	r := s.sweep("")
 	if r.Doubt == nil {
 		s.t.Fatalf("there is no doubt: %+v", r)
@@ -118,7 +118,7 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 	for _, o := range r.Orphans {
 		names = append(names, o.Name)
 	}
-	if told, err := s.ops.Orphans(s.t.Context(), api.OrphansInput{Terminate: names}); err != nil {
+	if told, err := s.ops.FindOrphans(s.t.Context(), api.OrphansInput{Terminate: names}); err != nil {
 		s.t.Errorf("naming the orphans: %v", err)
 	} else {
 		for _, o := range told.Orphans {
@@ -127,14 +127,14 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 			}
 		}
 	}
-	_, created := s.ops.Create(s.t.Context(), api.NewCluster("fresh", "", spec(1), nil, time.Now()), operations.CreateOptions{})
-	deleted := s.ops.Delete(s.t.Context(), shared, false, func(string) {})
+	_, created := s.ops.CreateCluster(s.t.Context(), api.NewCluster("fresh", "", spec(1), nil, time.Now()), client.CreateOptions{})
+	deleted := s.ops.DeleteCluster(s.t.Context(), shared, false, func(string) {})
 	for what, err := range map[string]error{"create": created, "delete": deleted} {
-		if doubt := new(operations.HomeDoubtError); !errors.As(err, &doubt) {
+		if doubt := new(client.HomeDoubtError); !errors.As(err, &doubt) {
 			s.t.Errorf("%s: got %v, want that the home is in doubt", what, err)
 		}
 	}
-	if now := len(s.cloud.Machines("")); now != machines || s.cloud.Launches("sky-", "") != launches {
+	if now := len(s.cloud.ExistingMachines("")); now != machines || s.cloud.CountLaunches("sky-", "") != launches {
 		s.t.Errorf("there are %d machines, there were %d", now, machines)
 	}
 }
@@ -142,15 +142,15 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 // adopt adopts a state, in the two steps of skyctl server adopt.
 func (s *state) adopt(marks int) {
 	s.t.Helper()
-	seen, err := s.ops.Adopt(s.t.Context(), api.AdoptInput{})
+	seen, err := s.ops.AdoptHome(s.t.Context(), api.AdoptInput{})
 	if err != nil || len(seen.Findings) == 0 || seen.After.Starts != seen.Before.Starts {
 		s.t.Fatalf("what speaks against it: %+v, %v", seen, err)
 	}
-	done, err := s.ops.Adopt(s.t.Context(), api.AdoptInput{Confirmed: true})
+	done, err := s.ops.AdoptHome(s.t.Context(), api.AdoptInput{Confirmed: true})
 	if err != nil || done.After.Doubt != nil || len(done.Marked) != marks {
 		s.t.Fatalf("adopted: %+v, %v", done, err)
 	}
-	again, err := s.ops.Adopt(s.t.Context(), api.AdoptInput{Confirmed: true}) // as where a worker was killed in it
+	again, err := s.ops.AdoptHome(s.t.Context(), api.AdoptInput{Confirmed: true}) // as where a worker was killed in it
 	if err != nil || again.After.Starts != done.After.Starts || len(again.Marked) != marks {
 		s.t.Errorf("adopted again: %+v, %v", again, err)
 	}
@@ -164,7 +164,7 @@ func TestACopyBesideChangesNothingUntilItIsAdopted(t *testing.T) {
 	a := newOriginal(t, ledger)
 	b := a.fork(beside, ledger)
 	a.begin()
-	two := a.create("two", 1, operations.CreateOptions{})
+	two := a.create("two", 1, client.CreateOptions{})
 	a.awaitReady(two)
 	one := a.get(api.Ref{Name: "one"}).Ref()
 
@@ -177,11 +177,11 @@ func TestACopyBesideChangesNothingUntilItIsAdopted(t *testing.T) {
 	}
 
 	// Both now see machine 1 of the first cluster lost; the copy leaves that to the original.
-	a.cloud.Lose(api.MachineName("one", 1))
+	a.cloud.LoseMachine(api.MachineName("one", 1))
 	b.inDoubt(one, 1)
 
 	// The orphan is the original's cluster: who adopts has been told, and its time counts from there.
-	if err := a.ops.Delete(t.Context(), two, false, func(string) {}); err != nil {
+	if err := a.ops.DeleteCluster(t.Context(), two, false, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	a.awaitGone(two)
@@ -196,7 +196,7 @@ func TestACopyBesideChangesNothingUntilItIsAdopted(t *testing.T) {
 func TestAnOrphanThatIsOldHasItsTimeAgainAfterAnAdoption(t *testing.T) {
 	a := newOriginal(t, t.TempDir())
 	a.acts.Sweeps.OrphanGrace = time.Hour
-	installation, err := a.store.Installation(t.Context())
+	installation, err := a.store.EnsureInstallationID(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,8 +204,8 @@ func TestAnOrphanThatIsOldHasItsTimeAgainAfterAnAdoption(t *testing.T) {
 		Owner: cloud.Owner{Installation: installation, Cluster: "newer", ClusterUID: "newer-uid"}, Name: api.MachineName("newer", 0),
 		Incarnation: "n",
 	}
-	a.cloud.Plant(m)
-	m = a.cloud.Machines(m.Name)[0]
+	a.cloud.AddForeignMachine(m)
+	m = a.cloud.ExistingMachines(m.Name)[0]
 	old := api.Orphan{Cloud: simcloud.Name, Name: m.Name, ID: m.ID, Cluster: "newer", ClusterUID: "newer-uid", FirstSeen: time.Now().Add(-2 * time.Hour)}
 	if err := a.store.AddOrphan(t.Context(), simcloud.Name, old); err != nil {
 		t.Fatal(err)
@@ -218,14 +218,14 @@ func TestAnOrphanThatIsOldHasItsTimeAgainAfterAnAdoption(t *testing.T) {
 	if len(r.Orphans) != 1 || !r.Orphans[0].FirstSeen.Equal(old.FirstSeen) || r.Orphans[0].TerminateAt.Before(adopted.Add(time.Hour)) {
 		t.Errorf("orphans %+v, want one with its time from the adoption on", r.Orphans)
 	}
-	if len(a.cloud.Machines(m.Name)) != 1 {
+	if len(a.cloud.ExistingMachines(m.Name)) != 1 {
 		t.Error("it was ended at once")
 	}
 }
 
 func TestWhatIsToBeDoneIsBegunThoughNoMachineSaysWhoseItIs(t *testing.T) {
 	a := newOriginal(t, t.TempDir())
-	ref := a.create("mute", 3, operations.CreateOptions{})
+	ref := a.create("mute", 3, client.CreateOptions{})
 	a.awaitReady(ref)
 	a.running.Stop()
 	file := filepath.Join(a.home, "mute", "kubeconfig")
@@ -233,7 +233,7 @@ func TestWhatIsToBeDoneIsBegunThoughNoMachineSaysWhoseItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		a.cloud.Silence(api.MachineName("mute", i), true)
+		a.cloud.SilenceSSH(api.MachineName("mute", i), true)
 	}
 	a.begin() // with no connection left
 	if r := a.sweep("mute"); len(r.Drifted) != 1 || r.Drifted[0].Started != api.WorkflowRepair {
@@ -249,7 +249,7 @@ func TestACopyFarAwayIsFoundByTheMarksOnMachines(t *testing.T) {
 	one := b.get(api.Ref{Name: "one"}).Ref()
 	b.inDoubt(one, 0)
 	b.adopt(1)
-	if h, err := b.store.Home(t.Context()); err != nil || h.Hostname != far.Hostname {
+	if h, err := b.store.ReadHome(t.Context()); err != nil || h.Hostname != far.Hostname {
 		t.Errorf("its home is %+v, %v", h, err)
 	}
 	a.begin() // a start exchanges marks
@@ -264,8 +264,8 @@ func TestWhatWasUnderWayWaitsInACopy(t *testing.T) {
 	ledger := t.TempDir()
 	a := newOriginal(t, ledger)
 	reached, goOn := make(chan struct{}), make(chan struct{})
-	a.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: api.MachineName("two", 0), Times: 1, Do: holdAt(reached, goOn)})
-	two := a.create("two", 1, operations.CreateOptions{})
+	a.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: api.MachineName("two", 0), Times: 1, Do: holdAt(reached, goOn)})
+	two := a.create("two", 1, client.CreateOptions{})
 	<-reached
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); a.running.Stop() }() // the activity ends with the worker
@@ -276,7 +276,7 @@ func TestWhatWasUnderWayWaitsInACopy(t *testing.T) {
 	until(t, "the create goes on in the copy", func() bool { return b.atWork(two, "Await") })
 	a.begin()
 	a.awaitReady(two)
-	launched := a.cloud.Launches("sky-", "")
+	launched := a.cloud.CountLaunches("sky-", "")
 
 	if c := b.get(two); c.Status.Phase != api.PhaseProvisioning {
 		t.Errorf("in the copy the cluster is %s", c.Status.Phase)
@@ -284,7 +284,7 @@ func TestWhatWasUnderWayWaitsInACopy(t *testing.T) {
 	a.running.Stop()
 	b.adopt(1) // it knows one READY cluster
 	b.awaitReady(two)
-	if n := b.cloud.Launches("sky-", ""); n != launched {
+	if n := b.cloud.CountLaunches("sky-", ""); n != launched {
 		t.Errorf("%d machines were launched, %d before the copy went on", n, launched)
 	}
 	b.healthy(two, 1)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -28,7 +28,7 @@ func (w *world) loseSecrets(ref api.Ref, keys ...string) {
 
 func (w *world) secret(ref api.Ref, key string) string {
 	w.t.Helper()
-	value, err := w.store.GetSecret(w.t.Context(), ref, key)
+	value, err := w.store.ReadSecret(w.t.Context(), ref, key)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func (w *world) secret(ref api.Ref, key string) string {
 
 func TestALostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("keyless", 3, operations.CreateOptions{})
+	ref := w.create("keyless", 3, client.CreateOptions{})
 	w.awaitReady(ref)
 	before := w.secret(ref, store.SecretSSHKey)
 	w.loseSecrets(ref, store.SecretSSHKey)
@@ -47,7 +47,7 @@ func TestALostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
 		}
 	}
 	after := w.repair(ref)
-	if left := w.cloud.Pods(ref.UID, ""); !slices.Equal(left, []string{"kube-system/other-left"}) {
+	if left := w.cloud.ListPods(ref.UID, ""); !slices.Equal(left, []string{"kube-system/other-left"}) {
 		t.Errorf("pods are left: %v", left)
 	}
 	w.keep("repair-keys", w.runsOf(ref.Name)[0])
@@ -56,17 +56,17 @@ func TestALostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
 		t.Error("the lost key is back")
 	}
 	w.healthy(ref, 3)
-	w.cloud.Lose("sky-keyless-1")
+	w.cloud.LoseMachine("sky-keyless-1")
 	lastRepair(t, w.repair(ref), api.ActionReplace, "sky-keyless-1")
 	w.healthy(ref, 3)
-	if n := w.cloud.Launches("sky-keyless-", ""); n != 4 {
+	if n := w.cloud.CountLaunches("sky-keyless-", ""); n != 4 {
 		t.Errorf("%d launches", n)
 	}
 }
 
 func TestLostTokensAndKubeconfigAreFetchedFromTheHead(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("tokenless", 2, operations.CreateOptions{})
+	ref := w.create("tokenless", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	lost := []string{store.SecretAgentToken, store.SecretAgentPassword, store.SecretServerToken, store.SecretKubeconfig}
 	before := map[string]string{}
@@ -91,19 +91,19 @@ func TestLostTokensAndKubeconfigAreFetchedFromTheHead(t *testing.T) {
 
 func TestKeysThatNobodyCanRestoreAreSaidAndNothingIsTouched(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("locked", 2, operations.CreateOptions{})
+	ref := w.create("locked", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	w.loseSecrets(ref, store.SecretSSHKey, store.SecretKubeconfig)
-	w.cloud.Lose("sky-locked-1")
+	w.cloud.LoseMachine("sky-locked-1")
 	after := w.repair(ref)
-	if after.Status.Phase != api.PhaseReady || len(w.cloud.Machines("sky-locked-")) != 1 || w.cloud.Launches("sky-locked-", "") != 2 {
-		t.Errorf("%s with machines %+v", after.Status.Phase, w.cloud.Machines("sky-locked-"))
+	if after.Status.Phase != api.PhaseReady || len(w.cloud.ExistingMachines("sky-locked-")) != 1 || w.cloud.CountLaunches("sky-locked-", "") != 2 {
+		t.Errorf("%s with machines %+v", after.Status.Phase, w.cloud.ExistingMachines("sky-locked-"))
 	}
-	if in := after.Status.Condition(api.InSync); in == nil || in.Status != api.ConditionFalse || !strings.Contains(in.Message, "KeysMissing") {
+	if in := after.Status.FindCondition(api.InSync); in == nil || in.Status != api.ConditionFalse || !strings.Contains(in.Message, "KeysMissing") {
 		t.Errorf("InSync %+v", in)
 	}
 	repairs := after.Status.Repairs
-	public, err := remote.PublicKey([]byte(w.secret(ref, store.SecretNextSSHKey)))
+	public, err := remote.PublicKeyOf([]byte(w.secret(ref, store.SecretNextSSHKey)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,14 +111,14 @@ func TestKeysThatNobodyCanRestoreAreSaidAndNothingIsTouched(t *testing.T) {
 		!strings.Contains(repairs[0].Error, public) {
 		t.Fatalf("repairs %+v", repairs)
 	}
-	if _, err := w.store.GetSecret(t.Context(), ref, store.SecretSSHKey); err == nil {
+	if _, err := w.store.ReadSecret(t.Context(), ref, store.SecretSSHKey); err == nil {
 		t.Error("a key was made that no machine takes")
 	}
 }
 
 func TestKeysThatMachinesKnowAreNeverMadeAnew(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("renewed", 2, operations.CreateOptions{})
+	ref := w.create("renewed", 2, client.CreateOptions{})
 	c := w.awaitReady(ref)
 	gone := c.Status.Machines[1]
 	_, err := w.store.UpdateMachine(t.Context(), ref, 1, gone.Incarnation, func(m *api.Machine) error {
@@ -136,7 +136,7 @@ func TestKeysThatMachinesKnowAreNeverMadeAnew(t *testing.T) {
 		if !errors.As(err, &failed) || failed.Type() != string(api.DriftKeysMissing) || !strings.Contains(err.Error(), key) {
 			t.Errorf("without %s: %v", key, err)
 		}
-		if _, err := w.store.GetSecret(t.Context(), ref, key); err == nil {
+		if _, err := w.store.ReadSecret(t.Context(), ref, key); err == nil {
 			t.Errorf("%s was made anew", key)
 		}
 	}
@@ -144,27 +144,27 @@ func TestKeysThatMachinesKnowAreNeverMadeAnew(t *testing.T) {
 
 func TestAClusterWithoutItsMachinesRecordsIsNotInSync(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("blank", 2, operations.CreateOptions{})
+	ref := w.create("blank", 2, client.CreateOptions{})
 	before := w.awaitReady(ref)
 	w.healthy(ref, 2)
 	w.forgetKeys("/machines/" + ref.UID + "/")
-	r, err := w.ops.Sweep(t.Context(), api.SweepInput{Cluster: ref.Name, Again: true})
+	r, err := w.ops.SweepClusters(t.Context(), api.SweepInput{Cluster: ref.Name, Again: true})
 	if err != nil || len(r.Drifted) != 1 || !r.Drifted[0].Unseen || r.Drifted[0].Drift[0].Reason != api.DriftInvalid {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	err = w.ops.AwaitInSync(t.Context(), before, r.Drifted[0], patience, func(operations.Progress) {})
-	var drift *operations.DriftError
+	err = w.ops.AwaitInSync(t.Context(), before, r.Drifted[0], patience, func(client.Progress) {})
+	var drift *client.DriftError
 	if !errors.As(err, &drift) || !strings.Contains(err.Error(), "no machine on record in place 0") {
 		t.Errorf("got %v", err)
 	}
 	c := w.get(ref)
-	if in := c.Status.Condition(api.InSync); in == nil || in.Status != api.ConditionFalse || in.Reason != string(api.DriftInvalid) {
+	if in := c.Status.FindCondition(api.InSync); in == nil || in.Status != api.ConditionFalse || in.Reason != string(api.DriftInvalid) {
 		t.Errorf("InSync %+v", in)
 	}
 	if !slices.ContainsFunc(c.Status.Drift, func(d api.Drift) bool { return d.Reason == api.DriftInvalid }) {
 		t.Errorf("drift %+v", c.Status.Drift)
 	}
-	if len(w.cloud.Machines("sky-blank-")) != 2 {
+	if len(w.cloud.ExistingMachines("sky-blank-")) != 2 {
 		t.Error("its machines were touched")
 	}
 }

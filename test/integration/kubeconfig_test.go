@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 )
 
 func TestACutKubeconfigIsDriftAndAPersonsOwnEntriesStay(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("filed", 1, operations.CreateOptions{})
+	ref := w.create("filed", 1, client.CreateOptions{})
 	w.awaitReady(ref)
 	path := filepath.Join(w.home, "filed", "kubeconfig")
 	whole, err := os.ReadFile(path)
@@ -33,7 +33,7 @@ func TestACutKubeconfigIsDriftAndAPersonsOwnEntriesStay(t *testing.T) {
 	mine = strings.Replace(mine, "contexts:\n", "contexts:\n- context:\n    cluster: filed\n    user: filed\n    namespace: web\n  name: mine\n", 1)
 	edit(mine)
 	w.healthy(ref, 1) // what a person adds is no drift
-	if _, err := w.store.Update(t.Context(), ref, func(c *api.Cluster) error { c.Status.Repairs = nil; return nil }); err != nil {
+	if _, err := w.store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error { c.Status.Repairs = nil; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	edit(strings.Replace(mine, "certificate-authority-data: ", "certificate-authority-data: QQ", 1))

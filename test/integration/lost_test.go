@@ -6,18 +6,18 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/operations"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
 func TestAMachineThatItsCloudEndsInACreateIsLaunchedAgain(t *testing.T) {
 	w := newWorld(t)
 	prepared := func(ctx context.Context) bool {
-		c, err := w.store.Get(ctx, "taken")
+		c, err := w.store.ReadCluster(ctx, "taken")
 		return err == nil && len(c.Status.Machines) == 2 && c.Status.Machines[1].State == api.MachinePrepared
 	}
 	// The worker waits for its head when its cloud takes it back.
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-taken-0", Times: 1, Do: func(ctx context.Context) error {
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-taken-0", Times: 1, Do: func(ctx context.Context) error {
 		for !prepared(ctx) {
 			select {
 			case <-ctx.Done():
@@ -25,16 +25,16 @@ func TestAMachineThatItsCloudEndsInACreateIsLaunchedAgain(t *testing.T) {
 			case <-time.After(10 * time.Millisecond): // between two looks
 			}
 		}
-		w.cloud.Lose("sky-taken-1")
+		w.cloud.LoseMachine("sky-taken-1")
 		return nil
 	}})
-	ref := w.create("taken", 2, operations.CreateOptions{})
+	ref := w.create("taken", 2, client.CreateOptions{})
 	c := w.awaitReady(ref)
-	if head, worker := w.cloud.Launches("sky-taken-0", ""), w.cloud.Launches("sky-taken-1", ""); head != 1 || worker != 2 {
+	if head, worker := w.cloud.CountLaunches("sky-taken-0", ""), w.cloud.CountLaunches("sky-taken-1", ""); head != 1 || worker != 2 {
 		t.Errorf("the head was launched %d times and the worker %d times, want 1 and 2", head, worker)
 	}
-	if len(c.Status.Attempts) > 0 || len(w.cloud.Machines("sky-taken-")) != 2 {
-		t.Errorf("attempts %+v, machines %+v", c.Status.Attempts, w.cloud.Machines("sky-taken-"))
+	if len(c.Status.Attempts) > 0 || len(w.cloud.ExistingMachines("sky-taken-")) != 2 {
+		t.Errorf("attempts %+v, machines %+v", c.Status.Attempts, w.cloud.ExistingMachines("sky-taken-"))
 	}
 	w.keep("provision-taken", w.closed(ref.Name)[0])
 }

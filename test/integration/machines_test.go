@@ -39,15 +39,15 @@ func TestALaunchThatIsRepeatedMakesOneMachine(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("once", 1)
 	m := w.reserve(ref, here)[0]
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1, Err: simcloud.Refusal(cloud.Transient)})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1, Err: simcloud.NewRefusal(cloud.Transient)})
 	if _, err := w.acts.Machines.Submit(t.Context(), m); err == nil {
 		t.Fatal("the first answer was to be lost")
 	}
 	w.submit(m, m)
-	if n := w.cloud.Launches("sky-once-", ""); n != 1 {
+	if n := w.cloud.CountLaunches("sky-once-", ""); n != 1 {
 		t.Errorf("%d machines were made", n)
 	}
-	r, made := w.get(ref).Status.Machines[0], w.cloud.Machines("sky-once-")[0]
+	r, made := w.get(ref).Status.Machines[0], w.cloud.ExistingMachines("sky-once-")[0]
 	if r.State != api.MachineUp || r.LaunchRef != made.ID || r.CloudID != made.ID || r.Address != made.Address || r.HostKey != made.HostKey || r.LaunchedAt.IsZero() {
 		t.Errorf("recorded %+v\nmade %+v", r, made)
 	}
@@ -73,13 +73,13 @@ func TestALaunchThatComesAfterItsCleanUpIsGivenBack(t *testing.T) {
 			w := newActivities(t)
 			ref := w.store1("late-"+name, 1)
 			m := w.reserve(ref, here)[0]
-			w.cloud.Lag(200 * time.Millisecond)
-			w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Err: simcloud.Refusal(cloud.Transient)})
-			w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1, Do: func(context.Context) error { return cleanUp(w, ref) }})
+			w.cloud.SetListingLag(200 * time.Millisecond)
+			w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Err: simcloud.NewRefusal(cloud.Transient)})
+			w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1, Do: func(context.Context) error { return cleanUp(w, ref) }})
 			if _, err := w.acts.Machines.Submit(t.Context(), m); err == nil {
 				t.Error("the launch is called a success")
 			}
-			if left := w.cloud.Machines(m.Name); len(left) != 0 {
+			if left := w.cloud.ExistingMachines(m.Name); len(left) != 0 {
 				t.Errorf("%d machines go on billing", len(left))
 			}
 		})
@@ -94,12 +94,12 @@ func TestACancelledWaitCancelsTheLaunch(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	told := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpCancel})
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Do: func(context.Context) error { cancel(); return nil }, Hang: true})
+	told := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpCancel})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Do: func(context.Context) error { cancel(); return nil }, Hang: true})
 	if err := w.acts.Machines.Await(ctx, activities.AwaitInput{Machine: m, Launch: launch}); !temporal.IsCanceledError(err) {
 		t.Errorf("got %v", err)
 	}
-	if n := w.cloud.Hits(told); n != 1 {
+	if n := w.cloud.CountFaultHits(told); n != 1 {
 		t.Errorf("the cloud was told %d times", n)
 	}
 }
@@ -112,7 +112,7 @@ func TestABootThatTakesTooLongSaysWhatTheCloudSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.acts.Machines.Deadlines.Boot = 50 * time.Millisecond
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Do: func(ctx context.Context) error {
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Do: func(ctx context.Context) error {
 		<-ctx.Done()
 		return &cloud.Error{Kind: cloud.Transient, Message: "sshd never answered"}
 	}})
@@ -127,17 +127,17 @@ func TestAMachineIsGoneOnlyOnceTheListingIsEmpty(t *testing.T) {
 	ref := w.store1("lagging", 1)
 	m := w.reserve(ref, here)[0]
 	w.submit(m)
-	w.cloud.Lag(500 * time.Millisecond)
-	owner := w.cloud.Machines("sky-lagging-")[0].Owner
+	w.cloud.SetListingLag(500 * time.Millisecond)
+	owner := w.cloud.ExistingMachines("sky-lagging-")[0].Owner
 	until(t, "the listing has the machine", func() bool {
-		there, err := w.cloud.List(t.Context(), owner)
+		there, err := w.cloud.ListMachines(t.Context(), owner)
 		return err == nil && len(there) == 1
 	})
 	ended := make(chan error, 1)
 	go func() { ended <- w.terminate(ref, m.Name) }()
 	for {
 		isGone := w.state(ref, 0) == api.MachineGone // before the listing, so that the order of the two is known
-		left, err := w.cloud.List(t.Context(), owner)
+		left, err := w.cloud.ListMachines(t.Context(), owner)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestATerminationThatFailsMarksNothing(t *testing.T) {
 	ref := w.store1("stays", 1)
 	m := w.reserve(ref, here)[0]
 	w.submit(m)
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Err: simcloud.Refusal(cloud.Transient)})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Err: simcloud.NewRefusal(cloud.Transient)})
 	if reason, final := reasonOf(w.terminate(ref, m.Name)); reason != "Transient" || final {
 		t.Errorf("%q, final %t", reason, final)
 	}
@@ -171,7 +171,7 @@ func TestATerminationThatFailsMarksNothing(t *testing.T) {
 	if reason, final := reasonOf(w.acts.Machines.Release(t.Context(), ref)); reason != activities.ReasonLeft || !final {
 		t.Errorf("release: %q, final %t", reason, final)
 	}
-	if w.cloud.Released(ref.UID) != 0 {
+	if w.cloud.CountReleases(ref.UID) != 0 {
 		t.Error("the cloud was asked to release what a machine stands on")
 	}
 }
@@ -180,7 +180,7 @@ func TestAnotherInstallationsMachineIsLeftAlone(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("taken", 1)
 	m := w.reserve(ref, here)[0]
-	w.cloud.Plant(cloud.Machine{Name: m.Name, Owner: cloud.Owner{Installation: "another", Cluster: ref.Name, ClusterUID: "theirs"}})
+	w.cloud.AddForeignMachine(cloud.Machine{Name: m.Name, Owner: cloud.Owner{Installation: "another", Cluster: ref.Name, ClusterUID: "theirs"}})
 	_, err := w.acts.Machines.Submit(t.Context(), m)
 	if reason, final := reasonOf(err); reason != string(cloud.Conflict) || !final {
 		t.Errorf("submit: %v", err)
@@ -194,7 +194,7 @@ func TestAnotherInstallationsMachineIsLeftAlone(t *testing.T) {
 	if s := w.state(ref, 0); s != api.MachineGone {
 		t.Errorf("ours, which was never made, is %s", s)
 	}
-	if left := w.cloud.Machines(m.Name); len(left) != 1 {
+	if left := w.cloud.ExistingMachines(m.Name); len(left) != 1 {
 		t.Error("theirs was touched")
 	}
 }
@@ -204,7 +204,7 @@ func TestASurveyMarksWhatVanished(t *testing.T) {
 	ref := w.store1("survey", 3)
 	all := w.reserve(ref, here)
 	w.submit(all[0], all[1])
-	w.cloud.Lose(all[1].Name)
+	w.cloud.LoseMachine(all[1].Name)
 	s, err := w.acts.Machines.Survey(t.Context(), ref)
 	if err != nil || !s.Head {
 		t.Errorf("%+v, %v", s, err)
@@ -274,7 +274,7 @@ type keyValue struct{ key, value []byte }
 // etcd is a client of the test's own; what it does is none of the store's.
 func (w *world) etcd() *clientv3.Client {
 	w.t.Helper()
-	tls, err := w.cfg.Etcd.TLS.Client()
+	tls, err := w.cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
 		w.t.Fatal(err)
 	}

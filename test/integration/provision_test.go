@@ -13,8 +13,8 @@ import (
 	"go.temporal.io/api/enums/v1"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
@@ -32,7 +32,7 @@ func (w *world) closed(cluster string) []run {
 
 func TestACreateComesToReadyAndNoSecretIsSeenOnTheWay(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("ready", 3, operations.CreateOptions{})
+	ref := w.create("ready", 3, client.CreateOptions{})
 	c := w.awaitReady(ref)
 	for _, m := range c.Status.Machines {
 		if m.State != api.MachineReady || m.ReadyAt.IsZero() || m.Address == "" {
@@ -40,14 +40,14 @@ func TestACreateComesToReadyAndNoSecretIsSeenOnTheWay(t *testing.T) {
 		}
 	}
 	for _, condition := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady, api.NodesReady} {
-		if s := c.Status.Condition(condition); s == nil || s.Status != api.ConditionTrue {
+		if s := c.Status.FindCondition(condition); s == nil || s.Status != api.ConditionTrue {
 			t.Errorf("%s: %+v", condition, s)
 		}
 	}
 	if r := c.Status.Resources.CPUs; r.Total != 6 || c.Status.Versions.Kubernetes == "" {
 		t.Errorf("measured %+v, %+v", c.Status.Resources, c.Status.Versions)
 	}
-	if n := w.cloud.Launches("sky-ready-", ""); n != 3 {
+	if n := w.cloud.CountLaunches("sky-ready-", ""); n != 3 {
 		t.Errorf("%d machines were made", n)
 	}
 	runs := w.closed(ref.Name)
@@ -84,7 +84,7 @@ func TestACreateComesToReadyAndNoSecretIsSeenOnTheWay(t *testing.T) {
 // nothingLeft fails where anything of a cluster is left anywhere.
 func (w *world) nothingLeft(ref api.Ref) {
 	w.t.Helper()
-	if left := w.cloud.Machines(api.MachineName(ref.Name, 0)[:len("sky-"+ref.Name+"-")]); len(left) > 0 {
+	if left := w.cloud.ExistingMachines(api.MachineName(ref.Name, 0)[:len("sky-"+ref.Name+"-")]); len(left) > 0 {
 		w.t.Errorf("machines left: %+v", left)
 	}
 	if left := w.keysWith(ref); len(left) > 0 {
@@ -97,27 +97,27 @@ func (w *world) nothingLeft(ref api.Ref) {
 
 func TestACreateGoesToTheNextPlaceWhenOneCannotHoldItAll(t *testing.T) {
 	w := newWorld(t)
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: "sky-failover-2", Err: simcloud.Refusal(cloud.Capacity)})
-	ref := w.create("failover", 3, operations.CreateOptions{})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: "sky-failover-2", Err: simcloud.NewRefusal(cloud.Capacity)})
+	ref := w.create("failover", 3, client.CreateOptions{})
 	c := w.awaitReady(ref)
 	if a := c.Status.Attempts; len(a) != 1 || a[0].Placement != here || a[0].Machine != "sky-failover-2" || a[0].Reason != "Capacity" || a[0].Message == "" {
 		t.Errorf("attempts: %+v", a)
 	}
-	if *c.Status.Placement != there || w.cloud.Launches("sky-failover-", "there") != 3 || len(w.cloud.Machines("sky-failover-")) != 3 {
-		t.Errorf("placement %+v, machines %+v", c.Status.Placement, w.cloud.Machines("sky-failover-"))
+	if *c.Status.Placement != there || w.cloud.CountLaunches("sky-failover-", "there") != 3 || len(w.cloud.ExistingMachines("sky-failover-")) != 3 {
+		t.Errorf("placement %+v, machines %+v", c.Status.Placement, w.cloud.ExistingMachines("sky-failover-"))
 	}
 	w.keep("provision-failover", w.closed(ref.Name)[0])
 }
 
 func TestACreateThatNoPlaceCanHoldSaysSoAndLeavesNothing(t *testing.T) {
 	w := newWorld(t)
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-nowhere-0", Err: simcloud.Refusal(cloud.Quota)})
-	ref := w.create("nowhere", 2, operations.CreateOptions{})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-nowhere-0", Err: simcloud.NewRefusal(cloud.Quota)})
+	ref := w.create("nowhere", 2, client.CreateOptions{})
 	c := w.awaitFailed(ref)
 	if f := c.Status.Failure; f.Reason != "Quota" || f.Machine != "sky-nowhere-0" || f.Step != "launch" || len(c.Status.Attempts) != 2 {
 		t.Errorf("failure %+v, attempts %+v", f, c.Status.Attempts)
 	}
-	if left := w.cloud.Machines("sky-nowhere-"); len(left) > 0 {
+	if left := w.cloud.ExistingMachines("sky-nowhere-"); len(left) > 0 {
 		t.Errorf("left: %+v", left)
 	}
 	w.keep("provision-nowhere", w.closed(ref.Name)[0])
@@ -126,8 +126,8 @@ func TestACreateThatNoPlaceCanHoldSaysSoAndLeavesNothing(t *testing.T) {
 func TestACreateThatFailsLeavesNoMachineAndSaysWhatWhereAndWhy(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.BreakUnit("sky-broken-1", "rke2-agent")
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-broken-0", Times: 2, Err: simcloud.Refusal(cloud.Transient)})
-	ref := w.create("broken", 3, operations.CreateOptions{})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-broken-0", Times: 2, Err: simcloud.NewRefusal(cloud.Transient)})
+	ref := w.create("broken", 3, client.CreateOptions{})
 	c := w.awaitFailed(ref)
 	f := c.Status.Failure
 	if c.Status.Phase != api.PhaseError || f == nil || f.Step != "join the cluster" || f.Machine != "sky-broken-1" || f.Reason != rke2.UnitFailed || f.At.IsZero() {
@@ -137,7 +137,7 @@ func TestACreateThatFailsLeavesNoMachineAndSaysWhatWhereAndWhy(t *testing.T) {
 	if !strings.Contains(log, "broken by the test") || !strings.Contains(log, "[hidden]") || leaks(log, w.secretsOf(ref)["agent-token"]) {
 		t.Errorf("log: %s", log)
 	}
-	if left := w.cloud.Machines("sky-broken-"); len(left) > 0 {
+	if left := w.cloud.ExistingMachines("sky-broken-"); len(left) > 0 {
 		t.Errorf("left: %+v", left)
 	}
 	for _, m := range c.Status.Machines {
@@ -155,7 +155,7 @@ func TestACreateThatFailsLeavesNoMachineAndSaysWhatWhereAndWhy(t *testing.T) {
 	}
 	w.keep("provision-failed", failed)
 	w.cloud.BreakUnit("sky-broken-1", "")
-	w.create("broken", 3, operations.CreateOptions{})
+	w.create("broken", 3, client.CreateOptions{})
 	w.awaitReady(ref)
 	w.keep("provision-again", w.closed(ref.Name)[0])
 }
@@ -180,9 +180,9 @@ func (w *world) hasNoTraceOf(ref api.Ref, r run, password string) {
 func TestAShellThatPrintsIsNoHindranceToACreate(t *testing.T) {
 	w := newWorld(t)
 	for i, startup := range []string{"echo hi; echo hi >&2", "echo arch=sparc cpus=none; printf 'send'; trap 'echo bye; exit 9' EXIT", "set -x; umask 077"} {
-		w.cloud.NoisyShell(api.MachineName("noisy", i), startup)
+		w.cloud.SetNoisyShell(api.MachineName("noisy", i), startup)
 	}
-	ref := w.create("noisy", 3, operations.CreateOptions{})
+	ref := w.create("noisy", 3, client.CreateOptions{})
 	if c := w.awaitReady(ref); inState(c, api.MachineReady) != 3 {
 		t.Errorf("machines %+v", c.Status.Machines)
 	}
@@ -190,8 +190,8 @@ func TestAShellThatPrintsIsNoHindranceToACreate(t *testing.T) {
 
 func TestAShellThatRunsNoCommandIsQuotedInTheFailure(t *testing.T) {
 	w := newWorld(t)
-	w.cloud.NoisyShell("sky-mute-1", "echo 'Please login as the user \"ubuntu\"'; exit 1")
-	ref := w.create("mute", 2, operations.CreateOptions{})
+	w.cloud.SetNoisyShell("sky-mute-1", "echo 'Please login as the user \"ubuntu\"'; exit 1")
+	ref := w.create("mute", 2, client.CreateOptions{})
 	f := w.awaitFailed(ref).Status.Failure
 	if f.Machine != "sky-mute-1" || f.Reason != "LoginShellFailed" || !strings.Contains(f.Message, `Please login as the user "ubuntu"`) {
 		t.Errorf("failure %+v", f)
@@ -211,14 +211,14 @@ func inState(c *api.Cluster, s api.MachineState) int {
 func TestMachinesThatWereKeptAreGoneOnWith(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.BreakUnit("sky-kept-1", "rke2-agent")
-	ref := w.create("kept", 2, operations.CreateOptions{KeepOnFailure: true})
+	ref := w.create("kept", 2, client.CreateOptions{KeepOnFailure: true})
 	w.awaitFailed(ref)
-	before := w.cloud.Machines("sky-kept-")
+	before := w.cloud.ExistingMachines("sky-kept-")
 	w.keep("provision-kept", w.closed(ref.Name)[0])
 	w.cloud.BreakUnit("sky-kept-1", "")
-	w.create("kept", 2, operations.CreateOptions{})
+	w.create("kept", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	if after := w.cloud.Machines("sky-kept-"); len(before) != 2 || !slices.Equal(before, after) {
+	if after := w.cloud.ExistingMachines("sky-kept-"); len(before) != 2 || !slices.Equal(before, after) {
 		t.Errorf("before %+v\nafter %+v", before, after)
 	}
 	w.keep("provision-on-kept", w.closed(ref.Name)[0])
@@ -226,10 +226,10 @@ func TestMachinesThatWereKeptAreGoneOnWith(t *testing.T) {
 
 func TestALostAnswerOfTheCloudMakesNoSecondMachine(t *testing.T) {
 	w := newWorld(t)
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 2, Err: simcloud.Refusal(cloud.Transient)})
-	ref := w.create("lostanswer", 2, operations.CreateOptions{})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 2, Err: simcloud.NewRefusal(cloud.Transient)})
+	ref := w.create("lostanswer", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	if n := w.cloud.Launches("sky-lostanswer-", ""); n != 2 {
+	if n := w.cloud.CountLaunches("sky-lostanswer-", ""); n != 2 {
 		t.Errorf("%d machines were made", n)
 	}
 }
@@ -237,14 +237,14 @@ func TestALostAnswerOfTheCloudMakesNoSecondMachine(t *testing.T) {
 func TestANameThatAnotherInstallationHoldsEndsACreateAndNotItsDelete(t *testing.T) {
 	w := newWorld(t)
 	theirs := cloud.Machine{Name: "sky-namesake-1", Owner: cloud.Owner{Installation: "another", Cluster: "namesake", ClusterUID: "theirs"}}
-	w.cloud.Plant(theirs)
-	ref := w.create("namesake", 2, operations.CreateOptions{})
+	w.cloud.AddForeignMachine(theirs)
+	ref := w.create("namesake", 2, client.CreateOptions{})
 	if f := w.awaitFailed(ref).Status.Failure; f.Reason != "Conflict" || f.Machine != theirs.Name {
 		t.Errorf("failure %+v", f)
 	}
 	w.delete(ref, false)
 	w.awaitGone(ref)
-	if left := w.cloud.Machines("sky-namesake-"); len(left) != 1 || left[0].Owner != theirs.Owner {
+	if left := w.cloud.ExistingMachines("sky-namesake-"); len(left) != 1 || left[0].Owner != theirs.Owner {
 		t.Errorf("left: %+v", left)
 	}
 }
@@ -254,9 +254,9 @@ func TestTwoCreatesAtOnceAreOneOperation(t *testing.T) {
 	errs := make([]error, 2)
 	uids := make([]string, 2)
 	var both sync.WaitGroup
-	for i, ops := range []*operations.Client{w.ops, w.client()} {
+	for i, ops := range []*client.Client{w.ops, w.client()} {
 		both.Go(func() {
-			created, err := ops.Create(t.Context(), api.NewCluster("twins", "", spec(2), nil, time.Now()), operations.CreateOptions{})
+			created, err := ops.CreateCluster(t.Context(), api.NewCluster("twins", "", spec(2), nil, time.Now()), client.CreateOptions{})
 			if errs[i] = err; err == nil {
 				uids[i] = created.Cluster.Metadata.UID
 			}
@@ -273,7 +273,7 @@ func TestTwoCreatesAtOnceAreOneOperation(t *testing.T) {
 		t.Error("neither went ahead")
 	}
 	w.awaitReady(api.Ref{Name: "twins", UID: c.Metadata.UID})
-	if n := w.cloud.Launches("sky-twins-", ""); n != 2 {
+	if n := w.cloud.CountLaunches("sky-twins-", ""); n != 2 {
 		t.Errorf("%d machines were made", n)
 	}
 	if runs := w.closed("twins"); len(runs) != 1 || runs[0].history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetFirstExecutionRunId() != runs[0].id {

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"go.temporal.io/sdk/client"
+	sdkclient "go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
@@ -27,10 +27,10 @@ func (w *world) sweep(cluster string) api.SweepResult {
 	return r
 }
 
-func (w *world) beginSweep(cluster string) client.WorkflowRun {
+func (w *world) beginSweep(cluster string) sdkclient.WorkflowRun {
 	w.t.Helper()
 	w.sweeps++
-	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), client.StartWorkflowOptions{ID: w.sweepID(), TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: cluster})
+	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), sdkclient.StartWorkflowOptions{ID: w.sweepID(), TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: cluster})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -42,12 +42,12 @@ func (w *world) sweepID() string { return fmt.Sprintf("sweep/%s-%d", w.queue, w.
 // plant adds a machine to the cloud that bears this installation's labels and those of a cluster, and that no create has made.
 func (w *world) plant(ref api.Ref, m cloud.Machine) {
 	w.t.Helper()
-	installation, err := w.store.Installation(w.t.Context())
+	installation, err := w.store.EnsureInstallationID(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	m.Owner = cloud.Owner{Installation: installation, Cluster: ref.Name, ClusterUID: ref.UID}
-	w.cloud.Plant(m)
+	w.cloud.AddForeignMachine(m)
 }
 
 // repair sweeps a cluster, and waits until what that started has ended.
@@ -71,7 +71,7 @@ func (w *world) healthy(ref api.Ref, n int) {
 	if c.Status.Phase != api.PhaseReady || len(c.Status.Drift) != 0 {
 		w.t.Errorf("%s with drift %v", c.Status.Phase, c.Status.Drift)
 	}
-	there := w.cloud.Machines("sky-" + ref.Name + "-")
+	there := w.cloud.ExistingMachines("sky-" + ref.Name + "-")
 	if len(there) != n {
 		w.t.Errorf("%d machines, want %d", len(there), n)
 	}
@@ -98,7 +98,7 @@ func lastRepair(t *testing.T, c *api.Cluster, kind api.ActionKind, machine strin
 
 func TestAHealthyClusterIsLeftAlone(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("well", 3, operations.CreateOptions{})
+	ref := w.create("well", 3, client.CreateOptions{})
 	w.awaitReady(ref)
 	w.healthy(ref, 3)
 	before := w.get(ref)
@@ -110,9 +110,9 @@ func TestAHealthyClusterIsLeftAlone(t *testing.T) {
 
 func TestAWorkerThatIsGoneIsReplaced(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("loser", 3, operations.CreateOptions{})
+	ref := w.create("loser", 3, client.CreateOptions{})
 	before := w.awaitReady(ref)
-	w.cloud.Lose("sky-loser-1")
+	w.cloud.LoseMachine("sky-loser-1")
 	after := w.repair(ref)
 	w.healthy(ref, 3)
 	lastRepair(t, after, api.ActionReplace, "sky-loser-1")
@@ -120,7 +120,7 @@ func TestAWorkerThatIsGoneIsReplaced(t *testing.T) {
 		t.Error("it has the incarnation of the lost one")
 	}
 	w.keep("repair-replace", w.runsOf(ref.Name)[0])
-	events, err := w.store.Events(t.Context(), ref.UID)
+	events, err := w.store.ListEvents(t.Context(), ref.UID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,10 +133,10 @@ func TestAWorkerThatIsGoneIsReplaced(t *testing.T) {
 
 func TestAllThatGoesWrongAtOnceIsPutRight(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("messy", 4, operations.CreateOptions{})
+	ref := w.create("messy", 4, client.CreateOptions{})
 	c := w.awaitReady(ref)
-	w.cloud.Lose("sky-messy-1")
-	w.cloud.Lose("sky-messy-2")
+	w.cloud.LoseMachine("sky-messy-1")
+	w.cloud.LoseMachine("sky-messy-2")
 	if err := os.Remove(filepath.Join(w.home, "messy", "kubeconfig")); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestAllThatGoesWrongAtOnceIsPutRight(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(w.home, "messy", "kubeconfig")); err != nil {
 		t.Error(err)
 	}
-	if n := w.cloud.Launches("sky-messy-", ""); n != 7 { // four, the planted one, and two new ones
+	if n := w.cloud.CountLaunches("sky-messy-", ""); n != 7 { // four, the planted one, and two new ones
 		t.Errorf("%d launches", n)
 	}
 	if w.get(ref).Status.Machines[3].Incarnation != c.Status.Machines[3].Incarnation {
@@ -156,90 +156,90 @@ func TestAllThatGoesWrongAtOnceIsPutRight(t *testing.T) {
 
 func TestACloudThatCanNotBeAskedTouchesNothing(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("blind", 2, operations.CreateOptions{})
+	ref := w.create("blind", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	f := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: simcloud.Refusal(cloud.Unreachable)})
+	f := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: simcloud.NewRefusal(cloud.Unreachable)})
 	r := w.sweep(ref.Name)
-	if slices.ContainsFunc(r.Drifted, func(d api.Drifted) bool { return d.Started != "" }) {
+	if slices.ContainsFunc(r.Drifted, func(d api.DriftedCluster) bool { return d.Started != "" }) {
 		t.Errorf("something was started: %+v", r)
 	}
 	c := w.get(ref)
-	if cond := c.Status.Condition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || c.Status.Phase != api.PhaseReady {
+	if cond := c.Status.FindCondition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || c.Status.Phase != api.PhaseReady {
 		t.Errorf("%s, Reachable %+v", c.Status.Phase, cond)
 	}
-	w.cloud.End(f)
+	w.cloud.EndFault(f)
 	w.healthy(ref, 2)
-	if cond := w.get(ref).Status.Condition(api.Reachable); cond.Status != api.ConditionTrue {
+	if cond := w.get(ref).Status.FindCondition(api.Reachable); cond.Status != api.ConditionTrue {
 		t.Errorf("Reachable %+v", cond)
 	}
 }
 
 func TestACloudThatCanNotBeAskedHoldsUpNoOther(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("beside", 2, operations.CreateOptions{})
+	ref := w.create("beside", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	away := func(name string) *simcloud.Fault {
-		return w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{name: simcloud.Refusal(cloud.Transient)}}})
+		return w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{name: simcloud.NewRefusal(cloud.Transient)}}})
 	}
 	own := away(simcloud.Name)
-	w.cloud.Lose("sky-beside-1")
-	if r := w.sweep(ref.Name); slices.ContainsFunc(r.Drifted, func(d api.Drifted) bool { return d.Started != "" }) {
+	w.cloud.LoseMachine("sky-beside-1")
+	if r := w.sweep(ref.Name); slices.ContainsFunc(r.Drifted, func(d api.DriftedCluster) bool { return d.Started != "" }) {
 		t.Errorf("something was started though its own cloud is silent: %+v", r)
 	}
-	if cond := w.get(ref).Status.Condition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || !strings.Contains(cond.Message, "refuses (Transient)") {
+	if cond := w.get(ref).Status.FindCondition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || !strings.Contains(cond.Message, "refuses (Transient)") {
 		t.Errorf("Reachable %+v", cond)
 	}
-	w.cloud.End(own)
+	w.cloud.EndFault(own)
 	another := away("another")
 	lastRepair(t, w.repair(ref), api.ActionReplace, "sky-beside-1")
 	w.healthy(ref, 2)
 	w.delete(ref, false)
 	w.awaitGone(ref)
-	w.cloud.End(another)
+	w.cloud.EndFault(another)
 }
 
 func TestADeleteEndsWhatEtcdHasThoughItsCloudDoesNotListIt(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("unlisted", 2, operations.CreateOptions{})
+	ref := w.create("unlisted", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	silent := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{"lost": simcloud.Refusal(cloud.Transient)}}})
-	if _, err := w.store.Update(t.Context(), ref, func(c *api.Cluster) error { // it was there once
-		c.Status.Attempts = append(c.Status.Attempts, api.Attempt{Placement: api.Placement{Cloud: "lost"}})
+	silent := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{"lost": simcloud.NewRefusal(cloud.Transient)}}})
+	if _, err := w.store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error { // it was there once
+		c.Status.Attempts = append(c.Status.Attempts, api.FailedPlacement{Placement: api.Placement{Cloud: "lost"}})
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	w.delete(ref, false)
-	until(t, "its machines are ended", func() bool { return len(w.cloud.Machines("sky-unlisted-")) == 0 })
-	asked := w.cloud.Hits(silent)
-	until(t, "it is asked again", func() bool { return w.cloud.Hits(silent) > asked+2 })
+	until(t, "its machines are ended", func() bool { return len(w.cloud.ExistingMachines("sky-unlisted-")) == 0 })
+	asked := w.cloud.CountFaultHits(silent)
+	until(t, "it is asked again", func() bool { return w.cloud.CountFaultHits(silent) > asked+2 })
 	if c := w.get(ref); c.Status.Phase != api.PhaseDeleting {
 		t.Errorf("%s though a cloud that it was on has not said that it has nothing of it", c.Status.Phase)
 	}
-	w.cloud.End(silent)
+	w.cloud.EndFault(silent)
 	w.awaitGone(ref)
 }
 
 func TestACloudThatHangsHoldsUpNoOther(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("prompt", 2, operations.CreateOptions{})
+	ref := w.create("prompt", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	mute := simcloud.New(here)
 	t.Cleanup(mute.Close)
 	w.acts.Sweeps.Clouds.Named["mute"] = mute
-	hang := mute.Inject(simcloud.Fault{Op: simcloud.OpList, Hang: true})
+	hang := mute.InjectFault(simcloud.Fault{Op: simcloud.OpList, Hang: true})
 	stuck := api.NewCluster("stuck", "uid-stuck", spec(1), nil, time.Now().UTC())
 	stuck.Spec.Cloud, stuck.Status.Phase = "mute", api.PhaseReady
-	if _, err := w.store.Create(t.Context(), stuck); err != nil {
+	if _, err := w.store.CreateCluster(t.Context(), stuck); err != nil {
 		t.Fatal(err)
 	}
-	w.cloud.Lose("sky-prompt-1")
+	w.cloud.LoseMachine("sky-prompt-1")
 	run := w.beginSweep("")
 	until(t, "the other's machine is replaced", func() bool {
 		c := w.get(ref)
 		return c.Status.Machines[1].State == api.MachineReady && slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Action.Kind == api.ActionReplace && !r.Ended.IsZero() })
 	})
-	if n := mute.Hits(hang); n != 1 { // the look for orphans, which comes after that for drift, asks once more
+	if n := mute.CountFaultHits(hang); n != 1 { // the look for orphans, which comes after that for drift, asks once more
 		t.Errorf("the cloud that hangs was asked %d times by then", n)
 	}
 	if err := w.temporal.TerminateWorkflow(t.Context(), run.GetID(), run.GetRunID(), "seen enough"); err != nil {
@@ -249,7 +249,7 @@ func TestACloudThatHangsHoldsUpNoOther(t *testing.T) {
 
 func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("keeper", 1, operations.CreateOptions{})
+	ref := w.create("keeper", 1, client.CreateOptions{})
 	w.awaitReady(ref)
 	w.plant(api.Ref{Name: "old", UID: "uid-old"}, cloud.Machine{Name: "sky-old-0"})
 	orphaned := func(r api.SweepResult) api.Orphan {
@@ -265,8 +265,8 @@ func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
 	if first.TerminateAt.IsZero() {
 		t.Error("its time does not come")
 	}
-	w.cloud.Lose("sky-old-0")
-	w.cloud.Inject(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{first.Cloud: simcloud.Refusal(cloud.Access)}}})
+	w.cloud.LoseMachine("sky-old-0")
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{first.Cloud: simcloud.NewRefusal(cloud.Access)}}})
 	r := w.sweep("")
 	again := orphaned(r)
 	if !again.FirstSeen.Equal(first.FirstSeen) || again.State != string(cloud.StateUnknown) || !again.TerminateAt.IsZero() || len(r.Unasked) != 1 {
@@ -276,9 +276,9 @@ func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
 
 func TestALostHeadCostsNoWorker(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("headless", 3, operations.CreateOptions{})
+	ref := w.create("headless", 3, client.CreateOptions{})
 	w.awaitReady(ref)
-	w.cloud.Lose("sky-headless-0")
+	w.cloud.LoseMachine("sky-headless-0")
 	w.acts.Sweeps.Policy.NotReadyFor = time.Nanosecond
 	if r := w.sweep(ref.Name); len(r.Drifted) != 1 || r.Drifted[0].Started != "" {
 		t.Errorf("it is given up at first sight: %+v", r)
@@ -287,35 +287,35 @@ func TestALostHeadCostsNoWorker(t *testing.T) {
 	if c.Status.Phase != api.PhaseError || c.Status.Failure == nil || c.Status.Failure.Reason != string(api.DriftHeadLost) {
 		t.Errorf("%s, failure %+v", c.Status.Phase, c.Status.Failure)
 	}
-	if n := len(w.cloud.Machines("sky-headless-")); n != 2 {
+	if n := len(w.cloud.ExistingMachines("sky-headless-")); n != 2 {
 		t.Errorf("%d machines, want the two workers", n)
 	}
 	w.keep("repair-head-lost", w.runsOf(ref.Name)[0])
 	w.sweep("")
-	if n := len(w.cloud.Machines("sky-headless-")); n != 2 {
+	if n := len(w.cloud.ExistingMachines("sky-headless-")); n != 2 {
 		t.Errorf("a cluster in ERROR lost a machine: %d", n)
 	}
 }
 
 func TestAReplacementThatCanNotBeHadIsGivenBackAndTriedAgainLater(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("scarce", 2, operations.CreateOptions{})
+	ref := w.create("scarce", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	f := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpSubmit, Err: simcloud.Refusal(cloud.Capacity)})
-	w.cloud.Lose("sky-scarce-1")
+	f := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Err: simcloud.NewRefusal(cloud.Capacity)})
+	w.cloud.LoseMachine("sky-scarce-1")
 	c := w.repair(ref)
 	last := c.Status.Repairs[len(c.Status.Repairs)-1]
 	if last.Action.Kind != api.ActionReplace || last.Error == "" || c.Status.Phase != api.PhaseReady || len(c.Status.Drift) == 0 {
 		t.Errorf("%s, repair %+v, drift %v", c.Status.Phase, last, c.Status.Drift)
 	}
 	w.keep("repair-refused", w.runsOf(ref.Name)[0])
-	hits := w.cloud.Hits(f)
+	hits := w.cloud.CountFaultHits(f)
 	w.sweep(ref.Name)
-	if w.cloud.Hits(f) != hits {
+	if w.cloud.CountFaultHits(f) != hits {
 		t.Error("it was tried again at once")
 	}
-	w.cloud.End(f)
-	run, err := w.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID(ref.Name), TaskQueue: w.queue},
+	w.cloud.EndFault(f)
+	run, err := w.temporal.ExecuteWorkflow(t.Context(), sdkclient.StartWorkflowOptions{ID: api.OperationID(ref.Name), TaskQueue: w.queue},
 		api.WorkflowRepair, api.RepairInput{Cluster: ref, Again: true})
 	if err != nil {
 		t.Fatal(err)
@@ -328,15 +328,15 @@ func TestAReplacementThatCanNotBeHadIsGivenBackAndTriedAgainLater(t *testing.T) 
 
 func TestADeleteTakesOverFromARepair(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("caught", 2, operations.CreateOptions{})
+	ref := w.create("caught", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	f := w.cloud.Inject(simcloud.Fault{Op: simcloud.OpAwait, Hang: true})
-	w.cloud.Lose("sky-caught-1")
+	f := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Hang: true})
+	w.cloud.LoseMachine("sky-caught-1")
 	w.sweep(ref.Name)
-	until(t, "the repair waits for a machine", func() bool { return w.cloud.Hits(f) > 0 })
+	until(t, "the repair waits for a machine", func() bool { return w.cloud.CountFaultHits(f) > 0 })
 	w.delete(ref, false)
 	w.awaitGone(ref)
-	if n := len(w.cloud.Machines("sky-caught-")); n != 0 {
+	if n := len(w.cloud.ExistingMachines("sky-caught-")); n != 0 {
 		t.Errorf("%d machines left", n)
 	}
 	w.keep("repair-deleted", w.runsOf(ref.Name)[0])
@@ -353,9 +353,9 @@ func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
 	w.sweep(never.Name)
 	w.awaitReady(never)
 
-	ref := w.create("never-deleted", 1, operations.CreateOptions{})
+	ref := w.create("never-deleted", 1, client.CreateOptions{})
 	w.awaitReady(ref)
-	_, err := w.store.Update(t.Context(), ref, func(c *api.Cluster) error {
+	_, err := w.store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseDeleting, "", time.Now().UTC())
 		return nil
 	})
@@ -369,7 +369,7 @@ func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
 func TestAClusterOfNonsenseIsReportedAndHoldsUpNoOther(t *testing.T) {
 	w := newWorld(t)
 	bad := w.store1("nonsense", 1)
-	_, err := w.store.Update(t.Context(), bad, func(c *api.Cluster) error {
+	_, err := w.store.UpdateCluster(t.Context(), bad, func(c *api.Cluster) error {
 		c.Spec.NumNodes = -3
 		c.Status.Phase = api.PhaseReady
 		return nil
@@ -377,12 +377,12 @@ func TestAClusterOfNonsenseIsReportedAndHoldsUpNoOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := w.create("sense", 2, operations.CreateOptions{})
+	good := w.create("sense", 2, client.CreateOptions{})
 	w.awaitReady(good)
-	w.cloud.Lose("sky-sense-1")
+	w.cloud.LoseMachine("sky-sense-1")
 	r := w.sweep("")
-	of := func(name string) api.Drifted {
-		i := slices.IndexFunc(r.Drifted, func(d api.Drifted) bool { return d.Cluster == name })
+	of := func(name string) api.DriftedCluster {
+		i := slices.IndexFunc(r.Drifted, func(d api.DriftedCluster) bool { return d.Cluster == name })
 		if i < 0 {
 			t.Fatalf("%s is not in %+v", name, r.Drifted)
 		}
@@ -396,43 +396,43 @@ func TestAClusterOfNonsenseIsReportedAndHoldsUpNoOther(t *testing.T) {
 	}
 	_ = w.temporal.GetWorkflow(t.Context(), api.OperationID(good.Name), "").Get(t.Context(), nil)
 	w.healthy(good, 2)
-	events, err := w.store.Events(t.Context(), bad.UID)
+	events, err := w.store.ListEvents(t.Context(), bad.UID)
 	if err != nil || len(events) == 0 || events[len(events)-1].Reason != string(api.DriftInvalid) {
 		t.Errorf("events %+v (%v)", events, err)
 	}
-	if err := w.store.Delete(t.Context(), bad); err != nil {
+	if err := w.store.DeleteCluster(t.Context(), bad); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestMachinesOfNoClusterEndAfterTheirGrace(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("parent", 1, operations.CreateOptions{})
+	ref := w.create("parent", 1, client.CreateOptions{})
 	w.awaitReady(ref)
 	w.plant(api.Ref{Name: "past", UID: "uid-past"}, cloud.Machine{Name: "sky-past-0"})
-	w.cloud.Plant(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-1"})
+	w.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-1"})
 	w.acts.Sweeps.OrphanGrace = time.Hour
 	r := w.sweep("")
 	i := slices.IndexFunc(r.Orphans, func(o api.Orphan) bool { return o.Name == "sky-past-0" })
 	if i < 0 || slices.ContainsFunc(r.Orphans, func(o api.Orphan) bool { return o.Name == "sky-past-1" || o.Cluster == ref.Name }) {
 		t.Fatalf("orphans %+v", r.Orphans)
 	}
-	if len(w.cloud.Machines("sky-past-")) != 2 {
+	if len(w.cloud.ExistingMachines("sky-past-")) != 2 {
 		t.Error("one was ended before its time")
 	}
 	w.acts.Sweeps.OrphanGrace = time.Nanosecond
 	w.sweep("")
 	w.keep("sweep-orphans", w.runOf(w.sweepID(), ""))
-	if left := w.cloud.Machines("sky-past-"); len(left) != 1 || left[0].Name != "sky-past-1" {
+	if left := w.cloud.ExistingMachines("sky-past-"); len(left) != 1 || left[0].Name != "sky-past-1" {
 		t.Errorf("left: %+v", left)
 	}
 }
 
 func TestAClusterInErrorThatSomebodyMendedIsReadyAgainWhenAsked(t *testing.T) {
 	w := newWorld(t)
-	ref := w.create("mended", 1, operations.CreateOptions{})
+	ref := w.create("mended", 1, client.CreateOptions{})
 	w.awaitReady(ref)
-	_, err := w.store.Update(t.Context(), ref, func(c *api.Cluster) error {
+	_, err := w.store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseError, "UnitDead", time.Now().UTC())
 		c.Status.Failure = &api.Failure{Step: "repair", Machine: "sky-mended-0", Reason: "UnitDead", Message: "restarting it does not help"}
 		return nil
@@ -443,7 +443,7 @@ func TestAClusterInErrorThatSomebodyMendedIsReadyAgainWhenAsked(t *testing.T) {
 	if r := w.sweep(ref.Name); len(r.Drifted) != 0 || w.get(ref).Status.Phase != api.PhaseError {
 		t.Errorf("nobody asked: %+v", r)
 	}
-	run, err := w.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: ref.Name, Again: true})
+	run, err := w.temporal.ExecuteWorkflow(t.Context(), sdkclient.StartWorkflowOptions{TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: ref.Name, Again: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -461,7 +461,7 @@ func TestAClusterInErrorThatSomebodyMendedIsReadyAgainWhenAsked(t *testing.T) {
 func TestMachinesOfAClusterWhoseUIDSomebodyEditedAreNoOrphans(t *testing.T) {
 	w := newWorld(t)
 	edited := w.store1("edited", 1)
-	_, err := w.store.Update(t.Context(), edited, func(c *api.Cluster) error {
+	_, err := w.store.UpdateCluster(t.Context(), edited, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseReady, "", time.Now().UTC()) // and no machine is on record under its UID
 		return nil
 	})
@@ -471,17 +471,17 @@ func TestMachinesOfAClusterWhoseUIDSomebodyEditedAreNoOrphans(t *testing.T) {
 	w.plant(api.Ref{Name: "edited", UID: "uid-before"}, cloud.Machine{Name: "sky-edited-0"})
 	w.acts.Sweeps.OrphanGrace = time.Nanosecond
 	w.sweep("")
-	if r := w.sweep(""); len(r.Orphans) != 0 || len(w.cloud.Machines("sky-edited-")) != 1 {
-		t.Errorf("orphans %+v, left: %+v", r.Orphans, w.cloud.Machines("sky-edited-"))
+	if r := w.sweep(""); len(r.Orphans) != 0 || len(w.cloud.ExistingMachines("sky-edited-")) != 1 {
+		t.Errorf("orphans %+v, left: %+v", r.Orphans, w.cloud.ExistingMachines("sky-edited-"))
 	}
-	if err := w.store.Delete(t.Context(), edited); err != nil {
+	if err := w.store.DeleteCluster(t.Context(), edited); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.store.NoteCloud(t.Context(), "sim", time.Now()); err != nil {
+	if err := w.store.RecordCloudUse(t.Context(), "sim", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	w.sweep("")
-	if left := w.cloud.Machines("sky-edited-"); len(left) != 0 {
+	if left := w.cloud.ExistingMachines("sky-edited-"); len(left) != 0 {
 		t.Errorf("an orphan by now, and left: %+v", left)
 	}
 }

@@ -42,7 +42,7 @@ func (w *world) secretsOf(ref api.Ref) map[string]string {
 	found := map[string]string{}
 	for _, key := range keys {
 		var missing *store.NotFoundError
-		value, err := w.store.GetSecret(w.t.Context(), ref, key)
+		value, err := w.store.ReadSecret(w.t.Context(), ref, key)
 		if err != nil && !errors.As(err, &missing) {
 			w.t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestTheReleaseOfAClustersSpecGoesBeforeTheWorkers(t *testing.T) {
 	w := newActivities(t)
 	const own = "v1.34.1+rke2r1"
 	refs := map[string]api.Ref{own: w.store1("own", 1), simcloud.Version: w.store1("before", 1)} // by the release that each gets
-	if _, err := w.store.Update(t.Context(), refs[own], func(c *api.Cluster) error {
+	if _, err := w.store.UpdateCluster(t.Context(), refs[own], func(c *api.Cluster) error {
 		c.Spec.KubernetesVersion = own
 		return nil
 	}); err != nil {
@@ -213,7 +213,7 @@ func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
 		"node":      func() error { return a.Nodes.AwaitNode(ctx, m) },
 		"ready":     func() error { return a.Clusters.MarkReady(ctx, old) },
 		"deleting":  func() error { return a.Clusters.MarkDeleting(ctx, old) },
-		"failed":    func() error { return a.Clusters.MarkFailed(ctx, activities.FailInput{Cluster: old}) },
+		"failed":    func() error { return a.Clusters.MarkFailed(ctx, activities.MarkFailedInput{Cluster: old}) },
 	} {
 		if reason, final := reasonOf(step()); reason != activities.ReasonGone || !final {
 			t.Errorf("%s: %q, final %t", name, reason, final)

@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/operations"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
 // refuseOnce makes the first call at a point fail for what passes, and calls again at the second.
 func (w *world) refuseOnce(op simcloud.Op, machine string, again func(ctx context.Context)) {
-	w.cloud.Inject(simcloud.Fault{Op: op, Machine: machine, Times: 1, Err: simcloud.Refusal(cloud.Transient)})
-	w.cloud.Inject(simcloud.Fault{Op: op, Machine: machine, Times: 1, Do: func(ctx context.Context) error {
+	w.cloud.InjectFault(simcloud.Fault{Op: op, Machine: machine, Times: 1, Err: simcloud.NewRefusal(cloud.Transient)})
+	w.cloud.InjectFault(simcloud.Fault{Op: op, Machine: machine, Times: 1, Do: func(ctx context.Context) error {
 		again(ctx)
 		return nil
 	}})
@@ -25,7 +25,7 @@ func TestWhatIsTriedAgainShowsWhyAndSinceWhen(t *testing.T) {
 	seen := map[simcloud.Op]*api.Cluster{}
 	see := func(op simcloud.Op) func(context.Context) {
 		return func(ctx context.Context) {
-			c, err := w.store.Get(ctx, "troubled")
+			c, err := w.store.ReadCluster(ctx, "troubled")
 			if err != nil {
 				t.Error(err)
 			}
@@ -37,13 +37,13 @@ func TestWhatIsTriedAgainShowsWhyAndSinceWhen(t *testing.T) {
 		w.refuseOnce(op, worker, see(op))
 	}
 	w.refuseOnce(simcloud.OpRelease, "", see(simcloud.OpRelease))
-	ref := w.create("troubled", 2, operations.CreateOptions{})
+	ref := w.create("troubled", 2, client.CreateOptions{})
 	if m := w.awaitReady(ref).Status.Machines[1]; m.Trouble != "" || m.Step != "" {
 		t.Errorf("of a machine that is Ready: %q, %q", m.Trouble, m.Step)
 	}
 	w.delete(ref, false)
 	w.awaitGone(ref)
-	why := simcloud.Refusal(cloud.Transient).Error()
+	why := simcloud.NewRefusal(cloud.Transient).Error()
 	for _, op := range []simcloud.Op{simcloud.OpSubmit, simcloud.OpAwait, simcloud.OpTerminate} {
 		m := seen[op].Status.Machines[1]
 		if !strings.Contains(m.Step, why) {

@@ -31,9 +31,9 @@ import (
 )
 
 const (
-	// patience is for a machine that does much else at the time.
-	patience = 2 * time.Minute
-	askEvery = 100 * time.Millisecond
+	// startTimeout is for a machine that does much else at the time.
+	startTimeout = 2 * time.Minute
+	pollInterval = 100 * time.Millisecond
 )
 
 // Server is an API server that runs until its test ends.
@@ -47,40 +47,40 @@ type Server struct {
 	cs        *kubernetes.Clientset
 }
 
-// Start runs an API server.
-func Start(t testing.TB) *Server {
+// StartServer runs an API server.
+func StartServer(t testing.TB) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	s := &Server{t: t, dir: dir, kube: filepath.Join(dir, "kube"), token: rand.Text()}
-	if err := unpack(release(t), "share/rke2/bin/kube", s.kube); err != nil {
+	if err := extractProgram(findRelease(t), "share/rke2/bin/kube", s.kube); err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3)
+	ports := findFreePorts(t, 3)
 	client := "http://127.0.0.1:" + ports[0]
-	s.run("etcd", "--config-file="+s.file("etcd.yaml", fmt.Sprintf(
+	s.startComponent("etcd", "--config-file="+s.writeFile("etcd.yaml", fmt.Sprintf(
 		"name: default\ndata-dir: %s\nlisten-client-urls: %s\nadvertise-client-urls: %[2]s\nlisten-peer-urls: %s\n"+
 			"initial-advertise-peer-urls: %[3]s\ninitial-cluster: default=%[3]s\nunsafe-no-fsync: true\nlog-level: warn\nlog-outputs: [stderr]\n",
 		filepath.Join(dir, "etcd"), client, "http://127.0.0.1:"+ports[1])))
-	s.await("etcd", func() error {
+	s.awaitCondition("etcd", func() error {
 		c, err := net.Dial("tcp", "127.0.0.1:"+ports[0])
 		if err == nil {
 			c.Close()
 		}
 		return err
 	})
-	certs, key := filepath.Join(dir, "certs"), s.file("service.key", serviceKey(t))
-	s.run("kube-apiserver", "--etcd-servers="+client, "--secure-port="+ports[2], "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
-		"--cert-dir="+certs, "--token-auth-file="+s.file("tokens", s.token+",test,test,system:masters\n"), "--authorization-mode=RBAC",
+	certs, key := filepath.Join(dir, "certs"), s.writeFile("service.key", newServiceAccountKey(t))
+	s.startComponent("kube-apiserver", "--etcd-servers="+client, "--secure-port="+ports[2], "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+		"--cert-dir="+certs, "--token-auth-file="+s.writeFile("tokens", s.token+",test,test,system:masters\n"), "--authorization-mode=RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+key, "--service-account-signing-key-file="+key,
 		"--service-cluster-ip-range=10.43.0.0/16", "--disable-admission-plugins=ServiceAccount")
-	s.ready("https://127.0.0.1:"+ports[2], filepath.Join(certs, "apiserver.crt"))
+	s.awaitReady("https://127.0.0.1:"+ports[2], filepath.Join(certs, "apiserver.crt"))
 	return s
 }
 
-// ready waits until the server answers.
-func (s *Server) ready(address, cert string) {
+// awaitReady waits until the server answers.
+func (s *Server) awaitReady(address, cert string) {
 	s.t.Helper()
-	s.await("the API server", func() error {
+	s.awaitCondition("the API server", func() error {
 		ca, err := os.ReadFile(cert)
 		if err != nil {
 			return err
@@ -100,28 +100,28 @@ func (s *Server) ready(address, cert string) {
 	})
 }
 
-// Define brings in a CustomResourceDefinition, given as YAML, and waits until its kind is served.
-func (s *Server) Define(crd string) {
+// ApplyCRD brings in a CustomResourceDefinition, given as YAML, and waits until its kind is served.
+func (s *Server) ApplyCRD(crd string) {
 	s.t.Helper()
-	name := value(crd, "name")
+	name := yamlValue(crd, "name")
 	path := "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/" + name
 	if err := s.cs.Discovery().RESTClient().Patch(types.ApplyYAMLPatchType).AbsPath(path).Param("fieldManager", "test").
 		SetHeader("Accept", "application/json").Body([]byte(crd)).Do(s.t.Context()).Error(); err != nil {
 		s.t.Fatalf("define %s: %v", name, err)
 	}
 	plural, group, _ := strings.Cut(name, ".")
-	s.await(name, func() error {
+	s.awaitCondition(name, func() error {
 		return s.cs.Discovery().RESTClient().Get().AbsPath("/apis", group, "v1", plural).SetHeader("Accept", "application/json").Do(s.t.Context()).Error()
 	})
 }
 
-// value is the first value of a key in YAML that we wrote ourselves.
-func value(yaml, key string) string {
+// yamlValue is the first value of a key in YAML that we wrote ourselves.
+func yamlValue(yaml, key string) string {
 	_, after, _ := strings.Cut(yaml, key+": ")
 	return strings.FieldsFunc(after, func(r rune) bool { return strings.ContainsRune(" ,}\n", r) })[0]
 }
 
-func (s *Server) file(name, content string) string {
+func (s *Server) writeFile(name, content string) string {
 	s.t.Helper()
 	file := filepath.Join(s.dir, name)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -130,8 +130,8 @@ func (s *Server) file(name, content string) string {
 	return file
 }
 
-// run starts one of the programs that the binary is, by its name.
-func (s *Server) run(name string, args ...string) {
+// startComponent starts one of the programs that the binary is, by its name.
+func (s *Server) startComponent(name string, args ...string) {
 	s.t.Helper()
 	log, err := os.Create(filepath.Join(s.dir, name+".log"))
 	if err != nil {
@@ -154,9 +154,9 @@ func (s *Server) run(name string, args ...string) {
 	})
 }
 
-func (s *Server) await(what string, well func() error) {
+func (s *Server) awaitCondition(what string, well func() error) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), startTimeout)
 	defer cancel()
 	for {
 		err := well()
@@ -164,15 +164,15 @@ func (s *Server) await(what string, well func() error) {
 			return
 		}
 		select {
-		case <-time.After(askEvery):
+		case <-time.After(pollInterval):
 		case <-ctx.Done():
 			s.t.Fatalf("%s is not up: %v", what, err)
 		}
 	}
 }
 
-// release is the directory of the offline release: the one that the test was given, or else that of the sources.
-func release(t testing.TB) string {
+// findRelease is the directory of the offline release: the one that the test was given, or else that of the sources.
+func findRelease(t testing.TB) string {
 	t.Helper()
 	if dir := os.Getenv("SKYCTL_TEST_RKE2"); filepath.IsAbs(dir) {
 		return dir
@@ -199,8 +199,8 @@ func release(t testing.TB) string {
 	return strings.TrimSpace(string(out))
 }
 
-// unpack takes one program out of a release.
-func unpack(release, member, to string) error {
+// extractProgram takes one program out of a release.
+func extractProgram(release, member, to string) error {
 	tarballs, err := filepath.Glob(filepath.Join(release, "rke2.linux-*.tar.gz"))
 	if err != nil || len(tarballs) != 1 {
 		return fmt.Errorf("want one tarball in %s, got %v, %w", release, tarballs, err)
@@ -231,7 +231,7 @@ func unpack(release, member, to string) error {
 	}
 }
 
-func serviceKey(t testing.TB) string {
+func newServiceAccountKey(t testing.TB) string {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -240,7 +240,7 @@ func serviceKey(t testing.TB) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 }
 
-func freePorts(t testing.TB, n int) []string {
+func findFreePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var ports []string
 	for range n {

@@ -29,8 +29,8 @@ type Cloud struct {
 	faults   []*Fault
 	lag      time.Duration
 	next     int
-	defects  map[string]*defects // by the name of the machine
-	released map[string]int      // by cluster UID
+	defects  map[string]*machineDefects // by the name of the machine
+	released map[string]int             // by cluster UID
 }
 
 var _ cloud.Cloud = (*Cloud)(nil)
@@ -44,16 +44,16 @@ type machine struct {
 	ghost  time.Duration // for how long it is listed after that
 }
 
-func (m *machine) gone() bool { return !m.goneAt.IsZero() }
+func (m *machine) isGone() bool { return !m.goneAt.IsZero() }
 
-// Region is a placement of this cloud that is named after its region only.
-func Region(name string) api.Placement {
+// RegionPlacement is a placement of this cloud that is named after its region only.
+func RegionPlacement(name string) api.Placement {
 	return api.Placement{Cloud: Name, Region: name, InstanceType: "s2", CPUs: 2, MemoryGiB: 4}
 }
 
 // New makes a cloud with placements, the cheapest first.
 func New(placements ...api.Placement) *Cloud {
-	return &Cloud{placements: placements, defects: map[string]*defects{}, released: map[string]int{}}
+	return &Cloud{placements: placements, defects: map[string]*machineDefects{}, released: map[string]int{}}
 }
 
 // Close ends all machines.
@@ -62,50 +62,50 @@ func (c *Cloud) Close() {
 	defer c.mu.Unlock()
 	for _, m := range c.machines {
 		if m.host != nil {
-			m.host.stop()
+			m.host.tearDown()
 		}
 	}
 }
 
-// Validate refuses a region that no placement has.
-func (c *Cloud) Validate(ctx context.Context, spec api.ClusterSpec) error {
-	if err := c.meet(ctx, OpValidate, spec.Region, ""); err != nil {
+// ValidateSpec refuses a region that no placement has.
+func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
+	if err := c.meetFault(ctx, OpValidate, spec.Region, ""); err != nil {
 		return err
 	}
-	if len(c.in(spec.Region)) == 0 {
+	if len(c.placementsIn(spec.Region)) == 0 {
 		return &api.FieldError{Field: "region", Value: spec.Region, Want: "a region of the simulated cloud"}
 	}
 	return nil
 }
 
-// Plan returns the placements, those of the region where the spec names one.
-func (c *Cloud) Plan(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
-	if err := c.meet(ctx, OpPlan, spec.Region, ""); err != nil {
+// RankPlacements returns the placements, those of the region where the spec names one.
+func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+	if err := c.meetFault(ctx, OpPlan, spec.Region, ""); err != nil {
 		return nil, err
 	}
-	return c.in(spec.Region), nil
+	return c.placementsIn(spec.Region), nil
 }
 
-func (c *Cloud) in(region string) []api.Placement {
+func (c *Cloud) placementsIn(region string) []api.Placement {
 	return slices.DeleteFunc(slices.Clone(c.placements), func(p api.Placement) bool { return region != "" && p.Region != region })
 }
 
-// Submit launches a machine, or refers to the one that is there.
-func (c *Cloud) Submit(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	if err := c.meet(ctx, OpSubmit, req.Placement.Region, req.Name); err != nil {
+// SubmitLaunch launches a machine, or refers to the one that is there.
+func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	if err := c.meetFault(ctx, OpSubmit, req.Placement.Region, req.Name); err != nil {
 		return "", err
 	}
-	id, err := c.launch(req)
+	id, err := c.launchMachine(req)
 	if err != nil {
 		return "", err
 	}
-	return id, c.meet(ctx, OpSubmitted, req.Placement.Region, req.Name)
+	return id, c.meetFault(ctx, OpSubmitted, req.Placement.Region, req.Name)
 }
 
-func (c *Cloud) launch(req cloud.LaunchRequest) (string, error) {
+func (c *Cloud) launchMachine(req cloud.LaunchRequest) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.named(req.Name); m != nil {
+	if m := c.findMachine(req.Name); m != nil {
 		if m.Owner != req.Owner || m.Incarnation != req.Incarnation {
 			return "", &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
 				"launch machine %s: %s of that name is another's (%s/%s, incarnation %s)", req.Name, m.ID, m.Owner.Installation, m.Owner.Cluster, m.Incarnation)}
@@ -117,38 +117,40 @@ func (c *Cloud) launch(req cloud.LaunchRequest) (string, error) {
 		Owner: req.Owner, Name: req.Name, Index: req.Index, Incarnation: req.Incarnation, ID: fmt.Sprintf("i-%04d", c.next),
 		State: cloud.StateRunning, SSHUser: "root", CreatedAt: time.Now(), CPUs: req.Placement.CPUs, MemoryGiB: req.Placement.MemoryGiB, Cloud: Name,
 	}}
-	h, err := boot(req, *c.defectsOf(req.Name), func() []*host { return c.hostsOf(req.Owner) })
+	h, err := bootHost(req, *c.defectsOf(req.Name), func() []*host { return c.hostsOf(req.Owner) })
 	if err != nil {
 		return "", err
 	}
 	m.host = h
-	m.Address, m.PrivateAddress, m.SSHPort, m.HostKey = cmp.Or(h.outer, h.address), h.address, h.sshd.port(), h.hostKey
+	m.Address, m.PrivateAddress, m.SSHPort, m.HostKey = cmp.Or(h.outer, h.address), h.address, h.sshd.listenPort(), h.hostKey
 	c.machines = append(c.machines, m)
 	return m.ID, nil
 }
 
-// Await returns the machine of a launch.
-func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
+// AwaitLaunch returns the machine of a launch.
+func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
 	progress("booting")
-	if err := c.meet(ctx, OpAwait, req.Placement.Region, req.Name); err != nil {
+	if err := c.meetFault(ctx, OpAwait, req.Placement.Region, req.Name); err != nil {
 		return cloud.Machine{}, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.named(req.Name)
+	m := c.findMachine(req.Name)
 	if m == nil || m.ID != ref {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("machine %s (%s) is not there", req.Name, ref)}
 	}
 	return m.Machine, nil
 }
 
-// Cancel is met by faults and does nothing else: launches are quick, and what hangs ends with its caller.
-func (c *Cloud) Cancel(ctx context.Context, _ string) error { return c.meet(ctx, OpCancel, "", "") }
+// CancelLaunch is met by faults and does nothing else: launches are quick, and what hangs ends with its caller.
+func (c *Cloud) CancelLaunch(ctx context.Context, _ string) error {
+	return c.meetFault(ctx, OpCancel, "", "")
+}
 
-// List returns the owner's machines as they stood a lag ago. A fault with a *cloud.PartialError leaves in doubt those of its
+// ListMachines returns the owner's machines as they stood a lag ago. A fault with a *cloud.PartialError leaves in doubt those of its
 // clouds alone.
-func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
-	err := c.meet(ctx, OpList, "", "")
+func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
+	err := c.meetFault(ctx, OpList, "", "")
 	partial := new(cloud.PartialError)
 	if err != nil && !errors.As(err, &partial) {
 		return nil, err
@@ -159,7 +161,7 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	var all []cloud.Machine
 	for _, m := range c.machines {
 		owns := m.Owner.Installation == owner.Installation && (owner.ClusterUID == "" || m.Owner.ClusterUID == owner.ClusterUID)
-		if owns && !m.CreatedAt.After(then) && (!m.gone() || m.goneAt.Add(m.ghost).After(then)) {
+		if owns && !m.CreatedAt.After(then) && (!m.isGone() || m.goneAt.Add(m.ghost).After(then)) {
 			all = append(all, m.Machine)
 			if partial.Clouds[m.Cloud] != nil {
 				all[len(all)-1].State = cloud.StateUnknown
@@ -169,20 +171,20 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	return all, err
 }
 
-// Terminate ends a machine and returns once List no longer has it.
-func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
-	if err := c.meet(ctx, OpTerminate, "", target.Name); err != nil {
+// TerminateMachine ends a machine and returns once List no longer has it.
+func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error {
+	if err := c.meetFault(ctx, OpTerminate, "", target.Name); err != nil {
 		return err
 	}
-	if err := c.end(target); err != nil {
+	if err := c.terminateTarget(target); err != nil {
 		return err
 	}
 	for {
-		left, err := c.List(ctx, target.Owner)
+		left, err := c.ListMachines(ctx, target.Owner)
 		if partial := new(cloud.PartialError); err != nil && (!errors.As(err, &partial) || partial.Clouds[Name] != nil) {
 			return err
 		}
-		if listed, err := target.Choose(left); err != nil || listed == nil {
+		if listed, err := target.FindMachine(left); err != nil || listed == nil {
 			return err
 		}
 		select {
@@ -193,39 +195,39 @@ func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
 	}
 }
 
-// end ends the target, if it is there.
-func (c *Cloud) end(target cloud.Target) error {
+// terminateTarget ends the target, if it is there.
+func (c *Cloud) terminateTarget(target cloud.Target) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m, err := c.chosen(target)
+	m, err := c.findTarget(target)
 	if err != nil || m == nil {
 		return err
 	}
 	if m.host != nil {
-		m.host.stop()
+		m.host.tearDown()
 	}
 	m.goneAt = time.Now()
 	return nil
 }
 
-// chosen is the machine that a target is, as its labels are now; nil where it is not there.
-func (c *Cloud) chosen(target cloud.Target) (*machine, error) {
+// findTarget is the machine that a target is, as its labels are now; nil where it is not there.
+func (c *Cloud) findTarget(target cloud.Target) (*machine, error) {
 	var all []cloud.Machine
 	for _, m := range c.machines {
-		if !m.gone() {
+		if !m.isGone() {
 			all = append(all, m.Machine)
 		}
 	}
-	found, err := target.Choose(all)
+	found, err := target.FindMachine(all)
 	if err != nil || found == nil {
 		return nil, err
 	}
 	return c.machines[slices.IndexFunc(c.machines, func(m *machine) bool { return m.ID == found.ID })], nil
 }
 
-// Release counts that it was called.
-func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
-	if err := c.meet(ctx, OpRelease, "", ""); err != nil {
+// RemoveClusterResources counts that it was called.
+func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) error {
+	if err := c.meetFault(ctx, OpRelease, "", ""); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -234,10 +236,10 @@ func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
 	return nil
 }
 
-// named is the machine that bears a name now.
-func (c *Cloud) named(name string) *machine {
+// findMachine is the machine that bears a name now.
+func (c *Cloud) findMachine(name string) *machine {
 	for _, m := range c.machines {
-		if m.Name == name && !m.gone() {
+		if m.Name == name && !m.isGone() {
 			return m
 		}
 	}
@@ -249,28 +251,28 @@ func (c *Cloud) hostsOf(owner cloud.Owner) []*host {
 	defer c.mu.Unlock()
 	var all []*host
 	for _, m := range c.machines {
-		if m.Owner == owner && !m.gone() && m.host != nil {
+		if m.Owner == owner && !m.isGone() && m.host != nil {
 			all = append(all, m.host)
 		}
 	}
 	return all
 }
 
-// Machines are all that exist whose name begins with a prefix, whatever List says.
-func (c *Cloud) Machines(prefix string) []cloud.Machine {
+// ExistingMachines are all that exist whose name begins with a prefix, whatever List says.
+func (c *Cloud) ExistingMachines(prefix string) []cloud.Machine {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []cloud.Machine
 	for _, m := range c.machines {
-		if !m.gone() && strings.HasPrefix(m.Name, prefix) {
+		if !m.isGone() && strings.HasPrefix(m.Name, prefix) {
 			all = append(all, m.Machine)
 		}
 	}
 	return all
 }
 
-// Launches counts the machines that were ever made under names with a prefix; in a region only, where one is named.
-func (c *Cloud) Launches(prefix, region string) int {
+// CountLaunches counts the machines that were ever made under names with a prefix; in a region only, where one is named.
+func (c *Cloud) CountLaunches(prefix, region string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
@@ -282,8 +284,8 @@ func (c *Cloud) Launches(prefix, region string) int {
 	return n
 }
 
-// Released says how often the cloud was asked to release what a cluster had.
-func (c *Cloud) Released(uid string) int {
+// CountReleases says how often the cloud was asked to release what a cluster had.
+func (c *Cloud) CountReleases(uid string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.released[uid]

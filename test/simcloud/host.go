@@ -34,14 +34,14 @@ type host struct {
 	name    string
 	address string
 	hostKey string
-	sshd    *sshd
+	sshd    *sshServer
 	// outer is what machines and people elsewhere know it by, where that is not address.
 	outer     string
 	listeners []net.Listener
 	init      *exec.Cmd
 	alive     io.Closer // the first process's standard input: it ends with us
 	req       cloud.LaunchRequest
-	lies      *sshLies
+	lies      *sshFaults
 	// password is what the machine takes the name of its Node with.
 	password string
 	// A head only: the API of its cluster, and how it proves who it is.
@@ -49,11 +49,11 @@ type host struct {
 	tls *tls.Config
 
 	mu   sync.Mutex
-	sick sickness
+	sick nodeSickness
 }
 
-// sickness is why a Node is not Ready though its unit runs.
-type sickness struct {
+// nodeSickness is why a Node is not Ready though its unit runs.
+type nodeSickness struct {
 	is bool
 	// run, where it is set, is the run of the unit that is sick: the next one is well.
 	run string
@@ -63,30 +63,30 @@ type sickness struct {
 var initScript string
 
 //go:embed host/systemctl.sh
-var systemctl string
+var systemctlScript string
 
 //go:embed host/curl.sh
-var curl string
+var curlScript string
 
 //go:embed host/journalctl.sh
-var journalctl string
+var journalctlScript string
 
-// boot starts a host. Where it is a head, the API of its cluster is served beside it, made of what the peers' disks say.
-func boot(req cloud.LaunchRequest, d defects, peers func() []*host) (*host, error) {
+// bootHost starts a host. Where it is a head, the API of its cluster is served beside it, made of what the peers' disks say.
+func bootHost(req cloud.LaunchRequest, d machineDefects, peers func() []*host) (*host, error) {
 	h := &host{name: req.Name, req: req, lies: d.lies, password: rand.Text()}
-	if err := h.start(d, peers); err != nil {
-		h.stop()
+	if err := h.bringUp(d, peers); err != nil {
+		h.tearDown()
 		return nil, fmt.Errorf("booting simulated machine %s: %w", req.Name, err)
 	}
 	return h, nil
 }
 
-func (h *host) start(d defects, peers func() []*host) error {
-	if err := h.enterNamespaces(); err != nil {
+func (h *host) bringUp(d machineDefects, peers func() []*host) error {
+	if err := h.createNamespaces(); err != nil {
 		return err
 	}
-	for name, text := range map[string]string{"systemctl": systemctl, "curl": curl, "journalctl": journalctl} {
-		if err := h.write("/opt/fake/"+name, text, 0o755); err != nil {
+	for name, text := range map[string]string{"systemctl": systemctlScript, "curl": curlScript, "journalctl": journalctlScript} {
+		if err := h.writeFile("/opt/fake/"+name, text, 0o755); err != nil {
 			return err
 		}
 	}
@@ -99,9 +99,9 @@ func (h *host) start(d defects, peers func() []*host) error {
 		if ports = append(ports, 9345); d.outside {
 			h.outer = outsideAddress
 		}
-		err = h.becomeHead(d.certificates, peers)
+		err = h.setUpHead(d.certificates, peers)
 	}
-	err = errors.Join(err, h.listenFor(ports...))
+	err = errors.Join(err, h.listenOnPorts(ports...))
 	if err == nil && h.api != nil {
 		err = h.serveAPI(listener)
 	} else {
@@ -110,25 +110,25 @@ func (h *host) start(d defects, peers func() []*host) error {
 	if err != nil {
 		return err
 	}
-	if h.hostKey, err = remote.PublicKey(h.req.HostKey); err != nil {
+	if h.hostKey, err = remote.PublicKeyOf(h.req.HostKey); err != nil {
 		return err
 	}
-	if err := d.apply(h); err != nil {
+	if err := d.applyTo(h); err != nil {
 		return err
 	}
-	return h.openSSH()
+	return h.startSSHServer()
 }
 
-func (h *host) openSSH() (err error) {
+func (h *host) startSSHServer() (err error) {
 	address := h.address
 	if h.outer != "" {
 		address = "127.0.0.1"
 	}
-	h.sshd, err = serveSSH(address, h.req.HostKey, h.req.AuthorizedKey, h.enter(), h.lies)
+	h.sshd, err = newSSHServer(address, h.req.HostKey, h.req.AuthorizedKey, h.nsenterCommand(), h.lies)
 	return err
 }
 
-func (h *host) enterNamespaces() error {
+func (h *host) createNamespaces() error {
 	h.init = exec.Command("sh", "-ec", initScript) //nolint:noctx // it ends with its standard input
 	h.init.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
 	h.init.Stderr = os.Stderr
@@ -150,7 +150,7 @@ func (h *host) enterNamespaces() error {
 	return nil
 }
 
-func (h *host) enter() []string {
+func (h *host) nsenterCommand() []string {
 	return []string{
 		"nsenter", "--mount", "--pid", "--target", fmt.Sprint(h.init.Process.Pid), "--",
 		"env", "PATH=/opt/fake:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -171,9 +171,9 @@ func (h *host) takeAddress() (net.Listener, error) {
 	return nil, err
 }
 
-// becomeHead makes the certificates of a cluster, and leaves what RKE2 would write for its start to put in place. The first
+// setUpHead makes the certificates of a cluster, and leaves what RKE2 would write for its start to put in place. The first
 // administrator's certificate is valid for some time; 0 is a year.
-func (h *host) becomeHead(valid time.Duration, peers func() []*host) error {
+func (h *host) setUpHead(valid time.Duration, peers func() []*host) error {
 	dir, err := os.MkdirTemp("", "simcloud")
 	if err != nil {
 		return err
@@ -186,32 +186,32 @@ func (h *host) becomeHead(valid time.Duration, peers func() []*host) error {
 	}
 	password := make([]byte, 16)
 	_, _ = rand.Read(password)
-	files := map[string]string{"ca.pem": string(ca.PEM()), "server-password": hex.EncodeToString(password)}
+	files := map[string]string{"ca.pem": string(ca.CertificatePEM()), "server-password": hex.EncodeToString(password)}
 	for name, life := range map[string]time.Duration{"kubeconfig": valid, "renewed": 0} {
-		cert, key, err := ca.Issue(pki.Leaf{Subject: "system:admin", Client: true, Life: life}, now)
+		cert, key, err := ca.IssueCertificate(pki.Leaf{Subject: "system:admin", Client: true, Life: life}, now)
 		if err != nil {
 			return err
 		}
 		encode := base64.StdEncoding.EncodeToString
-		files[name] = fmt.Sprintf(kubeconfig, encode(ca.PEM()), encode(cert), encode(key))
+		files[name] = fmt.Sprintf(kubeconfigFormat, encode(ca.CertificatePEM()), encode(cert), encode(key))
 	}
 	for name, text := range files {
-		if err := h.write("/opt/fake/"+name, text, 0o600); err != nil {
+		if err := h.writeFile("/opt/fake/"+name, text, 0o600); err != nil {
 			return err
 		}
 	}
 	clients := x509.NewCertPool()
-	clients.AppendCertsFromPEM(ca.PEM())
+	clients.AppendCertsFromPEM(ca.CertificatePEM())
 	h.tls = &tls.Config{
 		ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
 	}
-	h.tls.GetCertificate = (&servingCert{host: h, ca: ca}).get
-	h.api = newAPI(h, peers)
+	h.tls.GetCertificate = (&servingCert{host: h, ca: ca}).currentCertificate
+	h.api = newAPIServer(h, peers)
 	return nil
 }
 
-// kubeconfig is laid out as RKE2 writes it.
-const kubeconfig = `apiVersion: v1
+// kubeconfigFormat is laid out as RKE2 writes it.
+const kubeconfigFormat = `apiVersion: v1
 clusters:
 - cluster:
     certificate-authority-data: %s
@@ -232,44 +232,44 @@ users:
     client-key-data: %s
 `
 
-// path is where a file of the host is seen from outside.
-func (h *host) path(name string) string {
+// outsidePath is where a file of the host is seen from outside.
+func (h *host) outsidePath(name string) string {
 	return fmt.Sprintf("/proc/%d/root%s", h.init.Process.Pid, name)
 }
 
-func (h *host) write(name, text string, mode fs.FileMode) error {
-	return os.WriteFile(h.path(name), []byte(text), mode)
+func (h *host) writeFile(name, text string, mode fs.FileMode) error {
+	return os.WriteFile(h.outsidePath(name), []byte(text), mode)
 }
 
-// read returns a file's content; "" where there is none.
-func (h *host) read(name string) string {
-	b, err := os.ReadFile(h.path(name))
+// readFile returns a file's content; "" where there is none.
+func (h *host) readFile(name string) string {
+	b, err := os.ReadFile(h.outsidePath(name))
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
 }
 
-// running says whether a unit is up.
-func (h *host) running(unit string) bool {
-	return h.read("/run/systemd/system/"+unit+".ActiveState") == "active"
+// isUnitActive says whether a unit is up.
+func (h *host) isUnitActive(unit string) bool {
+	return h.readFile("/run/systemd/system/"+unit+".ActiveState") == "active"
 }
 
-// invocation names the run of a unit.
-func (h *host) invocation(unit string) string {
-	return h.read("/run/systemd/system/" + unit + ".InvocationID")
+// unitInvocation names the run of a unit.
+func (h *host) unitInvocation(unit string) string {
+	return h.readFile("/run/systemd/system/" + unit + ".InvocationID")
 }
 
-// wellAt says whether a run of the machine's unit is well.
-func (h *host) wellAt(run string) bool {
+// isHealthyRun says whether a run of the machine's unit is well.
+func (h *host) isHealthyRun(run string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return !h.sick.is || h.sick.run != "" && h.sick.run != run
 }
 
-// setting is a value of the host's RKE2 configuration.
-func (h *host) setting(key string) string {
-	for line := range strings.Lines(h.read("/etc/rancher/rke2/config.yaml")) {
+// configValue is a value of the host's RKE2 configuration.
+func (h *host) configValue(key string) string {
+	for line := range strings.Lines(h.readFile("/etc/rancher/rke2/config.yaml")) {
 		if value, ok := strings.CutPrefix(line, key+": "); ok {
 			return strings.TrimSpace(value)
 		}
@@ -277,9 +277,9 @@ func (h *host) setting(key string) string {
 	return ""
 }
 
-// run runs a script on the host, as root there.
-func (h *host) run(script string) error {
-	argv := append(h.enter(), "sh", "-ec", script)
+// runScript runs a script on the host, as root there.
+func (h *host) runScript(script string) error {
+	argv := append(h.nsenterCommand(), "sh", "-ec", script)
 	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput() //nolint:noctx,gosec // our own, and short
 	if err != nil {
 		return fmt.Errorf("on the simulated machine %s: %w: %s", h.name, err, out)
@@ -287,19 +287,19 @@ func (h *host) run(script string) error {
 	return nil
 }
 
-// mark leaves a file for the scripts that play systemd and curl; "" takes it away.
-func (h *host) mark(name, text string) error {
+// setMarker leaves a file for the scripts that play systemd and curl; "" takes it away.
+func (h *host) setMarker(name, text string) error {
 	if text != "" {
-		return h.write("/opt/fake/"+name, text+"\n", 0o644)
+		return h.writeFile("/opt/fake/"+name, text+"\n", 0o644)
 	}
-	if err := os.Remove(h.path("/opt/fake/" + name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(h.outsidePath("/opt/fake/" + name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-// stop takes the power away. It may be called again.
-func (h *host) stop() {
+// tearDown takes the power away. It may be called again.
+func (h *host) tearDown() {
 	for _, l := range h.listeners {
 		_ = l.Close()
 	}
@@ -307,7 +307,7 @@ func (h *host) stop() {
 		h.sshd.stop()
 	}
 	if h.api != nil {
-		h.api.stop()
+		h.api.stopServing()
 	}
 	if h.init == nil || h.init.Process == nil {
 		return

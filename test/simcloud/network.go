@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// Environ gives machines of a name an environment of their own, as /etc/environment does; nil takes it away.
-func (c *Cloud) Environ(machine string, variables ...string) {
-	c.lie(machine, func(l *sshLies) { l.environ = slices.Clone(variables) })
+// SetEnvironment gives machines of a name an environment of their own, as /etc/environment does; nil takes it away.
+func (c *Cloud) SetEnvironment(machine string, variables ...string) {
+	c.changeSSHFaults(machine, func(l *sshFaults) { l.environ = slices.Clone(variables) })
 }
 
-func (l *sshLies) environment() []string {
+func (l *sshFaults) shellEnvironment() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.environ)
@@ -21,7 +21,7 @@ func (l *sshLies) environment() []string {
 // ClosePort has what machines of a name send to a port of others be "rejected", or be dropped ("silent"); "" opens
 // it again.
 func (c *Cloud) ClosePort(machine string, port int, how string) {
-	c.defect(machine, func(d *defects) {
+	c.changeDefects(machine, func(d *machineDefects) {
 		if d.closed = ""; how != "" {
 			d.closed = fmt.Sprint(port, " ", how)
 		}
@@ -30,7 +30,7 @@ func (c *Cloud) ClosePort(machine string, port int, how string) {
 
 // BlockAPI keeps everybody but the head of a name itself from its Kubernetes API, or lets them in again.
 func (c *Cloud) BlockAPI(head string, blocked bool) error {
-	return c.on(head, func(h *host) error {
+	return c.withHost(head, func(h *host) error {
 		if h.api == nil {
 			return fmt.Errorf("machine %s is no head", head)
 		}
@@ -39,9 +39,9 @@ func (c *Cloud) BlockAPI(head string, blocked bool) error {
 	})
 }
 
-// Outside gives heads of a name that are launched from now on an address to which Go uses a proxy, unlike those of
+// UseOutsideAddress gives heads of a name that are launched from now on an address to which Go uses a proxy, unlike those of
 // loopback. There is one such address only.
-func (c *Cloud) Outside(head string) {
+func (c *Cloud) UseOutsideAddress(head string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.defectsOf(head).outside = true
@@ -50,8 +50,8 @@ func (c *Cloud) Outside(head string) {
 // outsideAddress leads to 127.0.0.1.
 const outsideAddress = "0.0.0.0"
 
-// listenFor has a machine listen where RKE2 would, so that others may look whether it does. Nothing is said there.
-func (h *host) listenFor(ports ...int) error {
+// listenOnPorts has a machine listen where RKE2 would, so that others may look whether it does. Nothing is said there.
+func (h *host) listenOnPorts(ports ...int) error {
 	for _, port := range ports {
 		l, err := net.Listen("tcp", net.JoinHostPort(h.address, fmt.Sprint(port))) //nolint:noctx // at once
 		if err != nil {
@@ -64,7 +64,7 @@ func (h *host) listenFor(ports ...int) error {
 
 // serveAPI serves a head's API at a listener, and at the address by which it is known elsewhere.
 func (h *host) serveAPI(l net.Listener) error {
-	h.api.serve(tls.NewListener(l, h.tls))
+	h.api.serveOn(tls.NewListener(l, h.tls))
 	if h.outer == "" {
 		return nil
 	}

@@ -17,11 +17,11 @@ var _ cloud.Starter = (*Cloud)(nil)
 func (h *host) powerOff() error {
 	h.sshd.stop()
 	if h.api != nil {
-		h.api.stop()
+		h.api.stopServing()
 	}
 	// kill ends itself with the rest.
-	_ = h.run("kill -9 -1")
-	return h.run("rm -f /run/systemd/system/*.ActiveState")
+	_ = h.runScript("kill -9 -1")
+	return h.runScript("rm -f /run/systemd/system/*.ActiveState")
 }
 
 // powerOn boots the host again: what is enabled is started, and SSH answers at another port.
@@ -31,17 +31,17 @@ func (h *host) powerOn() error {
 		if err != nil {
 			return err
 		}
-		h.api.serve(tls.NewListener(l, h.tls))
+		h.api.serveOn(tls.NewListener(l, h.tls))
 	}
-	err := h.run(`cd /run/systemd/system; for f in *.enabled; do [ ! -e "$f" ] || systemctl start "${f%.enabled}"; done`)
-	return errors.Join(err, h.openSSH())
+	err := h.runScript(`cd /run/systemd/system; for f in *.enabled; do [ ! -e "$f" ] || systemctl start "${f%.enabled}"; done`)
+	return errors.Join(err, h.startSSHServer())
 }
 
 // StopMachine stops a machine from outside, as its owner may on the cloud's own pages: the cloud goes on listing it.
 func (c *Cloud) StopMachine(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.named(name)
+	m := c.findMachine(name)
 	if m == nil || m.host == nil || m.State == cloud.StateStopped {
 		return fmt.Errorf("machine %s does not run", name)
 	}
@@ -49,22 +49,22 @@ func (c *Cloud) StopMachine(name string) error {
 	return m.host.powerOff()
 }
 
-// Start implements cloud.Starter.
-func (c *Cloud) Start(ctx context.Context, target cloud.Target, _ string) (cloud.Machine, error) {
-	if err := c.meet(ctx, OpStart, "", target.Name); err != nil {
+// StartMachine implements cloud.Starter.
+func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, _ string) (cloud.Machine, error) {
+	if err := c.meetFault(ctx, OpStart, "", target.Name); err != nil {
 		return cloud.Machine{}, err
 	}
-	m, err := c.start(target)
+	m, err := c.powerOnTarget(target)
 	if err != nil {
 		return cloud.Machine{}, err
 	}
-	return m, c.meet(ctx, OpStarted, "", target.Name)
+	return m, c.meetFault(ctx, OpStarted, "", target.Name)
 }
 
-func (c *Cloud) start(target cloud.Target) (cloud.Machine, error) {
+func (c *Cloud) powerOnTarget(target cloud.Target) (cloud.Machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m, err := c.chosen(target)
+	m, err := c.findTarget(target)
 	if err != nil {
 		return cloud.Machine{}, err
 	}
@@ -77,27 +77,27 @@ func (c *Cloud) start(target cloud.Target) (cloud.Machine, error) {
 	if err := m.host.powerOn(); err != nil {
 		return cloud.Machine{}, err
 	}
-	m.State, m.SSHPort = cloud.StateRunning, m.host.sshd.port()
+	m.State, m.SSHPort = cloud.StateRunning, m.host.sshd.listenPort()
 	return m.Machine, nil
 }
 
-// Lose makes a machine vanish as a spot machine does: without anybody having asked.
-func (c *Cloud) Lose(name string) {
+// LoseMachine makes a machine vanish as a spot machine does: without anybody having asked.
+func (c *Cloud) LoseMachine(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.named(name); m != nil {
+	if m := c.findMachine(name); m != nil {
 		if m.host != nil {
-			m.host.stop()
+			m.host.tearDown()
 		}
 		m.goneAt = time.Now().Add(-time.Hour)
 	}
 }
 
-// Ghost makes the listing go on showing the machine that bears a name now for some time after it is gone.
-func (c *Cloud) Ghost(name string, d time.Duration) {
+// KeepListed makes the listing go on showing the machine that bears a name now for some time after it is gone.
+func (c *Cloud) KeepListed(name string, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.named(name); m != nil {
+	if m := c.findMachine(name); m != nil {
 		m.ghost = d
 	}
 }

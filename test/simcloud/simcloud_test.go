@@ -40,7 +40,7 @@ func newPair(t *testing.T) *pair {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	p := &pair{Cloud: simcloud.New(simcloud.Region("here")), t: t, ctx: ctx, key: key, pool: remote.NewPool(0), pinned: map[string]string{}}
+	p := &pair{Cloud: simcloud.New(simcloud.RegionPlacement("here")), t: t, ctx: ctx, key: key, pool: remote.NewPool(0), pinned: map[string]string{}}
 	t.Cleanup(p.Close)
 	t.Cleanup(p.pool.Close)
 	return p
@@ -55,12 +55,12 @@ func (p *pair) check(err error) {
 
 func (p *pair) launch(index int) {
 	p.t.Helper()
-	public, err := remote.PublicKey(p.key)
+	public, err := remote.PublicKeyOf(p.key)
 	p.check(err)
 	hostKey, _, err := remote.NewKeyPair()
 	p.check(err)
-	_, err = p.Submit(p.ctx, cloud.LaunchRequest{
-		Owner: owner, Name: api.MachineName("c", index), Index: index, Incarnation: "bcdfg", Placement: simcloud.Region("here"),
+	_, err = p.SubmitLaunch(p.ctx, cloud.LaunchRequest{
+		Owner: owner, Name: api.MachineName("c", index), Index: index, Incarnation: "bcdfg", Placement: simcloud.RegionPlacement("here"),
 		AuthorizedKey: public, HostKey: hostKey,
 	})
 	p.check(err)
@@ -68,8 +68,8 @@ func (p *pair) launch(index int) {
 
 func (p *pair) host(name string) *remote.Host {
 	p.t.Helper()
-	m := p.Machines(name)[0]
-	h, err := p.pool.Wait(p.ctx, remote.Target{Name: name, Address: m.Address, Port: m.SSHPort, User: "root", HostKey: m.HostKey}, p.key, nil)
+	m := p.ExistingMachines(name)[0]
+	h, err := p.pool.AwaitHost(p.ctx, remote.Target{Name: name, Address: m.Address, Port: m.SSHPort, User: "root", HostKey: m.HostKey}, p.key, nil)
 	p.check(err)
 	return h
 }
@@ -80,31 +80,31 @@ func (p *pair) up() kubernetes.Interface {
 	p.launch(1)
 	dir := p.t.TempDir()
 	p.check(simcloud.WriteRelease(dir))
-	release, err := rke2.Resolve(p.ctx, simcloud.Version, dir, "")
+	release, err := rke2.ResolveArtifacts(p.ctx, simcloud.Version, dir, "")
 	p.check(err)
 	for _, name := range []string{head, worker} {
-		p.check(rke2.Install(p.ctx, p.host(name), release, nil))
+		p.check(rke2.InstallRelease(p.ctx, p.host(name), release, nil))
 	}
-	address := p.Machines(head)[0].Address
+	address := p.ExistingMachines(head)[0].Address
 	p.check(rke2.StartServer(p.ctx, p.host(head), rke2.Node{Role: api.RoleHead, NodeName: head, NodeIP: address, AgentToken: "secret"}))
-	p.check(rke2.WaitServer(p.ctx, p.host(head), nil))
-	creds, err := rke2.FetchCredentials(p.ctx, p.host(head))
+	p.check(rke2.AwaitServer(p.ctx, p.host(head), nil))
+	creds, err := rke2.ReadCredentials(p.ctx, p.host(head))
 	p.check(err)
 	p.check(rke2.JoinAgent(p.ctx, p.host(worker), rke2.Node{
-		Role: api.RoleWorker, NodeName: worker, NodeIP: p.Machines(worker)[0].Address, Server: "https://" + net.JoinHostPort(address, "9345"),
+		Role: api.RoleWorker, NodeName: worker, NodeIP: p.ExistingMachines(worker)[0].Address, Server: "https://" + net.JoinHostPort(address, "9345"),
 	}, creds.AgentToken))
-	p.check(rke2.WaitAgent(p.ctx, p.host(worker), nil))
+	p.check(rke2.AwaitAgent(p.ctx, p.host(worker), nil))
 	edited, err := kube.EditKubeconfig(creds.Kubeconfig, "c", "https://"+net.JoinHostPort(address, "6443"))
 	p.check(err)
-	client, err := kube.Client(edited)
+	client, err := kube.NewClient(edited)
 	p.check(err)
-	p.check(kube.WaitNodeReady(p.ctx, client, worker, nil))
+	p.check(kube.AwaitNodeReady(p.ctx, client, worker, nil))
 	return client
 }
 
 func (p *pair) ready(client kubernetes.Interface, node string) bool {
 	p.t.Helper()
-	ready, _, err := kube.NodesReady(p.ctx, client, []string{node})
+	ready, _, err := kube.CheckNodesReady(p.ctx, client, []string{node})
 	p.check(err)
 	return len(ready) == 1
 }
@@ -113,35 +113,35 @@ func TestANodeThatWasDeletedComesBackWithARestartOfItsUnit(t *testing.T) {
 	p := newPair(t)
 	client := p.up()
 	p.check(p.AddPod(owner.ClusterUID, worker, "default/web", "web"))
-	p.check(kube.Drain(p.ctx, client, worker, nil))
-	if left := p.Pods(owner.ClusterUID, worker); len(left) != 0 {
+	p.check(kube.DrainNode(p.ctx, client, worker, nil))
+	if left := p.ListPods(owner.ClusterUID, worker); len(left) != 0 {
 		t.Errorf("left on a drained node: %q", left)
 	}
 	p.check(kube.DeleteNode(p.ctx, client, worker))
-	if nodes, passwords, _ := p.Nodes(owner.ClusterUID); !slices.Equal(nodes, []string{head}) || !slices.Equal(passwords, []string{head}) {
+	if nodes, passwords, _ := p.ListNodes(owner.ClusterUID); !slices.Equal(nodes, []string{head}) || !slices.Equal(passwords, []string{head}) {
 		t.Errorf("nodes %q, passwords %q", nodes, passwords)
 	}
-	p.check(rke2.Restart(p.ctx, p.host(worker), api.RoleWorker))
-	p.check(kube.WaitNodeReady(p.ctx, client, worker, nil))
+	p.check(rke2.RestartUnit(p.ctx, p.host(worker), api.RoleWorker))
+	p.check(kube.AwaitNodeReady(p.ctx, client, worker, nil))
 }
 
 func TestANodeFollowsItsMachineAndStaysWhenThatIsGone(t *testing.T) {
 	p := newPair(t)
 	client := p.up()
-	p.check(p.NotReady(worker, false))
+	p.check(p.MakeNodeNotReady(worker, false))
 	if p.ready(client, worker) {
 		t.Error("Ready though it is sick")
 	}
-	p.check(rke2.Restart(p.ctx, p.host(worker), api.RoleWorker))
-	p.check(kube.WaitNodeReady(p.ctx, client, worker, nil))
+	p.check(rke2.RestartUnit(p.ctx, p.host(worker), api.RoleWorker))
+	p.check(kube.AwaitNodeReady(p.ctx, client, worker, nil))
 	p.check(p.StopUnit(worker, "failed"))
-	if u, err := rke2.UnitOf(p.ctx, p.host(worker), api.RoleWorker); err != nil || u.Active != "failed" || u.For > time.Minute || p.ready(client, worker) {
+	if u, err := rke2.ReadUnitState(p.ctx, p.host(worker), api.RoleWorker); err != nil || u.Active != "failed" || u.For > time.Minute || p.ready(client, worker) {
 		t.Errorf("unit %+v, %v", u, err)
 	}
-	p.check(rke2.Restart(p.ctx, p.host(worker), api.RoleWorker))
-	p.check(kube.WaitNodeReady(p.ctx, client, worker, nil))
-	p.Lose(worker)
-	nodes, _, _ := p.Nodes(owner.ClusterUID)
+	p.check(rke2.RestartUnit(p.ctx, p.host(worker), api.RoleWorker))
+	p.check(kube.AwaitNodeReady(p.ctx, client, worker, nil))
+	p.LoseMachine(worker)
+	nodes, _, _ := p.ListNodes(owner.ClusterUID)
 	if p.ready(client, worker) || !slices.Contains(nodes, worker) {
 		t.Errorf("nodes %q", nodes)
 	}
@@ -152,31 +152,31 @@ func TestAMachineThatWasStoppedIsListedAndStartsWithWhatItHad(t *testing.T) {
 	client := p.up()
 	for _, name := range []string{worker, head} {
 		p.check(p.StopMachine(name))
-		if s := p.Machines(name)[0].State; s != cloud.StateStopped {
+		if s := p.ExistingMachines(name)[0].State; s != cloud.StateStopped {
 			t.Errorf("%s is %s", name, s)
 		}
-		m, err := p.Start(p.ctx, cloud.TargetOf(p.Machines(name)[0]), "")
+		m, err := p.StartMachine(p.ctx, cloud.TargetOf(p.ExistingMachines(name)[0]), "")
 		p.check(err)
 		if m.State != cloud.StateRunning {
 			t.Errorf("%s is %s", name, m.State)
 		}
-		p.check(kube.WaitNodeReady(p.ctx, client, name, nil))
+		p.check(kube.AwaitNodeReady(p.ctx, client, name, nil))
 	}
 }
 
 func TestARestartRenewsCertificates(t *testing.T) {
 	p := newPair(t)
-	p.Certificates(head, time.Hour)
+	p.SetCertificateLifetime(head, time.Hour)
 	p.up()
 	for _, want := range []bool{false, true} {
-		creds, err := rke2.FetchCredentials(p.ctx, p.host(head))
+		creds, err := rke2.ReadCredentials(p.ctx, p.host(head))
 		p.check(err)
-		expire, err := kube.Expires(creds.Kubeconfig)
+		expire, err := kube.KubeconfigExpiry(creds.Kubeconfig)
 		p.check(err)
 		if long := time.Until(expire) > 24*time.Hour; long != want {
 			t.Errorf("valid until %s", expire)
 		}
-		p.check(rke2.Restart(p.ctx, p.host(head), api.RoleHead))
+		p.check(rke2.RestartUnit(p.ctx, p.host(head), api.RoleHead))
 	}
 }
 
@@ -184,11 +184,11 @@ func TestConnectionsMeetWhatTheyAreToMeet(t *testing.T) {
 	p := newPair(t)
 	p.launch(1)
 	cut := p.CutSSH(worker, simcloud.Cut{Seen: "sleep", Late: 50 * time.Millisecond, Times: 1})
-	if _, err := p.host(worker).Script(p.ctx, "resting", "sleep 60"); !remote.IsLost(err) || p.Cuts(worker, cut) != 1 {
+	if _, err := p.host(worker).RunScript(p.ctx, "resting", "sleep 60"); !remote.IsLost(err) || p.CountCuts(worker, cut) != 1 {
 		t.Errorf("cut in a command: %v", err)
 	}
 	cut = p.CutSSH(worker, simcloud.Cut{Seen: "head -c 100000", After: 50000, Times: 1})
-	if err := p.host(worker).WriteFile(p.ctx, "/opt/x", make([]byte, 100000), 0o600); !remote.IsLost(err) || p.Cuts(worker, cut) != 1 {
+	if err := p.host(worker).WriteFile(p.ctx, "/opt/x", make([]byte, 100000), 0o600); !remote.IsLost(err) || p.CountCuts(worker, cut) != 1 {
 		t.Errorf("cut in an upload: %v", err)
 	}
 	p.FillDisk(worker, true)
@@ -197,14 +197,14 @@ func TestConnectionsMeetWhatTheyAreToMeet(t *testing.T) {
 	}
 	p.FillDisk(worker, false)
 	p.check(p.host(worker).WriteFile(p.ctx, "/opt/x", make([]byte, 100000), 0o600))
-	m := p.Machines(worker)[0]
+	m := p.ExistingMachines(worker)[0]
 	target := remote.Target{Name: worker, Address: m.Address, Port: m.SSHPort, User: "root", HostKey: m.HostKey}
-	p.check(p.Impostor(worker, true))
+	p.check(p.SetImpostor(worker, true))
 	if _, err := remote.Dial(p.ctx, target, p.key); err == nil || remote.IsLost(err) {
 		t.Errorf("another host key: %v", err)
 	}
-	p.check(p.Impostor(worker, false))
-	p.Silence(worker, true)
+	p.check(p.SetImpostor(worker, false))
+	p.SilenceSSH(worker, true)
 	soon, cancel := context.WithTimeout(p.ctx, 200*time.Millisecond)
 	defer cancel()
 	if _, err := remote.Dial(soon, target, p.key); !remote.IsLost(err) {
@@ -215,11 +215,11 @@ func TestConnectionsMeetWhatTheyAreToMeet(t *testing.T) {
 func TestAGhostIsListedForAWhile(t *testing.T) {
 	p := newPair(t)
 	p.launch(1)
-	p.Ghost(worker, 2*time.Hour)
-	p.Lose(worker)
-	listed, err := p.List(p.ctx, owner)
+	p.KeepListed(worker, 2*time.Hour)
+	p.LoseMachine(worker)
+	listed, err := p.ListMachines(p.ctx, owner)
 	p.check(err)
-	if len(listed) != 1 || len(p.Machines(worker)) != 0 {
+	if len(listed) != 1 || len(p.ExistingMachines(worker)) != 0 {
 		t.Errorf("listed %+v", listed)
 	}
 }

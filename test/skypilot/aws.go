@@ -27,14 +27,14 @@ type Instance struct {
 	Launched      string            `xml:"launchTime"`
 	Reason        string            `xml:"reason"` // of its last change of state, with the time
 	Profile       string            `xml:"iamInstanceProfile>arn"`
-	Groups        []Named           `xml:"networkInterfaceSet>item>groupSet>item"`
+	Groups        []GroupRef        `xml:"networkInterfaceSet>item>groupSet>item"`
 	Tags          map[string]string `xml:"-"`
 	RawTags       []tag             `xml:"tagSet>item"`
 	MetadataToken string            `xml:"metadataOptions>httpTokens"`
 }
 
-// Named is a thing with an id and a name.
-type Named struct {
+// GroupRef is a thing with an id and a name.
+type GroupRef struct {
 	ID   string `xml:"groupId"`
 	Name string `xml:"groupName"`
 }
@@ -63,27 +63,27 @@ type Rule struct {
 	Groups   []string `xml:"groups>item>groupId"`
 }
 
-// Instances are those of all regions, in whatever state.
-func (a *AWS) Instances(ctx context.Context) ([]Instance, error) {
+// ListInstances are those of all regions, in whatever state.
+func (a *AWS) ListInstances(ctx context.Context) ([]Instance, error) {
 	var all []Instance
 	for _, region := range Regions {
 		var reply struct {
 			Instances []Instance `xml:"reservationSet>item>instancesSet>item"`
 		}
-		if err := a.Call(ctx, "ec2", region, "DescribeInstances", nil, &reply); err != nil {
+		if err := a.CallAPI(ctx, "ec2", region, "DescribeInstances", nil, &reply); err != nil {
 			return nil, err
 		}
 		for _, i := range reply.Instances {
-			i.Region, i.Tags = region, tags(i.RawTags)
+			i.Region, i.Tags = region, toTagMap(i.RawTags)
 			all = append(all, i)
 		}
 	}
 	return all, nil
 }
 
-// Billing are the instances that are not terminated.
-func (a *AWS) Billing(ctx context.Context) ([]Instance, error) {
-	all, err := a.Instances(ctx)
+// ListBilledInstances are the instances that are not terminated.
+func (a *AWS) ListBilledInstances(ctx context.Context) ([]Instance, error) {
+	all, err := a.ListInstances(ctx)
 	var left []Instance
 	for _, i := range all {
 		if i.State != "terminated" {
@@ -93,21 +93,21 @@ func (a *AWS) Billing(ctx context.Context) ([]Instance, error) {
 	return left, err
 }
 
-// SecurityGroups are those of all regions but the default ones, which every VPC has.
-func (a *AWS) SecurityGroups(ctx context.Context) ([]SecurityGroup, error) {
+// ListSecurityGroups are those of all regions but the default ones, which every VPC has.
+func (a *AWS) ListSecurityGroups(ctx context.Context) ([]SecurityGroup, error) {
 	var all []SecurityGroup
 	for _, region := range Regions {
 		var reply struct {
 			Groups []SecurityGroup `xml:"securityGroupInfo>item"`
 		}
-		if err := a.Call(ctx, "ec2", region, "DescribeSecurityGroups", nil, &reply); err != nil {
+		if err := a.CallAPI(ctx, "ec2", region, "DescribeSecurityGroups", nil, &reply); err != nil {
 			return nil, err
 		}
 		for _, g := range reply.Groups {
 			if g.Name == "default" {
 				continue
 			}
-			g.Region, g.Tags = region, tags(g.Raw)
+			g.Region, g.Tags = region, toTagMap(g.Raw)
 			all = append(all, g)
 		}
 	}
@@ -121,49 +121,49 @@ type InstanceProfile struct {
 	Roles []string `xml:"Roles>member>RoleName"`
 }
 
-// InstanceProfiles are all that the account has; Profile is there from the start.
-func (a *AWS) InstanceProfiles(ctx context.Context) ([]InstanceProfile, error) {
+// ListInstanceProfiles are all that the account has; Profile is there from the start.
+func (a *AWS) ListInstanceProfiles(ctx context.Context) ([]InstanceProfile, error) {
 	var reply struct {
 		Profiles []InstanceProfile `xml:"ListInstanceProfilesResult>InstanceProfiles>member"`
 	}
-	err := a.Call(ctx, "iam", "us-east-1", "ListInstanceProfiles", nil, &reply)
+	err := a.CallAPI(ctx, "iam", "us-east-1", "ListInstanceProfiles", nil, &reply)
 	return reply.Profiles, err
 }
 
-// Roles are the names of all IAM roles.
-func (a *AWS) Roles(ctx context.Context) ([]string, error) {
+// ListRoles are the names of all IAM roles.
+func (a *AWS) ListRoles(ctx context.Context) ([]string, error) {
 	var reply struct {
 		Roles []string `xml:"ListRolesResult>Roles>member>RoleName"`
 	}
-	err := a.Call(ctx, "iam", "us-east-1", "ListRoles", nil, &reply)
+	err := a.CallAPI(ctx, "iam", "us-east-1", "ListRoles", nil, &reply)
 	return reply.Roles, err
 }
 
-// ShutdownBehavior is what becomes of an instance that powers itself off: stop or terminate.
-func (a *AWS) ShutdownBehavior(ctx context.Context, i Instance) (string, error) {
+// ReadShutdownBehavior is what becomes of an instance that powers itself off: stop or terminate.
+func (a *AWS) ReadShutdownBehavior(ctx context.Context, i Instance) (string, error) {
 	var reply struct {
 		Value string `xml:"instanceInitiatedShutdownBehavior>value"`
 	}
-	err := a.Call(ctx, "ec2", i.Region, "DescribeInstanceAttribute",
+	err := a.CallAPI(ctx, "ec2", i.Region, "DescribeInstanceAttribute",
 		url.Values{"InstanceId": {i.ID}, "Attribute": {"instanceInitiatedShutdownBehavior"}}, &reply)
 	return reply.Value, err
 }
 
-// Terminate ends an instance behind SkyPilot's back.
-func (a *AWS) Terminate(ctx context.Context, i Instance) error {
-	return a.Call(ctx, "ec2", i.Region, "TerminateInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
+// TerminateInstance ends an instance behind SkyPilot's back.
+func (a *AWS) TerminateInstance(ctx context.Context, i Instance) error {
+	return a.CallAPI(ctx, "ec2", i.Region, "TerminateInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
 }
 
 // StopInstance stops an instance behind SkyPilot's back.
 func (a *AWS) StopInstance(ctx context.Context, i Instance) error {
-	return a.Call(ctx, "ec2", i.Region, "StopInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
+	return a.CallAPI(ctx, "ec2", i.Region, "StopInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
 }
 
-var versions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
+var apiVersions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
 
-// Call makes a request of AWS's query APIs (ec2, iam, sts) and reads its XML into reply, where that is not nil.
-func (a *AWS) Call(ctx context.Context, service, region, action string, params url.Values, reply any) error {
-	form := url.Values{"Action": {action}, "Version": {versions[service]}}
+// CallAPI makes a request of AWS's query APIs (ec2, iam, sts) and reads its XML into reply, where that is not nil.
+func (a *AWS) CallAPI(ctx context.Context, service, region, action string, params url.Values, reply any) error {
+	form := url.Values{"Action": {action}, "Version": {apiVersions[service]}}
 	for k, v := range params {
 		form[k] = v
 	}
@@ -195,7 +195,7 @@ func (a *AWS) Call(ctx context.Context, service, region, action string, params u
 	return nil
 }
 
-func tags(list []tag) map[string]string {
+func toTagMap(list []tag) map[string]string {
 	m := map[string]string{}
 	for _, t := range list {
 		m[t.Key] = t.Value

@@ -20,7 +20,7 @@ const childVariable = "SKYTEST_CHILD_DIR"
 
 // child is a test that is about to be killed with its environment up.
 func child(dir string) {
-	e, err := Start(context.Background(), Options{Dir: dir, WithoutServer: true})
+	e, err := StartEnv(context.Background(), Options{Dir: dir, WithoutServer: true})
 	if err != nil {
 		fmt.Println("failed:", err)
 		os.Exit(1)

@@ -28,17 +28,17 @@ func newEngine(ctx context.Context, image string) (*engine, error) {
 		return nil, err
 	}
 	n := &engine{api: api, image: image}
-	n.privileged, err = n.tryPrivileged(ctx)
+	n.privileged, err = n.canRunPrivileged(ctx)
 	raiseKernelLimits()
 	return n, err
 }
 
 func (n *engine) close() error { return n.api.Close() }
 
-func (n *engine) local() bool { return strings.HasPrefix(n.api.DaemonHost(), "unix://") }
+func (n *engine) isLocal() bool { return strings.HasPrefix(n.api.DaemonHost(), "unix://") }
 
-// tryPrivileged says whether a privileged container starts: a machine that is itself confined lacks some privileges.
-func (n *engine) tryPrivileged(ctx context.Context) (bool, error) {
+// canRunPrivileged says whether a privileged container starts: a machine that is itself confined lacks some privileges.
+func (n *engine) canRunPrivileged(ctx context.Context) (bool, error) {
 	made, err := n.api.ContainerCreate(ctx, &container.Config{Image: n.image, Entrypoint: []string{"/bin/true"}},
 		&container.HostConfig{Privileged: true, NetworkMode: "none", CgroupnsMode: container.CgroupnsModePrivate}, nil, nil, "")
 	if err != nil {

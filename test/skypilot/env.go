@@ -29,9 +29,9 @@ const (
 	AWSUser        = "ubuntu"
 	PaperspaceUser = "paperspace"
 
-	loopback    = "127.0.0.1"
-	startWithin = 3 * time.Minute
-	startAgain  = 5 * time.Second
+	loopback       = "127.0.0.1"
+	startTimeout   = 3 * time.Minute
+	portRetryDelay = 5 * time.Second
 )
 
 // Options say what runs where.
@@ -59,12 +59,12 @@ type Env struct {
 	server *process
 }
 
-// Start runs the environment and returns when both servers answer. Where that fails, nothing is left running.
-func Start(ctx context.Context, o Options) (_ *Env, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("the SkyPilot environment isn't up after %v", startWithin))
+// StartEnv runs the environment and returns when both servers answer. Where that fails, nothing is left running.
+func StartEnv(ctx context.Context, o Options) (_ *Env, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the SkyPilot environment isn't up after %v", startTimeout))
 	defer cancel()
-	e := &Env{o: o, id: randomID()}
-	if e.venv, err = Venv(ctx); err != nil { // takes minutes the first time, which its own deadline allows
+	e := &Env{o: o, id: newRandomID()}
+	if e.venv, err = EnsureVenv(ctx); err != nil { // takes minutes the first time, which its own deadline allows
 		return nil, err
 	}
 	defer func() {
@@ -72,28 +72,28 @@ func Start(ctx context.Context, o Options) (_ *Env, err error) {
 			err = errors.Join(err, e.Stop())
 		}
 	}()
-	if err := e.prepare(ctx); err != nil {
+	if err := e.prepareEnv(ctx); err != nil {
 		return nil, fmt.Errorf("preparing the SkyPilot environment: %w", err)
 	}
-	if err := e.startAWS(ctx); err != nil {
+	if err := e.startAWSServer(ctx); err != nil {
 		return nil, err
 	}
 	if o.WithoutServer {
 		return e, nil
 	}
-	return e, e.startServer(ctx)
+	return e, e.startServerWithRetry(ctx)
 }
 
-func (e *Env) prepare(ctx context.Context) error {
+func (e *Env) prepareEnv(ctx context.Context) error {
 	var err error
 	if e.o.Dir, err = filepath.Abs(e.o.Dir); err != nil {
 		return err
 	}
-	port, err := FreePort()
+	port, err := FindFreePort()
 	if err != nil {
 		return err
 	}
-	free, err := freePorts(1)
+	free, err := findFreePorts(1)
 	if err != nil {
 		return err
 	}
@@ -118,38 +118,38 @@ func (e *Env) prepare(ctx context.Context) error {
 	if e.guard, err = startGuard(e); err != nil {
 		return err
 	}
-	return e.engine.createNetwork(ctx, e.network(), e.id)
+	return e.engine.createNetwork(ctx, e.networkName(), e.id)
 }
 
-func (e *Env) network() string { return "skytest-" + e.id }
+func (e *Env) networkName() string { return "skytest-" + e.id }
 
-func (e *Env) startAWS(ctx context.Context) error {
+func (e *Env) startAWSServer(ctx context.Context) error {
 	var err error
-	if e.aws, err = e.start("aws", nil, "-m", "skytest.aws", e.ports.aws); err != nil {
+	if e.aws, err = e.startPythonProcess("aws", nil, "-m", "skytest.aws", e.ports.aws); err != nil {
 		return err
 	}
-	return e.aws.await(ctx, func() error { return answers(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
+	return e.aws.awaitHealthy(ctx, func() error { return getJSON(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
 }
 
-// startServer takes further variables of the server, as NAME=value. A server that finds a port taken is started again: it
+// startServerWithRetry takes further variables of the server, as NAME=value. A server that finds a port taken is started again: it
 // may have been a connection's for a moment.
-func (e *Env) startServer(ctx context.Context, more ...string) error {
+func (e *Env) startServerWithRetry(ctx context.Context, more ...string) error {
 	for n := 1; ; n++ {
 		err := e.tryStartServer(ctx, more)
 		if err == nil || n == 3 || !strings.Contains(err.Error(), "already in use") {
 			return err
 		}
-		time.Sleep(startAgain) // a connection that ended holds its port for a while
+		time.Sleep(portRetryDelay) // a connection that ended holds its port for a while
 	}
 }
 
 func (e *Env) tryStartServer(ctx context.Context, more []string) error {
 	var err error
-	if e.server, err = e.start("server", more, "-m", "sky.server.server", "--host="+loopback, "--port="+e.ports.server); err != nil {
+	if e.server, err = e.startPythonProcess("server", more, "-m", "sky.server.server", "--host="+loopback, "--port="+e.ports.server); err != nil {
 		return err
 	}
 	var health struct{ Status, Version string }
-	err = e.server.await(ctx, func() error { return answers(ctx, e.Endpoint+"/api/health", &health) })
+	err = e.server.awaitHealthy(ctx, func() error { return getJSON(ctx, e.Endpoint+"/api/health", &health) })
 	if err == nil && health.Version != Version {
 		err = fmt.Errorf("the SkyPilot API server is of version %s, want %s", health.Version, Version)
 	}
@@ -176,16 +176,16 @@ func (e *Env) KillAPIServer() error {
 
 // StartAPIServer starts the SkyPilot API server where it was killed, and returns when it answers.
 func (e *Env) StartAPIServer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("the SkyPilot API server isn't up after %v", startWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the SkyPilot API server isn't up after %v", startTimeout))
 	defer cancel()
-	return e.startServer(ctx)
+	return e.startServerWithRetry(ctx)
 }
 
 // Stop ends every process that was started with Vars, and removes the machines and their network.
 func (e *Env) Stop() error {
 	var errs []error
 	if e.guard != nil {
-		errs = append(errs, e.guard.end())
+		errs = append(errs, e.guard.cleanUp())
 	}
 	if e.engine != nil {
 		errs = append(errs, e.engine.close())
@@ -193,8 +193,8 @@ func (e *Env) Stop() error {
 	return errors.Join(errs...)
 }
 
-// Log is what a part, aws or server, has written so far.
-func (e *Env) Log(part string) string {
+// ReadLog is what a part, aws or server, has written so far.
+func (e *Env) ReadLog(part string) string {
 	data, err := os.ReadFile(e.logFile(part))
 	if err != nil {
 		return err.Error()
@@ -204,8 +204,8 @@ func (e *Env) Log(part string) string {
 
 func (e *Env) logFile(part string) string { return filepath.Join(e.o.Dir, part+".log") }
 
-// answers asks a server for JSON.
-func answers(ctx context.Context, url string, into any) error {
+// getJSON asks a server for JSON.
+func getJSON(ctx context.Context, url string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -30,7 +30,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	began := time.Now()
-	if env, err = Start(context.Background(), Options{Dir: dir}); err != nil {
+	if env, err = StartEnv(context.Background(), Options{Dir: dir}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -171,7 +171,7 @@ func down(t *testing.T, name string) {
 
 func machines(t *testing.T) []Machine {
 	t.Helper()
-	list, err := env.Machines(t.Context())
+	list, err := env.ListMachines(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func until(t *testing.T, what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within a minute: %s", what)
 		}
-		time.Sleep(askEvery)
+		time.Sleep(pollInterval)
 	}
 }
 

@@ -35,14 +35,14 @@ type Fault struct {
 	Times int `json:"times,omitempty"`
 }
 
-// NoCapacity is a Fault of EC2 having no such machines in the region, or in one zone of it where that is given.
-func NoCapacity(region, zone string) Fault {
+// NoCapacityFault is a Fault of EC2 having no such machines in the region, or in one zone of it where that is given.
+func NoCapacityFault(region, zone string) Fault {
 	return Fault{Cloud: "aws", Operation: "RunInstances", Region: region, Zone: zone, Code: "InsufficientInstanceCapacity",
 		Message: "We currently do not have sufficient capacity in the Availability Zone you requested. Our system will be working on provisioning additional capacity."}
 }
 
-// NoQuota is a Fault of EC2 refusing more machines than the account may have in the region.
-func NoQuota(region string) Fault {
+// NoQuotaFault is a Fault of EC2 refusing more machines than the account may have in the region.
+func NoQuotaFault(region string) Fault {
 	return Fault{Cloud: "aws", Operation: "RunInstances", Region: region, Code: "VcpuLimitExceeded",
 		Message: "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."}
 }
@@ -69,8 +69,8 @@ type ActiveFault struct{ path string }
 // Clear takes the fault back; what hangs because of it goes on.
 func (a *ActiveFault) Clear() error { return os.Remove(a.path) }
 
-// Met is how many requests have met the fault so far.
-func (a *ActiveFault) Met() int {
+// CountRequests is how many requests have met the fault so far.
+func (a *ActiveFault) CountRequests() int {
 	used, err := filepath.Glob(a.path + ".used.*")
 	if err != nil {
 		panic(err) // the pattern is ours

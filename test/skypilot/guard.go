@@ -17,8 +17,8 @@ type guard struct {
 }
 
 func startGuard(e *Env) (*guard, error) {
-	g := &guard{cmd: exec.Command(e.Python(), "-m", "skytest.guard")}
-	g.cmd.Env = e.Vars()
+	g := &guard{cmd: exec.Command(e.PythonInterpreter(), "-m", "skytest.guard")}
+	g.cmd.Env = e.EnvVars()
 	g.cmd.Stderr = &g.said
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what interrupts the test must not interrupt this
 	var err error
@@ -31,15 +31,15 @@ func startGuard(e *Env) (*guard, error) {
 	return g, nil
 }
 
-// watch has the guard end a process group too, whose leader may be gone by then.
-func (g *guard) watch(group int) error {
+// watchGroup has the guard end a process group too, whose leader may be gone by then.
+func (g *guard) watchGroup(group int) error {
 	if _, err := fmt.Fprintln(g.input, group); err != nil {
 		return fmt.Errorf("telling the environment's guard of a process: %w", err)
 	}
 	return nil
 }
 
-func (g *guard) end() error {
+func (g *guard) cleanUp() error {
 	if err := g.input.Close(); err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ type Machine struct {
 	Container string
 }
 
-// Machines are the hosts that there are, of all clouds, whatever these say of them.
-func (e *Env) Machines(ctx context.Context) ([]Machine, error) {
+// ListMachines are the hosts that there are, of all clouds, whatever these say of them.
+func (e *Env) ListMachines(ctx context.Context) ([]Machine, error) {
 	found, err := e.engine.api.ContainerList(ctx, container.ListOptions{All: true,
 		Filters: filters.NewArgs(filters.Arg("label", LabelEnv+"="+e.id))})
 	if err != nil {
@@ -44,8 +44,8 @@ func (e *Env) Machines(ctx context.Context) ([]Machine, error) {
 	return list, nil
 }
 
-// PowerOff ends a machine from within, as its own power-off does, without the clouds being asked.
-func (e *Env) PowerOff(ctx context.Context, m Machine) error {
+// PowerOffMachine ends a machine from within, as its own power-off does, without the clouds being asked.
+func (e *Env) PowerOffMachine(ctx context.Context, m Machine) error {
 	made, err := e.engine.api.ContainerExecCreate(ctx, m.Container, container.ExecOptions{Cmd: []string{"systemctl", "poweroff"}})
 	if err != nil {
 		return err
@@ -53,9 +53,9 @@ func (e *Env) PowerOff(ctx context.Context, m Machine) error {
 	return e.engine.api.ContainerExecStart(ctx, made.ID, container.ExecStartOptions{})
 }
 
-// Gateway is the address that this machine has on the network of the hosts.
-func (e *Env) Gateway(ctx context.Context) (string, error) {
-	n, err := e.engine.api.NetworkInspect(ctx, e.network(), network.InspectOptions{})
+// ReadGatewayAddress is the address that this machine has on the network of the hosts.
+func (e *Env) ReadGatewayAddress(ctx context.Context) (string, error) {
+	n, err := e.engine.api.NetworkInspect(ctx, e.networkName(), network.InspectOptions{})
 	if err != nil {
 		return "", err
 	}

@@ -5,16 +5,16 @@ import (
 	"strconv"
 )
 
-// FreePort is a port that a SkyPilot API server may listen on now. The server needs another one besides, which follows from
+// FindFreePort is a port that a SkyPilot API server may listen on now. The server needs another one besides, which follows from
 // it: 50011 goes with the default of 46580.
-func FreePort() (int, error) {
+func FindFreePort() (int, error) {
 	for {
 		l, err := net.Listen("tcp", loopback+":0")
 		if err != nil {
 			return 0, err
 		}
 		port := l.Addr().(*net.TCPAddr).Port
-		beside, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(queuePort(port))))
+		beside, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(queuePortFor(port))))
 		l.Close()
 		if err != nil {
 			continue
@@ -24,9 +24,9 @@ func FreePort() (int, error) {
 	}
 }
 
-func queuePort(port int) int { return 50000 + (11+port-46580+10000)%10000 }
+func queuePortFor(port int) int { return 50000 + (11+port-46580+10000)%10000 }
 
-func freePorts(n int) ([]string, error) {
+func findFreePorts(n int) ([]string, error) {
 	var ports []string
 	for range n {
 		l, err := net.Listen("tcp", loopback+":0")

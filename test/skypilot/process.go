@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-const askEvery = 100 * time.Millisecond
+const pollInterval = 100 * time.Millisecond
 
 // process is a server of the environment.
 type process struct {
@@ -22,15 +22,15 @@ type process struct {
 	err  error
 }
 
-// start begins a Python program, with some more variables, that outlives the context.
-func (e *Env) start(part string, more []string, args ...string) (*process, error) {
+// startPythonProcess begins a Python program, with some more variables, that outlives the context.
+func (e *Env) startPythonProcess(part string, more []string, args ...string) (*process, error) {
 	log, err := os.OpenFile(e.logFile(part), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(e.Python(), args...)
-	cmd.Env, cmd.Dir = append(e.Vars(), more...), e.o.Dir
+	cmd := exec.Command(e.PythonInterpreter(), args...)
+	cmd.Env, cmd.Dir = append(e.EnvVars(), more...), e.o.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	switch part {
@@ -47,12 +47,12 @@ func (e *Env) start(part string, more []string, args ...string) (*process, error
 		p.err = cmd.Wait()
 		close(p.done)
 	}()
-	return p, e.guard.watch(cmd.Process.Pid)
+	return p, e.guard.watchGroup(cmd.Process.Pid)
 }
 
-// await asks until the server is well, has ended, or the context ends.
-func (p *process) await(ctx context.Context, well func() error) error {
-	tick := time.NewTicker(askEvery)
+// awaitHealthy asks until the server is well, has ended, or the context ends.
+func (p *process) awaitHealthy(ctx context.Context, well func() error) error {
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
 		err := well()
@@ -61,15 +61,15 @@ func (p *process) await(ctx context.Context, well func() error) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended (%v):\n%s", p.cmd, p.err, p.lastLog())
+			return fmt.Errorf("%s ended (%v):\n%s", p.cmd, p.err, p.lastLogLines())
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w\n%s", context.Cause(ctx), err, p.lastLog())
+			return fmt.Errorf("%w: %w\n%s", context.Cause(ctx), err, p.lastLogLines())
 		case <-tick.C:
 		}
 	}
 }
 
-func (p *process) lastLog() string {
+func (p *process) lastLogLines() string {
 	data, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()

@@ -37,28 +37,28 @@ func TestALaunchOnAWSGivesAMachineThatAnswersSSHAndDownRemovesIt(t *testing.T) {
 		!strings.HasPrefix(i.Tags["ray-cluster-name"], "one-") || !strings.HasSuffix(i.Profile, "/"+Profile) {
 		t.Errorf("the instance is %+v", i)
 	}
-	groups, err := env.AWS.SecurityGroups(t.Context())
+	groups, err := env.AWS.ListSecurityGroups(t.Context())
 	if err != nil || len(groups) != 1 || len(i.Groups) != 1 || groups[0].ID != i.Groups[0].ID || len(groups[0].Rules) == 0 {
 		t.Errorf("groups %+v (%v), of the instance %+v", groups, err, i.Groups)
 	}
 	if c := list[0].Credentials; c.User != AWSUser || remote(t, c.User, c.Key, i.PublicIP, "sudo id -u") != "0\n" {
 		t.Errorf("user %s is not root by sudo", c.User)
 	}
-	if profiles, err := env.AWS.InstanceProfiles(t.Context()); err != nil || len(profiles) != 1 || len(profiles[0].Roles) != 0 {
+	if profiles, err := env.AWS.ListInstanceProfiles(t.Context()); err != nil || len(profiles) != 1 || len(profiles[0].Roles) != 0 {
 		t.Errorf("profiles %+v (%v), want none but the one without rights", profiles, err)
 	}
 	group := url.Values{"GroupId": {groups[0].ID}}
-	err = env.AWS.Call(t.Context(), "ec2", i.Region, "DeleteSecurityGroup", group, nil)
+	err = env.AWS.CallAPI(t.Context(), "ec2", i.Region, "DeleteSecurityGroup", group, nil)
 	if err == nil || !strings.Contains(err.Error(), "DependencyViolation") {
 		t.Errorf("deleting the group of a machine: %v", err)
 	}
 	refused := set(t, Fault{Operation: "TerminateInstances", Cluster: "one-*", Code: "UnauthorizedOperation", Message: "not today", Times: 1})
-	if r := await(t, submit(t, "/down", map[string]any{"cluster_name": "one", "purge": false})); r.Status != "FAILED" || refused.Met() != 1 {
+	if r := await(t, submit(t, "/down", map[string]any{"cluster_name": "one", "purge": false})); r.Status != "FAILED" || refused.CountRequests() != 1 {
 		t.Errorf("the down that AWS refused: %s, %s", r.Status, r.Error.Message)
 	}
 	onlyInstance(t)
 	down(t, "one")
-	if left, err := env.AWS.Billing(t.Context()); err != nil || len(left) != 0 {
+	if left, err := env.AWS.ListBilledInstances(t.Context()); err != nil || len(left) != 0 {
 		t.Errorf("after down there is %+v (%v)", left, err)
 	}
 	call(t, i.Region, "DeleteSecurityGroup", group)
@@ -98,20 +98,20 @@ func TestTheOptimizerTakesTheCheaperCloud(t *testing.T) {
 }
 
 func TestWithoutCapacityItFailsOverToTheNextRegion(t *testing.T) {
-	fault := set(t, NoCapacity("us-east-1", ""))
+	fault := set(t, NoCapacityFault("us-east-1", ""))
 	do(t, "/launch", launch(t, "over", map[string]any{"infra": "aws", "cpus": "2+", "use_spot": true}))
 	if i := onlyInstance(t); i.Region != "us-west-2" || i.Lifecycle != "spot" {
 		t.Errorf("the instance is %+v", i)
 	}
-	if fault.Met() == 0 {
+	if fault.CountRequests() == 0 {
 		t.Error("us-east-1 was not asked, which is the cheapest")
 	}
 	down(t, "over")
 }
 
 func TestAQuotaErrorStandsInTheStreamOnly(t *testing.T) {
-	set(t, NoQuota("us-*"))
-	set(t, NoQuota("eu-*"))
+	set(t, NoQuotaFault("us-*"))
+	set(t, NoQuotaFault("eu-*"))
 	id := submit(t, "/launch", launch(t, "quota", map[string]any{"infra": "aws", "cpus": "2+"}))
 	r := await(t, id)
 	if r.Status != "FAILED" || r.Error.Type != "ResourcesUnavailableError" {
@@ -131,7 +131,7 @@ func TestAQuotaErrorStandsInTheStreamOnly(t *testing.T) {
 func TestARestartedServerForgetsTheRequestAndKeepsTheMachine(t *testing.T) {
 	fault := set(t, Fault{Operation: "RunInstances", Hang: true, After: true})
 	id := submit(t, "/launch", launch(t, "kept", map[string]any{"infra": "aws/us-east-1", "cpus": "2+"}))
-	until(t, "the launch has made its machine", func() bool { return len(machines(t)) == 1 && fault.Met() == 1 })
+	until(t, "the launch has made its machine", func() bool { return len(machines(t)) == 1 && fault.CountRequests() == 1 })
 	if err := env.RestartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -158,10 +158,10 @@ func TestAMachineThatPowersItselfOffStopsOrTerminatesAsItsInstanceSays(t *testin
 		call(t, i.Region, "ModifyInstanceAttribute", url.Values{
 			"InstanceId": {i.ID}, "InstanceInitiatedShutdownBehavior.Value": {means},
 		})
-		if how, err := env.AWS.ShutdownBehavior(t.Context(), i); err != nil || how != means {
+		if how, err := env.AWS.ReadShutdownBehavior(t.Context(), i); err != nil || how != means {
 			t.Errorf("at shutdown it would %s (%v), want %s", how, err, means)
 		}
-		if err := env.PowerOff(t.Context(), machines(t)[0]); err != nil {
+		if err := env.PowerOffMachine(t.Context(), machines(t)[0]); err != nil {
 			t.Fatal(err)
 		}
 		until(t, "the instance is "+state, func() bool { return slices.Contains(states(t, i.ID), state) })
@@ -192,7 +192,7 @@ func set(t *testing.T, f Fault) *ActiveFault {
 
 func call(t *testing.T, region, action string, params url.Values) {
 	t.Helper()
-	if err := env.AWS.Call(t.Context(), "ec2", region, action, params, nil); err != nil {
+	if err := env.AWS.CallAPI(t.Context(), "ec2", region, action, params, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -200,7 +200,7 @@ func call(t *testing.T, region, action string, params url.Values) {
 // onlyInstance is the one that bills.
 func onlyInstance(t *testing.T) Instance {
 	t.Helper()
-	list, err := env.AWS.Billing(t.Context())
+	list, err := env.AWS.ListBilledInstances(t.Context())
 	if err != nil || len(list) != 1 {
 		t.Fatalf("instances %+v (%v), want one", list, err)
 	}
@@ -210,7 +210,7 @@ func onlyInstance(t *testing.T) Instance {
 // states of an instance, which are one.
 func states(t *testing.T, id string) []string {
 	t.Helper()
-	list, err := env.AWS.Instances(t.Context())
+	list, err := env.AWS.ListInstances(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

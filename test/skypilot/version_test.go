@@ -9,7 +9,7 @@ import (
 )
 
 func TestTheTestsRunTheSkyPilotThatTheProductInstalls(t *testing.T) {
-	lean, err := findLean()
+	lean, err := findPluginDir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,10 +29,10 @@ func Mount(t testing.TB, mib int) string {
 // MountAt mounts such a disk on a directory; whoever calls it unmounts it.
 func MountAt(dir string, mib int) error {
 	return os.NewSyscallError("mounting a disk for a test, which takes root",
-		unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options(mib)))
+		unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, mountOptions(mib)))
 }
 
-func options(mib int) string { return fmt.Sprintf("mode=0700,size=%dm", mib) }
+func mountOptions(mib int) string { return fmt.Sprintf("mode=0700,size=%dm", mib) }
 
 // Filling is what takes all the room of a disk.
 type Filling struct{ name string }

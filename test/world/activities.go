@@ -17,8 +17,8 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// Settings are what a test may choose about its worker.
-type Settings struct {
+// WorkerSettings are what a test may choose about its worker.
+type WorkerSettings struct {
 	// TaskQueue is where the worker listens, and sweeps start operations.
 	TaskQueue string
 	// Home is where the person's kubeconfigs are.
@@ -29,26 +29,26 @@ type Settings struct {
 	Policy      plan.Policy
 	OrphanGrace time.Duration
 	// Place is where the state lives, and Ledger where its computer remembers starts; without a place there is never doubt about it.
-	Place  home.Place
+	Place  home.Location
 	Ledger string
 	// Ahead is how far the clock of sweeps is ahead of the true one: what is to wait for a while need not be waited for.
 	Ahead time.Duration
 }
 
-// Patience gives every part of an activity the same time.
-func Patience(d time.Duration) activities.Deadlines {
+// UniformDeadlines gives every part of an activity the same time.
+func UniformDeadlines(d time.Duration) activities.Deadlines {
 	return activities.Deadlines{
 		Ask: d, Terminate: d, Boot: d, Reach: d, Install: d, Server: d, Agent: d, Node: d, Recover: d,
 	}
 }
 
-// Activities wires the activities to a store, to machines and to one cloud under the name of the simulated one.
-func Activities(s Settings, st *store.Store, pool *remote.Pool, on cloud.Cloud, temporal client.Client) worker.Activities {
+// NewActivities wires the activities to a store, to machines and to one cloud under the name of the simulated one.
+func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on cloud.Cloud, temporal client.Client) worker.Activities {
 	now := func() time.Time { return time.Now().UTC() }
 	dir := func(cluster string) string { return filepath.Join(s.Home, cluster) }
 	clouds := activities.Clouds{Named: map[string]cloud.Cloud{simcloud.Name: on}}
 	var watch *activities.HomeWatch
-	if s.Place != (home.Place{}) {
+	if s.Place != (home.Location{}) {
 		watch = &activities.HomeWatch{
 			Store: st, Pool: pool, Here: s.Place, Ledger: home.Ledger{Dir: s.Ledger}, Now: now, Log: slog.New(slog.DiscardHandler),
 		}
@@ -63,7 +63,7 @@ func Activities(s Settings, st *store.Store, pool *remote.Pool, on cloud.Cloud, 
 		Sweeps: &activities.Sweeps{
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: dir, Policy: s.Policy, OrphanGrace: s.OrphanGrace, Deadlines: s.Deadlines,
 			Now:   func() time.Time { return now().Add(s.Ahead) },
-			Start: worker.Starter(temporal, s.TaskQueue),
+			Start: worker.NewOperationStarter(temporal, s.TaskQueue),
 			Home:  watch,
 		},
 	}

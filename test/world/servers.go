@@ -22,7 +22,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/embedded"
+	"github.com/sky-shift/skyctl/pkg/server/embedded"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -36,52 +36,52 @@ type Servers struct {
 	stack *embedded.Stack
 }
 
-// Start starts servers that keep their data in a directory. Said is where the SDK's log goes.
-func Start(ctx context.Context, dir string, said io.Writer) (*Servers, error) {
+// StartServers starts servers that keep their data in a directory. Said is where the SDK's log goes.
+func StartServers(ctx context.Context, dir string, said io.Writer) (*Servers, error) {
 	s := &Servers{}
 	var err error
-	if s.Env, err = freePorts(dir); err != nil {
+	if s.Env, err = chooseServerPorts(dir); err != nil {
 		return nil, err
 	}
 	if s.Config, err = config.Load(nil, func(k string) string { return s.Env[k] }); err != nil {
 		return nil, err
 	}
-	if err := s.Up(ctx); err != nil {
+	if err := s.Start(ctx); err != nil {
 		return nil, err
 	}
 	if s.Temporal, err = DialTemporal(ctx, s.Config, said); err != nil {
-		_ = s.Down()
+		_ = s.Stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-// Up starts the servers again after Down; connections come back by themselves.
-func (s *Servers) Up(ctx context.Context) (err error) {
-	s.stack, err = embedded.Start(ctx, embedded.Options{Config: s.Config, Log: slog.New(slog.DiscardHandler)})
+// Start starts the servers again after Down; connections come back by themselves.
+func (s *Servers) Start(ctx context.Context) (err error) {
+	s.stack, err = embedded.StartServers(ctx, embedded.Options{Config: s.Config, Log: slog.New(slog.DiscardHandler)})
 	return err
 }
 
-// Down stops the servers and keeps their data.
-func (s *Servers) Down() error { return s.stack.Close() }
+// Stop stops the servers and keeps their data.
+func (s *Servers) Stop() error { return s.stack.Close() }
 
-// Copy starts servers on a copy of the data, as they are after a stop. Those that are copied go on.
-func (s *Servers) Copy(ctx context.Context, dir string, said io.Writer) (*Servers, error) {
-	if err := s.Down(); err != nil {
+// StartCopy starts servers on a copy of the data, as they are after a stop. Those that are copied go on.
+func (s *Servers) StartCopy(ctx context.Context, dir string, said io.Writer) (*Servers, error) {
+	if err := s.Stop(); err != nil {
 		return nil, err
 	}
 	err := os.CopyFS(dir, os.DirFS(s.Config.Dir))
 	if err == nil {
-		err = privatize(dir)
+		err = makePrivate(dir)
 	}
-	if err := errors.Join(err, s.Up(ctx)); err != nil {
+	if err := errors.Join(err, s.Start(ctx)); err != nil {
 		return nil, err
 	}
-	return Start(ctx, dir, said)
+	return StartServers(ctx, dir, said)
 }
 
-// privatize takes from others what CopyFS has given them.
-func privatize(dir string) error {
+// makePrivate takes from others what CopyFS has given them.
+func makePrivate(dir string) error {
 	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -94,10 +94,10 @@ func privatize(dir string) error {
 	})
 }
 
-// Outdate makes the data look as a version with another Temporal left them, and starts the servers on them again as an upgrade does.
+// RestartOutdated makes the data look as a version with another Temporal left them, and starts the servers on them again as an upgrade does.
 // That is another process, which this one can't be: Temporal keeps a database open by its path, so the directory has another name then.
-func (s *Servers) Outdate(ctx context.Context) error {
-	if err := s.Down(); err != nil {
+func (s *Servers) RestartOutdated(ctx context.Context) error {
+	if err := s.Stop(); err != nil {
 		return err
 	}
 	old := []byte(`{"version":"0.0","visibility":"0.0","sha256":"00000000"}`)
@@ -115,7 +115,7 @@ func (s *Servers) Outdate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.stack, err = embedded.Start(ctx, embedded.Options{Config: named, Log: slog.New(slog.DiscardHandler)})
+	s.stack, err = embedded.StartServers(ctx, embedded.Options{Config: named, Log: slog.New(slog.DiscardHandler)})
 	return err
 }
 
@@ -129,24 +129,24 @@ func (s *Servers) Close() {
 
 // OpenStore connects to the etcd of the settings, with their key, and makes the installation's id as a worker does first.
 func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
-	tls, err := cfg.Etcd.TLS.Client()
+	tls, err := cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
 		return nil, err
 	}
-	key, err := store.LoadOrCreateKey(cfg.SecretsKeyFile)
+	key, err := store.LoadOrCreateSecretsKey(cfg.SecretsKeyFile)
 	if err != nil {
 		return nil, err
 	}
 	st, err := store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
 	if err == nil {
-		_, err = st.Installation(ctx)
+		_, err = st.EnsureInstallationID(ctx)
 	}
 	return st, err
 }
 
 // DialTemporal connects to the Temporal of the settings; said is where the SDK's log goes.
 func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer) (client.Client, error) {
-	tls, err := cfg.Temporal.TLS.Client()
+	tls, err := cfg.Temporal.TLS.ClientConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -156,9 +156,9 @@ func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer) (clie
 	})
 }
 
-// freePorts chooses ports below those that the kernel gives to connections: a server that starts again has to find its port
+// chooseServerPorts chooses ports below those that the kernel gives to connections: a server that starts again has to find its port
 // free.
-func freePorts(dir string) (map[string]string, error) {
+func chooseServerPorts(dir string) (map[string]string, error) {
 	env := map[string]string{config.EnvDir: dir}
 	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
 		var l net.Listener
@@ -180,7 +180,7 @@ func freePorts(dir string) (map[string]string, error) {
 // DialEtcd connects to the etcd of the settings, for what only somebody with an editor would do to it.
 func DialEtcd(t testing.TB, cfg *config.Config) *clientv3.Client {
 	t.Helper()
-	tls, err := cfg.Etcd.TLS.Client()
+	tls, err := cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func (s *site) copyOf(m cloud.Machine, name string) cloud.Machine {
 // machine is the listed one of an id; one without an ID where there is none.
 func (s *site) machine(id string) cloud.Machine {
 	s.t.Helper()
-	all, err := s.List(s.ctx, s.owner)
+	all, err := s.ListMachines(s.ctx, s.owner)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -69,25 +69,25 @@ func TestACopyOfAHostIsNotTakenForIt(t *testing.T) {
 		t.Fatalf("the copy is listed as %+v", backup)
 	}
 	// Without an id nobody can tell them apart beyond doubt: somebody may have given the copy the name.
-	wantKind(t, s.Terminate(s.ctx, req.Target()), cloud.Conflict, real.Name, backup.Name, "same labels")
+	wantKind(t, s.TerminateMachine(s.ctx, req.ToTarget()), cloud.Conflict, real.Name, backup.Name, "same labels")
 	s.runs("the host", real, true)
 	s.runs("the copy", backup, true)
 
 	mixed := cloud.TargetOf(backup)
 	mixed.Incarnation = "another"
-	wantKind(t, s.Terminate(s.ctx, mixed), cloud.Conflict, backup.ID, "left alone")
+	wantKind(t, s.TerminateMachine(s.ctx, mixed), cloud.Conflict, backup.ID, "left alone")
 	s.runs("the copy", backup, true)
 
-	if err := s.Terminate(s.ctx, cloud.TargetOf(real)); err != nil {
+	if err := s.TerminateMachine(s.ctx, cloud.TargetOf(real)); err != nil {
 		t.Fatal(err)
 	}
 	s.runs("the host", real, false)
 	s.runs("the copy", backup, true)
-	if err := s.Terminate(s.ctx, cloud.TargetOf(real)); err != nil {
+	if err := s.TerminateMachine(s.ctx, cloud.TargetOf(real)); err != nil {
 		t.Errorf("a host that is gone: %v", err)
 	}
 	s.runs("the copy", backup, true)
-	_, err := s.Start(s.ctx, cloud.TargetOf(real), real.PrivateAddress)
+	_, err := s.StartMachine(s.ctx, cloud.TargetOf(real), real.PrivateAddress)
 	wantKind(t, err, cloud.Conflict, "not there")
 }
 
@@ -108,12 +108,12 @@ func TestAHostIsStartedAndEndedByItsIDWhateverItsNameIs(t *testing.T) {
 	if err := s.engine.ContainerRename(s.ctx, backup.ID, real.Name); err != nil {
 		t.Fatal(err)
 	}
-	m, err := s.Start(s.ctx, cloud.TargetOf(real), real.PrivateAddress)
+	m, err := s.StartMachine(s.ctx, cloud.TargetOf(real), real.PrivateAddress)
 	if err != nil || m.ID != real.ID {
 		t.Fatalf("started %+v, %v", m, err)
 	}
 	s.runs("the copy that has the host's name", backup, false)
-	if err := s.Terminate(s.ctx, cloud.TargetOf(real)); err != nil {
+	if err := s.TerminateMachine(s.ctx, cloud.TargetOf(real)); err != nil {
 		t.Fatal(err)
 	}
 	if s.machine(real.ID).ID != "" || s.machine(backup.ID).ID == "" {

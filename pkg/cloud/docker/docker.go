@@ -55,12 +55,12 @@ type Options struct {
 type Cloud struct {
 	api    *client.Client
 	opts   Options
-	recipe recipe
+	recipe imageRecipe
 	log    *slog.Logger
 
-	building slot  // one image build at a time
-	launches slots // one launch at a time for each name
-	network  slot  // creating the network, and removing it when nobody is left
+	building slot       // one image build at a time
+	launches keyedSlots // one launch at a time for each name
+	network  slot       // creating the network, and removing it when nobody is left
 	privilege
 }
 
@@ -95,18 +95,18 @@ func New(o Options) (*Cloud, error) {
 	}
 	return &Cloud{
 		api: api, opts: o, recipe: r, log: o.Log,
-		building: newSlot(), network: newSlot(), launches: slots{byName: map[string]*namedSlot{}},
+		building: newSlot(), network: newSlot(), launches: keyedSlots{byName: map[string]*namedSlot{}},
 	}, nil
 }
 
 // Close lets go of the connections to the engine.
 func (c *Cloud) Close() error { return c.api.Close() }
 
-// local says whether the engine runs on this machine, so that its paths are ours.
-func (c *Cloud) local() bool { return strings.HasPrefix(c.api.DaemonHost(), "unix://") }
+// isEngineLocal says whether the engine runs on this machine, so that its paths are ours.
+func (c *Cloud) isEngineLocal() bool { return strings.HasPrefix(c.api.DaemonHost(), "unix://") }
 
-// fail gives an engine's error its kind and says what was being done.
-func (c *Cloud) fail(doing string, err error) error {
+// wrapEngineError gives an engine's error its kind and says what was being done.
+func (c *Cloud) wrapEngineError(doing string, err error) error {
 	var typed *cloud.Error
 	switch {
 	case errors.As(err, &typed), errors.Is(err, context.Canceled):
@@ -123,11 +123,11 @@ func (c *Cloud) fail(doing string, err error) error {
 			"%s: no Docker engine answers at %s: start it (systemctl start docker), or set DOCKER_HOST",
 			doing, c.api.DaemonHost())}
 	}
-	return &cloud.Error{Kind: kindOf(err), Message: doing, Cause: err}
+	return &cloud.Error{Kind: engineErrorKind(err), Message: doing, Cause: err}
 }
 
-// kindOf judges an error that the engine itself gave; some it tells apart in words only.
-func kindOf(err error) cloud.Kind {
+// engineErrorKind judges an error that the engine itself gave; some it tells apart in words only.
+func engineErrorKind(err error) cloud.ErrorKind {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "no space left on device"),

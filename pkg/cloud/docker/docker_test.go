@@ -64,16 +64,16 @@ func newSite(t *testing.T, opts docker.Options) *site {
 func (s *site) clean() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	left, err := s.List(ctx, cloud.Owner{Installation: s.owner.Installation})
+	left, err := s.ListMachines(ctx, cloud.Owner{Installation: s.owner.Installation})
 	if err != nil {
 		s.t.Errorf("clean up: %v", err)
 	}
 	for _, m := range left {
-		if err := s.Terminate(ctx, cloud.TargetOf(m)); err != nil {
+		if err := s.TerminateMachine(ctx, cloud.TargetOf(m)); err != nil {
 			s.t.Errorf("clean up: %v", err)
 		}
 	}
-	if err := s.Release(ctx, s.owner); err != nil {
+	if err := s.RemoveClusterResources(ctx, s.owner); err != nil {
 		s.t.Errorf("clean up: %v", err)
 	}
 }
@@ -90,7 +90,7 @@ func (s *site) request(n int) cloud.LaunchRequest {
 
 func (s *site) submit(req cloud.LaunchRequest) string {
 	s.t.Helper()
-	ref, err := s.Submit(s.ctx, req)
+	ref, err := s.SubmitLaunch(s.ctx, req)
 	if err != nil {
 		s.t.Fatalf("submit %s: %v", req.Name, err)
 	}
@@ -101,7 +101,7 @@ func (s *site) await(req cloud.LaunchRequest, ref string) cloud.Machine {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.ctx, imageTime)
 	defer cancel()
-	m, err := s.Await(ctx, req, ref, func(words string) { s.t.Logf("%s: %s", req.Name, words) })
+	m, err := s.AwaitLaunch(ctx, req, ref, func(words string) { s.t.Logf("%s: %s", req.Name, words) })
 	if err != nil {
 		s.t.Fatalf("await %s: %v", req.Name, err)
 	}

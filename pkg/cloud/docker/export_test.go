@@ -6,13 +6,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// CreateOnly does what a launch does that dies before it starts its container.
-func (c *Cloud) CreateOnly(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	hostKey, err := hostKeyOf(req)
+// CreateContainer does what a launch does that dies before it starts its container.
+func (c *Cloud) CreateContainer(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	hostKey, err := publicHostKey(req)
 	if err != nil {
 		return "", err
 	}
-	return c.create(ctx, req, hostKey)
+	return c.createContainer(ctx, req, hostKey)
 }
 
 // NetworkName is what a test looks at behind the cloud's back.

@@ -125,10 +125,10 @@ func TestTerminateLeavesNothingAndIsContentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := s.Terminate(s.ctx, req.Target()); err != nil {
+		if err := s.TerminateMachine(s.ctx, req.ToTarget()); err != nil {
 			t.Fatal(err)
 		}
-		if left, err := s.List(s.ctx, s.owner); err != nil || len(left) != 0 {
+		if left, err := s.ListMachines(s.ctx, s.owner); err != nil || len(left) != 0 {
 			t.Fatalf("listed after its end: %v, %v", left, err)
 		}
 	}
@@ -153,7 +153,7 @@ func TestStoppedHostIsListedAsStoppedAndSubmitStartsItAgain(t *testing.T) {
 	m := s.launch(req)
 	s.run(m, "echo kept | sudo tee /etc/kept")
 	s.stop(m.ID)
-	listed, err := s.List(s.ctx, s.owner)
+	listed, err := s.ListMachines(s.ctx, s.owner)
 	if err != nil || len(listed) != 1 || listed[0].State != cloud.StateStopped || listed[0].Name != req.Name {
 		t.Fatalf("listed as %+v, %v", listed, err)
 	}
@@ -177,11 +177,11 @@ func TestListTellsClustersAndInstallationsApart(t *testing.T) {
 		first.Owner: 1, second.Owner: 1, {Installation: s.owner.Installation}: 2,
 		{Installation: s.owner.Installation, ClusterUID: "none"}: 0,
 	} {
-		if got, err := s.List(s.ctx, whose); err != nil || len(got) != want {
+		if got, err := s.ListMachines(s.ctx, whose); err != nil || len(got) != want {
 			t.Errorf("%+v: got %d machines, want %d: %v", whose, len(got), want, err)
 		}
 	}
-	if _, err := s.List(s.ctx, cloud.Owner{}); err == nil {
+	if _, err := s.ListMachines(s.ctx, cloud.Owner{}); err == nil {
 		t.Error("a list without an installation was given")
 	}
 }

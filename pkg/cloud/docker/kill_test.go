@@ -14,7 +14,7 @@ const simImage = "host:1"
 // TestAKillAtAnyCallLeavesAWorkingInstallation kills a process before and after each call that it makes to the engine. The fault
 // lab does the same with the real one.
 func TestAKillAtAnyCallLeavesAWorkingInstallation(t *testing.T) {
-	for _, k := range dockersim.Kills() {
+	for _, k := range dockersim.KillScenarios() {
 		t.Run(strings.ReplaceAll(k.Name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			image := simImage
@@ -38,16 +38,16 @@ func TestAKillAtAnyCallLeavesAWorkingInstallation(t *testing.T) {
 
 func TestABuildRemovesTheFilesOfOneThatWasKilled(t *testing.T) {
 	i, engine := dockersim.NewInstallation(t, "")
-	c := i.Process(engine)
+	c := i.NewProcess(engine)
 	for _, name := range []string{".host-1.partial", ".rootfs-1/etc/passwd"} {
 		path := filepath.Join(i.Dir, name)
-		i.Check(os.MkdirAll(filepath.Dir(path), 0o700))
-		i.Check(os.WriteFile(path, nil, 0o600))
+		i.RequireNoError(os.MkdirAll(filepath.Dir(path), 0o700))
+		i.RequireNoError(os.WriteFile(path, nil, 0o600))
 	}
-	if f, _ := c.Inspect(t.Context()); strings.Count(strings.Join(f.Details, " "), "interrupted build") != 2 {
+	if f, _ := c.InspectProvider(t.Context()); strings.Count(strings.Join(f.Details, " "), "interrupted build") != 2 {
 		t.Errorf("the check says %+v", f)
 	}
-	i.Check(c.EnsureImage(t.Context(), func(string) {}))
+	i.RequireNoError(c.EnsureImage(t.Context(), func(string) {}))
 	i.WantNothingLeft(c)
 	if left, err := filepath.Glob(filepath.Join(i.Dir, ".*")); err != nil || len(left) > 0 {
 		t.Errorf("left: %q, %v", left, err)

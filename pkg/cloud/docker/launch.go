@@ -17,26 +17,26 @@ import (
 // pendingPrefix begins the reference of a launch whose container waits for the host image; any other is a container's id.
 const pendingPrefix = "awaits-image/"
 
-// raceTime bounds how long a launch looks again after somebody else got in between: an engine holds a name for a while
+// raceTimeout bounds how long a launch looks again after somebody else got in between: an engine holds a name for a while
 // before it lists the container.
-const raceTime = 20 * time.Second
+const raceTimeout = 20 * time.Second
 
-// Submit creates and starts the host. Where the host image has yet to be built, that and the launch are left to Await,
+// SubmitLaunch creates and starts the host. Where the host image has yet to be built, that and the launch are left to Await,
 // which can say how it goes.
-func (c *Cloud) Submit(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	there, err := c.haveImage(ctx, c.ImageName())
+func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	there, err := c.hasImage(ctx, c.ImageName())
 	if err != nil {
 		return "", err
 	}
 	if !there {
 		return pendingPrefix + req.Name, nil
 	}
-	return c.launch(ctx, req)
+	return c.launchHost(ctx, req)
 }
 
-// launch returns the id of the one container of the request, which it creates, completes or starts as needed.
-func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	hostKey, err := hostKeyOf(req)
+// launchHost returns the id of the one container of the request, which it creates, completes or starts as needed.
+func (c *Cloud) launchHost(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	hostKey, err := publicHostKey(req)
 	if err != nil {
 		return "", err
 	}
@@ -50,13 +50,13 @@ func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, er
 	}
 	defer release()
 	var id string
-	for give := time.After(raceTime); ; {
-		id, err = c.launchOnce(ctx, req, hostKey)
-		if err == nil || !isRace(err) {
+	for give := time.After(raceTimeout); ; {
+		id, err = c.tryLaunchHost(ctx, req, hostKey)
+		if err == nil || !isLaunchRace(err) {
 			return id, err
 		}
 		select {
-		case <-time.After(awaitEvery):
+		case <-time.After(pollInterval):
 		case <-give:
 			return "", &cloud.Error{Kind: cloud.Transient, Cause: err,
 				Message: fmt.Sprintf("launch machine %s: others kept getting in between", req.Name)}
@@ -66,60 +66,60 @@ func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, er
 	}
 }
 
-// isRace tells an error that came of somebody acting between our look and our act: looking again settles it.
-func isRace(err error) bool {
+// isLaunchRace tells an error that came of somebody acting between our look and our act: looking again settles it.
+func isLaunchRace(err error) bool {
 	return errdefs.IsNotFound(err) || // the network, or the container itself
 		errdefs.IsConflict(err) && strings.Contains(err.Error(), "is already in use by container") ||
 		strings.Contains(err.Error(), "is ambiguous") || // two of a network's name, of which one is about to go
-		addressTaken(err) // by a host of another user, who does not wait for our lock
+		isAddressTaken(err) // by a host of another user, who does not wait for our lock
 }
 
-func (c *Cloud) launchOnce(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
-	found, err := c.find(ctx, req.Name)
+func (c *Cloud) tryLaunchHost(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
+	found, err := c.findContainer(ctx, req.Name)
 	if err != nil {
 		return "", err
 	}
 	if found == nil {
-		id, err := c.create(ctx, req, hostKey)
+		id, err := c.createContainer(ctx, req, hostKey)
 		if err != nil {
 			return "", err
 		}
-		return id, c.start(ctx, id, req)
+		return id, c.startNewContainer(ctx, id, req)
 	}
-	if err := sameLaunch(*found, req, hostKey); err != nil {
+	if err := checkSameLaunch(*found, req, hostKey); err != nil {
 		return "", err
 	}
 	switch found.State {
 	case container.StateRunning, container.StateRestarting, container.StatePaused:
-		if !onNetwork(*found) {
-			err = c.settle(ctx, *found, req.Owner, "")
+		if !hasNetwork(*found) {
+			err = c.ensureAssignedAddress(ctx, *found, req.Owner, "")
 		}
 		return found.ID, err
 	case container.StateCreated:
 		// A launch died, or is dying, between creating and starting: its keys may be missing, its network may be gone or
 		// there twice. Doing all of it again is harmless.
-		if err := c.repairNetwork(ctx, req.Owner); err != nil {
+		if err := c.ensureSingleNetwork(ctx, req.Owner); err != nil {
 			return "", err
 		}
-		return found.ID, c.start(ctx, found.ID, req)
+		return found.ID, c.startNewContainer(ctx, found.ID, req)
 	}
-	if err = c.settle(ctx, *found, req.Owner, ""); err == nil {
-		err = c.startSettled(ctx, *found, req.Owner)
+	if err = c.ensureAssignedAddress(ctx, *found, req.Owner, ""); err == nil {
+		err = c.startAtAssignedAddress(ctx, *found, req.Owner)
 	}
 	if err != nil {
-		return "", c.fail(fmt.Sprintf("start machine %s again", req.Name), err)
+		return "", c.wrapEngineError(fmt.Sprintf("start machine %s again", req.Name), err)
 	}
 	return found.ID, nil
 }
 
-// create makes the host's container, and the network with it.
-func (c *Cloud) create(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
-	privileged, err := c.privileged(ctx, c.ImageName())
+// createContainer makes the host's container, and the network with it.
+func (c *Cloud) createContainer(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
+	privileged, err := c.canRunPrivileged(ctx, c.ImageName())
 	if err != nil {
 		return "", err
 	}
 	c.raiseKernelLimits()
-	release, err := c.holdNetwork(ctx) // Release must not find the network deserted between these two
+	release, err := c.lockNetwork(ctx) // Release must not find the network deserted between these two
 	if err != nil {
 		return "", err
 	}
@@ -128,20 +128,20 @@ func (c *Cloud) create(ctx context.Context, req cloud.LaunchRequest, hostKey str
 	if err != nil {
 		return "", err
 	}
-	address, err := c.freeAddress(ctx, req.Owner, networkID, req.Name+" "+req.Incarnation)
+	address, err := c.findFreeAddress(ctx, req.Owner, networkID, req.Name+" "+req.Incarnation)
 	if err != nil {
 		return "", err
 	}
 	made, err := c.api.ContainerCreate(ctx,
 		&container.Config{
-			Image: c.ImageName(), Hostname: req.Name, Labels: labels(req, hostKey, address),
+			Image: c.ImageName(), Hostname: req.Name, Labels: hostLabels(req, hostKey, address),
 			Env: []string{"container=docker"}, StopSignal: "SIGRTMIN+3",
 			Tty: true, // systemd says on the console how the boot goes, and why it fails
 		},
-		c.hostConfig(req, networkID, privileged),
-		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{networkID: atAddress(address)}}, nil, req.Name)
+		c.newHostConfig(req, networkID, privileged),
+		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{networkID: newEndpointSettings(address)}}, nil, req.Name)
 	if err != nil {
-		return "", c.fail("create machine "+req.Name, err)
+		return "", c.wrapEngineError("create machine "+req.Name, err)
 	}
 	for _, warning := range made.Warnings {
 		c.log.Debug("the Docker engine warns", "machine", req.Name, "warning", warning)
@@ -149,11 +149,11 @@ func (c *Cloud) create(ctx context.Context, req cloud.LaunchRequest, hostKey str
 	return made.ID, nil
 }
 
-// start puts the keys into a container that never ran, and starts it. Keys go through the engine's copying alone: they
+// startNewContainer puts the keys into a container that never ran, and starts it. Keys go through the engine's copying alone: they
 // are in no argument list, environment or layer.
-func (c *Cloud) start(ctx context.Context, id string, req cloud.LaunchRequest) error {
+func (c *Cloud) startNewContainer(ctx context.Context, id string, req cloud.LaunchRequest) error {
 	const home = "home/" + sshUser + "/.ssh"
-	files, err := archive([]tarEntry{
+	files, err := packTarArchive([]tarEntry{
 		{name: home + "/", mode: 0o700, uid: sshUID, gid: sshUID},
 		{name: home + "/authorized_keys", mode: 0o600, uid: sshUID, gid: sshUID,
 			data: []byte(strings.TrimSpace(req.AuthorizedKey) + "\n")},
@@ -163,15 +163,15 @@ func (c *Cloud) start(ctx context.Context, id string, req cloud.LaunchRequest) e
 		return err
 	}
 	if err := c.api.CopyToContainer(ctx, id, "/", files, container.CopyToContainerOptions{}); err != nil {
-		return c.fail("put the keys on machine "+req.Name, err)
+		return c.wrapEngineError("put the keys on machine "+req.Name, err)
 	}
 	err = c.api.ContainerStart(ctx, id, container.StartOptions{})
 	if err == nil {
 		return nil
 	}
-	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network") || addressTaken(err) {
+	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network") || isAddressTaken(err) {
 		// The network went away meanwhile, or its address is another's by now. It never ran, and is made anew.
-		c.discard(ctx, id)
+		c.discardContainer(ctx, id)
 	}
-	return c.fail("start machine "+req.Name, err)
+	return c.wrapEngineError("start machine "+req.Name, err)
 }

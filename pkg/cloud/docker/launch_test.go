@@ -32,7 +32,7 @@ func (s *site) stop(id string) {
 }
 
 // wantKind fails the test unless err is of the kind and says all of the words.
-func wantKind(t *testing.T, err error, kind cloud.Kind, words ...string) {
+func wantKind(t *testing.T, err error, kind cloud.ErrorKind, words ...string) {
 	t.Helper()
 	var typed *cloud.Error
 	if !errors.As(err, &typed) || typed.Kind != kind {
@@ -60,7 +60,7 @@ func TestManySubmitsGiveOneHost(t *testing.T) {
 				from = twin.Cloud // as another process would
 			}
 			var err error
-			if refs[i], err = from.Submit(s.ctx, req); err != nil {
+			if refs[i], err = from.SubmitLaunch(s.ctx, req); err != nil {
 				t.Errorf("submit %d: %v", i, err)
 			}
 		})
@@ -76,7 +76,7 @@ func TestManySubmitsGiveOneHost(t *testing.T) {
 		t.Errorf("submitted again it is %s, was %s", m.ID, refs[0])
 	}
 	s.run(m, "true")
-	if all, err := s.List(s.ctx, s.owner); err != nil || len(all) != 1 {
+	if all, err := s.ListMachines(s.ctx, s.owner); err != nil || len(all) != 1 {
 		t.Errorf("there are %d machines: %v", len(all), err)
 	}
 	if got := s.networks(); len(got) != 1 {
@@ -96,9 +96,9 @@ func TestForeignContainerOfTheNameIsLeftAlone(t *testing.T) {
 	}
 	defer s.engine.ContainerRemove(s.ctx, foreign.ID, container.RemoveOptions{Force: true})
 
-	_, err = s.Submit(s.ctx, req)
+	_, err = s.SubmitLaunch(s.ctx, req)
 	wantKind(t, err, cloud.Conflict, req.Name, foreign.ID[:12], "skyctl did not make")
-	if err := s.Terminate(s.ctx, req.Target()); err != nil {
+	if err := s.TerminateMachine(s.ctx, req.ToTarget()); err != nil {
 		t.Errorf("a stranger of the name keeps ours from being gone: %v", err)
 	}
 	got, err := s.engine.ContainerInspect(s.ctx, foreign.ID)
@@ -119,15 +119,15 @@ func TestAnothersMachineOfTheNameIsLeftAlone(t *testing.T) {
 	} {
 		other := req
 		change(&other)
-		_, err := s.Submit(s.ctx, other)
+		_, err := s.SubmitLaunch(s.ctx, other)
 		wantKind(t, err, cloud.Conflict, req.Name, m.ID[:12], whose)
 	}
 	otherCluster, otherInstallation := s.owner, s.owner
 	otherCluster.ClusterUID, otherInstallation.Installation = "another", "another"
 	for _, other := range []cloud.Owner{otherCluster, otherInstallation} {
-		theirs := req.Target()
+		theirs := req.ToTarget()
 		theirs.Owner = other
-		if err := s.Terminate(s.ctx, theirs); err != nil {
+		if err := s.TerminateMachine(s.ctx, theirs); err != nil {
 			t.Errorf("another's machine of the name keeps theirs from being gone: %v", err)
 		}
 	}
@@ -140,11 +140,11 @@ func TestLaunchThatDiedBeforeTheStartIsCompleted(t *testing.T) {
 	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	created, err := s.CreateOnly(s.ctx, req)
+	created, err := s.CreateContainer(s.ctx, req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed, err := s.List(s.ctx, s.owner)
+	listed, err := s.ListMachines(s.ctx, s.owner)
 	if err != nil || len(listed) != 1 || listed[0].State != cloud.StatePending {
 		t.Fatalf("the half-made machine is listed as %+v, %v", listed, err)
 	}
@@ -161,7 +161,7 @@ func TestLaunchSurvivesTheLossOfItsNetwork(t *testing.T) {
 	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CreateOnly(s.ctx, req); err != nil {
+	if _, err := s.CreateContainer(s.ctx, req); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.engine.NetworkRemove(s.ctx, s.NetworkName(s.owner)); err != nil {
@@ -177,7 +177,7 @@ func TestLaunchMakesDoWithANetworkThatWasMadeTwice(t *testing.T) {
 	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CreateOnly(s.ctx, req); err != nil {
+	if _, err := s.CreateContainer(s.ctx, req); err != nil {
 		t.Fatal(err)
 	}
 	body := fmt.Sprintf(`{"Name": %q, "Labels": {%q: %q}}`, s.NetworkName(s.owner), cloud.LabelInstallation, s.owner.Installation)
@@ -201,13 +201,13 @@ func TestHostThatDiedSaysSoWithItsLastWords(t *testing.T) {
 	if err := s.engine.ContainerKill(s.ctx, m.ID, "KILL"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Await(s.ctx, req, m.ID, func(string) {})
+	_, err := s.AwaitLaunch(s.ctx, req, m.ID, func(string) {})
 	wantKind(t, err, cloud.Infeasible, req.Name, m.ID[:12], "exited", "the disk is on fire")
 
-	if err := s.Terminate(s.ctx, req.Target()); err != nil {
+	if err := s.TerminateMachine(s.ctx, req.ToTarget()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Await(s.ctx, req, m.ID, func(string) {})
+	_, err = s.AwaitLaunch(s.ctx, req, m.ID, func(string) {})
 	wantKind(t, err, cloud.Infeasible, req.Name, "gone")
 }
 
@@ -218,7 +218,7 @@ func TestHostThatDoesNotAnswerIsGivenUpAtTheDeadline(t *testing.T) {
 	s.run(m, "sudo systemctl stop ssh.service")
 	ctx, cancel := context.WithTimeout(s.ctx, 500*time.Millisecond)
 	defer cancel()
-	_, err := s.Await(ctx, req, m.ID, func(string) {})
+	_, err := s.AwaitLaunch(ctx, req, m.ID, func(string) {})
 	wantKind(t, err, cloud.Transient, req.Name, "sshd does not answer")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v does not tell that it is the deadline's", err)
@@ -239,11 +239,11 @@ func TestReleaseRemovesTheNetworkWithTheLastHostOfAll(t *testing.T) {
 		{cloud.LaunchRequest{Owner: s.owner, Name: api.MachineName(s.owner.Cluster, 0)}, 1},
 		{other, 0},
 	} {
-		if err := s.Terminate(s.ctx, step.end.Target()); err != nil {
+		if err := s.TerminateMachine(s.ctx, step.end.ToTarget()); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := s.Release(s.ctx, step.end.Owner); err != nil {
+			if err := s.RemoveClusterResources(s.ctx, step.end.Owner); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -264,9 +264,9 @@ func TestForeignNetworkOfTheNameIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.engine.NetworkRemove(s.ctx, foreign.ID)
-	_, err = s.Submit(s.ctx, s.request(0))
+	_, err = s.SubmitLaunch(s.ctx, s.request(0))
 	wantKind(t, err, cloud.Conflict, name)
-	if err := s.Release(s.ctx, s.owner); err != nil {
+	if err := s.RemoveClusterResources(s.ctx, s.owner); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.engine.NetworkInspect(s.ctx, foreign.ID, network.InspectOptions{}); err != nil {
@@ -295,14 +295,14 @@ func TestEngineOutOfReachSaysWhatToDo(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	spec := api.ClusterSpec{NumNodes: 1}
-	wantKind(t, c.Validate(ctx, spec), cloud.Unreachable, "none.sock", "systemctl start docker", "DOCKER_HOST")
-	_, err = c.List(ctx, cloud.Owner{Installation: "x"})
+	wantKind(t, c.ValidateSpec(ctx, spec), cloud.Unreachable, "none.sock", "systemctl start docker", "DOCKER_HOST")
+	_, err = c.ListMachines(ctx, cloud.Owner{Installation: "x"})
 	wantKind(t, err, cloud.Unreachable, "list machines", "none.sock")
 }
 
 func TestPlanAsksTheRealEngine(t *testing.T) {
 	s := newSite(t, docker.Options{})
-	plan, err := s.Plan(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "1"})
+	plan, err := s.RankPlacements(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func TestPlanAsksTheRealEngine(t *testing.T) {
 		t.Error("a plan made a network")
 	}
 	var field *api.FieldError
-	if err := s.Validate(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "65536"}); !errors.As(err, &field) {
+	if err := s.ValidateSpec(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "65536"}); !errors.As(err, &field) {
 		t.Errorf("64 TiB were taken: %v", err)
 	}
 }

@@ -17,13 +17,13 @@ const (
 	probeLock   = "probe.lock"
 )
 
-// lock keeps this user's other processes from doing at the same time what the named lock is for.
-func (c *Cloud) lock(ctx context.Context, name string) (unlock func(), err error) {
-	f, err := c.lockFile(name)
+// acquireFileLock keeps this user's other processes from doing at the same time what the named lock is for.
+func (c *Cloud) acquireFileLock(ctx context.Context, name string) (unlock func(), err error) {
+	f, err := c.openLockFile(name)
 	if err != nil {
 		return nil, err
 	}
-	err = poll(ctx, 50*time.Millisecond, func() (bool, error) { return tryFlock(f) })
+	err = pollUntilDone(ctx, 50*time.Millisecond, func() (bool, error) { return tryFlock(f) })
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("wait for another process of skyctl that holds %s: %w", f.Name(), err)
@@ -31,9 +31,9 @@ func (c *Cloud) lock(ctx context.Context, name string) (unlock func(), err error
 	return func() { f.Close() }, nil // closing unlocks
 }
 
-// tryLock takes a lock if nobody holds it.
-func (c *Cloud) tryLock(name string) (unlock func(), ok bool) {
-	f, err := c.lockFile(name)
+// tryFileLock takes a lock if nobody holds it.
+func (c *Cloud) tryFileLock(name string) (unlock func(), ok bool) {
+	f, err := c.openLockFile(name)
 	if err != nil {
 		return nil, false
 	}
@@ -44,9 +44,9 @@ func (c *Cloud) tryLock(name string) (unlock func(), ok bool) {
 	return func() { f.Close() }, true
 }
 
-// lockFile opens the file of a lock. It is empty, and stays: a lock ends with the process that holds it, so that a file which is
+// openLockFile opens the file of a lock. It is empty, and stays: a lock ends with the process that holds it, so that a file which is
 // left says nothing.
-func (c *Cloud) lockFile(name string) (*os.File, error) {
+func (c *Cloud) openLockFile(name string) (*os.File, error) {
 	if err := os.MkdirAll(c.opts.ImageCacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a place for the host image: %w", err)
 	}
@@ -82,8 +82,8 @@ func (s slot) acquire(ctx context.Context) error {
 
 func (s slot) release() { <-s }
 
-// slots holds one slot for each name in use.
-type slots struct {
+// keyedSlots holds one slot for each name in use.
+type keyedSlots struct {
 	mu     sync.Mutex
 	byName map[string]*namedSlot
 }
@@ -94,7 +94,7 @@ type namedSlot struct {
 }
 
 // acquire takes the name's slot; the returned function gives it back.
-func (s *slots) acquire(ctx context.Context, name string) (release func(), err error) {
+func (s *keyedSlots) acquire(ctx context.Context, name string) (release func(), err error) {
 	s.mu.Lock()
 	n := s.byName[name]
 	if n == nil {
@@ -117,8 +117,8 @@ func (s *slots) acquire(ctx context.Context, name string) (release func(), err e
 	return func() { n.slot.release(); leave() }, nil
 }
 
-// poll asks until the answer is yes or an error, or the context ends.
-func poll(ctx context.Context, every time.Duration, ask func() (bool, error)) error {
+// pollUntilDone asks until the answer is yes or an error, or the context ends.
+func pollUntilDone(ctx context.Context, every time.Duration, ask func() (bool, error)) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {

@@ -24,11 +24,11 @@ func (c *Cloud) networkName(owner cloud.Owner) string {
 	return fmt.Sprintf("skyctl-%.12s", owner.Installation)
 }
 
-// findNetwork returns the networks of a name, the one that counts first. An engine allows several of one name.
-func (c *Cloud) findNetwork(ctx context.Context, name string) ([]network.Summary, error) {
+// findNetworks returns the networks of a name, the one that counts first. An engine allows several of one name.
+func (c *Cloud) findNetworks(ctx context.Context, name string) ([]network.Summary, error) {
 	found, err := c.api.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("name", name))})
 	if err != nil {
-		return nil, c.fail("look for network "+name, err)
+		return nil, c.wrapEngineError("look for network "+name, err)
 	}
 	found = slices.DeleteFunc(found, func(n network.Summary) bool { return n.Name != name })
 	slices.SortFunc(found, func(a, b network.Summary) int {
@@ -46,18 +46,18 @@ func (c *Cloud) findNetwork(ctx context.Context, name string) ([]network.Summary
 // ensureNetwork returns the id of the installation's network, which it creates where it is missing.
 func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, error) {
 	name := c.networkName(owner)
-	found, err := c.findNetwork(ctx, name)
+	found, err := c.findNetworks(ctx, name)
 	if err != nil {
 		return "", err
 	}
-	if err := c.removeRanges(ctx, owner); err != nil {
+	if err := c.removeRangeNetworks(ctx, owner); err != nil {
 		return "", err
 	}
 	if len(found) > 0 {
-		return c.firstNetwork(ctx, found, owner)
+		return c.keepFirstNetwork(ctx, found, owner)
 	}
 	labels := map[string]string{cloud.LabelInstallation: owner.Installation}
-	subnet, err := c.freeSubnet(ctx, name, owner)
+	subnet, err := c.findFreeSubnet(ctx, name, owner)
 	if err != nil {
 		return "", err
 	}
@@ -65,39 +65,39 @@ func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, e
 		Driver: "bridge", Labels: labels, IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
 	})
 	if err != nil && !errdefs.IsConflict(err) {
-		return "", c.fail("create network "+name, err)
+		return "", c.wrapEngineError("create network "+name, err)
 	}
 	// Somebody may have created it in the same moment, for engines do not look and create in one step.
-	found, err = c.findNetwork(ctx, name)
+	found, err = c.findNetworks(ctx, name)
 	if err != nil {
 		return "", err
 	}
 	if len(found) == 0 {
 		return "", &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("create network %s: it is gone again", name)}
 	}
-	return c.firstNetwork(ctx, found, owner)
+	return c.keepFirstNetwork(ctx, found, owner)
 }
 
 // rangeSuffix is in the name of a network that is made for the moment in which the engine chooses addresses.
 const rangeSuffix = "-range"
 
-// freeSubnet has the engine choose a range of addresses, by making a network and taking it away again. Only where a network
+// findFreeSubnet has the engine choose a range of addresses, by making a network and taking it away again. Only where a network
 // was created with a range that somebody named does an engine take a fixed address for a host. A network that a process left
-// which was killed meanwhile is removed by removeRanges; its name is used by nobody else, so that it is in no one's way.
-func (c *Cloud) freeSubnet(ctx context.Context, name string, owner cloud.Owner) (string, error) {
-	labels := c.scratch(scratchRange)
+// which was killed meanwhile is removed by removeRangeNetworks; its name is used by nobody else, so that it is in no one's way.
+func (c *Cloud) findFreeSubnet(ctx context.Context, name string, owner cloud.Owner) (string, error) {
+	labels := c.scratchLabels(scratchRange)
 	labels[cloud.LabelInstallation] = owner.Installation
 	made, err := c.api.NetworkCreate(ctx, name+rangeSuffix+"-"+strings.ToLower(rand.Text()[:8]),
 		network.CreateOptions{Driver: "bridge", Labels: labels})
 	if err != nil {
-		return "", c.fail("find addresses for network "+name, err)
+		return "", c.wrapEngineError("find addresses for network "+name, err)
 	}
 	seen, err := c.api.NetworkInspect(ctx, made.ID, network.InspectOptions{})
 	if removed := c.api.NetworkRemove(ctx, made.ID); err == nil && removed != nil && !errdefs.IsNotFound(removed) {
 		err = removed
 	}
 	if err != nil {
-		return "", c.fail("find addresses for network "+name, err)
+		return "", c.wrapEngineError("find addresses for network "+name, err)
 	}
 	if len(seen.IPAM.Config) == 0 || seen.IPAM.Config[0].Subnet == "" {
 		return "", &cloud.Error{Kind: cloud.Transient, Message: "the Docker engine named no addresses for network " + name}
@@ -105,14 +105,14 @@ func (c *Cloud) freeSubnet(ctx context.Context, name string, owner cloud.Owner) 
 	return seen.IPAM.Config[0].Subnet, nil
 }
 
-// firstNetwork returns the first of the networks of one name, which is the one that everybody keeps, and removes the
+// keepFirstNetwork returns the first of the networks of one name, which is the one that everybody keeps, and removes the
 // others: no container starts while its network's name is ambiguous.
-func (c *Cloud) firstNetwork(ctx context.Context, found []network.Summary, owner cloud.Owner) (string, error) {
-	if err := ownNetwork(found[0], owner); err != nil {
+func (c *Cloud) keepFirstNetwork(ctx context.Context, found []network.Summary, owner cloud.Owner) (string, error) {
+	if err := checkNetworkOwner(found[0], owner); err != nil {
 		return "", err
 	}
 	for _, twin := range found[1:] {
-		if ownNetwork(twin, owner) != nil {
+		if checkNetworkOwner(twin, owner) != nil {
 			continue
 		}
 		if err := c.api.NetworkRemove(ctx, twin.ID); err != nil && !errdefs.IsNotFound(err) {
@@ -122,9 +122,9 @@ func (c *Cloud) firstNetwork(ctx context.Context, found []network.Summary, owner
 	return found[0].ID, nil
 }
 
-// repairNetwork sees to it that the installation's network is there once.
-func (c *Cloud) repairNetwork(ctx context.Context, owner cloud.Owner) error {
-	release, err := c.holdNetwork(ctx)
+// ensureSingleNetwork sees to it that the installation's network is there once.
+func (c *Cloud) ensureSingleNetwork(ctx context.Context, owner cloud.Owner) error {
+	release, err := c.lockNetwork(ctx)
 	if err != nil {
 		return err
 	}
@@ -133,22 +133,22 @@ func (c *Cloud) repairNetwork(ctx context.Context, owner cloud.Owner) error {
 	return err
 }
 
-// ownNetwork refuses a network that is not the installation's.
-func ownNetwork(n network.Summary, owner cloud.Owner) error {
+// checkNetworkOwner refuses a network that is not the installation's.
+func checkNetworkOwner(n network.Summary, owner cloud.Owner) error {
 	if n.Labels[cloud.LabelInstallation] == owner.Installation {
 		return nil
 	}
-	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("network %s is not free: %s", n.Name, foreign(n))}
+	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("network %s is not free: %s", n.Name, describeForeignNetwork(n))}
 }
 
-func foreign(n network.Summary) string {
+func describeForeignNetwork(n network.Summary) string {
 	return fmt.Sprintf("the one that is there (%.12s) was not made by this installation of skyctl and is left alone; name another "+
 		"with the setting docker.network (SKYCTL_DOCKER_NETWORK) of skyd, and start skyd again", n.ID)
 }
 
-// checkNetwork refuses what a launch would stumble over: a network of our name that is somebody else's. Its error is an
+// checkNetworkName refuses what a launch would stumble over: a network of our name that is somebody else's. Its error is an
 // *api.FieldError that names the setting.
-func (c *Cloud) checkNetwork(ctx context.Context) error {
+func (c *Cloud) checkNetworkName(ctx context.Context) error {
 	var owner cloud.Owner
 	switch {
 	case c.opts.Installation != nil:
@@ -161,7 +161,7 @@ func (c *Cloud) checkNetwork(ctx context.Context) error {
 		return nil // its name comes of the installation's id, so that nobody else has it
 	}
 	name := c.networkName(owner)
-	found, err := c.findNetwork(ctx, name)
+	found, err := c.findNetworks(ctx, name)
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -169,15 +169,15 @@ func (c *Cloud) checkNetwork(ctx context.Context) error {
 	if made != "" && (owner.Installation == "" || made == owner.Installation) {
 		return nil
 	}
-	return &api.FieldError{Field: "docker.network", Value: name, Want: "the name of a network that is free: " + foreign(found[0])}
+	return &api.FieldError{Field: "docker.network", Value: name, Want: "the name of a network that is free: " + describeForeignNetwork(found[0])}
 }
 
-// holdNetwork keeps everybody else from creating or removing the network, in this process and in others.
-func (c *Cloud) holdNetwork(ctx context.Context) (release func(), err error) {
+// lockNetwork keeps everybody else from creating or removing the network, in this process and in others.
+func (c *Cloud) lockNetwork(ctx context.Context) (release func(), err error) {
 	if err := c.network.acquire(ctx); err != nil {
 		return nil, fmt.Errorf("wait for another launch: %w", err)
 	}
-	unlock, err := c.lock(ctx, networkLock)
+	unlock, err := c.acquireFileLock(ctx, networkLock)
 	if err != nil {
 		c.network.release()
 		return nil, err
@@ -185,10 +185,10 @@ func (c *Cloud) holdNetwork(ctx context.Context) (release func(), err error) {
 	return func() { unlock(); c.network.release() }, nil
 }
 
-// Release removes what is left of the cluster's hosts, and the installation's network once none of its hosts is left, of
+// RemoveClusterResources removes what is left of the cluster's hosts, and the installation's network once none of its hosts is left, of
 // whichever cluster. The image stays.
-func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
-	release, err := c.holdNetwork(ctx)
+func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) error {
+	release, err := c.lockNetwork(ctx)
 	if err != nil {
 		return err
 	}
@@ -196,22 +196,22 @@ func (c *Cloud) Release(ctx context.Context, owner cloud.Owner) error {
 	if err := c.removeLeftovers(ctx, owner); err != nil {
 		return err
 	}
-	left, err := c.List(ctx, cloud.Owner{Installation: owner.Installation})
+	left, err := c.ListMachines(ctx, cloud.Owner{Installation: owner.Installation})
 	if err != nil || len(left) > 0 {
 		return err
 	}
-	found, err := c.findNetwork(ctx, c.networkName(owner))
+	found, err := c.findNetworks(ctx, c.networkName(owner))
 	if err != nil {
 		return err
 	}
 	for _, n := range found {
-		if ownNetwork(n, owner) != nil {
+		if checkNetworkOwner(n, owner) != nil {
 			continue
 		}
 		// In use after all: another process launches into it, and will release it.
 		err := c.api.NetworkRemove(ctx, n.ID)
 		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsPermissionDenied(err) && !errdefs.IsConflict(err) {
-			return c.fail("remove network "+n.Name, err)
+			return c.wrapEngineError("remove network "+n.Name, err)
 		}
 	}
 	return nil

@@ -34,15 +34,15 @@ func TestANetworkOfSomebodyElseIsRefusedBeforeAnythingIsLaunched(t *testing.T) {
 			opts.Installation = func(context.Context) (string, error) { return ours, nil }
 		}
 		s := newSite(t, opts)
-		if err := s.Validate(s.ctx, api.ClusterSpec{NumNodes: 1}); err != nil {
+		if err := s.ValidateSpec(s.ctx, api.ClusterSpec{NumNodes: 1}); err != nil {
 			t.Errorf("%s: not there yet: %v", tt.what, err)
 		}
 		made, err := s.engine.NetworkCreate(s.ctx, opts.Network, network.CreateOptions{Driver: "bridge", Labels: tt.labels})
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = s.Validate(s.ctx, api.ClusterSpec{NumNodes: 1})
-		wrong := api.FieldErrors(err)
+		err = s.ValidateSpec(s.ctx, api.ClusterSpec{NumNodes: 1})
+		wrong := api.FieldErrorsOf(err)
 		switch {
 		case tt.free && err != nil:
 			t.Errorf("%s: %v", tt.what, err)
@@ -64,7 +64,7 @@ func TestAnEngineThatDoesNotAnswerIsToldInOneSentence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	closed := func() error { return c.Validate(t.Context(), api.ClusterSpec{NumNodes: 1}) }
+	closed := func() error { return c.ValidateSpec(t.Context(), api.ClusterSpec{NumNodes: 1}) }
 	refused := func() error { // a socket that is there, and nobody behind it
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
 		if err != nil {

@@ -11,16 +11,16 @@ import (
 
 var _ cloud.Starter = (*Cloud)(nil)
 
-// Start starts the target, at the address that it had, and returns once its sshd answers. A host that runs at
+// StartMachine starts the target, at the address that it had, and returns once its sshd answers. A host that runs at
 // another address gets its own again; only where another host has that one for good, it gets a new one.
-func (c *Cloud) Start(ctx context.Context, target cloud.Target, privateAddress string) (cloud.Machine, error) {
+func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, privateAddress string) (cloud.Machine, error) {
 	name, owner := target.Name, target.Owner
 	release, err := c.launches.acquire(ctx, name)
 	if err != nil {
 		return cloud.Machine{}, fmt.Errorf("start machine %s: %w", name, err)
 	}
 	defer release()
-	found, err := c.identify(ctx, target)
+	found, err := c.findTargetContainer(ctx, target)
 	if err != nil {
 		return cloud.Machine{}, err
 	}
@@ -32,26 +32,26 @@ func (c *Cloud) Start(ctx context.Context, target cloud.Target, privateAddress s
 		err = c.api.ContainerUnpause(ctx, found.ID)
 	case container.StateRestarting:
 	case container.StateRunning:
-		err = c.settle(ctx, *found, owner, privateAddress)
+		err = c.ensureAssignedAddress(ctx, *found, owner, privateAddress)
 	default:
-		if err = c.settle(ctx, *found, owner, privateAddress); err == nil {
-			err = c.startSettled(ctx, *found, owner)
+		if err = c.ensureAssignedAddress(ctx, *found, owner, privateAddress); err == nil {
+			err = c.startAtAssignedAddress(ctx, *found, owner)
 		}
 	}
 	if err != nil {
-		return cloud.Machine{}, c.fail("start machine "+name, err)
+		return cloud.Machine{}, c.wrapEngineError("start machine "+name, err)
 	}
-	return c.booted(ctx, name, found.ID)
+	return c.awaitHostSSH(ctx, name, found.ID)
 }
 
-// startSettled starts a host at its fixed address; where something that is no host of ours has that one, at a new one.
-func (c *Cloud) startSettled(ctx context.Context, s container.Summary, owner cloud.Owner) error {
+// startAtAssignedAddress starts a host at its fixed address; where something that is no host of ours has that one, at a new one.
+func (c *Cloud) startAtAssignedAddress(ctx context.Context, s container.Summary, owner cloud.Owner) error {
 	err := c.api.ContainerStart(ctx, s.ID, container.StartOptions{})
-	if !addressTaken(err) {
+	if !isAddressTaken(err) {
 		return err
 	}
 	taken := err
-	release, err := c.holdNetwork(ctx)
+	release, err := c.lockNetwork(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (c *Cloud) startSettled(ctx context.Context, s container.Summary, owner clo
 	if err != nil {
 		return err
 	}
-	if err := c.moveAnywhere(ctx, s, owner, networkID, taken); err != nil {
+	if err := c.moveToFreeAddress(ctx, s, owner, networkID, taken); err != nil {
 		return err
 	}
 	return c.api.ContainerStart(ctx, s.ID, container.StartOptions{})

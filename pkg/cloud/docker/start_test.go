@@ -20,7 +20,7 @@ func TestAHostThatWasStoppedStartsAtTheAddressThatItHad(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // twice is as good as once
-		m, err := s.Start(s.ctx, cloud.TargetOf(first), first.PrivateAddress)
+		m, err := s.StartMachine(s.ctx, cloud.TargetOf(first), first.PrivateAddress)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func TestAHostThatIsAnothersIsNotStarted(t *testing.T) {
 	}
 	theirs := cloud.TargetOf(m)
 	theirs.Owner.ClusterUID = "another"
-	_, err := s.Start(s.ctx, theirs, m.PrivateAddress)
+	_, err := s.StartMachine(s.ctx, theirs, m.PrivateAddress)
 	wantKind(t, err, cloud.Conflict, m.Name)
 }
 
@@ -59,7 +59,7 @@ func TestHostsOfTheRealEngineKeepTheirAddressesAndVolumes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := s.List(s.ctx, s.owner)
+	all, err := s.ListMachines(s.ctx, s.owner)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestHostsOfTheRealEngineKeepTheirAddressesAndVolumes(t *testing.T) {
 	if left := s.volumesOf(first.Name); left != 3 {
 		t.Errorf("a host that was removed by hand left %d volumes that tell whose they were, want 3", left)
 	}
-	if err := s.Terminate(s.ctx, cloud.TargetOf(first)); err != nil {
+	if err := s.TerminateMachine(s.ctx, cloud.TargetOf(first)); err != nil {
 		t.Fatal(err)
 	}
 	if left := s.volumesOf(first.Name); left != 0 {

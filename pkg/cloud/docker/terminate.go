@@ -12,11 +12,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// terminateTime is how long ending a machine may take, where the caller sets no deadline.
-const terminateTime = 2 * time.Minute
+// terminateTimeout is how long ending a machine may take, where the caller sets no deadline.
+const terminateTimeout = 2 * time.Minute
 
-// List returns the owner's hosts, stopped ones as well.
-func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
+// ListMachines returns the owner's hosts, stopped ones as well.
+func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
 	if owner.Installation == "" {
 		return nil, &cloud.Error{Kind: cloud.Infeasible, Message: "list machines: the installation's id is missing"}
 	}
@@ -24,9 +24,9 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	if owner.ClusterUID != "" {
 		match = append(match, filters.Arg("label", cloud.LabelClusterUID+"="+owner.ClusterUID))
 	}
-	found, err := c.containers(ctx, match...)
+	found, err := c.listContainers(ctx, match...)
 	if err != nil {
-		return nil, c.fail("list machines", err)
+		return nil, c.wrapEngineError("list machines", err)
 	}
 	machines := make([]cloud.Machine, 0, len(found))
 	for _, s := range found {
@@ -35,11 +35,11 @@ func (c *Cloud) List(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, e
 	return machines, nil
 }
 
-// Terminate removes the target with its volumes, and returns once the engine no longer lists it.
-func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
+// TerminateMachine removes the target with its volumes, and returns once the engine no longer lists it.
+func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, terminateTime)
+		ctx, cancel = context.WithTimeout(ctx, terminateTimeout)
 		defer cancel()
 	}
 	name := target.Name
@@ -51,23 +51,23 @@ func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
 		return fmt.Errorf("terminate machine %s: %w", name, err)
 	}
 	defer release()
-	found, err := c.identify(ctx, target)
+	found, err := c.findTargetContainer(ctx, target)
 	if err != nil {
 		return err
 	}
 	if found == nil { // somebody removed it by hand, perhaps, which leaves its volumes
-		return c.removeVolumes(ctx, target.Owner, name, target.Incarnation)
+		return c.removeDanglingVolumes(ctx, target.Owner, name, target.Incarnation)
 	}
 	var last error
-	err = poll(ctx, awaitEvery, func() (bool, error) {
+	err = pollUntilDone(ctx, pollInterval, func() (bool, error) {
 		last = c.api.ContainerRemove(ctx, found.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		if last != nil && !errdefs.IsNotFound(last) {
 			// Somebody else may be removing it, or a mount is still busy: the listing decides.
 			c.log.Debug("removing a container", "machine", name, "error", last)
 		}
-		left, err := c.containers(ctx, filters.Arg("id", found.ID))
+		left, err := c.listContainers(ctx, filters.Arg("id", found.ID))
 		if err != nil {
-			return false, c.fail("look for machine "+name, err)
+			return false, c.wrapEngineError("look for machine "+name, err)
 		}
 		return len(left) == 0, nil
 	})
@@ -75,26 +75,26 @@ func (c *Cloud) Terminate(ctx context.Context, target cloud.Target) error {
 		err = last
 	}
 	if err != nil {
-		return c.fail("terminate machine "+name, err)
+		return c.wrapEngineError("terminate machine "+name, err)
 	}
-	return c.removeVolumes(ctx, target.Owner, name, target.Incarnation)
+	return c.removeDanglingVolumes(ctx, target.Owner, name, target.Incarnation)
 }
 
-// identify reads the target's container off the engine; nil where it is not there, and a Conflict where what is there does not fit.
-func (c *Cloud) identify(ctx context.Context, target cloud.Target) (*container.Summary, error) {
+// findTargetContainer reads the target's container off the engine; nil where it is not there, and a Conflict where what is there does not fit.
+func (c *Cloud) findTargetContainer(ctx context.Context, target cloud.Target) (*container.Summary, error) {
 	match := filters.Arg("label", cloud.LabelInstallation+"="+target.Owner.Installation)
 	if target.ID != "" { // no two have the same, and whose it is its labels say
 		match = filters.Arg("id", target.ID)
 	}
-	found, err := c.containers(ctx, match)
+	found, err := c.listContainers(ctx, match)
 	if err != nil {
-		return nil, c.fail("look for machine "+target.Name, err)
+		return nil, c.wrapEngineError("look for machine "+target.Name, err)
 	}
 	machines := make([]cloud.Machine, len(found))
 	for i, s := range found {
 		machines[i] = machineOf(s)
 	}
-	chosen, err := target.Choose(machines)
+	chosen, err := target.FindMachine(machines)
 	if err != nil || chosen == nil {
 		return nil, err
 	}

@@ -22,11 +22,11 @@ import (
 //go:embed python/skyctl_bridge.py
 var bridgeProgram []byte
 
-// bridgeIdle is how long the program stays for the next question; it takes one to three seconds to start, and 0.2 GB.
-const bridgeIdle = 3 * time.Minute
+// bridgeIdleTimeout is how long the program stays for the next question; it takes one to three seconds to start, and 0.2 GB.
+const bridgeIdleTimeout = 3 * time.Minute
 
-// cloudQuestions bounds the questions to a cloud that the program works on at one time.
-const cloudQuestions = 16
+// maxCloudCalls bounds the questions to a cloud that the program works on at one time.
+const maxCloudCalls = 16
 
 // bridge is the small Python program that answers what the wire doesn't carry. It runs while it is needed, and answers
 // questions side by side: one that takes long, or never ends, holds up no other.
@@ -35,15 +35,15 @@ type bridge struct {
 	clouds chan struct{} // holds those who ask a cloud
 
 	mu   sync.Mutex
-	run  *bridgeRun // what takes the next question, or nil
+	run  *bridgeProcess // what takes the next question, or nil
 	idle *time.Timer
 }
 
-// bridgeRun is one process of it.
-type bridgeRun struct {
+// bridgeProcess is one process of it.
+type bridgeProcess struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
-	stderr  *tail
+	stderr  *outputTail
 	users   int // who have it from running; under the bridge's lock
 	writing sync.Mutex
 
@@ -54,7 +54,7 @@ type bridgeRun struct {
 }
 
 func newBridge(o Options) *bridge {
-	return &bridge{opts: o, clouds: make(chan struct{}, cloudQuestions)}
+	return &bridge{opts: o, clouds: make(chan struct{}, maxCloudCalls)}
 }
 
 // bridgeError is what went wrong within SkyPilot or a cloud's own library.
@@ -62,18 +62,18 @@ type bridgeError struct{ Message string }
 
 func (e *bridgeError) Error() string { return e.Message }
 
-// ask puts a question to SkyPilot's library and decodes the answer.
-func (b *bridge) ask(ctx context.Context, question, answer any) error {
+// callLibrary puts a question to SkyPilot's library and decodes the answer.
+func (b *bridge) callLibrary(ctx context.Context, question, answer any) error {
 	encoded, err := json.Marshal(question)
 	if err != nil {
 		return fmt.Errorf("ask SkyPilot: %w", err)
 	}
-	run, err := b.running()
+	run, err := b.acquireProcess()
 	if err != nil {
 		return err
 	}
-	data, err := run.exchange(ctx, encoded)
-	b.release(run, err != nil)
+	data, err := run.exchangeMessage(ctx, encoded)
+	b.releaseProcess(run, err != nil)
 	if ctx.Err() != nil && err != nil {
 		return fmt.Errorf("ask SkyPilot: %w", context.Cause(ctx))
 	}
@@ -81,11 +81,11 @@ func (b *bridge) ask(ctx context.Context, question, answer any) error {
 		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
 			"ask SkyPilot: its library (%s) ended without an answer; it said last:\n%s", b.opts.Python, run.stderr.String())}
 	}
-	return readAnswer(data, answer)
+	return decodeAnswer(data, answer)
 }
 
-// askCloud is ask for a question to a cloud, with a bound on how long the answer may take once it is put; 0 is none.
-func (b *bridge) askCloud(ctx context.Context, within time.Duration, question, answer any) error {
+// callCloud is ask for a question to a cloud, with a bound on how long the answer may take once it is put; 0 is none.
+func (b *bridge) callCloud(ctx context.Context, within time.Duration, question, answer any) error {
 	select {
 	case b.clouds <- struct{}{}:
 		defer func() { <-b.clouds }()
@@ -94,13 +94,13 @@ func (b *bridge) askCloud(ctx context.Context, within time.Duration, question, a
 	}
 	if within > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, within, silence(within))
+		ctx, cancel = context.WithTimeoutCause(ctx, within, newSilenceError(within))
 		defer cancel()
 	}
-	return b.ask(ctx, question, answer)
+	return b.callLibrary(ctx, question, answer)
 }
 
-func readAnswer(data []byte, answer any) error {
+func decodeAnswer(data []byte, answer any) error {
 	var told struct {
 		OK    json.RawMessage `json:"ok"`
 		Error string          `json:"error"`
@@ -120,13 +120,13 @@ func readAnswer(data []byte, answer any) error {
 	return nil
 }
 
-// exchange puts a question and waits for the answer to it.
-func (r *bridgeRun) exchange(ctx context.Context, question []byte) ([]byte, error) {
-	id, answer, err := r.register()
+// exchangeMessage puts a question and waits for the answer to it.
+func (r *bridgeProcess) exchangeMessage(ctx context.Context, question []byte) ([]byte, error) {
+	id, answer, err := r.registerQuestion()
 	if err != nil {
 		return nil, err
 	}
-	defer r.forget(id)
+	defer r.forgetQuestion(id)
 	failed := make(chan error, 1)
 	go func() { // a process that hangs reads nothing
 		r.writing.Lock()
@@ -148,7 +148,7 @@ func (r *bridgeRun) exchange(ctx context.Context, question []byte) ([]byte, erro
 	}
 }
 
-func (r *bridgeRun) register() (int, <-chan []byte, error) {
+func (r *bridgeProcess) registerQuestion() (int, <-chan []byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended {
@@ -160,14 +160,14 @@ func (r *bridgeRun) register() (int, <-chan []byte, error) {
 	return r.asked, answer, nil
 }
 
-func (r *bridgeRun) forget(id int) {
+func (r *bridgeProcess) forgetQuestion(id int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.waiting, id)
 }
 
-// deliver hands answers to those who wait for them, until the process has ended.
-func (r *bridgeRun) deliver(out io.Reader) {
+// deliverAnswers hands answers to those who wait for them, until the process has ended.
+func (r *bridgeProcess) deliverAnswers(out io.Reader) {
 	lines := bufio.NewReaderSize(out, 1<<20)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -196,14 +196,14 @@ func (r *bridgeRun) deliver(out io.Reader) {
 	clear(r.waiting)
 }
 
-func (r *bridgeRun) hasEnded() bool {
+func (r *bridgeProcess) hasEnded() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ended
 }
 
-// running returns the process that takes questions, started where there is none, for the caller to release.
-func (b *bridge) running() (*bridgeRun, error) {
+// acquireProcess returns the process that takes questions, started where there is none, for the caller to release.
+func (b *bridge) acquireProcess() (*bridgeProcess, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.idle != nil {
@@ -216,7 +216,7 @@ func (b *bridge) running() (*bridgeRun, error) {
 		}
 	}
 	if b.run == nil {
-		run, err := b.start()
+		run, err := b.startProcess()
 		if err != nil {
 			return nil, fmt.Errorf("start SkyPilot's library: %w", err)
 		}
@@ -226,9 +226,9 @@ func (b *bridge) running() (*bridgeRun, error) {
 	return b.run, nil
 }
 
-// release ends the caller's use of a process. One that left a question without an answer takes no more questions: something in
+// releaseProcess ends the caller's use of a process. One that left a question without an answer takes no more questions: something in
 // it may hang. It ends once nobody waits for it; one that is well ends unless it is asked again soon.
-func (b *bridge) release(run *bridgeRun, unanswered bool) {
+func (b *bridge) releaseProcess(run *bridgeProcess, unanswered bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	run.users--
@@ -240,7 +240,7 @@ func (b *bridge) release(run *bridgeRun, unanswered bool) {
 	case b.run != run:
 		run.kill()
 	default:
-		b.idle = time.AfterFunc(bridgeIdle, func() {
+		b.idle = time.AfterFunc(bridgeIdleTimeout, func() {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if b.run == run && run.users == 0 {
@@ -251,8 +251,8 @@ func (b *bridge) release(run *bridgeRun, unanswered bool) {
 	}
 }
 
-func (b *bridge) start() (*bridgeRun, error) {
-	if err := b.opts.prepared(); err != nil {
+func (b *bridge) startProcess() (*bridgeProcess, error) {
+	if err := b.opts.checkInstalled(); err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{b.opts.Dir, b.opts.runtimeDir(), b.opts.pluginDir()} {
@@ -261,11 +261,11 @@ func (b *bridge) start() (*bridgeRun, error) {
 		}
 	}
 	program := filepath.Join(b.opts.pluginDir(), "skyctl_bridge.py")
-	if err := writeFile(program, bridgeProgram); err != nil {
+	if err := writeFileAtomically(program, bridgeProgram); err != nil {
 		return nil, err
 	}
-	run := &bridgeRun{cmd: exec.Command(b.opts.Python, program), stderr: &tail{}, waiting: map[int]chan []byte{}}
-	run.cmd.Env, run.cmd.Dir, run.cmd.Stderr = b.opts.environ(), b.opts.Dir, run.stderr
+	run := &bridgeProcess{cmd: exec.Command(b.opts.Python, program), stderr: &outputTail{}, waiting: map[int]chan []byte{}}
+	run.cmd.Env, run.cmd.Dir, run.cmd.Stderr = b.opts.pythonEnviron(), b.opts.Dir, run.stderr
 	run.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := run.cmd.StdinPipe()
 	if err != nil {
@@ -279,12 +279,12 @@ func (b *bridge) start() (*bridgeRun, error) {
 	if err := run.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go run.deliver(out)
+	go run.deliverAnswers(out)
 	return run, nil
 }
 
 // kill ends the process; its status says nothing.
-func (r *bridgeRun) kill() {
+func (r *bridgeProcess) kill() {
 	_ = r.in.Close()
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
 	_ = r.cmd.Wait()
@@ -306,13 +306,13 @@ func (b *bridge) close() error {
 	return nil
 }
 
-// tail keeps the end of what is written to it.
-type tail struct {
+// outputTail keeps the end of what is written to it.
+type outputTail struct {
 	mu   sync.Mutex
 	data []byte
 }
 
-func (t *tail) Write(p []byte) (int, error) {
+func (t *outputTail) Write(p []byte) (int, error) {
 	const most = 4 << 10
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -323,14 +323,14 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tail) String() string {
+func (t *outputTail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return strings.TrimSpace(plain(string(t.data)))
+	return strings.TrimSpace(stripEscapes(string(t.data)))
 }
 
-// isBridge finds an error that SkyPilot's library gave.
-func isBridge(err error) (*bridgeError, bool) {
+// asBridgeError finds an error that SkyPilot's library gave.
+func asBridgeError(err error) (*bridgeError, bool) {
 	var e *bridgeError
 	return e, errors.As(err, &e)
 }

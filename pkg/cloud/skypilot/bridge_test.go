@@ -49,7 +49,7 @@ func newToldBridge(t *testing.T) toldBridge {
 func (b toldBridge) answer(t *testing.T, question string) string {
 	t.Helper()
 	var got string
-	if err := b.ask(t.Context(), question, &got); err != nil {
+	if err := b.callLibrary(t.Context(), question, &got); err != nil {
 		t.Fatal(err)
 	}
 	return got
@@ -62,7 +62,7 @@ func (b toldBridge) wasPut(t *testing.T) {
 		if err := os.Remove(filepath.Join(b.dir, "put")); err == nil {
 			return
 		}
-		if pause(t.Context(), 20*time.Millisecond) != nil {
+		if sleepWithContext(t.Context(), 20*time.Millisecond) != nil {
 			t.Fatal("the question was never put")
 		}
 	}
@@ -73,7 +73,7 @@ func TestAQuestionThatTakesLongHoldsUpNoOther(t *testing.T) {
 	slow := make(chan string, 1)
 	go func() {
 		var got string
-		if err := b.ask(t.Context(), "slow", &got); err != nil {
+		if err := b.callLibrary(t.Context(), "slow", &got); err != nil {
 			got = err.Error()
 		}
 		slow <- got
@@ -96,12 +96,12 @@ func TestAQuestionThatTakesLongHoldsUpNoOther(t *testing.T) {
 func TestAQuestionThatNobodyWaitsForAnyMoreCostsNobodyElseTheAnswer(t *testing.T) {
 	b := newToldBridge(t)
 	slow := make(chan error, 1)
-	go func() { slow <- b.ask(t.Context(), "slow", nil) }()
+	go func() { slow <- b.callLibrary(t.Context(), "slow", nil) }()
 	b.wasPut(t)
 	first := b.answer(t, "quick")
 	ctx, giveUp := context.WithCancelCause(t.Context())
 	given := make(chan error, 1)
-	go func() { given <- b.ask(ctx, "never", nil) }()
+	go func() { given <- b.callLibrary(ctx, "never", nil) }()
 	b.wasPut(t)
 	enough := errors.New("enough")
 	giveUp(enough)
@@ -122,7 +122,7 @@ func TestAQuestionThatNobodyWaitsForAnyMoreCostsNobodyElseTheAnswer(t *testing.T
 func TestALibraryThatEndsIsStartedAgain(t *testing.T) {
 	b := newToldBridge(t)
 	first := b.answer(t, "quick")
-	err := b.ask(t.Context(), "die", nil)
+	err := b.callLibrary(t.Context(), "die", nil)
 	if err == nil || !strings.Contains(err.Error(), "out of memory") {
 		t.Errorf("it ended: %v", err)
 	}

@@ -32,7 +32,7 @@ func TestALaunchOutlivesARestartOfTheServer(t *testing.T) {
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		m, err := c.Await(within(t, 5*time.Minute), req, ref, said(t, req))
+		m, err := c.AwaitLaunch(within(t, 5*time.Minute), req, ref, said(t, req))
 		done <- outcome{m, err}
 	}()
 	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return len(w.living(t, "restart")) == 1 })
@@ -58,8 +58,8 @@ func TestTerminateEndsALaunchUnderWay(t *testing.T) {
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-early-0-*"})
 	req := launchOf("early", 0, onAWS("us-east-1"), newKey(t))
 	ref := submit(t, c, req)
-	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.Met() > 0 })
-	if err := c.Terminate(within(t, 2*time.Minute), req.Target()); err != nil {
+	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.CountRequests() > 0 })
+	if err := c.TerminateMachine(within(t, 2*time.Minute), req.ToTarget()); err != nil {
 		t.Fatal(err)
 	}
 	if err := hang.Clear(); err != nil {
@@ -68,10 +68,10 @@ func TestTerminateEndsALaunchUnderWay(t *testing.T) {
 	if left := w.living(t, "early"); len(left) > 0 {
 		t.Errorf("AWS has %+v", left)
 	}
-	if listed, err := c.List(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
-	_, err := c.Await(within(t, 3*time.Minute), req, ref, said(t, req))
+	_, err := c.AwaitLaunch(within(t, 3*time.Minute), req, ref, said(t, req))
 	if err == nil {
 		t.Error("the wait for a launch that was ended succeeds")
 	}
@@ -86,18 +86,18 @@ func TestATerminationThatFailsLeavesTheMachineListed(t *testing.T) {
 		Code: "InternalError", Message: "An internal error has occurred."})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	err := c.Terminate(ctx, req.Target())
+	err := c.TerminateMachine(ctx, req.ToTarget())
 	if err == nil || cloud.KindOf(err) != cloud.Transient || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
-	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 	if err := fault.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Terminate(within(t, 3*time.Minute), req.Target()); err != nil {
+	if err := c.TerminateMachine(within(t, 3*time.Minute), req.ToTarget()); err != nil {
 		t.Error(err)
 	}
 	if left := w.living(t, "stays"); len(left) > 0 {
@@ -111,11 +111,11 @@ func TestAMachineThatIsGoneIsNotListed(t *testing.T) {
 	req := launchOf("lost", 0, onAWS("us-east-1"), newKey(t))
 	await(t, c, req, submit(t, c, req))
 	for _, i := range w.living(t, "lost") {
-		if err := w.env.AWS.Terminate(t.Context(), i); err != nil {
+		if err := w.env.AWS.TerminateInstance(t.Context(), i); err != nil {
 			t.Fatal(err)
 		}
 	}
-	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
@@ -136,11 +136,11 @@ func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
 	}
 	// Everything of ours ended too: a new one looks.
 	c = w.cloud(t)
-	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
 		t.Fatalf("listed %+v, %v", listed, err)
 	}
-	ref, err := c.Submit(within(t, 3*time.Minute), req)
+	ref, err := c.SubmitLaunch(within(t, 3*time.Minute), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,14 +156,14 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 	made := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-init-0-*"})
 	req := launchOf("init", 0, onAWS("eu-central-1"), newKey(t))
 	ref := submit(t, c, req)
-	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return made.Met() > 0 && len(w.living(t, "init")) == 1 })
+	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return made.CountRequests() > 0 && len(w.living(t, "init")) == 1 })
 	// From here on AWS tells nothing of its machines there, so that the launch fails and what it made can't be ended.
 	silent := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DescribeInstances", Region: "eu-central-1",
 		Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
 	if err := made.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.Await(within(t, 4*time.Minute), req, ref, said(t, req))
+	_, err := c.AwaitLaunch(within(t, 4*time.Minute), req, ref, said(t, req))
 	if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), "not authorized") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
@@ -171,7 +171,7 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 		t.Fatal(err)
 	}
 	living := w.living(t, "init")
-	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(living) != 1 || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
 		t.Errorf("AWS has %+v, and listed is %+v, %v", living, listed, err)
 	}
@@ -189,7 +189,7 @@ func TestALaunchThatLosesTheRaceForTheSecurityGroupIsMadeAgain(t *testing.T) {
 		Code: "InvalidPermission.Duplicate", Message: "The specified rule already exists."})
 	req := launchOf("race", 0, onAWS("eu-central-1"), newKey(t))
 	m := await(t, c, req, submit(t, c, req))
-	if living := w.living(t, "race"); len(living) != 1 || living[0].ID != m.ID || lost.Met() != 1 {
+	if living := w.living(t, "race"); len(living) != 1 || living[0].ID != m.ID || lost.CountRequests() != 1 {
 		t.Errorf("AWS has %+v, want just %s", living, m.ID)
 	}
 }
@@ -203,7 +203,7 @@ func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 	for _, fault := range []struct {
 		name string
 		skytest.Fault
-		kind cloud.Kind
+		kind cloud.ErrorKind
 	}{
 		{"refuses", skytest.Fault{Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."}, cloud.Access},
 		{"hangs", skytest.Fault{Hang: true}, cloud.Transient},
@@ -213,7 +213,7 @@ func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 			f := w.fault(t, fault.Fault)
 			// SkyPilot says nothing of what it could not refresh: what it has just been told is believed for a moment.
 			eventually(t, "the state of the machine on AWS is unknown", 2*time.Minute, func() bool {
-				listed, err := c.List(within(t, 3*time.Minute), mute.Owner)
+				listed, err := c.ListMachines(within(t, 3*time.Minute), mute.Owner)
 				partial := new(cloud.PartialError)
 				if !errors.As(err, &partial) || len(partial.Clouds) != 1 || cloud.KindOf(partial.Clouds["aws"]) != fault.kind {
 					t.Fatalf("error %v", err)
@@ -229,7 +229,7 @@ func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 			}
 			// What hung goes on for a moment, and SkyPilot asks a cloud about a machine once at a time.
 			eventually(t, "all is known again", time.Minute, func() bool {
-				listed, err := c.List(within(t, 3*time.Minute), mute.Owner)
+				listed, err := c.ListMachines(within(t, 3*time.Minute), mute.Owner)
 				states := statesOf(listed)
 				return err == nil && len(states) == 2 && states[mute.Name] == cloud.StateRunning && states[other.Name] == cloud.StateRunning
 			})
@@ -237,8 +237,8 @@ func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 	}
 }
 
-func statesOf(machines []cloud.Machine) map[string]cloud.State {
-	states := map[string]cloud.State{}
+func statesOf(machines []cloud.Machine) map[string]cloud.MachineState {
+	states := map[string]cloud.MachineState{}
 	for _, m := range machines {
 		states[m.Name] = m.State
 	}
@@ -259,11 +259,11 @@ func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 	}
 	response.Body.Close()
 	eventually(t, "nobody knows the machine but AWS, and it is listed all the same", 2*time.Minute, func() bool {
-		listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+		listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
 		if err != nil || len(listed) != 1 || listed[0].Name != req.Name {
 			t.Fatalf("listed %+v, %v", listed, err)
 		}
-		return fault.Met() > 0 && listed[0].SSHUser == ""
+		return fault.CountRequests() > 0 && listed[0].SSHUser == ""
 	})
 	if err := fault.Clear(); err != nil {
 		t.Fatal(err)
@@ -272,7 +272,7 @@ func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 	if left := w.living(t, "stray"); len(left) > 0 {
 		t.Errorf("AWS still has %+v", left)
 	}
-	if listed, err := c.List(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 }
@@ -281,7 +281,7 @@ func TestAGroupThatCannotBeDeletedYetHoldsUpNoQuestion(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	w.rank(t, c)
-	err := w.env.AWS.Call(t.Context(), "ec2", "us-east-1", "CreateSecurityGroup",
+	err := w.env.AWS.CallAPI(t.Context(), "ec2", "us-east-1", "CreateSecurityGroup",
 		url.Values{"GroupName": {"skyctl-uid-held"}, "GroupDescription": {"of a test"}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -289,8 +289,8 @@ func TestAGroupThatCannotBeDeletedYetHoldsUpNoQuestion(t *testing.T) {
 	held := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DeleteSecurityGroup", Region: "us-east-1",
 		Code: "DependencyViolation", Message: "resource sg-1 has a dependent object"})
 	released := make(chan error, 1)
-	go func() { released <- c.Release(within(t, 3*time.Minute), owner("held")) }()
-	eventually(t, "AWS has refused to delete the group", time.Minute, func() bool { return held.Met() > 0 })
+	go func() { released <- c.RemoveClusterResources(within(t, 3*time.Minute), owner("held")) }()
+	eventually(t, "AWS has refused to delete the group", time.Minute, func() bool { return held.CountRequests() > 0 })
 	w.rank(t, c)
 	select {
 	case err := <-released:
@@ -307,7 +307,7 @@ func TestAGroupThatCannotBeDeletedYetHoldsUpNoQuestion(t *testing.T) {
 
 func (w *world) rank(t *testing.T, c *skypilot.Cloud) {
 	t.Helper()
-	if _, err := c.Plan(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1}); err != nil {
+	if _, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -323,17 +323,17 @@ func TestAMachineThatWasStoppedIsStarted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].State != cloud.StateStopped || listed[0].NoStart {
 		t.Fatalf("listed %+v, %v", listed, err)
 	}
 	other := cloud.TargetOf(m)
 	other.Incarnation = "zzzzz"
-	if _, err := c.Start(within(t, 3*time.Minute), other, m.PrivateAddress); cloud.KindOf(err) != cloud.Conflict {
+	if _, err := c.StartMachine(within(t, 3*time.Minute), other, m.PrivateAddress); cloud.KindOf(err) != cloud.Conflict {
 		t.Errorf("another incarnation was started: %v", err)
 	}
 	for range 2 { // one that runs is a success
-		up, err := c.Start(within(t, 4*time.Minute), cloud.TargetOf(m), m.PrivateAddress)
+		up, err := c.StartMachine(within(t, 4*time.Minute), cloud.TargetOf(m), m.PrivateAddress)
 		if err != nil || up.ID != m.ID || up.State != cloud.StateRunning {
 			t.Fatalf("started %+v, %v", up, err)
 		}
@@ -342,14 +342,14 @@ func TestAMachineThatWasStoppedIsStarted(t *testing.T) {
 	if got := logIn(t, m, k, "sudo -n id -u"); got != "0" {
 		t.Errorf("sudo gives user %q, want root", got)
 	}
-	if profiles, err := w.env.AWS.InstanceProfiles(t.Context()); err != nil || len(profiles) != 1 {
+	if profiles, err := w.env.AWS.ListInstanceProfiles(t.Context()); err != nil || len(profiles) != 1 {
 		t.Errorf("the start has made instance profiles: %+v, %v", profiles, err)
 	}
 	living := w.living(t, "nap")
 	if len(living) != 1 || living[0].ID != m.ID {
 		t.Errorf("AWS has %+v, want just %s", living, m.ID)
 	}
-	groups, err := w.env.AWS.SecurityGroups(t.Context())
+	groups, err := w.env.AWS.ListSecurityGroups(t.Context())
 	own := func(g skytest.SecurityGroup) bool { return strings.HasPrefix(g.Name, "skyctl-") }
 	if err != nil || !slices.ContainsFunc(groups, own) || slices.ContainsFunc(groups, func(g skytest.SecurityGroup) bool { return !own(g) }) {
 		t.Errorf("groups %+v, %v", groups, err)
@@ -360,10 +360,10 @@ func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	onAmazon, elsewhere := launchOf("amnesia", 0, onAWS("us-west-2"), newKey(t)), launchOf("amnesia", 1, inPaperspace(t, c), newKey(t))
-	var known cloud.Known
+	var known cloud.KnownMachines
 	var targets []cloud.Target
 	for _, req := range []cloud.LaunchRequest{onAmazon, elsewhere} {
-		ref, err := c.Submit(within(t, 2*time.Minute), req)
+		ref, err := c.SubmitLaunch(within(t, 2*time.Minute), req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -371,32 +371,32 @@ func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
 		targets = append(targets, target)
 		known.Machines = append(known.Machines, cloud.KnownMachine{Cloud: target.Cloud, Name: target.Name, Incarnation: target.Incarnation})
 	}
-	if listed, err := c.ListKnown(within(t, 3*time.Minute), onAmazon.Owner, known); err != nil || len(listed) != 2 {
+	if listed, err := c.ListVerified(within(t, 3*time.Minute), onAmazon.Owner, known); err != nil || len(listed) != 2 {
 		t.Fatalf("listed %+v, %v", listed, err)
 	}
 	w.loseDatabases(t, c)
 	give := w.withoutCredentials(t)
-	_, err := c.ListKnown(within(t, 3*time.Minute), onAmazon.Owner, known)
+	_, err := c.ListVerified(within(t, 3*time.Minute), onAmazon.Owner, known)
 	partial := new(cloud.PartialError)
-	if !errors.As(err, &partial) || !partial.About("aws") || !partial.About("paperspace") {
+	if !errors.As(err, &partial) || !partial.LacksCloud("aws") || !partial.LacksCloud("paperspace") {
 		t.Errorf("without access to AWS: %v", err)
 	}
-	if err := c.Terminate(within(t, 3*time.Minute), targets[0]); err == nil {
+	if err := c.TerminateMachine(within(t, 3*time.Minute), targets[0]); err == nil {
 		t.Error("a machine counts as ended though AWS could not be asked")
 	}
 	give()
 	c = w.cloud(t) // which remembers no refusal
-	listed, err := c.ListKnown(within(t, 3*time.Minute), onAmazon.Owner, known)
-	if !errors.As(err, &partial) || partial.About("aws") || !partial.About("paperspace") || len(listed) != 1 || listed[0].ID != targets[0].ID {
+	listed, err := c.ListVerified(within(t, 3*time.Minute), onAmazon.Owner, known)
+	if !errors.As(err, &partial) || partial.LacksCloud("aws") || !partial.LacksCloud("paperspace") || len(listed) != 1 || listed[0].ID != targets[0].ID {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
-	if err := c.Terminate(within(t, 3*time.Minute), targets[1]); err == nil {
+	if err := c.TerminateMachine(within(t, 3*time.Minute), targets[1]); err == nil {
 		t.Error("a machine counts as ended that SkyPilot has no record of")
 	}
-	if err := c.Terminate(within(t, 3*time.Minute), targets[0]); err != nil {
+	if err := c.TerminateMachine(within(t, 3*time.Minute), targets[0]); err != nil {
 		t.Error(err)
 	}
-	if err := c.Release(within(t, 3*time.Minute), onAmazon.Owner); err != nil || w.group(t, "amnesia") != nil {
+	if err := c.RemoveClusterResources(within(t, 3*time.Minute), onAmazon.Owner); err != nil || w.group(t, "amnesia") != nil {
 		t.Errorf("the group is still there, %v", err)
 	}
 	if left := w.living(t, "amnesia"); len(left) > 0 {
@@ -407,8 +407,8 @@ func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
 // withoutCredentials takes the credentials of AWS away, until they are given back.
 func (w *world) withoutCredentials(t *testing.T) (give func()) {
 	t.Helper()
-	i := slices.IndexFunc(w.env.Vars(), func(kv string) bool { return strings.HasPrefix(kv, "HOME=") })
-	file := filepath.Join(strings.TrimPrefix(w.env.Vars()[i], "HOME="), ".aws", "credentials")
+	i := slices.IndexFunc(w.env.EnvVars(), func(kv string) bool { return strings.HasPrefix(kv, "HOME=") })
+	file := filepath.Join(strings.TrimPrefix(w.env.EnvVars()[i], "HOME="), ".aws", "credentials")
 	move := func(from, to string) {
 		t.Helper()
 		if err := os.Rename(from, to); err != nil {
@@ -447,7 +447,7 @@ func TestALaunchIsMadeAnewOnceCredentialsAreRenewed(t *testing.T) {
 		Code: "ExpiredToken", Message: "The provided token has expired."})
 	ref := submit(t, c, req)
 	told := false
-	m, err := c.Await(within(t, 5*time.Minute), req, ref, func(s string) {
+	m, err := c.AwaitLaunch(within(t, 5*time.Minute), req, ref, func(s string) {
 		said(t, req)(s)
 		if strings.Contains(s, "launched again") && strings.Contains(s, "ExpiredToken") && !told {
 			told = true

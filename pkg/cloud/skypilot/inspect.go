@@ -14,51 +14,51 @@ import (
 
 var _ cloud.Checker = (*Cloud)(nil)
 
-// Inspect has the server look anew at every cloud. A local server is started where it is absent.
-func (c *Cloud) Inspect(ctx context.Context) (api.Finding, []api.CloudStatus) {
-	f := api.Finding{Name: "SkyPilot", Where: c.client.endpoint}
+// InspectProvider has the server look anew at every cloud. A local server is started where it is absent.
+func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.CloudStatus) {
+	f := api.CheckFinding{Name: "SkyPilot", Where: c.client.endpoint}
 	if c.server != nil {
 		f.Details = append(f.Details, "a local server, in "+c.opts.Dir)
 	} else {
 		f.Details = append(f.Details, "a remote server")
 	}
-	if err := c.ready(ctx); err != nil {
-		f.Problem = oneLine(err)
+	if err := c.ensureServerReady(ctx); err != nil {
+		f.Problem = formatErrorLine(err)
 		return f, nil
 	}
-	var h health
-	if _, err := c.client.ask(ctx, "/api/health", nil, &h); err == nil {
+	var h serverHealth
+	if _, err := c.client.callServer(ctx, "/api/health", nil, &h); err == nil {
 		f.Version = h.Version
 		if h.APIVersion != "" {
-			f.Details = append(f.Details, fmt.Sprintf("API version %s; skyctl speaks %d", h.APIVersion, API))
+			f.Details = append(f.Details, fmt.Sprintf("API version %s; skyctl speaks %d", h.APIVersion, APIVersion))
 		}
 	}
-	switch lean, err := c.Lean(ctx); {
+	switch lean, err := c.HasLeanPlugin(ctx); {
 	case err != nil:
-		f.Details = append(f.Details, "whether machines are lean was not found out: "+oneLine(err))
+		f.Details = append(f.Details, "whether machines are lean was not found out: "+formatErrorLine(err))
 	case lean:
 		f.Details = append(f.Details, "lean machines: SkyPilot's runtime is left out")
 	default:
 		f.Details = append(f.Details, "machines carry SkyPilot's runtime")
 	}
-	found, err := c.Check(ctx, "")
+	found, err := c.CheckCloudAccess(ctx, "")
 	if err != nil {
-		f.Problem = oneLine(err)
+		f.Problem = formatErrorLine(err)
 		return f, nil
 	}
 	for name, why := range found {
-		found[name] = c.advised(name, why)
+		found[name] = c.explainDisabledCloud(name, why)
 	}
-	return f, statuses(found)
+	return f, toCloudStatuses(found)
 }
 
-// unimported are words by which SkyPilot tells that the libraries of a cloud are not there. What it advises then would go
+// missingLibraryWords are words by which SkyPilot tells that the libraries of a cloud are not there. What it advises then would go
 // into a person's own Python.
-var unimported = []string{"not installed", "import dependencies", "No module named", "dependencies_installed"}
+var missingLibraryWords = []string{"not installed", "import dependencies", "No module named", "dependencies_installed"}
 
-// advised is why a cloud is not enabled, with what to do about it here; a remote server is its owner's to change.
-func (c *Cloud) advised(name, why string) string {
-	if c.server == nil || !slices.ContainsFunc(unimported, func(words string) bool { return strings.Contains(why, words) }) {
+// explainDisabledCloud is why a cloud is not enabled, with what to do about it here; a remote server is its owner's to change.
+func (c *Cloud) explainDisabledCloud(name, why string) string {
+	if c.server == nil || !slices.ContainsFunc(missingLibraryWords, func(words string) bool { return strings.Contains(why, words) }) {
 		return why
 	}
 	if _, err := fs.Stat(setupFiles, "setup/"+name+".txt"); err == nil {
@@ -67,10 +67,10 @@ func (c *Cloud) advised(name, why string) string {
 	return fmt.Sprintf("its libraries are not installed, and make skypilot has none for it: set skypilot.python to a Python that has skypilot[%s]", name)
 }
 
-// statuses are the clouds of a check that a spec may name, those that are enabled first.
-func statuses(found map[string]string) []api.CloudStatus {
+// toCloudStatuses are the clouds of a check that a spec may name, those that are enabled first.
+func toCloudStatuses(found map[string]string) []api.CloudStatus {
 	var all []api.CloudStatus
-	for _, name := range Names {
+	for _, name := range CloudNames {
 		why, looked := found[name]
 		if !looked {
 			continue
@@ -89,7 +89,7 @@ func statuses(found map[string]string) []api.CloudStatus {
 	return all
 }
 
-func oneLine(err error) string {
+func formatErrorLine(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer in time: " + strings.Join(strings.Fields(err.Error()), " ")
 	}

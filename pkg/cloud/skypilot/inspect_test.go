@@ -11,7 +11,7 @@ import (
 )
 
 func TestALookAtTheServerTellsItsVersionAndEveryCloud(t *testing.T) {
-	f, clouds := start(t).cloud(t).Inspect(within(t, 4*time.Minute))
+	f, clouds := start(t).cloud(t).InspectProvider(within(t, 4*time.Minute))
 	if f.Problem != "" || f.Version != skypilot.Version || !slices.ContainsFunc(f.Details, func(s string) bool { return strings.Contains(s, "lean machines") }) {
 		t.Errorf("%+v", f)
 	}
@@ -35,7 +35,7 @@ func TestAServerThatIsNotThereSaysWhatToDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, clouds := c.Inspect(t.Context())
+	f, clouds := c.InspectProvider(t.Context())
 	if !strings.Contains(f.Problem, "make skypilot") || strings.Contains(f.Problem, "\n") || len(clouds) > 0 {
 		t.Errorf("%+v %+v", f, clouds)
 	}

@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	// launchTime bounds a launch up to the first login, where the caller sets no deadline.
-	launchTime = 20 * time.Minute
+	// launchTimeout bounds a launch up to the first login, where the caller sets no deadline.
+	launchTimeout = 20 * time.Minute
 	// clusterPrefix begins the reference of a machine that was there already; any other is a request's id.
-	clusterPrefix = "cluster/"
-	roomEvery     = 500 * time.Millisecond
-	// lastWordsTime is how long the end of a failed launch's log is waited for.
-	lastWordsTime = 20 * time.Second
+	clusterPrefix    = "cluster/"
+	roomPollInterval = 500 * time.Millisecond
+	// logEndTimeout is how long the end of a failed launch's log is waited for.
+	logEndTimeout = 20 * time.Second
 )
 
-// Submit asks the server for the machine and returns the id of the request. It waits while the server works on as many
+// SubmitLaunch asks the server for the machine and returns the id of the request. It waits while the server works on as many
 // launches as it may; the head of a cluster goes before workers.
-func (c *Cloud) Submit(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	if err := checkRequest(req); err != nil {
+func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	if err := checkLaunchRequest(req); err != nil {
 		return "", err
 	}
-	if err := c.ready(ctx); err != nil {
+	if err := c.ensureServerReady(ctx); err != nil {
 		return "", err
 	}
 	release, err := c.names.acquire(ctx, req.Name)
@@ -37,13 +37,13 @@ func (c *Cloud) Submit(ctx context.Context, req cloud.LaunchRequest) (string, er
 		return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
 	}
 	defer release()
-	if ref, err := c.existing(ctx, req); err != nil || ref != "" {
+	if ref, err := c.findExistingLaunch(ctx, req); err != nil || ref != "" {
 		return ref, err
 	}
-	return c.whenThereIsRoom(ctx, req)
+	return c.submitWhenRoom(ctx, req)
 }
 
-func checkRequest(req cloud.LaunchRequest) error {
+func checkLaunchRequest(req cloud.LaunchRequest) error {
 	if req.Owner.Installation == "" || req.Owner.ClusterUID == "" || req.Placement.Cloud == "" {
 		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
 			"machine %s can't be launched: its owner or its placement is missing", req.Name)}
@@ -55,39 +55,39 @@ func checkRequest(req cloud.LaunchRequest) error {
 	return nil
 }
 
-// existing refers to the machine of that name, or the launch of it, if there is one of this incarnation. An incomplete
+// findExistingLaunch refers to the machine of that name, or the launch of it, if there is one of this incarnation. An incomplete
 // machine that nobody works on any more has no reference: launching it again completes it.
-func (c *Cloud) existing(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	active, err := c.launchesOf(ctx, req.Name)
+func (c *Cloud) findExistingLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	active, err := c.listLaunchesOf(ctx, req.Name)
 	if err != nil {
 		return "", err
 	}
 	for _, r := range active {
-		if err := same(req, r.labels(), "a launch under way"); err != nil {
+		if err := checkSameLaunch(req, r.launchLabels(), "a launch under way"); err != nil {
 			return "", err
 		}
 		return r.ID, nil
 	}
-	found, err := c.find(ctx, req.Owner, req.Name, refreshNone)
+	found, err := c.findClusterRecord(ctx, req.Owner, req.Name, refreshNone)
 	if err != nil || found == nil {
 		return "", err
 	}
-	if err := same(req, found.Labels, "a SkyPilot cluster"); err != nil {
+	if err := checkSameLaunch(req, found.Labels, "a SkyPilot cluster"); err != nil {
 		return "", err
 	}
 	if found.Status != clusterUp {
 		return "", nil
 	}
 	// A refresh makes a launch that was cut off UP too, without an address.
-	all, err := c.machines(ctx, []record{*found})
+	all, err := c.readMachines(ctx, []clusterRecord{*found})
 	if err != nil || all[0].Address == "" {
 		return "", err
 	}
 	return clusterPrefix + req.Name, nil
 }
 
-// same says whether labels are those of the machine that a request asks for; the error names whose they are otherwise.
-func same(req cloud.LaunchRequest, has map[string]string, what string) error {
+// checkSameLaunch says whether labels are those of the machine that a request asks for; the error names whose they are otherwise.
+func checkSameLaunch(req cloud.LaunchRequest, has map[string]string, what string) error {
 	var why string
 	switch {
 	case has[cloud.LabelInstallation] == "":
@@ -106,36 +106,36 @@ func same(req cloud.LaunchRequest, has map[string]string, what string) error {
 		req.Name, what, why, req.Name)}
 }
 
-// launchesOf are the launches of that name that the server has not finished, the oldest first.
-func (c *Cloud) launchesOf(ctx context.Context, name string) ([]request, error) {
-	found, err := c.requests(ctx, "cluster_name="+url.QueryEscape(name))
+// listLaunchesOf are the launches of that name that the server has not finished, the oldest first.
+func (c *Cloud) listLaunchesOf(ctx context.Context, name string) ([]serverRequest, error) {
+	found, err := c.listActiveLaunches(ctx, "cluster_name="+url.QueryEscape(name))
 	if err != nil {
 		return nil, fmt.Errorf("look for launches of machine %s: %w", name, err)
 	}
 	return found, nil
 }
 
-// requests are the launches that the server has not finished.
-func (c *Cloud) requests(ctx context.Context, query string) ([]request, error) {
-	var all []request
-	if _, err := c.client.ask(ctx, "/api/status?"+query, nil, &all); err != nil {
+// listActiveLaunches are the launches that the server has not finished.
+func (c *Cloud) listActiveLaunches(ctx context.Context, query string) ([]serverRequest, error) {
+	var all []serverRequest
+	if _, err := c.client.callServer(ctx, "/api/status?"+query, nil, &all); err != nil {
 		return nil, err
 	}
-	var active []request
+	var active []serverRequest
 	for i := len(all) - 1; i >= 0; i-- { // the server lists the newest first
-		if all[i].Name == launchRequest && all[i].active() {
+		if all[i].Name == launchRequestName && all[i].isActive() {
 			active = append(active, all[i])
 		}
 	}
 	return active, nil
 }
 
-// whenThereIsRoom submits once the server works on fewer launches than it may. The server itself is asked, so that a
+// submitWhenRoom submits once the server works on fewer launches than it may. The server itself is asked, so that a
 // restart of ours forgets nothing and several workers share one bound.
-func (c *Cloud) whenThereIsRoom(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+func (c *Cloud) submitWhenRoom(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	head := req.Index == 0
 	for {
-		done, err := c.queue.wait(ctx, head)
+		done, err := c.queue.awaitTurn(ctx, head)
 		if err != nil {
 			return "", fmt.Errorf("launch machine %s: wait for the server to have room: %w", req.Name, err)
 		}
@@ -150,34 +150,34 @@ func (c *Cloud) whenThereIsRoom(ctx context.Context, req cloud.LaunchRequest) (s
 // submitIfRoom holds the turn until there is room, or until a head comes that goes first; the id is empty then.
 func (c *Cloud) submitIfRoom(ctx context.Context, req cloud.LaunchRequest, head bool) (string, error) {
 	for {
-		active, err := c.requests(ctx, "")
+		active, err := c.listActiveLaunches(ctx, "")
 		if err != nil {
 			return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
 		}
 		if len(active) < c.opts.LaunchesAtOnce {
-			return c.launch(ctx, req)
+			return c.requestLaunch(ctx, req)
 		}
-		if !head && c.queue.overtaken() {
+		if !head && c.queue.hasWaitingHead() {
 			return "", nil
 		}
-		if err := pause(ctx, roomEvery); err != nil {
+		if err := sleepWithContext(ctx, roomPollInterval); err != nil {
 			return "", fmt.Errorf("launch machine %s: wait for the server to have room: %w", req.Name, err)
 		}
 	}
 }
 
-func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	profile, err := c.profile(ctx, req)
+func (c *Cloud) requestLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	profile, err := c.chooseInstanceProfile(ctx, req)
 	if err != nil {
 		return "", err
 	}
-	text, err := taskOf(req, c.opts.deadMan(req))
+	text, err := renderTask(req, c.opts.powerOffDelay(req))
 	if err != nil {
 		return "", err
 	}
-	id, err := c.client.submit(ctx, "/launch", launchBody{
-		common: common{Env: user(req.Owner.Installation).env(), Override: override(req, profile)},
-		Task:   text, ClusterName: req.Name,
+	id, err := c.client.submitRequest(ctx, "/launch", launchBody{
+		requestSettings: requestSettings{Env: installationIdentity(req.Owner.Installation).requestEnv(), Override: newConfigOverride(req, profile)},
+		Task:            text, ClusterName: req.Name,
 	})
 	if err != nil {
 		return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
@@ -185,37 +185,37 @@ func (c *Cloud) launch(ctx context.Context, req cloud.LaunchRequest) (string, er
 	return id, nil
 }
 
-// Await returns once the machine runs and has let the cluster's key in.
-func (c *Cloud) Await(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
-	if err := checkRequest(req); err != nil {
+// AwaitLaunch returns once the machine runs and has let the cluster's key in.
+func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
+	if err := checkLaunchRequest(req); err != nil {
 		return cloud.Machine{}, err
 	}
-	if err := c.ready(ctx); err != nil {
+	if err := c.ensureServerReady(ctx); err != nil {
 		return cloud.Machine{}, err
 	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, launchTime)
+		ctx, cancel = context.WithTimeout(ctx, launchTimeout)
 		defer cancel()
 	}
 	if !strings.HasPrefix(ref, clusterPrefix) {
-		if err := c.awaitRequest(ctx, req, ref, progress); err != nil {
+		if err := c.awaitLaunchResult(ctx, req, ref, progress); err != nil {
 			return cloud.Machine{}, err
 		}
 	}
-	return c.reach(ctx, req, progress)
+	return c.locateAndAuthorize(ctx, req, progress)
 }
 
-// awaitRequest waits for a launch. One that failed is over: where the same may go well in a moment it is asked for again, as a
+// awaitLaunchResult waits for a launch. One that failed is over: where the same may go well in a moment it is asked for again, as a
 // new one. A server that was restarted forgets its requests, not the machines: what it has is looked at first.
-func (c *Cloud) awaitRequest(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
-	r := relaunching{machine: req.Name, progress: progress, after: c.relaunchAfter}
+func (c *Cloud) awaitLaunchResult(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
+	r := relauncher{machine: req.Name, progress: progress, after: c.relaunchAfter}
 	for {
-		err := c.follow(ctx, req, id, r.say)
+		err := c.followLaunch(ctx, req, id, r.reportProgress)
 		if err == nil {
 			return nil
 		}
-		if err := r.waitAfter(ctx, err); err != nil {
+		if err := r.waitAfterFailure(ctx, err); err != nil {
 			return err
 		}
 		if req.Wanted != nil {
@@ -223,7 +223,7 @@ func (c *Cloud) awaitRequest(ctx context.Context, req cloud.LaunchRequest, id st
 				return err
 			}
 		}
-		ref, err := c.Submit(ctx, req)
+		ref, err := c.SubmitLaunch(ctx, req)
 		if err != nil || strings.HasPrefix(ref, clusterPrefix) {
 			return err
 		}
@@ -231,33 +231,33 @@ func (c *Cloud) awaitRequest(ctx context.Context, req cloud.LaunchRequest, id st
 	}
 }
 
-// forgotten says whether a launch ended because the server that worked on it did.
-func forgotten(err error) bool {
+// isForgottenLaunch says whether a launch ended because the server that worked on it did.
+func isForgottenLaunch(err error) bool {
 	var failed *failedRequest
-	return isGone(err) || errors.As(err, &failed) && failed.Type == "RequestInterruptedError"
+	return isNotFound(err) || errors.As(err, &failed) && failed.Type == "RequestInterruptedError"
 }
 
-// follow waits for a request and passes on what it logs. Errors that forgotten knows come as they are.
-func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
+// followLaunch waits for a request and passes on what it logs. Errors that forgotten knows come as they are.
+func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
 	log := &launchLog{progress: progress}
 	streaming, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := c.client.stream(streaming, id, log.line); err != nil && streaming.Err() == nil {
+		if err := c.client.streamLog(streaming, id, log.addLine); err != nil && streaming.Err() == nil {
 			c.log.Debug("the log of a launch broke off", "machine", req.Name, "error", err)
 		}
 	}()
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		c.tellRetries(streaming, req, progress)
+		c.reportRetries(streaming, req, progress)
 	}()
-	err := c.client.get(ctx, id, nil)
+	err := c.client.awaitResult(ctx, id, nil)
 	if err != nil && ctx.Err() == nil { // the last lines say why
 		select {
 		case <-ended:
-		case <-time.After(lastWordsTime):
+		case <-time.After(logEndTimeout):
 		}
 	}
 	stop()
@@ -265,23 +265,23 @@ func (c *Cloud) follow(ctx context.Context, req cloud.LaunchRequest, id string, 
 	<-told
 	var failed *failedRequest
 	switch {
-	case err == nil, forgotten(err):
+	case err == nil, isForgottenLaunch(err):
 		return err
 	case errors.Is(err, errCancelled) && req.Wanted == nil: // whoever did may have meant it
 		return &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("launch machine %s: it was cancelled", req.Name)}
 	case errors.Is(err, errCancelled):
 		return &passingFailure{why: "somebody cancelled it", kind: cloud.Capacity}
 	case errors.As(err, &failed):
-		said := append(c.provisionLog(ctx, req), log.all()...)
-		return failedLaunch(req.Name, failed, said)
+		said := append(c.readProvisionLog(ctx, req), log.allLines()...)
+		return classifyLaunchFailure(req.Name, failed, said)
 	}
 	return fmt.Errorf("launch machine %s: %w", req.Name, err)
 }
 
-// reach finds out where the machine is, and lets the cluster's key in.
-func (c *Cloud) reach(ctx context.Context, req cloud.LaunchRequest, progress func(string)) (cloud.Machine, error) {
+// locateAndAuthorize finds out where the machine is, and lets the cluster's key in.
+func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest, progress func(string)) (cloud.Machine, error) {
 	none := cloud.Machine{}
-	found, err := c.find(ctx, req.Owner, req.Name, refreshNone)
+	found, err := c.findClusterRecord(ctx, req.Owner, req.Name, refreshNone)
 	if err != nil {
 		return none, err
 	}
@@ -289,10 +289,10 @@ func (c *Cloud) reach(ctx context.Context, req cloud.LaunchRequest, progress fun
 		return none, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
 			"machine %s: SkyPilot does not know it any more; it was taken down meanwhile", req.Name)}
 	}
-	if err := same(req, found.Labels, "a SkyPilot cluster"); err != nil {
+	if err := checkSameLaunch(req, found.Labels, "a SkyPilot cluster"); err != nil {
 		return none, err
 	}
-	all, err := c.machines(ctx, []record{*found})
+	all, err := c.readMachines(ctx, []clusterRecord{*found})
 	if err != nil {
 		return none, fmt.Errorf("machine %s: %w", req.Name, err)
 	}
@@ -302,55 +302,55 @@ func (c *Cloud) reach(ctx context.Context, req cloud.LaunchRequest, progress fun
 			"machine %s: SkyPilot says that it is %s, and has no address for it", req.Name, found.Status)}
 	}
 	if req.Index == 0 && req.Placement.Cloud == "aws" {
-		if err := c.openPorts(ctx, req); err != nil {
+		if err := c.openClusterPorts(ctx, req); err != nil {
 			progress(err.Error())
 			c.log.Warn("the cluster's ports can't be opened", "machine", req.Name, "error", err)
 		}
 	}
-	d, err := doorOf(req.Name, m, found.Credentials)
+	d, err := newFirstLogin(req.Name, m, found.Credentials)
 	if err != nil {
 		return none, err
 	}
-	d.deadMan = c.opts.deadMan(req)
-	if m.HostKey, err = d.admit(ctx, strings.TrimSpace(req.AuthorizedKey), progress); err != nil {
+	d.deadMan = c.opts.powerOffDelay(req)
+	if m.HostKey, err = d.authorizeKey(ctx, strings.TrimSpace(req.AuthorizedKey), progress); err != nil {
 		return none, err
 	}
 	return m, nil
 }
 
-func doorOf(name string, m cloud.Machine, has *credentials) (door, error) {
+func newFirstLogin(name string, m cloud.Machine, has *credentials) (firstLogin, error) {
 	if has == nil || has.Key == "" {
-		return door{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
+		return firstLogin{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
 			"machine %s: the SkyPilot API server does not give the key that logs in to it: its user must not be a viewer", name)}
 	}
 	if has.ProxyCommand != "" && has.ProxyCommand != "None" {
-		return door{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
+		return firstLogin{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
 			"machine %s: SkyPilot reaches it through a proxy (ssh_proxy_command), which skyctl does not: unset it", name)}
 	}
 	signer, err := ssh.ParsePrivateKey([]byte(has.Key))
 	if err != nil {
-		return door{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf("machine %s: SkyPilot's key for it can't be read", name)}
+		return firstLogin{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf("machine %s: SkyPilot's key for it can't be read", name)}
 	}
-	return door{machine: name, address: m.Address, port: m.SSHPort, user: m.SSHUser, signer: signer}, nil
+	return firstLogin{machine: name, address: m.Address, port: m.SSHPort, user: m.SSHUser, signer: signer}, nil
 }
 
-// Cancel gives up a launch under way; what it may have made is for Terminate.
-func (c *Cloud) Cancel(ctx context.Context, ref string) error {
+// CancelLaunch gives up a launch under way; what it may have made is for Terminate.
+func (c *Cloud) CancelLaunch(ctx context.Context, ref string) error {
 	if ref == "" || strings.HasPrefix(ref, clusterPrefix) {
 		return nil
 	}
-	if err := c.ready(ctx); err != nil {
+	if err := c.ensureServerReady(ctx); err != nil {
 		return err
 	}
-	return c.cancel(ctx, identity{ID: user("").ID, Name: "skyctl"}, ref)
+	return c.cancelRequests(ctx, identity{ID: installationIdentity("").ID, Name: "skyctl"}, ref)
 }
 
-func (c *Cloud) cancel(ctx context.Context, as identity, ids ...string) error {
-	id, err := c.client.submit(ctx, "/api/cancel", cancelBody{common: common{Env: as.env()}, RequestIDs: ids})
+func (c *Cloud) cancelRequests(ctx context.Context, as identity, ids ...string) error {
+	id, err := c.client.submitRequest(ctx, "/api/cancel", cancelBody{requestSettings: requestSettings{Env: as.requestEnv()}, RequestIDs: ids})
 	if err == nil {
-		err = c.client.get(ctx, id, nil)
+		err = c.client.awaitResult(ctx, id, nil)
 	}
-	if err != nil && !isGone(err) {
+	if err != nil && !isNotFound(err) {
 		return fmt.Errorf("cancel a launch: %w", err)
 	}
 	return nil

@@ -8,17 +8,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-var _ cloud.Timekeeper = (*Cloud)(nil)
+var _ cloud.LifetimeLister = (*Cloud)(nil)
 
-// awsRemembers is for how long AWS lists an instance that ended, at least: "about an hour".
-const awsRemembers = 50 * time.Minute
+// awsRetention is for how long AWS lists an instance that ended, at least: "about an hour".
+const awsRetention = 50 * time.Minute
 
-// Lifetimes are those of machines on AWS, where the account is ours to ask. AWS tells when an instance ended in whole seconds.
-func (c *Cloud) Lifetimes(ctx context.Context, owner cloud.Owner) (cloud.Lifetimes, error) {
-	if err := c.ready(ctx); err != nil {
+// ListLifetimes are those of machines on AWS, where the account is ours to ask. AWS tells when an instance ended in whole seconds.
+func (c *Cloud) ListLifetimes(ctx context.Context, owner cloud.Owner) (cloud.Lifetimes, error) {
+	if err := c.ensureServerReady(ctx); err != nil {
 		return cloud.Lifetimes{}, err
 	}
-	if there, err := c.onAWS(ctx); err != nil || !there {
+	if there, err := c.canQueryAWS(ctx); err != nil || !there {
 		return cloud.Lifetimes{}, err
 	}
 	question := struct {
@@ -32,22 +32,22 @@ func (c *Cloud) Lifetimes(ctx context.Context, owner cloud.Owner) (cloud.Lifetim
 		Ended    float64           `json:"ended"` // s since 1970, 0 where that is not told
 		State    string            `json:"state"`
 	}
-	if err := c.bridge.askCloud(ctx, c.opts.CloudWithin, question, &all); err != nil {
-		return cloud.Lifetimes{}, awsFailed("ask AWS when machines were there", err)
+	if err := c.bridge.callCloud(ctx, c.opts.CloudWithin, question, &all); err != nil {
+		return cloud.Lifetimes{}, toAWSError("ask AWS when machines were there", err)
 	}
-	told := cloud.Lifetimes{Clouds: []string{awsName}, Remembered: awsRemembers}
+	told := cloud.Lifetimes{Clouds: []string{awsName}, Remembered: awsRetention}
 	for _, i := range all {
 		index, err := strconv.Atoi(i.Tags[cloud.LabelIndex])
 		if err != nil {
 			continue
 		}
-		l := cloud.Lifetime{ID: i.ID, Index: index, Incarnation: i.Tags[cloud.LabelIncarnation], From: unixTime(i.Launched)}
+		l := cloud.Lifetime{ID: i.ID, Index: index, Incarnation: i.Tags[cloud.LabelIncarnation], From: fromUnixSeconds(i.Launched)}
 		if l.Ended = i.State == "shutting-down" || i.State == "terminated"; l.Ended && i.Ended > 0 {
-			l.Until = unixTime(i.Ended)
+			l.Until = fromUnixSeconds(i.Ended)
 		}
 		told.Machines = append(told.Machines, l)
 	}
 	return told, nil
 }
 
-func unixTime(s float64) time.Time { return time.UnixMilli(int64(s * 1000)).UTC() }
+func fromUnixSeconds(s float64) time.Time { return time.UnixMilli(int64(s * 1000)).UTC() }

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// neverProxied is what SkyPilot's programs reach directly, whatever proxy the environment names: Python's libraries
+// unproxiedHosts is what SkyPilot's programs reach directly, whatever proxy the environment names: Python's libraries
 // go through it even to 127.0.0.1, where the API server and its parts speak to each other, and to a cloud's
 // metadata service, which answers the machine itself alone.
-var neverProxied = []string{"localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal"}
+var unproxiedHosts = []string{"localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal"}
 
-// withoutProxyHere adds neverProxied to an environment's NO_PROXY, in both spellings: a program that finds the one
+// bypassLocalProxy adds unproxiedHosts to an environment's NO_PROXY, in both spellings: a program that finds the one
 // does not look at the other. An environment that names no proxy stays as it is.
-func withoutProxyHere(env []string) []string {
+func bypassLocalProxy(env []string) []string {
 	var hosts []string
 	proxied := false
 	rest := slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
@@ -33,7 +33,7 @@ func withoutProxyHere(env []string) []string {
 	if !proxied {
 		return env
 	}
-	for _, host := range neverProxied {
+	for _, host := range unproxiedHosts {
 		if !slices.Contains(hosts, host) {
 			hosts = append(hosts, host)
 		}

@@ -16,13 +16,13 @@ func TestSkyPilotReachesLoopbackWithoutAProxy(t *testing.T) {
 				"no_proxy=.corp,localhost,10.0.0.0/8" + here[len("localhost"):]}},
 		"with none proxied": {[]string{"all_proxy=http://p:1", "no_proxy=*"}, []string{"all_proxy=http://p:1", "NO_PROXY=*", "no_proxy=*"}},
 	} {
-		if got := withoutProxyHere(tt.env); !slices.Equal(got, tt.want) {
+		if got := bypassLocalProxy(tt.env); !slices.Equal(got, tt.want) {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, tt.want)
 		}
 	}
 	t.Setenv("HTTPS_PROXY", "http://p:1")
 	t.Setenv("no_proxy", "")
-	if env := (Options{}).environ(); !slices.Contains(env, "no_proxy="+here) {
+	if env := (Options{}).pythonEnviron(); !slices.Contains(env, "no_proxy="+here) {
 		t.Errorf("SkyPilot's environment is %q", env)
 	}
 }

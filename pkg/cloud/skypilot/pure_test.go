@@ -41,12 +41,12 @@ func TestATaskIsPinnedToItsPlacementAndCarriesTheLabels(t *testing.T) {
 		{"gcp", api.Placement{Cloud: "gcp", Region: "us-central1", Zone: "us-central1-a", InstanceType: "n2-standard-4"}, api.ClusterSpec{Ports: []string{"30000-30100"}}},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
-			got, err := taskOf(requestOf(test.p, test.spec), 0)
+			got, err := renderTask(requestOf(test.p, test.spec), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			golden(t, filepath.Join("testdata", "task-"+test.golden+".yaml"), got)
-			if labels := taskLabels(got); labels[cloud.LabelIncarnation] != "bcdfg" || labels[cloud.LabelIndex] != "1" || labels["team"] != "ml" || labels["ray-cluster-name"] != "" {
+			if labels := parseTaskLabels(got); labels[cloud.LabelIncarnation] != "bcdfg" || labels[cloud.LabelIndex] != "1" || labels["team"] != "ml" || labels["ray-cluster-name"] != "" {
 				t.Errorf("labels read back: %v", labels)
 			}
 		})
@@ -71,7 +71,7 @@ func TestALabelThatACloudDoesNotTakeIsLeftOut(t *testing.T) {
 		{cloud.LabelInstallation, "somebody-elses", nil},
 	} {
 		for _, at := range []string{"aws", "gcp"} {
-			if got := allowed(at, test.key, test.value); got != slices.Contains(test.at, at) {
+			if got := isAllowedLabel(at, test.key, test.value); got != slices.Contains(test.at, at) {
 				t.Errorf("%s=%s on %s: %t", test.key, test.value, at, got)
 			}
 		}
@@ -96,7 +96,7 @@ func golden(t *testing.T, path, got string) {
 
 func TestAMachineHasNoCredentialsAndNoRights(t *testing.T) {
 	for _, at := range []string{"aws", "gcp", "lambda"} {
-		config := override(requestOf(api.Placement{Cloud: at}, api.ClusterSpec{}), noProfile)
+		config := newConfigOverride(requestOf(api.Placement{Cloud: at}, api.ClusterSpec{}), noProfile)
 		for _, name := range []string{"aws", "gcp", "azure", "oci", "nebius"} {
 			want := "NO_UPLOAD"
 			if at == "aws" && name == "aws" {
@@ -107,7 +107,7 @@ func TestAMachineHasNoCredentialsAndNoRights(t *testing.T) {
 			}
 		}
 	}
-	config := override(requestOf(api.Placement{Cloud: "aws"}, api.ClusterSpec{}), noProfile)
+	config := newConfigOverride(requestOf(api.Placement{Cloud: "aws"}, api.ClusterSpec{}), noProfile)
 	if got := config["aws"].(map[string]any)["security_group_name"]; got != "skyctl-0b7c1d2e" {
 		t.Errorf("group %v", got)
 	}
@@ -119,7 +119,7 @@ func TestAMachineHasNoCredentialsAndNoRights(t *testing.T) {
 // What a real server said; TestWhatACloudRefuses… compares these recordings with one.
 func TestRecordedFailuresAreToldByKind(t *testing.T) {
 	for name, want := range map[string]struct {
-		kind  cloud.Kind
+		kind  cloud.ErrorKind
 		words string
 	}{
 		"capacity": {cloud.Capacity, "An error occurred (InsufficientInstanceCapacity)"},
@@ -128,7 +128,7 @@ func TestRecordedFailuresAreToldByKind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			failed, log := recorded(t, name)
-			kind, why := reason(failed, log)
+			kind, why := classifyFailure(failed, log)
 			if kind != want.kind || !strings.HasPrefix(why, want.words) || strings.Contains(why, "\x1b") {
 				t.Errorf("%s: %s", kind, why)
 			}
@@ -142,11 +142,11 @@ func recorded(t *testing.T, name string) (*failedRequest, []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p struct{ Detail payload }
+	var p struct{ Detail requestResult }
 	if err := json.Unmarshal(data, &p); err != nil {
 		t.Fatal(err)
 	}
-	failed, ok := p.Detail.into(nil).(*failedRequest)
+	failed, ok := p.Detail.decodeInto(nil).(*failedRequest)
 	if !ok {
 		t.Fatalf("%s is not a failed request", name)
 	}
@@ -155,10 +155,10 @@ func recorded(t *testing.T, name string) (*failedRequest, []string) {
 		t.Fatal(err)
 	}
 	log := &launchLog{progress: func(string) {}}
-	if err := eachLine(bytes.NewReader(stream), log.line); err != nil {
+	if err := forEachLine(bytes.NewReader(stream), log.addLine); err != nil {
 		t.Fatal(err)
 	}
-	return failed, log.all()
+	return failed, log.allLines()
 }
 
 // Messages as the clouds document them; there is no account to hear them from.
@@ -166,7 +166,7 @@ func TestDocumentedFailuresAreToldByKind(t *testing.T) {
 	const none = "Failed to provision all possible launchable resources."
 	for _, test := range []struct {
 		typ, message, log string
-		kind              cloud.Kind
+		kind              cloud.ErrorKind
 	}{
 		{"ResourcesUnavailableError", none, "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS: The zone does not have enough resources available to fulfill the request.", cloud.Capacity},
 		{"ResourcesUnavailableError", none, "Quota 'CPUS' exceeded.  Limit: 24.0 in region us-central1.", cloud.Quota},
@@ -185,7 +185,7 @@ func TestDocumentedFailuresAreToldByKind(t *testing.T) {
 		{"RuntimeError", "rsync is required", "", cloud.Infeasible},
 		{"OSError", "no space left on device", "", cloud.Transient},
 	} {
-		kind, why := reason(&failedRequest{Type: test.typ, Message: test.message}, []string{test.log, "⨯ Failed to provision resources."})
+		kind, why := classifyFailure(&failedRequest{Type: test.typ, Message: test.message}, []string{test.log, "⨯ Failed to provision resources."})
 		if kind != test.kind || why == "" {
 			t.Errorf("%s %q %q: %s (%s), want %s", test.typ, test.message, test.log, kind, why, test.kind)
 		}
@@ -195,7 +195,7 @@ func TestDocumentedFailuresAreToldByKind(t *testing.T) {
 func TestServersOfOtherVersionsAreToldWhatToDo(t *testing.T) {
 	for _, test := range []struct {
 		name, health string
-		kind         cloud.Kind
+		kind         cloud.ErrorKind
 		words        string
 	}{
 		{"the pinned one", `{"status":"healthy","api_version":"62","version":"0.14.1"}`, "", ""},
@@ -216,7 +216,7 @@ func TestServersOfOtherVersionsAreToldWhatToDo(t *testing.T) {
 				_, _ = w.Write([]byte(test.health))
 			}))
 			defer s.Close()
-			err := newClient(s.URL, "").agree(t.Context())
+			err := newServerClient(s.URL, "").agreeOnVersion(t.Context())
 			if test.kind == "" {
 				if err != nil {
 					t.Error(err)
@@ -234,7 +234,7 @@ func TestAServerThatRefusesOurVersionOrUsSaysSo(t *testing.T) {
 	for _, test := range []struct {
 		code  int
 		body  string
-		kind  cloud.Kind
+		kind  cloud.ErrorKind
 		words string
 	}{
 		{400, `{"error":"version_mismatch","message":"Your SkyPilot client version is too old: 0.14.1"}`, cloud.Infeasible, "too new: it is 0.16.2"},
@@ -250,7 +250,7 @@ func TestAServerThatRefusesOurVersionOrUsSaysSo(t *testing.T) {
 			_, _ = w.Write([]byte(test.body))
 		}))
 		defer s.Close()
-		_, err := newClient(s.URL, "sky_secret").submit(t.Context(), "/launch", common{})
+		_, err := newServerClient(s.URL, "sky_secret").submitRequest(t.Context(), "/launch", requestSettings{})
 		if err == nil || cloud.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.words) || strings.Contains(err.Error(), "sky_secret") {
 			t.Errorf("%d: %v", test.code, err)
 		}
@@ -264,7 +264,7 @@ func TestWhereNoServerListensACreateHearsAtOnceWhatToDo(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		_, err = c.Plan(t.Context(), api.ClusterSpec{Cloud: "aws"})
+		_, err = c.RankPlacements(t.Context(), api.ClusterSpec{Cloud: "aws"})
 		if cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), endpoint) || !strings.Contains(err.Error(), EnvEndpoint) {
 			t.Errorf("%s: %v", cloud.KindOf(err), err)
 		}
@@ -279,7 +279,7 @@ func TestALocalServerThatCannotStartIsNotWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = c.Plan(t.Context(), api.ClusterSpec{Cloud: "aws"}); cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), "server.log") {
+	if _, err = c.RankPlacements(t.Context(), api.ClusterSpec{Cloud: "aws"}); cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), "server.log") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
 }
@@ -289,7 +289,7 @@ func TestAServerThatIsReachedAndGivesNoAnswerIsAskedAgainLater(t *testing.T) {
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	if _, err := newClient(s.URL, "").ask(ctx, "/api/health", nil, nil); cloud.KindOf(err) != cloud.Transient {
+	if _, err := newServerClient(s.URL, "").callServer(ctx, "/api/health", nil, nil); cloud.KindOf(err) != cloud.Transient {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
 }
@@ -306,14 +306,14 @@ func TestAnAnswerThatIsCutOffIsAskedForAgain(t *testing.T) {
 	}))
 	defer s.Close()
 	var names []string
-	if err := newClient(s.URL, "").get(t.Context(), "id", &names); err != nil || !slices.Equal(names, []string{"aws"}) {
+	if err := newServerClient(s.URL, "").awaitResult(t.Context(), "id", &names); err != nil || !slices.Equal(names, []string{"aws"}) {
 		t.Errorf("%v, %v", names, err)
 	}
 }
 
 func TestHeadsGoFirst(t *testing.T) {
-	q := newQueue()
-	done, err := q.wait(t.Context(), false)
+	q := newLaunchQueue()
+	done, err := q.awaitTurn(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestHeadsGoFirst(t *testing.T) {
 		before := func() int { q.mu.Lock(); defer q.mu.Unlock(); return len(q.waiting) }
 		n := before()
 		go func() {
-			done, err := q.wait(context.Background(), head)
+			done, err := q.awaitTurn(context.Background(), head)
 			if err != nil {
 				t.Error(err)
 				return
@@ -351,18 +351,18 @@ func TestHeadsGoFirst(t *testing.T) {
 }
 
 func TestWhoeverStopsWaitingForATurnHoldsNobodyUp(t *testing.T) {
-	q := newQueue()
-	done, err := q.wait(t.Context(), false)
+	q := newLaunchQueue()
+	done, err := q.awaitTurn(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := q.wait(ctx, true); err == nil {
+	if _, err := q.awaitTurn(ctx, true); err == nil {
 		t.Error("a turn beside another's")
 	}
 	done()
-	done, err = q.wait(t.Context(), false)
+	done, err = q.awaitTurn(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,10 +375,10 @@ func TestACheckSaysWhyACloudIsNotEnabled(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := &launchLog{progress: func(string) {}}
-	if err := eachLine(bytes.NewReader(data), log.line); err != nil {
+	if err := forEachLine(bytes.NewReader(data), log.addLine); err != nil {
 		t.Fatal(err)
 	}
-	got := checked(log.all())
+	got := parseCheckReport(log.allLines())
 	if why, ok := got["aws"]; !ok || why != "" {
 		t.Errorf("aws is enabled, and the check says %q", why)
 	}
@@ -391,10 +391,10 @@ func TestOnlyTheEndOfALogIsKept(t *testing.T) {
 	var said []string
 	log := &launchLog{progress: func(s string) { said = append(said, s) }}
 	for range 5000 {
-		log.line("⚙︎ Launching on AWS us-east-1 (us-east-1a).")
+		log.addLine("⚙︎ Launching on AWS us-east-1 (us-east-1a).")
 	}
-	log.line("Cluster launched: sky-demo-0.")
-	if n := len(log.all()); n > 2001 {
+	log.addLine("Cluster launched: sky-demo-0.")
+	if n := len(log.allLines()); n > 2001 {
 		t.Errorf("%d lines are kept", n)
 	}
 	if want := []string{"Launching on AWS us-east-1 (us-east-1a)", "launched"}; !slices.Equal(said, want) {

@@ -22,11 +22,11 @@ func TestWhatACloudRefusesIsToldByKindInItsOwnWords(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		fault skytest.Fault
-		kind  cloud.Kind
+		kind  cloud.ErrorKind
 		words string
 	}{
-		{"capacity", skytest.NoCapacity("us-west-2", ""), cloud.Capacity, "do not have sufficient capacity"},
-		{"quota", skytest.NoQuota("us-west-2"), cloud.Quota, "more vCPU capacity than your current vCPU limit"},
+		{"capacity", skytest.NoCapacityFault("us-west-2", ""), cloud.Capacity, "do not have sufficient capacity"},
+		{"quota", skytest.NoQuotaFault("us-west-2"), cloud.Quota, "more vCPU capacity than your current vCPU limit"},
 		{"access", skytest.Fault{Cloud: "aws", Operation: "RunInstances", Region: "us-west-2", Code: "UnauthorizedOperation",
 			Message: "You are not authorized to perform this operation."}, cloud.Access, "not authorized to perform"},
 	} {
@@ -34,11 +34,11 @@ func TestWhatACloudRefusesIsToldByKindInItsOwnWords(t *testing.T) {
 			fault := w.fault(t, test.fault)
 			req := launchOf("refused-"+test.name, 0, onAWS("us-west-2"), newKey(t))
 			ref := submit(t, c, req)
-			_, err := c.Await(within(t, 3*time.Minute), req, ref, said(t, req))
+			_, err := c.AwaitLaunch(within(t, 3*time.Minute), req, ref, said(t, req))
 			if err == nil || cloud.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.words) {
 				t.Errorf("%s: %v", cloud.KindOf(err), err)
 			}
-			if fault.Met() == 0 {
+			if fault.CountRequests() == 0 {
 				t.Error("nobody met the fault")
 			}
 			compare(t, c, ref, test.name)
@@ -101,7 +101,7 @@ func shape(data []byte) string {
 
 func TestTheRecordedCheckIsWhatTheServerSays(t *testing.T) {
 	c := start(t).cloud(t)
-	if _, err := c.Enabled(within(t, 3*time.Minute)); err != nil {
+	if _, err := c.ListEnabledClouds(within(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	response, err := http.Post(c.Endpoint()+"/check", "application/json", strings.NewReader(`{"clouds":["aws","gcp"]}`))

@@ -11,21 +11,21 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// A launch that failed for what may pass is asked for again after relaunchAfter, then after twice that, up to relaunchSeldom; for
-// relaunchTime in all, since the other machines of the cluster bill meanwhile. What is no failure of the cloud's is asked for again
-// at once, quickRelaunches times.
+// A launch that failed for what may pass is asked for again after relaunchDelay, then after twice that, up to maxRelaunchDelay; for
+// relaunchTimeout in all, since the other machines of the cluster bill meanwhile. What is no failure of the cloud's is asked for again
+// at once, maxQuickRelaunches times.
 const (
-	relaunchAfter   = 5 * time.Second
-	relaunchSeldom  = time.Minute
-	relaunchTime    = 6 * time.Minute
-	quickRelaunches = 2
+	relaunchDelay      = 5 * time.Second
+	maxRelaunchDelay   = time.Minute
+	relaunchTimeout    = 6 * time.Minute
+	maxQuickRelaunches = 2
 )
 
 // passingFailure is a launch that failed for what may have passed in a moment.
 type passingFailure struct {
 	why string
 	// kind is that of the error where it does not pass.
-	kind cloud.Kind
+	kind cloud.ErrorKind
 }
 
 func (e *passingFailure) Error() string { return e.why }
@@ -39,25 +39,25 @@ var racedWords = regexp.MustCompile(`\((InvalidPermission|InvalidGroup)\.Duplica
 // expiredWords are those of credentials that whoever gave them may renew at any moment, as SSO and roles do by themselves.
 var expiredWords = regexp.MustCompile(`\b(ExpiredToken(Exception)?|RequestExpired)\b`)
 
-// failedLaunch is the error of a launch that the server worked on, from what it said of it.
-func failedLaunch(machine string, failed *failedRequest, said []string) error {
-	kind, why := reason(failed, said)
+// classifyLaunchFailure is the error of a launch that the server worked on, from what it said of it.
+func classifyLaunchFailure(machine string, failed *failedRequest, said []string) error {
+	kind, why := classifyFailure(failed, said)
 	line := slices.IndexFunc(said, expiredWords.MatchString)
 	switch {
 	case slices.ContainsFunc(said, racedWords.MatchString) && kind == cloud.Capacity:
 		return errRaced
 	case line >= 0:
-		return &passingFailure{why: short(told(said[line])), kind: cloud.Access}
+		return &passingFailure{why: shortenText(trimLogPrefix(said[line])), kind: cloud.Access}
 	case expiredWords.MatchString(failed.Message):
 		return &passingFailure{why: why, kind: cloud.Access}
 	case kind == cloud.Transient:
 		return &passingFailure{why: why, kind: cloud.Capacity} // it is this place that gives no machine now
 	}
-	return judged("launch machine "+machine, failed, said)
+	return toCloudError("launch machine "+machine, failed, said)
 }
 
-// relaunching is the launches of one machine, one after the other.
-type relaunching struct {
+// relauncher is the launches of one machine, one after the other.
+type relauncher struct {
 	machine  string
 	progress func(string)
 	after    time.Duration // before the second launch
@@ -67,17 +67,17 @@ type relaunching struct {
 	last     *passingFailure
 }
 
-// waitAfter waits until a launch that ended with an error is to be made again. Its error is that it is not.
-func (r *relaunching) waitAfter(ctx context.Context, err error) error {
-	if raced := errors.Is(err, errRaced); raced || forgotten(err) {
-		if r.quick++; r.quick > quickRelaunches {
+// waitAfterFailure waits until a launch that ended with an error is to be made again. Its error is that it is not.
+func (r *relauncher) waitAfterFailure(ctx context.Context, err error) error {
+	if raced := errors.Is(err, errRaced); raced || isForgottenLaunch(err) {
+		if r.quick++; r.quick > maxQuickRelaunches {
 			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
 				"launch machine %s: the SkyPilot API server keeps failing or forgetting the launch", r.machine)}
 		}
 		if raced {
-			r.say("another machine was just making the cluster's security group: launching again")
+			r.reportProgress("another machine was just making the cluster's security group: launching again")
 		} else {
-			r.say("the SkyPilot API server was restarted: looking for the machine")
+			r.reportProgress("the SkyPilot API server was restarted: looking for the machine")
 		}
 		return nil
 	}
@@ -89,33 +89,33 @@ func (r *relaunching) waitAfter(ctx context.Context, err error) error {
 		r.since = time.Now()
 	}
 	r.failed++
-	wait := min(r.after<<min(r.failed-1, 10), relaunchSeldom)
-	if time.Now().Add(wait).After(r.since.Add(relaunchTime)) {
-		return r.givenUp()
+	wait := min(r.after<<min(r.failed-1, 10), maxRelaunchDelay)
+	if time.Now().Add(wait).After(r.since.Add(relaunchTimeout)) {
+		return r.newGaveUpError()
 	}
-	r.progress(fmt.Sprintf("the launch failed %s: %s; it is launched again in %s", r.count(), p.why, wait))
-	if pause(ctx, wait) != nil {
-		return fmt.Errorf("%w: %w", r.givenUp(), context.Cause(ctx))
+	r.progress(fmt.Sprintf("the launch failed %s: %s; it is launched again in %s", r.formatFailureCount(), p.why, wait))
+	if sleepWithContext(ctx, wait) != nil {
+		return fmt.Errorf("%w: %w", r.newGaveUpError(), context.Cause(ctx))
 	}
 	return nil
 }
 
-// say passes on what a launch says of itself, with why those before it failed.
-func (r *relaunching) say(doing string) {
+// reportProgress passes on what a launch says of itself, with why those before it failed.
+func (r *relauncher) reportProgress(doing string) {
 	if r.last != nil {
-		doing += fmt.Sprintf(" (after a launch failed %s: %s)", r.count(), r.last.why)
+		doing += fmt.Sprintf(" (after a launch failed %s: %s)", r.formatFailureCount(), r.last.why)
 	}
 	r.progress(doing)
 }
 
-func (r *relaunching) count() string {
+func (r *relauncher) formatFailureCount() string {
 	if r.failed < 2 {
 		return "at " + r.since.UTC().Format(time.TimeOnly) + " UTC"
 	}
 	return fmt.Sprintf("%d times since %s UTC", r.failed, r.since.UTC().Format(time.TimeOnly))
 }
 
-func (r *relaunching) givenUp() error {
+func (r *relauncher) newGaveUpError() error {
 	return &cloud.Error{Kind: r.last.kind, Message: fmt.Sprintf("launch machine %s: it failed %s, and is not tried again here: %s",
-		r.machine, r.count(), r.last.why)}
+		r.machine, r.formatFailureCount(), r.last.why)}
 }

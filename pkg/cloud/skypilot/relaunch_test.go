@@ -21,22 +21,22 @@ func TestALaunchThatFailsForWhatPassesIsWorthAnother(t *testing.T) {
 	said := func(code string) []string {
 		return []string{"create_instances: Attempt failed with An error occurred (" + code + ") when calling the RunInstances operation: no"}
 	}
-	for code, want := range map[string]cloud.Kind{
+	for code, want := range map[string]cloud.ErrorKind{
 		"RequestLimitExceeded": cloud.Capacity, "ServiceUnavailable": cloud.Capacity,
 		"ExpiredToken": cloud.Access, "RequestExpired": cloud.Access,
 	} {
 		p := new(passingFailure)
-		err := failedLaunch("sky-a-0", failed, said(code))
+		err := classifyLaunchFailure("sky-a-0", failed, said(code))
 		if !errors.As(err, &p) || p.kind != want || !strings.Contains(p.why, code) {
 			t.Errorf("%s: %#v", code, err)
 		}
 	}
-	for code, want := range map[string]cloud.Kind{
+	for code, want := range map[string]cloud.ErrorKind{
 		"InsufficientInstanceCapacity": cloud.Capacity, "VcpuLimitExceeded": cloud.Quota, "UnauthorizedOperation": cloud.Access,
 		"InvalidAMIID.NotFound": cloud.Infeasible,
 	} {
 		p := new(passingFailure)
-		if err := failedLaunch("sky-a-0", failed, said(code)); errors.As(err, &p) || cloud.KindOf(err) != want {
+		if err := classifyLaunchFailure("sky-a-0", failed, said(code)); errors.As(err, &p) || cloud.KindOf(err) != want {
 			t.Errorf("%s: %#v", code, err)
 		}
 	}
@@ -45,14 +45,14 @@ func TestALaunchThatFailsForWhatPassesIsWorthAnother(t *testing.T) {
 func TestLaunchesThatKeepFailingEndWithTheirReasonAndTheFirstTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var heard []string
-		r := relaunching{machine: "sky-a-0", progress: func(s string) { heard = append(heard, s) }, after: relaunchAfter}
+		r := relauncher{machine: "sky-a-0", progress: func(s string) { heard = append(heard, s) }, after: relaunchDelay}
 		began := time.Now()
 		var err error
 		for err == nil {
-			err = r.waitAfter(t.Context(), &passingFailure{why: "RequestLimitExceeded", kind: cloud.Capacity})
-			r.say("launching on aws")
+			err = r.waitAfterFailure(t.Context(), &passingFailure{why: "RequestLimitExceeded", kind: cloud.Capacity})
+			r.reportProgress("launching on aws")
 		}
-		if spent := time.Since(began); spent > relaunchTime || spent < relaunchTime/2 {
+		if spent := time.Since(began); spent > relaunchTimeout || spent < relaunchTimeout/2 {
 			t.Errorf("given up after %v", spent)
 		}
 		if cloud.KindOf(err) != cloud.Capacity || !strings.Contains(err.Error(), "RequestLimitExceeded") {
@@ -68,11 +68,11 @@ func TestLaunchesThatKeepFailingEndWithTheirReasonAndTheFirstTime(t *testing.T) 
 }
 
 func TestAStopWhileALaunchIsWaitedForSaysWhyItFailed(t *testing.T) {
-	r := relaunching{machine: "sky-a-0", progress: func(string) {}, after: relaunchAfter}
+	r := relauncher{machine: "sky-a-0", progress: func(string) {}, after: relaunchDelay}
 	ctx, stop := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	stop(enough)
-	err := r.waitAfter(ctx, &passingFailure{why: "RequestLimitExceeded", kind: cloud.Capacity})
+	err := r.waitAfterFailure(ctx, &passingFailure{why: "RequestLimitExceeded", kind: cloud.Capacity})
 	if !errors.Is(err, enough) || !strings.Contains(err.Error(), "RequestLimitExceeded") {
 		t.Errorf("%v", err)
 	}
@@ -118,7 +118,7 @@ func TestALaunchThatSkyPilotItselfTriesAgainSaysWhy(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	var once sync.Once
-	err = c.follow(ctx, req, "launch-first", func(said string) {
+	err = c.followLaunch(ctx, req, "launch-first", func(said string) {
 		if strings.Contains(said, "RequestLimitExceeded") {
 			once.Do(func() { close(s.heard) })
 		}
@@ -177,7 +177,7 @@ func TestAFailedLaunchIsANewRequestAndNotReadAgain(t *testing.T) {
 	req.AuthorizedKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIlL0q8ZjJ3s9Dk1lX4hXQf7o2kq2rDk0m3hYw1bqJm"
 	ctx, stop := context.WithCancel(t.Context())
 	var heard []string
-	_, err = c.Await(ctx, req, "launch-first", func(s string) {
+	_, err = c.AwaitLaunch(ctx, req, "launch-first", func(s string) {
 		if heard = append(heard, s); strings.Contains(s, "2 times") {
 			stop()
 		}
@@ -187,7 +187,7 @@ func TestAFailedLaunchIsANewRequestAndNotReadAgain(t *testing.T) {
 	}
 	unwanted := errors.New("it is not wanted any more")
 	req.Wanted = func(context.Context) error { return unwanted }
-	if _, err := c.Await(t.Context(), req, "launch-first", func(string) {}); !errors.Is(err, unwanted) || s.launched != 1 {
+	if _, err := c.AwaitLaunch(t.Context(), req, "launch-first", func(string) {}); !errors.Is(err, unwanted) || s.launched != 1 {
 		t.Errorf("one that nobody wants: %d new launches, %v", s.launched, err)
 	}
 }

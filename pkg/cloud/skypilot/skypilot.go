@@ -28,8 +28,8 @@ import (
 // Version is the SkyPilot that the setup installs and that everything here was tried against; API is its API version.
 // The oldest server that is spoken to is 0.13.0, since it is the oldest whose answers have been compared.
 const (
-	Version = "0.14.1"
-	API     = 62
+	Version    = "0.14.1"
+	APIVersion = 62
 
 	oldestVersion = "0.13.0"
 	oldestAPI     = 56
@@ -44,9 +44,9 @@ const (
 	EnvToken    = "SKYPILOT_SERVICE_ACCOUNT_TOKEN"
 )
 
-// Names are the clouds that a spec may name: those of SkyPilot that give virtual machines. The rest of what SkyPilot
+// CloudNames are the clouds that a spec may name: those of SkyPilot that give virtual machines. The rest of what SkyPilot
 // calls clouds (kubernetes, ssh, slurm, runpod, vast, yotta) gives containers, or hosts that are somebody else's.
-var Names = []string{
+var CloudNames = []string{
 	"aws", "azure", "cudo", "do", "fluidstack", "gcp", "hyperbolic", "ibm", "lambda", "mithril", "nebius", "oci",
 	"paperspace", "primeintellect", "scp", "seeweb", "shadeform", "verda", "vsphere",
 }
@@ -76,7 +76,7 @@ type Options struct {
 	// AWSInstanceProfile is an instance profile without rights. Where it is empty, machines have no profile, which needs
 	// the lean plugin on the server.
 	AWSInstanceProfile string
-	// DeadMan is how long after its launch a machine that costs something powers itself off, unless DeadManUnit is stopped on
+	// DeadMan is how long after its launch a machine that costs something powers itself off, unless BootPowerOffUnit is stopped on
 	// it; 0 is never. On AWS, with the lean plugin, the machine's first boot sets it, elsewhere the first login.
 	DeadMan time.Duration
 	// Plugins are further plugins of the local server, as package.module.Class.
@@ -91,12 +91,12 @@ type Options struct {
 type Cloud struct {
 	opts   Options
 	log    *slog.Logger
-	client *client
-	server *server // nil where the server is remote
+	client *serverClient
+	server *localServer // nil where the server is remote
 	bridge *bridge
-	queue  *queue
-	names  *locks
-	closed closedClouds
+	queue  *launchQueue
+	names  *keyedLocks
+	closed disabledClouds
 
 	relaunchAfter time.Duration
 	retriesEvery  time.Duration
@@ -130,7 +130,7 @@ func New(o Options) (*Cloud, error) {
 			o.LaunchesAtOnce = 16
 		}
 	}
-	c := &Cloud{opts: o, log: o.Log, queue: newQueue(), names: newLocks(), relaunchAfter: relaunchAfter, retriesEvery: retriesEvery}
+	c := &Cloud{opts: o, log: o.Log, queue: newLaunchQueue(), names: newKeyedLocks(), relaunchAfter: relaunchDelay, retriesEvery: retriesPollInterval}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -138,11 +138,11 @@ func New(o Options) (*Cloud, error) {
 	endpoint := o.Endpoint
 	if endpoint == "" {
 		endpoint = fmt.Sprintf("http://127.0.0.1:%d", o.Port)
-		c.server = &server{opts: o, log: c.log, starting: make(chan struct{}, 1)}
+		c.server = &localServer{opts: o, log: c.log, starting: make(chan struct{}, 1)}
 	}
-	c.client = newClient(endpoint, o.Token)
+	c.client = newServerClient(endpoint, o.Token)
 	if c.server != nil {
-		c.client.revive = func(ctx context.Context) error { return c.server.ensure(ctx, c.client) }
+		c.client.revive = func(ctx context.Context) error { return c.server.ensureRunning(ctx, c.client) }
 	}
 	return c, nil
 }
@@ -153,31 +153,31 @@ func (c *Cloud) Close() error { return c.bridge.close() }
 // Endpoint of the server, for people.
 func (c *Cloud) Endpoint() string { return c.client.endpoint }
 
-// ready starts the local server where it is absent, and sees that the server speaks a version that is understood here.
-func (c *Cloud) ready(ctx context.Context) error {
-	if c.client.agreed() {
+// ensureServerReady starts the local server where it is absent, and sees that the server speaks a version that is understood here.
+func (c *Cloud) ensureServerReady(ctx context.Context) error {
+	if c.client.isVersionAgreed() {
 		return nil
 	}
-	return c.client.agree(ctx)
+	return c.client.agreeOnVersion(ctx)
 }
 
-// user is who this installation is to the server: names on the clouds carry it, and SkyPilot keeps a key pair for it.
-func user(installation string) identity {
+// installationIdentity is who this installation is to the server: names on the clouds carry it, and SkyPilot keeps a key pair for it.
+func installationIdentity(installation string) identity {
 	sum := sha256.Sum256([]byte("skyctl/" + installation))
 	return identity{ID: hex.EncodeToString(sum[:4]), Name: "skyctl"}
 }
 
-// groupOf names the security group of a cluster.
-func groupOf(owner cloud.Owner) string { return "skyctl-" + owner.ClusterUID }
+// securityGroupName names the security group of a cluster.
+func securityGroupName(owner cloud.Owner) string { return "skyctl-" + owner.ClusterUID }
 
-// ours says whether labels are those of an owner's machine; an empty cluster means any of the installation.
-func ours(labels map[string]string, owner cloud.Owner) bool {
+// isOwnedBy says whether labels are those of an owner's machine; an empty cluster means any of the installation.
+func isOwnedBy(labels map[string]string, owner cloud.Owner) bool {
 	return owner.Installation != "" && labels[cloud.LabelInstallation] == owner.Installation &&
 		(owner.ClusterUID == "" || labels[cloud.LabelClusterUID] == owner.ClusterUID)
 }
 
-// labelsOf are the labels of a machine on its cloud.
-func labelsOf(req cloud.LaunchRequest) map[string]string {
+// identityLabels are the labels of a machine on its cloud.
+func identityLabels(req cloud.LaunchRequest) map[string]string {
 	return map[string]string{
 		cloud.LabelInstallation: req.Owner.Installation,
 		cloud.LabelCluster:      req.Owner.Cluster,
@@ -187,10 +187,10 @@ func labelsOf(req cloud.LaunchRequest) map[string]string {
 	}
 }
 
-// known says whether a cloud's name is one that a spec may use.
-func known(name string) bool { return slices.Contains(Names, name) }
+// isKnownCloud says whether a cloud's name is one that a spec may use.
+func isKnownCloud(name string) bool { return slices.Contains(CloudNames, name) }
 
-// field is bad input.
-func field(name, value, want string) error {
+// newFieldError is bad input.
+func newFieldError(name, value, want string) error {
 	return &api.FieldError{Field: name, Value: value, Want: want}
 }

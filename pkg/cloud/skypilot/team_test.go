@@ -27,7 +27,7 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 	}
 	t.Cleanup(func() { // after the machines are ended
 		if t.Failed() {
-			t.Log(w.env.Log("server"))
+			t.Log(w.env.ReadLog("server"))
 		}
 		if err := s.Stop(); err != nil {
 			t.Error(err)
@@ -35,7 +35,7 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 	})
 	token := func(name, role string) string {
 		t.Helper()
-		made, err := s.Token(within(t, 3*time.Minute), name, role)
+		made, err := s.CreateToken(within(t, 3*time.Minute), name, role)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,9 +43,9 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 	}
 	good := token("launcher", "user")
 	byPassword := *s
-	byPassword.Endpoint = strings.Replace(s.Endpoint, "://", "://"+s.Person()+"@", 1)
+	byPassword.Endpoint = strings.Replace(s.Endpoint, "://", "://"+s.AdminCredentials()+"@", 1)
 	c := w.onTeamServer(t, &byPassword, "")
-	if _, err := c.Enabled(within(t, 3*time.Minute)); err != nil || c.Endpoint() != s.Endpoint {
+	if _, err := c.ListEnabledClouds(within(t, 3*time.Minute)); err != nil || c.Endpoint() != s.Endpoint {
 		t.Errorf("by name and password at %s: %v", c.Endpoint(), err)
 	}
 	for name, bad := range map[string]string{
@@ -54,7 +54,7 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 		"a token cut short":    good[:len(good)-4],
 		"no token at all":      "let-me-in",
 	} {
-		_, err := w.onTeamServer(t, s, bad).Plan(within(t, 3*time.Minute), api.ClusterSpec{Cloud: "aws"})
+		_, err := w.onTeamServer(t, s, bad).RankPlacements(within(t, 3*time.Minute), api.ClusterSpec{Cloud: "aws"})
 		if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), s.Endpoint) || !strings.Contains(err.Error(), skypilot.EnvToken) {
 			t.Errorf("%s: %s: %v", name, cloud.KindOf(err), err)
 		}
@@ -65,7 +65,7 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 	w.launchesWith(t, w.onTeamServer(t, s, good))
 
 	req := launchOf("looker", 0, onAWS("us-east-1"), newKey(t))
-	_, err = w.onTeamServer(t, s, token("looker", "viewer")).Submit(within(t, 3*time.Minute), req)
+	_, err = w.onTeamServer(t, s, token("looker", "viewer")).SubmitLaunch(within(t, 3*time.Minute), req)
 	if cloud.KindOf(err) != cloud.Access {
 		t.Errorf("somebody who may only look: %s: %v", cloud.KindOf(err), err)
 	}
@@ -74,11 +74,11 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 // launchesWith takes a machine from the plan to its end.
 func (w *world) launchesWith(t *testing.T, c *skypilot.Cloud) {
 	t.Helper()
-	f, clouds := c.Inspect(within(t, 4*time.Minute))
+	f, clouds := c.InspectProvider(within(t, 4*time.Minute))
 	if f.Problem != "" || len(clouds) == 0 {
 		t.Errorf("%+v %+v", f, clouds)
 	}
-	plan, err := c.Plan(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1})
+	plan, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,18 +92,18 @@ func (w *world) launchesWith(t *testing.T, c *skypilot.Cloud) {
 	if len(living) != 1 || living[0].ID != m.ID || living[0].Profile != "" {
 		t.Errorf("AWS has %+v, want just %s, without a profile", living, m.ID)
 	}
-	listed, err := c.List(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].ID != m.ID {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 	gone(t, c, req)
-	if err := c.Release(within(t, 3*time.Minute), req.Owner); err != nil || w.group(t, "team") != nil {
+	if err := c.RemoveClusterResources(within(t, 3*time.Minute), req.Owner); err != nil || w.group(t, "team") != nil {
 		t.Errorf("the group is still there, %v", err)
 	}
 	if left := w.living(t, "team"); len(left) > 0 {
 		t.Errorf("AWS still has %+v", left)
 	}
-	if listed, err := c.List(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("still listed: %+v, %v", listed, err)
 	}
 }

@@ -35,7 +35,7 @@ var shared = sync.OnceValues(func() (*world, error) {
 		return nil, err
 	}
 	w := &world{dir: dir}
-	w.env, err = skytest.Start(context.Background(), skytest.Options{Dir: filepath.Join(dir, "world"), WithoutServer: true})
+	w.env, err = skytest.StartEnv(context.Background(), skytest.Options{Dir: filepath.Join(dir, "world"), WithoutServer: true})
 	if err != nil {
 		return nil, err
 	}
@@ -77,15 +77,15 @@ func (w *world) cloud(t *testing.T, change ...func(*skypilot.Options)) *skypilot
 	t.Helper()
 	if port == 0 {
 		var err error
-		if port, err = skytest.FreePort(); err != nil {
+		if port, err = skytest.FindFreePort(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	o := skypilot.Options{
-		Dir: filepath.Join(w.dir, "skypilot"), Python: w.env.Python(), Port: port,
+		Dir: filepath.Join(w.dir, "skypilot"), Python: w.env.PythonInterpreter(), Port: port,
 		Plugins: []string{"skytest.plugin.SecondCloud"},
 	}
-	for _, kv := range w.env.Vars() {
+	for _, kv := range w.env.EnvVars() {
 		if !strings.HasPrefix(kv, "SKY_RUNTIME_DIR=") && !strings.HasPrefix(kv, "SKYPILOT_") {
 			o.Env = append(o.Env, kv)
 		}
@@ -177,7 +177,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 func submit(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) string {
 	t.Helper()
 	t.Cleanup(func() { gone(t, c, req) })
-	ref, err := c.Submit(within(t, 2*time.Minute), req)
+	ref, err := c.SubmitLaunch(within(t, 2*time.Minute), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func submit(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) string {
 
 func await(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest, ref string) cloud.Machine {
 	t.Helper()
-	m, err := c.Await(within(t, 4*time.Minute), req, ref, said(t, req))
+	m, err := c.AwaitLaunch(within(t, 4*time.Minute), req, ref, said(t, req))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func gone(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute)
 	defer cancel()
-	if err := c.Terminate(ctx, req.Target()); err != nil {
+	if err := c.TerminateMachine(ctx, req.ToTarget()); err != nil {
 		t.Error(err)
 	}
 }
@@ -211,7 +211,7 @@ func gone(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) {
 // living are the instances of a cluster that AWS has and that are not terminated.
 func (w *world) living(t *testing.T, cluster string) []skytest.Instance {
 	t.Helper()
-	all, err := w.env.AWS.Instances(t.Context())
+	all, err := w.env.AWS.ListInstances(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func (w *world) living(t *testing.T, cluster string) []skytest.Instance {
 // group is the security group of a cluster, or nil.
 func (w *world) group(t *testing.T, cluster string) *skytest.SecurityGroup {
 	t.Helper()
-	all, err := w.env.AWS.SecurityGroups(t.Context())
+	all, err := w.env.AWS.ListSecurityGroups(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func eventually(t *testing.T, what string, d time.Duration, holds func() bool) {
 	}
 }
 
-// onAWS is a place of AWS for a small machine.
+// canQueryAWS is a place of AWS for a small machine.
 func onAWS(region string) api.Placement {
 	return api.Placement{Cloud: "aws", Region: region, InstanceType: "c6i.large", CPUs: 2, MemoryGiB: 4}
 }
@@ -264,7 +264,7 @@ func onAWS(region string) api.Placement {
 // inPaperspace is the cheapest place of all.
 func inPaperspace(t *testing.T, c *skypilot.Cloud) api.Placement {
 	t.Helper()
-	plan, err := c.Plan(within(t, 4*time.Minute), api.ClusterSpec{NumNodes: 1})
+	plan, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{NumNodes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

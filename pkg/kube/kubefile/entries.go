@@ -13,25 +13,25 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// file is a kubeconfig as it is written, with all fields that anybody put into it.
-type file map[string]any
+// kubeconfigFile is a kubeconfig as it is written, with all fields that anybody put into it.
+type kubeconfigFile map[string]any
 
 // entry is one named cluster, user or context.
 type entry = map[string]any
 
-// lists are the lists of named entries in a kubeconfig, with the field that holds what is named.
-var lists = []struct{ name, field string }{{"clusters", "cluster"}, {"users", "user"}, {"contexts", "context"}}
+// entryLists are the lists of named entries in a kubeconfig, with the field that holds what is named.
+var entryLists = []struct{ name, field string }{{"clusters", "cluster"}, {"users", "user"}, {"contexts", "context"}}
 
-// parse reads a kubeconfig. One without any content has no entries; one that was cut in the middle of an entry is an
+// parseKubeconfig reads a kubeconfig. One without any content has no entries; one that was cut in the middle of an entry is an
 // error where that can be told.
-func parse(data []byte) (file, error) {
-	f := file{}
+func parseKubeconfig(data []byte) (kubeconfigFile, error) {
+	f := kubeconfigFile{}
 	err := yaml.Unmarshal(data, &f, func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d })
 	if err != nil {
 		return nil, errors.New("it is no kubeconfig") // the cause may quote from it
 	}
-	for _, l := range lists {
-		if _, err := f.entries(l.name); err != nil {
+	for _, l := range entryLists {
+		if _, err := f.listEntries(l.name); err != nil {
 			return nil, err
 		}
 	}
@@ -43,7 +43,7 @@ func parse(data []byte) (file, error) {
 	return f, nil
 }
 
-func (f file) entries(list string) ([]entry, error) {
+func (f kubeconfigFile) listEntries(list string) ([]entry, error) {
 	value := f[list]
 	if value == nil {
 		return nil, nil
@@ -63,9 +63,9 @@ func (f file) entries(list string) ([]entry, error) {
 	return found, nil
 }
 
-// named is what a list holds under a name; nil where that is nothing.
-func (f file) named(list, field, name string) entry {
-	all, _ := f.entries(list)
+// findEntry is what a list holds under a name; nil where that is nothing.
+func (f kubeconfigFile) findEntry(list, field, name string) entry {
+	all, _ := f.listEntries(list)
 	for _, e := range all {
 		if e["name"] == name {
 			value, _ := e[field].(entry)
@@ -75,8 +75,8 @@ func (f file) named(list, field, name string) entry {
 	return nil
 }
 
-// put sets what a list holds under a name.
-func (f file) put(list, field, name string, value entry) {
+// setEntry sets what a list holds under a name.
+func (f kubeconfigFile) setEntry(list, field, name string, value entry) {
 	all, _ := f[list].([]any)
 	fresh := entry{"name": name, field: value}
 	at := slices.IndexFunc(all, func(v any) bool { return v.(entry)["name"] == name })
@@ -87,9 +87,9 @@ func (f file) put(list, field, name string, value entry) {
 	all[at] = fresh
 }
 
-// names are those of a list's entries.
-func (f file) names(list string) []string {
-	all, _ := f.entries(list)
+// entryNames are those of a list's entries.
+func (f kubeconfigFile) entryNames(list string) []string {
+	all, _ := f.listEntries(list)
 	var names []string
 	for _, e := range all {
 		if name, ok := e["name"].(string); ok {
@@ -99,18 +99,18 @@ func (f file) names(list string) []string {
 	return names
 }
 
-// holdsOthersThan says that somebody put something into the file which ours does not have.
-func (f file) holdsOthersThan(ours file) bool {
-	for _, l := range lists {
-		for _, name := range f.names(l.name) {
-			if ours.named(l.name, l.field, name) == nil {
+// hasForeignEntries says that somebody put something into the file which ours does not have.
+func (f kubeconfigFile) hasForeignEntries(ours kubeconfigFile) bool {
+	for _, l := range entryLists {
+		for _, name := range f.entryNames(l.name) {
+			if ours.findEntry(l.name, l.field, name) == nil {
 				return true
 			}
 		}
 	}
-	for _, name := range f.names("contexts") {
-		for key := range f.named("contexts", "context", name) {
-			if _, known := ours.named("contexts", "context", name)[key]; !known {
+	for _, name := range f.entryNames("contexts") {
+		for key := range f.findEntry("contexts", "context", name) {
+			if _, known := ours.findEntry("contexts", "context", name)[key]; !known {
 				return true // a namespace, say
 			}
 		}
@@ -119,15 +119,15 @@ func (f file) holdsOthersThan(ours file) bool {
 	return current != "" && current != ours["current-context"]
 }
 
-// take replaces the entries that ours names. What a person chose for the context besides, such as a namespace, stays.
-func (f file) take(ours file) {
-	for _, l := range lists {
-		for _, name := range ours.names(l.name) {
-			value := ours.named(l.name, l.field, name)
+// mergeEntries replaces the entries that ours names. What a person chose for the context besides, such as a namespace, stays.
+func (f kubeconfigFile) mergeEntries(ours kubeconfigFile) {
+	for _, l := range entryLists {
+		for _, name := range ours.entryNames(l.name) {
+			value := ours.findEntry(l.name, l.field, name)
 			if l.name == "contexts" {
-				value = overlay(f.named(l.name, l.field, name), value)
+				value = overlayEntry(f.findEntry(l.name, l.field, name), value)
 			}
-			f.put(l.name, l.field, name, value)
+			f.setEntry(l.name, l.field, name, value)
 		}
 	}
 	for _, key := range []string{"apiVersion", "kind"} {
@@ -138,7 +138,7 @@ func (f file) take(ours file) {
 	}
 }
 
-func overlay(below, above entry) entry {
+func overlayEntry(below, above entry) entry {
 	both := entry{}
 	for _, e := range []entry{below, above} {
 		for k, v := range e {
@@ -148,9 +148,9 @@ func overlay(below, above entry) entry {
 	return both
 }
 
-// drop takes away all that bears a name.
-func (f file) drop(name string) {
-	for _, l := range lists {
+// removeEntries takes away all that bears a name.
+func (f kubeconfigFile) removeEntries(name string) {
+	for _, l := range entryLists {
 		all, _ := f[l.name].([]any)
 		f[l.name] = slices.DeleteFunc(all, func(v any) bool { return v.(entry)["name"] == name })
 	}
@@ -159,26 +159,26 @@ func (f file) drop(name string) {
 	}
 }
 
-// empty says that no entry is left.
-func (f file) empty() bool {
-	for _, l := range lists {
-		if len(f.names(l.name)) > 0 {
+// isEmpty says that no entry is left.
+func (f kubeconfigFile) isEmpty() bool {
+	for _, l := range entryLists {
+		if len(f.entryNames(l.name)) > 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// lacks says in words what of ours the file does not have; empty where it has all.
-func (f file) lacks(ours file) string {
-	for _, l := range lists {
-		for _, name := range ours.names(l.name) {
-			have, want := f.named(l.name, l.field, name), ours.named(l.name, l.field, name)
+// describeMissing says in words what of ours the file does not have; empty where it has all.
+func (f kubeconfigFile) describeMissing(ours kubeconfigFile) string {
+	for _, l := range entryLists {
+		for _, name := range ours.entryNames(l.name) {
+			have, want := f.findEntry(l.name, l.field, name), ours.findEntry(l.name, l.field, name)
 			if have == nil {
 				return fmt.Sprintf("the kubeconfig file has no %s %s", l.field, name)
 			}
 			for _, key := range slices.Sorted(maps.Keys(want)) {
-				if !equal(key, have[key], want[key]) {
+				if !fieldsEqual(key, have[key], want[key]) {
 					return fmt.Sprintf("the kubeconfig file has another %s of %s %s than the store", key, l.field, name)
 				}
 			}
@@ -187,21 +187,21 @@ func (f file) lacks(ours file) string {
 	return ""
 }
 
-func equal(key string, have, want any) bool {
+func fieldsEqual(key string, have, want any) bool {
 	if reflect.DeepEqual(have, want) {
 		return true
 	}
 	a, _ := have.(string)
 	b, _ := want.(string)
-	return key == "server" && onLoopback(a) && onLoopback(b)
+	return key == "server" && isLoopbackServer(a) && isLoopbackServer(b)
 }
 
-func onLoopback(server string) bool {
+func isLoopbackServer(server string) bool {
 	u, err := url.Parse(server)
 	return err == nil && net.ParseIP(u.Hostname()).IsLoopback()
 }
 
-func (f file) text() ([]byte, error) {
+func (f kubeconfigFile) toYAML() ([]byte, error) {
 	text, err := yaml.Marshal(map[string]any(f))
 	if err != nil {
 		return nil, fmt.Errorf("writing it down: %w", err)

@@ -12,14 +12,14 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/sky-shift/skyctl/pkg/private"
-	"github.com/sky-shift/skyctl/pkg/regular"
+	"github.com/sky-shift/skyctl/pkg/atomicfile"
+	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// Write puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a directory
+// WriteEntries puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a directory
 // that only the owner can enter. What else is in the file stays, and so does its current context. A file that can't
 // be understood or read is kept beside it (see Damaged) and written anew.
-func Write(path string, data []byte) error {
+func WriteEntries(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
@@ -27,13 +27,13 @@ func Write(path string, data []byte) error {
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	real := target(path)
-	merged, err := mergeInto(real, data)
+	real := resolveLink(path)
+	merged, err := mergeWithFile(real, data)
 	if isUnreadable(err) {
-		real, merged, err = path, data, setAside(path)
+		real, merged, err = path, data, moveAside(path)
 	}
 	if err == nil {
-		err = private.Write(real, merged)
+		err = atomicfile.Write(real, merged)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the kubeconfig %s: %w", path, err)
@@ -41,53 +41,53 @@ func Write(path string, data []byte) error {
 	return nil
 }
 
-// largest bounds a kubeconfig, in bytes: it may hold the entries of many clusters.
-const largest = 8 << 20
+// maxFileSize bounds a kubeconfig, in bytes: it may hold the entries of many clusters.
+const maxFileSize = 8 << 20
 
-// target is the file behind a link: a person may keep theirs elsewhere.
-func target(path string) string {
+// resolveLink is the file behind a link: a person may keep theirs elsewhere.
+func resolveLink(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
 	}
 	return path
 }
 
-// mergeInto is what a file holds once it has the entries of a kubeconfig.
-func mergeInto(path string, data []byte) ([]byte, error) {
-	there, err := regular.Read(path, largest)
+// mergeWithFile is what a file holds once it has the entries of a kubeconfig.
+func mergeWithFile(path string, data []byte) ([]byte, error) {
+	there, err := regularfile.Read(path, maxFileSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return data, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	ours, err := parse(data)
+	ours, err := parseKubeconfig(data)
 	if err != nil {
 		return nil, err
 	}
-	file, err := parse(there)
+	file, err := parseKubeconfig(there)
 	if err != nil {
-		return data, keepDamaged(path, there)
+		return data, keepDamagedCopy(path, there)
 	}
-	if !file.holdsOthersThan(ours) {
+	if !file.hasForeignEntries(ours) {
 		return data, nil
 	}
-	file.take(ours)
-	return file.text()
+	file.mergeEntries(ours)
+	return file.toYAML()
 }
 
-// Damaged begins the names of the files beside a kubeconfig that hold what could not be understood or read of it.
-const Damaged = "damaged"
+// DamagedInfix begins the names of the files beside a kubeconfig that hold what could not be understood or read of it.
+const DamagedInfix = "damaged"
 
-// keepDamaged keeps what is in a file under a name of its own beside it. What is kept already is not kept twice.
-func keepDamaged(path string, there []byte) error {
+// keepDamagedCopy keeps what is in a file under a name of its own beside it. What is kept already is not kept twice.
+func keepDamagedCopy(path string, there []byte) error {
 	for i := 1; ; i++ {
-		name := damagedName(path, i)
-		err := private.Create(name, there)
+		name := damagedFileName(path, i)
+		err := atomicfile.Create(name, there)
 		if err == nil || !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if kept, err := regular.Read(name, largest); err == nil && string(kept) == string(there) {
+		if kept, err := regularfile.Read(name, maxFileSize); err == nil && string(kept) == string(there) {
 			return nil
 		}
 	}
@@ -96,58 +96,60 @@ func keepDamaged(path string, there []byte) error {
 // isUnreadable says that what bears a kubeconfig's name can't be read, and that trying again is of no use: it belongs to
 // somebody else, is no file, or is far too large.
 func isUnreadable(err error) bool {
-	return errors.Is(err, fs.ErrPermission) || errors.Is(err, regular.ErrNotRegular) || errors.Is(err, regular.ErrTooLarge)
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, regularfile.ErrNotRegular) || errors.Is(err, regularfile.ErrTooLarge)
 }
 
-// setAside gives what can't be read a name beside the kubeconfig, so that it is in nobody's way.
-func setAside(path string) error {
+// moveAside gives what can't be read a name beside the kubeconfig, so that it is in nobody's way.
+func moveAside(path string) error {
 	for i := 1; ; i++ {
-		name := damagedName(path, i)
+		name := damagedFileName(path, i)
 		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 			return os.Rename(path, name)
 		}
 	}
 }
 
-func damagedName(path string, i int) string { return fmt.Sprintf("%s.%s-%d", path, Damaged, i) }
+func damagedFileName(path string, i int) string {
+	return fmt.Sprintf("%s.%s-%d", path, DamagedInfix, i)
+}
 
-// Differs says in words how a file is not what a kubeconfig has in it for its cluster: it is not there, can't be
+// DescribeDifference says in words how a file is not what a kubeconfig has in it for its cluster: it is not there, can't be
 // understood, or leads elsewhere. It is empty where the file serves as well. Of a server on the loopback the port is
 // passed over: a tunnel may lead there through another one for a while.
-func Differs(path string, want []byte) string {
-	there, err := regular.Read(path, largest)
+func DescribeDifference(path string, want []byte) string {
+	there, err := regularfile.Read(path, maxFileSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "the kubeconfig file is not there"
 	case err != nil:
 		return "the kubeconfig file can't be read: " + err.Error()
 	}
-	file, err := parse(there)
+	file, err := parseKubeconfig(there)
 	if err != nil {
 		return "the kubeconfig file can't be understood"
 	}
-	ours, err := parse(want)
+	ours, err := parseKubeconfig(want)
 	if err != nil {
 		return "" // it is not the file that is wrong
 	}
-	return file.lacks(ours)
+	return file.describeMissing(ours)
 }
 
-// Remove takes the entries of a cluster out of its kubeconfig file, and removes the file where nothing else is in it,
+// RemoveEntries takes the entries of a cluster out of its kubeconfig file, and removes the file where nothing else is in it,
 // with what an interrupted Write left beside it, and its directory unless somebody keeps other files there. What
 // isn't there is a success.
-func Remove(path, cluster string) error {
+func RemoveEntries(path, cluster string) error {
 	dir := filepath.Dir(path)
 	left, err := filepath.Glob(filepath.Join(dir, ".kubeconfig-*"))
 	if err != nil {
 		return fmt.Errorf("removing the kubeconfig %s: %w", path, err)
 	}
-	rest, err := without(path, cluster)
+	rest, err := withoutCluster(path, cluster)
 	switch {
 	case err != nil:
 		return fmt.Errorf("removing cluster %s from the kubeconfig %s: %w", cluster, path, err)
 	case rest != nil:
-		if err := private.Write(target(path), rest); err != nil {
+		if err := atomicfile.Write(resolveLink(path), rest); err != nil {
 			return fmt.Errorf("removing cluster %s from the kubeconfig %s: %w", cluster, path, err)
 		}
 	default:
@@ -171,24 +173,24 @@ func Remove(path, cluster string) error {
 	return nil
 }
 
-// without is what a file holds besides the entries of a cluster; nil where that is nothing. One that can't be
+// withoutCluster is what a file holds besides the entries of a cluster; nil where that is nothing. One that can't be
 // understood or read is kept beside it.
-func without(path, cluster string) ([]byte, error) {
-	there, err := regular.Read(path, largest)
+func withoutCluster(path, cluster string) ([]byte, error) {
+	there, err := regularfile.Read(path, maxFileSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case isUnreadable(err):
-		return nil, setAside(path)
+		return nil, moveAside(path)
 	case err != nil:
 		return nil, err
 	}
-	file, err := parse(there)
+	file, err := parseKubeconfig(there)
 	if err != nil {
-		return nil, keepDamaged(path, there)
+		return nil, keepDamagedCopy(path, there)
 	}
-	if file.drop(cluster); file.empty() {
+	if file.removeEntries(cluster); file.isEmpty() {
 		return nil, nil
 	}
-	return file.text()
+	return file.toYAML()
 }

@@ -59,7 +59,7 @@ users:
 
 func write(t *testing.T, path, data string) {
 	t.Helper()
-	if err := kubefile.Write(path, []byte(data)); err != nil {
+	if err := kubefile.WriteEntries(path, []byte(data)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -96,7 +96,7 @@ func TestAnOpenDirectoryIsClosed(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := kubefile.Write(filepath.Join(dir, "kubeconfig"), nil); err != nil {
+	if err := kubefile.WriteEntries(filepath.Join(dir, "kubeconfig"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -123,10 +123,10 @@ func TestAPersonsOwnEntriesStay(t *testing.T) {
 	if strings.Contains(got, "192.0.2.1") || strings.Contains(got, "T0xE") {
 		t.Errorf("the old entries are left:\n%s", got)
 	}
-	if why := kubefile.Differs(path, []byte(fresh)); why != "" {
+	if why := kubefile.DescribeDifference(path, []byte(fresh)); why != "" {
 		t.Errorf("what was written differs: %s", why)
 	}
-	if err := kubefile.Remove(path, "a"); err != nil {
+	if err := kubefile.RemoveEntries(path, "a"); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(t, path); !strings.Contains(got, "work.example") || strings.Contains(got, "192.0.2.9") || !strings.Contains(got, "current-context: work") {
@@ -179,16 +179,16 @@ func TestAFileIsComparedWithTheStore(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if why := kubefile.Differs(path, []byte(want)); (c.why == "") != (why == "") || !strings.Contains(why, c.why) {
+		if why := kubefile.DescribeDifference(path, []byte(want)); (c.why == "") != (why == "") || !strings.Contains(why, c.why) {
 			t.Errorf("%s: %q, want %q", c.name, why, c.why)
 		}
 	}
-	if why := kubefile.Differs(filepath.Join(t.TempDir(), "none"), []byte(want)); !strings.Contains(why, "not there") {
+	if why := kubefile.DescribeDifference(filepath.Join(t.TempDir(), "none"), []byte(want)); !strings.Contains(why, "not there") {
 		t.Errorf("no file: %q", why)
 	}
 	tunnel := filepath.Join(t.TempDir(), "kubeconfig")
 	write(t, tunnel, kubeconfig("a", "https://127.0.0.1:40001"))
-	if why := kubefile.Differs(tunnel, []byte(kubeconfig("a", "https://127.0.0.1:40000"))); why != "" {
+	if why := kubefile.DescribeDifference(tunnel, []byte(kubeconfig("a", "https://127.0.0.1:40000"))); why != "" {
 		t.Errorf("a tunnel through another port: %q", why)
 	}
 }
@@ -213,14 +213,14 @@ func TestALinkStaysOne(t *testing.T) {
 
 func TestRemovingTakesWhatWasWrittenAndNothingElse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "kubeconfig")
-	if err := kubefile.Remove(path, "a"); err != nil {
+	if err := kubefile.RemoveEntries(path, "a"); err != nil {
 		t.Errorf("nothing there: %v", err)
 	}
 	write(t, path, kubeconfig("a", "https://192.0.2.1:6443"))
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), ".kubeconfig-123"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := kubefile.Remove(path, "a"); err != nil {
+	if err := kubefile.RemoveEntries(path, "a"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Dir(path)); !os.IsNotExist(err) {
@@ -231,7 +231,7 @@ func TestRemovingTakesWhatWasWrittenAndNothingElse(t *testing.T) {
 	if err := os.WriteFile(notes, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := kubefile.Remove(path, "a"); err != nil {
+	if err := kubefile.RemoveEntries(path, "a"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(notes); err != nil {
@@ -257,10 +257,10 @@ func TestWhatCanNotBeReadIsInNobodysWay(t *testing.T) {
 			}
 		}
 		write(t, written, whole)
-		if why := kubefile.Differs(written, []byte(whole)); why != "" {
+		if why := kubefile.DescribeDifference(written, []byte(whole)); why != "" {
 			t.Errorf("%s: %s", what, why)
 		}
-		if err := kubefile.Remove(removed, "a"); err != nil {
+		if err := kubefile.RemoveEntries(removed, "a"); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 		if _, err := os.Lstat(removed); !os.IsNotExist(err) {
@@ -282,7 +282,7 @@ func TestAKubeconfigThatIsAPipeIsToldAndNotWaitedFor(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if why := kubefile.Differs(path, nil); !strings.Contains(why, "named pipe") {
+	if why := kubefile.DescribeDifference(path, nil); !strings.Contains(why, "named pipe") {
 		t.Errorf("it differs because %q", why)
 	}
 }

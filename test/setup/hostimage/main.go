@@ -17,13 +17,13 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *remove); err != nil {
+	if err := ensureOrRemoveImage(ctx, *remove); err != nil {
 		fmt.Fprintln(os.Stderr, "host image:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, remove bool) error {
+func ensureOrRemoveImage(ctx context.Context, remove bool) error {
 	c, err := docker.New(docker.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ func main() {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return
-	case !gpukit.Told(err):
+	case !gpukit.IsRequestedCrash(err):
 		fmt.Fprintln(os.Stderr, "Error:", err)
 	}
 	os.Exit(1)

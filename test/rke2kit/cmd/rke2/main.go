@@ -46,13 +46,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, args[0], args[1:]); err != nil && ctx.Err() == nil {
+	if err := runCommand(ctx, args[0], args[1:]); err != nil && ctx.Err() == nil {
 		logline.Fatalf("Error: %v", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, command string, args []string) error {
+func runCommand(ctx context.Context, command string, args []string) error {
 	switch command {
 	case "--version", "-v":
 		fmt.Printf("rke2 version %s (%s)\ngo version %s\n", version, commit, runtime.Version())
@@ -69,7 +69,7 @@ func run(ctx context.Context, command string, args []string) error {
 	case "etcd-snapshot", "certificate", "secrets-encrypt", "completion":
 		return fmt.Errorf("the kit does not implement `rke2 %s`: use a release of RKE2 itself", command)
 	case reapCommand:
-		return proc.Reap(pidDir)
+		return proc.KillLeftovers(pidDir)
 	default:
 		return fmt.Errorf("no such command: %s", command)
 	}

@@ -41,7 +41,7 @@ func Load(file string, role Role) (Values, []string, error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("read configuration: %w", err)
 		}
-		unknown, err := merged.merge(data, role)
+		unknown, err := merged.mergeDocument(data, role)
 		if err != nil {
 			return nil, nil, fmt.Errorf("parse configuration %s: %w", f, err)
 		}
@@ -52,9 +52,9 @@ func Load(file string, role Role) (Values, []string, error) {
 	return merged, warnings, nil
 }
 
-// merge lays one document over v: a key replaces what stood before it, `key+`
+// mergeDocument lays one document over v: a key replaces what stood before it, `key+`
 // adds to it. It returns the keys the role does not know.
-func (v Values) merge(data []byte, role Role) ([]string, error) {
+func (v Values) mergeDocument(data []byte, role Role) ([]string, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, err
@@ -72,11 +72,11 @@ func (v Values) merge(data []byte, role Role) ([]string, error) {
 	var unknown []string
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		key, add := strings.CutSuffix(top.Content[i].Value, "+")
-		if !role.knows(key) {
+		if !role.knowsKey(key) {
 			unknown = append(unknown, key)
 			continue
 		}
-		values, err := scalars(top.Content[i+1])
+		values, err := scalarValues(top.Content[i+1])
 		if err != nil {
 			return nil, fmt.Errorf("key %s: %w", key, err)
 		}
@@ -88,10 +88,10 @@ func (v Values) merge(data []byte, role Role) ([]string, error) {
 	return unknown, nil
 }
 
-func scalars(n *yaml.Node) ([]string, error) {
+func scalarValues(n *yaml.Node) ([]string, error) {
 	switch n.Kind {
 	case yaml.AliasNode:
-		return scalars(n.Alias)
+		return scalarValues(n.Alias)
 	case yaml.ScalarNode:
 		if n.Tag == "!!null" {
 			return nil, nil
@@ -100,7 +100,7 @@ func scalars(n *yaml.Node) ([]string, error) {
 	case yaml.SequenceNode:
 		var out []string
 		for _, item := range n.Content {
-			values, err := scalars(item)
+			values, err := scalarValues(item)
 			if err != nil {
 				return nil, err
 			}
@@ -112,10 +112,10 @@ func scalars(n *yaml.Node) ([]string, error) {
 	}
 }
 
-// Override lays command-line arguments (--key value, --key=value, --switch)
+// OverrideWithArgs lays command-line arguments (--key value, --key=value, --switch)
 // over v. A key given on the command line replaces the file's values; given
 // again there it adds to itself.
-func (v Values) Override(args []string, role Role) error {
+func (v Values) OverrideWithArgs(args []string, role Role) error {
 	seen := map[string]bool{}
 	for i := 0; i < len(args); i++ {
 		name, ok := strings.CutPrefix(args[i], "--")
@@ -123,7 +123,7 @@ func (v Values) Override(args []string, role Role) error {
 			return fmt.Errorf("unexpected argument %q: settings are given as --key=value", args[i])
 		}
 		key, value, hasValue := strings.Cut(name, "=")
-		if !role.knows(key) {
+		if !role.knowsKey(key) {
 			return fmt.Errorf("flag provided but not defined: --%s", key)
 		}
 		if !hasValue {
@@ -142,16 +142,16 @@ func (v Values) Override(args []string, role Role) error {
 	return nil
 }
 
-// One returns the last value of key, or fallback.
-func (v Values) One(key, fallback string) string {
+// LastValue returns the last value of key, or fallback.
+func (v Values) LastValue(key, fallback string) string {
 	if list := v[key]; len(list) > 0 && list[len(list)-1] != "" {
 		return list[len(list)-1]
 	}
 	return fallback
 }
 
-// List returns all values of key, comma-separated ones split.
-func (v Values) List(key string) []string {
+// AllValues returns all values of key, comma-separated ones split.
+func (v Values) AllValues(key string) []string {
 	var out []string
 	for _, item := range v[key] {
 		for _, part := range strings.Split(item, ",") {
@@ -163,13 +163,13 @@ func (v Values) List(key string) []string {
 	return out
 }
 
-// Secret returns the value of key, or the content of the file that key-file
+// ReadSecret returns the value of key, or the content of the file that key-file
 // names, or "".
-func (v Values) Secret(key string) (string, error) {
-	if value := v.One(key, ""); value != "" {
+func (v Values) ReadSecret(key string) (string, error) {
+	if value := v.LastValue(key, ""); value != "" {
 		return strings.TrimSpace(value), nil
 	}
-	file := v.One(key+"-file", "")
+	file := v.LastValue(key+"-file", "")
 	if file == "" {
 		return "", nil
 	}

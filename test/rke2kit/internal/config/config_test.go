@@ -79,21 +79,21 @@ func TestMalformedFilesAreErrors(t *testing.T) {
 
 func TestTheCommandLineReplacesTheFile(t *testing.T) {
 	v := Values{"token": {"file"}, "tls-san": {"file"}}
-	if err := v.Override([]string{"--token=cli", "--tls-san", "a", "--tls-san", "b", "--selinux"}, Server); err != nil {
+	if err := v.OverrideWithArgs([]string{"--token=cli", "--tls-san", "a", "--tls-san", "b", "--selinux"}, Server); err != nil {
 		t.Fatal(err)
 	}
 	want := Values{"token": {"cli"}, "tls-san": {"a", "b"}, "selinux": {"true"}}
 	if !reflect.DeepEqual(v, want) {
 		t.Errorf("got %v, want %v", v, want)
 	}
-	if err := v.Override([]string{"--no-such-flag=1"}, Server); err == nil {
+	if err := v.OverrideWithArgs([]string{"--no-such-flag=1"}, Server); err == nil {
 		t.Error("an unknown flag is accepted")
 	}
 }
 
 func TestKeysTheKitIgnoresAreNamed(t *testing.T) {
 	v := Values{"selinux": {"true"}, "token": {"x"}}
-	if got := v.Inert(Agent); !reflect.DeepEqual(got, []string{"selinux"}) {
+	if got := v.InertKeys(Agent); !reflect.DeepEqual(got, []string{"selinux"}) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -111,11 +111,11 @@ func TestSecretsComeFromTheKeyOrTheFileItNames(t *testing.T) {
 		{Values{"token-file": {file}}, "from-file"},
 		{Values{"token": {"direct"}, "token-file": {file}}, "direct"},
 	} {
-		if got, err := c.values.Secret("token"); err != nil || got != c.want {
+		if got, err := c.values.ReadSecret("token"); err != nil || got != c.want {
 			t.Errorf("%v: got %q, %v; want %q", c.values, got, err, c.want)
 		}
 	}
-	if _, err := (Values{"token-file": {file + ".gone"}}).Secret("token"); err == nil {
+	if _, err := (Values{"token-file": {file + ".gone"}}).ReadSecret("token"); err == nil {
 		t.Error("a missing token file is no error")
 	}
 }

@@ -10,13 +10,13 @@ const (
 )
 
 // nodeKeys are the keys the kit acts on in both roles.
-var nodeKeys = set(
+var nodeKeys = newKeySet(
 	"config", "data-dir", "kube-proxy-arg", "kubelet-arg", "node-external-ip", "node-ip", "node-label",
 	"node-name", "node-taint", "server", "token", "token-file",
 )
 
 // serverKeys are those it acts on in the server role only.
-var serverKeys = set(
+var serverKeys = newKeySet(
 	"advertise-address", "agent-token", "agent-token-file", "cluster-cidr", "cluster-dns", "cluster-domain", "cni",
 	"kube-apiserver-arg", "kube-controller-manager-arg", "kube-scheduler-arg", "service-cidr",
 	"service-node-port-range", "tls-san", "write-kubeconfig", "write-kubeconfig-mode",
@@ -25,12 +25,12 @@ var serverKeys = set(
 // Keys that RKE2 has and the kit does nothing with. They are told apart from
 // unknown ones: a real node would take them.
 var (
-	inertNodeKeys = set(
+	inertNodeKeys = newKeySet(
 		"cloud-provider-config", "cloud-provider-name", "container-runtime-endpoint", "debug", "image-credential-provider-bin-dir",
 		"image-credential-provider-config", "lb-server-port", "node-external-dns", "node-internal-dns", "pause-image", "private-registry",
 		"profile", "protect-kernel-defaults", "resolv-conf", "runtime-image", "selinux", "snapshotter", "system-default-registry", "with-node-id",
 	)
-	inertServerKeys = set(
+	inertServerKeys = newKeySet(
 		"audit-policy-file", "bind-address", "cluster-reset", "control-plane-resource-limits", "control-plane-resource-requests",
 		"datastore-endpoint", "disable", "disable-cloud-controller", "disable-kube-proxy", "disable-scheduler", "egress-selector-mode",
 		"embedded-registry", "enable-servicelb", "etcd-arg", "etcd-disable-snapshots", "etcd-expose-metrics", "etcd-s3", "etcd-snapshot-compress",
@@ -39,7 +39,7 @@ var (
 	)
 )
 
-func set(keys ...string) map[string]bool {
+func newKeySet(keys ...string) map[string]bool {
 	m := make(map[string]bool, len(keys))
 	for _, k := range keys {
 		m[k] = true
@@ -47,19 +47,19 @@ func set(keys ...string) map[string]bool {
 	return m
 }
 
-func (r Role) knows(key string) bool {
-	return nodeKeys[key] || r == Server && serverKeys[key] || r.inert(key)
+func (r Role) knowsKey(key string) bool {
+	return nodeKeys[key] || r == Server && serverKeys[key] || r.isInertKey(key)
 }
 
-func (r Role) inert(key string) bool {
+func (r Role) isInertKey(key string) bool {
 	return inertNodeKeys[key] || r == Server && inertServerKeys[key]
 }
 
-// Inert lists the keys set in v that RKE2 would act on and the kit does not.
-func (v Values) Inert(role Role) []string {
+// InertKeys lists the keys set in v that RKE2 would act on and the kit does not.
+func (v Values) InertKeys(role Role) []string {
 	var out []string
 	for key := range v {
-		if role.inert(key) {
+		if role.isInertKey(key) {
 			out = append(out, key)
 		}
 	}

@@ -33,14 +33,14 @@ type node struct {
 
 const nodesPath = "/api/v1/nodes"
 
-func getNode(ctx context.Context, api *kubeapi.Client, name string) (node, error) {
+func readNode(ctx context.Context, api *kubeapi.Client, name string) (node, error) {
 	var n node
-	err := api.Do(ctx, http.MethodGet, nodesPath+"/"+name, nil, &n)
+	err := api.CallJSON(ctx, http.MethodGet, nodesPath+"/"+name, nil, &n)
 	return n, err
 }
 
-// setLabels has a node carry these labels; nil takes one away. It writes only what differs.
-func setLabels(ctx context.Context, api *kubeapi.Client, n node, want map[string]any) error {
+// patchNodeLabels has a node carry these labels; nil takes one away. It writes only what differs.
+func patchNodeLabels(ctx context.Context, api *kubeapi.Client, n node, want map[string]any) error {
 	differs := map[string]any{}
 	for key, value := range want {
 		have, there := n.Metadata.Labels[key]
@@ -52,20 +52,20 @@ func setLabels(ctx context.Context, api *kubeapi.Client, n node, want map[string
 		return nil
 	}
 	patch := map[string]any{"metadata": map[string]any{"labels": differs}}
-	return api.Do(ctx, http.MethodPatch, nodesPath+"/"+n.Metadata.Name, patch, nil)
+	return api.CallJSON(ctx, http.MethodPatch, nodesPath+"/"+n.Metadata.Name, patch, nil)
 }
 
 // keepLabels sets the labels of this pod's node that follow from its machine, for as long as ctx lasts. Errors of the
 // apiserver pass: it may be starting anew.
 func keepLabels(ctx context.Context, api *kubeapi.Client, dir, operand string, labels func(machine) map[string]any) error {
 	last := ""
-	return until(ctx, labelPoll, func() (bool, error) {
-		if err := crash(os.Stderr, dir, operand); err != nil {
+	return pollUntil(ctx, labelPoll, func() (bool, error) {
+		if err := crashIfRequested(os.Stderr, dir, operand); err != nil {
 			return false, err
 		}
 		m, err := readMachine(dir)
 		if err == nil {
-			err = apply(ctx, api, labels(m))
+			err = applyOwnLabels(ctx, api, labels(m))
 		}
 		if now := fmt.Sprintf("%d accelerators, error: %v", m.gpus, err); now != last {
 			fmt.Println(now)
@@ -75,24 +75,24 @@ func keepLabels(ctx context.Context, api *kubeapi.Client, dir, operand string, l
 	})
 }
 
-func apply(ctx context.Context, api *kubeapi.Client, labels map[string]any) error {
-	n, err := getNode(ctx, api, os.Getenv("NODE_NAME"))
+func applyOwnLabels(ctx context.Context, api *kubeapi.Client, labels map[string]any) error {
+	n, err := readNode(ctx, api, os.Getenv("NODE_NAME"))
 	if err != nil {
 		return err
 	}
-	return setLabels(ctx, api, n, labels)
+	return patchNodeLabels(ctx, api, n, labels)
 }
 
-// discovered are the labels of Node Feature Discovery, as the GPU Operator has it configured.
-func discovered(m machine) map[string]any {
-	labels := map[string]any{pciLabel: nil, kernelLabel: kernel()}
+// nfdLabels are the labels of Node Feature Discovery, as the GPU Operator has it configured.
+func nfdLabels(m machine) map[string]any {
+	labels := map[string]any{pciLabel: nil, kernelLabel: kernelRelease()}
 	if m.gpus > 0 {
 		labels[pciLabel] = "true"
 	}
 	return labels
 }
 
-func kernel() string {
+func kernelRelease() string {
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
 		return "unknown"
@@ -100,8 +100,8 @@ func kernel() string {
 	return strings.TrimSpace(string(release))
 }
 
-// described are the labels of GPU Feature Discovery.
-func described(m machine) map[string]any {
+// gfdLabels are the labels of GPU Feature Discovery.
+func gfdLabels(m machine) map[string]any {
 	keys := []string{"gpu.count", "gpu.product", "cuda.driver-version.full", "cuda.driver.major", "cuda.driver.minor", "cuda.driver.rev"}
 	labels := map[string]any{}
 	for _, key := range keys {

@@ -13,7 +13,7 @@ type operand struct {
 	name, deploy, state string // DaemonSet, end of the node's label, state in the operator's messages
 	container, init     string // names of its container and of the init container that it waits in
 	account             string
-	section             func(*policy) part
+	section             func(*policy) operandConfig
 	enabled             func(*policy) bool
 	// run is the argument of its container, wait what its init container waits for.
 	run  []string
@@ -29,8 +29,8 @@ var operands = []operand{
 	{
 		name: "nvidia-driver-daemonset", deploy: "driver", state: "state-driver",
 		container: "nvidia-driver-ctr", init: "k8s-driver-manager", account: "default",
-		section: func(p *policy) part { d := p.Spec.Driver; d.Version += "-ubuntu24.04"; return d },
-		enabled: func(p *policy) bool { return p.Spec.Driver.on() },
+		section: func(p *policy) operandConfig { d := p.Spec.Driver; d.Version += "-ubuntu24.04"; return d },
+		enabled: func(p *policy) bool { return p.Spec.Driver.isEnabled() },
 		run:     []string{"driver"},
 		wait:    func(*policy) []string { return nil },
 		mounts:  map[string]string{validations: validations},
@@ -38,11 +38,11 @@ var operands = []operand{
 	{
 		name: "nvidia-container-toolkit-daemonset", deploy: "container-toolkit", state: "state-container-toolkit",
 		container: "nvidia-container-toolkit-ctr", init: "driver-validation", account: "default",
-		section: func(p *policy) part { return p.Spec.Toolkit },
-		enabled: func(p *policy) bool { return p.Spec.Toolkit.on() },
+		section: func(p *policy) operandConfig { return p.Spec.Toolkit },
+		enabled: func(p *policy) bool { return p.Spec.Toolkit.isEnabled() },
 		run:     []string{"toolkit"},
 		wait: func(p *policy) []string {
-			if p.Spec.Driver.on() {
+			if p.Spec.Driver.isEnabled() {
 				return []string{driverReady}
 			}
 			return nil
@@ -52,11 +52,11 @@ var operands = []operand{
 	{
 		name: "nvidia-operator-validator", deploy: "operator-validator", state: "state-operator-validation",
 		container: "nvidia-operator-validator", init: "plugin-validation", account: "nvidia-operator-validator",
-		section: func(p *policy) part { return p.Spec.Validator },
+		section: func(p *policy) operandConfig { return p.Spec.Validator },
 		enabled: func(*policy) bool { return true },
 		run:     []string{"validator"},
 		wait: func(p *policy) []string {
-			if p.Spec.DevicePlugin.on() {
+			if p.Spec.DevicePlugin.isEnabled() {
 				return []string{devicesReady}
 			}
 			return nil
@@ -65,30 +65,30 @@ var operands = []operand{
 	{
 		name: "nvidia-device-plugin-daemonset", deploy: "device-plugin", state: "state-device-plugin",
 		container: "nvidia-device-plugin", init: "toolkit-validation", account: "default",
-		section: func(p *policy) part { return p.Spec.DevicePlugin },
-		enabled: func(p *policy) bool { return p.Spec.DevicePlugin.on() },
+		section: func(p *policy) operandConfig { return p.Spec.DevicePlugin },
+		enabled: func(p *policy) bool { return p.Spec.DevicePlugin.isEnabled() },
 		run:     []string{"device-plugin"}, wait: afterToolkit,
 		mounts: map[string]string{validations: validations, "/var/lib/kubelet/device-plugins": "/var/lib/kubelet/device-plugins"},
 	},
 	{
 		name: "gpu-feature-discovery", deploy: "gpu-feature-discovery", state: "gpu-feature-discovery",
 		container: "gpu-feature-discovery", init: "toolkit-validation", account: "nvidia-gpu-feature-discovery",
-		section: func(p *policy) part { return p.Spec.GFD },
-		enabled: func(p *policy) bool { return p.Spec.GFD.on() },
+		section: func(p *policy) operandConfig { return p.Spec.GFD },
+		enabled: func(p *policy) bool { return p.Spec.GFD.isEnabled() },
 		run:     []string{"gfd"}, wait: afterToolkit,
 		mounts: map[string]string{validations: validations},
 	},
 }
 
 func afterToolkit(p *policy) []string {
-	if p.Spec.Toolkit.on() {
+	if p.Spec.Toolkit.isEnabled() {
 		return []string{toolkitReady}
 	}
 	return nil
 }
 
-// render is the DaemonSet, and what tells it from another.
-func (op operand) render(p *policy, namespace string) ([]byte, string, error) {
+// renderDaemonSet is the DaemonSet, and what tells it from another.
+func (op operand) renderDaemonSet(p *policy, namespace string) ([]byte, string, error) {
 	type m = map[string]any
 	labels := map[string]string{"app": op.name, "app.kubernetes.io/part-of": "nvidia-gpu"}
 	all := maps.Clone(labels)
@@ -96,8 +96,8 @@ func (op operand) render(p *policy, namespace string) ([]byte, string, error) {
 	volumes, mounts := volumesOf(op)
 	container := func(name string, args []string) m {
 		return m{
-			"name": name, "image": op.section(p).reference(), "imagePullPolicy": op.section(p).ImagePullPolicy, "args": args, "volumeMounts": mounts,
-			"env": environment(op.section(p)),
+			"name": name, "image": op.section(p).imageReference(), "imagePullPolicy": op.section(p).ImagePullPolicy, "args": args, "volumeMounts": mounts,
+			"env": containerEnv(op.section(p)),
 		}
 	}
 	template := m{
@@ -135,8 +135,8 @@ func (op operand) render(p *policy, namespace string) ([]byte, string, error) {
 	return object, hash, err
 }
 
-// environment is the policy's, and the node's name. A name that comes twice would be refused: the last one holds.
-func environment(p part) []any {
+// containerEnv is the policy's, and the node's name. A name that comes twice would be refused: the last one holds.
+func containerEnv(p operandConfig) []any {
 	type m = map[string]any
 	last := map[string]string{}
 	var order []string

@@ -16,7 +16,7 @@ import (
 const (
 	policiesPath = "/apis/nvidia.com/v1/clusterpolicies"
 	operatorPoll = 2 * time.Second
-	manager      = "gpu-operator"
+	fieldManager = "gpu-operator"
 	// hashAnnotation is the real operator's: it goes by what it applied last, not by what a DaemonSet says now.
 	hashAnnotation = "nvidia.com/last-applied-hash"
 )
@@ -42,18 +42,18 @@ func newOperator(api *kubeapi.Client, namespace string) *operator {
 }
 
 func (o *operator) run(ctx context.Context) error {
-	return until(ctx, operatorPoll, func() (bool, error) {
-		if err := crash(os.Stderr, HostDir, "operator"); err != nil {
+	return pollUntil(ctx, operatorPoll, func() (bool, error) {
+		if err := crashIfRequested(os.Stderr, HostDir, "operator"); err != nil {
 			return false, err
 		}
 		if err := o.reconcile(ctx); err != nil {
-			o.say("not reconciled: " + err.Error())
+			o.logIfNew("not reconciled: " + err.Error())
 		}
 		return false, nil
 	})
 }
 
-func (o *operator) say(line string) {
+func (o *operator) logIfNew(line string) {
 	if line != o.said {
 		fmt.Println(line)
 		o.said = line
@@ -61,39 +61,39 @@ func (o *operator) say(line string) {
 }
 
 func (o *operator) reconcile(ctx context.Context) error {
-	p, err := o.policy(ctx)
+	p, err := o.oldestPolicy(ctx)
 	if err != nil || p == nil {
 		return err
 	}
-	found, err := o.markNodes(ctx)
+	found, err := o.labelNodes(ctx)
 	if err != nil {
-		return o.report(ctx, p, "notReady", reasonFailed, err.Error())
+		return o.writePolicyStatus(ctx, p, "notReady", reasonFailed, err.Error())
 	}
 	var waiting []string
 	// Without a node that has accelerators there are no DaemonSets, as with the real operator.
 	if found.gpus > 0 {
-		if waiting, err = o.operands(ctx, p); err != nil {
-			return o.report(ctx, p, "notReady", reasonFailed, err.Error())
+		if waiting, err = o.reconcileOperands(ctx, p); err != nil {
+			return o.writePolicyStatus(ctx, p, "notReady", reasonFailed, err.Error())
 		}
 	}
 	switch {
 	case len(waiting) > 0:
-		return o.report(ctx, p, "notReady", reasonNotReady, fmt.Sprintf("ClusterPolicy is not ready, states not ready: [%s]", strings.Join(waiting, " ")))
+		return o.writePolicyStatus(ctx, p, "notReady", reasonNotReady, fmt.Sprintf("ClusterPolicy is not ready, states not ready: [%s]", strings.Join(waiting, " ")))
 	case !found.labelled:
-		return o.report(ctx, p, "ready", reasonNoLabels, "No NFD labels found")
+		return o.writePolicyStatus(ctx, p, "ready", reasonNoLabels, "No NFD labels found")
 	case found.gpus == 0:
-		return o.report(ctx, p, "ready", reasonNoNodes, "No GPU node found, watching for new nodes to join the cluster.")
+		return o.writePolicyStatus(ctx, p, "ready", reasonNoNodes, "No GPU node found, watching for new nodes to join the cluster.")
 	default:
-		return o.report(ctx, p, "ready", reasonReconciled, "ClusterPolicy is ready as all resources have been successfully reconciled")
+		return o.writePolicyStatus(ctx, p, "ready", reasonReconciled, "ClusterPolicy is ready as all resources have been successfully reconciled")
 	}
 }
 
-// policy is the oldest ClusterPolicy, the only one that counts; nil where there is none.
-func (o *operator) policy(ctx context.Context) (*policy, error) {
+// oldestPolicy is the oldest ClusterPolicy, the only one that counts; nil where there is none.
+func (o *operator) oldestPolicy(ctx context.Context) (*policy, error) {
 	var list struct {
 		Items []policy `json:"items"`
 	}
-	if err := o.api.Do(ctx, http.MethodGet, policiesPath, nil, &list); err != nil {
+	if err := o.api.CallJSON(ctx, http.MethodGet, policiesPath, nil, &list); err != nil {
 		return nil, fmt.Errorf("list ClusterPolicies: %w", err)
 	}
 	if len(list.Items) == 0 {
@@ -111,13 +111,13 @@ type nodesFound struct {
 	labelled bool // by Node Feature Discovery
 }
 
-// markNodes labels the nodes on which operands are to run.
-func (o *operator) markNodes(ctx context.Context) (nodesFound, error) {
+// labelNodes labels the nodes on which operands are to run.
+func (o *operator) labelNodes(ctx context.Context) (nodesFound, error) {
 	var list struct {
 		Items []node `json:"items"`
 	}
 	var found nodesFound
-	if err := o.api.Do(ctx, http.MethodGet, nodesPath, nil, &list); err != nil {
+	if err := o.api.CallJSON(ctx, http.MethodGet, nodesPath, nil, &list); err != nil {
 		return found, fmt.Errorf("list nodes: %w", err)
 	}
 	for _, n := range list.Items {
@@ -136,20 +136,20 @@ func (o *operator) markNodes(ctx context.Context) (nodesFound, error) {
 		} else if n.Metadata.Labels[deployPrefix+"device-plugin"] == "" {
 			continue // whoever labelled it, it was not this operator
 		}
-		if err := setLabels(ctx, o.api, n, labels); err != nil {
+		if err := patchNodeLabels(ctx, o.api, n, labels); err != nil {
 			return found, fmt.Errorf("label node %s: %w", n.Metadata.Name, err)
 		}
 	}
 	return found, nil
 }
 
-// operands makes the DaemonSets what the policy says, and names those that are not ready.
-func (o *operator) operands(ctx context.Context, p *policy) ([]string, error) {
+// reconcileOperands makes the DaemonSets what the policy says, and names those that are not ready.
+func (o *operator) reconcileOperands(ctx context.Context, p *policy) ([]string, error) {
 	path := "/apis/apps/v1/namespaces/" + o.namespace + "/daemonsets"
 	var list struct {
 		Items []daemonSet `json:"items"`
 	}
-	if err := o.api.Do(ctx, http.MethodGet, path, nil, &list); err != nil {
+	if err := o.api.CallJSON(ctx, http.MethodGet, path, nil, &list); err != nil {
 		return nil, fmt.Errorf("list DaemonSets: %w", err)
 	}
 	there := map[string]daemonSet{}
@@ -161,24 +161,24 @@ func (o *operator) operands(ctx context.Context, p *policy) ([]string, error) {
 		now, exists := there[op.name]
 		if !op.enabled(p) {
 			if exists {
-				if err := o.api.Do(ctx, http.MethodDelete, path+"/"+op.name, nil, nil); err != nil {
+				if err := o.api.CallJSON(ctx, http.MethodDelete, path+"/"+op.name, nil, nil); err != nil {
 					return nil, fmt.Errorf("delete DaemonSet %s: %w", op.name, err)
 				}
 			}
 			continue
 		}
-		want, hash, err := op.render(p, o.namespace)
+		want, hash, err := op.renderDaemonSet(p, o.namespace)
 		if err != nil {
 			return nil, err
 		}
 		if !exists || now.Metadata.Annotations[hashAnnotation] != hash {
-			if err := o.api.Apply(ctx, path+"/"+op.name, manager, want); err != nil {
+			if err := o.api.ApplyObject(ctx, path+"/"+op.name, fieldManager, want); err != nil {
 				return nil, fmt.Errorf("apply DaemonSet %s: %w", op.name, err)
 			}
 			waiting = append(waiting, op.state)
 			continue
 		}
-		if !now.ready() {
+		if !now.isReady() {
 			waiting = append(waiting, op.state)
 		}
 	}
@@ -200,23 +200,23 @@ type daemonSet struct {
 	} `json:"status"`
 }
 
-func (d daemonSet) ready() bool {
+func (d daemonSet) isReady() bool {
 	s := d.Status
 	return s.ObservedGeneration >= d.Metadata.Generation && s.Ready >= s.Desired && s.Updated >= s.Desired
 }
 
-// report writes the policy's status, where it says something new.
-func (o *operator) report(ctx context.Context, p *policy, state, reason, message string) error {
-	o.say(fmt.Sprintf("ClusterPolicy %s: %s: %s", p.Metadata.Name, state, message))
+// writePolicyStatus writes the policy's status, where it says something new.
+func (o *operator) writePolicyStatus(ctx context.Context, p *policy, state, reason, message string) error {
+	o.logIfNew(fmt.Sprintf("ClusterPolicy %s: %s: %s", p.Metadata.Name, state, message))
 	good, bad := condition{Type: "Ready", Status: "False", Reason: "Error"}, condition{Type: "Error", Status: "True", Reason: reason, Message: message}
 	if state == "ready" {
 		good, bad = condition{Type: "Ready", Status: "True", Reason: reason, Message: message}, condition{Type: "Error", Status: "False", Reason: "Ready"}
 	}
 	conditions := []condition{good, bad}
 	for i := range conditions {
-		conditions[i].LastTransitionTime = p.since(conditions[i])
+		conditions[i].LastTransitionTime = p.transitionTime(conditions[i])
 	}
-	want := status{Namespace: o.namespace, State: state, Conditions: conditions}
+	want := policyStatus{Namespace: o.namespace, State: state, Conditions: conditions}
 	if want.equal(p.Status) {
 		return nil
 	}
@@ -226,7 +226,7 @@ func (o *operator) report(ctx context.Context, p *policy, state, reason, message
 	if err != nil {
 		return err
 	}
-	if err := o.api.Apply(ctx, policiesPath+"/"+p.Metadata.Name+"/status", manager, data); err != nil {
+	if err := o.api.ApplyObject(ctx, policiesPath+"/"+p.Metadata.Name+"/status", fieldManager, data); err != nil {
 		return fmt.Errorf("write status of ClusterPolicy: %w", err)
 	}
 	return nil

@@ -23,7 +23,7 @@ func rendered(t *testing.T, p *policy) map[string]string {
 		if !op.enabled(p) {
 			continue
 		}
-		data, _, err := op.render(p, "gpu-operator")
+		data, _, err := op.renderDaemonSet(p, "gpu-operator")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,9 +64,9 @@ func TestDaemonSetsRunOnlyWhereTheOperatorLabelledNodesAndAreThePolicys(t *testi
 func TestADaemonSetChangesWithItsPartOfThePolicyOnly(t *testing.T) {
 	before, after := policyOf(t, `{"driver":{"version":"1"}}`), policyOf(t, `{"driver":{"version":"2"}}`)
 	for _, op := range operands {
-		_, one, _ := op.render(before, "n")
-		_, again, _ := op.render(policyOf(t, `{"driver":{"version":"1"}}`), "n")
-		_, two, _ := op.render(after, "n")
+		_, one, _ := op.renderDaemonSet(before, "n")
+		_, again, _ := op.renderDaemonSet(policyOf(t, `{"driver":{"version":"1"}}`), "n")
+		_, two, _ := op.renderDaemonSet(after, "n")
 		if one != again {
 			t.Errorf("%s changes by itself", op.name)
 		}
@@ -79,10 +79,10 @@ func TestADaemonSetChangesWithItsPartOfThePolicyOnly(t *testing.T) {
 func TestConditionsKeepTheTimeSinceWhenTheyHold(t *testing.T) {
 	p := policyOf(t, `{}`)
 	p.Status.Conditions = []condition{{Type: "Ready", Status: "True", LastTransitionTime: "2020-01-01T00:00:00Z"}}
-	if got := p.since(condition{Type: "Ready", Status: "True"}); got != "2020-01-01T00:00:00Z" {
+	if got := p.transitionTime(condition{Type: "Ready", Status: "True"}); got != "2020-01-01T00:00:00Z" {
 		t.Errorf("got %s", got)
 	}
-	if got := p.since(condition{Type: "Ready", Status: "False"}); got == "2020-01-01T00:00:00Z" {
+	if got := p.transitionTime(condition{Type: "Ready", Status: "False"}); got == "2020-01-01T00:00:00Z" {
 		t.Error("a change keeps the time before it")
 	}
 }

@@ -38,31 +38,31 @@ func Run(ctx context.Context, args []string) error {
 	}
 	switch part {
 	case "vectoradd":
-		return vectorAdd()
+		return runVectorAdd()
 	case "wait":
-		return wait(ctx, args[1], args[2:])
+		return awaitDependencies(ctx, args[1], args[2:])
 	case "driver":
-		return stay(ctx, part, driverReady, nil)
+		return runUntilStopped(ctx, part, driverReady, nil)
 	case "toolkit":
-		return stay(ctx, part, toolkitReady, restartRKE2)
+		return runUntilStopped(ctx, part, toolkitReady, restartRKE2)
 	case "validator":
 		fmt.Println("all validations are successful")
-		return stay(ctx, part, "", nil)
+		return runUntilStopped(ctx, part, "", nil)
 	case "device-plugin":
 		plugin := Plugin{HostDir: HostDir, SocketDir: "/var/lib/kubelet/device-plugins", Node: os.Getenv("NODE_NAME")}
 		return plugin.Run(ctx)
 	}
-	api, err := kubeapi.InPod()
+	api, err := kubeapi.NewInPod()
 	if err != nil {
 		return err
 	}
 	switch part {
 	case "nfd-worker":
-		return keepLabels(ctx, api, HostDir, "nfd-worker", discovered)
+		return keepLabels(ctx, api, HostDir, "nfd-worker", nfdLabels)
 	case "gfd":
-		return keepLabels(ctx, api, HostDir, "gfd", described)
+		return keepLabels(ctx, api, HostDir, "gfd", gfdLabels)
 	case "operator":
-		if err := slow(ctx, HostDir, part); err != nil {
+		if err := applyDelay(ctx, HostDir, part); err != nil {
 			return err
 		}
 		return newOperator(api, os.Getenv("OPERATOR_NAMESPACE")).run(ctx)
@@ -70,22 +70,22 @@ func Run(ctx context.Context, args []string) error {
 	return fmt.Errorf("no such part: %q", part)
 }
 
-// wait is a part's init container: it takes its time, and goes on when what it needs is there.
-func wait(ctx context.Context, part string, needs []string) error {
-	if err := slow(ctx, HostDir, part); err != nil {
+// awaitDependencies is a part's init container: it takes its time, and goes on when what it needs is there.
+func awaitDependencies(ctx context.Context, part string, needs []string) error {
+	if err := applyDelay(ctx, HostDir, part); err != nil {
 		return err
 	}
 	for _, need := range needs {
 		fmt.Printf("waiting for %s\n", need)
-		there := func() (bool, error) { return exists(filepath.Join(validations, need)), nil }
+		there := func() (bool, error) { return fileExists(filepath.Join(validations, need)), nil }
 		if need == devicesReady {
-			api, err := kubeapi.InPod()
+			api, err := kubeapi.NewInPod()
 			if err != nil {
 				return err
 			}
 			there = func() (bool, error) { return offersDevices(ctx, api), nil }
 		}
-		if err := until(ctx, partPoll, there); err != nil {
+		if err := pollUntil(ctx, partPoll, there); err != nil {
 			return err
 		}
 	}
@@ -94,7 +94,7 @@ func wait(ctx context.Context, part string, needs []string) error {
 
 // offersDevices is false too where the apiserver can't be asked: it may be starting anew.
 func offersDevices(ctx context.Context, api *kubeapi.Client) bool {
-	n, err := getNode(ctx, api, os.Getenv("NODE_NAME"))
+	n, err := readNode(ctx, api, os.Getenv("NODE_NAME"))
 	if err != nil {
 		return false
 	}
@@ -102,9 +102,9 @@ func offersDevices(ctx context.Context, api *kubeapi.Client) bool {
 	return count > 0
 }
 
-// stay is a part that does its work once and then is there, for others to see, until ctx ends.
-func stay(ctx context.Context, operand, ready string, work func(context.Context) error) error {
-	if err := crash(os.Stderr, HostDir, operand); err != nil {
+// runUntilStopped is a part that does its work once and then is there, for others to see, until ctx ends.
+func runUntilStopped(ctx context.Context, operand, ready string, work func(context.Context) error) error {
+	if err := crashIfRequested(os.Stderr, HostDir, operand); err != nil {
 		return err
 	}
 	if ready != "" {
@@ -119,7 +119,7 @@ func stay(ctx context.Context, operand, ready string, work func(context.Context)
 			return err
 		}
 	}
-	err := until(ctx, time.Second, func() (bool, error) { return false, crash(os.Stderr, HostDir, operand) })
+	err := pollUntil(ctx, time.Second, func() (bool, error) { return false, crashIfRequested(os.Stderr, HostDir, operand) })
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -129,9 +129,9 @@ func stay(ctx context.Context, operand, ready string, work func(context.Context)
 // restartRKE2 has the host restart RKE2, once in the machine's life, as the toolkit does after it has configured its
 // containerd: where the host or the chart's values say so.
 func restartRKE2(ctx context.Context) error {
-	told := os.Getenv(restartVariable) == "true" || exists(filepath.Join(HostDir, restartFile))
+	told := os.Getenv(restartVariable) == "true" || fileExists(filepath.Join(HostDir, restartFile))
 	done := filepath.Join(HostDir, restartedFile)
-	if !told || exists(done) {
+	if !told || fileExists(done) {
 		return nil
 	}
 	if err := installRuntime(filepath.Join(hostRoot, "usr/local/nvidia/toolkit")); err != nil {
@@ -141,11 +141,11 @@ func restartRKE2(ctx context.Context) error {
 		return fmt.Errorf("note the restart: %w", err)
 	}
 	for _, unit := range []string{"rke2-server", "rke2-agent"} {
-		if systemctl(ctx, "is-active", "--quiet", unit) != nil {
+		if runSystemctl(ctx, "is-active", "--quiet", unit) != nil {
 			continue
 		}
 		fmt.Printf("restarting %s\n", unit)
-		if err := systemctl(ctx, "restart", "--no-block", unit); err != nil {
+		if err := runSystemctl(ctx, "restart", "--no-block", unit); err != nil {
 			return fmt.Errorf("restart %s: %w", unit, err)
 		}
 	}
@@ -160,8 +160,8 @@ func installRuntime(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "nvidia-container-runtime"), []byte("#!/bin/sh\nexec runc \"$@\"\n"), 0o755)
 }
 
-// systemctl runs the host's own.
-func systemctl(ctx context.Context, args ...string) error {
+// runSystemctl runs the host's own.
+func runSystemctl(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "/usr/bin/systemctl", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: hostRoot}
 	cmd.Dir = "/"
@@ -170,13 +170,13 @@ func systemctl(ctx context.Context, args ...string) error {
 	return cmd.Run()
 }
 
-// vectorAdd is the workload that NVIDIA's sample is: it ends well where an accelerator was handed to it.
-func vectorAdd() error {
+// runVectorAdd is the workload that NVIDIA's sample is: it ends well where an accelerator was handed to it.
+func runVectorAdd() error {
 	fmt.Println("[Vector addition of 50000 elements]")
 	switch devices := os.Getenv("NVIDIA_VISIBLE_DEVICES"); devices {
 	case "", "void", "none":
 		fmt.Fprintln(os.Stderr, "Failed to allocate device vector A (error code no CUDA-capable device is detected)!")
-		return errCrash
+		return errRequestedCrash
 	default:
 		fmt.Printf("on %s\nTest PASSED\nDone\n", devices)
 		return nil

@@ -46,15 +46,15 @@ func (p *Plugin) Run(ctx context.Context) error {
 	}
 	p.machine = m
 	for ctx.Err() == nil {
-		if err := p.serve(ctx); err != nil && ctx.Err() == nil {
+		if err := p.serveKubelet(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// serve registers once, and ends when the kubelet starts anew or somebody took the socket away.
-func (p *Plugin) serve(ctx context.Context) error {
+// serveKubelet registers once, and ends when the kubelet starts anew or somebody took the socket away.
+func (p *Plugin) serveKubelet(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	own := filepath.Join(p.SocketDir, pluginSocket)
@@ -70,29 +70,29 @@ func (p *Plugin) serve(ctx context.Context) error {
 	go func() { _ = server.Serve(listener) }()
 	defer server.Stop()
 	kubelet := filepath.Join(p.SocketDir, "kubelet.sock")
-	before := identity(kubelet)
-	if err := p.register(ctx, kubelet); err != nil {
+	before := socketIdentity(kubelet)
+	if err := p.registerWithKubelet(ctx, kubelet); err != nil {
 		fmt.Printf("the kubelet can't be told yet: %v\n", err)
-		return until(ctx, pluginPoll, func() (bool, error) { return true, sleep(ctx, time.Second) })
+		return pollUntil(ctx, pluginPoll, func() (bool, error) { return true, sleepFor(ctx, time.Second) })
 	}
-	mine := identity(own)
-	fmt.Printf("Registered device plugin for '%s' with Kubelet: %d devices\n", ResourceName, p.now().gpus)
-	return until(ctx, pluginPoll, func() (bool, error) {
-		if err := crash(os.Stderr, p.HostDir, "device-plugin"); err != nil {
+	mine := socketIdentity(own)
+	fmt.Printf("Registered device plugin for '%s' with Kubelet: %d devices\n", ResourceName, p.currentMachine().gpus)
+	return pollUntil(ctx, pluginPoll, func() (bool, error) {
+		if err := crashIfRequested(os.Stderr, p.HostDir, "device-plugin"); err != nil {
 			return false, err
 		}
-		p.look()
-		if identity(kubelet) != before {
+		p.refreshMachine()
+		if socketIdentity(kubelet) != before {
 			fmt.Println("the kubelet has started anew, registering again")
 			return true, nil
 		}
-		return identity(own) != mine, nil
+		return socketIdentity(own) != mine, nil
 	})
 }
 
-// identity tells a socket from another of the same name; nothing where there is none. Numbers alone don't: they are used
+// socketIdentity tells a socket from another of the same name; nothing where there is none. Numbers alone don't: they are used
 // again.
-func identity(socket string) string {
+func socketIdentity(socket string) string {
 	info, err := os.Stat(socket)
 	if err != nil {
 		return ""
@@ -101,7 +101,7 @@ func identity(socket string) string {
 	return fmt.Sprint(stat.Ino, info.ModTime())
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+func sleepFor(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil
@@ -110,7 +110,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (p *Plugin) register(ctx context.Context, kubelet string) error {
+func (p *Plugin) registerWithKubelet(ctx context.Context, kubelet string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := grpc.NewClient("unix://"+kubelet, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -124,8 +124,8 @@ func (p *Plugin) register(ctx context.Context, kubelet string) error {
 	return err
 }
 
-// look notices that the machine's file has changed. One that can't be read leaves things as they are.
-func (p *Plugin) look() {
+// refreshMachine notices that the machine's file has changed. One that can't be read leaves things as they are.
+func (p *Plugin) refreshMachine() {
 	m, err := readMachine(p.HostDir)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,14 +138,14 @@ func (p *Plugin) look() {
 	p.changed = make(chan struct{})
 }
 
-func (p *Plugin) now() machine {
+func (p *Plugin) currentMachine() machine {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.machine
 }
 
-// devices are named after node and place, so that the same device keeps its name.
-func (p *Plugin) devices() ([]*pluginapi.Device, <-chan struct{}) {
+// listDevices are named after node and place, so that the same device keeps its name.
+func (p *Plugin) listDevices() ([]*pluginapi.Device, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	devices := make([]*pluginapi.Device, p.machine.gpus)
@@ -165,7 +165,7 @@ func (p *Plugin) GetDevicePluginOptions(context.Context, *pluginapi.Empty) (*plu
 // ListAndWatch tells the kubelet of the devices, and again whenever they change.
 func (p *Plugin) ListAndWatch(_ *pluginapi.Empty, stream grpc.ServerStreamingServer[pluginapi.ListAndWatchResponse]) error {
 	for {
-		devices, changed := p.devices()
+		devices, changed := p.listDevices()
 		if err := stream.Send(&pluginapi.ListAndWatchResponse{Devices: devices}); err != nil {
 			return err
 		}

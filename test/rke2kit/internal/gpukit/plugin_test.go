@@ -151,13 +151,13 @@ func TestAPartCrashesWhereItWasToldTo(t *testing.T) {
 	dir := t.TempDir()
 	said := func() (string, error) {
 		var out strings.Builder
-		err := crash(&out, dir, "toolkit")
+		err := crashIfRequested(&out, dir, "toolkit")
 		return out.String(), err
 	}
 	t.Setenv("NODE_NAME", "one")
 	for node, want := range map[string]bool{"": false, "two": false, "one": true, "*": true} {
 		t.Setenv(crashVariable, node)
-		if line, err := said(); Told(err) != want || want != (line == defaultCrashLine+"\n") {
+		if line, err := said(); IsRequestedCrash(err) != want || want != (line == defaultCrashLine+"\n") {
 			t.Errorf("told to crash on %q: %v, said %q", node, err, line)
 		}
 	}
@@ -165,7 +165,7 @@ func TestAPartCrashesWhereItWasToldTo(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "crash-toolkit"), []byte("Error: this\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := said(); !Told(err) || line != "Error: this\n" {
+	if line, err := said(); !IsRequestedCrash(err) || line != "Error: this\n" {
 		t.Errorf("told by the host: %v, said %q", err, line)
 	}
 }
@@ -176,19 +176,19 @@ func TestTheLabelsOfAMachineWithoutAcceleratorsAreTakenAway(t *testing.T) {
 		"nvidia.com/gpu.count": "2", "nvidia.com/gpu.product": "NVIDIA-H100", "nvidia.com/cuda.driver-version.full": "570.86.15",
 		"nvidia.com/cuda.driver.major": "570", "nvidia.com/cuda.driver.minor": "86", "nvidia.com/cuda.driver.rev": "15",
 	} {
-		if got := described(m)[key]; got != want {
+		if got := gfdLabels(m)[key]; got != want {
 			t.Errorf("%s is %v, want %s", key, got, want)
 		}
 	}
-	if discovered(m)[pciLabel] != "true" {
+	if nfdLabels(m)[pciLabel] != "true" {
 		t.Error("the PCI label is missing")
 	}
-	for key, value := range described(machine{}) {
+	for key, value := range gfdLabels(machine{}) {
 		if value != nil {
 			t.Errorf("%s stays %v", key, value)
 		}
 	}
-	if discovered(machine{})[pciLabel] != nil {
+	if nfdLabels(machine{})[pciLabel] != nil {
 		t.Error("the PCI label stays")
 	}
 }

@@ -13,11 +13,11 @@ type policy struct {
 		CreationTimestamp string `json:"creationTimestamp"`
 	} `json:"metadata"`
 	Spec struct {
-		Driver       part `json:"driver"`
-		Toolkit      part `json:"toolkit"`
-		DevicePlugin part `json:"devicePlugin"`
-		GFD          part `json:"gfd"`
-		Validator    part `json:"validator"`
+		Driver       operandConfig `json:"driver"`
+		Toolkit      operandConfig `json:"toolkit"`
+		DevicePlugin operandConfig `json:"devicePlugin"`
+		GFD          operandConfig `json:"gfd"`
+		Validator    operandConfig `json:"validator"`
 		DaemonSets   struct {
 			Labels            map[string]string `json:"labels"`
 			Annotations       map[string]string `json:"annotations"`
@@ -25,11 +25,11 @@ type policy struct {
 			PriorityClassName string            `json:"priorityClassName"`
 		} `json:"daemonsets"`
 	} `json:"spec"`
-	Status status `json:"status"`
+	Status policyStatus `json:"status"`
 }
 
-// part is one operand's section of the policy.
-type part struct {
+// operandConfig is one operand's section of the policy.
+type operandConfig struct {
 	Enabled         *bool    `json:"enabled"`
 	Repository      string   `json:"repository"`
 	Image           string   `json:"image"`
@@ -43,12 +43,12 @@ type envVar struct {
 	Value string `json:"value"`
 }
 
-// on is true where the policy does not say otherwise.
-func (p part) on() bool { return p.Enabled == nil || *p.Enabled }
+// isEnabled is true where the policy does not say otherwise.
+func (p operandConfig) isEnabled() bool { return p.Enabled == nil || *p.Enabled }
 
-func (p part) reference() string { return p.Repository + "/" + p.Image + ":" + p.Version }
+func (p operandConfig) imageReference() string { return p.Repository + "/" + p.Image + ":" + p.Version }
 
-type status struct {
+type policyStatus struct {
 	Namespace  string      `json:"namespace"`
 	State      string      `json:"state"`
 	Conditions []condition `json:"conditions"`
@@ -62,12 +62,12 @@ type condition struct {
 	LastTransitionTime string `json:"lastTransitionTime"`
 }
 
-func (s status) equal(o status) bool {
+func (s policyStatus) equal(o policyStatus) bool {
 	return s.Namespace == o.Namespace && s.State == o.State && slices.Equal(s.Conditions, o.Conditions)
 }
 
-// since is when a condition came to be as it is.
-func (p *policy) since(c condition) string {
+// transitionTime is when a condition came to be as it is.
+func (p *policy) transitionTime(c condition) string {
 	for _, known := range p.Status.Conditions {
 		if known.Type == c.Type && known.Status == c.Status {
 			return known.LastTransitionTime

@@ -38,7 +38,7 @@ func (h *Head) applyAddons(ctx context.Context) error {
 			return fmt.Errorf("read addon %s: %w", file.Name(), err)
 		}
 		path := addonPaths[object.Kind] + object.Metadata.Name
-		if err := h.await(ctx, object.Kind+" "+object.Metadata.Name, func() error { return h.api.Apply(ctx, path, "rke2kit", data) }); err != nil {
+		if err := h.awaitCondition(ctx, object.Kind+" "+object.Metadata.Name, func() error { return h.api.ApplyObject(ctx, path, "rke2kit", data) }); err != nil {
 			return err
 		}
 	}
@@ -47,8 +47,8 @@ func (h *Head) applyAddons(ctx context.Context) error {
 
 // startHelmController serves HelmCharts, as RKE2 does, with the administrator's rights.
 func (h *Head) startHelmController(ctx context.Context) error {
-	return h.start(ctx, "helm-controller", []string{
-		"--kubeconfig=" + h.path("cred", "helm-controller.kubeconfig"),
+	return h.startComponent(ctx, "helm-controller", []string{
+		"--kubeconfig=" + h.serverPath("cred", "helm-controller.kubeconfig"),
 		// Every node has it there: a Job may run on any.
 		"--job-binary=" + filepath.Join(h.opts.DataDir, "bin", "kubectl"),
 	}, nil)

@@ -12,25 +12,25 @@ import (
 
 const etcdClient = "127.0.0.1:2379"
 
-func (h *Head) start(ctx context.Context, name string, args, extra []string) error {
+func (h *Head) startComponent(ctx context.Context, name string, args, extra []string) error {
 	all := append([]string{name}, args...)
 	for _, e := range extra {
 		all = append(all, "--"+strings.TrimLeft(e, "-"))
 	}
-	return h.group.Start(ctx, proc.Spec{Name: name, Path: h.opts.KubeBinary, Args: all, Log: h.path("logs", name+".log")})
+	return h.group.Start(ctx, proc.Spec{Name: name, Path: h.opts.KubeBinary, Args: all, Log: h.serverPath("logs", name+".log")})
 }
 
 // startEtcd returns when the client port accepts connections; the apiserver
 // waits for the rest itself, but is slow to try again a port that refused it.
 func (h *Head) startEtcd(ctx context.Context) error {
-	file := h.path("db", "etcd.yaml")
-	if err := pki.WriteFile(file, []byte(h.etcdConfig()), 0o600); err != nil {
+	file := h.serverPath("db", "etcd.yaml")
+	if err := pki.WriteFile(file, []byte(h.renderEtcdConfig()), 0o600); err != nil {
 		return err
 	}
-	if err := h.start(ctx, "etcd", []string{"--config-file=" + file}, nil); err != nil {
+	if err := h.startComponent(ctx, "etcd", []string{"--config-file=" + file}, nil); err != nil {
 		return err
 	}
-	return h.await(ctx, "etcd", func() error {
+	return h.awaitCondition(ctx, "etcd", func() error {
 		conn, err := net.Dial("tcp", etcdClient)
 		if err != nil {
 			return err
@@ -39,12 +39,12 @@ func (h *Head) startEtcd(ctx context.Context) error {
 	})
 }
 
-// etcdConfig is a single member's. Writes are not forced to the disk: they
+// renderEtcdConfig is a single member's. Writes are not forced to the disk: they
 // outlive every process, if not the machine, and many clusters share one disk
 // in tests.
-func (h *Head) etcdConfig() string {
+func (h *Head) renderEtcdConfig() string {
 	security := fmt.Sprintf("  cert-file: %q\n  key-file: %q\n  client-cert-auth: true\n  trusted-ca-file: %q\n",
-		h.tls("etcd/server.crt"), h.tls("etcd/server.key"), h.tls("etcd/server-ca.crt"))
+		h.tlsPath("etcd/server.crt"), h.tlsPath("etcd/server.key"), h.tlsPath("etcd/server-ca.crt"))
 	return fmt.Sprintf(`name: default
 data-dir: %q
 listen-client-urls: https://%s
@@ -60,7 +60,7 @@ log-level: warn
 log-outputs: [stderr]
 client-transport-security:
 %speer-transport-security:
-%s`, h.path("db", "etcd"), etcdClient, etcdClient, security, security)
+%s`, h.serverPath("db", "etcd"), etcdClient, etcdClient, security, security)
 }
 
 func (h *Head) startAPIServer(ctx context.Context) error {
@@ -72,35 +72,35 @@ func (h *Head) startAPIServer(ctx context.Context) error {
 		"--api-audiences=" + issuer + ",rke2",
 		"--authorization-mode=Node,RBAC",
 		"--bind-address=0.0.0.0",
-		"--client-ca-file=" + h.tls("client-ca.crt"),
+		"--client-ca-file=" + h.tlsPath("client-ca.crt"),
 		"--enable-admission-plugins=NodeRestriction",
 		"--enable-bootstrap-token-auth=true",
-		"--etcd-cafile=" + h.tls("etcd/server-ca.crt"),
-		"--etcd-certfile=" + h.tls("etcd/client.crt"),
-		"--etcd-keyfile=" + h.tls("etcd/client.key"),
+		"--etcd-cafile=" + h.tlsPath("etcd/server-ca.crt"),
+		"--etcd-certfile=" + h.tlsPath("etcd/client.crt"),
+		"--etcd-keyfile=" + h.tlsPath("etcd/client.key"),
 		"--etcd-servers=https://" + etcdClient,
-		"--kubelet-certificate-authority=" + h.tls("server-ca.crt"),
-		"--kubelet-client-certificate=" + h.tls("client-kube-apiserver.crt"),
-		"--kubelet-client-key=" + h.tls("client-kube-apiserver.key"),
+		"--kubelet-certificate-authority=" + h.tlsPath("server-ca.crt"),
+		"--kubelet-client-certificate=" + h.tlsPath("client-kube-apiserver.crt"),
+		"--kubelet-client-key=" + h.tlsPath("client-kube-apiserver.key"),
 		"--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname",
 		"--profiling=false",
-		"--proxy-client-cert-file=" + h.tls("client-auth-proxy.crt"),
-		"--proxy-client-key-file=" + h.tls("client-auth-proxy.key"),
+		"--proxy-client-cert-file=" + h.tlsPath("client-auth-proxy.crt"),
+		"--proxy-client-key-file=" + h.tlsPath("client-auth-proxy.key"),
 		"--requestheader-allowed-names=system:auth-proxy",
-		"--requestheader-client-ca-file=" + h.tls("request-header-ca.crt"),
+		"--requestheader-client-ca-file=" + h.tlsPath("request-header-ca.crt"),
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-username-headers=X-Remote-User",
 		"--secure-port=6443",
 		"--service-account-issuer=" + issuer,
-		"--service-account-key-file=" + h.tls("service.key"),
-		"--service-account-signing-key-file=" + h.tls("service.key"),
+		"--service-account-key-file=" + h.tlsPath("service.key"),
+		"--service-account-signing-key-file=" + h.tlsPath("service.key"),
 		"--service-cluster-ip-range=" + h.opts.Cluster.ServiceCIDR,
 		"--service-node-port-range=" + h.opts.NodePortRange,
-		"--tls-cert-file=" + h.tls("serving-kube-apiserver.crt"),
-		"--tls-private-key-file=" + h.tls("serving-kube-apiserver.key"),
+		"--tls-cert-file=" + h.tlsPath("serving-kube-apiserver.crt"),
+		"--tls-private-key-file=" + h.tlsPath("serving-kube-apiserver.key"),
 	}
-	return h.start(ctx, "kube-apiserver", args, h.opts.APIServerArgs)
+	return h.startComponent(ctx, "kube-apiserver", args, h.opts.APIServerArgs)
 }
 
 // startControllers starts both without leader election: there is one server.
@@ -110,15 +110,15 @@ func (h *Head) startControllers(ctx context.Context) error {
 		"--bind-address=127.0.0.1",
 		"--leader-elect=false",
 		"--profiling=false",
-		"--tls-cert-file=" + h.tls("kube-loopback.crt"),
-		"--tls-private-key-file=" + h.tls("kube-loopback.key"),
+		"--tls-cert-file=" + h.tlsPath("kube-loopback.crt"),
+		"--tls-private-key-file=" + h.tlsPath("kube-loopback.key"),
 	}
-	controller := h.path("cred", "controller.kubeconfig")
+	controller := h.serverPath("cred", "controller.kubeconfig")
 	args := append([]string{
 		"--allocate-node-cidrs=true",
 		"--cluster-cidr=" + h.opts.Cluster.ClusterCIDR,
-		"--cluster-signing-cert-file=" + h.tls("client-ca.crt"),
-		"--cluster-signing-key-file=" + h.tls("client-ca.key"),
+		"--cluster-signing-cert-file=" + h.tlsPath("client-ca.crt"),
+		"--cluster-signing-key-file=" + h.tlsPath("client-ca.key"),
 		"--controllers=*,tokencleaner",
 		"--authentication-kubeconfig=" + controller,
 		"--authorization-kubeconfig=" + controller,
@@ -127,19 +127,19 @@ func (h *Head) startControllers(ctx context.Context) error {
 		"--kubeconfig=" + controller,
 		// Half of the usual, with the kubelets' leases to match: so that a test need not wait long to see a Node NotReady.
 		"--node-monitor-grace-period=20s", "--node-monitor-period=2s",
-		"--root-ca-file=" + h.tls("server-ca.crt"),
-		"--service-account-private-key-file=" + h.tls("service.key"),
+		"--root-ca-file=" + h.tlsPath("server-ca.crt"),
+		"--service-account-private-key-file=" + h.tlsPath("service.key"),
 		"--service-cluster-ip-range=" + h.opts.Cluster.ServiceCIDR,
 		"--use-service-account-credentials=true",
 	}, serving...)
-	if err := h.start(ctx, "kube-controller-manager", args, h.opts.ControllerArgs); err != nil {
+	if err := h.startComponent(ctx, "kube-controller-manager", args, h.opts.ControllerArgs); err != nil {
 		return err
 	}
-	scheduler := h.path("cred", "scheduler.kubeconfig")
+	scheduler := h.serverPath("cred", "scheduler.kubeconfig")
 	args = append([]string{
 		"--authentication-kubeconfig=" + scheduler,
 		"--authorization-kubeconfig=" + scheduler,
 		"--kubeconfig=" + scheduler,
 	}, serving...)
-	return h.start(ctx, "kube-scheduler", args, h.opts.SchedulerArgs)
+	return h.startComponent(ctx, "kube-scheduler", args, h.opts.SchedulerArgs)
 }

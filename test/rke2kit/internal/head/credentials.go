@@ -18,11 +18,11 @@ type credentials struct {
 }
 
 func (c credentials) serverToken() string {
-	return token.Token{CAHash: c.caHash, User: token.ServerUser, Password: c.server}.Full()
+	return token.Token{CAHash: c.caHash, User: token.ServerUser, Password: c.server}.FormatFull()
 }
 
 func (c credentials) agentToken() string {
-	return token.Token{CAHash: c.caHash, User: token.NodeUser, Password: c.node}.Full()
+	return token.Token{CAHash: c.caHash, User: token.NodeUser, Password: c.node}.FormatFull()
 }
 
 // leaf is one certificate of the control plane.
@@ -32,20 +32,20 @@ type leaf struct {
 	pki.Leaf
 }
 
-// makeCerts loads or makes the authorities and makes all leaves anew.
-func (h *Head) makeCerts() error {
+// makeCertificates loads or makes the authorities and makes all leaves anew.
+func (h *Head) makeCertificates() error {
 	cas := map[string]*pki.CA{}
 	for name, common := range map[string]string{
 		"server-ca": "rke2-server-ca", "client-ca": "rke2-client-ca", "request-header-ca": "rke2-request-header-ca", "etcd/server-ca": "etcd-server-ca",
 	} {
-		ca, err := pki.LoadOrCreateCA(h.path("tls"), name, common)
+		ca, err := pki.LoadOrCreateCA(h.serverPath("tls"), name, common)
 		if err != nil {
 			return err
 		}
 		cas[name] = ca
 	}
 	h.opts.serverCA, h.opts.client = cas["server-ca"], cas["client-ca"]
-	if err := pki.LoadOrCreateKey(h.tls("service.key")); err != nil {
+	if err := pki.LoadOrCreateKey(h.tlsPath("service.key")); err != nil {
 		return err
 	}
 	masters := []string{"system:masters"}
@@ -61,7 +61,7 @@ func (h *Head) makeCerts() error {
 		{"etcd/server", cas["etcd/server-ca"], pki.Leaf{CommonName: "etcd-server", Hosts: etcdHosts, Server: true, Client: true}},
 		{"etcd/client", cas["etcd/server-ca"], pki.Leaf{CommonName: "etcd-client", Client: true}},
 	} {
-		if err := l.ca.IssueTo(h.tls(l.name), l.Leaf); err != nil {
+		if err := l.ca.IssueTo(h.tlsPath(l.name), l.Leaf); err != nil {
 			return err
 		}
 	}
@@ -88,16 +88,16 @@ func (h *Head) servingHosts() []string {
 func (h *Head) settleCredentials() (credentials, error) {
 	var creds credentials
 	var err error
-	if creds.caHash, err = token.CAHash(h.opts.serverCA.PEM); err != nil {
+	if creds.caHash, err = token.HashCA(h.opts.serverCA.PEM); err != nil {
 		return creds, err
 	}
-	if creds.server, err = h.password("token", h.opts.Token); err != nil {
+	if creds.server, err = h.configuredPassword("token", h.opts.Token); err != nil {
 		return creds, err
 	}
-	if creds.node, err = h.password("agent-token", h.opts.AgentToken); err != nil {
+	if creds.node, err = h.configuredPassword("agent-token", h.opts.AgentToken); err != nil {
 		return creds, err
 	}
-	file := h.path("cred", "passwd")
+	file := h.serverPath("cred", "passwd")
 	old, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return creds, fmt.Errorf("read passwords of an earlier start: %w", err)
@@ -119,14 +119,14 @@ func (h *Head) settleCredentials() (credentials, error) {
 	return creds, pki.WriteFile(file, []byte(data), 0o600)
 }
 
-// password takes it out of a configured token of either form.
-func (h *Head) password(key, configured string) (string, error) {
+// configuredPassword takes it out of a configured token of either form.
+func (h *Head) configuredPassword(key, configured string) (string, error) {
 	if configured == "" {
 		return "", nil
 	}
 	t, err := token.Parse(configured)
 	if err == nil {
-		err = t.Verify(h.opts.serverCA.PEM)
+		err = t.VerifyCA(h.opts.serverCA.PEM)
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", key, err)
@@ -147,16 +147,16 @@ func parsePasswords(text string) map[string]string {
 // writeTokenFiles writes token, node-token and agent-token.
 func (h *Head) writeTokenFiles() error {
 	for name, value := range map[string]string{"token": h.creds.serverToken(), "agent-token": h.creds.agentToken()} {
-		if err := pki.WriteFile(h.path(name), []byte(value+"\n"), 0o600); err != nil {
+		if err := pki.WriteFile(h.serverPath(name), []byte(value+"\n"), 0o600); err != nil {
 			return err
 		}
 	}
-	link := h.path("node-token")
-	if target, err := os.Readlink(link); err == nil && target == h.path("token") {
+	link := h.serverPath("node-token")
+	if target, err := os.Readlink(link); err == nil && target == h.serverPath("token") {
 		return nil
 	}
 	_ = os.Remove(link)
-	if err := os.Symlink(h.path("token"), link); err != nil {
+	if err := os.Symlink(h.serverPath("token"), link); err != nil {
 		return fmt.Errorf("link node-token: %w", err)
 	}
 	return nil

@@ -62,15 +62,15 @@ type Head struct {
 func Start(ctx context.Context, opts Options, group *proc.Group) (*Head, error) {
 	h := &Head{opts: opts, group: group}
 	var err error
-	if h.opts.serviceAddress, err = serviceAddress(opts.Cluster.ServiceCIDR); err != nil {
+	if h.opts.serviceAddress, err = firstServiceAddress(opts.Cluster.ServiceCIDR); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{h.path("tls", "etcd"), h.path("cred"), h.path("db"), h.path("logs"), h.path("manifests"), filepath.Dir(opts.Kubeconfig)} {
+	for _, dir := range []string{h.serverPath("tls", "etcd"), h.serverPath("cred"), h.serverPath("db"), h.serverPath("logs"), h.serverPath("manifests"), filepath.Dir(opts.Kubeconfig)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("create server directory: %w", err)
 		}
 	}
-	if err := h.makeCerts(); err != nil {
+	if err := h.makeCertificates(); err != nil {
 		return nil, err
 	}
 	if h.creds, err = h.settleCredentials(); err != nil {
@@ -93,11 +93,11 @@ func Start(ctx context.Context, opts Options, group *proc.Group) (*Head, error) 
 // AgentToken is what the head's own node joins with.
 func (h *Head) AgentToken() string { return h.creds.agentToken() }
 
-func (h *Head) path(elem ...string) string {
+func (h *Head) serverPath(elem ...string) string {
 	return filepath.Join(append([]string{h.opts.DataDir, "server"}, elem...)...)
 }
 
-func (h *Head) tls(name string) string { return h.path("tls", name) }
+func (h *Head) tlsPath(name string) string { return h.serverPath("tls", name) }
 
 // Run starts the control plane and returns when agents can join.
 func (h *Head) Run(ctx context.Context) error {
@@ -108,22 +108,22 @@ func (h *Head) Run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	h.api, err = kubeapi.New(LocalAPI, h.tls("server-ca.crt"), h.tls("client-admin.crt"), h.tls("client-admin.key"))
+	h.api, err = kubeapi.New(LocalAPI, h.tlsPath("server-ca.crt"), h.tlsPath("client-admin.crt"), h.tlsPath("client-admin.key"))
 	if err != nil {
 		return err
 	}
 	started := time.Now()
-	if err := h.await(ctx, "apiserver", func() error { return h.api.Ready(ctx) }); err != nil {
+	if err := h.awaitCondition(ctx, "apiserver", func() error { return h.api.CheckReady(ctx) }); err != nil {
 		return err
 	}
 	logline.Infof("Kube API server is now running (ready after %s)", time.Since(started).Round(time.Millisecond))
 	if err := h.startControllers(ctx); err != nil {
 		return err
 	}
-	if err := h.await(ctx, "kube-system namespace", func() error { return h.ensureNamespace(ctx) }); err != nil {
+	if err := h.awaitCondition(ctx, "kube-system namespace", func() error { return h.ensureNamespace(ctx) }); err != nil {
 		return err
 	}
-	h.supervisor.CoreReady(h.api)
+	h.supervisor.MarkCoreReady(h.api)
 	logline.Infof("rke2 is up and running")
 	go h.watchNodes(ctx)
 	if err := h.applyAddons(ctx); err != nil {
@@ -132,9 +132,9 @@ func (h *Head) Run(ctx context.Context) error {
 	return h.startHelmController(ctx)
 }
 
-// await tries again every 25 ms until ctx ends, and says every ten seconds what
+// awaitCondition tries again every 25 ms until ctx ends, and says every ten seconds what
 // it waits for.
-func (h *Head) await(ctx context.Context, what string, ok func() error) error {
+func (h *Head) awaitCondition(ctx context.Context, what string, ok func() error) error {
 	spoken := time.Now()
 	for {
 		err := ok()
@@ -157,8 +157,8 @@ func (h *Head) await(ctx context.Context, what string, ok func() error) error {
 // after it is ready; node passwords are kept there.
 func (h *Head) ensureNamespace(ctx context.Context) error {
 	namespace := map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]string{"name": "kube-system"}}
-	err := h.api.Do(ctx, http.MethodPost, "/api/v1/namespaces", namespace, nil)
-	if kubeapi.IsStatus(err, http.StatusConflict) {
+	err := h.api.CallJSON(ctx, http.MethodPost, "/api/v1/namespaces", namespace, nil)
+	if kubeapi.HasStatusCode(err, http.StatusConflict) {
 		return nil
 	}
 	return err
@@ -177,9 +177,9 @@ func (h *Head) watchNodes(ctx context.Context) {
 		switch {
 		case gone:
 			h.supervisor.ForgetNode(ctx, n.Metadata.Name)
-		case n.Metadata.Name == h.opts.NodeName && !labelled(n):
+		case n.Metadata.Name == h.opts.NodeName && !hasRoleLabels(n):
 			patch := map[string]any{"metadata": map[string]any{"labels": roleLabels}}
-			if err := h.api.Do(ctx, http.MethodPatch, "/api/v1/nodes/"+n.Metadata.Name, patch, nil); err != nil {
+			if err := h.api.CallJSON(ctx, http.MethodPatch, "/api/v1/nodes/"+n.Metadata.Name, patch, nil); err != nil {
 				logline.Warnf("failed to label the server's node: %v", err)
 				return
 			}
@@ -188,7 +188,7 @@ func (h *Head) watchNodes(ctx context.Context) {
 	}, func(err error) { logline.Warnf("watch nodes: %v", err) })
 }
 
-func labelled(n kubeapi.Node) bool {
+func hasRoleLabels(n kubeapi.Node) bool {
 	for key, value := range roleLabels {
 		if n.Metadata.Labels[key] != value {
 			return false
@@ -199,15 +199,15 @@ func labelled(n kubeapi.Node) bool {
 
 // writeKubeconfigs writes the admin's file and those of the controllers.
 func (h *Head) writeKubeconfigs() error {
-	cert, err := os.ReadFile(h.tls("client-admin.crt"))
+	cert, err := os.ReadFile(h.tlsPath("client-admin.crt"))
 	if err != nil {
 		return fmt.Errorf("read admin certificate: %w", err)
 	}
-	key, err := os.ReadFile(h.tls("client-admin.key"))
+	key, err := os.ReadFile(h.tlsPath("client-admin.key"))
 	if err != nil {
 		return fmt.Errorf("read admin key: %w", err)
 	}
-	admin := kubeconfig.Embedded(LocalAPI, h.opts.serverCA.PEM, cert, key)
+	admin := kubeconfig.RenderEmbedded(LocalAPI, h.opts.serverCA.PEM, cert, key)
 	if err := pki.WriteFile(h.opts.Kubeconfig, admin, h.opts.KubeconfigMode); err != nil {
 		return err
 	}
@@ -215,8 +215,8 @@ func (h *Head) writeKubeconfigs() error {
 	for name, client := range map[string]string{
 		"controller": "client-controller", "scheduler": "client-scheduler", "helm-controller": "client-admin",
 	} {
-		data := kubeconfig.Files(LocalAPI, h.tls("server-ca.crt"), h.tls(client+".crt"), h.tls(client+".key"))
-		if err := pki.WriteFile(h.path("cred", name+".kubeconfig"), data, 0o600); err != nil {
+		data := kubeconfig.RenderWithFiles(LocalAPI, h.tlsPath("server-ca.crt"), h.tlsPath(client+".crt"), h.tlsPath(client+".key"))
+		if err := pki.WriteFile(h.serverPath("cred", name+".kubeconfig"), data, 0o600); err != nil {
 			return err
 		}
 	}
@@ -231,8 +231,8 @@ func (h *Head) Stop() {
 	h.group.Stop(4*time.Second, "etcd")
 }
 
-// ParseMode reads write-kubeconfig-mode; "" is 0600.
-func ParseMode(s string) (fs.FileMode, error) {
+// ParseKubeconfigMode reads write-kubeconfig-mode; "" is 0600.
+func ParseKubeconfigMode(s string) (fs.FileMode, error) {
 	if s == "" {
 		return 0o600, nil
 	}
@@ -243,13 +243,13 @@ func ParseMode(s string) (fs.FileMode, error) {
 	return fs.FileMode(mode), nil
 }
 
-// serviceAddress is the first address of the service range.
-func serviceAddress(cidr string) (string, error) { return addressIn(cidr, 1) }
+// firstServiceAddress is the first address of the service range.
+func firstServiceAddress(cidr string) (string, error) { return addressInCIDR(cidr, 1) }
 
-// DNSAddress is the tenth, where RKE2 puts the cluster's DNS.
-func DNSAddress(cidr string) (string, error) { return addressIn(cidr, 10) }
+// ClusterDNSAddress is the tenth, where RKE2 puts the cluster's DNS.
+func ClusterDNSAddress(cidr string) (string, error) { return addressInCIDR(cidr, 10) }
 
-func addressIn(cidr string, n byte) (string, error) {
+func addressInCIDR(cidr string, n byte) (string, error) {
 	_, network, err := net.ParseCIDR(cidr)
 	if err != nil {
 		return "", fmt.Errorf("service-cidr: %w", err)

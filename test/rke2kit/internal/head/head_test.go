@@ -18,12 +18,12 @@ func begin(t *testing.T, dataDir, serverToken, agentToken string) (*Head, error)
 		DataDir: dataDir, NodeName: "head", NodeIP: "10.0.0.1", Token: serverToken, AgentToken: agentToken,
 		Cluster: supervisor.ClusterConfig{ClusterDomain: "cluster.local"},
 	}}
-	for _, dir := range []string{h.path("tls", "etcd"), h.path("cred")} {
+	for _, dir := range []string{h.serverPath("tls", "etcd"), h.serverPath("cred")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := h.makeCerts(); err != nil {
+	if err := h.makeCertificates(); err != nil {
 		t.Fatal(err)
 	}
 	var err error
@@ -35,7 +35,7 @@ func begin(t *testing.T, dataDir, serverToken, agentToken string) (*Head, error)
 
 func read(t *testing.T, h *Head, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(h.path(name))
+	data, err := os.ReadFile(h.serverPath(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestTokenFilesAreFullAndKeptAcrossStarts(t *testing.T) {
 	if got := read(t, h, "node-token"); got != first {
 		t.Errorf("node-token is %s, token %s", got, first)
 	}
-	if target, err := os.Readlink(h.path("node-token")); err != nil || target != h.path("token") {
+	if target, err := os.Readlink(h.serverPath("node-token")); err != nil || target != h.serverPath("token") {
 		t.Errorf("node-token links to %q, %v", target, err)
 	}
 	agent, err := token.Parse(read(t, h, "agent-token"))
@@ -97,7 +97,7 @@ func TestDataOfAnotherTokenIsRefused(t *testing.T) {
 }
 
 func TestAFullTokenNeedsTheCAItNames(t *testing.T) {
-	full := token.Token{CAHash: strings.Repeat("ab", 32), User: token.ServerUser, Password: "x"}.Full()
+	full := token.Token{CAHash: strings.Repeat("ab", 32), User: token.ServerUser, Password: "x"}.FormatFull()
 	if _, err := begin(t, t.TempDir(), full, ""); err == nil {
 		t.Error("a full token of another CA is accepted")
 	}
@@ -109,11 +109,11 @@ func TestAFullTokenNeedsTheCAItNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hash, err := token.CAHash(ca.PEM)
+	hash, err := token.HashCA(ca.PEM)
 	if err != nil {
 		t.Fatal(err)
 	}
-	full = token.Token{CAHash: hash, User: token.ServerUser, Password: "x"}.Full()
+	full = token.Token{CAHash: hash, User: token.ServerUser, Password: "x"}.FormatFull()
 	if h, err := begin(t, dir, full, ""); err != nil || read(t, h, "token") != full {
 		t.Errorf("a full token of a CA made before: %v", err)
 	}
@@ -121,16 +121,16 @@ func TestAFullTokenNeedsTheCAItNames(t *testing.T) {
 
 func TestServiceAddressesAreTheFirstAndTheTenth(t *testing.T) {
 	for cidr, want := range map[string][2]string{"10.43.0.0/16": {"10.43.0.1", "10.43.0.10"}, "172.30.8.0/24": {"172.30.8.1", "172.30.8.10"}} {
-		first, err := serviceAddress(cidr)
+		first, err := firstServiceAddress(cidr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tenth, err := DNSAddress(cidr); err != nil || first != want[0] || tenth != want[1] {
+		if tenth, err := ClusterDNSAddress(cidr); err != nil || first != want[0] || tenth != want[1] {
 			t.Errorf("%s: got %s and %s, %v", cidr, first, tenth, err)
 		}
 	}
 	for _, bad := range []string{"", "10.43.0.0", "fd00::/108"} {
-		if got, err := serviceAddress(bad); err == nil {
+		if got, err := firstServiceAddress(bad); err == nil {
 			t.Errorf("%q: got %s", bad, got)
 		}
 	}
@@ -138,11 +138,11 @@ func TestServiceAddressesAreTheFirstAndTheTenth(t *testing.T) {
 
 func TestKubeconfigModesAreOctal(t *testing.T) {
 	for in, want := range map[string]os.FileMode{"": 0o600, "0644": 0o644, "640": 0o640} {
-		if got, err := ParseMode(in); err != nil || got != want {
+		if got, err := ParseKubeconfigMode(in); err != nil || got != want {
 			t.Errorf("%q: got %v, %v", in, got, err)
 		}
 	}
-	if _, err := ParseMode("rw"); err == nil {
+	if _, err := ParseKubeconfigMode("rw"); err == nil {
 		t.Error("rw is taken for a mode")
 	}
 }

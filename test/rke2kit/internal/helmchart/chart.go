@@ -58,7 +58,7 @@ type Condition struct {
 	Message string `json:"message,omitempty"`
 }
 
-func read(raw *unstructured.Unstructured) (*Chart, error) {
+func parseChart(raw *unstructured.Unstructured) (*Chart, error) {
 	var chart Chart
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw.Object, &chart); err != nil {
 		return nil, fmt.Errorf("read HelmChart %s/%s: %w", raw.GetNamespace(), raw.GetName(), err)
@@ -66,8 +66,8 @@ func read(raw *unstructured.Unstructured) (*Chart, error) {
 	return &chart, nil
 }
 
-// target is the namespace of the release.
-func (c *Chart) target() string {
+// targetNamespace is the namespace of the release.
+func (c *Chart) targetNamespace() string {
 	if c.Spec.TargetNamespace != "" {
 		return c.Spec.TargetNamespace
 	}
@@ -81,8 +81,8 @@ func (c *Chart) jobName() string {
 	return "helm-install-" + c.Name
 }
 
-// source says in words where the chart comes from.
-func (c *Chart) source() string {
+// describeSource says in words where the chart comes from.
+func (c *Chart) describeSource() string {
 	s := c.Spec
 	version := "latest stable version of " + s.Chart
 	if s.Version != "" {
@@ -98,16 +98,16 @@ func (c *Chart) source() string {
 	}
 }
 
-// reference is how Helm names the chart: within the repository, which is added under the HelmChart's name.
-func (c *Chart) reference() string {
+// chartReference is how Helm names the chart: within the repository, which is added under the HelmChart's name.
+func (c *Chart) chartReference() string {
 	if c.Spec.Repo != "" {
 		return c.Name + "/" + c.Spec.Chart
 	}
 	return c.Spec.Chart
 }
 
-// args are the Job's arguments.
-func (c *Chart) args() []string {
+// jobArgs are the Job's arguments.
+func (c *Chart) jobArgs() []string {
 	if c.DeletionTimestamp != nil {
 		return []string{"delete"}
 	}

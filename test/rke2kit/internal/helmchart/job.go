@@ -22,8 +22,8 @@ const (
 	CADir      = "/ca-files"
 	ContentDir = "/chart"
 	Scratch    = "/tmp"
-	// program is none of the names by which the Kubernetes program is one thing only.
-	program = "/kube"
+	// programPath is none of the names by which the Kubernetes program is one thing only.
+	programPath = "/kube"
 )
 
 const (
@@ -34,9 +34,9 @@ const (
 	longestLabel = 63
 )
 
-// job is the Job that brings the release to what the chart says. Its annotation, and what hash returns, tell one
+// newJob is the Job that brings the release to what the chart says. Its annotation, and what hash returns, tell one
 // configuration from another.
-func (c *controller) job(chart *Chart) *batchv1.Job {
+func (c *controller) newJob(chart *Chart) *batchv1.Job {
 	limit := int32(backOffLimit)
 	if chart.Spec.BackOffLimit != nil {
 		limit = *chart.Spec.BackOffLimit
@@ -46,22 +46,22 @@ func (c *controller) job(chart *Chart) *batchv1.Job {
 		ObjectMeta: metav1.ObjectMeta{Name: chart.jobName(), Namespace: chart.Namespace, Labels: labels},
 		Spec: batchv1.JobSpec{
 			BackoffLimit: &limit,
-			Template:     corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: c.pod(chart)},
+			Template:     corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: c.newPodSpec(chart)},
 		},
 	}
-	job.Spec.Template.Annotations = map[string]string{configHash: "SHA256=" + hash(job, chart)}
+	job.Spec.Template.Annotations = map[string]string{configHash: "SHA256=" + hashJob(job, chart)}
 	return job
 }
 
-func hash(job *batchv1.Job, chart *Chart) string {
+func hashJob(job *batchv1.Job, chart *Chart) string {
 	h := sha256.New()
 	// Neither a Job nor strings can fail to be written.
 	_ = json.NewEncoder(h).Encode([]any{job.Spec, chart.Spec.ValuesContent, chart.Spec.ChartContent, chart.Spec.RepoCA})
 	return fmt.Sprintf("%X", h.Sum(nil))
 }
 
-// hashOf is the hash of a Job, and, shortened, the label of the release that it makes.
-func hashOf(job *batchv1.Job) (annotation, label string) {
+// readJobHash is the hash of a Job, and, shortened, the label of the release that it makes.
+func readJobHash(job *batchv1.Job) (annotation, label string) {
 	annotation = job.Spec.Template.Annotations[configHash]
 	label = annotation
 	if len(label) > len("SHA256=") {
@@ -70,16 +70,16 @@ func hashOf(job *batchv1.Job) (annotation, label string) {
 	return annotation, label[:min(len(label), longestLabel)]
 }
 
-// expect tells the Job's pod what it will find. That is no part of the hash: it changes with each release.
-func expect(job *batchv1.Job, revision int) {
-	_, label := hashOf(job)
+// setExpectedRelease tells the Job's pod what it will find. That is no part of the hash: it changes with each release.
+func setExpectedRelease(job *batchv1.Job, revision int) {
+	_, label := readJobHash(job)
 	container := &job.Spec.Template.Spec.Containers[0]
 	container.Env = append(container.Env,
 		corev1.EnvVar{Name: "EXPECTED_RELEASE_REVISION", Value: strconv.Itoa(revision)},
 		corev1.EnvVar{Name: "CONFIG_HASH", Value: label})
 }
 
-func (c *controller) pod(chart *Chart) corev1.PodSpec {
+func (c *controller) newPodSpec(chart *Chart) corev1.PodSpec {
 	spec := corev1.PodSpec{
 		RestartPolicy:      corev1.RestartPolicyOnFailure,
 		ServiceAccountName: "helm-" + chart.Name,
@@ -92,7 +92,7 @@ func (c *controller) pod(chart *Chart) corev1.PodSpec {
 		},
 		Containers: []corev1.Container{{
 			Name: "helm", Image: node.HelmJobImage, ImagePullPolicy: corev1.PullIfNotPresent,
-			Command: []string{program, JobCommand}, Args: chart.args(), Env: environment(chart),
+			Command: []string{programPath, JobCommand}, Args: chart.jobArgs(), Env: jobEnv(chart),
 			SecurityContext: &corev1.SecurityContext{
 				AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
 				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
@@ -103,16 +103,16 @@ func (c *controller) pod(chart *Chart) corev1.PodSpec {
 		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: source})
 		spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: name, MountPath: at})
 	}
-	mount("program", program, corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: c.binary}})
+	mount("program", programPath, corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: c.binary}})
 	mount("tmp", Scratch, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}})
 	if chart.DeletionTimestamp == nil {
 		mount("values", ValuesDir, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 			SecretName: "chart-values-" + chart.Name, DefaultMode: ptr.To(int32(0o644)),
 		}})
-		mount("content", ContentDir, configMap("chart-content-"+chart.Name))
+		mount("content", ContentDir, configMapVolume("chart-content-"+chart.Name))
 	}
 	if ca := chart.Spec.RepoCAConfigMap; ca != nil {
-		mount("ca-files", CADir, configMap(ca.Name))
+		mount("ca-files", CADir, configMapVolume(ca.Name))
 	}
 	if chart.Spec.Bootstrap {
 		spec.NodeSelector["node-role.kubernetes.io/control-plane"] = "true"
@@ -121,11 +121,11 @@ func (c *controller) pod(chart *Chart) corev1.PodSpec {
 	return spec
 }
 
-func configMap(name string) corev1.VolumeSource {
+func configMapVolume(name string) corev1.VolumeSource {
 	return corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}
 }
 
-func environment(chart *Chart) []corev1.EnvVar {
+func jobEnv(chart *Chart) []corev1.EnvVar {
 	s := chart.Spec
 	env := []corev1.EnvVar{
 		{Name: "NAME", Value: chart.Name},
@@ -133,8 +133,8 @@ func environment(chart *Chart) []corev1.EnvVar {
 		{Name: "REPO", Value: s.Repo},
 		{Name: "HELM_DRIVER", Value: "secret"},
 		{Name: "CHART_NAMESPACE", Value: chart.Namespace},
-		{Name: "CHART", Value: chart.reference()},
-		{Name: "TARGET_NAMESPACE", Value: chart.target()},
+		{Name: "CHART", Value: chart.chartReference()},
+		{Name: "TARGET_NAMESPACE", Value: chart.targetNamespace()},
 		{Name: "INSECURE_SKIP_TLS_VERIFY", Value: strconv.FormatBool(s.InsecureSkipTLSVerify)},
 		{Name: "FAILURE_POLICY", Value: s.FailurePolicy},
 	}
@@ -146,7 +146,7 @@ func environment(chart *Chart) []corev1.EnvVar {
 
 // Beside the Job there are its account, which may do everything, and its files.
 
-func account(chart *Chart) (*corev1.ServiceAccount, *rbacv1.ClusterRoleBinding) {
+func newServiceAccount(chart *Chart) (*corev1.ServiceAccount, *rbacv1.ClusterRoleBinding) {
 	name := "helm-" + chart.Name
 	binding := &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "helm-" + chart.Namespace + "-" + chart.Name},
@@ -156,7 +156,7 @@ func account(chart *Chart) (*corev1.ServiceAccount, *rbacv1.ClusterRoleBinding) 
 	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: chart.Namespace}}, binding
 }
 
-func files(chart *Chart) (*corev1.Secret, *corev1.ConfigMap) {
+func newJobFiles(chart *Chart) (*corev1.Secret, *corev1.ConfigMap) {
 	values := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "chart-values-" + chart.Name, Namespace: chart.Namespace},
 		Type:       "helmcharts.helm.cattle.io/values", Data: map[string][]byte{},

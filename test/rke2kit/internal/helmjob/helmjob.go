@@ -45,7 +45,7 @@ type release struct {
 
 // Run does it. The error of a Helm command that fails is in the output already.
 func (j *Job) Run(ctx context.Context) error {
-	chart, err := j.chart()
+	chart, err := j.resolveChart()
 	if err != nil {
 		return err
 	}
@@ -59,18 +59,18 @@ func (j *Job) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	now, err := j.status(ctx)
+	now, err := j.readRelease(ctx)
 	if err != nil {
 		return err
 	}
 	if remove {
-		return j.remove(ctx, now)
+		return j.uninstallRelease(ctx, now)
 	}
-	return j.bring(ctx, now, chart, tls)
+	return j.installOrUpgrade(ctx, now, chart, tls)
 }
 
-// chart is what Helm is to install: the chart within the HelmChart, or its name.
-func (j *Job) chart() (string, error) {
+// resolveChart is what Helm is to install: the chart within the HelmChart, or its name.
+func (j *Job) resolveChart() (string, error) {
 	encoded, err := os.ReadFile(filepath.Join(j.ContentDir, j.Env["NAME"]+".tgz.base64"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return j.Env["CHART"], nil
@@ -92,7 +92,7 @@ func (j *Job) tlsArgs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if own := filepath.Join(j.ValuesDir, "ca-file.pem"); exists(own) {
+	if own := filepath.Join(j.ValuesDir, "ca-file.pem"); fileExists(own) {
 		files = append([]string{own}, files...)
 	}
 	var args []string
@@ -117,7 +117,7 @@ func (j *Job) tlsArgs() ([]string, error) {
 	return args, nil
 }
 
-func exists(file string) bool {
+func fileExists(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil
 }
@@ -127,16 +127,16 @@ func (j *Job) addRepo(ctx context.Context, chart string, tls []string) error {
 		return nil
 	}
 	add := append([]string{"repo", "add"}, tls...)
-	if err := j.helm(ctx, append(add, j.Env["NAME"], j.Env["REPO"])...); err != nil {
+	if err := j.runHelm(ctx, append(add, j.Env["NAME"], j.Env["REPO"])...); err != nil {
 		return err
 	}
-	return j.helm(ctx, "repo", "update")
+	return j.runHelm(ctx, "repo", "update")
 }
 
-func (j *Job) status(ctx context.Context) (release, error) {
+func (j *Job) readRelease(ctx context.Context) (release, error) {
 	args := []string{"status", "--namespace", j.Env["TARGET_NAMESPACE"], j.Env["NAME"], "--output", "json"}
-	j.trace(args)
-	cmd := j.command(ctx, args...)
+	j.printCommand(args)
+	cmd := j.newHelmCommand(ctx, args...)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
@@ -158,75 +158,75 @@ func (j *Job) status(ctx context.Context) (release, error) {
 	return release{Status: answer.Info.Status, Revision: answer.Version}, nil
 }
 
-// unexpected says that somebody changed the release since this run was asked for: another run is on its way then.
-func (j *Job) unexpected(now release) bool {
+// hasUnexpectedRevision says that somebody changed the release since this run was asked for: another run is on its way then.
+func (j *Job) hasUnexpectedRevision(now release) bool {
 	expected := j.Env["EXPECTED_RELEASE_REVISION"]
 	if expected == "" || expected == strconv.Itoa(now.Revision) {
 		return false
 	}
-	j.say("Current release revision %d does not match expected revision %s", now.Revision, expected)
+	j.printAndNote("Current release revision %d does not match expected revision %s", now.Revision, expected)
 	return true
 }
 
-func (j *Job) remove(ctx context.Context, now release) error {
+func (j *Job) uninstallRelease(ctx context.Context, now release) error {
 	if now.Status == "" {
-		j.note("No helm chart installed; nothing to delete")
+		j.appendTerminationLog("No helm chart installed; nothing to delete")
 		return nil
 	}
-	if j.unexpected(now) {
+	if j.hasUnexpectedRevision(now) {
 		return nil
 	}
-	j.note("Uninstalling helm chart")
+	j.appendTerminationLog("Uninstalling helm chart")
 	// As in the original, a failure is not told here: the controller looks whether the release is gone.
-	_ = j.helm(ctx, "uninstall", j.Env["NAME"], "--namespace", j.Env["TARGET_NAMESPACE"], "--wait")
+	_ = j.runHelm(ctx, "uninstall", j.Env["NAME"], "--namespace", j.Env["TARGET_NAMESPACE"], "--wait")
 	return nil
 }
 
-// bring installs or upgrades, by what is there.
-func (j *Job) bring(ctx context.Context, now release, chart string, tls []string) error {
-	tail, err := j.tail(chart, tls)
+// installOrUpgrade installs or upgrades, by what is there.
+func (j *Job) installOrUpgrade(ctx context.Context, now release, chart string, tls []string) error {
+	tail, err := j.commonArgs(chart, tls)
 	if err != nil {
 		return err
 	}
 	install := func() error {
-		j.note("Installing helm chart")
-		return j.helm(ctx, append(append([]string{}, j.Args...), tail...)...)
+		j.appendTerminationLog("Installing helm chart")
+		return j.runHelm(ctx, append(append([]string{}, j.Args...), tail...)...)
 	}
 	upgrade := func(why string) error {
-		j.note("Upgrading helm chart")
-		j.say("%s %s", why, j.Env["NAME"])
-		return j.helm(ctx, append(append([]string{"upgrade"}, j.Args[1:]...), tail...)...)
+		j.appendTerminationLog("Upgrading helm chart")
+		j.printAndNote("%s %s", why, j.Env["NAME"])
+		return j.runHelm(ctx, append(append([]string{"upgrade"}, j.Args[1:]...), tail...)...)
 	}
 	if now.Status == "" {
 		return install()
 	}
-	if j.unexpected(now) {
+	if j.hasUnexpectedRevision(now) {
 		return nil
 	}
 	switch now.Status {
 	case "deployed":
-		j.say("Already installed %s", j.Env["NAME"])
+		j.printAndNote("Already installed %s", j.Env["NAME"])
 		return upgrade("Upgrading")
 	case "pending-upgrade", "superseded":
 		return upgrade("Retrying upgrade of")
 	}
 	switch policy := j.Env["FAILURE_POLICY"]; policy {
 	case "", "reinstall":
-		j.note(fmt.Sprintf("Uninstalling %s helm chart", now.Status))
-		if err := j.helm(ctx, "uninstall", j.Env["NAME"], "--namespace", j.Env["TARGET_NAMESPACE"], "--wait"); err != nil {
+		j.appendTerminationLog(fmt.Sprintf("Uninstalling %s helm chart", now.Status))
+		if err := j.runHelm(ctx, "uninstall", j.Env["NAME"], "--namespace", j.Env["TARGET_NAMESPACE"], "--wait"); err != nil {
 			return err
 		}
 		return install()
 	case "retry":
 		return upgrade("Upgrading from failed state")
 	default:
-		j.say("Release status is '%s' and failure policy is '%s'; waiting for operator intervention", now.Status, policy)
+		j.printAndNote("Release status is '%s' and failure policy is '%s'; waiting for operator intervention", now.Status, policy)
 		return errors.New("the release failed earlier")
 	}
 }
 
-// tail is what install and upgrade have in common behind their own flags.
-func (j *Job) tail(chart string, tls []string) ([]string, error) {
+// commonArgs is what install and upgrade have in common behind their own flags.
+func (j *Job) commonArgs(chart string, tls []string) ([]string, error) {
 	tail := append([]string{j.Env["NAME"], chart}, tls...)
 	if j.Env["TIMEOUT"] != "" {
 		tail = append(tail, "--timeout", j.Env["TIMEOUT"])
@@ -244,7 +244,7 @@ func (j *Job) tail(chart string, tls []string) ([]string, error) {
 	return tail, nil
 }
 
-func (j *Job) command(ctx context.Context, args ...string) *exec.Cmd {
+func (j *Job) newHelmCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, j.Helm[0], append(j.Helm[1:], args...)...)
 	cmd.Env = os.Environ()
 	for _, kind := range []string{"CACHE", "CONFIG", "DATA"} {
@@ -253,9 +253,9 @@ func (j *Job) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (j *Job) helm(ctx context.Context, args ...string) error {
-	j.trace(args)
-	cmd := j.command(ctx, args...)
+func (j *Job) runHelm(ctx context.Context, args ...string) error {
+	j.printCommand(args)
+	cmd := j.newHelmCommand(ctx, args...)
 	cmd.Stdout, cmd.Stderr = j.Out, j.Out
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("helm %s: %w", args[0], err)
@@ -263,16 +263,16 @@ func (j *Job) helm(ctx context.Context, args ...string) error {
 	return nil
 }
 
-func (j *Job) trace(args []string) { fmt.Fprintf(j.Out, "+ helm %s\n", strings.Join(args, " ")) }
+func (j *Job) printCommand(args []string) { fmt.Fprintf(j.Out, "+ helm %s\n", strings.Join(args, " ")) }
 
-func (j *Job) say(format string, args ...any) {
+func (j *Job) printAndNote(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	fmt.Fprintln(j.Out, line)
-	j.note(line)
+	j.appendTerminationLog(line)
 }
 
-// note is for the pod's status.
-func (j *Job) note(line string) {
+// appendTerminationLog is for the pod's status.
+func (j *Job) appendTerminationLog(line string) {
 	file, err := os.OpenFile(j.TerminationLog, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return

@@ -26,10 +26,10 @@ import (
 
 const (
 	// A missing server is looked for often and spoken of rarely.
-	dialEvery = 250 * time.Millisecond
-	speakEach = 2 * time.Second
-	// refusedEvery is the pace of tries that a server turned down.
-	refusedEvery = 5 * time.Second
+	dialInterval = 250 * time.Millisecond
+	logInterval  = 2 * time.Second
+	// refusedInterval is the pace of tries that a server turned down.
+	refusedInterval = 5 * time.Second
 )
 
 // Options say who joins what.
@@ -67,7 +67,7 @@ func Run(ctx context.Context, opts Options) (supervisor.ClusterConfig, error) {
 		return cluster, fmt.Errorf("invalid server url %q, want https://host:%s", opts.Server, supervisor.Port)
 	}
 	j := &joiner{opts: opts, token: tok, base: strings.TrimSuffix(base.String(), "/")}
-	bundle, err := j.trust(ctx)
+	bundle, err := j.establishTrust(ctx)
 	if err != nil {
 		return cluster, err
 	}
@@ -75,8 +75,8 @@ func Run(ctx context.Context, opts Options) (supervisor.ClusterConfig, error) {
 		return cluster, err
 	}
 	for {
-		err := j.fetch(ctx, &cluster)
-		var refusal *refused
+		err := j.fetchNodeFiles(ctx, &cluster)
+		var refusal *refusedError
 		switch {
 		case err == nil:
 			return cluster, nil
@@ -84,13 +84,13 @@ func Run(ctx context.Context, opts Options) (supervisor.ClusterConfig, error) {
 			return cluster, ctx.Err()
 		case errors.As(err, &refusal) && refusal.code == http.StatusServiceUnavailable:
 			logline.Infof("Waiting to retrieve agent configuration; server is not ready: %v", err)
-			err = pause(ctx, dialEvery)
+			err = sleepFor(ctx, dialInterval)
 		case errors.As(err, &refusal):
 			logline.Infof("Waiting to retrieve agent configuration; server is not ready: %v", err)
-			err = pause(ctx, refusedEvery)
+			err = sleepFor(ctx, refusedInterval)
 		default:
 			logline.Infof("Waiting to retrieve agent configuration; server is not ready: %v", err)
-			err = pause(ctx, speakEach)
+			err = sleepFor(ctx, logInterval)
 		}
 		if err != nil {
 			return cluster, err
@@ -105,32 +105,32 @@ type joiner struct {
 	client *http.Client
 }
 
-// refused is an answer other than 200.
-type refused struct {
+// refusedError is an answer other than 200.
+type refusedError struct {
 	url  string
 	code int
 	hint string
 }
 
-func (r *refused) Error() string {
+func (r *refusedError) Error() string {
 	if r.hint != "" {
 		return r.hint
 	}
 	return fmt.Sprintf("%s: %d %s", r.url, r.code, http.StatusText(r.code))
 }
 
-// trust fetches the CA without trust and checks it against the token before any
+// establishTrust fetches the CA without trust and checks it against the token before any
 // credential is sent.
-func (j *joiner) trust(ctx context.Context) ([]byte, error) {
+func (j *joiner) establishTrust(ctx context.Context) ([]byte, error) {
 	blind := &http.Client{
 		Timeout:   requestTimeout,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 	}
 	var spoken time.Time
 	for {
-		bundle, err := get(ctx, blind, j.base+"/cacerts")
+		bundle, err := getBody(ctx, blind, j.base+"/cacerts")
 		if err == nil {
-			err = j.token.Verify(bundle)
+			err = j.token.VerifyCA(bundle)
 			if err == nil {
 				pool := x509.NewCertPool()
 				pool.AppendCertsFromPEM(bundle)
@@ -146,17 +146,17 @@ func (j *joiner) trust(ctx context.Context) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if time.Since(spoken) >= speakEach {
+		if time.Since(spoken) >= logInterval {
 			spoken = time.Now()
 			logline.Errorf("Failed to validate connection to cluster at %s: %v", j.base, err)
 		}
-		if err := pause(ctx, dialEvery); err != nil {
+		if err := sleepFor(ctx, dialInterval); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+func getBody(ctx context.Context, client *http.Client, address string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
@@ -167,14 +167,14 @@ func get(ctx context.Context, client *http.Client, address string) ([]byte, erro
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, &refused{url: address, code: resp.StatusCode}
+		return nil, &refusedError{url: address, code: resp.StatusCode}
 	}
 	return io.ReadAll(io.LimitReader(resp.Body, certificateMaxSize))
 }
 
-// fetch gets everything a node needs, in one pass over one connection.
-func (j *joiner) fetch(ctx context.Context, cluster *supervisor.ClusterConfig) error {
-	data, err := j.ask(ctx, "config", nil)
+// fetchNodeFiles gets everything a node needs, in one pass over one connection.
+func (j *joiner) fetchNodeFiles(ctx context.Context, cluster *supervisor.ClusterConfig) error {
+	data, err := j.callSupervisor(ctx, "config", nil)
 	if err != nil {
 		return err
 	}
@@ -182,26 +182,26 @@ func (j *joiner) fetch(ctx context.Context, cluster *supervisor.ClusterConfig) e
 		return fmt.Errorf("parse agent configuration: %w", err)
 	}
 	for _, name := range []string{ClientKubelet, ServingKubelet, ClientKubeProxy} {
-		if err := j.certificate(ctx, name); err != nil {
+		if err := j.fetchCertificate(ctx, name); err != nil {
 			return err
 		}
 	}
-	clientCA, err := j.ask(ctx, ClientCAFile, nil)
+	clientCA, err := j.callSupervisor(ctx, ClientCAFile, nil)
 	if err != nil {
 		return err
 	}
 	return pki.WriteFile(filepath.Join(j.opts.Dir, ClientCAFile), clientCA, 0o644)
 }
 
-func (j *joiner) certificate(ctx context.Context, name string) error {
+func (j *joiner) fetchCertificate(ctx context.Context, name string) error {
 	base := filepath.Join(j.opts.Dir, name)
-	key, request, err := pki.NewRequest(j.opts.NodeName)
+	key, request, err := pki.NewSigningRequest(j.opts.NodeName)
 	if err != nil {
 		return err
 	}
-	cert, err := j.ask(ctx, name+".crt", request)
+	cert, err := j.callSupervisor(ctx, name+".crt", request)
 	if err != nil {
-		var refusal *refused
+		var refusal *refusedError
 		if errors.As(err, &refusal) && refusal.code == http.StatusForbidden {
 			refusal.hint = fmt.Sprintf("Node password rejected, duplicate hostname or contents of '%s' may not match the server's record of node %s; "+
 				"give the node another node-name, or delete the old Node first", j.opts.PasswordFile, j.opts.NodeName)
@@ -214,7 +214,7 @@ func (j *joiner) certificate(ctx context.Context, name string) error {
 	return pki.WriteFile(base+".crt", cert, 0o644)
 }
 
-func (j *joiner) ask(ctx context.Context, name string, body []byte) ([]byte, error) {
+func (j *joiner) callSupervisor(ctx context.Context, name string, body []byte) ([]byte, error) {
 	method := http.MethodGet
 	if body != nil {
 		method = http.MethodPost
@@ -224,7 +224,7 @@ func (j *joiner) ask(ctx context.Context, name string, body []byte) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	if j.token.Bootstrap() {
+	if j.token.IsBootstrap() {
 		req.Header.Set("Authorization", "Bearer "+j.token.Password)
 	} else {
 		req.SetBasicAuth(token.NodeUser, j.token.Password)
@@ -239,12 +239,12 @@ func (j *joiner) ask(ctx context.Context, name string, body []byte) ([]byte, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, &refused{url: address, code: resp.StatusCode}
+		return nil, &refusedError{url: address, code: resp.StatusCode}
 	}
 	return io.ReadAll(io.LimitReader(resp.Body, certificateMaxSize))
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func sleepFor(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -55,7 +55,7 @@ func startHead(t *testing.T, ready bool) *head {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	h := &head{t: t, address: "https://" + listener.Addr().String(), api: secretStore(t, dir, clientCA)}
-	if h.hash, err = token.CAHash(serverCA.PEM); err != nil {
+	if h.hash, err = token.HashCA(serverCA.PEM); err != nil {
 		t.Fatal(err)
 	}
 	h.supervisor, err = supervisor.Serve(ctx, listener, supervisor.Options{
@@ -67,7 +67,7 @@ func startHead(t *testing.T, ready bool) *head {
 		t.Fatal(err)
 	}
 	if ready {
-		h.supervisor.CoreReady(h.api)
+		h.supervisor.MarkCoreReady(h.api)
 	}
 	return h
 }
@@ -131,7 +131,7 @@ func (h *head) node(name, tok, password string) Options {
 }
 
 func (h *head) full(password string) string {
-	return token.Token{CAHash: h.hash, User: token.NodeUser, Password: password}.Full()
+	return token.Token{CAHash: h.hash, User: token.NodeUser, Password: password}.FormatFull()
 }
 
 // logs is a place for log lines that tests wait for.
@@ -212,7 +212,7 @@ func TestABootstrapTokenLetsANodeJoin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustJoin(t, h.node("one", token.Token{CAHash: h.hash, Password: created}.Full(), "pw"))
+	mustJoin(t, h.node("one", token.Token{CAHash: h.hash, Password: created}.FormatFull(), "pw"))
 	expired, err := supervisor.CreateBootstrapToken(context.Background(), h.api, time.Nanosecond)
 	if err != nil {
 		t.Fatal(err)
@@ -260,7 +260,7 @@ func TestAMissingServerIsWaitedFor(t *testing.T) {
 func TestBeforeTheCoreIsUpOnlyTheOpenEndpointsAnswer(t *testing.T) {
 	h := startHead(t, false)
 	j := &joiner{opts: h.node("one", agentPassword, "pw"), base: h.address, token: token.Token{Password: agentPassword}}
-	if _, err := j.trust(context.Background()); err != nil {
+	if _, err := j.establishTrust(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	status := func(path, user string) int {
@@ -295,7 +295,7 @@ func TestBeforeTheCoreIsUpOnlyTheOpenEndpointsAnswer(t *testing.T) {
 		_, err := Run(context.Background(), h.node("one", agentPassword, "pw"))
 		joined <- err
 	}()
-	h.supervisor.CoreReady(h.api)
+	h.supervisor.MarkCoreReady(h.api)
 	select {
 	case err := <-joined:
 		if err != nil {

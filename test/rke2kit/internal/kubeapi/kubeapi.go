@@ -32,8 +32,8 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
 
-// IsStatus tells whether err is an answer with this HTTP status.
-func IsStatus(err error, code int) bool {
+// HasStatusCode tells whether err is an answer with this HTTP status.
+func HasStatusCode(err error, code int) bool {
 	var status *StatusError
 	return errors.As(err, &status) && status.Code == code
 }
@@ -54,8 +54,8 @@ func New(server, caFile, certFile, keyFile string) (*Client, error) {
 // accountDir is where a pod finds its account's token and the authority of the apiserver.
 const accountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-// InPod is a client with the rights of the pod that it runs in.
-func InPod() (*Client, error) {
+// NewInPod is a client with the rights of the pod that it runs in.
+func NewInPod() (*Client, error) {
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
 		return nil, errors.New("this is no pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set")
@@ -92,9 +92,9 @@ func newClient(server string, caPEM []byte, certs ...tls.Certificate) (*Client, 
 	return &Client{base: server, http: &http.Client{Transport: transport}}, nil
 }
 
-// Do sends in as JSON, unless it is nil, and decodes the answer into out, unless
+// CallJSON sends in as JSON, unless it is nil, and decodes the answer into out, unless
 // that is nil. PATCH is a merge patch.
-func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+func (c *Client) CallJSON(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	resp, err := c.sendJSON(ctx, method, path, in)
@@ -109,11 +109,11 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return json.NewDecoder(resp.Body).Decode(out)
 }
 
-// Apply has an object, in YAML or JSON, be as it says in all fields that it names, whoever else set them.
-func (c *Client) Apply(ctx context.Context, path, manager string, object []byte) error {
+// ApplyObject has an object, in YAML or JSON, be as it says in all fields that it names, whoever else set them.
+func (c *Client) ApplyObject(ctx context.Context, path, manager string, object []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	resp, err := c.send(ctx, http.MethodPatch, path+"?force=true&fieldManager="+manager, "application/apply-patch+yaml", bytes.NewReader(object))
+	resp, err := c.sendRequest(ctx, http.MethodPatch, path+"?force=true&fieldManager="+manager, "application/apply-patch+yaml", bytes.NewReader(object))
 	if err != nil {
 		return err
 	}
@@ -135,10 +135,10 @@ func (c *Client) sendJSON(ctx context.Context, method, path string, in any) (*ht
 	if method == http.MethodPatch {
 		kind = "application/merge-patch+json"
 	}
-	return c.send(ctx, method, path, kind, body)
+	return c.sendRequest(ctx, method, path, kind, body)
 }
 
-func (c *Client) send(ctx context.Context, method, path, kind string, body io.Reader) (*http.Response, error) {
+func (c *Client) sendRequest(ctx context.Context, method, path, kind string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, err
@@ -164,8 +164,8 @@ func (c *Client) send(ctx context.Context, method, path, kind string, body io.Re
 	return resp, nil
 }
 
-// Ready asks the apiserver's own readiness endpoint.
-func (c *Client) Ready(ctx context.Context) error {
+// CheckReady asks the apiserver's own readiness endpoint.
+func (c *Client) CheckReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	resp, err := c.sendJSON(ctx, http.MethodGet, "/readyz", nil)

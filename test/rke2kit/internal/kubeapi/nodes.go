@@ -51,7 +51,7 @@ type nodeList struct {
 func (c *Client) WatchNodes(ctx context.Context, changed func(n Node, gone bool), failed func(error)) {
 	known := map[string]Node{}
 	for ctx.Err() == nil {
-		if err := c.watchOnce(ctx, known, changed); err != nil && ctx.Err() == nil {
+		if err := c.watchNodesOnce(ctx, known, changed); err != nil && ctx.Err() == nil {
 			failed(err)
 		}
 		select {
@@ -61,9 +61,9 @@ func (c *Client) WatchNodes(ctx context.Context, changed func(n Node, gone bool)
 	}
 }
 
-func (c *Client) watchOnce(ctx context.Context, known map[string]Node, changed func(Node, bool)) error {
+func (c *Client) watchNodesOnce(ctx context.Context, known map[string]Node, changed func(Node, bool)) error {
 	var list nodeList
-	if err := c.Do(ctx, http.MethodGet, nodesPath, nil, &list); err != nil {
+	if err := c.CallJSON(ctx, http.MethodGet, nodesPath, nil, &list); err != nil {
 		return fmt.Errorf("list nodes: %w", err)
 	}
 	present := map[string]bool{}

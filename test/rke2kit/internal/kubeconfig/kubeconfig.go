@@ -6,23 +6,23 @@ import (
 	"fmt"
 )
 
-// Embedded renders a file that carries its certificates itself, so that a copy
+// RenderEmbedded renders a file that carries its certificates itself, so that a copy
 // of it works elsewhere. All three are PEM.
-func Embedded(server string, ca, cert, key []byte) []byte {
+func RenderEmbedded(server string, ca, cert, key []byte) []byte {
 	b64 := base64.StdEncoding.EncodeToString
-	return render(server,
+	return renderKubeconfig(server,
 		"certificate-authority-data: "+b64(ca),
 		"client-certificate-data: "+b64(cert),
 		"client-key-data: "+b64(key))
 }
 
-// Files renders a file that points to the certificates of a component.
-func Files(server, ca, cert, key string) []byte {
-	return render(server,
+// RenderWithFiles renders a file that points to the certificates of a component.
+func RenderWithFiles(server, ca, cert, key string) []byte {
+	return renderKubeconfig(server,
 		"certificate-authority: "+ca, "client-certificate: "+cert, "client-key: "+key)
 }
 
-func render(server, ca, cert, key string) []byte {
+func renderKubeconfig(server, ca, cert, key string) []byte {
 	return fmt.Appendf(nil, `apiVersion: v1
 clusters:
 - cluster:

@@ -24,18 +24,18 @@ func SetOutput(w io.Writer) {
 }
 
 // Infof writes a line of level info.
-func Infof(format string, args ...any) { write("info", format, args) }
+func Infof(format string, args ...any) { writeLine("info", format, args) }
 
 // Warnf writes a line of level warning.
-func Warnf(format string, args ...any) { write("warning", format, args) }
+func Warnf(format string, args ...any) { writeLine("warning", format, args) }
 
 // Errorf writes a line of level error.
-func Errorf(format string, args ...any) { write("error", format, args) }
+func Errorf(format string, args ...any) { writeLine("error", format, args) }
 
 // Fatalf writes a line of level fatal. The caller ends the process.
-func Fatalf(format string, args ...any) { write("fatal", format, args) }
+func Fatalf(format string, args ...any) { writeLine("fatal", format, args) }
 
-func write(level, format string, args []any) {
+func writeLine(level, format string, args []any) {
 	line := "time=\"" + time.Now().Format(time.RFC3339) + "\" level=" + level +
 		" msg=" + strconv.Quote(fmt.Sprintf(format, args...)) + "\n"
 	mu.Lock()

@@ -23,14 +23,14 @@ const (
 	// SandboxImage is the pause image; the release carries it.
 	SandboxImage = "docker.io/rke2kit/pause:kit"
 	// HelmJobImage is that of HelmCharts' Jobs, which bring what they run from the node.
-	HelmJobImage = "docker.io/rke2kit/klipper-helm:kit"
-	socketTries  = 20 * time.Millisecond
-	socketLimit  = 60 * time.Second
+	HelmJobImage       = "docker.io/rke2kit/klipper-helm:kit"
+	socketPollInterval = 20 * time.Millisecond
+	socketTimeout      = 60 * time.Second
 )
 
-// StartContainers starts containerd and imports the images, beside whatever else
+// StartContainerRuntime starts containerd and imports the images, beside whatever else
 // the node does meanwhile. Enter waits for it.
-func (n *Node) StartContainers(ctx context.Context) {
+func (n *Node) StartContainerRuntime(ctx context.Context) {
 	go func() {
 		defer close(n.containers)
 		if err := n.startContainerd(ctx); err != nil {
@@ -46,44 +46,44 @@ func (n *Node) startContainerd(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find containerd: %w; the kit uses the distribution's: install containerd, runc and containernetworking-plugins", err)
 	}
-	binDir, err := cniBinDir()
+	binDir, err := findCNIBinDir()
 	if err != nil {
 		return err
 	}
-	root := n.path("containerd")
+	root := n.agentPath("containerd")
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return fmt.Errorf("create containerd's directory: %w", err)
 	}
-	file := n.path("etc", "containerd.toml")
-	config := containerdConfig(root, snapshotter(root), binDir, cniDir(n.agent), n.cgroups.driver == driverSystemd) +
-		nvidiaRuntime("/", n.cgroups.driver == driverSystemd)
+	file := n.agentPath("etc", "containerd.toml")
+	config := renderContainerdConfig(root, chooseSnapshotter(root), binDir, cniDir(n.agent), n.cgroups.driver == driverSystemd) +
+		renderNvidiaRuntime("/", n.cgroups.driver == driverSystemd)
 	if err := pki.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}
 	err = n.group.Start(ctx, proc.Spec{
-		Name: "containerd", Path: path, Args: []string{"--config", file}, Log: n.path("containerd", "containerd.log"),
+		Name: "containerd", Path: path, Args: []string{"--config", file}, Log: n.agentPath("containerd", "containerd.log"),
 	})
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(socketLimit)
+	deadline := time.Now().Add(socketTimeout)
 	for {
 		conn, err := net.Dial("unix", containerdSocket)
 		if err == nil {
 			return conn.Close()
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("containerd does not answer after %s: %w; its log is %s", socketLimit, err, n.path("containerd", "containerd.log"))
+			return fmt.Errorf("containerd does not answer after %s: %w; its log is %s", socketTimeout, err, n.agentPath("containerd", "containerd.log"))
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(socketTries):
+		case <-time.After(socketPollInterval):
 		}
 	}
 }
 
-func containerdConfig(root, snapshotter, binDir, confDir string, systemdCgroup bool) string {
+func renderContainerdConfig(root, snapshotter, binDir, confDir string, systemdCgroup bool) string {
 	return fmt.Sprintf(`version = 2
 root = %q
 state = %q
@@ -115,9 +115,9 @@ disabled_plugins = [
 `, root, containerdState, containerdSocket, SandboxImage, binDir, confDir, snapshotter, systemdCgroup)
 }
 
-// nvidiaRuntime is the handler of the RuntimeClass nvidia, where NVIDIA's runtime is on the machine. RKE2 looks for it in
+// renderNvidiaRuntime is the handler of the RuntimeClass nvidia, where NVIDIA's runtime is on the machine. RKE2 looks for it in
 // these places, at its start only (https://docs.rke2.io/advanced#deploy-nvidia-operator).
-func nvidiaRuntime(root string, systemdCgroup bool) string {
+func renderNvidiaRuntime(root string, systemdCgroup bool) string {
 	for _, dir := range []string{"usr/local/nvidia/toolkit", "usr/bin"} {
 		binary := filepath.Join(root, dir, "nvidia-container-runtime")
 		if info, err := os.Stat(binary); err != nil || info.IsDir() {
@@ -136,9 +136,9 @@ func nvidiaRuntime(root string, systemdCgroup bool) string {
 	return ""
 }
 
-// snapshotter tries whether overlay works where containerd keeps its layers: it
+// chooseSnapshotter tries whether overlay works where containerd keeps its layers: it
 // does not upon another overlay.
-func snapshotter(root string) string {
+func chooseSnapshotter(root string) string {
 	dir, err := os.MkdirTemp(root, ".overlay-*")
 	if err != nil {
 		return "native"
@@ -162,14 +162,14 @@ func snapshotter(root string) string {
 // agent/images, as RKE2 does at each start. One that can't be read is reported
 // and passed over.
 func (n *Node) importImages(ctx context.Context) {
-	for _, dir := range []string{filepath.Join(n.opts.ShareDir, "images"), n.path("images")} {
+	for _, dir := range []string{filepath.Join(n.opts.ShareDir, "images"), n.agentPath("images")} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue
 		}
 		var files []string
 		for _, e := range entries {
-			if imageArchive(e.Name()) {
+			if isImageArchive(e.Name()) {
 				files = append(files, filepath.Join(dir, e.Name()))
 			}
 		}
@@ -186,7 +186,7 @@ func (n *Node) importImages(ctx context.Context) {
 	}
 }
 
-func imageArchive(name string) bool {
+func isImageArchive(name string) bool {
 	for _, suffix := range []string{".tar", ".tar.gz", ".tgz", ".tar.zst"} {
 		if strings.HasSuffix(name, suffix) {
 			return true

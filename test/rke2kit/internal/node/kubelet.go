@@ -13,18 +13,18 @@ import (
 )
 
 func (n *Node) startKubelet(ctx context.Context, cluster supervisor.ClusterConfig) error {
-	config, err := n.kubeletConfig(cluster)
+	config, err := n.renderKubeletConfig(cluster)
 	if err != nil {
 		return err
 	}
-	file := n.path("etc", "kubelet.json")
+	file := n.agentPath("etc", "kubelet.json")
 	if err := pki.WriteFile(file, config, 0o600); err != nil {
 		return err
 	}
 	args := []string{
 		"kubelet",
 		"--config=" + file,
-		"--kubeconfig=" + n.path("kubelet.kubeconfig"),
+		"--kubeconfig=" + n.agentPath("kubelet.kubeconfig"),
 		"--hostname-override=" + n.opts.Name,
 		"--node-ip=" + n.opts.IP,
 	}
@@ -36,14 +36,14 @@ func (n *Node) startKubelet(ctx context.Context, cluster supervisor.ClusterConfi
 	}
 	// The node's own arguments come last: flags win over the file, later ones
 	// over earlier ones.
-	args = append(args, flags(n.opts.KubeletArgs)...)
-	return n.group.Start(ctx, proc.Spec{Name: "kubelet", Path: n.opts.KubeBinary, Args: args, Log: n.log("kubelet")})
+	args = append(args, toFlags(n.opts.KubeletArgs)...)
+	return n.group.Start(ctx, proc.Spec{Name: "kubelet", Path: n.opts.KubeBinary, Args: args, Log: n.logPath("kubelet")})
 }
 
-// kubeletConfig renders the kubelet's configuration file. Evictions are those of
+// renderKubeletConfig renders the kubelet's configuration file. Evictions are those of
 // RKE2: without a memory threshold, so that allocatable memory is capacity less
 // what the node's arguments reserve.
-func (n *Node) kubeletConfig(cluster supervisor.ClusterConfig) ([]byte, error) {
+func (n *Node) renderKubeletConfig(cluster supervisor.ClusterConfig) ([]byte, error) {
 	type m = map[string]any
 	config := m{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -51,11 +51,11 @@ func (n *Node) kubeletConfig(cluster supervisor.ClusterConfig) ([]byte, error) {
 		"authentication": m{
 			"anonymous": m{"enabled": false},
 			"webhook":   m{"enabled": true},
-			"x509":      m{"clientCAFile": n.path(join.ClientCAFile)},
+			"x509":      m{"clientCAFile": n.agentPath(join.ClientCAFile)},
 		},
 		"authorization":            m{"mode": "Webhook"},
-		"tlsCertFile":              n.path(join.ServingKubelet + ".crt"),
-		"tlsPrivateKeyFile":        n.path(join.ServingKubelet + ".key"),
+		"tlsCertFile":              n.agentPath(join.ServingKubelet + ".crt"),
+		"tlsPrivateKeyFile":        n.agentPath(join.ServingKubelet + ".key"),
 		"containerRuntimeEndpoint": "unix://" + containerdSocket,
 		"cgroupDriver":             n.cgroups.driver,
 		"failCgroupV1":             false,
@@ -66,7 +66,7 @@ func (n *Node) kubeletConfig(cluster supervisor.ClusterConfig) ([]byte, error) {
 		"clusterDNS":               strings.Split(cluster.ClusterDNS, ","),
 		"providerID":               "rke2://" + n.opts.Name,
 		"serializeImagePulls":      false,
-		"staticPodPath":            n.path("pod-manifests"),
+		"staticPodPath":            n.agentPath("pod-manifests"),
 		"evictionHard":             map[string]string{"imagefs.available": "5%", "nodefs.available": "5%"},
 		"evictionMinimumReclaim":   map[string]string{"imagefs.available": "10%", "nodefs.available": "10%"},
 		// RKE2 pins the images that it imports, which older containerds don't know: on a disk that is fairly full the kubelet

@@ -52,13 +52,13 @@ type Node struct {
 // New prepares the directories and what a container used as a machine may lack.
 func New(opts Options, group *proc.Group) (*Node, error) {
 	n := &Node{opts: opts, group: group, agent: filepath.Join(opts.DataDir, "agent"), containers: make(chan struct{})}
-	for _, dir := range []string{n.agent, n.path("etc"), n.path("images"), n.path("logs"), n.path("pod-manifests"), cniDir(n.agent)} {
+	for _, dir := range []string{n.agent, n.agentPath("etc"), n.agentPath("images"), n.agentPath("logs"), n.agentPath("pod-manifests"), cniDir(n.agent)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("create node directory: %w", err)
 		}
 	}
 	var err error
-	if n.cgroups, err = findCgroups(opts.Name); err != nil {
+	if n.cgroups, err = detectCgroups(opts.Name); err != nil {
 		return nil, err
 	}
 	if _, err := os.Lstat("/dev/kmsg"); errors.Is(err, fs.ErrNotExist) {
@@ -70,23 +70,23 @@ func New(opts Options, group *proc.Group) (*Node, error) {
 	return n, nil
 }
 
-func (n *Node) path(elem ...string) string {
+func (n *Node) agentPath(elem ...string) string {
 	return filepath.Join(append([]string{n.agent}, elem...)...)
 }
 
-func (n *Node) log(name string) string { return n.path("logs", name+".log") }
+func (n *Node) logPath(name string) string { return n.agentPath("logs", name+".log") }
 
-// Join is what Options leave open until the server is known.
-type Join struct {
+// JoinTarget is what Options leave open until the server is known.
+type JoinTarget struct {
 	Server    string // supervisor, https://host:9345
 	APIServer string // https://host:6443
 	Token     string
 }
 
-// Enter joins the cluster and starts the kubelet and kube-proxy. It returns
+// JoinCluster joins the cluster and starts the kubelet and kube-proxy. It returns
 // when the kubelet answers.
-func (n *Node) Enter(ctx context.Context, j Join) error {
-	password, err := nodePassword(PasswordFile)
+func (n *Node) JoinCluster(ctx context.Context, j JoinTarget) error {
+	password, err := ensureNodePassword(PasswordFile)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (n *Node) Enter(ctx context.Context, j Join) error {
 	if err := n.writeKubeconfigs(j.APIServer); err != nil {
 		return err
 	}
-	go n.network(ctx, j.APIServer, cluster)
+	go n.maintainPodNetwork(ctx, j.APIServer, cluster)
 	select {
 	case <-n.containers:
 	case <-ctx.Done():
@@ -112,14 +112,14 @@ func (n *Node) Enter(ctx context.Context, j Join) error {
 	if err := n.startKubelet(ctx, cluster); err != nil {
 		return err
 	}
-	if err := n.startProxy(ctx, cluster); err != nil {
+	if err := n.startKubeProxy(ctx, cluster); err != nil {
 		return err
 	}
 	return n.awaitKubelet(ctx)
 }
 
-// nodePassword reads the node's password, made once in its life.
-func nodePassword(file string) (string, error) {
+// ensureNodePassword reads the node's password, made once in its life.
+func ensureNodePassword(file string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err == nil && len(strings.TrimSpace(string(data))) > 0 {
 		return strings.TrimSpace(string(data)), nil
@@ -136,18 +136,18 @@ func nodePassword(file string) (string, error) {
 
 func (n *Node) writeKubeconfigs(apiServer string) error {
 	for file, cert := range map[string]string{"kubelet.kubeconfig": join.ClientKubelet, "kubeproxy.kubeconfig": join.ClientKubeProxy} {
-		data := kubeconfig.Files(apiServer, n.path(join.ServerCAFile), n.path(cert+".crt"), n.path(cert+".key"))
-		if err := pki.WriteFile(n.path(file), data, 0o600); err != nil {
+		data := kubeconfig.RenderWithFiles(apiServer, n.agentPath(join.ServerCAFile), n.agentPath(cert+".crt"), n.agentPath(cert+".key"))
+		if err := pki.WriteFile(n.agentPath(file), data, 0o600); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (n *Node) startProxy(ctx context.Context, cluster supervisor.ClusterConfig) error {
+func (n *Node) startKubeProxy(ctx context.Context, cluster supervisor.ClusterConfig) error {
 	args := []string{
 		"kube-proxy",
-		"--kubeconfig=" + n.path("kubeproxy.kubeconfig"),
+		"--kubeconfig=" + n.agentPath("kubeproxy.kubeconfig"),
 		"--hostname-override=" + n.opts.Name,
 		"--cluster-cidr=" + cluster.ClusterCIDR,
 		"--proxy-mode=iptables",
@@ -156,12 +156,12 @@ func (n *Node) startProxy(ctx context.Context, cluster supervisor.ClusterConfig)
 		"--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s",
 	}
 	return n.group.Start(ctx, proc.Spec{
-		Name: "kube-proxy", Path: n.opts.KubeBinary, Args: append(args, flags(n.opts.KubeProxyArgs)...), Log: n.log("kube-proxy"),
+		Name: "kube-proxy", Path: n.opts.KubeBinary, Args: append(args, toFlags(n.opts.KubeProxyArgs)...), Log: n.logPath("kube-proxy"),
 	})
 }
 
-// flags turns the k=v entries of a *-arg key into command-line flags.
-func flags(entries []string) []string {
+// toFlags turns the k=v entries of a *-arg key into command-line flags.
+func toFlags(entries []string) []string {
 	out := make([]string, 0, len(entries))
 	for _, e := range entries {
 		out = append(out, "--"+strings.TrimLeft(e, "-"))
@@ -193,9 +193,9 @@ func (n *Node) Stop() {
 	n.group.Stop(3*time.Second, "containerd")
 }
 
-// DefaultIP is the address this machine would reach the outside from, or its
+// FindDefaultIP is the address this machine would reach the outside from, or its
 // first address where there is no outside.
-func DefaultIP() (string, error) {
+func FindDefaultIP() (string, error) {
 	if conn, err := net.Dial("udp4", "192.0.2.1:9"); err == nil {
 		defer conn.Close()
 		return conn.LocalAddr().(*net.UDPAddr).IP.String(), nil

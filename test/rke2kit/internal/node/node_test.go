@@ -30,7 +30,7 @@ func TestOnlyCgroupTreesOfOthersGetARootOfTheirOwn(t *testing.T) {
 
 func TestTheNodePasswordIsMadeOnceAndIsPrivate(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "node", "password")
-	first, err := nodePassword(file)
+	first, err := ensureNodePassword(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,14 +44,14 @@ func TestTheNodePasswordIsMadeOnceAndIsPrivate(t *testing.T) {
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("mode is %v", info.Mode())
 	}
-	if again, err := nodePassword(file); err != nil || again != first {
+	if again, err := ensureNodePassword(file); err != nil || again != first {
 		t.Errorf("second call: %q, %v; want %q", again, err, first)
 	}
 }
 
 func TestKubeletConfigReservesNoMemoryByItself(t *testing.T) {
 	n := &Node{opts: Options{Name: "n1"}, agent: "/a", cgroups: cgroups{driver: driverCgroupfs, root: "/rke2kit-n1"}}
-	data, err := n.kubeletConfig(supervisor.ClusterConfig{ClusterDNS: "10.43.0.10", ClusterDomain: "cluster.local"})
+	data, err := n.renderKubeletConfig(supervisor.ClusterConfig{ClusterDNS: "10.43.0.10", ClusterDomain: "cluster.local"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestKubeletConfigReservesNoMemoryByItself(t *testing.T) {
 }
 
 func TestCNIConfigGivesPodsTheNodesRange(t *testing.T) {
-	data, err := cniConfig("10.42.3.0/24", 1450)
+	data, err := renderCNIConfig("10.42.3.0/24", 1450)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,13 +94,13 @@ func TestCNIConfigGivesPodsTheNodesRange(t *testing.T) {
 	if first.MTU != 1450 || first.IPAM.Ranges[0][0]["subnet"] != "10.42.3.0/24" {
 		t.Errorf("got %+v", first)
 	}
-	if _, err := cniConfig("10.42.3.0", 1450); err == nil {
+	if _, err := renderCNIConfig("10.42.3.0", 1450); err == nil {
 		t.Error("an address is taken for a range")
 	}
 }
 
 func TestArgumentsBecomeFlags(t *testing.T) {
-	got := flags([]string{"system-reserved=cpu=1,memory=2Gi", "--max-pods=20"})
+	got := toFlags([]string{"system-reserved=cpu=1,memory=2Gi", "--max-pods=20"})
 	if want := []string{"--system-reserved=cpu=1,memory=2Gi", "--max-pods=20"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -108,7 +108,7 @@ func TestArgumentsBecomeFlags(t *testing.T) {
 
 func TestNVIDIAsRuntimeIsOfferedWhereItIsOnTheMachine(t *testing.T) {
 	root := t.TempDir()
-	if got := nvidiaRuntime(root, false); got != "" {
+	if got := renderNvidiaRuntime(root, false); got != "" {
 		t.Errorf("without it: %s", got)
 	}
 	for _, dir := range []string{"usr/bin", "usr/local/nvidia/toolkit"} {
@@ -119,7 +119,7 @@ func TestNVIDIAsRuntimeIsOfferedWhereItIsOnTheMachine(t *testing.T) {
 		if err := os.WriteFile(file, nil, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		got := nvidiaRuntime(root, true)
+		got := renderNvidiaRuntime(root, true)
 		if !strings.Contains(got, "runtimes.nvidia.options]\n  BinaryName = \""+file+"\"\n  SystemdCgroup = true") {
 			t.Errorf("with %s: %s", file, got)
 		}

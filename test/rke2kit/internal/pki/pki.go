@@ -74,7 +74,7 @@ func createCA(certFile, keyFile, commonName string) (*CA, error) {
 		return nil, err
 	}
 	template := &x509.Certificate{
-		SerialNumber:          serial(),
+		SerialNumber:          newSerialNumber(),
 		Subject:               pkix.Name{CommonName: fmt.Sprintf("%s@%d", commonName, time.Now().Unix())},
 		NotBefore:             time.Now().Add(-backdate),
 		NotAfter:              time.Now().Add(caLife),
@@ -118,7 +118,7 @@ func (ca *CA) Issue(leaf Leaf) (certPEM, keyPEM []byte, err error) {
 // Sign makes a certificate for a public key, followed by the CA's own.
 func (ca *CA) Sign(leaf Leaf, pub crypto.PublicKey) ([]byte, error) {
 	template := &x509.Certificate{
-		SerialNumber: serial(),
+		SerialNumber: newSerialNumber(),
 		Subject:      pkix.Name{CommonName: leaf.CommonName, Organization: leaf.Organizations},
 		NotBefore:    time.Now().Add(-backdate),
 		NotAfter:     time.Now().Add(leafLife),
@@ -156,8 +156,8 @@ func (ca *CA) IssueTo(base string, leaf Leaf) error {
 	return WriteFile(base+".crt", certPEM, 0o644)
 }
 
-// Pool is the authority as a set of trusted roots.
-func (ca *CA) Pool() *x509.CertPool {
+// CertPool is the authority as a set of trusted roots.
+func (ca *CA) CertPool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca.PEM)
 	return pool
@@ -179,8 +179,8 @@ func LoadOrCreateKey(file string) error {
 	return WriteFile(file, keyPEM, 0o600)
 }
 
-// NewRequest makes a key and a signing request for it, both in PEM.
-func NewRequest(commonName string) (keyPEM, request []byte, err error) {
+// NewSigningRequest makes a key and a signing request for it, both in PEM.
+func NewSigningRequest(commonName string) (keyPEM, request []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -215,7 +215,7 @@ func WriteFile(file string, data []byte, mode fs.FileMode) error {
 	return nil
 }
 
-func serial() *big.Int {
+func newSerialNumber() *big.Int {
 	n, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 63))
 	return n.Add(n, big.NewInt(1))
 }

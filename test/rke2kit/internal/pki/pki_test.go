@@ -35,7 +35,7 @@ func TestTheAuthorityIsKeptAndLeavesVerifyAgainstIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for host, good := range map[string]bool{"head.example": true, "10.0.0.1": true, "10.0.0.2": false} {
-		_, err := leaf.Verify(x509.VerifyOptions{Roots: first.Pool(), DNSName: host})
+		_, err := leaf.Verify(x509.VerifyOptions{Roots: first.CertPool(), DNSName: host})
 		if (err == nil) != good {
 			t.Errorf("host %s: %v", host, err)
 		}
@@ -47,7 +47,7 @@ func TestARequestIsSignedForTheNameOfTheServersChoice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyPEM, requestPEM, err := NewRequest("what-the-node-says")
+	keyPEM, requestPEM, err := NewSigningRequest("what-the-node-says")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,8 +21,8 @@ import (
 const (
 	firstBackoff = 500 * time.Millisecond
 	maxBackoff   = 5 * time.Second
-	// steady is how long a component has to run for its failures to be forgotten.
-	steady = 30 * time.Second
+	// steadyAfter is how long a component has to run for its failures to be forgotten.
+	steadyAfter = 30 * time.Second
 	// logLimit is the size at which a component's log is begun anew at a start.
 	logLimit = 8 << 20
 )
@@ -40,10 +40,10 @@ type Spec struct {
 type Group struct {
 	pidDir string
 	mu     sync.Mutex
-	kids   []*child
+	kids   []*component
 }
 
-type child struct {
+type component struct {
 	spec   Spec
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -63,8 +63,8 @@ func NewGroup(pidDir string) (*Group, error) {
 // ends are logged and the component is started again.
 func (g *Group) Start(ctx context.Context, spec Spec) error {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &child{spec: spec, cancel: cancel, done: make(chan struct{})}
-	if err := c.launch(g.pidDir); err != nil {
+	c := &component{spec: spec, cancel: cancel, done: make(chan struct{})}
+	if err := c.startProcess(g.pidDir); err != nil {
 		cancel()
 		return err
 	}
@@ -72,11 +72,11 @@ func (g *Group) Start(ctx context.Context, spec Spec) error {
 	g.kids = append(g.kids, c)
 	g.mu.Unlock()
 	logline.Infof("Running %s with %s", spec.Name, strings.Join(spec.Args, " "))
-	go c.keep(ctx, g.pidDir)
+	go c.keepRunning(ctx, g.pidDir)
 	return nil
 }
 
-func (c *child) launch(pidDir string) error {
+func (c *component) startProcess(pidDir string) error {
 	if err := os.MkdirAll(filepath.Dir(c.spec.Log), 0o700); err != nil {
 		return fmt.Errorf("create log directory of %s: %w", c.spec.Name, err)
 	}
@@ -91,7 +91,7 @@ func (c *child) launch(pidDir string) error {
 	defer log.Close()
 	cmd := exec.Command(c.spec.Path, c.spec.Args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(environ(), c.spec.Env...)
+	cmd.Env = append(componentEnv(), c.spec.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", c.spec.Name, err)
@@ -99,12 +99,12 @@ func (c *child) launch(pidDir string) error {
 	c.mu.Lock()
 	c.cmd = cmd
 	c.mu.Unlock()
-	return writePid(pidDir, c.spec.Name, cmd.Process.Pid)
+	return writePidFile(pidDir, c.spec.Name, cmd.Process.Pid)
 }
 
-// environ leaves out what systemd gave to the supervisor alone: etcd and the
+// componentEnv leaves out what systemd gave to the supervisor alone: etcd and the
 // apiserver would report READY in its name.
-func environ() []string {
+func componentEnv() []string {
 	var out []string
 	for _, kv := range os.Environ() {
 		if strings.HasPrefix(kv, "NOTIFY_SOCKET=") || strings.HasPrefix(kv, "RKE2_") {
@@ -115,7 +115,7 @@ func environ() []string {
 	return out
 }
 
-func (c *child) keep(ctx context.Context, pidDir string) {
+func (c *component) keepRunning(ctx context.Context, pidDir string) {
 	defer close(c.done)
 	backoff := firstBackoff
 	for {
@@ -124,27 +124,27 @@ func (c *child) keep(ctx context.Context, pidDir string) {
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(started) > steady {
+		if time.Since(started) > steadyAfter {
 			backoff = firstBackoff
 		}
 		for {
-			logline.Errorf("%s exited: %v: %s; starting it again in %s, its log is %s", c.spec.Name, err, lastWords(c.spec.Log), backoff, c.spec.Log)
+			logline.Errorf("%s exited: %v: %s; starting it again in %s, its log is %s", c.spec.Name, err, lastErrorLine(c.spec.Log), backoff, c.spec.Log)
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(backoff):
 			}
 			backoff = min(2*backoff, maxBackoff)
-			if err = c.launch(pidDir); err == nil {
+			if err = c.startProcess(pidDir); err == nil {
 				break
 			}
 		}
 	}
 }
 
-// lastWords is the last line of a log that speaks of an error, or the last line:
+// lastErrorLine is the last line of a log that speaks of an error, or the last line:
 // whoever reads the journal only is to see why a component ended.
-func lastWords(file string) string {
+func lastErrorLine(file string) string {
 	const most, window = 400, 16 << 10
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -166,7 +166,7 @@ func lastWords(file string) string {
 // first, SIGKILL after the grace period.
 func (g *Group) Stop(grace time.Duration, names ...string) {
 	g.mu.Lock()
-	var stopping []*child
+	var stopping []*component
 	for _, c := range g.kids {
 		for _, name := range names {
 			if c.spec.Name == name {
@@ -177,7 +177,7 @@ func (g *Group) Stop(grace time.Duration, names ...string) {
 	g.mu.Unlock()
 	for _, c := range stopping {
 		c.cancel()
-		c.signal(syscall.SIGTERM)
+		c.sendSignal(syscall.SIGTERM)
 	}
 	deadline := time.After(grace)
 	for _, c := range stopping {
@@ -185,34 +185,34 @@ func (g *Group) Stop(grace time.Duration, names ...string) {
 		case <-c.done:
 		case <-deadline:
 			for _, late := range stopping {
-				late.signal(syscall.SIGKILL)
+				late.sendSignal(syscall.SIGKILL)
 			}
 			<-c.done
 		}
-		_ = os.Remove(pidFile(g.pidDir, c.spec.Name))
+		_ = os.Remove(pidFilePath(g.pidDir, c.spec.Name))
 	}
 }
 
-func (c *child) signal(sig syscall.Signal) {
+func (c *component) sendSignal(sig syscall.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_ = c.cmd.Process.Signal(sig)
 }
 
-func pidFile(dir, name string) string { return filepath.Join(dir, name+".pid") }
+func pidFilePath(dir, name string) string { return filepath.Join(dir, name+".pid") }
 
-// writePid notes the start time beside the pid: pids are used again.
-func writePid(dir, name string, pid int) error {
-	start, err := startTime(pid)
+// writePidFile notes the start time beside the pid: pids are used again.
+func writePidFile(dir, name string, pid int) error {
+	start, err := processStartTime(pid)
 	if err != nil {
 		return nil // it has ended already, and Wait will say why
 	}
-	return os.WriteFile(pidFile(dir, name), fmt.Appendf(nil, "%d %s\n", pid, start), 0o600)
+	return os.WriteFile(pidFilePath(dir, name), fmt.Appendf(nil, "%d %s\n", pid, start), 0o600)
 }
 
-// startTime is field 22 of /proc/<pid>/stat, counted behind the command name,
+// processStartTime is field 22 of /proc/<pid>/stat, counted behind the command name,
 // which may hold spaces.
-func startTime(pid int) (string, error) {
+func processStartTime(pid int) (string, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return "", err
@@ -225,15 +225,15 @@ func startTime(pid int) (string, error) {
 	return fields[19], nil
 }
 
-// Reap kills the components that an earlier supervisor left running. They hold
+// KillLeftovers kills the components that an earlier supervisor left running. They hold
 // no state that SIGKILL would lose, and pods run on without them.
-func Reap(pidDir string) error {
+func KillLeftovers(pidDir string) error {
 	files, err := filepath.Glob(filepath.Join(pidDir, "*.pid"))
 	if err != nil {
 		return err
 	}
 	for _, file := range files {
-		if pid, ok := alive(file); ok {
+		if pid, ok := readLivePid(file); ok {
 			logline.Infof("Stopping %s (pid %d) of an earlier start", strings.TrimSuffix(filepath.Base(file), ".pid"), pid)
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -241,7 +241,7 @@ func Reap(pidDir string) error {
 	deadline := time.Now().Add(10 * time.Second)
 	for _, file := range files {
 		for {
-			pid, ok := alive(file)
+			pid, ok := readLivePid(file)
 			if !ok {
 				break
 			}
@@ -255,7 +255,7 @@ func Reap(pidDir string) error {
 	return nil
 }
 
-func alive(file string) (int, bool) {
+func readLivePid(file string) (int, bool) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0, false
@@ -268,6 +268,6 @@ func alive(file string) (int, bool) {
 	if err != nil {
 		return 0, false
 	}
-	start, err := startTime(pid)
+	start, err := processStartTime(pid)
 	return pid, err == nil && start == fields[1]
 }

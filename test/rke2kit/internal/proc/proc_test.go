@@ -36,7 +36,7 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func runs(dir string) (int, bool) { return alive(filepath.Join(dir, "sleeper.pid")) }
+func runs(dir string) (int, bool) { return readLivePid(filepath.Join(dir, "sleeper.pid")) }
 
 func TestAComponentThatEndsIsStartedAgain(t *testing.T) {
 	g, dir := newGroup(t)
@@ -75,7 +75,7 @@ func TestStopKillsWhatIgnoresTheRequest(t *testing.T) {
 	pid, _ := runs(dir)
 	t.Cleanup(func() { _ = syscall.Kill(-pid, syscall.SIGKILL) }) // the shell's own child
 	g.Stop(50*time.Millisecond, "sleeper")
-	if _, err := startTime(pid); err == nil {
+	if _, err := processStartTime(pid); err == nil {
 		t.Errorf("process %d runs after Stop", pid)
 	}
 }
@@ -100,7 +100,7 @@ func TestReapEndsLeftoversAndSparesStrangers(t *testing.T) {
 		return cmd
 	}
 	leftover, stranger := start(), start()
-	if err := writePid(dir, "leftover", leftover.Process.Pid); err != nil {
+	if err := writePidFile(dir, "leftover", leftover.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
 	// The pid was used again: its process started at another time than noted.
@@ -109,13 +109,13 @@ func TestReapEndsLeftoversAndSparesStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _ = leftover.Wait() }()
-	if err := Reap(dir); err != nil {
+	if err := KillLeftovers(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := startTime(leftover.Process.Pid); err == nil {
+	if _, err := processStartTime(leftover.Process.Pid); err == nil {
 		t.Error("the leftover runs on")
 	}
-	if _, err := startTime(stranger.Process.Pid); err != nil {
+	if _, err := processStartTime(stranger.Process.Pid); err != nil {
 		t.Error("a stranger with a used pid was killed")
 	}
 	if files, _ := filepath.Glob(filepath.Join(dir, "*.pid")); len(files) != 0 {
@@ -127,7 +127,7 @@ func TestComponentsDoNotInheritWhatIsTheSupervisorsOwn(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/systemd/notify")
 	t.Setenv("RKE2_TOKEN", "secret")
 	t.Setenv("HOME", "/root")
-	env := strings.Join(environ(), "\n")
+	env := strings.Join(componentEnv(), "\n")
 	if strings.Contains(env, "NOTIFY_SOCKET") || strings.Contains(env, "secret") || !strings.Contains(env, "HOME=/root") {
 		t.Errorf("environment: %s", env)
 	}
@@ -143,7 +143,7 @@ func TestTheLastErrorOfALogIsFound(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := lastWords(file); got != want {
+		if got := lastErrorLine(file); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

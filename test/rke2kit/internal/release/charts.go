@@ -18,24 +18,24 @@ type chart struct {
 	variables     map[string]string
 }
 
-// operatorChart is the GPU Operator's at a version, with the parts that NVIDIA's values file names at that tag.
-func operatorChart(version, driver, toolkit, plugin, nfd string) chart {
+// newOperatorChart is the GPU Operator's at a version, with the parts that NVIDIA's values file names at that tag.
+func newOperatorChart(version, driver, toolkit, plugin, nfd string) chart {
 	return chart{"gpu-operator", version, map[string]string{
 		"VERSION": version, "DRIVER": driver, "TOOLKIT": toolkit, "PLUGIN": plugin, "NFD": nfd,
 	}}
 }
 
-func pluginChart(version string) chart {
+func newPluginChart(version string) chart {
 	return chart{"nvidia-device-plugin", version, map[string]string{"VERSION": version, "PLUGIN": "v" + version}}
 }
 
 // charts are what the release's chart repository has, the newest of each first.
 var charts = []chart{
-	operatorChart("v26.3.2", "580.126.20", "v1.19.1", "v0.19.2", "v0.18.3"),
-	operatorChart("v25.10.1", "580.105.08", "v1.18.1", "v0.18.1", "v0.18.2"),
-	operatorChart("v25.3.4", "580.82.07", "v1.17.8-ubuntu20.04", "v0.17.4", "v0.17.3"),
-	pluginChart("0.19.2"),
-	pluginChart("0.18.1"),
+	newOperatorChart("v26.3.2", "580.126.20", "v1.19.1", "v0.19.2", "v0.18.3"),
+	newOperatorChart("v25.10.1", "580.105.08", "v1.18.1", "v0.18.1", "v0.18.2"),
+	newOperatorChart("v25.3.4", "580.82.07", "v1.17.8-ubuntu20.04", "v0.17.4", "v0.17.3"),
+	newPluginChart("0.19.2"),
+	newPluginChart("0.18.1"),
 }
 
 // defaultRegistry is where the charts' images are if nobody says otherwise; mirrorRegistry has the newest of them under the
@@ -49,11 +49,11 @@ const (
 // handed out; the release has a stand-in for it under this name.
 const WorkloadImage = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0"
 
-// chartImages are the names of the images that the charts run, and those of the sample.
-func chartImages() (parts, workload []string) {
+// listChartImages are the names of the images that the charts run, and those of the sample.
+func listChartImages() (parts, workload []string) {
 	newest := map[string]bool{}
 	for _, c := range charts {
-		names := c.images()
+		names := c.imageNames()
 		for _, name := range names {
 			parts = append(parts, defaultRegistry+"/"+name)
 			if !newest[c.name] {
@@ -67,8 +67,8 @@ func chartImages() (parts, workload []string) {
 	return slices.Compact(parts), []string{WorkloadImage, mirrored}
 }
 
-// images are the names, without a registry, of what a chart runs.
-func (c chart) images() []string {
+// imageNames are the names, without a registry, of what a chart runs.
+func (c chart) imageNames() []string {
 	names := []string{"nvidia/k8s-device-plugin:" + c.variables["PLUGIN"]}
 	if c.name == "gpu-operator" {
 		names = append(names, "nvidia/gpu-operator:"+c.version, "nvidia/driver:"+c.variables["DRIVER"]+"-ubuntu24.04",
@@ -87,7 +87,7 @@ func writeCharts(source, out string) error {
 	index.WriteString("apiVersion: v1\ngenerated: \"1970-01-01T00:00:00Z\"\nentries:\n")
 	last := ""
 	for _, c := range charts {
-		archive, err := c.pack(filepath.Join(source, c.name))
+		archive, err := c.packArchive(filepath.Join(source, c.name))
 		if err != nil {
 			return fmt.Errorf("pack chart %s %s: %w", c.name, c.version, err)
 		}
@@ -100,12 +100,12 @@ func writeCharts(source, out string) error {
 			last = c.name
 		}
 		fmt.Fprintf(&index, "  - apiVersion: v2\n    name: %s\n    version: %s\n    appVersion: %s\n    created: \"1970-01-01T00:00:00Z\"\n    digest: %s\n    urls: [%s]\n",
-			c.name, c.version, c.version, digest(archive), file)
+			c.name, c.version, c.version, hexDigest(archive), file)
 	}
 	return os.WriteFile(filepath.Join(out, "index.yaml"), index.Bytes(), 0o644)
 }
 
-func (c chart) pack(dir string) ([]byte, error) {
+func (c chart) packArchive(dir string) ([]byte, error) {
 	var pairs []string
 	for name, value := range c.variables {
 		pairs = append(pairs, "${"+name+"}", value)

@@ -74,7 +74,7 @@ func TestTheIndexNamesEveryChartWithItsDigest(t *testing.T) {
 		for _, v := range versions {
 			count++
 			archive, err := os.ReadFile(filepath.Join(dir, v.URLs[0]))
-			if err != nil || digest(archive) != v.Digest || v.Name != name {
+			if err != nil || hexDigest(archive) != v.Digest || v.Name != name {
 				t.Errorf("%s %s: %v", name, v.Version, err)
 			}
 			loaded, err := loader.Load(filepath.Join(dir, v.URLs[0]))
@@ -90,7 +90,7 @@ func TestTheIndexNamesEveryChartWithItsDigest(t *testing.T) {
 
 func TestTheReleaseHasEveryImageThatTheChartsRun(t *testing.T) {
 	dir := publish(t)
-	parts, _ := chartImages()
+	parts, _ := listChartImages()
 	whole := regexp.MustCompile(`(?m)^\s*image: (\S+:\S+)$`)
 	section := regexp.MustCompile(`(?m)^    repository: (\S+)\n    image: (\S+)\n    version: "(\S+)"$`)
 	for _, c := range charts {
@@ -118,8 +118,8 @@ func TestTheReleaseHasEveryImageThatTheChartsRun(t *testing.T) {
 }
 
 func TestAMirrorHasTheNewestImagesUnderTheirPaths(t *testing.T) {
-	parts, workload := chartImages()
-	for _, path := range append(charts[0].images(), pluginChart("0.19.2").images()...) {
+	parts, workload := listChartImages()
+	for _, path := range append(charts[0].imageNames(), newPluginChart("0.19.2").imageNames()...) {
 		if !slices.Contains(parts, "mirror.skyctl.test/gpu/"+path) {
 			t.Errorf("the mirror lacks %s in %v", path, parts)
 		}

@@ -40,15 +40,15 @@ func WriteImages(w io.Writer, arch string, images []Image) error {
 	manifests := make([]manifest, 0, len(images))
 	written := map[string]bool{}
 	for _, image := range images {
-		layer, err := layerOf(image)
+		layer, err := buildLayer(image)
 		if err != nil {
 			return fmt.Errorf("image %s: %w", image.Names[0], err)
 		}
-		config, err := configOf(image, arch, digest(layer))
+		config, err := renderImageConfig(image, arch, hexDigest(layer))
 		if err != nil {
 			return fmt.Errorf("image %s: %w", image.Names[0], err)
 		}
-		m := manifest{Config: digest(config) + ".json", RepoTags: image.Names, Layers: []string{digest(layer) + "/layer.tar"}}
+		m := manifest{Config: hexDigest(config) + ".json", RepoTags: image.Names, Layers: []string{hexDigest(layer) + "/layer.tar"}}
 		manifests = append(manifests, m)
 		if err := addFile(archive, m.Config, 0o644, config); err != nil {
 			return err
@@ -71,7 +71,7 @@ func WriteImages(w io.Writer, arch string, images []Image) error {
 	return archive.Close()
 }
 
-func layerOf(image Image) ([]byte, error) {
+func buildLayer(image Image) ([]byte, error) {
 	var buf bytes.Buffer
 	layer := tar.NewWriter(&buf)
 	// Mount points and a root directory that others may enter.
@@ -86,7 +86,7 @@ func layerOf(image Image) ([]byte, error) {
 	return buf.Bytes(), layer.Close()
 }
 
-func configOf(image Image, arch, layerDigest string) ([]byte, error) {
+func renderImageConfig(image Image, arch, layerDigest string) ([]byte, error) {
 	type m = map[string]any
 	ports := m{}
 	for _, p := range image.Ports {
@@ -113,7 +113,7 @@ func addFile(archive *tar.Writer, name string, mode int64, content []byte) error
 	return nil
 }
 
-func digest(b []byte) string {
+func hexDigest(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }

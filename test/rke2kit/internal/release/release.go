@@ -24,8 +24,8 @@ type Input struct {
 	Version  string
 }
 
-// entry is one file of the tarball.
-type entry struct {
+// tarEntry is one file of the tarball.
+type tarEntry struct {
 	name    string
 	mode    int64
 	content []byte
@@ -33,11 +33,11 @@ type entry struct {
 
 // Write makes the release directory's files in out.
 func Write(in Input, out string) error {
-	entries, err := collect(in)
+	entries, err := collectEntries(in)
 	if err != nil {
 		return err
 	}
-	tarball, err := pack(entries)
+	tarball, err := packTarball(entries)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func Write(in Input, out string) error {
 	if err := os.WriteFile(filepath.Join(out, name), tarball, 0o644); err != nil {
 		return fmt.Errorf("write tarball: %w", err)
 	}
-	sums := fmt.Sprintf("%s  %s\n", digest(tarball), name)
+	sums := fmt.Sprintf("%s  %s\n", hexDigest(tarball), name)
 	sumsName := fmt.Sprintf("sha256sum-%s.txt", in.Arch)
 	if err := os.WriteFile(filepath.Join(out, sumsName), []byte(sums), 0o644); err != nil {
 		return fmt.Errorf("write checksums: %w", err)
@@ -56,8 +56,8 @@ func Write(in Input, out string) error {
 	return os.WriteFile(filepath.Join(out, "version"), []byte(in.Version+"\n"), 0o644)
 }
 
-// collect lays the parts out as RKE2's tarball does.
-func collect(in Input) ([]entry, error) {
+// collectEntries lays the parts out as RKE2's tarball does.
+func collectEntries(in Input) ([]tarEntry, error) {
 	sources := map[string]struct {
 		file string
 		mode int64
@@ -72,26 +72,26 @@ func collect(in Input) ([]entry, error) {
 		source.file, source.mode = filepath.Join(in.Files, "systemd", unit), 0o644
 		sources["lib/systemd/system/"+unit] = source
 	}
-	var entries []entry
+	var entries []tarEntry
 	for name, source := range sources {
 		content, err := os.ReadFile(source.file)
 		if err != nil {
 			return nil, fmt.Errorf("collect %s: %w", name, err)
 		}
-		entries = append(entries, entry{name, source.mode, content})
+		entries = append(entries, tarEntry{name, source.mode, content})
 	}
-	images, err := images(in)
+	images, err := buildImages(in)
 	if err != nil {
 		return nil, err
 	}
 	entries = append(entries,
-		entry{"share/rke2/images/rke2kit-images.tar", 0o644, images},
-		entry{"share/rke2/VERSION", 0o644, []byte(in.Version + "\n")})
+		tarEntry{"share/rke2/images/rke2kit-images.tar", 0o644, images},
+		tarEntry{"share/rke2/VERSION", 0o644, []byte(in.Version + "\n")})
 	sort.Slice(entries, func(i, j int) bool { return entries[i].name < entries[j].name })
 	return entries, nil
 }
 
-func images(in Input) ([]byte, error) {
+func buildImages(in Input) ([]byte, error) {
 	programs := map[string][]byte{}
 	for _, name := range []string{"pause", "hello", "gpukit"} {
 		content, err := os.ReadFile(filepath.Join(in.Binaries, name))
@@ -101,7 +101,7 @@ func images(in Input) ([]byte, error) {
 		programs[name] = content
 	}
 	const nobody = "65534:65534"
-	parts, workload := chartImages()
+	parts, workload := listChartImages()
 	var buf bytes.Buffer
 	err := WriteImages(&buf, in.Arch, []Image{
 		{Names: []string{node.SandboxImage, node.HelmJobImage}, Program: "/pause", Content: programs["pause"], User: nobody},
@@ -112,14 +112,14 @@ func images(in Input) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// pack makes the tarball. Lower levels make it larger, and no faster to unpack.
-func pack(entries []entry) ([]byte, error) {
+// packTarball makes the tarball. Lower levels make it larger, and no faster to unpack.
+func packTarball(entries []tarEntry) ([]byte, error) {
 	var buf bytes.Buffer
 	zipped := gzip.NewWriter(&buf)
 	archive := tar.NewWriter(zipped)
 	made := map[string]bool{}
 	for _, e := range entries {
-		if err := addParents(archive, made, e.name); err != nil {
+		if err := addParentDirs(archive, made, e.name); err != nil {
 			return nil, err
 		}
 		if err := addFile(archive, e.name, e.mode, e.content); err != nil {
@@ -135,7 +135,7 @@ func pack(entries []entry) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-func addParents(archive *tar.Writer, made map[string]bool, name string) error {
+func addParentDirs(archive *tar.Writer, made map[string]bool, name string) error {
 	parts := strings.Split(filepath.Dir(name), "/")
 	for i := range parts {
 		dir := strings.Join(parts[:i+1], "/") + "/"

@@ -53,7 +53,7 @@ func TestAnImagesConfigNamesItsLayer(t *testing.T) {
 	if err := json.Unmarshal(files[manifests[0].Config], &config); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := config.RootFS.DiffIDs[0], "sha256:"+digest(layer); got != want {
+	if got, want := config.RootFS.DiffIDs[0], "sha256:"+hexDigest(layer); got != want {
 		t.Errorf("diff id is %s, want %s", got, want)
 	}
 	if config.Architecture != "amd64" || config.Config.Entrypoint[0] != "/x" || manifests[0].RepoTags[0] != image.Names[0] {
@@ -85,7 +85,7 @@ func TestTheReleaseHasRKE2sLayoutAndIsReproducible(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := digest(tarball) + "  rke2.linux-amd64.tar.gz\n"; string(sums) != want {
+		if want := hexDigest(tarball) + "  rke2.linux-amd64.tar.gz\n"; string(sums) != want {
 			t.Errorf("checksums are %q, want %q", sums, want)
 		}
 		return tarball

@@ -25,7 +25,7 @@ type identity struct {
 	node  string
 }
 
-func (id identity) has(r role) bool { return slices.Contains(id.roles, r) }
+func (id identity) hasRole(r role) bool { return slices.Contains(id.roles, r) }
 
 type identityKey struct{}
 
@@ -41,15 +41,15 @@ func identityOf(ctx context.Context) identity {
 func (s *Supervisor) authenticate(r *http.Request) (identity, bool) {
 	if user, password, ok := r.BasicAuth(); ok {
 		switch {
-		case user == token.NodeUser && same(password, s.opts.NodePassword):
+		case user == token.NodeUser && equalSecrets(password, s.opts.NodePassword):
 			return identity{roles: []role{roleNode}}, true
-		case user == token.ServerUser && same(password, s.opts.ServerPassword):
+		case user == token.ServerUser && equalSecrets(password, s.opts.ServerPassword):
 			return identity{roles: []role{roleNode, roleServer}}, true
 		}
 		return identity{}, false
 	}
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return identity{roles: []role{roleNode}}, s.validBootstrap(r.Context(), bearer)
+		return identity{roles: []role{roleNode}}, s.isValidBootstrapToken(r.Context(), bearer)
 	}
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return identity{}, false
@@ -65,10 +65,10 @@ func (s *Supervisor) authenticate(r *http.Request) (identity, bool) {
 	return identity{}, false
 }
 
-func same(a, b string) bool {
+func equalSecrets(a, b string) bool {
 	return b != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }
 
-// quiet drops the lines about handshakes that a client ended: every agent that
+// newDiscardLogger drops the lines about handshakes that a client ended: every agent that
 // looks at /cacerts before it trusts the CA makes one.
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+func newDiscardLogger() *log.Logger { return log.New(io.Discard, "", 0) }

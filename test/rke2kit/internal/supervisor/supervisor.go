@@ -61,7 +61,7 @@ type Supervisor struct {
 	nodes sync.Mutex      // one node password at a time
 }
 
-// Listen opens the port and serves until ctx ends. Until CoreReady all but the
+// Listen opens the port and serves until ctx ends. Until MarkCoreReady all but the
 // open endpoints answer 503.
 func Listen(ctx context.Context, opts Options) (*Supervisor, error) {
 	listener, err := net.Listen("tcp", ":"+Port)
@@ -83,15 +83,15 @@ func Serve(ctx context.Context, listener net.Listener, opts Options) (*Superviso
 	}
 	s := &Supervisor{opts: opts, ready: make(chan struct{})}
 	server := &http.Server{
-		Handler: s.routes(),
+		Handler: s.newHandler(),
 		TLSConfig: &tls.Config{
 			Certificates: []tls.Certificate{pair},
 			ClientAuth:   tls.VerifyClientCertIfGiven,
-			ClientCAs:    opts.ClientCA.Pool(),
+			ClientCAs:    opts.ClientCA.CertPool(),
 			MinVersion:   tls.VersionTLS12,
 		},
 		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          quiet(),
+		ErrorLog:          newDiscardLogger(),
 	}
 	go func() {
 		<-ctx.Done()
@@ -105,39 +105,39 @@ func Serve(ctx context.Context, listener net.Listener, opts Options) (*Superviso
 	return s, nil
 }
 
-// CoreReady opens the endpoints that need the apiserver.
-func (s *Supervisor) CoreReady(api *kubeapi.Client) {
+// MarkCoreReady opens the endpoints that need the apiserver.
+func (s *Supervisor) MarkCoreReady(api *kubeapi.Client) {
 	s.api = api
 	close(s.ready)
 }
 
-func (s *Supervisor) routes() http.Handler {
+func (s *Supervisor) newHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ping", text("pong"))
-	mux.HandleFunc("/cacerts", text(string(s.opts.ServerCA.PEM)))
+	mux.HandleFunc("/ping", handleText("pong"))
+	mux.HandleFunc("/cacerts", handleText(string(s.opts.ServerCA.PEM)))
 	guarded := map[string]http.HandlerFunc{
-		"readyz":              text("ok"),
-		"config":              s.serveJSON(s.opts.Cluster),
-		"apiservers":          s.serveJSON([]string{s.opts.APIServer}),
-		"server-ca.crt":       text(string(s.opts.ServerCA.PEM)),
-		"client-ca.crt":       text(string(s.opts.ClientCA.PEM)),
-		"serving-kubelet.crt": s.nodeCert(s.opts.ServerCA, servingKubelet),
-		"client-kubelet.crt":  s.nodeCert(s.opts.ClientCA, clientKubelet),
-		"client-kube-proxy.crt": s.nodeCert(s.opts.ClientCA, func(string, string) pki.Leaf {
+		"readyz":              handleText("ok"),
+		"config":              s.handleJSON(s.opts.Cluster),
+		"apiservers":          s.handleJSON([]string{s.opts.APIServer}),
+		"server-ca.crt":       handleText(string(s.opts.ServerCA.PEM)),
+		"client-ca.crt":       handleText(string(s.opts.ClientCA.PEM)),
+		"serving-kubelet.crt": s.handleNodeCertificate(s.opts.ServerCA, kubeletServingLeaf),
+		"client-kubelet.crt":  s.handleNodeCertificate(s.opts.ClientCA, kubeletClientLeaf),
+		"client-kube-proxy.crt": s.handleNodeCertificate(s.opts.ClientCA, func(string, string) pki.Leaf {
 			return pki.Leaf{CommonName: "system:kube-proxy", Client: true}
 		}),
 	}
 	for name, handler := range guarded {
-		mux.Handle(Prefix+name, s.guard(roleNode, handler))
+		mux.Handle(Prefix+name, s.requireRole(roleNode, handler))
 	}
-	mux.Handle(Prefix+"server-bootstrap", s.guard(roleServer, func(w http.ResponseWriter, _ *http.Request) {
+	mux.Handle(Prefix+"server-bootstrap", s.requireRole(roleServer, func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "the kit has one server only", http.StatusNotImplemented)
 	}))
 	return mux
 }
 
-// guard lets through who has the role, once the core is up.
-func (s *Supervisor) guard(need role, next http.HandlerFunc) http.Handler {
+// requireRole lets through who has the role, once the core is up.
+func (s *Supervisor) requireRole(need role, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, ok := s.authenticate(r)
 		if !ok {
@@ -145,11 +145,11 @@ func (s *Supervisor) guard(need role, next http.HandlerFunc) http.Handler {
 			http.Error(w, "Unauthorized", http.StatusUnauthorized)
 			return
 		}
-		if !s.waitReady(r) {
+		if !s.awaitReady(r) {
 			http.Error(w, "starting", http.StatusServiceUnavailable)
 			return
 		}
-		if !id.has(need) {
+		if !id.hasRole(need) {
 			http.Error(w, "Forbidden", http.StatusForbidden)
 			return
 		}
@@ -157,7 +157,7 @@ func (s *Supervisor) guard(need role, next http.HandlerFunc) http.Handler {
 	})
 }
 
-func (s *Supervisor) waitReady(r *http.Request) bool {
+func (s *Supervisor) awaitReady(r *http.Request) bool {
 	select {
 	case <-s.ready:
 		return true
@@ -176,14 +176,14 @@ func (s *Supervisor) waitReady(r *http.Request) bool {
 	}
 }
 
-func (s *Supervisor) serveJSON(v any) http.HandlerFunc {
+func (s *Supervisor) handleJSON(v any) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(v)
 	}
 }
 
-func text(body string) http.HandlerFunc {
+func handleText(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = w.Write([]byte(body))

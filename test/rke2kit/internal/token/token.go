@@ -35,12 +35,12 @@ func Parse(s string) (Token, error) {
 		return Token{}, errors.New("token is empty")
 	}
 	if !strings.HasPrefix(s, fullPrefix) {
-		return bare(s)
+		return parseBare(s)
 	}
 	hash, creds, found := strings.Cut(strings.TrimPrefix(s, fullPrefix), "::")
 	if !found {
 		// A password may begin with K10 as well.
-		return bare(s)
+		return parseBare(s)
 	}
 	if raw, err := hex.DecodeString(hash); err != nil || len(raw) != sha256.Size {
 		return Token{}, errors.New("invalid token CA hash length")
@@ -48,7 +48,7 @@ func Parse(s string) (Token, error) {
 	user, password, found := strings.Cut(creds, ":")
 	if !found {
 		t := Token{CAHash: hash, Password: creds}
-		if t.Bootstrap() {
+		if t.IsBootstrap() {
 			return t, nil
 		}
 	}
@@ -58,7 +58,7 @@ func Parse(s string) (Token, error) {
 	return Token{CAHash: hash, User: user, Password: password}, nil
 }
 
-func bare(s string) (Token, error) {
+func parseBare(s string) (Token, error) {
 	user, password, found := strings.Cut(s, ":")
 	if !found {
 		return Token{Password: s}, nil
@@ -71,23 +71,23 @@ func bare(s string) (Token, error) {
 
 var bootstrapForm = regexp.MustCompile(`^[a-z0-9]{6}\.[a-z0-9]{16}$`)
 
-// Bootstrap tells whether this is a Kubernetes bootstrap token, <id>.<secret>,
+// IsBootstrap tells whether this is a Kubernetes bootstrap token, <id>.<secret>,
 // which is sent as a bearer token.
-func (t Token) Bootstrap() bool {
+func (t Token) IsBootstrap() bool {
 	return t.User == "" && bootstrapForm.MatchString(t.Password)
 }
 
-// Full renders the full form, which Parse reads back.
-func (t Token) Full() string {
+// FormatFull renders the full form, which Parse reads back.
+func (t Token) FormatFull() string {
 	if t.User == "" {
 		return fullPrefix + t.CAHash + "::" + t.Password
 	}
 	return fullPrefix + t.CAHash + "::" + t.User + ":" + t.Password
 }
 
-// CAHash is the hash of a PEM bundle of CA certificates as a full token carries
+// HashCA is the hash of a PEM bundle of CA certificates as a full token carries
 // it: of the PEM bytes for one certificate, of the root's DER for a chain.
-func CAHash(bundle []byte) (string, error) {
+func HashCA(bundle []byte) (string, error) {
 	var last *pem.Block
 	count := 0
 	for rest := bundle; ; {
@@ -110,12 +110,12 @@ func CAHash(bundle []byte) (string, error) {
 	}
 }
 
-// Verify compares the pinned hash, if there is one, with the bundle's.
-func (t Token) Verify(bundle []byte) error {
+// VerifyCA compares the pinned hash, if there is one, with the bundle's.
+func (t Token) VerifyCA(bundle []byte) error {
 	if t.CAHash == "" {
 		return nil
 	}
-	got, err := CAHash(bundle)
+	got, err := HashCA(bundle)
 	if err != nil {
 		return err
 	}

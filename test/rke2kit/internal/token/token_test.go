@@ -36,8 +36,8 @@ func TestParseRefusesBrokenTokens(t *testing.T) {
 
 func TestFullIsReadBack(t *testing.T) {
 	for _, want := range []Token{{hash, NodeUser, "secret"}, {CAHash: hash, Password: "abc123.0123456789abcdef"}} {
-		if got, err := Parse(want.Full()); err != nil || got != want {
-			t.Errorf("%s: got %+v, %v", want.Full(), got, err)
+		if got, err := Parse(want.FormatFull()); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v", want.FormatFull(), got, err)
 		}
 	}
 }
@@ -50,28 +50,28 @@ func TestCAHashIsOfThePEMForOneCertificateAndOfTheRootsDERForAChain(t *testing.T
 		"chain": {bytes.Join([][]byte{one, root}, nil), []byte("root")},
 	} {
 		sum := sha256.Sum256(c.hashed)
-		if got, err := CAHash(c.bundle); err != nil || got != hex.EncodeToString(sum[:]) {
+		if got, err := HashCA(c.bundle); err != nil || got != hex.EncodeToString(sum[:]) {
 			t.Errorf("%s: got %s, %v", name, got, err)
 		}
 	}
-	if _, err := CAHash([]byte("no pem")); err == nil {
+	if _, err := HashCA([]byte("no pem")); err == nil {
 		t.Error("a bundle without certificate has a hash")
 	}
 }
 
 func TestVerifyRefusesAnotherCA(t *testing.T) {
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("ca")})
-	right, err := CAHash(bundle)
+	right, err := HashCA(bundle)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (Token{CAHash: right}).Verify(bundle); err != nil {
+	if err := (Token{CAHash: right}).VerifyCA(bundle); err != nil {
 		t.Errorf("right hash: %v", err)
 	}
-	if err := (Token{Password: "short"}).Verify(bundle); err != nil {
+	if err := (Token{Password: "short"}).VerifyCA(bundle); err != nil {
 		t.Errorf("no hash: %v", err)
 	}
-	err = Token{CAHash: hash}.Verify(bundle)
+	err = Token{CAHash: hash}.VerifyCA(bundle)
 	want := "token CA hash does not match the Cluster CA certificate hash: " + hash + " != " + right
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)

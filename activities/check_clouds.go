@@ -1,0 +1,81 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/redact"
+	"github.com/sky-shift/skyctl/pkg/version"
+)
+
+// checkTimeout bounds the look at one cloud's provider: SkyPilot may have to start its server, and asks every cloud.
+const checkTimeout = 90 * time.Second
+
+// Check looks at this worker and at whatever gives machines, all at once. What does not work stands in the result.
+func (a *Machines) Check(ctx context.Context) (api.CheckResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	type answer struct {
+		finding api.CheckFinding
+		clouds  []api.CloudStatus
+	}
+	checkers := a.Clouds.listCheckers()
+	answers := make([]answer, len(checkers))
+	var asked sync.WaitGroup
+	for i, c := range checkers {
+		asked.Go(func() { answers[i].finding, answers[i].clouds = c.InspectProvider(ctx) })
+	}
+	asked.Wait()
+	r := api.CheckResult{Worker: describeWorker(), Providers: []api.CheckFinding{}, Clouds: []api.CloudStatus{}}
+	for _, found := range answers {
+		r.Providers = append(r.Providers, redactFinding(found.finding))
+		for _, c := range found.clouds {
+			c.Reason = redact.Text(c.Reason)
+			r.Clouds = append(r.Clouds, c)
+		}
+	}
+	return r, nil
+}
+
+// redactFinding is a finding as it may be shown: it quotes what clouds and their tools said.
+func redactFinding(f api.CheckFinding) api.CheckFinding {
+	f.Problem, f.Details = redact.Text(f.Problem), slices.Clone(f.Details)
+	for i := range f.Details {
+		f.Details[i] = redact.Text(f.Details[i])
+	}
+	return f
+}
+
+// listCheckers are the clouds that can tell how they are, those with a name first.
+func (c Clouds) listCheckers() []cloud.Checker {
+	var all []cloud.Checker
+	for _, name := range sortedKeys(c.Named) {
+		if k, ok := c.Named[name].(cloud.Checker); ok {
+			all = append(all, k)
+		}
+	}
+	if k, ok := c.Others.(cloud.Checker); ok {
+		all = append(all, k)
+	}
+	return all
+}
+
+// newWorkerInfo says what whoever plans with this worker has to know of it.
+func (a *Machines) newWorkerInfo() *api.WorkerInfo {
+	w := describeWorker()
+	return &api.WorkerInfo{Where: w.Where, Version: w.Version, Level: api.SpecLevel, Settings: a.Settings}
+}
+
+func describeWorker() api.CheckFinding {
+	f := api.CheckFinding{Name: "worker", Version: version.ReadBuild().Version}
+	if host, err := os.Hostname(); err == nil {
+		f.Where = fmt.Sprintf("process %d on %s", os.Getpid(), host)
+	}
+	return f
+}

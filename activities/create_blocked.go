@@ -1,0 +1,56 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// recordCreateBlocked records why a create can't begin yet, where the step that failed is tried again, for those who wait for the create
+// and for the failure of one whose time ends meanwhile. It returns the step's error as it is.
+func recordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, now time.Time, step error) error {
+	var why *temporal.ApplicationError
+	if !errors.As(step, &why) || why.NonRetryable() || errors.Is(ctx.Err(), context.Canceled) {
+		return step
+	}
+	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), progressTimeout) // the step's own time may be up
+	defer cancel()
+	held := api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse, Reason: why.Type(), Message: why.Message()}
+	_, _ = s.UpdateCluster(write, c.Ref(), func(c *api.Cluster) error {
+		if c.Status.Phase != api.PhaseDeleting {
+			c.Status.SetCondition(held, now)
+		}
+		return nil
+	})
+	e := newEvent(c, "", api.EventWarning, held.Reason, held.Message+"; it is tried again")
+	e.First, e.Last = now, now
+	recordEvent(write, s, e)
+	return step
+}
+
+// clearCreateBlocked takes back what recordCreateBlocked recorded.
+func clearCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster) error {
+	if c.Status.FindCondition(api.CreateBegun) == nil {
+		return nil
+	}
+	_, err := s.UpdateCluster(ctx, c.Ref(), func(c *api.Cluster) error {
+		c.Status.RemoveCondition(api.CreateBegun)
+		return nil
+	})
+	return err
+}
+
+// addBlockedReason adds to the failure of a create whose time ended before it asked for a machine what had held it up.
+func addBlockedReason(f api.Failure, c *api.Cluster) api.Failure {
+	held := c.Status.FindCondition(api.CreateBegun)
+	if f.Reason == "Deadline" && f.Machine == "" && held != nil && held.Status == api.ConditionFalse {
+		f.Message = fmt.Sprintf("%s; the last error was: %s", f.Message, held.Message)
+	}
+	return f
+}

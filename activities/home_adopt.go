@@ -1,0 +1,112 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/home"
+)
+
+// Adopt looks up what speaks against this state, and makes it the installation's home where somebody confirmed that: with a
+// number of starts above any that was seen, so that every other state finds itself to be the older one.
+func (a *Sweeps) Adopt(ctx context.Context, in api.AdoptInput) (api.AdoptResult, error) {
+	const step = "adopt the installation"
+	if a.Home == nil {
+		return api.AdoptResult{}, stepError(ctx, step, "", errors.New("this worker keeps no record of homes"))
+	}
+	r, err := a.Home.adoptHome(ctx, in.Confirmed)
+	return r, stepError(ctx, step, "", err)
+}
+
+func (w *HomeWatch) adoptHome(ctx context.Context, confirmed bool) (api.AdoptResult, error) {
+	before, err := w.Store.ReadHome(ctx)
+	if err != nil {
+		return api.AdoptResult{}, err
+	}
+	clusters, err := w.listReadyClusters(ctx)
+	if err != nil {
+		return api.AdoptResult{}, err
+	}
+	r := api.AdoptResult{Before: before, After: before, Findings: home.CompareRecords(before, w.Here, w.readLedger(before.Installation))}
+	r.Findings = append(r.Findings, w.exchangeAllMarks(ctx, before, clusters, nil, &r)...)
+	for _, f := range doubtFindings(before.Doubt) { // a machine that told of this may be out of reach by now
+		if f.Kind == api.HomeSeenOnMachine && !slices.Contains(r.Findings, f) {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	if !confirmed {
+		return r, nil
+	}
+	if before.Doubt != nil || len(r.Findings) > 0 {
+		if r.After, err = w.recordAdoption(ctx, r.Findings); err != nil {
+			return r, err
+		}
+	} else {
+		w.writeLedger(before) // one that was cut short goes on
+	}
+	mark := home.MarkOf(r.After)
+	left := w.exchangeAllMarks(ctx, r.After, clusters, &mark, &r)
+	if len(left) > 0 { // another state was adopted in the same moment
+		_, err = w.recordDoubt(ctx, r.After, left...)
+	}
+	return r, err
+}
+
+func (w *HomeWatch) recordAdoption(ctx context.Context, found []api.HomeFinding) (api.Home, error) {
+	h, err := w.Store.UpdateHome(ctx, func(h *api.Home) error {
+		number := h.Starts
+		for _, f := range found {
+			number = max(number, f.Starts)
+		}
+		w.setStartNumber(h, number+1)
+		h.Doubt, h.AdoptedAt = nil, w.Now()
+		return nil
+	})
+	if err != nil {
+		return h, err
+	}
+	w.writeLedger(h)
+	w.cacheDoubt(nil)
+	e := api.Event{Type: api.EventNormal, Reason: "HomeAdopted", Message: fmt.Sprintf("the installation's home is this state now (start %d)", h.Starts)}
+	e.First, e.Last = w.Now(), w.Now()
+	recordEvent(ctx, w.Store, e)
+	return h, nil
+}
+
+// exchangeAllMarks exchanges marks with a machine of every cluster, and notes which clusters have one that answered. Where ours is nil,
+// nothing is written. What it returns speaks against the state.
+func (w *HomeWatch) exchangeAllMarks(ctx context.Context, h api.Home, clusters []api.Cluster, ours *home.Mark, r *api.AdoptResult) []api.HomeFinding {
+	findings := make([]*api.HomeFinding, len(clusters))
+	failures := make([]error, len(clusters))
+	var asked errgroup.Group
+	asked.SetLimit(marksAtOnce)
+	for i := range clusters {
+		asked.Go(func() error {
+			findings[i], failures[i] = w.exchangeClusterMarks(ctx, h, clusters[i].Ref(), ours)
+			if failures[i] == nil && ours != nil {
+				w.setAskedNow(clusters[i].Metadata.UID)
+			}
+			return nil
+		})
+	}
+	_ = asked.Wait()
+	r.Marked, r.Unreached = nil, nil
+	var found []api.HomeFinding
+	for i, c := range clusters {
+		switch {
+		case failures[i] != nil:
+			r.Unreached = append(r.Unreached, c.Metadata.Name)
+		case ours != nil:
+			r.Marked = append(r.Marked, c.Metadata.Name)
+		}
+		if f := findings[i]; f != nil {
+			found = append(found, *f)
+		}
+	}
+	return found
+}

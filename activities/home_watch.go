@@ -1,0 +1,379 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/home"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// HomeWatch knows whether the state that a worker works on is its installation's only and newest one. Where that is in doubt
+// the worker changes no machine: the machines may be those of the original, or of a newer state. A nil HomeWatch has no doubts.
+type HomeWatch struct {
+	Store *store.Store
+	Pool  *remote.Pool
+	// Here is where the state is; zero where it is a team's etcd.
+	Here   home.Location
+	Ledger home.Ledger
+	Now    func() time.Time
+	Log    *slog.Logger
+
+	mu sync.Mutex
+	// read is when etcd and the ledger were last read, and known what came of it.
+	read  time.Time
+	known *api.HomeDoubt
+	// asked is when a machine of a cluster was last asked, by the cluster's UID.
+	asked map[string]time.Time
+}
+
+const (
+	// homeReadInterval is how long what etcd and the ledger say is taken to hold, homeMarkInterval the same of what a cluster's machines say.
+	homeReadInterval = 5 * time.Second
+	homeMarkInterval = 10 * time.Minute
+	// homeWaitInterval is how often what waits for a doubt to be settled looks.
+	homeWaitInterval = 2 * time.Second
+	// markTimeout bounds the exchange of marks with a cluster's machines: what is to be done about those that don't answer waits for
+	// it, and has to be begun within sweepClusterTimeout. marksAtOnce bounds the clusters that are asked at one time, machinesTried the machines
+	// of each, and clustersTried the clusters that are asked before an orphan is ended.
+	markTimeout   = 8 * time.Second
+	marksAtOnce   = 16
+	machinesTried = 3
+	clustersTried = 16
+)
+
+// homeDoubtError says that a machine is left alone because it may belong to another state of the installation.
+type homeDoubtError struct{ doubt *api.HomeDoubt }
+
+func (e *homeDoubtError) Error() string {
+	return fmt.Sprintf("it is in doubt whether this state directory is the installation's home (%s): %s", e.doubt.JoinMessages(), api.HomeHint)
+}
+
+// reasonHomeInDoubt is the reason of a homeDoubtError, and of the event that tells people.
+const reasonHomeInDoubt = "HomeInDoubt"
+
+// RecordStart counts a start of skyd, in etcd first and then in the ledger, unless something speaks against this state.
+func (w *HomeWatch) RecordStart(ctx context.Context) error {
+	installation, err := w.Store.EnsureInstallationID(ctx)
+	if err != nil {
+		return err
+	}
+	ledger := w.readLedger(installation)
+	h, err := w.Store.UpdateHome(ctx, func(h *api.Home) error {
+		h.Installation = installation
+		found := append(home.CompareRecords(*h, w.Here, ledger), machineFindings(h.Doubt)...)
+		if w.setDoubt(h, found); h.Doubt == nil {
+			w.setStartNumber(h, h.Starts+1)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	w.cacheDoubt(h.Doubt)
+	if h.Doubt != nil {
+		w.reportDoubt(ctx, h.Doubt)
+		return nil
+	}
+	w.writeLedger(h)
+	return nil
+}
+
+func (w *HomeWatch) setStartNumber(h *api.Home, number int64) {
+	w.Here.RecordIn(h)
+	h.Starts, h.Start, h.StartedAt = number, rand.Text()[:12], w.Now()
+}
+
+// setDoubt takes over what was found; since when there is doubt stays.
+func (w *HomeWatch) setDoubt(h *api.Home, found []api.HomeFinding) {
+	if len(found) == 0 {
+		h.Doubt = nil
+		return
+	}
+	doubt := &api.HomeDoubt{Since: w.Now(), Findings: found}
+	if h.Doubt != nil {
+		doubt.Since = h.Doubt.Since
+	}
+	h.Doubt = doubt
+}
+
+// machineFindings are the findings that stay until somebody adopts the state: a machine is not asked again for each of them.
+func machineFindings(d *api.HomeDoubt) []api.HomeFinding {
+	if d == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(d.Findings), func(f api.HomeFinding) bool { return f.Kind != api.HomeSeenOnMachine })
+}
+
+// readLedger reads what this computer remembers. Where that can't be read there is nothing to compare with, and no reason not to work.
+func (w *HomeWatch) readLedger(installation string) *api.Home {
+	ledger, err := w.Ledger.ReadHome(installation)
+	if err != nil {
+		w.Log.Warn("the record of this installation's starts can't be read; a copy of the state directory may go unnoticed", "error", err)
+	}
+	return ledger
+}
+
+func (w *HomeWatch) writeLedger(h api.Home) {
+	if err := w.Ledger.WriteHome(h); err != nil {
+		w.Log.Warn("the record of this installation's starts can't be written; a copy of the state directory may go unnoticed", "error", err)
+	}
+}
+
+func (w *HomeWatch) cacheDoubt(doubt *api.HomeDoubt) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.read, w.known = w.Now(), doubt
+}
+
+func (w *HomeWatch) reportDoubt(ctx context.Context, doubt *api.HomeDoubt) {
+	w.Log.Warn("no machine is changed: "+(&homeDoubtError{doubt}).Error(), "since", doubt.Since)
+	e := api.Event{Type: api.EventWarning, Reason: reasonHomeInDoubt, Message: doubt.JoinMessages() + "; no machine is changed: " + api.HomeHint}
+	e.First, e.Last = w.Now(), w.Now()
+	recordEvent(ctx, w.Store, e)
+}
+
+// RecentDoubt is what etcd and this computer said of the home a few seconds ago at most; nil is no doubt.
+func (w *HomeWatch) RecentDoubt(ctx context.Context) (*api.HomeDoubt, error) {
+	if w == nil {
+		return nil, nil
+	}
+	w.mu.Lock()
+	known, fresh := w.known, !w.read.IsZero() && w.Now().Sub(w.read) < homeReadInterval
+	w.mu.Unlock()
+	if fresh {
+		return known, nil
+	}
+	return w.ReadDoubt(ctx)
+}
+
+// ReadDoubt reads what etcd and this computer say of the home: before an act that can't be undone.
+func (w *HomeWatch) ReadDoubt(ctx context.Context) (*api.HomeDoubt, error) {
+	if w == nil {
+		return nil, nil
+	}
+	h, err := w.Store.ReadHome(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if found := home.CompareRecords(h, w.Here, w.readLedger(h.Installation)); h.Doubt == nil && len(found) > 0 {
+		if h, err = w.recordDoubt(ctx, h, found...); err != nil {
+			return nil, err
+		}
+	}
+	w.cacheDoubt(h.Doubt)
+	return h.Doubt, nil
+}
+
+// recordDoubt records a doubt about the state that was looked at; a newer one has been looked at by whoever made it.
+func (w *HomeWatch) recordDoubt(ctx context.Context, about api.Home, found ...api.HomeFinding) (api.Home, error) {
+	raised := false
+	h, err := w.Store.UpdateHome(ctx, func(h *api.Home) error {
+		if raised = h.Starts == about.Starts && h.Start == about.Start; raised {
+			fresh := slices.DeleteFunc(found, func(f api.HomeFinding) bool { return slices.Contains(doubtFindings(h.Doubt), f) })
+			w.setDoubt(h, append(doubtFindings(h.Doubt), fresh...))
+		}
+		return nil
+	})
+	if err == nil && raised {
+		w.reportDoubt(ctx, h.Doubt)
+	}
+	return h, err
+}
+
+func doubtFindings(d *api.HomeDoubt) []api.HomeFinding {
+	if d == nil {
+		return nil
+	}
+	return slices.Clone(d.Findings)
+}
+
+// MarkMachines exchanges marks with a machine of each READY cluster, once after a start.
+func (w *HomeWatch) MarkMachines(ctx context.Context) {
+	all, err := w.listReadyClusters(ctx)
+	if err == nil {
+		err = w.confirmByMarks(ctx, all)
+	}
+	if doubt := new(homeDoubtError); err != nil && ctx.Err() == nil && !errors.As(err, &doubt) {
+		w.Log.Warn("not all clusters' machines could be told of this start", "error", err)
+	}
+}
+
+func (w *HomeWatch) listReadyClusters(ctx context.Context) ([]api.Cluster, error) {
+	all, err := w.Store.ListClusters(ctx)
+	if err != nil && len(store.CorruptClusterNames(err)) == 0 {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(c api.Cluster) bool { return c.Status.Phase != api.PhaseReady }), nil
+}
+
+// ConfirmHome is what stands before an act that can't be undone: it asks a machine of the clusters, unless one has answered not long
+// ago. Its error is a homeDoubtError where the home is in doubt. Without clusters it asks some of all.
+func (w *HomeWatch) ConfirmHome(ctx context.Context, clusters ...api.Cluster) error {
+	if w == nil {
+		return nil
+	}
+	doubt, err := w.ReadDoubt(ctx)
+	if err != nil {
+		return err
+	}
+	if doubt != nil {
+		return &homeDoubtError{doubt}
+	}
+	if len(clusters) == 0 {
+		if clusters, err = w.listReadyClusters(ctx); err != nil {
+			return err
+		}
+		slices.SortFunc(clusters, func(a, b api.Cluster) int { return b.Metadata.CreatedAt.Compare(a.Metadata.CreatedAt) })
+		clusters = clusters[:min(clustersTried, len(clusters))]
+	}
+	return w.confirmByMarks(ctx, clusters)
+}
+
+// confirmByMarks exchanges marks with a machine of each of the clusters that was not asked lately.
+func (w *HomeWatch) confirmByMarks(ctx context.Context, clusters []api.Cluster) error {
+	h, err := w.Store.ReadHome(ctx)
+	if err != nil {
+		return err
+	}
+	if h.Doubt != nil {
+		return &homeDoubtError{h.Doubt}
+	}
+	mark := home.MarkOf(h)
+	found := make([]*api.HomeFinding, len(clusters))
+	var asked errgroup.Group
+	asked.SetLimit(marksAtOnce)
+	for i := range clusters {
+		c := &clusters[i]
+		if w.wasAskedRecently(c.Metadata.UID) {
+			continue
+		}
+		asked.Go(func() error {
+			f, err := w.exchangeClusterMarks(ctx, h, c.Ref(), &mark)
+			if err != nil { // a cluster out of reach says nothing
+				w.Log.Debug("no machine of a cluster could be asked who looks after it", "cluster", c.Metadata.Name, "error", err)
+				return nil
+			}
+			w.setAskedNow(c.Metadata.UID)
+			found[i] = f
+			return nil
+		})
+	}
+	_ = asked.Wait()
+	for _, f := range found {
+		if f == nil {
+			continue
+		}
+		if h, err = w.recordDoubt(ctx, h, *f); err != nil {
+			return err
+		}
+		w.cacheDoubt(h.Doubt)
+		if h.Doubt != nil {
+			return &homeDoubtError{h.Doubt}
+		}
+	}
+	return ctx.Err()
+}
+
+func (w *HomeWatch) wasAskedRecently(uid string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at, ok := w.asked[uid]
+	return ok && w.Now().Sub(at) < homeMarkInterval
+}
+
+func (w *HomeWatch) setAskedNow(uid string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.asked == nil {
+		w.asked = map[string]time.Time{}
+	}
+	w.asked[uid] = w.Now()
+}
+
+// exchangeClusterMarks exchanges marks with the first machines of a cluster, all at once, and returns what speaks against the state most; nil
+// where nothing does. Its error is that none of them answered.
+func (w *HomeWatch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Ref, ours *home.Mark) (*api.HomeFinding, error) {
+	c, err := readCluster(ctx, w.Store, ref) // a list has no machines
+	if err != nil {
+		return nil, err
+	}
+	key, err := w.Store.ReadSecret(ctx, c.Ref(), store.SecretSSHKey)
+	if err != nil {
+		return nil, err
+	}
+	machines := slices.DeleteFunc(slices.Clone(c.Status.Machines), func(m api.Machine) bool {
+		return m.Address == "" || m.HostKey == "" || !m.State.MayExist()
+	})
+	slices.SortFunc(machines, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
+	machines = machines[:min(machinesTried, len(machines))]
+	marks, failures := make([]*home.Mark, len(machines)), make([]error, len(machines))
+	var asked sync.WaitGroup
+	for i := range machines {
+		asked.Go(func() { marks[i], failures[i] = w.exchangeMachineMark(ctx, &machines[i], key, ours) })
+	}
+	asked.Wait()
+	if !slices.Contains(failures, nil) {
+		return nil, errors.Join(append(failures, errors.New("no machine of the cluster answers"))...)
+	}
+	var most *api.HomeFinding
+	for i, seen := range marks {
+		if f := home.CompareMark(h, machines[i].Name, seen); f != nil && (most == nil || f.Starts > most.Starts) {
+			most = f
+		}
+	}
+	return most, nil
+}
+
+func (w *HomeWatch) exchangeMachineMark(ctx context.Context, m *api.Machine, key []byte, ours *home.Mark) (*home.Mark, error) {
+	ctx, cancel := context.WithTimeout(ctx, markTimeout)
+	defer cancel()
+	h, err := w.Pool.GetHost(ctx, sshTargetOf(m), key)
+	if err != nil {
+		return nil, err
+	}
+	return home.ExchangeMarks(ctx, h, ours)
+}
+
+// writeMachineMark leaves the mark of this start on a machine that is prepared.
+func (w *HomeWatch) writeMachineMark(ctx context.Context, h *remote.Host) error {
+	if w == nil {
+		return nil
+	}
+	recorded, err := w.Store.ReadHome(ctx)
+	if err != nil || recorded.Starts == 0 {
+		return err
+	}
+	mark := home.MarkOf(recorded)
+	_, err = home.ExchangeMarks(ctx, h, &mark)
+	return err
+}
+
+// AwaitNoDoubt returns once there is no doubt: what was under way in a copy goes on where somebody has adopted it.
+func (w *HomeWatch) AwaitNoDoubt(ctx context.Context, say func(string)) error {
+	for said := false; ; said = true {
+		doubt, err := w.RecentDoubt(ctx)
+		if err != nil || doubt == nil {
+			return err
+		}
+		if !said {
+			say("waiting: " + (&homeDoubtError{doubt}).Error())
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(homeWaitInterval):
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// Submit asks the cloud for a machine, and returns its reference of the launch.
+func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
+	const step = "launch"
+	of, req, err := a.newLaunchRequest(ctx, m)
+	if err != nil {
+		return "", a.recordStepError(ctx, step, m, err)
+	}
+	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		if r.State == api.MachineReserved {
+			r.SetState(api.MachineLaunching, "asking the cloud for the machine", a.Now())
+		}
+		return checkStillWanted(r)
+	})
+	if err != nil {
+		return "", a.recordStepError(ctx, step, m, err)
+	}
+	boot, cancel := withDeadline(ctx, a.Deadlines.Boot)
+	defer cancel()
+	ref, err := of.SubmitLaunch(boot, req)
+	if err != nil {
+		return "", a.recordStepError(ctx, step, m, asDeadlineError(boot, err))
+	}
+	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		r.LaunchRef = ref
+		return checkStillWanted(r)
+	})
+	if isUnwanted(err) {
+		// Its clean-up is over already, so nobody else would find this machine.
+		err = errors.Join(err, a.terminateUnwanted(ctx, of, req))
+	}
+	return ref, a.recordStepError(ctx, step, m, err)
+}
+
+// unwantedError says that a machine was to be launched whose clean-up has begun, or is over.
+type unwantedError struct{ state api.MachineState }
+
+func (e *unwantedError) Error() string {
+	return fmt.Sprintf("the machine is not wanted any more: it is %s", e.state)
+}
+
+func checkStillWanted(r *api.Machine) error {
+	if r.State == api.MachineTerminating || r.State == api.MachineGone {
+		return &unwantedError{state: r.State}
+	}
+	return nil
+}
+
+// recheckStillWanted reads the record of a machine anew, and fails where the machine is not to be launched any more.
+func (a *Machines) recheckStillWanted(ctx context.Context, m MachineRef) error {
+	c, err := readCluster(ctx, a.Store, m.Cluster)
+	if err != nil {
+		return err
+	}
+	record, err := findMachineRecord(c, m)
+	if err != nil {
+		return err
+	}
+	return checkStillWanted(record)
+}
+
+// isUnwanted says that an update found the machine's record gone, replaced, or in clean-up.
+func isUnwanted(err error) bool {
+	var (
+		late    *unwantedError
+		missing *store.NotFoundError
+		stale   *store.StaleError
+	)
+	return errors.As(err, &late) || errors.As(err, &missing) || errors.As(err, &stale)
+}
+
+// listInterval is how often a listing is asked for what it should have soon.
+const listInterval = 500 * time.Millisecond
+
+// terminateUnwanted ends the machine that was just launched, if the name is not another incarnation's by now. A listing may be behind
+// the launch, so it is asked until it has a machine of that name.
+func (a *Machines) terminateUnwanted(ctx context.Context, of cloud.Cloud, req cloud.LaunchRequest) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Terminate)
+	defer cancel()
+	for {
+		listed, err := of.ListMachines(ctx, req.Owner)
+		for _, m := range listed {
+			switch {
+			case m.Name != req.Name:
+			case m.Incarnation != req.Incarnation:
+				return nil
+			default:
+				if err = of.TerminateMachine(ctx, cloud.TargetOf(m)); err == nil {
+					return nil
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("machine %s was launched after its clean-up and may go on billing: end it on the cloud", req.Name), err)
+		case <-time.After(listInterval):
+		}
+	}
+}
+
+// AwaitInput waits for a launch that was submitted.
+type AwaitInput struct {
+	Machine MachineRef `json:"machine"`
+	Launch  string     `json:"launch"`
+}
+
+// Await waits until the machine is up, and records where it is.
+func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
+	const step = "launch"
+	m := in.Machine
+	of, req, err := a.newLaunchRequest(ctx, m)
+	if err != nil {
+		return a.recordStepError(ctx, step, m, err)
+	}
+	boot, cancel := withDeadline(ctx, a.Deadlines.Boot)
+	defer cancel()
+	req.Wanted = func(ctx context.Context) error { return a.recheckStillWanted(ctx, m) }
+	up, err := of.AwaitLaunch(boot, req, in.Launch, newLaunchReporter(ctx, a.Store, m, a.Now))
+	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), sdkworker.ErrWorkerShutdown) {
+		err = errors.Join(err, a.cancelLaunch(ctx, of, in.Launch))
+	}
+	if err != nil {
+		return a.recordStepError(ctx, step, m, asDeadlineError(boot, err))
+	}
+	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		r.CloudID, r.Address, r.PrivateAddress = up.ID, up.Address, up.PrivateAddress
+		r.SSHUser, r.SSHPort = up.SSHUser, up.SSHPort
+		r.CPUs, r.MemoryGiB = up.CPUs, up.MemoryGiB
+		if up.HostKey != "" {
+			r.HostKey = up.HostKey
+		}
+		if r.State == api.MachineLaunching {
+			r.SetState(api.MachineUp, "", a.Now())
+		}
+		return checkStillWanted(r)
+	})
+	if isUnwanted(err) {
+		err = errors.Join(err, a.terminateUnwanted(ctx, of, req)) // it may have been launched anew after its clean-up
+	}
+	if err == nil && req.Placement.PricePerMachine > 0 {
+		a.updateLifetimes(ctx, m.Cluster, of, req.Owner)
+	}
+	return a.recordStepError(ctx, step, m, err)
+}
+
+// cancelLaunch tells the cloud that nobody waits for a launch any more; what came of it is for Terminate.
+func (a *Machines) cancelLaunch(ctx context.Context, of cloud.Cloud, launch string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Ask)
+	defer cancel()
+	return of.CancelLaunch(ctx, launch)
+}
+
+// newLaunchRequest gathers what the cloud needs to launch a machine, keys included.
+func (a *Machines) newLaunchRequest(ctx context.Context, m MachineRef) (cloud.Cloud, cloud.LaunchRequest, error) {
+	none := cloud.LaunchRequest{}
+	c, err := readCluster(ctx, a.Store, m.Cluster)
+	if err != nil {
+		return nil, none, err
+	}
+	record, err := findMachineRecord(c, m)
+	if err != nil {
+		return nil, none, err
+	}
+	of, err := a.Clouds.FindCloud(clusterCloudName(c))
+	if err != nil {
+		return nil, none, err
+	}
+	owner, err := a.readCloudOwner(ctx, m.Cluster)
+	if err != nil {
+		return nil, none, err
+	}
+	login, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretSSHKey)
+	if err != nil {
+		return nil, none, err
+	}
+	public, err := remote.PublicKeyOf(login)
+	if err != nil {
+		return nil, none, err
+	}
+	host, err := a.ensureHostKey(ctx, m, record)
+	if err != nil {
+		return nil, none, err
+	}
+	return of, cloud.LaunchRequest{
+		Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation,
+		Placement: record.Placement, Spec: c.Spec, Labels: c.Metadata.Labels, AuthorizedKey: public, HostKey: host,
+	}, nil
+}
+
+// ensureHostKey is the host key that a machine is to have. Where it is lost it is made anew, unless a launch may have used it.
+func (a *Machines) ensureHostKey(ctx context.Context, m MachineRef, record *api.Machine) ([]byte, error) {
+	name := store.SecretHostKey(m.Incarnation)
+	key, err := a.Store.ReadSecret(ctx, m.Cluster, name)
+	if missing := new(store.NotFoundError); !errors.As(err, &missing) || record.State != api.MachineReserved {
+		return key, err
+	}
+	fresh, _, err := remote.NewKeyPair()
+	if err != nil {
+		return nil, err
+	}
+	return a.Store.CreateSecret(ctx, m.Cluster, name, fresh)
+}

@@ -1,0 +1,130 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// verifyHostKeyTimeout bounds the wait for a machine at an address at which it never was before.
+const verifyHostKeyTimeout = 30 * time.Second
+
+// RecordAddress sees to a machine that the cloud lists at another address than the one on record. Where the cloud can choose
+// addresses, it gives the machine its own again. Else the new one is recorded, once the machine has shown its pinned host key
+// there: an address belongs to whoever has it now, the key to the machine.
+func (a *Machines) RecordAddress(ctx context.Context, m MachineRef) error {
+	const step = "record the address"
+	c, of, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
+	if err != nil {
+		return stepError(ctx, step, m.Name, err)
+	}
+	record, err := findMachineRecord(c, m)
+	if err != nil {
+		return stepError(ctx, step, m.Name, err)
+	}
+	listed, err := a.listClusterMachines(ctx, c, of, owner)
+	if err != nil {
+		return stepError(ctx, step, m.Name, err)
+	}
+	target := cloudTargetOf(owner, *record)
+	found, err := target.FindMachine(listed)
+	if err == nil && (found == nil || found.State != cloud.StateRunning) {
+		err = &cloud.Error{Kind: cloud.Transient, Message: "the cloud does not list it as running"}
+	}
+	if err != nil {
+		return stepError(ctx, step, m.Name, err)
+	}
+	up := *found
+	if starter, can := of.(cloud.Starter); can && up.PrivateAddress != record.PrivateAddress {
+		boot, cancel := withDeadline(ctx, a.Deadlines.Boot)
+		defer cancel()
+		if up, err = starter.StartMachine(boot, target, record.PrivateAddress); err != nil {
+			return stepError(ctx, step, m.Name, asDeadlineError(boot, err))
+		}
+	}
+	if hasSameAddresses(record, up) {
+		return nil
+	}
+	if err := a.verifyHostKey(ctx, m, record, up); err != nil {
+		return stepError(ctx, step, m.Name, err)
+	}
+	return stepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
+}
+
+func hasSameAddresses(r *api.Machine, up cloud.Machine) bool {
+	return r.Address == up.Address && r.PrivateAddress == up.PrivateAddress && r.SSHPort == up.SSHPort
+}
+
+// verifyHostKey has a machine show its pinned host key at the address that the cloud lists.
+func (a *Machines) verifyHostKey(ctx context.Context, m MachineRef, record *api.Machine, up cloud.Machine) error {
+	if record.HostKey == "" {
+		return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("its host key was never pinned, so that it can't be recognised at %s", up.Address)}
+	}
+	key, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretSSHKey)
+	if err != nil {
+		return err
+	}
+	target := sshTargetOf(record)
+	target.Address, target.Port = up.Address, up.SSHPort
+	soon, cancel := context.WithTimeout(ctx, verifyHostKeyTimeout)
+	defer cancel()
+	if _, err := a.Pool.AwaitHost(soon, target, key, func(string) {}); err != nil {
+		return fmt.Errorf("the cloud lists it at %s, where it is not recognised: %w", up.Address, err)
+	}
+	return nil
+}
+
+// recordNewAddress records where a machine is now. What RKE2 is configured for is recorded before, of all that hold the address: it is
+// then seen to be outdated, whoever comes next.
+func (a *Machines) recordNewAddress(ctx context.Context, c *api.Cluster, m MachineRef, up cloud.Machine) error {
+	head, err := findHeadRecord(c)
+	if err != nil {
+		return err
+	}
+	keep := func(r *api.Machine) {
+		if r.ConfiguredFor == "" && r.State == api.MachineReady {
+			r.ConfiguredFor = r.ConfigAddresses(head)
+		}
+	}
+	if m.Role == api.RoleHead && up.PrivateAddress != head.PrivateAddress {
+		for _, other := range c.Status.Machines {
+			if other.Role == api.RoleHead || other.State != api.MachineReady {
+				continue
+			}
+			_, err := a.Store.UpdateMachine(ctx, m.Cluster, other.Index, other.Incarnation, func(r *api.Machine) error { keep(r); return nil })
+			if err != nil && !isUnwanted(err) {
+				return err
+			}
+		}
+	}
+	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		keep(r)
+		r.Address, r.PrivateAddress, r.SSHPort = up.Address, up.PrivateAddress, up.SSHPort
+		return nil
+	})
+	if err == nil && a.Pool != nil {
+		a.Pool.ForgetMachine(m.Name)
+	}
+	return err
+}
+
+// recordConfiguredFor records that RKE2 on a machine is configured for the addresses that were on record when the step began.
+func (a *Nodes) recordConfiguredFor(ctx context.Context, at *machineStep) error {
+	head, err := findHeadRecord(at.cluster)
+	if err != nil {
+		return err
+	}
+	wanted := at.record.ConfigAddresses(head)
+	if at.record.ConfiguredFor == wanted {
+		return nil
+	}
+	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation, func(r *api.Machine) error {
+		r.ConfiguredFor = wanted
+		return nil
+	})
+	return err
+}

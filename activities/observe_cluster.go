@@ -1,0 +1,351 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
+	"github.com/sky-shift/skyctl/pkg/plan"
+	"github.com/sky-shift/skyctl/pkg/redact"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+const (
+	// apiTimeout bounds the questions to a cluster's API, unitTimeout the look at one machine over SSH: an answer that takes
+	// longer is none.
+	apiTimeout  = 10 * time.Second
+	unitTimeout = 10 * time.Second
+	// goneMachineTimeout bounds the connection to a machine that the cloud does not list, and whose replacement waits for this; and to
+	// one that is about to be terminated.
+	goneMachineTimeout = 3 * time.Second
+	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time. It is no less than the planner has
+	// suspects: where none of them answers, a second turn would not end within sweepClusterTimeout, and nothing be decided ever.
+	unitsAtOnce = 20
+)
+
+// providerListing is what one provider has of this installation, by the UID of the cluster.
+type providerListing struct {
+	machines map[string][]cloud.Machine
+	err      error // which may be that of some of its clouds alone
+}
+
+// errorForCluster is why a listing says nothing about the machines of a cluster; nil where it does. One in which all are in doubt says
+// nothing.
+func (l providerListing) errorForCluster(c *api.Cluster) error {
+	err := l.err
+	if partial := new(cloud.PartialError); errors.As(err, &partial) {
+		err = partial.Clouds[clusterCloudName(c)]
+	}
+	machines := l.machines[c.Metadata.UID]
+	certain := func(m cloud.Machine) bool { return m.State != cloud.StateUnknown }
+	if err == nil && len(machines) > 0 && !slices.ContainsFunc(machines, certain) {
+		err = fmt.Errorf("%s did not say how any of the machines are", clusterCloudName(c))
+	}
+	return err
+}
+
+// providerListings are by provider.
+type providerListings map[string]providerListing
+
+// forCluster is what the cluster's provider has. One that was not asked has said nothing, which is not the same as having nothing.
+func (l providerListings) forCluster(clouds Clouds, c *api.Cluster) providerListing {
+	provider := clouds.providerName(clusterCloudName(c))
+	if found, asked := l[provider]; asked {
+		return found
+	}
+	return providerListing{err: fmt.Errorf("%s was not asked for its machines", provider)}
+}
+
+// sharedProvider is the provider of all clouds that none has to itself.
+const sharedProvider = "skypilot"
+
+// providerName is who serves a cloud.
+func (c Clouds) providerName(name string) string {
+	if _, ok := c.Named[name]; ok {
+		return name
+	}
+	return sharedProvider
+}
+
+// cloudOfProvider is the cloud behind a provider; nil where there is none.
+func (c Clouds) cloudOfProvider(provider string) cloud.Cloud {
+	if found, ok := c.Named[provider]; ok {
+		return found
+	}
+	return c.Others
+}
+
+// groupByProvider groups clusters by who has to be asked for their machines. Under "" are those about which nobody is: an operation
+// works on them.
+func (a *Sweeps) groupByProvider(ctx context.Context, names []string) (map[string][]string, error) {
+	all, err := a.Store.ListClusters(ctx)
+	if err != nil && len(all) == 0 {
+		return nil, err
+	}
+	provider := map[string]string{}
+	for _, c := range all {
+		if !c.Status.Phase.IsBusy() {
+			provider[c.Metadata.Name] = a.Clouds.providerName(clusterCloudName(&c))
+		}
+	}
+	groups := map[string][]string{}
+	for _, n := range names {
+		groups[provider[n]] = append(groups[provider[n]], n)
+	}
+	return groups, nil
+}
+
+// listProviderShared asks a provider what it has; the batches of a sweep that want that at the same time share the answer. It is asked
+// before the clusters are read: every machine that it shows was in etcd before it was launched, so none that etcd does not know
+// then is about to be known.
+func (a *Sweeps) listProviderShared(ctx context.Context, provider string) (providerListings, error) {
+	if provider == "" {
+		return providerListings{}, nil
+	}
+	// It goes on for the others where the first to ask is cancelled; listProvider bounds it.
+	asked := a.listing.DoChan(provider, func() (any, error) { return a.listProviders(context.WithoutCancel(ctx), []string{provider}) })
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case answer := <-asked:
+		if answer.Err != nil {
+			return nil, answer.Err
+		}
+		return answer.Val.(providerListings), nil
+	}
+}
+
+// listProviders asks providers, all at once, for the machines of the whole installation.
+func (a *Sweeps) listProviders(ctx context.Context, providers []string) (providerListings, error) {
+	installation, err := a.Store.EnsureInstallationID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]providerListing, len(providers))
+	var asked sync.WaitGroup
+	for i, p := range providers {
+		asked.Go(func() { found[i] = a.listProvider(ctx, p, installation) })
+	}
+	asked.Wait()
+	all := providerListings{}
+	for i, p := range providers {
+		all[p] = found[i]
+	}
+	return all, ctx.Err()
+}
+
+func (a *Sweeps) listProvider(ctx context.Context, provider, installation string) providerListing {
+	of := a.Clouds.cloudOfProvider(provider)
+	if of == nil {
+		return providerListing{err: errors.New("no such cloud is configured on this worker")}
+	}
+	known, err := a.readKnownOfProvider(ctx, provider)
+	if err != nil {
+		return providerListing{err: fmt.Errorf("read which machines of %s are known: %w", provider, err)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	defer cancel()
+	machines, err := cloud.ListVerified(ctx, of, cloud.Owner{Installation: installation}, known)
+	l := providerListing{machines: map[string][]cloud.Machine{}, err: err}
+	for _, m := range machines {
+		if m.Owner.Installation == installation {
+			l.machines[m.Owner.ClusterUID] = append(l.machines[m.Owner.ClusterUID], m)
+		}
+	}
+	return l
+}
+
+// observeCluster looks at a cluster: its machines in the listing, its nodes through its API, and over SSH at those of which the two
+// leave a doubt. It takes what can't be seen for an observation too; its error is that of what this worker itself stands on,
+// which says nothing about the cluster.
+func (a *Sweeps) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation, apiObservation, error) {
+	w := plan.Observation{At: a.Now()}
+	_, w.CanStart = a.Clouds.cloudOfProvider(a.Clouds.providerName(clusterCloudName(c))).(cloud.Starter)
+	if err := listed.errorForCluster(c); err != nil {
+		w.CloudError = redact.Text(err.Error())
+	}
+	for _, m := range listed.machines[c.Metadata.UID] {
+		l := plan.ListedMachine{
+			Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, Index: m.Index, Incarnation: m.Incarnation,
+			Stopped: m.State == cloud.StateStopped, Unknown: m.State == cloud.StateUnknown, NoStart: m.NoStart,
+		}
+		if m.State == cloud.StateRunning { // elsewhere it is that of before, or half of what is to come
+			l.Address, l.PrivateAddress, l.SSHPort = m.Address, m.PrivateAddress, m.SSHPort
+		}
+		w.Listed = append(w.Listed, l)
+	}
+	if err := a.addKnownConflicts(ctx, c, &w); err != nil {
+		return w, apiObservation{}, err
+	}
+	if c.Status.Phase != api.PhaseReady {
+		return w, apiObservation{}, nil // what is left of it is all that matters
+	}
+	missing, err := listMissingSecrets(ctx, a.Store, c.Ref())
+	if err != nil {
+		return w, apiObservation{}, err
+	}
+	w.KeysMissing = missing
+	saw, err := a.observeAPI(ctx, c, &w)
+	if isWorkerError(err) {
+		return w, apiObservation{}, err
+	}
+	if err != nil {
+		w.APIError = redact.Text(err.Error())
+	}
+	if a.ClusterDir != nil && saw.kubeconfig != nil {
+		w.KubeconfigFile = kubefile.DescribeDifference(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"), saw.kubeconfig)
+	}
+	w.Units, err = a.observeUnits(ctx, c, w)
+	return w, saw, err
+}
+
+// isWorkerError says that an error is about etcd, or the key to its secrets: a machine that could not be asked for want of these is
+// not out of reach.
+func isWorkerError(err error) bool {
+	unavailable, wrongKey := new(store.UnavailableError), new(store.WrongKeyError)
+	return errors.As(err, &unavailable) || errors.As(err, &wrongKey) || errors.Is(err, store.ErrNoKey)
+}
+
+// apiObservation is what was seen of a cluster that is for its record alone. Its parts are nil where the API did not answer.
+type apiObservation struct {
+	seen *kube.Observation
+	gpus *gpu.Status
+	// kubeconfig is the one in the store.
+	kubeconfig []byte
+}
+
+func toPlanNodes(seen *kube.Observation) map[string]plan.Node {
+	nodes := make(map[string]plan.Node, len(seen.Nodes))
+	for name, n := range seen.Nodes {
+		nodes[name] = plan.Node{
+			Ready: n.Ready, Why: n.Why, Pressure: n.Pressure, Since: n.Since, Cordoned: n.Cordoned, Kubelet: n.Kubelet,
+		}
+	}
+	return nodes
+}
+
+// observeAPI asks the cluster's API for its nodes and its GPU stack, and notes until when the credentials for it last.
+func (a *Sweeps) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Observation) (apiObservation, error) {
+	w.CredentialsExpire = w.At // those that are not there, or make no sense, are of no more use than old ones
+	kubeconfig, err := a.Store.ReadSecret(ctx, c.Ref(), store.SecretKubeconfig)
+	if err != nil {
+		return apiObservation{}, err
+	}
+	saw := apiObservation{kubeconfig: kubeconfig}
+	expire, err := kube.KubeconfigExpiry(kubeconfig)
+	if err != nil {
+		return saw, err
+	}
+	w.CredentialsExpire = expire
+	client, err := newClientFromKubeconfig(kubeconfig, c, a.Store, a.Pool, kube.ShortLived)
+	if err != nil {
+		return saw, err
+	}
+	defer kube.CloseClient(client)
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
+	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, accelerator)
+	if err != nil {
+		return saw, err
+	}
+	w.Nodes = toPlanNodes(&seen)
+	if seen.Unmeasured == nil {
+		saw.seen = &seen
+	}
+	saw.gpus, w.GPU = a.observeGPUs(ctx, c, client)
+	return saw, nil
+}
+
+// observeUnits looks at RKE2 over SSH, on those machines that what was seen so far leaves a doubt about.
+func (a *Sweeps) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observation) (map[int]plan.RKE2Unit, error) {
+	suspects := plan.FindSuspects(c, w)
+	if len(suspects) == 0 {
+		return nil, nil
+	}
+	found := make([]plan.RKE2Unit, len(suspects))
+	var asked errgroup.Group
+	asked.SetLimit(unitsAtOnce)
+	for i, index := range suspects {
+		asked.Go(func() (err error) {
+			found[i], err = a.observeUnit(ctx, c, w, index)
+			return err
+		})
+	}
+	if err := asked.Wait(); err != nil {
+		return nil, err
+	}
+	units := map[int]plan.RKE2Unit{}
+	for i, index := range suspects {
+		units[index] = found[i]
+	}
+	return units, nil
+}
+
+func (a *Sweeps) observeUnit(ctx context.Context, c *api.Cluster, w plan.Observation, index int) (plan.RKE2Unit, error) {
+	for i := range c.Status.Machines {
+		m := &c.Status.Machines[i]
+		if m.Index != index {
+			continue
+		}
+		within := goneMachineTimeout
+		if slices.ContainsFunc(w.Listed, func(l plan.ListedMachine) bool { return l.Name == m.Name }) {
+			within = unitTimeout
+		}
+		u, err := a.readUnit(ctx, c.Ref(), m, within)
+		switch {
+		case isWorkerError(err):
+			return plan.RKE2Unit{}, err
+		case err != nil:
+			return plan.RKE2Unit{Error: redact.Text(err.Error())}, nil
+		}
+		found := plan.RKE2Unit{Reached: true, Active: u.Active, Health: toPlanHealth(u.Ready), Why: u.Why}
+		if u.For > 0 {
+			found.Since = a.Now().Add(-u.For)
+		}
+		return found, nil
+	}
+	return plan.RKE2Unit{Error: "etcd has no such machine"}, nil
+}
+
+func (a *Sweeps) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, within time.Duration) (rke2.UnitState, error) {
+	if m.Address == "" {
+		return rke2.UnitState{}, errors.New("its address was never known")
+	}
+	key, err := a.Store.ReadSecret(ctx, ref, store.SecretSSHKey)
+	if err != nil {
+		return rke2.UnitState{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, unitTimeout)
+	defer cancel()
+	connect, connected := context.WithTimeout(ctx, within)
+	defer connected()
+	h, err := a.Pool.GetHost(connect, sshTargetOf(m), key)
+	if err != nil {
+		return rke2.UnitState{}, err
+	}
+	return rke2.ReadUnitState(ctx, h, m.Role)
+}
+
+func toPlanHealth(ready rke2.Readiness) plan.Health {
+	switch ready {
+	case rke2.Ready:
+		return plan.Healthy
+	case rke2.Unready:
+		return plan.Unhealthy
+	}
+	return plan.HealthUnknown
+}

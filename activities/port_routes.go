@@ -1,0 +1,149 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// portRoute is a way from one machine to a port of another that the cluster needs.
+type portRoute struct {
+	from, to *api.Machine
+	port     rke2.Port
+}
+
+const (
+	// A port is tried again after probeInterval where the other side listens already, and otherwise ever less often,
+	// up to probeMaxInterval: what starts there takes its time.
+	probeInterval    = time.Second
+	probeMaxInterval = 15 * time.Second
+)
+
+// runWhileReachable runs a step that needs ports of other machines, and ends it as soon as one of them turns out to be
+// closed: the step would only wait for its deadline, while machines bill. Of those in also, which the step does not
+// wait for, a verdict is awaited after it.
+func (a *Nodes) runWhileReachable(
+	ctx context.Context, at *machineStep, needs, also []portRoute, step func(context.Context) error,
+) error {
+	work, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	during, cancelDuring := context.WithCancel(ctx)
+	defer cancelDuring()
+	after, cancelAfter := context.WithCancel(ctx)
+	defer cancelAfter()
+	over := make(chan struct{})
+	var tried errgroup.Group
+	try := func(ctx context.Context, r portRoute) {
+		tried.Go(func() error {
+			err := a.probeUntilVerdict(ctx, at, r, over)
+			if err != nil {
+				stop(err)
+			}
+			return err
+		})
+	}
+	for _, r := range needs {
+		try(during, r)
+	}
+	for _, r := range also {
+		try(after, r)
+	}
+	err := step(work)
+	close(over)
+	cancelDuring()
+	if err != nil {
+		cancelAfter()
+	}
+	if closed := tried.Wait(); closed != nil {
+		return closed
+	}
+	return err
+}
+
+// probeUntilVerdict tries a port until it answers; its error says that it is closed. One on which nothing listens yet is
+// tried again until the step is over: that is what the step is for. What can't be looked at is no verdict.
+func (a *Nodes) probeUntilVerdict(ctx context.Context, at *machineStep, r portRoute, over <-chan struct{}) error {
+	trial := rke2.PortTrial{Port: r.port, From: describeMachine(r.from), To: describeMachine(r.to)}
+	for pause := probeInterval; ; {
+		contact, listens, err := a.probeRoute(ctx, at, r)
+		switch {
+		case contact == rke2.PortOpen, ctx.Err() != nil:
+			return nil
+		case err == nil && listens && contact == rke2.PortUnknown:
+			return nil
+		case err == nil && listens:
+			if closed := trial.AddContact(contact, a.Now()); closed != nil {
+				return closed
+			}
+			pause = probeInterval
+		default:
+			select {
+			case <-over:
+				return nil
+			default:
+			}
+			pause = min(2*pause, probeMaxInterval)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-overUnlessListening(over, listens):
+		case <-time.After(pause):
+		}
+	}
+}
+
+// overUnlessListening is over where a trial may end with the step; one that is about to reach its verdict goes on.
+func overUnlessListening(over <-chan struct{}, listens bool) <-chan struct{} {
+	if listens {
+		return nil
+	}
+	return over
+}
+
+// probeRoute tries a port once; where it does not answer, the other machine is asked whether it listens there.
+func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (contact rke2.PortContact, listens bool, err error) {
+	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
+	if err != nil {
+		return "", false, err
+	}
+	var from, to *remote.Host
+	if from, err = a.Pool.GetHost(ctx, sshTargetOf(r.from), key); err != nil {
+		return "", false, err
+	}
+	probe := func() (rke2.PortContact, error) { return rke2.ProbePort(ctx, from, r.to.PrivateAddress, r.port) }
+	if !r.port.UDP {
+		if contact, err = probe(); err != nil || contact == rke2.PortOpen {
+			return contact, false, err
+		}
+	}
+	if to, err = a.Pool.GetHost(ctx, sshTargetOf(r.to), key); err != nil {
+		return contact, false, err
+	}
+	if listens, err = rke2.IsListening(ctx, to, r.to.PrivateAddress, r.port); err != nil || !listens {
+		return contact, listens, err
+	}
+	contact, err = probe() // anew: it may have begun to listen since the try
+	return contact, listens, err
+}
+
+func describeMachine(m *api.Machine) string { return m.Name + " (" + m.PrivateAddress + ")" }
+
+// awaitNodeReachable runs the wait for a worker's Node while the worker reaches its head, and ends once the head
+// reaches the kubelet there, and neither rejects the pods' network. A head alone needs nobody.
+func (a *Nodes) awaitNodeReachable(ctx context.Context, at *machineStep, wait func(context.Context) error) error {
+	head, err := findHeadRecord(at.cluster)
+	if err != nil || at.record.Role == api.RoleHead {
+		return wait(ctx)
+	}
+	worker := at.record
+	needs := []portRoute{{worker, head, rke2.HeadAPIPort}}
+	also := []portRoute{{head, worker, rke2.KubeletPort}, {worker, head, rke2.OverlayPort}, {head, worker, rke2.OverlayPort}}
+	return a.runWhileReachable(ctx, at, needs, also, wait)
+}

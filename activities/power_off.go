@@ -1,0 +1,56 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/poweroff"
+)
+
+// ArmInput asks for a machine to power itself off at a time, unless that is called off before.
+type ArmInput struct {
+	Machine MachineRef `json:"machine"`
+	At      time.Time  `json:"at"`
+}
+
+// Arm sets the power-off timer of a machine; one that it has counts anew.
+func (a *Nodes) Arm(ctx context.Context, in ArmInput) error {
+	return a.runStep(ctx, in.Machine, "set the power-off timer", func(ctx context.Context, at *machineStep) error {
+		h, err := a.connectToMachine(ctx, at)
+		if err != nil {
+			return err
+		}
+		set, cancel := withDeadline(ctx, a.Deadlines.Install)
+		defer cancel()
+		if err := poweroff.ArmTimer(set, h, in.At.Sub(a.Now())); err != nil {
+			return err
+		}
+		return a.recordPowerOffTime(ctx, in.Machine, in.At)
+	})
+}
+
+// Disarm takes the power-off timer of a machine away. It fails where the machine is powering off already.
+func (a *Nodes) Disarm(ctx context.Context, m MachineRef) error {
+	return a.runStep(ctx, m, "take the power-off timer away", func(ctx context.Context, at *machineStep) error {
+		h, err := a.connectToMachine(ctx, at)
+		if err != nil {
+			return err
+		}
+		take, cancel := withDeadline(ctx, a.Deadlines.Install)
+		defer cancel()
+		if err := poweroff.DisarmTimer(take, h); err != nil {
+			return err
+		}
+		return a.recordPowerOffTime(ctx, m, time.Time{})
+	})
+}
+
+// recordPowerOffTime records when a machine powers itself off; zero is never.
+func (a *Nodes) recordPowerOffTime(ctx context.Context, m MachineRef, at time.Time) error {
+	_, err := a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+		r.PowerOffAt = at
+		return nil
+	})
+	return err
+}

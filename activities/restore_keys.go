@@ -1,0 +1,232 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// neededSecrets are those that a cluster can't be without once it runs: each of them is asked for by some repair. A
+// machine's host key is none: it is given to the machine when that is launched, and what is pinned is its public
+// half.
+var neededSecrets = []string{
+	store.SecretSSHKey, store.SecretKubeconfig, store.SecretAgentToken, store.SecretAgentPassword, store.SecretServerToken,
+}
+
+// listMissingSecrets are those that a cluster which runs should have, and that are not there or were altered.
+func listMissingSecrets(ctx context.Context, s *store.Store, ref api.Ref) ([]string, error) {
+	usable, err := s.ListUsableSecrets(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, key := range neededSecrets {
+		if !usable[key] {
+			missing = append(missing, key)
+		}
+	}
+	return missing, nil
+}
+
+// keysMissingError says that secrets are gone which machines that exist already know: new ones would be refused by
+// them.
+type keysMissingError struct {
+	cluster string
+	keys    []string
+}
+
+func (e *keysMissingError) Error() string {
+	return fmt.Sprintf("etcd has lost %s of cluster %s, which its machines know; new ones would be refused by them: "+
+		"restore etcd from a backup, or let skyctl reconcile %s restore them", strings.Join(e.keys, ", "), e.cluster, e.cluster)
+}
+
+// checkNoKeysLost is an error where keys that are to be made anew were given to machines already.
+func (a *Clusters) checkNoKeysLost(ctx context.Context, ref api.Ref) error {
+	c, err := readCluster(ctx, a.Store, ref)
+	if err != nil {
+		return err
+	}
+	known := func(m api.Machine) bool { return m.State.MayExist() && m.State != api.MachineReserved }
+	if !slices.ContainsFunc(c.Status.Machines, known) {
+		return nil
+	}
+	usable, err := a.Store.ListUsableSecrets(ctx, ref)
+	if err != nil {
+		return err
+	}
+	var lost []string
+	for _, key := range []string{store.SecretSSHKey, store.SecretAgentPassword} {
+		if !usable[key] {
+			lost = append(lost, key)
+		}
+	}
+	if lost != nil {
+		return &keysMissingError{cluster: ref.Name, keys: lost}
+	}
+	return nil
+}
+
+const (
+	// authorizeKeyTimeout bounds the way of a new key onto one machine, loginTimeout the try to log in with it.
+	authorizeKeyTimeout = 2 * time.Minute
+	loginTimeout        = 10 * time.Second
+)
+
+// RestoreKeys brings back secrets that etcd has lost: a new SSH key, which is put onto every machine through the
+// Kubernetes API; then tokens and kubeconfig, which the head has. Nothing is given up that works: the new SSH key
+// counts once no machine that answers refuses it.
+func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
+	const step = "restore the cluster's keys"
+	c, err := readCluster(ctx, a.Store, ref)
+	if err != nil {
+		return stepError(ctx, step, "", err)
+	}
+	missing, err := listMissingSecrets(ctx, a.Store, ref)
+	if err != nil || len(missing) == 0 {
+		return stepError(ctx, step, "", err)
+	}
+	if slices.Contains(missing, store.SecretSSHKey) {
+		if err := a.restoreSSHKey(ctx, c); err != nil {
+			return makeFinal(stepError(ctx, step, "", err)) // a later sweep tries again
+		}
+		missing = slices.DeleteFunc(missing, func(key string) bool { return key == store.SecretSSHKey })
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	head, err := findHeadRecord(c)
+	if err != nil {
+		return stepError(ctx, step, "", err)
+	}
+	return a.runStep(ctx, machineRefOf(ref, *head), step, func(ctx context.Context, at *machineStep) error {
+		h, err := a.connectToMachine(ctx, at)
+		if err != nil {
+			return err
+		}
+		return a.recordCredentials(ctx, at, h)
+	})
+}
+
+// restoreSSHKey makes a new SSH key, once, has every machine take it, and then makes it the cluster's.
+func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
+	key, public, err := a.ensureNextSSHKey(ctx, c.Ref())
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	refusing := map[string]error{}
+	var asked errgroup.Group
+	asked.SetLimit(unitsAtOnce)
+	for i := range c.Status.Machines {
+		m := &c.Status.Machines[i]
+		if m.Address == "" || !m.State.MayExist() {
+			continue
+		}
+		asked.Go(func() error {
+			err := a.ensureKeyAuthorized(ctx, c, m, key, public)
+			if remote.IsLost(err) && m.Role != api.RoleHead {
+				// It takes no other key either. Should it come back, it refuses this one, and is replaced as one that
+				// can't be reached.
+				activity.GetLogger(ctx).Warn("a machine could not be given the new SSH key", "machine", m.Name, "error", err)
+				err = nil
+			}
+			if err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				refusing[m.Name] = err
+			}
+			return nil
+		})
+	}
+	_ = asked.Wait() // none returns an error
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(refusing) > 0 {
+		first := sortedKeys(refusing)[0]
+		return fmt.Errorf("%s could not be given a new SSH key (%w): append this line to ~/.ssh/authorized_keys of the "+
+			"login user there, through the cloud's console or docker exec, then run skyctl reconcile %s: %s",
+			strings.Join(sortedKeys(refusing), ", "), refusing[first], c.Metadata.Name, public)
+	}
+	if err := a.Store.PutSecret(ctx, c.Ref(), store.SecretSSHKey, key); err != nil {
+		return err
+	}
+	a.removeKeyPods(ctx, c)
+	return a.Store.DeleteSecret(ctx, c.Ref(), store.SecretNextSSHKey)
+}
+
+// removeKeyPods removes pods of tries that were killed. They have ended by themselves, but would stay in everybody's sight.
+func (a *Nodes) removeKeyPods(ctx context.Context, c *api.Cluster) {
+	client, err := newClusterClient(ctx, c, a.Store, a.Pool)
+	if err == nil {
+		err = kube.RemoveAuthorizingPods(ctx, client)
+		kube.CloseClient(client)
+	}
+	if err != nil {
+		activity.GetLogger(ctx).Info("pods of an interrupted try may be left", "cluster", c.Metadata.Name, "error", err)
+	}
+}
+
+// ensureNextSSHKey is the key that is to take the place of the one that was lost; the same for every try.
+func (a *Nodes) ensureNextSSHKey(ctx context.Context, ref api.Ref) (private []byte, public string, err error) {
+	fresh, _, err := remote.NewKeyPair()
+	if err != nil {
+		return nil, "", err
+	}
+	private, err = a.Store.CreateSecret(ctx, ref, store.SecretNextSSHKey, fresh)
+	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
+		private, err = fresh, a.Store.PutSecret(ctx, ref, store.SecretNextSSHKey, fresh)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	public, err = remote.PublicKeyOf(private)
+	return private, public, err
+}
+
+// ensureKeyAuthorized has a machine take a key, unless it does already, and sees that it does.
+func (a *Nodes) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m *api.Machine, key []byte, public string) error {
+	ctx, cancel := context.WithTimeout(ctx, authorizeKeyTimeout)
+	defer cancel()
+	login := func() error {
+		soon, cancel := context.WithTimeout(ctx, loginTimeout)
+		defer cancel()
+		_, err := a.Pool.GetHost(soon, sshTargetOf(m), key)
+		return err
+	}
+	err := login()
+	if refused := new(remote.AuthFailed); !errors.As(err, &refused) {
+		return err
+	}
+	client, err := newClusterClient(ctx, c, a.Store, a.Pool)
+	if missing := new(store.NotFoundError); errors.As(err, &missing) {
+		return fmt.Errorf("the kubeconfig is lost, too: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer kube.CloseClient(client)
+	if err := kube.AuthorizeKey(ctx, client, m.NodeName, m.SSHUser, public); err != nil {
+		return err
+	}
+	return login()
+}
+
+// parseAgentPassword is the password in a full agent token, which the head was told to accept from agents.
+func parseAgentPassword(agentToken string) string {
+	_, credentials, _ := strings.Cut(agentToken, "::")
+	_, password, _ := strings.Cut(credentials, ":")
+	return password
+}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/skydstub"
+)
+
+// newKeptCluster is a cluster on a cloud that bills, whose create failed and left its machines in place.
+func newKeptCluster() *api.Cluster {
+	c := newReadyCluster()
+	c.Spec.Cloud, c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost, c.Spec.ImageID, c.Spec.APICIDR = "aws", "us-east-1b", true, 40, "ami-0abc", "203.0.113.0/24"
+	c.Status.KeepOnFailure = true
+	c.Status.SetPhase(api.PhaseError, "Timeout", timeAgo(time.Minute))
+	c.Status.Machines[0].PowerOffAt, c.Status.Machines[1].PowerOffAt = noon.Add(72*time.Minute), timeAgo(3*time.Second)
+	c.Status.Machines[1].SpentBefore = 1.25
+	return c
+}
+
+func TestDescribeSaysWhatKeptMachinesCostAndWhenTheyEnd(t *testing.T) {
+	compareGolden(t, "describe-kept.txt", clusterDescription{cluster: newKeptCluster(), now: noon}.String())
+}
+
+func TestAMachineThatIsGoneOrStaysOnIsNotSaidToPowerItselfOff(t *testing.T) {
+	c := newKeptCluster()
+	c.Status.Machines[0].State, c.Status.Machines[1].PowerOffAt = api.MachineGone, time.Time{}
+	if got := powerOffLines(c, noon); len(got) > 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
+// storeBilledCluster is a cluster in the shared world that has cost 20 cents an hour for two hours and three minutes, which is far from
+// where the cent would change.
+func storeBilledCluster(t *testing.T, name string) {
+	t.Helper()
+	place := api.Placement{Cloud: "aws", Region: "us-east-1", PricePerMachine: 0.1, PriceTotal: 0.2}
+	c := api.NewCluster(name, "uid-"+name, api.ClusterSpec{NumNodes: 2, Provision: true}, nil, time.Now())
+	c.Status.Placement = &place
+	c.Status.SetPhase(api.PhaseReady, "", time.Now())
+	if _, err := world.Store.CreateCluster(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	var machines []api.Machine
+	for i := range 2 {
+		m := newTestMachine(name, i, api.MachineReady, "", time.Hour)
+		m.Placement, m.LaunchedAt = place, time.Now().Add(-123*time.Minute)
+		machines = append(machines, m)
+	}
+	if err := world.Store.PutMachines(t.Context(), c.Ref(), machines); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestADeleteSaysWhatTheClusterHasCost(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	storeBilledCluster(t, "dear")
+	if wide := p.run("get", "clusters", "-o", "wide"); !strings.Contains(wide.out, "$0.20") || !strings.Contains(wide.out, "$0.41") {
+		t.Errorf("get -o wide: %q", wide.out)
+	}
+	got := p.run("delete", "cluster", "dear", "--yes")
+	if got.code != 0 || got.out != "Cluster dear is being deleted. It has cost ~$0.41 so far.\n" {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
+func TestADeleteThatIsWaitedForSaysWhatTheClusterHasCostInAll(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	storeBilledCluster(t, "awaited-dear")
+	var out, errs syncBuffer
+	world.SetBehavior("awaited-dear", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World, in api.DeleteInput) error {
+		for i := range 2 { // the cloud took another hour
+			if _, err := w.Store.UpdateMachine(ctx, in.Cluster, i, "x7k2p", func(m *api.Machine) error {
+				m.SetState(api.MachineGone, "", m.LaunchedAt.Add(200*time.Minute))
+				m.BilledFrom, m.BilledUntil = m.LaunchedAt, m.LaunchedAt.Add(183*time.Minute)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		for ctx.Err() == nil && !strings.Contains(errs.String(), "sky-awaited-dear-1 Gone") { // seen by who watches
+			time.Sleep(5 * time.Millisecond)
+		}
+		return w.Store.DeleteCluster(ctx, in.Cluster)
+	}})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	code := Run(ctx, p.environment(&bytes.Buffer{}, &out, &errs), []string{"delete", "cluster", "awaited-dear", "--yes", "--wait"})
+	if code != 0 || out.String() != "Deleted cluster awaited-dear. It has cost $0.61 in all.\n" || !strings.Contains(errs.String(), "has cost ~$0.41 so far") {
+		t.Errorf("exit %d, %q, %q", code, out.String(), errs.String())
+	}
+}

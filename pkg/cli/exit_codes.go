@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// The exit codes of skyctl.
+const (
+	ExitOK          = 0
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitConflict    = 3
+	ExitNotFound    = 4
+	ExitUnreachable = 5
+	ExitTimeout     = 6
+	ExitInterrupted = 130
+)
+
+// usageError is input that a person can put right.
+type usageError struct{ err error }
+
+func usageErrorf(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// interruptedError ends a wait that a person broke off; hint says how to look again.
+type interruptedError struct{ hint string }
+
+func (e *interruptedError) Error() string { return "interrupted" }
+
+// serverError is a skyd that can't be started or stopped.
+type serverError struct{ err error }
+
+func (e *serverError) Error() string { return e.err.Error() }
+func (e *serverError) Unwrap() error { return e.err }
+
+// stateError is a wish that the cluster's state forbids.
+type stateError struct{ err error }
+
+func (e *stateError) Error() string { return e.err.Error() }
+func (e *stateError) Unwrap() error { return e.err }
+
+// reportedError was told to the person already; only its code is left to be said.
+type reportedError struct{ err error }
+
+func (e *reportedError) Error() string { return e.err.Error() }
+func (e *reportedError) Unwrap() error { return e.err }
+
+// exitCode is the one place where errors become codes.
+func exitCode(err error) int {
+	var (
+		usage       *usageError
+		field       *api.FieldError
+		conflict    *client.ConflictError
+		replaced    *client.ClusterReplacedError
+		exists      *store.ExistsError
+		notFound    *store.NotFoundError
+		noOrphan    *orphanNotFoundError
+		noSchedule  *client.NoScheduleError
+		unreachable *client.UnreachableError
+		noWorker    *client.NoWorkerError
+		server      *serverError
+		state       *stateError
+		silent      *store.UnavailableError
+		wait        *client.WaitTimeoutError
+		doubt       *client.HomeDoubtError
+		room        *diskSpaceError
+		interrupted *interruptedError
+	)
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
+		return ExitInterrupted
+	case errors.As(err, &usage), errors.As(err, &field):
+		return ExitUsage
+	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &exists), errors.As(err, &state),
+		errors.As(err, &doubt):
+		return ExitConflict
+	case errors.As(err, &notFound), errors.As(err, &noOrphan):
+		return ExitNotFound
+	case errors.As(err, &unreachable), errors.As(err, &silent), errors.As(err, &noWorker), errors.As(err, &server),
+		errors.As(err, &noSchedule), errors.As(err, &room):
+		return ExitUnreachable
+	case errors.As(err, &wait):
+		return ExitTimeout
+	default:
+		return ExitFailed
+	}
+}
+
+// printError writes an error to a person, once: a line for each thing that is wrong.
+func printError(w io.Writer, err error) {
+	var shown *reportedError
+	var interrupted *interruptedError
+	switch {
+	case err == nil || errors.As(err, &shown):
+	case errors.As(err, &interrupted):
+		fmt.Fprintln(w, interrupted.hint)
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(w, "Interrupted.")
+	default:
+		said := map[string]bool{}
+		for _, e := range flattenErrors(err) {
+			if said[e.Error()] { // one mistake may be met twice
+				continue
+			}
+			said[e.Error()] = true
+			first, rest, _ := strings.Cut(strings.TrimSpace(e.Error()), "\n")
+			fmt.Fprintln(w, "Error: "+sanitizeLine(first))
+			for l := range strings.Lines(rest) {
+				fmt.Fprintln(w, "  "+sanitizeLine(strings.TrimRight(l, "\n")))
+			}
+		}
+		for _, l := range damageRemedies(err) {
+			fmt.Fprintln(w, "  "+sanitizeLine(l))
+		}
+	}
+}
+
+// flattenErrors takes joined errors apart.
+func flattenErrors(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || strings.TrimSpace(err.Error()) == "" {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flattenErrors(e)...)
+	}
+	return all
+}

@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+func (a *app) newGetCommand() *cobra.Command {
+	return newCommandGroup("get", "Show clusters, what happened to them, or the kubeconfig of one", "Shows what you name.",
+		"  skyctl get clusters\n  skyctl get events dev\n  skyctl get kubeconfig dev", a.newGetClustersCommand(), a.newGetKubeconfigCommand(), a.newGetEventsCommand(), a.newGetOrphansCommand())
+}
+
+func (a *app) newGetClustersCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "clusters [NAME]",
+		Aliases: []string{"cluster"},
+		Short:   "Show all clusters, or one",
+		Long: `Shows all clusters, or the one you name. RESOURCES are available/total as Kubernetes sees
+them: what is allocatable less what pods have requested, over the machines' capacity. STATUS
+says (drifted) where the last sweep found something that is not as it was asked for, which
+skyctl describe cluster shows, (unknown) where it could not see how the cluster is, and (paused)
+where nothing is repaired for now.`,
+		Example: `  skyctl get clusters
+  skyctl get clusters -o wide
+  skyctl get cluster dev -w
+  skyctl get cluster dev -o json`,
+		Args:              allowClusterName,
+		ValidArgsFunction: a.completeClusterNames,
+	}
+	g := &getClustersOptions{app: a, output: addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)}
+	cmd.Flags().BoolVarP(&g.watch, "watch", "w", false, "go on and show what changes, until Ctrl-C")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			g.name = args[0]
+		}
+		return g.run(cmd.Context())
+	}
+	return cmd
+}
+
+// getClustersOptions is one get clusters.
+type getClustersOptions struct {
+	*app
+	name   string
+	watch  bool
+	output *enumValue
+}
+
+func (g *getClustersOptions) run(ctx context.Context) error {
+	ops, err := g.connectClient(ctx)
+	if err != nil {
+		return err
+	}
+	if !g.watch {
+		title := "Fetching clusters"
+		return g.runWithSpinner(title, g.output.isStructured(), func(s *spinner) error {
+			clusters, err := g.readClusters(ctx, ops)
+			if clusters == nil && err != nil {
+				return err
+			}
+			s.keepLine()
+			g.warnHomeDoubt(ctx, ops)
+			shown := g.printClusters(clusters)
+			if !g.output.isStructured() {
+				g.noteStaleSweeps(ctx, ops, clusters)
+			}
+			return errors.Join(shown, err)
+		})
+	}
+	s, err := ops.ConnectStore(ctx)
+	if err != nil {
+		return err
+	}
+	return g.followClusters(ctx, ops, s)
+}
+
+// readClusters reads one cluster or all. What can't be understood comes as an error beside the good ones.
+func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Client) ([]api.Cluster, error) {
+	s, err := ops.ConnectStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case g.name != "":
+		c, damage, err := s.SalvageCluster(ctx, g.name)
+		if err != nil {
+			return nil, err
+		}
+		if damage == nil {
+			return []api.Cluster{*c}, nil
+		}
+		markDamaged(c)
+		return []api.Cluster{*c}, &damagedError{name: g.name, why: damage}
+	case g.output.value == asTable: // which shows little
+		clusters, err := s.ListClusterSummaries(ctx)
+		return addDamagedClusters(ctx, s, clusters, err), err
+	default:
+		clusters, err := s.ListClustersWithMachines(ctx)
+		return addDamagedClusters(ctx, s, clusters, err), err
+	}
+}
+
+func (g *getClustersOptions) printClusters(clusters []api.Cluster) error {
+	switch {
+	case g.output.isStructured() && g.name != "":
+		return writeStructured(g.env.Out, g.output.value, clusters[0])
+	case g.output.isStructured():
+		return writeStructured(g.env.Out, g.output.value, newClusterList(clusters))
+	}
+	_, err := io.WriteString(g.env.Out, newClusterTable(clusters, g.output.value == asWide, g.env.Now()).String())
+	return err
+}
+
+// followClusters prints what there is, then each row again that changes. Ctrl-C is its regular end, as is the end of the one cluster
+// that it follows.
+func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Client, s *store.Store) error {
+	clusters, err := g.readClusters(ctx, ops)
+	switch {
+	case err != nil && (clusters == nil || g.name != ""):
+		return err
+	case err != nil: // the others can be followed all the same
+		fmt.Fprintln(g.env.Err, "Warning:", sanitizeLine(err.Error()))
+	}
+	events, err := s.WatchClusters(ctx, g.name)
+	if err != nil {
+		return err
+	}
+	shown := map[string]string{}
+	wide := g.output.value == asWide
+	t := newWatchTable(clusters, wide, g.env.Now())
+	if !g.output.isStructured() {
+		if _, err := io.WriteString(g.env.Out, t.String()); err != nil {
+			return err
+		}
+		for i := range clusters {
+			shown[clusters[i].Metadata.Name] = g.rowSignature(&clusters[i], wide)
+		}
+	}
+	for e := range events {
+		c := e.Cluster
+		if e.Type == store.ClusterDeleted {
+			c.Status.Phase = "DELETED"
+		}
+		if err := g.printIfChanged(t, shown, c, wide); err != nil {
+			return err
+		}
+		if e.Type == store.ClusterDeleted {
+			delete(shown, c.Metadata.Name)
+			if g.name != "" {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// printIfChanged prints a cluster if it looks other than when it was printed last.
+func (g *getClustersOptions) printIfChanged(t *table, shown map[string]string, c *api.Cluster, wide bool) error {
+	if g.output.isStructured() {
+		if g.output.value == asYAML {
+			fmt.Fprintln(g.env.Out, "---")
+		}
+		return writeStructured(g.env.Out, g.output.value, c)
+	}
+	sign := g.rowSignature(c, wide)
+	if shown[c.Metadata.Name] == sign {
+		return nil
+	}
+	shown[c.Metadata.Name] = sign
+	_, err := io.WriteString(g.env.Out, t.renderNextRow(clusterRow(c, wide, g.env.Now())...))
+	return err
+}
+
+// rowSignature is a row without what changes by itself as time goes by.
+func (g *getClustersOptions) rowSignature(c *api.Cluster, wide bool) string {
+	still := *c
+	still.Status.Machines = nil
+	row := clusterRow(&still, wide, c.Metadata.CreatedAt)
+	return fmt.Sprint(row, nodeCountIfWide(wide, c))
+}
+
+func nodeCountIfWide(wide bool, c *api.Cluster) string {
+	if wide {
+		return formatNodeCount(c)
+	}
+	return ""
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client"
+)
+
+func (a *app) newGetEventsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "events [CLUSTER]",
+		Aliases: []string{"event"},
+		Short:   "Show what happened to clusters, and why",
+		Long: `Shows what happened to all clusters, or to the one you name: drift that was found, what was
+done about it and how that ended, machines that belong to no cluster. The latest is last. What
+happened several times is one event with a COUNT. Events are kept for a week after they last
+happened, also those of a cluster that was deleted, which are found by its name.`,
+		Example: `  skyctl get events
+  skyctl get events dev
+  skyctl get events dev -w
+  skyctl get events dev -o json`,
+		Args:              allowClusterName,
+		ValidArgsFunction: a.completeClusterNames,
+	}
+	l := &getEventsOptions{app: a, output: addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)}
+	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "go on and show what happens, until Ctrl-C")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), firstOrEmpty(args)) }
+	return cmd
+}
+
+// allowClusterName takes the name of a cluster, or none.
+func allowClusterName(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return requireClusterName(cmd, args)
+}
+
+func firstOrEmpty(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+// getEventsOptions is one get events.
+type getEventsOptions struct {
+	*app
+	watch  bool
+	output *enumValue
+}
+
+// eventList is several events as they are printed for programs.
+type eventList struct {
+	APIVersion string      `json:"api_version"`
+	Kind       string      `json:"kind"`
+	Items      []api.Event `json:"items"`
+}
+
+func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
+	ops, err := l.connectClient(ctx)
+	if err != nil {
+		return err
+	}
+	if l.watch {
+		return l.followEvents(ctx, ops, cluster)
+	}
+	return l.runWithSpinner("Fetching events", l.output.isStructured(), func(s *spinner) error {
+		events, err := ops.ListEvents(ctx, cluster)
+		if err != nil {
+			return err
+		}
+		s.keepLine()
+		if l.output.isStructured() {
+			return writeStructured(l.env.Out, l.output.value, eventList{api.APIVersion, "EventList", append([]api.Event{}, events...)})
+		}
+		_, err = io.WriteString(l.env.Out, newEventTable(events, l.env.Now()).String())
+		return err
+	})
+}
+
+// followEvents prints what happened, then each event when it happens. Ctrl-C is its regular end.
+func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client, cluster string) error {
+	known, err := ops.ListEvents(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	told, err := ops.WatchEvents(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	t := newEventTable(known, l.env.Now())
+	for i, usual := range []int{0, 0, len(api.EventWarning), 20, 24, 20} {
+		t.least = append(t.least, max(usual, len(t.head[i])+2))
+	}
+	shown := map[api.Event]bool{}
+	if !l.output.isStructured() {
+		if _, err := io.WriteString(l.env.Out, t.String()); err != nil {
+			return err
+		}
+		for _, e := range known {
+			shown[normalizeTimes(e)] = true
+		}
+	}
+	for e := range told {
+		if shown[normalizeTimes(e)] { // the watch begins with those that are known
+			delete(shown, normalizeTimes(e))
+			continue
+		}
+		if err := l.printEvent(t, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// normalizeTimes is an event that compares equal to the same one, read at another time.
+func normalizeTimes(e api.Event) api.Event {
+	e.First, e.Last = e.First.UTC().Round(0), e.Last.UTC().Round(0)
+	return e
+}
+
+func (l *getEventsOptions) printEvent(t *table, e api.Event) error {
+	if l.output.isStructured() {
+		if l.output.value == asYAML {
+			fmt.Fprintln(l.env.Out, "---")
+		}
+		return writeStructured(l.env.Out, l.output.value, e)
+	}
+	_, err := io.WriteString(l.env.Out, t.renderNextRow(eventRow(e, l.env.Now())...))
+	return err
+}
+
+func newEventTable(events []api.Event, now time.Time) *table {
+	t := &table{head: []string{"LAST SEEN", "COUNT", "TYPE", "CLUSTER", "MACHINE", "REASON", "MESSAGE"}}
+	for _, e := range events {
+		t.addRow(eventRow(e, now)...)
+	}
+	return t
+}
+
+func eventRow(e api.Event, now time.Time) []cell {
+	return []cell{
+		textCell(formatAgeSince(now, e.Last)), textCell(fmt.Sprint(e.Count)), textCell(string(e.Type)), textCell(valueOrDash(e.Cluster)),
+		textCell(valueOrDash(e.Machine)), textCell(e.Reason), textCell(e.Message),
+	}
+}

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"io"
+	"unicode/utf8"
+
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// sanitizeLine makes a cell or a sentence of what came from elsewhere: one line that steers no terminal.
+func sanitizeLine(s string) string { return printable.Line(s) }
+
+// sanitizingWriter is how commands write: whatever they print, nothing of it steers or deceives the terminal that shows it. That holds for
+// names that somebody put into etcd, and for what a machine or a cloud said.
+type sanitizingWriter struct {
+	to io.Writer
+	// part is the beginning of a character whose rest is still to come.
+	part string
+}
+
+func (w *sanitizingWriter) Write(p []byte) (int, error) {
+	s := w.part + string(p)
+	w.part = ""
+	for n := 1; n < utf8.UTFMax && n <= len(s); n++ {
+		if tail := s[len(s)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRuneInString(tail) {
+				s, w.part = s[:len(s)-n], tail
+			}
+			break
+		}
+	}
+	if _, err := io.WriteString(w.to, printable.Stream(s)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// rawWriter is the stream itself behind a writer, for our own drawing.
+func rawWriter(w io.Writer) io.Writer {
+	if c, ok := w.(*sanitizingWriter); ok {
+		return c.to
+	}
+	return w
+}

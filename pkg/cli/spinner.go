@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	spinnerFrames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+	frameInterval = 100 * time.Millisecond
+	eraseEOL      = "\r\x1b[K"
+)
+
+func spinnerFrame(i int) string {
+	r := []rune(spinnerFrames)
+	return string(r[i%len(r)])
+}
+
+// spinner is the line that says what is going on: a spinner on a terminal, a plain line elsewhere, nothing where quiet.
+type spinner struct {
+	w     io.Writer
+	title string
+	tty   bool
+	quiet bool
+
+	mu   sync.Mutex // held while writing
+	stop chan struct{}
+	idle sync.WaitGroup
+}
+
+func startSpinner(w io.Writer, title string, quiet bool) *spinner {
+	s := &spinner{w: rawWriter(w), title: sanitizeLine(title), tty: isTerminal(w), quiet: quiet}
+	s.startSpinning()
+	return s
+}
+
+func (s *spinner) startSpinning() {
+	switch {
+	case s.quiet:
+	case !s.tty:
+		fmt.Fprintln(s.w, s.title)
+	default:
+		s.stop = make(chan struct{})
+		fmt.Fprintf(s.w, "%s %s", spinnerFrame(0), s.title)
+		s.idle.Go(func() {
+			t := time.NewTicker(frameInterval)
+			defer t.Stop()
+			for i := 1; ; i++ {
+				select {
+				case <-s.stop:
+					return
+				case <-t.C:
+					s.mu.Lock()
+					fmt.Fprintf(s.w, "\r%s %s", spinnerFrame(i), s.title)
+					s.mu.Unlock()
+				}
+			}
+		})
+	}
+}
+
+// stopSpinning ends the spinner; leave says what becomes of its line.
+func (s *spinner) stopSpinning(leave string) {
+	if s.stop == nil {
+		return
+	}
+	close(s.stop)
+	s.idle.Wait()
+	s.stop = nil
+	io.WriteString(s.w, leave)
+}
+
+// keepLine leaves the line as it is, so that data may follow below it.
+func (s *spinner) keepLine() { s.stopSpinning("\n") }
+
+// clearLine removes the line, so that something else may take its place.
+func (s *spinner) clearLine() { s.stopSpinning(eraseEOL) }
+
+// printNote adds a sentence and goes on.
+func (s *spinner) printNote(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop != nil {
+		io.WriteString(s.w, eraseEOL)
+	}
+	fmt.Fprintln(s.w, sanitizeLine(text))
+}
+
+func (s *spinner) reportSuccess() {
+	s.clearLine()
+	if !s.quiet {
+		fmt.Fprintf(s.w, "✔ %s completed successfully.\n", s.title)
+	}
+}
+
+func (s *spinner) reportFailure(err error) {
+	s.clearLine()
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	fmt.Fprintf(s.w, "✗ %s failed: %s\n", s.title, sanitizeLine(lines[0]))
+	for _, l := range append(lines[1:], damageRemedies(err)...) {
+		fmt.Fprintf(s.w, "  %s\n", sanitizeLine(l))
+	}
+}

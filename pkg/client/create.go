@@ -1,0 +1,168 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client/start"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// CreateOptions is what a create takes besides the cluster itself.
+type CreateOptions struct {
+	// KeepOnFailure leaves machines in place when the create fails.
+	KeepOnFailure bool
+	// Timeout bounds the whole operation; 0 is api.DefaultProvisionTimeout.
+	Timeout time.Duration
+	// Accept judges the worker that planned the cluster, before anything is written; nil accepts all.
+	Accept func(*api.WorkerInfo) error
+}
+
+// CreateResult is a cluster whose provisioning is under way.
+type CreateResult struct {
+	Cluster *api.Cluster
+	// Resumed is true where the cluster was there and its provisioning goes on from where it stood.
+	Resumed bool
+}
+
+// CreateCluster writes a cluster that was defaulted and validated, and starts its provisioning. The same create again goes on with
+// a cluster that ended in ERROR or that nothing works on; any other cluster of that name is a ConflictError. What the cloud
+// finds wrong with the spec comes back as joined *api.FieldErrors, and nothing is written.
+func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateOptions) (CreateResult, error) {
+	s, t, err := c.connectServers(ctx)
+	if err != nil {
+		return CreateResult{}, err
+	}
+	if err := refuseHomeInDoubt(ctx, s); err != nil {
+		return CreateResult{}, err
+	}
+	existing, err := s.ReadCluster(ctx, want.Metadata.Name)
+	var missing *store.NotFoundError
+	switch {
+	case err == nil:
+		return c.resumeCreate(ctx, existing, want, o)
+	case !errors.As(err, &missing):
+		return CreateResult{}, err
+	}
+	if _, err := c.PlanPlacementsWith(ctx, want.Spec, o.Accept); err != nil {
+		return CreateResult{}, err
+	}
+	fresh := api.NewCluster(want.Metadata.Name, uuid.NewString(), want.Spec, want.Metadata.Labels, c.now())
+	fresh.Status.KeepOnFailure = o.KeepOnFailure
+	stored, err := s.CreateCluster(ctx, fresh)
+	var exists *store.ExistsError
+	switch {
+	case errors.As(err, &exists): // somebody else was quicker
+		return c.resumeCreate(ctx, exists.Existing, want, o)
+	case err != nil:
+		return CreateResult{}, err
+	}
+	return c.startProvision(ctx, t, stored, o, false)
+}
+
+// resumeCreate goes on with a cluster that is there, where that is what the same create means.
+func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, o CreateOptions) (CreateResult, error) {
+	s, t, err := c.connectServers(ctx)
+	if err != nil {
+		return CreateResult{}, err
+	}
+	spec := existing.WithReleases(want.Spec)
+	conflict := &ConflictError{Name: existing.Metadata.Name, Phase: existing.Status.Phase, Differs: api.DiffSpec(spec, want.Spec)}
+	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady || existing.Status.Phase == api.PhaseDeleting {
+		return CreateResult{}, conflict
+	}
+	if conflict.Works, err = c.findRunningWorkflow(ctx, t, existing); err != nil {
+		return CreateResult{}, err
+	}
+	if conflict.Works != "" {
+		return CreateResult{}, conflict
+	}
+	updated, err := s.UpdateCluster(ctx, existing.Ref(), func(cl *api.Cluster) error {
+		if cl.Status.Phase == api.PhaseReady || cl.Status.Phase == api.PhaseDeleting {
+			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
+		}
+		cl.Metadata.Labels = want.Metadata.Labels
+		cl.Spec.KubernetesVersion, cl.Spec.RKE2, cl.Spec.GPU = spec.KubernetesVersion, spec.RKE2, spec.GPU
+		cl.Status.KeepOnFailure = o.KeepOnFailure
+		cl.Status.Failure = nil
+		cl.Status.SetPhase(api.PhaseInit, "CreatedAgain", c.now().UTC())
+		return nil
+	})
+	if err != nil {
+		return CreateResult{}, err
+	}
+	return c.startProvision(ctx, t, updated, o, true)
+}
+
+// findRunningWorkflow is the workflow that works on a cluster; empty where none does. An operation that has written ERROR is about to close: it
+// is waited for.
+func (c *Client) findRunningWorkflow(ctx context.Context, t client.Client, cl *api.Cluster) (string, error) {
+	wait := newBackOff(50*time.Millisecond, time.Second)
+	give := c.now().Add(startPatience)
+	for {
+		r, err := c.readLatestRun(ctx, t, cl.Metadata.Name)
+		if err != nil || !r.open {
+			return "", err
+		}
+		if cl.Status.Phase != api.PhaseError || c.now().After(give) {
+			return r.workflow, nil
+		}
+		if err := wait.waitNext(ctx); err != nil {
+			return "", err
+		}
+	}
+}
+
+// startProvision starts the workflow. A delete of an earlier cluster of that name may take a moment to close after it has
+// forgotten the cluster; a provision that runs already was started by the sweep, or by a create in another terminal.
+func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cluster, o CreateOptions, resumed bool) (CreateResult, error) {
+	done := CreateResult{Cluster: cl, Resumed: resumed}
+	input := api.ProvisionInput{Cluster: cl.Ref(), Timeout: o.Timeout}
+	wait := newBackOff(100*time.Millisecond, 2*time.Second)
+	give := c.now().Add(startPatience)
+	for {
+		err := c.startOperation(ctx, t, cl.Metadata.Name, api.WorkflowProvision, provisionSummary(cl), input)
+		if err == nil {
+			return done, nil
+		}
+		if !start.IsAlreadyRunning(err) {
+			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but its provisioning could not be started; run the same create again: %w",
+				cl.Metadata.Name, c.toTemporalError(ctx, err))
+		}
+		run, err := c.readLatestRun(ctx, t, cl.Metadata.Name)
+		if err != nil {
+			return CreateResult{}, err
+		}
+		if run.open && run.workflow == api.WorkflowProvision {
+			return done, nil
+		}
+		if c.now().After(give) {
+			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier one still runs as %s; run the same create again once it has ended",
+				cl.Metadata.Name, run.workflow, api.OperationID(cl.Metadata.Name))
+		}
+		if err := wait.waitNext(ctx); err != nil {
+			return CreateResult{}, err
+		}
+	}
+}
+
+// startPatience is how long a create waits for the last moments of an earlier operation of that name.
+const startPatience = 30 * time.Second
+
+func provisionSummary(c *api.Cluster) string {
+	machines := "1 machine"
+	if n := c.Spec.NumNodes; n != 1 {
+		machines = fmt.Sprintf("%d machines", n)
+	}
+	where := c.Spec.Cloud
+	if where == "" {
+		where = "the cheapest cloud"
+	}
+	return fmt.Sprintf("Provision %s: %s on %s", c.Metadata.Name, machines, where)
+}

@@ -1,0 +1,355 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client/start"
+	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/skydstub"
+)
+
+func TestACreateIsInEtcdAndUnderWayWhenItReturns(t *testing.T) {
+	world.StartWorker(t)
+	c := newClient(t)
+	created, err := c.CreateCluster(t.Context(), newWantedCluster("fresh"), CreateOptions{KeepOnFailure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := world.Store.ReadCluster(t.Context(), "fresh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored.Metadata.UID == "" || stored.Metadata.UID != created.Cluster.Metadata.UID || !stored.Status.KeepOnFailure || created.Resumed {
+		t.Errorf("stored %+v\ncreated %+v", stored, created)
+	}
+	ready, err := c.AwaitReady(t.Context(), stored.Ref(), patience, ignore)
+	if err != nil || ready.Status.Phase != api.PhaseReady || len(ready.Status.Machines) != 3 {
+		t.Errorf("%+v, %v", ready, err)
+	}
+	if kc, err := c.ReadKubeconfig(t.Context(), stored.Ref()); err != nil || string(kc) != "kind: Config\n" {
+		t.Errorf("kubeconfig %q, %v", kc, err)
+	}
+}
+
+func TestWhatTheCloudRefusesIsBadInputAndNothingIsWritten(t *testing.T) {
+	world.StartWorker(t)
+	world.SetBehavior("nowhere", skydstub.Behavior{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
+		return api.PlanResult{Invalid: []api.FieldError{{Field: "region", Value: "nowhere", Want: "docker has only local"}, {Field: "cpus", Value: "2+", Want: "at most 1"}}}, nil
+	}})
+	want := newWantedCluster("refused")
+	want.Spec.Region = "nowhere"
+	_, err := newClient(t).CreateCluster(t.Context(), want, CreateOptions{})
+	if fields := api.FieldErrorsOf(err); len(fields) != 2 || fields[0].Field != "region" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := world.Store.ReadCluster(t.Context(), "refused"); !isClusterMissing(err) {
+		t.Errorf("the cluster was written: %v", err)
+	}
+}
+
+func TestAPlanThatFailsSaysWhyWithoutTemporalsWords(t *testing.T) {
+	world.StartWorker(t)
+	world.SetBehavior("broken", skydstub.Behavior{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
+		return api.PlanResult{}, errors.New("the Docker engine does not answer")
+	}})
+	_, err := newClient(t).PlanPlacements(t.Context(), api.ClusterSpec{Region: "broken"})
+	if err == nil || err.Error() != "the Docker engine does not answer" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
+	world.StartWorker(t)
+	world.SetBehavior("again", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
+		return w.FailCreate(ctx, in.Cluster, api.Failure{Step: "join", Machine: "sky-again-1", Reason: "Timeout", Message: "the agent did not come up"})
+	}})
+	c := newClient(t)
+	first, err := c.CreateCluster(t.Context(), newWantedCluster("again"), CreateOptions{KeepOnFailure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.AwaitReady(t.Context(), first.Cluster.Ref(), patience, ignore)
+	var failed *OperationFailedError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "join on sky-again-1: Timeout: the agent did not come up") {
+		t.Fatalf("got %v", err)
+	}
+	world.SetBehavior("again", skydstub.Behavior{})
+	second, err := c.CreateCluster(t.Context(), newWantedCluster("again"), CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !second.Resumed || second.Cluster.Metadata.UID != first.Cluster.Metadata.UID || second.Cluster.Status.KeepOnFailure {
+		t.Errorf("the second create: %+v", second)
+	}
+	if _, err := c.AwaitReady(t.Context(), second.Cluster.Ref(), patience, ignore); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACreateThatGoesOnWithAClusterOfBeforeRecordsItsRelease(t *testing.T) {
+	world.StartWorker(t)
+	storeCluster(t, "before", api.PhaseInit)
+	want := newWantedCluster("before")
+	want.Spec.KubernetesVersion = "v1.34.1+rke2r1"
+	created, err := newClient(t).CreateCluster(t.Context(), want, CreateOptions{})
+	if err != nil || !created.Resumed || created.Cluster.Spec.KubernetesVersion != want.Spec.KubernetesVersion {
+		t.Errorf("%+v, %v", created, err)
+	}
+	awaitCondition(t, "READY", func() bool { return phaseOf(t, "before") == api.PhaseReady })
+}
+
+func TestTheSameCreateGoesOnWithAnInitThatNothingWorksOn(t *testing.T) {
+	world.StartWorker(t)
+	stored := storeCluster(t, "orphan", api.PhaseInit)
+	created, err := newClient(t).CreateCluster(t.Context(), newWantedCluster("orphan"), CreateOptions{})
+	if err != nil || !created.Resumed || created.Cluster.Metadata.UID != stored.Metadata.UID {
+		t.Errorf("%+v, %v", created, err)
+	}
+	awaitCondition(t, "READY", func() bool { return phaseOf(t, "orphan") == api.PhaseReady })
+}
+
+// storeCluster stores a cluster in a phase, as if it had come there.
+func storeCluster(t *testing.T, name string, phase api.Phase) *api.Cluster {
+	t.Helper()
+	t.Cleanup(func() { world.ClearState(t) })
+	c := api.NewCluster(name, "uid-"+name, newWantedCluster(name).Spec, nil, time.Now())
+	c.Status.SetPhase(phase, "", time.Now())
+	stored, err := world.Store.CreateCluster(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+func TestACreateOfWhatIsThereIsRefusedWithItsStatus(t *testing.T) {
+	world.StartWorker(t)
+	storeCluster(t, "there", api.PhaseReady)
+	storeCluster(t, "leaving", api.PhaseDeleting)
+	world.SetBehavior("busy", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	c := newClient(t)
+	if _, err := c.CreateCluster(t.Context(), newWantedCluster("busy"), CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	other := newWantedCluster("there")
+	other.Spec.CPUs, other.Spec.NumNodes = "4", 5
+	for _, tt := range []struct {
+		want *api.Cluster
+		says []string
+	}{
+		{newWantedCluster("there"), []string{"exists", "READY"}},
+		{newWantedCluster("leaving"), []string{"DELETING"}},
+		{newWantedCluster("busy"), []string{"exists", "INIT"}},
+		{other, []string{"exists (READY) with another spec", "cpus is 2+, asked for is 4", "num_nodes is 3, asked for is 5"}},
+	} {
+		_, err := c.CreateCluster(t.Context(), tt.want, CreateOptions{})
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) {
+			t.Errorf("%s: got %v", tt.want.Metadata.Name, err)
+			continue
+		}
+		for _, s := range tt.says {
+			if !strings.Contains(err.Error(), s) {
+				t.Errorf("%s: %q does not say %q", tt.want.Metadata.Name, err, s)
+			}
+		}
+	}
+}
+
+func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
+	world.StartWorker(t)
+	old := storeCluster(t, "reborn", api.PhaseReady)
+	closing := make(chan struct{})
+	world.SetBehavior("reborn", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World, in api.DeleteInput) error {
+		err := w.Store.DeleteCluster(ctx, in.Cluster)
+		<-closing
+		return err
+	}})
+	c := newClient(t)
+	if err := c.DeleteCluster(t.Context(), old.Ref(), false, ignoreText); err != nil {
+		t.Fatal(err)
+	}
+	awaitCondition(t, "the old one is forgotten", func() bool { _, err := world.Store.ReadCluster(t.Context(), "reborn"); return isClusterMissing(err) })
+	time.AfterFunc(300*time.Millisecond, func() { close(closing) })
+	created, err := c.CreateCluster(t.Context(), newWantedCluster("reborn"), CreateOptions{})
+	if err != nil || created.Cluster.Metadata.UID == old.Metadata.UID {
+		t.Fatalf("%+v, %v", created, err)
+	}
+	if _, err := c.AwaitReady(t.Context(), created.Cluster.Ref(), patience, ignore); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWaitNoticesAnOperationThatEndedWithoutAWord(t *testing.T) {
+	world.StartWorker(t)
+	world.SetBehavior("mute", skydstub.Behavior{Provision: func(context.Context, *skydstub.World, api.ProvisionInput) error {
+		return errors.New("out of luck")
+	}})
+	c := newClient(t)
+	created, err := c.CreateCluster(t.Context(), newWantedCluster("mute"), CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.AwaitReady(t.Context(), created.Cluster.Ref(), patience, ignore)
+	var failed *OperationFailedError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "out of luck") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWithoutAWorkerAPlanGivesUpAndNamesTheTaskQueue(t *testing.T) {
+	c := newClient(t)
+	c.cfg.Temporal.TaskQueue = "deserted"
+	c.now = fastClock()
+	_, err := c.CreateCluster(t.Context(), newWantedCluster("lonely"), CreateOptions{})
+	var none *NoWorkerError
+	if !errors.As(err, &none) || !strings.Contains(err.Error(), "task queue deserted") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := world.Store.ReadCluster(t.Context(), "lonely"); !isClusterMissing(err) {
+		t.Errorf("the cluster was written: %v", err)
+	}
+}
+
+func TestAWaitSaysThatNoWorkerListensAndGoesOnWhenOneDoes(t *testing.T) {
+	c := newClient(t)
+	c.cfg.Temporal.TaskQueue = "later-" + rand.Text() // Temporal remembers the workers of a queue for a while
+	stored := storeCluster(t, "patient", api.PhaseInit)
+	_, tc, err := c.connectServers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID("patient"), TaskQueue: c.cfg.Temporal.TaskQueue},
+		api.WorkflowProvision, api.ProvisionInput{Cluster: stored.Ref()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 1)
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.AwaitReady(t.Context(), stored.Ref(), 0, func(p Progress) {
+			if p.Notice != "" {
+				select {
+				case told <- p.Notice:
+				default:
+				}
+			}
+		})
+		done <- err
+	}()
+	if notice := <-told; !strings.Contains(notice, "no worker is listening on task queue "+c.cfg.Temporal.TaskQueue) {
+		t.Errorf("notice: %q", notice)
+	}
+	world.StartWorkerOn(t, c.cfg.Temporal.TaskQueue)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWaitEndsAtItsLimitAndLeavesTheWork(t *testing.T) {
+	stored := storeCluster(t, "slow", api.PhaseProvisioning)
+	c := newClient(t)
+	c.checkEvery = time.Hour
+	_, err := c.AwaitReady(t.Context(), stored.Ref(), 50*time.Millisecond, ignore)
+	var wait *WaitTimeoutError
+	if !errors.As(err, &wait) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAServerThatIsDownIsNamedAndNothingIsWritten(t *testing.T) {
+	c := newClient(t)
+	c.cfg.Temporal.Address = "127.0.0.1:1"
+	_, err := c.CreateCluster(t.Context(), newWantedCluster("halfway"), CreateOptions{})
+	var down *UnreachableError
+	if !errors.As(err, &down) || !strings.HasPrefix(err.Error(), "Temporal at 127.0.0.1:1 ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := world.Store.ReadCluster(t.Context(), "halfway"); !isClusterMissing(err) {
+		t.Errorf("the cluster was written: %v", err)
+	}
+	c = newClient(t)
+	c.cfg.Etcd.Endpoints = []string{"https://127.0.0.1:1"}
+	_, err = c.CreateCluster(t.Context(), newWantedCluster("halfway"), CreateOptions{})
+	var silent *store.UnavailableError
+	if !errors.As(err, &silent) || !strings.Contains(err.Error(), "etcd at https://127.0.0.1:1") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// fastClock is a minute later each time it is asked.
+func fastClock() func() time.Time {
+	now := time.Now()
+	return func() time.Time { now = now.Add(time.Minute); return now }
+}
+
+func TestAWaitReturnsTheClusterAsItStandsEvenIfTheCheckSeesItFirst(t *testing.T) {
+	world.StartWorker(t)
+	c := newClient(t)
+	created, err := c.CreateCluster(t.Context(), newWantedCluster("checked"), CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitCondition(t, "READY", func() bool { return phaseOf(t, "checked") == api.PhaseReady })
+	awaitCondition(t, "the run is closed", func() bool {
+		r, err := c.readLatestRun(t.Context(), c.temporal, "checked")
+		return err == nil && !r.open
+	})
+	v := c.checkOperation(t.Context(), created.Cluster.Ref(), waitGoal{judge: func(cl *api.Cluster) (bool, error) { return cl.Status.Phase == api.PhaseReady, nil }})
+	if !v.done || v.err != nil || v.cluster.Status.Phase != api.PhaseReady {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestOperationsCanBeListedByClusterAndByWhatTheyDo(t *testing.T) {
+	world.StartWorker(t)
+	c := newClient(t)
+	created, err := c.CreateCluster(t.Context(), newWantedCluster("listed"), CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.AwaitReady(t.Context(), created.Cluster.Ref(), patience, ignore); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeleteCluster(t.Context(), created.Cluster.Ref(), false, ignoreText); err != nil {
+		t.Fatal(err)
+	}
+	for _, operation := range []string{api.WorkflowProvision, api.WorkflowDelete} {
+		awaitCondition(t, operation+" is listed", func() bool {
+			n, err := world.Temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+				Namespace: world.Config.Temporal.Namespace, Query: fmt.Sprintf("ClusterName = 'listed' AND Operation = '%s'", operation),
+			})
+			return err == nil && n.GetCount() == 1
+		})
+	}
+}
+
+// A team's Temporal may have yet to learn of them; the end-to-end test of a team meets that in its first minute.
+func TestAnOperationStartsWithoutSearchAttributesThatTemporalLacks(t *testing.T) {
+	c := newClient(t)
+	tc, err := c.ConnectTemporal(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lacking := temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword("Lacking").ValueSet("x"))
+	if err := start.WithOptions(t.Context(), tc, client.StartWorkflowOptions{ID: "lacking", TaskQueue: "none", TypedSearchAttributes: lacking}, api.WorkflowPlan, api.PlanInput{}); err != nil {
+		t.Errorf("not started without them: %v", err)
+	}
+	err = start.WithOptions(t.Context(), tc, client.StartWorkflowOptions{ID: strings.Repeat("x", 2000), TaskQueue: "none"}, api.WorkflowPlan, api.PlanInput{})
+	if err == nil {
+		t.Error("an id that is too long was taken")
+	}
+}

@@ -1,0 +1,61 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// adoptTimeout bounds an adoption, which asks a machine of every cluster.
+const adoptTimeout = 5 * time.Minute
+
+// HomeDoubtError says that nothing is begun because this state may be a copy of the installation's, or an older one.
+type HomeDoubtError struct{ Doubt *api.HomeDoubt }
+
+func (e *HomeDoubtError) Error() string {
+	return fmt.Sprintf("it is in doubt whether this is the installation's home, so no machine is changed: %s; %s",
+		toOneLine(e.Doubt.JoinMessages()), api.HomeHint)
+}
+
+// ReadHome is what is recorded of the installation's home.
+func (c *Client) ReadHome(ctx context.Context) (api.Home, error) {
+	s, err := c.ConnectStore(ctx)
+	if err != nil {
+		return api.Home{}, err
+	}
+	return s.ReadHome(ctx)
+}
+
+// refuseHomeInDoubt refuses what would change machines while the home is in doubt.
+func refuseHomeInDoubt(ctx context.Context, s *store.Store) error {
+	h, err := s.ReadHome(ctx)
+	if err != nil {
+		return err
+	}
+	if h.Doubt != nil {
+		return &HomeDoubtError{Doubt: h.Doubt}
+	}
+	return nil
+}
+
+// AdoptHome has a worker look up what speaks against this state and, where that is confirmed, make it the installation's home.
+func (c *Client) AdoptHome(ctx context.Context, in api.AdoptInput) (api.AdoptResult, error) {
+	var result api.AdoptResult
+	summary := "Look up the installation's home"
+	if in.Confirmed {
+		summary = "Make this state the installation's home"
+	}
+	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
+		ID: "adopt/" + uuid.NewString(), WorkflowExecutionTimeout: adoptTimeout, StaticSummary: summary,
+	}, api.WorkflowAdopt, in)
+	if err != nil {
+		return result, err
+	}
+	return result, run.awaitResult(ctx, &result)
+}

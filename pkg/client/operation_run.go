@@ -1,0 +1,71 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client/start"
+)
+
+// operationRun is the latest workflow under a cluster's operation id; its zero value says that there is none.
+type operationRun struct {
+	id       string
+	workflow string
+	open     bool
+}
+
+func (c *Client) readLatestRun(ctx context.Context, t client.Client, cluster string) (operationRun, error) {
+	call, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	d, err := t.DescribeWorkflowExecution(call, api.OperationID(cluster), "")
+	var missing *serviceerror.NotFound
+	switch {
+	case errors.As(err, &missing):
+		return operationRun{}, nil
+	case err != nil:
+		return operationRun{}, c.toTemporalError(ctx, err)
+	}
+	info := d.GetWorkflowExecutionInfo()
+	return operationRun{
+		id:       info.GetExecution().GetRunId(),
+		workflow: info.GetType().GetName(),
+		open:     info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING,
+	}, nil
+}
+
+// readOutcome is what a closed run had to say; nil means that it completed.
+func (c *Client) readOutcome(ctx context.Context, t client.Client, cluster string, r operationRun) error {
+	call, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return t.GetWorkflow(call, api.OperationID(cluster), r.id).Get(call, nil)
+}
+
+// startOperation begins an operation on a cluster; start.AlreadyRunning tells whether its error says that one is running.
+func (c *Client) startOperation(ctx context.Context, t client.Client, cluster, workflow, summary string, input any) error {
+	call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+	defer cancel()
+	return start.Operation(call, t, c.cfg.Temporal.TaskQueue, cluster, workflow, summary, input)
+}
+
+// backOff is a pause that grows up to a limit.
+type backOff struct{ next, most time.Duration }
+
+func newBackOff(first, most time.Duration) *backOff { return &backOff{next: first, most: most} }
+
+func (b *backOff) waitNext(ctx context.Context) error {
+	d := b.next/2 + rand.N(b.next/2+1)
+	b.next = min(2*b.next, b.most)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

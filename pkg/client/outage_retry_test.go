@@ -1,0 +1,105 @@
+package client
+
+import (
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// newUnreachableClient is a client whose Temporal does not answer until the returned function is called.
+func newUnreachableClient(t *testing.T) (*Client, func()) {
+	t.Helper()
+	held, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := held.Addr().String()
+	_ = held.Close()
+	c := newClient(t)
+	behind := c.cfg.Temporal.Address
+	c.cfg.Temporal.Address = address
+	return c, sync.OnceFunc(func() {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go forwardConnections(l, behind)
+	})
+}
+
+// forwardConnections passes connections on.
+func forwardConnections(l net.Listener, to string) {
+	for {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", to)
+		if err != nil {
+			_ = in.Close()
+			continue
+		}
+		go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+		go func() { _, _ = io.Copy(in, out); _ = in.Close() }()
+	}
+}
+
+func TestAWaitForSyncGoesOnWhileTemporalRestarts(t *testing.T) {
+	world.StartWorker(t)
+	ref := storeReadyCluster(t, "ridden")
+	before := readStoredCluster(t, ref)
+	setClusterDrift(t, ref, api.PhaseReady, gone1)
+	c, comeBack := newUnreachableClient(t)
+	c.sweepEvery = 10 * time.Millisecond
+	var said []string
+	err := c.AwaitInSync(t.Context(), before, api.DriftedCluster{Cluster: "ridden", Phase: api.PhaseReady, Drift: []api.Drift{gone1}}, time.Minute, func(p Progress) {
+		if p.Notice == "" {
+			return
+		}
+		said = append(said, p.Notice)
+		setClusterDrift(t, ref, api.PhaseReady)
+		comeBack()
+	})
+	if err != nil || !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "Temporal") && strings.Contains(s, "3m0s at most") }) {
+		t.Errorf("said %q, %v", said, err)
+	}
+}
+
+func TestAServerThatStaysAwayEndsAWait(t *testing.T) {
+	c := newClient(t)
+	now := time.Now()
+	c.now = func() time.Time { now = now.Add(outageTimeout / 2); return now }
+	asked := 0
+	err := c.retryWhileUnreachable(t.Context(), ignoreText, func() error { asked++; return &UnreachableError{What: "Temporal", Where: "here"} })
+	if !isUnreachable(err) || !strings.Contains(err.Error(), "it was waited for 3m") || asked < 2 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	asked = 0
+	refusal := errors.New("no")
+	if err := c.retryWhileUnreachable(t.Context(), ignoreText, func() error { asked++; return refusal }); !errors.Is(err, refusal) || asked != 1 {
+		t.Errorf("another error: asked %d times: %v", asked, err)
+	}
+}
+
+func TestWhatWasNotLookedAtIsNotInSync(t *testing.T) {
+	world.StartWorker(t)
+	ref := storeReadyCluster(t, "overlooked")
+	before := readStoredCluster(t, ref) // which etcd has as in sync
+	invalid := api.Drift{Reason: api.DriftInvalid, Message: "the cluster is READY and has no machine on record in place 0 of 3"}
+	err := newClient(t).AwaitInSync(t.Context(), before, api.DriftedCluster{
+		Cluster: "overlooked", Phase: api.PhaseReady, Drift: []api.Drift{invalid}, Why: "it is left alone", Unseen: true,
+	}, time.Minute, ignore)
+	var left *DriftError
+	if !errors.As(err, &left) || !strings.Contains(err.Error(), "no machine on record") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,90 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// healthTimeout bounds Health as a whole: somebody looks at an empty screen meanwhile. It is a little more than etcd is
+// given to answer a connection.
+const healthTimeout = 2500 * time.Millisecond
+
+// ServerHealth is one of the servers that operations need.
+type ServerHealth struct {
+	Name  string
+	Where string
+	Err   error // nil: it answers
+}
+
+// ProblemText says what is wrong with a part, for who sees its name and place beside it.
+func (p ServerHealth) ProblemText() string {
+	var u *UnreachableError
+	switch {
+	case p.Err == nil:
+		return ""
+	case !errors.As(p.Err, &u) || u.What != p.Name:
+		return toOneLine(p.Err.Error())
+	case u.Cause == nil:
+		return "does not answer"
+	}
+	return "does not answer: " + strings.ReplaceAll(trimTransportPrefix(u.Cause.Error()), "dial tcp "+p.Where+": ", "")
+}
+
+// CheckHealth asks etcd, Temporal and the task queue at once whether they answer, and takes what is silent for a few seconds for
+// one that does not.
+func (c *Client) CheckHealth(ctx context.Context) []ServerHealth {
+	soon, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	etcd := make(chan ServerHealth, 1)
+	go func() { etcd <- c.checkEtcdHealth(ctx, soon) }()
+	rest := c.checkTemporalHealth(ctx, soon)
+	return append([]ServerHealth{<-etcd}, rest...)
+}
+
+func (c *Client) checkEtcdHealth(ctx, soon context.Context) ServerHealth {
+	own := New(c.cfg, c.now) // a client makes one connection at a time
+	defer own.Close()
+	s, err := own.ConnectStore(soon)
+	if err == nil {
+		_, err = s.EnsureInstallationID(soon)
+	}
+	return newServerHealth(ctx, "etcd", strings.Join(c.cfg.Etcd.Endpoints, ", "), err)
+}
+
+func (c *Client) checkTemporalHealth(ctx, soon context.Context) []ServerHealth {
+	const name = "Temporal"
+	where := c.cfg.Temporal.Address
+	t, err := c.ConnectTemporal(soon)
+	if err != nil {
+		return []ServerHealth{newServerHealth(ctx, name, where, err)}
+	}
+	listening, err := c.hasActiveWorker(soon, t)
+	if err != nil {
+		return []ServerHealth{newServerHealth(ctx, name, where, err)}
+	}
+	parts := []ServerHealth{{Name: name, Where: where}, {Name: "worker", Where: "task queue " + c.cfg.Temporal.TaskQueue}}
+	if !listening {
+		parts[1].Err = c.newNoWorkerError("")
+	}
+	return parts
+}
+
+// newServerHealth is a part with its error. Whatever ran out of time is silent; ctx is the caller's, whose end is not the part's.
+func newServerHealth(ctx context.Context, name, where string, err error) ServerHealth {
+	var silent *store.UnavailableError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		err = &UnreachableError{What: name, Where: where, Cause: fmt.Errorf("no answer within %v", healthTimeout)}
+	case errors.As(err, &silent):
+		err = &UnreachableError{What: name, Where: where, Cause: silent.Cause}
+	}
+	return ServerHealth{Name: name, Where: where, Err: err}
+}

@@ -1,0 +1,71 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/skydstub"
+)
+
+// world is shared by all tests here: each has clusters of its own.
+var world *skydstub.World
+
+func TestMain(m *testing.M) { os.Exit(runTestsInWorld(m)) }
+
+func runTestsInWorld(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "operations")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if world, err = skydstub.Start(context.Background(), dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer world.Close()
+	return m.Run()
+}
+
+func newClient(t *testing.T) *Client {
+	t.Helper()
+	cfg := *world.Config
+	c := New(&cfg, time.Now)
+	c.checkEvery = 50 * time.Millisecond
+	t.Cleanup(c.Close)
+	return c
+}
+
+func newWantedCluster(name string) *api.Cluster {
+	return api.NewCluster(name, "", api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, time.Now())
+}
+
+// awaitCondition polls a condition.
+func awaitCondition(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("not in time: %s", what)
+}
+
+func phaseOf(t *testing.T, name string) api.Phase {
+	t.Helper()
+	c, err := world.Store.ReadCluster(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Status.Phase
+}
+
+// patience is how long a test waits for what takes a moment.
+const patience = 15 * time.Second
+
+func ignore(Progress)   {}
+func ignoreText(string) {}

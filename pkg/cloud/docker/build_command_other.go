@@ -1,0 +1,8 @@
+//go:build !linux
+
+package docker
+
+import "os/exec"
+
+// isolateCommand has nothing to do: debootstrap is Linux's own.
+func isolateCommand(*exec.Cmd) {}

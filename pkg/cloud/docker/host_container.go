@@ -1,0 +1,196 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// What a container's labels say beside the labels of every cloud.
+const (
+	labelCPUs      = "skyctl-cpus"
+	labelMemoryGiB = "skyctl-memory-gib"
+	labelHostKey   = "skyctl-host-key"
+	// labelMachine is the name of the machine that a volume is of.
+	labelMachine = "skyctl-machine"
+	// labelScratch marks what lives for moments and belongs to no cluster: containers and networks. It says what for;
+	// labelScratchBy whose locks guard it.
+	labelScratch   = "skyctl-scratch"
+	labelScratchBy = "skyctl-scratch-by"
+)
+
+// hostLabels are those of the host that a request asks for.
+func hostLabels(req cloud.LaunchRequest, hostKey, address string) map[string]string {
+	return map[string]string{
+		cloud.LabelInstallation: req.Owner.Installation,
+		cloud.LabelCluster:      req.Owner.Cluster,
+		cloud.LabelClusterUID:   req.Owner.ClusterUID,
+		cloud.LabelIndex:        strconv.Itoa(req.Index),
+		cloud.LabelIncarnation:  req.Incarnation,
+		labelCPUs:               formatNumber(req.Placement.CPUs),
+		labelMemoryGiB:          formatNumber(req.Placement.MemoryGiB),
+		labelHostKey:            hostKey,
+		labelAddress:            address,
+	}
+}
+
+// volumeLabels are those of the volumes of the host that a request asks for. They outlive a container that somebody removes by
+// hand, and tell whose they were.
+func volumeLabels(req cloud.LaunchRequest) map[string]string {
+	return map[string]string{
+		cloud.LabelInstallation: req.Owner.Installation,
+		cloud.LabelCluster:      req.Owner.Cluster,
+		cloud.LabelClusterUID:   req.Owner.ClusterUID,
+		cloud.LabelIncarnation:  req.Incarnation,
+		labelMachine:            req.Name,
+	}
+}
+
+func newLogConfig() container.LogConfig {
+	return container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m"}}
+}
+
+func formatNumber(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// machineOf reads a host off its container. Labels that don't parse read as zero: such a host is still listed.
+func machineOf(s container.Summary) cloud.Machine {
+	l := s.Labels
+	index, _ := strconv.Atoi(l[cloud.LabelIndex])
+	cpus, _ := strconv.ParseFloat(l[labelCPUs], 64)
+	memory, _ := strconv.ParseFloat(l[labelMemoryGiB], 64)
+	address := containerAddress(s)
+	return cloud.Machine{
+		Owner: cloud.Owner{
+			Installation: l[cloud.LabelInstallation], Cluster: l[cloud.LabelCluster], ClusterUID: l[cloud.LabelClusterUID],
+		},
+		Name: containerName(s), Index: index, Incarnation: l[cloud.LabelIncarnation], ID: s.ID, State: machineStateOf(s.State),
+		Address: address, PrivateAddress: address, SSHUser: sshUser, SSHPort: sshPort, HostKey: l[labelHostKey],
+		CreatedAt: time.Unix(s.Created, 0), CPUs: cpus, MemoryGiB: memory, Cloud: Name,
+	}
+}
+
+func containerName(s container.Summary) string {
+	if len(s.Names) == 0 {
+		return ""
+	}
+	return strings.TrimPrefix(s.Names[0], "/")
+}
+
+// containerAddress is the address on the only network that a host is on; a container that is not running has none.
+func containerAddress(s container.Summary) string {
+	if s.NetworkSettings == nil {
+		return ""
+	}
+	for _, n := range s.NetworkSettings.Networks {
+		if n != nil && n.IPAddress != "" {
+			return n.IPAddress
+		}
+	}
+	return ""
+}
+
+func machineStateOf(s container.ContainerState) cloud.MachineState {
+	switch s {
+	case container.StateRunning:
+		return cloud.StateRunning
+	case container.StateCreated, container.StateRestarting:
+		return cloud.StatePending
+	}
+	return cloud.StateStopped
+}
+
+// findContainer returns the container of a name, whosever it is, or nil.
+func (c *Cloud) findContainer(ctx context.Context, name string) (*container.Summary, error) {
+	// The engine's filter is an expression over a name with or without its slash.
+	found, err := c.listContainers(ctx, filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$"))
+	if err != nil {
+		return nil, c.wrapEngineError("look for machine "+name, err)
+	}
+	for _, s := range found {
+		if containerName(s) == name {
+			return &s, nil
+		}
+	}
+	return nil, nil
+}
+
+// listContainers lists those that match, in whatever state they are.
+func (c *Cloud) listContainers(ctx context.Context, match ...filters.KeyValuePair) ([]container.Summary, error) {
+	return c.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(match...)})
+}
+
+// checkSameLaunch says whether a container is the machine that a request asks for; the error names whose it is otherwise.
+func checkSameLaunch(s container.Summary, req cloud.LaunchRequest, hostKey string) error {
+	m := machineOf(s)
+	var why string
+	switch {
+	case m.Owner.Installation == "":
+		why = "is a container that skyctl did not make"
+	case m.Owner.Installation != req.Owner.Installation:
+		why = fmt.Sprintf("belongs to another installation of skyctl (%s)", m.Owner.Installation)
+	case m.Owner.ClusterUID != req.Owner.ClusterUID:
+		why = fmt.Sprintf("belongs to another cluster %s (uid %s)", m.Owner.Cluster, m.Owner.ClusterUID)
+	case m.Incarnation != req.Incarnation:
+		why = fmt.Sprintf("is an earlier incarnation (%s)", m.Incarnation)
+	case m.HostKey != hostKey:
+		why = "was launched with another SSH host key"
+	default:
+		return nil
+	}
+	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+		"machine %s can't be launched: the name is taken by container %.12s, which %s; it is left alone, remove or rename it",
+		req.Name, s.ID, why)}
+}
+
+// publicHostKey is the public part of a request's host key, in authorized_keys form.
+func publicHostKey(req cloud.LaunchRequest) (string, error) {
+	signer, err := ssh.ParsePrivateKey(req.HostKey)
+	if err != nil {
+		return "", &cloud.Error{Kind: cloud.Infeasible, Cause: err,
+			Message: fmt.Sprintf("machine %s: its SSH host key is not one", req.Name)}
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
+}
+
+// readConsoleTail of a container's console; nothing where they can't be had, for they only adorn an error.
+func (c *Cloud) readConsoleTail(id string) []string {
+	// What made us ask may well have been a context that ended.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	body, err := c.api.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "50"})
+	if err != nil {
+		return nil
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, 1<<20))
+	if err != nil {
+		return nil
+	}
+	return lastTextLines(string(text))
+}
+
+// controlSequences matches what a console says to a terminal rather than to a reader, and the headers of an engine's log stream.
+var controlSequences = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\x1b[^\\[]|[\x01\x02]\x00\x00\x00....|[\x00-\x08\x0b-\x1f\x7f]")
+
+// lastTextLines are the last twenty of a text that say anything.
+func lastTextLines(text string) []string {
+	const keep = 20
+	var lines []string
+	for line := range bytes.Lines(controlSequences.ReplaceAll([]byte(text), nil)) {
+		if s := strings.TrimSpace(string(line)); s != "" {
+			lines = append(lines, s)
+		}
+	}
+	return lines[max(0, len(lines)-keep):]
+}

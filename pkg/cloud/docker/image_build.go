@@ -1,0 +1,162 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+const (
+	// pullAnswerTimeout is how long a registry may take to say anything, pullStallTimeout to say more.
+	pullAnswerTimeout = 5 * time.Second
+	pullStallTimeout  = time.Minute
+)
+
+// ensureBaseImage has the base image, pulled where need be and a registry answers.
+func (c *Cloud) ensureBaseImage(ctx context.Context, progress func(string)) error {
+	there, err := c.hasImage(ctx, c.opts.BaseImage)
+	if err != nil || there {
+		return err
+	}
+	progress("pulling " + c.opts.BaseImage)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(pullAnswerTimeout, func() { cancel(errors.New("no registry answers")) })
+	defer silent.Stop()
+	body, err := c.api.ImagePull(ctx, c.opts.BaseImage, image.PullOptions{})
+	if err == nil {
+		defer body.Close()
+		err = readMessageStream(body, func() { silent.Reset(pullStallTimeout) })
+	}
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return c.wrapEngineError("pull "+c.opts.BaseImage, err)
+	}
+	return nil
+}
+
+// writeRootFSFromBase installs the recipe in a container of the base image and writes that container's file system.
+func (c *Cloud) writeRootFSFromBase(ctx context.Context, w io.Writer, progress func(string)) error {
+	const doing = "build the host image in a container of "
+	script := "set -e; export DEBIAN_FRONTEND=noninteractive; printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; " +
+		"chmod 0755 /usr/sbin/policy-rc.d; apt-get -q update; " +
+		"apt-get -q install -y --no-install-recommends " + strings.Join(c.recipe.packages, " ") + "; " +
+		"rm /usr/sbin/policy-rc.d; sh /recipe/setup.sh; rm -r /recipe"
+	made, err := c.api.ContainerCreate(ctx, &container.Config{
+		Image: c.opts.BaseImage, Entrypoint: []string{"/bin/sh", "-c", script}, User: "0", Labels: c.scratchLabels(scratchBuild),
+	}, &container.HostConfig{LogConfig: newLogConfig()}, nil, nil, "")
+	if err != nil {
+		return c.wrapEngineError(doing+c.opts.BaseImage, err)
+	}
+	defer c.discardContainer(ctx, made.ID)
+	files, err := c.recipe.packFiles()
+	if err != nil {
+		return err
+	}
+	progress("installing the host image's packages")
+	if err := c.api.CopyToContainer(ctx, made.ID, "/", files, container.CopyToContainerOptions{}); err != nil {
+		return c.wrapEngineError(doing+c.opts.BaseImage, err)
+	}
+	if err := c.api.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
+		return c.wrapEngineError(doing+c.opts.BaseImage, err)
+	}
+	done, failed := c.api.ContainerWait(ctx, made.ID, container.WaitConditionNotRunning)
+	select {
+	case err := <-failed:
+		return c.wrapEngineError(doing+c.opts.BaseImage, err)
+	case end := <-done:
+		if end.StatusCode != 0 {
+			return fmt.Errorf("%s%s: exit status %d, last said:\n%s",
+				doing, c.opts.BaseImage, end.StatusCode, strings.Join(c.readConsoleTail(made.ID), "\n"))
+		}
+	}
+	progress("packing the host image")
+	body, err := c.api.ContainerExport(ctx, made.ID)
+	if err != nil {
+		return c.wrapEngineError("pack the host image", err)
+	}
+	defer body.Close()
+	if _, err := io.Copy(w, body); err != nil {
+		return fmt.Errorf("pack the host image: %w", err)
+	}
+	return nil
+}
+
+// writeRootFSFromDebian makes the host's file system from Debian's packages alone, with the machine's debootstrap.
+func writeRootFSFromDebian(ctx context.Context, r imageRecipe, dir string, w io.Writer, progress func(string)) error {
+	if os.Geteuid() != 0 {
+		return &cloud.Error{Kind: cloud.Infeasible, Message: "making the host image needs root where no image can be " +
+			"pulled: run `make host-image` as root once"}
+	}
+	if _, err := exec.LookPath("debootstrap"); err != nil {
+		return &cloud.Error{Kind: cloud.Infeasible, Cause: err,
+			Message: "making the host image needs debootstrap where no image can be pulled: install it (apt-get install debootstrap)"}
+	}
+	tree, err := os.MkdirTemp(dir, treePattern)
+	if err != nil {
+		return fmt.Errorf("make the host image's file system: %w", err)
+	}
+	defer os.RemoveAll(tree)
+	// debootstrap asks that others can pass.
+	if err := os.Chmod(tree, 0o755); err != nil {
+		return fmt.Errorf("make the host image's file system: %w", err)
+	}
+	progress("installing the host image's packages")
+	if err := runProgram(ctx, "debootstrap", "--force-check-gpg", "--variant=minbase",
+		"--include="+strings.Join(r.packages, ","), debianSuite, tree); err != nil {
+		return err
+	}
+	recipeDir := filepath.Join(tree, "recipe")
+	if err := os.Mkdir(recipeDir, 0o755); err != nil {
+		return fmt.Errorf("make the host image's file system: %w", err)
+	}
+	for name, data := range r.files {
+		if err := os.WriteFile(filepath.Join(recipeDir, name), data, 0o644); err != nil {
+			return fmt.Errorf("make the host image's file system: %w", err)
+		}
+	}
+	if err := runProgram(ctx, "chroot", tree, "/bin/sh", "/recipe/setup.sh"); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(recipeDir); err != nil {
+		return fmt.Errorf("make the host image's file system: %w", err)
+	}
+	progress("packing the host image")
+	pack := exec.CommandContext(ctx, "tar", "--numeric-owner", "--one-file-system", "--exclude=./dev/*", "-C", tree, "-c", ".")
+	pack.Stdout = w
+	return runBuildCommand(pack)
+}
+
+func runProgram(ctx context.Context, name string, args ...string) error {
+	return runBuildCommand(exec.CommandContext(ctx, name, args...))
+}
+
+// runBuildCommand runs a command whose error carries the last lines that it said.
+func runBuildCommand(cmd *exec.Cmd) error {
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if cmd.Stdout == nil {
+		cmd.Stdout = &said
+	}
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C",
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	isolateCommand(cmd)
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w, last said:\n%s", filepath.Base(cmd.Path), err, strings.Join(lastTextLines(said.String()), "\n"))
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package skypilot
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+func TestThePortOfTheAPIIsOpenedWhereThatCanBeAndATunnelLeadsToItElsewhere(t *testing.T) {
+	const office = "203.0.113.0/24"
+	for _, c := range []struct {
+		at, cidr, access string
+		tunnel           bool
+		opened           string // of the task, for the head
+	}{
+		{"aws", "", "", false, ""}, // its group is ours to open
+		{"aws", office, "", false, ""},
+		{"aws", "", "tunnel", true, ""},
+		{"gcp", "", "", false, "6443"},
+		{"gcp", "", "public", false, "6443"},
+		{"gcp", office, "", true, ""}, // SkyPilot opens to everybody or to nobody
+		{"gcp", "", "tunnel", true, ""},
+		{"azure", "", "", false, "6443"},
+		{"azure", office, "", true, ""},
+		{"do", "", "", false, "6443"},
+		{"lambda", "", "", true, ""},
+		{"nebius", "", "", true, ""},
+		{"ibm", "", "", true, ""},
+	} {
+		spec := api.ClusterSpec{APICIDR: c.cidr, APIAccess: c.access}
+		got, err := filterPlacementsByAccess(spec, []api.Placement{{Cloud: c.at}})
+		if err != nil || len(got) != 1 || got[0].Tunnel != c.tunnel {
+			t.Errorf("%+v: %+v, %v", c, got, err)
+			continue
+		}
+		head, worker := requestOf(got[0], spec), requestOf(got[0], spec)
+		head.Index, worker.Index = 0, 1
+		if opened := strings.Join(portsToOpen(head), ","); opened != c.opened || len(portsToOpen(worker)) > 0 {
+			t.Errorf("%+v: opened are %q of the head, %q of a worker", c, opened, portsToOpen(worker))
+		}
+	}
+}
+
+func TestAskingForPortsLeavesOutPlacesThatOpenNone(t *testing.T) {
+	all := []api.Placement{{Cloud: "ibm", Region: "a"}, {Cloud: "gcp"}, {Cloud: "ibm", Region: "b"}, {Cloud: "lambda"}}
+	for _, c := range []struct {
+		spec api.ClusterSpec
+		left string
+	}{
+		{api.ClusterSpec{}, "ibm gcp ibm lambda"},
+		{api.ClusterSpec{Ports: []string{"80"}}, "gcp lambda"},
+		{api.ClusterSpec{APIAccess: "public"}, "gcp"},
+		{api.ClusterSpec{APIAccess: "public", Ports: []string{"80"}}, "gcp"},
+	} {
+		got, err := filterPlacementsByAccess(c.spec, all)
+		var left []string
+		for _, p := range got {
+			left = append(left, p.Cloud)
+		}
+		if err != nil || strings.Join(left, " ") != c.left {
+			t.Errorf("%+v: %v, %v", c.spec, left, err)
+		}
+	}
+	for _, c := range []struct {
+		at, field, says string
+		spec            api.ClusterSpec
+	}{
+		{"ibm", "api_access", "auto or tunnel on ibm", api.ClusterSpec{APIAccess: "public"}},
+		{"gcp", "api_access", "to everybody or to nobody", api.ClusterSpec{APIAccess: "public", APICIDR: "203.0.113.0/24"}},
+		{"ibm", "ports", "none on ibm", api.ClusterSpec{Ports: []string{"80"}}},
+	} {
+		got, err := filterPlacementsByAccess(c.spec, []api.Placement{{Cloud: c.at}, {Cloud: c.at}})
+		var bad *api.FieldError
+		if len(got) > 0 || !errors.As(err, &bad) || bad.Field != c.field || !strings.Contains(bad.Want, c.says) || strings.Contains(bad.Want, c.at+", "+c.at) {
+			t.Errorf("%+v: %v, %v", c, got, err)
+		}
+	}
+}
+
+// TestCloudsOpenPortsAsSkyPilotHasIt holds the tables to the source of the SkyPilot that is installed.
+func TestCloudsOpenPortsAsSkyPilotHasIt(t *testing.T) {
+	var why map[string]string
+	askSource(t, &why, "ports")
+	for _, name := range CloudNames {
+		reason, known := why[name]
+		if !known {
+			t.Errorf("SkyPilot does not know %s", name)
+		}
+		if slices.Contains(openPortClouds, name) != (reason == "") {
+			t.Errorf("%s: in the table is %v, and SkyPilot says: %q", name, slices.Contains(openPortClouds, name), reason)
+		}
+	}
+}

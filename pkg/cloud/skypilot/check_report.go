@@ -1,0 +1,48 @@
+package skypilot
+
+import (
+	"regexp"
+	"strings"
+)
+
+// checkLine is how SkyPilot reports on a cloud: "  AWS: enabled [compute, storage]", "  GCP: disabled", and indented lines
+// with the reason below it.
+var checkLine = regexp.MustCompile(`^\W*([A-Za-z][A-Za-z0-9 ()_-]*?): (enabled|disabled)\b`)
+
+var reasonPrefix = regexp.MustCompile(`^Reason(?: \[[^\]]*\])?:`)
+
+// parseCheckReport reads the report of a check: for each cloud why it is not enabled, or nothing where it is.
+func parseCheckReport(lines []string) map[string]string {
+	found := map[string]string{}
+	name := ""
+	for _, line := range lines {
+		if m := checkLine.FindStringSubmatch(line); m != nil {
+			name = strings.ToLower(m[1])
+			found[name] = ""
+			if m[2] == "enabled" {
+				name = ""
+			} else {
+				found[name] = "disabled"
+			}
+			continue
+		}
+		if name == "" {
+			continue
+		}
+		text := strings.TrimSpace(line)
+		if strings.HasPrefix(text, "To enable a cloud") || strings.HasPrefix(text, "If any problems remain") || strings.Contains(text, "Enabled infra") {
+			name = ""
+			continue
+		}
+		text = strings.TrimSpace(reasonPrefix.ReplaceAllString(text, ""))
+		if found[name] == "disabled" {
+			found[name] = text
+		} else {
+			found[name] += " " + text
+		}
+	}
+	for k, v := range found {
+		found[k] = shortenText(v)
+	}
+	return found
+}

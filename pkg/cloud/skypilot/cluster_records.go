@@ -1,0 +1,129 @@
+package skypilot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// newSilenceError is why a cloud that was given so long counts as silent.
+func newSilenceError(d time.Duration) error { return fmt.Errorf("no answer within %v", d) }
+
+// listClusterRecords are the owner's clusters, with what their clouds say of them now, and why clouds said nothing. Those that are being
+// launched are taken as they stand: asking their clouds would wait for the launch, 20 s at most, and tell nothing new.
+func (c *Cloud) listClusterRecords(ctx context.Context, owner cloud.Owner, launching []serverRequest) ([]clusterRecord, map[string]error, error) {
+	all, err := c.readClusterRecords(ctx, owner, nil, refreshNone)
+	if err != nil {
+		return nil, nil, err
+	}
+	silent, on := map[string]error{}, map[string][]clusterRecord{}
+	all = slices.DeleteFunc(all, func(r clusterRecord) bool {
+		if !isOwnedBy(r.Labels, owner) {
+			return true
+		}
+		underWay := slices.ContainsFunc(launching, func(q serverRequest) bool { return q.ClusterName == r.Name })
+		if !underWay {
+			at := strings.ToLower(r.Cloud)
+			on[at] = append(on[at], r)
+		}
+		return !underWay
+	})
+	var mu sync.Mutex
+	var asked sync.WaitGroup
+	for at, known := range on {
+		asked.Go(func() {
+			fresh, err := c.refreshClusterRecords(ctx, owner, known)
+			mu.Lock()
+			defer mu.Unlock()
+			if all = append(all, fresh...); err != nil {
+				silent[at] = err
+			}
+		})
+	}
+	asked.Wait()
+	for _, err := range silent {
+		if cloud.KindOf(err) == cloud.Unreachable { // SkyPilot itself
+			return nil, nil, err
+		}
+	}
+	return all, silent, context.Cause(ctx)
+}
+
+// refreshClusterRecords has SkyPilot ask a cloud about the owner's clusters there. Where that fails they come back as they were known.
+func (c *Cloud) refreshClusterRecords(ctx context.Context, owner cloud.Owner, known []clusterRecord) ([]clusterRecord, error) {
+	var names []string
+	before := map[string]int64{}
+	for _, r := range known {
+		names = append(names, r.Name)
+		before[r.Name] = r.UpdatedAt
+	}
+	soon, cancel := context.WithTimeoutCause(ctx, c.opts.CloudWithin, newSilenceError(c.opts.CloudWithin))
+	defer cancel()
+	fresh, err := c.readClusterRecords(soon, owner, names, refreshForce)
+	if err != nil {
+		for i := range known {
+			known[i].unasked = true
+		}
+		if ctx.Err() == nil && soon.Err() != nil {
+			err = &cloud.Error{Kind: cloud.Transient, Message: "ask for the state of machines", Cause: context.Cause(soon)}
+		}
+		return known, err
+	}
+	fresh = slices.DeleteFunc(fresh, func(r clusterRecord) bool { return !isOwnedBy(r.Labels, owner) })
+	for i := range fresh {
+		fresh[i].unasked = isStaleRecord(fresh[i], before[fresh[i].Name], time.Now())
+	}
+	return fresh, nil
+}
+
+// freshnessMargin is how old a state may be that did not change though it was asked for: what SkyPilot noted that lately is no older
+// than what it would be told.
+const freshnessMargin = 5 * time.Second
+
+// isStaleRecord says that a record which SkyPilot was to ask its cloud about was not: it keeps the old one then, and tells nobody. It
+// notes a time, in its own seconds, whenever the cloud has answered; its clock need not be ours.
+func isStaleRecord(r clusterRecord, before int64, now time.Time) bool {
+	return r.UpdatedAt != 0 && r.UpdatedAt == before && now.Sub(time.Unix(r.UpdatedAt, 0)).Abs() > freshnessMargin
+}
+
+// readClusterRecords asks for clusters by name, all of them where names is nil. A request that nobody waits for any more is cancelled: a
+// cloud that hangs would use up the server's workers otherwise.
+func (c *Cloud) readClusterRecords(ctx context.Context, owner cloud.Owner, names []string, refresh string) ([]clusterRecord, error) {
+	id, err := c.client.submitRequest(ctx, "/status", statusBody{
+		requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()}, ClusterNames: names, Refresh: refresh,
+		AllUsers: true, IncludeCredentials: len(names) == 1, IncludeHandle: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var found []clusterRecord
+	if err := c.client.awaitResult(ctx, id, &found); err != nil {
+		if ctx.Err() != nil {
+			soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+			defer cancel()
+			if err := c.cancelRequests(soon, installationIdentity(owner.Installation), id); err != nil {
+				c.log.Info("a request for the state of machines was not cancelled", "request", id, "error", err)
+			}
+		}
+		var failed *failedRequest
+		if errors.As(err, &failed) {
+			return nil, toCloudError("ask SkyPilot for the state of machines", failed, nil)
+		}
+		return nil, err
+	}
+	for i := range found {
+		if found[i].Labels == nil { // a server that doesn't list them
+			found[i].Labels = parseTaskLabels(found[i].Yaml)
+		}
+	}
+	return found, nil
+}
+
+// cancelTimeout bounds the wait for a request to be cancelled.
+const cancelTimeout = 5 * time.Second

@@ -1,0 +1,58 @@
+package skypilot
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// identityClouds are the clouds on which SkyPilot gives every machine an identity with rights on the account, for any pod to use:
+// on AWS an instance profile, on GCP a service account, on Azure a contributor's identity. The lean plugin takes it away.
+var identityClouds = []string{"aws", "azure", "gcp"}
+
+// chooseInstanceProfile is the instance profile, or identity, that a machine is to have. A machine that would have rights is refused.
+func (c *Cloud) chooseInstanceProfile(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+	at := req.Placement.Cloud
+	if at == "aws" && c.opts.AWSInstanceProfile != "" || !slices.Contains(identityClouds, at) {
+		return c.opts.AWSInstanceProfile, nil
+	}
+	lean, err := c.HasLeanPlugin(ctx)
+	if err != nil {
+		return "", err
+	}
+	if lean {
+		return noProfile, nil
+	}
+	mend := "install skyctl's lean plugin on that server"
+	if at == "aws" {
+		mend = "name an instance profile without rights (skypilot.awsInstanceProfile), or " + mend
+	}
+	return "", &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
+		"machine %s: the SkyPilot API server at %s would give it rights on the whole %s account: %s", req.Name, c.client.endpoint, at, mend)}
+}
+
+// HasLeanPlugin says whether the server leaves SkyPilot's runtime off the machines.
+func (c *Cloud) HasLeanPlugin(ctx context.Context) (bool, error) {
+	if err := c.ensureServerReady(ctx); err != nil {
+		return false, err
+	}
+	var told struct {
+		Plugins []struct {
+			Name string `json:"name"`
+		} `json:"plugins"`
+	}
+	if _, err := c.client.callServer(ctx, "/api/plugins", nil, &told); err != nil {
+		if isNotFound(err) { // an older server
+			return false, nil
+		}
+		return false, err
+	}
+	for _, p := range told.Plugins {
+		if p.Name == "skyctl_lean" {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,343 @@
+package skypilot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+const (
+	// terminateTimeout is how long ending a machine may take, where the caller sets no deadline.
+	terminateTimeout = 10 * time.Minute
+	confirmInterval  = time.Second
+)
+
+// ListMachines returns the owner's machines as their clouds show them, those that are being launched among them.
+func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
+	return c.ListVerified(ctx, owner, cloud.KnownMachines{})
+}
+
+// ListVerified is List, and sees that SkyPilot has access to the clouds that are known, and a record of the machines.
+func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud.KnownMachines) ([]cloud.Machine, error) {
+	if owner.Installation == "" {
+		return nil, &cloud.Error{Kind: cloud.Infeasible, Message: "list machines: the installation's id is missing"}
+	}
+	if err := c.ensureServerReady(ctx); err != nil {
+		return nil, err
+	}
+	// Launches first: one that ends in between is then in the status.
+	launching, err := c.listActiveLaunches(ctx, "")
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	found, silent, err := c.listClusterRecords(ctx, owner, launching)
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	listed, err := c.readMachines(ctx, found)
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	for _, r := range launching {
+		labels := r.launchLabels()
+		named := func(m cloud.Machine) bool { return m.Name == r.ClusterName }
+		if isOwnedBy(labels, owner) && !slices.ContainsFunc(listed, named) {
+			listed = append(listed, machineFromLabels(r.ClusterName, labels))
+		}
+	}
+	closed, err := c.enableKnownClouds(ctx, known)
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	listed, err = c.mergeStrayMachines(ctx, owner, found, listed)
+	if err != nil {
+		closed = append(closed, silentCloud{awsName, err})
+	}
+	forgotten, err := c.findForgottenMachines(ctx, owner, known.Machines, listed)
+	if err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+	for _, s := range append(closed, forgotten...) {
+		silent[s.name] = errors.Join(silent[s.name], s.why)
+	}
+	if len(silent) > 0 {
+		return listed, fmt.Errorf("list machines: %w", &cloud.PartialError{Clouds: silent})
+	}
+	return listed, nil
+}
+
+// findClusterRecord returns the cluster of a name, whosever it is, or nil.
+func (c *Cloud) findClusterRecord(ctx context.Context, owner cloud.Owner, name, refresh string) (*clusterRecord, error) {
+	found, err := c.readClusterRecords(ctx, owner, []string{name}, refresh)
+	if err != nil {
+		return nil, fmt.Errorf("look for machine %s: %w", name, err)
+	}
+	for i := range found {
+		if found[i].Name == name {
+			return &found[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// machineLocation is what the bridge reads out of a handle.
+type machineLocation struct {
+	Address        string  `json:"address"`
+	PrivateAddress string  `json:"private_address"`
+	SSHPort        int     `json:"ssh_port"`
+	ID             string  `json:"id"`
+	Region         string  `json:"region"`
+	Zone           string  `json:"zone"`
+	InstanceType   string  `json:"instance_type"`
+	CPUs           float64 `json:"cpus"`
+	MemoryGiB      float64 `json:"memory_gib"`
+	Price          float64 `json:"price"`
+	// Startable: SkyPilot can start it where it was stopped.
+	Startable bool `json:"startable"`
+}
+
+// readMachines reads clusters as machines.
+func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cloud.Machine, error) {
+	if len(records) == 0 {
+		return nil, nil
+	}
+	question := struct {
+		Op      string   `json:"op"`
+		Handles []string `json:"handles"`
+	}{Op: "handles"}
+	for _, r := range records {
+		question.Handles = append(question.Handles, r.Handle)
+	}
+	var places []machineLocation
+	if err := c.bridge.callLibrary(ctx, question, &places); err != nil {
+		return nil, fmt.Errorf("read where machines are: %w", err)
+	}
+	if len(places) != len(records) {
+		return nil, fmt.Errorf("read where machines are: %d answers for %d machines", len(places), len(records))
+	}
+	all := make([]cloud.Machine, 0, len(records))
+	for i, r := range records {
+		m, at := machineFromLabels(r.Name, r.Labels), places[i]
+		m.ID, m.Address, m.PrivateAddress, m.SSHPort = at.ID, at.Address, at.PrivateAddress, at.SSHPort
+		if m.SSHPort == 0 {
+			m.SSHPort = 22
+		}
+		if r.Credentials != nil {
+			m.SSHUser = r.Credentials.User
+		}
+		m.CreatedAt, m.CPUs, m.MemoryGiB = time.Unix(r.LaunchedAt, 0), at.CPUs, at.MemoryGiB
+		m.Cloud, m.PricePerHour, m.NoStart = r.cloudName(), at.Price, !at.Startable
+		switch {
+		case r.unasked:
+			m.State = cloud.StateUnknown
+		case r.Status == clusterUp:
+			m.State = cloud.StateRunning
+		case r.Status == clusterInit:
+			m.State = cloud.StatePending
+		default:
+			m.State = cloud.StateStopped
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// machineFromLabels is what the labels say of a machine; labels that don't parse read as zero, the machine is listed still.
+func machineFromLabels(name string, labels map[string]string) cloud.Machine {
+	index, _ := strconv.Atoi(labels[cloud.LabelIndex])
+	return cloud.Machine{
+		Owner: cloud.Owner{
+			Installation: labels[cloud.LabelInstallation], Cluster: labels[cloud.LabelCluster], ClusterUID: labels[cloud.LabelClusterUID],
+		},
+		Name: name, Index: index, Incarnation: labels[cloud.LabelIncarnation], State: cloud.StatePending,
+	}
+}
+
+// TerminateMachine cancels the launch of the target, takes the machine down and sees that it is gone.
+func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error {
+	owner, name := target.Owner, target.Name
+	if owner.Installation == "" {
+		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf("terminate machine %s: the installation's id is missing", name)}
+	}
+	if err := c.ensureServerReady(ctx); err != nil {
+		return err
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, terminateTimeout)
+		defer cancel()
+	}
+	release, err := c.names.acquire(ctx, name)
+	if err != nil {
+		return fmt.Errorf("terminate machine %s: %w", name, err)
+	}
+	defer release()
+	if err := c.cancelTargetLaunches(ctx, target); err != nil {
+		return err
+	}
+	for down := false; ; down = true {
+		found, err := c.findTargetRecord(ctx, target)
+		if err != nil {
+			return err
+		}
+		if found == nil && down {
+			return nil // SkyPilot has asked the cloud
+		}
+		if found == nil {
+			return c.terminateForgotten(ctx, target)
+		}
+		if done, err := c.terminateBesideCopies(ctx, target, found); done || err != nil {
+			return err
+		}
+		if err := c.takeClusterDown(ctx, owner, name); err != nil {
+			return err
+		}
+		if err := sleepWithContext(ctx, confirmInterval); err != nil {
+			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
+				"terminate machine %s: SkyPilot still lists it", name)}
+		}
+	}
+}
+
+// findTargetRecord is the SkyPilot cluster that is the target; nil where there is none, and a Conflict where its machine is another one.
+func (c *Cloud) findTargetRecord(ctx context.Context, target cloud.Target) (*clusterRecord, error) {
+	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, refreshNone)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	if !isOwnedBy(found.Labels, target.Owner) {
+		c.log.Info("a SkyPilot cluster has the name of a machine to end, and is another's: it is left alone", "machine", target.Name)
+		return nil, nil
+	}
+	all, err := c.readMachines(ctx, []clusterRecord{*found})
+	if err != nil {
+		return nil, err
+	}
+	if target.ID == found.NameOnCloud { // an earlier version took that for the id where SkyPilot told none
+		target.ID = ""
+	}
+	chosen, err := target.FindMachine(all)
+	if err != nil || chosen == nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// cancelTargetLaunches cancels what would make the machine again, and waits until the server has stopped working on it.
+func (c *Cloud) cancelTargetLaunches(ctx context.Context, target cloud.Target) error {
+	owner, name := target.Owner, target.Name
+	for cancelled := map[string]bool{}; ; {
+		active, err := c.listLaunchesOf(ctx, name)
+		if err != nil {
+			return err
+		}
+		active = slices.DeleteFunc(active, func(r serverRequest) bool {
+			return target.CheckIdentity(machineFromLabels(name, r.launchLabels())) != nil
+		})
+		if len(active) == 0 {
+			return nil
+		}
+		for _, r := range active {
+			if cancelled[r.ID] {
+				continue
+			}
+			if err := c.cancelRequests(ctx, installationIdentity(owner.Installation), r.ID); err != nil {
+				return fmt.Errorf("terminate machine %s: %w", name, err)
+			}
+			cancelled[r.ID] = true
+		}
+		if err := sleepWithContext(ctx, roomPollInterval); err != nil {
+			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
+				"terminate machine %s: its launch goes on although it was cancelled", name)}
+		}
+	}
+}
+
+// takeClusterDown takes a cluster down; one that is not there is a success.
+func (c *Cloud) takeClusterDown(ctx context.Context, owner cloud.Owner, name string) error {
+	id, err := c.client.submitRequest(ctx, "/down", downBody{requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()}, ClusterName: name})
+	if err != nil {
+		return fmt.Errorf("terminate machine %s: %w", name, err)
+	}
+	err = c.client.awaitResult(ctx, id, nil)
+	var failed *failedRequest
+	switch {
+	case err == nil, isNotFound(err), errors.Is(err, errCancelled):
+		return nil // the listing decides
+	case errors.As(err, &failed):
+		if failed.Type == "ClusterDoesNotExist" {
+			return nil
+		}
+		err := toCloudError("terminate machine "+name, failed, nil)
+		var typed *cloud.Error
+		if errors.As(err, &typed) && typed.Kind != cloud.Access {
+			typed.Kind = cloud.Transient // a machine that bills is tried again whatever the cloud says
+		}
+		return err
+	}
+	return fmt.Errorf("terminate machine %s: %w", name, err)
+}
+
+// RemoveClusterResources deletes the security group of a cluster on AWS; on other clouds nothing is made for a cluster as a whole.
+func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) error {
+	if owner.ClusterUID == "" {
+		return nil
+	}
+	enabled, err := c.ListEnabledClouds(ctx)
+	if err != nil || !slices.Contains(enabled, "aws") {
+		return err
+	}
+	err = c.deleteSecurityGroup(ctx, securityGroupName(owner))
+	if err != nil && c.server == nil { // the account is the server's, and need not be open to us
+		c.log.Warn("the security group of a cluster is left in the account of the SkyPilot API server", "group", securityGroupName(owner), "error", err)
+		return nil
+	}
+	if err != nil {
+		return toAWSError(fmt.Sprintf("delete the security group %s of cluster %s", securityGroupName(owner), owner.Cluster), err)
+	}
+	return nil
+}
+
+// openClusterPorts lets the cluster's group take in the Kubernetes API and the ports that were asked for.
+func (c *Cloud) openClusterPorts(ctx context.Context, req cloud.LaunchRequest) error {
+	const anywhere = "0.0.0.0/0"
+	type openRule struct {
+		Ports string `json:"ports"`
+		CIDR  string `json:"cidr"`
+	}
+	from := req.Spec.APICIDR
+	if from == "" {
+		from = anywhere
+	}
+	var rules []openRule
+	if !req.Placement.Tunnel {
+		rules = append(rules, openRule{apiPort, from})
+	}
+	ranges, err := api.ParsePorts(req.Spec.Ports)
+	if err != nil {
+		return err
+	}
+	for _, r := range ranges {
+		rules = append(rules, openRule{strings.ReplaceAll(r.String(), " ", ""), anywhere})
+	}
+	if len(rules) == 0 {
+		return nil
+	}
+	question := struct {
+		Op     string     `json:"op"`
+		Region string     `json:"region"`
+		Group  string     `json:"group"`
+		Rules  []openRule `json:"rules"`
+	}{"aws_open", req.Placement.Region, securityGroupName(req.Owner), rules}
+	if err := c.bridge.callCloud(ctx, 0, question, nil); err != nil {
+		return fmt.Errorf("open ports of cluster %s in security group %s: %w", req.Owner.Cluster, securityGroupName(req.Owner), err)
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package skypilot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// ValidateSpec checks a spec against the clouds that are enabled and what they offer.
+func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
+	_, err := c.RankPlacements(ctx, spec)
+	return err
+}
+
+// RankPlacements ranks the places for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All machines of a
+// placement are of one instance type, in one region, and in one zone where prices or the network differ between zones.
+func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
+	if err := c.checkCloudName(spec); err != nil {
+		return nil, err
+	}
+	clouds, err := c.candidateClouds(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	question := struct {
+		Op        string        `json:"op"`
+		Clouds    []string      `json:"clouds"`
+		Resources taskResources `json:"resources"`
+		Nodes     int           `json:"nodes"`
+	}{"plan", clouds, resourcesFromSpec(spec), max(1, spec.NumNodes)}
+	if c.server == nil {
+		question.Nodes = 1 // the configuration that joins machines is the server's, and can't be seen from here
+	}
+	var told placementRanking
+	if err := c.bridge.callLibrary(ctx, question, &told); err != nil {
+		if failed, ok := asBridgeError(err); ok {
+			kind, why := classifyFailure(&failedRequest{Type: "", Message: failed.Message}, nil)
+			return nil, &cloud.Error{Kind: kind, Message: "rank the places for the machines: " + why}
+		}
+		return nil, err
+	}
+	if p := told.Problem; p != nil {
+		return nil, newFieldError(p.Field, specFieldValue(spec, p.Field), strings.Join(strings.Fields(p.Want), " "))
+	}
+	return filterPlacementsByAccess(spec, told.toPlacements(max(1, spec.NumNodes)))
+}
+
+// checkCloudName checks a cloud's name as far as that goes where SkyPilot is not installed, so that nobody is told to install
+// it for the sake of a typo.
+func (c *Cloud) checkCloudName(spec api.ClusterSpec) error {
+	if c.opts.Endpoint == "" && c.opts.checkInstalled() != nil {
+		switch {
+		case spec.Cloud == "":
+			return newFieldError("cloud", "", "docker, which is this machine; for any other cloud install SkyPilot first: make skypilot")
+		case !isKnownCloud(spec.Cloud):
+			return newFieldError("cloud", spec.Cloud, "docker, or one of those that SkyPilot knows: "+strings.Join(CloudNames, " "))
+		}
+	}
+	return nil
+}
+
+// placementRanking is the bridge's answer.
+type placementRanking struct {
+	Problem *struct {
+		Field string `json:"field"`
+		Want  string `json:"want"`
+	} `json:"problem"`
+	Placements []struct {
+		machineLocation
+		Cloud   string  `json:"cloud"`
+		DiskGiB float64 `json:"disk_gib"`
+	} `json:"placements"`
+}
+
+func (r placementRanking) toPlacements(nodes int) []api.Placement {
+	all := make([]api.Placement, 0, len(r.Placements))
+	for _, p := range r.Placements {
+		all = append(all, api.Placement{
+			Cloud: p.Cloud, Region: p.Region, Zone: p.Zone, InstanceType: p.InstanceType,
+			CPUs: p.CPUs, MemoryGiB: p.MemoryGiB, DiskGiB: p.DiskGiB,
+			PricePerMachine: p.Price, PriceTotal: p.Price * float64(nodes),
+		})
+	}
+	return all
+}
+
+// specFieldValue is a field of a spec as it was given.
+func specFieldValue(spec api.ClusterSpec, name string) string {
+	switch name {
+	case "cloud":
+		return spec.Cloud
+	case "region":
+		return spec.Region
+	case "zone":
+		return spec.Zone
+	case "cpus":
+		return spec.CPUs
+	case "memory":
+		return spec.Memory
+	case "accelerators":
+		return spec.Accelerators
+	case "image_id":
+		return spec.ImageID
+	case "disk_size":
+		return strconv.Itoa(spec.DiskSize)
+	case "use_spot":
+		return strconv.FormatBool(spec.UseSpot)
+	case "max_hourly_cost":
+		return strconv.FormatFloat(spec.MaxHourlyCost, 'f', -1, 64)
+	case "ports":
+		return strings.Join(spec.Ports, ",")
+	case "num_nodes":
+		return strconv.Itoa(spec.NumNodes)
+	}
+	return ""
+}
+
+// candidateClouds are the clouds that may give the machines: the one that the spec names, or all that are enabled.
+func (c *Cloud) candidateClouds(ctx context.Context, spec api.ClusterSpec) ([]string, error) {
+	if spec.Cloud == "" && spec.Zone != "" && spec.Region == "" {
+		return nil, newFieldError("zone", spec.Zone, "name the cloud and the region of the zone too")
+	}
+	enabled, err := c.ListEnabledClouds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Cloud == "" && len(enabled) > 0 {
+		return enabled, nil
+	}
+	if slices.Contains(enabled, spec.Cloud) {
+		return []string{spec.Cloud}, nil
+	}
+	unknown := spec.Cloud != "" && !isKnownCloud(spec.Cloud)
+	if unknown && len(enabled) > 0 {
+		return nil, newFieldError("cloud", spec.Cloud, "one of the clouds that are enabled: "+joinOrNone(enabled))
+	}
+	// The server remembers what it found at its last look; credentials may have come since. A new one has never looked.
+	look := spec.Cloud
+	if len(enabled) == 0 {
+		look = ""
+	}
+	checked, err := c.CheckCloudAccess(ctx, look)
+	if err != nil {
+		return nil, err
+	}
+	if enabled, err = c.ListEnabledClouds(ctx); err != nil {
+		return nil, err
+	}
+	switch {
+	case spec.Cloud == "" && len(enabled) > 0:
+		return enabled, nil
+	case slices.Contains(enabled, spec.Cloud):
+		return []string{spec.Cloud}, nil
+	case spec.Cloud == "":
+		return nil, &cloud.Error{Kind: cloud.Access, Message: "no cloud is enabled: put the credentials of one in place (docs/clouds.md)"}
+	case unknown:
+		return nil, newFieldError("cloud", spec.Cloud, "one of the clouds that are enabled: "+joinOrNone(enabled))
+	}
+	want := fmt.Sprintf("one of the clouds that are enabled: %s; %s is not", joinOrNone(enabled), spec.Cloud)
+	if why := checked[spec.Cloud]; why != "" {
+		want += ": " + c.explainDisabledCloud(spec.Cloud, why)
+	}
+	return nil, newFieldError("cloud", spec.Cloud, want)
+}
+
+func joinOrNone(names []string) string {
+	if len(names) == 0 {
+		return "none yet; put the credentials of a cloud in place (docs/clouds.md)"
+	}
+	return strings.Join(names, ", ")
+}
+
+// ListEnabledClouds are the clouds of virtual machines that the server has access to, as it found at its last look.
+func (c *Cloud) ListEnabledClouds(ctx context.Context) ([]string, error) {
+	if err := c.ensureServerReady(ctx); err != nil {
+		return nil, err
+	}
+	id, err := c.client.submitRequest(ctx, "/enabled_clouds", nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask which clouds are enabled: %w", err)
+	}
+	var names []string
+	if err := c.client.awaitResult(ctx, id, &names); err != nil {
+		var failed *failedRequest
+		if errors.As(err, &failed) {
+			if failed.Type == "NoCloudAccessError" {
+				return nil, nil
+			}
+			return nil, toCloudError("ask which clouds are enabled", failed, nil)
+		}
+		return nil, fmt.Errorf("ask which clouds are enabled: %w", err)
+	}
+	var enabled []string
+	for _, name := range names {
+		if name = strings.ToLower(name); isKnownCloud(name) {
+			enabled = append(enabled, name)
+		}
+	}
+	slices.Sort(enabled)
+	return enabled, nil
+}
+
+// CheckCloudAccess has the server look anew whether it has access to a cloud, or to all of them where none is named. The result has
+// an entry for each cloud that it looked at: empty where the cloud is enabled, else why it is not.
+func (c *Cloud) CheckCloudAccess(ctx context.Context, name string) (map[string]string, error) {
+	if err := c.ensureServerReady(ctx); err != nil {
+		return nil, err
+	}
+	body := checkBody{requestSettings: requestSettings{Env: installationIdentity("").requestEnv()}}
+	if name != "" {
+		body.Clouds = []string{name}
+	}
+	id, err := c.client.submitRequest(ctx, "/check", body)
+	if err != nil {
+		return nil, fmt.Errorf("check the access to clouds: %w", err)
+	}
+	log := &launchLog{progress: func(string) {}}
+	if err := c.client.streamLog(ctx, id, log.addLine); err != nil {
+		c.log.Debug("the log of a check broke off", "error", err)
+	}
+	if err := c.client.awaitResult(ctx, id, nil); err != nil {
+		var failed *failedRequest
+		if !errors.As(err, &failed) { // a check that finds no cloud at all fails
+			return nil, fmt.Errorf("check the access to clouds: %w", err)
+		}
+	}
+	return parseCheckReport(log.allLines()), nil
+}

@@ -1,0 +1,73 @@
+package skypilot_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+)
+
+// billing is canQueryAWS at a price.
+func billing(region string) api.Placement {
+	p := onAWS(region)
+	p.PricePerMachine, p.PriceTotal = 0.085, 0.085
+	return p
+}
+
+// onHost runs a command on the Docker host that is the one instance of a cluster, which needs no way into the machine.
+func (w *world) onHost(t *testing.T, cluster string, args ...string) (string, bool) {
+	t.Helper()
+	all, err := w.env.ListMachines(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range w.living(t, cluster) {
+		for _, m := range all {
+			if m.Running && m.Name == i.ID {
+				out, err := exec.CommandContext(t.Context(), "docker", append([]string{"exec", m.Container}, args...)...).CombinedOutput()
+				return strings.TrimSpace(string(out)), err == nil
+			}
+		}
+	}
+	return "no such machine yet", false
+}
+
+func TestTheFirstBootOfAMachineThatBillsSetsATimerToPowerItOff(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t, func(o *skypilot.Options) { o.DeadMan = 3 * time.Hour })
+	k := newKey(t)
+	req := launchOf("deadman", 0, billing("us-east-1"), k)
+	ref := submit(t, c, req)
+	timer := skypilot.BootPowerOffUnit + ".timer"
+	// Nobody has logged in so far, and if everybody were gone now nobody ever would.
+	eventually(t, "the timer is set", 2*time.Minute, func() bool {
+		said, ok := w.onHost(t, "deadman", "systemctl", "is-active", timer)
+		return ok && said == "active"
+	})
+	if said, ok := w.onHost(t, "deadman", "systemctl", "show", "-p", "TimersMonotonic", "--value", timer); !ok || !strings.Contains(said, "OnActiveUSec=3h") {
+		t.Errorf("the timer: %q", said)
+	}
+	m := await(t, c, req, ref)
+	await(t, c, req, ref) // a second time changes nothing
+	if got := logIn(t, m, k, "systemctl is-active "+timer); got != "active" {
+		t.Errorf("the timer after the first login: %q", got)
+	}
+	logIn(t, m, k, "sudo -n systemctl stop "+timer)
+	if got := logIn(t, m, k, "systemctl is-active "+timer+" || true"); got != "inactive" {
+		t.Errorf("the stopped timer: %q", got)
+	}
+}
+
+func TestAMachineThatIsFreeHasNoTimer(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t, func(o *skypilot.Options) { o.DeadMan = 3 * time.Hour })
+	k := newKey(t)
+	req := launchOf("free", 0, onAWS("us-east-1"), k)
+	m := await(t, c, req, submit(t, c, req))
+	if got := logIn(t, m, k, "systemctl list-timers --all "+skypilot.BootPowerOffUnit+".timer"); !strings.Contains(got, "0 timers listed") {
+		t.Errorf("nobody stops this timer: %q", got)
+	}
+}

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/sky-shift/skyctl/pkg/regularfile"
+)
+
+// fileContent is what config.yaml holds.
+type fileContent struct {
+	values  map[string]string // setting → text
+	foreign []string          // headings of somebody else's, which say nothing to us
+}
+
+// readConfigFile flattens config.yaml into setting → text. A file that isn't there sets nothing. A misspelt key is an error,
+// since it would otherwise be ignored in silence; foreign headings are named (see unknown).
+func readConfigFile(name string) (fileContent, error) {
+	data, err := readTrustedFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fileContent{}, nil
+	}
+	if err != nil {
+		return fileContent{}, fmt.Errorf("reading the settings: %w", err)
+	}
+	content, err := parseConfigFile(data)
+	if err != nil {
+		return fileContent{}, fmt.Errorf("reading the settings in %s: %w", name, err)
+	}
+	return content, nil
+}
+
+func parseConfigFile(data []byte) (fileContent, error) {
+	if hasSecondDocument(data) {
+		return fileContent{}, errors.New("a line --- begins a second document, which would be ignored: remove the line")
+	}
+	asJSON, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return fileContent{}, errors.New(strings.Join(strings.Fields(err.Error()), " "))
+	}
+	var tree any
+	d := json.NewDecoder(bytes.NewReader(asJSON))
+	d.UseNumber() // a port stays as it was written
+	if err := d.Decode(&tree); err != nil {
+		return fileContent{}, err
+	}
+	content := fileContent{values: map[string]string{}}
+	if tree == nil {
+		return content, nil
+	}
+	if err := content.flattenNode(tree, "", 0); err != nil {
+		return fileContent{}, err
+	}
+	slices.Sort(content.foreign)
+	return content, nil
+}
+
+// hasSecondDocument says whether a line --- follows on anything but comments and empty lines.
+func hasSecondDocument(data []byte) bool {
+	begun := false
+	for line := range bytes.Lines(data) {
+		text := bytes.TrimSpace(line)
+		switch {
+		case bytes.HasPrefix(line, []byte("---")) && (len(text) == 3 || line[3] == ' '):
+			if begun {
+				return true
+			}
+			begun = true
+		case len(text) > 0 && text[0] != '#' && text[0] != '%':
+			begun = true
+		}
+	}
+	return false
+}
+
+// readTrustedFile reads a file that nobody else can have written: neither into it nor into its directory.
+func readTrustedFile(name string) ([]byte, error) {
+	dir, err := os.Stat(filepath.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTrusted(filepath.Dir(name), dir); err != nil {
+		return nil, err
+	}
+	f, err := regularfile.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTrusted(name, info); err != nil {
+		return nil, err
+	}
+	return regularfile.ReadAll(f, regularfile.SmallFile)
+}
+
+// flattenNode takes a node of the tree apart. depth is how many keys lead there: one key may be written with dots in it.
+func (c *fileContent) flattenNode(node any, key string, depth int) error {
+	if isSettingKey(key) {
+		v, err := formatScalar(node)
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		if _, twice := c.values[key]; twice {
+			return fmt.Errorf("%s is set twice, once with dots in its name: remove one of the two", key)
+		}
+		c.values[key] = v
+		return nil
+	}
+	branch, ok := node.(map[string]any)
+	switch {
+	case key != "" && !isHeading(key):
+		if depth == 1 && isForeignHeading(key) {
+			c.foreign = append(c.foreign, key)
+			return nil
+		}
+		return errors.New(describeUnknownKey(key))
+	case node == nil: // a heading with nothing under it
+		return nil
+	case !ok:
+		return fmt.Errorf("%s should have keys below it; %s", describeKey(key), describeKnownKeys(key))
+	}
+	for k, v := range branch {
+		if key != "" {
+			k = key + "." + k
+		}
+		if err := c.flattenNode(v, k, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// formatScalar writes a value as a flag would have it; a list becomes text separated by commas.
+func formatScalar(node any) (string, error) {
+	switch v := node.(type) {
+	case string:
+		return v, nil
+	case json.Number:
+		return v.String(), nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	case []any:
+		var items []string
+		for _, item := range v {
+			s, err := formatScalar(item)
+			if err != nil {
+				return "", err
+			}
+			items = append(items, s)
+		}
+		return strings.Join(items, ","), nil
+	case nil:
+		return "", errors.New("has no value; give one or remove the line")
+	}
+	return "", fmt.Errorf("the value should be text, a number, true, false or a list, not %v", node)
+}
+
+func describeKey(key string) string {
+	if key == "" {
+		return "the file"
+	}
+	return key
+}
+
+func isSettingKey(key string) bool {
+	return slices.ContainsFunc(settings, func(s setting) bool { return s.key == key })
+}
+
+func isHeading(key string) bool {
+	return slices.ContainsFunc(settings, func(s setting) bool { return strings.HasPrefix(s.key, key+".") })
+}
+
+// describeKnownKeys lists the settings nearest to a key that is none: those under the same heading, or all headings.
+func describeKnownKeys(key string) string {
+	heading, _, _ := strings.Cut(key, ".")
+	var near, top []string
+	for _, s := range settings {
+		h, _, _ := strings.Cut(s.key, ".")
+		if h == heading {
+			near = append(near, s.key)
+		}
+		if !slices.Contains(top, h) {
+			top = append(top, h)
+		}
+	}
+	if near == nil {
+		near = top
+	}
+	return "known are " + strings.Join(near, ", ")
+}

@@ -1,0 +1,240 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// removalPollInterval is how often it is looked whether what was deleted is gone.
+const removalPollInterval = 2 * time.Second
+
+// ApplyStack has RKE2's Helm controller install the stack as it should be on machines with this driver, and says whether it
+// had to change anything. The other stack's chart, where we applied it, is removed first and its device plugin waited for
+// to be gone. Somebody else's device plugin is a *Failure. What becomes of it is for Await to tell.
+func ApplyStack(ctx context.Context, c *Client, s Stack, d Driver) (changed bool, err error) {
+	return reconcileStack(ctx, c, s, d, "")
+}
+
+// ReapplyStack does what Apply does, and has the chart applied anew even though nothing about it changed, which brings back what
+// was deleted of what it installed, and has pods that keep failing started anew, for which the kubelet may take five minutes
+// otherwise. mark tells one time from another; the same mark again does nothing more to the chart.
+func ReapplyStack(ctx context.Context, c *Client, s Stack, d Driver, mark string) error {
+	if _, err := reconcileStack(ctx, c, s, d, mark); err != nil {
+		return err
+	}
+	return restartFailingPods(ctx, c, s.Kind)
+}
+
+// restartFailingPods deletes the pods of a stack that keep failing; what they belong to makes them anew.
+func restartFailingPods(ctx context.Context, c *Client, kind string) error {
+	pods, err := listPods(ctx, c, NamespaceOf(kind), "")
+	if err != nil {
+		return err
+	}
+	for i := range pods {
+		f := findPodTrouble(pods[i : i+1])
+		if f == nil || len(pods[i].OwnerReferences) == 0 {
+			continue
+		}
+		callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+		err := c.core.CoreV1().Pods(pods[i].Namespace).Delete(callCtx, pods[i].Name, metav1.DeleteOptions{})
+		cancel()
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("having pod %s started anew: %w", f.Pod, err)
+		}
+	}
+	return nil
+}
+
+func reconcileStack(ctx context.Context, c *Client, s Stack, d Driver, mark string) (changed bool, err error) {
+	want, err := s.RenderHelmChart(d)
+	if err != nil {
+		return false, err
+	}
+	removed, err := removeOtherStack(ctx, c, s.Kind)
+	if err != nil {
+		return removed, err
+	}
+	_, foreign, err := listDaemonSets(ctx, c, s.Kind)
+	if err != nil {
+		return removed, err
+	}
+	if f := foreignPluginFailure(foreign); f != nil {
+		return removed, f
+	}
+	live, err := readChart(ctx, c, chartName(s.Kind))
+	if err != nil {
+		return removed, err
+	}
+	if live != nil && live.GetDeletionTimestamp() != nil {
+		if err := awaitChartGone(ctx, c, live.GetName()); err != nil {
+			return removed, err
+		}
+		live = nil
+	}
+	if mark != "" && live != nil {
+		stampChartValues(want, mark)
+	}
+	if mark != "" || live == nil || !isManaged(live) || len(chartDifferences(live, want)) > 0 {
+		if err := applyChart(ctx, c, want); err != nil {
+			return removed, err
+		}
+		changed = true
+	}
+	mended, err := correctClusterPolicy(ctx, c, s, d)
+	return changed || removed || mended, err
+}
+
+// stampChartValues changes the text of a chart's values and not what they mean: the Helm controller goes by the text.
+func stampChartValues(chart *unstructured.Unstructured, mark string) {
+	spec := chart.Object["spec"].(map[string]any)
+	spec["valuesContent"] = fmt.Sprintf("# applied again: %s\n%s", mark, spec["valuesContent"])
+}
+
+func applyChart(ctx context.Context, c *Client, chart *unstructured.Unstructured) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := c.any.applyObject(ctx, helmCharts, chart); err != nil {
+		return fmt.Errorf("applying HelmChart %s/%s: %w", chart.GetNamespace(), chart.GetName(), err)
+	}
+	return nil
+}
+
+// readChart is a RenderHelmChart, nil where there is none.
+func readChart(ctx context.Context, c *Client, name string) (*unstructured.Unstructured, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	chart, err := c.any.getObject(ctx, helmCharts, chartNamespace, name)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading HelmChart %s/%s: %w", chartNamespace, name, err)
+	}
+	return chart, nil
+}
+
+func isManaged(o *unstructured.Unstructured) bool {
+	return o.GetLabels()["app.kubernetes.io/managed-by"] == FieldManager
+}
+
+// removeOtherStack removes the chart of the other stack where it is ours, and waits for its device plugins to be gone.
+func removeOtherStack(ctx context.Context, c *Client, kind string) (removed bool, err error) {
+	chart := chartName(otherStackKind(kind))
+	live, err := readChart(ctx, c, chart)
+	if err != nil || live == nil {
+		return false, err
+	}
+	if !isManaged(live) {
+		return false, &Failure{Reason: SecondDevicePlugin, Message: fmt.Sprintf(
+			"HelmChart %s/%s, which is somebody else's, installs a device plugin for NVIDIA's accelerators too: remove it (kubectl -n %[1]s delete helmchart %[2]s), or create the cluster with --gpu_stack none",
+			chartNamespace, chart)}
+	}
+	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err = c.any.deleteObject(callCtx, helmCharts, chartNamespace, chart)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return false, fmt.Errorf("deleting HelmChart %s/%s: %w", chartNamespace, chart, err)
+	}
+	if err := awaitChartGone(ctx, c, chart); err != nil {
+		return true, err
+	}
+	return true, awaitPluginGone(ctx, c, otherStackKind(kind))
+}
+
+// awaitChartGone waits for a RenderHelmChart to be gone: its controller uninstalls the release before it lets go.
+func awaitChartGone(ctx context.Context, c *Client, chart string) error {
+	return pollUntilDone(ctx, "HelmChart "+chartNamespace+"/"+chart+" to be uninstalled", func() (bool, error) {
+		live, err := readChart(ctx, c, chart)
+		return live == nil, err
+	})
+}
+
+// awaitPluginGone waits for the device plugins of a stack that was uninstalled to be gone.
+func awaitPluginGone(ctx context.Context, c *Client, kind string) error {
+	return pollUntilDone(ctx, "the device plugin in "+NamespaceOf(kind)+" to be gone", func() (bool, error) {
+		own, _, err := listDaemonSets(ctx, c, kind)
+		for i := range own {
+			if isDevicePlugin(&own[i]) {
+				return false, nil
+			}
+		}
+		return true, err
+	})
+}
+
+// pollUntilDone looks until done or until ctx ends; an error of the API server is sat out.
+func pollUntilDone(ctx context.Context, what string, look func() (bool, error)) error {
+	for {
+		done, err := look()
+		if done && err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(removalPollInterval):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, errors.Join(context.Cause(ctx), err))
+		}
+	}
+}
+
+// ownedPolicyFields are the fields of the ClusterPolicy that follow from the values which we set. The chart writes them once; Helm does
+// not see what somebody changes in it later.
+func ownedPolicyFields(d Driver) map[string]bool {
+	return map[string]bool{"devicePlugin": true, "toolkit": true, "driver": !d.Installed}
+}
+
+// readClusterPolicy is the ClusterPolicy, nil where there is none or its kind is not known yet.
+func readClusterPolicy(ctx context.Context, c *Client) (*unstructured.Unstructured, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	policy, err := c.any.getObject(ctx, clusterPolicies, "", policyName)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the ClusterPolicy of the GPU Operator: %w", err)
+	}
+	return policy, nil
+}
+
+// policyDifferences are the owned fields that a ClusterPolicy has otherwise; one that it lacks is the operator's business.
+func policyDifferences(policy *unstructured.Unstructured, d Driver) map[string]bool {
+	found := map[string]bool{}
+	for key, want := range ownedPolicyFields(d) {
+		if got, ok, err := unstructured.NestedBool(policy.Object, "spec", key, "enabled"); ok && err == nil && got != want {
+			found[key] = want
+		}
+	}
+	return found
+}
+
+func correctClusterPolicy(ctx context.Context, c *Client, s Stack, d Driver) (mended bool, err error) {
+	if s.Kind != api.GPUStackOperator {
+		return false, nil
+	}
+	policy, err := readClusterPolicy(ctx, c)
+	if err != nil || policy == nil {
+		return false, err
+	}
+	spec := map[string]any{}
+	for key, want := range policyDifferences(policy, d) {
+		spec[key] = map[string]any{"enabled": want}
+	}
+	if len(spec) == 0 {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := c.any.mergeObject(ctx, clusterPolicies, "", policyName, map[string]any{"spec": spec}); err != nil {
+		return false, fmt.Errorf("mending the ClusterPolicy of the GPU Operator: %w", err)
+	}
+	return true, nil
+}

@@ -1,0 +1,245 @@
+package gpu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/regularfile"
+	"sigs.k8s.io/yaml"
+)
+
+// containerdSocket is that of RKE2's own containerd, which the operator's toolkit configures and has RKE2 restart
+// (https://docs.rke2.io/advanced#deploy-nvidia-operator).
+const containerdSocket = "/run/k3s/containerd/containerd.sock"
+
+// runtimeClass is what RKE2 calls the runtime of NVIDIA's toolkit once that is on the machine.
+const runtimeClass = "nvidia"
+
+// reservedValues are the values that follow from what the cluster was asked for and from what its machines show, with what a person
+// who wants others would change instead.
+var reservedValues = map[string]map[string]string{
+	api.GPUStackOperator: {
+		"devicePlugin.enabled": "exactly one device plugin may run on a node, and --gpu_stack says which",
+		"driver.enabled":       "it follows from whether the machines have a driver: use an image with one, or without",
+	},
+	api.GPUStackDevicePlugin: {
+		"devicePlugin.enabled": "exactly one device plugin may run on a node, and --gpu_stack says which",
+	},
+}
+
+// chartValues are what the stack's chart is given: what the stack needs on RKE2 with this driver, and over it a person's own.
+func (s Stack) chartValues(d Driver) (map[string]any, error) {
+	var ours map[string]any
+	var err error
+	switch s.Kind {
+	case api.GPUStackOperator:
+		ours, err = s.operatorValues(d)
+	case api.GPUStackDevicePlugin:
+		ours, err = s.pluginValues(d)
+	default:
+		err = fmt.Errorf("the GPU stack %q has no chart", s.Kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkExtraValues(); err != nil {
+		return nil, err
+	}
+	return mergeValues(ours, s.Values), nil
+}
+
+func (s Stack) operatorValues(d Driver) (map[string]any, error) {
+	cdi, err := s.usesCDIByDefault()
+	if err != nil {
+		return nil, err
+	}
+	v := map[string]any{
+		"devicePlugin": map[string]any{"enabled": true},
+		"driver":       map[string]any{"enabled": !d.Installed},
+		// CONTAINERD_CONFIG is left alone: pointed at a template of RKE2's it breaks with the next reboot
+		// (https://github.com/NVIDIA/gpu-operator/issues/992).
+		"toolkit": map[string]any{"enabled": true, "env": []any{
+			map[string]any{"name": "CONTAINERD_SOCKET", "value": containerdSocket},
+		}},
+	}
+	if cdi {
+		v["cdi"] = map[string]any{"enabled": true}
+	}
+	s.setMirrorImages(v, operatorImages)
+	return v, nil
+}
+
+// pluginValues hand devices to containers through CDI, so that pods need no runtime class; the plugin itself needs the
+// toolkit's runtime to see the driver. Without the operator nothing labels nodes: MarkNodes does, and the chart's own
+// affinity reads it.
+func (s Stack) pluginValues(d Driver) (map[string]any, error) {
+	if !d.Installed {
+		return nil, &Failure{Reason: DriverMissing,
+			Message: "the device plugin alone needs an image that carries NVIDIA's driver and container toolkit, and these machines have no driver: use --gpu_stack operator, or such an image with --image_id"}
+	}
+	v := map[string]any{
+		"devicePlugin":       map[string]any{"enabled": true},
+		"gfd":                map[string]any{"enabled": false},
+		"runtimeClassName":   runtimeClass,
+		"deviceListStrategy": "cdi-cri",
+		"nvidiaDriverRoot":   "/",
+	}
+	s.setMirrorImages(v, pluginImages)
+	return v, nil
+}
+
+// usesCDIByDefault says that pods get their devices without a runtime class: the operator does so since 25.10
+// (https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/25.10/cdi.html).
+func (s Stack) usesCDIByDefault() (bool, error) { return isVersionAtLeast(s.OperatorVersion, 25, 10) }
+
+// RuntimeClass is what a pod that asks for an accelerator has to name as its runtimeClassName; mostly nothing.
+func (s Stack) RuntimeClass() string {
+	if cdi, err := s.usesCDIByDefault(); s.Kind == api.GPUStackOperator && err == nil && !cdi {
+		return runtimeClass
+	}
+	return ""
+}
+
+// operatorImages are where the operator's chart, and the chart of Node Feature Discovery within it, take images from that
+// may run on a cluster of ours: value, and what comes after the registry's host.
+var operatorImages = map[string]string{
+	"operator.repository":                     "nvidia",
+	"validator.repository":                    "nvidia",
+	"driver.repository":                       "nvidia",
+	"driver.manager.repository":               "nvidia/cloud-native",
+	"toolkit.repository":                      "nvidia/k8s",
+	"devicePlugin.repository":                 "nvidia",
+	"gfd.repository":                          "nvidia",
+	"dcgm.repository":                         "nvidia/cloud-native",
+	"dcgmExporter.repository":                 "nvidia/k8s",
+	"migManager.repository":                   "nvidia/cloud-native",
+	"nodeStatusExporter.repository":           "nvidia",
+	"node-feature-discovery.image.repository": "nfd/node-feature-discovery",
+}
+
+var pluginImages = map[string]string{
+	"image.repository": "nvidia/k8s-device-plugin",
+}
+
+// setMirrorImages has images come from the mirror, under the paths that they have at home.
+func (s Stack) setMirrorImages(values map[string]any, images map[string]string) {
+	if s.Mirror == "" {
+		return
+	}
+	for key, path := range images {
+		setValueAt(values, key, strings.TrimSuffix(s.Mirror, "/")+"/"+path)
+	}
+}
+
+// mirroredImage is an image as the mirror has it.
+func (s Stack) mirroredImage(image string) string {
+	_, path, ok := strings.Cut(image, "/")
+	if s.Mirror == "" || !ok {
+		return image
+	}
+	return strings.TrimSuffix(s.Mirror, "/") + "/" + path
+}
+
+// ReadChartValues reads a person's own values for a chart; an empty name stands for none.
+func ReadChartValues(file string) (map[string]any, error) {
+	if file == "" {
+		return nil, nil
+	}
+	b, err := regularfile.Read(file, regularfile.SmallFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the values for the GPU stack's chart: %w", err)
+	}
+	var v map[string]any
+	if err := yaml.UnmarshalStrict(b, &v); err != nil {
+		return nil, fmt.Errorf("reading the values for the GPU stack's chart in %s: %w", file, err)
+	}
+	return v, nil
+}
+
+// checkExtraValues refuses values of a person that would break what holds for every cluster.
+func (s Stack) checkExtraValues() error {
+	for _, key := range sortedKeys(reservedValues[s.Kind]) {
+		if _, given := valueAt(s.Values, key); given {
+			return fmt.Errorf("the extra values for the GPU stack set %s, which is not theirs to set: %s", key, reservedValues[s.Kind][key])
+		}
+	}
+	env, _ := valueAt(s.Values, "toolkit.env")
+	list, isList := env.([]any)
+	if env != nil && !isList {
+		return fmt.Errorf("the extra values for the GPU stack set toolkit.env to something other than a list of names and values")
+	}
+	for _, e := range list {
+		m, _ := e.(map[string]any)
+		value, _ := m["value"].(string)
+		if m["name"] == "CONTAINERD_CONFIG" && strings.HasSuffix(value, ".tmpl") {
+			return fmt.Errorf("the extra values for the GPU stack point CONTAINERD_CONFIG at %s: that breaks containerd with the next reboot (NVIDIA/gpu-operator#992); leave it out, CONTAINERD_SOCKET is set", value)
+		}
+	}
+	return nil
+}
+
+// mergeValues lays over upon base: maps key by key, variables of an environment by name, everything else as a whole.
+func mergeValues(base, over map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range base {
+		out[k] = v
+	}
+	for k, v := range over {
+		switch v := v.(type) {
+		case map[string]any:
+			under, _ := out[k].(map[string]any)
+			out[k] = mergeValues(under, v)
+		case []any:
+			if under, ok := out[k].([]any); ok && k == "env" {
+				out[k] = mergeEnv(under, v)
+				continue
+			}
+			out[k] = v
+		default:
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func mergeEnv(base, over []any) []any {
+	out := slices.Clone(base)
+	for _, v := range over {
+		name, named := valueAt(v, "name")
+		i := slices.IndexFunc(out, func(o any) bool { n, _ := valueAt(o, "name"); return named && n == name })
+		if i < 0 {
+			out = append(out, v)
+		} else {
+			out[i] = v
+		}
+	}
+	return out
+}
+
+// setValueAt puts a value at a path whose parts are parted by dots.
+func setValueAt(values map[string]any, path string, v any) {
+	key, rest, deeper := strings.Cut(path, ".")
+	if !deeper {
+		values[key] = v
+		return
+	}
+	under, ok := values[key].(map[string]any)
+	if !ok {
+		under = map[string]any{}
+		values[key] = under
+	}
+	setValueAt(under, rest, v)
+}
+
+// valueAt takes a value from a path whose parts are parted by dots.
+func valueAt(values any, path string) (any, bool) {
+	key, rest, deeper := strings.Cut(path, ".")
+	m, _ := values.(map[string]any)
+	v, ok := m[key]
+	if !deeper || !ok {
+		return v, ok
+	}
+	return valueAt(v, rest)
+}

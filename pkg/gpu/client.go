@@ -1,0 +1,81 @@
+package gpu
+
+import (
+	"context"
+	"encoding/json"
+	"path"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// Client reaches one cluster: its own kinds, and those that charts bring.
+type Client struct {
+	core kubernetes.Interface
+	any  objectClient
+}
+
+// NewClient makes a client of one for a cluster's own kinds, over whose connections it goes.
+func NewClient(cs kubernetes.Interface) *Client {
+	return &Client{core: cs, any: restObjectClient{cs}}
+}
+
+// objectClient are what is there of kinds that no Go type here knows. Errors are those of the API server.
+type objectClient interface {
+	getObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error)
+	// applyObject is a server-side apply, by which the fields of the object become ours, whoever had them.
+	applyObject(ctx context.Context, kind schema.GroupVersionResource, o *unstructured.Unstructured) error
+	mergeObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string, patch map[string]any) error
+	deleteObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string) error
+}
+
+// restObjectClient asks an API server. The typed client speaks protobuf, which kinds that charts bring do not have.
+type restObjectClient struct{ cs kubernetes.Interface }
+
+const jsonType = "application/json"
+
+func (r restObjectClient) restClient() rest.Interface { return r.cs.Discovery().RESTClient() }
+
+func objectPath(kind schema.GroupVersionResource, namespace, name string) string {
+	p := path.Join("/apis", kind.Group, kind.Version)
+	if namespace != "" {
+		p = path.Join(p, "namespaces", namespace)
+	}
+	return path.Join(p, kind.Resource, name)
+}
+
+func (r restObjectClient) getObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
+	b, err := r.restClient().Get().AbsPath(objectPath(kind, namespace, name)).SetHeader("Accept", jsonType).Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	o := &unstructured.Unstructured{}
+	return o, o.UnmarshalJSON(b)
+}
+
+func (r restObjectClient) applyObject(ctx context.Context, kind schema.GroupVersionResource, o *unstructured.Unstructured) error {
+	b, err := o.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	return r.restClient().Patch(types.ApplyYAMLPatchType).AbsPath(objectPath(kind, o.GetNamespace(), o.GetName())).
+		Param("fieldManager", FieldManager).Param("force", strconv.FormatBool(true)).
+		SetHeader("Accept", jsonType).Body(b).Do(ctx).Error()
+}
+
+func (r restObjectClient) mergeObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string, patch map[string]any) error {
+	b, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	return r.restClient().Patch(types.MergePatchType).AbsPath(objectPath(kind, namespace, name)).
+		Param("fieldManager", FieldManager).SetHeader("Accept", jsonType).Body(b).Do(ctx).Error()
+}
+
+func (r restObjectClient) deleteObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string) error {
+	return r.restClient().Delete().AbsPath(objectPath(kind, namespace, name)).SetHeader("Accept", jsonType).Do(ctx).Error()
+}

@@ -1,0 +1,90 @@
+package gpu
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// pluginDir is where a device plugin meets the kubelet; on some systems the kubelet's directory is elsewhere, so that its
+// end alone tells.
+const pluginDir = "/device-plugins"
+
+// isDevicePlugin says that a DaemonSet is a device plugin for NVIDIA's accelerators, whoever made it. What only shares the
+// plugin's image, such as GPU Feature Discovery, does not meet the kubelet and is none.
+func isDevicePlugin(ds *appsv1.DaemonSet) bool {
+	spec := &ds.Spec.Template.Spec
+	meets := slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool {
+		return v.HostPath != nil && strings.HasSuffix(strings.TrimSuffix(v.HostPath.Path, "/"), pluginDir)
+	})
+	if !meets {
+		return false
+	}
+	names := []string{ds.Name}
+	for _, labels := range []map[string]string{ds.Labels, ds.Spec.Template.Labels} {
+		for _, key := range []string{"app", "name", "k8s-app", "app.kubernetes.io/name"} {
+			names = append(names, labels[key])
+		}
+	}
+	for _, c := range spec.Containers {
+		names = append(names, c.Image)
+	}
+	return slices.ContainsFunc(names, func(s string) bool { return strings.Contains(strings.ToLower(s), "nvidia") })
+}
+
+// belongsToStack says that a DaemonSet came with the chart of a stack, or was made by what that chart installed.
+func belongsToStack(ds *appsv1.DaemonSet, kind string) bool {
+	if ds.Namespace != NamespaceOf(kind) {
+		return false
+	}
+	if kind == api.GPUStackOperator && slices.ContainsFunc(ds.OwnerReferences, func(o metav1.OwnerReference) bool {
+		return o.Kind == "ClusterPolicy" || o.Kind == "NVIDIADriver"
+	}) {
+		return true
+	}
+	return ds.Annotations["meta.helm.sh/release-name"] == chartName(kind)
+}
+
+// listDaemonSets are those of a cluster by what they are to a stack: its own, and the device plugins of anybody else.
+func listDaemonSets(ctx context.Context, c *Client, kind string) (own, foreign []appsv1.DaemonSet, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := c.core.AppsV1().DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("listing the cluster's DaemonSets: %w", err)
+	}
+	for _, ds := range list.Items {
+		switch {
+		case belongsToStack(&ds, kind):
+			own = append(own, ds)
+		case isDevicePlugin(&ds):
+			foreign = append(foreign, ds)
+		case ds.Namespace == NamespaceOf(kind):
+			own = append(own, ds) // such as Node Feature Discovery
+		}
+	}
+	return own, foreign, nil
+}
+
+// foreignPluginFailure is the failure that a device plugin of somebody else is.
+func foreignPluginFailure(foreign []appsv1.DaemonSet) *Failure {
+	if len(foreign) == 0 {
+		return nil
+	}
+	ds := foreign[0]
+	full := ds.Namespace + "/" + ds.Name
+	var images []string
+	for _, c := range ds.Spec.Template.Spec.Containers {
+		images = append(images, c.Image)
+	}
+	return &Failure{Reason: SecondDevicePlugin, DaemonSet: full, Message: fmt.Sprintf(
+		"a device plugin for NVIDIA's accelerators that is not of this stack (%s); two of them take each other's devices away: "+
+			"remove it (kubectl -n %s delete daemonset %s, and what made it), or create the cluster with --gpu_stack none",
+		strings.Join(images, ", "), ds.Namespace, ds.Name)}
+}

@@ -1,0 +1,246 @@
+package gpu
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// How much of a container's log is worth showing.
+const (
+	logLines    = 20
+	logBytes    = 16 << 10
+	longestLine = 500
+)
+
+// chartLabel is what the Helm controller puts on the pods that install a chart.
+const chartLabel = "helmcharts.helm.cattle.io/chart"
+
+// notInstalledPhrase parts a chart's name from why it can't be installed.
+const notInstalledPhrase = " can't be installed: "
+
+// findTrouble is what is wrong with a stack now, nil where nothing shows.
+func findTrouble(ctx context.Context, c *Client, kind string, chart *unstructured.Unstructured) (*Failure, error) {
+	jobs, err := listPods(ctx, c, chartNamespace, chartLabel+"="+chartName(kind))
+	if err != nil {
+		return nil, err
+	}
+	if f := findChartTrouble(chart, jobs); f != nil {
+		return f, nil
+	}
+	pods, err := listPods(ctx, c, NamespaceOf(kind), "")
+	if err != nil {
+		return nil, err
+	}
+	return findPodTrouble(pods), nil
+}
+
+func listPods(ctx context.Context, c *Client, namespace, selector string) ([]corev1.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := c.core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, fmt.Errorf("listing the pods in %s: %w", namespace, err)
+	}
+	return list.Items, nil
+}
+
+// findChartTrouble is why a chart was not installed: what its RenderHelmChart says, or that the pods which install it fail. What
+// exactly they met is in their log, which Explain reads.
+func findChartTrouble(chart *unstructured.Unstructured, jobs []corev1.Pod) *Failure {
+	if chart == nil {
+		return nil
+	}
+	full := "HelmChart " + chart.GetNamespace() + "/" + chart.GetName()
+	var failed *Failure
+	conditions, _, _ := unstructured.NestedSlice(chart.Object, "status", "conditions")
+	for _, c := range conditions {
+		m, _ := c.(map[string]any)
+		if m["type"] == "Failed" && m["status"] == "True" {
+			message := strings.TrimSpace(fmt.Sprintf("%v: %v", valueOrUnset(m["reason"]), valueOrUnset(m["message"])))
+			failed = &Failure{Reason: classifyHelmError(message), Message: full + " failed: " + message}
+		}
+	}
+	slices.SortFunc(jobs, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+	for i := range jobs {
+		p := &jobs[i]
+		if p.Status.Phase == corev1.PodSucceeded {
+			return failed
+		}
+		if container, why := failingContainer(p); why != "" {
+			if failed == nil {
+				failed = &Failure{Reason: ChartFailed, Message: full + notInstalledPhrase + why}
+			}
+			failed.Pod, failed.Container = p.Namespace+"/"+p.Name, container
+			return failed
+		}
+	}
+	return failed
+}
+
+// classifyHelmError tells by Helm's words why a chart can't be installed.
+func classifyHelmError(words string) string {
+	lower := strings.ToLower(words)
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(lower, s) })
+	}
+	switch {
+	case has("no chart version found", "improper constraint", "could not locate a version matching", "manifest unknown"),
+		has("chart \"") && has("version \"") && has("not found"):
+		return BadChartVersion
+	case has("cannot be reached", "can't be reached", "is not a valid chart repository", "no such host", "connection refused", "i/o timeout", "dial tcp",
+		"tls handshake", "x509:", "failed to fetch", "context deadline exceeded", "no route to host", "server misbehaving", "connection reset"):
+		return ChartUnreachable
+	}
+	return ChartFailed
+}
+
+// findPodTrouble is the first pod of a stack, by name, with a container that keeps failing.
+func findPodTrouble(pods []corev1.Pod) *Failure {
+	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	for i := range pods {
+		p := &pods[i]
+		if p.Labels["app.kubernetes.io/managed-by"] == FieldManager || p.DeletionTimestamp != nil {
+			continue
+		}
+		container, why := failingContainer(p)
+		if why == "" {
+			continue
+		}
+		return &Failure{Reason: PodFailing, Node: p.Spec.NodeName, DaemonSet: owningDaemonSet(p), Pod: p.Namespace + "/" + p.Name,
+			Container: container, Message: why}
+	}
+	return nil
+}
+
+func owningDaemonSet(p *corev1.Pod) string {
+	for _, o := range p.OwnerReferences {
+		if o.Kind == "DaemonSet" {
+			return p.Namespace + "/" + o.Name
+		}
+	}
+	return ""
+}
+
+// stuckReasons are the reasons for which a container waits that don't pass by themselves, or rarely.
+var stuckReasons = []string{"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
+	"CreateContainerError", "RunContainerError"}
+
+// restartsUntilFailing is after how many restarts a container that is not ready counts as failing, even while it runs again.
+const restartsUntilFailing = 3
+
+// steadyFor is how long a container that was restarted often has to run before it is taken for one that came up late, such
+// as one that failed until its driver was built.
+const steadyFor = time.Minute
+
+// failingContainer is the container of a pod that keeps failing, and why; nothing where none does.
+func failingContainer(p *corev1.Pod) (container, why string) {
+	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		last, ended := s.LastTerminationState.Terminated, ""
+		if s.State.Terminated != nil {
+			last = s.State.Terminated
+		}
+		if last != nil && last.ExitCode != 0 {
+			ended = fmt.Sprintf("it ended with exit code %d", last.ExitCode)
+			if last.Reason != "" && last.Reason != "Error" {
+				ended += " (" + last.Reason + ")"
+			}
+			if last.Message != "" {
+				ended += ": " + toOneLine(last.Message)
+			}
+		}
+		if w := s.State.Waiting; w != nil && slices.Contains(stuckReasons, w.Reason) {
+			switch {
+			case w.Reason == "CrashLoopBackOff" && ended != "":
+				return s.Name, fmt.Sprintf("%s after %d restarts: %s", w.Reason, s.RestartCount, ended)
+			case w.Message != "":
+				return s.Name, w.Reason + ": " + toOneLine(w.Message)
+			}
+			return s.Name, w.Reason
+		}
+		if r := s.State.Running; r != nil && time.Since(r.StartedAt.Time) > steadyFor {
+			continue
+		}
+		// A kubelet with much to do shows a container as ended, and not in CrashLoopBackOff, while it waits to be started again.
+		down := s.State.Terminated != nil && (s.RestartCount > 0 || p.Spec.RestartPolicy == corev1.RestartPolicyNever)
+		if ended != "" && !s.Ready && (s.RestartCount >= restartsUntilFailing || down) {
+			return s.Name, fmt.Sprintf("%s, after %d restarts", ended, s.RestartCount)
+		}
+	}
+	if p.Status.Phase == corev1.PodFailed {
+		return "", "it failed: " + strings.TrimSpace(p.Status.Reason+" "+toOneLine(p.Status.Message))
+	}
+	return "", ""
+}
+
+// ExplainFailure reads the last lines that the failing container wrote into a failure, and, where a chart can't be installed, finds
+// the reason in them. A log that can't be had leaves the failure as it is.
+func ExplainFailure(ctx context.Context, c *Client, f *Failure) {
+	namespace, pod, ok := strings.Cut(f.Pod, "/")
+	if !ok || f.Log != nil {
+		return
+	}
+	f.Log = readPodLog(ctx, c, namespace, pod, f.Container)
+	if f.Reason == ChartFailed {
+		f.Reason = classifyHelmError(strings.Join(f.Log, "\n"))
+		if line := lastHelmError(f.Log); line != "" {
+			chart, _, _ := strings.Cut(f.Message, notInstalledPhrase)
+			f.Message = chart + notInstalledPhrase + line
+		}
+	}
+}
+
+// lastHelmError is the last line of Helm's that says what went wrong.
+func lastHelmError(log []string) string {
+	for _, l := range slices.Backward(log) {
+		if strings.HasPrefix(l, "Error:") || strings.Contains(l, "level=fatal") {
+			return l
+		}
+	}
+	return ""
+}
+
+// readPodLog is the end of what a container wrote in this run, or in the one before where this one has said nothing.
+func readPodLog(ctx context.Context, c *Client, namespace, pod, container string) []string {
+	for _, previous := range []bool{false, true} {
+		if lines := readContainerLog(ctx, c, namespace, pod, container, previous); len(lines) > 0 {
+			return lines
+		}
+	}
+	return nil
+}
+
+func readContainerLog(ctx context.Context, c *Client, namespace, pod, container string, previous bool) []string {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	tail, limit := int64(logLines), int64(logBytes)
+	stream, err := c.core.CoreV1().Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{
+		Container: container, Previous: previous, TailLines: &tail, LimitBytes: &limit}).Stream(ctx)
+	if err != nil {
+		return nil
+	}
+	defer stream.Close()
+	b, err := io.ReadAll(io.LimitReader(stream, logBytes))
+	if err != nil && len(b) == 0 {
+		return nil
+	}
+	var out []string
+	for l := range strings.Lines(string(b)) {
+		if l = strings.TrimRight(l, "\r\n"); strings.TrimSpace(l) != "" {
+			out = append(out, l[:min(len(l), longestLine)])
+		}
+	}
+	return out[max(0, len(out)-logLines):]
+}
+
+func toOneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	return s[:min(len(s), longestLine)]
+}

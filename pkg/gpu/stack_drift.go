@@ -1,0 +1,147 @@
+package gpu
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// FindDrift says, a line each, how a stack that was installed differs from what it should be: its RenderHelmChart edited or
+// removed, its release uninstalled, the operator or the device plugin deleted, its policy edited. Nothing is changed; Reapply
+// mends all of it. Where d is nil, whether a driver is installed is taken as the RenderHelmChart has it.
+func FindDrift(ctx context.Context, c *Client, s Stack, d *Driver) ([]string, error) {
+	chart := chartName(s.Kind)
+	live, err := readChart(ctx, c, chart)
+	if err != nil {
+		return nil, err
+	}
+	if live == nil || live.GetDeletionTimestamp() != nil {
+		return []string{fmt.Sprintf("HelmChart %s/%s was removed", chartNamespace, chart)}, nil
+	}
+	if d == nil {
+		d = driverFromChart(live, s.Kind)
+	}
+	want, err := s.RenderHelmChart(*d)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, diff := range chartDifferences(live, want) {
+		found = append(found, fmt.Sprintf("HelmChart %s/%s: %s", chartNamespace, chart, diff))
+	}
+	parts, err := findMissingParts(ctx, c, s.Kind)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, parts...)
+	if s.Kind != api.GPUStackOperator {
+		return found, nil
+	}
+	policy, err := readClusterPolicy(ctx, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case policy == nil:
+		return append(found, "ClusterPolicy "+policyName+" was removed"), nil
+	}
+	diffs := policyDifferences(policy, *d)
+	for _, key := range sortedKeys(diffs) {
+		found = append(found, fmt.Sprintf("ClusterPolicy %s: %s.enabled is %v, should be %v", policyName, key, !diffs[key], diffs[key]))
+	}
+	return found, nil
+}
+
+// driverFromChart is the driver that a RenderHelmChart was rendered for, as far as it shows.
+func driverFromChart(chart *unstructured.Unstructured, kind string) *Driver {
+	if kind == api.GPUStackDevicePlugin {
+		return &Driver{Installed: true}
+	}
+	content, _, _ := unstructured.NestedString(chart.Object, "spec", "valuesContent")
+	enabled, _ := valueAt(parseChartValues(content), "driver.enabled")
+	return &Driver{Installed: enabled == false}
+}
+
+// findMissingParts are what a release should have brought and what is not there.
+func findMissingParts(ctx context.Context, c *Client, kind string) ([]string, error) {
+	ns := NamespaceOf(kind)
+	var found []string
+	there, err := hasHelmRelease(ctx, c, kind)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		found = append(found, fmt.Sprintf("Helm release %s/%s was uninstalled", ns, chartName(kind)))
+	}
+	own, _, err := listDaemonSets(ctx, c, kind)
+	if err != nil {
+		return nil, err
+	}
+	plugins := 0
+	for i := range own {
+		if isDevicePlugin(&own[i]) {
+			plugins++
+		}
+	}
+	if plugins == 0 {
+		found = append(found, "the DaemonSet of the device plugin in "+ns+" was deleted")
+	}
+	if kind != api.GPUStackOperator {
+		return found, nil
+	}
+	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	deployment, err := c.core.AppsV1().Deployments(ns).Get(callCtx, operatorName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		found = append(found, fmt.Sprintf("Deployment %s/%s was deleted", ns, operatorName))
+	case err != nil:
+		return nil, fmt.Errorf("reading Deployment %s/%s: %w", ns, operatorName, err)
+	case deployment.Spec.Replicas != nil && *deployment.Spec.Replicas == 0:
+		found = append(found, fmt.Sprintf("Deployment %s/%s was scaled to nothing", ns, operatorName))
+	}
+	return found, nil
+}
+
+// hasHelmRelease says whether Helm keeps a record of the stack's release; it keeps them as Secrets with these labels.
+func hasHelmRelease(ctx context.Context, c *Client, kind string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := c.core.CoreV1().Secrets(NamespaceOf(kind)).List(ctx, metav1.ListOptions{
+		LabelSelector: "owner=helm,name=" + chartName(kind), FieldSelector: "type=helm.sh/release.v1", Limit: 1})
+	if err != nil {
+		return false, fmt.Errorf("looking for the Helm release %s/%s: %w", NamespaceOf(kind), chartName(kind), err)
+	}
+	for _, s := range list.Items {
+		if s.Type == corev1.SecretType("helm.sh/release.v1") {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// InspectStack is what a sweep reads: how a stack is, and why it is not as it was installed; nothing where it is. d is as for
+// Drifted. Reapply and Await are the repair.
+func InspectStack(ctx context.Context, c *Client, s Stack, d *Driver, expected map[string]int) (st Status, why string, err error) {
+	if st, err = ReadStatus(ctx, c, s.Kind, expected); err != nil {
+		return st, "", err
+	}
+	if s.Kind == api.GPUStackNone {
+		return st, "", nil
+	}
+	drift, err := FindDrift(ctx, c, s, d)
+	switch {
+	case err != nil:
+		return st, "", err
+	case len(drift) > 0:
+		return st, strings.Join(drift, "; "), nil
+	case !st.IsReady():
+		return st, st.ToCondition().Message, nil
+	}
+	return st, "", nil
+}

@@ -1,0 +1,177 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	// authorizePollInterval is how often the pod that puts a key in place is asked whether it is done.
+	authorizePollInterval = 500 * time.Millisecond
+	authorizeApp          = "skyctl-authorize-key"
+	appLabel              = "app.kubernetes.io/name"
+)
+
+// authorizeScript adds $KEY to the keys that may log in as $LOGIN, once. It runs on the machine's own file system.
+const authorizeScript = `set -e
+home=$(getent passwd "$LOGIN" | cut -d: -f6); [ -n "$home" ] || { echo "there is no user $LOGIN"; exit 1; }
+umask 077; mkdir -p "$home/.ssh"; file=$home/.ssh/authorized_keys
+grep -qxF "$KEY" "$file" 2>/dev/null || { [ ! -s "$file" ] || [ -z "$(tail -c1 "$file")" ] || echo >>"$file"; printf '%s\n' "$KEY" >>"$file"; }
+chown "$LOGIN:" "$home/.ssh" "$file"`
+
+// AuthorizeKey lets a key log in as a user of a node's machine, where SSH itself can't be used for that: a pod that
+// is bound to the node writes it into the user's authorized_keys. It needs no image from anywhere: it borrows one
+// that the node has, of which nothing is run, and the machine's own shell. It may be called again; the pod is removed
+// whatever comes of it.
+func AuthorizeKey(ctx context.Context, cs kubernetes.Interface, node, user, publicKey string) error {
+	fail := func(err error) error {
+		return fmt.Errorf("putting a key on node %s through the Kubernetes API: %w", node, err)
+	}
+	n, err := getNode(ctx, cs, node)
+	if err != nil {
+		return fail(err)
+	}
+	image := smallestPresentImage(n)
+	if image == "" {
+		return fail(errors.New("its kubelet tells of no image that is there"))
+	}
+	pods := cs.CoreV1().Pods(metav1.NamespaceSystem)
+	pod, err := pods.Create(ctx, newAuthorizingPod(n, image, user, publicKey), metav1.CreateOptions{})
+	if err != nil {
+		return fail(err)
+	}
+	defer func() {
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		defer cancel()
+		_ = pods.Delete(clean, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}) // it ends by itself all the same
+	}()
+	for {
+		now, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return fail(errors.New("its pod was deleted before it was done"))
+		case err != nil && ctx.Err() == nil:
+			return fail(err)
+		case err == nil && now.Status.Phase == corev1.PodSucceeded:
+			return nil
+		case err == nil && now.Status.Phase == corev1.PodFailed:
+			return fail(errors.New("its pod failed" + describePodEnd(now)))
+		}
+		select {
+		case <-ctx.Done():
+			return fail(fmt.Errorf("its pod is not done in time%s: %w", describePodEnd(now), context.Cause(ctx)))
+		case <-time.After(authorizePollInterval):
+		}
+	}
+}
+
+// RemoveAuthorizingPods removes the pods of calls of AuthorizeKey that were killed before they could.
+func RemoveAuthorizingPods(ctx context.Context, cs kubernetes.Interface) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := cs.CoreV1().Pods(metav1.NamespaceSystem).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: new(int64)},
+		metav1.ListOptions{LabelSelector: appLabel + "=" + authorizeApp})
+	if err != nil {
+		return fmt.Errorf("removing the pods %s-… in %s: %w", authorizeApp, metav1.NamespaceSystem, err)
+	}
+	return nil
+}
+
+func getNode(ctx context.Context, cs kubernetes.Interface, name string) (*corev1.Node, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return cs.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+}
+
+// smallestPresentImage is the smallest image that a node says it has, by a name under which it can be used; the sandbox's own
+// where that can be told, since the kubelet never removes it.
+func smallestPresentImage(n *corev1.Node) string {
+	images := slices.Clone(n.Status.Images)
+	slices.SortFunc(images, func(a, b corev1.ContainerImage) int { return int(a.SizeBytes - b.SizeBytes) })
+	smallest := ""
+	for _, image := range images {
+		for _, name := range image.Names {
+			if strings.Contains(name, "pause") && !strings.Contains(name, "<none>") {
+				return name
+			}
+			if smallest == "" && !strings.Contains(name, "<none>") {
+				smallest = name
+			}
+		}
+	}
+	return smallest
+}
+
+// newAuthorizingPod runs the machine's own shell, in a root of the machine's own programs, and from there in the
+// machine's whole file system. It needs neither a network, nor the scheduler, nor any right beyond those of every
+// container.
+func newAuthorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Pod {
+	host := []string{"/usr", "/bin", "/sbin", "/lib"}
+	if n.Status.NodeInfo.Architecture == "amd64" {
+		host = append(host, "/lib64") // where the loader of programs is
+	}
+	var volumes []corev1.Volume
+	var mounts []corev1.VolumeMount
+	add := func(name, from, to string, readOnly bool) {
+		source := corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: from}}
+		volumes = append(volumes, corev1.Volume{Name: name, VolumeSource: source})
+		mounts = append(mounts, corev1.VolumeMount{Name: name, MountPath: to, ReadOnly: readOnly})
+	}
+	for _, dir := range host {
+		add(strings.Trim(dir, "/"), dir, dir, true)
+	}
+	add("machine", "/", "/machine", false)
+	root, deadline := int64(0), int64(120)
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: authorizeApp + "-", Namespace: metav1.NamespaceSystem,
+			Labels: map[string]string{appLabel: authorizeApp},
+		},
+		Spec: corev1.PodSpec{
+			NodeName: n.Name, RestartPolicy: corev1.RestartPolicyNever, HostNetwork: true, ActiveDeadlineSeconds: &deadline,
+			AutomountServiceAccountToken: new(bool), PriorityClassName: "system-node-critical",
+			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+			Volumes:     volumes,
+			Containers: []corev1.Container{{
+				Name: "authorize", Image: image, ImagePullPolicy: corev1.PullNever,
+				Command: []string{"/bin/sh", "-c", `exec chroot /machine /bin/sh -c "$SCRIPT"`},
+				Env: []corev1.EnvVar{
+					{Name: "PATH", Value: "/usr/sbin:/usr/bin:/sbin:/bin"}, {Name: "SCRIPT", Value: authorizeScript},
+					{Name: "LOGIN", Value: user}, {Name: "KEY", Value: publicKey},
+				},
+				VolumeMounts:             mounts,
+				TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+				// Where SELinux guards the machine, a container's own type may not write there.
+				SecurityContext: &corev1.SecurityContext{RunAsUser: &root, SELinuxOptions: &corev1.SELinuxOptions{Type: "spc_t"}},
+			}},
+		},
+	}
+}
+
+// describePodEnd is what a pod's container says of its end, or of what keeps it from starting.
+func describePodEnd(pod *corev1.Pod) string {
+	if pod == nil {
+		return ""
+	}
+	if pod.Status.Message != "" {
+		return ": " + pod.Status.Message
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		switch {
+		case s.State.Terminated != nil:
+			return fmt.Sprintf(" with exit status %d: %s", s.State.Terminated.ExitCode, strings.TrimSpace(s.State.Terminated.Message))
+		case s.State.Waiting != nil:
+			return fmt.Sprintf(": %s %s", s.State.Waiting.Reason, s.State.Waiting.Message)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,65 @@
+package kube
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// envProxied makes TestTheProxyOfTheEnvironmentIsNotUsed the process that has a proxy; it holds a kubeconfig. Go reads the
+// proxy's variables once in the life of a process.
+const envProxied = "SKYCTL_TEST_KUBE_PROXIED"
+
+func TestTheProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
+	if kubeconfig := os.Getenv(envProxied); kubeconfig != "" {
+		askThroughNoProxy(t, []byte(kubeconfig))
+		return
+	}
+	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"kind":"NodeList","apiVersion":"v1","items":[{"metadata":{"name":"a"}}]}`))
+	}))
+	defer api.Close()
+	var proxied atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		proxied.Add(1)
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	_, port, _ := net.SplitHostPort(api.Listener.Addr().String())
+	// Go never uses a proxy for "localhost" and for loopback addresses; to 0.0.0.0, which leads here too, it does.
+	kubeconfig := strings.Replace(string(kubeconfigOf(t, api)), "https://127.0.0.1:1", "https://0.0.0.0:"+port, 1)
+	named, err := SetTLSServerName([]byte(kubeconfig), "example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	self.Env = append(os.Environ(), envProxied+"="+string(named), "HTTPS_PROXY="+proxy.URL, "https_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
+	if out, err := self.CombinedOutput(); err != nil {
+		t.Errorf("with a proxy in the environment: %v\n%s", err, out)
+	}
+	if n := proxied.Load(); n != 0 {
+		t.Errorf("the proxy was asked %d times for a cluster's API", n)
+	}
+}
+
+func askThroughNoProxy(t *testing.T, kubeconfig []byte) {
+	t.Helper()
+	for name, how := range map[string][]ClientOption{"lasting": nil, "brief": {ShortLived}} {
+		cs, err := NewClient(kubeconfig, how...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if nodes, err := cs.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err != nil || len(nodes.Items) != 1 {
+			t.Errorf("a %s client: %v, %v", name, nodes, err)
+		}
+		CloseClient(cs)
+	}
+}

@@ -1,0 +1,214 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// gpuResource is under which name the NVIDIA stack offers accelerators.
+const gpuResource = corev1.ResourceName("nvidia.com/gpu")
+
+// Observation is what a cluster's API shows at one time.
+type Observation struct {
+	// Nodes by name.
+	Nodes     map[string]NodeObservation
+	Resources api.Resources
+	// Unmeasured is why pods could not be counted, where nodes could: then the resources mean nothing.
+	Unmeasured error
+	// Versions are those of the head.
+	Versions api.Versions
+}
+
+// NodeObservation is a Node as the API shows it.
+type NodeObservation struct {
+	Ready bool
+	// Why says what is wrong, where it is not Ready.
+	Why string
+	// Pressure names what keeps pods off it though it is Ready, such as DiskPressure.
+	Pressure string
+	// Since is when its readiness last changed, by the clock of whoever said so.
+	Since    time.Time
+	Cordoned bool
+	// Kubelet is its version.
+	Kubelet string
+	// GPUs is how many it offers.
+	GPUs int
+}
+
+// ObserveCluster asks a cluster how its nodes are, and what those of these machines have in all and have left: the total is their
+// capacity, never more than their cloud gave; what is available is allocatable less the requests of the pods that run or will
+// run there. Memory and disk are in GiB. accelerator is what the spec calls its accelerators; "" leaves them out. A machine
+// without a node counts for nothing.
+func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api.Machine, accelerator string) (Observation, error) {
+	nodes, err := listNodes(ctx, cs)
+	if err != nil {
+		return Observation{}, err
+	}
+	// A list of many thousands of pods may take longer than anybody waits. That is no API that does not answer.
+	requested, unmeasured := sumRequestsByNode(ctx, cs)
+	seen := Observation{Nodes: make(map[string]NodeObservation, len(nodes)), Unmeasured: unmeasured}
+	for name, n := range nodes {
+		seen.Nodes[name] = toNodeObservation(&n)
+	}
+	for _, m := range machines {
+		node, ok := nodes[m.NodeName]
+		if !ok {
+			continue
+		}
+		seen.addMachineNode(&node, requested[m.NodeName], m, accelerator)
+		if m.Role == api.RoleHead {
+			kubelet := node.Status.NodeInfo.KubeletVersion
+			seen.Versions = api.Versions{RKE2: kubelet, Kubernetes: kubernetesVersionOf(kubelet)}
+		}
+	}
+	return seen, nil
+}
+
+// addMachineNode adds what the node of a machine has.
+func (s *Observation) addMachineNode(node *corev1.Node, used corev1.ResourceList, m api.Machine, accelerator string) {
+	sum := &s.Resources
+	addAmount(&sum.CPUs, nodeAmount(node, used, corev1.ResourceCPU, 1, m.CPUs))
+	addAmount(&sum.Memory, nodeAmount(node, used, corev1.ResourceMemory, gib, m.MemoryGiB))
+	addAmount(&sum.Disk, nodeAmount(node, used, corev1.ResourceEphemeralStorage, gib, m.Placement.DiskGiB))
+	if accelerator == "" {
+		return
+	}
+	if sum.Accelerators == nil {
+		sum.Accelerators = map[string]api.Amount{}
+	}
+	a := sum.Accelerators[accelerator]
+	addAmount(&a, nodeAmount(node, used, gpuResource, 1, 0))
+	sum.Accelerators[accelerator] = a
+}
+
+func toNodeObservation(n *corev1.Node) NodeObservation {
+	seen := NodeObservation{Cordoned: n.Spec.Unschedulable, Kubelet: n.Status.NodeInfo.KubeletVersion, Since: n.CreationTimestamp.Time}
+	seen.Ready, seen.Why = nodeReadiness(n)
+	seen.Pressure = nodePressure(n)
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			seen.Since = c.LastTransitionTime.Time
+		}
+	}
+	seen.GPUs = int(toFloat(n.Status.Allocatable[gpuResource]))
+	return seen
+}
+
+const gib = 1 << 30
+
+func addAmount(to *api.Amount, a api.Amount) {
+	to.Available += a.Available
+	to.Total += a.Total
+}
+
+// nodeAmount is a node's share of one resource; limit 0 is none.
+func nodeAmount(node *corev1.Node, used corev1.ResourceList, name corev1.ResourceName, unit, limit float64) api.Amount {
+	total := toFloat(node.Status.Capacity[name]) / unit
+	allocatable := toFloat(node.Status.Allocatable[name]) / unit
+	if limit > 0 {
+		total, allocatable = min(total, limit), min(allocatable, limit)
+	}
+	return api.Amount{Available: max(0, allocatable-toFloat(used[name])/unit), Total: total}
+}
+
+func toFloat(q resource.Quantity) float64 { return q.AsApproximateFloat64() }
+
+// kubernetesVersionOf is what comes before RKE2's own part of a version.
+func kubernetesVersionOf(rke2 string) string {
+	for i, r := range rke2 {
+		if r == '+' {
+			return rke2[:i]
+		}
+	}
+	return rke2
+}
+
+// podPageSize is how many pods are listed at a time.
+const podPageSize = 500
+
+// sumRequestsByNode sums up what the pods that have not ended request, by the node that they are bound to.
+func sumRequestsByNode(ctx context.Context, cs kubernetes.Interface) (map[string]corev1.ResourceList, error) {
+	sum := map[string]corev1.ResourceList{}
+	options := metav1.ListOptions{FieldSelector: "status.phase!=Succeeded,status.phase!=Failed", Limit: podPageSize}
+	for {
+		page, err := listPodPage(ctx, cs, options)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			p := &page.Items[i]
+			if p.Spec.NodeName == "" || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+				continue
+			}
+			if sum[p.Spec.NodeName] == nil {
+				sum[p.Spec.NodeName] = corev1.ResourceList{}
+			}
+			addQuantities(sum[p.Spec.NodeName], podRequests(&p.Spec))
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return sum, nil
+		}
+	}
+}
+
+func listPodPage(ctx context.Context, cs kubernetes.Interface, options metav1.ListOptions) (*corev1.PodList, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	page, err := cs.CoreV1().Pods(metav1.NamespaceAll).List(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("listing the cluster's pods: %w", err)
+	}
+	return page, nil
+}
+
+// podRequests is what the scheduler counts for a pod: the larger of what its containers need together and what any of
+// its init containers needs at its turn, where init containers that stay (sidecars) count from their turn on; what is
+// requested for the pod as a whole wins; its overhead comes on top.
+func podRequests(spec *corev1.PodSpec) corev1.ResourceList {
+	running, peak := corev1.ResourceList{}, corev1.ResourceList{}
+	for i := range spec.InitContainers {
+		c := &spec.InitContainers[i]
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			addQuantities(running, c.Resources.Requests)
+			raiseQuantities(peak, running)
+			continue
+		}
+		turn := running.DeepCopy()
+		addQuantities(turn, c.Resources.Requests)
+		raiseQuantities(peak, turn)
+	}
+	for i := range spec.Containers {
+		addQuantities(running, spec.Containers[i].Resources.Requests)
+	}
+	raiseQuantities(peak, running)
+	if spec.Resources != nil {
+		for name, q := range spec.Resources.Requests {
+			peak[name] = q.DeepCopy()
+		}
+	}
+	addQuantities(peak, spec.Overhead)
+	return peak
+}
+
+func addQuantities(to, list corev1.ResourceList) {
+	for name, q := range list {
+		sum := to[name].DeepCopy()
+		sum.Add(q)
+		to[name] = sum
+	}
+}
+
+func raiseQuantities(to, list corev1.ResourceList) {
+	for name, q := range list {
+		if old, ok := to[name]; !ok || q.Cmp(old) > 0 {
+			to[name] = q.DeepCopy()
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package plan_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/plan"
+)
+
+// at has all machines be where the record says: 10.0.0.<index> inside, 20.0.0.<index> outside.
+func (s *scene) at() {
+	for i := range s.c.Status.Machines {
+		m := s.record(i)
+		m.Address, m.PrivateAddress, m.SSHPort = fmt.Sprintf("20.0.0.%d", i), fmt.Sprintf("10.0.0.%d", i), 22
+		s.list(i, m.Address, m.PrivateAddress)
+	}
+}
+
+// list has the cloud list a machine at addresses.
+func (s *scene) list(i int, public, private string) {
+	for j := range s.w.Listed {
+		if s.w.Listed[j].Index == i {
+			s.w.Listed[j].Address, s.w.Listed[j].PrivateAddress, s.w.Listed[j].SSHPort = public, private, 22
+		}
+	}
+}
+
+// configured has RKE2 on a machine be configured for where it is now.
+func (s *scene) configured(i int) {
+	s.record(i).ConfiguredFor = s.record(i).ConfigAddresses(s.record(0))
+}
+
+func TestAddressesThatChanged(t *testing.T) {
+	changed := func(i int) func(*scene) {
+		return func(s *scene) { s.at(); s.list(i, "20.0.0.99", s.record(i).PrivateAddress) }
+	}
+	swapped := func(s *scene) {
+		s.at()
+		s.list(0, "20.0.0.1", "10.0.0.1")
+		s.list(1, "20.0.0.0", "10.0.0.0")
+	}
+	hostKey := "machine sky-x-0 shows another host key than the pinned one"
+	hold(t, []rule{
+		{"none", func(s *scene) { s.at() }, "", "", ""},
+		{"the record has none", func(s *scene) { s.list(1, "20.0.0.1", "10.0.0.1") }, "", "", ""},
+		{"the cloud says none", func(s *scene) { s.at(); s.list(1, "", "") }, "", "", ""},
+		{"a worker's", changed(1), "RecordAddress sky-x-1", "sky-x-1 AddressChanged: it gets its address again, or the new one is recorded", ""},
+		{"a worker's, and the API is silent", func(s *scene) { changed(1)(s); s.silent(); s.unit(0, "active") }, "RecordAddress sky-x-1", "", ""},
+		{"a worker's private one", func(s *scene) { s.at(); s.list(1, "20.0.0.1", "10.0.0.99") }, "RecordAddress sky-x-1", "AddressChanged", ""},
+		{"the head's, at whose address another machine answers", func(s *scene) {
+			changed(0)(s)
+			s.silent()
+			s.w.Units[0] = plan.RKE2Unit{Error: hostKey}
+		}, "RecordAddress sky-x-0", "sky-x-0 AddressChanged", ""},
+		{"two were swapped", func(s *scene) { swapped(s); s.silent(); s.w.Units[0] = plan.RKE2Unit{Error: hostKey} }, "RecordAddress sky-x-0, RecordAddress sky-x-1", "", ""},
+		{"one that was stopped", func(s *scene) { changed(1)(s); s.stop(1) }, "StartMachine sky-x-1", "MachineStopped", ""},
+		{"one that the cloud can't be asked about", func(s *scene) { changed(1)(s); s.w.Listed[1].Unknown = true }, "", "", ""},
+		{"the head's, and a worker's RKE2 is dead", func(s *scene) { changed(0)(s); s.unit(1, "failed"); s.notReady(1, time.Hour) },
+			"RecordAddress sky-x-0", "sky-x-1 UnitDead: it waits for the head", ""},
+		{"it was tried in vain not long ago", func(s *scene) { changed(1)(s); s.repaired(api.ActionRecordAddress, 1, 2*time.Minute, "not recognised") },
+			"", "AddressChanged: it gets its address again, or the new one is recorded at 12:04:00Z", ""},
+		{"it was tried in vain again and again, and its Node is not Ready", func(s *scene) {
+			changed(1)(s)
+			s.notReady(1, time.Hour)
+			s.unreachable(1)
+			for i := range 5 {
+				s.repaired(api.ActionRecordAddress, 1, time.Duration(5-i)*time.Hour, "not recognised")
+			}
+		}, "Replace sky-x-1", "sky-x-1 NodeNotReady", ""},
+	})
+}
+
+func TestConfigurationsForAddressesOfBefore(t *testing.T) {
+	moved := func(i int) func(*scene) {
+		return func(s *scene) {
+			s.at()
+			for j := range s.c.Status.Machines {
+				s.configured(j)
+			}
+			m := s.record(i)
+			m.Address, m.PrivateAddress = fmt.Sprintf("20.0.1.%d", i), fmt.Sprintf("10.0.1.%d", i)
+			s.list(i, m.Address, m.PrivateAddress)
+		}
+	}
+	hold(t, []rule{
+		{"all are for those of now", func(s *scene) { s.at(); s.configured(0); s.configured(1) }, "", "", ""},
+		{"a worker's", moved(1), "Reconfigure sky-x-1", "sky-x-1 ConfigOutdated: RKE2 is configured anew and restarted", ""},
+		{"the head's comes first", func(s *scene) { moved(0)(s); s.silent() }, "Reconfigure sky-x-0", "sky-x-1 ConfigOutdated: RKE2 is configured anew once the Kubernetes API answers", ""},
+		{"the head's is done", func(s *scene) { moved(0)(s); s.configured(0) }, "Reconfigure sky-x-1, Reconfigure sky-x-2, Reconfigure sky-x-3", "", ""},
+		{"the head's while the API answers", moved(0), "Reconfigure sky-x-0", "sky-x-1 ConfigOutdated: it waits for the head", ""},
+		{"a worker's in vain again and again", func(s *scene) {
+			moved(1)(s)
+			s.notReady(1, time.Hour)
+			s.unreachable(1)
+			for i := range 5 {
+				s.repaired(api.ActionReconfigure, 1, time.Duration(5-i)*time.Hour, "SSH does not answer")
+			}
+		}, "Replace sky-x-1", "", ""},
+	})
+}
+
+// TestWhereverMachinesMoveTheyAreFoundAgain gives machines the addresses of others, or new ones, at any time; what is on record
+// and what RKE2 is configured for follow.
+func TestWhereverMachinesMoveTheyAreFoundAgain(t *testing.T) {
+	for seed := range uint64(500) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		s := newScene(1 + r.IntN(6))
+		s.at()
+		if r.IntN(2) == 0 { // a version before recorded nothing of the configurations
+			for i := range s.c.Status.Machines {
+				s.configured(i)
+			}
+		}
+		where, config := map[int]string{}, map[int]string{}
+		for i := range s.c.Status.Machines {
+			where[i], config[i] = s.record(i).PrivateAddress, s.record(i).ConfigAddresses(s.record(0))
+		}
+		for _, i := range r.Perm(len(where))[:r.IntN(len(where)+1)] {
+			j := r.IntN(len(where) + 3)
+			if j < len(where) {
+				where[i], where[j] = where[j], where[i]
+			} else {
+				where[i] = fmt.Sprintf("10.0.1.%d", i)
+			}
+		}
+		rounds := 0
+		for ; rounds < 6; rounds++ {
+			s.seeMoved(where, config)
+			d := check(t, s)
+			if len(d.Actions) == 0 {
+				break
+			}
+			for _, a := range d.Actions {
+				s.carryOutMove(a, where, config)
+			}
+		}
+		for i := range where {
+			if m := s.record(i); rounds == 6 || m.PrivateAddress != where[i] || config[i] != m.ConfigAddresses(s.record(0)) {
+				t.Fatalf("seed %d: after %d rounds machine %d is at %s, on record %s, configured for %q", seed, rounds, i, where[i], m.PrivateAddress, config[i])
+			}
+		}
+	}
+}
+
+// seeMoved lists machines where they are. The API answers where the head is at its address on record and configured for it, and
+// so does a Node.
+func (s *scene) seeMoved(where, config map[int]string) {
+	head := s.record(0)
+	s.w.At = s.w.At.Add(time.Hour)
+	s.w.APIError, s.w.Nodes, s.w.Units = "", map[string]plan.Node{}, map[int]plan.RKE2Unit{}
+	for i := range s.c.Status.Machines {
+		m := s.record(i)
+		s.list(i, "20"+where[i][2:], where[i])
+		fits := m.PrivateAddress == where[i] && config[i] == m.ConfigAddresses(head)
+		s.w.Nodes[m.NodeName] = plan.Node{Ready: fits, Since: s.w.At.Add(-time.Minute), Kubelet: release}
+		if i == 0 && !fits {
+			s.w.APIError = "connection refused"
+		}
+		if !fits {
+			s.w.Units[i] = plan.RKE2Unit{Error: "another host key"}
+		}
+	}
+}
+
+// carryOutMove does what the activities do.
+func (s *scene) carryOutMove(a api.Action, where, config map[int]string) {
+	m := s.record(a.Index)
+	switch a.Kind {
+	case api.ActionRecordAddress:
+		keep := func(m *api.Machine) {
+			if m.ConfiguredFor == "" {
+				m.ConfiguredFor = m.ConfigAddresses(s.record(0))
+			}
+		}
+		if a.Index == 0 {
+			for i := range s.c.Status.Machines {
+				keep(s.record(i))
+			}
+		}
+		keep(m)
+		m.Address, m.PrivateAddress = "20"+where[a.Index][2:], where[a.Index]
+	case api.ActionReconfigure:
+		if m.PrivateAddress == where[a.Index] {
+			config[a.Index] = m.ConfigAddresses(s.record(0))
+			m.ConfiguredFor = config[a.Index]
+		}
+	}
+}

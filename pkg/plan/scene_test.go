@@ -1,0 +1,274 @@
+package plan_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/plan"
+)
+
+var (
+	noon   = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	policy = plan.DefaultPolicy()
+)
+
+const release = "v1.36.3+rke2r1"
+
+// scene is a cluster and what was seen of it; it begins as one without any drift.
+type scene struct {
+	c *api.Cluster
+	w plan.Observation
+}
+
+func newScene(numNodes int) *scene {
+	c := &api.Cluster{Metadata: api.Metadata{Name: "x", UID: "uid"}}
+	c.Spec.NumNodes = numNodes
+	c.Status.Phase, c.Status.Placement = api.PhaseReady, &api.Placement{Cloud: "sim"}
+	c.Status.Versions.RKE2 = release
+	c.Status.Transitions = []api.Transition{{Phase: api.PhaseInit}, {Phase: api.PhaseReady}}
+	s := &scene{c: c, w: plan.Observation{
+		At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.RKE2Unit{}, CredentialsExpire: noon.AddDate(1, 0, 0), CanStart: true,
+	}}
+	for i := range numNodes {
+		m := api.NewMachine("x", i, fmt.Sprintf("inc%d", i), *c.Status.Placement, noon.Add(-time.Hour))
+		m.State = api.MachineReady
+		c.Status.Machines = append(c.Status.Machines, m)
+		s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: m.Name, Index: i, Incarnation: m.Incarnation})
+		s.w.Nodes[m.NodeName] = plan.Node{Ready: true, Since: noon.Add(-time.Hour), Kubelet: release}
+	}
+	return s
+}
+
+func (s *scene) decide() plan.Decision { return plan.Decide(s.c, s.w, policy) }
+
+func (s *scene) record(i int) *api.Machine { return &s.c.Status.Machines[i] }
+
+// unlist takes a machine out of the listing.
+func (s *scene) unlist(i int) {
+	s.w.Listed = slices.DeleteFunc(s.w.Listed, func(l plan.ListedMachine) bool { return l.Index == i })
+}
+
+// gone takes a machine out of the listing, and has its Node be not Ready.
+func (s *scene) gone(i int) {
+	s.unlist(i)
+	s.notReady(i, time.Minute)
+}
+
+// lose has a head be gone: nobody lists it and nothing of it answers, which was seen first so long ago.
+func (s *scene) lose(i int, since time.Duration) {
+	if s.w.Listed[i].Incarnation == s.record(i).Incarnation {
+		s.unlist(i)
+	}
+	s.silent()
+	s.unreachable(i)
+	s.drifting(s.record(i).Name, api.DriftHeadLost, since)
+}
+
+func (s *scene) stop(i int) {
+	for j := range s.w.Listed {
+		if s.w.Listed[j].Index == i {
+			s.w.Listed[j].Stopped = true
+		}
+	}
+	s.notReady(i, time.Minute)
+}
+
+func (s *scene) unstartable(i int) {
+	for k := range s.w.Listed {
+		if s.w.Listed[k].Name == s.record(i).Name {
+			s.w.Listed[k].NoStart = true
+		}
+	}
+}
+
+// notReady has a Node be not Ready for so long, which was seen from the first minute on.
+func (s *scene) notReady(i int, since time.Duration) {
+	if since > time.Minute {
+		s.drifting(s.record(i).Name, api.DriftNodeNotReady, since)
+	}
+	s.w.Nodes[s.record(i).NodeName] = plan.Node{Why: "kubelet stopped posting node status", Since: s.w.At.Add(-since), Kubelet: release}
+}
+
+func (s *scene) ready(i int) {
+	s.w.Nodes[s.record(i).NodeName] = plan.Node{Ready: true, Since: noon, Kubelet: release}
+	delete(s.w.Units, i)
+}
+
+func (s *scene) noNode(i int) { delete(s.w.Nodes, s.record(i).NodeName) }
+
+func (s *scene) silent() { s.w.APIError, s.w.Nodes = "connection refused", nil }
+
+func (s *scene) unit(i int, active string) {
+	s.w.Units[i] = plan.RKE2Unit{Reached: true, Active: active, Since: s.w.At.Add(-time.Minute)}
+}
+
+// says has a machine say of its API how it is.
+func (s *scene) says(i int, health plan.Health) {
+	s.unit(i, "active")
+	u := s.w.Units[i]
+	u.Health, u.Why = health, "500 etcd failed"
+	s.w.Units[i] = u
+}
+
+// unreachable has SSH not answer, and trouble with the Node be known for six minutes.
+func (s *scene) unreachable(i int) {
+	s.w.Units[i] = plan.RKE2Unit{Error: "connection timed out"}
+	s.drifting(s.record(i).Name, api.DriftNodeNotReady, 6*time.Minute)
+}
+
+// drifting records that a drift was seen before.
+func (s *scene) drifting(machine string, reason api.DriftReason, since time.Duration) {
+	s.c.Status.Drift = append(s.c.Status.Drift, api.Drift{Machine: machine, Reason: reason, Since: s.w.At.Add(-since)})
+}
+
+// repaired records a repair that began so long ago and took a minute; with outcome "" it went well, with "killed" nobody saw
+// it end, and else that is its error.
+func (s *scene) repaired(kind api.ActionKind, i int, ago time.Duration, outcome string) {
+	r := api.Repair{ID: fmt.Sprint(len(s.c.Status.Repairs)), At: s.w.At.Add(-ago)}
+	r.Action = api.Action{Kind: kind, Index: i}
+	if i >= 0 && i < len(s.c.Status.Machines) {
+		r.Action.Machine, r.Action.Incarnation = s.record(i).Name, s.record(i).Incarnation
+	}
+	if outcome != "killed" {
+		r.Ended, r.Error = r.At.Add(time.Minute), outcome
+	}
+	s.c.Status.Repairs = append(s.c.Status.Repairs, r)
+}
+
+// actions are those of a decision in short: "Replace sky-x-1".
+func actions(d plan.Decision) string {
+	var all []string
+	for _, a := range d.Actions {
+		all = append(all, strings.TrimSpace(string(a.Kind)+" "+a.Machine))
+	}
+	return strings.Join(all, ", ")
+}
+
+// drift is that of a decision in short: "sky-x-1 MachineGone: it is replaced".
+func drift(d plan.Decision) string {
+	var all []string
+	for _, x := range d.Drift {
+		all = append(all, strings.TrimSpace(x.Machine+" "+string(x.Reason))+": "+x.Next)
+	}
+	return strings.Join(all, "\n")
+}
+
+// holds checks what has to be true of every decision, whatever was seen.
+func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
+	owned := map[string]bool{}
+	kept := map[string]bool{}
+	nodes := map[string]bool{}
+	for _, m := range c.Status.Machines {
+		owned[m.Name] = true
+		nodes[m.NodeName] = true
+		kept[m.Name] = c.Status.CanBeRepaired() && m.State.MayExist() && m.State != api.MachineTerminating
+		kept[m.Incarnation] = c.Status.Phase == api.PhaseReady
+	}
+	exists := map[string]bool{}
+	for _, l := range w.Listed {
+		owned[l.Name] = true
+		exists[l.Name+l.Incarnation] = true
+	}
+	if len(w.KeysMissing) > 0 && c.Status.Phase == api.PhaseReady && d.Fail != nil {
+		return fmt.Errorf("gives up though keys are missing: %s", d.Fail.Message)
+	}
+	if len(d.Actions) > 0 && (d.Fail != nil || !c.Status.PausedAt.IsZero()) {
+		return fmt.Errorf("asks for %s, failed (%v) or paused", actions(d), d.Fail)
+	}
+	places, existing, before := map[int]bool{}, 0, -1
+	for _, a := range d.Actions {
+		if err := allowed(c, w, a, owned, kept, nodes); err != nil {
+			return err
+		}
+		at := slices.Index(carriedOut, a.Kind)
+		if at < before {
+			return fmt.Errorf("out of order: %s", actions(d))
+		}
+		before = at
+		if onMachine(a.Kind) {
+			if places[a.Index] {
+				return fmt.Errorf("two actions on place %d: %s", a.Index, actions(d))
+			}
+			places[a.Index] = true
+		}
+		if a.Kind == api.ActionReplace && exists[a.Machine+a.Incarnation] && a.Reason != api.DriftMachineUnready {
+			existing++
+		}
+		if !slices.ContainsFunc(d.Drift, func(x api.Drift) bool { return x.Machine == a.Machine && x.Reason == a.Reason }) {
+			return fmt.Errorf("%s without a drift", a.Kind)
+		}
+	}
+	if d.Fail != nil && d.Fail.Reason == string(api.DriftAPIUnreachable) {
+		return fmt.Errorf("gives up a cluster that is out of reach: %+v", d.Fail)
+	}
+	if existing > 1 {
+		return fmt.Errorf("%d workers that exist are replaced at once", existing)
+	}
+	for _, x := range d.Drift {
+		if x.Message == "" || x.Next == "" {
+			return fmt.Errorf("%s of %q says nothing: %+v", x.Reason, x.Machine, x)
+		}
+	}
+	return nil
+}
+
+var carriedOut = []api.ActionKind{
+	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart,
+	api.ActionReplace, api.ActionBringUp,
+	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
+}
+
+func onMachine(k api.ActionKind) bool {
+	return slices.Contains([]api.ActionKind{
+		api.ActionRecordAddress, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
+	}, k)
+}
+
+// allowed checks a single action.
+func allowed(c *api.Cluster, w plan.Observation, a api.Action, owned, kept, nodes map[string]bool) error {
+	launches := a.Kind == api.ActionReplace || a.Kind == api.ActionBringUp
+	ends := a.Kind == api.ActionReplace || a.Kind == api.ActionTerminate
+	head := a.Index == 0 || a.Machine == api.MachineName(c.Metadata.Name, 0)
+	_, node := w.Nodes[a.Node]
+	switch {
+	case w.APIError != "" && a.Kind == api.ActionRestart && !unwell(w.Units[a.Index]):
+		return fmt.Errorf("restarts %s, which does not say that it is not well: %+v", a.Machine, w.Units[a.Index])
+	case c.Status.Phase == api.PhaseError && a.Kind != api.ActionTerminate:
+		return fmt.Errorf("%s in a cluster in ERROR", a.Kind)
+	case w.CloudError != "" && a.Kind != api.ActionWriteKubeconfig:
+		return fmt.Errorf("%s of %s though the cloud can't be asked", a.Kind, a.Machine)
+	case w.APIError != "" && !head && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine && a.Kind != api.ActionRecordAddress:
+		return fmt.Errorf("%s of %s though the API is silent", a.Kind, a.Machine)
+	case len(w.KeysMissing) > 0 && (onMachine(a.Kind) && a.Kind != api.ActionRecordAddress || a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh):
+		return fmt.Errorf("%s of %s without the keys for it", a.Kind, a.Machine)
+	case a.Kind == api.ActionForgetNode && (!node || nodes[a.Node] || !strings.HasPrefix(a.Node, "sky-"+c.Metadata.Name+"-") || w.Nodes[a.Node].Ready):
+		return fmt.Errorf("forgets the Node %q", a.Node)
+	case a.Kind != api.ActionForgetNode && a.Machine != "" && !owned[a.Machine]:
+		return fmt.Errorf("%s of %s, which is none of the cluster's", a.Kind, a.Machine)
+	case a.Kind == api.ActionTerminate && (kept[a.Machine] || kept[a.Incarnation] || a.Machine == ""):
+		return fmt.Errorf("terminates %s, which is on record", a.Machine)
+	case a.Kind == api.ActionReplace && head, ends && c.Status.Phase == api.PhaseReady && a.Machine == api.MachineName(c.Metadata.Name, 0):
+		return fmt.Errorf("%s of the head", a.Kind)
+	case launches && (a.Index < 0 || a.Index >= c.Spec.NumNodes):
+		return fmt.Errorf("%s of place %d of %d", a.Kind, a.Index, c.Spec.NumNodes)
+	}
+	return nil
+}
+
+// unwell says that a machine was reached and says itself that RKE2 is not well there.
+func unwell(u plan.RKE2Unit) bool {
+	return u.Reached && (u.Active == "failed" || u.Active == "inactive" || u.Health == plan.Unhealthy)
+}
+
+func check(t *testing.T, s *scene) plan.Decision {
+	t.Helper()
+	d := s.decide()
+	if err := holds(s.c, s.w, d); err != nil {
+		t.Error(err)
+	}
+	return d
+}

@@ -1,0 +1,126 @@
+package plan_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/plan"
+)
+
+func TestOnlyMachinesInDoubtAreLookedAt(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		wrong func(*scene)
+		want  []int
+	}{
+		{"all well", func(*scene) {}, nil},
+		{"not Ready", func(s *scene) { s.notReady(1, time.Second) }, []int{1}},
+		{"its Node is missing", func(s *scene) { s.noNode(0); s.noNode(2) }, []int{0, 2}},
+		{"not listed, and Ready", func(s *scene) { s.unlist(1) }, nil},
+		{"gone", func(s *scene) { s.gone(1) }, []int{1}},
+		{"stopped", func(s *scene) { s.stop(1) }, nil},
+		{"never brought up", func(s *scene) { s.record(1).State = api.MachineUp; s.noNode(1) }, nil},
+		{"the API is silent", func(s *scene) { s.silent() }, []int{0}},
+		{"the API is silent and the head not listed", func(s *scene) { s.silent(); s.unlist(0) }, []int{0}},
+		{"the API is silent and the head stopped", func(s *scene) { s.stop(0); s.silent() }, nil},
+		{"the API is silent and the head stopped for good", func(s *scene) { s.stop(0); s.silent(); s.w.CanStart = false }, []int{0}},
+		{"the cloud can't be asked", func(s *scene) { s.silent(); s.w.CloudError = "403" }, nil},
+		{"in ERROR", func(s *scene) { s.silent(); s.c.Status.Phase = api.PhaseError }, nil},
+	} {
+		s := newScene(4)
+		c.wrong(s)
+		if got := plan.FindSuspects(s.c, s.w); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+	s := newScene(100)
+	for i := range 100 {
+		s.noNode(i)
+	}
+	if got := plan.FindSuspects(s.c, s.w); len(got) != 20 {
+		t.Errorf("%d are looked at, want 20", len(got))
+	}
+}
+
+func TestConditionsSayWhatIsKnown(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		wrong func(*scene)
+		want  string
+	}{
+		{"all well", func(*scene) {}, "Reachable True; InSync True; ControlPlaneReady True; NodesReady True"},
+		{"in ERROR", func(s *scene) { s.c.Status.Phase = api.PhaseError }, "Reachable True"},
+		{"being provisioned", func(s *scene) { s.c.Status.Phase = api.PhaseProvisioning }, ""},
+		{"the cloud can't be asked", func(s *scene) { s.w.CloudError = "403" }, "Reachable Unknown 403; InSync Unknown; ControlPlaneReady True; NodesReady True"},
+		{"the API is silent", func(s *scene) { s.silent(); s.unit(0, "active") }, "Reachable True; InSync False APISilent, sky-x-0 APISilent; ControlPlaneReady False connection refused; NodesReady Unknown"},
+		{"the API can't be reached from here", func(s *scene) { s.silent(); s.says(0, plan.Healthy) }, "Reachable True; InSync False APIUnreachable; " +
+			"ControlPlaneReady Unknown the Kubernetes API is ready on the head itself, and does not answer from here: connection refused; NodesReady Unknown"},
+		{"two are gone", func(s *scene) { s.gone(1); s.gone(2) }, "Reachable True; InSync False sky-x-1 MachineGone, sky-x-2 MachineGone; ControlPlaneReady True; NodesReady False 2 of 6: sky-x-1, sky-x-2"},
+		{"all but one are gone", func(s *scene) { s.gone(1); s.gone(2); s.gone(3); s.gone(4); s.gone(5) },
+			"Reachable True; InSync False sky-x-1 MachineGone, sky-x-2 MachineGone, sky-x-3 MachineGone, and 2 more; ControlPlaneReady True; NodesReady False 5 of 6: sky-x-1, sky-x-2, sky-x-3, and 2 more"},
+		{"cordoned", func(s *scene) { s.w.Nodes["sky-x-1-inc1"] = plan.Node{Ready: true, Cordoned: true} }, "Reachable True; InSync True; ControlPlaneReady True; NodesReady True"},
+		{"another version", func(s *scene) { s.w.Nodes["sky-x-1-inc1"] = plan.Node{Ready: true, Kubelet: "v1"} }, "Reachable True; InSync False sky-x-1 VersionSkew; ControlPlaneReady True; NodesReady True"},
+	} {
+		s := newScene(6)
+		c.wrong(s)
+		var got []string
+		for _, x := range check(t, s).Conditions {
+			got = append(got, strings.TrimSpace(string(x.Type)+" "+string(x.Status)+" "+x.Message))
+			if (x.Status == api.ConditionTrue) != (x.Reason == "") {
+				t.Errorf("%s: %+v", c.name, x)
+			}
+		}
+		if text := strings.Join(got, "; "); text != c.want {
+			t.Errorf("%s: %s\nwant %s", c.name, text, c.want)
+		}
+	}
+}
+
+func TestNonsenseIsFound(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*api.Cluster)
+		want string
+	}{
+		{"as it is", func(*api.Cluster) {}, ""},
+		{"a repair that is under way", func(c *api.Cluster) { c.Status.Repairs = []api.Repair{{ID: "a", At: noon}} }, ""},
+		{"a place that is being filled", func(c *api.Cluster) { c.Status.Machines[1].State = api.MachineReserved }, ""},
+		{"before it was begun", func(c *api.Cluster) { c.Status = api.ClusterStatus{Phase: api.PhaseInit} }, ""},
+		{"with machines of a larger one, to be deleted", func(c *api.Cluster) { c.Spec.NumNodes, c.Status.Phase = 1, api.PhaseDeleting }, ""},
+		{"no phase", func(c *api.Cluster) { c.Status.Phase = "" }, "status.phase"},
+		{"a phase of its own", func(c *api.Cluster) { c.Status.Phase = "FINE" }, `"FINE"`},
+		{"no machines wanted", func(c *api.Cluster) { c.Spec.NumNodes = 0 }, "num_nodes is 0"},
+		{"fewer than none", func(c *api.Cluster) { c.Spec.NumNodes = -1 }, "num_nodes is -1"},
+		{"a million", func(c *api.Cluster) { c.Spec.NumNodes = 1e6 }, "from 1 to 250"},
+		{"no UID", func(c *api.Cluster) { c.Metadata.UID = "" }, "uid"},
+		{"no name", func(c *api.Cluster) { c.Metadata.Name = "" }, "metadata.name"},
+		{"a name that is a path", func(c *api.Cluster) { c.Metadata.Name = "../x" }, "metadata.name"},
+		{"another cluster's machines", func(c *api.Cluster) { c.Metadata.Name = "y" }, `"sky-x-0" instead of "sky-y-0"`},
+		{"a place below none", func(c *api.Cluster) { c.Status.Machines[1].Index = -1 }, "place -1"},
+		{"two in one place", func(c *api.Cluster) { c.Status.Machines[1] = c.Status.Machines[0] }, "two machines are in place 0"},
+		{"an index that does not fit the name", func(c *api.Cluster) { c.Status.Machines[2].Index = 7 }, "sky-x-7"},
+		{"two heads", func(c *api.Cluster) { c.Status.Machines[1].Role = api.RoleHead }, "role"},
+		{"no head", func(c *api.Cluster) { c.Status.Machines[0].Role = api.RoleWorker }, "role"},
+		{"no incarnation", func(c *api.Cluster) { c.Status.Machines[1].Incarnation = "" }, "incarnation"},
+		{"another's Node", func(c *api.Cluster) { c.Status.Machines[1].NodeName = "sky-x-0-inc0" }, "sky-x-0-inc0"},
+		{"no state", func(c *api.Cluster) { c.Status.Machines[1].State = "Fine" }, `"Fine"`},
+		{"READY without machines", func(c *api.Cluster) { c.Status.Machines = nil }, "no machine on record in place 0"},
+		{"READY with one too few", func(c *api.Cluster) { c.Status.Machines = c.Status.Machines[:2] }, "place 2 of 3"},
+		{"READY with one too many", func(c *api.Cluster) { c.Spec.NumNodes = 2 }, "3 machines on record, and should have 2"},
+		{"READY nowhere", func(c *api.Cluster) { c.Status.Placement = nil }, "placement"},
+		{"a repair of no time", func(c *api.Cluster) { c.Status.Repairs = []api.Repair{{ID: "a"}} }, "repair 0"},
+	} {
+		x := newScene(3).c
+		c.edit(x)
+		err := plan.ValidateCluster(x)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+	if plan.ValidateCluster(nil) == nil {
+		t.Error("nothing at all is a cluster")
+	}
+}

@@ -1,0 +1,83 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// ValidateCluster says whether a cluster makes sense at all. One that somebody edited into nonsense is left alone: there is no telling
+// what is wanted. It asks for no more than what decisions stand on, so that a cluster of an older release stays one.
+func ValidateCluster(c *api.Cluster) error {
+	switch {
+	case c == nil:
+		return errors.New("there is no object")
+	case !c.Status.Phase.IsKnown():
+		return fmt.Errorf("status.phase is %q, which is no phase", c.Status.Phase)
+	case c.Spec.NumNodes < 1 || c.Spec.NumNodes > api.MaxNumNodes:
+		return fmt.Errorf("spec.num_nodes is %d; it should be from 1 to %d", c.Spec.NumNodes, api.MaxNumNodes)
+	case c.Metadata.UID == "":
+		return errors.New("metadata.uid is empty")
+	}
+	if err := api.ValidateName(c.Metadata.Name); err != nil {
+		return fmt.Errorf("metadata.name: %w", err)
+	}
+	taken := map[int]bool{}
+	for i := range c.Status.Machines {
+		m := &c.Status.Machines[i]
+		if taken[m.Index] {
+			return fmt.Errorf("two machines are in place %d", m.Index)
+		}
+		taken[m.Index] = true
+		if err := validateMachine(c, m); err != nil {
+			return err
+		}
+	}
+	for i := range c.Status.Repairs {
+		if r := &c.Status.Repairs[i]; r.At.IsZero() || r.ID == "" {
+			return fmt.Errorf("repair %d on record has no id, or did not begin at any time", i)
+		}
+	}
+	return validateReadyCluster(c, taken)
+}
+
+func validateMachine(c *api.Cluster, m *api.Machine) error {
+	name := api.MachineName(c.Metadata.Name, m.Index)
+	switch {
+	case m.Index < 0:
+		return fmt.Errorf("a machine is in place %d, which is none", m.Index)
+	case m.Name != name:
+		return fmt.Errorf("the machine in place %d is named %q instead of %q", m.Index, m.Name, name)
+	case m.Role != api.RoleOf(m.Index):
+		return fmt.Errorf("machine %s has the role %q instead of %q", m.Name, m.Role, api.RoleOf(m.Index))
+	case m.Incarnation == "":
+		return fmt.Errorf("machine %s has no incarnation", m.Name)
+	case m.NodeName != api.NodeName(c.Metadata.Name, m.Index, m.Incarnation):
+		return fmt.Errorf("machine %s has the Node %q, which is not that of incarnation %s", m.Name, m.NodeName, m.Incarnation)
+	}
+	switch m.State {
+	case api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachinePrepared, api.MachineReady, api.MachineTerminating, api.MachineGone:
+		return nil
+	}
+	return fmt.Errorf("machine %s is in state %q, which is none", m.Name, m.State)
+}
+
+// validateReadyCluster asks for what only a READY cluster has to have.
+func validateReadyCluster(c *api.Cluster, taken map[int]bool) error {
+	if c.Status.Phase != api.PhaseReady {
+		return nil
+	}
+	if c.Status.Placement == nil {
+		return errors.New("the cluster is READY and has no placement")
+	}
+	for i := range c.Spec.NumNodes {
+		if !taken[i] {
+			return fmt.Errorf("the cluster is READY and has no machine on record in place %d of %d", i, c.Spec.NumNodes)
+		}
+	}
+	if len(taken) > c.Spec.NumNodes {
+		return fmt.Errorf("the cluster is READY with %d machines on record, and should have %d", len(taken), c.Spec.NumNodes)
+	}
+	return nil
+}

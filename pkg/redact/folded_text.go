@@ -1,0 +1,96 @@
+package redact
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// foldedText is a text without what may stand in the midst of a secret that is broken into lines: blanks, breaks, and characters
+// that show nothing. The two alphabets of base64 are one in it.
+type foldedText struct {
+	bytes []byte
+	// from and to are where each byte was in the text.
+	from, to []int
+}
+
+func (f *foldedText) appendByte(b byte, from, to int) {
+	switch b {
+	case '-':
+		b = '+'
+	case '_':
+		b = '/'
+	}
+	f.bytes, f.from, f.to = append(f.bytes, b), append(f.from, from), append(f.to, to)
+}
+
+func isFoldedRune(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Z, r)
+}
+
+// startsWithLineJoint is true of what lines are joined with where they are quoted in one.
+func startsWithLineJoint(s string) bool { return strings.HasPrefix(s, "; ") }
+
+// foldText folds a text as it is.
+func foldText(s string) foldedText {
+	f := foldedText{}
+	for i, r := range s {
+		n := utf8.RuneLen(r)
+		if r == utf8.RuneError {
+			n = 1
+		}
+		if isFoldedRune(r) || startsWithLineJoint(s[i:]) {
+			continue
+		}
+		for k := range n {
+			f.appendByte(s[i+k], i+k, i+k+1)
+		}
+	}
+	return f
+}
+
+// foldEscapedText folds a text as it was before it was escaped, as URLs, JSON and Go's own quotes do. It is not fold's where the
+// text has no escapes.
+func foldEscapedText(s string) foldedText {
+	f := foldedText{}
+	for i := 0; i < len(s); {
+		plain, n := decodeEscape(s[i:])
+		if n == 0 {
+			plain, n = s[i:i+1], 1
+			if r, size := utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError {
+				plain, n = s[i:i+size], size
+			}
+		}
+		if r, _ := utf8.DecodeRuneInString(plain); !isFoldedRune(r) && !startsWithLineJoint(s[i:]) {
+			for k := range len(plain) {
+				f.appendByte(plain[k], i, i+n)
+			}
+		}
+		i += n
+	}
+	return f
+}
+
+// decodeEscape reads an escape at the beginning of a text: what it stands for, and its length; 0 where there is none.
+func decodeEscape(s string) (string, int) {
+	switch {
+	case len(s) >= 3 && s[0] == '%':
+		if b, err := strconv.ParseUint(s[1:3], 16, 8); err == nil {
+			return string([]byte{byte(b)}), 3
+		}
+	case len(s) >= 6 && strings.HasPrefix(s, `\u`):
+		if r, err := strconv.ParseUint(s[2:6], 16, 16); err == nil {
+			return string(rune(r)), 6 //nolint:gosec // it has 16 bits
+		}
+	case len(s) >= 4 && strings.HasPrefix(s, `\x`):
+		if b, err := strconv.ParseUint(s[2:4], 16, 8); err == nil {
+			return string([]byte{byte(b)}), 4
+		}
+	case len(s) >= 2 && s[0] == '\\' && strings.IndexByte(`nrt`, s[1]) >= 0:
+		return " ", 2
+	case len(s) >= 2 && s[0] == '\\' && strings.IndexByte(`\"'/`, s[1]) >= 0:
+		return s[1:2], 2
+	}
+	return "", 0
+}

@@ -1,0 +1,232 @@
+package redact
+
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+	"sync"
+)
+
+const (
+	// MinLength is the least length of a secret that is known by its value: a shorter one is in too many harmless words.
+	MinLength = 8
+	// windowLength is how much of a long secret has to be in a text for it to be found there, give or take stride: a log may have cut
+	// the rest.
+	windowLength = 16
+	windowStride = 8
+)
+
+// KnownSecrets are secrets that are known by their values. It keeps no secret itself, only hashes of parts of them. It may be used by
+// many at once.
+type KnownSecrets struct {
+	seed maphash.Seed
+
+	mu sync.RWMutex
+	// learned are the hashes of the secrets that each owner has.
+	learned map[string]map[uint64]secretMarks
+	// windows are those of all long secrets, short the short ones by the hash of their first bytes.
+	windows map[uint64]windowMark
+	short   map[uint64][]shortSecret
+}
+
+// windowMark is a window of one or more secrets: how much of one may stand before it, and after it.
+type windowMark struct {
+	before, after int
+	count         int
+}
+
+// shortSecret is a short secret.
+type shortSecret struct {
+	length int
+	hash   uint64
+	count  int
+}
+
+// secretMarks are what a secret is found by.
+type secretMarks struct {
+	windows []uint64
+	short   []shortSecretMark
+}
+
+type shortSecretMark struct {
+	anchor uint64
+	piece  shortSecret
+}
+
+// NewKnownSecrets knows nothing yet.
+func NewKnownSecrets() *KnownSecrets {
+	return &KnownSecrets{
+		seed: maphash.MakeSeed(), learned: map[string]map[uint64]secretMarks{}, windows: map[uint64]windowMark{}, short: map[uint64][]shortSecret{},
+	}
+}
+
+func (v *KnownSecrets) hashBytes(b []byte) uint64 { return maphash.Bytes(v.seed, b) }
+
+// LearnSecret adds a secret of an owner.
+func (v *KnownSecrets) LearnSecret(owner string, secret []byte) {
+	if len(secret) < MinLength {
+		return
+	}
+	id := v.hashBytes(secret)
+	v.mu.RLock()
+	_, had := v.learned[owner][id]
+	v.mu.RUnlock()
+	if had {
+		return
+	}
+	forms := secretFormsOf(secret)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, had := v.learned[owner][id]; had {
+		return
+	}
+	if v.learned[owner] == nil {
+		v.learned[owner] = map[uint64]secretMarks{}
+	}
+	m := secretMarks{}
+	for _, f := range forms {
+		if len(f.bytes) < windowLength+windowStride {
+			m.short = append(m.short, v.addShortSecret(f.bytes))
+			continue
+		}
+		m.windows = append(m.windows, v.addWindows(f)...)
+	}
+	v.learned[owner][id] = m
+}
+
+func (v *KnownSecrets) addShortSecret(b []byte) shortSecretMark {
+	s := shortSecretMark{anchor: v.hashBytes(b[:MinLength]), piece: shortSecret{length: len(b), hash: v.hashBytes(b), count: 1}}
+	same := func(p shortSecret) bool { return p.length == s.piece.length && p.hash == s.piece.hash }
+	if i := slices.IndexFunc(v.short[s.anchor], same); i >= 0 {
+		v.short[s.anchor][i].count++
+	} else {
+		v.short[s.anchor] = append(v.short[s.anchor], s.piece)
+	}
+	return s
+}
+
+func (v *KnownSecrets) addWindows(f secretForm) []uint64 {
+	var added []uint64
+	last := len(f.bytes) - windowLength
+	for i := 0; ; i = min(i+windowStride, last) {
+		h := v.hashBytes(f.bytes[i : i+windowLength])
+		m := v.windows[h]
+		v.windows[h] = windowMark{max(m.before, i+f.before), max(m.after, last-i+f.after), m.count + 1}
+		added = append(added, h)
+		if i == last {
+			return added
+		}
+	}
+}
+
+// ForgetOwner takes away the secrets that only this owner has.
+func (v *KnownSecrets) ForgetOwner(owner string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, m := range v.learned[owner] {
+		for _, h := range m.windows {
+			if w := v.windows[h]; w.count > 1 {
+				w.count--
+				v.windows[h] = w
+			} else {
+				delete(v.windows, h)
+			}
+		}
+		for _, s := range m.short {
+			v.removeShortSecret(s)
+		}
+	}
+	delete(v.learned, owner)
+}
+
+func (v *KnownSecrets) removeShortSecret(s shortSecretMark) {
+	kept := v.short[s.anchor]
+	for i := range kept {
+		if kept[i].length == s.piece.length && kept[i].hash == s.piece.hash {
+			kept[i].count--
+		}
+	}
+	kept = slices.DeleteFunc(kept, func(p shortSecret) bool { return p.count == 0 })
+	if v.short[s.anchor] = kept; len(kept) == 0 {
+		delete(v.short, s.anchor)
+	}
+}
+
+// HideSecrets replaces the secrets that are known in a text: as they are, in base64, escaped, broken into lines, or cut.
+func (v *KnownSecrets) HideSecrets(s string) string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if len(v.windows)+len(v.short) == 0 || len(s) < MinLength {
+		return s
+	}
+	spans := v.findSecrets(foldText(s))
+	if strings.ContainsAny(s, `\%`) {
+		spans = append(spans, v.findSecrets(foldEscapedText(s))...)
+	}
+	return replaceSpans(s, spans)
+}
+
+// textSpan is a part of a text.
+type textSpan struct{ from, to int }
+
+// findSecrets returns where secrets are in the text that was folded.
+func (v *KnownSecrets) findSecrets(f foldedText) []textSpan {
+	var found []textSpan
+	for i := 0; i+MinLength <= len(f.bytes); i++ {
+		if i+windowLength <= len(f.bytes) {
+			if m, is := v.windows[v.hashBytes(f.bytes[i:i+windowLength])]; is {
+				found = append(found, f.extendWindow(i, i+windowLength, m))
+			}
+		}
+		if len(v.short) == 0 {
+			continue
+		}
+		for _, p := range v.short[v.hashBytes(f.bytes[i:i+MinLength])] {
+			if end := i + p.length; end <= len(f.bytes) && v.hashBytes(f.bytes[i:end]) == p.hash {
+				found = append(found, textSpan{f.from[i], f.to[end-1]})
+			}
+		}
+	}
+	return found
+}
+
+// extendWindow is where a window is in the text, with the letters around it that may be of the same secret: of one that was cut, only a
+// part of it can be known.
+func (f foldedText) extendWindow(from, to int, m windowMark) textSpan {
+	for least := max(0, from-m.before); from > least && f.to[from-1] == f.from[from] && isKeyByte(f.bytes[from-1]); {
+		from--
+	}
+	for most := min(len(f.bytes), to+m.after); to < most && f.to[to-1] == f.from[to] && (isKeyByte(f.bytes[to]) || f.bytes[to] == '='); {
+		to++
+	}
+	return textSpan{f.from[from], f.to[to-1]}
+}
+
+// isKeyByte says that a byte of a folded text may be one of a key, a token or base64.
+func isKeyByte(b byte) bool {
+	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '+' || b == '/'
+}
+
+// replaceSpans puts Hidden in the place of parts of a text, once for those that touch.
+func replaceSpans(s string, spans []textSpan) string {
+	if len(spans) == 0 {
+		return s
+	}
+	slices.SortFunc(spans, func(a, b textSpan) int { return a.from - b.from })
+	var b strings.Builder
+	at := 0
+	for i := 0; i < len(spans); {
+		from, to := spans[i].from, spans[i].to
+		for i++; i < len(spans) && isFoldedBetween(s, to, spans[i].from); i++ {
+			to = max(to, spans[i].to)
+		}
+		b.WriteString(s[at:from] + Hidden)
+		at = to
+	}
+	return b.String() + s[at:]
+}
+
+// isFoldedBetween says that nothing is between two places of a text but what is folded.
+func isFoldedBetween(s string, from, to int) bool {
+	return to <= from || len(foldText(s[from:to]).bytes) == 0
+}

@@ -1,0 +1,118 @@
+package redact
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/pem"
+	"regexp"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// secretForm is a run of bytes by which a secret is found in a folded text.
+type secretForm struct {
+	bytes []byte
+	// before and after are how many letters beside the form have a bit of the secret too: those of base64 at its ends, which
+	// depend on what stands beside the secret.
+	before, after int
+}
+
+// secretFormsOf are the forms of a secret: as it is, and in base64 wherever it may stand in what was encoded. Of a key file, a
+// kubeconfig or a token it is only the parts that are secret: their headers and certificates are in many harmless texts.
+func secretFormsOf(secret []byte) []secretForm {
+	var all []secretForm
+	for _, part := range secretPartsOf(secret) {
+		if n := foldText(string(part)).bytes; len(n) >= MinLength {
+			for _, piece := range cutPublicHalf(n, secret) {
+				if len(piece) >= MinLength {
+					all = append(all, secretForm{bytes: piece})
+				}
+			}
+			for shift := range 3 {
+				if b := foldText(encodeStableBase64(part, shift)).bytes; len(b) >= MinLength {
+					all = append(all, secretForm{b, 1, 3})
+				}
+			}
+		}
+	}
+	return all
+}
+
+var (
+	// tokenPattern is a token of RKE2: the hash of the cluster's CA, which is no secret, then who and with which password.
+	tokenPattern = regexp.MustCompile(`^K10[0-9a-fA-F]+::(?:[^:]*:)?(.+)$`)
+	// kubeconfigSecretPattern are the secrets of a kubeconfig.
+	kubeconfigSecretPattern = regexp.MustCompile(`(?m)^\s*(?:- )?(client-key-data|token|password):\s*["']?([^"'\s]+)`)
+)
+
+func secretPartsOf(secret []byte) [][]byte {
+	secret = bytes.TrimSpace(secret)
+	if bytes.Contains(secret, []byte("-----BEGIN ")) {
+		return privateKeyBodies(bytes.ReplaceAll(secret, []byte(`\n`), []byte("\n"))) // within JSON, breaks are escaped
+	}
+	if m := tokenPattern.FindSubmatch(secret); m != nil {
+		return m[1:]
+	}
+	if bytes.Contains(secret, []byte("\nkind: Config")) || bytes.HasPrefix(secret, []byte("apiVersion:")) {
+		var parts [][]byte
+		for _, m := range kubeconfigSecretPattern.FindAllSubmatch(secret, -1) {
+			if key, err := base64.StdEncoding.DecodeString(string(m[2])); string(m[1]) == "client-key-data" && err == nil {
+				parts = append(parts, privateKeyBodies(key)...)
+				continue
+			}
+			parts = append(parts, m[2])
+		}
+		return parts
+	}
+	return [][]byte{secret}
+}
+
+// privateKeyBodies are the bodies of the private keys in PEM, as they stand there, line breaks included.
+func privateKeyBodies(text []byte) [][]byte {
+	var parts [][]byte
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			continue
+		}
+		lines := strings.Split(strings.TrimSpace(string(pem.EncodeToMemory(block))), "\n")
+		whole := strings.Join(lines[1:len(lines)-1], "\n")
+		if i := bytes.Index(text, []byte(lines[1][:min(len(lines[1]), 32)])); i >= 0 {
+			if j := bytes.Index(text[i:], []byte("-----END ")); j > 0 { // its lines may be of another length than ours
+				whole = string(bytes.TrimSpace(text[i : i+j]))
+			}
+		}
+		parts = append(parts, []byte(whole))
+	}
+	return parts
+}
+
+// cutPublicHalf is the body of a private SSH key without the public half that stands in it: that one is for everybody to see,
+// and a line of authorized_keys has it in the same letters. What is no such key is returned whole.
+func cutPublicHalf(body, secret []byte) [][]byte {
+	pieces := [][]byte{body}
+	key, err := ssh.ParsePrivateKey(secret)
+	if err != nil || key.PublicKey().Type() != ssh.KeyAlgoED25519 {
+		return pieces
+	}
+	blob := key.PublicKey().Marshal()
+	for shift := range 3 {
+		public := foldText(encodeStableBase64(blob[len(blob)-ed25519.PublicKeySize:], shift)).bytes
+		var left [][]byte
+		for _, piece := range pieces {
+			left = append(left, bytes.Split(piece, public)...)
+		}
+		pieces = left
+	}
+	return pieces
+}
+
+// encodeStableBase64 is what of a secret's base64 depends on the secret alone, where so many bytes (modulo 3) stand before it.
+func encodeStableBase64(secret []byte, before int) string {
+	text := base64.RawStdEncoding.EncodeToString(append(make([]byte, before), secret...))
+	if rest := (before + len(secret)) % 3; rest > 0 {
+		text = text[:len(text)-1] // the last letter has bits of what follows
+	}
+	return text[min([]int{0, 2, 3}[before], len(text)):]
+}

@@ -1,0 +1,171 @@
+package remote
+
+import (
+	"context"
+	"crypto/sha256"
+	"sync"
+	"time"
+)
+
+// Pool keeps one connection per machine, shared by all who work on it, and replaces one that broke.
+type Pool struct {
+	idle  time.Duration
+	mu    sync.Mutex
+	slots map[endpoint]*poolSlot
+	stop  chan struct{}
+	once  sync.Once
+}
+
+// endpoint is where a machine answers. A replaced machine bears its predecessor's name at another address, and does not
+// wait for who still tries to reach that one.
+type endpoint struct {
+	name, address string
+	port          int
+}
+
+// poolSlot is a place's connection. turn is held while it is looked at or made; the rest is guarded by it.
+type poolSlot struct {
+	turn chan struct{}
+	id   connectionIdentity
+	host *Host
+}
+
+// connectionIdentity is all that a connection depends on.
+type connectionIdentity struct {
+	target Target
+	key    [sha256.Size]byte
+}
+
+// NewPool makes a pool that closes connections which nobody used for as long as idle says; 0 keeps them.
+func NewPool(idle time.Duration) *Pool {
+	p := &Pool{idle: idle, slots: map[endpoint]*poolSlot{}, stop: make(chan struct{})}
+	if idle > 0 {
+		go p.closeIdleHosts()
+	}
+	return p
+}
+
+type dialFunc func(context.Context, Target, []byte) (*Host, error)
+
+// AwaitHost returns the machine's connection; where there is none that lives, it is made as AwaitDial does. The connection
+// belongs to the pool: don't close it.
+func (p *Pool) AwaitHost(ctx context.Context, t Target, privatePEM []byte, progress func(string)) (*Host, error) {
+	return p.connectHost(ctx, t, privatePEM, func(ctx context.Context, t Target, key []byte) (*Host, error) {
+		return AwaitDial(ctx, t, key, progress)
+	})
+}
+
+// GetHost is Wait with a single try, as Dial makes it.
+func (p *Pool) GetHost(ctx context.Context, t Target, privatePEM []byte) (*Host, error) {
+	return p.connectHost(ctx, t, privatePEM, Dial)
+}
+
+func (p *Pool) connectHost(ctx context.Context, t Target, key []byte, dial dialFunc) (*Host, error) {
+	p.mu.Lock()
+	at := endpoint{t.Name, t.Address, t.Port}
+	s := p.slots[at]
+	if s == nil {
+		s = &poolSlot{turn: make(chan struct{}, 1)}
+		p.slots[at] = s
+	}
+	p.mu.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, &Lost{Machine: t.Name, Doing: "waiting for another's connection to come about", Cause: context.Cause(ctx)}
+	}
+	defer func() { <-s.turn }()
+
+	id := connectionIdentity{target: t, key: sha256.Sum256(key)}
+	if s.host != nil && s.host.IsAlive() && s.matchesIdentity(id) {
+		s.host.uses.markUsed()
+		return s.host, nil
+	}
+	s.closeHost()
+	h, err := dial(ctx, t, key)
+	if err != nil {
+		return nil, err
+	}
+	s.host, s.id = h, id
+	return h, nil
+}
+
+// matchesIdentity also takes the connection by which a host key was pinned for one to the host of that key.
+func (s *poolSlot) matchesIdentity(id connectionIdentity) bool {
+	if s.id == id {
+		return true
+	}
+	pinned := s.id
+	pinned.target.HostKey = s.host.HostKey()
+	return pinned == id
+}
+
+// ForgetMachine closes the connections to the machine of that name, if there are any.
+func (p *Pool) ForgetMachine(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for at, s := range p.slots {
+		if at.name == name {
+			delete(p.slots, at)
+			go s.closeInTurn() // whoever is dialling keeps the turn for as long as that takes
+		}
+	}
+}
+
+func (s *poolSlot) closeInTurn() {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	s.closeHost()
+}
+
+func (s *poolSlot) closeHost() {
+	if s.host != nil {
+		s.host.Close()
+		s.host = nil
+	}
+}
+
+func (p *Pool) closeIdleHosts() {
+	tick := time.NewTicker(max(p.idle/4, 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-tick.C:
+		}
+		for _, s := range p.allSlots() {
+			select {
+			case s.turn <- struct{}{}:
+			default:
+				continue
+			}
+			if s.host != nil && (!s.host.IsAlive() || s.host.uses.idleFor() >= p.idle) {
+				s.closeHost()
+			}
+			<-s.turn
+		}
+	}
+}
+
+func (p *Pool) allSlots() []*poolSlot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]*poolSlot, 0, len(p.slots))
+	for _, s := range p.slots {
+		out = append(out, s)
+	}
+	return out
+}
+
+// Close closes all connections.
+func (p *Pool) Close() {
+	p.once.Do(func() { close(p.stop) })
+	p.mu.Lock()
+	slots := p.slots
+	p.slots = map[endpoint]*poolSlot{}
+	p.mu.Unlock()
+	for _, s := range slots {
+		go s.closeInTurn()
+	}
+}

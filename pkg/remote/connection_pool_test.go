@@ -1,0 +1,97 @@
+package remote_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/sshserver"
+)
+
+func pool(t *testing.T, idle time.Duration) *remote.Pool {
+	t.Helper()
+	p := remote.NewPool(idle)
+	t.Cleanup(p.Close)
+	return p
+}
+
+func get(t *testing.T, p *remote.Pool, s *sshserver.Server) *remote.Host {
+	t.Helper()
+	h, err := p.GetHost(t.Context(), s.Target, s.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestAllWhoWorkOnAMachineShareOneConnection(t *testing.T) {
+	s, p := sshserver.Start(t), pool(t, 0)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			h, err := p.AwaitHost(t.Context(), s.Target, s.Key, nil)
+			if err == nil {
+				_, err = h.RunScript(t.Context(), "nothing", "sleep 0.05")
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := s.Logins.Load(); n != 1 {
+		t.Errorf("%d logins", n)
+	}
+}
+
+func TestABrokenConnectionIsReplaced(t *testing.T) {
+	s, p := sshserver.Start(t), pool(t, 0)
+	h := get(t, p, s)
+	s.HangUp()
+	eventually(t, "the break is noticed", func() bool { return !h.IsAlive() })
+	if _, err := get(t, p, s).RunScript(t.Context(), "nothing", "true"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAConnectionServesOnlyThoseWhoWouldHaveMadeTheSame(t *testing.T) {
+	s, p := sshserver.Start(t), pool(t, 0)
+	unpinned := s.Target
+	unpinned.HostKey = ""
+	first, err := p.GetHost(t.Context(), unpinned, s.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if get(t, p, s) != first {
+		t.Error("pinning the key that was shown made a second connection")
+	}
+	other, public, err := remote.NewKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.GetHost(t.Context(), s.Target, other); !remote.IsFinal(err) {
+		t.Errorf("another key: got %v", err)
+	}
+	target := s.Target
+	target.HostKey = public
+	if _, err := p.GetHost(t.Context(), target, s.Key); !remote.IsFinal(err) {
+		t.Errorf("another host key: got %v", err)
+	}
+}
+
+func TestAnIdleConnectionIsClosedAndAUsedOneIsNot(t *testing.T) {
+	s, p := sshserver.Start(t), pool(t, 100*time.Millisecond)
+	h := get(t, p, s)
+	if _, err := h.RunScript(t.Context(), "working", "sleep 0.5"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the idle connection is closed", func() bool { return !h.IsAlive() })
+}
+
+func TestAForgottenMachineIsHungUpOn(t *testing.T) {
+	s, p := sshserver.Start(t), pool(t, 0)
+	h := get(t, p, s)
+	p.ForgetMachine(s.Target.Name)
+	eventually(t, "the connection is closed", func() bool { return !h.IsAlive() })
+}

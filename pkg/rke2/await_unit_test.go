@@ -1,0 +1,130 @@
+package rke2
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAnAgentIsWaitedForUntilItIsUp(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
+	m.write("/run/systemd/system/journal", `msg="Waiting to retrieve agent configuration; server is not ready: 503"`+"\n", 0o644)
+	said := make(chan string, 10)
+	result := make(chan error, 1)
+	go func() { result <- AwaitAgent(t.Context(), m.Host, func(s string) { said <- s }) }()
+	for s := range said {
+		if s == "waiting for the head to let the worker in" {
+			break
+		}
+	}
+	m.unit("rke2-agent", "ActiveState=active SubState=running")
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAJournalDoesNotSpeakForSystemd(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
+	m.write("/run/systemd/system/journal", stateMark+"LoadState=not-found ActiveState=failed\n"+
+		`msg="Waiting to retrieve agent configuration; server is not ready: 503"`+"\n", 0o644)
+	said := make(chan string, 10)
+	result := make(chan error, 1)
+	go func() { result <- AwaitAgent(t.Context(), m.Host, func(s string) { said <- s }) }()
+	for s := range said {
+		if s == "waiting for the head to let the worker in" {
+			break
+		}
+	}
+	m.unit("rke2-agent", "ActiveState=active SubState=running")
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnAgentThatWillNeverBeLetInIsNotWaitedFor(t *testing.T) {
+	refused := `msg="server is not ready: https://10.0.0.1:9345/v1-rke2/client-kubelet.crt: 401 Unauthorized"` + "\n"
+	for want, journal := range map[string]string{
+		WrongToken:    refused + refused,
+		WrongCA:       `level=fatal msg="token CA hash does not match the Cluster CA certificate hash: a != b"` + "\n",
+		DuplicateNode: strings.Repeat(`msg="Node password rejected, duplicate hostname"`+"\n", 2),
+	} {
+		m := newMachine(t)
+		m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
+		m.write("/run/systemd/system/journal", "token=sesame\n"+journal, 0o644)
+		err := AwaitAgent(t.Context(), m.Host, nil)
+		var e *Error
+		if !errors.As(err, &e) || e.Reason != want || !e.Final || e.Machine != "sky-test-0" || len(e.Log) < 2 {
+			t.Errorf("%s: got %+v", want, err)
+		} else if log := strings.Join(e.Log, "\n"); strings.Contains(log, "sesame") {
+			t.Errorf("%s: a secret in the log: %s", want, log)
+		}
+	}
+}
+
+func TestAServerThatFallsOverSaysItsLastWords(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=auto-restart NRestarts=4 InvocationID=1")
+	m.write("/run/systemd/system/journal", "level=info msg=\"Starting\"\nlevel=fatal msg=\"listen tcp :9345: bind: address already in use\"\nrke2-server.service: Failed\n", 0o644)
+	err := AwaitServer(t.Context(), m.Host, nil)
+	if reasonOf(err) != UnitFailed || !IsFinal(err) || !strings.Contains(err.Error(), "9345: bind: address already in use") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestADeadlineOfTheServerNamesWhatIsMissing(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err := AwaitServer(ctx, m.Host, nil)
+	if reasonOf(err) != Deadline || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the supervisor to answer on port 9345") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWorkersMayJoinBeforeTheAPIServerIsReady(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
+	m.write("/opt/fake/curl", "#!/bin/sh\ncase \"$*\" in *:9345/*) printf 200;; *) printf 500; exit 22;; esac\n", 0o755)
+	result := make(chan error, 1)
+	go func() { result <- AwaitSupervisor(t.Context(), m.Host, nil) }()
+	m.write(serverDir+"/token", "K10x::server:y\n", 0o600)
+	m.write(serverDir+"/agent-token", "K10x::node:y\n", 0o600)
+	select {
+	case err := <-result:
+		t.Fatalf("it did not wait for the kubeconfig: %v", err)
+	default:
+	}
+	m.write(kubeconfig, "clusters: []\n", 0o600)
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := AwaitServer(ctx, m.Host, nil); reasonOf(err) != Deadline || !strings.Contains(err.Error(), "the API server to be ready") {
+		t.Errorf("the API server does not answer, and yet: %v", err)
+	}
+}
+
+func TestACancelledWaitIsNoFailure(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
+	m.write("/run/systemd/system/journal", `msg="server is not ready: 503"`+"\n", 0o644)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err := AwaitAgent(ctx, m.Host, func(s string) {
+		if strings.Contains(s, "let the worker in") { // the journal is followed
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || reasonOf(err) != "" {
+		t.Errorf("got %v", err)
+	}
+	eventually(t, "nobody follows the journal any more", func() bool {
+		return m.sh("p=$(cat /run/systemd/system/follower); grep -s ^State: /proc/$p/status | grep -v Z || true") == ""
+	})
+}

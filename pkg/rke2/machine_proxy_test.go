@@ -1,0 +1,206 @@
+package rke2
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// envProxied makes TestADownloadNamesItsProxyWithoutThePassword the process that has a proxy: Go reads its variables once in
+// the life of a process.
+const envProxied = "SKYCTL_TEST_RKE2_PROXIED"
+
+func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
+	if proxy := os.Getenv(envProxied); proxy != "" {
+		_, err := ResolveArtifacts(t.Context(), version, "https://releases.example.com", "")
+		if err == nil || !strings.Contains(err.Error(), proxy) || !strings.Contains(err.Error(), "HTTPS_PROXY") {
+			t.Errorf("the error does not name the proxy: %v", err)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error tells the proxy's password: %v", err)
+		}
+		if reasonOf(err) != SourceUnreachable || IsFinal(err) {
+			t.Errorf("what the proxy said counts as the word of the source: %v", err)
+		}
+		return
+	}
+	var asked atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect && r.Host == "releases.example.com:443" {
+			asked.Add(1)
+		}
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	defer proxy.Close()
+	address := strings.TrimPrefix(proxy.URL, "http://")
+	for name, tt := range map[string]struct{ proxy, named string }{
+		"one that refuses":           {"http://ann:hunter2@" + address, address},
+		"one that nobody answers at": {"http://ann:hunter2@127.0.0.1:1", "http://127.0.0.1:1"},
+	} {
+		self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		self.Env = append(os.Environ(), envProxied+"="+tt.named, "HTTPS_PROXY="+tt.proxy, "https_proxy="+tt.proxy, "NO_PROXY=", "no_proxy=")
+		if out, err := self.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	if asked.Load() == 0 {
+		t.Error("the proxy was not used for a download")
+	}
+}
+
+// proxied gives a machine a proxy in its environment, at which nobody answers, and a curl of its own ports that uses it as the
+// real one does. answers is what the ports answer, by shell patterns of the questions.
+func (m *machine) proxied(answers string) {
+	m.t.Helper()
+	m.server.Env = append(m.server.Env, "https_proxy=http://ann:hunter2@127.0.0.1:1", "http_proxy=http://ann:hunter2@127.0.0.1:1", "no_proxy=")
+	m.write("/opt/fake/curl", `#!/bin/sh
+case "$*" in "--noproxy * "*) ;; *) echo "curl: (7) Failed to connect to 127.0.0.1 port 1" >&2; exit 7;; esac
+case "$*" in
+`+answers+`
+*) echo "curl: (7) Failed to connect to 127.0.0.1" >&2; exit 7;;
+esac
+`, 0o755)
+}
+
+const aKubeconfig = `clusters:
+- cluster:
+    certificate-authority-data: Y2E=
+users:
+- user:
+    client-certificate-data: Y2VydA==
+    client-key-data: a2V5
+`
+
+func TestAMachineAsksItsOwnPortsWithoutItsProxy(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-server", "LoadState=loaded ActiveState=active SubState=running NRestarts=0 InvocationID=1")
+	m.proxied(`*" -o "*) printf 200;; *cacerts*) echo authority;;`)
+	token := "K10" + strings.Repeat("a", 64) + "::node:y\n"
+	m.write(serverDir+"/token", token, 0o600)
+	m.write(serverDir+"/agent-token", token, 0o600)
+	m.write(kubeconfig, aKubeconfig, 0o600)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := AwaitServer(ctx, m.Host, nil); err != nil {
+		t.Errorf("waiting: %v", err)
+	}
+	if _, err := ReadCredentials(t.Context(), m.Host); err != nil {
+		t.Errorf("reading the credentials: %v", err)
+	}
+	if u, err := ReadUnitState(t.Context(), m.Host, api.RoleHead); err != nil || u.Ready != Ready || u.Active != "active" {
+		t.Errorf("looking at the server: %+v, %v", u, err)
+	}
+}
+
+func TestAHeadSaysItselfWhetherItsAPIIsReady(t *testing.T) {
+	m := newMachine(t)
+	m.unit("rke2-server", "LoadState=loaded ActiveState=active SubState=running")
+	for name, tt := range map[string]struct {
+		answer, kubeconfig string
+		want               Readiness
+		why                string
+	}{
+		"not ready":              {`*6443/readyz*) printf 500; exit 0;;`, aKubeconfig, Unready, "500"},
+		"nothing listens":        {``, aKubeconfig, Unready, "Failed to connect"},
+		"no answer in time":      {`*6443*) echo "curl: (28) Operation timed out" >&2; printf 000; exit 28;;`, aKubeconfig, Unready, "timed out"},
+		"it knows no kubeconfig": {`*6443*) printf 200;;`, "clusters: []\n", Unready, "no kubeconfig"},
+		"it rejects itself":      {`*6443*) printf 401; exit 0;;`, aKubeconfig, Undecided, "401"},
+		"ready":                  {`*6443*) printf 200;;`, aKubeconfig, Ready, ""},
+	} {
+		m.proxied(tt.answer)
+		m.write(kubeconfig, tt.kubeconfig, 0o600)
+		u, err := ReadUnitState(t.Context(), m.Host, api.RoleHead)
+		if err != nil || u.Ready != tt.want || !strings.Contains(u.Why, tt.why) || u.Active != "active" || tt.why == "" && u.Why != "" {
+			t.Errorf("%s: %+v, %v", name, u, err)
+		}
+	}
+	if u, err := ReadUnitState(t.Context(), m.Host, api.RoleWorker); err != nil || u.Ready != Undecided || u.Why != "" {
+		t.Errorf("a worker: %+v, %v", u, err)
+	}
+}
+
+func TestAMachineDownloadsThroughItsProxy(t *testing.T) {
+	m := newMachine(t)
+	dir, a := release(t, version)
+	var asked atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Host != "releases.example.com" {
+			t.Errorf("the proxy was asked for %s", r.URL)
+		}
+		asked.Add(1)
+		http.ServeFile(w, r, dir+"/"+tarballName("amd64"))
+	}))
+	m.server.Env = append(m.server.Env, "http_proxy=http://ann:hunter2@"+strings.TrimPrefix(proxy.URL, "http://"), "no_proxy=")
+	a.Source = "http://releases.example.com"
+	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil || asked.Load() == 0 {
+		t.Fatalf("the proxy was asked %d times: %v", asked.Load(), err)
+	}
+	m.installed()
+	proxy.Close()
+	m.sh("rm -r /opt/rke2 " + stagingDir)
+	err := InstallRelease(t.Context(), m.Host, a, nil)
+	if reasonOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "names the proxy "+proxy.URL) || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("nobody answers at the proxy: %v", err)
+	}
+}
+
+func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
+	m := newMachine(t)
+	head := Node{Role: api.RoleHead, NodeName: "h", NodeIP: "203.0.113.7", AgentToken: "x"}
+	start := func() string {
+		t.Helper()
+		if err := StartServer(t.Context(), m.Host, head); err != nil {
+			t.Fatal(err)
+		}
+		return m.sh("cat " + proxyEnvFile + " 2>/dev/null; ls /etc/systemd/system/rke2-server.service.d 2>/dev/null; true")
+	}
+	if got := start(); got != "" {
+		t.Errorf("without a proxy: %s", got)
+	}
+	m.server.Env = append(m.server.Env, "https_proxy=http://ann:hunter2@proxy:3128", "no_proxy=.corp")
+	got := strings.Split(start(), "\n")
+	if len(got) != 3 || got[0] != "HTTPS_PROXY=http://ann:hunter2@proxy:3128" || got[2] != proxyDropIn {
+		t.Fatalf("with a proxy: %q", got)
+	}
+	spared := "," + strings.TrimPrefix(got[1], "NO_PROXY=") + ","
+	for _, host := range []string{".corp", "127.0.0.0/8", "10.0.0.0/8", "10.42.0.0/16", "10.43.0.0/16", ".svc", ".cluster.local", "203.0.113.7"} {
+		if strings.Count(spared, ","+host+",") != 1 {
+			t.Errorf("NO_PROXY is %s, and should have %s once", spared, host)
+		}
+	}
+	if mode := m.sh("stat -c %a " + proxyEnvFile); mode != "600" {
+		t.Errorf("the file that may hold a password has mode %s", mode)
+	}
+
+	worker := Node{Role: api.RoleWorker, NodeName: "w", NodeIP: "203.0.113.8", Server: "https://203.0.113.7:9345"}
+	join := func() string {
+		t.Helper()
+		if err := JoinAgent(t.Context(), m.Host, worker, "K10"+strings.Repeat("a", 64)+"::node:y"); err != nil {
+			t.Fatal(err)
+		}
+		return m.sh("grep -c restart /run/systemd/system/calls || true; grep -o 203.0.113.[78] " + proxyEnvFile + " | sort | tr '\\n' ' '")
+	}
+	if got := join(); got != "0\n203.0.113.7 203.0.113.8" {
+		t.Errorf("a worker: %q", got)
+	}
+	if got := join(); !strings.HasPrefix(got, "0\n") {
+		t.Errorf("an agent that knows its proxy was restarted: %q", got)
+	}
+	m.server.Env = append(m.server.Env, "https_proxy=http://other:3128")
+	if got := join(); !strings.HasPrefix(got, "1\n") {
+		t.Errorf("an agent with another proxy was not restarted: %q", got)
+	}
+	m.server.Env = append(m.server.Env, "https_proxy=")
+	join()
+	if got := m.sh("ls " + proxyEnvFile + " /etc/systemd/system/rke2-agent.service.d 2>/dev/null || true"); got != "/etc/systemd/system/rke2-agent.service.d:" {
+		t.Errorf("the proxy is not there any more, and yet: %s", got)
+	}
+}

@@ -1,0 +1,226 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/regularfile"
+)
+
+const (
+	pollInterval = 25 * time.Millisecond
+	startTimeout = time.Minute
+	// stopTimeout leaves room for the worker's own 30 seconds.
+	stopTimeout = 45 * time.Second
+
+	logTailLines = 20       // lines of the log that an error carries
+	logTailBytes = 64 << 10 // bytes of the log that are read for them
+	logMaxBytes  = 8 << 20  // bytes above which the log is put aside at a start
+	binaryName   = "skyd"
+)
+
+// FindSkyd finds the skyd that belongs to the running program: beside it, or else in $PATH.
+func FindSkyd() (string, error) {
+	if self, err := os.Executable(); err == nil {
+		if self, err = filepath.EvalSymlinks(self); err == nil {
+			beside := filepath.Join(filepath.Dir(self), binaryName)
+			if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+				return beside, nil
+			}
+		}
+	}
+	path, err := exec.LookPath(binaryName)
+	if err != nil {
+		return "", fmt.Errorf("%s is neither beside this program nor in $PATH: install it there, or name an external Temporal and etcd", binaryName)
+	}
+	return filepath.Abs(path)
+}
+
+// EnsureRunning returns the state of the skyd dev of this state directory and starts one in the background where none runs. Any
+// number of processes may call it at once: one starts it, the others wait with it. The error of a skyd dev that could not
+// start carries the last lines of its log.
+func EnsureRunning(ctx context.Context, c *config.Config, skydPath string) (State, error) {
+	if c.IsExternal() {
+		return State{}, errors.New("an external etcd and Temporal are configured: skyd dev is not for them")
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v; its log is %s", startTimeout, c.LogFile()))
+	defer cancel()
+	s, err := FindRunning(c)
+	if !errors.Is(err, ErrNotRunning) && !errors.Is(err, ErrNotReady) {
+		return s, err
+	}
+	if err := config.MakeDir(c.Dir); err != nil {
+		return State{}, err
+	}
+	turn, err := pollUntilDone(ctx, func() (*Lock, bool, error) {
+		l, err := AcquireLock(filepath.Join(c.Dir, "start.lock"))
+		return l, !errors.Is(err, ErrHeld), err
+	})
+	if err != nil {
+		return State{}, fmt.Errorf("waiting for another program that starts skyd dev: %w", err)
+	}
+	defer func() { _ = turn.Release() }()
+	for {
+		s, err = FindRunning(c)
+		if errors.Is(err, ErrNotReady) { // somebody's own skyd dev, or one that is on its way out
+			s, err = awaitReady(ctx, c, s.PID)
+		}
+		if !errors.Is(err, ErrNotRunning) {
+			return s, err
+		}
+		// One that was started by hand may get in between: its lock then makes ours end, and the loop finds it.
+		if s, err = startProcess(ctx, c, skydPath); !errors.Is(err, ErrNotReady) {
+			return s, err
+		}
+	}
+}
+
+// awaitReady waits for a skyd dev that another program started.
+func awaitReady(ctx context.Context, c *config.Config, pid int) (State, error) {
+	s, err := pollUntilDone(ctx, func() (State, bool, error) {
+		s, err := FindRunning(c)
+		return s, !errors.Is(err, ErrNotReady), err
+	})
+	if ctx.Err() != nil {
+		return s, fmt.Errorf("waiting for skyd dev (process %d): %w", pid, err)
+	}
+	return s, err
+}
+
+func startProcess(ctx context.Context, c *config.Config, skydPath string) (State, error) {
+	fail := func(err error) (State, error) { return State{}, fmt.Errorf("starting skyd dev: %w", err) }
+	log, err := openLog(c.LogFile())
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = log.Close() }()
+	from, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return fail(err)
+	}
+	args := []string{"dev"}
+	if c.NewSecretsKey {
+		args = append(args, "--new-secrets-key")
+	}
+	cmd := exec.Command(skydPath, args...) // not CommandContext: it outlives this program
+	cmd.Dir = c.Dir
+	cmd.Env = append(os.Environ(), c.DevEnviron()...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fail(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	s, err := pollUntilDone(ctx, func() (State, bool, error) {
+		s, err := FindRunning(c)
+		if err == nil {
+			return s, true, nil
+		}
+		select {
+		case end := <-ended:
+			if s.PID != 0 && s.PID != cmd.Process.Pid {
+				return s, true, ErrNotReady
+			}
+			return s, true, fmt.Errorf("it ended (%v) and said:\n%s", end, readLogTail(c.LogFile(), from))
+		default:
+			return s, false, err
+		}
+	})
+	if err != nil && !errors.Is(err, ErrNotReady) {
+		return fail(err)
+	}
+	return s, err
+}
+
+// Stop ends the skyd dev of this state directory and returns when it is gone. Nothing runs: that is success.
+func Stop(ctx context.Context, c *config.Config) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, stopTimeout, fmt.Errorf("still running after %v", stopTimeout))
+	defer cancel()
+	// The lock tells who it is: a process id from a file may long be another program's.
+	pid, err := FindLockHolder(c.LockFile())
+	if err != nil || pid == 0 {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("stopping skyd dev (process %d): %w", pid, err)
+	}
+	_, err = pollUntilDone(ctx, func() (int, bool, error) {
+		now, err := FindLockHolder(c.LockFile())
+		return now, err == nil && now != pid, err
+	})
+	if err != nil {
+		return fmt.Errorf("stopping skyd dev (process %d): %w; its log is %s", pid, err, c.LogFile())
+	}
+	return nil
+}
+
+// pollUntilDone calls ask until it says that it is done or the context ends, whose cause is then the error.
+func pollUntilDone[T any](ctx context.Context, ask func() (T, bool, error)) (T, error) {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		v, done, err := ask()
+		if done {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+func openLog(name string) (*os.File, error) {
+	if info, err := os.Stat(name); err == nil && info.Size() > logMaxBytes {
+		if err := os.Rename(name, name+".old"); err != nil {
+			return nil, err
+		}
+	}
+	return regularfile.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+}
+
+// readLogTail gives the last lines that were written to a log after the given place, each of them once.
+func readLogTail(name string, from int64) string {
+	f, err := regularfile.Open(name)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = f.Close() }() // only read from
+	if info, err := f.Stat(); err == nil {
+		from = max(from, info.Size()-logTailBytes)
+	}
+	data, err := io.ReadAll(io.NewSectionReader(f, from, logTailBytes))
+	if err != nil {
+		return err.Error()
+	}
+	data = bytes.TrimSpace(data)
+	if len(data) == 0 {
+		return "nothing"
+	}
+	lines := distinctLines(strings.Split(string(data), "\n"))
+	return strings.Join(lines[max(0, len(lines)-logTailLines):], "\n")
+}
+
+// distinctLines leaves out the lines that were there already: an error may be told by who met it and by who ends with it.
+func distinctLines(lines []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(lines, func(line string) bool {
+		said := strings.TrimPrefix(line, binaryName+": ")
+		again := said != "" && seen[said]
+		seen[said] = true
+		return again
+	})
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// WatchEvents tells the events of a cluster, or all where uid is empty: first those that are known, as Events sorts them, then
+// each when it happens, or happens again. It goes on across lost connections without telling anything twice; who reads slowly
+// is told once what happened several times meanwhile. The channel is closed when ctx ends.
+func (s *Store) WatchEvents(ctx context.Context, uid string) (<-chan api.Event, error) {
+	w := &eventWatch{store: s, prefix: s.selectEventsPrefix(uid)}
+	if err := w.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	out := make(chan api.Event)
+	go w.sendEvents(ctx, out)
+	return out, nil
+}
+
+// eventWatch holds what is still to be told, and up to which revision of etcd everything was taken in.
+type eventWatch struct {
+	store    *Store
+	prefix   string
+	queue    []queuedEvent
+	revision int64
+}
+
+type queuedEvent struct {
+	key   string
+	event api.Event
+}
+
+// catchUp takes in everything that was written since the last revision that was seen.
+func (w *eventWatch) catchUp(ctx context.Context) error {
+	resp, err := w.store.getKeys(ctx, "reading events", w.prefix, clientv3.WithPrefix())
+	if err != nil {
+		return err
+	}
+	if resp.Header.Revision < w.revision {
+		w.revision = 0 // another etcd, which never told us anything
+	}
+	var fresh []queuedEvent
+	for _, kv := range resp.Kvs {
+		if e, corrupt := decodeEvent(kv); corrupt == nil && kv.ModRevision > w.revision {
+			fresh = append(fresh, queuedEvent{string(kv.Key), e})
+		}
+	}
+	slices.SortStableFunc(fresh, func(a, b queuedEvent) int { return compareEventTimes(a.event, b.event) })
+	for _, next := range fresh {
+		w.queueEvent(next)
+	}
+	w.revision = resp.Header.Revision
+	return nil
+}
+
+func (w *eventWatch) queueEvent(next queuedEvent) {
+	w.queue = slices.DeleteFunc(w.queue, func(old queuedEvent) bool { return old.key == next.key })
+	w.queue = append(w.queue, next)
+}
+
+func (w *eventWatch) acceptChange(kv *mvccpb.KeyValue) {
+	if e, corrupt := decodeEvent(kv); corrupt == nil {
+		w.queueEvent(queuedEvent{string(kv.Key), e})
+	}
+}
+
+// sendEvents tells until ctx ends.
+func (w *eventWatch) sendEvents(ctx context.Context, out chan<- api.Event) {
+	defer close(out)
+	for ctx.Err() == nil {
+		w.followChanges(ctx, out)
+		// The stream ended: the revision is compacted, or the server went away.
+		for attempt := 0; ctx.Err() == nil && w.catchUp(ctx) != nil; attempt++ {
+			select {
+			case <-ctx.Done():
+			case <-time.After(min(time.Duration(attempt+1)*100*time.Millisecond, 2*time.Second)):
+			}
+		}
+	}
+}
+
+// followChanges returns when the stream of changes ends.
+func (w *eventWatch) followChanges(ctx context.Context, out chan<- api.Event) {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	changes := w.store.client.Watch(ctx, w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.revision+1), clientv3.WithFilterDelete())
+	for {
+		var send chan<- api.Event
+		var next api.Event
+		if len(w.queue) > 0 {
+			send, next = out, w.queue[0].event
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case send <- next:
+			w.queue = w.queue[1:]
+		case resp, ok := <-changes:
+			if !ok || resp.Err() != nil {
+				return
+			}
+			for _, e := range resp.Events {
+				w.acceptChange(e.Kv)
+				w.revision = e.Kv.ModRevision
+			}
+		}
+	}
+}

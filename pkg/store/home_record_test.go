@@ -1,0 +1,69 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+func TestTheRecordOfAHomeIsSwappedAndNeverLost(t *testing.T) {
+	w := newWorld(t)
+	if h, err := w.ReadHome(t.Context()); err != nil || h != (api.Home{}) {
+		t.Errorf("before any: %+v, %v", h, err)
+	}
+	done := make(chan error)
+	const writers, each = 4, 5
+	for range writers {
+		go func() {
+			var err error
+			for range each {
+				_, failed := w.UpdateHome(t.Context(), func(h *api.Home) error { h.Starts++; return nil })
+				err = errors.Join(err, failed)
+			}
+			done <- err
+		}()
+	}
+	for range writers {
+		must(t, <-done)
+	}
+	if h, err := w.ReadHome(t.Context()); err != nil || h.Starts != writers*each {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+func TestALostIDOfAnInstallationIsNeverReplacedByAnother(t *testing.T) {
+	lose := func(t *testing.T, w world) {
+		t.Helper()
+		if r, err := w.etcd.Delete(t.Context(), w.prefix+"/installation"); err != nil || r.Deleted != 1 {
+			t.Fatal(r, err)
+		}
+	}
+	t.Run("the home knows it", func(t *testing.T) {
+		w := newWorld(t)
+		id, err := w.EnsureInstallationID(t.Context())
+		must(t, err)
+		_, err = w.UpdateHome(t.Context(), func(h *api.Home) error { h.Installation = id; return nil })
+		must(t, err)
+		lose(t, w)
+		for range 2 {
+			if got, err := w.EnsureInstallationID(t.Context()); err != nil || got != id {
+				t.Errorf("got %q, %v, want %q", got, err, id)
+			}
+		}
+	})
+	t.Run("only machines carry it", func(t *testing.T) {
+		w := newWorld(t)
+		_, err := w.EnsureInstallationID(t.Context())
+		must(t, err)
+		r := w.created(t, "a", "u1")
+		_, err = w.ReserveMachines(t.Context(), r, machines("a", 1, "xxxxx"), nil)
+		must(t, err)
+		lose(t, w)
+		_, err = w.EnsureInstallationID(t.Context())
+		if corrupt := new(store.CorruptError); !errors.As(err, &corrupt) {
+			t.Errorf("got %v, want that the id is gone", err)
+		}
+	})
+}

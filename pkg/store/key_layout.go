@@ -1,0 +1,91 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// keys is the layout of an installation in etcd:
+//
+//	<prefix>/clouds/<name>
+//	<prefix>/clusters/<name>
+//	<prefix>/damaged/<the key of what was set aside, from clusters, machines or secrets on>
+//	<prefix>/events/<uid, or "installation">/<hash of what it says>
+//	<prefix>/home
+//	<prefix>/installation
+//	<prefix>/machines/<uid>/<index, four digits>
+//	<prefix>/orphans/<cloud>/<name>
+//	<prefix>/secrets/<uid>/<key>
+//	<prefix>/secrets-key
+//	<prefix>/swept
+//	<prefix>/unowned/<uid>
+//
+// Clusters and machines lie in one range that secrets are not in, so that one watch sees both in their order; it passes
+// over the events in between, and over what was set aside, which are few.
+type keys struct{ prefix string }
+
+func (k keys) installationKey() string          { return k.prefix + "/installation" }
+func (k keys) homeKey() string                  { return k.prefix + "/home" }
+func (k keys) clustersPrefix() string           { return k.prefix + "/clusters/" }
+func (k keys) clusterKey(name string) string    { return k.clustersPrefix() + name }
+func (k keys) allMachinesPrefix() string        { return k.prefix + "/machines/" }
+func (k keys) machinesPrefix(uid string) string { return k.allMachinesPrefix() + uid + "/" }
+func (k keys) cloudsPrefix() string             { return k.prefix + "/clouds/" }
+func (k keys) cloudKey(name string) string      { return k.cloudsPrefix() + url.PathEscape(name) }
+func (k keys) allEventsPrefix() string          { return k.prefix + "/events/" }
+func (k keys) allOrphansPrefix() string         { return k.prefix + "/orphans/" }
+func (k keys) orphansPrefix(cloud string) string {
+	return k.allOrphansPrefix() + url.PathEscape(cloud) + "/"
+}
+func (k keys) allSecretsPrefix() string        { return k.prefix + "/secrets/" }
+func (k keys) secretsKeyRecord() string        { return k.prefix + "/secrets-key" }
+func (k keys) secretsPrefix(uid string) string { return k.allSecretsPrefix() + uid + "/" }
+func (k keys) lastSweepKey() string            { return k.prefix + "/swept" }
+func (k keys) allUnownedPrefix() string        { return k.prefix + "/unowned/" }
+func (k keys) unownedKey(uid string) string    { return k.allUnownedPrefix() + uid }
+func (k keys) damagedKey(key string) string {
+	return k.prefix + "/damaged" + strings.TrimPrefix(key, k.prefix)
+}
+func (k keys) secretKey(uid, s string) string { return k.secretsPrefix(uid) + s }
+
+// orphanKey has the id of the machine too: two of one name may be orphans, where one is a copy of the other.
+func (k keys) orphanKey(cloud, name, id string) string {
+	return k.orphansPrefix(cloud) + url.PathEscape(name) + "/" + url.PathEscape(id)
+}
+
+// eventsPrefix are those of a cluster; of the installation where uid is empty. A UID that somebody wrote by hand may hold anything.
+func (k keys) eventsPrefix(uid string) string {
+	if uid == "" {
+		uid = InstallationEvents
+	}
+	return k.allEventsPrefix() + url.PathEscape(uid) + "/"
+}
+
+func (k keys) machineKey(uid string, index int) string {
+	return fmt.Sprintf("%s%04d", k.machinesPrefix(uid), index)
+}
+
+// maxMachineIndex is what four digits hold.
+const maxMachineIndex = 9999
+
+// checkRef refuses a reference that would reach other keys than its own: an empty UID as a prefix is everybody's.
+func checkRef(ref api.Ref) error {
+	if err := checkKeyPart("cluster name", ref.Name); err != nil {
+		return err
+	}
+	return checkKeyPart("cluster UID", ref.UID)
+}
+
+func checkKeyPart(what, s string) error {
+	if s == "" {
+		return errors.New("the " + what + " is empty")
+	}
+	if strings.ContainsAny(s, "/\x00") {
+		return fmt.Errorf("the %s %q must not have a slash in it", what, s)
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/redact"
+)
+
+// learnEvery is how often a process that uses a cluster's secrets asks for those that others wrote meanwhile.
+const learnEvery = 30 * time.Second
+
+// secretLearner remembers which secrets this process has been told of, so that whatever a machine prints of them is hidden (see package
+// redact): a process that was just started has to know them all before it hears the machines of a cluster.
+type secretLearner struct {
+	mu       sync.Mutex
+	clusters map[string]learnedSecrets
+}
+
+type learnedSecrets struct {
+	at time.Time
+	// revision is that of etcd up to which all is known.
+	revision int64
+}
+
+// nextRevision says from which revision on a cluster's secrets are to be learned; 0 where they were a moment ago.
+func (l *secretLearner) nextRevision(uid string, now time.Time) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.clusters[uid]
+	if now.Sub(was.at) < learnEvery {
+		return 0
+	}
+	return was.revision + 1
+}
+
+func (l *secretLearner) recordLearned(uid string, revision int64, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clusters == nil {
+		l.clusters = map[string]learnedSecrets{}
+	}
+	l.clusters[uid] = learnedSecrets{now, revision}
+}
+
+func (l *secretLearner) forgetCluster(uid string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.clusters, uid)
+	redact.ForgetOwner(uid)
+}
+
+// readSealedSecret reads a sealed secret, and in the same exchange learns all secrets of its cluster that are not known yet. nil where there
+// is none.
+func (s *Store) readSealedSecret(ctx context.Context, ref api.Ref, key string) ([]byte, error) {
+	doing := fmt.Sprintf("reading secret %q of cluster %q", key, ref.Name)
+	path, now := s.keys.secretKey(ref.UID, key), time.Now()
+	ops := []clientv3.Op{clientv3.OpGet(path)}
+	since := s.learner.nextRevision(ref.UID, now)
+	if since > 0 && s.seal.err == nil {
+		ops = append(ops, clientv3.OpGet(s.keys.secretsPrefix(ref.UID), clientv3.WithPrefix(), clientv3.WithMinModRev(since)))
+	}
+	resp, err := s.commitTxn(ctx, doing, nil, ops, nil)
+	if err != nil {
+		return nil, err
+	}
+	if len(ops) > 1 {
+		for _, kv := range rangeResult(resp, 1) {
+			if value, err := s.seal.openSecret(string(kv.Key), kv.Value); err == nil { // one that can't be opened nobody can give away
+				redact.LearnSecret(ref.UID, value)
+			}
+		}
+		s.learner.recordLearned(ref.UID, resp.Header.GetRevision(), now)
+	}
+	if kv := firstKV(resp, 0); kv != nil {
+		return kv.Value, nil
+	}
+	return nil, nil
+}

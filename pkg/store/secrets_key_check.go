@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// OtherKeyError says that etcd's secrets are sealed with another key than the one at hand.
+type OtherKeyError struct {
+	Have, Need string // ids of keys, which give nothing away of them
+	// Since is when the key that is needed was first used; zero where that was not recorded.
+	Since time.Time
+}
+
+func (e *OtherKeyError) Error() string {
+	since := ""
+	if !e.Since.IsZero() {
+		since = " since " + e.Since.UTC().Format(time.DateOnly)
+	}
+	return fmt.Sprintf("the secrets in etcd are sealed with another key%s (id %s; the key at hand has id %s)", since, e.Need, e.Have)
+}
+
+// secretsKeyRecord says which key is in use.
+type keyRecord struct {
+	KeyID string    `json:"key_id"`
+	Since time.Time `json:"since"`
+}
+
+// maxSecretsTried is how many secrets are looked at where no record says which key they are sealed with.
+const maxSecretsTried = 500
+
+// HasSecrets says whether etcd holds any secret.
+func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
+	resp, err := s.getKeys(ctx, "looking for secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	return err == nil && len(resp.Kvs) > 0, err
+}
+
+// CheckSecretsKey records the key of this Store as the one in use, or returns an *OtherKeyError where what is sealed is sealed with another.
+func (s *Store) CheckSecretsKey(ctx context.Context, now time.Time) error {
+	if s.seal.err != nil {
+		return s.seal.err
+	}
+	record, err := s.readKeyRecord(ctx)
+	if err != nil || record.KeyID == s.seal.id {
+		return err
+	}
+	other, ours, err := s.findSealingKeys(ctx)
+	switch {
+	case err != nil:
+		return err
+	case record.KeyID == "" && (ours || other == ""):
+		return s.RecordSecretsKey(ctx, now)
+	case other == "" && !ours: // nothing is sealed any more
+		return s.RecordSecretsKey(ctx, now)
+	case record.KeyID != "":
+		return &OtherKeyError{Have: s.seal.id, Need: record.KeyID, Since: record.Since}
+	}
+	return &OtherKeyError{Have: s.seal.id, Need: other}
+}
+
+// RecordSecretsKey records the key of this Store as the one in use. What another one has sealed stays as it is.
+func (s *Store) RecordSecretsKey(ctx context.Context, now time.Time) error {
+	if s.seal.err != nil {
+		return s.seal.err
+	}
+	value, err := json.Marshal(keyRecord{KeyID: s.seal.id, Since: now})
+	if err != nil {
+		return err
+	}
+	_, err = s.commitTxn(ctx, "recording the secrets key in use", nil, []clientv3.Op{clientv3.OpPut(s.keys.secretsKeyRecord(), string(value))}, nil)
+	return err
+}
+
+func (s *Store) readKeyRecord(ctx context.Context) (keyRecord, error) {
+	var r keyRecord
+	key := s.keys.secretsKeyRecord()
+	resp, err := s.getKeys(ctx, "reading which secrets key is in use", key)
+	if err != nil || len(resp.Kvs) == 0 {
+		return r, err
+	}
+	if err := json.Unmarshal(resp.Kvs[0].Value, &r); err != nil {
+		return r, &CorruptError{Keys: []string{key}, Cause: fmt.Errorf("no record of a key: %w", err)}
+	}
+	return r, nil
+}
+
+// findSealingKeys says with which key the first secrets are sealed: whether any is with ours, and the id of another, if there is one.
+func (s *Store) findSealingKeys(ctx context.Context) (other string, ours bool, err error) {
+	resp, err := s.getKeys(ctx, "looking at secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(), clientv3.WithLimit(maxSecretsTried))
+	if err != nil {
+		return "", false, err
+	}
+	for _, kv := range resp.Kvs {
+		var e envelope
+		if json.Unmarshal(kv.Value, &e) != nil || e.KeyID == "" {
+			continue // damaged: it says nothing
+		}
+		if e.KeyID == s.seal.id {
+			ours = true
+		} else if other == "" {
+			other = e.KeyID
+		}
+	}
+	return other, ours, nil
+}

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sky-shift/skyctl/pkg/atomicfile"
+	"github.com/sky-shift/skyctl/pkg/regularfile"
+)
+
+// LoadOrCreateSecretsKey returns the secrets key kept in a file, as hexadecimal, for its owner's eyes alone. Where there is
+// no file it makes one; two processes that do so at once end with the same key.
+func LoadOrCreateSecretsKey(path string) ([]byte, error) {
+	key, err := LoadSecretsKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := createSecretsKey(path); err != nil {
+		return nil, fmt.Errorf("creating secrets key %s: %w", path, err)
+	}
+	return LoadSecretsKey(path)
+}
+
+// LoadSecretsKey is LoadOrCreateSecretsKey for who must not make a key: where there is no file its error wraps fs.ErrNotExist.
+func LoadSecretsKey(path string) ([]byte, error) {
+	f, err := regularfile.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the secrets key: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading the secrets key: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("secrets key %s is open to other users (mode %04o): they may have read it; run chmod 600 on it if you know they haven't", path, mode)
+	}
+	text := make([]byte, 2*KeySize+16)
+	n, err := f.Read(text)
+	if err != nil && n == 0 {
+		return nil, fmt.Errorf("secrets key %s is empty; it needs %d hexadecimal digits", path, 2*KeySize)
+	}
+	key := make([]byte, KeySize)
+	text = bytes.TrimSpace(text[:n])
+	if len(text) != 2*KeySize {
+		return nil, fmt.Errorf("secrets key %s has %d characters; it needs %d hexadecimal digits", path, len(text), 2*KeySize)
+	}
+	if _, err := hex.Decode(key, text); err != nil {
+		return nil, fmt.Errorf("secrets key %s is not in hexadecimal", path) // the cause would quote from it
+	}
+	return key, nil
+}
+
+func createSecretsKey(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	key := make([]byte, KeySize)
+	if _, err := rand.Read(key); err != nil {
+		return err
+	}
+	err := atomicfile.Create(path, []byte(hex.EncodeToString(key)+"\n"))
+	if errors.Is(err, fs.ErrExist) { // somebody else was faster
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,12 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTheServerTellsItsVersion(t *testing.T) {
+	if v, err := open(t, "version", nil).ServerVersion(t.Context()); err != nil || !strings.HasPrefix(v, "3.") {
+		t.Errorf("%q, %v", v, err)
+	}
+}

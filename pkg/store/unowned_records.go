@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// UnownedRecords are the machines and secrets on record under a UID that no cluster has.
+type UnownedRecords struct {
+	UID string
+	// Machines are those that can be read.
+	Machines []api.Machine
+	// Records is how many objects there are, secrets included.
+	Records int
+	// FirstSeen is when they were first found to belong to no cluster.
+	FirstSeen time.Time
+}
+
+// FindUnownedRecords returns what is on record for no cluster, and remembers since when each is so. While any cluster's
+// object can't be understood it is a *CorruptError: what seems to belong to none may be that one's.
+func (s *Store) FindUnownedRecords(ctx context.Context, now time.Time) ([]UnownedRecords, error) {
+	const doing = "looking for records of no cluster"
+	found, seen, _, err := s.readUnownedRecords(ctx, doing)
+	if err != nil {
+		return nil, err
+	}
+	var ops []clientv3.Op
+	for i := range found {
+		u := &found[i]
+		if at, known := seen[u.UID]; known {
+			u.FirstSeen = at
+			continue
+		}
+		u.FirstSeen = now.UTC()
+		ops = append(ops, clientv3.OpPut(s.keys.unownedKey(u.UID), u.FirstSeen.Format(time.RFC3339)))
+	}
+	for uid := range seen {
+		if !slices.ContainsFunc(found, func(u UnownedRecords) bool { return u.UID == uid }) {
+			ops = append(ops, clientv3.OpDelete(s.keys.unownedKey(uid)))
+		}
+	}
+	if len(ops) > 0 {
+		_, err = s.commitTxn(ctx, doing, nil, groupOps(ops), nil)
+	}
+	return found, err
+}
+
+// readUnownedRecords reads all of one moment, which is also returned: the revision of the store.
+func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]UnownedRecords, map[string]time.Time, int64, error) {
+	resp, err := s.commitTxn(ctx, doing, nil, []clientv3.Op{
+		clientv3.OpGet(s.keys.clustersPrefix(), clientv3.WithPrefix()),
+		clientv3.OpGet(s.keys.allMachinesPrefix(), clientv3.WithPrefix(), clientv3.WithKeysOnly()),
+		clientv3.OpGet(s.keys.allSecretsPrefix(), clientv3.WithPrefix(), clientv3.WithKeysOnly()),
+		clientv3.OpGet(s.keys.allUnownedPrefix(), clientv3.WithPrefix()),
+	}, nil)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	clusters, bad := s.decodeClusters(rangeResult(resp, 0))
+	if err := joinCorruptErrors(bad); err != nil {
+		return nil, nil, 0, err
+	}
+	owned := map[string]bool{}
+	for _, c := range clusters {
+		owned[c.Metadata.UID] = true
+	}
+	records := map[string]int{}
+	count := func(kvs []*mvccpb.KeyValue, under string) {
+		for _, kv := range kvs {
+			uid, _, _ := strings.Cut(strings.TrimPrefix(string(kv.Key), under), "/")
+			if !owned[uid] && uid != "" {
+				records[uid]++
+			}
+		}
+	}
+	count(rangeResult(resp, 1), s.keys.allMachinesPrefix())
+	count(rangeResult(resp, 2), s.keys.allSecretsPrefix())
+	seen := map[string]time.Time{}
+	for _, kv := range rangeResult(resp, 3) {
+		at, err := time.Parse(time.RFC3339, string(kv.Value))
+		if err == nil { // one that makes no sense is seen anew
+			seen[strings.TrimPrefix(string(kv.Key), s.keys.allUnownedPrefix())] = at
+		}
+	}
+	var found []UnownedRecords
+	for uid, n := range records {
+		machines, err := s.getKeys(ctx, doing, s.keys.machinesPrefix(uid), clientv3.WithPrefix())
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		readable, _ := decodeMachines(machines.Kvs)
+		found = append(found, UnownedRecords{UID: uid, Records: n, Machines: readable})
+	}
+	slices.SortFunc(found, func(a, b UnownedRecords) int { return strings.Compare(a.UID, b.UID) })
+	return found, seen, resp.Header.Revision, nil
+}
+
+// SetAsideUnownedRecords takes away what is on record under a UID that no cluster has, and keeps a copy of it for a month.
+// It does nothing, and says so, where a cluster was written meanwhile: that may be the one whose it is.
+func (s *Store) SetAsideUnownedRecords(ctx context.Context, uid string) (bool, error) {
+	doing := "setting aside what is on record under " + uid
+	if err := checkKeyPart("cluster UID", uid); err != nil {
+		return false, err
+	}
+	found, _, revision, err := s.readUnownedRecords(ctx, doing)
+	if err != nil || !slices.ContainsFunc(found, func(u UnownedRecords) bool { return u.UID == uid }) {
+		return false, err
+	}
+	lease, err := s.grantCopyLease(ctx, doing)
+	if err != nil {
+		return false, err
+	}
+	ops := []clientv3.Op{clientv3.OpDelete(s.keys.unownedKey(uid))}
+	when := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(s.keys.clustersPrefix()).WithPrefix(), "<", revision+1)}
+	for _, prefix := range []string{s.keys.machinesPrefix(uid), s.keys.secretsPrefix(uid)} {
+		resp, err := s.getKeys(ctx, doing, prefix, clientv3.WithPrefix(), clientv3.WithRev(revision))
+		if err != nil {
+			return false, err
+		}
+		for _, kv := range resp.Kvs {
+			copied := clientv3.OpPut(s.keys.damagedKey(string(kv.Key)), string(kv.Value), clientv3.WithLease(lease))
+			ops = append(ops, copied, clientv3.OpDelete(string(kv.Key)))
+		}
+		when = append(when, clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", revision+1))
+	}
+	resp, err := s.commitTxn(ctx, doing, when, groupOps(ops), nil)
+	return err == nil && resp.Succeeded, err
+}
+
+// RenewCloudUse has every cloud that was ever used be asked for orphans from now on: something was forgotten of which
+// nobody knows where it was.
+func (s *Store) RenewCloudUse(ctx context.Context, now time.Time) error {
+	names, err := s.ListUsedClouds(ctx, time.Time{})
+	for _, name := range names {
+		if err == nil {
+			err = s.RecordCloudUse(ctx, name, now)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("having all clouds asked for machines of no cluster: %w", err)
+	}
+	return nil
+}

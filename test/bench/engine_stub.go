@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// engineStub answers as the API of a Docker Engine that has thousands of hosts: it lists them, and takes one request for a new
+// host after the other, all of which it refuses for lack of room once it has noted when they came.
+type engineStub struct {
+	address      string
+	installation string
+	network      string
+	http         *http.Server
+
+	mu     sync.Mutex
+	hosts  []container.Summary
+	listed []byte               // the answer that lists them all; nil where that changed
+	asked  map[string]time.Time // when a new host of a name was first asked for
+}
+
+// startEngineStub listens on a loopback port until it is closed.
+func startEngineStub(ctx context.Context, networkName string) (*engineStub, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	e := &engineStub{address: "tcp://" + l.Addr().String(), network: networkName, asked: map[string]time.Time{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("API-Version", "1.41")
+		w.WriteHeader(http.StatusOK)
+	})
+	mux.HandleFunc("GET /v1.41/containers/json", e.handleListContainers)
+	mux.HandleFunc("POST /v1.41/containers/create", e.handleCreateContainer)
+	mux.HandleFunc("GET /v1.41/networks", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, []network.Summary{{Name: e.network, ID: "bench", Labels: map[string]string{cloud.LabelInstallation: e.installation}}})
+	})
+	mux.HandleFunc("GET /v1.41/images/{name}/json", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, map[string]string{"Id": "sha256:" + strings.Repeat("0", 64)})
+	})
+	e.http = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() { _ = e.http.Serve(l) }() // returns when it is closed
+	return e, nil
+}
+
+func (e *engineStub) close() error { return e.http.Close() }
+
+// addHost has a host listed.
+func (e *engineStub) addHost(m cloud.Machine) {
+	labels := map[string]string{
+		cloud.LabelInstallation: m.Owner.Installation, cloud.LabelCluster: m.Owner.Cluster, cloud.LabelClusterUID: m.Owner.ClusterUID,
+		cloud.LabelIndex: fmt.Sprint(m.Index), cloud.LabelIncarnation: m.Incarnation, "skyctl-cpus": "2", "skyctl-memory-gib": "8",
+		"skyctl-host-key": m.HostKey,
+	}
+	s := container.Summary{
+		ID: fmt.Sprintf("%064s", m.ID), Names: []string{"/" + m.Name}, Image: "skyctl-host:bench", ImageID: "sha256:" + strings.Repeat("0", 64),
+		Command: "/sbin/init", Created: longAgo.Unix(), State: container.StateRunning, Status: "Up 10 days", Labels: labels, Ports: []container.Port{},
+		NetworkSettings: &container.NetworkSettingsSummary{Networks: map[string]*network.EndpointSettings{
+			e.network: {NetworkID: strings.Repeat("1", 64), EndpointID: strings.Repeat("2", 64), Gateway: "172.30.0.1", IPAddress: m.Address, IPPrefixLen: 16, MacAddress: "02:42:ac:1e:00:02"},
+		}},
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hosts, e.listed = append(e.hosts, s), nil
+}
+
+// removeHost has a host no longer listed, as one that was destroyed behind everybody's back.
+func (e *engineStub) removeHost(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hosts = slices.DeleteFunc(e.hosts, func(s container.Summary) bool { return s.Names[0] == "/"+name })
+	e.listed = nil
+}
+
+// createRequestedAt is when a new host of a name was first asked for.
+func (e *engineStub) createRequestedAt(name string) (time.Time, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at, ok := e.asked[name]
+	return at, ok
+}
+
+// handleListContainers lists the hosts that carry labels, or are of a name. The engine's own work is left out as far as can be: what is
+// listed whole is made once.
+func (e *engineStub) handleListContainers(w http.ResponseWriter, r *http.Request) {
+	by, err := filters.FromJSON(r.URL.Query().Get("filters"))
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if labels := by.Get("label"); by.Len() == 1 && slices.Equal(labels, []string{cloud.LabelInstallation + "=" + e.installation}) {
+		if e.listed == nil {
+			e.listed, _ = json.Marshal(e.hosts) // they are plain data
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(e.listed) // to a client that may have hung up
+		return
+	}
+	found := []container.Summary{}
+	for _, s := range e.hosts {
+		if matchesFilters(by, s) {
+			found = append(found, s)
+		}
+	}
+	writeJSON(w, found)
+}
+
+func matchesFilters(by filters.Args, s container.Summary) bool {
+	for _, expression := range by.Get("name") {
+		if ok, err := regexp.MatchString(expression, s.Names[0]); err != nil || !ok {
+			return false
+		}
+	}
+	return by.MatchKVList("label", s.Labels) && (len(by.Get("id")) == 0 || by.ExactMatch("id", s.ID))
+}
+
+// handleCreateContainer refuses a new host. One without a name is a try whether privileges can be had.
+func (e *engineStub) handleCreateContainer(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("name")
+	if name == "" {
+		writeError(w, http.StatusForbidden, "privileged containers are not permitted")
+		return
+	}
+	e.mu.Lock()
+	if _, known := e.asked[name]; !known {
+		e.asked[name] = time.Now()
+	}
+	e.mu.Unlock()
+	writeError(w, http.StatusInternalServerError, "no space left on device")
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // to a client that may have hung up
+}
+
+func writeError(w http.ResponseWriter, code int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
+}

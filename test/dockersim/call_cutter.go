@@ -1,0 +1,65 @@
+package dockersim
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"sync"
+)
+
+// Cutter stands between a process and an engine, and kills the process at one of its calls: from then on nothing that it does
+// reaches the engine.
+type Cutter struct {
+	// Engine is what answers until then.
+	Engine http.Handler
+	// At is the number of the call at which the process dies; 0 is never.
+	At int
+	// After has the engine do what that call asks for; else it never hears of it.
+	After bool
+	// Kill ends the process.
+	Kill func()
+
+	mu    sync.Mutex
+	calls []string
+	dead  bool
+}
+
+// RecordedCalls are those that were made, in words.
+func (c *Cutter) RecordedCalls() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.calls...)
+}
+
+// ServeHTTP passes a call on, or is its end.
+func (c *Cutter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	dead := c.dead
+	if !dead {
+		c.calls = append(c.calls, r.Method+" "+versionPrefix.ReplaceAllString(r.URL.Path, "/"))
+		c.dead = len(c.calls) == c.At
+	}
+	killed := !dead && c.dead
+	c.mu.Unlock()
+	switch {
+	case dead:
+	case !killed:
+		c.Engine.ServeHTTP(w, r)
+		return
+	case c.After:
+		c.Engine.ServeHTTP(&discardedResponse{header: http.Header{}}, r.WithContext(context.WithoutCancel(r.Context())))
+	}
+	if killed && c.Kill != nil {
+		c.Kill()
+	}
+	panic(http.ErrAbortHandler) // the connection breaks
+}
+
+// discardedResponse is an answer that nobody gets.
+type discardedResponse struct {
+	header http.Header
+	bytes.Buffer
+}
+
+func (u *discardedResponse) Header() http.Header { return u.header }
+func (u *discardedResponse) WriteHeader(int)     {}

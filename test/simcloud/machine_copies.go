@@ -1,0 +1,46 @@
+package simcloud
+
+import (
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// CopyMachine makes a copy of the machine that bears a name now, as somebody does who saves its disk as an image and starts
+// that: it has all its labels, a name and an id of its own, and no host behind it.
+func (c *Cloud) CopyMachine(name, as string) (cloud.Machine, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := c.findMachine(name)
+	if of == nil {
+		return cloud.Machine{}, fmt.Errorf("there is no machine %s", name)
+	}
+	c.next++
+	m := of.Machine
+	m.Name, m.ID, m.State = as, fmt.Sprintf("i-%04d", c.next), cloud.StateRunning
+	m.Address, m.PrivateAddress = "", ""
+	c.machines = append(c.machines, &machine{Machine: m, region: of.region})
+	return m, nil
+}
+
+// RenameMachine gives the machine that bears a name now another one; its labels and its id stay.
+func (c *Cloud) RenameMachine(name, as string) error {
+	return c.changeMachine(name, func(m *cloud.Machine) { m.Name = as })
+}
+
+// RelabelMachine gives the machine that bears a name now the labels of another place and incarnation; its name and its id
+// stay.
+func (c *Cloud) RelabelMachine(name string, index int, incarnation string) error {
+	return c.changeMachine(name, func(m *cloud.Machine) { m.Index, m.Incarnation = index, incarnation })
+}
+
+func (c *Cloud) changeMachine(name string, how func(*cloud.Machine)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.findMachine(name)
+	if m == nil {
+		return fmt.Errorf("there is no machine %s", name)
+	}
+	how(&m.Machine)
+	return nil
+}

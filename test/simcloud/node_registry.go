@@ -1,0 +1,196 @@
+package simcloud
+
+import (
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// nodeRegistry is what a cluster's own etcd has of nodes. As with RKE2, a Node comes into being when a unit that holds the head's
+// token starts under a name that nobody else has taken; it stays when its machine is gone, and one that was deleted comes
+// back only when the unit is started anew.
+type nodeRegistry struct {
+	mu    sync.Mutex
+	nodes map[string]*corev1.Node
+	// passwords are the secrets by which names are kept for the machine that took them first.
+	passwords map[string]string
+	// removed is under which run of its unit a Node was deleted.
+	removed map[string]string
+	pods    map[string]*corev1.Pod
+}
+
+func newNodeRegistry() *nodeRegistry {
+	return &nodeRegistry{nodes: map[string]*corev1.Node{}, passwords: map[string]string{}, removed: map[string]string{}, pods: map[string]*corev1.Pod{}}
+}
+
+// member is a machine whose unit runs and may join.
+type member struct {
+	password, invocation string
+	ready                bool
+}
+
+// syncRegistry makes the registry follow the machines.
+func (a *apiServer) syncRegistry() {
+	up := a.joinedMembers()
+	r := a.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, m := range up {
+		if owner, taken := r.passwords[name]; taken && owner != m.password {
+			continue
+		}
+		if _, known := r.nodes[name]; known {
+			continue
+		}
+		if run, removed := r.removed[name]; removed && run == m.invocation {
+			continue
+		}
+		delete(r.removed, name)
+		r.nodes[name], r.passwords[name] = newNode(name), m.password
+	}
+	for name, n := range r.nodes {
+		setNodeReady(n, up[name].ready)
+	}
+}
+
+// joinedMembers are by the names of their Nodes.
+func (a *apiServer) joinedMembers() map[string]member {
+	up := map[string]member{}
+	token := a.head.readFile("/var/lib/rancher/rke2/server/agent-token")
+	for _, h := range a.peers() {
+		unit := unitOf(h == a.head)
+		joined := h.isUnitActive(unit) && (h == a.head || h.readFile("/etc/rancher/rke2/join-token") == token &&
+			h.configValue("server") == "https://"+net.JoinHostPort(a.head.address, "9345"))
+		if name := h.configValue("node-name"); joined && name != "" {
+			run := h.unitInvocation(unit)
+			up[name] = member{password: h.password, invocation: run, ready: h.isHealthyRun(run) && h.isAtConfiguredAddress()}
+		}
+	}
+	return up
+}
+
+func unitOf(head bool) string {
+	if head {
+		return "rke2-server"
+	}
+	return "rke2-agent"
+}
+
+func newNode(name string) *corev1.Node {
+	has := corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("4Gi"),
+		corev1.ResourceEphemeralStorage: resource.MustParse("40Gi"),
+	}
+	now := metav1.NewTime(time.Now().UTC())
+	return &corev1.Node{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "2", CreationTimestamp: now},
+		Status: corev1.NodeStatus{
+			Images:   []corev1.ContainerImage{{Names: []string{"rancher/mirrored-pause:3.6"}, SizeBytes: 1}},
+			Capacity: has, Allocatable: has, NodeInfo: corev1.NodeSystemInfo{KubeletVersion: Version},
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastTransitionTime: now}},
+		},
+	}
+}
+
+func setNodeReady(n *corev1.Node, ready bool) {
+	c := &n.Status.Conditions[0]
+	if ready == (c.Status == corev1.ConditionTrue) {
+		return
+	}
+	c.LastTransitionTime = metav1.NewTime(time.Now().UTC())
+	if ready {
+		c.Status, c.Reason, c.Message = corev1.ConditionTrue, "KubeletReady", ""
+	} else {
+		c.Status, c.Reason, c.Message = corev1.ConditionUnknown, "NodeStatusUnknown", "Kubelet stopped posting node status."
+	}
+}
+
+// listNodes is a copy of the nodes, by name; only one where that is named.
+func (r *nodeRegistry) listNodes(only string) []corev1.Node {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := []corev1.Node{}
+	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
+		if only == "" || only == name {
+			found = append(found, *r.nodes[name].DeepCopy())
+		}
+	}
+	return found
+}
+
+// changeNode does something to a Node, and returns a copy of it; nil where there is none.
+func (r *nodeRegistry) changeNode(name string, do func(*corev1.Node)) *corev1.Node {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.nodes[name]
+	if n == nil {
+		return nil
+	}
+	do(n)
+	return n.DeepCopy()
+}
+
+// removeNode takes a Node away, and the pods that ran there.
+func (r *nodeRegistry) removeNode(name, run string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.nodes[name] == nil {
+		return false
+	}
+	delete(r.nodes, name)
+	r.removed[name] = run
+	maps.DeleteFunc(r.pods, func(_ string, p *corev1.Pod) bool { return p.Spec.NodeName == name })
+	return true
+}
+
+const passwordSecretSuffix = ".node-password.rke2"
+
+// deletePasswordSecret takes the secret of a Node's password away.
+func (r *nodeRegistry) deletePasswordSecret(secret string) bool {
+	name, is := strings.CutSuffix(secret, passwordSecretSuffix)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, there := r.passwords[name]; !is || !there {
+		return false
+	}
+	delete(r.passwords, name)
+	return true
+}
+
+// podsOn are the pods of a node; all where none is named.
+func (r *nodeRegistry) podsOn(node string) []corev1.Pod {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := []corev1.Pod{}
+	for _, key := range slices.Sorted(maps.Keys(r.pods)) {
+		if p := r.pods[key]; node == "" || p.Spec.NodeName == node {
+			found = append(found, *p.DeepCopy())
+		}
+	}
+	return found
+}
+
+func (r *nodeRegistry) evictPod(key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pods[key] == nil {
+		return false
+	}
+	delete(r.pods, key)
+	return true
+}
+
+// passwordNodeNames are the names of the Nodes whose passwords are kept.
+func (r *nodeRegistry) passwordNodeNames() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.passwords))
+}

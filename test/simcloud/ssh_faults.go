@@ -1,0 +1,173 @@
+package simcloud
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// sshFaults are what connections to machines of a name meet.
+type sshFaults struct {
+	mu       sync.Mutex
+	silent   bool
+	startup  string
+	impostor ssh.Signer
+	cuts     []*Cut
+	environ  []string
+}
+
+// Cut is a connection that breaks in the middle of a command. What a command is to do arrives on its standard input.
+type Cut struct {
+	// Seen is what the standard input has to show first.
+	Seen string
+	// After is how many bytes still arrive after that.
+	After int64
+	// Late, where it is set, has all of it arrive, and is how long after that the connection breaks.
+	Late time.Duration
+	// Times is how often it breaks; 0 is for ever.
+	Times int
+
+	hits int
+}
+
+// SilenceSSH makes machines of that name take connections and never say a word; those that are there are cut.
+func (c *Cloud) SilenceSSH(machine string, silent bool) {
+	c.changeSSHFaults(machine, func(l *sshFaults) { l.silent = silent })
+}
+
+// SetImpostor makes machines of that name show a host key that is not theirs; connections that are there are cut.
+func (c *Cloud) SetImpostor(machine string, impostor bool) error {
+	var signer ssh.Signer
+	if impostor {
+		key, err := newSigner()
+		if err != nil {
+			return err
+		}
+		signer = key
+	}
+	c.changeSSHFaults(machine, func(l *sshFaults) { l.impostor = signer })
+	return nil
+}
+
+// SetNoisyShell has the login shell of machines of that name run something before every command, as .bashrc is; "" ends it.
+func (c *Cloud) SetNoisyShell(machine, startup string) {
+	c.changeSSHFaults(machine, func(l *sshFaults) { l.startup = startup })
+}
+
+// shellCommand is the command that the login shell makes of a command.
+func (l *sshFaults) shellCommand(command string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.startup == "" {
+		return command
+	}
+	return l.startup + "\n" + command
+}
+
+// CutSSH breaks connections to machines of that name in the midst of a command.
+func (c *Cloud) CutSSH(machine string, cut Cut) *Cut {
+	c.changeSSHFaults(machine, func(l *sshFaults) { l.cuts = append(l.cuts, &cut) })
+	return &cut
+}
+
+// CountCuts says how often a cut was met.
+func (c *Cloud) CountCuts(machine string, cut *Cut) int {
+	c.mu.Lock()
+	l := c.defectsOf(machine).lies
+	c.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return cut.hits
+}
+
+func (c *Cloud) changeSSHFaults(machine string, change func(*sshFaults)) {
+	c.mu.Lock()
+	l := c.defectsOf(machine).lies
+	m := c.findMachine(machine)
+	c.mu.Unlock()
+	l.mu.Lock()
+	change(l)
+	l.mu.Unlock()
+	if m != nil && m.host != nil {
+		m.host.sshd.cutConnections()
+	}
+}
+
+func (l *sshFaults) isSilent() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.silent
+}
+
+// shownHostKey is the host key to show.
+func (l *sshFaults) shownHostKey(own ssh.Signer) ssh.Signer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.impostor != nil {
+		return l.impostor
+	}
+	return own
+}
+
+// nextCut counts a cut as met where what has arrived shows that it is its turn.
+func (l *sshFaults) nextCut(seen []byte) (cut *Cut, at int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.cuts {
+		if i := bytes.Index(seen, []byte(c.Seen)); i >= 0 && (c.Times == 0 || c.hits < c.Times) {
+			c.hits++
+			return c, i + len(c.Seen)
+		}
+	}
+	return nil, 0
+}
+
+// cuttingReader passes a command's standard input on until the connection is to break.
+type cuttingReader struct {
+	from io.Reader
+	lies *sshFaults
+	conn net.Conn
+
+	seen []byte
+	cut  *Cut
+	left int64
+}
+
+// maxSeenBytes bounds what is kept of a command's standard input: scripts are shorter.
+const maxSeenBytes = 64 << 10
+
+func (c *cuttingReader) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	if c.cut == nil && len(c.seen) < maxSeenBytes {
+		before := len(c.seen)
+		c.seen = append(c.seen, p[:n]...)
+		var at int
+		if c.cut, at = c.lies.nextCut(c.seen); c.cut != nil {
+			c.left = c.cut.After + int64(at-before)
+			if c.cut.Late > 0 {
+				time.AfterFunc(c.cut.Late, func() { _ = c.conn.Close() })
+			}
+		}
+	}
+	if c.cut == nil || c.cut.Late > 0 || int64(n) < c.left {
+		c.left -= int64(n)
+		return n, err
+	}
+	n = int(max(c.left, 0))
+	_ = c.conn.Close()
+	return n, io.ErrUnexpectedEOF
+}
+
+func newSigner() (ssh.Signer, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewSignerFromKey(key)
+}

@@ -1,0 +1,343 @@
+// Package skydstub stands in for skyd in tests: a real Temporal and etcd in this process, and a worker whose operations do
+// to etcd what a test wants, without a cloud. Only tests import it.
+package skydstub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/client/connect"
+	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/server/embedded"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// World is a running stand-in.
+type World struct {
+	// Config reaches it as a skyd dev is reached; External as somebody else's servers are.
+	Config   *config.Config
+	External map[string]string // environment
+	Store    *store.Store
+	Temporal client.Client
+	Stack    *embedded.Stack
+
+	mu    sync.Mutex
+	plays map[string]Behavior
+}
+
+// Behavior is what the operations on one cluster do. A nil part does what goes well.
+type Behavior struct {
+	// Plan answers for specs whose region is the play's name.
+	Plan func(api.ClusterSpec) (api.PlanResult, error)
+	// Provision and Delete run as activities; ctx ends when the workflow is cancelled.
+	Provision func(ctx context.Context, w *World, in api.ProvisionInput) error
+	Delete    func(ctx context.Context, w *World, in api.DeleteInput) error
+	// Check answers for the play that has no name; Sweep for the play of the cluster that is swept, or for that one; Orphans
+	// for that one.
+	Check   func() (api.CheckResult, error)
+	Sweep   func(ctx context.Context, w *World, in api.SweepInput) (api.SweepResult, error)
+	Orphans func(ctx context.Context, w *World, in api.OrphansInput) (api.OrphansResult, error)
+	// Adopt answers for the play that has no name.
+	Adopt func(in api.AdoptInput) api.AdoptResult
+	// Repair runs as an activity; without it the cluster is READY and in sync after it.
+	Repair func(ctx context.Context, w *World, in api.RepairInput) error
+}
+
+// Start brings a world up in a state directory. The caller closes it.
+func Start(ctx context.Context, dir string) (*World, error) {
+	env, err := chooseFreePorts(dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.Load(nil, func(k string) string { return env[k] })
+	if err != nil {
+		return nil, err
+	}
+	w := &World{Config: cfg, plays: map[string]Behavior{}}
+	if w.Stack, err = embedded.StartServers(ctx, embedded.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		return nil, err
+	}
+	if err := w.connectClients(ctx); err != nil {
+		return nil, errors.Join(err, w.Stack.Close())
+	}
+	w.External = map[string]string{
+		"SKYCTL_ETCD_ENDPOINTS": cfg.Etcd.Endpoints[0], "SKYCTL_TEMPORAL_ADDRESS": cfg.Temporal.Address,
+		"SKYCTL_ETCD_TLS_CA": cfg.Etcd.TLS.CA, "SKYCTL_ETCD_TLS_CERT": cfg.Etcd.TLS.Cert, "SKYCTL_ETCD_TLS_KEY": cfg.Etcd.TLS.Key,
+		"SKYCTL_TEMPORAL_TLS_CA": cfg.Temporal.TLS.CA, "SKYCTL_TEMPORAL_TLS_CERT": cfg.Temporal.TLS.Cert,
+		"SKYCTL_TEMPORAL_TLS_KEY": cfg.Temporal.TLS.Key, "SKYCTL_UI_ADDRESS": cfg.UI.Address,
+	}
+	return w, nil
+}
+
+func chooseFreePorts(dir string) (map[string]string, error) {
+	env := map[string]string{config.EnvDir: dir}
+	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // held until all three are chosen
+		env[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	}
+	return env, nil
+}
+
+func (w *World) connectClients(ctx context.Context) error {
+	key, err := store.LoadOrCreateSecretsKey(w.Config.SecretsKeyFile)
+	if err != nil {
+		return err
+	}
+	if w.Store, err = connect.OpenStore(ctx, w.Config, key); err != nil {
+		return err
+	}
+	if _, err := w.Store.EnsureInstallationID(ctx); err != nil { // a worker makes it before anything else
+		return err
+	}
+	w.Temporal, err = connect.DialTemporal(ctx, w.Config, "rehearsal", nil)
+	return err
+}
+
+// Close ends the world.
+func (w *World) Close() error {
+	w.Temporal.Close()
+	return errors.Join(w.Store.Close(), w.Stack.Close())
+}
+
+// StartWorker starts a worker, which is stopped with the test; then the world is cleared for the next one.
+func (w *World) StartWorker(t testing.TB) { w.StartWorkerOn(t, w.Config.Temporal.TaskQueue) }
+
+// StartWorkerOn is Work on another task queue.
+func (w *World) StartWorkerOn(t testing.TB, queue string) {
+	t.Helper()
+	wk := worker.New(w.Temporal, queue, worker.Options{})
+	wk.RegisterWorkflowWithOptions(w.runProvision, workflow.RegisterOptions{Name: api.WorkflowProvision})
+	wk.RegisterWorkflowWithOptions(w.runDelete, workflow.RegisterOptions{Name: api.WorkflowDelete})
+	wk.RegisterWorkflowWithOptions(w.runPlan, workflow.RegisterOptions{Name: api.WorkflowPlan})
+	wk.RegisterWorkflowWithOptions(w.runCheck, workflow.RegisterOptions{Name: api.WorkflowCheck})
+	w.registerSweeps(wk)
+	wk.RegisterActivityWithOptions(w.playCheck, activity.RegisterOptions{Name: "playCheck"})
+	wk.RegisterActivityWithOptions(w.playProvision, activity.RegisterOptions{Name: "playProvision"})
+	wk.RegisterActivityWithOptions(w.playDelete, activity.RegisterOptions{Name: "playDelete"})
+	wk.RegisterActivityWithOptions(w.playPlan, activity.RegisterOptions{Name: "playPlan"})
+	wk.RegisterActivityWithOptions(w.isDeleting, activity.RegisterOptions{Name: "deleting"})
+	if err := wk.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		wk.Stop()
+		w.ClearState(t)
+	})
+}
+
+// ClearState ends all operations and forgets all clusters and plays.
+func (w *World) ClearState(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own has ended
+	defer cancel()
+	w.mu.Lock()
+	clear(w.plays)
+	w.mu.Unlock()
+	clusters, err := w.Store.ListClusters(ctx)
+	if err != nil {
+		t.Error(err)
+	}
+	for i := range clusters {
+		ref := clusters[i].Ref()
+		_ = w.Temporal.TerminateWorkflow(ctx, api.OperationID(ref.Name), "", "the test is over") // most have ended
+		if err := w.Store.DeleteCluster(ctx, ref); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// SetBehavior says what the operations on a cluster do from now on.
+func (w *World) SetBehavior(cluster string, p Behavior) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.plays[cluster] = p
+}
+
+func (w *World) behaviorOf(cluster string) Behavior {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.plays[cluster]
+}
+
+func withActivityOptions(ctx workflow.Context) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: time.Minute, HeartbeatTimeout: 5 * time.Second, WaitForCancellation: true,
+		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+}
+
+// runProvision goes on as a delete where it is cancelled for the sake of one, as the real one does.
+func (w *World) runProvision(ctx workflow.Context, in api.ProvisionInput) error {
+	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playProvision", in).Get(ctx, nil)
+	if err == nil {
+		return nil
+	}
+	clean, _ := workflow.NewDisconnectedContext(ctx)
+	var deleting bool
+	if err := workflow.ExecuteActivity(withActivityOptions(clean), "deleting", in.Cluster).Get(clean, &deleting); err != nil {
+		return err
+	}
+	if deleting {
+		return workflow.NewContinueAsNewError(clean, api.WorkflowDelete, api.DeleteInput{Cluster: in.Cluster})
+	}
+	return err
+}
+
+func (w *World) runDelete(ctx workflow.Context, in api.DeleteInput) error {
+	return workflow.ExecuteActivity(withActivityOptions(ctx), "playDelete", in).Get(ctx, nil)
+}
+
+func (w *World) runPlan(ctx workflow.Context, in api.PlanInput) (api.PlanResult, error) {
+	var r api.PlanResult
+	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playPlan", in).Get(ctx, &r)
+	return r, err
+}
+
+func (w *World) runCheck(ctx workflow.Context) (api.CheckResult, error) {
+	var r api.CheckResult
+	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playCheck").Get(ctx, &r)
+	return r, err
+}
+
+func (w *World) playCheck(context.Context) (api.CheckResult, error) {
+	if p := w.behaviorOf("").Check; p != nil {
+		return p()
+	}
+	return api.CheckResult{
+		Worker:    api.CheckFinding{Name: "worker", Version: "test"},
+		Providers: []api.CheckFinding{{Name: "Docker", Version: "20.10.24"}},
+		Clouds:    []api.CloudStatus{{Name: "docker", Enabled: true}},
+	}, nil
+}
+
+func (w *World) isDeleting(ctx context.Context, ref api.Ref) (bool, error) {
+	c, err := w.Store.ReadCluster(ctx, ref.Name)
+	return err == nil && c.Status.Phase == api.PhaseDeleting, err
+}
+
+func (w *World) playPlan(_ context.Context, in api.PlanInput) (api.PlanResult, error) {
+	if p := w.behaviorOf(in.Spec.Region).Plan; p != nil {
+		return p(in.Spec)
+	}
+	return api.PlanResult{Placements: []api.Placement{DefaultPlacement}}, nil
+}
+
+func (w *World) playProvision(ctx context.Context, in api.ProvisionInput) error {
+	ctx, stop := startHeartbeat(ctx)
+	defer stop()
+	if p := w.behaviorOf(in.Cluster.Name).Provision; p != nil {
+		return p(ctx, w, in)
+	}
+	return w.SucceedCreate(ctx, in.Cluster)
+}
+
+func (w *World) playDelete(ctx context.Context, in api.DeleteInput) error {
+	ctx, stop := startHeartbeat(ctx)
+	defer stop()
+	if p := w.behaviorOf(in.Cluster.Name).Delete; p != nil {
+		return p(ctx, w, in)
+	}
+	return w.Store.DeleteCluster(ctx, in.Cluster)
+}
+
+// startHeartbeat lets an activity hear of its cancellation.
+func startHeartbeat(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		t := time.NewTicker(100 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+				activity.RecordHeartbeat(ctx)
+			}
+		}
+	}()
+	return ctx, stop
+}
+
+// DefaultPlacement is where everything goes.
+var DefaultPlacement = api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4}
+
+// MoveCluster moves a cluster to a phase, and its machines to a state.
+func (w *World) MoveCluster(ctx context.Context, ref api.Ref, phase api.Phase, state api.MachineState, step string) error {
+	now := time.Now().UTC()
+	c, err := w.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
+		if c.Status.Phase == api.PhaseDeleting && phase != api.PhaseDeleting {
+			return fmt.Errorf("cluster %s is to be deleted", ref.Name)
+		}
+		c.Status.SetPhase(phase, "", now)
+		c.Status.Placement = &DefaultPlacement
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var machines []api.Machine
+	for n := range c.Spec.NumNodes {
+		m := api.Machine{
+			Index: n, Name: api.MachineName(ref.Name, n), Incarnation: "x7k2p", NodeName: api.MachineName(ref.Name, n) + "-x7k2p",
+			Role: api.RoleOf(n), Placement: DefaultPlacement, Address: fmt.Sprintf("172.30.0.%d", n+2),
+		}
+		m.SetState(state, step, now)
+		machines = append(machines, m)
+	}
+	return w.Store.PutMachines(ctx, ref, machines)
+}
+
+// SucceedCreate goes through a create that goes well.
+func (w *World) SucceedCreate(ctx context.Context, ref api.Ref) error {
+	for _, s := range []struct {
+		phase api.Phase
+		state api.MachineState
+		step  string
+	}{
+		{api.PhaseProvisioning, api.MachineLaunching, "launch"},
+		{api.PhaseProvisioning, api.MachineUp, "prepare"},
+		{api.PhaseProvisioning, api.MachineReady, ""},
+	} {
+		if err := w.MoveCluster(ctx, ref, s.phase, s.state, s.step); err != nil {
+			return err
+		}
+	}
+	if err := w.Store.PutSecret(ctx, ref, store.SecretKubeconfig, []byte("kind: Config\n")); err != nil {
+		return err
+	}
+	_, err := w.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseReady, "", time.Now().UTC())
+		c.Status.Versions = api.Versions{RKE2: "v1.35.7+rke2r1"}
+		c.Status.Resources = api.Resources{CPUs: api.Amount{Available: 2.01, Total: 4}, Memory: api.Amount{Available: 12.67, Total: 15.63}}
+		return nil
+	})
+	return err
+}
+
+// FailCreate ends a create in ERROR.
+func (w *World) FailCreate(ctx context.Context, ref api.Ref, f api.Failure) error {
+	_, err := w.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseError, f.Reason, time.Now().UTC())
+		c.Status.Failure = &f
+		return nil
+	})
+	return errors.Join(err, temporal.NewNonRetryableApplicationError(f.Message, f.Reason, nil))
+}

@@ -1,0 +1,78 @@
+package world
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+)
+
+// Moments of an activity at which a worker in another process tells of it.
+const (
+	// BeforeActivity: it is about to run.
+	BeforeActivity = "before"
+	// AfterActivity: it has done what it does, and Temporal has yet to hear of that.
+	AfterActivity = "after"
+)
+
+// ActivityMoment is such a moment.
+type ActivityMoment struct {
+	When, Workflow, Activity string
+}
+
+// ServeMoments hears of the moments of another process's activities. That process waits for reach to return.
+func ServeMoments(reach func(ActivityMoment)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		reach(ActivityMoment{When: q.Get("when"), Workflow: q.Get("workflow"), Activity: q.Get("activity")})
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// ReportMoments makes a worker tell of its activities' moments at a socket.
+func ReportMoments(socket string) interceptor.WorkerInterceptor {
+	return &momentReporter{http: newSocketClient(socket)}
+}
+
+type momentReporter struct {
+	interceptor.WorkerInterceptorBase
+	http *http.Client
+}
+
+func (t *momentReporter) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	told := &reportingInterceptor{teller: t}
+	told.Next = next
+	return told
+}
+
+type reportingInterceptor struct {
+	interceptor.ActivityInboundInterceptorBase
+	teller *momentReporter
+}
+
+func (t *reportingInterceptor) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	t.reportMoment(ctx, BeforeActivity)
+	result, err := t.Next.ExecuteActivity(ctx, in)
+	if err == nil {
+		t.reportMoment(ctx, AfterActivity)
+	}
+	return result, err
+}
+
+// reportMoment waits for the answer, whatever becomes of the activity.
+func (t *reportingInterceptor) reportMoment(ctx context.Context, when string) {
+	info := activity.GetInfo(ctx)
+	q := url.Values{"when": {when}, "activity": {info.ActivityType.Name}}
+	if info.WorkflowType != nil {
+		q.Set("workflow", info.WorkflowType.Name)
+	}
+	r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, "http://test/moment?"+q.Encode(), nil)
+	if err != nil {
+		return
+	}
+	if resp, err := t.teller.http.Do(r); err == nil {
+		_ = resp.Body.Close()
+	}
+}
