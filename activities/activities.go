@@ -78,9 +78,9 @@ func readCluster(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster
 	return c, err
 }
 
-// stepError turns an error of a step into one that crosses to the workflow with its reason, and, as details, the Failure
-// that a person is shown; secrets that a machine printed are hidden in both. Kinds of cloud errors that hold for a
-// placement, and final ones, are not tried again here.
+// stepError turns an error of a step into one that crosses to the workflow with its reason, and, as details, the
+// Failure that a person is shown; secrets that a machine printed are hidden in both. Kinds of cloud errors that hold
+// for a placement, and final ones, are not tried again here.
 func stepError(ctx context.Context, step, machine string, err error) error {
 	if err == nil {
 		return nil
@@ -93,7 +93,8 @@ func stepError(ctx context.Context, step, machine string, err error) error {
 		return temporal.NewCanceledError(step)
 	}
 	reason, log, final := classifyError(err)
-	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: redact.Text(err.Error()), Log: redact.Lines(strings.Join(log, "\n"))}
+	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: redact.Text(err.Error()),
+		Log: redact.Lines(strings.Join(log, "\n"))}
 	where := step
 	if machine != "" {
 		where = machine + ": " + step
@@ -186,7 +187,8 @@ func makeFinal(err error) error {
 		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
 }
 
-// recordHeartbeat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself going.
+// recordHeartbeat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself
+// going.
 func recordHeartbeat(ctx context.Context, progress string) {
 	if activity.IsActivity(ctx) {
 		activity.RecordHeartbeat(ctx, redact.Text(progress))

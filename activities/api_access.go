@@ -31,8 +31,8 @@ func (a *Nodes) chooseAPIAccess(ctx context.Context, head *api.Machine, ref api.
 	return apiAccess{endpoint: "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), port: port}, err
 }
 
-// editKubeconfig makes a head's kubeconfig one for people. Through a tunnel the API is known by the machine's name, which its
-// certificate has, whatever the address.
+// editKubeconfig makes a head's kubeconfig one for people. Through a tunnel the API is known by the machine's name,
+// which its certificate has, whatever the address.
 func (at apiAccess) editKubeconfig(raw []byte, head *api.Machine, cluster string) ([]byte, error) {
 	edited, err := kube.EditKubeconfig(raw, cluster, at.endpoint)
 	if err != nil || at.port == 0 {
@@ -42,7 +42,8 @@ func (at apiAccess) editKubeconfig(raw []byte, head *api.Machine, cluster string
 }
 
 // newClusterClient is a client for a cluster's API, with the kubeconfig that is stored.
-func newClusterClient(ctx context.Context, c *api.Cluster, s *store.Store, pool *remote.Pool) (kubernetes.Interface, error) {
+func newClusterClient(ctx context.Context, c *api.Cluster, s *store.Store, pool *remote.Pool) (kubernetes.Interface,
+	error) {
 	kubeconfig, err := s.ReadSecret(ctx, c.Ref(), store.SecretKubeconfig)
 	if err != nil {
 		return nil, err
@@ -50,12 +51,14 @@ func newClusterClient(ctx context.Context, c *api.Cluster, s *store.Store, pool 
 	return newClientFromKubeconfig(kubeconfig, c, s, pool)
 }
 
-// newClientFromKubeconfig is a client for a cluster's API. The kubeconfig of one that people reach through a tunnel leads to a port of
-// their own machine, so it goes its own way through SSH.
-func newClientFromKubeconfig(kubeconfig []byte, c *api.Cluster, s *store.Store, pool *remote.Pool, how ...kube.ClientOption) (kubernetes.Interface, error) {
+// newClientFromKubeconfig is a client for a cluster's API. The kubeconfig of one that people reach through a tunnel
+// leads to a port of their own machine, so it goes its own way through SSH.
+func newClientFromKubeconfig(kubeconfig []byte, c *api.Cluster, s *store.Store, pool *remote.Pool,
+	how ...kube.ClientOption) (kubernetes.Interface, error) {
 	if c.Status.TunnelPort == 0 {
 		return kube.NewClient(kubeconfig, how...)
 	}
 	ref := c.Ref()
-	return kube.NewClientWithDialer(kubeconfig, func(ctx context.Context) (net.Conn, error) { return tunnel.DialAPI(ctx, s, pool, ref) }, how...)
+	return kube.NewClientWithDialer(kubeconfig,
+		func(ctx context.Context) (net.Conn, error) { return tunnel.DialAPI(ctx, s, pool, ref) }, how...)
 }

@@ -14,8 +14,8 @@ import (
 // lifetimesTimeout bounds the question, which an operation waits for.
 const lifetimesTimeout = 20 * time.Second
 
-// updateLifetimes records from when until when machines of a cluster were there as their cloud tells it. Where it can't, their cost
-// stays an estimate: nothing waits for it, and nothing fails.
+// updateLifetimes records from when until when machines of a cluster were there as their cloud tells it. Where it
+// can't, their cost stays an estimate: nothing waits for it, and nothing fails.
 func (a *Machines) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.Cloud, owner cloud.Owner) {
 	keeper, ok := of.(cloud.LifetimeLister)
 	if !ok {
@@ -23,13 +23,15 @@ func (a *Machines) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.Cl
 	}
 	soon, cancel := context.WithTimeout(ctx, lifetimesTimeout)
 	defer cancel()
-	// Machines that end at the same time share the answer; what it misses is settled by the last of them, or before a delete ends.
+	// Machines that end at the same time share the answer; what it misses is settled by the last of them, or before a
+	// delete ends.
 	answer, err, _ := a.settling.Do(ref.UID, func() (any, error) { return keeper.ListLifetimes(soon, owner) })
 	if err == nil {
 		err = a.recordLifetimes(soon, ref, answer.(cloud.Lifetimes))
 	}
 	if err != nil && ctx.Err() == nil {
-		activity.GetLogger(ctx).Warn("what machines have cost is an estimate: their cloud did not say when they were there",
+		activity.GetLogger(ctx).Warn("what machines have cost is an estimate: their cloud did not say when they "+
+			"were there",
 			"cluster", ref.Name, "error", err)
 	}
 }
@@ -66,8 +68,8 @@ func (a *Machines) recordLifetimes(ctx context.Context, ref api.Ref, told cloud.
 	return nil
 }
 
-// mergeLifetimes takes over into a record from when until when its machine was there, and says whether that is news. SkyPilot may have made
-// more than one machine of an incarnation, one after the other, before one was good.
+// mergeLifetimes takes over into a record from when until when its machine was there, and says whether that is news.
+// SkyPilot may have made more than one machine of an incarnation, one after the other, before one was good.
 func mergeLifetimes(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 	from, until := m.BilledFrom, m.BilledUntil
 	seen, there := false, false
@@ -96,6 +98,7 @@ func mergeLifetimes(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 
 // wasNeverCreated says that the cloud would know of a machine whose launch has ended, and does not: it made none.
 func wasNeverCreated(m api.Machine, told cloud.Lifetimes, now time.Time) bool {
-	return slices.Contains(told.Clouds, m.Placement.Cloud) && m.State == api.MachineGone && m.CloudID == "" && m.BilledFrom.IsZero() &&
+	return slices.Contains(told.Clouds, m.Placement.Cloud) && m.State == api.MachineGone && m.CloudID == "" &&
+		m.BilledFrom.IsZero() &&
 		!m.LaunchedAt.IsZero() && now.Sub(m.LaunchedAt) < told.Remembered
 }

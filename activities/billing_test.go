@@ -24,11 +24,13 @@ func TestAClustersCostIsTheBillOfItsCloud(t *testing.T) {
 		const price = 0.085
 		for i, m := range all {
 			c.Machines = append(c.Machines, api.Machine{
-				Index: i, Incarnation: "a", State: api.MachineGone, LaunchedAt: at(m.asked), GoneAt: at(m.noticed), CloudID: "i-1",
+				Index: i, Incarnation: "a", State: api.MachineGone, LaunchedAt: at(m.asked), GoneAt: at(m.noticed),
+				CloudID:   "i-1",
 				Placement: api.Placement{Cloud: "aws", PricePerMachine: price},
 			})
 			told.Machines = append(told.Machines, cloud.Lifetime{
-				Index: i, Incarnation: "a", From: at(m.launched).Truncate(time.Second), Until: at(m.ended).Truncate(time.Second), Ended: true,
+				Index: i, Incarnation: "a", From: at(m.launched).Truncate(time.Second),
+				Until: at(m.ended).Truncate(time.Second), Ended: true,
 			})
 			bill += (m.ended - m.launched) / 3600 * price
 		}
@@ -63,16 +65,24 @@ func TestCostsCountFromTheCloudsOwnTimes(t *testing.T) {
 		minutes  float64
 		estimate bool
 	}{
-		"asked for and noticed late":  {api.Machine{LaunchedAt: at(0), GoneAt: at(50)}, []cloud.Lifetime{life("a", 10, 30)}, 20, false},
-		"marked gone early":           {api.Machine{LaunchedAt: at(0), GoneAt: at(5)}, []cloud.Lifetime{life("a", 1, 41)}, 40, false},
-		"marked gone and still there": {api.Machine{LaunchedAt: at(0), GoneAt: at(5)}, []cloud.Lifetime{life("a", 1, 0)}, 4, true},
-		"running":                     {api.Machine{LaunchedAt: at(0)}, []cloud.Lifetime{life("a", 10, 0)}, 50, false},
-		"two of an incarnation":       {api.Machine{LaunchedAt: at(0), GoneAt: at(50)}, []cloud.Lifetime{life("a", 10, 12), life("a", 12, 30)}, 20, false},
-		"another incarnation":         {api.Machine{LaunchedAt: at(0), GoneAt: at(50), CloudID: "i-1"}, []cloud.Lifetime{life("b", 10, 30)}, 50, true},
-		"no capacity":                 {api.Machine{LaunchedAt: at(30), GoneAt: at(50)}, nil, 0, false},
-		"ended long ago":              {api.Machine{LaunchedAt: at(-500), GoneAt: at(-450), CloudID: "i-1"}, nil, 50, true},
-		"known, and forgotten since":  {api.Machine{LaunchedAt: at(0), GoneAt: at(50), BilledFrom: at(10), BilledUntil: at(30)}, nil, 20, false},
-		"stopped and started since":   {api.Machine{LaunchedAt: at(0), BilledFrom: at(10)}, []cloud.Lifetime{life("a", 40, 0)}, 50, false},
+		"asked for and noticed late": {api.Machine{LaunchedAt: at(0), GoneAt: at(50)},
+			[]cloud.Lifetime{life("a", 10, 30)}, 20, false},
+		"marked gone early": {api.Machine{LaunchedAt: at(0), GoneAt: at(5)},
+			[]cloud.Lifetime{life("a", 1, 41)}, 40, false},
+		"marked gone and still there": {api.Machine{LaunchedAt: at(0), GoneAt: at(5)},
+			[]cloud.Lifetime{life("a", 1, 0)}, 4, true},
+		"running": {api.Machine{LaunchedAt: at(0)}, []cloud.Lifetime{life("a", 10, 0)}, 50, false},
+		"two of an incarnation": {api.Machine{LaunchedAt: at(0), GoneAt: at(50)},
+			[]cloud.Lifetime{life("a", 10, 12), life("a", 12, 30)}, 20, false},
+		"another incarnation": {api.Machine{LaunchedAt: at(0), GoneAt: at(50), CloudID: "i-1"},
+			[]cloud.Lifetime{life("b", 10, 30)}, 50, true},
+		"no capacity": {api.Machine{LaunchedAt: at(30), GoneAt: at(50)}, nil, 0, false},
+		"ended long ago": {api.Machine{LaunchedAt: at(-500), GoneAt: at(-450), CloudID: "i-1"}, nil, 50,
+			true},
+		"known, and forgotten since": {api.Machine{LaunchedAt: at(0), GoneAt: at(50), BilledFrom: at(10),
+			BilledUntil: at(30)}, nil, 20, false},
+		"stopped and started since": {api.Machine{LaunchedAt: at(0), BilledFrom: at(10)},
+			[]cloud.Lifetime{life("a", 40, 0)}, 50, false},
 	} {
 		m := test.m
 		m.Index, m.Incarnation, m.Placement = 1, "a", api.Placement{Cloud: "aws", PricePerMachine: 60}
@@ -82,7 +92,8 @@ func TestCostsCountFromTheCloudsOwnTimes(t *testing.T) {
 		told := cloud.Lifetimes{Clouds: []string{"aws"}, Remembered: 50 * time.Minute, Machines: test.told}
 		mergeLifetimes(&m, told, now)
 		if got := m.CostUntil(now); math.Abs(got-test.minutes) > 1e-6 || m.IsCostEstimated() != test.estimate {
-			t.Errorf("%s: %v minutes, an estimate: %v; want %v, %v", name, got, m.IsCostEstimated(), test.minutes, test.estimate)
+			t.Errorf("%s: %v minutes, an estimate: %v; want %v, %v", name, got, m.IsCostEstimated(), test.minutes,
+				test.estimate)
 		}
 		if mergeLifetimes(&m, told, now) {
 			t.Errorf("%s: the same is news again", name)

@@ -22,13 +22,16 @@ func (c checkedCloud) InspectProvider(context.Context) (api.CheckFinding, []api.
 func TestACheckAsksEveryCloudThatCanTell(t *testing.T) {
 	a := &Machines{Clouds: Clouds{
 		Named: map[string]cloud.Cloud{
-			"docker": checkedCloud{finding: api.CheckFinding{Name: "Docker", Problem: "no engine"}, clouds: []api.CloudStatus{{Name: "docker", Reason: "no engine"}}},
+			"docker": checkedCloud{finding: api.CheckFinding{Name: "Docker", Problem: "no engine"},
+				clouds: []api.CloudStatus{{Name: "docker", Reason: "no engine"}}},
 			"silent": struct{ cloud.Cloud }{},
 		},
-		Others: checkedCloud{finding: api.CheckFinding{Name: "SkyPilot"}, clouds: []api.CloudStatus{{Name: "aws", Enabled: true}, {Name: "gcp", Reason: "no key"}}},
+		Others: checkedCloud{finding: api.CheckFinding{Name: "SkyPilot"},
+			clouds: []api.CloudStatus{{Name: "aws", Enabled: true}, {Name: "gcp", Reason: "no key"}}},
 	}}
 	r, err := a.Check(t.Context())
-	if err != nil || len(r.Providers) != 2 || r.Providers[0].Name != "Docker" || r.Providers[1].Name != "SkyPilot" || r.Worker.Version == "" {
+	if err != nil || len(r.Providers) != 2 || r.Providers[0].Name != "Docker" || r.Providers[1].Name != "SkyPilot" ||
+		r.Worker.Version == "" {
 		t.Fatalf("%v: %+v", err, r)
 	}
 	if len(r.Clouds) != 3 || r.Clouds[0].Name != "docker" || !r.Clouds[1].Enabled || r.Clouds[2].Reason != "no key" {

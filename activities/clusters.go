@@ -65,7 +65,8 @@ func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (BeginResul
 		release := a.RKE2.ForSpec(c.Spec)
 		pinned, err := rke2.ResolveArtifacts(ctx, release.Version, release.Source, release.SHA256)
 		if err != nil {
-			return BeginResult{}, recordCreateBlocked(ctx, a.Store, c, a.Now(), stepError(ctx, "choose the RKE2 release", "", err))
+			return BeginResult{}, recordCreateBlocked(ctx, a.Store, c, a.Now(),
+				stepError(ctx, "choose the RKE2 release", "", err))
 		}
 		artifacts = &pinned
 	}
@@ -84,7 +85,8 @@ func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (BeginResul
 		return nil
 	})
 	if errors.Is(err, errDeleting) {
-		return BeginResult{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
+		return BeginResult{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting,
+			nil)
 	}
 	if err != nil {
 		return BeginResult{}, stepError(ctx, step, "", err)
@@ -151,7 +153,8 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 	for _, m := range machines {
 		if m.Placement != in.Placement {
 			return nil, stepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-				"it may still exist in %s/%s (%s): delete the cluster first", m.Placement.Cloud, m.Placement.Region, m.State)})
+				"it may still exist in %s/%s (%s): delete the cluster first", m.Placement.Cloud, m.Placement.Region,
+				m.State)})
 		}
 	}
 	if err := a.ensureClusterKeys(ctx, in.Cluster, machines); err != nil {
@@ -178,8 +181,8 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 	return refs, nil
 }
 
-// newIncarnations is a new incarnation for every place of the cluster. It remembers what those before it have cost, which ends with
-// their being gone: nothing else does once it has taken their place.
+// newIncarnations is a new incarnation for every place of the cluster. It remembers what those before it have cost,
+// which ends with their being gone: nothing else does once it has taken their place.
 func (a *Clusters) newIncarnations(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
 	before := map[int]api.Machine{}
 	for _, m := range c.Status.Machines {
@@ -199,8 +202,8 @@ func (a *Clusters) newIncarnations(c *api.Cluster, placement api.Placement) ([]a
 	return machines, nil
 }
 
-// ensureClusterKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they are not there. Those
-// that machines of the cluster know already are not made anew.
+// ensureClusterKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they
+// are not there. Those that machines of the cluster know already are not made anew.
 func (a *Clusters) ensureClusterKeys(ctx context.Context, ref api.Ref, machines []api.Machine) error {
 	if err := a.checkNoKeysLost(ctx, ref); err != nil {
 		return err
@@ -294,7 +297,8 @@ func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 		return temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
 	}
 	if err == nil {
-		a.recordEventNow(ctx, newEvent(c, "", api.EventNormal, "Ready", "READY with "+formatCount(len(c.Status.Machines), "machine")))
+		a.recordEventNow(ctx, newEvent(c, "", api.EventNormal, "Ready",
+			"READY with "+formatCount(len(c.Status.Machines), "machine")))
 	}
 	return stepError(ctx, "mark the cluster READY", "", err)
 }
@@ -305,7 +309,8 @@ type MarkFailedInput struct {
 	Failure api.Failure `json:"failure"`
 }
 
-// MarkFailed puts the cluster into phase ERROR with what a person has to know. One that is being deleted stays so, and keeps the failure.
+// MarkFailed puts the cluster into phase ERROR with what a person has to know. One that is being deleted stays so, and
+// keeps the failure.
 func (a *Clusters) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 	now, err := readCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
@@ -315,7 +320,8 @@ func (a *Clusters) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 	in.Failure = addBlockedReason(in.Failure, now)
 	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		in.Failure.At = a.Now()
-		in.Failure.Message, in.Failure.Log = redact.Text(in.Failure.Message), redact.Lines(strings.Join(in.Failure.Log, "\n"))
+		in.Failure.Message, in.Failure.Log = redact.Text(in.Failure.Message), redact.Lines(strings.Join(in.Failure.Log,
+			"\n"))
 		c.Status.Failure = &in.Failure
 		c.Status.RemoveCondition(api.CreateBegun)
 		if c.Status.Phase != api.PhaseDeleting {
@@ -327,7 +333,8 @@ func (a *Clusters) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 		return nil
 	})
 	if err == nil {
-		a.recordEventNow(ctx, newEvent(now, in.Failure.Machine, api.EventWarning, in.Failure.Reason, in.Failure.Step+": "+in.Failure.Message))
+		a.recordEventNow(ctx, newEvent(now, in.Failure.Machine, api.EventWarning, in.Failure.Reason,
+			in.Failure.Step+": "+in.Failure.Message))
 	}
 	return stepError(ctx, "mark the cluster as failed", "", err)
 }
@@ -336,7 +343,9 @@ func (a *Clusters) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 func (a *Clusters) MarkDeleting(ctx context.Context, ref api.Ref) error {
 	_, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseDeleting, "", a.Now())
-		c.Status.Drift = slices.DeleteFunc(c.Status.Drift, func(d api.Drift) bool { return d.Reason == api.DriftMachineConflict }) // what is left is found out anew
+		// what is left is found out anew
+		c.Status.Drift = slices.DeleteFunc(c.Status.Drift,
+			func(d api.Drift) bool { return d.Reason == api.DriftMachineConflict })
 		return nil
 	})
 	return stepError(ctx, "mark the cluster DELETING", "", err)
@@ -355,13 +364,14 @@ func (a *Clusters) Forget(ctx context.Context, ref api.Ref) error {
 	}
 	err := a.Store.DeleteCluster(ctx, ref)
 	if err == nil {
-		a.recordEventNow(ctx, api.Event{Cluster: ref.Name, UID: ref.UID, Type: api.EventNormal, Reason: "Deleted", Message: "deleted, with all its machines"})
+		a.recordEventNow(ctx, api.Event{Cluster: ref.Name, UID: ref.UID, Type: api.EventNormal, Reason: "Deleted",
+			Message: "deleted, with all its machines"})
 	}
 	return stepError(ctx, step, "", err)
 }
 
-// recordCloudUse has the cloud of a cluster that is about to be forgotten asked for orphans from now on: one that was purged may
-// have left some, and no cluster may name its cloud any more.
+// recordCloudUse has the cloud of a cluster that is about to be forgotten asked for orphans from now on: one that was
+// purged may have left some, and no cluster may name its cloud any more.
 func (a *Clusters) recordCloudUse(ctx context.Context, ref api.Ref) error {
 	c, err := readCluster(ctx, a.Store, ref)
 	gone, corrupt := new(store.NotFoundError), new(store.CorruptError)
@@ -375,7 +385,8 @@ func (a *Clusters) recordCloudUse(ctx context.Context, ref api.Ref) error {
 }
 
 func machineRefOf(cluster api.Ref, m api.Machine) MachineRef {
-	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName, Role: m.Role}
+	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName,
+		Role: m.Role}
 }
 
 // formatCount is a number of things in words.

@@ -12,8 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// recordCreateBlocked records why a create can't begin yet, where the step that failed is tried again, for those who wait for the create
-// and for the failure of one whose time ends meanwhile. It returns the step's error as it is.
+// recordCreateBlocked records why a create can't begin yet, where the step that failed is tried again, for those who
+// wait for the create and for the failure of one whose time ends meanwhile. It returns the step's error as it is.
 func recordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, now time.Time, step error) error {
 	var why *temporal.ApplicationError
 	if !errors.As(step, &why) || why.NonRetryable() || errors.Is(ctx.Err(), context.Canceled) {

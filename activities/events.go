@@ -21,7 +21,8 @@ func newEvent(c *api.Cluster, machine string, kind api.EventType, reason, messag
 func recordEvent(ctx context.Context, s *store.Store, e api.Event) {
 	e.Message = redact.Text(e.Message)
 	if err := s.RecordEvent(ctx, e); err != nil && activity.IsActivity(ctx) {
-		activity.GetLogger(ctx).Warn("an event was not recorded", "cluster", e.Cluster, "reason", e.Reason, "error", err)
+		activity.GetLogger(ctx).Warn("an event was not recorded", "cluster", e.Cluster, "reason", e.Reason, "error",
+			err)
 	}
 }
 

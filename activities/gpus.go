@@ -35,7 +35,8 @@ type GPUs struct {
 type StackInput struct {
 	Cluster api.Ref    `json:"cluster"`
 	Driver  gpu.Driver `json:"driver"`
-	// Again tells one repair from another: it applies the chart anew although nothing about it changed. Empty only applies.
+	// Again tells one repair from another: it applies the chart anew although nothing about it changed. Empty only
+	// applies.
 	Again string `json:"again,omitempty"`
 }
 
@@ -92,7 +93,8 @@ func (a *GPUs) ApplyGPUs(ctx context.Context, in StackInput) error {
 	}
 	stack := a.clusterStack(c)
 	for _, m := range c.Status.Machines {
-		mark := gpu.NodeMark{Kind: stack.Kind, Accelerator: wanted.Name, Taint: c.Spec.GPUTaint && m.Role == api.RoleWorker}
+		mark := gpu.NodeMark{Kind: stack.Kind, Accelerator: wanted.Name, Taint: c.Spec.GPUTaint &&
+			m.Role == api.RoleWorker}
 		if err := gpu.MarkNode(ctx, client, m.NodeName, mark); err != nil {
 			return a.gpuStepError(ctx, err)
 		}
@@ -112,8 +114,8 @@ func (a *GPUs) ApplyGPUs(ctx context.Context, in StackInput) error {
 	return a.gpuStepError(ctx, err)
 }
 
-// AwaitGPUs waits until every node offers its accelerators, and records what was seen. It returns the nodes on which none has
-// been tried yet.
+// AwaitGPUs waits until every node offers its accelerators, and records what was seen. It returns the nodes on which
+// none has been tried yet.
 func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error) {
 	c, client, err := a.readClusterAndClient(ctx, ref)
 	if err != nil {
@@ -166,7 +168,8 @@ func (a *GPUs) TryGPU(ctx context.Context, m MachineRef) error {
 	soon, cancel := withDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
 	return a.gpuStepError(ctx, gpu.VerifyNode(soon, client, gpu.Workload{
-		Node: m.NodeName, Incarnation: m.Incarnation, Image: cmp.Or(c.Spec.GPU.TestImage, a.TestImage), Stack: a.clusterStack(c),
+		Node: m.NodeName, Incarnation: m.Incarnation, Image: cmp.Or(c.Spec.GPU.TestImage, a.TestImage),
+		Stack: a.clusterStack(c),
 	}, func(s string) { recordHeartbeat(ctx, s) }))
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/home"
 )
 
-// Adopt looks up what speaks against this state, and makes it the installation's home where somebody confirmed that: with a
-// number of starts above any that was seen, so that every other state finds itself to be the older one.
+// Adopt looks up what speaks against this state, and makes it the installation's home where somebody confirmed that:
+// with a number of starts above any that was seen, so that every other state finds itself to be the older one.
 func (a *Sweeps) Adopt(ctx context.Context, in api.AdoptInput) (api.AdoptResult, error) {
 	const step = "adopt the installation"
 	if a.Home == nil {
@@ -32,7 +32,8 @@ func (w *HomeWatch) adoptHome(ctx context.Context, confirmed bool) (api.AdoptRes
 	if err != nil {
 		return api.AdoptResult{}, err
 	}
-	r := api.AdoptResult{Before: before, After: before, Findings: home.CompareRecords(before, w.Here, w.readLedger(before.Installation))}
+	r := api.AdoptResult{Before: before, After: before,
+		Findings: home.CompareRecords(before, w.Here, w.readLedger(before.Installation))}
 	r.Findings = append(r.Findings, w.exchangeAllMarks(ctx, before, clusters, nil, &r)...)
 	for _, f := range doubtFindings(before.Doubt) { // a machine that told of this may be out of reach by now
 		if f.Kind == api.HomeSeenOnMachine && !slices.Contains(r.Findings, f) {
@@ -72,15 +73,17 @@ func (w *HomeWatch) recordAdoption(ctx context.Context, found []api.HomeFinding)
 	}
 	w.writeLedger(h)
 	w.cacheDoubt(nil)
-	e := api.Event{Type: api.EventNormal, Reason: "HomeAdopted", Message: fmt.Sprintf("the installation's home is this state now (start %d)", h.Starts)}
+	e := api.Event{Type: api.EventNormal, Reason: "HomeAdopted",
+		Message: fmt.Sprintf("the installation's home is this state now (start %d)", h.Starts)}
 	e.First, e.Last = w.Now(), w.Now()
 	recordEvent(ctx, w.Store, e)
 	return h, nil
 }
 
-// exchangeAllMarks exchanges marks with a machine of every cluster, and notes which clusters have one that answered. Where ours is nil,
-// nothing is written. What it returns speaks against the state.
-func (w *HomeWatch) exchangeAllMarks(ctx context.Context, h api.Home, clusters []api.Cluster, ours *home.Mark, r *api.AdoptResult) []api.HomeFinding {
+// exchangeAllMarks exchanges marks with a machine of every cluster, and notes which clusters have one that answered.
+// Where ours is nil, nothing is written. What it returns speaks against the state.
+func (w *HomeWatch) exchangeAllMarks(ctx context.Context, h api.Home, clusters []api.Cluster, ours *home.Mark,
+	r *api.AdoptResult) []api.HomeFinding {
 	findings := make([]*api.HomeFinding, len(clusters))
 	failures := make([]error, len(clusters))
 	var asked errgroup.Group

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// postponeOrphans leaves orphans alone while it is in doubt whose they are, and counts their time from an adoption that ended the
-// doubt: until then they may have been somebody's cluster.
+// postponeOrphans leaves orphans alone while it is in doubt whose they are, and counts their time from an adoption that
+// ended the doubt: until then they may have been somebody's cluster.
 func (a *Sweeps) postponeOrphans(ctx context.Context, r *api.OrphansResult) error {
 	if a.Home == nil {
 		return nil
@@ -63,8 +63,9 @@ var guardedActivities = map[string]bool{
 	"RestoreKeys": true,
 }
 
-// NewMachineGuard keeps the activities that change machines waiting while the home is in doubt. Operations that were under way when
-// a state directory was copied are under way in the copy too: they go on there only once somebody has adopted it.
+// NewMachineGuard keeps the activities that change machines waiting while the home is in doubt. Operations that were
+// under way when a state directory was copied are under way in the copy too: they go on there only once somebody has
+// adopted it.
 func (w *HomeWatch) NewMachineGuard() interceptor.WorkerInterceptor { return &machineGuard{watch: w} }
 
 type machineGuard struct {
@@ -73,7 +74,8 @@ type machineGuard struct {
 }
 
 // InterceptActivity implements interceptor.WorkerInterceptor.
-func (g *machineGuard) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+func (g *machineGuard) InterceptActivity(_ context.Context,
+	next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	of := &guardedActivity{watch: g.watch}
 	of.Next = next
 	return of

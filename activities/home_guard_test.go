@@ -7,7 +7,8 @@ import (
 
 // harmless are activities of machines and nodes that change neither: they read, or write what is this state's own.
 var harmless = []string{
-	"Check", "CheckSpec", "Plan", "Survey", "Existing", "AwaitServer", "AwaitNode", "Diagnose", "WriteKubeconfig", "ProbeGPUs", "AwaitGPUs",
+	"Check", "CheckSpec", "Plan", "Survey", "Existing", "AwaitServer", "AwaitNode", "Diagnose", "WriteKubeconfig",
+	"ProbeGPUs", "AwaitGPUs",
 	"RecordAddress", "CheckLost",
 }
 

@@ -19,8 +19,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// HomeWatch knows whether the state that a worker works on is its installation's only and newest one. Where that is in doubt
-// the worker changes no machine: the machines may be those of the original, or of a newer state. A nil HomeWatch has no doubts.
+// HomeWatch knows whether the state that a worker works on is its installation's only and newest one. Where that is in
+// doubt the worker changes no machine: the machines may be those of the original, or of a newer state. A nil HomeWatch
+// has no doubts.
 type HomeWatch struct {
 	Store *store.Store
 	Pool  *remote.Pool
@@ -39,14 +40,16 @@ type HomeWatch struct {
 }
 
 const (
-	// homeReadInterval is how long what etcd and the ledger say is taken to hold, homeMarkInterval the same of what a cluster's machines say.
+	// homeReadInterval is how long what etcd and the ledger say is taken to hold, homeMarkInterval the same of what a
+	// cluster's machines say.
 	homeReadInterval = 5 * time.Second
 	homeMarkInterval = 10 * time.Minute
 	// homeWaitInterval is how often what waits for a doubt to be settled looks.
 	homeWaitInterval = 2 * time.Second
-	// markTimeout bounds the exchange of marks with a cluster's machines: what is to be done about those that don't answer waits for
-	// it, and has to be begun within sweepClusterTimeout. marksAtOnce bounds the clusters that are asked at one time, machinesTried the machines
-	// of each, and clustersTried the clusters that are asked before an orphan is ended.
+	// markTimeout bounds the exchange of marks with a cluster's machines: what is to be done about those that don't
+	// answer waits for it, and has to be begun within sweepClusterTimeout. marksAtOnce bounds the clusters that are
+	// asked at one time, machinesTried the machines of each, and clustersTried the clusters that are asked before an
+	// orphan is ended.
 	markTimeout   = 8 * time.Second
 	marksAtOnce   = 16
 	machinesTried = 3
@@ -57,7 +60,8 @@ const (
 type homeDoubtError struct{ doubt *api.HomeDoubt }
 
 func (e *homeDoubtError) Error() string {
-	return fmt.Sprintf("it is in doubt whether this state directory is the installation's home (%s): %s", e.doubt.JoinMessages(), api.HomeHint)
+	return fmt.Sprintf("it is in doubt whether this state directory is the installation's home (%s): %s",
+		e.doubt.JoinMessages(), api.HomeHint)
 }
 
 // reasonHomeInDoubt is the reason of a homeDoubtError, and of the event that tells people.
@@ -108,26 +112,31 @@ func (w *HomeWatch) setDoubt(h *api.Home, found []api.HomeFinding) {
 	h.Doubt = doubt
 }
 
-// machineFindings are the findings that stay until somebody adopts the state: a machine is not asked again for each of them.
+// machineFindings are the findings that stay until somebody adopts the state: a machine is not asked again for each of
+// them.
 func machineFindings(d *api.HomeDoubt) []api.HomeFinding {
 	if d == nil {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(d.Findings), func(f api.HomeFinding) bool { return f.Kind != api.HomeSeenOnMachine })
+	return slices.DeleteFunc(slices.Clone(d.Findings),
+		func(f api.HomeFinding) bool { return f.Kind != api.HomeSeenOnMachine })
 }
 
-// readLedger reads what this computer remembers. Where that can't be read there is nothing to compare with, and no reason not to work.
+// readLedger reads what this computer remembers. Where that can't be read there is nothing to compare with, and no
+// reason not to work.
 func (w *HomeWatch) readLedger(installation string) *api.Home {
 	ledger, err := w.Ledger.ReadHome(installation)
 	if err != nil {
-		w.Log.Warn("the record of this installation's starts can't be read; a copy of the state directory may go unnoticed", "error", err)
+		w.Log.Warn("the record of this installation's starts can't be read; a copy of the state directory may go "+
+			"unnoticed", "error", err)
 	}
 	return ledger
 }
 
 func (w *HomeWatch) writeLedger(h api.Home) {
 	if err := w.Ledger.WriteHome(h); err != nil {
-		w.Log.Warn("the record of this installation's starts can't be written; a copy of the state directory may go unnoticed", "error", err)
+		w.Log.Warn("the record of this installation's starts can't be written; a copy of the state directory may go "+
+			"unnoticed", "error", err)
 	}
 }
 
@@ -139,7 +148,8 @@ func (w *HomeWatch) cacheDoubt(doubt *api.HomeDoubt) {
 
 func (w *HomeWatch) reportDoubt(ctx context.Context, doubt *api.HomeDoubt) {
 	w.Log.Warn("no machine is changed: "+(&homeDoubtError{doubt}).Error(), "since", doubt.Since)
-	e := api.Event{Type: api.EventWarning, Reason: reasonHomeInDoubt, Message: doubt.JoinMessages() + "; no machine is changed: " + api.HomeHint}
+	e := api.Event{Type: api.EventWarning, Reason: reasonHomeInDoubt, Message: doubt.JoinMessages() +
+		"; no machine is changed: " + api.HomeHint}
 	e.First, e.Last = w.Now(), w.Now()
 	recordEvent(ctx, w.Store, e)
 }
@@ -181,7 +191,8 @@ func (w *HomeWatch) recordDoubt(ctx context.Context, about api.Home, found ...ap
 	raised := false
 	h, err := w.Store.UpdateHome(ctx, func(h *api.Home) error {
 		if raised = h.Starts == about.Starts && h.Start == about.Start; raised {
-			fresh := slices.DeleteFunc(found, func(f api.HomeFinding) bool { return slices.Contains(doubtFindings(h.Doubt), f) })
+			fresh := slices.DeleteFunc(found,
+				func(f api.HomeFinding) bool { return slices.Contains(doubtFindings(h.Doubt), f) })
 			w.setDoubt(h, append(doubtFindings(h.Doubt), fresh...))
 		}
 		return nil
@@ -218,8 +229,9 @@ func (w *HomeWatch) listReadyClusters(ctx context.Context) ([]api.Cluster, error
 	return slices.DeleteFunc(all, func(c api.Cluster) bool { return c.Status.Phase != api.PhaseReady }), nil
 }
 
-// ConfirmHome is what stands before an act that can't be undone: it asks a machine of the clusters, unless one has answered not long
-// ago. Its error is a homeDoubtError where the home is in doubt. Without clusters it asks some of all.
+// ConfirmHome is what stands before an act that can't be undone: it asks a machine of the clusters, unless one has
+// answered not long ago. Its error is a homeDoubtError where the home is in doubt. Without clusters it asks some of
+// all.
 func (w *HomeWatch) ConfirmHome(ctx context.Context, clusters ...api.Cluster) error {
 	if w == nil {
 		return nil
@@ -235,7 +247,9 @@ func (w *HomeWatch) ConfirmHome(ctx context.Context, clusters ...api.Cluster) er
 		if clusters, err = w.listReadyClusters(ctx); err != nil {
 			return err
 		}
-		slices.SortFunc(clusters, func(a, b api.Cluster) int { return b.Metadata.CreatedAt.Compare(a.Metadata.CreatedAt) })
+		slices.SortFunc(clusters, func(a, b api.Cluster) int {
+			return b.Metadata.CreatedAt.Compare(a.Metadata.CreatedAt)
+		})
 		clusters = clusters[:min(clustersTried, len(clusters))]
 	}
 	return w.confirmByMarks(ctx, clusters)
@@ -262,7 +276,8 @@ func (w *HomeWatch) confirmByMarks(ctx context.Context, clusters []api.Cluster) 
 		asked.Go(func() error {
 			f, err := w.exchangeClusterMarks(ctx, h, c.Ref(), &mark)
 			if err != nil { // a cluster out of reach says nothing
-				w.Log.Debug("no machine of a cluster could be asked who looks after it", "cluster", c.Metadata.Name, "error", err)
+				w.Log.Debug("no machine of a cluster could be asked who looks after it", "cluster", c.Metadata.Name,
+					"error", err)
 				return nil
 			}
 			w.setAskedNow(c.Metadata.UID)
@@ -302,9 +317,10 @@ func (w *HomeWatch) setAskedNow(uid string) {
 	w.asked[uid] = w.Now()
 }
 
-// exchangeClusterMarks exchanges marks with the first machines of a cluster, all at once, and returns what speaks against the state most; nil
-// where nothing does. Its error is that none of them answered.
-func (w *HomeWatch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Ref, ours *home.Mark) (*api.HomeFinding, error) {
+// exchangeClusterMarks exchanges marks with the first machines of a cluster, all at once, and returns what speaks
+// against the state most; nil where nothing does. Its error is that none of them answered.
+func (w *HomeWatch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Ref,
+	ours *home.Mark) (*api.HomeFinding, error) {
 	c, err := readCluster(ctx, w.Store, ref) // a list has no machines
 	if err != nil {
 		return nil, err
@@ -336,7 +352,8 @@ func (w *HomeWatch) exchangeClusterMarks(ctx context.Context, h api.Home, ref ap
 	return most, nil
 }
 
-func (w *HomeWatch) exchangeMachineMark(ctx context.Context, m *api.Machine, key []byte, ours *home.Mark) (*home.Mark, error) {
+func (w *HomeWatch) exchangeMachineMark(ctx context.Context, m *api.Machine, key []byte, ours *home.Mark) (*home.Mark,
+	error) {
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
 	h, err := w.Pool.GetHost(ctx, sshTargetOf(m), key)

@@ -9,13 +9,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// knownOfCluster is what etcd knows of a cluster's machines, for a cloud that may have forgotten some of them. A launch that has not got
-// as far as an id may have made nothing.
+// knownOfCluster is what etcd knows of a cluster's machines, for a cloud that may have forgotten some of them. A launch
+// that has not got as far as an id may have made nothing.
 func knownOfCluster(c *api.Cluster) cloud.KnownMachines {
 	known := cloud.KnownMachines{Clouds: clusterCloudNames(c)}
 	for _, m := range c.Status.Machines {
 		if m.CloudID != "" && m.State != api.MachineGone {
-			known.Machines = append(known.Machines, cloud.KnownMachine{Cloud: m.Placement.Cloud, Name: m.Name, Incarnation: m.Incarnation})
+			known.Machines = append(known.Machines,
+				cloud.KnownMachine{Cloud: m.Placement.Cloud, Name: m.Name, Incarnation: m.Incarnation})
 		}
 	}
 	return known
@@ -23,10 +24,12 @@ func knownOfCluster(c *api.Cluster) cloud.KnownMachines {
 
 // knownOfOrphan is the same of an orphan.
 func knownOfOrphan(o api.Orphan) cloud.KnownMachines {
-	return cloud.KnownMachines{Clouds: []string{o.Cloud}, Machines: []cloud.KnownMachine{{Cloud: o.Cloud, Name: o.Name}}}
+	return cloud.KnownMachines{Clouds: []string{o.Cloud},
+		Machines: []cloud.KnownMachine{{Cloud: o.Cloud, Name: o.Name}}}
 }
 
-// readKnownOfProvider is what etcd knows of a provider's machines: those of all clusters, the orphans, and the clouds that were in use lately.
+// readKnownOfProvider is what etcd knows of a provider's machines: those of all clusters, the orphans, and the clouds
+// that were in use lately.
 func (a *Sweeps) readKnownOfProvider(ctx context.Context, provider string) (cloud.KnownMachines, error) {
 	var known cloud.KnownMachines
 	if _, ok := a.Clouds.cloudOfProvider(provider).(cloud.Broker); !ok {

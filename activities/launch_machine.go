@@ -87,8 +87,8 @@ func isUnwanted(err error) bool {
 // listInterval is how often a listing is asked for what it should have soon.
 const listInterval = 500 * time.Millisecond
 
-// terminateUnwanted ends the machine that was just launched, if the name is not another incarnation's by now. A listing may be behind
-// the launch, so it is asked until it has a machine of that name.
+// terminateUnwanted ends the machine that was just launched, if the name is not another incarnation's by now. A listing
+// may be behind the launch, so it is asked until it has a machine of that name.
 func (a *Machines) terminateUnwanted(ctx context.Context, of cloud.Cloud, req cloud.LaunchRequest) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Terminate)
 	defer cancel()
@@ -107,7 +107,8 @@ func (a *Machines) terminateUnwanted(ctx context.Context, of cloud.Cloud, req cl
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("machine %s was launched after its clean-up and may go on billing: end it on the cloud", req.Name), err)
+			return errors.Join(fmt.Errorf("machine %s was launched after its clean-up and may go on billing: end it "+
+				"on the cloud", req.Name), err)
 		case <-time.After(listInterval):
 		}
 	}
@@ -202,7 +203,8 @@ func (a *Machines) newLaunchRequest(ctx context.Context, m MachineRef) (cloud.Cl
 	}, nil
 }
 
-// ensureHostKey is the host key that a machine is to have. Where it is lost it is made anew, unless a launch may have used it.
+// ensureHostKey is the host key that a machine is to have. Where it is lost it is made anew, unless a launch may have
+// used it.
 func (a *Machines) ensureHostKey(ctx context.Context, m MachineRef, record *api.Machine) ([]byte, error) {
 	name := store.SecretHostKey(m.Incarnation)
 	key, err := a.Store.ReadSecret(ctx, m.Cluster, name)

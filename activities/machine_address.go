@@ -13,9 +13,9 @@ import (
 // verifyHostKeyTimeout bounds the wait for a machine at an address at which it never was before.
 const verifyHostKeyTimeout = 30 * time.Second
 
-// RecordAddress sees to a machine that the cloud lists at another address than the one on record. Where the cloud can choose
-// addresses, it gives the machine its own again. Else the new one is recorded, once the machine has shown its pinned host key
-// there: an address belongs to whoever has it now, the key to the machine.
+// RecordAddress sees to a machine that the cloud lists at another address than the one on record. Where the cloud can
+// choose addresses, it gives the machine its own again. Else the new one is recorded, once the machine has shown its
+// pinned host key there: an address belongs to whoever has it now, the key to the machine.
 func (a *Machines) RecordAddress(ctx context.Context, m MachineRef) error {
 	const step = "record the address"
 	c, of, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
@@ -62,7 +62,8 @@ func hasSameAddresses(r *api.Machine, up cloud.Machine) bool {
 // verifyHostKey has a machine show its pinned host key at the address that the cloud lists.
 func (a *Machines) verifyHostKey(ctx context.Context, m MachineRef, record *api.Machine, up cloud.Machine) error {
 	if record.HostKey == "" {
-		return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("its host key was never pinned, so that it can't be recognised at %s", up.Address)}
+		return &cloud.Error{Kind: cloud.Conflict,
+			Message: fmt.Sprintf("its host key was never pinned, so that it can't be recognised at %s", up.Address)}
 	}
 	key, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretSSHKey)
 	if err != nil {
@@ -78,8 +79,8 @@ func (a *Machines) verifyHostKey(ctx context.Context, m MachineRef, record *api.
 	return nil
 }
 
-// recordNewAddress records where a machine is now. What RKE2 is configured for is recorded before, of all that hold the address: it is
-// then seen to be outdated, whoever comes next.
+// recordNewAddress records where a machine is now. What RKE2 is configured for is recorded before, of all that hold the
+// address: it is then seen to be outdated, whoever comes next.
 func (a *Machines) recordNewAddress(ctx context.Context, c *api.Cluster, m MachineRef, up cloud.Machine) error {
 	head, err := findHeadRecord(c)
 	if err != nil {
@@ -95,7 +96,8 @@ func (a *Machines) recordNewAddress(ctx context.Context, c *api.Cluster, m Machi
 			if other.Role == api.RoleHead || other.State != api.MachineReady {
 				continue
 			}
-			_, err := a.Store.UpdateMachine(ctx, m.Cluster, other.Index, other.Incarnation, func(r *api.Machine) error { keep(r); return nil })
+			_, err := a.Store.UpdateMachine(ctx, m.Cluster, other.Index, other.Incarnation,
+				func(r *api.Machine) error { keep(r); return nil })
 			if err != nil && !isUnwanted(err) {
 				return err
 			}
@@ -112,7 +114,8 @@ func (a *Machines) recordNewAddress(ctx context.Context, c *api.Cluster, m Machi
 	return err
 }
 
-// recordConfiguredFor records that RKE2 on a machine is configured for the addresses that were on record when the step began.
+// recordConfiguredFor records that RKE2 on a machine is configured for the addresses that were on record when the step
+// began.
 func (a *Nodes) recordConfiguredFor(ctx context.Context, at *machineStep) error {
 	head, err := findHeadRecord(at.cluster)
 	if err != nil {
@@ -122,9 +125,10 @@ func (a *Nodes) recordConfiguredFor(ctx context.Context, at *machineStep) error 
 	if at.record.ConfiguredFor == wanted {
 		return nil
 	}
-	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation, func(r *api.Machine) error {
-		r.ConfiguredFor = wanted
-		return nil
-	})
+	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation,
+		func(r *api.Machine) error {
+			r.ConfiguredFor = wanted
+			return nil
+		})
 	return err
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// recordLeftBehind names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in the
-// cluster's record, which whoever waits for its end sees, as events, and as orphans, which they are from then on.
+// recordLeftBehind names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in
+// the cluster's record, which whoever waits for its end sees, as events, and as orphans, which they are from then on.
 func (a *Machines) recordLeftBehind(ctx context.Context, c *api.Cluster, others []conflictingMachine) error {
 	now := a.Now()
 	_, err := a.Store.UpdateCluster(ctx, c.Ref(), func(c *api.Cluster) error {
@@ -50,12 +50,14 @@ func toOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
 		on = provider
 	}
 	return api.Orphan{
-		Cloud: on, Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, ClusterUID: m.Owner.ClusterUID, State: string(m.State),
+		Cloud: on, Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, ClusterUID: m.Owner.ClusterUID,
+		State:     string(m.State),
 		CreatedAt: m.CreatedAt, PricePerHour: m.PricePerHour, Conflict: conflict,
 	}
 }
 
-// recordCloudIDs takes over the clouds' own ids of machines whose records lack them, where just one listed machine fits.
+// recordCloudIDs takes over the clouds' own ids of machines whose records lack them, where just one listed machine
+// fits.
 func (a *Sweeps) recordCloudIDs(ctx context.Context, c *api.Cluster, listed []cloud.Machine) error {
 	for i := range c.Status.Machines {
 		r := &c.Status.Machines[i]
@@ -94,8 +96,8 @@ func matchCloudID(r api.Machine, listed []cloud.Machine) (id string, ok bool) {
 	return id, ok
 }
 
-// findConflicts says of listed machines, by machineKey, why nothing may end them by itself: what name and labels tell, and
-// what was found while there was still another one to compare with.
+// findConflicts says of listed machines, by machineKey, why nothing may end them by itself: what name and labels tell,
+// and what was found while there was still another one to compare with.
 func (a *Sweeps) findConflicts(ctx context.Context, listed []cloud.Machine) (map[string]string, error) {
 	conflicts, err := readOrphanConflicts(ctx, a.Store)
 	if err != nil {
@@ -147,8 +149,8 @@ func machineKey(m cloud.Machine) string {
 	return "name " + m.Name
 }
 
-// findOrphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it was
-// found is left alone.
+// findOrphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it
+// was found is left alone.
 func (a *Sweeps) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target,
 	error) {
 	listed, err := cloud.ListVerified(ctx, of, owner, knownOfOrphan(o))

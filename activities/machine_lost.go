@@ -12,8 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// machineLostError says that a machine on which something was being done is not there any more, or does not run: its cloud says so, and
-// it is silent.
+// machineLostError says that a machine on which something was being done is not there any more, or does not run: its
+// cloud says so, and it is silent.
 type machineLostError struct {
 	how   string
 	cause error
@@ -27,7 +27,8 @@ func (e *machineLostError) Error() string {
 }
 
 const (
-	// lossCheckInterval is how often a machine is looked at on which something is being done, unless Nodes.SilentEvery says otherwise.
+	// lossCheckInterval is how often a machine is looked at on which something is being done, unless Nodes.SilentEvery
+	// says otherwise.
 	lossCheckInterval = 15 * time.Second
 	// sshDialTimeout is how long a machine that answers may take to do so.
 	sshDialTimeout = 5 * time.Second
@@ -36,7 +37,8 @@ const (
 )
 
 // runUnlessLost does work on a machine, and ends it once the machine is lost.
-func (a *Nodes) runUnlessLost(ctx context.Context, at *machineStep, work func(context.Context, *machineStep) error) error {
+func (a *Nodes) runUnlessLost(ctx context.Context, at *machineStep,
+	work func(context.Context, *machineStep) error) error {
 	if !a.Clouds.hasAny() || at.record.Address == "" {
 		return work(ctx, at)
 	}
@@ -68,8 +70,8 @@ func (a *Nodes) runUnlessLost(ctx context.Context, at *machineStep, work func(co
 	return err
 }
 
-// CheckLost fails with ReasonLost where a machine is silent and its cloud says that it is gone, or does not run. Whatever else can
-// be said of it, or can't be, is a success.
+// CheckLost fails with ReasonLost where a machine is silent and its cloud says that it is gone, or does not run.
+// Whatever else can be said of it, or can't be, is a success.
 func (a *Nodes) CheckLost(ctx context.Context, m MachineRef) error {
 	at := &machineStep{machine: m}
 	var err error
@@ -85,7 +87,8 @@ func (a *Nodes) CheckLost(ctx context.Context, m MachineRef) error {
 	return nil
 }
 
-// awaitMachineLost returns how a machine was lost, once it is silent and its cloud says so; nothing where the context ends before.
+// awaitMachineLost returns how a machine was lost, once it is silent and its cloud says so; nothing where the context
+// ends before.
 func (a *Nodes) awaitMachineLost(ctx context.Context, at *machineStep) string {
 	for looks := 0; a.waitForNextCheck(ctx) == nil; {
 		if a.answersOnSSHPort(ctx, at) {
@@ -140,8 +143,8 @@ func (a *Nodes) answersOnSSHPort(ctx context.Context, at *machineStep) bool {
 	return true
 }
 
-// explainLoss says how the cloud's own listing shows that a machine does not run any more; nothing where it runs, or where that can't be
-// said.
+// explainLoss says how the cloud's own listing shows that a machine does not run any more; nothing where it runs, or
+// where that can't be said.
 func (a *Nodes) explainLoss(ctx context.Context, at *machineStep) string {
 	of, err := a.Clouds.FindCloud(clusterCloudName(at.cluster))
 	if err != nil {
@@ -153,9 +156,11 @@ func (a *Nodes) explainLoss(ctx context.Context, at *machineStep) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
-	owner := cloud.Owner{Installation: installation, Cluster: at.cluster.Metadata.Name, ClusterUID: at.cluster.Metadata.UID}
+	owner := cloud.Owner{Installation: installation, Cluster: at.cluster.Metadata.Name,
+		ClusterUID: at.cluster.Metadata.UID}
 	listed, err := cloud.ListVerified(ctx, of, owner, knownOfCluster(at.cluster))
-	if partial := new(cloud.PartialError); err != nil && (!errors.As(err, &partial) || partial.LacksCloud(at.record.Placement.Cloud)) {
+	if partial := new(cloud.PartialError); err != nil &&
+		(!errors.As(err, &partial) || partial.LacksCloud(at.record.Placement.Cloud)) {
 		return ""
 	}
 	found, err := cloudTargetOf(owner, *at.record).FindMachine(listed)
@@ -163,7 +168,8 @@ func (a *Nodes) explainLoss(ctx context.Context, at *machineStep) string {
 	case err != nil:
 		return ""
 	case found == nil:
-		return "the machine is gone: it is silent, and its cloud does not list it any more; somebody or something ended it"
+		return "the machine is gone: it is silent, and its cloud does not list it any more; somebody or something " +
+			"ended it"
 	case found.State == cloud.StateStopped:
 		return "the machine does not run: it is silent, and its cloud says that it is stopped"
 	}

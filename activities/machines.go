@@ -51,7 +51,8 @@ func (a *Machines) CheckSpec(ctx context.Context, in api.PlanInput) (api.PlanRes
 		return api.PlanResult{Invalid: invalid}, nil
 	}
 	if cloud.KindOf(err) == cloud.Unreachable {
-		return api.PlanResult{}, makeFinal(stepError(ctx, step, "", err)) // somebody waits, and is the one to look after it
+		// somebody waits, and is the one to look after it
+		return api.PlanResult{}, makeFinal(stepError(ctx, step, "", err))
 	}
 	return api.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, stepError(ctx, step, "", err)
 }
@@ -124,11 +125,13 @@ type SurveyResult struct {
 	Head bool `json:"head,omitempty"`
 }
 
-// listExistingTimeout bounds the listing of a cluster's machines that are to be ended: those that etcd has need not wait for it.
+// listExistingTimeout bounds the listing of a cluster's machines that are to be ended: those that etcd has need not
+// wait for it.
 const listExistingTimeout = 20 * time.Second
 
 // Existing names every machine of the cluster that may exist: those in etcd that were not confirmed gone, and those
-// that the cloud lists and that are beyond doubt the cluster's. What a cloud that can't be asked has besides is for Release to find.
+// that the cloud lists and that are beyond doubt the cluster's. What a cloud that can't be asked has besides is for
+// Release to find.
 func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine, error) {
 	const step = "list the machines"
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
@@ -142,7 +145,8 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine
 		return nil, stepError(ctx, step, "", ctx.Err())
 	}
 	if err != nil {
-		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others", "cluster", ref.Name, "error", err)
+		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others",
+			"cluster", ref.Name, "error", err)
 	}
 	remembered, err := readOrphanConflicts(ctx, a.Store)
 	if err != nil {
@@ -152,9 +156,10 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine
 	return mergeExisting(c, own, others), nil
 }
 
-// Release removes what the cloud made for the cluster as a whole, once each that it was on has said that it has nothing of it.
-// It fails with ReasonLeft where one lists a machine of the cluster: then there is more to terminate. Copies and the like, which
-// nothing may end by itself, hold up nothing: they are named, and so is what they may use of the cluster's.
+// Release removes what the cloud made for the cluster as a whole, once each that it was on has said that it has nothing
+// of it. It fails with ReasonLeft where one lists a machine of the cluster: then there is more to terminate. Copies and
+// the like, which nothing may end by itself, hold up nothing: they are named, and so is what they may use of the
+// cluster's.
 func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	const step = api.StepRelease
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
@@ -182,13 +187,15 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	return a.recordReleaseError(ctx, ref, of.RemoveClusterResources(end, owner))
 }
 
-// listClusterMachines asks the cloud what it has of a cluster. That one of several could not be asked is no matter where the cluster never was
-// on it.
-func (a *Machines) listClusterMachines(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner) ([]cloud.Machine, error) {
+// listClusterMachines asks the cloud what it has of a cluster. That one of several could not be asked is no matter
+// where the cluster never was on it.
+func (a *Machines) listClusterMachines(ctx context.Context, c *api.Cluster, of cloud.Cloud,
+	owner cloud.Owner) ([]cloud.Machine, error) {
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
 	listed, err := cloud.ListVerified(soon, of, owner, knownOfCluster(c))
-	if partial := new(cloud.PartialError); errors.As(err, &partial) && !slices.ContainsFunc(clusterCloudNames(c), partial.LacksCloud) {
+	if partial := new(cloud.PartialError); errors.As(err, &partial) &&
+		!slices.ContainsFunc(clusterCloudNames(c), partial.LacksCloud) {
 		return listed, nil
 	}
 	return listed, err
@@ -217,7 +224,8 @@ func (e *machinesLeftError) Error() string {
 }
 
 // readClusterAndCloud reads a cluster and finds its cloud and owner.
-func (a *Machines) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner, error) {
+func (a *Machines) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner,
+	error) {
 	c, err := readCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err

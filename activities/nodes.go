@@ -146,8 +146,10 @@ func (a *Nodes) recordCredentials(ctx context.Context, at *machineStep, h *remot
 	}
 	if a.ClusterDir != nil {
 		// A disk that is full here is no reason to give up a cluster: the kubeconfig is in the store.
-		if err := kube.WriteKubeconfigFile(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), kubeconfig); err != nil {
-			activity.GetLogger(ctx).Warn("the kubeconfig could not be written; skyctl get kubeconfig prints it", "cluster", ref.Name, "error", err)
+		if err := kube.WriteKubeconfigFile(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"),
+			kubeconfig); err != nil {
+			activity.GetLogger(ctx).Warn("the kubeconfig could not be written; skyctl get kubeconfig prints it",
+				"cluster", ref.Name, "error", err)
 		}
 	}
 	_, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
@@ -182,7 +184,8 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 		wait, cancel := withDeadline(ctx, a.Deadlines.Agent)
 		defer cancel()
 		needs := []portRoute{{at.record, head, rke2.HeadSupervisorPort}, {at.record, head, rke2.HeadAPIPort}}
-		err = a.runWhileReachable(wait, at, needs, nil, func(ctx context.Context) error { return rke2.AwaitAgent(ctx, h, at.say) })
+		err = a.runWhileReachable(wait, at, needs, nil,
+			func(ctx context.Context) error { return rke2.AwaitAgent(ctx, h, at.say) })
 		if err != nil {
 			return err
 		}
@@ -217,7 +220,8 @@ func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 // journalLines is how much of a machine's log a person is shown.
 const journalLines = 20
 
-// Diagnose returns the last lines that the machine's RKE2 unit had to say; none where the machine never came up, or is gone.
+// Diagnose returns the last lines that the machine's RKE2 unit had to say; none where the machine never came up, or is
+// gone.
 func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) (lines []string, err error) {
 	lines, err = a.readJournal(ctx, m)
 	return lines, stepError(ctx, "read the log", m.Name, err)
@@ -251,14 +255,18 @@ type machineStep struct {
 	say     func(string)
 }
 
-// runStep runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried again is
-// told to people meanwhile.
-func (a *Nodes) runStep(ctx context.Context, m MachineRef, step string, work func(context.Context, *machineStep) error) error {
-	return a.runStepThoughLost(ctx, m, step, func(ctx context.Context, at *machineStep) error { return a.runUnlessLost(ctx, at, work) })
+// runStep runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried
+// again is told to people meanwhile.
+func (a *Nodes) runStep(ctx context.Context, m MachineRef, step string,
+	work func(context.Context, *machineStep) error) error {
+	return a.runStepThoughLost(ctx, m, step, func(ctx context.Context, at *machineStep) error {
+		return a.runUnlessLost(ctx, at, work)
+	})
 }
 
 // runStepThoughLost does work as do does, and goes on with it though the machine may be lost.
-func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string, work func(context.Context, *machineStep) error) error {
+func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string,
+	work func(context.Context, *machineStep) error) error {
 	at := &machineStep{machine: m, say: newProgressReporter(ctx, a.Store, m, a.Now)}
 	var err error
 	for try := 1; ; try++ {
@@ -316,13 +324,14 @@ func (a *Nodes) connectToMachine(ctx context.Context, at *machineStep) (*remote.
 	if err != nil || at.record.HostKey != "" {
 		return h, err
 	}
-	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation, func(r *api.Machine) error {
-		if r.HostKey != "" && r.HostKey != h.HostKey() {
-			return fmt.Errorf("machine %s showed two host keys on its first contacts", r.Name)
-		}
-		r.HostKey = h.HostKey()
-		return nil
-	})
+	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation,
+		func(r *api.Machine) error {
+			if r.HostKey != "" && r.HostKey != h.HostKey() {
+				return fmt.Errorf("machine %s showed two host keys on its first contacts", r.Name)
+			}
+			r.HostKey = h.HostKey()
+			return nil
+		})
 	return h, err
 }
 

@@ -13,16 +13,18 @@ import (
 // leftAloneAdvice comes next about a cluster of which nobody can say what is wanted.
 const leftAloneAdvice = "the cluster is left alone until that is mended"
 
-// reportInvalid reports a cluster of which nobody can say what is wanted, and takes back what an earlier sweep said of it:
-// that it is in sync was not seen now.
+// reportInvalid reports a cluster of which nobody can say what is wanted, and takes back what an earlier sweep said of
+// it: that it is in sync was not seen now.
 func (a *Sweeps) reportInvalid(ctx context.Context, c *api.Cluster, wrong error) *api.DriftedCluster {
 	drift := api.Drift{Reason: api.DriftInvalid, Message: wrong.Error(), Since: a.Now(), Next: leftAloneAdvice}
-	a.recordEventNow(ctx, newEvent(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; "+leftAloneAdvice))
+	a.recordEventNow(ctx, newEvent(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; "+
+		leftAloneAdvice))
 	a.recordInSync(ctx, c.Ref(), api.Condition{
 		Type: api.InSync, Status: api.ConditionFalse, Reason: string(api.DriftInvalid), Message: wrong.Error(),
 	}, []api.Drift{drift})
 	return &api.DriftedCluster{
-		Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "it is left alone", Unseen: true, Drift: []api.Drift{drift},
+		Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "it is left alone", Unseen: true,
+		Drift: []api.Drift{drift},
 	}
 }
 
@@ -51,6 +53,7 @@ func (a *Sweeps) recordInSync(ctx context.Context, ref api.Ref, in api.Condition
 		return nil
 	})
 	if err != nil && activity.IsActivity(ctx) { // an object may be such that it can't be stored again
-		activity.GetLogger(ctx).Warn("that a cluster was not looked at could not be recorded", "cluster", ref.Name, "error", err)
+		activity.GetLogger(ctx).Warn("that a cluster was not looked at could not be recorded", "cluster", ref.Name,
+			"error", err)
 	}
 }

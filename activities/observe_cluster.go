@@ -24,15 +24,16 @@ import (
 )
 
 const (
-	// apiTimeout bounds the questions to a cluster's API, unitTimeout the look at one machine over SSH: an answer that takes
-	// longer is none.
+	// apiTimeout bounds the questions to a cluster's API, unitTimeout the look at one machine over SSH: an answer that
+	// takes longer is none.
 	apiTimeout  = 10 * time.Second
 	unitTimeout = 10 * time.Second
-	// goneMachineTimeout bounds the connection to a machine that the cloud does not list, and whose replacement waits for this; and to
-	// one that is about to be terminated.
+	// goneMachineTimeout bounds the connection to a machine that the cloud does not list, and whose replacement waits
+	// for this; and to one that is about to be terminated.
 	goneMachineTimeout = 3 * time.Second
-	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time. It is no less than the planner has
-	// suspects: where none of them answers, a second turn would not end within sweepClusterTimeout, and nothing be decided ever.
+	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time. It is no less than the
+	// planner has suspects: where none of them answers, a second turn would not end within sweepClusterTimeout, and
+	// nothing be decided ever.
 	unitsAtOnce = 20
 )
 
@@ -42,8 +43,8 @@ type providerListing struct {
 	err      error // which may be that of some of its clouds alone
 }
 
-// errorForCluster is why a listing says nothing about the machines of a cluster; nil where it does. One in which all are in doubt says
-// nothing.
+// errorForCluster is why a listing says nothing about the machines of a cluster; nil where it does. One in which all
+// are in doubt says nothing.
 func (l providerListing) errorForCluster(c *api.Cluster) error {
 	err := l.err
 	if partial := new(cloud.PartialError); errors.As(err, &partial) {
@@ -60,7 +61,8 @@ func (l providerListing) errorForCluster(c *api.Cluster) error {
 // providerListings are by provider.
 type providerListings map[string]providerListing
 
-// forCluster is what the cluster's provider has. One that was not asked has said nothing, which is not the same as having nothing.
+// forCluster is what the cluster's provider has. One that was not asked has said nothing, which is not the same as
+// having nothing.
 func (l providerListings) forCluster(clouds Clouds, c *api.Cluster) providerListing {
 	provider := clouds.providerName(clusterCloudName(c))
 	if found, asked := l[provider]; asked {
@@ -88,8 +90,8 @@ func (c Clouds) cloudOfProvider(provider string) cloud.Cloud {
 	return c.Others
 }
 
-// groupByProvider groups clusters by who has to be asked for their machines. Under "" are those about which nobody is: an operation
-// works on them.
+// groupByProvider groups clusters by who has to be asked for their machines. Under "" are those about which nobody is:
+// an operation works on them.
 func (a *Sweeps) groupByProvider(ctx context.Context, names []string) (map[string][]string, error) {
 	all, err := a.Store.ListClusters(ctx)
 	if err != nil && len(all) == 0 {
@@ -108,15 +110,17 @@ func (a *Sweeps) groupByProvider(ctx context.Context, names []string) (map[strin
 	return groups, nil
 }
 
-// listProviderShared asks a provider what it has; the batches of a sweep that want that at the same time share the answer. It is asked
-// before the clusters are read: every machine that it shows was in etcd before it was launched, so none that etcd does not know
-// then is about to be known.
+// listProviderShared asks a provider what it has; the batches of a sweep that want that at the same time share the
+// answer. It is asked before the clusters are read: every machine that it shows was in etcd before it was launched, so
+// none that etcd does not know then is about to be known.
 func (a *Sweeps) listProviderShared(ctx context.Context, provider string) (providerListings, error) {
 	if provider == "" {
 		return providerListings{}, nil
 	}
 	// It goes on for the others where the first to ask is cancelled; listProvider bounds it.
-	asked := a.listing.DoChan(provider, func() (any, error) { return a.listProviders(context.WithoutCancel(ctx), []string{provider}) })
+	asked := a.listing.DoChan(provider, func() (any, error) {
+		return a.listProviders(context.WithoutCancel(ctx), []string{provider})
+	})
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -168,10 +172,11 @@ func (a *Sweeps) listProvider(ctx context.Context, provider, installation string
 	return l
 }
 
-// observeCluster looks at a cluster: its machines in the listing, its nodes through its API, and over SSH at those of which the two
-// leave a doubt. It takes what can't be seen for an observation too; its error is that of what this worker itself stands on,
-// which says nothing about the cluster.
-func (a *Sweeps) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation, apiObservation, error) {
+// observeCluster looks at a cluster: its machines in the listing, its nodes through its API, and over SSH at those of
+// which the two leave a doubt. It takes what can't be seen for an observation too; its error is that of what this
+// worker itself stands on, which says nothing about the cluster.
+func (a *Sweeps) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation,
+	apiObservation, error) {
 	w := plan.Observation{At: a.Now()}
 	_, w.CanStart = a.Clouds.cloudOfProvider(a.Clouds.providerName(clusterCloudName(c))).(cloud.Starter)
 	if err := listed.errorForCluster(c); err != nil {
@@ -206,20 +211,22 @@ func (a *Sweeps) observeCluster(ctx context.Context, c *api.Cluster, listed prov
 		w.APIError = redact.Text(err.Error())
 	}
 	if a.ClusterDir != nil && saw.kubeconfig != nil {
-		w.KubeconfigFile = kubefile.DescribeDifference(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"), saw.kubeconfig)
+		w.KubeconfigFile = kubefile.DescribeDifference(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"),
+			saw.kubeconfig)
 	}
 	w.Units, err = a.observeUnits(ctx, c, w)
 	return w, saw, err
 }
 
-// isWorkerError says that an error is about etcd, or the key to its secrets: a machine that could not be asked for want of these is
-// not out of reach.
+// isWorkerError says that an error is about etcd, or the key to its secrets: a machine that could not be asked for want
+// of these is not out of reach.
 func isWorkerError(err error) bool {
 	unavailable, wrongKey := new(store.UnavailableError), new(store.WrongKeyError)
 	return errors.As(err, &unavailable) || errors.As(err, &wrongKey) || errors.Is(err, store.ErrNoKey)
 }
 
-// apiObservation is what was seen of a cluster that is for its record alone. Its parts are nil where the API did not answer.
+// apiObservation is what was seen of a cluster that is for its record alone. Its parts are nil where the API did not
+// answer.
 type apiObservation struct {
 	seen *kube.Observation
 	gpus *gpu.Status
@@ -295,7 +302,8 @@ func (a *Sweeps) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observ
 	return units, nil
 }
 
-func (a *Sweeps) observeUnit(ctx context.Context, c *api.Cluster, w plan.Observation, index int) (plan.RKE2Unit, error) {
+func (a *Sweeps) observeUnit(ctx context.Context, c *api.Cluster, w plan.Observation, index int) (plan.RKE2Unit,
+	error) {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		if m.Index != index {
@@ -321,7 +329,8 @@ func (a *Sweeps) observeUnit(ctx context.Context, c *api.Cluster, w plan.Observa
 	return plan.RKE2Unit{Error: "etcd has no such machine"}, nil
 }
 
-func (a *Sweeps) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, within time.Duration) (rke2.UnitState, error) {
+func (a *Sweeps) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, within time.Duration) (rke2.UnitState,
+	error) {
 	if m.Address == "" {
 		return rke2.UnitState{}, errors.New("its address was never known")
 	}

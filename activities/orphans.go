@@ -19,8 +19,8 @@ const orphanReportDelay = 10 * time.Second
 // cloudUseWindow is how long after its last use a cloud is still asked for orphans.
 const cloudUseWindow = 48 * time.Hour
 
-// FindOrphans asks every cloud in use for machines that carry this installation's id and belong to no cluster in etcd, and
-// records since when each is known. A machine of a cluster whose object can't be understood is no orphan.
+// FindOrphans asks every cloud in use for machines that carry this installation's id and belong to no cluster in etcd,
+// and records since when each is known. A machine of a cluster whose object can't be understood is no orphan.
 func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 	const step = "look for orphans"
 	unowned, err := a.findUnowned(ctx)
@@ -90,16 +90,18 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 	return r, nil
 }
 
-// addKnownOrphans adds the orphans that were known before on clouds which could not be asked: there they still may be. Until it can be
-// asked their state is unknown, and their time does not come.
-func (a *Sweeps) addKnownOrphans(ctx context.Context, seen []api.Orphan, known knownClusters, unasked *cloud.PartialError) ([]api.Orphan, error) {
+// addKnownOrphans adds the orphans that were known before on clouds which could not be asked: there they still may be.
+// Until it can be asked their state is unknown, and their time does not come.
+func (a *Sweeps) addKnownOrphans(ctx context.Context, seen []api.Orphan, known knownClusters,
+	unasked *cloud.PartialError) ([]api.Orphan, error) {
 	before, err := a.Store.ListOrphans(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, old := range before {
 		again := func(o api.Orphan) bool { return o.Name == old.Name && (o.ID == old.ID || old.Conflict == "") }
-		if unasked.LacksCloud(old.Cloud) && (old.Conflict != "" || !known.mayOwnMachine(old.Cluster, old.ClusterUID)) && !slices.ContainsFunc(seen, again) {
+		if unasked.LacksCloud(old.Cloud) && (old.Conflict != "" || !known.mayOwnMachine(old.Cluster, old.ClusterUID)) &&
+			!slices.ContainsFunc(seen, again) {
 			old.State = api.OrphanUnknown
 			seen = append(seen, old)
 		}
@@ -107,8 +109,8 @@ func (a *Sweeps) addKnownOrphans(ctx context.Context, seen []api.Orphan, known k
 	return seen, nil
 }
 
-// listProvidersInUse are the providers that clusters have their machines from, now or not long ago, those that have orphans, and those of
-// machines that are on record for no cluster.
+// listProvidersInUse are the providers that clusters have their machines from, now or not long ago, those that have
+// orphans, and those of machines that are on record for no cluster.
 func (a *Sweeps) listProvidersInUse(ctx context.Context, unowned []store.UnownedRecords) ([]string, error) {
 	providers := map[string]bool{}
 	all, err := a.Store.ListClusters(ctx)
@@ -137,8 +139,8 @@ func (a *Sweeps) listProvidersInUse(ctx context.Context, unowned []store.Unowned
 	return sortedKeys(providers), err
 }
 
-// knownClusters is what etcd knows of clusters: the UIDs of those that it has, and the names of those that it has and nobody
-// can read, or whose UID is not the one that its machines were launched under.
+// knownClusters is what etcd knows of clusters: the UIDs of those that it has, and the names of those that it has and
+// nobody can read, or whose UID is not the one that its machines were launched under.
 type knownClusters struct {
 	uids  map[string]bool
 	names []string
@@ -151,8 +153,8 @@ func (k knownClusters) mayOwnMachine(name, uid string) bool {
 	return k.uids[uid] || slices.Contains(k.names, name)
 }
 
-// hasRecordOf says that a listed machine is on record under its UID: by the cloud's own id, and with the labels that it bears. It is no
-// copy of another one then.
+// hasRecordOf says that a listed machine is on record under its UID: by the cloud's own id, and with the labels that it
+// bears. It is no copy of another one then.
 func (k knownClusters) hasRecordOf(m cloud.Machine) bool {
 	return m.ID != "" && slices.ContainsFunc(k.recorded[m.Owner.ClusterUID], func(r api.Machine) bool {
 		return r.CloudID == m.ID && r.Index == m.Index && r.Incarnation == m.Incarnation
@@ -161,9 +163,10 @@ func (k knownClusters) hasRecordOf(m cloud.Machine) bool {
 
 // ownsOrphan says that an orphan is the recorded machine of a cluster: it is none.
 func (k knownClusters) ownsOrphan(o api.Orphan) bool {
-	return o.ID != "" && k.uids[o.ClusterUID] && slices.ContainsFunc(k.recorded[o.ClusterUID], func(r api.Machine) bool {
-		return r.CloudID == o.ID
-	})
+	return o.ID != "" && k.uids[o.ClusterUID] &&
+		slices.ContainsFunc(k.recorded[o.ClusterUID], func(r api.Machine) bool {
+			return r.CloudID == o.ID
+		})
 }
 
 func (a *Sweeps) readKnownClusters(ctx context.Context) (knownClusters, error) {
@@ -188,9 +191,11 @@ func (a *Sweeps) readKnownClusters(ctx context.Context) (knownClusters, error) {
 	return k, nil
 }
 
-// findProviderOrphans are the listed machines that belong to no cluster; and those in conflict, of which it has to be remembered once their
-// cluster is no more that they are none of its own. A machine that its cluster has on record is neither.
-func (a *Sweeps) findProviderOrphans(ctx context.Context, provider string, listed providerListing, known knownClusters) ([]api.Orphan, error) {
+// findProviderOrphans are the listed machines that belong to no cluster; and those in conflict, of which it has to be
+// remembered once their cluster is no more that they are none of its own. A machine that its cluster has on record is
+// neither.
+func (a *Sweeps) findProviderOrphans(ctx context.Context, provider string, listed providerListing,
+	known knownClusters) ([]api.Orphan, error) {
 	var all []cloud.Machine
 	for _, uid := range sortedKeys(listed.machines) {
 		all = append(all, listed.machines[uid]...)
@@ -219,13 +224,14 @@ func (a *Sweeps) findProviderOrphans(ctx context.Context, provider string, liste
 func describeOrphan(o api.Orphan) string {
 	message := fmt.Sprintf("machine %s on %s belongs to no cluster that etcd knows", o.Name, o.Cloud)
 	if o.Conflict != "" {
-		message += fmt.Sprintf(", and nothing ends it by itself: %s; skyctl delete orphans %s ends it", o.Conflict, o.Name)
+		message += fmt.Sprintf(", and nothing ends it by itself: %s; skyctl delete orphans %s ends it", o.Conflict,
+			o.Name)
 	}
 	return message
 }
 
-// TerminateOrphan ends a machine that belongs to no cluster, and gives back what its cluster had on the cloud as a whole once
-// that was the last. One that belongs to a cluster by now is left alone.
+// TerminateOrphan ends a machine that belongs to no cluster, and gives back what its cluster had on the cloud as a
+// whole once that was the last. One that belongs to a cluster by now is left alone.
 func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	const step = "terminate the orphan"
 	if err := a.Home.ConfirmHome(ctx); err != nil {
@@ -262,7 +268,8 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	case err != nil && !elsewhere:
 		return stepError(ctx, step, o.Name, err)
 	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return matchesOrphan(m, o) }):
-		return stepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient, Message: o.Cloud + " still lists it, or can't be asked about it"})
+		return stepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient,
+			Message: o.Cloud + " still lists it, or can't be asked about it"})
 	case err == nil && len(left) == 0:
 		if err := of.RemoveClusterResources(end, owner); err != nil {
 			return stepError(ctx, step, o.Name, err)

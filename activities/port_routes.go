@@ -66,8 +66,8 @@ func (a *Nodes) runWhileReachable(
 	return err
 }
 
-// probeUntilVerdict tries a port until it answers; its error says that it is closed. One on which nothing listens yet is
-// tried again until the step is over: that is what the step is for. What can't be looked at is no verdict.
+// probeUntilVerdict tries a port until it answers; its error says that it is closed. One on which nothing listens yet
+// is tried again until the step is over: that is what the step is for. What can't be looked at is no verdict.
 func (a *Nodes) probeUntilVerdict(ctx context.Context, at *machineStep, r portRoute, over <-chan struct{}) error {
 	trial := rke2.PortTrial{Port: r.port, From: describeMachine(r.from), To: describeMachine(r.to)}
 	for pause := probeInterval; ; {
@@ -108,7 +108,8 @@ func overUnlessListening(over <-chan struct{}, listens bool) <-chan struct{} {
 }
 
 // probeRoute tries a port once; where it does not answer, the other machine is asked whether it listens there.
-func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (contact rke2.PortContact, listens bool, err error) {
+func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (contact rke2.PortContact, listens bool,
+	err error) {
 	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return "", false, err
@@ -144,6 +145,7 @@ func (a *Nodes) awaitNodeReachable(ctx context.Context, at *machineStep, wait fu
 	}
 	worker := at.record
 	needs := []portRoute{{worker, head, rke2.HeadAPIPort}}
-	also := []portRoute{{head, worker, rke2.KubeletPort}, {worker, head, rke2.OverlayPort}, {head, worker, rke2.OverlayPort}}
+	also := []portRoute{{head, worker, rke2.KubeletPort}, {worker, head, rke2.OverlayPort},
+		{head, worker, rke2.OverlayPort}}
 	return a.runWhileReachable(ctx, at, needs, also, wait)
 }

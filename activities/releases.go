@@ -10,8 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
-// ForSpec is the release that a cluster gets: what its spec names, and what this worker's settings say of the rest. A checksum
-// holds for the release that it was given with.
+// ForSpec is the release that a cluster gets: what its spec names, and what this worker's settings say of the rest. A
+// checksum holds for the release that it was given with.
 func (s RKE2Source) ForSpec(spec api.ClusterSpec) RKE2Source {
 	of := RKE2Source{
 		Version: cmp.Or(spec.KubernetesVersion, s.Version),
@@ -35,7 +35,8 @@ func (s RKE2Source) checkRelease(ctx context.Context, spec api.ClusterSpec) []ap
 		return nil
 	}
 	why := strings.Join(strings.Fields(err.Error()), " ")
-	return []api.FieldError{{Field: "kubernetes_version", Value: of.Version, Want: why + "; name another version, or another source with rke2.source"}}
+	return []api.FieldError{{Field: "kubernetes_version", Value: of.Version,
+		Want: why + "; name another version, or another source with rke2.source"}}
 }
 
 // chooseGPUStack is the GPU stack of a cluster: what its spec names, and what this worker's settings say of the rest.

@@ -69,12 +69,14 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessment, error)
 	if err != nil {
 		return Assessment{}, stepError(ctx, step, "", err)
 	}
-	found := Assessment{Fail: decision.Fail, Serves: world.CloudError == "" && world.APIError == "" && world.GPU == "" && len(world.Nodes) > 0}
+	found := Assessment{Fail: decision.Fail, Serves: world.CloudError == "" && world.APIError == "" &&
+		world.GPU == "" && len(world.Nodes) > 0}
 	if c.Status.Placement != nil {
 		found.Placement = *c.Status.Placement
 	}
 	for _, action := range decision.Actions {
-		on := MachineRef{Cluster: in.Cluster, Index: action.Index, Name: action.Machine, Incarnation: action.Incarnation}
+		on := MachineRef{Cluster: in.Cluster, Index: action.Index, Name: action.Machine,
+			Incarnation: action.Incarnation}
 		for _, m := range c.Status.Machines {
 			if action.Kind != api.ActionTerminate && m.Index == action.Index && m.Incarnation == action.Incarnation {
 				on = machineRefOf(in.Cluster, m) // what is terminated is just what was named, and none that is like it
@@ -103,7 +105,8 @@ func (a *Clusters) BeginRepair(ctx context.Context, in RepairEntry) error {
 		return nil
 	})
 	if err == nil {
-		a.recordEventNow(ctx, newEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind), "begun: "+in.Action.Message))
+		a.recordEventNow(ctx, newEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind),
+			"begun: "+in.Action.Message))
 	}
 	return stepError(ctx, "record the repair", in.Action.Machine, err)
 }
@@ -112,7 +115,8 @@ func (a *Clusters) BeginRepair(ctx context.Context, in RepairEntry) error {
 func (a *Clusters) EndRepair(ctx context.Context, in RepairEntry) error {
 	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.EndRepair(in.ID, redact.Text(in.Error), a.Now())
-		if was := c.Status.Failure; in.Failure != nil && c.Status.Phase == api.PhaseError && was != nil && was.Step == api.StepGPU {
+		if was := c.Status.Failure; in.Failure != nil && c.Status.Phase == api.PhaseError && was != nil &&
+			was.Step == api.StepGPU {
 			now := *in.Failure // what keeps the cluster in ERROR is this by now
 			now.Step, now.At = api.StepGPU, a.Now()
 			c.Status.Failure = &now
@@ -142,7 +146,8 @@ func (a *Clusters) MarkRepaired(ctx context.Context, ref api.Ref) error {
 	return stepError(ctx, "mark the cluster READY", "", err)
 }
 
-// ReplaceMachine reserves a new incarnation in a place whose machine is gone, and returns it. Run twice, it returns the same.
+// ReplaceMachine reserves a new incarnation in a place whose machine is gone, and returns it. Run twice, it returns the
+// same.
 func (a *Clusters) ReplaceMachine(ctx context.Context, old MachineRef) (MachineRef, error) {
 	const step = "reserve a machine"
 	c, err := readCluster(ctx, a.Store, old.Cluster)
@@ -173,9 +178,11 @@ func (a *Clusters) ReplaceMachine(ctx context.Context, old MachineRef) (MachineR
 			continue
 		}
 		if m.Incarnation == old.Incarnation {
-			return MachineRef{}, stepError(ctx, step, old.Name, &cloud.Error{Kind: cloud.Conflict, Message: "the machine before it may still exist"})
+			return MachineRef{}, stepError(ctx, step, old.Name,
+				&cloud.Error{Kind: cloud.Conflict, Message: "the machine before it may still exist"})
 		}
-		return machineRefOf(old.Cluster, m), stepError(ctx, step, old.Name, a.ensureClusterKeys(ctx, old.Cluster, []api.Machine{m}))
+		return machineRefOf(old.Cluster, m), stepError(ctx, step, old.Name,
+			a.ensureClusterKeys(ctx, old.Cluster, []api.Machine{m}))
 	}
 	return MachineRef{}, stepError(ctx, step, old.Name, errors.New("the place is not there"))
 }
@@ -193,7 +200,8 @@ func (a *Machines) StartMachine(ctx context.Context, m MachineRef) error {
 	}
 	starter, can := of.(cloud.Starter)
 	if !can {
-		return stepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Infeasible, Message: "this cloud can't start a machine that was stopped"})
+		return stepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Infeasible,
+			Message: "this cloud can't start a machine that was stopped"})
 	}
 	boot, cancel := withDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()
@@ -207,7 +215,8 @@ func (a *Machines) StartMachine(ctx context.Context, m MachineRef) error {
 	return stepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
 }
 
-// drainTimeout bounds how long pods may take to leave a worker that is to be replaced: what does not go by then goes with it.
+// drainTimeout bounds how long pods may take to leave a worker that is to be replaced: what does not go by then goes
+// with it.
 const drainTimeout = 2 * time.Minute
 
 // Retire has a worker's pods leave and its agent stop, as far as either can be had: the machine may be past both.
@@ -227,7 +236,8 @@ func (a *Nodes) Retire(ctx context.Context, m MachineRef) error {
 			return nil
 		}
 		if err := a.stopAgent(ctx, at); err != nil && ctx.Err() == nil {
-			activity.GetLogger(ctx).Info("the agent of a worker that is replaced was not stopped", "machine", m.Name, "error", err)
+			activity.GetLogger(ctx).Info("the agent of a worker that is replaced was not stopped", "machine", m.Name,
+				"error", err)
 		}
 		return ctx.Err()
 	})

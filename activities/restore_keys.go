@@ -22,7 +22,8 @@ import (
 // machine's host key is none: it is given to the machine when that is launched, and what is pinned is its public
 // half.
 var neededSecrets = []string{
-	store.SecretSSHKey, store.SecretKubeconfig, store.SecretAgentToken, store.SecretAgentPassword, store.SecretServerToken,
+	store.SecretSSHKey, store.SecretKubeconfig, store.SecretAgentToken, store.SecretAgentPassword,
+	store.SecretServerToken,
 }
 
 // listMissingSecrets are those that a cluster which runs should have, and that are not there or were altered.
@@ -49,7 +50,8 @@ type keysMissingError struct {
 
 func (e *keysMissingError) Error() string {
 	return fmt.Sprintf("etcd has lost %s of cluster %s, which its machines know; new ones would be refused by them: "+
-		"restore etcd from a backup, or let skyctl reconcile %s restore them", strings.Join(e.keys, ", "), e.cluster, e.cluster)
+		"restore etcd from a backup, or let skyctl reconcile %s restore them", strings.Join(e.keys, ", "), e.cluster,
+		e.cluster)
 }
 
 // checkNoKeysLost is an error where keys that are to be made anew were given to machines already.
@@ -139,7 +141,8 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 			if remote.IsLost(err) && m.Role != api.RoleHead {
 				// It takes no other key either. Should it come back, it refuses this one, and is replaced as one that
 				// can't be reached.
-				activity.GetLogger(ctx).Warn("a machine could not be given the new SSH key", "machine", m.Name, "error", err)
+				activity.GetLogger(ctx).Warn("a machine could not be given the new SSH key", "machine", m.Name, "error",
+					err)
 				err = nil
 			}
 			if err != nil {
@@ -156,7 +159,8 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	}
 	if len(refusing) > 0 {
 		first := sortedKeys(refusing)[0]
-		return fmt.Errorf("%s could not be given a new SSH key (%w): append this line to ~/.ssh/authorized_keys of the "+
+		return fmt.Errorf("%s could not be given a new SSH key (%w): append this line to ~/.ssh/authorized_keys of "+
+			"the "+
 			"login user there, through the cloud's console or docker exec, then run skyctl reconcile %s: %s",
 			strings.Join(sortedKeys(refusing), ", "), refusing[first], c.Metadata.Name, public)
 	}
@@ -167,7 +171,8 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	return a.Store.DeleteSecret(ctx, c.Ref(), store.SecretNextSSHKey)
 }
 
-// removeKeyPods removes pods of tries that were killed. They have ended by themselves, but would stay in everybody's sight.
+// removeKeyPods removes pods of tries that were killed. They have ended by themselves, but would stay in everybody's
+// sight.
 func (a *Nodes) removeKeyPods(ctx context.Context, c *api.Cluster) {
 	client, err := newClusterClient(ctx, c, a.Store, a.Pool)
 	if err == nil {
@@ -197,7 +202,8 @@ func (a *Nodes) ensureNextSSHKey(ctx context.Context, ref api.Ref) (private []by
 }
 
 // ensureKeyAuthorized has a machine take a key, unless it does already, and sees that it does.
-func (a *Nodes) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m *api.Machine, key []byte, public string) error {
+func (a *Nodes) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m *api.Machine, key []byte,
+	public string) error {
 	ctx, cancel := context.WithTimeout(ctx, authorizeKeyTimeout)
 	defer cancel()
 	login := func() error {

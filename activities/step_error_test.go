@@ -39,29 +39,35 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 		reason string
 		final  bool
 	}{
-		"bad input":                  {&api.FieldError{Field: "cloud"}, ReasonInvalid, final},
-		"several bad inputs":         {errors.Join(&api.FieldError{Field: "cloud"}, &api.FieldError{Field: "cpus"}), ReasonInvalid, final},
-		"no cluster":                 {&store.NotFoundError{Cluster: "c"}, ReasonGone, final},
-		"no secret yet":              {&store.NotFoundError{Cluster: "c", What: "secret agent-token"}, "NotStored", final},
-		"a replaced machine":         {&store.StaleError{Machine: "m"}, "Replaced", final},
-		"etcd down":                  {&store.UnavailableError{}, "EtcdUnavailable", again},
-		"etcd slow":                  {&store.UnavailableError{Cause: fmt.Errorf("no answer (%w)", context.DeadlineExceeded)}, "EtcdUnavailable", again},
-		"machines left":              {&machinesLeftError{machines: 2}, ReasonLeft, final},
-		"RKE2, final":                {&rke2.Error{Reason: rke2.WrongToken, Final: true}, rke2.WrongToken, final},
-		"RKE2, out of sight":         {&rke2.Error{Reason: rke2.SourceUnreachable}, rke2.SourceUnreachable, again},
-		"RKE2, tried enough":         {&rke2.Error{Reason: rke2.InstallFailed}, rke2.InstallFailed, final},
-		"RKE2, out of time":          {&rke2.Error{Reason: rke2.Deadline, Final: true, Cause: context.DeadlineExceeded}, rke2.Deadline, final},
-		"another host key":           {&remote.HostKeyMismatch{}, "HostKeyMismatch", final},
-		"a refused key":              {&remote.AuthFailed{Cause: errors.New("no")}, "AuthFailed", final},
-		"a command":                  {&remote.RunError{Exit: 1}, "CommandFailed", final},
-		"a login shell":              {&remote.ShellFailed{Exit: 1}, "LoginShellFailed", final},
-		"a login shell that hangs":   {&remote.ShellFailed{Exit: -1, Cause: errors.New("within 2m0s")}, "LoginShellFailed", final},
-		"too much output":            {&remote.OutputTooLong{}, "OutputTooLong", final},
-		"facts that make no sense":   {&rke2.Error{Reason: rke2.NoFacts}, rke2.NoFacts, final},
-		"a connection":               {&remote.Lost{Cause: errors.New("reset")}, "ConnectionLost", again},
-		"a connection, timed out":    {&remote.Lost{Cause: dialTimeout}, "ConnectionLost", again},
-		"a machine out of reach":     {&remote.Lost{Cause: ownTimeIsUp()}, "Deadline", final},
-		"an installation that hangs": {fmt.Errorf("machine m: unpacking was stopped: %w", ownTimeIsUp()), "Deadline", final},
+		"bad input": {&api.FieldError{Field: "cloud"}, ReasonInvalid, final},
+		"several bad inputs": {errors.Join(&api.FieldError{Field: "cloud"}, &api.FieldError{Field: "cpus"}),
+			ReasonInvalid, final},
+		"no cluster": {&store.NotFoundError{Cluster: "c"}, ReasonGone, final},
+		"no secret yet": {&store.NotFoundError{Cluster: "c", What: "secret agent-token"}, "NotStored",
+			final},
+		"a replaced machine": {&store.StaleError{Machine: "m"}, "Replaced", final},
+		"etcd down":          {&store.UnavailableError{}, "EtcdUnavailable", again},
+		"etcd slow": {&store.UnavailableError{Cause: fmt.Errorf("no answer (%w)",
+			context.DeadlineExceeded)}, "EtcdUnavailable", again},
+		"machines left":      {&machinesLeftError{machines: 2}, ReasonLeft, final},
+		"RKE2, final":        {&rke2.Error{Reason: rke2.WrongToken, Final: true}, rke2.WrongToken, final},
+		"RKE2, out of sight": {&rke2.Error{Reason: rke2.SourceUnreachable}, rke2.SourceUnreachable, again},
+		"RKE2, tried enough": {&rke2.Error{Reason: rke2.InstallFailed}, rke2.InstallFailed, final},
+		"RKE2, out of time": {&rke2.Error{Reason: rke2.Deadline, Final: true, Cause: context.DeadlineExceeded},
+			rke2.Deadline, final},
+		"another host key": {&remote.HostKeyMismatch{}, "HostKeyMismatch", final},
+		"a refused key":    {&remote.AuthFailed{Cause: errors.New("no")}, "AuthFailed", final},
+		"a command":        {&remote.RunError{Exit: 1}, "CommandFailed", final},
+		"a login shell":    {&remote.ShellFailed{Exit: 1}, "LoginShellFailed", final},
+		"a login shell that hangs": {&remote.ShellFailed{Exit: -1, Cause: errors.New("within 2m0s")},
+			"LoginShellFailed", final},
+		"too much output":          {&remote.OutputTooLong{}, "OutputTooLong", final},
+		"facts that make no sense": {&rke2.Error{Reason: rke2.NoFacts}, rke2.NoFacts, final},
+		"a connection":             {&remote.Lost{Cause: errors.New("reset")}, "ConnectionLost", again},
+		"a connection, timed out":  {&remote.Lost{Cause: dialTimeout}, "ConnectionLost", again},
+		"a machine out of reach":   {&remote.Lost{Cause: ownTimeIsUp()}, "Deadline", final},
+		"an installation that hangs": {fmt.Errorf("machine m: unpacking was stopped: %w", ownTimeIsUp()), "Deadline",
+			final},
 		"a Node that is not Ready":   {&kube.NotReady{Cause: ownTimeIsUp()}, "Deadline", final},
 		"an API server that is slow": {fmt.Errorf("listing nodes: %w", context.DeadlineExceeded), "NoAnswer", again},
 		"another secrets key":        {&store.WrongKeyError{}, "Unreadable", final},
@@ -73,8 +79,9 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 		"no access":                  {&cloud.Error{Kind: cloud.Access}, "Access", final},
 		"infeasible":                 {&cloud.Error{Kind: cloud.Infeasible}, "Infeasible", final},
 		"a conflict":                 {&cloud.Error{Kind: cloud.Conflict}, "Conflict", final},
-		"a hiccup":                   {&cloud.Error{Kind: cloud.Transient, Cause: context.DeadlineExceeded}, "Transient", again},
-		"anything else":              {errors.New("what"), "Failed", again},
+		"a hiccup": {&cloud.Error{Kind: cloud.Transient, Cause: context.DeadlineExceeded},
+			"Transient", again},
+		"anything else": {errors.New("what"), "Failed", again},
 	} {
 		for _, err2 := range []error{c.err, fmt.Errorf("wrapped: %w", c.err)} {
 			var got *temporal.ApplicationError
@@ -82,10 +89,12 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 				t.Fatalf("%s: no application error", name)
 			}
 			if got.Type() != c.reason || got.NonRetryable() != c.final {
-				t.Errorf("%s: reason %s, final %t; want %s, %t", name, got.Type(), got.NonRetryable(), c.reason, c.final)
+				t.Errorf("%s: reason %s, final %t; want %s, %t", name, got.Type(), got.NonRetryable(), c.reason,
+					c.final)
 			}
 			var f api.Failure
-			if err := got.Details(&f); err != nil || f.Step != "dance" || f.Machine != "sky-c-1" || f.Reason != c.reason || f.Message != err2.Error() {
+			if err := got.Details(&f); err != nil || f.Step != "dance" || f.Machine != "sky-c-1" ||
+				f.Reason != c.reason || f.Message != err2.Error() {
 				t.Errorf("%s: details %+v, %v", name, f, err)
 			}
 			if !strings.HasPrefix(got.Message(), "sky-c-1: dance: ") {
@@ -122,7 +131,8 @@ func TestWhatIsForGoodKeepsItsReason(t *testing.T) {
 	err := makeFinal(stepError(t.Context(), "plan", "", &cloud.Error{Kind: cloud.Unreachable, Message: "no engine"}))
 	var got *temporal.ApplicationError
 	var f api.Failure
-	if !errors.As(err, &got) || !got.NonRetryable() || got.Type() != "Unreachable" || got.Details(&f) != nil || f.Step != "plan" {
+	if !errors.As(err, &got) || !got.NonRetryable() || got.Type() != "Unreachable" || got.Details(&f) != nil ||
+		f.Step != "plan" {
 		t.Errorf("got %v with %+v", err, f)
 	}
 }
@@ -145,15 +155,22 @@ func TestACancellationIsOneAndAStoppedWorkerIsNot(t *testing.T) {
 func TestNoSecretThatAMachinePrintedLeavesTheActivity(t *testing.T) {
 	redact.LearnSecret("activities", []byte("c0rrect-h0rse-battery"))
 	defer redact.ForgetOwner("activities")
-	const token = "K10" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" + "::server:" + "5ecret5ecret5ecret"
-	const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA\n-----END OPENSSH PRIVATE KEY-----"
+	const token = "K10" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" + "::server:" +
+		"5ecret5ecret5ecret"
+	const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA\n-----END OPENSSH PRIVATE " +
+		"KEY-----"
 	for name, err := range map[string]error{
-		"a command's last lines": &remote.RunError{Machine: "m", Command: "joining", Exit: 1, Tail: []string{"bad token " + token, "ok"}},
-		"an RKE2 log":            &rke2.Error{Reason: rke2.UnitFailed, Message: "failed with " + token, Log: []string{"level=fatal msg=\"" + token + "\""}},
-		"a key":                  errors.New("can't read " + key),
-		"a bare password":        &rke2.Error{Reason: rke2.UnitFailed, Message: "failed", Log: []string{"starting", "c0rrect-h0rse-battery"}},
-		"one in base64":          errors.New("got " + base64.StdEncoding.EncodeToString([]byte("user:c0rrect-h0rse-battery@"))),
-		"one across two lines":   &remote.RunError{Machine: "m", Command: "joining", Exit: 1, Tail: []string{"got c0rrect-h0r", "se-battery"}},
+		"a command's last lines": &remote.RunError{Machine: "m", Command: "joining", Exit: 1,
+			Tail: []string{"bad token " + token, "ok"}},
+		"an RKE2 log": &rke2.Error{Reason: rke2.UnitFailed, Message: "failed with " + token,
+			Log: []string{"level=fatal msg=\"" + token + "\""}},
+		"a key": errors.New("can't read " + key),
+		"a bare password": &rke2.Error{Reason: rke2.UnitFailed, Message: "failed",
+			Log: []string{"starting", "c0rrect-h0rse-battery"}},
+		"one in base64": errors.New("got " +
+			base64.StdEncoding.EncodeToString([]byte("user:c0rrect-h0rse-battery@"))),
+		"one across two lines": &remote.RunError{Machine: "m", Command: "joining", Exit: 1,
+			Tail: []string{"got c0rrect-h0r", "se-battery"}},
 	} {
 		var got *temporal.ApplicationError
 		if !errors.As(stepError(t.Context(), "join", "m", err), &got) {
@@ -164,7 +181,8 @@ func TestNoSecretThatAMachinePrintedLeavesTheActivity(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := got.Error() + fmt.Sprint(f)
-		for _, secret := range []string{"5ecret5ecret5ecret", "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA", "c0rrect", "battery", "ycmVjdC1oMHJzZS1iYXR0"} {
+		for _, secret := range []string{"5ecret5ecret5ecret", "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA", "c0rrect",
+			"battery", "ycmVjdC1oMHJzZS1iYXR0"} {
 			if strings.Contains(said, secret) {
 				t.Errorf("%s: %s", name, said)
 			}

@@ -10,7 +10,8 @@ import (
 )
 
 // recordMachineState records in etcd what is being done to a machine now.
-func recordMachineState(ctx context.Context, s *store.Store, m MachineRef, state api.MachineState, doing string, now time.Time) error {
+func recordMachineState(ctx context.Context, s *store.Store, m MachineRef, state api.MachineState, doing string,
+	now time.Time) error {
 	_, err := s.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.SetState(state, doing, now)
 		return nil
@@ -25,10 +26,12 @@ const (
 	progressTimeout = 2 * time.Second
 )
 
-// newProgressReporter returns a function that tells people what is being done within a step: in the heartbeat each time, in etcd
-// at most once per progressInterval. A write that fails costs nothing but the message.
+// newProgressReporter returns a function that tells people what is being done within a step: in the heartbeat each
+// time, in etcd at most once per progressInterval. A write that fails costs nothing but the message.
 func newProgressReporter(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
-	return newReporter(ctx, s, m, clock, func(r *api.Machine, doing string, now time.Time) { r.Step, r.Since = doing, now })
+	return newReporter(ctx, s, m, clock, func(r *api.Machine, doing string, now time.Time) {
+		r.Step, r.Since = doing, now
+	})
 }
 
 // newLaunchReporter is progress of a launch. It may be a new one where others failed: its time counts from the first.
@@ -41,7 +44,8 @@ func newLaunchReporter(ctx context.Context, s *store.Store, m MachineRef, clock 
 	})
 }
 
-func newReporter(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time, note func(*api.Machine, string, time.Time)) func(string) {
+func newReporter(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time,
+	note func(*api.Machine, string, time.Time)) func(string) {
 	var last string
 	var written time.Time
 	return func(doing string) {

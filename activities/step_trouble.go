@@ -10,8 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// recordStepError is failed for a step on a machine that is not there yet, or that ends. Where the step is tried again, people are shown
-// why meanwhile; the time that they are shown goes on.
+// recordStepError is failed for a step on a machine that is not there yet, or that ends. Where the step is tried again,
+// people are shown why meanwhile; the time that they are shown goes on.
 func (a *Machines) recordStepError(ctx context.Context, step string, m MachineRef, err error) error {
 	err = stepError(ctx, step, m.Name, err)
 	trouble := retryMessage(ctx, err)
@@ -48,8 +48,8 @@ func (a *Machines) recordReleaseError(ctx context.Context, ref api.Ref, err erro
 	return err
 }
 
-// retryMessage is what there is to say of an error of a step that is tried again; nothing where it is not, or where nobody is there
-// any more to write it down.
+// retryMessage is what there is to say of an error of a step that is tried again; nothing where it is not, or where
+// nobody is there any more to write it down.
 func retryMessage(ctx context.Context, err error) string {
 	var applied *temporal.ApplicationError
 	if ctx.Err() != nil || !errors.As(err, &applied) || applied.NonRetryable() {

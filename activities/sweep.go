@@ -48,17 +48,17 @@ type Sweeps struct {
 }
 
 const (
-	// clustersAtOnce bounds the clusters of a batch that are looked at at one time, sweepClusterTimeout how long one may take: one that
-	// hangs holds up few others, and not for long.
+	// clustersAtOnce bounds the clusters of a batch that are looked at at one time, sweepClusterTimeout how long one
+	// may take: one that hangs holds up few others, and not for long.
 	clustersAtOnce      = 16
 	sweepClusterTimeout = 30 * time.Second
-	// startGrace is how long nothing may have been started on a cluster in phase INIT: until then, whoever created it is
-	// about to.
+	// startGrace is how long nothing may have been started on a cluster in phase INIT: until then, whoever created it
+	// is about to.
 	startGrace = 30 * time.Second
 )
 
-// ListClusters names the clusters to look at: that of the name, or all. Objects that can't be understood are reported as
-// events and left out.
+// ListClusters names the clusters to look at: that of the name, or all. Objects that can't be understood are reported
+// as events and left out.
 func (a *Sweeps) ListClusters(ctx context.Context, only string) ([]string, error) {
 	const step = "list the clusters"
 	if only != "" {
@@ -76,10 +76,12 @@ func (a *Sweeps) ListClusters(ctx context.Context, only string) ([]string, error
 	for _, name := range corrupt {
 		a.recordEventNow(ctx, api.Event{
 			Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid),
-			Message: "what etcd has of the cluster can't be understood; it and its machines are left alone until that is mended",
+			Message: "what etcd has of the cluster can't be understood; it and its machines are left alone until " +
+				"that is mended",
 		})
 	}
-	if err := a.Store.RecordSweep(ctx, a.Now(), a.Interval); err != nil && activity.IsActivity(ctx) { // whoever reads the record is told that it is old
+	// whoever reads the record is told that it is old
+	if err := a.Store.RecordSweep(ctx, a.Now(), a.Interval); err != nil && activity.IsActivity(ctx) {
 		activity.GetLogger(ctx).Warn("that a sweep has begun could not be recorded", "error", err)
 	}
 	names := make([]string, len(all))
@@ -96,8 +98,8 @@ type LookAtInput struct {
 	Again bool `json:"again,omitempty"`
 }
 
-// LookAt compares clusters with the world, records what it saw of each, and starts operations where something is to be done.
-// It returns those that are not as they should be. A cloud that hangs holds up its own clusters alone.
+// LookAt compares clusters with the world, records what it saw of each, and starts operations where something is to be
+// done. It returns those that are not as they should be. A cloud that hangs holds up its own clusters alone.
 func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]api.DriftedCluster, error) {
 	const step = "look at the clusters"
 	groups, err := a.groupByProvider(ctx, in.Clusters)
@@ -134,7 +136,8 @@ func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]api.DriftedClust
 }
 
 // sweepClusterInTime is sweepCluster within its time; that it could not be done is a finding, too.
-func (a *Sweeps) sweepClusterInTime(ctx context.Context, name string, listed providerListings, again bool) *api.DriftedCluster {
+func (a *Sweeps) sweepClusterInTime(ctx context.Context, name string, listed providerListings,
+	again bool) *api.DriftedCluster {
 	soon, cancel := context.WithTimeout(ctx, sweepClusterTimeout)
 	defer cancel()
 	found, err := a.sweepCluster(soon, name, listed, again)
@@ -147,7 +150,8 @@ func (a *Sweeps) sweepClusterInTime(ctx context.Context, name string, listed pro
 }
 
 // sweepCluster looks at one cluster; nil is one that is as it should be, or gone.
-func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings providerListings, again bool) (*api.DriftedCluster, error) {
+func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings providerListings,
+	again bool) (*api.DriftedCluster, error) {
 	c, err := a.Store.ReadCluster(ctx, name)
 	gone, corrupt := new(store.NotFoundError), new(store.CorruptError)
 	switch {
@@ -173,9 +177,11 @@ func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings provide
 		if c.Status.Phase == api.PhaseInit && a.Now().Sub(phaseSince(c)) < startGrace {
 			return nil, nil
 		}
-		return found, a.startOperation(ctx, c, found, api.DriftNeverStarted, api.WorkflowProvision, api.ProvisionInput{Cluster: c.Ref()})
+		return found, a.startOperation(ctx, c, found, api.DriftNeverStarted, api.WorkflowProvision,
+			api.ProvisionInput{Cluster: c.Ref()})
 	case api.PhaseDeleting:
-		return found, a.startOperation(ctx, c, found, api.DriftNeverDeleted, api.WorkflowDelete, api.DeleteInput{Cluster: c.Ref()})
+		return found, a.startOperation(ctx, c, found, api.DriftNeverDeleted, api.WorkflowDelete,
+			api.DeleteInput{Cluster: c.Ref()})
 	}
 	if _, asked := listings[a.Clouds.providerName(clusterCloudName(c))]; !asked {
 		found.Why, found.Unseen = "an operation on it has just ended; the next sweep looks at it", true
@@ -208,11 +214,13 @@ func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings provide
 }
 
 // startOperation starts an operation that should be running. One that is, is no drift.
-func (a *Sweeps) startOperation(ctx context.Context, c *api.Cluster, found *api.DriftedCluster, reason api.DriftReason, workflow string, input any) error {
+func (a *Sweeps) startOperation(ctx context.Context, c *api.Cluster, found *api.DriftedCluster, reason api.DriftReason,
+	workflow string, input any) error {
 	started, err := a.Start(ctx, c.Ref(), workflow, input)
 	setStartResult(found, workflow, started)
 	if started {
-		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "it goes on", Message: fmt.Sprintf("nothing worked on the cluster, which is %s", c.Status.Phase)}
+		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "it goes on",
+			Message: fmt.Sprintf("nothing worked on the cluster, which is %s", c.Status.Phase)}
 		found.Drift = []api.Drift{drift}
 		a.recordEventNow(ctx, newEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+workflow))
 	}
@@ -229,14 +237,17 @@ func setStartResult(found *api.DriftedCluster, workflow string, started bool) {
 
 // reportUnreadable reports a cluster of which a machine's record can't be understood.
 func (a *Sweeps) reportUnreadable(ctx context.Context, name string, wrong error) *api.DriftedCluster {
-	e := api.Event{Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid), Message: wrong.Error() + "; the cluster is left alone until that is mended"}
+	e := api.Event{Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid), Message: wrong.Error() +
+		"; the cluster is left alone until that is mended"}
 	a.recordEventNow(ctx, e)
 	return &api.DriftedCluster{Cluster: name, Why: e.Message, Unseen: true}
 }
 
-// assessCluster looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked for it at some
-// time, a cluster that can be mended is planned as the READY one it should be, and what was tried before does not count.
-func (a *Sweeps) assessCluster(ctx context.Context, c *api.Cluster, listed providerListing, asked time.Time) (plan.Decision, plan.Observation, error) {
+// assessCluster looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked
+// for it at some time, a cluster that can be mended is planned as the READY one it should be, and what was tried before
+// does not count.
+func (a *Sweeps) assessCluster(ctx context.Context, c *api.Cluster, listed providerListing,
+	asked time.Time) (plan.Decision, plan.Observation, error) {
 	if err := a.recordCloudIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
 		return plan.Decision{}, plan.Observation{}, err
 	}
@@ -247,7 +258,8 @@ func (a *Sweeps) assessCluster(ctx context.Context, c *api.Cluster, listed provi
 		}
 		mine := repairIDPrefix(ctx) // whatever the clocks of the server and of this worker say
 		as.Status.Repairs = slices.DeleteFunc(slices.Clone(c.Status.Repairs), func(r api.Repair) bool {
-			return !strings.HasPrefix(r.ID, mine) // no other run can have made one since: one at a time works on a cluster
+			// no other run can have made one since: one at a time works on a cluster
+			return !strings.HasPrefix(r.ID, mine)
 		})
 	}
 	world, saw, err := a.observeCluster(ctx, &as, listed)
@@ -255,7 +267,8 @@ func (a *Sweeps) assessCluster(ctx context.Context, c *api.Cluster, listed provi
 		err = ctx.Err()
 	}
 	if err != nil {
-		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err) // what was not seen in time is no drift
+		// what was not seen in time is no drift
+		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err)
 	}
 	decision := plan.Decide(&as, world, a.Policy)
 	if err := a.withholdActions(ctx, &decision); err != nil {
@@ -297,7 +310,8 @@ func (a *Sweeps) recordDecision(ctx context.Context, before *api.Cluster, saw ap
 	}
 	for _, drift := range d.Drift {
 		if !hadDrift(before, drift) {
-			a.recordEventNow(ctx, newEvent(before, drift.Machine, api.EventWarning, string(drift.Reason), drift.Message))
+			a.recordEventNow(ctx, newEvent(before, drift.Machine, api.EventWarning, string(drift.Reason),
+				drift.Message))
 		}
 	}
 	return nil

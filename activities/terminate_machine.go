@@ -18,8 +18,8 @@ func cloudTargetOf(owner cloud.Owner, m api.Machine) cloud.Target {
 		Cloud: m.Placement.Cloud}
 }
 
-// recordedCloudID is the cloud's own id of a record's machine, where it is on record: the version before recorded the name that SkyPilot gave
-// a machine on its cloud where it was told no id.
+// recordedCloudID is the cloud's own id of a record's machine, where it is on record: the version before recorded the
+// name that SkyPilot gave a machine on its cloud where it was told no id.
 func recordedCloudID(m api.Machine) string {
 	if strings.HasPrefix(m.CloudID, m.Name+"-") {
 		return ""
@@ -89,15 +89,16 @@ func (a *Machines) recordTerminating(ctx context.Context, m MachineRef) error {
 	return err
 }
 
-func (a *Machines) recordTerminateError(ctx context.Context, step string, in TerminateInput, record *api.Machine, err error) error {
+func (a *Machines) recordTerminateError(ctx context.Context, step string, in TerminateInput, record *api.Machine,
+	err error) error {
 	if record.State == api.MachineGone { // nothing is shown of it
 		return stepError(ctx, step, in.Name, err)
 	}
 	return a.recordStepError(ctx, step, machineRefOf(in.Cluster, *record), err)
 }
 
-// findRecordToTerminate is the record of the machine that is to be ended, nil where it has none. It is late where its place has
-// another machine by now.
+// findRecordToTerminate is the record of the machine that is to be ended, nil where it has none. It is late where its
+// place has another machine by now.
 func findRecordToTerminate(c *api.Cluster, in TerminateInput) (record *api.Machine, late bool) {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
@@ -140,8 +141,8 @@ func (a *Machines) terminateUnrecorded(ctx context.Context, c *api.Cluster, of c
 	return of.TerminateMachine(end, target)
 }
 
-// findUnrecorded finds the one listed machine that an input without an id names; nil where it is not listed, and a Conflict
-// where that may be another one.
+// findUnrecorded finds the one listed machine that an input without an id names; nil where it is not listed, and a
+// Conflict where that may be another one.
 func findUnrecorded(c *api.Cluster, listed []cloud.Machine, in TerminateInput) (*cloud.Machine, error) {
 	var found *cloud.Machine
 	for i, m := range listed {
@@ -192,9 +193,11 @@ func (k conflictingMachine) String() string {
 	return fmt.Sprintf("machine %s (id %s) was left alone: %s", k.Name, k.ID, k.why)
 }
 
-// splitByConflict tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id speak
-// against: copies, machines that were renamed or labelled anew, and others. No end of the cluster is an end of those.
-func splitByConflict(c *api.Cluster, listed []cloud.Machine, remembered map[string]string) (own []cloud.Machine, others []conflictingMachine) {
+// splitByConflict tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id
+// speak against: copies, machines that were renamed or labelled anew, and others. No end of the cluster is an end of
+// those.
+func splitByConflict(c *api.Cluster, listed []cloud.Machine, remembered map[string]string) (own []cloud.Machine,
+	others []conflictingMachine) {
 	for i, m := range listed {
 		if why := conflictReason(c, listed, i, remembered[machineKey(m)]); why != "" {
 			others = append(others, conflictingMachine{m, why})
@@ -205,15 +208,16 @@ func splitByConflict(c *api.Cluster, listed []cloud.Machine, remembered map[stri
 	return own, others
 }
 
-// conflictReason says why a listed machine is not beyond doubt a cluster's own, which may have been found before; empty where
-// it is.
+// conflictReason says why a listed machine is not beyond doubt a cluster's own, which may have been found before; empty
+// where it is.
 func conflictReason(c *api.Cluster, listed []cloud.Machine, i int, before string) string {
 	m := listed[i]
 	for _, r := range c.Status.Machines {
 		byID := r.CloudID != "" && r.CloudID == m.ID
 		switch {
 		case byID && (m.Incarnation != r.Incarnation || m.Index != r.Index):
-			return fmt.Sprintf("it is %s by its id, and labelled as %s, incarnation %s", r.Name, m.LabelledName(), m.Incarnation)
+			return fmt.Sprintf("it is %s by its id, and labelled as %s, incarnation %s", r.Name, m.LabelledName(),
+				m.Incarnation)
 		case byID:
 			return ""
 		}
@@ -222,7 +226,8 @@ func conflictReason(c *api.Cluster, listed []cloud.Machine, i int, before string
 		switch {
 		case r.Incarnation != m.Incarnation:
 		case recordedCloudID(r) != "" && m.ID != "":
-			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy", r.Name,
+			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy",
+				r.Name,
 				r.CloudID)
 		case m.Name != r.Name:
 			return fmt.Sprintf("it carries the labels of %s under another name: it may be a copy", r.Name)
@@ -244,7 +249,8 @@ func labelConflict(listed []cloud.Machine, i int) string {
 			o.ID != m.ID)
 	})
 	if twin >= 0 {
-		return fmt.Sprintf("it carries the same labels as %s (id %s): one may be a copy of the other", listed[twin].Name,
+		return fmt.Sprintf("it carries the same labels as %s (id %s): one may be a copy of the other",
+			listed[twin].Name,
 			listed[twin].ID)
 	}
 	return ""
@@ -254,7 +260,8 @@ func labelConflict(listed []cloud.Machine, i int) string {
 func mergeExisting(c *api.Cluster, own []cloud.Machine, others []conflictingMachine) []ExistingMachine {
 	var all []ExistingMachine
 	for _, m := range own {
-		all = append(all, ExistingMachine{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID, Unrecorded: true})
+		all = append(all, ExistingMachine{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID,
+			Unrecorded: true})
 	}
 	for _, r := range c.Status.Machines {
 		listed := false
@@ -263,11 +270,15 @@ func mergeExisting(c *api.Cluster, own []cloud.Machine, others []conflictingMach
 				all[i].Name, all[i].Unrecorded, listed = r.Name, false, true
 			}
 		}
-		changed := func(k conflictingMachine) bool { return r.CloudID != "" && k.ID == r.CloudID } // ending it would be a Conflict
+		// ending it would be a Conflict
+		changed := func(k conflictingMachine) bool { return r.CloudID != "" && k.ID == r.CloudID }
 		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(others, changed) {
-			all = append(all, ExistingMachine{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation, ID: recordedCloudID(r)})
+			all = append(all, ExistingMachine{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation,
+				ID: recordedCloudID(r)})
 		}
 	}
-	slices.SortFunc(all, func(a, b ExistingMachine) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(all, func(a, b ExistingMachine) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
 	return all
 }

@@ -10,8 +10,10 @@ import (
 // The version before recorded the name that SkyPilot gave a machine on its cloud where it was told no id.
 func TestAMachineIsTheClustersOwnWhereANameWasRecordedForItsID(t *testing.T) {
 	owner := cloud.Owner{Installation: "here", Cluster: "x", ClusterUID: "uid"}
-	record := api.Machine{Name: "sky-x-1", Index: 1, Incarnation: "one", CloudID: "sky-x-1-8c4f", State: api.MachineReady}
-	c := &api.Cluster{Metadata: api.Metadata{Name: "x", UID: "uid"}, Status: api.ClusterStatus{Machines: []api.Machine{record}}}
+	record := api.Machine{Name: "sky-x-1", Index: 1, Incarnation: "one", CloudID: "sky-x-1-8c4f",
+		State: api.MachineReady}
+	c := &api.Cluster{Metadata: api.Metadata{Name: "x", UID: "uid"},
+		Status: api.ClusterStatus{Machines: []api.Machine{record}}}
 	listed := []cloud.Machine{{Owner: owner, Name: "sky-x-1", Index: 1, Incarnation: "one", ID: "i-1"}}
 	own, others := splitByConflict(c, listed, nil)
 	if len(own) != 1 || len(others) != 0 {

@@ -39,11 +39,14 @@ func (a *Sweeps) setAsideUnowned(ctx context.Context, found []store.UnownedRecor
 			return err
 		}
 		if !done {
-			activity.GetLogger(ctx).Info("records of no cluster were left alone: a cluster was written meanwhile", "uid", u.UID)
+			activity.GetLogger(ctx).Info("records of no cluster were left alone: a cluster was written meanwhile",
+				"uid", u.UID)
 			continue
 		}
-		a.recordEventNow(ctx, api.Event{UID: u.UID, Type: api.EventNormal, Reason: "RecordsSetAside", Message: fmt.Sprintf(
-			"%s under UID %s belonged to no cluster and were set aside; a copy stays in etcd for 30 days", formatCount(u.Records, "record"), u.UID)})
+		a.recordEventNow(ctx, api.Event{UID: u.UID, Type: api.EventNormal, Reason: "RecordsSetAside",
+			Message: fmt.Sprintf(
+				"%s under UID %s belonged to no cluster and were set aside; a copy stays in etcd for 30 days",
+				formatCount(u.Records, "record"), u.UID)})
 	}
 	return nil
 }

@@ -12,19 +12,21 @@ import (
 // heartbeatInterval is how often a running activity tells that it is alive, and hears whether it is cancelled.
 const heartbeatInterval = 2 * time.Second
 
-// heartbeatSendInterval is how often beats are sent on to Temporal: progress and cancellation travel with them, so often enough for a
-// person who waits, and seldom enough for a database. It is also how long Temporal may take to answer one before the SDK takes
-// the activity for cancelled (v1.50.0 bounds the call by this), so a busy machine needs some seconds.
+// heartbeatSendInterval is how often beats are sent on to Temporal: progress and cancellation travel with them, so
+// often enough for a person who waits, and seldom enough for a database. It is also how long Temporal may take to
+// answer one before the SDK takes the activity for cancelled (v1.50.0 bounds the call by this), so a busy machine needs
+// some seconds.
 const heartbeatSendInterval = 5 * time.Second
 
-// heartbeatInterceptor keeps the heartbeat of every activity going that is expected to have one, so that each activity need only
-// report progress. A worker that is dead stops beating, which is what the beat is to show.
+// heartbeatInterceptor keeps the heartbeat of every activity going that is expected to have one, so that each activity
+// need only report progress. A worker that is dead stops beating, which is what the beat is to show.
 type heartbeatInterceptor struct {
 	interceptor.WorkerInterceptorBase
 }
 
 // InterceptActivity implements interceptor.WorkerInterceptor; it is called once for each run of an activity.
-func (*heartbeatInterceptor) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+func (*heartbeatInterceptor) InterceptActivity(_ context.Context,
+	next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	b := &activityHeartbeat{}
 	b.Next = next
 	return b

@@ -10,7 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// newHomeWatch watches over the home of the installation. That of a team is its etcd, which lies in no directory of this computer.
+// newHomeWatch watches over the home of the installation. That of a team is its etcd, which lies in no directory of
+// this computer.
 func newHomeWatch(cfg *config.Config, st *store.Store, pool *remote.Pool, log *slog.Logger) *activities.HomeWatch {
 	w := &activities.HomeWatch{Store: st, Pool: pool, Now: utcNow, Log: log}
 	if !cfg.IsExternal() {

@@ -19,15 +19,16 @@ import (
 // scheduleRetryDelay is how long to wait after Temporal refused the schedule: another worker may just be making it.
 const scheduleRetryDelay = 5 * time.Second
 
-// sweepTimeout ends a sweep that stands still, as one does that a worker of another version has begun and this one can't follow:
-// no other would be started beside it, for good.
+// sweepTimeout ends a sweep that stands still, as one does that a worker of another version has begun and this one
+// can't follow: no other would be started beside it, for good.
 const sweepTimeout = time.Hour
 
 // formerSchedule measured clusters before sweeps did.
 const formerSchedule = "measure"
 
 // ensureScheduleWithRetry tries until the schedule stands. No operation depends on it, so nobody waits for it.
-func ensureScheduleWithRetry(ctx context.Context, c client.Client, taskQueue string, every time.Duration, log *slog.Logger) {
+func ensureScheduleWithRetry(ctx context.Context, c client.Client, taskQueue string, every time.Duration,
+	log *slog.Logger) {
 	for {
 		err := ensureSchedule(ctx, c, taskQueue, every)
 		if err == nil || ctx.Err() != nil {
@@ -42,8 +43,9 @@ func ensureScheduleWithRetry(ctx context.Context, c client.Client, taskQueue str
 	}
 }
 
-// ensureSchedule makes sure that clusters are swept at intervals. What was missed while no worker ran is not made up for, and a
-// sweep that takes longer than the interval is not joined by another. Whoever paused the schedule finds it paused.
+// ensureSchedule makes sure that clusters are swept at intervals. What was missed while no worker ran is not made up
+// for, and a sweep that takes longer than the interval is not joined by another. Whoever paused the schedule finds it
+// paused.
 func ensureSchedule(ctx context.Context, c client.Client, taskQueue string, every time.Duration) error {
 	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}, Jitter: every / 10}
 	action := &client.ScheduleWorkflowAction{
@@ -51,8 +53,10 @@ func ensureSchedule(ctx context.Context, c client.Client, taskQueue string, ever
 		StaticSummary: "Compare every cluster with the world", WorkflowExecutionTimeout: sweepTimeout,
 	}
 	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
-		ID: api.SweepScheduleID, Spec: spec, Action: action, CatchupWindow: every, Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
-		TriggerImmediately: true, // a Temporal that is new knows nothing of what is under way: the first sweep takes it up from etcd
+		ID: api.SweepScheduleID, Spec: spec, Action: action, CatchupWindow: every,
+		Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
+		// a Temporal that is new knows nothing of what is under way: the first sweep takes it up from etcd
+		TriggerImmediately: true,
 	})
 	if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
 		err = c.ScheduleClient().GetHandle(ctx, api.SweepScheduleID).Update(ctx, client.ScheduleUpdateOptions{

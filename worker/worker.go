@@ -31,10 +31,12 @@ import (
 	"github.com/sky-shift/skyctl/workflows"
 )
 
-// stopTimeout is how long a worker that is asked to stop lets its activities finish; what does not is tried again by the next.
+// stopTimeout is how long a worker that is asked to stop lets its activities finish; what does not is tried again by
+// the next.
 const stopTimeout = 20 * time.Second
 
-// Run works until ctx ends. It returns an error where etcd or Temporal can't be reached at the start, or the worker fails.
+// Run works until ctx ends. It returns an error where etcd or Temporal can't be reached at the start, or the worker
+// fails.
 func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	st, err := connect.OpenWorkerStore(ctx, cfg, utcNow())
 	if err != nil {
@@ -74,7 +76,8 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	return runUntilDone(ctx, w)
 }
 
-// PrepareSecretsKey sees that the secrets key is there and fits what is sealed, or makes it where nothing is sealed yet.
+// PrepareSecretsKey sees that the secrets key is there and fits what is sealed, or makes it where nothing is sealed
+// yet.
 func PrepareSecretsKey(ctx context.Context, cfg *config.Config) error {
 	st, err := connect.OpenWorkerStore(ctx, cfg, utcNow())
 	if err != nil {
@@ -88,8 +91,8 @@ type runner interface {
 	Run(interrupt <-chan any) error
 }
 
-// runUntilDone works until ctx ends. A worker that Temporal turns away for good (its namespace was deleted, say) stops by
-// itself: whoever watches over the process must hear of it, or nobody works and nobody knows.
+// runUntilDone works until ctx ends. A worker that Temporal turns away for good (its namespace was deleted, say) stops
+// by itself: whoever watches over the process must hear of it, or nobody works and nobody knows.
 func runUntilDone(ctx context.Context, w runner) error {
 	interrupt := make(chan any)
 	stop := context.AfterFunc(ctx, func() { close(interrupt) })
@@ -114,7 +117,8 @@ func NewOperationStarter(c client.Client, taskQueue string) func(context.Context
 	return func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 		defer cancel()
-		err := start.Operation(ctx, c, taskQueue, ref.Name, workflow, workflow+" "+ref.Name+", as a sweep found it needs", input)
+		err := start.Operation(ctx, c, taskQueue, ref.Name, workflow, workflow+" "+ref.Name+
+			", as a sweep found it needs", input)
 		if start.IsAlreadyRunning(err) {
 			return false, nil
 		}
@@ -167,7 +171,8 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	deadlines.GPU = cfg.GPU.Timeout
 	deadlines.Recover = cfg.Reconcile.NotReadyFor
 	release := activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256}
-	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a home.
+	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a
+	// home.
 	var clusterDir func(string) string
 	if !cfg.IsExternal() {
 		clusterDir = cfg.ClusterDir
@@ -175,7 +180,8 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	return Activities{
 		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: clusterDir, Now: utcNow, RKE2: release},
 		Machines: &activities.Machines{
-			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: utcNow, RKE2: release, Settings: cfg.UsedSettings(),
+			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: utcNow, RKE2: release,
+			Settings: cfg.UsedSettings(),
 		},
 		Nodes: &activities.Nodes{
 			Store: st, Pool: pool, Clouds: clouds, ClusterDir: clusterDir, Deadlines: deadlines, Now: utcNow,
@@ -233,15 +239,16 @@ func newClouds(cfg *config.Config, st *store.Store, log *slog.Logger) (activitie
 	onSky, err := skypilot.New(skypilot.Options{
 		Dir: cfg.SkyPilotDir(), Python: cfg.SkyPilot.Python, Endpoint: cfg.SkyPilot.Endpoint, Token: token,
 		Port: cfg.SkyPilot.Port, LaunchesAtOnce: cfg.SkyPilot.LaunchesAtOnce, FullRuntime: cfg.SkyPilot.FullRuntime,
-		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile, DeadMan: bootPowerOffAfter, Log: log,
+		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile, DeadMan: bootPowerOffAfter,
+		Log: log,
 	})
 	return activities.Clouds{Named: map[string]cloud.Cloud{docker.Name: onDocker}, Others: onSky}, err
 }
 
 func utcNow() time.Time { return time.Now().UTC() }
 
-// bootPowerOffAfter is when a machine that bills powers itself off although nobody has ever reached it: after the deadline of a create.
-// The operation's own timer takes its place once the machine is reached.
+// bootPowerOffAfter is when a machine that bills powers itself off although nobody has ever reached it: after the
+// deadline of a create. The operation's own timer takes its place once the machine is reached.
 const bootPowerOffAfter = api.DefaultProvisionTimeout + 30*time.Minute
 
 // idleConnectionTimeout is how long an SSH connection that nobody uses is kept.
@@ -257,10 +264,12 @@ func dialTemporal(ctx context.Context, cfg *config.Config, log *slog.Logger) (cl
 	if err != nil {
 		return nil, fmt.Errorf("reach Temporal at %s: %w", cfg.Temporal.Address, err)
 	}
-	_, err = c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: cfg.Temporal.Namespace})
+	_, err = c.WorkflowService().DescribeNamespace(ctx,
+		&workflowservice.DescribeNamespaceRequest{Namespace: cfg.Temporal.Namespace})
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("Temporal at %s has no usable namespace %q: %w", cfg.Temporal.Address, cfg.Temporal.Namespace, err)
+		return nil, fmt.Errorf("Temporal at %s has no usable namespace %q: %w", cfg.Temporal.Address,
+			cfg.Temporal.Namespace, err)
 	}
 	return c, nil
 }

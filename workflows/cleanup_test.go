@@ -46,7 +46,8 @@ func TestADeleteDoesNotForgetWhatTheCloudGoesOnListing(t *testing.T) {
 	if err := w.GetWorkflowError(); err == nil {
 		t.Error("no error")
 	}
-	if w.index("forget") >= 0 || w.failed == nil || w.failed.Reason != activities.ReasonLeft || w.failed.Machine != "sky-c1-0" {
+	if w.index("forget") >= 0 || w.failed == nil || w.failed.Reason != activities.ReasonLeft ||
+		w.failed.Machine != "sky-c1-0" {
 		t.Errorf("failure %+v, log %q", w.failed, w.log)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// crowd counts how many are in an activity at once. One that gathers keeps the first to come until as many are there, so
-// that a bound above that shows.
+// crowd counts how many are in an activity at once. One that gathers keeps the first to come until as many are there,
+// so that a bound above that shows.
 type crowd struct {
 	mu        sync.Mutex
 	now, most int

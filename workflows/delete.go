@@ -11,7 +11,8 @@ import (
 )
 
 // Delete gives back all machines of a cluster, confirms that the cloud has none of them left, and forgets it. It works
-// from names and labels alone, whatever state the cluster was left in. A cluster that is not there any more is a success.
+// from names and labels alone, whatever state the cluster was left in. A cluster that is not there any more is a
+// success.
 func Delete(ctx workflow.Context, in api.DeleteInput) error {
 	ref := in.Cluster
 	err := removeCluster(ctx, in)
@@ -24,7 +25,8 @@ func Delete(ctx workflow.Context, in api.DeleteInput) error {
 	// The cluster stays DELETING, with the reason; the next delete goes on from there.
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	failure := failureOf(err)
-	if err := outcomeWrite.runActivity(clean, ref.Name+": record why", clusters.MarkFailed, activities.MarkFailedInput{Cluster: ref, Failure: failure}); err != nil {
+	if err := outcomeWrite.runActivity(clean, ref.Name+": record why", clusters.MarkFailed,
+		activities.MarkFailedInput{Cluster: ref, Failure: failure}); err != nil {
 		return err
 	}
 	if temporal.IsCanceledError(err) {
@@ -47,7 +49,8 @@ func removeCluster(ctx workflow.Context, in api.DeleteInput) error {
 		if !in.Purge || ctx.Err() != nil || errorReason(err) == activities.ReasonGone {
 			return err
 		}
-		workflow.GetLogger(ctx).Warn("forgetting a cluster whose machines may still exist", "cluster", ref.Name, "error", err)
+		workflow.GetLogger(ctx).Warn("forgetting a cluster whose machines may still exist", "cluster", ref.Name,
+			"error", err)
 	}
 	return etcdWrite.runActivity(ctx, ref.Name+": forget the cluster", clusters.Forget, ref)
 }

@@ -10,14 +10,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// gpuStack is the kind of activity that waits for the GPU stack: a driver that has to be built takes most of half an hour.
+// gpuStack is the kind of activity that waits for the GPU stack: a driver that has to be built takes most of half an
+// hour.
 var gpuStack = activityKind{once: 45 * time.Minute, silence: heartbeatTimeout, total: time.Hour}
 
-// installGPUs has a cluster's accelerators made known to Kubernetes, and waits until pods have had one of each node. again is
-// that of activities.GPUInput.
+// installGPUs has a cluster's accelerators made known to Kubernetes, and waits until pods have had one of each node.
+// again is that of activities.GPUInput.
 func installGPUs(ctx workflow.Context, ref api.Ref, again string) error {
 	var in activities.StackInput
-	if err := step.startActivity(ctx, ref.Name+": probe the machines for a driver", gpus.ProbeGPUs, ref).Get(ctx, &in); err != nil {
+	if err := step.startActivity(ctx, ref.Name+": probe the machines for a driver", gpus.ProbeGPUs, ref).Get(ctx,
+		&in); err != nil {
 		return err
 	}
 	in.Again = again
@@ -25,7 +27,8 @@ func installGPUs(ctx workflow.Context, ref api.Ref, again string) error {
 		return err
 	}
 	var untried []activities.MachineRef
-	if err := gpuStack.startActivity(ctx, ref.Name+": wait for the GPU stack", gpus.AwaitGPUs, ref).Get(ctx, &untried); err != nil {
+	if err := gpuStack.startActivity(ctx, ref.Name+": wait for the GPU stack", gpus.AwaitGPUs, ref).Get(ctx,
+		&untried); err != nil {
 		return err
 	}
 	pending := make([]workflow.Future, len(untried))

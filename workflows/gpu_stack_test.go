@@ -17,16 +17,20 @@ func newGPUWorld(t *testing.T) *world {
 	w.begun.GPUs = true
 	a := &activities.GPUs{}
 	w.RegisterActivity(a)
-	w.OnActivity(a.ProbeGPUs, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.StackInput, error) {
+	w.OnActivity(a.ProbeGPUs, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.StackInput,
+		error) {
 		return activities.StackInput{Cluster: ref}, w.did(ctx, "probe")
 	}).Maybe()
-	w.OnActivity(a.ApplyGPUs, mock.Anything, mock.Anything).Return(func(ctx context.Context, _ activities.StackInput) error {
+	w.OnActivity(a.ApplyGPUs, mock.Anything, mock.Anything).Return(func(ctx context.Context,
+		_ activities.StackInput) error {
 		return w.did(ctx, "apply")
 	}).Maybe()
-	w.OnActivity(a.AwaitGPUs, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]activities.MachineRef, error) {
+	w.OnActivity(a.AwaitGPUs, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]activities.MachineRef,
+		error) {
 		return []activities.MachineRef{{Name: "sky-c1-0"}, {Name: "sky-c1-1"}}, w.did(ctx, "stack")
 	}).Maybe()
-	w.OnActivity(a.TryGPU, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {
+	w.OnActivity(a.TryGPU, mock.Anything, mock.Anything).Return(func(ctx context.Context,
+		m activities.MachineRef) error {
 		return w.did(ctx, "try "+m.Name)
 	}).Maybe()
 	return w

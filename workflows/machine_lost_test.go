@@ -13,7 +13,8 @@ import (
 
 func (w *world) onReplacements() {
 	a := &activities.Clusters{}
-	w.OnActivity(a.ReplaceMachine, mock.Anything, mock.Anything).Return(func(ctx context.Context, old activities.MachineRef) (activities.MachineRef, error) {
+	w.OnActivity(a.ReplaceMachine, mock.Anything,
+		mock.Anything).Return(func(ctx context.Context, old activities.MachineRef) (activities.MachineRef, error) {
 		fresh := old
 		fresh.Incarnation += "+"
 		return fresh, w.did(ctx, "replace "+old.Name+" "+old.Incarnation)
@@ -89,7 +90,8 @@ func TestAnErrorOfAWorkerWhoseHeadIsGoneIsTheHeads(t *testing.T) {
 func TestAnErrorOfAWorkerWhoseHeadIsThereIsItsOwn(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.failures["join sky-c1-1"] = []error{final("join the cluster", "sky-c1-1", "Deadline")}
-	if err := w.provision(t); err == nil || w.failed == nil || w.failed.Machine != "sky-c1-1" || w.failed.Reason != "Deadline" {
+	if err := w.provision(t); err == nil || w.failed == nil || w.failed.Machine != "sky-c1-1" ||
+		w.failed.Reason != "Deadline" {
 		t.Errorf("%v, %+v", err, w.failed)
 	}
 	if w.count("lost? sky-c1-0") != 1 || w.count("submit sky-c1-0") != 1 {
@@ -101,7 +103,8 @@ func TestAMachineThatIsLostAgainAndAgainEndsTheCreateWithWhy(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.onReplacements()
 	for range 20 {
-		w.failures["prepare sky-c1-1"] = append(w.failures["prepare sky-c1-1"], final("install RKE2", "sky-c1-1", activities.ReasonLost))
+		w.failures["prepare sky-c1-1"] = append(w.failures["prepare sky-c1-1"],
+			final("install RKE2", "sky-c1-1", activities.ReasonLost))
 	}
 	err := w.provision(t)
 	if err == nil || w.failed == nil || w.failed.Reason != activities.ReasonLost || w.failed.Machine != "sky-c1-1" {

@@ -9,8 +9,8 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 )
 
-// machineProgress knows at which step each machine stands, for people: the Web UI shows it as the workflow's current details, and
-// a create that comes too late is explained by it.
+// machineProgress knows at which step each machine stands, for people: the Web UI shows it as the workflow's current
+// details, and a create that comes too late is explained by it.
 type machineProgress struct {
 	machines []activities.MachineRef
 	doing    map[string]string
@@ -57,8 +57,8 @@ func (b *machineProgress) findMachine(name string) (activities.MachineRef, bool)
 	return activities.MachineRef{}, false
 }
 
-// slowestMachine is the machine that the others wait for: the head until it is Ready, then the first that is not. A worker
-// that waits for the head holds up nobody.
+// slowestMachine is the machine that the others wait for: the head until it is Ready, then the first that is not. A
+// worker that waits for the head holds up nobody.
 func (b *machineProgress) slowestMachine() (name, doing string) {
 	for _, m := range b.machines {
 		if b.doing[m.Name] != stepReady {
@@ -68,7 +68,8 @@ func (b *machineProgress) slowestMachine() (name, doing string) {
 	return "", ""
 }
 
-// String is a Markdown list, as the Web UI renders it. Lint's check for determinism takes Sprintf for granted, but not Fprintf.
+// String is a Markdown list, as the Web UI renders it. Lint's check for determinism takes Sprintf for granted, but not
+// Fprintf.
 func (b *machineProgress) String() string {
 	var s strings.Builder
 	count := 0

@@ -11,8 +11,8 @@ import (
 // (rancher/rke2#3207).
 const joinsAtOnce = 50
 
-// placementAttempt is a try to bring up the whole cluster in one placement: all machines at once, each going its way as far as
-// it can alone, and the workers joining once the head is there. The first error ends all of them.
+// placementAttempt is a try to bring up the whole cluster in one placement: all machines at once, each going its way as
+// far as it can alone, and the workers joining once the head is there. The first error ends all of them.
 type placementAttempt struct {
 	p         *provisionRun
 	placement api.Placement
@@ -39,7 +39,8 @@ type milestone struct {
 func (p *provisionRun) tryPlacement(ctx workflow.Context, placement api.Placement) error {
 	var places []activities.MachineRef
 	in := activities.ReserveInput{Cluster: p.ref, Placement: placement}
-	if err := etcdWrite.startActivity(ctx, p.ref.Name+": reserve the machines", clusters.Reserve, in).Get(ctx, &places); err != nil {
+	if err := etcdWrite.startActivity(ctx, p.ref.Name+": reserve the machines", clusters.Reserve, in).Get(ctx,
+		&places); err != nil {
 		return err
 	}
 	p.board.trackMachines(places)
@@ -64,8 +65,8 @@ func (p *provisionRun) tryPlacement(ctx workflow.Context, placement api.Placemen
 	return a.blameLostHead(ctx, places)
 }
 
-// blameLostHead is the error of the attempt. Where it is another machine's that may have joined, it may be because the head is gone, which
-// shows there first, or only there once the head is done.
+// blameLostHead is the error of the attempt. Where it is another machine's that may have joined, it may be because the
+// head is gone, which shows there first, or only there once the head is done.
 func (a *placementAttempt) blameLostHead(ctx workflow.Context, places []activities.MachineRef) error {
 	if a.err == nil || !a.headUp || ctx.Err() != nil || errorReason(a.err) == activities.ReasonLost ||
 		workflow.GetVersion(ctx, "blame-lost-head", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
@@ -78,7 +79,8 @@ func (a *placementAttempt) blameLostHead(ctx workflow.Context, places []activiti
 		if now, ok := a.p.board.findMachine(m.Name); ok { // it may have been launched again
 			m = now
 		}
-		if err := lostCheck.runActivity(ctx, m.Name+": see whether it is there", nodes.CheckLost, m); errorReason(err) == activities.ReasonLost {
+		if err := lostCheck.runActivity(ctx, m.Name+": see whether it is there", nodes.CheckLost,
+			m); errorReason(err) == activities.ReasonLost {
 			return err
 		}
 	}
@@ -87,7 +89,8 @@ func (a *placementAttempt) blameLostHead(ctx workflow.Context, places []activiti
 
 func newPlacementAttempt(ctx workflow.Context, p *provisionRun, placement api.Placement, count int) *placementAttempt {
 	return &placementAttempt{
-		p: p, placement: placement, stop: func() {}, joins: workflow.NewSemaphore(ctx, joinsAtOnce), records: workflow.NewWaitGroup(ctx),
+		p: p, placement: placement, stop: func() {}, joins: workflow.NewSemaphore(ctx, joinsAtOnce),
+		records:  workflow.NewWaitGroup(ctx),
 		launched: milestone{api.MachinesLaunched, count, map[int]bool{}},
 		prepared: milestone{api.MachinesPrepared, count, map[int]bool{}},
 		ready:    milestone{api.NodesReady, count, map[int]bool{}},
@@ -105,8 +108,9 @@ func (a *placementAttempt) stopWithError(err error) {
 // maxRelaunches bounds how often one place is launched again whose machine was lost.
 const maxRelaunches = 3
 
-// bringUpWithRelaunch takes one place to a Ready Node. A machine that its cloud ended meanwhile is launched again; not so the head once others
-// may have joined it, which hold its certificates, nor where a repair does this, which looks at the whole cluster again.
+// bringUpWithRelaunch takes one place to a Ready Node. A machine that its cloud ended meanwhile is launched again; not
+// so the head once others may have joined it, which hold its certificates, nor where a repair does this, which looks at
+// the whole cluster again.
 func (a *placementAttempt) bringUpWithRelaunch(ctx workflow.Context, m activities.MachineRef) error {
 	for n := 0; ; n++ {
 		err := a.bringUpMachine(ctx, m)
@@ -120,7 +124,8 @@ func (a *placementAttempt) bringUpWithRelaunch(ctx workflow.Context, m activitie
 			return err
 		}
 		var fresh activities.MachineRef
-		if err := etcdWrite.startActivity(ctx, m.Name+": reserve another machine", clusters.ReplaceMachine, m).Get(ctx, &fresh); err != nil {
+		if err := etcdWrite.startActivity(ctx, m.Name+": reserve another machine", clusters.ReplaceMachine, m).Get(ctx,
+			&fresh); err != nil {
 			return err
 		}
 		m = fresh
@@ -161,14 +166,16 @@ func (a *placementAttempt) bringUpMachine(ctx workflow.Context, m activities.Mac
 	return nil
 }
 
-// launchMachine asks for the machine and waits until it is up. The reference of the launch is in history before the wait.
+// launchMachine asks for the machine and waits until it is up. The reference of the launch is in history before the
+// wait.
 func (a *placementAttempt) launchMachine(ctx workflow.Context, m activities.MachineRef) error {
 	a.p.board.setStep(ctx, m, "launch")
 	var ref string
 	if err := launch.startActivity(ctx, m.Name+": ask for the machine", machines.Submit, m).Get(ctx, &ref); err != nil {
 		return err
 	}
-	return launch.runActivity(ctx, m.Name+": wait for the machine", machines.Await, activities.AwaitInput{Machine: m, Launch: ref})
+	return launch.runActivity(ctx, m.Name+": wait for the machine", machines.Await,
+		activities.AwaitInput{Machine: m, Launch: ref})
 }
 
 // joinCluster waits for the head's supervisor, and then for a place among those that join.
@@ -185,7 +192,8 @@ func (a *placementAttempt) joinCluster(ctx workflow.Context, m activities.Machin
 }
 
 // runStep runs one of the longer steps on a machine.
-func (a *placementAttempt) runStep(ctx workflow.Context, m activities.MachineRef, doing string, activity any, args ...any) error {
+func (a *placementAttempt) runStep(ctx workflow.Context, m activities.MachineRef, doing string, activity any,
+	args ...any) error {
 	a.p.board.setStep(ctx, m, doing)
 	return step.runActivity(ctx, m.Name+": "+doing, activity, args...)
 }
@@ -212,7 +220,8 @@ func (a *placementAttempt) recordCondition(ctx workflow.Context, condition api.C
 		in := activities.SetConditionInput{
 			Cluster: a.p.ref, Condition: api.Condition{Type: condition, Status: api.ConditionTrue},
 		}
-		if err := etcdWrite.runActivity(ctx, a.p.ref.Name+": "+string(condition), clusters.SetCondition, in); err != nil {
+		if err := etcdWrite.runActivity(ctx, a.p.ref.Name+": "+string(condition), clusters.SetCondition,
+			in); err != nil {
 			a.stopWithError(err)
 		}
 	})

@@ -10,14 +10,15 @@ import (
 )
 
 const (
-	// powerOffMargin is how long after the deadline of a create its machines power themselves off: clean-up has its time
-	// before, and a person who looks at machines that were kept has some.
+	// powerOffMargin is how long after the deadline of a create its machines power themselves off: clean-up has its
+	// time before, and a person who looks at machines that were kept has some.
 	powerOffMargin = 30 * time.Minute
 	// disarmsAtOnce bounds the timers that are taken away at one time.
 	disarmsAtOnce = 50
 )
 
-// isBilled says whether machines of a placement cost something, so that they must not outlive everybody who would end them.
+// isBilled says whether machines of a placement cost something, so that they must not outlive everybody who would end
+// them.
 func isBilled(p api.Placement) bool { return p.PricePerMachine > 0 }
 
 // setPowerOffTimer has a machine power itself off if its cluster is not READY some time after it should be.
@@ -29,7 +30,8 @@ func (a *placementAttempt) setPowerOffTimer(ctx workflow.Context, m activities.M
 	return a.runStep(ctx, m, "set the power-off timer", nodes.Arm, in)
 }
 
-// clearPowerOffTimers takes the power-off timers of all machines away. A cluster of which one may yet power off is not READY.
+// clearPowerOffTimers takes the power-off timers of all machines away. A cluster of which one may yet power off is not
+// READY.
 func (p *provisionRun) clearPowerOffTimers(ctx workflow.Context, placement api.Placement) error {
 	if !isBilled(placement) {
 		return nil

@@ -27,7 +27,8 @@ func newBilledWorld(t *testing.T, nodes int, placements ...api.Placement) (*worl
 		w.mu.Unlock()
 		return w.did(ctx, "arm "+in.Machine.Name)
 	}).Maybe()
-	w.OnActivity(a.Disarm, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {
+	w.OnActivity(a.Disarm, mock.Anything, mock.Anything).Return(func(ctx context.Context,
+		m activities.MachineRef) error {
 		defer w.disarms.enter()()
 		err := w.did(ctx, "disarm "+m.Name)
 		if err == nil {
@@ -44,7 +45,8 @@ func TestMachinesThatBillPowerThemselvesOffUntilTheClusterIsReady(t *testing.T) 
 	w, at := newBilledWorld(t, 3, dear)
 	began := w.Now()
 	w.during["head sky-c1-0"] = func(context.Context) error {
-		if off := at["sky-c1-0"].Sub(began); off < api.DefaultProvisionTimeout+powerOffMargin || off > api.DefaultProvisionTimeout+2*powerOffMargin {
+		if off := at["sky-c1-0"].Sub(began); off < api.DefaultProvisionTimeout+powerOffMargin ||
+			off > api.DefaultProvisionTimeout+2*powerOffMargin {
 			return fmt.Errorf("the head powers itself off after %v", off)
 		}
 		return nil

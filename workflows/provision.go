@@ -23,7 +23,8 @@ func Provision(ctx workflow.Context, in api.ProvisionInput) error {
 	work, stop := workflow.WithCancel(ctx)
 	late := false
 	workflow.Go(work, func(tick workflow.Context) {
-		if workflow.NewTimerWithOptions(tick, in.Timeout, workflow.TimerOptions{Summary: "deadline of the create"}).Get(tick, nil) == nil {
+		if workflow.NewTimerWithOptions(tick, in.Timeout,
+			workflow.TimerOptions{Summary: "deadline of the create"}).Get(tick, nil) == nil {
 			late = true
 			stop()
 		}
@@ -52,7 +53,8 @@ type provisionRun struct {
 
 // bringUpCluster goes through the cloud's placements until one holds the whole cluster.
 func (p *provisionRun) bringUpCluster(ctx workflow.Context, in api.ProvisionInput) error {
-	if err := slowRead.startActivity(ctx, p.ref.Name+": begin", clusters.Begin, in).Get(ctx, &p.begun); err != nil || p.begun.Settled {
+	if err := slowRead.startActivity(ctx, p.ref.Name+": begin", clusters.Begin, in).Get(ctx, &p.begun); err != nil ||
+		p.begun.Settled {
 		return err
 	}
 	placements, err := p.listPlacements(ctx)
@@ -61,7 +63,8 @@ func (p *provisionRun) bringUpCluster(ctx workflow.Context, in api.ProvisionInpu
 	}
 	for i, placement := range placements {
 		err = p.tryPlacement(ctx, placement)
-		for n := 0; p.isHeadLost(err) && ctx.Err() == nil && n < maxRelaunches; n++ { // what joined it is of no use to another
+		// what joined it is of no use to another
+		for n := 0; p.isHeadLost(err) && ctx.Err() == nil && n < maxRelaunches; n++ {
 			if left := terminateAllMachines(ctx, cleanup, p.ref); left != nil {
 				return err
 			}
@@ -74,7 +77,8 @@ func (p *provisionRun) bringUpCluster(ctx workflow.Context, in api.ProvisionInpu
 			}
 			if p.begun.GPUs {
 				p.onlyGPUs = true
-				// Of a chart that an earlier create could not have installed, the next try may be minutes away: it is applied anew.
+				// Of a chart that an earlier create could not have installed, the next try may be minutes away: it is
+				// applied anew.
 				if err := installGPUs(ctx, p.ref, workflow.GetInfo(ctx).WorkflowExecution.RunID); err != nil {
 					return &gpuStackError{cause: err}
 				}
@@ -88,8 +92,10 @@ func (p *provisionRun) bringUpCluster(ctx workflow.Context, in api.ProvisionInpu
 		if !last && terminateAllMachines(ctx, cleanup, p.ref) != nil {
 			return err
 		}
-		tried := activities.RecordAttemptInput{Cluster: p.ref, Placement: placement, Failure: failureOf(err), Last: last}
-		if err := etcdWrite.runActivity(ctx, p.ref.Name+": record the failed placement", clusters.RecordAttempt, tried); err != nil {
+		tried := activities.RecordAttemptInput{Cluster: p.ref, Placement: placement, Failure: failureOf(err),
+			Last: last}
+		if err := etcdWrite.runActivity(ctx, p.ref.Name+": record the failed placement", clusters.RecordAttempt,
+			tried); err != nil {
 			return err
 		}
 		if !last && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
@@ -109,13 +115,14 @@ func (p *provisionRun) isHeadLost(err error) bool {
 	return errorReason(err) == activities.ReasonLost && failureOf(err).Machine == api.MachineName(p.ref.Name, 0)
 }
 
-// listPlacements are the cloud's that this create has not been through, after the one where machines of an earlier try were
-// kept and are good to go on with.
+// listPlacements are the cloud's that this create has not been through, after the one where machines of an earlier try
+// were kept and are good to go on with.
 func (p *provisionRun) listPlacements(ctx workflow.Context) ([]api.Placement, error) {
 	var kept []api.Placement
 	if p.begun.Placement != nil {
 		var found activities.SurveyResult
-		err := cloudQuery.startActivity(ctx, p.ref.Name+": look at the machines of an earlier try", machines.Survey, p.ref).Get(ctx, &found)
+		err := cloudQuery.startActivity(ctx, p.ref.Name+": look at the machines of an earlier try", machines.Survey,
+			p.ref).Get(ctx, &found)
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +133,8 @@ func (p *provisionRun) listPlacements(ctx workflow.Context) ([]api.Placement, er
 		}
 	}
 	var ranked []api.Placement
-	if err := cloudQuery.startActivity(ctx, p.ref.Name+": ask the cloud for placements", machines.Plan, p.ref).Get(ctx, &ranked); err != nil {
+	if err := cloudQuery.startActivity(ctx, p.ref.Name+": ask the cloud for placements", machines.Plan, p.ref).Get(ctx,
+		&ranked); err != nil {
 		return nil, err
 	}
 	for _, placement := range ranked {
@@ -146,8 +154,8 @@ func mayTryNextPlacement(err error) bool {
 	return false
 }
 
-// cleanUpAndFail cleans up, records why, and reports the error as the operation's own. It does so on a context that is not cancelled;
-// of its own it only asks whether somebody cancels.
+// cleanUpAndFail cleans up, records why, and reports the error as the operation's own. It does so on a context that is
+// not cancelled; of its own it only asks whether somebody cancels.
 func (p *provisionRun) cleanUpAndFail(ctx workflow.Context, err error) error {
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	failure := failureOf(err)
@@ -160,7 +168,8 @@ func (p *provisionRun) cleanUpAndFail(ctx workflow.Context, err error) error {
 		if end != nil {
 			return end
 		}
-		if failure.Machine != "" && len(failure.Log) == 0 && !isGPUStackError(err) { // RKE2, whose log it is, is well there
+		// RKE2, whose log it is, is well there
+		if failure.Machine != "" && len(failure.Log) == 0 && !isGPUStackError(err) {
 			failure.Log = p.readLastLogLines(clean, failure.Machine)
 		}
 		if wanted.KeepMachines || isGPUStackError(err) {
@@ -171,11 +180,13 @@ func (p *provisionRun) cleanUpAndFail(ctx workflow.Context, err error) error {
 			continue // perhaps for the sake of a delete
 		}
 		if left != nil {
-			failure.Message += fmt.Sprintf("; and not all machines could be terminated, delete the cluster to try again: %s", failureOf(left).Message)
+			failure.Message += fmt.Sprintf("; and not all machines could be terminated, delete the cluster to try "+
+				"again: %s", failureOf(left).Message)
 		}
 		break
 	}
-	marked := outcomeWrite.runActivity(clean, p.ref.Name+": mark ERROR", clusters.MarkFailed, activities.MarkFailedInput{Cluster: p.ref, Failure: failure})
+	marked := outcomeWrite.runActivity(clean, p.ref.Name+": mark ERROR", clusters.MarkFailed,
+		activities.MarkFailedInput{Cluster: p.ref, Failure: failure})
 	if marked != nil {
 		return marked
 	}
@@ -185,11 +196,12 @@ func (p *provisionRun) cleanUpAndFail(ctx workflow.Context, err error) error {
 	return temporal.NewNonRetryableApplicationError(failure.Message, failure.Reason, nil)
 }
 
-// readWantedState asks what is to become of a cluster whose operation did not succeed. Its error is the operation's end: where the
-// cluster is to go, it goes on as Delete.
+// readWantedState asks what is to become of a cluster whose operation did not succeed. Its error is the operation's
+// end: where the cluster is to go, it goes on as Delete.
 func readWantedState(ctx workflow.Context, ref api.Ref) (activities.WantedState, error) {
 	var wanted activities.WantedState
-	switch err := outcomeWrite.startActivity(ctx, ref.Name+": see what is wanted now", clusters.Wanted, ref).Get(ctx, &wanted); {
+	switch err := outcomeWrite.startActivity(ctx, ref.Name+": see what is wanted now", clusters.Wanted, ref).Get(ctx,
+		&wanted); {
 	case err != nil && errorReason(err) == activities.ReasonGone:
 		return wanted, temporal.NewNonRetryableApplicationError("the cluster was forgotten", activities.ReasonGone, err)
 	case err != nil:
@@ -200,8 +212,8 @@ func readWantedState(ctx workflow.Context, ref api.Ref) (activities.WantedState,
 	return wanted, nil
 }
 
-// terminateUntilCancelled terminates what was launched. That may take long where the cloud is out of reach; whoever cancels the operation
-// meanwhile ends it.
+// terminateUntilCancelled terminates what was launched. That may take long where the cloud is out of reach; whoever
+// cancels the operation meanwhile ends it.
 func (p *provisionRun) terminateUntilCancelled(ctx, clean workflow.Context) error {
 	work, stop := workflow.WithCancel(clean)
 	defer stop()
@@ -231,7 +243,8 @@ func (p *provisionRun) readLastLogLines(ctx workflow.Context, name string) []str
 // newDeadlineError says which machine kept the create from ending in time, and at which step it stood.
 func (p *provisionRun) newDeadlineError(in api.ProvisionInput) error {
 	if p.onlyGPUs {
-		return &gpuStackError{cause: temporal.NewNonRetryableApplicationError(fmt.Sprintf("not READY within %s: the GPU stack was not up yet", in.Timeout), "Deadline", nil)}
+		return &gpuStackError{cause: temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("not READY within %s: the GPU stack was not up yet", in.Timeout), "Deadline", nil)}
 	}
 	name, doing := p.board.slowestMachine()
 	f := api.Failure{

@@ -89,8 +89,8 @@ func (w *world) did(ctx context.Context, what string) error {
 	}
 	submit, await := strings.HasPrefix(what, "submit "), strings.HasPrefix(what, "await ")
 	if err != nil && (submit || await) {
-		// The others first: unlike a server, this environment does not wait for what is cancelled, and a launch that came
-		// later would not be seen by the clean-up.
+		// The others first: unlike a server, this environment does not wait for what is cancelled, and a launch that
+		// came later would not be seen by the clean-up.
 		there := w.nodes
 		if submit {
 			there--
@@ -102,7 +102,8 @@ func (w *world) did(ctx context.Context, what string) error {
 	return err
 }
 
-// until lets an activity take as long as it takes for something to hold; where it never does, the activity fails for good.
+// until lets an activity take as long as it takes for something to hold; where it never does, the activity fails for
+// good.
 func (w *world) until(holds func() bool) func(context.Context) error {
 	return func(context.Context) error {
 		for give := time.Now().Add(5 * time.Second); time.Now().Before(give); time.Sleep(time.Millisecond) {
@@ -119,34 +120,45 @@ func (w *world) until(holds func() bool) func(context.Context) error {
 
 func (w *world) onClusters() {
 	a := &activities.Clusters{}
-	w.OnActivity(a.Begin, mock.Anything, mock.Anything).Return(func(ctx context.Context, _ api.ProvisionInput) (activities.BeginResult, error) {
+	w.OnActivity(a.Begin, mock.Anything, mock.Anything).Return(func(ctx context.Context,
+		_ api.ProvisionInput) (activities.BeginResult, error) {
 		return w.begun, w.did(ctx, "begin")
 	}).Maybe()
 	w.OnActivity(a.Wanted, mock.Anything, ref).Return(func(context.Context, api.Ref) (activities.WantedState, error) {
 		return w.wanted, nil
 	}).Maybe()
-	w.OnActivity(a.Reserve, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.ReserveInput) ([]activities.MachineRef, error) {
+	w.OnActivity(a.Reserve, mock.Anything, mock.Anything).Return(func(ctx context.Context,
+		in activities.ReserveInput) ([]activities.MachineRef, error) {
 		refs := make([]activities.MachineRef, w.nodes)
 		for i := range refs {
 			name := api.MachineName(ref.Name, i)
-			refs[i] = activities.MachineRef{Cluster: ref, Index: i, Name: name, NodeName: name + "-x", Role: api.RoleOf(i)}
+			refs[i] = activities.MachineRef{Cluster: ref, Index: i, Name: name, NodeName: name + "-x",
+				Role: api.RoleOf(i)}
 		}
 		return refs, w.did(ctx, "reserve "+in.Placement.Region)
 	}).Maybe()
-	w.OnActivity(a.RecordAttempt, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.RecordAttemptInput) error {
+	w.OnActivity(a.RecordAttempt, mock.Anything,
+		mock.Anything).Return(func(_ context.Context, in activities.RecordAttemptInput) error {
 		w.tried = append(w.tried, in)
 		return nil
 	}).Maybe()
-	w.OnActivity(a.SetCondition, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.SetConditionInput) error {
+	w.OnActivity(a.SetCondition, mock.Anything,
+		mock.Anything).Return(func(ctx context.Context, in activities.SetConditionInput) error {
 		return w.did(ctx, "condition "+string(in.Condition.Type))
 	}).Maybe()
-	w.OnActivity(a.MarkReady, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "ready") }).Maybe()
-	w.OnActivity(a.MarkFailed, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.MarkFailedInput) error {
+	w.OnActivity(a.MarkReady, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error {
+		return w.did(ctx, "ready")
+	}).Maybe()
+	w.OnActivity(a.MarkFailed, mock.Anything,
+		mock.Anything).Return(func(ctx context.Context, in activities.MarkFailedInput) error {
 		w.failed = &in.Failure
 		return w.did(ctx, "failed")
 	}).Maybe()
-	w.OnActivity(a.MarkDeleting, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "deleting") }).Maybe()
-	w.OnActivity(a.Forget, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "forget") }).Maybe()
+	w.OnActivity(a.MarkDeleting, mock.Anything,
+		ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "deleting") }).Maybe()
+	w.OnActivity(a.Forget, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error {
+		return w.did(ctx, "forget")
+	}).Maybe()
 }
 
 func (w *world) onMachines(placements []api.Placement) {
@@ -154,10 +166,12 @@ func (w *world) onMachines(placements []api.Placement) {
 	w.OnActivity(a.Plan, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]api.Placement, error) {
 		return placements, w.did(ctx, "plan")
 	}).Maybe()
-	w.OnActivity(a.Survey, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.SurveyResult, error) {
+	w.OnActivity(a.Survey, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.SurveyResult,
+		error) {
 		return w.survey, w.did(ctx, "survey")
 	}).Maybe()
-	w.OnActivity(a.Submit, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) (string, error) {
+	w.OnActivity(a.Submit, mock.Anything, mock.Anything).Return(func(ctx context.Context,
+		m activities.MachineRef) (string, error) {
 		err := w.did(ctx, "submit "+m.Name)
 		if err == nil {
 			w.mu.Lock()
@@ -166,10 +180,12 @@ func (w *world) onMachines(placements []api.Placement) {
 		}
 		return "launch-" + m.Name, err
 	}).Maybe()
-	w.OnActivity(a.Await, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.AwaitInput) error {
+	w.OnActivity(a.Await, mock.Anything, mock.Anything).Return(func(ctx context.Context,
+		in activities.AwaitInput) error {
 		return w.did(ctx, "await "+in.Machine.Name)
 	}).Maybe()
-	w.OnActivity(a.Existing, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]activities.ExistingMachine, error) {
+	w.OnActivity(a.Existing, mock.Anything, ref).Return(func(ctx context.Context,
+		_ api.Ref) ([]activities.ExistingMachine, error) {
 		err := w.did(ctx, "existing")
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -179,7 +195,8 @@ func (w *world) onMachines(placements []api.Placement) {
 		}
 		return all, err
 	}).Maybe()
-	w.OnActivity(a.Terminate, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.TerminateInput) error {
+	w.OnActivity(a.Terminate, mock.Anything, mock.Anything).Return(func(ctx context.Context,
+		in activities.TerminateInput) error {
 		err := w.did(ctx, "terminate "+in.Name)
 		if err == nil {
 			w.mu.Lock()
@@ -188,13 +205,16 @@ func (w *world) onMachines(placements []api.Placement) {
 		}
 		return err
 	}).Maybe()
-	w.OnActivity(a.Release, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error { return w.did(ctx, "release") }).Maybe()
+	w.OnActivity(a.Release, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error {
+		return w.did(ctx, "release")
+	}).Maybe()
 }
 
 func (w *world) onNodes(joinTakes time.Duration) {
 	a := &activities.Nodes{}
 	on := func(activity any, what string) {
-		w.OnActivity(activity, mock.Anything, mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {
+		w.OnActivity(activity, mock.Anything,
+			mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {
 			return w.did(ctx, what+" "+m.Name)
 		}).Maybe()
 	}
@@ -203,11 +223,13 @@ func (w *world) onNodes(joinTakes time.Duration) {
 	on(a.AwaitServer, "api")
 	on(a.AwaitNode, "node")
 	on(a.CheckLost, "lost?")
-	w.OnActivity(a.Join, mock.Anything, mock.Anything).After(joinTakes).Return(func(ctx context.Context, m activities.MachineRef) error {
+	w.OnActivity(a.Join, mock.Anything, mock.Anything).After(joinTakes).Return(func(ctx context.Context,
+		m activities.MachineRef) error {
 		defer w.joins.enter()()
 		return w.did(ctx, "join "+m.Name)
 	}).Maybe()
-	w.OnActivity(a.Diagnose, mock.Anything, mock.Anything).Return(func(_ context.Context, m activities.MachineRef) ([]string, error) {
+	w.OnActivity(a.Diagnose, mock.Anything, mock.Anything).Return(func(_ context.Context,
+		m activities.MachineRef) ([]string, error) {
 		return []string{"last words of " + m.Name}, nil
 	}).Maybe()
 }
@@ -227,7 +249,8 @@ func (w *world) provision(t *testing.T) error {
 // final is an error as the activities return it for what a second try can't help.
 func final(step, machine, reason string) error {
 	f := api.Failure{Step: step, Machine: machine, Reason: reason, Message: "because"}
-	return temporal.NewApplicationErrorWithOptions("because", reason, temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
+	return temporal.NewApplicationErrorWithOptions("because", reason,
+		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
 }
 
 var here, there = api.Placement{Cloud: "sim", Region: "here"}, api.Placement{Cloud: "sim", Region: "there"}
@@ -245,7 +268,8 @@ func TestProvisionTakesAllMachinesToReadyWithTheHeadFirst(t *testing.T) {
 			t.Errorf("%s was not Ready before the cluster was", m)
 		}
 	}
-	for _, c := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady, api.NodesReady} {
+	for _, c := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady,
+		api.NodesReady} {
 		if at := w.index("condition " + string(c)); at < 0 || at > w.index("ready") {
 			t.Errorf("condition %s was not recorded before READY", c)
 		}
@@ -257,7 +281,9 @@ func TestProvisionTakesAllMachinesToReadyWithTheHeadFirst(t *testing.T) {
 
 func TestWorkersJoinWhileTheKubernetesAPIIsWaitedFor(t *testing.T) {
 	w := newWorld(t, 3, here)
-	w.during["api sky-c1-0"] = w.until(func() bool { return w.index("join sky-c1-1") >= 0 && w.index("join sky-c1-2") >= 0 })
+	w.during["api sky-c1-0"] = w.until(func() bool {
+		return w.index("join sky-c1-1") >= 0 && w.index("join sky-c1-2") >= 0
+	})
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +332,8 @@ func TestProvisionDoesNotShopAroundForWhatNoPlacementCanMend(t *testing.T) {
 			if len(w.exist) != 0 {
 				t.Errorf("machines left: %v", w.exist)
 			}
-			if w.failed == nil || w.failed.Reason != reason || w.failed.Machine != "sky-c1-1" || w.failed.Step != "launch" {
+			if w.failed == nil || w.failed.Reason != reason || w.failed.Machine != "sky-c1-1" ||
+				w.failed.Step != "launch" {
 				t.Errorf("failure recorded: %+v", w.failed)
 			}
 		})
@@ -394,7 +421,8 @@ func TestProvisionThatComesTooLateNamesWhatItWaitedFor(t *testing.T) {
 	if err := w.provision(t); err == nil {
 		t.Fatal("no error")
 	}
-	if w.failed == nil || w.failed.Reason != "Deadline" || w.failed.Machine != "sky-c1-1" || w.failed.Step != "join the cluster" {
+	if w.failed == nil || w.failed.Reason != "Deadline" || w.failed.Machine != "sky-c1-1" ||
+		w.failed.Step != "join the cluster" {
 		t.Errorf("failure: %+v", w.failed)
 	}
 	if len(w.exist) != 0 {

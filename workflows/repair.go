@@ -12,9 +12,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Repair makes what is there equal to what etcd says: it looks at the cluster, does what the planner asks for, and looks
-// again, until there is nothing left that can be done now. What failed is for the planner to pace, and for a later sweep to
-// try again. Where the cluster is to be deleted meanwhile, it goes on as Delete.
+// Repair makes what is there equal to what etcd says: it looks at the cluster, does what the planner asks for, and
+// looks again, until there is nothing left that can be done now. What failed is for the planner to pace, and for a
+// later sweep to try again. Where the cluster is to be deleted meanwhile, it goes on as Delete.
 func Repair(ctx workflow.Context, in api.RepairInput) error {
 	r := &repairRun{in: in, ref: in.Cluster}
 	err := r.repairUntilDone(ctx)
@@ -50,12 +50,14 @@ func (r *repairRun) repairUntilDone(ctx workflow.Context) error {
 	}
 	for range repairRounds {
 		var found activities.Assessment
-		if err := slowRead.startActivity(ctx, r.ref.Name+": look at the cluster", sweeps.Assess, in).Get(ctx, &found); err != nil {
+		if err := slowRead.startActivity(ctx, r.ref.Name+": look at the cluster", sweeps.Assess, in).Get(ctx,
+			&found); err != nil {
 			return err
 		}
 		if found.Fail != nil {
 			marked := activities.MarkFailedInput{Cluster: r.ref, Failure: *found.Fail}
-			if err := outcomeWrite.runActivity(ctx, r.ref.Name+": mark ERROR", clusters.MarkFailed, marked); err != nil {
+			if err := outcomeWrite.runActivity(ctx, r.ref.Name+": mark ERROR", clusters.MarkFailed,
+				marked); err != nil {
 				return err
 			}
 			return temporal.NewNonRetryableApplicationError(found.Fail.Message, found.Fail.Reason, nil)
@@ -78,7 +80,8 @@ func (r *repairRun) repairUntilDone(ctx workflow.Context) error {
 func (r *repairRun) runActions(ctx workflow.Context, found activities.Assessment) error {
 	for _, kinds := range [][]api.ActionKind{
 		{api.ActionTerminate}, {api.ActionForgetNode}, {api.ActionRecordAddress}, {api.ActionRestoreKeys},
-		{api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp, api.ActionDisarm},
+		{api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
+			api.ActionDisarm},
 		{api.ActionRefresh}, {api.ActionWriteKubeconfig}, {api.ActionGPU},
 	} {
 		if err := r.runActionsOfKinds(ctx, found, kinds); err != nil {
@@ -118,7 +121,8 @@ func (r *repairRun) runActionsOfKinds(ctx workflow.Context, found activities.Ass
 func (r *repairRun) runRecordedAction(ctx workflow.Context, a activities.RepairAction, placement api.Placement) error {
 	r.steps++
 	entry := activities.RepairEntry{
-		Cluster: r.ref, ID: fmt.Sprintf("%s-%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, r.steps), Action: a.Action,
+		Cluster: r.ref, ID: fmt.Sprintf("%s-%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, r.steps),
+		Action: a.Action,
 	}
 	name := r.ref.Name
 	if a.Machine != "" {
@@ -147,7 +151,8 @@ func (r *repairRun) runAction(ctx workflow.Context, a activities.RepairAction, p
 	m := a.On
 	switch a.Kind {
 	case api.ActionTerminate:
-		in := activities.TerminateInput{Cluster: r.ref, Name: a.Machine, Incarnation: a.Incarnation, ID: a.ID, Index: a.Index, Unrecorded: true}
+		in := activities.TerminateInput{Cluster: r.ref, Name: a.Machine, Incarnation: a.Incarnation, ID: a.ID,
+			Index: a.Index, Unrecorded: true}
 		return repairStep.runActivity(ctx, a.Machine+": terminate", machines.Terminate, in)
 	case api.ActionForgetNode:
 		in := activities.ForgetNodeInput{Cluster: r.ref, Node: a.Node}
@@ -175,7 +180,8 @@ func (r *repairRun) runAction(ctx workflow.Context, a activities.RepairAction, p
 	case api.ActionGPU:
 		return installGPUs(ctx, r.ref, workflow.GetInfo(ctx).WorkflowExecution.RunID)
 	}
-	return temporal.NewNonRetryableApplicationError("this version of skyd does not know the action "+string(a.Kind), "UnknownAction", nil)
+	return temporal.NewNonRetryableApplicationError("this version of skyd does not know the action "+string(a.Kind),
+		"UnknownAction", nil)
 }
 
 // repairStep is the kind of activity that a repair does not wait a day for: a later sweep asks for it again.
@@ -210,16 +216,18 @@ func (r *repairRun) startRKE2(ctx workflow.Context, m activities.MachineRef) err
 	return nil
 }
 
-// replaceWorker gives a worker's place to a new machine: the old one, which has that id on its cloud, is emptied as far as it can still
-// be reached, terminated, and its Node forgotten, before anything is launched.
-func (r *repairRun) replaceWorker(ctx workflow.Context, old activities.MachineRef, id string, placement api.Placement) error {
+// replaceWorker gives a worker's place to a new machine: the old one, which has that id on its cloud, is emptied as far
+// as it can still be reached, terminated, and its Node forgotten, before anything is launched.
+func (r *repairRun) replaceWorker(ctx workflow.Context, old activities.MachineRef, id string,
+	placement api.Placement) error {
 	if old.Role == api.RoleHead {
 		return temporal.NewNonRetryableApplicationError("a head is never replaced", "Refused", nil)
 	}
 	if err := step.runActivity(ctx, old.Name+": drain the Node", nodes.Retire, old); err != nil {
 		return err
 	}
-	in := activities.TerminateInput{Cluster: r.ref, Name: old.Name, Incarnation: old.Incarnation, ID: id, Index: old.Index}
+	in := activities.TerminateInput{Cluster: r.ref, Name: old.Name, Incarnation: old.Incarnation, ID: id,
+		Index: old.Index}
 	if err := repairStep.runActivity(ctx, old.Name+": terminate", machines.Terminate, in); err != nil {
 		return err
 	}
@@ -228,7 +236,8 @@ func (r *repairRun) replaceWorker(ctx workflow.Context, old activities.MachineRe
 		return err
 	}
 	var fresh activities.MachineRef
-	if err := etcdWrite.startActivity(ctx, old.Name+": reserve a new machine", clusters.ReplaceMachine, old).Get(ctx, &fresh); err != nil {
+	if err := etcdWrite.startActivity(ctx, old.Name+": reserve a new machine", clusters.ReplaceMachine, old).Get(ctx,
+		&fresh); err != nil {
 		return err
 	}
 	return r.bringUpOrTerminate(ctx, fresh, placement)
@@ -236,7 +245,8 @@ func (r *repairRun) replaceWorker(ctx workflow.Context, old activities.MachineRe
 
 // bringUpOrTerminate takes a machine in its place to a Ready Node. One that does not get there is given back.
 func (r *repairRun) bringUpOrTerminate(ctx workflow.Context, m activities.MachineRef, placement api.Placement) error {
-	p := &provisionRun{ref: r.ref, board: newMachineProgress(), until: workflow.Now(ctx).Add(api.DefaultProvisionTimeout)}
+	p := &provisionRun{ref: r.ref, board: newMachineProgress(),
+		until: workflow.Now(ctx).Add(api.DefaultProvisionTimeout)}
 	p.board.trackMachines([]activities.MachineRef{m})
 	a := newPlacementAttempt(ctx, p, placement, 1)
 	a.headUp, a.quiet = true, true

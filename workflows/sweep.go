@@ -14,23 +14,25 @@ import (
 // sweepBatch is the kind of activity that looks at many clusters: what it did not get to is looked at the next time.
 var sweepBatch = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, total: 10 * time.Minute}
 
-// singleTry is for what the next sweep tries again: one that waited for a cloud that does not answer would hold up all clusters.
+// singleTry is for what the next sweep tries again: one that waited for a cloud that does not answer would hold up all
+// clusters.
 var singleTry = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, total: 5 * time.Minute, tries: 1}
 
 const (
-	// batchSize is how many clusters one activity looks at, batchesAtOnce how many of those run at a time. A sweep over thousands
-	// of clusters has a history of some hundred events.
+	// batchSize is how many clusters one activity looks at, batchesAtOnce how many of those run at a time. A sweep over
+	// thousands of clusters has a history of some hundred events.
 	batchSize     = 100
 	batchesAtOnce = 4
 	// maxReported bounds what a sweep returns: a result has to fit into a history.
 	maxReported = 500
 )
 
-// Sweep compares every cluster with the world and starts what is to be done about a difference; then it looks for machines
-// that belong to no cluster. It runs on a schedule, and when somebody asks.
+// Sweep compares every cluster with the world and starts what is to be done about a difference; then it looks for
+// machines that belong to no cluster. It runs on a schedule, and when somebody asks.
 func Sweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
 	var names []string
-	if err := etcdWrite.startActivity(ctx, "list the clusters", sweeps.ListClusters, in.Cluster).Get(ctx, &names); err != nil {
+	if err := etcdWrite.startActivity(ctx, "list the clusters", sweeps.ListClusters, in.Cluster).Get(ctx,
+		&names); err != nil {
 		return api.SweepResult{}, err
 	}
 	r := api.SweepResult{Looked: len(names)}
@@ -68,7 +70,8 @@ func (all sweepFailures) joinErrors() error {
 	return errors.Join(errs...)
 }
 
-// sweepInBatches looks at the clusters in batches, and returns those that failed, which keep no other from being looked at.
+// sweepInBatches looks at the clusters in batches, and returns those that failed, which keep no other from being looked
+// at.
 func sweepInBatches(ctx workflow.Context, in api.SweepInput, names []string, r *api.SweepResult) sweepFailures {
 	var failed sweepFailures
 	places := workflow.NewSemaphore(ctx, batchesAtOnce)
@@ -88,7 +91,8 @@ func sweepInBatches(ctx workflow.Context, in api.SweepInput, names []string, r *
 			}
 			defer places.Release(1)
 			var drifted []api.DriftedCluster
-			err := sweepBatch.startActivity(ctx, "look at clusters from "+these.Clusters[0], sweeps.LookAt, these).Get(ctx, &drifted)
+			err := sweepBatch.startActivity(ctx, "look at clusters from "+these.Clusters[0], sweeps.LookAt,
+				these).Get(ctx, &drifted)
 			if err != nil {
 				failed = append(failed, sweepFailure{what, err})
 			}
@@ -111,8 +115,8 @@ func collectOrphans(ctx workflow.Context) (api.OrphansResult, error) {
 	return found, terminateOrphans(ctx, singleTry, found.Orphans, newDueCheck(ctx))
 }
 
-// newDueCheck says whether the time of an orphan has come. The clock is the one by which that time was set, the worker's:
-// Temporal may run on a machine whose clock is another.
+// newDueCheck says whether the time of an orphan has come. The clock is the one by which that time was set, the
+// worker's: Temporal may run on a machine whose clock is another.
 func newDueCheck(ctx workflow.Context) func(api.Orphan) bool {
 	if workflow.GetVersion(ctx, "orphans-due-by-the-worker", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
 		return func(o api.Orphan) bool { return o.Due }
@@ -121,7 +125,8 @@ func newDueCheck(ctx workflow.Context) func(api.Orphan) bool {
 	return func(o api.Orphan) bool { return !o.TerminateAt.IsZero() && !now.Before(o.TerminateAt) }
 }
 
-// Orphans lists the machines that belong to no cluster, and ends those that were named, by name or by the cloud's own id.
+// Orphans lists the machines that belong to no cluster, and ends those that were named, by name or by the cloud's own
+// id.
 func Orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, error) {
 	var found api.OrphansResult
 	if err := sweepBatch.startActivity(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
@@ -131,7 +136,8 @@ func Orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, erro
 	for _, name := range in.Terminate {
 		named[name] = true
 	}
-	return found, terminateOrphans(ctx, sweepBatch, found.Orphans, func(o api.Orphan) bool { return named[o.Name] || o.ID != "" && named[o.ID] })
+	return found, terminateOrphans(ctx, sweepBatch, found.Orphans,
+		func(o api.Orphan) bool { return named[o.Name] || o.ID != "" && named[o.ID] })
 }
 
 // terminateOrphans ends the orphans that are due, all at once, and notes on each why it could not be.

@@ -13,8 +13,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// runSweep runs a sweep over more clusters than fit into one batch, of which the first batch fails, and, where that is asked for,
-// the look for orphans too.
+// runSweep runs a sweep over more clusters than fit into one batch, of which the first batch fails, and, where that is
+// asked for, the look for orphans too.
 func runSweep(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResult, error) {
 	t.Helper()
 	env := newEnvironment()
@@ -30,7 +30,8 @@ func runSweep(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResul
 		})
 	}
 	env.OnActivity(a.ListClusters, mock.Anything, in.Cluster).Return(names, nil)
-	env.OnActivity(a.LookAt, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.LookAtInput) ([]api.DriftedCluster, error) {
+	env.OnActivity(a.LookAt, mock.Anything, mock.Anything).Return(func(_ context.Context,
+		in activities.LookAtInput) ([]api.DriftedCluster, error) {
 		if len(in.Clusters) == batchSize {
 			return nil, refuse("look at the clusters", "etcd is away")
 		}
@@ -61,7 +62,8 @@ func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
 	if !slices.Equal(r.Failed, []string{"clusters c000 to c099: etcd is away"}) {
 		t.Errorf("failed %q", r.Failed)
 	}
-	if r, err = runSweep(t, api.SweepInput{}, true); err != nil || len(r.Failed) != 2 || r.Failed[1] != "machines of no cluster: no" || len(r.Drifted) != 1 {
+	if r, err = runSweep(t, api.SweepInput{}, true); err != nil || len(r.Failed) != 2 ||
+		r.Failed[1] != "machines of no cluster: no" || len(r.Drifted) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -42,8 +42,8 @@ type activityKind struct {
 var (
 	// etcdWrite writes to etcd.
 	etcdWrite = activityKind{once: 15 * time.Second, total: 10 * time.Minute}
-	// outcomeWrite writes how an operation ended, and asks what is to come of it: one that gave up on that would leave machines
-	// that nobody looks after.
+	// outcomeWrite writes how an operation ended, and asks what is to come of it: one that gave up on that would leave
+	// machines that nobody looks after.
 	outcomeWrite = activityKind{once: 15 * time.Second, total: 24 * time.Hour}
 	// slowRead reads what may be large or slow to answer: a release's files, a whole cluster through its API.
 	slowRead = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, total: 15 * time.Minute}
@@ -63,7 +63,8 @@ var (
 	quickRead = activityKind{once: 15 * time.Second, total: 20 * time.Second}
 )
 
-// heartbeatTimeout is how long an activity may be silent before it is given to another worker; the worker beats every few seconds.
+// heartbeatTimeout is how long an activity may be silent before it is given to another worker; the worker beats every
+// few seconds.
 const heartbeatTimeout = 15 * time.Second
 
 // startActivity runs an activity, with a summary that the Web UI shows.
@@ -75,7 +76,8 @@ func (e activityKind) startActivity(ctx workflow.Context, summary string, activi
 		WaitForCancellation:    true,
 		Summary:                summary,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 20 * time.Second, MaximumAttempts: e.tries,
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 20 * time.Second,
+			MaximumAttempts: e.tries,
 		},
 	})
 	return workflow.ExecuteActivity(ctx, activity, args...)
@@ -153,12 +155,14 @@ func terminateAllMachines(ctx workflow.Context, e activityKind, ref api.Ref) err
 // terminateKnownMachines ends, in parallel, all machines that etcd or the cloud knows of now.
 func terminateKnownMachines(ctx workflow.Context, e activityKind, ref api.Ref) error {
 	var existing []activities.ExistingMachine
-	if err := e.startActivity(ctx, ref.Name+": list the machines", machines.Existing, ref).Get(ctx, &existing); err != nil {
+	if err := e.startActivity(ctx, ref.Name+": list the machines", machines.Existing, ref).Get(ctx,
+		&existing); err != nil {
 		return err
 	}
 	pending := make([]workflow.Future, len(existing))
 	for i, m := range existing {
-		in := activities.TerminateInput{Cluster: ref, Name: m.Name, Incarnation: m.Incarnation, ID: m.ID, Index: m.Index, Unrecorded: m.Unrecorded}
+		in := activities.TerminateInput{Cluster: ref, Name: m.Name, Incarnation: m.Incarnation, ID: m.ID,
+			Index: m.Index, Unrecorded: m.Unrecorded}
 		pending[i] = e.startActivity(ctx, m.Name+": terminate", machines.Terminate, in)
 	}
 	var all error
@@ -171,5 +175,6 @@ func terminateKnownMachines(ctx workflow.Context, e activityKind, ref api.Ref) e
 	return e.runActivity(ctx, ref.Name+": confirm that nothing is left", machines.Release, ref)
 }
 
-// All are the workflows that change or compare clusters: a worker offers them, and a replay of their histories needs them.
+// All are the workflows that change or compare clusters: a worker offers them, and a replay of their histories needs
+// them.
 func All() []any { return []any{Provision, Delete, Repair, Sweep, Orphans, Adopt} }

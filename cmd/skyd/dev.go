@@ -17,14 +17,16 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// workerStopTimeout is how long the worker may take to finish what it is at; Temporal gives the rest to the next worker.
+// workerStopTimeout is how long the worker may take to finish what it is at; Temporal gives the rest to the next
+// worker.
 const workerStopTimeout = 30 * time.Second
 
 // runDev runs until the context ends or a part of it fails. It stops in the order of need: worker, Temporal, etcd.
 func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
 	begun := time.Now()
 	used := cfg.UsedSettings()
-	stack, err := embedded.StartServers(ctx, embedded.Options{Config: cfg, Log: log, Restart: func() { restartProcess(log) }})
+	stack, err := embedded.StartServers(ctx, embedded.Options{Config: cfg, Log: log,
+		Restart: func() { restartProcess(log) }})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // asked to stop while it started
@@ -69,7 +71,8 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 	case workerErr := <-working:
 		return errors.Join(err, workerErr)
 	case <-time.After(workerStopTimeout):
-		log.Warn("the worker didn't stop in time: what it was at is taken up at the next start", "after", workerStopTimeout)
+		log.Warn("the worker didn't stop in time: what it was at is taken up at the next start", "after",
+			workerStopTimeout)
 		return err
 	}
 }

@@ -30,14 +30,16 @@ func onSmallDisk(t *testing.T) (*config.Config, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, port := range map[string]*int{"TEMPORAL": &c.Dev.TemporalPort, "UI": &c.Dev.UIPort, "ETCD": &c.Dev.EtcdPort} {
+	for name, port := range map[string]*int{"TEMPORAL": &c.Dev.TemporalPort, "UI": &c.Dev.UIPort,
+		"ETCD": &c.Dev.EtcdPort} {
 		*port = freePorts(t, 1)[0]
 		t.Setenv("SKYCTL_DEV_"+name+"_PORT", strconv.Itoa(*port))
 	}
 	return c, disk
 }
 
-// TestAFullDiskEndsNothingForGood fills the disk while the servers write, until they can't; then it makes room, and does nothing else.
+// TestAFullDiskEndsNothingForGood fills the disk while the servers write, until they can't; then it makes room, and
+// does nothing else.
 func TestAFullDiskEndsNothingForGood(t *testing.T) {
 	c, disk := onSmallDisk(t)
 	state := start(t, c)
@@ -80,7 +82,8 @@ func answers(c *config.Config) bool {
 	return true
 }
 
-// writeUntilRefused writes until etcd does not take it any more: its log has room set aside, and its database grows only slowly.
+// writeUntilRefused writes until etcd does not take it any more: its log has room set aside, and its database grows
+// only slowly.
 func writeUntilRefused(t *testing.T, etcd *clientv3.Client) {
 	t.Helper()
 	value := strings.Repeat("x", 1<<20)
@@ -118,13 +121,15 @@ func runs(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	tc, err := client.DialContext(ctx, client.Options{
-		HostPort: c.Temporal.Address, Namespace: c.Temporal.Namespace, Logger: quiet{}, ConnectionOptions: client.ConnectionOptions{TLS: tls},
+		HostPort: c.Temporal.Address, Namespace: c.Temporal.Namespace, Logger: quiet{},
+		ConnectionOptions: client.ConnectionOptions{TLS: tls},
 	})
 	if err != nil {
 		return err
 	}
 	defer tc.Close()
-	_, err = tc.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: "nobody"}, "nothing", strings.Repeat("x", 1<<16))
+	_, err = tc.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: "nobody"}, "nothing",
+		strings.Repeat("x", 1<<16))
 	return err
 }
 

@@ -31,7 +31,8 @@ type shutdownFilter struct {
 func (h shutdownFilter) Handle(ctx context.Context, r slog.Record) error {
 	givenUp := false
 	r.Attrs(func(a slog.Attr) bool {
-		givenUp = givenUp || strings.EqualFold(a.Key, "error") && strings.HasSuffix(a.Value.String(), context.Canceled.Error())
+		givenUp = givenUp || strings.EqualFold(a.Key, "error") &&
+			strings.HasSuffix(a.Value.String(), context.Canceled.Error())
 		return !givenUp
 	})
 	if givenUp {

@@ -1,5 +1,5 @@
-// Command skyd does the work: it carries out the operations on clusters. skyd dev also runs Temporal and etcd in the same
-// process; skyd worker uses an external Temporal and etcd.
+// Command skyd does the work: it carries out the operations on clusters. skyd dev also runs Temporal and etcd in the
+// same process; skyd worker uses an external Temporal and etcd.
 package main
 
 import (
@@ -23,8 +23,9 @@ import (
 // runWorker carries out operations until the context ends, and then finishes what it can.
 var runWorker = worker.Run
 
-// gcPercent is how much garbage may pile up beside what is in use, in percent, unless GOGC says otherwise. A sweep reads
-// megabytes that are of no use a moment later: with Go's own 100 they make up a third of what is resident, for little time.
+// gcPercent is how much garbage may pile up beside what is in use, in percent, unless GOGC says otherwise. A sweep
+// reads megabytes that are of no use a moment later: with Go's own 100 they make up a third of what is resident, for
+// little time.
 const gcPercent = 50
 
 func main() {
@@ -44,7 +45,8 @@ func main() {
 
 // warnUnknownSettings logs what was given as a setting and is none.
 func warnUnknownSettings(cfg *config.Config, log *slog.Logger) {
-	for _, text := range append(append(config.UnknownVariableNotes(os.Environ()), cfg.IgnoredSettingNotes()...), cfg.ForeignNote()) {
+	for _, text := range append(append(config.UnknownVariableNotes(os.Environ()), cfg.IgnoredSettingNotes()...),
+		cfg.ForeignNote()) {
 		if text != "" {
 			log.Warn(text)
 		}
@@ -59,7 +61,8 @@ func newRootCommand(env func(string) string, stdout, stderr io.Writer) *cobra.Co
 		SilenceErrors: true,
 	}
 	config.BindFlags(root.PersistentFlags())
-	level := root.PersistentFlags().String("log-level", "info", "least level that is logged: debug, info, warn or error")
+	level := root.PersistentFlags().String("log-level", "info",
+		"least level that is logged: debug, info, warn or error")
 	newKey := false
 	// load is what the commands have in common: settings and a log.
 	load := func(cmd *cobra.Command) (*config.Config, *slog.Logger, error) {
@@ -91,14 +94,16 @@ func newRootCommand(env func(string) string, stdout, stderr io.Writer) *cobra.Co
 	}
 	config.BindDevFlags(dev.Flags())
 	bindNewKey := func(c *cobra.Command) *cobra.Command {
-		c.Flags().BoolVar(&newKey, "new-secrets-key", false, "make a new secrets key where the one in use is lost, and give up what it sealed")
+		c.Flags().BoolVar(&newKey, "new-secrets-key", false,
+			"make a new secrets key where the one in use is lost, and give up what it sealed")
 		return c
 	}
 	root.AddCommand(bindNewKey(dev), bindNewKey(&cobra.Command{
-		Use:     "worker",
-		Short:   "Run the worker alone, with an external Temporal and etcd",
-		Example: "  skyd worker --temporal-address temporal.example.com:7233 --etcd-endpoints https://etcd.example.com:2379",
-		Args:    cobra.NoArgs,
+		Use:   "worker",
+		Short: "Run the worker alone, with an external Temporal and etcd",
+		Example: "  skyd worker --temporal-address temporal.example.com:7233 --etcd-endpoints " +
+			"https://etcd.example.com:2379",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, logger, err := load(cmd)
 			if err != nil {

@@ -39,10 +39,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// settings are those of a fresh state directory, on free ports. What this process starts gets them through its environment.
+// settings are those of a fresh state directory, on free ports. What this process starts gets them through its
+// environment.
 func settings(t *testing.T) *config.Config {
 	t.Helper()
-	env := map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "state"), "XDG_STATE_HOME": t.TempDir(), beSkyd: "1"}
+	env := map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "state"), "XDG_STATE_HOME": t.TempDir(),
+		beSkyd: "1"}
 	for i, port := range freePorts(t, 3) {
 		env[[]string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"}[i]] = strconv.Itoa(port)
 	}
@@ -154,7 +156,8 @@ func TestAnyNumberOfProgramsMayStartItAtOnceAndStopIt(t *testing.T) {
 	if got, err := daemon.FindRunning(c); err != nil || !reflect.DeepEqual(got, states[0]) {
 		t.Errorf("status %+v, %v", got, err)
 	}
-	want := daemon.State{PID: states[0].PID, Version: states[0].Version, Started: states[0].Started, Namespace: "skyctl",
+	want := daemon.State{PID: states[0].PID, Version: states[0].Version, Started: states[0].Started,
+		Namespace:       "skyctl",
 		TemporalAddress: c.Temporal.Address, EtcdEndpoint: c.Etcd.Endpoints[0], UIAddress: c.UI.Address, Level: api.SpecLevel, Settings: states[0].Settings}
 	if !reflect.DeepEqual(states[0], want) {
 		t.Errorf("got %+v, want %+v", states[0], want)
@@ -205,7 +208,8 @@ func TestWhyItCouldNotStartIsTold(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	_, err = daemon.EnsureRunning(t.Context(), c, self(t))
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("port %d", c.Dev.UIPort)) || !strings.Contains(err.Error(), "--dev-ui-port") {
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("port %d", c.Dev.UIPort)) ||
+		!strings.Contains(err.Error(), "--dev-ui-port") {
 		t.Errorf("the error should carry what skyd said of the port: %v", err)
 	}
 	if _, err := daemon.FindRunning(c); !errors.Is(err, daemon.ErrNotRunning) {
@@ -218,7 +222,8 @@ func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
 	first := start(t, c)
 	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "dev").CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || !strings.Contains(string(out), strconv.Itoa(first.PID)) || !strings.Contains(string(out), c.Dir) {
+	if !errors.As(err, &exit) || !strings.Contains(string(out), strconv.Itoa(first.PID)) ||
+		!strings.Contains(string(out), c.Dir) {
 		t.Errorf("%v: %s", err, out)
 	}
 	if strings.Count(string(out), "\n") != 1 {
@@ -239,7 +244,8 @@ func TestAKilledOneGoesOnWhereItStood(t *testing.T) {
 		t.Fatal(err)
 	}
 	work := newWork(t, c)
-	run, err := work.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "cluster/ada", TaskQueue: "test"}, twoSteps)
+	run, err := work.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "cluster/ada", TaskQueue: "test"},
+		twoSteps)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +314,8 @@ func TestItMayBeKilledAtAnyInstantOfItsFirstStart(t *testing.T) {
 func TestAWorkerAloneNeedsAnExternalEtcdAndTemporal(t *testing.T) {
 	settings(t)
 	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "worker").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "SKYCTL_TEMPORAL_ADDRESS") || !strings.Contains(string(out), "--etcd-endpoints") {
+	if err == nil || !strings.Contains(string(out), "SKYCTL_TEMPORAL_ADDRESS") ||
+		!strings.Contains(string(out), "--etcd-endpoints") {
 		t.Errorf("%v: %s", err, out)
 	}
 }
@@ -317,7 +324,8 @@ func TestAWorkerAloneNeedsAnExternalEtcdAndTemporal(t *testing.T) {
 func externally(c *config.Config) []string {
 	args := []string{"worker", "--temporal-address", c.Temporal.Address, "--etcd-endpoints", c.Etcd.Endpoints[0]}
 	for _, server := range []string{"temporal", "etcd"} {
-		args = append(args, "--"+server+"-tls-ca", c.Etcd.TLS.CA, "--"+server+"-tls-cert", c.Etcd.TLS.Cert, "--"+server+"-tls-key", c.Etcd.TLS.Key)
+		args = append(args, "--"+server+"-tls-ca", c.Etcd.TLS.CA, "--"+server+"-tls-cert", c.Etcd.TLS.Cert,
+			"--"+server+"-tls-key", c.Etcd.TLS.Key)
 	}
 	return args
 }
@@ -360,8 +368,10 @@ func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
 	}
 	port := freePorts(t, 1)[0]
 	out, err := exec.CommandContext(within(t, time.Minute), self(t), "worker",
-		"--temporal-address", c.Temporal.Address, "--etcd-endpoints", fmt.Sprintf("http://127.0.0.1:%d", port)).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), fmt.Sprintf("127.0.0.1:%d", port)) || !strings.Contains(string(out), "etcd") {
+		"--temporal-address", c.Temporal.Address, "--etcd-endpoints",
+		fmt.Sprintf("http://127.0.0.1:%d", port)).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), fmt.Sprintf("127.0.0.1:%d", port)) ||
+		!strings.Contains(string(out), "etcd") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if strings.Contains(string(out), "goroutine") {
@@ -376,7 +386,8 @@ func TestAWorkerAloneWithoutTheSecretsKeyMakesNoneOfItsOwn(t *testing.T) {
 	cmd := exec.CommandContext(within(t, time.Minute), self(t), externally(c)...)
 	cmd.Env = append(os.Environ(), config.EnvDir+"="+dir, "SKYCTL_TEMPORAL_TASK_QUEUE=apart")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "secrets key "+dir) || !strings.Contains(string(out), "skyd team certificates") {
+	if err == nil || !strings.Contains(string(out), "secrets key "+dir) ||
+		!strings.Contains(string(out), "skyd team certificates") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
@@ -386,7 +397,8 @@ func TestAWorkerAloneWithoutTheSecretsKeyMakesNoneOfItsOwn(t *testing.T) {
 
 func TestDevRefusesToRunBesideAnExternalEtcd(t *testing.T) {
 	c := settings(t)
-	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "dev", "--temporal-address", "t:1", "--etcd-endpoints", "http://e:1").CombinedOutput()
+	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "dev", "--temporal-address", "t:1",
+		"--etcd-endpoints", "http://e:1").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "skyd worker") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -401,7 +413,8 @@ func dialEtcd(t *testing.T, c *config.Config) *clientv3.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := clientv3.New(clientv3.Config{Endpoints: c.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second, Logger: zap.NewNop()})
+	e, err := clientv3.New(clientv3.Config{Endpoints: c.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second,
+		Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,8 @@ func newTeamCommand(load settingsLoader, stdout, stderr io.Writer) *cobra.Comman
 		Short: "Prepare a Temporal and an etcd that several people share",
 		Args:  cobra.NoArgs,
 	}
-	c.AddCommand(newCertificatesCommand(stdout), newMemberCommand(stdout, stderr), newNamespaceCommand(load), newCheckCommand(load))
+	c.AddCommand(newCertificatesCommand(stdout), newMemberCommand(stdout, stderr), newNamespaceCommand(load),
+		newCheckCommand(load))
 	return c
 }
 
@@ -33,7 +34,8 @@ func newCertificatesCommand(stdout io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "certificates",
 		Short: "Make the certificates of Postgres, Temporal, its Web UI, etcd and the worker",
-		Long: "Make an authority, a certificate for each service of docker-compose.yml, and the key that secrets are encrypted with.\n" +
+		Long: "Make an authority, a certificate for each service of docker-compose.yml, and the key that secrets " +
+			"are encrypted with.\n" +
 			"What is there and good is kept; what is near its end, or lacks a host, is made anew.",
 		Example: "  skyd team certificates --dir /srv/skyctl --host skyctl.example.com --host 10.0.0.5",
 		Args:    cobra.NoArgs,
@@ -52,8 +54,10 @@ func newCertificatesCommand(stdout io.Writer) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&o.Dir, "dir", "", "directory that holds one for the authority and for each service")
-	c.Flags().StringSliceVar(&o.Hosts, "host", nil, "further name or address by which people reach the servers; may be repeated")
-	c.Flags().BoolVar(&o.GiveAway, "give-away", false, "make each directory belong to the user of its service's image; takes root")
+	c.Flags().StringSliceVar(&o.Hosts, "host", nil,
+		"further name or address by which people reach the servers; may be repeated")
+	c.Flags().BoolVar(&o.GiveAway, "give-away", false,
+		"make each directory belong to the user of its service's image; takes root")
 	_ = c.MarkFlagRequired("dir")
 	return c
 }
@@ -63,7 +67,8 @@ func newMemberCommand(stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "member NAME",
 		Short: "Write what a member of the team unpacks in ~/.skyconf, as a tar archive",
-		Long: "Write settings, a certificate in the member's name and the secrets key as a tar archive to standard output.\n" +
+		Long: "Write settings, a certificate in the member's name and the secrets key as a tar archive to standard " +
+			"output.\n" +
 			"Whoever has it can use all of the team's clusters: hand it over as you would a password.",
 		Example: "  skyd team member ann --dir /srv/skyctl --host skyctl.example.com > ann.tar\n" +
 			"  mkdir -p -m 700 ~/.skyconf && tar -xkf ann.tar -C ~/.skyconf   # on ann's machine",
@@ -73,7 +78,8 @@ func newMemberCommand(stdout, stderr io.Writer) *cobra.Command {
 			if err := m.WriteBundle(stdout); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(stderr, "Wrote the bundle of %s, whose certificate ends on %s.\n", m.Name, m.Now.Add(m.Life).Format(time.DateOnly))
+			_, err := fmt.Fprintf(stderr, "Wrote the bundle of %s, whose certificate ends on %s.\n", m.Name,
+				m.Now.Add(m.Life).Format(time.DateOnly))
 			return err
 		},
 	}
@@ -97,7 +103,8 @@ func newNamespaceCommand(load settingsLoader) *cobra.Command {
 		RunE: requireExternal(load, func(cmd *cobra.Command, cfg *config.Config) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			return team.Namespace{Retention: embedded.Retention, SearchAttributes: embedded.SearchAttributes}.Ensure(ctx, cfg)
+			return team.Namespace{Retention: embedded.Retention,
+				SearchAttributes: embedded.SearchAttributes}.Ensure(ctx, cfg)
 		}),
 	}
 	c.Flags().DurationVar(&wait, "wait", wait, "how long to wait for Temporal")
@@ -116,7 +123,8 @@ func newCheckCommand(load settingsLoader) *cobra.Command {
 }
 
 // requireExternal runs where there is an external Temporal and etcd: skyd dev prepares its own.
-func requireExternal(load settingsLoader, run func(*cobra.Command, *config.Config) error) func(*cobra.Command, []string) error {
+func requireExternal(load settingsLoader, run func(*cobra.Command, *config.Config) error) func(*cobra.Command,
+	[]string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		cfg, _, err := load(cmd)
 		if err != nil {
@@ -124,7 +132,8 @@ func requireExternal(load settingsLoader, run func(*cobra.Command, *config.Confi
 		}
 		if !cfg.IsExternal() {
 			return fmt.Errorf("skyd %s is for an external Temporal and etcd: set %s, and %s",
-				strings.TrimPrefix(cmd.CommandPath(), "skyd "), cfg.HowToSet("temporal.address"), cfg.HowToSet("etcd.endpoints"))
+				strings.TrimPrefix(cmd.CommandPath(),
+					"skyd "), cfg.HowToSet("temporal.address"), cfg.HowToSet("etcd.endpoints"))
 		}
 		return run(cmd, cfg)
 	}

@@ -23,7 +23,8 @@ var acceleratorName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,62}$`)
 // cloud to say. Its error is a *FieldError.
 func ParseAccelerators(s string) (Accelerators, error) {
 	wrong := func(why string) (Accelerators, error) {
-		return Accelerators{}, &FieldError{Field: "accelerators", Value: s, Want: "accelerators per machine as NAME or NAME:COUNT, such as A100:8" + why}
+		return Accelerators{}, &FieldError{Field: "accelerators", Value: s,
+			Want: "accelerators per machine as NAME or NAME:COUNT, such as A100:8" + why}
 	}
 	text := strings.TrimSpace(s)
 	if inner, ok := strings.CutPrefix(text, "{"); ok {
@@ -53,8 +54,8 @@ func ParseAccelerators(s string) (Accelerators, error) {
 var nvidiaModel = regexp.MustCompile(`(?i)^(rtx|rtxpro|gh|gb|[abhklmptv])\d+[a-z]*(-[a-z0-9]+)?$`)
 
 // canonicalAcceleratorName is the name of one of NVIDIA's accelerators with the capitals that SkyPilot's catalogs have
-// (https://docs.skypilot.co/en/latest/compute/gpus.html), which it does not insist on: nodes are labelled with it, and people
-// see it.
+// (https://docs.skypilot.co/en/latest/compute/gpus.html), which it does not insist on: nodes are labelled with it, and
+// people see it.
 func canonicalAcceleratorName(name string) string {
 	if !nvidiaModel.MatchString(name) {
 		return name

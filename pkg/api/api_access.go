@@ -25,8 +25,10 @@ func (s ClusterSpec) validateAPIAccess(errs *fieldErrors) {
 	access, ok := normalizeAPIAccess(s.APIAccess)
 	switch {
 	case !ok:
-		errs.addField("api_access", s.APIAccess, "auto, public (port 6443 of the head is opened) or tunnel (through SSH)")
+		errs.addField("api_access", s.APIAccess,
+			"auto, public (port 6443 of the head is opened) or tunnel (through SSH)")
 	case access == APITunnel && s.APICIDR != "":
-		errs.addField("api_cidr", s.APICIDR, "nothing beside api_access tunnel, with which nobody reaches the API's port from outside")
+		errs.addField("api_cidr", s.APICIDR, "nothing beside api_access tunnel, with which nobody reaches the API's "+
+			"port from outside")
 	}
 }

@@ -46,7 +46,8 @@ type ClusterSpec struct {
 	DiskSize int `json:"disk_size,omitempty"`
 	// Accelerators per machine as NAME:COUNT, such as "A100:8".
 	Accelerators string `json:"accelerators,omitempty"`
-	// GPUStack is how accelerators are made known to Kubernetes: one of the GPUStack constants, empty without accelerators.
+	// GPUStack is how accelerators are made known to Kubernetes: one of the GPUStack constants, empty without
+	// accelerators.
 	GPUStack string `json:"gpu_stack,omitempty"`
 	// GPUTaint keeps pods that ask for no accelerator off the workers.
 	GPUTaint bool `json:"gpu_taint,omitempty"`
@@ -58,16 +59,16 @@ type ClusterSpec struct {
 	ImageID string `json:"image_id,omitempty"`
 	// APICIDR are the addresses from which the Kubernetes API may be reached; empty is anywhere.
 	APICIDR string `json:"api_cidr,omitempty"`
-	// APIAccess is how the Kubernetes API is reached: APIPublic, APITunnel, or empty for the first where the cloud can open its
-	// port as asked, and the second elsewhere.
+	// APIAccess is how the Kubernetes API is reached: APIPublic, APITunnel, or empty for the first where the cloud can
+	// open its port as asked, and the second elsewhere.
 	APIAccess string `json:"api_access,omitempty"`
 	// Ports are opened to the outside on every machine: "8080" or "30000-30100".
 	Ports []string `json:"ports,omitempty"`
 	// NumNodes counts the head.
 	NumNodes  int  `json:"num_nodes"`
 	Provision bool `json:"provision"`
-	// KubernetesVersion is the release of RKE2, such as v1.35.7+rke2r1. It and what follows is what the create was given; what
-	// is empty is for the worker's settings to say, as for clusters of before.
+	// KubernetesVersion is the release of RKE2, such as v1.35.7+rke2r1. It and what follows is what the create was
+	// given; what is empty is for the worker's settings to say, as for clusters of before.
 	KubernetesVersion string      `json:"kubernetes_version,omitempty"`
 	RKE2              RKE2Release `json:"rke2,omitzero"`
 	GPU               GPURelease  `json:"gpu,omitzero"`
@@ -103,7 +104,8 @@ type ClusterStatus struct {
 	GPUs []NodeGPUs `json:"gpus,omitempty"`
 	// Endpoint is the address of the Kubernetes API as the kubeconfig has it.
 	Endpoint string `json:"endpoint,omitempty"`
-	// TunnelPort is the loopback port of a person's machine that leads to the Kubernetes API, where that is reached through SSH.
+	// TunnelPort is the loopback port of a person's machine that leads to the Kubernetes API, where that is reached
+	// through SSH.
 	TunnelPort int `json:"tunnel_port,omitempty"`
 	// Artifacts pins what every machine of the cluster, now or later, installs.
 	Artifacts *Artifacts `json:"artifacts,omitempty"`

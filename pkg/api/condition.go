@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Condition is one aspect of a cluster's state, named so that provision, describe and the sweep speak of the same thing.
+// Condition is one aspect of a cluster's state, named so that provision, describe and the sweep speak of the same
+// thing.
 type Condition struct {
 	Type    ConditionType   `json:"type"`
 	Status  ConditionStatus `json:"status"`
@@ -30,8 +31,8 @@ type ConditionType string
 
 // The conditions of a cluster, in the order in which a create makes them true.
 const (
-	// CreateBegun is False while something keeps a create from asking for machines, such as a release source that does not
-	// answer; Message says what. It is taken away once that is over.
+	// CreateBegun is False while something keeps a create from asking for machines, such as a release source that does
+	// not answer; Message says what. It is taken away once that is over.
 	CreateBegun       ConditionType = "CreateBegun"
 	MachinesLaunched  ConditionType = "MachinesLaunched"
 	MachinesPrepared  ConditionType = "MachinesPrepared"

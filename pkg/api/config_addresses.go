@@ -1,7 +1,7 @@
 package api
 
-// ConfigAddresses are the addresses that RKE2's configuration on a machine has to hold, in one line: its own two, and that of
-// the head, where it joins the cluster.
+// ConfigAddresses are the addresses that RKE2's configuration on a machine has to hold, in one line: its own two, and
+// that of the head, where it joins the cluster.
 func (m *Machine) ConfigAddresses(head *Machine) string {
 	line := "node " + m.PrivateAddress
 	if m.Address != m.PrivateAddress {

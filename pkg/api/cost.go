@@ -2,9 +2,9 @@ package api
 
 import "time"
 
-// CostUntil is what a machine has cost by now, in US dollars: from its launch to its end as the cloud tells them, and otherwise from
-// the moment its launch was asked for until the cloud's listing no longer had it, which IsCostEstimated says. The cloud's own bill
-// may differ by how it rounds, and by what it takes for disks and traffic.
+// CostUntil is what a machine has cost by now, in US dollars: from its launch to its end as the cloud tells them, and
+// otherwise from the moment its launch was asked for until the cloud's listing no longer had it, which IsCostEstimated
+// says. The cloud's own bill may differ by how it rounds, and by what it takes for disks and traffic.
 func (m Machine) CostUntil(now time.Time) float64 {
 	from, until := m.LaunchedAt, now
 	if !m.BilledFrom.IsZero() {
@@ -35,8 +35,8 @@ func (m *Machine) CarryOverCost(old Machine, now time.Time) {
 	m.SpentEstimated = old.SpentEstimated || old.IsCostEstimated()
 }
 
-// CostSoFar is what a cluster has cost by now, in US dollars, with the machines that are gone or that others have taken the
-// place of. The machines must have been read along.
+// CostSoFar is what a cluster has cost by now, in US dollars, with the machines that are gone or that others have taken
+// the place of. The machines must have been read along.
 func (s ClusterStatus) CostSoFar(now time.Time) float64 {
 	sum := 0.0
 	for _, m := range s.Machines {

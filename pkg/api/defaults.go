@@ -16,9 +16,9 @@ func NewCluster(name, uid string, spec ClusterSpec, labels map[string]string, no
 	return c
 }
 
-// SetDefaults fills in what was left out and brings the rest into its normal form. What is malformed stays as it is, for
-// Validate to name it as it was given. NumNodes has no default here: 0 is a mistake that must be seen
-// (see DefaultNumNodes).
+// SetDefaults fills in what was left out and brings the rest into its normal form. What is malformed stays as it is,
+// for Validate to name it as it was given. NumNodes has no default here: 0 is a mistake that must be seen (see
+// DefaultNumNodes).
 func (c *Cluster) SetDefaults() {
 	c.APIVersion, c.Kind = APIVersion, Kind
 	if c.Status.Phase == "" {

@@ -22,12 +22,14 @@ type DriftReason string
 
 // The kinds of drift.
 const (
-	DriftMachineGone     DriftReason = "MachineGone"       // the cloud does not list it any more
-	DriftMachineStopped  DriftReason = "MachineStopped"    // the cloud says that it was stopped
-	DriftAddressChanged  DriftReason = "AddressChanged"    // the cloud lists it at another address than the one on record
-	DriftConfigOutdated  DriftReason = "ConfigOutdated"    // RKE2's configuration on it holds addresses of before
-	DriftMachineExtra    DriftReason = "MachineExtra"      // a machine of the cluster's that has no place in it
-	DriftMachineConflict DriftReason = "MachineConflict"   // name, labels and id do not fit together: a copy, or one that was renamed; left alone
+	DriftMachineGone    DriftReason = "MachineGone"    // the cloud does not list it any more
+	DriftMachineStopped DriftReason = "MachineStopped" // the cloud says that it was stopped
+	// the cloud lists it at another address than the one on record
+	DriftAddressChanged DriftReason = "AddressChanged"
+	DriftConfigOutdated DriftReason = "ConfigOutdated" // RKE2's configuration on it holds addresses of before
+	DriftMachineExtra   DriftReason = "MachineExtra"   // a machine of the cluster's that has no place in it
+	// name, labels and id do not fit together: a copy, or one that was renamed; left alone
+	DriftMachineConflict DriftReason = "MachineConflict"
 	DriftMachineUnready  DriftReason = "MachineUnready"    // in place, and was never brought up to the end
 	DriftUnitDead        DriftReason = "UnitDead"          // RKE2 does not run on it
 	DriftNodeNotReady    DriftReason = "NodeNotReady"      // Kubernetes says that its Node is not Ready
@@ -50,7 +52,8 @@ const (
 	DriftInvalid         DriftReason = "Invalid"           // the object in etcd makes no sense; it is left alone
 )
 
-// IsOnlyReported says that nothing is done about a drift of this kind: it is somebody's wish, or for a person to see to.
+// IsOnlyReported says that nothing is done about a drift of this kind: it is somebody's wish, or for a person to see
+// to.
 func (r DriftReason) IsOnlyReported() bool {
 	switch r {
 	case DriftNodeCordoned, DriftVersionSkew, DriftNodePressure, DriftInvalid:
@@ -68,11 +71,13 @@ const (
 	ActionTerminate ActionKind = "Terminate"
 	// ActionForgetNode removes the Node of a machine that is no more.
 	ActionForgetNode ActionKind = "ForgetNode"
-	// ActionRecordAddress has a machine be at its address again, where the cloud can, or records the one that it is at now.
+	// ActionRecordAddress has a machine be at its address again, where the cloud can, or records the one that it is at
+	// now.
 	ActionRecordAddress ActionKind = "RecordAddress"
 	// ActionStartMachine starts a machine that was stopped.
 	ActionStartMachine ActionKind = "StartMachine"
-	// ActionReconfigure writes RKE2's configuration with the addresses of now, restarts it, and writes the kubeconfig anew.
+	// ActionReconfigure writes RKE2's configuration with the addresses of now, restarts it, and writes the kubeconfig
+	// anew.
 	ActionReconfigure ActionKind = "Reconfigure"
 	// ActionRestart restarts RKE2 on a machine and waits for its Node.
 	ActionRestart ActionKind = "Restart"
@@ -82,8 +87,8 @@ const (
 	ActionBringUp ActionKind = "BringUp"
 	// ActionDisarm takes the power-off timer of a machine away that a repair which was cut off has left.
 	ActionDisarm ActionKind = "Disarm"
-	// ActionRestoreKeys brings back secrets that etcd has lost: a new SSH key through the Kubernetes API, tokens and kubeconfig
-	// from the head.
+	// ActionRestoreKeys brings back secrets that etcd has lost: a new SSH key through the Kubernetes API, tokens and
+	// kubeconfig from the head.
 	ActionRestoreKeys ActionKind = "RestoreKeys"
 	// ActionRefresh fetches token and kubeconfig anew, with certificates that last.
 	ActionRefresh ActionKind = "RefreshCredentials"
@@ -109,8 +114,9 @@ type Action struct {
 	Message string `json:"message"`
 }
 
-// RepairKey is the action without all that differs from one try to the next: two actions with the same target are of one kind
-// and done to the same thing, which is a Node, a machine that has no place, a place whichever machine is in it, or the cluster.
+// RepairKey is the action without all that differs from one try to the next: two actions with the same target are of
+// one kind and done to the same thing, which is a Node, a machine that has no place, a place whichever machine is in
+// it, or the cluster.
 func (a Action) RepairKey() Action {
 	switch a.Kind {
 	case ActionForgetNode:
@@ -133,9 +139,9 @@ type Repair struct {
 	Error string `json:"error,omitempty"`
 }
 
-// The record of repairs is what they are paced by, so that none may be forgotten that counts: it keeps the last shownRepairs
-// in any case, and of those of the last day up to pacedRepairs of the same kind on the same thing. In all it has at most
-// maxRepairs, which bounds the object's growth.
+// The record of repairs is what they are paced by, so that none may be forgotten that counts: it keeps the last
+// shownRepairs in any case, and of those of the last day up to pacedRepairs of the same kind on the same thing. In all
+// it has at most maxRepairs, which bounds the object's growth.
 const (
 	shownRepairs = 50
 	pacedRepairs = 15
@@ -180,8 +186,8 @@ func (s *ClusterStatus) EndRepair(id, failure string, now time.Time) {
 	}
 }
 
-// WasReady says that the cluster has been READY since it was last created: its machines may hold somebody's work, even if it
-// is in ERROR by now.
+// WasReady says that the cluster has been READY since it was last created: its machines may hold somebody's work, even
+// if it is in ERROR by now.
 func (s *ClusterStatus) WasReady() bool {
 	for i := len(s.Transitions) - 1; i >= 0; i-- {
 		switch s.Transitions[i].Phase {
@@ -194,8 +200,8 @@ func (s *ClusterStatus) WasReady() bool {
 	return false
 }
 
-// CanBeRepaired says that a cluster in ERROR is one that a repair can take up again: a repair left it there, or its GPU stack, and
-// nothing was terminated.
+// CanBeRepaired says that a cluster in ERROR is one that a repair can take up again: a repair left it there, or its GPU
+// stack, and nothing was terminated.
 func (s *ClusterStatus) CanBeRepaired() bool {
 	return s.Phase == PhaseError && (s.WasReady() || s.Failure != nil && s.Failure.Step == StepGPU)
 }

@@ -13,7 +13,8 @@ func TestTheRecordOfRepairsKeepsWhatTheyArePacedBy(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	begin := func(kind api.ActionKind, index int) {
 		at = at.Add(time.Second)
-		s.BeginRepair(api.Repair{ID: fmt.Sprint(kind, index, at.Unix()), At: at, Action: api.Action{Kind: kind, Index: index, Message: at.String()}})
+		s.BeginRepair(api.Repair{ID: fmt.Sprint(kind, index, at.Unix()), At: at,
+			Action: api.Action{Kind: kind, Index: index, Message: at.String()}})
 	}
 	count := func(kind api.ActionKind, index int) (n int) {
 		for _, r := range s.Repairs {

@@ -6,7 +6,8 @@ import (
 
 // The ways in which a cluster's accelerators are made known to Kubernetes.
 const (
-	// GPUStackOperator installs NVIDIA's GPU Operator, which brings driver, container toolkit and device plugin as needed.
+	// GPUStackOperator installs NVIDIA's GPU Operator, which brings driver, container toolkit and device plugin as
+	// needed.
 	GPUStackOperator = "operator"
 	// GPUStackDevicePlugin installs the device plugin alone, for images that carry driver and toolkit already.
 	GPUStackDevicePlugin = "device-plugin"
@@ -14,11 +15,12 @@ const (
 	GPUStackNone = "none"
 )
 
-// StepRelease is the step of a Failure of a delete that has ended all machines it knows: the clouds can't say that nothing is left.
+// StepRelease is the step of a Failure of a delete that has ended all machines it knows: the clouds can't say that
+// nothing is left.
 const StepRelease = "confirm that nothing is left"
 
-// StepGPU is the step of a Failure that leaves a cluster whole but for its accelerators: its machines and its kubeconfig are
-// kept.
+// StepGPU is the step of a Failure that leaves a cluster whole but for its accelerators: its machines and its
+// kubeconfig are kept.
 const StepGPU = "gpu"
 
 // NodeGPUs is how many accelerators a node should offer to pods, and how many it does.
@@ -29,7 +31,8 @@ type NodeGPUs struct {
 }
 
 // otherVendorPrefixes are how the names of accelerators begin that NVIDIA's software does not serve.
-var otherVendorPrefixes = []string{"tpu", "trainium", "inferentia", "gaudi", "mi25", "mi50", "mi100", "mi200", "mi210", "mi250", "mi300", "mi325", "mi350", "mi355", "radeon"}
+var otherVendorPrefixes = []string{"tpu", "trainium", "inferentia", "gaudi", "mi25", "mi50", "mi100", "mi200", "mi210",
+	"mi250", "mi300", "mi325", "mi350", "mi355", "radeon"}
 
 // IsNVIDIA says whether accelerators of that name are NVIDIA's, as far as the name shows.
 func IsNVIDIA(accelerator string) bool {
@@ -42,8 +45,8 @@ func IsNVIDIA(accelerator string) bool {
 	return true
 }
 
-// ManagesGPUs says that the accelerators of a cluster with this spec are made known to Kubernetes by us, so that it is READY
-// only when GPUReady holds.
+// ManagesGPUs says that the accelerators of a cluster with this spec are made known to Kubernetes by us, so that it is
+// READY only when GPUReady holds.
 func (s ClusterSpec) ManagesGPUs() bool {
 	s.SetDefaults()
 	return s.GPUStack == GPUStackOperator || s.GPUStack == GPUStackDevicePlugin
@@ -76,7 +79,8 @@ func (s *ClusterSpec) setDefaultGPUStack() {
 	}
 }
 
-const wantStack = "operator (driver, toolkit and device plugin as needed), device-plugin (for images that carry driver and toolkit), or none"
+const wantStack = "operator (driver, toolkit and device plugin as needed), device-plugin (for images that carry " +
+	"driver and toolkit), or none"
 
 // validateGPU checks what is said of accelerators besides their name and count.
 func (s ClusterSpec) validateGPU(errs *fieldErrors) {
@@ -89,7 +93,8 @@ func (s ClusterSpec) validateGPU(errs *fieldErrors) {
 		errs.addField("gpu_stack", s.GPUStack, "only with --accelerators, such as A100:8: this cluster has none")
 	case stack != GPUStackNone:
 		if a, err := ParseAccelerators(s.Accelerators); err == nil && !IsNVIDIA(a.Name) {
-			errs.addField("gpu_stack", s.GPUStack, "none: "+a.Name+" is not made by NVIDIA, whose software this installs")
+			errs.addField("gpu_stack", s.GPUStack,
+				"none: "+a.Name+" is not made by NVIDIA, whose software this installs")
 		}
 	}
 	switch {
@@ -97,6 +102,7 @@ func (s ClusterSpec) validateGPU(errs *fieldErrors) {
 	case s.Accelerators == "":
 		errs.addField("gpu_taint", "true", "only with --accelerators, such as A100:8: this cluster has none")
 	case s.NumNodes == 1:
-		errs.addField("gpu_taint", "true", "only with --num_nodes from 2: workers are tainted, and this cluster has none; the head stays open, for the cluster's own pods have to run somewhere")
+		errs.addField("gpu_taint", "true", "only with --num_nodes from 2: workers are tainted, and this cluster has "+
+			"none; the head stays open, for the cluster's own pods have to run somewhere")
 	}
 }

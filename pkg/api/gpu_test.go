@@ -35,11 +35,19 @@ func TestFlagsAboutGPUsNeedGPUs(t *testing.T) {
 		change      func(*api.ClusterSpec)
 		field, says string
 	}{
-		"no such stack":                {func(s *api.ClusterSpec) { s.Accelerators, s.GPUStack = "A100", "helm" }, "gpu_stack", "device-plugin"},
-		"a stack without accelerators": {func(s *api.ClusterSpec) { s.GPUStack = "operator" }, "gpu_stack", "--accelerators"},
-		"another maker's":              {func(s *api.ClusterSpec) { s.Accelerators, s.GPUStack = "tpu-v4-8", "operator" }, "gpu_stack", "NVIDIA"},
+		"no such stack": {func(s *api.ClusterSpec) {
+			s.Accelerators, s.GPUStack = "A100", "helm"
+		}, "gpu_stack", "device-plugin"},
+		"a stack without accelerators": {func(s *api.ClusterSpec) {
+			s.GPUStack = "operator"
+		}, "gpu_stack", "--accelerators"},
+		"another maker's": {func(s *api.ClusterSpec) {
+			s.Accelerators, s.GPUStack = "tpu-v4-8", "operator"
+		}, "gpu_stack", "NVIDIA"},
 		"a taint without accelerators": {func(s *api.ClusterSpec) { s.GPUTaint = true }, "gpu_taint", "--accelerators"},
-		"a taint without workers":      {func(s *api.ClusterSpec) { s.Accelerators, s.GPUTaint, s.NumNodes = "A100", true, 1 }, "gpu_taint", "--num_nodes"},
+		"a taint without workers": {func(s *api.ClusterSpec) {
+			s.Accelerators, s.GPUTaint, s.NumNodes = "A100", true, 1
+		}, "gpu_taint", "--num_nodes"},
 	} {
 		spec := good()
 		c.change(&spec)
@@ -70,7 +78,8 @@ func TestAcceleratorsCompareWithoutCase(t *testing.T) {
 
 func TestNamesOfAcceleratorsAreSpelledAsTheCatalogsHaveThem(t *testing.T) {
 	for given, want := range map[string]string{
-		"v100:4": "V100:4", "a100-80gb": "A100-80GB:1", "{h100: 8}": "H100:8", "rtx6000-ada:2": "RTX6000-Ada:2", "t4G": "T4g:1", "L40S:1": "L40S:1",
+		"v100:4": "V100:4", "a100-80gb": "A100-80GB:1", "{h100: 8}": "H100:8", "rtx6000-ada:2": "RTX6000-Ada:2",
+		"t4G": "T4g:1", "L40S:1": "L40S:1",
 		"h100-mega:8": "H100-MEGA:8", "tpu-v4-8": "tpu-v4-8:1", "Trainium:16": "Trainium:16", "MI300X:8": "MI300X:8",
 	} {
 		spec := api.ClusterSpec{Accelerators: given}

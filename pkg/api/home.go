@@ -8,8 +8,8 @@ import (
 // WorkflowAdopt makes a state directory the home of its installation again.
 const WorkflowAdopt = "Adopt"
 
-// Home is where an installation lives and how far it has come. It tells the one state directory of an installation from copies
-// of it, and from an older state of itself.
+// Home is where an installation lives and how far it has come. It tells the one state directory of an installation from
+// copies of it, and from an older state of itself.
 type Home struct {
 	Installation string `json:"installation"`
 	// Host identifies the computer, without giving its machine id away; Hostname is its name for people.
@@ -69,7 +69,8 @@ func (d *HomeDoubt) JoinMessages() string {
 }
 
 // HomeHeld is what a sweep says of the work that it leaves undone because of a doubt.
-const HomeHeld = "nothing: it is in doubt whether this state directory is the installation's home: see skyctl server adopt"
+const HomeHeld = "nothing: it is in doubt whether this state directory is the installation's home: see skyctl " +
+	"server adopt"
 
 // AdoptInput is the input of WorkflowAdopt.
 type AdoptInput struct {
@@ -85,7 +86,8 @@ type AdoptResult struct {
 	After Home `json:"after"`
 	// Findings are all that speak against this directory, looked up anew.
 	Findings []HomeFinding `json:"findings,omitempty"`
-	// Marked are the clusters of which a machine has the mark of this adoption, Unreached those of which none could be asked.
+	// Marked are the clusters of which a machine has the mark of this adoption, Unreached those of which none could be
+	// asked.
 	Marked    []string `json:"marked,omitempty"`
 	Unreached []string `json:"unreached,omitempty"`
 }

@@ -15,7 +15,8 @@ const incarnationAlphabet = "bcdfghjkmnpqrstvwxz2456789"
 // NewIncarnation makes the id of a new incarnation out of random bytes; r is crypto/rand.Reader outside of tests.
 func NewIncarnation(r io.Reader) (string, error) {
 	id := make([]byte, 0, IncarnationLength)
-	fair := byte(256 / len(incarnationAlphabet) * len(incarnationAlphabet)) // beyond it some characters would come more often
+	// beyond it some characters would come more often
+	fair := byte(256 / len(incarnationAlphabet) * len(incarnationAlphabet))
 	for b := make([]byte, 1); len(id) < IncarnationLength; {
 		if _, err := io.ReadFull(r, b); err != nil {
 			return "", fmt.Errorf("making an incarnation's id: %w", err)

@@ -15,8 +15,10 @@ var (
 )
 
 const (
-	wantLabelKey   = "a key of at most 63 letters, digits, '-', '_' and '.' that begins and ends with a letter or digit, such as team or example.com/team"
-	wantLabelValue = "a value of at most 63 letters, digits, '-', '_' and '.' that begins and ends with a letter or digit, or an empty one"
+	wantLabelKey = "a key of at most 63 letters, digits, '-', '_' and '.' that begins and ends with a letter or " +
+		"digit, such as team or example.com/team"
+	wantLabelValue = "a value of at most 63 letters, digits, '-', '_' and '.' that begins and ends with a letter or " +
+		"digit, or an empty one"
 )
 
 // ParseLabels reads the values of --labels, each as key=value. Its errors are *FieldErrorsOf, joined.

@@ -39,8 +39,9 @@ type Machine struct {
 	CloudID        string `json:"cloud_id,omitempty"`
 	Address        string `json:"address,omitempty"`
 	PrivateAddress string `json:"private_address,omitempty"`
-	// ConfiguredFor are the addresses that RKE2's configuration on the machine holds, as ConfigAddresses has them. It is empty
-	// before the configuration is written, and where a version wrote it that recorded none: those are the ones on record.
+	// ConfiguredFor are the addresses that RKE2's configuration on the machine holds, as ConfigAddresses has them. It
+	// is empty before the configuration is written, and where a version wrote it that recorded none: those are the ones
+	// on record.
 	ConfiguredFor string `json:"configured_for,omitempty"`
 	SSHUser       string `json:"ssh_user,omitempty"`
 	SSHPort       int    `json:"ssh_port,omitempty"`
@@ -54,11 +55,12 @@ type Machine struct {
 	LaunchedAt time.Time `json:"launched_at,omitzero"`
 	ReadyAt    time.Time `json:"ready_at,omitzero"`
 	GoneAt     time.Time `json:"gone_at,omitzero"`
-	// BilledFrom and BilledUntil are from when until when the machine was there as its cloud tells it; zero where it has not.
+	// BilledFrom and BilledUntil are from when until when the machine was there as its cloud tells it; zero where it
+	// has not.
 	BilledFrom  time.Time `json:"billed_from,omitzero"`
 	BilledUntil time.Time `json:"billed_until,omitzero"`
-	// SpentBefore is what earlier machines in this place have cost, in US dollars. SpentEstimated: that, or what this one has
-	// cost so far, counts with times that are not the cloud's own.
+	// SpentBefore is what earlier machines in this place have cost, in US dollars. SpentEstimated: that, or what this
+	// one has cost so far, counts with times that are not the cloud's own.
 	SpentBefore    float64 `json:"spent_before,omitempty"`
 	SpentEstimated bool    `json:"spent_estimated,omitempty"`
 	// PowerOffAt is when the machine powers itself off unless its cluster is READY before; zero where it does not.

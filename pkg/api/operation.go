@@ -10,8 +10,8 @@ const (
 	WorkflowPlan      = "Plan"
 )
 
-// The search attributes of operations: keywords by which the Web UI lists them. A Temporal refuses to start what carries
-// one that its namespace does not have.
+// The search attributes of operations: keywords by which the Web UI lists them. A Temporal refuses to start what
+// carries one that its namespace does not have.
 const (
 	SearchClusterName = "ClusterName"
 	SearchOperation   = "Operation" // the workflow type that somebody asked for

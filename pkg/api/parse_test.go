@@ -12,14 +12,16 @@ import (
 )
 
 func TestQuantities(t *testing.T) {
-	for in, want := range map[string]api.Quantity{"4": {Value: 4}, "4+": {Value: 4, AtLeast: true}, "100000": {Value: 100000}} {
+	for in, want := range map[string]api.Quantity{"4": {Value: 4}, "4+": {Value: 4, AtLeast: true},
+		"100000": {Value: 100000}} {
 		got, err := api.ParseQuantity(in)
 		if err != nil || got != want || got.String() != in {
 			t.Errorf("%s: %+v, %v", in, got, err)
 		}
 	}
 	for _, in := range []string{"", "0", "0+", "-1", "4 ", "4+ ", "1_0", "0x4", "4GiB"} {
-		if got, err := api.ParseQuantity(in); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", in)) || !strings.Contains(err.Error(), "such as 4+") {
+		if got, err := api.ParseQuantity(in); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", in)) ||
+			!strings.Contains(err.Error(), "such as 4+") {
 			t.Errorf("%q: %+v, %v", in, got, err)
 		}
 	}
@@ -32,7 +34,8 @@ func TestQuantities(t *testing.T) {
 }
 
 func TestSizesMayCarryTheirUnit(t *testing.T) {
-	for in, want := range map[string]string{"16": "16", "16+": "16+", "16GiB": "16", "16Gi": "16", "16GiB+": "16+", "16Gi+": "16+"} {
+	for in, want := range map[string]string{"16": "16", "16+": "16+", "16GiB": "16", "16Gi": "16", "16GiB+": "16+",
+		"16Gi+": "16+"} {
 		if got, err := api.ParseMemory(in); err != nil || got.String() != want {
 			t.Errorf("memory %s: %v, %v", in, got, err)
 		}
@@ -42,7 +45,8 @@ func TestSizesMayCarryTheirUnit(t *testing.T) {
 			t.Errorf("disk %s: %d, %v", in, got, err)
 		}
 	}
-	for in, says := range map[string]string{"0": "from 1", "-1": "from 1", "1.5": "whole", "100GB": "always in GiB", "1Ti": "always in GiB", "100+": "such as 100", "": "such as 100"} {
+	for in, says := range map[string]string{"0": "from 1", "-1": "from 1", "1.5": "whole", "100GB": "always in GiB",
+		"1Ti": "always in GiB", "100+": "such as 100", "": "such as 100"} {
 		_, err := api.ParseDiskSize(in)
 		var e *api.FieldError
 		if !errors.As(err, &e) || e.Field != "disk_size" || e.Value != in || !strings.Contains(e.Want, says) {
@@ -53,7 +57,8 @@ func TestSizesMayCarryTheirUnit(t *testing.T) {
 
 func TestAcceleratorForms(t *testing.T) {
 	for in, want := range map[string]string{
-		"A100": "A100:1", "A100:8": "A100:8", "{A100: 8}": "A100:8", "{A100:8}": "A100:8", ` {"A100": 8} `: "A100:8", "{'A100': 8}": "A100:8",
+		"A100": "A100:1", "A100:8": "A100:8", "{A100: 8}": "A100:8", "{A100:8}": "A100:8", ` {"A100": 8} `: "A100:8",
+		"{'A100': 8}": "A100:8",
 		"A100-80GB:2": "A100-80GB:2", "tpu-v2-8": "tpu-v2-8:1", "RTX6000-Ada:4": "RTX6000-Ada:4", "{H100}": "H100:1",
 	} {
 		got, err := api.ParseAccelerators(in)
@@ -91,7 +96,8 @@ func TestLabelForms(t *testing.T) {
 		}
 		said = append(said, e.Value+": "+e.Want)
 	}
-	if len(said) != 3 || !strings.HasPrefix(said[0], "team: key=value") || !strings.HasPrefix(said[1], "a=b=c: a value") || !strings.Contains(said[2], "x=1 was given too") {
+	if len(said) != 3 || !strings.HasPrefix(said[0], "team: key=value") ||
+		!strings.HasPrefix(said[1], "a=b=c: a value") || !strings.Contains(said[2], "x=1 was given too") {
 		t.Errorf("said %q", said)
 	}
 }
@@ -105,13 +111,15 @@ func TestSpecsAreComparedByWhatTheyMean(t *testing.T) {
 		t.Errorf("the same spec in other words differs: %v", diff)
 	}
 	b.CPUs, b.NumNodes, b.Accelerators, b.DiskSize = "4", 5, "A100", 10
-	want := []string{"cpus is 2+, asked for is 4", "disk_size is unset, asked for is 10", "accelerators is unset, asked for is A100:1", "num_nodes is 3, asked for is 5"}
+	want := []string{"cpus is 2+, asked for is 4", "disk_size is unset, asked for is 10",
+		"accelerators is unset, asked for is A100:1", "num_nodes is 3, asked for is 5"}
 	if diff := api.DiffSpec(a, b); !reflect.DeepEqual(diff, want) {
 		t.Errorf("diff %q", diff)
 	}
 }
 
-// TestEveryFieldOfASpecCountsInComparison changes each field in turn, so that one that is added later can't be forgotten.
+// TestEveryFieldOfASpecCountsInComparison changes each field in turn, so that one that is added later can't be
+// forgotten.
 func TestEveryFieldOfASpecCountsInComparison(t *testing.T) {
 	for i, path := range leaves(reflect.TypeFor[api.ClusterSpec](), nil) {
 		b := good()

@@ -36,7 +36,8 @@ func ParseQuantity(s string) (Quantity, error) {
 	digits, atLeast := strings.CutSuffix(s, "+")
 	n, ok := parseWholeNumber(digits)
 	if !ok || n < 1 {
-		return Quantity{}, fmt.Errorf("%q is neither a whole number above 0, such as 4, nor one with a plus for at least, such as 4+", s)
+		return Quantity{}, fmt.Errorf("%q is neither a whole number above 0, such as 4, nor one with a plus for at "+
+			"least, such as 4+", s)
 	}
 	return Quantity{Value: n, AtLeast: atLeast}, nil
 }
@@ -45,7 +46,9 @@ func ParseQuantity(s string) (Quantity, error) {
 func ParseCPUs(s string) (Quantity, error) {
 	q, err := ParseQuantity(s)
 	if err != nil || q.Value > MaxCPUs {
-		return Quantity{}, &FieldError{Field: "cpus", Value: s, Want: fmt.Sprintf("a whole number of CPUs per machine from 1 to %d, such as 4, or 4+ for at least 4", MaxCPUs)}
+		return Quantity{}, &FieldError{Field: "cpus", Value: s,
+			Want: fmt.Sprintf("a whole number of CPUs per machine from 1 to %d, such as 4, or 4+ for at least 4",
+				MaxCPUs)}
 	}
 	return q, nil
 }
@@ -56,7 +59,8 @@ func ParseMemory(s string) (Quantity, error) {
 	digits, atLeast := strings.CutSuffix(s, "+")
 	n, ok := parseWholeNumber(trimGiBUnit(digits))
 	if !ok || n < 1 || n > MaxMemoryGiB {
-		want := fmt.Sprintf("memory per machine in whole GiB from 1 to %d, such as 16, or 16+ for at least 16", MaxMemoryGiB)
+		want := fmt.Sprintf("memory per machine in whole GiB from 1 to %d, such as 16, or 16+ for at least 16",
+			MaxMemoryGiB)
 		return Quantity{}, &FieldError{Field: "memory", Value: s, Want: want + unitHint(digits)}
 	}
 	return Quantity{Value: n, AtLeast: atLeast}, nil

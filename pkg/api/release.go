@@ -17,8 +17,8 @@ type RKE2Release struct {
 	SHA256 string `json:"sha256,omitempty"`
 }
 
-// GPURelease says which software makes a cluster's accelerators known to Kubernetes, and where it comes from. What is empty
-// is for the worker's own settings to say.
+// GPURelease says which software makes a cluster's accelerators known to Kubernetes, and where it comes from. What is
+// empty is for the worker's own settings to say.
 type GPURelease struct {
 	ChartRepo       string `json:"chart_repo,omitempty"`
 	OperatorVersion string `json:"operator_version,omitempty"`
@@ -51,13 +51,14 @@ func (s ClusterSpec) RequiredLevel() int {
 }
 
 // WithReleases is the spec of a cluster that is there, for a create that goes on with it: what the spec does not say of
-// releases, as that of a version before, is what the create asks for; only the version that machines of the cluster may have
-// already stays.
+// releases, as that of a version before, is what the create asks for; only the version that machines of the cluster may
+// have already stays.
 func (c *Cluster) WithReleases(asked ClusterSpec) ClusterSpec {
 	s := c.Spec
 	if s.KubernetesVersion == "" && s.RKE2 == (RKE2Release{}) {
 		s.KubernetesVersion, s.RKE2 = asked.KubernetesVersion, asked.RKE2
-		if c.Status.Artifacts != nil && slices.ContainsFunc(c.Status.Machines, func(m Machine) bool { return m.State.MayExist() }) {
+		if c.Status.Artifacts != nil && slices.ContainsFunc(c.Status.Machines,
+			func(m Machine) bool { return m.State.MayExist() }) {
 			s.KubernetesVersion = c.Status.Artifacts.Version
 		}
 	}

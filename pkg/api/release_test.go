@@ -18,7 +18,8 @@ func TestASpecOfBeforeIsReadAndWrittenAsItWas(t *testing.T) {
 }
 
 func TestReleasesOfASpecAreChecked(t *testing.T) {
-	good := ClusterSpec{Provision: true, NumNodes: 1, KubernetesVersion: "v1.34.1+rke2r1", RKE2: RKE2Release{Source: "/kit", SHA256: strings.Repeat("a", 64)}}
+	good := ClusterSpec{Provision: true, NumNodes: 1, KubernetesVersion: "v1.34.1+rke2r1",
+		RKE2: RKE2Release{Source: "/kit", SHA256: strings.Repeat("a", 64)}}
 	if err := good.Validate(); err != nil || good.RequiredLevel() != 2 {
 		t.Errorf("%v, level %d", err, good.RequiredLevel())
 	}
@@ -44,10 +45,11 @@ func TestTheSameCreateGoesOnWhateverItSaysOfReleases(t *testing.T) {
 		version string
 		differs bool
 	}{
-		"of before, with nothing there":  {Cluster{}, asked, asked.KubernetesVersion, false},
-		"of before, with the same":       {Cluster{Status: ClusterStatus{Artifacts: &Artifacts{Version: asked.KubernetesVersion}, Machines: machines}}, asked, asked.KubernetesVersion, false},
-		"of before, with another":        {Cluster{Status: ClusterStatus{Artifacts: &Artifacts{Version: "v1.33.1+rke2r1"}, Machines: machines}}, asked, "v1.33.1+rke2r1", true},
-		"another":                        {Cluster{Spec: ClusterSpec{KubernetesVersion: "v1.33.1+rke2r1"}}, asked, "v1.33.1+rke2r1", true},
+		"of before, with nothing there": {Cluster{}, asked, asked.KubernetesVersion, false},
+		"of before, with the same":      {Cluster{Status: ClusterStatus{Artifacts: &Artifacts{Version: asked.KubernetesVersion}, Machines: machines}}, asked, asked.KubernetesVersion, false},
+		"of before, with another":       {Cluster{Status: ClusterStatus{Artifacts: &Artifacts{Version: "v1.33.1+rke2r1"}, Machines: machines}}, asked, "v1.33.1+rke2r1", true},
+		"another": {Cluster{Spec: ClusterSpec{KubernetesVersion: "v1.33.1+rke2r1"}}, asked,
+			"v1.33.1+rke2r1", true},
 		"nothing is said of it any more": {Cluster{Spec: asked}, ClusterSpec{}, asked.KubernetesVersion, false},
 	} {
 		spec := tt.there.WithReleases(tt.asked)

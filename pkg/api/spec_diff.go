@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// DiffSpec names the fields in which a spec that was asked for differs from the one that is there, with both values. Two
-// ways to write the same do not differ.
+// DiffSpec names the fields in which a spec that was asked for differs from the one that is there, with both values.
+// Two ways to write the same do not differ.
 func DiffSpec(there, asked ClusterSpec) []string {
 	there.SetDefaults()
 	asked.SetDefaults()
@@ -22,8 +22,10 @@ func DiffSpec(there, asked ClusterSpec) []string {
 	asked.GPU = asked.GPU.WithFallback(there.GPU)
 	var diff []string
 	for i, f := range specFieldValues(there) {
-		if want := specFieldValues(asked)[i].value; f.value != want && (f.name != "accelerators" || !strings.EqualFold(f.value, want)) {
-			diff = append(diff, fmt.Sprintf("%s is %s, asked for is %s", f.name, valueOrUnset(f.value), valueOrUnset(want)))
+		if want := specFieldValues(asked)[i].value; f.value != want &&
+			(f.name != "accelerators" || !strings.EqualFold(f.value, want)) {
+			diff = append(diff, fmt.Sprintf("%s is %s, asked for is %s", f.name, valueOrUnset(f.value),
+				valueOrUnset(want)))
 		}
 	}
 	return diff

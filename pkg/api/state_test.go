@@ -17,7 +17,8 @@ func TestIncarnationsAreFairAndReadable(t *testing.T) {
 	const n = 20000
 	for range n {
 		id, err := api.NewIncarnation(rand.Reader)
-		if err != nil || len(id) != api.IncarnationLength || strings.ContainsAny(id, "aeiou013l") || !regexp.MustCompile(`^[a-z0-9]+$`).MatchString(id) {
+		if err != nil || len(id) != api.IncarnationLength || strings.ContainsAny(id, "aeiou013l") ||
+			!regexp.MustCompile(`^[a-z0-9]+$`).MatchString(id) {
 			t.Fatalf("%q, %v", id, err)
 		}
 		for _, c := range id {
@@ -38,7 +39,8 @@ func TestIncarnationsAreFairAndReadable(t *testing.T) {
 func TestNewMachineIsNamedAndReserved(t *testing.T) {
 	now := time.Now()
 	m := api.NewMachine("c", 2, "bcdfg", api.Placement{Cloud: "docker"}, now)
-	if m.Name != "sky-c-2" || m.NodeName != "sky-c-2-bcdfg" || m.Role != api.RoleWorker || m.State != api.MachineReserved || m.ReservedAt != now || m.Placement.Cloud != "docker" {
+	if m.Name != "sky-c-2" || m.NodeName != "sky-c-2-bcdfg" || m.Role != api.RoleWorker ||
+		m.State != api.MachineReserved || m.ReservedAt != now || m.Placement.Cloud != "docker" {
 		t.Errorf("%+v", m)
 	}
 	if api.NewMachine("c", 0, "bcdfg", api.Placement{}, now).Role != api.RoleHead {
@@ -67,14 +69,17 @@ func TestMachineStateRecordsWhenItBegan(t *testing.T) {
 
 func TestCostIsThatOfMachinesThatMayExist(t *testing.T) {
 	var s api.ClusterStatus
-	for i, st := range []api.MachineState{api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachinePrepared, api.MachineReady, api.MachineTerminating, api.MachineGone} {
-		s.Machines = append(s.Machines, api.Machine{Index: i, State: st, Placement: api.Placement{PricePerMachine: 0.5}})
+	for i, st := range []api.MachineState{api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachinePrepared,
+		api.MachineReady, api.MachineTerminating, api.MachineGone} {
+		s.Machines = append(s.Machines, api.Machine{Index: i, State: st,
+			Placement: api.Placement{PricePerMachine: 0.5}})
 	}
 	if got := s.CostPerHour(); got != 2.5 {
 		t.Errorf("5 of 7 may exist at 0.5: %v", got)
 	}
 	s.Machines, s.Placement = nil, &api.Placement{PriceTotal: 2}
-	for p, want := range map[api.Phase]float64{api.PhaseInit: 0, api.PhaseProvisioning: 2, api.PhaseReady: 2, api.PhaseError: 0, api.PhaseDeleting: 2} {
+	for p, want := range map[api.Phase]float64{api.PhaseInit: 0, api.PhaseProvisioning: 2, api.PhaseReady: 2,
+		api.PhaseError: 0, api.PhaseDeleting: 2} {
 		if s.Phase = p; s.CostPerHour() != want {
 			t.Errorf("%s: %v", p, s.CostPerHour())
 		}

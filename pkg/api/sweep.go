@@ -2,8 +2,8 @@ package api
 
 import "time"
 
-// The workflows that keep what is there equal to what etcd says. Repair is an operation under OperationID; Sweep runs on a
-// schedule, and when somebody asks for it.
+// The workflows that keep what is there equal to what etcd says. Repair is an operation under OperationID; Sweep runs
+// on a schedule, and when somebody asks for it.
 const (
 	WorkflowRepair  = "Repair"
 	WorkflowSweep   = "Sweep"
@@ -16,8 +16,8 @@ const SweepScheduleID = "sweep"
 // RepairInput is the input of WorkflowRepair.
 type RepairInput struct {
 	Cluster Ref `json:"cluster"`
-	// Again: a person asked for it. What was tried in vain before is tried once more, and a cluster that a repair left in
-	// ERROR is taken up again.
+	// Again: a person asked for it. What was tried in vain before is tried once more, and a cluster that a repair left
+	// in ERROR is taken up again.
 	Again bool `json:"again,omitempty"`
 }
 
@@ -70,7 +70,8 @@ type Orphan struct {
 	CreatedAt  time.Time `json:"created_at,omitzero"`
 	// FirstSeen is when a sweep first found it to be an orphan; the grace period counts from there.
 	FirstSeen time.Time `json:"first_seen"`
-	// MissingSince is since when its cloud does not list it. It is remembered for a while, and not counted as an orphan.
+	// MissingSince is since when its cloud does not list it. It is remembered for a while, and not counted as an
+	// orphan.
 	MissingSince time.Time `json:"missing_since,omitzero"`
 	// TerminateAt is when a sweep ends it.
 	TerminateAt time.Time `json:"terminate_at,omitzero"`
@@ -80,7 +81,8 @@ type Orphan struct {
 	PricePerHour float64 `json:"price_per_hour,omitempty"`
 	// Error is why it could not be terminated.
 	Error string `json:"error,omitempty"`
-	// Conflict is why nothing ends it by itself: it may be a copy of another machine, or was renamed. Who names it ends it.
+	// Conflict is why nothing ends it by itself: it may be a copy of another machine, or was renamed. Who names it ends
+	// it.
 	Conflict string `json:"conflict,omitempty"`
 }
 

@@ -19,7 +19,8 @@ const (
 	// MaxNumNodes is bounded by the network of pods: 10.42.0.0/16 has room for 256 nodes with a /24 each, and a few of
 	// them stay free for the successors of nodes that are being replaced.
 	MaxNumNodes = 250
-	// MaxNameLength leaves room for a node's name, sky-<name>-<index>-<incarnation>, within the 63 characters of a DNS label.
+	// MaxNameLength leaves room for a node's name, sky-<name>-<index>-<incarnation>, within the 63 characters of a DNS
+	// label.
 	MaxNameLength = 49
 )
 
@@ -29,8 +30,8 @@ var (
 	regionName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 )
 
-// Validate checks all that can be checked without asking a cloud. Its error is nil or one or more *FieldErrorsOf, joined;
-// FieldErrorsOf takes them apart. Fields are named as their flags are spelled.
+// Validate checks all that can be checked without asking a cloud. Its error is nil or one or more *FieldErrorsOf,
+// joined; FieldErrorsOf takes them apart. Fields are named as their flags are spelled.
 func (c *Cluster) Validate() error {
 	var errs fieldErrors
 	errs.addError(ValidateName(c.Metadata.Name))
@@ -43,9 +44,12 @@ func (c *Cluster) Validate() error {
 func ValidateName(name string) error {
 	switch {
 	case len(name) > MaxNameLength:
-		return &FieldError{Field: "name", Value: name, Want: fmt.Sprintf("at most %d characters, so that the names of machines fit into a DNS label; it has %d", MaxNameLength, len(name))}
+		return &FieldError{Field: "name", Value: name,
+			Want: fmt.Sprintf("at most %d characters, so that the names of machines fit into a DNS label; it has %d",
+				MaxNameLength, len(name))}
 	case !clusterName.MatchString(name):
-		return &FieldError{Field: "name", Value: name, Want: "lower-case letters, digits and '-', beginning with a letter and ending with a letter or digit, such as my-cluster"}
+		return &FieldError{Field: "name", Value: name, Want: "lower-case letters, digits and '-', beginning with a " +
+			"letter and ending with a letter or digit, such as my-cluster"}
 	}
 	return nil
 }
@@ -54,7 +58,8 @@ func ValidateName(name string) error {
 func (s ClusterSpec) Validate() error {
 	var errs fieldErrors
 	if !s.Provision {
-		errs.addField("provision", "false", "add --provision: it has the machines launched and Kubernetes installed on them; clusters that exist already can't be attached")
+		errs.addField("provision", "false", "add --provision: it has the machines launched and Kubernetes installed "+
+			"on them; clusters that exist already can't be attached")
 	}
 	if _, ok := normalizeManager(s.Manager); !ok {
 		errs.addField("manager", s.Manager, "the only manager is "+ManagerK8+" (Kubernetes)")
@@ -69,9 +74,11 @@ func (s ClusterSpec) Validate() error {
 		errs.addField("zone", s.Zone, "the name of a zone as its cloud spells it, such as us-east-1a")
 	}
 	if !(s.MaxHourlyCost >= 0) || math.IsInf(s.MaxHourlyCost, 0) {
-		errs.addField("max_hourly_cost", strconv.FormatFloat(s.MaxHourlyCost, 'f', -1, 64), "US dollars per hour and machine, such as 1.50")
+		errs.addField("max_hourly_cost", strconv.FormatFloat(s.MaxHourlyCost, 'f', -1, 64),
+			"US dollars per hour and machine, such as 1.50")
 	}
-	if s.ImageID != "" && strings.ContainsFunc(s.ImageID, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }) {
+	if s.ImageID != "" && strings.ContainsFunc(s.ImageID,
+		func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }) {
 		errs.addField("image_id", s.ImageID, "the id of an image as its cloud spells it")
 	}
 	if s.APICIDR != "" {
@@ -96,7 +103,8 @@ func (s ClusterSpec) Validate() error {
 	s.validateReleases(&errs)
 	errs.addError(errorOnly(ParsePorts(s.Ports)))
 	if s.NumNodes < 1 || s.NumNodes > MaxNumNodes {
-		errs.addField("num_nodes", strconv.Itoa(s.NumNodes), fmt.Sprintf("from 1 (the head alone) to %d machines", MaxNumNodes))
+		errs.addField("num_nodes", strconv.Itoa(s.NumNodes),
+			fmt.Sprintf("from 1 (the head alone) to %d machines", MaxNumNodes))
 	}
 	return errs.joinErrors()
 }

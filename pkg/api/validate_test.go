@@ -19,23 +19,28 @@ func good() api.ClusterSpec {
 func TestWellFormedInputIsTakenAndNormalized(t *testing.T) {
 	in := api.ClusterSpec{
 		Manager: "Kubernetes", Cloud: "AWS", Region: "us-east-1", CPUs: "4+", Memory: "16GiB+", DiskSize: 100,
-		Accelerators: `{"A100-80GB": 8}`, Ports: []string{"30000-30100", " 80 ", "443-443"}, NumNodes: 250, Provision: true,
+		Accelerators: `{"A100-80GB": 8}`, Ports: []string{"30000-30100", " 80 ", "443-443"}, NumNodes: 250,
+		Provision: true,
 	}
-	c := api.NewCluster("cloud-cluster", "u1", in, map[string]string{"team": "ml", "example.com/x": ""}, time.Unix(0, 0))
+	c := api.NewCluster("cloud-cluster", "u1", in, map[string]string{"team": "ml", "example.com/x": ""},
+		time.Unix(0, 0))
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	want := api.ClusterSpec{
 		Manager: "k8", Cloud: "aws", Region: "us-east-1", CPUs: "4+", Memory: "16+", DiskSize: 100,
-		Accelerators: "A100-80GB:8", GPUStack: "operator", Ports: []string{"80", "443", "30000-30100"}, NumNodes: 250, Provision: true,
+		Accelerators: "A100-80GB:8", GPUStack: "operator", Ports: []string{"80", "443", "30000-30100"}, NumNodes: 250,
+		Provision: true,
 	}
 	if !reflect.DeepEqual(c.Spec, want) {
 		t.Errorf("got  %+v\nwant %+v", c.Spec, want)
 	}
-	if c.APIVersion != api.APIVersion || c.Kind != api.Kind || c.Status.Phase != api.PhaseInit || len(c.Status.Transitions) != 1 {
+	if c.APIVersion != api.APIVersion || c.Kind != api.Kind || c.Status.Phase != api.PhaseInit ||
+		len(c.Status.Transitions) != 1 {
 		t.Errorf("head and phase: %+v", c)
 	}
-	if !c.Metadata.CreatedAt.Equal(time.Unix(0, 0)) || c.Metadata.CreatedAt.Location() != time.UTC || c.Metadata.UID != "u1" {
+	if !c.Metadata.CreatedAt.Equal(time.Unix(0, 0)) || c.Metadata.CreatedAt.Location() != time.UTC ||
+		c.Metadata.UID != "u1" {
 		t.Errorf("metadata: %+v", c.Metadata)
 	}
 	if in.Ports[0] != "30000-30100" || in.Ports[1] != " 80 " {
@@ -146,9 +151,13 @@ func TestBadInputIsNamedWithItsFieldValueAndWhatIsRight(t *testing.T) {
 		{with(func(c *api.Cluster) { c.Spec.MaxHourlyCost = -1 }), "max_hourly_cost", "-1", "such as 1.50"},
 		{with(func(c *api.Cluster) { c.Spec.MaxHourlyCost = math.NaN() }), "max_hourly_cost", "NaN", "such as 1.50"},
 		{with(func(c *api.Cluster) { c.Spec.ImageID = "ami 1" }), "image_id", "ami 1", "as its cloud spells it"},
-		{with(func(c *api.Cluster) { c.Spec.APICIDR = "203.0.113.7" }), "api_cidr", "203.0.113.7", "such as 203.0.113.0/24"},
+		{with(func(c *api.Cluster) {
+			c.Spec.APICIDR = "203.0.113.7"
+		}), "api_cidr", "203.0.113.7", "such as 203.0.113.0/24"},
 		{with(func(c *api.Cluster) { c.Spec.APIAccess = "vpn" }), "api_access", "vpn", "tunnel (through SSH)"},
-		{with(func(c *api.Cluster) { c.Spec.APIAccess, c.Spec.APICIDR = "Tunnel", "203.0.113.0/24" }), "api_cidr", "203.0.113.0/24", "nothing beside api_access tunnel"},
+		{with(func(c *api.Cluster) {
+			c.Spec.APIAccess, c.Spec.APICIDR = "Tunnel", "203.0.113.0/24"
+		}), "api_cidr", "203.0.113.0/24", "nothing beside api_access tunnel"},
 		{with(func(c *api.Cluster) { c.Spec.Provision = false }), "provision", "false", "has the machines launched"},
 		{label("", "x"), "labels", "=x", "such as team"},
 		{label("-a", "x"), "labels", "-a=x", "begins and ends with a letter or digit"},
@@ -178,7 +187,8 @@ func TestBadInputIsNamedWithItsFieldValueAndWhatIsRight(t *testing.T) {
 
 func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
 	c := &api.Cluster{Metadata: api.Metadata{Name: "A", Labels: map[string]string{"-": "x"}}, Spec: api.ClusterSpec{
-		Manager: "x", Cloud: " ", Region: " ", CPUs: "x", Memory: "x", DiskSize: -1, Accelerators: ":", Ports: []string{"x", "80", "80"},
+		Manager: "x", Cloud: " ", Region: " ", CPUs: "x", Memory: "x", DiskSize: -1, Accelerators: ":",
+		Ports: []string{"x", "80", "80"},
 	}}
 	var fields []string
 	for _, e := range api.FieldErrorsOf(fmt.Errorf("wrapped: %w", c.Validate())) {

@@ -1,5 +1,5 @@
-// Package atomicfile writes files for their owner's eyes alone (0600): each is there whole or not at all, whenever the process
-// or the machine ends, and on the disk once the writer returns.
+// Package atomicfile writes files for their owner's eyes alone (0600): each is there whole or not at all, whenever the
+// process or the machine ends, and on the disk once the writer returns.
 package atomicfile
 
 import (
@@ -11,7 +11,8 @@ import (
 // Write puts a file in place, over the one that is there.
 func Write(name string, data []byte) error { return writeThenPublish(name, data, os.Rename) }
 
-// Create puts a file in place where there is none; else its error wraps fs.ErrExist. Of many who do so at once, one does.
+// Create puts a file in place where there is none; else its error wraps fs.ErrExist. Of many who do so at once, one
+// does.
 func Create(name string, data []byte) error { return writeThenPublish(name, data, os.Link) }
 
 // writeThenPublish writes under another name (.NAME-…) beside the file first, and then gives it its own.

@@ -37,7 +37,8 @@ func (a *app) closeClient() {
 	}
 }
 
-// loadSettingsWithNotes reads flags, environment and file, once, and notes what of them does nothing. A wrong one is bad input.
+// loadSettingsWithNotes reads flags, environment and file, once, and notes what of them does nothing. A wrong one is
+// bad input.
 func (a *app) loadSettingsWithNotes() (*config.Config, error) {
 	if a.cfg != nil {
 		return a.cfg, nil
@@ -105,13 +106,15 @@ func (a *app) startServer(ctx context.Context, cfg *config.Config) (daemon.State
 	if err != nil {
 		return daemon.State{}, err
 	}
-	s := startSpinner(a.env.Err, "Starting skyd in the background", !isTerminal(a.env.Err)) // one line says it all elsewhere
+	// one line says it all elsewhere
+	s := startSpinner(a.env.Err, "Starting skyd in the background", !isTerminal(a.env.Err))
 	state, err := daemon.EnsureRunning(ctx, cfg, skyd)
 	if err != nil {
 		s.clearLine()
 		return state, err
 	}
 	s.clearLine()
-	fmt.Fprintf(a.env.Err, "Started skyd in the background; its Web UI is at %s (skyctl server stop ends it).\n", state.UIAddress)
+	fmt.Fprintf(a.env.Err, "Started skyd in the background; its Web UI is at %s (skyctl server stop ends it).\n",
+		state.UIAddress)
 	return state, nil
 }

@@ -33,13 +33,15 @@ func TestWhatNeedsNoSettingsWorksWhileTheyAreBroken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := &testUser{t: t, env: map[string]string{config.EnvDir: t.TempDir()}}
 			breakIt(p)
-			for _, args := range [][]string{{"version"}, {"completion", "bash"}, {"help"}, {"help", "settings"}, {"__complete", "get", "cluster", ""}} {
+			for _, args := range [][]string{{"version"}, {"completion", "bash"}, {"help"}, {"help", "settings"},
+				{"__complete", "get", "cluster", ""}} {
 				if got := p.run(args...); got.code != 0 || got.out == "" {
 					t.Errorf("%v: exit %d, %s", args, got.code, got.err)
 				}
 			}
 			got := p.run("server", "stop")
-			if got.code != 0 || got.out != "The server is not running.\n" || !strings.Contains(got.err, "Note: the settings are wrong") {
+			if got.code != 0 || got.out != "The server is not running.\n" ||
+				!strings.Contains(got.err, "Note: the settings are wrong") {
 				t.Errorf("server stop: exit %d, %s%s", got.code, got.out, got.err)
 			}
 			if got := p.run("get", "clusters"); got.code != ExitUsage || !strings.Contains(got.err, "config.yaml") {
@@ -74,14 +76,16 @@ func TestForeignHeadingsCostOneNoteAndNoCommand(t *testing.T) {
 	if got.code != 0 || strings.Count(got.err, "Note: api_server in ") != 1 {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
-	p.run("get", "clusters", "-o", "json").check(t, 0, "{\n  \"api_version\": \"skyctl.sky-shift.org/v1\",\n  \"kind\": \"ClusterList\",\n  \"items\": []\n}\n", "")
+	p.run("get", "clusters", "-o", "json").check(t, 0,
+		"{\n  \"api_version\": \"skyctl.sky-shift.org/v1\",\n  \"kind\": \"ClusterList\",\n  \"items\": []\n}\n", "")
 }
 
 func TestAMisspeltVariableIsNamed(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["SKYCTL_RKE2_VERSON"] = "v1.34.1+rke2r1"
 	got := p.run("get", "clusters")
-	if got.code != 0 || !strings.Contains(got.err, "Note: $SKYCTL_RKE2_VERSON is no setting, and does nothing; did you mean $SKYCTL_RKE2_VERSION?\n") {
+	if got.code != 0 || !strings.Contains(got.err,
+		"Note: $SKYCTL_RKE2_VERSON is no setting, and does nothing; did you mean $SKYCTL_RKE2_VERSION?\n") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 }
@@ -112,7 +116,8 @@ func TestWordsThatHelpAndCompletionDoNotKnowAreRefused(t *testing.T) {
 		{"help version extra", `unknown command "extra" for skyctl version`},
 		{"completion bash extra", "takes no arguments"},
 	} {
-		if got := p.run(strings.Fields(tt.words)...); got.code != ExitUsage || got.out != "" || !strings.Contains(got.err, tt.says) {
+		if got := p.run(strings.Fields(tt.words)...); got.code != ExitUsage || got.out != "" ||
+			!strings.Contains(got.err, tt.says) {
 			t.Errorf("%s: exit %d: %s%s", tt.words, got.code, got.out, got.err)
 		}
 	}

@@ -66,7 +66,8 @@ with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
 
 // collectCheckReport looks at everything. Its error is what keeps it from looking further.
 func (a *app) collectCheckReport(ctx context.Context, quiet bool) (checkReport, error) {
-	r := checkReport{Parts: []api.CheckFinding{{Name: "skyctl", Version: build.ReadBuild().Version}}, Clouds: []api.CloudStatus{}}
+	r := checkReport{Parts: []api.CheckFinding{{Name: "skyctl", Version: build.ReadBuild().Version}},
+		Clouds: []api.CloudStatus{}}
 	cfg, err := a.loadSettingsWithNotes()
 	if err != nil {
 		return r, err
@@ -95,7 +96,8 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (checkReport, 
 	worker.Problem = ""
 	worker.Version, worker.Where = clouds.Worker.Version, clouds.Worker.Where
 	if own := r.Parts[0].Version; worker.Version != own {
-		worker.Details = append(worker.Details, fmt.Sprintf("another version than this skyctl (%s): have both of the same where something is odd", own))
+		worker.Details = append(worker.Details,
+			fmt.Sprintf("another version than this skyctl (%s): have both of the same where something is odd", own))
 	}
 	r.Parts = append(r.Parts, clouds.Providers...)
 	r.Clouds = append(r.Clouds, clouds.Clouds...)
@@ -126,7 +128,8 @@ func checkServers(ctx context.Context, ops *client.Client) ([]api.CheckFinding, 
 		if p.Err != nil && first == nil {
 			first = p.Err
 		}
-		all = append(all, api.CheckFinding{Name: p.Name, Where: p.Where, Version: versions[p.Name], Problem: p.ProblemText()})
+		all = append(all, api.CheckFinding{Name: p.Name, Where: p.Where, Version: versions[p.Name],
+			Problem: p.ProblemText()})
 	}
 	return all, first
 }

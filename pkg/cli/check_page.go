@@ -20,7 +20,8 @@ func (r checkReport) renderPage(wide bool) string {
 	var b strings.Builder
 	parts := &table{head: []string{"WHAT", "WORKS", "VERSION", "WHERE, AND WHY NOT"}}
 	for _, p := range r.Parts {
-		parts.addRow(textCell(p.Name), textCell(formatYesNo(p.Problem == "")), textCell(valueOrDash(p.Version)), findingCell(p))
+		parts.addRow(textCell(p.Name), textCell(formatYesNo(p.Problem == "")), textCell(valueOrDash(p.Version)),
+			findingCell(p))
 	}
 	b.WriteString(parts.String())
 	clouds := &table{head: []string{"CLOUD", "ENABLED", "WHY NOT"}}
@@ -29,7 +30,8 @@ func (r checkReport) renderPage(wide bool) string {
 	}
 	for _, p := range r.Parts {
 		if p.Name == skyPilot && p.Problem != "" {
-			clouds.addRow(textCell("others"), textCell(formatYesNo(false)), wrapSentence("they need SkyPilot, see above"))
+			clouds.addRow(textCell("others"), textCell(formatYesNo(false)),
+				wrapSentence("they need SkyPilot, see above"))
 		}
 	}
 	if len(clouds.rows) > 0 {

@@ -19,12 +19,16 @@ func newTestReport() checkReport {
 			{Name: "etcd", Version: "3.6.6", Where: "https://127.0.0.1:2379"},
 			{Name: "Temporal", Version: "1.29.1", Where: "127.0.0.1:7233"},
 			{Name: "worker", Version: "v1.2.3", Where: "process 4711 on ada"},
-			{Name: "Docker", Version: "20.10.24", Where: "unix:///var/run/docker.sock", Details: []string{"2 CPUs, 8.0 GiB of memory", "hosts are privileged containers"}},
-			{Name: "SkyPilot", Where: "http://127.0.0.1:46581", Problem: "SkyPilot is not installed for skyctl: run 'make skypilot', which puts SkyPilot 0.14.1 into /home/ada/.skyconf/skypilot/venv"},
+			{Name: "Docker", Version: "20.10.24", Where: "unix:///var/run/docker.sock",
+				Details: []string{"2 CPUs, 8.0 GiB of memory", "hosts are privileged containers"}},
+			{Name: "SkyPilot", Where: "http://127.0.0.1:46581", Problem: "SkyPilot is not installed for skyctl: run " +
+				"'make skypilot', which puts SkyPilot 0.14.1 into /home/ada/.skyconf/skypilot/venv"},
 		},
 		Clouds: []api.CloudStatus{
 			{Name: "docker", Enabled: true},
-			{Name: "aws", Reason: "AWS credentials are not set. Run aws configure, \x1b[31mor see\x1b[0m the documentation of SkyPilot for how they are set up. Details: 'aws sts get-caller-identity' failed with error: [botocore.exceptions.NoCredentialsError]"},
+			{Name: "aws", Reason: "AWS credentials are not set. Run aws configure, \x1b[31mor see\x1b[0m the " +
+				"documentation of SkyPilot for how they are set up. Details: 'aws sts get-caller-identity' failed " +
+				"with error: [botocore.exceptions.NoCredentialsError]"},
 		},
 	}
 }
@@ -48,7 +52,8 @@ func TestACheckEndsWellWhereOneCloudWorksThoughOthersDoNot(t *testing.T) {
 	p := newExternalUser(t)
 	world.SetBehavior("", skydstub.Behavior{Check: func() (api.CheckResult, error) {
 		r := newTestReport()
-		return api.CheckResult{Worker: api.CheckFinding{Name: "worker", Version: "v9", Where: "process 1 on afar"}, Providers: r.Parts[6:], Clouds: r.Clouds}, nil
+		return api.CheckResult{Worker: api.CheckFinding{Name: "worker", Version: "v9", Where: "process 1 on afar"},
+			Providers: r.Parts[6:], Clouds: r.Clouds}, nil
 	}})
 	got := p.run("check", "-o", "json")
 	var r checkReport
@@ -59,10 +64,12 @@ func TestACheckEndsWellWhereOneCloudWorksThoughOthersDoNot(t *testing.T) {
 	for _, f := range r.Parts {
 		versions[f.Name] = f.Version
 	}
-	if versions["etcd"] == "" || versions["Temporal"] == "" || versions["worker"] != "v9" || versions["Docker"] != "20.10.24" || len(r.Clouds) != 2 {
+	if versions["etcd"] == "" || versions["Temporal"] == "" || versions["worker"] != "v9" ||
+		versions["Docker"] != "20.10.24" || len(r.Clouds) != 2 {
 		t.Errorf("%+v", r)
 	}
-	if plain := p.run("check"); plain.code != 0 || !strings.Contains(plain.out, "Clusters can be created on: docker.") ||
+	if plain := p.run("check"); plain.code != 0 ||
+		!strings.Contains(plain.out, "Clusters can be created on: docker.") ||
 		!strings.Contains(plain.out, "another version") || strings.Contains(plain.out, "\x1b") {
 		t.Errorf("exit %d, %q, %q", plain.code, plain.out, plain.err)
 	}
@@ -81,7 +88,9 @@ func TestACheckWithoutAnyCloudEndsWithOne(t *testing.T) {
 
 func TestACheckThatFailsOnTheWorkerSaysSo(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("", skydstub.Behavior{Check: func() (api.CheckResult, error) { return api.CheckResult{}, errors.New("out of files") }})
+	world.SetBehavior("", skydstub.Behavior{Check: func() (api.CheckResult, error) {
+		return api.CheckResult{}, errors.New("out of files")
+	}})
 	got := newExternalUser(t).run("check")
 	if got.code != ExitFailed || !strings.Contains(got.out, "out of files") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
@@ -92,7 +101,8 @@ func TestACheckOfServersThatDoNotAnswerIsAPageAndEndsWithFive(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["SKYCTL_TEMPORAL_ADDRESS"] = "127.0.0.1:1"
 	got := p.run("check")
-	if got.code != ExitUnreachable || !strings.Contains(got.out, "Temporal") || !strings.Contains(got.out, "does not answer") || !strings.Contains(got.out, "skyctl") {
+	if got.code != ExitUnreachable || !strings.Contains(got.out, "Temporal") ||
+		!strings.Contains(got.out, "does not answer") || !strings.Contains(got.out, "skyctl") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }

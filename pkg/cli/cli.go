@@ -1,5 +1,5 @@
-// Package cli is what a person does and sees: the commands of skyctl, how they show data and progress, and the codes they
-// end with. It links no server and no cloud.
+// Package cli is what a person does and sees: the commands of skyctl, how they show data and progress, and the codes
+// they end with. It links no server and no cloud.
 package cli
 
 import (
@@ -32,7 +32,8 @@ type Environment struct {
 
 // SystemEnvironment is the environment of a real process.
 func SystemEnvironment() Environment {
-	return Environment{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Now: time.Now, Skyd: daemon.FindSkyd}
+	return Environment{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
+		Now: time.Now, Skyd: daemon.FindSkyd}
 }
 
 // Run runs one command and returns its exit code. The end of ctx is Ctrl-C.
@@ -86,7 +87,9 @@ background, which does the work; see skyctl help server.`,
 	root.SetUsageTemplate(usageTemplate)
 	config.BindFlags(root.PersistentFlags())
 	a.flags = root.PersistentFlags()
-	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newDeleteCommand(), a.newReconcileCommand(), a.newPauseCommand(), a.newResumeCommand(), a.newCheckCommand(), a.newTunnelCommand(), a.newServerCommand(), a.newVersionCommand(),
+	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newDeleteCommand(),
+		a.newReconcileCommand(), a.newPauseCommand(), a.newResumeCommand(), a.newCheckCommand(), a.newTunnelCommand(),
+		a.newServerCommand(), a.newVersionCommand(),
 		newHelpTopic("exit-codes", "The codes that commands end with", exitCodesHelp),
 		newHelpTopic("settings", "What can be set, and how it is read", settingsHelp()),
 		newHelpTopic("options", "The flags that every command takes", optionsHelp(root.PersistentFlags())))
@@ -128,7 +131,8 @@ func newHelpTopic(name, short, long string) *cobra.Command {
 
 // newCommandGroup is a command that only holds others.
 func newCommandGroup(use, short, long, example string, subs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Long: long, Example: example, Args: refuseUnknownSubcommand, RunE: refuseMissingSubcommand, DisableFlagsInUseLine: true}
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, Example: example, Args: refuseUnknownSubcommand,
+		RunE: refuseMissingSubcommand, DisableFlagsInUseLine: true}
 	cmd.AddCommand(subs...)
 	return cmd
 }
@@ -188,7 +192,8 @@ func refuseArgs(cmd *cobra.Command, args []string) error {
 // normalizeFlagName lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.
 func normalizeFlagName(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	switch dashed := strings.ReplaceAll(name, "_", "-"); dashed {
-	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "kubernetes-version", "api-cidr", "api-access", "gpu-stack", "gpu-taint":
+	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "kubernetes-version", "api-cidr",
+		"api-access", "gpu-stack", "gpu-taint":
 		return pflag.NormalizedName(strings.ReplaceAll(dashed, "-", "_"))
 	default:
 		return pflag.NormalizedName(dashed)

@@ -21,12 +21,13 @@ func newClusterTable(clusters []api.Cluster, wide bool, now time.Time) *table {
 	return t
 }
 
-// newWatchTable is a newClusterTable that rows are to follow: its columns have room for what clusters usually come to show, so
-// that they stay where they are.
+// newWatchTable is a newClusterTable that rows are to follow: its columns have room for what clusters usually come to
+// show, so that they stay where they are.
 func newWatchTable(clusters []api.Cluster, wide bool, now time.Time) *table {
 	t := newClusterTable(clusters, wide, now)
 	for i, usual := range []string{
-		"recommendation-train", api.ManagerK8, "team: search", "memory: 1152.25 GB/1536.0 GB", string(api.PhaseReady) + " (drifted)", "59m",
+		"recommendation-train", api.ManagerK8, "team: search", "memory: 1152.25 GB/1536.0 GB", string(api.PhaseReady) +
+			" (drifted)", "59m",
 		"docker", "ap-southeast-1", "250/250", "v1.35.10+rke2r1", "$1234.56", "$1234.56", "",
 	}[:len(t.head)] {
 		t.least = append(t.least, max(len(usual), len(t.head[i])+2))
@@ -37,16 +38,19 @@ func newWatchTable(clusters []api.Cluster, wide bool, now time.Time) *table {
 func clusterRow(c *api.Cluster, wide bool, now time.Time) []cell {
 	row := []cell{
 		textCell(c.Metadata.Name), textCell(c.Spec.Manager), labelLines(c.Metadata.Labels),
-		resourceLines(c.Status.Resources), textCell(formatStatus(c)), textCell(formatAgeSince(now, c.Metadata.CreatedAt)),
+		resourceLines(c.Status.Resources), textCell(formatStatus(c)),
+		textCell(formatAgeSince(now, c.Metadata.CreatedAt)),
 	}
 	if !wide {
 		return row
 	}
 	cloud, region, price, spent := c.Spec.Cloud, c.Spec.Region, "-", "-"
 	if p := c.Status.Placement; p != nil {
-		cloud, region, price, spent = p.Cloud, p.Region, formatDollars(c.Status.CostPerHour(), p), formatCostAtPlacement(c, p, now)
+		cloud, region, price, spent = p.Cloud, p.Region, formatDollars(c.Status.CostPerHour(),
+			p), formatCostAtPlacement(c, p, now)
 	}
-	return append(row, textCell(valueOrDash(cloud)), textCell(valueOrDash(region)), textCell(formatNodeCount(c)), textCell(valueOrDash(clusterVersion(c))),
+	return append(row, textCell(valueOrDash(cloud)), textCell(valueOrDash(region)), textCell(formatNodeCount(c)),
+		textCell(valueOrDash(clusterVersion(c))),
 		textCell(price), textCell(spent), textCell(valueOrDash(c.Status.Endpoint)))
 }
 
@@ -97,14 +101,17 @@ func clusterVersion(c *api.Cluster) string {
 
 // newPlacementTable shows what a dry run found, the first choice first.
 func newPlacementTable(placements []api.Placement, numNodes int) *table {
-	t := &table{head: []string{"CHOICE", "CLOUD", "REGION", "ZONE", "INSTANCE", "NODES", "CPUS", "MEMORY", "DISK", "PRICE/H", "TOTAL/H"}}
+	t := &table{head: []string{"CHOICE", "CLOUD", "REGION", "ZONE", "INSTANCE", "NODES", "CPUS", "MEMORY", "DISK",
+		"PRICE/H", "TOTAL/H"}}
 	for i, p := range placements {
 		disk := "-"
 		if p.DiskGiB > 0 {
 			disk = formatNumber(p.DiskGiB) + " GB"
 		}
-		t.addRow(textCell(fmt.Sprint(i+1)), textCell(p.Cloud), textCell(valueOrDash(p.Region)), textCell(valueOrDash(p.Zone)), textCell(valueOrDash(p.InstanceType)),
-			textCell(fmt.Sprint(numNodes)), textCell(formatNumber(p.CPUs)), textCell(formatNumber(p.MemoryGiB)+" GB"), textCell(disk),
+		t.addRow(textCell(fmt.Sprint(i+1)), textCell(p.Cloud), textCell(valueOrDash(p.Region)),
+			textCell(valueOrDash(p.Zone)), textCell(valueOrDash(p.InstanceType)),
+			textCell(fmt.Sprint(numNodes)), textCell(formatNumber(p.CPUs)), textCell(formatNumber(p.MemoryGiB)+" GB"),
+			textCell(disk),
 			textCell(formatDollars(p.PricePerMachine, &p)), textCell(formatDollars(p.PriceTotal, &p)))
 	}
 	return t

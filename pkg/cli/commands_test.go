@@ -24,13 +24,15 @@ func (o runResult) check(t *testing.T, code int, out, errs string) {
 }
 
 func createArgs(name string, more ...string) []string {
-	return append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "2+", "--num_nodes", "3"}, more...)
+	return append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "2+", "--num_nodes",
+		"3"}, more...)
 }
 
 func TestCreateAndGetSayWhatTheTranscriptSays(t *testing.T) {
 	world.StartWorker(t)
 	hold := make(chan struct{})
-	world.SetBehavior("cloud-cluster", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
+	world.SetBehavior("cloud-cluster", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in api.ProvisionInput) error {
 		if err := w.MoveCluster(ctx, in.Cluster, api.PhaseProvisioning, api.MachineLaunching, "launch"); err != nil {
 			return err
 		}
@@ -40,7 +42,9 @@ func TestCreateAndGetSayWhatTheTranscriptSays(t *testing.T) {
 	p := newExternalUser(t)
 	p.run(createArgs("cloud-cluster")...).check(t, 0,
 		"Created cluster cloud-cluster.\n", "Creating cluster\n✔ Creating cluster completed successfully.\n")
-	awaitCondition(t, "PROVISIONING", func() bool { return strings.Contains(p.run("get", "cluster", "cloud-cluster").out, "PROVISIONING") })
+	awaitCondition(t, "PROVISIONING", func() bool {
+		return strings.Contains(p.run("get", "cluster", "cloud-cluster").out, "PROVISIONING")
+	})
 	got := p.run("get", "cluster", "cloud-cluster")
 	lines := strings.Split(got.out, "\n")
 	if got.code != 0 || lines[0] != "NAME           MANAGER    LABELS    RESOURCES    STATUS        AGE" ||
@@ -49,12 +53,15 @@ func TestCreateAndGetSayWhatTheTranscriptSays(t *testing.T) {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	close(hold)
-	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "clusters").out, "cpus: 2.01/4.0             READY") })
+	awaitCondition(t, "READY", func() bool {
+		return strings.Contains(p.run("get", "clusters").out, "cpus: 2.01/4.0             READY")
+	})
 	if again := p.run(createArgs("cloud-cluster")...); again.code != ExitConflict ||
 		again.err != "Creating cluster\n✗ Creating cluster failed: cluster cloud-cluster exists: it is READY\n" {
 		t.Errorf("exit %d: %q", again.code, again.err)
 	}
-	if other := p.run(createArgs("cloud-cluster", "--memory", "8")...); other.code != ExitConflict || !strings.Contains(other.err, "memory is unset, asked for is 8") {
+	if other := p.run(createArgs("cloud-cluster", "--memory", "8")...); other.code != ExitConflict ||
+		!strings.Contains(other.err, "memory is unset, asked for is 8") {
 		t.Errorf("exit %d: %q", other.code, other.err)
 	}
 }
@@ -65,13 +72,15 @@ func TestCreateWithWaitShowsTheWorkAndWritesTheKubeconfig(t *testing.T) {
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
 	got := p.run(createArgs("awaited", "--wait")...)
 	path := filepath.Join(p.env[config.EnvDir], "clusters", "awaited", "kubeconfig")
-	for _, want := range []string{"sky-awaited-0, sky-awaited-1, sky-awaited-2 ", "awaited is READY", "✔ Provisioning cluster completed successfully.\n",
+	for _, want := range []string{"sky-awaited-0, sky-awaited-1, sky-awaited-2 ", "awaited is READY",
+		"✔ Provisioning cluster completed successfully.\n",
 		"Use it with: export KUBECONFIG=" + path + "\n"} {
 		if !strings.Contains(got.err, want) {
 			t.Errorf("stderr lacks %q:\n%s", want, got.err)
 		}
 	}
-	if got.code != 0 || !strings.HasPrefix(got.out, "Created cluster awaited.\nCluster awaited is READY: 3 machines after ") || strings.Contains(got.err, "\x1b") {
+	if got.code != 0 || !strings.HasPrefix(got.out,
+		"Created cluster awaited.\nCluster awaited is READY: 3 machines after ") || strings.Contains(got.err, "\x1b") {
 		t.Errorf("exit %d, out %q, err %q", got.code, got.out, got.err)
 	}
 	info, err := os.Stat(path)
@@ -80,7 +89,8 @@ func TestCreateWithWaitShowsTheWorkAndWritesTheKubeconfig(t *testing.T) {
 	}
 	p.run("get", "kubeconfig", "awaited").check(t, 0, "kind: Config\n", "")
 
-	if gone := p.run("delete", "cluster", "awaited", "--yes", "--wait"); gone.code != 0 || gone.out != "Deleted cluster awaited.\n" {
+	if gone := p.run("delete", "cluster", "awaited", "--yes", "--wait"); gone.code != 0 ||
+		gone.out != "Deleted cluster awaited.\n" {
 		t.Errorf("exit %d: %q %q", gone.code, gone.out, gone.err)
 	}
 	if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
@@ -92,10 +102,12 @@ func TestWithoutTheSecretsKeyTheKubeconfigIsRefusedInWords(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	got := p.run(createArgs("sealed", "--wait")...)
-	if got.code != ExitFailed || !strings.Contains(got.err, "cluster sealed is READY, but: ") || !strings.Contains(got.err, "secrets.key is not there: copy it") {
+	if got.code != ExitFailed || !strings.Contains(got.err, "cluster sealed is READY, but: ") ||
+		!strings.Contains(got.err, "secrets.key is not there: copy it") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
-	if got := p.run("get", "kubeconfig", "sealed"); got.code != ExitFailed || !strings.Contains(got.err, "secrets.key is not there") {
+	if got := p.run("get", "kubeconfig", "sealed"); got.code != ExitFailed ||
+		!strings.Contains(got.err, "secrets.key is not there") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	if _, err := os.Stat(filepath.Join(p.env[config.EnvDir], "secrets.key")); !errors.Is(err, fs.ErrNotExist) {
@@ -105,8 +117,10 @@ func TestWithoutTheSecretsKeyTheKubeconfigIsRefusedInWords(t *testing.T) {
 
 func TestAFailedCreateEndsWithItsStepMachineReasonAndLog(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("doomed", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
-		return w.FailCreate(ctx, in.Cluster, api.Failure{Step: "join", Machine: "sky-doomed-1", Reason: "Timeout", Message: "no Node in 10m0s", Log: []string{"401 Unauthorized"}})
+	world.SetBehavior("doomed", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in api.ProvisionInput) error {
+		return w.FailCreate(ctx, in.Cluster, api.Failure{Step: "join", Machine: "sky-doomed-1", Reason: "Timeout",
+			Message: "no Node in 10m0s", Log: []string{"401 Unauthorized"}})
 	}})
 	p := newExternalUser(t)
 	got := p.run(createArgs("doomed", "--wait")...)
@@ -121,7 +135,8 @@ func TestAFailedCreateEndsWithItsStepMachineReasonAndLog(t *testing.T) {
 		t.Errorf("exit %d\n%s", d.code, d.out)
 	}
 	world.SetBehavior("doomed", skydstub.Behavior{})
-	if again := p.run(createArgs("doomed")...); again.code != 0 || again.out != "Cluster doomed goes on from where it stood.\n" {
+	if again := p.run(createArgs("doomed")...); again.code != 0 ||
+		again.out != "Cluster doomed goes on from where it stood.\n" {
 		t.Errorf("exit %d: %q %q", again.code, again.out, again.err)
 	}
 }
@@ -129,7 +144,8 @@ func TestAFailedCreateEndsWithItsStepMachineReasonAndLog(t *testing.T) {
 func TestCtrlCLeavesTheWorkRunningAndSaysHowToLookAgain(t *testing.T) {
 	world.StartWorker(t)
 	release := make(chan struct{})
-	world.SetBehavior("left", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
+	world.SetBehavior("left", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in api.ProvisionInput) error {
 		<-release
 		return w.SucceedCreate(ctx, in.Cluster)
 	}})
@@ -140,7 +156,9 @@ func TestCtrlCLeavesTheWorkRunningAndSaysHowToLookAgain(t *testing.T) {
 	go func() { done <- Run(ctx, p.environment(nil, &out, &errs), createArgs("left", "--wait")) }()
 	awaitCondition(t, "it waits", func() bool { return strings.Contains(errs.String(), "Provisioning cluster") })
 	interrupt()
-	if code := <-done; code != ExitInterrupted || !strings.HasSuffix(errs.String(), "The work goes on. Look again with: skyctl get cluster left -w, or skyctl describe cluster left\n") {
+	if code := <-done; code != ExitInterrupted ||
+		!strings.HasSuffix(errs.String(), "The work goes on. Look again with: skyctl get cluster left -w, or skyctl "+
+			"describe cluster left\n") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 	close(release)
@@ -212,22 +230,27 @@ func TestBadInputIsToldBeforeAnythingIsWrittenOrAsked(t *testing.T) {
 func TestWhatIsNotThereIsExitFour(t *testing.T) {
 	p := newExternalUser(t)
 	for _, args := range [][]string{
-		{"get", "cluster", "absent"}, {"get", "cluster", "absent", "-w"}, {"describe", "cluster", "absent"}, {"get", "kubeconfig", "absent"},
+		{"get", "cluster", "absent"}, {"get", "cluster", "absent", "-w"}, {"describe", "cluster", "absent"},
+		{"get", "kubeconfig", "absent"},
 		{"delete", "cluster", "absent", "--yes"}, {"get", "cluster", "absent", "-o", "json"},
-		{"get", "events", "absent"}, {"get", "events", "absent", "-w"}, {"reconcile", "absent"}, {"pause", "reconcile", "absent"}, {"resume", "reconcile", "absent"},
+		{"get", "events", "absent"}, {"get", "events", "absent", "-w"}, {"reconcile", "absent"},
+		{"pause", "reconcile", "absent"}, {"resume", "reconcile", "absent"},
 	} {
-		if got := p.run(args...); got.code != ExitNotFound || got.out != "" || !strings.Contains(got.err, `cluster "absent" does not exist`) {
+		if got := p.run(args...); got.code != ExitNotFound || got.out != "" ||
+			!strings.Contains(got.err, `cluster "absent" does not exist`) {
 			t.Errorf("%v: exit %d, %q, %q", args, got.code, got.out, got.err)
 		}
 	}
 }
 
 func TestAServerThatIsDownIsExitFiveInOneLine(t *testing.T) {
-	for setting, name := range map[string]string{"SKYCTL_TEMPORAL_ADDRESS": "Temporal", "SKYCTL_ETCD_ENDPOINTS": "etcd"} {
+	for setting, name := range map[string]string{"SKYCTL_TEMPORAL_ADDRESS": "Temporal",
+		"SKYCTL_ETCD_ENDPOINTS": "etcd"} {
 		p := newExternalUser(t)
 		p.env[setting] = map[string]string{"Temporal": "127.0.0.1:1", "etcd": "https://127.0.0.1:1"}[name]
 		got := p.run(createArgs("nowhere")...)
-		if got.code != ExitUnreachable || strings.Count(got.err, "\n") != 2 || !strings.Contains(got.err, "✗ Creating cluster failed: "+name+" at ") {
+		if got.code != ExitUnreachable || strings.Count(got.err, "\n") != 2 ||
+			!strings.Contains(got.err, "✗ Creating cluster failed: "+name+" at ") {
 			t.Errorf("%s: exit %d, %q", name, got.code, got.err)
 		}
 		if got := p.run("server", "status"); got.code != ExitUnreachable {
@@ -246,11 +269,13 @@ func TestDataForProgramsIsAllThereIsOnStdoutAndStderrStaysEmpty(t *testing.T) {
 	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "data").out, "READY") })
 	one := p.run("get", "cluster", "data", "-o", "json")
 	var c api.Cluster
-	if err := json.Unmarshal([]byte(one.out), &c); err != nil || c.Kind != "Cluster" || c.Metadata.Labels["a"] != "b" || len(c.Status.Machines) != 3 || one.err != "" {
+	if err := json.Unmarshal([]byte(one.out), &c); err != nil || c.Kind != "Cluster" || c.Metadata.Labels["a"] != "b" ||
+		len(c.Status.Machines) != 3 || one.err != "" {
 		t.Errorf("%v, %q\n%s", err, one.err, one.out)
 	}
 	var list clusterList
-	if err := json.Unmarshal([]byte(p.run("get", "clusters", "-o", "json").out), &list); err != nil || list.Kind != "ClusterList" || list.APIVersion != api.APIVersion || len(list.Items) == 0 {
+	if err := json.Unmarshal([]byte(p.run("get", "clusters", "-o", "json").out), &list); err != nil ||
+		list.Kind != "ClusterList" || list.APIVersion != api.APIVersion || len(list.Items) == 0 {
 		t.Errorf("%v: %+v", err, list)
 	}
 	if again := p.run("get", "cluster", "data", "-o", "json"); again.out != one.out {
@@ -259,7 +284,8 @@ func TestDataForProgramsIsAllThereIsOnStdoutAndStderrStaysEmpty(t *testing.T) {
 	if y := p.run("get", "cluster", "data", "-o", "yaml"); !strings.HasPrefix(y.out, "api_version: ") || y.err != "" {
 		t.Errorf("%s%s", y.out, y.err)
 	}
-	if w := p.run("get", "cluster", "data", "-o", "wide"); !strings.Contains(w.out, "3/3") || !strings.Contains(w.out, "free") {
+	if w := p.run("get", "cluster", "data", "-o", "wide"); !strings.Contains(w.out, "3/3") ||
+		!strings.Contains(w.out, "free") {
 		t.Errorf("%s", w.out)
 	}
 	plan := p.run(createArgs("other", "--dry-run", "-o", "json")...)
@@ -274,7 +300,8 @@ func TestDataForProgramsIsAllThereIsOnStdoutAndStderrStaysEmpty(t *testing.T) {
 func TestWatchPrintsWhatChangesAndEndsWithCtrlC(t *testing.T) {
 	world.StartWorker(t)
 	release := make(chan struct{})
-	world.SetBehavior("watched", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
+	world.SetBehavior("watched", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in api.ProvisionInput) error {
 		<-release
 		return w.SucceedCreate(ctx, in.Cluster)
 	}})
@@ -304,7 +331,8 @@ func TestAPurgeListsWhatMayGoOnBilling(t *testing.T) {
 	p.run(createArgs("lost")...)
 	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "lost").out, "READY") })
 	got := p.run("delete", "cluster", "lost", "--yes", "--purge")
-	if got.code != 0 || !strings.Contains(got.err, "may go on billing") || !strings.Contains(got.err, "sky-lost-2") || got.out != "Cluster lost is being deleted.\n" {
+	if got.code != 0 || !strings.Contains(got.err, "may go on billing") || !strings.Contains(got.err, "sky-lost-2") ||
+		got.out != "Cluster lost is being deleted.\n" {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}
 }
@@ -326,7 +354,8 @@ func TestNamesAreCompletedWhereServersAnswer(t *testing.T) {
 		t.Errorf("%s%s", got.out, got.err)
 	}
 	nobody := &testUser{t: t, env: map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "never")}}
-	if got := nobody.run("__complete", "describe", "cluster", ""); got.code != 0 || strings.Contains(got.out, "complete-me") {
+	if got := nobody.run("__complete", "describe", "cluster", ""); got.code != 0 ||
+		strings.Contains(got.out, "complete-me") {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}
 	if _, err := os.Stat(nobody.env[config.EnvDir]); !errors.Is(err, fs.ErrNotExist) {

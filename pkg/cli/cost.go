@@ -19,7 +19,8 @@ func formatTotalCost(c *api.Cluster, now time.Time) string {
 	return formatCostAtPlacement(c, &api.Placement{}, now)
 }
 
-// formatCostAtPlacement is what a cluster has cost at a placement so far, with a mark where that counts with times that are not the cloud's own.
+// formatCostAtPlacement is what a cluster has cost at a placement so far, with a mark where that counts with times that
+// are not the cloud's own.
 func formatCostAtPlacement(c *api.Cluster, p *api.Placement, now time.Time) string {
 	total := c.Status.CostSoFar(now)
 	if total > 0 && c.Status.IsCostEstimated() {

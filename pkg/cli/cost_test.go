@@ -34,8 +34,8 @@ func TestAMachineThatIsGoneOrStaysOnIsNotSaidToPowerItselfOff(t *testing.T) {
 	}
 }
 
-// storeBilledCluster is a cluster in the shared world that has cost 20 cents an hour for two hours and three minutes, which is far from
-// where the cent would change.
+// storeBilledCluster is a cluster in the shared world that has cost 20 cents an hour for two hours and three minutes,
+// which is far from where the cent would change.
 func storeBilledCluster(t *testing.T, name string) {
 	t.Helper()
 	place := api.Placement{Cloud: "aws", Region: "us-east-1", PricePerMachine: 0.1, PriceTotal: 0.2}
@@ -60,7 +60,8 @@ func TestADeleteSaysWhatTheClusterHasCost(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeBilledCluster(t, "dear")
-	if wide := p.run("get", "clusters", "-o", "wide"); !strings.Contains(wide.out, "$0.20") || !strings.Contains(wide.out, "$0.41") {
+	if wide := p.run("get", "clusters", "-o", "wide"); !strings.Contains(wide.out, "$0.20") ||
+		!strings.Contains(wide.out, "$0.41") {
 		t.Errorf("get -o wide: %q", wide.out)
 	}
 	got := p.run("delete", "cluster", "dear", "--yes")
@@ -74,7 +75,8 @@ func TestADeleteThatIsWaitedForSaysWhatTheClusterHasCostInAll(t *testing.T) {
 	p := newExternalUser(t)
 	storeBilledCluster(t, "awaited-dear")
 	var out, errs syncBuffer
-	world.SetBehavior("awaited-dear", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World, in api.DeleteInput) error {
+	world.SetBehavior("awaited-dear", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
+		in api.DeleteInput) error {
 		for i := range 2 { // the cloud took another hour
 			if _, err := w.Store.UpdateMachine(ctx, in.Cluster, i, "x7k2p", func(m *api.Machine) error {
 				m.SetState(api.MachineGone, "", m.LaunchedAt.Add(200*time.Minute))
@@ -91,8 +93,10 @@ func TestADeleteThatIsWaitedForSaysWhatTheClusterHasCostInAll(t *testing.T) {
 	}})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	code := Run(ctx, p.environment(&bytes.Buffer{}, &out, &errs), []string{"delete", "cluster", "awaited-dear", "--yes", "--wait"})
-	if code != 0 || out.String() != "Deleted cluster awaited-dear. It has cost $0.61 in all.\n" || !strings.Contains(errs.String(), "has cost ~$0.41 so far") {
+	code := Run(ctx, p.environment(&bytes.Buffer{}, &out, &errs),
+		[]string{"delete", "cluster", "awaited-dear", "--yes", "--wait"})
+	if code != 0 || out.String() != "Deleted cluster awaited-dear. It has cost $0.61 in all.\n" ||
+		!strings.Contains(errs.String(), "has cost ~$0.41 so far") {
 		t.Errorf("exit %d, %q, %q", code, out.String(), errs.String())
 	}
 }

@@ -71,7 +71,9 @@ some time after the deadline, whatever becomes of skyd and of this machine.`,
     --ports 80 --ports 30000-30100 --labels team=web --wait`,
 		Args:              requireOneArg, // a bad name is told along with whatever else is wrong
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runCreate(cmd.Context(), args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runCreate(cmd.Context(), args[0], o)
+		},
 	}
 	o.bindFlags(cmd)
 	return cmd
@@ -80,27 +82,36 @@ some time after the deadline, whatever becomes of skyd and of this machine.`,
 func (o *createOptions) bindFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	o.flags = f
-	f.BoolVar(&o.spec.Provision, "provision", false, "launch machines for the cluster (needed: attaching clusters that exist is not supported)")
-	f.StringVar(&o.spec.Cloud, "cloud", "", "docker is this machine; any cloud that SkyPilot knows (skyctl check lists them); without it the cheapest enabled one")
+	f.BoolVar(&o.spec.Provision, "provision", false,
+		"launch machines for the cluster (needed: attaching clusters that exist is not supported)")
+	f.StringVar(&o.spec.Cloud, "cloud", "", "docker is this machine; any cloud that SkyPilot knows (skyctl check "+
+		"lists them); without it the cheapest enabled one")
 	f.StringVar(&o.spec.Region, "region", "", "region of the cloud (default: the cheapest)")
 	f.StringVar(&o.spec.Zone, "zone", "", "zone of the region, where the cloud has zones (default: any)")
 	f.StringVar(&o.spec.CPUs, "cpus", "", "CPUs per machine: 4 is exactly four, 4+ four or more")
 	f.StringVar(&o.spec.Memory, "memory", "", "memory per machine in GiB: 16 or 16+")
 	f.StringVar(&o.disk, "disk_size", "", "disk per machine in GiB, such as 100")
 	f.StringVar(&o.spec.Accelerators, "accelerators", "", "accelerators per machine as NAME:COUNT, such as A100:8")
-	f.StringVar(&o.spec.GPUStack, "gpu_stack", "", "what makes accelerators known to Kubernetes: operator, device-plugin or none (default operator)")
+	f.StringVar(&o.spec.GPUStack, "gpu_stack", "",
+		"what makes accelerators known to Kubernetes: operator, device-plugin or none (default operator)")
 	f.BoolVar(&o.spec.GPUTaint, "gpu_taint", false, "keep pods that ask for no accelerator off the workers")
 	f.BoolVar(&o.spec.UseSpot, "use_spot", false, "machines that the cloud may take back at any time, at a lower price")
-	f.StringVar(&o.maxCost, "max_hourly_cost", "", "the most that one machine may cost per hour in US dollars, such as 1.50")
-	f.StringVar(&o.spec.ImageID, "image_id", "", "the cloud's id of an image for the machines: Ubuntu or Debian with systemd (default: SkyPilot's choice)")
-	f.StringVar(&o.spec.APICIDR, "api_cidr", "", "addresses that may reach the Kubernetes API, such as 203.0.113.0/24 (default: any)")
-	f.StringVar(&o.spec.APIAccess, "api_access", "", "way to the Kubernetes API: auto, public (its port is opened) or tunnel (through SSH) (default auto)")
+	f.StringVar(&o.maxCost, "max_hourly_cost", "",
+		"the most that one machine may cost per hour in US dollars, such as 1.50")
+	f.StringVar(&o.spec.ImageID, "image_id", "",
+		"the cloud's id of an image for the machines: Ubuntu or Debian with systemd (default: SkyPilot's choice)")
+	f.StringVar(&o.spec.APICIDR, "api_cidr", "",
+		"addresses that may reach the Kubernetes API, such as 203.0.113.0/24 (default: any)")
+	f.StringVar(&o.spec.APIAccess, "api_access", "",
+		"way to the Kubernetes API: auto, public (its port is opened) or tunnel (through SSH) (default auto)")
 	f.Var(&o.ports, "ports", "port or range to open to the outside, such as 8080 or 30000-30100; may be repeated")
 	f.StringVar(&o.numNodes, "num_nodes", strconv.Itoa(api.DefaultNumNodes), "number of machines, the head among them")
-	f.StringVar(&o.spec.KubernetesVersion, "kubernetes_version", "", "release of RKE2, such as v1.34.1+rke2r1 (default: the setting rke2.version)")
+	f.StringVar(&o.spec.KubernetesVersion, "kubernetes_version", "",
+		"release of RKE2, such as v1.34.1+rke2r1 (default: the setting rke2.version)")
 	f.StringVar(&o.spec.Manager, "manager", "", "what manages the cluster's workloads (default k8)")
 	f.Var(&o.labels, "labels", "label as KEY=VALUE; may be repeated")
-	f.BoolVar(&o.keep, "keep-on-failure", false, "leave the machines in place if the create fails (they go on billing; those that cost something power themselves off in the end)")
+	f.BoolVar(&o.keep, "keep-on-failure", false, "leave the machines in place if the create fails (they go on "+
+		"billing; those that cost something power themselves off in the end)")
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C leaves the work running")
 	f.Var(&o.timeout, "timeout", "how long the whole create may take (default 1h)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only show where the machines would go and what they would cost")
@@ -108,7 +119,8 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 	registerCreateCompletions(cmd)
 }
 
-// buildCluster is the object that was asked for, checked as far as that needs no cloud. Its errors are *api.FieldErrors, joined.
+// buildCluster is the object that was asked for, checked as far as that needs no cloud. Its errors are
+// *api.FieldErrors, joined.
 func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, error) {
 	spec := o.spec
 	spec.Ports, spec.NumNodes = o.ports.values, api.DefaultNumNodes
@@ -124,7 +136,8 @@ func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, 
 	if n, err := strconv.Atoi(o.numNodes); err == nil {
 		spec.NumNodes = n
 	} else {
-		nodesErr = &api.FieldError{Field: "num_nodes", Value: o.numNodes, Want: fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", api.MaxNumNodes)}
+		nodesErr = &api.FieldError{Field: "num_nodes", Value: o.numNodes,
+			Want: fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", api.MaxNumNodes)}
 	}
 	c := api.NewCluster(name, "", spec, labels, now)
 	return c, errors.Join(checkEmptyFlags(o.flags), c.Validate(), diskErr, costErr, nodesErr, labelsErr)
@@ -199,8 +212,8 @@ func (a *app) applySettingsToSpec(o *createOptions, c *api.Cluster) error {
 	return c.Validate()
 }
 
-// requireCapableServer refuses a skyd dev that would ignore what the create was given. One of a version before reads config.yaml itself, so
-// that nothing is lost where all was given there.
+// requireCapableServer refuses a skyd dev that would ignore what the create was given. One of a version before reads
+// config.yaml itself, so that nothing is lost where all was given there.
 func (a *app) requireCapableServer(o *createOptions, c *api.Cluster) error {
 	if a.worker == nil {
 		return nil
@@ -291,7 +304,8 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 	switch {
 	case exitCode(err) == ExitInterrupted && err != nil:
 		p.stopDrawing()
-		return &interruptedError{hint: fmt.Sprintf("The work goes on. Look again with: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
+		return &interruptedError{hint: fmt.Sprintf(
+			"The work goes on. Look again with: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
 	case errors.As(err, &failed):
 		p.reportFailure(err)
 		printFailureLog(a.env.Err, failed)
@@ -307,7 +321,8 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 		return &reportedError{err}
 	}
 	p.reportSuccess()
-	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name, formatCount(len(existingMachines(ready)), "machine"), formatDuration(a.env.Now().Sub(p.began)))
+	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name,
+		formatCount(len(existingMachines(ready)), "machine"), formatDuration(a.env.Now().Sub(p.began)))
 	if a.cfg.IsExternal() && ready.Status.TunnelPort != 0 {
 		fmt.Fprintf(a.env.Err, "Its API is reached through SSH. Leave this running: skyctl tunnel %s\n", name)
 	}

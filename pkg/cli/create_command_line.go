@@ -6,8 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// releaseVariables are the variables of the environment that a create needs to ask for the same releases as a spec: there is no
-// flag for them, and this person's settings may name others by now.
+// releaseVariables are the variables of the environment that a create needs to ask for the same releases as a spec:
+// there is no flag for them, and this person's settings may name others by now.
 func releaseVariables(s api.ClusterSpec) string {
 	var b strings.Builder
 	for _, v := range [][2]string{
@@ -26,7 +26,8 @@ func releaseVariables(s api.ClusterSpec) string {
 // quoteShellWord quotes what a shell would not take as one plain word.
 func quoteShellWord(s string) string {
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:+@=,%", r)
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune("-_./:+@=,%", r)
 	}
 	if strings.TrimFunc(s, plain) == "" {
 		return s

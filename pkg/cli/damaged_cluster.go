@@ -22,7 +22,8 @@ type damagedError struct {
 }
 
 func (e *damagedError) Error() string {
-	return fmt.Sprintf("what etcd has of cluster %[1]s is damaged, and only a part of it can be shown: %[2]v; sweeps leave it alone. "+
+	return fmt.Sprintf("what etcd has of cluster %[1]s is damaged, and only a part of it can be shown: %[2]v; "+
+		"sweeps leave it alone. "+
 		"Restore etcd from a backup, or end its machines with: skyctl delete cluster %[1]s", e.name, e.why)
 }
 
@@ -37,14 +38,16 @@ func markDamaged(c *api.Cluster) {
 	}
 }
 
-// damageRemedies are what can be done about the damaged clusters that an error is about, where it does not say so itself.
+// damageRemedies are what can be done about the damaged clusters that an error is about, where it does not say so
+// itself.
 func damageRemedies(err error) []string {
 	if told := new(damagedError); errors.As(err, &told) {
 		return nil
 	}
 	var lines []string
 	for _, name := range store.CorruptClusterNames(err) {
-		lines = append(lines, "Restore etcd from a backup, or end the machines of "+name+" with: skyctl delete cluster "+name)
+		lines = append(lines, "Restore etcd from a backup, or end the machines of "+name+
+			" with: skyctl delete cluster "+name)
 	}
 	return lines
 }
@@ -81,14 +84,18 @@ func (d *deleteOptions) explainDamage(c *api.Cluster, damage *store.CorruptError
 	fmt.Fprintf(d.env.Err, "What etcd has of cluster %s is damaged: %s\n", name, sanitizeLine(damage.Error()))
 	switch {
 	case isTraceable(c):
-		fmt.Fprintf(d.env.Err, "It is deleted by what can still be read: its UID %s, %s on record, and whatever its cloud lists "+
+		fmt.Fprintf(d.env.Err, "It is deleted by what can still be read: its UID %s, %s on record, and whatever its "+
+			"cloud lists "+
 			"under its labels.\n", c.Metadata.UID, formatCount(len(c.Status.Machines), "machine"))
 	case d.purge:
-		fmt.Fprintln(d.env.Err, "It does not say where its machines run, and under which UID, so they are not ended with it: "+
+		fmt.Fprintln(d.env.Err, "It does not say where its machines run, and under which UID, so they are not ended "+
+			"with it: "+
 			"skyctl get orphans shows them once it is forgotten.")
 	default:
-		return &stateError{errors.New("it does not say where its machines run, and under which UID, so they can't be told from " +
-			"others: restore etcd from a backup, or give --purge, which forgets the object; its machines show in skyctl get orphans then")}
+		return &stateError{errors.New("it does not say where its machines run, and under which UID, so they can't " +
+			"be told from " +
+			"others: restore etcd from a backup, or give --purge, which forgets the object; its machines show in " +
+			"skyctl get orphans then")}
 	}
 	return nil
 }
@@ -104,6 +111,7 @@ func (d *deleteOptions) forgetDamagedCluster(ctx context.Context, s *store.Store
 	if err := kubefile.RemoveEntries(d.cfg.KubeconfigPath(name), name); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(d.env.Out, "Cluster %s is forgotten. Machines that it may have had belong to no cluster now: see skyctl get orphans\n", name)
+	_, err := fmt.Fprintf(d.env.Out, "Cluster %s is forgotten. Machines that it may have had belong to no cluster "+
+		"now: see skyctl get orphans\n", name)
 	return err
 }

@@ -15,7 +15,8 @@ import (
 // storeDamagedCluster is a READY cluster with a machine, of whose object etcd has only so much.
 func storeDamagedCluster(t *testing.T, name string, keep func(int) int) {
 	t.Helper()
-	c := api.NewCluster(name, "uid-of-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now().UTC())
+	c := api.NewCluster(name, "uid-of-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
+		time.Now().UTC())
 	c, err := world.Store.CreateCluster(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,8 @@ func plainEtcd(t *testing.T) *clientv3.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	etcd, err := clientv3.New(clientv3.Config{Endpoints: world.Config.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second})
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: world.Config.Etcd.Endpoints, TLS: tls,
+		DialTimeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,8 @@ func plainEtcd(t *testing.T) *clientv3.Client {
 func deleteEtcdPrefix(t *testing.T, under string) {
 	t.Helper()
 	prefix := strings.TrimRight(world.Config.Etcd.Prefix, "/")
-	if gone, err := plainEtcd(t).Delete(t.Context(), prefix+under, clientv3.WithPrefix()); err != nil || gone.Deleted == 0 {
+	if gone, err := plainEtcd(t).Delete(t.Context(), prefix+under, clientv3.WithPrefix()); err != nil ||
+		gone.Deleted == 0 {
 		t.Fatalf("nothing is under %s: %v", under, err)
 	}
 }
@@ -69,9 +72,11 @@ func deleteEtcdPrefix(t *testing.T, under string) {
 func TestADamagedClusterIsShownAsFarAsItCanBeRead(t *testing.T) {
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "torn", func(n int) int { return n / 2 })
-	for _, args := range [][]string{{"get", "clusters"}, {"get", "cluster", "torn"}, {"get", "clusters", "-o", "wide"}, {"describe", "cluster", "torn"}} {
+	for _, args := range [][]string{{"get", "clusters"}, {"get", "cluster", "torn"}, {"get", "clusters", "-o", "wide"},
+		{"describe", "cluster", "torn"}} {
 		got := p.run(args...)
-		if got.code != ExitFailed || !strings.Contains(got.out, "torn") || !strings.Contains(got.err, "torn") || !strings.Contains(got.err, "can't be understood") {
+		if got.code != ExitFailed || !strings.Contains(got.out, "torn") || !strings.Contains(got.err, "torn") ||
+			!strings.Contains(got.err, "can't be understood") {
 			t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
 		}
 	}
@@ -91,7 +96,8 @@ func TestADamagedClusterIsDeletedByWhatIsLeft(t *testing.T) {
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "shred", func(int) int { return 0 })
 	got := p.run("delete", "cluster", "shred", "--yes", "--wait")
-	if got.code != ExitOK || !strings.Contains(got.out, "Deleted cluster shred.") || !strings.Contains(got.err, "its UID uid-of-shred, 1 machine on record") {
+	if got.code != ExitOK || !strings.Contains(got.out, "Deleted cluster shred.") ||
+		!strings.Contains(got.err, "its UID uid-of-shred, 1 machine on record") {
 		t.Errorf("code %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	if got := p.run("describe", "cluster", "shred"); got.code != ExitNotFound {
@@ -104,7 +110,8 @@ func TestAnObjectThatLeadsToNoMachinesIsForgottenOnlyWithPurge(t *testing.T) {
 	storeDamagedCluster(t, "dust", func(int) int { return 0 })
 	ref := api.Ref{Name: "dust", UID: "uid-of-dust"}
 	deleteEtcdPrefix(t, "/machines/"+ref.UID+"/")
-	if got := p.run("delete", "cluster", "dust", "--yes"); got.code != ExitConflict || !strings.Contains(got.err, "--purge") {
+	if got := p.run("delete", "cluster", "dust", "--yes"); got.code != ExitConflict ||
+		!strings.Contains(got.err, "--purge") {
 		t.Errorf("code %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	got := p.run("delete", "cluster", "dust", "--yes", "--purge")
@@ -119,7 +126,8 @@ func TestAnObjectThatLeadsToNoMachinesIsForgottenOnlyWithPurge(t *testing.T) {
 func TestASweepThatSawNothingIsNoSuccess(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
-	c := api.NewCluster("unseen", "uid-of-unseen", api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now().UTC())
+	c := api.NewCluster("unseen", "uid-of-unseen", api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
+		time.Now().UTC())
 	c, err := world.Store.CreateCluster(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -127,17 +135,20 @@ func TestASweepThatSawNothingIsNoSuccess(t *testing.T) {
 	if err := world.SucceedCreate(t.Context(), c.Ref()); err != nil {
 		t.Fatal(err)
 	}
-	invalid := api.Drift{Reason: api.DriftInvalid, Message: "no machine on record in place 0", Next: "the cluster is left alone"}
+	invalid := api.Drift{Reason: api.DriftInvalid, Message: "no machine on record in place 0",
+		Next: "the cluster is left alone"}
 	for _, found := range []api.DriftedCluster{
 		{Cluster: "unseen", Why: "etcd was slow", Unseen: true},
 		{Cluster: "unseen", Phase: api.PhaseReady, Why: "it is left alone", Unseen: true, Drift: []api.Drift{invalid}},
 	} {
-		world.SetBehavior("unseen", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World, api.SweepInput) (api.SweepResult, error) {
+		world.SetBehavior("unseen", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World,
+			api.SweepInput) (api.SweepResult, error) {
 			return api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{found}}, nil
 		}})
 		for _, args := range [][]string{{"reconcile", "unseen"}, {"reconcile", "unseen", "--wait"}} {
 			got := p.run(args...)
-			if got.code != ExitFailed || strings.Contains(got.out+got.err, "is in sync") || strings.Contains(got.out, "as it was asked for") {
+			if got.code != ExitFailed || strings.Contains(got.out+got.err, "is in sync") ||
+				strings.Contains(got.out, "as it was asked for") {
 				t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
 			}
 		}
@@ -148,15 +159,18 @@ func TestADamagedClusterIsDAMAGEDWhateverItsObjectStillSays(t *testing.T) {
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "nicked", func(n int) int { return n * 95 / 100 })
 	for _, args := range [][]string{
-		{"get", "cluster", "nicked", "-o", "json"}, {"get", "clusters", "-o", "json"}, {"describe", "cluster", "nicked", "-o", "json"},
+		{"get", "cluster", "nicked", "-o", "json"}, {"get", "clusters", "-o", "json"},
+		{"describe", "cluster", "nicked", "-o", "json"},
 	} {
 		got := p.run(args...)
-		if got.code != ExitFailed || !strings.Contains(got.out, `"phase": "DAMAGED"`) || strings.Contains(got.out, `"phase": "READY"`+"\n      }") {
+		if got.code != ExitFailed || !strings.Contains(got.out, `"phase": "DAMAGED"`) ||
+			strings.Contains(got.out, `"phase": "READY"`+"\n      }") {
 			t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
 		}
 	}
 	got := p.run("describe", "cluster", "nicked")
-	if !strings.Contains(got.out, "DAMAGED (its object says READY)") || strings.Contains(got.out, "kubectl get nodes") ||
+	if !strings.Contains(got.out, "DAMAGED (its object says READY)") ||
+		strings.Contains(got.out, "kubectl get nodes") ||
 		!strings.Contains(got.out, "  restore etcd from a backup, or:\n  skyctl delete cluster nicked\n") {
 		t.Errorf("code %d\n%s", got.code, got.out)
 	}
@@ -176,7 +190,8 @@ func TestAnUnreadableCreationTimeIsLeftOut(t *testing.T) {
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "blank", func(int) int { return 0 })
 	got := p.run("get", "cluster", "blank", "-o", "json")
-	if got.code != ExitFailed || strings.Contains(got.out, "0001-01-01") || !strings.Contains(got.out, `"phase": "DAMAGED"`) {
+	if got.code != ExitFailed || strings.Contains(got.out, "0001-01-01") ||
+		!strings.Contains(got.out, `"phase": "DAMAGED"`) {
 		t.Errorf("code %d\n%s", got.code, got.out)
 	}
 }
@@ -190,16 +205,19 @@ func TestEveryCommandOnADamagedClusterSaysWhatToDo(t *testing.T) {
 		{"create", "cluster", "cracked", "--provision", "--cloud", "docker"}, {"get", "clusters"},
 	} {
 		got := p.run(args...)
-		if got.code != ExitFailed || !strings.Contains(got.err, "skyctl delete cluster cracked") || !strings.Contains(got.err, "estore etcd") {
+		if got.code != ExitFailed || !strings.Contains(got.err, "skyctl delete cluster cracked") ||
+			!strings.Contains(got.err, "estore etcd") {
 			t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
 		}
 	}
 }
 
 func TestASweepCountsTheClustersThatNobodyCanRead(t *testing.T) {
-	s := sweepReport{SweepResult: api.SweepResult{Looked: 2, Drifted: []api.DriftedCluster{{Cluster: "b", Phase: api.PhaseReady, Why: "Repair works on it"}}},
+	s := sweepReport{SweepResult: api.SweepResult{Looked: 2,
+		Drifted: []api.DriftedCluster{{Cluster: "b", Phase: api.PhaseReady, Why: "Repair works on it"}}},
 		corrupt: []string{"d"}}
-	if got := s.renderPage(noon); !strings.HasPrefix(got, "Looked at 2 of 3 clusters: 1 being worked on, 1 damaged.\n") || strings.Contains(got, "unknown") {
+	if got := s.renderPage(noon); !strings.HasPrefix(got,
+		"Looked at 2 of 3 clusters: 1 being worked on, 1 damaged.\n") || strings.Contains(got, "unknown") {
 		t.Error(got)
 	}
 }

@@ -15,8 +15,10 @@ import (
 )
 
 func (a *app) newDeleteCommand() *cobra.Command {
-	return newCommandGroup("delete", "Delete a cluster and its machines, or machines that belong to none", "Deletes what you name: see skyctl delete cluster --help.",
-		"  skyctl delete cluster dev\n  skyctl delete orphans", a.newDeleteClusterCommand(), a.newDeleteOrphansCommand())
+	return newCommandGroup("delete", "Delete a cluster and its machines, or machines that belong to none",
+		"Deletes what you name: see skyctl delete cluster --help.",
+		"  skyctl delete cluster dev\n  skyctl delete orphans", a.newDeleteClusterCommand(),
+		a.newDeleteOrphansCommand())
 }
 
 // deleteOptions is one delete cluster.
@@ -49,7 +51,8 @@ the object, and its machines show in skyctl get orphans.`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "don't ask")
-	cmd.Flags().BoolVar(&d.wait, "wait", false, "show the progress until the cluster is gone; Ctrl-C leaves the work running")
+	cmd.Flags().BoolVar(&d.wait, "wait", false,
+		"show the progress until the cluster is gone; Ctrl-C leaves the work running")
 	cmd.Flags().BoolVar(&d.purge, "purge", false, "forget the cluster even if its cloud can't be asked")
 	cmd.Flags().Var(&d.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
 	return cmd
@@ -140,14 +143,16 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 		}
 		for _, m := range p.lastCluster().Status.Drift {
 			if m.Reason == api.DriftMachineConflict {
-				fmt.Fprintf(d.env.Err, "Machine %s was left alone: %s.\n  See: skyctl get orphans\n", sanitizeLine(m.Machine), sanitizeLine(m.Message))
+				fmt.Fprintf(d.env.Err, "Machine %s was left alone: %s.\n  See: skyctl get orphans\n",
+					sanitizeLine(m.Machine), sanitizeLine(m.Message))
 			}
 		}
 		_, err = fmt.Fprintf(d.env.Out, "Deleted cluster %s.%s\n", name, costs)
 		return err
 	case exitCode(err) == ExitInterrupted && begun:
 		p.stopDrawing()
-		return &interruptedError{hint: fmt.Sprintf("The work goes on. Look again with: skyctl get clusters, or skyctl delete cluster %s --wait", name)}
+		return &interruptedError{hint: fmt.Sprintf(
+			"The work goes on. Look again with: skyctl get clusters, or skyctl delete cluster %s --wait", name)}
 	case exitCode(err) == ExitInterrupted:
 		p.stopDrawing()
 		return err
@@ -155,7 +160,8 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 	p.reportFailure(err)
 	if errors.As(err, &failed) {
 		printFailureLog(d.env.Err, failed)
-		fmt.Fprintf(d.env.Err, "  Look closer with: skyctl describe cluster %s\n  Try again with the same delete; where the cloud is out of reach for good, add --purge\n", name)
+		fmt.Fprintf(d.env.Err, "  Look closer with: skyctl describe cluster %s\n  Try again with the same delete; "+
+			"where the cloud is out of reach for good, add --purge\n", name)
 	}
 	return &reportedError{err}
 }
@@ -167,14 +173,16 @@ func (d *deleteOptions) warnOfBilling(c *api.Cluster) {
 		fmt.Fprintf(d.env.Err, "No machine of cluster %s is known to exist.\n", c.Metadata.Name)
 		return
 	}
-	fmt.Fprintln(d.env.Err, "If their cloud can't be asked, these machines may go on billing after the cluster is forgotten:")
+	fmt.Fprintln(d.env.Err, "If their cloud can't be asked, these machines may go on billing after the cluster is "+
+		"forgotten:")
 	var rows [][]string
 	for _, m := range machines {
 		p := m.Placement
 		if p.Cloud == "" && c.Status.Placement != nil {
 			p = *c.Status.Placement
 		}
-		rows = append(rows, []string{m.Name, formatPlacement(p), valueOrDash(m.CloudID), string(m.State), formatDollars(p.PricePerMachine, &p) + "/h"})
+		rows = append(rows, []string{m.Name, formatPlacement(p), valueOrDash(m.CloudID), string(m.State),
+			formatDollars(p.PricePerMachine, &p) + "/h"})
 	}
 	for _, l := range alignColumns(rows) {
 		fmt.Fprintln(d.env.Err, "  "+l)
@@ -187,7 +195,8 @@ func (d *deleteOptions) confirmDeletion(ctx context.Context, c *api.Cluster) err
 		costs = ", " + sum + " so far"
 	}
 	phase := cmp.Or(c.Status.Phase, phaseDamaged)
-	return d.requireConfirmation(ctx, fmt.Sprintf("Delete cluster %s (%s, %s%s)?", c.Metadata.Name, phase, formatCount(len(existingMachines(c)), "machine"), costs), "deleted")
+	return d.requireConfirmation(ctx, fmt.Sprintf("Delete cluster %s (%s, %s%s)?", c.Metadata.Name, phase,
+		formatCount(len(existingMachines(c)), "machine"), costs), "deleted")
 }
 
 // requireConfirmation asks a person for a yes. Its error says that nothing was done.

@@ -55,7 +55,8 @@ done about that, what happened lately, why it failed, and what to try next.`,
 		if output.isStructured() {
 			return errors.Join(writeStructured(a.env.Out, output.value, c), wrong)
 		}
-		d := clusterDescription{cluster: c, recorded: recorded, operation: ops.OperationURL(args[0]), now: a.env.Now(), external: a.cfg.IsExternal()}
+		d := clusterDescription{cluster: c, recorded: recorded, operation: ops.OperationURL(args[0]), now: a.env.Now(),
+			external: a.cfg.IsExternal()}
 		if path := a.cfg.KubeconfigPath(args[0]); fileExists(path) {
 			d.kubeconfig = path
 		}
@@ -66,7 +67,8 @@ done about that, what happened lately, why it failed, and what to try next.`,
 		a.noteStaleSweeps(cmd.Context(), ops, []api.Cluster{*c})
 		return errors.Join(err, wrong)
 	}
-	return newCommandGroup("describe", "Show everything known of a cluster", "Shows what you name: see skyctl describe cluster --help.",
+	return newCommandGroup("describe", "Show everything known of a cluster",
+		"Shows what you name: see skyctl describe cluster --help.",
 		"  skyctl describe cluster dev", cmd)
 }
 
@@ -127,7 +129,8 @@ func (d clusterDescription) String() string {
 	for _, l := range alignPairs(
 		"Name", c.Metadata.Name, "UID", c.Metadata.UID, "Labels", strings.Join(labelLines(c.Metadata.Labels), ", "),
 		"Created", formatTime(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", formatEndpoint(st),
-		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Repairs", formatPause(c, now), "Operation", d.operation,
+		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Repairs", formatPause(c, now), "Operation",
+		d.operation,
 	) {
 		p.b.WriteString(l + "\n")
 	}
@@ -168,9 +171,12 @@ func specLines(s api.ClusterSpec) []string {
 	if s.MaxHourlyCost > 0 {
 		most = fmt.Sprintf("$%.2f per hour and machine", s.MaxHourlyCost)
 	}
-	return alignPairs("Manager", s.Manager, "Cloud", s.Cloud, "Region", s.Region, "Zone", s.Zone, "Nodes", fmt.Sprint(s.NumNodes), "CPUs", s.CPUs,
-		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "GPU stack", formatGPUStack(s), "Spot", spot, "At most", most, "Image", s.ImageID,
-		"Ports", strings.Join(s.Ports, ", "), "API open to", s.APICIDR, "API access", s.APIAccess, "Provision", fmt.Sprint(s.Provision))
+	return alignPairs("Manager", s.Manager, "Cloud", s.Cloud, "Region", s.Region, "Zone", s.Zone, "Nodes",
+		fmt.Sprint(s.NumNodes), "CPUs", s.CPUs,
+		"Memory", memory, "Disk", disk, "Accelerators", s.Accelerators, "GPU stack", formatGPUStack(s), "Spot", spot,
+		"At most", most, "Image", s.ImageID,
+		"Ports", strings.Join(s.Ports, ", "), "API open to", s.APICIDR, "API access", s.APIAccess, "Provision",
+		fmt.Sprint(s.Provision))
 }
 
 func placementLines(c *api.Cluster, now time.Time) []string {
@@ -210,7 +216,8 @@ func machineLines(c *api.Cluster, now time.Time) []string {
 		if !m.Since.IsZero() {
 			lasts = formatDuration(now.Sub(m.Since))
 		}
-		rows = append(rows, []string{m.Name, valueOrDash(m.NodeName), string(m.Role), string(m.State), valueOrDash(sanitizeLine(m.Step)), lasts, valueOrDash(addr)})
+		rows = append(rows, []string{m.Name, valueOrDash(m.NodeName), string(m.Role), string(m.State),
+			valueOrDash(sanitizeLine(m.Step)), lasts, valueOrDash(addr)})
 	}
 	return alignColumns(rows)
 }
@@ -221,7 +228,8 @@ func conditionLines(conditions []api.Condition, now time.Time) []string {
 	}
 	rows := [][]string{{"TYPE", "STATUS", "FOR", "REASON", "MESSAGE"}}
 	for _, c := range conditions {
-		rows = append(rows, []string{string(c.Type), string(c.Status), formatDuration(now.Sub(c.LastTransitionTime)), valueOrDash(c.Reason), valueOrDash(sanitizeLine(c.Message))})
+		rows = append(rows, []string{string(c.Type), string(c.Status), formatDuration(now.Sub(c.LastTransitionTime)),
+			valueOrDash(c.Reason), valueOrDash(sanitizeLine(c.Message))})
 	}
 	return alignColumns(rows)
 }
@@ -241,13 +249,15 @@ func attemptLines(attempts []api.FailedPlacement, now time.Time) []string {
 		if a.Machine != "" {
 			on = " (" + a.Machine + ")"
 		}
-		lines = append(lines, fmt.Sprintf("%s, %s ago%s: %s: %s", formatPlacement(a.Placement), formatDuration(now.Sub(a.At)), on, a.Reason, sanitizeLine(a.Message)))
+		lines = append(lines, fmt.Sprintf("%s, %s ago%s: %s: %s", formatPlacement(a.Placement),
+			formatDuration(now.Sub(a.At)), on, a.Reason, sanitizeLine(a.Message)))
 	}
 	return lines
 }
 
 func failureLines(f *api.Failure, now time.Time) []string {
-	lines := alignPairs("Step", f.Step, "Machine", f.Machine, "Reason", f.Reason, "Message", f.Message, "At", formatTime(now, f.At))
+	lines := alignPairs("Step", f.Step, "Machine", f.Machine, "Reason", f.Reason, "Message", f.Message, "At",
+		formatTime(now, f.At))
 	return append(lines, logLines(f.Log)...)
 }
 
@@ -294,7 +304,8 @@ func (d clusterDescription) nextCommands() []string {
 }
 
 func formatFailureHints(name, operation string) string {
-	s := fmt.Sprintf("Look closer with: skyctl describe cluster %s\nGo on with the same create again, or remove it with: skyctl delete cluster %s\n", name, name)
+	s := fmt.Sprintf("Look closer with: skyctl describe cluster %s\nGo on with the same create again, or remove it "+
+		"with: skyctl delete cluster %s\n", name, name)
 	if operation != "" {
 		s += "Every step is at " + operation + "\n"
 	}

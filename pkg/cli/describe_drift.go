@@ -13,7 +13,8 @@ const (
 	maxRepairsShown = 20
 )
 
-// driftLines are drifts, each with what comes next about it below it: messages are long. Since when each is there may be known better by the cluster than by who tells of it.
+// driftLines are drifts, each with what comes next about it below it: messages are long. Since when each is there may
+// be known better by the cluster than by who tells of it.
 func driftLines(known api.ClusterStatus, drift []api.Drift, now time.Time) []string {
 	if len(drift) == 0 {
 		return nil
@@ -31,7 +32,8 @@ func driftLines(known api.ClusterStatus, drift []api.Drift, now time.Time) []str
 		if !since.IsZero() {
 			lasts = formatDuration(now.Sub(since))
 		}
-		rows = append(rows, []string{valueOrDash(sanitizeLine(d.Machine)), sanitizeLine(string(d.Reason)), lasts, valueOrDash(sanitizeLine(d.Message))})
+		rows = append(rows, []string{valueOrDash(sanitizeLine(d.Machine)), sanitizeLine(string(d.Reason)), lasts,
+			valueOrDash(sanitizeLine(d.Message))})
 		below = append(below, labelledLine("next", d.Next))
 	}
 	return interleaveLines(alignColumns(rows), below)
@@ -74,7 +76,8 @@ func repairLines(repairs []api.Repair) []string {
 		if on == "" {
 			on = r.Action.Node
 		}
-		rows = append(rows, []string{r.At.UTC().Format(time.RFC3339), sanitizeLine(string(r.Action.Kind)), valueOrDash(sanitizeLine(on)),
+		rows = append(rows, []string{r.At.UTC().Format(time.RFC3339), sanitizeLine(string(r.Action.Kind)),
+			valueOrDash(sanitizeLine(on)),
 			sanitizeLine(string(r.Action.Reason)), took, result, valueOrDash(sanitizeLine(r.Action.Message))})
 		below = append(below, labelledLine("failed", r.Error))
 	}
@@ -87,7 +90,8 @@ func eventLines(events []api.Event, now time.Time) []string {
 	}
 	rows := [][]string{{"LAST SEEN", "COUNT", "TYPE", "MACHINE", "REASON", "MESSAGE"}}
 	for _, e := range events[max(len(events)-maxEventsShown, 0):] {
-		rows = append(rows, []string{formatAgeSince(now, e.Last), fmt.Sprint(e.Count), sanitizeLine(string(e.Type)), valueOrDash(sanitizeLine(e.Machine)),
+		rows = append(rows, []string{formatAgeSince(now, e.Last), fmt.Sprint(e.Count), sanitizeLine(string(e.Type)),
+			valueOrDash(sanitizeLine(e.Machine)),
 			sanitizeLine(e.Reason), sanitizeLine(e.Message)})
 	}
 	return alignColumns(rows)
@@ -98,14 +102,16 @@ func formatPause(c *api.Cluster, now time.Time) string {
 	if c.Status.PausedAt.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("paused for %s; skyctl resume reconcile %s ends that", formatDuration(now.Sub(c.Status.PausedAt)), c.Metadata.Name)
+	return fmt.Sprintf("paused for %s; skyctl resume reconcile %s ends that",
+		formatDuration(now.Sub(c.Status.PausedAt)), c.Metadata.Name)
 }
 
 // repairCommandLine is the command that tries to repair a cluster now, where there is something to repair.
 func repairCommandLine(c *api.Cluster) []string {
 	failed := c.Status.Failure
 	lost := failed != nil && failed.Reason == string(api.DriftHeadLost)
-	if c.Status.Phase == api.PhaseReady && hasUnwantedDrift(c.Status.Drift) || c.Status.Phase == api.PhaseError && c.Status.WasReady() && !lost {
+	if c.Status.Phase == api.PhaseReady && hasUnwantedDrift(c.Status.Drift) || c.Status.Phase == api.PhaseError &&
+		c.Status.WasReady() && !lost {
 		return []string{"skyctl reconcile " + c.Metadata.Name + " --wait"}
 	}
 	return nil

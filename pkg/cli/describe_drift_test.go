@@ -15,7 +15,8 @@ import (
 func newDriftedCluster() *api.Cluster {
 	c := newReadyCluster()
 	c.Status.SetDrift([]api.Drift{
-		{Machine: "sky-train-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it any more", Next: "it is replaced"},
+		{Machine: "sky-train-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it any more",
+			Next: "it is replaced"},
 		{Reason: api.DriftVersionSkew, Message: "the head runs v1.35.7, its kubelet \x1b[31mv1.35.6"},
 	}, timeAgo(42*time.Second))
 	c.Status.BeginRepair(api.Repair{ID: "a", At: timeAgo(20 * time.Minute), Action: api.Action{
@@ -27,22 +28,29 @@ func newDriftedCluster() *api.Cluster {
 	c.Status.BeginRepair(api.Repair{ID: "c", At: timeAgo(10 * time.Second), Action: api.Action{
 		Kind: api.ActionForgetNode, Node: "sky-train-1-x7k2p", Reason: api.DriftNodeExtra}})
 	c.Status.SetCondition(api.Condition{Type: api.Reachable, Status: api.ConditionTrue}, timeAgo(time.Minute))
-	c.Status.SetCondition(api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift", Message: "2 differences"}, timeAgo(42*time.Second))
+	c.Status.SetCondition(api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift",
+		Message: "2 differences"}, timeAgo(42*time.Second))
 	return c
 }
 
 func newTestEvents() []api.Event {
 	return []api.Event{
-		{Cluster: "train", UID: "6f1d0c1e", Machine: "sky-train-1", Type: api.EventWarning, Reason: "MachineGone", Message: "the cloud does not list it any more", First: timeAgo(3 * time.Hour), Last: timeAgo(42 * time.Second), Count: 3},
-		{Cluster: "train", UID: "6f1d0c1e", Type: api.EventNormal, Reason: "Repaired", Message: "all is as it was asked for\x1b[2J", First: timeAgo(5 * time.Second), Last: timeAgo(5 * time.Second), Count: 1},
+		{Cluster: "train", UID: "6f1d0c1e", Machine: "sky-train-1", Type: api.EventWarning, Reason: "MachineGone",
+			Message: "the cloud does not list it any more", First: timeAgo(3 * time.Hour),
+			Last: timeAgo(42 * time.Second), Count: 3},
+		{Cluster: "train", UID: "6f1d0c1e", Type: api.EventNormal, Reason: "Repaired",
+			Message: "all is as it was asked for\x1b[2J", First: timeAgo(5 * time.Second),
+			Last: timeAgo(5 * time.Second), Count: 1},
 	}
 }
 
 func TestDescribeShowsDriftRepairsAndEventsWithTheLatestLast(t *testing.T) {
-	compareGolden(t, "describe-drifted.txt", clusterDescription{cluster: newDriftedCluster(), events: newTestEvents(), now: noon}.String())
+	compareGolden(t, "describe-drifted.txt", clusterDescription{cluster: newDriftedCluster(), events: newTestEvents(),
+		now: noon}.String())
 	paused := newDriftedCluster()
 	paused.Status.PausedAt = timeAgo(2 * time.Minute)
-	if got := (clusterDescription{cluster: paused, now: noon}).String(); !strings.Contains(got, "paused for 2m00s; skyctl resume reconcile train ends that") {
+	if got := (clusterDescription{cluster: paused, now: noon}).String(); !strings.Contains(got,
+		"paused for 2m00s; skyctl resume reconcile train ends that") {
 		t.Error(got)
 	}
 	for range 30 {
@@ -50,7 +58,8 @@ func TestDescribeShowsDriftRepairsAndEventsWithTheLatestLast(t *testing.T) {
 	}
 	many := append(make([]api.Event, 30), newTestEvents()...)
 	got := clusterDescription{cluster: paused, events: many, now: noon}.String()
-	if n := strings.Count(got, "\n  20"); n > maxRepairsShown+len(paused.Status.Transitions) || !strings.Contains(got, "ForgetNode") || strings.Count(got, "unknown ") > maxEventsShown {
+	if n := strings.Count(got, "\n  20"); n > maxRepairsShown+len(paused.Status.Transitions) ||
+		!strings.Contains(got, "ForgetNode") || strings.Count(got, "unknown ") > maxEventsShown {
 		t.Errorf("it is too long, or lacks the latest:\n%s", got)
 	}
 }
@@ -58,13 +67,16 @@ func TestDescribeShowsDriftRepairsAndEventsWithTheLatestLast(t *testing.T) {
 func TestTheTableSaysWhichClustersDriftOrArePaused(t *testing.T) {
 	a, b, c, d := newDriftedCluster(), newDriftedCluster(), newReadyCluster(), newDriftedCluster()
 	b.Status.PausedAt, c.Status.PausedAt = noon, noon
-	d.Status.Phase = api.PhaseDeleting                                                    // what a sweep saw before does not matter any more
+	// what a sweep saw before does not matter any more
+	d.Status.Phase = api.PhaseDeleting
 	c.Status.Drift = []api.Drift{{Machine: "sky-train-1", Reason: api.DriftNodeCordoned}} // which is somebody's wish
 	compareGolden(t, "table-drifted.txt", newClusterTable([]api.Cluster{*a, *b, *c, *d}, false, noon).String())
 }
 
 func TestEventsAreATableWithTheLatestLast(t *testing.T) {
-	compareGolden(t, "events.txt", newEventTable(append(newTestEvents(), api.Event{Type: api.EventWarning, Reason: "Invalid", Cluster: "odd", Message: "no object", Last: noon, Count: 12}), noon).String())
+	compareGolden(t, "events.txt", newEventTable(append(newTestEvents(),
+		api.Event{Type: api.EventWarning, Reason: "Invalid", Cluster: "odd", Message: "no object", Last: noon,
+			Count: 12}), noon).String())
 	compareGolden(t, "events-none.txt", newEventTable(nil, noon).String())
 }
 
@@ -72,30 +84,40 @@ func TestASweepIsToldClusterByCluster(t *testing.T) {
 	paused, away, dev := newReadyCluster(), newReadyCluster(), newFreshCluster()
 	paused.Status.PausedAt = timeAgo(time.Hour)
 	away.Metadata.Name = "away"
-	away.Status.SetCondition(api.Condition{Type: api.Reachable, Status: api.ConditionUnknown, Reason: "CloudSilent", Message: "aws could not be asked: no credentials"}, noon)
+	away.Status.SetCondition(api.Condition{Type: api.Reachable, Status: api.ConditionUnknown, Reason: "CloudSilent",
+		Message: "aws could not be asked: no credentials"}, noon)
 	s := sweepReport{
-		SweepResult: api.SweepResult{Looked: 4, Orphans: newTestOrphans(), Unasked: []string{"gcp: no credentials"}, Drifted: []api.DriftedCluster{
-			{Cluster: "train", Phase: api.PhaseReady, Drift: newDriftedCluster().Status.Drift, Started: api.WorkflowRepair},
-			{Cluster: "cloud-cluster", Phase: api.PhaseProvisioning, Why: "an operation works on it already"},
-		}},
+		SweepResult: api.SweepResult{Looked: 4, Orphans: newTestOrphans(), Unasked: []string{"gcp: no credentials"},
+			Drifted: []api.DriftedCluster{
+				{Cluster: "train", Phase: api.PhaseReady, Drift: newDriftedCluster().Status.Drift,
+					Started: api.WorkflowRepair},
+				{Cluster: "cloud-cluster", Phase: api.PhaseProvisioning, Why: "an operation works on it already"},
+			}},
 		clusters: map[string]api.Cluster{"train": *paused, "away": *away, "cloud-cluster": *dev},
 		corrupt:  []string{"odd"}, stopped: true,
 	}
 	compareGolden(t, "swept.txt", s.renderPage(noon))
-	some := sweepReport{SweepResult: api.SweepResult{Looked: 200, Failed: []string{"clusters a to m: etcd at 127.0.0.1:2379 does not answer"}}}
+	some := sweepReport{SweepResult: api.SweepResult{Looked: 200,
+		Failed: []string{"clusters a to m: etcd at 127.0.0.1:2379 does not answer"}}}
 	compareGolden(t, "swept-in-part.txt", some.renderPage(noon))
 	compareGolden(t, "swept-well.txt", sweepReport{SweepResult: api.SweepResult{Looked: 3}}.renderPage(noon))
-	compareGolden(t, "swept-one.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1}, only: "train"}.renderPage(noon))
+	compareGolden(t, "swept-one.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1},
+		only: "train"}.renderPage(noon))
 	lost := newFailedCluster()
-	compareGolden(t, "swept-one-failed.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1}, only: "cloud-cluster", clusters: map[string]api.Cluster{"cloud-cluster": *lost}}.renderPage(noon))
-	compareGolden(t, "swept-failed.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1}, clusters: map[string]api.Cluster{"cloud-cluster": *lost}}.renderPage(noon))
-	compareGolden(t, "swept-one-drifted.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1, Drifted: s.Drifted[:1]}, only: "train", clusters: map[string]api.Cluster{"train": *newDriftedCluster()}}.renderPage(noon))
+	compareGolden(t, "swept-one-failed.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1}, only: "cloud-cluster",
+		clusters: map[string]api.Cluster{"cloud-cluster": *lost}}.renderPage(noon))
+	compareGolden(t, "swept-failed.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1},
+		clusters: map[string]api.Cluster{"cloud-cluster": *lost}}.renderPage(noon))
+	compareGolden(t, "swept-one-drifted.txt",
+		sweepReport{SweepResult: api.SweepResult{Looked: 1, Drifted: s.Drifted[:1]}, only: "train",
+			clusters: map[string]api.Cluster{"train": *newDriftedCluster()}}.renderPage(noon))
 }
 
 // storeReadyCluster makes a READY cluster with drift.
 func storeReadyCluster(t *testing.T, name string, seen ...api.Drift) api.Ref {
 	t.Helper()
-	c := api.NewCluster(name, "uid-of-"+name, api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, time.Now())
+	c := api.NewCluster(name, "uid-of-"+name,
+		api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, time.Now())
 	c, err := world.Store.CreateCluster(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -103,13 +125,15 @@ func storeReadyCluster(t *testing.T, name string, seen ...api.Drift) api.Ref {
 	if err := world.SucceedCreate(t.Context(), c.Ref()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := world.Store.UpdateCluster(t.Context(), c.Ref(), func(c *api.Cluster) error { c.Status.SetDrift(seen, time.Now().UTC()); return nil }); err != nil {
+	if _, err := world.Store.UpdateCluster(t.Context(), c.Ref(),
+		func(c *api.Cluster) error { c.Status.SetDrift(seen, time.Now().UTC()); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return c.Ref()
 }
 
-var lost = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it any more", Next: "it is replaced"}
+var lost = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it any more",
+	Next: "it is replaced"}
 
 // newRepairingSweep is a sweep that finds what etcd says, and starts a repair.
 func newRepairingSweep(again *bool) func(context.Context, *skydstub.World, api.SweepInput) (api.SweepResult, error) {
@@ -119,7 +143,8 @@ func newRepairingSweep(again *bool) func(context.Context, *skydstub.World, api.S
 		if err != nil {
 			return api.SweepResult{}, err
 		}
-		d := api.DriftedCluster{Cluster: in.Cluster, Phase: c.Status.Phase, Drift: c.Status.Drift, Started: api.WorkflowRepair}
+		d := api.DriftedCluster{Cluster: in.Cluster, Phase: c.Status.Phase, Drift: c.Status.Drift,
+			Started: api.WorkflowRepair}
 		return api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{d}}, w.StartRepair(ctx, c.Ref(), in.Again)
 	}
 }
@@ -134,8 +159,10 @@ func TestReconcileOfOneClusterTriesAgainAndWaitsUntilItIsInSync(t *testing.T) {
 		t.Errorf("get clusters: %s", got.out)
 	}
 	got := p.run("reconcile", "mended", "--wait")
-	if got.code != 0 || !again || !strings.Contains(got.out, "mended (READY): Repair was started\n") || !strings.Contains(got.out, "MachineGone") ||
-		!strings.Contains(got.out, "Cluster mended is in sync after ") || !strings.Contains(got.err, "✔ Repairing cluster completed successfully.") {
+	if got.code != 0 || !again || !strings.Contains(got.out, "mended (READY): Repair was started\n") ||
+		!strings.Contains(got.out, "MachineGone") ||
+		!strings.Contains(got.out, "Cluster mended is in sync after ") ||
+		!strings.Contains(got.err, "✔ Repairing cluster completed successfully.") {
 		t.Errorf("exit %d, again %v\n%s%s", got.code, again, got.out, got.err)
 	}
 	world.SetBehavior("mended", skydstub.Behavior{})
@@ -148,16 +175,19 @@ func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
 	p := newExternalUser(t)
 	storeReadyCluster(t, "lasting", lost)
 	again := false
-	world.SetBehavior("lasting", skydstub.Behavior{Sweep: newRepairingSweep(&again), Repair: func(ctx context.Context, w *skydstub.World, in api.RepairInput) error {
-		_, err := w.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
-			c.Status.BeginRepair(api.Repair{ID: "a", Action: api.Action{Kind: api.ActionReplace, Machine: "sky-x-1", Reason: api.DriftMachineGone}})
-			c.Status.EndRepair("a", "the cloud has no room", time.Now().UTC())
-			return nil
-		})
-		return err
-	}})
+	world.SetBehavior("lasting", skydstub.Behavior{Sweep: newRepairingSweep(&again),
+		Repair: func(ctx context.Context, w *skydstub.World, in api.RepairInput) error {
+			_, err := w.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+				c.Status.BeginRepair(api.Repair{ID: "a",
+					Action: api.Action{Kind: api.ActionReplace, Machine: "sky-x-1", Reason: api.DriftMachineGone}})
+				c.Status.EndRepair("a", "the cloud has no room", time.Now().UTC())
+				return nil
+			})
+			return err
+		}})
 	got := p.run("reconcile", "lasting", "--wait")
-	if got.code != ExitFailed || !strings.Contains(got.err, "✗ Repairing cluster failed: cluster lasting is not in sync\n  sky-x-1: MachineGone: ") ||
+	if got.code != ExitFailed || !strings.Contains(got.err,
+		"✗ Repairing cluster failed: cluster lasting is not in sync\n  sky-x-1: MachineGone: ") ||
 		!strings.Contains(got.err, "Look closer with: skyctl describe cluster lasting") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
@@ -170,11 +200,14 @@ func TestReconcileOfAClusterThatFailedEndsWithOneAndTheReason(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	ref := storeReadyCluster(t, "given-up")
-	_ = world.FailCreate(t.Context(), ref, api.Failure{Step: "repair", Machine: "sky-given-up-0", Reason: "HeadLost", Message: "the head is gone"})
-	if got := p.run("reconcile", "given-up"); got.code != 0 || got.out != "Cluster given-up is ERROR: see skyctl describe cluster given-up\n" {
+	_ = world.FailCreate(t.Context(), ref, api.Failure{Step: "repair", Machine: "sky-given-up-0", Reason: "HeadLost",
+		Message: "the head is gone"})
+	if got := p.run("reconcile", "given-up"); got.code != 0 ||
+		got.out != "Cluster given-up is ERROR: see skyctl describe cluster given-up\n" {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
-	if got := p.run("reconcile", "given-up", "--wait"); got.code != ExitFailed || !strings.Contains(got.err, "repair on sky-given-up-0: HeadLost: the head is gone") {
+	if got := p.run("reconcile", "given-up", "--wait"); got.code != ExitFailed ||
+		!strings.Contains(got.err, "repair on sky-given-up-0: HeadLost: the head is gone") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }
@@ -183,7 +216,8 @@ func TestReconcileOfAllIsDataForPrograms(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	storeReadyCluster(t, "one", lost)
-	world.SetBehavior("", skydstub.Behavior{Sweep: func(_ context.Context, _ *skydstub.World, in api.SweepInput) (api.SweepResult, error) {
+	world.SetBehavior("", skydstub.Behavior{Sweep: func(_ context.Context, _ *skydstub.World,
+		in api.SweepInput) (api.SweepResult, error) {
 		if in.Again || in.Cluster != "" {
 			t.Errorf("asked for %+v", in)
 		}
@@ -191,10 +225,13 @@ func TestReconcileOfAllIsDataForPrograms(t *testing.T) {
 	}})
 	got := p.run("reconcile", "-o", "json")
 	var r api.SweepResult
-	if err := json.Unmarshal([]byte(got.out), &r); err != nil || got.code != 0 || got.err != "" || r.Looked != 1 || len(r.Orphans) != 2 {
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil || got.code != 0 || got.err != "" || r.Looked != 1 ||
+		len(r.Orphans) != 2 {
 		t.Errorf("%v: exit %d, %q, %q", err, got.code, got.out, got.err)
 	}
-	if plain := p.run("reconcile"); !strings.Contains(plain.out, "Looked at 1 cluster: all as they were asked for.\n") || !strings.Contains(plain.out, "2 machines belong to no cluster") {
+	if plain := p.run("reconcile"); !strings.Contains(plain.out,
+		"Looked at 1 cluster: all as they were asked for.\n") ||
+		!strings.Contains(plain.out, "2 machines belong to no cluster") {
 		t.Errorf("exit %d, %q, %q", plain.code, plain.out, plain.err)
 	}
 }
@@ -204,10 +241,11 @@ func TestCtrlCLeavesARepairRunning(t *testing.T) {
 	p := newExternalUser(t)
 	storeReadyCluster(t, "going", lost)
 	again := false
-	world.SetBehavior("going", skydstub.Behavior{Sweep: newRepairingSweep(&again), Repair: func(ctx context.Context, _ *skydstub.World, _ api.RepairInput) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}})
+	world.SetBehavior("going", skydstub.Behavior{Sweep: newRepairingSweep(&again),
+		Repair: func(ctx context.Context, _ *skydstub.World, _ api.RepairInput) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}})
 	ctx, interrupt := context.WithCancel(t.Context())
 	var out, errs syncBuffer
 	done := make(chan int)
@@ -217,7 +255,8 @@ func TestCtrlCLeavesARepairRunning(t *testing.T) {
 	if code := <-done; code != ExitInterrupted || !strings.HasSuffix(errs.String(), "skyctl describe cluster going\n") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
-	if got := p.run("pause", "reconcile", "going"); got.code != 0 || !strings.HasSuffix(got.out, "A repair is under way and ends first: skyctl get events going -w shows it.\n") {
+	if got := p.run("pause", "reconcile", "going"); got.code != 0 ||
+		!strings.HasSuffix(got.out, "A repair is under way and ends first: skyctl get events going -w shows it.\n") {
 		t.Errorf("pause: exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }
@@ -230,26 +269,34 @@ func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
 		{"pause", "is not repaired until you run: skyctl resume reconcile halted"}, {"pause", "was paused already"},
 		{"resume", "is repaired again."}, {"resume", "was not paused"},
 	} {
-		if got := p.run(step.verb, "reconcile", "halted"); got.code != 0 || !strings.Contains(got.out, "Cluster halted "+step.says) || strings.Contains(got.out, "under way") {
+		if got := p.run(step.verb, "reconcile", "halted"); got.code != 0 ||
+			!strings.Contains(got.out, "Cluster halted "+step.says) || strings.Contains(got.out, "under way") {
 			t.Errorf("%s: exit %d, %q, %q", step.verb, got.code, got.out, got.err)
 		}
 		if shown := strings.Contains(p.run("get", "clusters").out, "READY (paused)"); shown != (step.verb == "pause") {
 			t.Errorf("after %s get clusters shows it as paused: %v", step.verb, shown)
 		}
 	}
-	if got := p.run("pause", "reconcile"); got.code != ExitUnreachable || !strings.Contains(got.err, "no schedule of sweeps") {
+	if got := p.run("pause", "reconcile"); got.code != ExitUnreachable ||
+		!strings.Contains(got.err, "no schedule of sweeps") {
 		t.Errorf("without a schedule: exit %d, %q", got.code, got.err)
 	}
 	world.CreateSchedule(t)
 	for _, step := range []struct{ verb, says string }{
-		{"pause", "No cluster is looked at or repaired"}, {"pause", "were paused already"}, {"resume", "The sweeps go on"}, {"resume", "were not paused"},
+		{"pause", "No cluster is looked at or repaired"}, {"pause", "were paused already"},
+		{"resume", "The sweeps go on"}, {"resume", "were not paused"},
 	} {
-		awaitCondition(t, step.verb+" says: "+step.says, func() bool { // what a schedule says of itself may lag a moment
+		// what a schedule says of itself may lag a moment
+		awaitCondition(t, step.verb+" says: "+step.says, func() bool {
 			got := p.run(step.verb, "reconcile")
 			return got.code == 0 && strings.Contains(got.out, step.says)
 		})
 		if step.verb == "pause" {
-			awaitCondition(t, "reconcile says so too", func() bool { return strings.Contains(p.run("reconcile").out, "The sweeps of the schedule are paused") })
+			awaitCondition(t, "reconcile says so too",
+				func() bool {
+					return strings.Contains(p.run("reconcile").out,
+						"The sweeps of the schedule are paused")
+				})
 		}
 	}
 }

@@ -14,7 +14,8 @@ func (e *diskSpaceError) Error() string {
 	return fmt.Sprintf("%s: %s; %s", sanitizeLine(e.problem), e.consequence, diskspace.Hint)
 }
 
-// readDiskProblem says what is wrong with the disk of the state directory; empty where nothing is, or where it can't be looked at.
+// readDiskProblem says what is wrong with the disk of the state directory; empty where nothing is, or where it can't be
+// looked at.
 func readDiskProblem(cfg *config.Config) (problem string, full bool) {
 	if cfg.IsExternal() {
 		return "", false

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// listValue is a flag of several values, given with commas, by repetition, or both. Unlike pflag's it keeps an empty value,
-// which is judged like any other.
+// listValue is a flag of several values, given with commas, by repetition, or both. Unlike pflag's it keeps an empty
+// value, which is judged like any other.
 type listValue struct{ values []string }
 
 func (l *listValue) String() string { return strings.Join(l.values, ",") }
@@ -22,8 +22,8 @@ func (l *listValue) Set(v string) error {
 	return nil
 }
 
-// checkEmptyFlags are the flags that were given with nothing in them, as an unset variable of a shell leaves them: taking them for
-// left out would launch something else than was meant. Its errors are *api.FieldErrors, joined.
+// checkEmptyFlags are the flags that were given with nothing in them, as an unset variable of a shell leaves them:
+// taking them for left out would launch something else than was meant. Its errors are *api.FieldErrors, joined.
 func checkEmptyFlags(flags *pflag.FlagSet) error {
 	var all []error
 	refuse := func(field, want string) {

@@ -14,8 +14,10 @@ import (
 )
 
 func (a *app) newGetCommand() *cobra.Command {
-	return newCommandGroup("get", "Show clusters, what happened to them, or the kubeconfig of one", "Shows what you name.",
-		"  skyctl get clusters\n  skyctl get events dev\n  skyctl get kubeconfig dev", a.newGetClustersCommand(), a.newGetKubeconfigCommand(), a.newGetEventsCommand(), a.newGetOrphansCommand())
+	return newCommandGroup("get", "Show clusters, what happened to them, or the kubeconfig of one",
+		"Shows what you name.",
+		"  skyctl get clusters\n  skyctl get events dev\n  skyctl get kubeconfig dev", a.newGetClustersCommand(),
+		a.newGetKubeconfigCommand(), a.newGetEventsCommand(), a.newGetOrphansCommand())
 }
 
 func (a *app) newGetClustersCommand() *cobra.Command {
@@ -119,8 +121,8 @@ func (g *getClustersOptions) printClusters(clusters []api.Cluster) error {
 	return err
 }
 
-// followClusters prints what there is, then each row again that changes. Ctrl-C is its regular end, as is the end of the one cluster
-// that it follows.
+// followClusters prints what there is, then each row again that changes. Ctrl-C is its regular end, as is the end of
+// the one cluster that it follows.
 func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Client, s *store.Store) error {
 	clusters, err := g.readClusters(ctx, ops)
 	switch {

@@ -78,7 +78,8 @@ func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
 		}
 		s.keepLine()
 		if l.output.isStructured() {
-			return writeStructured(l.env.Out, l.output.value, eventList{api.APIVersion, "EventList", append([]api.Event{}, events...)})
+			return writeStructured(l.env.Out, l.output.value,
+				eventList{api.APIVersion, "EventList", append([]api.Event{}, events...)})
 		}
 		_, err = io.WriteString(l.env.Out, newEventTable(events, l.env.Now()).String())
 		return err
@@ -147,7 +148,8 @@ func newEventTable(events []api.Event, now time.Time) *table {
 
 func eventRow(e api.Event, now time.Time) []cell {
 	return []cell{
-		textCell(formatAgeSince(now, e.Last)), textCell(fmt.Sprint(e.Count)), textCell(string(e.Type)), textCell(valueOrDash(e.Cluster)),
+		textCell(formatAgeSince(now, e.Last)), textCell(fmt.Sprint(e.Count)), textCell(string(e.Type)),
+		textCell(valueOrDash(e.Cluster)),
 		textCell(valueOrDash(e.Machine)), textCell(e.Reason), textCell(e.Message),
 	}
 }

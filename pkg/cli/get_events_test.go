@@ -17,18 +17,21 @@ func TestEventsOfAClusterAreShownAlsoWhenItIsGone(t *testing.T) {
 	if err := world.Store.RecordEvent(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	if got := p.run("describe", "cluster", "past"); !strings.Contains(got.out, "\nEvents:\n") || !strings.Contains(got.out, "one is gone") {
+	if got := p.run("describe", "cluster", "past"); !strings.Contains(got.out, "\nEvents:\n") ||
+		!strings.Contains(got.out, "one is gone") {
 		t.Errorf("describe: %s%s", got.out, got.err)
 	}
 	if err := world.Store.DeleteCluster(t.Context(), ref); err != nil {
 		t.Fatal(err)
 	}
 	got := p.run("get", "events", "past")
-	if got.code != 0 || !strings.Contains(got.out, "one is gone") || got.err != "Fetching events\n✔ Fetching events completed successfully.\n" {
+	if got.code != 0 || !strings.Contains(got.out, "one is gone") ||
+		got.err != "Fetching events\n✔ Fetching events completed successfully.\n" {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
 	var list eventList
-	if err := json.Unmarshal([]byte(p.run("get", "events", "past", "-o", "json").out), &list); err != nil || list.Kind != "EventList" || len(list.Items) != 1 || list.Items[0].Count != 1 {
+	if err := json.Unmarshal([]byte(p.run("get", "events", "past", "-o", "json").out), &list); err != nil ||
+		list.Kind != "EventList" || len(list.Items) != 1 || list.Items[0].Count != 1 {
 		t.Errorf("%v: %+v", err, list)
 	}
 }
@@ -57,7 +60,8 @@ func TestAWatchOfEventsTellsEachOnceAndEndsWithCtrlC(t *testing.T) {
 	record("before")
 	awaitCondition(t, "what happens again", func() bool { return strings.Count(out.String(), "before") == 2 })
 	interrupt()
-	if code := <-done; code != 0 || errs.String() != "" || strings.Count(out.String(), "LAST SEEN") != 1 || strings.Count(out.String(), "after") != 1 {
+	if code := <-done; code != 0 || errs.String() != "" || strings.Count(out.String(), "LAST SEEN") != 1 ||
+		strings.Count(out.String(), "after") != 1 {
 		t.Errorf("exit %d, %q\n%s", code, errs.String(), out.String())
 	}
 }

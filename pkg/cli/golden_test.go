@@ -42,7 +42,8 @@ func timeAgo(d time.Duration) time.Time { return noon.Add(-d) }
 
 // newFreshCluster is a cluster that was just asked for.
 func newFreshCluster() *api.Cluster {
-	c := api.NewCluster("cloud-cluster", "6f1d0c1e", api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, timeAgo(10*time.Second))
+	c := api.NewCluster("cloud-cluster", "6f1d0c1e",
+		api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, timeAgo(10*time.Second))
 	c.Status.SetPhase(api.PhaseProvisioning, "", timeAgo(9*time.Second))
 	return c
 }
@@ -50,19 +51,26 @@ func newFreshCluster() *api.Cluster {
 // newReadyCluster is a cluster with everything known.
 func newReadyCluster() *api.Cluster {
 	c := api.NewCluster("train", "6f1d0c1e", api.ClusterSpec{
-		Accelerators: "A100:8", CPUs: "32+", Memory: "128+", DiskSize: 200, Ports: []string{"80", "30000-30100"}, NumNodes: 2, Provision: true,
+		Accelerators: "A100:8", CPUs: "32+", Memory: "128+", DiskSize: 200, Ports: []string{"80", "30000-30100"},
+		NumNodes: 2, Provision: true,
 	}, map[string]string{"team": "search", "app": "ranking"}, timeAgo(4*time.Minute))
-	place := api.Placement{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1b", InstanceType: "p4d.24xlarge", CPUs: 96, MemoryGiB: 1152, DiskGiB: 200, PricePerMachine: 32.77, PriceTotal: 65.54}
+	place := api.Placement{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1b", InstanceType: "p4d.24xlarge",
+		CPUs: 96, MemoryGiB: 1152, DiskGiB: 200, PricePerMachine: 32.77, PriceTotal: 65.54}
 	st := &c.Status
 	st.SetPhase(api.PhaseProvisioning, "", timeAgo(4*time.Minute-time.Second))
 	st.SetPhase(api.PhaseReady, "", timeAgo(30*time.Second))
 	st.Placement, st.Endpoint = &place, "https://3.80.1.2:6443"
-	st.Attempts = []api.FailedPlacement{{Placement: api.Placement{Cloud: "gcp", Region: "us-central1", InstanceType: "a2-highgpu-8g"}, Machine: "sky-train-1", Reason: "Quota", Message: "quota NVIDIA_A100_GPUS exceeded: limit 0", At: timeAgo(210 * time.Second)}}
+	st.Attempts = []api.FailedPlacement{{Placement: api.Placement{Cloud: "gcp", Region: "us-central1",
+		InstanceType: "a2-highgpu-8g"}, Machine: "sky-train-1", Reason: "Quota",
+		Message: "quota NVIDIA_A100_GPUS exceeded: limit 0", At: timeAgo(210 * time.Second)}}
 	st.Versions = api.Versions{RKE2: "v1.35.7+rke2r1", Kubernetes: "v1.35.7"}
-	st.Resources = api.Resources{CPUs: api.Amount{Available: 190.5, Total: 192}, Memory: api.Amount{Available: 2280.123, Total: 2304}, Disk: api.Amount{Available: 390, Total: 400},
+	st.Resources = api.Resources{CPUs: api.Amount{Available: 190.5, Total: 192},
+		Memory: api.Amount{Available: 2280.123, Total: 2304}, Disk: api.Amount{Available: 390, Total: 400},
 		Accelerators: map[string]api.Amount{"A100": {Available: 15, Total: 16}}}
-	st.SetCondition(api.Condition{Type: api.MachinesLaunched, Status: api.ConditionTrue, Reason: "AllUp"}, timeAgo(3*time.Minute))
-	st.SetCondition(api.Condition{Type: api.NodesReady, Status: api.ConditionTrue, Reason: "AllReady", Message: "2 of 2 nodes are Ready"}, timeAgo(31*time.Second))
+	st.SetCondition(api.Condition{Type: api.MachinesLaunched, Status: api.ConditionTrue, Reason: "AllUp"},
+		timeAgo(3*time.Minute))
+	st.SetCondition(api.Condition{Type: api.NodesReady, Status: api.ConditionTrue, Reason: "AllReady",
+		Message: "2 of 2 nodes are Ready"}, timeAgo(31*time.Second))
 	for i := range 2 {
 		m := newTestMachine("train", i, api.MachineReady, "", 31*time.Second)
 		m.Address, m.PrivateAddress, m.Placement, m.LaunchedAt = "3.80.1.2", "10.0.0.2", place, timeAgo(200*time.Second)
@@ -77,15 +85,18 @@ func newFailedCluster() *api.Cluster {
 	c.Status.SetPhase(api.PhaseError, "Timeout", timeAgo(time.Second))
 	c.Status.Placement = &api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4}
 	c.Status.Failure = &api.Failure{
-		Step: "join", Machine: "sky-cloud-cluster-1", Reason: "Timeout", Message: "rke2-agent did not become active within 10m0s", At: timeAgo(time.Second),
-		Log: []string{"level=error msg=\"failed to get CA certs: \x1b[31m401 Unauthorized\x1b[0m\"", "level=fatal msg=\"giving up\""},
+		Step: "join", Machine: "sky-cloud-cluster-1", Reason: "Timeout",
+		Message: "rke2-agent did not become active within 10m0s", At: timeAgo(time.Second),
+		Log: []string{"level=error msg=\"failed to get CA certs: \x1b[31m401 Unauthorized\x1b[0m\"",
+			"level=fatal msg=\"giving up\""},
 	}
 	return c
 }
 
 func newTestMachine(cluster string, i int, s api.MachineState, step string, since time.Duration) api.Machine {
 	return api.Machine{
-		Index: i, Name: api.MachineName(cluster, i), Incarnation: "x7k2p", NodeName: api.MachineName(cluster, i) + "-x7k2p",
+		Index: i, Name: api.MachineName(cluster, i), Incarnation: "x7k2p", NodeName: api.MachineName(cluster, i) +
+			"-x7k2p",
 		Role: api.RoleOf(i), State: s, Step: step, Since: timeAgo(since),
 	}
 }
@@ -95,10 +106,13 @@ func TestTheTableHasTheColumnsThatPeopleKnow(t *testing.T) {
 	known := newFreshCluster()
 	known.Metadata.CreatedAt = timeAgo(4 * time.Minute)
 	known.Status.Phase = api.PhaseReady
-	known.Status.Resources = api.Resources{CPUs: api.Amount{Available: 2.01, Total: 4}, Memory: api.Amount{Available: 12.67, Total: 15.63}, Disk: api.Amount{Available: 239.15, Total: 239.15}}
+	known.Status.Resources = api.Resources{CPUs: api.Amount{Available: 2.01, Total: 4},
+		Memory: api.Amount{Available: 12.67, Total: 15.63}, Disk: api.Amount{Available: 239.15, Total: 239.15}}
 	compareGolden(t, "table-known.txt", newClusterTable([]api.Cluster{*known}, false, noon).String())
-	compareGolden(t, "table-several.txt", newClusterTable([]api.Cluster{*newFreshCluster(), *newReadyCluster(), *newFailedCluster()}, false, noon).String())
-	compareGolden(t, "table-wide.txt", newClusterTable([]api.Cluster{*newFreshCluster(), *newReadyCluster()}, true, noon).String())
+	compareGolden(t, "table-several.txt", newClusterTable([]api.Cluster{*newFreshCluster(), *newReadyCluster(),
+		*newFailedCluster()}, false, noon).String())
+	compareGolden(t, "table-wide.txt", newClusterTable([]api.Cluster{*newFreshCluster(), *newReadyCluster()}, true,
+		noon).String())
 	compareGolden(t, "table-none.txt", newClusterTable(nil, false, noon).String())
 }
 
@@ -116,8 +130,10 @@ func TestDescribeSaysEverythingKnown(t *testing.T) {
 		newTestMachine("cloud-cluster", 0, api.MachineUp, "start the RKE2 server", 4*time.Second),
 		newTestMachine("cloud-cluster", 1, api.MachinePrepared, "wait for the head", 2*time.Second),
 	}
-	compareGolden(t, "describe-launching.txt", clusterDescription{cluster: launching, operation: ui, now: noon}.String())
-	compareGolden(t, "describe-ready.txt", clusterDescription{cluster: newReadyCluster(), operation: ui, kubeconfig: "/home/ada/.skyconf/clusters/train/kubeconfig", now: noon}.String())
+	compareGolden(t, "describe-launching.txt",
+		clusterDescription{cluster: launching, operation: ui, now: noon}.String())
+	compareGolden(t, "describe-ready.txt", clusterDescription{cluster: newReadyCluster(), operation: ui,
+		kubeconfig: "/home/ada/.skyconf/clusters/train/kubeconfig", now: noon}.String())
 	compareGolden(t, "describe-failed.txt", clusterDescription{cluster: newFailedCluster(), now: noon}.String())
 }
 
@@ -142,12 +158,17 @@ func TestTheTranscriptsLinesAreInTheTablesLetterForLetter(t *testing.T) {
 
 func TestHelpIsWrittenForPeople(t *testing.T) {
 	for _, args := range []string{
-		"", "create", "create cluster", "get", "get clusters", "get kubeconfig", "describe", "describe cluster", "delete", "delete cluster", "check",
-		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume", "resume reconcile", "tunnel",
-		"server", "server start", "server stop", "server status", "server adopt", "version", "exit-codes", "options", "settings",
+		"", "create", "create cluster", "get", "get clusters", "get kubeconfig", "describe", "describe cluster",
+		"delete", "delete cluster", "check",
+		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume",
+		"resume reconcile", "tunnel",
+		"server", "server start", "server stop", "server status", "server adopt", "version", "exit-codes", "options",
+		"settings",
 	} {
 		var out bytes.Buffer
-		env := Environment{Out: &out, Err: &out, Getenv: func(string) string { return "" }, Now: func() time.Time { return noon }}
+		env := Environment{Out: &out, Err: &out, Getenv: func(string) string {
+			return ""
+		}, Now: func() time.Time { return noon }}
 		if code := Run(context.Background(), env, append([]string{"help"}, strings.Fields(args)...)); code != 0 {
 			t.Errorf("help %s: exit %d", args, code)
 		}
@@ -160,7 +181,8 @@ func TestEveryCommandHasWordsAndAnExample(t *testing.T) {
 	root := a.newRootCommand()
 	for _, c := range append(root.Commands(), root) {
 		for _, c := range append(c.Commands(), c) {
-			if c.Name() == "help" || c.Parent() != nil && (c.Name() == "completion" || c.Parent().Name() == "completion") || c.IsAdditionalHelpTopicCommand() {
+			if c.Name() == "help" || c.Parent() != nil &&
+				(c.Name() == "completion" || c.Parent().Name() == "completion") || c.IsAdditionalHelpTopicCommand() {
 				continue
 			}
 			if c.Short == "" || c.Long == "" || c.Example == "" {

@@ -40,8 +40,9 @@ func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 		}
 		c, err := o.buildCluster(words[2], noon)
 		onDocker := c.Spec.Cloud == "docker"
-		if err != nil || c.Spec.Cloud != "" && !slices.Contains(knownClouds, c.Spec.Cloud) || onDocker && (c.Spec.Accelerators != "" ||
-			c.Spec.UseSpot || c.Spec.Region != "" && !slices.Contains(fixedRegions[c.Spec.Cloud], c.Spec.Region)) {
+		if err != nil || c.Spec.Cloud != "" && !slices.Contains(knownClouds, c.Spec.Cloud) || onDocker &&
+			(c.Spec.Accelerators != "" ||
+				c.Spec.UseSpot || c.Spec.Region != "" && !slices.Contains(fixedRegions[c.Spec.Cloud], c.Spec.Region)) {
 			t.Errorf("%v: %v, %+v", words, err, c.Spec)
 		}
 	}
@@ -69,7 +70,8 @@ func TestValuesOfCreatesFlagsAreCompleted(t *testing.T) {
 		"server status -o ":                          "table\nwide\njson\nyaml\n:4\n",
 		"create cluster x --cpus ":                   ":4\n", // and no files
 	} {
-		if got := p.run(append([]string{"__complete"}, strings.Split(line, " ")...)...); got.code != 0 || got.out != want {
+		if got := p.run(append([]string{"__complete"}, strings.Split(line, " ")...)...); got.code != 0 ||
+			got.out != want {
 			t.Errorf("%q: exit %d, %q, want %q", line, got.code, got.out, want)
 		}
 	}

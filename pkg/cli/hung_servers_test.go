@@ -37,7 +37,8 @@ func TestAServerThatIsDownIsToldWithoutSayingItsAddressTwice(t *testing.T) {
 	p.env["SKYCTL_ETCD_ENDPOINTS"], p.env["SKYCTL_TEMPORAL_ADDRESS"] = "https://127.0.0.1:1", "127.0.0.1:1"
 	got := p.run("server", "status")
 	lines := lined(got.out)
-	if got.code != ExitUnreachable || lines[0] != "etcd https://127.0.0.1:1 does not answer: connect: connection refused" ||
+	if got.code != ExitUnreachable || lines[0] != "etcd https://127.0.0.1:1 does not answer: connect: connection "+
+		"refused" ||
 		lines[1] != "Temporal 127.0.0.1:1 does not answer: connect: connection refused" {
 		t.Errorf("exit %d:\n%s%s", got.code, got.out, got.err)
 	}
@@ -57,7 +58,8 @@ func TestAServerThatHangsTakesNothingFromTheOthers(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["SKYCTL_ETCD_ENDPOINTS"] = "https://" + listenSilently(t)
 	got := p.run("server", "status")
-	if got.code != ExitUnreachable || strings.Count(got.out, " does not answer") != 1 || strings.Count(got.out, " answers") != 2 {
+	if got.code != ExitUnreachable || strings.Count(got.out, " does not answer") != 1 ||
+		strings.Count(got.out, " answers") != 2 {
 		t.Errorf("exit %d:\n%s%s", got.code, got.out, got.err)
 	}
 }

@@ -24,7 +24,9 @@ the installation, ~/.skyconf/secrets.key unless the setting secretsKeyFile names
   kubectl --kubeconfig dev.kubeconfig get nodes`,
 		Args:              requireClusterName,
 		ValidArgsFunction: a.completeClusterNames,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runGetKubeconfig(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runGetKubeconfig(cmd.Context(), args[0])
+		},
 	}
 }
 
@@ -44,7 +46,8 @@ func (a *app) runGetKubeconfig(ctx context.Context, name string) error {
 	content, err := ops.ReadKubeconfig(ctx, c.Ref())
 	var none *store.NotFoundError
 	if errors.As(err, &none) {
-		return &stateError{fmt.Errorf("cluster %s has no kubeconfig yet: it is %s; see skyctl describe cluster %s", name, c.Status.Phase, name)}
+		return &stateError{fmt.Errorf("cluster %s has no kubeconfig yet: it is %s; see skyctl describe cluster %s",
+			name, c.Status.Phase, name)}
 	}
 	if err != nil {
 		return err
@@ -53,8 +56,8 @@ func (a *app) runGetKubeconfig(ctx context.Context, name string) error {
 	return err
 }
 
-// ensureLocalKubeconfig is where kubectl finds the kubeconfig. A skyd dev writes it itself; where the worker is elsewhere, nobody
-// else could.
+// ensureLocalKubeconfig is where kubectl finds the kubeconfig. A skyd dev writes it itself; where the worker is
+// elsewhere, nobody else could.
 func (a *app) ensureLocalKubeconfig(ctx context.Context, ops *client.Client, ref api.Ref) (string, error) {
 	path := a.cfg.KubeconfigPath(ref.Name)
 	if !a.cfg.IsExternal() {

@@ -77,7 +77,8 @@ func purgeHint(c *api.Cluster) []string {
 		return nil
 	}
 	troubled := func(m api.Machine) bool { return m.State == api.MachineTerminating && m.Trouble != "" }
-	if f := c.Status.Failure; (f == nil || f.Step != api.StepRelease) && !slices.ContainsFunc(c.Status.Machines, troubled) {
+	if f := c.Status.Failure; (f == nil || f.Step != api.StepRelease) &&
+		!slices.ContainsFunc(c.Status.Machines, troubled) {
 		return nil
 	}
 	return []string{"Where the cloud is out of reach for good: skyctl delete cluster " + c.Metadata.Name + " --purge"}
@@ -122,7 +123,8 @@ func groupedMachineLines(machines []api.Machine, now time.Time) []string {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b group) int {
-		return cmp.Or(cmp.Compare(a.role, b.role), cmp.Compare(machineStateOrder(b.state), machineStateOrder(a.state)), cmp.Compare(a.step, b.step))
+		return cmp.Or(cmp.Compare(a.role, b.role), cmp.Compare(machineStateOrder(b.state), machineStateOrder(a.state)),
+			cmp.Compare(a.step, b.step))
 	})
 	var rows [][]string
 	for _, g := range order {
@@ -178,8 +180,8 @@ func alignColumns(rows [][]string) []string {
 	return lines
 }
 
-// changeLines are what happened between two looks at a cluster, a line each, for a log that only grows. Where many machines
-// take the same step at once they share a line.
+// changeLines are what happened between two looks at a cluster, a line each, for a log that only grows. Where many
+// machines take the same step at once they share a line.
 func changeLines(before, after *api.Cluster) []string {
 	if after == nil {
 		return nil
@@ -195,7 +197,8 @@ func changeLines(before, after *api.Cluster) []string {
 		lines = append(lines, fmt.Sprintf("%s is %s", after.Metadata.Name, after.Status.Phase))
 	}
 	for _, a := range attemptsSince(before, after) {
-		lines = append(lines, fmt.Sprintf("%s could not give the machines: %s: %s", formatPlacement(a.Placement), a.Reason, sanitizeLine(a.Message)))
+		lines = append(lines, fmt.Sprintf("%s could not give the machines: %s: %s", formatPlacement(a.Placement),
+			a.Reason, sanitizeLine(a.Message)))
 	}
 	var changed []api.Machine
 	for _, m := range after.Status.Machines {

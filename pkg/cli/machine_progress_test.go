@@ -22,7 +22,8 @@ func TestEachMachineHasALineWithItsStepAndHowLong(t *testing.T) {
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got, want := progressHeadline(c, "Provisioning cluster", 90*time.Second), "Provisioning cluster cloud-cluster: 1 of 3 machines ready, 1m30s"; got != want {
+	if got, want := progressHeadline(c, "Provisioning cluster",
+		90*time.Second), "Provisioning cluster cloud-cluster: 1 of 3 machines ready, 1m30s"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -37,7 +38,8 @@ func TestManyMachinesShareLines(t *testing.T) {
 		case i > 150:
 			state, step = api.MachineLaunching, "wait for SSH"
 		}
-		c.Status.Machines = append(c.Status.Machines, newTestMachine("big", i, state, step, time.Duration(i)*time.Second))
+		c.Status.Machines = append(c.Status.Machines,
+			newTestMachine("big", i, state, step, time.Duration(i)*time.Second))
 	}
 	got := progressLines(c, noon)
 	want := []string{
@@ -53,7 +55,8 @@ func TestManyMachinesShareLines(t *testing.T) {
 func TestManyDifferentStepsStillFit(t *testing.T) {
 	c := newFreshCluster()
 	for i := range 100 {
-		c.Status.Machines = append(c.Status.Machines, newTestMachine("big", i, api.MachineUp, fmt.Sprintf("step %02d", i), time.Second))
+		c.Status.Machines = append(c.Status.Machines,
+			newTestMachine("big", i, api.MachineUp, fmt.Sprintf("step %02d", i), time.Second))
 	}
 	got := progressLines(c, noon)
 	if len(got) != maxMachineLines || got[maxMachineLines-1] != "89 more" {
@@ -64,12 +67,15 @@ func TestManyDifferentStepsStillFit(t *testing.T) {
 func TestALogShowsOnlyWhatChanged(t *testing.T) {
 	before, after := newFreshCluster(), newFreshCluster()
 	before.Status.Phase = api.PhaseInit
-	before.Status.Machines = []api.Machine{newTestMachine("c", 0, api.MachineUp, "prepare", 0), newTestMachine("c", 1, api.MachineUp, "prepare", 0)}
-	after.Status.Machines = []api.Machine{newTestMachine("c", 0, api.MachineUp, "prepare", 0), newTestMachine("c", 1, api.MachinePrepared, "wait for the head", 0)}
+	before.Status.Machines = []api.Machine{newTestMachine("c", 0, api.MachineUp, "prepare", 0),
+		newTestMachine("c", 1, api.MachineUp, "prepare", 0)}
+	after.Status.Machines = []api.Machine{newTestMachine("c", 0, api.MachineUp, "prepare", 0),
+		newTestMachine("c", 1, api.MachinePrepared, "wait for the head", 0)}
 	for i := 2; i < 8; i++ {
 		after.Status.Machines = append(after.Status.Machines, newTestMachine("c", i, api.MachineLaunching, "launch", 0))
 	}
-	after.Status.Attempts = []api.FailedPlacement{{Placement: api.Placement{Cloud: "aws", Region: "us-east-1"}, Reason: "Capacity", Message: "none left"}}
+	after.Status.Attempts = []api.FailedPlacement{{Placement: api.Placement{Cloud: "aws", Region: "us-east-1"},
+		Reason: "Capacity", Message: "none left"}}
 	got := changeLines(before, after)
 	want := []string{
 		"cloud-cluster is PROVISIONING",
@@ -91,7 +97,8 @@ func TestADeleteThatIsHeldUpSaysByWhatAndHowToEndWithoutIt(t *testing.T) {
 		c.Status.Phase = api.PhaseDeleting
 		c.Status.Failure = &api.Failure{Step: "install RKE2", Message: "of a create"}
 	}
-	machines.Status.Machines = []api.Machine{newTestMachine("cloud-cluster", 0, api.MachineTerminating, "terminating", 0)}
+	machines.Status.Machines = []api.Machine{newTestMachine("cloud-cluster", 0, api.MachineTerminating, "terminating",
+		0)}
 	machines.Status.Machines[0].SetTrouble("terminate", "aws does not answer")
 	release.Status.Failure = &api.Failure{Step: api.StepRelease, Message: "aws does not answer"}
 	if got := progressLines(before, noon); len(got) > 0 {
@@ -117,7 +124,8 @@ func TestADeleteThatIsHeldUpSaysByWhatAndHowToEndWithoutIt(t *testing.T) {
 func TestWhatHoldsACreateUpIsShown(t *testing.T) {
 	before, after := newFreshCluster(), newFreshCluster()
 	after.Status.Phase, after.Status.Machines = before.Status.Phase, before.Status.Machines
-	after.Status.SetCondition(api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse, Reason: "SourceUnreachable",
+	after.Status.SetCondition(api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse,
+		Reason:  "SourceUnreachable",
 		Message: "choose the RKE2 release: fetching https://example: no such host"}, time.Now())
 	want := "choose the RKE2 release: fetching https://example: no such host (tried again after at most 20s)"
 	if got := changeLines(before, after); !slices.Equal(got, []string{want}) {
@@ -137,17 +145,20 @@ func TestWhatHoldsACreateUpIsShown(t *testing.T) {
 }
 
 func TestNumbersAndTimesReadAsPeopleWriteThem(t *testing.T) {
-	for v, want := range map[float64]string{4: "4.0", 2.01: "2.01", 12.666: "12.67", 0.1: "0.1", 31.999: "32.0", 0: "0.0"} {
+	for v, want := range map[float64]string{4: "4.0", 2.01: "2.01", 12.666: "12.67", 0.1: "0.1", 31.999: "32.0",
+		0: "0.0"} {
 		if got := formatNumber(v); got != want {
 			t.Errorf("number(%v) = %s, want %s", v, got, want)
 		}
 	}
-	for d, want := range map[time.Duration]string{-time.Second: "0s", 10 * time.Second: "10s", 297 * time.Second: "4m", 3 * time.Hour: "3h", 50 * time.Hour: "2d"} {
+	for d, want := range map[time.Duration]string{-time.Second: "0s", 10 * time.Second: "10s", 297 * time.Second: "4m",
+		3 * time.Hour: "3h", 50 * time.Hour: "2d"} {
 		if got := formatAge(d); got != want {
 			t.Errorf("age(%v) = %s, want %s", d, got, want)
 		}
 	}
-	for d, want := range map[time.Duration]string{42 * time.Second: "42s", 187 * time.Second: "3m07s", 62 * time.Minute: "1h02m"} {
+	for d, want := range map[time.Duration]string{42 * time.Second: "42s", 187 * time.Second: "3m07s",
+		62 * time.Minute: "1h02m"} {
 		if got := formatDuration(d); got != want {
 			t.Errorf("span(%v) = %s, want %s", d, got, want)
 		}
@@ -172,7 +183,8 @@ func TestACommandThatIsShownAgainMakesTheSameCluster(t *testing.T) {
 	c = newFreshCluster()
 	c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost, c.Spec.ImageID, c.Spec.APICIDR = "us-east-1a", true, 0.5, "ami-1", "10.0.0.0/8"
 	c.Spec.APIAccess = "public"
-	want = "skyctl create cluster cloud-cluster --provision --cloud docker --zone us-east-1a --cpus 2+ --use_spot --max_hourly_cost 0.5 " +
+	want = "skyctl create cluster cloud-cluster --provision --cloud docker --zone us-east-1a --cpus 2+ --use_spot " +
+		"--max_hourly_cost 0.5 " +
 		"--image_id ami-1 --api_cidr 10.0.0.0/8 --api_access public --num_nodes 3"
 	if got := createCommandLine(c); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

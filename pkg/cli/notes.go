@@ -6,8 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
-// printNote tells a person on stderr what keeps no command from working. Where a program reads the output nothing but errors
-// goes there.
+// printNote tells a person on stderr what keeps no command from working. Where a program reads the output nothing but
+// errors goes there.
 func (a *app) printNote(text string) {
 	if !a.hasStructuredOutput() {
 		fmt.Fprintln(a.env.Err, "Note: "+sanitizeLine(text))

@@ -44,10 +44,12 @@ others, and of other installations on the same account, are never shown and neve
 				a.warnHomeDoubt(cmd.Context(), ops)
 			}
 			if output.isStructured() {
-				list := orphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked, r.Doubt}
+				list := orphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked,
+					r.Doubt}
 				return errors.Join(writeStructured(a.env.Out, output.value, list), newUnaskedCloudsError(r.Unasked))
 			}
-			_, err = io.WriteString(a.env.Out, newOrphanTable(r.Orphans, r.Doubt != nil, a.env.Now()).String()+explainKeptOrphans(r.Orphans))
+			_, err = io.WriteString(a.env.Out,
+				newOrphanTable(r.Orphans, r.Doubt != nil, a.env.Now()).String()+explainKeptOrphans(r.Orphans))
 			return errors.Join(err, newUnaskedCloudsError(r.Unasked))
 		})
 	}
@@ -96,7 +98,8 @@ func newOrphanTable(orphans []api.Orphan, inDoubt bool, now time.Time) *table {
 		if o.PricePerHour > 0 {
 			price = formatDollars(o.PricePerHour, &api.Placement{})
 		}
-		t.addRow(textCell(o.Cloud), textCell(o.Name), textCell(valueOrDash(o.Cluster)), textCell(formatAgeSince(now, born)), textCell(price),
+		t.addRow(textCell(o.Cloud), textCell(o.Name), textCell(valueOrDash(o.Cluster)),
+			textCell(formatAgeSince(now, born)), textCell(price),
 			textCell(valueOrDash(o.State)), textCell(at))
 	}
 	return t
@@ -107,7 +110,9 @@ func explainKeptOrphans(orphans []api.Orphan) string {
 	var b strings.Builder
 	for _, o := range orphans {
 		if o.Conflict != "" {
-			fmt.Fprintf(&b, "Machine %s is not terminated by itself: %s.\n  If nobody needs it: skyctl delete orphans %s\n", sanitizeLine(o.Name), sanitizeLine(o.Conflict), sanitizeLine(orphanDisplayName(o, orphans)))
+			fmt.Fprintf(&b, "Machine %s is not terminated by itself: %s.\n  If nobody needs it: skyctl delete "+
+				"orphans %s\n", sanitizeLine(o.Name), sanitizeLine(o.Conflict),
+				sanitizeLine(orphanDisplayName(o, orphans)))
 		}
 	}
 	return b.String()
@@ -182,7 +187,8 @@ func (d *deleteOrphansOptions) run(ctx context.Context, names []string) error {
 		if _, err := io.WriteString(d.env.Err, newOrphanTable(found, false, d.env.Now()).String()); err != nil {
 			return err
 		}
-		if err := d.requireConfirmation(ctx, fmt.Sprintf("Terminate %s?", formatCount(len(found), "machine")), "terminated"); err != nil {
+		if err := d.requireConfirmation(ctx, fmt.Sprintf("Terminate %s?", formatCount(len(found), "machine")),
+			"terminated"); err != nil {
 			return err
 		}
 	}
@@ -193,12 +199,14 @@ func (d *deleteOrphansOptions) run(ctx context.Context, names []string) error {
 type orphanNotFoundError struct{ names []string }
 
 func (e *orphanNotFoundError) Error() string {
-	return fmt.Sprintf("no machine that belongs to no cluster is called %s; see skyctl get orphans", strings.Join(e.names, ", "))
+	return fmt.Sprintf("no machine that belongs to no cluster is called %s; see skyctl get orphans",
+		strings.Join(e.names, ", "))
 }
 
-// findOrphans returns the orphans of those names, or all; none while it is in doubt whose they are. A cloud that can't be asked is told,
-// and no error unless a name is missing.
-func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Client, names []string) ([]api.Orphan, error) {
+// findOrphans returns the orphans of those names, or all; none while it is in doubt whose they are. A cloud that can't
+// be asked is told, and no error unless a name is missing.
+func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Client, names []string) ([]api.Orphan,
+	error) {
 	var found []api.Orphan
 	err := d.runWithSpinner("Asking the clouds for orphans", false, func(s *spinner) error {
 		r, err := ops.FindOrphans(ctx, api.OrphansInput{})
@@ -223,7 +231,8 @@ func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Clie
 			return !slices.Contains(names, orphanDisplayName(o, r.Orphans)) && !slices.Contains(names, o.ID)
 		})
 		missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-			return slices.ContainsFunc(found, func(o api.Orphan) bool { return orphanDisplayName(o, r.Orphans) == name || o.ID == name })
+			return slices.ContainsFunc(found,
+				func(o api.Orphan) bool { return orphanDisplayName(o, r.Orphans) == name || o.ID == name })
 		})
 		if len(missing) > 0 {
 			return &orphanNotFoundError{missing}
@@ -256,16 +265,21 @@ func (d *deleteOrphansOptions) terminateOrphans(ctx context.Context, ops *client
 	return err
 }
 
-// reportTerminations says of each what became of it. One that is not in the result had ended by itself, unless its cloud was not asked.
+// reportTerminations says of each what became of it. One that is not in the result had ended by itself, unless its
+// cloud was not asked.
 func (d *deleteOrphansOptions) reportTerminations(found []api.Orphan, r api.OrphansResult) error {
 	var failed []error
 	for _, o := range found {
-		i := slices.IndexFunc(r.Orphans, func(now api.Orphan) bool { return now.Name == o.Name && now.ID == o.ID && now.Cloud == o.Cloud })
+		i := slices.IndexFunc(r.Orphans, func(now api.Orphan) bool {
+			return now.Name == o.Name && now.ID == o.ID && now.Cloud == o.Cloud
+		})
 		switch {
 		case i >= 0 && r.Orphans[i].Error != "":
-			failed = append(failed, fmt.Errorf("machine %s on %s could not be terminated: %s", o.Name, o.Cloud, r.Orphans[i].Error))
+			failed = append(failed, fmt.Errorf("machine %s on %s could not be terminated: %s", o.Name, o.Cloud,
+				r.Orphans[i].Error))
 		case i < 0 && len(r.Unasked) > 0:
-			failed = append(failed, fmt.Errorf("machine %s on %s was not terminated: not every cloud could be asked", o.Name, o.Cloud))
+			failed = append(failed, fmt.Errorf("machine %s on %s was not terminated: not every cloud could be asked",
+				o.Name, o.Cloud))
 		case i < 0:
 			fmt.Fprintf(d.env.Out, "Machine %s on %s is gone already.\n", o.Name, o.Cloud)
 		default:

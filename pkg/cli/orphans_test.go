@@ -13,18 +13,22 @@ import (
 
 func newTestOrphans() []api.Orphan {
 	return []api.Orphan{
-		{Cloud: "aws", Name: "sky-train-1", ID: "i-0abc", Cluster: "train", ClusterUID: "6f1d0c1e", State: "running", CreatedAt: timeAgo(50 * time.Hour), FirstSeen: timeAgo(5 * time.Minute), TerminateAt: noon.Add(10 * time.Minute), PricePerHour: 32.77},
+		{Cloud: "aws", Name: "sky-train-1", ID: "i-0abc", Cluster: "train", ClusterUID: "6f1d0c1e", State: "running",
+			CreatedAt: timeAgo(50 * time.Hour), FirstSeen: timeAgo(5 * time.Minute),
+			TerminateAt: noon.Add(10 * time.Minute), PricePerHour: 32.77},
 		{Cloud: "docker", Name: "sky-dev-0", Cluster: "dev", ClusterUID: "1", FirstSeen: timeAgo(5 * time.Minute)},
 	}
 }
 
 func TestOrphansAreATableWithTheirAgeAndPrice(t *testing.T) {
-	silent := api.Orphan{Cloud: "gcp", Name: "sky-old-1", Cluster: "old", State: api.OrphanUnknown, FirstSeen: timeAgo(time.Hour)}
+	silent := api.Orphan{Cloud: "gcp", Name: "sky-old-1", Cluster: "old", State: api.OrphanUnknown,
+		FirstSeen: timeAgo(time.Hour)}
 	compareGolden(t, "orphans.txt", newOrphanTable(append(newTestOrphans(), silent), false, noon).String())
 }
 
 func TestOrphansHaveNoEndWhileTheHomeIsInDoubt(t *testing.T) {
-	if text := newOrphanTable(newTestOrphans(), true, noon).String(); strings.Count(text, "not while the home is in doubt") != 2 {
+	if text := newOrphanTable(newTestOrphans(), true, noon).String(); strings.Count(text,
+		"not while the home is in doubt") != 2 {
 		t.Errorf("the table is\n%s", text)
 	}
 }
@@ -32,7 +36,8 @@ func TestOrphansHaveNoEndWhileTheHomeIsInDoubt(t *testing.T) {
 // setUpOrphans casts orphans that are gone once they were terminated, but for one that is not.
 func setUpOrphans(t *testing.T) *[]string {
 	var ended []string
-	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World, in api.OrphansInput) (api.OrphansResult, error) {
+	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
+		in api.OrphansInput) (api.OrphansResult, error) {
 		r := api.OrphansResult{Orphans: newTestOrphans()}
 		for i, o := range r.Orphans {
 			for _, name := range in.Terminate {
@@ -55,13 +60,16 @@ func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	ended := setUpOrphans(t)
-	if got := p.run("get", "orphans"); got.code != 0 || !strings.Contains(got.out, "sky-train-1") || !strings.Contains(got.out, "$32.77") {
+	if got := p.run("get", "orphans"); got.code != 0 || !strings.Contains(got.out, "sky-train-1") ||
+		!strings.Contains(got.out, "$32.77") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
-	if got := p.run("delete", "orphans", "sky-train-1", "sky-nobody-1", "--yes"); got.code != ExitNotFound || !strings.Contains(got.err, "sky-nobody-1") || len(*ended) != 0 {
+	if got := p.run("delete", "orphans", "sky-train-1", "sky-nobody-1", "--yes"); got.code != ExitNotFound ||
+		!strings.Contains(got.err, "sky-nobody-1") || len(*ended) != 0 {
 		t.Errorf("a name that is none: exit %d, %q, %q, ended %v", got.code, got.out, got.err, *ended)
 	}
-	if got := p.run("delete", "orphans", "sky-train-1", "-y"); got.code != 0 || got.out != "Terminated machine sky-train-1 on aws.\n" || len(*ended) != 1 {
+	if got := p.run("delete", "orphans", "sky-train-1", "-y"); got.code != 0 ||
+		got.out != "Terminated machine sky-train-1 on aws.\n" || len(*ended) != 1 {
 		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, *ended)
 	}
 	got := p.run("delete", "orphans", "-y")
@@ -73,7 +81,8 @@ func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
 	if got := p.run("delete", "orphans", "-y"); got.code != 0 || got.out != "There are no orphans.\n" {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
-	if got := p.run("get", "orphans", "-o", "yaml"); got.code != 0 || got.err != "" || !strings.Contains(got.out, "items: []\nkind: OrphanList\n") {
+	if got := p.run("get", "orphans", "-o", "yaml"); got.code != 0 || got.err != "" ||
+		!strings.Contains(got.out, "items: []\nkind: OrphanList\n") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }
@@ -82,28 +91,35 @@ func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	var ended []string
-	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World, in api.OrphansInput) (api.OrphansResult, error) {
+	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
+		in api.OrphansInput) (api.OrphansResult, error) {
 		ended = append(ended, in.Terminate...)
 		r := api.OrphansResult{Orphans: []api.Orphan{
-			{Cloud: "docker", Name: "backup", ID: "c0ffee", Cluster: "dev", Conflict: "its labels make it sky-dev-0: it may be a copy, or was renamed"},
-			{Cloud: "aws", Name: "sky-dev-1", ID: "i-1", Cluster: "dev", Conflict: "it carries the same labels as sky-dev-1 (id i-2): one may be a copy of the other"},
-			{Cloud: "aws", Name: "sky-dev-1", ID: "i-2", Cluster: "dev", Conflict: "it carries the same labels as sky-dev-1 (id i-1): one may be a copy of the other"},
+			{Cloud: "docker", Name: "backup", ID: "c0ffee", Cluster: "dev",
+				Conflict: "its labels make it sky-dev-0: it may be a copy, or was renamed"},
+			{Cloud: "aws", Name: "sky-dev-1", ID: "i-1", Cluster: "dev",
+				Conflict: "it carries the same labels as sky-dev-1 (id i-2): one may be a copy of the other"},
+			{Cloud: "aws", Name: "sky-dev-1", ID: "i-2", Cluster: "dev",
+				Conflict: "it carries the same labels as sky-dev-1 (id i-1): one may be a copy of the other"},
 		}}
 		return r, nil
 	}})
-	for _, words := range []string{"when you name it", "Machine backup is not terminated by itself: its labels make it sky-dev-0", "skyctl delete orphans i-1\n"} {
+	for _, words := range []string{"when you name it",
+		"Machine backup is not terminated by itself: its labels make it sky-dev-0", "skyctl delete orphans i-1\n"} {
 		if got := p.run("get", "orphans"); got.code != 0 || !strings.Contains(got.out, words) {
 			t.Errorf("exit %d, no %q in\n%s%s", got.code, words, got.out, got.err)
 		}
 	}
 	got := p.run("delete", "orphans", "-y")
-	if got.code != 0 || got.out != "There are no orphans that end without being named.\n" || !strings.Contains(got.err, "skyctl delete orphans backup") || len(ended) != 0 {
+	if got.code != 0 || got.out != "There are no orphans that end without being named.\n" ||
+		!strings.Contains(got.err, "skyctl delete orphans backup") || len(ended) != 0 {
 		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
 	}
 	if got := p.run("delete", "orphans", "sky-dev-1", "-y"); got.code != ExitNotFound || len(ended) != 0 {
 		t.Errorf("a name that two bear: exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
 	}
-	if got := p.run("delete", "orphans", "backup", "i-2", "-y"); got.code != 0 || !slices.Equal(ended, []string{"c0ffee", "i-2"}) {
+	if got := p.run("delete", "orphans", "backup", "i-2", "-y"); got.code != 0 ||
+		!slices.Equal(ended, []string{"c0ffee", "i-2"}) {
 		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
 	}
 }
@@ -112,7 +128,8 @@ func TestAnOrphanDoesNotTakeACopyOfItsNameAlong(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	var ended []string
-	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World, in api.OrphansInput) (api.OrphansResult, error) {
+	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
+		in api.OrphansInput) (api.OrphansResult, error) {
 		ended = append(ended, in.Terminate...)
 		return api.OrphansResult{Orphans: []api.Orphan{
 			{Cloud: "aws", Name: "sky-dev-1", ID: "i-1", Cluster: "dev"},
@@ -135,7 +152,8 @@ func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
 		awaitCondition(t, "the answer was taken", func() bool {
 			text := term.text()
 			return strings.Contains(text, "TERMINATED-AT") && strings.Contains(text, "Terminate 1 machine? [y/N]") &&
-				strings.Contains(text, map[int]string{0: "nothing was terminated", 1: "Terminated machine sky-train-1"}[n])
+				strings.Contains(text, map[int]string{0: "nothing was terminated",
+					1: "Terminated machine sky-train-1"}[n])
 		})
 		if len(*ended) != n {
 			t.Errorf("after %q there were terminated %v", answer, *ended)
@@ -147,11 +165,13 @@ func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
 func TestACloudThatCannotBeAskedForOrphansIsAnErrorBesideTheOthers(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
-	world.SetBehavior("", skydstub.Behavior{Orphans: func(context.Context, *skydstub.World, api.OrphansInput) (api.OrphansResult, error) {
+	world.SetBehavior("", skydstub.Behavior{Orphans: func(context.Context, *skydstub.World,
+		api.OrphansInput) (api.OrphansResult, error) {
 		return api.OrphansResult{Orphans: newTestOrphans()[:1], Unasked: []string{"gcp: no credentials"}}, nil
 	}})
 	got := p.run("get", "orphans")
-	if got.code != ExitFailed || !strings.Contains(got.out, "sky-train-1") || !strings.Contains(got.err, "a cloud could not be asked for orphans: gcp: no credentials") {
+	if got.code != ExitFailed || !strings.Contains(got.out, "sky-train-1") ||
+		!strings.Contains(got.err, "a cloud could not be asked for orphans: gcp: no credentials") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }

@@ -43,7 +43,8 @@ func (c *enumValue) Set(v string) error {
 func addOutputFlag(cmd *cobra.Command, forms ...string) *enumValue {
 	c := &enumValue{value: forms[0], allowed: forms}
 	cmd.Flags().VarP(c, "output", "o", "form of the output")
-	panicOnError(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)))
+	panicOnError(cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)))
 	return c
 }
 

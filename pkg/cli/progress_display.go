@@ -11,7 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 )
 
-// progressDisplay shows an operation while it runs: on a terminal a block that is drawn anew, elsewhere lines that are added.
+// progressDisplay shows an operation while it runs: on a terminal a block that is drawn anew, elsewhere lines that are
+// added.
 type progressDisplay struct {
 	w     io.Writer
 	tty   bool
@@ -29,7 +30,8 @@ type progressDisplay struct {
 }
 
 func (a *app) startProgress(title string, c *api.Cluster) *progressDisplay {
-	p := &progressDisplay{w: rawWriter(a.env.Err), tty: isTerminal(a.env.Err), title: sanitizeLine(title), now: a.env.Now, began: a.env.Now(), halt: make(chan struct{})}
+	p := &progressDisplay{w: rawWriter(a.env.Err), tty: isTerminal(a.env.Err), title: sanitizeLine(title),
+		now: a.env.Now, began: a.env.Now(), halt: make(chan struct{})}
 	if c != nil {
 		p.seen.Cluster = c
 	}
@@ -91,8 +93,8 @@ func (p *progressDisplay) printLine(s string) {
 	fmt.Fprintf(p.w, "%6s  %s\n", formatDuration(p.now().Sub(p.began)), sanitizeLine(s))
 }
 
-// drawBlock replaces the block. It never takes more lines than the terminal has, nor lines that would wrap: the cursor could not
-// find back.
+// drawBlock replaces the block. It never takes more lines than the terminal has, nor lines that would wrap: the cursor
+// could not find back.
 func (p *progressDisplay) drawBlock() {
 	width, height := terminalSize(p.w)
 	lines := []string{spinnerFrame(p.frame) + " " + progressHeadline(p.seen.Cluster, p.title, p.now().Sub(p.began))}

@@ -32,7 +32,8 @@ it ends once the cluster is in sync; with 1 where that fails or nothing can be d
 		ValidArgsFunction: a.completeClusterNames,
 	}
 	r.output = addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
-	cmd.Flags().BoolVar(&r.wait, "wait", false, "show the repairs until the cluster is in sync; Ctrl-C leaves the work running")
+	cmd.Flags().BoolVar(&r.wait, "wait", false,
+		"show the repairs until the cluster is in sync; Ctrl-C leaves the work running")
 	cmd.Flags().Var(&r.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), firstOrEmpty(args)) }
 	return cmd
@@ -109,7 +110,8 @@ func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 func sweepAndRead(ctx context.Context, ops *client.Client, cluster string) (sweepReport, error) {
 	found := sweepReport{only: cluster, clusters: map[string]api.Cluster{}}
 	var err error
-	if found.SweepResult, err = ops.SweepClusters(ctx, api.SweepInput{Cluster: cluster, Again: cluster != ""}); err != nil {
+	if found.SweepResult, err = ops.SweepClusters(ctx,
+		api.SweepInput{Cluster: cluster, Again: cluster != ""}); err != nil {
 		return found, err
 	}
 	if found.stopped, err = ops.IsSchedulePaused(ctx); err != nil {
@@ -135,7 +137,8 @@ func sweepAndRead(ctx context.Context, ops *client.Client, cluster string) (swee
 }
 
 // awaitRepairs follows the one cluster that was looked at.
-func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client, before *api.Cluster, found sweepReport) error {
+func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client, before *api.Cluster,
+	found sweepReport) error {
 	name := found.only
 	var differs api.DriftedCluster
 	switch c, ok := found.clusters[name]; {
@@ -163,11 +166,13 @@ func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client,
 		if differs.Phase == api.PhaseDeleting {
 			what = "gone"
 		}
-		_, err = fmt.Fprintf(r.env.Out, "Cluster %s is %s after %s.\n", name, what, formatDuration(r.env.Now().Sub(began)))
+		_, err = fmt.Fprintf(r.env.Out, "Cluster %s is %s after %s.\n", name, what,
+			formatDuration(r.env.Now().Sub(began)))
 		return err
 	case exitCode(err) == ExitInterrupted:
 		p.stopDrawing()
-		return &interruptedError{hint: fmt.Sprintf("The work goes on. Look again with: skyctl get events %s -w, or skyctl describe cluster %s", name, name)}
+		return &interruptedError{hint: fmt.Sprintf(
+			"The work goes on. Look again with: skyctl get events %s -w, or skyctl describe cluster %s", name, name)}
 	}
 	p.reportFailure(err)
 	var failed *client.OperationFailedError
@@ -179,12 +184,14 @@ func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client,
 }
 
 func (a *app) newPauseCommand() *cobra.Command {
-	return newCommandGroup("pause", "Leave clusters as they are for now, for maintenance", "Pauses what you name: see skyctl pause reconcile --help.",
+	return newCommandGroup("pause", "Leave clusters as they are for now, for maintenance",
+		"Pauses what you name: see skyctl pause reconcile --help.",
 		"  skyctl pause reconcile dev", a.newReconcileSwitchCommand(pauseWords))
 }
 
 func (a *app) newResumeCommand() *cobra.Command {
-	return newCommandGroup("resume", "End what pause began", "Resumes what you name: see skyctl resume reconcile --help.",
+	return newCommandGroup("resume", "End what pause began",
+		"Resumes what you name: see skyctl resume reconcile --help.",
 		"  skyctl resume reconcile dev", a.newReconcileSwitchCommand(resumeWords))
 }
 

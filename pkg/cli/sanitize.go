@@ -10,8 +10,8 @@ import (
 // sanitizeLine makes a cell or a sentence of what came from elsewhere: one line that steers no terminal.
 func sanitizeLine(s string) string { return printable.Line(s) }
 
-// sanitizingWriter is how commands write: whatever they print, nothing of it steers or deceives the terminal that shows it. That holds for
-// names that somebody put into etcd, and for what a machine or a cloud said.
+// sanitizingWriter is how commands write: whatever they print, nothing of it steers or deceives the terminal that shows
+// it. That holds for names that somebody put into etcd, and for what a machine or a cloud said.
 type sanitizingWriter struct {
 	to io.Writer
 	// part is the beginning of a character whose rest is still to come.

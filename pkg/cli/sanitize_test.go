@@ -79,11 +79,18 @@ func TestNothingInAnObjectSteersTheTerminal(t *testing.T) {
 	for what, print := range map[string]func(w io.Writer){
 		"get clusters": func(w io.Writer) { io.WriteString(w, newClusterTable([]api.Cluster{c}, true, now).String()) },
 		"describe": func(w io.Writer) {
-			io.WriteString(w, clusterDescription{cluster: &c, operation: evil, kubeconfig: evil, events: newPoisoned[[]api.Event](), now: now}.String())
+			io.WriteString(w, clusterDescription{cluster: &c, operation: evil, kubeconfig: evil,
+				events: newPoisoned[[]api.Event](), now: now}.String())
 		},
-		"get events":    func(w io.Writer) { io.WriteString(w, newEventTable(newPoisoned[[]api.Event](), now).String()) },
-		"get orphans":   func(w io.Writer) { io.WriteString(w, newOrphanTable(newPoisoned[[]api.Orphan](), false, now).String()) },
-		"a dry run":     func(w io.Writer) { io.WriteString(w, newPlacementTable(newPoisoned[[]api.Placement](), 3).String()) },
+		"get events": func(w io.Writer) {
+			io.WriteString(w, newEventTable(newPoisoned[[]api.Event](), now).String())
+		},
+		"get orphans": func(w io.Writer) {
+			io.WriteString(w, newOrphanTable(newPoisoned[[]api.Orphan](), false, now).String())
+		},
+		"a dry run": func(w io.Writer) {
+			io.WriteString(w, newPlacementTable(newPoisoned[[]api.Placement](), 3).String())
+		},
 		"as JSON":       func(w io.Writer) { panicOnError(writeStructured(w, asJSON, c)) },
 		"as YAML":       func(w io.Writer) { panicOnError(writeStructured(w, asYAML, c)) },
 		"what changed":  func(w io.Writer) { io.WriteString(w, strings.Join(changeLines(nil, &c), "\n")) },

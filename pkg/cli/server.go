@@ -24,7 +24,8 @@ What it does is durable: it may be stopped or killed at any time, and goes on wh
 		a.newServerStartCommand(),
 		&cobra.Command{
 			Use: "stop", Short: "Stop the server", Args: refuseArgs,
-			Long:    "Stops the server. Work that is under way goes on when it starts again; clusters and their machines stay as they are.",
+			Long: "Stops the server. Work that is under way goes on when it starts again; clusters and their " +
+				"machines stay as they are.",
 			Example: "  skyctl server stop",
 			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runServerStop(cmd.Context()) },
 		},
@@ -44,7 +45,8 @@ SSH keys, tokens and kubeconfigs of all clusters. They can then be deleted, and 
 		Example: "  skyctl server start",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runServerStart(cmd.Context(), newKey) },
 	}
-	cmd.Flags().BoolVar(&newKey, "new-secrets-key", false, "make a new secrets key, and give up what was sealed with the lost one")
+	cmd.Flags().BoolVar(&newKey, "new-secrets-key", false,
+		"make a new secrets key, and give up what was sealed with the lost one")
 	return cmd
 }
 
@@ -58,7 +60,8 @@ func (a *app) requireLocalServer() (*config.Config, error) {
 }
 
 func (a *app) newExternalServersError(cfg *config.Config) error {
-	return usageErrorf("an external Temporal (%s) and etcd (%s) are configured: there is no server here to start or stop",
+	return usageErrorf("an external Temporal (%s) and etcd (%s) are configured: there is no server here to start or "+
+		"stop",
 		cfg.Temporal.Address, strings.Join(cfg.Etcd.Endpoints, ", "))
 }
 
@@ -71,7 +74,8 @@ func (a *app) runServerStart(ctx context.Context, newKey bool) error {
 	state, err := daemon.FindRunning(cfg)
 	if err == nil {
 		a.warnLowDisk(cfg)
-		if _, err = fmt.Fprintf(a.env.Out, "The server runs already (process %d). Web UI: %s\n", state.PID, state.UIAddress); err != nil {
+		if _, err = fmt.Fprintf(a.env.Out, "The server runs already (process %d). Web UI: %s\n", state.PID,
+			state.UIAddress); err != nil {
 			return err
 		}
 		return a.checkServerCompatibility(cfg, state)
@@ -94,8 +98,8 @@ func (a *app) runServerStart(ctx context.Context, newKey bool) error {
 	})
 }
 
-// runServerStop stops what runs on the state directory, whatever the settings say, or whether they can be read at all: else one
-// that was started before they were changed could not be stopped.
+// runServerStop stops what runs on the state directory, whatever the settings say, or whether they can be read at all:
+// else one that was started before they were changed could not be stopped.
 func (a *app) runServerStop(ctx context.Context) error {
 	cfg, wrong := a.loadSettingsWithNotes()
 	if wrong != nil {
@@ -153,7 +157,8 @@ type serverPart struct {
 func (a *app) newServerStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Say what runs, and where it answers", Args: refuseArgs,
-		Long:    "Says whether etcd, Temporal and a worker answer, and where. It starts nothing; it ends with 5 where one of them does not answer.",
+		Long: "Says whether etcd, Temporal and a worker answer, and where. It starts nothing; it ends with 5 " +
+			"where one of them does not answer.",
 		Example: "  skyctl server status\n  skyctl server status -o json",
 	}
 	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)

@@ -29,8 +29,9 @@ then skyd only looks, changes no machine and ends no orphan.
 server adopt says what it found, asks, and makes this state the one to go on with. Every other copy
 finds out and changes nothing from then on; stop it before you adopt this one. The time of orphans
 counts anew: look at skyctl get orphans before they end.`,
-		Example: "  skyctl server status          # says whether there is doubt, and why\n  skyctl server adopt\n  skyctl server adopt --yes",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
+		Example: "  skyctl server status          # says whether there is doubt, and why\n  skyctl server adopt\n  " +
+			"skyctl server adopt --yes",
+		RunE: func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
 	}
 	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "don't ask")
 	return cmd
@@ -49,12 +50,14 @@ func (d *adoptOptions) run(ctx context.Context) error {
 		return err
 	}
 	if len(found.Findings) == 0 && found.Before.Doubt == nil {
-		_, err = fmt.Fprintf(d.env.Out, "%s is the installation's home already (start %d).\n", formatHome(found.Before), found.Before.Starts)
+		_, err = fmt.Fprintf(d.env.Out, "%s is the installation's home already (start %d).\n", formatHome(found.Before),
+			found.Before.Starts)
 		return err
 	}
 	fmt.Fprint(d.env.Err, formatAdoptionFindings(found))
 	if !d.yes {
-		if err := d.requireConfirmation(ctx, "Is every other copy stopped, and this the state to go on with?", "adopted"); err != nil {
+		if err := d.requireConfirmation(ctx, "Is every other copy stopped, and this the state to go on with?",
+			"adopted"); err != nil {
 			return err
 		}
 	}
@@ -64,14 +67,16 @@ func (d *adoptOptions) run(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.env.Out, "%s is the installation's home now (start %d).\n", formatHome(done.After), done.After.Starts)
 	if n := len(done.Unreached); n > 0 {
-		fmt.Fprintf(d.env.Err, "No machine of %s could be told: %s. Another copy that looks after them does not find out by them.\n",
+		fmt.Fprintf(d.env.Err, "No machine of %s could be told: %s. Another copy that looks after them does not "+
+			"find out by them.\n",
 			formatCount(n, "cluster"), sanitizeLine(strings.Join(done.Unreached, ", ")))
 	}
 	fmt.Fprintln(d.env.Err, "Look at what belongs to no cluster before its time is over: skyctl get orphans")
 	return nil
 }
 
-func (d *adoptOptions) adoptWithSpinner(ctx context.Context, ops *client.Client, title string, in api.AdoptInput) (r api.AdoptResult, err error) {
+func (d *adoptOptions) adoptWithSpinner(ctx context.Context, ops *client.Client, title string,
+	in api.AdoptInput) (r api.AdoptResult, err error) {
 	err = d.runWithSpinner(title, false, func(*spinner) error {
 		r, err = ops.AdoptHome(ctx, in)
 		return err
@@ -99,12 +104,14 @@ func formatAdoptionFindings(r api.AdoptResult) string {
 		fmt.Fprintf(&b, "  - %s\n", sanitizeLine(f.Message))
 	}
 	if n := len(r.Unreached); n > 0 {
-		fmt.Fprintf(&b, "No machine of %s could be asked: %s\n", formatCount(n, "cluster"), sanitizeLine(strings.Join(r.Unreached, ", ")))
+		fmt.Fprintf(&b, "No machine of %s could be asked: %s\n", formatCount(n, "cluster"),
+			sanitizeLine(strings.Join(r.Unreached, ", ")))
 	}
 	return b.String()
 }
 
-// warnHomeDoubt tells a person that nothing is done while the home is in doubt. That it can't be read is told by what is read next.
+// warnHomeDoubt tells a person that nothing is done while the home is in doubt. That it can't be read is told by what
+// is read next.
 func (a *app) warnHomeDoubt(ctx context.Context, ops *client.Client) {
 	if h, err := ops.ReadHome(ctx); err == nil && h.Doubt != nil {
 		fmt.Fprintln(a.env.Err, "Warning: "+sanitizeLine((&client.HomeDoubtError{Doubt: h.Doubt}).Error()))

@@ -13,7 +13,8 @@ import (
 func putHomeInDoubt(t *testing.T) *[]api.AdoptInput {
 	t.Helper()
 	doubt := &api.HomeDoubt{Since: noon, Findings: []api.HomeFinding{{
-		Kind: api.HomeInOtherDirectory, Message: "the state belongs to /home/ann/.skyconf on ann, and this is /home/ann/copy",
+		Kind: api.HomeInOtherDirectory, Message: "the state belongs to /home/ann/.skyconf on ann, and this is " +
+			"/home/ann/copy",
 	}}}
 	setDoubt := func(d *api.HomeDoubt) {
 		if _, err := world.Store.UpdateHome(context.Background(), func(h *api.Home) error {
@@ -25,14 +26,16 @@ func putHomeInDoubt(t *testing.T) *[]api.AdoptInput {
 	}
 	setDoubt(doubt)
 	t.Cleanup(func() {
-		if _, err := world.Store.UpdateHome(context.Background(), func(h *api.Home) error { *h = api.Home{}; return nil }); err != nil {
+		if _, err := world.Store.UpdateHome(context.Background(),
+			func(h *api.Home) error { *h = api.Home{}; return nil }); err != nil {
 			t.Error(err)
 		}
 	})
 	var asked []api.AdoptInput
 	world.SetBehavior("", skydstub.Behavior{Adopt: func(in api.AdoptInput) api.AdoptResult {
 		asked = append(asked, in)
-		r := api.AdoptResult{Before: api.Home{Starts: 3, Doubt: doubt}, Findings: doubt.Findings, Unreached: []string{"dev"}}
+		r := api.AdoptResult{Before: api.Home{Starts: 3, Doubt: doubt}, Findings: doubt.Findings,
+			Unreached: []string{"dev"}}
 		if in.Confirmed {
 			r.After = api.Home{Hostname: "ann", Dir: "/home/ann/copy", Starts: 4}
 			setDoubt(nil)
@@ -47,14 +50,16 @@ func TestADoubtIsToldByEveryCommandThatShowsState(t *testing.T) {
 	p := newExternalUser(t)
 	putHomeInDoubt(t)
 	for _, args := range [][]string{{"get", "clusters"}, {"reconcile"}} {
-		if got := p.run(args...); got.code != 0 || !strings.Contains(got.err, "belongs to /home/ann/.skyconf") || !strings.Contains(got.err, "skyctl server adopt") {
+		if got := p.run(args...); got.code != 0 || !strings.Contains(got.err, "belongs to /home/ann/.skyconf") ||
+			!strings.Contains(got.err, "skyctl server adopt") {
 			t.Errorf("%v: exit %d, %s", args, got.code, got.err)
 		}
 	}
 	if got := p.run("server", "status"); got.code != 0 || !strings.Contains(got.out, "skyctl server adopt") {
 		t.Errorf("server status: exit %d, %s%s", got.code, got.out, got.err)
 	}
-	if got := p.run("server", "status", "-o", "json"); got.code != 0 || !strings.Contains(got.out, `"kind": "OtherDirectory"`) {
+	if got := p.run("server", "status", "-o", "json"); got.code != 0 ||
+		!strings.Contains(got.out, `"kind": "OtherDirectory"`) {
 		t.Errorf("server status: exit %d, %s%s", got.code, got.out, got.err)
 	}
 	got := p.run("create", "cluster", "fresh", "--provision", "--cloud", "docker")
@@ -67,14 +72,16 @@ func TestAnAdoptionSaysWhatItFoundAndNeedsAYes(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	asked := putHomeInDoubt(t)
-	if got := p.run("server", "adopt"); got.code != ExitUsage || !strings.Contains(got.err, "--yes") || len(*asked) != 0 {
+	if got := p.run("server", "adopt"); got.code != ExitUsage || !strings.Contains(got.err, "--yes") ||
+		len(*asked) != 0 {
 		t.Errorf("without a terminal: exit %d, %s, asked %v", got.code, got.err, *asked)
 	}
 	got := p.run("server", "adopt", "--yes")
 	if got.code != 0 || got.out != "/home/ann/copy on ann is the installation's home now (start 4).\n" {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
-	for _, says := range []string{"belongs to /home/ann/.skyconf on ann", "1 cluster could be told: dev", "skyctl get orphans"} {
+	for _, says := range []string{"belongs to /home/ann/.skyconf on ann", "1 cluster could be told: dev",
+		"skyctl get orphans"} {
 		if !strings.Contains(got.err, says) {
 			t.Errorf("%q does not say %q", got.err, says)
 		}

@@ -27,19 +27,23 @@ func TestTheFirstCommandStartsTheServerAndSaysSoOnce(t *testing.T) {
 	if second := p.run("get", "clusters"); second.code != 0 || strings.Contains(second.err, "Started") {
 		t.Errorf("exit %d: %s", second.code, second.err)
 	}
-	if status := p.run("server", "status"); status.code != ExitUnreachable || !strings.Contains(status.out, "etcd") || !strings.Contains(status.out, "no worker is listening") {
+	if status := p.run("server", "status"); status.code != ExitUnreachable || !strings.Contains(status.out, "etcd") ||
+		!strings.Contains(status.out, "no worker is listening") {
 		t.Errorf("exit %d: %s%s", status.code, status.out, status.err) // the stand-in has no worker
 	}
-	if again := p.run("server", "start"); again.code != 0 || !strings.HasPrefix(again.out, "The server runs already (process ") {
+	if again := p.run("server", "start"); again.code != 0 ||
+		!strings.HasPrefix(again.out, "The server runs already (process ") {
 		t.Errorf("exit %d: %s%s", again.code, again.out, again.err)
 	}
-	p.run("server", "stop").check(t, 0, "The server is stopped.\n", "Stopping server\n✔ Stopping server completed successfully.\n")
+	p.run("server", "stop").check(t, 0, "The server is stopped.\n",
+		"Stopping server\n✔ Stopping server completed successfully.\n")
 	p.run("server", "stop").check(t, 0, "The server is not running.\n", "")
 }
 
 func TestWhatNeedsNoServerStartsNone(t *testing.T) {
 	p := newLocalUser(t)
-	for _, args := range [][]string{{"version"}, {"version", "-o", "yaml"}, {"help"}, {"completion", "bash"}, {"get", "--help"}, {"help", "exit-codes"}} {
+	for _, args := range [][]string{{"version"}, {"version", "-o", "yaml"}, {"help"}, {"completion", "bash"},
+		{"get", "--help"}, {"help", "exit-codes"}} {
 		if got := p.run(args...); got.code != 0 || got.out == "" || got.err != "" {
 			t.Errorf("%v: exit %d, %q", args, got.code, got.err)
 		}
@@ -63,7 +67,8 @@ func TestAServerThatCannotStartIsExitFiveWithTheReason(t *testing.T) {
 	var out, errs syncBuffer
 	env.Out, env.Err = &out, &errs
 	env.Skyd = func() (string, error) { return "/bin/false", nil }
-	if code := Run(t.Context(), env, []string{"get", "clusters"}); code != ExitUnreachable || !strings.Contains(errs.String(), "starting skyd dev") {
+	if code := Run(t.Context(), env, []string{"get", "clusters"}); code != ExitUnreachable ||
+		!strings.Contains(errs.String(), "starting skyd dev") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }
@@ -71,7 +76,8 @@ func TestAServerThatCannotStartIsExitFiveWithTheReason(t *testing.T) {
 func TestSomebodyElsesServersAreNotStartedOrStopped(t *testing.T) {
 	p := newExternalUser(t)
 	for _, verb := range []string{"start", "stop"} {
-		if got := p.run("server", verb); got.code != ExitUsage || !strings.Contains(got.err, "there is no server here to start or stop") {
+		if got := p.run("server", verb); got.code != ExitUsage ||
+			!strings.Contains(got.err, "there is no server here to start or stop") {
 			t.Errorf("%s: exit %d: %s", verb, got.code, got.err)
 		}
 	}

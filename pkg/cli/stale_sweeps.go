@@ -29,6 +29,7 @@ func (a *app) noteStaleSweeps(ctx context.Context, ops *client.Client, clusters 
 	if lately, err := s.HasRecentSweep(ctx); err != nil || lately {
 		return // that etcd does not answer is told by what was asked before
 	}
-	fmt.Fprintf(a.env.Err, "Note: no sweep has looked at the clusters for %d minutes, so what is shown may be out of date: see skyctl server status, "+
+	fmt.Fprintf(a.env.Err, "Note: no sweep has looked at the clusters for %d minutes, so what is shown may be out "+
+		"of date: see skyctl server status, "+
 		"and whether they are paused (skyctl resume reconcile)\n", int(store.SweepStale/time.Minute))
 }

@@ -13,7 +13,8 @@ func TestClustersThatNoSweepHasLookedAtAreShownWithThat(t *testing.T) {
 	p := newExternalUser(t)
 	ctx, etcd, prefix := t.Context(), plainEtcd(t), strings.TrimRight(world.Config.Etcd.Prefix, "/")
 	spec := api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}
-	c, err := world.Store.CreateCluster(ctx, api.NewCluster("stale", "uid-of-stale", spec, nil, time.Now().UTC().Add(-time.Hour)))
+	c, err := world.Store.CreateCluster(ctx, api.NewCluster("stale", "uid-of-stale", spec, nil,
+		time.Now().UTC().Add(-time.Hour)))
 	if err == nil {
 		err = world.SucceedCreate(ctx, c.Ref())
 	}

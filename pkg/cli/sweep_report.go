@@ -58,10 +58,12 @@ func (s sweepReport) formatSingleLines(unknowns []string) []string {
 	var lines []string
 	for _, name := range unknowns {
 		c := s.clusters[name]
-		lines = append(lines, fmt.Sprintf("%s: its state is unknown; skyctl does not change it: %s", s.formatClusterName(name, c.Status.Phase), unknownReason(&c)))
+		lines = append(lines, fmt.Sprintf("%s: its state is unknown; skyctl does not change it: %s",
+			s.formatClusterName(name, c.Status.Phase), unknownReason(&c)))
 	}
 	for _, name := range s.corrupt {
-		lines = append(lines, fmt.Sprintf("%[1]s (%[2]s): what etcd has of it can't be understood; skyctl does not change it: "+
+		lines = append(lines, fmt.Sprintf("%[1]s (%[2]s): what etcd has of it can't be understood; skyctl does not "+
+			"change it: "+
 			"see skyctl describe cluster %[1]s", sanitizeLine(name), phaseDamaged))
 	}
 	switch n := len(s.Orphans); n {
@@ -105,7 +107,8 @@ func (s sweepReport) formatCounts(unknowns int) string {
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{drifted, "drifted"}, {failed, "in ERROR"}, {busy, "being worked on"}, {unknowns, "unknown"}, {len(s.corrupt), "damaged"}} {
+	}{{drifted, "drifted"}, {failed, "in ERROR"}, {busy, "being worked on"}, {unknowns, "unknown"}, {len(s.corrupt),
+		"damaged"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}

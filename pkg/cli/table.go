@@ -49,8 +49,8 @@ func (t *table) String() string {
 	return b.String()
 }
 
-// renderNextRow is the text of one more row below what was printed. Columns keep the widths they were printed with, and grow only
-// where the row needs it.
+// renderNextRow is the text of one more row below what was printed. Columns keep the widths they were printed with, and
+// grow only where the row needs it.
 func (t *table) renderNextRow(row ...cell) string {
 	t.least = t.columnWidths()
 	t.rows = [][]cell{row}

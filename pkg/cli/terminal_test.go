@@ -67,7 +67,8 @@ func TestOnATerminalTheTranscriptIsSeenAsItIsWritten(t *testing.T) {
 	if code := Run(t.Context(), p.onTerminal(term), createArgs("seen")); code != 0 {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
-	want := regexp.MustCompile(`(?s)^.*[` + spinnerFrames + `] Creating cluster\nCreated cluster seen\.\n✔ Creating cluster completed successfully\.\n$`)
+	want := regexp.MustCompile(`(?s)^.*[` + spinnerFrames +
+		`] Creating cluster\nCreated cluster seen\.\n✔ Creating cluster completed successfully\.\n$`)
 	awaitCondition(t, "everything is written", func() bool { return want.MatchString(term.text()) })
 }
 
@@ -78,7 +79,8 @@ func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
 	awaitCondition(t, "everything is written", func() bool {
-		return strings.HasSuffix(term.text(), eraseEOL+"✗ Fetching clusters failed: cluster \"absent\" does not exist\n")
+		return strings.HasSuffix(term.text(),
+			eraseEOL+"✗ Fetching clusters failed: cluster \"absent\" does not exist\n")
 	})
 }
 
@@ -156,7 +158,8 @@ func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
 	a := &app{env: Environment{Err: term.far, Now: func() time.Time { return now }}}
 	c := newFreshCluster()
 	for i := range 10 {
-		c.Status.Machines = append(c.Status.Machines, newTestMachine("cloud-cluster", i, api.MachineUp, "a step with a rather long name", time.Second))
+		c.Status.Machines = append(c.Status.Machines,
+			newTestMachine("cloud-cluster", i, api.MachineUp, "a step with a rather long name", time.Second))
 	}
 	p := a.startProgress("Provisioning cluster", nil)
 	p.showUpdate(client.Progress{Cluster: c})
@@ -166,7 +169,8 @@ func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
 		return strings.HasSuffix(term.text(), "✔ Provisioning cluster completed successfully.\n")
 	})
 	for _, l := range strings.Split(term.text(), "\n") {
-		if n := len([]rune(sanitizeLine(l))); n > 48 { // the last line's words, and no more than the terminal's width before it
+		// the last line's words, and no more than the terminal's width before it
+		if n := len([]rune(sanitizeLine(l))); n > 48 {
 			t.Errorf("%d characters in %q", n, l)
 		}
 	}
@@ -177,7 +181,8 @@ func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
 
 func TestAWatchedCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("drawn", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
+	world.SetBehavior("drawn", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in api.ProvisionInput) error {
 		if err := w.MoveCluster(ctx, in.Cluster, api.PhaseProvisioning, api.MachineUp, "prepare"); err != nil {
 			return err
 		}
@@ -191,7 +196,8 @@ func TestAWatchedCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
 	awaitCondition(t, "the tip", func() bool { return strings.Contains(term.text(), "export KUBECONFIG=") })
-	for _, want := range []string{"sky-drawn-2  worker  Up  prepare", "\x1b[J✔ Provisioning cluster completed successfully.\nCluster drawn is READY: 3 machines after "} {
+	for _, want := range []string{"sky-drawn-2  worker  Up  prepare",
+		"\x1b[J✔ Provisioning cluster completed successfully.\nCluster drawn is READY: 3 machines after "} {
 		if !strings.Contains(term.text(), want) {
 			t.Errorf("%q is not in %q", want, term.text())
 		}

@@ -59,11 +59,14 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 	case err != nil:
 		return err
 	case c.Status.TunnelPort == 0 && c.Status.Endpoint != "":
-		return &stateError{fmt.Errorf("cluster %s needs no tunnel: its Kubernetes API is at %s", name, c.Status.Endpoint)}
+		return &stateError{fmt.Errorf("cluster %s needs no tunnel: its Kubernetes API is at %s", name,
+			c.Status.Endpoint)}
 	case c.Status.TunnelPort == 0:
-		return &stateError{fmt.Errorf("cluster %s has no Kubernetes API yet: it is %s; see skyctl describe cluster %s", name, c.Status.Phase, name)}
+		return &stateError{fmt.Errorf("cluster %s has no Kubernetes API yet: it is %s; see skyctl describe cluster %s",
+			name, c.Status.Phase, name)}
 	case port == 0 && !a.cfg.IsExternal():
-		_, err := fmt.Fprintf(a.env.Out, "skyd keeps the tunnel to cluster %s open at 127.0.0.1:%d.\n", name, c.Status.TunnelPort)
+		_, err := fmt.Fprintf(a.env.Out, "skyd keeps the tunnel to cluster %s open at 127.0.0.1:%d.\n", name,
+			c.Status.TunnelPort)
 		return err
 	}
 	pool := remote.NewPool(time.Minute)
@@ -72,12 +75,14 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 }
 
 // holdTunnel keeps a tunnel open until ctx ends or the cluster does.
-func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store, pool *remote.Pool, c *api.Cluster, port int) error {
+func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store, pool *remote.Pool, c *api.Cluster,
+	port int) error {
 	name, own := c.Metadata.Name, c.Status.TunnelPort
 	if port == 0 {
 		port = own
 	}
-	t, err := tunnel.Open(s, pool, c.Ref(), port, func(err error) { fmt.Fprintln(a.env.Err, "Warning:", sanitizeLine(err.Error())) })
+	t, err := tunnel.Open(s, pool, c.Ref(), port,
+		func(err error) { fmt.Fprintln(a.env.Err, "Warning:", sanitizeLine(err.Error())) })
 	if err != nil {
 		return fmt.Errorf("%w; choose another port with --port", err)
 	}
@@ -87,7 +92,8 @@ func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store
 		return err
 	}
 	defer restore()
-	fmt.Fprintf(a.env.Out, "The Kubernetes API of cluster %s is at https://127.0.0.1:%d as long as this runs.\n", name, port)
+	fmt.Fprintf(a.env.Out, "The Kubernetes API of cluster %s is at https://127.0.0.1:%d as long as this runs.\n", name,
+		port)
 	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
 	events, err := s.WatchClusters(ctx, name)
 	if err != nil {
@@ -101,8 +107,10 @@ func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store
 	return &interruptedError{hint: fmt.Sprintf("The tunnel to cluster %s is closed.", name)}
 }
 
-// tunnelKubeconfig writes the kubeconfig that leads through a port, which is another than the cluster's own until restore.
-func (a *app) tunnelKubeconfig(ctx context.Context, ops *client.Client, c *api.Cluster, port int) (path string, restore func(), err error) {
+// tunnelKubeconfig writes the kubeconfig that leads through a port, which is another than the cluster's own until
+// restore.
+func (a *app) tunnelKubeconfig(ctx context.Context, ops *client.Client, c *api.Cluster, port int) (path string,
+	restore func(), err error) {
 	path, own := a.cfg.KubeconfigPath(c.Metadata.Name), c.Status.TunnelPort
 	content, err := ops.ReadKubeconfig(ctx, c.Ref())
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-// storeTunnelledCluster is a cluster whose head is an SSH server of the test's, behind which something answers "ok" as its API.
+// storeTunnelledCluster is a cluster whose head is an SSH server of the test's, behind which something answers "ok" as
+// its API.
 func storeTunnelledCluster(t *testing.T, name string) (*api.Cluster, int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -38,7 +39,9 @@ func storeTunnelledCluster(t *testing.T, name string) (*api.Cluster, int) {
 	}()
 	head := sshserver.Start(t)
 	head.Forward = l.Addr().String()
-	c, err := world.Store.CreateCluster(t.Context(), api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now()))
+	c, err := world.Store.CreateCluster(t.Context(),
+		api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
+			time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +59,8 @@ func storeTunnelledCluster(t *testing.T, name string) (*api.Cluster, int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, value := range map[string]string{store.SecretSSHKey: string(head.Key), store.SecretKubeconfig: "server: " + loopbackURL(port) + "\n"} {
+	for key, value := range map[string]string{store.SecretSSHKey: string(head.Key), store.SecretKubeconfig: "server: " +
+		loopbackURL(port) + "\n"} {
 		if err := world.Store.PutSecret(t.Context(), c.Ref(), key, []byte(value)); err != nil {
 			t.Fatal(err)
 		}
@@ -101,14 +105,18 @@ func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *test
 		content, _ := os.ReadFile(path)
 		return string(content) == "server: "+c.Status.Endpoint+"\n"
 	})
-	if got := p.run("tunnel", "behind"); got.code != ExitFailed || !strings.Contains(got.err, fmt.Sprintf("port %d of this machine can't be had", port)) || !strings.Contains(got.err, "--port") {
+	if got := p.run("tunnel", "behind"); got.code != ExitFailed ||
+		!strings.Contains(got.err, fmt.Sprintf("port %d of this machine can't be had", port)) ||
+		!strings.Contains(got.err, "--port") {
 		t.Errorf("a second tunnel: exit %d, %q", got.code, got.err)
 	}
-	if got := p.run("describe", "cluster", "behind"); !strings.Contains(got.out, c.Status.Endpoint+" (through SSH to the head)") || !strings.Contains(got.out, "skyctl tunnel behind") {
+	if got := p.run("describe", "cluster", "behind"); !strings.Contains(got.out, c.Status.Endpoint+
+		" (through SSH to the head)") || !strings.Contains(got.out, "skyctl tunnel behind") {
 		t.Errorf("describe does not tell of the tunnel:\n%s", got.out)
 	}
 	stop()
-	if got := <-ended; got.code != ExitInterrupted || got.err != "Use it with: export KUBECONFIG="+path+"\nThe tunnel to cluster behind is closed.\n" {
+	if got := <-ended; got.code != ExitInterrupted || got.err != "Use it with: export KUBECONFIG="+path+
+		"\nThe tunnel to cluster behind is closed.\n" {
 		t.Errorf("exit %d, %q", got.code, got.err)
 	}
 	if portAnswers(port) {
@@ -157,7 +165,8 @@ func TestATunnelIsRefusedWhereThereIsNoUseForOne(t *testing.T) {
 		}
 	}
 	set("https://3.80.1.2:6443")
-	p.run("tunnel", "open").check(t, ExitConflict, "", "Error: cluster open needs no tunnel: its Kubernetes API is at https://3.80.1.2:6443\n")
+	p.run("tunnel", "open").check(t, ExitConflict, "",
+		"Error: cluster open needs no tunnel: its Kubernetes API is at https://3.80.1.2:6443\n")
 	set("")
 	if got := p.run("tunnel", "open"); got.code != ExitConflict || !strings.Contains(got.err, "no Kubernetes API yet") {
 		t.Errorf("exit %d, %q", got.code, got.err)

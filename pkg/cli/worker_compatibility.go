@@ -12,8 +12,8 @@ import (
 	build "github.com/sky-shift/skyctl/pkg/version"
 )
 
-// What a command is given is either used or it says that it is not: a worker reads its settings when it starts, and may be of
-// another version than this program. Settings of one cluster travel with its spec (config.RecordIn).
+// What a command is given is either used or it says that it is not: a worker reads its settings when it starts, and may
+// be of another version than this program. Settings of one cluster travel with its spec (config.RecordIn).
 
 // restartServerCommand is how a skyd on this machine takes up other settings, or becomes another version.
 const restartServerCommand = "skyctl server stop && skyctl server start"
@@ -26,20 +26,22 @@ type knownWorker struct {
 	remedy  string
 }
 
-// checkServerCompatibility compares this command with the skyd dev that it is about to use. It is an error where a flag can't be honoured.
+// checkServerCompatibility compares this command with the skyd dev that it is about to use. It is an error where a flag
+// can't be honoured.
 func (a *app) checkServerCompatibility(cfg *config.Config, state daemon.State) error {
 	a.worker = &knownWorker{
 		where: fmt.Sprintf("the running server (process %d)", state.PID), level: state.Level,
 		differs: cfg.DifferencesFrom(state.Settings), remedy: "to have it used: " + restartServerCommand,
 	}
-	if text := formatVersionNote(build.ReadBuild().Version, state.Version, a.worker.where, restartServerCommand); text != "" {
+	if text := formatVersionNote(build.ReadBuild().Version, state.Version, a.worker.where,
+		restartServerCommand); text != "" {
 		a.printNote(text)
 	}
 	return a.noteSettingDifferences()
 }
 
-// checkWorkerCompatibility is checkServerCompatibility for the worker of a team, which said what it is when it planned the cluster; nil of one that
-// did not.
+// checkWorkerCompatibility is checkServerCompatibility for the worker of a team, which said what it is when it planned
+// the cluster; nil of one that did not.
 func (a *app) checkWorkerCompatibility(cfg *config.Config, w *api.WorkerInfo) error {
 	a.worker = &knownWorker{where: "the team's worker", remedy: "set it where skyd worker runs, and start that anew"}
 	if w == nil {
@@ -47,13 +49,15 @@ func (a *app) checkWorkerCompatibility(cfg *config.Config, w *api.WorkerInfo) er
 	}
 	a.worker.where += " (" + w.Where + ")"
 	a.worker.level, a.worker.differs = w.Level, cfg.DifferencesFrom(w.Settings)
-	if text := formatVersionNote(build.ReadBuild().Version, w.Version, a.worker.where, "start it anew as that version"); text != "" {
+	if text := formatVersionNote(build.ReadBuild().Version, w.Version, a.worker.where,
+		"start it anew as that version"); text != "" {
 		a.printNote(text)
 	}
 	return a.noteSettingDifferences()
 }
 
-// noteSettingDifferences tells all but those that accept refuses, and refuses those that were asked for with this very command.
+// noteSettingDifferences tells all but those that accept refuses, and refuses those that were asked for with this very
+// command.
 func (a *app) noteSettingDifferences() error {
 	var refused []string
 	for _, d := range a.worker.differs {
@@ -74,7 +78,8 @@ func (a *app) noteSettingDifferences() error {
 }
 
 func (w *knownWorker) formatDifference(d config.SettingDifference) string {
-	return fmt.Sprintf("%s uses %s %s, and not %s (%s); %s", w.where, d.Key, valueOrUnset(d.Used), valueOrUnset(d.Given), d.From, w.remedy)
+	return fmt.Sprintf("%s uses %s %s, and not %s (%s); %s", w.where, d.Key, valueOrUnset(d.Used),
+		valueOrUnset(d.Given), d.From, w.remedy)
 }
 
 func valueOrUnset(v string) string {
@@ -84,8 +89,8 @@ func valueOrUnset(v string) string {
 	return v
 }
 
-// requireCapableWorker refuses a worker that would ignore what a create was given: settings of its own that decide which machines there are
-// and what runs on them, and fields of the spec that it does not know.
+// requireCapableWorker refuses a worker that would ignore what a create was given: settings of its own that decide
+// which machines there are and what runs on them, and fields of the spec that it does not know.
 func (a *app) requireCapableWorker(spec api.ClusterSpec, asked []string) error {
 	var refused []string
 	for _, d := range a.worker.differs {
@@ -109,12 +114,16 @@ func formatVersionNote(own, other, where, restart string) string {
 	case own == other || other == "":
 		return ""
 	case isReleasedVersion(own) && isReleasedVersion(other) && semver.Compare(own, other) < 0:
-		return fmt.Sprintf("this skyctl is %s, older than %s, which is skyd %s: install skyctl %s", own, where, other, other)
+		return fmt.Sprintf("this skyctl is %s, older than %s, which is skyd %s: install skyctl %s", own, where, other,
+			other)
 	case isReleasedVersion(own) && isReleasedVersion(other):
-		return fmt.Sprintf("this skyctl is %s, newer than %s, which is skyd %s: install skyd %s there, then %s", own, where, other, own, restart)
+		return fmt.Sprintf("this skyctl is %s, newer than %s, which is skyd %s: install skyd %s there, then %s", own,
+			where, other, own, restart)
 	}
-	return fmt.Sprintf("this skyctl is %s, and %s is skyd %s: have both of the same version; %s", own, where, other, restart)
+	return fmt.Sprintf("this skyctl is %s, and %s is skyd %s: have both of the same version; %s", own, where, other,
+		restart)
 }
 
-// isReleasedVersion says whether a version has an order; what was built in between, such as v1.2.0-5-g0123456, has none.
+// isReleasedVersion says whether a version has an order; what was built in between, such as v1.2.0-5-g0123456, has
+// none.
 func isReleasedVersion(v string) bool { return semver.IsValid(v) && !strings.Contains(v, "-g") }

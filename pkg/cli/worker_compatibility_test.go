@@ -31,21 +31,25 @@ func TestACreateIsNotIgnoredInSilence(t *testing.T) {
 			t.Errorf("exit %d: %s", got.code, got.err)
 		}
 	}
-	if got := p.run("get", "clusters"); got.code != 0 || strings.Count(got.err, "Note: the running server (process ") != 1 {
+	if got := p.run("get", "clusters"); got.code != 0 ||
+		strings.Count(got.err, "Note: the running server (process ") != 1 {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	delete(p.env, "SKYCTL_DOCKER_NETWORK")
 
 	p.writeConfig("reconcile: {interval: 7s}\n")
 	for _, args := range [][]string{{"get", "clusters"}, {"server", "start"}, {"server", "status"}} {
-		if got := p.run(args...); !strings.Contains(got.err, "uses reconcile.interval 1m0s, and not 7s (") || !strings.Contains(got.err, restartServerCommand) {
+		if got := p.run(args...); !strings.Contains(got.err, "uses reconcile.interval 1m0s, and not 7s (") ||
+			!strings.Contains(got.err, restartServerCommand) {
 			t.Errorf("%v: exit %d: %s", args, got.code, got.err)
 		}
 	}
-	if got := p.run("server", "status", "-o", "json"); got.err != "" || !strings.Contains(got.out, `"key": "reconcile.interval"`) {
+	if got := p.run("server", "status", "-o", "json"); got.err != "" ||
+		!strings.Contains(got.out, `"key": "reconcile.interval"`) {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}
-	if got := p.run("get", "clusters", "--temporal-namespace", "other"); got.code != ExitUsage || !strings.Contains(got.err, "--temporal-namespace") {
+	if got := p.run("get", "clusters", "--temporal-namespace", "other"); got.code != ExitUsage ||
+		!strings.Contains(got.err, "--temporal-namespace") {
 		t.Errorf("a flag that is not used: exit %d: %s", got.code, got.err)
 	}
 }
@@ -54,11 +58,14 @@ func TestAServerOfAnotherVersionIsNamedAndOnlyRefusedWhereItWouldIgnoreSomething
 	t.Setenv("TEST_SKYD_VERSION", "v0.0.1")
 	p := newLocalUser(t)
 	first := p.run("get", "clusters")
-	if first.code != 0 || !strings.Contains(first.err, "is skyd v0.0.1") || !strings.Contains(first.err, restartServerCommand) {
+	if first.code != 0 || !strings.Contains(first.err, "is skyd v0.0.1") ||
+		!strings.Contains(first.err, restartServerCommand) {
 		t.Errorf("exit %d: %s", first.code, first.err)
 	}
 	got := p.run(createArgs("old", "--kubernetes-version", "v1.34.1+rke2r1")...)
-	if got.code != ExitUsage || !strings.Contains(got.err, "ignores what this create asks for with --kubernetes_version") || !strings.Contains(got.err, restartServerCommand) {
+	if got.code != ExitUsage || !strings.Contains(got.err,
+		"ignores what this create asks for with --kubernetes_version") ||
+		!strings.Contains(got.err, restartServerCommand) {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 }
@@ -71,7 +78,8 @@ func TestVersionsThatDifferSayWhatToDo(t *testing.T) {
 		{"v1.3.0-5-gabcdef0", "v1.3.0", "have both of the same version; R"},
 		{"d9e060a", "d9e060b-dirty", "have both of the same version; R"},
 	} {
-		if got := formatVersionNote(tt.own, tt.other, "S", "R"); (got == "") != (tt.says == "") || !strings.Contains(got, tt.says) {
+		if got := formatVersionNote(tt.own, tt.other, "S", "R"); (got == "") != (tt.says == "") ||
+			!strings.Contains(got, tt.says) {
 			t.Errorf("%s and %s: %q", tt.own, tt.other, got)
 		}
 	}
@@ -80,7 +88,8 @@ func TestVersionsThatDifferSayWhatToDo(t *testing.T) {
 // newWorkerBehavior is a worker of a team that says what it is.
 func newWorkerBehavior(level int, settings map[string]api.UsedSetting) skydstub.Behavior {
 	return skydstub.Behavior{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
-		info := &api.WorkerInfo{Where: "process 7 on there", Version: build.ReadBuild().Version, Level: level, Settings: settings}
+		info := &api.WorkerInfo{Where: "process 7 on there", Version: build.ReadBuild().Version, Level: level,
+			Settings: settings}
 		return api.PlanResult{Placements: []api.Placement{{Cloud: "docker", Region: "told"}}, Worker: info}, nil
 	}}
 }
@@ -94,7 +103,8 @@ func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
 	p.env["SKYCTL_RKE2_VERSION"] = "v1.34.1+rke2r1"
 	p.env["SKYCTL_RECONCILE_INTERVAL"] = "7s"
 	got := p.run(createArgs("asks", "--region", "told")...)
-	if got.code != 0 || !strings.Contains(got.err, "the team's worker (process 7 on there) uses reconcile.interval 1m0s, and not 7s ($SKYCTL_RECONCILE_INTERVAL)") {
+	if got.code != 0 || !strings.Contains(got.err,
+		"the team's worker (process 7 on there) uses reconcile.interval 1m0s, and not 7s ($SKYCTL_RECONCILE_INTERVAL)") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	c, err := world.Store.ReadCluster(t.Context(), "asks")
@@ -102,12 +112,14 @@ func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
 		t.Errorf("the version did not travel with the cluster: %+v, %v", c, err)
 	}
 	p.env["SKYCTL_DOCKER_NETWORK"] = "mine"
-	if got := p.run(createArgs("other", "--region", "told")...); got.code != ExitUsage || !strings.Contains(got.err, "set it where skyd worker runs") {
+	if got := p.run(createArgs("other", "--region", "told")...); got.code != ExitUsage ||
+		!strings.Contains(got.err, "set it where skyd worker runs") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	delete(p.env, "SKYCTL_DOCKER_NETWORK")
 	world.SetBehavior("told", skydstub.Behavior{})
-	if got := p.run(createArgs("old", "--region", "told")...); got.code != ExitUsage || !strings.Contains(got.err, "$SKYCTL_RKE2_VERSION") {
+	if got := p.run(createArgs("old", "--region", "told")...); got.code != ExitUsage ||
+		!strings.Contains(got.err, "$SKYCTL_RKE2_VERSION") {
 		t.Errorf("a worker of before: exit %d: %s", got.code, got.err)
 	}
 	for _, name := range []string{"other", "old"} {
@@ -125,7 +137,8 @@ func TestACreateByTheFileAloneGoesOnWithAServerOfBefore(t *testing.T) {
 		t.Errorf("%v: %+v; it reads the same file by itself", err, c.Spec)
 	}
 	c = &api.Cluster{Spec: spec}
-	if err := a.requireCapableServer(&createOptions{asked: []string{"$SKYCTL_RKE2_VERSION"}}, c); exitCode(err) != ExitUsage || !strings.Contains(err.Error(), "$SKYCTL_RKE2_VERSION") {
+	if err := a.requireCapableServer(&createOptions{asked: []string{"$SKYCTL_RKE2_VERSION"}},
+		c); exitCode(err) != ExitUsage || !strings.Contains(err.Error(), "$SKYCTL_RKE2_VERSION") {
 		t.Errorf("a variable: %v", err)
 	}
 }
@@ -133,7 +146,8 @@ func TestACreateByTheFileAloneGoesOnWithAServerOfBefore(t *testing.T) {
 func TestADryRunRefusesWhatItWouldIgnore(t *testing.T) {
 	p := newUserWithoutState(t)
 	for _, flag := range []string{"--wait", "--keep-on-failure", "--timeout=1h"} {
-		if got := p.run(createArgs("plan", "--dry-run", flag)...); got.code != ExitUsage || !strings.Contains(got.err, "--dry-run creates nothing") {
+		if got := p.run(createArgs("plan", "--dry-run", flag)...); got.code != ExitUsage ||
+			!strings.Contains(got.err, "--dry-run creates nothing") {
 			t.Errorf("%s: exit %d: %s", flag, got.code, got.err)
 		}
 	}

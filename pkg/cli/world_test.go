@@ -54,8 +54,9 @@ func runAsSkyd() int {
 		return 1
 	}
 	defer w.Close()
-	state := daemon.State{PID: os.Getpid(), Version: build.ReadBuild().Version, Started: time.Now(), TemporalAddress: w.Config.Temporal.Address,
-		Namespace: w.Config.Temporal.Namespace, EtcdEndpoint: w.Config.Etcd.Endpoints[0], UIAddress: w.Config.UI.Address, Level: api.SpecLevel}
+	state := daemon.State{PID: os.Getpid(), Version: build.ReadBuild().Version, Started: time.Now(),
+		TemporalAddress: w.Config.Temporal.Address,
+		Namespace:       w.Config.Temporal.Namespace, EtcdEndpoint: w.Config.Etcd.Endpoints[0], UIAddress: w.Config.UI.Address, Level: api.SpecLevel}
 	if v := os.Getenv("TEST_SKYD_VERSION"); v != "" { // one of before
 		state.Version, state.Level = v, 0
 	} else if own, err := config.Load(nil, os.Getenv); err == nil {
@@ -115,7 +116,9 @@ func (p *testUser) environment(in *bytes.Buffer, out, errs *syncBuffer) Environm
 		}
 		return all
 	}
-	return Environment{In: in, Out: out, Err: errs, Now: time.Now, Getenv: func(k string) string { return p.env[k] }, Environ: environ,
+	return Environment{In: in, Out: out, Err: errs, Now: time.Now, Getenv: func(k string) string {
+		return p.env[k]
+	}, Environ: environ,
 		Skyd: func() (string, error) { return os.Executable() }}
 }
 

@@ -16,9 +16,11 @@ type Progress struct {
 	Notice  string
 }
 
-// AwaitReady follows a cluster until it is READY. Its error is a OperationFailedError where it ends in ERROR or nothing works on it
-// any more, and a WaitTimeoutError once limit (if above 0) is over. Servers that go away for a while are waited for.
-func (c *Client) AwaitReady(ctx context.Context, ref api.Ref, limit time.Duration, see func(Progress)) (*api.Cluster, error) {
+// AwaitReady follows a cluster until it is READY. Its error is a OperationFailedError where it ends in ERROR or nothing
+// works on it any more, and a WaitTimeoutError once limit (if above 0) is over. Servers that go away for a while are
+// waited for.
+func (c *Client) AwaitReady(ctx context.Context, ref api.Ref, limit time.Duration, see func(Progress)) (*api.Cluster,
+	error) {
 	return c.followCluster(ctx, ref, limit, waitGoal{
 		name: string(api.PhaseReady), operation: "provisioning", gone: &ClusterDeletedError{Name: ref.Name},
 		judge: func(cl *api.Cluster) (bool, error) {
@@ -26,7 +28,8 @@ func (c *Client) AwaitReady(ctx context.Context, ref api.Ref, limit time.Duratio
 			case api.PhaseReady:
 				return true, nil
 			case api.PhaseError:
-				return true, &OperationFailedError{Cluster: ref.Name, Operation: "provisioning", Failure: cl.Status.Failure, Reason: "it ended in ERROR"}
+				return true, &OperationFailedError{Cluster: ref.Name, Operation: "provisioning",
+					Failure: cl.Status.Failure, Reason: "it ended in ERROR"}
 			case api.PhaseDeleting:
 				return true, &ConflictError{Name: ref.Name, Phase: api.PhaseDeleting}
 			}
@@ -35,7 +38,8 @@ func (c *Client) AwaitReady(ctx context.Context, ref api.Ref, limit time.Duratio
 	}, see)
 }
 
-// AwaitGone follows a cluster until etcd no longer has it. Its error is a OperationFailedError where the delete ends without that.
+// AwaitGone follows a cluster until etcd no longer has it. Its error is a OperationFailedError where the delete ends
+// without that.
 func (c *Client) AwaitGone(ctx context.Context, ref api.Ref, limit time.Duration, see func(Progress)) error {
 	_, err := c.followCluster(ctx, ref, limit, waitGoal{
 		name: "gone", operation: "deleting",
@@ -47,8 +51,8 @@ func (c *Client) AwaitGone(ctx context.Context, ref api.Ref, limit time.Duration
 	return err
 }
 
-// awaitOperationClosed lets the operation end that has just forgotten a cluster, so that another of that name may be created at
-// once. One that takes longer is no reason to complain: the cluster is gone.
+// awaitOperationClosed lets the operation end that has just forgotten a cluster, so that another of that name may be
+// created at once. One that takes longer is no reason to complain: the cluster is gone.
 func (c *Client) awaitOperationClosed(ctx context.Context, ref api.Ref) error {
 	_, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -72,11 +76,13 @@ type waitGoal struct {
 	operation string
 	gone      error // nil where being gone is the goal
 	judge     func(*api.Cluster) (done bool, err error)
-	// left is why the goal was not reached although the operation has ended, and how; nil makes a OperationFailedError of both.
+	// left is why the goal was not reached although the operation has ended, and how; nil makes a OperationFailedError
+	// of both.
 	left func(cl *api.Cluster, ended error) error
 }
 
-func (c *Client) followCluster(ctx context.Context, ref api.Ref, limit time.Duration, g waitGoal, see func(Progress)) (*api.Cluster, error) {
+func (c *Client) followCluster(ctx context.Context, ref api.Ref, limit time.Duration, g waitGoal,
+	see func(Progress)) (*api.Cluster, error) {
 	s, _, err := c.connectServers(ctx)
 	if err != nil {
 		return nil, err
@@ -136,8 +142,8 @@ type waitVerdict struct {
 	notice  string
 }
 
-// checkOperation looks whether somebody still works towards the goal. What etcd says after the run has closed is final: an operation
-// writes its last word before it ends.
+// checkOperation looks whether somebody still works towards the goal. What etcd says after the run has closed is final:
+// an operation writes its last word before it ends.
 func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) waitVerdict {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {

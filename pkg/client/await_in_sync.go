@@ -10,11 +10,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// AwaitInSync follows a cluster, as it was before a sweep found it to differ, until it is as it should be, and sweeps it again where drift takes
-// its time. Its error is a OperationFailedError where it ends in ERROR, a WaitTimeoutError once limit (if above 0) is over, and a DriftError
-// where drift is left that a repair failed to end, or that nobody does anything about. One that was being deleted is awaited to
-// be gone.
-func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api.DriftedCluster, limit time.Duration, see func(Progress)) error {
+// AwaitInSync follows a cluster, as it was before a sweep found it to differ, until it is as it should be, and sweeps
+// it again where drift takes its time. Its error is a OperationFailedError where it ends in ERROR, a WaitTimeoutError
+// once limit (if above 0) is over, and a DriftError where drift is left that a repair failed to end, or that nobody
+// does anything about. One that was being deleted is awaited to be gone.
+func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api.DriftedCluster, limit time.Duration,
+	see func(Progress)) error {
 	s, err := c.ConnectStore(ctx)
 	if err != nil {
 		return err
@@ -28,7 +29,8 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api
 				return &WaitTimeoutError{Name: ref.Name, For: "in sync", Took: limit}
 			}
 		}
-		err := c.retryWhileUnreachable(ctx, newProgressNotifier(see, before), func() error { return c.awaitRepairEnd(ctx, ref, found, left, see) })
+		err := c.retryWhileUnreachable(ctx, newProgressNotifier(see, before),
+			func() error { return c.awaitRepairEnd(ctx, ref, found, left, see) })
 		var drift *DriftError
 		if late := new(WaitTimeoutError); errors.As(err, &late) {
 			late.Took = limit
@@ -37,7 +39,8 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api
 			return err
 		}
 		var now *api.Cluster
-		gone := c.retryWhileUnreachable(ctx, newProgressNotifier(see, before), func() (err error) { now, err = s.ReadCluster(ctx, ref.Name); return err })
+		gone := c.retryWhileUnreachable(ctx, newProgressNotifier(see, before),
+			func() (err error) { now, err = s.ReadCluster(ctx, ref.Name); return err })
 		if gone != nil {
 			return gone
 		}
@@ -49,14 +52,16 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api
 		default:
 			see(Progress{Cluster: now, Notice: formatWaitingNotice(now.Status.Drift)})
 		}
-		err = c.retryWhileUnreachable(ctx, newProgressNotifier(see, now), func() (err error) { found, err = c.sweepAgain(ctx, ref.Name, left); return err })
+		err = c.retryWhileUnreachable(ctx, newProgressNotifier(see, now),
+			func() (err error) { found, err = c.sweepAgain(ctx, ref.Name, left); return err })
 		if err != nil {
 			return err
 		}
 	}
 }
 
-// sweepAgain sweeps a cluster once more after a while. Where the sweep finds no drift the answer says nothing but the phase.
+// sweepAgain sweeps a cluster once more after a while. Where the sweep finds no drift the answer says nothing but the
+// phase.
 func (c *Client) sweepAgain(ctx context.Context, cluster string, within time.Duration) (api.DriftedCluster, error) {
 	after := c.sweepEvery
 	if within > 0 {
@@ -86,8 +91,8 @@ func formatWaitingNotice(drift []api.Drift) string {
 	return said
 }
 
-// mayStillRepair says whether a later sweep may do something about the drift of a cluster: nothing is paused, no repair has failed since
-// before, and not all of it is only reported.
+// mayStillRepair says whether a later sweep may do something about the drift of a cluster: nothing is paused, no repair
+// has failed since before, and not all of it is only reported.
 func mayStillRepair(before, now *api.Cluster) bool {
 	if now.Status.Phase != api.PhaseReady || !now.Status.PausedAt.IsZero() {
 		return false
@@ -107,7 +112,8 @@ func mayStillRepair(before, now *api.Cluster) bool {
 }
 
 // awaitRepairEnd follows a cluster until it is in sync, or until what was started about it has ended.
-func (c *Client) awaitRepairEnd(ctx context.Context, ref api.Ref, found api.DriftedCluster, limit time.Duration, see func(Progress)) error {
+func (c *Client) awaitRepairEnd(ctx context.Context, ref api.Ref, found api.DriftedCluster, limit time.Duration,
+	see func(Progress)) error {
 	switch {
 	case found.Phase == "", found.Unseen && found.Started == "": // what etcd says of it is not what is so now
 		return &DriftError{Cluster: ref.Name, Drift: found.Drift, Reason: found.Why}
@@ -150,7 +156,8 @@ func (c *Client) awaitRepairEnd(ctx context.Context, ref api.Ref, found api.Drif
 // newNotInSyncError is the error of a cluster on which nothing works any more.
 func newNotInSyncError(c *api.Cluster, why string) error {
 	if c.Status.Phase == api.PhaseError {
-		return &OperationFailedError{Cluster: c.Metadata.Name, Operation: "repairing", Failure: c.Status.Failure, Reason: why}
+		return &OperationFailedError{Cluster: c.Metadata.Name, Operation: "repairing", Failure: c.Status.Failure,
+			Reason: why}
 	}
 	return &DriftError{Cluster: c.Metadata.Name, Drift: c.Status.Drift, Reason: why}
 }

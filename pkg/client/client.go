@@ -1,5 +1,6 @@
-// Package client is the client's side of what is done to clusters: it writes what is wanted to etcd, starts, cancels and
-// follows the workflows that do it, and knows which of them may follow on which. It holds no server and asks no cloud.
+// Package client is the client's side of what is done to clusters: it writes what is wanted to etcd, starts, cancels
+// and follows the workflows that do it, and knows which of them may follow on which. It holds no server and asks no
+// cloud.
 package client
 
 import (
@@ -21,7 +22,8 @@ import (
 // dialTimeout is how long a server may take to answer at all before it counts as out of reach.
 const dialTimeout = 5 * time.Second
 
-// Client reaches etcd and Temporal, each when it is first needed. Its methods may be called at once from several places.
+// Client reaches etcd and Temporal, each when it is first needed. Its methods may be called at once from several
+// places.
 type Client struct {
 	cfg *config.Config
 	now func() time.Time
@@ -108,7 +110,8 @@ func (c *Client) connectServers(ctx context.Context) (*store.Store, client.Clien
 	return s, t, err
 }
 
-// toTemporalError names Temporal and its address where it did not answer; ctx is the caller's, whose end is not Temporal's.
+// toTemporalError names Temporal and its address where it did not answer; ctx is the caller's, whose end is not
+// Temporal's.
 func (c *Client) toTemporalError(ctx context.Context, err error) error {
 	var (
 		unavailable *serviceerror.Unavailable

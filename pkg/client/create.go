@@ -31,9 +31,10 @@ type CreateResult struct {
 	Resumed bool
 }
 
-// CreateCluster writes a cluster that was defaulted and validated, and starts its provisioning. The same create again goes on with
-// a cluster that ended in ERROR or that nothing works on; any other cluster of that name is a ConflictError. What the cloud
-// finds wrong with the spec comes back as joined *api.FieldErrors, and nothing is written.
+// CreateCluster writes a cluster that was defaulted and validated, and starts its provisioning. The same create again
+// goes on with a cluster that ended in ERROR or that nothing works on; any other cluster of that name is a
+// ConflictError. What the cloud finds wrong with the spec comes back as joined *api.FieldErrors, and nothing is
+// written.
 func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateOptions) (CreateResult, error) {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -73,8 +74,10 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 		return CreateResult{}, err
 	}
 	spec := existing.WithReleases(want.Spec)
-	conflict := &ConflictError{Name: existing.Metadata.Name, Phase: existing.Status.Phase, Differs: api.DiffSpec(spec, want.Spec)}
-	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady || existing.Status.Phase == api.PhaseDeleting {
+	conflict := &ConflictError{Name: existing.Metadata.Name, Phase: existing.Status.Phase,
+		Differs: api.DiffSpec(spec, want.Spec)}
+	if len(conflict.Differs) > 0 || existing.Status.Phase == api.PhaseReady ||
+		existing.Status.Phase == api.PhaseDeleting {
 		return CreateResult{}, conflict
 	}
 	if conflict.Works, err = c.findRunningWorkflow(ctx, t, existing); err != nil {
@@ -100,8 +103,8 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 	return c.startProvision(ctx, t, updated, o, true)
 }
 
-// findRunningWorkflow is the workflow that works on a cluster; empty where none does. An operation that has written ERROR is about to close: it
-// is waited for.
+// findRunningWorkflow is the workflow that works on a cluster; empty where none does. An operation that has written
+// ERROR is about to close: it is waited for.
 func (c *Client) findRunningWorkflow(ctx context.Context, t client.Client, cl *api.Cluster) (string, error) {
 	wait := newBackOff(50*time.Millisecond, time.Second)
 	give := c.now().Add(startPatience)
@@ -119,9 +122,11 @@ func (c *Client) findRunningWorkflow(ctx context.Context, t client.Client, cl *a
 	}
 }
 
-// startProvision starts the workflow. A delete of an earlier cluster of that name may take a moment to close after it has
-// forgotten the cluster; a provision that runs already was started by the sweep, or by a create in another terminal.
-func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cluster, o CreateOptions, resumed bool) (CreateResult, error) {
+// startProvision starts the workflow. A delete of an earlier cluster of that name may take a moment to close after it
+// has forgotten the cluster; a provision that runs already was started by the sweep, or by a create in another
+// terminal.
+func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cluster, o CreateOptions,
+	resumed bool) (CreateResult, error) {
 	done := CreateResult{Cluster: cl, Resumed: resumed}
 	input := api.ProvisionInput{Cluster: cl.Ref(), Timeout: o.Timeout}
 	wait := newBackOff(100*time.Millisecond, 2*time.Second)
@@ -132,7 +137,8 @@ func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cl
 			return done, nil
 		}
 		if !start.IsAlreadyRunning(err) {
-			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but its provisioning could not be started; run the same create again: %w",
+			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but its provisioning could not be started; "+
+				"run the same create again: %w",
 				cl.Metadata.Name, c.toTemporalError(ctx, err))
 		}
 		run, err := c.readLatestRun(ctx, t, cl.Metadata.Name)
@@ -143,7 +149,8 @@ func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cl
 			return done, nil
 		}
 		if c.now().After(give) {
-			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier one still runs as %s; run the same create again once it has ended",
+			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier one still runs as %s; "+
+				"run the same create again once it has ended",
 				cl.Metadata.Name, run.workflow, api.OperationID(cl.Metadata.Name))
 		}
 		if err := wait.waitNext(ctx); err != nil {

@@ -30,7 +30,8 @@ func TestACreateIsInEtcdAndUnderWayWhenItReturns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if stored.Metadata.UID == "" || stored.Metadata.UID != created.Cluster.Metadata.UID || !stored.Status.KeepOnFailure || created.Resumed {
+	if stored.Metadata.UID == "" || stored.Metadata.UID != created.Cluster.Metadata.UID ||
+		!stored.Status.KeepOnFailure || created.Resumed {
 		t.Errorf("stored %+v\ncreated %+v", stored, created)
 	}
 	ready, err := c.AwaitReady(t.Context(), stored.Ref(), patience, ignore)
@@ -45,7 +46,8 @@ func TestACreateIsInEtcdAndUnderWayWhenItReturns(t *testing.T) {
 func TestWhatTheCloudRefusesIsBadInputAndNothingIsWritten(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("nowhere", skydstub.Behavior{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
-		return api.PlanResult{Invalid: []api.FieldError{{Field: "region", Value: "nowhere", Want: "docker has only local"}, {Field: "cpus", Value: "2+", Want: "at most 1"}}}, nil
+		return api.PlanResult{Invalid: []api.FieldError{{Field: "region", Value: "nowhere",
+			Want: "docker has only local"}, {Field: "cpus", Value: "2+", Want: "at most 1"}}}, nil
 	}})
 	want := newWantedCluster("refused")
 	want.Spec.Region = "nowhere"
@@ -71,8 +73,10 @@ func TestAPlanThatFailsSaysWhyWithoutTemporalsWords(t *testing.T) {
 
 func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("again", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
-		return w.FailCreate(ctx, in.Cluster, api.Failure{Step: "join", Machine: "sky-again-1", Reason: "Timeout", Message: "the agent did not come up"})
+	world.SetBehavior("again", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in api.ProvisionInput) error {
+		return w.FailCreate(ctx, in.Cluster, api.Failure{Step: "join", Machine: "sky-again-1", Reason: "Timeout",
+			Message: "the agent did not come up"})
 	}})
 	c := newClient(t)
 	first, err := c.CreateCluster(t.Context(), newWantedCluster("again"), CreateOptions{KeepOnFailure: true})
@@ -81,7 +85,8 @@ func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	}
 	_, err = c.AwaitReady(t.Context(), first.Cluster.Ref(), patience, ignore)
 	var failed *OperationFailedError
-	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "join on sky-again-1: Timeout: the agent did not come up") {
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(),
+		"join on sky-again-1: Timeout: the agent did not come up") {
 		t.Fatalf("got %v", err)
 	}
 	world.SetBehavior("again", skydstub.Behavior{})
@@ -89,7 +94,8 @@ func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !second.Resumed || second.Cluster.Metadata.UID != first.Cluster.Metadata.UID || second.Cluster.Status.KeepOnFailure {
+	if !second.Resumed || second.Cluster.Metadata.UID != first.Cluster.Metadata.UID ||
+		second.Cluster.Status.KeepOnFailure {
 		t.Errorf("the second create: %+v", second)
 	}
 	if _, err := c.AwaitReady(t.Context(), second.Cluster.Ref(), patience, ignore); err != nil {
@@ -136,7 +142,8 @@ func TestACreateOfWhatIsThereIsRefusedWithItsStatus(t *testing.T) {
 	world.StartWorker(t)
 	storeCluster(t, "there", api.PhaseReady)
 	storeCluster(t, "leaving", api.PhaseDeleting)
-	world.SetBehavior("busy", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
+	world.SetBehavior("busy", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in api.ProvisionInput) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}})
@@ -153,7 +160,8 @@ func TestACreateOfWhatIsThereIsRefusedWithItsStatus(t *testing.T) {
 		{newWantedCluster("there"), []string{"exists", "READY"}},
 		{newWantedCluster("leaving"), []string{"DELETING"}},
 		{newWantedCluster("busy"), []string{"exists", "INIT"}},
-		{other, []string{"exists (READY) with another spec", "cpus is 2+, asked for is 4", "num_nodes is 3, asked for is 5"}},
+		{other, []string{"exists (READY) with another spec", "cpus is 2+, asked for is 4",
+			"num_nodes is 3, asked for is 5"}},
 	} {
 		_, err := c.CreateCluster(t.Context(), tt.want, CreateOptions{})
 		var conflict *ConflictError
@@ -173,7 +181,8 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 	world.StartWorker(t)
 	old := storeCluster(t, "reborn", api.PhaseReady)
 	closing := make(chan struct{})
-	world.SetBehavior("reborn", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World, in api.DeleteInput) error {
+	world.SetBehavior("reborn", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
+		in api.DeleteInput) error {
 		err := w.Store.DeleteCluster(ctx, in.Cluster)
 		<-closing
 		return err
@@ -182,7 +191,8 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 	if err := c.DeleteCluster(t.Context(), old.Ref(), false, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	awaitCondition(t, "the old one is forgotten", func() bool { _, err := world.Store.ReadCluster(t.Context(), "reborn"); return isClusterMissing(err) })
+	awaitCondition(t, "the old one is forgotten",
+		func() bool { _, err := world.Store.ReadCluster(t.Context(), "reborn"); return isClusterMissing(err) })
 	time.AfterFunc(300*time.Millisecond, func() { close(closing) })
 	created, err := c.CreateCluster(t.Context(), newWantedCluster("reborn"), CreateOptions{})
 	if err != nil || created.Cluster.Metadata.UID == old.Metadata.UID {
@@ -195,7 +205,8 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 
 func TestAWaitNoticesAnOperationThatEndedWithoutAWord(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("mute", skydstub.Behavior{Provision: func(context.Context, *skydstub.World, api.ProvisionInput) error {
+	world.SetBehavior("mute", skydstub.Behavior{Provision: func(context.Context, *skydstub.World,
+		api.ProvisionInput) error {
 		return errors.New("out of luck")
 	}})
 	c := newClient(t)
@@ -232,7 +243,8 @@ func TestAWaitSaysThatNoWorkerListensAndGoesOnWhenOneDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID("patient"), TaskQueue: c.cfg.Temporal.TaskQueue},
+	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID("patient"),
+		TaskQueue: c.cfg.Temporal.TaskQueue},
 		api.WorkflowProvision, api.ProvisionInput{Cluster: stored.Ref()})
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +287,8 @@ func TestAServerThatIsDownIsNamedAndNothingIsWritten(t *testing.T) {
 	c.cfg.Temporal.Address = "127.0.0.1:1"
 	_, err := c.CreateCluster(t.Context(), newWantedCluster("halfway"), CreateOptions{})
 	var down *UnreachableError
-	if !errors.As(err, &down) || !strings.HasPrefix(err.Error(), "Temporal at 127.0.0.1:1 ") || strings.Contains(err.Error(), "\n") {
+	if !errors.As(err, &down) || !strings.HasPrefix(err.Error(), "Temporal at 127.0.0.1:1 ") ||
+		strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := world.Store.ReadCluster(t.Context(), "halfway"); !isClusterMissing(err) {
@@ -308,7 +321,8 @@ func TestAWaitReturnsTheClusterAsItStandsEvenIfTheCheckSeesItFirst(t *testing.T)
 		r, err := c.readLatestRun(t.Context(), c.temporal, "checked")
 		return err == nil && !r.open
 	})
-	v := c.checkOperation(t.Context(), created.Cluster.Ref(), waitGoal{judge: func(cl *api.Cluster) (bool, error) { return cl.Status.Phase == api.PhaseReady, nil }})
+	v := c.checkOperation(t.Context(), created.Cluster.Ref(),
+		waitGoal{judge: func(cl *api.Cluster) (bool, error) { return cl.Status.Phase == api.PhaseReady, nil }})
 	if !v.done || v.err != nil || v.cluster.Status.Phase != api.PhaseReady {
 		t.Errorf("got %+v", v)
 	}
@@ -330,7 +344,8 @@ func TestOperationsCanBeListedByClusterAndByWhatTheyDo(t *testing.T) {
 	for _, operation := range []string{api.WorkflowProvision, api.WorkflowDelete} {
 		awaitCondition(t, operation+" is listed", func() bool {
 			n, err := world.Temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-				Namespace: world.Config.Temporal.Namespace, Query: fmt.Sprintf("ClusterName = 'listed' AND Operation = '%s'", operation),
+				Namespace: world.Config.Temporal.Namespace,
+				Query:     fmt.Sprintf("ClusterName = 'listed' AND Operation = '%s'", operation),
 			})
 			return err == nil && n.GetCount() == 1
 		})
@@ -345,10 +360,13 @@ func TestAnOperationStartsWithoutSearchAttributesThatTemporalLacks(t *testing.T)
 		t.Fatal(err)
 	}
 	lacking := temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword("Lacking").ValueSet("x"))
-	if err := start.WithOptions(t.Context(), tc, client.StartWorkflowOptions{ID: "lacking", TaskQueue: "none", TypedSearchAttributes: lacking}, api.WorkflowPlan, api.PlanInput{}); err != nil {
+	if err := start.WithOptions(t.Context(), tc,
+		client.StartWorkflowOptions{ID: "lacking", TaskQueue: "none",
+			TypedSearchAttributes: lacking}, api.WorkflowPlan, api.PlanInput{}); err != nil {
 		t.Errorf("not started without them: %v", err)
 	}
-	err = start.WithOptions(t.Context(), tc, client.StartWorkflowOptions{ID: strings.Repeat("x", 2000), TaskQueue: "none"}, api.WorkflowPlan, api.PlanInput{})
+	err = start.WithOptions(t.Context(), tc, client.StartWorkflowOptions{ID: strings.Repeat("x", 2000),
+		TaskQueue: "none"}, api.WorkflowPlan, api.PlanInput{})
 	if err == nil {
 		t.Error("an id that is too long was taken")
 	}

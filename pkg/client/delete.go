@@ -18,10 +18,10 @@ import (
 // terminateAfter is how long a delete that is to be purged may take to end by itself.
 const terminateAfter = 15 * time.Second
 
-// DeleteCluster records that the cluster is to go, and returns once a delete works on it or it is gone. It is the cluster of that
-// UID, the one that a person was shown, and never another that bears its name by now: that is a *ClusterReplacedError. A provision
-// that runs is cancelled: seeing the record, it goes on as the delete. Purge forgets the cluster even where its cloud can't
-// be asked. notice is told, in words for a person, what is waited for.
+// DeleteCluster records that the cluster is to go, and returns once a delete works on it or it is gone. It is the
+// cluster of that UID, the one that a person was shown, and never another that bears its name by now: that is a
+// *ClusterReplacedError. A provision that runs is cancelled: seeing the record, it goes on as the delete. Purge forgets
+// the cluster even where its cloud can't be asked. notice is told, in words for a person, what is waited for.
 func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, notice func(string)) error {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -43,7 +43,8 @@ func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, not
 	if err != nil {
 		return err
 	}
-	d := deleteRequest{Client: c, store: s, temporal: t, ref: ref, purge: purge, notice: notice, lonely: c.newWorkerCheck()}
+	d := deleteRequest{Client: c, store: s, temporal: t, ref: ref, purge: purge, notice: notice,
+		lonely: c.newWorkerCheck()}
 	return d.startDelete(ctx)
 }
 
@@ -84,7 +85,8 @@ func (d *deleteRequest) startDelete(ctx context.Context) error {
 // tryStartDelete starts the delete, or makes way for it.
 func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err error) {
 	// Whatever runs once it is gone works on another cluster of that name, and is none of our business.
-	if cl, err := d.store.ReadCluster(ctx, d.ref.Name); isClusterMissing(err) || err == nil && cl.Metadata.UID != d.ref.UID {
+	if cl, err := d.store.ReadCluster(ctx, d.ref.Name); isClusterMissing(err) || err == nil &&
+		cl.Metadata.UID != d.ref.UID {
 		return true, nil
 	}
 	input := api.DeleteInput{Cluster: d.ref, Purge: d.purge}
@@ -93,7 +95,8 @@ func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err erro
 		return true, nil
 	}
 	if !start.IsAlreadyRunning(err) {
-		return false, fmt.Errorf("cluster %s is marked as to be deleted, but the work could not be started; run the same delete again: %w",
+		return false, fmt.Errorf("cluster %s is marked as to be deleted, but the work could not be started; run the "+
+			"same delete again: %w",
 			d.ref.Name, d.toTemporalError(ctx, err))
 	}
 	r, err := d.readLatestRun(ctx, d.temporal, d.ref.Name)
@@ -108,8 +111,8 @@ func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err erro
 	return false, d.endRunningOperation(ctx, r)
 }
 
-// endRunningOperation asks what runs to end. Only a delete that is to be purged is stopped by force: it may be waiting for a cloud
-// that never answers, and nothing that it has begun needs cleaning up by itself.
+// endRunningOperation asks what runs to end. Only a delete that is to be purged is stopped by force: it may be waiting
+// for a cloud that never answers, and nothing that it has begun needs cleaning up by itself.
 func (d *deleteRequest) endRunningOperation(ctx context.Context, r operationRun) error {
 	if r.id != d.cancelled {
 		d.notice(fmt.Sprintf("waiting for the running %s of cluster %s to end", r.workflow, d.ref.Name))
@@ -117,7 +120,8 @@ func (d *deleteRequest) endRunningOperation(ctx context.Context, r operationRun)
 		return d.ignoreNotFound(ctx, d.temporal.CancelWorkflow(ctx, api.OperationID(d.ref.Name), r.id))
 	}
 	if d.purge && r.workflow == api.WorkflowDelete && d.now().Sub(d.since) > terminateAfter {
-		return d.ignoreNotFound(ctx, d.temporal.TerminateWorkflow(ctx, api.OperationID(d.ref.Name), r.id, "the cluster is to be purged"))
+		return d.ignoreNotFound(ctx, d.temporal.TerminateWorkflow(ctx, api.OperationID(d.ref.Name), r.id,
+			"the cluster is to be purged"))
 	}
 	return nil
 }
@@ -143,7 +147,8 @@ func (d *deleteRequest) isPurge(ctx context.Context, r operationRun) bool {
 		return false
 	}
 	var input api.DeleteInput
-	err = converter.GetDefaultDataConverter().FromPayloads(event.GetWorkflowExecutionStartedEventAttributes().GetInput(), &input)
+	err = converter.GetDefaultDataConverter().FromPayloads(
+		event.GetWorkflowExecutionStartedEventAttributes().GetInput(), &input)
 	return err == nil && input.Purge
 }
 

@@ -13,7 +13,8 @@ import (
 func TestADeleteTakesOverFromARunningProvision(t *testing.T) {
 	world.StartWorker(t)
 	running := make(chan struct{})
-	world.SetBehavior("early", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World, in api.ProvisionInput) error {
+	world.SetBehavior("early", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
+		in api.ProvisionInput) error {
 		close(running)
 		<-ctx.Done()
 		return ctx.Err()
@@ -42,7 +43,8 @@ func TestADeleteJoinsTheOneThatRuns(t *testing.T) {
 	stored := storeCluster(t, "twice", api.PhaseReady)
 	release := make(chan struct{})
 	runs := 0
-	world.SetBehavior("twice", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World, in api.DeleteInput) error {
+	world.SetBehavior("twice", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
+		in api.DeleteInput) error {
 		runs++
 		<-release
 		return w.Store.DeleteCluster(ctx, in.Cluster)
@@ -65,7 +67,8 @@ func TestADeleteJoinsTheOneThatRuns(t *testing.T) {
 func TestADeleteThatFailsSaysWhyAndCanBeTriedAgain(t *testing.T) {
 	world.StartWorker(t)
 	stored := storeCluster(t, "stubborn", api.PhaseReady)
-	world.SetBehavior("stubborn", skydstub.Behavior{Delete: func(context.Context, *skydstub.World, api.DeleteInput) error {
+	world.SetBehavior("stubborn", skydstub.Behavior{Delete: func(context.Context, *skydstub.World,
+		api.DeleteInput) error {
 		return errors.New("the cloud does not answer")
 	}})
 	c := newClient(t)
@@ -90,7 +93,8 @@ func TestAPurgeReplacesADeleteThatHangs(t *testing.T) {
 	world.StartWorker(t)
 	stored := storeCluster(t, "lost", api.PhaseReady)
 	var purged bool
-	world.SetBehavior("lost", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World, in api.DeleteInput) error {
+	world.SetBehavior("lost", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
+		in api.DeleteInput) error {
 		if purged = in.Purge; !in.Purge {
 			<-ctx.Done()
 			return ctx.Err()
@@ -110,7 +114,8 @@ func TestAPurgeReplacesADeleteThatHangs(t *testing.T) {
 }
 
 func TestADeleteOfWhatIsNotThereSaysSo(t *testing.T) {
-	if err := newClient(t).DeleteCluster(t.Context(), api.Ref{Name: "nothing", UID: "u"}, false, ignoreText); !isClusterMissing(err) {
+	if err := newClient(t).DeleteCluster(t.Context(), api.Ref{Name: "nothing", UID: "u"}, false,
+		ignoreText); !isClusterMissing(err) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -139,10 +144,12 @@ func TestADeleteThatWaitsLeavesTheProvisionOfASuccessorAlone(t *testing.T) {
 	if err := world.Store.DeleteCluster(t.Context(), stored.Ref()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := world.Store.CreateCluster(t.Context(), api.NewCluster("handed", "uid-next", stored.Spec, nil, stored.Metadata.CreatedAt)); err != nil {
+	if _, err := world.Store.CreateCluster(t.Context(),
+		api.NewCluster("handed", "uid-next", stored.Spec, nil, stored.Metadata.CreatedAt)); err != nil {
 		t.Fatal(err)
 	}
-	d := deleteRequest{Client: c, store: s, temporal: tc, ref: stored.Ref(), notice: func(s string) { t.Errorf("it made way: %s", s) }, lonely: c.newWorkerCheck()}
+	d := deleteRequest{Client: c, store: s, temporal: tc, ref: stored.Ref(),
+		notice: func(s string) { t.Errorf("it made way: %s", s) }, lonely: c.newWorkerCheck()}
 	if done, err := d.tryStartDelete(t.Context()); !done || err != nil {
 		t.Errorf("done %v, %v", done, err)
 	}
@@ -159,7 +166,8 @@ func TestADeleteWithoutAWorkerLeavesTheWishAndSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.startOperation(t.Context(), tc, "waiting", api.WorkflowProvision, "", api.ProvisionInput{Cluster: stored.Ref()}); err != nil {
+	if err := c.startOperation(t.Context(), tc, "waiting", api.WorkflowProvision, "",
+		api.ProvisionInput{Cluster: stored.Ref()}); err != nil {
 		t.Fatal(err)
 	}
 	c.now = fastClock()

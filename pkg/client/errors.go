@@ -37,7 +37,8 @@ type NoWorkerError struct {
 }
 
 func (e *NoWorkerError) Error() string {
-	msg := fmt.Sprintf("no worker is listening on task queue %s of Temporal at %s; start one with skyd worker", e.TaskQueue, e.Address)
+	msg := fmt.Sprintf("no worker is listening on task queue %s of Temporal at %s; start one with skyd worker",
+		e.TaskQueue, e.Address)
 	if e.Left != "" {
 		msg += " (" + e.Left + ")"
 	}
@@ -57,13 +58,15 @@ type ConflictError struct {
 func (e *ConflictError) Error() string {
 	switch {
 	case e.Phase == api.PhaseDeleting:
-		return fmt.Sprintf("cluster %[1]s is being deleted (%[2]s); wait for that with: skyctl delete cluster %[1]s --wait", e.Name, e.Phase) +
+		return fmt.Sprintf("cluster %[1]s is being deleted (%[2]s); wait for that with: skyctl delete cluster %[1]s "+
+			"--wait", e.Name, e.Phase) +
 			"; then create it again, or choose another name"
 	case len(e.Differs) > 0:
 		return fmt.Sprintf("cluster %s exists (%s) with another spec: %s; delete it first, or choose another name",
 			e.Name, e.Phase, strings.Join(e.Differs, ", "))
 	case e.Works != "":
-		return fmt.Sprintf("cluster %[1]s exists: it is %[2]s, and %[3]s works on it; wait for that (skyctl get events %[1]s -w), then run the same create again if it is still needed",
+		return fmt.Sprintf("cluster %[1]s exists: it is %[2]s, and %[3]s works on it; wait for that (skyctl get "+
+			"events %[1]s -w), then run the same create again if it is still needed",
 			e.Name, e.Phase, e.Works)
 	default:
 		return fmt.Sprintf("cluster %s exists: it is %s", e.Name, e.Phase)
@@ -74,7 +77,8 @@ func (e *ConflictError) Error() string {
 type ClusterReplacedError struct{ Name string }
 
 func (e *ClusterReplacedError) Error() string {
-	return fmt.Sprintf("the cluster %s that was to be deleted is gone, and another one has that name now: nothing was done to it; look at it, and delete it if it is meant", e.Name)
+	return fmt.Sprintf("the cluster %s that was to be deleted is gone, and another one has that name now: nothing "+
+		"was done to it; look at it, and delete it if it is meant", e.Name)
 }
 
 // OperationFailedError says that an operation ended without what it was for. Failure is nil where etcd holds no reason.
@@ -134,7 +138,8 @@ type WaitTimeoutError struct {
 }
 
 func (e *WaitTimeoutError) Error() string {
-	return fmt.Sprintf("after %v cluster %s is still not %s; the work goes on", e.Took.Round(time.Second), e.Name, e.For)
+	return fmt.Sprintf("after %v cluster %s is still not %s; the work goes on", e.Took.Round(time.Second), e.Name,
+		e.For)
 }
 
 // failureReason is the innermost thing that a failed workflow had to say, without Temporal's own words around it.
@@ -168,7 +173,8 @@ func trimTransportPrefix(s string) string {
 	if _, desc, ok := strings.Cut(s, `desc = "`); ok {
 		s = strings.TrimSuffix(desc, `"`)
 	}
-	for _, prefix := range []string{"failed reaching server: ", "transport: Error while dialing: ", "error reading server preface: "} {
+	for _, prefix := range []string{"failed reaching server: ", "transport: Error while dialing: ",
+		"error reading server preface: "} {
 		s = strings.TrimPrefix(s, prefix)
 	}
 	return toOneLine(s)

@@ -50,10 +50,16 @@ func TestAConflictSaysWhatToDo(t *testing.T) {
 		want string
 	}{
 		{ConflictError{Name: "a", Phase: api.PhaseReady}, "cluster a exists: it is READY"},
-		{ConflictError{Name: "a", Phase: api.PhaseError, Works: "Repair"}, "cluster a exists: it is ERROR, and Repair works on it; wait for that (skyctl get events a -w), then run the same create again if it is still needed"},
-		{ConflictError{Name: "a", Phase: api.PhaseDeleting}, "cluster a is being deleted (DELETING); wait for that with: skyctl delete cluster a --wait; then create it again, or choose another name"},
-		{ConflictError{Name: "a", Phase: api.PhaseDeleting, Differs: []string{"x"}}, "cluster a is being deleted (DELETING); wait for that with: skyctl delete cluster a --wait; then create it again, or choose another name"},
-		{ConflictError{Name: "a", Phase: api.PhaseError, Differs: []string{"x", "y"}}, "cluster a exists (ERROR) with another spec: x, y; delete it first, or choose another name"},
+		{ConflictError{Name: "a", Phase: api.PhaseError, Works: "Repair"}, "cluster a exists: it is ERROR, and " +
+			"Repair works on it; wait for that (skyctl get events a -w), then run the same create again if it is " +
+			"still needed"},
+		{ConflictError{Name: "a", Phase: api.PhaseDeleting}, "cluster a is being deleted (DELETING); wait for that " +
+			"with: skyctl delete cluster a --wait; then create it again, or choose another name"},
+		{ConflictError{Name: "a", Phase: api.PhaseDeleting, Differs: []string{"x"}}, "cluster a is being deleted " +
+			"(DELETING); wait for that with: skyctl delete cluster a --wait; then create it again, or choose " +
+			"another name"},
+		{ConflictError{Name: "a", Phase: api.PhaseError, Differs: []string{"x", "y"}},
+			"cluster a exists (ERROR) with another spec: x, y; delete it first, or choose another name"},
 	} {
 		if got := tt.err.Error(); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)

@@ -9,8 +9,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// ListEvents returns what happened to the cluster of that name, or to all where it is empty, the latest at the end. Where no such
-// cluster lives, or nobody can read it, they are those of all that bore the name; a *store.NotFoundError where there are none.
+// ListEvents returns what happened to the cluster of that name, or to all where it is empty, the latest at the end.
+// Where no such cluster lives, or nobody can read it, they are those of all that bore the name; a *store.NotFoundError
+// where there are none.
 func (c *Client) ListEvents(ctx context.Context, cluster string) ([]api.Event, error) {
 	s, w, err := c.newEventSelector(ctx, cluster)
 	if err != nil {
@@ -49,7 +50,8 @@ func (c *Client) WatchEvents(ctx context.Context, cluster string) (<-chan api.Ev
 	return out, nil
 }
 
-// eventSelector events somebody wants: those of a UID, all where it is empty; of these, those that bear a name, where there is one.
+// eventSelector events somebody wants: those of a UID, all where it is empty; of these, those that bear a name, where
+// there is one.
 type eventSelector struct {
 	uid, name string
 	// otherwise is why there are none, where nothing bears the name.

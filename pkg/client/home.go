@@ -44,7 +44,8 @@ func refuseHomeInDoubt(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
-// AdoptHome has a worker look up what speaks against this state and, where that is confirmed, make it the installation's home.
+// AdoptHome has a worker look up what speaks against this state and, where that is confirmed, make it the
+// installation's home.
 func (c *Client) AdoptHome(ctx context.Context, in api.AdoptInput) (api.AdoptResult, error) {
 	var result api.AdoptResult
 	summary := "Look up the installation's home"

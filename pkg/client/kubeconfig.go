@@ -19,7 +19,8 @@ func (c *Client) ReadKubeconfig(ctx context.Context, ref api.Ref) ([]byte, error
 	return s.ReadSecret(ctx, ref, store.SecretKubeconfig)
 }
 
-// OpenSecretStore is a store that can read secrets, which needs the secrets key of the installation. It is the caller's to close.
+// OpenSecretStore is a store that can read secrets, which needs the secrets key of the installation. It is the caller's
+// to close.
 func (c *Client) OpenSecretStore(ctx context.Context) (*store.Store, error) {
 	key, err := connect.ReadSecretsKey(c.cfg)
 	if err != nil {

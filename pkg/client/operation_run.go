@@ -47,8 +47,10 @@ func (c *Client) readOutcome(ctx context.Context, t client.Client, cluster strin
 	return t.GetWorkflow(call, api.OperationID(cluster), r.id).Get(call, nil)
 }
 
-// startOperation begins an operation on a cluster; start.AlreadyRunning tells whether its error says that one is running.
-func (c *Client) startOperation(ctx context.Context, t client.Client, cluster, workflow, summary string, input any) error {
+// startOperation begins an operation on a cluster; start.AlreadyRunning tells whether its error says that one is
+// running.
+func (c *Client) startOperation(ctx context.Context, t client.Client, cluster, workflow, summary string,
+	input any) error {
 	call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	defer cancel()
 	return start.Operation(call, t, c.cfg.Temporal.TaskQueue, cluster, workflow, summary, input)

@@ -14,9 +14,9 @@ import (
 // restart, a machine a minute or two.
 const outageTimeout = 3 * time.Minute
 
-// RetryWhileUnreachable asks again while etcd, Temporal or every worker is away, as they are while skyd restarts, and says so to
-// notice. It is for waits that others would have to begin anew; its error is the last answer, with how long it waited
-// for a better one.
+// RetryWhileUnreachable asks again while etcd, Temporal or every worker is away, as they are while skyd restarts, and
+// says so to notice. It is for waits that others would have to begin anew; its error is the last answer, with how long
+// it waited for a better one.
 func (c *Client) RetryWhileUnreachable(ctx context.Context, notice func(string), ask func() error) error {
 	return c.retryWhileUnreachable(ctx, notice, ask)
 }

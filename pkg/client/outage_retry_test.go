@@ -61,15 +61,18 @@ func TestAWaitForSyncGoesOnWhileTemporalRestarts(t *testing.T) {
 	c, comeBack := newUnreachableClient(t)
 	c.sweepEvery = 10 * time.Millisecond
 	var said []string
-	err := c.AwaitInSync(t.Context(), before, api.DriftedCluster{Cluster: "ridden", Phase: api.PhaseReady, Drift: []api.Drift{gone1}}, time.Minute, func(p Progress) {
-		if p.Notice == "" {
-			return
-		}
-		said = append(said, p.Notice)
-		setClusterDrift(t, ref, api.PhaseReady)
-		comeBack()
-	})
-	if err != nil || !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "Temporal") && strings.Contains(s, "3m0s at most") }) {
+	err := c.AwaitInSync(t.Context(), before,
+		api.DriftedCluster{Cluster: "ridden", Phase: api.PhaseReady,
+			Drift: []api.Drift{gone1}}, time.Minute, func(p Progress) {
+			if p.Notice == "" {
+				return
+			}
+			said = append(said, p.Notice)
+			setClusterDrift(t, ref, api.PhaseReady)
+			comeBack()
+		})
+	if err != nil || !slices.ContainsFunc(said,
+		func(s string) bool { return strings.Contains(s, "Temporal") && strings.Contains(s, "3m0s at most") }) {
 		t.Errorf("said %q, %v", said, err)
 	}
 }
@@ -79,13 +82,15 @@ func TestAServerThatStaysAwayEndsAWait(t *testing.T) {
 	now := time.Now()
 	c.now = func() time.Time { now = now.Add(outageTimeout / 2); return now }
 	asked := 0
-	err := c.retryWhileUnreachable(t.Context(), ignoreText, func() error { asked++; return &UnreachableError{What: "Temporal", Where: "here"} })
+	err := c.retryWhileUnreachable(t.Context(), ignoreText,
+		func() error { asked++; return &UnreachableError{What: "Temporal", Where: "here"} })
 	if !isUnreachable(err) || !strings.Contains(err.Error(), "it was waited for 3m") || asked < 2 {
 		t.Errorf("asked %d times: %v", asked, err)
 	}
 	asked = 0
 	refusal := errors.New("no")
-	if err := c.retryWhileUnreachable(t.Context(), ignoreText, func() error { asked++; return refusal }); !errors.Is(err, refusal) || asked != 1 {
+	if err := c.retryWhileUnreachable(t.Context(), ignoreText,
+		func() error { asked++; return refusal }); !errors.Is(err, refusal) || asked != 1 {
 		t.Errorf("another error: asked %d times: %v", asked, err)
 	}
 }
@@ -94,9 +99,11 @@ func TestWhatWasNotLookedAtIsNotInSync(t *testing.T) {
 	world.StartWorker(t)
 	ref := storeReadyCluster(t, "overlooked")
 	before := readStoredCluster(t, ref) // which etcd has as in sync
-	invalid := api.Drift{Reason: api.DriftInvalid, Message: "the cluster is READY and has no machine on record in place 0 of 3"}
+	invalid := api.Drift{Reason: api.DriftInvalid,
+		Message: "the cluster is READY and has no machine on record in place 0 of 3"}
 	err := newClient(t).AwaitInSync(t.Context(), before, api.DriftedCluster{
-		Cluster: "overlooked", Phase: api.PhaseReady, Drift: []api.Drift{invalid}, Why: "it is left alone", Unseen: true,
+		Cluster: "overlooked", Phase: api.PhaseReady, Drift: []api.Drift{invalid}, Why: "it is left alone",
+		Unseen: true,
 	}, time.Minute, ignore)
 	var left *DriftError
 	if !errors.As(err, &left) || !strings.Contains(err.Error(), "no machine on record") {

@@ -19,15 +19,16 @@ const (
 	noWorkerAfter = 10 * time.Second
 )
 
-// PlanPlacements asks the clouds where all machines of a spec can go, the best place first. What they find wrong with the spec comes
-// back as joined *api.FieldErrors.
+// PlanPlacements asks the clouds where all machines of a spec can go, the best place first. What they find wrong with
+// the spec comes back as joined *api.FieldErrors.
 func (c *Client) PlanPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
 	return c.PlanPlacementsWith(ctx, spec, nil)
 }
 
-// PlanPlacementsWith is Plan by a worker that accept, unless it is nil, finds fit. Its argument is nil where the worker does not say
-// what it is, as those of before.
-func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.ClusterSpec, accept func(*api.WorkerInfo) error) ([]api.Placement, error) {
+// PlanPlacementsWith is Plan by a worker that accept, unless it is nil, finds fit. Its argument is nil where the worker
+// does not say what it is, as those of before.
+func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.ClusterSpec,
+	accept func(*api.WorkerInfo) error) ([]api.Placement, error) {
 	t, err := c.ConnectTemporal(ctx)
 	if err != nil {
 		return nil, err
@@ -60,7 +61,8 @@ func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.ClusterSpec, a
 		}
 	}
 	if len(result.Placements) == 0 {
-		return nil, fmt.Errorf("no place has what was asked for (%s); ask for less, or for another cloud or region", planSummary(spec))
+		return nil, fmt.Errorf("no place has what was asked for (%s); ask for less, or for another cloud or region",
+			planSummary(spec))
 	}
 	return result.Placements, nil
 }
@@ -125,7 +127,8 @@ func isUnreachable(err error) bool {
 
 func planSummary(spec api.ClusterSpec) string {
 	s := fmt.Sprintf("%d x", spec.NumNodes)
-	for _, part := range []struct{ value, of string }{{spec.CPUs, "CPUs"}, {spec.Memory, "GiB of memory"}, {spec.Accelerators, ""}} {
+	for _, part := range []struct{ value, of string }{{spec.CPUs, "CPUs"}, {spec.Memory, "GiB of memory"},
+		{spec.Accelerators, ""}} {
 		if part.value != "" {
 			s += " " + part.value
 			if part.of != "" {

@@ -35,8 +35,8 @@ func (p ServerHealth) ProblemText() string {
 	return "does not answer: " + strings.ReplaceAll(trimTransportPrefix(u.Cause.Error()), "dial tcp "+p.Where+": ", "")
 }
 
-// CheckHealth asks etcd, Temporal and the task queue at once whether they answer, and takes what is silent for a few seconds for
-// one that does not.
+// CheckHealth asks etcd, Temporal and the task queue at once whether they answer, and takes what is silent for a few
+// seconds for one that does not.
 func (c *Client) CheckHealth(ctx context.Context) []ServerHealth {
 	soon, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -67,14 +67,16 @@ func (c *Client) checkTemporalHealth(ctx, soon context.Context) []ServerHealth {
 	if err != nil {
 		return []ServerHealth{newServerHealth(ctx, name, where, err)}
 	}
-	parts := []ServerHealth{{Name: name, Where: where}, {Name: "worker", Where: "task queue " + c.cfg.Temporal.TaskQueue}}
+	parts := []ServerHealth{{Name: name, Where: where},
+		{Name: "worker", Where: "task queue " + c.cfg.Temporal.TaskQueue}}
 	if !listening {
 		parts[1].Err = c.newNoWorkerError("")
 	}
 	return parts
 }
 
-// newServerHealth is a part with its error. Whatever ran out of time is silent; ctx is the caller's, whose end is not the part's.
+// newServerHealth is a part with its error. Whatever ran out of time is silent; ctx is the caller's, whose end is not
+// the part's.
 func newServerHealth(ctx context.Context, name, where string, err error) ServerHealth {
 	var silent *store.UnavailableError
 	switch {

@@ -20,8 +20,8 @@ const (
 	orphansTimeout = 30 * time.Minute
 )
 
-// SweepClusters has a worker compare clusters with the world now, beside the sweeps of the schedule, and returns what it found. Where
-// one cluster is named that is not there the error is a *store.NotFoundError.
+// SweepClusters has a worker compare clusters with the world now, beside the sweeps of the schedule, and returns what
+// it found. Where one cluster is named that is not there the error is a *store.NotFoundError.
 func (c *Client) SweepClusters(ctx context.Context, in api.SweepInput) (api.SweepResult, error) {
 	var result api.SweepResult
 	summary := "Compare every cluster with the world"
@@ -36,7 +36,8 @@ func (c *Client) SweepClusters(ctx context.Context, in api.SweepInput) (api.Swee
 		summary = "Compare " + in.Cluster + " with the world"
 	}
 	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
-		ID: api.SweepScheduleID + "/by-hand-" + uuid.NewString(), WorkflowExecutionTimeout: sweepTimeout, StaticSummary: summary,
+		ID: api.SweepScheduleID + "/by-hand-" + uuid.NewString(), WorkflowExecutionTimeout: sweepTimeout,
+		StaticSummary: summary,
 	}, api.WorkflowSweep, in)
 	if err != nil {
 		return result, err
@@ -48,8 +49,8 @@ func (c *Client) SweepClusters(ctx context.Context, in api.SweepInput) (api.Swee
 	return result, nil
 }
 
-// FindOrphans has a worker look on every cloud in use for machines that belong to no cluster, and end those that are named. It goes
-// on with those when ctx ends.
+// FindOrphans has a worker look on every cloud in use for machines that belong to no cluster, and end those that are
+// named. It goes on with those when ctx ends.
 func (c *Client) FindOrphans(ctx context.Context, in api.OrphansInput) (api.OrphansResult, error) {
 	var result api.OrphansResult
 	summary := "Look for machines that belong to no cluster"
@@ -78,7 +79,8 @@ type shortWorkflow struct {
 	client.WorkflowRun
 }
 
-func (c *Client) startShortWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow string, input any) (shortWorkflow, error) {
+func (c *Client) startShortWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow string,
+	input any) (shortWorkflow, error) {
 	t, err := c.ConnectTemporal(ctx)
 	if err != nil {
 		return shortWorkflow{}, err
@@ -105,11 +107,12 @@ func (q shortWorkflow) abandonWorkflow(ctx context.Context) {
 type NoScheduleError struct{ Address string }
 
 func (e *NoScheduleError) Error() string {
-	return fmt.Sprintf("Temporal at %s has no schedule of sweeps: a worker makes it when it starts; start one with skyd worker, or skyctl server start", e.Address)
+	return fmt.Sprintf("Temporal at %s has no schedule of sweeps: a worker makes it when it starts; start one with "+
+		"skyd worker, or skyctl server start", e.Address)
 }
 
-// PauseReconcile keeps anything of a cluster from being repaired until Resume; it is still looked at. Without a name the sweeps of the
-// schedule are paused, so that nothing is looked at. It returns false where that was so already.
+// PauseReconcile keeps anything of a cluster from being repaired until Resume; it is still looked at. Without a name
+// the sweeps of the schedule are paused, so that nothing is looked at. It returns false where that was so already.
 func (c *Client) PauseReconcile(ctx context.Context, cluster string) (bool, error) {
 	if cluster == "" {
 		return c.setSchedulePaused(ctx, true)
@@ -158,7 +161,8 @@ func (c *Client) setClusterPaused(ctx context.Context, cluster string, paused bo
 	if err != nil || !changed {
 		return false, err
 	}
-	e := api.Event{Cluster: cluster, UID: there.Metadata.UID, Type: api.EventNormal, Reason: "Resumed", Message: "the cluster is repaired again", First: c.now(), Last: c.now()}
+	e := api.Event{Cluster: cluster, UID: there.Metadata.UID, Type: api.EventNormal, Reason: "Resumed",
+		Message: "the cluster is repaired again", First: c.now(), Last: c.now()}
 	if paused {
 		e.Reason, e.Message = "Paused", "nothing of the cluster is repaired until it is resumed"
 	}

@@ -52,24 +52,28 @@ func readStoredCluster(t *testing.T, ref api.Ref) *api.Cluster {
 // recordTriedRepair records a repair that failed.
 func recordTriedRepair(ctx context.Context, w *skydstub.World, ref api.Ref, failure string) error {
 	_, err := w.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
-		c.Status.BeginRepair(api.Repair{ID: "tried", At: time.Now().UTC(), Action: api.Action{Kind: api.ActionReplace, Reason: api.DriftMachineGone}})
+		c.Status.BeginRepair(api.Repair{ID: "tried", At: time.Now().UTC(),
+			Action: api.Action{Kind: api.ActionReplace, Reason: api.DriftMachineGone}})
 		c.Status.EndRepair("tried", failure, time.Now().UTC())
 		return nil
 	})
 	return err
 }
 
-var gone1 = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it", Next: "it is replaced"}
+var gone1 = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it",
+	Next: "it is replaced"}
 
 func TestASweepByHandTellsWhatItFound(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
 	storeReadyCluster(t, "swept")
-	world.SetBehavior("swept", skydstub.Behavior{Sweep: func(_ context.Context, _ *skydstub.World, in api.SweepInput) (api.SweepResult, error) {
+	world.SetBehavior("swept", skydstub.Behavior{Sweep: func(_ context.Context, _ *skydstub.World,
+		in api.SweepInput) (api.SweepResult, error) {
 		if !in.Again || in.Cluster != "swept" {
 			t.Errorf("the sweep was asked for %+v", in)
 		}
-		return api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{{Cluster: "swept", Drift: []api.Drift{gone1}}}}, nil
+		return api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{{Cluster: "swept", Drift: []api.Drift{gone1}}}},
+			nil
 	}})
 	r, err := c.SweepClusters(t.Context(), api.SweepInput{Cluster: "swept", Again: true})
 	if err != nil || r.Looked != 1 || len(r.Drifted) != 1 || r.Drifted[0].Drift[0].Reason != api.DriftMachineGone {
@@ -82,18 +86,22 @@ func TestASweepByHandTellsWhatItFound(t *testing.T) {
 	if _, err := c.SweepClusters(t.Context(), api.SweepInput{Cluster: "unheard"}); !errors.As(err, &missing) {
 		t.Errorf("of a cluster that is not there: %v", err)
 	}
-	world.SetBehavior("swept", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World, api.SweepInput) (api.SweepResult, error) {
+	world.SetBehavior("swept", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World,
+		api.SweepInput) (api.SweepResult, error) {
 		return api.SweepResult{}, errors.New("etcd is full")
 	}})
-	if _, err := c.SweepClusters(t.Context(), api.SweepInput{Cluster: "swept"}); err == nil || err.Error() != "etcd is full" {
+	if _, err := c.SweepClusters(t.Context(), api.SweepInput{Cluster: "swept"}); err == nil ||
+		err.Error() != "etcd is full" {
 		t.Errorf("a sweep that fails: %v", err)
 	}
 }
 
 func TestOrphansAreThoseThatTheWorkerFinds(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World, in api.OrphansInput) (api.OrphansResult, error) {
-		return api.OrphansResult{Orphans: []api.Orphan{{Name: strings.Join(in.Terminate, "+")}}, Unasked: []string{"aws: no"}}, nil
+	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
+		in api.OrphansInput) (api.OrphansResult, error) {
+		return api.OrphansResult{Orphans: []api.Orphan{{Name: strings.Join(in.Terminate, "+")}},
+			Unasked: []string{"aws: no"}}, nil
 	}})
 	r, err := newClient(t).FindOrphans(t.Context(), api.OrphansInput{Terminate: []string{"a", "b"}})
 	if err != nil || len(r.Orphans) != 1 || r.Orphans[0].Name != "a+b" || len(r.Unasked) != 1 {
@@ -143,7 +151,8 @@ func TestOneClusterIsPausedAndResumedOnce(t *testing.T) {
 		t.Error("it is paused still")
 	}
 	events, err := c.ListEvents(t.Context(), "halted")
-	if err != nil || len(events) != 2 || events[0].Reason != "Paused" || events[1].Reason != "Resumed" || events[0].UID != ref.UID {
+	if err != nil || len(events) != 2 || events[0].Reason != "Paused" || events[1].Reason != "Resumed" ||
+		events[0].UID != ref.UID {
 		t.Errorf("events %+v, %v", events, err)
 	}
 	var missing *store.NotFoundError
@@ -167,7 +176,8 @@ func TestTheSweepsOfTheScheduleArePausedAndResumedOnce(t *testing.T) {
 	h := world.CreateSchedule(t)
 	is := func(want bool) {
 		t.Helper()
-		awaitCondition(t, "the schedule has changed", func() bool { paused, err := c.IsSchedulePaused(t.Context()); return err == nil && paused == want })
+		awaitCondition(t, "the schedule has changed",
+			func() bool { paused, err := c.IsSchedulePaused(t.Context()); return err == nil && paused == want })
 	}
 	is(false)
 	if changed, err := c.PauseReconcile(t.Context(), ""); err != nil || !changed {
@@ -258,7 +268,8 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	t.Run("with drift that is left", func(t *testing.T) {
 		ref := storeReadyCluster(t, "lasting")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
-		world.SetBehavior("lasting", skydstub.Behavior{Repair: func(ctx context.Context, w *skydstub.World, in api.RepairInput) error {
+		world.SetBehavior("lasting", skydstub.Behavior{Repair: func(ctx context.Context, w *skydstub.World,
+			in api.RepairInput) error {
 			return recordTriedRepair(ctx, w, in.Cluster, "the cloud has no room")
 		}})
 		err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref), started(ref), 0, ignore)
@@ -270,8 +281,10 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	t.Run("in ERROR", func(t *testing.T) {
 		ref := storeReadyCluster(t, "hopeless")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
-		world.SetBehavior("hopeless", skydstub.Behavior{Repair: func(ctx context.Context, w *skydstub.World, in api.RepairInput) error {
-			return w.FailCreate(ctx, in.Cluster, api.Failure{Step: "repair", Reason: "HeadLost", Message: "the head is gone"})
+		world.SetBehavior("hopeless", skydstub.Behavior{Repair: func(ctx context.Context, w *skydstub.World,
+			in api.RepairInput) error {
+			return w.FailCreate(ctx, in.Cluster,
+				api.Failure{Step: "repair", Reason: "HeadLost", Message: "the head is gone"})
 		}})
 		err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref), started(ref), 0, ignore)
 		var failed *OperationFailedError
@@ -298,9 +311,11 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	t.Run("once drift that takes its time is over", func(t *testing.T) {
 		ref := storeReadyCluster(t, "patient")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
-		found := api.DriftedCluster{Cluster: "patient", Phase: api.PhaseReady, Drift: []api.Drift{gone1}, Why: "nothing is to be done about it now"}
+		found := api.DriftedCluster{Cluster: "patient", Phase: api.PhaseReady, Drift: []api.Drift{gone1},
+			Why: "nothing is to be done about it now"}
 		sweeps := 0
-		world.SetBehavior("patient", skydstub.Behavior{Sweep: func(ctx context.Context, w *skydstub.World, in api.SweepInput) (api.SweepResult, error) {
+		world.SetBehavior("patient", skydstub.Behavior{Sweep: func(ctx context.Context, w *skydstub.World,
+			in api.SweepInput) (api.SweepResult, error) {
 			if sweeps++; in.Again {
 				t.Error("a wait tries again and again what did not help")
 			}
@@ -314,8 +329,10 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		c := newClient(t)
 		c.sweepEvery = time.Millisecond
 		var notices []string
-		err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref), found, 0, func(p Progress) { notices = append(notices, p.Notice) })
-		if err != nil || sweeps != 3 || !strings.Contains(strings.Join(notices, "\n"), "waiting: sky-x-1: MachineGone: ") {
+		err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref), found, 0,
+			func(p Progress) { notices = append(notices, p.Notice) })
+		if err != nil || sweeps != 3 || !strings.Contains(strings.Join(notices, "\n"),
+			"waiting: sky-x-1: MachineGone: ") {
 			t.Errorf("%v after %d sweeps, %q", err, sweeps, notices)
 		}
 	})
@@ -323,7 +340,8 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		ref := storeReadyCluster(t, "long")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		found := api.DriftedCluster{Cluster: "long", Phase: api.PhaseReady, Drift: []api.Drift{gone1}}
-		world.SetBehavior("long", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World, api.SweepInput) (api.SweepResult, error) {
+		world.SetBehavior("long", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World,
+			api.SweepInput) (api.SweepResult, error) {
 			return api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{found}}, nil
 		}})
 		c := newClient(t)
@@ -340,7 +358,8 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		if _, err := c.PauseReconcile(t.Context(), "resting"); err != nil {
 			t.Fatal(err)
 		}
-		found := api.DriftedCluster{Cluster: "resting", Phase: api.PhaseReady, Drift: []api.Drift{gone1}, Why: "it is paused"}
+		found := api.DriftedCluster{Cluster: "resting", Phase: api.PhaseReady, Drift: []api.Drift{gone1},
+			Why: "it is paused"}
 		c := newClient(t)
 		c.checkEvery = time.Hour
 		err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref), found, 0, ignore)
@@ -351,10 +370,12 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	})
 	t.Run("at once where it is in ERROR and nothing is to be done about it", func(t *testing.T) {
 		ref := storeReadyCluster(t, "given-up")
-		_ = world.FailCreate(t.Context(), ref, api.Failure{Step: "repair", Reason: "HeadLost", Message: "the head is gone"})
+		_ = world.FailCreate(t.Context(), ref,
+			api.Failure{Step: "repair", Reason: "HeadLost", Message: "the head is gone"})
 		c := newClient(t)
 		c.checkEvery = time.Hour
-		err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref), api.DriftedCluster{Cluster: "given-up", Phase: api.PhaseError}, 0, ignore)
+		err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref),
+			api.DriftedCluster{Cluster: "given-up", Phase: api.PhaseError}, 0, ignore)
 		var failed *OperationFailedError
 		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "the head is gone") {
 			t.Errorf("got %v", err)
@@ -363,7 +384,8 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	t.Run("not in time", func(t *testing.T) {
 		ref := storeReadyCluster(t, "slow")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
-		world.SetBehavior("slow", skydstub.Behavior{Repair: func(ctx context.Context, _ *skydstub.World, _ api.RepairInput) error {
+		world.SetBehavior("slow", skydstub.Behavior{Repair: func(ctx context.Context, _ *skydstub.World,
+			_ api.RepairInput) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}})

@@ -41,7 +41,8 @@ func newClient(t *testing.T) *Client {
 }
 
 func newWantedCluster(name string) *api.Cluster {
-	return api.NewCluster(name, "", api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, time.Now())
+	return api.NewCluster(name, "", api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil,
+		time.Now())
 }
 
 // awaitCondition polls a condition.

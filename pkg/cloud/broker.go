@@ -2,11 +2,12 @@ package cloud
 
 import "context"
 
-// Broker is a Cloud that gets its machines from several clouds, and which may have forgotten some of them: its own records were
-// lost, or an older copy of them was restored.
+// Broker is a Cloud that gets its machines from several clouds, and which may have forgotten some of them: its own
+// records were lost, or an older copy of them was restored.
 type Broker interface {
-	// ListVerified is List where somebody else knows what the broker may have forgotten. A cloud that can't be asked, or that gave a
-	// machine which the broker has no record of, is in the *PartialError: then nobody can say what is there.
+	// ListVerified is List where somebody else knows what the broker may have forgotten. A cloud that can't be asked,
+	// or that gave a machine which the broker has no record of, is in the *PartialError: then nobody can say what is
+	// there.
 	ListVerified(ctx context.Context, owner Owner, known KnownMachines) ([]Machine, error)
 }
 

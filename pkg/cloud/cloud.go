@@ -16,37 +16,40 @@ type Cloud interface {
 	ValidateSpec(ctx context.Context, spec api.ClusterSpec) error
 	// RankPlacements ranks the placements that can hold all machines of the spec, the cheapest first.
 	RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error)
-	// SubmitLaunch asks for one machine and returns as soon as the cloud has taken the request, with a reference for Await.
-	// Where a machine of that name and incarnation exists or is on its way, that one is referred to. A machine of the
-	// name that belongs to somebody else is a Conflict and is left alone.
+	// SubmitLaunch asks for one machine and returns as soon as the cloud has taken the request, with a reference for
+	// Await. Where a machine of that name and incarnation exists or is on its way, that one is referred to. A machine
+	// of the name that belongs to somebody else is a Conflict and is left alone.
 	SubmitLaunch(ctx context.Context, req LaunchRequest) (ref string, err error)
 	// AwaitLaunch returns once the machine is up and its addresses are known, reporting progress in words for a person.
 	AwaitLaunch(ctx context.Context, req LaunchRequest, ref string, progress func(string)) (Machine, error)
 	// CancelLaunch gives up a launch under way; what it may have made is for Terminate.
 	CancelLaunch(ctx context.Context, ref string) error
-	// ListMachines returns all machines that carry the owner's labels; an empty ClusterUID means the whole installation. Where some
-	// of several clouds could not be asked, it returns what the others have and a *PartialError.
+	// ListMachines returns all machines that carry the owner's labels; an empty ClusterUID means the whole
+	// installation. Where some of several clouds could not be asked, it returns what the others have and a
+	// *PartialError.
 	ListMachines(ctx context.Context, owner Owner) ([]Machine, error)
-	// TerminateMachine ends the target, and returns once the cloud's own listing no longer has it. It reads the machine's labels
-	// again before it acts, and acts by the cloud's own id: what bears the target's id and does not fit its labels is a
-	// Conflict and is left alone. A target that is not there is a success, whatever else bears its name.
+	// TerminateMachine ends the target, and returns once the cloud's own listing no longer has it. It reads the
+	// machine's labels again before it acts, and acts by the cloud's own id: what bears the target's id and does not
+	// fit its labels is a Conflict and is left alone. A target that is not there is a success, whatever else bears its
+	// name.
 	TerminateMachine(ctx context.Context, target Target) error
-	// RemoveClusterResources removes what was made for the cluster as a whole (groups, networks) once its machines are gone.
+	// RemoveClusterResources removes what was made for the cluster as a whole (groups, networks) once its machines are
+	// gone.
 	RemoveClusterResources(ctx context.Context, owner Owner) error
 }
 
 // Checker is a Cloud that can tell what it needs, and whether it has that.
 type Checker interface {
-	// InspectProvider looks at what gives the machines and at each cloud behind it. What is wrong stands in the answer, with what to
-	// do about it; it starts what it would start for a launch, and changes nothing else.
+	// InspectProvider looks at what gives the machines and at each cloud behind it. What is wrong stands in the answer,
+	// with what to do about it; it starts what it would start for a launch, and changes nothing else.
 	InspectProvider(ctx context.Context) (api.CheckFinding, []api.CloudStatus)
 }
 
 // Starter is a Cloud that can start a machine which was stopped from outside.
 type Starter interface {
-	// StartMachine starts the target, which it makes sure of as Terminate does, and returns it once it runs: at the private address
-	// that it had before, where the cloud can choose that; other addresses may be new. A machine that runs already is a
-	// success, one that is not there a Conflict.
+	// StartMachine starts the target, which it makes sure of as Terminate does, and returns it once it runs: at the
+	// private address that it had before, where the cloud can choose that; other addresses may be new. A machine that
+	// runs already is a success, one that is not there a Conflict.
 	StartMachine(ctx context.Context, target Target, privateAddress string) (Machine, error)
 }
 
@@ -79,10 +82,11 @@ type LaunchRequest struct {
 	// AuthorizedKey is the public key that may log in, in authorized_keys form.
 	AuthorizedKey string
 	// HostKey is the private SSH host key that the machine shall have (OpenSSH PEM), so that it is known before the
-	// first connection. A cloud that can't place it leaves Machine.HostKey empty, and the key is pinned on first contact.
+	// first connection. A cloud that can't place it leaves Machine.HostKey empty, and the key is pinned on first
+	// contact.
 	HostKey []byte
-	// Wanted, which may be nil, fails where the machine is not to be launched any more. A launch that failed is asked for again
-	// only after it was asked.
+	// Wanted, which may be nil, fails where the machine is not to be launched any more. A launch that failed is asked
+	// for again only after it was asked.
 	Wanted func(context.Context) error `json:"-"`
 }
 
@@ -121,7 +125,7 @@ const (
 	StatePending MachineState = "pending"
 	StateRunning MachineState = "running"
 	StateStopped MachineState = "stopped"
-	// StateUnknown is that of a machine which was there when its cloud could last be asked, and which it can't be asked about
-	// now.
+	// StateUnknown is that of a machine which was there when its cloud could last be asked, and which it can't be asked
+	// about now.
 	StateUnknown MachineState = "unknown"
 )

@@ -12,8 +12,8 @@ import (
 type ErrorKind string
 
 // The kinds of a cloud's errors. Capacity, Quota and Access hold for one placement: another may do. Infeasible and
-// Conflict are final. Unreachable and Transient say nothing about what was asked for: both are worth trying again in the
-// same place, an Unreachable cloud perhaps only once somebody has looked after it.
+// Conflict are final. Unreachable and Transient say nothing about what was asked for: both are worth trying again in
+// the same place, an Unreachable cloud perhaps only once somebody has looked after it.
 const (
 	Capacity    ErrorKind = "Capacity"
 	Quota       ErrorKind = "Quota"

@@ -37,8 +37,8 @@ func (r LaunchRequest) ToTarget() Target {
 // renamed.
 func (m Machine) LabelledName() string { return api.MachineName(m.Owner.Cluster, m.Index) }
 
-// CheckIdentity says whether a machine, as its cloud shows it now, is the target; its error is a Conflict that says what does
-// not fit. A machine that was found by its id may bear another name by now.
+// CheckIdentity says whether a machine, as its cloud shows it now, is the target; its error is a Conflict that says
+// what does not fit. A machine that was found by its id may bear another name by now.
 func (t Target) CheckIdentity(m Machine) error {
 	var why string
 	switch {
@@ -61,9 +61,9 @@ func (t Target) CheckIdentity(m Machine) error {
 		t.Name, m.Name, m.ID, why)}
 }
 
-// FindMachine finds a target among the machines that its cloud lists: by the id where there is one, by name, incarnation and
-// owner otherwise. It returns nil where the target is not there, and a Conflict where what is there does not fit, or
-// where nobody can tell it from a copy.
+// FindMachine finds a target among the machines that its cloud lists: by the id where there is one, by name,
+// incarnation and owner otherwise. It returns nil where the target is not there, and a Conflict where what is there
+// does not fit, or where nobody can tell it from a copy.
 func (t Target) FindMachine(listed []Machine) (*Machine, error) {
 	if t.ID != "" {
 		for i, m := range listed {

@@ -9,14 +9,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// TLS names the files that secure a connection, and the name the server's certificate carries where it isn't its address.
+// TLS names the files that secure a connection, and the name the server's certificate carries where it isn't its
+// address.
 type TLS struct {
 	CA, Cert, Key, ServerName string
 }
 
-// ClientConfig gives the client's side of a connection: nil where nothing is set, which is a connection without TLS. Without CA
-// the system's authorities are trusted. The client certificate is read anew for each connection, so that a renewed one is
-// taken up without a restart.
+// ClientConfig gives the client's side of a connection: nil where nothing is set, which is a connection without TLS.
+// Without CA the system's authorities are trusted. The client certificate is read anew for each connection, so that a
+// renewed one is taken up without a restart.
 func (t TLS) ClientConfig() (*tls.Config, error) {
 	if t == (TLS{}) {
 		return nil, nil

@@ -1,6 +1,6 @@
-// Package config says where things are and how to reach them: the state directory, etcd, Temporal, and the few defaults a
-// person may change. It reads them from flags, the environment and a file, in that order of precedence, and does nothing
-// else, so that the command line can link it without cost.
+// Package config says where things are and how to reach them: the state directory, etcd, Temporal, and the few defaults
+// a person may change. It reads them from flags, the environment and a file, in that order of precedence, and does
+// nothing else, so that the command line can link it without cost.
 package config
 
 import (
@@ -33,8 +33,9 @@ const (
 
 // Config holds every setting, with its default where nobody chose another value.
 type Config struct {
-	Dir            string // state directory, absolute: $SKYCONF_DIR or ~/.skyconf
-	LedgerDir      string // where this computer counts starts outside of Dir: below $XDG_STATE_HOME or ~/.local/state; may be empty
+	Dir string // state directory, absolute: $SKYCONF_DIR or ~/.skyconf
+	// where this computer counts starts outside of Dir: below $XDG_STATE_HOME or ~/.local/state; may be empty
+	LedgerDir      string
 	Etcd           Etcd
 	Temporal       Temporal
 	UI             UI
@@ -128,8 +129,8 @@ func bindAudienceFlags(fs *pflag.FlagSet, audience flagAudience) {
 	}
 }
 
-// LoadPaths finds the state directory and reads no settings: for what must work though they are wrong. flags and env are as in
-// Load.
+// LoadPaths finds the state directory and reads no settings: for what must work though they are wrong. flags and env
+// are as in Load.
 func LoadPaths(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 	dir, err := stateDir(flags, env)
 	if err != nil {
@@ -206,11 +207,13 @@ func (c *Config) checkCombinations(named map[string]string) error {
 		if etcd == "" {
 			have, lack = lack, have
 		}
-		return fmt.Errorf("%s is set (%s) but %s is not: an external etcd and an external Temporal go together; set %s, or unset %s",
+		return fmt.Errorf("%s is set (%s) but %s is not: an external etcd and an external Temporal go together; set "+
+			"%s, or unset %s",
 			have.key, named[have.key], lack.key, c.HowToSet(lack.key), have.key)
 	}
 	if strings.HasPrefix(c.RKE2.Source, "http://") && c.RKE2.SHA256 == "" {
-		return fmt.Errorf("rke2.source is %q (%s), which anybody on the way may change: use https://, or pin rke2.sha256",
+		return fmt.Errorf("rke2.source is %q (%s), which anybody on the way may change: use https://, or pin "+
+			"rke2.sha256",
 			c.RKE2.Source, named["rke2.source"])
 	}
 	for _, pair := range []struct {
@@ -219,10 +222,12 @@ func (c *Config) checkCombinations(named map[string]string) error {
 	}{{"etcd.tls", c.Etcd.TLS}, {"temporal.tls", c.Temporal.TLS}} {
 		name, tls := pair.name, pair.tls
 		if (tls.Cert == "") != (tls.Key == "") {
-			return fmt.Errorf("%s.cert is %q and %s.key is %q: a client certificate needs both, or neither", name, tls.Cert, name, tls.Key)
+			return fmt.Errorf("%s.cert is %q and %s.key is %q: a client certificate needs both, or neither", name,
+				tls.Cert, name, tls.Key)
 		}
 		if !c.external && tls != (TLS{}) {
-			return fmt.Errorf("%s is set but no external etcd and Temporal are: skyd dev makes its own certificates; unset it, or name etcd.endpoints and temporal.address", name)
+			return fmt.Errorf("%s is set but no external etcd and Temporal are: skyd dev makes its own "+
+				"certificates; unset it, or name etcd.endpoints and temporal.address", name)
 		}
 	}
 	return nil

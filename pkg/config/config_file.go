@@ -23,8 +23,8 @@ type fileContent struct {
 	foreign []string          // headings of somebody else's, which say nothing to us
 }
 
-// readConfigFile flattens config.yaml into setting → text. A file that isn't there sets nothing. A misspelt key is an error,
-// since it would otherwise be ignored in silence; foreign headings are named (see unknown).
+// readConfigFile flattens config.yaml into setting → text. A file that isn't there sets nothing. A misspelt key is an
+// error, since it would otherwise be ignored in silence; foreign headings are named (see unknown).
 func readConfigFile(name string) (fileContent, error) {
 	data, err := readTrustedFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,7 +107,8 @@ func readTrustedFile(name string) ([]byte, error) {
 	return regularfile.ReadAll(f, regularfile.SmallFile)
 }
 
-// flattenNode takes a node of the tree apart. depth is how many keys lead there: one key may be written with dots in it.
+// flattenNode takes a node of the tree apart. depth is how many keys lead there: one key may be written with dots in
+// it.
 func (c *fileContent) flattenNode(node any, key string, depth int) error {
 	if isSettingKey(key) {
 		v, err := formatScalar(node)

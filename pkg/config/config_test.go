@@ -78,7 +78,8 @@ func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testi
 
 func TestAFlagWinsOverTheEnvironmentAndTheEnvironmentOverTheFile(t *testing.T) {
 	file := "temporal: {namespace: from-file}\ndev: {etcdPort: 1001, uiPort: 1002, temporalPort: 1003}\n"
-	env := map[string]string{"SKYCTL_TEMPORAL_NAMESPACE": "from-env", "SKYCTL_DEV_UI_PORT": "2002", "SKYCTL_DEV_TEMPORAL_PORT": "2003"}
+	env := map[string]string{"SKYCTL_TEMPORAL_NAMESPACE": "from-env", "SKYCTL_DEV_UI_PORT": "2002",
+		"SKYCTL_DEV_TEMPORAL_PORT": "2003"}
 	c := mustLoadSettings(t, file, env, "--dev-temporal-port", "3003")
 	if c.Temporal.Namespace != "from-env" {
 		t.Errorf("namespace is %q", c.Temporal.Namespace)
@@ -86,7 +87,8 @@ func TestAFlagWinsOverTheEnvironmentAndTheEnvironmentOverTheFile(t *testing.T) {
 	if want := (Dev{TemporalPort: 3003, UIPort: 2002, EtcdPort: 1001}); c.Dev != want {
 		t.Errorf("ports are %+v, want %+v", c.Dev, want)
 	}
-	if c.Temporal.Address != "127.0.0.1:3003" || c.Etcd.Endpoints[0] != "https://127.0.0.1:1001" || c.UI.Address != "http://127.0.0.1:2002" {
+	if c.Temporal.Address != "127.0.0.1:3003" || c.Etcd.Endpoints[0] != "https://127.0.0.1:1001" ||
+		c.UI.Address != "http://127.0.0.1:2002" {
 		t.Errorf("the addresses don't follow the ports: %+v", c)
 	}
 }
@@ -97,7 +99,8 @@ func TestTheStateDirectoryComesFromTheFlagThenTheEnvironmentThenHome(t *testing.
 		env        map[string]string
 		args       []string
 	}{
-		{"flag", "/a/flag", map[string]string{EnvDir: "/an/env", "HOME": "/home/ada"}, []string{"--config-dir", "/a/flag"}},
+		{"flag", "/a/flag", map[string]string{EnvDir: "/an/env", "HOME": "/home/ada"},
+			[]string{"--config-dir", "/a/flag"}},
 		{"environment", "/an/env", map[string]string{EnvDir: "/an/env", "HOME": "/home/ada"}, nil},
 		{"home", "/home/ada/.skyconf", map[string]string{EnvDir: "", "HOME": "/home/ada"}, nil},
 	} {
@@ -107,7 +110,8 @@ func TestTheStateDirectoryComesFromTheFlagThenTheEnvironmentThenHome(t *testing.
 			}
 		})
 	}
-	if _, err := loadSettings(t, "", map[string]string{EnvDir: "", "HOME": ""}); err == nil || !strings.Contains(err.Error(), EnvDir) {
+	if _, err := loadSettings(t, "", map[string]string{EnvDir: "", "HOME": ""}); err == nil ||
+		!strings.Contains(err.Error(), EnvDir) {
 		t.Errorf("without any of them: %v", err)
 	}
 }
@@ -126,14 +130,16 @@ ui: {address: "https://ui.example"}
 	if !reflect.DeepEqual(c.Etcd, want) {
 		t.Errorf("etcd is %+v, want %+v", c.Etcd, want)
 	}
-	if c.Temporal.Address != "t:7233" || c.Temporal.TLS != (TLS{CA: c.Dir + "/certs/ca.crt"}) || c.UI.Address != "https://ui.example" {
+	if c.Temporal.Address != "t:7233" || c.Temporal.TLS != (TLS{CA: c.Dir + "/certs/ca.crt"}) ||
+		c.UI.Address != "https://ui.example" {
 		t.Errorf("temporal is %+v, UI %+v", c.Temporal, c.UI)
 	}
 	if !c.IsExternal() {
 		t.Error("External is false")
 	}
 
-	c = mustLoadSettings(t, "", map[string]string{"SKYCTL_ETCD_ENDPOINTS": "http://e:2379"}, "--temporal-address", "t:7233")
+	c = mustLoadSettings(t, "", map[string]string{"SKYCTL_ETCD_ENDPOINTS": "http://e:2379"}, "--temporal-address",
+		"t:7233")
 	if !c.IsExternal() || c.Temporal.TLS != (TLS{}) || c.Etcd.TLS != (TLS{}) || c.UI.Address != "" {
 		t.Errorf("an external Temporal and etcd got what belongs to skyd dev: %+v", c)
 	}
@@ -147,32 +153,52 @@ func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
 		args       []string
 		says       []string
 	}{
-		{name: "port of a flag", args: []string{"--dev-ui-port", "70000"}, says: []string{"--dev-ui-port", `"70000"`, "1 to 65535"}},
-		{name: "port of the environment", env: map[string]string{"SKYCTL_DEV_ETCD_PORT": "no"}, says: []string{"$SKYCTL_DEV_ETCD_PORT", `"no"`}},
-		{name: "port of the file", file: "dev: {etcdPort: 0}", says: []string{"config.yaml", "dev.etcdPort", `"0"`, "1 to 65535"}},
+		{name: "port of a flag", args: []string{"--dev-ui-port", "70000"},
+			says: []string{"--dev-ui-port", `"70000"`, "1 to 65535"}},
+		{name: "port of the environment", env: map[string]string{"SKYCTL_DEV_ETCD_PORT": "no"},
+			says: []string{"$SKYCTL_DEV_ETCD_PORT", `"no"`}},
+		{name: "port of the file", file: "dev: {etcdPort: 0}",
+			says: []string{"config.yaml", "dev.etcdPort", `"0"`, "1 to 65535"}},
 		{name: "ports alike", file: "dev: {etcdPort: 8233}", says: []string{"dev.etcdPort", "dev.uiPort", "8233"}},
-		{name: "unknown key", file: "temporal: {adress: 'x:1'}", says: []string{"config.yaml", "temporal.adress", "temporal.address"}},
-		{name: "unknown heading", file: "tempral: {address: 'x:1'}", says: []string{"config.yaml", "tempral", "temporal"}},
-		{name: "key below a setting", file: "temporal: {namespace: {name: x}}", says: []string{"config.yaml", "temporal.namespace"}},
-		{name: "heading with a value", file: "temporal: here", says: []string{"config.yaml", "temporal", "temporal.address"}},
+		{name: "unknown key", file: "temporal: {adress: 'x:1'}",
+			says: []string{"config.yaml", "temporal.adress", "temporal.address"}},
+		{name: "unknown heading", file: "tempral: {address: 'x:1'}",
+			says: []string{"config.yaml", "tempral", "temporal"}},
+		{name: "key below a setting", file: "temporal: {namespace: {name: x}}",
+			says: []string{"config.yaml", "temporal.namespace"}},
+		{name: "heading with a value", file: "temporal: here",
+			says: []string{"config.yaml", "temporal", "temporal.address"}},
 		{name: "key twice", file: "dev: {etcdPort: 1, etcdPort: 2}", says: []string{"config.yaml", "etcdPort"}},
 		{name: "no YAML", file: "dev: [", says: []string{"config.yaml"}},
 		{name: "not a tree", file: "- dev", says: []string{"config.yaml", "keys"}},
 		{name: "no value", file: "rke2: {version: }", says: []string{"config.yaml", "rke2.version", "value"}},
-		{name: "endpoint without scheme", args: []string{"--etcd-endpoints", "e:2379"}, says: []string{"--etcd-endpoints", "e:2379", "https://host:port"}},
-		{name: "endpoint without port", args: []string{"--etcd-endpoints", "http://a:1,http://e"}, says: []string{"http://e", "host:port"}},
-		{name: "address with scheme", args: []string{"--temporal-address", "http://t:7233"}, says: []string{"--temporal-address", "without a scheme"}},
-		{name: "etcd alone", args: []string{"--etcd-endpoints", "http://e:2379"}, says: []string{"temporal.address is not", "$SKYCTL_TEMPORAL_ADDRESS"}},
-		{name: "temporal alone", env: map[string]string{"SKYCTL_TEMPORAL_ADDRESS": "t:7233"}, says: []string{"$SKYCTL_TEMPORAL_ADDRESS", "--etcd-endpoints"}},
-		{name: "certificate without key", file: both, args: []string{"--etcd-tls-cert", "/c"}, says: []string{"etcd.tls", "both"}},
-		{name: "TLS of nothing external", args: []string{"--temporal-tls-ca", "/c"}, says: []string{"temporal.tls", "etcd.endpoints"}},
+		{name: "endpoint without scheme", args: []string{"--etcd-endpoints", "e:2379"},
+			says: []string{"--etcd-endpoints", "e:2379", "https://host:port"}},
+		{name: "endpoint without port", args: []string{"--etcd-endpoints", "http://a:1,http://e"},
+			says: []string{"http://e", "host:port"}},
+		{name: "address with scheme", args: []string{"--temporal-address", "http://t:7233"},
+			says: []string{"--temporal-address", "without a scheme"}},
+		{name: "etcd alone", args: []string{"--etcd-endpoints", "http://e:2379"},
+			says: []string{"temporal.address is not", "$SKYCTL_TEMPORAL_ADDRESS"}},
+		{name: "temporal alone", env: map[string]string{"SKYCTL_TEMPORAL_ADDRESS": "t:7233"},
+			says: []string{"$SKYCTL_TEMPORAL_ADDRESS", "--etcd-endpoints"}},
+		{name: "certificate without key", file: both, args: []string{"--etcd-tls-cert", "/c"},
+			says: []string{"etcd.tls", "both"}},
+		{name: "TLS of nothing external", args: []string{"--temporal-tls-ca", "/c"},
+			says: []string{"temporal.tls", "etcd.endpoints"}},
 		{name: "prefix", file: "etcd: {prefix: skyctl/}", says: []string{"etcd.prefix", "skyctl/", "begins with '/'"}},
-		{name: "source", env: map[string]string{"SKYCTL_RKE2_SOURCE": "relese"}, says: []string{"$SKYCTL_RKE2_SOURCE", "relese", `"release"`}},
-		{name: "source anybody may change", env: map[string]string{"SKYCTL_RKE2_SOURCE": "http://mirror/x"}, says: []string{"http://mirror/x", "rke2.sha256"}},
-		{name: "version", env: map[string]string{"SKYCTL_RKE2_VERSION": "1.35"}, says: []string{"1.35", DefaultRKE2Version}},
-		{name: "checksum", env: map[string]string{"SKYCTL_RKE2_SHA256": "abc"}, says: []string{"SKYCTL_RKE2_SHA256", "64"}},
-		{name: "namespace", args: []string{"--temporal-namespace", "a b"}, says: []string{"--temporal-namespace", "a b"}},
-		{name: "image", env: map[string]string{"SKYCTL_DOCKER_BASE_IMAGE": "Debian 12"}, says: []string{"SKYCTL_DOCKER_BASE_IMAGE", "debian:12"}},
+		{name: "source", env: map[string]string{"SKYCTL_RKE2_SOURCE": "relese"},
+			says: []string{"$SKYCTL_RKE2_SOURCE", "relese", `"release"`}},
+		{name: "source anybody may change", env: map[string]string{"SKYCTL_RKE2_SOURCE": "http://mirror/x"},
+			says: []string{"http://mirror/x", "rke2.sha256"}},
+		{name: "version", env: map[string]string{"SKYCTL_RKE2_VERSION": "1.35"},
+			says: []string{"1.35", DefaultRKE2Version}},
+		{name: "checksum", env: map[string]string{"SKYCTL_RKE2_SHA256": "abc"},
+			says: []string{"SKYCTL_RKE2_SHA256", "64"}},
+		{name: "namespace", args: []string{"--temporal-namespace", "a b"},
+			says: []string{"--temporal-namespace", "a b"}},
+		{name: "image", env: map[string]string{"SKYCTL_DOCKER_BASE_IMAGE": "Debian 12"},
+			says: []string{"SKYCTL_DOCKER_BASE_IMAGE", "debian:12"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := loadSettings(t, tt.file, tt.env, tt.args...)
@@ -204,8 +230,10 @@ func TestEverySettingCanBeGivenInTheFileAndTheEnvironment(t *testing.T) {
 			t.Errorf("--%s has no help", s.flagName())
 		}
 	}
-	for _, env := range []string{"SKYCTL_ETCD_ENDPOINTS", "SKYCTL_TEMPORAL_ADDRESS", "SKYCTL_TEMPORAL_NAMESPACE", "SKYCTL_RKE2_SOURCE",
-		"SKYCTL_RKE2_VERSION", "SKYCTL_ETCD_TLS_SERVER_NAME", "SKYCTL_DEV_UI_PORT", "SKYCTL_SECRETS_KEY_FILE", "SKYCTL_TEMPORAL_TASK_QUEUE"} {
+	for _, env := range []string{"SKYCTL_ETCD_ENDPOINTS", "SKYCTL_TEMPORAL_ADDRESS", "SKYCTL_TEMPORAL_NAMESPACE",
+		"SKYCTL_RKE2_SOURCE",
+		"SKYCTL_RKE2_VERSION", "SKYCTL_ETCD_TLS_SERVER_NAME", "SKYCTL_DEV_UI_PORT", "SKYCTL_SECRETS_KEY_FILE",
+		"SKYCTL_TEMPORAL_TASK_QUEUE"} {
 		if !slices.ContainsFunc(settings, func(s setting) bool { return s.envName() == env }) {
 			t.Errorf("no setting is called $%s", env)
 		}
@@ -263,7 +291,8 @@ func TestSettingsThatSomebodyElseMayHaveWrittenAreRefused(t *testing.T) {
 		if err := os.Chmod(tt.path, tt.mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(nil, env); err == nil || !strings.Contains(err.Error(), tt.path) || !strings.Contains(err.Error(), "chmod go-w "+tt.path) {
+		if _, err := Load(nil, env); err == nil || !strings.Contains(err.Error(), tt.path) ||
+			!strings.Contains(err.Error(), "chmod go-w "+tt.path) {
 			t.Errorf("%s: %v", tt.what, err)
 		}
 		if err := os.Chmod(tt.path, tt.restored); err != nil {
@@ -311,7 +340,8 @@ func TestTLSFilesThatAreMissingAreNamed(t *testing.T) {
 	if c, err := (TLS{}).ClientConfig(); c != nil || err != nil {
 		t.Errorf("nothing set: %v, %v", c, err)
 	}
-	if c, err := (TLS{ServerName: "x"}).ClientConfig(); err != nil || c == nil || c.RootCAs != nil || c.ServerName != "x" {
+	if c, err := (TLS{ServerName: "x"}).ClientConfig(); err != nil || c == nil || c.RootCAs != nil ||
+		c.ServerName != "x" {
 		t.Errorf("the system's authorities: %v, %v", c, err)
 	}
 }

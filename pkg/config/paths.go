@@ -27,7 +27,8 @@ func stateDir(flags *pflag.FlagSet, env func(string) string) (string, error) {
 	if dir == "" {
 		home := env("HOME")
 		if home == "" {
-			return "", fmt.Errorf("neither --%s, $%s nor $HOME is set: name a state directory with one of them", dirFlag, EnvDir)
+			return "", fmt.Errorf("neither --%s, $%s nor $HOME is set: name a state directory with one of them",
+				dirFlag, EnvDir)
 		}
 		dir = filepath.Join(home, ".skyconf")
 	}
@@ -38,7 +39,8 @@ func stateDir(flags *pflag.FlagSet, env func(string) string) (string, error) {
 	return abs, nil
 }
 
-// ledgerDir is where what must not travel with a copy of the state directory is kept; empty where this person has no home.
+// ledgerDir is where what must not travel with a copy of the state directory is kept; empty where this person has no
+// home.
 func ledgerDir(env func(string) string) string {
 	if state := env("XDG_STATE_HOME"); filepath.IsAbs(state) { // others are ignored, as its specification wants it
 		return filepath.Join(state, "skyctl")
@@ -112,8 +114,8 @@ func MakeDir(dir string) error {
 	return checkTrusted(dir, info)
 }
 
-// checkTrusted is an error where somebody else could write what lies there: settings name programs' servers, keys and releases,
-// and whoever writes them commands what runs on them.
+// checkTrusted is an error where somebody else could write what lies there: settings name programs' servers, keys and
+// releases, and whoever writes them commands what runs on them.
 func checkTrusted(name string, info fs.FileInfo) error {
 	owner := os.Geteuid()
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -125,11 +127,13 @@ func checkTrusted(name string, info fs.FileInfo) error {
 // checkOwnerAndMode trusts the person itself, and root, who can do anything here anyway.
 func checkOwnerAndMode(name string, mode fs.FileMode, owner, self int) error {
 	if owner != self && owner != 0 {
-		return fmt.Errorf("%s belongs to user %d and this is user %d, who would have to trust it: remove it or take it over (chown), or name another directory with $%s",
+		return fmt.Errorf("%s belongs to user %d and this is user %d, who would have to trust it: remove it or take "+
+			"it over (chown), or name another directory with $%s",
 			name, owner, self, EnvDir)
 	}
 	if mode.Perm()&0o022 != 0 {
-		return fmt.Errorf("%s may be written by other users (%v): look at what is there, then run chmod go-w %s, or name another directory with $%s",
+		return fmt.Errorf("%s may be written by other users (%v): look at what is there, then run chmod go-w %s, or "+
+			"name another directory with $%s",
 			name, mode.Perm(), name, EnvDir)
 	}
 	return nil

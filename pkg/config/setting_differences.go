@@ -25,7 +25,8 @@ var clusterSettings = []string{
 	"gpu.chartRepo", "gpu.operatorVersion", "gpu.pluginVersion", "gpu.imageMirror", "gpu.testImage",
 }
 
-// connectionSettings are settings by which a program finds the servers; a command that uses a skyd dev takes that one's.
+// connectionSettings are settings by which a program finds the servers; a command that uses a skyd dev takes that
+// one's.
 var connectionSettings = []string{"etcd.prefix", "temporal.namespace", "temporal.taskQueue", "secretsKeyFile"}
 
 // IsSet says whether a setting was given by flag, environment or file, and not left to its default.
@@ -40,15 +41,16 @@ func (c *Config) IsSetByCommand(key string) bool {
 	return ok && v.kind != FromFile
 }
 
-// UsedSettings are all settings with what these programs use of them, for others to compare theirs with (see Differences). A name and
-// a password in an address are left out.
+// UsedSettings are all settings with what these programs use of them, for others to compare theirs with (see
+// Differences). A name and a password in an address are left out.
 func (c *Config) UsedSettings() map[string]api.UsedSetting {
 	all := map[string]api.UsedSetting{}
 	for _, s := range settings {
 		if !c.isComparable(s.key) {
 			continue
 		}
-		u := api.UsedSetting{Value: redactUserinfo(s.get(c)), From: FromDefault, InFile: redactUserinfo(c.inFile[s.key])}
+		u := api.UsedSetting{Value: redactUserinfo(s.get(c)), From: FromDefault,
+			InFile: redactUserinfo(c.inFile[s.key])}
 		if v, ok := c.given[s.key]; ok {
 			u.From = v.kind
 		}
@@ -100,9 +102,10 @@ type SettingDifference struct {
 	ByFlag bool `json:"-"`
 }
 
-// DifferencesFrom are the settings that were given here, or taken out of config.yaml, since a worker read its own. Settings of one
-// cluster are none: they travel with it. Nor is what the worker was told otherwise on purpose, by its own flags or environment,
-// while config.yaml says the same as then. An empty used, as of a worker of before, tells nothing.
+// DifferencesFrom are the settings that were given here, or taken out of config.yaml, since a worker read its own.
+// Settings of one cluster are none: they travel with it. Nor is what the worker was told otherwise on purpose, by its
+// own flags or environment, while config.yaml says the same as then. An empty used, as of a worker of before, tells
+// nothing.
 func (c *Config) DifferencesFrom(used map[string]api.UsedSetting) []SettingDifference {
 	var all []SettingDifference
 	for _, s := range settings {
@@ -111,7 +114,8 @@ func (c *Config) DifferencesFrom(used map[string]api.UsedSetting) []SettingDiffe
 			continue
 		}
 		mine, given := c.given[s.key]
-		d := SettingDifference{Key: s.key, Given: redactUserinfo(s.get(c)), From: mine.from, Used: theirs.Value, ByFlag: mine.kind == FromFlag}
+		d := SettingDifference{Key: s.key, Given: redactUserinfo(s.get(c)), From: mine.from, Used: theirs.Value,
+			ByFlag: mine.kind == FromFlag}
 		switch {
 		case d.Given == d.Used && theirs.Content != "" && !c.external && hashFileContent(d.Given) != theirs.Content:
 			d.Given, d.Used = d.Given+" as it is now", d.Used+" as it was then"
@@ -128,14 +132,15 @@ func (c *Config) DifferencesFrom(used map[string]api.UsedSetting) []SettingDiffe
 	return all
 }
 
-// isComparable says whether both sides mean the same by a setting. Where servers are elsewhere, how to reach them is each
-// side's own, and so are the ports of a skyd dev.
+// isComparable says whether both sides mean the same by a setting. Where servers are elsewhere, how to reach them is
+// each side's own, and so are the ports of a skyd dev.
 func (c *Config) isComparable(key string) bool {
 	if strings.HasPrefix(key, "etcd.tls.") || strings.HasPrefix(key, "temporal.tls.") ||
 		key == "etcd.endpoints" || key == "temporal.address" {
 		return false
 	}
-	return !c.external || key != "ui.address" && !strings.HasPrefix(key, "dev.") && !slices.Contains(connectionSettings, key)
+	return !c.external || key != "ui.address" && !strings.HasPrefix(key, "dev.") &&
+		!slices.Contains(connectionSettings, key)
 }
 
 // AffectsCluster says whether a setting of the worker decides which machines a spec gets, and what runs on them.
@@ -144,7 +149,8 @@ func AffectsCluster(key string, spec api.ClusterSpec) bool {
 	case heading == "docker":
 		return spec.Cloud == "docker"
 	case heading == "skypilot":
-		return spec.Cloud != "docker" && slices.Contains([]string{"python", "endpoint", "tokenFile", "fullRuntime", "awsInstanceProfile"}, leaf)
+		return spec.Cloud != "docker" && slices.Contains([]string{"python", "endpoint", "tokenFile", "fullRuntime",
+			"awsInstanceProfile"}, leaf)
 	case heading == "gpu":
 		return spec.Accelerators != "" && strings.HasSuffix(leaf, "aluesFile")
 	}

@@ -36,18 +36,28 @@ func TestWhatTheRunningServerDoesNotUseIsTold(t *testing.T) {
 		want             []string // key, given, used
 	}{
 		{name: "nothing was given"},
-		{name: "the same, spelled otherwise", serverFile: "reconcile: {interval: 60s}", file: "reconcile: {interval: 1m}"},
-		{name: "a variable", env: map[string]string{"SKYCTL_DOCKER_NETWORK": "mine"}, want: []string{"docker.network", "mine", ""}},
-		{name: "a file that was edited", serverFile: "dev: {etcdPort: 1001}", file: "dev: {etcdPort: 1002}", want: []string{"dev.etcdPort", "1002", "1001"}},
-		{name: "a line that was removed", serverFile: "reconcile: {interval: 10s}", want: []string{"reconcile.interval", "1m0s", "10s"}},
+		{name: "the same, spelled otherwise", serverFile: "reconcile: {interval: 60s}",
+			file: "reconcile: {interval: 1m}"},
+		{name: "a variable", env: map[string]string{"SKYCTL_DOCKER_NETWORK": "mine"},
+			want: []string{"docker.network", "mine", ""}},
+		{name: "a file that was edited", serverFile: "dev: {etcdPort: 1001}", file: "dev: {etcdPort: 1002}",
+			want: []string{"dev.etcdPort", "1002", "1001"}},
+		{name: "a line that was removed", serverFile: "reconcile: {interval: 10s}",
+			want: []string{"reconcile.interval", "1m0s", "10s"}},
 		{name: "the server's own variable", server: map[string]string{"SKYCTL_RECONCILE_INTERVAL": "10s"}},
-		{name: "the server's own variable over a file that is as it was", server: map[string]string{"SKYCTL_RECONCILE_INTERVAL": "10s"},
+		{name: "the server's own variable over a file that is as it was",
+			server:     map[string]string{"SKYCTL_RECONCILE_INTERVAL": "10s"},
 			serverFile: "reconcile: {interval: 2m}", file: "reconcile: {interval: 2m}"},
-		{name: "the server's own variable over a file that was edited", server: map[string]string{"SKYCTL_RECONCILE_INTERVAL": "10s"},
-			serverFile: "reconcile: {interval: 2m}", file: "reconcile: {interval: 3m}", want: []string{"reconcile.interval", "3m0s", "10s"}},
-		{name: "settings of one cluster", env: map[string]string{"SKYCTL_RKE2_VERSION": "v1.34.1+rke2r1", "SKYCTL_GPU_OPERATOR_VERSION": "v26.3.1"}},
-		{name: "how data is found", env: map[string]string{"SKYCTL_ETCD_PREFIX": "/other"}, want: []string{"etcd.prefix", "/other", "/skyctl"}},
-		{name: "an address with a password", serverFile: "skypilot: {endpoint: 'https://u:secret@a'}", file: "skypilot: {endpoint: 'https://u:secret@b'}",
+		{name: "the server's own variable over a file that was edited",
+			server:     map[string]string{"SKYCTL_RECONCILE_INTERVAL": "10s"},
+			serverFile: "reconcile: {interval: 2m}", file: "reconcile: {interval: 3m}",
+			want: []string{"reconcile.interval", "3m0s", "10s"}},
+		{name: "settings of one cluster", env: map[string]string{"SKYCTL_RKE2_VERSION": "v1.34.1+rke2r1",
+			"SKYCTL_GPU_OPERATOR_VERSION": "v26.3.1"}},
+		{name: "how data is found", env: map[string]string{"SKYCTL_ETCD_PREFIX": "/other"},
+			want: []string{"etcd.prefix", "/other", "/skyctl"}},
+		{name: "an address with a password", serverFile: "skypilot: {endpoint: 'https://u:secret@a'}",
+			file: "skypilot: {endpoint: 'https://u:secret@b'}",
 			want: []string{"skypilot.endpoint", "https://redacted@b", "https://redacted@a"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,15 +102,18 @@ func TestAFileThatWasEditedSinceItWasReadIsTold(t *testing.T) {
 	}
 	write("driver: {version: 2}\n")
 	got := c.DifferencesFrom(used)
-	if len(got) != 1 || got[0].Key != "gpu.valuesFile" || got[0].Given == got[0].Used || !strings.HasPrefix(got[0].Given, values) {
+	if len(got) != 1 || got[0].Key != "gpu.valuesFile" || got[0].Given == got[0].Used ||
+		!strings.HasPrefix(got[0].Given, values) {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestATeamsWorkerIsComparedByWhatIsItsOwn(t *testing.T) {
 	servers := map[string]string{"SKYCTL_ETCD_ENDPOINTS": "http://e:2379", "SKYCTL_TEMPORAL_ADDRESS": "t:7233"}
-	used := loadInDir(t, t.TempDir(), "reconcile: {interval: 10s}\nsecretsKeyFile: /worker/key\n", servers).UsedSettings()
-	c := loadInDir(t, t.TempDir(), "reconcile: {interval: 2m}\nsecretsKeyFile: /ann/key\ndev: {etcdPort: 1002}\n", servers)
+	used := loadInDir(t, t.TempDir(), "reconcile: {interval: 10s}\nsecretsKeyFile: /worker/key\n",
+		servers).UsedSettings()
+	c := loadInDir(t, t.TempDir(), "reconcile: {interval: 2m}\nsecretsKeyFile: /ann/key\ndev: {etcdPort: 1002}\n",
+		servers)
 	got := c.DifferencesFrom(used)
 	if len(got) != 1 || got[0].Key != "reconcile.interval" {
 		t.Errorf("got %+v", got)
@@ -114,7 +127,8 @@ func TestATeamsWorkerIsComparedByWhatIsItsOwn(t *testing.T) {
 
 func TestSettingsOfOneClusterTravelWithItsSpec(t *testing.T) {
 	sum := strings.Repeat("ab", 32)
-	c := mustLoadSettings(t, "rke2: {source: /kit, sha256: "+sum+"}\ngpu: {operatorVersion: v26.3.1}\n", map[string]string{"SKYCTL_RKE2_VERSION": "v1.34.1+rke2r1"})
+	c := mustLoadSettings(t, "rke2: {source: /kit, sha256: "+sum+"}\ngpu: {operatorVersion: v26.3.1}\n",
+		map[string]string{"SKYCTL_RKE2_VERSION": "v1.34.1+rke2r1"})
 	spec := api.ClusterSpec{}
 	c.ApplyToSpec(&spec)
 	want := api.ClusterSpec{KubernetesVersion: "v1.34.1+rke2r1", RKE2: api.RKE2Release{Source: "/kit", SHA256: sum}}
@@ -123,7 +137,8 @@ func TestSettingsOfOneClusterTravelWithItsSpec(t *testing.T) {
 	}
 	spec = api.ClusterSpec{KubernetesVersion: "v1.33.1+rke2r1", Accelerators: "A100:8"}
 	c.ApplyToSpec(&spec)
-	if spec.KubernetesVersion != "v1.33.1+rke2r1" || spec.GPU.OperatorVersion != "v26.3.1" || spec.GPU.PluginVersion != "" {
+	if spec.KubernetesVersion != "v1.33.1+rke2r1" || spec.GPU.OperatorVersion != "v26.3.1" ||
+		spec.GPU.PluginVersion != "" {
 		t.Errorf("with accelerators, and a version of its own: %+v", spec)
 	}
 	spec = api.ClusterSpec{}
@@ -135,7 +150,8 @@ func TestSettingsOfOneClusterTravelWithItsSpec(t *testing.T) {
 
 func TestAVersionThatMakesNoSenseIsRefused(t *testing.T) {
 	for _, v := range []string{"v9.9.9+rke2r1", "1.35.7", "v1.35", "latest", "v1.35.7+rke2r1 "} {
-		if _, err := loadSettings(t, "", map[string]string{"SKYCTL_RKE2_VERSION": v}); err == nil || !strings.Contains(err.Error(), "$SKYCTL_RKE2_VERSION") {
+		if _, err := loadSettings(t, "", map[string]string{"SKYCTL_RKE2_VERSION": v}); err == nil ||
+			!strings.Contains(err.Error(), "$SKYCTL_RKE2_VERSION") {
 			t.Errorf("%q: %v", v, err)
 		}
 	}
@@ -146,7 +162,8 @@ func TestAVersionThatMakesNoSenseIsRefused(t *testing.T) {
 
 func TestAServerThatIsStartedReadsWhatThisProgramRead(t *testing.T) {
 	dir := t.TempDir()
-	c := loadInDir(t, dir, "reconcile: {interval: 10s}", map[string]string{"SKYCTL_DEV_ETCD_PORT": "1001", "SKYCTL_DOCKER_NETWORK": "mine"})
+	c := loadInDir(t, dir, "reconcile: {interval: 10s}",
+		map[string]string{"SKYCTL_DEV_ETCD_PORT": "1001", "SKYCTL_DOCKER_NETWORK": "mine"})
 	env := map[string]string{}
 	for _, pair := range c.DevEnviron() {
 		name, value, _ := strings.Cut(pair, "=")

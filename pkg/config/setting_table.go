@@ -66,7 +66,8 @@ type settingValue struct {
 	base string // what a relative path is relative to; empty: the working directory
 }
 
-func (s setting) lookUpValue(flags *pflag.FlagSet, env func(string) string, file map[string]string, fileName string) settingValue {
+func (s setting) lookUpValue(flags *pflag.FlagSet, env func(string) string, file map[string]string,
+	fileName string) settingValue {
 	if flags != nil {
 		if f := flags.Lookup(s.flagName()); f != nil && f.Changed {
 			return settingValue{text: f.Value.String(), from: "--" + s.flagName(), kind: FromFlag}
@@ -167,9 +168,12 @@ func durationSetting(key, def string, least time.Duration, never bool, ref func(
 
 func tlsSettings(key, what string, ref func(*Config) *TLS) []setting {
 	return []setting{
-		pathSetting(key+".tls.ca", "CA certificate of "+what, everyProgram, func(c *Config) *string { return &ref(c).CA }),
-		pathSetting(key+".tls.cert", "client certificate for "+what, everyProgram, func(c *Config) *string { return &ref(c).Cert }),
-		pathSetting(key+".tls.key", "key of the client certificate for "+what, everyProgram, func(c *Config) *string { return &ref(c).Key }),
+		pathSetting(key+".tls.ca", "CA certificate of "+what, everyProgram,
+			func(c *Config) *string { return &ref(c).CA }),
+		pathSetting(key+".tls.cert", "client certificate for "+what, everyProgram,
+			func(c *Config) *string { return &ref(c).Cert }),
+		pathSetting(key+".tls.key", "key of the client certificate for "+what, everyProgram,
+			func(c *Config) *string { return &ref(c).Key }),
 		textSetting(key+".tls.serverName", "", "name on the certificate of "+what, everyProgram,
 			func(c *Config) *string { return &ref(c).ServerName }, checkNotEmpty),
 	}
@@ -180,9 +184,10 @@ var settings = newSettingTable()
 
 func newSettingTable() []setting {
 	all := []setting{
-		{key: "etcd.endpoints", help: "external etcd, as http(s)://host:port, separated by commas", audience: everyProgram,
-			get: func(c *Config) string { return strings.Join(c.Etcd.Endpoints, ",") },
-			set: func(c *Config, v string) (err error) { c.Etcd.Endpoints, err = parseEndpoints(v); return err }},
+		{key: "etcd.endpoints", help: "external etcd, as http(s)://host:port, separated by commas",
+			audience: everyProgram,
+			get:      func(c *Config) string { return strings.Join(c.Etcd.Endpoints, ",") },
+			set:      func(c *Config, v string) (err error) { c.Etcd.Endpoints, err = parseEndpoints(v); return err }},
 		textSetting("etcd.prefix", DefaultEtcdPrefix, "prefix of every key in etcd", noProgram,
 			func(c *Config) *string { return &c.Etcd.Prefix }, checkPrefix),
 		textSetting("temporal.address", "", "external Temporal, as host:port", everyProgram,
@@ -193,27 +198,41 @@ func newSettingTable() []setting {
 			func(c *Config) *string { return &c.Temporal.TaskQueue }, checkName),
 		textSetting("ui.address", "", "URL of Temporal's Web UI, as shown to people", noProgram,
 			func(c *Config) *string { return &c.UI.Address }, checkURL),
-		portSetting("dev.temporalPort", strconv.Itoa(DefaultTemporalPort), "port of Temporal", func(c *Config) *int { return &c.Dev.TemporalPort }),
+		portSetting("dev.temporalPort", strconv.Itoa(DefaultTemporalPort), "port of Temporal",
+			func(c *Config) *int { return &c.Dev.TemporalPort }),
 		portSetting("dev.uiPort", "8233", "port of the Web UI", func(c *Config) *int { return &c.Dev.UIPort }),
-		portSetting("dev.etcdPort", strconv.Itoa(DefaultEtcdPort), "port of etcd", func(c *Config) *int { return &c.Dev.EtcdPort }),
+		portSetting("dev.etcdPort", strconv.Itoa(DefaultEtcdPort), "port of etcd",
+			func(c *Config) *int { return &c.Dev.EtcdPort }),
 		pathSetting("secretsKeyFile", "", noProgram, func(c *Config) *string { return &c.SecretsKeyFile }),
-		textSetting("rke2.version", DefaultRKE2Version, "", noProgram, func(c *Config) *string { return &c.RKE2.Version }, checkRKE2Version),
-		textSetting("rke2.source", RKE2Release, "", noProgram, func(c *Config) *string { return &c.RKE2.Source }, checkRKE2Source),
+		textSetting("rke2.version", DefaultRKE2Version, "", noProgram,
+			func(c *Config) *string { return &c.RKE2.Version }, checkRKE2Version),
+		textSetting("rke2.source", RKE2Release, "", noProgram, func(c *Config) *string {
+			return &c.RKE2.Source
+		}, checkRKE2Source),
 		textSetting("rke2.sha256", "", "", noProgram, func(c *Config) *string { return &c.RKE2.SHA256 }, checkSHA256),
 		textSetting("docker.image", "", "", noProgram, func(c *Config) *string { return &c.Docker.Image }, checkImage),
-		textSetting("docker.network", "", "", noProgram, func(c *Config) *string { return &c.Docker.Network }, checkName),
+		textSetting("docker.network", "", "", noProgram, func(c *Config) *string {
+			return &c.Docker.Network
+		}, checkName),
 		pathSetting("skypilot.python", "", noProgram, func(c *Config) *string { return &c.SkyPilot.Python }),
-		textSetting("skypilot.endpoint", "", "", noProgram, func(c *Config) *string { return &c.SkyPilot.Endpoint }, checkURL),
+		textSetting("skypilot.endpoint", "", "", noProgram, func(c *Config) *string {
+			return &c.SkyPilot.Endpoint
+		}, checkURL),
 		pathSetting("skypilot.tokenFile", "", noProgram, func(c *Config) *string { return &c.SkyPilot.TokenFile }),
 		countSetting("skypilot.port", "46581", func(c *Config) *int { return &c.SkyPilot.Port }),
 		countSetting("skypilot.launchesAtOnce", "", func(c *Config) *int { return &c.SkyPilot.LaunchesAtOnce }),
 		boolSetting("skypilot.fullRuntime", func(c *Config) *bool { return &c.SkyPilot.FullRuntime }),
 		boolSetting("skypilot.usage", func(c *Config) *bool { return &c.SkyPilot.Usage }),
-		textSetting("skypilot.awsInstanceProfile", "", "", noProgram, func(c *Config) *string { return &c.SkyPilot.AWSInstanceProfile }, checkNotEmpty),
-		durationSetting("reconcile.interval", "1m", time.Second, false, func(c *Config) *time.Duration { return &c.Reconcile.Interval }),
-		durationSetting("reconcile.notReadyFor", "5m", time.Second, false, func(c *Config) *time.Duration { return &c.Reconcile.NotReadyFor }),
-		durationSetting("reconcile.orphanGrace", "15m", time.Second, true, func(c *Config) *time.Duration { return &c.Reconcile.OrphanGrace }),
-		textSetting("docker.baseImage", DefaultDockerBase, "", noProgram, func(c *Config) *string { return &c.Docker.BaseImage }, checkImage),
+		textSetting("skypilot.awsInstanceProfile", "", "", noProgram,
+			func(c *Config) *string { return &c.SkyPilot.AWSInstanceProfile }, checkNotEmpty),
+		durationSetting("reconcile.interval", "1m", time.Second, false,
+			func(c *Config) *time.Duration { return &c.Reconcile.Interval }),
+		durationSetting("reconcile.notReadyFor", "5m", time.Second, false,
+			func(c *Config) *time.Duration { return &c.Reconcile.NotReadyFor }),
+		durationSetting("reconcile.orphanGrace", "15m", time.Second, true,
+			func(c *Config) *time.Duration { return &c.Reconcile.OrphanGrace }),
+		textSetting("docker.baseImage", DefaultDockerBase, "", noProgram,
+			func(c *Config) *string { return &c.Docker.BaseImage }, checkImage),
 	}
 	all = append(all, gpuSettings()...)
 	all = append(all, tlsSettings("etcd", "etcd", func(c *Config) *TLS { return &c.Etcd.TLS })...)

@@ -7,11 +7,11 @@ import (
 	"unicode"
 )
 
-// What is unknown is either misspelt or somebody else's. In config.yaml a key below one of our headings is ours to judge,
-// and so is a heading that looks like one of ours: both are errors. Every other heading is another program's, such as
-// SkyShift's api_server: its command line is called skyctl too, and reads the same file. It is left alone, and named in a
-// note. A variable $SKYCTL_… that is unknown is named in a note with the nearest name: nothing keeps other programs from
-// having such variables.
+// What is unknown is either misspelt or somebody else's. In config.yaml a key below one of our headings is ours to
+// judge, and so is a heading that looks like one of ours: both are errors. Every other heading is another program's,
+// such as SkyShift's api_server: its command line is called skyctl too, and reads the same file. It is left alone, and
+// named in a note. A variable $SKYCTL_… that is unknown is named in a note with the nearest name: nothing keeps other
+// programs from having such variables.
 
 // isForeignHeading says that a heading of config.yaml is not one of ours, nor one of ours misspelt.
 func isForeignHeading(key string) bool {
@@ -27,8 +27,8 @@ func describeUnknownKey(key string) string {
 	return fmt.Sprintf("unknown key %s; %s", key, describeKnownKeys(key))
 }
 
-// nearestKnownName is the setting or heading that a name is likely to stand for, however it is spelled: with dots, dashes or
-// underscores, as a variable, or with a letter or two wrong. It is empty where the name is like none of ours.
+// nearestKnownName is the setting or heading that a name is likely to stand for, however it is spelled: with dots,
+// dashes or underscores, as a variable, or with a letter or two wrong. It is empty where the name is like none of ours.
 func nearestKnownName(name string) string {
 	best, bestOff := "", 0
 	meant := normalizeName(name)
@@ -61,8 +61,8 @@ func listKnownNames() []string {
 	return all
 }
 
-// settingWithLeaf is the setting whose last part a name is, where that is of several words, such as orphanGrace: one that
-// was written without its heading. A name of one word, such as version, may be anybody's.
+// settingWithLeaf is the setting whose last part a name is, where that is of several words, such as orphanGrace: one
+// that was written without its heading. A name of one word, such as version, may be anybody's.
 func settingWithLeaf(name string) string {
 	for _, s := range settings {
 		leaf := s.key[strings.LastIndex(s.key, ".")+1:]
@@ -92,8 +92,8 @@ func normalizeName(name string) string {
 // maxTypos is the largest distance that matters to anybody.
 const maxTypos = 3
 
-// editDistance is how many letters have to be inserted, removed, replaced, or swapped with their neighbour. Names whose lengths
-// differ by more than maxTypos are not compared: one of them may be very long.
+// editDistance is how many letters have to be inserted, removed, replaced, or swapped with their neighbour. Names whose
+// lengths differ by more than maxTypos are not compared: one of them may be very long.
 func editDistance(a, b string) int {
 	if max(len(a), len(b))-min(len(a), len(b)) > maxTypos {
 		return maxTypos + 1
@@ -137,8 +137,8 @@ func (c *Config) ForeignNote() string {
 // otherVariablePrefixes are variables of the project that are no settings: of tests, of make, of docker-compose.yml.
 var otherVariablePrefixes = []string{"SKYCTL_TEST_", "SKYCTL_SETUP_", "SKYCTL_BIND", "SKYCTL_HOST"}
 
-// UnknownVariableNotes says of each variable $SKYCTL_… or $SKYCONF_… that is no setting that it does nothing, and which name
-// may have been meant. environ is as os.Environ gives it.
+// UnknownVariableNotes says of each variable $SKYCTL_… or $SKYCONF_… that is no setting that it does nothing, and which
+// name may have been meant. environ is as os.Environ gives it.
 func UnknownVariableNotes(environ []string) []string {
 	var notes []string
 	for _, pair := range environ {
@@ -186,9 +186,12 @@ func (c *Config) IgnoredSettingNotes() []string {
 			}
 		}
 	}
-	note(c.external, "an external etcd and Temporal are named, so that no skyd dev runs", "dev.temporalPort", "dev.uiPort", "dev.etcdPort")
-	note(c.SkyPilot.Endpoint == "", "it is for a remote SkyPilot API server, and skypilot.endpoint names none", "skypilot.tokenFile")
-	note(c.SkyPilot.Endpoint != "", "it is of a local SkyPilot API server, and skypilot.endpoint names a remote one", "skypilot.port")
+	note(c.external, "an external etcd and Temporal are named, so that no skyd dev runs", "dev.temporalPort",
+		"dev.uiPort", "dev.etcdPort")
+	note(c.SkyPilot.Endpoint == "", "it is for a remote SkyPilot API server, and skypilot.endpoint names none",
+		"skypilot.tokenFile")
+	note(c.SkyPilot.Endpoint != "", "it is of a local SkyPilot API server, and skypilot.endpoint names a remote one",
+		"skypilot.port")
 	note(c.Docker.Image != "", "docker.image names an image that is used as it is", "docker.baseImage")
 	return notes
 }

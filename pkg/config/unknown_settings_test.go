@@ -62,13 +62,15 @@ func TestAMisspeltSettingIsAnErrorWithTheNearestName(t *testing.T) {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
-	if _, err := loadSettings(t, "rke2: {colour: red}", nil); err == nil || !strings.Contains(err.Error(), "known are rke2.version") {
+	if _, err := loadSettings(t, "rke2: {colour: red}", nil); err == nil ||
+		!strings.Contains(err.Error(), "known are rke2.version") {
 		t.Errorf("a key below our heading that is like none of ours: %v", err)
 	}
 }
 
 func TestTrueAndFalseNeedNoQuotes(t *testing.T) {
-	if c := mustLoadSettings(t, "skypilot: {fullRuntime: true, usage: false}", nil); !c.SkyPilot.FullRuntime || c.SkyPilot.Usage {
+	if c := mustLoadSettings(t, "skypilot: {fullRuntime: true, usage: false}", nil); !c.SkyPilot.FullRuntime ||
+		c.SkyPilot.Usage {
 		t.Errorf("got %+v", c.SkyPilot)
 	}
 }
@@ -82,7 +84,8 @@ func TestWhatConfigYAMLWouldHideIsAnError(t *testing.T) {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
-	for _, file := range []string{"---\nrke2: {version: v1.34.1+rke2r1}\n", "# mine\n\n--- # here\nrke2: {version: v1.34.1+rke2r1}\n"} {
+	for _, file := range []string{"---\nrke2: {version: v1.34.1+rke2r1}\n",
+		"# mine\n\n--- # here\nrke2: {version: v1.34.1+rke2r1}\n"} {
 		if c, err := loadSettings(t, file, nil); err != nil || c.RKE2.Version != "v1.34.1+rke2r1" {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -112,7 +115,8 @@ func TestSettingsAreReadFromARegularFileOfBoundedSize(t *testing.T) {
 		t.Errorf("a file of 300 MiB: %v", err)
 	}
 	other := filepath.Join(t.TempDir(), "mine.yaml")
-	if err := errors.Join(os.Remove(name), os.WriteFile(other, []byte("dev: {etcdPort: 1001}\n"), 0o600), os.Symlink(other, name)); err != nil {
+	if err := errors.Join(os.Remove(name), os.WriteFile(other, []byte("dev: {etcdPort: 1001}\n"), 0o600),
+		os.Symlink(other, name)); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := Load(nil, env); err != nil || c.Dev.EtcdPort != 1001 {
@@ -121,7 +125,8 @@ func TestSettingsAreReadFromARegularFileOfBoundedSize(t *testing.T) {
 }
 
 func TestVariablesThatAreNoSettingsAreNamedWithTheNearest(t *testing.T) {
-	got := UnknownVariableNotes([]string{"SKYCTL_RKE2_VERSON=v1", "SKYCONF_DRI=/x", "SKYCTL_RKE2_VERSION=v1", "SKYCTL_COLOUR=red", "SKYCTL_TEST_BIN=x",
+	got := UnknownVariableNotes([]string{"SKYCTL_RKE2_VERSON=v1", "SKYCONF_DRI=/x", "SKYCTL_RKE2_VERSION=v1",
+		"SKYCTL_COLOUR=red", "SKYCTL_TEST_BIN=x",
 		"SKYCTL_EMPTY=", "HOME=/root", "SKYCONF_DIR=/x", "SKYCTL_HOST=h", "SKYCTLX=1"})
 	want := []string{
 		"$SKYCONF_DRI is no setting, and does nothing; did you mean $SKYCONF_DIR?",
@@ -144,7 +149,8 @@ func TestSettingsThatDoNothingBesideOthersAreNamed(t *testing.T) {
 		"skypilot: {endpoint: 'https://sky.example', tokenFile: /t}\n": "",
 	} {
 		notes := mustLoadSettings(t, file, nil).IgnoredSettingNotes()
-		if (key == "") != (len(notes) == 0) || key != "" && (len(notes) != 1 || !strings.HasPrefix(notes[0], key+" (")) {
+		if (key == "") != (len(notes) == 0) || key != "" &&
+			(len(notes) != 1 || !strings.HasPrefix(notes[0], key+" (")) {
 			t.Errorf("%s: %q", file, notes)
 		}
 	}

@@ -35,7 +35,8 @@ func checkNotEmpty(v string) error {
 }
 
 func checkName(v string) error {
-	return checkPattern(namePattern, v, "1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or digit, such as skyctl")
+	return checkPattern(namePattern, v, "1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or "+
+		"digit, such as skyctl")
 }
 
 func checkPrefix(v string) error {
@@ -64,7 +65,8 @@ func checkRKE2Source(v string) error {
 	case strings.HasPrefix(v, "https://"), strings.HasPrefix(v, "http://"):
 		u, err := url.Parse(v)
 		if err == nil && u.User != nil {
-			return errors.New("an address without a name and a password in it: it is kept with each cluster, where people read it")
+			return errors.New("an address without a name and a password in it: it is kept with each cluster, where " +
+				"people read it")
 		}
 		if err == nil && u.Host != "" {
 			return nil

@@ -11,7 +11,8 @@ import (
 
 const (
 	mib = 1 << 20
-	// lowBytes is what a create should find: etcd sets aside 64 MiB at a time, and Temporal's database grows with each operation.
+	// lowBytes is what a create should find: etcd sets aside 64 MiB at a time, and Temporal's database grows with each
+	// operation.
 	lowBytes = 256 * mib
 	// fullBytes is too little to work: etcd ends where it can't write its log. Work begins again at roomBytes.
 	fullBytes, roomBytes = 16 * mib, 80 * mib
@@ -47,8 +48,8 @@ func (s Space) IsLow() bool { return s.Free < lowBytes || s.Files > 0 && s.FreeF
 // IsFullError says that the server can't work.
 func (s Space) IsFull() bool { return s.Free < fullBytes || s.Files > 0 && s.FreeFiles < fullFiles }
 
-// HasRoom says that a server which waits for room can begin again: some more than what Full asks for, so that it does not begin
-// and end in turn.
+// HasRoom says that a server which waits for room can begin again: some more than what Full asks for, so that it does
+// not begin and end in turn.
 func (s Space) HasRoom() bool {
 	return s.Free >= roomBytes && (s.Files == 0 || s.FreeFiles >= fullFiles*2)
 }
@@ -63,7 +64,8 @@ func (s Space) DescribeProblem() string {
 	case !s.IsLow():
 		return ""
 	case s.Free >= lowBytes:
-		return fmt.Sprintf("the disk of %s is %s: %d of %d file names (inodes) are free", s.Dir, what, s.FreeFiles, s.Files)
+		return fmt.Sprintf("the disk of %s is %s: %d of %d file names (inodes) are free", s.Dir, what, s.FreeFiles,
+			s.Files)
 	}
 	return fmt.Sprintf("the disk of %s is %s: %d of %d MiB are free", s.Dir, what, s.Free/mib, s.Total/mib)
 }
@@ -71,7 +73,8 @@ func (s Space) DescribeProblem() string {
 // Hint is what to do about a problem, and what happens by itself then.
 const Hint = "make room; everything goes on by itself then"
 
-// CheckWritable tries to write a few KiB into a directory. It finds what the numbers don't show: a quota, or a disk that was made read-only.
+// CheckWritable tries to write a few KiB into a directory. It finds what the numbers don't show: a quota, or a disk
+// that was made read-only.
 func CheckWritable(dir string) error {
 	f, err := os.CreateTemp(dir, ".room-*")
 	if err != nil {

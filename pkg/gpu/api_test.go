@@ -109,10 +109,12 @@ func keepsTheStack(t *testing.T, c *Client) {
 	}
 	first, _ := chart()
 	// Somebody edits what is ours, and adds what is not.
-	if err := c.any.mergeObject(ctx, helmCharts, chartNamespace, operatorName, map[string]any{"spec": map[string]any{"version": "v1.0.0", "backOffLimit": 3}}); err != nil {
+	if err := c.any.mergeObject(ctx, helmCharts, chartNamespace, operatorName,
+		map[string]any{"spec": map[string]any{"version": "v1.0.0", "backOffLimit": 3}}); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := FindDrift(ctx, c, stack, nil); err != nil || !strings.Contains(strings.Join(found, "\n"), "version is v1.0.0, should be v26.3.2") {
+	if found, err := FindDrift(ctx, c, stack, nil); err != nil ||
+		!strings.Contains(strings.Join(found, "\n"), "version is v1.0.0, should be v26.3.2") {
 		t.Errorf("drift %q, %v", found, err)
 	}
 	if changed, err := ApplyStack(ctx, c, stack, noDriver); err != nil || !changed {
@@ -123,7 +125,8 @@ func keepsTheStack(t *testing.T, c *Client) {
 		t.Errorf("mended to %v", spec)
 	}
 	// A field that we no longer set goes.
-	if _, err := ApplyStack(ctx, c, Stack{Kind: stack.Kind, Repo: "oci://registry.example.com/charts"}, noDriver); err != nil {
+	if _, err := ApplyStack(ctx, c, Stack{Kind: stack.Kind, Repo: "oci://registry.example.com/charts"},
+		noDriver); err != nil {
 		t.Fatal(err)
 	}
 	if _, spec := chart(); spec["repo"] != nil || spec["chart"] != "oci://registry.example.com/charts/gpu-operator" {
@@ -140,7 +143,8 @@ func keepsTheStack(t *testing.T, c *Client) {
 
 func mendsThePolicy(t *testing.T, c *Client) {
 	ctx, stack := t.Context(), Stack{Kind: api.GPUStackOperator}
-	edited := policy("", map[string]any{"devicePlugin": map[string]any{"enabled": false, "version": "v0.19.2"}, "driver": map[string]any{"enabled": false}})
+	edited := policy("", map[string]any{"devicePlugin": map[string]any{"enabled": false, "version": "v0.19.2"},
+		"driver": map[string]any{"enabled": false}})
 	if err := c.any.applyObject(ctx, clusterPolicies, edited); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +155,8 @@ func mendsThePolicy(t *testing.T, c *Client) {
 	if err != nil || live == nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]any{"spec.devicePlugin.enabled": true, "spec.driver.enabled": true, "spec.devicePlugin.version": "v0.19.2"} {
+	for path, want := range map[string]any{"spec.devicePlugin.enabled": true, "spec.driver.enabled": true,
+		"spec.devicePlugin.version": "v0.19.2"} {
 		if got, _ := valueAt(live.Object, path); got != want {
 			t.Errorf("%s is %v, want %v", path, got, want)
 		}
@@ -170,8 +175,10 @@ func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
 		if _, err := cs.CoreV1().Nodes().Create(t.Context(), n, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		patch := []byte(`{"status":{"capacity":{"nvidia.com/gpu":"8"},"allocatable":{"nvidia.com/gpu":"` + spec + `"}}}`)
-		if _, err := cs.CoreV1().Nodes().Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		patch := []byte(`{"status":{"capacity":{"nvidia.com/gpu":"8"},"allocatable":{"nvidia.com/gpu":"` + spec +
+			`"}}}`)
+		if _, err := cs.CoreV1().Nodes().Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{},
+			"status"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -185,7 +192,8 @@ func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
 		t.Fatal(err)
 	}
 	n, err := cs.CoreV1().Nodes().Get(t.Context(), "b", metav1.GetOptions{})
-	if err != nil || n.Labels[AcceleratorLabel] != "A100" || !slices.Contains(n.Spec.Taints, gpuTaint) || newMarkPatch(n, mark) != nil {
+	if err != nil || n.Labels[AcceleratorLabel] != "A100" || !slices.Contains(n.Spec.Taints, gpuTaint) ||
+		newMarkPatch(n, mark) != nil {
 		t.Errorf("labels %v, taints %v, %v", n.Labels, n.Spec.Taints, err)
 	}
 	// No scheduler runs, so that the workload finds no room; it must be gone all the same.

@@ -15,16 +15,16 @@ import (
 // removalPollInterval is how often it is looked whether what was deleted is gone.
 const removalPollInterval = 2 * time.Second
 
-// ApplyStack has RKE2's Helm controller install the stack as it should be on machines with this driver, and says whether it
-// had to change anything. The other stack's chart, where we applied it, is removed first and its device plugin waited for
-// to be gone. Somebody else's device plugin is a *Failure. What becomes of it is for Await to tell.
+// ApplyStack has RKE2's Helm controller install the stack as it should be on machines with this driver, and says
+// whether it had to change anything. The other stack's chart, where we applied it, is removed first and its device
+// plugin waited for to be gone. Somebody else's device plugin is a *Failure. What becomes of it is for Await to tell.
 func ApplyStack(ctx context.Context, c *Client, s Stack, d Driver) (changed bool, err error) {
 	return reconcileStack(ctx, c, s, d, "")
 }
 
-// ReapplyStack does what Apply does, and has the chart applied anew even though nothing about it changed, which brings back what
-// was deleted of what it installed, and has pods that keep failing started anew, for which the kubelet may take five minutes
-// otherwise. mark tells one time from another; the same mark again does nothing more to the chart.
+// ReapplyStack does what Apply does, and has the chart applied anew even though nothing about it changed, which brings
+// back what was deleted of what it installed, and has pods that keep failing started anew, for which the kubelet may
+// take five minutes otherwise. mark tells one time from another; the same mark again does nothing more to the chart.
 func ReapplyStack(ctx context.Context, c *Client, s Stack, d Driver, mark string) error {
 	if _, err := reconcileStack(ctx, c, s, d, mark); err != nil {
 		return err
@@ -134,7 +134,8 @@ func removeOtherStack(ctx context.Context, c *Client, kind string) (removed bool
 	}
 	if !isManaged(live) {
 		return false, &Failure{Reason: SecondDevicePlugin, Message: fmt.Sprintf(
-			"HelmChart %s/%s, which is somebody else's, installs a device plugin for NVIDIA's accelerators too: remove it (kubectl -n %[1]s delete helmchart %[2]s), or create the cluster with --gpu_stack none",
+			"HelmChart %s/%s, which is somebody else's, installs a device plugin for NVIDIA's accelerators too: "+
+				"remove it (kubectl -n %[1]s delete helmchart %[2]s), or create the cluster with --gpu_stack none",
 			chartNamespace, chart)}
 	}
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -185,8 +186,8 @@ func pollUntilDone(ctx context.Context, what string, look func() (bool, error)) 
 	}
 }
 
-// ownedPolicyFields are the fields of the ClusterPolicy that follow from the values which we set. The chart writes them once; Helm does
-// not see what somebody changes in it later.
+// ownedPolicyFields are the fields of the ClusterPolicy that follow from the values which we set. The chart writes them
+// once; Helm does not see what somebody changes in it later.
 func ownedPolicyFields(d Driver) map[string]bool {
 	return map[string]bool{"devicePlugin": true, "toolkit": true, "driver": !d.Installed}
 }
@@ -205,11 +206,13 @@ func readClusterPolicy(ctx context.Context, c *Client) (*unstructured.Unstructur
 	return policy, nil
 }
 
-// policyDifferences are the owned fields that a ClusterPolicy has otherwise; one that it lacks is the operator's business.
+// policyDifferences are the owned fields that a ClusterPolicy has otherwise; one that it lacks is the operator's
+// business.
 func policyDifferences(policy *unstructured.Unstructured, d Driver) map[string]bool {
 	found := map[string]bool{}
 	for key, want := range ownedPolicyFields(d) {
-		if got, ok, err := unstructured.NestedBool(policy.Object, "spec", key, "enabled"); ok && err == nil && got != want {
+		if got, ok, err := unstructured.NestedBool(policy.Object, "spec", key, "enabled"); ok && err == nil &&
+			got != want {
 			found[key] = want
 		}
 	}

@@ -20,13 +20,19 @@ func TestADevicePluginIsKnownByWhatItDoes(t *testing.T) {
 		ds   *appsv1.DaemonSet
 		want bool
 	}{
-		"NVIDIA's":                   {daemonSet("kube-system", "nvidia-device-plugin-daemonset", pluginImage, true, 1, 1), true},
-		"by another name":            {daemonSet("x", "gpus", "mirror.example.com/nvidia/k8s-device-plugin:v0.14", true, 1, 1), true},
-		"by its labels":              {labelled, true},
-		"a cloud's":                  {daemonSet("kube-system", "nvidia-gpu-device-plugin", "gke.gcr.io/nvidia-gpu-device-plugin:1", true, 1, 1), true},
-		"with the plugin's image":    {daemonSet("gpu-operator", "gpu-feature-discovery", pluginImage, false, 1, 1), false},
-		"for another maker's":        {daemonSet("kube-system", "amdgpu-device-plugin", "rocm/k8s-device-plugin", true, 1, 1), false},
-		"something else of NVIDIA's": {daemonSet("x", "nvidia-dcgm-exporter", "nvcr.io/nvidia/k8s/dcgm-exporter:4", false, 1, 1), false},
+		"NVIDIA's": {daemonSet("kube-system", "nvidia-device-plugin-daemonset", pluginImage, true, 1,
+			1), true},
+		"by another name": {daemonSet("x", "gpus", "mirror.example.com/nvidia/k8s-device-plugin:v0.14", true,
+			1, 1), true},
+		"by its labels": {labelled, true},
+		"a cloud's": {daemonSet("kube-system", "nvidia-gpu-device-plugin",
+			"gke.gcr.io/nvidia-gpu-device-plugin:1", true, 1, 1), true},
+		"with the plugin's image": {daemonSet("gpu-operator", "gpu-feature-discovery", pluginImage, false, 1, 1),
+			false},
+		"for another maker's": {daemonSet("kube-system", "amdgpu-device-plugin", "rocm/k8s-device-plugin", true,
+			1, 1), false},
+		"something else of NVIDIA's": {daemonSet("x", "nvidia-dcgm-exporter", "nvcr.io/nvidia/k8s/dcgm-exporter:4",
+			false, 1, 1), false},
 	} {
 		if got := isDevicePlugin(c.ds); got != c.want {
 			t.Errorf("%s: %v", name, got)
@@ -59,7 +65,8 @@ func TestTheStackIsAppliedOnceAndAgainWhenItDiffers(t *testing.T) {
 		s, _, _ := unstructured.NestedString(o.Object, "spec", "valuesContent")
 		return s
 	}
-	if text(before) == text(after) || len(chartDifferences(after, before)) > 0 || !strings.Contains(text(after), "sweep 7") {
+	if text(before) == text(after) || len(chartDifferences(after, before)) > 0 ||
+		!strings.Contains(text(after), "sweep 7") {
 		t.Errorf("applied again:\n%s\nbefore:\n%s", text(after), text(before))
 	}
 	if changed, err := ApplyStack(t.Context(), c, stack, noDriver); err != nil || changed {
@@ -69,15 +76,21 @@ func TestTheStackIsAppliedOnceAndAgainWhenItDiffers(t *testing.T) {
 
 func TestASecondDevicePluginIsRefusedByName(t *testing.T) {
 	for name, ds := range map[string]*appsv1.DaemonSet{
-		"in another namespace":     daemonSet("kube-system", "nvidia-device-plugin-daemonset", pluginImage, true, 1, 1),
-		"in the stack's own":       daemonSet("gpu-operator", "mine", pluginImage, true, 1, 1),
-		"of the other stack's":     released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1), "nvidia-device-plugin"),
-		"of an operator elsewhere": func() *appsv1.DaemonSet { ds := operatorsPlugin(1, 1); ds.Namespace = "nvidia"; return ds }(),
+		"in another namespace": daemonSet("kube-system", "nvidia-device-plugin-daemonset", pluginImage, true, 1, 1),
+		"in the stack's own":   daemonSet("gpu-operator", "mine", pluginImage, true, 1, 1),
+		"of the other stack's": released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage,
+			true, 1, 1), "nvidia-device-plugin"),
+		"of an operator elsewhere": func() *appsv1.DaemonSet {
+			ds := operatorsPlugin(1, 1)
+			ds.Namespace = "nvidia"
+			return ds
+		}(),
 	} {
 		c, m := cluster(ds)
 		_, err := ApplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver)
 		var f *Failure
-		if !errors.As(err, &f) || f.Reason != SecondDevicePlugin || f.DaemonSet != ds.Namespace+"/"+ds.Name || m.applied != 0 {
+		if !errors.As(err, &f) || f.Reason != SecondDevicePlugin || f.DaemonSet != ds.Namespace+"/"+ds.Name ||
+			m.applied != 0 {
 			t.Errorf("%s: got %v (%+v), applied %d times", name, err, f, m.applied)
 		}
 	}
@@ -88,15 +101,18 @@ func TestASecondDevicePluginIsRefusedByName(t *testing.T) {
 }
 
 func TestTheOtherStackGoesFirst(t *testing.T) {
-	plugin := released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1), "nvidia-device-plugin")
+	plugin := released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1),
+		"nvidia-device-plugin")
 	c, m := cluster(plugin)
 	m.put(rendered(t, api.GPUStackDevicePlugin, hasDriver))
 	m.uninstall = func(string) {
-		if err := c.core.AppsV1().DaemonSets(plugin.Namespace).Delete(t.Context(), plugin.Name, metav1.DeleteOptions{}); err != nil {
+		if err := c.core.AppsV1().DaemonSets(plugin.Namespace).Delete(t.Context(), plugin.Name,
+			metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
 	}
-	if changed, err := ApplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, hasDriver); err != nil || !changed {
+	if changed, err := ApplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, hasDriver); err != nil ||
+		!changed {
 		t.Fatalf("changed %v, %v", changed, err)
 	}
 	if m.chart(pluginName) != nil || m.chart(operatorName) == nil {
@@ -109,18 +125,21 @@ func TestTheOtherStackGoesFirst(t *testing.T) {
 	m.put(theirs)
 	_, err := ApplyStack(t.Context(), somebodys, Stack{Kind: api.GPUStackOperator}, hasDriver)
 	var f *Failure
-	if !errors.As(err, &f) || f.Reason != SecondDevicePlugin || !strings.Contains(err.Error(), "kube-system/nvidia-device-plugin") || m.chart(pluginName) == nil {
+	if !errors.As(err, &f) || f.Reason != SecondDevicePlugin ||
+		!strings.Contains(err.Error(), "kube-system/nvidia-device-plugin") || m.chart(pluginName) == nil {
 		t.Errorf("somebody else's chart: %v", err)
 	}
 }
 
 func TestWhatStaysOfTheOtherStackIsWaitedForNoLongerThanAllowed(t *testing.T) {
-	c, m := cluster(released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1), "nvidia-device-plugin"))
+	c, m := cluster(released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1),
+		"nvidia-device-plugin"))
 	m.put(rendered(t, api.GPUStackDevicePlugin, hasDriver))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := ApplyStack(ctx, c, Stack{Kind: api.GPUStackOperator}, hasDriver)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "nvidia-device-plugin to be gone") || m.applied != 0 {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "nvidia-device-plugin to be gone") ||
+		m.applied != 0 {
 		t.Errorf("got %v, applied %d times", err, m.applied)
 	}
 }
@@ -136,13 +155,16 @@ func TestDriftOfTheStackIsNamedAndMended(t *testing.T) {
 			m.chart(operatorName).Object["spec"].(map[string]any)["version"] = "v1.0.0"
 		},
 		"the DaemonSet of the device plugin in gpu-operator was deleted": func(c *Client, _ *memory) {
-			_ = c.core.AppsV1().DaemonSets("gpu-operator").Delete(context.Background(), "nvidia-device-plugin-daemonset", metav1.DeleteOptions{})
+			_ = c.core.AppsV1().DaemonSets("gpu-operator").Delete(context.Background(),
+				"nvidia-device-plugin-daemonset", metav1.DeleteOptions{})
 		},
 		"Deployment gpu-operator/gpu-operator was deleted": func(c *Client, _ *memory) {
-			_ = c.core.AppsV1().Deployments("gpu-operator").Delete(context.Background(), "gpu-operator", metav1.DeleteOptions{})
+			_ = c.core.AppsV1().Deployments("gpu-operator").Delete(context.Background(), "gpu-operator",
+				metav1.DeleteOptions{})
 		},
 		"Helm release gpu-operator/gpu-operator was uninstalled": func(c *Client, _ *memory) {
-			_ = c.core.CoreV1().Secrets("gpu-operator").Delete(context.Background(), "sh.helm.release.v1.gpu-operator.v1", metav1.DeleteOptions{})
+			_ = c.core.CoreV1().Secrets("gpu-operator").Delete(context.Background(),
+				"sh.helm.release.v1.gpu-operator.v1", metav1.DeleteOptions{})
 		},
 		"ClusterPolicy cluster-policy: devicePlugin.enabled is false, should be true": func(_ *Client, m *memory) {
 			m.put(policy("ready", map[string]any{"devicePlugin": map[string]any{"enabled": false}}))
@@ -175,10 +197,12 @@ func TestDriftOfTheStackIsNamedAndMended(t *testing.T) {
 }
 
 func TestTheDevicePluginAloneDriftsWithoutAPolicy(t *testing.T) {
-	c, m := cluster(released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1), "nvidia-device-plugin"))
+	c, m := cluster(released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1),
+		"nvidia-device-plugin"))
 	m.put(rendered(t, api.GPUStackDevicePlugin, hasDriver))
 	found, err := FindDrift(t.Context(), c, Stack{Kind: api.GPUStackDevicePlugin}, nil)
-	if err != nil || len(found) != 1 || !strings.Contains(found[0], "Helm release nvidia-device-plugin/nvidia-device-plugin was uninstalled") {
+	if err != nil || len(found) != 1 || !strings.Contains(found[0],
+		"Helm release nvidia-device-plugin/nvidia-device-plugin was uninstalled") {
 		t.Errorf("got %q, %v", found, err)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// How long a trouble has to stand before it is taken for a failure: much of what goes wrong while a stack comes up passes,
-// above all when the toolkit restarts RKE2 on a node. What has come up and offers nothing gets longer, since the operator
-// finds out about nodes in its own time.
+// How long a trouble has to stand before it is taken for a failure: much of what goes wrong while a stack comes up
+// passes, above all when the toolkit restarts RKE2 on a node. What has come up and offers nothing gets longer, since
+// the operator finds out about nodes in its own time.
 const (
 	chartPatience   = 2 * time.Minute
 	podPatience     = 3 * time.Minute
@@ -43,9 +43,9 @@ type WaitOptions struct {
 	patience func(reason string) time.Duration
 }
 
-// AwaitStackReady waits until the stack is ready on every node, or has failed for good, or ctx ends. A failure is a *Failure with the
-// log of what failed. The status is the last one seen. Errors of the API server are sat out: the toolkit restarts RKE2 on
-// each node, and on the head the API server with it.
+// AwaitStackReady waits until the stack is ready on every node, or has failed for good, or ctx ends. A failure is a
+// *Failure with the log of what failed. The status is the last one seen. Errors of the API server are sat out: the
+// toolkit restarts RKE2 on each node, and on the head the API server with it.
 func AwaitStackReady(ctx context.Context, c *Client, w WaitOptions) (Status, error) {
 	if w.poll == 0 {
 		w.poll = readinessPollInterval
@@ -119,8 +119,9 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 	}
 	if now == nil && st.isSettled() {
 		if short := st.nodesMissingGPUs(); len(short) > 0 {
-			now = &Failure{Reason: AllocatableMissing, Node: short[0].Node, Message: "the GPU stack says that it is ready, yet " + st.describeShortage(short) +
-				" GPUs; look with kubectl describe node, and at the device plugin's log there"}
+			now = &Failure{Reason: AllocatableMissing, Node: short[0].Node,
+				Message: "the GPU stack says that it is ready, yet " + st.describeShortage(short) +
+					" GPUs; look with kubectl describe node, and at the device plugin's log there"}
 		}
 	}
 	a.trackTrouble(now, time.Now())
@@ -132,10 +133,11 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 	return nil
 }
 
-// trackTrouble keeps the time since when a trouble stands. A container that crash-loops is well for some seconds after each start,
-// which makes it no new trouble.
+// trackTrouble keeps the time since when a trouble stands. A container that crash-loops is well for some seconds after
+// each start, which makes it no new trouble.
 func (a *stackWait) trackTrouble(now *Failure, at time.Time) {
-	passing := now == nil || now.Reason == AllocatableMissing && a.trouble != nil && a.trouble.Reason != AllocatableMissing
+	passing := now == nil || now.Reason == AllocatableMissing && a.trouble != nil &&
+		a.trouble.Reason != AllocatableMissing
 	switch {
 	case now != nil && now.hasSameSubject(a.trouble):
 		a.trouble, a.seen = now, at
@@ -170,7 +172,8 @@ func (a *stackWait) timeoutError(ctx context.Context, c *Client) error {
 		withExplanation(ctx, c, f)
 		f.Message += " (when the time for it was over)"
 	case a.unanswered != nil:
-		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time, and the API server can't be asked: " + a.unanswered.Error()}
+		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time, and the API server can't be " +
+			"asked: " + a.unanswered.Error()}
 	default:
 		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time: " + a.summaryLine()}
 	}

@@ -17,8 +17,8 @@ const containerdSocket = "/run/k3s/containerd/containerd.sock"
 // runtimeClass is what RKE2 calls the runtime of NVIDIA's toolkit once that is on the machine.
 const runtimeClass = "nvidia"
 
-// reservedValues are the values that follow from what the cluster was asked for and from what its machines show, with what a person
-// who wants others would change instead.
+// reservedValues are the values that follow from what the cluster was asked for and from what its machines show, with
+// what a person who wants others would change instead.
 var reservedValues = map[string]map[string]string{
 	api.GPUStackOperator: {
 		"devicePlugin.enabled": "exactly one device plugin may run on a node, and --gpu_stack says which",
@@ -29,7 +29,8 @@ var reservedValues = map[string]map[string]string{
 	},
 }
 
-// chartValues are what the stack's chart is given: what the stack needs on RKE2 with this driver, and over it a person's own.
+// chartValues are what the stack's chart is given: what the stack needs on RKE2 with this driver, and over it a
+// person's own.
 func (s Stack) chartValues(d Driver) (map[string]any, error) {
 	var ours map[string]any
 	var err error
@@ -77,7 +78,8 @@ func (s Stack) operatorValues(d Driver) (map[string]any, error) {
 func (s Stack) pluginValues(d Driver) (map[string]any, error) {
 	if !d.Installed {
 		return nil, &Failure{Reason: DriverMissing,
-			Message: "the device plugin alone needs an image that carries NVIDIA's driver and container toolkit, and these machines have no driver: use --gpu_stack operator, or such an image with --image_id"}
+			Message: "the device plugin alone needs an image that carries NVIDIA's driver and container toolkit, " +
+				"and these machines have no driver: use --gpu_stack operator, or such an image with --image_id"}
 	}
 	v := map[string]any{
 		"devicePlugin":       map[string]any{"enabled": true},
@@ -102,8 +104,8 @@ func (s Stack) RuntimeClass() string {
 	return ""
 }
 
-// operatorImages are where the operator's chart, and the chart of Node Feature Discovery within it, take images from that
-// may run on a cluster of ours: value, and what comes after the registry's host.
+// operatorImages are where the operator's chart, and the chart of Node Feature Discovery within it, take images from
+// that may run on a cluster of ours: value, and what comes after the registry's host.
 var operatorImages = map[string]string{
 	"operator.repository":                     "nvidia",
 	"validator.repository":                    "nvidia",
@@ -162,19 +164,23 @@ func ReadChartValues(file string) (map[string]any, error) {
 func (s Stack) checkExtraValues() error {
 	for _, key := range sortedKeys(reservedValues[s.Kind]) {
 		if _, given := valueAt(s.Values, key); given {
-			return fmt.Errorf("the extra values for the GPU stack set %s, which is not theirs to set: %s", key, reservedValues[s.Kind][key])
+			return fmt.Errorf("the extra values for the GPU stack set %s, which is not theirs to set: %s", key,
+				reservedValues[s.Kind][key])
 		}
 	}
 	env, _ := valueAt(s.Values, "toolkit.env")
 	list, isList := env.([]any)
 	if env != nil && !isList {
-		return fmt.Errorf("the extra values for the GPU stack set toolkit.env to something other than a list of names and values")
+		return fmt.Errorf("the extra values for the GPU stack set toolkit.env to something other than a list of " +
+			"names and values")
 	}
 	for _, e := range list {
 		m, _ := e.(map[string]any)
 		value, _ := m["value"].(string)
 		if m["name"] == "CONTAINERD_CONFIG" && strings.HasSuffix(value, ".tmpl") {
-			return fmt.Errorf("the extra values for the GPU stack point CONTAINERD_CONFIG at %s: that breaks containerd with the next reboot (NVIDIA/gpu-operator#992); leave it out, CONTAINERD_SOCKET is set", value)
+			return fmt.Errorf("the extra values for the GPU stack point CONTAINERD_CONFIG at %s: that breaks "+
+				"containerd with the next reboot (NVIDIA/gpu-operator#992); leave it out, CONTAINERD_SOCKET is set",
+				value)
 		}
 	}
 	return nil

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// maxWorkloadTries is how often a pod is made anew that the kubelet turned away: right after the toolkit has restarted
-	// RKE2, the kubelet may not know of the accelerators yet which the scheduler counts on.
+	// maxWorkloadTries is how often a pod is made anew that the kubelet turned away: right after the toolkit has
+	// restarted RKE2, the kubelet may not know of the accelerators yet which the scheduler counts on.
 	maxWorkloadTries     = 3
 	workloadPollInterval = time.Second
 	cleanupTimeout       = 15 * time.Second
@@ -26,8 +26,8 @@ type Workload struct {
 	Node string
 	// Incarnation is that of the node's machine; the check is made once for each.
 	Incarnation string
-	// Image runs without arguments and ends well; empty: one that adds two vectors on the accelerator. Stack's mirror holds
-	// for that one only.
+	// Image runs without arguments and ends well; empty: one that adds two vectors on the accelerator. Stack's mirror
+	// holds for that one only.
 	Image string
 	Stack Stack
 }
@@ -41,9 +41,9 @@ func (w Workload) podNamespace() string {
 	return NamespaceOf(w.Stack.Kind)
 }
 
-// VerifyNode has a workload get an accelerator of a node, awaits its end, removes it, and notes on the node that this was done;
-// where it is noted already, nothing is done. A workload that ends badly, or that found no room before ctx ended, is a
-// *Failure. It may run twice, also while another one of the same incarnation runs.
+// VerifyNode has a workload get an accelerator of a node, awaits its end, removes it, and notes on the node that this
+// was done; where it is noted already, nothing is done. A workload that ends badly, or that found no room before ctx
+// ended, is a *Failure. It may run twice, also while another one of the same incarnation runs.
 func VerifyNode(ctx context.Context, c *Client, w Workload, progress func(string)) error {
 	left, err := FindUnverifiedNodes(ctx, c, map[string]string{w.Node: w.Incarnation})
 	if err != nil || len(left) == 0 {
@@ -94,7 +94,8 @@ func (w Workload) runToEnd(ctx context.Context, c *Client, progress func(string)
 			} else if trouble == "" {
 				trouble, since = why, time.Now()
 			} else if time.Since(since) > podPatience {
-				return &workloadFailure{Failure: w.newFailure(WorkloadFailed, "a workload that asks for an accelerator can't run: "+why)}, nil
+				return &workloadFailure{Failure: w.newFailure(WorkloadFailed,
+					"a workload that asks for an accelerator can't run: "+why)}, nil
 			}
 		} else if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
 			return nil, fmt.Errorf("making a workload on node %s that asks for an accelerator: %w", w.Node, err)
@@ -117,7 +118,8 @@ func (w Workload) runToEnd(ctx context.Context, c *Client, progress func(string)
 }
 
 func (w Workload) newFailure(reason, message string) *Failure {
-	return &Failure{Reason: reason, Node: w.Node, Pod: w.podNamespace() + "/" + w.podName(), Container: "check", Message: message}
+	return &Failure{Reason: reason, Node: w.Node, Pod: w.podNamespace() + "/" + w.podName(), Container: "check",
+		Message: message}
 }
 
 // classifyFailedPod tells a workload that the kubelet turned away from one that ran and failed.
@@ -127,7 +129,8 @@ func (w Workload) classifyFailedPod(pod *corev1.Pod) *workloadFailure {
 	for _, s := range pod.Status.ContainerStatuses {
 		ran = ran || s.State.Terminated != nil && s.State.Terminated.ContainerID != ""
 	}
-	return &workloadFailure{Failure: w.newFailure(WorkloadFailed, "a workload that got an accelerator failed: "+why), turnedAway: !ran}
+	return &workloadFailure{Failure: w.newFailure(WorkloadFailed, "a workload that got an accelerator failed: "+why),
+		turnedAway: !ran}
 }
 
 // describePodState is what a pod that has not ended waits for.
@@ -173,8 +176,8 @@ func (w Workload) removePod(ctx context.Context, c *Client) {
 	_ = c.core.CoreV1().Pods(w.podNamespace()).Delete(ctx, w.podName(), metav1.DeleteOptions{GracePeriodSeconds: &now})
 }
 
-// newPod is bound by the scheduler, not by us: a pod that names its node takes an accelerator that others may have, and is
-// turned away. It tolerates every taint, for the node it is meant for may have any.
+// newPod is bound by the scheduler, not by us: a pod that names its node takes an accelerator that others may have, and
+// is turned away. It tolerates every taint, for the node it is meant for may have any.
 func (w Workload) newPod() *corev1.Pod {
 	image := w.Image
 	if image == "" {

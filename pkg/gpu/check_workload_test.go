@@ -20,12 +20,13 @@ import (
 // kubelet has each new pod end as said, in turn; the last one stands for all that follow.
 func kubelet(c *Client, ends ...corev1.PodStatus) (made *[]*corev1.Pod) {
 	made = &[]*corev1.Pod{}
-	c.core.(*fake.Clientset).PrependReactor("create", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		p := action.(clienttesting.CreateAction).GetObject().(*corev1.Pod)
-		p.Status = ends[min(len(*made), len(ends)-1)]
-		*made = append(*made, p.DeepCopy())
-		return false, nil, nil
-	})
+	c.core.(*fake.Clientset).PrependReactor("create", "pods",
+		func(action clienttesting.Action) (bool, runtime.Object, error) {
+			p := action.(clienttesting.CreateAction).GetObject().(*corev1.Pod)
+			p.Status = ends[min(len(*made), len(ends)-1)]
+			*made = append(*made, p.DeepCopy())
+			return false, nil, nil
+		})
 	return made
 }
 
@@ -33,9 +34,11 @@ func check(stack Stack) Workload { return Workload{Node: "a", Incarnation: "x7k2
 
 var (
 	succeeded = corev1.PodStatus{Phase: corev1.PodSucceeded}
-	crashed   = corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{{Name: "check", State: corev1.ContainerState{
-		Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, ContainerID: "containerd://1"}}}}}
-	turnedAway = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "UnexpectedAdmissionError", Message: "Allocate failed"}
+	crashed   = corev1.PodStatus{Phase: corev1.PodFailed,
+		ContainerStatuses: []corev1.ContainerStatus{{Name: "check", State: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, ContainerID: "containerd://1"}}}}}
+	turnedAway = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "UnexpectedAdmissionError",
+		Message: "Allocate failed"}
 )
 
 func TestAWorkloadIsTriedOncePerIncarnation(t *testing.T) {
@@ -53,11 +56,13 @@ func TestAWorkloadIsTriedOncePerIncarnation(t *testing.T) {
 	if err != nil || n.Annotations[VerifiedAnnotation] != "x7k2p" {
 		t.Errorf("annotations %v, %v", n.Annotations, err)
 	}
-	if _, err := c.core.CoreV1().Pods("gpu-operator").Get(t.Context(), "skyctl-gpu-check-x7k2p", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := c.core.CoreV1().Pods("gpu-operator").Get(t.Context(), "skyctl-gpu-check-x7k2p",
+		metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the pod was left: %v", err)
 	}
 	for incarnation, want := range map[string][]string{"x7k2p": nil, "other": {"a"}} {
-		if got, err := FindUnverifiedNodes(t.Context(), c, map[string]string{"a": incarnation, "gone": "y"}); err != nil || !slices.Equal(got, want) {
+		if got, err := FindUnverifiedNodes(t.Context(), c,
+			map[string]string{"a": incarnation, "gone": "y"}); err != nil || !slices.Equal(got, want) {
 			t.Errorf("incarnation %s: %v, %v", incarnation, got, err)
 		}
 	}
@@ -73,7 +78,8 @@ func TestAWorkloadThatEndsBadlyIsAFailureAndIsRemoved(t *testing.T) {
 		"it was turned away, once":  {[]corev1.PodStatus{turnedAway, succeeded}, 2, ""},
 		"it is turned away forever": {[]corev1.PodStatus{turnedAway}, maxWorkloadTries, WorkloadFailed},
 		"there is no room": {[]corev1.PodStatus{{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{
-			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "Insufficient nvidia.com/gpu"}}}}, 1, WorkloadPending},
+			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "Insufficient nvidia.com/gpu"}}}}, 1,
+			WorkloadPending},
 	} {
 		client, _ := cluster(node("a", 8))
 		made := kubelet(client, c.ends...)
@@ -85,13 +91,15 @@ func TestAWorkloadThatEndsBadlyIsAFailureAndIsRemoved(t *testing.T) {
 		err := VerifyNode(ctx, client, check(Stack{Kind: api.GPUStackOperator}), nil)
 		cancel()
 		var f *Failure
-		if c.reason == "" && err != nil || c.reason != "" && (!errors.As(err, &f) || f.Reason != c.reason || f.Node != "a") || len(*made) != c.made {
+		if c.reason == "" && err != nil || c.reason != "" &&
+			(!errors.As(err, &f) || f.Reason != c.reason || f.Node != "a") || len(*made) != c.made {
 			t.Errorf("%s: got %v (%+v) after %d pods, want %q after %d", name, err, f, len(*made), c.reason, c.made)
 		}
 		if c.reason == WorkloadPending && !strings.Contains(f.Message, "Insufficient nvidia.com/gpu") {
 			t.Errorf("%s: %v", name, f)
 		}
-		if _, err := client.core.CoreV1().Pods("gpu-operator").Get(t.Context(), "skyctl-gpu-check-x7k2p", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		if _, err := client.core.CoreV1().Pods("gpu-operator").Get(t.Context(), "skyctl-gpu-check-x7k2p",
+			metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 			t.Errorf("%s: the pod was left: %v", name, err)
 		}
 	}
@@ -100,13 +108,15 @@ func TestAWorkloadThatEndsBadlyIsAFailureAndIsRemoved(t *testing.T) {
 func TestTheWorkloadAsksForOneAcceleratorOfItsNode(t *testing.T) {
 	p := check(Stack{Kind: api.GPUStackDevicePlugin, Mirror: "registry.example.com/m"}).newPod()
 	q := p.Spec.Containers[0].Resources.Limits[ResourceName]
-	if q.Value() != 1 || p.Namespace != "nvidia-device-plugin" || p.Spec.NodeName != "" || p.Spec.RuntimeClassName != nil ||
+	if q.Value() != 1 || p.Namespace != "nvidia-device-plugin" || p.Spec.NodeName != "" ||
+		p.Spec.RuntimeClassName != nil ||
 		p.Spec.Containers[0].Image != "registry.example.com/m/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0" {
 		t.Errorf("got %+v", p.Spec)
 	}
 	old := check(Stack{Kind: api.GPUStackOperator, OperatorVersion: "v25.3.4"})
 	old.Image = "registry.example.com/own:1"
-	if p := old.newPod(); p.Spec.RuntimeClassName == nil || *p.Spec.RuntimeClassName != "nvidia" || p.Spec.Containers[0].Image != old.Image {
+	if p := old.newPod(); p.Spec.RuntimeClassName == nil || *p.Spec.RuntimeClassName != "nvidia" ||
+		p.Spec.Containers[0].Image != old.Image {
 		t.Errorf("got %+v", p.Spec)
 	}
 	if ns := check(Stack{Kind: api.GPUStackNone}).newPod().Namespace; ns != "kube-system" {

@@ -26,10 +26,12 @@ func NewClient(cs kubernetes.Interface) *Client {
 
 // objectClient are what is there of kinds that no Go type here knows. Errors are those of the API server.
 type objectClient interface {
-	getObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error)
+	getObject(ctx context.Context, kind schema.GroupVersionResource, namespace,
+		name string) (*unstructured.Unstructured, error)
 	// applyObject is a server-side apply, by which the fields of the object become ours, whoever had them.
 	applyObject(ctx context.Context, kind schema.GroupVersionResource, o *unstructured.Unstructured) error
-	mergeObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string, patch map[string]any) error
+	mergeObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string,
+		patch map[string]any) error
 	deleteObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string) error
 }
 
@@ -48,8 +50,10 @@ func objectPath(kind schema.GroupVersionResource, namespace, name string) string
 	return path.Join(p, kind.Resource, name)
 }
 
-func (r restObjectClient) getObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
-	b, err := r.restClient().Get().AbsPath(objectPath(kind, namespace, name)).SetHeader("Accept", jsonType).Do(ctx).Raw()
+func (r restObjectClient) getObject(ctx context.Context, kind schema.GroupVersionResource, namespace,
+	name string) (*unstructured.Unstructured, error) {
+	b, err := r.restClient().Get().AbsPath(objectPath(kind, namespace, name)).SetHeader("Accept",
+		jsonType).Do(ctx).Raw()
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +61,8 @@ func (r restObjectClient) getObject(ctx context.Context, kind schema.GroupVersio
 	return o, o.UnmarshalJSON(b)
 }
 
-func (r restObjectClient) applyObject(ctx context.Context, kind schema.GroupVersionResource, o *unstructured.Unstructured) error {
+func (r restObjectClient) applyObject(ctx context.Context, kind schema.GroupVersionResource,
+	o *unstructured.Unstructured) error {
 	b, err := o.MarshalJSON()
 	if err != nil {
 		return err
@@ -67,7 +72,8 @@ func (r restObjectClient) applyObject(ctx context.Context, kind schema.GroupVers
 		SetHeader("Accept", jsonType).Body(b).Do(ctx).Error()
 }
 
-func (r restObjectClient) mergeObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string, patch map[string]any) error {
+func (r restObjectClient) mergeObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string,
+	patch map[string]any) error {
 	b, err := json.Marshal(patch)
 	if err != nil {
 		return err
@@ -76,6 +82,8 @@ func (r restObjectClient) mergeObject(ctx context.Context, kind schema.GroupVers
 		Param("fieldManager", FieldManager).SetHeader("Accept", jsonType).Body(b).Do(ctx).Error()
 }
 
-func (r restObjectClient) deleteObject(ctx context.Context, kind schema.GroupVersionResource, namespace, name string) error {
-	return r.restClient().Delete().AbsPath(objectPath(kind, namespace, name)).SetHeader("Accept", jsonType).Do(ctx).Error()
+func (r restObjectClient) deleteObject(ctx context.Context, kind schema.GroupVersionResource, namespace,
+	name string) error {
+	return r.restClient().Delete().AbsPath(objectPath(kind, namespace, name)).SetHeader("Accept",
+		jsonType).Do(ctx).Error()
 }

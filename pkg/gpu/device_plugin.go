@@ -12,12 +12,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// pluginDir is where a device plugin meets the kubelet; on some systems the kubelet's directory is elsewhere, so that its
-// end alone tells.
+// pluginDir is where a device plugin meets the kubelet; on some systems the kubelet's directory is elsewhere, so that
+// its end alone tells.
 const pluginDir = "/device-plugins"
 
-// isDevicePlugin says that a DaemonSet is a device plugin for NVIDIA's accelerators, whoever made it. What only shares the
-// plugin's image, such as GPU Feature Discovery, does not meet the kubelet and is none.
+// isDevicePlugin says that a DaemonSet is a device plugin for NVIDIA's accelerators, whoever made it. What only shares
+// the plugin's image, such as GPU Feature Discovery, does not meet the kubelet and is none.
 func isDevicePlugin(ds *appsv1.DaemonSet) bool {
 	spec := &ds.Spec.Template.Spec
 	meets := slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool {
@@ -84,7 +84,9 @@ func foreignPluginFailure(foreign []appsv1.DaemonSet) *Failure {
 		images = append(images, c.Image)
 	}
 	return &Failure{Reason: SecondDevicePlugin, DaemonSet: full, Message: fmt.Sprintf(
-		"a device plugin for NVIDIA's accelerators that is not of this stack (%s); two of them take each other's devices away: "+
-			"remove it (kubectl -n %s delete daemonset %s, and what made it), or create the cluster with --gpu_stack none",
+		"a device plugin for NVIDIA's accelerators that is not of this stack (%s); two of them take each other's "+
+			"devices away: "+
+			"remove it (kubectl -n %s delete daemonset %s, and what made it), or create the cluster with "+
+			"--gpu_stack none",
 		strings.Join(images, ", "), ds.Namespace, ds.Name)}
 }

@@ -52,8 +52,8 @@ func listPods(ctx context.Context, c *Client, namespace, selector string) ([]cor
 	return list.Items, nil
 }
 
-// findChartTrouble is why a chart was not installed: what its RenderHelmChart says, or that the pods which install it fail. What
-// exactly they met is in their log, which Explain reads.
+// findChartTrouble is why a chart was not installed: what its RenderHelmChart says, or that the pods which install it
+// fail. What exactly they met is in their log, which Explain reads.
 func findChartTrouble(chart *unstructured.Unstructured, jobs []corev1.Pod) *Failure {
 	if chart == nil {
 		return nil
@@ -92,11 +92,14 @@ func classifyHelmError(words string) string {
 		return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(lower, s) })
 	}
 	switch {
-	case has("no chart version found", "improper constraint", "could not locate a version matching", "manifest unknown"),
+	case has("no chart version found", "improper constraint", "could not locate a version matching",
+		"manifest unknown"),
 		has("chart \"") && has("version \"") && has("not found"):
 		return BadChartVersion
-	case has("cannot be reached", "can't be reached", "is not a valid chart repository", "no such host", "connection refused", "i/o timeout", "dial tcp",
-		"tls handshake", "x509:", "failed to fetch", "context deadline exceeded", "no route to host", "server misbehaving", "connection reset"):
+	case has("cannot be reached", "can't be reached", "is not a valid chart repository", "no such host",
+		"connection refused", "i/o timeout", "dial tcp",
+		"tls handshake", "x509:", "failed to fetch", "context deadline exceeded", "no route to host",
+		"server misbehaving", "connection reset"):
 		return ChartUnreachable
 	}
 	return ChartFailed
@@ -114,7 +117,8 @@ func findPodTrouble(pods []corev1.Pod) *Failure {
 		if why == "" {
 			continue
 		}
-		return &Failure{Reason: PodFailing, Node: p.Spec.NodeName, DaemonSet: owningDaemonSet(p), Pod: p.Namespace + "/" + p.Name,
+		return &Failure{Reason: PodFailing, Node: p.Spec.NodeName, DaemonSet: owningDaemonSet(p),
+			Pod:       p.Namespace + "/" + p.Name,
 			Container: container, Message: why}
 	}
 	return nil
@@ -130,14 +134,16 @@ func owningDaemonSet(p *corev1.Pod) string {
 }
 
 // stuckReasons are the reasons for which a container waits that don't pass by themselves, or rarely.
-var stuckReasons = []string{"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
+var stuckReasons = []string{"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull",
+	"InvalidImageName", "CreateContainerConfigError",
 	"CreateContainerError", "RunContainerError"}
 
-// restartsUntilFailing is after how many restarts a container that is not ready counts as failing, even while it runs again.
+// restartsUntilFailing is after how many restarts a container that is not ready counts as failing, even while it runs
+// again.
 const restartsUntilFailing = 3
 
-// steadyFor is how long a container that was restarted often has to run before it is taken for one that came up late, such
-// as one that failed until its driver was built.
+// steadyFor is how long a container that was restarted often has to run before it is taken for one that came up late,
+// such as one that failed until its driver was built.
 const steadyFor = time.Minute
 
 // failingContainer is the container of a pod that keeps failing, and why; nothing where none does.
@@ -168,7 +174,8 @@ func failingContainer(p *corev1.Pod) (container, why string) {
 		if r := s.State.Running; r != nil && time.Since(r.StartedAt.Time) > steadyFor {
 			continue
 		}
-		// A kubelet with much to do shows a container as ended, and not in CrashLoopBackOff, while it waits to be started again.
+		// A kubelet with much to do shows a container as ended, and not in CrashLoopBackOff, while it waits to be
+		// started again.
 		down := s.State.Terminated != nil && (s.RestartCount > 0 || p.Spec.RestartPolicy == corev1.RestartPolicyNever)
 		if ended != "" && !s.Ready && (s.RestartCount >= restartsUntilFailing || down) {
 			return s.Name, fmt.Sprintf("%s, after %d restarts", ended, s.RestartCount)
@@ -180,8 +187,8 @@ func failingContainer(p *corev1.Pod) (container, why string) {
 	return "", ""
 }
 
-// ExplainFailure reads the last lines that the failing container wrote into a failure, and, where a chart can't be installed, finds
-// the reason in them. A log that can't be had leaves the failure as it is.
+// ExplainFailure reads the last lines that the failing container wrote into a failure, and, where a chart can't be
+// installed, finds the reason in them. A log that can't be had leaves the failure as it is.
 func ExplainFailure(ctx context.Context, c *Client, f *Failure) {
 	namespace, pod, ok := strings.Cut(f.Pod, "/")
 	if !ok || f.Log != nil {

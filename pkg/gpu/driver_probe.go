@@ -26,9 +26,9 @@ type Driver struct {
 // pciDevices is where Linux lists what is on the PCI bus.
 const pciDevices = "/sys/bus/pci/devices"
 
-// probeScript prints a line for each thing it finds. A driver that hangs, as one does whose device fell off the bus, must
-// not hang us. On the bus, 0x0300 and 0x0302 are display controllers: NVIDIA's audio functions and NVSwitches are of
-// other classes (https://pci-ids.ucw.cz/read/PD/03).
+// probeScript prints a line for each thing it finds. A driver that hangs, as one does whose device fell off the bus,
+// must not hang us. On the bus, 0x0300 and 0x0302 are display controllers: NVIDIA's audio functions and NVSwitches are
+// of other classes (https://pci-ids.ucw.cz/read/PD/03).
 const probeScript = `
 if command -v nvidia-smi >/dev/null 2>&1; then
   if out=$(timeout 60 nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1); then
@@ -98,8 +98,9 @@ type MachineDriver struct {
 	Driver  Driver `json:"driver"`
 }
 
-// FindCommonDriver is what all machines of a cluster have in common, so that one setting serves them all. A machine whose driver is
-// broken, which shows fewer accelerators than want, or whose answer differs from the others' is a *Failure that names it.
+// FindCommonDriver is what all machines of a cluster have in common, so that one setting serves them all. A machine
+// whose driver is broken, which shows fewer accelerators than want, or whose answer differs from the others' is a
+// *Failure that names it.
 func FindCommonDriver(machines []MachineDriver, want int) (Driver, error) {
 	var with, without []string
 	common := Driver{GPUs: want}
@@ -107,10 +108,12 @@ func FindCommonDriver(machines []MachineDriver, want int) (Driver, error) {
 		switch d := m.Driver; {
 		case d.Fault != "":
 			return Driver{}, &Failure{Reason: DriverBroken, Machine: m.Machine,
-				Message: "NVIDIA's driver is installed and does not work: " + d.Fault + "; use an image whose driver works, or one without"}
+				Message: "NVIDIA's driver is installed and does not work: " + d.Fault +
+					"; use an image whose driver works, or one without"}
 		case d.GPUs < want:
 			return Driver{}, &Failure{Reason: GPUMissing, Machine: m.Machine,
-				Message: fmt.Sprintf("it shows %s of the %d NVIDIA GPUs that were asked for; replace it, or look for the device with nvidia-smi -L and lspci", formatFoundCount(d.GPUs), want)}
+				Message: fmt.Sprintf("it shows %s of the %d NVIDIA GPUs that were asked for; replace it, or look "+
+					"for the device with nvidia-smi -L and lspci", formatFoundCount(d.GPUs), want)}
 		case d.Installed:
 			with = append(with, m.Machine)
 			if common.Version == "" {

@@ -30,7 +30,8 @@ func machine(t *testing.T, nvidiaSMI string, devices ...[2]string) (h *remote.Ho
 	t.Helper()
 	bin := t.TempDir()
 	if nvidiaSMI != "" {
-		if err := os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte("#!/bin/sh\n"+nvidiaSMI+"\n"), 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte("#!/bin/sh\n"+nvidiaSMI+"\n"),
+			0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,18 +60,22 @@ func machine(t *testing.T, nvidiaSMI string, devices ...[2]string) (h *remote.Ho
 }
 
 func TestAMachineShowsItsDriverAndItsGPUs(t *testing.T) {
-	gpu, audio, bridge, amd := [2]string{"0x10de", "0x030200"}, [2]string{"0x10de", "0x040300"}, [2]string{"0x10de", "0x068000"}, [2]string{"0x1002", "0x030000"}
+	gpu, audio, bridge, amd := [2]string{"0x10de", "0x030200"}, [2]string{"0x10de", "0x040300"}, [2]string{"0x10de",
+		"0x068000"}, [2]string{"0x1002", "0x030000"}
 	vga := [2]string{"0x10de", "0x030000"}
 	for name, c := range map[string]struct {
 		smi     string
 		devices [][2]string
 		want    Driver
 	}{
-		"a driver":              {working("580.126.20", 8), nil, Driver{Installed: true, Version: "580.126.20", GPUs: 8, Model: "NVIDIA A100-SXM4-80GB"}},
-		"a driver, a GPU short": {working("580.126.20", 7), [][2]string{gpu, gpu, gpu, gpu, gpu, gpu, gpu, gpu}, Driver{Installed: true, Version: "580.126.20", GPUs: 7, Model: "NVIDIA A100-SXM4-80GB"}},
-		"no driver":             {"", [][2]string{gpu, audio, vga, bridge, amd}, Driver{GPUs: 2}},
-		"nothing":               {"", [][2]string{amd}, Driver{}},
-		"a driver that fails": {"echo 'NVIDIA-SMI has failed because it could not'; echo 'communicate with the driver.'; exit 9", [][2]string{gpu},
+		"a driver": {working("580.126.20", 8), nil,
+			Driver{Installed: true, Version: "580.126.20", GPUs: 8, Model: "NVIDIA A100-SXM4-80GB"}},
+		"a driver, a GPU short": {working("580.126.20", 7), [][2]string{gpu, gpu, gpu, gpu, gpu, gpu, gpu, gpu},
+			Driver{Installed: true, Version: "580.126.20", GPUs: 7, Model: "NVIDIA A100-SXM4-80GB"}},
+		"no driver": {"", [][2]string{gpu, audio, vga, bridge, amd}, Driver{GPUs: 2}},
+		"nothing":   {"", [][2]string{amd}, Driver{}},
+		"a driver that fails": {"echo 'NVIDIA-SMI has failed because it could not'; echo 'communicate with the " +
+			"driver.'; exit 9", [][2]string{gpu},
 			Driver{Fault: "NVIDIA-SMI has failed because it could not communicate with the driver. (exit 9)", GPUs: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -110,14 +115,19 @@ func TestMachinesAgreeOrTheOneThatDiffersIsNamed(t *testing.T) {
 		reason, machine string
 		says            string
 	}{
-		"all have one":      {machines(with, with), true, "", "", ""},
-		"none has one":      {machines(without, without), false, "", "", ""},
-		"one has one":       {machines(without, without, with), false, DriverDiffers, "m2", "it has NVIDIA's driver, while m0, m1 have none"},
-		"one has none":      {machines(with, without, with), false, DriverDiffers, "m1", "it has no NVIDIA driver, while m0, m2 have one"},
-		"half and half":     {machines(with, without), false, DriverDiffers, "m0", "while m1 have none"},
-		"two of many":       {machines(without, with, without, with, without), false, DriverDiffers, "m1", "as m3, while m0, m2, m4 have none"},
-		"a broken one":      {machines(with, Driver{Fault: "no devices", GPUs: 8}), false, DriverBroken, "m1", "no devices"},
-		"a GPU short":       {machines(with, Driver{Installed: true, GPUs: 7}), false, GPUMissing, "m1", "only 7 of the 8"},
+		"all have one": {machines(with, with), true, "", "", ""},
+		"none has one": {machines(without, without), false, "", "", ""},
+		"one has one": {machines(without, without, with), false, DriverDiffers, "m2",
+			"it has NVIDIA's driver, while m0, m1 have none"},
+		"one has none": {machines(with, without, with), false, DriverDiffers, "m1",
+			"it has no NVIDIA driver, while m0, m2 have one"},
+		"half and half": {machines(with, without), false, DriverDiffers, "m0", "while m1 have none"},
+		"two of many": {machines(without, with, without, with, without), false, DriverDiffers, "m1",
+			"as m3, while m0, m2, m4 have none"},
+		"a broken one": {machines(with, Driver{Fault: "no devices", GPUs: 8}), false, DriverBroken, "m1",
+			"no devices"},
+		"a GPU short": {machines(with, Driver{Installed: true, GPUs: 7}), false, GPUMissing, "m1",
+			"only 7 of the 8"},
 		"no GPU":            {machines(without, Driver{}), false, GPUMissing, "m1", "none of the 8"},
 		"more GPUs":         {machines(Driver{Installed: true, GPUs: 16}), true, "", "", ""},
 		"no machine at all": {nil, false, "", "", ""},
@@ -130,7 +140,8 @@ func TestMachinesAgreeOrTheOneThatDiffersIsNamed(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.As(err, &f) || f.Reason != c.reason || f.Machine != c.machine || !strings.Contains(err.Error(), c.says) {
+		if !errors.As(err, &f) || f.Reason != c.reason || f.Machine != c.machine ||
+			!strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v (%+v), want %s of %s, saying %q", name, err, f, c.reason, c.machine, c.says)
 		}
 	}

@@ -27,7 +27,8 @@ type memory struct {
 	uninstall func(name string)
 }
 
-func (m *memory) getObject(_ context.Context, kind schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
+func (m *memory) getObject(_ context.Context, kind schema.GroupVersionResource, namespace,
+	name string) (*unstructured.Unstructured, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if o := m.there[objectPath(kind, namespace, name)]; o != nil {
@@ -44,7 +45,8 @@ func (m *memory) applyObject(_ context.Context, kind schema.GroupVersionResource
 	return nil
 }
 
-func (m *memory) mergeObject(_ context.Context, kind schema.GroupVersionResource, namespace, name string, patch map[string]any) error {
+func (m *memory) mergeObject(_ context.Context, kind schema.GroupVersionResource, namespace, name string,
+	patch map[string]any) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o := m.there[objectPath(kind, namespace, name)]
@@ -105,7 +107,8 @@ func operatorsPlugin(ready, desired int32) *appsv1.DaemonSet {
 
 // released marks what a chart brought itself.
 func released(ds *appsv1.DaemonSet, release string) *appsv1.DaemonSet {
-	ds.Annotations = map[string]string{"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": ds.Namespace}
+	ds.Annotations = map[string]string{"meta.helm.sh/release-name": release,
+		"meta.helm.sh/release-namespace": ds.Namespace}
 	return ds
 }
 
@@ -141,11 +144,13 @@ func operatorsCluster(t *testing.T) (*Client, *memory) {
 	t.Helper()
 	c, m := cluster(operatorsPlugin(2, 2), daemonSet("gpu-operator", "gpu-feature-discovery", pluginImage, false, 2, 2),
 		node("a", 8, "nvidia.com/cuda.driver-version.full", "580.126.20"), node("b", 8),
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "gpu-operator", Name: "sh.helm.release.v1.gpu-operator.v1",
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "gpu-operator",
+			Name:   "sh.helm.release.v1.gpu-operator.v1",
 			Labels: map[string]string{"owner": "helm", "name": "gpu-operator"}}, Type: "helm.sh/release.v1"},
 		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "gpu-operator", Name: "gpu-operator"}})
 	m.put(rendered(t, api.GPUStackOperator, hasDriver))
-	m.put(policy("ready", map[string]any{"devicePlugin": map[string]any{"enabled": true}, "driver": map[string]any{"enabled": false}}))
+	m.put(policy("ready", map[string]any{"devicePlugin": map[string]any{"enabled": true},
+		"driver": map[string]any{"enabled": false}}))
 	return c, m
 }
 

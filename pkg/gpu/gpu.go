@@ -1,6 +1,6 @@
-// Package gpu makes a cluster's NVIDIA accelerators known to Kubernetes: it probes machines for their driver, renders and
-// applies the RenderHelmChart resource of the GPU Operator or of the device plugin alone, and says whether every node offers what
-// it should, and if not, which part of the stack is to blame.
+// Package gpu makes a cluster's NVIDIA accelerators known to Kubernetes: it probes machines for their driver, renders
+// and applies the RenderHelmChart resource of the GPU Operator or of the device plugin alone, and says whether every
+// node offers what it should, and if not, which part of the stack is to blame.
 package gpu
 
 import (
@@ -15,8 +15,8 @@ import (
 // FieldManager is under which name we own what we apply.
 const FieldManager = "skyctl"
 
-// The two charts and what they are installed as. The names are those that NVIDIA's documentation uses, so that its advice
-// fits what a person finds on the cluster.
+// The two charts and what they are installed as. The names are those that NVIDIA's documentation uses, so that its
+// advice fits what a person finds on the cluster.
 const (
 	chartNamespace = "kube-system" // where RKE2's Helm controller looks
 	operatorName   = "gpu-operator"
@@ -83,7 +83,8 @@ type Failure struct {
 func (f *Failure) Error() string {
 	var where []string
 	for _, part := range []struct{ kind, name string }{
-		{"machine", f.Machine}, {"DaemonSet", f.DaemonSet}, {"node", f.Node}, {"pod", f.Pod}, {"container", f.Container},
+		{"machine", f.Machine}, {"DaemonSet", f.DaemonSet}, {"node", f.Node}, {"pod", f.Pod},
+		{"container", f.Container},
 	} {
 		if part.name != "" {
 			where = append(where, part.kind+" "+part.name)
@@ -105,7 +106,8 @@ func (f *Failure) hasSameSubject(o *Failure) bool {
 	if f.isChartFailure() && o.isChartFailure() { // one pod after the other tries to install it
 		return true
 	}
-	return f.Reason == o.Reason && f.DaemonSet == o.DaemonSet && f.Pod == o.Pod && f.Container == o.Container && f.Node == o.Node
+	return f.Reason == o.Reason && f.DaemonSet == o.DaemonSet && f.Pod == o.Pod && f.Container == o.Container &&
+		f.Node == o.Node
 }
 
 func (f *Failure) isChartFailure() bool {

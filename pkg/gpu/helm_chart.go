@@ -24,14 +24,15 @@ const (
 type Stack struct {
 	// Kind is one of the GPUStack constants of package api.
 	Kind string
-	// Repo is a chart repository (https://, http://) or a registry with charts (oci://) for both charts; empty: NVIDIA's own.
+	// Repo is a chart repository (https://, http://) or a registry with charts (oci://) for both charts; empty:
+	// NVIDIA's own.
 	Repo string
 	// OperatorVersion and PluginVersion are versions of the charts; empty: the pinned ones.
 	OperatorVersion, PluginVersion string
 	// Values are a person's own, for the chart of this Kind.
 	Values map[string]any
-	// Mirror is a registry, with a path or without, that has the images of nvcr.io and registry.k8s.io under their paths
-	// there; empty: they come from home.
+	// Mirror is a registry, with a path or without, that has the images of nvcr.io and registry.k8s.io under their
+	// paths there; empty: they come from home.
 	Mirror string
 }
 
@@ -111,8 +112,8 @@ func (s Stack) RenderHelmChart(d Driver) (*unstructured.Unstructured, error) {
 	}}, nil
 }
 
-// chartDifferences says in which of the fields that we own a RenderHelmChart differs from what it should be. Values are compared by
-// what they mean, so that a comment or another order is no difference.
+// chartDifferences says in which of the fields that we own a RenderHelmChart differs from what it should be. Values are
+// compared by what they mean, so that a comment or another order is no difference.
 func chartDifferences(live, want *unstructured.Unstructured) []string {
 	var found []string
 	wantSpec, _ := want.Object["spec"].(map[string]any)
@@ -150,7 +151,8 @@ func valueDifferences(live, want map[string]any, path string) []string {
 		case isMap:
 			found = append(found, valueDifferences(l, w, path+key+".")...)
 		case !reflect.DeepEqual(live[key], want[key]):
-			found = append(found, fmt.Sprintf("value %s%s is %v, should be %v", path, key, valueOrUnset(live[key]), valueOrUnset(want[key])))
+			found = append(found, fmt.Sprintf("value %s%s is %v, should be %v", path, key, valueOrUnset(live[key]),
+				valueOrUnset(want[key])))
 		}
 	}
 	for _, key := range sortedKeys(live) {

@@ -45,22 +45,27 @@ var charts = map[string]struct {
 	driver Driver
 	keys   string
 }{
-	"operator-no-driver":   {Stack{Kind: api.GPUStackOperator}, noDriver, "gpu-operator-v26.3.2"},
-	"operator-driver":      {Stack{Kind: api.GPUStackOperator}, hasDriver, "gpu-operator-v26.3.2"},
-	"operator-before-cdi":  {Stack{Kind: api.GPUStackOperator, OperatorVersion: "v25.3.4"}, hasDriver, "gpu-operator-v25.3.4"},
-	"operator-mirror":      {Stack{Kind: api.GPUStackOperator, Repo: "https://charts.example.com/nvidia/", Mirror: "registry.example.com/mirror/"}, noDriver, "gpu-operator-v26.3.2"},
-	"operator-oci":         {Stack{Kind: api.GPUStackOperator, Repo: "oci://registry.example.com/charts"}, noDriver, "gpu-operator-v26.3.2"},
-	"operator-extra":       {Stack{Kind: api.GPUStackOperator, Values: extra()}, noDriver, "gpu-operator-v26.3.2"},
-	"device-plugin":        {Stack{Kind: api.GPUStackDevicePlugin}, hasDriver, "nvidia-device-plugin-0.19.2"},
-	"device-plugin-mirror": {Stack{Kind: api.GPUStackDevicePlugin, Repo: "http://charts:8080", PluginVersion: "v0.20.0", Mirror: "registry:5000"}, hasDriver, "nvidia-device-plugin-0.19.2"},
+	"operator-no-driver": {Stack{Kind: api.GPUStackOperator}, noDriver, "gpu-operator-v26.3.2"},
+	"operator-driver":    {Stack{Kind: api.GPUStackOperator}, hasDriver, "gpu-operator-v26.3.2"},
+	"operator-before-cdi": {Stack{Kind: api.GPUStackOperator, OperatorVersion: "v25.3.4"}, hasDriver,
+		"gpu-operator-v25.3.4"},
+	"operator-mirror": {Stack{Kind: api.GPUStackOperator, Repo: "https://charts.example.com/nvidia/",
+		Mirror: "registry.example.com/mirror/"}, noDriver, "gpu-operator-v26.3.2"},
+	"operator-oci": {Stack{Kind: api.GPUStackOperator, Repo: "oci://registry.example.com/charts"}, noDriver,
+		"gpu-operator-v26.3.2"},
+	"operator-extra": {Stack{Kind: api.GPUStackOperator, Values: extra()}, noDriver, "gpu-operator-v26.3.2"},
+	"device-plugin":  {Stack{Kind: api.GPUStackDevicePlugin}, hasDriver, "nvidia-device-plugin-0.19.2"},
+	"device-plugin-mirror": {Stack{Kind: api.GPUStackDevicePlugin, Repo: "http://charts:8080", PluginVersion: "v0.20.0",
+		Mirror: "registry:5000"}, hasDriver, "nvidia-device-plugin-0.19.2"},
 }
 
 // extra are a person's own values: some that we don't set, and a variable beside ours.
 func extra() map[string]any {
 	return map[string]any{
-		"driver":  map[string]any{"version": "570.172.08"},
-		"mig":     map[string]any{"strategy": "mixed"},
-		"toolkit": map[string]any{"env": []any{map[string]any{"name": "ACCEPT_NVIDIA_VISIBLE_DEVICES_AS_VOLUME_MOUNTS", "value": "true"}}},
+		"driver": map[string]any{"version": "570.172.08"},
+		"mig":    map[string]any{"strategy": "mixed"},
+		"toolkit": map[string]any{"env": []any{map[string]any{"name": "ACCEPT_NVIDIA_VISIBLE_DEVICES_AS_VOLUME_MOUNTS",
+			"value": "true"}}},
 	}
 }
 
@@ -153,7 +158,8 @@ func TestTheDriverIsInstalledWhereThereIsNone(t *testing.T) {
 		{Stack{Kind: "operator", OperatorVersion: "24.9.2"}, hasDriver, "cdi", nil, false},
 		{Stack{Kind: "device-plugin"}, hasDriver, "devicePlugin.enabled", true, true},
 		{Stack{Kind: "device-plugin"}, hasDriver, "gfd.enabled", false, true},
-		{Stack{Kind: "operator", Mirror: "r.example.com"}, noDriver, "driver.manager.repository", "r.example.com/nvidia/cloud-native", true},
+		{Stack{Kind: "operator", Mirror: "r.example.com"}, noDriver, "driver.manager.repository",
+			"r.example.com/nvidia/cloud-native", true},
 		{Stack{Kind: "operator"}, noDriver, "driver.repository", nil, false},
 	} {
 		values, err := c.stack.withDefaults().chartValues(c.driver)
@@ -184,17 +190,23 @@ func TestWhatCanNotBeInstalledIsAnError(t *testing.T) {
 		driver Driver
 		says   string
 	}{
-		"no version":              {Stack{Kind: "operator", OperatorVersion: "latest"}, noDriver, `"latest" is not the version of a chart`},
-		"no version of a plugin":  {Stack{Kind: "device-plugin", PluginVersion: "0.19"}, hasDriver, `"0.19" is not the version of a chart`},
+		"no version": {Stack{Kind: "operator", OperatorVersion: "latest"}, noDriver,
+			`"latest" is not the version of a chart`},
+		"no version of a plugin": {Stack{Kind: "device-plugin", PluginVersion: "0.19"}, hasDriver,
+			`"0.19" is not the version of a chart`},
 		"nothing to install":      {Stack{Kind: "none"}, noDriver, "no chart"},
 		"a plugin without driver": {Stack{Kind: "device-plugin"}, noDriver, "--gpu_stack operator"},
-		"another owner of the plugin": {Stack{Kind: "operator", Values: map[string]any{"devicePlugin": map[string]any{"enabled": false}}},
+		"another owner of the plugin": {Stack{Kind: "operator",
+			Values: map[string]any{"devicePlugin": map[string]any{"enabled": false}}},
 			noDriver, "devicePlugin.enabled"},
-		"a driver against the probe": {Stack{Kind: "operator", Values: map[string]any{"driver": map[string]any{"enabled": true}}},
+		"a driver against the probe": {Stack{Kind: "operator",
+			Values: map[string]any{"driver": map[string]any{"enabled": true}}},
 			hasDriver, "driver.enabled"},
-		"a template of containerd": {Stack{Kind: "operator", Values: env("CONTAINERD_CONFIG", "/var/lib/rancher/rke2/agent/etc/containerd/config.toml.tmpl")},
+		"a template of containerd": {Stack{Kind: "operator",
+			Values: env("CONTAINERD_CONFIG", "/var/lib/rancher/rke2/agent/etc/containerd/config.toml.tmpl")},
 			noDriver, "#992"},
-		"an environment that is none": {Stack{Kind: "operator", Values: map[string]any{"toolkit": map[string]any{"env": "A=b"}}}, noDriver, "toolkit.env"},
+		"an environment that is none": {Stack{Kind: "operator",
+			Values: map[string]any{"toolkit": map[string]any{"env": "A=b"}}}, noDriver, "toolkit.env"},
 	} {
 		if chart, err := c.stack.RenderHelmChart(c.driver); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v, %v, want it to say %q", name, chart, err, c.says)
@@ -219,7 +231,8 @@ func TestOnlyADifferenceInMeaningIsADifference(t *testing.T) {
 	}
 	content := want.Object["spec"].(map[string]any)["valuesContent"].(string)
 	if diff := change(func(s map[string]any) {
-		s["valuesContent"] = "# reordered\ntoolkit: {enabled: true, env: [{value: /run/k3s/containerd/containerd.sock, name: CONTAINERD_SOCKET}]}\n" +
+		s["valuesContent"] = "# reordered\ntoolkit: {enabled: true, env: [{value: " +
+			"/run/k3s/containerd/containerd.sock, name: CONTAINERD_SOCKET}]}\n" +
 			"driver: {enabled: true}\ndevicePlugin: {enabled: true}\ncdi: {enabled: true}\n"
 		s["backOffLimit"] = int64(3) // not ours
 	}); len(diff) > 0 {
@@ -229,10 +242,15 @@ func TestOnlyADifferenceInMeaningIsADifference(t *testing.T) {
 		"version is v1.2.3, should be v26.3.2": func(s map[string]any) { s["version"] = "v1.2.3" },
 		"repo is unset":                        func(s map[string]any) { delete(s, "repo") },
 		"value devicePlugin.enabled is false, should be true": func(s map[string]any) {
-			s["valuesContent"] = strings.Replace(content, "devicePlugin:\n  enabled: true", "devicePlugin:\n  enabled: false", 1)
+			s["valuesContent"] = strings.Replace(content, "devicePlugin:\n  enabled: true",
+				"devicePlugin:\n  enabled: false", 1)
 		},
-		"value mig is map[strategy:mixed], should be unset": func(s map[string]any) { s["valuesContent"] = content + "mig: {strategy: mixed}\n" },
-		"value cdi.enabled is unset, should be true":        func(s map[string]any) { s["valuesContent"] = "not: [yaml" },
+		"value mig is map[strategy:mixed], should be unset": func(s map[string]any) {
+			s["valuesContent"] = content + "mig: {strategy: mixed}\n"
+		},
+		"value cdi.enabled is unset, should be true": func(s map[string]any) {
+			s["valuesContent"] = "not: [yaml"
+		},
 	} {
 		if diff := change(f); !strings.Contains(strings.Join(diff, "\n"), says) {
 			t.Errorf("got %q, want %q", diff, says)
@@ -263,7 +281,8 @@ func TestExtraValuesAreReadFromAFile(t *testing.T) {
 }
 
 func TestThePinnedVersionsAreThoseOfTheSettings(t *testing.T) {
-	if config.DefaultGPUOperatorVersion != DefaultOperatorVersion || config.DefaultGPUPluginVersion != DefaultPluginVersion {
+	if config.DefaultGPUOperatorVersion != DefaultOperatorVersion ||
+		config.DefaultGPUPluginVersion != DefaultPluginVersion {
 		t.Errorf("settings pin %s and %s", config.DefaultGPUOperatorVersion, config.DefaultGPUPluginVersion)
 	}
 }

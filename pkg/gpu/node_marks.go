@@ -17,7 +17,8 @@ import (
 const (
 	// AcceleratorLabel says on a node which accelerators it has, as the spec calls them.
 	AcceleratorLabel = "skyctl.sky-shift.org/accelerator"
-	// VerifiedAnnotation says on a node for which incarnation of its machine a workload got an accelerator and ended well.
+	// VerifiedAnnotation says on a node for which incarnation of its machine a workload got an accelerator and ended
+	// well.
 	VerifiedAnnotation = "skyctl.sky-shift.org/gpu-verified"
 	// presentLabel tells the device plugin's chart where to run; beside the operator, the operator sets it.
 	presentLabel = "nvidia.com/gpu.present"
@@ -32,8 +33,8 @@ type NodeMark struct {
 	Kind string
 	// Accelerator is what the spec calls them.
 	Accelerator string
-	// Taint keeps pods off the node that ask for no accelerator. It is for workers alone: where the head has it too, the
-	// cluster's own pods find no place.
+	// Taint keeps pods off the node that ask for no accelerator. It is for workers alone: where the head has it too,
+	// the cluster's own pods find no place.
 	Taint bool
 }
 
@@ -68,12 +69,13 @@ func patchNodeMarks(ctx context.Context, c *Client, name string, m NodeMark) err
 	if err != nil {
 		return err
 	}
-	_, err = c.core.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, b, metav1.PatchOptions{FieldManager: FieldManager})
+	_, err = c.core.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, b,
+		metav1.PatchOptions{FieldManager: FieldManager})
 	return err
 }
 
-// newMarkPatch is the merge patch that marks a node, nil where it is marked. Taints are replaced as a whole, so that the patch
-// holds for the revision only that they were read at.
+// newMarkPatch is the merge patch that marks a node, nil where it is marked. Taints are replaced as a whole, so that
+// the patch holds for the revision only that they were read at.
 func newMarkPatch(node *corev1.Node, m NodeMark) map[string]any {
 	labels := map[string]any{}
 	want := map[string]string{AcceleratorLabel: toLabelValue(m.Accelerator)}
@@ -102,8 +104,8 @@ func newMarkPatch(node *corev1.Node, m NodeMark) map[string]any {
 // toLabelValue is an accelerator's name as a label's value may be.
 func toLabelValue(accelerator string) string { return strings.TrimRight(accelerator, "-_.") }
 
-// FindUnverifiedNodes are those of the nodes, given with the incarnations of their machines, on which no workload of that incarnation
-// has got an accelerator yet. A node that is not there is not among them.
+// FindUnverifiedNodes are those of the nodes, given with the incarnations of their machines, on which no workload of
+// that incarnation has got an accelerator yet. A node that is not there is not among them.
 func FindUnverifiedNodes(ctx context.Context, c *Client, incarnations map[string]string) ([]string, error) {
 	nodes, err := listNodes(ctx, c)
 	if err != nil {
@@ -125,7 +127,8 @@ func annotateVerified(ctx context.Context, c *Client, node, incarnation string) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if _, err := c.core.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, b, metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
+	if _, err := c.core.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, b,
+		metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
 		return fmt.Errorf("noting on node %s that a workload got an accelerator: %w", node, err)
 	}
 	return nil

@@ -12,9 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// FindDrift says, a line each, how a stack that was installed differs from what it should be: its RenderHelmChart edited or
-// removed, its release uninstalled, the operator or the device plugin deleted, its policy edited. Nothing is changed; Reapply
-// mends all of it. Where d is nil, whether a driver is installed is taken as the RenderHelmChart has it.
+// FindDrift says, a line each, how a stack that was installed differs from what it should be: its RenderHelmChart
+// edited or removed, its release uninstalled, the operator or the device plugin deleted, its policy edited. Nothing is
+// changed; Reapply mends all of it. Where d is nil, whether a driver is installed is taken as the RenderHelmChart has
+// it.
 func FindDrift(ctx context.Context, c *Client, s Stack, d *Driver) ([]string, error) {
 	chart := chartName(s.Kind)
 	live, err := readChart(ctx, c, chart)
@@ -52,7 +53,8 @@ func FindDrift(ctx context.Context, c *Client, s Stack, d *Driver) ([]string, er
 	}
 	diffs := policyDifferences(policy, *d)
 	for _, key := range sortedKeys(diffs) {
-		found = append(found, fmt.Sprintf("ClusterPolicy %s: %s.enabled is %v, should be %v", policyName, key, !diffs[key], diffs[key]))
+		found = append(found, fmt.Sprintf("ClusterPolicy %s: %s.enabled is %v, should be %v", policyName, key,
+			!diffs[key], diffs[key]))
 	}
 	return found, nil
 }
@@ -125,9 +127,10 @@ func hasHelmRelease(ctx context.Context, c *Client, kind string) (bool, error) {
 	return false, nil
 }
 
-// InspectStack is what a sweep reads: how a stack is, and why it is not as it was installed; nothing where it is. d is as for
-// Drifted. Reapply and Await are the repair.
-func InspectStack(ctx context.Context, c *Client, s Stack, d *Driver, expected map[string]int) (st Status, why string, err error) {
+// InspectStack is what a sweep reads: how a stack is, and why it is not as it was installed; nothing where it is. d is
+// as for Drifted. Reapply and Await are the repair.
+func InspectStack(ctx context.Context, c *Client, s Stack, d *Driver, expected map[string]int) (st Status, why string,
+	err error) {
 	if st, err = ReadStatus(ctx, c, s.Kind, expected); err != nil {
 		return st, "", err
 	}

@@ -19,7 +19,8 @@ import (
 // Status is what a cluster shows of its GPU stack at one time.
 type Status struct {
 	Kind string
-	// Policy is the state of the operator's ClusterPolicy, such as "ready" or "notReadyReason"; empty where there is none.
+	// Policy is the state of the operator's ClusterPolicy, such as "ready" or "notReadyReason"; empty where there is
+	// none.
 	Policy string
 	// DaemonSets are those of the stack.
 	DaemonSets []DaemonSet
@@ -41,8 +42,8 @@ type DaemonSet struct {
 	Stale bool
 }
 
-// ReadStatus asks a cluster how its GPU stack is. expected is how many accelerators each node should offer, by the node's name; a
-// node that is not there offers none.
+// ReadStatus asks a cluster how its GPU stack is. expected is how many accelerators each node should offer, by the
+// node's name; a node that is not there offers none.
 func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string]int) (Status, error) {
 	st := Status{Kind: kind}
 	own, foreign, err := listDaemonSets(ctx, c, kind)
@@ -54,13 +55,16 @@ func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string
 		return st, err
 	}
 	for _, ds := range own {
-		st.DaemonSets = append(st.DaemonSets, DaemonSet{Name: ds.Name, Desired: int(ds.Status.DesiredNumberScheduled), Ready: int(ds.Status.NumberReady),
-			Stale: ds.Status.ObservedGeneration < ds.Generation})
+		st.DaemonSets = append(st.DaemonSets,
+			DaemonSet{Name: ds.Name, Desired: int(ds.Status.DesiredNumberScheduled), Ready: int(ds.Status.NumberReady),
+				Stale: ds.Status.ObservedGeneration < ds.Generation})
 	}
 	for _, node := range sortedKeys(expected) {
-		st.Nodes = append(st.Nodes, api.NodeGPUs{Node: node, Expected: expected[node], Offered: offeredGPUs(nodes[node])})
+		st.Nodes = append(st.Nodes, api.NodeGPUs{Node: node, Expected: expected[node],
+			Offered: offeredGPUs(nodes[node])})
 		if why := notReadyReason(nodes[node]); why != "" && st.down == nil {
-			st.down = &Failure{Reason: NodeNotReady, Node: node, Message: why + "; nothing of the stack can come up there"}
+			st.down = &Failure{Reason: NodeNotReady, Node: node,
+				Message: why + "; nothing of the stack can come up there"}
 		}
 	}
 	if kind == api.GPUStackNone {
@@ -121,9 +125,11 @@ func offeredGPUs(n *corev1.Node) int {
 	return int(q.Value())
 }
 
-// stackVersions of the parts of a stack. GPU Feature Discovery labels nodes with the version of their driver; where it does not
-// run, the image of the driver's DaemonSet has it, and where the driver came with the machine only the probe knows.
-func stackVersions(chart *unstructured.Unstructured, own []appsv1.DaemonSet, nodes map[string]*corev1.Node, expected map[string]int) api.Versions {
+// stackVersions of the parts of a stack. GPU Feature Discovery labels nodes with the version of their driver; where it
+// does not run, the image of the driver's DaemonSet has it, and where the driver came with the machine only the probe
+// knows.
+func stackVersions(chart *unstructured.Unstructured, own []appsv1.DaemonSet, nodes map[string]*corev1.Node,
+	expected map[string]int) api.Versions {
 	var v api.Versions
 	if chart != nil && chart.GetName() == operatorName {
 		v.GPUOperator, _, _ = unstructured.NestedString(chart.Object, "spec", "version")
@@ -155,7 +161,8 @@ func driverVersionFromLabels(labels map[string]string) string {
 		return full
 	}
 	var parts []string
-	for _, key := range []string{"nvidia.com/cuda.driver.major", "nvidia.com/cuda.driver.minor", "nvidia.com/cuda.driver.rev"} {
+	for _, key := range []string{"nvidia.com/cuda.driver.major", "nvidia.com/cuda.driver.minor",
+		"nvidia.com/cuda.driver.rev"} {
 		if labels[key] != "" {
 			parts = append(parts, labels[key])
 		}
@@ -215,10 +222,11 @@ func (s Status) unsettledParts() string {
 	return strings.Join(parts, ", ")
 }
 
-// IsReady says that the stack is up and every node offers what it should. A ready policy alone proves nothing: it is so on a
-// cluster where no node was found to have accelerators too.
+// IsReady says that the stack is up and every node offers what it should. A ready policy alone proves nothing: it is so
+// on a cluster where no node was found to have accelerators too.
 func (s Status) IsReady() bool {
-	return s.isSettled() && len(s.nodesMissingGPUs()) == 0 && (s.Trouble == nil || s.Trouble.Reason != SecondDevicePlugin)
+	return s.isSettled() && len(s.nodesMissingGPUs()) == 0 &&
+		(s.Trouble == nil || s.Trouble.Reason != SecondDevicePlugin)
 }
 
 // SummaryLine says in one line how far the stack has come.
@@ -259,8 +267,9 @@ func (s Status) describeShortage(short []api.NodeGPUs) string {
 	return abbreviateList(lines)
 }
 
-// UpdateClusterStatus writes what was seen into a cluster's status: the condition, the versions, and what each node offers. A version
-// that does not show stays as it was: the driver's is known from the probe where it came with the machines.
+// UpdateClusterStatus writes what was seen into a cluster's status: the condition, the versions, and what each node
+// offers. A version that does not show stays as it was: the driver's is known from the probe where it came with the
+// machines.
 func (s Status) UpdateClusterStatus(to *api.ClusterStatus, now time.Time) {
 	condition := s.ToCondition()
 	condition.Message = redact.Text(condition.Message) // it may quote what a pod said

@@ -21,10 +21,16 @@ func TestReadinessIsJudgedNodeByNode(t *testing.T) {
 		says   string
 	}{
 		"all is well": {func(*Client, *memory) {}, true, "Ready", "16 of 16 GPUs are offered"},
-		"a ready policy and no GPUs": {func(c *Client, _ *memory) { setNode(c, node("b", 0)) }, false, AllocatableMissing,
+		"a ready policy and no GPUs": {func(c *Client, _ *memory) {
+			setNode(c, node("b", 0))
+		}, false, AllocatableMissing,
 			"node b offers 0 of 8"},
-		"a GPU short": {func(c *Client, _ *memory) { setNode(c, node("b", 7)) }, false, AllocatableMissing, "node b offers 7 of 8"},
-		"a node that never had a plugin": {func(c *Client, _ *memory) { setNode(c, node("b", -1)) }, false, AllocatableMissing,
+		"a GPU short": {func(c *Client, _ *memory) {
+			setNode(c, node("b", 7))
+		}, false, AllocatableMissing, "node b offers 7 of 8"},
+		"a node that never had a plugin": {func(c *Client, _ *memory) {
+			setNode(c, node("b", -1))
+		}, false, AllocatableMissing,
 			"node b offers 0 of 8"},
 		"a node that is gone": {func(c *Client, _ *memory) {
 			_ = c.core.CoreV1().Nodes().Delete(context.Background(), "b", metav1.DeleteOptions{})
@@ -32,10 +38,13 @@ func TestReadinessIsJudgedNodeByNode(t *testing.T) {
 		"more than expected": {func(c *Client, _ *memory) { setNode(c, node("b", 56)) }, true, "Ready", "16 of 16"},
 		"a policy that is not ready": {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, false, "NotReady",
 			"the GPU Operator's policy is notReady"},
-		"no policy": {func(_ *Client, m *memory) { delete(m.there, objectPath(clusterPolicies, "", policyName)) }, false, "NotReady",
+		"no policy": {func(_ *Client, m *memory) {
+			delete(m.there, objectPath(clusterPolicies, "", policyName))
+		}, false, "NotReady",
 			"not installed yet"},
 		"a DaemonSet on one node only": {func(c *Client, _ *memory) {
-			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
+			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2),
+				metav1.UpdateOptions{})
 		}, false, "NotReady", "DaemonSets on fewer nodes than they should be: nvidia-device-plugin-daemonset 1/2"},
 		"a DaemonSet that was just made": {func(c *Client, _ *memory) {
 			ds := operatorsPlugin(0, 0)
@@ -71,11 +80,14 @@ func TestTheVersionsOfTheStackAreSeen(t *testing.T) {
 	if err != nil || st.Versions != want {
 		t.Errorf("got %+v, %v, want %+v", st.Versions, err, want)
 	}
-	driver := daemonSet("gpu-operator", "nvidia-driver-daemonset", "nvcr.io/nvidia/driver:570.172.08-ubuntu22.04@sha256:00", false, 1, 1)
-	c, m := cluster(driver, operatorsPlugin(1, 1), node("a", 8, "nvidia.com/cuda.driver.major", "570", "nvidia.com/cuda.driver.minor", "172"))
+	driver := daemonSet("gpu-operator", "nvidia-driver-daemonset",
+		"nvcr.io/nvidia/driver:570.172.08-ubuntu22.04@sha256:00", false, 1, 1)
+	c, m := cluster(driver, operatorsPlugin(1, 1),
+		node("a", 8, "nvidia.com/cuda.driver.major", "570", "nvidia.com/cuda.driver.minor", "172"))
 	m.put(rendered(t, api.GPUStackOperator, noDriver))
 	for expects, want := range map[string]string{"a": "570.172", "gone": "570.172.08-ubuntu22.04"} {
-		if st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, map[string]int{expects: 8}); err != nil || st.Versions.GPUDriver != want {
+		if st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, map[string]int{expects: 8}); err != nil ||
+			st.Versions.GPUDriver != want {
 			t.Errorf("driver %q, %v, want %q", st.Versions.GPUDriver, err, want)
 		}
 	}
@@ -84,7 +96,8 @@ func TestTheVersionsOfTheStackAreSeen(t *testing.T) {
 func TestWithoutAStackOnlyWhatNodesOfferCounts(t *testing.T) {
 	c, _ := cluster(daemonSet("kube-system", "theirs", pluginImage, true, 1, 1), node("a", 8))
 	for count, ready := range map[int]bool{8: true, 9: false} {
-		if st, err := ReadStatus(t.Context(), c, api.GPUStackNone, map[string]int{"a": count}); err != nil || st.IsReady() != ready {
+		if st, err := ReadStatus(t.Context(), c, api.GPUStackNone, map[string]int{"a": count}); err != nil ||
+			st.IsReady() != ready {
 			t.Errorf("%d expected: %v, %v", count, st.IsReady(), err)
 		}
 	}
@@ -94,9 +107,10 @@ func TestWithoutAStackOnlyWhatNodesOfferCounts(t *testing.T) {
 func pod(name string, s corev1.ContainerStatus) *corev1.Pod {
 	s.Name = "main"
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "gpu-operator", Name: name, OwnerReferences: []metav1.OwnerReference{{Kind: "DaemonSet", Name: "ds"}}},
-		Spec:       corev1.PodSpec{NodeName: "b"},
-		Status:     corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{s}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "gpu-operator", Name: name,
+			OwnerReferences: []metav1.OwnerReference{{Kind: "DaemonSet", Name: "ds"}}},
+		Spec:   corev1.PodSpec{NodeName: "b"},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{s}},
 	}
 }
 
@@ -122,18 +136,27 @@ func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
 		state corev1.ContainerStatus
 		says  string // nothing: it is no trouble
 	}{
-		"it crash-loops":              {corev1.ContainerStatus{State: waits("CrashLoopBackOff", "back-off 10s"), LastTerminationState: endedWith(1, "Error"), RestartCount: 4}, "CrashLoopBackOff after 4 restarts: it ended with exit code 1"},
-		"it is killed for its memory": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""), LastTerminationState: endedWith(137, "OOMKilled"), RestartCount: 1}, "OOMKilled"},
-		"it runs again":               {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 3}, "exit code 2, after 3 restarts"},
-		"its image can't be had":      {corev1.ContainerStatus{State: waits("ImagePullBackOff", "Back-off pulling\n image x")}, "ImagePullBackOff: Back-off pulling image x"},
-		"it runs again, for long":     {corev1.ContainerStatus{State: steady, LastTerminationState: endedWith(2, "Error"), RestartCount: 9}, ""},
-		"it was restarted once":       {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 1}, ""},
-		"it is down again":            {corev1.ContainerStatus{State: endedWith(1, "Error"), LastTerminationState: endedWith(1, "Error"), RestartCount: 1}, "exit code 1, after 1 restarts"},
-		"it is down once":             {corev1.ContainerStatus{State: endedWith(1, "Error")}, ""},
-		"it is ready at last":         {corev1.ContainerStatus{State: running, LastTerminationState: endedWith(2, "Error"), RestartCount: 9, Ready: true}, ""},
-		"it is being made":            {corev1.ContainerStatus{State: waits("ContainerCreating", "")}, ""},
-		"it waits for another":        {corev1.ContainerStatus{State: waits("PodInitializing", "")}, ""},
-		"it ended well":               {corev1.ContainerStatus{State: endedWith(0, "Completed")}, ""},
+		"it crash-loops": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", "back-off 10s"),
+			LastTerminationState: endedWith(1, "Error"), RestartCount: 4},
+			"CrashLoopBackOff after 4 restarts: it ended with exit code 1"},
+		"it is killed for its memory": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
+			LastTerminationState: endedWith(137, "OOMKilled"), RestartCount: 1}, "OOMKilled"},
+		"it runs again": {corev1.ContainerStatus{State: running,
+			LastTerminationState: endedWith(2, "Error"), RestartCount: 3}, "exit code 2, after 3 restarts"},
+		"its image can't be had": {corev1.ContainerStatus{State: waits("ImagePullBackOff",
+			"Back-off pulling\n image x")}, "ImagePullBackOff: Back-off pulling image x"},
+		"it runs again, for long": {corev1.ContainerStatus{State: steady,
+			LastTerminationState: endedWith(2, "Error"), RestartCount: 9}, ""},
+		"it was restarted once": {corev1.ContainerStatus{State: running,
+			LastTerminationState: endedWith(2, "Error"), RestartCount: 1}, ""},
+		"it is down again": {corev1.ContainerStatus{State: endedWith(1, "Error"),
+			LastTerminationState: endedWith(1, "Error"), RestartCount: 1}, "exit code 1, after 1 restarts"},
+		"it is down once": {corev1.ContainerStatus{State: endedWith(1, "Error")}, ""},
+		"it is ready at last": {corev1.ContainerStatus{State: running,
+			LastTerminationState: endedWith(2, "Error"), RestartCount: 9, Ready: true}, ""},
+		"it is being made":     {corev1.ContainerStatus{State: waits("ContainerCreating", "")}, ""},
+		"it waits for another": {corev1.ContainerStatus{State: waits("PodInitializing", "")}, ""},
+		"it ended well":        {corev1.ContainerStatus{State: endedWith(0, "Completed")}, ""},
 	} {
 		_, why := failingContainer(pod("p", c.state))
 		if (why == "") != (c.says == "") || !strings.Contains(why, c.says) {
@@ -146,7 +169,8 @@ func TestTheFailingPartIsNamedWithItsLog(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	for _, p := range []*corev1.Pod{
 		pod("a-well", corev1.ContainerStatus{State: running, Ready: true}),
-		pod("b-ill", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""), LastTerminationState: endedWith(1, "Error"), RestartCount: 5}),
+		pod("b-ill", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
+			LastTerminationState: endedWith(1, "Error"), RestartCount: 5}),
 	} {
 		if _, err := c.core.CoreV1().Pods(p.Namespace).Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
@@ -158,10 +182,12 @@ func TestTheFailingPartIsNamedWithItsLog(t *testing.T) {
 	}
 	ExplainFailure(t.Context(), c, st.Trouble)
 	f := st.Trouble
-	if f.Reason != PodFailing || f.DaemonSet != "gpu-operator/ds" || f.Pod != "gpu-operator/b-ill" || f.Container != "main" || f.Node != "b" || len(f.Log) == 0 {
+	if f.Reason != PodFailing || f.DaemonSet != "gpu-operator/ds" || f.Pod != "gpu-operator/b-ill" ||
+		f.Container != "main" || f.Node != "b" || len(f.Log) == 0 {
 		t.Errorf("got %+v", f)
 	}
-	for _, part := range []string{"DaemonSet gpu-operator/ds", "node b", "pod gpu-operator/b-ill", "container main", "CrashLoopBackOff"} {
+	for _, part := range []string{"DaemonSet gpu-operator/ds", "node b", "pod gpu-operator/b-ill", "container main",
+		"CrashLoopBackOff"} {
 		if !strings.Contains(f.Error(), part) {
 			t.Errorf("%q lacks %q", f, part)
 		}
@@ -200,16 +226,19 @@ func TestAChartThatCanNotBeInstalledIsATrouble(t *testing.T) {
 	c, m := cluster(node("a", 0))
 	m.put(failedChart(t, "Job failed", `chart "gpu-operator" version "v26.3.2" not found in http://x repository`))
 	st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, expected)
-	if err != nil || st.Trouble == nil || st.Trouble.Reason != BadChartVersion || !strings.Contains(st.ToCondition().Message, "HelmChart kube-system/gpu-operator failed") {
+	if err != nil || st.Trouble == nil || st.Trouble.Reason != BadChartVersion ||
+		!strings.Contains(st.ToCondition().Message, "HelmChart kube-system/gpu-operator failed") {
 		t.Errorf("got %+v, %v", st.Trouble, err)
 	}
 	// As RKE2's controller does it: nothing but the log of the pods that try, over and over, says what is wrong.
-	p := pod("helm-install-gpu-operator-x", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""), LastTerminationState: endedWith(1, "Error"), RestartCount: 2})
+	p := pod("helm-install-gpu-operator-x", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
+		LastTerminationState: endedWith(1, "Error"), RestartCount: 2})
 	p.Namespace, p.Labels, p.OwnerReferences = "kube-system", map[string]string{chartLabel: "gpu-operator"}, nil
 	c, m = cluster(p)
 	m.put(rendered(t, api.GPUStackOperator, noDriver))
 	st, err = ReadStatus(t.Context(), c, api.GPUStackOperator, expected)
-	if err != nil || st.Trouble == nil || st.Trouble.Reason != ChartFailed || st.Trouble.Pod != "kube-system/helm-install-gpu-operator-x" {
+	if err != nil || st.Trouble == nil || st.Trouble.Reason != ChartFailed ||
+		st.Trouble.Pod != "kube-system/helm-install-gpu-operator-x" {
 		t.Fatalf("got %+v, %v", st.Trouble, err)
 	}
 	if ExplainFailure(t.Context(), c, st.Trouble); len(st.Trouble.Log) == 0 {
@@ -262,18 +291,23 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 			delete(m.there, objectPath(clusterPolicies, "", policyName))
 		}, 0, BadChartVersion},
 		"trouble at the deadline": {func(c *Client, _ *memory) {
-			_, _ = c.core.CoreV1().Pods("gpu-operator").Create(context.Background(), pod("x", corev1.ContainerStatus{State: waits("ImagePullBackOff", "")}), metav1.CreateOptions{})
-			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
+			_, _ = c.core.CoreV1().Pods("gpu-operator").Create(context.Background(),
+				pod("x", corev1.ContainerStatus{State: waits("ImagePullBackOff", "")}), metav1.CreateOptions{})
+			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2),
+				metav1.UpdateOptions{})
 		}, time.Hour, PodFailing},
 		"an operator that was deleted": {func(c *Client, _ *memory) {
-			_ = c.core.AppsV1().Deployments("gpu-operator").Delete(context.Background(), "gpu-operator", metav1.DeleteOptions{})
+			_ = c.core.AppsV1().Deployments("gpu-operator").Delete(context.Background(), "gpu-operator",
+				metav1.DeleteOptions{})
 		}, 0, Deadline},
 		"a slow operator": {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, 0, Deadline},
 		"a node that is lost": {func(c *Client, _ *memory) {
 			lost := node("b", 8)
-			lost.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown"}}
+			lost.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown,
+				Reason: "NodeStatusUnknown"}}
 			setNode(c, lost)
-			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2), metav1.UpdateOptions{})
+			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2),
+				metav1.UpdateOptions{})
 		}, 0, NodeNotReady},
 		"a node that was deleted": {func(c *Client, _ *memory) {
 			_ = c.core.CoreV1().Nodes().Delete(context.Background(), "b", metav1.DeleteOptions{})
@@ -301,13 +335,15 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 	cancel(gone)
 	client, _ := cluster()
 	var f *Failure
-	if _, err := AwaitStackReady(ctx, client, brief(api.GPUStackOperator, 0)); !errors.Is(err, gone) || errors.As(err, &f) {
+	if _, err := AwaitStackReady(ctx, client, brief(api.GPUStackOperator, 0)); !errors.Is(err, gone) ||
+		errors.As(err, &f) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
 
 func TestWhatPassesIsGivenTime(t *testing.T) {
-	for reason, atLeast := range map[string]time.Duration{ChartUnreachable: time.Minute, PodFailing: 2 * time.Minute, AllocatableMissing: 5 * time.Minute, NodeNotReady: 5 * time.Minute} {
+	for reason, atLeast := range map[string]time.Duration{ChartUnreachable: time.Minute, PodFailing: 2 * time.Minute,
+		AllocatableMissing: 5 * time.Minute, NodeNotReady: 5 * time.Minute} {
 		if got := patienceFor(reason); got < atLeast {
 			t.Errorf("%s: %s", reason, got)
 		}
@@ -336,13 +372,15 @@ func TestASweepHearsWhyTheStackIsNotAsItWas(t *testing.T) {
 		}
 	}
 	c, _ := cluster(node("a", 0))
-	if st, why, err := InspectStack(t.Context(), c, Stack{Kind: api.GPUStackNone}, nil, expected); err != nil || why != "" || st.IsReady() {
+	if st, why, err := InspectStack(t.Context(), c, Stack{Kind: api.GPUStackNone}, nil, expected); err != nil ||
+		why != "" || st.IsReady() {
 		t.Errorf("a stack that is not ours: %+v, %q, %v", st, why, err)
 	}
 }
 
 func addPlugin(c *Client, namespace, name string) {
-	_, _ = c.core.AppsV1().DaemonSets(namespace).Create(context.Background(), daemonSet(namespace, name, pluginImage, true, 1, 1), metav1.CreateOptions{})
+	_, _ = c.core.AppsV1().DaemonSets(namespace).Create(context.Background(),
+		daemonSet(namespace, name, pluginImage, true, 1, 1), metav1.CreateOptions{})
 }
 
 func TestWhatWasSeenIsRecorded(t *testing.T) {
@@ -356,7 +394,8 @@ func TestWhatWasSeenIsRecorded(t *testing.T) {
 	now := time.Now()
 	st.UpdateClusterStatus(&to, now)
 	want := api.Versions{RKE2: "v1", GPUOperator: "v26.3.2", GPUDriver: "535", GPUPlugin: "v0.19.2"}
-	if cond := to.FindCondition(api.GPUReady); to.Versions != want || cond == nil || cond.Status != api.ConditionTrue || !cond.LastTransitionTime.Equal(now) || len(to.GPUs) != 2 {
+	if cond := to.FindCondition(api.GPUReady); to.Versions != want || cond == nil || cond.Status != api.ConditionTrue ||
+		!cond.LastTransitionTime.Equal(now) || len(to.GPUs) != 2 {
 		t.Errorf("got %+v", to)
 	}
 }
@@ -369,20 +408,22 @@ func TestATroubleThatComesAndGoesStands(t *testing.T) {
 		seen  []*Failure // ten seconds apart
 		since int        // which of them it stands since; -1: there is none
 	}{
-		"it stands":                       {[]*Failure{crash(), crash(), crash()}, 0},
-		"it is away for a moment":         {[]*Failure{crash(), nil, nil, crash()}, 0},
-		"it shows as a GPU short":         {[]*Failure{crash(), short, crash()}, 0},
-		"it is over":                      {[]*Failure{crash(), nil, nil, nil, nil}, -1},
-		"it was over, and came back":      {[]*Failure{crash(), nil, nil, nil, nil, crash()}, 5},
-		"another one comes":               {[]*Failure{crash(), {Reason: PodFailing, Pod: "ns/q"}}, 1},
-		"the pods of a chart's Job vary":  {[]*Failure{{Reason: ChartFailed, Pod: "ns/1"}, {Reason: ChartUnreachable, Pod: "ns/2"}}, 0},
+		"it stands":                  {[]*Failure{crash(), crash(), crash()}, 0},
+		"it is away for a moment":    {[]*Failure{crash(), nil, nil, crash()}, 0},
+		"it shows as a GPU short":    {[]*Failure{crash(), short, crash()}, 0},
+		"it is over":                 {[]*Failure{crash(), nil, nil, nil, nil}, -1},
+		"it was over, and came back": {[]*Failure{crash(), nil, nil, nil, nil, crash()}, 5},
+		"another one comes":          {[]*Failure{crash(), {Reason: PodFailing, Pod: "ns/q"}}, 1},
+		"the pods of a chart's Job vary": {[]*Failure{{Reason: ChartFailed, Pod: "ns/1"},
+			{Reason: ChartUnreachable, Pod: "ns/2"}}, 0},
 		"a GPU short after a crash ended": {[]*Failure{crash(), short, short, short, short}, 3},
 	} {
 		var a stackWait
 		for i, f := range c.seen {
 			a.trackTrouble(f, start.Add(time.Duration(i)*10*time.Second))
 		}
-		if (a.trouble == nil) != (c.since < 0) || c.since >= 0 && !a.since.Equal(start.Add(time.Duration(c.since)*10*time.Second)) {
+		if (a.trouble == nil) != (c.since < 0) || c.since >= 0 &&
+			!a.since.Equal(start.Add(time.Duration(c.since)*10*time.Second)) {
 			t.Errorf("%s: %v since %s, want since number %d", name, a.trouble, a.since.Sub(start), c.since)
 		}
 	}
@@ -392,7 +433,8 @@ func TestPodsThatKeepFailingAreStartedAnewWithTheChart(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	for _, p := range []*corev1.Pod{
 		pod("a-well", corev1.ContainerStatus{State: running, Ready: true}),
-		pod("b-ill", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""), LastTerminationState: endedWith(1, "Error"), RestartCount: 5}),
+		pod("b-ill", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
+			LastTerminationState: endedWith(1, "Error"), RestartCount: 5}),
 	} {
 		if _, err := c.core.CoreV1().Pods(p.Namespace).Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)

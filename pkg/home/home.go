@@ -1,5 +1,6 @@
-// Package home tells the one state directory of an installation from copies of it and from older states of itself: by the
-// computer and the path it is at, and by a count of starts that is also kept outside of it (Ledger) and on machines (Mark).
+// Package home tells the one state directory of an installation from copies of it and from older states of itself: by
+// the computer and the path it is at, and by a count of starts that is also kept outside of it (Ledger) and on machines
+// (Mark).
 package home
 
 import (
@@ -33,7 +34,8 @@ func FindLocation(dir string) Location {
 	return p
 }
 
-// isSameHost says whether two records are of one computer. The name counts only where one of the two has no id: names change.
+// isSameHost says whether two records are of one computer. The name counts only where one of the two has no id: names
+// change.
 func isSameHost(id, name, otherID, otherName string) bool {
 	if id != "" && otherID != "" {
 		return id == otherID
@@ -52,14 +54,16 @@ func describeHome(h api.Home) string {
 // RecordIn writes a place into the record of a home.
 func (p Location) RecordIn(h *api.Home) { h.Host, h.Hostname, h.Dir = p.Host, p.Hostname, p.Dir }
 
-// CompareRecords says what speaks against a state being the only and newest one of its installation: recorded is what the state itself
-// says, here is where it is now, and ledger is what this computer remembers of the installation; nil where it remembers nothing.
+// CompareRecords says what speaks against a state being the only and newest one of its installation: recorded is what
+// the state itself says, here is where it is now, and ledger is what this computer remembers of the installation; nil
+// where it remembers nothing.
 func CompareRecords(recorded api.Home, here Location, ledger *api.Home) []api.HomeFinding {
 	found := compareLocation(recorded, here)
 	if ledger == nil {
 		return found
 	}
-	if recorded.Host == "" && here.Host == "" && ledger.Dir == here.Dir && ledger.Starts == recorded.Starts && ledger.Start == recorded.Start {
+	if recorded.Host == "" && here.Host == "" && ledger.Dir == here.Dir && ledger.Starts == recorded.Starts &&
+		ledger.Start == recorded.Start {
 		return nil // this computer has no id, and a name that changes; it remembers just this start
 	}
 	newer := ledger.Starts > recorded.Starts
@@ -69,7 +73,8 @@ func CompareRecords(recorded api.Home, here Location, ledger *api.Home) []api.Ho
 	}
 	f := api.HomeFinding{Kind: api.HomeStartedElsewhere, Starts: ledger.Starts}
 	if ledger.Dir == here.Dir {
-		f.Message = fmt.Sprintf("this directory is at start %d of the installation, and start %d was here before: it is an older state, as from a backup",
+		f.Message = fmt.Sprintf("this directory is at start %d of the installation, and start %d was here before: "+
+			"it is an older state, as from a backup",
 			recorded.Starts, ledger.Starts)
 	} else {
 		f.Message = fmt.Sprintf("the installation was started from %s (start %d; this directory is at start %d)",
@@ -94,7 +99,8 @@ func compareLocation(recorded api.Home, here Location) []api.HomeFinding {
 			now = "a team's etcd"
 		}
 		return []api.HomeFinding{{
-			Kind: api.HomeInOtherDirectory, Message: fmt.Sprintf("the state belongs to %s, and this is %s", describeHome(recorded), now),
+			Kind: api.HomeInOtherDirectory, Message: fmt.Sprintf("the state belongs to %s, and this is %s",
+				describeHome(recorded), now),
 		}}
 	}
 	return nil

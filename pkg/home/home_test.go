@@ -43,19 +43,29 @@ func TestWhatSpeaksAgainstAState(t *testing.T) {
 		{"nothing remembered", at(here, 5, "x"), here, nil, nil, ""},
 		{"the computer has another name now", at(here, 5, "x"), renamed, nil, nil, ""},
 		{"a computer without an id", at(noID, 5, "x"), here, nil, nil, ""},
-		{"a computer without an id, and with another name", at(here, 5, "x"), otherName, nil, []api.HomeFindingKind{api.HomeOnOtherHost}, "bob"},
-		{"a computer without an id that has another name now", at(noID, 5, "x"), otherName, in(at(noID, 5, "x")), nil, ""},
-		{"a computer without an id that remembers another start", at(noID, 5, "x"), otherName, in(at(noID, 4, "w")), []api.HomeFindingKind{api.HomeOnOtherHost}, "bob"},
+		{"a computer without an id, and with another name", at(here, 5, "x"), otherName, nil,
+			[]api.HomeFindingKind{api.HomeOnOtherHost}, "bob"},
+		{"a computer without an id that has another name now", at(noID, 5, "x"), otherName, in(at(noID, 5, "x")), nil,
+			""},
+		{"a computer without an id that remembers another start", at(noID, 5, "x"), otherName, in(at(noID, 4, "w")),
+			[]api.HomeFindingKind{api.HomeOnOtherHost}, "bob"},
 		{"the first start of this version", api.Home{}, here, nil, nil, ""},
-		{"moved or copied here", at(here, 5, "x"), copied, nil, []api.HomeFindingKind{api.HomeInOtherDirectory}, "/home/ann/.skyconf on ann"},
-		{"copied to another computer", at(here, 5, "x"), elsewhere, nil, []api.HomeFindingKind{api.HomeOnOtherHost}, "this is bob"},
-		{"a backup put back", at(here, 5, "x"), here, in(at(here, 9, "z")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "as from a backup"},
-		{"a backup of the version before put back", api.Home{}, here, in(at(here, 2, "z")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "start 2"},
-		{"two went on from one state", at(here, 5, "x"), here, in(at(here, 5, "y")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "start 5"},
-		{"a copy was adopted", at(here, 5, "x"), here, in(at(copied, 6, "y")), []api.HomeFindingKind{api.HomeStartedElsewhere}, "/home/ann/copy on ann"},
+		{"moved or copied here", at(here, 5, "x"), copied, nil, []api.HomeFindingKind{api.HomeInOtherDirectory},
+			"/home/ann/.skyconf on ann"},
+		{"copied to another computer", at(here, 5, "x"), elsewhere, nil, []api.HomeFindingKind{api.HomeOnOtherHost},
+			"this is bob"},
+		{"a backup put back", at(here, 5, "x"), here, in(at(here, 9, "z")),
+			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "as from a backup"},
+		{"a backup of the version before put back", api.Home{}, here, in(at(here, 2, "z")),
+			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "start 2"},
+		{"two went on from one state", at(here, 5, "x"), here, in(at(here, 5, "y")),
+			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "start 5"},
+		{"a copy was adopted", at(here, 5, "x"), here, in(at(copied, 6, "y")),
+			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "/home/ann/copy on ann"},
 		{"this was adopted, and killed then", at(copied, 7, "y"), copied, in(at(here, 6, "x")), nil, ""},
 		{"a team's etcd", at(Location{}, 5, "x"), Location{}, nil, nil, ""},
-		{"moved to a team's etcd", at(here, 5, "x"), Location{}, nil, []api.HomeFindingKind{api.HomeInOtherDirectory}, "this is a team's etcd"},
+		{"moved to a team's etcd", at(here, 5, "x"), Location{}, nil, []api.HomeFindingKind{api.HomeInOtherDirectory},
+			"this is a team's etcd"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			found := CompareRecords(tt.recorded, tt.here, tt.ledger)
@@ -64,7 +74,8 @@ func TestWhatSpeaksAgainstAState(t *testing.T) {
 			for _, f := range found {
 				kinds, text = append(kinds, f.Kind), text+f.Message
 			}
-			if len(kinds) != len(tt.want) || len(kinds) > 0 && kinds[0] != tt.want[0] || !strings.Contains(text, tt.says) {
+			if len(kinds) != len(tt.want) || len(kinds) > 0 && kinds[0] != tt.want[0] ||
+				!strings.Contains(text, tt.says) {
 				t.Errorf("found %v, want %v, saying %q", found, tt.want, tt.says)
 			}
 		})
@@ -88,14 +99,17 @@ func TestWhatAMachineSaysAgainstAState(t *testing.T) {
 		{"ours", mark(mine), ""},
 		{"an older one of ours", mark(at(here, 4, "w")), ""},
 		{"an older one, from before a move", mark(at(elsewhere, 4, "w")), ""},
-		{"a newer one of another computer", mark(at(elsewhere, 6, "y")), "machine sky-a-0 was last looked after from bob (start 6; this state is at start 5)"},
-		{"a newer one of the place on record", mark(at(here, 6, "y")), "from " + here.Dir + " on " + here.Hostname + ", in a newer state"},
+		{"a newer one of another computer", mark(at(elsewhere, 6, "y")),
+			"machine sky-a-0 was last looked after from bob (start 6; this state is at start 5)"},
+		{"a newer one of the place on record", mark(at(here, 6, "y")), "from " + here.Dir + " on " + here.Hostname +
+			", in a newer state"},
 		{"another that went on from the same state", mark(at(elsewhere, 5, "y")), "start 5"},
 		{"that of another installation", mark(other), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := CompareMark(mine, "sky-a-0", tt.seen)
-			if (f == nil) != (tt.says == "") || f != nil && (!strings.Contains(f.Message, tt.says) || f.Starts != tt.seen.Starts) {
+			if (f == nil) != (tt.says == "") || f != nil &&
+				(!strings.Contains(f.Message, tt.says) || f.Starts != tt.seen.Starts) {
 				t.Errorf("found %v, want %q", f, tt.says)
 			}
 		})

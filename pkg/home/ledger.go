@@ -14,8 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// Ledger is the directory in which a computer remembers the homes of installations, outside of any state directory. The zero
-// Ledger remembers nothing.
+// Ledger is the directory in which a computer remembers the homes of installations, outside of any state directory. The
+// zero Ledger remembers nothing.
 type Ledger struct{ Dir string }
 
 // installationIDPattern keeps an id that came from elsewhere inside of the ledger.

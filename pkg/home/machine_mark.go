@@ -28,7 +28,8 @@ type Mark struct {
 // MarkOf is the mark of a home as it is recorded.
 func MarkOf(h api.Home) Mark {
 	sum := sha256.Sum256([]byte(h.Host + "\n" + h.Hostname + "\n" + h.Dir))
-	m := Mark{Installation: h.Installation, Hostname: h.Hostname, Home: hex.EncodeToString(sum[:8]), Starts: h.Starts, Start: h.Start}
+	m := Mark{Installation: h.Installation, Hostname: h.Hostname, Home: hex.EncodeToString(sum[:8]), Starts: h.Starts,
+		Start: h.Start}
 	if h.Dir == "" {
 		m.Hostname, m.Home = "", "etcd"
 	}
@@ -36,7 +37,8 @@ func MarkOf(h api.Home) Mark {
 }
 
 func (m Mark) String() string {
-	return fmt.Sprintf("installation=%s\nhostname=%s\nhome=%s\nstart=%s\nstarts=%d\n", m.Installation, m.Hostname, m.Home, m.Start, m.Starts)
+	return fmt.Sprintf("installation=%s\nhostname=%s\nhome=%s\nstart=%s\nstarts=%d\n", m.Installation, m.Hostname,
+		m.Home, m.Start, m.Starts)
 }
 
 // ParseMark reads a mark; nil where there is none that makes sense.
@@ -67,8 +69,8 @@ func ParseMark(text string) *Mark {
 	return m
 }
 
-// CompareMark says what a machine's mark says against a state; nil where it says nothing. One of another installation does not:
-// a machine may be a copy, or have been somebody else's.
+// CompareMark says what a machine's mark says against a state; nil where it says nothing. One of another installation
+// does not: a machine may be a copy, or have been somebody else's.
 func CompareMark(recorded api.Home, machine string, seen *Mark) *api.HomeFinding {
 	if seen == nil || seen.Installation != recorded.Installation {
 		return nil
@@ -85,7 +87,8 @@ func CompareMark(recorded api.Home, machine string, seen *Mark) *api.HomeFinding
 	}
 	return &api.HomeFinding{
 		Kind: api.HomeSeenOnMachine, Starts: seen.Starts,
-		Message: fmt.Sprintf("machine %s was last looked after %s (start %d; this state is at start %d)", machine, by, seen.Starts, recorded.Starts),
+		Message: fmt.Sprintf("machine %s was last looked after %s (start %d; this state is at start %d)", machine, by,
+			seen.Starts, recorded.Starts),
 	}
 }
 
@@ -100,12 +103,13 @@ func formatRecordedLocation(h api.Home) string {
 	return h.Dir + " on " + h.Hostname
 }
 
-// ExchangeMarks reads the mark on a machine, and puts ours there where ours is the newer one or there is none of our installation.
-// Where ours is nil it only reads. It is one command.
+// ExchangeMarks reads the mark on a machine, and puts ours there where ours is the newer one or there is none of our
+// installation. Where ours is nil it only reads. It is one command.
 func ExchangeMarks(ctx context.Context, h *remote.Host, ours *Mark) (*Mark, error) {
 	script := fmt.Sprintf("cat %s 2>/dev/null || :", MarkFile)
 	if ours != nil {
-		script = fmt.Sprintf(exchangeScript, MarkFile, remote.QuoteShell(ours.Installation), ours.Starts, remote.QuoteShell(ours.String()))
+		script = fmt.Sprintf(exchangeScript, MarkFile, remote.QuoteShell(ours.Installation), ours.Starts,
+			remote.QuoteShell(ours.String()))
 	}
 	said, err := h.RunScript(ctx, "reading the installation's mark", script)
 	if err != nil {

@@ -52,7 +52,8 @@ func AuthorizeKey(ctx context.Context, cs kubernetes.Interface, node, user, publ
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 		defer cancel()
-		_ = pods.Delete(clean, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}) // it ends by itself all the same
+		// it ends by itself all the same
+		_ = pods.Delete(clean, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)})
 	}()
 	for {
 		now, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
@@ -78,7 +79,8 @@ func AuthorizeKey(ctx context.Context, cs kubernetes.Interface, node, user, publ
 func RemoveAuthorizingPods(ctx context.Context, cs kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := cs.CoreV1().Pods(metav1.NamespaceSystem).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: new(int64)},
+	err := cs.CoreV1().Pods(metav1.NamespaceSystem).DeleteCollection(ctx,
+		metav1.DeleteOptions{GracePeriodSeconds: new(int64)},
 		metav1.ListOptions{LabelSelector: appLabel + "=" + authorizeApp})
 	if err != nil {
 		return fmt.Errorf("removing the pods %s-… in %s: %w", authorizeApp, metav1.NamespaceSystem, err)
@@ -92,8 +94,8 @@ func getNode(ctx context.Context, cs kubernetes.Interface, name string) (*corev1
 	return cs.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 }
 
-// smallestPresentImage is the smallest image that a node says it has, by a name under which it can be used; the sandbox's own
-// where that can be told, since the kubelet never removes it.
+// smallestPresentImage is the smallest image that a node says it has, by a name under which it can be used; the
+// sandbox's own where that can be told, since the kubelet never removes it.
 func smallestPresentImage(n *corev1.Node) string {
 	images := slices.Clone(n.Status.Images)
 	slices.SortFunc(images, func(a, b corev1.ContainerImage) int { return int(a.SizeBytes - b.SizeBytes) })
@@ -137,7 +139,8 @@ func newAuthorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Po
 			Labels: map[string]string{appLabel: authorizeApp},
 		},
 		Spec: corev1.PodSpec{
-			NodeName: n.Name, RestartPolicy: corev1.RestartPolicyNever, HostNetwork: true, ActiveDeadlineSeconds: &deadline,
+			NodeName: n.Name, RestartPolicy: corev1.RestartPolicyNever, HostNetwork: true,
+			ActiveDeadlineSeconds:        &deadline,
 			AutomountServiceAccountToken: new(bool), PriorityClassName: "system-node-critical",
 			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			Volumes:     volumes,
@@ -151,7 +154,8 @@ func newAuthorizingPod(n *corev1.Node, image, user, publicKey string) *corev1.Po
 				VolumeMounts:             mounts,
 				TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 				// Where SELinux guards the machine, a container's own type may not write there.
-				SecurityContext: &corev1.SecurityContext{RunAsUser: &root, SELinuxOptions: &corev1.SELinuxOptions{Type: "spc_t"}},
+				SecurityContext: &corev1.SecurityContext{RunAsUser: &root,
+					SELinuxOptions: &corev1.SELinuxOptions{Type: "spc_t"}},
 			}},
 		},
 	}
@@ -168,7 +172,8 @@ func describePodEnd(pod *corev1.Pod) string {
 	for _, s := range pod.Status.ContainerStatuses {
 		switch {
 		case s.State.Terminated != nil:
-			return fmt.Sprintf(" with exit status %d: %s", s.State.Terminated.ExitCode, strings.TrimSpace(s.State.Terminated.Message))
+			return fmt.Sprintf(" with exit status %d: %s", s.State.Terminated.ExitCode,
+				strings.TrimSpace(s.State.Terminated.Message))
 		case s.State.Waiting != nil:
 			return fmt.Sprintf(": %s %s", s.State.Waiting.Reason, s.State.Waiting.Message)
 		}

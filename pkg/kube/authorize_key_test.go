@@ -22,7 +22,8 @@ func nodeWithImages() *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{
 		NodeInfo: corev1.NodeSystemInfo{Architecture: "amd64"},
 		Images: []corev1.ContainerImage{
-			{Names: []string{"docker.io/library/app:1"}, SizeBytes: 1000}, {Names: []string{"a@sha256:0", "<none>@<none>"}, SizeBytes: 10},
+			{Names: []string{"docker.io/library/app:1"}, SizeBytes: 1000},
+			{Names: []string{"a@sha256:0", "<none>@<none>"}, SizeBytes: 10},
 			{Names: []string{"docker.io/rancher/mirrored-pause:3.6"}, SizeBytes: 300},
 		},
 	}}
@@ -52,11 +53,13 @@ func TestAKeyGoesOntoANodeByAPodThatNeedsNothing(t *testing.T) {
 		}
 	}
 	c := pod.Spec.Containers[0]
-	if pod.Spec.NodeName != "n" || c.Image != "docker.io/rancher/mirrored-pause:3.6" || c.ImagePullPolicy != corev1.PullNever || !pod.Spec.HostNetwork ||
+	if pod.Spec.NodeName != "n" || c.Image != "docker.io/rancher/mirrored-pause:3.6" ||
+		c.ImagePullPolicy != corev1.PullNever || !pod.Spec.HostNetwork ||
 		len(pod.Spec.Tolerations) != 1 || c.SecurityContext.Privileged != nil {
 		t.Errorf("%+v", pod.Spec)
 	}
-	if left, err := cs.CoreV1().Pods("kube-system").List(t.Context(), metav1.ListOptions{}); err != nil || len(left.Items) != 0 {
+	if left, err := cs.CoreV1().Pods("kube-system").List(t.Context(), metav1.ListOptions{}); err != nil ||
+		len(left.Items) != 0 {
 		t.Errorf("pods are left: %+v, %v", left, err)
 	}
 }
@@ -71,20 +74,24 @@ func TestPodsOfKilledTriesAreRemovedAndNoOthers(t *testing.T) {
 		t.Fatalf("got %+v", cs.Actions())
 	}
 	chosen := removed.GetListRestrictions().Labels
-	if !chosen.Matches(labels.Set(newAuthorizingPod(nodeWithImages(), "i", "u", "k").Labels)) || chosen.Matches(labels.Set{appLabel: "dns"}) {
+	if !chosen.Matches(labels.Set(newAuthorizingPod(nodeWithImages(), "i", "u", "k").Labels)) ||
+		chosen.Matches(labels.Set{appLabel: "dns"}) {
 		t.Errorf("it removes pods of %s", chosen)
 	}
 }
 
 func TestAPodThatCanNotPutAKeyInPlaceSaysWhy(t *testing.T) {
-	failed := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "there is no user ubuntu"}}
+	failed := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1,
+		Message: "there is no user ubuntu"}}
 	err := AuthorizeKey(t.Context(), answering(corev1.PodFailed, failed), "n", "ubuntu", "k")
-	if err == nil || !strings.Contains(err.Error(), "node n") || !strings.Contains(err.Error(), "there is no user ubuntu") {
+	if err == nil || !strings.Contains(err.Error(), "node n") ||
+		!strings.Contains(err.Error(), "there is no user ubuntu") {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	waiting := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerError", Message: "no /bin/sh"}}
+	waiting := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerError",
+		Message: "no /bin/sh"}}
 	err = AuthorizeKey(ctx, answering(corev1.PodPending, waiting), "n", "ubuntu", "k")
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "CreateContainerError no /bin/sh") {
 		t.Errorf("got %v", err)

@@ -14,15 +14,16 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// closableClient is a clientset with connections of its own. client-go would share them among the clients of a cluster, but forgets
-// about them once none is left, and leaves them open: a sweep over a thousand clusters would leave a thousand behind.
+// closableClient is a clientset with connections of its own. client-go would share them among the clients of a cluster,
+// but forgets about them once none is left, and leaves them open: a sweep over a thousand clusters would leave a
+// thousand behind.
 type closableClient struct {
 	kubernetes.Interface
 	connections *connectionTracker
 }
 
-// CloseClient ends all connections of a client. Who is done with it calls this; where nobody does, they end once they were not used
-// for some seconds.
+// CloseClient ends all connections of a client. Who is done with it calls this; where nobody does, they end once they
+// were not used for some seconds.
 func CloseClient(cs kubernetes.Interface) {
 	if c, ok := cs.(*closableClient); ok {
 		c.connections.closeAll()
@@ -37,8 +38,8 @@ type ClientOption func(*clientOptions)
 
 type clientOptions struct{ brief bool }
 
-// ShortLived is for a client that is closed once it has asked a few things, each within a deadline. Nobody watches over its
-// connections; that would keep what they hold for half a minute after they were closed, in golang.org/x/net/http2.
+// ShortLived is for a client that is closed once it has asked a few things, each within a deadline. Nobody watches over
+// its connections; that would keep what they hold for half a minute after they were closed, in golang.org/x/net/http2.
 func ShortLived(o *clientOptions) { o.brief = true }
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
@@ -53,7 +54,8 @@ func newClosableClient(config *rest.Config, dial dialFunc, how []ClientOption) (
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	own := &connectionTracker{open: map[net.Conn]struct{}{}}
-	transport := &http.Transport{TLSClientConfig: tls, IdleConnTimeout: idleConnectionTimeout, Proxy: useNoProxy, DialContext: own.trackDials(dial)}
+	transport := &http.Transport{TLSClientConfig: tls, IdleConnTimeout: idleConnectionTimeout, Proxy: useNoProxy,
+		DialContext: own.trackDials(dial)}
 	if o.brief {
 		transport = utilnet.SetOldTransportDefaults(transport)
 		transport.ForceAttemptHTTP2 = true
@@ -74,8 +76,8 @@ func newClosableClient(config *rest.Config, dial dialFunc, how []ClientOption) (
 // useNoProxy is for a transport that uses no proxy. Without it, the defaults of apimachinery take the environment's.
 func useNoProxy(*http.Request) (*url.URL, error) { return nil, nil }
 
-// connectionTracker are those of one client that are open. A transport's own way to close them spares the one whose answer has just
-// arrived, since it takes note of that a moment later.
+// connectionTracker are those of one client that are open. A transport's own way to close them spares the one whose
+// answer has just arrived, since it takes note of that a moment later.
 type connectionTracker struct {
 	mu   sync.Mutex
 	open map[net.Conn]struct{}

@@ -9,9 +9,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// NewClientWithDialer is Client over connections that dial makes, wherever the kubeconfig says that the server is; the server's
-// certificate is checked all the same.
-func NewClientWithDialer(kubeconfig []byte, dial func(context.Context) (net.Conn, error), how ...ClientOption) (kubernetes.Interface, error) {
+// NewClientWithDialer is Client over connections that dial makes, wherever the kubeconfig says that the server is; the
+// server's certificate is checked all the same.
+func NewClientWithDialer(kubeconfig []byte, dial func(context.Context) (net.Conn, error),
+	how ...ClientOption) (kubernetes.Interface, error) {
 	config, err := newRESTConfig(kubeconfig)
 	if err != nil {
 		return nil, err
@@ -19,7 +20,8 @@ func NewClientWithDialer(kubeconfig []byte, dial func(context.Context) (net.Conn
 	return newClosableClient(config, func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }, how)
 }
 
-// SetTLSServerName has a kubeconfig's server known by a name of its certificate, where it is reached at an address that isn't in it.
+// SetTLSServerName has a kubeconfig's server known by a name of its certificate, where it is reached at an address that
+// isn't in it.
 func SetTLSServerName(kubeconfig []byte, name string) ([]byte, error) {
 	config, err := clientcmd.Load(kubeconfig)
 	if err != nil {

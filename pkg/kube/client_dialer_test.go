@@ -65,7 +65,8 @@ func TestAClientThroughATunnelKnowsTheServerByItsName(t *testing.T) {
 	if cs, err = NewClientWithDialer(other, dial); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cs.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if _, err := cs.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err == nil ||
+		!strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a server of another name was taken for it: %v", err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// envProxied makes TestTheProxyOfTheEnvironmentIsNotUsed the process that has a proxy; it holds a kubeconfig. Go reads the
-// proxy's variables once in the life of a process.
+// envProxied makes TestTheProxyOfTheEnvironmentIsNotUsed the process that has a proxy; it holds a kubeconfig. Go reads
+// the proxy's variables once in the life of a process.
 const envProxied = "SKYCTL_TEST_KUBE_PROXIED"
 
 func TestTheProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
@@ -41,7 +41,8 @@ func TestTheProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	self.Env = append(os.Environ(), envProxied+"="+string(named), "HTTPS_PROXY="+proxy.URL, "https_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
+	self.Env = append(os.Environ(), envProxied+"="+string(named), "HTTPS_PROXY="+proxy.URL, "https_proxy="+proxy.URL,
+		"NO_PROXY=", "no_proxy=")
 	if out, err := self.CombinedOutput(); err != nil {
 		t.Errorf("with a proxy in the environment: %v\n%s", err, out)
 	}
@@ -57,7 +58,8 @@ func askThroughNoProxy(t *testing.T, kubeconfig []byte) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if nodes, err := cs.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err != nil || len(nodes.Items) != 1 {
+		if nodes, err := cs.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err != nil ||
+			len(nodes.Items) != 1 {
 			t.Errorf("a %s client: %v, %v", name, nodes, err)
 		}
 		CloseClient(cs)

@@ -19,10 +19,10 @@ import (
 // evictionInterval is how often a pod whose eviction was refused, or that has yet to end, is asked about again.
 const evictionInterval = time.Second
 
-// DrainNode keeps new pods off a node and evicts those that run there, within their disruption budgets: all but static pods and
-// those of DaemonSets. It returns once they are gone; when ctx ends first, the error says how many are left. A node that
-// isn't there is a success. Where the node's kubelet is silent nothing there would end a pod: they are asked to leave, so that
-// others take their place elsewhere, and nobody waits.
+// DrainNode keeps new pods off a node and evicts those that run there, within their disruption budgets: all but static
+// pods and those of DaemonSets. It returns once they are gone; when ctx ends first, the error says how many are left. A
+// node that isn't there is a success. Where the node's kubelet is silent nothing there would end a pod: they are asked
+// to leave, so that others take their place elsewhere, and nobody waits.
 func DrainNode(ctx context.Context, cs kubernetes.Interface, node string, progress func(string)) error {
 	silent, err := cordonNode(ctx, cs, node)
 	if err != nil {
@@ -41,7 +41,8 @@ func DrainNode(ctx context.Context, cs kubernetes.Interface, node string, progre
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("draining node %s: %d pods are still there: %w", node, left, context.Cause(ctx)), err)
+			return errors.Join(fmt.Errorf("draining node %s: %d pods are still there: %w", node, left,
+				context.Cause(ctx)), err)
 		case <-time.After(evictionInterval):
 		}
 	}
@@ -61,7 +62,8 @@ func cordonNode(ctx context.Context, cs kubernetes.Interface, node string) (sile
 	}
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
-			silent = c.Status == corev1.ConditionUnknown // no kubelet says so: the control plane does, of one that it misses
+			// no kubelet says so: the control plane does, of one that it misses
+			silent = c.Status == corev1.ConditionUnknown
 		}
 	}
 	return silent, nil
@@ -69,7 +71,8 @@ func cordonNode(ctx context.Context, cs kubernetes.Interface, node string) (sile
 
 // evictAllPods asks every pod of the node to leave, and counts those that are there.
 func evictAllPods(ctx context.Context, cs kubernetes.Interface, node string) (left int, err error) {
-	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(), Limit: podPageSize}
+	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(),
+		Limit: podPageSize}
 	for {
 		page, err := listPodPage(ctx, cs, options)
 		if err != nil {

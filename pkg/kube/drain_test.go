@@ -26,11 +26,13 @@ func evictions(cs *fake.Clientset) *int {
 }
 
 func podOn(node string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "work"}, Spec: corev1.PodSpec{NodeName: node}}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "work"},
+		Spec: corev1.PodSpec{NodeName: node}}
 }
 
 func TestPodsOfASilentKubeletAreAskedToLeaveAndNotWaitedFor(t *testing.T) {
-	cs := fake.NewClientset(node("a", cond(corev1.NodeReady, corev1.ConditionUnknown, "NodeStatusUnknown", "")), podOn("a"))
+	cs := fake.NewClientset(node("a", cond(corev1.NodeReady, corev1.ConditionUnknown, "NodeStatusUnknown", "")),
+		podOn("a"))
 	asked := evictions(cs)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -18,7 +18,8 @@ import (
 )
 
 // EditKubeconfig makes an RKE2 head's kubeconfig one for a person: context, cluster and user bear the cluster's name,
-// and the server is the address at which it is reached from outside, https://<address>:6443. Certificates stay embedded.
+// and the server is the address at which it is reached from outside, https://<address>:6443. Certificates stay
+// embedded.
 func EditKubeconfig(raw []byte, cluster, server string) ([]byte, error) {
 	fail := func(err error) ([]byte, error) {
 		return nil, fmt.Errorf("editing the kubeconfig of cluster %s: %w", cluster, err)
@@ -45,7 +46,8 @@ func EditKubeconfig(raw []byte, cluster, server string) ([]byte, error) {
 	out := clientcmdapi.NewConfig()
 	out.CurrentContext = cluster
 	out.Clusters[cluster] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: c.CertificateAuthorityData}
-	out.AuthInfos[cluster] = &clientcmdapi.AuthInfo{ClientCertificateData: user.ClientCertificateData, ClientKeyData: user.ClientKeyData}
+	out.AuthInfos[cluster] = &clientcmdapi.AuthInfo{ClientCertificateData: user.ClientCertificateData,
+		ClientKeyData: user.ClientKeyData}
 	out.Contexts[cluster] = &clientcmdapi.Context{Cluster: cluster, AuthInfo: cluster}
 	b, err := clientcmd.Write(*out)
 	if err != nil {
@@ -62,7 +64,8 @@ func NewClient(kubeconfig []byte, how ...ClientOption) (kubernetes.Interface, er
 	if err != nil {
 		return nil, err
 	}
-	return newClosableClient(config, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext, how)
+	return newClosableClient(config, (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		how)
 }
 
 func newRESTConfig(kubeconfig []byte) (*rest.Config, error) {

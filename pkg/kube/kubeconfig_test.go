@@ -62,7 +62,8 @@ func TestAKubeconfigThatWouldNotServeIsRefused(t *testing.T) {
 		"server, no https": {ofRKE2, "203.0.113.7:6443"},
 		"plain http":       {ofRKE2, "http://203.0.113.7:6443"},
 	} {
-		if b, err := EditKubeconfig([]byte(tt.raw), "prod", tt.server); err == nil || !strings.Contains(err.Error(), "prod") {
+		if b, err := EditKubeconfig([]byte(tt.raw), "prod", tt.server); err == nil ||
+			!strings.Contains(err.Error(), "prod") {
 			t.Errorf("%s: got\n%s\n%v", name, b, err)
 		}
 	}

@@ -38,8 +38,9 @@ func (e *NotReady) Error() string {
 
 func (e *NotReady) Unwrap() error { return e.Cause }
 
-// AwaitNodeReady returns as soon as a node is Ready. It sits out errors of the API server, except that the client has no
-// access. When ctx ends first, the error is a *NotReady. progress, which may be nil, hears the node's state in words.
+// AwaitNodeReady returns as soon as a node is Ready. It sits out errors of the API server, except that the client has
+// no access. When ctx ends first, the error is a *NotReady. progress, which may be nil, hears the node's state in
+// words.
 func AwaitNodeReady(ctx context.Context, cs kubernetes.Interface, nodeName string, progress func(string)) error {
 	w := nodeWait{cs: cs, name: nodeName, say: progress, state: "it was not asked about"}
 	pause := firstRetryPause
@@ -174,8 +175,8 @@ func pressureSuffix(node *corev1.Node) string {
 	return ""
 }
 
-// nodePressure names the conditions besides Ready that keep pods off a node or evict them from it, with what the kubelet says
-// of them; empty where there are none.
+// nodePressure names the conditions besides Ready that keep pods off a node or evict them from it, with what the
+// kubelet says of them; empty where there are none.
 func nodePressure(node *corev1.Node) string {
 	var found []string
 	for _, c := range node.Status.Conditions {
@@ -190,7 +191,8 @@ func nodePressure(node *corev1.Node) string {
 }
 
 // CheckNodesReady says which of the named nodes are Ready, in the order of the names, and why the others are not.
-func CheckNodesReady(ctx context.Context, cs kubernetes.Interface, names []string) (ready []string, notReady map[string]string, err error) {
+func CheckNodesReady(ctx context.Context, cs kubernetes.Interface, names []string) (ready []string,
+	notReady map[string]string, err error) {
 	nodes, err := listNodes(ctx, cs)
 	if err != nil {
 		return nil, nil, err
@@ -225,13 +227,14 @@ func listNodes(ctx context.Context, cs kubernetes.Interface) (map[string]corev1.
 	return nodes, nil
 }
 
-// DeleteNode removes a node from the cluster, and the secret with which RKE2 remembers its password. What isn't there is
-// a success. The node's machine has to be gone or its agent stopped, or it registers again.
+// DeleteNode removes a node from the cluster, and the secret with which RKE2 remembers its password. What isn't there
+// is a success. The node's machine has to be gone or its agent stopped, or it registers again.
 func DeleteNode(ctx context.Context, cs kubernetes.Interface, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	nodeErr := cs.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{})
-	secretErr := cs.CoreV1().Secrets(metav1.NamespaceSystem).Delete(ctx, name+".node-password.rke2", metav1.DeleteOptions{})
+	secretErr := cs.CoreV1().Secrets(metav1.NamespaceSystem).Delete(ctx, name+".node-password.rke2",
+		metav1.DeleteOptions{})
 	var errs []error
 	for _, err := range []error{nodeErr, secretErr} {
 		if err != nil && !apierrors.IsNotFound(err) {

@@ -14,10 +14,11 @@ import (
 
 // pressed is a node that is Ready and, by its kubelet, under pressure of its disk.
 func pressed(status corev1.ConditionStatus) *corev1.Node {
-	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
-		{Type: corev1.NodeReady, Status: corev1.ConditionTrue},
-		{Type: corev1.NodeDiskPressure, Status: status, Reason: "KubeletHasDiskPressure"},
-	}}}
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"},
+		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+			{Type: corev1.NodeReady, Status: corev1.ConditionTrue},
+			{Type: corev1.NodeDiskPressure, Status: status, Reason: "KubeletHasDiskPressure"},
+		}}}
 }
 
 func TestANodeUnderPressureIsNotWaitedPast(t *testing.T) {
@@ -25,13 +26,15 @@ func TestANodeUnderPressureIsNotWaitedPast(t *testing.T) {
 	defer cancel()
 	err := AwaitNodeReady(ctx, fake.NewClientset(pressed(corev1.ConditionTrue)), "n", nil)
 	var late *NotReady
-	if !errors.As(err, &late) || !strings.Contains(err.Error(), "takes no pods: DiskPressure (KubeletHasDiskPressure)") {
+	if !errors.As(err, &late) || !strings.Contains(err.Error(),
+		"takes no pods: DiskPressure (KubeletHasDiskPressure)") {
 		t.Errorf("got %v", err)
 	}
 	if err := AwaitNodeReady(t.Context(), fake.NewClientset(pressed(corev1.ConditionFalse)), "n", nil); err != nil {
 		t.Errorf("without pressure: %v", err)
 	}
-	if seen := toNodeObservation(pressed(corev1.ConditionTrue)); !seen.Ready || seen.Pressure != "DiskPressure (KubeletHasDiskPressure)" {
+	if seen := toNodeObservation(pressed(corev1.ConditionTrue)); !seen.Ready ||
+		seen.Pressure != "DiskPressure (KubeletHasDiskPressure)" {
 		t.Errorf("seen as %+v", seen)
 	}
 }

@@ -67,7 +67,8 @@ func TestANodeIsFollowedUntilItIsReady(t *testing.T) {
 	said, result := waitSaying(t, cs)
 	<-watching
 	nodes := cs.CoreV1().Nodes()
-	if _, err := nodes.Update(t.Context(), node("b", isReady), metav1.UpdateOptions{}); err != nil { // another's is no news
+	// another's is no news
+	if _, err := nodes.Update(t.Context(), node("b", isReady), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := nodes.Create(t.Context(), node("a"), metav1.CreateOptions{}); err != nil {
@@ -75,7 +76,9 @@ func TestANodeIsFollowedUntilItIsReady(t *testing.T) {
 	}
 	expect(t, said, "has not registered")
 	expect(t, said, "has not said")
-	if _, err := nodes.Update(t.Context(), node("a", cond(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "cni plugin not initialized")), metav1.UpdateOptions{}); err != nil {
+	if _, err := nodes.Update(t.Context(), node("a",
+		cond(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "cni plugin not initialized")),
+		metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, said, "Ready is False (KubeletNotReady): cni plugin not initialized")
@@ -136,28 +139,33 @@ func TestNoAccessEndsTheWait(t *testing.T) {
 
 func TestADeadlineSaysHowTheNodeWas(t *testing.T) {
 	sick := node("a", cond(corev1.NodeReady, corev1.ConditionUnknown, "NodeStatusUnknown", "Kubelet stopped posting"),
-		cond(corev1.NodeDiskPressure, corev1.ConditionTrue, "KubeletHasDiskPressure", ""), cond(corev1.NodePIDPressure, corev1.ConditionFalse, "", ""))
+		cond(corev1.NodeDiskPressure, corev1.ConditionTrue, "KubeletHasDiskPressure", ""), cond(corev1.NodePIDPressure,
+			corev1.ConditionFalse, "", ""))
 	for name, tt := range map[string]struct {
 		cs   kubernetes.Interface
 		want string
 	}{
 		"absent": {fake.NewClientset(node("b", isReady)), "has not registered"},
-		"sick":   {fake.NewClientset(sick), "Ready is Unknown (NodeStatusUnknown): Kubelet stopped posting; DiskPressure (KubeletHasDiskPressure)"},
+		"sick": {fake.NewClientset(sick), "Ready is Unknown (NodeStatusUnknown): Kubelet stopped posting; " +
+			"DiskPressure (KubeletHasDiskPressure)"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		err := AwaitNodeReady(ctx, tt.cs, "a", nil)
 		cancel()
 		var late *NotReady
-		if !errors.As(err, &late) || late.Node != "a" || !strings.Contains(late.State, tt.want) || !errors.Is(err, context.DeadlineExceeded) {
+		if !errors.As(err, &late) || late.Node != "a" || !strings.Contains(late.State, tt.want) ||
+			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
 
 func TestNodesAreSortedIntoReadyAndNot(t *testing.T) {
-	cs := fake.NewClientset(node("a", isReady), node("b", cond(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "")), node("stranger", isReady))
+	cs := fake.NewClientset(node("a", isReady),
+		node("b", cond(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "")), node("stranger", isReady))
 	ready, not, err := CheckNodesReady(t.Context(), cs, []string{"c", "a", "b"})
-	if err != nil || len(ready) != 1 || ready[0] != "a" || len(not) != 2 || not["c"] == "" || !strings.Contains(not["b"], "KubeletNotReady") {
+	if err != nil || len(ready) != 1 || ready[0] != "a" || len(not) != 2 || not["c"] == "" ||
+		!strings.Contains(not["b"], "KubeletNotReady") {
 		t.Errorf("got %v, %v, %v", ready, not, err)
 	}
 }
@@ -187,7 +195,8 @@ func TestAFailedDeletionIsToldThoughTheSecretWent(t *testing.T) {
 	cs.PrependReactor("delete", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewInternalError(errors.New("no quorum"))
 	})
-	if err := DeleteNode(t.Context(), cs, "a"); err == nil || !strings.Contains(err.Error(), "no quorum") || !strings.Contains(err.Error(), "node a") {
+	if err := DeleteNode(t.Context(), cs, "a"); err == nil || !strings.Contains(err.Error(), "no quorum") ||
+		!strings.Contains(err.Error(), "node a") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -42,11 +42,12 @@ type NodeObservation struct {
 	GPUs int
 }
 
-// ObserveCluster asks a cluster how its nodes are, and what those of these machines have in all and have left: the total is their
-// capacity, never more than their cloud gave; what is available is allocatable less the requests of the pods that run or will
-// run there. Memory and disk are in GiB. accelerator is what the spec calls its accelerators; "" leaves them out. A machine
-// without a node counts for nothing.
-func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api.Machine, accelerator string) (Observation, error) {
+// ObserveCluster asks a cluster how its nodes are, and what those of these machines have in all and have left: the
+// total is their capacity, never more than their cloud gave; what is available is allocatable less the requests of the
+// pods that run or will run there. Memory and disk are in GiB. accelerator is what the spec calls its accelerators; ""
+// leaves them out. A machine without a node counts for nothing.
+func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api.Machine,
+	accelerator string) (Observation, error) {
 	nodes, err := listNodes(ctx, cs)
 	if err != nil {
 		return Observation{}, err
@@ -89,7 +90,8 @@ func (s *Observation) addMachineNode(node *corev1.Node, used corev1.ResourceList
 }
 
 func toNodeObservation(n *corev1.Node) NodeObservation {
-	seen := NodeObservation{Cordoned: n.Spec.Unschedulable, Kubelet: n.Status.NodeInfo.KubeletVersion, Since: n.CreationTimestamp.Time}
+	seen := NodeObservation{Cordoned: n.Spec.Unschedulable, Kubelet: n.Status.NodeInfo.KubeletVersion,
+		Since: n.CreationTimestamp.Time}
 	seen.Ready, seen.Why = nodeReadiness(n)
 	seen.Pressure = nodePressure(n)
 	for _, c := range n.Status.Conditions {

@@ -1,4 +1,5 @@
-// Package pki makes certificates: an authority of its own, and what it signs. It knows files and nothing of who uses them.
+// Package pki makes certificates: an authority of its own, and what it signs. It knows files and nothing of who uses
+// them.
 package pki
 
 import (
@@ -62,8 +63,8 @@ type Authority struct {
 	pem  []byte
 }
 
-// EnsureAuthority loads the authority kept in two files, and makes it where neither is there. It never replaces one: every
-// certificate that it signed would be worthless from then on.
+// EnsureAuthority loads the authority kept in two files, and makes it where neither is there. It never replaces one:
+// every certificate that it signed would be worthless from then on.
 func EnsureAuthority(p Pair, name string, now time.Time) (*Authority, error) {
 	if isMissing(p.Cert) && isMissing(p.Key) {
 		if err := createAuthority(p, name, now); err != nil {
@@ -95,7 +96,8 @@ func LoadAuthority(p Pair, now time.Time) (*Authority, error) {
 	case !pair.Leaf.IsCA:
 		return nil, fmt.Errorf("%s is no authority's certificate", p.Cert)
 	case now.After(pair.Leaf.NotAfter):
-		return nil, fmt.Errorf("the authority %s was valid until %s: move it away to have a new one made, and hand out everybody's certificates anew",
+		return nil, fmt.Errorf("the authority %s was valid until %s: move it away to have a new one made, and hand "+
+			"out everybody's certificates anew",
 			p.Cert, pair.Leaf.NotAfter.Format(time.DateOnly))
 	}
 	return &Authority{pair: pair, pem: encodePEM("CERTIFICATE", pair.Leaf.Raw)}, nil
@@ -116,7 +118,8 @@ func (a *Authority) IssueCertificate(l Leaf, now time.Time) (certPEM, keyPEM []b
 	if until.After(a.NotAfter()) {
 		until = a.NotAfter()
 	}
-	t := &x509.Certificate{Subject: pkix.Name{CommonName: l.Subject}, KeyUsage: x509.KeyUsageDigitalSignature, NotAfter: until}
+	t := &x509.Certificate{Subject: pkix.Name{CommonName: l.Subject}, KeyUsage: x509.KeyUsageDigitalSignature,
+		NotAfter: until}
 	if l.Server {
 		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}
@@ -137,8 +140,8 @@ func (a *Authority) IssueCertificate(l Leaf, now time.Time) (certPEM, keyPEM []b
 	return certPEM, keyPEM, nil
 }
 
-// EnsureCertificate makes the certificate where it is missing or unreadable, signed by another authority, past two thirds of its
-// life, or made for something else, and says whether it did.
+// EnsureCertificate makes the certificate where it is missing or unreadable, signed by another authority, past two
+// thirds of its life, or made for something else, and says whether it did.
 func (a *Authority) EnsureCertificate(p Pair, l Leaf, now time.Time) (bool, error) {
 	if have, err := p.Load(); err == nil && a.isUsable(have.Leaf, l, now) {
 		return false, nil
@@ -158,7 +161,8 @@ func (a *Authority) isUsable(have *x509.Certificate, want Leaf, now time.Time) b
 	hosts := slices.Clone(want.Hosts)
 	slices.Sort(names)
 	slices.Sort(hosts)
-	return have.CheckSignatureFrom(a.pair.Leaf) == nil && isFresh(have, now) && have.Subject.CommonName == want.Subject &&
+	return have.CheckSignatureFrom(a.pair.Leaf) == nil && isFresh(have, now) &&
+		have.Subject.CommonName == want.Subject &&
 		slices.Equal(names, hosts) &&
 		slices.Contains(have.ExtKeyUsage, x509.ExtKeyUsageServerAuth) == want.Server &&
 		slices.Contains(have.ExtKeyUsage, x509.ExtKeyUsageClientAuth) == want.Client
@@ -194,7 +198,8 @@ func createAuthority(p Pair, name string, now time.Time) error {
 	return writePair(p, certPEM, keyPEM)
 }
 
-func signCertificate(t, parent *x509.Certificate, parentKey crypto.PrivateKey, now time.Time) (certPEM, keyPEM []byte, err error) {
+func signCertificate(t, parent *x509.Certificate, parentKey crypto.PrivateKey, now time.Time) (certPEM, keyPEM []byte,
+	err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -206,7 +211,8 @@ func signCertificate(t, parent *x509.Certificate, parentKey crypto.PrivateKey, n
 	return certPEM, keyPEM, err
 }
 
-func createCertificate(t, parent *x509.Certificate, public crypto.PublicKey, signer crypto.PrivateKey, now time.Time) (_ []byte, err error) {
+func createCertificate(t, parent *x509.Certificate, public crypto.PublicKey, signer crypto.PrivateKey,
+	now time.Time) (_ []byte, err error) {
 	if t.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
 		return nil, err
 	}

@@ -37,17 +37,20 @@ func TestACertificateIsKeptUntilSomethingAboutItChanges(t *testing.T) {
 		spoil   func(t *testing.T, dir string)
 		renewed bool
 	}{
-		"nothing":           {},
-		"order of hosts":    {leaf: func(l *Leaf) { l.Hosts = []string{"127.0.0.1", "localhost", "etcd"} }},
-		"half its life":     {after: DefaultLifetime / 2},
-		"most of its life":  {after: DefaultLifetime * 3 / 4, renewed: true},
-		"another host":      {leaf: func(l *Leaf) { l.Hosts = append(l.Hosts, "10.0.0.5") }, renewed: true},
-		"a host less":       {leaf: func(l *Leaf) { l.Hosts = l.Hosts[:2] }, renewed: true},
-		"another subject":   {leaf: func(l *Leaf) { l.Subject = "temporal" }, renewed: true},
-		"no client's":       {leaf: func(l *Leaf) { l.Client = false }, renewed: true},
-		"no server's":       {leaf: func(l *Leaf) { l.Server = false }, renewed: true},
-		"another authority": {spoil: func(t *testing.T, dir string) { remove(t, dir, "ca.crt"); remove(t, dir, "ca.key") }, renewed: true},
-		"a missing key":     {spoil: func(t *testing.T, dir string) { remove(t, dir, "leaf.key") }, renewed: true},
+		"nothing":          {},
+		"order of hosts":   {leaf: func(l *Leaf) { l.Hosts = []string{"127.0.0.1", "localhost", "etcd"} }},
+		"half its life":    {after: DefaultLifetime / 2},
+		"most of its life": {after: DefaultLifetime * 3 / 4, renewed: true},
+		"another host":     {leaf: func(l *Leaf) { l.Hosts = append(l.Hosts, "10.0.0.5") }, renewed: true},
+		"a host less":      {leaf: func(l *Leaf) { l.Hosts = l.Hosts[:2] }, renewed: true},
+		"another subject":  {leaf: func(l *Leaf) { l.Subject = "temporal" }, renewed: true},
+		"no client's":      {leaf: func(l *Leaf) { l.Client = false }, renewed: true},
+		"no server's":      {leaf: func(l *Leaf) { l.Server = false }, renewed: true},
+		"another authority": {spoil: func(t *testing.T, dir string) {
+			remove(t, dir, "ca.crt")
+			remove(t, dir, "ca.key")
+		}, renewed: true},
+		"a missing key": {spoil: func(t *testing.T, dir string) { remove(t, dir, "leaf.key") }, renewed: true},
 		"an empty file": {spoil: func(t *testing.T, dir string) {
 			if err := os.WriteFile(filepath.Join(dir, "leaf.crt"), nil, 0o600); err != nil {
 				t.Fatal(err)
@@ -90,18 +93,21 @@ func TestAServerTakesClientsOfItsAuthorityOnly(t *testing.T) {
 		cert *tls.Certificate
 		ok   bool
 	}{
-		"ours":          {issue(t, ours, Leaf{Subject: "ann", Client: true}), true},
-		"theirs":        {issue(t, theirs, Leaf{Subject: "ann", Client: true}), false},
-		"not a client":  {issue(t, ours, Leaf{Subject: "ann", Server: true}), false},
-		"none":          {&tls.Certificate{}, false},
-		"over long ago": {issueAt(t, ours, Leaf{Subject: "ann", Client: true, Life: time.Hour}, start.Add(-48*time.Hour)), false},
+		"ours":         {issue(t, ours, Leaf{Subject: "ann", Client: true}), true},
+		"theirs":       {issue(t, theirs, Leaf{Subject: "ann", Client: true}), false},
+		"not a client": {issue(t, ours, Leaf{Subject: "ann", Server: true}), false},
+		"none":         {&tls.Certificate{}, false},
+		"over long ago": {issueAt(t, ours, Leaf{Subject: "ann", Client: true, Life: time.Hour},
+			start.Add(-48*time.Hour)), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := net.Pipe()
-			srv := tls.Server(a, &tls.Config{Certificates: []tls.Certificate{*server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
-			cli := tls.Client(b, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-				return c.cert, nil
-			}})
+			srv := tls.Server(a, &tls.Config{Certificates: []tls.Certificate{*server},
+				ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
+			cli := tls.Client(b, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1",
+				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+					return c.cert, nil
+				}})
 			go func() {
 				_ = cli.Handshake()
 				_, _ = cli.Read(make([]byte, 1))
@@ -136,7 +142,8 @@ func TestAnAuthorityIsNeverReplacedByItself(t *testing.T) {
 	if string(authority(t, dir).CertificatePEM()) != string(first.CertificatePEM()) {
 		t.Error("the second call made another one")
 	}
-	if _, err := EnsureAuthority(pair(dir, "ca"), "test", start.Add(authorityLifetime+time.Hour)); err == nil || !strings.Contains(err.Error(), "was valid until") {
+	if _, err := EnsureAuthority(pair(dir, "ca"), "test", start.Add(authorityLifetime+time.Hour)); err == nil ||
+		!strings.Contains(err.Error(), "was valid until") {
 		t.Errorf("of one that is over: %v", err)
 	}
 	remove(t, dir, "ca.key")

@@ -47,20 +47,40 @@ func TestAddressesThatChanged(t *testing.T) {
 		{"none", func(s *scene) { s.at() }, "", "", ""},
 		{"the record has none", func(s *scene) { s.list(1, "20.0.0.1", "10.0.0.1") }, "", "", ""},
 		{"the cloud says none", func(s *scene) { s.at(); s.list(1, "", "") }, "", "", ""},
-		{"a worker's", changed(1), "RecordAddress sky-x-1", "sky-x-1 AddressChanged: it gets its address again, or the new one is recorded", ""},
-		{"a worker's, and the API is silent", func(s *scene) { changed(1)(s); s.silent(); s.unit(0, "active") }, "RecordAddress sky-x-1", "", ""},
-		{"a worker's private one", func(s *scene) { s.at(); s.list(1, "20.0.0.1", "10.0.0.99") }, "RecordAddress sky-x-1", "AddressChanged", ""},
+		{"a worker's", changed(1), "RecordAddress sky-x-1",
+			"sky-x-1 AddressChanged: it gets its address again, or the new one is recorded", ""},
+		{"a worker's, and the API is silent", func(s *scene) {
+			changed(1)(s)
+			s.silent()
+			s.unit(0, "active")
+		}, "RecordAddress sky-x-1", "", ""},
+		{"a worker's private one", func(s *scene) {
+			s.at()
+			s.list(1, "20.0.0.1", "10.0.0.99")
+		}, "RecordAddress sky-x-1", "AddressChanged", ""},
 		{"the head's, at whose address another machine answers", func(s *scene) {
 			changed(0)(s)
 			s.silent()
 			s.w.Units[0] = plan.RKE2Unit{Error: hostKey}
 		}, "RecordAddress sky-x-0", "sky-x-0 AddressChanged", ""},
-		{"two were swapped", func(s *scene) { swapped(s); s.silent(); s.w.Units[0] = plan.RKE2Unit{Error: hostKey} }, "RecordAddress sky-x-0, RecordAddress sky-x-1", "", ""},
-		{"one that was stopped", func(s *scene) { changed(1)(s); s.stop(1) }, "StartMachine sky-x-1", "MachineStopped", ""},
-		{"one that the cloud can't be asked about", func(s *scene) { changed(1)(s); s.w.Listed[1].Unknown = true }, "", "", ""},
-		{"the head's, and a worker's RKE2 is dead", func(s *scene) { changed(0)(s); s.unit(1, "failed"); s.notReady(1, time.Hour) },
+		{"two were swapped", func(s *scene) {
+			swapped(s)
+			s.silent()
+			s.w.Units[0] = plan.RKE2Unit{Error: hostKey}
+		}, "RecordAddress sky-x-0, RecordAddress sky-x-1", "", ""},
+		{"one that was stopped", func(s *scene) {
+			changed(1)(s)
+			s.stop(1)
+		}, "StartMachine sky-x-1", "MachineStopped", ""},
+		{"one that the cloud can't be asked about", func(s *scene) {
+			changed(1)(s)
+			s.w.Listed[1].Unknown = true
+		}, "", "", ""},
+		{"the head's, and a worker's RKE2 is dead",
+			func(s *scene) { changed(0)(s); s.unit(1, "failed"); s.notReady(1, time.Hour) },
 			"RecordAddress sky-x-0", "sky-x-1 UnitDead: it waits for the head", ""},
-		{"it was tried in vain not long ago", func(s *scene) { changed(1)(s); s.repaired(api.ActionRecordAddress, 1, 2*time.Minute, "not recognised") },
+		{"it was tried in vain not long ago",
+			func(s *scene) { changed(1)(s); s.repaired(api.ActionRecordAddress, 1, 2*time.Minute, "not recognised") },
 			"", "AddressChanged: it gets its address again, or the new one is recorded at 12:04:00Z", ""},
 		{"it was tried in vain again and again, and its Node is not Ready", func(s *scene) {
 			changed(1)(s)
@@ -87,10 +107,19 @@ func TestConfigurationsForAddressesOfBefore(t *testing.T) {
 	}
 	hold(t, []rule{
 		{"all are for those of now", func(s *scene) { s.at(); s.configured(0); s.configured(1) }, "", "", ""},
-		{"a worker's", moved(1), "Reconfigure sky-x-1", "sky-x-1 ConfigOutdated: RKE2 is configured anew and restarted", ""},
-		{"the head's comes first", func(s *scene) { moved(0)(s); s.silent() }, "Reconfigure sky-x-0", "sky-x-1 ConfigOutdated: RKE2 is configured anew once the Kubernetes API answers", ""},
-		{"the head's is done", func(s *scene) { moved(0)(s); s.configured(0) }, "Reconfigure sky-x-1, Reconfigure sky-x-2, Reconfigure sky-x-3", "", ""},
-		{"the head's while the API answers", moved(0), "Reconfigure sky-x-0", "sky-x-1 ConfigOutdated: it waits for the head", ""},
+		{"a worker's", moved(1), "Reconfigure sky-x-1", "sky-x-1 ConfigOutdated: RKE2 is configured anew and restarted",
+			""},
+		{"the head's comes first", func(s *scene) {
+			moved(0)(s)
+			s.silent()
+		}, "Reconfigure sky-x-0", "sky-x-1 ConfigOutdated: RKE2 is configured anew once the Kubernetes API answers",
+			""},
+		{"the head's is done", func(s *scene) {
+			moved(0)(s)
+			s.configured(0)
+		}, "Reconfigure sky-x-1, Reconfigure sky-x-2, Reconfigure sky-x-3", "", ""},
+		{"the head's while the API answers", moved(0), "Reconfigure sky-x-0",
+			"sky-x-1 ConfigOutdated: it waits for the head", ""},
 		{"a worker's in vain again and again", func(s *scene) {
 			moved(1)(s)
 			s.notReady(1, time.Hour)
@@ -102,8 +131,8 @@ func TestConfigurationsForAddressesOfBefore(t *testing.T) {
 	})
 }
 
-// TestWhereverMachinesMoveTheyAreFoundAgain gives machines the addresses of others, or new ones, at any time; what is on record
-// and what RKE2 is configured for follow.
+// TestWhereverMachinesMoveTheyAreFoundAgain gives machines the addresses of others, or new ones, at any time; what is
+// on record and what RKE2 is configured for follow.
 func TestWhereverMachinesMoveTheyAreFoundAgain(t *testing.T) {
 	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 3))
@@ -138,15 +167,17 @@ func TestWhereverMachinesMoveTheyAreFoundAgain(t *testing.T) {
 			}
 		}
 		for i := range where {
-			if m := s.record(i); rounds == 6 || m.PrivateAddress != where[i] || config[i] != m.ConfigAddresses(s.record(0)) {
-				t.Fatalf("seed %d: after %d rounds machine %d is at %s, on record %s, configured for %q", seed, rounds, i, where[i], m.PrivateAddress, config[i])
+			if m := s.record(i); rounds == 6 || m.PrivateAddress != where[i] ||
+				config[i] != m.ConfigAddresses(s.record(0)) {
+				t.Fatalf("seed %d: after %d rounds machine %d is at %s, on record %s, configured for %q", seed, rounds,
+					i, where[i], m.PrivateAddress, config[i])
 			}
 		}
 	}
 }
 
-// seeMoved lists machines where they are. The API answers where the head is at its address on record and configured for it, and
-// so does a Node.
+// seeMoved lists machines where they are. The API answers where the head is at its address on record and configured for
+// it, and so does a Node.
 func (s *scene) seeMoved(where, config map[int]string) {
 	head := s.record(0)
 	s.w.At = s.w.At.Add(time.Hour)

@@ -13,8 +13,10 @@ func (d *planner) reportSilentAPI() {
 	case d.w.CloudError != "":
 		d.reportDrift("", api.DriftAPISilent, "the Kubernetes API does not answer", untilAsked)
 	case d.isAPIUnreachable():
-		d.reportDrift("", api.DriftAPIUnreachable, d.describeUnreachableAPI(), "nothing is restarted, for the server is well: look at "+
-			"what lies between this machine and "+d.apiEndpoint()+": a firewall, the cloud's security group, a VPN, or another address")
+		d.reportDrift("", api.DriftAPIUnreachable, d.describeUnreachableAPI(),
+			"nothing is restarted, for the server is well: look at "+
+				"what lies between this machine and "+d.apiEndpoint()+
+				": a firewall, the cloud's security group, a VPN, or another address")
 	default:
 		d.reportDrift("", api.DriftAPISilent, "the Kubernetes API does not answer",
 			"the head is looked at; workers are left alone until it answers")

@@ -20,11 +20,13 @@ func (d *planner) planStrayNodes() {
 			continue
 		}
 		if d.w.Nodes[name].Ready {
-			d.reportDrift(name, api.DriftNodeExtra, "a Node that is Ready belongs to no machine of the cluster", "only reported")
+			d.reportDrift(name, api.DriftNodeExtra, "a Node that is Ready belongs to no machine of the cluster",
+				"only reported")
 			continue
 		}
 		d.requestAction(api.Action{
-			Kind: api.ActionForgetNode, Index: -1, Machine: name, Node: name, Reason: api.DriftNodeExtra, Message: "its machine is no more",
+			Kind: api.ActionForgetNode, Index: -1, Machine: name, Node: name, Reason: api.DriftNodeExtra,
+			Message: "its machine is no more",
 		}, "it is forgotten")
 	}
 }
@@ -42,17 +44,21 @@ func (d *planner) planCredentialRefresh() {
 	if head == nil || d.w.CredentialsExpire.IsZero() || d.w.CredentialsExpire.Sub(d.w.At) > d.p.ExpiresWithin {
 		return
 	}
-	a := newMachineAction(head, api.ActionRefresh, api.DriftCredentialsAge, "the kubeconfig's certificate ends at "+d.w.CredentialsExpire.UTC().Format(time.RFC3339))
+	a := newMachineAction(head, api.ActionRefresh, api.DriftCredentialsAge, "the kubeconfig's certificate ends at "+
+		d.w.CredentialsExpire.UTC().Format(time.RFC3339))
 	past := d.pastRepairs(a)
 	if n := len(past); n > 0 && !isFailedRepair(past[n-1]) {
 		// It restarts the head's server. What was fetched then is what there is.
-		d.reportDrift(head.Name, a.Reason, a.Message, "they were fetched anew not long ago, and last no longer; tried again at "+formatClockTime(repairEndTime(past[n-1]).Add(d.p.Window)))
+		d.reportDrift(head.Name, a.Reason, a.Message,
+			"they were fetched anew not long ago, and last no longer; tried again at "+
+				formatClockTime(repairEndTime(past[n-1]).Add(d.p.Window)))
 		return
 	}
 	d.requestAction(a, "they are fetched anew")
 }
 
-// planGPUStack waits until every place is as it should be: accelerators of a machine that is not there can't be offered.
+// planGPUStack waits until every place is as it should be: accelerators of a machine that is not there can't be
+// offered.
 func (d *planner) planGPUStack() {
 	head := d.places[0]
 	switch {
@@ -81,15 +87,16 @@ func isMachineAction(a api.Action) bool {
 	}, a.Kind)
 }
 
-// limitParallelRepairs leaves but one of the workers that still exist to be replaced. Where most workers are not Ready it is hardly they
-// that are broken: then none is replaced, and they are restarted one at a time.
+// limitParallelRepairs leaves but one of the workers that still exist to be replaced. Where most workers are not Ready
+// it is hardly they that are broken: then none is replaced, and they are restarted one at a time.
 func (d *planner) limitParallelRepairs() {
 	workers := wantedMachineCount(d.c) - 1
 	suspicious := workers > 1 && 2*len(d.unready) > workers
 	replaced, restarted := suspicious, !suspicious
 	next := "it is replaced once another one has been"
 	if suspicious {
-		next = "most workers are not Ready, so none is replaced: look at the head and at the network. A machine that is terminated on the cloud is replaced"
+		next = "most workers are not Ready, so none is replaced: look at the head and at the network. A machine " +
+			"that is terminated on the cloud is replaced"
 	}
 	d.postponeActions(next, func(a api.Action) bool {
 		if a.Kind != api.ActionReplace || a.Reason == api.DriftMachineGone || a.Reason == api.DriftMachineUnready {

@@ -17,7 +17,8 @@ func (d *planner) buildConditions() []api.Condition {
 	}
 	reachable := api.Condition{Type: api.Reachable, Status: api.ConditionTrue}
 	if d.w.CloudError != "" {
-		reachable = api.Condition{Type: api.Reachable, Status: api.ConditionUnknown, Reason: "CloudNotAsked", Message: d.w.CloudError}
+		reachable = api.Condition{Type: api.Reachable, Status: api.ConditionUnknown, Reason: "CloudNotAsked",
+			Message: d.w.CloudError}
 	}
 	if d.c.Status.Phase == api.PhaseError {
 		return []api.Condition{reachable}
@@ -76,7 +77,8 @@ func (d *planner) apiConditions() []api.Condition {
 	}
 	if len(not) > 0 {
 		shown := joinFirstNames(not)
-		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady", Message: fmt.Sprintf("%d of %d: %s", len(not), wantedMachineCount(d.c), shown)}
+		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady",
+			Message: fmt.Sprintf("%d of %d: %s", len(not), wantedMachineCount(d.c), shown)}
 	}
 	return []api.Condition{{Type: api.ControlPlaneReady, Status: api.ConditionTrue}, nodes}
 }

@@ -8,9 +8,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Decide says what is to be done about a cluster that is READY or in ERROR; in any other phase an operation works on it, or is
-// to be started, which is for the caller. Who wants a cluster in ERROR mended that was READY before (api.ClusterStatus.WasReady)
-// passes a copy with phase READY, and without Repairs where what was tried before is not to count.
+// Decide says what is to be done about a cluster that is READY or in ERROR; in any other phase an operation works on
+// it, or is to be started, which is for the caller. Who wants a cluster in ERROR mended that was READY before
+// (api.ClusterStatus.WasReady) passes a copy with phase READY, and without Repairs where what was tried before is not
+// to count.
 //
 // The cluster should be Valid; of one that is not, Decide only promises to end, and to remove no head.
 func Decide(c *api.Cluster, w Observation, p Policy) Decision {
@@ -103,8 +104,8 @@ func (d *planner) planReadyCluster() {
 
 const untilAsked = "nothing, while the cloud can't be asked"
 
-// carryOverDrift keeps what was seen of machines before the cloud fell silent, and since when, where nothing speaks against it: that it
-// does not answer once in a while is no reason to be patient anew.
+// carryOverDrift keeps what was seen of machines before the cloud fell silent, and since when, where nothing speaks
+// against it: that it does not answer once in a while is no reason to be patient anew.
 func (d *planner) carryOverDrift() {
 	for _, old := range d.c.Status.Drift {
 		m := d.names[old.Machine]
@@ -112,7 +113,8 @@ func (d *planner) carryOverDrift() {
 		case m == nil, d.isNodeReady(m), old.Since.Before(m.ReservedAt): // of another machine in its place
 		case (old.Reason == api.DriftHeadLost || old.Reason == api.DriftAPISilent) && !d.isAPISilent():
 		default:
-			d.reportDrift(old.Machine, old.Reason, cmp.Or(old.Message, "it was so when the cloud could last be asked"), untilAsked)
+			d.reportDrift(old.Machine, old.Reason, cmp.Or(old.Message, "it was so when the cloud could last be asked"),
+				untilAsked)
 		}
 	}
 }
@@ -135,7 +137,8 @@ func (d *planner) setNextStep(machine string, reason api.DriftReason, next strin
 func (d *planner) driftSince(machine string, reasons ...api.DriftReason) time.Time {
 	first := d.w.At
 	for _, old := range d.c.Status.Drift {
-		if old.Machine == machine && slices.Contains(reasons, old.Reason) && !old.Since.IsZero() && old.Since.Before(first) {
+		if old.Machine == machine && slices.Contains(reasons, old.Reason) && !old.Since.IsZero() &&
+			old.Since.Before(first) {
 			first = old.Since
 		}
 	}
@@ -155,14 +158,16 @@ func (d *planner) buildDecision() Decision {
 		out.Actions = nil
 	}
 	slices.SortStableFunc(out.Actions, func(a, b api.Action) int {
-		return cmp.Or(actionRank(a.Kind)-actionRank(b.Kind), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Machine, b.Machine))
+		return cmp.Or(actionRank(a.Kind)-actionRank(b.Kind), cmp.Compare(a.Index, b.Index),
+			cmp.Compare(a.Machine, b.Machine))
 	})
 	return out
 }
 
 // actionOrder is the one in which actions are carried out.
 var actionOrder = []api.ActionKind{
-	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionStartMachine, api.ActionReconfigure,
+	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionStartMachine,
+	api.ActionReconfigure,
 	api.ActionRestart, api.ActionReplace, api.ActionBringUp,
 	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
 }

@@ -13,8 +13,8 @@ import (
 type rule struct {
 	name  string
 	wrong func(*scene)
-	// want are the actions, says parts of the drift's short form, fails parts of the failure; without any of them there is no
-	// drift at all.
+	// want are the actions, says parts of the drift's short form, fails parts of the failure; without any of them there
+	// is no drift at all.
 	want  string
 	says  string
 	fails string
@@ -56,44 +56,100 @@ func hold(t *testing.T, rules []rule) {
 func TestMachinesOnTheCloud(t *testing.T) {
 	hold(t, []rule{
 		{"all well", func(*scene) {}, "", "", ""},
-		{"a worker is gone", func(s *scene) { s.gone(1) }, "Replace sky-x-1", "sky-x-1 MachineGone: it is replaced", ""},
-		{"all workers are gone", func(s *scene) { s.gone(1); s.gone(2); s.gone(3) }, "Replace sky-x-1, Replace sky-x-2, Replace sky-x-3", "", ""},
-		{"a worker is gone with its Node", func(s *scene) { s.gone(1); s.noNode(1) }, "Replace sky-x-1", "sky-x-1 MachineGone", ""},
-		{"the listing lags", func(s *scene) { s.unlist(1) }, "", "sky-x-1 MachineGone: nothing: the listing may be behind", ""},
-		{"the listing is empty and all are Ready", func(s *scene) { s.w.Listed = nil }, "", "sky-x-0 MachineGone|sky-x-3 MachineGone: nothing", ""},
-		{"a worker is gone and the API silent", func(s *scene) { s.gone(1); s.silent(); s.unit(0, "active") }, "", "sky-x-1 MachineGone: it is replaced once the Kubernetes API answers", ""},
-		{"a worker was stopped", func(s *scene) { s.stop(1) }, "StartMachine sky-x-1", "sky-x-1 MachineStopped: it is started", ""},
-		{"a worker was stopped for good", func(s *scene) { s.stop(1); s.w.CanStart = false }, "Replace sky-x-1", "MachineStopped: it is replaced", ""},
-		{"a worker was stopped that can't be started, on a cloud that can start others", func(s *scene) { s.stop(1); s.unstartable(1) }, "Replace sky-x-1", "MachineStopped: it is replaced", ""},
-		{"two were stopped for good", func(s *scene) { s.stop(1); s.stop(2); s.w.CanStart = false }, "Replace sky-x-1", "sky-x-2 MachineStopped: it is replaced once another one has been", ""},
+		{"a worker is gone", func(s *scene) {
+			s.gone(1)
+		}, "Replace sky-x-1", "sky-x-1 MachineGone: it is replaced", ""},
+		{"all workers are gone", func(s *scene) {
+			s.gone(1)
+			s.gone(2)
+			s.gone(3)
+		}, "Replace sky-x-1, Replace sky-x-2, Replace sky-x-3", "", ""},
+		{"a worker is gone with its Node", func(s *scene) {
+			s.gone(1)
+			s.noNode(1)
+		}, "Replace sky-x-1", "sky-x-1 MachineGone", ""},
+		{"the listing lags", func(s *scene) {
+			s.unlist(1)
+		}, "", "sky-x-1 MachineGone: nothing: the listing may be behind", ""},
+		{"the listing is empty and all are Ready", func(s *scene) {
+			s.w.Listed = nil
+		}, "", "sky-x-0 MachineGone|sky-x-3 MachineGone: nothing", ""},
+		{"a worker is gone and the API silent", func(s *scene) {
+			s.gone(1)
+			s.silent()
+			s.unit(0, "active")
+		}, "", "sky-x-1 MachineGone: it is replaced once the Kubernetes API answers", ""},
+		{"a worker was stopped", func(s *scene) {
+			s.stop(1)
+		}, "StartMachine sky-x-1", "sky-x-1 MachineStopped: it is started", ""},
+		{"a worker was stopped for good", func(s *scene) {
+			s.stop(1)
+			s.w.CanStart = false
+		}, "Replace sky-x-1", "MachineStopped: it is replaced", ""},
+		{"a worker was stopped that can't be started, on a cloud that can start others",
+			func(s *scene) { s.stop(1); s.unstartable(1) }, "Replace sky-x-1", "MachineStopped: it is replaced", ""},
+		{"two were stopped for good", func(s *scene) {
+			s.stop(1)
+			s.stop(2)
+			s.w.CanStart = false
+		}, "Replace sky-x-1", "sky-x-2 MachineStopped: it is replaced once another one has been", ""},
 		{"a listing says stopped of one that is Ready", func(s *scene) {
 			s.stop(1)
 			s.w.CanStart = false
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true}
 		}, "", "MachineStopped: nothing", ""},
-		{"the head was stopped", func(s *scene) { s.stop(0); s.silent() }, "StartMachine sky-x-0", "APISilent: |sky-x-0 MachineStopped: it is started", ""},
-		{"the head was stopped for good", func(s *scene) { s.stop(0); s.silent(); s.unreachable(0); s.w.CanStart = false }, "", "", "MachineStopped: sky-x-0, the head|Start it on the cloud"},
+		{"the head was stopped", func(s *scene) {
+			s.stop(0)
+			s.silent()
+		}, "StartMachine sky-x-0", "APISilent: |sky-x-0 MachineStopped: it is started", ""},
+		{"the head was stopped for good", func(s *scene) {
+			s.stop(0)
+			s.silent()
+			s.unreachable(0)
+			s.w.CanStart = false
+		}, "", "", "MachineStopped: sky-x-0, the head|Start it on the cloud"},
 		{"a start that fails again and again", func(s *scene) {
 			s.stop(1)
 			for i := range 5 {
 				s.repaired(api.ActionStartMachine, 1, time.Duration(5-i)*time.Hour, "refused")
 			}
 		}, "Replace sky-x-1", "MachineStopped", ""},
-		{"the head is lost", func(s *scene) { s.lose(0, 5*time.Minute) }, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are left alone", "HeadLost: sky-x-0, the head, is lost|delete the cluster|same create again"},
-		{"the head is lost since a moment", func(s *scene) { s.lose(0, 4*time.Minute) }, "", "sky-x-0 HeadLost: the cluster goes to ERROR at 12:01:00Z if it is not back by then", ""},
-		{"the head is not listed and answers SSH", func(s *scene) { s.gone(0); s.silent(); s.unit(0, "active") }, "", "sky-x-0 MachineGone: nothing", ""},
-		{"the head is not listed and was not looked at", func(s *scene) { s.gone(0); s.silent() }, "", "sky-x-0 HeadLost: it is looked at", ""},
+		{"the head is lost", func(s *scene) {
+			s.lose(0, 5*time.Minute)
+		}, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are left alone", "HeadLost: sky-x-0, the head, is lost|delete the cluster|same create again"},
+		{"the head is lost since a moment", func(s *scene) {
+			s.lose(0, 4*time.Minute)
+		}, "", "sky-x-0 HeadLost: the cluster goes to ERROR at 12:01:00Z if it is not back by then", ""},
+		{"the head is not listed and answers SSH", func(s *scene) {
+			s.gone(0)
+			s.silent()
+			s.unit(0, "active")
+		}, "", "sky-x-0 MachineGone: nothing", ""},
+		{"the head is not listed and was not looked at", func(s *scene) {
+			s.gone(0)
+			s.silent()
+		}, "", "sky-x-0 HeadLost: it is looked at", ""},
 		{"the cloud can't be asked", func(s *scene) { s.gone(1); s.w.CloudError = "403" }, "", "", ""},
-		{"the cloud can't be asked and the file is gone", func(s *scene) { s.w.Listed = nil; s.w.CloudError = "403"; s.w.KubeconfigFile = "it is cut" }, "WriteKubeconfig", "KubeconfigMissing", ""},
+		{"the cloud can't be asked and the file is gone",
+			func(s *scene) { s.w.Listed = nil; s.w.CloudError = "403"; s.w.KubeconfigFile = "it is cut" }, "WriteKubeconfig", "KubeconfigMissing", ""},
 	})
 }
 
 func TestMachinesWithoutAPlace(t *testing.T) {
 	extra := plan.ListedMachine{Name: "sky-x-9", Index: 9, Incarnation: "z"}
 	hold(t, []rule{
-		{"one beyond the last place", func(s *scene) { s.w.Listed = append(s.w.Listed, extra) }, "Terminate sky-x-9", "sky-x-9 MachineExtra: it is terminated", ""},
-		{"it comes before all else", func(s *scene) { s.w.Listed = append(s.w.Listed, extra); s.gone(1) }, "Terminate sky-x-9, Replace sky-x-1", "MachineExtra", ""},
-		{"while the API is silent", func(s *scene) { s.w.Listed = append(s.w.Listed, extra); s.silent(); s.unit(0, "active") }, "", "sky-x-9 MachineExtra: it is terminated once the Kubernetes API answers", ""},
+		{"one beyond the last place", func(s *scene) {
+			s.w.Listed = append(s.w.Listed, extra)
+		}, "Terminate sky-x-9", "sky-x-9 MachineExtra: it is terminated", ""},
+		{"it comes before all else", func(s *scene) {
+			s.w.Listed = append(s.w.Listed, extra)
+			s.gone(1)
+		}, "Terminate sky-x-9, Replace sky-x-1", "MachineExtra", ""},
+		{"while the API is silent", func(s *scene) {
+			s.w.Listed = append(s.w.Listed, extra)
+			s.silent()
+			s.unit(0, "active")
+		}, "", "sky-x-9 MachineExtra: it is terminated once the Kubernetes API answers", ""},
 		{"it could not be terminated", func(s *scene) {
 			s.w.Listed = append(s.w.Listed, extra)
 			s.repaired(api.ActionTerminate, 9, 2*time.Minute, "refused")
@@ -102,9 +158,15 @@ func TestMachinesWithoutAPlace(t *testing.T) {
 		{"an old incarnation beside the one that is Ready", func(s *scene) {
 			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-1", Index: 1, Incarnation: "old"})
 		}, "", "sky-x-1 MachineConflict: only reported", ""},
-		{"a listing that is behind shows what was before", func(s *scene) { s.w.Listed[1].Incarnation = "old" }, "", "MachineExtra|MachineGone: nothing", ""},
-		{"another incarnation where ours is gone", func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) }, "Terminate sky-x-1, Replace sky-x-1", "MachineExtra: it is terminated|MachineGone: it is replaced", ""},
-		{"another head where ours is gone", func(s *scene) { s.w.Listed[0].Incarnation = "old"; s.lose(0, time.Hour) }, "", "", "HeadLost"},
+		{"a listing that is behind shows what was before", func(s *scene) {
+			s.w.Listed[1].Incarnation = "old"
+		}, "", "MachineExtra|MachineGone: nothing", ""},
+		{"another incarnation where ours is gone",
+			func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) }, "Terminate sky-x-1, Replace sky-x-1", "MachineExtra: it is terminated|MachineGone: it is replaced", ""},
+		{"another head where ours is gone", func(s *scene) {
+			s.w.Listed[0].Incarnation = "old"
+			s.lose(0, time.Hour)
+		}, "", "", "HeadLost"},
 	})
 }
 
@@ -123,12 +185,23 @@ func TestPlacesThatWereNeverBroughtUp(t *testing.T) {
 		{"launching", state(api.MachineLaunching, false), "BringUp sky-x-1", "MachineUnready", ""},
 		{"up", state(api.MachineUp, true), "BringUp sky-x-1", "MachineUnready", ""},
 		{"prepared", state(api.MachinePrepared, true), "BringUp sky-x-1", "MachineUnready", ""},
-		{"prepared and gone", state(api.MachinePrepared, false), "Replace sky-x-1", "MachineUnready: it is replaced", ""},
+		{"prepared and gone", state(api.MachinePrepared, false), "Replace sky-x-1", "MachineUnready: it is replaced",
+			""},
 		{"terminating", state(api.MachineTerminating, true), "Replace sky-x-1", "MachineUnready", ""},
 		{"gone", state(api.MachineGone, false), "Replace sky-x-1", "MachineUnready", ""},
-		{"gone while the API is silent", func(s *scene) { state(api.MachineGone, false)(s); s.silent(); s.unit(0, "active") }, "", "sky-x-1 MachineUnready: it goes on once the Kubernetes API answers", ""},
-		{"not listed yet and its Node is Ready", func(s *scene) { s.record(1).State = api.MachineUp; s.unlist(1) }, "", "MachineUnready: nothing: the listing may be behind", ""},
-		{"the head was to be started", func(s *scene) { s.record(0).State = api.MachinePrepared; s.silent() }, "BringUp sky-x-0", "sky-x-0 MachineUnready", ""},
+		{"gone while the API is silent", func(s *scene) {
+			state(api.MachineGone, false)(s)
+			s.silent()
+			s.unit(0, "active")
+		}, "", "sky-x-1 MachineUnready: it goes on once the Kubernetes API answers", ""},
+		{"not listed yet and its Node is Ready", func(s *scene) {
+			s.record(1).State = api.MachineUp
+			s.unlist(1)
+		}, "", "MachineUnready: nothing: the listing may be behind", ""},
+		{"the head was to be started", func(s *scene) {
+			s.record(0).State = api.MachinePrepared
+			s.silent()
+		}, "BringUp sky-x-0", "sky-x-0 MachineUnready", ""},
 		{"the head was terminated", func(s *scene) {
 			s.record(0).State = api.MachineGone
 			s.lose(0, time.Hour)
@@ -144,8 +217,14 @@ func TestPlacesThatWereNeverBroughtUp(t *testing.T) {
 
 func TestNodesOfWorkers(t *testing.T) {
 	hold(t, []rule{
-		{"not Ready for a while", func(s *scene) { s.notReady(1, 4*time.Minute); s.unit(1, "active") }, "", "NodeNotReady: RKE2 is restarted at 12:01:00Z if it is not Ready by then", ""},
-		{"not Ready for long", func(s *scene) { s.notReady(1, 6*time.Minute); s.unit(1, "active") }, "Restart sky-x-1", "NodeNotReady: RKE2 is restarted", ""},
+		{"not Ready for a while", func(s *scene) {
+			s.notReady(1, 4*time.Minute)
+			s.unit(1, "active")
+		}, "", "NodeNotReady: RKE2 is restarted at 12:01:00Z if it is not Ready by then", ""},
+		{"not Ready for long", func(s *scene) {
+			s.notReady(1, 6*time.Minute)
+			s.unit(1, "active")
+		}, "Restart sky-x-1", "NodeNotReady: RKE2 is restarted", ""},
 		{"just restarted", func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.unit(1, "active")
@@ -177,43 +256,70 @@ func TestNodesOfWorkers(t *testing.T) {
 			s.drifting("sky-x-1", api.DriftUnitDead, time.Hour)
 			s.repaired(api.ActionRestart, 1, 30*time.Minute, "")
 		}, "Replace sky-x-1", "NodeNotReady", ""},
-		{"SSH does not answer either", func(s *scene) { s.notReady(1, 9*time.Minute); s.unreachable(1) }, "", "NodeNotReady: it is replaced at 12:01:00Z if", ""},
-		{"SSH does not answer for long", func(s *scene) { s.notReady(1, 11*time.Minute); s.unreachable(1) }, "Replace sky-x-1", "NodeNotReady", ""},
+		{"SSH does not answer either", func(s *scene) {
+			s.notReady(1, 9*time.Minute)
+			s.unreachable(1)
+		}, "", "NodeNotReady: it is replaced at 12:01:00Z if", ""},
+		{"SSH does not answer for long", func(s *scene) {
+			s.notReady(1, 11*time.Minute)
+			s.unreachable(1)
+		}, "Replace sky-x-1", "NodeNotReady", ""},
 		{"SSH does not answer, by another's clock for long", func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
 			s.c.Status.Drift = nil
 		}, "", "NodeNotReady: it is replaced at 12:10:00Z if", ""},
-		{"RKE2 is dead", func(s *scene) { s.notReady(1, time.Minute); s.unit(1, "failed") }, "Restart sky-x-1", "UnitDead: RKE2 is restarted", ""},
-		{"RKE2 is stopped", func(s *scene) { s.notReady(1, time.Minute); s.unit(1, "inactive") }, "Restart sky-x-1", "UnitDead", ""},
+		{"RKE2 is dead", func(s *scene) {
+			s.notReady(1, time.Minute)
+			s.unit(1, "failed")
+		}, "Restart sky-x-1", "UnitDead: RKE2 is restarted", ""},
+		{"RKE2 is stopped", func(s *scene) {
+			s.notReady(1, time.Minute)
+			s.unit(1, "inactive")
+		}, "Restart sky-x-1", "UnitDead", ""},
 		{"RKE2 stays dead", func(s *scene) {
 			s.notReady(1, 20*time.Minute)
 			s.unit(1, "failed")
 			s.drifting("sky-x-1", api.DriftUnitDead, 20*time.Minute)
 			s.repaired(api.ActionRestart, 1, 10*time.Minute, "it failed")
 		}, "Replace sky-x-1", "UnitDead", ""},
-		{"RKE2 is starting", func(s *scene) { s.notReady(1, time.Hour); s.unit(1, "activating") }, "", "NodeNotReady: RKE2 is restarted at 12:04:00Z", ""},
+		{"RKE2 is starting", func(s *scene) {
+			s.notReady(1, time.Hour)
+			s.unit(1, "activating")
+		}, "", "NodeNotReady: RKE2 is restarted at 12:04:00Z", ""},
 		{"RKE2 hangs while starting", func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.w.Units[1] = plan.RKE2Unit{Reached: true, Active: "activating", Since: noon.Add(-6 * time.Minute)}
 		}, "Restart sky-x-1", "NodeNotReady", ""},
-		{"its Node was deleted", func(s *scene) { s.noNode(1); s.unit(1, "active") }, "Restart sky-x-1", "NodeMissing: RKE2 is restarted", ""},
+		{"its Node was deleted", func(s *scene) {
+			s.noNode(1)
+			s.unit(1, "active")
+		}, "Restart sky-x-1", "NodeMissing: RKE2 is restarted", ""},
 		{"its Node was deleted and a restart brought none", func(s *scene) {
 			s.noNode(1)
 			s.unit(1, "active")
 			s.drifting("sky-x-1", api.DriftNodeMissing, 20*time.Minute)
 			s.repaired(api.ActionRestart, 1, 10*time.Minute, "")
 		}, "Replace sky-x-1", "NodeMissing", ""},
-		{"cordoned", func(s *scene) { s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Cordoned: true} }, "", "NodeCordoned: only reported", ""},
-		{"another version", func(s *scene) { s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Kubelet: "v1.30.0"} }, "", "VersionSkew: only reported", ""},
-		{"Ready again while a restart would have to wait", func(s *scene) { s.repaired(api.ActionRestart, 1, time.Minute, "") }, "", "", ""},
-		{"a Node of before", func(s *scene) { s.w.Nodes["sky-x-1-old"] = plan.Node{} }, "ForgetNode sky-x-1-old", "NodeExtra: it is forgotten", ""},
+		{"cordoned", func(s *scene) {
+			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Cordoned: true}
+		}, "", "NodeCordoned: only reported", ""},
+		{"another version", func(s *scene) {
+			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Kubelet: "v1.30.0"}
+		}, "", "VersionSkew: only reported", ""},
+		{"Ready again while a restart would have to wait",
+			func(s *scene) { s.repaired(api.ActionRestart, 1, time.Minute, "") }, "", "", ""},
+		{"a Node of before", func(s *scene) {
+			s.w.Nodes["sky-x-1-old"] = plan.Node{}
+		}, "ForgetNode sky-x-1-old", "NodeExtra: it is forgotten", ""},
 		{"a Node that could not be forgotten", func(s *scene) {
 			s.w.Nodes["sky-x-1-old"] = plan.Node{}
 			s.repaired(api.ActionForgetNode, -1, 3*time.Minute, "timeout")
 			s.c.Status.Repairs[0].Action.Node = "sky-x-1-old"
 		}, "", "NodeExtra: it is forgotten at 12:03:00Z", ""},
-		{"a Node of before that is Ready", func(s *scene) { s.w.Nodes["sky-x-1-old"] = plan.Node{Ready: true} }, "", "NodeExtra: only reported", ""},
+		{"a Node of before that is Ready", func(s *scene) {
+			s.w.Nodes["sky-x-1-old"] = plan.Node{Ready: true}
+		}, "", "NodeExtra: only reported", ""},
 		{"a Node that somebody joined", func(s *scene) { s.w.Nodes["mine"] = plan.Node{} }, "", "", ""},
 	})
 }
@@ -254,8 +360,14 @@ func TestTheHead(t *testing.T) {
 		}
 	}
 	hold(t, []rule{
-		{"RKE2 is dead", func(s *scene) { s.silent(); s.unit(0, "failed") }, "Restart sky-x-0", "APISilent|sky-x-0 UnitDead: RKE2 is restarted", ""},
-		{"its API is silent", func(s *scene) { s.silent(); s.says(0, plan.Unhealthy) }, "", "sky-x-0 APISilent: RKE2 is restarted at 12:05:00Z", ""},
+		{"RKE2 is dead", func(s *scene) {
+			s.silent()
+			s.unit(0, "failed")
+		}, "Restart sky-x-0", "APISilent|sky-x-0 UnitDead: RKE2 is restarted", ""},
+		{"its API is silent", func(s *scene) {
+			s.silent()
+			s.says(0, plan.Unhealthy)
+		}, "", "sky-x-0 APISilent: RKE2 is restarted at 12:05:00Z", ""},
 		{"its API is silent for long", func(s *scene) {
 			s.silent()
 			s.says(0, plan.Unhealthy)
@@ -266,14 +378,22 @@ func TestTheHead(t *testing.T) {
 			s.unit(0, "active")
 			s.drifting("", api.DriftAPISilent, time.Hour)
 		}, "", "sky-x-0 APISilent: RKE2 is left alone", ""},
-		{"restarted just now", func(s *scene) { s.silent(); s.unit(0, "failed"); s.repaired(api.ActionRestart, 0, 3*time.Minute, "no") }, "", "UnitDead: RKE2 is restarted at 12:03:00Z", ""},
+		{"restarted just now", func(s *scene) {
+			s.silent()
+			s.unit(0, "failed")
+			s.repaired(api.ActionRestart, 0, 3*time.Minute, "no")
+		}, "", "UnitDead: RKE2 is restarted at 12:03:00Z", ""},
 		{"restarted twice", func(s *scene) {
 			s.silent()
 			s.unit(0, "failed")
 			s.repaired(api.ActionRestart, 0, 20*time.Minute, "no")
 			s.repaired(api.ActionRestart, 0, 9*time.Minute, "no")
 		}, "", "UnitDead: RKE2 is restarted at 12:02:00Z", ""},
-		{"restarts do not help", func(s *scene) { s.silent(); s.unit(0, "failed"); tries(s, 5) }, "", "", "UnitDead: sky-x-0, the head|Restart at 11:00:00Z: no answer|workers were left alone|skyctl reconcile x"},
+		{"restarts do not help", func(s *scene) {
+			s.silent()
+			s.unit(0, "failed")
+			tries(s, 5)
+		}, "", "", "UnitDead: sky-x-0, the head|Restart at 11:00:00Z: no answer|workers were left alone|skyctl reconcile x"},
 		{"restarts of long ago do not count", func(s *scene) {
 			s.silent()
 			s.unit(0, "failed")
@@ -281,15 +401,29 @@ func TestTheHead(t *testing.T) {
 				s.repaired(api.ActionRestart, 0, 7*time.Hour, "no answer")
 			}
 		}, "Restart sky-x-0", "UnitDead", ""},
-		{"neither API nor SSH answers", func(s *scene) { s.silent(); s.unreachable(0); s.drifting("", api.DriftAPISilent, time.Hour) }, "", "sky-x-0 APISilent: nothing, from here", ""},
-		{"its Node is not Ready", func(s *scene) { s.notReady(0, 6*time.Minute); s.unit(0, "active") }, "Restart sky-x-0", "NodeNotReady", ""},
-		{"its Node is not Ready and SSH does not answer", func(s *scene) { s.notReady(0, time.Hour); s.unreachable(0) }, "", "NodeNotReady: nothing, from here", ""},
-		{"its Node was deleted", func(s *scene) { s.noNode(0); s.unit(0, "active") }, "Restart sky-x-0", "NodeMissing", ""},
+		{"neither API nor SSH answers", func(s *scene) {
+			s.silent()
+			s.unreachable(0)
+			s.drifting("", api.DriftAPISilent, time.Hour)
+		}, "", "sky-x-0 APISilent: nothing, from here", ""},
+		{"its Node is not Ready", func(s *scene) {
+			s.notReady(0, 6*time.Minute)
+			s.unit(0, "active")
+		}, "Restart sky-x-0", "NodeNotReady", ""},
+		{"its Node is not Ready and SSH does not answer", func(s *scene) {
+			s.notReady(0, time.Hour)
+			s.unreachable(0)
+		}, "", "NodeNotReady: nothing, from here", ""},
+		{"its Node was deleted", func(s *scene) {
+			s.noNode(0)
+			s.unit(0, "active")
+		}, "Restart sky-x-0", "NodeMissing", ""},
 		{"workers wait for it", func(s *scene) {
 			s.notReady(0, 6*time.Minute)
 			s.notReady(1, 6*time.Minute)
 			s.gone(2)
-		}, "Restart sky-x-0", "sky-x-1 NodeNotReady: it waits for the head|sky-x-2 MachineGone: it waits for the head", ""},
+		}, "Restart sky-x-0", "sky-x-1 NodeNotReady: it waits for the head|sky-x-2 MachineGone: it waits for the head",
+			""},
 	})
 }
 
@@ -303,11 +437,19 @@ func TestAHeadThatIsWellIsNeverRestarted(t *testing.T) {
 				s.repaired(api.ActionRestart, 0, time.Duration(i)*time.Minute, "no answer")
 			}
 		}, "", "APIUnreachable: nothing is restarted", ""},
-		{"nor while it is known at another address", func(s *scene) { wellThere(s); s.c.Status.Endpoint = "https://203.0.113.7:6443" }, "", "203.0.113.7:6443", ""},
-		{"nor while it was never brought up to the end", func(s *scene) { wellThere(s); s.record(0).State = api.MachinePrepared }, "",
+		{"nor while it is known at another address",
+			func(s *scene) { wellThere(s); s.c.Status.Endpoint = "https://203.0.113.7:6443" }, "", "203.0.113.7:6443", ""},
+		{"nor while it was never brought up to the end",
+			func(s *scene) { wellThere(s); s.record(0).State = api.MachinePrepared }, "",
 			"APIUnreachable|sky-x-0 MachineUnready: it goes on once the Kubernetes API answers", ""},
-		{"with a worker that the cloud does not list", func(s *scene) { wellThere(s); s.unlist(1) }, "", "sky-x-1 MachineGone: it is replaced once", ""},
-		{"with credentials that have ended", func(s *scene) { wellThere(s); s.w.CredentialsExpire = noon }, "RefreshCredentials sky-x-0", "CredentialsExpire|sky-x-0 APISilent", ""},
+		{"with a worker that the cloud does not list", func(s *scene) {
+			wellThere(s)
+			s.unlist(1)
+		}, "", "sky-x-1 MachineGone: it is replaced once", ""},
+		{"with credentials that have ended", func(s *scene) {
+			wellThere(s)
+			s.w.CredentialsExpire = noon
+		}, "RefreshCredentials sky-x-0", "CredentialsExpire|sky-x-0 APISilent", ""},
 		{"its unit is dead for all that", func(s *scene) {
 			wellThere(s)
 			u := s.w.Units[0]
@@ -333,14 +475,28 @@ func TestPacing(t *testing.T) {
 	}
 	hold(t, []rule{
 		{"after one that failed", gone("no capacity"), "Replace sky-x-1", "MachineGone", ""},
-		{"after two that failed", gone("no capacity", "no capacity"), "", "MachineGone: it is replaced at 12:01:00Z", ""},
-		{"after three", gone("no capacity", "no quota", "killed"), "", "MachineGone: the cluster goes to ERROR", "MachineGone: sky-x-1|Replace at 11:30:00Z: no capacity; Replace at 11:40:00Z: no quota; Replace at 11:50:00Z: was interrupted"},
+		{"after two that failed", gone("no capacity", "no capacity"), "", "MachineGone: it is replaced at 12:01:00Z",
+			""},
+		{"after three", gone("no capacity", "no quota", "killed"), "", "MachineGone: the cluster goes to ERROR",
+			"MachineGone: sky-x-1|Replace at 11:30:00Z: no capacity; Replace at 11:40:00Z: no quota; Replace at 11:50:00Z: was interrupted"},
 		{"a cloud that takes machines back", gone("", "", "", ""), "Replace sky-x-1", "MachineGone", ""},
 		{"again and again", gone("", "", "", "", "", "", "", "", ""), "", "", "MachineGone"},
-		{"a record from the future", func(s *scene) { s.gone(1); s.repaired(api.ActionReplace, 1, -48*time.Hour, "no") }, "Replace sky-x-1", "MachineGone", ""},
-		{"another place is not held up", func(s *scene) { s.gone(1); s.repaired(api.ActionReplace, 2, time.Minute, "no") }, "Replace sky-x-1", "MachineGone", ""},
-		{"paused", func(s *scene) { s.gone(1); s.c.Status.PausedAt = noon }, "", "MachineGone: nothing, while repairs are paused", ""},
-		{"paused and hopeless", func(s *scene) { gone("a", "b", "c")(s); s.c.Status.PausedAt = noon }, "", "MachineGone: nothing, while repairs are paused", ""},
+		{"a record from the future", func(s *scene) {
+			s.gone(1)
+			s.repaired(api.ActionReplace, 1, -48*time.Hour, "no")
+		}, "Replace sky-x-1", "MachineGone", ""},
+		{"another place is not held up", func(s *scene) {
+			s.gone(1)
+			s.repaired(api.ActionReplace, 2, time.Minute, "no")
+		}, "Replace sky-x-1", "MachineGone", ""},
+		{"paused", func(s *scene) {
+			s.gone(1)
+			s.c.Status.PausedAt = noon
+		}, "", "MachineGone: nothing, while repairs are paused", ""},
+		{"paused and hopeless", func(s *scene) {
+			gone("a", "b", "c")(s)
+			s.c.Status.PausedAt = noon
+		}, "", "MachineGone: nothing, while repairs are paused", ""},
 	})
 }
 
@@ -353,17 +509,32 @@ func TestTheClusterAsAWhole(t *testing.T) {
 			s.unit(0, "active")
 			s.w.CredentialsExpire = noon.Add(-time.Hour)
 		}, "RefreshCredentials sky-x-0", "CredentialsExpire: they are fetched anew", ""},
-		{"credentials end soon and the API is silent", func(s *scene) { soon(s); s.silent(); s.unit(0, "active") }, "", "APISilent", ""},
+		{"credentials end soon and the API is silent", func(s *scene) {
+			soon(s)
+			s.silent()
+			s.unit(0, "active")
+		}, "", "APISilent", ""},
 		{"credentials are not looked at", func(s *scene) { s.w.CredentialsExpire = time.Time{} }, "", "", ""},
-		{"credentials end soon after a refresh", func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "") }, "", "last no longer; tried again at 17:01:00Z", ""},
-		{"a refresh failed", func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "no") }, "RefreshCredentials sky-x-0", "CredentialsExpire", ""},
-		{"no kubeconfig", func(s *scene) { s.w.KubeconfigFile = "it is cut" }, "WriteKubeconfig", "KubeconfigMissing: it is written again", ""},
+		{"credentials end soon after a refresh",
+			func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "") }, "", "last no longer; tried again at 17:01:00Z", ""},
+		{"a refresh failed", func(s *scene) {
+			soon(s)
+			s.repaired(api.ActionRefresh, 0, time.Hour, "no")
+		}, "RefreshCredentials sky-x-0", "CredentialsExpire", ""},
+		{"no kubeconfig", func(s *scene) {
+			s.w.KubeconfigFile = "it is cut"
+		}, "WriteKubeconfig", "KubeconfigMissing: it is written again", ""},
 		{"no room for a kubeconfig", func(s *scene) {
 			s.w.KubeconfigFile = "it is cut"
 			s.repaired(api.ActionWriteKubeconfig, 0, time.Minute, "disk full")
 		}, "", "KubeconfigMissing: it is written again at 12:05:00Z", ""},
-		{"no GPU", func(s *scene) { s.w.GPU = "node sky-x-1 offers 0 of 8" }, "RepairGPU sky-x-0", "GPUNotReady: the GPU stack is applied again", ""},
-		{"no GPU on a machine that is gone", func(s *scene) { s.w.GPU = "node sky-x-1 offers 0 of 8"; s.gone(1) }, "Replace sky-x-1", "GPUNotReady: it is seen to once every node is Ready", ""},
+		{"no GPU", func(s *scene) {
+			s.w.GPU = "node sky-x-1 offers 0 of 8"
+		}, "RepairGPU sky-x-0", "GPUNotReady: the GPU stack is applied again", ""},
+		{"no GPU on a machine that is gone", func(s *scene) {
+			s.w.GPU = "node sky-x-1 offers 0 of 8"
+			s.gone(1)
+		}, "Replace sky-x-1", "GPUNotReady: it is seen to once every node is Ready", ""},
 		{"no GPU, and cordoned", func(s *scene) {
 			s.w.GPU = "x"
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Cordoned: true}
@@ -376,7 +547,8 @@ func TestTheClusterAsAWhole(t *testing.T) {
 			s.gone(3)
 			soon(s)
 			s.w.KubeconfigFile = "it is cut"
-		}, "Terminate sky-x-9, ForgetNode sky-x-9-z, StartMachine sky-x-1, Restart sky-x-2, Replace sky-x-3, RefreshCredentials sky-x-0, WriteKubeconfig", "", ""},
+		}, "Terminate sky-x-9, ForgetNode sky-x-9-z, StartMachine sky-x-1, Restart sky-x-2, Replace sky-x-3, " +
+			"RefreshCredentials sky-x-0, WriteKubeconfig", "", ""},
 		{"INIT", func(s *scene) { s.c.Status.Phase = api.PhaseInit; s.gone(1) }, "", "", ""},
 		{"PROVISIONING", func(s *scene) { s.c.Status.Phase = api.PhaseProvisioning; s.gone(1) }, "", "", ""},
 		{"DELETING", func(s *scene) { s.c.Status.Phase = api.PhaseDeleting; s.gone(1) }, "", "", ""},
@@ -398,30 +570,54 @@ func TestLeftoversOfAClusterInError(t *testing.T) {
 		})
 	}
 	hold(t, []rule{
-		{"all are on record, and clean-up failed", failed(func(s *scene) { s.noNode(1) }), "Terminate sky-x-0, Terminate sky-x-1, Terminate sky-x-2, Terminate sky-x-3", "", ""},
+		{"all are on record, and clean-up failed", failed(func(s *scene) {
+			s.noNode(1)
+		}), "Terminate sky-x-0, Terminate sky-x-1, Terminate sky-x-2, Terminate sky-x-3", "", ""},
 		{"all are on record, without the GPU stack", withoutGPUs(func(s *scene) { s.noNode(1) }), "", "", ""},
 		{"some should be gone", withoutGPUs(func(s *scene) {
 			s.record(0).State, s.record(1).State = api.MachineGone, api.MachineTerminating
 			s.record(2).State, s.record(3).State = api.MachineUp, api.MachineLaunching
 		}), "Terminate sky-x-0, Terminate sky-x-1", "sky-x-0 Leftover: it is terminated", ""},
-		{"they were kept on purpose", failed(func(s *scene) { s.record(1).State = api.MachineGone; s.c.Status.KeepOnFailure = true }), "", "", ""},
-		{"no record", failed(func(s *scene) { s.c.Status.Machines = nil }), "Terminate sky-x-0, Terminate sky-x-1, Terminate sky-x-2, Terminate sky-x-3", "", ""},
-		{"another incarnation, ours is gone", withoutGPUs(func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.record(1).State = api.MachineGone }), "Terminate sky-x-1", "Leftover", ""},
-		{"another incarnation, ours is kept", withoutGPUs(func(s *scene) { s.w.Listed[1].Incarnation = "old" }), "", "Leftover: only reported", ""},
-		{"the cloud can't be asked", failed(func(s *scene) { s.c.Status.Machines = nil; s.w.CloudError = "403" }), "", "", ""},
-		{"paused", failed(func(s *scene) { s.c.Status.Machines = nil; s.c.Status.PausedAt = noon }), "", "sky-x-0 Leftover: nothing, while repairs are paused", ""},
+		{"they were kept on purpose", failed(func(s *scene) {
+			s.record(1).State = api.MachineGone
+			s.c.Status.KeepOnFailure = true
+		}), "", "", ""},
+		{"no record", failed(func(s *scene) {
+			s.c.Status.Machines = nil
+		}), "Terminate sky-x-0, Terminate sky-x-1, Terminate sky-x-2, Terminate sky-x-3", "", ""},
+		{"another incarnation, ours is gone",
+			withoutGPUs(func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.record(1).State = api.MachineGone }), "Terminate sky-x-1", "Leftover", ""},
+		{"another incarnation, ours is kept", withoutGPUs(func(s *scene) {
+			s.w.Listed[1].Incarnation = "old"
+		}), "", "Leftover: only reported", ""},
+		{"the cloud can't be asked", failed(func(s *scene) {
+			s.c.Status.Machines = nil
+			s.w.CloudError = "403"
+		}), "", "", ""},
+		{"paused", failed(func(s *scene) {
+			s.c.Status.Machines = nil
+			s.c.Status.PausedAt = noon
+		}), "", "sky-x-0 Leftover: nothing, while repairs are paused", ""},
 		{"one without a record, of a cluster that once was READY", func(s *scene) {
 			s.c.Status.Phase = api.PhaseError
 			s.c.Status.Machines = s.c.Status.Machines[:3]
 		}, "", "sky-x-3 Leftover: only reported", ""},
-		{"a head that once was READY", func(s *scene) { s.c.Status.Phase = api.PhaseError; s.record(0).State = api.MachineGone }, "", "Leftover: only reported", ""},
+		{"a head that once was READY", func(s *scene) {
+			s.c.Status.Phase = api.PhaseError
+			s.record(0).State = api.MachineGone
+		}, "", "Leftover: only reported", ""},
 	})
 }
 
 func TestAMachineThatWouldPowerItselfOffIsDisarmed(t *testing.T) {
 	hold(t, []rule{
-		{"its timer is set", func(s *scene) { s.record(1).PowerOffAt = noon.Add(time.Hour) }, "Disarm sky-x-1", "PowerOffPending: it is taken away", ""},
-		{"it is not Ready", func(s *scene) { s.record(1).PowerOffAt = noon.Add(time.Hour); s.notReady(1, time.Minute) }, "", "NodeNotReady", ""},
+		{"its timer is set", func(s *scene) {
+			s.record(1).PowerOffAt = noon.Add(time.Hour)
+		}, "Disarm sky-x-1", "PowerOffPending: it is taken away", ""},
+		{"it is not Ready", func(s *scene) {
+			s.record(1).PowerOffAt = noon.Add(time.Hour)
+			s.notReady(1, time.Minute)
+		}, "", "NodeNotReady", ""},
 	})
 }
 
@@ -430,7 +626,8 @@ func TestACloudThatFallsSilentForAMomentIsNoReasonToBePatientAnew(t *testing.T) 
 	s.lose(0, 4*time.Minute)
 	s.w.CloudError = "403"
 	d := check(t, s)
-	if actions(d) != "" || d.Fail != nil || !strings.Contains(drift(d), "sky-x-0 HeadLost: nothing, while the cloud can't be asked") {
+	if actions(d) != "" || d.Fail != nil || !strings.Contains(drift(d),
+		"sky-x-0 HeadLost: nothing, while the cloud can't be asked") {
 		t.Fatalf("does %q, failure %v\n%s", actions(d), d.Fail, drift(d))
 	}
 	s.c.Status.SetDrift(d.Drift, s.w.At) // as a sweep records it
@@ -442,10 +639,19 @@ func TestACloudThatFallsSilentForAMomentIsNoReasonToBePatientAnew(t *testing.T) 
 
 func TestWhatIsDisprovedWhileTheCloudIsSilentIsForgotten(t *testing.T) {
 	for what, s := range map[string]func(*scene){
-		"its Node is Ready":     func(s *scene) { s.drifting("sky-x-1", api.DriftNodeNotReady, 10*time.Minute) },
-		"the API answers":       func(s *scene) { s.drifting("sky-x-0", api.DriftHeadLost, 10*time.Minute); s.notReady(0, time.Minute) },
-		"it answers again":      func(s *scene) { s.drifting("sky-x-0", api.DriftAPISilent, 10*time.Minute); s.notReady(0, time.Minute) },
-		"it is a newer machine": func(s *scene) { s.drifting("sky-x-1", api.DriftUnitDead, 2*time.Hour); s.notReady(1, time.Minute) },
+		"its Node is Ready": func(s *scene) { s.drifting("sky-x-1", api.DriftNodeNotReady, 10*time.Minute) },
+		"the API answers": func(s *scene) {
+			s.drifting("sky-x-0", api.DriftHeadLost, 10*time.Minute)
+			s.notReady(0, time.Minute)
+		},
+		"it answers again": func(s *scene) {
+			s.drifting("sky-x-0", api.DriftAPISilent, 10*time.Minute)
+			s.notReady(0, time.Minute)
+		},
+		"it is a newer machine": func(s *scene) {
+			s.drifting("sky-x-1", api.DriftUnitDead, 2*time.Hour)
+			s.notReady(1, time.Minute)
+		},
 	} {
 		scene := newScene(2)
 		s(scene)
@@ -462,7 +668,8 @@ func TestAMachineThatNobodyCanBeAskedAboutIsNotReplaced(t *testing.T) {
 	s.notReady(1, time.Hour)
 	s.unreachable(1)
 	s.gone(2)
-	if d := check(t, s); actions(d) != "Replace sky-x-2" || !strings.Contains(drift(d), "sky-x-1 NodeNotReady: "+onceAsked) {
+	if d := check(t, s); actions(d) != "Replace sky-x-2" ||
+		!strings.Contains(drift(d), "sky-x-1 NodeNotReady: "+onceAsked) {
 		t.Errorf("does %q\n%s", actions(d), drift(d))
 	}
 	s = newScene(2)
@@ -470,7 +677,8 @@ func TestAMachineThatNobodyCanBeAskedAboutIsNotReplaced(t *testing.T) {
 	s.w.Listed[1].Unknown = true
 	s.notReady(1, time.Minute)
 	s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-7", Index: 7, Incarnation: "extra", Unknown: true})
-	if d := check(t, s); actions(d) != "" || !strings.Contains(drift(d), "sky-x-1 MachineUnready: "+onceAsked) || !strings.Contains(drift(d), "sky-x-7 MachineExtra: "+onceAsked) {
+	if d := check(t, s); actions(d) != "" || !strings.Contains(drift(d), "sky-x-1 MachineUnready: "+onceAsked) ||
+		!strings.Contains(drift(d), "sky-x-7 MachineExtra: "+onceAsked) {
 		t.Errorf("does %q\n%s", actions(d), drift(d))
 	}
 }
@@ -499,7 +707,8 @@ func TestAFailureShowsNoMoreThanAPersonReads(t *testing.T) {
 		s.repaired(api.ActionReplace, 1, time.Duration(50-i)*time.Minute, strings.Repeat("é", 3000)+"\nmore")
 	}
 	d := check(t, s)
-	if d.Fail == nil || len(d.Fail.Message) > 5000 || !d.Fail.At.Equal(noon) || strings.Contains(d.Fail.Message, "more\n") {
+	if d.Fail == nil || len(d.Fail.Message) > 5000 || !d.Fail.At.Equal(noon) ||
+		strings.Contains(d.Fail.Message, "more\n") {
 		t.Errorf("failure %+v", d.Fail)
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// harm does to a cluster what may happen to it, at random. The head lives through it: it may be stopped, or its RKE2 be dead.
+// harm does to a cluster what may happen to it, at random. The head lives through it: it may be stopped, or its RKE2 be
+// dead.
 func (s *sim) harm() {
 	hung := 0
 	for i := range s.c.Status.Machines {
@@ -102,12 +103,13 @@ func (s *sim) harmWorker(m *api.Machine, hung *int) {
 	}
 }
 
-// staleListing is one that need not have anything to do with what there is, but for the head: where that is not listed and does
-// not answer, it is lost.
+// staleListing is one that need not have anything to do with what there is, but for the head: where that is not listed
+// and does not answer, it is lost.
 func (s *sim) staleListing() (all []plan.ListedMachine) {
 	for _, m := range s.c.Status.Machines {
 		if m.Index == 0 {
-			all = append(all, plan.ListedMachine{Name: m.Name, Incarnation: m.Incarnation, Stopped: s.machines[m.Name].stopped})
+			all = append(all, plan.ListedMachine{Name: m.Name, Incarnation: m.Incarnation,
+				Stopped: s.machines[m.Name].stopped})
 		} else if s.chance(0.8) {
 			l := plan.ListedMachine{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, Stopped: s.chance(0.1)}
 			if s.chance(0.1) {

@@ -18,22 +18,25 @@ func (d *planner) planUnlistedHead(m *api.Machine, message string) {
 	case !looked:
 		d.reportDrift(m.Name, api.DriftHeadLost, message, "it is looked at")
 	case d.w.At.Before(at):
-		d.reportDrift(m.Name, api.DriftHeadLost, message, "the cluster goes to ERROR at "+formatClockTime(at)+" if it is not back by then")
+		d.reportDrift(m.Name, api.DriftHeadLost, message, "the cluster goes to ERROR at "+formatClockTime(at)+
+			" if it is not back by then")
 	default:
 		d.failForLostHead(m, message)
 	}
 }
 
-// failForLostHead is a head that is gone, and with it the cluster's state. Its workers are of no use without it, but they may hold
-// somebody's data: what becomes of them is for a person to say.
+// failForLostHead is a head that is gone, and with it the cluster's state. Its workers are of no use without it, but
+// they may hold somebody's data: what becomes of them is for a person to say.
 func (d *planner) failForLostHead(m *api.Machine, why string) {
 	d.reportDrift(m.Name, api.DriftHeadLost, why, endsInError)
-	d.failCluster(m, api.DriftHeadLost, fmt.Sprintf("%s, the head, is lost (%s), and with it the cluster's state. The workers were left alone, and go on "+
-		"billing: save what they hold and delete the cluster, or run the same create again, which terminates them and builds the cluster anew", m.Name, why))
+	d.failCluster(m, api.DriftHeadLost, fmt.Sprintf(
+		"%s, the head, is lost (%s), and with it the cluster's state. The workers were left alone, and go on "+
+			"billing: save what they hold and delete the cluster, or run the same create again, which terminates them "+
+			"and builds the cluster anew", m.Name, why))
 }
 
-// planSilentHead is a head that runs, by the cloud's listing, and whose API does not answer. Its server is restarted only where the
-// machine itself says that it is not well: what does not answer here may be this end of the line.
+// planSilentHead is a head that runs, by the cloud's listing, and whose API does not answer. Its server is restarted
+// only where the machine itself says that it is not well: what does not answer here may be this end of the line.
 func (d *planner) planSilentHead(m *api.Machine) {
 	unit, looked := d.w.Units[m.Index]
 	message := "RKE2 is " + unit.Active + ", and its API is not ready on the machine itself: " + unit.Why
@@ -49,12 +52,15 @@ func (d *planner) planSilentHead(m *api.Machine) {
 	case isUnitDead(unit):
 		d.restartHead(m, api.DriftUnitDead, "RKE2 is "+unit.Active)
 	case unit.Health == Healthy:
-		d.reportDrift(m.Name, api.DriftAPISilent, "its API is ready, and rejects the credentials that are stored, which have ended", "they are fetched anew")
+		d.reportDrift(m.Name, api.DriftAPISilent,
+			"its API is ready, and rejects the credentials that are stored, which have ended", "they are fetched anew")
 	case unit.Health != Unhealthy:
-		d.reportDrift(m.Name, api.DriftAPISilent, "RKE2 is "+unit.Active+", and the machine can't say whether its API is well: "+unit.Why,
+		d.reportDrift(m.Name, api.DriftAPISilent, "RKE2 is "+unit.Active+
+			", and the machine can't say whether its API is well: "+unit.Why,
 			"RKE2 is left alone: look at it on the machine, and restart it there if it hangs")
 	case d.w.At.Before(at):
-		d.reportDrift(m.Name, api.DriftAPISilent, message, "RKE2 is restarted at "+formatClockTime(at)+" if it is not ready by then")
+		d.reportDrift(m.Name, api.DriftAPISilent, message, "RKE2 is restarted at "+formatClockTime(at)+
+			" if it is not ready by then")
 	default:
 		d.restartHead(m, api.DriftAPISilent, message)
 	}
@@ -68,6 +74,8 @@ func (d *planner) restartHead(m *api.Machine, reason api.DriftReason, message st
 		return
 	}
 	d.reportDrift(m.Name, reason, message, endsInError)
-	d.failCluster(m, reason, fmt.Sprintf("%s, the head: %s, and restarting it does not help. The workers were left alone. Look at it "+
-		"(skyctl describe cluster %s shows how to get there), then run skyctl reconcile %s", m.Name, message, d.c.Metadata.Name, d.c.Metadata.Name))
+	d.failCluster(m, reason, fmt.Sprintf("%s, the head: %s, and restarting it does not help. The workers were left "+
+		"alone. Look at it "+
+		"(skyctl describe cluster %s shows how to get there), then run skyctl reconcile %s", m.Name, message,
+		d.c.Metadata.Name, d.c.Metadata.Name))
 }

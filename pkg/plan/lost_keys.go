@@ -18,8 +18,8 @@ func (d *planner) planKeyRestore() {
 
 const onceKeysAreThere = "nothing, until the keys of the cluster are restored"
 
-// postponeForLostKeys has all that needs SSH wait for lost keys: without them a machine that is well looks like one that is out
-// of reach, and a new one could not be made a part of the cluster.
+// postponeForLostKeys has all that needs SSH wait for lost keys: without them a machine that is well looks like one
+// that is out of reach, and a new one could not be made a part of the cluster.
 func (d *planner) postponeForLostKeys() {
 	if len(d.w.KeysMissing) == 0 {
 		return

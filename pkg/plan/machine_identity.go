@@ -88,8 +88,8 @@ func (d *planner) cloudIDOf(m *api.Machine) string {
 
 const leftAlone = "only reported: find out on its cloud what it is, and end it or take its labels away there"
 
-// describeConflict says why a listed machine that is no record's may be a copy of one, or be one whose labels somebody changed;
-// empty where it is beyond doubt a machine of this cluster that has no record.
+// describeConflict says why a listed machine that is no record's may be a copy of one, or be one whose labels somebody
+// changed; empty where it is beyond doubt a machine of this cluster that has no record.
 func (d *planner) describeConflict(i int) string {
 	l := &d.w.Listed[i]
 	for j := range d.c.Status.Machines {
@@ -106,11 +106,13 @@ func (d *planner) describeConflict(i int) string {
 	}
 	elsewhere := l.Cluster != "" && l.Cluster != d.c.Metadata.Name
 	if elsewhere || l.Name != api.MachineName(d.c.Metadata.Name, l.Index) {
-		return fmt.Sprintf("it (id %s) does not bear the name that its labels make, %s: it may be a copy, or was renamed",
+		return fmt.Sprintf("it (id %s) does not bear the name that its labels make, %s: it may be a copy, or was "+
+			"renamed",
 			l.ID, api.MachineName(l.Cluster, l.Index))
 	}
 	for j := range d.w.Listed {
-		if other := &d.w.Listed[j]; j != i && l.Incarnation != "" && other.Incarnation == l.Incarnation && other.ID != l.ID {
+		if other := &d.w.Listed[j]; j != i && l.Incarnation != "" && other.Incarnation == l.Incarnation &&
+			other.ID != l.ID {
 			return fmt.Sprintf("it (id %s) and %s (id %s) carry the same labels: one may be a copy of the other", l.ID,
 				other.Name, other.ID)
 		}
@@ -121,14 +123,14 @@ func (d *planner) describeConflict(i int) string {
 	return ""
 }
 
-// isUnrecordedLaunch says that a machine is one more launch of a record in a create that failed: nobody has lived to see
-// which of them it got.
+// isUnrecordedLaunch says that a machine is one more launch of a record in a create that failed: nobody has lived to
+// see which of them it got.
 func (d *planner) isUnrecordedLaunch(m *api.Machine, l *ListedMachine) bool {
 	return d.c.Status.Phase == api.PhaseError && m.CloudID == "" && m.Name == l.Name && m.Index == l.Index
 }
 
-// planExtraMachines are machines of the cluster that have no place in it. Only what is beyond doubt the cluster's own, and does
-// nothing for it, is ended; a server never is.
+// planExtraMachines are machines of the cluster that have no place in it. Only what is beyond doubt the cluster's own,
+// and does nothing for it, is ended; a server never is.
 func (d *planner) planExtraMachines() {
 	for i, l := range d.w.Listed {
 		if d.own[i] {
@@ -144,7 +146,8 @@ func (d *planner) planExtraMachines() {
 			d.reportDrift(l.Name, api.DriftMachineConflict, why, leftAlone)
 		case l.Index == 0:
 			d.reportDrift(l.Name, api.DriftMachineConflict,
-				fmt.Sprintf("it (id %s, incarnation %s) is labelled as the cluster's server, and is not the one on record", l.ID,
+				fmt.Sprintf("it (id %s, incarnation %s) is labelled as the cluster's server, and is not the one on "+
+					"record", l.ID,
 					l.Incarnation), leftAlone)
 		case d.isExtraNodeReady(l):
 			d.reportDrift(l.Name, api.DriftMachineExtra, message+", though its Node is Ready",
@@ -165,9 +168,9 @@ func (d *planner) isExtraNodeReady(l ListedMachine) bool {
 	return !d.isAPISilent() && d.w.Nodes[api.NodeName(d.c.Metadata.Name, l.Index, l.Incarnation)].Ready
 }
 
-// checkNameFree says that nothing keeps the name of a record's machine, which is not there any more, from a machine that
-// is to be launched: what is left of an earlier one can be ended first. Where it can't, it reports why the action has
-// to wait.
+// checkNameFree says that nothing keeps the name of a record's machine, which is not there any more, from a machine
+// that is to be launched: what is left of an earlier one can be ended first. Where it can't, it reports why the action
+// has to wait.
 func (d *planner) checkNameFree(m *api.Machine, a api.Action) bool {
 	for i, l := range d.w.Listed {
 		if d.own[i] || l.Name != m.Name {
@@ -193,16 +196,18 @@ func (d *planner) terminatePredecessors() {
 		launches := func(a api.Action) bool {
 			return a.Machine == l.Name && (a.Kind == api.ActionReplace || a.Kind == api.ActionBringUp)
 		}
-		if m := d.names[l.Name]; !d.own[i] && m != nil && d.found[m] == nil && slices.ContainsFunc(d.actions, launches) {
+		if m := d.names[l.Name]; !d.own[i] && m != nil && d.found[m] == nil &&
+			slices.ContainsFunc(d.actions, launches) {
 			d.setNextStep(l.Name, api.DriftMachineExtra, "it is terminated, since its place is given to a new machine")
-			d.actions = append(d.actions, d.newTerminateAction(l, api.DriftMachineExtra, describeOtherIncarnation(l, m)))
+			d.actions = append(d.actions, d.newTerminateAction(l, api.DriftMachineExtra,
+				describeOtherIncarnation(l, m)))
 		}
 	}
 }
 
-// planLeftoverMachines are machines of a cluster in ERROR that should be gone: all of a create that failed, unless they are kept
-// on purpose, and none that is on record where the cluster can be mended. What may hold somebody's work is only
-// reported.
+// planLeftoverMachines are machines of a cluster in ERROR that should be gone: all of a create that failed, unless they
+// are kept on purpose, and none that is on record where the cluster can be mended. What may hold somebody's work is
+// only reported.
 func (d *planner) planLeftoverMachines() {
 	if d.w.CloudError != "" || d.c.Status.KeepOnFailure {
 		return
@@ -221,7 +226,8 @@ func (d *planner) planLeftoverMachines() {
 		case why != "":
 			d.reportDrift(l.Name, api.DriftMachineConflict, why, leftAlone)
 		case kept:
-			d.reportDrift(l.Name, api.DriftLeftover, describeOtherIncarnation(l, m), "only reported: one of this name is to be kept")
+			d.reportDrift(l.Name, api.DriftLeftover, describeOtherIncarnation(l, m),
+				"only reported: one of this name is to be kept")
 		case d.c.Status.WasReady():
 			d.reportDrift(l.Name, api.DriftLeftover, "it is not on record as one of the cluster's, and is still there",
 				"only reported: it may hold somebody's work; delete the cluster, or end it on the cloud")

@@ -78,19 +78,25 @@ func TestWhatDoesNotFitItsLabelsIsReportedAndLeftAlone(t *testing.T) {
 			s.notReady(1, time.Hour)
 		}, "", "sky-x-1 MachineConflict: nothing is done to it", ""},
 		{"two of a name and its labels, and one's id is on record",
-			identified(func(s *scene) { s.copied(1, "sky-x-1", "i-9") }), "", "sky-x-1 MachineConflict: only reported", ""},
+			identified(func(s *scene) {
+				s.copied(1, "sky-x-1", "i-9")
+			}), "", "sky-x-1 MachineConflict: only reported", ""},
 		{"a server that is not on record", identified(func(s *scene) {
-			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-0", ID: "i-9", Cluster: "x", Incarnation: "z"})
+			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-0", ID: "i-9", Cluster: "x",
+				Incarnation: "z"})
 		}), "", "sky-x-0 MachineConflict: only reported", ""},
 		{"an extra that works", identified(func(s *scene) {
-			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-7", ID: "i-9", Cluster: "x", Index: 7, Incarnation: "z"})
+			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-7", ID: "i-9", Cluster: "x", Index: 7,
+				Incarnation: "z"})
 			s.w.Nodes["sky-x-7-z"] = plan.Node{Ready: true}
 		}), "", "sky-x-7 MachineExtra: only reported", ""},
 		{"a copy of the machine that was in its place before", identified(func(s *scene) {
-			s.w.Listed[1] = plan.ListedMachine{Name: "sky-x-1", ID: "i-9", Cluster: "x", Index: 1, Incarnation: "before",
-				Conflict: "a copy"}
+			s.w.Listed[1] = plan.ListedMachine{Name: "sky-x-1", ID: "i-9", Cluster: "x", Index: 1,
+				Incarnation: "before",
+				Conflict:    "a copy"}
 			s.notReady(1, time.Hour)
-		}), "", "sky-x-1 MachineConflict: only reported|sky-x-1 MachineGone: nothing, while another machine (id i-9) bears its name", ""},
+		}), "", "sky-x-1 MachineConflict: only reported|sky-x-1 MachineGone: nothing, while another machine (id " +
+			"i-9) bears its name", ""},
 		{"two extras with the same labels", identified(func(s *scene) {
 			extra := plan.ListedMachine{Name: "sky-x-7", ID: "i-8", Cluster: "x", Index: 7, Incarnation: "z"}
 			twin := extra
@@ -143,7 +149,8 @@ func (s *scene) mischief(r *rand.Rand) (touched map[string]bool) {
 		case 4: // an index that makes no sense, or that of the server
 			l.Index = []int{0, 7}[r.IntN(2)]
 		case 5: // a server that nobody knows
-			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: []string{"sky-x-0", "sky-y-0"}[r.IntN(2)], ID: id, Cluster: "x",
+			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: []string{"sky-x-0", "sky-y-0"}[r.IntN(2)], ID: id,
+				Cluster:     "x",
 				Incarnation: "nobody's"})
 			touched[id] = true
 		}
@@ -170,7 +177,8 @@ func TestWhateverWasCopiedOrRenamedNoMachineOnRecordIsEndedForIt(t *testing.T) {
 				s.notReady(i, time.Hour)
 			}
 		}
-		s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-8", ID: "i-8", Cluster: "x", Index: 8, Incarnation: "extra"})
+		s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-8", ID: "i-8", Cluster: "x", Index: 8,
+			Incarnation: "extra"})
 		touched := s.mischief(r)
 		s.w.CanStart = r.IntN(2) == 0
 		if r.IntN(6) == 0 {
@@ -182,8 +190,10 @@ func TestWhateverWasCopiedOrRenamedNoMachineOnRecordIsEndedForIt(t *testing.T) {
 			unknown := a.Kind != api.ActionTerminate &&
 				s.record(a.Index).CloudID == "" // then it is whichever fits, where one does
 			switch {
-			case a.Kind == api.ActionTerminate && (a.ID != "i-8" || a.Incarnation != "extra"), touched[a.ID] && !unknown:
-				return fmt.Errorf("%s of %s (id %s, incarnation %s), which is none of its to end\n%s", a.Kind, a.Machine, a.ID,
+			case a.Kind == api.ActionTerminate && (a.ID != "i-8" || a.Incarnation != "extra"), touched[a.ID] &&
+				!unknown:
+				return fmt.Errorf("%s of %s (id %s, incarnation %s), which is none of its to end\n%s", a.Kind,
+					a.Machine, a.ID,
 					a.Incarnation, drift(d))
 			case a.Kind == api.ActionTerminate:
 				ended++
@@ -196,7 +206,8 @@ func TestWhateverWasCopiedOrRenamedNoMachineOnRecordIsEndedForIt(t *testing.T) {
 		for id := range touched {
 			none := func(m api.Machine) bool { return m.CloudID == "" }
 			if !slices.ContainsFunc(s.c.Status.Machines, none) && slices.ContainsFunc(s.w.Listed,
-				func(l plan.ListedMachine) bool { return l.ID == id }) && !strings.Contains(drift(d), string(api.DriftMachineConflict)) {
+				func(l plan.ListedMachine) bool { return l.ID == id }) &&
+				!strings.Contains(drift(d), string(api.DriftMachineConflict)) {
 				return fmt.Errorf("nothing says that %s does not fit\n%s", id, drift(d))
 			}
 		}

@@ -13,11 +13,13 @@ func (d *planner) planMachine(m *api.Machine) {
 	before := len(d.drift)
 	l := d.listedMachine(m)
 	if l != nil && l.Name != m.Name && d.disputed[m] == "" {
-		d.reportDrift(m.Name, api.DriftMachineConflict, fmt.Sprintf("its cloud shows it (id %s) as %q", l.ID, l.Name), "it is kept as it is; rename it to "+m.Name)
+		d.reportDrift(m.Name, api.DriftMachineConflict, fmt.Sprintf("its cloud shows it (id %s) as %q", l.ID, l.Name),
+			"it is kept as it is; rename it to "+m.Name)
 	}
 	switch {
 	case d.disputed[m] != "":
-		d.reportDrift(m.Name, api.DriftMachineConflict, d.disputed[m], "nothing is done to it until that is mended on its cloud")
+		d.reportDrift(m.Name, api.DriftMachineConflict, d.disputed[m],
+			"nothing is done to it until that is mended on its cloud")
 	case m.State != api.MachineReady:
 		d.planUnfinishedMachine(m, l)
 	case l == nil:
@@ -57,7 +59,8 @@ func (d *planner) planUnfinishedMachine(m *api.Machine, l *ListedMachine) {
 	case l != nil && l.Unknown:
 		d.reportDrift(m.Name, bring.Reason, message, onceAsked)
 	case !ending && d.isNodeReady(m) && l == nil:
-		d.reportDrift(m.Name, bring.Reason, message+"; its Node is Ready, though the cloud does not list it", "nothing: the listing may be behind")
+		d.reportDrift(m.Name, bring.Reason, message+"; its Node is Ready, though the cloud does not list it",
+			"nothing: the listing may be behind")
 	case ending || l == nil && !onItsWay || l != nil && l.Stopped:
 		d.requestReplacement(m, bring.Reason, message)
 	case l == nil && !d.checkNameFree(m, bring):
@@ -66,7 +69,8 @@ func (d *planner) planUnfinishedMachine(m *api.Machine, l *ListedMachine) {
 	}
 }
 
-// describeRepairInProgress says what works on a place. A repair that was begun and has not ended may be under way, or its worker was lost.
+// describeRepairInProgress says what works on a place. A repair that was begun and has not ended may be under way, or
+// its worker was lost.
 func (d *planner) describeRepairInProgress(m *api.Machine) string {
 	for _, r := range slices.Backward(d.c.Status.Repairs) {
 		brings := r.Action.Kind == api.ActionReplace || r.Action.Kind == api.ActionBringUp
@@ -81,26 +85,28 @@ func (d *planner) describeRepairInProgress(m *api.Machine) string {
 	return "and nothing works on it"
 }
 
-// planUnlistedMachine is a machine that the cloud does not list. A listing may be behind, so it is not believed against a Node that is
-// Ready, nor where there is nobody else to ask.
+// planUnlistedMachine is a machine that the cloud does not list. A listing may be behind, so it is not believed against
+// a Node that is Ready, nor where there is nobody else to ask.
 func (d *planner) planUnlistedMachine(m *api.Machine) {
 	const message = "the cloud does not list it any more"
 	switch {
 	case d.isNodeReady(m):
-		d.reportDrift(m.Name, api.DriftMachineGone, message+", though its Node is Ready", "nothing: the listing may be behind")
+		d.reportDrift(m.Name, api.DriftMachineGone, message+", though its Node is Ready",
+			"nothing: the listing may be behind")
 	case isHead(m):
 		d.planUnlistedHead(m, message)
 	case d.isAPISilent():
 		d.reportDrift(m.Name, api.DriftMachineGone, message, "it is replaced "+onceAPIAnswers)
 	case d.w.Units[m.Index].Reached:
-		d.reportDrift(m.Name, api.DriftMachineGone, message+", though it answers over SSH", "nothing: the listing may be behind")
+		d.reportDrift(m.Name, api.DriftMachineGone, message+", though it answers over SSH",
+			"nothing: the listing may be behind")
 	default:
 		d.requestReplacement(m, api.DriftMachineGone, message)
 	}
 }
 
-// planStoppedMachine is a machine that somebody stopped. A listing that says so is not believed against what answers: a Node is not Ready
-// any more within a minute of its machine's end.
+// planStoppedMachine is a machine that somebody stopped. A listing that says so is not believed against what answers: a
+// Node is not Ready any more within a minute of its machine's end.
 func (d *planner) planStoppedMachine(m *api.Machine) {
 	const message, reason = "the cloud says that it is stopped", api.DriftMachineStopped
 	start := newMachineAction(m, api.ActionStartMachine, reason, message)
@@ -114,7 +120,8 @@ func (d *planner) planStoppedMachine(m *api.Machine) {
 		d.requestAction(start, "it is started")
 	case isHead(m):
 		d.reportDrift(m.Name, reason, message, endsInError)
-		d.failCluster(m, reason, fmt.Sprintf("%s, the head, is stopped, and skyctl can't start it. The workers were left alone. "+
+		d.failCluster(m, reason, fmt.Sprintf("%s, the head, is stopped, and skyctl can't start it. The workers were "+
+			"left alone. "+
 			"Start it on the cloud, then run skyctl reconcile %s", m.Name, d.c.Metadata.Name))
 	case d.isAPISilent():
 		d.reportDrift(m.Name, reason, message, "it is replaced "+onceAPIAnswers)
@@ -128,8 +135,8 @@ func (w Observation) canStartMachine(l *ListedMachine) bool {
 	return w.CanStart && l != nil && !l.NoStart
 }
 
-// maxMachineStarts is how often a machine is started before it is given up. One of spot may have been stopped because its cloud wants
-// it back: another one is more likely to be had.
+// maxMachineStarts is how often a machine is started before it is given up. One of spot may have been stopped because
+// its cloud wants it back: another one is more likely to be had.
 func (d *planner) maxMachineStarts() int {
 	if d.c.Spec.UseSpot {
 		return 1
@@ -173,14 +180,16 @@ func (d *planner) planRunningMachine(m *api.Machine) {
 func (d *planner) planHealthyMachine(m *api.Machine, n Node) {
 	const next = "only reported"
 	if !m.PowerOffAt.IsZero() {
-		d.requestAction(newMachineAction(m, api.ActionDisarm, api.DriftPowerOff, "its power-off timer is still set, for "+formatClockTime(m.PowerOffAt)), "it is taken away")
+		d.requestAction(newMachineAction(m, api.ActionDisarm, api.DriftPowerOff,
+			"its power-off timer is still set, for "+formatClockTime(m.PowerOffAt)), "it is taken away")
 	}
 	d.reportNodePressure(m, n)
 	if n.Cordoned {
 		d.reportDrift(m.Name, api.DriftNodeCordoned, "its Node takes no new pods (cordoned)", next)
 	}
 	if want := d.c.Status.Versions.RKE2; want != "" && n.Kubelet != "" && n.Kubelet != want {
-		d.reportDrift(m.Name, api.DriftVersionSkew, fmt.Sprintf("its kubelet is %s, the cluster's release %s", n.Kubelet, want), next)
+		d.reportDrift(m.Name, api.DriftVersionSkew,
+			fmt.Sprintf("its kubelet is %s, the cluster's release %s", n.Kubelet, want), next)
 	}
 }
 
@@ -202,8 +211,10 @@ func (d *planner) planTroubledMachine(m *api.Machine, t trouble) {
 	case unreachable:
 		t.message += "; and SSH does not answer: " + unit.Error
 		at, then = t.since.Add(d.p.NotReadyFor+d.p.AfterRestart), "it is replaced"
-		// A unit that is dead says nothing about its Node: for as long at least as that may be not Ready it has to have been so.
-		if seen := d.driftSince(m.Name, api.DriftNodeMissing, api.DriftNodeNotReady).Add(d.p.NotReadyFor); seen.After(at) {
+		// A unit that is dead says nothing about its Node: for as long at least as that may be not Ready it has to have
+		// been so.
+		if seen := d.driftSince(m.Name, api.DriftNodeMissing,
+			api.DriftNodeNotReady).Add(d.p.NotReadyFor); seen.After(at) {
 			at = seen
 		}
 	case isUnitStarting(unit):
@@ -226,7 +237,8 @@ func (d *planner) planTroubledMachine(m *api.Machine, t trouble) {
 	}
 }
 
-// restartOrReplaceWorker restarts RKE2 on a worker, and replaces one on which that did not help since the trouble began.
+// restartOrReplaceWorker restarts RKE2 on a worker, and replaces one on which that did not help since the trouble
+// began.
 func (d *planner) restartOrReplaceWorker(m *api.Machine, t trouble) {
 	restart := newMachineAction(m, api.ActionRestart, t.reason, t.message)
 	last := d.lastRepairOnMachine(restart)
@@ -243,16 +255,19 @@ func (d *planner) restartOrReplaceWorker(m *api.Machine, t trouble) {
 		over = last.Ended
 	}
 	if over = over.Add(d.p.AfterRestart); d.w.At.Before(over) {
-		d.reportDrift(m.Name, t.reason, t.message, "RKE2 was restarted; it is replaced at "+formatClockTime(over)+" if that did not help by then")
+		d.reportDrift(m.Name, t.reason, t.message, "RKE2 was restarted; it is replaced at "+formatClockTime(over)+
+			" if that did not help by then")
 		return
 	}
 	d.requestReplacement(m, t.reason, t.message+"; a restart did not help")
 }
 
 // onceAsked comes next about a machine of which a listing does not know how it is.
-const onceAsked = "nothing, until its cloud can be asked about it: look there whether it has two of that name, and whose they are"
+const onceAsked = "nothing, until its cloud can be asked about it: look there whether it has two of that name, and " +
+	"whose they are"
 
-// requestReplacement gives a worker's place to a new machine. A head is never replaced, nor a machine that nobody can be asked about.
+// requestReplacement gives a worker's place to a new machine. A head is never replaced, nor a machine that nobody can
+// be asked about.
 func (d *planner) requestReplacement(m *api.Machine, reason api.DriftReason, message string) {
 	switch l := d.listedMachine(m); {
 	case isHead(m):

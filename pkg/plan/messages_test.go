@@ -36,8 +36,9 @@ func TestADriftSaysWhatWasSeen(t *testing.T) {
 			s.w.Listed[len(s.w.Listed)-1].Conflict = "its labels make it sky-x-0: it may be a copy, or was renamed"
 		}), "it (id i-9) carries the labels of sky-x-0, which is on record"},
 		{"a copy whose original is gone", identified(func(s *scene) {
-			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-7", ID: "i-9", Cluster: "x", Index: 7, Incarnation: "z",
-				Conflict: "it carries the same labels as sky-x-7 (id i-8): one may be a copy of the other"})
+			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-7", ID: "i-9", Cluster: "x", Index: 7,
+				Incarnation: "z",
+				Conflict:    "it carries the same labels as sky-x-7 (id i-8): one may be a copy of the other"})
 		}), "it carries the same labels as sky-x-7 (id i-8): one may be a copy of the other (its id is i-9)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

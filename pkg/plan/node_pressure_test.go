@@ -23,7 +23,8 @@ func TestANodeUnderPressureIsReportedAndLeftAlone(t *testing.T) {
 		n.Pressure = pressure
 		s.w.Nodes[s.record(1).NodeName] = n
 		d := check(t, s)
-		if got := drift(d); actions(d) != "" || !strings.Contains(got, "sky-x-1 NodePressure: only reported") || !strings.Contains(got, says) {
+		if got := drift(d); actions(d) != "" || !strings.Contains(got, "sky-x-1 NodePressure: only reported") ||
+			!strings.Contains(got, says) {
 			t.Errorf("%s: does %q, says\n%s", pressure, actions(d), got)
 		}
 		if !strings.Contains(d.Drift[0].Message, pressure) {
@@ -55,7 +56,8 @@ func TestTheClusterClockDecidesNothing(t *testing.T) {
 				n.Since = s.w.At.Add(off)
 				s.w.Nodes[s.record(i).NodeName] = n
 				if got := check(t, s); !reflect.DeepEqual(got, want) {
-					t.Errorf("machine %d, unit %q, clock off by %s: %s\n%s\nwant %s\n%s", i, unit, off, actions(got), drift(got), actions(want), drift(want))
+					t.Errorf("machine %d, unit %q, clock off by %s: %s\n%s\nwant %s\n%s", i, unit, off, actions(got),
+						drift(got), actions(want), drift(want))
 				}
 			}
 		}

@@ -1,6 +1,6 @@
-// Package plan decides what is to be done about a cluster: what etcd says and what was seen go in, drift and an ordered list
-// of actions come out. It is pure: it touches nothing, knows no clock but the one it is given, and decides the same for the
-// same input.
+// Package plan decides what is to be done about a cluster: what etcd says and what was seen go in, drift and an ordered
+// list of actions come out. It is pure: it touches nothing, knows no clock but the one it is given, and decides the
+// same for the same input.
 package plan
 
 import (
@@ -26,8 +26,8 @@ type Observation struct {
 	CredentialsExpire time.Time
 	// KeysMissing are the secrets that the cluster can't be without and that the store has lost.
 	KeysMissing []string
-	// KubeconfigFile is why the person's kubeconfig file is of no use: it is not there, or not what the store has. Empty where
-	// it is fine, or nobody looked.
+	// KubeconfigFile is why the person's kubeconfig file is of no use: it is not there, or not what the store has.
+	// Empty where it is fine, or nobody looked.
 	KubeconfigFile string
 	// GPU is why the GPU stack is not as it was installed; empty where it is, or where there is none.
 	GPU string
@@ -51,7 +51,8 @@ type ListedMachine struct {
 	Stopped bool
 	// NoStart: its cloud can't start it again where it is stopped.
 	NoStart bool
-	// Conflict is why it was found before to be none of the cluster's own, when there was still a machine to compare it with.
+	// Conflict is why it was found before to be none of the cluster's own, when there was still a machine to compare it
+	// with.
 	Conflict string
 	// Unknown: it was there when its cloud could last be asked about it, which it can't now. It is not ended meanwhile.
 	Unknown bool
@@ -64,7 +65,8 @@ type Node struct {
 	Why string
 	// Pressure names what keeps pods off it though it is Ready, such as DiskPressure.
 	Pressure string
-	// Since is when its readiness last changed, by the clock of its cluster, which may be wrong: no decision stands on it.
+	// Since is when its readiness last changed, by the clock of its cluster, which may be wrong: no decision stands on
+	// it.
 	Since    time.Time
 	Cordoned bool
 	// Kubelet is its version.
@@ -97,8 +99,8 @@ const (
 
 // Policy paces repairs. See DefaultPolicy.
 type Policy struct {
-	// NotReadyFor is how long a Node may be not Ready before its machine is restarted, and a head be silent and not listed before
-	// it counts as lost.
+	// NotReadyFor is how long a Node may be not Ready before its machine is restarted, and a head be silent and not
+	// listed before it counts as lost.
 	NotReadyFor time.Duration
 	// AfterRestart is how long a restart is given before the worker is replaced.
 	AfterRestart time.Duration
@@ -112,8 +114,9 @@ type Policy struct {
 	ExpiresWithin time.Duration
 }
 
-// DefaultPolicy is patient with what heals itself and quick with what doesn't. Five to ten minutes of NotReady is what RKE2
-// nodes need to come back by themselves after a reboot; its certificates renew at a restart within 120 days of their end.
+// DefaultPolicy is patient with what heals itself and quick with what doesn't. Five to ten minutes of NotReady is what
+// RKE2 nodes need to come back by themselves after a reboot; its certificates renew at a restart within 120 days of
+// their end.
 func DefaultPolicy() Policy {
 	return Policy{
 		NotReadyFor: 5 * time.Minute, AfterRestart: 5 * time.Minute, Window: 6 * time.Hour,
@@ -125,8 +128,8 @@ func DefaultPolicy() Policy {
 type Decision struct {
 	// Drift is all that is not as it should be, with what comes next about it.
 	Drift []api.Drift
-	// Actions are to be done now, in this order; those on different machines may be done at the same time. Drift without an
-	// action waits, is out of reach, or is only reported.
+	// Actions are to be done now, in this order; those on different machines may be done at the same time. Drift
+	// without an action waits, is out of reach, or is only reported.
 	Actions []api.Action
 	// Conditions are what can be said of the cluster now.
 	Conditions []api.Condition

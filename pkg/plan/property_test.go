@@ -28,7 +28,9 @@ func forEach(t *testing.T, try func(seed uint64) error) {
 
 // done says that nothing is left but what is for people.
 func done(d plan.Decision) bool {
-	return !slices.ContainsFunc(d.Drift, func(x api.Drift) bool { return x.Reason != api.DriftNodeCordoned && x.Reason != api.DriftVersionSkew })
+	return !slices.ContainsFunc(d.Drift, func(x api.Drift) bool {
+		return x.Reason != api.DriftNodeCordoned && x.Reason != api.DriftVersionSkew
+	})
 }
 
 // asWanted compares what there is with what etcd says.
@@ -43,12 +45,14 @@ func (s *sim) asWanted() error {
 		}
 	}
 	for name := range s.nodes {
-		if name != "somebody-elses" && !slices.ContainsFunc(s.c.Status.Machines, func(m api.Machine) bool { return m.NodeName == name }) {
+		if name != "somebody-elses" && !slices.ContainsFunc(s.c.Status.Machines,
+			func(m api.Machine) bool { return m.NodeName == name }) {
 			return fmt.Errorf("the Node %s is left", name)
 		}
 	}
 	if s.noKubeconfig || s.noGPU || s.noKeys || s.expire.Sub(s.now) < policy.ExpiresWithin {
-		return fmt.Errorf("no kubeconfig: %v, no GPU: %v, no keys: %v, credentials end %s", s.noKubeconfig, s.noGPU, s.noKeys, s.expire)
+		return fmt.Errorf("no kubeconfig: %v, no GPU: %v, no keys: %v, credentials end %s", s.noKubeconfig, s.noGPU,
+			s.noKeys, s.expire)
 	}
 	return nil
 }
@@ -166,7 +170,8 @@ func bounded(all []api.Repair) error {
 	for _, r := range all {
 		times[r.Action.RepairKey()] = append(times[r.Action.RepairKey()], r.At)
 	}
-	most := map[api.ActionKind]int{api.ActionReplace: 3 * policy.Replacements, api.ActionBringUp: 3 * policy.Replacements, api.ActionRestart: 3 * policy.Restarts}
+	most := map[api.ActionKind]int{api.ActionReplace: 3 * policy.Replacements,
+		api.ActionBringUp: 3 * policy.Replacements, api.ActionRestart: 3 * policy.Restarts}
 	for k, at := range times {
 		limit, ok := most[k.Kind]
 		if !ok {
@@ -191,9 +196,11 @@ func bounded(all []api.Repair) error {
 func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 	pick := func(n int) int { return r.IntN(n) }
 	s := newScene(1 + pick(5))
-	phases := []api.Phase{api.PhaseReady, api.PhaseReady, api.PhaseReady, api.PhaseError, api.PhaseInit, api.PhaseDeleting, "NONSENSE"}
+	phases := []api.Phase{api.PhaseReady, api.PhaseReady, api.PhaseReady, api.PhaseError, api.PhaseInit,
+		api.PhaseDeleting, "NONSENSE"}
 	s.c.Status.Phase = phases[pick(len(phases))]
-	states := []api.MachineState{api.MachineReady, api.MachineReady, api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachineTerminating, api.MachineGone, "", "NONSENSE"}
+	states := []api.MachineState{api.MachineReady, api.MachineReady, api.MachineReserved, api.MachineLaunching,
+		api.MachineUp, api.MachineTerminating, api.MachineGone, "", "NONSENSE"}
 	at := func() time.Time { return noon.Add(time.Duration(pick(1200)-1000) * time.Minute) }
 	for i := range s.c.Status.Machines {
 		s.c.Status.Machines[i].State = states[pick(len(states))]
@@ -201,12 +208,15 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 			s.c.Status.Machines[i].Index = pick(9) - 2
 		}
 	}
-	reasons := []api.DriftReason{api.DriftAPISilent, api.DriftAPIUnreachable, api.DriftNodeNotReady, api.DriftUnitDead, api.DriftNodeMissing, api.DriftMachineGone, api.DriftHeadLost}
+	reasons := []api.DriftReason{api.DriftAPISilent, api.DriftAPIUnreachable, api.DriftNodeNotReady, api.DriftUnitDead,
+		api.DriftNodeMissing, api.DriftMachineGone, api.DriftHeadLost}
 	for i := range pick(60) {
 		name := []string{"", "sky-x-0", "sky-x-1", "sky-x-2", "sky-x-9"}[pick(5)]
-		s.c.Status.Drift = append(s.c.Status.Drift, api.Drift{Machine: name, Reason: reasons[pick(len(reasons))], Since: at()})
+		s.c.Status.Drift = append(s.c.Status.Drift,
+			api.Drift{Machine: name, Reason: reasons[pick(len(reasons))], Since: at()})
 		rep := api.Repair{ID: fmt.Sprint(i), At: at(), Error: []string{"", "no"}[pick(2)]}
-		rep.Action = api.Action{Kind: carriedOut[pick(len(carriedOut))], Index: pick(7) - 1, Machine: name, Incarnation: fmt.Sprintf("inc%d", pick(4))}
+		rep.Action = api.Action{Kind: carriedOut[pick(len(carriedOut))], Index: pick(7) - 1, Machine: name,
+			Incarnation: fmt.Sprintf("inc%d", pick(4))}
 		if pick(2) == 0 {
 			rep.Ended = at()
 		}
@@ -226,19 +236,24 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 
 func garbageWorld(r *rand.Rand, s *scene, at func() time.Time) plan.Observation {
 	pick := func(n int) int { return r.IntN(n) }
-	w := plan.Observation{At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.RKE2Unit{}, CanStart: pick(2) == 0, KubeconfigFile: []string{"", "the kubeconfig file is not there"}[pick(2)]}
+	w := plan.Observation{At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.RKE2Unit{},
+		CanStart: pick(2) == 0, KubeconfigFile: []string{"", "the kubeconfig file is not there"}[pick(2)]}
 	for range pick(9) {
 		i := pick(7) - 1
 		name := []string{api.MachineName("x", i), api.MachineName("x", i), "", "foreign"}[pick(4)]
-		w.Listed = append(w.Listed, plan.ListedMachine{Name: name, Index: i, Incarnation: fmt.Sprintf("inc%d", pick(3)), Stopped: pick(3) == 0})
+		w.Listed = append(w.Listed, plan.ListedMachine{Name: name, Index: i, Incarnation: fmt.Sprintf("inc%d", pick(3)),
+			Stopped: pick(3) == 0})
 	}
-	for _, name := range []string{"sky-x-0-inc0", "sky-x-1-inc1", "sky-x-2-inc2", "sky-x-3-inc3", "sky-x-1-old", "foreign", "sky-y-1-a"} {
+	for _, name := range []string{"sky-x-0-inc0", "sky-x-1-inc1", "sky-x-2-inc2", "sky-x-3-inc3", "sky-x-1-old",
+		"foreign", "sky-y-1-a"} {
 		if pick(3) > 0 {
-			w.Nodes[name] = plan.Node{Ready: pick(2) == 0, Since: at(), Cordoned: pick(5) == 0, Kubelet: []string{"", release, "v1"}[pick(3)]}
+			w.Nodes[name] = plan.Node{Ready: pick(2) == 0, Since: at(), Cordoned: pick(5) == 0,
+				Kubelet: []string{"", release, "v1"}[pick(3)]}
 		}
 	}
 	for i := range pick(6) {
-		w.Units[i] = plan.RKE2Unit{Reached: pick(2) == 0, Active: []string{"active", "failed", "inactive", "activating", "?"}[pick(5)], Since: at(),
+		w.Units[i] = plan.RKE2Unit{Reached: pick(2) == 0,
+			Active: []string{"active", "failed", "inactive", "activating", "?"}[pick(5)], Since: at(),
 			Health: []plan.Health{plan.HealthUnknown, plan.Healthy, plan.Unhealthy}[pick(3)]}
 	}
 	w.APIError = []string{"", "", "silent"}[pick(3)]

@@ -10,7 +10,8 @@ import (
 
 // newMachineAction is an action on a machine in its place.
 func newMachineAction(m *api.Machine, kind api.ActionKind, reason api.DriftReason, message string) api.Action {
-	return api.Action{Kind: kind, Index: m.Index, Machine: m.Name, Incarnation: m.Incarnation, Reason: reason, Message: message}
+	return api.Action{Kind: kind, Index: m.Index, Machine: m.Name, Incarnation: m.Incarnation, Reason: reason,
+		Message: message}
 }
 
 // requestAction reports a drift, and asks for an action about it unless that was done not long ago.
@@ -26,19 +27,21 @@ func (d *planner) requestAction(a api.Action, next string) {
 	d.actions = append(d.actions, a)
 }
 
-// requestActionWithLimit asks as ask does; an action that was done in vain as often as the limit says sends the cluster to ERROR.
+// requestActionWithLimit asks as ask does; an action that was done in vain as often as the limit says sends the cluster
+// to ERROR.
 func (d *planner) requestActionWithLimit(a api.Action, next string, limit int) {
 	if !d.isRepairLimitReached(a, limit) {
 		d.requestAction(a, next)
 		return
 	}
 	d.reportDrift(a.Machine, a.Reason, a.Message, "the cluster goes to ERROR; its machines are left alone")
-	d.failCluster(d.places[a.Index], a.Reason, fmt.Sprintf("%s: %s, and what was done about it does not last. The cluster's machines were left alone. "+
-		"Look into it, then run skyctl reconcile %s", a.Machine, a.Message, d.c.Metadata.Name))
+	d.failCluster(d.places[a.Index], a.Reason,
+		fmt.Sprintf("%s: %s, and what was done about it does not last. The cluster's machines were left alone. "+
+			"Look into it, then run skyctl reconcile %s", a.Machine, a.Message, d.c.Metadata.Name))
 }
 
-// pastRepairs are the repairs of a kind on the same thing within the window, oldest first. A record from the future was made by
-// nobody, and would hold up repairs until then.
+// pastRepairs are the repairs of a kind on the same thing within the window, oldest first. A record from the future was
+// made by nobody, and would hold up repairs until then.
 func (d *planner) pastRepairs(a api.Action) []api.Repair {
 	var found []api.Repair
 	for _, r := range d.c.Status.Repairs {
@@ -88,8 +91,8 @@ func (d *planner) earliestRetry(a api.Action) time.Time {
 	return repairEndTime(past[len(past)-1]).Add(pause)
 }
 
-// failedRepairWeight is how many repairs that went well count as much as one that failed: what is needed again and again does not help,
-// though machines that a cloud takes back (spot) are no reason to give up.
+// failedRepairWeight is how many repairs that went well count as much as one that failed: what is needed again and
+// again does not help, though machines that a cloud takes back (spot) are no reason to give up.
 const failedRepairWeight = 3
 
 // isRepairLimitReached says that a repair was done as often as its limit allows.
@@ -106,7 +109,8 @@ func (d *planner) isRepairLimitReached(a api.Action, limit int) bool {
 // failCluster sends the cluster to ERROR, with what a person has to know: what can be done, and what was tried.
 func (d *planner) failCluster(m *api.Machine, reason api.DriftReason, message string) {
 	if d.fail == nil {
-		d.fail = &api.Failure{Step: "repair", Machine: m.Name, Reason: string(reason), Message: message + d.formatRepairHistory(m.Index), At: d.w.At}
+		d.fail = &api.Failure{Step: "repair", Machine: m.Name, Reason: string(reason),
+			Message: message + d.formatRepairHistory(m.Index), At: d.w.At}
 	}
 }
 
@@ -121,7 +125,8 @@ func (d *planner) formatRepairHistory(index int) string {
 	var tried []string
 	for _, r := range d.c.Status.Repairs {
 		if isMachineAction(r.Action) && r.Action.Index == index && d.isRecentRepair(r) {
-			tried = append(tried, fmt.Sprintf("%s at %s: %s", r.Action.Kind, formatClockTime(r.At), formatRepairOutcome(r)))
+			tried = append(tried, fmt.Sprintf("%s at %s: %s", r.Action.Kind, formatClockTime(r.At),
+				formatRepairOutcome(r)))
 		}
 	}
 	if len(tried) == 0 {

@@ -31,7 +31,8 @@ func newScene(numNodes int) *scene {
 	c.Status.Versions.RKE2 = release
 	c.Status.Transitions = []api.Transition{{Phase: api.PhaseInit}, {Phase: api.PhaseReady}}
 	s := &scene{c: c, w: plan.Observation{
-		At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.RKE2Unit{}, CredentialsExpire: noon.AddDate(1, 0, 0), CanStart: true,
+		At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.RKE2Unit{},
+		CredentialsExpire: noon.AddDate(1, 0, 0), CanStart: true,
 	}}
 	for i := range numNodes {
 		m := api.NewMachine("x", i, fmt.Sprintf("inc%d", i), *c.Status.Placement, noon.Add(-time.Hour))
@@ -90,7 +91,8 @@ func (s *scene) notReady(i int, since time.Duration) {
 	if since > time.Minute {
 		s.drifting(s.record(i).Name, api.DriftNodeNotReady, since)
 	}
-	s.w.Nodes[s.record(i).NodeName] = plan.Node{Why: "kubelet stopped posting node status", Since: s.w.At.Add(-since), Kubelet: release}
+	s.w.Nodes[s.record(i).NodeName] = plan.Node{Why: "kubelet stopped posting node status", Since: s.w.At.Add(-since),
+		Kubelet: release}
 }
 
 func (s *scene) ready(i int) {
@@ -125,8 +127,8 @@ func (s *scene) drifting(machine string, reason api.DriftReason, since time.Dura
 	s.c.Status.Drift = append(s.c.Status.Drift, api.Drift{Machine: machine, Reason: reason, Since: s.w.At.Add(-since)})
 }
 
-// repaired records a repair that began so long ago and took a minute; with outcome "" it went well, with "killed" nobody saw
-// it end, and else that is its error.
+// repaired records a repair that began so long ago and took a minute; with outcome "" it went well, with "killed"
+// nobody saw it end, and else that is its error.
 func (s *scene) repaired(kind api.ActionKind, i int, ago time.Duration, outcome string) {
 	r := api.Repair{ID: fmt.Sprint(len(s.c.Status.Repairs)), At: s.w.At.Add(-ago)}
 	r.Action = api.Action{Kind: kind, Index: i}
@@ -198,7 +200,9 @@ func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 		if a.Kind == api.ActionReplace && exists[a.Machine+a.Incarnation] && a.Reason != api.DriftMachineUnready {
 			existing++
 		}
-		if !slices.ContainsFunc(d.Drift, func(x api.Drift) bool { return x.Machine == a.Machine && x.Reason == a.Reason }) {
+		if !slices.ContainsFunc(d.Drift, func(x api.Drift) bool {
+			return x.Machine == a.Machine && x.Reason == a.Reason
+		}) {
 			return fmt.Errorf("%s without a drift", a.Kind)
 		}
 	}
@@ -217,14 +221,16 @@ func holds(c *api.Cluster, w plan.Observation, d plan.Decision) error {
 }
 
 var carriedOut = []api.ActionKind{
-	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart,
+	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionStartMachine,
+	api.ActionReconfigure, api.ActionRestart,
 	api.ActionReplace, api.ActionBringUp,
 	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
 }
 
 func onMachine(k api.ActionKind) bool {
 	return slices.Contains([]api.ActionKind{
-		api.ActionRecordAddress, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace, api.ActionBringUp,
+		api.ActionRecordAddress, api.ActionStartMachine, api.ActionReconfigure, api.ActionRestart, api.ActionReplace,
+		api.ActionBringUp,
 	}, k)
 }
 
@@ -241,17 +247,21 @@ func allowed(c *api.Cluster, w plan.Observation, a api.Action, owned, kept, node
 		return fmt.Errorf("%s in a cluster in ERROR", a.Kind)
 	case w.CloudError != "" && a.Kind != api.ActionWriteKubeconfig:
 		return fmt.Errorf("%s of %s though the cloud can't be asked", a.Kind, a.Machine)
-	case w.APIError != "" && !head && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine && a.Kind != api.ActionRecordAddress:
+	case w.APIError != "" && !head && a.Kind != api.ActionTerminate && a.Kind != api.ActionStartMachine &&
+		a.Kind != api.ActionRecordAddress:
 		return fmt.Errorf("%s of %s though the API is silent", a.Kind, a.Machine)
-	case len(w.KeysMissing) > 0 && (onMachine(a.Kind) && a.Kind != api.ActionRecordAddress || a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh):
+	case len(w.KeysMissing) > 0 && (onMachine(a.Kind) && a.Kind != api.ActionRecordAddress ||
+		a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh):
 		return fmt.Errorf("%s of %s without the keys for it", a.Kind, a.Machine)
-	case a.Kind == api.ActionForgetNode && (!node || nodes[a.Node] || !strings.HasPrefix(a.Node, "sky-"+c.Metadata.Name+"-") || w.Nodes[a.Node].Ready):
+	case a.Kind == api.ActionForgetNode && (!node || nodes[a.Node] ||
+		!strings.HasPrefix(a.Node, "sky-"+c.Metadata.Name+"-") || w.Nodes[a.Node].Ready):
 		return fmt.Errorf("forgets the Node %q", a.Node)
 	case a.Kind != api.ActionForgetNode && a.Machine != "" && !owned[a.Machine]:
 		return fmt.Errorf("%s of %s, which is none of the cluster's", a.Kind, a.Machine)
 	case a.Kind == api.ActionTerminate && (kept[a.Machine] || kept[a.Incarnation] || a.Machine == ""):
 		return fmt.Errorf("terminates %s, which is on record", a.Machine)
-	case a.Kind == api.ActionReplace && head, ends && c.Status.Phase == api.PhaseReady && a.Machine == api.MachineName(c.Metadata.Name, 0):
+	case a.Kind == api.ActionReplace && head, ends && c.Status.Phase == api.PhaseReady &&
+		a.Machine == api.MachineName(c.Metadata.Name, 0):
 		return fmt.Errorf("%s of the head", a.Kind)
 	case launches && (a.Index < 0 || a.Index >= c.Spec.NumNodes):
 		return fmt.Errorf("%s of place %d of %d", a.Kind, a.Index, c.Spec.NumNodes)

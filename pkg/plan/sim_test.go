@@ -10,8 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// sim is a world in which a decision's actions have effects: a cloud whose machines have unique names and end by name, Nodes
-// that follow their machines, and a record of repairs as the operation keeps it.
+// sim is a world in which a decision's actions have effects: a cloud whose machines have unique names and end by name,
+// Nodes that follow their machines, and a record of repairs as the operation keeps it.
 type sim struct {
 	r   *rand.Rand
 	now time.Time
@@ -24,10 +24,11 @@ type sim struct {
 	canStart, noKubeconfig, noGPU, noKeys bool
 	expire                                time.Time
 
-	// lags, unasked and cutOff are for how many looks the listing is that of before, the cloud can't be asked, and API and SSH
-	// are out of reach; blocked is that of the API alone.
+	// lags, unasked and cutOff are for how many looks the listing is that of before, the cloud can't be asked, and API
+	// and SSH are out of reach; blocked is that of the API alone.
 	lags, unasked, cutOff, blocked int
-	// fails is how likely an action is to fail, dies to be cut off without a record, idle to do nothing and say that it went well.
+	// fails is how likely an action is to fail, dies to be cut off without a record, idle to do nothing and say that it
+	// went well.
 	fails, dies, idle float64
 
 	launched int
@@ -53,7 +54,8 @@ type simNode struct {
 
 func newSim(seed uint64, numNodes int) *sim {
 	s := &sim{
-		r: rand.New(rand.NewPCG(seed, 1)), now: noon, c: newScene(numNodes).c, machines: map[string]*simMachine{}, nodes: map[string]*simNode{},
+		r: rand.New(rand.NewPCG(seed, 1)), now: noon, c: newScene(numNodes).c, machines: map[string]*simMachine{},
+		nodes:    map[string]*simNode{},
 		canStart: true, expire: noon.AddDate(2, 0, 0), seen: map[string]int{},
 	}
 	for _, m := range s.c.Status.Machines {
@@ -92,7 +94,8 @@ func (s *sim) settle() {
 func (s *sim) listing() []plan.ListedMachine {
 	var all []plan.ListedMachine
 	for name, m := range s.machines {
-		all = append(all, plan.ListedMachine{Name: name, Index: m.index, Incarnation: m.incarnation, Stopped: m.stopped})
+		all = append(all, plan.ListedMachine{Name: name, Index: m.index, Incarnation: m.incarnation,
+			Stopped: m.stopped})
 	}
 	slices.SortFunc(all, func(a, b plan.ListedMachine) int { return a.Index - b.Index })
 	return all
@@ -118,7 +121,8 @@ func (s *sim) look() plan.Observation {
 	if s.serves() {
 		w.Nodes = map[string]plan.Node{}
 		for name, n := range s.nodes {
-			w.Nodes[name] = plan.Node{Ready: n.ready, Since: n.since, Why: "why", Cordoned: n.cordoned, Kubelet: release}
+			w.Nodes[name] = plan.Node{Ready: n.ready, Since: n.since, Why: "why", Cordoned: n.cordoned,
+				Kubelet: release}
 		}
 		if s.noGPU {
 			w.GPU = "0 of 8"
@@ -135,7 +139,8 @@ func (s *sim) look() plan.Observation {
 
 func (s *sim) unit(i int) plan.RKE2Unit {
 	m := s.machines[api.MachineName(s.c.Metadata.Name, i)]
-	if s.noKeys || s.cutOff > 0 || m == nil || m.stopped || m.deaf || m.incarnation != s.c.Status.Machines[i].Incarnation {
+	if s.noKeys || s.cutOff > 0 || m == nil || m.stopped || m.deaf ||
+		m.incarnation != s.c.Status.Machines[i].Incarnation {
 		return plan.RKE2Unit{Error: "no route to host"}
 	}
 	u := plan.RKE2Unit{Reached: true, Active: m.active, Health: plan.Healthy}
@@ -166,7 +171,8 @@ func (s *sim) round() (plan.Observation, plan.Decision, error) {
 		s.c.Status.SetPhase(api.PhaseError, d.Fail.Reason, s.now)
 	}
 	s.now = s.now.Add(time.Minute)
-	s.lags, s.unasked, s.cutOff, s.blocked = max(0, s.lags-1), max(0, s.unasked-1), max(0, s.cutOff-1), max(0, s.blocked-1)
+	s.lags, s.unasked, s.cutOff, s.blocked = max(0, s.lags-1), max(0, s.unasked-1), max(0, s.cutOff-1), max(0,
+		s.blocked-1)
 	if wanted := s.c.Spec.NumNodes; s.launched > 0 && len(s.machines) > wanted && !s.hasExtra() {
 		return w, d, fmt.Errorf("%s: %d machines, wanted are %d", formatClockTime(s.now), len(s.machines), wanted)
 	}
@@ -190,7 +196,8 @@ func (s *sim) untouched(w plan.Observation, d plan.Decision) error {
 		if a.Kind == api.ActionRefresh || a.Kind == api.ActionGPU || a.Kind == api.ActionDisarm || !ok || r == nil {
 			continue
 		}
-		if w.APIError == "" && r.State == api.MachineReady && m.incarnation == r.Incarnation && w.Nodes[r.NodeName].Ready && m.active == "active" {
+		if w.APIError == "" && r.State == api.MachineReady && m.incarnation == r.Incarnation &&
+			w.Nodes[r.NodeName].Ready && m.active == "active" {
 			return fmt.Errorf("%s of %s, which is well", a.Kind, a.Machine)
 		}
 	}
@@ -209,7 +216,8 @@ func (s *sim) recordOf(name string) *api.Machine {
 // carryOut does an action, and keeps the record of it as the operation does.
 func (s *sim) carryOut(a api.Action) {
 	s.seen[string(a.Kind)]++
-	r := api.Repair{ID: fmt.Sprint(len(s.c.Status.Repairs), s.now.Unix(), a.Kind, a.Index, a.Machine), Action: a, At: s.now}
+	r := api.Repair{ID: fmt.Sprint(len(s.c.Status.Repairs), s.now.Unix(), a.Kind, a.Index, a.Machine), Action: a,
+		At: s.now}
 	s.c.Status.BeginRepair(r)
 	switch roll := s.r.Float64(); {
 	case roll < s.dies:

@@ -5,8 +5,8 @@ import "github.com/sky-shift/skyctl/pkg/api"
 // maxSuspects bounds the machines that are looked at over SSH in one sweep of a cluster.
 const maxSuspects = 20
 
-// FindSuspects are the places whose machines have to be looked at over SSH before anything can be decided. A healthy cluster has
-// none.
+// FindSuspects are the places whose machines have to be looked at over SSH before anything can be decided. A healthy
+// cluster has none.
 func FindSuspects(c *api.Cluster, w Observation) []int {
 	if c.Status.Phase != api.PhaseReady || w.CloudError != "" {
 		return nil
@@ -25,7 +25,8 @@ func FindSuspects(c *api.Cluster, w Observation) []int {
 		if m == nil || m.State != api.MachineReady || d.isNodeReady(m) {
 			continue
 		}
-		if !isStopped(d.listedMachine(m)) && len(found) < maxSuspects { // one that is not listed may answer, where the listing is behind
+		// one that is not listed may answer, where the listing is behind
+		if !isStopped(d.listedMachine(m)) && len(found) < maxSuspects {
 			found = append(found, i)
 		}
 	}

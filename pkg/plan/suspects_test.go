@@ -26,7 +26,8 @@ func TestOnlyMachinesInDoubtAreLookedAt(t *testing.T) {
 		{"the API is silent", func(s *scene) { s.silent() }, []int{0}},
 		{"the API is silent and the head not listed", func(s *scene) { s.silent(); s.unlist(0) }, []int{0}},
 		{"the API is silent and the head stopped", func(s *scene) { s.stop(0); s.silent() }, nil},
-		{"the API is silent and the head stopped for good", func(s *scene) { s.stop(0); s.silent(); s.w.CanStart = false }, []int{0}},
+		{"the API is silent and the head stopped for good",
+			func(s *scene) { s.stop(0); s.silent(); s.w.CanStart = false }, []int{0}},
 		{"the cloud can't be asked", func(s *scene) { s.silent(); s.w.CloudError = "403" }, nil},
 		{"in ERROR", func(s *scene) { s.silent(); s.c.Status.Phase = api.PhaseError }, nil},
 	} {
@@ -54,15 +55,28 @@ func TestConditionsSayWhatIsKnown(t *testing.T) {
 		{"all well", func(*scene) {}, "Reachable True; InSync True; ControlPlaneReady True; NodesReady True"},
 		{"in ERROR", func(s *scene) { s.c.Status.Phase = api.PhaseError }, "Reachable True"},
 		{"being provisioned", func(s *scene) { s.c.Status.Phase = api.PhaseProvisioning }, ""},
-		{"the cloud can't be asked", func(s *scene) { s.w.CloudError = "403" }, "Reachable Unknown 403; InSync Unknown; ControlPlaneReady True; NodesReady True"},
-		{"the API is silent", func(s *scene) { s.silent(); s.unit(0, "active") }, "Reachable True; InSync False APISilent, sky-x-0 APISilent; ControlPlaneReady False connection refused; NodesReady Unknown"},
-		{"the API can't be reached from here", func(s *scene) { s.silent(); s.says(0, plan.Healthy) }, "Reachable True; InSync False APIUnreachable; " +
-			"ControlPlaneReady Unknown the Kubernetes API is ready on the head itself, and does not answer from here: connection refused; NodesReady Unknown"},
-		{"two are gone", func(s *scene) { s.gone(1); s.gone(2) }, "Reachable True; InSync False sky-x-1 MachineGone, sky-x-2 MachineGone; ControlPlaneReady True; NodesReady False 2 of 6: sky-x-1, sky-x-2"},
+		{"the cloud can't be asked", func(s *scene) {
+			s.w.CloudError = "403"
+		}, "Reachable Unknown 403; InSync Unknown; ControlPlaneReady True; NodesReady True"},
+		{"the API is silent", func(s *scene) { s.silent(); s.unit(0, "active") }, "Reachable True; InSync False " +
+			"APISilent, sky-x-0 APISilent; ControlPlaneReady False connection refused; NodesReady Unknown"},
+		{"the API can't be reached from here", func(s *scene) {
+			s.silent()
+			s.says(0, plan.Healthy)
+		}, "Reachable True; InSync False APIUnreachable; " +
+			"ControlPlaneReady Unknown the Kubernetes API is ready on the head itself, and does not answer from " +
+			"here: connection refused; NodesReady Unknown"},
+		{"two are gone", func(s *scene) { s.gone(1); s.gone(2) }, "Reachable True; InSync False sky-x-1 " +
+			"MachineGone, sky-x-2 MachineGone; ControlPlaneReady True; NodesReady False 2 of 6: sky-x-1, sky-x-2"},
 		{"all but one are gone", func(s *scene) { s.gone(1); s.gone(2); s.gone(3); s.gone(4); s.gone(5) },
-			"Reachable True; InSync False sky-x-1 MachineGone, sky-x-2 MachineGone, sky-x-3 MachineGone, and 2 more; ControlPlaneReady True; NodesReady False 5 of 6: sky-x-1, sky-x-2, sky-x-3, and 2 more"},
-		{"cordoned", func(s *scene) { s.w.Nodes["sky-x-1-inc1"] = plan.Node{Ready: true, Cordoned: true} }, "Reachable True; InSync True; ControlPlaneReady True; NodesReady True"},
-		{"another version", func(s *scene) { s.w.Nodes["sky-x-1-inc1"] = plan.Node{Ready: true, Kubelet: "v1"} }, "Reachable True; InSync False sky-x-1 VersionSkew; ControlPlaneReady True; NodesReady True"},
+			"Reachable True; InSync False sky-x-1 MachineGone, sky-x-2 MachineGone, sky-x-3 MachineGone, and 2 " +
+				"more; ControlPlaneReady True; NodesReady False 5 of 6: sky-x-1, sky-x-2, sky-x-3, and 2 more"},
+		{"cordoned", func(s *scene) {
+			s.w.Nodes["sky-x-1-inc1"] = plan.Node{Ready: true, Cordoned: true}
+		}, "Reachable True; InSync True; ControlPlaneReady True; NodesReady True"},
+		{"another version", func(s *scene) {
+			s.w.Nodes["sky-x-1-inc1"] = plan.Node{Ready: true, Kubelet: "v1"}
+		}, "Reachable True; InSync False sky-x-1 VersionSkew; ControlPlaneReady True; NodesReady True"},
 	} {
 		s := newScene(6)
 		c.wrong(s)
@@ -86,10 +100,13 @@ func TestNonsenseIsFound(t *testing.T) {
 		want string
 	}{
 		{"as it is", func(*api.Cluster) {}, ""},
-		{"a repair that is under way", func(c *api.Cluster) { c.Status.Repairs = []api.Repair{{ID: "a", At: noon}} }, ""},
+		{"a repair that is under way", func(c *api.Cluster) {
+			c.Status.Repairs = []api.Repair{{ID: "a", At: noon}}
+		}, ""},
 		{"a place that is being filled", func(c *api.Cluster) { c.Status.Machines[1].State = api.MachineReserved }, ""},
 		{"before it was begun", func(c *api.Cluster) { c.Status = api.ClusterStatus{Phase: api.PhaseInit} }, ""},
-		{"with machines of a larger one, to be deleted", func(c *api.Cluster) { c.Spec.NumNodes, c.Status.Phase = 1, api.PhaseDeleting }, ""},
+		{"with machines of a larger one, to be deleted",
+			func(c *api.Cluster) { c.Spec.NumNodes, c.Status.Phase = 1, api.PhaseDeleting }, ""},
 		{"no phase", func(c *api.Cluster) { c.Status.Phase = "" }, "status.phase"},
 		{"a phase of its own", func(c *api.Cluster) { c.Status.Phase = "FINE" }, `"FINE"`},
 		{"no machines wanted", func(c *api.Cluster) { c.Spec.NumNodes = 0 }, "num_nodes is 0"},
@@ -98,9 +115,13 @@ func TestNonsenseIsFound(t *testing.T) {
 		{"no UID", func(c *api.Cluster) { c.Metadata.UID = "" }, "uid"},
 		{"no name", func(c *api.Cluster) { c.Metadata.Name = "" }, "metadata.name"},
 		{"a name that is a path", func(c *api.Cluster) { c.Metadata.Name = "../x" }, "metadata.name"},
-		{"another cluster's machines", func(c *api.Cluster) { c.Metadata.Name = "y" }, `"sky-x-0" instead of "sky-y-0"`},
+		{"another cluster's machines", func(c *api.Cluster) {
+			c.Metadata.Name = "y"
+		}, `"sky-x-0" instead of "sky-y-0"`},
 		{"a place below none", func(c *api.Cluster) { c.Status.Machines[1].Index = -1 }, "place -1"},
-		{"two in one place", func(c *api.Cluster) { c.Status.Machines[1] = c.Status.Machines[0] }, "two machines are in place 0"},
+		{"two in one place", func(c *api.Cluster) {
+			c.Status.Machines[1] = c.Status.Machines[0]
+		}, "two machines are in place 0"},
 		{"an index that does not fit the name", func(c *api.Cluster) { c.Status.Machines[2].Index = 7 }, "sky-x-7"},
 		{"two heads", func(c *api.Cluster) { c.Status.Machines[1].Role = api.RoleHead }, "role"},
 		{"no head", func(c *api.Cluster) { c.Status.Machines[0].Role = api.RoleWorker }, "role"},
@@ -109,7 +130,9 @@ func TestNonsenseIsFound(t *testing.T) {
 		{"no state", func(c *api.Cluster) { c.Status.Machines[1].State = "Fine" }, `"Fine"`},
 		{"READY without machines", func(c *api.Cluster) { c.Status.Machines = nil }, "no machine on record in place 0"},
 		{"READY with one too few", func(c *api.Cluster) { c.Status.Machines = c.Status.Machines[:2] }, "place 2 of 3"},
-		{"READY with one too many", func(c *api.Cluster) { c.Spec.NumNodes = 2 }, "3 machines on record, and should have 2"},
+		{"READY with one too many", func(c *api.Cluster) {
+			c.Spec.NumNodes = 2
+		}, "3 machines on record, and should have 2"},
 		{"READY nowhere", func(c *api.Cluster) { c.Status.Placement = nil }, "placement"},
 		{"a repair of no time", func(c *api.Cluster) { c.Status.Repairs = []api.Repair{{ID: "a"}} }, "repair 0"},
 	} {

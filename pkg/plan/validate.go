@@ -7,8 +7,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// ValidateCluster says whether a cluster makes sense at all. One that somebody edited into nonsense is left alone: there is no telling
-// what is wanted. It asks for no more than what decisions stand on, so that a cluster of an older release stays one.
+// ValidateCluster says whether a cluster makes sense at all. One that somebody edited into nonsense is left alone:
+// there is no telling what is wanted. It asks for no more than what decisions stand on, so that a cluster of an older
+// release stays one.
 func ValidateCluster(c *api.Cluster) error {
 	switch {
 	case c == nil:
@@ -54,10 +55,12 @@ func validateMachine(c *api.Cluster, m *api.Machine) error {
 	case m.Incarnation == "":
 		return fmt.Errorf("machine %s has no incarnation", m.Name)
 	case m.NodeName != api.NodeName(c.Metadata.Name, m.Index, m.Incarnation):
-		return fmt.Errorf("machine %s has the Node %q, which is not that of incarnation %s", m.Name, m.NodeName, m.Incarnation)
+		return fmt.Errorf("machine %s has the Node %q, which is not that of incarnation %s", m.Name, m.NodeName,
+			m.Incarnation)
 	}
 	switch m.State {
-	case api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachinePrepared, api.MachineReady, api.MachineTerminating, api.MachineGone:
+	case api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachinePrepared, api.MachineReady,
+		api.MachineTerminating, api.MachineGone:
 		return nil
 	}
 	return fmt.Errorf("machine %s is in state %q, which is none", m.Name, m.State)
@@ -77,7 +80,8 @@ func validateReadyCluster(c *api.Cluster, taken map[int]bool) error {
 		}
 	}
 	if len(taken) > c.Spec.NumNodes {
-		return fmt.Errorf("the cluster is READY with %d machines on record, and should have %d", len(taken), c.Spec.NumNodes)
+		return fmt.Errorf("the cluster is READY with %d machines on record, and should have %d", len(taken),
+			c.Spec.NumNodes)
 	}
 	return nil
 }

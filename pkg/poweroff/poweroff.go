@@ -1,9 +1,10 @@
 // Package poweroff keeps machines that bill from outliving everybody who would end them: a timer on the machine itself
-// powers it off unless it is taken away in time. It needs nothing but systemd: no runtime, no rights on a cloud, no network.
+// powers it off unless it is taken away in time. It needs nothing but systemd: no runtime, no rights on a cloud, no
+// network.
 //
-// The timer is a unit on disk, so that a reboot does not lose it; it then counts anew. Where a machine's first boot has set
-// one already (BootUnitName), this one takes its place. What powering off means to the bill differs between clouds, see
-// docs/clouds.md.
+// The timer is a unit on disk, so that a reboot does not lose it; it then counts anew. Where a machine's first boot has
+// set one already (BootUnitName), this one takes its place. What powering off means to the bill differs between clouds,
+// see docs/clouds.md.
 package poweroff
 
 import (
@@ -17,23 +18,24 @@ import (
 const (
 	// UnitName is the name of the timer, and of the service that it starts.
 	UnitName = "skyctl-power-off"
-	// BootUnitName is the name of a timer that a machine's first boot may have set, before anybody could reach it. It is of
-	// systemd's transient kind, which files on disk don't replace.
+	// BootUnitName is the name of a timer that a machine's first boot may have set, before anybody could reach it. It
+	// is of systemd's transient kind, which files on disk don't replace.
 	BootUnitName = "skyctl-deadman"
 )
 
 // minDelay keeps an order that comes late from ending a machine under the hands of who is about to use it.
 const minDelay = time.Minute
 
-// ArmTimer has the machine power itself off after a time, of at least a minute, whatever becomes of us. A timer that is there
-// counts anew.
+// ArmTimer has the machine power itself off after a time, of at least a minute, whatever becomes of us. A timer that is
+// there counts anew.
 func ArmTimer(ctx context.Context, h *remote.Host, after time.Duration) error {
-	_, err := h.RunScript(ctx, "setting the power-off timer", fmt.Sprintf(armScript, int(max(after, minDelay).Seconds())))
+	_, err := h.RunScript(ctx, "setting the power-off timer",
+		fmt.Sprintf(armScript, int(max(after, minDelay).Seconds())))
 	return err
 }
 
-// DisarmTimer takes the timer away for good; a machine that has none is left as it is. It fails where the machine is powering
-// off already.
+// DisarmTimer takes the timer away for good; a machine that has none is left as it is. It fails where the machine is
+// powering off already.
 func DisarmTimer(ctx context.Context, h *remote.Host) error {
 	_, err := h.RunScript(ctx, "taking the power-off timer away", disarmScript)
 	return err

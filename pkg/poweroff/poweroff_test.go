@@ -14,7 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-// systemctl plays systemd: each unit's state is a file, and a timer that is to run must have been read from its file first.
+// systemctl plays systemd: each unit's state is a file, and a timer that is to run must have been read from its file
+// first.
 const systemctl = `#!/bin/sh
 state=/run/systemd/system
 for unit; do :; done
@@ -104,7 +105,8 @@ func TestArmingAgainCountsAnewWithoutAMomentUnarmed(t *testing.T) {
 	if got := m.sh("grep OnActiveSec /run/systemd/system/read.skyctl-power-off.timer"); got != "OnActiveSec=7200" {
 		t.Errorf("systemd counts by %s", got)
 	}
-	if calls := m.sh("cat /run/systemd/system/calls"); strings.Contains(calls, "stop") || strings.Contains(calls, "disable") {
+	if calls := m.sh("cat /run/systemd/system/calls"); strings.Contains(calls, "stop") ||
+		strings.Contains(calls, "disable") {
 		t.Errorf("the timer was away for a moment:\n%s", calls)
 	}
 }
@@ -117,7 +119,8 @@ func TestATimerOfTheFirstBootIsReplacedAndTakenAwayToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := m.sh("cat /run/systemd/system/calls")
-	if m.sh("ls "+boot+" 2>/dev/null || :") != "" || strings.Index(calls, "stop skyctl-deadman.timer") < strings.Index(calls, "restart skyctl-power-off.timer") {
+	if m.sh("ls "+boot+" 2>/dev/null || :") != "" ||
+		strings.Index(calls, "stop skyctl-deadman.timer") < strings.Index(calls, "restart skyctl-power-off.timer") {
 		t.Errorf("it still runs, or there was a moment without a timer:\n%s", calls)
 	}
 	m = newMachine(t)

@@ -1,5 +1,6 @@
-// Package printable makes text that came from elsewhere (a machine, a cloud, an object in etcd) safe to show and to keep: it
-// can no longer steer a terminal, hide a part of itself, or read in another order than it was written. It is pure.
+// Package printable makes text that came from elsewhere (a machine, a cloud, an object in etcd) safe to show and to
+// keep: it can no longer steer a terminal, hide a part of itself, or read in another order than it was written. It is
+// pure.
 package printable
 
 import (
@@ -10,16 +11,16 @@ import (
 	"unicode/utf8"
 )
 
-// Line makes one line of a text. Terminal control sequences and control characters are dropped, tabs and line breaks of every
-// kind become spaces, and characters that are invisible or that change the direction of writing are spelled out, such as
-// \u202e: two names that differ look different.
+// Line makes one line of a text. Terminal control sequences and control characters are dropped, tabs and line breaks of
+// every kind become spaces, and characters that are invisible or that change the direction of writing are spelled out,
+// such as \u202e: two names that differ look different.
 func Line(s string) string { return sanitizeText(s, "") }
 
 // Text is Line for a text whose line breaks are kept.
 func Text(s string) string { return sanitizeText(s, "\n") }
 
-// Stream is Text for output as it is written, piece by piece: its tabs are kept too. In JSON, what it spells out are the escapes of
-// the same characters.
+// Stream is Text for output as it is written, piece by piece: its tabs are kept too. In JSON, what it spells out are
+// the escapes of the same characters.
 func Stream(s string) string { return sanitizeText(s, "\n\t") }
 
 // Lines makes each of some lines printable.
@@ -85,14 +86,16 @@ const (
 	c1CSI, c1DCS, c1SOS, c1OSC, c1PM, c1APC, c1ST = "\u009b", "\u0090", "\u0098", "\u009d", "\u009e", "\u009f", "\u009c"
 )
 
-// controlSequenceLength is the length of the terminal control sequence that a text begins with; 0 where it begins with none.
+// controlSequenceLength is the length of the terminal control sequence that a text begins with; 0 where it begins with
+// none.
 func controlSequenceLength(s string) int {
 	for _, intro := range []string{esc + "[", c1CSI} {
 		if strings.HasPrefix(s, intro) {
 			return len(intro) + parametersLength(s[len(intro):])
 		}
 	}
-	for _, intro := range []string{esc + "]", esc + "P", esc + "X", esc + "^", esc + "_", c1DCS, c1SOS, c1OSC, c1PM, c1APC} {
+	for _, intro := range []string{esc + "]", esc + "P", esc + "X", esc + "^", esc + "_", c1DCS, c1SOS, c1OSC, c1PM,
+		c1APC} {
 		if strings.HasPrefix(s, intro) {
 			return len(intro) + commandStringLength(s[len(intro):])
 		}
@@ -103,8 +106,8 @@ func controlSequenceLength(s string) int {
 	return 0
 }
 
-// parametersLength is the length of what follows the introducer of a control sequence: parameters, intermediate signs, and a final
-// letter or sign (ECMA-48, 5.4). What does not belong to one ends it.
+// parametersLength is the length of what follows the introducer of a control sequence: parameters, intermediate signs,
+// and a final letter or sign (ECMA-48, 5.4). What does not belong to one ends it.
 func parametersLength(s string) int {
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -120,8 +123,8 @@ func parametersLength(s string) int {
 // maxCommandString bounds a command string: one that never ends must not hide what follows it.
 const maxCommandString = 4096
 
-// commandStringLength is the length of a string up to and with its terminator: BEL, ESC \ or its C1 form. Without one, it ends with
-// its line.
+// commandStringLength is the length of a string up to and with its terminator: BEL, ESC \ or its C1 form. Without one,
+// it ends with its line.
 func commandStringLength(s string) int {
 	for i := range min(len(s), maxCommandString) {
 		switch {

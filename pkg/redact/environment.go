@@ -7,7 +7,8 @@ import (
 )
 
 var (
-	// secretNamePattern are names of variables and settings whose values are secret, by the conventions of clouds and tools.
+	// secretNamePattern are names of variables and settings whose values are secret, by the conventions of clouds and
+	// tools.
 	secretNamePattern = regexp.MustCompile(`(?i)(?:^|[_-])(?:token|secret|password|passwd|passphrase|api_?key|access_?key|secret_?key|private_?key|` +
 		`secret_access_key|credentials?|connection_?string)$`)
 	// settingLinePattern is a line of a file of credentials, as INI or JSON.
@@ -15,8 +16,8 @@ var (
 	proxyNamePattern   = regexp.MustCompile(`(?i)_proxy$`)
 )
 
-// LearnEnvironment learns the secrets in an environment of NAME=VALUE: those whose names say that they are, such as a cloud's
-// credentials, and the passwords of proxies.
+// LearnEnvironment learns the secrets in an environment of NAME=VALUE: those whose names say that they are, such as a
+// cloud's credentials, and the passwords of proxies.
 func LearnEnvironment(environ []string) {
 	for _, v := range environ {
 		name, value, _ := strings.Cut(v, "=")
@@ -42,7 +43,8 @@ func learnSetting(name, value string) {
 
 // isPathOrURL is true of the path of a file and of an address, which say where a secret is.
 func isPathOrURL(value string) bool {
-	return strings.HasPrefix(value, "/") || strings.HasPrefix(value, "~/") || strings.HasPrefix(value, "http://") || strings.HasPrefix(value, "https://")
+	return strings.HasPrefix(value, "/") || strings.HasPrefix(value, "~/") || strings.HasPrefix(value, "http://") ||
+		strings.HasPrefix(value, "https://")
 }
 
 // learnURLPassword learns the password in a URL, as it is and as it is written there.

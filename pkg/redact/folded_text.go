@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// foldedText is a text without what may stand in the midst of a secret that is broken into lines: blanks, breaks, and characters
-// that show nothing. The two alphabets of base64 are one in it.
+// foldedText is a text without what may stand in the midst of a secret that is broken into lines: blanks, breaks, and
+// characters that show nothing. The two alphabets of base64 are one in it.
 type foldedText struct {
 	bytes []byte
 	// from and to are where each byte was in the text.
@@ -50,8 +50,8 @@ func foldText(s string) foldedText {
 	return f
 }
 
-// foldEscapedText folds a text as it was before it was escaped, as URLs, JSON and Go's own quotes do. It is not fold's where the
-// text has no escapes.
+// foldEscapedText folds a text as it was before it was escaped, as URLs, JSON and Go's own quotes do. It is not fold's
+// where the text has no escapes.
 func foldEscapedText(s string) foldedText {
 	f := foldedText{}
 	for i := 0; i < len(s); {

@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	// MinLength is the least length of a secret that is known by its value: a shorter one is in too many harmless words.
+	// MinLength is the least length of a secret that is known by its value: a shorter one is in too many harmless
+	// words.
 	MinLength = 8
-	// windowLength is how much of a long secret has to be in a text for it to be found there, give or take stride: a log may have cut
-	// the rest.
+	// windowLength is how much of a long secret has to be in a text for it to be found there, give or take stride: a
+	// log may have cut the rest.
 	windowLength = 16
 	windowStride = 8
 )
 
-// KnownSecrets are secrets that are known by their values. It keeps no secret itself, only hashes of parts of them. It may be used by
-// many at once.
+// KnownSecrets are secrets that are known by their values. It keeps no secret itself, only hashes of parts of them. It
+// may be used by many at once.
 type KnownSecrets struct {
 	seed maphash.Seed
 
@@ -56,7 +57,8 @@ type shortSecretMark struct {
 // NewKnownSecrets knows nothing yet.
 func NewKnownSecrets() *KnownSecrets {
 	return &KnownSecrets{
-		seed: maphash.MakeSeed(), learned: map[string]map[uint64]secretMarks{}, windows: map[uint64]windowMark{}, short: map[uint64][]shortSecret{},
+		seed: maphash.MakeSeed(), learned: map[string]map[uint64]secretMarks{}, windows: map[uint64]windowMark{},
+		short: map[uint64][]shortSecret{},
 	}
 }
 
@@ -95,7 +97,8 @@ func (v *KnownSecrets) LearnSecret(owner string, secret []byte) {
 }
 
 func (v *KnownSecrets) addShortSecret(b []byte) shortSecretMark {
-	s := shortSecretMark{anchor: v.hashBytes(b[:MinLength]), piece: shortSecret{length: len(b), hash: v.hashBytes(b), count: 1}}
+	s := shortSecretMark{anchor: v.hashBytes(b[:MinLength]),
+		piece: shortSecret{length: len(b), hash: v.hashBytes(b), count: 1}}
 	same := func(p shortSecret) bool { return p.length == s.piece.length && p.hash == s.piece.hash }
 	if i := slices.IndexFunc(v.short[s.anchor], same); i >= 0 {
 		v.short[s.anchor][i].count++
@@ -152,7 +155,8 @@ func (v *KnownSecrets) removeShortSecret(s shortSecretMark) {
 	}
 }
 
-// HideSecrets replaces the secrets that are known in a text: as they are, in base64, escaped, broken into lines, or cut.
+// HideSecrets replaces the secrets that are known in a text: as they are, in base64, escaped, broken into lines, or
+// cut.
 func (v *KnownSecrets) HideSecrets(s string) string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -190,13 +194,14 @@ func (v *KnownSecrets) findSecrets(f foldedText) []textSpan {
 	return found
 }
 
-// extendWindow is where a window is in the text, with the letters around it that may be of the same secret: of one that was cut, only a
-// part of it can be known.
+// extendWindow is where a window is in the text, with the letters around it that may be of the same secret: of one that
+// was cut, only a part of it can be known.
 func (f foldedText) extendWindow(from, to int, m windowMark) textSpan {
 	for least := max(0, from-m.before); from > least && f.to[from-1] == f.from[from] && isKeyByte(f.bytes[from-1]); {
 		from--
 	}
-	for most := min(len(f.bytes), to+m.after); to < most && f.to[to-1] == f.from[to] && (isKeyByte(f.bytes[to]) || f.bytes[to] == '='); {
+	for most := min(len(f.bytes), to+m.after); to < most && f.to[to-1] == f.from[to] &&
+		(isKeyByte(f.bytes[to]) || f.bytes[to] == '='); {
 		to++
 	}
 	return textSpan{f.from[from], f.to[to-1]}

@@ -32,7 +32,8 @@ func TestThePublicHalfOfAnSSHKeyIsNoSecret(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(file), "\n")
 	seed := encodeStableBase64(private.Seed(), 161%3) // as the body of the file has it
-	for what, text := range map[string]string{"the file": file, "its body in one line": strings.Join(lines[1:len(lines)-1], "")} {
+	for what, text := range map[string]string{"the file": file,
+		"its body in one line": strings.Join(lines[1:len(lines)-1], "")} {
 		if got := v.HideSecrets(text); strings.Contains(strings.ReplaceAll(got, "\n", ""), seed[:24]) {
 			t.Errorf("%s became %q", what, got)
 		}

@@ -1,6 +1,6 @@
-// Package redact hides secrets in text that came from elsewhere (a machine, a cloud, a server) before it is kept, logged or
-// shown. It knows a secret in two ways: by its value, where this process has learned it, whatever form it is written in; and by
-// its shape, as a second net for those that nobody told it.
+// Package redact hides secrets in text that came from elsewhere (a machine, a cloud, a server) before it is kept,
+// logged or shown. It knows a secret in two ways: by its value, where this process has learned it, whatever form it is
+// written in; and by its shape, as a second net for those that nobody told it.
 package redact
 
 import (
@@ -15,8 +15,8 @@ const Hidden = "[hidden]"
 // processSecrets are the secrets that this process has learned.
 var processSecrets = NewKnownSecrets()
 
-// LearnSecret makes the process hide a secret from now on. Owner is whose it is, a cluster's UID or "" for the installation's own, and
-// is what Forget forgets it by. What is shorter than MinLength is not learned.
+// LearnSecret makes the process hide a secret from now on. Owner is whose it is, a cluster's UID or "" for the
+// installation's own, and is what Forget forgets it by. What is shorter than MinLength is not learned.
 func LearnSecret(owner string, secret []byte) { processSecrets.LearnSecret(owner, secret) }
 
 // ForgetOwner lets go of the secrets of an owner that is no more.

@@ -57,7 +57,8 @@ func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) 
 func TestAKnownSecretIsHiddenInEachForm(t *testing.T) {
 	v := learned()
 	body := strings.TrimSpace(strings.Split(strings.Split(key, "-----\n")[1], "-----")[0])
-	for name, secret := range map[string]string{"a password": password, "a short one": short, "an odd one": odd, "a key": body} {
+	for name, secret := range map[string]string{"a password": password, "a short one": short, "an odd one": odd,
+		"a key": body} {
 		for form, written := range map[string]string{
 			"bare":                       secret,
 			"in base64":                  b64(secret),
@@ -80,7 +81,8 @@ func TestAKnownSecretIsHiddenInEachForm(t *testing.T) {
 			if !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
 				t.Errorf("%s, %s: what is around it was not kept: %q", name, form, got)
 			}
-			rest := strings.NewReplacer("before ", "", " after", "", redact.Hidden, "", `"`, "", " ", "", "\n", "", `\n`, "").Replace(got)
+			rest := strings.NewReplacer("before ", "", " after", "", redact.Hidden, "", `"`, "", " ", "", "\n", "",
+				`\n`, "").Replace(got)
 			if len(rest) > 8 { // base64 of what stands around it
 				t.Errorf("%s, %s: left %q of %q", name, form, rest, got)
 			}
@@ -99,7 +101,8 @@ func TestWhatIsCutOfAKnownSecretIsHidden(t *testing.T) {
 	} {
 		got := v.HideSecrets(s)
 		for i := 0; i+10 <= len(s); i++ {
-			if part := s[i : i+10]; (strings.Contains(password, part) || strings.Contains(key, part)) && strings.Contains(got, part) {
+			if part := s[i : i+10]; (strings.Contains(password, part) || strings.Contains(key, part)) &&
+				strings.Contains(got, part) {
 				t.Errorf("%s: left %q", name, got)
 				break
 			}
@@ -112,7 +115,8 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 	for _, s := range []string{
 		"", "tiny", "the password was 12345678", "sky-c-0: rke2-server failed (exit-code)",
 		"token CA hash does not match: a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b",
-		"-----BEGIN CERTIFICATE-----", b64("-----BEGIN CERTIFICATE-----\nMIIBeTCCAR+gAwIBAgIBADAKBggqhkjOPQQDAjAkMSIwIAYDVQQDDBlya2UyLXNl"),
+		"-----BEGIN CERTIFICATE-----", b64("-----BEGIN " +
+			"CERTIFICATE-----\nMIIBeTCCAR+gAwIBAgIBADAKBggqhkjOPQQDAjAkMSIwIAYDVQQDDBlya2UyLXNl"),
 		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH4k3mDw7xTzQmJ4Wq8pYlq0v1vPz2cJbX5eN6rLtUaG",
 		"/var/lib/rancher/rke2/server/token", "100% of \\ it",
 	} {
@@ -127,10 +131,14 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 
 func TestOnlyTheSecretsOfAKubeconfigAreHidden(t *testing.T) {
 	v := redact.NewKnownSecrets()
-	ec := "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIBnGzQ0b9XvJ8u2kq3r5t7w9yBxDzGfJiLkNmPoRqStUoAoGCCqGSM49\n-----END EC PRIVATE KEY-----\n"
-	cert := b64("-----BEGIN CERTIFICATE-----\nMIIBeTCCAR+gAwIBAgIBADAKBggqhkjOPQQDAjAkMSIw\n-----END CERTIFICATE-----\n")
-	v.LearnSecret("c1", []byte("apiVersion: v1\nclusters:\n- cluster:\n    server: https://10.0.0.2:6443\n    certificate-authority-data: "+cert+
-		"\nkind: Config\nusers:\n- name: default\n  user:\n    client-key-data: "+b64(ec)+"\n    token: abcdefgh12345678\n"))
+	ec := "-----BEGIN EC PRIVATE " +
+		"KEY-----\nMHcCAQEEIBnGzQ0b9XvJ8u2kq3r5t7w9yBxDzGfJiLkNmPoRqStUoAoGCCqGSM49\n-----END EC PRIVATE KEY-----\n"
+	cert := b64("-----BEGIN CERTIFICATE-----\nMIIBeTCCAR+gAwIBAgIBADAKBggqhkjOPQQDAjAkMSIw\n-----END " +
+		"CERTIFICATE-----\n")
+	v.LearnSecret("c1", []byte("apiVersion: v1\nclusters:\n- cluster:\n    server: https://10.0.0.2:6443\n    "+
+		"certificate-authority-data: "+cert+
+		"\nkind: Config\nusers:\n- name: default\n  user:\n    client-key-data: "+b64(ec)+
+		"\n    token: abcdefgh12345678\n"))
 	for s, want := range map[string]string{
 		"got " + cert:                     "got " + cert,
 		"at https://10.0.0.2:6443":        "at https://10.0.0.2:6443",
@@ -183,10 +191,14 @@ func TestALogHasNoSecrets(t *testing.T) {
 	redact.LearnSecret("of this test", []byte("a-value-of-this-test"))
 	defer redact.ForgetOwner("of this test")
 	var b strings.Builder
-	log := slog.New(redact.LogHandler{Handler: slog.NewTextHandler(&b, nil)}).With("with", "a-value-of-this-test").WithGroup("g")
-	log.Info("got a-value-of-this-test", "text", "a-value-of-this-test", "error", errors.New("no a-value-of-this-test"), "n", 7,
-		"list", []string{"a-value-of-this-test"}, slog.Group("in", "deep", "a-value-of-this-test"), "colour", "\x1b[31mred\u202e")
-	if got := b.String(); strings.Contains(got, "a-value") || strings.Count(got, redact.Hidden) != 6 || !strings.Contains(got, "g.n=7") || strings.Contains(got, "\u202e") {
+	log := slog.New(redact.LogHandler{Handler: slog.NewTextHandler(&b, nil)}).With("with",
+		"a-value-of-this-test").WithGroup("g")
+	log.Info("got a-value-of-this-test", "text", "a-value-of-this-test", "error", errors.New("no a-value-of-this-test"),
+		"n", 7,
+		"list", []string{"a-value-of-this-test"}, slog.Group("in", "deep", "a-value-of-this-test"), "colour",
+		"\x1b[31mred\u202e")
+	if got := b.String(); strings.Contains(got, "a-value") || strings.Count(got, redact.Hidden) != 6 ||
+		!strings.Contains(got, "g.n=7") || strings.Contains(got, "\u202e") {
 		t.Errorf("got %s", got)
 	}
 }

@@ -14,13 +14,14 @@ import (
 // secretForm is a run of bytes by which a secret is found in a folded text.
 type secretForm struct {
 	bytes []byte
-	// before and after are how many letters beside the form have a bit of the secret too: those of base64 at its ends, which
-	// depend on what stands beside the secret.
+	// before and after are how many letters beside the form have a bit of the secret too: those of base64 at its ends,
+	// which depend on what stands beside the secret.
 	before, after int
 }
 
-// secretFormsOf are the forms of a secret: as it is, and in base64 wherever it may stand in what was encoded. Of a key file, a
-// kubeconfig or a token it is only the parts that are secret: their headers and certificates are in many harmless texts.
+// secretFormsOf are the forms of a secret: as it is, and in base64 wherever it may stand in what was encoded. Of a key
+// file, a kubeconfig or a token it is only the parts that are secret: their headers and certificates are in many
+// harmless texts.
 func secretFormsOf(secret []byte) []secretForm {
 	var all []secretForm
 	for _, part := range secretPartsOf(secret) {
@@ -41,7 +42,8 @@ func secretFormsOf(secret []byte) []secretForm {
 }
 
 var (
-	// tokenPattern is a token of RKE2: the hash of the cluster's CA, which is no secret, then who and with which password.
+	// tokenPattern is a token of RKE2: the hash of the cluster's CA, which is no secret, then who and with which
+	// password.
 	tokenPattern = regexp.MustCompile(`^K10[0-9a-fA-F]+::(?:[^:]*:)?(.+)$`)
 	// kubeconfigSecretPattern are the secrets of a kubeconfig.
 	kubeconfigSecretPattern = regexp.MustCompile(`(?m)^\s*(?:- )?(client-key-data|token|password):\s*["']?([^"'\s]+)`)
@@ -58,7 +60,8 @@ func secretPartsOf(secret []byte) [][]byte {
 	if bytes.Contains(secret, []byte("\nkind: Config")) || bytes.HasPrefix(secret, []byte("apiVersion:")) {
 		var parts [][]byte
 		for _, m := range kubeconfigSecretPattern.FindAllSubmatch(secret, -1) {
-			if key, err := base64.StdEncoding.DecodeString(string(m[2])); string(m[1]) == "client-key-data" && err == nil {
+			if key, err := base64.StdEncoding.DecodeString(string(m[2])); string(m[1]) == "client-key-data" &&
+				err == nil {
 				parts = append(parts, privateKeyBodies(key)...)
 				continue
 			}
@@ -88,8 +91,8 @@ func privateKeyBodies(text []byte) [][]byte {
 	return parts
 }
 
-// cutPublicHalf is the body of a private SSH key without the public half that stands in it: that one is for everybody to see,
-// and a line of authorized_keys has it in the same letters. What is no such key is returned whole.
+// cutPublicHalf is the body of a private SSH key without the public half that stands in it: that one is for everybody
+// to see, and a line of authorized_keys has it in the same letters. What is no such key is returned whole.
 func cutPublicHalf(body, secret []byte) [][]byte {
 	pieces := [][]byte{body}
 	key, err := ssh.ParsePrivateKey(secret)
@@ -108,7 +111,8 @@ func cutPublicHalf(body, secret []byte) [][]byte {
 	return pieces
 }
 
-// encodeStableBase64 is what of a secret's base64 depends on the secret alone, where so many bytes (modulo 3) stand before it.
+// encodeStableBase64 is what of a secret's base64 depends on the secret alone, where so many bytes (modulo 3) stand
+// before it.
 func encodeStableBase64(secret []byte, before int) string {
 	text := base64.RawStdEncoding.EncodeToString(append(make([]byte, before), secret...))
 	if rest := (before + len(secret)) % 3; rest > 0 {

@@ -2,13 +2,14 @@ package redact
 
 import "regexp"
 
-// secretPatterns are what must not leave a machine in a log, whoever's it is: keys, tokens in all their forms, passwords that say
-// what they are, and the base64 in which kubeconfigs carry certificates and keys.
+// secretPatterns are what must not leave a machine in a log, whoever's it is: keys, tokens in all their forms,
+// passwords that say what they are, and the base64 in which kubeconfigs carry certificates and keys.
 var secretPatterns = []struct {
 	form *regexp.Regexp
 	by   string
 }{
-	{regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`), Hidden},
+	{regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`),
+		Hidden},
 	{regexp.MustCompile(`K10[0-9a-fA-F]{8,}(::[^\s"',]*)?`), Hidden},
 	{regexp.MustCompile(`\b[a-z0-9]{6}\.[a-z0-9]{16}\b`), Hidden},
 	{regexp.MustCompile(`\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*`), Hidden},

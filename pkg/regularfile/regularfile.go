@@ -1,6 +1,6 @@
-// Package regularfile opens and reads regular files and nothing else: what a person names as a file is never a pipe that is
-// waited on for ever, a device, a socket or a directory, and never larger than such a file can sensibly be. Symbolic links
-// are followed.
+// Package regularfile opens and reads regular files and nothing else: what a person names as a file is never a pipe
+// that is waited on for ever, a device, a socket or a directory, and never larger than such a file can sensibly be.
+// Symbolic links are followed.
 package regularfile
 
 import (
@@ -22,8 +22,9 @@ var ErrNotRegular = errors.New("not a regular file")
 // ErrTooLarge is what Read's error wraps where the file is larger than allowed.
 var ErrTooLarge = errors.New("too large")
 
-// Open opens a regular file for reading. It looks before it opens, since opening alone may have an effect on a device or
-// wait for the other end of a pipe, and again afterwards, since the name may have passed to something else meanwhile.
+// Open opens a regular file for reading. It looks before it opens, since opening alone may have an effect on a device
+// or wait for the other end of a pipe, and again afterwards, since the name may have passed to something else
+// meanwhile.
 func Open(name string) (*os.File, error) { return OpenFile(name, os.O_RDONLY, 0) }
 
 // OpenFile is os.OpenFile for regular files; flag may hold os.O_CREATE.

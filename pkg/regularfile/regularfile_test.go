@@ -38,11 +38,13 @@ func TestOnlyRegularFilesAreReadAndNoneIsWaitedFor(t *testing.T) {
 		}
 	}
 	for name, says := range map[string]string{
-		named("fifo"): "a named pipe", named("link-to-fifo"): "a named pipe", named("socket"): "a socket", dir: "a directory",
+		named("fifo"): "a named pipe", named("link-to-fifo"): "a named pipe", named("socket"): "a socket",
+		dir:         "a directory",
 		"/dev/zero": "a device",
 	} {
 		_, err := Read(name, SmallFile)
-		if !errors.Is(err, ErrNotRegular) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), says) {
+		if !errors.Is(err, ErrNotRegular) || !strings.Contains(err.Error(), name) ||
+			!strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if f, err := OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
@@ -64,7 +66,8 @@ func TestAFileThatIsTooLargeIsNotReadWhole(t *testing.T) {
 	if err := errors.Join(f.Truncate(300<<20), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(name, SmallFile); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "1024 KiB") {
+	if _, err := Read(name, SmallFile); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), name) ||
+		!strings.Contains(err.Error(), "1024 KiB") {
 		t.Errorf("the error is %v", err)
 	}
 }

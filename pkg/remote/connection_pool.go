@@ -47,8 +47,8 @@ func NewPool(idle time.Duration) *Pool {
 
 type dialFunc func(context.Context, Target, []byte) (*Host, error)
 
-// AwaitHost returns the machine's connection; where there is none that lives, it is made as AwaitDial does. The connection
-// belongs to the pool: don't close it.
+// AwaitHost returns the machine's connection; where there is none that lives, it is made as AwaitDial does. The
+// connection belongs to the pool: don't close it.
 func (p *Pool) AwaitHost(ctx context.Context, t Target, privatePEM []byte, progress func(string)) (*Host, error) {
 	return p.connectHost(ctx, t, privatePEM, func(ctx context.Context, t Target, key []byte) (*Host, error) {
 		return AwaitDial(ctx, t, key, progress)
@@ -72,7 +72,8 @@ func (p *Pool) connectHost(ctx context.Context, t Target, key []byte, dial dialF
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, &Lost{Machine: t.Name, Doing: "waiting for another's connection to come about", Cause: context.Cause(ctx)}
+		return nil, &Lost{Machine: t.Name, Doing: "waiting for another's connection to come about",
+			Cause: context.Cause(ctx)}
 	}
 	defer func() { <-s.turn }()
 

@@ -20,8 +20,8 @@ const (
 	defaultPort = 22
 	// handshakeTimeout bounds what follows the TCP connection; a machine that boots on a loaded host may be slow in it.
 	handshakeTimeout = 15 * time.Second
-	// connectTimeout bounds a single connect. It is short in AwaitDial's first tries, because a machine that just got its
-	// address drops packets, and the kernel's own retries come seconds apart.
+	// connectTimeout bounds a single connect. It is short in AwaitDial's first tries, because a machine that just got
+	// its address drops packets, and the kernel's own retries come seconds apart.
 	connectTimeout      = 10 * time.Second
 	firstConnectTimeout = 2 * time.Second
 )
@@ -47,7 +47,8 @@ func AwaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(s
 	var said string
 	begin, answered := time.Now(), 0
 	for {
-		h, connected, err := d.dialOnce(ctx, pickIf(time.Since(begin) < time.Minute, firstConnectTimeout, connectTimeout))
+		h, connected, err := d.dialOnce(ctx, pickIf(time.Since(begin) < time.Minute, firstConnectTimeout,
+			connectTimeout))
 		if err == nil || !IsLost(err) {
 			return h, err
 		}
@@ -63,7 +64,8 @@ func AwaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(s
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, &Lost{Machine: t.Name, Doing: fmt.Sprintf("waiting %s for SSH at %s", time.Since(begin).Round(time.Second), d.address),
+			return nil, &Lost{Machine: t.Name,
+				Doing: fmt.Sprintf("waiting %s for SSH at %s", time.Since(begin).Round(time.Second), d.address),
 				Cause: fmt.Errorf("%w; the last try: %w", context.Cause(ctx), lostCauseOf(err))}
 		}
 	}
@@ -76,8 +78,9 @@ func describeWait(address string, connected bool) string {
 	return "waiting for SSH at " + address
 }
 
-// pauseBeforeRetry is how long to wait before the next try. A refused connection costs nobody anything, so that is asked about
-// often in the first minute; a server that answered and hung up counts the caller's failures, and gets ever more time.
+// pauseBeforeRetry is how long to wait before the next try. A refused connection costs nobody anything, so that is
+// asked about often in the first minute; a server that answered and hung up counts the caller's failures, and gets ever
+// more time.
 func pauseBeforeRetry(waited time.Duration, answered int) time.Duration {
 	const first, slow = 200 * time.Millisecond, 5 * time.Second
 	if answered > 0 {
@@ -180,7 +183,8 @@ func (d *dialer) clientConfig(shown *ssh.PublicKey, banner *string) *ssh.ClientC
 	if d.pinned != nil {
 		c.HostKeyAlgorithms = hostKeyAlgorithms(d.pinned)
 	} else {
-		c.HostKeyAlgorithms = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+		c.HostKeyAlgorithms = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoRSASHA512,
+			ssh.KeyAlgoRSASHA256}
 	}
 	return c
 }

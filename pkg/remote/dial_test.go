@@ -20,7 +20,8 @@ func TestAKeyPairIsOfOneKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := remote.PublicKeyOf(private); err != nil || got != public || !strings.HasPrefix(public, "ssh-ed25519 ") {
+	if got, err := remote.PublicKeyOf(private); err != nil || got != public ||
+		!strings.HasPrefix(public, "ssh-ed25519 ") {
 		t.Errorf("got %s, %v for %s", got, err, public)
 	}
 	if _, err := remote.PublicKeyOf([]byte(public)); err == nil {
@@ -123,7 +124,8 @@ func TestADeadlineSaysWhatTheLastTryMet(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := remote.AwaitDial(ctx, s.Target, s.Key, nil)
-	if !remote.IsLost(err) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") || !strings.Contains(err.Error(), "sky-test-0") {
+	if !remote.IsLost(err) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") ||
+		!strings.Contains(err.Error(), "sky-test-0") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -156,7 +158,8 @@ func TestTriesGetRarer(t *testing.T) {
 		{time.Second, 4, 200 * time.Millisecond * 64 / 27},
 		{time.Hour, 1000, 5 * time.Second},
 	} {
-		if got := remote.PauseBeforeRetry(tt.waited, tt.answered); got.Round(time.Millisecond) != tt.want.Round(time.Millisecond) {
+		if got := remote.PauseBeforeRetry(tt.waited,
+			tt.answered); got.Round(time.Millisecond) != tt.want.Round(time.Millisecond) {
 			t.Errorf("after %s and %d answers: got %s, want %s", tt.waited, tt.answered, got, tt.want)
 		}
 	}

@@ -23,34 +23,37 @@ import (
 // session open otherwise.
 //
 // The command is read by the login shell first, which may be any: in single quotes, without a quote, a backslash, an
-// exclamation mark or a line break in it, it is the same to a POSIX shell, zsh, csh and fish. What the login shell sets for
-// its own ends (umask, variables that change what tools print) is set back.
+// exclamation mark or a line break in it, it is the same to a POSIX shell, zsh, csh and fish. What the login shell sets
+// for its own ends (umask, variables that change what tools print) is set back.
 const (
 	bootEnv = `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL=C PATH; umask 022; ` +
 		`unset CDPATH ENV BASH_ENV POSIXLY_CORRECT GREP_OPTIONS TAR_OPTIONS XZ_OPT GZIP; `
-	bootRead   = `read -r _ _ m; [ ${#m} = %d ] || exit 126; s=$(head -c %d) || exit 126; `
-	bootPath   = bootEnv + bootRead
-	bootOpen   = `echo "$m<"; echo "$m<" >&2; `
-	bootRun    = bootOpen + `(eval "$s"); s=$?; trap "" TERM PIPE; kill -TERM 0; echo "$m>$s"; echo "$m>$s" >&2; ` + bootEnd
+	bootRead = `read -r _ _ m; [ ${#m} = %d ] || exit 126; s=$(head -c %d) || exit 126; `
+	bootPath = bootEnv + bootRead
+	bootOpen = `echo "$m<"; echo "$m<" >&2; `
+	bootRun  = bootOpen + `(eval "$s"); s=$?; trap "" TERM PIPE; kill -TERM 0; echo "$m>$s"; echo "$m>$s" >&2; ` +
+		bootEnd
 	bootEnd    = `(exec >/dev/null 2>&1 </dev/null; sleep 1; kill -KILL 0) & exit $s`
 	bootData   = bootPath + bootRun
 	bootScript = bootPath + `exec 3<&0 </dev/null; ` +
-		`(trap "" TERM; cat <&3; kill -0 $$ && kill -TERM 0 && sleep 3 && kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; ` + bootRun
+		`(trap "" TERM; cat <&3; kill -0 $$ && kill -TERM 0 && sleep 3 && kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; ` +
+		bootRun
 )
 
 const (
 	// maxOutput bounds what a script may print; everything we ask for is far smaller.
 	maxOutput = 8 << 20
-	// endGrace is how long a session may take to end once the script in it has: what its login shell left running may hold it.
+	// endGrace is how long a session may take to end once the script in it has: what its login shell left running may
+	// hold it.
 	endGrace = 300 * time.Millisecond
 )
 
 // startTimeout bounds how long a login shell may take to begin a command. Only tests change it.
 var startTimeout = 2 * time.Minute
 
-// RunCommand runs a shell command as root and returns its standard output. What stdin gives is the command's standard input;
-// where it is nil, the command ends with the connection. A command that fails is a *RunError that names the command by
-// its first word; a connection that breaks is a *Lost.
+// RunCommand runs a shell command as root and returns its standard output. What stdin gives is the command's standard
+// input; where it is nil, the command ends with the connection. A command that fails is a *RunError that names the
+// command by its first word; a connection that breaks is a *Lost.
 func (h *Host) RunCommand(ctx context.Context, cmd string, stdin io.Reader) ([]byte, error) {
 	name, _, _ := strings.Cut(strings.TrimSpace(cmd), " ")
 	if stdin == nil {
@@ -77,10 +80,11 @@ func (h *Host) FollowScript(ctx context.Context, name, script string, line func(
 	return h.runCall(ctx, call{name: name, script: script, stdout: &lineWriter{each: line}})
 }
 
-// RunScriptWithAnswer runs a script to whose first line of output there is an answer, which the script finds on its standard input:
-// its length in bytes on a line, then its bytes. That saves a round trip where what to send depends on what is there;
-// a nil answer sends nothing. It returns the output after the first line.
-func (h *Host) RunScriptWithAnswer(ctx context.Context, name, script string, answer func(first string) ([]byte, error)) ([]byte, error) {
+// RunScriptWithAnswer runs a script to whose first line of output there is an answer, which the script finds on its
+// standard input: its length in bytes on a line, then its bytes. That saves a round trip where what to send depends on
+// what is there; a nil answer sends nothing. It returns the output after the first line.
+func (h *Host) RunScriptWithAnswer(ctx context.Context, name, script string,
+	answer func(first string) ([]byte, error)) ([]byte, error) {
 	first := make(chan string, 1)
 	var rest limitedBuffer
 	out := &firstLineWriter{first: first, rest: &rest}
@@ -132,8 +136,8 @@ func newRunningCall(c call) (*runningCall, error) {
 	return r, nil
 }
 
-// runCall runs a call. It returns as soon as ctx ends, even where the machine is beyond reach; nothing is written to the
-// call's stdout after it has returned.
+// runCall runs a call. It returns as soon as ctx ends, even where the machine is beyond reach; nothing is written to
+// the call's stdout after it has returned.
 func (h *Host) runCall(ctx context.Context, c call) error {
 	select {
 	case h.sessions <- struct{}{}:
@@ -185,7 +189,8 @@ func (h *Host) awaitCall(ctx context.Context, r *runningCall, result <-chan erro
 		case <-ctx.Done():
 			r.abandon()
 			if !r.frames.hasBegun() {
-				return fmt.Errorf("%w%s", h.stoppedError(ctx, r.name), quoteShellOutput(" before its login shell had begun it", r.frames.shellOutput()))
+				return fmt.Errorf("%w%s", h.stoppedError(ctx, r.name),
+					quoteShellOutput(" before its login shell had begun it", r.frames.shellOutput()))
 			}
 			return h.stoppedError(ctx, r.name)
 		}
@@ -207,7 +212,8 @@ func (h *Host) unreadableError(r *runningCall, why error) error {
 }
 
 func (h *Host) notStartedError(r *runningCall, exit int, why error) error {
-	return &ShellFailed{Machine: h.target.Name, Command: r.name, User: h.target.User, Exit: exit, Said: r.frames.shellOutput(), Cause: why}
+	return &ShellFailed{Machine: h.target.Name, Command: r.name, User: h.target.User, Exit: exit,
+		Said: r.frames.shellOutput(), Cause: why}
 }
 
 func (h *Host) stoppedError(ctx context.Context, name string) error {
@@ -310,8 +316,8 @@ func (h *Host) bootCommand(data bool, size int) string {
 	return "exec " + cmd // so that no trap of the login shell outlives it
 }
 
-// sessionResult turns the end of a session into this package's errors. What the closing mark says of the script's exit counts, whatever
-// the login shell made of it.
+// sessionResult turns the end of a session into this package's errors. What the closing mark says of the script's exit
+// counts, whatever the login shell made of it.
 func (h *Host) sessionResult(r *runningCall, err error) error {
 	select {
 	case <-r.frames.out.closed:

@@ -46,7 +46,8 @@ func eventually(t *testing.T, what string, cond func() bool) {
 
 func TestAScriptReturnsItsOutput(t *testing.T) {
 	_, h := start(t)
-	out, err := h.RunScript(t.Context(), "greeting", "for i in 1 2\ndo echo \"it's $i\"; done\ncat <<X\nhere\nX\nexit 0\necho no")
+	out, err := h.RunScript(t.Context(), "greeting",
+		"for i in 1 2\ndo echo \"it's $i\"; done\ncat <<X\nhere\nX\nexit 0\necho no")
 	if err != nil || string(out) != "it's 1\nit's 2\nhere\n" {
 		t.Fatalf("got %q, %v", out, err)
 	}
@@ -70,7 +71,8 @@ func TestAFailedScriptSaysWhatWhereAndItsLastLines(t *testing.T) {
 	if !errors.As(err, &run) {
 		t.Fatalf("got %v", err)
 	}
-	if run.Machine != "sky-test-0" || run.Command != "making tea" || run.Exit != 7 || len(run.Tail) != 20 || run.Tail[19] != "no water" {
+	if run.Machine != "sky-test-0" || run.Command != "making tea" || run.Exit != 7 || len(run.Tail) != 20 ||
+		run.Tail[19] != "no water" {
 		t.Errorf("got %+v", run)
 	}
 	if strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "no water") {
@@ -95,14 +97,15 @@ func TestLinesComeAsTheyAreWritten(t *testing.T) {
 	_, h := start(t)
 	flag := filepath.Join(t.TempDir(), "flag")
 	var got []string
-	err := h.FollowScript(t.Context(), "counting", fmt.Sprintf("echo one; while [ ! -e %s ]; do sleep 0.01; done; echo two", flag), func(l string) {
-		got = append(got, l)
-		if l == "one" { // the script goes on only if this line was seen while it ran
-			if err := os.WriteFile(flag, nil, 0o600); err != nil {
-				t.Error(err)
+	err := h.FollowScript(t.Context(), "counting",
+		fmt.Sprintf("echo one; while [ ! -e %s ]; do sleep 0.01; done; echo two", flag), func(l string) {
+			got = append(got, l)
+			if l == "one" { // the script goes on only if this line was seen while it ran
+				if err := os.WriteFile(flag, nil, 0o600); err != nil {
+					t.Error(err)
+				}
 			}
-		}
-	})
+		})
 	if err != nil || strings.Join(got, ",") != "one,two" {
 		t.Fatalf("got %v, %v", got, err)
 	}
@@ -110,17 +113,20 @@ func TestLinesComeAsTheyAreWritten(t *testing.T) {
 
 func TestAnAnswerFollowsTheFirstLine(t *testing.T) {
 	_, h := start(t)
-	out, err := h.RunScriptWithAnswer(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'", func(first string) ([]byte, error) {
-		return []byte("so " + first), nil
-	})
+	out, err := h.RunScriptWithAnswer(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'",
+		func(first string) ([]byte, error) {
+			return []byte("so " + first), nil
+		})
 	if err != nil || string(out) != "so 4 cores end\n" {
 		t.Fatalf("got %q, %v", out, err)
 	}
 	refusal := errors.New("too few cores")
-	if _, err := h.RunScriptWithAnswer(t.Context(), "asking", "echo 1; read n", func(string) ([]byte, error) { return nil, refusal }); !errors.Is(err, refusal) {
+	if _, err := h.RunScriptWithAnswer(t.Context(), "asking", "echo 1; read n",
+		func(string) ([]byte, error) { return nil, refusal }); !errors.Is(err, refusal) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := h.RunScriptWithAnswer(t.Context(), "asking", "exit 3", func(string) ([]byte, error) { return nil, nil }); err == nil {
+	if _, err := h.RunScriptWithAnswer(t.Context(), "asking", "exit 3",
+		func(string) ([]byte, error) { return nil, nil }); err == nil {
 		t.Error("a script that says nothing and fails gave no error")
 	}
 }
@@ -131,7 +137,9 @@ func sleeper(ctx context.Context, t *testing.T, h *remote.Host) (pids []int, don
 	file := filepath.Join(t.TempDir(), "pids")
 	ch := make(chan error, 1)
 	go func() {
-		_, err := h.RunScript(ctx, "sleeping", fmt.Sprintf("trap '' TERM; sleep 86400 & echo $$ $! >%[1]s.new; mv %[1]s.new %[1]s; wait; sleep 86400", file))
+		_, err := h.RunScript(ctx, "sleeping",
+			fmt.Sprintf("trap '' TERM; sleep 86400 & echo $$ $! >%[1]s.new; mv %[1]s.new %[1]s; wait; sleep 86400",
+				file))
 		ch <- err
 	}()
 	eventually(t, "the script runs", func() bool { _, err := os.Stat(file); return err == nil })
@@ -152,7 +160,8 @@ func sleeper(ctx context.Context, t *testing.T, h *remote.Host) (pids []int, don
 func gone(pids []int) func() bool {
 	return func() bool {
 		for _, p := range pids {
-			if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p)); err == nil && !strings.Contains(string(stat), ") Z ") {
+			if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p)); err == nil &&
+				!strings.Contains(string(stat), ") Z ") {
 				return false
 			}
 		}
@@ -196,7 +205,9 @@ func TestAScriptThatArrivesCutDoesNothing(t *testing.T) {
 	script := "touch " + mark + "\n" + strings.Repeat("# filling up\n", 20<<10)
 	for name, run := range map[string]func(*remote.Host) ([]byte, error){
 		"Script": func(h *remote.Host) ([]byte, error) { return h.RunScript(t.Context(), "marking", script) },
-		"Run":    func(h *remote.Host) ([]byte, error) { return h.RunCommand(t.Context(), script, strings.NewReader("")) },
+		"Run": func(h *remote.Host) ([]byte, error) {
+			return h.RunCommand(t.Context(), script, strings.NewReader(""))
+		},
 	} {
 		s.CutAfter.Store(0)
 		h := dial(t, s)

@@ -9,7 +9,8 @@ func SetKeepAlive(ask, dead time.Duration) (restore func()) {
 	return func() { askAfter, deadAfter = oldAsk, oldDead }
 }
 
-// SetStartTimeout makes a login shell that does not begin a command be given up sooner, until the returned function is called.
+// SetStartTimeout makes a login shell that does not begin a command be given up sooner, until the returned function is
+// called.
 func SetStartTimeout(d time.Duration) (restore func()) {
 	old := startTimeout
 	startTimeout = d

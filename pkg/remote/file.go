@@ -32,16 +32,18 @@ type ChecksumMismatch struct {
 }
 
 func (e *ChecksumMismatch) Error() string {
-	return fmt.Sprintf("uploading %s to machine %s: its sha256 is %s, but %s was pinned; the file is damaged or another one", e.Local, e.Machine, e.Got, e.Want)
+	return fmt.Sprintf("uploading %s to machine %s: its sha256 is %s, but %s was pinned; the file is damaged or "+
+		"another one", e.Local, e.Machine, e.Got, e.Want)
 }
 
 // WriteFile puts data into a file of root's with that mode, whole or not at all; missing directories are made.
 func (h *Host) WriteFile(ctx context.Context, name string, data []byte, mode os.FileMode) error {
 	script := fmt.Sprintf(writeScript, QuoteShell(path.Dir(name)), QuoteShell(name), len(data), mode.Perm())
-	err := h.runCall(ctx, call{name: "writing " + name, script: script, stdout: io.Discard, feed: func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	}})
+	err := h.runCall(ctx, call{name: "writing " + name, script: script, stdout: io.Discard,
+		feed: func(w io.Writer) error {
+			_, err := w.Write(data)
+			return err
+		}})
 	return h.toLostIfCut(err, "writing "+name)
 }
 
@@ -65,9 +67,10 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	return b, err
 }
 
-// UploadFile brings a local file to the machine under a name, 0644 and root's. A file of that name with the right sha256 is
-// left as it is. The content is hashed as it arrives, and only what matches gets the name: a cut upload leaves nothing
-// under it. Where the local file is not what was pinned, the error is a *ChecksumMismatch. progress may be nil.
+// UploadFile brings a local file to the machine under a name, 0644 and root's. A file of that name with the right
+// sha256 is left as it is. The content is hashed as it arrives, and only what matches gets the name: a cut upload
+// leaves nothing under it. Where the local file is not what was pinned, the error is a *ChecksumMismatch. progress may
+// be nil.
 func (h *Host) UploadFile(ctx context.Context, local, name, sum string, progress func(done, total int64)) error {
 	f, err := regularfile.Open(local)
 	if err != nil {
@@ -90,7 +93,8 @@ func (h *Host) UploadFile(ctx context.Context, local, name, sum string, progress
 			if l := <-first; l != "send" {
 				return nil
 			}
-			_, err := io.CopyBuffer(struct{ io.Writer }{w}, &progressReader{ctx: ctx, r: f, total: info.Size(), report: progress}, make([]byte, copyBuffer))
+			_, err := io.CopyBuffer(struct{ io.Writer }{w},
+				&progressReader{ctx: ctx, r: f, total: info.Size(), report: progress}, make([]byte, copyBuffer))
 			return err
 		},
 	})
@@ -107,8 +111,8 @@ func (h *Host) UploadFile(ctx context.Context, local, name, sum string, progress
 	return h.toLostIfCut(err, doing)
 }
 
-// uploadScript is the far side of Upload. The lock on the directory makes a second upload wait for the first, whose file
-// it then finds, and lets the name of the unfinished file be a fixed one, which the next try takes over.
+// uploadScript is the far side of Upload. The lock on the directory makes a second upload wait for the first, whose
+// file it then finds, and lets the name of the unfinished file be a fixed one, which the next try takes over.
 const uploadScript = `set -e; f=%[2]s; want=%[4]s
 mkdir -p %[1]s
 exec 9<%[1]s; flock -w 600 9

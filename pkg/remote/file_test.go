@@ -108,7 +108,8 @@ func TestAnUploadArrivesOnceAndIsThenLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.UploadFile(t.Context(), local, name, sum, func(int64, int64) { t.Error("it was sent again") }); err != nil {
+	if err := h.UploadFile(t.Context(), local, name, sum,
+		func(int64, int64) { t.Error("it was sent again") }); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := os.Stat(name); err != nil || !os.SameFile(before, after) {

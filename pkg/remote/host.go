@@ -89,14 +89,15 @@ func (h *Host) Close() error {
 	return h.client.Close()
 }
 
-// DialContext connects from the machine to an address that it can reach. What is dialled so is a use of this connection until
-// it is closed, and breaks with it. It does not heed deadlines of its own: close it instead.
+// DialContext connects from the machine to an address that it can reach. What is dialled so is a use of this connection
+// until it is closed, and breaks with it. It does not heed deadlines of its own: close it instead.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := h.client.DialContext(ctx, network, address)
 	var refused *ssh.OpenChannelError
 	switch {
 	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
-		return nil, fmt.Errorf("machine %s: its SSH server does not pass connections on (AllowTcpForwarding): %w", h.target.Name, err)
+		return nil, fmt.Errorf("machine %s: its SSH server does not pass connections on (AllowTcpForwarding): %w",
+			h.target.Name, err)
 	case err != nil && !h.IsAlive():
 		return nil, &Lost{Machine: h.target.Name, Doing: "connecting to " + address + " from there", Cause: err}
 	case err != nil:

@@ -17,19 +17,21 @@ import (
 
 // noisy are startup files of login shells that let commands run.
 var noisy = map[string]string{
-	"a greeting":                  "echo hi; echo hi >&2",
-	"one without a line break":    "printf 'hi there'; printf 'hi there' >&2",
-	"one that looks like facts":   "echo 'arch=sparc cpus=1 send'; echo 'active=failed'",
-	"colours and a bell":          `printf '\033[31mWELCOME\033[0m\a\n'`,
-	"a long motd":                 "seq 20000; seq 20000 >&2",
-	"tracing":                     "set -x",
-	"what it is given":            "set -v",
-	"a warning about the locale":  "echo 'bash: warning: setlocale: LC_ALL: cannot change locale (xx_YY)' >&2; export LC_ALL=xx_YY LANG=xx_YY",
+	"a greeting":                "echo hi; echo hi >&2",
+	"one without a line break":  "printf 'hi there'; printf 'hi there' >&2",
+	"one that looks like facts": "echo 'arch=sparc cpus=1 send'; echo 'active=failed'",
+	"colours and a bell":        `printf '\033[31mWELCOME\033[0m\a\n'`,
+	"a long motd":               "seq 20000; seq 20000 >&2",
+	"tracing":                   "set -x",
+	"what it is given":          "set -v",
+	"a warning about the locale": "echo 'bash: warning: setlocale: LC_ALL: cannot change locale (xx_YY)' >&2; " +
+		"export LC_ALL=xx_YY LANG=xx_YY",
 	"no terminal":                 "stty sane; mesg n",
 	"a trap that prints":          "trap 'echo bye; echo bye >&2' EXIT",
 	"a trap with its own status":  "trap 'exit 3' EXIT",
 	"something in the background": "(sleep 86400 & echo $! >>%[1]s)",
-	"odd settings":                "umask 077; set -u; export CDPATH=/ GREP_OPTIONS=--color=always POSIXLY_CORRECT=1 TAR_OPTIONS=-v",
+	"odd settings": "umask 077; set -u; export CDPATH=/ GREP_OPTIONS=--color=always " +
+		"POSIXLY_CORRECT=1 TAR_OPTIONS=-v",
 	"no globbing and another IFS": "set -f; IFS=:",
 }
 
@@ -63,9 +65,10 @@ func TestWhatALoginShellPrintsIsNoOutput(t *testing.T) {
 			if err != nil || strings.Join(lines, ",") != "1,2" {
 				t.Errorf("Follow: %q, %v", lines, err)
 			}
-			out, err = h.RunScriptWithAnswer(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'", func(first string) ([]byte, error) {
-				return []byte("so " + first), nil
-			})
+			out, err = h.RunScriptWithAnswer(t.Context(), "asking", "echo 4 cores; read n; head -c $n; echo ' end'",
+				func(first string) ([]byte, error) {
+					return []byte("so " + first), nil
+				})
 			if err != nil || string(out) != "so 4 cores end\n" {
 				t.Errorf("Converse: %q, %v", out, err)
 			}
@@ -83,7 +86,8 @@ func upload(t *testing.T, h *remote.Host) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "new")
 	local, sum := artifact(t, 3<<20)
-	if err := h.UploadFile(t.Context(), local, filepath.Join(dir, "file"), sum, nil); err != nil || !same(t, local, filepath.Join(dir, "file")) {
+	if err := h.UploadFile(t.Context(), local, filepath.Join(dir, "file"), sum, nil); err != nil ||
+		!same(t, local, filepath.Join(dir, "file")) {
 		t.Errorf("Upload: %v", err)
 	}
 	if err := h.WriteFile(t.Context(), filepath.Join(dir, "small"), []byte("text\x00"), 0o640); err != nil {
@@ -124,11 +128,12 @@ func TestALoginShellThatRunsNoCommandIsQuoted(t *testing.T) {
 		startup, says string
 		exit          int
 	}{
-		"exit":              {"echo maintenance until noon; exit 0", "maintenance until noon", 0},
-		"exit on stderr":    {"echo closed >&2; exit 12", "closed", 12},
-		"another shell":     {"exec sh", "", 79},
-		"a command":         {`echo 'Please login as the user "ubuntu"'; exec false`, `login as the user "ubuntu"`, 1},
-		"no such command":   {"setsid() { echo no such thing >&2; return 127; }; exec() { \"$@\"; }", "no such thing", 127},
+		"exit":           {"echo maintenance until noon; exit 0", "maintenance until noon", 0},
+		"exit on stderr": {"echo closed >&2; exit 12", "closed", 12},
+		"another shell":  {"exec sh", "", 79},
+		"a command":      {`echo 'Please login as the user "ubuntu"'; exec false`, `login as the user "ubuntu"`, 1},
+		"no such command": {"setsid() { echo no such thing >&2; return 127; }; exec() { \"$@\"; }", "no such thing",
+			127},
 		"taken input":       {"read -r x; echo got $x", "", 126},
 		"a secret, colours": {`printf '\033[31mthe word is s3same-open-up\n'; exit 1`, "the word is [hidden]", 1},
 	} {
@@ -137,10 +142,12 @@ func TestALoginShellThatRunsNoCommandIsQuoted(t *testing.T) {
 			mark := filepath.Join(t.TempDir(), "mark")
 			_, err := h.RunScript(t.Context(), "making tea", "echo x >"+mark)
 			var failed *remote.ShellFailed
-			if !errors.As(err, &failed) || failed.Exit != tt.exit || failed.Command != "making tea" || failed.Machine != "sky-test-0" {
+			if !errors.As(err, &failed) || failed.Exit != tt.exit || failed.Command != "making tea" ||
+				failed.Machine != "sky-test-0" {
 				t.Fatalf("got %v", err)
 			}
-			if !strings.Contains(err.Error(), tt.says) || strings.ContainsAny(err.Error(), "\x1b") || strings.Contains(err.Error(), "s3same") {
+			if !strings.Contains(err.Error(), tt.says) || strings.ContainsAny(err.Error(), "\x1b") ||
+				strings.Contains(err.Error(), "s3same") {
 				t.Errorf("it says %q", err)
 			}
 			if _, err := os.Stat(mark); err == nil {
@@ -155,7 +162,8 @@ func TestALoginShellThatNeverBeginsIsGivenUp(t *testing.T) {
 	_, h := noisyServer(t, "echo please wait; sleep 20")
 	_, err := h.RunScript(t.Context(), "making tea", "true")
 	var failed *remote.ShellFailed
-	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "please wait") || !strings.Contains(err.Error(), "within 300ms") {
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "please wait") ||
+		!strings.Contains(err.Error(), "within 300ms") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -175,7 +183,8 @@ func TestALoginShellThatPrintsWithoutEndIsGivenUp(t *testing.T) {
 		_, h := noisyServer(t, "yes hello"+where)
 		_, err := h.RunScript(t.Context(), "making tea", "true")
 		var failed *remote.ShellFailed
-		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "without end") || !strings.Contains(err.Error(), "hello") {
+		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "without end") ||
+			!strings.Contains(err.Error(), "hello") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -201,11 +210,13 @@ func TestTooMuchOutputEndsTheCommandAtOnce(t *testing.T) {
 			return err
 		},
 		"Converse, after the first line": func(h *remote.Host, ctx context.Context, s string) error {
-			_, err := h.RunScriptWithAnswer(ctx, "talking", "echo first; "+s, func(string) ([]byte, error) { return nil, nil })
+			_, err := h.RunScriptWithAnswer(ctx, "talking", "echo first; "+s,
+				func(string) ([]byte, error) { return nil, nil })
 			return err
 		},
 		"Converse, in the first line": func(h *remote.Host, ctx context.Context, s string) error {
-			_, err := h.RunScriptWithAnswer(ctx, "talking", strings.ReplaceAll(s, "yes", "cat /dev/zero #"), func(string) ([]byte, error) { return nil, nil })
+			_, err := h.RunScriptWithAnswer(ctx, "talking", strings.ReplaceAll(s, "yes", "cat /dev/zero #"),
+				func(string) ([]byte, error) { return nil, nil })
 			return err
 		},
 	} {
@@ -216,7 +227,8 @@ func TestTooMuchOutputEndsTheCommandAtOnce(t *testing.T) {
 			defer cancel()
 			err := call(h, ctx, fmt.Sprintf("echo $$ >%s; exec 2>/dev/null; yes", pidFile))
 			var long *remote.OutputTooLong
-			if !errors.As(err, &long) || !strings.Contains(err.Error(), "sky-test-0") || !strings.Contains(err.Error(), "more than ") {
+			if !errors.As(err, &long) || !strings.Contains(err.Error(), "sky-test-0") ||
+				!strings.Contains(err.Error(), "more than ") {
 				t.Fatalf("got %v", err)
 			}
 			b, err := os.ReadFile(pidFile)

@@ -11,13 +11,14 @@ import (
 	"sync"
 )
 
-// What runs a command on a machine is its user's login shell, and what that prints by itself (a greeting in .bashrc, a warning
-// about the locale, what sudo has to say) comes over the same two streams as the command's own output. So the far side frames
-// both streams with a mark that is random for each call: what stands before the opening mark and after the closing one is not
-// the command's. The closing mark also carries the exit status, which a trap of the login shell could change.
+// What runs a command on a machine is its user's login shell, and what that prints by itself (a greeting in .bashrc, a
+// warning about the locale, what sudo has to say) comes over the same two streams as the command's own output. So the
+// far side frames both streams with a mark that is random for each call: what stands before the opening mark and after
+// the closing one is not the command's. The closing mark also carries the exit status, which a trap of the login shell
+// could change.
 //
-// The mark travels as the first line of the standard input, and not in the command, which a shell with set -x would print. To a
-// shell that takes the standard input for its own commands that line says to exit.
+// The mark travels as the first line of the standard input, and not in the command, which a shell with set -x would
+// print. To a shell that takes the standard input for its own commands that line says to exit.
 const (
 	markLead   = "exit 79 "
 	markOpens  = "<"
@@ -45,8 +46,8 @@ var errNoise = errors.New("its login shell prints without end")
 type frame struct {
 	opens, closes []byte
 	w             io.Writer
-	// fail is called, once, with what w refuses to take, or errNoise. What comes after that is dropped: a stream that nobody
-	// reads would hold up the connection.
+	// fail is called, once, with what w refuses to take, or errNoise. What comes after that is dropped: a stream that
+	// nobody reads would hold up the connection.
 	fail func(error)
 
 	mu     sync.Mutex

@@ -150,8 +150,8 @@ func (t *tailBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lastLines are the last lines. Where the beginning was cut off, the line that it was cut in is left out: the rest of a secret could
-// not be known in it.
+// lastLines are the last lines. Where the beginning was cut off, the line that it was cut in is left out: the rest of a
+// secret could not be known in it.
 func (t *tailBuffer) lastLines() []string {
 	text := string(t.b)
 	if _, rest, more := strings.Cut(text, "\n"); t.cut && more {

@@ -38,7 +38,8 @@ func (e *HostKeyMismatch) Error() string {
 	if e.Got != "" {
 		got = e.Got
 	}
-	return fmt.Sprintf("machine %s shows another host key than the pinned %s: %s; it is not the machine that was launched, or somebody is in between",
+	return fmt.Sprintf("machine %s shows another host key than the pinned %s: %s; it is not the machine that was "+
+		"launched, or somebody is in between",
 		e.Machine, e.Want, got)
 }
 
@@ -49,7 +50,8 @@ type AuthFailed struct {
 }
 
 func (e *AuthFailed) Error() string {
-	return fmt.Sprintf("machine %s refuses the key of user %s: %v; see that the cluster's public key is in that user's authorized_keys",
+	return fmt.Sprintf("machine %s refuses the key of user %s: %v; see that the cluster's public key is in that "+
+		"user's authorized_keys",
 		e.Machine, e.User, e.Cause)
 }
 
@@ -74,7 +76,8 @@ func (e *RunError) Error() string {
 	return s
 }
 
-// ShellFailed says that the login shell of a machine did not run a command: it ended before that, or never got that far.
+// ShellFailed says that the login shell of a machine did not run a command: it ended before that, or never got that
+// far.
 type ShellFailed struct {
 	Machine, Command, User string
 	// Exit is the exit status of the shell, or of what it ran instead; -1 where it did not end.
@@ -92,7 +95,8 @@ func (e *ShellFailed) Error() string {
 	}
 	s := fmt.Sprintf("machine %s: %s did not run: the login shell of user %s %s", e.Machine, e.Command, e.User, why)
 	s += quoteShellOutput("", e.Said)
-	s += "; see that 'ssh " + e.User + "@… true' works: what .bashrc, .profile or a forced command does must let commands run"
+	s += "; see that 'ssh " + e.User + "@… true' works: what .bashrc, .profile or a forced command does must let " +
+		"commands run"
 	if e.User != "root" {
 		s += ", and sudo must ask for no password"
 	}
@@ -109,8 +113,8 @@ func quoteShellOutput(s string, said []string) string {
 	return s + " (it printed: " + strings.Join(said, "; ") + ")"
 }
 
-// OutputTooLong says that a command printed more than is ever asked for. The command was ended. It is final: it would print as
-// much again.
+// OutputTooLong says that a command printed more than is ever asked for. The command was ended. It is final: it would
+// print as much again.
 type OutputTooLong struct {
 	Machine, Command string
 	// Past says which bound it went past.
@@ -118,7 +122,8 @@ type OutputTooLong struct {
 }
 
 func (e *OutputTooLong) Error() string {
-	return fmt.Sprintf("machine %s: %s printed %s and was ended; see on the machine what it prints", e.Machine, e.Command, e.Past)
+	return fmt.Sprintf("machine %s: %s printed %s and was ended; see on the machine what it prints", e.Machine,
+		e.Command, e.Past)
 }
 
 // Lost says that the connection to a machine broke, or never came about. It is worth trying again.

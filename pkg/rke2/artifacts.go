@@ -36,10 +36,10 @@ var releaseArchitectures = []string{"amd64", "arm64"}
 func tarballName(arch string) string   { return "rke2.linux-" + arch + ".tar.gz" }
 func checksumsName(arch string) string { return "sha256sum-" + arch + ".txt" }
 
-// ResolveArtifacts pins what all machines of a cluster install: version, source, and the sha256 of the release's tarball by
-// architecture. source is "release", a URL under which <version>/<file> are found, or an absolute directory that holds
-// the files. Where sum is set, it is the tarball's sha256 and no checksums file is asked for. A tarball in a directory is
-// checked at once.
+// ResolveArtifacts pins what all machines of a cluster install: version, source, and the sha256 of the release's
+// tarball by architecture. source is "release", a URL under which <version>/<file> are found, or an absolute directory
+// that holds the files. Where sum is set, it is the tarball's sha256 and no checksums file is asked for. A tarball in a
+// directory is checked at once.
 func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Artifacts, error) {
 	a := api.Artifacts{Version: version, Source: source, SHA256: map[string]string{}}
 	if source == Release {
@@ -48,7 +48,8 @@ func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Art
 	isDir := filepath.IsAbs(a.Source)
 	if !isDir && !strings.HasPrefix(a.Source, "https://") && (sum == "" || !strings.HasPrefix(a.Source, "http://")) {
 		return a, &Error{Reason: BadArtifacts, Final: true,
-			Message: fmt.Sprintf("RKE2's source %q is neither %q, an absolute directory, nor an https:// address", source, Release)}
+			Message: fmt.Sprintf("RKE2's source %q is neither %q, an absolute directory, nor an https:// address",
+				source, Release)}
 	}
 	var missing []error
 	for _, arch := range releaseArchitectures {
@@ -76,7 +77,8 @@ func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Art
 			}
 		}
 		return a, &Error{Reason: BadArtifacts, Final: true, Cause: errors.Join(missing...),
-			Message: fmt.Sprintf("RKE2 %s is not to be had from %s; see that version and source go together", version, a.Source)}
+			Message: fmt.Sprintf("RKE2 %s is not to be had from %s; see that version and source go together", version,
+				a.Source)}
 	}
 	return a, nil
 }
@@ -105,7 +107,8 @@ func readChecksum(ctx context.Context, a api.Artifacts, arch string, isDir bool)
 
 // artifactURL is where a release's file lies. A plus sign in a path means itself, but not to every server.
 func artifactURL(a api.Artifacts, file string) string {
-	return strings.TrimRight(a.Source, "/") + "/" + strings.ReplaceAll(url.PathEscape(a.Version), "+", "%2B") + "/" + file
+	return strings.TrimRight(a.Source, "/") + "/" + strings.ReplaceAll(url.PathEscape(a.Version), "+", "%2B") + "/" +
+		file
 }
 
 // fetchURL gets a URL, by way of the environment's proxy where it names one; what is not there is an fs.ErrNotExist.
@@ -132,7 +135,8 @@ func fetchURL(ctx context.Context, from string) (io.ReadCloser, error) {
 	switch {
 	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
 		return nil, fmt.Errorf("%s: %s: %w", doing, res.Status, fs.ErrNotExist)
-	case proxy == "" && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusRequestTimeout:
+	case proxy == "" && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests &&
+		res.StatusCode != http.StatusRequestTimeout:
 		return nil, &Error{Reason: BadArtifacts, Message: doing + ": " + res.Status, Final: true}
 	}
 	return nil, &Error{Reason: SourceUnreachable, Message: doing + ": " + res.Status} // which may be the proxy's answer
@@ -191,7 +195,8 @@ func checkTarball(ctx context.Context, name, want string) error {
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != want {
 		return &Error{Reason: ChecksumMismatch, Final: true,
-			Message: fmt.Sprintf("%s has the sha256 %s, but %s is pinned; the file is damaged, or not of this release: fetch it again", name, got, want)}
+			Message: fmt.Sprintf("%s has the sha256 %s, but %s is pinned; the file is damaged, or not of this "+
+				"release: fetch it again", name, got, want)}
 	}
 	return nil
 }

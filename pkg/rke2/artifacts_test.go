@@ -60,7 +60,8 @@ func write(t *testing.T, name, content string) {
 func TestADirectoryIsPinnedByArchitecture(t *testing.T) {
 	d := dir(t, "amd64", "arm64")
 	a, err := ResolveArtifacts(t.Context(), version, d, "")
-	if err != nil || a.Version != version || a.Source != d || len(a.SHA256) != 2 || a.SHA256["arm64"] != sumOf("tarball of arm64") {
+	if err != nil || a.Version != version || a.Source != d || len(a.SHA256) != 2 ||
+		a.SHA256["arm64"] != sumOf("tarball of arm64") {
 		t.Errorf("got %+v, %v", a, err)
 	}
 	a, err = ResolveArtifacts(t.Context(), version, dir(t, "amd64"), "")
@@ -76,17 +77,21 @@ func TestADirectoryIsPinnedByArchitecture(t *testing.T) {
 func TestADamagedDirectoryIsRefused(t *testing.T) {
 	d := dir(t, "amd64")
 	write(t, filepath.Join(d, tarballName("amd64")), "tarball of amd6")
-	if _, err := ResolveArtifacts(t.Context(), version, d, ""); reasonOf(err) != ChecksumMismatch || !IsFinal(err) || !strings.Contains(err.Error(), tarballName("amd64")) {
+	if _, err := ResolveArtifacts(t.Context(), version, d, ""); reasonOf(err) != ChecksumMismatch || !IsFinal(err) ||
+		!strings.Contains(err.Error(), tarballName("amd64")) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := ResolveArtifacts(t.Context(), version, dir(t, "amd64"), strings.Repeat("0", 64)); reasonOf(err) != ChecksumMismatch {
+	if _, err := ResolveArtifacts(t.Context(), version, dir(t, "amd64"),
+		strings.Repeat("0", 64)); reasonOf(err) != ChecksumMismatch {
 		t.Errorf("another sum was given: got %v", err)
 	}
-	if _, err := ResolveArtifacts(t.Context(), version, t.TempDir(), ""); reasonOf(err) != BadArtifacts || !IsFinal(err) {
+	if _, err := ResolveArtifacts(t.Context(), version, t.TempDir(), ""); reasonOf(err) != BadArtifacts ||
+		!IsFinal(err) {
 		t.Errorf("empty: got %v", err)
 	}
 	write(t, filepath.Join(d, checksumsName("amd64")), "nothing")
-	if _, err := ResolveArtifacts(t.Context(), version, d, ""); reasonOf(err) != BadArtifacts || !strings.Contains(err.Error(), checksumsName("amd64")) {
+	if _, err := ResolveArtifacts(t.Context(), version, d, ""); reasonOf(err) != BadArtifacts ||
+		!strings.Contains(err.Error(), checksumsName("amd64")) {
 		t.Errorf("no sums: got %v", err)
 	}
 }
@@ -114,20 +119,23 @@ func TestAMirrorIsAskedForTheVersionsSums(t *testing.T) {
 	if err != nil || len(a.SHA256) != 1 || a.SHA256["amd64"] != sumOf("x") {
 		t.Errorf("got %+v, %v", a, err)
 	}
-	if _, err := ResolveArtifacts(t.Context(), "v9.9.9+rke2r1", url+"/rke2", ""); reasonOf(err) != BadArtifacts || !strings.Contains(err.Error(), url+"/rke2/v9.9.9%2Brke2r1/sha256sum-amd64.txt") {
+	if _, err := ResolveArtifacts(t.Context(), "v9.9.9+rke2r1", url+"/rke2", ""); reasonOf(err) != BadArtifacts ||
+		!strings.Contains(err.Error(), url+"/rke2/v9.9.9%2Brke2r1/sha256sum-amd64.txt") {
 		t.Errorf("another version: got %v", err)
 	}
 }
 
 func TestAMirrorsFailureIsToldFromALackAndNamesTheURL(t *testing.T) {
-	for status, want := range map[int]string{500: SourceUnreachable, 503: SourceUnreachable, 429: SourceUnreachable, 403: BadArtifacts, 404: BadArtifacts} {
+	for status, want := range map[int]string{500: SourceUnreachable, 503: SourceUnreachable, 429: SourceUnreachable,
+		403: BadArtifacts, 404: BadArtifacts} {
 		url := mirror(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		_, err := ResolveArtifacts(t.Context(), version, url, "")
 		if reasonOf(err) != want || IsFinal(err) != (want == BadArtifacts) || !strings.Contains(err.Error(), url) {
 			t.Errorf("%d: got %v", status, err)
 		}
 	}
-	if _, err := ResolveArtifacts(t.Context(), version, "https://127.0.0.1:1", ""); reasonOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "https://127.0.0.1:1/") {
+	if _, err := ResolveArtifacts(t.Context(), version, "https://127.0.0.1:1",
+		""); reasonOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "https://127.0.0.1:1/") {
 		t.Errorf("nobody listens: got %v", err)
 	}
 }
@@ -135,7 +143,8 @@ func TestAMirrorsFailureIsToldFromALackAndNamesTheURL(t *testing.T) {
 func TestASumThatIsGivenWinsAndNobodyIsAsked(t *testing.T) {
 	url := mirror(t, func(http.ResponseWriter, *http.Request) { t.Error("the mirror was asked") })
 	for _, source := range []string{url, strings.Replace(url, "https:", "http:", 1), Release} {
-		if a, err := ResolveArtifacts(t.Context(), version, source, sumOf("x")); err != nil || a.SHA256["amd64"] != sumOf("x") {
+		if a, err := ResolveArtifacts(t.Context(), version, source, sumOf("x")); err != nil ||
+			a.SHA256["amd64"] != sumOf("x") {
 			t.Errorf("%s: got %+v, %v", source, a, err)
 		}
 	}

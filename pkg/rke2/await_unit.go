@@ -35,9 +35,10 @@ look() {
 }
 `
 
-// askScript has ask, which puts an HTTPS question to a port of the machine itself and leaves in $why what came of it where that
-// is not 200; and admin, which asks the API server as its administrator whether it is ready. The administrator's
-// certificate, without which the API server says nothing, comes out of the kubeconfig into a directory that only root reads.
+// askScript has ask, which puts an HTTPS question to a port of the machine itself and leaves in $why what came of it
+// where that is not 200; and admin, which asks the API server as its administrator whether it is ready. The
+// administrator's certificate, without which the API server says nothing, comes out of the kubeconfig into a directory
+// that only root reads.
 const askScript = `
 umask 077
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT; trap 'exit 1' TERM HUP
@@ -54,9 +55,9 @@ admin() {
 }
 `
 
-// serverScript looks ten times a second how far the server is, and once a second at its unit, and prints each change: the
-// unit's state, how many of serverStages are met, and what the next one answered. It ends when as many are as $until says.
-// Looking takes from what the server has to start with, which shows where several hosts share a machine.
+// serverScript looks ten times a second how far the server is, and once a second at its unit, and prints each change:
+// the unit's state, how many of serverStages are met, and what the next one answered. It ends when as many are as
+// $until says. Looking takes from what the server has to start with, which shows where several hosts share a machine.
 const serverScript = `
 unit=rke2-server; stage=0; why=; last=; looks=0
 command -v curl >/dev/null || exit 72
@@ -122,8 +123,8 @@ func AwaitServer(ctx context.Context, h *remote.Host, progress func(string)) err
 	return awaitStages(ctx, h, len(serverStages), progress)
 }
 
-// AwaitSupervisor is AwaitServer without the API server: it returns once the credentials are there and agents may join, which
-// then wait for the rest by themselves.
+// AwaitSupervisor is AwaitServer without the API server: it returns once the credentials are there and agents may join,
+// which then wait for the rest by themselves.
 func AwaitSupervisor(ctx context.Context, h *remote.Host, progress func(string)) error {
 	return awaitStages(ctx, h, joinStages, progress)
 }
@@ -131,11 +132,12 @@ func AwaitSupervisor(ctx context.Context, h *remote.Host, progress func(string))
 func awaitStages(ctx context.Context, h *remote.Host, stages int, progress func(string)) error {
 	w := &unitWatch{role: api.RoleHead, say: progress}
 	w.waitingFor = "the unit to start"
-	return w.followUnit(ctx, h, "waiting for the RKE2 server", fmt.Sprintf("until=%d\n", stages)+stateScript+serverScript)
+	return w.followUnit(ctx, h, "waiting for the RKE2 server",
+		fmt.Sprintf("until=%d\n", stages)+stateScript+serverScript)
 }
 
-// AwaitAgent returns once a worker's agent is up, which is before its Node is Ready. It ends early, and finally, where the
-// journal says that the head will never let the worker in: WrongToken, WrongCA, DuplicateNode. progress may be nil.
+// AwaitAgent returns once a worker's agent is up, which is before its Node is Ready. It ends early, and finally, where
+// the journal says that the head will never let the worker in: WrongToken, WrongCA, DuplicateNode. progress may be nil.
 func AwaitAgent(ctx context.Context, h *remote.Host, progress func(string)) error {
 	w := &unitWatch{role: api.RoleWorker, say: progress, seen: map[string]int{}}
 	w.waitingFor = "the agent to join"

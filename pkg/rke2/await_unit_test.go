@@ -11,7 +11,8 @@ import (
 func TestAnAgentIsWaitedForUntilItIsUp(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
-	m.write("/run/systemd/system/journal", `msg="Waiting to retrieve agent configuration; server is not ready: 503"`+"\n", 0o644)
+	m.write("/run/systemd/system/journal", `msg="Waiting to retrieve agent configuration; server is not ready: 503"`+
+		"\n", 0o644)
 	said := make(chan string, 10)
 	result := make(chan error, 1)
 	go func() { result <- AwaitAgent(t.Context(), m.Host, func(s string) { said <- s }) }()
@@ -68,9 +69,11 @@ func TestAnAgentThatWillNeverBeLetInIsNotWaitedFor(t *testing.T) {
 func TestAServerThatFallsOverSaysItsLastWords(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=auto-restart NRestarts=4 InvocationID=1")
-	m.write("/run/systemd/system/journal", "level=info msg=\"Starting\"\nlevel=fatal msg=\"listen tcp :9345: bind: address already in use\"\nrke2-server.service: Failed\n", 0o644)
+	m.write("/run/systemd/system/journal", "level=info msg=\"Starting\"\nlevel=fatal msg=\"listen tcp :9345: bind: "+
+		"address already in use\"\nrke2-server.service: Failed\n", 0o644)
 	err := AwaitServer(t.Context(), m.Host, nil)
-	if reasonOf(err) != UnitFailed || !IsFinal(err) || !strings.Contains(err.Error(), "9345: bind: address already in use") {
+	if reasonOf(err) != UnitFailed || !IsFinal(err) ||
+		!strings.Contains(err.Error(), "9345: bind: address already in use") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -81,7 +84,8 @@ func TestADeadlineOfTheServerNamesWhatIsMissing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	err := AwaitServer(ctx, m.Host, nil)
-	if reasonOf(err) != Deadline || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the supervisor to answer on port 9345") {
+	if reasonOf(err) != Deadline || !errors.Is(err, context.DeadlineExceeded) ||
+		!strings.Contains(err.Error(), "the supervisor to answer on port 9345") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -105,7 +109,8 @@ func TestWorkersMayJoinBeforeTheAPIServerIsReady(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := AwaitServer(ctx, m.Host, nil); reasonOf(err) != Deadline || !strings.Contains(err.Error(), "the API server to be ready") {
+	if err := AwaitServer(ctx, m.Host, nil); reasonOf(err) != Deadline ||
+		!strings.Contains(err.Error(), "the API server to be ready") {
 		t.Errorf("the API server does not answer, and yet: %v", err)
 	}
 }

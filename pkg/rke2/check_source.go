@@ -21,8 +21,8 @@ const sourceTimeout = 5 * time.Second
 // versionFile is where a release's directory may say of which version it is, as that of the offline kit does.
 const versionFile = "version"
 
-// CheckSource looks whether a source has a release, with Resolve's arguments, before anybody relies on it. It is quick and reads
-// no tarball. A source that does not answer now is no error: Resolve will ask it again.
+// CheckSource looks whether a source has a release, with Resolve's arguments, before anybody relies on it. It is quick
+// and reads no tarball. A source that does not answer now is no error: Resolve will ask it again.
 func CheckSource(ctx context.Context, version, source, sum string) error {
 	a := api.Artifacts{Version: version, Source: source}
 	if source == Release {

@@ -39,12 +39,15 @@ func TestWhetherASourceHasAReleaseIsKnownBeforehand(t *testing.T) {
 
 func TestAMirrorIsAskedForTheRelease(t *testing.T) {
 	status := http.StatusNotFound
-	mirror := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	mirror := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+	}))
 	defer mirror.Close()
 	own := http.DefaultClient
 	http.DefaultClient = mirror.Client()
 	defer func() { http.DefaultClient = own }()
-	if err := CheckSource(t.Context(), "v1.99.9+rke2r1", mirror.URL, ""); !IsFinal(err) || !strings.Contains(err.Error(), "v1.99.9+rke2r1 is not to be had") {
+	if err := CheckSource(t.Context(), "v1.99.9+rke2r1", mirror.URL, ""); !IsFinal(err) ||
+		!strings.Contains(err.Error(), "v1.99.9+rke2r1 is not to be had") {
 		t.Errorf("a mirror without it: %v", err)
 	}
 	status = http.StatusServiceUnavailable

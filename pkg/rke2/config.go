@@ -20,8 +20,8 @@ const (
 	evictionHard   = "eviction-hard=memory.available<100Mi,nodefs.available<5%,imagefs.available<5%"
 )
 
-// RenderConfig renders RKE2's config.yaml for a node. What the machine shows beyond what it was given is reserved from the
-// kubelet, so that its allocatable is what was asked for.
+// RenderConfig renders RKE2's config.yaml for a node. What the machine shows beyond what it was given is reserved from
+// the kubelet, so that its allocatable is what was asked for.
 func RenderConfig(n Node, f Facts) ([]byte, error) {
 	if n.NodeName == "" || n.NodeIP == "" {
 		return nil, errors.New("rendering RKE2's configuration: the node's name and address are needed")
@@ -53,7 +53,8 @@ func RenderConfig(n Node, f Facts) ([]byte, error) {
 		c["write-kubeconfig-mode"] = "0600"
 	case api.RoleWorker:
 		if !strings.HasPrefix(n.Server, "https://") {
-			return nil, fmt.Errorf("rendering RKE2's configuration of %s: the server is %q, and should be https://<head>:%d", n.NodeName, n.Server, SupervisorPort)
+			return nil, fmt.Errorf("rendering RKE2's configuration of %s: the server is %q, and should be "+
+				"https://<head>:%d", n.NodeName, n.Server, SupervisorPort)
 		}
 		c["server"] = n.Server
 		c["token-file"] = joinTokenFile
@@ -85,7 +86,8 @@ func renderNodeLabels(labels map[string]string) ([]string, error) {
 		domain, _, _ := strings.Cut(k, "/")
 		for _, own := range []string{"kubernetes.io", "k8s.io"} {
 			if domain == own || strings.HasSuffix(domain, "."+own) {
-				return nil, fmt.Errorf("label %q belongs to Kubernetes and can't be set by the node; use another domain", k)
+				return nil, fmt.Errorf("label %q belongs to Kubernetes and can't be set by the node; use another "+
+					"domain", k)
 			}
 		}
 		out = append(out, k+"="+labels[k])
@@ -122,8 +124,8 @@ func renderConfigFromFacts(h *remote.Host, n Node, facts string) ([]byte, error)
 	return RenderConfig(n, f)
 }
 
-// receiveConfigScript takes a length and that many bytes, and makes them the configuration, readable by root only, unless it is
-// that already.
+// receiveConfigScript takes a length and that many bytes, and makes them the configuration, readable by root only,
+// unless it is that already.
 const receiveConfigScript = `
 read -r size
 mkdir -p /etc/rancher/rke2

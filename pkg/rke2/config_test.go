@@ -22,13 +22,16 @@ func TestConfigIsAsTheGoldenFilesHaveIt(t *testing.T) {
 	}{
 		"head": {facts: twoCores, node: Node{
 			Role: api.RoleHead, NodeName: "sky-a-0-x1", NodeIP: "10.0.0.4", ExternalIP: "203.0.113.7",
-			TLSSANs: []string{"a.example.org", "10.0.0.4"}, AgentToken: "0123456789abcdef", Labels: map[string]string{"zone": "b", "example.org/team": "x"},
+			TLSSANs: []string{"a.example.org", "10.0.0.4"}, AgentToken: "0123456789abcdef",
+			Labels: map[string]string{"zone": "b", "example.org/team": "x"},
 		}},
 		"worker": {facts: twoCores, node: Node{
-			Role: api.RoleWorker, NodeName: "sky-a-1-x2", NodeIP: "10.0.0.5", ExternalIP: "10.0.0.5", Server: "https://10.0.0.4:9345",
+			Role: api.RoleWorker, NodeName: "sky-a-1-x2", NodeIP: "10.0.0.5", ExternalIP: "10.0.0.5",
+			Server: "https://10.0.0.4:9345",
 		}},
 		"worker-limited": {facts: Facts{CPUs: 16, MemoryBytes: 64<<30 + 12<<10}, node: Node{
-			Role: api.RoleWorker, NodeName: "sky-a-1-x2", NodeIP: "10.0.0.5", Server: "https://10.0.0.4:9345", CPUs: 1.5, MemoryGiB: 4,
+			Role: api.RoleWorker, NodeName: "sky-a-1-x2", NodeIP: "10.0.0.5", Server: "https://10.0.0.4:9345",
+			CPUs: 1.5, MemoryGiB: 4,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,8 +90,10 @@ func TestConfigRefusesWhatWouldNotStart(t *testing.T) {
 		"no agent token":       func(n *Node) { n.AgentToken = "" },
 		"worker, no server":    func(n *Node) { n.Role = api.RoleWorker },
 		"server has no scheme": func(n *Node) { n.Role, n.Server = api.RoleWorker, "10.0.0.1" },
-		"a role as label":      func(n *Node) { n.Labels = map[string]string{"node-role.kubernetes.io/worker": "true"} },
-		"Kubernetes' label":    func(n *Node) { n.Labels = map[string]string{"kubernetes.io/arch": "x"} },
+		"a role as label": func(n *Node) {
+			n.Labels = map[string]string{"node-role.kubernetes.io/worker": "true"}
+		},
+		"Kubernetes' label": func(n *Node) { n.Labels = map[string]string{"kubernetes.io/arch": "x"} },
 	} {
 		n := head
 		if change(&n); true {
@@ -104,12 +109,14 @@ func TestFactsAreRead(t *testing.T) {
 	if want := (Facts{"arm64", true, "/opt/rke2", 8, 16 << 20}); err != nil || f != want {
 		t.Errorf("got %+v, %v", f, err)
 	}
-	for _, line := range []string{"", "arch=x86_64 systemd=1 prefix=/usr/local cpus= memory_kib=1", "arch=x86_64 systemd=1 prefix=/usr/local cpus=1 memory_kib="} {
+	for _, line := range []string{"", "arch=x86_64 systemd=1 prefix=/usr/local cpus= memory_kib=1",
+		"arch=x86_64 systemd=1 prefix=/usr/local cpus=1 memory_kib="} {
 		if _, err := parseFacts("m", line); err == nil {
 			t.Errorf("%q: no error", line)
 		}
 	}
-	for _, line := range []string{"arch=riscv64 systemd=1 prefix=/p cpus=1 memory_kib=1", "arch=x86_64 systemd=0 prefix=/p cpus=1 memory_kib=1"} {
+	for _, line := range []string{"arch=riscv64 systemd=1 prefix=/p cpus=1 memory_kib=1",
+		"arch=x86_64 systemd=0 prefix=/p cpus=1 memory_kib=1"} {
 		if _, err := parseFacts("m", line); reasonOf(err) != Unsupported || !IsFinal(err) {
 			t.Errorf("%q: got %v", line, err)
 		}

@@ -17,14 +17,16 @@ import (
 )
 
 // issue makes a CA certificate, signed by parent or by itself.
-func issue(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey, []byte) {
+func issue(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate,
+	*ecdsa.PrivateKey, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotAfter: time.Now().Add(time.Hour),
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	if parent == nil {
 		parent, parentKey = tmpl, key
 	}
@@ -74,11 +76,13 @@ func credentialLines(kv ...string) string {
 func TestCredentialsComeInTheirFullForm(t *testing.T) {
 	_, _, ca := issue(t, "root", nil, nil)
 	full := "K10" + hash + "::node:x"
-	c, err := parseCredentials(credentialLines("server-token", "K10"+hash+"::server:s\n", "agent-token", full+"\n", "kubeconfig", "k", "cacerts", string(ca)))
+	c, err := parseCredentials(credentialLines("server-token", "K10"+hash+"::server:s\n", "agent-token", full+"\n",
+		"kubeconfig", "k", "cacerts", string(ca)))
 	if err != nil || c.AgentToken != full || c.ServerToken != "K10"+hash+"::server:s" || string(c.Kubeconfig) != "k" {
 		t.Errorf("got %+v, %v", c, err)
 	}
-	c, err = parseCredentials(credentialLines("server-token", "s", "agent-token", "a\n", "kubeconfig", "k", "cacerts", string(ca)))
+	c, err = parseCredentials(credentialLines("server-token", "s", "agent-token", "a\n", "kubeconfig", "k", "cacerts",
+		string(ca)))
 	if err != nil || c.AgentToken != "K10"+hexSum(ca)+"::node:a" || c.ServerToken != "K10"+hexSum(ca)+"::server:s" {
 		t.Errorf("short forms: got %+v, %v", c, err)
 	}
@@ -86,10 +90,12 @@ func TestCredentialsComeInTheirFullForm(t *testing.T) {
 
 func TestHalfOfTheCredentialsIsAnError(t *testing.T) {
 	for name, out := range map[string]string{
-		"no kubeconfig":             credentialLines("server-token", "K10"+hash+"::server:s", "agent-token", "K10"+hash+"::node:x", "kubeconfig", ""),
-		"no agent token":            credentialLines("server-token", "K10"+hash+"::server:s", "kubeconfig", "k"),
-		"short, and no CA":          credentialLines("server-token", "s", "agent-token", "a", "kubeconfig", "k"),
-		"the server's for agents'":  credentialLines("server-token", "K10"+hash+"::server:s", "agent-token", "K10"+hash+"::server:s", "kubeconfig", "k"),
+		"no kubeconfig": credentialLines("server-token", "K10"+hash+"::server:s", "agent-token",
+			"K10"+hash+"::node:x", "kubeconfig", ""),
+		"no agent token":   credentialLines("server-token", "K10"+hash+"::server:s", "kubeconfig", "k"),
+		"short, and no CA": credentialLines("server-token", "s", "agent-token", "a", "kubeconfig", "k"),
+		"the server's for agents'": credentialLines("server-token", "K10"+hash+"::server:s", "agent-token",
+			"K10"+hash+"::server:s", "kubeconfig", "k"),
 		"what is no base64 at all ": "agent-token !!!\n",
 	} {
 		if c, err := parseCredentials(out); err == nil {

@@ -71,7 +71,8 @@ func parseFacts(machine, line string) (Facts, error) {
 // newNoFactsError is the error of a machine that did not say what it is.
 func newNoFactsError(machine, what, line string) error {
 	return &Error{Reason: NoFacts, Machine: machine,
-		Message: fmt.Sprintf("its %s can't be read from %.200q; see that getconf, awk, uname and /proc/meminfo work there", what, line)}
+		Message: fmt.Sprintf("its %s can't be read from %.200q; see that getconf, awk, uname and /proc/meminfo work "+
+			"there", what, line)}
 }
 
 // parseKeyValues reads a line of KEY=VALUE words.

@@ -73,7 +73,8 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 		if now().Sub(begun) >= clockPatience {
 			return &Error{Reason: ClockSkew, Machine: h.Name(), Final: true, Message: fmt.Sprintf(
 				"its clock is %s, and certificates would count from another time there; set the one that is wrong "+
-					"(timedatectl set-ntp true) or use an image that sets its clock, then run the same create again", formatSkew(skew))}
+					"(timedatectl set-ntp true) or use an image that sets its clock, then run the same create again",
+				formatSkew(skew))}
 		}
 		if progress != nil {
 			progress("waiting for its clock to be set: it is " + formatSkew(skew))
@@ -86,8 +87,8 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 	}
 }
 
-// measureClockSkew is by how much a clock is ahead that was read to the second between two moments of ours; what may be due to
-// the time that the reading took is no skew.
+// measureClockSkew is by how much a clock is ahead that was read to the second between two moments of ours; what may be
+// due to the time that the reading took is no skew.
 func measureClockSkew(read, from, to time.Time) time.Duration {
 	switch {
 	case read.Add(time.Second).Before(from):
@@ -132,9 +133,11 @@ func checkDisks(machine string, f fitness) error {
 		}
 		if missing := reserve + takes - d.free; missing > 0 {
 			return &Error{Reason: DiskTooFull, Machine: machine, Final: true, Message: fmt.Sprintf(
-				"%s of %s are free on the disk of %s; the kubelet evicts pods while less than %.0f%% (%s) are, and RKE2 with its images takes %s: "+
+				"%s of %s are free on the disk of %s; the kubelet evicts pods while less than %.0f%% (%s) are, and "+
+					"RKE2 with its images takes %s: "+
 					"make room for %s more, or ask for a larger --disk_size",
-				formatGiB(d.free), formatGiB(d.size), d.path, 100*evictionShare, formatGiB(reserve), formatGiB(takes), formatGiB(missing))}
+				formatGiB(d.free), formatGiB(d.size), d.path, 100*evictionShare, formatGiB(reserve), formatGiB(
+					takes), formatGiB(missing))}
 		}
 	}
 	return nil

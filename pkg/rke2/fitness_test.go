@@ -9,7 +9,8 @@ import (
 // setClock has a machine's clock be off by so many seconds.
 func (m *machine) setClock(off string) {
 	m.t.Helper()
-	m.write("/opt/fake/date", "#!/bin/sh\n[ \"$*\" = +%s ] || exec /bin/date \"$@\"\necho $(($(/bin/date +%s) + "+off+"))\n", 0o755)
+	m.write("/opt/fake/date", "#!/bin/sh\n[ \"$*\" = +%s ] || exec /bin/date \"$@\"\necho $(($(/bin/date +%s) + "+off+
+		"))\n", 0o755)
 }
 
 func impatient(t *testing.T) {
@@ -59,7 +60,9 @@ func TestADiskThatTheKubeletWouldEvictFromIsRefused(t *testing.T) {
 	}{
 		{"roomy", 100 * g, 50 * g, false, ""},
 		{"5% and RKE2 fit", 100 * g, 7*g + 1, false, ""},
-		{"above the kubelet's limit, and RKE2 does not fit", 100 * g, 6 * g, false, "6.0 GiB of 100.0 GiB are free on the disk of /var/lib/rancher; the kubelet evicts pods while less than 5% (5.0 GiB) are, and RKE2 with its images takes 2.0 GiB: make room for 1.0 GiB more"},
+		{"above the kubelet's limit, and RKE2 does not fit", 100 * g, 6 * g, false, "6.0 GiB of 100.0 GiB are free " +
+			"on the disk of /var/lib/rancher; the kubelet evicts pods while less than 5% (5.0 GiB) are, and RKE2 " +
+			"with its images takes 2.0 GiB: make room for 1.0 GiB more"},
 		{"its images are there", 100 * g, 6 * g, true, ""},
 		{"below the kubelet's limit", 100 * g, 4 * g, true, "make room for 1.0 GiB more"},
 		{"gigabytes free of a large disk", 1000 * g, 40 * g, true, "5% (50.0 GiB)"},
@@ -77,10 +80,12 @@ func TestADiskThatTheKubeletWouldEvictFromIsRefused(t *testing.T) {
 func TestAMachineTellsItsClockAndItsDisks(t *testing.T) {
 	m := newMachine(t)
 	m.sh("mount -o remount,size=1g /var/lib/rancher")
-	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); reasonOf(err) != DiskTooFull || !strings.Contains(err.Error(), "1.0 GiB of 1.0 GiB are free on the disk of /var/lib/rancher") {
+	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); reasonOf(err) != DiskTooFull ||
+		!strings.Contains(err.Error(), "1.0 GiB of 1.0 GiB are free on the disk of /var/lib/rancher") {
 		t.Errorf("got %v", err)
 	}
-	if f, err := parseFitness("m", "clock=1000 images=1 kubelet_kib=1024 kubelet_free_kib=512 rancher_kib=- rancher_free_kib="); err != nil ||
+	if f, err := parseFitness("m", "clock=1000 images=1 kubelet_kib=1024 kubelet_free_kib=512 rancher_kib=- "+
+		"rancher_free_kib="); err != nil ||
 		!f.images || len(f.disks) != 1 || f.disks[0] != (disk{"/var/lib/kubelet", 1 << 20, 1 << 19}) {
 		t.Errorf("got %+v, %v", f, err)
 	}

@@ -21,9 +21,9 @@ const (
 	exitTarballGone = 74
 )
 
-// InstallRelease puts the pinned release onto a machine, as RKE2's install script does with a tarball. A machine that has it is
-// left alone. The tarball is verified before it is unpacked; a stamp, written last, says that the unpacking was whole.
-// progress may be nil.
+// InstallRelease puts the pinned release onto a machine, as RKE2's install script does with a tarball. A machine that
+// has it is left alone. The tarball is verified before it is unpacked; a stamp, written last, says that the unpacking
+// was whole. progress may be nil.
 func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
@@ -84,12 +84,14 @@ func (j installJob) stagedPath() string { return stagingDir + "/" + j.sum + ".ta
 
 func (j installJob) uploadTarball(ctx context.Context) error {
 	j.progress("uploading RKE2")
-	err := j.h.UploadFile(ctx, filepath.Join(j.a.Source, tarballName(j.f.Arch)), j.stagedPath(), j.sum, func(done, total int64) {
-		j.progress(fmt.Sprintf("uploading RKE2: %d of %d MB", done/1e6, total/1e6))
-	})
+	err := j.h.UploadFile(ctx, filepath.Join(j.a.Source, tarballName(j.f.Arch)), j.stagedPath(), j.sum,
+		func(done, total int64) {
+			j.progress(fmt.Sprintf("uploading RKE2: %d of %d MB", done/1e6, total/1e6))
+		})
 	var mismatch *remote.ChecksumMismatch
 	if errors.As(err, &mismatch) {
-		return &Error{Reason: ChecksumMismatch, Machine: j.h.Name(), Message: "RKE2 was not installed", Cause: err, Final: true}
+		return &Error{Reason: ChecksumMismatch, Machine: j.h.Name(), Message: "RKE2 was not installed", Cause: err,
+			Final: true}
 	}
 	return j.explainFailure(err)
 }

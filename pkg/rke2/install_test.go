@@ -85,7 +85,8 @@ func TestAReleaseOfAnotherVersionIsRefused(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, "v1.0.0+rke2r1")
 	for range 2 {
-		if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != WrongVersion || !IsFinal(err) || !strings.Contains(err.Error(), "v1.0.0+rke2r1") {
+		if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != WrongVersion || !IsFinal(err) ||
+			!strings.Contains(err.Error(), "v1.0.0+rke2r1") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -109,7 +110,8 @@ func TestAFullDiskIsFinalAndSaidToBeFull(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
 	m.sh("mount -o remount,size=64k /opt")
-	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != InstallFailed || !IsFinal(err) || !strings.Contains(err.Error(), "No space left") {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != InstallFailed || !IsFinal(err) ||
+		!strings.Contains(err.Error(), "No space left") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -152,7 +154,8 @@ func TestAMachineDownloadsForItselfAndGoesOnWhereItWasCut(t *testing.T) {
 		}
 		files.ServeHTTP(w, r)
 	})
-	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != SourceUnreachable || IsFinal(err) || !strings.Contains(err.Error(), a.Source) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != SourceUnreachable || IsFinal(err) ||
+		!strings.Contains(err.Error(), a.Source) {
 		t.Fatalf("cut: got %v", err)
 	}
 	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
@@ -178,8 +181,11 @@ func TestADamagedPartIsFetchedAnew(t *testing.T) {
 func TestADownloadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 	m := newMachine(t)
 	dir, a := release(t, version)
-	a.Source = m.shop(dir, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = w.Write([]byte("sign in first")) })
-	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) || !strings.Contains(err.Error(), a.Source) {
+	a.Source = m.shop(dir, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		_, _ = w.Write([]byte("sign in first"))
+	})
+	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) ||
+		!strings.Contains(err.Error(), a.Source) {
 		t.Errorf("got %v", err)
 	}
 	if got := m.sh("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
@@ -208,7 +214,8 @@ func TestAConfigurationIsRootsOnlyAndWrittenOnce(t *testing.T) {
 			before = stat()
 		}
 	}
-	if after := stat(); after != before || !strings.Contains(after, "\n0 600 ") || !strings.HasSuffix(after, "\nconfig.yaml") {
+	if after := stat(); after != before || !strings.Contains(after, "\n0 600 ") ||
+		!strings.HasSuffix(after, "\nconfig.yaml") {
 		t.Errorf("got %s, then %s", before, after)
 	}
 	f, err := GatherFacts(t.Context(), m.Host)
@@ -261,7 +268,8 @@ func TestAServerIsStartedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := m.sh("cat /run/systemd/system/calls"); got != "start --no-block rke2-server\nenable -q --no-reload rke2-server" {
+	if got := m.sh("cat /run/systemd/system/calls"); got != "start --no-block rke2-server\nenable -q --no-reload "+
+		"rke2-server" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -269,7 +277,8 @@ func TestAServerIsStartedOnce(t *testing.T) {
 func TestNoTokenIsEverAnArgument(t *testing.T) {
 	m := newMachine(t)
 	// The stand-in looks at every process while the join is under way, and the token lies in the script's memory.
-	m.write("/opt/fake/systemctl", "#!/bin/sh\ngrep -l sesame774[1] /proc/[0-9]*/cmdline >>/opt/seen 2>/dev/null\n"+strings.TrimPrefix(systemctl, "#!/bin/sh\n"), 0o755)
+	m.write("/opt/fake/systemctl", "#!/bin/sh\ngrep -l sesame774[1] /proc/[0-9]*/cmdline >>/opt/seen 2>/dev/null\n"+
+		strings.TrimPrefix(systemctl, "#!/bin/sh\n"), 0o755)
 	n := Node{Role: api.RoleWorker, NodeName: "n", NodeIP: "10.0.0.2", Server: "https://10.0.0.1:9345"}
 	if err := JoinAgent(t.Context(), m.Host, n, "K10"+hash+"::node:sesame7741"); err != nil {
 		t.Fatal(err)
@@ -296,7 +305,8 @@ func TestUninstallingTakesAllAndMayBeRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := m.sh("ls " + configFile + " " + stagingDir + " /opt/rke2/share/rke2/.skyctl /opt/rke2/bin/rke2 2>/dev/null || true"); got != "" {
+	if got := m.sh("ls " + configFile + " " + stagingDir +
+		" /opt/rke2/share/rke2/.skyctl /opt/rke2/bin/rke2 2>/dev/null || true"); got != "" {
 		t.Errorf("left: %s", got)
 	}
 	if err := StopUnit(t.Context(), m.Host, api.RoleHead); err != nil {

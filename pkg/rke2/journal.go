@@ -59,7 +59,8 @@ var messageForm = regexp.MustCompile(`\bmsg="((?:[^"\\]|\\.)*)"`)
 // lastErrorMessage picks the line of a log that tells best why the unit ended.
 func lastErrorMessage(log []string) string {
 	for i := len(log) - 1; i >= 0; i-- {
-		if l := log[i]; strings.Contains(l, "level=fatal") || strings.HasPrefix(l, "Error:") || strings.HasPrefix(l, "panic:") {
+		if l := log[i]; strings.Contains(l, "level=fatal") || strings.HasPrefix(l, "Error:") ||
+			strings.HasPrefix(l, "panic:") {
 			return extractLogMessage(l)
 		}
 	}
@@ -86,12 +87,14 @@ type logFinding struct {
 func classifyLogLine(line string) logFinding {
 	switch {
 	case strings.Contains(line, "Node password rejected"), strings.Contains(line, "duplicate hostname"):
-		return logFinding{DuplicateNode, "the cluster knows a node of that name with another password; delete that Node and its node-password secret", 2}
+		return logFinding{DuplicateNode, "the cluster knows a node of that name with another password; delete that " +
+			"Node and its node-password secret", 2}
 	case strings.Contains(line, "token CA hash does not match"):
 		return logFinding{WrongCA, "the head that answers has another CA than the token was made for", 1}
 	case strings.Contains(line, "401 Unauthorized"):
 		return logFinding{WrongToken, "the head refuses the worker's token", 2}
-	case strings.Contains(line, "server is not ready"), strings.Contains(line, "failed to get CA certs"), strings.Contains(line, "connection refused"):
+	case strings.Contains(line, "server is not ready"), strings.Contains(line, "failed to get CA certs"),
+		strings.Contains(line, "connection refused"):
 		return logFinding{"", "the head to let the worker in", 0}
 	}
 	return logFinding{}

@@ -21,10 +21,11 @@ func TestNoSecretIsLeftInALog(t *testing.T) {
 		"header":          {`Authorization: Basic bm9kZTpzZXNhbWU= sent`, "bm9kZTpzZXNhbWU=", "sent"},
 		"bearer":          {`Authorization: Bearer sesame.123-456 sent`, "sesame.123-456", "sent"},
 		"service account": {`jwt eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl end`, "c2lnbmF0dXJl", "end"},
-		"key":             {"a\n-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\nAbCd\n-----END EC PRIVATE KEY-----\nb", "MHcCAQEE", "b"},
-		"cut key":         {"a\n-----BEGIN RSA PRIVATE KEY-----\nMHcCAQEE\nAbCd", "AbCd", "a"},
-		"kubeconfig":      {"    client-key-data: c2VzYW1l\n    x: y", "c2VzYW1l", "x: y"},
-		"PEM in base64":   {"got LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWQ== ok", "BFQyBQ", "ok"},
+		"key": {"a\n-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\nAbCd\n-----END EC PRIVATE KEY-----\nb",
+			"MHcCAQEE", "b"},
+		"cut key":       {"a\n-----BEGIN RSA PRIVATE KEY-----\nMHcCAQEE\nAbCd", "AbCd", "a"},
+		"kubeconfig":    {"    client-key-data: c2VzYW1l\n    x: y", "c2VzYW1l", "x: y"},
+		"PEM in base64": {"got LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWQ== ok", "BFQyBQ", "ok"},
 	} {
 		got := strings.Join(toRedactedLines(tt.log), "\n")
 		if strings.Contains(got, tt.secret) || !strings.Contains(got, tt.keeps) {
@@ -77,9 +78,11 @@ func TestTheLastWordsSayWhyAUnitEnded(t *testing.T) {
 		log  []string
 		want string
 	}{
-		{[]string{`level=error msg="odd"`, `time="x" level=fatal msg="starting kubernetes: token \"x\" is wrong"`, "rke2-server.service: Main process exited"}, `starting kubernetes: token "x" is wrong`},
+		{[]string{`level=error msg="odd"`, `time="x" level=fatal msg="starting kubernetes: token \"x\" is wrong"`,
+			"rke2-server.service: Main process exited"}, `starting kubernetes: token "x" is wrong`},
 		{[]string{"Error: --server is required", "rke2-agent.service: Failed"}, "Error: --server is required"},
-		{[]string{`level=error msg="bind: address already in use"`, "rke2-server.service: Failed"}, "bind: address already in use"},
+		{[]string{`level=error msg="bind: address already in use"`, "rke2-server.service: Failed"},
+			"bind: address already in use"},
 		{[]string{"exec format error"}, "exec format error"},
 		{nil, "its journal is empty"},
 	} {
@@ -129,7 +132,8 @@ func TestADeadlineNamesTheUnmetConditionAndTheLastAnswer(t *testing.T) {
 			t.Fatal(e)
 		}
 	}
-	if got := w.overdueMessage(); !strings.Contains(got, "the API server to be ready") || !strings.Contains(got, "[-]etcd failed") {
+	if got := w.overdueMessage(); !strings.Contains(got, "the API server to be ready") ||
+		!strings.Contains(got, "[-]etcd failed") {
 		t.Errorf("got %s", got)
 	}
 	if len(said) != 2 || !strings.Contains(said[0], "9345") {

@@ -14,8 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// envProxied makes TestADownloadNamesItsProxyWithoutThePassword the process that has a proxy: Go reads its variables once in
-// the life of a process.
+// envProxied makes TestADownloadNamesItsProxyWithoutThePassword the process that has a proxy: Go reads its variables
+// once in the life of a process.
 const envProxied = "SKYCTL_TEST_RKE2_PROXIED"
 
 func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
@@ -46,7 +46,8 @@ func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
 		"one that nobody answers at": {"http://ann:hunter2@127.0.0.1:1", "http://127.0.0.1:1"},
 	} {
 		self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-		self.Env = append(os.Environ(), envProxied+"="+tt.named, "HTTPS_PROXY="+tt.proxy, "https_proxy="+tt.proxy, "NO_PROXY=", "no_proxy=")
+		self.Env = append(os.Environ(), envProxied+"="+tt.named, "HTTPS_PROXY="+tt.proxy, "https_proxy="+tt.proxy,
+			"NO_PROXY=", "no_proxy=")
 		if out, err := self.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
@@ -56,11 +57,12 @@ func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
 	}
 }
 
-// proxied gives a machine a proxy in its environment, at which nobody answers, and a curl of its own ports that uses it as the
-// real one does. answers is what the ports answer, by shell patterns of the questions.
+// proxied gives a machine a proxy in its environment, at which nobody answers, and a curl of its own ports that uses it
+// as the real one does. answers is what the ports answer, by shell patterns of the questions.
 func (m *machine) proxied(answers string) {
 	m.t.Helper()
-	m.server.Env = append(m.server.Env, "https_proxy=http://ann:hunter2@127.0.0.1:1", "http_proxy=http://ann:hunter2@127.0.0.1:1", "no_proxy=")
+	m.server.Env = append(m.server.Env, "https_proxy=http://ann:hunter2@127.0.0.1:1",
+		"http_proxy=http://ann:hunter2@127.0.0.1:1", "no_proxy=")
 	m.write("/opt/fake/curl", `#!/bin/sh
 case "$*" in "--noproxy * "*) ;; *) echo "curl: (7) Failed to connect to 127.0.0.1 port 1" >&2; exit 7;; esac
 case "$*" in
@@ -95,7 +97,8 @@ func TestAMachineAsksItsOwnPortsWithoutItsProxy(t *testing.T) {
 	if _, err := ReadCredentials(t.Context(), m.Host); err != nil {
 		t.Errorf("reading the credentials: %v", err)
 	}
-	if u, err := ReadUnitState(t.Context(), m.Host, api.RoleHead); err != nil || u.Ready != Ready || u.Active != "active" {
+	if u, err := ReadUnitState(t.Context(), m.Host, api.RoleHead); err != nil || u.Ready != Ready ||
+		u.Active != "active" {
 		t.Errorf("looking at the server: %+v, %v", u, err)
 	}
 }
@@ -108,9 +111,10 @@ func TestAHeadSaysItselfWhetherItsAPIIsReady(t *testing.T) {
 		want               Readiness
 		why                string
 	}{
-		"not ready":              {`*6443/readyz*) printf 500; exit 0;;`, aKubeconfig, Unready, "500"},
-		"nothing listens":        {``, aKubeconfig, Unready, "Failed to connect"},
-		"no answer in time":      {`*6443*) echo "curl: (28) Operation timed out" >&2; printf 000; exit 28;;`, aKubeconfig, Unready, "timed out"},
+		"not ready":       {`*6443/readyz*) printf 500; exit 0;;`, aKubeconfig, Unready, "500"},
+		"nothing listens": {``, aKubeconfig, Unready, "Failed to connect"},
+		"no answer in time": {`*6443*) echo "curl: (28) Operation timed out" >&2; printf 000; exit 28;;`,
+			aKubeconfig, Unready, "timed out"},
 		"it knows no kubeconfig": {`*6443*) printf 200;;`, "clusters: []\n", Unready, "no kubeconfig"},
 		"it rejects itself":      {`*6443*) printf 401; exit 0;;`, aKubeconfig, Undecided, "401"},
 		"ready":                  {`*6443*) printf 200;;`, aKubeconfig, Ready, ""},
@@ -118,7 +122,8 @@ func TestAHeadSaysItselfWhetherItsAPIIsReady(t *testing.T) {
 		m.proxied(tt.answer)
 		m.write(kubeconfig, tt.kubeconfig, 0o600)
 		u, err := ReadUnitState(t.Context(), m.Host, api.RoleHead)
-		if err != nil || u.Ready != tt.want || !strings.Contains(u.Why, tt.why) || u.Active != "active" || tt.why == "" && u.Why != "" {
+		if err != nil || u.Ready != tt.want || !strings.Contains(u.Why, tt.why) || u.Active != "active" ||
+			tt.why == "" && u.Why != "" {
 			t.Errorf("%s: %+v, %v", name, u, err)
 		}
 	}
@@ -138,7 +143,8 @@ func TestAMachineDownloadsThroughItsProxy(t *testing.T) {
 		asked.Add(1)
 		http.ServeFile(w, r, dir+"/"+tarballName("amd64"))
 	}))
-	m.server.Env = append(m.server.Env, "http_proxy=http://ann:hunter2@"+strings.TrimPrefix(proxy.URL, "http://"), "no_proxy=")
+	m.server.Env = append(m.server.Env, "http_proxy=http://ann:hunter2@"+strings.TrimPrefix(proxy.URL, "http://"),
+		"no_proxy=")
 	a.Source = "http://releases.example.com"
 	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil || asked.Load() == 0 {
 		t.Fatalf("the proxy was asked %d times: %v", asked.Load(), err)
@@ -147,7 +153,8 @@ func TestAMachineDownloadsThroughItsProxy(t *testing.T) {
 	proxy.Close()
 	m.sh("rm -r /opt/rke2 " + stagingDir)
 	err := InstallRelease(t.Context(), m.Host, a, nil)
-	if reasonOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "names the proxy "+proxy.URL) || strings.Contains(err.Error(), "hunter2") {
+	if reasonOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "names the proxy "+proxy.URL) ||
+		strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("nobody answers at the proxy: %v", err)
 	}
 }
@@ -160,7 +167,8 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 		if err := StartServer(t.Context(), m.Host, head); err != nil {
 			t.Fatal(err)
 		}
-		return m.sh("cat " + proxyEnvFile + " 2>/dev/null; ls /etc/systemd/system/rke2-server.service.d 2>/dev/null; true")
+		return m.sh("cat " + proxyEnvFile + " 2>/dev/null; ls /etc/systemd/system/rke2-server.service.d " +
+			"2>/dev/null; true")
 	}
 	if got := start(); got != "" {
 		t.Errorf("without a proxy: %s", got)
@@ -171,7 +179,8 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 		t.Fatalf("with a proxy: %q", got)
 	}
 	spared := "," + strings.TrimPrefix(got[1], "NO_PROXY=") + ","
-	for _, host := range []string{".corp", "127.0.0.0/8", "10.0.0.0/8", "10.42.0.0/16", "10.43.0.0/16", ".svc", ".cluster.local", "203.0.113.7"} {
+	for _, host := range []string{".corp", "127.0.0.0/8", "10.0.0.0/8", "10.42.0.0/16", "10.43.0.0/16", ".svc",
+		".cluster.local", "203.0.113.7"} {
 		if strings.Count(spared, ","+host+",") != 1 {
 			t.Errorf("NO_PROXY is %s, and should have %s once", spared, host)
 		}
@@ -186,7 +195,8 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 		if err := JoinAgent(t.Context(), m.Host, worker, "K10"+strings.Repeat("a", 64)+"::node:y"); err != nil {
 			t.Fatal(err)
 		}
-		return m.sh("grep -c restart /run/systemd/system/calls || true; grep -o 203.0.113.[78] " + proxyEnvFile + " | sort | tr '\\n' ' '")
+		return m.sh("grep -c restart /run/systemd/system/calls || true; grep -o 203.0.113.[78] " + proxyEnvFile +
+			" | sort | tr '\\n' ' '")
 	}
 	if got := join(); got != "0\n203.0.113.7 203.0.113.8" {
 		t.Errorf("a worker: %q", got)

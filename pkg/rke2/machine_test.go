@@ -62,7 +62,8 @@ func (m *machine) unit(name, state string) {
 }
 
 // places are where a machine has its own files instead of those of the one below it.
-var places = []string{"/usr/local", "/opt", "/etc/rancher", "/etc/systemd/system", "/var/lib/skyctl", "/var/lib/rancher", "/run/systemd/system"}
+var places = []string{"/usr/local", "/opt", "/etc/rancher", "/etc/systemd/system", "/var/lib/skyctl",
+	"/var/lib/rancher", "/run/systemd/system"}
 
 // leaveNoPlaces removes the directories that had to be made below the mounts: /run/systemd/system, for one, tells every
 // program that systemd runs here.
@@ -148,7 +149,8 @@ func release(t *testing.T, v string) (string, api.Artifacts) {
 		{"lib/systemd/system/rke2-agent.service", "ExecStart=/usr/local/bin/rke2 agent\n", 0o644},
 		{"share/rke2/filler", strings.Repeat("x", 1<<20), 0o644},
 	} {
-		if err := w.WriteHeader(&tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.data)), Uid: 1234}); err != nil {
+		if err := w.WriteHeader(&tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.data)),
+			Uid: 1234}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Write([]byte(f.data)); err != nil {

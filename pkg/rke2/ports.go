@@ -102,7 +102,8 @@ func IsListening(ctx context.Context, on *remote.Host, address string, p Port) (
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(strings.Fields(string(out)), func(local string) bool { return socketAccepts(local, address) }), nil
+	return slices.ContainsFunc(strings.Fields(string(out)),
+		func(local string) bool { return socketAccepts(local, address) }), nil
 }
 
 // socketAccepts says whether a socket that is bound to a local address, as /proc/net shows it, takes what is sent to an
@@ -161,7 +162,8 @@ func (t *PortTrial) AddContact(c PortContact, now time.Time) error {
 		if t.silent.IsZero() {
 			t.silent = now
 		} else if now.Sub(t.silent) >= maxSilence {
-			return t.newClosedError(fmt.Sprintf("connections get no answer for %s", now.Sub(t.silent).Round(time.Second)))
+			return t.newClosedError(fmt.Sprintf("connections get no answer for %s",
+				now.Sub(t.silent).Round(time.Second)))
 		}
 	}
 	return nil
@@ -169,8 +171,10 @@ func (t *PortTrial) AddContact(c PortContact, now time.Time) error {
 
 func (t *PortTrial) newClosedError(how string) error {
 	return &Error{Reason: PortClosed, Final: true, Message: fmt.Sprintf(
-		"%s can't reach port %s of %s, where %s listens: %s. Something between the two closes it: open %s from %s to %s in "+
-			"the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), then try again. "+
+		"%s can't reach port %s of %s, where %s listens: %s. Something between the two closes it: open %s from %s "+
+			"to %s in "+
+			"the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), then "+
+			"try again. "+
 			"Machines of a cluster need of each other: 9345/tcp and 6443/tcp of the head, 10250/tcp and 8472/udp of all",
 		t.From, t.Port, t.To, t.Port.Server, how, t.Port, t.From, t.To)}
 }

@@ -14,14 +14,19 @@ func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
 		each time.Duration
 		want string
 	}{
-		"rejected":             {[]PortContact{PortRejected, PortRejected, PortRejected}, second, "connections are rejected"},
-		"rejected twice":       {[]PortContact{PortRejected, PortRejected}, second, ""},
-		"not in a row":         {[]PortContact{PortRejected, PortRejected, PortSilent, PortRejected, PortRejected}, second, ""},
-		"silent":               {[]PortContact{PortSilent, PortSilent, PortSilent, PortSilent}, 10 * second, "no answer for 30s"},
-		"silent for a while":   {[]PortContact{PortSilent, PortSilent, PortSilent}, 10 * second, ""},
-		"silent now and then":  {[]PortContact{PortSilent, PortSilent, PortOpen, PortSilent, PortSilent}, 20 * second, ""},
-		"nothing can be said":  {[]PortContact{PortUnknown, PortUnknown, PortUnknown, PortUnknown}, 20 * second, ""},
-		"silent, then refused": {[]PortContact{PortSilent, PortSilent, PortRejected, PortRejected, PortRejected}, second, "connections are rejected"},
+		"rejected": {[]PortContact{PortRejected, PortRejected, PortRejected}, second,
+			"connections are rejected"},
+		"rejected twice": {[]PortContact{PortRejected, PortRejected}, second, ""},
+		"not in a row": {[]PortContact{PortRejected, PortRejected, PortSilent, PortRejected, PortRejected},
+			second, ""},
+		"silent": {[]PortContact{PortSilent, PortSilent, PortSilent, PortSilent}, 10 * second,
+			"no answer for 30s"},
+		"silent for a while": {[]PortContact{PortSilent, PortSilent, PortSilent}, 10 * second, ""},
+		"silent now and then": {[]PortContact{PortSilent, PortSilent, PortOpen, PortSilent, PortSilent}, 20 * second,
+			""},
+		"nothing can be said": {[]PortContact{PortUnknown, PortUnknown, PortUnknown, PortUnknown}, 20 * second, ""},
+		"silent, then refused": {[]PortContact{PortSilent, PortSilent, PortRejected, PortRejected, PortRejected},
+			second, "connections are rejected"},
 	} {
 		trial := PortTrial{Port: HeadSupervisorPort, From: "sky-x-1 (10.0.0.2)", To: "sky-x-0 (10.0.0.1)"}
 		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -42,7 +47,8 @@ func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		for _, says := range []string{tt.want, "sky-x-1 (10.0.0.2) can't reach port 9345/tcp of sky-x-0 (10.0.0.1)", "open 9345/tcp from sky-x-1", "RKE2's supervisor"} {
+		for _, says := range []string{tt.want, "sky-x-1 (10.0.0.2) can't reach port 9345/tcp of sky-x-0 (10.0.0.1)",
+			"open 9345/tcp from sky-x-1", "RKE2's supervisor"} {
 			if !strings.Contains(err.Error(), says) {
 				t.Errorf("%s: %q does not say %q", name, err, says)
 			}
@@ -74,7 +80,8 @@ func TestASocketTakesWhatIsSentToItsAddress(t *testing.T) {
 
 func TestAPortIsTriedFromAMachine(t *testing.T) {
 	m := newMachine(t)
-	m.server.Env = append(m.server.Env, "https_proxy=http://127.0.0.1:1", "no_proxy=") // which would answer for every port
+	// which would answer for every port
+	m.server.Env = append(m.server.Env, "https_proxy=http://127.0.0.1:1", "no_proxy=")
 	listener, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Fatal(err)

@@ -42,8 +42,8 @@ type Node struct {
 	Labels     map[string]string
 	// CPUs and MemoryGiB are what the machine was given; 0 means what it shows.
 	CPUs, MemoryGiB float64
-	// Anew: RKE2 holds addresses of before. One that runs is started anew, even if its configuration was written already: whoever
-	// wrote it may have been interrupted before the restart.
+	// Anew: RKE2 holds addresses of before. One that runs is started anew, even if its configuration was written
+	// already: whoever wrote it may have been interrupted before the restart.
 	Anew bool
 }
 

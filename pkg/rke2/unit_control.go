@@ -12,9 +12,9 @@ import (
 )
 
 // startScript starts a unit without waiting for it to be up, which could take for ever, and enables it for the next
-// boot; no reload is needed for that. $changed=1 makes a running one start anew. It does wait until the new run has begun,
-// so that nobody takes the old run's state and journal for the new one's; a start that has to wait for its turn in the
-// boot may take longer than that.
+// boot; no reload is needed for that. $changed=1 makes a running one start anew. It does wait until the new run has
+// begun, so that nobody takes the old run's state and journal for the new one's; a start that has to wait for its turn
+// in the boot may take longer than that.
 const startScript = `
 show() { systemctl show -p "$1" --value "$unit"; }
 state=$(show ActiveState); before=$(show InvocationID); begun=0; patience=100
@@ -35,9 +35,11 @@ while [ $begun = 0 ]; do
 done`
 
 // StartServer writes a prepared head's configuration and starts its server, without waiting for it: AwaitSupervisor and
-// AwaitServer say how far it is. A server that runs already goes on with the configuration that it has, unless Node.Anew says otherwise.
+// AwaitServer say how far it is. A server that runs already goes on with the configuration that it has, unless
+// Node.Anew says otherwise.
 func StartServer(ctx context.Context, h *remote.Host, n Node) error {
-	_, err := h.RunScriptWithAnswer(ctx, "starting the RKE2 server", "set -e\n"+factsScript+receiveConfigScript+renderProxyScript(n)+"changed=0\n"+renderRestartFlag(n)+startScript,
+	_, err := h.RunScriptWithAnswer(ctx, "starting the RKE2 server",
+		"set -e\n"+factsScript+receiveConfigScript+renderProxyScript(n)+"changed=0\n"+renderRestartFlag(n)+startScript,
 		func(line string) ([]byte, error) { return renderConfigFromFacts(h, n, line) })
 	return err
 }
@@ -55,13 +57,15 @@ func JoinAgent(ctx context.Context, h *remote.Host, n Node, token string) error 
 	if err := checkJoinToken(token); err != nil {
 		return &Error{Reason: WrongToken, Machine: h.Name(), Message: "joining the cluster", Cause: err, Final: true}
 	}
-	_, err := h.RunScriptWithAnswer(ctx, "joining the cluster", "set -e\n"+factsScript+receiveTokenScript+receiveConfigScript+renderProxyScript(n)+renderRestartFlag(n)+joinScript, func(line string) ([]byte, error) {
-		config, err := renderConfigFromFacts(h, n, line)
-		if err != nil {
-			return nil, err
-		}
-		return renderJoinAnswer(token, config), nil
-	})
+	_, err := h.RunScriptWithAnswer(ctx, "joining the cluster",
+		"set -e\n"+factsScript+receiveTokenScript+receiveConfigScript+renderProxyScript(n)+renderRestartFlag(
+			n)+joinScript, func(line string) ([]byte, error) {
+			config, err := renderConfigFromFacts(h, n, line)
+			if err != nil {
+				return nil, err
+			}
+			return renderJoinAnswer(token, config), nil
+		})
 	return err
 }
 
@@ -71,8 +75,8 @@ func RestartUnit(ctx context.Context, h *remote.Host, role api.Role) error {
 	return err
 }
 
-// receiveTokenScript takes the overall length and the token; receiveConfigScript then finds the configuration with a length of its
-// own. printf is the shell's own, so that the token never is an argument of a program.
+// receiveTokenScript takes the overall length and the token; receiveConfigScript then finds the configuration with a
+// length of its own. printf is the shell's own, so that the token never is an argument of a program.
 const receiveTokenScript = `
 read -r all
 read -r token
@@ -97,7 +101,8 @@ func checkJoinToken(token string) error {
 	hash, credentials, ok := strings.Cut(credentials, "::")
 	switch {
 	case !full || !ok || !sha256Form.MatchString(hash) || credentials == "":
-		return errors.New("the token is not in the full form K10<hash>::<user>:<password>, without which the head can't be verified")
+		return errors.New("the token is not in the full form K10<hash>::<user>:<password>, without which the head " +
+			"can't be verified")
 	case strings.HasPrefix(credentials, "server:"):
 		return errors.New("the token is the server's, which would make every worker the cluster's administrator")
 	case strings.ContainsAny(token, "\r\n"):
@@ -121,6 +126,7 @@ for p in /usr/local /opt/rke2; do
   rm -f "$p/share/rke2/.skyctl"
   if [ -x "$p/bin/rke2-uninstall.sh" ]; then "$p/bin/rke2-uninstall.sh" >&2 || exit; fi
 done
-rm -rf `+stagingDir+` `+joinTokenFile+` `+configFile+` `+proxyEnvFile+` /etc/systemd/system/rke2-*.service.d/`+proxyDropIn)
+rm -rf `+stagingDir+` `+joinTokenFile+` `+configFile+` `+proxyEnvFile+` /etc/systemd/system/rke2-*.service.d/`+
+		proxyDropIn)
 	return err
 }

@@ -9,5 +9,6 @@ func describeProxy(req *http.Request) string {
 	if err != nil || proxy == nil {
 		return ""
 	}
-	return " through the proxy " + proxy.Scheme + "://" + proxy.Host + " (HTTPS_PROXY or HTTP_PROXY in skyd's environment)"
+	return " through the proxy " + proxy.Scheme + "://" + proxy.Host +
+		" (HTTPS_PROXY or HTTP_PROXY in skyd's environment)"
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// ListClusterSummaries is List with no more of each cluster than a table has room for: metadata, manager, phase, resources, drift and
-// since when it is paused, and the conditions where one is Unknown; all else is left empty. Decoding is most of what a list of a thousand clusters takes, and most of a cluster is passed over
-// here without it.
+// ListClusterSummaries is List with no more of each cluster than a table has room for: metadata, manager, phase,
+// resources, drift and since when it is paused, and the conditions where one is Unknown; all else is left empty.
+// Decoding is most of what a list of a thousand clusters takes, and most of a cluster is passed over here without it.
 func (s *Store) ListClusterSummaries(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.getKeys(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
 	if err != nil {
@@ -73,8 +73,8 @@ func decodeClusterSummary(object []byte, c *api.Cluster) error {
 
 var errNoJSONObject = errors.New("it is no JSON object, or is cut")
 
-// eachJSONMember calls each with the name and the text of every member of a JSON object. It finds where they end and does not
-// check what is in between: that is for whoever decodes them. Names have to be plain, without escapes.
+// eachJSONMember calls each with the name and the text of every member of a JSON object. It finds where they end and
+// does not check what is in between: that is for whoever decodes them. Names have to be plain, without escapes.
 func eachJSONMember(object []byte, each func(name, value []byte) error) error {
 	rest := bytes.TrimSpace(object)
 	if len(rest) < 2 || rest[0] != '{' || rest[len(rest)-1] != '}' {
@@ -124,7 +124,8 @@ func jsonStringLength(b []byte) int {
 	return -1
 }
 
-// jsonValueLength is the length of the value that b begins with, which a comma follows or nothing; -1 where it has no end.
+// jsonValueLength is the length of the value that b begins with, which a comma follows or nothing; -1 where it has no
+// end.
 func jsonValueLength(b []byte) int {
 	depth := 0
 	for i := 0; i < len(b); i++ {

@@ -14,7 +14,8 @@ func TestAnOverviewShowsOfEachClusterWhatAListShows(t *testing.T) {
 	plain, odd := full("plain", "u1"), full("odd", "u2")
 	odd.Metadata.Labels = map[string]string{"a": `"}],{[\\`, "b": "ü\u2028, : \t", "c": ""}
 	odd.Status.Failure = &api.Failure{Step: `{"phase":"INIT"}`, Message: `\`, Log: []string{`"`, `\"`, "}", "]"}}
-	odd.Status.SetDrift([]api.Drift{{Machine: "sky-odd-1", Reason: api.DriftMachineGone, Message: "gone"}, {Reason: api.DriftGPU}}, odd.Metadata.CreatedAt)
+	odd.Status.SetDrift([]api.Drift{{Machine: "sky-odd-1", Reason: api.DriftMachineGone, Message: "gone"},
+		{Reason: api.DriftGPU}}, odd.Metadata.CreatedAt)
 	odd.Status.PausedAt = odd.Metadata.CreatedAt
 	bare := cluster("bare", "u3")
 	for _, c := range []*api.Cluster{plain, odd, bare} {
@@ -32,8 +33,10 @@ func TestAnOverviewShowsOfEachClusterWhatAListShows(t *testing.T) {
 	all, err := w.ListClusters(t.Context())
 	must(t, err)
 	for i, c := range all {
-		all[i] = api.Cluster{APIVersion: c.APIVersion, Kind: c.Kind, Metadata: c.Metadata, Spec: api.ClusterSpec{Manager: c.Spec.Manager},
-			Status: api.ClusterStatus{Phase: c.Status.Phase, Resources: c.Status.Resources, Drift: c.Status.Drift, PausedAt: c.Status.PausedAt}}
+		all[i] = api.Cluster{APIVersion: c.APIVersion, Kind: c.Kind, Metadata: c.Metadata,
+			Spec: api.ClusterSpec{Manager: c.Spec.Manager},
+			Status: api.ClusterStatus{Phase: c.Status.Phase, Resources: c.Status.Resources, Drift: c.Status.Drift,
+				PausedAt: c.Status.PausedAt}}
 	}
 	got, err := w.ListClusterSummaries(t.Context())
 	must(t, err)
@@ -47,7 +50,8 @@ func TestAnObjectThatIsCutAnywhereIsNoPartOfAnOverview(t *testing.T) {
 	_, err := w.CreateCluster(t.Context(), full("c", "u1"))
 	must(t, err)
 	whole := w.raw(t)["/clusters/c"]
-	for _, value := range []string{"", "null", "[]", "{", "{}", `{"metadata"}`, `{"metadata":}`, whole + "x", strings.Replace(whole, `":`, `"`, 1),
+	for _, value := range []string{"", "null", "[]", "{", "{}", `{"metadata"}`, `{"metadata":}`, whole + "x",
+		strings.Replace(whole, `":`, `"`, 1),
 		whole[:len(whole)/3], whole[:len(whole)/2], whole[:len(whole)-1]} {
 		_, err := w.etcd.Put(t.Context(), w.prefix+"/clusters/c", value)
 		must(t, err)

@@ -22,15 +22,15 @@ const (
 	ClusterDeleted ClusterChangeType = "Delete"
 )
 
-// ClusterChange is the latest state of a cluster, or its end. Where one cluster is watched its machines are joined. A deleted
-// cluster is shown as it was last known.
+// ClusterChange is the latest state of a cluster, or its end. Where one cluster is watched its machines are joined. A
+// deleted cluster is shown as it was last known.
 type ClusterChange struct {
 	Type    ClusterChangeType
 	Cluster *api.Cluster
 }
 
-// WatchClusters tells of a cluster, or of all where name is empty: first how they stand, then every change of them and of
-// their machines. Who reads slowly misses states in between, never the last one, and never an end. It goes on across
+// WatchClusters tells of a cluster, or of all where name is empty: first how they stand, then every change of them and
+// of their machines. Who reads slowly misses states in between, never the last one, and never an end. It goes on across
 // lost connections and compaction; the channel is closed when ctx ends. A single cluster that isn't there is a
 // *NotFoundError. Objects that can't be understood are left out.
 func (s *Store) WatchClusters(ctx context.Context, name string) (<-chan ClusterChange, error) {
@@ -86,7 +86,8 @@ func (s *Store) readSnapshot(ctx context.Context, name string) (snapshot, error)
 		if corrupt != nil {
 			return snap, nil
 		}
-		of, err := s.getKeys(ctx, doing, s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix(), clientv3.WithRev(snap.revision))
+		of, err := s.getKeys(ctx, doing, s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix(),
+			clientv3.WithRev(snap.revision))
 		if errors.Is(err, rpctypes.ErrCompacted) {
 			continue // the moment has gone by: take another
 		}

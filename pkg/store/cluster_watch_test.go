@@ -14,7 +14,8 @@ import (
 )
 
 // until reads events until one is as wanted.
-func until(t *testing.T, events <-chan store.ClusterChange, what string, want func(store.ClusterChange) bool) store.ClusterChange {
+func until(t *testing.T, events <-chan store.ClusterChange, what string,
+	want func(store.ClusterChange) bool) store.ClusterChange {
 	t.Helper()
 	deadline := time.After(2 * time.Minute)
 	var last string
@@ -58,13 +59,16 @@ func TestWatchOfOneTellsItsStateChangesMachinesAndEnd(t *testing.T) {
 		}
 	}
 	first := <-events
-	if first.Type != store.ClusterUpdated || len(first.Cluster.Status.Machines) != 2 || first.Cluster.Metadata.Revision == 0 {
+	if first.Type != store.ClusterUpdated || len(first.Cluster.Status.Machines) != 2 ||
+		first.Cluster.Metadata.Revision == 0 {
 		t.Errorf("first event: %+v", first)
 	}
 	must(t, w.PutMachines(t.Context(), other, machines("b", 2, "bbbbb")))
 	_, err = w.UpdateMachine(t.Context(), r, 1, "aaaaa", func(m *api.Machine) error { m.Step = "joining"; return nil })
 	must(t, err)
-	until(t, events, "the machine's step", mine(func(e store.ClusterChange) bool { return e.Cluster.Status.Machines[1].Step == "joining" }))
+	until(t, events, "the machine's step", mine(func(e store.ClusterChange) bool {
+		return e.Cluster.Status.Machines[1].Step == "joining"
+	}))
 	_, err = w.UpdateCluster(t.Context(), r, phase(api.PhaseReady))
 	must(t, err)
 	until(t, events, "READY", mine(func(e store.ClusterChange) bool {
@@ -161,7 +165,9 @@ func TestWatchedClusterIsTheReadersOwn(t *testing.T) {
 	first.Cluster.Status.Machines[0].Name = "spoilt"
 	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa", func(m *api.Machine) error { m.Step = "x"; return nil })
 	must(t, err)
-	e := until(t, events, "a change", func(e store.ClusterChange) bool { return e.Cluster.Status.Machines[0].Step == "x" })
+	e := until(t, events, "a change", func(e store.ClusterChange) bool {
+		return e.Cluster.Status.Machines[0].Step == "x"
+	})
 	if e.Cluster.Metadata.Labels["team"] != "ml" || e.Cluster.Status.Machines[0].Name != "sky-a-0" {
 		t.Errorf("one reader's change shows up in the next event: %+v", e.Cluster)
 	}
@@ -180,7 +186,8 @@ func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 	dir, address := t.TempDir(), freeAddress(t)
 	e, err := startEtcd(dir, address)
 	must(t, err)
-	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p", DialTimeout: 10 * time.Second})
+	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p",
+		DialTimeout: 10 * time.Second})
 	must(t, err)
 	w := world{Store: s}
 	keep, gone := w.created(t, "keep", "u1"), w.created(t, "gone", "u2")
@@ -205,7 +212,8 @@ func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 	other := world{Store: store.New(c, "/p", nil)}
 	_, err = other.UpdateCluster(t.Context(), keep, phase(api.PhaseReady))
 	must(t, err)
-	_, err = other.UpdateMachine(t.Context(), keep, 0, "aaaaa", func(m *api.Machine) error { m.State = api.MachineReady; return nil })
+	_, err = other.UpdateMachine(t.Context(), keep, 0, "aaaaa",
+		func(m *api.Machine) error { m.State = api.MachineReady; return nil })
 	must(t, err)
 	must(t, other.DeleteCluster(t.Context(), gone))
 	must(t, other.DeleteCluster(t.Context(), api.Ref{Name: "anew", UID: "u3"}))

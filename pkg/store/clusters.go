@@ -14,8 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// CreateCluster stores a new cluster. Where one of that name is there the error is an *ExistsError that carries it; finding
-// the very same object (by UID) is a success, so that a create whose answer was lost can be repeated.
+// CreateCluster stores a new cluster. Where one of that name is there the error is an *ExistsError that carries it;
+// finding the very same object (by UID) is a success, so that a create whose answer was lost can be repeated.
 func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster, error) {
 	name := c.Metadata.Name
 	value, err := encodeCluster(c)
@@ -44,7 +44,8 @@ func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster
 	return there, nil
 }
 
-// ReadCluster returns a cluster with its machines, both as they stood at one moment; a *NotFoundError where there is none.
+// ReadCluster returns a cluster with its machines, both as they stood at one moment; a *NotFoundError where there is
+// none.
 func (s *Store) ReadCluster(ctx context.Context, name string) (*api.Cluster, error) {
 	for {
 		c, at, err := s.readClusterObject(ctx, name)
@@ -104,13 +105,14 @@ func (s *Store) readClusterByRef(ctx context.Context, ref api.Ref) (*api.Cluster
 	return c, at.KeyValue, nil
 }
 
-// clusterStillExists holds while the cluster that was read lives: its key's creation is the one thing no update changes.
+// clusterStillExists holds while the cluster that was read lives: its key's creation is the one thing no update
+// changes.
 func clusterStillExists(kv *mvccpb.KeyValue) clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(string(kv.Key)), "=", kv.CreateRevision)
 }
 
-// ListClusters returns all clusters by name, without machines. Objects that can't be understood are left out and named in a
-// *CorruptError, which comes with the good ones.
+// ListClusters returns all clusters by name, without machines. Objects that can't be understood are left out and named
+// in a *CorruptError, which comes with the good ones.
 func (s *Store) ListClusters(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.getKeys(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
 	if err != nil {
@@ -169,9 +171,10 @@ func (s *Store) machineOwner(key []byte) string {
 	return uid
 }
 
-// UpdateCluster reads a cluster, lets change work on it, and stores it unless somebody else did meanwhile; then it begins
-// anew, so change may be called several times. Machines are not part of what change sees. An error of change comes
-// back as it is, and nothing is stored. The error is a *NotFoundError where the cluster is gone or has another UID.
+// UpdateCluster reads a cluster, lets change work on it, and stores it unless somebody else did meanwhile; then it
+// begins anew, so change may be called several times. Machines are not part of what change sees. An error of change
+// comes back as it is, and nothing is stored. The error is a *NotFoundError where the cluster is gone or has another
+// UID.
 func (s *Store) UpdateCluster(ctx context.Context, ref api.Ref, change func(*api.Cluster) error) (*api.Cluster, error) {
 	c, kv, err := s.readClusterByRef(ctx, ref)
 	if err != nil {
@@ -230,8 +233,8 @@ func (s *Store) decodeClusterByRef(ref api.Ref, kv *mvccpb.KeyValue) (*api.Clust
 	return c, kv, nil
 }
 
-// DeleteCluster forgets a cluster, its machines and its secrets in one step. A cluster that is gone already, or whose name
-// has passed to another, is a success; the other is left alone.
+// DeleteCluster forgets a cluster, its machines and its secrets in one step. A cluster that is gone already, or whose
+// name has passed to another, is a success; the other is left alone.
 func (s *Store) DeleteCluster(ctx context.Context, ref api.Ref) error {
 	doing := fmt.Sprintf("deleting cluster %q", ref.Name)
 	defer s.learner.forgetCluster(ref.UID)
@@ -251,7 +254,8 @@ func (s *Store) DeleteCluster(ctx context.Context, ref api.Ref) error {
 			return err
 		}
 		resp, err := s.commitTxn(ctx, doing, []clientv3.Cmp{clusterStillExists(kv)},
-			append([]clientv3.Op{clientv3.OpDelete(string(kv.Key)), clientv3.OpDelete(s.keys.damagedKey(string(kv.Key)))}, rest...), nil)
+			append([]clientv3.Op{clientv3.OpDelete(string(kv.Key)),
+				clientv3.OpDelete(s.keys.damagedKey(string(kv.Key)))}, rest...), nil)
 		if err != nil || resp.Succeeded {
 			return err
 		}

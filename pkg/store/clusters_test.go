@@ -207,7 +207,8 @@ func TestNothingReachesAnotherClusterOfTheSameName(t *testing.T) {
 	wantErr[*store.NotFoundError](t, second(w.UpdateCluster(t.Context(), old, nothing)))
 	wantErr[*store.NotFoundError](t, w.PutMachines(t.Context(), old, machines("a", 3, "ccccc")))
 	wantErr[*store.NotFoundError](t, second(w.ReserveMachines(t.Context(), old, machines("a", 3, "ccccc"), nil)))
-	wantErr[*store.NotFoundError](t, second(w.UpdateMachine(t.Context(), old, 0, "aaaaa", func(*api.Machine) error { return nil })))
+	wantErr[*store.NotFoundError](t, second(w.UpdateMachine(t.Context(), old, 0, "aaaaa",
+		func(*api.Machine) error { return nil })))
 	wantErr[*store.NotFoundError](t, w.PutSecret(t.Context(), old, store.SecretKubeconfig, []byte("x")))
 	wantErr[*store.NotFoundError](t, second(w.CreateSecret(t.Context(), old, store.SecretSSHKey, []byte("x"))))
 	wantErr[*store.NotFoundError](t, second(w.ReadSecret(t.Context(), old, store.SecretKubeconfig)))
@@ -266,7 +267,8 @@ func TestListReturnsAllGoodClustersAndNamesTheBadOnes(t *testing.T) {
 		must(t, err)
 	}
 	put("/clusters/c100", "{")
-	put("/clusters/c200", strings.Replace(w.raw(t)["/clusters/c200"], "skyctl.sky-shift.org/v1", "skyctl.sky-shift.org/v9", 1))
+	put("/clusters/c200", strings.Replace(w.raw(t)["/clusters/c200"], "skyctl.sky-shift.org/v1",
+		"skyctl.sky-shift.org/v9", 1))
 	put("/clusters/c250", w.raw(t)["/clusters/c251"])
 	put("/clusters/c001", strings.Replace(w.raw(t)["/clusters/c001"], "{", `{"later":1,`, 1)) // unknown: let pass
 
@@ -308,7 +310,8 @@ func TestGetShowsClusterAndMachinesOfOneMoment(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 12, "aaaaa")))
-	_, err := w.UpdateMachine(t.Context(), r, 11, "aaaaa", func(m *api.Machine) error { m.State = api.MachineReady; return nil })
+	_, err := w.UpdateMachine(t.Context(), r, 11, "aaaaa",
+		func(m *api.Machine) error { m.State = api.MachineReady; return nil })
 	must(t, err)
 	got, err := w.ReadCluster(t.Context(), "a")
 	must(t, err)

@@ -19,7 +19,8 @@ func encodeCluster(c *api.Cluster) ([]byte, error) {
 		return nil, fmt.Errorf("cluster %q can't be stored: %w", name, err)
 	}
 	if c.APIVersion != api.APIVersion || c.Kind != api.Kind {
-		return nil, fmt.Errorf("cluster %q can't be stored: it is a %q of %q, not a %s of %s", name, c.Kind, c.APIVersion, api.Kind, api.APIVersion)
+		return nil, fmt.Errorf("cluster %q can't be stored: it is a %q of %q, not a %s of %s", name, c.Kind,
+			c.APIVersion, api.Kind, api.APIVersion)
 	}
 	if !c.Status.Phase.IsKnown() {
 		return nil, fmt.Errorf("cluster %q can't be stored: %q is no phase", name, c.Status.Phase)
@@ -68,9 +69,11 @@ func (s *Store) completeDecoded(c *api.Cluster, kv *mvccpb.KeyValue) *CorruptErr
 func encodeMachine(m *api.Machine) ([]byte, error) {
 	switch {
 	case m.Index < 0 || m.Index > maxMachineIndex:
-		return nil, fmt.Errorf("machine %q can't be stored: index %d is not within 0 to %d", m.Name, m.Index, maxMachineIndex)
+		return nil, fmt.Errorf("machine %q can't be stored: index %d is not within 0 to %d", m.Name, m.Index,
+			maxMachineIndex)
 	case m.Name == "" || m.Incarnation == "" || m.State == "":
-		return nil, fmt.Errorf("machine %d (%q) can't be stored: name, incarnation and state are needed", m.Index, m.Name)
+		return nil, fmt.Errorf("machine %d (%q) can't be stored: name, incarnation and state are needed", m.Index,
+			m.Name)
 	}
 	value, err := json.Marshal(m)
 	if err != nil {

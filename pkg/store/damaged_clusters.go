@@ -18,8 +18,8 @@ import (
 // copyRetention is how long a copy is kept of what was set aside without anybody having asked for it.
 const copyRetention = 30 * 24 * time.Hour
 
-// SalvageCluster is Get for a cluster whose object, or that of one of its machines, may be damaged: it returns what can be
-// read of it, and what is wrong, nil where nothing is. Its UID is that of the object or, where that can't be read,
+// SalvageCluster is Get for a cluster whose object, or that of one of its machines, may be damaged: it returns what can
+// be read of it, and what is wrong, nil where nothing is. Its UID is that of the object or, where that can't be read,
 // the one under which machines of its names are on record that no other cluster has; it is empty where there is none
 // such.
 func (s *Store) SalvageCluster(ctx context.Context, name string) (*api.Cluster, *CorruptError, error) {
@@ -73,7 +73,8 @@ func (s *Store) readDamagedCluster(ctx context.Context, name string) (*api.Clust
 	if c.Metadata.UID == "" {
 		return c, found, nil
 	}
-	of, err := s.getKeys(ctx, fmt.Sprintf("reading the machines of cluster %q", name), s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix())
+	of, err := s.getKeys(ctx, fmt.Sprintf("reading the machines of cluster %q", name),
+		s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix())
 	if err != nil {
 		return nil, found, err
 	}
@@ -99,14 +100,16 @@ func (s *Store) findUnclaimedOwner(ctx context.Context, name string) (string, er
 	for _, c := range all {
 		claimed[c.Metadata.UID] = true
 	}
-	resp, err := s.getKeys(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(), clientv3.WithPrefix())
+	resp, err := s.getKeys(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(),
+		clientv3.WithPrefix())
 	if err != nil {
 		return "", err
 	}
 	of, _ := s.decodeMachinesByOwner(resp.Kvs)
 	var owners []string
 	for uid, machines := range of {
-		ours := slices.ContainsFunc(machines, func(m api.Machine) bool { return m.Name == api.MachineName(name, m.Index) })
+		ours := slices.ContainsFunc(machines,
+			func(m api.Machine) bool { return m.Name == api.MachineName(name, m.Index) })
 		if ours && !claimed[uid] {
 			owners = append(owners, uid)
 		}
@@ -134,7 +137,8 @@ func decodeReadableParts(object []byte, name string) *api.Cluster {
 	return c
 }
 
-// closeCutJSON makes an object of one that was cut: what was begun and has no end is left out, and what is open is closed.
+// closeCutJSON makes an object of one that was cut: what was begun and has no end is left out, and what is open is
+// closed.
 func closeCutJSON(cut []byte) []byte {
 	var open []byte     // the ends of what is open
 	var whole, ends int // up to where it is whole, and how much of open that leaves
@@ -185,8 +189,8 @@ func closeCutJSON(cut []byte) []byte {
 	return out
 }
 
-// RewriteClusterForDelete puts a cluster that can be deleted in the place of a damaged one: what could be read of it, in
-// phase DELETING. What was there is kept beside it until the cluster is forgotten. One that is not damaged is
+// RewriteClusterForDelete puts a cluster that can be deleted in the place of a damaged one: what could be read of it,
+// in phase DELETING. What was there is kept beside it until the cluster is forgotten. One that is not damaged is
 // returned as it is. It fails where nothing says under which UID the cluster's machines run.
 func (s *Store) RewriteClusterForDelete(ctx context.Context, name string, now time.Time) (*api.Cluster, error) {
 	doing := fmt.Sprintf("preparing the delete of cluster %q, which is damaged", name)
@@ -235,7 +239,8 @@ func (e *NoOwnerError) Error() string {
 	return fmt.Sprintf("what is left of cluster %q does not say under which UID its machines run", e.Cluster)
 }
 
-// prepareForDelete fills in what a delete needs to know of a cluster: its phase, and the cloud that its machines are on.
+// prepareForDelete fills in what a delete needs to know of a cluster: its phase, and the cloud that its machines are
+// on.
 func prepareForDelete(c *api.Cluster, now time.Time) {
 	if !c.Status.Phase.IsKnown() {
 		c.Status.Phase = api.PhaseError
@@ -255,8 +260,8 @@ func prepareForDelete(c *api.Cluster, now time.Time) {
 	}
 }
 
-// ForgetDamagedCluster takes a cluster's object away that nobody can read, and keeps a copy of it for a month. What belongs
-// to it belongs to no cluster then: its machines are orphans.
+// ForgetDamagedCluster takes a cluster's object away that nobody can read, and keeps a copy of it for a month. What
+// belongs to it belongs to no cluster then: its machines are orphans.
 func (s *Store) ForgetDamagedCluster(ctx context.Context, name string) error {
 	doing := fmt.Sprintf("forgetting cluster %q, which is damaged", name)
 	_, found, err := s.readDamagedCluster(ctx, name)
@@ -271,8 +276,10 @@ func (s *Store) ForgetDamagedCluster(ctx context.Context, name string) error {
 		return err
 	}
 	key := string(found.kv.Key)
-	resp, err := s.commitTxn(ctx, doing, []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", found.kv.ModRevision)}, []clientv3.Op{
-		clientv3.OpPut(s.keys.damagedKey(key), string(found.kv.Value), clientv3.WithLease(lease)), clientv3.OpDelete(key),
+	resp, err := s.commitTxn(ctx, doing, []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=",
+		found.kv.ModRevision)}, []clientv3.Op{
+		clientv3.OpPut(s.keys.damagedKey(key), string(found.kv.Value), clientv3.WithLease(lease)),
+		clientv3.OpDelete(key),
 	}, nil)
 	if err == nil && !resp.Succeeded {
 		err = fmt.Errorf("%s: it changed meanwhile; run the same again", doing)

@@ -46,10 +46,12 @@ func TestAClusterIsSalvagedWhereverItsObjectIsCut(t *testing.T) {
 	w.cut(t, "/clusters/a", 0)
 	c, err := w.RewriteClusterForDelete(t.Context(), "a", time.Now().UTC())
 	must(t, err)
-	if c.Status.Phase != api.PhaseDeleting || c.Status.Placement == nil || c.Spec.Cloud != "aws" && c.Status.Placement.Cloud != "aws" {
+	if c.Status.Phase != api.PhaseDeleting || c.Status.Placement == nil || c.Spec.Cloud != "aws" &&
+		c.Status.Placement.Cloud != "aws" {
 		t.Errorf("%+v", c)
 	}
-	if got, err := w.ReadCluster(t.Context(), "a"); err != nil || got.Status.Phase != api.PhaseDeleting || len(got.Status.Machines) != 2 {
+	if got, err := w.ReadCluster(t.Context(), "a"); err != nil || got.Status.Phase != api.PhaseDeleting ||
+		len(got.Status.Machines) != 2 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if kept, ok := w.raw(t)["/damaged/clusters/a"]; !ok || kept != "" {
@@ -69,13 +71,15 @@ func TestAMachineThatIsCutIsSetAsideForTheDelete(t *testing.T) {
 	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "x")))
 	w.cut(t, "/machines/uid-a/0001", 10)
 	c, damage, err := w.SalvageCluster(t.Context(), "a")
-	if err != nil || damage == nil || len(damage.Keys) != 1 || len(c.Status.Machines) != 1 || c.Status.Phase != api.PhaseInit {
+	if err != nil || damage == nil || len(damage.Keys) != 1 || len(c.Status.Machines) != 1 ||
+		c.Status.Phase != api.PhaseInit {
 		t.Fatalf("%+v, %v, %v", c, damage, err)
 	}
 	if _, err := w.RewriteClusterForDelete(t.Context(), "a", time.Now().UTC()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := w.ReadCluster(t.Context(), "a"); err != nil || got.Status.Phase != api.PhaseDeleting || len(got.Status.Machines) != 1 {
+	if got, err := w.ReadCluster(t.Context(), "a"); err != nil || got.Status.Phase != api.PhaseDeleting ||
+		len(got.Status.Machines) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	must(t, w.DeleteCluster(t.Context(), r))
@@ -106,7 +110,8 @@ func TestAnObjectWithoutAnyTraceOfItsMachinesIsForgottenWithACopy(t *testing.T) 
 	must(t, w.RecordCloudUse(t.Context(), "aws", time.Now().Add(-24*time.Hour)))
 	now := time.Now().UTC()
 	must(t, w.RenewCloudUse(t.Context(), now))
-	if used, err := w.ListUsedClouds(t.Context(), now.Add(-time.Minute)); err != nil || !slices.Equal(used, []string{"aws"}) {
+	if used, err := w.ListUsedClouds(t.Context(), now.Add(-time.Minute)); err != nil ||
+		!slices.Equal(used, []string{"aws"}) {
 		t.Errorf("%v, %v", used, err)
 	}
 	must(t, w.ForgetDamagedCluster(t.Context(), "a"))
@@ -132,7 +137,8 @@ func TestWhatBelongsToNoClusterIsSetAsideWithACopy(t *testing.T) {
 	must(t, err)
 	for i := range 2 {
 		found, err := w.FindUnownedRecords(t.Context(), now.Add(time.Duration(i)*time.Hour))
-		if err != nil || len(found) != 1 || found[0].UID != "uid-lost" || found[0].Records != 3 || len(found[0].Machines) != 2 || !found[0].FirstSeen.Equal(now) {
+		if err != nil || len(found) != 1 || found[0].UID != "uid-lost" || found[0].Records != 3 ||
+			len(found[0].Machines) != 2 || !found[0].FirstSeen.Equal(now) {
 			t.Fatalf("%+v, %v", found, err)
 		}
 	}

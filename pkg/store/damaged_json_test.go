@@ -14,7 +14,8 @@ func TestWhatIsCutBecomesWholeJSONAgain(t *testing.T) {
 		}
 	}
 	for cut, want := range map[string]string{
-		`{"a":1,"b":"two","c`: `{"a":1,"b":"two"}`, `{"a":{"b":1,"c":[1,{"d":2`: `{"a":{"b":1,"c":[1,{}]}}`, `{"a":12`: `{}`, `{"a":12,`: `{"a":12}`,
+		`{"a":1,"b":"two","c`: `{"a":1,"b":"two"}`, `{"a":{"b":1,"c":[1,{"d":2`: `{"a":{"b":1,"c":[1,{}]}}`,
+		`{"a":12`: `{}`, `{"a":12,`: `{"a":12}`,
 	} {
 		if got := string(closeCutJSON([]byte(cut))); got != want {
 			t.Errorf("%s became %s, want %s", cut, got, want)

@@ -56,7 +56,8 @@ type OccupiedError struct {
 }
 
 func (e *OccupiedError) Error() string {
-	return fmt.Sprintf("machine %s: incarnation %s can't take the place of %s, which may still exist (%s): terminate that one first",
+	return fmt.Sprintf("machine %s: incarnation %s can't take the place of %s, which may still exist (%s): "+
+		"terminate that one first",
 		e.Machine, e.Incarnation, e.Current, e.State)
 }
 
@@ -84,8 +85,8 @@ func (e *CorruptError) ClusterNames() []string {
 	return names
 }
 
-// CorruptClusterNames names the clusters whose objects can't be understood, where err is that of a list; none where it is about
-// something else.
+// CorruptClusterNames names the clusters whose objects can't be understood, where err is that of a list; none where it
+// is about something else.
 func CorruptClusterNames(err error) []string {
 	if corrupt := new(CorruptError); errors.As(err, &corrupt) {
 		return corrupt.ClusterNames()
@@ -131,7 +132,8 @@ func (s *Store) wrapError(ctx context.Context, doing string, err error) error {
 	}
 	switch errorCode(err) {
 	case codes.Unavailable, codes.DeadlineExceeded:
-		return fmt.Errorf("%s: %w", doing, &UnavailableError{Endpoints: s.client.Endpoints(), Cause: stripGRPCWrapping(err)})
+		return fmt.Errorf("%s: %w", doing, &UnavailableError{Endpoints: s.client.Endpoints(),
+			Cause: stripGRPCWrapping(err)})
 	}
 	return fmt.Errorf("%s: etcd at %s: %w", doing, strings.Join(s.client.Endpoints(), ", "), err)
 }
@@ -147,7 +149,8 @@ func errorCode(err error) codes.Code {
 	return status.Code(err)
 }
 
-// stripGRPCWrapping is an error without gRPC's wrapping of it, which says the same thing three times; its kind stays reachable.
+// stripGRPCWrapping is an error without gRPC's wrapping of it, which says the same thing three times; its kind stays
+// reachable.
 func stripGRPCWrapping(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer in time (%w)", context.DeadlineExceeded)

@@ -88,7 +88,8 @@ func newWorld(t testing.TB) world {
 
 func open(t testing.TB, prefix string, key []byte) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{shared}, Prefix: prefix, SecretsKey: key, DialTimeout: 10 * time.Second})
+	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{shared}, Prefix: prefix, SecretsKey: key,
+		DialTimeout: 10 * time.Second})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
 	return s
@@ -132,7 +133,8 @@ func wantErr[E error](t testing.TB, err error) E {
 
 func cluster(name, uid string) *api.Cluster {
 	c := &api.Cluster{APIVersion: api.APIVersion, Kind: api.Kind}
-	c.Metadata = api.Metadata{Name: name, UID: uid, Labels: map[string]string{"team": "ml"}, CreatedAt: time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC)}
+	c.Metadata = api.Metadata{Name: name, UID: uid, Labels: map[string]string{"team": "ml"},
+		CreatedAt: time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC)}
 	c.Spec = api.ClusterSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}
 	c.Status.Phase = api.PhaseInit
 	return c
@@ -140,7 +142,8 @@ func cluster(name, uid string) *api.Cluster {
 
 func machine(name string, index int, incarnation string) api.Machine {
 	n := api.MachineName(name, index)
-	return api.Machine{Index: index, Name: n, Incarnation: incarnation, NodeName: n + "-" + incarnation, Role: api.RoleOf(index), State: api.MachineReserved}
+	return api.Machine{Index: index, Name: n, Incarnation: incarnation, NodeName: n + "-" + incarnation,
+		Role: api.RoleOf(index), State: api.MachineReserved}
 }
 
 func machines(name string, n int, incarnation string) []api.Machine {

@@ -11,9 +11,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// WatchEvents tells the events of a cluster, or all where uid is empty: first those that are known, as Events sorts them, then
-// each when it happens, or happens again. It goes on across lost connections without telling anything twice; who reads slowly
-// is told once what happened several times meanwhile. The channel is closed when ctx ends.
+// WatchEvents tells the events of a cluster, or all where uid is empty: first those that are known, as Events sorts
+// them, then each when it happens, or happens again. It goes on across lost connections without telling anything twice;
+// who reads slowly is told once what happened several times meanwhile. The channel is closed when ctx ends.
 func (s *Store) WatchEvents(ctx context.Context, uid string) (<-chan api.Event, error) {
 	w := &eventWatch{store: s, prefix: s.selectEventsPrefix(uid)}
 	if err := w.catchUp(ctx); err != nil {
@@ -90,7 +90,8 @@ func (w *eventWatch) sendEvents(ctx context.Context, out chan<- api.Event) {
 func (w *eventWatch) followChanges(ctx context.Context, out chan<- api.Event) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	changes := w.store.client.Watch(ctx, w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.revision+1), clientv3.WithFilterDelete())
+	changes := w.store.client.Watch(ctx, w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.revision+1),
+		clientv3.WithFilterDelete())
 	for {
 		var send chan<- api.Event
 		var next api.Event

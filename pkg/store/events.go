@@ -20,14 +20,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// InstallationEvents stands for the UID of those events that have none: they are about the whole installation, or about an
-// object that nobody can read.
+// InstallationEvents stands for the UID of those events that have none: they are about the whole installation, or about
+// an object that nobody can read.
 const InstallationEvents = "installation"
 
 const (
 	// eventRetention is how long an event is kept after it happened for the last time.
 	eventRetention = 7 * 24 * time.Hour
-	// leaseSharedFor is how long one lease is given to all events that are written; it lives that much longer than they must.
+	// leaseSharedFor is how long one lease is given to all events that are written; it lives that much longer than they
+	// must.
 	leaseSharedFor = time.Hour
 	// maxEvents of a cluster are kept; the ones that happened longest ago go first.
 	maxEvents = 200
@@ -35,8 +36,9 @@ const (
 	maxEventMessage = 2 << 10
 )
 
-// RecordEvent keeps an event for some days after it last happened, also when its cluster is forgotten before. One that says
-// the same as another (cluster, machine, reason and message) is that one, happened once more. Times that are not set are now.
+// RecordEvent keeps an event for some days after it last happened, also when its cluster is forgotten before. One that
+// says the same as another (cluster, machine, reason and message) is that one, happened once more. Times that are not
+// set are now.
 func (s *Store) RecordEvent(ctx context.Context, e api.Event) error {
 	doing := fmt.Sprintf("recording event %s of cluster %q", e.Reason, e.Cluster)
 	completeEvent(&e)
@@ -198,7 +200,8 @@ func (s *Store) selectEventsPrefix(uid string) string {
 }
 
 func compareEventTimes(a, b api.Event) int {
-	return cmp.Or(a.Last.Compare(b.Last), a.First.Compare(b.First), cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.Reason, b.Reason))
+	return cmp.Or(a.Last.Compare(b.Last), a.First.Compare(b.First), cmp.Compare(a.Machine, b.Machine),
+		cmp.Compare(a.Reason, b.Reason))
 }
 
 func decodeEvent(kv *mvccpb.KeyValue) (api.Event, *CorruptError) {

@@ -19,7 +19,8 @@ var sixOClock = time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC)
 // event is one about a machine of a cluster, some minutes after six.
 func event(uid, machine, message string, minutes int) api.Event {
 	at := sixOClock.Add(time.Duration(minutes) * time.Minute)
-	return api.Event{Cluster: "c", UID: uid, Machine: machine, Type: api.EventWarning, Reason: "UnitDead", Message: message, First: at, Last: at}
+	return api.Event{Cluster: "c", UID: uid, Machine: machine, Type: api.EventWarning, Reason: "UnitDead",
+		Message: message, First: at, Last: at}
 }
 
 func (w world) records(t *testing.T, events ...api.Event) {
@@ -130,7 +131,8 @@ func TestTheOldestEventsOfAClusterGiveWay(t *testing.T) {
 	}
 	got, err := w.ListEvents(t.Context(), "u1")
 	must(t, err)
-	if len(got) != 200 || got[0].Message != "m6" || got[199].Message != "m204" || !strings.Contains(messages(got), "m0 ") {
+	if len(got) != 200 || got[0].Message != "m6" || got[199].Message != "m204" ||
+		!strings.Contains(messages(got), "m0 ") {
 		t.Errorf("%d events are left: %s", len(got), messages(got))
 	}
 	got, err = w.ListEvents(t.Context(), "u2")
@@ -214,7 +216,8 @@ func TestWatchingEventsGoesOnAfterAnOutageAndTellsNothingTwice(t *testing.T) {
 	dir, address := t.TempDir(), freeAddress(t)
 	e, err := startEtcd(dir, address)
 	must(t, err)
-	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p", DialTimeout: 10 * time.Second})
+	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p",
+		DialTimeout: 10 * time.Second})
 	must(t, err)
 	w := world{Store: s}
 	w.records(t, event("u1", "", "before", 0))

@@ -29,8 +29,8 @@ func (s *Store) readHomeWithRevision(ctx context.Context) (api.Home, int64, erro
 	return h, resp.Kvs[0].ModRevision, nil
 }
 
-// UpdateHome changes the record of the installation's home by compare-and-swap, and returns what is recorded then. An error of
-// change ends it, and nothing is written.
+// UpdateHome changes the record of the installation's home by compare-and-swap, and returns what is recorded then. An
+// error of change ends it, and nothing is written.
 func (s *Store) UpdateHome(ctx context.Context, change func(*api.Home) error) (api.Home, error) {
 	const doing = "recording the installation's home"
 	key := s.keys.homeKey()

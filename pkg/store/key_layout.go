@@ -57,7 +57,8 @@ func (k keys) orphanKey(cloud, name, id string) string {
 	return k.orphansPrefix(cloud) + url.PathEscape(name) + "/" + url.PathEscape(id)
 }
 
-// eventsPrefix are those of a cluster; of the installation where uid is empty. A UID that somebody wrote by hand may hold anything.
+// eventsPrefix are those of a cluster; of the installation where uid is empty. A UID that somebody wrote by hand may
+// hold anything.
 func (k keys) eventsPrefix(uid string) string {
 	if uid == "" {
 		uid = InstallationEvents

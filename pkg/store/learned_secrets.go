@@ -15,8 +15,9 @@ import (
 // learnEvery is how often a process that uses a cluster's secrets asks for those that others wrote meanwhile.
 const learnEvery = 30 * time.Second
 
-// secretLearner remembers which secrets this process has been told of, so that whatever a machine prints of them is hidden (see package
-// redact): a process that was just started has to know them all before it hears the machines of a cluster.
+// secretLearner remembers which secrets this process has been told of, so that whatever a machine prints of them is
+// hidden (see package redact): a process that was just started has to know them all before it hears the machines of a
+// cluster.
 type secretLearner struct {
 	mu       sync.Mutex
 	clusters map[string]learnedSecrets
@@ -55,15 +56,16 @@ func (l *secretLearner) forgetCluster(uid string) {
 	redact.ForgetOwner(uid)
 }
 
-// readSealedSecret reads a sealed secret, and in the same exchange learns all secrets of its cluster that are not known yet. nil where there
-// is none.
+// readSealedSecret reads a sealed secret, and in the same exchange learns all secrets of its cluster that are not known
+// yet. nil where there is none.
 func (s *Store) readSealedSecret(ctx context.Context, ref api.Ref, key string) ([]byte, error) {
 	doing := fmt.Sprintf("reading secret %q of cluster %q", key, ref.Name)
 	path, now := s.keys.secretKey(ref.UID, key), time.Now()
 	ops := []clientv3.Op{clientv3.OpGet(path)}
 	since := s.learner.nextRevision(ref.UID, now)
 	if since > 0 && s.seal.err == nil {
-		ops = append(ops, clientv3.OpGet(s.keys.secretsPrefix(ref.UID), clientv3.WithPrefix(), clientv3.WithMinModRev(since)))
+		ops = append(ops, clientv3.OpGet(s.keys.secretsPrefix(ref.UID), clientv3.WithPrefix(),
+			clientv3.WithMinModRev(since)))
 	}
 	resp, err := s.commitTxn(ctx, doing, nil, ops, nil)
 	if err != nil {
@@ -71,7 +73,8 @@ func (s *Store) readSealedSecret(ctx context.Context, ref api.Ref, key string) (
 	}
 	if len(ops) > 1 {
 		for _, kv := range rangeResult(resp, 1) {
-			if value, err := s.seal.openSecret(string(kv.Key), kv.Value); err == nil { // one that can't be opened nobody can give away
+			// one that can't be opened nobody can give away
+			if value, err := s.seal.openSecret(string(kv.Key), kv.Value); err == nil {
 				redact.LearnSecret(ref.UID, value)
 			}
 		}

@@ -19,7 +19,8 @@ func (s *Store) ListMachines(ctx context.Context, uid string) ([]api.Machine, er
 	if err := checkKeyPart("cluster UID", uid); err != nil {
 		return nil, err
 	}
-	resp, err := s.getKeys(ctx, "reading the machines of cluster "+uid, s.keys.machinesPrefix(uid), clientv3.WithPrefix())
+	resp, err := s.getKeys(ctx, "reading the machines of cluster "+uid, s.keys.machinesPrefix(uid),
+		clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +30,8 @@ func (s *Store) ListMachines(ctx context.Context, uid string) ([]api.Machine, er
 
 // ListMachineOwners are the UIDs under which machines are on record, whatever state they are in.
 func (s *Store) ListMachineOwners(ctx context.Context) (map[string]bool, error) {
-	resp, err := s.getKeys(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	resp, err := s.getKeys(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(),
+		clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +54,8 @@ func (s *Store) ListAllMachines(ctx context.Context) (map[string][]api.Machine, 
 
 // listMachinesAt is Machines as they stood at a revision of the store.
 func (s *Store) listMachinesAt(ctx context.Context, ref api.Ref, revision int64) ([]api.Machine, error) {
-	resp, err := s.getKeys(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name), s.keys.machinesPrefix(ref.UID),
+	resp, err := s.getKeys(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name),
+		s.keys.machinesPrefix(ref.UID),
 		clientv3.WithPrefix(), clientv3.WithRev(revision))
 	if err != nil {
 		return nil, err
@@ -70,7 +73,8 @@ func (s *Store) PutMachines(ctx context.Context, ref api.Ref, machines []api.Mac
 			at := positionsByIndex(have)
 			for _, m := range machines {
 				if i, taken := at[m.Index]; taken && have[i].Incarnation != m.Incarnation && have[i].State.MayExist() {
-					return nil, nil, &OccupiedError{Machine: m.Name, Incarnation: m.Incarnation, Current: have[i].Incarnation, State: have[i].State}
+					return nil, nil, &OccupiedError{Machine: m.Name, Incarnation: m.Incarnation,
+						Current: have[i].Incarnation, State: have[i].State}
 				}
 			}
 			return nil, machines, nil
@@ -99,7 +103,8 @@ func (s *Store) encodeMachinePuts(uid string, machines []api.Machine) ([]clientv
 // ReserveMachines fills places and returns all machines of the cluster as they stand then. A place that is taken keeps
 // its machine unless replace says that it may go; so two that reserve at once, or one that comes back late, end with
 // the same machines. The places are looked at and filled in one step.
-func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Machine, replace func(api.Machine) bool) ([]api.Machine, error) {
+func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Machine,
+	replace func(api.Machine) bool) ([]api.Machine, error) {
 	return s.updateMachineSet(ctx, ref, fmt.Sprintf("reserving the machines of cluster %q", ref.Name),
 		func(have []api.Machine) (stand, put []api.Machine, err error) {
 			stand, at := slices.Clone(have), positionsByIndex(have)
@@ -128,9 +133,10 @@ func positionsByIndex(machines []api.Machine) map[int]int {
 	return at
 }
 
-// updateMachineSet lets decide look at all machines of a cluster and writes what it puts, unless one of them or the cluster changed
-// meanwhile; then it begins anew.
-func (s *Store) updateMachineSet(ctx context.Context, ref api.Ref, doing string, decide func(have []api.Machine) (stand, put []api.Machine, err error)) ([]api.Machine, error) {
+// updateMachineSet lets decide look at all machines of a cluster and writes what it puts, unless one of them or the
+// cluster changed meanwhile; then it begins anew.
+func (s *Store) updateMachineSet(ctx context.Context, ref api.Ref, doing string,
+	decide func(have []api.Machine) (stand, put []api.Machine, err error)) ([]api.Machine, error) {
 	prefix := s.keys.machinesPrefix(ref.UID)
 	for attempt := 0; ; attempt++ {
 		_, kv, err := s.readClusterByRef(ctx, ref)
@@ -170,7 +176,8 @@ func (s *Store) updateMachineSet(ctx context.Context, ref api.Ref, doing string,
 
 // UpdateMachine changes one incarnation of a machine by compare-and-swap, as Update does a cluster. Where another one
 // fills the place by now the error is a *StaleError; where the machine or its cluster is gone, a *NotFoundError.
-func (s *Store) UpdateMachine(ctx context.Context, ref api.Ref, index int, incarnation string, change func(*api.Machine) error) (*api.Machine, error) {
+func (s *Store) UpdateMachine(ctx context.Context, ref api.Ref, index int, incarnation string,
+	change func(*api.Machine) error) (*api.Machine, error) {
 	if err := checkRef(ref); err != nil {
 		return nil, err
 	}
@@ -229,7 +236,8 @@ func decodeIncarnation(kv *mvccpb.KeyValue, ref api.Ref, index int, incarnation 
 		return nil, corrupt
 	}
 	if m.Incarnation != incarnation {
-		return nil, &StaleError{Machine: api.MachineName(ref.Name, index), Incarnation: incarnation, Current: m.Incarnation}
+		return nil, &StaleError{Machine: api.MachineName(ref.Name, index), Incarnation: incarnation,
+			Current: m.Incarnation}
 	}
 	return &m, nil
 }

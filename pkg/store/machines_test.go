@@ -35,7 +35,8 @@ func TestPutMachinesLeavesOtherPlacesAlone(t *testing.T) {
 	must(t, w.PutMachines(t.Context(), r, []api.Machine{machine("a", 1, "bbbbb")}))
 	got, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
-	if len(got) != 3 || got[0].Incarnation != "aaaaa" || got[1].Incarnation != "bbbbb" || got[2].Incarnation != "aaaaa" {
+	if len(got) != 3 || got[0].Incarnation != "aaaaa" || got[1].Incarnation != "bbbbb" ||
+		got[2].Incarnation != "aaaaa" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -48,10 +49,12 @@ func TestMachineThatMayExistIsNeverOverwritten(t *testing.T) {
 		_, err := w.UpdateMachine(t.Context(), r, 1, "aaaaa", func(m *api.Machine) error { m.State = s; return nil })
 		must(t, err)
 	}
-	for _, s := range []api.MachineState{api.MachineLaunching, api.MachineUp, api.MachineReady, api.MachineTerminating} {
+	for _, s := range []api.MachineState{api.MachineLaunching, api.MachineUp, api.MachineReady,
+		api.MachineTerminating} {
 		to(s)
 		err := wantErr[*store.OccupiedError](t, w.PutMachines(t.Context(), r, machines("a", 2, "bbbbb")))
-		if want := "machine sky-a-1: incarnation bbbbb can't take the place of aaaaa, which may still exist (" + string(s) + ")"; !strings.HasPrefix(err.Error(), want) {
+		if want := "machine sky-a-1: incarnation bbbbb can't take the place of aaaaa, which may still exist (" +
+			string(s) + ")"; !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error reads %q", err)
 		}
 	}
@@ -75,7 +78,8 @@ func TestMachinesThatMakeNoSenseAreNotStored(t *testing.T) {
 		"twice":          machine("a", 0, "bbbbb"),
 	}
 	for what, m := range bad {
-		if err := w.PutMachines(t.Context(), r, []api.Machine{machine("a", 0, "aaaaa"), m}); err == nil || !strings.Contains(err.Error(), "can't be stored") {
+		if err := w.PutMachines(t.Context(), r, []api.Machine{machine("a", 0, "aaaaa"), m}); err == nil ||
+			!strings.Contains(err.Error(), "can't be stored") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -131,7 +135,8 @@ func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
 	if missing.Error() != `cluster "a" has no machine 7` {
 		t.Errorf("error reads %q", missing)
 	}
-	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa", func(m *api.Machine) error { m.Incarnation = "other"; return nil })
+	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa",
+		func(m *api.Machine) error { m.Incarnation = "other"; return nil })
 	if err == nil {
 		t.Error("the incarnation could be changed")
 	}
@@ -144,7 +149,8 @@ func TestMachineUpdateKnowsItsIncarnation(t *testing.T) {
 		_, err := w.ReserveMachines(t.Context(), r, machines("a", 1, "bbbbb"), func(api.Machine) bool { return true })
 		must(t, err)
 	})
-	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa", func(m *api.Machine) error { once(); m.State = api.MachineTerminating; return nil })
+	_, err = w.UpdateMachine(t.Context(), r, 0, "aaaaa",
+		func(m *api.Machine) error { once(); m.State = api.MachineTerminating; return nil })
 	wantErr[*store.StaleError](t, err)
 	// Deleted between read and write: it must not come back.
 	_, err = w.UpdateMachine(t.Context(), r, 0, "bbbbb", func(m *api.Machine) error {
@@ -175,7 +181,8 @@ func TestThoseWhoReserveAtOnceEndWithTheSameMachines(t *testing.T) {
 	stored, err := w.ListMachines(t.Context(), "u1")
 	must(t, err)
 	for i, got := range results {
-		if len(got) != 200 || len(stored) != 200 || got[0].Incarnation != stored[0].Incarnation || got[199].Incarnation != stored[0].Incarnation {
+		if len(got) != 200 || len(stored) != 200 || got[0].Incarnation != stored[0].Incarnation ||
+			got[199].Incarnation != stored[0].Incarnation {
 			t.Fatalf("attempt %d came back with other machines than are stored", i)
 		}
 	}
@@ -185,9 +192,11 @@ func TestReserveReplacesOnlyWhatMayGo(t *testing.T) {
 	w := newWorld(t)
 	r := w.created(t, "a", "u1")
 	must(t, w.PutMachines(t.Context(), r, machines("a", 2, "aaaaa")))
-	_, err := w.UpdateMachine(t.Context(), r, 1, "aaaaa", func(m *api.Machine) error { m.State = api.MachineGone; return nil })
+	_, err := w.UpdateMachine(t.Context(), r, 1, "aaaaa",
+		func(m *api.Machine) error { m.State = api.MachineGone; return nil })
 	must(t, err)
-	got, err := w.ReserveMachines(t.Context(), r, machines("a", 3, "bbbbb"), func(m api.Machine) bool { return m.State == api.MachineGone })
+	got, err := w.ReserveMachines(t.Context(), r, machines("a", 3, "bbbbb"),
+		func(m api.Machine) bool { return m.State == api.MachineGone })
 	must(t, err)
 	var all []string
 	for _, m := range got {

@@ -18,13 +18,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// orphanRetention is how long an orphan that is not seen any more is remembered: should it come to sight again by then, it has been
-// known all along. A cloud's list may lack for a while what is there.
+// orphanRetention is how long an orphan that is not seen any more is remembered: should it come to sight again by then,
+// it has been known all along. A cloud's list may lack for a while what is there.
 const orphanRetention = time.Hour
 
-// ReplaceOrphans replaces what is known of the orphans of one cloud by what was seen there now, and returns that with the times
-// at which each was first seen. One is known by the cloud's own id: another machine of its name counts as new. What isOwned says
-// belongs to a cluster is forgotten at once; nil says it of none.
+// ReplaceOrphans replaces what is known of the orphans of one cloud by what was seen there now, and returns that with
+// the times at which each was first seen. One is known by the cloud's own id: another machine of its name counts as
+// new. What isOwned says belongs to a cluster is forgotten at once; nil says it of none.
 func (s *Store) ReplaceOrphans(ctx context.Context, cloud string, seen []api.Orphan, isOwned func(api.Orphan) bool,
 	now time.Time) ([]api.Orphan, error) {
 	doing := fmt.Sprintf("recording the orphans on %s", cloud)
@@ -124,7 +124,8 @@ func (s *Store) AddOrphan(ctx context.Context, cloud string, o api.Orphan) error
 	if err != nil {
 		return err
 	}
-	_, err = s.commitTxn(ctx, "recording an orphan on "+cloud, nil, []clientv3.Op{clientv3.OpPut(s.keys.orphanKey(cloud, o.Name, o.ID), string(value))}, nil)
+	_, err = s.commitTxn(ctx, "recording an orphan on "+cloud, nil,
+		[]clientv3.Op{clientv3.OpPut(s.keys.orphanKey(cloud, o.Name, o.ID), string(value))}, nil)
 	return err
 }
 
@@ -153,8 +154,8 @@ func decodeOrphan(kv *mvccpb.KeyValue) (api.Orphan, *CorruptError) {
 // cloudUseInterval is how old a note of a cloud's use may become before it is written anew.
 const cloudUseInterval = 10 * time.Minute
 
-// RecordCloudUse records that machines are asked of a cloud, so that it is asked for orphans even when no cluster names it any
-// more.
+// RecordCloudUse records that machines are asked of a cloud, so that it is asked for orphans even when no cluster names
+// it any more.
 func (s *Store) RecordCloudUse(ctx context.Context, name string, now time.Time) error {
 	doing := fmt.Sprintf("noting that cloud %q is in use", name)
 	if name == "" {
@@ -175,8 +176,8 @@ func (s *Store) RecordCloudUse(ctx context.Context, name string, now time.Time) 
 	return err
 }
 
-// ListUsedClouds names the clouds that were used since then, give or take some minutes. A note that can't be understood counts:
-// better to ask one cloud in vain than to leave a machine unfound.
+// ListUsedClouds names the clouds that were used since then, give or take some minutes. A note that can't be understood
+// counts: better to ask one cloud in vain than to leave a machine unfound.
 func (s *Store) ListUsedClouds(ctx context.Context, since time.Time) ([]string, error) {
 	resp, err := s.getKeys(ctx, "reading which clouds are in use", s.keys.cloudsPrefix(), clientv3.WithPrefix())
 	if err != nil {
@@ -188,7 +189,8 @@ func (s *Store) ListUsedClouds(ctx context.Context, since time.Time) ([]string, 
 		if err != nil || name == "" {
 			continue
 		}
-		if at, err := time.Parse(time.RFC3339, string(kv.Value)); err == nil && at.Before(since.Add(-cloudUseInterval)) {
+		if at, err := time.Parse(time.RFC3339, string(kv.Value)); err == nil &&
+			at.Before(since.Add(-cloudUseInterval)) {
 			continue
 		}
 		names = append(names, name)

@@ -11,7 +11,8 @@ import (
 )
 
 func orphan(name, id, uid string, minutes int) api.Orphan {
-	return api.Orphan{Cloud: "aws", Name: name, ID: id, Cluster: "c", ClusterUID: uid, FirstSeen: sixOClock.Add(time.Duration(minutes) * time.Minute)}
+	return api.Orphan{Cloud: "aws", Name: name, ID: id, Cluster: "c", ClusterUID: uid,
+		FirstSeen: sixOClock.Add(time.Duration(minutes) * time.Minute)}
 }
 
 // since is after how many minutes each was first seen, by name.
@@ -86,7 +87,8 @@ func TestAnOrphanThatTheVersionBeforeRecordedKeepsItsAge(t *testing.T) {
 	must(t, err)
 	got, err := w.ReplaceOrphans(t.Context(), "aws", []api.Orphan{orphan("a", "1", "u1", 9)}, nil, sixOClock)
 	must(t, err)
-	if all, err := w.ListOrphans(t.Context()); err != nil || len(all) != 1 || since(got)["a"] != 0 || since(all)["a"] != 0 {
+	if all, err := w.ListOrphans(t.Context()); err != nil || len(all) != 1 || since(got)["a"] != 0 ||
+		since(all)["a"] != 0 {
 		t.Errorf("%v, then %v, %v", got, all, err)
 	}
 }

@@ -40,13 +40,15 @@ func TestEtcdThatIsDownIsNamedSoon(t *testing.T) {
 		if took := time.Since(began); took > 4*time.Second {
 			t.Errorf("%s: took %s", what, took)
 		}
-		if msg := down.Error(); !strings.Contains(msg, "etcd at http://"+at+" does not answer: ") || !strings.Contains(msg, what) || strings.Contains(msg, "\n") {
+		if msg := down.Error(); !strings.Contains(msg, "etcd at http://"+at+" does not answer: ") ||
+			!strings.Contains(msg, what) || strings.Contains(msg, "\n") {
 			t.Errorf("error reads %q", msg)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := store.Open(ctx, store.Options{Endpoints: []string{"http://" + address}}); !errors.Is(err, context.Canceled) {
+	if _, err := store.Open(ctx, store.Options{Endpoints: []string{"http://" + address}}); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	for _, bad := range []store.Options{{}, {Endpoints: []string{"http://" + address}, SecretsKey: []byte("short")}} {
@@ -61,7 +63,8 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	dir, address := t.TempDir(), freeAddress(t)
 	e, err := startEtcd(dir, address)
 	must(t, err)
-	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p", DialTimeout: 10 * time.Second})
+	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p",
+		DialTimeout: 10 * time.Second})
 	must(t, err)
 	defer s.Close()
 	w := world{Store: s}
@@ -69,7 +72,8 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	e.Close()
 	_, err = s.UpdateCluster(within(t, time.Second), r, phase(api.PhaseReady))
 	down := wantErr[*store.UnavailableError](t, err)
-	if msg := err.Error(); !strings.HasPrefix(msg, `reading cluster "a": etcd at http://`+address+" does not answer") || strings.Contains(msg, "\n") {
+	if msg := err.Error(); !strings.HasPrefix(msg, `reading cluster "a": etcd at http://`+address+" does not answer") ||
+		strings.Contains(msg, "\n") {
 		t.Errorf("error reads %q", msg)
 	}
 	if !errors.Is(down, context.DeadlineExceeded) {
@@ -132,7 +136,8 @@ func (f *freezer) pass(from, to net.Conn) {
 func TestFrozenEtcdIsNamedSoonHoweverLongTheCallerWouldWait(t *testing.T) {
 	t.Parallel()
 	f := newFreezer(t, strings.TrimPrefix(shared, "http://"))
-	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + f.Addr().String()}, Prefix: "/frozen", DialTimeout: 10 * time.Second})
+	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + f.Addr().String()},
+		Prefix: "/frozen", DialTimeout: 10 * time.Second})
 	must(t, err)
 	t.Cleanup(func() { s.Close() })
 	r := world{Store: s}.created(t, "a", "u1")
@@ -158,7 +163,8 @@ func TestFrozenEtcdIsNamedSoonHoweverLongTheCallerWouldWait(t *testing.T) {
 func authority(t *testing.T) (*pki.Authority, string) {
 	t.Helper()
 	dir := t.TempDir()
-	a, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.crt"), Key: filepath.Join(dir, "ca.key")}, "test", time.Now())
+	a, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.crt"), Key: filepath.Join(dir, "ca.key")},
+		"test", time.Now())
 	must(t, err)
 	return a, dir
 }
@@ -182,17 +188,20 @@ func TestEtcdTakesItsOwnAuthoritysClientsAndTheErrorSaysWhyOthersFail(t *testing
 	ours, dir := authority(t)
 	theirs, _ := authority(t)
 	server := pki.Pair{Cert: filepath.Join(dir, "server.crt"), Key: filepath.Join(dir, "server.key")}
-	_, err := ours.EnsureCertificate(server, pki.Leaf{Subject: "etcd", Server: true, Client: true, Hosts: []string{"127.0.0.1"}}, time.Now())
+	_, err := ours.EnsureCertificate(server, pki.Leaf{Subject: "etcd", Server: true, Client: true,
+		Hosts: []string{"127.0.0.1"}}, time.Now())
 	must(t, err)
 	e, err := startEtcd(dir, "127.0.0.1:0", func(c *embed.Config) {
 		c.ListenClientUrls[0].Scheme = "https"
-		c.ClientTLSInfo = transport.TLSInfo{CertFile: server.Cert, KeyFile: server.Key, TrustedCAFile: filepath.Join(dir, "ca.crt"), ClientCertAuth: true}
+		c.ClientTLSInfo = transport.TLSInfo{CertFile: server.Cert, KeyFile: server.Key,
+			TrustedCAFile: filepath.Join(dir, "ca.crt"), ClientCertAuth: true}
 	})
 	must(t, err)
 	defer e.Close()
 	at := "https://" + e.Clients[0].Addr().String()
 
-	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{at}, TLS: clientTLS(t, ours, ours), DialTimeout: 10 * time.Second})
+	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{at}, TLS: clientTLS(t, ours, ours),
+		DialTimeout: 10 * time.Second})
 	must(t, err)
 	_, err = s.EnsureInstallationID(t.Context())
 	must(t, err)
@@ -208,7 +217,8 @@ func TestEtcdTakesItsOwnAuthoritysClientsAndTheErrorSaysWhyOthersFail(t *testing
 	} {
 		_, err := store.Open(t.Context(), store.Options{Endpoints: []string{at}, TLS: c.tls, DialTimeout: time.Second})
 		down := wantErr[*store.UnavailableError](t, err)
-		if msg := down.Error(); !strings.Contains(msg, at) || !strings.Contains(msg, c.says) || strings.Contains(msg, "\n") {
+		if msg := down.Error(); !strings.Contains(msg, at) || !strings.Contains(msg, c.says) ||
+			strings.Contains(msg, "\n") {
 			t.Errorf("%s: error reads %q, want it to say %q", c.what, msg, c.says)
 		}
 	}

@@ -23,7 +23,8 @@ type WrongKeyError struct {
 }
 
 func (e *WrongKeyError) Error() string {
-	return fmt.Sprintf("it was encrypted with another secrets key (id %s; the key in use has id %s): set secretsKeyFile to the key it was written with", e.Need, e.Have)
+	return fmt.Sprintf("it was encrypted with another secrets key (id %s; the key in use has id %s): set "+
+		"secretsKeyFile to the key it was written with", e.Need, e.Have)
 }
 
 // ErrNoKey says that no secrets key was given to the Store.
@@ -75,7 +76,8 @@ func (s *sealer) sealSecret(path string, plain []byte) ([]byte, error) {
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, fmt.Errorf("making a nonce: %w", err)
 	}
-	return json.Marshal(envelope{Algorithm: algorithm, KeyID: s.id, Nonce: nonce, Data: s.aead.Seal(nil, nonce, plain, []byte(path))})
+	return json.Marshal(envelope{Algorithm: algorithm, KeyID: s.id, Nonce: nonce,
+		Data: s.aead.Seal(nil, nonce, plain, []byte(path))})
 }
 
 // openSecret never says anything of what it read but the key's id: not in its errors either.
@@ -85,14 +87,16 @@ func (s *sealer) openSecret(path string, sealed []byte) ([]byte, error) {
 	}
 	var e envelope
 	if err := json.Unmarshal(sealed, &e); err != nil || e.Algorithm != algorithm || len(e.Nonce) != s.aead.NonceSize() {
-		return nil, &CorruptError{Keys: []string{path}, Cause: errors.New("no encrypted secret of a form that this program knows")}
+		return nil, &CorruptError{Keys: []string{path},
+			Cause: errors.New("no encrypted secret of a form that this program knows")}
 	}
 	if e.KeyID != s.id {
 		return nil, &WrongKeyError{Have: s.id, Need: e.KeyID}
 	}
 	plain, err := s.aead.Open(nil, e.Nonce, e.Data, []byte(path))
 	if err != nil {
-		return nil, &CorruptError{Keys: []string{path}, Cause: errors.New("the secret was altered, or moved there from another place")}
+		return nil, &CorruptError{Keys: []string{path},
+			Cause: errors.New("the secret was altered, or moved there from another place")}
 	}
 	return plain, nil
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-// The secrets of a cluster. What is stored under them never leaves this package but through ReadSecret and CreateSecret.
+// The secrets of a cluster. What is stored under them never leaves this package but through ReadSecret and
+// CreateSecret.
 const (
 	SecretSSHKey      = "ssh-key"
 	SecretAgentToken  = "agent-token"
@@ -39,7 +40,8 @@ func (s *Store) CreateSecret(ctx context.Context, ref api.Ref, key string, value
 	return s.writeSecret(ctx, "creating", ref, key, value, true)
 }
 
-func (s *Store) writeSecret(ctx context.Context, verb string, ref api.Ref, key string, value []byte, keep bool) ([]byte, error) {
+func (s *Store) writeSecret(ctx context.Context, verb string, ref api.Ref, key string, value []byte, keep bool) ([]byte,
+	error) {
 	doing := fmt.Sprintf("%s secret %q of cluster %q", verb, key, ref.Name)
 	if err := checkKeyPart("secret's key", key); err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
@@ -92,14 +94,15 @@ func (s *Store) ReadSecret(ctx context.Context, ref api.Ref, key string) ([]byte
 	return s.openSecret(ref, key, sealed)
 }
 
-// ListUsableSecrets names the secrets of a cluster that are there and can be opened. One that was written with another key is an
-// error, a *WrongKeyError: it is not lost.
+// ListUsableSecrets names the secrets of a cluster that are there and can be opened. One that was written with another
+// key is an error, a *WrongKeyError: it is not lost.
 func (s *Store) ListUsableSecrets(ctx context.Context, ref api.Ref) (map[string]bool, error) {
 	if err := checkRef(ref); err != nil {
 		return nil, err
 	}
 	prefix := s.keys.secretsPrefix(ref.UID)
-	resp, err := s.getKeys(ctx, fmt.Sprintf("reading which secrets cluster %q has", ref.Name), prefix, clientv3.WithPrefix())
+	resp, err := s.getKeys(ctx, fmt.Sprintf("reading which secrets cluster %q has", ref.Name), prefix,
+		clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}

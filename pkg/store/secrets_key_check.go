@@ -21,7 +21,8 @@ func (e *OtherKeyError) Error() string {
 	if !e.Since.IsZero() {
 		since = " since " + e.Since.UTC().Format(time.DateOnly)
 	}
-	return fmt.Sprintf("the secrets in etcd are sealed with another key%s (id %s; the key at hand has id %s)", since, e.Need, e.Have)
+	return fmt.Sprintf("the secrets in etcd are sealed with another key%s (id %s; the key at hand has id %s)", since,
+		e.Need, e.Have)
 }
 
 // secretsKeyRecord says which key is in use.
@@ -35,11 +36,13 @@ const maxSecretsTried = 500
 
 // HasSecrets says whether etcd holds any secret.
 func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
-	resp, err := s.getKeys(ctx, "looking for secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	resp, err := s.getKeys(ctx, "looking for secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
+		clientv3.WithLimit(1), clientv3.WithKeysOnly())
 	return err == nil && len(resp.Kvs) > 0, err
 }
 
-// CheckSecretsKey records the key of this Store as the one in use, or returns an *OtherKeyError where what is sealed is sealed with another.
+// CheckSecretsKey records the key of this Store as the one in use, or returns an *OtherKeyError where what is sealed is
+// sealed with another.
 func (s *Store) CheckSecretsKey(ctx context.Context, now time.Time) error {
 	if s.seal.err != nil {
 		return s.seal.err
@@ -71,7 +74,8 @@ func (s *Store) RecordSecretsKey(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.commitTxn(ctx, "recording the secrets key in use", nil, []clientv3.Op{clientv3.OpPut(s.keys.secretsKeyRecord(), string(value))}, nil)
+	_, err = s.commitTxn(ctx, "recording the secrets key in use", nil,
+		[]clientv3.Op{clientv3.OpPut(s.keys.secretsKeyRecord(), string(value))}, nil)
 	return err
 }
 
@@ -88,9 +92,11 @@ func (s *Store) readKeyRecord(ctx context.Context) (keyRecord, error) {
 	return r, nil
 }
 
-// findSealingKeys says with which key the first secrets are sealed: whether any is with ours, and the id of another, if there is one.
+// findSealingKeys says with which key the first secrets are sealed: whether any is with ours, and the id of another, if
+// there is one.
 func (s *Store) findSealingKeys(ctx context.Context) (other string, ours bool, err error) {
-	resp, err := s.getKeys(ctx, "looking at secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(), clientv3.WithLimit(maxSecretsTried))
+	resp, err := s.getKeys(ctx, "looking at secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
+		clientv3.WithLimit(maxSecretsTried))
 	if err != nil {
 		return "", false, err
 	}

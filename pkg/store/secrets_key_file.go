@@ -14,8 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// LoadOrCreateSecretsKey returns the secrets key kept in a file, as hexadecimal, for its owner's eyes alone. Where there is
-// no file it makes one; two processes that do so at once end with the same key.
+// LoadOrCreateSecretsKey returns the secrets key kept in a file, as hexadecimal, for its owner's eyes alone. Where
+// there is no file it makes one; two processes that do so at once end with the same key.
 func LoadOrCreateSecretsKey(path string) ([]byte, error) {
 	key, err := LoadSecretsKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -27,7 +27,8 @@ func LoadOrCreateSecretsKey(path string) ([]byte, error) {
 	return LoadSecretsKey(path)
 }
 
-// LoadSecretsKey is LoadOrCreateSecretsKey for who must not make a key: where there is no file its error wraps fs.ErrNotExist.
+// LoadSecretsKey is LoadOrCreateSecretsKey for who must not make a key: where there is no file its error wraps
+// fs.ErrNotExist.
 func LoadSecretsKey(path string) ([]byte, error) {
 	f, err := regularfile.Open(path)
 	if err != nil {
@@ -39,7 +40,8 @@ func LoadSecretsKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the secrets key: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("secrets key %s is open to other users (mode %04o): they may have read it; run chmod 600 on it if you know they haven't", path, mode)
+		return nil, fmt.Errorf("secrets key %s is open to other users (mode %04o): they may have read it; run chmod "+
+			"600 on it if you know they haven't", path, mode)
 	}
 	text := make([]byte, 2*KeySize+16)
 	n, err := f.Read(text)
@@ -49,7 +51,8 @@ func LoadSecretsKey(path string) ([]byte, error) {
 	key := make([]byte, KeySize)
 	text = bytes.TrimSpace(text[:n])
 	if len(text) != 2*KeySize {
-		return nil, fmt.Errorf("secrets key %s has %d characters; it needs %d hexadecimal digits", path, len(text), 2*KeySize)
+		return nil, fmt.Errorf("secrets key %s has %d characters; it needs %d hexadecimal digits", path, len(text),
+			2*KeySize)
 	}
 	if _, err := hex.Decode(key, text); err != nil {
 		return nil, fmt.Errorf("secrets key %s is not in hexadecimal", path) // the cause would quote from it

@@ -30,7 +30,8 @@ func TestSecretComesBackAndLeavesNoTraceInEtcd(t *testing.T) {
 	}
 	key := testKey("a")
 	for path, value := range w.raw(t) {
-		for _, trace := range []string{hush, base64.StdEncoding.EncodeToString([]byte(hush)), hex.EncodeToString([]byte(hush)),
+		for _, trace := range []string{hush, base64.StdEncoding.EncodeToString([]byte(hush)),
+			hex.EncodeToString([]byte(hush)),
 			string(key), hex.EncodeToString(key), base64.StdEncoding.EncodeToString(key)} {
 			if strings.Contains(path+value, trace[:12]) {
 				t.Errorf("%s has a trace of the secret or its key: %s", path, value)
@@ -69,7 +70,8 @@ func TestSecretOpensInItsPlaceAndWithItsKeyOnly(t *testing.T) {
 	}
 	silent := func(err error) {
 		t.Helper()
-		if strings.Contains(err.Error(), "K10") || strings.Contains(err.Error(), sealed[60:80]) || strings.Contains(err.Error(), "\n") {
+		if strings.Contains(err.Error(), "K10") || strings.Contains(err.Error(), sealed[60:80]) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("the error tells of the secret: %v", err)
 		}
 	}
@@ -85,7 +87,9 @@ func TestSecretOpensInItsPlaceAndWithItsKeyOnly(t *testing.T) {
 	stranger := open(t, w.prefix, testKey("b"))
 	wrong := wantErr[*store.WrongKeyError](t, second(stranger.ReadSecret(t.Context(), r, "one")))
 	silent(wrong)
-	if !strings.Contains(wrong.Error(), "another secrets key") || !strings.Contains(wrong.Error(), "set secretsKeyFile") || !strings.Contains(wrong.Error(), wrong.Need) || wrong.Need == wrong.Have {
+	if !strings.Contains(wrong.Error(), "another secrets key") ||
+		!strings.Contains(wrong.Error(), "set secretsKeyFile") || !strings.Contains(wrong.Error(), wrong.Need) ||
+		wrong.Need == wrong.Have {
 		t.Errorf("error reads %q", wrong)
 	}
 	keyless := open(t, w.prefix, nil)
@@ -220,7 +224,8 @@ func TestKeyFileThatCantBeTrustedIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%q with mode %o: %v, want it to say %q", c.content, c.mode, err, c.says)
 		}
-		if err != nil && (strings.Contains(err.Error(), "abab") || strings.Contains(err.Error(), "zq") || strings.Contains(err.Error(), "'z'")) {
+		if err != nil && (strings.Contains(err.Error(), "abab") || strings.Contains(err.Error(), "zq") ||
+			strings.Contains(err.Error(), "'z'")) {
 			t.Errorf("the error quotes the key: %v", err)
 		}
 		kept, rerr := os.ReadFile(path)

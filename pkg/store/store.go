@@ -1,6 +1,6 @@
-// Package store keeps what is wanted and what is known in etcd: clusters, changed by compare-and-swap on their revision;
-// their machines, under keys of their own so that many can be written at once; and secrets, encrypted before they
-// leave the process. It links etcd's client only.
+// Package store keeps what is wanted and what is known in etcd: clusters, changed by compare-and-swap on their
+// revision; their machines, under keys of their own so that many can be written at once; and secrets, encrypted before
+// they leave the process. It links etcd's client only.
 package store
 
 import (
@@ -25,7 +25,8 @@ const (
 	DefaultDialTimeout = 2 * time.Second
 	// callTimeout bounds one exchange with etcd, however long its caller would wait.
 	callTimeout = 5 * time.Second
-	// flowControlWindow is the flow-control window of the connection: a list of some thousand clusters arrives without a pause.
+	// flowControlWindow is the flow-control window of the connection: a list of some thousand clusters arrives without
+	// a pause.
 	flowControlWindow = 8 << 20
 )
 
@@ -72,7 +73,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 			grpc.WithInitialWindowSize(flowControlWindow),
 			grpc.WithInitialConnWindowSize(flowControlWindow),
 			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+				Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2,
+					MaxDelay: 2 * time.Second},
 				MinConnectTimeout: 2 * time.Second,
 			}),
 		},
@@ -122,9 +124,9 @@ func awaitConnection(ctx context.Context, c *clientv3.Client, o Options) error {
 	}
 }
 
-// EnsureInstallationID is the id of this etcd's installation. The first call makes it; every other one, from any process,
-// returns the same. One that was lost is put back from the record of the home; where that is lost too, and machines are recorded
-// that carry it, there is no making another: they would be nobody's from then on.
+// EnsureInstallationID is the id of this etcd's installation. The first call makes it; every other one, from any
+// process, returns the same. One that was lost is put back from the record of the home; where that is lost too, and
+// machines are recorded that carry it, there is no making another: they would be nobody's from then on.
 func (s *Store) EnsureInstallationID(ctx context.Context) (string, error) {
 	const doing = "reading the installation's id"
 	key := s.keys.installationKey()
@@ -151,7 +153,8 @@ func (s *Store) EnsureInstallationID(ctx context.Context) (string, error) {
 	if h.Installation == "" {
 		when = append(when, clientv3.Compare(clientv3.CreateRevision(s.keys.allMachinesPrefix()).WithPrefix(), "=", 0))
 	}
-	done, err := s.commitTxn(ctx, doing, when, []clientv3.Op{clientv3.OpPut(key, made)}, []clientv3.Op{clientv3.OpGet(key)})
+	done, err := s.commitTxn(ctx, doing, when, []clientv3.Op{clientv3.OpPut(key, made)},
+		[]clientv3.Op{clientv3.OpGet(key)})
 	if err != nil {
 		return "", err
 	}
@@ -161,6 +164,7 @@ func (s *Store) EnsureInstallationID(ctx context.Context) (string, error) {
 	if kv := firstKV(done, 0); kv != nil && len(kv.Value) > 0 { // another was faster
 		return string(kv.Value), nil
 	}
-	return "", &CorruptError{Keys: []string{key}, Cause: errors.New("the installation's id is gone, though there are machines that carry it: " +
-		"put it back from a backup of etcd, or from the label of a machine")}
+	return "", &CorruptError{Keys: []string{key},
+		Cause: errors.New("the installation's id is gone, though there are machines that carry it: " +
+			"put it back from a backup of etcd, or from the label of a machine")}
 }

@@ -9,13 +9,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// withCallTimeout gives an exchange with etcd a deadline of its own, or keeps its caller's where that is earlier: the client waits
-// for a server for ever, and a caller that has an hour should hear long before that etcd is down.
+// withCallTimeout gives an exchange with etcd a deadline of its own, or keeps its caller's where that is earlier: the
+// client waits for a server for ever, and a caller that has an hour should hear long before that etcd is down.
 func withCallTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, callTimeout)
 }
 
-func (s *Store) getKeys(ctx context.Context, doing, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+func (s *Store) getKeys(ctx context.Context, doing, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse,
+	error) {
 	call, cancel := withCallTimeout(ctx)
 	defer cancel()
 	resp, err := s.client.Get(call, key, opts...)
@@ -25,7 +26,8 @@ func (s *Store) getKeys(ctx context.Context, doing, key string, opts ...clientv3
 	return resp, nil
 }
 
-func (s *Store) commitTxn(ctx context.Context, doing string, when []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
+func (s *Store) commitTxn(ctx context.Context, doing string, when []clientv3.Cmp, then,
+	otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
 	call, cancel := withCallTimeout(ctx)
 	defer cancel()
 	resp, err := s.client.Txn(call).If(when...).Then(then...).Else(otherwise...).Commit()
@@ -51,8 +53,8 @@ func firstKV(resp *clientv3.TxnResponse, i int) *mvccpb.KeyValue {
 	return nil
 }
 
-// groupOps nests operations so that a transaction may have thousands: etcd counts 128 per level (its --max-txn-ops), and
-// what is nested is still one step.
+// groupOps nests operations so that a transaction may have thousands: etcd counts 128 per level (its --max-txn-ops),
+// and what is nested is still one step.
 func groupOps(ops []clientv3.Op) []clientv3.Op {
 	const perLevel = 60
 	if len(ops) <= perLevel {

@@ -54,7 +54,8 @@ func (s *Store) FindUnownedRecords(ctx context.Context, now time.Time) ([]Unowne
 }
 
 // readUnownedRecords reads all of one moment, which is also returned: the revision of the store.
-func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]UnownedRecords, map[string]time.Time, int64, error) {
+func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]UnownedRecords, map[string]time.Time, int64,
+	error) {
 	resp, err := s.commitTxn(ctx, doing, nil, []clientv3.Op{
 		clientv3.OpGet(s.keys.clustersPrefix(), clientv3.WithPrefix()),
 		clientv3.OpGet(s.keys.allMachinesPrefix(), clientv3.WithPrefix(), clientv3.WithKeysOnly()),
@@ -103,8 +104,8 @@ func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]Unowned
 	return found, seen, resp.Header.Revision, nil
 }
 
-// SetAsideUnownedRecords takes away what is on record under a UID that no cluster has, and keeps a copy of it for a month.
-// It does nothing, and says so, where a cluster was written meanwhile: that may be the one whose it is.
+// SetAsideUnownedRecords takes away what is on record under a UID that no cluster has, and keeps a copy of it for a
+// month. It does nothing, and says so, where a cluster was written meanwhile: that may be the one whose it is.
 func (s *Store) SetAsideUnownedRecords(ctx context.Context, uid string) (bool, error) {
 	doing := "setting aside what is on record under " + uid
 	if err := checkKeyPart("cluster UID", uid); err != nil {
@@ -119,7 +120,8 @@ func (s *Store) SetAsideUnownedRecords(ctx context.Context, uid string) (bool, e
 		return false, err
 	}
 	ops := []clientv3.Op{clientv3.OpDelete(s.keys.unownedKey(uid))}
-	when := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(s.keys.clustersPrefix()).WithPrefix(), "<", revision+1)}
+	when := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(s.keys.clustersPrefix()).WithPrefix(), "<",
+		revision+1)}
 	for _, prefix := range []string{s.keys.machinesPrefix(uid), s.keys.secretsPrefix(uid)} {
 		resp, err := s.getKeys(ctx, doing, prefix, clientv3.WithPrefix(), clientv3.WithRev(revision))
 		if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// watchState is what a watch knows of the world and has still to tell. It holds objects as etcd has them and decodes each
-// anew for telling, so that whoever is told may do with it as he likes.
+// watchState is what a watch knows of the world and has still to tell. It holds objects as etcd has them and decodes
+// each anew for telling, so that whoever is told may do with it as he likes.
 type watchState struct {
 	store *Store
 	// only is the one cluster that is watched; its machines are kept too.
@@ -29,7 +29,8 @@ type knownCluster struct {
 	kv  *mvccpb.KeyValue
 }
 
-// pendingChange is an event to come. A Put is made of the state at the time it is told, so one is enough for many changes.
+// pendingChange is an event to come. A Put is made of the state at the time it is told, so one is enough for many
+// changes.
 type pendingChange struct {
 	kind      ClusterChangeType
 	name, uid string
@@ -37,7 +38,8 @@ type pendingChange struct {
 }
 
 func newWatchState(s *Store, only string) *watchState {
-	return &watchState{store: s, only: only, clusters: map[string]knownCluster{}, names: map[string]string{}, machines: map[string]api.Machine{}}
+	return &watchState{store: s, only: only, clusters: map[string]knownCluster{}, names: map[string]string{},
+		machines: map[string]api.Machine{}}
 }
 
 // applySnapshot takes over a whole state: what is no longer there has ended, all else is told again.
@@ -129,7 +131,9 @@ func (v *watchState) removeCluster(name string) {
 	delete(v.clusters, name)
 	delete(v.names, old.uid)
 	clear(v.machines)
-	v.queue = slices.DeleteFunc(v.queue, func(p pendingChange) bool { return p.kind == ClusterUpdated && p.uid == old.uid })
+	v.queue = slices.DeleteFunc(v.queue, func(p pendingChange) bool {
+		return p.kind == ClusterUpdated && p.uid == old.uid
+	})
 	v.queue = append(v.queue, pendingChange{kind: ClusterDeleted, name: name, uid: old.uid, last: last})
 }
 

@@ -17,8 +17,8 @@ const (
 	portCount = 10000
 )
 
-// ReservePort gives a cluster the port of its tunnel, and returns it: the one that it has, or one that no other cluster of the
-// installation has, and that nobody uses on this machine where here says that the tunnel will be on this one.
+// ReservePort gives a cluster the port of its tunnel, and returns it: the one that it has, or one that no other cluster
+// of the installation has, and that nobody uses on this machine where here says that the tunnel will be on this one.
 func ReservePort(ctx context.Context, s *store.Store, ref api.Ref, here bool) (int, error) {
 	for {
 		all, err := s.ListClusters(ctx)
@@ -61,8 +61,8 @@ func splitPorts(all []api.Cluster, ref api.Ref) (mine int, others map[int]string
 	return mine, others
 }
 
-// choosePort takes the first free port from a place on that the UID gives, so that installations that know nothing of each other
-// seldom want the same.
+// choosePort takes the first free port from a place on that the UID gives, so that installations that know nothing of
+// each other seldom want the same.
 func choosePort(uid string, taken map[int]string, here bool) (int, error) {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(uid)) // never fails

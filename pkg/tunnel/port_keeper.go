@@ -10,10 +10,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// retryInterval is how long to wait before what failed is tried again: etcd that does not answer, a port that somebody else has.
+// retryInterval is how long to wait before what failed is tried again: etcd that does not answer, a port that somebody
+// else has.
 const retryInterval = 2 * time.Second
 
-// KeepOpen has every cluster's port open until ctx ends: from when it has one until it is forgotten, across restarts of etcd.
+// KeepOpen has every cluster's port open until ctx ends: from when it has one until it is forgotten, across restarts of
+// etcd.
 func KeepOpen(ctx context.Context, s *store.Store, pool *remote.Pool, log *slog.Logger) {
 	k := &portKeeper{store: s, pool: pool, log: log, open: map[string]*keptPort{}}
 	defer k.closeAll()

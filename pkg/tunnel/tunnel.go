@@ -1,5 +1,6 @@
-// Package tunnel reaches the Kubernetes API of a cluster whose port 6443 is not open: through SSH to its head. It keeps a
-// loopback port of this machine for each such cluster, so that any kubectl gets there, and dials for whoever needs no port.
+// Package tunnel reaches the Kubernetes API of a cluster whose port 6443 is not open: through SSH to its head. It keeps
+// a loopback port of this machine for each such cluster, so that any kubectl gets there, and dials for whoever needs no
+// port.
 //
 // What runs through it stays encrypted and authenticated end to end: the port is of no use to who lacks the kubeconfig.
 package tunnel
@@ -26,8 +27,8 @@ const (
 	dialTimeout = 20 * time.Second
 )
 
-// DialAPI connects to the cluster's API through SSH to its head, pinned to the host key that is known of it. The connection
-// heeds no deadline: close it instead.
+// DialAPI connects to the cluster's API through SSH to its head, pinned to the host key that is known of it. The
+// connection heeds no deadline: close it instead.
 func DialAPI(ctx context.Context, s *store.Store, pool *remote.Pool, ref api.Ref) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -68,7 +69,8 @@ func headTarget(ctx context.Context, s *store.Store, ref api.Ref) (remote.Target
 			return none, nil, fmt.Errorf("its head %s can't be reached: it is %s", m.Name, m.State)
 		}
 		key, err := s.ReadSecret(ctx, ref, store.SecretSSHKey)
-		return remote.Target{Name: m.Name, Address: m.Address, Port: m.SSHPort, User: m.SSHUser, HostKey: m.HostKey}, key, err
+		return remote.Target{Name: m.Name, Address: m.Address, Port: m.SSHPort, User: m.SSHUser, HostKey: m.HostKey},
+			key, err
 	}
 	return none, nil, errors.New("it has no head")
 }
@@ -80,9 +82,10 @@ type Tunnel struct {
 	done     sync.WaitGroup
 }
 
-// Open listens on a loopback port, and passes every connection on until it is closed. Each one finds its way anew, so that
-// neither a lost SSH connection nor a head at a new address ends the tunnel. Where the port is taken the error says so; failed
-// hears why connections don't come about, once for each reason in a row, and is not called by two at once.
+// Open listens on a loopback port, and passes every connection on until it is closed. Each one finds its way anew, so
+// that neither a lost SSH connection nor a head at a new address ends the tunnel. Where the port is taken the error
+// says so; failed hears why connections don't come about, once for each reason in a row, and is not called by two at
+// once.
 func Open(s *store.Store, pool *remote.Pool, ref api.Ref, port int, failed func(error)) (*Tunnel, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
@@ -91,7 +94,9 @@ func Open(s *store.Store, pool *remote.Pool, ref api.Ref, port int, failed func(
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Tunnel{listener: l, cancel: cancel}
 	t.done.Go(func() {
-		t.serveConnections(ctx, func(ctx context.Context) (net.Conn, error) { return DialAPI(ctx, s, pool, ref) }, &failureReporter{tell: failed})
+		t.serveConnections(ctx, func(ctx context.Context) (net.Conn, error) {
+			return DialAPI(ctx, s, pool, ref)
+		}, &failureReporter{tell: failed})
 	})
 	return t, nil
 }
@@ -104,7 +109,8 @@ func (t *Tunnel) Close() error {
 	return err
 }
 
-func (t *Tunnel) serveConnections(ctx context.Context, dial func(context.Context) (net.Conn, error), said *failureReporter) {
+func (t *Tunnel) serveConnections(ctx context.Context, dial func(context.Context) (net.Conn, error),
+	said *failureReporter) {
 	for {
 		c, err := t.listener.Accept()
 		if ctx.Err() != nil {
@@ -158,7 +164,8 @@ func relayStreams(ctx context.Context, a, b net.Conn) {
 	both.Wait()
 }
 
-// failureReporter passes on why connections fail, once for each reason in a row: a kubectl that watches tries again and again.
+// failureReporter passes on why connections fail, once for each reason in a row: a kubectl that watches tries again and
+// again.
 type failureReporter struct {
 	tell func(error)
 	mu   sync.Mutex

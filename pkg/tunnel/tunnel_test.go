@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	cfg := embed.NewConfig()
-	cfg.Dir, cfg.LogLevel, cfg.LogOutputs = filepath.Join(dir, "etcd"), "error", []string{filepath.Join(dir, "etcd.log")}
+	cfg.Dir, cfg.LogLevel, cfg.LogOutputs = filepath.Join(dir,
+		"etcd"), "error", []string{filepath.Join(dir, "etcd.log")}
 	here := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls, cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = here, here, here, here
 	cfg.InitialCluster, cfg.UnsafeNoFsync = cfg.InitialClusterFromName(cfg.Name), true
@@ -55,7 +56,8 @@ var stores atomic.Int64
 func newStore(t *testing.T) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Options{
-		Endpoints: []string{etcd}, Prefix: fmt.Sprintf("/%d", stores.Add(1)), SecretsKey: bytes.Repeat([]byte{7}, store.KeySize),
+		Endpoints: []string{etcd}, Prefix: fmt.Sprintf("/%d", stores.Add(1)),
+		SecretsKey: bytes.Repeat([]byte{7}, store.KeySize),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +93,8 @@ func hello(t *testing.T, name string) string {
 // cluster puts a cluster with a head at the SSH server into the store.
 func cluster(t *testing.T, s *store.Store, name string, at *sshserver.Server) *api.Cluster {
 	t.Helper()
-	c := api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil, time.Now())
+	c := api.NewCluster(name, "uid-"+name, api.ClusterSpec{Cloud: "docker", NumNodes: 1, Provision: true}, nil,
+		time.Now())
 	c, err := s.CreateCluster(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +237,8 @@ func TestEachClusterHasATunnelOfItsOwn(t *testing.T) {
 func TestATunnelLeadsToNoMachineButTheOneThatIsPinned(t *testing.T) {
 	s, head, other := newStore(t), sshserver.Start(t), sshserver.Start(t)
 	head.Forward, other.Forward = hello(t, "prod"), hello(t, "an impostor")
-	head.Target.Address, head.Target.Port, head.Key = other.Target.Address, other.Target.Port, other.Key // all but its host key
+	// all but its host key
+	head.Target.Address, head.Target.Port, head.Key = other.Target.Address, other.Target.Port, other.Key
 	c := cluster(t, s, "prod", head)
 	port, err := tunnel.ReservePort(t.Context(), s, c.Ref(), true)
 	if err != nil {
@@ -277,7 +281,8 @@ func TestAPortThatSomebodyElseHasIsToldAndTakenOnceItIsFree(t *testing.T) {
 	defer squatter.Close()
 	log := &lockedBuffer{}
 	keep(t, s, log)
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.String(), fmt.Sprintf("port %d of this machine can't be had", port)); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.String(),
+		fmt.Sprintf("port %d of this machine can't be had", port)); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log says: %s", log)
 		}
@@ -339,7 +344,8 @@ func TestThereIsNoWayToAClusterWithoutAHeadThatCanBeReached(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tunnel.DialAPI(t.Context(), s, pool, c.Ref()); err == nil || !strings.Contains(err.Error(), "sky-prod-0 can't be reached: it is Gone") {
+	if _, err := tunnel.DialAPI(t.Context(), s, pool, c.Ref()); err == nil ||
+		!strings.Contains(err.Error(), "sky-prod-0 can't be reached: it is Gone") {
 		t.Errorf("a head that is gone: %v", err)
 	}
 	var none *store.NotFoundError

@@ -18,11 +18,11 @@ const module = "github.com/sky-shift/skyctl/"
 // fails the test: whoever makes one says where it belongs. A line without imports stands on nothing but libraries.
 var mayImport = map[string]string{
 	// What everybody may know.
-	"pkg/api":     "",
-	"pkg/version": "",
-	"pkg/config":  "pkg/api pkg/pki pkg/regularfile",
-	"pkg/pki":     "pkg/atomicfile pkg/regularfile",
-	"pkg/atomicfile": "",
+	"pkg/api":         "",
+	"pkg/version":     "",
+	"pkg/config":      "pkg/api pkg/pki pkg/regularfile",
+	"pkg/pki":         "pkg/atomicfile pkg/regularfile",
+	"pkg/atomicfile":  "",
 	"pkg/regularfile": "",
 
 	// Thinking, without touching anything.
@@ -31,7 +31,7 @@ var mayImport = map[string]string{
 	"pkg/redact":    "pkg/printable",
 
 	// One part of the world each.
-	"pkg/diskspace":           "",
+	"pkg/diskspace":      "",
 	"pkg/home":           "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
 	"pkg/store":          "pkg/api pkg/atomicfile pkg/regularfile pkg/redact",
 	"pkg/remote":         "pkg/regularfile pkg/printable pkg/redact",
@@ -41,26 +41,31 @@ var mayImport = map[string]string{
 	"pkg/kube":           "pkg/api pkg/kube/kubefile",
 	"pkg/kube/kubefile":  "pkg/atomicfile pkg/regularfile",
 	"pkg/rke2":           "pkg/api pkg/regularfile pkg/remote pkg/redact",
-	"pkg/poweroff":        "pkg/remote",
+	"pkg/poweroff":       "pkg/remote",
 	"pkg/tunnel":         "pkg/api pkg/remote pkg/store",
 	"pkg/gpu":            "pkg/api pkg/regularfile pkg/remote pkg/kube pkg/rke2 pkg/redact",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
-	"activities": "pkg/api pkg/plan pkg/cloud pkg/home pkg/store pkg/kube pkg/kube/kubefile pkg/redact pkg/remote pkg/rke2 pkg/poweroff pkg/tunnel pkg/gpu pkg/version",
-	"workflows":  "pkg/api pkg/plan pkg/cloud activities",
-	"worker":     "pkg/api pkg/config pkg/client/connect pkg/home pkg/plan pkg/regularfile pkg/client/start pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot activities workflows pkg/redact",
+	"activities": "pkg/api pkg/plan pkg/cloud pkg/home pkg/store pkg/kube pkg/kube/kubefile pkg/redact pkg/remote " +
+		"pkg/rke2 pkg/poweroff pkg/tunnel pkg/gpu pkg/version",
+	"workflows": "pkg/api pkg/plan pkg/cloud activities",
+	"worker": "pkg/api pkg/config pkg/client/connect pkg/home pkg/plan pkg/regularfile pkg/client/start " +
+		"pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot " +
+		"activities workflows pkg/redact",
 
 	// The programs: one that only asks, one that works.
-	"pkg/client/connect":    "pkg/config pkg/store",
-	"pkg/client/start":      "pkg/api",
-	"pkg/client": "pkg/api pkg/config pkg/client/connect pkg/client/start pkg/store",
-	"pkg/server/daemon":     "pkg/api pkg/config pkg/atomicfile pkg/regularfile",
-	"pkg/cli":        "pkg/api pkg/config pkg/server/daemon pkg/diskspace pkg/kube/kubefile pkg/client pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
-	"pkg/server/embedded":   "pkg/api pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
-	"pkg/server/team":       "pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store",
-	"cmd/skyctl":     "pkg/cli pkg/version",
-	"cmd/skyd":       "pkg/api pkg/config pkg/server/daemon pkg/server/embedded pkg/kube/kubefile pkg/pki pkg/store pkg/server/team pkg/version worker pkg/redact",
+	"pkg/client/connect": "pkg/config pkg/store",
+	"pkg/client/start":   "pkg/api",
+	"pkg/client":         "pkg/api pkg/config pkg/client/connect pkg/client/start pkg/store",
+	"pkg/server/daemon":  "pkg/api pkg/config pkg/atomicfile pkg/regularfile",
+	"pkg/cli": "pkg/api pkg/config pkg/server/daemon pkg/diskspace pkg/kube/kubefile pkg/client pkg/remote " +
+		"pkg/store pkg/tunnel pkg/version pkg/printable",
+	"pkg/server/embedded": "pkg/api pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
+	"pkg/server/team":     "pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store",
+	"cmd/skyctl":          "pkg/cli pkg/version",
+	"cmd/skyd": "pkg/api pkg/config pkg/server/daemon pkg/server/embedded pkg/kube/kubefile pkg/pki pkg/store " +
+		"pkg/server/team pkg/version worker pkg/redact",
 }
 
 // forTests are packages that only tests import; no program links them.
@@ -74,8 +79,9 @@ var mayNotLink = map[string][]string{
 		module + "pkg/cloud", module + "pkg/server/embedded", module + "pkg/rke2",
 		module + "activities", module + "workflows", module + "worker",
 	},
-	"cmd/skyd":  {module + "pkg/cli"},
-	"pkg/cli":   {module + "pkg/cloud", module + "activities", module + "workflows", "go.temporal.io/server", "go.etcd.io/etcd/server"},
+	"cmd/skyd": {module + "pkg/cli"},
+	"pkg/cli": {module + "pkg/cloud", module + "activities", module + "workflows", "go.temporal.io/server",
+		"go.etcd.io/etcd/server"},
 	"pkg/store": {"go.etcd.io/etcd/server"},
 }
 
@@ -93,7 +99,8 @@ func (p goPackage) name() string { return strings.TrimPrefix(p.ImportPath, modul
 
 func list(t *testing.T) []goPackage {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,Deps,GoFiles,Dir,Error", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,Deps,GoFiles,Dir,Error",
+		"./...")
 	cmd.Dir = "../.."
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -143,7 +150,8 @@ func faults(all []goPackage) []string {
 			continue
 		}
 		for _, imported := range p.Imports {
-			if other, ours := strings.CutPrefix(imported, module); ours && !slices.Contains(strings.Fields(allowed), other) {
+			if other, ours := strings.CutPrefix(imported, module); ours &&
+				!slices.Contains(strings.Fields(allowed), other) {
 				found = append(found, fmt.Sprintf("%s imports %s; it may import: %s", name, other, orNothing(allowed)))
 			}
 		}
@@ -154,7 +162,8 @@ func faults(all []goPackage) []string {
 func linked(p goPackage) []string {
 	var found []string
 	for _, dep := range p.Deps {
-		if strings.HasPrefix(p.name(), "cmd/") && onlyForTests(strings.TrimPrefix(dep, module)) && strings.HasPrefix(dep, module) {
+		if strings.HasPrefix(p.name(), "cmd/") && onlyForTests(strings.TrimPrefix(dep, module)) &&
+			strings.HasPrefix(dep, module) {
 			found = append(found, fmt.Sprintf("%s links %s, which is for tests", p.name(), dep))
 		}
 		for _, root := range mayNotLink[p.name()] {
@@ -184,12 +193,17 @@ func TestTablesCatchWhatTheyForbid(t *testing.T) {
 		p    goPackage
 		says string
 	}{
-		{goPackage{ImportPath: module + "pkg/api", Imports: []string{"fmt", module + "pkg/store"}}, "pkg/api imports pkg/store; it may import: nothing of the project"},
-		{goPackage{ImportPath: module + "workflows", Imports: []string{module + "pkg/kube"}}, "workflows imports pkg/kube"},
-		{goPackage{ImportPath: module + "pkg/cli", Imports: []string{module + "activities"}}, "pkg/cli imports activities"},
+		{goPackage{ImportPath: module + "pkg/api", Imports: []string{"fmt", module + "pkg/store"}},
+			"pkg/api imports pkg/store; it may import: nothing of the project"},
+		{goPackage{ImportPath: module + "workflows", Imports: []string{module + "pkg/kube"}},
+			"workflows imports pkg/kube"},
+		{goPackage{ImportPath: module + "pkg/cli", Imports: []string{module + "activities"}},
+			"pkg/cli imports activities"},
 		{goPackage{ImportPath: module + "pkg/new"}, "pkg/new is not in the table"},
-		{goPackage{ImportPath: module + "cmd/skyctl", Deps: []string{"fmt", "go.temporal.io/server/common"}}, "cmd/skyctl links go.temporal.io/server/common"},
-		{goPackage{ImportPath: module + "cmd/skyctl", Deps: []string{module + "pkg/cloud/docker"}}, "must not link anything of"},
+		{goPackage{ImportPath: module + "cmd/skyctl", Deps: []string{"fmt", "go.temporal.io/server/common"}},
+			"cmd/skyctl links go.temporal.io/server/common"},
+		{goPackage{ImportPath: module + "cmd/skyctl", Deps: []string{module + "pkg/cloud/docker"}},
+			"must not link anything of"},
 		{goPackage{ImportPath: module + "cmd/skyd", Deps: []string{module + "test/sshserver"}}, "which is for tests"},
 	} {
 		if got := strings.Join(faults([]goPackage{c.p}), "\n"); !strings.Contains(got, c.says) {
@@ -197,7 +211,8 @@ func TestTablesCatchWhatTheyForbid(t *testing.T) {
 		}
 	}
 	fine := []goPackage{
-		{ImportPath: module + "pkg/store", Imports: []string{"os", module + "pkg/api"}, Deps: []string{"go.etcd.io/etcd/client/v3", "go.temporal.io/serverless"}},
+		{ImportPath: module + "pkg/store", Imports: []string{"os", module + "pkg/api"},
+			Deps: []string{"go.etcd.io/etcd/client/v3", "go.temporal.io/serverless"}},
 		{ImportPath: module + "test/e2e", Imports: []string{module + "pkg/store"}},
 	}
 	if got := faults(fine); len(got) > 0 {

@@ -63,8 +63,10 @@ func TestEveryPackageStandsInTheTableOfTheArchitecture(t *testing.T) {
 }
 
 func TestTheTableIsReadAsItStands(t *testing.T) {
-	const document = "# X\n\n## Where things are\n\n| path | what `not/this` is |\n|---|---|\n| `a`, `b/c` | see `d` |\n| `gone`, `a` | e |\n\n## Next\n\n| `f` | g |\n"
-	packages := []goPackage{{ImportPath: module + "a"}, {ImportPath: module + "b"}, {ImportPath: module + "b/c"}, {ImportPath: module + "f"}}
+	const document = "# X\n\n## Where things are\n\n| path | what `not/this` is |\n|---|---|\n| `a`, `b/c` | see " +
+		"`d` |\n| `gone`, `a` | e |\n\n## Next\n\n| `f` | g |\n"
+	packages := []goPackage{{ImportPath: module + "a"}, {ImportPath: module + "b"}, {ImportPath: module + "b/c"},
+		{ImportPath: module + "f"}}
 	got := unplaced(document, packages, func(p string) bool { return p != "gone" })
 	want := []string{
 		"b is not in the table: say there what it is for", "f is not in the table: say there what it is for",

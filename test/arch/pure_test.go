@@ -17,7 +17,8 @@ import (
 var pure = []string{"pkg/api", "pkg/plan", "workflows"}
 
 // outside are imports through which the world comes in, with all that lies below them.
-var outside = []string{"os", "net", "syscall", "log", "crypto/rand", "math/rand", "database", "embed", "io/ioutil", "github.com/google/uuid"}
+var outside = []string{"os", "net", "syscall", "log", "crypto/rand", "math/rand", "database", "embed", "io/ioutil",
+	"github.com/google/uuid"}
 
 // harmless lie below those and only read and write text.
 var harmless = []string{"net/netip", "net/url"}
@@ -37,7 +38,8 @@ func impurities(fset *token.FileSet, f *ast.File) []string {
 				clock = imp.Name.Name
 			}
 		}
-		if !slices.Contains(harmless, path) && slices.ContainsFunc(outside, func(root string) bool { return under(path, root) }) {
+		if !slices.Contains(harmless, path) &&
+			slices.ContainsFunc(outside, func(root string) bool { return under(path, root) }) {
 			found = append(found, fmt.Sprintf("%s: imports %s", at(imp), path))
 		}
 	}

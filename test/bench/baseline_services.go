@@ -21,8 +21,8 @@ const (
 	pollInterval  = 10 * time.Millisecond
 )
 
-// baselineServices are what skyd dev carries, as the programs that their projects give out: etcd, Temporal with its four services on
-// a SQLite file, and its Web UI. They run without TLS and without a worker: less than skyd dev does.
+// baselineServices are what skyd dev carries, as the programs that their projects give out: etcd, Temporal with its
+// four services on a SQLite file, and its Web UI. They run without TLS and without a worker: less than skyd dev does.
 type baselineServices struct {
 	dir  string
 	etcd string // host:port
@@ -36,15 +36,18 @@ func startBaselineServices(ctx context.Context, b *bench, name string) (*baselin
 	if err != nil {
 		return nil, err
 	}
-	s := &baselineServices{dir: filepath.Join(b.dir, name), etcd: "127.0.0.1:" + ports[0], temporal: "127.0.0.1:" + ports[2], ui: "127.0.0.1:" + ports[10]}
+	s := &baselineServices{dir: filepath.Join(b.dir, name), etcd: "127.0.0.1:" + ports[0], temporal: "127.0.0.1:" +
+		ports[2], ui: "127.0.0.1:" + ports[10]}
 	b.addCleanup(s.stop)
 	if err := s.writeConfigFiles(ports); err != nil {
 		return nil, err
 	}
 	peers := "http://127.0.0.1:" + ports[1]
 	programs := [][]string{
-		{"etcd", "--data-dir", filepath.Join(s.dir, "etcd"), "--listen-client-urls", "http://" + s.etcd, "--advertise-client-urls", "http://" + s.etcd,
-			"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default=" + peers, "--log-level", "error"},
+		{"etcd", "--data-dir", filepath.Join(s.dir, "etcd"), "--listen-client-urls", "http://" + s.etcd,
+			"--advertise-client-urls", "http://" + s.etcd,
+			"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster",
+			"default=" + peers, "--log-level", "error"},
 		{"temporal-server", "--config-file", filepath.Join(s.dir, "temporal.yaml"), "--allow-no-auth", "start"},
 		{"temporal-ui-server", "--root", s.dir, "--config", "ui", "--env", "bench", "start"},
 	}
@@ -148,7 +151,8 @@ func (s *baselineServices) stop() error {
 func (s *baselineServices) writeConfigFiles(ports []string) error {
 	services := ""
 	for i, name := range []string{"frontend", "history", "matching", "worker"} {
-		services += fmt.Sprintf("  %s: {rpc: {grpcPort: %s, membershipPort: %s, bindOnIP: 127.0.0.1}}\n", name, ports[2+2*i], ports[3+2*i])
+		services += fmt.Sprintf("  %s: {rpc: {grpcPort: %s, membershipPort: %s, bindOnIP: 127.0.0.1}}\n", name,
+			ports[2+2*i], ports[3+2*i])
 	}
 	if err := os.MkdirAll(filepath.Join(s.dir, "ui"), 0o700); err != nil {
 		return err

@@ -79,14 +79,16 @@ func measureCreate(ctx context.Context, b *bench) ([]resultRow, error) {
 			t.took.addValue(float64(took) / float64(time.Millisecond))
 		}
 		pairs.addValue(ours[i] / hand[i])
-		b.logProgress("  round %d: skyctl %.2f s, by hand %.2f s: %.2f times", i+1, ours[i]/1000, hand[i]/1000, pairs[i])
+		b.logProgress("  round %d: skyctl %.2f s, by hand %.2f s: %.2f times", i+1, ours[i]/1000, hand[i]/1000,
+			pairs[i])
 	}
 	const name = "by hand"
 	return []resultRow{
 		{what: fmt.Sprintf("create --wait, %d Docker hosts to READY", hostCount), value: ours.formatSeconds(),
 			target: fmt.Sprintf("at most %.2f x by hand", createTarget),
-			ratio:  fmt.Sprintf("%s (by round %.2f-%.2f)", ours.formatRatio(hand, name), pairs.minValue(), pairs.maxValue()),
-			met:    ours.medianRatio(hand) <= createTarget},
+			ratio: fmt.Sprintf("%s (by round %.2f-%.2f)", ours.formatRatio(hand, name), pairs.minValue(),
+				pairs.maxValue()),
+			met: ours.medianRatio(hand) <= createTarget},
 		{what: "baseline: the same by hand (byhand.sh)", value: hand.formatSeconds()},
 	}, nil
 }
@@ -96,7 +98,8 @@ func newCreateBench(b *bench) (*createBench, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &createBench{bench: b, engine: engine, network: "skyctl-bench-" + b.id, script: filepath.Join(b.dir, "byhand.sh"), cpus: min(2, runtime.NumCPU())}
+	c := &createBench{bench: b, engine: engine, network: "skyctl-bench-" + b.id,
+		script: filepath.Join(b.dir, "byhand.sh"), cpus: min(2, runtime.NumCPU())}
 	if err := os.WriteFile(c.script, byHandScript, 0o700); err != nil {
 		return nil, err
 	}
@@ -106,7 +109,8 @@ func newCreateBench(b *bench) (*createBench, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.place, err = b.newInstallation("create", "SKYCTL_RKE2_SOURCE="+b.kit, "SKYCTL_RKE2_VERSION="+strings.TrimSpace(string(version)),
+	c.place, err = b.newInstallation("create", "SKYCTL_RKE2_SOURCE="+b.kit, "SKYCTL_RKE2_VERSION="+
+		strings.TrimSpace(string(version)),
 		"SKYCTL_DOCKER_NETWORK="+c.network)
 	if err != nil {
 		return nil, err
@@ -133,7 +137,8 @@ func newCreateBench(b *bench) (*createBench, error) {
 func (c *createBench) createWithSkyctl(ctx context.Context, round string) (time.Duration, error) {
 	name := "bench-" + c.id[:min(8, len(c.id))] + "-" + round
 	began := time.Now()
-	_, err := c.place.runSkyctl(ctx, "create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", strconv.Itoa(c.cpus),
+	_, err := c.place.runSkyctl(ctx, "create", "cluster", name, "--provision", "--cloud", "docker", "--cpus",
+		strconv.Itoa(c.cpus),
 		"--memory", strconv.Itoa(hostMemory), "--num_nodes", strconv.Itoa(hostCount), "--wait")
 	took := time.Since(began)
 	if err != nil {
@@ -230,10 +235,12 @@ func (c *createBench) removeHosts(ctx context.Context) error {
 		found, err := c.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(f)})
 		errs = append(errs, err)
 		for _, host := range found {
-			errs = append(errs, c.engine.ContainerRemove(ctx, host.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+			errs = append(errs, c.engine.ContainerRemove(ctx, host.ID,
+				container.RemoveOptions{Force: true, RemoveVolumes: true}))
 		}
 	}
-	found, err := c.engine.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("name", c.network))})
+	found, err := c.engine.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("name",
+		c.network))})
 	errs = append(errs, err)
 	for _, n := range found {
 		errs = append(errs, c.engine.NetworkRemove(ctx, n.ID))

@@ -52,14 +52,18 @@ func measureDev(ctx context.Context, b *bench) ([]resultRow, error) {
 	}
 	const name = "its parts apart"
 	return []resultRow{
-		{what: "skyd dev ready, first start", value: first.formatSeconds(), target: fmt.Sprintf("within %d s", readyTarget),
-			ratio: first.formatRatio(apart, name), met: first.median() <= readyTarget*1000},
-		{what: "skyd dev ready, later starts", value: again.formatSeconds(), target: fmt.Sprintf("within %d s", readyTarget),
-			ratio: again.formatRatio(apart, name), met: again.median() <= readyTarget*1000},
+		{what: "skyd dev ready, first start", value: first.formatSeconds(),
+			target: fmt.Sprintf("within %d s", readyTarget),
+			ratio:  first.formatRatio(apart, name), met: first.median() <= readyTarget*1000},
+		{what: "skyd dev ready, later starts", value: again.formatSeconds(),
+			target: fmt.Sprintf("within %d s", readyTarget),
+			ratio:  again.formatRatio(apart, name), met: again.median() <= readyTarget*1000},
 		{what: fmt.Sprintf("skyd dev idle after %.0f s, resident", idleAfter.Seconds()), value: idle.formatMegabytes(),
-			target: fmt.Sprintf("under %d MB", idleTarget), ratio: idle.formatRatio(apartIdle, name), met: idle.median() < idleTarget},
+			target: fmt.Sprintf("under %d MB", idleTarget), ratio: idle.formatRatio(apartIdle, name),
+			met: idle.median() < idleTarget},
 		{what: "baseline: etcd, Temporal (SQLite) and UI apart, ready", value: apart.formatSeconds()},
-		{what: fmt.Sprintf("baseline: the same idle after %.0f s, resident", idleAfter.Seconds()), value: apartIdle.formatMegabytes()},
+		{what: fmt.Sprintf("baseline: the same idle after %.0f s, resident", idleAfter.Seconds()),
+			value: apartIdle.formatMegabytes()},
 	}, nil
 }
 

@@ -19,8 +19,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// engineStub answers as the API of a Docker Engine that has thousands of hosts: it lists them, and takes one request for a new
-// host after the other, all of which it refuses for lack of room once it has noted when they came.
+// engineStub answers as the API of a Docker Engine that has thousands of hosts: it lists them, and takes one request
+// for a new host after the other, all of which it refuses for lack of room once it has noted when they came.
 type engineStub struct {
 	address      string
 	installation string
@@ -48,7 +48,8 @@ func startEngineStub(ctx context.Context, networkName string) (*engineStub, erro
 	mux.HandleFunc("GET /v1.41/containers/json", e.handleListContainers)
 	mux.HandleFunc("POST /v1.41/containers/create", e.handleCreateContainer)
 	mux.HandleFunc("GET /v1.41/networks", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, []network.Summary{{Name: e.network, ID: "bench", Labels: map[string]string{cloud.LabelInstallation: e.installation}}})
+		writeJSON(w, []network.Summary{{Name: e.network, ID: "bench",
+			Labels: map[string]string{cloud.LabelInstallation: e.installation}}})
 	})
 	mux.HandleFunc("GET /v1.41/images/{name}/json", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, map[string]string{"Id": "sha256:" + strings.Repeat("0", 64)})
@@ -63,15 +64,20 @@ func (e *engineStub) close() error { return e.http.Close() }
 // addHost has a host listed.
 func (e *engineStub) addHost(m cloud.Machine) {
 	labels := map[string]string{
-		cloud.LabelInstallation: m.Owner.Installation, cloud.LabelCluster: m.Owner.Cluster, cloud.LabelClusterUID: m.Owner.ClusterUID,
-		cloud.LabelIndex: fmt.Sprint(m.Index), cloud.LabelIncarnation: m.Incarnation, "skyctl-cpus": "2", "skyctl-memory-gib": "8",
-		"skyctl-host-key": m.HostKey,
+		cloud.LabelInstallation: m.Owner.Installation, cloud.LabelCluster: m.Owner.Cluster,
+		cloud.LabelClusterUID: m.Owner.ClusterUID,
+		cloud.LabelIndex:      fmt.Sprint(m.Index), cloud.LabelIncarnation: m.Incarnation, "skyctl-cpus": "2",
+		"skyctl-memory-gib": "8",
+		"skyctl-host-key":   m.HostKey,
 	}
 	s := container.Summary{
-		ID: fmt.Sprintf("%064s", m.ID), Names: []string{"/" + m.Name}, Image: "skyctl-host:bench", ImageID: "sha256:" + strings.Repeat("0", 64),
-		Command: "/sbin/init", Created: longAgo.Unix(), State: container.StateRunning, Status: "Up 10 days", Labels: labels, Ports: []container.Port{},
+		ID: fmt.Sprintf("%064s", m.ID), Names: []string{"/" + m.Name}, Image: "skyctl-host:bench", ImageID: "sha256:" +
+			strings.Repeat("0", 64),
+		Command: "/sbin/init", Created: longAgo.Unix(), State: container.StateRunning, Status: "Up 10 days",
+		Labels: labels, Ports: []container.Port{},
 		NetworkSettings: &container.NetworkSettingsSummary{Networks: map[string]*network.EndpointSettings{
-			e.network: {NetworkID: strings.Repeat("1", 64), EndpointID: strings.Repeat("2", 64), Gateway: "172.30.0.1", IPAddress: m.Address, IPPrefixLen: 16, MacAddress: "02:42:ac:1e:00:02"},
+			e.network: {NetworkID: strings.Repeat("1", 64), EndpointID: strings.Repeat("2", 64), Gateway: "172.30.0.1",
+				IPAddress: m.Address, IPPrefixLen: 16, MacAddress: "02:42:ac:1e:00:02"},
 		}},
 	}
 	e.mu.Lock()
@@ -95,8 +101,8 @@ func (e *engineStub) createRequestedAt(name string) (time.Time, bool) {
 	return at, ok
 }
 
-// handleListContainers lists the hosts that carry labels, or are of a name. The engine's own work is left out as far as can be: what is
-// listed whole is made once.
+// handleListContainers lists the hosts that carry labels, or are of a name. The engine's own work is left out as far as
+// can be: what is listed whole is made once.
 func (e *engineStub) handleListContainers(w http.ResponseWriter, r *http.Request) {
 	by, err := filters.FromJSON(r.URL.Query().Get("filters"))
 	if err != nil {
@@ -105,7 +111,8 @@ func (e *engineStub) handleListContainers(w http.ResponseWriter, r *http.Request
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if labels := by.Get("label"); by.Len() == 1 && slices.Equal(labels, []string{cloud.LabelInstallation + "=" + e.installation}) {
+	if labels := by.Get("label"); by.Len() == 1 &&
+		slices.Equal(labels, []string{cloud.LabelInstallation + "=" + e.installation}) {
 		if e.listed == nil {
 			e.listed, _ = json.Marshal(e.hosts) // they are plain data
 		}

@@ -99,17 +99,21 @@ func (f *fleet) stopAPIs() error {
 func (f *fleet) newFleetCluster(i int, address, hostKey string) *fleetCluster {
 	at := longAgo.UTC()
 	place := api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 8, DiskGiB: 80}
-	spec := api.ClusterSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", Memory: "8+", DiskSize: 80, NumNodes: fleetNodes, Provision: true}
+	spec := api.ClusterSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", Memory: "8+", DiskSize: 80,
+		NumNodes: fleetNodes, Provision: true}
 	name := fmt.Sprintf("fleet-%04d", i)
-	c := api.NewCluster(name, fmt.Sprintf("00000000-0000-4000-8000-%012d", i), spec, map[string]string{"team": "research"}, at)
+	c := api.NewCluster(name, fmt.Sprintf("00000000-0000-4000-8000-%012d", i), spec,
+		map[string]string{"team": "research"}, at)
 	c.Status.SetPhase(api.PhaseProvisioning, "", at)
-	for _, t := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady, api.NodesReady} {
+	for _, t := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady,
+		api.NodesReady} {
 		c.Status.SetCondition(api.Condition{Type: t, Status: api.ConditionTrue}, at)
 	}
 	c.Status.SetPhase(api.PhaseReady, "", at)
 	c.Status.Placement, c.Status.Endpoint = &place, "https://"+address+":6443"
 	c.Status.Versions = api.Versions{RKE2: kubeletVersion, Kubernetes: kubeletVersion}
-	c.Status.Artifacts = &api.Artifacts{Version: kubeletVersion, Source: config.RKE2Release, SHA256: map[string]string{"amd64": fmt.Sprintf("%064x", i)}}
+	c.Status.Artifacts = &api.Artifacts{Version: kubeletVersion, Source: config.RKE2Release,
+		SHA256: map[string]string{"amd64": fmt.Sprintf("%064x", i)}}
 	m := &fleetCluster{cluster: c}
 	for n := range fleetNodes {
 		on := api.NewMachine(name, n, "abcde", place, at)
@@ -125,7 +129,8 @@ func (f *fleet) newFleetCluster(i int, address, hostKey string) *fleetCluster {
 	return m
 }
 
-// storeClusters writes all clusters to etcd, has the engine list their machines, and leaves their kubeconfigs where a person has them.
+// storeClusters writes all clusters to etcd, has the engine list their machines, and leaves their kubeconfigs where a
+// person has them.
 func (f *fleet) storeClusters(ctx context.Context, cfg *config.Config, s *store.Store) error {
 	var err error
 	if f.engine.installation, err = s.EnsureInstallationID(ctx); err != nil {
@@ -137,7 +142,8 @@ func (f *fleet) storeClusters(ctx context.Context, cfg *config.Config, s *store.
 		name := m.cluster.Metadata.Name
 		owner := cloud.Owner{Installation: f.engine.installation, Cluster: name, ClusterUID: m.cluster.Metadata.UID}
 		for _, on := range m.machines {
-			f.engine.addHost(cloud.Machine{Owner: owner, Name: on.Name, Index: on.Index, Incarnation: on.Incarnation, ID: on.CloudID, HostKey: on.HostKey,
+			f.engine.addHost(cloud.Machine{Owner: owner, Name: on.Name, Index: on.Index, Incarnation: on.Incarnation,
+				ID: on.CloudID, HostKey: on.HostKey,
 				Address: fmt.Sprintf("172.30.%d.%d", i/250, i%250+1)})
 		}
 		group.Go(func() error {
@@ -147,7 +153,8 @@ func (f *fleet) storeClusters(ctx context.Context, cfg *config.Config, s *store.
 			if err := s.PutMachines(ctx, m.cluster.Ref(), m.machines); err != nil {
 				return err
 			}
-			for key, secret := range map[string][]byte{store.SecretKubeconfig: f.apis[i].kubeconfig, store.SecretSSHKey: f.key} {
+			for key, secret := range map[string][]byte{store.SecretKubeconfig: f.apis[i].kubeconfig,
+				store.SecretSSHKey: f.key} {
 				if err := s.PutSecret(ctx, m.cluster.Ref(), key, secret); err != nil {
 					return err
 				}
@@ -158,7 +165,8 @@ func (f *fleet) storeClusters(ctx context.Context, cfg *config.Config, s *store.
 	return group.Wait()
 }
 
-// queryWithClientGo asks all APIs what a sweep asks, with client-go and nothing else, as many at a time as a sweep does.
+// queryWithClientGo asks all APIs what a sweep asks, with client-go and nothing else, as many at a time as a sweep
+// does.
 func (f *fleet) queryWithClientGo(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(64)
@@ -180,7 +188,8 @@ func (f *fleet) queryWithClientGo(ctx context.Context) error {
 			if len(nodes.Items) != fleetNodes {
 				return fmt.Errorf("%s has %d nodes", k.name, len(nodes.Items))
 			}
-			_, err = client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "status.phase!=Succeeded,status.phase!=Failed", Limit: 500})
+			_, err = client.CoreV1().Pods("").List(ctx,
+				metav1.ListOptions{FieldSelector: "status.phase!=Succeeded,status.phase!=Failed", Limit: 500})
 			return err
 		})
 	}

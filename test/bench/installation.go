@@ -37,7 +37,8 @@ func (b *bench) newInstallation(name string, env ...string) (*installation, erro
 		return nil, err
 	}
 	p := &installation{b: b, env: append([]string{
-		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"), "SKYCONF_DIR=" + dir, "XDG_STATE_HOME=" + dir + ".state",
+		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"),
+		"SKYCONF_DIR=" + dir, "XDG_STATE_HOME=" + dir + ".state",
 		"SKYCTL_DEV_TEMPORAL_PORT=" + ports[0], "SKYCTL_DEV_UI_PORT=" + ports[1], "SKYCTL_DEV_ETCD_PORT=" + ports[2],
 	}, env...)}
 	b.addCleanup(func() error { return p.stopServer(context.Background()) })
@@ -94,7 +95,8 @@ func (p *installation) openStore(ctx context.Context) (*store.Store, error) {
 	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls})
 }
 
-// runProgram runs a program to its end. Where ctx ends first it is asked to stop, as by Ctrl-C, and so is what it started.
+// runProgram runs a program to its end. Where ctx ends first it is asked to stop, as by Ctrl-C, and so is what it
+// started.
 func (b *bench) runProgram(ctx context.Context, env []string, name string, args ...string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()

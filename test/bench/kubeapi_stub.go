@@ -29,9 +29,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/pki"
 )
 
-// kubeAPIStub answers for the Kubernetes API of one cluster, at an address of its own, over HTTP/2, with an authority of its own
-// that has to have signed the client's certificate: nothing is shared with another cluster by accident. Its answers have the
-// size of real ones and are made beforehand, since real API servers have machines of their own.
+// kubeAPIStub answers for the Kubernetes API of one cluster, at an address of its own, over HTTP/2, with an authority
+// of its own that has to have signed the client's certificate: nothing is shared with another cluster by accident. Its
+// answers have the size of real ones and are made beforehand, since real API servers have machines of their own.
 type kubeAPIStub struct {
 	name       string
 	kubeconfig []byte
@@ -69,7 +69,8 @@ func (k *kubeAPIStub) startServing(ctx context.Context, dir, address string) err
 	if err != nil {
 		return err
 	}
-	serverCert, serverKey, err := authority.IssueCertificate(pki.Leaf{Subject: "kube-apiserver", Server: true, Hosts: []string{host, "kubernetes", "localhost"}}, now)
+	serverCert, serverKey, err := authority.IssueCertificate(pki.Leaf{Subject: "kube-apiserver", Server: true,
+		Hosts: []string{host, "kubernetes", "localhost"}}, now)
 	if err != nil {
 		return err
 	}
@@ -84,9 +85,11 @@ func (k *kubeAPIStub) startServing(ctx context.Context, dir, address string) err
 	clients := x509.NewCertPool()
 	clients.AppendCertsFromPEM(authority.CertificatePEM())
 	k.http.TLSConfig = &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert,
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, ClientCAs: clients,
+		ClientAuth: tls.RequireAndVerifyClientCert,
 	}
-	if k.kubeconfig, err = renderKubeconfig(k.name, "https://"+address, authority.CertificatePEM(), clientCert, clientKey); err != nil {
+	if k.kubeconfig, err = renderKubeconfig(k.name, "https://"+address, authority.CertificatePEM(), clientCert,
+		clientKey); err != nil {
 		return err
 	}
 	if err := k.encodeAnswers(); err != nil {
@@ -126,11 +129,13 @@ func (k *kubeAPIStub) markNodeSilent(node string) error {
 
 // encodeAnswers makes the answers. The lock is held, or nobody else there yet.
 func (k *kubeAPIStub) encodeAnswers() error {
-	nodes, err := encodeProtobuf(&corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, Items: k.nodes})
+	nodes, err := encodeProtobuf(&corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"},
+		Items: k.nodes})
 	if err != nil {
 		return err
 	}
-	pods, err := encodeProtobuf(&corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, Items: k.pods})
+	pods, err := encodeProtobuf(&corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"},
+		Items: k.pods})
 	k.answer = map[string][]byte{"/api/v1/nodes": nodes, "/api/v1/pods": pods}
 	return err
 }
@@ -151,7 +156,8 @@ func (k *kubeAPIStub) newHandler() http.Handler {
 	mux.HandleFunc("GET /api/v1/pods", k.handleList)
 	mux.HandleFunc("PATCH /api/v1/nodes/{name}", k.handleCordon)
 	mux.HandleFunc("DELETE /api/v1/nodes/{name}", k.handleDeleteNode)
-	mux.HandleFunc("DELETE /api/v1/namespaces/{namespace}/secrets/{name}", func(w http.ResponseWriter, _ *http.Request) { writeSuccess(w) })
+	mux.HandleFunc("DELETE /api/v1/namespaces/{namespace}/secrets/{name}",
+		func(w http.ResponseWriter, _ *http.Request) { writeSuccess(w) })
 	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods/{name}/eviction", k.handleEvict)
 	return mux
 }
@@ -212,7 +218,8 @@ func (k *kubeAPIStub) handleEvict(w http.ResponseWriter, r *http.Request) {
 func writeSuccess(w http.ResponseWriter) { writeStatus(w, http.StatusOK, "") }
 
 func writeStatus(w http.ResponseWriter, code int, reason metav1.StatusReason) {
-	s := metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess, Reason: reason}
+	s := metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess,
+		Reason: reason}
 	if code != http.StatusOK {
 		s.Status, s.Code = metav1.StatusFailure, int32(code) //nolint:gosec // an HTTP status
 	}

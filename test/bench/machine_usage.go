@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// quietShare is how much of the machine may be busy with something else when a measurement begins, and quietPatience
-	// how long that is waited for.
+	// quietShare is how much of the machine may be busy with something else when a measurement begins, and
+	// quietPatience how long that is waited for.
 	quietShare    = 0.2
 	quietPatience = 30 * time.Second
 )
 
-// awaitQuietMachine waits until the machine is quiet: what the last measurement left running, or others do, is not to count in the
-// next. Where it does not get quiet, both sides of a ratio have to live with it.
+// awaitQuietMachine waits until the machine is quiet: what the last measurement left running, or others do, is not to
+// count in the next. Where it does not get quiet, both sides of a ratio have to live with it.
 func awaitQuietMachine(ctx context.Context) {
 	for give := time.Now().Add(quietPatience); time.Now().Before(give) && ctx.Err() == nil; {
 		before := readProcessorTimes()
@@ -117,6 +117,7 @@ func describeMachine(ctx context.Context, b *bench) string {
 	}
 	kit, _ := os.ReadFile(filepath.Join(b.kit, "version")) // newBench has seen it
 	return fmt.Sprintf("%s, %s, %d cores, %s, %s/%s, Linux %s, load %s; Kubernetes: %s\n",
-		time.Now().UTC().Format("2006-01-02 15:04 MST"), strings.TrimSpace(version), runtime.NumCPU(), memory, runtime.GOOS, runtime.GOARCH, kernel, load,
+		time.Now().UTC().Format("2006-01-02 15:04 MST"), strings.TrimSpace(version), runtime.NumCPU(), memory,
+		runtime.GOOS, runtime.GOARCH, kernel, load,
 		strings.TrimSpace(string(kit)))
 }

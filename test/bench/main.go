@@ -1,5 +1,6 @@
-// Command bench measures what people wait for, beside a baseline in the same run, and prints one table: what was measured,
-// its value, the target, the ratio to the baseline and the verdict. `make bench` builds what it needs and runs it.
+// Command bench measures what people wait for, beside a baseline in the same run, and prints one table: what was
+// measured, its value, the target, the ratio to the baseline and the verdict. `make bench` builds what it needs and
+// runs it.
 //
 // A ratio says more than a time on a machine that others use too: both sides meet the same load.
 package main
@@ -61,7 +62,8 @@ func runBench(ctx context.Context) (code int, err error) {
 	flag.IntVar(&o.starts, "starts", 5, "how often to start skyd dev")
 	flag.IntVar(&o.sweeps, "sweeps", 5, "how often to sweep over many clusters")
 	flag.StringVar(&o.bin, "bin", "bin", "where skyctl and skyd are, and below it external/")
-	flag.StringVar(&o.kit, "kit", os.Getenv("SKYCTL_TEST_RKE2"), "directory of the RKE2 release to install ($SKYCTL_TEST_RKE2)")
+	flag.StringVar(&o.kit, "kit", os.Getenv("SKYCTL_TEST_RKE2"),
+		"directory of the RKE2 release to install ($SKYCTL_TEST_RKE2)")
 	flag.Parse()
 	if flag.NArg() > 0 || o.rounds < 1 || o.spawns < 1 || o.starts < 1 || o.sweeps < 1 {
 		return 2, errors.New("it takes flags alone, and counts from 1: see -help")
@@ -128,7 +130,8 @@ func newBench(o options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bench{options: o, dir: dir, id: strings.ToLower(strings.TrimPrefix(filepath.Base(dir), "skyctl-bench-"))}, nil
+	return &bench{options: o, dir: dir, id: strings.ToLower(strings.TrimPrefix(filepath.Base(dir), "skyctl-bench-"))},
+		nil
 }
 
 // addCleanup has something done at the end, the last first.

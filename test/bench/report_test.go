@@ -24,7 +24,8 @@ func TestRatioComparesMedians(t *testing.T) {
 }
 
 func TestOnlyAMissedTargetFailsAStrictRun(t *testing.T) {
-	met, miss, plain := resultRow{what: "a", target: "under 1 ms", met: true}, resultRow{what: "b", target: "under 1 ms"}, resultRow{what: "c"}
+	met, miss, plain := resultRow{what: "a", target: "under 1 ms", met: true}, resultRow{what: "b",
+		target: "under 1 ms"}, resultRow{what: "c"}
 	if anyTargetMissed([]resultRow{met, plain}) {
 		t.Error("a row without a target counts as missed")
 	}

@@ -28,11 +28,11 @@ const (
 	// deathCount is how many machines die, at any time of deathInterval, which is the one between sweeps.
 	deathCount    = 20
 	deathInterval = 30 * time.Second
-	// nodeReadyLag is how long after its machine's death a Node is still Ready. Kubernetes gives a kubelet 40 to 50 s; until then
-	// the planner takes the cloud's listing for one that may be behind.
+	// nodeReadyLag is how long after its machine's death a Node is still Ready. Kubernetes gives a kubelet 40 to 50 s;
+	// until then the planner takes the cloud's listing for one that may be behind.
 	nodeReadyLag = 10 * time.Second
-	// sshProbeWait is how long the planner then waits for a machine to answer over SSH before it believes the listing: 3 s, once when a
-	// sweep comes by, and once more when the repair begins.
+	// sshProbeWait is how long the planner then waits for a machine to answer over SSH before it believes the listing:
+	// 3 s, once when a sweep comes by, and once more when the repair begins.
 	sshProbeWait = 6 * time.Second
 	// deathLimit bounds the wait for all that died to be replaced.
 	deathLimit = 5 * time.Minute
@@ -49,8 +49,8 @@ type sweepBench struct {
 	ops      *client.Client
 }
 
-// measureSweep has a skyd dev sweep over many healthy clusters, in turn with the same questions asked by client-go alone;
-// and then has machines of some die.
+// measureSweep has a skyd dev sweep over many healthy clusters, in turn with the same questions asked by client-go
+// alone; and then has machines of some die.
 func measureSweep(ctx context.Context, b *bench) ([]resultRow, error) {
 	s, err := b.newSweepBench(ctx)
 	if err != nil {
@@ -101,12 +101,14 @@ func (s *sweepBench) measureOneSweep(ctx context.Context, m *sweepSamples) error
 	m.events.addValue(float64(n))
 	now, err := readProcessorMillis(s.pid)
 	m.worked.addValue(now - busy)
-	if err := errors.Join(err, m.resident.addProcessMemory(s.pid, "VmRSS"), m.peak.addProcessMemory(s.pid, "VmHWM")); err != nil {
+	if err := errors.Join(err, m.resident.addProcessMemory(s.pid, "VmRSS"),
+		m.peak.addProcessMemory(s.pid, "VmHWM")); err != nil {
 		return err
 	}
 	if s.trace {
 		last := len(m.took) - 1
-		s.logProgress("  swept in %.2f s, of which skyd worked %.2f s, with %.0f MB at the end; plainly asked in %.2f s",
+		s.logProgress("  swept in %.2f s, of which skyd worked %.2f s, with %.0f MB at the end; plainly asked in "+
+			"%.2f s",
 			m.took[last]/1000, m.worked[last]/1000, m.resident[last], m.base[last]/1000)
 	}
 	return nil
@@ -114,20 +116,26 @@ func (s *sweepBench) measureOneSweep(ctx context.Context, m *sweepSamples) error
 
 func (m *sweepSamples) toRows() []resultRow {
 	const name = "client-go asking the same"
-	wait := (deathInterval + deathInterval/10 + nodeReadyLag + sshProbeWait).Seconds() // an interval has a jitter of a tenth
+	// an interval has a jitter of a tenth
+	wait := (deathInterval + deathInterval/10 + nodeReadyLag + sshProbeWait).Seconds()
 	last := m.resident[len(m.resident)-1]
 	growth := last / m.resident[0]
 	return []resultRow{
-		{what: fmt.Sprintf("a sweep over %d healthy clusters", fleetClusters), value: m.took.formatSeconds(), target: fmt.Sprintf("under %d s", sweepTarget),
-			ratio: m.took.formatRatio(m.base, name), met: m.took.maxValue() < sweepTarget*1000},
+		{what: fmt.Sprintf("a sweep over %d healthy clusters", fleetClusters), value: m.took.formatSeconds(),
+			target: fmt.Sprintf("under %d s", sweepTarget),
+			ratio:  m.took.formatRatio(m.base, name), met: m.took.maxValue() < sweepTarget*1000},
 		{what: "processor time of skyd dev meanwhile", value: m.worked.formatSeconds()},
-		{what: "events in its history", value: fmt.Sprintf("%.0f (%.0f-%.0f, n=%d)", m.events.median(), m.events.minValue(), m.events.maxValue(), len(m.events)),
+		{what: "events in its history", value: fmt.Sprintf("%.0f (%.0f-%.0f, n=%d)", m.events.median(),
+			m.events.minValue(), m.events.maxValue(), len(m.events)),
 			target: fmt.Sprintf("under %d", historyTarget), met: m.events.maxValue() < historyTarget},
-		{what: "skyd dev at its most, resident", value: m.peak.formatMegabytes(), target: fmt.Sprintf("under %d MB", residentTarget),
-			ratio: m.peak.formatRatio(m.before, "what it was before"), met: m.peak.maxValue() < residentTarget},
+		{what: "skyd dev at its most, resident", value: m.peak.formatMegabytes(),
+			target: fmt.Sprintf("under %d MB", residentTarget),
+			ratio:  m.peak.formatRatio(m.before, "what it was before"), met: m.peak.maxValue() < residentTarget},
 		{what: fmt.Sprintf("skyd dev after sweep %d, resident", len(m.resident)), value: fmt.Sprintf("%.0f MB", last),
-			target: fmt.Sprintf("at most %.1f x after sweep 1", growthTarget), ratio: fmt.Sprintf("%.2f x after sweep 1", growth), met: growth <= growthTarget},
-		{what: fmt.Sprintf("from a worker's death to its repair, a sweep every %.0f s", deathInterval.Seconds()), value: m.begun.formatSeconds(),
+			target: fmt.Sprintf("at most %.1f x after sweep 1", growthTarget),
+			ratio:  fmt.Sprintf("%.2f x after sweep 1", growth), met: growth <= growthTarget},
+		{what: fmt.Sprintf("from a worker's death to its repair, a sweep every %.0f s", deathInterval.Seconds()),
+			value:  m.begun.formatSeconds(),
 			target: fmt.Sprintf("at most %.0f s", wait), met: m.begun.maxValue() <= wait*1000},
 		{what: "from a worker's death to the launch of another", value: m.launched.formatSeconds()},
 		{what: "baseline: " + name + ", 64 at a time", value: m.base.formatSeconds()},
@@ -147,7 +155,8 @@ func (b *bench) newSweepBench(ctx context.Context) (*sweepBench, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.newInstallation("sweep", "DOCKER_HOST="+f.engine.address, "SKYCTL_DOCKER_NETWORK="+network, "SKYCTL_RECONCILE_INTERVAL="+deathInterval.String())
+	p, err := b.newInstallation("sweep", "DOCKER_HOST="+f.engine.address, "SKYCTL_DOCKER_NETWORK="+network,
+		"SKYCTL_RECONCILE_INTERVAL="+deathInterval.String())
 	if err != nil {
 		return nil, err
 	}
@@ -196,11 +205,12 @@ func (s *sweepBench) pauseSweeps(ctx context.Context) error {
 	}
 }
 
-// runSweep runs a sweep and returns how many events its history has. It is an error where that did not look at everything, or
-// found anything wrong.
+// runSweep runs a sweep and returns how many events its history has. It is an error where that did not look at
+// everything, or found anything wrong.
 func (s *sweepBench) runSweep(ctx context.Context) (int64, error) {
 	asked := s.fleet.asked.Load()
-	run, err := s.temporal.ExecuteWorkflow(ctx, sdkclient.StartWorkflowOptions{TaskQueue: s.cfg.Temporal.TaskQueue}, api.WorkflowSweep, api.SweepInput{})
+	run, err := s.temporal.ExecuteWorkflow(ctx, sdkclient.StartWorkflowOptions{TaskQueue: s.cfg.Temporal.TaskQueue},
+		api.WorkflowSweep, api.SweepInput{})
 	if err != nil {
 		return 0, err
 	}
@@ -209,9 +219,12 @@ func (s *sweepBench) runSweep(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	asked = s.fleet.asked.Load() - asked
-	if r.Looked != fleetClusters || asked < fleetClusters || len(r.Drifted) > 0 || len(r.Orphans) > 0 || len(r.Unasked)+len(r.Failed) > 0 {
-		return 0, fmt.Errorf("the sweep looked at %d clusters of %d and asked APIs %d times; it found %d that drift, %d orphans, and could not ask %v, and failed at %v: %+v; tried again: %v",
-			r.Looked, fleetClusters, asked, len(r.Drifted), len(r.Orphans), r.Unasked, r.Failed, r.Drifted[:min(3, len(r.Drifted))], s.listRetryReasons(ctx, run))
+	if r.Looked != fleetClusters || asked < fleetClusters || len(r.Drifted) > 0 || len(r.Orphans) > 0 ||
+		len(r.Unasked)+len(r.Failed) > 0 {
+		return 0, fmt.Errorf("the sweep looked at %d clusters of %d and asked APIs %d times; it found %d that "+
+			"drift, %d orphans, and could not ask %v, and failed at %v: %+v; tried again: %v",
+			r.Looked, fleetClusters, asked, len(r.Drifted), len(r.Orphans), r.Unasked, r.Failed, r.Drifted[:min(3,
+				len(r.Drifted))], s.listRetryReasons(ctx, run))
 	}
 	if again := s.listRetryReasons(ctx, run); len(again) > 0 {
 		s.logProgress("  activities of the sweep were tried again, which counts in its time: %v", again)
@@ -226,7 +239,8 @@ func (s *sweepBench) runSweep(ctx context.Context) (int64, error) {
 // listRetryReasons says why activities of a run were tried again.
 func (s *sweepBench) listRetryReasons(ctx context.Context, run sdkclient.WorkflowRun) []string {
 	var why []string
-	events := s.temporal.GetWorkflowHistory(ctx, run.GetID(), run.GetRunID(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := s.temporal.GetWorkflowHistory(ctx, run.GetID(), run.GetRunID(), false,
+		enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		if err != nil {
@@ -239,8 +253,8 @@ func (s *sweepBench) listRetryReasons(ctx context.Context, run sdkclient.Workflo
 	return why
 }
 
-// measureMachineDeaths lets a worker each of some clusters die at different times of an interval, and measures how long it takes
-// until its repair begins, and until another machine is asked for.
+// measureMachineDeaths lets a worker each of some clusters die at different times of an interval, and measures how long
+// it takes until its repair begins, and until another machine is asked for.
 func (s *sweepBench) measureMachineDeaths(ctx context.Context) (launched, begun sample, err error) {
 	s.logProgress("  %d machines die", deathCount)
 	if _, err := s.ops.ResumeReconcile(ctx, ""); err != nil {
@@ -268,7 +282,8 @@ func (s *sweepBench) measureMachineDeaths(ctx context.Context) (launched, begun 
 	return launches, begins, s.pauseSweeps(ctx)
 }
 
-// killWorker takes the last worker from a cluster and returns how many milliseconds later its repair began, and another was launched.
+// killWorker takes the last worker from a cluster and returns how many milliseconds later its repair began, and another
+// was launched.
 func (s *sweepBench) killWorker(ctx context.Context, cluster int) (launched, begun float64, err error) {
 	m := s.fleet.members[cluster]
 	victim := m.machines[fleetNodes-1]
@@ -296,7 +311,9 @@ func (s *sweepBench) killWorker(ctx context.Context, cluster int) (launched, beg
 	if err != nil {
 		return 0, 0, err
 	}
-	i := slices.IndexFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Action.Machine == victim.Name && r.Action.Kind == api.ActionReplace })
+	i := slices.IndexFunc(c.Status.Repairs, func(r api.Repair) bool {
+		return r.Action.Machine == victim.Name && r.Action.Kind == api.ActionReplace
+	})
 	if i < 0 {
 		return 0, 0, fmt.Errorf("%s is launched again, and no repair is on record: %+v", victim.Name, c.Status.Repairs)
 	}

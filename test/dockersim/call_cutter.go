@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Cutter stands between a process and an engine, and kills the process at one of its calls: from then on nothing that it does
-// reaches the engine.
+// Cutter stands between a process and an engine, and kills the process at one of its calls: from then on nothing that
+// it does reaches the engine.
 type Cutter struct {
 	// Engine is what answers until then.
 	Engine http.Handler

@@ -82,7 +82,8 @@ func (e *Engine) serveContainerCreate(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, "No such image: "+body.Image)
 		return
 	case name != "" && e.findContainer(name) != nil:
-		writeError(w, http.StatusConflict, fmt.Sprintf("Conflict. The container name %q is already in use by container %q.", "/"+name, e.findContainer(name).id))
+		writeError(w, http.StatusConflict, fmt.Sprintf(
+			"Conflict. The container name %q is already in use by container %q.", "/"+name, e.findContainer(name).id))
 		return
 	}
 	h := &host{
@@ -230,7 +231,8 @@ func (e *Engine) listContainers(want map[string][]string) []container.Summary {
 		if !named || !meant || !matchesLabels(h.labels, want["label"]) {
 			continue
 		}
-		s := container.Summary{ID: h.id, Names: []string{"/" + h.name}, Image: h.image, Labels: h.labels, State: h.state, Created: h.created}
+		s := container.Summary{ID: h.id, Names: []string{"/" + h.name}, Image: h.image, Labels: h.labels,
+			State: h.state, Created: h.created}
 		s.NetworkSettings = &container.NetworkSettingsSummary{Networks: e.endpointSettings(h)}
 		found = append(found, s)
 	}
@@ -255,8 +257,9 @@ func (e *Engine) endpointSettings(h *host) map[string]*network.EndpointSettings 
 
 func (e *Engine) inspectContainer(h *host) container.InspectResponse {
 	return container.InspectResponse{
-		ContainerJSONBase: &container.ContainerJSONBase{ID: h.id, Name: "/" + h.name, State: &container.State{Status: h.state}},
-		Config:            &container.Config{Labels: h.labels},
-		NetworkSettings:   &container.NetworkSettings{Networks: e.endpointSettings(h)},
+		ContainerJSONBase: &container.ContainerJSONBase{ID: h.id, Name: "/" + h.name,
+			State: &container.State{Status: h.state}},
+		Config:          &container.Config{Labels: h.labels},
+		NetworkSettings: &container.NetworkSettings{Networks: e.endpointSettings(h)},
 	}
 }

@@ -1,6 +1,7 @@
-// Package dockersim plays a Docker engine over its HTTP API, as far as the docker cloud asks one, and cuts callers off at a
-// given call. A host that is started is no more than an SSH banner at a loopback address. What an engine decides (names,
-// addresses, what is in use) it decides as the real one does; the tests of pkg/cloud/docker hold both to the same.
+// Package dockersim plays a Docker engine over its HTTP API, as far as the docker cloud asks one, and cuts callers off
+// at a given call. A host that is started is no more than an SSH banner at a loopback address. What an engine decides
+// (names, addresses, what is in use) it decides as the real one does; the tests of pkg/cloud/docker hold both to the
+// same.
 package dockersim
 
 import (
@@ -62,7 +63,8 @@ type bridgeNetwork struct {
 
 // NewEngine makes an engine that has the images of these names.
 func NewEngine(images ...string) *Engine {
-	e := &Engine{images: map[string]map[string]string{}, volumes: map[string]map[string]string{}, octet: byte(1 + mathrand.IntN(120)), now: time.Now()}
+	e := &Engine{images: map[string]map[string]string{}, volumes: map[string]map[string]string{},
+		octet: byte(1 + mathrand.IntN(120)), now: time.Now()}
 	for _, name := range images {
 		e.images[name] = nil
 	}
@@ -112,7 +114,8 @@ func (e *Engine) RemoveContainer(name string) error {
 	return nil
 }
 
-// ServeOnSocket serves the API on a socket in a directory until the test's end, and returns the address as DOCKER_HOST has it.
+// ServeOnSocket serves the API on a socket in a directory until the test's end, and returns the address as DOCKER_HOST
+// has it.
 func ServeOnSocket(dir string, h http.Handler) (host string, stop func(), err error) {
 	socket := filepath.Join(dir, newID()[:8]+".sock")
 	l, err := net.Listen("unix", socket) //nolint:noctx // at once
@@ -149,7 +152,8 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "_ping":
 		_, _ = w.Write([]byte("OK"))
 	case "info":
-		writeJSON(w, http.StatusOK, map[string]any{"ServerVersion": "20.10.24", "NCPU": 8, "MemTotal": 32 << 30, "OSType": "linux"})
+		writeJSON(w, http.StatusOK, map[string]any{"ServerVersion": "20.10.24", "NCPU": 8, "MemTotal": 32 << 30,
+			"OSType": "linux"})
 	case "images":
 		e.serveImages(w, r, parts[1:])
 	case "containers":
@@ -358,7 +362,8 @@ func (e *Engine) serveNetworkCreate(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	} else {
-		for n.subnet = ""; n.subnet == "" || slices.ContainsFunc(e.networks, func(other *bridgeNetwork) bool { return other.subnet == n.subnet }); {
+		for n.subnet = ""; n.subnet == "" || slices.ContainsFunc(e.networks,
+			func(other *bridgeNetwork) bool { return other.subnet == n.subnet }); {
 			n.subnet = fmt.Sprintf("127.%d.", 193+(int(e.octet)+e.subnets)%60)
 			e.subnets++
 		}
@@ -378,8 +383,10 @@ func (e *Engine) findNetwork(name string) *bridgeNetwork {
 
 func (e *Engine) inspectNetwork(n *bridgeNetwork) network.Inspect {
 	s := network.Inspect{
-		Name: n.name, ID: n.id, Created: n.created, Driver: "bridge", Labels: n.labels, Containers: map[string]network.EndpointResource{},
-		IPAM: network.IPAM{Config: []network.IPAMConfig{{Subnet: n.subnet + "0.0/16", Gateway: n.subnet + "0.1"}}},
+		Name: n.name, ID: n.id, Created: n.created, Driver: "bridge", Labels: n.labels,
+		Containers: map[string]network.EndpointResource{},
+		IPAM: network.IPAM{Config: []network.IPAMConfig{{Subnet: n.subnet + "0.0/16", Gateway: n.subnet +
+			"0.1"}}},
 	}
 	for _, h := range e.containers {
 		if at := h.networks[n.id]; at != nil && at.address != "" {
@@ -413,7 +420,8 @@ func (e *Engine) StartContainer(name string) error {
 	return nil
 }
 
-// MakeLegacyContainer makes a host one of the versions that fixed no addresses and labelled no volumes. It has to be stopped.
+// MakeLegacyContainer makes a host one of the versions that fixed no addresses and labelled no volumes. It has to be
+// stopped.
 func (e *Engine) MakeLegacyContainer(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

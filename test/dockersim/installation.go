@@ -43,7 +43,8 @@ type Installation struct {
 	keys map[string][]byte
 }
 
-// NewInstallation makes an installation on a simulated engine; the image of the hosts is there already where it is named.
+// NewInstallation makes an installation on a simulated engine; the image of the hosts is there already where it is
+// named.
 func NewInstallation(t testing.TB, image string) (*Installation, *Engine) {
 	t.Helper()
 	images := []string{baseImage}
@@ -57,7 +58,8 @@ func NewInstallation(t testing.TB, image string) (*Installation, *Engine) {
 
 // NewInstallationOn makes an installation on an engine.
 func NewInstallationOn(t testing.TB, b Backend, image string) *Installation {
-	return &Installation{T: t, Backend: b, Dir: t.TempDir(), ID: "test-" + strings.ToLower(rand.Text()[:6]), Image: image, keys: map[string][]byte{}}
+	return &Installation{T: t, Backend: b, Dir: t.TempDir(), ID: "test-" + strings.ToLower(rand.Text()[:6]),
+		Image: image, keys: map[string][]byte{}}
 }
 
 // RequireNoError fails the test where there is an error.
@@ -94,7 +96,8 @@ func (i *Installation) MachineName(cluster string, n int) string {
 
 // MachineTarget is a machine of a cluster.
 func (i *Installation) MachineTarget(cluster string, n int) cloud.Target {
-	return cloud.Target{Owner: i.ClusterOwner(cluster), Name: i.MachineName(cluster, n), Index: n, Incarnation: fmt.Sprintf("inc%d", n)}
+	return cloud.Target{Owner: i.ClusterOwner(cluster), Name: i.MachineName(cluster, n), Index: n,
+		Incarnation: fmt.Sprintf("inc%d", n)}
 }
 
 // NewLaunchRequest asks for a machine of a cluster; asked again it is the same.
@@ -111,13 +114,15 @@ func (i *Installation) NewLaunchRequest(cluster string, n int) cloud.LaunchReque
 	signer, err := ssh.ParsePrivateKey(i.keys[target.Name])
 	i.RequireNoError(err)
 	return cloud.LaunchRequest{
-		Owner: target.Owner, Name: target.Name, Index: n, Incarnation: target.Incarnation, Placement: api.Placement{CPUs: 1, MemoryGiB: 1},
+		Owner: target.Owner, Name: target.Name, Index: n, Incarnation: target.Incarnation,
+		Placement:     api.Placement{CPUs: 1, MemoryGiB: 1},
 		AuthorizedKey: string(ssh.MarshalAuthorizedKey(signer.PublicKey())), HostKey: i.keys[target.Name],
 	}
 }
 
 // LaunchMachine launches a machine, and waits until it is up.
-func (i *Installation) LaunchMachine(ctx context.Context, c *docker.Cloud, cluster string, n int) (cloud.Machine, error) {
+func (i *Installation) LaunchMachine(ctx context.Context, c *docker.Cloud, cluster string, n int) (cloud.Machine,
+	error) {
 	req := i.NewLaunchRequest(cluster, n)
 	ref, err := c.SubmitLaunch(ctx, req)
 	if err != nil {

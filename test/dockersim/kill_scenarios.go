@@ -42,9 +42,10 @@ func KillScenarios() []KillScenario {
 		{Name: "a terminate", before: launch, do: func(ctx context.Context, i *Installation, c *docker.Cloud) error {
 			return i.TerminateCluster(ctx, c, "pc", 1)
 		}},
-		{Name: "a removal of the host image", Builds: true, do: func(ctx context.Context, _ *Installation, c *docker.Cloud) error {
-			return c.RemoveImage(ctx)
-		}},
+		{Name: "a removal of the host image", Builds: true,
+			do: func(ctx context.Context, _ *Installation, c *docker.Cloud) error {
+				return c.RemoveImage(ctx)
+			}},
 	}
 }
 
@@ -65,9 +66,9 @@ func startElsewhere(ctx context.Context, i *Installation, c *docker.Cloud) error
 	return err
 }
 
-// Run has a process die at a call, and another one go on: with the same again, as an operation that was interrupted, or with the
-// next things that anybody wants. Whoever comes next creates and deletes, and nothing is left. It returns the calls that the first
-// one made; at call 0 it lives.
+// Run has a process die at a call, and another one go on: with the same again, as an operation that was interrupted, or
+// with the next things that anybody wants. Whoever comes next creates and deletes, and nothing is left. It returns the
+// calls that the first one made; at call 0 it lives.
 func (k KillScenario) Run(t testing.TB, i *Installation, at int, after, again bool) []string {
 	t.Helper()
 	if k.before != nil {
@@ -88,7 +89,8 @@ func (k KillScenario) Run(t testing.TB, i *Installation, at int, after, again bo
 	i.createAndDelete(next)
 	if t.Failed() {
 		calls := cutter.RecordedCalls()
-		t.Errorf("killed at call %d (%s), after the engine had done it: %v, tried again: %v", at, calls[len(calls)-1], after, again)
+		t.Errorf("killed at call %d (%s), after the engine had done it: %v, tried again: %v", at, calls[len(calls)-1],
+			after, again)
 	}
 	return cutter.RecordedCalls()
 }

@@ -141,20 +141,25 @@ func TestMachinesOfNoClusterAreFoundAndRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.run("pause", "reconcile")                                 // or the sweep is quicker than a person
-	gone := func(index, incarnation string) map[string]string { // with another machine's incarnation it would be a copy of it
+	i.run("pause", "reconcile") // or the sweep is quicker than a person
+	// with another machine's incarnation it would be a copy of it
+	gone := func(index, incarnation string) map[string]string {
 		return map[string]string{
-			"skyctl-cluster": "gone", "skyctl-cluster-uid": "uid-of-gone", "skyctl-index": index, "skyctl-incarnation": incarnation,
+			"skyctl-cluster": "gone", "skyctl-cluster-uid": "uid-of-gone", "skyctl-index": index,
+			"skyctl-incarnation": incarnation,
 		}
 	}
 	i.plant("sky-gone-0", host.Config.Image, host.Config.Labels, gone("0", "gone0"))
-	strangers := map[string]string{"skyctl-installation": "somebody-else", "skyctl-cluster": "gone", "skyctl-cluster-uid": "uid-of-gone"}
+	strangers := map[string]string{"skyctl-installation": "somebody-else", "skyctl-cluster": "gone",
+		"skyctl-cluster-uid": "uid-of-gone"}
 	i.plant("sky-strangers-0", host.Config.Image, host.Config.Labels, strangers)
 	t.Cleanup(func() {
-		_ = i.docker.ContainerRemove(context.Background(), "sky-strangers-0", container.RemoveOptions{Force: true, RemoveVolumes: true})
+		_ = i.docker.ContainerRemove(context.Background(), "sky-strangers-0",
+			container.RemoveOptions{Force: true, RemoveVolumes: true})
 	})
 	out := i.run("get", "orphans").stdout
-	if !strings.Contains(out, "sky-gone-0") || strings.Contains(out, "sky-strangers-0") || strings.Contains(out, "sky-other-0") {
+	if !strings.Contains(out, "sky-gone-0") || strings.Contains(out, "sky-strangers-0") ||
+		strings.Contains(out, "sky-other-0") {
 		t.Errorf("orphans:\n%s", out)
 	}
 	i.run("delete", "orphans", "--yes")
@@ -184,7 +189,8 @@ func signShort(t *testing.T, ca pki.Pair, life time.Duration) (cert, keyPEM []by
 		t.Fatal(err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life),
+		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(life),
 		Subject:  pkix.Name{CommonName: "system:admin", Organization: []string{"system:masters"}},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, authority.Leaf, key.Public(), authority.PrivateKey)
@@ -195,5 +201,6 @@ func signShort(t *testing.T, ca pki.Pair, life time.Duration) (cert, keyPEM []by
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }

@@ -72,7 +72,8 @@ func (i *installation) kubectl(cluster string, args ...string) string {
 // checkAllocatable holds the nodes to what was asked for, whatever the machine below them has.
 func (i *installation) checkAllocatable(cluster string) {
 	i.t.Helper()
-	out := i.kubectl(cluster, "get", "nodes", "-o", `jsonpath={range .items[*]}{.status.allocatable.cpu} {.status.allocatable.memory}{"\n"}{end}`)
+	out := i.kubectl(cluster, "get", "nodes", "-o",
+		`jsonpath={range .items[*]}{.status.allocatable.cpu} {.status.allocatable.memory}{"\n"}{end}`)
 	for line := range strings.Lines(out) {
 		var cpu, memory string
 		if _, err := fmt.Sscan(line, &cpu, &memory); err != nil {
@@ -108,20 +109,24 @@ func (i *installation) checkPrivate(cluster string) {
 // checkPage runs a web server on each node and fetches a page from each of them, from another node.
 func (i *installation) checkPage(cluster string) {
 	i.t.Helper()
-	for k, node := range strings.Fields(i.kubectl(cluster, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}")) {
+	for k, node := range strings.Fields(i.kubectl(cluster, "get", "nodes", "-o",
+		"jsonpath={.items[*].metadata.name}")) {
 		pod := fmt.Sprintf("hello-%d", k)
 		overrides, err := json.Marshal(map[string]any{"spec": map[string]any{"nodeName": node}})
 		if err != nil {
 			i.t.Fatal(err)
 		}
-		i.kubectl(cluster, "run", pod, "--image", "docker.io/skyctl/hello:kit", "--image-pull-policy", "Never", "--port", "8080",
+		i.kubectl(cluster, "run", pod, "--image", "docker.io/skyctl/hello:kit", "--image-pull-policy", "Never",
+			"--port", "8080",
 			"--overrides", string(overrides))
 		i.kubectl(cluster, "wait", "--for=condition=Ready", "--timeout=90s", "pod/"+pod)
 	}
 	for k := range 3 {
-		ip := strings.TrimSpace(i.kubectl(cluster, "get", "pod", fmt.Sprintf("hello-%d", k), "-o", "jsonpath={.status.podIP}"))
+		ip := strings.TrimSpace(i.kubectl(cluster, "get", "pod", fmt.Sprintf("hello-%d", k), "-o",
+			"jsonpath={.status.podIP}"))
 		for n := range 3 {
-			out, err := i.onHost(fmt.Sprintf("sky-%s-%d", cluster, n), "curl", "-sS", "--max-time", "10", "http://"+ip+":8080/")
+			out, err := i.onHost(fmt.Sprintf("sky-%s-%d", cluster, n), "curl", "-sS", "--max-time", "10",
+				"http://"+ip+":8080/")
 			if err != nil || !strings.Contains(out, fmt.Sprintf("hello-%d", k)) {
 				i.t.Errorf("pod hello-%d from machine %d: %v: %s", k, n, err, out)
 			}
@@ -212,9 +217,11 @@ func TestNothingOfAnotherIsTouched(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Cleanup(func() {
-		_ = i.docker.ContainerRemove(context.Background(), "sky-taken-1", container.RemoveOptions{Force: true, RemoveVolumes: true})
+		_ = i.docker.ContainerRemove(context.Background(), "sky-taken-1",
+			container.RemoveOptions{Force: true, RemoveVolumes: true})
 	})
-	if r := i.create("taken", "--num_nodes", "2", "--wait"); r.code != 1 || !strings.Contains(r.stderr+r.stdout, "sky-taken-1") {
+	if r := i.create("taken", "--num_nodes", "2", "--wait"); r.code != 1 ||
+		!strings.Contains(r.stderr+r.stdout, "sky-taken-1") {
 		t.Errorf("exit %d, want 1 naming the machine\n%s", r.code, r.stderr)
 	}
 	c := i.cluster("taken")

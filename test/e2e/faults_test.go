@@ -103,7 +103,8 @@ func TestKeptMachinesAreGoneOnWith(t *testing.T) {
 	if len(before) != 2 {
 		t.Fatalf("%d machines kept, want 2", len(before))
 	}
-	if out, err := i.onHost("sky-kept-1", "sh", "-c", "rm /etc/systemd/system/rke2-agent.service && systemctl daemon-reload"); err != nil {
+	if out, err := i.onHost("sky-kept-1", "sh", "-c",
+		"rm /etc/systemd/system/rke2-agent.service && systemctl daemon-reload"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if r := i.create("kept", "--num_nodes", "2", "--wait"); r.code != 0 {

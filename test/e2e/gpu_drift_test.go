@@ -15,8 +15,8 @@ func open(c api.Cluster) bool {
 	return slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Ended.IsZero() })
 }
 
-// reconciled asks for a reconcile, and again where that was one too many for what works on the cluster, until it is as it
-// should be.
+// reconciled asks for a reconcile, and again where that was one too many for what works on the cluster, until it is as
+// it should be.
 func (w *gpuWorld) reconciled(what string, holds func(api.Cluster) bool) api.Cluster {
 	w.t.Helper()
 	var asked time.Time
@@ -35,8 +35,8 @@ func (w *gpuWorld) reconciled(what string, holds func(api.Cluster) bool) api.Clu
 // askAgain is how long a repair that was asked for has to begin.
 const askAgain = 10 * time.Second
 
-// inSync waits until every accelerator is offered again, by the sweep or, as a second repair of a kind is some minutes in
-// coming, by whoever asks for it. It returns once a repair of the stack that came after before has ended well.
+// inSync waits until every accelerator is offered again, by the sweep or, as a second repair of a kind is some minutes
+// in coming, by whoever asks for it. It returns once a repair of the stack that came after before has ended well.
 func (w *gpuWorld) inSync(before api.Cluster) api.Cluster {
 	w.t.Helper()
 	known := map[string]bool{}
@@ -48,7 +48,8 @@ func (w *gpuWorld) inSync(before api.Cluster) api.Cluster {
 		mended := slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
 			return !known[r.ID] && r.Action.Kind == api.ActionGPU && !r.Ended.IsZero() && r.Error == ""
 		})
-		return mended && len(c.Status.Drift) == 0 && !open(c) && c.Status.Phase == api.PhaseReady && ready != nil && ready.Status == api.ConditionTrue
+		return mended && len(c.Status.Drift) == 0 && !open(c) && c.Status.Phase == api.PhaseReady && ready != nil &&
+			ready.Status == api.ConditionTrue
 	})
 }
 
@@ -57,8 +58,10 @@ func (w *gpuWorld) drifted(words string) {
 	w.t.Helper()
 	w.await(gpuCluster, "seen to have drifted: "+words, func(c api.Cluster) bool {
 		told := func(s string) bool { return strings.Contains(s, words) }
-		return slices.ContainsFunc(c.Status.Drift, func(d api.Drift) bool { return d.Reason == api.DriftGPU && told(d.Message) }) ||
-			slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Action.Kind == api.ActionGPU && told(r.Action.Message) })
+		return slices.ContainsFunc(c.Status.Drift,
+			func(d api.Drift) bool { return d.Reason == api.DriftGPU && told(d.Message) }) ||
+			slices.ContainsFunc(c.Status.Repairs,
+				func(r api.Repair) bool { return r.Action.Kind == api.ActionGPU && told(r.Action.Message) })
 	})
 }
 
@@ -75,7 +78,8 @@ func (w *gpuWorld) releaseEdited(t *testing.T) {
 		"-p", `{"spec":{"valuesContent":"devicePlugin: {enabled: false}"}}`)
 	w.drifted("devicePlugin.enabled is false, should be true")
 	w.inSync(before)
-	if values := w.kubectl(gpuCluster, "-n", "kube-system", "get", "helmchart", "gpu-operator", "-o", "jsonpath={.spec.valuesContent}"); !strings.Contains(values, "containerd.sock") {
+	if values := w.kubectl(gpuCluster, "-n", "kube-system", "get", "helmchart", "gpu-operator", "-o",
+		"jsonpath={.spec.valuesContent}"); !strings.Contains(values, "containerd.sock") {
 		t.Errorf("its values are\n%s", values)
 	}
 }
@@ -84,7 +88,8 @@ func (w *gpuWorld) releaseEdited(t *testing.T) {
 func (w *gpuWorld) pluginDeleted(*testing.T) {
 	before := w.cluster(gpuCluster)
 	w.kubectl(gpuCluster, "-n", "gpu-operator", "scale", "deployment", "gpu-operator", "--replicas=0")
-	w.kubectl(gpuCluster, "-n", "gpu-operator", "wait", "--for=delete", "pod", "-l", "app=gpu-operator", "--timeout=60s")
+	w.kubectl(gpuCluster, "-n", "gpu-operator", "wait", "--for=delete", "pod", "-l", "app=gpu-operator",
+		"--timeout=60s")
 	w.kubectl(gpuCluster, "-n", "gpu-operator", "delete", "daemonset", "nvidia-device-plugin-daemonset")
 	w.drifted("the DaemonSet of the device plugin in gpu-operator was deleted")
 	w.inSync(before)
@@ -98,10 +103,12 @@ func (w *gpuWorld) allocatableGone(t *testing.T) {
 	w.drifted("node " + node + " offers 0 of 4")
 	c := w.reconciled("found to lack accelerators", func(c api.Cluster) bool {
 		return slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
-			return r.Action.Kind == api.ActionGPU && strings.Contains(r.Error, "sky-gpu-1") && strings.Contains(r.Error, "No devices were found")
+			return r.Action.Kind == api.ActionGPU && strings.Contains(r.Error, "sky-gpu-1") &&
+				strings.Contains(r.Error, "No devices were found")
 		})
 	})
-	if ready := c.Status.FindCondition(api.GPUReady); c.Status.Phase != api.PhaseReady || ready == nil || ready.Status != api.ConditionFalse {
+	if ready := c.Status.FindCondition(api.GPUReady); c.Status.Phase != api.PhaseReady || ready == nil ||
+		ready.Status != api.ConditionFalse {
 		t.Errorf("%s with %+v", c.Status.Phase, ready)
 	}
 	w.onMachine(1, "cp /root/gpus /etc/skyctl-test/gpus")
@@ -127,7 +134,8 @@ func (w *gpuWorld) workerReplaced(t *testing.T) {
 	if after.Incarnation == was.Incarnation {
 		t.Errorf("place 1 still has incarnation %s", after.Incarnation)
 	}
-	verified := w.kubectl(gpuCluster, "get", "node", after.NodeName, "-o", `jsonpath={.metadata.annotations.skyctl\.sky-shift\.org/gpu-verified} {.status.allocatable.nvidia\.com/gpu}`)
+	verified := w.kubectl(gpuCluster, "get", "node", after.NodeName, "-o",
+		`jsonpath={.metadata.annotations.skyctl\.sky-shift\.org/gpu-verified} {.status.allocatable.nvidia\.com/gpu}`)
 	if verified != after.Incarnation+" 4" {
 		t.Errorf("the new node: %q, want %q", verified, after.Incarnation+" 4")
 	}

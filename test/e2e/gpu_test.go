@@ -18,8 +18,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/gpu"
 )
 
-// gpuWorld is an installation with a SkyPilot whose AWS has machines with accelerators: Docker hosts with a real kubelet that
-// NVIDIA's driver seems to run on. The kit's stand-ins for NVIDIA's charts come from a repository of the test's own.
+// gpuWorld is an installation with a SkyPilot whose AWS has machines with accelerators: Docker hosts with a real
+// kubelet that NVIDIA's driver seems to run on. The kit's stand-ins for NVIDIA's charts come from a repository of the
+// test's own.
 type gpuWorld struct {
 	*skyWorld
 	charts *chartRepo
@@ -33,7 +34,8 @@ func newGPUs(t *testing.T) *gpuWorld {
 	t.Helper()
 	w := &gpuWorld{skyWorld: newSky(t), values: filepath.Join(t.TempDir(), "values.yaml")}
 	w.charts = serveCharts(t, w.skyWorld)
-	w.installation.env = append(w.installation.env, "SKYCTL_GPU_CHART_REPO="+w.charts.url, "SKYCTL_GPU_VALUES_FILE="+w.values,
+	w.installation.env = append(w.installation.env, "SKYCTL_GPU_CHART_REPO="+w.charts.url, "SKYCTL_GPU_VALUES_FILE="+
+		w.values,
 		"SKYCTL_RECONCILE_INTERVAL=5s", "SKYCTL_RECONCILE_NOT_READY_FOR=30s")
 	return w
 }
@@ -168,14 +170,15 @@ func TestAcceleratorsAreOfferedToPods(t *testing.T) {
 	w.delete(t, gpuCluster)
 }
 
-// fails asks for the cluster, again where it is there, and sees it end in ERROR for a reason, without its accelerators and
-// otherwise whole.
+// fails asks for the cluster, again where it is there, and sees it end in ERROR for a reason, without its accelerators
+// and otherwise whole.
 func (w *gpuWorld) fails(t *testing.T, reason string, says ...string) {
 	t.Helper()
 	var r result
 	var c api.Cluster
 	until(t, "a create that ends for a reason", func() bool {
-		r = w.tryFor(10*time.Minute, "create", "cluster", gpuCluster, "--provision", "--cloud", "aws", "--accelerators", "v100:4", "--num_nodes", "2", "--wait")
+		r = w.tryFor(10*time.Minute, "create", "cluster", gpuCluster, "--provision", "--cloud", "aws", "--accelerators",
+			"v100:4", "--num_nodes", "2", "--wait")
 		c = w.cluster(gpuCluster)
 		// A repair may still be at the cluster, and what is wrong may not have shown yet when the time was over.
 		late := c.Status.Failure != nil && c.Status.Failure.Reason == gpu.Deadline && reason != gpu.Deadline
@@ -242,7 +245,8 @@ spec:
 	c := w.reconciled("in ERROR for the second device plugin", func(c api.Cluster) bool {
 		return c.Status.Failure != nil && c.Status.Failure.Reason == gpu.SecondDevicePlugin
 	})
-	if f := c.Status.Failure; c.Status.Phase != api.PhaseError || f.Step != api.StepGPU || !strings.Contains(f.Message, "DaemonSet kube-system/nvidia-device-plugin-daemonset") {
+	if f := c.Status.Failure; c.Status.Phase != api.PhaseError || f.Step != api.StepGPU ||
+		!strings.Contains(f.Message, "DaemonSet kube-system/nvidia-device-plugin-daemonset") {
 		t.Errorf("%s, failure %+v", c.Status.Phase, f)
 	}
 	w.kubectl(gpuCluster, "-n", "kube-system", "delete", "daemonset", "nvidia-device-plugin-daemonset")
@@ -255,7 +259,8 @@ func (w *gpuWorld) tooSlow(t *testing.T) {
 func (w *gpuWorld) crashing(t *testing.T) {
 	w.restart("{}")
 	w.onMachine(1, "echo 'Error: the GPU has fallen off the bus' >/etc/skyctl-test/crash-device-plugin")
-	w.fails(t, gpu.PodFailing, "DaemonSet gpu-operator/nvidia-device-plugin-daemonset", "container nvidia-device-plugin",
+	w.fails(t, gpu.PodFailing, "DaemonSet gpu-operator/nvidia-device-plugin-daemonset",
+		"container nvidia-device-plugin",
 		w.cluster(gpuCluster).Status.Machines[1].NodeName, "Error: the GPU has fallen off the bus")
 	w.onMachine(1, "rm /etc/skyctl-test/crash-device-plugin")
 }
@@ -289,16 +294,19 @@ spec:
   containers: [{name: main, image: %q, imagePullPolicy: Never, resources: {limits: {nvidia.com/gpu: %d}}}]
 ---`, name, image, count)
 	}
-	w.apply(pod("fits", 1, gpu.DefaultTestImage) + pod("stays", 3, "docker.io/skyctl/hello:kit") + pod("too-much", 5, gpu.DefaultTestImage))
+	w.apply(pod("fits", 1, gpu.DefaultTestImage) + pod("stays", 3, "docker.io/skyctl/hello:kit") + pod("too-much", 5,
+		gpu.DefaultTestImage))
 	w.shows("the pod that fits ends well", is("Succeeded"), "get", "pod", "fits", "-o", "jsonpath={.status.phase}")
 	if log := w.kubectl(gpuCluster, "logs", "fits"); !strings.Contains(log, "on GPU-") {
 		t.Errorf("the pod does not see an accelerator:\n%s", log)
 	}
-	w.shows("the pod that asks for three of them runs", is("Running"), "get", "pod", "stays", "-o", "jsonpath={.status.phase}")
+	w.shows("the pod that asks for three of them runs", is("Running"), "get", "pod", "stays", "-o",
+		"jsonpath={.status.phase}")
 	w.shows("the pod that asks for too much has been looked at", func(out string) bool {
 		return strings.HasPrefix(out, "Pending") && strings.Contains(out, "Insufficient nvidia.com/gpu")
 	}, "get", "pod", "too-much", "-o", "jsonpath={.status.phase} {.status.conditions[0].message}")
-	if sets := w.kubectl(gpuCluster, "get", "daemonsets", "-A", "-o", "name"); strings.Count(sets, "device-plugin") != 1 {
+	if sets := w.kubectl(gpuCluster, "get", "daemonsets", "-A", "-o", "name"); strings.Count(sets,
+		"device-plugin") != 1 {
 		t.Errorf("not just one device plugin:\n%s", sets)
 	}
 	labels := w.kubectl(gpuCluster, "get", "nodes", "-l", "skyctl.sky-shift.org/accelerator=V100", "-o", "name")
@@ -323,11 +331,13 @@ func (w *gpuWorld) seen(t *testing.T) {
 		}
 	}
 	c := w.cluster(gpuCluster)
-	plugin := w.kubectl(gpuCluster, "-n", "gpu-operator", "get", "daemonset", "nvidia-device-plugin-daemonset", "-o", "jsonpath={..image}")
+	plugin := w.kubectl(gpuCluster, "-n", "gpu-operator", "get", "daemonset", "nvidia-device-plugin-daemonset", "-o",
+		"jsonpath={..image}")
 	if v := c.Status.Versions.GPUPlugin; v == "" || !strings.Contains(plugin, v) || !strings.Contains(said, v) {
 		t.Errorf("the device plugin is %q, its image is %s", v, plugin)
 	}
-	if len(c.Status.GPUs) != 2 || slices.ContainsFunc(c.Status.GPUs, func(n api.NodeGPUs) bool { return n.Expected != 4 || n.Offered != 4 }) {
+	if len(c.Status.GPUs) != 2 || slices.ContainsFunc(c.Status.GPUs,
+		func(n api.NodeGPUs) bool { return n.Expected != 4 || n.Offered != 4 }) {
 		t.Errorf("the nodes offer %+v", c.Status.GPUs)
 	}
 	w.kubectl(gpuCluster, "delete", "pod", "fits", "stays", "too-much", "--now")

@@ -65,7 +65,8 @@ func newTeam(t *testing.T) *installation {
 	t.Helper()
 	i := prepare(t)
 	chain, err := external.StartStack(t.Context(), external.Options{
-		Bins: i.bin, Dir: t.TempDir(), WorkerEnv: append(i.settings(), "HOME="+os.Getenv("HOME"), "PATH="+os.Getenv("PATH")),
+		Bins: i.bin, Dir: t.TempDir(), WorkerEnv: append(i.settings(), "HOME="+os.Getenv("HOME"),
+			"PATH="+os.Getenv("PATH")),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +92,8 @@ func prepare(t *testing.T) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &installation{t: t, bin: mustEnv(t, "SKYCTL_TEST_BIN"), docker: client, network: "skyctl-e2e-" + rand.Text()[:8]}
+	return &installation{t: t, bin: mustEnv(t, "SKYCTL_TEST_BIN"), docker: client, network: "skyctl-e2e-" +
+		rand.Text()[:8]}
 }
 
 // settings are those of the worker: which RKE2, and which network.
@@ -126,7 +128,8 @@ func (i *installation) deleteAll() {
 func (i *installation) checkEmpty() {
 	for _, c := range i.hosts("") {
 		i.t.Errorf("%s was left behind", c.Names[0])
-		_ = i.docker.ContainerRemove(context.Background(), c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+		_ = i.docker.ContainerRemove(context.Background(), c.ID,
+			container.RemoveOptions{Force: true, RemoveVolumes: true})
 	}
 	_ = i.docker.NetworkRemove(context.Background(), i.network)
 	i.docker.Close()
@@ -168,7 +171,8 @@ func (i *installation) run(args ...string) result {
 
 // create asks for a cluster on Docker hosts.
 func (i *installation) create(name string, more ...string) result {
-	args := append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "1+", "--memory", "2"}, more...)
+	args := append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "1+", "--memory",
+		"2"}, more...)
 	return i.try(args...)
 }
 

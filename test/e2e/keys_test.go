@@ -40,8 +40,8 @@ func (i *installation) store() *store.Store {
 	return s
 }
 
-// TestALostSSHKeyIsReplacedByPods needs what no simulated machine has: a kubelet and a container runtime that run a pod with the
-// machine's own shell.
+// TestALostSSHKeyIsReplacedByPods needs what no simulated machine has: a kubelet and a container runtime that run a pod
+// with the machine's own shell.
 func TestALostSSHKeyIsReplacedByPods(t *testing.T) {
 	i := newWatched(t)
 	if r := i.create("keyless", "--num_nodes", "2", "--wait"); r.code != 0 {
@@ -72,12 +72,14 @@ func TestALostSSHKeyIsReplacedByPods(t *testing.T) {
 	if err != nil || string(after) == string(before) {
 		t.Errorf("the key is the old one, or %v", err)
 	}
-	if left := i.kubectl("keyless", "get", "pods", "-A", "-l", "app.kubernetes.io/name=skyctl-authorize-key", "-o", "name"); strings.TrimSpace(left) != "" {
+	if left := i.kubectl("keyless", "get", "pods", "-A", "-l", "app.kubernetes.io/name=skyctl-authorize-key", "-o",
+		"name"); strings.TrimSpace(left) != "" {
 		t.Errorf("pods are left:\n%s", left)
 	}
 	// The new key and token serve: a worker is replaced with them.
 	worker := i.cluster("keyless").Status.Machines[1]
-	if err := i.docker.ContainerRemove(t.Context(), worker.Name, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+	if err := i.docker.ContainerRemove(t.Context(), worker.Name,
+		container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		t.Fatal(err)
 	}
 	i.await("keyless", "whole again", func(c api.Cluster) bool {

@@ -27,7 +27,8 @@ func TestAPortThatRejectsAWorkerEndsTheCreateEarly(t *testing.T) {
 	i.rule("sky-closed-0", "-p", "tcp", "--dport", "9345", "!", "-i", "lo", "-j", "REJECT")
 	c := i.await("closed", "ERROR", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseError })
 	f := c.Status.Failure
-	if f == nil || f.Machine != "sky-closed-1" || f.Reason != "PortClosed" || !strings.Contains(f.Message, "can't reach port 9345/tcp of sky-closed-0") {
+	if f == nil || f.Machine != "sky-closed-1" || f.Reason != "PortClosed" ||
+		!strings.Contains(f.Message, "can't reach port 9345/tcp of sky-closed-0") {
 		t.Fatalf("failure: %+v", f)
 	}
 	if n := len(i.hosts("closed")); n != 0 {
@@ -73,7 +74,8 @@ func deadProxy(t *testing.T) (address string, asked func() string) {
 func TestAProxyIsNoWayToAClustersOwnMachines(t *testing.T) {
 	i := newWatched(t)
 	proxy, asked := deadProxy(t)
-	i.env = append(i.env, "HTTPS_PROXY=http://"+proxy, "HTTP_PROXY=http://"+proxy, "https_proxy=http://"+proxy, "NO_PROXY=", "no_proxy=")
+	i.env = append(i.env, "HTTPS_PROXY=http://"+proxy, "HTTP_PROXY=http://"+proxy, "https_proxy=http://"+proxy,
+		"NO_PROXY=", "no_proxy=")
 	if r := i.create("kept", "--num_nodes", "3"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -86,7 +88,8 @@ func TestAProxyIsNoWayToAClustersOwnMachines(t *testing.T) {
 	}
 	i.awaitReady("kept")
 	i.inSync()
-	if _, err := i.onHost("sky-kept-1", "grep", "-q", "NO_PROXY=.*10.43.0.0/16", "/etc/rancher/rke2/skyctl-proxy.env"); err != nil {
+	if _, err := i.onHost("sky-kept-1", "grep", "-q", "NO_PROXY=.*10.43.0.0/16",
+		"/etc/rancher/rke2/skyctl-proxy.env"); err != nil {
 		t.Errorf("RKE2 on a worker was not told what the machine's proxy is not for: %v", err)
 	}
 	if line := asked(); line != "" {

@@ -20,7 +20,8 @@ import (
 func newWatched(t *testing.T) *installation {
 	t.Helper()
 	i := newInstallation(t)
-	i.env = append(i.env, "SKYCTL_RECONCILE_INTERVAL=5s", "SKYCTL_RECONCILE_NOT_READY_FOR=15s", "SKYCTL_RECONCILE_ORPHAN_GRACE=5s")
+	i.env = append(i.env, "SKYCTL_RECONCILE_INTERVAL=5s", "SKYCTL_RECONCILE_NOT_READY_FOR=15s",
+		"SKYCTL_RECONCILE_ORPHAN_GRACE=5s")
 	return i
 }
 
@@ -29,7 +30,8 @@ func TestAClusterIsKeptAsItWasAskedFor(t *testing.T) {
 	if r := i.create("kept", "--num_nodes", "3", "--wait"); r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	// Each kind of repair is asked for once on a place, as the second one waits for some minutes; where not, in a hurry.
+	// Each kind of repair is asked for once on a place, as the second one waits for some minutes; where not, in a
+	// hurry.
 	for _, row := range []struct {
 		drift string
 		run   func(*testing.T, *installation)
@@ -59,7 +61,8 @@ func (i *installation) inSync() api.Cluster {
 	c := i.await("kept", "in sync", func(c api.Cluster) bool {
 		in := c.Status.FindCondition(api.InSync)
 		open := slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Ended.IsZero() })
-		return c.Status.Phase == api.PhaseReady && len(c.Status.Drift) == 0 && in != nil && in.Status == api.ConditionTrue && !open
+		return c.Status.Phase == api.PhaseReady && len(c.Status.Drift) == 0 && in != nil &&
+			in.Status == api.ConditionTrue && !open
 	})
 	if n := len(i.hosts("kept")); n != 3 {
 		i.t.Errorf("%d hosts, want 3", n)
@@ -89,7 +92,8 @@ func (i *installation) repaired(before api.Cluster, kind api.ActionKind, index i
 	}
 	i.await("kept", fmt.Sprintf("repaired by %s of place %d", kind, index), func(c api.Cluster) bool {
 		return slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool {
-			return !known[r.ID] && r.Action.Kind == kind && r.Action.Index == index && !r.Ended.IsZero() && r.Error == ""
+			return !known[r.ID] && r.Action.Kind == kind && r.Action.Index == index && !r.Ended.IsZero() &&
+				r.Error == ""
 		})
 	})
 	return i.inSync()
@@ -131,14 +135,16 @@ func unitStopped(_ *testing.T, i *installation) {
 
 func workerLost(t *testing.T, i *installation) {
 	before := i.inSync()
-	if err := i.docker.ContainerRemove(context.Background(), "sky-kept-2", container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+	if err := i.docker.ContainerRemove(context.Background(), "sky-kept-2",
+		container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		t.Fatal(err)
 	}
 	after := i.repaired(before, api.ActionReplace, 2)
 	if was, is := before.Status.Machines[2].Incarnation, after.Status.Machines[2].Incarnation; was == is {
 		t.Errorf("place 2 still has incarnation %s", is)
 	}
-	if secrets := i.kubectl("kept", "get", "secrets", "-n", "kube-system"); strings.Contains(secrets, before.Status.Machines[2].NodeName) {
+	if secrets := i.kubectl("kept", "get", "secrets", "-n", "kube-system"); strings.Contains(secrets,
+		before.Status.Machines[2].NodeName) {
 		t.Errorf("the lost Node's secret is still there:\n%s", secrets)
 	}
 }
@@ -159,7 +165,8 @@ func machineStopped(t *testing.T, i *installation) {
 		t.Fatal(err)
 	}
 	after := i.repaired(before, api.ActionStartMachine, 2)
-	if was, is := before.Status.Machines[2], after.Status.Machines[2]; was.Incarnation != is.Incarnation || was.Address != is.Address {
+	if was, is := before.Status.Machines[2], after.Status.Machines[2]; was.Incarnation != is.Incarnation ||
+		was.Address != is.Address {
 		t.Errorf("place 2 was %s at %s and is %s at %s", was.Incarnation, was.Address, is.Incarnation, is.Address)
 	}
 }
@@ -170,11 +177,13 @@ func machineTooMany(t *testing.T, i *installation) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.plant("sky-kept-7", host.Config.Image, host.Config.Labels, map[string]string{"skyctl-index": "7", "skyctl-incarnation": "extra"})
+	i.plant("sky-kept-7", host.Config.Image, host.Config.Labels,
+		map[string]string{"skyctl-index": "7", "skyctl-incarnation": "extra"})
 	i.repaired(before, api.ActionTerminate, 7)
 }
 
-// TestACopyOfTheServerIsLeftAlone holds a cluster against docker commit and docker run, which copy a machine's labels with it.
+// TestACopyOfTheServerIsLeftAlone holds a cluster against docker commit and docker run, which copy a machine's labels
+// with it.
 func TestACopyOfTheServerIsLeftAlone(t *testing.T) {
 	i := newWatched(t)
 	if r := i.create("pc", "--wait"); r.code != 0 {
@@ -194,7 +203,8 @@ func TestACopyOfTheServerIsLeftAlone(t *testing.T) {
 	}
 
 	told := func(c api.Cluster) bool {
-		return slices.ContainsFunc(c.Status.Drift, func(d api.Drift) bool { return d.Machine == backup && d.Reason == api.DriftMachineConflict })
+		return slices.ContainsFunc(c.Status.Drift,
+			func(d api.Drift) bool { return d.Machine == backup && d.Reason == api.DriftMachineConflict })
 	}
 	i.await("pc", "in conflict about the copy", told)
 	for range 2 { // asked for, a repair ends nothing either
@@ -249,7 +259,8 @@ func (i *installation) plant(name, image string, labels, but map[string]string) 
 
 func workerCutOff(t *testing.T, i *installation) {
 	before := i.inSync()
-	i.sh("sky-kept-1", "for p in 6443 9345; do iptables -I OUTPUT -p tcp --dport $p -j DROP; iptables -I FORWARD -p tcp --dport $p -j DROP; done")
+	i.sh("sky-kept-1", "for p in 6443 9345; do iptables -I OUTPUT -p tcp --dport $p -j DROP; iptables -I FORWARD -p "+
+		"tcp --dport $p -j DROP; done")
 	after := i.repaired(before, api.ActionReplace, 1)
 	if was, is := before.Status.Machines[1].Incarnation, after.Status.Machines[1].Incarnation; was == is {
 		t.Errorf("place 1 still has incarnation %s", is)
@@ -280,11 +291,13 @@ func paused(t *testing.T, i *installation) {
 
 func headLost(t *testing.T, i *installation) {
 	i.inSync()
-	if err := i.docker.ContainerRemove(context.Background(), "sky-kept-0", container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+	if err := i.docker.ContainerRemove(context.Background(), "sky-kept-0",
+		container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		t.Fatal(err)
 	}
 	c := i.await("kept", "in ERROR", func(c api.Cluster) bool { return c.Status.Phase == api.PhaseError })
-	if f := c.Status.Failure; f == nil || f.Reason != string(api.DriftHeadLost) || !strings.Contains(f.Message, "delete") {
+	if f := c.Status.Failure; f == nil || f.Reason != string(api.DriftHeadLost) ||
+		!strings.Contains(f.Message, "delete") {
 		t.Errorf("it does not say what to do: %+v", c.Status.Failure)
 	}
 	if n := len(i.hosts("kept")); n != 2 {

@@ -9,8 +9,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// greets is what a person may have in .bashrc, and worse: it prints on both streams before and after every command, traces, and has
-// an exit status of its own.
+// greets is what a person may have in .bashrc, and worse: it prints on both streams before and after every command,
+// traces, and has an exit status of its own.
 const greets = `echo hi; echo hi >&2
 printf 'arch=sparc cpus=none send'
 trap 'echo bye; echo bye >&2; exit 9' EXIT
@@ -41,7 +41,8 @@ func TestALoginShellThatPrintsIsNoHindrance(t *testing.T) {
 		t.Errorf("%d nodes Ready", n)
 	}
 	for _, m := range c.Status.Machines {
-		if mode, err := i.onHost(m.Name, "stat", "-c", "%a", "/etc/rancher/rke2"); err != nil || strings.TrimSpace(mode) != "755" {
+		if mode, err := i.onHost(m.Name, "stat", "-c", "%a", "/etc/rancher/rke2"); err != nil ||
+			strings.TrimSpace(mode) != "755" {
 			t.Errorf("the shell's umask was taken over on %s: %s, %v", m.Name, mode, err)
 		}
 	}

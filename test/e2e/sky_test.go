@@ -27,7 +27,8 @@ type skyWorld struct {
 
 func newSky(t *testing.T) *skyWorld {
 	t.Helper()
-	env, err := skytest.StartEnv(t.Context(), skytest.Options{Dir: filepath.Join(t.TempDir(), "sky"), WithoutServer: true})
+	env, err := skytest.StartEnv(t.Context(),
+		skytest.Options{Dir: filepath.Join(t.TempDir(), "sky"), WithoutServer: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,8 @@ func newSky(t *testing.T) *skyWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.env = append(i.env, "SKYCTL_SKYPILOT_PYTHON="+env.PythonInterpreter(), fmt.Sprintf("SKYCTL_SKYPILOT_PORT=%d", port))
+	i.env = append(i.env, "SKYCTL_SKYPILOT_PYTHON="+env.PythonInterpreter(),
+		fmt.Sprintf("SKYCTL_SKYPILOT_PORT=%d", port))
 	if err := skytest.InstallCatalogs(filepath.Join(i.dir, "skypilot", "state")); err != nil {
 		t.Fatal(err)
 	}
@@ -87,8 +89,8 @@ func (w *skyWorld) instances(t *testing.T, cluster string) []skytest.Instance {
 	return slices.DeleteFunc(all, func(i skytest.Instance) bool { return i.Tags[cloud.LabelCluster] != cluster })
 }
 
-// delete deletes a cluster and sees that nothing is left of anything in the account, nor any machine. It returns what the
-// command said.
+// delete deletes a cluster and sees that nothing is left of anything in the account, nor any machine. It returns what
+// the command said.
 func (w *skyWorld) delete(t *testing.T, cluster string) string {
 	t.Helper()
 	r := w.tryFor(10*time.Minute, "delete", "cluster", cluster, "--yes", "--wait")
@@ -156,14 +158,18 @@ func (w *skyWorld) refusals(t *testing.T) {
 // failover: three nodes, with labels and a port, where the first choice has nothing to give.
 func (w *skyWorld) failover(t *testing.T) {
 	var plan api.PlanResult
-	asked := w.run("create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3", "--dry-run", "-o", "json").stdout
-	if err := json.Unmarshal([]byte(asked), &plan); err != nil || len(plan.Placements) == 0 || math.Abs(plan.Placements[0].PriceTotal-3*0.085) > 1e-6 {
+	asked := w.run("create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3",
+		"--dry-run", "-o", "json").stdout
+	if err := json.Unmarshal([]byte(asked), &plan); err != nil || len(plan.Placements) == 0 ||
+		math.Abs(plan.Placements[0].PriceTotal-3*0.085) > 1e-6 {
 		t.Errorf("the plan of a dry run: %v\n%s", err, asked)
 	}
 	w.holdEmpty(t)
 	full := w.fault(t, skytest.NoCapacityFault("us-east-1", ""))
-	r := w.tryFor(10*time.Minute, "create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3",
-		"--labels", "team=ml", "--labels", "example.com/Owner=Ann", "--labels", "skypilot-user=eve", "--ports", "30080", "--wait")
+	r := w.tryFor(10*time.Minute, "create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+",
+		"--num_nodes", "3",
+		"--labels", "team=ml", "--labels", "example.com/Owner=Ann", "--labels", "skypilot-user=eve", "--ports", "30080",
+		"--wait")
 	if r.code != 0 {
 		t.Fatalf("create: exit %d\n%s%s%s", r.code, r.stdout, r.stderr, w.try("describe", "cluster", "aws").stdout)
 	}
@@ -178,10 +184,12 @@ func (w *skyWorld) failover(t *testing.T) {
 	if p.Cloud != "aws" || p.Region != "us-west-2" || p.PricePerMachine <= 0 || p.PriceTotal != 3*p.PricePerMachine {
 		t.Errorf("placement %+v", p)
 	}
-	if len(c.Status.Attempts) == 0 || c.Status.Attempts[0].Placement.Region != "us-east-1" || c.Status.Attempts[0].Reason != string(cloud.Capacity) {
+	if len(c.Status.Attempts) == 0 || c.Status.Attempts[0].Placement.Region != "us-east-1" ||
+		c.Status.Attempts[0].Reason != string(cloud.Capacity) {
 		t.Errorf("attempts %+v", c.Status.Attempts)
 	}
-	for what, said := range map[string]string{"describe": w.run("describe", "cluster", "aws").stdout, "get -o wide": w.run("get", "clusters", "-o", "wide").stdout} {
+	for what, said := range map[string]string{"describe": w.run("describe", "cluster", "aws").stdout,
+		"get -o wide": w.run("get", "clusters", "-o", "wide").stdout} {
 		for _, words := range map[string][]string{
 			"describe":    {"do not have sufficient capacity", "us-east-1", "us-west-2", p.InstanceType},
 			"get -o wide": {"us-west-2", "$0.27"},
@@ -207,13 +215,15 @@ func (w *skyWorld) holdInstances(t *testing.T, c api.Cluster) {
 			continue
 		}
 		running++
-		if m.Tags[cloud.LabelClusterUID] != uid || m.Tags[cloud.LabelInstallation] == "" || m.Tags[cloud.LabelIndex] == "" || m.Tags[cloud.LabelIncarnation] == "" {
+		if m.Tags[cloud.LabelClusterUID] != uid || m.Tags[cloud.LabelInstallation] == "" ||
+			m.Tags[cloud.LabelIndex] == "" || m.Tags[cloud.LabelIncarnation] == "" {
 			t.Errorf("instance %s can't be told to be ours: %v", m.ID, m.Tags)
 		}
 		if m.Tags["team"] != "ml" || m.Tags["example.com/Owner"] != "Ann" || m.Tags["skypilot-user"] == "eve" {
 			t.Errorf("instance %s has not just the labels that AWS takes: %v", m.ID, m.Tags)
 		}
-		if m.Region != c.Status.Placement.Region || !strings.HasPrefix(m.Zone, m.Region) || m.Type != c.Status.Placement.InstanceType || m.Lifecycle != "" {
+		if m.Region != c.Status.Placement.Region || !strings.HasPrefix(m.Zone, m.Region) ||
+			m.Type != c.Status.Placement.InstanceType || m.Lifecycle != "" {
 			t.Errorf("instance %+v is not as the placement %+v", m, c.Status.Placement)
 		}
 		if m.Profile != "" || m.MetadataToken != "required" {
@@ -231,8 +241,8 @@ func (w *skyWorld) holdInstances(t *testing.T, c api.Cluster) {
 	}
 }
 
-// holdGroup: all machines are in one group of the cluster's own. Its members reach each other; the world reaches SSH, the
-// Kubernetes API and the ports that were asked for, and nothing else.
+// holdGroup: all machines are in one group of the cluster's own. Its members reach each other; the world reaches SSH,
+// the Kubernetes API and the ports that were asked for, and nothing else.
 func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
 	t.Helper()
 	groups, err := w.env.AWS.ListSecurityGroups(t.Context())
@@ -264,7 +274,8 @@ func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
 		}
 	}
 	slices.Sort(rules)
-	want := []string{"all from members", "tcp 22-22 from 0.0.0.0/0", "tcp 30080-30080 from 0.0.0.0/0", "tcp 6443-6443 from 0.0.0.0/0"}
+	want := []string{"all from members", "tcp 22-22 from 0.0.0.0/0", "tcp 30080-30080 from 0.0.0.0/0",
+		"tcp 6443-6443 from 0.0.0.0/0"}
 	if rules = slices.Compact(rules); !slices.Equal(rules, want) {
 		t.Errorf("the group lets in %q, want %q", rules, want)
 	}
@@ -272,7 +283,8 @@ func (w *skyWorld) holdGroup(t *testing.T, c api.Cluster) {
 
 func (w *skyWorld) noQuota(t *testing.T) {
 	none := w.fault(t, skytest.NoQuotaFault("*"))
-	r := w.tryFor(10*time.Minute, "create", "cluster", "poor", "--provision", "--cloud", "aws", "--region", "us-west-2", "--cpus", "2", "--memory", "4", "--wait")
+	r := w.tryFor(10*time.Minute, "create", "cluster", "poor", "--provision", "--cloud", "aws", "--region", "us-west-2",
+		"--cpus", "2", "--memory", "4", "--wait")
 	if r.code != 1 || !strings.Contains(r.stderr, "vCPU limit") {
 		t.Errorf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -281,7 +293,8 @@ func (w *skyWorld) noQuota(t *testing.T) {
 	if c.Status.Phase != api.PhaseError || f == nil || f.Reason != string(cloud.Quota) || none.CountRequests() == 0 {
 		t.Errorf("%s, failure %+v", c.Status.Phase, f)
 	}
-	if said := w.run("describe", "cluster", "poor").stdout; !strings.Contains(said, "Quota") || !strings.Contains(said, "VcpuLimitExceeded") {
+	if said := w.run("describe", "cluster", "poor").stdout; !strings.Contains(said, "Quota") ||
+		!strings.Contains(said, "VcpuLimitExceeded") {
 		t.Errorf("describe does not say why:\n%s", said)
 	}
 	if err := none.Clear(); err != nil {
@@ -293,9 +306,12 @@ func (w *skyWorld) noQuota(t *testing.T) {
 // hanging asks for a cluster of one machine, and returns once AWS has made that and its answer is held back.
 func (w *skyWorld) hanging(t *testing.T, name string) *skytest.ActiveFault {
 	t.Helper()
-	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-" + name + "-0-*"})
+	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
+		Cluster: "sky-" + name + "-0-*"})
 	w.run("create", "cluster", name, "--provision", "--cloud", "aws", "--cpus", "2+")
-	until(t, "AWS has made the machine", func() bool { return hang.CountRequests() > 0 && len(w.instances(t, name)) == 1 })
+	until(t, "AWS has made the machine", func() bool {
+		return hang.CountRequests() > 0 && len(w.instances(t, name)) == 1
+	})
 	return hang
 }
 
@@ -304,7 +320,8 @@ func (w *skyWorld) holdOne(t *testing.T, name string) {
 	t.Helper()
 	made := w.instances(t, name)
 	c := w.await(name, "up", machinesAt(1, api.MachineUp, api.MachinePrepared, api.MachineReady))
-	if after := w.instances(t, name); len(after) != 1 || after[0].ID != made[0].ID || c.Status.Machines[0].CloudID != made[0].ID || len(c.Status.Attempts) > 0 {
+	if after := w.instances(t, name); len(after) != 1 || after[0].ID != made[0].ID ||
+		c.Status.Machines[0].CloudID != made[0].ID || len(c.Status.Attempts) > 0 {
 		t.Errorf("AWS has had %+v, want just %s; the cluster has %+v", after, made[0].ID, c.Status.Machines)
 	}
 	w.delete(t, name)

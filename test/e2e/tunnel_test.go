@@ -15,7 +15,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// closeAPI keeps this machine from the port of a head's Kubernetes API, as a cloud's firewall does, as soon as the head is there.
+// closeAPI keeps this machine from the port of a head's Kubernetes API, as a cloud's firewall does, as soon as the head
+// is there.
 func (i *installation) closeAPI(cluster string) {
 	i.t.Helper()
 	head := api.MachineName(cluster, 0)
@@ -45,7 +46,8 @@ func (i *installation) checkClosed(c api.Cluster) {
 func (i *installation) ready(cluster string, n int) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, filepath.Join(i.bin, "kubectl"), "--kubeconfig", filepath.Join(i.dir, "clusters", cluster, "kubeconfig"),
+	out, err := exec.CommandContext(ctx, filepath.Join(i.bin, "kubectl"), "--kubeconfig",
+		filepath.Join(i.dir, "clusters", cluster, "kubeconfig"),
 		"get", "nodes", "--no-headers").Output()
 	return err == nil && strings.Count(string(out), " Ready ") == n
 }
@@ -58,7 +60,8 @@ func TestAClusterWhoseAPIIsClosedIsUsedThroughATunnelThatOutlivesSkyd(t *testing
 	i.closeAPI("behind")
 	c := i.awaitReady("behind")
 	i.checkClosed(c)
-	if want := fmt.Sprintf("https://127.0.0.1:%d", c.Status.TunnelPort); c.Status.TunnelPort == 0 || c.Status.Endpoint != want {
+	if want := fmt.Sprintf("https://127.0.0.1:%d", c.Status.TunnelPort); c.Status.TunnelPort == 0 ||
+		c.Status.Endpoint != want {
 		t.Errorf("endpoint %s, port %d", c.Status.Endpoint, c.Status.TunnelPort)
 	}
 	if !i.ready("behind", 2) {
@@ -79,7 +82,8 @@ func TestAClusterWhoseAPIIsClosedIsUsedThroughATunnelThatOutlivesSkyd(t *testing
 	until(t, "kubectl works over a new connection", func() bool { return i.ready("behind", 2) })
 
 	i.run("delete", "cluster", "behind", "--yes", "--wait")
-	if conn, err := net.DialTimeout("tcp", strings.TrimPrefix(c.Status.Endpoint, "https://"), 5*time.Second); err == nil {
+	if conn, err := net.DialTimeout("tcp", strings.TrimPrefix(c.Status.Endpoint, "https://"),
+		5*time.Second); err == nil {
 		conn.Close()
 		t.Error("the tunnel's port is still open")
 	}
@@ -107,7 +111,8 @@ func TestATeamReachesAClosedAPIThroughATunnelOfEachPersonsOwn(t *testing.T) {
 	until(t, "kubectl works", func() bool { return i.ready("behind", 1) })
 	cancel()
 	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(said.String(), "The tunnel to cluster behind is closed.") {
+	if code := cmd.ProcessState.ExitCode(); code != 130 ||
+		!strings.Contains(said.String(), "The tunnel to cluster behind is closed.") {
 		t.Errorf("exit %d:\n%s", code, &said)
 	}
 	if i.ready("behind", 1) {

@@ -65,7 +65,8 @@ func TestImagesArePinnedToTheVersionsThatTheTestsRun(t *testing.T) {
 		}
 	}
 	for service, module := range map[string]string{
-		"temporal": "go.temporal.io/server", "schema": "go.temporal.io/server", "ui": "github.com/temporalio/ui-server/v2", "etcd": "go.etcd.io/etcd/server/v3",
+		"temporal": "go.temporal.io/server", "schema": "go.temporal.io/server",
+		"ui": "github.com/temporalio/ui-server/v2", "etcd": "go.etcd.io/etcd/server/v3",
 	} {
 		version := required(t, mod, module)
 		_, tag, _ := strings.Cut(p.Services[service].Image, ":")
@@ -191,7 +192,8 @@ func TestServicesHaveTheirOwnCertificatesAndNoPrivileges(t *testing.T) {
 		t.Errorf("volumes for %v, of which skyd team certificates makes %d", given, len(made))
 	}
 	for _, s := range p.Services {
-		if !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.Privileged {
+		if !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") ||
+			s.Privileged {
 			t.Errorf("%s has more privileges than it needs", s.Name)
 		}
 		if len(s.Configs) > 0 && s.ReadOnly {

@@ -40,7 +40,8 @@ func LoadCompose(ctx context.Context, env []string) (*types.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithEnv(env), cli.WithDiscardEnvFile)
+	o, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithEnv(env),
+		cli.WithDiscardEnvFile)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,8 @@ func newHostLayout(o Options) (hostLayout, error) {
 	if err != nil {
 		return p, err
 	}
-	p.ports = ports{postgres: free[0], etcd: free[1], etcdPeer: free[2], temporal: free[3], ui: free[4], temporalInternal: [8]int(free[5:])}
+	p.ports = ports{postgres: free[0], etcd: free[1], etcdPeer: free[2], temporal: free[3], ui: free[4],
+		temporalInternal: [8]int(free[5:])}
 	for _, d := range []string{"etcd", "ui/config", "tmp", "state"} {
 		if err := os.MkdirAll(filepath.Join(o.Dir, d), 0o700); err != nil {
 			return p, err
@@ -118,7 +120,8 @@ func (p hostLayout) translateText(s types.ServiceConfig, text string) string {
 		"/etc/skyctl", p.mountedDir(s),
 		"/etc/temporal/dynamic.yaml", filepath.Join(p.dir, "dynamic.yaml"),
 		"/var/lib/etcd", filepath.Join(p.dir, "etcd"),
-		"https://0.0.0.0:2379", "https://"+etcd, "https://etcd:2379", "https://"+etcd, "https://127.0.0.1:2379", "https://"+etcd,
+		"https://0.0.0.0:2379", "https://"+etcd, "https://etcd:2379", "https://"+etcd, "https://127.0.0.1:2379",
+		"https://"+etcd,
 		"https://127.0.0.1:2380", "https://"+loopbackAddress(p.ports.etcdPeer),
 		"temporal:7233", loopbackAddress(p.ports.temporal),
 		"http://127.0.0.1:8080", "http://"+loopbackAddress(p.ports.ui),

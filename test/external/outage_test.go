@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// oneLine holds what a person sees of a server that can't be reached: what was tried, and a line that says why it failed.
+// oneLine holds what a person sees of a server that can't be reached: what was tried, and a line that says why it
+// failed.
 func oneLine(t *testing.T, code int, stderr, name, where string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
@@ -54,7 +55,8 @@ func eventually(t *testing.T, what string, ask func() error) {
 
 // plan is a workflow that a worker has to carry out; what it finds wrong comes back with exit code 2.
 func plan(t *testing.T) error {
-	code, _, stderr := skyctl(t, stack.SkyctlEnv(), "create", "cluster", "plan", "--provision", "--cloud", "docker", "--cpus", "1000", "--dry-run")
+	code, _, stderr := skyctl(t, stack.SkyctlEnv(), "create", "cluster", "plan", "--provision", "--cloud", "docker",
+		"--cpus", "1000", "--dry-run")
 	if code != 2 {
 		return fmt.Errorf("exit %d: %s", code, stderr)
 	}
@@ -87,7 +89,8 @@ func TestABackupOfEtcdBringsEverythingBack(t *testing.T) {
 	}
 	client := []string{
 		"etcdctl", "--endpoints=" + stack.EtcdEndpoint(),
-		"--cacert=" + stack.MemberFile("ca.crt"), "--cert=" + stack.MemberFile("tls.crt"), "--key=" + stack.MemberFile("tls.key"),
+		"--cacert=" + stack.MemberFile("ca.crt"), "--cert=" + stack.MemberFile("tls.crt"),
+		"--key=" + stack.MemberFile("tls.key"),
 	}
 	etcd(append(client, "put", "/skyctl/test/backup", "kept")...)
 	snapshot := filepath.Join(dir, "etcd.db")
@@ -103,11 +106,13 @@ func TestABackupOfEtcdBringsEverythingBack(t *testing.T) {
 	}
 	peer := "https://" + loopbackAddress(stack.place.ports.etcdPeer)
 	etcd("etcdutl", "snapshot", "restore", snapshot, "--data-dir="+data, "--name=skyctl",
-		"--initial-cluster=skyctl="+peer, "--initial-advertise-peer-urls="+peer, "--bump-revision=1000000", "--mark-compacted")
+		"--initial-cluster=skyctl="+peer, "--initial-advertise-peer-urls="+peer, "--bump-revision=1000000",
+		"--mark-compacted")
 	if err := stack.StartService(t.Context(), "etcd"); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), filepath.Join(bins(), "external", "etcdctl"), append(client[1:], "get", "--print-value-only", "/skyctl/test/backup")...).Output()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(bins(), "external", "etcdctl"),
+		append(client[1:], "get", "--print-value-only", "/skyctl/test/backup")...).Output()
 	if err != nil || strings.TrimSpace(string(out)) != "kept" {
 		t.Errorf("read back: %q, %v", out, err)
 	}

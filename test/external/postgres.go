@@ -46,8 +46,9 @@ func newPostgres(ctx context.Context, port int) (postgres, error) {
 		return p, err
 	}
 	initdb := command{
-		argv: []string{p.programPath("initdb"), "--pgdata=" + p.filePath("data"), "--username=temporal", "--auth=reject", "--no-sync", "--encoding=UTF8", "--locale=C"},
-		env:  []string{"PATH=/usr/bin:/bin", "HOME=" + p.dir}, dir: p.dir, credential: p.credential,
+		argv: []string{p.programPath("initdb"), "--pgdata=" + p.filePath("data"), "--username=temporal",
+			"--auth=reject", "--no-sync", "--encoding=UTF8", "--locale=C"},
+		env: []string{"PATH=/usr/bin:/bin", "HOME=" + p.dir}, dir: p.dir, credential: p.credential,
 	}
 	if out, err := initdb.runToEnd(ctx); err != nil {
 		return p, fmt.Errorf("making a database in %s: %w\n%s", p.dir, err, lastLines(out))
@@ -106,14 +107,16 @@ func (p postgres) adaptCommand(cmd *command, hba string) error {
 		return err
 	}
 	for i, a := range cmd.argv {
-		if name, value, ok := strings.Cut(a, "="); ok && strings.HasPrefix(name, "ssl_") && strings.HasSuffix(name, "_file") {
+		if name, value, ok := strings.Cut(a, "="); ok && strings.HasPrefix(name, "ssl_") &&
+			strings.HasSuffix(name, "_file") {
 			cmd.argv[i] = name + "=" + p.filePath("tls/"+filepath.Base(value))
 		}
 		if strings.HasPrefix(a, "hba_file=") {
 			cmd.argv[i] = "hba_file=" + p.filePath("pg_hba.conf")
 		}
 	}
-	cmd.argv = append(cmd.argv, "-D", p.filePath("data"), "-p", strconv.Itoa(p.port), "-k", p.dir, "-c", "listen_addresses=localhost",
+	cmd.argv = append(cmd.argv, "-D", p.filePath("data"), "-p", strconv.Itoa(p.port), "-k", p.dir, "-c",
+		"listen_addresses=localhost",
 		"-c", "fsync=off")
 	cmd.dir, cmd.credential = p.dir, p.credential
 	return p.changeOwner()
@@ -122,8 +125,9 @@ func (p postgres) adaptCommand(cmd *command, hba string) error {
 // runQuery asks a database through the socket, as somebody inside the container would.
 func (p postgres) runQuery(ctx context.Context, database, sql string) (string, error) {
 	cmd := command{
-		argv: []string{p.programPath("psql"), "-h", p.dir, "-p", strconv.Itoa(p.port), "-U", "temporal", "-d", database, "-Atc", sql},
-		env:  []string{"PATH=/usr/bin:/bin"}, dir: "/", credential: p.credential,
+		argv: []string{p.programPath("psql"), "-h", p.dir, "-p", strconv.Itoa(p.port), "-U", "temporal", "-d", database,
+			"-Atc", sql},
+		env: []string{"PATH=/usr/bin:/bin"}, dir: "/", credential: p.credential,
 	}
 	out, err := cmd.runForOutput(ctx)
 	return strings.TrimSpace(string(out)), err
@@ -131,7 +135,8 @@ func (p postgres) runQuery(ctx context.Context, database, sql string) (string, e
 
 // checkConnection asks over the network, with what libpq is told of TLS.
 func (p postgres) checkConnection(ctx context.Context, conninfo string) error {
-	cmd := exec.CommandContext(ctx, p.programPath("psql"), fmt.Sprintf("host=localhost port=%d user=temporal dbname=postgres %s", p.port, conninfo), "-Atc", "select 1")
+	cmd := exec.CommandContext(ctx, p.programPath("psql"),
+		fmt.Sprintf("host=localhost port=%d user=temporal dbname=postgres %s", p.port, conninfo), "-Atc", "select 1")
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=/nonexistent", "PGPASSWORD=temporal"}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, lastLines(out))

@@ -58,7 +58,8 @@ func accepts(ctx context.Context, address string, c *tls.Config) error {
 func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
 	now := time.Now()
 	dir := t.TempDir()
-	other, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.crt"), Key: filepath.Join(dir, "ca.key")}, "skyctl team", now)
+	other, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.crt"), Key: filepath.Join(dir, "ca.key")},
+		"skyctl team", now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,11 +78,13 @@ func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
 	p := stack.place.ports
 	for name, port := range map[string]int{
 		"etcd": p.etcd, "etcd's peers": p.etcdPeer, "Temporal": p.temporal,
-		"Temporal's HTTP": p.temporalInternal[0], "membership": p.temporalInternal[1], "matching": p.temporalInternal[2], "history": p.temporalInternal[4], "worker": p.temporalInternal[6],
+		"Temporal's HTTP": p.temporalInternal[0], "membership": p.temporalInternal[1],
+		"matching": p.temporalInternal[2], "history": p.temporalInternal[4], "worker": p.temporalInternal[6],
 	} {
 		t.Run(name, func(t *testing.T) {
 			for who, c := range map[string]*tls.Certificate{"nobody": nil, "a stranger": &foreign} {
-				if err := accepts(t.Context(), loopbackAddress(port), stranger(t, c)); err == nil || !strings.Contains(err.Error(), "certificate") {
+				if err := accepts(t.Context(), loopbackAddress(port), stranger(t, c)); err == nil ||
+					!strings.Contains(err.Error(), "certificate") {
 					t.Errorf("%s: %v, want a refusal of the certificate", who, err)
 				}
 			}
@@ -97,15 +100,18 @@ func TestEveryServerRefusesWhoHasNoCertificateOfTheTeam(t *testing.T) {
 func TestPostgresTakesTemporalsCertificateAndNoOther(t *testing.T) {
 	of := func(dir string) string {
 		// psql runs as this user, who owns these files.
-		return fmt.Sprintf("sslmode=verify-full sslrootcert=%[1]s/ca.crt sslcert=%[1]s/tls.crt sslkey=%[1]s/tls.key", filepath.Join(stack.place.certificatesDir(), dir))
+		return fmt.Sprintf("sslmode=verify-full sslrootcert=%[1]s/ca.crt sslcert=%[1]s/tls.crt sslkey=%[1]s/tls.key",
+			filepath.Join(stack.place.certificatesDir(), dir))
 	}
 	if err := stack.postgres.checkConnection(t.Context(), of("temporal")); err != nil {
 		t.Errorf("Temporal: %v", err)
 	}
 	for who, conninfo := range map[string]string{
-		"the worker": of("worker"), "no certificate": "sslmode=require sslcert=/nonexistent", "no TLS": "sslmode=disable",
+		"the worker": of("worker"), "no certificate": "sslmode=require sslcert=/nonexistent",
+		"no TLS": "sslmode=disable",
 	} {
-		if err := stack.postgres.checkConnection(t.Context(), conninfo); err == nil || !strings.Contains(err.Error(), "FATAL") {
+		if err := stack.postgres.checkConnection(t.Context(), conninfo); err == nil ||
+			!strings.Contains(err.Error(), "FATAL") {
 			t.Errorf("%s: %v, want a refusal", who, err)
 		}
 	}
@@ -163,8 +169,10 @@ func TestAServerThatIsDownIsNamedInOneLine(t *testing.T) {
 		args                 []string
 	}{
 		{"etcd", "etcd", stack.EtcdEndpoint(), []string{"get", "clusters"}},
-		{"etcd", "etcd", stack.EtcdEndpoint(), []string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
-		{"temporal", "Temporal", stack.TemporalAddress(), []string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
+		{"etcd", "etcd", stack.EtcdEndpoint(),
+			[]string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
+		{"temporal", "Temporal", stack.TemporalAddress(),
+			[]string{"create", "cluster", "down", "--provision", "--cloud", "docker"}},
 	} {
 		t.Run(c.service+"/"+c.args[0], func(t *testing.T) {
 			withoutService(t, c.service)

@@ -1,6 +1,6 @@
-// Package external runs the services of docker-compose.yml as separate processes of this machine, for tests: PostgreSQL,
-// Temporal's schema tool, Temporal, its Web UI, etcd and skyd. Commands, environments and health checks are those of the
-// file; only paths, names and ports are others.
+// Package external runs the services of docker-compose.yml as separate processes of this machine, for tests:
+// PostgreSQL, Temporal's schema tool, Temporal, its Web UI, etcd and skyd. Commands, environments and health checks are
+// those of the file; only paths, names and ports are others.
 package external
 
 import (
@@ -140,7 +140,8 @@ func (c *Stack) CheckHealth(ctx context.Context, name string) error {
 func (c *Stack) WriteMemberBundle(ctx context.Context, name string, w io.Writer) error {
 	cmd, err := c.translateCommand("certificates", []string{
 		"skyd", "team", "member", name, "--dir", "/etc/skyctl", "--host", loopback,
-		"--temporal-port", fmt.Sprint(c.place.ports.temporal), "--etcd-port", fmt.Sprint(c.place.ports.etcd), "--ui", c.WebUIAddress(),
+		"--temporal-port", fmt.Sprint(c.place.ports.temporal), "--etcd-port", fmt.Sprint(c.place.ports.etcd), "--ui",
+		c.WebUIAddress(),
 	})
 	if err != nil {
 		return err

@@ -96,7 +96,8 @@ func temporal(t *testing.T) client.Client {
 		t.Fatal(err)
 	}
 	c, err := client.DialContext(t.Context(), client.Options{
-		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, ConnectionOptions: client.ConnectionOptions{TLS: tls},
+		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace,
+		ConnectionOptions: client.ConnectionOptions{TLS: tls},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -134,14 +135,16 @@ func TestTheOneShotsMayRunAgain(t *testing.T) {
 
 func TestTheNamespaceKeepsHistoryForAWeekAndKnowsTheSearchAttributes(t *testing.T) {
 	c := temporal(t)
-	ns, err := c.WorkflowService().DescribeNamespace(t.Context(), &workflowservice.DescribeNamespaceRequest{Namespace: "skyctl"})
+	ns, err := c.WorkflowService().DescribeNamespace(t.Context(),
+		&workflowservice.DescribeNamespaceRequest{Namespace: "skyctl"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := ns.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); got != 7*24*time.Hour {
 		t.Errorf("retention %v", got)
 	}
-	attributes, err := c.OperatorService().ListSearchAttributes(t.Context(), &operatorservice.ListSearchAttributesRequest{Namespace: "skyctl"})
+	attributes, err := c.OperatorService().ListSearchAttributes(t.Context(),
+		&operatorservice.ListSearchAttributesRequest{Namespace: "skyctl"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +161,8 @@ func TestSkyctlWorksThroughTheWorkerByEnvironmentAlone(t *testing.T) {
 		t.Fatalf("get clusters: exit %d\n%s%s", code, stdout, stderr)
 	}
 	// The plan is a workflow: the worker carries it out, and what it finds wrong with the cluster comes back.
-	code, stdout, stderr = skyctl(t, stack.SkyctlEnv(), "create", "cluster", "plan", "--provision", "--cloud", "docker", "--cpus", "1000", "--dry-run")
+	code, stdout, stderr = skyctl(t, stack.SkyctlEnv(), "create", "cluster", "plan", "--provision", "--cloud", "docker",
+		"--cpus", "1000", "--dry-run")
 	if code != 2 || !strings.Contains(stderr, "cpus") {
 		t.Errorf("dry run of what no machine has: exit %d\n%s%s", code, stdout, stderr)
 	}
@@ -220,7 +224,8 @@ func TestABundleServesAWorkerOnAnotherMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	withoutService(t, "worker")
-	cmd := command{argv: []string{filepath.Join(bins(), "skyd"), "worker"}, env: []string{"HOME=" + home, "PATH=/usr/bin:/bin"}}
+	cmd := command{argv: []string{filepath.Join(bins(), "skyd"), "worker"},
+		env: []string{"HOME=" + home, "PATH=/usr/bin:/bin"}}
 	p, err := cmd.startProcess(filepath.Join(home, "worker.log"))
 	if err != nil {
 		t.Fatal(err)

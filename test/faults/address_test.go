@@ -1,7 +1,7 @@
 package faults
 
-// addressFaults are machines that come back at other addresses: after a reboot of the Docker host in another order, or a stop and
-// a start of a cloud's machine.
+// addressFaults are machines that come back at other addresses: after a reboot of the Docker host in another order, or
+// a stop and a start of a cloud's machine.
 func addressFaults() []fault {
 	moving := func(machines ...int) func(*lane) {
 		return func(l *lane) {
@@ -40,7 +40,8 @@ func (l *lane) isFound() {
 	for _, m := range l.machines() {
 		r := c.Status.Machines[m.Index]
 		if r.Address != m.Address || r.SSHPort != m.SSHPort || r.HasOutdatedConfig(&c.Status.Machines[0]) {
-			l.t.Errorf("%s is at %s:%d, on record at %s:%d, configured for %q", m.Name, m.Address, m.SSHPort, r.Address, r.SSHPort, r.ConfiguredFor)
+			l.t.Errorf("%s is at %s:%d, on record at %s:%d, configured for %q", m.Name, m.Address, m.SSHPort, r.Address,
+				r.SSHPort, r.ConfiguredFor)
 		}
 	}
 }

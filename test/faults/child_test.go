@@ -18,7 +18,8 @@ const envChild = "SKYCTL_TEST_FAULTS_WORKER"
 
 // workplace is all that a worker has to know.
 type workplace struct {
-	// EtcdEnv and TemporalEnv are the settings of the servers; Endpoint and Address are where those answer to this worker.
+	// EtcdEnv and TemporalEnv are the settings of the servers; Endpoint and Address are where those answer to this
+	// worker.
 	EtcdEnv, TemporalEnv map[string]string
 	Endpoint, Address    string
 	// Prefix is that of the lane's keys in etcd.

@@ -21,7 +21,8 @@ func copyFaults() []fault {
 			l.ready()
 			l.check(second(l.cloud.CopyMachine(l.machine(1), l.copyName())))
 			l.cloud.LoseMachine(l.machine(1))
-			l.until("the worker is replaced", func() bool { l.beginSweep(); return len(l.machines()) == size+1 && !l.busy() })
+			l.until("the worker is replaced",
+				func() bool { l.beginSweep(); return len(l.machines()) == size+1 && !l.busy() })
 			l.onlyReports(l.copyName(), size+1)
 			l.cloud.LoseMachine(l.copyName())
 		}},

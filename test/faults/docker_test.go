@@ -70,8 +70,8 @@ func (e *engine) ListLeftovers(installation string) []string {
 	return left
 }
 
-// TestKillAtEveryCallOfTheDockerCloud kills a process at its calls to the real engine, before and after the engine has done what
-// each asks for. Every call has its turn with -long, one at random without.
+// TestKillAtEveryCallOfTheDockerCloud kills a process at its calls to the real engine, before and after the engine has
+// done what each asks for. Every call has its turn with -long, one at random without.
 func TestKillAtEveryCallOfTheDockerCloud(t *testing.T) {
 	t.Parallel()
 	image := hostImage(t)
@@ -93,7 +93,8 @@ func TestKillAtEveryCallOfTheDockerCloud(t *testing.T) {
 			for _, n := range at {
 				for _, after := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%d_%v", n, after), func(t *testing.T) {
-						results.note(t, key{kind: "docker cloud killed", fault: "at each call of " + k.Name, ends: "it works"})
+						results.note(t, key{kind: "docker cloud killed", fault: "at each call of " + k.Name,
+							ends: "it works"})
 						k.Run(t, dockersim.NewInstallationOn(t, newEngine(t), image), n, after, rand.IntN(2) == 0)
 					})
 				}

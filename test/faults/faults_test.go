@@ -25,13 +25,15 @@ type fault struct {
 	ends ending
 }
 
-// soon gives steps so little time that it is over within a test, of which one that only waits for a busy machine has enough.
+// soon gives steps so little time that it is over within a test, of which one that only waits for a busy machine has
+// enough.
 func soon(s *world.WorkerSettings) { s.Deadlines = world.UniformDeadlines(20 * time.Second) }
 
 // TestFaults makes one thing after the other go wrong.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	for _, f := range slices.Concat(serverFaults(), sshFaults(), shellFaults(), machineFaults(), cloudFaults(), copyFaults(), peopleFaults(), stateFaults(), proxyFaults(), addressFaults()) {
+	for _, f := range slices.Concat(serverFaults(), sshFaults(), shellFaults(), machineFaults(), cloudFaults(),
+		copyFaults(), peopleFaults(), stateFaults(), proxyFaults(), addressFaults()) {
 		t.Run(strings.ReplaceAll(f.kind+"/"+f.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			results.note(t, key{kind: f.kind, fault: f.name, ends: f.ends.String()})
@@ -53,11 +55,14 @@ func sshFaults() []fault {
 		}
 	}
 	return []fault{
-		{kind: "SSH", name: "cut while a worker's release is unpacked", try: cut(1, "tar -xzf", 0, time.Millisecond), ends: isReady},
+		{kind: "SSH", name: "cut while a worker's release is unpacked", try: cut(1, "tar -xzf", 0, time.Millisecond),
+			ends: isReady},
 		{kind: "SSH", name: "cut in the midst of an upload", try: cut(1, "got=$(head -c", 20000, 0), ends: isReady},
 		{kind: "SSH", name: "cut in the midst of a script", try: cut(0, "unit=rke2-server", -2, 0), ends: isReady},
-		{kind: "SSH", name: "cut while the server starts", try: cut(0, "unit=rke2-server", 0, time.Millisecond), ends: isReady},
-		{kind: "SSH", name: "cut while a worker joins", try: cut(2, "unit=rke2-agent", 0, time.Millisecond), ends: isReady},
+		{kind: "SSH", name: "cut while the server starts", try: cut(0, "unit=rke2-server", 0, time.Millisecond),
+			ends: isReady},
+		{kind: "SSH", name: "cut while a worker joins", try: cut(2, "unit=rke2-agent", 0, time.Millisecond),
+			ends: isReady},
 		{
 			kind: "SSH", name: "never answers", home: home{settings: soon}, ends: isError(1, "Deadline"),
 			try: func(l *lane) { l.cloud.SilenceSSH(l.machine(1), true); l.create() },
@@ -86,10 +91,12 @@ func machineFaults() []fault {
 			try: func(l *lane) { l.cloud.FillDisk(l.machine(1), true); l.create() },
 		},
 		{
-			kind: "machine", name: "corrupt artifact", home: home{settings: func(s *world.WorkerSettings) { s.Release = ownRelease }},
+			kind: "machine", name: "corrupt artifact",
+			home: home{settings: func(s *world.WorkerSettings) { s.Release = ownRelease }},
 			ends: isError(-1, rke2.ChecksumMismatch),
 			try: func(l *lane) {
-				l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Times: 1, Do: func(context.Context) error { return l.corruptRelease() }})
+				l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Times: 1,
+					Do: func(context.Context) error { return l.corruptRelease() }})
 				l.create()
 			},
 		},
@@ -104,8 +111,9 @@ func machineFaults() []fault {
 			},
 		},
 		{
-			kind: "machine", name: "supervisor never stops to answer 503", home: home{settings: soon}, ends: isError(0, "Deadline"),
-			try: func(l *lane) { l.cloud.SetSupervisorBusy(l.machine(0), true); l.create() },
+			kind: "machine", name: "supervisor never stops to answer 503", home: home{settings: soon},
+			ends: isError(0, "Deadline"),
+			try:  func(l *lane) { l.cloud.SetSupervisorBusy(l.machine(0), true); l.create() },
 		},
 		{
 			kind: "machine", name: "name of its Node is taken", ends: isError(1, rke2.DuplicateNode),
@@ -193,11 +201,14 @@ func cloudFaults() []fault {
 		{kind: "cloud", name: "listing errors during delete", ends: isGone, try: deleting(func(l *lane) {
 			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Times: 4, Err: transient})
 		})},
-		{kind: "cloud", name: "listing lags during delete", ends: isGone, try: deleting(func(l *lane) { l.cloud.SetListingLag(3 * time.Second) })},
-		{kind: "cloud", name: "listing is stale during delete", ends: isGone, try: deleting(func(l *lane) { l.cloud.KeepListed(l.machine(1), 5*time.Second) })},
+		{kind: "cloud", name: "listing lags during delete", ends: isGone,
+			try: deleting(func(l *lane) { l.cloud.SetListingLag(3 * time.Second) })},
+		{kind: "cloud", name: "listing is stale during delete", ends: isGone,
+			try: deleting(func(l *lane) { l.cloud.KeepListed(l.machine(1), 5*time.Second) })},
 		{kind: "cloud", name: "listing lags during create", ends: isReady, try: func(l *lane) {
 			l.cloud.SetListingLag(2 * time.Second)
-			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2), Err: simcloud.NewRefusal(cloud.Capacity)})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2),
+				Err: simcloud.NewRefusal(cloud.Capacity)})
 			l.create()
 			l.until("the cluster is READY", l.settled)
 			l.cloud.SetListingLag(0)
@@ -222,39 +233,49 @@ func cloudFaults() []fault {
 				l.t.Errorf("%d machines were made", n)
 			}
 		}},
-		{kind: "cloud", name: "launch fails for good after the machine exists", ends: isError(1, string(cloud.Infeasible)), try: func(l *lane) {
-			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Machine: l.machine(1), Err: simcloud.NewRefusal(cloud.Infeasible)})
-			l.create()
-		}},
-		{kind: "cloud", name: "launch hangs", home: home{settings: soon}, ends: isError(1, "Deadline"), try: func(l *lane) {
-			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Hang: true})
-			l.create()
-		}},
+		{kind: "cloud", name: "launch fails for good after the machine exists",
+			ends: isError(1, string(cloud.Infeasible)), try: func(l *lane) {
+				l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Machine: l.machine(1),
+					Err: simcloud.NewRefusal(cloud.Infeasible)})
+				l.create()
+			}},
+		{kind: "cloud", name: "launch hangs", home: home{settings: soon}, ends: isError(1, "Deadline"),
+			try: func(l *lane) {
+				l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Hang: true})
+				l.create()
+			}},
 		{kind: "cloud", name: "terminate fails twice", ends: isGone, try: deleting(func(l *lane) {
-			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: l.machine(1), Times: 2, Err: transient})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: l.machine(1), Times: 2,
+				Err: transient})
 		})},
 		{kind: "cloud", name: "release fails twice", ends: isGone, try: deleting(func(l *lane) {
 			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpRelease, Times: 2, Err: transient})
 		})},
-		{kind: "cloud", name: "no place has all machines", ends: isError(2, string(cloud.Capacity)), try: func(l *lane) {
-			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Machine: l.machine(2), Err: simcloud.NewRefusal(cloud.Capacity)})
-			l.create()
-		}},
+		{kind: "cloud", name: "no place has all machines", ends: isError(2, string(cloud.Capacity)),
+			try: func(l *lane) {
+				l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Machine: l.machine(2),
+					Err: simcloud.NewRefusal(cloud.Capacity)})
+				l.create()
+			}},
 		{kind: "cloud", name: "lists a machine that nobody knows", ends: isReady, try: repairing(func(l *lane) {
 			owner := cloud.Owner{Installation: l.installation(), Cluster: l.cluster, ClusterUID: l.find().Metadata.UID}
 			l.cloud.AddForeignMachine(cloud.Machine{Owner: owner, Name: l.machine(9), Index: 9, Incarnation: "extra"})
 		})},
-		{kind: "cloud", name: "another installation's machine has the name", ends: isError(1, string(cloud.Conflict)), try: func(l *lane) {
-			l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: l.cluster, ClusterUID: "theirs"}, Name: l.machine(1)})
-			l.create()
-		}},
-		{kind: "cloud", name: "the head is lost", ends: ending{phase: api.PhaseError, reasons: []string{string(api.DriftHeadLost)}, left: size - 1}, try: func(l *lane) {
-			l.ready()
-			l.cloud.LoseMachine(l.machine(0))
-			l.until("the cluster is in ERROR", func() bool {
-				l.beginSweep()
-				return l.find().Status.Phase == api.PhaseError
-			})
-		}},
+		{kind: "cloud", name: "another installation's machine has the name", ends: isError(1, string(cloud.Conflict)),
+			try: func(l *lane) {
+				l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: l.cluster,
+					ClusterUID: "theirs"}, Name: l.machine(1)})
+				l.create()
+			}},
+		{kind: "cloud", name: "the head is lost",
+			ends: ending{phase: api.PhaseError, reasons: []string{string(api.DriftHeadLost)},
+				left: size - 1}, try: func(l *lane) {
+				l.ready()
+				l.cloud.LoseMachine(l.machine(0))
+				l.until("the cluster is in ERROR", func() bool {
+					l.beginSweep()
+					return l.find().Status.Phase == api.PhaseError
+				})
+			}},
 	}
 }

@@ -37,8 +37,8 @@ func isError(machine int, reasons ...string) ending {
 	return ending{phase: api.PhaseError, machine: machine, reasons: reasons}
 }
 
-// holds waits until nothing works on the cluster any more, and holds what is there to the invariants: the cluster is as it
-// should be, exactly the machines that it should have exist, and nothing is left of any other.
+// holds waits until nothing works on the cluster any more, and holds what is there to the invariants: the cluster is as
+// it should be, exactly the machines that it should have exist, and nothing is left of any other.
 func (l *lane) holds(want ending) {
 	l.t.Helper()
 	var c *api.Cluster
@@ -82,7 +82,8 @@ func (l *lane) isWhole(c *api.Cluster) {
 	l.t.Helper()
 	there := l.machines()
 	if len(there) != size || len(c.Status.Machines) != size {
-		l.t.Errorf("%d machines on the cloud and %d on record, want %d: %s", len(there), len(c.Status.Machines), size, names(there))
+		l.t.Errorf("%d machines on the cloud and %d on record, want %d: %s", len(there), len(c.Status.Machines), size,
+			names(there))
 	}
 	var wanted []string
 	for _, m := range c.Status.Machines {
@@ -96,7 +97,8 @@ func (l *lane) isWhole(c *api.Cluster) {
 	}
 	for _, m := range there {
 		i := slices.IndexFunc(c.Status.Machines, func(r api.Machine) bool { return r.Name == m.Name })
-		if i < 0 || c.Status.Machines[i].Incarnation != m.Incarnation || c.Status.Machines[i].CloudID != m.ID || m.State != cloud.StateRunning {
+		if i < 0 || c.Status.Machines[i].Incarnation != m.Incarnation || c.Status.Machines[i].CloudID != m.ID ||
+			m.State != cloud.StateRunning {
 			l.t.Errorf("%s (%s, %s, %s) is not the machine on record", m.Name, m.ID, m.Incarnation, m.State)
 		}
 	}
@@ -116,7 +118,8 @@ func (l *lane) isWhole(c *api.Cluster) {
 func (l *lane) machines() []cloud.Machine {
 	l.t.Helper()
 	ours := l.installation()
-	return slices.DeleteFunc(l.cloud.ExistingMachines(""), func(m cloud.Machine) bool { return m.Owner.Installation != ours })
+	return slices.DeleteFunc(l.cloud.ExistingMachines(""),
+		func(m cloud.Machine) bool { return m.Owner.Installation != ours })
 }
 
 func (l *lane) kubeconfig() string {
@@ -169,7 +172,8 @@ func (l *lane) keys() []string {
 	l.t.Helper()
 	tls, err := l.cfg.Etcd.TLS.ClientConfig()
 	l.check(err)
-	c, err := clientv3.New(clientv3.Config{Endpoints: l.cfg.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second, Context: l.t.Context()})
+	c, err := clientv3.New(clientv3.Config{Endpoints: l.cfg.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second,
+		Context: l.t.Context()})
 	l.check(err)
 	defer func() { _ = c.Close() }()
 	got, err := c.Get(l.t.Context(), l.cfg.Etcd.Prefix+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())

@@ -34,14 +34,16 @@ var scenes = []scene{
 	{
 		name: "create", act: func(l *lane, _ api.Ref) { l.create() }, ends: isReady,
 		activities: []string{
-			"CheckSpec", "Begin", "Plan", "Reserve", "Submit", "Await", "Arm", "Prepare", "StartHead", "AwaitServer", "Join", "AwaitNode",
+			"CheckSpec", "Begin", "Plan", "Reserve", "Submit", "Await", "Arm", "Prepare", "StartHead", "AwaitServer",
+			"Join", "AwaitNode",
 			"SetCondition", "Disarm", "MarkReady",
 		},
 	},
 	{
 		name: "create, to the next place", ends: isReady,
 		prepare: func(l *lane) api.Ref {
-			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2), Err: simcloud.NewRefusal(cloud.Capacity)})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: l.machine(2),
+				Err: simcloud.NewRefusal(cloud.Capacity)})
 			return api.Ref{}
 		},
 		act:        func(l *lane, _ api.Ref) { l.create() },
@@ -50,7 +52,8 @@ var scenes = []scene{
 	{
 		name: "create that fails", ends: isError(1, string(cloud.Infeasible)),
 		prepare: func(l *lane) api.Ref {
-			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Err: simcloud.NewRefusal(cloud.Infeasible)})
+			l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1),
+				Err: simcloud.NewRefusal(cloud.Infeasible)})
 			return api.Ref{}
 		},
 		act:        func(l *lane, _ api.Ref) { l.create() },
@@ -59,7 +62,8 @@ var scenes = []scene{
 	{
 		name: "create, again", ends: isReady,
 		prepare: func(l *lane) api.Ref {
-			f := l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1), Err: simcloud.NewRefusal(cloud.Infeasible)})
+			f := l.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: l.machine(1),
+				Err: simcloud.NewRefusal(cloud.Infeasible)})
 			ref := l.create()
 			l.holds(isError(1, string(cloud.Infeasible)))
 			l.cloud.EndFault(f)
@@ -80,7 +84,8 @@ var repairs = []scene{
 		name:    "a machine that is gone",
 		prepare: drift(func(l *lane, _ api.Ref) { l.cloud.LoseMachine(l.machine(1)) }),
 		activities: []string{
-			"ListClusters", "LookAt", "Assess", "BeginRepair", "Retire", "ForgetNode", "ReplaceMachine", "EndRepair", "MarkRepaired",
+			"ListClusters", "LookAt", "Assess", "BeginRepair", "Retire", "ForgetNode", "ReplaceMachine", "EndRepair",
+			"MarkRepaired",
 		},
 		also: []string{"Terminate", "Submit", "Await", "Arm", "Prepare", "Join", "AwaitNode", "Disarm"},
 	},
@@ -95,8 +100,10 @@ var repairs = []scene{
 		also:    []string{"StartMachine", "StartHead", "AwaitNode"},
 	},
 	{
-		name:       "machines at each other's addresses",
-		prepare:    drift(func(l *lane, _ api.Ref) { l.check(l.cloud.RebootAtNewAddresses(l.machine(0), l.machine(1))) }),
+		name: "machines at each other's addresses",
+		prepare: drift(func(l *lane, _ api.Ref) {
+			l.check(l.cloud.RebootAtNewAddresses(l.machine(0), l.machine(1)))
+		}),
 		activities: []string{"RecordAddress"}, also: []string{"StartHead", "Join", "AwaitNode"},
 	},
 	{
@@ -110,8 +117,10 @@ var repairs = []scene{
 		activities: []string{"WriteKubeconfig"},
 	},
 	{
-		name:       "keys that are lost",
-		prepare:    drift(func(l *lane, ref api.Ref) { l.check(l.store.DeleteSecret(l.t.Context(), ref, store.SecretSSHKey)) }),
+		name: "keys that are lost",
+		prepare: drift(func(l *lane, ref api.Ref) {
+			l.check(l.store.DeleteSecret(l.t.Context(), ref, store.SecretSSHKey))
+		}),
 		activities: []string{"RestoreKeys"},
 	},
 	{
@@ -125,7 +134,8 @@ var repairs = []scene{
 	{
 		name: "an orphan",
 		prepare: drift(func(l *lane, _ api.Ref) {
-			l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: l.installation(), Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-0"})
+			l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: l.installation(), Cluster: "past",
+				ClusterUID: "uid-past"}, Name: "sky-past-0"})
 		}),
 		activities: []string{"FindOrphans", "TerminateOrphan"},
 	},
@@ -179,8 +189,8 @@ func seeds() int {
 	return 1
 }
 
-// blowOf varies at which machine and how far into an activity the worker is killed: the first time right after the cloud has
-// done something for it, then ever later. A repair is about one machine.
+// blowOf varies at which machine and how far into an activity the worker is killed: the first time right after the
+// cloud has done something for it, then ever later. A repair is about one machine.
 func blowOf(s scene, activity, moment string, seed int) blow {
 	b := blow{activity: activity, moment: moment}
 	if perMachine[activity] && !s.repair {
@@ -193,11 +203,13 @@ func blowOf(s scene, activity, moment string, seed int) blow {
 }
 
 // perMachine are the activities that a create runs for each machine.
-var perMachine = map[string]bool{"Submit": true, "Await": true, "Arm": true, "Prepare": true, "AwaitNode": true, "Disarm": true, "Terminate": true}
+var perMachine = map[string]bool{"Submit": true, "Await": true, "Arm": true, "Prepare": true, "AwaitNode": true,
+	"Disarm": true, "Terminate": true}
 
 // killed is one kill, and what comes of it.
 func killed(t *testing.T, s scene, b blow) {
-	results.note(t, key{kind: "worker killed", fault: fmt.Sprintf("%s %s (%s)", b.moment, b.activity, s.name), ends: s.ends.String()})
+	results.note(t, key{kind: "worker killed", fault: fmt.Sprintf("%s %s (%s)", b.moment, b.activity, s.name),
+		ends: s.ends.String()})
 	l := newLane(t, home{settings: func(s *world.WorkerSettings) { s.OrphanGrace = time.Nanosecond }})
 	l.work()
 	var ref api.Ref

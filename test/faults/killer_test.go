@@ -21,8 +21,8 @@ type blow struct {
 	moment   string
 	// nth is at which of the activities of that name; 0 is the first.
 	nth int
-	// late is how long after the beginning; 0 is right after the activity's first call of the cloud, which has done what it
-	// was asked for. An activity that is over before is killed at its end.
+	// late is how long after the beginning; 0 is right after the activity's first call of the cloud, which has done
+	// what it was asked for. An activity that is over before is killed at its end.
 	late time.Duration
 }
 

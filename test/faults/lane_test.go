@@ -31,11 +31,12 @@ import (
 // patience is how long anything may take before a fault counts as not got over.
 const patience = 4 * time.Minute
 
-// askEvery is how often a lane looks whether it is done: with many of them, that is what the servers have most to do with.
+// askEvery is how often a lane looks whether it is done: with many of them, that is what the servers have most to do
+// with.
 const askEvery = 300 * time.Millisecond
 
-// lane is where one fault is tried: a cloud, a worker in a process of its own, a person's client and files, on a task queue
-// and under a prefix of its own.
+// lane is where one fault is tried: a cloud, a worker in a process of its own, a person's client and files, on a task
+// queue and under a prefix of its own.
 type lane struct {
 	t       *testing.T
 	cluster string
@@ -95,7 +96,8 @@ func testSized() plan.Policy {
 func newLane(t *testing.T, h home) *lane {
 	t.Helper()
 	n := lanesMade.Add(1)
-	l := &lane{t: t, cluster: fmt.Sprintf("c%d", n), dir: filepath.Join(temp, fmt.Sprint(n)), etcd: h.etcd, temporal: h.temporal}
+	l := &lane{t: t, cluster: fmt.Sprintf("c%d", n), dir: filepath.Join(temp, fmt.Sprint(n)), etcd: h.etcd,
+		temporal: h.temporal}
 	if l.etcd == nil {
 		l.etcd = shared
 	}
@@ -120,8 +122,9 @@ func newLane(t *testing.T, h home) *lane {
 	l.toEtcd = newGate(t, strings.TrimPrefix(l.etcd.Config.Etcd.Endpoints[0], "https://"))
 	l.toTemporal = newGate(t, l.temporal.Config.Temporal.Address)
 	l.place = workplace{
-		EtcdEnv: l.etcd.Env, TemporalEnv: l.temporal.Env, Endpoint: "https://" + l.toEtcd.address, Address: l.toTemporal.address,
-		Prefix: "/" + l.cluster, Socket: filepath.Join(l.dir, "socket"),
+		EtcdEnv: l.etcd.Env, TemporalEnv: l.temporal.Env, Endpoint: "https://" + l.toEtcd.address,
+		Address: l.toTemporal.address,
+		Prefix:  "/" + l.cluster, Socket: filepath.Join(l.dir, "socket"),
 		Settings: world.WorkerSettings{
 			TaskQueue: l.cluster, Home: filepath.Join(l.dir, "home"), Release: release, Policy: testSized(),
 			Deadlines: world.UniformDeadlines(span(time.Minute, 3*time.Minute)), // longer than any server is away
@@ -226,7 +229,8 @@ func (l *lane) startWorker() error {
 	cmd := exec.Command(self) //nolint:noctx // it ends with the lane
 	cmd.Env = append(append(os.Environ(), envChild+"="+string(settings)), l.env...)
 	cmd.Stdout, cmd.Stderr = said, said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL} // a test that is killed leaves nothing running
+	// a test that is killed leaves nothing running
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {

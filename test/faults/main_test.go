@@ -15,7 +15,8 @@ import (
 )
 
 var (
-	long   = flag.Bool("long", false, "every activity of every operation with several seeds, faults that last for minutes, and many rounds of drift")
+	long = flag.Bool("long", false, "every activity of every operation with several seeds, faults that last for "+
+		"minutes, and many rounds of drift")
 	report = flag.String("report", "", "add the results to the table in this page")
 	lanes  = flag.String("lanes", "20", "how many faults are tried at a time: each waits more than it works")
 )

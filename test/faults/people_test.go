@@ -61,7 +61,8 @@ func peopleFaults() []fault {
 	return all
 }
 
-// either waits for a state in which nothing is half done: READY, or gone. What is READY is held to that, and then deleted.
+// either waits for a state in which nothing is half done: READY, or gone. What is READY is held to that, and then
+// deleted.
 func (l *lane) either() {
 	l.t.Helper()
 	l.until("it is done or gone", func() bool {
@@ -91,11 +92,13 @@ func TestDriftInRandomOrderIsPutRight(t *testing.T) {
 	for seed := range clusters {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			results.note(t, key{kind: "drift", fault: fmt.Sprintf("%d rounds in random order", rounds), ends: isReady.String()})
+			results.note(t, key{kind: "drift", fault: fmt.Sprintf("%d rounds in random order", rounds),
+				ends: isReady.String()})
 			l := newLane(t, home{settings: func(s *world.WorkerSettings) {
 				s.OrphanGrace = time.Nanosecond
 				s.Policy.Restarts, s.Policy.Replacements = 1000, 1000
-				s.Deadlines = world.UniformDeadlines(time.Minute) // what never comes up is waited for more than once within patience
+				// what never comes up is waited for more than once within patience
+				s.Deadlines = world.UniformDeadlines(time.Minute)
 			}})
 			l.work()
 			l.ready()
@@ -134,14 +137,17 @@ func (l *lane) befall(luck *rand.Rand) {
 		{"lose the kubeconfig", func() error { return os.Remove(l.kubeconfig()) }},
 		{"plant an extra machine", func() error {
 			owner := cloud.Owner{Installation: l.installation(), Cluster: l.cluster, ClusterUID: c.Metadata.UID}
-			l.cloud.AddForeignMachine(cloud.Machine{Owner: owner, Name: l.machine(7), Index: 7, Incarnation: fmt.Sprintf("extra%d", luck.IntN(1e6))})
+			l.cloud.AddForeignMachine(cloud.Machine{Owner: owner, Name: l.machine(7), Index: 7,
+				Incarnation: fmt.Sprintf("extra%d", luck.IntN(1e6))})
 			return nil
 		}},
 		{"plant an orphan", func() error {
-			l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: l.installation(), Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-0"})
+			l.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: l.installation(), Cluster: "past",
+				ClusterUID: "uid-past"}, Name: "sky-past-0"})
 			return nil
 		}},
-		{"a listing that is stale about " + worker, func() error { l.cloud.KeepListed(worker, 3*time.Second); l.cloud.LoseMachine(worker); return nil }},
+		{"a listing that is stale about " + worker,
+			func() error { l.cloud.KeepListed(worker, 3*time.Second); l.cloud.LoseMachine(worker); return nil }},
 		{"kill the worker", func() error { l.kill(); return nil }},
 	}
 	this := all[luck.IntN(len(all))]
@@ -155,7 +161,8 @@ func TestWorkersAreKilledAtRandom(t *testing.T) {
 	for i := range 2 * seeds() {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			results.note(t, key{kind: "worker killed", fault: "three times at random during create and delete", ends: isGone.String()})
+			results.note(t, key{kind: "worker killed", fault: "three times at random during create and delete",
+				ends: isGone.String()})
 			l := newLane(t, home{})
 			l.work()
 			ref := l.create()

@@ -26,7 +26,8 @@ func proxyFaults() []fault {
 		},
 		{
 			kind: "proxy", name: "in the worker's environment", ends: isReady,
-			home: home{env: []string{"HTTPS_PROXY=" + nobody, "HTTP_PROXY=" + nobody, "https_proxy=" + nobody, "NO_PROXY=", "no_proxy="}},
+			home: home{env: []string{"HTTPS_PROXY=" + nobody, "HTTP_PROXY=" + nobody, "https_proxy=" + nobody,
+				"NO_PROXY=", "no_proxy="}},
 			try: func(l *lane) {
 				l.cloud.UseOutsideAddress(l.machine(0))
 				l.ready()
@@ -35,13 +36,15 @@ func proxyFaults() []fault {
 			},
 		},
 		{
-			kind: "proxy", name: "keeps the worker from the API of a head that is well", ends: isReady, try: func(l *lane) {
+			kind: "proxy", name: "keeps the worker from the API of a head that is well", ends: isReady, try: func(
+				l *lane) {
 				l.ready()
 				l.check(l.cloud.BlockAPI(l.machine(0), true))
 				l.until("it lasts longer than a server may be not well", func() bool {
 					l.sweep()
 					return slices.ContainsFunc(l.find().Status.Drift, func(d api.Drift) bool {
-						return d.Reason == api.DriftAPIUnreachable && time.Since(d.Since) > 2*l.place.Settings.Policy.NotReadyFor
+						return d.Reason == api.DriftAPIUnreachable &&
+							time.Since(d.Since) > 2*l.place.Settings.Policy.NotReadyFor
 					})
 				})
 				l.check(l.cloud.BlockAPI(l.machine(0), false))
@@ -63,10 +66,11 @@ func proxyFaults() []fault {
 		if machine == 0 {
 			machine = -1 // whichever worker is the first
 		}
-		all = append(all, fault{kind: "machine", name: closed.name, ends: isError(machine, rke2.PortClosed), try: func(l *lane) {
-			l.cloud.ClosePort(l.machine(closed.from), closed.port, closed.how)
-			l.create()
-		}})
+		all = append(all, fault{kind: "machine", name: closed.name, ends: isError(machine, rke2.PortClosed),
+			try: func(l *lane) {
+				l.cloud.ClosePort(l.machine(closed.from), closed.port, closed.how)
+				l.create()
+			}})
 	}
 	return all
 }

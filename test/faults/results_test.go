@@ -66,7 +66,8 @@ func (b *book) String() string {
 	s.WriteString(heading)
 	for _, k := range keys {
 		o := b.rows[k]
-		fmt.Fprintf(&s, "| %s | %s | %s | %d | %d | %.0f s |\n", k.kind, k.fault, k.ends, o.tried, o.held, o.longest.Seconds())
+		fmt.Fprintf(&s, "| %s | %s | %s | %d | %d | %.0f s |\n", k.kind, k.fault, k.ends, o.tried, o.held,
+			o.longest.Seconds())
 		tried, held = tried+o.tried, held+o.held
 	}
 	fmt.Fprintf(&s, "| **all** | %d faults | | %d | %d | |\n", len(keys), tried, held)
@@ -91,7 +92,8 @@ func (b *book) addTo(page string) error {
 		return fmt.Errorf("%s has no place for results", page)
 	}
 	b.add(table)
-	return os.WriteFile(page, []byte(before+opening+b.String()+closing+after), 0o644) //nolint:gosec // a page for everybody
+	return os.WriteFile(page, []byte(before+opening+b.String()+closing+after),
+		0o644) //nolint:gosec // a page for everybody
 }
 
 // add counts what a table has.

@@ -52,8 +52,10 @@ func serverFaults() []fault {
 	}
 	etcd, temporal := func(l *lane) *gate { return l.toEtcd }, func(l *lane) *gate { return l.toTemporal }
 	all := []fault{
-		{kind: "servers", name: "etcd restarted during create", ends: isReady, home: home{etcd: fresh}, try: creating(func(l *lane) { l.restart(l.etcd) })},
-		{kind: "servers", name: "Temporal restarted during create", ends: isReady, home: home{temporal: fresh}, try: creating(func(l *lane) { l.restart(l.temporal) })},
+		{kind: "servers", name: "etcd restarted during create", ends: isReady, home: home{etcd: fresh},
+			try: creating(func(l *lane) { l.restart(l.etcd) })},
+		{kind: "servers", name: "Temporal restarted during create", ends: isReady, home: home{temporal: fresh},
+			try: creating(func(l *lane) { l.restart(l.temporal) })},
 		{kind: "servers", name: "etcd unreachable during create", ends: isReady, try: creating(shut(etcd))},
 		{kind: "servers", name: "Temporal unreachable during create", ends: isReady, try: creating(shut(temporal))},
 		{kind: "servers", name: "etcd unreachable during delete", ends: isGone, try: deleting(shut(etcd))},
@@ -68,11 +70,16 @@ func serverFaults() []fault {
 		return all
 	}
 	return append(all,
-		fault{kind: "servers", name: "etcd restarted during delete", ends: isGone, home: home{etcd: fresh}, try: deleting(func(l *lane) { l.restart(l.etcd) })},
-		fault{kind: "servers", name: "Temporal restarted during delete", ends: isGone, home: home{temporal: fresh}, try: deleting(func(l *lane) { l.restart(l.temporal) })},
-		fault{kind: "servers", name: "etcd restarted during repair", ends: isReady, home: home{etcd: fresh}, try: repairing(func(l *lane) { l.restart(l.etcd) })},
-		fault{kind: "servers", name: "Temporal restarted during repair", ends: isReady, home: home{temporal: fresh}, try: repairing(func(l *lane) { l.restart(l.temporal) })},
-		fault{kind: "servers", name: "Temporal unreachable during repair", ends: isReady, try: repairing(shut(temporal))},
+		fault{kind: "servers", name: "etcd restarted during delete", ends: isGone, home: home{etcd: fresh},
+			try: deleting(func(l *lane) { l.restart(l.etcd) })},
+		fault{kind: "servers", name: "Temporal restarted during delete", ends: isGone, home: home{temporal: fresh},
+			try: deleting(func(l *lane) { l.restart(l.temporal) })},
+		fault{kind: "servers", name: "etcd restarted during repair", ends: isReady, home: home{etcd: fresh},
+			try: repairing(func(l *lane) { l.restart(l.etcd) })},
+		fault{kind: "servers", name: "Temporal restarted during repair", ends: isReady, home: home{temporal: fresh},
+			try: repairing(func(l *lane) { l.restart(l.temporal) })},
+		fault{kind: "servers", name: "Temporal unreachable during repair", ends: isReady,
+			try: repairing(shut(temporal))},
 		fault{kind: "servers", name: "Temporal unreachable during delete", ends: isGone, try: deleting(shut(temporal))},
 	)
 }

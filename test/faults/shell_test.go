@@ -13,8 +13,10 @@ func shellFaults() []fault {
 		}
 	}
 	return []fault{
-		{kind: "noisy shell", name: "greets on both streams", ends: isReady, try: noisy("echo hi; printf 'arch=sparc cpus=none send' >&2; printf have")},
-		{kind: "noisy shell", name: "has its own exit status and last words", ends: isReady, try: noisy("trap 'echo bye; echo bye >&2; exit 9' EXIT")},
+		{kind: "noisy shell", name: "greets on both streams", ends: isReady,
+			try: noisy("echo hi; printf 'arch=sparc cpus=none send' >&2; printf have")},
+		{kind: "noisy shell", name: "has its own exit status and last words", ends: isReady,
+			try: noisy("trap 'echo bye; echo bye >&2; exit 9' EXIT")},
 		{kind: "noisy shell", name: "leaves something running", ends: isReady, try: noisy("sleep 30 &")},
 		{kind: "noisy shell", name: "begins to print once the cluster is READY", ends: isReady, try: func(l *lane) {
 			l.ready()

@@ -46,24 +46,29 @@ func stateFaults() []fault {
 				other.findsOrphans(size)
 			}
 		}},
-		{kind: "copied state", name: "during a create", home: atHome, ends: isReady, try: interrupted(simcloud.OpAwait, create, func(l *lane) {
-			other := l.fork()
-			l.until("the create goes on in the copy", func() bool { return other.waits("Await") })
-		})},
-		{kind: "copied state", name: "during a delete", home: atHome, ends: isGone, try: first(interrupted(simcloud.OpTerminate, remove, func(l *lane) {
-			other := l.fork()
-			l.until("the delete goes on in the copy", func() bool { return other.waits("Terminate") })
-		}))},
+		{kind: "copied state", name: "during a create", home: atHome, ends: isReady,
+			try: interrupted(simcloud.OpAwait, create, func(l *lane) {
+				other := l.fork()
+				l.until("the create goes on in the copy", func() bool { return other.waits("Await") })
+			})},
+		{kind: "copied state", name: "during a delete", home: atHome, ends: isGone,
+			try: first(interrupted(simcloud.OpTerminate, remove, func(l *lane) {
+				other := l.fork()
+				l.until("the delete goes on in the copy", func() bool { return other.waits("Terminate") })
+			}))},
 		{kind: "full disk under the state", name: "of Temporal during create", home: ownTemporal(400), ends: isReady,
 			try: interrupted(simcloud.OpAwait, create, (*lane).fillDisk)},
 		{kind: "full disk under the state", name: "of Temporal during delete", home: ownTemporal(400), ends: isGone,
 			try: first(interrupted(simcloud.OpTerminate, remove, (*lane).fillDisk))},
-		{kind: "upgraded state", name: "Temporal's database set aside during create", home: ownTemporal(0), ends: isReady,
-			try: interrupted(simcloud.OpAwait, create, (*lane).upgrade)},
-		{kind: "upgraded state", name: "Temporal's database set aside during delete", home: ownTemporal(0), ends: isGone,
-			try: first(interrupted(simcloud.OpTerminate, remove, (*lane).upgrade))},
-		{kind: "upgraded state", name: "Temporal's database set aside during repair", home: ownTemporal(0), ends: isReady,
-			try: func(l *lane) { first(interrupted(simcloud.OpAwait, repair, (*lane).upgrade))(l); l.converge() }},
+		{kind: "upgraded state", name: "Temporal's database set aside during create", home: ownTemporal(0),
+			ends: isReady,
+			try:  interrupted(simcloud.OpAwait, create, (*lane).upgrade)},
+		{kind: "upgraded state", name: "Temporal's database set aside during delete", home: ownTemporal(0),
+			ends: isGone,
+			try:  first(interrupted(simcloud.OpTerminate, remove, (*lane).upgrade))},
+		{kind: "upgraded state", name: "Temporal's database set aside during repair", home: ownTemporal(0),
+			ends: isReady,
+			try:  func(l *lane) { first(interrupted(simcloud.OpAwait, repair, (*lane).upgrade))(l); l.converge() }},
 	}
 }
 
@@ -87,14 +92,16 @@ func (l *lane) fork() *lane {
 	l.t.Cleanup(servers.Close)
 	l.check(l.startWorker())
 	other := &lane{
-		t: l.t, cluster: l.cluster, dir: filepath.Join(l.dir, "copy"), cloud: l.cloud, killer: l.killer, etcd: servers, temporal: servers,
+		t: l.t, cluster: l.cluster, dir: filepath.Join(l.dir, "copy"), cloud: l.cloud, killer: l.killer, etcd: servers,
+		temporal:   servers,
 		toEtcd:     newGate(l.t, strings.TrimPrefix(servers.Config.Etcd.Endpoints[0], "https://")),
 		toTemporal: newGate(l.t, servers.Config.Temporal.Address),
 		place:      l.place,
 	}
 	l.check(os.MkdirAll(filepath.Join(other.dir, "home"), 0o700))
 	p := &other.place
-	p.EtcdEnv, p.TemporalEnv, p.Endpoint, p.Address = servers.Env, servers.Env, "https://"+other.toEtcd.address, other.toTemporal.address
+	p.EtcdEnv, p.TemporalEnv, p.Endpoint, p.Address = servers.Env, servers.Env, "https://"+
+		other.toEtcd.address, other.toTemporal.address
 	p.Settings.Home, p.Settings.Place.Dir = filepath.Join(other.dir, "home"), "/home/ann/copy"
 	other.connect()
 	other.work()
@@ -147,8 +154,8 @@ func (l *lane) fillDisk() {
 	l.check(filling.Free())
 }
 
-// upgrade stops everything and starts it again with a Temporal of another schema; then the first sweep begins, as the schedule of a new
-// Temporal has it.
+// upgrade stops everything and starts it again with a Temporal of another schema; then the first sweep begins, as the
+// schedule of a new Temporal has it.
 func (l *lane) upgrade() {
 	l.t.Helper()
 	l.stopWorker()

@@ -52,14 +52,16 @@ func (l *lane) insist(what string, do func() error) {
 		if errors.As(err, &twofold) && len(twofold.Differs) == 0 && twofold.Phase != api.PhaseDeleting {
 			return
 		}
-		patient := errors.As(err, &away) || errors.As(err, &nobody) || errors.As(err, &silent) || errors.Is(err, context.DeadlineExceeded)
+		patient := errors.As(err, &away) || errors.As(err, &nobody) || errors.As(err, &silent) ||
+			errors.Is(err, context.DeadlineExceeded)
 		if !patient || time.Now().After(deadline) {
 			l.t.Fatalf("%s: %v", what, err)
 		}
 	}
 }
 
-// ready is a cluster that came to READY without any fault. Lanes take turns at it, since they all begin at once and then wait.
+// ready is a cluster that came to READY without any fault. Lanes take turns at it, since they all begin at once and
+// then wait.
 func (l *lane) ready() api.Ref {
 	l.t.Helper()
 	turns <- struct{}{}
@@ -114,14 +116,15 @@ func (l *lane) busy() bool {
 	return err != nil || d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
-// sweep has the worker compare the world with etcd, as the schedule does, and returns what it found. One that fails has found
-// nothing, and is nil.
+// sweep has the worker compare the world with etcd, as the schedule does, and returns what it found. One that fails has
+// found nothing, and is nil.
 func (l *lane) sweep() *api.SweepResult {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	defer cancel()
 	id := "sweep/" + l.cluster + "/" + uuid.NewString()
-	run, err := l.conn.ExecuteWorkflow(ctx, sdkclient.StartWorkflowOptions{ID: id, TaskQueue: l.cluster}, api.WorkflowSweep, api.SweepInput{})
+	run, err := l.conn.ExecuteWorkflow(ctx, sdkclient.StartWorkflowOptions{ID: id, TaskQueue: l.cluster},
+		api.WorkflowSweep, api.SweepInput{})
 	if err != nil {
 		l.t.Logf("starting a sweep: %v", err)
 		return nil
@@ -144,7 +147,8 @@ func (l *lane) beginSweep() {
 		}
 	}
 	id := "sweep/" + l.cluster + "/" + uuid.NewString()
-	run, err := l.conn.ExecuteWorkflow(l.t.Context(), sdkclient.StartWorkflowOptions{ID: id, TaskQueue: l.cluster}, api.WorkflowSweep, api.SweepInput{})
+	run, err := l.conn.ExecuteWorkflow(l.t.Context(), sdkclient.StartWorkflowOptions{ID: id, TaskQueue: l.cluster},
+		api.WorkflowSweep, api.SweepInput{})
 	l.check(err)
 	l.sweeping = run
 }
@@ -172,7 +176,8 @@ func (l *lane) converge() {
 	}
 	c := l.find()
 	if c != nil {
-		l.t.Logf("phase %s, failure %+v, drift %v, repairs %+v", c.Status.Phase, c.Status.Failure, c.Status.Drift, c.Status.Repairs)
+		l.t.Logf("phase %s, failure %+v, drift %v, repairs %+v", c.Status.Phase, c.Status.Failure, c.Status.Drift,
+			c.Status.Repairs)
 	}
 	l.t.Fatalf("drift does not end: %+v", last)
 }

@@ -31,7 +31,8 @@ func TestMachinesThatCameBackAtOtherAddressesAreFoundAgain(t *testing.T) {
 				if r.Address != m.Address || r.PrivateAddress != m.PrivateAddress || r.SSHPort != m.SSHPort {
 					t.Errorf("%s is at %s:%d, on record at %s:%d", m.Name, m.Address, m.SSHPort, r.Address, r.SSHPort)
 				}
-				if r.HostKey != was.HostKey || r.Incarnation != was.Incarnation || r.HasOutdatedConfig(&after.Status.Machines[0]) {
+				if r.HostKey != was.HostKey || r.Incarnation != was.Incarnation ||
+					r.HasOutdatedConfig(&after.Status.Machines[0]) {
 					t.Errorf("%s is on record as %+v, was %+v", m.Name, r, was)
 				}
 			}
@@ -40,7 +41,8 @@ func TestMachinesThatCameBackAtOtherAddressesAreFoundAgain(t *testing.T) {
 			}
 			head := after.Status.Machines[0].Address
 			kubeconfig, err := w.store.ReadSecret(t.Context(), ref, store.SecretKubeconfig)
-			if err != nil || !strings.Contains(string(kubeconfig), "https://"+head+":6443") || !strings.Contains(after.Status.Endpoint, head) {
+			if err != nil || !strings.Contains(string(kubeconfig), "https://"+head+":6443") ||
+				!strings.Contains(after.Status.Endpoint, head) {
 				t.Errorf("the kubeconfig does not lead to %s (%v); endpoint %s", head, err, after.Status.Endpoint)
 			}
 			file, err := os.ReadFile(filepath.Join(w.home, name, "kubeconfig"))

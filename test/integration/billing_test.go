@@ -27,7 +27,8 @@ func (w *world) armed(ref api.Ref) (timers, recorded int) {
 		}
 		if !m.PowerOffAt.IsZero() {
 			recorded++
-			if left := time.Until(m.PowerOffAt); left < api.DefaultProvisionTimeout || left > 2*api.DefaultProvisionTimeout {
+			if left := time.Until(m.PowerOffAt); left < api.DefaultProvisionTimeout ||
+				left > 2*api.DefaultProvisionTimeout {
 				w.t.Errorf("%s powers itself off in %v", m.Name, left)
 			}
 		}
@@ -55,7 +56,8 @@ func TestMachinesThatBillAreArmedUntilTheirClusterIsReady(t *testing.T) {
 
 func TestWhatMachinesHaveCostIsKnownAfterOthersTookTheirPlaces(t *testing.T) {
 	w := newWorld(t, dear("here"), dear("there"))
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Region: "here", Machine: "sky-spent-1", Err: simcloud.NewRefusal(cloud.Capacity)})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Region: "here", Machine: "sky-spent-1",
+		Err: simcloud.NewRefusal(cloud.Capacity)})
 	ref := w.create("spent", 2, client.CreateOptions{})
 	c := w.awaitReady(ref)
 	now, before, own := time.Now(), 0.0, 0.0

@@ -160,7 +160,8 @@ func TestARecordWithoutAnIDGetsTheOneThatFits(t *testing.T) {
 	w.sweep(ref.Name)
 	got := w.get(ref).Status.Machines
 	if got[0].CloudID != want[0].CloudID || got[1].CloudID != "" {
-		t.Errorf("ids %q and %q, want %q and none, since a copy is about", got[0].CloudID, got[1].CloudID, want[0].CloudID)
+		t.Errorf("ids %q and %q, want %q and none, since a copy is about", got[0].CloudID, got[1].CloudID,
+			want[0].CloudID)
 	}
 }
 
@@ -178,7 +179,8 @@ func (w *world) conflictsOf() map[string]string {
 	return found
 }
 
-// TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone also begins with what the version before recorded of the original.
+// TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone also begins with what the version before recorded of the
+// original.
 func TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.acts.Sweeps.OrphanGrace = time.Hour
@@ -204,7 +206,8 @@ func TestTheOriginalIsAnOrphanLikeAnyOtherOnceItsCopyIsGone(t *testing.T) {
 	if len(r.Orphans) != 1 {
 		t.Fatalf("orphans %+v", r.Orphans)
 	}
-	if o := r.Orphans[0]; o.ID != head.CloudID || o.Conflict != "" || o.FirstSeen.Before(begun) || o.TerminateAt.IsZero() {
+	if o := r.Orphans[0]; o.ID != head.CloudID || o.Conflict != "" || o.FirstSeen.Before(begun) ||
+		o.TerminateAt.IsZero() {
 		t.Errorf("orphan %+v", o)
 	}
 }

@@ -13,7 +13,9 @@ import (
 
 func TestADamagedClusterIsDeletedWithItsMachines(t *testing.T) {
 	for name, keep := range map[string]func(int) int{ // a cluster's name, and how much of its object is left
-		"cut-in-half": func(n int) int { return n / 2 }, "cut-to-nothing": func(int) int { return 0 }, "cut-at-the-end": func(n int) int { return n - 1 },
+		"cut-in-half": func(n int) int {
+			return n / 2
+		}, "cut-to-nothing": func(int) int { return 0 }, "cut-at-the-end": func(n int) int { return n - 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -37,7 +39,8 @@ func TestADamagedClusterIsDeletedWithItsMachines(t *testing.T) {
 				t.Errorf("%d machines are left", len(got))
 			}
 			for _, kv := range w.dump() {
-				if key := string(kv.key); strings.Contains(key, ref.UID) && !strings.Contains(key, "/events/") || strings.HasSuffix(key, "/clusters/"+name) {
+				if key := string(kv.key); strings.Contains(key, ref.UID) && !strings.Contains(key, "/events/") ||
+					strings.HasSuffix(key, "/clusters/"+name) {
 					t.Errorf("%s is left", key)
 				}
 			}

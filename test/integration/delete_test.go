@@ -32,7 +32,8 @@ func TestADeleteDuringACreateTakesItOverAndLeavesNothing(t *testing.T) {
 			w.awaitGone(ref)
 			w.nothingLeft(ref)
 			runs := w.closed(cluster)
-			if len(runs) != 2 || runs[0].kind != api.WorkflowProvision || runs[0].status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW ||
+			if len(runs) != 2 || runs[0].kind != api.WorkflowProvision ||
+				runs[0].status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW ||
 				runs[1].kind != api.WorkflowDelete || runs[1].status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
 				t.Fatalf("runs: %v", summary(runs))
 			}
@@ -55,7 +56,8 @@ func TestADeleteOutlastsACloudThatStumbles(t *testing.T) {
 	ref := w.create("stumble", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	w.cloud.SetListingLag(300 * time.Millisecond)
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-stumble-1", Times: 2, Err: simcloud.NewRefusal(cloud.Transient)})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-stumble-1", Times: 2,
+		Err: simcloud.NewRefusal(cloud.Transient)})
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpRelease, Times: 1, Err: simcloud.NewRefusal(cloud.Transient)})
 	w.delete(ref, false)
 	w.awaitGone(ref)
@@ -71,7 +73,8 @@ func TestADeleteThatCannotBeDoneKeepsTheClusterAndSaysWhy(t *testing.T) {
 	w.delete(ref, false)
 	w.keep("delete-refused", w.closed(ref.Name)[0])
 	c := w.get(ref)
-	if f := c.Status.Failure; c.Status.Phase != api.PhaseDeleting || f == nil || f.Reason != "Access" || f.Machine != "sky-refused-0" || f.Step != "terminate" {
+	if f := c.Status.Failure; c.Status.Phase != api.PhaseDeleting || f == nil || f.Reason != "Access" ||
+		f.Machine != "sky-refused-0" || f.Step != "terminate" {
 		t.Errorf("phase %s, failure %+v", c.Status.Phase, f)
 	}
 	w.cloud.EndFault(refused)
@@ -124,15 +127,16 @@ func TestWhatRunsGoesOnAfterTheServersWereAway(t *testing.T) {
 	w := newIdleWorld(t, own)
 	w.work()
 	reached, goOn := make(chan struct{}), make(chan struct{})
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-away-1", Times: 1, Do: func(ctx context.Context) error {
-		close(reached)
-		select {
-		case <-goOn:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-away-1", Times: 1,
+		Do: func(ctx context.Context) error {
+			close(reached)
+			select {
+			case <-goOn:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}})
 	ref := w.create("away", 2, client.CreateOptions{})
 	<-reached
 	if err := own.Stop(); err != nil {

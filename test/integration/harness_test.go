@@ -84,7 +84,8 @@ func withServers(m *testing.M) int {
 // world is one test's part of the servers: a cloud and a worker of its own, on a task queue of its own.
 type world struct {
 	temporal sdkclient.Client
-	// cfg and store are the servers' own under a prefix of the test's: whoever looks at all clusters finds no other test's.
+	// cfg and store are the servers' own under a prefix of the test's: whoever looks at all clusters finds no other
+	// test's.
 	cfg   *config.Config
 	store *store.Store
 	t     *testing.T
@@ -128,7 +129,8 @@ func newIdleWorld(t *testing.T, s *stage.Servers, placements ...api.Placement) *
 	pool := remote.NewPool(time.Minute)
 	t.Cleanup(pool.Close)
 	w.acts = stage.NewActivities(stage.WorkerSettings{
-		TaskQueue: w.queue, Home: w.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second), Policy: plan.DefaultPolicy(),
+		TaskQueue: w.queue, Home: w.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second),
+		Policy: plan.DefaultPolicy(),
 	}, w.store, pool, w.cloud, w.temporal)
 	w.ops = w.client()
 	return w
@@ -172,7 +174,8 @@ func (w *world) create(name string, n int, o client.CreateOptions) api.Ref {
 func (w *world) store1(name string, n int) api.Ref {
 	w.t.Helper()
 	uid := "uid-" + name
-	if _, err := w.store.CreateCluster(w.t.Context(), api.NewCluster(name, uid, spec(n), nil, time.Now().UTC())); err != nil {
+	if _, err := w.store.CreateCluster(w.t.Context(),
+		api.NewCluster(name, uid, spec(n), nil, time.Now().UTC())); err != nil {
 		w.t.Fatal(err)
 	}
 	return api.Ref{Name: name, UID: uid}

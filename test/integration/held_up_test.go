@@ -21,11 +21,14 @@ func TestACreateSaysThatItsReleaseSourceDoesNotAnswer(t *testing.T) {
 	if held == nil || held.Status != api.ConditionFalse || !strings.Contains(held.Message, source) {
 		t.Fatalf("condition %+v", held)
 	}
-	late := api.Failure{Step: "plan", Reason: "Deadline", Message: "not READY within 20s: no machine had been asked for yet"}
-	if err := w.acts.Clusters.MarkFailed(t.Context(), activities.MarkFailedInput{Cluster: ref, Failure: late}); err != nil {
+	late := api.Failure{Step: "plan", Reason: "Deadline",
+		Message: "not READY within 20s: no machine had been asked for yet"}
+	if err := w.acts.Clusters.MarkFailed(t.Context(),
+		activities.MarkFailedInput{Cluster: ref, Failure: late}); err != nil {
 		t.Fatal(err)
 	}
-	if f := w.get(ref).Status.Failure; f == nil || !strings.Contains(f.Message, source) || !strings.HasPrefix(f.Message, late.Message) {
+	if f := w.get(ref).Status.Failure; f == nil || !strings.Contains(f.Message, source) ||
+		!strings.HasPrefix(f.Message, late.Message) {
 		t.Errorf("failure %+v", f)
 	}
 }

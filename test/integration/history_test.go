@@ -38,8 +38,10 @@ func (w *world) runOf(workflow, id string) run {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r := run{id: id, kind: d.GetWorkflowExecutionInfo().GetType().GetName(), status: d.GetWorkflowExecutionInfo().GetStatus(), history: &history.History{}}
-	for events := w.temporal.GetWorkflowHistory(w.t.Context(), workflow, id, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+	r := run{id: id, kind: d.GetWorkflowExecutionInfo().GetType().GetName(),
+		status: d.GetWorkflowExecutionInfo().GetStatus(), history: &history.History{}}
+	for events := w.temporal.GetWorkflowHistory(w.t.Context(), workflow, id, false,
+		enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
 		e, err := events.Next()
 		if err != nil {
 			w.t.Fatal(err)
@@ -80,7 +82,8 @@ func (w *world) keep(name string, r run) {
 	for _, w := range workflows.All() {
 		replayer.RegisterWorkflow(w)
 	}
-	if err := replayer.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), r.history); err != nil {
+	if err := replayer.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		r.history); err != nil {
 		w.t.Errorf("%s is not deterministic: %v", name, err)
 	}
 	if !*update {

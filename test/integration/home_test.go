@@ -21,7 +21,8 @@ import (
 	stage "github.com/sky-shift/skyctl/test/world"
 )
 
-// state is a state directory with its servers, at a place of its own, in which nobody works yet. Its copy has the same cloud.
+// state is a state directory with its servers, at a place of its own, in which nobody works yet. Its copy has the same
+// cloud.
 type state struct {
 	*world
 	servers *stage.Servers
@@ -44,7 +45,8 @@ func (s *state) begin() {
 	pool := remote.NewPool(time.Minute)
 	s.t.Cleanup(pool.Close)
 	s.acts = stage.NewActivities(stage.WorkerSettings{
-		TaskQueue: s.queue, Home: s.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second), Policy: plan.DefaultPolicy(),
+		TaskQueue: s.queue, Home: s.home, Release: release, Deadlines: stage.UniformDeadlines(30 * time.Second),
+		Policy:      plan.DefaultPolicy(),
 		OrphanGrace: time.Nanosecond, Place: s.place, Ledger: s.ledger,
 	}, s.store, pool, s.cloud, s.temporal)
 	if err := s.acts.Sweeps.Home.RecordStart(s.t.Context()); err != nil {
@@ -127,7 +129,8 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 			}
 		}
 	}
-	_, created := s.ops.CreateCluster(s.t.Context(), api.NewCluster("fresh", "", spec(1), nil, time.Now()), client.CreateOptions{})
+	_, created := s.ops.CreateCluster(s.t.Context(), api.NewCluster("fresh", "", spec(1), nil, time.Now()),
+		client.CreateOptions{})
 	deleted := s.ops.DeleteCluster(s.t.Context(), shared, false, func(string) {})
 	for what, err := range map[string]error{"create": created, "delete": deleted} {
 		if doubt := new(client.HomeDoubtError); !errors.As(err, &doubt) {
@@ -201,21 +204,25 @@ func TestAnOrphanThatIsOldHasItsTimeAgainAfterAnAdoption(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := cloud.Machine{
-		Owner: cloud.Owner{Installation: installation, Cluster: "newer", ClusterUID: "newer-uid"}, Name: api.MachineName("newer", 0),
+		Owner:       cloud.Owner{Installation: installation, Cluster: "newer", ClusterUID: "newer-uid"},
+		Name:        api.MachineName("newer", 0),
 		Incarnation: "n",
 	}
 	a.cloud.AddForeignMachine(m)
 	m = a.cloud.ExistingMachines(m.Name)[0]
-	old := api.Orphan{Cloud: simcloud.Name, Name: m.Name, ID: m.ID, Cluster: "newer", ClusterUID: "newer-uid", FirstSeen: time.Now().Add(-2 * time.Hour)}
+	old := api.Orphan{Cloud: simcloud.Name, Name: m.Name, ID: m.ID, Cluster: "newer", ClusterUID: "newer-uid",
+		FirstSeen: time.Now().Add(-2 * time.Hour)}
 	if err := a.store.AddOrphan(t.Context(), simcloud.Name, old); err != nil {
 		t.Fatal(err)
 	}
 	adopted := time.Now()
-	if _, err := a.store.UpdateHome(t.Context(), func(h *api.Home) error { h.AdoptedAt = adopted; return nil }); err != nil {
+	if _, err := a.store.UpdateHome(t.Context(),
+		func(h *api.Home) error { h.AdoptedAt = adopted; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	r := a.sweep("")
-	if len(r.Orphans) != 1 || !r.Orphans[0].FirstSeen.Equal(old.FirstSeen) || r.Orphans[0].TerminateAt.Before(adopted.Add(time.Hour)) {
+	if len(r.Orphans) != 1 || !r.Orphans[0].FirstSeen.Equal(old.FirstSeen) ||
+		r.Orphans[0].TerminateAt.Before(adopted.Add(time.Hour)) {
 		t.Errorf("orphans %+v, want one with its time from the adoption on", r.Orphans)
 	}
 	if len(a.cloud.ExistingMachines(m.Name)) != 1 {
@@ -264,7 +271,8 @@ func TestWhatWasUnderWayWaitsInACopy(t *testing.T) {
 	ledger := t.TempDir()
 	a := newOriginal(t, ledger)
 	reached, goOn := make(chan struct{}), make(chan struct{})
-	a.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: api.MachineName("two", 0), Times: 1, Do: holdAt(reached, goOn)})
+	a.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: api.MachineName("two", 0), Times: 1,
+		Do: holdAt(reached, goOn)})
 	two := a.create("two", 1, client.CreateOptions{})
 	<-reached
 	stopped := make(chan struct{})

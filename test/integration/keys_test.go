@@ -41,7 +41,8 @@ func TestALostSSHKeyIsReplacedOnAllMachines(t *testing.T) {
 	w.awaitReady(ref)
 	before := w.secret(ref, store.SecretSSHKey)
 	w.loseSecrets(ref, store.SecretSSHKey)
-	for _, app := range []string{"skyctl-authorize-key", "other"} { // the one of a try that was killed, and one of no concern
+	// the one of a try that was killed, and one of no concern
+	for _, app := range []string{"skyctl-authorize-key", "other"} {
 		if err := w.cloud.AddPod(ref.UID, "sky-keyless-1", "kube-system/"+app+"-left", app); err != nil {
 			t.Fatal(err)
 		}
@@ -96,10 +97,12 @@ func TestKeysThatNobodyCanRestoreAreSaidAndNothingIsTouched(t *testing.T) {
 	w.loseSecrets(ref, store.SecretSSHKey, store.SecretKubeconfig)
 	w.cloud.LoseMachine("sky-locked-1")
 	after := w.repair(ref)
-	if after.Status.Phase != api.PhaseReady || len(w.cloud.ExistingMachines("sky-locked-")) != 1 || w.cloud.CountLaunches("sky-locked-", "") != 2 {
+	if after.Status.Phase != api.PhaseReady || len(w.cloud.ExistingMachines("sky-locked-")) != 1 ||
+		w.cloud.CountLaunches("sky-locked-", "") != 2 {
 		t.Errorf("%s with machines %+v", after.Status.Phase, w.cloud.ExistingMachines("sky-locked-"))
 	}
-	if in := after.Status.FindCondition(api.InSync); in == nil || in.Status != api.ConditionFalse || !strings.Contains(in.Message, "KeysMissing") {
+	if in := after.Status.FindCondition(api.InSync); in == nil || in.Status != api.ConditionFalse ||
+		!strings.Contains(in.Message, "KeysMissing") {
 		t.Errorf("InSync %+v", in)
 	}
 	repairs := after.Status.Repairs
@@ -107,7 +110,8 @@ func TestKeysThatNobodyCanRestoreAreSaidAndNothingIsTouched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(repairs) != 1 || repairs[0].Action.Kind != api.ActionRestoreKeys || !strings.Contains(repairs[0].Error, "append this line to ~/.ssh/authorized_keys") ||
+	if len(repairs) != 1 || repairs[0].Action.Kind != api.ActionRestoreKeys ||
+		!strings.Contains(repairs[0].Error, "append this line to ~/.ssh/authorized_keys") ||
 		!strings.Contains(repairs[0].Error, public) {
 		t.Fatalf("repairs %+v", repairs)
 	}
@@ -130,10 +134,12 @@ func TestKeysThatMachinesKnowAreNeverMadeAnew(t *testing.T) {
 	}
 	for _, key := range []string{store.SecretSSHKey, store.SecretAgentPassword} {
 		w.loseSecrets(ref, key)
-		old := activities.MachineRef{Cluster: ref, Index: 1, Name: gone.Name, Incarnation: gone.Incarnation, Role: gone.Role}
+		old := activities.MachineRef{Cluster: ref, Index: 1, Name: gone.Name, Incarnation: gone.Incarnation,
+			Role: gone.Role}
 		_, err := w.acts.Clusters.ReplaceMachine(t.Context(), old)
 		var failed *temporal.ApplicationError
-		if !errors.As(err, &failed) || failed.Type() != string(api.DriftKeysMissing) || !strings.Contains(err.Error(), key) {
+		if !errors.As(err, &failed) || failed.Type() != string(api.DriftKeysMissing) ||
+			!strings.Contains(err.Error(), key) {
 			t.Errorf("without %s: %v", key, err)
 		}
 		if _, err := w.store.ReadSecret(t.Context(), ref, key); err == nil {
@@ -158,7 +164,8 @@ func TestAClusterWithoutItsMachinesRecordsIsNotInSync(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	c := w.get(ref)
-	if in := c.Status.FindCondition(api.InSync); in == nil || in.Status != api.ConditionFalse || in.Reason != string(api.DriftInvalid) {
+	if in := c.Status.FindCondition(api.InSync); in == nil || in.Status != api.ConditionFalse ||
+		in.Reason != string(api.DriftInvalid) {
 		t.Errorf("InSync %+v", in)
 	}
 	if !slices.ContainsFunc(c.Status.Drift, func(d api.Drift) bool { return d.Reason == api.DriftInvalid }) {

@@ -30,16 +30,19 @@ func TestACutKubeconfigIsDriftAndAPersonsOwnEntriesStay(t *testing.T) {
 		t.Errorf("got\n%s\n%v", got, err)
 	}
 	mine := strings.Replace(string(whole), "current-context: filed", "current-context: mine", 1)
-	mine = strings.Replace(mine, "contexts:\n", "contexts:\n- context:\n    cluster: filed\n    user: filed\n    namespace: web\n  name: mine\n", 1)
+	mine = strings.Replace(mine, "contexts:\n",
+		"contexts:\n- context:\n    cluster: filed\n    user: filed\n    namespace: web\n  name: mine\n", 1)
 	edit(mine)
 	w.healthy(ref, 1) // what a person adds is no drift
-	if _, err := w.store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error { c.Status.Repairs = nil; return nil }); err != nil {
+	if _, err := w.store.UpdateCluster(t.Context(), ref,
+		func(c *api.Cluster) error { c.Status.Repairs = nil; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	edit(strings.Replace(mine, "certificate-authority-data: ", "certificate-authority-data: QQ", 1))
 	w.repair(ref)
 	got, err := os.ReadFile(path)
-	if err != nil || !strings.Contains(string(got), "current-context: mine") || !strings.Contains(string(got), "namespace: web") || strings.Contains(string(got), "data: QQ") {
+	if err != nil || !strings.Contains(string(got), "current-context: mine") ||
+		!strings.Contains(string(got), "namespace: web") || strings.Contains(string(got), "data: QQ") {
 		t.Errorf("got\n%s\n%v", got, err)
 	}
 	w.healthy(ref, 1)

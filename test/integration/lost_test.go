@@ -17,20 +17,22 @@ func TestAMachineThatItsCloudEndsInACreateIsLaunchedAgain(t *testing.T) {
 		return err == nil && len(c.Status.Machines) == 2 && c.Status.Machines[1].State == api.MachinePrepared
 	}
 	// The worker waits for its head when its cloud takes it back.
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-taken-0", Times: 1, Do: func(ctx context.Context) error {
-		for !prepared(ctx) {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(10 * time.Millisecond): // between two looks
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-taken-0", Times: 1,
+		Do: func(ctx context.Context) error {
+			for !prepared(ctx) {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(10 * time.Millisecond): // between two looks
+				}
 			}
-		}
-		w.cloud.LoseMachine("sky-taken-1")
-		return nil
-	}})
+			w.cloud.LoseMachine("sky-taken-1")
+			return nil
+		}})
 	ref := w.create("taken", 2, client.CreateOptions{})
 	c := w.awaitReady(ref)
-	if head, worker := w.cloud.CountLaunches("sky-taken-0", ""), w.cloud.CountLaunches("sky-taken-1", ""); head != 1 || worker != 2 {
+	if head, worker := w.cloud.CountLaunches("sky-taken-0", ""), w.cloud.CountLaunches("sky-taken-1", ""); head != 1 ||
+		worker != 2 {
 		t.Errorf("the head was launched %d times and the worker %d times, want 1 and 2", head, worker)
 	}
 	if len(c.Status.Attempts) > 0 || len(w.cloud.ExistingMachines("sky-taken-")) != 2 {

@@ -48,7 +48,8 @@ func TestALaunchThatIsRepeatedMakesOneMachine(t *testing.T) {
 		t.Errorf("%d machines were made", n)
 	}
 	r, made := w.get(ref).Status.Machines[0], w.cloud.ExistingMachines("sky-once-")[0]
-	if r.State != api.MachineUp || r.LaunchRef != made.ID || r.CloudID != made.ID || r.Address != made.Address || r.HostKey != made.HostKey || r.LaunchedAt.IsZero() {
+	if r.State != api.MachineUp || r.LaunchRef != made.ID || r.CloudID != made.ID || r.Address != made.Address ||
+		r.HostKey != made.HostKey || r.LaunchedAt.IsZero() {
 		t.Errorf("recorded %+v\nmade %+v", r, made)
 	}
 	want := cloud.Owner{Installation: made.Owner.Installation, Cluster: ref.Name, ClusterUID: ref.UID}
@@ -61,10 +62,11 @@ func TestALaunchThatComesAfterItsCleanUpIsGivenBack(t *testing.T) {
 	for name, cleanUp := range map[string]func(w *world, ref api.Ref) error{
 		"ended": func(w *world, ref api.Ref) error {
 			m := w.get(ref).Status.Machines[0]
-			_, err := w.acts.Machines.Store.UpdateMachine(t.Context(), ref, 0, m.Incarnation, func(r *api.Machine) error {
-				r.State = api.MachineGone
-				return nil
-			})
+			_, err := w.acts.Machines.Store.UpdateMachine(t.Context(), ref, 0, m.Incarnation,
+				func(r *api.Machine) error {
+					r.State = api.MachineGone
+					return nil
+				})
 			return err
 		},
 		"forgotten": func(w *world, ref api.Ref) error { return w.acts.Clusters.Forget(t.Context(), ref) },
@@ -74,8 +76,10 @@ func TestALaunchThatComesAfterItsCleanUpIsGivenBack(t *testing.T) {
 			ref := w.store1("late-"+name, 1)
 			m := w.reserve(ref, here)[0]
 			w.cloud.SetListingLag(200 * time.Millisecond)
-			w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Err: simcloud.NewRefusal(cloud.Transient)})
-			w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1, Do: func(context.Context) error { return cleanUp(w, ref) }})
+			w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1,
+				Err: simcloud.NewRefusal(cloud.Transient)})
+			w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmitted, Times: 1,
+				Do: func(context.Context) error { return cleanUp(w, ref) }})
 			if _, err := w.acts.Machines.Submit(t.Context(), m); err == nil {
 				t.Error("the launch is called a success")
 			}
@@ -95,8 +99,12 @@ func TestACancelledWaitCancelsTheLaunch(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	told := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpCancel})
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Do: func(context.Context) error { cancel(); return nil }, Hang: true})
-	if err := w.acts.Machines.Await(ctx, activities.AwaitInput{Machine: m, Launch: launch}); !temporal.IsCanceledError(err) {
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Do: func(context.Context) error {
+		cancel()
+		return nil
+	}, Hang: true})
+	if err := w.acts.Machines.Await(ctx, activities.AwaitInput{Machine: m, Launch: launch}); !temporal.IsCanceledError(
+		err) {
 		t.Errorf("got %v", err)
 	}
 	if n := w.cloud.CountFaultHits(told); n != 1 {
@@ -117,7 +125,8 @@ func TestABootThatTakesTooLongSaysWhatTheCloudSaid(t *testing.T) {
 		return &cloud.Error{Kind: cloud.Transient, Message: "sshd never answered"}
 	}})
 	err = w.acts.Machines.Await(t.Context(), activities.AwaitInput{Machine: m, Launch: launch})
-	if reason, final := reasonOf(err); reason != "Deadline" || !final || !strings.Contains(err.Error(), "sshd never answered") {
+	if reason, final := reasonOf(err); reason != "Deadline" || !final ||
+		!strings.Contains(err.Error(), "sshd never answered") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -180,7 +189,8 @@ func TestAnotherInstallationsMachineIsLeftAlone(t *testing.T) {
 	w := newActivities(t)
 	ref := w.store1("taken", 1)
 	m := w.reserve(ref, here)[0]
-	w.cloud.AddForeignMachine(cloud.Machine{Name: m.Name, Owner: cloud.Owner{Installation: "another", Cluster: ref.Name, ClusterUID: "theirs"}})
+	w.cloud.AddForeignMachine(cloud.Machine{Name: m.Name,
+		Owner: cloud.Owner{Installation: "another", Cluster: ref.Name, ClusterUID: "theirs"}})
 	_, err := w.acts.Machines.Submit(t.Context(), m)
 	if reason, final := reasonOf(err); reason != string(cloud.Conflict) || !final {
 		t.Errorf("submit: %v", err)
@@ -289,7 +299,8 @@ func (w *world) etcd() *clientv3.Client {
 // forgetKeys takes away all that etcd has under a part of the test's own prefix.
 func (w *world) forgetKeys(under string) {
 	w.t.Helper()
-	if gone, err := w.etcd().Delete(w.t.Context(), w.cfg.Etcd.Prefix+under, clientv3.WithPrefix()); err != nil || gone.Deleted == 0 {
+	if gone, err := w.etcd().Delete(w.t.Context(), w.cfg.Etcd.Prefix+under, clientv3.WithPrefix()); err != nil ||
+		gone.Deleted == 0 {
 		w.t.Fatalf("nothing under %s was taken away: %v", under, err)
 	}
 }

@@ -39,7 +39,8 @@ func TestACreateComesToReadyAndNoSecretIsSeenOnTheWay(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
-	for _, condition := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady, api.NodesReady} {
+	for _, condition := range []api.ConditionType{api.MachinesLaunched, api.MachinesPrepared, api.ControlPlaneReady,
+		api.NodesReady} {
 		if s := c.Status.FindCondition(condition); s == nil || s.Status != api.ConditionTrue {
 			t.Errorf("%s: %+v", condition, s)
 		}
@@ -97,13 +98,16 @@ func (w *world) nothingLeft(ref api.Ref) {
 
 func TestACreateGoesToTheNextPlaceWhenOneCannotHoldItAll(t *testing.T) {
 	w := newWorld(t)
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: "sky-failover-2", Err: simcloud.NewRefusal(cloud.Capacity)})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpSubmit, Region: "here", Machine: "sky-failover-2",
+		Err: simcloud.NewRefusal(cloud.Capacity)})
 	ref := w.create("failover", 3, client.CreateOptions{})
 	c := w.awaitReady(ref)
-	if a := c.Status.Attempts; len(a) != 1 || a[0].Placement != here || a[0].Machine != "sky-failover-2" || a[0].Reason != "Capacity" || a[0].Message == "" {
+	if a := c.Status.Attempts; len(a) != 1 || a[0].Placement != here || a[0].Machine != "sky-failover-2" ||
+		a[0].Reason != "Capacity" || a[0].Message == "" {
 		t.Errorf("attempts: %+v", a)
 	}
-	if *c.Status.Placement != there || w.cloud.CountLaunches("sky-failover-", "there") != 3 || len(w.cloud.ExistingMachines("sky-failover-")) != 3 {
+	if *c.Status.Placement != there || w.cloud.CountLaunches("sky-failover-", "there") != 3 ||
+		len(w.cloud.ExistingMachines("sky-failover-")) != 3 {
 		t.Errorf("placement %+v, machines %+v", c.Status.Placement, w.cloud.ExistingMachines("sky-failover-"))
 	}
 	w.keep("provision-failover", w.closed(ref.Name)[0])
@@ -111,10 +115,12 @@ func TestACreateGoesToTheNextPlaceWhenOneCannotHoldItAll(t *testing.T) {
 
 func TestACreateThatNoPlaceCanHoldSaysSoAndLeavesNothing(t *testing.T) {
 	w := newWorld(t)
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-nowhere-0", Err: simcloud.NewRefusal(cloud.Quota)})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Machine: "sky-nowhere-0",
+		Err: simcloud.NewRefusal(cloud.Quota)})
 	ref := w.create("nowhere", 2, client.CreateOptions{})
 	c := w.awaitFailed(ref)
-	if f := c.Status.Failure; f.Reason != "Quota" || f.Machine != "sky-nowhere-0" || f.Step != "launch" || len(c.Status.Attempts) != 2 {
+	if f := c.Status.Failure; f.Reason != "Quota" || f.Machine != "sky-nowhere-0" || f.Step != "launch" ||
+		len(c.Status.Attempts) != 2 {
 		t.Errorf("failure %+v, attempts %+v", f, c.Status.Attempts)
 	}
 	if left := w.cloud.ExistingMachines("sky-nowhere-"); len(left) > 0 {
@@ -126,15 +132,18 @@ func TestACreateThatNoPlaceCanHoldSaysSoAndLeavesNothing(t *testing.T) {
 func TestACreateThatFailsLeavesNoMachineAndSaysWhatWhereAndWhy(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.BreakUnit("sky-broken-1", "rke2-agent")
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-broken-0", Times: 2, Err: simcloud.NewRefusal(cloud.Transient)})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Machine: "sky-broken-0", Times: 2,
+		Err: simcloud.NewRefusal(cloud.Transient)})
 	ref := w.create("broken", 3, client.CreateOptions{})
 	c := w.awaitFailed(ref)
 	f := c.Status.Failure
-	if c.Status.Phase != api.PhaseError || f == nil || f.Step != "join the cluster" || f.Machine != "sky-broken-1" || f.Reason != rke2.UnitFailed || f.At.IsZero() {
+	if c.Status.Phase != api.PhaseError || f == nil || f.Step != "join the cluster" || f.Machine != "sky-broken-1" ||
+		f.Reason != rke2.UnitFailed || f.At.IsZero() {
 		t.Fatalf("phase %s, failure %+v", c.Status.Phase, f)
 	}
 	log := strings.Join(f.Log, "\n")
-	if !strings.Contains(log, "broken by the test") || !strings.Contains(log, "[hidden]") || leaks(log, w.secretsOf(ref)["agent-token"]) {
+	if !strings.Contains(log, "broken by the test") || !strings.Contains(log, "[hidden]") ||
+		leaks(log, w.secretsOf(ref)["agent-token"]) {
 		t.Errorf("log: %s", log)
 	}
 	if left := w.cloud.ExistingMachines("sky-broken-"); len(left) > 0 {
@@ -167,7 +176,8 @@ func (w *world) hasNoTraceOf(ref api.Ref, r run, password string) {
 	for _, kv := range w.dump() {
 		places[string(kv.key)] = string(kv.value)
 	}
-	inBase64 := base64.StdEncoding.EncodeToString([]byte("agent:" + password + "@head")) // its length makes it begin a group
+	// its length makes it begin a group
+	inBase64 := base64.StdEncoding.EncodeToString([]byte("agent:" + password + "@head"))
 	for where, text := range places {
 		for _, trace := range []string{password[:16], password[16:], inBase64[8:48]} {
 			if strings.Contains(text, trace) {
@@ -179,7 +189,8 @@ func (w *world) hasNoTraceOf(ref api.Ref, r run, password string) {
 
 func TestAShellThatPrintsIsNoHindranceToACreate(t *testing.T) {
 	w := newWorld(t)
-	for i, startup := range []string{"echo hi; echo hi >&2", "echo arch=sparc cpus=none; printf 'send'; trap 'echo bye; exit 9' EXIT", "set -x; umask 077"} {
+	for i, startup := range []string{"echo hi; echo hi >&2",
+		"echo arch=sparc cpus=none; printf 'send'; trap 'echo bye; exit 9' EXIT", "set -x; umask 077"} {
 		w.cloud.SetNoisyShell(api.MachineName("noisy", i), startup)
 	}
 	ref := w.create("noisy", 3, client.CreateOptions{})
@@ -193,7 +204,8 @@ func TestAShellThatRunsNoCommandIsQuotedInTheFailure(t *testing.T) {
 	w.cloud.SetNoisyShell("sky-mute-1", "echo 'Please login as the user \"ubuntu\"'; exit 1")
 	ref := w.create("mute", 2, client.CreateOptions{})
 	f := w.awaitFailed(ref).Status.Failure
-	if f.Machine != "sky-mute-1" || f.Reason != "LoginShellFailed" || !strings.Contains(f.Message, `Please login as the user "ubuntu"`) {
+	if f.Machine != "sky-mute-1" || f.Reason != "LoginShellFailed" ||
+		!strings.Contains(f.Message, `Please login as the user "ubuntu"`) {
 		t.Errorf("failure %+v", f)
 	}
 }
@@ -236,7 +248,8 @@ func TestALostAnswerOfTheCloudMakesNoSecondMachine(t *testing.T) {
 
 func TestANameThatAnotherInstallationHoldsEndsACreateAndNotItsDelete(t *testing.T) {
 	w := newWorld(t)
-	theirs := cloud.Machine{Name: "sky-namesake-1", Owner: cloud.Owner{Installation: "another", Cluster: "namesake", ClusterUID: "theirs"}}
+	theirs := cloud.Machine{Name: "sky-namesake-1",
+		Owner: cloud.Owner{Installation: "another", Cluster: "namesake", ClusterUID: "theirs"}}
 	w.cloud.AddForeignMachine(theirs)
 	ref := w.create("namesake", 2, client.CreateOptions{})
 	if f := w.awaitFailed(ref).Status.Failure; f.Reason != "Conflict" || f.Machine != theirs.Name {
@@ -256,7 +269,8 @@ func TestTwoCreatesAtOnceAreOneOperation(t *testing.T) {
 	var both sync.WaitGroup
 	for i, ops := range []*client.Client{w.ops, w.client()} {
 		both.Go(func() {
-			created, err := ops.CreateCluster(t.Context(), api.NewCluster("twins", "", spec(2), nil, time.Now()), client.CreateOptions{})
+			created, err := ops.CreateCluster(t.Context(), api.NewCluster("twins", "", spec(2), nil, time.Now()),
+				client.CreateOptions{})
 			if errs[i] = err; err == nil {
 				uids[i] = created.Cluster.Metadata.UID
 			}
@@ -276,7 +290,8 @@ func TestTwoCreatesAtOnceAreOneOperation(t *testing.T) {
 	if n := w.cloud.CountLaunches("sky-twins-", ""); n != 2 {
 		t.Errorf("%d machines were made", n)
 	}
-	if runs := w.closed("twins"); len(runs) != 1 || runs[0].history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetFirstExecutionRunId() != runs[0].id {
+	if runs := w.closed("twins"); len(runs) != 1 ||
+		runs[0].history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetFirstExecutionRunId() != runs[0].id {
 		t.Errorf("%d runs", len(runs))
 	}
 }

@@ -30,7 +30,9 @@ func (w *world) sweep(cluster string) api.SweepResult {
 func (w *world) beginSweep(cluster string) sdkclient.WorkflowRun {
 	w.t.Helper()
 	w.sweeps++
-	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), sdkclient.StartWorkflowOptions{ID: w.sweepID(), TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: cluster})
+	run, err := w.temporal.ExecuteWorkflow(w.t.Context(),
+		sdkclient.StartWorkflowOptions{ID: w.sweepID(),
+			TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: cluster})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -39,7 +41,8 @@ func (w *world) beginSweep(cluster string) sdkclient.WorkflowRun {
 
 func (w *world) sweepID() string { return fmt.Sprintf("sweep/%s-%d", w.queue, w.sweeps) }
 
-// plant adds a machine to the cloud that bears this installation's labels and those of a cluster, and that no create has made.
+// plant adds a machine to the cloud that bears this installation's labels and those of a cluster, and that no create
+// has made.
 func (w *world) plant(ref api.Ref, m cloud.Machine) {
 	w.t.Helper()
 	installation, err := w.store.EnsureInstallationID(w.t.Context())
@@ -57,11 +60,13 @@ func (w *world) repair(ref api.Ref) *api.Cluster {
 	if len(r.Drifted) != 1 || r.Drifted[0].Started == "" {
 		w.t.Fatalf("nothing was started about it: %+v", r)
 	}
-	_ = w.temporal.GetWorkflow(w.t.Context(), api.OperationID(ref.Name), "").Get(w.t.Context(), nil) // what came of it stands in etcd
+	// what came of it stands in etcd
+	_ = w.temporal.GetWorkflow(w.t.Context(), api.OperationID(ref.Name), "").Get(w.t.Context(), nil)
 	return w.get(ref)
 }
 
-// healthy holds a cluster to what etcd says: that many machines on the cloud, each the one on record, and no drift left.
+// healthy holds a cluster to what etcd says: that many machines on the cloud, each the one on record, and no drift
+// left.
 func (w *world) healthy(ref api.Ref, n int) {
 	w.t.Helper()
 	if r := w.sweep(ref.Name); len(r.Drifted) != 0 {
@@ -76,7 +81,8 @@ func (w *world) healthy(ref api.Ref, n int) {
 		w.t.Errorf("%d machines, want %d", len(there), n)
 	}
 	for _, m := range there {
-		if c.Status.Machines[m.Index].Incarnation != m.Incarnation || c.Status.Machines[m.Index].State != api.MachineReady {
+		if c.Status.Machines[m.Index].Incarnation != m.Incarnation ||
+			c.Status.Machines[m.Index].State != api.MachineReady {
 			w.t.Errorf("%s of incarnation %s is on record as %+v", m.Name, m.Incarnation, c.Status.Machines[m.Index])
 		}
 	}
@@ -125,7 +131,9 @@ func TestAWorkerThatIsGoneIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, reason := range []string{string(api.DriftMachineGone), string(api.ActionReplace)} {
-		if !slices.ContainsFunc(events, func(e api.Event) bool { return e.Reason == reason && e.Machine == "sky-loser-1" }) {
+		if !slices.ContainsFunc(events, func(e api.Event) bool {
+			return e.Reason == reason && e.Machine == "sky-loser-1"
+		}) {
 			t.Errorf("no event %s in %+v", reason, events)
 		}
 	}
@@ -164,7 +172,8 @@ func TestACloudThatCanNotBeAskedTouchesNothing(t *testing.T) {
 		t.Errorf("something was started: %+v", r)
 	}
 	c := w.get(ref)
-	if cond := c.Status.FindCondition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || c.Status.Phase != api.PhaseReady {
+	if cond := c.Status.FindCondition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown ||
+		c.Status.Phase != api.PhaseReady {
 		t.Errorf("%s, Reachable %+v", c.Status.Phase, cond)
 	}
 	w.cloud.EndFault(f)
@@ -179,14 +188,17 @@ func TestACloudThatCanNotBeAskedHoldsUpNoOther(t *testing.T) {
 	ref := w.create("beside", 2, client.CreateOptions{})
 	w.awaitReady(ref)
 	away := func(name string) *simcloud.Fault {
-		return w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{name: simcloud.NewRefusal(cloud.Transient)}}})
+		return w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList,
+			Err: &cloud.PartialError{Clouds: map[string]error{name: simcloud.NewRefusal(cloud.Transient)}}})
 	}
 	own := away(simcloud.Name)
 	w.cloud.LoseMachine("sky-beside-1")
-	if r := w.sweep(ref.Name); slices.ContainsFunc(r.Drifted, func(d api.DriftedCluster) bool { return d.Started != "" }) {
+	if r := w.sweep(ref.Name); slices.ContainsFunc(r.Drifted,
+		func(d api.DriftedCluster) bool { return d.Started != "" }) {
 		t.Errorf("something was started though its own cloud is silent: %+v", r)
 	}
-	if cond := w.get(ref).Status.FindCondition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown || !strings.Contains(cond.Message, "refuses (Transient)") {
+	if cond := w.get(ref).Status.FindCondition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown ||
+		!strings.Contains(cond.Message, "refuses (Transient)") {
 		t.Errorf("Reachable %+v", cond)
 	}
 	w.cloud.EndFault(own)
@@ -202,7 +214,8 @@ func TestADeleteEndsWhatEtcdHasThoughItsCloudDoesNotListIt(t *testing.T) {
 	w := newWorld(t)
 	ref := w.create("unlisted", 2, client.CreateOptions{})
 	w.awaitReady(ref)
-	silent := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{"lost": simcloud.NewRefusal(cloud.Transient)}}})
+	silent := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList,
+		Err: &cloud.PartialError{Clouds: map[string]error{"lost": simcloud.NewRefusal(cloud.Transient)}}})
 	if _, err := w.store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error { // it was there once
 		c.Status.Attempts = append(c.Status.Attempts, api.FailedPlacement{Placement: api.Placement{Cloud: "lost"}})
 		return nil
@@ -237,9 +250,12 @@ func TestACloudThatHangsHoldsUpNoOther(t *testing.T) {
 	run := w.beginSweep("")
 	until(t, "the other's machine is replaced", func() bool {
 		c := w.get(ref)
-		return c.Status.Machines[1].State == api.MachineReady && slices.ContainsFunc(c.Status.Repairs, func(r api.Repair) bool { return r.Action.Kind == api.ActionReplace && !r.Ended.IsZero() })
+		return c.Status.Machines[1].State == api.MachineReady &&
+			slices.ContainsFunc(c.Status.Repairs,
+				func(r api.Repair) bool { return r.Action.Kind == api.ActionReplace && !r.Ended.IsZero() })
 	})
-	if n := mute.CountFaultHits(hang); n != 1 { // the look for orphans, which comes after that for drift, asks once more
+	// the look for orphans, which comes after that for drift, asks once more
+	if n := mute.CountFaultHits(hang); n != 1 {
 		t.Errorf("the cloud that hangs was asked %d times by then", n)
 	}
 	if err := w.temporal.TerminateWorkflow(t.Context(), run.GetID(), run.GetRunID(), "seen enough"); err != nil {
@@ -266,10 +282,12 @@ func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
 		t.Error("its time does not come")
 	}
 	w.cloud.LoseMachine("sky-old-0")
-	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: &cloud.PartialError{Clouds: map[string]error{first.Cloud: simcloud.NewRefusal(cloud.Access)}}})
+	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList,
+		Err: &cloud.PartialError{Clouds: map[string]error{first.Cloud: simcloud.NewRefusal(cloud.Access)}}})
 	r := w.sweep("")
 	again := orphaned(r)
-	if !again.FirstSeen.Equal(first.FirstSeen) || again.State != string(cloud.StateUnknown) || !again.TerminateAt.IsZero() || len(r.Unasked) != 1 {
+	if !again.FirstSeen.Equal(first.FirstSeen) || again.State != string(cloud.StateUnknown) ||
+		!again.TerminateAt.IsZero() || len(r.Unasked) != 1 {
 		t.Errorf("first %+v, then %+v, and not asked were %v", first, again, r.Unasked)
 	}
 }
@@ -284,7 +302,8 @@ func TestALostHeadCostsNoWorker(t *testing.T) {
 		t.Errorf("it is given up at first sight: %+v", r)
 	}
 	c := w.repair(ref)
-	if c.Status.Phase != api.PhaseError || c.Status.Failure == nil || c.Status.Failure.Reason != string(api.DriftHeadLost) {
+	if c.Status.Phase != api.PhaseError || c.Status.Failure == nil ||
+		c.Status.Failure.Reason != string(api.DriftHeadLost) {
 		t.Errorf("%s, failure %+v", c.Status.Phase, c.Status.Failure)
 	}
 	if n := len(w.cloud.ExistingMachines("sky-headless-")); n != 2 {
@@ -305,7 +324,8 @@ func TestAReplacementThatCanNotBeHadIsGivenBackAndTriedAgainLater(t *testing.T) 
 	w.cloud.LoseMachine("sky-scarce-1")
 	c := w.repair(ref)
 	last := c.Status.Repairs[len(c.Status.Repairs)-1]
-	if last.Action.Kind != api.ActionReplace || last.Error == "" || c.Status.Phase != api.PhaseReady || len(c.Status.Drift) == 0 {
+	if last.Action.Kind != api.ActionReplace || last.Error == "" || c.Status.Phase != api.PhaseReady ||
+		len(c.Status.Drift) == 0 {
 		t.Errorf("%s, repair %+v, drift %v", c.Status.Phase, last, c.Status.Drift)
 	}
 	w.keep("repair-refused", w.runsOf(ref.Name)[0])
@@ -315,7 +335,8 @@ func TestAReplacementThatCanNotBeHadIsGivenBackAndTriedAgainLater(t *testing.T) 
 		t.Error("it was tried again at once")
 	}
 	w.cloud.EndFault(f)
-	run, err := w.temporal.ExecuteWorkflow(t.Context(), sdkclient.StartWorkflowOptions{ID: api.OperationID(ref.Name), TaskQueue: w.queue},
+	run, err := w.temporal.ExecuteWorkflow(t.Context(),
+		sdkclient.StartWorkflowOptions{ID: api.OperationID(ref.Name), TaskQueue: w.queue},
 		api.WorkflowRepair, api.RepairInput{Cluster: ref, Again: true})
 	if err != nil {
 		t.Fatal(err)
@@ -410,11 +431,13 @@ func TestMachinesOfNoClusterEndAfterTheirGrace(t *testing.T) {
 	ref := w.create("parent", 1, client.CreateOptions{})
 	w.awaitReady(ref)
 	w.plant(api.Ref{Name: "past", UID: "uid-past"}, cloud.Machine{Name: "sky-past-0"})
-	w.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: "past", ClusterUID: "uid-past"}, Name: "sky-past-1"})
+	w.cloud.AddForeignMachine(cloud.Machine{Owner: cloud.Owner{Installation: "another", Cluster: "past",
+		ClusterUID: "uid-past"}, Name: "sky-past-1"})
 	w.acts.Sweeps.OrphanGrace = time.Hour
 	r := w.sweep("")
 	i := slices.IndexFunc(r.Orphans, func(o api.Orphan) bool { return o.Name == "sky-past-0" })
-	if i < 0 || slices.ContainsFunc(r.Orphans, func(o api.Orphan) bool { return o.Name == "sky-past-1" || o.Cluster == ref.Name }) {
+	if i < 0 || slices.ContainsFunc(r.Orphans,
+		func(o api.Orphan) bool { return o.Name == "sky-past-1" || o.Cluster == ref.Name }) {
 		t.Fatalf("orphans %+v", r.Orphans)
 	}
 	if len(w.cloud.ExistingMachines("sky-past-")) != 2 {
@@ -434,7 +457,8 @@ func TestAClusterInErrorThatSomebodyMendedIsReadyAgainWhenAsked(t *testing.T) {
 	w.awaitReady(ref)
 	_, err := w.store.UpdateCluster(t.Context(), ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseError, "UnitDead", time.Now().UTC())
-		c.Status.Failure = &api.Failure{Step: "repair", Machine: "sky-mended-0", Reason: "UnitDead", Message: "restarting it does not help"}
+		c.Status.Failure = &api.Failure{Step: "repair", Machine: "sky-mended-0", Reason: "UnitDead",
+			Message: "restarting it does not help"}
 		return nil
 	})
 	if err != nil {
@@ -443,12 +467,14 @@ func TestAClusterInErrorThatSomebodyMendedIsReadyAgainWhenAsked(t *testing.T) {
 	if r := w.sweep(ref.Name); len(r.Drifted) != 0 || w.get(ref).Status.Phase != api.PhaseError {
 		t.Errorf("nobody asked: %+v", r)
 	}
-	run, err := w.temporal.ExecuteWorkflow(t.Context(), sdkclient.StartWorkflowOptions{TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: ref.Name, Again: true})
+	run, err := w.temporal.ExecuteWorkflow(t.Context(), sdkclient.StartWorkflowOptions{TaskQueue: w.queue},
+		api.WorkflowSweep, api.SweepInput{Cluster: ref.Name, Again: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var r api.SweepResult
-	if err := run.Get(t.Context(), &r); err != nil || len(r.Drifted) != 1 || r.Drifted[0].Started != api.WorkflowRepair {
+	if err := run.Get(t.Context(), &r); err != nil || len(r.Drifted) != 1 ||
+		r.Drifted[0].Started != api.WorkflowRepair {
 		t.Fatalf("nothing was started: %+v (%v)", r, err)
 	}
 	_ = w.temporal.GetWorkflow(t.Context(), api.OperationID(ref.Name), "").Get(t.Context(), nil)

@@ -35,7 +35,8 @@ func (w *world) reserve(ref api.Ref, placement api.Placement) []activities.Machi
 // secretsOf are all secrets of a cluster by key; those that are not there are left out.
 func (w *world) secretsOf(ref api.Ref) map[string]string {
 	w.t.Helper()
-	keys := []string{store.SecretSSHKey, store.SecretAgentPassword, store.SecretAgentToken, store.SecretServerToken, store.SecretKubeconfig}
+	keys := []string{store.SecretSSHKey, store.SecretAgentPassword, store.SecretAgentToken, store.SecretServerToken,
+		store.SecretKubeconfig}
 	for _, m := range w.get(ref).Status.Machines {
 		keys = append(keys, store.SecretHostKey(m.Incarnation))
 	}
@@ -171,7 +172,8 @@ func TestAClusterThatIsToGoIsNotBegun(t *testing.T) {
 func TestTheReleaseOfAClustersSpecGoesBeforeTheWorkers(t *testing.T) {
 	w := newActivities(t)
 	const own = "v1.34.1+rke2r1"
-	refs := map[string]api.Ref{own: w.store1("own", 1), simcloud.Version: w.store1("before", 1)} // by the release that each gets
+	// by the release that each gets
+	refs := map[string]api.Ref{own: w.store1("own", 1), simcloud.Version: w.store1("before", 1)}
 	if _, err := w.store.UpdateCluster(t.Context(), refs[own], func(c *api.Cluster) error {
 		c.Spec.KubernetesVersion = own
 		return nil
@@ -182,7 +184,8 @@ func TestTheReleaseOfAClustersSpecGoesBeforeTheWorkers(t *testing.T) {
 		if _, err := w.acts.Clusters.Begin(t.Context(), api.ProvisionInput{Cluster: ref}); err != nil {
 			t.Fatal(err)
 		}
-		if c := w.get(ref); c.Status.Artifacts == nil || c.Status.Artifacts.Version != want || c.Status.Versions.RKE2 != want {
+		if c := w.get(ref); c.Status.Artifacts == nil || c.Status.Artifacts.Version != want ||
+			c.Status.Versions.RKE2 != want {
 			t.Errorf("cluster %s: %+v, want %s", ref.Name, c.Status.Artifacts, want)
 		}
 	}
@@ -201,19 +204,21 @@ func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
 			_, err := a.Clusters.Reserve(ctx, activities.ReserveInput{Cluster: old, Placement: here})
 			return err
 		},
-		"submit":    func() error { _, err := a.Machines.Submit(ctx, m); return err },
-		"await":     func() error { return a.Machines.Await(ctx, activities.AwaitInput{Machine: m}) },
-		"survey":    func() error { _, err := a.Machines.Survey(ctx, old); return err },
-		"existing":  func() error { _, err := a.Machines.Existing(ctx, old); return err },
-		"terminate": func() error { return a.Machines.Terminate(ctx, activities.TerminateInput{Cluster: old, Name: m.Name}) },
-		"release":   func() error { return a.Machines.Release(ctx, old) },
-		"prepare":   func() error { return a.Nodes.Prepare(ctx, m) },
-		"head":      func() error { return a.Nodes.StartHead(ctx, m) },
-		"join":      func() error { return a.Nodes.Join(ctx, m) },
-		"node":      func() error { return a.Nodes.AwaitNode(ctx, m) },
-		"ready":     func() error { return a.Clusters.MarkReady(ctx, old) },
-		"deleting":  func() error { return a.Clusters.MarkDeleting(ctx, old) },
-		"failed":    func() error { return a.Clusters.MarkFailed(ctx, activities.MarkFailedInput{Cluster: old}) },
+		"submit":   func() error { _, err := a.Machines.Submit(ctx, m); return err },
+		"await":    func() error { return a.Machines.Await(ctx, activities.AwaitInput{Machine: m}) },
+		"survey":   func() error { _, err := a.Machines.Survey(ctx, old); return err },
+		"existing": func() error { _, err := a.Machines.Existing(ctx, old); return err },
+		"terminate": func() error {
+			return a.Machines.Terminate(ctx, activities.TerminateInput{Cluster: old, Name: m.Name})
+		},
+		"release":  func() error { return a.Machines.Release(ctx, old) },
+		"prepare":  func() error { return a.Nodes.Prepare(ctx, m) },
+		"head":     func() error { return a.Nodes.StartHead(ctx, m) },
+		"join":     func() error { return a.Nodes.Join(ctx, m) },
+		"node":     func() error { return a.Nodes.AwaitNode(ctx, m) },
+		"ready":    func() error { return a.Clusters.MarkReady(ctx, old) },
+		"deleting": func() error { return a.Clusters.MarkDeleting(ctx, old) },
+		"failed":   func() error { return a.Clusters.MarkFailed(ctx, activities.MarkFailedInput{Cluster: old}) },
 	} {
 		if reason, final := reasonOf(step()); reason != activities.ReasonGone || !final {
 			t.Errorf("%s: %q, final %t", name, reason, final)

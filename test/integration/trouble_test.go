@@ -53,7 +53,8 @@ func TestWhatIsTriedAgainShowsWhyAndSinceWhen(t *testing.T) {
 			t.Errorf("%s: it counts from %v, and was asked for at %v", op, m.Since, m.LaunchedAt)
 		}
 	}
-	if f := seen[simcloud.OpRelease].Status.Failure; f == nil || f.Step != api.StepRelease || !strings.Contains(f.Message, why) {
+	if f := seen[simcloud.OpRelease].Status.Failure; f == nil || f.Step != api.StepRelease ||
+		!strings.Contains(f.Message, why) {
 		t.Errorf("%s: while it is tried again, the failure is %+v", simcloud.OpRelease, f)
 	}
 }

@@ -59,7 +59,8 @@ func probing(t *testing.T, act func(context.Context) (string, error)) client.Wor
 
 func startProbe(t *testing.T, c client.Client, queue string) client.WorkflowRun {
 	t.Helper()
-	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "probe/" + queue, TaskQueue: queue}, probe)
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "probe/" + queue, TaskQueue: queue},
+		probe)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,8 @@ func TestASilentActivityIsKeptAliveAndItsLastProgressIsShown(t *testing.T) {
 		}
 		for _, p := range d.GetPendingActivities() {
 			var step string
-			if p.GetHeartbeatDetails() == nil || converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &step) != nil {
+			if p.GetHeartbeatDetails() == nil ||
+				converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &step) != nil {
 				continue
 			}
 			if p.GetLastHeartbeatTime().AsTime().Sub(begin) > silence && step == "second" {
@@ -139,7 +141,8 @@ func TestACancelledActivityThatTidiesUpIsWaitedFor(t *testing.T) {
 	run := probing(t, func(ctx context.Context) (string, error) {
 		close(started)
 		<-ctx.Done()
-		time.Sleep(silence + 2*time.Second) // longer than it may be silent: the subject of this test, not a wait for something
+		// longer than it may be silent: the subject of this test, not a wait for something
+		time.Sleep(silence + 2*time.Second)
 		mu.Lock()
 		defer mu.Unlock()
 		tidied = true
@@ -163,7 +166,8 @@ func TestActivitiesAtOnceKeepTheirOwnProgress(t *testing.T) {
 	w.running = worker.New(w.temporal, w.queue, w.acts)
 	release := make(chan struct{})
 	w.running.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
-		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: patience, HeartbeatTimeout: silence})
+		ctx = workflow.WithActivityOptions(ctx,
+			workflow.ActivityOptions{StartToCloseTimeout: patience, HeartbeatTimeout: silence})
 		var all []workflow.Future
 		for i := range 5 {
 			all = append(all, workflow.ExecuteActivity(ctx, "say", i))
@@ -196,7 +200,8 @@ func TestActivitiesAtOnceKeepTheirOwnProgress(t *testing.T) {
 		said := map[int]bool{}
 		for _, p := range d.GetPendingActivities() {
 			var i int
-			if converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &i) == nil && p.GetLastHeartbeatTime().AsTime().Sub(begin) > 3*time.Second {
+			if converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &i) == nil &&
+				p.GetLastHeartbeatTime().AsTime().Sub(begin) > 3*time.Second {
 				said[i] = true
 			}
 		}
@@ -226,7 +231,8 @@ func helper(queue string) int {
 		return fail(err)
 	}
 	w := worker.New(c, queue, worker.Activities{
-		Clusters: &activities.Clusters{}, Machines: &activities.Machines{}, Nodes: &activities.Nodes{}, Sweeps: &activities.Sweeps{}, GPUs: &activities.GPUs{},
+		Clusters: &activities.Clusters{}, Machines: &activities.Machines{}, Nodes: &activities.Nodes{},
+		Sweeps: &activities.Sweeps{}, GPUs: &activities.GPUs{},
 	})
 	onProbe(w, func(ctx context.Context) (string, error) {
 		fmt.Println("begun")

@@ -1,6 +1,6 @@
 // Package kubeapi is a real Kubernetes API server with its etcd, on loopback, for tests of what only it decides: which
-// manager owns a field, what a conflict is, which objects its schemas let in. No kubelet, scheduler or controller runs. The
-// programs are those of the offline release in test/rke2kit.
+// manager owns a field, what a conflict is, which objects its schemas let in. No kubelet, scheduler or controller runs.
+// The programs are those of the offline release in test/rke2kit.
 package kubeapi
 
 import (
@@ -59,7 +59,8 @@ func StartServer(t testing.TB) *Server {
 	client := "http://127.0.0.1:" + ports[0]
 	s.startComponent("etcd", "--config-file="+s.writeFile("etcd.yaml", fmt.Sprintf(
 		"name: default\ndata-dir: %s\nlisten-client-urls: %s\nadvertise-client-urls: %[2]s\nlisten-peer-urls: %s\n"+
-			"initial-advertise-peer-urls: %[3]s\ninitial-cluster: default=%[3]s\nunsafe-no-fsync: true\nlog-level: warn\nlog-outputs: [stderr]\n",
+			"initial-advertise-peer-urls: %[3]s\ninitial-cluster: default=%[3]s\nunsafe-no-fsync: true\nlog-level: "+
+			"warn\nlog-outputs: [stderr]\n",
 		filepath.Join(dir, "etcd"), client, "http://127.0.0.1:"+ports[1])))
 	s.awaitCondition("etcd", func() error {
 		c, err := net.Dial("tcp", "127.0.0.1:"+ports[0])
@@ -69,9 +70,12 @@ func StartServer(t testing.TB) *Server {
 		return err
 	})
 	certs, key := filepath.Join(dir, "certs"), s.writeFile("service.key", newServiceAccountKey(t))
-	s.startComponent("kube-apiserver", "--etcd-servers="+client, "--secure-port="+ports[2], "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
-		"--cert-dir="+certs, "--token-auth-file="+s.writeFile("tokens", s.token+",test,test,system:masters\n"), "--authorization-mode=RBAC",
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+key, "--service-account-signing-key-file="+key,
+	s.startComponent("kube-apiserver", "--etcd-servers="+client, "--secure-port="+ports[2], "--bind-address=127.0.0.1",
+		"--advertise-address=127.0.0.1",
+		"--cert-dir="+certs, "--token-auth-file="+s.writeFile("tokens", s.token+",test,test,system:masters\n"),
+		"--authorization-mode=RBAC",
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+key,
+		"--service-account-signing-key-file="+key,
 		"--service-cluster-ip-range=10.43.0.0/16", "--disable-admission-plugins=ServiceAccount")
 	s.awaitReady("https://127.0.0.1:"+ports[2], filepath.Join(certs, "apiserver.crt"))
 	return s
@@ -85,8 +89,10 @@ func (s *Server) awaitReady(address, cert string) {
 		if err != nil {
 			return err
 		}
-		s.Kubeconfig = fmt.Appendf(nil, "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts: [{name: test, context: {cluster: test, user: test}}]\n"+
-			"users: [{name: test, user: {token: %q}}]\nclusters: [{name: test, cluster: {server: %q, certificate-authority-data: %s}}]\n",
+		s.Kubeconfig = fmt.Appendf(nil, "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts: [{name: "+
+			"test, context: {cluster: test, user: test}}]\n"+
+			"users: [{name: test, user: {token: %q}}]\nclusters: [{name: test, cluster: {server: %q, "+
+			"certificate-authority-data: %s}}]\n",
 			s.token, address, base64.StdEncoding.EncodeToString(ca))
 		config, err := clientcmd.RESTConfigFromKubeConfig(s.Kubeconfig)
 		if err != nil {
@@ -111,7 +117,8 @@ func (s *Server) ApplyCRD(crd string) {
 	}
 	plural, group, _ := strings.Cut(name, ".")
 	s.awaitCondition(name, func() error {
-		return s.cs.Discovery().RESTClient().Get().AbsPath("/apis", group, "v1", plural).SetHeader("Accept", "application/json").Do(s.t.Context()).Error()
+		return s.cs.Discovery().RESTClient().Get().AbsPath("/apis", group, "v1", plural).SetHeader("Accept",
+			"application/json").Do(s.t.Context()).Error()
 	})
 }
 

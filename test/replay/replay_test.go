@@ -20,10 +20,12 @@ import (
 
 // paths are the ways of an operation of which a history is kept.
 var paths = []string{
-	"provision", "provision-failover", "provision-nowhere", "provision-failed", "provision-again", "provision-kept", "provision-on-kept",
+	"provision", "provision-failover", "provision-nowhere", "provision-failed", "provision-again", "provision-kept",
+	"provision-on-kept",
 	"provision-billing", "provision-billing-kept", "provision-taken",
 	"provision-deleted-at-plan", "provision-deleted-at-submit", "provision-deleted-at-await",
-	"delete", "delete-after-plan", "delete-after-submit", "delete-after-await", "delete-stumbling", "delete-refused", "purge",
+	"delete", "delete-after-plan", "delete-after-submit", "delete-after-await", "delete-stumbling", "delete-refused",
+	"purge",
 	"repair-replace", "repair-head-lost", "repair-refused", "repair-deleted", "repair-keys", "sweep-orphans",
 }
 

@@ -58,7 +58,8 @@ func (h *host) configList(key string) []string {
 	return found
 }
 
-// isAtConfiguredAddress says that RKE2 on the host is configured for the address at which the host is: elsewhere it does not come up.
+// isAtConfiguredAddress says that RKE2 on the host is configured for the address at which the host is: elsewhere it
+// does not come up.
 func (h *host) isAtConfiguredAddress() bool { return h.configValue("node-ip") == h.address }
 
 // closeListeners ends what RKE2 would listen to, and returns its ports.
@@ -72,8 +73,8 @@ func (h *host) closeListeners() []int {
 	return ports
 }
 
-// RebootAtNewAddresses stops machines and starts them again from outside, as a reboot does that hands addresses out anew: each gets the address of
-// the next one, and one that is alone an address that nobody had.
+// RebootAtNewAddresses stops machines and starts them again from outside, as a reboot does that hands addresses out
+// anew: each gets the address of the next one, and one that is alone an address that nobody had.
 func (c *Cloud) RebootAtNewAddresses(names ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,6 @@
-// Package simcloud is a cloud in the test's own process: it gives machines that are real SSH servers and run real scripts,
-// and can be made to refuse, hang, lag and lie at a given point. Only what lies beyond a cloud's API is pretended; whatever
-// works against it works over the same protocols as against any other.
+// Package simcloud is a cloud in the test's own process: it gives machines that are real SSH servers and run real
+// scripts, and can be made to refuse, hang, lag and lie at a given point. Only what lies beyond a cloud's API is
+// pretended; whatever works against it works over the same protocols as against any other.
 package simcloud
 
 import (
@@ -87,7 +87,8 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api
 }
 
 func (c *Cloud) placementsIn(region string) []api.Placement {
-	return slices.DeleteFunc(slices.Clone(c.placements), func(p api.Placement) bool { return region != "" && p.Region != region })
+	return slices.DeleteFunc(slices.Clone(c.placements),
+		func(p api.Placement) bool { return region != "" && p.Region != region })
 }
 
 // SubmitLaunch launches a machine, or refers to the one that is there.
@@ -108,27 +109,32 @@ func (c *Cloud) launchMachine(req cloud.LaunchRequest) (string, error) {
 	if m := c.findMachine(req.Name); m != nil {
 		if m.Owner != req.Owner || m.Incarnation != req.Incarnation {
 			return "", &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-				"launch machine %s: %s of that name is another's (%s/%s, incarnation %s)", req.Name, m.ID, m.Owner.Installation, m.Owner.Cluster, m.Incarnation)}
+				"launch machine %s: %s of that name is another's (%s/%s, incarnation %s)", req.Name, m.ID,
+				m.Owner.Installation, m.Owner.Cluster, m.Incarnation)}
 		}
 		return m.ID, nil
 	}
 	c.next++
 	m := &machine{region: req.Placement.Region, Machine: cloud.Machine{
-		Owner: req.Owner, Name: req.Name, Index: req.Index, Incarnation: req.Incarnation, ID: fmt.Sprintf("i-%04d", c.next),
-		State: cloud.StateRunning, SSHUser: "root", CreatedAt: time.Now(), CPUs: req.Placement.CPUs, MemoryGiB: req.Placement.MemoryGiB, Cloud: Name,
+		Owner: req.Owner, Name: req.Name, Index: req.Index, Incarnation: req.Incarnation,
+		ID:    fmt.Sprintf("i-%04d", c.next),
+		State: cloud.StateRunning, SSHUser: "root", CreatedAt: time.Now(), CPUs: req.Placement.CPUs,
+		MemoryGiB: req.Placement.MemoryGiB, Cloud: Name,
 	}}
 	h, err := bootHost(req, *c.defectsOf(req.Name), func() []*host { return c.hostsOf(req.Owner) })
 	if err != nil {
 		return "", err
 	}
 	m.host = h
-	m.Address, m.PrivateAddress, m.SSHPort, m.HostKey = cmp.Or(h.outer, h.address), h.address, h.sshd.listenPort(), h.hostKey
+	m.Address, m.PrivateAddress, m.SSHPort, m.HostKey = cmp.Or(h.outer,
+		h.address), h.address, h.sshd.listenPort(), h.hostKey
 	c.machines = append(c.machines, m)
 	return m.ID, nil
 }
 
 // AwaitLaunch returns the machine of a launch.
-func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
+func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string,
+	progress func(string)) (cloud.Machine, error) {
 	progress("booting")
 	if err := c.meetFault(ctx, OpAwait, req.Placement.Region, req.Name); err != nil {
 		return cloud.Machine{}, err
@@ -137,7 +143,8 @@ func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref st
 	defer c.mu.Unlock()
 	m := c.findMachine(req.Name)
 	if m == nil || m.ID != ref {
-		return cloud.Machine{}, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("machine %s (%s) is not there", req.Name, ref)}
+		return cloud.Machine{}, &cloud.Error{Kind: cloud.Transient,
+			Message: fmt.Sprintf("machine %s (%s) is not there", req.Name, ref)}
 	}
 	return m.Machine, nil
 }
@@ -147,8 +154,8 @@ func (c *Cloud) CancelLaunch(ctx context.Context, _ string) error {
 	return c.meetFault(ctx, OpCancel, "", "")
 }
 
-// ListMachines returns the owner's machines as they stood a lag ago. A fault with a *cloud.PartialError leaves in doubt those of its
-// clouds alone.
+// ListMachines returns the owner's machines as they stood a lag ago. A fault with a *cloud.PartialError leaves in doubt
+// those of its clouds alone.
 func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
 	err := c.meetFault(ctx, OpList, "", "")
 	partial := new(cloud.PartialError)
@@ -160,7 +167,8 @@ func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Ma
 	then := time.Now().Add(-c.lag)
 	var all []cloud.Machine
 	for _, m := range c.machines {
-		owns := m.Owner.Installation == owner.Installation && (owner.ClusterUID == "" || m.Owner.ClusterUID == owner.ClusterUID)
+		owns := m.Owner.Installation == owner.Installation &&
+			(owner.ClusterUID == "" || m.Owner.ClusterUID == owner.ClusterUID)
 		if owns && !m.CreatedAt.After(then) && (!m.isGone() || m.goneAt.Add(m.ghost).After(then)) {
 			all = append(all, m.Machine)
 			if partial.Clouds[m.Cloud] != nil {
@@ -181,7 +189,8 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 	}
 	for {
 		left, err := c.ListMachines(ctx, target.Owner)
-		if partial := new(cloud.PartialError); err != nil && (!errors.As(err, &partial) || partial.Clouds[Name] != nil) {
+		if partial := new(cloud.PartialError); err != nil &&
+			(!errors.As(err, &partial) || partial.Clouds[Name] != nil) {
 			return err
 		}
 		if listed, err := target.FindMachine(left); err != nil || listed == nil {
@@ -271,7 +280,8 @@ func (c *Cloud) ExistingMachines(prefix string) []cloud.Machine {
 	return all
 }
 
-// CountLaunches counts the machines that were ever made under names with a prefix; in a region only, where one is named.
+// CountLaunches counts the machines that were ever made under names with a prefix; in a region only, where one is
+// named.
 func (c *Cloud) CountLaunches(prefix, region string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -31,12 +31,14 @@ type machineDefects struct {
 
 // applyTo makes a host that way.
 func (d machineDefects) applyTo(h *host) error {
-	busy, disk := "", "mount -o remount,size=50% /var/lib; mount -o remount,size=50% /opt; rm -f /var/lib/full /opt/full"
+	busy, disk := "", "mount -o remount,size=50% /var/lib; mount -o remount,size=50% /opt; rm -f /var/lib/full "+
+		"/opt/full"
 	if d.busy {
 		busy = "yes"
 	}
 	if d.fullDisk {
-		disk = "for d in /var/lib /opt; do mount -o remount,size=256k $d; cat /dev/zero >$d/full 2>/dev/null || true; done"
+		disk = "for d in /var/lib /opt; do mount -o remount,size=256k $d; cat /dev/zero >$d/full 2>/dev/null || " +
+			"true; done"
 	}
 	var errs []error
 	for _, unit := range []string{"rke2-server", "rke2-agent"} {
@@ -49,7 +51,8 @@ func (d machineDefects) applyTo(h *host) error {
 		}
 		errs = append(errs, h.setMarker("broken."+unit, broken), h.setMarker("refused."+unit, refused))
 	}
-	return errors.Join(append(errs, h.setMarker("supervisor503", busy), h.setMarker("closed", d.closed), h.runScript(disk))...)
+	return errors.Join(append(errs, h.setMarker("supervisor503", busy), h.setMarker("closed", d.closed),
+		h.runScript(disk))...)
 }
 
 // changeDefects changes what is wrong with machines of a name.
@@ -72,13 +75,14 @@ func (c *Cloud) defectsOf(machine string) *machineDefects {
 	return d
 }
 
-// BreakUnit makes a systemd unit fail on each machine of that name, those to come and the one that is there; "" mends it.
+// BreakUnit makes a systemd unit fail on each machine of that name, those to come and the one that is there; "" mends
+// it.
 func (c *Cloud) BreakUnit(machine, unit string) {
 	c.changeDefects(machine, func(d *machineDefects) { d.broken = unit })
 }
 
-// TakeNodeName has the head refuse the agents of machines of that name, since another machine has taken the name of their
-// Node; false lets them in again.
+// TakeNodeName has the head refuse the agents of machines of that name, since another machine has taken the name of
+// their Node; false lets them in again.
 func (c *Cloud) TakeNodeName(machine string, taken bool) {
 	c.changeDefects(machine, func(d *machineDefects) {
 		if d.refused = ""; taken {
@@ -97,7 +101,8 @@ func (c *Cloud) SetSupervisorBusy(machine string, busy bool) {
 	c.changeDefects(machine, func(d *machineDefects) { d.busy = busy })
 }
 
-// SetCertificateLifetime are valid for some time only on heads of that name that are launched from now on; a restart renews them.
+// SetCertificateLifetime are valid for some time only on heads of that name that are launched from now on; a restart
+// renews them.
 func (c *Cloud) SetCertificateLifetime(machine string, valid time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,13 +124,15 @@ func (c *Cloud) withHost(machine string, do func(*host) error) error {
 func (c *Cloud) StopUnit(machine, state string) error {
 	return c.withHost(machine, func(h *host) error {
 		unit := h.unitName()
-		return h.runScript("cd /run/systemd/system; echo " + state + " >" + unit + ".ActiveState; date -u '+%a %Y-%m-%d %H:%M:%S UTC' >" + unit + ".StateChangeTimestamp")
+		return h.runScript("cd /run/systemd/system; echo " + state + " >" + unit +
+			".ActiveState; date -u '+%a %Y-%m-%d %H:%M:%S UTC' >" + unit + ".StateChangeTimestamp")
 	})
 }
 
 func (h *host) unitName() string { return unitOf(h.api != nil) }
 
-// MakeNodeNotReady makes the Node of a machine not Ready though all runs there: until RKE2 is started anew, or for good.
+// MakeNodeNotReady makes the Node of a machine not Ready though all runs there: until RKE2 is started anew, or for
+// good.
 func (c *Cloud) MakeNodeNotReady(machine string, forGood bool) error {
 	return c.withHost(machine, func(h *host) error {
 		h.mu.Lock()
@@ -159,8 +166,8 @@ func (c *Cloud) clusterAPI(clusterUID string) *apiServer {
 	return nil
 }
 
-// ListNodes are the names of all Nodes that a cluster's API has, and of those that it keeps a password for. ok is false where the
-// cluster has no head.
+// ListNodes are the names of all Nodes that a cluster's API has, and of those that it keeps a password for. ok is false
+// where the cluster has no head.
 func (c *Cloud) ListNodes(clusterUID string) (nodes, passwords []string, ok bool) {
 	a := c.clusterAPI(clusterUID)
 	if a == nil {

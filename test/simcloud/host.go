@@ -28,8 +28,8 @@ import (
 )
 
 // host is what a machine runs on: this machine seen through a mount and a process namespace of its own, reached over
-// SSH at a loopback address of its own. All directories that are written to are empty memory and go with it. systemd, its
-// journal and curl are played by scripts; /usr/local is a mount point, so that RKE2 goes to /opt/rke2.
+// SSH at a loopback address of its own. All directories that are written to are empty memory and go with it. systemd,
+// its journal and curl are played by scripts; /usr/local is a mount point, so that RKE2 goes to /opt/rke2.
 type host struct {
 	name    string
 	address string
@@ -71,7 +71,8 @@ var curlScript string
 //go:embed host/journalctl.sh
 var journalctlScript string
 
-// bootHost starts a host. Where it is a head, the API of its cluster is served beside it, made of what the peers' disks say.
+// bootHost starts a host. Where it is a head, the API of its cluster is served beside it, made of what the peers' disks
+// say.
 func bootHost(req cloud.LaunchRequest, d machineDefects, peers func() []*host) (*host, error) {
 	h := &host{name: req.Name, req: req, lies: d.lies, password: rand.Text()}
 	if err := h.bringUp(d, peers); err != nil {
@@ -85,7 +86,8 @@ func (h *host) bringUp(d machineDefects, peers func() []*host) error {
 	if err := h.createNamespaces(); err != nil {
 		return err
 	}
-	for name, text := range map[string]string{"systemctl": systemctlScript, "curl": curlScript, "journalctl": journalctlScript} {
+	for name, text := range map[string]string{"systemctl": systemctlScript, "curl": curlScript,
+		"journalctl": journalctlScript} {
 		if err := h.writeFile("/opt/fake/"+name, text, 0o755); err != nil {
 			return err
 		}
@@ -171,8 +173,8 @@ func (h *host) takeAddress() (net.Listener, error) {
 	return nil, err
 }
 
-// setUpHead makes the certificates of a cluster, and leaves what RKE2 would write for its start to put in place. The first
-// administrator's certificate is valid for some time; 0 is a year.
+// setUpHead makes the certificates of a cluster, and leaves what RKE2 would write for its start to put in place. The
+// first administrator's certificate is valid for some time; 0 is a year.
 func (h *host) setUpHead(valid time.Duration, peers func() []*host) error {
 	dir, err := os.MkdirTemp("", "simcloud")
 	if err != nil {
@@ -180,7 +182,8 @@ func (h *host) setUpHead(valid time.Duration, peers func() []*host) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	now := time.Now()
-	ca, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.pem"), Key: filepath.Join(dir, "ca.key")}, "rke2-server-ca", now)
+	ca, err := pki.EnsureAuthority(pki.Pair{Cert: filepath.Join(dir, "ca.pem"), Key: filepath.Join(dir, "ca.key")},
+		"rke2-server-ca", now)
 	if err != nil {
 		return err
 	}

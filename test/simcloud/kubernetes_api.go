@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// apiServer is as much of a cluster's API as operations ask: nodes, to list, watch, cordon and delete, the secrets with their
-// passwords, and pods that can be evicted. It answers in JSON, whatever form the questions have.
+// apiServer is as much of a cluster's API as operations ask: nodes, to list, watch, cordon and delete, the secrets with
+// their passwords, and pods that can be evicted. It answers in JSON, whatever form the questions have.
 type apiServer struct {
 	head     *host
 	peers    func() []*host
@@ -41,17 +41,19 @@ func (a *apiServer) serveOn(l net.Listener) {
 	mux.HandleFunc("DELETE /api/v1/namespaces/{namespace}/pods/{name}", a.deletePod)
 	mux.HandleFunc("POST /api/v1/namespaces/{namespace}/pods/{name}/eviction", a.evictPod)
 	mux.HandleFunc("DELETE /api/v1/namespaces/kube-system/secrets/{name}", a.deleteSecret)
-	a.http = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.blocked.Load() {
-			panic(http.ErrAbortHandler) // which cuts the connection
-		}
-		if !a.head.isUnitActive("rke2-server") || !a.head.isAtConfiguredAddress() {
-			writeFailure(w, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the server is not up")
-			return
-		}
-		a.syncRegistry()
-		mux.ServeHTTP(w, r)
-	})}
+	a.http = &http.Server{ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if a.blocked.Load() {
+				panic(http.ErrAbortHandler) // which cuts the connection
+			}
+			if !a.head.isUnitActive("rke2-server") || !a.head.isAtConfiguredAddress() {
+				writeFailure(w, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable,
+					"the server is not up")
+				return
+			}
+			a.syncRegistry()
+			mux.ServeHTTP(w, r)
+		})}
 	go func() { _ = a.http.Serve(l) }()
 }
 
@@ -68,7 +70,8 @@ func (a *apiServer) listNodes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, &corev1.NodeList{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: a.registry.listNodes(only),
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"},
+		Items: a.registry.listNodes(only),
 	})
 }
 
@@ -119,7 +122,8 @@ func (a *apiServer) patchNode(w http.ResponseWriter, r *http.Request) {
 		writeFailure(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
-	n := a.registry.changeNode(r.PathValue("name"), func(n *corev1.Node) { n.Spec.Unschedulable = patch.Spec.Unschedulable })
+	n := a.registry.changeNode(r.PathValue("name"),
+		func(n *corev1.Node) { n.Spec.Unschedulable = patch.Spec.Unschedulable })
 	if n == nil {
 		writeNotFound(w, r)
 		return
@@ -148,7 +152,8 @@ func (a *apiServer) removeNode(name string) bool {
 
 func (a *apiServer) listPods(w http.ResponseWriter, r *http.Request) {
 	_, node, _ := strings.Cut(r.URL.Query().Get("fieldSelector"), "spec.nodeName=")
-	writeJSON(w, &corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, Items: a.registry.podsOn(node)})
+	writeJSON(w, &corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"},
+		Items: a.registry.podsOn(node)})
 }
 
 func (a *apiServer) evictPod(w http.ResponseWriter, r *http.Request) {
@@ -173,7 +178,8 @@ func writeJSON(w http.ResponseWriter, v any) {
 }
 
 func writeSuccess(w http.ResponseWriter) {
-	writeJSON(w, &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess})
+	writeJSON(w, &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
+		Status: metav1.StatusSuccess})
 }
 
 func writeNotFound(w http.ResponseWriter, r *http.Request) {

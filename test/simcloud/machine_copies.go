@@ -6,8 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// CopyMachine makes a copy of the machine that bears a name now, as somebody does who saves its disk as an image and starts
-// that: it has all its labels, a name and an id of its own, and no host behind it.
+// CopyMachine makes a copy of the machine that bears a name now, as somebody does who saves its disk as an image and
+// starts that: it has all its labels, a name and an id of its own, and no host behind it.
 func (c *Cloud) CopyMachine(name, as string) (cloud.Machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,8 +28,8 @@ func (c *Cloud) RenameMachine(name, as string) error {
 	return c.changeMachine(name, func(m *cloud.Machine) { m.Name = as })
 }
 
-// RelabelMachine gives the machine that bears a name now the labels of another place and incarnation; its name and its id
-// stay.
+// RelabelMachine gives the machine that bears a name now the labels of another place and incarnation; its name and its
+// id stay.
 func (c *Cloud) RelabelMachine(name string, index int, incarnation string) error {
 	return c.changeMachine(name, func(m *cloud.Machine) { m.Index, m.Incarnation = index, incarnation })
 }

@@ -39,8 +39,8 @@ func (c *Cloud) BlockAPI(head string, blocked bool) error {
 	})
 }
 
-// UseOutsideAddress gives heads of a name that are launched from now on an address to which Go uses a proxy, unlike those of
-// loopback. There is one such address only.
+// UseOutsideAddress gives heads of a name that are launched from now on an address to which Go uses a proxy, unlike
+// those of loopback. There is one such address only.
 func (c *Cloud) UseOutsideAddress(head string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

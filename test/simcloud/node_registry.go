@@ -13,9 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// nodeRegistry is what a cluster's own etcd has of nodes. As with RKE2, a Node comes into being when a unit that holds the head's
-// token starts under a name that nobody else has taken; it stays when its machine is gone, and one that was deleted comes
-// back only when the unit is started anew.
+// nodeRegistry is what a cluster's own etcd has of nodes. As with RKE2, a Node comes into being when a unit that holds
+// the head's token starts under a name that nobody else has taken; it stays when its machine is gone, and one that was
+// deleted comes back only when the unit is started anew.
 type nodeRegistry struct {
 	mu    sync.Mutex
 	nodes map[string]*corev1.Node
@@ -27,7 +27,8 @@ type nodeRegistry struct {
 }
 
 func newNodeRegistry() *nodeRegistry {
-	return &nodeRegistry{nodes: map[string]*corev1.Node{}, passwords: map[string]string{}, removed: map[string]string{}, pods: map[string]*corev1.Pod{}}
+	return &nodeRegistry{nodes: map[string]*corev1.Node{}, passwords: map[string]string{}, removed: map[string]string{},
+		pods: map[string]*corev1.Pod{}}
 }
 
 // member is a machine whose unit runs and may join.
@@ -70,7 +71,8 @@ func (a *apiServer) joinedMembers() map[string]member {
 			h.configValue("server") == "https://"+net.JoinHostPort(a.head.address, "9345"))
 		if name := h.configValue("node-name"); joined && name != "" {
 			run := h.unitInvocation(unit)
-			up[name] = member{password: h.password, invocation: run, ready: h.isHealthyRun(run) && h.isAtConfiguredAddress()}
+			up[name] = member{password: h.password, invocation: run, ready: h.isHealthyRun(run) &&
+				h.isAtConfiguredAddress()}
 		}
 	}
 	return up
@@ -95,7 +97,8 @@ func newNode(name string) *corev1.Node {
 		Status: corev1.NodeStatus{
 			Images:   []corev1.ContainerImage{{Names: []string{"rancher/mirrored-pause:3.6"}, SizeBytes: 1}},
 			Capacity: has, Allocatable: has, NodeInfo: corev1.NodeSystemInfo{KubeletVersion: Version},
-			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastTransitionTime: now}},
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue,
+				Reason: "KubeletReady", LastTransitionTime: now}},
 		},
 	}
 }
@@ -109,7 +112,8 @@ func setNodeReady(n *corev1.Node, ready bool) {
 	if ready {
 		c.Status, c.Reason, c.Message = corev1.ConditionTrue, "KubeletReady", ""
 	} else {
-		c.Status, c.Reason, c.Message = corev1.ConditionUnknown, "NodeStatusUnknown", "Kubelet stopped posting node status."
+		c.Status, c.Reason, c.Message = corev1.ConditionUnknown, "NodeStatusUnknown", "Kubelet stopped posting node "+
+			"status."
 	}
 }
 

@@ -69,7 +69,8 @@ func (c *Cloud) powerOnTarget(target cloud.Target) (cloud.Machine, error) {
 		return cloud.Machine{}, err
 	}
 	if m == nil || m.host == nil {
-		return cloud.Machine{}, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("start machine %s: it is not there", target.Name)}
+		return cloud.Machine{}, &cloud.Error{Kind: cloud.Conflict,
+			Message: fmt.Sprintf("start machine %s: it is not there", target.Name)}
 	}
 	if m.State == cloud.StateRunning {
 		return m.Machine, nil

@@ -40,7 +40,8 @@ func newPair(t *testing.T) *pair {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	p := &pair{Cloud: simcloud.New(simcloud.RegionPlacement("here")), t: t, ctx: ctx, key: key, pool: remote.NewPool(0), pinned: map[string]string{}}
+	p := &pair{Cloud: simcloud.New(simcloud.RegionPlacement("here")), t: t, ctx: ctx, key: key, pool: remote.NewPool(0),
+		pinned: map[string]string{}}
 	t.Cleanup(p.Close)
 	t.Cleanup(p.pool.Close)
 	return p
@@ -60,7 +61,8 @@ func (p *pair) launch(index int) {
 	hostKey, _, err := remote.NewKeyPair()
 	p.check(err)
 	_, err = p.SubmitLaunch(p.ctx, cloud.LaunchRequest{
-		Owner: owner, Name: api.MachineName("c", index), Index: index, Incarnation: "bcdfg", Placement: simcloud.RegionPlacement("here"),
+		Owner: owner, Name: api.MachineName("c", index), Index: index, Incarnation: "bcdfg",
+		Placement:     simcloud.RegionPlacement("here"),
 		AuthorizedKey: public, HostKey: hostKey,
 	})
 	p.check(err)
@@ -69,7 +71,8 @@ func (p *pair) launch(index int) {
 func (p *pair) host(name string) *remote.Host {
 	p.t.Helper()
 	m := p.ExistingMachines(name)[0]
-	h, err := p.pool.AwaitHost(p.ctx, remote.Target{Name: name, Address: m.Address, Port: m.SSHPort, User: "root", HostKey: m.HostKey}, p.key, nil)
+	h, err := p.pool.AwaitHost(p.ctx, remote.Target{Name: name, Address: m.Address, Port: m.SSHPort, User: "root",
+		HostKey: m.HostKey}, p.key, nil)
 	p.check(err)
 	return h
 }
@@ -86,12 +89,14 @@ func (p *pair) up() kubernetes.Interface {
 		p.check(rke2.InstallRelease(p.ctx, p.host(name), release, nil))
 	}
 	address := p.ExistingMachines(head)[0].Address
-	p.check(rke2.StartServer(p.ctx, p.host(head), rke2.Node{Role: api.RoleHead, NodeName: head, NodeIP: address, AgentToken: "secret"}))
+	p.check(rke2.StartServer(p.ctx, p.host(head),
+		rke2.Node{Role: api.RoleHead, NodeName: head, NodeIP: address, AgentToken: "secret"}))
 	p.check(rke2.AwaitServer(p.ctx, p.host(head), nil))
 	creds, err := rke2.ReadCredentials(p.ctx, p.host(head))
 	p.check(err)
 	p.check(rke2.JoinAgent(p.ctx, p.host(worker), rke2.Node{
-		Role: api.RoleWorker, NodeName: worker, NodeIP: p.ExistingMachines(worker)[0].Address, Server: "https://" + net.JoinHostPort(address, "9345"),
+		Role: api.RoleWorker, NodeName: worker, NodeIP: p.ExistingMachines(worker)[0].Address, Server: "https://" +
+			net.JoinHostPort(address, "9345"),
 	}, creds.AgentToken))
 	p.check(rke2.AwaitAgent(p.ctx, p.host(worker), nil))
 	edited, err := kube.EditKubeconfig(creds.Kubeconfig, "c", "https://"+net.JoinHostPort(address, "6443"))
@@ -118,7 +123,8 @@ func TestANodeThatWasDeletedComesBackWithARestartOfItsUnit(t *testing.T) {
 		t.Errorf("left on a drained node: %q", left)
 	}
 	p.check(kube.DeleteNode(p.ctx, client, worker))
-	if nodes, passwords, _ := p.ListNodes(owner.ClusterUID); !slices.Equal(nodes, []string{head}) || !slices.Equal(passwords, []string{head}) {
+	if nodes, passwords, _ := p.ListNodes(owner.ClusterUID); !slices.Equal(nodes, []string{head}) ||
+		!slices.Equal(passwords, []string{head}) {
 		t.Errorf("nodes %q, passwords %q", nodes, passwords)
 	}
 	p.check(rke2.RestartUnit(p.ctx, p.host(worker), api.RoleWorker))
@@ -135,7 +141,8 @@ func TestANodeFollowsItsMachineAndStaysWhenThatIsGone(t *testing.T) {
 	p.check(rke2.RestartUnit(p.ctx, p.host(worker), api.RoleWorker))
 	p.check(kube.AwaitNodeReady(p.ctx, client, worker, nil))
 	p.check(p.StopUnit(worker, "failed"))
-	if u, err := rke2.ReadUnitState(p.ctx, p.host(worker), api.RoleWorker); err != nil || u.Active != "failed" || u.For > time.Minute || p.ready(client, worker) {
+	if u, err := rke2.ReadUnitState(p.ctx, p.host(worker), api.RoleWorker); err != nil || u.Active != "failed" ||
+		u.For > time.Minute || p.ready(client, worker) {
 		t.Errorf("unit %+v, %v", u, err)
 	}
 	p.check(rke2.RestartUnit(p.ctx, p.host(worker), api.RoleWorker))
@@ -184,11 +191,13 @@ func TestConnectionsMeetWhatTheyAreToMeet(t *testing.T) {
 	p := newPair(t)
 	p.launch(1)
 	cut := p.CutSSH(worker, simcloud.Cut{Seen: "sleep", Late: 50 * time.Millisecond, Times: 1})
-	if _, err := p.host(worker).RunScript(p.ctx, "resting", "sleep 60"); !remote.IsLost(err) || p.CountCuts(worker, cut) != 1 {
+	if _, err := p.host(worker).RunScript(p.ctx, "resting", "sleep 60"); !remote.IsLost(err) ||
+		p.CountCuts(worker, cut) != 1 {
 		t.Errorf("cut in a command: %v", err)
 	}
 	cut = p.CutSSH(worker, simcloud.Cut{Seen: "head -c 100000", After: 50000, Times: 1})
-	if err := p.host(worker).WriteFile(p.ctx, "/opt/x", make([]byte, 100000), 0o600); !remote.IsLost(err) || p.CountCuts(worker, cut) != 1 {
+	if err := p.host(worker).WriteFile(p.ctx, "/opt/x", make([]byte, 100000), 0o600); !remote.IsLost(err) ||
+		p.CountCuts(worker, cut) != 1 {
 		t.Errorf("cut in an upload: %v", err)
 	}
 	p.FillDisk(worker, true)

@@ -55,7 +55,8 @@ func (c *Cloud) SetImpostor(machine string, impostor bool) error {
 	return nil
 }
 
-// SetNoisyShell has the login shell of machines of that name run something before every command, as .bashrc is; "" ends it.
+// SetNoisyShell has the login shell of machines of that name run something before every command, as .bashrc is; "" ends
+// it.
 func (c *Cloud) SetNoisyShell(machine, startup string) {
 	c.changeSSHFaults(machine, func(l *sshFaults) { l.startup = startup })
 }

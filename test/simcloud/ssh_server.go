@@ -33,7 +33,8 @@ func (s *sshServer) isAdmitted(k ssh.PublicKey) bool {
 	return slices.Contains(s.admitted, string(k.Marshal()))
 }
 
-func newSSHServer(address string, hostKey []byte, authorized string, enter []string, lies *sshFaults) (*sshServer, error) {
+func newSSHServer(address string, hostKey []byte, authorized string, enter []string, lies *sshFaults) (*sshServer,
+	error) {
 	signer, err := ssh.ParsePrivateKey(hostKey)
 	if err != nil {
 		return nil, err
@@ -149,7 +150,8 @@ func (s *sshServer) serveSession(conn net.Conn, channel ssh.Channel, requests <-
 }
 
 func (s *sshServer) runCommand(command string, conn net.Conn, channel ssh.Channel) uint32 {
-	argv := append(slices.Clone(s.enter), append(s.lies.shellEnvironment(), "sh", "-c", s.lies.shellCommand(command))...)
+	argv := append(slices.Clone(s.enter), append(s.lies.shellEnvironment(), "sh", "-c",
+		s.lies.shellCommand(command))...)
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx,gosec // it ends with its standard input, or with the host
 	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 	stdin, err := cmd.StdinPipe()

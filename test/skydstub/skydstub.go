@@ -1,5 +1,5 @@
-// Package skydstub stands in for skyd in tests: a real Temporal and etcd in this process, and a worker whose operations do
-// to etcd what a test wants, without a cloud. Only tests import it.
+// Package skydstub stands in for skyd in tests: a real Temporal and etcd in this process, and a worker whose operations
+// do to etcd what a test wants, without a cloud. Only tests import it.
 package skydstub
 
 import (
@@ -46,8 +46,8 @@ type Behavior struct {
 	// Provision and Delete run as activities; ctx ends when the workflow is cancelled.
 	Provision func(ctx context.Context, w *World, in api.ProvisionInput) error
 	Delete    func(ctx context.Context, w *World, in api.DeleteInput) error
-	// Check answers for the play that has no name; Sweep for the play of the cluster that is swept, or for that one; Orphans
-	// for that one.
+	// Check answers for the play that has no name; Sweep for the play of the cluster that is swept, or for that one;
+	// Orphans for that one.
 	Check   func() (api.CheckResult, error)
 	Sweep   func(ctx context.Context, w *World, in api.SweepInput) (api.SweepResult, error)
 	Orphans func(ctx context.Context, w *World, in api.OrphansInput) (api.OrphansResult, error)
@@ -68,7 +68,8 @@ func Start(ctx context.Context, dir string) (*World, error) {
 		return nil, err
 	}
 	w := &World{Config: cfg, plays: map[string]Behavior{}}
-	if w.Stack, err = embedded.StartServers(ctx, embedded.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if w.Stack, err = embedded.StartServers(ctx,
+		embedded.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, err
 	}
 	if err := w.connectClients(ctx); err != nil {
@@ -76,7 +77,8 @@ func Start(ctx context.Context, dir string) (*World, error) {
 	}
 	w.External = map[string]string{
 		"SKYCTL_ETCD_ENDPOINTS": cfg.Etcd.Endpoints[0], "SKYCTL_TEMPORAL_ADDRESS": cfg.Temporal.Address,
-		"SKYCTL_ETCD_TLS_CA": cfg.Etcd.TLS.CA, "SKYCTL_ETCD_TLS_CERT": cfg.Etcd.TLS.Cert, "SKYCTL_ETCD_TLS_KEY": cfg.Etcd.TLS.Key,
+		"SKYCTL_ETCD_TLS_CA": cfg.Etcd.TLS.CA, "SKYCTL_ETCD_TLS_CERT": cfg.Etcd.TLS.Cert,
+		"SKYCTL_ETCD_TLS_KEY":    cfg.Etcd.TLS.Key,
 		"SKYCTL_TEMPORAL_TLS_CA": cfg.Temporal.TLS.CA, "SKYCTL_TEMPORAL_TLS_CERT": cfg.Temporal.TLS.Cert,
 		"SKYCTL_TEMPORAL_TLS_KEY": cfg.Temporal.TLS.Key, "SKYCTL_UI_ADDRESS": cfg.UI.Address,
 	}
@@ -192,7 +194,8 @@ func (w *World) runProvision(ctx workflow.Context, in api.ProvisionInput) error 
 	}
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	var deleting bool
-	if err := workflow.ExecuteActivity(withActivityOptions(clean), "deleting", in.Cluster).Get(clean, &deleting); err != nil {
+	if err := workflow.ExecuteActivity(withActivityOptions(clean), "deleting", in.Cluster).Get(clean,
+		&deleting); err != nil {
 		return err
 	}
 	if deleting {
@@ -280,7 +283,8 @@ func startHeartbeat(ctx context.Context) (context.Context, context.CancelFunc) {
 var DefaultPlacement = api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4}
 
 // MoveCluster moves a cluster to a phase, and its machines to a state.
-func (w *World) MoveCluster(ctx context.Context, ref api.Ref, phase api.Phase, state api.MachineState, step string) error {
+func (w *World) MoveCluster(ctx context.Context, ref api.Ref, phase api.Phase, state api.MachineState,
+	step string) error {
 	now := time.Now().UTC()
 	c, err := w.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseDeleting && phase != api.PhaseDeleting {
@@ -296,7 +300,8 @@ func (w *World) MoveCluster(ctx context.Context, ref api.Ref, phase api.Phase, s
 	var machines []api.Machine
 	for n := range c.Spec.NumNodes {
 		m := api.Machine{
-			Index: n, Name: api.MachineName(ref.Name, n), Incarnation: "x7k2p", NodeName: api.MachineName(ref.Name, n) + "-x7k2p",
+			Index: n, Name: api.MachineName(ref.Name, n), Incarnation: "x7k2p", NodeName: api.MachineName(ref.Name, n) +
+				"-x7k2p",
 			Role: api.RoleOf(n), Placement: DefaultPlacement, Address: fmt.Sprintf("172.30.0.%d", n+2),
 		}
 		m.SetState(state, step, now)
@@ -326,7 +331,8 @@ func (w *World) SucceedCreate(ctx context.Context, ref api.Ref) error {
 	_, err := w.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseReady, "", time.Now().UTC())
 		c.Status.Versions = api.Versions{RKE2: "v1.35.7+rke2r1"}
-		c.Status.Resources = api.Resources{CPUs: api.Amount{Available: 2.01, Total: 4}, Memory: api.Amount{Available: 12.67, Total: 15.63}}
+		c.Status.Resources = api.Resources{CPUs: api.Amount{Available: 2.01, Total: 4},
+			Memory: api.Amount{Available: 12.67, Total: 15.63}}
 		return nil
 	})
 	return err

@@ -96,7 +96,8 @@ func (w *World) playRepair(ctx context.Context, in api.RepairInput) error {
 
 // StartRepair starts a repair of a cluster, as a sweep does.
 func (w *World) StartRepair(ctx context.Context, ref api.Ref, again bool) error {
-	return start.Operation(ctx, w.Temporal, w.Config.Temporal.TaskQueue, ref.Name, api.WorkflowRepair, "Repair "+ref.Name,
+	return start.Operation(ctx, w.Temporal, w.Config.Temporal.TaskQueue, ref.Name, api.WorkflowRepair,
+		"Repair "+ref.Name,
 		api.RepairInput{Cluster: ref, Again: again})
 }
 
@@ -105,7 +106,8 @@ func (w *World) CreateSchedule(t testing.TB) client.ScheduleHandle {
 	t.Helper()
 	h, err := w.Temporal.ScheduleClient().Create(t.Context(), client.ScheduleOptions{
 		ID: api.SweepScheduleID, Spec: client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: 24 * time.Hour}}},
-		Action: &client.ScheduleWorkflowAction{ID: api.SweepScheduleID, Workflow: api.WorkflowSweep, Args: []any{api.SweepInput{}},
+		Action: &client.ScheduleWorkflowAction{ID: api.SweepScheduleID, Workflow: api.WorkflowSweep,
+			Args:      []any{api.SweepInput{}},
 			TaskQueue: w.Config.Temporal.TaskQueue},
 	})
 	if err != nil {

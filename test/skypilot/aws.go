@@ -173,7 +173,8 @@ func (a *AWS) CallAPI(ctx context.Context, service, region, action string, param
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	// The server reads the region off the signature and does not check it.
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=TEST/20260101/"+region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=test")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=TEST/20260101/"+region+"/"+service+
+		"/aws4_request, SignedHeaders=host, Signature=test")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("%s in %s: %w", action, region, err)

@@ -40,17 +40,20 @@ func (n *engine) isLocal() bool { return strings.HasPrefix(n.api.DaemonHost(), "
 // canRunPrivileged says whether a privileged container starts: a machine that is itself confined lacks some privileges.
 func (n *engine) canRunPrivileged(ctx context.Context) (bool, error) {
 	made, err := n.api.ContainerCreate(ctx, &container.Config{Image: n.image, Entrypoint: []string{"/bin/true"}},
-		&container.HostConfig{Privileged: true, NetworkMode: "none", CgroupnsMode: container.CgroupnsModePrivate}, nil, nil, "")
+		&container.HostConfig{Privileged: true, NetworkMode: "none",
+			CgroupnsMode: container.CgroupnsModePrivate}, nil, nil, "")
 	if err != nil {
 		return false, fmt.Errorf("finding out whether privileged containers start: %w", err)
 	}
 	refusal := n.api.ContainerStart(ctx, made.ID, container.StartOptions{})
-	err = n.api.ContainerRemove(context.WithoutCancel(ctx), made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	err = n.api.ContainerRemove(context.WithoutCancel(ctx), made.ID,
+		container.RemoveOptions{Force: true, RemoveVolumes: true})
 	return refusal == nil, err
 }
 
 func (n *engine) createNetwork(ctx context.Context, name, id string) error {
-	_, err := n.api.NetworkCreate(ctx, name, network.CreateOptions{Driver: "bridge", Labels: map[string]string{LabelEnv: id}})
+	_, err := n.api.NetworkCreate(ctx, name, network.CreateOptions{Driver: "bridge",
+		Labels: map[string]string{LabelEnv: id}})
 	if err != nil {
 		return fmt.Errorf("creating network %s: %w", name, err)
 	}

@@ -1,7 +1,7 @@
-// Package skypilot runs a real SkyPilot API server for tests, on a machine without any cloud account: SkyPilot's own AWS
-// code against an AWS API server (moto) whose EC2 instances are Docker hosts, and a second cloud, Paperspace by name, whose
-// machines are Docker hosts too. Prices, regions and machine types come from catalogs of this package, and nothing is
-// fetched from the network once the virtual environment is there.
+// Package skypilot runs a real SkyPilot API server for tests, on a machine without any cloud account: SkyPilot's own
+// AWS code against an AWS API server (moto) whose EC2 instances are Docker hosts, and a second cloud, Paperspace by
+// name, whose machines are Docker hosts too. Prices, regions and machine types come from catalogs of this package, and
+// nothing is fetched from the network once the virtual environment is there.
 package skypilot
 
 import (
@@ -61,7 +61,8 @@ type Env struct {
 
 // StartEnv runs the environment and returns when both servers answer. Where that fails, nothing is left running.
 func StartEnv(ctx context.Context, o Options) (_ *Env, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the SkyPilot environment isn't up after %v", startTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
+		fmt.Errorf("the SkyPilot environment isn't up after %v", startTimeout))
 	defer cancel()
 	e := &Env{o: o, id: newRandomID()}
 	if e.venv, err = EnsureVenv(ctx); err != nil { // takes minutes the first time, which its own deadline allows
@@ -131,8 +132,8 @@ func (e *Env) startAWSServer(ctx context.Context) error {
 	return e.aws.awaitHealthy(ctx, func() error { return getJSON(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
 }
 
-// startServerWithRetry takes further variables of the server, as NAME=value. A server that finds a port taken is started again: it
-// may have been a connection's for a moment.
+// startServerWithRetry takes further variables of the server, as NAME=value. A server that finds a port taken is
+// started again: it may have been a connection's for a moment.
 func (e *Env) startServerWithRetry(ctx context.Context, more ...string) error {
 	for n := 1; ; n++ {
 		err := e.tryStartServer(ctx, more)
@@ -145,7 +146,8 @@ func (e *Env) startServerWithRetry(ctx context.Context, more ...string) error {
 
 func (e *Env) tryStartServer(ctx context.Context, more []string) error {
 	var err error
-	if e.server, err = e.startPythonProcess("server", more, "-m", "sky.server.server", "--host="+loopback, "--port="+e.ports.server); err != nil {
+	if e.server, err = e.startPythonProcess("server", more, "-m", "sky.server.server", "--host="+loopback,
+		"--port="+e.ports.server); err != nil {
 		return err
 	}
 	var health struct{ Status, Version string }
@@ -176,7 +178,8 @@ func (e *Env) KillAPIServer() error {
 
 // StartAPIServer starts the SkyPilot API server where it was killed, and returns when it answers.
 func (e *Env) StartAPIServer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the SkyPilot API server isn't up after %v", startTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
+		fmt.Errorf("the SkyPilot API server isn't up after %v", startTimeout))
 	defer cancel()
 	return e.startServerWithRetry(ctx)
 }

@@ -62,8 +62,8 @@ func (e *Env) faultsDir() string   { return filepath.Join(e.o.Dir, "faults") }
 func (e *Env) worldFile() string   { return filepath.Join(e.o.Dir, "world.json") }
 func (e *Env) pluginsFile() string { return filepath.Join(e.o.Dir, "plugins.yaml") }
 
-// PluginClasses are the classes of server plugins that the environment's server loads: the second cloud, and on top of it the
-// product's own plugin, since SkyPilot's runtime can't be installed offline.
+// PluginClasses are the classes of server plugins that the environment's server loads: the second cloud, and on top of
+// it the product's own plugin, since SkyPilot's runtime can't be installed offline.
 func (e *Env) PluginClasses() []string { return []string{SecondCloud, "skyctl_lean.Plugin"} }
 
 // SecondCloud is the server plugin that makes Paperspace a cloud of Docker hosts; Vars make it importable.
@@ -91,8 +91,8 @@ func fileExists(name string) bool {
 	return err == nil
 }
 
-// EnvVars are the environment of everything that is part of it, as NAME=value: nothing else of this process's environment
-// is needed but the way to the Docker engine, which they carry along.
+// EnvVars are the environment of everything that is part of it, as NAME=value: nothing else of this process's
+// environment is needed but the way to the Docker engine, which they carry along.
 func (e *Env) EnvVars() []string {
 	vars := []string{
 		"HOME=" + e.homeDir(),
@@ -151,7 +151,8 @@ func (e *Env) writeFiles() error {
 	for name, text := range map[string]string{
 		e.pluginsFile(): plugins.String(),
 		e.worldFile():   world,
-		filepath.Join(e.homeDir(), ".aws", "credentials"): "[default]\naws_access_key_id = AKIATEST\naws_secret_access_key = test\n",
+		filepath.Join(e.homeDir(), ".aws", "credentials"): "[default]\naws_access_key_id = " +
+			"AKIATEST\naws_secret_access_key = test\n",
 		// With an endpoint of its own, boto3 wants a region even for what has none.
 		filepath.Join(e.homeDir(), ".aws", "config"): "[default]\nregion = us-east-1\n",
 	} {
@@ -181,8 +182,8 @@ func (e *Env) renderWorld() (string, error) {
 	return string(world), err
 }
 
-// readMachineTypes are cores and GiB of each machine type in the catalogs, and name and count of the accelerators of those that
-// have some.
+// readMachineTypes are cores and GiB of each machine type in the catalogs, and name and count of the accelerators of
+// those that have some.
 func readMachineTypes() (types map[string][2]float64, accelerators map[string][2]any, err error) {
 	types, accelerators = map[string][2]float64{}, map[string][2]any{}
 	for _, cloud := range []string{"aws", "paperspace"} {
@@ -245,7 +246,8 @@ func readCatalog(name string) ([]map[string]string, error) {
 	return rows, nil
 }
 
-// InstallCatalogs puts the prices where a SkyPilot whose SKY_RUNTIME_DIR that is looks for them, so that it fetches none.
+// InstallCatalogs puts the prices where a SkyPilot whose SKY_RUNTIME_DIR that is looks for them, so that it fetches
+// none.
 func InstallCatalogs(runtimeDir string) error {
 	return copyEmbeddedTree("catalogs", filepath.Join(runtimeDir, catalogsUnder))
 }

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Fault is what a cloud does wrong to the requests that it matches. A field that matches by pattern knows * and ?; empty
-// matches all.
+// Fault is what a cloud does wrong to the requests that it matches. A field that matches by pattern knows * and ?;
+// empty matches all.
 type Fault struct {
 	// Cloud is aws or paperspace.
 	Cloud string `json:"cloud,omitempty"`
@@ -37,14 +37,18 @@ type Fault struct {
 
 // NoCapacityFault is a Fault of EC2 having no such machines in the region, or in one zone of it where that is given.
 func NoCapacityFault(region, zone string) Fault {
-	return Fault{Cloud: "aws", Operation: "RunInstances", Region: region, Zone: zone, Code: "InsufficientInstanceCapacity",
-		Message: "We currently do not have sufficient capacity in the Availability Zone you requested. Our system will be working on provisioning additional capacity."}
+	return Fault{Cloud: "aws", Operation: "RunInstances", Region: region, Zone: zone,
+		Code: "InsufficientInstanceCapacity",
+		Message: "We currently do not have sufficient capacity in the Availability Zone you requested. Our system " +
+			"will be working on provisioning additional capacity."}
 }
 
 // NoQuotaFault is a Fault of EC2 refusing more machines than the account may have in the region.
 func NoQuotaFault(region string) Fault {
 	return Fault{Cloud: "aws", Operation: "RunInstances", Region: region, Code: "VcpuLimitExceeded",
-		Message: "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."}
+		Message: "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance " +
+			"bucket that the specified instance type belongs to. Please visit " +
+			"http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."}
 }
 
 // SetFault makes a fault hold until the returned one is cleared.

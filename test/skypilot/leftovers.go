@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// ListLeftovers is what the account has that it had not before anything was launched, a line each: instances that are not
-// terminated, volumes, security groups, key pairs, addresses, launch templates, instance profiles and roles.
+// ListLeftovers is what the account has that it had not before anything was launched, a line each: instances that are
+// not terminated, volumes, security groups, key pairs, addresses, launch templates, instance profiles and roles.
 func (a *AWS) ListLeftovers(ctx context.Context) ([]string, error) {
 	var left []string
 	instances, err := a.ListBilledInstances(ctx)

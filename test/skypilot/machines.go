@@ -32,8 +32,9 @@ func (e *Env) ListMachines(ctx context.Context) ([]Machine, error) {
 	var list []Machine
 	for _, c := range found {
 		m := Machine{
-			Name: strings.TrimPrefix(c.Names[0], "/skytest-"+e.id+"-"), Container: c.ID, Running: c.State == container.StateRunning,
-			Cloud: c.Labels["skyctl-test-cloud"], Region: c.Labels["skyctl-test-region"],
+			Name: strings.TrimPrefix(c.Names[0], "/skytest-"+e.id+"-"), Container: c.ID,
+			Running: c.State == container.StateRunning,
+			Cloud:   c.Labels["skyctl-test-cloud"], Region: c.Labels["skyctl-test-region"],
 			Type: c.Labels["skyctl-test-type"], Cluster: c.Labels["skyctl-test-cluster"],
 		}
 		for _, n := range c.NetworkSettings.Networks {
@@ -46,7 +47,8 @@ func (e *Env) ListMachines(ctx context.Context) ([]Machine, error) {
 
 // PowerOffMachine ends a machine from within, as its own power-off does, without the clouds being asked.
 func (e *Env) PowerOffMachine(ctx context.Context, m Machine) error {
-	made, err := e.engine.api.ContainerExecCreate(ctx, m.Container, container.ExecOptions{Cmd: []string{"systemctl", "poweroff"}})
+	made, err := e.engine.api.ContainerExecCreate(ctx, m.Container,
+		container.ExecOptions{Cmd: []string{"systemctl", "poweroff"}})
 	if err != nil {
 		return err
 	}

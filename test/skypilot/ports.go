@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// FindFreePort is a port that a SkyPilot API server may listen on now. The server needs another one besides, which follows from
-// it: 50011 goes with the default of 46580.
+// FindFreePort is a port that a SkyPilot API server may listen on now. The server needs another one besides, which
+// follows from it: 50011 goes with the default of 46580.
 func FindFreePort() (int, error) {
 	for {
 		l, err := net.Listen("tcp", loopback+":0")

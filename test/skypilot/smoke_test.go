@@ -38,13 +38,15 @@ func TestALaunchOnAWSGivesAMachineThatAnswersSSHAndDownRemovesIt(t *testing.T) {
 		t.Errorf("the instance is %+v", i)
 	}
 	groups, err := env.AWS.ListSecurityGroups(t.Context())
-	if err != nil || len(groups) != 1 || len(i.Groups) != 1 || groups[0].ID != i.Groups[0].ID || len(groups[0].Rules) == 0 {
+	if err != nil || len(groups) != 1 || len(i.Groups) != 1 || groups[0].ID != i.Groups[0].ID ||
+		len(groups[0].Rules) == 0 {
 		t.Errorf("groups %+v (%v), of the instance %+v", groups, err, i.Groups)
 	}
 	if c := list[0].Credentials; c.User != AWSUser || remote(t, c.User, c.Key, i.PublicIP, "sudo id -u") != "0\n" {
 		t.Errorf("user %s is not root by sudo", c.User)
 	}
-	if profiles, err := env.AWS.ListInstanceProfiles(t.Context()); err != nil || len(profiles) != 1 || len(profiles[0].Roles) != 0 {
+	if profiles, err := env.AWS.ListInstanceProfiles(t.Context()); err != nil || len(profiles) != 1 ||
+		len(profiles[0].Roles) != 0 {
 		t.Errorf("profiles %+v (%v), want none but the one without rights", profiles, err)
 	}
 	group := url.Values{"GroupId": {groups[0].ID}}
@@ -52,8 +54,10 @@ func TestALaunchOnAWSGivesAMachineThatAnswersSSHAndDownRemovesIt(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "DependencyViolation") {
 		t.Errorf("deleting the group of a machine: %v", err)
 	}
-	refused := set(t, Fault{Operation: "TerminateInstances", Cluster: "one-*", Code: "UnauthorizedOperation", Message: "not today", Times: 1})
-	if r := await(t, submit(t, "/down", map[string]any{"cluster_name": "one", "purge": false})); r.Status != "FAILED" || refused.CountRequests() != 1 {
+	refused := set(t, Fault{Operation: "TerminateInstances", Cluster: "one-*", Code: "UnauthorizedOperation",
+		Message: "not today", Times: 1})
+	if r := await(t, submit(t, "/down", map[string]any{"cluster_name": "one", "purge": false})); r.Status != "FAILED" ||
+		refused.CountRequests() != 1 {
 		t.Errorf("the down that AWS refused: %s, %s", r.Status, r.Error.Message)
 	}
 	onlyInstance(t)
@@ -131,7 +135,8 @@ func TestAQuotaErrorStandsInTheStreamOnly(t *testing.T) {
 func TestARestartedServerForgetsTheRequestAndKeepsTheMachine(t *testing.T) {
 	fault := set(t, Fault{Operation: "RunInstances", Hang: true, After: true})
 	id := submit(t, "/launch", launch(t, "kept", map[string]any{"infra": "aws/us-east-1", "cpus": "2+"}))
-	until(t, "the launch has made its machine", func() bool { return len(machines(t)) == 1 && fault.CountRequests() == 1 })
+	until(t, "the launch has made its machine",
+		func() bool { return len(machines(t)) == 1 && fault.CountRequests() == 1 })
 	if err := env.RestartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,8 @@ const (
 	adminHash     = "$2b$12$dFBW2i3UWdcqnnpOl3AsDewgfTsp3AvpmQGnDNF/OEdoBfnMAItoy"
 )
 
-// TeamServer is a SkyPilot API server as a team has one: it asks everybody who they are, and stands behind a proxy, since it
-// lets in whoever comes from its own machine. What it launches goes to the environment's clouds.
+// TeamServer is a SkyPilot API server as a team has one: it asks everybody who they are, and stands behind a proxy,
+// since it lets in whoever comes from its own machine. What it launches goes to the environment's clouds.
 type TeamServer struct {
 	// Endpoint is the proxy's URL.
 	Endpoint string
@@ -32,9 +32,11 @@ type TeamServer struct {
 
 // StartTeamServer starts one in an environment that has no server yet; Stop of the environment ends it too.
 func (e *Env) StartTeamServer(ctx context.Context) (*TeamServer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the team's SkyPilot API server isn't up after %v", startTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
+		fmt.Errorf("the team's SkyPilot API server isn't up after %v", startTimeout))
 	defer cancel()
-	err := e.startServerWithRetry(ctx, "SKYPILOT_AUTH_DB_TIMEOUT_SECONDS=60", "ENABLE_BASIC_AUTH=true", "ENABLE_SERVICE_ACCOUNTS=true", "SKYPILOT_INITIAL_BASIC_AUTH="+adminName+":"+adminHash)
+	err := e.startServerWithRetry(ctx, "SKYPILOT_AUTH_DB_TIMEOUT_SECONDS=60", "ENABLE_BASIC_AUTH=true",
+		"ENABLE_SERVICE_ACCOUNTS=true", "SKYPILOT_INITIAL_BASIC_AUTH="+adminName+":"+adminHash)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +87,8 @@ func (s *TeamServer) CreateToken(ctx context.Context, name, role string) (string
 
 // requestToken says whether the server is too busy to answer, too.
 func (s *TeamServer) requestToken(ctx context.Context, body []byte) (token string, busy bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Endpoint+"/users/service-account-tokens", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Endpoint+"/users/service-account-tokens",
+		bytes.NewReader(body))
 	if err != nil {
 		return "", false, err
 	}
@@ -102,7 +105,8 @@ func (s *TeamServer) requestToken(ctx context.Context, body []byte) (token strin
 	}
 	var made struct{ Token string }
 	if json.Unmarshal(said, &made) != nil || made.Token == "" {
-		return "", resp.StatusCode == http.StatusServiceUnavailable, fmt.Errorf("making a service account: %s: %s", resp.Status, said)
+		return "", resp.StatusCode == http.StatusServiceUnavailable,
+			fmt.Errorf("making a service account: %s: %s", resp.Status, said)
 	}
 	return made.Token, false, nil
 }

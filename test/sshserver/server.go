@@ -33,8 +33,8 @@ type Server struct {
 	Shell, Startup string
 	// CutAfter hangs up each connection once that many bytes came in; 0 is never.
 	CutAfter atomic.Int64
-	// HangUpAtLogin makes the server close the connection where it should say whether the key is good, as a machine does
-	// that is still booting.
+	// HangUpAtLogin makes the server close the connection where it should say whether the key is good, as a machine
+	// does that is still booting.
 	HangUpAtLogin atomic.Bool
 	// RefuseForwards makes the server pass no connections on, as OpenSSH does with AllowTcpForwarding no.
 	RefuseForwards atomic.Bool
@@ -57,7 +57,8 @@ func Start(t testing.TB) *Server {
 	s := &Server{conns: map[*countedConn]bool{}}
 	var accepted string
 	s.Key, accepted = newKeyPair(t)
-	s.config = &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
+	s.config = &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions,
+		error) {
 		if form := string(ssh.MarshalAuthorizedKey(k)); form != accepted+"\n" {
 			return nil, errors.New("not a key that is known here")
 		}

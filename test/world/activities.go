@@ -28,10 +28,12 @@ type WorkerSettings struct {
 	Deadlines   activities.Deadlines
 	Policy      plan.Policy
 	OrphanGrace time.Duration
-	// Place is where the state lives, and Ledger where its computer remembers starts; without a place there is never doubt about it.
+	// Place is where the state lives, and Ledger where its computer remembers starts; without a place there is never
+	// doubt about it.
 	Place  home.Location
 	Ledger string
-	// Ahead is how far the clock of sweeps is ahead of the true one: what is to wait for a while need not be waited for.
+	// Ahead is how far the clock of sweeps is ahead of the true one: what is to wait for a while need not be waited
+	// for.
 	Ahead time.Duration
 }
 
@@ -43,28 +45,33 @@ func UniformDeadlines(d time.Duration) activities.Deadlines {
 }
 
 // NewActivities wires the activities to a store, to machines and to one cloud under the name of the simulated one.
-func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on cloud.Cloud, temporal client.Client) worker.Activities {
+func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on cloud.Cloud,
+	temporal client.Client) worker.Activities {
 	now := func() time.Time { return time.Now().UTC() }
 	dir := func(cluster string) string { return filepath.Join(s.Home, cluster) }
 	clouds := activities.Clouds{Named: map[string]cloud.Cloud{simcloud.Name: on}}
 	var watch *activities.HomeWatch
 	if s.Place != (home.Location{}) {
 		watch = &activities.HomeWatch{
-			Store: st, Pool: pool, Here: s.Place, Ledger: home.Ledger{Dir: s.Ledger}, Now: now, Log: slog.New(slog.DiscardHandler),
+			Store: st, Pool: pool, Here: s.Place, Ledger: home.Ledger{Dir: s.Ledger}, Now: now,
+			Log: slog.New(slog.DiscardHandler),
 		}
 	}
 	release := activities.RKE2Source{Version: simcloud.Version, Source: s.Release}
 	return worker.Activities{
 		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: release},
-		Machines: &activities.Machines{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines, RKE2: release},
+		Machines: &activities.Machines{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines,
+			RKE2: release},
 		Nodes: &activities.Nodes{
-			Store: st, Pool: pool, Clouds: clouds, SilentEvery: 500 * time.Millisecond, ClusterDir: dir, Now: now, RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
+			Store: st, Pool: pool, Clouds: clouds, SilentEvery: 500 * time.Millisecond, ClusterDir: dir, Now: now,
+			RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
 		},
 		Sweeps: &activities.Sweeps{
-			Store: st, Clouds: clouds, Pool: pool, ClusterDir: dir, Policy: s.Policy, OrphanGrace: s.OrphanGrace, Deadlines: s.Deadlines,
-			Now:   func() time.Time { return now().Add(s.Ahead) },
-			Start: worker.NewOperationStarter(temporal, s.TaskQueue),
-			Home:  watch,
+			Store: st, Clouds: clouds, Pool: pool, ClusterDir: dir, Policy: s.Policy, OrphanGrace: s.OrphanGrace,
+			Deadlines: s.Deadlines,
+			Now:       func() time.Time { return now().Add(s.Ahead) },
+			Start:     worker.NewOperationStarter(temporal, s.TaskQueue),
+			Home:      watch,
 		},
 	}
 }

@@ -41,7 +41,8 @@ type momentReporter struct {
 	http *http.Client
 }
 
-func (t *momentReporter) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+func (t *momentReporter) InterceptActivity(_ context.Context,
+	next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	told := &reportingInterceptor{teller: t}
 	told.Next = next
 	return told
@@ -68,7 +69,8 @@ func (t *reportingInterceptor) reportMoment(ctx context.Context, when string) {
 	if info.WorkflowType != nil {
 		q.Set("workflow", info.WorkflowType.Name)
 	}
-	r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, "http://test/moment?"+q.Encode(), nil)
+	r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, "http://test/moment?"+q.Encode(),
+		nil)
 	if err != nil {
 		return
 	}

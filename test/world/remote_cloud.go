@@ -15,8 +15,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// cloudCall is a call of a cloud that crosses to another process, over HTTP at a Unix socket: so that the far side's context ends
-// with the caller.
+// cloudCall is a call of a cloud that crosses to another process, over HTTP at a Unix socket: so that the far side's
+// context ends with the caller.
 type cloudCall struct {
 	Spec    api.ClusterSpec
 	Launch  cloud.LaunchRequest
@@ -47,8 +47,8 @@ type StartableCloud interface {
 	cloud.Starter
 }
 
-// ServeCloud offers a cloud to another process. Made is told of each call once it is done and before it is answered, with the
-// name of the activity that made it.
+// ServeCloud offers a cloud to another process. Made is told of each call once it is done and before it is answered,
+// with the name of the activity that made it.
 func ServeCloud(c StartableCloud, made func(activity string)) http.Handler {
 	mux := http.NewServeMux()
 	for name, do := range cloudMethods(c) {
@@ -70,7 +70,9 @@ func ServeCloud(c StartableCloud, made func(activity string)) http.Handler {
 
 func cloudMethods(c StartableCloud) map[string]func(context.Context, cloudCall, *cloudReply) error {
 	return map[string]func(context.Context, cloudCall, *cloudReply) error{
-		"validate": func(ctx context.Context, in cloudCall, _ *cloudReply) error { return c.ValidateSpec(ctx, in.Spec) },
+		"validate": func(ctx context.Context, in cloudCall, _ *cloudReply) error {
+			return c.ValidateSpec(ctx, in.Spec)
+		},
 		"plan": func(ctx context.Context, in cloudCall, out *cloudReply) (err error) {
 			out.Placements, err = c.RankPlacements(ctx, in.Spec)
 			return err
@@ -181,7 +183,8 @@ func (c *remoteCloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest)
 	return out.Ref, err
 }
 
-func (c *remoteCloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
+func (c *remoteCloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string,
+	progress func(string)) (cloud.Machine, error) {
 	progress("booting")
 	out, err := c.sendCall(ctx, "await", cloudCall{Launch: req, Ref: ref})
 	return out.Machine, err
@@ -207,7 +210,8 @@ func (c *remoteCloud) RemoveClusterResources(ctx context.Context, owner cloud.Ow
 	return err
 }
 
-func (c *remoteCloud) StartMachine(ctx context.Context, target cloud.Target, privateAddress string) (cloud.Machine, error) {
+func (c *remoteCloud) StartMachine(ctx context.Context, target cloud.Target, privateAddress string) (cloud.Machine,
+	error) {
 	out, err := c.sendCall(ctx, "start", cloudCall{Target: target, Address: privateAddress})
 	return out.Machine, err
 }

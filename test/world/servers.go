@@ -94,8 +94,9 @@ func makePrivate(dir string) error {
 	})
 }
 
-// RestartOutdated makes the data look as a version with another Temporal left them, and starts the servers on them again as an upgrade does.
-// That is another process, which this one can't be: Temporal keeps a database open by its path, so the directory has another name then.
+// RestartOutdated makes the data look as a version with another Temporal left them, and starts the servers on them
+// again as an upgrade does. That is another process, which this one can't be: Temporal keeps a database open by its
+// path, so the directory has another name then.
 func (s *Servers) RestartOutdated(ctx context.Context) error {
 	if err := s.Stop(); err != nil {
 		return err
@@ -127,7 +128,8 @@ func (s *Servers) Close() {
 	}
 }
 
-// OpenStore connects to the etcd of the settings, with their key, and makes the installation's id as a worker does first.
+// OpenStore connects to the etcd of the settings, with their key, and makes the installation's id as a worker does
+// first.
 func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 	tls, err := cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
@@ -137,7 +139,8 @@ func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
+	st, err := store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls,
+		SecretsKey: key})
 	if err == nil {
 		_, err = st.EnsureInstallationID(ctx)
 	}
@@ -152,12 +155,13 @@ func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer) (clie
 	}
 	return client.DialContext(ctx, client.Options{
 		HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: "worker",
-		Logger: log.NewStructuredLogger(slog.New(slog.NewTextHandler(said, nil))), ConnectionOptions: client.ConnectionOptions{TLS: tls},
+		Logger:            log.NewStructuredLogger(slog.New(slog.NewTextHandler(said, nil))),
+		ConnectionOptions: client.ConnectionOptions{TLS: tls},
 	})
 }
 
-// chooseServerPorts chooses ports below those that the kernel gives to connections: a server that starts again has to find its port
-// free.
+// chooseServerPorts chooses ports below those that the kernel gives to connections: a server that starts again has to
+// find its port free.
 func chooseServerPorts(dir string) (map[string]string, error) {
 	env := map[string]string{config.EnvDir: dir}
 	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
@@ -184,7 +188,8 @@ func DialEtcd(t testing.TB, cfg *config.Config) *clientv3.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: cfg.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second, Logger: zap.NewNop()})
+	c, err := clientv3.New(clientv3.Config{Endpoints: cfg.Etcd.Endpoints, TLS: tls, DialTimeout: 10 * time.Second,
+		Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxPollAge is longer than the longest poll, at whose beginning Temporal stamps who polls. A worker that was killed
-	// stays listed for some five minutes.
+	// maxPollAge is longer than the longest poll, at whose beginning Temporal stamps who polls. A worker that was
+	// killed stays listed for some five minutes.
 	maxPollAge = 90 * time.Second
 	// clockSkew is how far the clocks of this machine and of an external Temporal may be apart. Temporal tells when
 	// somebody polled by its own clock and never what that clock shows now; a worker that died is then noticed later.
@@ -34,7 +34,8 @@ func ListActiveWorkers(ctx context.Context, cfg *config.Config, c client.Client,
 	return alive, nil
 }
 
-// isWorkerActive judges by when Temporal last heard of a worker. The Temporal of skyd dev has the clock of this machine.
+// isWorkerActive judges by when Temporal last heard of a worker. The Temporal of skyd dev has the clock of this
+// machine.
 func isWorkerActive(cfg *config.Config, heard, now time.Time) bool {
 	patience := maxPollAge
 	if cfg.IsExternal() {

@@ -20,18 +20,19 @@ import (
 // handshakeTimeout is how long Temporal may take to say what it is, once it is reached.
 const handshakeTimeout = 5 * time.Second
 
-// OpenStore connects to etcd. The key may be nil where no secret is read or written. Where etcd does not answer the error is a
-// *store.UnavailableError.
+// OpenStore connects to etcd. The key may be nil where no secret is read or written. Where etcd does not answer the
+// error is a *store.UnavailableError.
 func OpenStore(ctx context.Context, cfg *config.Config, key []byte) (*store.Store, error) {
 	tls, err := cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls, SecretsKey: key})
+	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls,
+		SecretsKey: key})
 }
 
-// DialTemporal connects to Temporal. The identity is how the caller appears in histories and in the Web UI; a nil log drops
-// what Temporal's client has to say.
+// DialTemporal connects to Temporal. The identity is how the caller appears in histories and in the Web UI; a nil log
+// drops what Temporal's client has to say.
 func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log *slog.Logger) (client.Client, error) {
 	tls, err := cfg.Temporal.TLS.ClientConfig()
 	if err != nil {
@@ -47,8 +48,8 @@ func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log 
 	})
 }
 
-// ReadSecretsKey reads the installation's secrets key. It never makes one: what is sealed with a second key can't be opened by
-// anybody who has the first. Where there is none the error wraps fs.ErrNotExist and says how to get it.
+// ReadSecretsKey reads the installation's secrets key. It never makes one: what is sealed with a second key can't be
+// opened by anybody who has the first. Where there is none the error wraps fs.ErrNotExist and says how to get it.
 func ReadSecretsKey(cfg *config.Config) ([]byte, error) {
 	key, err := store.LoadSecretsKey(cfg.SecretsKeyFile)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +57,8 @@ func ReadSecretsKey(cfg *config.Config) ([]byte, error) {
 	}
 	missing := &missingKeyError{path: cfg.SecretsKeyFile, mend: "put back the one that skyd dev made there"}
 	if cfg.IsExternal() {
-		missing.mend = "copy it (mode 0600) from your bundle of skyd team member, or from where skyd team certificates made it"
+		missing.mend = "copy it (mode 0600) from your bundle of skyd team member, or from where skyd team " +
+			"certificates made it"
 	}
 	missing.mend += ", or name where it lies with " + cfg.HowToSet("secretsKeyFile")
 	return nil, missing

@@ -34,7 +34,8 @@ func TestTheKeyOfExternalServersIsNeverMadeHere(t *testing.T) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("%s: %v, want that the key is not there", what, err)
 		}
-		for _, says := range []string{cfg.SecretsKeyFile, "skyd team certificates", "SKYCTL_SECRETS_KEY_FILE", "secretsKeyFile"} {
+		for _, says := range []string{cfg.SecretsKeyFile, "skyd team certificates", "SKYCTL_SECRETS_KEY_FILE",
+			"secretsKeyFile"} {
 			if !strings.Contains(err.Error(), says) {
 				t.Errorf("%s: %q does not say %q", what, err, says)
 			}

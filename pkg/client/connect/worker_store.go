@@ -13,12 +13,13 @@ import (
 )
 
 // lostKeyHint says what losing the key for good means, and how to go on.
-const lostKeyHint = "where it is lost for good, %s --new-secrets-key makes another one: what was sealed (SSH keys, tokens and kubeconfigs of " +
+const lostKeyHint = "where it is lost for good, %s --new-secrets-key makes another one: what was sealed (SSH keys, " +
+	"tokens and kubeconfigs of " +
 	"all clusters) is lost then, and the clusters can only be deleted"
 
-// OpenWorkerStore is Store for who writes secrets: its key is the one that those in etcd are sealed with. A skyd dev is its own
-// installation and makes the key where nothing is sealed yet; what works for external servers shares the key of those who work
-// for them already. Where the settings say so, a new key takes the place of one that is lost.
+// OpenWorkerStore is Store for who writes secrets: its key is the one that those in etcd are sealed with. A skyd dev is
+// its own installation and makes the key where nothing is sealed yet; what works for external servers shares the key of
+// those who work for them already. Where the settings say so, a new key takes the place of one that is lost.
 func OpenWorkerStore(ctx context.Context, cfg *config.Config, now time.Time) (*store.Store, error) {
 	_, missing := os.Stat(cfg.SecretsKeyFile)
 	key, err := ensureWorkerKey(ctx, cfg)
@@ -64,7 +65,8 @@ func ensureWorkerKey(ctx context.Context, cfg *config.Config) ([]byte, error) {
 		if sealed, err := hasSealedSecrets(ctx, cfg); err != nil {
 			return nil, err
 		} else if sealed {
-			mend := "etcd holds secrets that only this key opens; put it back from your backup, or name where it lies with " +
+			mend := "etcd holds secrets that only this key opens; put it back from your backup, or name where it " +
+				"lies with " +
 				cfg.HowToSet("secretsKeyFile") + "; " + fmt.Sprintf(lostKeyHint, startCommand(cfg))
 			return nil, &missingKeyError{path: cfg.SecretsKeyFile, mend: mend}
 		}

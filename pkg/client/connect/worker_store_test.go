@@ -111,7 +111,8 @@ func TestAMissingKeyIsNotMadeAnewWhileSecretsAreSealed(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("it starts without the key, or fails otherwise: %v", err)
 	}
-	for _, says := range []string{cfg.SecretsKeyFile, "backup", "secretsKeyFile", "--new-secrets-key", "only be deleted"} {
+	for _, says := range []string{cfg.SecretsKeyFile, "backup", "secretsKeyFile", "--new-secrets-key",
+		"only be deleted"} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("%q does not say %q", err, says)
 		}
@@ -149,7 +150,8 @@ func TestAKeyThatDoesNotFitIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = open(t, cfg)
-			if other := new(store.OtherKeyError); !errors.As(err, &other) || !strings.Contains(err.Error(), cfg.SecretsKeyFile) {
+			if other := new(store.OtherKeyError); !errors.As(err, &other) ||
+				!strings.Contains(err.Error(), cfg.SecretsKeyFile) {
 				t.Errorf("got %v, want that another key is needed", err)
 			}
 		})

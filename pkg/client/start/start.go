@@ -30,9 +30,10 @@ func Operation(ctx context.Context, t client.Client, taskQueue, cluster, workflo
 	return WithOptions(ctx, t, options, workflow, input)
 }
 
-// WithOptions starts a workflow without its search attributes where Temporal does not have them: they only help to list operations,
-// and a Temporal that was told of them learns it up to a minute later.
-func WithOptions(ctx context.Context, t client.Client, options client.StartWorkflowOptions, workflow string, input any) error {
+// WithOptions starts a workflow without its search attributes where Temporal does not have them: they only help to list
+// operations, and a Temporal that was told of them learns it up to a minute later.
+func WithOptions(ctx context.Context, t client.Client, options client.StartWorkflowOptions, workflow string,
+	input any) error {
 	_, err := t.ExecuteWorkflow(ctx, options, workflow, input)
 	if lacksSearchAttributes(err) {
 		options.TypedSearchAttributes = temporal.SearchAttributes{}
@@ -41,8 +42,8 @@ func WithOptions(ctx context.Context, t client.Client, options client.StartWorkf
 	return err
 }
 
-// lacksSearchAttributes says whether Temporal refused a start because the namespace has no such search attributes, or has
-// yet to find them; it says so in words only.
+// lacksSearchAttributes says whether Temporal refused a start because the namespace has no such search attributes, or
+// has yet to find them; it says so in words only.
 func lacksSearchAttributes(err error) bool {
 	var invalid *serviceerror.InvalidArgument
 	return errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute")

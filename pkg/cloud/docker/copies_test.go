@@ -24,7 +24,8 @@ func (s *site) copyOf(m cloud.Machine, name string) cloud.Machine {
 		}
 	})
 	made, err := s.engine.ContainerCreate(s.ctx,
-		&container.Config{Image: saved.ID, Entrypoint: []string{"sleep", "3000"}}, &container.HostConfig{}, nil, nil, name)
+		&container.Config{Image: saved.ID, Entrypoint: []string{"sleep",
+			"3000"}}, &container.HostConfig{}, nil, nil, name)
 	if err == nil {
 		s.t.Cleanup(func() {
 			_ = s.engine.ContainerRemove(s.ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})

@@ -46,7 +46,8 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 	case there:
 		f.Details = append(f.Details, "host image "+c.ImageName()+" is there", c.describePrivilege(ctx))
 	case c.opts.Image != "":
-		f.Problem = fmt.Sprintf("the host image %s (docker.image) is not known to the engine: load it there, or leave the setting empty to have one built", c.opts.Image)
+		f.Problem = fmt.Sprintf("the host image %s (docker.image) is not known to the engine: load it there, or "+
+			"leave the setting empty to have one built", c.opts.Image)
 	default:
 		f.Details = append(f.Details, "the host image will be built with the first host")
 	}
@@ -73,13 +74,16 @@ func findEngineProblem(version, system string, has engineCapacity) string {
 	case has.memoryGiB < minMemoryGiB:
 		return fmt.Sprintf("its machine has %.1f GiB of memory; a node needs %d GiB", has.memoryGiB, minMemoryGiB)
 	case has.freeDiskGiB > 0 && has.usableDiskGiB() < minFreeGiB:
-		return fmt.Sprintf("only %.1f GiB are free where Docker keeps its data; a node takes about %d GiB, and the kubelet evicts pods while less than %.0f%% (%.1f GiB) are free: "+
-			"make room, with docker system prune for example", has.freeDiskGiB, minFreeGiB, 100*evictionThreshold, evictionThreshold*has.diskGiB)
+		return fmt.Sprintf("only %.1f GiB are free where Docker keeps its data; a node takes about %d GiB, and the "+
+			"kubelet evicts pods while less than %.0f%% (%.1f GiB) are free: "+
+			"make room, with docker system prune for example", has.freeDiskGiB, minFreeGiB, 100*evictionThreshold,
+			evictionThreshold*has.diskGiB)
 	}
 	return ""
 }
 
-// isOlderVersion compares the first two numbers of versions; one that does not begin with numbers is not older than anything.
+// isOlderVersion compares the first two numbers of versions; one that does not begin with numbers is not older than
+// anything.
 func isOlderVersion(version, than string) bool {
 	var have, want [2]int
 	for i, s := range strings.SplitN(than, ".", 3)[:2] {

@@ -16,13 +16,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// labelAddress is the fixed address of a host. An engine gives the address of a stopped container to the next one that starts,
-// unless both have fixed ones; a host that moves is lost to the machines of its cluster.
+// labelAddress is the fixed address of a host. An engine gives the address of a stopped container to the next one that
+// starts, unless both have fixed ones; a host that moves is lost to the machines of its cluster.
 const labelAddress = "skyctl-address"
 
-// findFreeAddress chooses the fixed address of a new host, which no other host has: running, stopped, or created and never started.
-// It lies in the upper half of the network: an engine gives addresses of its own choice from the bottom, to hosts of versions
-// that fixed none. The network has to be held.
+// findFreeAddress chooses the fixed address of a new host, which no other host has: running, stopped, or created and
+// never started. It lies in the upper half of the network: an engine gives addresses of its own choice from the bottom,
+// to hosts of versions that fixed none. The network has to be held.
 func (c *Cloud) findFreeAddress(ctx context.Context, owner cloud.Owner, networkID, seed string) (string, error) {
 	on, err := c.api.NetworkInspect(ctx, networkID, network.InspectOptions{})
 	if err != nil {
@@ -57,11 +57,13 @@ func (c *Cloud) findFreeAddress(ctx context.Context, owner cloud.Owner, networkI
 			return a.String(), nil
 		}
 	}
-	return "", &cloud.Error{Kind: cloud.Capacity, Message: fmt.Sprintf("network %s has no free address for another host", on.Name)}
+	return "", &cloud.Error{Kind: cloud.Capacity,
+		Message: fmt.Sprintf("network %s has no free address for another host", on.Name)}
 }
 
-// pickFreeAddress returns an address of a subnet's upper half that is not taken, and the last resort of its lower half where all are.
-// The seed spreads machines, so that a new one seldom gets the address that another one had a moment ago.
+// pickFreeAddress returns an address of a subnet's upper half that is not taken, and the last resort of its lower half
+// where all are. The seed spreads machines, so that a new one seldom gets the address that another one had a moment
+// ago.
 func pickFreeAddress(subnet netip.Prefix, taken map[netip.Addr]bool, seed string) (netip.Addr, bool) {
 	subnet = subnet.Masked()
 	size := uint32(1) << (32 - subnet.Bits())
@@ -118,13 +120,15 @@ func newEndpointSettings(address string) *network.EndpointSettings {
 	return &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address}}
 }
 
-// isAddressTaken says that a host can't start, or be connected, since its address is another's or no longer one of its network.
+// isAddressTaken says that a host can't start, or be connected, since its address is another's or no longer one of its
+// network.
 func isAddressTaken(err error) bool {
 	if err == nil {
 		return false
 	}
 	text := strings.ToLower(err.Error())
-	for _, words := range []string{"address already in use", "requested address is not available", "no configured subnet", "does not belong to any of this network's subnets"} {
+	for _, words := range []string{"address already in use", "requested address is not available",
+		"no configured subnet", "does not belong to any of this network's subnets"} {
 		if strings.Contains(text, words) {
 			return true
 		}
@@ -132,14 +136,17 @@ func isAddressTaken(err error) bool {
 	return false
 }
 
-// ensureAssignedAddress has a host come up at its address for good: the one that its record says, or else the one that it was made with. Where
-// another host has that one fixed, it gets a new one. Interrupted, it leaves a host on no network; done again, it puts that right.
-func (c *Cloud) ensureAssignedAddress(ctx context.Context, s container.Summary, owner cloud.Owner, wanted string) error {
+// ensureAssignedAddress has a host come up at its address for good: the one that its record says, or else the one that
+// it was made with. Where another host has that one fixed, it gets a new one. Interrupted, it leaves a host on no
+// network; done again, it puts that right.
+func (c *Cloud) ensureAssignedAddress(ctx context.Context, s container.Summary, owner cloud.Owner,
+	wanted string) error {
 	wanted = cmp.Or(wanted, assignedAddress(s))
 	running, now := s.State == container.StateRunning, containerAddress(s)
 	switch {
 	case !hasNetwork(s): // somebody was interrupted in the midst of this
-	case wanted == "", running && now == wanted: // it is fixed at its next start: to do it now would break its connections
+	// it is fixed at its next start: to do it now would break its connections
+	case wanted == "", running && now == wanted:
 		return nil
 	case !running && configuredAddress(s) == wanted:
 		return nil
@@ -168,7 +175,8 @@ func (c *Cloud) ensureAssignedAddress(ctx context.Context, s container.Summary, 
 }
 
 // moveToFreeAddress gives a host a new address, for good: what has its own is no host of ours.
-func (c *Cloud) moveToFreeAddress(ctx context.Context, s container.Summary, owner cloud.Owner, networkID string, reason error) error {
+func (c *Cloud) moveToFreeAddress(ctx context.Context, s container.Summary, owner cloud.Owner, networkID string,
+	reason error) error {
 	c.log.Warn("a host can't have its address, and gets another one", "machine", containerName(s), "reason", reason)
 	address, err := c.findFreeAddress(ctx, owner, networkID, s.ID)
 	if err != nil {
@@ -177,9 +185,10 @@ func (c *Cloud) moveToFreeAddress(ctx context.Context, s container.Summary, owne
 	return c.moveToAddress(ctx, s, networkID, address)
 }
 
-// vacateAddress sees to it that nobody has an address that a host is to get again. A host which the engine gave it by chance is moved to
-// another one; where a host has it fixed, the address that is returned is a new one.
-func (c *Cloud) vacateAddress(ctx context.Context, s container.Summary, owner cloud.Owner, networkID, wanted string) (string, error) {
+// vacateAddress sees to it that nobody has an address that a host is to get again. A host which the engine gave it by
+// chance is moved to another one; where a host has it fixed, the address that is returned is a new one.
+func (c *Cloud) vacateAddress(ctx context.Context, s container.Summary, owner cloud.Owner, networkID,
+	wanted string) (string, error) {
 	hosts, err := c.listContainers(ctx, filters.Arg("label", cloud.LabelInstallation+"="+owner.Installation))
 	if err != nil {
 		return "", err
@@ -194,7 +203,8 @@ func (c *Cloud) vacateAddress(ctx context.Context, s container.Summary, owner cl
 			if err != nil {
 				return "", err
 			}
-			c.log.Info("a host has the address of another one, and is moved", "machine", containerName(h), "address", wanted, "to", other)
+			c.log.Info("a host has the address of another one, and is moved", "machine", containerName(h), "address",
+				wanted, "to", other)
 			if err := c.moveToAddress(ctx, h, networkID, other); err != nil {
 				return "", err
 			}

@@ -114,7 +114,8 @@ func TestVolumesOfAHostThatWasRemovedByHandAreRemovedWithIt(t *testing.T) {
 		c := i.NewProcess(engine)
 		launchAll(t, i, c, 2)
 		i.RequireNoError(engine.RemoveContainer(i.MachineName("pc", 0)))
-		if f, _ := c.InspectProvider(t.Context()); !strings.Contains(strings.Join(f.Details, " "), "3 volumes of machine "+i.MachineName("pc", 0)) {
+		if f, _ := c.InspectProvider(t.Context()); !strings.Contains(strings.Join(f.Details, " "),
+			"3 volumes of machine "+i.MachineName("pc", 0)) {
 			t.Errorf("the check says %+v", f)
 		}
 		if way == "its machine is terminated" {
@@ -135,7 +136,8 @@ func TestVolumesOfAnotherClustersLostHostStay(t *testing.T) {
 	launchAll(t, i, c, 1)
 	_, err := i.LaunchMachine(t.Context(), c, "other", 0)
 	i.RequireNoError(err)
-	i.RequireNoError(engine.RemoveContainer(i.MachineName("other", 0))) // its head is lost, and somebody may want to save what it held
+	// its head is lost, and somebody may want to save what it held
+	i.RequireNoError(engine.RemoveContainer(i.MachineName("other", 0)))
 	i.RequireNoError(i.TerminateCluster(t.Context(), c, "pc", 1))
 	if left := strings.Join(engine.ListLeftovers(i.ID), " "); strings.Count(left, "volume ") != 3 {
 		t.Errorf("left: %s", left)

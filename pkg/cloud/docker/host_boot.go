@@ -25,7 +25,8 @@ const (
 )
 
 // AwaitLaunch returns once the host's sshd answers.
-func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
+func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string,
+	progress func(string)) (cloud.Machine, error) {
 	if strings.HasPrefix(ref, pendingPrefix) {
 		if err := c.EnsureImage(ctx, progress); err != nil {
 			return cloud.Machine{}, fmt.Errorf("machine %s: %w", req.Name, err)

@@ -24,7 +24,8 @@ const (
 	mib = 1 << 20
 )
 
-// volumePaths lie outside the container's own layered file system: overlay does not stack on overlay, and etcd wants a disk.
+// volumePaths lie outside the container's own layered file system: overlay does not stack on overlay, and etcd wants a
+// disk.
 var volumePaths = []string{"/var/lib/rancher", "/var/lib/kubelet", "/var/lib/containerd"}
 
 // newHostConfig is what a host may and how much of it.
@@ -95,18 +96,20 @@ func (c *Cloud) canRunPrivileged(ctx context.Context, image string) (bool, error
 	return c.privilegeHeld, nil
 }
 
-// privilegeRefusals are the words in which an engine says that a container can't have all privileges. It has no code for that: what
-// the runtime met comes back as an internal error, just as a full disk does.
-var privilegeRefusals = []string{"not permitted", "permission denied", "capabilit", "unable to apply caps", "invalid argument", "privileged"}
+// privilegeRefusals are the words in which an engine says that a container can't have all privileges. It has no code
+// for that: what the runtime met comes back as an internal error, just as a full disk does.
+var privilegeRefusals = []string{"not permitted", "permission denied", "capabilit", "unable to apply caps",
+	"invalid argument", "privileged"}
 
 // isPrivilegeRefusal says whether an error means that privileged containers do not start on this engine, now and later.
 func isPrivilegeRefusal(err error) bool {
 	return errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) ||
-		slices.ContainsFunc(privilegeRefusals, func(words string) bool { return strings.Contains(strings.ToLower(err.Error()), words) })
+		slices.ContainsFunc(privilegeRefusals,
+			func(words string) bool { return strings.Contains(strings.ToLower(err.Error()), words) })
 }
 
-// tryPrivilegedContainer starts a privileged container that does nothing; a refusal is the engine's reason why it can't. Any other
-// error says nothing of privileges, and is not to be remembered as if it did.
+// tryPrivilegedContainer starts a privileged container that does nothing; a refusal is the engine's reason why it
+// can't. Any other error says nothing of privileges, and is not to be remembered as if it did.
 func (c *Cloud) tryPrivilegedContainer(ctx context.Context, image string) (refusal, err error) {
 	made, err := c.api.ContainerCreate(ctx,
 		&container.Config{Image: image, Entrypoint: []string{"/bin/true"}, Labels: c.scratchLabels(scratchProbe)},

@@ -45,8 +45,8 @@ func hostLabels(req cloud.LaunchRequest, hostKey, address string) map[string]str
 	}
 }
 
-// volumeLabels are those of the volumes of the host that a request asks for. They outlive a container that somebody removes by
-// hand, and tell whose they were.
+// volumeLabels are those of the volumes of the host that a request asks for. They outlive a container that somebody
+// removes by hand, and tell whose they were.
 func volumeLabels(req cloud.LaunchRequest) map[string]string {
 	return map[string]string{
 		cloud.LabelInstallation: req.Owner.Installation,
@@ -72,9 +72,11 @@ func machineOf(s container.Summary) cloud.Machine {
 	address := containerAddress(s)
 	return cloud.Machine{
 		Owner: cloud.Owner{
-			Installation: l[cloud.LabelInstallation], Cluster: l[cloud.LabelCluster], ClusterUID: l[cloud.LabelClusterUID],
+			Installation: l[cloud.LabelInstallation], Cluster: l[cloud.LabelCluster],
+			ClusterUID: l[cloud.LabelClusterUID],
 		},
-		Name: containerName(s), Index: index, Incarnation: l[cloud.LabelIncarnation], ID: s.ID, State: machineStateOf(s.State),
+		Name: containerName(s), Index: index, Incarnation: l[cloud.LabelIncarnation], ID: s.ID,
+		State:   machineStateOf(s.State),
 		Address: address, PrivateAddress: address, SSHUser: sshUser, SSHPort: sshPort, HostKey: l[labelHostKey],
 		CreatedAt: time.Unix(s.Created, 0), CPUs: cpus, MemoryGiB: memory, Cloud: Name,
 	}
@@ -130,7 +132,8 @@ func (c *Cloud) listContainers(ctx context.Context, match ...filters.KeyValuePai
 	return c.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(match...)})
 }
 
-// checkSameLaunch says whether a container is the machine that a request asks for; the error names whose it is otherwise.
+// checkSameLaunch says whether a container is the machine that a request asks for; the error names whose it is
+// otherwise.
 func checkSameLaunch(s container.Summary, req cloud.LaunchRequest, hostKey string) error {
 	m := machineOf(s)
 	var why string
@@ -149,7 +152,8 @@ func checkSameLaunch(s container.Summary, req cloud.LaunchRequest, hostKey strin
 		return nil
 	}
 	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-		"machine %s can't be launched: the name is taken by container %.12s, which %s; it is left alone, remove or rename it",
+		"machine %s can't be launched: the name is taken by container %.12s, which %s; it is left alone, remove or "+
+			"rename it",
 		req.Name, s.ID, why)}
 }
 
@@ -180,7 +184,8 @@ func (c *Cloud) readConsoleTail(id string) []string {
 	return lastTextLines(string(text))
 }
 
-// controlSequences matches what a console says to a terminal rather than to a reader, and the headers of an engine's log stream.
+// controlSequences matches what a console says to a terminal rather than to a reader, and the headers of an engine's
+// log stream.
 var controlSequences = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\x1b[^\\[]|[\x01\x02]\x00\x00\x00....|[\x00-\x08\x0b-\x1f\x7f]")
 
 // lastTextLines are the last twenty of a text that say anything.

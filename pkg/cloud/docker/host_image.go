@@ -44,7 +44,8 @@ func (c *Cloud) EnsureImage(ctx context.Context, progress func(string)) error {
 	}
 	if c.opts.Image != "" {
 		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
-			"host image %s is not known to the Docker engine: load it there, or leave the setting empty to have one built",
+			"host image %s is not known to the Docker engine: load it there, or leave the setting empty to have one "+
+				"built",
 			c.opts.Image)}
 	}
 	progress("building the host image, once per machine")
@@ -84,7 +85,8 @@ func (c *Cloud) RemoveImage(ctx context.Context) error {
 	}
 	defer unlock()
 	name := imageRepository + ":" + c.recipe.hash
-	if _, err := c.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
+	if _, err := c.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true}); err != nil &&
+		!errdefs.IsNotFound(err) {
 		return c.wrapEngineError("remove the host image "+name, err)
 	}
 	c.pruneImages(ctx)
@@ -147,7 +149,8 @@ func (c *Cloud) writeRootFS(ctx context.Context, w io.Writer, progress func(stri
 	if ctx.Err() != nil {
 		return baseErr
 	}
-	c.log.Info("base image can't be had: the host image is made by debootstrap", "base", c.opts.BaseImage, "reason", baseErr)
+	c.log.Info("base image can't be had: the host image is made by debootstrap", "base", c.opts.BaseImage, "reason",
+		baseErr)
 	if err := writeRootFSFromDebian(ctx, c.recipe, c.opts.ImageCacheDir, w, progress); err != nil {
 		return fmt.Errorf("%w (image %s could not be had either: %w)", err, c.opts.BaseImage, baseErr)
 	}
@@ -178,7 +181,8 @@ func (c *Cloud) importImage(ctx context.Context, file string) error {
 	body, err := c.api.ImageImport(ctx, image.ImportSource{Source: bufio.NewReaderSize(f, 1<<20), SourceName: "-"},
 		c.ImageName(), image.ImportOptions{
 			Message: "skyctl host, recipe " + c.recipe.hash,
-			Changes: []string{fmt.Sprintf("CMD [%q]", initPath), "ENV container=docker", "LABEL " + labelImage + "=" + c.recipe.hash},
+			Changes: []string{fmt.Sprintf("CMD [%q]", initPath), "ENV container=docker", "LABEL " + labelImage + "=" +
+				c.recipe.hash},
 		})
 	if err == nil {
 		defer body.Close()
@@ -192,7 +196,8 @@ func (c *Cloud) importImage(ctx context.Context, file string) error {
 
 // pruneImages removes host images that have no name: imports that were made twice, or cut before they got theirs.
 func (c *Cloud) pruneImages(ctx context.Context) {
-	if _, err := c.api.ImagesPrune(ctx, filters.NewArgs(filters.Arg("dangling", "true"), filters.Arg("label", labelImage))); err != nil {
+	if _, err := c.api.ImagesPrune(ctx, filters.NewArgs(filters.Arg("dangling", "true"),
+		filters.Arg("label", labelImage))); err != nil {
 		c.log.Info("host images without a name were not looked for", "error", err) // another prune may be under way
 	}
 }

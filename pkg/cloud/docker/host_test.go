@@ -37,9 +37,12 @@ func TestHostComesUpAsAskedFor(t *testing.T) {
 		"containerd left to others": {"systemctl is-enabled containerd || true", "masked"},
 		"the kernel's log":          {"sudo test -r /dev/kmsg && echo there", "there"},
 		"shared mounts":             {"findmnt -no PROPAGATION / | cut -d, -f1", "shared"},
-		"a limit for what it nests": {"sudo cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || true", strconv.Itoa(1 << 30)},
-		"volumes":                   {"for v in rancher kubelet containerd; do mountpoint -q /var/lib/$v && echo $v; done | xargs", "rancher kubelet containerd"},
-		"what Kubernetes calls":     {"for c in containerd runc iptables ebtables conntrack ethtool socat mount; do sudo sh -c \"command -v $c\" >/dev/null || echo no $c; done", ""},
+		"a limit for what it nests": {"sudo cat /sys/fs/cgroup/memory.max " +
+			"/sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || true", strconv.Itoa(1 << 30)},
+		"volumes": {"for v in rancher kubelet containerd; do mountpoint -q /var/lib/$v && echo " +
+			"$v; done | xargs", "rancher kubelet containerd"},
+		"what Kubernetes calls": {"for c in containerd runc iptables ebtables conntrack ethtool socat mount; do " +
+			"sudo sh -c \"command -v $c\" >/dev/null || echo no $c; done", ""},
 	} {
 		if got := s.run(m, check.command); got != check.want {
 			t.Errorf("%s: %s said %q, want %q", what, check.command, got, check.want)

@@ -52,12 +52,14 @@ func (c *Cloud) ensureBaseImage(ctx context.Context, progress func(string)) erro
 // writeRootFSFromBase installs the recipe in a container of the base image and writes that container's file system.
 func (c *Cloud) writeRootFSFromBase(ctx context.Context, w io.Writer, progress func(string)) error {
 	const doing = "build the host image in a container of "
-	script := "set -e; export DEBIAN_FRONTEND=noninteractive; printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; " +
+	script := "set -e; export DEBIAN_FRONTEND=noninteractive; printf '#!/bin/sh\\nexit 101\\n' " +
+		">/usr/sbin/policy-rc.d; " +
 		"chmod 0755 /usr/sbin/policy-rc.d; apt-get -q update; " +
 		"apt-get -q install -y --no-install-recommends " + strings.Join(c.recipe.packages, " ") + "; " +
 		"rm /usr/sbin/policy-rc.d; sh /recipe/setup.sh; rm -r /recipe"
 	made, err := c.api.ContainerCreate(ctx, &container.Config{
-		Image: c.opts.BaseImage, Entrypoint: []string{"/bin/sh", "-c", script}, User: "0", Labels: c.scratchLabels(scratchBuild),
+		Image: c.opts.BaseImage, Entrypoint: []string{"/bin/sh", "-c", script}, User: "0",
+		Labels: c.scratchLabels(scratchBuild),
 	}, &container.HostConfig{LogConfig: newLogConfig()}, nil, nil, "")
 	if err != nil {
 		return c.wrapEngineError(doing+c.opts.BaseImage, err)
@@ -104,7 +106,8 @@ func writeRootFSFromDebian(ctx context.Context, r imageRecipe, dir string, w io.
 	}
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		return &cloud.Error{Kind: cloud.Infeasible, Cause: err,
-			Message: "making the host image needs debootstrap where no image can be pulled: install it (apt-get install debootstrap)"}
+			Message: "making the host image needs debootstrap where no image can be pulled: install it (apt-get " +
+				"install debootstrap)"}
 	}
 	tree, err := os.MkdirTemp(dir, treePattern)
 	if err != nil {
@@ -136,7 +139,8 @@ func writeRootFSFromDebian(ctx context.Context, r imageRecipe, dir string, w io.
 		return fmt.Errorf("make the host image's file system: %w", err)
 	}
 	progress("packing the host image")
-	pack := exec.CommandContext(ctx, "tar", "--numeric-owner", "--one-file-system", "--exclude=./dev/*", "-C", tree, "-c", ".")
+	pack := exec.CommandContext(ctx, "tar", "--numeric-owner", "--one-file-system", "--exclude=./dev/*", "-C", tree,
+		"-c", ".")
 	pack.Stdout = w
 	return runBuildCommand(pack)
 }
@@ -156,7 +160,8 @@ func runBuildCommand(cmd *exec.Cmd) error {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	isolateCommand(cmd)
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w, last said:\n%s", filepath.Base(cmd.Path), err, strings.Join(lastTextLines(said.String()), "\n"))
+		return fmt.Errorf("%s: %w, last said:\n%s", filepath.Base(cmd.Path), err,
+			strings.Join(lastTextLines(said.String()), "\n"))
 	}
 	return nil
 }

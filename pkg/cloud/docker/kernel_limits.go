@@ -15,7 +15,8 @@ var kernelLimits = map[string]int{
 	"fs/inotify/max_user_watches":   524288,
 }
 
-// raiseKernelLimits raises what is too low, where this process may; where it may not, the log says what a person can do.
+// raiseKernelLimits raises what is too low, where this process may; where it may not, the log says what a person can
+// do.
 func (c *Cloud) raiseKernelLimits() {
 	if !c.isEngineLocal() {
 		return
@@ -31,7 +32,8 @@ func (c *Cloud) raiseKernelLimits() {
 		}
 		if err := os.WriteFile(path, []byte(strconv.Itoa(want)), 0o644); err != nil {
 			c.log.Warn("a kernel limit is low for many hosts, and this user may not raise it",
-				"limit", name, "have", strings.TrimSpace(string(raw)), "fix", "sysctl -w "+strings.ReplaceAll(name, "/", ".")+"="+strconv.Itoa(want))
+				"limit", name, "have", strings.TrimSpace(string(raw)), "fix",
+				"sysctl -w "+strings.ReplaceAll(name, "/", ".")+"="+strconv.Itoa(want))
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 const simImage = "host:1"
 
-// TestAKillAtAnyCallLeavesAWorkingInstallation kills a process before and after each call that it makes to the engine. The fault
-// lab does the same with the real one.
+// TestAKillAtAnyCallLeavesAWorkingInstallation kills a process before and after each call that it makes to the engine.
+// The fault lab does the same with the real one.
 func TestAKillAtAnyCallLeavesAWorkingInstallation(t *testing.T) {
 	for _, k := range dockersim.KillScenarios() {
 		t.Run(strings.ReplaceAll(k.Name, " ", "_"), func(t *testing.T) {

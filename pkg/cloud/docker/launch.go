@@ -14,15 +14,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// pendingPrefix begins the reference of a launch whose container waits for the host image; any other is a container's id.
+// pendingPrefix begins the reference of a launch whose container waits for the host image; any other is a container's
+// id.
 const pendingPrefix = "awaits-image/"
 
-// raceTimeout bounds how long a launch looks again after somebody else got in between: an engine holds a name for a while
-// before it lists the container.
+// raceTimeout bounds how long a launch looks again after somebody else got in between: an engine holds a name for a
+// while before it lists the container.
 const raceTimeout = 20 * time.Second
 
-// SubmitLaunch creates and starts the host. Where the host image has yet to be built, that and the launch are left to Await,
-// which can say how it goes.
+// SubmitLaunch creates and starts the host. Where the host image has yet to be built, that and the launch are left to
+// Await, which can say how it goes.
 func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	there, err := c.hasImage(ctx, c.ImageName())
 	if err != nil {
@@ -96,8 +97,8 @@ func (c *Cloud) tryLaunchHost(ctx context.Context, req cloud.LaunchRequest, host
 		}
 		return found.ID, err
 	case container.StateCreated:
-		// A launch died, or is dying, between creating and starting: its keys may be missing, its network may be gone or
-		// there twice. Doing all of it again is harmless.
+		// A launch died, or is dying, between creating and starting: its keys may be missing, its network may be gone
+		// or there twice. Doing all of it again is harmless.
 		if err := c.ensureSingleNetwork(ctx, req.Owner); err != nil {
 			return "", err
 		}
@@ -139,7 +140,8 @@ func (c *Cloud) createContainer(ctx context.Context, req cloud.LaunchRequest, ho
 			Tty: true, // systemd says on the console how the boot goes, and why it fails
 		},
 		c.newHostConfig(req, networkID, privileged),
-		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{networkID: newEndpointSettings(address)}}, nil, req.Name)
+		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{networkID: newEndpointSettings(
+			address)}}, nil, req.Name)
 	if err != nil {
 		return "", c.wrapEngineError("create machine "+req.Name, err)
 	}
@@ -149,8 +151,8 @@ func (c *Cloud) createContainer(ctx context.Context, req cloud.LaunchRequest, ho
 	return made.ID, nil
 }
 
-// startNewContainer puts the keys into a container that never ran, and starts it. Keys go through the engine's copying alone: they
-// are in no argument list, environment or layer.
+// startNewContainer puts the keys into a container that never ran, and starts it. Keys go through the engine's copying
+// alone: they are in no argument list, environment or layer.
 func (c *Cloud) startNewContainer(ctx context.Context, id string, req cloud.LaunchRequest) error {
 	const home = "home/" + sshUser + "/.ssh"
 	files, err := packTarArchive([]tarEntry{

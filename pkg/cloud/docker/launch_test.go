@@ -180,8 +180,10 @@ func TestLaunchMakesDoWithANetworkThatWasMadeTwice(t *testing.T) {
 	if _, err := s.CreateContainer(s.ctx, req); err != nil {
 		t.Fatal(err)
 	}
-	body := fmt.Sprintf(`{"Name": %q, "Labels": {%q: %q}}`, s.NetworkName(s.owner), cloud.LabelInstallation, s.owner.Installation)
-	twin, err := s.engine.HTTPClient().Post("http://docker/v1.41/networks/create", "application/json", strings.NewReader(body))
+	body := fmt.Sprintf(`{"Name": %q, "Labels": {%q: %q}}`, s.NetworkName(s.owner), cloud.LabelInstallation,
+		s.owner.Installation)
+	twin, err := s.engine.HTTPClient().Post("http://docker/v1.41/networks/create", "application/json",
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// What a process makes for a moment, it may leave behind: it can be killed at any instant. Each such thing carries a label that
-// says what it is for, and whoever holds the lock under which that is made knows that those which are there have no owner.
+// What a process makes for a moment, it may leave behind: it can be killed at any instant. Each such thing carries a
+// label that says what it is for, and whoever holds the lock under which that is made knows that those which are there
+// have no owner.
 
 // What scratch containers and networks are for.
 const (
@@ -55,22 +56,24 @@ func (c *Cloud) lockDomain() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// removeScratchContainers removes the containers for a purpose that a killed process left. The caller holds the lock under which they are
-// made, so that those of this user are nobody's any more; those of others are, once they are older than any lives.
+// removeScratchContainers removes the containers for a purpose that a killed process left. The caller holds the lock
+// under which they are made, so that those of this user are nobody's any more; those of others are, once they are older
+// than any lives.
 func (c *Cloud) removeScratchContainers(ctx context.Context, purpose string) {
 	left, err := c.listContainers(ctx, filters.Arg("label", labelScratch+"="+purpose))
 	if err != nil {
 		return // it is only tidying: whoever called sees for himself that the engine does not answer
 	}
 	for _, s := range left {
-		if s.Labels[labelScratchBy] == c.lockDomain() || time.Since(time.Unix(s.Created, 0)) > scratchLifetime[purpose] {
+		if s.Labels[labelScratchBy] == c.lockDomain() ||
+			time.Since(time.Unix(s.Created, 0)) > scratchLifetime[purpose] {
 			c.discardContainer(ctx, s.ID)
 		}
 	}
 }
 
-// removeLeftovers removes what interrupted steps left of an installation, and the volumes of the owner's cluster, whose hosts are
-// gone. The network has to be held.
+// removeLeftovers removes what interrupted steps left of an installation, and the volumes of the owner's cluster, whose
+// hosts are gone. The network has to be held.
 func (c *Cloud) removeLeftovers(ctx context.Context, owner cloud.Owner) error {
 	for purpose, lock := range map[string]string{scratchProbe: probeLock, scratchBuild: imageLock} {
 		if unlock, free := c.tryFileLock(lock); free { // who holds it removes them himself
@@ -84,7 +87,8 @@ func (c *Cloud) removeLeftovers(ctx context.Context, owner cloud.Owner) error {
 	return c.removeDanglingVolumes(ctx, owner, "", "")
 }
 
-// listRangeNetworks are the installation's networks that were made for the choice of addresses. Versions before gave them no label of their own.
+// listRangeNetworks are the installation's networks that were made for the choice of addresses. Versions before gave
+// them no label of their own.
 func (c *Cloud) listRangeNetworks(ctx context.Context, owner cloud.Owner) ([]network.Summary, error) {
 	all, err := c.api.NetworkList(ctx, network.ListOptions{
 		Filters: filters.NewArgs(filters.Arg("label", cloud.LabelInstallation+"="+owner.Installation)),
@@ -97,8 +101,8 @@ func (c *Cloud) listRangeNetworks(ctx context.Context, owner cloud.Owner) ([]net
 	}), nil
 }
 
-// removeRangeNetworks removes the networks that were made for the choice of addresses and left. The network has to be held: all that
-// are there are nobody's. One that can't be removed is in nobody's way.
+// removeRangeNetworks removes the networks that were made for the choice of addresses and left. The network has to be
+// held: all that are there are nobody's. One that can't be removed is in nobody's way.
 func (c *Cloud) removeRangeNetworks(ctx context.Context, owner cloud.Owner) error {
 	left, err := c.listRangeNetworks(ctx, owner)
 	if err != nil {
@@ -106,15 +110,17 @@ func (c *Cloud) removeRangeNetworks(ctx context.Context, owner cloud.Owner) erro
 	}
 	for _, n := range left {
 		if err := c.api.NetworkRemove(ctx, n.ID); err != nil && !errdefs.IsNotFound(err) {
-			c.log.Warn("could not remove a network that an interrupted launch left", "network", n.Name, "id", n.ID, "error", err)
+			c.log.Warn("could not remove a network that an interrupted launch left", "network", n.Name, "id", n.ID,
+				"error", err)
 		}
 	}
 	return ctx.Err()
 }
 
-// listDanglingVolumes are the volumes of an owner's hosts that no container has any more; those of one machine, and one incarnation, where
-// these are named.
-func (c *Cloud) listDanglingVolumes(ctx context.Context, owner cloud.Owner, machine, incarnation string) ([]*volume.Volume, error) {
+// listDanglingVolumes are the volumes of an owner's hosts that no container has any more; those of one machine, and one
+// incarnation, where these are named.
+func (c *Cloud) listDanglingVolumes(ctx context.Context, owner cloud.Owner, machine,
+	incarnation string) ([]*volume.Volume, error) {
 	match := filters.NewArgs(filters.Arg("dangling", "true"))
 	for label, value := range map[string]string{
 		cloud.LabelInstallation: owner.Installation, cloud.LabelClusterUID: owner.ClusterUID, labelMachine: machine,
@@ -131,8 +137,8 @@ func (c *Cloud) listDanglingVolumes(ctx context.Context, owner cloud.Owner, mach
 	return found.Volumes, nil
 }
 
-// removeDanglingVolumes removes the volumes that a cluster's hosts left, or one of them where it is named: somebody has removed their
-// containers by hand. A volume that a container has is in use, and stays.
+// removeDanglingVolumes removes the volumes that a cluster's hosts left, or one of them where it is named: somebody has
+// removed their containers by hand. A volume that a container has is in use, and stays.
 func (c *Cloud) removeDanglingVolumes(ctx context.Context, owner cloud.Owner, machine, incarnation string) error {
 	if owner.Installation == "" || owner.ClusterUID == "" {
 		return nil
@@ -144,7 +150,8 @@ func (c *Cloud) removeDanglingVolumes(ctx context.Context, owner cloud.Owner, ma
 	for _, v := range left {
 		err := c.api.VolumeRemove(ctx, v.Name, false)
 		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
-			return c.wrapEngineError(fmt.Sprintf("remove volume %.12s of machine %s", v.Name, v.Labels[labelMachine]), err)
+			return c.wrapEngineError(fmt.Sprintf("remove volume %.12s of machine %s", v.Name, v.Labels[labelMachine]),
+				err)
 		}
 	}
 	return nil
@@ -156,7 +163,8 @@ const (
 	treePattern    = ".rootfs-*"
 )
 
-// removeBuildFiles removes what a build that was killed left beside the image's file. The lock of the image has to be held.
+// removeBuildFiles removes what a build that was killed left beside the image's file. The lock of the image has to be
+// held.
 func (c *Cloud) removeBuildFiles() {
 	for _, path := range c.listBuildFiles() {
 		if err := os.RemoveAll(path); err != nil {
@@ -174,7 +182,8 @@ func (c *Cloud) listBuildFiles() []string {
 	return all
 }
 
-// describeLeftovers say, in words for a person, what interrupted steps and hosts removed by hand have left, and what becomes of it.
+// describeLeftovers say, in words for a person, what interrupted steps and hosts removed by hand have left, and what
+// becomes of it.
 func (c *Cloud) describeLeftovers(ctx context.Context) ([]string, error) {
 	var said []string
 	if c.opts.Installation != nil {
@@ -188,7 +197,8 @@ func (c *Cloud) describeLeftovers(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		for _, n := range left {
-			said = append(said, fmt.Sprintf("left over: network %s of an interrupted launch; the next create or delete removes it", n.Name))
+			said = append(said, fmt.Sprintf("left over: network %s of an interrupted launch; the next create or "+
+				"delete removes it", n.Name))
 		}
 		volumes, err := c.listDanglingVolumes(ctx, owner, "", "")
 		if err != nil {
@@ -204,7 +214,8 @@ func (c *Cloud) describeLeftovers(ctx context.Context) ([]string, error) {
 	if unlock, free := c.tryFileLock(imageLock); free {
 		defer unlock()
 		for _, path := range c.listBuildFiles() {
-			said = append(said, fmt.Sprintf("left over: %s of an interrupted build of the host image; the next build removes it", path))
+			said = append(said, fmt.Sprintf("left over: %s of an interrupted build of the host image; the next "+
+				"build removes it", path))
 		}
 	}
 	return said, nil
@@ -218,8 +229,10 @@ func describeVolumes(left []*volume.Volume) []string {
 	}
 	var said []string
 	for _, name := range slices.Sorted(maps.Keys(byMachine)) {
-		said = append(said, fmt.Sprintf("left over: %d volumes of machine %s, whose container is gone; they are removed with the machine or its cluster, or "+
-			"by docker volume rm $(docker volume ls -q -f dangling=true -f label=%s=%s)", byMachine[name], name, labelMachine, name))
+		said = append(said, fmt.Sprintf("left over: %d volumes of machine %s, whose container is gone; they are "+
+			"removed with the machine or its cluster, or "+
+			"by docker volume rm $(docker volume ls -q -f dangling=true -f label=%s=%s)", byMachine[name], name,
+			labelMachine, name))
 	}
 	return said
 }
@@ -239,7 +252,8 @@ func (c *Cloud) describeScratchContainers(found []container.Summary) []string {
 		} else if time.Since(time.Unix(s.Created, 0)) <= scratchLifetime[purpose] {
 			continue
 		}
-		said = append(said, fmt.Sprintf("left over: container %.12s (%s) of an interrupted step; the next one of its kind removes it", s.ID, purpose))
+		said = append(said, fmt.Sprintf("left over: container %.12s (%s) of an interrupted step; the next one of "+
+			"its kind removes it", s.ID, purpose))
 	}
 	return said
 }

@@ -44,8 +44,8 @@ func (c *Cloud) tryFileLock(name string) (unlock func(), ok bool) {
 	return func() { f.Close() }, true
 }
 
-// openLockFile opens the file of a lock. It is empty, and stays: a lock ends with the process that holds it, so that a file which is
-// left says nothing.
+// openLockFile opens the file of a lock. It is empty, and stays: a lock ends with the process that holds it, so that a
+// file which is left says nothing.
 func (c *Cloud) openLockFile(name string) (*os.File, error) {
 	if err := os.MkdirAll(c.opts.ImageCacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a place for the host image: %w", err)

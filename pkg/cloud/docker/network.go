@@ -73,7 +73,8 @@ func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, e
 		return "", err
 	}
 	if len(found) == 0 {
-		return "", &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("create network %s: it is gone again", name)}
+		return "", &cloud.Error{Kind: cloud.Transient,
+			Message: fmt.Sprintf("create network %s: it is gone again", name)}
 	}
 	return c.keepFirstNetwork(ctx, found, owner)
 }
@@ -81,9 +82,10 @@ func (c *Cloud) ensureNetwork(ctx context.Context, owner cloud.Owner) (string, e
 // rangeSuffix is in the name of a network that is made for the moment in which the engine chooses addresses.
 const rangeSuffix = "-range"
 
-// findFreeSubnet has the engine choose a range of addresses, by making a network and taking it away again. Only where a network
-// was created with a range that somebody named does an engine take a fixed address for a host. A network that a process left
-// which was killed meanwhile is removed by removeRangeNetworks; its name is used by nobody else, so that it is in no one's way.
+// findFreeSubnet has the engine choose a range of addresses, by making a network and taking it away again. Only where a
+// network was created with a range that somebody named does an engine take a fixed address for a host. A network that a
+// process left which was killed meanwhile is removed by removeRangeNetworks; its name is used by nobody else, so that
+// it is in no one's way.
 func (c *Cloud) findFreeSubnet(ctx context.Context, name string, owner cloud.Owner) (string, error) {
 	labels := c.scratchLabels(scratchRange)
 	labels[cloud.LabelInstallation] = owner.Installation
@@ -100,13 +102,14 @@ func (c *Cloud) findFreeSubnet(ctx context.Context, name string, owner cloud.Own
 		return "", c.wrapEngineError("find addresses for network "+name, err)
 	}
 	if len(seen.IPAM.Config) == 0 || seen.IPAM.Config[0].Subnet == "" {
-		return "", &cloud.Error{Kind: cloud.Transient, Message: "the Docker engine named no addresses for network " + name}
+		return "", &cloud.Error{Kind: cloud.Transient, Message: "the Docker engine named no addresses for network " +
+			name}
 	}
 	return seen.IPAM.Config[0].Subnet, nil
 }
 
-// keepFirstNetwork returns the first of the networks of one name, which is the one that everybody keeps, and removes the
-// others: no container starts while its network's name is ambiguous.
+// keepFirstNetwork returns the first of the networks of one name, which is the one that everybody keeps, and removes
+// the others: no container starts while its network's name is ambiguous.
 func (c *Cloud) keepFirstNetwork(ctx context.Context, found []network.Summary, owner cloud.Owner) (string, error) {
 	if err := checkNetworkOwner(found[0], owner); err != nil {
 		return "", err
@@ -116,7 +119,8 @@ func (c *Cloud) keepFirstNetwork(ctx context.Context, found []network.Summary, o
 			continue
 		}
 		if err := c.api.NetworkRemove(ctx, twin.ID); err != nil && !errdefs.IsNotFound(err) {
-			c.log.Warn("could not remove a network that was made twice", "network", twin.Name, "id", twin.ID, "error", err)
+			c.log.Warn("could not remove a network that was made twice", "network", twin.Name, "id", twin.ID, "error",
+				err)
 		}
 	}
 	return found[0].ID, nil
@@ -138,16 +142,18 @@ func checkNetworkOwner(n network.Summary, owner cloud.Owner) error {
 	if n.Labels[cloud.LabelInstallation] == owner.Installation {
 		return nil
 	}
-	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("network %s is not free: %s", n.Name, describeForeignNetwork(n))}
+	return &cloud.Error{Kind: cloud.Conflict,
+		Message: fmt.Sprintf("network %s is not free: %s", n.Name, describeForeignNetwork(n))}
 }
 
 func describeForeignNetwork(n network.Summary) string {
-	return fmt.Sprintf("the one that is there (%.12s) was not made by this installation of skyctl and is left alone; name another "+
+	return fmt.Sprintf("the one that is there (%.12s) was not made by this installation of skyctl and is left "+
+		"alone; name another "+
 		"with the setting docker.network (SKYCTL_DOCKER_NETWORK) of skyd, and start skyd again", n.ID)
 }
 
-// checkNetworkName refuses what a launch would stumble over: a network of our name that is somebody else's. Its error is an
-// *api.FieldError that names the setting.
+// checkNetworkName refuses what a launch would stumble over: a network of our name that is somebody else's. Its error
+// is an *api.FieldError that names the setting.
 func (c *Cloud) checkNetworkName(ctx context.Context) error {
 	var owner cloud.Owner
 	switch {
@@ -169,7 +175,8 @@ func (c *Cloud) checkNetworkName(ctx context.Context) error {
 	if made != "" && (owner.Installation == "" || made == owner.Installation) {
 		return nil
 	}
-	return &api.FieldError{Field: "docker.network", Value: name, Want: "the name of a network that is free: " + describeForeignNetwork(found[0])}
+	return &api.FieldError{Field: "docker.network", Value: name, Want: "the name of a network that is free: " +
+		describeForeignNetwork(found[0])}
 }
 
 // lockNetwork keeps everybody else from creating or removing the network, in this process and in others.
@@ -185,8 +192,8 @@ func (c *Cloud) lockNetwork(ctx context.Context) (release func(), err error) {
 	return func() { unlock(); c.network.release() }, nil
 }
 
-// RemoveClusterResources removes what is left of the cluster's hosts, and the installation's network once none of its hosts is left, of
-// whichever cluster. The image stays.
+// RemoveClusterResources removes what is left of the cluster's hosts, and the installation's network once none of its
+// hosts is left, of whichever cluster. The image stays.
 func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) error {
 	release, err := c.lockNetwork(ctx)
 	if err != nil {

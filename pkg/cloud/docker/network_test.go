@@ -27,7 +27,8 @@ func TestANetworkOfSomebodyElseIsRefusedBeforeAnythingIsLaunched(t *testing.T) {
 		{what: "nobody's, by who does not know its own id", labels: nil},
 		{what: "another installation's", labels: map[string]string{cloud.LabelInstallation: "theirs"}, knows: true},
 		{what: "our own", labels: map[string]string{cloud.LabelInstallation: ours}, knows: true, free: true},
-		{what: "some installation's, by who does not know its own id", labels: map[string]string{cloud.LabelInstallation: "some"}, free: true},
+		{what: "some installation's, by who does not know its own id",
+			labels: map[string]string{cloud.LabelInstallation: "some"}, free: true},
 	} {
 		opts := docker.Options{Network: "skyctl-test-" + randomHex(t, 4)}
 		if tt.knows {
@@ -37,7 +38,8 @@ func TestANetworkOfSomebodyElseIsRefusedBeforeAnythingIsLaunched(t *testing.T) {
 		if err := s.ValidateSpec(s.ctx, api.ClusterSpec{NumNodes: 1}); err != nil {
 			t.Errorf("%s: not there yet: %v", tt.what, err)
 		}
-		made, err := s.engine.NetworkCreate(s.ctx, opts.Network, network.CreateOptions{Driver: "bridge", Labels: tt.labels})
+		made, err := s.engine.NetworkCreate(s.ctx, opts.Network,
+			network.CreateOptions{Driver: "bridge", Labels: tt.labels})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,8 +45,8 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 	return errors.Join(err, c.checkNetworkName(ctx))
 }
 
-// RankPlacements returns the one placement there is, free of charge, with what each host gets: where the spec is silent 2 cores
-// (or all, where there are fewer), and 4 GiB or an equal share of 80 % of the machine's memory, at least 1 GiB.
+// RankPlacements returns the one placement there is, free of charge, with what each host gets: where the spec is silent
+// 2 cores (or all, where there are fewer), and 4 GiB or an equal share of 80 % of the machine's memory, at least 1 GiB.
 func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
 	has, err := c.readCapacity(ctx)
 	if err != nil {
@@ -73,7 +73,8 @@ func (c *Cloud) capacityFromInfo(info system.Info) engineCapacity {
 	has := engineCapacity{cpus: info.NCPU, memoryGiB: float64(info.MemTotal) / gib}
 	var fs syscall.Statfs_t
 	if c.isEngineLocal() && syscall.Statfs(info.DockerRootDir, &fs) == nil {
-		has.freeDiskGiB, has.diskGiB = float64(fs.Bavail)*float64(fs.Bsize)/gib, float64(fs.Blocks)*float64(fs.Bsize)/gib
+		has.freeDiskGiB, has.diskGiB = float64(fs.Bavail)*float64(fs.Bsize)/gib, float64(fs.Blocks)*float64(
+			fs.Bsize)/gib
 	}
 	return has
 }
@@ -96,13 +97,16 @@ func choosePlacement(spec api.ClusterSpec, has engineCapacity) (api.Placement, e
 		refuse("use_spot", "true", "cloud docker has no spot machines, and its machines are free: leave it out")
 	}
 	if spec.ImageID != "" {
-		refuse("image_id", spec.ImageID, "cloud docker builds its image itself: leave it out, or set docker.image for the installation")
+		refuse("image_id", spec.ImageID, "cloud docker builds its image itself: leave it out, or set docker.image "+
+			"for the installation")
 	}
 	if spec.APICIDR != "" {
-		refuse("api_cidr", spec.APICIDR, "the API of a cluster on cloud docker is reached from this machine alone: leave it out")
+		refuse("api_cidr", spec.APICIDR, "the API of a cluster on cloud docker is reached from this machine alone: "+
+			"leave it out")
 	}
 	if spec.Accelerators != "" {
-		refuse("accelerators", spec.Accelerators, "cloud docker has none: leave it out, or choose a cloud that has them")
+		refuse("accelerators", spec.Accelerators,
+			"cloud docker has none: leave it out, or choose a cloud that has them")
 	}
 	var err error
 	if p.CPUs, err = chooseCPUs(spec, has); err != nil {
@@ -149,13 +153,14 @@ func chooseMemory(spec api.ClusterSpec, has engineCapacity, nodes int) (float64,
 	}
 	if float64(memory.Value) > most {
 		return 0, &api.FieldError{Field: "memory", Value: spec.Memory, Want: fmt.Sprintf(
-			"at most %d on cloud docker: %d nodes share the %.1f GiB that this machine has", int(most), nodes, has.memoryGiB)}
+			"at most %d on cloud docker: %d nodes share the %.1f GiB that this machine has", int(most), nodes,
+			has.memoryGiB)}
 	}
 	return float64(memory.Value), nil
 }
 
-// evictionThreshold is the share of a disk that has to stay free: the kubelets of hosts see the whole disk of the engine's machine, and
-// evict pods while less than this is (see rke2's configuration).
+// evictionThreshold is the share of a disk that has to stay free: the kubelets of hosts see the whole disk of the
+// engine's machine, and evict pods while less than this is (see rke2's configuration).
 const evictionThreshold = 0.05
 
 // usableDiskGiB is what hosts can fill before their kubelets evict pods.
@@ -171,7 +176,8 @@ func chooseDiskSize(spec api.ClusterSpec, has engineCapacity, nodes int) (float6
 	}
 	if has.freeDiskGiB > 0 && float64(spec.DiskSize) > most {
 		return 0, &api.FieldError{Field: "disk_size", Value: strconv.Itoa(spec.DiskSize), Want: fmt.Sprintf(
-			"at most %.0f on cloud docker: %d nodes share the %.1f GiB that are free where Docker keeps its data, less the 5%% of the disk below which the kubelet evicts pods",
+			"at most %.0f on cloud docker: %d nodes share the %.1f GiB that are free where Docker keeps its data, "+
+				"less the 5%% of the disk below which the kubelet evicts pods",
 			most, nodes, has.freeDiskGiB)}
 	}
 	return float64(spec.DiskSize), nil

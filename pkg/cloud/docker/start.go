@@ -25,7 +25,8 @@ func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, privateAd
 		return cloud.Machine{}, err
 	}
 	if found == nil {
-		return cloud.Machine{}, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf("start machine %s: it is not there", name)}
+		return cloud.Machine{}, &cloud.Error{Kind: cloud.Conflict,
+			Message: fmt.Sprintf("start machine %s: it is not there", name)}
 	}
 	switch found.State {
 	case container.StatePaused:
@@ -44,7 +45,8 @@ func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, privateAd
 	return c.awaitHostSSH(ctx, name, found.ID)
 }
 
-// startAtAssignedAddress starts a host at its fixed address; where something that is no host of ours has that one, at a new one.
+// startAtAssignedAddress starts a host at its fixed address; where something that is no host of ours has that one, at a
+// new one.
 func (c *Cloud) startAtAssignedAddress(ctx context.Context, s container.Summary, owner cloud.Owner) error {
 	err := c.api.ContainerStart(ctx, s.ID, container.StartOptions{})
 	if !isAddressTaken(err) {

@@ -88,7 +88,8 @@ func TestHostsOfTheRealEngineKeepTheirAddressesAndVolumes(t *testing.T) {
 func (s *site) volumesOf(machine string) int {
 	s.t.Helper()
 	found, err := s.engine.VolumeList(s.ctx, volume.ListOptions{Filters: filters.NewArgs(
-		filters.Arg("label", cloud.LabelInstallation+"="+s.owner.Installation), filters.Arg("label", "skyctl-machine="+machine))})
+		filters.Arg("label", cloud.LabelInstallation+"="+s.owner.Installation), filters.Arg("label",
+			"skyctl-machine="+machine))})
 	if err != nil {
 		s.t.Fatal(err)
 	}

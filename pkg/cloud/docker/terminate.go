@@ -44,7 +44,8 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 	}
 	name := target.Name
 	if target.Owner.Installation == "" {
-		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf("terminate machine %s: the installation's id is missing", name)}
+		return &cloud.Error{Kind: cloud.Infeasible,
+			Message: fmt.Sprintf("terminate machine %s: the installation's id is missing", name)}
 	}
 	release, err := c.launches.acquire(ctx, name)
 	if err != nil {
@@ -80,7 +81,8 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 	return c.removeDanglingVolumes(ctx, target.Owner, name, target.Incarnation)
 }
 
-// findTargetContainer reads the target's container off the engine; nil where it is not there, and a Conflict where what is there does not fit.
+// findTargetContainer reads the target's container off the engine; nil where it is not there, and a Conflict where what
+// is there does not fit.
 func (c *Cloud) findTargetContainer(ctx context.Context, target cloud.Target) (*container.Summary, error) {
 	match := filters.Arg("label", cloud.LabelInstallation+"="+target.Owner.Installation)
 	if target.ID != "" { // no two have the same, and whose it is its labels say

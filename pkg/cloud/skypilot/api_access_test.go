@@ -69,12 +69,14 @@ func TestAskingForPortsLeavesOutPlacesThatOpenNone(t *testing.T) {
 		spec            api.ClusterSpec
 	}{
 		{"ibm", "api_access", "auto or tunnel on ibm", api.ClusterSpec{APIAccess: "public"}},
-		{"gcp", "api_access", "to everybody or to nobody", api.ClusterSpec{APIAccess: "public", APICIDR: "203.0.113.0/24"}},
+		{"gcp", "api_access", "to everybody or to nobody",
+			api.ClusterSpec{APIAccess: "public", APICIDR: "203.0.113.0/24"}},
 		{"ibm", "ports", "none on ibm", api.ClusterSpec{Ports: []string{"80"}}},
 	} {
 		got, err := filterPlacementsByAccess(c.spec, []api.Placement{{Cloud: c.at}, {Cloud: c.at}})
 		var bad *api.FieldError
-		if len(got) > 0 || !errors.As(err, &bad) || bad.Field != c.field || !strings.Contains(bad.Want, c.says) || strings.Contains(bad.Want, c.at+", "+c.at) {
+		if len(got) > 0 || !errors.As(err, &bad) || bad.Field != c.field || !strings.Contains(bad.Want, c.says) ||
+			strings.Contains(bad.Want, c.at+", "+c.at) {
 			t.Errorf("%+v: %v, %v", c, got, err)
 		}
 	}
@@ -90,7 +92,8 @@ func TestCloudsOpenPortsAsSkyPilotHasIt(t *testing.T) {
 			t.Errorf("SkyPilot does not know %s", name)
 		}
 		if slices.Contains(openPortClouds, name) != (reason == "") {
-			t.Errorf("%s: in the table is %v, and SkyPilot says: %q", name, slices.Contains(openPortClouds, name), reason)
+			t.Errorf("%s: in the table is %v, and SkyPilot says: %q", name, slices.Contains(openPortClouds, name),
+				reason)
 		}
 	}
 }

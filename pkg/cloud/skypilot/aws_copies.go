@@ -9,13 +9,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// clusterNameTag is where SkyPilot writes a cluster's name on AWS. It ends, starts and counts whatever carries it, so that
-// a copy of an instance (Launch more like this copies tags) shares the fate of the real one.
+// clusterNameTag is where SkyPilot writes a cluster's name on AWS. It ends, starts and counts whatever carries it, so
+// that a copy of an instance (Launch more like this copies tags) shares the fate of the real one.
 const clusterNameTag = "ray-cluster-name"
 
-// findInstanceAndCopies are the instances on AWS that SkyPilot takes for a cluster's machine: the target, whose tags are read again
-// with that, and others, which carry the same tags. Where the account can't be asked from here, nobody can say.
-func (c *Cloud) findInstanceAndCopies(ctx context.Context, target cloud.Target, found *clusterRecord) (real *awsInstance, copies []awsInstance,
+// findInstanceAndCopies are the instances on AWS that SkyPilot takes for a cluster's machine: the target, whose tags
+// are read again with that, and others, which carry the same tags. Where the account can't be asked from here, nobody
+// can say.
+func (c *Cloud) findInstanceAndCopies(ctx context.Context, target cloud.Target,
+	found *clusterRecord) (real *awsInstance, copies []awsInstance,
 	err error) {
 	if found.cloudName() != awsName || found.NameOnCloud == "" || target.ID == "" {
 		return nil, nil, nil
@@ -23,7 +25,8 @@ func (c *Cloud) findInstanceAndCopies(ctx context.Context, target cloud.Target, 
 	if there, err := c.canQueryAWS(ctx); err != nil || !there {
 		return nil, nil, err
 	}
-	all, err := c.listInstancesByTags(ctx, map[string]string{clusterNameTag: found.NameOnCloud}) // whoever's they are by the labels of ours
+	// whoever's they are by the labels of ours
+	all, err := c.listInstancesByTags(ctx, map[string]string{clusterNameTag: found.NameOnCloud})
 	if err != nil {
 		return nil, nil, fmt.Errorf("machine %s: %w", target.Name, err)
 	}
@@ -40,9 +43,10 @@ func (c *Cloud) findInstanceAndCopies(ctx context.Context, target cloud.Target, 
 	return real, copies, err
 }
 
-// terminateBesideCopies takes the target down where SkyPilot would end copies with it: by the id of the instance. It says whether
-// it had to; SkyPilot's record then stands for the copies, which are listed as such.
-func (c *Cloud) terminateBesideCopies(ctx context.Context, target cloud.Target, found *clusterRecord) (done bool, err error) {
+// terminateBesideCopies takes the target down where SkyPilot would end copies with it: by the id of the instance. It
+// says whether it had to; SkyPilot's record then stands for the copies, which are listed as such.
+func (c *Cloud) terminateBesideCopies(ctx context.Context, target cloud.Target, found *clusterRecord) (done bool,
+	err error) {
 	if target.ID == found.NameOnCloud {
 		return false, nil
 	}
@@ -55,9 +59,11 @@ func (c *Cloud) terminateBesideCopies(ctx context.Context, target cloud.Target, 
 	return true, c.terminateInstance(ctx, target)
 }
 
-// isOutlivedByCopies says that the machine of a record is gone, and that SkyPilot keeps the record only since others carry the machine's tag
-// there: copies from which somebody has taken the labels of ours. all are those on AWS that have these.
-func (c *Cloud) isOutlivedByCopies(ctx context.Context, r clusterRecord, listed []cloud.Machine, all []awsInstance) (bool, error) {
+// isOutlivedByCopies says that the machine of a record is gone, and that SkyPilot keeps the record only since others
+// carry the machine's tag there: copies from which somebody has taken the labels of ours. all are those on AWS that
+// have these.
+func (c *Cloud) isOutlivedByCopies(ctx context.Context, r clusterRecord, listed []cloud.Machine,
+	all []awsInstance) (bool, error) {
 	at := slices.IndexFunc(listed, func(m cloud.Machine) bool { return m.Name == r.Name })
 	if at < 0 || listed[at].Cloud != awsName || listed[at].ID == "" || r.NameOnCloud == "" {
 		return false, nil

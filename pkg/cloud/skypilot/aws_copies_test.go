@@ -58,11 +58,12 @@ func (s *copiedServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 var copiedLabels = map[string]string{
-	cloud.LabelInstallation: "inst", cloud.LabelCluster: "lost", cloud.LabelClusterUID: "u1", cloud.LabelIndex: "0", cloud.LabelIncarnation: "bcdfg",
+	cloud.LabelInstallation: "inst", cloud.LabelCluster: "lost", cloud.LabelClusterUID: "u1", cloud.LabelIndex: "0",
+	cloud.LabelIncarnation: "bcdfg",
 }
 
-// awsWithCopies stands in for the library: AWS has what is in the file "instances", with the labels of ours what is in "labelled",
-// and after an end what is in "left" and "left-labelled".
+// awsWithCopies stands in for the library: AWS has what is in the file "instances", with the labels of ours what is in
+// "labelled", and after an end what is in "left" and "left-labelled".
 const awsWithCopies = `#!/bin/sh
 while read -r line; do
 	id=$(echo "$line" | sed 's/{"id": \([0-9]*\),.*/\1/')
@@ -90,7 +91,8 @@ func newCopied(t *testing.T, s *copiedServer, instances ...awsInstance) (*Cloud,
 	labelled := without(func(i awsInstance) bool { return i.Tags[cloud.LabelInstallation] == "" }, instances)
 	files := map[string]string{"python": awsWithCopies, "rsync": ""}
 	for name, list := range map[string][]awsInstance{
-		"instances": instances, "labelled": labelled, "left": without(ended, instances), "left-labelled": without(ended, labelled),
+		"instances": instances, "labelled": labelled, "left": without(ended, instances),
+		"left-labelled": without(ended, labelled),
 	} {
 		data, _ := json.Marshal(list)
 		files[name] = string(data)

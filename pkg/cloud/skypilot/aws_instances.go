@@ -56,9 +56,11 @@ func (c *Cloud) canQueryAWS(ctx context.Context) (bool, error) {
 	return slices.Contains(enabled, awsName), err
 }
 
-// mergeStrayMachines adds to the listed machines strays, the owner's on AWS that are not among them: SkyPilot's state was lost, it failed to
-// clean up after itself, or somebody copied a machine. They bill all the same. It takes out what others outlived (see outlived).
-func (c *Cloud) mergeStrayMachines(ctx context.Context, owner cloud.Owner, records []clusterRecord, listed []cloud.Machine) ([]cloud.Machine, error) {
+// mergeStrayMachines adds to the listed machines strays, the owner's on AWS that are not among them: SkyPilot's state
+// was lost, it failed to clean up after itself, or somebody copied a machine. They bill all the same. It takes out what
+// others outlived (see outlived).
+func (c *Cloud) mergeStrayMachines(ctx context.Context, owner cloud.Owner, records []clusterRecord,
+	listed []cloud.Machine) ([]cloud.Machine, error) {
 	there, err := c.canQueryAWS(ctx)
 	if err != nil || !there {
 		return listed, err
@@ -107,7 +109,8 @@ func (c *Cloud) listInstancesByTags(ctx context.Context, tags map[string]string)
 	return all, nil
 }
 
-// terminateForgotten ends a target that SkyPilot does not know, if it is there. Where nobody can say whether it is, that is an error.
+// terminateForgotten ends a target that SkyPilot does not know, if it is there. Where nobody can say whether it is,
+// that is an error.
 func (c *Cloud) terminateForgotten(ctx context.Context, target cloud.Target) error {
 	if c.server != nil && (target.Cloud == awsName || target.Cloud == "") {
 		closed, err := c.enableKnownClouds(ctx, cloud.KnownMachines{Clouds: []string{target.Cloud}})

@@ -22,7 +22,8 @@ import (
 //go:embed python/skyctl_bridge.py
 var bridgeProgram []byte
 
-// bridgeIdleTimeout is how long the program stays for the next question; it takes one to three seconds to start, and 0.2 GB.
+// bridgeIdleTimeout is how long the program stays for the next question; it takes one to three seconds to start, and
+// 0.2 GB.
 const bridgeIdleTimeout = 3 * time.Minute
 
 // maxCloudCalls bounds the questions to a cloud that the program works on at one time.
@@ -79,7 +80,8 @@ func (b *bridge) callLibrary(ctx context.Context, question, answer any) error {
 	}
 	if err != nil {
 		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
-			"ask SkyPilot: its library (%s) ended without an answer; it said last:\n%s", b.opts.Python, run.stderr.String())}
+			"ask SkyPilot: its library (%s) ended without an answer; it said last:\n%s", b.opts.Python,
+			run.stderr.String())}
 	}
 	return decodeAnswer(data, answer)
 }
@@ -226,8 +228,9 @@ func (b *bridge) acquireProcess() (*bridgeProcess, error) {
 	return b.run, nil
 }
 
-// releaseProcess ends the caller's use of a process. One that left a question without an answer takes no more questions: something in
-// it may hang. It ends once nobody waits for it; one that is well ends unless it is asked again soon.
+// releaseProcess ends the caller's use of a process. One that left a question without an answer takes no more
+// questions: something in it may hang. It ends once nobody waits for it; one that is well ends unless it is asked again
+// soon.
 func (b *bridge) releaseProcess(run *bridgeProcess, unanswered bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -264,7 +267,8 @@ func (b *bridge) startProcess() (*bridgeProcess, error) {
 	if err := writeFileAtomically(program, bridgeProgram); err != nil {
 		return nil, err
 	}
-	run := &bridgeProcess{cmd: exec.Command(b.opts.Python, program), stderr: &outputTail{}, waiting: map[int]chan []byte{}}
+	run := &bridgeProcess{cmd: exec.Command(b.opts.Python, program), stderr: &outputTail{},
+		waiting: map[int]chan []byte{}}
 	run.cmd.Env, run.cmd.Dir, run.cmd.Stderr = b.opts.pythonEnviron(), b.opts.Dir, run.stderr
 	run.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := run.cmd.StdinPipe()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// slowLibrary stands in for Python: it reads questions and answers them, but those that have "slow" in them once the file
-// "go" is there, those with "never" never, and at "die" it ends.
+// slowLibrary stands in for Python: it reads questions and answers them, but those that have "slow" in them once the
+// file "go" is there, those with "never" never, and at "die" it ends.
 const slowLibrary = `#!/bin/sh
 while read -r line; do
 	id=$(echo "$line" | sed 's/{"id": \([0-9]*\),.*/\1/')

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// checkLine is how SkyPilot reports on a cloud: "  AWS: enabled [compute, storage]", "  GCP: disabled", and indented lines
-// with the reason below it.
+// checkLine is how SkyPilot reports on a cloud: " AWS: enabled [compute, storage]", " GCP: disabled", and indented
+// lines with the reason below it.
 var checkLine = regexp.MustCompile(`^\W*([A-Za-z][A-Za-z0-9 ()_-]*?): (enabled|disabled)\b`)
 
 var reasonPrefix = regexp.MustCompile(`^Reason(?: \[[^\]]*\])?:`)
@@ -30,7 +30,8 @@ func parseCheckReport(lines []string) map[string]string {
 			continue
 		}
 		text := strings.TrimSpace(line)
-		if strings.HasPrefix(text, "To enable a cloud") || strings.HasPrefix(text, "If any problems remain") || strings.Contains(text, "Enabled infra") {
+		if strings.HasPrefix(text, "To enable a cloud") || strings.HasPrefix(text, "If any problems remain") ||
+			strings.Contains(text, "Enabled infra") {
 			name = ""
 			continue
 		}

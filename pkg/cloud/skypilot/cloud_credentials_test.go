@@ -43,15 +43,18 @@ func TestWithoutCredentialsNoCloudIsEnabledAndOnceTheyAreThereItIs(t *testing.T)
 	home := t.TempDir()
 	c := w.freshServer(t, home)
 	_, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+"})
-	if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), "no cloud is enabled") || !strings.Contains(err.Error(), "docs/clouds.md") {
+	if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), "no cloud is enabled") ||
+		!strings.Contains(err.Error(), "docs/clouds.md") {
 		t.Errorf("any cloud: %s: %v", cloud.KindOf(err), err)
 	}
 	_, err = c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws"})
 	var bad *api.FieldError
-	if !errors.As(err, &bad) || bad.Field != "cloud" || !strings.Contains(bad.Want, "none yet") || !strings.Contains(bad.Want, "aws is not: ") {
+	if !errors.As(err, &bad) || bad.Field != "cloud" || !strings.Contains(bad.Want, "none yet") ||
+		!strings.Contains(bad.Want, "aws is not: ") {
 		t.Errorf("aws: %v", err)
 	}
-	if err := os.CopyFS(filepath.Join(home, ".aws"), os.DirFS(filepath.Join(w.dir, "world", "home", ".aws"))); err != nil {
+	if err := os.CopyFS(filepath.Join(home, ".aws"),
+		os.DirFS(filepath.Join(w.dir, "world", "home", ".aws"))); err != nil {
 		t.Fatal(err)
 	}
 	plan, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+"})
@@ -66,7 +69,8 @@ func holdUntouched(t *testing.T, home string) {
 	t.Helper()
 	err := filepath.WalkDir(home, func(path string, d os.DirEntry, err error) error {
 		name := d.Name()
-		if err == nil && (strings.HasSuffix(name, ".db") || name == "config.yaml" || name == "api_server" || name == "catalogs") {
+		if err == nil && (strings.HasSuffix(name, ".db") || name == "config.yaml" || name == "api_server" ||
+			name == "catalogs") {
 			t.Errorf("our SkyPilot wrote %s into a person's home", path)
 		}
 		return err

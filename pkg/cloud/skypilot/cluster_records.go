@@ -15,9 +15,11 @@ import (
 // newSilenceError is why a cloud that was given so long counts as silent.
 func newSilenceError(d time.Duration) error { return fmt.Errorf("no answer within %v", d) }
 
-// listClusterRecords are the owner's clusters, with what their clouds say of them now, and why clouds said nothing. Those that are being
-// launched are taken as they stand: asking their clouds would wait for the launch, 20 s at most, and tell nothing new.
-func (c *Cloud) listClusterRecords(ctx context.Context, owner cloud.Owner, launching []serverRequest) ([]clusterRecord, map[string]error, error) {
+// listClusterRecords are the owner's clusters, with what their clouds say of them now, and why clouds said nothing.
+// Those that are being launched are taken as they stand: asking their clouds would wait for the launch, 20 s at most,
+// and tell nothing new.
+func (c *Cloud) listClusterRecords(ctx context.Context, owner cloud.Owner, launching []serverRequest) ([]clusterRecord,
+	map[string]error, error) {
 	all, err := c.readClusterRecords(ctx, owner, nil, refreshNone)
 	if err != nil {
 		return nil, nil, err
@@ -55,8 +57,10 @@ func (c *Cloud) listClusterRecords(ctx context.Context, owner cloud.Owner, launc
 	return all, silent, context.Cause(ctx)
 }
 
-// refreshClusterRecords has SkyPilot ask a cloud about the owner's clusters there. Where that fails they come back as they were known.
-func (c *Cloud) refreshClusterRecords(ctx context.Context, owner cloud.Owner, known []clusterRecord) ([]clusterRecord, error) {
+// refreshClusterRecords has SkyPilot ask a cloud about the owner's clusters there. Where that fails they come back as
+// they were known.
+func (c *Cloud) refreshClusterRecords(ctx context.Context, owner cloud.Owner, known []clusterRecord) ([]clusterRecord,
+	error) {
 	var names []string
 	before := map[string]int64{}
 	for _, r := range known {
@@ -71,7 +75,8 @@ func (c *Cloud) refreshClusterRecords(ctx context.Context, owner cloud.Owner, kn
 			known[i].unasked = true
 		}
 		if ctx.Err() == nil && soon.Err() != nil {
-			err = &cloud.Error{Kind: cloud.Transient, Message: "ask for the state of machines", Cause: context.Cause(soon)}
+			err = &cloud.Error{Kind: cloud.Transient, Message: "ask for the state of machines",
+				Cause: context.Cause(soon)}
 		}
 		return known, err
 	}
@@ -82,21 +87,23 @@ func (c *Cloud) refreshClusterRecords(ctx context.Context, owner cloud.Owner, kn
 	return fresh, nil
 }
 
-// freshnessMargin is how old a state may be that did not change though it was asked for: what SkyPilot noted that lately is no older
-// than what it would be told.
+// freshnessMargin is how old a state may be that did not change though it was asked for: what SkyPilot noted that
+// lately is no older than what it would be told.
 const freshnessMargin = 5 * time.Second
 
-// isStaleRecord says that a record which SkyPilot was to ask its cloud about was not: it keeps the old one then, and tells nobody. It
-// notes a time, in its own seconds, whenever the cloud has answered; its clock need not be ours.
+// isStaleRecord says that a record which SkyPilot was to ask its cloud about was not: it keeps the old one then, and
+// tells nobody. It notes a time, in its own seconds, whenever the cloud has answered; its clock need not be ours.
 func isStaleRecord(r clusterRecord, before int64, now time.Time) bool {
 	return r.UpdatedAt != 0 && r.UpdatedAt == before && now.Sub(time.Unix(r.UpdatedAt, 0)).Abs() > freshnessMargin
 }
 
-// readClusterRecords asks for clusters by name, all of them where names is nil. A request that nobody waits for any more is cancelled: a
-// cloud that hangs would use up the server's workers otherwise.
-func (c *Cloud) readClusterRecords(ctx context.Context, owner cloud.Owner, names []string, refresh string) ([]clusterRecord, error) {
+// readClusterRecords asks for clusters by name, all of them where names is nil. A request that nobody waits for any
+// more is cancelled: a cloud that hangs would use up the server's workers otherwise.
+func (c *Cloud) readClusterRecords(ctx context.Context, owner cloud.Owner, names []string,
+	refresh string) ([]clusterRecord, error) {
 	id, err := c.client.submitRequest(ctx, "/status", statusBody{
-		requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()}, ClusterNames: names, Refresh: refresh,
+		requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()},
+		ClusterNames:    names, Refresh: refresh,
 		AllUsers: true, IncludeCredentials: len(names) == 1, IncludeHandle: true,
 	})
 	if err != nil {

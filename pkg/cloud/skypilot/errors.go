@@ -8,7 +8,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// errorRule tells the kind of an error by words that only it has. The first rule that finds its words in any line decides.
+// errorRule tells the kind of an error by words that only it has. The first rule that finds its words in any line
+// decides.
 type errorRule struct {
 	kind  cloud.ErrorKind
 	words *regexp.Regexp

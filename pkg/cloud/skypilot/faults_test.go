@@ -23,7 +23,8 @@ func TestALaunchOutlivesARestartOfTheServer(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	// The machine is made, and the server dies before it hears of that.
-	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-restart-0-*"})
+	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
+		Cluster: "sky-restart-0-*"})
 	req := launchOf("restart", 0, onAWS("us-east-1"), newKey(t))
 	ref := submit(t, c, req)
 	type outcome struct {
@@ -55,7 +56,8 @@ func TestALaunchOutlivesARestartOfTheServer(t *testing.T) {
 func TestTerminateEndsALaunchUnderWay(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
-	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-early-0-*"})
+	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
+		Cluster: "sky-early-0-*"})
 	req := launchOf("early", 0, onAWS("us-east-1"), newKey(t))
 	ref := submit(t, c, req)
 	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.CountRequests() > 0 })
@@ -124,7 +126,8 @@ func TestAMachineThatIsGoneIsNotListed(t *testing.T) {
 func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
-	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-half-0-*"})
+	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
+		Cluster: "sky-half-0-*"})
 	req := launchOf("half", 0, onAWS("us-east-1"), newKey(t))
 	submit(t, c, req)
 	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return len(w.living(t, "half")) == 1 })
@@ -153,10 +156,12 @@ func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
 func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
-	made := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true, Cluster: "sky-init-0-*"})
+	made := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
+		Cluster: "sky-init-0-*"})
 	req := launchOf("init", 0, onAWS("eu-central-1"), newKey(t))
 	ref := submit(t, c, req)
-	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return made.CountRequests() > 0 && len(w.living(t, "init")) == 1 })
+	eventually(t, "AWS has made the machine", 3*time.Minute,
+		func() bool { return made.CountRequests() > 0 && len(w.living(t, "init")) == 1 })
 	// From here on AWS tells nothing of its machines there, so that the launch fails and what it made can't be ended.
 	silent := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DescribeInstances", Region: "eu-central-1",
 		Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
@@ -172,7 +177,8 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 	}
 	living := w.living(t, "init")
 	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
-	if err != nil || len(living) != 1 || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
+	if err != nil || len(living) != 1 || len(listed) != 1 || listed[0].Name != req.Name ||
+		listed[0].Incarnation != req.Incarnation {
 		t.Errorf("AWS has %+v, and listed is %+v, %v", living, listed, err)
 	}
 	gone(t, c, req)
@@ -185,8 +191,9 @@ func TestALaunchThatLosesTheRaceForTheSecurityGroupIsMadeAgain(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	// What AWS answers to the second of two who open the same group at once.
-	lost := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "AuthorizeSecurityGroupIngress", Region: "eu-central-1", Times: 1,
-		Code: "InvalidPermission.Duplicate", Message: "The specified rule already exists."})
+	lost := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "AuthorizeSecurityGroupIngress", Region: "eu-central-1",
+		Times: 1,
+		Code:  "InvalidPermission.Duplicate", Message: "The specified rule already exists."})
 	req := launchOf("race", 0, onAWS("eu-central-1"), newKey(t))
 	m := await(t, c, req, submit(t, c, req))
 	if living := w.living(t, "race"); len(living) != 1 || living[0].ID != m.ID || lost.CountRequests() != 1 {
@@ -197,7 +204,8 @@ func TestALaunchThatLosesTheRaceForTheSecurityGroupIsMadeAgain(t *testing.T) {
 func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t, func(o *skypilot.Options) { o.CloudWithin = 16 * time.Second })
-	mute, other := launchOf("mixed", 0, onAWS("us-east-1"), newKey(t)), launchOf("mixed", 1, inPaperspace(t, c), newKey(t))
+	mute, other := launchOf("mixed", 0, onAWS("us-east-1"), newKey(t)), launchOf("mixed", 1, inPaperspace(t, c),
+		newKey(t))
 	await(t, c, mute, submit(t, c, mute))
 	await(t, c, other, submit(t, c, other))
 	for _, fault := range []struct {
@@ -205,7 +213,8 @@ func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 		skytest.Fault
 		kind cloud.ErrorKind
 	}{
-		{"refuses", skytest.Fault{Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."}, cloud.Access},
+		{"refuses", skytest.Fault{Code: "UnauthorizedOperation",
+			Message: "You are not authorized to perform this operation."}, cloud.Access},
 		{"hangs", skytest.Fault{Hang: true}, cloud.Transient},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
@@ -215,7 +224,8 @@ func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 			eventually(t, "the state of the machine on AWS is unknown", 2*time.Minute, func() bool {
 				listed, err := c.ListMachines(within(t, 3*time.Minute), mute.Owner)
 				partial := new(cloud.PartialError)
-				if !errors.As(err, &partial) || len(partial.Clouds) != 1 || cloud.KindOf(partial.Clouds["aws"]) != fault.kind {
+				if !errors.As(err, &partial) || len(partial.Clouds) != 1 ||
+					cloud.KindOf(partial.Clouds["aws"]) != fault.kind {
 					t.Fatalf("error %v", err)
 				}
 				states := statesOf(listed)
@@ -231,7 +241,8 @@ func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 			eventually(t, "all is known again", time.Minute, func() bool {
 				listed, err := c.ListMachines(within(t, 3*time.Minute), mute.Owner)
 				states := statesOf(listed)
-				return err == nil && len(states) == 2 && states[mute.Name] == cloud.StateRunning && states[other.Name] == cloud.StateRunning
+				return err == nil && len(states) == 2 && states[mute.Name] == cloud.StateRunning &&
+					states[other.Name] == cloud.StateRunning
 			})
 		})
 	}
@@ -253,7 +264,8 @@ func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 	fault := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "TerminateInstances", Cluster: "sky-stray-0-*",
 		Code: "InternalError", Message: "An internal error has occurred."})
 	// This is how people lose machines: SkyPilot forgets what it could not end.
-	response, err := http.Post(c.Endpoint()+"/down", "application/json", strings.NewReader(`{"cluster_name":"sky-stray-0","purge":true}`))
+	response, err := http.Post(c.Endpoint()+"/down", "application/json",
+		strings.NewReader(`{"cluster_name":"sky-stray-0","purge":true}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +341,8 @@ func TestAMachineThatWasStoppedIsStarted(t *testing.T) {
 	}
 	other := cloud.TargetOf(m)
 	other.Incarnation = "zzzzz"
-	if _, err := c.StartMachine(within(t, 3*time.Minute), other, m.PrivateAddress); cloud.KindOf(err) != cloud.Conflict {
+	if _, err := c.StartMachine(within(t, 3*time.Minute), other,
+		m.PrivateAddress); cloud.KindOf(err) != cloud.Conflict {
 		t.Errorf("another incarnation was started: %v", err)
 	}
 	for range 2 { // one that runs is a success
@@ -351,7 +364,8 @@ func TestAMachineThatWasStoppedIsStarted(t *testing.T) {
 	}
 	groups, err := w.env.AWS.ListSecurityGroups(t.Context())
 	own := func(g skytest.SecurityGroup) bool { return strings.HasPrefix(g.Name, "skyctl-") }
-	if err != nil || !slices.ContainsFunc(groups, own) || slices.ContainsFunc(groups, func(g skytest.SecurityGroup) bool { return !own(g) }) {
+	if err != nil || !slices.ContainsFunc(groups, own) ||
+		slices.ContainsFunc(groups, func(g skytest.SecurityGroup) bool { return !own(g) }) {
 		t.Errorf("groups %+v, %v", groups, err)
 	}
 }
@@ -359,7 +373,8 @@ func TestAMachineThatWasStoppedIsStarted(t *testing.T) {
 func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
-	onAmazon, elsewhere := launchOf("amnesia", 0, onAWS("us-west-2"), newKey(t)), launchOf("amnesia", 1, inPaperspace(t, c), newKey(t))
+	onAmazon, elsewhere := launchOf("amnesia", 0, onAWS("us-west-2"), newKey(t)), launchOf("amnesia", 1,
+		inPaperspace(t, c), newKey(t))
 	var known cloud.KnownMachines
 	var targets []cloud.Target
 	for _, req := range []cloud.LaunchRequest{onAmazon, elsewhere} {
@@ -369,7 +384,8 @@ func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
 		}
 		target := cloud.TargetOf(await(t, c, req, ref))
 		targets = append(targets, target)
-		known.Machines = append(known.Machines, cloud.KnownMachine{Cloud: target.Cloud, Name: target.Name, Incarnation: target.Incarnation})
+		known.Machines = append(known.Machines,
+			cloud.KnownMachine{Cloud: target.Cloud, Name: target.Name, Incarnation: target.Incarnation})
 	}
 	if listed, err := c.ListVerified(within(t, 3*time.Minute), onAmazon.Owner, known); err != nil || len(listed) != 2 {
 		t.Fatalf("listed %+v, %v", listed, err)
@@ -387,7 +403,8 @@ func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
 	give()
 	c = w.cloud(t) // which remembers no refusal
 	listed, err := c.ListVerified(within(t, 3*time.Minute), onAmazon.Owner, known)
-	if !errors.As(err, &partial) || partial.LacksCloud("aws") || !partial.LacksCloud("paperspace") || len(listed) != 1 || listed[0].ID != targets[0].ID {
+	if !errors.As(err, &partial) || partial.LacksCloud("aws") || !partial.LacksCloud("paperspace") ||
+		len(listed) != 1 || listed[0].ID != targets[0].ID {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 	if err := c.TerminateMachine(within(t, 3*time.Minute), targets[1]); err == nil {
@@ -396,7 +413,8 @@ func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
 	if err := c.TerminateMachine(within(t, 3*time.Minute), targets[0]); err != nil {
 		t.Error(err)
 	}
-	if err := c.RemoveClusterResources(within(t, 3*time.Minute), onAmazon.Owner); err != nil || w.group(t, "amnesia") != nil {
+	if err := c.RemoveClusterResources(within(t, 3*time.Minute), onAmazon.Owner); err != nil ||
+		w.group(t, "amnesia") != nil {
 		t.Errorf("the group is still there, %v", err)
 	}
 	if left := w.living(t, "amnesia"); len(left) > 0 {
@@ -426,13 +444,14 @@ func (w *world) loseDatabases(t *testing.T, c *skypilot.Cloud) {
 		t.Fatal(err)
 	}
 	lost := 0
-	err := filepath.WalkDir(filepath.Join(w.dir, "skypilot", "state"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.Contains(d.Name(), ".db") {
-			return err
-		}
-		lost++
-		return os.Remove(path)
-	})
+	err := filepath.WalkDir(filepath.Join(w.dir, "skypilot", "state"),
+		func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.Contains(d.Name(), ".db") {
+				return err
+			}
+			lost++
+			return os.Remove(path)
+		})
 	if err != nil || lost == 0 {
 		t.Fatalf("%d databases were lost, %v", lost, err)
 	}

@@ -21,11 +21,12 @@ const (
 	loginRetryInterval = time.Second
 )
 
-// BootPowerOffUnit is the timer on a machine that ends it unless somebody stops it: "systemctl stop skyctl-deadman.timer".
+// BootPowerOffUnit is the timer on a machine that ends it unless somebody stops it: "systemctl stop
+// skyctl-deadman.timer".
 const BootPowerOffUnit = "skyctl-deadman"
 
-// authorizeScript lets a key in, once, and sets the dead man's switch where it is not set. It is given the key on its standard
-// input and the minutes, 0 for none, as its argument.
+// authorizeScript lets a key in, once, and sets the dead man's switch where it is not set. It is given the key on its
+// standard input and the minutes, 0 for none, as its argument.
 const authorizeScript = `set -eu
 minutes=$1
 if [ "$minutes" -gt 0 ] && ! systemctl is-active --quiet ` + BootPowerOffUnit + `.timer; then
@@ -52,8 +53,8 @@ type firstLogin struct {
 	deadMan time.Duration
 }
 
-// authorizeKey lets the cluster's own key log in to a machine as soon as that answers, and returns the machine's host key, as
-// this first contact showed it.
+// authorizeKey lets the cluster's own key log in to a machine as soon as that answers, and returns the machine's host
+// key, as this first contact showed it.
 func (d firstLogin) authorizeKey(ctx context.Context, authorizedKey string, progress func(string)) (string, error) {
 	said := ""
 	for {
@@ -110,7 +111,8 @@ func (d firstLogin) tryAuthorizeKey(ctx context.Context, authorizedKey string) (
 	}
 	defer session.Close()
 	session.Stdin = strings.NewReader(authorizedKey)
-	if out, err := session.CombinedOutput(fmt.Sprintf("sh -c %s skyctl %d", quoteForShell(authorizeScript), int(d.deadMan.Minutes()))); err != nil {
+	if out, err := session.CombinedOutput(fmt.Sprintf("sh -c %s skyctl %d", quoteForShell(authorizeScript),
+		int(d.deadMan.Minutes()))); err != nil {
 		return "", fmt.Errorf("let the cluster's key in: %w: %s", err, shortenText(strings.TrimSpace(string(out))))
 	}
 	return hostKey, nil

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// A SkyPilot server whose databases were lost knows of no cluster, has access to no cloud until it has looked for it, and says
-// neither: it lists nothing, as one does that never launched anything. What follows tells the two apart.
+// A SkyPilot server whose databases were lost knows of no cluster, has access to no cloud until it has looked for it,
+// and says neither: it lists nothing, as one does that never launched anything. What follows tells the two apart.
 
 // silentCloud is a cloud of which nobody can say what it has, and why.
 type silentCloud struct {
@@ -20,15 +20,16 @@ type silentCloud struct {
 	why  error
 }
 
-// enableKnownClouds has the server look for access to the clouds that are known and that it has none to. It returns those to which it
-// finds none.
+// enableKnownClouds has the server look for access to the clouds that are known and that it has none to. It returns
+// those to which it finds none.
 func (c *Cloud) enableKnownClouds(ctx context.Context, known cloud.KnownMachines) ([]silentCloud, error) {
 	names := slices.Clone(known.Clouds)
 	for _, m := range known.Machines {
 		names = append(names, m.Cloud)
 	}
 	slices.Sort(names)
-	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return !slices.Contains(CloudNames, name) })
+	names = slices.DeleteFunc(slices.Compact(names),
+		func(name string) bool { return !slices.Contains(CloudNames, name) })
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -77,8 +78,8 @@ func (c *disabledClouds) rememberCheck(name string, why error) {
 	c.why[name] = disabledCloud{time.Now(), why}
 }
 
-// enableCloud has the server look for access to one cloud, within the time that a cloud has for an answer. One look serves all who
-// want it at that moment.
+// enableCloud has the server look for access to one cloud, within the time that a cloud has for an answer. One look
+// serves all who want it at that moment.
 func (c *Cloud) enableCloud(ctx context.Context, name string) error {
 	done, err := c.names.acquire(ctx, "access to "+name)
 	if err != nil {
@@ -98,21 +99,24 @@ func (c *Cloud) enableCloud(ctx context.Context, name string) error {
 			why = "it does not say why"
 		}
 		err = &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-			"the SkyPilot API server at %s has no access to it (%s), so nobody can say what is there; 'skyctl check' tells more",
+			"the SkyPilot API server at %s has no access to it (%s), so nobody can say what is there; 'skyctl "+
+				"check' tells more",
 			c.client.endpoint, c.explainDisabledCloud(name, why))}
 	}
 	c.closed.rememberCheck(name, err)
 	return err
 }
 
-// findForgottenMachines are the clouds of machines that SkyPilot has no record of, neither as there nor as gone. On AWS the cloud itself was
-// asked for them by their labels, where the account is ours to ask.
-func (c *Cloud) findForgottenMachines(ctx context.Context, owner cloud.Owner, known []cloud.KnownMachine, listed []cloud.Machine) ([]silentCloud, error) {
+// findForgottenMachines are the clouds of machines that SkyPilot has no record of, neither as there nor as gone. On AWS
+// the cloud itself was asked for them by their labels, where the account is ours to ask.
+func (c *Cloud) findForgottenMachines(ctx context.Context, owner cloud.Owner, known []cloud.KnownMachine,
+	listed []cloud.Machine) ([]silentCloud, error) {
 	missing := slices.DeleteFunc(slices.Clone(known), func(m cloud.KnownMachine) bool {
 		there := func(l cloud.Machine) bool {
 			return l.Name == m.Name && (m.Incarnation == "" || l.Incarnation == m.Incarnation)
 		}
-		return m.Cloud == awsName && c.server != nil || !slices.Contains(CloudNames, m.Cloud) || slices.ContainsFunc(listed, there)
+		return m.Cloud == awsName && c.server != nil || !slices.Contains(CloudNames, m.Cloud) ||
+			slices.ContainsFunc(listed, there)
 	})
 	if len(missing) == 0 {
 		return nil, nil
@@ -132,8 +136,10 @@ func (c *Cloud) findForgottenMachines(ctx context.Context, owner cloud.Owner, kn
 
 func (c *Cloud) newNoRecordError(m cloud.KnownMachine) error {
 	return &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-		"the SkyPilot API server at %s has no record of machine %s, neither as there nor as gone: its databases were lost, or an "+
-			"older copy of them was restored. Look for the machine in the cloud's own list (label %s) and end it there, then delete "+
+		"the SkyPilot API server at %s has no record of machine %s, neither as there nor as gone: its databases "+
+			"were lost, or an "+
+			"older copy of them was restored. Look for the machine in the cloud's own list (label %s) and end it "+
+			"there, then delete "+
 			"the cluster with --purge", c.client.endpoint, m.Name, cloud.LabelInstallation)}
 }
 
@@ -152,8 +158,10 @@ func (p pastCluster) matchesMachine(m cloud.KnownMachine) bool {
 const pastDays = 3650
 
 // listPastClusters is what the server remembers of machines, those that are gone among them.
-func (c *Cloud) listPastClusters(ctx context.Context, owner cloud.Owner, machines []cloud.KnownMachine) ([]pastCluster, error) {
-	body := costReportBody{requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()}, Days: pastDays}
+func (c *Cloud) listPastClusters(ctx context.Context, owner cloud.Owner, machines []cloud.KnownMachine) ([]pastCluster,
+	error) {
+	body := costReportBody{requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()},
+		Days: pastDays}
 	for _, m := range machines {
 		body.ClusterNames = append(body.ClusterNames, m.Name)
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// emptyServer is an API server whose databases were lost: it knows of no cluster, and has access to no cloud until it looks.
+// emptyServer is an API server whose databases were lost: it knows of no cluster, and has access to no cloud until it
+// looks.
 type emptyServer struct {
 	mu      sync.Mutex
 	access  []string // the clouds to which it finds access
@@ -62,7 +63,8 @@ func (s *emptyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if slices.Contains(s.enabled, name) {
 				fmt.Fprintf(w, "  %s: enabled [compute]\n", strings.ToUpper(name))
 			} else {
-				fmt.Fprintf(w, "  %s: disabled\n    Reason [compute]: the credentials have expired\n", strings.ToUpper(name))
+				fmt.Fprintf(w, "  %s: disabled\n    Reason [compute]: the credentials have expired\n",
+					strings.ToUpper(name))
 			}
 		}
 	case "/api/get":
@@ -94,11 +96,13 @@ func newEmptied(t *testing.T, s *emptyServer) (*Cloud, string) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	for name, text := range map[string]string{"python": oneInstance, "rsync": "", "instances": `[{"id": "i-1", "region": "us-east-1", "state": "running",
 "tags": {"skyctl-installation": "inst", "skyctl-cluster": "lost", "skyctl-cluster-uid": "u1", "skyctl-index": "0", "skyctl-incarnation": "bcdfg"}}]`} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(text, "\n\"", "\"")), 0o700); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(text, "\n\"", "\"")),
+			0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c, err := New(Options{Dir: dir, Endpoint: endpoint.URL, Python: filepath.Join(dir, "python"), Env: []string{"DIR=" + dir}})
+	c, err := New(Options{Dir: dir, Endpoint: endpoint.URL, Python: filepath.Join(dir, "python"),
+		Env: []string{"DIR=" + dir}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +118,8 @@ func lostTarget(at string) cloud.Target {
 }
 
 func lostKnown(at string) cloud.KnownMachines {
-	return cloud.KnownMachines{Clouds: []string{at}, Machines: []cloud.KnownMachine{{Cloud: at, Name: api.MachineName("lost", 0), Incarnation: "bcdfg"}}}
+	return cloud.KnownMachines{Clouds: []string{at},
+		Machines: []cloud.KnownMachine{{Cloud: at, Name: api.MachineName("lost", 0), Incarnation: "bcdfg"}}}
 }
 
 func isPartial(t *testing.T, err error, at string) {
@@ -176,12 +181,14 @@ func TestAMachineOfWhichThereIsNoRecordDoesNotCountAsGone(t *testing.T) {
 		t.Errorf("the end of one that was never up: %v", err)
 	}
 	s.mu.Lock()
-	s.past = []pastCluster{{Name: api.MachineName("lost", 0), Yaml: `{"resources": {"labels": {"skyctl-incarnation": "other"}}}`}}
+	s.past = []pastCluster{{Name: api.MachineName("lost", 0),
+		Yaml: `{"resources": {"labels": {"skyctl-incarnation": "other"}}}`}}
 	s.mu.Unlock()
 	_, err = c.ListVerified(t.Context(), lostOwner, lostKnown("gcp"))
 	isPartial(t, err, "gcp")
 	s.mu.Lock()
-	s.past = append(s.past, pastCluster{Name: api.MachineName("lost", 0), Yaml: `{"resources": {"labels": {"skyctl-incarnation": "bcdfg"}}}`})
+	s.past = append(s.past, pastCluster{Name: api.MachineName("lost", 0),
+		Yaml: `{"resources": {"labels": {"skyctl-incarnation": "bcdfg"}}}`})
 	s.mu.Unlock()
 	if listed, err := c.ListVerified(t.Context(), lostOwner, lostKnown("gcp")); err != nil || len(listed) > 0 {
 		t.Errorf("one that SkyPilot saw gone: %v, %v", listed, err)

@@ -52,19 +52,22 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 	return f, toCloudStatuses(found)
 }
 
-// missingLibraryWords are words by which SkyPilot tells that the libraries of a cloud are not there. What it advises then would go
-// into a person's own Python.
+// missingLibraryWords are words by which SkyPilot tells that the libraries of a cloud are not there. What it advises
+// then would go into a person's own Python.
 var missingLibraryWords = []string{"not installed", "import dependencies", "No module named", "dependencies_installed"}
 
-// explainDisabledCloud is why a cloud is not enabled, with what to do about it here; a remote server is its owner's to change.
+// explainDisabledCloud is why a cloud is not enabled, with what to do about it here; a remote server is its owner's to
+// change.
 func (c *Cloud) explainDisabledCloud(name, why string) string {
-	if c.server == nil || !slices.ContainsFunc(missingLibraryWords, func(words string) bool { return strings.Contains(why, words) }) {
+	if c.server == nil || !slices.ContainsFunc(missingLibraryWords,
+		func(words string) bool { return strings.Contains(why, words) }) {
 		return why
 	}
 	if _, err := fs.Stat(setupFiles, "setup/"+name+".txt"); err == nil {
 		return fmt.Sprintf("its libraries are not installed: run make skypilot CLOUDS=%s, which adds them", name)
 	}
-	return fmt.Sprintf("its libraries are not installed, and make skypilot has none for it: set skypilot.python to a Python that has skypilot[%s]", name)
+	return fmt.Sprintf("its libraries are not installed, and make skypilot has none for it: set skypilot.python to "+
+		"a Python that has skypilot[%s]", name)
 }
 
 // toCloudStatuses are the clouds of a check that a spec may name, those that are enabled first.

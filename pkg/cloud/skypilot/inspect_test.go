@@ -12,7 +12,8 @@ import (
 
 func TestALookAtTheServerTellsItsVersionAndEveryCloud(t *testing.T) {
 	f, clouds := start(t).cloud(t).InspectProvider(within(t, 4*time.Minute))
-	if f.Problem != "" || f.Version != skypilot.Version || !slices.ContainsFunc(f.Details, func(s string) bool { return strings.Contains(s, "lean machines") }) {
+	if f.Problem != "" || f.Version != skypilot.Version ||
+		!slices.ContainsFunc(f.Details, func(s string) bool { return strings.Contains(s, "lean machines") }) {
 		t.Errorf("%+v", f)
 	}
 	at := func(name string) int {
@@ -22,7 +23,8 @@ func TestALookAtTheServerTellsItsVersionAndEveryCloud(t *testing.T) {
 	if aws < 0 || second < 0 || gcp < 0 {
 		t.Fatalf("clouds: %+v", clouds)
 	}
-	if !clouds[aws].Enabled || !clouds[second].Enabled || clouds[gcp].Enabled || !strings.Contains(clouds[gcp].Reason, "make skypilot CLOUDS=gcp") || gcp < aws || gcp < second {
+	if !clouds[aws].Enabled || !clouds[second].Enabled || clouds[gcp].Enabled ||
+		!strings.Contains(clouds[gcp].Reason, "make skypilot CLOUDS=gcp") || gcp < aws || gcp < second {
 		t.Errorf("clouds: %+v", clouds)
 	}
 	if i := at("kubernetes"); i >= 0 {

@@ -41,7 +41,8 @@ func Install(ctx context.Context, dir string, clouds []string, progress func(str
 		return fmt.Errorf("install SkyPilot: wait for another installation: %w", err)
 	}
 	defer unlock()
-	cmd := exec.CommandContext(ctx, "sh", append([]string{filepath.Join(scratch, "install.sh"), filepath.Join(dir, "venv")}, clouds...)...)
+	cmd := exec.CommandContext(ctx, "sh", append([]string{filepath.Join(scratch, "install.sh"),
+		filepath.Join(dir, "venv")}, clouds...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second

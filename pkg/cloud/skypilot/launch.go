@@ -23,8 +23,8 @@ const (
 	logEndTimeout = 20 * time.Second
 )
 
-// SubmitLaunch asks the server for the machine and returns the id of the request. It waits while the server works on as many
-// launches as it may; the head of a cluster goes before workers.
+// SubmitLaunch asks the server for the machine and returns the id of the request. It waits while the server works on as
+// many launches as it may; the head of a cluster goes before workers.
 func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	if err := checkLaunchRequest(req); err != nil {
 		return "", err
@@ -55,8 +55,8 @@ func checkLaunchRequest(req cloud.LaunchRequest) error {
 	return nil
 }
 
-// findExistingLaunch refers to the machine of that name, or the launch of it, if there is one of this incarnation. An incomplete
-// machine that nobody works on any more has no reference: launching it again completes it.
+// findExistingLaunch refers to the machine of that name, or the launch of it, if there is one of this incarnation. An
+// incomplete machine that nobody works on any more has no reference: launching it again completes it.
 func (c *Cloud) findExistingLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	active, err := c.listLaunchesOf(ctx, req.Name)
 	if err != nil {
@@ -86,7 +86,8 @@ func (c *Cloud) findExistingLaunch(ctx context.Context, req cloud.LaunchRequest)
 	return clusterPrefix + req.Name, nil
 }
 
-// checkSameLaunch says whether labels are those of the machine that a request asks for; the error names whose they are otherwise.
+// checkSameLaunch says whether labels are those of the machine that a request asks for; the error names whose they are
+// otherwise.
 func checkSameLaunch(req cloud.LaunchRequest, has map[string]string, what string) error {
 	var why string
 	switch {
@@ -102,7 +103,8 @@ func checkSameLaunch(req cloud.LaunchRequest, has map[string]string, what string
 		return nil
 	}
 	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-		"machine %s can't be launched: the name is taken by %s that %s; it is left alone, 'sky down %s' on that server would end it",
+		"machine %s can't be launched: the name is taken by %s that %s; it is left alone, 'sky down %s' on that "+
+			"server would end it",
 		req.Name, what, why, req.Name)}
 }
 
@@ -176,8 +178,9 @@ func (c *Cloud) requestLaunch(ctx context.Context, req cloud.LaunchRequest) (str
 		return "", err
 	}
 	id, err := c.client.submitRequest(ctx, "/launch", launchBody{
-		requestSettings: requestSettings{Env: installationIdentity(req.Owner.Installation).requestEnv(), Override: newConfigOverride(req, profile)},
-		Task:            text, ClusterName: req.Name,
+		requestSettings: requestSettings{Env: installationIdentity(req.Owner.Installation).requestEnv(),
+			Override: newConfigOverride(req, profile)},
+		Task: text, ClusterName: req.Name,
 	})
 	if err != nil {
 		return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
@@ -186,7 +189,8 @@ func (c *Cloud) requestLaunch(ctx context.Context, req cloud.LaunchRequest) (str
 }
 
 // AwaitLaunch returns once the machine runs and has let the cluster's key in.
-func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string, progress func(string)) (cloud.Machine, error) {
+func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string,
+	progress func(string)) (cloud.Machine, error) {
 	if err := checkLaunchRequest(req); err != nil {
 		return cloud.Machine{}, err
 	}
@@ -206,9 +210,11 @@ func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref st
 	return c.locateAndAuthorize(ctx, req, progress)
 }
 
-// awaitLaunchResult waits for a launch. One that failed is over: where the same may go well in a moment it is asked for again, as a
-// new one. A server that was restarted forgets its requests, not the machines: what it has is looked at first.
-func (c *Cloud) awaitLaunchResult(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
+// awaitLaunchResult waits for a launch. One that failed is over: where the same may go well in a moment it is asked for
+// again, as a new one. A server that was restarted forgets its requests, not the machines: what it has is looked at
+// first.
+func (c *Cloud) awaitLaunchResult(ctx context.Context, req cloud.LaunchRequest, id string,
+	progress func(string)) error {
 	r := relauncher{machine: req.Name, progress: progress, after: c.relaunchAfter}
 	for {
 		err := c.followLaunch(ctx, req, id, r.reportProgress)
@@ -268,7 +274,8 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 	case err == nil, isForgottenLaunch(err):
 		return err
 	case errors.Is(err, errCancelled) && req.Wanted == nil: // whoever did may have meant it
-		return &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("launch machine %s: it was cancelled", req.Name)}
+		return &cloud.Error{Kind: cloud.Transient,
+			Message: fmt.Sprintf("launch machine %s: it was cancelled", req.Name)}
 	case errors.Is(err, errCancelled):
 		return &passingFailure{why: "somebody cancelled it", kind: cloud.Capacity}
 	case errors.As(err, &failed):
@@ -279,7 +286,8 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 }
 
 // locateAndAuthorize finds out where the machine is, and lets the cluster's key in.
-func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest, progress func(string)) (cloud.Machine, error) {
+func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest, progress func(string)) (cloud.Machine,
+	error) {
 	none := cloud.Machine{}
 	found, err := c.findClusterRecord(ctx, req.Owner, req.Name, refreshNone)
 	if err != nil {
@@ -321,15 +329,18 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 func newFirstLogin(name string, m cloud.Machine, has *credentials) (firstLogin, error) {
 	if has == nil || has.Key == "" {
 		return firstLogin{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
-			"machine %s: the SkyPilot API server does not give the key that logs in to it: its user must not be a viewer", name)}
+			"machine %s: the SkyPilot API server does not give the key that logs in to it: its user must not be a "+
+				"viewer", name)}
 	}
 	if has.ProxyCommand != "" && has.ProxyCommand != "None" {
 		return firstLogin{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
-			"machine %s: SkyPilot reaches it through a proxy (ssh_proxy_command), which skyctl does not: unset it", name)}
+			"machine %s: SkyPilot reaches it through a proxy (ssh_proxy_command), which skyctl does not: unset it",
+			name)}
 	}
 	signer, err := ssh.ParsePrivateKey([]byte(has.Key))
 	if err != nil {
-		return firstLogin{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf("machine %s: SkyPilot's key for it can't be read", name)}
+		return firstLogin{}, &cloud.Error{Kind: cloud.Access,
+			Message: fmt.Sprintf("machine %s: SkyPilot's key for it can't be read", name)}
 	}
 	return firstLogin{machine: name, address: m.Address, port: m.SSHPort, user: m.SSHUser, signer: signer}, nil
 }
@@ -346,7 +357,8 @@ func (c *Cloud) CancelLaunch(ctx context.Context, ref string) error {
 }
 
 func (c *Cloud) cancelRequests(ctx context.Context, as identity, ids ...string) error {
-	id, err := c.client.submitRequest(ctx, "/api/cancel", cancelBody{requestSettings: requestSettings{Env: as.requestEnv()}, RequestIDs: ids})
+	id, err := c.client.submitRequest(ctx, "/api/cancel",
+		cancelBody{requestSettings: requestSettings{Env: as.requestEnv()}, RequestIDs: ids})
 	if err == nil {
 		err = c.client.awaitResult(ctx, id, nil)
 	}

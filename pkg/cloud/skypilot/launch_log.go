@@ -16,7 +16,8 @@ import (
 func (c *Cloud) readProvisionLog(ctx context.Context, req cloud.LaunchRequest) []string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	body := provisionLogsBody{requestSettings: requestSettings{Env: installationIdentity(req.Owner.Installation).requestEnv()}, ClusterName: req.Name}
+	body := provisionLogsBody{requestSettings: requestSettings{Env: installationIdentity(
+		req.Owner.Installation).requestEnv()}, ClusterName: req.Name}
 	response, err := c.client.sendRequest(ctx, "/provision_logs?follow=false", body)
 	if err != nil {
 		return nil
@@ -33,17 +34,18 @@ func (c *Cloud) readProvisionLog(ctx context.Context, req cloud.LaunchRequest) [
 // retriesPollInterval is how often the talk with the cloud is read for what SkyPilot tries again by itself.
 const retriesPollInterval = 10 * time.Second
 
-// retriedWords are those of SkyPilot about what AWS refuses for now. They are not in the log of the request, which is silent
-// for minutes then.
+// retriedWords are those of SkyPilot about what AWS refuses for now. They are not in the log of the request, which is
+// silent for minutes then.
 var retriedWords = regexp.MustCompile(`create_instances: (\w+), retrying\.`)
 
-// reportRetries passes on that SkyPilot tries a launch again by itself, and why, until the context ends. What the talk held before is of
-// an earlier launch.
+// reportRetries passes on that SkyPilot tries a launch again by itself, and why, until the context ends. What the talk
+// held before is of an earlier launch.
 func (c *Cloud) reportRetries(ctx context.Context, req cloud.LaunchRequest, progress func(string)) {
 	for known := -1; ; {
 		count, why := countRetries(c.readProvisionLog(ctx, req))
 		if known >= 0 && count > known {
-			progress(fmt.Sprintf("%s refuses the launch for now (%s); SkyPilot asks it again", req.Placement.Cloud, why))
+			progress(fmt.Sprintf("%s refuses the launch for now (%s); SkyPilot asks it again", req.Placement.Cloud,
+				why))
 		}
 		known = count
 		if sleepWithContext(ctx, c.retriesEvery) != nil {

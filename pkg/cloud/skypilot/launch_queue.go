@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// launchQueue lets one caller at a time ask whether the server has room for another launch, heads before workers, and else
-// in the order of their coming.
+// launchQueue lets one caller at a time ask whether the server has room for another launch, heads before workers, and
+// else in the order of their coming.
 type launchQueue struct {
 	mu      sync.Mutex
 	waiting []*launchTurn

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// noProfile stands for an instance profile, or an identity, where the machine shall have none; the lean plugin takes it out.
+	// noProfile stands for an instance profile, or an identity, where the machine shall have none; the lean plugin
+	// takes it out.
 	noProfile = "skyctl-none"
 	// What a machine has at least where the spec is silent: the least that RKE2 asks for.
 	defaultCPUs   = "2+"
@@ -71,8 +72,8 @@ func resourcesFromSpec(spec api.ClusterSpec) taskResources {
 // powerOffLabel tells the lean plugin after how many minutes the first boot of a machine is to power it off.
 const powerOffLabel = "skyctl-power-off-minutes"
 
-// powerOffDelay is how long after its launch a machine powers itself off: never where it is free, for operations stop the timers of
-// machines that bill and of no others.
+// powerOffDelay is how long after its launch a machine powers itself off: never where it is free, for operations stop
+// the timers of machines that bill and of no others.
 func (o Options) powerOffDelay(req cloud.LaunchRequest) time.Duration {
 	if req.Placement.PricePerMachine <= 0 {
 		return 0
@@ -80,8 +81,8 @@ func (o Options) powerOffDelay(req cloud.LaunchRequest) time.Duration {
 	return o.DeadMan
 }
 
-// renderTask renders the task of one machine, pinned to its placement, which powers itself off some time after its launch; 0 is
-// never.
+// renderTask renders the task of one machine, pinned to its placement, which powers itself off some time after its
+// launch; 0 is never.
 func renderTask(req cloud.LaunchRequest, deadMan time.Duration) (string, error) {
 	p := req.Placement
 	infra := []string{p.Cloud, p.Region}
@@ -104,8 +105,8 @@ func renderTask(req cloud.LaunchRequest, deadMan time.Duration) (string, error) 
 	return string(data) + "\n", nil
 }
 
-// portsToOpen are the ports that SkyPilot is to open to the world. On AWS they belong into the group of the cluster, which is
-// ours: SkyPilot would make a group for each machine, whose members don't reach each other.
+// portsToOpen are the ports that SkyPilot is to open to the world. On AWS they belong into the group of the cluster,
+// which is ours: SkyPilot would make a group for each machine, whose members don't reach each other.
 func portsToOpen(req cloud.LaunchRequest) []string {
 	if req.Placement.Cloud == "aws" {
 		return nil
@@ -124,7 +125,8 @@ var (
 	// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
 	awsKey   = regexp.MustCompile(`^[A-Za-z][-A-Za-z0-9_./]{0,126}$`)
 	awsValue = regexp.MustCompile(`^[-A-Za-z0-9_.]{0,255}$`)
-	// reservedKey is what SkyPilot finds its machines by, what is ours, and what its templates would not read as a text.
+	// reservedKey is what SkyPilot finds its machines by, what is ours, and what its templates would not read as a
+	// text.
 	reservedKey = regexp.MustCompile(`(?i)^(name|ray-.*|skypilot-.*|skyctl-.*|aws.*|true|false|yes|no|on|off|null)$`)
 )
 
@@ -162,8 +164,8 @@ func parseTaskLabels(text string) map[string]string {
 	return t.Resources.Labels
 }
 
-// newConfigOverride is the server's configuration for the launch: no credentials and no rights on the machine, whatever its cloud
-// and whatever other clouds the server has credentials of, and the group of the cluster.
+// newConfigOverride is the server's configuration for the launch: no credentials and no rights on the machine, whatever
+// its cloud and whatever other clouds the server has credentials of, and the group of the cluster.
 func newConfigOverride(req cloud.LaunchRequest, profile string) map[string]any {
 	config := map[string]any{}
 	for _, name := range credentialClouds {

@@ -13,7 +13,8 @@ var _ cloud.LifetimeLister = (*Cloud)(nil)
 // awsRetention is for how long AWS lists an instance that ended, at least: "about an hour".
 const awsRetention = 50 * time.Minute
 
-// ListLifetimes are those of machines on AWS, where the account is ours to ask. AWS tells when an instance ended in whole seconds.
+// ListLifetimes are those of machines on AWS, where the account is ours to ask. AWS tells when an instance ended in
+// whole seconds.
 func (c *Cloud) ListLifetimes(ctx context.Context, owner cloud.Owner) (cloud.Lifetimes, error) {
 	if err := c.ensureServerReady(ctx); err != nil {
 		return cloud.Lifetimes{}, err
@@ -41,7 +42,8 @@ func (c *Cloud) ListLifetimes(ctx context.Context, owner cloud.Owner) (cloud.Lif
 		if err != nil {
 			continue
 		}
-		l := cloud.Lifetime{ID: i.ID, Index: index, Incarnation: i.Tags[cloud.LabelIncarnation], From: fromUnixSeconds(i.Launched)}
+		l := cloud.Lifetime{ID: i.ID, Index: index, Incarnation: i.Tags[cloud.LabelIncarnation],
+			From: fromUnixSeconds(i.Launched)}
 		if l.Ended = i.State == "shutting-down" || i.State == "terminated"; l.Ended && i.Ended > 0 {
 			l.Until = fromUnixSeconds(i.Ended)
 		}

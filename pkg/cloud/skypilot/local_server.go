@@ -39,7 +39,8 @@ const (
 	restartDelay  = 2 * time.Second
 )
 
-// stopTimeout is how long it may take to end by itself; it does not wait for a launch in truth, only for its connections.
+// stopTimeout is how long it may take to end by itself; it does not wait for a launch in truth, only for its
+// connections.
 const stopTimeout = 3 * time.Second
 
 // localServer is the local API server: a process of its own, which outlives whoever started it.
@@ -96,7 +97,8 @@ func (s *localServer) isAnswering(ctx context.Context, c *serverClient) (bool, e
 	}
 	if err == nil || !isUnreachable(err) {
 		return false, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-			"another server answers at %s, where the SkyPilot API server of %s should: choose another port for it (skypilot.port), or end the other one",
+			"another server answers at %s, where the SkyPilot API server of %s should: choose another port for it "+
+				"(skypilot.port), or end the other one",
 			c.endpoint, s.opts.Dir)}
 	}
 	return false, nil
@@ -119,8 +121,8 @@ func (s *localServer) runningPID() int {
 	return pid
 }
 
-// startWithRetries runs the server and waits until it answers. One that ends meanwhile is run again: a port that it needs besides
-// its own may have been somebody's for a moment.
+// startWithRetries runs the server and waits until it answers. One that ends meanwhile is run again: a port that it
+// needs besides its own may have been somebody's for a moment.
 func (s *localServer) startWithRetries(ctx context.Context, c *serverClient) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -158,11 +160,14 @@ func (s *localServer) tryStart(ctx context.Context, c *serverClient) error {
 		select {
 		case err := <-exited:
 			return &cloud.Error{Kind: cloud.Unreachable, Cause: err, Message: fmt.Sprintf(
-				"the SkyPilot API server ended while it was starting (where a port is taken, skypilot.port chooses others); its log (%s) said last:\n%s", s.logFilePath(), s.lastLogLines())}
+				"the SkyPilot API server ended while it was starting (where a port is taken, skypilot.port chooses "+
+					"others); its log (%s) said last:\n%s", s.logFilePath(), s.lastLogLines())}
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
-			return &cloud.Error{Kind: cloud.Transient, Cause: errors.Join(context.Cause(ctx), last), Message: fmt.Sprintf(
-				"the SkyPilot API server does not answer at %s; its log (%s) said last:\n%s", c.endpoint, s.logFilePath(), s.lastLogLines())}
+			return &cloud.Error{Kind: cloud.Transient, Cause: errors.Join(context.Cause(ctx), last),
+				Message: fmt.Sprintf(
+					"the SkyPilot API server does not answer at %s; its log (%s) said last:\n%s", c.endpoint,
+					s.logFilePath(), s.lastLogLines())}
 		}
 	}
 }
@@ -179,7 +184,8 @@ func (s *localServer) spawnProcess(exited chan<- error) error {
 		return err
 	}
 	defer out.Close()
-	cmd := exec.Command(s.opts.Python, "-m", "sky.server.server", "--host", "127.0.0.1", "--port", strconv.Itoa(s.opts.Port))
+	cmd := exec.Command(s.opts.Python, "-m", "sky.server.server", "--host", "127.0.0.1", "--port",
+		strconv.Itoa(s.opts.Port))
 	cmd.Env, cmd.Dir = s.opts.pythonEnviron(), s.opts.Dir
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what ends us shall not end it
@@ -211,8 +217,9 @@ func (s *localServer) stopProcess(ctx context.Context) error {
 	return s.killProcessGroup()
 }
 
-// killProcessGroup ends whatever is left of our server's process group: its workers outlive it, and go on listening. The group has
-// the number of the server, which leads a session of its own; nobody else gets that number while the group is there.
+// killProcessGroup ends whatever is left of our server's process group: its workers outlive it, and go on listening.
+// The group has the number of the server, which leads a session of its own; nobody else gets that number while the
+// group is there.
 func (s *localServer) killProcessGroup() error {
 	data, err := os.ReadFile(s.pidFilePath())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -273,7 +280,9 @@ func (s *localServer) writeServerFiles() error {
 	if _, err := os.Stat(o.configFilePath()); err == nil {
 		return nil
 	}
-	return writeFileAtomically(o.configFilePath(), []byte("# SkyPilot's configuration for the machines of skyctl; that of your own sky is in ~/.sky/config.yaml.\n{}\n"))
+	return writeFileAtomically(o.configFilePath(),
+		[]byte("# SkyPilot's configuration for the machines of skyctl; that of your own sky is in "+
+			"~/.sky/config.yaml.\n{}\n"))
 }
 
 func (o Options) runtimeDir() string      { return filepath.Join(o.Dir, "state") }
@@ -285,16 +294,18 @@ func (o Options) configFilePath() string  { return filepath.Join(o.Dir, "config.
 func (o Options) checkInstalled() error {
 	if _, err := os.Stat(o.Python); err != nil {
 		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: fmt.Sprintf(
-			"SkyPilot is not installed for skyctl: run 'make skypilot', which puts SkyPilot %s into %s", Version, filepath.Join(o.Dir, "venv"))}
+			"SkyPilot is not installed for skyctl: run 'make skypilot', which puts SkyPilot %s into %s", Version,
+			filepath.Join(o.Dir, "venv"))}
 	}
 	if _, err := exec.LookPath("rsync"); err != nil {
-		return &cloud.Error{Kind: cloud.Access, Cause: err, Message: "SkyPilot needs rsync on this machine: install it (apt-get install rsync openssh-client)"}
+		return &cloud.Error{Kind: cloud.Access, Cause: err,
+			Message: "SkyPilot needs rsync on this machine: install it (apt-get install rsync openssh-client)"}
 	}
 	return nil
 }
 
-// pythonEnviron is the environment of the server and the bridge: the clouds' credentials are found as always, while nothing
-// of the person's own SkyPilot is.
+// pythonEnviron is the environment of the server and the bridge: the clouds' credentials are found as always, while
+// nothing of the person's own SkyPilot is.
 func (o Options) pythonEnviron() []string {
 	env := make([]string, 0, len(os.Environ())+16)
 	for _, kv := range os.Environ() {
@@ -312,7 +323,8 @@ func (o Options) pythonEnviron() []string {
 		"PYTHONPATH="+o.pluginDir(),
 		"PYTHONUNBUFFERED=1",
 	)
-	if _, err := os.Stat(o.configFilePath()); err == nil { // SkyPilot takes a file that it is told of and can't find for an error
+	// SkyPilot takes a file that it is told of and can't find for an error
+	if _, err := os.Stat(o.configFilePath()); err == nil {
 		env = append(env, "SKYPILOT_GLOBAL_CONFIG="+o.configFilePath())
 	}
 	if !o.Usage {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestTheLocalServerAnswersNoWebPage: SkyPilot's own server asks nobody on loopback who they are and allows every origin, so that
-// any page a person opens could launch machines.
+// TestTheLocalServerAnswersNoWebPage: SkyPilot's own server asks nobody on loopback who they are and allows every
+// origin, so that any page a person opens could launch machines.
 func TestTheLocalServerAnswersNoWebPage(t *testing.T) {
 	c := start(t).cloud(t)
 	if f, _ := c.InspectProvider(within(t, 4*time.Minute)); f.Problem != "" {
@@ -30,9 +30,11 @@ func TestTheLocalServerAnswersNoWebPage(t *testing.T) {
 		{http.MethodGet, "/api/health", "127.0.0.1:" + at, "null", http.StatusForbidden},
 		{http.MethodPost, "/launch", "127.0.0.1:" + at, "https://evil.example", http.StatusForbidden},
 		{http.MethodPost, "/status", "evil.example:" + at, "", http.StatusMisdirectedRequest},
-		{http.MethodOptions, "/launch", "127.0.0.1:" + at, "https://evil.example", http.StatusForbidden}, // what a browser asks first
+		// what a browser asks first
+		{http.MethodOptions, "/launch", "127.0.0.1:" + at, "https://evil.example", http.StatusForbidden},
 	} {
-		req, err := http.NewRequestWithContext(within(t, time.Minute), tt.method, "http://127.0.0.1:"+at+tt.path, strings.NewReader("{}"))
+		req, err := http.NewRequestWithContext(within(t, time.Minute), tt.method, "http://127.0.0.1:"+at+tt.path,
+			strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,8 +48,10 @@ func TestTheLocalServerAnswersNoWebPage(t *testing.T) {
 		}
 		body, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if resp.StatusCode != tt.want || tt.want != http.StatusOK && resp.Header.Get("Access-Control-Allow-Origin") != "" {
-			t.Errorf("%s %s of %s from %q: %s, want %d: %.200s %v", tt.method, tt.path, tt.host, tt.origin, resp.Status, tt.want, body, resp.Header)
+		if resp.StatusCode != tt.want || tt.want != http.StatusOK &&
+			resp.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s %s of %s from %q: %s, want %d: %.200s %v", tt.method, tt.path, tt.host, tt.origin, resp.Status,
+				tt.want, body, resp.Header)
 		}
 	}
 }

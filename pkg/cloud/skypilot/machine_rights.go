@@ -8,11 +8,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// identityClouds are the clouds on which SkyPilot gives every machine an identity with rights on the account, for any pod to use:
-// on AWS an instance profile, on GCP a service account, on Azure a contributor's identity. The lean plugin takes it away.
+// identityClouds are the clouds on which SkyPilot gives every machine an identity with rights on the account, for any
+// pod to use: on AWS an instance profile, on GCP a service account, on Azure a contributor's identity. The lean plugin
+// takes it away.
 var identityClouds = []string{"aws", "azure", "gcp"}
 
-// chooseInstanceProfile is the instance profile, or identity, that a machine is to have. A machine that would have rights is refused.
+// chooseInstanceProfile is the instance profile, or identity, that a machine is to have. A machine that would have
+// rights is refused.
 func (c *Cloud) chooseInstanceProfile(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	at := req.Placement.Cloud
 	if at == "aws" && c.opts.AWSInstanceProfile != "" || !slices.Contains(identityClouds, at) {
@@ -30,7 +32,8 @@ func (c *Cloud) chooseInstanceProfile(ctx context.Context, req cloud.LaunchReque
 		mend = "name an instance profile without rights (skypilot.awsInstanceProfile), or " + mend
 	}
 	return "", &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
-		"machine %s: the SkyPilot API server at %s would give it rights on the whole %s account: %s", req.Name, c.client.endpoint, at, mend)}
+		"machine %s: the SkyPilot API server at %s would give it rights on the whole %s account: %s", req.Name,
+		c.client.endpoint, at, mend)}
 }
 
 // HasLeanPlugin says whether the server leaves SkyPilot's runtime off the machines.

@@ -56,11 +56,13 @@ func TestSkyPilotMakesMachinesOnAzureWithoutAnIdentityUnderThePlugin(t *testing.
 	}
 	askSource(t, &lean, "azure", "lean")
 	for _, kind := range lean.Deployed {
-		if strings.HasPrefix(kind, "Microsoft.Authorization/") || strings.HasPrefix(kind, "Microsoft.ManagedIdentity/") {
+		if strings.HasPrefix(kind, "Microsoft.Authorization/") ||
+			strings.HasPrefix(kind, "Microsoft.ManagedIdentity/") {
 			t.Errorf("%s is made", kind)
 		}
 	}
-	if len(lean.Identities) > 0 || slices.Contains(lean.Written, "identity") || !slices.Contains(lean.Written, "properties") {
+	if len(lean.Identities) > 0 || slices.Contains(lean.Written, "identity") ||
+		!slices.Contains(lean.Written, "properties") {
 		t.Errorf("the machine has an identity: %+v", lean)
 	}
 }
@@ -73,7 +75,8 @@ func TestSkyPilotMakesMachinesOnGCPWithoutAServiceAccountUnderThePlugin(t *testi
 	}
 	var plain, lean asked
 	askSource(t, &plain, "gcp", "plain")
-	if len(plain.Identities) != 1 || !strings.Contains(plain.Identities[0], "auth/cloud-platform") || plain.IAMCalls == 0 {
+	if len(plain.Identities) != 1 || !strings.Contains(plain.Identities[0], "auth/cloud-platform") ||
+		plain.IAMCalls == 0 {
 		t.Errorf("without the plugin there would be no rights to take away: %+v", plain)
 	}
 	askSource(t, &lean, "gcp", "lean")

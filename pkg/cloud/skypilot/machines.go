@@ -25,7 +25,8 @@ func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Ma
 }
 
 // ListVerified is List, and sees that SkyPilot has access to the clouds that are known, and a record of the machines.
-func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud.KnownMachines) ([]cloud.Machine, error) {
+func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud.KnownMachines) ([]cloud.Machine,
+	error) {
 	if owner.Installation == "" {
 		return nil, &cloud.Error{Kind: cloud.Infeasible, Message: "list machines: the installation's id is missing"}
 	}
@@ -74,7 +75,8 @@ func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud
 }
 
 // findClusterRecord returns the cluster of a name, whosever it is, or nil.
-func (c *Cloud) findClusterRecord(ctx context.Context, owner cloud.Owner, name, refresh string) (*clusterRecord, error) {
+func (c *Cloud) findClusterRecord(ctx context.Context, owner cloud.Owner, name, refresh string) (*clusterRecord,
+	error) {
 	found, err := c.readClusterRecords(ctx, owner, []string{name}, refresh)
 	if err != nil {
 		return nil, fmt.Errorf("look for machine %s: %w", name, err)
@@ -149,12 +151,14 @@ func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cl
 	return all, nil
 }
 
-// machineFromLabels is what the labels say of a machine; labels that don't parse read as zero, the machine is listed still.
+// machineFromLabels is what the labels say of a machine; labels that don't parse read as zero, the machine is listed
+// still.
 func machineFromLabels(name string, labels map[string]string) cloud.Machine {
 	index, _ := strconv.Atoi(labels[cloud.LabelIndex])
 	return cloud.Machine{
 		Owner: cloud.Owner{
-			Installation: labels[cloud.LabelInstallation], Cluster: labels[cloud.LabelCluster], ClusterUID: labels[cloud.LabelClusterUID],
+			Installation: labels[cloud.LabelInstallation], Cluster: labels[cloud.LabelCluster],
+			ClusterUID: labels[cloud.LabelClusterUID],
 		},
 		Name: name, Index: index, Incarnation: labels[cloud.LabelIncarnation], State: cloud.StatePending,
 	}
@@ -164,7 +168,8 @@ func machineFromLabels(name string, labels map[string]string) cloud.Machine {
 func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error {
 	owner, name := target.Owner, target.Name
 	if owner.Installation == "" {
-		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf("terminate machine %s: the installation's id is missing", name)}
+		return &cloud.Error{Kind: cloud.Infeasible,
+			Message: fmt.Sprintf("terminate machine %s: the installation's id is missing", name)}
 	}
 	if err := c.ensureServerReady(ctx); err != nil {
 		return err
@@ -206,14 +211,16 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 	}
 }
 
-// findTargetRecord is the SkyPilot cluster that is the target; nil where there is none, and a Conflict where its machine is another one.
+// findTargetRecord is the SkyPilot cluster that is the target; nil where there is none, and a Conflict where its
+// machine is another one.
 func (c *Cloud) findTargetRecord(ctx context.Context, target cloud.Target) (*clusterRecord, error) {
 	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, refreshNone)
 	if err != nil || found == nil {
 		return nil, err
 	}
 	if !isOwnedBy(found.Labels, target.Owner) {
-		c.log.Info("a SkyPilot cluster has the name of a machine to end, and is another's: it is left alone", "machine", target.Name)
+		c.log.Info("a SkyPilot cluster has the name of a machine to end, and is another's: it is left alone", "machine",
+			target.Name)
 		return nil, nil
 	}
 	all, err := c.readMachines(ctx, []clusterRecord{*found})
@@ -262,7 +269,9 @@ func (c *Cloud) cancelTargetLaunches(ctx context.Context, target cloud.Target) e
 
 // takeClusterDown takes a cluster down; one that is not there is a success.
 func (c *Cloud) takeClusterDown(ctx context.Context, owner cloud.Owner, name string) error {
-	id, err := c.client.submitRequest(ctx, "/down", downBody{requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()}, ClusterName: name})
+	id, err := c.client.submitRequest(ctx, "/down",
+		downBody{requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()},
+			ClusterName: name})
 	if err != nil {
 		return fmt.Errorf("terminate machine %s: %w", name, err)
 	}
@@ -285,7 +294,8 @@ func (c *Cloud) takeClusterDown(ctx context.Context, owner cloud.Owner, name str
 	return fmt.Errorf("terminate machine %s: %w", name, err)
 }
 
-// RemoveClusterResources deletes the security group of a cluster on AWS; on other clouds nothing is made for a cluster as a whole.
+// RemoveClusterResources deletes the security group of a cluster on AWS; on other clouds nothing is made for a cluster
+// as a whole.
 func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) error {
 	if owner.ClusterUID == "" {
 		return nil
@@ -296,11 +306,13 @@ func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) e
 	}
 	err = c.deleteSecurityGroup(ctx, securityGroupName(owner))
 	if err != nil && c.server == nil { // the account is the server's, and need not be open to us
-		c.log.Warn("the security group of a cluster is left in the account of the SkyPilot API server", "group", securityGroupName(owner), "error", err)
+		c.log.Warn("the security group of a cluster is left in the account of the SkyPilot API server", "group",
+			securityGroupName(owner), "error", err)
 		return nil
 	}
 	if err != nil {
-		return toAWSError(fmt.Sprintf("delete the security group %s of cluster %s", securityGroupName(owner), owner.Cluster), err)
+		return toAWSError(fmt.Sprintf("delete the security group %s of cluster %s", securityGroupName(owner),
+			owner.Cluster), err)
 	}
 	return nil
 }
@@ -337,7 +349,8 @@ func (c *Cloud) openClusterPorts(ctx context.Context, req cloud.LaunchRequest) e
 		Rules  []openRule `json:"rules"`
 	}{"aws_open", req.Placement.Region, securityGroupName(req.Owner), rules}
 	if err := c.bridge.callCloud(ctx, 0, question, nil); err != nil {
-		return fmt.Errorf("open ports of cluster %s in security group %s: %w", req.Owner.Cluster, securityGroupName(req.Owner), err)
+		return fmt.Errorf("open ports of cluster %s in security group %s: %w", req.Owner.Cluster,
+			securityGroupName(req.Owner), err)
 	}
 	return nil
 }

@@ -18,8 +18,9 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 	return err
 }
 
-// RankPlacements ranks the places for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All machines of a
-// placement are of one instance type, in one region, and in one zone where prices or the network differ between zones.
+// RankPlacements ranks the places for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All
+// machines of a placement are of one instance type, in one region, and in one zone where prices or the network differ
+// between zones.
 func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
 	if err := c.checkCloudName(spec); err != nil {
 		return nil, err
@@ -51,15 +52,17 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api
 	return filterPlacementsByAccess(spec, told.toPlacements(max(1, spec.NumNodes)))
 }
 
-// checkCloudName checks a cloud's name as far as that goes where SkyPilot is not installed, so that nobody is told to install
-// it for the sake of a typo.
+// checkCloudName checks a cloud's name as far as that goes where SkyPilot is not installed, so that nobody is told to
+// install it for the sake of a typo.
 func (c *Cloud) checkCloudName(spec api.ClusterSpec) error {
 	if c.opts.Endpoint == "" && c.opts.checkInstalled() != nil {
 		switch {
 		case spec.Cloud == "":
-			return newFieldError("cloud", "", "docker, which is this machine; for any other cloud install SkyPilot first: make skypilot")
+			return newFieldError("cloud", "",
+				"docker, which is this machine; for any other cloud install SkyPilot first: make skypilot")
 		case !isKnownCloud(spec.Cloud):
-			return newFieldError("cloud", spec.Cloud, "docker, or one of those that SkyPilot knows: "+strings.Join(CloudNames, " "))
+			return newFieldError("cloud", spec.Cloud, "docker, or one of those that SkyPilot knows: "+
+				strings.Join(CloudNames, " "))
 		}
 	}
 	return nil
@@ -158,7 +161,8 @@ func (c *Cloud) candidateClouds(ctx context.Context, spec api.ClusterSpec) ([]st
 	case slices.Contains(enabled, spec.Cloud):
 		return []string{spec.Cloud}, nil
 	case spec.Cloud == "":
-		return nil, &cloud.Error{Kind: cloud.Access, Message: "no cloud is enabled: put the credentials of one in place (docs/clouds.md)"}
+		return nil, &cloud.Error{Kind: cloud.Access,
+			Message: "no cloud is enabled: put the credentials of one in place (docs/clouds.md)"}
 	case unknown:
 		return nil, newFieldError("cloud", spec.Cloud, "one of the clouds that are enabled: "+joinOrNone(enabled))
 	}
@@ -206,8 +210,8 @@ func (c *Cloud) ListEnabledClouds(ctx context.Context) ([]string, error) {
 	return enabled, nil
 }
 
-// CheckCloudAccess has the server look anew whether it has access to a cloud, or to all of them where none is named. The result has
-// an entry for each cloud that it looked at: empty where the cloud is enabled, else why it is not.
+// CheckCloudAccess has the server look anew whether it has access to a cloud, or to all of them where none is named.
+// The result has an entry for each cloud that it looked at: empty where the cloud is enabled, else why it is not.
 func (c *Cloud) CheckCloudAccess(ctx context.Context, name string) (map[string]string, error) {
 	if err := c.ensureServerReady(ctx); err != nil {
 		return nil, err

@@ -39,16 +39,28 @@ func TestTheOptimizerChoosesByPriceAmongCloudsTypesAndZones(t *testing.T) {
 		spec  api.ClusterSpec
 		first api.Placement // zone, region and type count where they are given
 	}{
-		{"of two clouds the one that is cheaper for two cores", api.ClusterSpec{CPUs: "2+"}, api.Placement{Cloud: "paperspace", InstanceType: "C4", PricePerMachine: 0.06}},
-		{"and the other for four", api.ClusterSpec{CPUs: "4+"}, api.Placement{Cloud: "aws", InstanceType: "c6i.xlarge", Region: "us-east-1", PricePerMachine: 0.17}},
-		{"of two types the cheaper one", api.ClusterSpec{Cloud: "aws", CPUs: "2", Memory: "8"}, api.Placement{Cloud: "aws", InstanceType: "m6i.large", PricePerMachine: 0.096}},
-		{"a dearer type where memory asks for it", api.ClusterSpec{CPUs: "2", Memory: "16"}, api.Placement{Cloud: "aws", InstanceType: "r6i.large", PricePerMachine: 0.126}},
-		{"the spot zone that is cheapest", api.ClusterSpec{CPUs: "2+", Memory: "4+", UseSpot: true}, api.Placement{Cloud: "aws", InstanceType: "c6i.large", Region: "us-east-1", Zone: "us-east-1a", PricePerMachine: 0.0306}},
-		{"the zone that was asked for", api.ClusterSpec{Cloud: "aws", CPUs: "2+", Region: "us-east-1", Zone: "us-east-1b", UseSpot: true}, api.Placement{Cloud: "aws", Zone: "us-east-1b", PricePerMachine: 0.0323}},
-		{"the region that was asked for", api.ClusterSpec{Cloud: "aws", Region: "eu-central-1", CPUs: "2+"}, api.Placement{Cloud: "aws", Region: "eu-central-1", PricePerMachine: 0.102}},
-		{"the one cloud that has the GPU", api.ClusterSpec{Accelerators: "A100-80GB:1"}, api.Placement{Cloud: "paperspace", InstanceType: "A100-80G", PricePerMachine: 3.18}},
-		{"eight of a GPU in one machine", api.ClusterSpec{Accelerators: "A100:8"}, api.Placement{Cloud: "aws", InstanceType: "p4d.24xlarge", Region: "us-east-1", PricePerMachine: 32.7726}},
-		{"a GPU for the spot price", api.ClusterSpec{Accelerators: "A10G:1", UseSpot: true, MaxHourlyCost: 0.46}, api.Placement{Cloud: "aws", InstanceType: "g5.xlarge", Zone: "us-east-1a", PricePerMachine: 0.4527}},
+		{"of two clouds the one that is cheaper for two cores", api.ClusterSpec{CPUs: "2+"},
+			api.Placement{Cloud: "paperspace", InstanceType: "C4", PricePerMachine: 0.06}},
+		{"and the other for four", api.ClusterSpec{CPUs: "4+"},
+			api.Placement{Cloud: "aws", InstanceType: "c6i.xlarge", Region: "us-east-1", PricePerMachine: 0.17}},
+		{"of two types the cheaper one", api.ClusterSpec{Cloud: "aws", CPUs: "2", Memory: "8"},
+			api.Placement{Cloud: "aws", InstanceType: "m6i.large", PricePerMachine: 0.096}},
+		{"a dearer type where memory asks for it", api.ClusterSpec{CPUs: "2", Memory: "16"},
+			api.Placement{Cloud: "aws", InstanceType: "r6i.large", PricePerMachine: 0.126}},
+		{"the spot zone that is cheapest", api.ClusterSpec{CPUs: "2+", Memory: "4+", UseSpot: true},
+			api.Placement{Cloud: "aws", InstanceType: "c6i.large", Region: "us-east-1", Zone: "us-east-1a",
+				PricePerMachine: 0.0306}},
+		{"the zone that was asked for", api.ClusterSpec{Cloud: "aws", CPUs: "2+", Region: "us-east-1",
+			Zone: "us-east-1b", UseSpot: true},
+			api.Placement{Cloud: "aws", Zone: "us-east-1b", PricePerMachine: 0.0323}},
+		{"the region that was asked for", api.ClusterSpec{Cloud: "aws", Region: "eu-central-1", CPUs: "2+"},
+			api.Placement{Cloud: "aws", Region: "eu-central-1", PricePerMachine: 0.102}},
+		{"the one cloud that has the GPU", api.ClusterSpec{Accelerators: "A100-80GB:1"},
+			api.Placement{Cloud: "paperspace", InstanceType: "A100-80G", PricePerMachine: 3.18}},
+		{"eight of a GPU in one machine", api.ClusterSpec{Accelerators: "A100:8"},
+			api.Placement{Cloud: "aws", InstanceType: "p4d.24xlarge", Region: "us-east-1", PricePerMachine: 32.7726}},
+		{"a GPU for the spot price", api.ClusterSpec{Accelerators: "A10G:1", UseSpot: true, MaxHourlyCost: 0.46},
+			api.Placement{Cloud: "aws", InstanceType: "g5.xlarge", Zone: "us-east-1a", PricePerMachine: 0.4527}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			plan, err := c.RankPlacements(within(t, 4*time.Minute), test.spec)
@@ -79,16 +91,22 @@ func TestAWishThatNobodyMeetsIsRefusedByField(t *testing.T) {
 		want  string
 	}{
 		{"a cloud that does not exist", api.ClusterSpec{Cloud: "nimbus"}, "cloud", "aws, paperspace"},
-		{"a cloud without credentials", api.ClusterSpec{Cloud: "gcp"}, "cloud", "gcp is not: its libraries are not installed: run make skypilot CLOUDS=gcp"},
+		{"a cloud without credentials", api.ClusterSpec{Cloud: "gcp"}, "cloud",
+			"gcp is not: its libraries are not installed: run make skypilot CLOUDS=gcp"},
 		{"a region of another cloud", api.ClusterSpec{Cloud: "aws", Region: "us-central1"}, "region", "eu-central-1"},
-		{"a zone that is not there", api.ClusterSpec{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1q"}, "zone", "us-east-1a"},
+		{"a zone that is not there", api.ClusterSpec{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1q"}, "zone",
+			"us-east-1a"},
 		{"an accelerator that nobody offers", api.ClusterSpec{Accelerators: "H1000:1"}, "accelerators", "H100"},
-		{"a cap under the cheapest offer", api.ClusterSpec{Cloud: "aws", CPUs: "2+", MaxHourlyCost: 0.001}, "max_hourly_cost", "0.0850"},
-		{"spot machines where there are none", api.ClusterSpec{Cloud: "paperspace", UseSpot: true}, "use_spot", "leave it out"},
+		{"a cap under the cheapest offer", api.ClusterSpec{Cloud: "aws", CPUs: "2+", MaxHourlyCost: 0.001},
+			"max_hourly_cost", "0.0850"},
+		{"spot machines where there are none", api.ClusterSpec{Cloud: "paperspace", UseSpot: true}, "use_spot",
+			"leave it out"},
 		{"more memory than there is", api.ClusterSpec{Memory: "60000+"}, "memory", "1152 GiB (p4d.24xlarge in aws)"},
-		{"more cores than there are", api.ClusterSpec{Cloud: "paperspace", CPUs: "99+"}, "cpus", "12 CPUs (A100-80G in paperspace)"},
+		{"more cores than there are", api.ClusterSpec{Cloud: "paperspace", CPUs: "99+"}, "cpus",
+			"12 CPUs (A100-80G in paperspace)"},
 		{"more accelerators than a machine has", api.ClusterSpec{Accelerators: "A100:3"}, "accelerators", "8 of A100"},
-		{"spot machines of a type that has none", api.ClusterSpec{Accelerators: "A100:8", UseSpot: true}, "use_spot", "32.7726"},
+		{"spot machines of a type that has none", api.ClusterSpec{Accelerators: "A100:8", UseSpot: true}, "use_spot",
+			"32.7726"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := c.ValidateSpec(within(t, 4*time.Minute), test.spec)

@@ -27,7 +27,8 @@ func (w *world) onHost(t *testing.T, cluster string, args ...string) (string, bo
 	for _, i := range w.living(t, cluster) {
 		for _, m := range all {
 			if m.Running && m.Name == i.ID {
-				out, err := exec.CommandContext(t.Context(), "docker", append([]string{"exec", m.Container}, args...)...).CombinedOutput()
+				out, err := exec.CommandContext(t.Context(), "docker",
+					append([]string{"exec", m.Container}, args...)...).CombinedOutput()
 				return strings.TrimSpace(string(out)), err == nil
 			}
 		}
@@ -47,7 +48,8 @@ func TestTheFirstBootOfAMachineThatBillsSetsATimerToPowerItOff(t *testing.T) {
 		said, ok := w.onHost(t, "deadman", "systemctl", "is-active", timer)
 		return ok && said == "active"
 	})
-	if said, ok := w.onHost(t, "deadman", "systemctl", "show", "-p", "TimersMonotonic", "--value", timer); !ok || !strings.Contains(said, "OnActiveUSec=3h") {
+	if said, ok := w.onHost(t, "deadman", "systemctl", "show", "-p", "TimersMonotonic", "--value", timer); !ok ||
+		!strings.Contains(said, "OnActiveUSec=3h") {
 		t.Errorf("the timer: %q", said)
 	}
 	m := await(t, c, req, ref)
@@ -67,7 +69,8 @@ func TestAMachineThatIsFreeHasNoTimer(t *testing.T) {
 	k := newKey(t)
 	req := launchOf("free", 0, onAWS("us-east-1"), k)
 	m := await(t, c, req, submit(t, c, req))
-	if got := logIn(t, m, k, "systemctl list-timers --all "+skypilot.BootPowerOffUnit+".timer"); !strings.Contains(got, "0 timers listed") {
+	if got := logIn(t, m, k, "systemctl list-timers --all "+skypilot.BootPowerOffUnit+".timer"); !strings.Contains(got,
+		"0 timers listed") {
 		t.Errorf("nobody stops this timer: %q", got)
 	}
 }

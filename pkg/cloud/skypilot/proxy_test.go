@@ -14,7 +14,8 @@ func TestSkyPilotReachesLoopbackWithoutAProxy(t *testing.T) {
 		"with exceptions": {[]string{"http_proxy=http://p:1", "no_proxy=.corp, localhost", "NO_PROXY=.corp,10.0.0.0/8"},
 			[]string{"http_proxy=http://p:1", "NO_PROXY=.corp,localhost,10.0.0.0/8" + here[len("localhost"):],
 				"no_proxy=.corp,localhost,10.0.0.0/8" + here[len("localhost"):]}},
-		"with none proxied": {[]string{"all_proxy=http://p:1", "no_proxy=*"}, []string{"all_proxy=http://p:1", "NO_PROXY=*", "no_proxy=*"}},
+		"with none proxied": {[]string{"all_proxy=http://p:1", "no_proxy=*"},
+			[]string{"all_proxy=http://p:1", "NO_PROXY=*", "no_proxy=*"}},
 	} {
 		if got := bypassLocalProxy(tt.env); !slices.Equal(got, tt.want) {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, tt.want)

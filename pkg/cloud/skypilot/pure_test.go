@@ -25,7 +25,8 @@ func requestOf(p api.Placement, spec api.ClusterSpec) cloud.LaunchRequest {
 	return cloud.LaunchRequest{
 		Owner: cloud.Owner{Installation: "5c3c8f4e", Cluster: "demo", ClusterUID: "0b7c1d2e"},
 		Name:  "sky-demo-1", Index: 1, Incarnation: "bcdfg", Placement: p, Spec: spec,
-		Labels: map[string]string{"team": "ml", "example.com/owner": "Ann.B", "skyctl-index": "9", "ray-cluster-name": "sky-other-0"},
+		Labels: map[string]string{"team": "ml", "example.com/owner": "Ann.B", "skyctl-index": "9",
+			"ray-cluster-name": "sky-other-0"},
 	}
 }
 
@@ -35,10 +36,12 @@ func TestATaskIsPinnedToItsPlacementAndCarriesTheLabels(t *testing.T) {
 		p      api.Placement
 		spec   api.ClusterSpec
 	}{
-		{"aws", api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"}, api.ClusterSpec{CPUs: "2+", Ports: []string{"8080"}, DiskSize: 200}},
+		{"aws", api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"},
+			api.ClusterSpec{CPUs: "2+", Ports: []string{"8080"}, DiskSize: 200}},
 		{"spot", api.Placement{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1a", InstanceType: "p4d.24xlarge"},
 			api.ClusterSpec{Accelerators: "A100:8", UseSpot: true, MaxHourlyCost: 12.5, ImageID: "ami-1"}},
-		{"gcp", api.Placement{Cloud: "gcp", Region: "us-central1", Zone: "us-central1-a", InstanceType: "n2-standard-4"}, api.ClusterSpec{Ports: []string{"30000-30100"}}},
+		{"gcp", api.Placement{Cloud: "gcp", Region: "us-central1", Zone: "us-central1-a",
+			InstanceType: "n2-standard-4"}, api.ClusterSpec{Ports: []string{"30000-30100"}}},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
 			got, err := renderTask(requestOf(test.p, test.spec), 0)
@@ -46,7 +49,8 @@ func TestATaskIsPinnedToItsPlacementAndCarriesTheLabels(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden(t, filepath.Join("testdata", "task-"+test.golden+".yaml"), got)
-			if labels := parseTaskLabels(got); labels[cloud.LabelIncarnation] != "bcdfg" || labels[cloud.LabelIndex] != "1" || labels["team"] != "ml" || labels["ray-cluster-name"] != "" {
+			if labels := parseTaskLabels(got); labels[cloud.LabelIncarnation] != "bcdfg" ||
+				labels[cloud.LabelIndex] != "1" || labels["team"] != "ml" || labels["ray-cluster-name"] != "" {
 				t.Errorf("labels read back: %v", labels)
 			}
 		})
@@ -168,15 +172,22 @@ func TestDocumentedFailuresAreToldByKind(t *testing.T) {
 		typ, message, log string
 		kind              cloud.ErrorKind
 	}{
-		{"ResourcesUnavailableError", none, "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS: The zone does not have enough resources available to fulfill the request.", cloud.Capacity},
+		{"ResourcesUnavailableError", none, "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS: The zone does not have " +
+			"enough resources available to fulfill the request.", cloud.Capacity},
 		{"ResourcesUnavailableError", none, "Quota 'CPUS' exceeded.  Limit: 24.0 in region us-central1.", cloud.Quota},
-		{"ResourcesUnavailableError", none, "Code: SERVICE_DISABLED Compute Engine API has not been used in project", cloud.Access},
-		{"ResourcesUnavailableError", none, "(SkuNotAvailable) The requested VM size is currently not available in location", cloud.Capacity},
-		{"ResourcesUnavailableError", none, "(QuotaExceeded) Operation could not be completed as it results in exceeding approved Total Regional Cores quota", cloud.Quota},
-		{"ResourcesUnavailableError", none, "(AuthorizationFailed) The client does not have authorization to perform action", cloud.Access},
-		{"ResourcesUnavailableError", none, "An error occurred (RequestLimitExceeded) when calling the RunInstances operation", cloud.Transient},
+		{"ResourcesUnavailableError", none, "Code: SERVICE_DISABLED Compute Engine API has not been used in project",
+			cloud.Access},
+		{"ResourcesUnavailableError", none, "(SkuNotAvailable) The requested VM size is currently not available in " +
+			"location", cloud.Capacity},
+		{"ResourcesUnavailableError", none, "(QuotaExceeded) Operation could not be completed as it results in " +
+			"exceeding approved Total Regional Cores quota", cloud.Quota},
+		{"ResourcesUnavailableError", none, "(AuthorizationFailed) The client does not have authorization to " +
+			"perform action", cloud.Access},
+		{"ResourcesUnavailableError", none, "An error occurred (RequestLimitExceeded) when calling the RunInstances " +
+			"operation", cloud.Transient},
 		{"ResourcesUnavailableError", none, "something that nobody has heard of", cloud.Capacity},
-		{"ResourcesUnavailableError", "Catalog does not contain any instances satisfying the request: 1x AWS(cpus=3).", "", cloud.Infeasible},
+		{"ResourcesUnavailableError", "Catalog does not contain any instances satisfying the request: 1x AWS(cpus=3).",
+			"", cloud.Infeasible},
 		{"ResourcesUnavailableError", "Task requires gcp which is not enabled.", "", cloud.Access},
 		{"NoCloudAccessError", "Cloud access is not set up.", "", cloud.Access},
 		{"ResourcesMismatchError", "Requested resources do not match the existing cluster.", "", cloud.Infeasible},
@@ -185,7 +196,8 @@ func TestDocumentedFailuresAreToldByKind(t *testing.T) {
 		{"RuntimeError", "rsync is required", "", cloud.Infeasible},
 		{"OSError", "no space left on device", "", cloud.Transient},
 	} {
-		kind, why := classifyFailure(&failedRequest{Type: test.typ, Message: test.message}, []string{test.log, "⨯ Failed to provision resources."})
+		kind, why := classifyFailure(&failedRequest{Type: test.typ, Message: test.message},
+			[]string{test.log, "⨯ Failed to provision resources."})
 		if kind != test.kind || why == "" {
 			t.Errorf("%s %q %q: %s (%s), want %s", test.typ, test.message, test.log, kind, why, test.kind)
 		}
@@ -204,7 +216,8 @@ func TestServersOfOtherVersionsAreToldWhatToDo(t *testing.T) {
 		{"a development version", `{"status":"healthy","api_version":"62","version":"1.0.0-dev0"}`, "", ""},
 		{"too old", `{"status":"healthy","api_version":"30","version":"0.11.2"}`, cloud.Infeasible, "too old"},
 		{"too new", `{"status":"healthy","api_version":"99","version":"0.16.0"}`, cloud.Infeasible, "too new"},
-		{"one that wants a token", `{"status":"needs_auth","api_version":"62","version":"0.14.1"}`, cloud.Access, EnvToken},
+		{"one that wants a token", `{"status":"needs_auth","api_version":"62","version":"0.14.1"}`, cloud.Access,
+			EnvToken},
 		{"something else", `{"status":"ok"}`, cloud.Infeasible, "does not introduce itself"},
 		{"a web page", `<html>`, cloud.Infeasible, EnvEndpoint},
 	} {
@@ -237,7 +250,8 @@ func TestAServerThatRefusesOurVersionOrUsSaysSo(t *testing.T) {
 		kind  cloud.ErrorKind
 		words string
 	}{
-		{400, `{"error":"version_mismatch","message":"Your SkyPilot client version is too old: 0.14.1"}`, cloud.Infeasible, "too new: it is 0.16.2"},
+		{400, `{"error":"version_mismatch","message":"Your SkyPilot client version is too old: 0.14.1"}`,
+			cloud.Infeasible, "too new: it is 0.16.2"},
 		{401, `{"detail":"Authentication required"}`, cloud.Access, EnvToken},
 		{403, `{"detail":"no"}`, cloud.Access, EnvToken},
 	} {
@@ -251,7 +265,8 @@ func TestAServerThatRefusesOurVersionOrUsSaysSo(t *testing.T) {
 		}))
 		defer s.Close()
 		_, err := newServerClient(s.URL, "sky_secret").submitRequest(t.Context(), "/launch", requestSettings{})
-		if err == nil || cloud.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.words) || strings.Contains(err.Error(), "sky_secret") {
+		if err == nil || cloud.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.words) ||
+			strings.Contains(err.Error(), "sky_secret") {
 			t.Errorf("%d: %v", test.code, err)
 		}
 	}
@@ -265,7 +280,8 @@ func TestWhereNoServerListensACreateHearsAtOnceWhatToDo(t *testing.T) {
 		}
 		begin := time.Now()
 		_, err = c.RankPlacements(t.Context(), api.ClusterSpec{Cloud: "aws"})
-		if cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), endpoint) || !strings.Contains(err.Error(), EnvEndpoint) {
+		if cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), endpoint) ||
+			!strings.Contains(err.Error(), EnvEndpoint) {
 			t.Errorf("%s: %v", cloud.KindOf(err), err)
 		}
 		if spent := time.Since(begin); spent > 10*time.Second {
@@ -279,7 +295,8 @@ func TestALocalServerThatCannotStartIsNotWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = c.RankPlacements(t.Context(), api.ClusterSpec{Cloud: "aws"}); cloud.KindOf(err) != cloud.Unreachable || !strings.Contains(err.Error(), "server.log") {
+	if _, err = c.RankPlacements(t.Context(), api.ClusterSpec{Cloud: "aws"}); cloud.KindOf(err) != cloud.Unreachable ||
+		!strings.Contains(err.Error(), "server.log") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
 }
@@ -289,7 +306,8 @@ func TestAServerThatIsReachedAndGivesNoAnswerIsAskedAgainLater(t *testing.T) {
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	if _, err := newServerClient(s.URL, "").callServer(ctx, "/api/health", nil, nil); cloud.KindOf(err) != cloud.Transient {
+	if _, err := newServerClient(s.URL, "").callServer(ctx, "/api/health", nil,
+		nil); cloud.KindOf(err) != cloud.Transient {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
 }
@@ -306,7 +324,8 @@ func TestAnAnswerThatIsCutOffIsAskedForAgain(t *testing.T) {
 	}))
 	defer s.Close()
 	var names []string
-	if err := newServerClient(s.URL, "").awaitResult(t.Context(), "id", &names); err != nil || !slices.Equal(names, []string{"aws"}) {
+	if err := newServerClient(s.URL, "").awaitResult(t.Context(), "id", &names); err != nil ||
+		!slices.Equal(names, []string{"aws"}) {
 		t.Errorf("%v, %v", names, err)
 	}
 }

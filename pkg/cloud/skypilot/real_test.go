@@ -15,7 +15,8 @@ import (
 )
 
 // secrets is where SkyPilot would put the clouds' credentials and its own state on a machine.
-const secrets = "/root/.aws /home/*/.aws /home/*/.config/gcloud /home/*/.azure /home/*/.oci /home/*/.nebius /root/.sky /home/*/.sky"
+const secrets = "/root/.aws /home/*/.aws /home/*/.config/gcloud /home/*/.azure /home/*/.oci /home/*/.nebius " +
+	"/root/.sky /home/*/.sky"
 
 func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T) {
 	w := start(t)
@@ -33,7 +34,8 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 		ref := submit(t, c, requests[i])
 		all.Go(func() {
 			var err error
-			if machines[i], err = c.AwaitLaunch(within(t, 4*time.Minute), requests[i], ref, said(t, requests[i])); err != nil {
+			if machines[i], err = c.AwaitLaunch(within(t, 4*time.Minute), requests[i], ref,
+				said(t, requests[i])); err != nil {
 				t.Error(err)
 			}
 		})
@@ -121,7 +123,8 @@ func (w *world) holdLifetimes(t *testing.T, c *skypilot.Cloud, o cloud.Owner) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l.From.Sub(launched).Abs() >= time.Second || l.Until.Sub(ended).Abs() >= time.Second || !l.Ended || l.Incarnation != "bcdfg" {
+		if l.From.Sub(launched).Abs() >= time.Second || l.Until.Sub(ended).Abs() >= time.Second || !l.Ended ||
+			l.Incarnation != "bcdfg" {
 			t.Errorf("%+v, and AWS has it from %v until %v", l, launched, ended)
 		}
 	}

@@ -27,7 +27,8 @@ func TestWhatACloudRefusesIsToldByKindInItsOwnWords(t *testing.T) {
 	}{
 		{"capacity", skytest.NoCapacityFault("us-west-2", ""), cloud.Capacity, "do not have sufficient capacity"},
 		{"quota", skytest.NoQuotaFault("us-west-2"), cloud.Quota, "more vCPU capacity than your current vCPU limit"},
-		{"access", skytest.Fault{Cloud: "aws", Operation: "RunInstances", Region: "us-west-2", Code: "UnauthorizedOperation",
+		{"access", skytest.Fault{Cloud: "aws", Operation: "RunInstances", Region: "us-west-2",
+			Code:    "UnauthorizedOperation",
 			Message: "You are not authorized to perform this operation."}, cloud.Access, "not authorized to perform"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -49,10 +50,12 @@ func TestWhatACloudRefusesIsToldByKindInItsOwnWords(t *testing.T) {
 	}
 }
 
-// compare holds a recording of a failed launch against what the server says of this one; with -update it is the recording.
+// compare holds a recording of a failed launch against what the server says of this one; with -update it is the
+// recording.
 func compare(t *testing.T, c *skypilot.Cloud, id, name string) {
 	t.Helper()
-	for suffix, path := range map[string]string{".json": "/api/get?request_id=", ".log": "/api/stream?format=plain&follow=false&request_id="} {
+	for suffix, path := range map[string]string{".json": "/api/get?request_id=",
+		".log": "/api/stream?format=plain&follow=false&request_id="} {
 		response, err := http.Get(c.Endpoint() + path + id)
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +95,8 @@ func shape(data []byte) string {
 	var lines []string
 	for line := range strings.Lines(text) {
 		// Whether a launch had to wait depends on what else the server did.
-		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, "to be scheduled") && !strings.Contains(line, "\x1b[?25") {
+		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, "to be scheduled") &&
+			!strings.Contains(line, "\x1b[?25") {
 			lines = append(lines, line)
 		}
 	}

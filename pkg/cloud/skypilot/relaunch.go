@@ -11,9 +11,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// A launch that failed for what may pass is asked for again after relaunchDelay, then after twice that, up to maxRelaunchDelay; for
-// relaunchTimeout in all, since the other machines of the cluster bill meanwhile. What is no failure of the cloud's is asked for again
-// at once, maxQuickRelaunches times.
+// A launch that failed for what may pass is asked for again after relaunchDelay, then after twice that, up to
+// maxRelaunchDelay; for relaunchTimeout in all, since the other machines of the cluster bill meanwhile. What is no
+// failure of the cloud's is asked for again at once, maxQuickRelaunches times.
 const (
 	relaunchDelay      = 5 * time.Second
 	maxRelaunchDelay   = time.Minute
@@ -30,13 +30,14 @@ type passingFailure struct {
 
 func (e *passingFailure) Error() string { return e.why }
 
-// errRaced says that a launch failed because another one of the cluster made the same security group, or the same rule of
-// it, at the same moment; SkyPilot takes that for a failure of the place.
+// errRaced says that a launch failed because another one of the cluster made the same security group, or the same rule
+// of it, at the same moment; SkyPilot takes that for a failure of the place.
 var errRaced = errors.New("the security group was being made by another launch")
 
 var racedWords = regexp.MustCompile(`\((InvalidPermission|InvalidGroup)\.Duplicate\)`)
 
-// expiredWords are those of credentials that whoever gave them may renew at any moment, as SSO and roles do by themselves.
+// expiredWords are those of credentials that whoever gave them may renew at any moment, as SSO and roles do by
+// themselves.
 var expiredWords = regexp.MustCompile(`\b(ExpiredToken(Exception)?|RequestExpired)\b`)
 
 // classifyLaunchFailure is the error of a launch that the server worked on, from what it said of it.
@@ -116,6 +117,7 @@ func (r *relauncher) formatFailureCount() string {
 }
 
 func (r *relauncher) newGaveUpError() error {
-	return &cloud.Error{Kind: r.last.kind, Message: fmt.Sprintf("launch machine %s: it failed %s, and is not tried again here: %s",
+	return &cloud.Error{Kind: r.last.kind, Message: fmt.Sprintf(
+		"launch machine %s: it failed %s, and is not tried again here: %s",
 		r.machine, r.formatFailureCount(), r.last.why)}
 }

@@ -17,9 +17,11 @@ import (
 )
 
 func TestALaunchThatFailsForWhatPassesIsWorthAnother(t *testing.T) {
-	failed := &failedRequest{Type: "ResourcesUnavailableError", Message: "Failed to provision all possible launchable resources."}
+	failed := &failedRequest{Type: "ResourcesUnavailableError",
+		Message: "Failed to provision all possible launchable resources."}
 	said := func(code string) []string {
-		return []string{"create_instances: Attempt failed with An error occurred (" + code + ") when calling the RunInstances operation: no"}
+		return []string{"create_instances: Attempt failed with An error occurred (" + code +
+			") when calling the RunInstances operation: no"}
 	}
 	for code, want := range map[string]cloud.ErrorKind{
 		"RequestLimitExceeded": cloud.Capacity, "ServiceUnavailable": cloud.Capacity,
@@ -32,11 +34,13 @@ func TestALaunchThatFailsForWhatPassesIsWorthAnother(t *testing.T) {
 		}
 	}
 	for code, want := range map[string]cloud.ErrorKind{
-		"InsufficientInstanceCapacity": cloud.Capacity, "VcpuLimitExceeded": cloud.Quota, "UnauthorizedOperation": cloud.Access,
+		"InsufficientInstanceCapacity": cloud.Capacity, "VcpuLimitExceeded": cloud.Quota,
+		"UnauthorizedOperation": cloud.Access,
 		"InvalidAMIID.NotFound": cloud.Infeasible,
 	} {
 		p := new(passingFailure)
-		if err := classifyLaunchFailure("sky-a-0", failed, said(code)); errors.As(err, &p) || cloud.KindOf(err) != want {
+		if err := classifyLaunchFailure("sky-a-0", failed, said(code)); errors.As(err, &p) ||
+			cloud.KindOf(err) != want {
 			t.Errorf("%s: %#v", code, err)
 		}
 	}
@@ -93,7 +97,8 @@ func (s *throttledServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n := s.logs
 		s.mu.Unlock()
 		// One line is there already, from an earlier launch.
-		_, _ = w.Write([]byte(strings.Repeat("D 11-28 12:20:01 instance.py:142] create_instances: RequestLimitExceeded, retrying.\n", min(n, 3))))
+		_, _ = w.Write([]byte(strings.Repeat("D 11-28 12:20:01 instance.py:142] create_instances: "+
+			"RequestLimitExceeded, retrying.\n", min(n, 3))))
 	case "/api/get":
 		select {
 		case <-s.heard:
@@ -187,7 +192,8 @@ func TestAFailedLaunchIsANewRequestAndNotReadAgain(t *testing.T) {
 	}
 	unwanted := errors.New("it is not wanted any more")
 	req.Wanted = func(context.Context) error { return unwanted }
-	if _, err := c.AwaitLaunch(t.Context(), req, "launch-first", func(string) {}); !errors.Is(err, unwanted) || s.launched != 1 {
+	if _, err := c.AwaitLaunch(t.Context(), req, "launch-first", func(string) {}); !errors.Is(err, unwanted) ||
+		s.launched != 1 {
 		t.Errorf("one that nobody wants: %d new launches, %v", s.launched, err)
 	}
 }

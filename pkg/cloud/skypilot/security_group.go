@@ -7,8 +7,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// A security group that something holds still is tried again after groupRetryInterval, then after twice that, up to maxGroupRetryInterval; for
-// groupDeleteTimeout in all, where the caller sets no nearer deadline. Machines that are just being terminated hold it for half a minute.
+// A security group that something holds still is tried again after groupRetryInterval, then after twice that, up to
+// maxGroupRetryInterval; for groupDeleteTimeout in all, where the caller sets no nearer deadline. Machines that are
+// just being terminated hold it for half a minute.
 const (
 	groupRetryInterval    = time.Second
 	maxGroupRetryInterval = 10 * time.Second
@@ -21,7 +22,8 @@ type heldSecurityGroup struct {
 	Why    string `json:"why"`
 }
 
-// deleteSecurityGroup deletes a security group on AWS wherever it is. It is Transient where something still holds it in the end.
+// deleteSecurityGroup deletes a security group on AWS wherever it is. It is Transient where something still holds it in
+// the end.
 func (c *Cloud) deleteSecurityGroup(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, groupDeleteTimeout)
 	defer cancel()

@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	// callTimeout bounds an exchange that the server answers at once; resultPollTimeout one look at a request that may go on for
-	// long: whoever waits looks again.
+	// callTimeout bounds an exchange that the server answers at once; resultPollTimeout one look at a request that may
+	// go on for long: whoever waits looks again.
 	callTimeout       = 30 * time.Second
 	resultPollTimeout = 2 * time.Minute
-	// retryTimeout is how long a server that does not answer is asked again within one call; of one that nothing listens for,
-	// and that is not ours to start, no more than absentServerTimeout: who waits is to hear of it.
+	// retryTimeout is how long a server that does not answer is asked again within one call; of one that nothing
+	// listens for, and that is not ours to start, no more than absentServerTimeout: who waits is to hear of it.
 	retryTimeout        = 20 * time.Second
 	absentServerTimeout = 2 * time.Second
 	retryInterval       = 500 * time.Millisecond
@@ -46,17 +46,19 @@ type serverClient struct {
 	ok bool // the version was agreed on
 }
 
-// newServerClient takes an endpoint as SkyPilot's own programs do, which may carry a name and a password; nobody is shown these.
+// newServerClient takes an endpoint as SkyPilot's own programs do, which may carry a name and a password; nobody is
+// shown these.
 func newServerClient(endpoint, token string) *serverClient {
 	var person *url.Userinfo
 	if u, err := url.Parse(endpoint); err == nil && u.User != nil {
 		person, u.User = u.User, nil
 		endpoint = u.String()
 	}
-	return &serverClient{endpoint: endpoint, token: token, person: person, http: &http.Client{Transport: &http.Transport{
-		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		Proxy:       http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
-	}}}
+	return &serverClient{endpoint: endpoint, token: token, person: person,
+		http: &http.Client{Transport: &http.Transport{
+			DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			Proxy:       http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
+		}}}
 }
 
 // statusError is an answer that is neither a success nor a failed request's.
@@ -141,8 +143,8 @@ func (c *serverClient) sendRequest(ctx context.Context, path string, body any) (
 	return response, nil
 }
 
-// callServer does an exchange and decodes a success into answer, which may be nil. It asks again for a while where nothing
-// answers, or only what stands in front of a server.
+// callServer does an exchange and decodes a success into answer, which may be nil. It asks again for a while where
+// nothing answers, or only what stands in front of a server.
 func (c *serverClient) callServer(ctx context.Context, path string, body, answer any) (http.Header, error) {
 	var last error
 	for begin := time.Now(); ; {
@@ -151,7 +153,8 @@ func (c *serverClient) callServer(ctx context.Context, path string, body, answer
 			return header, err
 		}
 		last = err
-		if spent := time.Since(begin); spent > retryTimeout || spent > absentServerTimeout && c.revive == nil && isServerAbsent(err) {
+		if spent := time.Since(begin); spent > retryTimeout || spent > absentServerTimeout && c.revive == nil &&
+			isServerAbsent(err) {
 			return nil, c.wrapServerError("ask the SkyPilot API server", last)
 		}
 		if err := c.reviveServer(ctx, err); err != nil {
@@ -191,11 +194,13 @@ func (c *serverClient) reviveServer(ctx context.Context, err error) error {
 	return c.revive(ctx)
 }
 
-// isTransientFailure says that the same may go well in a moment: nobody answers, or a proxy or a server that is busy does.
+// isTransientFailure says that the same may go well in a moment: nobody answers, or a proxy or a server that is busy
+// does.
 func isTransientFailure(err error) bool {
 	var e *statusError
 	return isUnreachable(err) || errors.As(err, &e) &&
-		(e.Code == http.StatusBadGateway || e.Code == http.StatusServiceUnavailable || e.Code == http.StatusGatewayTimeout ||
+		(e.Code == http.StatusBadGateway || e.Code == http.StatusServiceUnavailable ||
+			e.Code == http.StatusGatewayTimeout ||
 			e.Code == http.StatusTooManyRequests)
 }
 
@@ -220,7 +225,8 @@ func (c *serverClient) readErrorResponse(path string, response *http.Response, d
 	}
 	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
 		return &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
-			"the SkyPilot API server at %s refuses us (%d: %s): put the token of a service account that may launch into the file that skypilot.tokenFile names, or into %s",
+			"the SkyPilot API server at %s refuses us (%d: %s): put the token of a service account that may launch "+
+				"into the file that skypilot.tokenFile names, or into %s",
 			c.endpoint, response.StatusCode, shortenText(text), EnvToken)}
 	}
 	return &statusError{Path: path, Code: response.StatusCode, Text: shortenText(stripEscapes(text))}
@@ -239,7 +245,8 @@ func (c *serverClient) wrapServerError(doing string, err error) error {
 	if c.revive != nil {
 		next = "'skyctl check' tells more"
 	}
-	return &cloud.Error{Kind: cloud.Unreachable, Cause: err, Message: fmt.Sprintf("%s at %s, which does not answer: %s", doing, c.endpoint, next)}
+	return &cloud.Error{Kind: cloud.Unreachable, Cause: err,
+		Message: fmt.Sprintf("%s at %s, which does not answer: %s", doing, c.endpoint, next)}
 }
 
 // submitRequest hands in a request and returns its id.
@@ -267,8 +274,9 @@ func (e *failedRequest) Error() string { return e.Type + ": " + e.Message }
 // cancelledRequest says that somebody cancelled the request.
 var errCancelled = errors.New("the request was cancelled")
 
-// awaitResult waits for a request's end and decodes its result into answer, which may be nil. Its errors are *failedRequest,
-// errCancelled, one for which isNotFound holds where the server does not know the request, or of the exchange.
+// awaitResult waits for a request's end and decodes its result into answer, which may be nil. Its errors are
+// *failedRequest, errCancelled, one for which isNotFound holds where the server does not know the request, or of the
+// exchange.
 func (c *serverClient) awaitResult(ctx context.Context, id string, answer any) error {
 	var lost time.Time // since when nothing answers
 	for {
@@ -327,12 +335,14 @@ func (c *serverClient) pollResult(ctx context.Context, id string, answer any) (b
 		return false, c.readErrorResponse(path, response, data)
 	}
 	if err != nil {
-		return false, &statusError{Path: "/api/get", Code: response.StatusCode, Text: shortenText(stripEscapes(string(data)))}
+		return false, &statusError{Path: "/api/get", Code: response.StatusCode,
+			Text: shortenText(stripEscapes(string(data)))}
 	}
 	return true, result.decodeInto(answer)
 }
 
-// streamLog copies what a request logs to lines until it ends; it is for people, so its errors are no more than a line's end.
+// streamLog copies what a request logs to lines until it ends; it is for people, so its errors are no more than a
+// line's end.
 func (c *serverClient) streamLog(ctx context.Context, id string, line func(string)) error {
 	response, err := c.sendRequest(ctx, "/api/stream?format=plain&follow=true&request_id="+url.QueryEscape(id), nil)
 	if err != nil {

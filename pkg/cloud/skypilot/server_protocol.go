@@ -17,7 +17,8 @@ type identity struct {
 
 // requestEnv are the variables of a request; without both of the first two the server would use an identity of its own.
 func (u identity) requestEnv() map[string]string {
-	return map[string]string{"SKYPILOT_USER_ID": u.ID, "SKYPILOT_USER": u.Name, "SKYPILOT_DISABLE_USAGE_COLLECTION": "1"}
+	return map[string]string{"SKYPILOT_USER_ID": u.ID, "SKYPILOT_USER": u.Name,
+		"SKYPILOT_DISABLE_USAGE_COLLECTION": "1"}
 }
 
 // requestSettings is what every request's body has.
@@ -97,7 +98,8 @@ type clusterRecord struct {
 	Credentials *credentials      `json:"credentials"`
 	UpdatedAt   int64             `json:"status_updated_at"` // s since 1970; 0 from a server that does not tell
 
-	// unasked: what is told is what was known before, for the cloud did not answer, or SkyPilot is at work on the machine.
+	// unasked: what is told is what was known before, for the cloud did not answer, or SkyPilot is at work on the
+	// machine.
 	unasked bool
 }
 

@@ -40,12 +40,13 @@ func (c *serverClient) agreeOnVersion(ctx context.Context) error {
 	return nil
 }
 
-// checkServerVersion says whether a server's version is one that is spoken here: from oldestVersion to the minor version after
-// Version, which is how far SkyPilot promises that programs and servers understand each other.
+// checkServerVersion says whether a server's version is one that is spoken here: from oldestVersion to the minor
+// version after Version, which is how far SkyPilot promises that programs and servers understand each other.
 func checkServerVersion(endpoint string, h serverHealth) error {
 	if h.Status == statusNeedsAuth {
 		return &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
-			"the SkyPilot API server at %s wants to know who asks: put the token of a service account (sky_…) into the file that skypilot.tokenFile names, or into %s", endpoint, EnvToken)}
+			"the SkyPilot API server at %s wants to know who asks: put the token of a service account (sky_…) into "+
+				"the file that skypilot.tokenFile names, or into %s", endpoint, EnvToken)}
 	}
 	speaks, err := strconv.Atoi(h.APIVersion)
 	if err != nil {
@@ -54,7 +55,8 @@ func checkServerVersion(endpoint string, h serverHealth) error {
 	}
 	if speaks < oldestAPI {
 		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
-			"the SkyPilot API server at %s is too old: it is %s (API version %d), and skyctl needs %s (API version %d) or newer; upgrade the server to %s",
+			"the SkyPilot API server at %s is too old: it is %s (API version %d), and skyctl needs %s (API version "+
+				"%d) or newer; upgrade the server to %s",
 			endpoint, h.Version, speaks, oldestVersion, oldestAPI, Version)}
 	}
 	has, ok := parseMinorVersion(h.Version)
@@ -75,11 +77,13 @@ func (c *serverClient) handleVersionMismatch(version, said string) error {
 
 func newTooNewError(endpoint, version, why string) error {
 	return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
-		"the SkyPilot API server at %s is too new: it is %s, and skyctl speaks the versions around %s (API version %d); use a server of that version, or a newer skyctl (%s)",
+		"the SkyPilot API server at %s is too new: it is %s, and skyctl speaks the versions around %s (API version "+
+			"%d); use a server of that version, or a newer skyctl (%s)",
 		endpoint, version, Version, APIVersion, why)}
 }
 
-// parseMinorVersion is the middle number of a release of SkyPilot 0; a development version has none that could be compared.
+// parseMinorVersion is the middle number of a release of SkyPilot 0; a development version has none that could be
+// compared.
 func parseMinorVersion(version string) (int, bool) {
 	parts := strings.SplitN(version, ".", 3)
 	if len(parts) < 2 || parts[0] != "0" {

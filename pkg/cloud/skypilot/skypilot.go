@@ -3,7 +3,8 @@
 //
 // It talks to a SkyPilot API server over HTTP: a local one that it starts from a virtual environment of its own, with
 // its own state and port, or a remote one. What the server says only in Python's pickles (addresses, zone, price) and
-// what it has no call for (the ranking as data, the cluster's security group) a small Python program answers over pipes.
+// what it has no call for (the ranking as data, the cluster's security group) a small Python program answers over
+// pipes.
 //
 // SkyPilot's own key logs in to a machine once, to let the cluster's key in; from then on only that one is used.
 package skypilot
@@ -44,8 +45,9 @@ const (
 	EnvToken    = "SKYPILOT_SERVICE_ACCOUNT_TOKEN"
 )
 
-// CloudNames are the clouds that a spec may name: those of SkyPilot that give virtual machines. The rest of what SkyPilot
-// calls clouds (kubernetes, ssh, slurm, runpod, vast, yotta) gives containers, or hosts that are somebody else's.
+// CloudNames are the clouds that a spec may name: those of SkyPilot that give virtual machines. The rest of what
+// SkyPilot calls clouds (kubernetes, ssh, slurm, runpod, vast, yotta) gives containers, or hosts that are somebody
+// else's.
 var CloudNames = []string{
 	"aws", "azure", "cudo", "do", "fluidstack", "gcp", "hyperbolic", "ibm", "lambda", "mithril", "nebius", "oci",
 	"paperspace", "primeintellect", "scp", "seeweb", "shadeform", "verda", "vsphere",
@@ -70,14 +72,15 @@ type Options struct {
 	// LaunchesAtOnce bounds the launches that the server works on at one time; by default 4 on a local server, 16 on a
 	// remote one.
 	LaunchesAtOnce int
-	// CloudWithin bounds how long each cloud may take to say how its machines are, by default 35 s. One that does not answer by
-	// then holds up no other. AWS may take as long again to list machines by their labels.
+	// CloudWithin bounds how long each cloud may take to say how its machines are, by default 35 s. One that does not
+	// answer by then holds up no other. AWS may take as long again to list machines by their labels.
 	CloudWithin time.Duration
-	// AWSInstanceProfile is an instance profile without rights. Where it is empty, machines have no profile, which needs
-	// the lean plugin on the server.
+	// AWSInstanceProfile is an instance profile without rights. Where it is empty, machines have no profile, which
+	// needs the lean plugin on the server.
 	AWSInstanceProfile string
-	// DeadMan is how long after its launch a machine that costs something powers itself off, unless BootPowerOffUnit is stopped on
-	// it; 0 is never. On AWS, with the lean plugin, the machine's first boot sets it, elsewhere the first login.
+	// DeadMan is how long after its launch a machine that costs something powers itself off, unless BootPowerOffUnit is
+	// stopped on it; 0 is never. On AWS, with the lean plugin, the machine's first boot sets it, elsewhere the first
+	// login.
 	DeadMan time.Duration
 	// Plugins are further plugins of the local server, as package.module.Class.
 	Plugins []string
@@ -130,7 +133,8 @@ func New(o Options) (*Cloud, error) {
 			o.LaunchesAtOnce = 16
 		}
 	}
-	c := &Cloud{opts: o, log: o.Log, queue: newLaunchQueue(), names: newKeyedLocks(), relaunchAfter: relaunchDelay, retriesEvery: retriesPollInterval}
+	c := &Cloud{opts: o, log: o.Log, queue: newLaunchQueue(), names: newKeyedLocks(), relaunchAfter: relaunchDelay,
+		retriesEvery: retriesPollInterval}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -153,7 +157,8 @@ func (c *Cloud) Close() error { return c.bridge.close() }
 // Endpoint of the server, for people.
 func (c *Cloud) Endpoint() string { return c.client.endpoint }
 
-// ensureServerReady starts the local server where it is absent, and sees that the server speaks a version that is understood here.
+// ensureServerReady starts the local server where it is absent, and sees that the server speaks a version that is
+// understood here.
 func (c *Cloud) ensureServerReady(ctx context.Context) error {
 	if c.client.isVersionAgreed() {
 		return nil
@@ -161,7 +166,8 @@ func (c *Cloud) ensureServerReady(ctx context.Context) error {
 	return c.client.agreeOnVersion(ctx)
 }
 
-// installationIdentity is who this installation is to the server: names on the clouds carry it, and SkyPilot keeps a key pair for it.
+// installationIdentity is who this installation is to the server: names on the clouds carry it, and SkyPilot keeps a
+// key pair for it.
 func installationIdentity(installation string) identity {
 	sum := sha256.Sum256([]byte("skyctl/" + installation))
 	return identity{ID: hex.EncodeToString(sum[:4]), Name: "skyctl"}

@@ -11,7 +11,8 @@ import (
 
 var _ cloud.Starter = (*Cloud)(nil)
 
-// StartMachine has SkyPilot start a machine that was stopped. Its addresses may be new: on AWS and GCP the private one stays.
+// StartMachine has SkyPilot start a machine that was stopped. Its addresses may be new: on AWS and GCP the private one
+// stays.
 func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, _ string) (cloud.Machine, error) {
 	none := cloud.Machine{}
 	if err := c.ensureServerReady(ctx); err != nil {
@@ -65,8 +66,8 @@ func (c *Cloud) refreshTargetRecord(ctx context.Context, target cloud.Target) (*
 	return nil, gone
 }
 
-// startStoppedCluster asks the server, with the configuration of a launch: SkyPilot would make a group and an instance profile of its own
-// besides.
+// startStoppedCluster asks the server, with the configuration of a launch: SkyPilot would make a group and an instance
+// profile of its own besides.
 func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, found *clusterRecord) error {
 	doing := "start machine " + target.Name
 	if target.Cloud == "" {
@@ -78,7 +79,8 @@ func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, fo
 		return err
 	}
 	id, err := c.client.submitRequest(ctx, "/start", startBody{
-		requestSettings: requestSettings{Env: installationIdentity(target.Owner.Installation).requestEnv(), Override: newConfigOverride(as, profile)}, ClusterName: target.Name,
+		requestSettings: requestSettings{Env: installationIdentity(target.Owner.Installation).requestEnv(),
+			Override: newConfigOverride(as, profile)}, ClusterName: target.Name,
 	})
 	if err == nil {
 		err = c.client.awaitResult(ctx, id, nil)
@@ -99,7 +101,8 @@ func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, fo
 func (c *Cloud) readStartedMachine(ctx context.Context, target cloud.Target) (cloud.Machine, error) {
 	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, refreshNone)
 	if err == nil && found == nil {
-		err = &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf("machine %s was started, and SkyPilot does not know it any more", target.Name)}
+		err = &cloud.Error{Kind: cloud.Transient,
+			Message: fmt.Sprintf("machine %s was started, and SkyPilot does not know it any more", target.Name)}
 	}
 	if err != nil {
 		return cloud.Machine{}, err
@@ -114,7 +117,8 @@ func (c *Cloud) readStartedMachine(ctx context.Context, target cloud.Target) (cl
 	}
 	if m.State != cloud.StateRunning || m.Address == "" {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-			"machine %s was started; SkyPilot says that it is %s, and has no address for it", target.Name, found.Status)}
+			"machine %s was started; SkyPilot says that it is %s, and has no address for it", target.Name,
+			found.Status)}
 	}
 	return m, nil
 }

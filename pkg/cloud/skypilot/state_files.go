@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// writeFileAtomically puts a file there whole, readable for this person alone; one that is as it should be stays untouched.
+// writeFileAtomically puts a file there whole, readable for this person alone; one that is as it should be stays
+// untouched.
 func writeFileAtomically(path string, data []byte) error {
 	if has, err := os.ReadFile(path); err == nil && bytes.Equal(has, data) {
 		return nil

@@ -55,7 +55,8 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 		"no token at all":      "let-me-in",
 	} {
 		_, err := w.onTeamServer(t, s, bad).RankPlacements(within(t, 3*time.Minute), api.ClusterSpec{Cloud: "aws"})
-		if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), s.Endpoint) || !strings.Contains(err.Error(), skypilot.EnvToken) {
+		if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), s.Endpoint) ||
+			!strings.Contains(err.Error(), skypilot.EnvToken) {
 			t.Errorf("%s: %s: %v", name, cloud.KindOf(err), err)
 		}
 		if bad != "" && strings.Contains(err.Error(), bad) {

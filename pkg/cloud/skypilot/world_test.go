@@ -35,7 +35,8 @@ var shared = sync.OnceValues(func() (*world, error) {
 		return nil, err
 	}
 	w := &world{dir: dir}
-	w.env, err = skytest.StartEnv(context.Background(), skytest.Options{Dir: filepath.Join(dir, "world"), WithoutServer: true})
+	w.env, err = skytest.StartEnv(context.Background(),
+		skytest.Options{Dir: filepath.Join(dir, "world"), WithoutServer: true})
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +137,8 @@ func owner(cluster string) cloud.Owner {
 func launchOf(cluster string, index int, p api.Placement, k key) cloud.LaunchRequest {
 	return cloud.LaunchRequest{
 		Owner: owner(cluster), Name: api.MachineName(cluster, index), Index: index, Incarnation: "bcdfg", Placement: p,
-		Spec: api.ClusterSpec{Provision: true, NumNodes: 1, Ports: []string{"30000-30100"}}, AuthorizedKey: k.authorized,
+		Spec:          api.ClusterSpec{Provision: true, NumNodes: 1, Ports: []string{"30000-30100"}},
+		AuthorizedKey: k.authorized,
 	}
 }
 

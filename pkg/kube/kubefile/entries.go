@@ -22,8 +22,8 @@ type entry = map[string]any
 // entryLists are the lists of named entries in a kubeconfig, with the field that holds what is named.
 var entryLists = []struct{ name, field string }{{"clusters", "cluster"}, {"users", "user"}, {"contexts", "context"}}
 
-// parseKubeconfig reads a kubeconfig. One without any content has no entries; one that was cut in the middle of an entry is an
-// error where that can be told.
+// parseKubeconfig reads a kubeconfig. One without any content has no entries; one that was cut in the middle of an
+// entry is an error where that can be told.
 func parseKubeconfig(data []byte) (kubeconfigFile, error) {
 	f := kubeconfigFile{}
 	err := yaml.Unmarshal(data, &f, func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d })
@@ -119,7 +119,8 @@ func (f kubeconfigFile) hasForeignEntries(ours kubeconfigFile) bool {
 	return current != "" && current != ours["current-context"]
 }
 
-// mergeEntries replaces the entries that ours names. What a person chose for the context besides, such as a namespace, stays.
+// mergeEntries replaces the entries that ours names. What a person chose for the context besides, such as a namespace,
+// stays.
 func (f kubeconfigFile) mergeEntries(ours kubeconfigFile) {
 	for _, l := range entryLists {
 		for _, name := range ours.entryNames(l.name) {

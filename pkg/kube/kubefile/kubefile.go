@@ -16,9 +16,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// WriteEntries puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a directory
-// that only the owner can enter. What else is in the file stays, and so does its current context. A file that can't
-// be understood or read is kept beside it (see Damaged) and written anew.
+// WriteEntries puts the entries of a kubeconfig into a file, whole or not at all, readable by its owner only, in a
+// directory that only the owner can enter. What else is in the file stays, and so does its current context. A file that
+// can't be understood or read is kept beside it (see Damaged) and written anew.
 func WriteEntries(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -93,10 +93,11 @@ func keepDamagedCopy(path string, there []byte) error {
 	}
 }
 
-// isUnreadable says that what bears a kubeconfig's name can't be read, and that trying again is of no use: it belongs to
-// somebody else, is no file, or is far too large.
+// isUnreadable says that what bears a kubeconfig's name can't be read, and that trying again is of no use: it belongs
+// to somebody else, is no file, or is far too large.
 func isUnreadable(err error) bool {
-	return errors.Is(err, fs.ErrPermission) || errors.Is(err, regularfile.ErrNotRegular) || errors.Is(err, regularfile.ErrTooLarge)
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, regularfile.ErrNotRegular) ||
+		errors.Is(err, regularfile.ErrTooLarge)
 }
 
 // moveAside gives what can't be read a name beside the kubeconfig, so that it is in nobody's way.
@@ -113,9 +114,9 @@ func damagedFileName(path string, i int) string {
 	return fmt.Sprintf("%s.%s-%d", path, DamagedInfix, i)
 }
 
-// DescribeDifference says in words how a file is not what a kubeconfig has in it for its cluster: it is not there, can't be
-// understood, or leads elsewhere. It is empty where the file serves as well. Of a server on the loopback the port is
-// passed over: a tunnel may lead there through another one for a while.
+// DescribeDifference says in words how a file is not what a kubeconfig has in it for its cluster: it is not there,
+// can't be understood, or leads elsewhere. It is empty where the file serves as well. Of a server on the loopback the
+// port is passed over: a tunnel may lead there through another one for a while.
 func DescribeDifference(path string, want []byte) string {
 	there, err := regularfile.Read(path, maxFileSize)
 	switch {
@@ -135,8 +136,8 @@ func DescribeDifference(path string, want []byte) string {
 	return file.describeMissing(ours)
 }
 
-// RemoveEntries takes the entries of a cluster out of its kubeconfig file, and removes the file where nothing else is in it,
-// with what an interrupted Write left beside it, and its directory unless somebody keeps other files there. What
+// RemoveEntries takes the entries of a cluster out of its kubeconfig file, and removes the file where nothing else is
+// in it, with what an interrupted Write left beside it, and its directory unless somebody keeps other files there. What
 // isn't there is a success.
 func RemoveEntries(path, cluster string) error {
 	dir := filepath.Dir(path)

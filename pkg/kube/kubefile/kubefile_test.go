@@ -113,7 +113,8 @@ func TestAPersonsOwnEntriesStay(t *testing.T) {
 	write(t, path, fresh)
 	got := read(t, path)
 	for _, want := range []string{
-		"https://work.example:6443", "socks5://localhost:1080", "command: login", "current-context: work", "namespace: web", "colors: true",
+		"https://work.example:6443", "socks5://localhost:1080", "command: login", "current-context: work",
+		"namespace: web", "colors: true",
 		"https://192.0.2.9:6443", "client-key-data: S0VZ", "name: me",
 	} {
 		if !strings.Contains(got, want) {
@@ -129,14 +130,16 @@ func TestAPersonsOwnEntriesStay(t *testing.T) {
 	if err := kubefile.RemoveEntries(path, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if got := read(t, path); !strings.Contains(got, "work.example") || strings.Contains(got, "192.0.2.9") || !strings.Contains(got, "current-context: work") {
+	if got := read(t, path); !strings.Contains(got, "work.example") || strings.Contains(got, "192.0.2.9") ||
+		!strings.Contains(got, "current-context: work") {
 		t.Errorf("after the cluster was removed:\n%s", got)
 	}
 }
 
 func TestAFileThatCanNotBeUnderstoodIsKept(t *testing.T) {
 	whole := kubeconfig("a", "https://192.0.2.1:6443")
-	for name, damaged := range map[string]string{"not YAML": "clusters: [", "another form": "clusters: 3\n", "cut": own[:len(own)-30]} {
+	for name, damaged := range map[string]string{"not YAML": "clusters: [", "another form": "clusters: 3\n",
+		"cut": own[:len(own)-30]} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "kubeconfig")
 			if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
@@ -179,11 +182,13 @@ func TestAFileIsComparedWithTheStore(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if why := kubefile.DescribeDifference(path, []byte(want)); (c.why == "") != (why == "") || !strings.Contains(why, c.why) {
+		if why := kubefile.DescribeDifference(path, []byte(want)); (c.why == "") != (why == "") ||
+			!strings.Contains(why, c.why) {
 			t.Errorf("%s: %q, want %q", c.name, why, c.why)
 		}
 	}
-	if why := kubefile.DescribeDifference(filepath.Join(t.TempDir(), "none"), []byte(want)); !strings.Contains(why, "not there") {
+	if why := kubefile.DescribeDifference(filepath.Join(t.TempDir(), "none"), []byte(want)); !strings.Contains(why,
+		"not there") {
 		t.Errorf("no file: %q", why)
 	}
 	tunnel := filepath.Join(t.TempDir(), "kubeconfig")

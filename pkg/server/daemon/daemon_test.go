@@ -51,7 +51,8 @@ func TestALockIsHeldByOneAndAskingDoesNotDisturbIt(t *testing.T) {
 			t.Errorf("held: %d, %v", pid, err)
 		}
 	}
-	if _, err := AcquireLock(name); !errors.Is(err, ErrHeld) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+	if _, err := AcquireLock(name); !errors.Is(err, ErrHeld) ||
+		!strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
 		t.Errorf("a second holder: %v", err)
 	}
 	if err := lock.Release(); err != nil {
@@ -84,8 +85,9 @@ func TestStatusBelievesTheLockAndNotTheFiles(t *testing.T) {
 	if s, err := FindRunning(c); !errors.Is(err, ErrNotReady) || s.PID != os.Getpid() {
 		t.Errorf("files of a killed one, while its successor starts: %+v, %v", s, err)
 	}
-	mine := State{PID: os.Getpid(), UIAddress: "http://127.0.0.1:2", TemporalAddress: "127.0.0.1:3", EtcdEndpoint: "https://127.0.0.1:4",
-		Namespace: "n", Started: time.Now().UTC().Truncate(time.Second)}
+	mine := State{PID: os.Getpid(), UIAddress: "http://127.0.0.1:2", TemporalAddress: "127.0.0.1:3",
+		EtcdEndpoint: "https://127.0.0.1:4",
+		Namespace:    "n", Started: time.Now().UTC().Truncate(time.Second)}
 	if err := PublishState(c, mine); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,8 @@ func TestStatusBelievesTheLockAndNotTheFiles(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	got.ApplyTo(c)
-	if c.Temporal.Address != "127.0.0.1:3" || c.Temporal.Namespace != "n" || c.Etcd.Endpoints[0] != "https://127.0.0.1:4" || c.UI.Address != "http://127.0.0.1:2" {
+	if c.Temporal.Address != "127.0.0.1:3" || c.Temporal.Namespace != "n" ||
+		c.Etcd.Endpoints[0] != "https://127.0.0.1:4" || c.UI.Address != "http://127.0.0.1:2" {
 		t.Errorf("the settings don't follow: %+v", c)
 	}
 	if err := WithdrawState(c); err != nil {
@@ -133,7 +136,8 @@ func TestStopNeverSignalsAStrangerWithTheNumber(t *testing.T) {
 	if err := Stop(t.Context(), c); err == nil || !strings.Contains(err.Error(), "can't see") {
 		t.Errorf("a holder that can't be seen: %v", err)
 	}
-	if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", stranger.Process.Pid)); err != nil || strings.Contains(string(state), ") Z") {
+	if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", stranger.Process.Pid)); err != nil ||
+		strings.Contains(string(state), ") Z") {
 		t.Errorf("the stranger is gone: %s, %v", state, err)
 	}
 }
@@ -143,7 +147,8 @@ func TestTheErrorOfAFailedStartHasTheLastLinesOfThisStart(t *testing.T) {
 	if err := os.WriteFile(c.LogFile(), []byte("of an earlier start\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := EnsureRunning(t.Context(), c, writeScript(t, `i=0; while [ $i -lt 30 ]; do echo "line $i"; i=$((i+1)); done; echo "in $SKYCONF_DIR: no luck" >&2; exit 3`))
+	_, err := EnsureRunning(t.Context(), c, writeScript(t,
+		`i=0; while [ $i -lt 30 ]; do echo "line $i"; i=$((i+1)); done; echo "in $SKYCONF_DIR: no luck" >&2; exit 3`))
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -164,7 +169,8 @@ func TestALongLogIsPutAside(t *testing.T) {
 	if err := os.WriteFile(c.LogFile(), make([]byte, logMaxBytes+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := EnsureRunning(t.Context(), c, writeScript(t, "echo new; exit 1")); err == nil || !strings.Contains(err.Error(), "new") {
+	if _, err := EnsureRunning(t.Context(), c, writeScript(t, "echo new; exit 1")); err == nil ||
+		!strings.Contains(err.Error(), "new") {
 		t.Errorf("the error is %v", err)
 	}
 	if info, err := os.Stat(c.LogFile()); err != nil || info.Size() > 100 {
@@ -177,7 +183,8 @@ func TestALongLogIsPutAside(t *testing.T) {
 
 func TestABinaryThatIsMissingIsNamed(t *testing.T) {
 	c := testConfig(t)
-	if _, err := EnsureRunning(t.Context(), c, "/nowhere/skyd"); err == nil || !strings.Contains(err.Error(), "/nowhere/skyd") {
+	if _, err := EnsureRunning(t.Context(), c, "/nowhere/skyd"); err == nil ||
+		!strings.Contains(err.Error(), "/nowhere/skyd") {
 		t.Errorf("the error is %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())
@@ -193,7 +200,8 @@ func TestABinaryThatIsMissingIsNamed(t *testing.T) {
 
 func TestAnErrorThatIsLoggedAndToldIsShownOnce(t *testing.T) {
 	c := testConfig(t)
-	_, err := EnsureRunning(t.Context(), c, writeScript(t, `echo "skyd: no port"; echo "no port"; echo other; echo other; exit 1`))
+	_, err := EnsureRunning(t.Context(), c, writeScript(t,
+		`echo "skyd: no port"; echo "no port"; echo other; echo other; exit 1`))
 	if err == nil || strings.Count(err.Error(), "no port") != 1 || strings.Count(err.Error(), "other") != 1 {
 		t.Errorf("the error is %v", err)
 	}
@@ -208,7 +216,8 @@ func TestFilesOfTheServerThatArePipesAreToldAndNotWaitedFor(t *testing.T) {
 		if err := unix.Mkfifo(name(c), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := EnsureRunning(t.Context(), c, writeScript(t, "exit 1")); !errors.Is(err, regularfile.ErrNotRegular) || !strings.Contains(err.Error(), name(c)) {
+		if _, err := EnsureRunning(t.Context(), c, writeScript(t, "exit 1")); !errors.Is(err,
+			regularfile.ErrNotRegular) || !strings.Contains(err.Error(), name(c)) {
 			t.Errorf("the %s: %v", what, err)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package daemon finds, starts and stops the skyd dev of a state directory. It links no server, so that the command line
-// can use it.
+// Package daemon finds, starts and stops the skyd dev of a state directory. It links no server, so that the command
+// line can use it.
 package daemon
 
 import (
@@ -48,16 +48,16 @@ func AcquireLock(name string) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
-// Release lets go of the lock. The file stays: removing it would let two processes lock two files of one name. Closing it
-// alone would not do: a program that is just being started has the file open too until it runs.
+// Release lets go of the lock. The file stays: removing it would let two processes lock two files of one name. Closing
+// it alone would not do: a program that is just being started has the file open too until it runs.
 func (l *Lock) Release() error {
 	whole := unix.Flock_t{Type: unix.F_UNLCK}
 	err := unix.FcntlFlock(l.file.Fd(), unix.F_OFD_SETLK, &whole)
 	return errors.Join(err, l.file.Close())
 }
 
-// FindLockHolder gives the process that holds the lock, and 0 where none does. The number in the file is believed only of a
-// process that has the file open, so that a signal never meets a stranger who inherited the number.
+// FindLockHolder gives the process that holds the lock, and 0 where none does. The number in the file is believed only
+// of a process that has the file open, so that a signal never meets a stranger who inherited the number.
 func FindLockHolder(name string) (int, error) {
 	f, err := regularfile.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -77,7 +77,8 @@ func FindLockHolder(name string) (int, error) {
 			return pid, nil
 		}
 		if try == holderTries {
-			return 0, fmt.Errorf("%s is locked by a process that this one can't see: ask as the same user, in the same container", name)
+			return 0, fmt.Errorf("%s is locked by a process that this one can't see: ask as the same user, in the "+
+				"same container", name)
 		}
 		time.Sleep(holderPause)
 	}

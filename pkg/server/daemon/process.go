@@ -42,19 +42,21 @@ func FindSkyd() (string, error) {
 	}
 	path, err := exec.LookPath(binaryName)
 	if err != nil {
-		return "", fmt.Errorf("%s is neither beside this program nor in $PATH: install it there, or name an external Temporal and etcd", binaryName)
+		return "", fmt.Errorf("%s is neither beside this program nor in $PATH: install it there, or name an "+
+			"external Temporal and etcd", binaryName)
 	}
 	return filepath.Abs(path)
 }
 
-// EnsureRunning returns the state of the skyd dev of this state directory and starts one in the background where none runs. Any
-// number of processes may call it at once: one starts it, the others wait with it. The error of a skyd dev that could not
-// start carries the last lines of its log.
+// EnsureRunning returns the state of the skyd dev of this state directory and starts one in the background where none
+// runs. Any number of processes may call it at once: one starts it, the others wait with it. The error of a skyd dev
+// that could not start carries the last lines of its log.
 func EnsureRunning(ctx context.Context, c *config.Config, skydPath string) (State, error) {
 	if c.IsExternal() {
 		return State{}, errors.New("an external etcd and Temporal are configured: skyd dev is not for them")
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v; its log is %s", startTimeout, c.LogFile()))
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
+		fmt.Errorf("not ready after %v; its log is %s", startTimeout, c.LogFile()))
 	defer cancel()
 	s, err := FindRunning(c)
 	if !errors.Is(err, ErrNotRunning) && !errors.Is(err, ErrNotReady) {
@@ -214,7 +216,8 @@ func readLogTail(name string, from int64) string {
 	return strings.Join(lines[max(0, len(lines)-logTailLines):], "\n")
 }
 
-// distinctLines leaves out the lines that were there already: an error may be told by who met it and by who ends with it.
+// distinctLines leaves out the lines that were there already: an error may be told by who met it and by who ends with
+// it.
 func distinctLines(lines []string) []string {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(lines, func(line string) bool {

@@ -24,7 +24,8 @@ type SetAsideDatabase struct {
 // SetAsideListPath lists the databases that were set aside.
 func SetAsideListPath(c *config.Config) string { return filepath.Join(c.ServerDir(), "set-aside.json") }
 
-// ReadSetAsideDatabases lists the databases that were set aside and are still there. A list that can't be read is empty: it is for people.
+// ReadSetAsideDatabases lists the databases that were set aside and are still there. A list that can't be read is
+// empty: it is for people.
 func ReadSetAsideDatabases(c *config.Config) []SetAsideDatabase {
 	data, err := regularfile.Read(SetAsideListPath(c), regularfile.SmallFile)
 	var all, there []SetAsideDatabase

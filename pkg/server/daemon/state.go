@@ -23,7 +23,8 @@ type State struct {
 	Namespace       string    `json:"namespace"`
 	EtcdEndpoint    string    `json:"etcdEndpoint"`
 	UIAddress       string    `json:"uiAddress"`
-	// Level is what it knows of specs (api.SpecLevel), and Settings are those that it uses; a skyd of before tells neither.
+	// Level is what it knows of specs (api.SpecLevel), and Settings are those that it uses; a skyd of before tells
+	// neither.
 	Level    int                        `json:"specLevel,omitempty"`
 	Settings map[string]api.UsedSetting `json:"settings,omitempty"`
 }
@@ -42,7 +43,8 @@ func (s State) ApplyTo(c *config.Config) {
 	c.ApplyConnection(s.Settings)
 }
 
-// FindRunning tells where the skyd dev of this state directory answers; ErrNotRunning and ErrNotReady are the ways it may not.
+// FindRunning tells where the skyd dev of this state directory answers; ErrNotRunning and ErrNotReady are the ways it
+// may not.
 func FindRunning(c *config.Config) (State, error) {
 	pid, err := FindLockHolder(c.LockFile())
 	if err != nil {

@@ -18,19 +18,20 @@ const (
 	subjectUI     = "skyctl-ui"
 )
 
-// leafCertificates are the certificates that the CA signs, by the name of their files. The server's is a client's as well: Temporal's
-// services call each other with it.
+// leafCertificates are the certificates that the CA signs, by the name of their files. The server's is a client's as
+// well: Temporal's services call each other with it.
 var leafCertificates = []struct {
 	file string
 	leaf pki.Leaf
 }{
-	{"server", pki.Leaf{Subject: subjectServer, Server: true, Client: true, Life: leafLifetime, Hosts: []string{"localhost", config.Loopback, "::1"}}},
+	{"server", pki.Leaf{Subject: subjectServer, Server: true, Client: true, Life: leafLifetime,
+		Hosts: []string{"localhost", config.Loopback, "::1"}}},
 	{"client", pki.Leaf{Subject: subjectClient, Client: true, Life: leafLifetime}},
 	{"ui", pki.Leaf{Subject: subjectUI, Client: true, Life: leafLifetime}},
 }
 
-// ensureCertificates makes what certificates are missing, unreadable, signed by another CA or past two thirds of their life. Every
-// certificate is signed anew with a new CA. The caller holds the lock of the state directory.
+// ensureCertificates makes what certificates are missing, unreadable, signed by another CA or past two thirds of their
+// life. Every certificate is signed anew with a new CA. The caller holds the lock of the state directory.
 func ensureCertificates(c *config.Config, now time.Time) error {
 	if err := config.MakeDir(c.PKIDir()); err != nil {
 		return err

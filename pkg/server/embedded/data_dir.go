@@ -30,12 +30,12 @@ func (d dataDir) databasePath() string      { return filepath.Join(d.dir, "tempo
 func (d dataDir) etcdDir() string           { return filepath.Join(d.dir, "etcd") }
 func (d dataDir) schemaVersionPath() string { return filepath.Join(d.dir, "version.json") }
 
-// unfinishedMarkPath is there from before the first byte of data until the servers answered for the first time. Nothing can have
-// been stored while it is there, so a creation that was cut short is thrown away and begun again.
+// unfinishedMarkPath is there from before the first byte of data until the servers answered for the first time. Nothing
+// can have been stored while it is there, so a creation that was cut short is thrown away and begun again.
 func (d dataDir) unfinishedMarkPath() string { return filepath.Join(d.dir, "unfinished") }
 
-// schemaVersion is the version of a database. Temporal doesn't always raise the number of its SQLite schema when it changes it:
-// the hash of its statements tells.
+// schemaVersion is the version of a database. Temporal doesn't always raise the number of its SQLite schema when it
+// changes it: the hash of its statements tells.
 type schemaVersion struct {
 	Version    string `json:"version"`
 	Visibility string `json:"visibility"`
@@ -124,7 +124,8 @@ func (d dataDir) createUnfinished(ctx context.Context, s schemaVersion) error {
 	return d.createDatabase(ctx, s)
 }
 
-// refuseLostData refuses to begin anew where the rest of the state directory speaks of clusters: what knew of them is missing.
+// refuseLostData refuses to begin anew where the rest of the state directory speaks of clusters: what knew of them is
+// missing.
 func refuseLostData(c *config.Config) error {
 	left, err := os.ReadDir(c.ClustersDir())
 	if err != nil || len(left) == 0 {
@@ -133,7 +134,8 @@ func refuseLostData(c *config.Config) error {
 	if _, err := os.Stat(c.SecretsKeyFile); err != nil {
 		return nil //nolint:nilerr // no server has ever worked here
 	}
-	return fmt.Errorf("%s is missing, where the clusters are kept, though %s has files of clusters (%s): put it back from a backup. "+
+	return fmt.Errorf("%s is missing, where the clusters are kept, though %s has files of clusters (%s): put it "+
+		"back from a backup. "+
 		"To begin anew without any cluster, move %s away; machines of clusters that are forgotten so go on billing",
 		c.ServerDir(), c.ClustersDir(), left[0].Name(), c.ClustersDir())
 }
@@ -171,7 +173,8 @@ func (d dataDir) createDatabase(ctx context.Context, s schemaVersion) error {
 	return atomicfile.Write(d.schemaVersionPath(), append(data, '\n'))
 }
 
-// schemaStatements takes the statements of Temporal's schema instead of a database, which Temporal would keep open for good.
+// schemaStatements takes the statements of Temporal's schema instead of a database, which Temporal would keep open for
+// good.
 type schemaStatements struct {
 	sqlplugin.AdminDB
 	exec func(string) error

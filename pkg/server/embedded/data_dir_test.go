@@ -72,7 +72,8 @@ func TestACreationThatWasCutShortIsBegunAnew(t *testing.T) {
 			if _, err := os.Stat(d.etcdDir()); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("etcd's half-made directory is still there (%v)", err)
 			}
-			if data, err := os.ReadFile(d.databasePath()); err != nil || !strings.HasPrefix(string(data), "SQLite format 3") {
+			if data, err := os.ReadFile(d.databasePath()); err != nil ||
+				!strings.HasPrefix(string(data), "SQLite format 3") {
 				t.Errorf("the database isn't one: %.20q, %v", data, err)
 			}
 		})
@@ -91,7 +92,9 @@ func TestCertificatesAreRenewedWhenTheyMustBeAndOnlyThen(t *testing.T) {
 		{"leaves near their end", nil, now.Add(leafLifetime * 5 / 6), "server client ui"},
 		{"CA near its end", nil, now.Add(10 * 365 * 24 * time.Hour * 5 / 6), "ca server client ui"},
 		{"a key lost", func(t *testing.T, c *config.Config) { removeFile(t, c.PKIFile("ui.key")) }, now, "ui"},
-		{"the CA lost", func(t *testing.T, c *config.Config) { removeFile(t, c.PKIFile("ca.crt")) }, now, "ca server client ui"},
+		{"the CA lost", func(t *testing.T, c *config.Config) {
+			removeFile(t, c.PKIFile("ca.crt"))
+		}, now, "ca server client ui"},
 		{"killed between key and certificate", func(t *testing.T, c *config.Config) {
 			copyFile(t, c.PKIFile("ui.key"), c.PKIFile("client.key"))
 		}, now, "client"},
@@ -179,7 +182,8 @@ func verifyAll(t *testing.T, c *config.Config, at time.Time) {
 		if l.leaf.Client {
 			usages = append(usages, x509.ExtKeyUsageClientAuth)
 		}
-		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: at, KeyUsages: usages}); err != nil {
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: at,
+			KeyUsages: usages}); err != nil {
 			t.Errorf("%s: %v", l.file, err)
 		}
 	}

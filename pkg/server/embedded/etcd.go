@@ -27,7 +27,8 @@ const (
 	etcdSnapshotEvery, etcdCatchUp = 1000, 100
 )
 
-func startEtcd(ctx context.Context, c *config.Config, dir string, log *slog.Logger, words fatalErrorHandler) (*embed.Etcd, error) {
+func startEtcd(ctx context.Context, c *config.Config, dir string, log *slog.Logger,
+	words fatalErrorHandler) (*embed.Etcd, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("starting etcd: %w", err)
 	}

@@ -21,13 +21,15 @@ const (
 	diskSpaceCheckInterval = 2 * time.Second
 	// reclaimTimeout bounds what makes room in etcd's own database.
 	reclaimTimeout = time.Minute
-	// reclaimRetryDelay is how long the next try waits after one that made too little room, and reclaimRetryMaxDelay what that doubles to:
-	// etcd answers nobody while its database is rewritten, not even deletes, which would make room.
+	// reclaimRetryDelay is how long the next try waits after one that made too little room, and reclaimRetryMaxDelay
+	// what that doubles to: etcd answers nobody while its database is rewritten, not even deletes, which would make
+	// room.
 	reclaimRetryDelay    = 30 * time.Second
 	reclaimRetryMaxDelay = 30 * time.Minute
 )
 
-// awaitDiskSpace returns once there is room to work. Servers that begin on a full disk end at once, or worse, half begun.
+// awaitDiskSpace returns once there is room to work. Servers that begin on a full disk end at once, or worse, half
+// begun.
 func awaitDiskSpace(ctx context.Context, dir string, log *slog.Logger) error {
 	space, err := diskspace.ReadSpace(dir)
 	if err != nil || !space.IsFull() {
@@ -52,13 +54,15 @@ func awaitDiskSpace(ctx context.Context, dir string, log *slog.Logger) error {
 	}
 }
 
-// diskSpaceMonitor says of a full disk once when it becomes full and once when it is no more, and has etcd write again that refuses to.
+// diskSpaceMonitor says of a full disk once when it becomes full and once when it is no more, and has etcd write again
+// that refuses to.
 type diskSpaceMonitor struct {
 	cfg  *config.Config
 	etcd *embed.Etcd
 	log  *slog.Logger
 	full bool
-	// backOff is the pause after the last try to make room in etcd, which lasts until mendNext; both are zero where it worked.
+	// backOff is the pause after the last try to make room in etcd, which lasts until mendNext; both are zero where it
+	// worked.
 	backOff  time.Duration
 	mendNext time.Time
 }
@@ -105,8 +109,9 @@ func nextReclaimDelay(before time.Duration, err error) time.Duration {
 	return min(max(2*before, reclaimRetryDelay), reclaimRetryMaxDelay)
 }
 
-// reclaimEtcdSpace ends the alarm that etcd raises when its database has come to its limit, and keeps until somebody takes it away: what
-// was deleted and overwritten long ago is let go of, its room is given back, and etcd writes again where that was enough.
+// reclaimEtcdSpace ends the alarm that etcd raises when its database has come to its limit, and keeps until somebody
+// takes it away: what was deleted and overwritten long ago is let go of, its room is given back, and etcd writes again
+// where that was enough.
 func (w *diskSpaceMonitor) reclaimEtcdSpace(ctx context.Context, alarms []*pb.AlarmMember) error {
 	ctx, cancel := context.WithTimeout(ctx, reclaimTimeout)
 	defer cancel()
@@ -130,7 +135,8 @@ func (w *diskSpaceMonitor) reclaimEtcdSpace(ctx context.Context, alarms []*pb.Al
 	return nil
 }
 
-// fatalErrorHandler is what happens where a server can't go on: etcd ends the process where it can't write, and so does Temporal.
+// fatalErrorHandler is what happens where a server can't go on: etcd ends the process where it can't write, and so does
+// Temporal.
 type fatalErrorHandler struct {
 	dir string
 	// again starts the program anew; nil where it can only end.
@@ -144,13 +150,15 @@ func (l fatalErrorHandler) OnWrite(entry *zapcore.CheckedEntry, _ []zapcore.Fiel
 	os.Exit(1)
 }
 
-// restartIfDiskFull starts the program anew where it ends for want of room: it then waits for room, and nobody has to start it again.
+// restartIfDiskFull starts the program anew where it ends for want of room: it then waits for room, and nobody has to
+// start it again.
 func (l fatalErrorHandler) restartIfDiskFull(why string) {
 	space, err := diskspace.ReadSpace(l.dir)
 	if l.again == nil || err != nil || space.HasRoom() && diskspace.CheckWritable(l.dir) == nil {
 		return
 	}
-	l.log.Error("a server can't write and ends; all begin anew once there is room", "reason", why, "disk", space.DescribeProblem())
+	l.log.Error("a server can't write and ends; all begin anew once there is room", "reason", why, "disk",
+		space.DescribeProblem())
 	l.again()
 }
 

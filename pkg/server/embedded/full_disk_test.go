@@ -12,7 +12,8 @@ func TestEtcdTakesWritesAgainThoughItsAlarmWasRaised(t *testing.T) {
 	c := testConfig(t, t.TempDir())
 	s := startStack(t, c)
 	ctx := contextWithin(t, time.Minute)
-	raise := &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, MemberID: uint64(s.etcd.Server.MemberID()), Alarm: pb.AlarmType_NOSPACE}
+	raise := &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, MemberID: uint64(s.etcd.Server.MemberID()),
+		Alarm: pb.AlarmType_NOSPACE}
 	if _, err := s.etcd.Server.Alarm(ctx, raise); err != nil {
 		t.Fatal(err)
 	}

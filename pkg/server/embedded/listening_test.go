@@ -27,7 +27,8 @@ func listeningAddresses(t *testing.T) []*net.TCPAddr {
 		t.Fatal(err)
 	}
 	for _, fd := range fds {
-		if target, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(target, "socket:[") {
+		if target, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil &&
+			strings.HasPrefix(target, "socket:[") {
 			sockets[strings.Trim(target, "socket:[]")] = true
 		}
 	}

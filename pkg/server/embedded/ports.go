@@ -21,7 +21,8 @@ func checkPortsFree(c *config.Config) error {
 		{"etcd", "dev.etcdPort", c.Dev.EtcdPort},
 	} {
 		if err := tryBindPort(p.port); err != nil {
-			errs = append(errs, fmt.Errorf("port %d of %s, for %s, can't be had (%w): stop what uses it, or choose another with %s",
+			errs = append(errs, fmt.Errorf("port %d of %s, for %s, can't be had (%w): stop what uses it, or choose "+
+				"another with %s",
 				p.port, config.Loopback, p.what, err, c.HowToSet(p.key)))
 		}
 	}
@@ -40,15 +41,16 @@ func tryBindPort(port int) error {
 	return l.Close()
 }
 
-// findInternalPorts finds n free ports for Temporal's services among themselves, below those that outgoing connections are
-// given, so that none is taken between now and its use.
+// findInternalPorts finds n free ports for Temporal's services among themselves, below those that outgoing connections
+// are given, so that none is taken between now and its use.
 func findInternalPorts(n int, c *config.Config) ([]int, error) {
 	const low, high = 20000, 32000
 	taken := map[int]bool{c.Dev.TemporalPort: true, c.Dev.UIPort: true, c.Dev.EtcdPort: true}
 	var ports []int
 	for try := 0; len(ports) < n; try++ {
 		if try == 1000 {
-			return nil, fmt.Errorf("no free ports between %d and %d on %s for Temporal's own services", low, high, config.Loopback)
+			return nil, fmt.Errorf("no free ports between %d and %d on %s for Temporal's own services", low, high,
+				config.Loopback)
 		}
 		p := low + rand.IntN(high-low)
 		if !taken[p] && tryBindPort(p) == nil {

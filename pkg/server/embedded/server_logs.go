@@ -123,8 +123,9 @@ func slogLevel(l zapcore.Level) slog.Level {
 	}
 }
 
-// serverLogHandler is where the servers' records pass on their way to the program's log. The servers are chatty and the program
-// isn't: what is below a warning is dropped, and everything once they are told to stop, when they complain of each other.
+// serverLogHandler is where the servers' records pass on their way to the program's log. The servers are chatty and the
+// program isn't: what is below a warning is dropped, and everything once they are told to stop, when they complain of
+// each other.
 type serverLogHandler struct {
 	slog.Handler
 	quiet *atomic.Bool
@@ -133,7 +134,8 @@ type serverLogHandler struct {
 // expectedWarnings are warnings about what is so on purpose.
 var expectedWarnings = map[string]bool{
 	"Running http and grpc server on single port. This is not recommended for production.": true,
-	"simple token is not cryptographically signed":                                         true, // etcd's own users: none
+	// etcd's own users: none
+	"simple token is not cryptographically signed": true,
 }
 
 // expectedWarningPrefix is the same, of a message that goes on with a URL.

@@ -15,13 +15,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// openExistingData makes a data directory that was complete once fit for this program. What can't be made again is etcd's, and is
-// never touched; where it is not there, the directory is refused. Temporal's database holds what was under way, which the sweeps
-// take up from etcd: one that this program can't read is set aside, and made anew.
+// openExistingData makes a data directory that was complete once fit for this program. What can't be made again is
+// etcd's, and is never touched; where it is not there, the directory is refused. Temporal's database holds what was
+// under way, which the sweeps take up from etcd: one that this program can't read is set aside, and made anew.
 func (d dataDir) openExistingData(ctx context.Context, want schemaVersion, log *slog.Logger) error {
 	if _, err := os.Stat(filepath.Join(d.etcdDir(), "member")); err != nil {
 		return fmt.Errorf("etcd's data are not in %s, where the clusters are kept (%w): put them back from a backup. "+
-			"To begin anew without any cluster, move %s away; machines of clusters that are forgotten so go on billing", d.etcdDir(), err, d.dir)
+			"To begin anew without any cluster, move %s away; machines of clusters that are forgotten so go on billing",
+			d.etcdDir(), err, d.dir)
 	}
 	have, err := d.readSchemaVersion()
 	if err == nil && have == want {
@@ -35,12 +36,14 @@ func (d dataDir) openExistingData(ctx context.Context, want schemaVersion, log *
 	}
 	dir, err := d.setDatabaseAside(was)
 	if err != nil {
-		return fmt.Errorf("setting Temporal's database in %s aside, which has schema %s where this program needs %s: %w", d.dir, was, want, err)
+		return fmt.Errorf("setting Temporal's database in %s aside, which has schema %s where this program needs "+
+			"%s: %w", d.dir, was, want, err)
 	}
 	if err := d.createDatabase(ctx, want); err != nil {
 		return fmt.Errorf("creating Temporal's database in %s anew: %w", d.dir, err)
 	}
-	log.Warn("Temporal's database was written by another version: it was set aside and made anew; operations under way are taken up from etcd",
+	log.Warn("Temporal's database was written by another version: it was set aside and made anew; operations under "+
+		"way are taken up from etcd",
 		"kept_in", dir, "schema", was, "needed", want.String())
 	return d.recordDatabaseReplaced()
 }
@@ -54,8 +57,9 @@ func (d dataDir) readSchemaVersion() (schemaVersion, error) {
 	return have, err
 }
 
-// setDatabaseAside moves Temporal's database with all that belongs to it into a directory of its own. It may be cut short at any
-// instant and begun again: the list says where to, before anything is moved, and the version is written last.
+// setDatabaseAside moves Temporal's database with all that belongs to it into a directory of its own. It may be cut
+// short at any instant and begun again: the list says where to, before anything is moved, and the version is written
+// last.
 func (d dataDir) setDatabaseAside(was string) (string, error) {
 	all, err := d.readSetAsideList()
 	if err != nil {
@@ -63,7 +67,8 @@ func (d dataDir) setDatabaseAside(was string) (string, error) {
 	}
 	if n := len(all); n == 0 || all[n-1].Done {
 		now := time.Now().UTC()
-		all = append(all, daemon.SetAsideDatabase{Dir: filepath.Join(d.dir, "temporal-"+now.Format("20060102-150405")), Schema: was, At: now})
+		all = append(all, daemon.SetAsideDatabase{Dir: filepath.Join(d.dir, "temporal-"+now.Format("20060102-150405")),
+			Schema: was, At: now})
 		if err := d.writeSetAsideList(all); err != nil {
 			return "", err
 		}
@@ -72,8 +77,10 @@ func (d dataDir) setDatabaseAside(was string) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
-	for _, suffix := range []string{"-wal", "-shm", ""} { // a database without its log would be one that lacks the last of it
-		if err := moveFileOnce(d.databasePath()+suffix, filepath.Join(dir, filepath.Base(d.databasePath())+suffix)); err != nil {
+	// a database without its log would be one that lacks the last of it
+	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if err := moveFileOnce(d.databasePath()+suffix,
+			filepath.Join(dir, filepath.Base(d.databasePath())+suffix)); err != nil {
 			return "", err
 		}
 	}

@@ -55,7 +55,8 @@ func TestADatabaseOfAnotherSchemaIsSetAsideAndEtcdStays(t *testing.T) {
 	}
 	c = testConfig(t, link)
 	startStack(t, c)
-	if got, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Get(contextWithin(t, time.Minute), "k"); err != nil || len(got.Kvs) != 1 {
+	if got, err := etcdClient(t, c, clientTLS(t, c.Etcd.TLS)).Get(contextWithin(t, time.Minute), "k"); err != nil ||
+		len(got.Kvs) != 1 {
 		t.Errorf("etcd has %v, %v", got, err)
 	}
 	if knowsWorkflow(t, c) {
@@ -77,7 +78,8 @@ func leaveWorkflow(t *testing.T, c *config.Config) {
 		t.Fatal(err)
 	}
 	defer tc.Close()
-	if _, err := tc.ExecuteWorkflow(contextWithin(t, time.Minute), client.StartWorkflowOptions{ID: "left", TaskQueue: "none"}, "left"); err != nil {
+	if _, err := tc.ExecuteWorkflow(contextWithin(t, time.Minute),
+		client.StartWorkflowOptions{ID: "left", TaskQueue: "none"}, "left"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -136,17 +138,20 @@ func TestSettingADatabaseAsideMayBeCutShortAnywhere(t *testing.T) {
 	}{
 		{"before anything", func(dataDir) error { return nil }},
 		{"once the list says where to", func(d dataDir) error {
-			return d.writeSetAsideList([]daemon.SetAsideDatabase{{Dir: filepath.Join(d.dir, "temporal-1"), Schema: "old", At: time.Now()}})
+			return d.writeSetAsideList([]daemon.SetAsideDatabase{{Dir: filepath.Join(d.dir, "temporal-1"),
+				Schema: "old", At: time.Now()}})
 		}},
 		{"with the log moved", func(d dataDir) error {
 			dir := filepath.Join(d.dir, "temporal-1")
-			return errors.Join(d.writeSetAsideList([]daemon.SetAsideDatabase{{Dir: dir, Schema: "old", At: time.Now()}}), os.Mkdir(dir, 0o700),
+			return errors.Join(d.writeSetAsideList(
+				[]daemon.SetAsideDatabase{{Dir: dir, Schema: "old", At: time.Now()}}), os.Mkdir(dir, 0o700),
 				os.Rename(d.databasePath()+"-wal", filepath.Join(dir, "temporal.db-wal")))
 		}},
 		{"with all moved", func(d dataDir) error { _, err := d.setDatabaseAside("old"); return err }},
 		{"with half a new database", func(d dataDir) error {
 			_, err := d.setDatabaseAside("old")
-			return errors.Join(err, os.WriteFile(d.databasePath(), []byte("half"), 0o600), os.WriteFile(d.databasePath()+"-wal", []byte("half"), 0o600))
+			return errors.Join(err, os.WriteFile(d.databasePath(), []byte("half"), 0o600),
+				os.WriteFile(d.databasePath()+"-wal", []byte("half"), 0o600))
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -171,7 +176,8 @@ func TestSettingADatabaseAsideMayBeCutShortAnywhere(t *testing.T) {
 				if err != nil || string(kept) != string(old) {
 					t.Errorf("the old database is not what it was: %d bytes, %v", len(kept), err)
 				}
-				if wal, err := os.ReadFile(filepath.Join(aside[0].Dir, "temporal.db-wal")); err != nil || string(wal) != "the last of it" {
+				if wal, err := os.ReadFile(filepath.Join(aside[0].Dir, "temporal.db-wal")); err != nil ||
+					string(wal) != "the last of it" {
 					t.Errorf("its log is %q, %v", wal, err)
 				}
 				if executions(t, d.databasePath()) != 0 {
@@ -214,7 +220,8 @@ func TestADirectoryThatLacksEtcdsDataIsRefused(t *testing.T) {
 	})
 	t.Run("all of the server's", func(t *testing.T) {
 		c, d, _ := createFinishedData(t)
-		err := errors.Join(os.RemoveAll(d.dir), os.MkdirAll(c.ClusterDir("dev"), 0o700), os.WriteFile(c.SecretsKeyFile, nil, 0o600))
+		err := errors.Join(os.RemoveAll(d.dir), os.MkdirAll(c.ClusterDir("dev"), 0o700),
+			os.WriteFile(c.SecretsKeyFile, nil, 0o600))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,12 +51,13 @@ type Stack struct {
 	err       error // why done was closed; read it after
 }
 
-// StartServers returns when all servers answer. It refuses, before it starts or writes anything there, a state directory that
-// another process works on, busy ports, and data of another version.
+// StartServers returns when all servers answer. It refuses, before it starts or writes anything there, a state
+// directory that another process works on, busy ports, and data of another version.
 func StartServers(ctx context.Context, o Options) (*Stack, error) {
 	c := o.Config
 	if c.IsExternal() {
-		return nil, errors.New("etcd.endpoints and temporal.address are set, so there is nothing to run here: unset them, or run skyd worker")
+		return nil, errors.New("etcd.endpoints and temporal.address are set, so there is nothing to run here: unset " +
+			"them, or run skyd worker")
 	}
 	if err := config.MakeDir(c.Dir); err != nil {
 		return nil, err
@@ -65,7 +66,8 @@ func StartServers(ctx context.Context, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the data in %s is %w: use that one, or stop it first", c.Dir, err)
 	}
-	s := &Stack{cfg: c, log: o.Log, lock: lock, restart: o.Restart, closing: make(chan struct{}), done: make(chan struct{})}
+	s := &Stack{cfg: c, log: o.Log, lock: lock, restart: o.Restart, closing: make(chan struct{}),
+		done: make(chan struct{})}
 	if err := s.startServers(ctx); err != nil {
 		_ = s.Close()
 		return nil, err
@@ -176,8 +178,8 @@ func (s *Stack) EtcdEndpoint() string { return s.cfg.Etcd.Endpoints[0] }
 // UIAddress is the URL of the Web UI.
 func (s *Stack) UIAddress() string { return s.cfg.UI.Address }
 
-// Close stops the servers in the order in which they need each other, and lets go of the state directory. Workers should
-// have been stopped before.
+// Close stops the servers in the order in which they need each other, and lets go of the state directory. Workers
+// should have been stopped before.
 func (s *Stack) Close() error {
 	var err error
 	s.closeOnce.Do(func() {

@@ -65,7 +65,8 @@ func testOptions(t *testing.T, c *config.Config) Options {
 
 func etcdClient(t *testing.T, c *config.Config, tls *tls.Config) *clientv3.Client {
 	t.Helper()
-	e, err := clientv3.New(clientv3.Config{Endpoints: c.Etcd.Endpoints, TLS: tls, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+	e, err := clientv3.New(clientv3.Config{Endpoints: c.Etcd.Endpoints, TLS: tls, DialTimeout: 5 * time.Second,
+		Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,8 @@ func TestTheStack(t *testing.T) {
 	t.Run("refuses a second start on the same data", func(t *testing.T) {
 		other := testConfig(t, c.Dir)
 		_, err := StartServers(t.Context(), testOptions(t, other))
-		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) || !strings.Contains(err.Error(), c.Dir) {
+		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) ||
+			!strings.Contains(err.Error(), c.Dir) {
 			t.Errorf("the error should name process and directory: %v", err)
 		}
 	})
@@ -135,7 +137,8 @@ func TestTheStack(t *testing.T) {
 		other := testConfig(t, t.TempDir())
 		other.Dev.EtcdPort = c.Dev.EtcdPort
 		_, err := StartServers(t.Context(), testOptions(t, other))
-		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(c.Dev.EtcdPort)) || !strings.Contains(err.Error(), "SKYCTL_DEV_ETCD_PORT") {
+		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(c.Dev.EtcdPort)) ||
+			!strings.Contains(err.Error(), "SKYCTL_DEV_ETCD_PORT") {
 			t.Errorf("the error should name port and setting: %v", err)
 		}
 		if _, err := os.Stat(other.ServerDir()); !errors.Is(err, fs.ErrNotExist) {
@@ -224,7 +227,8 @@ func runsSchedules(t *testing.T, c *config.Config) {
 	}
 }
 
-// refusesStrangers asks every port of this process but the UI's, those of Temporal's services among themselves included.
+// refusesStrangers asks every port of this process but the UI's, those of Temporal's services among themselves
+// included.
 func refusesStrangers(t *testing.T, c *config.Config) {
 	known := clientTLS(t, c.Temporal.TLS)
 	stranger := &tls.Config{RootCAs: known.RootCAs, NextProtos: []string{"h2"}}
@@ -298,7 +302,8 @@ func keepsFilesPrivate(t *testing.T, c *config.Config) {
 }
 
 func uiReads(t *testing.T, c *config.Config) {
-	for _, path := range []string{"/", "/api/v1/namespaces", "/api/v1/namespaces/" + c.Temporal.Namespace + "/workflows",
+	for _, path := range []string{"/", "/api/v1/namespaces", "/api/v1/namespaces/" + c.Temporal.Namespace +
+		"/workflows",
 		"/api/v1/cluster-info", "/api/v1/namespaces/" + c.Temporal.Namespace + "/search-attributes"} {
 		resp, err := http.Get(c.UI.Address + path)
 		if err != nil {
@@ -348,7 +353,8 @@ func uiCantWrite(t *testing.T, c *config.Config) {
 	}
 	defer tc.Close()
 	var denied *serviceerror.PermissionDenied
-	if _, err := tc.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: "test"}, "hello", "x"); !errors.As(err, &denied) {
+	if _, err := tc.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: "test"}, "hello", "x"); !errors.As(err,
+		&denied) {
 		t.Errorf("starting a workflow with the UI's certificate: %v", err)
 	}
 	if err := tc.TerminateWorkflow(ctx, "cluster/ada", "", "x"); !errors.As(err, &denied) {

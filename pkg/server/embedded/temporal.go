@@ -45,7 +45,8 @@ var dynamicSettings = dynamicconfig.StaticClient{
 }
 
 // startTemporal runs the four services in this process and returns when workflows can be started.
-func startTemporal(ctx context.Context, c *config.Config, d dataDir, log *slog.Logger, words fatalErrorHandler) (temporal.Server, error) {
+func startTemporal(ctx context.Context, c *config.Config, d dataDir, log *slog.Logger,
+	words fatalErrorHandler) (temporal.Server, error) {
 	fail := func(err error) (temporal.Server, error) { return nil, fmt.Errorf("starting Temporal: %w", err) }
 	cfg, hosts, err := temporalConfig(c, d)
 	if err != nil {
@@ -76,7 +77,8 @@ func startTemporal(ctx context.Context, c *config.Config, d dataDir, log *slog.L
 	return server, nil
 }
 
-func temporalConfig(c *config.Config, d dataDir) (*temporalconfig.Config, map[primitives.ServiceName]static.Hosts, error) {
+func temporalConfig(c *config.Config, d dataDir) (*temporalconfig.Config, map[primitives.ServiceName]static.Hosts,
+	error) {
 	ports, err := findInternalPorts(3, c)
 	if err != nil {
 		return nil, nil, err
@@ -89,7 +91,8 @@ func temporalConfig(c *config.Config, d dataDir) (*temporalconfig.Config, map[pr
 		primitives.MatchingService: ports[1],
 		primitives.WorkerService:   ports[2],
 	} {
-		services[string(name)] = temporalconfig.Service{RPC: temporalconfig.RPC{GRPCPort: port, BindOnIP: config.Loopback}}
+		services[string(name)] = temporalconfig.Service{RPC: temporalconfig.RPC{GRPCPort: port,
+			BindOnIP: config.Loopback}}
 		hosts[name] = static.SingleLocalHost(config.LoopbackAddress(port))
 	}
 	disabled := "disabled"
@@ -126,8 +129,8 @@ func temporalConfig(c *config.Config, d dataDir) (*temporalconfig.Config, map[pr
 	}, hosts, nil
 }
 
-// temporalTLS demands a client certificate at every port, also at those of the services among themselves: whoever reaches
-// the history service needs no frontend.
+// temporalTLS demands a client certificate at every port, also at those of the services among themselves: whoever
+// reaches the history service needs no frontend.
 func temporalTLS(c *config.Config) temporalconfig.RootTLS {
 	cert, key, ca := c.PKIFile("server.crt"), c.PKIFile("server.key"), []string{c.PKIFile("ca.crt")}
 	group := temporalconfig.GroupTLS{
@@ -147,7 +150,8 @@ func sqlConfig(d dataDir) *temporalconfig.SQL {
 		PluginName:   sqlite.PluginName,
 		DatabaseName: escapeURIPath(d.databasePath()),
 		// Pragmas have no underscore here. FULL: what was acknowledged is on the disk, as it is with etcd.
-		ConnectAttributes: map[string]string{"mode": "rw", "journal_mode": "wal", "synchronous": "full", "busy_timeout": "10000"},
+		ConnectAttributes: map[string]string{"mode": "rw", "journal_mode": "wal", "synchronous": "full",
+			"busy_timeout": "10000"},
 	}
 }
 
@@ -191,7 +195,8 @@ func awaitTemporalReady(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	conn, err := grpc.NewClient(config.LoopbackAddress(c.Dev.TemporalPort), grpc.WithTransportCredentials(credentials.NewTLS(tls)))
+	conn, err := grpc.NewClient(config.LoopbackAddress(c.Dev.TemporalPort),
+		grpc.WithTransportCredentials(credentials.NewTLS(tls)))
 	if err != nil {
 		return err
 	}
@@ -199,7 +204,8 @@ func awaitTemporalReady(ctx context.Context, c *config.Config) error {
 	service := workflowservice.NewWorkflowServiceClient(conn)
 	return retryUntilSuccess(ctx, func() error {
 		// Asks the frontend, matching behind it, and the namespace.
-		_, err := service.ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: c.Temporal.Namespace, PageSize: 1})
+		_, err := service.ListWorkflowExecutions(ctx,
+			&workflowservice.ListWorkflowExecutionsRequest{Namespace: c.Temporal.Namespace, PageSize: 1})
 		return err
 	})
 }

@@ -24,9 +24,9 @@ import (
 // uiHeaderTimeout bounds how long a browser may take to say what it wants.
 const uiHeaderTimeout = 30 * time.Second
 
-// newUIServer gives the Web UI, for reading: any user of this machine may open it. It has a certificate of its own, by which
-// Temporal would refuse it a write, were it to try one. It is put together from the parts of Temporal's own server, which would
-// answer under any name and leaves no place to ask for one.
+// newUIServer gives the Web UI, for reading: any user of this machine may open it. It has a certificate of its own, by
+// which Temporal would refuse it a write, were it to try one. It is put together from the parts of Temporal's own
+// server, which would answer under any name and leaves no place to ask for one.
 func newUIServer(c *config.Config) (*http.Server, error) {
 	provider, err := uiconfig.NewConfigProviderWithRefresh(uiConfig(c))
 	if err != nil {
@@ -35,9 +35,11 @@ func newUIServer(c *config.Config) (*http.Server, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Use(middleware.Recover(), middleware.Gzip(), middleware.Secure(),
-		csrf.EnsureTokenCookie(false), middleware.CSRFWithConfig(csrf.MiddlewareConfig(provider, false))) // it is plain HTTP, on loopback
+		// it is plain HTTP, on loopback
+		csrf.EnsureTokenCookie(false), middleware.CSRFWithConfig(csrf.MiddlewareConfig(provider, false)))
 	route.SetHealthRoute(e)
-	if err := route.SetAPIRoutes(e, provider, []api.Middleware{headers.WithForwardHeaders([]string{"Caller-Type"})}); err != nil {
+	if err := route.SetAPIRoutes(e, provider,
+		[]api.Middleware{headers.WithForwardHeaders([]string{"Caller-Type"})}); err != nil {
 		return nil, fmt.Errorf("starting the Web UI: %w", err)
 	}
 	route.SetAuthRoutes(e, provider)
@@ -94,7 +96,8 @@ func serveUI(ctx context.Context, s *http.Server) error {
 // awaitUIReady waits until the UI answers: it says nothing by itself.
 func awaitUIReady(ctx context.Context, c *config.Config) error {
 	err := retryUntilSuccess(ctx, func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+config.LoopbackAddress(c.Dev.UIPort)+"/healthz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+config.LoopbackAddress(c.Dev.UIPort)+
+			"/healthz", nil)
 		if err != nil {
 			return err
 		}

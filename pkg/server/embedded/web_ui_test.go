@@ -19,7 +19,8 @@ func askUI(t *testing.T, c *config.Config, method, path, host, origin string) (i
 		t.Fatal(err)
 	}
 	_ = page.Body.Close()
-	req, err := http.NewRequestWithContext(contextWithin(t, time.Minute), method, "http://"+config.LoopbackAddress(c.Dev.UIPort)+path, strings.NewReader("{}"))
+	req, err := http.NewRequestWithContext(contextWithin(t, time.Minute), method,
+		"http://"+config.LoopbackAddress(c.Dev.UIPort)+path, strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,8 @@ func askUI(t *testing.T, c *config.Config, method, path, host, origin string) (i
 // uiKnowsItsNames holds the UI against pages whose own name was made to point to this machine.
 func uiKnowsItsNames(t *testing.T, c *config.Config) {
 	port := strconv.Itoa(c.Dev.UIPort)
-	for _, path := range []string{"/", "/healthz", "/api/v1/settings", "/api/v1/namespaces/" + c.Temporal.Namespace + "/workflows"} {
+	for _, path := range []string{"/", "/healthz", "/api/v1/settings", "/api/v1/namespaces/" + c.Temporal.Namespace +
+		"/workflows"} {
 		for host, want := range map[string]int{
 			"localhost:" + port: http.StatusOK, "127.0.0.1:" + port: http.StatusOK, "[::1]:" + port: http.StatusOK,
 			"LocalHost:" + port: http.StatusOK, "localhost": http.StatusOK, "[::1]": http.StatusOK,
@@ -81,12 +83,14 @@ func uiKnowsItsNames(t *testing.T, c *config.Config) {
 	}
 }
 
-// uiIsNotTalkedIntoAWrite: the UI's own filter of writes reads a path with its slashes decoded, and takes the start of a workflow of
-// such a name for a query. What stops it is Temporal's authorizer, by the UI's certificate.
+// uiIsNotTalkedIntoAWrite: the UI's own filter of writes reads a path with its slashes decoded, and takes the start of
+// a workflow of such a name for a query. What stops it is Temporal's authorizer, by the UI's certificate.
 func uiIsNotTalkedIntoAWrite(t *testing.T, c *config.Config) {
 	workflows := "/api/v1/namespaces/" + c.Temporal.Namespace + "/workflows/"
-	for _, path := range []string{"a%2Fquery%2Fb", "a%2Fquery%2Fb/terminate", "a%2Fquery%2Fb/signal/x", "a%2Fquery%2Fb/cancel"} {
-		if status, body := askUI(t, c, http.MethodPost, workflows+path, "", ""); status != http.StatusForbidden || strings.Contains(body, "origins") {
+	for _, path := range []string{"a%2Fquery%2Fb", "a%2Fquery%2Fb/terminate", "a%2Fquery%2Fb/signal/x",
+		"a%2Fquery%2Fb/cancel"} {
+		if status, body := askUI(t, c, http.MethodPost, workflows+path, "", ""); status != http.StatusForbidden ||
+			strings.Contains(body, "origins") {
 			t.Errorf("POST %s: %d, want Temporal's refusal: %.200s", path, status, body)
 		}
 	}

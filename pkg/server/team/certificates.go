@@ -1,5 +1,5 @@
-// Package team prepares what several people share: certificates for the servers of docker-compose.yml and for each member,
-// Temporal's namespace, and the question whether a worker is alive.
+// Package team prepares what several people share: certificates for the servers of docker-compose.yml and for each
+// member, Temporal's namespace, and the question whether a worker is alive.
 package team
 
 import (
@@ -52,8 +52,8 @@ type Certificates struct {
 	Now      time.Time
 }
 
-// Ensure makes what is missing or near its end, leaves the rest, and tells the names of the services whose certificate is
-// new. It may be called again at any time; a directory that was cut short is completed.
+// Ensure makes what is missing or near its end, leaves the rest, and tells the names of the services whose certificate
+// is new. It may be called again at any time; a directory that was cut short is completed.
 func (c Certificates) Ensure() (renewed []string, err error) {
 	if err := os.MkdirAll(filepath.Join(c.Dir, authorityDir), 0o700); err != nil {
 		return nil, fmt.Errorf("making certificates: %w", err)
@@ -87,7 +87,8 @@ func (c Certificates) ensureService(ca *pki.Authority, s service) (bool, error) 
 	if leaf.Server {
 		leaf.Hosts = uniqueHosts(append([]string{s.name, "localhost", "127.0.0.1", "::1"}, c.Hosts...))
 	}
-	made, err := ca.EnsureCertificate(pki.Pair{Cert: filepath.Join(dir, certFile), Key: filepath.Join(dir, keyFile)}, leaf, c.Now)
+	made, err := ca.EnsureCertificate(pki.Pair{Cert: filepath.Join(dir, certFile), Key: filepath.Join(dir, keyFile)},
+		leaf, c.Now)
 	if err == nil {
 		err = atomicfile.Write(filepath.Join(dir, caFile), ca.CertificatePEM())
 	}
@@ -122,8 +123,8 @@ func ensurePassword(name string) error {
 	return atomicfile.Write(name, []byte(hex.EncodeToString(secret)))
 }
 
-// changeOwner works from the inside out: a directory that belongs to somebody else may be closed to root itself, where root
-// is short of capabilities.
+// changeOwner works from the inside out: a directory that belongs to somebody else may be closed to root itself, where
+// root is short of capabilities.
 func changeOwner(dir string, uid int) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

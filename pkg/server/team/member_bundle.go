@@ -32,8 +32,9 @@ type Member struct {
 
 var memberNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$`)
 
-// WriteBundle writes what the member unpacks in ~/.skyconf, as a tar archive: settings, a certificate in the member's name, and
-// the key that the clusters' secrets are encrypted with. It is a secret from end to end, and kept nowhere here.
+// WriteBundle writes what the member unpacks in ~/.skyconf, as a tar archive: settings, a certificate in the member's
+// name, and the key that the clusters' secrets are encrypted with. It is a secret from end to end, and kept nowhere
+// here.
 func (m Member) WriteBundle(w io.Writer) error {
 	if !memberNamePattern.MatchString(m.Name) {
 		return fmt.Errorf("the member's name is %q: it should be letters, digits, dots, dashes, at most 63", m.Name)
@@ -101,7 +102,8 @@ func (m Member) renderSettings() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing the settings of %s: %w", m.Name, err)
 	}
-	return append([]byte("# "+m.Name+"'s way to the team's etcd and Temporal, made by skyd team member\n"), data...), nil
+	return append([]byte("# "+m.Name+"'s way to the team's etcd and Temporal, made by skyd team member\n"), data...),
+		nil
 }
 
 // DefaultMember has the ports and names that docker-compose.yml has.

@@ -29,12 +29,13 @@ type Namespace struct {
 }
 
 // Ensure makes the namespace of the settings where it is missing, adds the search attributes that it lacks, and returns
-// when workflows can be started in it. It waits for Temporal until the context ends. A namespace that is there keeps its
-// retention.
+// when workflows can be started in it. It waits for Temporal until the context ends. A namespace that is there keeps
+// its retention.
 func (n Namespace) Ensure(ctx context.Context, cfg *config.Config) error {
 	err := retryUntilSuccess(ctx, func() error { return n.ensureOnce(ctx, cfg) })
 	if err != nil {
-		return fmt.Errorf("making the namespace %s at Temporal %s: %w", cfg.Temporal.Namespace, cfg.Temporal.Address, err)
+		return fmt.Errorf("making the namespace %s at Temporal %s: %w", cfg.Temporal.Namespace, cfg.Temporal.Address,
+			err)
 	}
 	return nil
 }
@@ -59,12 +60,14 @@ func (n Namespace) ensureOnce(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	// Asks the frontend, which learns of a namespace some seconds later than the database.
-	_, err = c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: cfg.Temporal.Namespace, PageSize: 1})
+	_, err = c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: cfg.Temporal.Namespace,
+		PageSize: 1})
 	return err
 }
 
 func (n Namespace) addSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
-	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	have, err := c.OperatorService().ListSearchAttributes(ctx,
+		&operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
 		return err
 	}
@@ -77,7 +80,8 @@ func (n Namespace) addSearchAttributes(ctx context.Context, c client.Client, nam
 	if len(lack) == 0 {
 		return nil
 	}
-	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: lack})
+	_, err = c.OperatorService().AddSearchAttributes(ctx,
+		&operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: lack})
 	return err
 }
 

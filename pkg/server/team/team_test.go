@@ -139,7 +139,8 @@ func TestABundleIsAllThatSettingsNeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Temporal.Address != "skyctl.example.com:7233" || !slices.Equal(cfg.Etcd.Endpoints, []string{"https://skyctl.example.com:2379"}) || cfg.UI.Address != m.UI {
+	if cfg.Temporal.Address != "skyctl.example.com:7233" ||
+		!slices.Equal(cfg.Etcd.Endpoints, []string{"https://skyctl.example.com:2379"}) || cfg.UI.Address != m.UI {
 		t.Errorf("settings: %+v", cfg)
 	}
 	for _, tls := range []config.TLS{cfg.Etcd.TLS, cfg.Temporal.TLS} {

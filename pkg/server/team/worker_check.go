@@ -38,5 +38,6 @@ func CheckWorker(ctx context.Context, cfg *config.Config, now func() time.Time) 
 	if slices.ContainsFunc(workers, func(w string) bool { return strings.HasSuffix(w, " on "+host) }) {
 		return nil
 	}
-	return fmt.Errorf("no worker on %s asks for work at the task queue %s of Temporal %s", host, cfg.Temporal.TaskQueue, cfg.Temporal.Address)
+	return fmt.Errorf("no worker on %s asks for work at the task queue %s of Temporal %s", host, cfg.Temporal.TaskQueue,
+		cfg.Temporal.Address)
 }

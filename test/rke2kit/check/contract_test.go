@@ -17,7 +17,8 @@ const (
 // startHead starts a server and returns the full agent token.
 func startHead(h *host, more string) string {
 	h.t.Helper()
-	h.start("server", fmt.Sprintf("token: the-servers-secret\nagent-token: %s\nnode-name: head\nnode-ip: %s\ncluster-name: x\n%s", agentToken, h.ip, more))
+	h.start("server", fmt.Sprintf("token: the-servers-secret\nagent-token: %s\nnode-name: head\nnode-ip: "+
+		"%s\ncluster-name: x\n%s", agentToken, h.ip, more))
 	h.wait("agent token", func() bool {
 		_, err := h.try("test -s " + serverDir + "/agent-token")
 		return err == nil
@@ -33,7 +34,8 @@ func TestThreeNodesCarryPodsThatReachEachOther(t *testing.T) {
 	c := newCluster(t)
 	head, one, two := c.add(), c.add(), c.add()
 	token := startHead(head, "tls-san: [head.example]\n")
-	one.start("agent", agentConfig(head.ip, token, "one", "node-label: [tier=test]\nkubelet-arg: [\"system-reserved=cpu=500m,memory=1Gi\"]\n"))
+	one.start("agent", agentConfig(head.ip, token, "one",
+		"node-label: [tier=test]\nkubelet-arg: [\"system-reserved=cpu=500m,memory=1Gi\"]\n"))
 	two.start("agent", agentConfig(head.ip, token, "two", ""))
 	head.waitNodes("head", "one", "two")
 
@@ -42,12 +44,15 @@ func TestThreeNodesCarryPodsThatReachEachOther(t *testing.T) {
 	t.Run("tokens and files", func(t *testing.T) { filesAsInRKE2(t, head, token) })
 	t.Run("authentication on 9345", func(t *testing.T) { supervisorAuth(t, head) })
 	t.Run("the kubeconfig works under every name of the certificate", func(t *testing.T) {
-		out := one.run(`curl -sk --resolve head.example:6443:` + head.ip + ` -o /dev/null -w '%{http_code}' https://head.example:6443/readyz`)
+		out := one.run(`curl -sk --resolve head.example:6443:` + head.ip +
+			` -o /dev/null -w '%{http_code}' https://head.example:6443/readyz`)
 		if out != "401" {
 			t.Errorf("anonymous /readyz: %s, want 401", out)
 		}
-		san := head.run("curl -s --cacert " + serverDir + "/tls/server-ca.crt --cert " + serverDir + "/tls/client-admin.crt --key " + serverDir +
-			"/tls/client-admin.key --resolve head.example:6443:127.0.0.1 https://head.example:6443/readyz https://" + head.ip + ":6443/readyz")
+		san := head.run("curl -s --cacert " + serverDir + "/tls/server-ca.crt --cert " + serverDir +
+			"/tls/client-admin.crt --key " + serverDir +
+			"/tls/client-admin.key --resolve head.example:6443:127.0.0.1 https://head.example:6443/readyz https://" +
+			head.ip + ":6443/readyz")
 		if san != "okok" {
 			t.Errorf("got %q", san)
 		}
@@ -62,7 +67,8 @@ func nodesAsAsked(t *testing.T, head *host) {
 	if err != nil {
 		t.Fatal(err, out)
 	}
-	version := regexp.MustCompile(`rke2 version (v\S+) \([0-9a-f]{40}\)\ngo version go`).FindStringSubmatch(head.run("rke2 --version"))
+	version := regexp.MustCompile(`rke2 version (v\S+) \([0-9a-f]{40}\)\ngo version go`).FindStringSubmatch(
+		head.run("rke2 --version"))
 	if version == nil {
 		t.Fatalf("rke2 --version: %s", head.run("rke2 --version"))
 	}
@@ -73,7 +79,8 @@ func nodesAsAsked(t *testing.T, head *host) {
 		}
 		if fields[0] == "one" {
 			var cpus, milli int
-			if _, err := fmt.Sscanf(strings.Join(fields[2:], " "), "test %d %dm", &cpus, &milli); err != nil || milli != cpus*1000-500 {
+			if _, err := fmt.Sscanf(strings.Join(fields[2:], " "), "test %d %dm", &cpus, &milli); err != nil ||
+				milli != cpus*1000-500 {
 				t.Errorf("label, capacity and allocatable: %q", line)
 			}
 		}
@@ -103,7 +110,8 @@ spec: {type: NodePort, selector: {app: hello}, ports: [{port: 80, targetPort: 80
 
 func podsReach(t *testing.T, head, worker *host) {
 	head.input("cat >/tmp/pods.yaml", manifest)
-	if out, err := head.kubectl("apply -f /tmp/pods.yaml && " + dataDir + "/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml rollout status ds/hello --timeout=60s"); err != nil {
+	if out, err := head.kubectl("apply -f /tmp/pods.yaml && " + dataDir +
+		"/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml rollout status ds/hello --timeout=60s"); err != nil {
 		t.Fatal(out)
 	}
 	ips, _ := head.kubectl(`get pods -l app=hello -o jsonpath='{.items[*].status.podIP}'`)
@@ -139,7 +147,8 @@ func filesAsInRKE2(t *testing.T, head *host, token string) {
 	if got, want := head.run("cat "+serverDir+"/node-token"), "K10"+hash+"::server:the-servers-secret"; got != want {
 		t.Errorf("node-token is %s, want %s", got, want)
 	}
-	modes := head.run("stat -L -c %a " + serverDir + "/token " + serverDir + "/node-token " + serverDir + "/agent-token /etc/rancher/rke2/rke2.yaml /etc/rancher/node/password")
+	modes := head.run("stat -L -c %a " + serverDir + "/token " + serverDir + "/node-token " + serverDir +
+		"/agent-token /etc/rancher/rke2/rke2.yaml /etc/rancher/node/password")
 	if modes != strings.TrimSpace(strings.Repeat("600\n", 5)) {
 		t.Errorf("modes are %q", modes)
 	}
@@ -147,7 +156,8 @@ func filesAsInRKE2(t *testing.T, head *host, token string) {
 		t.Errorf("kubeconfig says %q", server)
 	}
 	log := head.run("journalctl --no-pager -o cat -u rke2-server")
-	for _, want := range []string{`level=warning msg="Unknown flag --cluster-name found in config.yaml, skipping"`, `time="20`} {
+	for _, want := range []string{`level=warning msg="Unknown flag --cluster-name found in config.yaml, skipping"`,
+		`time="20`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %s", want)
 		}
@@ -169,13 +179,16 @@ func supervisorAuth(t *testing.T, head *host) {
 		{"-u node:the-servers-secret", "v1-rke2/config", "401"}, // a distinct agent token is the agents' only one
 		{"-u node:wrong", "v1-rke2/apiservers", "401"},
 		{"-u node:" + agentToken, "v1-rke2/server-bootstrap", "403"},
-		{"-u node:" + agentToken + " -H rke2-Node-Name:one -H rke2-Node-Password:wrong", "v1-rke2/client-kubelet.crt", "403"},
+		{"-u node:" + agentToken + " -H rke2-Node-Name:one -H rke2-Node-Password:wrong", "v1-rke2/client-kubelet.crt",
+			"403"},
 	} {
-		if got := head.run("curl -sk -o /dev/null -w '%{http_code}' " + c.user + " https://127.0.0.1:9345/" + c.path); got != c.want {
+		if got := head.run("curl -sk -o /dev/null -w '%{http_code}' " + c.user + " https://127.0.0.1:9345/" +
+			c.path); got != c.want {
 			t.Errorf("%s with %q: %s, want %s", c.path, c.user, got, c.want)
 		}
 	}
-	mtls := "--cert /var/lib/rancher/rke2/agent/client-kubelet.crt --key /var/lib/rancher/rke2/agent/client-kubelet.key "
+	mtls := "--cert /var/lib/rancher/rke2/agent/client-kubelet.crt --key " +
+		"/var/lib/rancher/rke2/agent/client-kubelet.key "
 	if got := head.run("curl -sk " + mtls + "https://127.0.0.1:9345/v1-rke2/readyz"); got != "ok" {
 		t.Errorf("with a kubelet's certificate: %s", got)
 	}
@@ -206,9 +219,11 @@ func restartKeeps(t *testing.T, head *host) {
 
 // nameIsFree gives the node's machine a new identity, as a replacement has.
 func nameIsFree(t *testing.T, head, worker *host, token string) {
-	worker.run("systemctl stop rke2-agent; rm -rf /etc/rancher/node " + dataDir + "/agent/*.crt " + dataDir + "/agent/*.key")
+	worker.run("systemctl stop rke2-agent; rm -rf /etc/rancher/node " + dataDir + "/agent/*.crt " + dataDir +
+		"/agent/*.key")
 	worker.start("agent", agentConfig(head.ip, token, "two", ""))
-	worker.waitLog("rke2-agent", "Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match")
+	worker.waitLog("rke2-agent", "Node password rejected, duplicate hostname or contents of "+
+		"'/etc/rancher/node/password' may not match")
 	if state := worker.active("rke2-agent"); state != "activating" {
 		t.Errorf("the unit is %s", state)
 	}
@@ -223,7 +238,8 @@ func uninstallLeavesNothing(t *testing.T, worker *host) {
 	if left := worker.run("ps -eo args | grep -E '[r]ke2|[c]ontainerd-shim|[/]pause|[/]hello' || true"); left != "" {
 		t.Errorf("processes left: %s", left)
 	}
-	for _, path := range []string{"/usr/local/bin/rke2", "/etc/rancher/rke2", "/etc/rancher/node", dataDir, "/usr/local/lib/systemd/system/rke2-agent.service"} {
+	for _, path := range []string{"/usr/local/bin/rke2", "/etc/rancher/rke2", "/etc/rancher/node", dataDir,
+		"/usr/local/lib/systemd/system/rke2-agent.service"} {
 		if _, err := worker.try("test -e " + path); err == nil {
 			t.Errorf("%s is left", path)
 		}
@@ -240,7 +256,8 @@ func TestAgentsThatCannotJoinSayWhyAndGoOn(t *testing.T) {
 	c := newCluster(t)
 	head, worker := c.add(), c.add()
 
-	for name, config := range map[string]string{"--token is required": "server: https://10.0.0.1:9345\n", "--server is required": "token: x\n"} {
+	for name, config := range map[string]string{"--token is required": "server: https://10.0.0.1:9345\n",
+		"--server is required": "token: x\n"} {
 		worker.input("umask 077; mkdir -p /etc/rancher/rke2; cat >/etc/rancher/rke2/config.yaml", config)
 		out, err := worker.try("rke2 agent")
 		if err == nil || !strings.Contains(out, "Error: "+name) {

@@ -15,7 +15,8 @@ import (
 // this machine.
 func (c *cluster) serveCharts() string {
 	c.t.Helper()
-	gateway := strings.TrimSpace(docker(c.t, "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}}{{end}}", c.network))
+	gateway := strings.TrimSpace(docker(c.t, "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}}{{end}}",
+		c.network))
 	listener, err := net.Listen("tcp", net.JoinHostPort(gateway, "0"))
 	if err != nil {
 		c.t.Fatal(err)
@@ -130,9 +131,11 @@ func TestAHelmChartBringsAcceleratorsToTheNodesThatHaveThem(t *testing.T) {
 	})
 	t.Run("the toolkit restarts RKE2 once", func(t *testing.T) { toolkitRestarts(t, head, one) })
 	t.Run("a release that was removed comes back with the next change", func(t *testing.T) {
-		head.run(dataDir + "/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml -n gpu-operator delete secret -l owner=helm,name=gpu-operator")
+		head.run(dataDir + "/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml -n gpu-operator delete secret -l " +
+			"owner=helm,name=gpu-operator")
 		head.apply(helmChart("gpu-operator", repo, "v26.3.2", "# again\ndriver: {enabled: true}"))
-		head.waitOutput("-n gpu-operator get secret -l owner=helm,status=deployed -o name", "sh.helm.release.v1.gpu-operator.v1")
+		head.waitOutput("-n gpu-operator get secret -l owner=helm,status=deployed -o name",
+			"sh.helm.release.v1.gpu-operator.v1")
 	})
 	t.Run("a deleted HelmChart takes everything along", func(t *testing.T) {
 		if out, err := head.kubectl("-n kube-system delete helmchart gpu-operator --timeout=60s"); err != nil {
@@ -151,13 +154,16 @@ func TestAHelmChartBringsAcceleratorsToTheNodesThatHaveThem(t *testing.T) {
 }
 
 func operandsOnlyOn(t *testing.T, head *host, node string) {
-	for _, label := range []string{"feature.node.kubernetes.io/pci-10de.present=true", "nvidia.com/gpu.present=true", "nvidia.com/gpu.count=2"} {
+	for _, label := range []string{"feature.node.kubernetes.io/pci-10de.present=true", "nvidia.com/gpu.present=true",
+		"nvidia.com/gpu.count=2"} {
 		head.waitOutput("get node -l "+label+" -o jsonpath='[{.items[*].metadata.name}]'", "["+node+"]")
 	}
 	for _, name := range []string{
-		"nvidia-container-toolkit-daemonset", "nvidia-device-plugin-daemonset", "nvidia-operator-validator", "gpu-feature-discovery",
+		"nvidia-container-toolkit-daemonset", "nvidia-device-plugin-daemonset", "nvidia-operator-validator",
+		"gpu-feature-discovery",
 	} {
-		out, err := head.kubectl(`-n gpu-operator get pod -l app=` + name + ` -o jsonpath='[{.items[*].spec.nodeName}]'`)
+		out, err := head.kubectl(`-n gpu-operator get pod -l app=` + name +
+			` -o jsonpath='[{.items[*].spec.nodeName}]'`)
 		if err != nil || out != "["+node+"]" {
 			t.Errorf("%s runs on %s, want %s only", name, out, node)
 		}
@@ -169,7 +175,8 @@ func operandsOnlyOn(t *testing.T, head *host, node string) {
 
 func chartAsInRKE2(t *testing.T, head *host) {
 	out, err := head.kubectl(`-n kube-system get helmchart gpu-operator -o jsonpath='{.metadata.finalizers[0]} {.status.jobName} {.status.conditions[?(@.type=="JobCreated")].status} {.status.conditions[?(@.type=="Failed")].status}'`)
-	if want := "wrangler.cattle.io/on-helm-chart-remove helm-install-gpu-operator True False"; err != nil || out != want {
+	if want := "wrangler.cattle.io/on-helm-chart-remove helm-install-gpu-operator True False"; err != nil ||
+		out != want {
 		t.Errorf("got %s, want %s", out, want)
 	}
 	head.waitOutput("-n kube-system get job helm-install-gpu-operator -o jsonpath='{.status.succeeded}'", "1")
@@ -191,7 +198,8 @@ spec:
 		t.Errorf("the pod says: %s", out)
 	}
 	head.waitOutput("get pod none -o jsonpath='{.status.phase}'", "Failed")
-	head.waitOutput("get pod too-much -o jsonpath='{.status.phase} {.status.conditions[0].message}'", "Insufficient nvidia.com/gpu")
+	head.waitOutput("get pod too-much -o jsonpath='{.status.phase} {.status.conditions[0].message}'",
+		"Insufficient nvidia.com/gpu")
 	if out, _ := head.kubectl("get pod too-much -o jsonpath='{.status.phase}'"); out != "Pending" {
 		t.Errorf("a pod that asks for more than there is is %s", out)
 	}
@@ -200,7 +208,8 @@ spec:
 func toolkitRestarts(t *testing.T, head, worker *host) {
 	before := worker.run("systemctl show --property MainPID --value rke2-agent")
 	worker.run("touch /etc/skyctl-test/restart-rke2")
-	if out, err := head.kubectl("-n gpu-operator delete pod -l app=nvidia-container-toolkit-daemonset --field-selector spec.nodeName=one"); err != nil {
+	if out, err := head.kubectl("-n gpu-operator delete pod -l app=nvidia-container-toolkit-daemonset " +
+		"--field-selector spec.nodeName=one"); err != nil {
 		t.Fatal(out)
 	}
 	worker.wait("restart", func() bool {
@@ -212,7 +221,8 @@ func toolkitRestarts(t *testing.T, head, worker *host) {
 		return strings.Contains(out, "/usr/local/nvidia/toolkit/nvidia-container-runtime")
 	})
 	head.waitOutput(fmt.Sprintf(allocatable, "one"), "3")
-	head.apply(strings.Replace(gpuPod("runtime", 1), "spec:\n", "spec:\n  runtimeClassName: nvidia\n  nodeName: one\n", 1))
+	head.apply(strings.Replace(gpuPod("runtime", 1), "spec:\n", "spec:\n  runtimeClassName: nvidia\n  nodeName: one\n",
+		1))
 	head.waitOutput("get pod runtime -o jsonpath='{.status.phase}'", "Succeeded")
 }
 
@@ -230,7 +240,8 @@ func TestAHelmChartThatFailsSaysWhyInItsJob(t *testing.T) {
 	head.waitOutput(logs, "is not a valid chart repository or cannot be reached")
 
 	// As many tries as RKE2's default takes days: with one, the HelmChart counts as failed.
-	head.apply(strings.Replace(helmChart("gpu-operator", repo, "v9.9.9", ""), "spec:\n", "spec:\n  backOffLimit: 0\n", 1))
+	head.apply(strings.Replace(helmChart("gpu-operator", repo, "v9.9.9", ""), "spec:\n", "spec:\n  backOffLimit: 0\n",
+		1))
 	head.waitOutput(`-n kube-system get helmchart gpu-operator -o jsonpath='{.status.conditions[?(@.type=="Failed")]}'`,
 		"Job has reached configured number of retries without succeeding")
 	head.apply(helmChart("gpu-operator", repo, "v25.10.1", ""))
@@ -250,5 +261,6 @@ toolkit: {env: [{name: SKYCTL_TEST_CRASH_NODE, value: head}, {name: SKYCTL_TEST_
 	head.waitOutput("-n gpu-operator get events --field-selector reason=BackOff", "nvidia-container-toolkit-daemonset")
 	head.waitOutput("-n gpu-operator logs ds/nvidia-container-toolkit-daemonset", "Error: no driver here")
 	head.waitOutput(policyState, "notReady")
-	head.waitOutput(`get clusterpolicy cluster-policy -o jsonpath='{.status.conditions[?(@.type=="Error")].message}'`, "state-container-toolkit")
+	head.waitOutput(`get clusterpolicy cluster-policy -o jsonpath='{.status.conditions[?(@.type=="Error")].message}'`,
+		"state-container-toolkit")
 }

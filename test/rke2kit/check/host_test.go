@@ -23,7 +23,8 @@ const (
 
 // hostArgs make a machine of a container that is not privileged.
 var hostArgs = []string{
-	"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined",
+	"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined",
+	"--security-opt=apparmor=unconfined",
 	"--security-opt=systempaths=unconfined", "--device-cgroup-rule=a *:* rwm", "--cgroupns=private",
 	"--tmpfs=/run:exec,mode=755", "--tmpfs=/run/lock", "--volume=/var/lib/rancher", "--volume=/var/lib/kubelet",
 }
@@ -56,7 +57,8 @@ func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t, image: os.Getenv("HOST_IMAGE"), release: os.Getenv("RELEASE")}
 	if c.image == "" || c.release == "" {
-		t.Fatal("set HOST_IMAGE to an image of a systemd host with containerd, and RELEASE to a release directory: make check does")
+		t.Fatal("set HOST_IMAGE to an image of a systemd host with containerd, and RELEASE to a release directory: " +
+			"make check does")
 	}
 	c.prefix = fmt.Sprintf("rke2kit-check-%d-%d", os.Getpid(), time.Now().UnixNano()%1e6)
 	c.network = c.prefix
@@ -70,16 +72,19 @@ func (c *cluster) add() *host {
 	c.t.Helper()
 	h := &host{t: c.t, name: fmt.Sprintf("%s-%d", c.prefix, c.count)}
 	c.count++
-	args := append([]string{"run", "--detach", "--name", h.name, "--hostname", h.name, "--network", c.network}, hostArgs...)
+	args := append([]string{"run", "--detach", "--name", h.name, "--hostname", h.name, "--network", c.network},
+		hostArgs...)
 	docker(c.t, append(args, "--entrypoint", "/bin/sh", c.image, "-c", boot)...)
 	c.t.Cleanup(func() {
 		if c.t.Failed() {
-			out, _ := exec.Command("docker", "exec", h.name, "journalctl", "--no-pager", "-n", "40", "-u", "rke2-*").CombinedOutput()
+			out, _ := exec.Command("docker", "exec", h.name, "journalctl", "--no-pager", "-n", "40", "-u",
+				"rke2-*").CombinedOutput()
 			c.t.Logf("%s:\n%s", h.name, out)
 		}
 		_ = exec.Command("docker", "rm", "--force", "--volumes", h.name).Run()
 	})
-	h.ip = strings.TrimSpace(docker(c.t, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", h.name))
+	h.ip = strings.TrimSpace(docker(c.t, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+		h.name))
 	h.wait("systemd", func() bool {
 		out, _ := exec.Command("docker", "exec", h.name, "systemctl", "is-system-running").Output()
 		state := strings.TrimSpace(string(out))

@@ -53,7 +53,8 @@ func newHelmJobCommand() *cobra.Command {
 			signal.Ignore(syscall.SIGTERM, os.Interrupt)
 			job := helmjob.Job{
 				Args: args, Env: env, Helm: []string{self, "helm"}, Out: cmd.OutOrStdout(),
-				ValuesDir: helmchart.ValuesDir, CADir: helmchart.CADir, ContentDir: helmchart.ContentDir, Scratch: helmchart.Scratch,
+				ValuesDir: helmchart.ValuesDir, CADir: helmchart.CADir, ContentDir: helmchart.ContentDir,
+				Scratch:        helmchart.Scratch,
 				TerminationLog: "/dev/termination-log",
 			}
 			err = job.Run(cmd.Context())

@@ -170,7 +170,8 @@ func newAgentJoin(server, tok string) (node.JoinTarget, error) {
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
 		return node.JoinTarget{}, fmt.Errorf("--server: %q is not of the form https://host:%s", server, supervisor.Port)
 	}
-	return node.JoinTarget{Server: server, APIServer: "https://" + net.JoinHostPort(u.Hostname(), "6443"), Token: tok}, nil
+	return node.JoinTarget{Server: server, APIServer: "https://" + net.JoinHostPort(u.Hostname(), "6443"), Token: tok},
+		nil
 }
 
 func newNodeOptions(v config.Values) (node.Options, error) {
@@ -225,14 +226,17 @@ func newHeadOptions(v config.Values, n node.Options, tok string) (head.Options, 
 	}
 	return head.Options{
 		NodeName: n.Name, NodeIP: n.IP, ExternalIP: external, AdvertiseIP: advertise,
-		DataDir: n.DataDir, KubeBinary: n.KubeBinary, TLSSANs: v.AllValues("tls-san"), Token: tok, AgentToken: agentToken,
+		DataDir: n.DataDir, KubeBinary: n.KubeBinary, TLSSANs: v.AllValues("tls-san"), Token: tok,
+		AgentToken: agentToken,
 		Cluster: supervisor.ClusterConfig{
 			ClusterCIDR: v.LastValue("cluster-cidr", "10.42.0.0/16"), ServiceCIDR: serviceCIDR,
-			ClusterDNS: v.LastValue("cluster-dns", dns), ClusterDomain: v.LastValue("cluster-domain", "cluster.local"), CNI: v.LastValue("cni", ""),
+			ClusterDNS: v.LastValue("cluster-dns", dns), ClusterDomain: v.LastValue("cluster-domain", "cluster.local"),
+			CNI: v.LastValue("cni", ""),
 		},
 		NodePortRange: v.LastValue("service-node-port-range", "30000-32767"),
 		Kubeconfig:    v.LastValue("write-kubeconfig", defaultKubeconfig), KubeconfigMode: mode,
-		APIServerArgs: v["kube-apiserver-arg"], ControllerArgs: v["kube-controller-manager-arg"], SchedulerArgs: v["kube-scheduler-arg"],
+		APIServerArgs: v["kube-apiserver-arg"], ControllerArgs: v["kube-controller-manager-arg"],
+		SchedulerArgs: v["kube-scheduler-arg"],
 	}, nil
 }
 
@@ -259,7 +263,8 @@ func linkBinaries(dataDir, kube string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("create directory of binaries: %w", err)
 	}
-	for name, target := range map[string]string{"kubectl": kube, "kubelet": kube, "containerd": "/usr/bin/containerd", "ctr": "/usr/bin/ctr"} {
+	for name, target := range map[string]string{"kubectl": kube, "kubelet": kube, "containerd": "/usr/bin/containerd",
+		"ctr": "/usr/bin/ctr"} {
 		link := filepath.Join(dir, name)
 		if have, err := os.Readlink(link); err == nil && have == target {
 			continue

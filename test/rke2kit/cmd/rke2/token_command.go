@@ -36,7 +36,8 @@ func runToken(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	api, err := kubeapi.New(head.LocalAPI, caFile, filepath.Join(tls, "client-admin.crt"), filepath.Join(tls, "client-admin.key"))
+	api, err := kubeapi.New(head.LocalAPI, caFile, filepath.Join(tls, "client-admin.crt"),
+		filepath.Join(tls, "client-admin.key"))
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,8 @@ func TestDropInsAreMergedInOrderAndPlusAppends(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Values{"token": {"third"}, "tls-san": {"a", "b", "c"}, "node-label": {"y=2"}, "kubelet-arg": {"max-pods=50", "v=2"}}
+	want := Values{"token": {"third"}, "tls-san": {"a", "b", "c"}, "node-label": {"y=2"},
+		"kubelet-arg": {"max-pods=50", "v=2"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -61,7 +62,8 @@ func TestUnknownKeysAreSkippedWithAWarning(t *testing.T) {
 }
 
 func TestAMissingOrEmptyFileIsAnEmptyConfiguration(t *testing.T) {
-	for name, files := range map[string]map[string]string{"missing": nil, "empty": {"config.yaml": ""}, "comment": {"config.yaml": "# none\n"}} {
+	for name, files := range map[string]map[string]string{"missing": nil, "empty": {"config.yaml": ""},
+		"comment": {"config.yaml": "# none\n"}} {
 		got, _, err := Load(write(t, files), Server)
 		if err != nil || len(got) != 0 {
 			t.Errorf("%s: got %v, %v", name, got, err)
@@ -79,7 +81,8 @@ func TestMalformedFilesAreErrors(t *testing.T) {
 
 func TestTheCommandLineReplacesTheFile(t *testing.T) {
 	v := Values{"token": {"file"}, "tls-san": {"file"}}
-	if err := v.OverrideWithArgs([]string{"--token=cli", "--tls-san", "a", "--tls-san", "b", "--selinux"}, Server); err != nil {
+	if err := v.OverrideWithArgs([]string{"--token=cli", "--tls-san", "a", "--tls-san", "b", "--selinux"},
+		Server); err != nil {
 		t.Fatal(err)
 	}
 	want := Values{"token": {"cli"}, "tls-san": {"a", "b"}, "selinux": {"true"}}

@@ -26,15 +26,22 @@ var serverKeys = newKeySet(
 // unknown ones: a real node would take them.
 var (
 	inertNodeKeys = newKeySet(
-		"cloud-provider-config", "cloud-provider-name", "container-runtime-endpoint", "debug", "image-credential-provider-bin-dir",
-		"image-credential-provider-config", "lb-server-port", "node-external-dns", "node-internal-dns", "pause-image", "private-registry",
-		"profile", "protect-kernel-defaults", "resolv-conf", "runtime-image", "selinux", "snapshotter", "system-default-registry", "with-node-id",
+		"cloud-provider-config", "cloud-provider-name", "container-runtime-endpoint", "debug",
+		"image-credential-provider-bin-dir",
+		"image-credential-provider-config", "lb-server-port", "node-external-dns", "node-internal-dns", "pause-image",
+		"private-registry",
+		"profile", "protect-kernel-defaults", "resolv-conf", "runtime-image", "selinux", "snapshotter",
+		"system-default-registry", "with-node-id",
 	)
 	inertServerKeys = newKeySet(
-		"audit-policy-file", "bind-address", "cluster-reset", "control-plane-resource-limits", "control-plane-resource-requests",
-		"datastore-endpoint", "disable", "disable-cloud-controller", "disable-kube-proxy", "disable-scheduler", "egress-selector-mode",
-		"embedded-registry", "enable-servicelb", "etcd-arg", "etcd-disable-snapshots", "etcd-expose-metrics", "etcd-s3", "etcd-snapshot-compress",
-		"etcd-snapshot-dir", "etcd-snapshot-retention", "etcd-snapshot-schedule-cron", "ingress-controller", "kube-cloud-controller-manager-arg",
+		"audit-policy-file", "bind-address", "cluster-reset", "control-plane-resource-limits",
+		"control-plane-resource-requests",
+		"datastore-endpoint", "disable", "disable-cloud-controller", "disable-kube-proxy", "disable-scheduler",
+		"egress-selector-mode",
+		"embedded-registry", "enable-servicelb", "etcd-arg", "etcd-disable-snapshots", "etcd-expose-metrics", "etcd-s3",
+		"etcd-snapshot-compress",
+		"etcd-snapshot-dir", "etcd-snapshot-retention", "etcd-snapshot-schedule-cron", "ingress-controller",
+		"kube-cloud-controller-manager-arg",
 		"secrets-encryption", "supervisor-metrics", "tls-san-security",
 	)
 )

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Variables that tests set through the charts' own values: driver.env, toolkit.env, devicePlugin.env, gfd.env, validator.env.
+// Variables that tests set through the charts' own values: driver.env, toolkit.env, devicePlugin.env, gfd.env,
+// validator.env.
 const (
 	// slowVariable is how many seconds a part takes before it goes on.
 	slowVariable = "SKYCTL_TEST_SLOW_SECONDS"

@@ -50,7 +50,8 @@ func readMachine(dir string) (machine, error) {
 	}
 	n, err := strconv.Atoi(fields[0])
 	if err != nil || n < 0 {
-		return machine{}, fmt.Errorf("%s begins with %q, which is not a number of accelerators", filepath.Join(dir, gpusFile), fields[0])
+		return machine{}, fmt.Errorf("%s begins with %q, which is not a number of accelerators",
+			filepath.Join(dir, gpusFile), fields[0])
 	}
 	m := machine{gpus: n, product: defaultProduct, driver: defaultDriver}
 	if len(fields) > 1 {

@@ -57,7 +57,8 @@ func patchNodeLabels(ctx context.Context, api *kubeapi.Client, n node, want map[
 
 // keepLabels sets the labels of this pod's node that follow from its machine, for as long as ctx lasts. Errors of the
 // apiserver pass: it may be starting anew.
-func keepLabels(ctx context.Context, api *kubeapi.Client, dir, operand string, labels func(machine) map[string]any) error {
+func keepLabels(ctx context.Context, api *kubeapi.Client, dir, operand string,
+	labels func(machine) map[string]any) error {
 	last := ""
 	return pollUntil(ctx, labelPoll, func() (bool, error) {
 		if err := crashIfRequested(os.Stderr, dir, operand); err != nil {
@@ -102,7 +103,8 @@ func kernelRelease() string {
 
 // gfdLabels are the labels of GPU Feature Discovery.
 func gfdLabels(m machine) map[string]any {
-	keys := []string{"gpu.count", "gpu.product", "cuda.driver-version.full", "cuda.driver.major", "cuda.driver.minor", "cuda.driver.rev"}
+	keys := []string{"gpu.count", "gpu.product", "cuda.driver-version.full", "cuda.driver.major", "cuda.driver.minor",
+		"cuda.driver.rev"}
 	labels := map[string]any{}
 	for _, key := range keys {
 		labels["nvidia.com/"+key] = nil

@@ -68,7 +68,8 @@ var operands = []operand{
 		section: func(p *policy) operandConfig { return p.Spec.DevicePlugin },
 		enabled: func(p *policy) bool { return p.Spec.DevicePlugin.isEnabled() },
 		run:     []string{"device-plugin"}, wait: afterToolkit,
-		mounts: map[string]string{validations: validations, "/var/lib/kubelet/device-plugins": "/var/lib/kubelet/device-plugins"},
+		mounts: map[string]string{validations: validations,
+			"/var/lib/kubelet/device-plugins": "/var/lib/kubelet/device-plugins"},
 	},
 	{
 		name: "gpu-feature-discovery", deploy: "gpu-feature-discovery", state: "gpu-feature-discovery",
@@ -96,7 +97,8 @@ func (op operand) renderDaemonSet(p *policy, namespace string) ([]byte, string, 
 	volumes, mounts := volumesOf(op)
 	container := func(name string, args []string) m {
 		return m{
-			"name": name, "image": op.section(p).imageReference(), "imagePullPolicy": op.section(p).ImagePullPolicy, "args": args, "volumeMounts": mounts,
+			"name": name, "image": op.section(p).imageReference(), "imagePullPolicy": op.section(p).ImagePullPolicy,
+			"args": args, "volumeMounts": mounts,
 			"env": containerEnv(op.section(p)),
 		}
 	}

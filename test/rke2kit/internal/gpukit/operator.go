@@ -78,13 +78,16 @@ func (o *operator) reconcile(ctx context.Context) error {
 	}
 	switch {
 	case len(waiting) > 0:
-		return o.writePolicyStatus(ctx, p, "notReady", reasonNotReady, fmt.Sprintf("ClusterPolicy is not ready, states not ready: [%s]", strings.Join(waiting, " ")))
+		return o.writePolicyStatus(ctx, p, "notReady", reasonNotReady,
+			fmt.Sprintf("ClusterPolicy is not ready, states not ready: [%s]", strings.Join(waiting, " ")))
 	case !found.labelled:
 		return o.writePolicyStatus(ctx, p, "ready", reasonNoLabels, "No NFD labels found")
 	case found.gpus == 0:
-		return o.writePolicyStatus(ctx, p, "ready", reasonNoNodes, "No GPU node found, watching for new nodes to join the cluster.")
+		return o.writePolicyStatus(ctx, p, "ready", reasonNoNodes,
+			"No GPU node found, watching for new nodes to join the cluster.")
 	default:
-		return o.writePolicyStatus(ctx, p, "ready", reasonReconciled, "ClusterPolicy is ready as all resources have been successfully reconciled")
+		return o.writePolicyStatus(ctx, p, "ready", reasonReconciled,
+			"ClusterPolicy is ready as all resources have been successfully reconciled")
 	}
 }
 
@@ -100,7 +103,8 @@ func (o *operator) oldestPolicy(ctx context.Context) (*policy, error) {
 		return nil, nil
 	}
 	oldest := slices.MinFunc(list.Items, func(a, b policy) int {
-		return strings.Compare(a.Metadata.CreationTimestamp+a.Metadata.Name, b.Metadata.CreationTimestamp+b.Metadata.Name)
+		return strings.Compare(a.Metadata.CreationTimestamp+a.Metadata.Name,
+			b.Metadata.CreationTimestamp+b.Metadata.Name)
 	})
 	return &oldest, nil
 }
@@ -208,9 +212,11 @@ func (d daemonSet) isReady() bool {
 // writePolicyStatus writes the policy's status, where it says something new.
 func (o *operator) writePolicyStatus(ctx context.Context, p *policy, state, reason, message string) error {
 	o.logIfNew(fmt.Sprintf("ClusterPolicy %s: %s: %s", p.Metadata.Name, state, message))
-	good, bad := condition{Type: "Ready", Status: "False", Reason: "Error"}, condition{Type: "Error", Status: "True", Reason: reason, Message: message}
+	good, bad := condition{Type: "Ready", Status: "False", Reason: "Error"}, condition{Type: "Error", Status: "True",
+		Reason: reason, Message: message}
 	if state == "ready" {
-		good, bad = condition{Type: "Ready", Status: "True", Reason: reason, Message: message}, condition{Type: "Error", Status: "False", Reason: "Ready"}
+		good, bad = condition{Type: "Ready", Status: "True", Reason: reason, Message: message}, condition{Type: "Error",
+			Status: "False", Reason: "Ready"}
 	}
 	conditions := []condition{good, bad}
 	for i := range conditions {
@@ -221,7 +227,8 @@ func (o *operator) writePolicyStatus(ctx context.Context, p *policy, state, reas
 		return nil
 	}
 	data, err := json.Marshal(map[string]any{
-		"apiVersion": "nvidia.com/v1", "kind": "ClusterPolicy", "metadata": map[string]any{"name": p.Metadata.Name}, "status": want,
+		"apiVersion": "nvidia.com/v1", "kind": "ClusterPolicy", "metadata": map[string]any{"name": p.Metadata.Name},
+		"status": want,
 	})
 	if err != nil {
 		return err

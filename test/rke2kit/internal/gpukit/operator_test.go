@@ -9,7 +9,8 @@ import (
 func policyOf(t *testing.T, spec string) *policy {
 	t.Helper()
 	var p policy
-	if err := json.Unmarshal([]byte(`{"metadata":{"name":"cluster-policy","uid":"1"},"spec":`+spec+`}`), &p); err != nil {
+	if err := json.Unmarshal([]byte(`{"metadata":{"name":"cluster-policy","uid":"1"},"spec":`+spec+`}`),
+		&p); err != nil {
 		t.Fatal(err)
 	}
 	return &p
@@ -48,8 +49,10 @@ func TestDaemonSetsRunOnlyWhereTheOperatorLabelledNodesAndAreThePolicys(t *testi
 		"daemonsets":{"tolerations":[{"key":"nvidia.com/gpu","operator":"Exists"}],"labels":{"helm.sh/chart":"c"}}}`)
 	text := rendered(t, p)["nvidia-device-plugin-daemonset"]
 	for _, want := range []string{
-		`"nodeSelector":{"nvidia.com/gpu.deploy.device-plugin":"true"}`, `"image":"r/nvidia/k8s-device-plugin:v1"`, `{"name":"A","value":"2"}`,
-		`"kind":"ClusterPolicy"`, `"key":"nvidia.com/gpu"`, `"helm.sh/chart":"c"`, `"path":"/var/lib/kubelet/device-plugins"`,
+		`"nodeSelector":{"nvidia.com/gpu.deploy.device-plugin":"true"}`, `"image":"r/nvidia/k8s-device-plugin:v1"`,
+		`{"name":"A","value":"2"}`,
+		`"kind":"ClusterPolicy"`, `"key":"nvidia.com/gpu"`, `"helm.sh/chart":"c"`,
+		`"path":"/var/lib/kubelet/device-plugins"`,
 		`"args":["wait","device-plugin","toolkit-ready"]`, `"args":["device-plugin"]`,
 	} {
 		if !strings.Contains(text, want) {

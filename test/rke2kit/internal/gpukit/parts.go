@@ -119,7 +119,9 @@ func runUntilStopped(ctx context.Context, operand, ready string, work func(conte
 			return err
 		}
 	}
-	err := pollUntil(ctx, time.Second, func() (bool, error) { return false, crashIfRequested(os.Stderr, HostDir, operand) })
+	err := pollUntil(ctx, time.Second, func() (bool, error) {
+		return false, crashIfRequested(os.Stderr, HostDir, operand)
+	})
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -29,7 +29,8 @@ const (
 // Plugin is a device plugin.
 type Plugin struct {
 	pluginapi.UnimplementedDevicePluginServer
-	// HostDir says how many devices there are, SocketDir is where the kubelet is met, Node makes the devices' names unique.
+	// HostDir says how many devices there are, SocketDir is where the kubelet is met, Node makes the devices' names
+	// unique.
 	HostDir, SocketDir, Node string
 
 	mu      sync.Mutex
@@ -90,8 +91,8 @@ func (p *Plugin) serveKubelet(ctx context.Context) error {
 	})
 }
 
-// socketIdentity tells a socket from another of the same name; nothing where there is none. Numbers alone don't: they are used
-// again.
+// socketIdentity tells a socket from another of the same name; nothing where there is none. Numbers alone don't: they
+// are used again.
 func socketIdentity(socket string) string {
 	info, err := os.Stat(socket)
 	if err != nil {
@@ -119,7 +120,8 @@ func (p *Plugin) registerWithKubelet(ctx context.Context, kubelet string) error 
 	}
 	defer conn.Close()
 	_, err = pluginapi.NewRegistrationClient(conn).Register(ctx, &pluginapi.RegisterRequest{
-		Version: pluginapi.Version, Endpoint: pluginSocket, ResourceName: ResourceName, Options: &pluginapi.DevicePluginOptions{},
+		Version: pluginapi.Version, Endpoint: pluginSocket, ResourceName: ResourceName,
+		Options: &pluginapi.DevicePluginOptions{},
 	})
 	return err
 }
@@ -163,7 +165,8 @@ func (p *Plugin) GetDevicePluginOptions(context.Context, *pluginapi.Empty) (*plu
 }
 
 // ListAndWatch tells the kubelet of the devices, and again whenever they change.
-func (p *Plugin) ListAndWatch(_ *pluginapi.Empty, stream grpc.ServerStreamingServer[pluginapi.ListAndWatchResponse]) error {
+func (p *Plugin) ListAndWatch(_ *pluginapi.Empty,
+	stream grpc.ServerStreamingServer[pluginapi.ListAndWatchResponse]) error {
 	for {
 		devices, changed := p.listDevices()
 		if err := stream.Send(&pluginapi.ListAndWatchResponse{Devices: devices}); err != nil {

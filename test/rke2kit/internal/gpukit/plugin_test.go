@@ -71,10 +71,12 @@ func TestAPluginTellsTheKubeletWhatTheMachineHas(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- (&Plugin{HostDir: host, SocketDir: sockets, Node: "n"}).Run(ctx) }()
 
-	if in := k.registration(t); in.ResourceName != ResourceName || in.Version != "v1beta1" || in.Endpoint != pluginSocket {
+	if in := k.registration(t); in.ResourceName != ResourceName || in.Version != "v1beta1" ||
+		in.Endpoint != pluginSocket {
 		t.Errorf("registered %v", in)
 	}
-	conn, err := grpc.NewClient("unix://"+filepath.Join(sockets, pluginSocket), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("unix://"+filepath.Join(sockets, pluginSocket),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,8 +175,10 @@ func TestAPartCrashesWhereItWasToldTo(t *testing.T) {
 func TestTheLabelsOfAMachineWithoutAcceleratorsAreTakenAway(t *testing.T) {
 	m := machine{gpus: 2, product: "NVIDIA-H100", driver: "570.86.15"}
 	for key, want := range map[string]string{
-		"nvidia.com/gpu.count": "2", "nvidia.com/gpu.product": "NVIDIA-H100", "nvidia.com/cuda.driver-version.full": "570.86.15",
-		"nvidia.com/cuda.driver.major": "570", "nvidia.com/cuda.driver.minor": "86", "nvidia.com/cuda.driver.rev": "15",
+		"nvidia.com/gpu.count": "2", "nvidia.com/gpu.product": "NVIDIA-H100",
+		"nvidia.com/cuda.driver-version.full": "570.86.15",
+		"nvidia.com/cuda.driver.major":        "570", "nvidia.com/cuda.driver.minor": "86",
+		"nvidia.com/cuda.driver.rev": "15",
 	} {
 		if got := gfdLabels(m)[key]; got != want {
 			t.Errorf("%s is %v, want %s", key, got, want)

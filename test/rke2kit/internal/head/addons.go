@@ -38,7 +38,8 @@ func (h *Head) applyAddons(ctx context.Context) error {
 			return fmt.Errorf("read addon %s: %w", file.Name(), err)
 		}
 		path := addonPaths[object.Kind] + object.Metadata.Name
-		if err := h.awaitCondition(ctx, object.Kind+" "+object.Metadata.Name, func() error { return h.api.ApplyObject(ctx, path, "rke2kit", data) }); err != nil {
+		if err := h.awaitCondition(ctx, object.Kind+" "+object.Metadata.Name,
+			func() error { return h.api.ApplyObject(ctx, path, "rke2kit", data) }); err != nil {
 			return err
 		}
 	}

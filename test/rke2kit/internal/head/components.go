@@ -17,7 +17,8 @@ func (h *Head) startComponent(ctx context.Context, name string, args, extra []st
 	for _, e := range extra {
 		all = append(all, "--"+strings.TrimLeft(e, "-"))
 	}
-	return h.group.Start(ctx, proc.Spec{Name: name, Path: h.opts.KubeBinary, Args: all, Log: h.serverPath("logs", name+".log")})
+	return h.group.Start(ctx, proc.Spec{Name: name, Path: h.opts.KubeBinary, Args: all,
+		Log: h.serverPath("logs", name+".log")})
 }
 
 // startEtcd returns when the client port accepts connections; the apiserver
@@ -125,7 +126,8 @@ func (h *Head) startControllers(ctx context.Context) error {
 		// At the default rate making the controllers' accounts takes seconds.
 		"--kube-api-qps=500", "--kube-api-burst=1000",
 		"--kubeconfig=" + controller,
-		// Half of the usual, with the kubelets' leases to match: so that a test need not wait long to see a Node NotReady.
+		// Half of the usual, with the kubelets' leases to match: so that a test need not wait long to see a Node
+		// NotReady.
 		"--node-monitor-grace-period=20s", "--node-monitor-period=2s",
 		"--root-ca-file=" + h.tlsPath("server-ca.crt"),
 		"--service-account-private-key-file=" + h.tlsPath("service.key"),

@@ -36,7 +36,8 @@ type leaf struct {
 func (h *Head) makeCertificates() error {
 	cas := map[string]*pki.CA{}
 	for name, common := range map[string]string{
-		"server-ca": "rke2-server-ca", "client-ca": "rke2-client-ca", "request-header-ca": "rke2-request-header-ca", "etcd/server-ca": "etcd-server-ca",
+		"server-ca": "rke2-server-ca", "client-ca": "rke2-client-ca", "request-header-ca": "rke2-request-header-ca",
+		"etcd/server-ca": "etcd-server-ca",
 	} {
 		ca, err := pki.LoadOrCreateCA(h.serverPath("tls"), name, common)
 		if err != nil {
@@ -51,14 +52,17 @@ func (h *Head) makeCertificates() error {
 	masters := []string{"system:masters"}
 	etcdHosts := []string{"localhost", "127.0.0.1"}
 	for _, l := range []leaf{
-		{"serving-kube-apiserver", h.opts.serverCA, pki.Leaf{CommonName: "kube-apiserver", Hosts: h.servingHosts(), Server: true}},
+		{"serving-kube-apiserver", h.opts.serverCA,
+			pki.Leaf{CommonName: "kube-apiserver", Hosts: h.servingHosts(), Server: true}},
 		{"kube-loopback", h.opts.serverCA, pki.Leaf{CommonName: "localhost", Hosts: etcdHosts, Server: true}},
 		{"client-admin", h.opts.client, pki.Leaf{CommonName: "system:admin", Organizations: masters, Client: true}},
-		{"client-kube-apiserver", h.opts.client, pki.Leaf{CommonName: "system:apiserver", Organizations: masters, Client: true}},
+		{"client-kube-apiserver", h.opts.client,
+			pki.Leaf{CommonName: "system:apiserver", Organizations: masters, Client: true}},
 		{"client-controller", h.opts.client, pki.Leaf{CommonName: "system:kube-controller-manager", Client: true}},
 		{"client-scheduler", h.opts.client, pki.Leaf{CommonName: "system:kube-scheduler", Client: true}},
 		{"client-auth-proxy", cas["request-header-ca"], pki.Leaf{CommonName: "system:auth-proxy", Client: true}},
-		{"etcd/server", cas["etcd/server-ca"], pki.Leaf{CommonName: "etcd-server", Hosts: etcdHosts, Server: true, Client: true}},
+		{"etcd/server", cas["etcd/server-ca"],
+			pki.Leaf{CommonName: "etcd-server", Hosts: etcdHosts, Server: true, Client: true}},
 		{"etcd/client", cas["etcd/server-ca"], pki.Leaf{CommonName: "etcd-client", Client: true}},
 	} {
 		if err := l.ca.IssueTo(h.tlsPath(l.name), l.Leaf); err != nil {

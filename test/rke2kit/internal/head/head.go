@@ -65,7 +65,8 @@ func Start(ctx context.Context, opts Options, group *proc.Group) (*Head, error) 
 	if h.opts.serviceAddress, err = firstServiceAddress(opts.Cluster.ServiceCIDR); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{h.serverPath("tls", "etcd"), h.serverPath("cred"), h.serverPath("db"), h.serverPath("logs"), h.serverPath("manifests"), filepath.Dir(opts.Kubeconfig)} {
+	for _, dir := range []string{h.serverPath("tls", "etcd"), h.serverPath("cred"), h.serverPath("db"),
+		h.serverPath("logs"), h.serverPath("manifests"), filepath.Dir(opts.Kubeconfig)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("create server directory: %w", err)
 		}
@@ -108,7 +109,8 @@ func (h *Head) Run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	h.api, err = kubeapi.New(LocalAPI, h.tlsPath("server-ca.crt"), h.tlsPath("client-admin.crt"), h.tlsPath("client-admin.key"))
+	h.api, err = kubeapi.New(LocalAPI, h.tlsPath("server-ca.crt"), h.tlsPath("client-admin.crt"),
+		h.tlsPath("client-admin.key"))
 	if err != nil {
 		return err
 	}
@@ -120,7 +122,8 @@ func (h *Head) Run(ctx context.Context) error {
 	if err := h.startControllers(ctx); err != nil {
 		return err
 	}
-	if err := h.awaitCondition(ctx, "kube-system namespace", func() error { return h.ensureNamespace(ctx) }); err != nil {
+	if err := h.awaitCondition(ctx, "kube-system namespace",
+		func() error { return h.ensureNamespace(ctx) }); err != nil {
 		return err
 	}
 	h.supervisor.MarkCoreReady(h.api)
@@ -156,7 +159,8 @@ func (h *Head) awaitCondition(ctx context.Context, what string, ok func() error)
 // ensureNamespace makes kube-system, which the apiserver makes only some time
 // after it is ready; node passwords are kept there.
 func (h *Head) ensureNamespace(ctx context.Context) error {
-	namespace := map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]string{"name": "kube-system"}}
+	namespace := map[string]any{"apiVersion": "v1", "kind": "Namespace",
+		"metadata": map[string]string{"name": "kube-system"}}
 	err := h.api.CallJSON(ctx, http.MethodPost, "/api/v1/namespaces", namespace, nil)
 	if kubeapi.HasStatusCode(err, http.StatusConflict) {
 		return nil
@@ -215,7 +219,8 @@ func (h *Head) writeKubeconfigs() error {
 	for name, client := range map[string]string{
 		"controller": "client-controller", "scheduler": "client-scheduler", "helm-controller": "client-admin",
 	} {
-		data := kubeconfig.RenderWithFiles(LocalAPI, h.tlsPath("server-ca.crt"), h.tlsPath(client+".crt"), h.tlsPath(client+".key"))
+		data := kubeconfig.RenderWithFiles(LocalAPI, h.tlsPath("server-ca.crt"), h.tlsPath(client+".crt"),
+			h.tlsPath(client+".key"))
 		if err := pki.WriteFile(h.serverPath("cred", name+".kubeconfig"), data, 0o600); err != nil {
 			return err
 		}
@@ -227,7 +232,8 @@ func (h *Head) writeKubeconfigs() error {
 func (h *Head) Stop() {
 	// Watches keep an apiserver that ends gracefully waiting far longer than
 	// any request that writes.
-	h.group.Stop(1500*time.Millisecond, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "helm-controller")
+	h.group.Stop(1500*time.Millisecond, "kube-apiserver", "kube-controller-manager", "kube-scheduler",
+		"helm-controller")
 	h.group.Stop(4*time.Second, "etcd")
 }
 

@@ -120,7 +120,8 @@ func TestAFullTokenNeedsTheCAItNames(t *testing.T) {
 }
 
 func TestServiceAddressesAreTheFirstAndTheTenth(t *testing.T) {
-	for cidr, want := range map[string][2]string{"10.43.0.0/16": {"10.43.0.1", "10.43.0.10"}, "172.30.8.0/24": {"172.30.8.1", "172.30.8.10"}} {
+	for cidr, want := range map[string][2]string{"10.43.0.0/16": {"10.43.0.1", "10.43.0.10"},
+		"172.30.8.0/24": {"172.30.8.1", "172.30.8.10"}} {
 		first, err := firstServiceAddress(cidr)
 		if err != nil {
 			t.Fatal(err)

@@ -131,7 +131,8 @@ func (c *Chart) jobArgs() []string {
 		// What looks like a number, a boolean or null is one; everything else is text, commas and all.
 		text := value.String()
 		switch {
-		case value.Type == intstr.Int, strings.EqualFold(text, "true"), strings.EqualFold(text, "false"), strings.EqualFold(text, "null"):
+		case value.Type == intstr.Int, strings.EqualFold(text, "true"), strings.EqualFold(text, "false"),
+			strings.EqualFold(text, "null"):
 			args = append(args, "--set", key+"="+text)
 		default:
 			args = append(args, "--set-string", key+"="+strings.ReplaceAll(text, ",", `\,`))

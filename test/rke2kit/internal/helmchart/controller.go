@@ -1,11 +1,12 @@
 // Package helmchart is the controller of HelmChart resources: each is installed, upgraded or uninstalled by a Job, as
-// RKE2's helm-controller does it (github.com/k3s-io/helm-controller). What people and programs see of that is the same: the
-// names, labels and annotations of the Job and of what it uses, the log of its pod, the HelmChart's finalizer, status and
-// events, and that the release is looked at only when the HelmChart or its Job changes, or at a start.
+// RKE2's helm-controller does it (github.com/k3s-io/helm-controller). What people and programs see of that is the same:
+// the names, labels and annotations of the Job and of what it uses, the log of its pod, the HelmChart's finalizer,
+// status and events, and that the release is looked at only when the HelmChart or its Job changes, or at a start.
 //
-// Different are: the Job's image is empty and its pod runs the node's own copy of the kit's Kubernetes program, which is
-// Helm as well, so that no node has to carry Helm twice; it runs on the host's network, as there is no DNS for pods; Jobs
-// are not created suspended; there are no HelmChartConfigs, no credentials for repositories, and no values from Secrets.
+// Different are: the Job's image is empty and its pod runs the node's own copy of the kit's Kubernetes program, which
+// is Helm as well, so that no node has to carry Helm twice; it runs on the host's network, as there is no DNS for pods;
+// Jobs are not created suspended; there are no HelmChartConfigs, no credentials for repositories, and no values from
+// Secrets.
 package helmchart
 
 import (
@@ -77,7 +78,9 @@ func Run(ctx context.Context, kubeconfig, binary string) error {
 	events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: core.CoreV1().Events("")})
 	c := &controller{
 		core: core, any: anyKind, binary: binary,
-		queue:    workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](200*time.Millisecond, 30*time.Second)),
+		queue: workqueue.NewTypedRateLimitingQueue(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](200*time.Millisecond,
+				30*time.Second)),
 		recorder: events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: managedBy}),
 	}
 	return c.run(ctx)
@@ -91,7 +94,9 @@ func (c *controller) run(ctx context.Context) error {
 	labelled := informers.NewSharedInformerFactoryWithOptions(c.core, 0,
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = chartLabel }))
 	jobs := labelled.Batch().V1().Jobs()
-	c.jobs = jobGetter(func(namespace, name string) (*batchv1.Job, error) { return jobs.Lister().Jobs(namespace).Get(name) })
+	c.jobs = jobGetter(func(namespace, name string) (*batchv1.Job, error) {
+		return jobs.Lister().Jobs(namespace).Get(name)
+	})
 	if _, err := charts.Informer().AddEventHandler(newEventHandler(func(o metav1.Object) {
 		c.queue.Add(cache.NewObjectName(o.GetNamespace(), o.GetName()))
 	})); err != nil {

@@ -35,7 +35,8 @@ func newWorld(t *testing.T, spec map[string]any) *world {
 	events := record.NewFakeRecorder(100)
 	core := fake.NewClientset()
 	w := &world{t: t, events: events, c: &controller{
-		core: core, any: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, chart), recorder: events, binary: "/bin/kube",
+		core: core, any: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, chart),
+		recorder: events, binary: "/bin/kube",
 	}}
 	w.c.jobs = jobGetter(func(namespace, name string) (*batchv1.Job, error) {
 		job, err := core.BatchV1().Jobs(namespace).Get(t.Context(), name, metav1.GetOptions{})
@@ -51,7 +52,8 @@ func newWorld(t *testing.T, spec map[string]any) *world {
 func (w *world) sync() {
 	w.t.Helper()
 	for range 3 {
-		known := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+		known := cache.NewIndexer(cache.MetaNamespaceKeyFunc,
+			cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 		if chart := w.chart(); chart != nil {
 			if err := known.Add(chart); err != nil {
 				w.t.Fatal(err)
@@ -80,7 +82,8 @@ func (w *world) change(how func(*unstructured.Unstructured)) {
 	w.t.Helper()
 	chart := w.chart()
 	how(chart)
-	if _, err := w.c.any.Resource(chartResource).Namespace("kube-system").Update(w.t.Context(), chart, metav1.UpdateOptions{}); err != nil {
+	if _, err := w.c.any.Resource(chartResource).Namespace("kube-system").Update(w.t.Context(), chart,
+		metav1.UpdateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -101,16 +104,18 @@ func (w *world) job(name string) *batchv1.Job {
 func (w *world) end(job *batchv1.Job, how batchv1.JobConditionType) {
 	w.t.Helper()
 	job.Status.Conditions = []batchv1.JobCondition{{Type: how, Status: corev1.ConditionTrue}}
-	if _, err := w.c.core.BatchV1().Jobs(job.Namespace).UpdateStatus(w.t.Context(), job, metav1.UpdateOptions{}); err != nil {
+	if _, err := w.c.core.BatchV1().Jobs(job.Namespace).UpdateStatus(w.t.Context(), job,
+		metav1.UpdateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 	if how != batchv1.JobComplete {
 		return
 	}
 	_, label := readJobHash(job)
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "sh.helm.release.v1.x.v1", Namespace: "there", Labels: map[string]string{
-		"owner": "helm", "name": "x", "version": "1", "status": "deployed", configHash: label,
-	}}, Type: "helm.sh/release.v1"}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "sh.helm.release.v1.x.v1", Namespace: "there",
+		Labels: map[string]string{
+			"owner": "helm", "name": "x", "version": "1", "status": "deployed", configHash: label,
+		}}, Type: "helm.sh/release.v1"}
 	if _, err := w.c.core.CoreV1().Secrets("there").Create(w.t.Context(), secret, metav1.CreateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -131,7 +136,8 @@ func (w *world) condition(kind string) string {
 }
 
 func spec(more map[string]any) map[string]any {
-	out := map[string]any{"repo": "http://repo", "chart": "chart", "version": "1.2.3", "targetNamespace": "there", "valuesContent": "a: 1\n"}
+	out := map[string]any{"repo": "http://repo", "chart": "chart", "version": "1.2.3", "targetNamespace": "there",
+		"valuesContent": "a: 1\n"}
 	for key, value := range more {
 		out[key] = value
 	}
@@ -147,7 +153,9 @@ func TestAHelmChartIsInstalledOnce(t *testing.T) {
 	if job == nil || job.Labels[chartLabel] != "x" || *job.Spec.BackoffLimit != 1000 {
 		t.Fatalf("the Job is %+v", job)
 	}
-	if !slices.Contains(w.chart().GetFinalizers(), finalizer) || w.condition("JobCreated") != "True Applying HelmChart using Job kube-system/helm-install-x" || w.condition("Failed") != "False" {
+	if !slices.Contains(w.chart().GetFinalizers(), finalizer) ||
+		w.condition("JobCreated") != "True Applying HelmChart using Job kube-system/helm-install-x" ||
+		w.condition("Failed") != "False" {
 		t.Errorf("the HelmChart is %v", w.chart().Object)
 	}
 	w.end(job, batchv1.JobComplete)
@@ -165,7 +173,8 @@ func TestAChangeOrALostReleaseIsANewJob(t *testing.T) {
 			})
 		},
 		"release": func(w *world) {
-			if err := w.c.core.CoreV1().Secrets("there").Delete(w.t.Context(), "sh.helm.release.v1.x.v1", metav1.DeleteOptions{}); err != nil {
+			if err := w.c.core.CoreV1().Secrets("there").Delete(w.t.Context(), "sh.helm.release.v1.x.v1",
+				metav1.DeleteOptions{}); err != nil {
 				w.t.Fatal(err)
 			}
 		},
@@ -214,11 +223,13 @@ func TestADeletedHelmChartIsHeldUntilItsReleaseIsGone(t *testing.T) {
 	if !slices.Contains(w.chart().GetFinalizers(), finalizer) {
 		t.Fatal("the HelmChart was let go although its release is there")
 	}
-	if err := w.c.core.CoreV1().Secrets("there").Delete(t.Context(), "sh.helm.release.v1.x.v1", metav1.DeleteOptions{}); err != nil {
+	if err := w.c.core.CoreV1().Secrets("there").Delete(t.Context(), "sh.helm.release.v1.x.v1",
+		metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
-	if _, err := w.c.core.BatchV1().Jobs(job.Namespace).UpdateStatus(t.Context(), job, metav1.UpdateOptions{}); err != nil {
+	if _, err := w.c.core.BatchV1().Jobs(job.Namespace).UpdateStatus(t.Context(), job,
+		metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.sync()
@@ -228,7 +239,8 @@ func TestADeletedHelmChartIsHeldUntilItsReleaseIsGone(t *testing.T) {
 	if w.job("helm-delete-x") != nil {
 		t.Error("the Job is left")
 	}
-	if _, err := w.c.core.CoreV1().Secrets("kube-system").Get(t.Context(), "chart-values-x", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := w.c.core.CoreV1().Secrets("kube-system").Get(t.Context(), "chart-values-x",
+		metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the values are left: %v", err)
 	}
 }
@@ -245,7 +257,8 @@ func TestHelmChartsOfOthersAreLeftAlone(t *testing.T) {
 }
 
 func TestAHelmChartsFieldsBecomeHelmsArguments(t *testing.T) {
-	w := newWorld(t, spec(map[string]any{"createNamespace": true, "set": map[string]any{"n": int64(3), "on": "true", "text": "a,b"}}))
+	w := newWorld(t, spec(map[string]any{"createNamespace": true,
+		"set": map[string]any{"n": int64(3), "on": "true", "text": "a,b"}}))
 	w.sync()
 	got := strings.Join(w.job(install).Spec.Template.Spec.Containers[0].Args, " ")
 	if want := `install --namespace there --create-namespace --version 1.2.3 --set n=3 --set on=true --set-string text=a\,b`; got != want {
@@ -253,7 +266,8 @@ func TestAHelmChartsFieldsBecomeHelmsArguments(t *testing.T) {
 	}
 	select {
 	case event := <-w.events.Events:
-		if want := "Normal ApplyJob Applying HelmChart from chart version 1.2.3 from chart repository http://repo using Job kube-system/helm-install-x "; event != want {
+		if want := "Normal ApplyJob Applying HelmChart from chart version 1.2.3 from chart repository http://repo " +
+			"using Job kube-system/helm-install-x "; event != want {
 			t.Errorf("got  %s\nwant %s", event, want)
 		}
 	default:

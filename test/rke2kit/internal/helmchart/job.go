@@ -15,7 +15,8 @@ import (
 	"github.com/sky-shift/skyctl/test/rke2kit/internal/node"
 )
 
-// JobCommand is the argument by which the Kubernetes program becomes what a Job's pod runs, with its files in these places.
+// JobCommand is the argument by which the Kubernetes program becomes what a Job's pod runs, with its files in these
+// places.
 const (
 	JobCommand = "klipper-helm"
 	ValuesDir  = "/config"
@@ -46,7 +47,8 @@ func (c *controller) newJob(chart *Chart) *batchv1.Job {
 		ObjectMeta: metav1.ObjectMeta{Name: chart.jobName(), Namespace: chart.Namespace, Labels: labels},
 		Spec: batchv1.JobSpec{
 			BackoffLimit: &limit,
-			Template:     corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: c.newPodSpec(chart)},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: c.newPodSpec(chart)},
 		},
 	}
 	job.Spec.Template.Annotations = map[string]string{configHash: "SHA256=" + hashJob(job, chart)}
@@ -101,7 +103,8 @@ func (c *controller) newPodSpec(chart *Chart) corev1.PodSpec {
 	}
 	mount := func(name, at string, source corev1.VolumeSource) {
 		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: source})
-		spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: name, MountPath: at})
+		spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts,
+			corev1.VolumeMount{Name: name, MountPath: at})
 	}
 	mount("program", programPath, corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: c.binary}})
 	mount("tmp", Scratch, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}})
@@ -168,7 +171,8 @@ func newJobFiles(chart *Chart) (*corev1.Secret, *corev1.ConfigMap) {
 		values.Data["ca-file.pem"] = []byte(chart.Spec.RepoCA)
 	}
 	content := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: "chart-content-" + chart.Name, Namespace: chart.Namespace}, Data: map[string]string{},
+		ObjectMeta: metav1.ObjectMeta{Name: "chart-content-" + chart.Name, Namespace: chart.Namespace},
+		Data:       map[string]string{},
 	}
 	if chart.Spec.ChartContent != "" {
 		content.Data[chart.Name+".tgz.base64"] = chart.Spec.ChartContent

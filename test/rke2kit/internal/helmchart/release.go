@@ -43,11 +43,14 @@ func (c *controller) ensureRelease(ctx context.Context, raw *unstructured.Unstru
 		return err
 	}
 	setExpectedRelease(job, now.revision)
-	if _, err := c.core.BatchV1().Jobs(job.Namespace).Create(ctx, job, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := c.core.BatchV1().Jobs(job.Namespace).Create(ctx, job, metav1.CreateOptions{}); err != nil &&
+		!apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create Job %s/%s: %w", job.Namespace, job.Name, err)
 	}
-	c.recorder.Eventf(raw, corev1.EventTypeNormal, "ApplyJob", "Applying HelmChart from %s using Job %s/%s ", chart.describeSource(), job.Namespace, job.Name)
-	return c.setStatus(ctx, raw, Status{JobName: job.Name, Conditions: []Condition{jobCreatedCondition(chart), {Type: "Failed", Status: "False"}}})
+	c.recorder.Eventf(raw, corev1.EventTypeNormal, "ApplyJob", "Applying HelmChart from %s using Job %s/%s ",
+		chart.describeSource(), job.Namespace, job.Name)
+	return c.setStatus(ctx, raw, Status{JobName: job.Name,
+		Conditions: []Condition{jobCreatedCondition(chart), {Type: "Failed", Status: "False"}}})
 }
 
 func jobCreatedCondition(chart *Chart) Condition {
@@ -74,7 +77,8 @@ func (c *controller) deleteJob(ctx context.Context, job *batchv1.Job) error {
 		return nil
 	}
 	err := c.core.BatchV1().Jobs(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
-		PropagationPolicy: ptr.To(metav1.DeletePropagationForeground), Preconditions: &metav1.Preconditions{UID: &job.UID},
+		PropagationPolicy: ptr.To(metav1.DeletePropagationForeground),
+		Preconditions:     &metav1.Preconditions{UID: &job.UID},
 	})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
@@ -118,10 +122,12 @@ func (c *controller) ensureJobResources(ctx context.Context, chart *Chart) error
 	sa, binding := newServiceAccount(chart)
 	values, content := newJobFiles(chart)
 	core := c.core.CoreV1()
-	if _, err := core.ServiceAccounts(chart.Namespace).Create(ctx, sa, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := core.ServiceAccounts(chart.Namespace).Create(ctx, sa, metav1.CreateOptions{}); err != nil &&
+		!apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("make the Job's account: %w", err)
 	}
-	if _, err := c.core.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := c.core.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil &&
+		!apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("make the Job's rights: %w", err)
 	}
 	if chart.DeletionTimestamp != nil {
@@ -160,7 +166,8 @@ func (c *controller) uninstallRelease(ctx context.Context, raw *unstructured.Uns
 	}
 	switch {
 	case old != nil && hasJobCondition(old, batchv1.JobComplete) && now.revision == 0:
-		c.recorder.Eventf(raw, corev1.EventTypeNormal, "RemoveJob", "Uninstalled HelmChart using Job %s/%s, removing resources", job.Namespace, job.Name)
+		c.recorder.Eventf(raw, corev1.EventTypeNormal, "RemoveJob",
+			"Uninstalled HelmChart using Job %s/%s, removing resources", job.Namespace, job.Name)
 		if err := c.deleteJobResources(ctx, chart); err != nil {
 			return err
 		}
@@ -178,10 +185,12 @@ func (c *controller) uninstallRelease(ctx context.Context, raw *unstructured.Uns
 		return err
 	}
 	setExpectedRelease(job, now.revision)
-	if _, err := c.core.BatchV1().Jobs(job.Namespace).Create(ctx, job, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := c.core.BatchV1().Jobs(job.Namespace).Create(ctx, job, metav1.CreateOptions{}); err != nil &&
+		!apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create Job %s/%s: %w", job.Namespace, job.Name, err)
 	}
-	c.recorder.Eventf(raw, corev1.EventTypeNormal, "RemoveJob", "Uninstalling HelmChart using Job %s/%s ", job.Namespace, job.Name)
+	c.recorder.Eventf(raw, corev1.EventTypeNormal, "RemoveJob", "Uninstalling HelmChart using Job %s/%s ",
+		job.Namespace, job.Name)
 	status := chart.Status
 	status.JobName = job.Name
 	return c.setStatus(ctx, raw, status)

@@ -1,6 +1,6 @@
-// Package helmjob is what the pod of a HelmChart's Job does: it brings one release to what the HelmChart says, by Helm's
-// own command line. Its arguments, environment, files, output and ends are those of RKE2's klipper-helm image, which people
-// read when a chart can't be installed.
+// Package helmjob is what the pod of a HelmChart's Job does: it brings one release to what the HelmChart says, by
+// Helm's own command line. Its arguments, environment, files, output and ends are those of RKE2's klipper-helm image,
+// which people read when a chart can't be installed.
 package helmjob
 
 import (
@@ -158,7 +158,8 @@ func (j *Job) readRelease(ctx context.Context) (release, error) {
 	return release{Status: answer.Info.Status, Revision: answer.Version}, nil
 }
 
-// hasUnexpectedRevision says that somebody changed the release since this run was asked for: another run is on its way then.
+// hasUnexpectedRevision says that somebody changed the release since this run was asked for: another run is on its way
+// then.
 func (j *Job) hasUnexpectedRevision(now release) bool {
 	expected := j.Env["EXPECTED_RELEASE_REVISION"]
 	if expected == "" || expected == strconv.Itoa(now.Revision) {
@@ -213,14 +214,16 @@ func (j *Job) installOrUpgrade(ctx context.Context, now release, chart string, t
 	switch policy := j.Env["FAILURE_POLICY"]; policy {
 	case "", "reinstall":
 		j.appendTerminationLog(fmt.Sprintf("Uninstalling %s helm chart", now.Status))
-		if err := j.runHelm(ctx, "uninstall", j.Env["NAME"], "--namespace", j.Env["TARGET_NAMESPACE"], "--wait"); err != nil {
+		if err := j.runHelm(ctx, "uninstall", j.Env["NAME"], "--namespace", j.Env["TARGET_NAMESPACE"],
+			"--wait"); err != nil {
 			return err
 		}
 		return install()
 	case "retry":
 		return upgrade("Upgrading from failed state")
 	default:
-		j.printAndNote("Release status is '%s' and failure policy is '%s'; waiting for operator intervention", now.Status, policy)
+		j.printAndNote("Release status is '%s' and failure policy is '%s'; waiting for operator intervention",
+			now.Status, policy)
 		return errors.New("the release failed earlier")
 	}
 }

@@ -70,14 +70,20 @@ func TestAJobInstallsUpgradesOrRepairsByWhatIsThere(t *testing.T) {
 		env    map[string]string
 		want   string
 	}{
-		"nothing":           {"", install, nil, repo + status + "install " + tail},
-		"deployed":          {`{"version":3,"info":{"status":"deployed"}}`, install, map[string]string{"EXPECTED_RELEASE_REVISION": "3"}, repo + status + "upgrade " + tail},
-		"changed meanwhile": {`{"version":4,"info":{"status":"deployed"}}`, install, map[string]string{"EXPECTED_RELEASE_REVISION": "3"}, repo + status},
-		"failed":            {`{"version":1,"info":{"status":"failed"}}`, install, nil, repo + status + "uninstall x --namespace there --wait\ninstall " + tail},
-		"failed, to retry":  {`{"version":1,"info":{"status":"failed"}}`, install, map[string]string{"FAILURE_POLICY": "retry"}, repo + status + "upgrade " + tail},
-		"interrupted":       {`{"version":2,"info":{"status":"pending-upgrade"}}`, install, nil, repo + status + "upgrade " + tail},
-		"to be deleted":     {`{"version":1,"info":{"status":"deployed"}}`, []string{"delete"}, nil, status + "uninstall x --namespace there --wait\n"},
-		"deleted already":   {"", []string{"delete"}, nil, status},
+		"nothing": {"", install, nil, repo + status + "install " + tail},
+		"deployed": {`{"version":3,"info":{"status":"deployed"}}`, install,
+			map[string]string{"EXPECTED_RELEASE_REVISION": "3"}, repo + status + "upgrade " + tail},
+		"changed meanwhile": {`{"version":4,"info":{"status":"deployed"}}`, install,
+			map[string]string{"EXPECTED_RELEASE_REVISION": "3"}, repo + status},
+		"failed": {`{"version":1,"info":{"status":"failed"}}`, install, nil,
+			repo + status + "uninstall x --namespace there --wait\ninstall " + tail},
+		"failed, to retry": {`{"version":1,"info":{"status":"failed"}}`, install,
+			map[string]string{"FAILURE_POLICY": "retry"}, repo + status + "upgrade " + tail},
+		"interrupted": {`{"version":2,"info":{"status":"pending-upgrade"}}`, install, nil,
+			repo + status + "upgrade " + tail},
+		"to be deleted": {`{"version":1,"info":{"status":"deployed"}}`, []string{"delete"}, nil,
+			status + "uninstall x --namespace there --wait\n"},
+		"deleted already": {"", []string{"delete"}, nil, status},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := do(t, c.args, c.env, map[string]string{"status": c.status, "config/a.yaml": "a: 1\n"})
@@ -89,7 +95,8 @@ func TestAJobInstallsUpgradesOrRepairsByWhatIsThere(t *testing.T) {
 }
 
 func TestAFailedReleaseWaitsForSomebodyWhereThatIsThePolicy(t *testing.T) {
-	r := do(t, []string{"install"}, map[string]string{"FAILURE_POLICY": "abort"}, map[string]string{"status": `{"version":1,"info":{"status":"failed"}}`})
+	r := do(t, []string{"install"}, map[string]string{"FAILURE_POLICY": "abort"},
+		map[string]string{"status": `{"version":1,"info":{"status":"failed"}}`})
 	if r.err == nil || !strings.Contains(r.note, "waiting for operator intervention") {
 		t.Errorf("got %v, noted %q", r.err, r.note)
 	}
@@ -107,10 +114,12 @@ func TestHelmsErrorIsTheLastThingSaid(t *testing.T) {
 
 func TestChartsWithinTheResourceAndAuthoritiesAreHandedOn(t *testing.T) {
 	r := do(t, []string{"install"}, map[string]string{"CONFIG_HASH": "AB", "TIMEOUT": "5m0s"}, map[string]string{
-		"chart/x.tgz.base64": base64.StdEncoding.EncodeToString([]byte("archive")), "config/ca-file.pem": "one", "ca/two.pem": "two",
+		"chart/x.tgz.base64": base64.StdEncoding.EncodeToString([]byte("archive")), "config/ca-file.pem": "one",
+		"ca/two.pem": "two",
 	})
 	scratch := r.job.Scratch
-	want := "install x " + scratch + "/x.tgz --ca-file " + scratch + "/ca-file.pem --timeout 5m0s --labels helmcharts.helm.cattle.io/configHash=AB\n"
+	want := "install x " + scratch + "/x.tgz --ca-file " + scratch +
+		"/ca-file.pem --timeout 5m0s --labels helmcharts.helm.cattle.io/configHash=AB\n"
 	if r.err != nil || !strings.HasSuffix(r.calls, want) || strings.Contains(r.calls, "repo add") {
 		t.Errorf("%v, Helm was called with\n%swant\n%s", r.err, r.calls, want)
 	}

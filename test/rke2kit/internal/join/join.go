@@ -135,8 +135,9 @@ func (j *joiner) establishTrust(ctx context.Context) ([]byte, error) {
 				pool := x509.NewCertPool()
 				pool.AppendCertsFromPEM(bundle)
 				j.client = &http.Client{
-					Timeout:   requestTimeout,
-					Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}},
+					Timeout: requestTimeout,
+					Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool,
+						MinVersion: tls.VersionTLS12}},
 				}
 				return bundle, nil
 			}
@@ -203,7 +204,8 @@ func (j *joiner) fetchCertificate(ctx context.Context, name string) error {
 	if err != nil {
 		var refusal *refusedError
 		if errors.As(err, &refusal) && refusal.code == http.StatusForbidden {
-			refusal.hint = fmt.Sprintf("Node password rejected, duplicate hostname or contents of '%s' may not match the server's record of node %s; "+
+			refusal.hint = fmt.Sprintf("Node password rejected, duplicate hostname or contents of '%s' may not "+
+				"match the server's record of node %s; "+
 				"give the node another node-name, or delete the old Node first", j.opts.PasswordFile, j.opts.NodeName)
 		}
 		return err

@@ -192,7 +192,8 @@ func mustJoin(t *testing.T, opts Options) {
 	if cluster.ClusterCIDR != "10.42.0.0/16" {
 		t.Errorf("configuration is %+v", cluster)
 	}
-	for _, file := range []string{ServerCAFile, ClientCAFile, ClientKubelet + ".crt", ServingKubelet + ".key", ClientKubeProxy + ".crt"} {
+	for _, file := range []string{ServerCAFile, ClientCAFile, ClientKubelet + ".crt", ServingKubelet + ".key",
+		ClientKubeProxy + ".crt"} {
 		if _, err := os.Stat(filepath.Join(opts.Dir, file)); err != nil {
 			t.Errorf("after joining: %v", err)
 		}
@@ -231,7 +232,8 @@ func TestAWrongTokenIsTriedForEver(t *testing.T) {
 	h := startHead(t, true)
 	for _, password := range []string{"wrong", serverPassword} {
 		refusedWith(t, h.node("one", h.full(password), "pw"),
-			"Waiting to retrieve agent configuration; server is not ready: "+h.address+"/v1-rke2/config: 401 Unauthorized")
+			"Waiting to retrieve agent configuration; server is not ready: "+h.address+
+				"/v1-rke2/config: 401 Unauthorized")
 	}
 }
 
@@ -239,7 +241,8 @@ func TestATakenNameIsRejectedUntilItsNodeIsForgotten(t *testing.T) {
 	h := startHead(t, true)
 	mustJoin(t, h.node("one", agentPassword, "pw"))
 	second := h.node("one", agentPassword, "another")
-	refusedWith(t, second, "Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match")
+	refusedWith(t, second, "Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' "+
+		"may not match")
 	if _, err := os.Stat(filepath.Join(second.Dir, ClientKubelet+".key")); err == nil {
 		t.Error("a rejected node keeps a key without certificate")
 	}
@@ -254,7 +257,8 @@ func TestAMissingServerIsWaitedFor(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	refusedWith(t, Options{Server: "https://" + address, Token: "x", NodeName: "n", Dir: t.TempDir()}, "failed to get CA certs")
+	refusedWith(t, Options{Server: "https://" + address, Token: "x", NodeName: "n", Dir: t.TempDir()},
+		"failed to get CA certs")
 }
 
 func TestBeforeTheCoreIsUpOnlyTheOpenEndpointsAnswer(t *testing.T) {

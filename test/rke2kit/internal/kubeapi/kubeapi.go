@@ -113,7 +113,8 @@ func (c *Client) CallJSON(ctx context.Context, method, path string, in, out any)
 func (c *Client) ApplyObject(ctx context.Context, path, manager string, object []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	resp, err := c.sendRequest(ctx, http.MethodPatch, path+"?force=true&fieldManager="+manager, "application/apply-patch+yaml", bytes.NewReader(object))
+	resp, err := c.sendRequest(ctx, http.MethodPatch, path+"?force=true&fieldManager="+manager,
+		"application/apply-patch+yaml", bytes.NewReader(object))
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,8 @@ func (c *Client) sendRequest(ctx context.Context, method, path, kind string, bod
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return nil, &StatusError{Code: resp.StatusCode, Message: fmt.Sprintf("%s %s: %s", method, path, bytes.TrimSpace(text))}
+		return nil, &StatusError{Code: resp.StatusCode,
+			Message: fmt.Sprintf("%s %s: %s", method, path, bytes.TrimSpace(text))}
 	}
 	return resp, nil
 }

@@ -78,7 +78,8 @@ func (c *Client) watchNodesOnce(ctx context.Context, known map[string]Node, chan
 			changed(n, true)
 		}
 	}
-	resp, err := c.sendJSON(ctx, http.MethodGet, nodesPath+"?watch=1&allowWatchBookmarks=true&resourceVersion="+list.Metadata.ResourceVersion, nil)
+	resp, err := c.sendJSON(ctx, http.MethodGet, nodesPath+"?watch=1&allowWatchBookmarks=true&resourceVersion="+
+		list.Metadata.ResourceVersion, nil)
 	if err != nil {
 		return fmt.Errorf("watch nodes: %w", err)
 	}

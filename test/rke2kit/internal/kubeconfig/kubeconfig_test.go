@@ -12,8 +12,10 @@ func TestClientGoReadsWhatIsRendered(t *testing.T) {
 		server string
 		ca     string
 	}{
-		"embedded": {RenderEmbedded("https://127.0.0.1:6443", []byte("ca"), []byte("cert"), []byte("key")), "https://127.0.0.1:6443", "ca"},
-		"files":    {RenderWithFiles("https://head:6443", "/ca.crt", "/c.crt", "/c.key"), "https://head:6443", "/ca.crt"},
+		"embedded": {RenderEmbedded("https://127.0.0.1:6443", []byte("ca"), []byte("cert"), []byte("key")),
+			"https://127.0.0.1:6443", "ca"},
+		"files": {RenderWithFiles("https://head:6443", "/ca.crt", "/c.crt", "/c.key"), "https://head:6443",
+			"/ca.crt"},
 	} {
 		config, err := clientcmd.Load(c.data)
 		if err != nil {

@@ -44,7 +44,8 @@ func (n *Node) StartContainerRuntime(ctx context.Context) {
 func (n *Node) startContainerd(ctx context.Context) error {
 	path, err := exec.LookPath("containerd")
 	if err != nil {
-		return fmt.Errorf("find containerd: %w; the kit uses the distribution's: install containerd, runc and containernetworking-plugins", err)
+		return fmt.Errorf("find containerd: %w; the kit uses the distribution's: install containerd, runc and "+
+			"containernetworking-plugins", err)
 	}
 	binDir, err := findCNIBinDir()
 	if err != nil {
@@ -55,13 +56,15 @@ func (n *Node) startContainerd(ctx context.Context) error {
 		return fmt.Errorf("create containerd's directory: %w", err)
 	}
 	file := n.agentPath("etc", "containerd.toml")
-	config := renderContainerdConfig(root, chooseSnapshotter(root), binDir, cniDir(n.agent), n.cgroups.driver == driverSystemd) +
+	config := renderContainerdConfig(root, chooseSnapshotter(root), binDir, cniDir(n.agent),
+		n.cgroups.driver == driverSystemd) +
 		renderNvidiaRuntime("/", n.cgroups.driver == driverSystemd)
 	if err := pki.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}
 	err = n.group.Start(ctx, proc.Spec{
-		Name: "containerd", Path: path, Args: []string{"--config", file}, Log: n.agentPath("containerd", "containerd.log"),
+		Name: "containerd", Path: path, Args: []string{"--config", file},
+		Log: n.agentPath("containerd", "containerd.log"),
 	})
 	if err != nil {
 		return err
@@ -73,7 +76,8 @@ func (n *Node) startContainerd(ctx context.Context) error {
 			return conn.Close()
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("containerd does not answer after %s: %w; its log is %s", socketTimeout, err, n.agentPath("containerd", "containerd.log"))
+			return fmt.Errorf("containerd does not answer after %s: %w; its log is %s", socketTimeout, err,
+				n.agentPath("containerd", "containerd.log"))
 		}
 		select {
 		case <-ctx.Done():
@@ -115,8 +119,8 @@ disabled_plugins = [
 `, root, containerdState, containerdSocket, SandboxImage, binDir, confDir, snapshotter, systemdCgroup)
 }
 
-// renderNvidiaRuntime is the handler of the RuntimeClass nvidia, where NVIDIA's runtime is on the machine. RKE2 looks for it in
-// these places, at its start only (https://docs.rke2.io/advanced#deploy-nvidia-operator).
+// renderNvidiaRuntime is the handler of the RuntimeClass nvidia, where NVIDIA's runtime is on the machine. RKE2 looks
+// for it in these places, at its start only (https://docs.rke2.io/advanced#deploy-nvidia-operator).
 func renderNvidiaRuntime(root string, systemdCgroup bool) string {
 	for _, dir := range []string{"usr/local/nvidia/toolkit", "usr/bin"} {
 		binary := filepath.Join(root, dir, "nvidia-container-runtime")
@@ -176,7 +180,8 @@ func (n *Node) importImages(ctx context.Context) {
 		sort.Strings(files)
 		for _, file := range files {
 			started := time.Now()
-			out, err := exec.CommandContext(ctx, "ctr", "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", file).CombinedOutput()
+			out, err := exec.CommandContext(ctx, "ctr", "--address", containerdSocket, "--namespace", "k8s.io",
+				"images", "import", file).CombinedOutput()
 			if err != nil {
 				logline.Errorf("failed to import images from %s: %v: %s", file, err, strings.TrimSpace(string(out)))
 				continue

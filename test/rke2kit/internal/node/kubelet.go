@@ -37,7 +37,8 @@ func (n *Node) startKubelet(ctx context.Context, cluster supervisor.ClusterConfi
 	// The node's own arguments come last: flags win over the file, later ones
 	// over earlier ones.
 	args = append(args, toFlags(n.opts.KubeletArgs)...)
-	return n.group.Start(ctx, proc.Spec{Name: "kubelet", Path: n.opts.KubeBinary, Args: args, Log: n.logPath("kubelet")})
+	return n.group.Start(ctx, proc.Spec{Name: "kubelet", Path: n.opts.KubeBinary, Args: args,
+		Log: n.logPath("kubelet")})
 }
 
 // renderKubeletConfig renders the kubelet's configuration file. Evictions are those of
@@ -69,8 +70,8 @@ func (n *Node) renderKubeletConfig(cluster supervisor.ClusterConfig) ([]byte, er
 		"staticPodPath":            n.agentPath("pod-manifests"),
 		"evictionHard":             map[string]string{"imagefs.available": "5%", "nodefs.available": "5%"},
 		"evictionMinimumReclaim":   map[string]string{"imagefs.available": "10%", "nodefs.available": "10%"},
-		// RKE2 pins the images that it imports, which older containerds don't know: on a disk that is fairly full the kubelet
-		// would remove them, and nowhere are they to be had again.
+		// RKE2 pins the images that it imports, which older containerds don't know: on a disk that is fairly full the
+		// kubelet would remove them, and nowhere are they to be had again.
 		"imageGCHighThresholdPercent": 100,
 	}
 	if n.cgroups.root != "" {

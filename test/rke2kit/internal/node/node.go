@@ -52,7 +52,8 @@ type Node struct {
 // New prepares the directories and what a container used as a machine may lack.
 func New(opts Options, group *proc.Group) (*Node, error) {
 	n := &Node{opts: opts, group: group, agent: filepath.Join(opts.DataDir, "agent"), containers: make(chan struct{})}
-	for _, dir := range []string{n.agent, n.agentPath("etc"), n.agentPath("images"), n.agentPath("logs"), n.agentPath("pod-manifests"), cniDir(n.agent)} {
+	for _, dir := range []string{n.agent, n.agentPath("etc"), n.agentPath("images"), n.agentPath("logs"),
+		n.agentPath("pod-manifests"), cniDir(n.agent)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("create node directory: %w", err)
 		}
@@ -135,8 +136,10 @@ func ensureNodePassword(file string) (string, error) {
 }
 
 func (n *Node) writeKubeconfigs(apiServer string) error {
-	for file, cert := range map[string]string{"kubelet.kubeconfig": join.ClientKubelet, "kubeproxy.kubeconfig": join.ClientKubeProxy} {
-		data := kubeconfig.RenderWithFiles(apiServer, n.agentPath(join.ServerCAFile), n.agentPath(cert+".crt"), n.agentPath(cert+".key"))
+	for file, cert := range map[string]string{"kubelet.kubeconfig": join.ClientKubelet,
+		"kubeproxy.kubeconfig": join.ClientKubeProxy} {
+		data := kubeconfig.RenderWithFiles(apiServer, n.agentPath(join.ServerCAFile), n.agentPath(cert+".crt"),
+			n.agentPath(cert+".key"))
 		if err := pki.WriteFile(n.agentPath(file), data, 0o600); err != nil {
 			return err
 		}
@@ -156,7 +159,8 @@ func (n *Node) startKubeProxy(ctx context.Context, cluster supervisor.ClusterCon
 		"--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s",
 	}
 	return n.group.Start(ctx, proc.Spec{
-		Name: "kube-proxy", Path: n.opts.KubeBinary, Args: append(args, toFlags(n.opts.KubeProxyArgs)...), Log: n.logPath("kube-proxy"),
+		Name: "kube-proxy", Path: n.opts.KubeBinary, Args: append(args, toFlags(n.opts.KubeProxyArgs)...),
+		Log: n.logPath("kube-proxy"),
 	})
 }
 

@@ -51,7 +51,8 @@ func TestTheNodePasswordIsMadeOnceAndIsPrivate(t *testing.T) {
 
 func TestKubeletConfigReservesNoMemoryByItself(t *testing.T) {
 	n := &Node{opts: Options{Name: "n1"}, agent: "/a", cgroups: cgroups{driver: driverCgroupfs, root: "/rke2kit-n1"}}
-	data, err := n.renderKubeletConfig(supervisor.ClusterConfig{ClusterDNS: "10.43.0.10", ClusterDomain: "cluster.local"})
+	data, err := n.renderKubeletConfig(supervisor.ClusterConfig{ClusterDNS: "10.43.0.10",
+		ClusterDomain: "cluster.local"})
 	if err != nil {
 		t.Fatal(err)
 	}

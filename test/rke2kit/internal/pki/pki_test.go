@@ -23,7 +23,8 @@ func TestTheAuthorityIsKeptAndLeavesVerifyAgainstIt(t *testing.T) {
 		t.Fatal("the authority changed with the second start")
 	}
 	base := filepath.Join(dir, "leaf")
-	if err := again.IssueTo(base, Leaf{CommonName: "head", Hosts: []string{"head.example", "10.0.0.1"}, Server: true}); err != nil {
+	if err := again.IssueTo(base, Leaf{CommonName: "head", Hosts: []string{"head.example", "10.0.0.1"},
+		Server: true}); err != nil {
 		t.Fatal(err)
 	}
 	pair, err := tls.LoadX509KeyPair(base+".crt", base+".key")

@@ -128,7 +128,8 @@ func (c *component) keepRunning(ctx context.Context, pidDir string) {
 			backoff = firstBackoff
 		}
 		for {
-			logline.Errorf("%s exited: %v: %s; starting it again in %s, its log is %s", c.spec.Name, err, lastErrorLine(c.spec.Log), backoff, c.spec.Log)
+			logline.Errorf("%s exited: %v: %s; starting it again in %s, its log is %s", c.spec.Name, err,
+				lastErrorLine(c.spec.Log), backoff, c.spec.Log)
 			select {
 			case <-ctx.Done():
 				return
@@ -154,7 +155,8 @@ func lastErrorLine(file string) string {
 	last := lines[len(lines)-1]
 	for i := len(lines) - 1; i >= 0; i-- {
 		line := lines[i]
-		if strings.HasPrefix(line, "Error: ") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "E") && strings.Contains(line, "] ") {
+		if strings.HasPrefix(line, "Error: ") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "E") &&
+			strings.Contains(line, "] ") {
 			last = line
 			break
 		}
@@ -234,7 +236,8 @@ func KillLeftovers(pidDir string) error {
 	}
 	for _, file := range files {
 		if pid, ok := readLivePid(file); ok {
-			logline.Infof("Stopping %s (pid %d) of an earlier start", strings.TrimSuffix(filepath.Base(file), ".pid"), pid)
+			logline.Infof("Stopping %s (pid %d) of an earlier start", strings.TrimSuffix(filepath.Base(file), ".pid"),
+				pid)
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}

@@ -23,7 +23,8 @@ func newGroup(t *testing.T) (*Group, string) {
 }
 
 func sleeper(t *testing.T) Spec {
-	return Spec{Name: "sleeper", Path: "/bin/sleep", Args: []string{"600"}, Log: filepath.Join(t.TempDir(), "sleeper.log")}
+	return Spec{Name: "sleeper", Path: "/bin/sleep", Args: []string{"600"},
+		Log: filepath.Join(t.TempDir(), "sleeper.log")}
 }
 
 // await polls until ok.
@@ -128,15 +129,18 @@ func TestComponentsDoNotInheritWhatIsTheSupervisorsOwn(t *testing.T) {
 	t.Setenv("RKE2_TOKEN", "secret")
 	t.Setenv("HOME", "/root")
 	env := strings.Join(componentEnv(), "\n")
-	if strings.Contains(env, "NOTIFY_SOCKET") || strings.Contains(env, "secret") || !strings.Contains(env, "HOME=/root") {
+	if strings.Contains(env, "NOTIFY_SOCKET") || strings.Contains(env, "secret") ||
+		!strings.Contains(env, "HOME=/root") {
 		t.Errorf("environment: %s", env)
 	}
 }
 
 func TestTheLastErrorOfALogIsFound(t *testing.T) {
 	for want, text := range map[string]string{
-		"Error: unknown flag: --x":                         "I1 started\nError: unknown flag: --x\nUsage:\n  kubelet [flags]\n",
-		`E1124 06:21:03.1 170 run.go:72] "command failed"`: "I1 a\nE1124 06:21:03.1 170 run.go:72] \"command failed\"\ntrailing",
+		"Error: unknown flag: --x": "I1 started\nError: unknown flag: --x\nUsage:\n  " +
+			"kubelet [flags]\n",
+		`E1124 06:21:03.1 170 run.go:72] "command failed"`: "I1 a\nE1124 06:21:03.1 170 run.go:72] \"command " +
+			"failed\"\ntrailing",
 		"only": "first\nonly\n",
 	} {
 		file := filepath.Join(t.TempDir(), "log")

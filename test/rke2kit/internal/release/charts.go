@@ -38,8 +38,9 @@ var charts = []chart{
 	newPluginChart("0.18.1"),
 }
 
-// defaultRegistry is where the charts' images are if nobody says otherwise; mirrorRegistry has the newest of them under the
-// same paths, for tests of mirrors. Each name takes every node a while at its start, so there are no more than needed.
+// defaultRegistry is where the charts' images are if nobody says otherwise; mirrorRegistry has the newest of them under
+// the same paths, for tests of mirrors. Each name takes every node a while at its start, so there are no more than
+// needed.
 const (
 	defaultRegistry = "docker.io/skyctl"
 	mirrorRegistry  = "mirror.skyctl.test/gpu"
@@ -77,8 +78,8 @@ func (c chart) imageNames() []string {
 	return names
 }
 
-// writeCharts writes a chart repository: every version's archive, and the index by which Helm finds them. Addresses in it
-// are relative, so that it may be served from anywhere.
+// writeCharts writes a chart repository: every version's archive, and the index by which Helm finds them. Addresses in
+// it are relative, so that it may be served from anywhere.
 func writeCharts(source, out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return fmt.Errorf("create chart repository: %w", err)
@@ -99,7 +100,8 @@ func writeCharts(source, out string) error {
 			fmt.Fprintf(&index, "  %s:\n", c.name)
 			last = c.name
 		}
-		fmt.Fprintf(&index, "  - apiVersion: v2\n    name: %s\n    version: %s\n    appVersion: %s\n    created: \"1970-01-01T00:00:00Z\"\n    digest: %s\n    urls: [%s]\n",
+		fmt.Fprintf(&index, "  - apiVersion: v2\n    name: %s\n    version: %s\n    appVersion: %s\n    created: "+
+			"\"1970-01-01T00:00:00Z\"\n    digest: %s\n    urls: [%s]\n",
 			c.name, c.version, c.version, hexDigest(archive), file)
 	}
 	return os.WriteFile(filepath.Join(out, "index.yaml"), index.Bytes(), 0o644)

@@ -32,7 +32,8 @@ func render(t *testing.T, file string, values map[string]any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := util.ToRenderValues(loaded, values, common.ReleaseOptions{Name: loaded.Name(), Namespace: "there", IsInstall: true}, nil)
+	all, err := util.ToRenderValues(loaded, values,
+		common.ReleaseOptions{Name: loaded.Name(), Namespace: "there", IsInstall: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,11 +165,13 @@ func paths(values map[string]any, prefix string) []string {
 
 func TestValuesReachTheClusterPolicy(t *testing.T) {
 	text := render(t, filepath.Join(publish(t), "gpu-operator-v26.3.2.tgz"), map[string]any{
-		"driver":       map[string]any{"enabled": false},
-		"devicePlugin": map[string]any{"repository": "mirror.skyctl.test/gpu/nvidia", "env": []any{map[string]any{"name": "A", "value": "b"}}},
+		"driver": map[string]any{"enabled": false},
+		"devicePlugin": map[string]any{"repository": "mirror.skyctl.test/gpu/nvidia",
+			"env": []any{map[string]any{"name": "A", "value": "b"}}},
 	})
 	for _, want := range []string{
-		"  driver:\n    enabled: false\n", "  devicePlugin:\n    enabled: true\n    repository: mirror.skyctl.test/gpu/nvidia\n", `env: [{"name":"A","value":"b"}]`,
+		"  driver:\n    enabled: false\n", "  devicePlugin:\n    enabled: true\n    repository: " +
+			"mirror.skyctl.test/gpu/nvidia\n", `env: [{"name":"A","value":"b"}]`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the policy lacks %q", want)

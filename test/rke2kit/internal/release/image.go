@@ -48,7 +48,8 @@ func WriteImages(w io.Writer, arch string, images []Image) error {
 		if err != nil {
 			return fmt.Errorf("image %s: %w", image.Names[0], err)
 		}
-		m := manifest{Config: hexDigest(config) + ".json", RepoTags: image.Names, Layers: []string{hexDigest(layer) + "/layer.tar"}}
+		m := manifest{Config: hexDigest(config) + ".json", RepoTags: image.Names,
+			Layers: []string{hexDigest(layer) + "/layer.tar"}}
 		manifests = append(manifests, m)
 		if err := addFile(archive, m.Config, 0o644, config); err != nil {
 			return err
@@ -76,7 +77,8 @@ func buildLayer(image Image) ([]byte, error) {
 	layer := tar.NewWriter(&buf)
 	// Mount points and a root directory that others may enter.
 	for _, dir := range []string{"dev/", "etc/", "proc/", "sys/", "tmp/"} {
-		if err := layer.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755, ModTime: epoch}); err != nil {
+		if err := layer.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755,
+			ModTime: epoch}); err != nil {
 			return nil, err
 		}
 	}
@@ -96,9 +98,10 @@ func renderImageConfig(image Image, arch, layerDigest string) ([]byte, error) {
 		"architecture": arch,
 		"os":           "linux",
 		"created":      epoch.Format(time.RFC3339),
-		"config":       m{"Entrypoint": append([]string{image.Program}, image.Args...), "User": image.User, "ExposedPorts": ports},
-		"rootfs":       m{"type": "layers", "diff_ids": []string{"sha256:" + layerDigest}},
-		"history":      []m{{"created": epoch.Format(time.RFC3339), "created_by": "rke2kit"}},
+		"config": m{"Entrypoint": append([]string{image.Program}, image.Args...), "User": image.User,
+			"ExposedPorts": ports},
+		"rootfs":  m{"type": "layers", "diff_ids": []string{"sha256:" + layerDigest}},
+		"history": []m{{"created": epoch.Format(time.RFC3339), "created_by": "rke2kit"}},
 	})
 }
 

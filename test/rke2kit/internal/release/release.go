@@ -104,8 +104,10 @@ func buildImages(in Input) ([]byte, error) {
 	parts, workload := listChartImages()
 	var buf bytes.Buffer
 	err := WriteImages(&buf, in.Arch, []Image{
-		{Names: []string{node.SandboxImage, node.HelmJobImage}, Program: "/pause", Content: programs["pause"], User: nobody},
-		{Names: []string{HelloImage}, Program: "/hello", Content: programs["hello"], User: nobody, Ports: []string{"8080/tcp"}},
+		{Names: []string{node.SandboxImage, node.HelmJobImage}, Program: "/pause", Content: programs["pause"],
+			User: nobody},
+		{Names: []string{HelloImage}, Program: "/hello", Content: programs["hello"], User: nobody,
+			Ports: []string{"8080/tcp"}},
 		{Names: parts, Program: "/gpukit", Content: programs["gpukit"]},
 		{Names: workload, Program: "/gpukit", Args: []string{"vectoradd"}, Content: programs["gpukit"]},
 	})
@@ -143,7 +145,8 @@ func addParentDirs(archive *tar.Writer, made map[string]bool, name string) error
 			continue
 		}
 		made[dir] = true
-		if err := archive.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755, ModTime: epoch}); err != nil {
+		if err := archive.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755,
+			ModTime: epoch}); err != nil {
 			return fmt.Errorf("archive %s: %w", dir, err)
 		}
 	}

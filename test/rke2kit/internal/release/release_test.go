@@ -56,7 +56,8 @@ func TestAnImagesConfigNamesItsLayer(t *testing.T) {
 	if got, want := config.RootFS.DiffIDs[0], "sha256:"+hexDigest(layer); got != want {
 		t.Errorf("diff id is %s, want %s", got, want)
 	}
-	if config.Architecture != "amd64" || config.Config.Entrypoint[0] != "/x" || manifests[0].RepoTags[0] != image.Names[0] {
+	if config.Architecture != "amd64" || config.Config.Entrypoint[0] != "/x" ||
+		manifests[0].RepoTags[0] != image.Names[0] {
 		t.Errorf("got %+v, %+v", config, manifests)
 	}
 	if got := unpack(t, bytes.NewReader(layer))["x"]; string(got) != "program" {
@@ -110,7 +111,8 @@ func TestTheReleaseHasRKE2sLayoutAndIsReproducible(t *testing.T) {
 		}
 	}
 	unit := string(files["lib/systemd/system/rke2-agent.service"])
-	for _, line := range []string{"Type=notify", "ExecStart=/usr/local/bin/rke2 agent", "KillMode=process", "TimeoutStartSec=0", "Restart=always", "RestartSec=5s"} {
+	for _, line := range []string{"Type=notify", "ExecStart=/usr/local/bin/rke2 agent", "KillMode=process",
+		"TimeoutStartSec=0", "Restart=always", "RestartSec=5s"} {
 		if !strings.Contains(unit, line+"\n") {
 			t.Errorf("the unit lacks %s", line)
 		}

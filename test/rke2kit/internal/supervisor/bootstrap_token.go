@@ -61,7 +61,8 @@ func (s *Supervisor) isValidBootstrapToken(ctx context.Context, bearer string) b
 			return false
 		}
 	}
-	return string(stored.Data["usage-bootstrap-authentication"]) == "true" && equalSecrets(key, string(stored.Data["token-secret"]))
+	return string(stored.Data["usage-bootstrap-authentication"]) == "true" &&
+		equalSecrets(key, string(stored.Data["token-secret"]))
 }
 
 // randomString returns n characters of a bootstrap token's alphabet.

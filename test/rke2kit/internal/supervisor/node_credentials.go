@@ -48,7 +48,8 @@ func kubeletClientLeaf(node, _ string) pki.Leaf {
 }
 
 func kubeletServingLeaf(node, ip string) pki.Leaf {
-	return pki.Leaf{CommonName: node, Hosts: append([]string{node, "localhost", "127.0.0.1"}, strings.Split(ip, ",")...), Server: true}
+	return pki.Leaf{CommonName: node, Hosts: append([]string{node, "localhost", "127.0.0.1"},
+		strings.Split(ip, ",")...), Server: true}
 }
 
 // handleNodeCertificate signs a node's certificate once the node has shown that it is the one
@@ -136,7 +137,8 @@ func (s *Supervisor) checkNodePassword(ctx context.Context, node, password strin
 	_, _ = rand.Read(salt)
 	text := hex.EncodeToString(salt)
 	immutable := true
-	fresh := secret{Type: "Opaque", Immutable: &immutable, StringData: map[string]string{passwordKey: text + ":" + hashPassword(text, password)}}
+	fresh := secret{Type: "Opaque", Immutable: &immutable,
+		StringData: map[string]string{passwordKey: text + ":" + hashPassword(text, password)}}
 	fresh.setMetadata(name)
 	return s.api.CallJSON(ctx, http.MethodPost, secretsPath, fresh, nil)
 }

@@ -73,7 +73,8 @@ func Listen(ctx context.Context, opts Options) (*Supervisor, error) {
 
 // Serve is Listen on a listener that is there already; it is closed with ctx.
 func Serve(ctx context.Context, listener net.Listener, opts Options) (*Supervisor, error) {
-	cert, key, err := opts.ServerCA.Issue(pki.Leaf{CommonName: "rke2", Organizations: []string{"rke2"}, Hosts: opts.Hosts, Server: true})
+	cert, key, err := opts.ServerCA.Issue(pki.Leaf{CommonName: "rke2", Organizations: []string{"rke2"},
+		Hosts: opts.Hosts, Server: true})
 	if err != nil {
 		return nil, fmt.Errorf("make supervisor certificate: %w", err)
 	}

@@ -27,7 +27,8 @@ func TestParseReadsEveryForm(t *testing.T) {
 }
 
 func TestParseRefusesBrokenTokens(t *testing.T) {
-	for _, in := range []string{"", " ", "K10abc::node:x", "K10" + hash + "::node", "K10" + hash + "::node:", ":x", "x:"} {
+	for _, in := range []string{"", " ", "K10abc::node:x", "K10" + hash + "::node", "K10" + hash + "::node:", ":x",
+		"x:"} {
 		if got, err := Parse(in); err == nil {
 			t.Errorf("Parse(%q) = %+v", in, got)
 		}
