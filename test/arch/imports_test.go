@@ -24,6 +24,9 @@ var mayImport = map[string]string{
 	"pkg/pki":         "pkg/atomicfile pkg/regularfile",
 	"pkg/atomicfile":  "",
 	"pkg/regularfile": "",
+	"pkg/await":       "",
+	"pkg/filelock":    "pkg/await",
+	"pkg/keyedlock":   "",
 
 	// Thinking, without touching anything.
 	"pkg/plan":      "pkg/api",

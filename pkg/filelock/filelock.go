@@ -1,0 +1,66 @@
+// Package filelock provides locks between processes of one computer. A lock is an flock(2) on a file: it ends with the
+// process that holds it. Every version of skyctl uses this kind of lock, so that old and new processes exclude each
+// other; fcntl locks, as etcd's fileutil takes them, do not exclude flock.
+package filelock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sky-shift/skyctl/pkg/await"
+)
+
+const retryInterval = 50 * time.Millisecond
+
+// Acquire waits until no other process, and no other caller in this one, holds the lock in the named file. The file is
+// created if it is missing, and stays: removing it would let two processes lock two files of one name. If the context
+// ends first, the error wraps its cause.
+func Acquire(ctx context.Context, name string) (release func(), err error) {
+	f, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	err = await.Condition(ctx, retryInterval, func() (bool, error) { return tryLock(f) })
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("waiting for another process that holds the lock %s: %w", name, err)
+	}
+	return func() { _ = f.Close() }, nil // closing unlocks
+}
+
+// TryAcquire takes the lock in the named file if nobody holds it.
+func TryAcquire(name string) (release func(), acquired bool, err error) {
+	f, err := open(name)
+	if err != nil {
+		return nil, false, err
+	}
+	if acquired, err = tryLock(f); err != nil || !acquired {
+		_ = f.Close()
+		return nil, false, err
+	}
+	return func() { _ = f.Close() }, true, nil
+}
+
+func open(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock file: %w", err)
+	}
+	return f, nil
+}
+
+func tryLock(f *os.File) (bool, error) {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("locking %s: %w", f.Name(), err)
+	}
+	return true, nil
+}

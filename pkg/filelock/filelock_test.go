@@ -1,0 +1,76 @@
+package filelock
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestOneHolderAtATime(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lock")
+	release, err := Acquire(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, acquired, err := TryAcquire(name); acquired || err != nil {
+		t.Errorf("a held lock: acquired %v, %v", acquired, err)
+	}
+	cause := errors.New("skyd stops")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 2*retryInterval, cause)
+	defer cancel()
+	if _, err := Acquire(ctx, name); !errors.Is(err, cause) {
+		t.Errorf("the wait ended with %v", err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		second, err := Acquire(t.Context(), name)
+		if err == nil {
+			second()
+		}
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		t.Fatalf("two holders: %v", err)
+	case <-time.After(2 * retryInterval):
+	}
+	release()
+	if err := <-got; err != nil {
+		t.Errorf("after the release: %v", err)
+	}
+	release, acquired, err := TryAcquire(name)
+	if err != nil || !acquired {
+		t.Fatalf("a free lock: acquired %v, %v", acquired, err)
+	}
+	release()
+}
+
+func TestLockExcludesFlockOfOtherProcesses(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lock")
+	tryFlock := func() error { return exec.CommandContext(t.Context(), "flock", "-n", name, "true").Run() }
+	release, err := Acquire(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tryFlock(); err == nil {
+		t.Error("flock took a held lock")
+	}
+	release()
+	if err := tryFlock(); err != nil {
+		t.Errorf("flock of a free lock: %v", err)
+	}
+}
+
+func TestMissingDirectoryIsAnError(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "none", "lock")
+	if _, err := Acquire(t.Context(), name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Acquire: %v", err)
+	}
+	if _, _, err := TryAcquire(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("TryAcquire: %v", err)
+	}
+}
