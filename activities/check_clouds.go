@@ -10,6 +10,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/version"
 )
@@ -18,7 +19,7 @@ import (
 const checkTimeout = 90 * time.Second
 
 // Check looks at this worker and at whatever gives machines, all at once. What does not work stands in the result.
-func (a *Machines) Check(ctx context.Context) (api.CheckResult, error) {
+func (a *Machines) Check(ctx context.Context) (operation.CheckResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	type answer struct {
@@ -32,7 +33,7 @@ func (a *Machines) Check(ctx context.Context) (api.CheckResult, error) {
 		asked.Go(func() { answers[i].finding, answers[i].clouds = c.InspectProvider(ctx) })
 	}
 	asked.Wait()
-	r := api.CheckResult{Worker: describeWorker(), Providers: []api.CheckFinding{}, Clouds: []api.CloudStatus{}}
+	r := operation.CheckResult{Worker: describeWorker(), Providers: []api.CheckFinding{}, Clouds: []api.CloudStatus{}}
 	for _, found := range answers {
 		r.Providers = append(r.Providers, redactFinding(found.finding))
 		for _, c := range found.clouds {
@@ -67,9 +68,9 @@ func (c Clouds) listCheckers() []cloud.Checker {
 }
 
 // newWorkerInfo says what whoever plans with this worker has to know of it.
-func (a *Machines) newWorkerInfo() *api.WorkerInfo {
+func (a *Machines) newWorkerInfo() *operation.WorkerInfo {
 	w := describeWorker()
-	return &api.WorkerInfo{Where: w.Where, Version: w.Version, Level: api.SpecLevel, Settings: a.Settings}
+	return &operation.WorkerInfo{Where: w.Where, Version: w.Version, Level: api.SpecLevel, Settings: a.Settings}
 }
 
 func describeWorker() api.CheckFinding {

@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
@@ -50,7 +51,7 @@ type BeginResult struct {
 
 // Begin marks the cluster as being provisioned, and pins the release that all its machines will install: anew, unless
 // there are machines that may have it already.
-func (a *Clusters) Begin(ctx context.Context, in api.ProvisionInput) (BeginResult, error) {
+func (a *Clusters) Begin(ctx context.Context, in operation.ProvisionInput) (BeginResult, error) {
 	const step = "begin"
 	ref := in.Cluster
 	c, err := readCluster(ctx, a.Store, ref)

@@ -10,29 +10,30 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/home"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // Adopt looks up what speaks against this state, and makes it the installation's home where somebody confirmed that:
 // with a number of starts above any that was seen, so that every other state finds itself to be the older one.
-func (a *Sweeps) Adopt(ctx context.Context, in api.AdoptInput) (api.AdoptResult, error) {
+func (a *Sweeps) Adopt(ctx context.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
 	const step = "adopt the installation"
 	if a.Home == nil {
-		return api.AdoptResult{}, stepError(ctx, step, "", errors.New("this worker keeps no record of homes"))
+		return operation.AdoptResult{}, stepError(ctx, step, "", errors.New("this worker keeps no record of homes"))
 	}
 	r, err := a.Home.adoptHome(ctx, in.Confirmed)
 	return r, stepError(ctx, step, "", err)
 }
 
-func (w *HomeWatch) adoptHome(ctx context.Context, confirmed bool) (api.AdoptResult, error) {
+func (w *HomeWatch) adoptHome(ctx context.Context, confirmed bool) (operation.AdoptResult, error) {
 	before, err := w.Store.ReadHome(ctx)
 	if err != nil {
-		return api.AdoptResult{}, err
+		return operation.AdoptResult{}, err
 	}
 	clusters, err := w.listReadyClusters(ctx)
 	if err != nil {
-		return api.AdoptResult{}, err
+		return operation.AdoptResult{}, err
 	}
-	r := api.AdoptResult{Before: before, After: before,
+	r := operation.AdoptResult{Before: before, After: before,
 		Findings: home.CompareRecords(before, w.Here, w.readLedger(before.Installation))}
 	r.Findings = append(r.Findings, w.exchangeAllMarks(ctx, before, clusters, nil, &r)...)
 	for _, f := range doubtFindings(before.Doubt) { // a machine that told of this may be out of reach by now
@@ -83,7 +84,7 @@ func (w *HomeWatch) recordAdoption(ctx context.Context, found []api.HomeFinding)
 // exchangeAllMarks exchanges marks with a machine of every cluster, and notes which clusters have one that answered.
 // Where ours is nil, nothing is written. What it returns speaks against the state.
 func (w *HomeWatch) exchangeAllMarks(ctx context.Context, h api.Home, clusters []api.Cluster, ours *home.Mark,
-	r *api.AdoptResult) []api.HomeFinding {
+	r *operation.AdoptResult) []api.HomeFinding {
 	findings := make([]*api.HomeFinding, len(clusters))
 	failures := make([]error, len(clusters))
 	var asked errgroup.Group

@@ -8,12 +8,13 @@ import (
 	"go.temporal.io/sdk/interceptor"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
 // postponeOrphans leaves orphans alone while it is in doubt whose they are, and counts their time from an adoption that
 // ended the doubt: until then they may have been somebody's cluster.
-func (a *Sweeps) postponeOrphans(ctx context.Context, r *api.OrphansResult) error {
+func (a *Sweeps) postponeOrphans(ctx context.Context, r *operation.OrphansResult) error {
 	if a.Home == nil {
 		return nil
 	}

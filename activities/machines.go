@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -34,7 +35,7 @@ type Machines struct {
 
 // CheckSpec asks the cloud of a spec what it can place, without writing anything. What is wrong with the spec is a
 // result, not an error.
-func (a *Machines) CheckSpec(ctx context.Context, in api.PlanInput) (api.PlanResult, error) {
+func (a *Machines) CheckSpec(ctx context.Context, in operation.PlanInput) (operation.PlanResult, error) {
 	const step = "plan"
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
@@ -48,13 +49,13 @@ func (a *Machines) CheckSpec(ctx context.Context, in api.PlanInput) (api.PlanRes
 	}
 	invalid := append(api.FieldErrorsOf(err), a.RKE2.checkRelease(ctx, in.Spec)...)
 	if len(invalid) > 0 {
-		return api.PlanResult{Invalid: invalid}, nil
+		return operation.PlanResult{Invalid: invalid}, nil
 	}
 	if cloud.KindOf(err) == cloud.Unreachable {
 		// somebody waits, and is the one to look after it
-		return api.PlanResult{}, makeFinal(stepError(ctx, step, "", err))
+		return operation.PlanResult{}, makeFinal(stepError(ctx, step, "", err))
 	}
-	return api.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, stepError(ctx, step, "", err)
+	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, stepError(ctx, step, "", err)
 }
 
 // Plan ranks the placements for a cluster.

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
@@ -15,14 +16,14 @@ const leftAloneAdvice = "the cluster is left alone until that is mended"
 
 // reportInvalid reports a cluster of which nobody can say what is wanted, and takes back what an earlier sweep said of
 // it: that it is in sync was not seen now.
-func (a *Sweeps) reportInvalid(ctx context.Context, c *api.Cluster, wrong error) *api.DriftedCluster {
+func (a *Sweeps) reportInvalid(ctx context.Context, c *api.Cluster, wrong error) *operation.DriftedCluster {
 	drift := api.Drift{Reason: api.DriftInvalid, Message: wrong.Error(), Since: a.Now(), Next: leftAloneAdvice}
 	a.recordEventNow(ctx, newEvent(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; "+
 		leftAloneAdvice))
 	a.recordInSync(ctx, c.Ref(), api.Condition{
 		Type: api.InSync, Status: api.ConditionFalse, Reason: string(api.DriftInvalid), Message: wrong.Error(),
 	}, []api.Drift{drift})
-	return &api.DriftedCluster{
+	return &operation.DriftedCluster{
 		Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "it is left alone", Unseen: true,
 		Drift: []api.Drift{drift},
 	}

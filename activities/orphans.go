@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -21,32 +22,32 @@ const cloudUseWindow = 48 * time.Hour
 
 // FindOrphans asks every cloud in use for machines that carry this installation's id and belong to no cluster in etcd,
 // and records since when each is known. A machine of a cluster whose object can't be understood is no orphan.
-func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
+func (a *Sweeps) FindOrphans(ctx context.Context) (operation.OrphansResult, error) {
 	const step = "look for orphans"
 	unowned, err := a.findUnowned(ctx)
 	if err != nil {
-		return api.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, stepError(ctx, step, "", err)
 	}
 	providers, err := a.listProvidersInUse(ctx, unowned)
 	if err != nil {
-		return api.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, stepError(ctx, step, "", err)
 	}
 	all, err := a.listProviders(ctx, providers) // before etcd is read: see listProviderShared
 	if err != nil {
-		return api.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, stepError(ctx, step, "", err)
 	}
 	known, err := a.readKnownClusters(ctx)
 	if err != nil {
-		return api.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, stepError(ctx, step, "", err)
 	}
 	if err := a.setAsideUnowned(ctx, unowned, all); err != nil {
-		return api.OrphansResult{}, stepError(ctx, "look for records of no cluster", "", err)
+		return operation.OrphansResult{}, stepError(ctx, "look for records of no cluster", "", err)
 	}
-	var r api.OrphansResult
+	var r operation.OrphansResult
 	for _, p := range providers {
 		seen, err := a.findProviderOrphans(ctx, p, all[p], known)
 		if err != nil {
-			return api.OrphansResult{}, stepError(ctx, step, "", err)
+			return operation.OrphansResult{}, stepError(ctx, step, "", err)
 		}
 		partial := new(cloud.PartialError)
 		if err := all[p].err; err != nil {
@@ -55,12 +56,12 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 				continue
 			}
 			if seen, err = a.addKnownOrphans(ctx, seen, known, partial); err != nil {
-				return api.OrphansResult{}, stepError(ctx, step, "", err)
+				return operation.OrphansResult{}, stepError(ctx, step, "", err)
 			}
 		}
 		orphans, err := a.Store.ReplaceOrphans(ctx, p, seen, known.ownsOrphan, a.Now())
 		if err != nil {
-			return api.OrphansResult{}, stepError(ctx, step, "", err)
+			return operation.OrphansResult{}, stepError(ctx, step, "", err)
 		}
 		for _, o := range orphans {
 			if known.mayOwnMachine(o.Cluster, o.ClusterUID) {
@@ -73,7 +74,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (api.OrphansResult, error) {
 		}
 	}
 	if err := a.postponeOrphans(ctx, &r); err != nil {
-		return api.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, stepError(ctx, step, "", err)
 	}
 	for i, o := range r.Orphans { // the times are final by now
 		r.Orphans[i].Due = !o.TerminateAt.IsZero() && !a.Now().Before(o.TerminateAt)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -100,14 +101,14 @@ type LookAtInput struct {
 
 // LookAt compares clusters with the world, records what it saw of each, and starts operations where something is to be
 // done. It returns those that are not as they should be. A cloud that hangs holds up its own clusters alone.
-func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]api.DriftedCluster, error) {
+func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]operation.DriftedCluster, error) {
 	const step = "look at the clusters"
 	groups, err := a.groupByProvider(ctx, in.Clusters)
 	if err != nil {
 		return nil, stepError(ctx, step, "", err)
 	}
 	var mu sync.Mutex
-	var drifted []api.DriftedCluster
+	var drifted []operation.DriftedCluster
 	var asked, looks errgroup.Group
 	looks.SetLimit(clustersAtOnce)
 	for provider, names := range groups {
@@ -131,27 +132,27 @@ func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]api.DriftedClust
 	}
 	err = asked.Wait()
 	_ = looks.Wait() // none returns an error
-	slices.SortFunc(drifted, func(a, b api.DriftedCluster) int { return strings.Compare(a.Cluster, b.Cluster) })
+	slices.SortFunc(drifted, func(a, b operation.DriftedCluster) int { return strings.Compare(a.Cluster, b.Cluster) })
 	return drifted, stepError(ctx, step, "", cmp.Or(err, ctx.Err()))
 }
 
 // sweepClusterInTime is sweepCluster within its time; that it could not be done is a finding, too.
 func (a *Sweeps) sweepClusterInTime(ctx context.Context, name string, listed providerListings,
-	again bool) *api.DriftedCluster {
+	again bool) *operation.DriftedCluster {
 	soon, cancel := context.WithTimeout(ctx, sweepClusterTimeout)
 	defer cancel()
 	found, err := a.sweepCluster(soon, name, listed, again)
 	if err != nil && ctx.Err() == nil {
 		activity.GetLogger(ctx).Warn("a cluster could not be looked at", "cluster", name, "error", err)
 		a.recordNotObserved(ctx, name, err)
-		return &api.DriftedCluster{Cluster: name, Why: err.Error(), Unseen: true}
+		return &operation.DriftedCluster{Cluster: name, Why: err.Error(), Unseen: true}
 	}
 	return found
 }
 
 // sweepCluster looks at one cluster; nil is one that is as it should be, or gone.
 func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings providerListings,
-	again bool) (*api.DriftedCluster, error) {
+	again bool) (*operation.DriftedCluster, error) {
 	c, err := a.Store.ReadCluster(ctx, name)
 	gone, corrupt := new(store.NotFoundError), new(store.CorruptError)
 	switch {
@@ -165,7 +166,7 @@ func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings provide
 	if err := plan.ValidateCluster(c); err != nil {
 		return a.reportInvalid(ctx, c, err), nil
 	}
-	found := &api.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
+	found := &operation.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
 	if c.Status.Phase.IsBusy() {
 		if doubt, err := a.Home.RecentDoubt(ctx); err != nil || doubt != nil {
 			found.Why = api.HomeHeld
@@ -177,11 +178,11 @@ func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings provide
 		if c.Status.Phase == api.PhaseInit && a.Now().Sub(phaseSince(c)) < startGrace {
 			return nil, nil
 		}
-		return found, a.startOperation(ctx, c, found, api.DriftNeverStarted, api.WorkflowProvision,
-			api.ProvisionInput{Cluster: c.Ref()})
+		return found, a.startOperation(ctx, c, found, api.DriftNeverStarted, operation.WorkflowProvision,
+			operation.ProvisionInput{Cluster: c.Ref()})
 	case api.PhaseDeleting:
-		return found, a.startOperation(ctx, c, found, api.DriftNeverDeleted, api.WorkflowDelete,
-			api.DeleteInput{Cluster: c.Ref()})
+		return found, a.startOperation(ctx, c, found, api.DriftNeverDeleted, operation.WorkflowDelete,
+			operation.DeleteInput{Cluster: c.Ref()})
 	}
 	if _, asked := listings[a.Clouds.providerName(clusterCloudName(c))]; !asked {
 		found.Why, found.Unseen = "an operation on it has just ended; the next sweep looks at it", true
@@ -208,13 +209,15 @@ func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings provide
 		found.Why = api.HomeHeld
 		return found, nil
 	}
-	started, err := a.Start(ctx, c.Ref(), api.WorkflowRepair, api.RepairInput{Cluster: c.Ref(), Again: again})
-	setStartResult(found, api.WorkflowRepair, started)
+	started, err := a.Start(ctx, c.Ref(), operation.WorkflowRepair,
+		operation.RepairInput{Cluster: c.Ref(), Again: again})
+	setStartResult(found, operation.WorkflowRepair, started)
 	return found, err
 }
 
 // startOperation starts an operation that should be running. One that is, is no drift.
-func (a *Sweeps) startOperation(ctx context.Context, c *api.Cluster, found *api.DriftedCluster, reason api.DriftReason,
+func (a *Sweeps) startOperation(ctx context.Context, c *api.Cluster, found *operation.DriftedCluster,
+	reason api.DriftReason,
 	workflow string, input any) error {
 	started, err := a.Start(ctx, c.Ref(), workflow, input)
 	setStartResult(found, workflow, started)
@@ -227,7 +230,7 @@ func (a *Sweeps) startOperation(ctx context.Context, c *api.Cluster, found *api.
 	return err
 }
 
-func setStartResult(found *api.DriftedCluster, workflow string, started bool) {
+func setStartResult(found *operation.DriftedCluster, workflow string, started bool) {
 	if started {
 		found.Started = workflow
 	} else {
@@ -236,11 +239,11 @@ func setStartResult(found *api.DriftedCluster, workflow string, started bool) {
 }
 
 // reportUnreadable reports a cluster of which a machine's record can't be understood.
-func (a *Sweeps) reportUnreadable(ctx context.Context, name string, wrong error) *api.DriftedCluster {
+func (a *Sweeps) reportUnreadable(ctx context.Context, name string, wrong error) *operation.DriftedCluster {
 	e := api.Event{Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid), Message: wrong.Error() +
 		"; the cluster is left alone until that is mended"}
 	a.recordEventNow(ctx, e)
-	return &api.DriftedCluster{Cluster: name, Why: e.Message, Unseen: true}
+	return &operation.DriftedCluster{Cluster: name, Why: e.Message, Unseen: true}
 }
 
 // assessCluster looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked

@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/workflows"
 )
 
@@ -49,17 +49,18 @@ func ensureScheduleWithRetry(ctx context.Context, c client.Client, taskQueue str
 func ensureSchedule(ctx context.Context, c client.Client, taskQueue string, every time.Duration) error {
 	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}, Jitter: every / 10}
 	action := &client.ScheduleWorkflowAction{
-		ID: api.SweepScheduleID, Workflow: workflows.Sweep, Args: []any{api.SweepInput{}}, TaskQueue: taskQueue,
+		ID: operation.SweepScheduleID, Workflow: workflows.Sweep, Args: []any{operation.SweepInput{}},
+		TaskQueue:     taskQueue,
 		StaticSummary: "Compare every cluster with the world", WorkflowExecutionTimeout: sweepTimeout,
 	}
 	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
-		ID: api.SweepScheduleID, Spec: spec, Action: action, CatchupWindow: every,
+		ID: operation.SweepScheduleID, Spec: spec, Action: action, CatchupWindow: every,
 		Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
 		// a Temporal that is new knows nothing of what is under way: the first sweep takes it up from etcd
 		TriggerImmediately: true,
 	})
 	if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
-		err = c.ScheduleClient().GetHandle(ctx, api.SweepScheduleID).Update(ctx, client.ScheduleUpdateOptions{
+		err = c.ScheduleClient().GetHandle(ctx, operation.SweepScheduleID).Update(ctx, client.ScheduleUpdateOptions{
 			DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 				s := in.Description.Schedule
 				s.Spec, s.Action = &spec, action

@@ -24,6 +24,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -249,7 +250,7 @@ func utcNow() time.Time { return time.Now().UTC() }
 
 // bootPowerOffAfter is when a machine that bills powers itself off although nobody has ever reached it: after the
 // deadline of a create. The operation's own timer takes its place once the machine is reached.
-const bootPowerOffAfter = api.DefaultProvisionTimeout + 30*time.Minute
+const bootPowerOffAfter = operation.DefaultProvisionTimeout + 30*time.Minute
 
 // idleConnectionTimeout is how long an SSH connection that nobody uses is kept.
 const idleConnectionTimeout = 5 * time.Minute

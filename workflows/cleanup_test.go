@@ -10,8 +10,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
-	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 func count(log []string, what string) int {
@@ -28,7 +28,7 @@ func TestAMachineThatComesToLightLateIsTerminatedToo(t *testing.T) {
 		}
 		return nil
 	}
-	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref})
+	w.ExecuteWorkflow(Delete, operation.DeleteInput{Cluster: ref})
 	if err := w.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestADeleteDoesNotForgetWhatTheCloudGoesOnListing(t *testing.T) {
 	for range terminateRounds {
 		w.failures["release"] = append(w.failures["release"], final("confirm", "sky-c1-0", activities.ReasonLeft))
 	}
-	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref})
+	w.ExecuteWorkflow(Delete, operation.DeleteInput{Cluster: ref})
 	if err := w.GetWorkflowError(); err == nil {
 		t.Error("no error")
 	}
@@ -62,7 +62,7 @@ func TestADeleteThatComesDuringTheCleanUpOfACreateIsNotKeptWaiting(t *testing.T)
 	}
 	begin := w.Now()
 	var next *workflow.ContinueAsNewError
-	if err := w.provision(t); !errors.As(err, &next) || next.WorkflowType.Name != api.WorkflowDelete {
+	if err := w.provision(t); !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowDelete {
 		t.Errorf("got %v, want to go on as Delete", err)
 	}
 	if took := w.Now().Sub(begin); took > time.Minute {

@@ -7,13 +7,13 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
-	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // Delete gives back all machines of a cluster, confirms that the cloud has none of them left, and forgets it. It works
 // from names and labels alone, whatever state the cluster was left in. A cluster that is not there any more is a
 // success.
-func Delete(ctx workflow.Context, in api.DeleteInput) error {
+func Delete(ctx workflow.Context, in operation.DeleteInput) error {
 	ref := in.Cluster
 	err := removeCluster(ctx, in)
 	if errorReason(err) == activities.ReasonGone {
@@ -25,7 +25,7 @@ func Delete(ctx workflow.Context, in api.DeleteInput) error {
 	// The cluster stays DELETING, with the reason; the next delete goes on from there.
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	failure := failureOf(err)
-	if err := outcomeWrite.runActivity(clean, ref.Name+": record why", clusters.MarkFailed,
+	if err := outcomeWrite.runActivity(clean, ref.Name+": record why", clusterActivities.MarkFailed,
 		activities.MarkFailedInput{Cluster: ref, Failure: failure}); err != nil {
 		return err
 	}
@@ -36,9 +36,9 @@ func Delete(ctx workflow.Context, in api.DeleteInput) error {
 		fmt.Sprintf("the cluster could not be deleted: %s", failure.Message), failure.Reason, nil)
 }
 
-func removeCluster(ctx workflow.Context, in api.DeleteInput) error {
+func removeCluster(ctx workflow.Context, in operation.DeleteInput) error {
 	ref := in.Cluster
-	if err := etcdWrite.runActivity(ctx, ref.Name+": mark DELETING", clusters.MarkDeleting, ref); err != nil {
+	if err := etcdWrite.runActivity(ctx, ref.Name+": mark DELETING", clusterActivities.MarkDeleting, ref); err != nil {
 		return err
 	}
 	effort := cleanup
@@ -52,5 +52,5 @@ func removeCluster(ctx workflow.Context, in api.DeleteInput) error {
 		workflow.GetLogger(ctx).Warn("forgetting a cluster whose machines may still exist", "cluster", ref.Name,
 			"error", err)
 	}
-	return etcdWrite.runActivity(ctx, ref.Name+": forget the cluster", clusters.Forget, ref)
+	return etcdWrite.runActivity(ctx, ref.Name+": forget the cluster", clusterActivities.Forget, ref)
 }

@@ -18,22 +18,23 @@ var gpuStack = activityKind{once: 45 * time.Minute, silence: heartbeatTimeout, t
 // again is that of activities.GPUInput.
 func installGPUs(ctx workflow.Context, ref api.Ref, again string) error {
 	var in activities.StackInput
-	if err := step.startActivity(ctx, ref.Name+": probe the machines for a driver", gpus.ProbeGPUs, ref).Get(ctx,
+	if err := step.startActivity(ctx, ref.Name+": probe the machines for a driver", gpuActivities.ProbeGPUs,
+		ref).Get(ctx,
 		&in); err != nil {
 		return err
 	}
 	in.Again = again
-	if err := step.runActivity(ctx, ref.Name+": install the GPU stack", gpus.ApplyGPUs, in); err != nil {
+	if err := step.runActivity(ctx, ref.Name+": install the GPU stack", gpuActivities.ApplyGPUs, in); err != nil {
 		return err
 	}
 	var untried []activities.MachineRef
-	if err := gpuStack.startActivity(ctx, ref.Name+": wait for the GPU stack", gpus.AwaitGPUs, ref).Get(ctx,
+	if err := gpuStack.startActivity(ctx, ref.Name+": wait for the GPU stack", gpuActivities.AwaitGPUs, ref).Get(ctx,
 		&untried); err != nil {
 		return err
 	}
 	pending := make([]workflow.Future, len(untried))
 	for i, m := range untried {
-		pending[i] = gpuStack.startActivity(ctx, m.Name+": try an accelerator", gpus.TryGPU, m)
+		pending[i] = gpuStack.startActivity(ctx, m.Name+": try an accelerator", gpuActivities.TryGPU, m)
 	}
 	var all error
 	for _, f := range pending {

@@ -39,7 +39,7 @@ type milestone struct {
 func (p *provisionRun) tryPlacement(ctx workflow.Context, placement api.Placement) error {
 	var places []activities.MachineRef
 	in := activities.ReserveInput{Cluster: p.ref, Placement: placement}
-	if err := etcdWrite.startActivity(ctx, p.ref.Name+": reserve the machines", clusters.Reserve, in).Get(ctx,
+	if err := etcdWrite.startActivity(ctx, p.ref.Name+": reserve the machines", clusterActivities.Reserve, in).Get(ctx,
 		&places); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (a *placementAttempt) blameLostHead(ctx workflow.Context, places []activiti
 		if now, ok := a.p.board.findMachine(m.Name); ok { // it may have been launched again
 			m = now
 		}
-		if err := lostCheck.runActivity(ctx, m.Name+": see whether it is there", nodes.CheckLost,
+		if err := lostCheck.runActivity(ctx, m.Name+": see whether it is there", nodeActivities.CheckLost,
 			m); errorReason(err) == activities.ReasonLost {
 			return err
 		}
@@ -120,11 +120,13 @@ func (a *placementAttempt) bringUpWithRelaunch(ctx workflow.Context, m activitie
 		}
 		a.p.board.setStep(ctx, m, "launch again")
 		in := activities.TerminateInput{Cluster: a.p.ref, Name: m.Name, Incarnation: m.Incarnation}
-		if err := cleanup.runActivity(ctx, m.Name+": clear away what was lost", machines.Terminate, in); err != nil {
+		if err := cleanup.runActivity(ctx, m.Name+": clear away what was lost", machineActivities.Terminate,
+			in); err != nil {
 			return err
 		}
 		var fresh activities.MachineRef
-		if err := etcdWrite.startActivity(ctx, m.Name+": reserve another machine", clusters.ReplaceMachine, m).Get(ctx,
+		if err := etcdWrite.startActivity(ctx, m.Name+": reserve another machine", clusterActivities.ReplaceMachine,
+			m).Get(ctx,
 			&fresh); err != nil {
 			return err
 		}
@@ -142,23 +144,23 @@ func (a *placementAttempt) bringUpMachine(ctx workflow.Context, m activities.Mac
 	if err := a.setPowerOffTimer(ctx, m); err != nil {
 		return err
 	}
-	if err := a.runStep(ctx, m, "install RKE2", nodes.Prepare, m); err != nil {
+	if err := a.runStep(ctx, m, "install RKE2", nodeActivities.Prepare, m); err != nil {
 		return err
 	}
 	a.countAtMilestone(ctx, m, &a.prepared)
 	if m.Role == api.RoleHead {
-		if err := a.runStep(ctx, m, "start the server", nodes.StartHead, m); err != nil {
+		if err := a.runStep(ctx, m, "start the server", nodeActivities.StartHead, m); err != nil {
 			return err
 		}
 		a.headUp = true
-		if err := a.runStep(ctx, m, "wait for the Kubernetes API", nodes.AwaitServer, m); err != nil {
+		if err := a.runStep(ctx, m, "wait for the Kubernetes API", nodeActivities.AwaitServer, m); err != nil {
 			return err
 		}
 		a.recordCondition(ctx, api.ControlPlaneReady)
 	} else if err := a.joinCluster(ctx, m); err != nil {
 		return err
 	}
-	if err := a.runStep(ctx, m, "wait for the Node", nodes.AwaitNode, m); err != nil {
+	if err := a.runStep(ctx, m, "wait for the Node", nodeActivities.AwaitNode, m); err != nil {
 		return err
 	}
 	a.p.board.setReady(ctx, m)
@@ -171,10 +173,11 @@ func (a *placementAttempt) bringUpMachine(ctx workflow.Context, m activities.Mac
 func (a *placementAttempt) launchMachine(ctx workflow.Context, m activities.MachineRef) error {
 	a.p.board.setStep(ctx, m, "launch")
 	var ref string
-	if err := launch.startActivity(ctx, m.Name+": ask for the machine", machines.Submit, m).Get(ctx, &ref); err != nil {
+	if err := launch.startActivity(ctx, m.Name+": ask for the machine", machineActivities.Submit, m).Get(ctx,
+		&ref); err != nil {
 		return err
 	}
-	return launch.runActivity(ctx, m.Name+": wait for the machine", machines.Await,
+	return launch.runActivity(ctx, m.Name+": wait for the machine", machineActivities.Await,
 		activities.AwaitInput{Machine: m, Launch: ref})
 }
 
@@ -188,7 +191,7 @@ func (a *placementAttempt) joinCluster(ctx workflow.Context, m activities.Machin
 		return err
 	}
 	defer a.joins.Release(1)
-	return a.runStep(ctx, m, "join the cluster", nodes.Join, m)
+	return a.runStep(ctx, m, "join the cluster", nodeActivities.Join, m)
 }
 
 // runStep runs one of the longer steps on a machine.
@@ -220,7 +223,7 @@ func (a *placementAttempt) recordCondition(ctx workflow.Context, condition api.C
 		in := activities.SetConditionInput{
 			Cluster: a.p.ref, Condition: api.Condition{Type: condition, Status: api.ConditionTrue},
 		}
-		if err := etcdWrite.runActivity(ctx, a.p.ref.Name+": "+string(condition), clusters.SetCondition,
+		if err := etcdWrite.runActivity(ctx, a.p.ref.Name+": "+string(condition), clusterActivities.SetCondition,
 			in); err != nil {
 			a.stopWithError(err)
 		}

@@ -27,7 +27,7 @@ func (a *placementAttempt) setPowerOffTimer(ctx workflow.Context, m activities.M
 		return nil
 	}
 	in := activities.ArmInput{Machine: m, At: a.p.until.Add(powerOffMargin)}
-	return a.runStep(ctx, m, "set the power-off timer", nodes.Arm, in)
+	return a.runStep(ctx, m, "set the power-off timer", nodeActivities.Arm, in)
 }
 
 // clearPowerOffTimers takes the power-off timers of all machines away. A cluster of which one may yet power off is not
@@ -50,7 +50,8 @@ func (p *provisionRun) clearPowerOffTimers(ctx workflow.Context, placement api.P
 			if err == nil {
 				defer places.Release(1)
 				p.board.setStep(ctx, m, doing)
-				err = addMachineAndStep(step.runActivity(ctx, m.Name+": "+doing, nodes.Disarm, m), m.Name, doing)
+				err = addMachineAndStep(step.runActivity(ctx, m.Name+": "+doing, nodeActivities.Disarm, m), m.Name,
+					doing)
 			}
 			if err != nil {
 				if first == nil {

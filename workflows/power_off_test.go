@@ -11,6 +11,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 var dear = api.Placement{Cloud: "sim", Region: "dear", PricePerMachine: 0.5, PriceTotal: 1.5}
@@ -45,8 +46,8 @@ func TestMachinesThatBillPowerThemselvesOffUntilTheClusterIsReady(t *testing.T) 
 	w, at := newBilledWorld(t, 3, dear)
 	began := w.Now()
 	w.during["head sky-c1-0"] = func(context.Context) error {
-		if off := at["sky-c1-0"].Sub(began); off < api.DefaultProvisionTimeout+powerOffMargin ||
-			off > api.DefaultProvisionTimeout+2*powerOffMargin {
+		if off := at["sky-c1-0"].Sub(began); off < operation.DefaultProvisionTimeout+powerOffMargin ||
+			off > operation.DefaultProvisionTimeout+2*powerOffMargin {
 			return fmt.Errorf("the head powers itself off after %v", off)
 		}
 		return nil

@@ -11,13 +11,14 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // Provision brings a cluster from what etcd says is wanted to READY. Where it fails or is cancelled, it terminates what
 // it launched and leaves the cluster in ERROR; where the cluster is to be deleted meanwhile, it goes on as Delete.
-func Provision(ctx workflow.Context, in api.ProvisionInput) error {
+func Provision(ctx workflow.Context, in operation.ProvisionInput) error {
 	if in.Timeout <= 0 {
-		in.Timeout = api.DefaultProvisionTimeout
+		in.Timeout = operation.DefaultProvisionTimeout
 	}
 	p := &provisionRun{ref: in.Cluster, board: newMachineProgress(), until: workflow.Now(ctx).Add(in.Timeout)}
 	work, stop := workflow.WithCancel(ctx)
@@ -52,8 +53,9 @@ type provisionRun struct {
 }
 
 // bringUpCluster goes through the cloud's placements until one holds the whole cluster.
-func (p *provisionRun) bringUpCluster(ctx workflow.Context, in api.ProvisionInput) error {
-	if err := slowRead.startActivity(ctx, p.ref.Name+": begin", clusters.Begin, in).Get(ctx, &p.begun); err != nil ||
+func (p *provisionRun) bringUpCluster(ctx workflow.Context, in operation.ProvisionInput) error {
+	if err := slowRead.startActivity(ctx, p.ref.Name+": begin", clusterActivities.Begin, in).Get(ctx,
+		&p.begun); err != nil ||
 		p.begun.Settled {
 		return err
 	}
@@ -83,7 +85,7 @@ func (p *provisionRun) bringUpCluster(ctx workflow.Context, in api.ProvisionInpu
 					return &gpuStackError{cause: err}
 				}
 			}
-			return slowRead.runActivity(ctx, p.ref.Name+": measure and mark READY", clusters.MarkReady, p.ref)
+			return slowRead.runActivity(ctx, p.ref.Name+": measure and mark READY", clusterActivities.MarkReady, p.ref)
 		}
 		if ctx.Err() != nil || !mayTryNextPlacement(err) {
 			return err
@@ -94,7 +96,8 @@ func (p *provisionRun) bringUpCluster(ctx workflow.Context, in api.ProvisionInpu
 		}
 		tried := activities.RecordAttemptInput{Cluster: p.ref, Placement: placement, Failure: failureOf(err),
 			Last: last}
-		if err := etcdWrite.runActivity(ctx, p.ref.Name+": record the failed placement", clusters.RecordAttempt,
+		if err := etcdWrite.runActivity(ctx, p.ref.Name+": record the failed placement",
+			clusterActivities.RecordAttempt,
 			tried); err != nil {
 			return err
 		}
@@ -121,7 +124,8 @@ func (p *provisionRun) listPlacements(ctx workflow.Context) ([]api.Placement, er
 	var kept []api.Placement
 	if p.begun.Placement != nil {
 		var found activities.SurveyResult
-		err := cloudQuery.startActivity(ctx, p.ref.Name+": look at the machines of an earlier try", machines.Survey,
+		err := cloudQuery.startActivity(ctx, p.ref.Name+": look at the machines of an earlier try",
+			machineActivities.Survey,
 			p.ref).Get(ctx, &found)
 		if err != nil {
 			return nil, err
@@ -133,7 +137,8 @@ func (p *provisionRun) listPlacements(ctx workflow.Context) ([]api.Placement, er
 		}
 	}
 	var ranked []api.Placement
-	if err := cloudQuery.startActivity(ctx, p.ref.Name+": ask the cloud for placements", machines.Plan, p.ref).Get(ctx,
+	if err := cloudQuery.startActivity(ctx, p.ref.Name+": ask the cloud for placements", machineActivities.Plan,
+		p.ref).Get(ctx,
 		&ranked); err != nil {
 		return nil, err
 	}
@@ -185,7 +190,7 @@ func (p *provisionRun) cleanUpAndFail(ctx workflow.Context, err error) error {
 		}
 		break
 	}
-	marked := outcomeWrite.runActivity(clean, p.ref.Name+": mark ERROR", clusters.MarkFailed,
+	marked := outcomeWrite.runActivity(clean, p.ref.Name+": mark ERROR", clusterActivities.MarkFailed,
 		activities.MarkFailedInput{Cluster: p.ref, Failure: failure})
 	if marked != nil {
 		return marked
@@ -200,14 +205,15 @@ func (p *provisionRun) cleanUpAndFail(ctx workflow.Context, err error) error {
 // end: where the cluster is to go, it goes on as Delete.
 func readWantedState(ctx workflow.Context, ref api.Ref) (activities.WantedState, error) {
 	var wanted activities.WantedState
-	switch err := outcomeWrite.startActivity(ctx, ref.Name+": see what is wanted now", clusters.Wanted, ref).Get(ctx,
+	switch err := outcomeWrite.startActivity(ctx, ref.Name+": see what is wanted now", clusterActivities.Wanted,
+		ref).Get(ctx,
 		&wanted); {
 	case err != nil && errorReason(err) == activities.ReasonGone:
 		return wanted, temporal.NewNonRetryableApplicationError("the cluster was forgotten", activities.ReasonGone, err)
 	case err != nil:
 		return wanted, err
 	case wanted.Deleted:
-		return wanted, workflow.NewContinueAsNewError(ctx, Delete, api.DeleteInput{Cluster: ref})
+		return wanted, workflow.NewContinueAsNewError(ctx, Delete, operation.DeleteInput{Cluster: ref})
 	}
 	return wanted, nil
 }
@@ -233,7 +239,8 @@ func (p *provisionRun) readLastLogLines(ctx workflow.Context, name string) []str
 		return nil
 	}
 	var lines []string
-	if err := quickRead.startActivity(ctx, name+": read the log", nodes.Diagnose, m).Get(ctx, &lines); err != nil {
+	if err := quickRead.startActivity(ctx, name+": read the log", nodeActivities.Diagnose, m).Get(ctx,
+		&lines); err != nil {
 		workflow.GetLogger(ctx).Info("no log to be had", "machine", name, "error", err)
 		return nil
 	}
@@ -241,7 +248,7 @@ func (p *provisionRun) readLastLogLines(ctx workflow.Context, name string) []str
 }
 
 // newDeadlineError says which machine kept the create from ending in time, and at which step it stood.
-func (p *provisionRun) newDeadlineError(in api.ProvisionInput) error {
+func (p *provisionRun) newDeadlineError(in operation.ProvisionInput) error {
 	if p.onlyGPUs {
 		return &gpuStackError{cause: temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("not READY within %s: the GPU stack was not up yet", in.Timeout), "Deadline", nil)}

@@ -20,6 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 var ref = api.Ref{Name: "c1", UID: "uid-1"}
@@ -121,7 +122,7 @@ func (w *world) until(holds func() bool) func(context.Context) error {
 func (w *world) onClusters() {
 	a := &activities.Clusters{}
 	w.OnActivity(a.Begin, mock.Anything, mock.Anything).Return(func(ctx context.Context,
-		_ api.ProvisionInput) (activities.BeginResult, error) {
+		_ operation.ProvisionInput) (activities.BeginResult, error) {
 		return w.begun, w.did(ctx, "begin")
 	}).Maybe()
 	w.OnActivity(a.Wanted, mock.Anything, ref).Return(func(context.Context, api.Ref) (activities.WantedState, error) {
@@ -239,7 +240,7 @@ func (w *world) index(what string) int { return slices.Index(w.log, what) }
 
 func (w *world) provision(t *testing.T) error {
 	t.Helper()
-	w.ExecuteWorkflow(Provision, api.ProvisionInput{Cluster: ref})
+	w.ExecuteWorkflow(Provision, operation.ProvisionInput{Cluster: ref})
 	if !w.IsWorkflowCompleted() {
 		t.Fatal("the workflow did not end")
 	}
@@ -408,7 +409,7 @@ func TestProvisionOfAClusterThatIsToGoBecomesItsDelete(t *testing.T) {
 	}
 	err := w.provision(t)
 	var next *workflow.ContinueAsNewError
-	if !errors.As(err, &next) || next.WorkflowType.Name != api.WorkflowDelete {
+	if !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowDelete {
 		t.Fatalf("error: %v, want to go on as Delete", err)
 	}
 	if w.index("failed") >= 0 {
@@ -446,7 +447,7 @@ func TestDeleteConfirmsBeforeItForgets(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.exist = map[string]bool{"sky-c1-0": true, "sky-c1-1": true}
 	w.failures["terminate sky-c1-1"] = []error{errors.New("the cloud hiccups"), errors.New("and again")}
-	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref})
+	w.ExecuteWorkflow(Delete, operation.DeleteInput{Cluster: ref})
 	if err := w.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
@@ -459,7 +460,7 @@ func TestDeleteThatCannotConfirmForgetsNothing(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.exist["sky-c1-0"] = true
 	w.failures["terminate sky-c1-0"] = []error{final("terminate", "sky-c1-0", string(cloud.Access))}
-	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref})
+	w.ExecuteWorkflow(Delete, operation.DeleteInput{Cluster: ref})
 	if err := w.GetWorkflowError(); err == nil {
 		t.Fatal("no error")
 	}
@@ -471,7 +472,7 @@ func TestDeleteThatCannotConfirmForgetsNothing(t *testing.T) {
 func TestPurgeForgetsAClusterWhoseCloudIsOutOfReach(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.failures["existing"] = []error{final("list the machines", "", string(cloud.Access))}
-	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref, Purge: true})
+	w.ExecuteWorkflow(Delete, operation.DeleteInput{Cluster: ref, Purge: true})
 	if err := w.GetWorkflowError(); err != nil || w.index("forget") < 0 {
 		t.Errorf("error %v, log %q", err, w.log)
 	}
@@ -480,7 +481,7 @@ func TestPurgeForgetsAClusterWhoseCloudIsOutOfReach(t *testing.T) {
 func TestDeleteOfWhatIsGoneIsASuccess(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.failures["deleting"] = []error{final("mark", "", activities.ReasonGone)}
-	w.ExecuteWorkflow(Delete, api.DeleteInput{Cluster: ref})
+	w.ExecuteWorkflow(Delete, operation.DeleteInput{Cluster: ref})
 	if err := w.GetWorkflowError(); err != nil {
 		t.Error(err)
 	}
@@ -523,14 +524,14 @@ func TestALongCreateGoesOnInANewHistoryWithTheTimeThatIsLeft(t *testing.T) {
 	w.failures["submit sky-c1-0"] = []error{final("launch", "sky-c1-0", string(cloud.Capacity))}
 	err := w.provision(t)
 	var next *workflow.ContinueAsNewError
-	if !errors.As(err, &next) || next.WorkflowType.Name != api.WorkflowProvision {
+	if !errors.As(err, &next) || next.WorkflowType.Name != operation.WorkflowProvision {
 		t.Fatalf("error: %v, want to go on as Provision", err)
 	}
-	var in api.ProvisionInput
+	var in operation.ProvisionInput
 	if err := converter.GetDefaultDataConverter().FromPayloads(next.Input, &in); err != nil {
 		t.Fatal(err)
 	}
-	if !in.Continued || in.Cluster != ref || in.Timeout <= 0 || in.Timeout > api.DefaultProvisionTimeout {
+	if !in.Continued || in.Cluster != ref || in.Timeout <= 0 || in.Timeout > operation.DefaultProvisionTimeout {
 		t.Errorf("goes on with %+v", in)
 	}
 	if w.failed != nil {

@@ -10,12 +10,13 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // Repair makes what is there equal to what etcd says: it looks at the cluster, does what the planner asks for, and
 // looks again, until there is nothing left that can be done now. What failed is for the planner to pace, and for a
 // later sweep to try again. Where the cluster is to be deleted meanwhile, it goes on as Delete.
-func Repair(ctx workflow.Context, in api.RepairInput) error {
+func Repair(ctx workflow.Context, in operation.RepairInput) error {
 	r := &repairRun{in: in, ref: in.Cluster}
 	err := r.repairUntilDone(ctx)
 	switch {
@@ -38,7 +39,7 @@ const repairRounds = 10
 
 // repairRun is the state of one run.
 type repairRun struct {
-	in    api.RepairInput
+	in    operation.RepairInput
 	ref   api.Ref
 	steps int
 }
@@ -50,13 +51,13 @@ func (r *repairRun) repairUntilDone(ctx workflow.Context) error {
 	}
 	for range repairRounds {
 		var found activities.Assessment
-		if err := slowRead.startActivity(ctx, r.ref.Name+": look at the cluster", sweeps.Assess, in).Get(ctx,
+		if err := slowRead.startActivity(ctx, r.ref.Name+": look at the cluster", sweepActivities.Assess, in).Get(ctx,
 			&found); err != nil {
 			return err
 		}
 		if found.Fail != nil {
 			marked := activities.MarkFailedInput{Cluster: r.ref, Failure: *found.Fail}
-			if err := outcomeWrite.runActivity(ctx, r.ref.Name+": mark ERROR", clusters.MarkFailed,
+			if err := outcomeWrite.runActivity(ctx, r.ref.Name+": mark ERROR", clusterActivities.MarkFailed,
 				marked); err != nil {
 				return err
 			}
@@ -66,7 +67,7 @@ func (r *repairRun) repairUntilDone(ctx workflow.Context) error {
 			if !found.Serves {
 				return nil
 			}
-			return etcdWrite.runActivity(ctx, r.ref.Name+": mark READY again", clusters.MarkRepaired, r.ref)
+			return etcdWrite.runActivity(ctx, r.ref.Name+": mark READY again", clusterActivities.MarkRepaired, r.ref)
 		}
 		if err := r.runActions(ctx, found); err != nil {
 			return err
@@ -128,7 +129,7 @@ func (r *repairRun) runRecordedAction(ctx workflow.Context, a activities.RepairA
 	if a.Machine != "" {
 		name = a.Machine
 	}
-	if err := etcdWrite.runActivity(ctx, name+": record the repair", clusters.BeginRepair, entry); err != nil {
+	if err := etcdWrite.runActivity(ctx, name+": record the repair", clusterActivities.BeginRepair, entry); err != nil {
 		return err
 	}
 	err := r.runAction(ctx, a, placement)
@@ -140,7 +141,7 @@ func (r *repairRun) runRecordedAction(ctx workflow.Context, a activities.RepairA
 		}
 	}
 	clean, _ := workflow.NewDisconnectedContext(ctx)
-	ended := etcdWrite.runActivity(clean, name+": record how it ended", clusters.EndRepair, entry)
+	ended := etcdWrite.runActivity(clean, name+": record how it ended", clusterActivities.EndRepair, entry)
 	if temporal.IsCanceledError(err) || errorReason(err) == activities.ReasonGone {
 		return err
 	}
@@ -153,30 +154,30 @@ func (r *repairRun) runAction(ctx workflow.Context, a activities.RepairAction, p
 	case api.ActionTerminate:
 		in := activities.TerminateInput{Cluster: r.ref, Name: a.Machine, Incarnation: a.Incarnation, ID: a.ID,
 			Index: a.Index, Unrecorded: true}
-		return repairStep.runActivity(ctx, a.Machine+": terminate", machines.Terminate, in)
+		return repairStep.runActivity(ctx, a.Machine+": terminate", machineActivities.Terminate, in)
 	case api.ActionForgetNode:
 		in := activities.ForgetNodeInput{Cluster: r.ref, Node: a.Node}
-		return repairStep.runActivity(ctx, a.Node+": forget the Node", nodes.ForgetNode, in)
+		return repairStep.runActivity(ctx, a.Node+": forget the Node", nodeActivities.ForgetNode, in)
 	case api.ActionRecordAddress:
-		return repairStep.runActivity(ctx, m.Name+": record the address", machines.RecordAddress, m)
+		return repairStep.runActivity(ctx, m.Name+": record the address", machineActivities.RecordAddress, m)
 	case api.ActionRestoreKeys:
-		return step.runActivity(ctx, r.ref.Name+": restore the keys", nodes.RestoreKeys, r.ref)
+		return step.runActivity(ctx, r.ref.Name+": restore the keys", nodeActivities.RestoreKeys, r.ref)
 	case api.ActionStartMachine:
 		return r.startMachine(ctx, m)
 	case api.ActionReconfigure:
 		return r.startRKE2(ctx, m)
 	case api.ActionRestart:
-		return step.runActivity(ctx, m.Name+": restart RKE2", nodes.Restart, m)
+		return step.runActivity(ctx, m.Name+": restart RKE2", nodeActivities.Restart, m)
 	case api.ActionReplace:
 		return r.replaceWorker(ctx, m, a.ID, placement)
 	case api.ActionBringUp:
 		return r.bringUpOrTerminate(ctx, m, placement)
 	case api.ActionDisarm:
-		return step.runActivity(ctx, m.Name+": take the power-off timer away", nodes.Disarm, m)
+		return step.runActivity(ctx, m.Name+": take the power-off timer away", nodeActivities.Disarm, m)
 	case api.ActionRefresh:
-		return step.runActivity(ctx, m.Name+": refresh the credentials", nodes.RefreshCredentials, m)
+		return step.runActivity(ctx, m.Name+": refresh the credentials", nodeActivities.RefreshCredentials, m)
 	case api.ActionWriteKubeconfig:
-		return etcdWrite.runActivity(ctx, r.ref.Name+": write the kubeconfig", nodes.WriteKubeconfig, r.ref)
+		return etcdWrite.runActivity(ctx, r.ref.Name+": write the kubeconfig", nodeActivities.WriteKubeconfig, r.ref)
 	case api.ActionGPU:
 		return installGPUs(ctx, r.ref, workflow.GetInfo(ctx).WorkflowExecution.RunID)
 	}
@@ -189,7 +190,7 @@ var repairStep = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, 
 
 // startMachine starts a machine, and RKE2 on it with the addresses that it has now.
 func (r *repairRun) startMachine(ctx workflow.Context, m activities.MachineRef) error {
-	if err := launch.runActivity(ctx, m.Name+": start the machine", machines.StartMachine, m); err != nil {
+	if err := launch.runActivity(ctx, m.Name+": start the machine", machineActivities.StartMachine, m); err != nil {
 		return err
 	}
 	return r.startRKE2(ctx, m)
@@ -200,14 +201,14 @@ func (r *repairRun) startRKE2(ctx workflow.Context, m activities.MachineRef) err
 	bring := []struct {
 		doing    string
 		activity any
-	}{{"join the cluster", nodes.Join}}
+	}{{"join the cluster", nodeActivities.Join}}
 	if m.Role == api.RoleHead {
-		bring[0].doing, bring[0].activity = "start the server", nodes.StartHead
+		bring[0].doing, bring[0].activity = "start the server", nodeActivities.StartHead
 	}
 	bring = append(bring, struct {
 		doing    string
 		activity any
-	}{"wait for the Node", nodes.AwaitNode})
+	}{"wait for the Node", nodeActivities.AwaitNode})
 	for _, b := range bring {
 		if err := step.runActivity(ctx, m.Name+": "+b.doing, b.activity, m); err != nil {
 			return err
@@ -223,20 +224,21 @@ func (r *repairRun) replaceWorker(ctx workflow.Context, old activities.MachineRe
 	if old.Role == api.RoleHead {
 		return temporal.NewNonRetryableApplicationError("a head is never replaced", "Refused", nil)
 	}
-	if err := step.runActivity(ctx, old.Name+": drain the Node", nodes.Retire, old); err != nil {
+	if err := step.runActivity(ctx, old.Name+": drain the Node", nodeActivities.Retire, old); err != nil {
 		return err
 	}
 	in := activities.TerminateInput{Cluster: r.ref, Name: old.Name, Incarnation: old.Incarnation, ID: id,
 		Index: old.Index}
-	if err := repairStep.runActivity(ctx, old.Name+": terminate", machines.Terminate, in); err != nil {
+	if err := repairStep.runActivity(ctx, old.Name+": terminate", machineActivities.Terminate, in); err != nil {
 		return err
 	}
 	forget := activities.ForgetNodeInput{Cluster: r.ref, Node: old.NodeName}
-	if err := repairStep.runActivity(ctx, old.Name+": forget the Node", nodes.ForgetNode, forget); err != nil {
+	if err := repairStep.runActivity(ctx, old.Name+": forget the Node", nodeActivities.ForgetNode, forget); err != nil {
 		return err
 	}
 	var fresh activities.MachineRef
-	if err := etcdWrite.startActivity(ctx, old.Name+": reserve a new machine", clusters.ReplaceMachine, old).Get(ctx,
+	if err := etcdWrite.startActivity(ctx, old.Name+": reserve a new machine", clusterActivities.ReplaceMachine,
+		old).Get(ctx,
 		&fresh); err != nil {
 		return err
 	}
@@ -246,7 +248,7 @@ func (r *repairRun) replaceWorker(ctx workflow.Context, old activities.MachineRe
 // bringUpOrTerminate takes a machine in its place to a Ready Node. One that does not get there is given back.
 func (r *repairRun) bringUpOrTerminate(ctx workflow.Context, m activities.MachineRef, placement api.Placement) error {
 	p := &provisionRun{ref: r.ref, board: newMachineProgress(),
-		until: workflow.Now(ctx).Add(api.DefaultProvisionTimeout)}
+		until: workflow.Now(ctx).Add(operation.DefaultProvisionTimeout)}
 	p.board.trackMachines([]activities.MachineRef{m})
 	a := newPlacementAttempt(ctx, p, placement, 1)
 	a.headUp, a.quiet = true, true
@@ -259,7 +261,7 @@ func (r *repairRun) bringUpOrTerminate(ctx workflow.Context, m activities.Machin
 	}
 	failure := failureOf(addMachineAndStep(err, m.Name, p.board.doing[m.Name]))
 	in := activities.TerminateInput{Cluster: r.ref, Name: m.Name, Incarnation: m.Incarnation}
-	if left := repairStep.runActivity(ctx, m.Name+": give it back", machines.Terminate, in); left != nil {
+	if left := repairStep.runActivity(ctx, m.Name+": give it back", machineActivities.Terminate, in); left != nil {
 		failure.Message += "; and it could not be terminated: " + failureOf(left).Message
 	}
 	return temporal.NewApplicationErrorWithOptions(failure.Message, failure.Reason, temporal.ApplicationErrorOptions{

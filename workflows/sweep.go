@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // sweepBatch is the kind of activity that looks at many clusters: what it did not get to is looked at the next time.
@@ -29,13 +30,13 @@ const (
 
 // Sweep compares every cluster with the world and starts what is to be done about a difference; then it looks for
 // machines that belong to no cluster. It runs on a schedule, and when somebody asks.
-func Sweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
+func Sweep(ctx workflow.Context, in operation.SweepInput) (operation.SweepResult, error) {
 	var names []string
-	if err := etcdWrite.startActivity(ctx, "list the clusters", sweeps.ListClusters, in.Cluster).Get(ctx,
+	if err := etcdWrite.startActivity(ctx, "list the clusters", sweepActivities.ListClusters, in.Cluster).Get(ctx,
 		&names); err != nil {
-		return api.SweepResult{}, err
+		return operation.SweepResult{}, err
 	}
-	r := api.SweepResult{Looked: len(names)}
+	r := operation.SweepResult{Looked: len(names)}
 	all := sweepInBatches(ctx, in, names, &r)
 	if in.Cluster != "" || ctx.Err() != nil {
 		return r, all.joinErrors()
@@ -72,7 +73,8 @@ func (all sweepFailures) joinErrors() error {
 
 // sweepInBatches looks at the clusters in batches, and returns those that failed, which keep no other from being looked
 // at.
-func sweepInBatches(ctx workflow.Context, in api.SweepInput, names []string, r *api.SweepResult) sweepFailures {
+func sweepInBatches(ctx workflow.Context, in operation.SweepInput, names []string,
+	r *operation.SweepResult) sweepFailures {
 	var failed sweepFailures
 	places := workflow.NewSemaphore(ctx, batchesAtOnce)
 	all := workflow.NewWaitGroup(ctx)
@@ -90,8 +92,8 @@ func sweepInBatches(ctx workflow.Context, in api.SweepInput, names []string, r *
 				return
 			}
 			defer places.Release(1)
-			var drifted []api.DriftedCluster
-			err := sweepBatch.startActivity(ctx, "look at clusters from "+these.Clusters[0], sweeps.LookAt,
+			var drifted []operation.DriftedCluster
+			err := sweepBatch.startActivity(ctx, "look at clusters from "+these.Clusters[0], sweepActivities.LookAt,
 				these).Get(ctx, &drifted)
 			if err != nil {
 				failed = append(failed, sweepFailure{what, err})
@@ -107,9 +109,10 @@ func sweepInBatches(ctx workflow.Context, in api.SweepInput, names []string, r *
 }
 
 // collectOrphans looks for orphans, and ends those whose time has come.
-func collectOrphans(ctx workflow.Context) (api.OrphansResult, error) {
-	var found api.OrphansResult
-	if err := sweepBatch.startActivity(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
+func collectOrphans(ctx workflow.Context) (operation.OrphansResult, error) {
+	var found operation.OrphansResult
+	if err := sweepBatch.startActivity(ctx, "look for orphans", sweepActivities.FindOrphans).Get(ctx,
+		&found); err != nil {
 		return found, err
 	}
 	return found, terminateOrphans(ctx, singleTry, found.Orphans, newDueCheck(ctx))
@@ -127,9 +130,10 @@ func newDueCheck(ctx workflow.Context) func(api.Orphan) bool {
 
 // Orphans lists the machines that belong to no cluster, and ends those that were named, by name or by the cloud's own
 // id.
-func Orphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, error) {
-	var found api.OrphansResult
-	if err := sweepBatch.startActivity(ctx, "look for orphans", sweeps.FindOrphans).Get(ctx, &found); err != nil {
+func Orphans(ctx workflow.Context, in operation.OrphansInput) (operation.OrphansResult, error) {
+	var found operation.OrphansResult
+	if err := sweepBatch.startActivity(ctx, "look for orphans", sweepActivities.FindOrphans).Get(ctx,
+		&found); err != nil {
 		return found, err
 	}
 	named := map[string]bool{}
@@ -145,7 +149,7 @@ func terminateOrphans(ctx workflow.Context, e activityKind, orphans []api.Orphan
 	pending := make([]workflow.Future, len(orphans))
 	for i, o := range orphans {
 		if due(o) {
-			pending[i] = e.startActivity(ctx, o.Name+": terminate the orphan", sweeps.TerminateOrphan, o)
+			pending[i] = e.startActivity(ctx, o.Name+": terminate the orphan", sweepActivities.TerminateOrphan, o)
 		}
 	}
 	for i, f := range pending {

@@ -11,11 +11,12 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // runSweep runs a sweep over more clusters than fit into one batch, of which the first batch fails, and, where that is
 // asked for, the look for orphans too.
-func runSweep(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResult, error) {
+func runSweep(t *testing.T, in operation.SweepInput, orphansFail bool) (operation.SweepResult, error) {
 	t.Helper()
 	env := newEnvironment()
 	a := &activities.Sweeps{}
@@ -31,28 +32,28 @@ func runSweep(t *testing.T, in api.SweepInput, orphansFail bool) (api.SweepResul
 	}
 	env.OnActivity(a.ListClusters, mock.Anything, in.Cluster).Return(names, nil)
 	env.OnActivity(a.LookAt, mock.Anything, mock.Anything).Return(func(_ context.Context,
-		in activities.LookAtInput) ([]api.DriftedCluster, error) {
+		in activities.LookAtInput) ([]operation.DriftedCluster, error) {
 		if len(in.Clusters) == batchSize {
 			return nil, refuse("look at the clusters", "etcd is away")
 		}
-		return []api.DriftedCluster{{Cluster: in.Clusters[0]}}, nil
+		return []operation.DriftedCluster{{Cluster: in.Clusters[0]}}, nil
 	})
-	env.OnActivity(a.FindOrphans, mock.Anything).Return(func(context.Context) (api.OrphansResult, error) {
+	env.OnActivity(a.FindOrphans, mock.Anything).Return(func(context.Context) (operation.OrphansResult, error) {
 		if orphansFail {
-			return api.OrphansResult{}, refuse("look for orphans", "no")
+			return operation.OrphansResult{}, refuse("look for orphans", "no")
 		}
-		return api.OrphansResult{Orphans: []api.Orphan{{Name: "sky-old-0"}}}, nil
+		return operation.OrphansResult{Orphans: []api.Orphan{{Name: "sky-old-0"}}}, nil
 	}).Maybe()
 	env.ExecuteWorkflow(Sweep, in)
 	if err := env.GetWorkflowError(); err != nil {
-		return api.SweepResult{}, err
+		return operation.SweepResult{}, err
 	}
-	var r api.SweepResult
+	var r operation.SweepResult
 	return r, env.GetWorkflowResult(&r)
 }
 
 func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
-	r, err := runSweep(t, api.SweepInput{}, false)
+	r, err := runSweep(t, operation.SweepInput{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,14 +63,14 @@ func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
 	if !slices.Equal(r.Failed, []string{"clusters c000 to c099: etcd is away"}) {
 		t.Errorf("failed %q", r.Failed)
 	}
-	if r, err = runSweep(t, api.SweepInput{}, true); err != nil || len(r.Failed) != 2 ||
+	if r, err = runSweep(t, operation.SweepInput{}, true); err != nil || len(r.Failed) != 2 ||
 		r.Failed[1] != "machines of no cluster: no" || len(r.Drifted) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
 func TestALookAtOneClusterThatFailsIsAnError(t *testing.T) {
-	if r, err := runSweep(t, api.SweepInput{Cluster: "c000"}, false); err == nil {
+	if r, err := runSweep(t, operation.SweepInput{Cluster: "c000"}, false); err == nil {
 		t.Errorf("no error, and %+v", r)
 	}
 }

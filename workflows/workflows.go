@@ -12,21 +12,23 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // The activities, by concern; they are never called here, only named.
 var (
-	clusters *activities.Clusters
-	machines *activities.Machines
-	nodes    *activities.Nodes
-	sweeps   *activities.Sweeps
-	gpus     *activities.GPUs
+	clusterActivities *activities.Clusters
+	machineActivities *activities.Machines
+	nodeActivities    *activities.Nodes
+	sweepActivities   *activities.Sweeps
+	gpuActivities     *activities.GPUs
 )
 
 // Plan asks a cloud what it would place, and changes nothing.
-func Plan(ctx workflow.Context, in api.PlanInput) (api.PlanResult, error) {
-	var result api.PlanResult
-	err := cloudQuery.startActivity(ctx, "ask the cloud for placements", machines.CheckSpec, in).Get(ctx, &result)
+func Plan(ctx workflow.Context, in operation.PlanInput) (operation.PlanResult, error) {
+	var result operation.PlanResult
+	err := cloudQuery.startActivity(ctx, "ask the cloud for placements", machineActivities.CheckSpec, in).Get(ctx,
+		&result)
 	return result, err
 }
 
@@ -155,7 +157,7 @@ func terminateAllMachines(ctx workflow.Context, e activityKind, ref api.Ref) err
 // terminateKnownMachines ends, in parallel, all machines that etcd or the cloud knows of now.
 func terminateKnownMachines(ctx workflow.Context, e activityKind, ref api.Ref) error {
 	var existing []activities.ExistingMachine
-	if err := e.startActivity(ctx, ref.Name+": list the machines", machines.Existing, ref).Get(ctx,
+	if err := e.startActivity(ctx, ref.Name+": list the machines", machineActivities.Existing, ref).Get(ctx,
 		&existing); err != nil {
 		return err
 	}
@@ -163,7 +165,7 @@ func terminateKnownMachines(ctx workflow.Context, e activityKind, ref api.Ref) e
 	for i, m := range existing {
 		in := activities.TerminateInput{Cluster: ref, Name: m.Name, Incarnation: m.Incarnation, ID: m.ID,
 			Index: m.Index, Unrecorded: m.Unrecorded}
-		pending[i] = e.startActivity(ctx, m.Name+": terminate", machines.Terminate, in)
+		pending[i] = e.startActivity(ctx, m.Name+": terminate", machineActivities.Terminate, in)
 	}
 	var all error
 	for _, f := range pending {
@@ -172,7 +174,7 @@ func terminateKnownMachines(ctx workflow.Context, e activityKind, ref api.Ref) e
 	if all != nil {
 		return all
 	}
-	return e.runActivity(ctx, ref.Name+": confirm that nothing is left", machines.Release, ref)
+	return e.runActivity(ctx, ref.Name+": confirm that nothing is left", machineActivities.Release, ref)
 }
 
 // All are the workflows that change or compare clusters: a worker offers them, and a replay of their histories needs

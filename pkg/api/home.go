@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// WorkflowAdopt makes a state directory the home of its installation again.
-const WorkflowAdopt = "Adopt"
-
 // Home is where an installation lives and how far it has come. It tells the one state directory of an installation from
 // copies of it, and from an older state of itself.
 type Home struct {
@@ -71,23 +68,3 @@ func (d *HomeDoubt) JoinMessages() string {
 // HomeHeld is what a sweep says of the work that it leaves undone because of a doubt.
 const HomeHeld = "nothing: it is in doubt whether this state directory is the installation's home: see skyctl " +
 	"server adopt"
-
-// AdoptInput is the input of WorkflowAdopt.
-type AdoptInput struct {
-	// Confirmed: somebody has seen what was found and wants it. Without it nothing is changed.
-	Confirmed bool `json:"confirmed,omitempty"`
-}
-
-// AdoptResult is what an adoption found and did.
-type AdoptResult struct {
-	// Before is what was recorded.
-	Before Home `json:"before"`
-	// After is what is recorded now; as Before where nothing was changed.
-	After Home `json:"after"`
-	// Findings are all that speak against this directory, looked up anew.
-	Findings []HomeFinding `json:"findings,omitempty"`
-	// Marked are the clusters of which a machine has the mark of this adoption, Unreached those of which none could be
-	// asked.
-	Marked    []string `json:"marked,omitempty"`
-	Unreached []string `json:"unreached,omitempty"`
-}

@@ -77,14 +77,6 @@ type UsedSetting struct {
 	Content string `json:"content,omitempty"`
 }
 
-// WorkerInfo says which worker answered, and what it works with.
-type WorkerInfo struct {
-	Where    string                 `json:"where,omitempty"`
-	Version  string                 `json:"version"`
-	Level    int                    `json:"level"`
-	Settings map[string]UsedSetting `json:"settings,omitempty"`
-}
-
 // Kubernetes has been at major version 1 from its beginning.
 var kubernetesVersion = regexp.MustCompile(`^v1\.\d{1,3}\.\d{1,3}([+-][0-9A-Za-z.+-]{1,60})?$`)
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -50,9 +51,10 @@ func TestACheckIsOnePageThatSaysWhyNot(t *testing.T) {
 func TestACheckEndsWellWhereOneCloudWorksThoughOthersDoNot(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
-	world.SetBehavior("", skydstub.Behavior{Check: func() (api.CheckResult, error) {
+	world.SetBehavior("", skydstub.Behavior{Check: func() (operation.CheckResult, error) {
 		r := newTestReport()
-		return api.CheckResult{Worker: api.CheckFinding{Name: "worker", Version: "v9", Where: "process 1 on afar"},
+		return operation.CheckResult{Worker: api.CheckFinding{Name: "worker", Version: "v9",
+			Where: "process 1 on afar"},
 			Providers: r.Parts[6:], Clouds: r.Clouds}, nil
 	}})
 	got := p.run("check", "-o", "json")
@@ -77,8 +79,8 @@ func TestACheckEndsWellWhereOneCloudWorksThoughOthersDoNot(t *testing.T) {
 
 func TestACheckWithoutAnyCloudEndsWithOne(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("", skydstub.Behavior{Check: func() (api.CheckResult, error) {
-		return api.CheckResult{Clouds: []api.CloudStatus{{Name: "docker", Reason: "no engine answers"}}}, nil
+	world.SetBehavior("", skydstub.Behavior{Check: func() (operation.CheckResult, error) {
+		return operation.CheckResult{Clouds: []api.CloudStatus{{Name: "docker", Reason: "no engine answers"}}}, nil
 	}})
 	got := newExternalUser(t).run("check")
 	if got.code != ExitFailed || !strings.Contains(got.out, "no engine answers") || strings.Contains(got.err, "Error") {
@@ -88,8 +90,8 @@ func TestACheckWithoutAnyCloudEndsWithOne(t *testing.T) {
 
 func TestACheckThatFailsOnTheWorkerSaysSo(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("", skydstub.Behavior{Check: func() (api.CheckResult, error) {
-		return api.CheckResult{}, errors.New("out of files")
+	world.SetBehavior("", skydstub.Behavior{Check: func() (operation.CheckResult, error) {
+		return operation.CheckResult{}, errors.New("out of files")
 	}})
 	got := newExternalUser(t).run("check")
 	if got.code != ExitFailed || !strings.Contains(got.out, "out of files") {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -32,7 +33,7 @@ func TestCreateAndGetSayWhatTheTranscriptSays(t *testing.T) {
 	world.StartWorker(t)
 	hold := make(chan struct{})
 	world.SetBehavior("cloud-cluster", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in api.ProvisionInput) error {
+		in operation.ProvisionInput) error {
 		if err := w.MoveCluster(ctx, in.Cluster, api.PhaseProvisioning, api.MachineLaunching, "launch"); err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func TestWithoutTheSecretsKeyTheKubeconfigIsRefusedInWords(t *testing.T) {
 func TestAFailedCreateEndsWithItsStepMachineReasonAndLog(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("doomed", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in api.ProvisionInput) error {
+		in operation.ProvisionInput) error {
 		return w.FailCreate(ctx, in.Cluster, api.Failure{Step: "join", Machine: "sky-doomed-1", Reason: "Timeout",
 			Message: "no Node in 10m0s", Log: []string{"401 Unauthorized"}})
 	}})
@@ -145,7 +146,7 @@ func TestCtrlCLeavesTheWorkRunningAndSaysHowToLookAgain(t *testing.T) {
 	world.StartWorker(t)
 	release := make(chan struct{})
 	world.SetBehavior("left", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in api.ProvisionInput) error {
+		in operation.ProvisionInput) error {
 		<-release
 		return w.SucceedCreate(ctx, in.Cluster)
 	}})
@@ -301,7 +302,7 @@ func TestWatchPrintsWhatChangesAndEndsWithCtrlC(t *testing.T) {
 	world.StartWorker(t)
 	release := make(chan struct{})
 	world.SetBehavior("watched", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in api.ProvisionInput) error {
+		in operation.ProvisionInput) error {
 		<-release
 		return w.SucceedCreate(ctx, in.Cluster)
 	}})

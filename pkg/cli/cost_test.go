@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -76,7 +77,7 @@ func TestADeleteThatIsWaitedForSaysWhatTheClusterHasCostInAll(t *testing.T) {
 	storeBilledCluster(t, "awaited-dear")
 	var out, errs syncBuffer
 	world.SetBehavior("awaited-dear", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
-		in api.DeleteInput) error {
+		in operation.DeleteInput) error {
 		for i := range 2 { // the cloud took another hour
 			if _, err := w.Store.UpdateMachine(ctx, in.Cluster, i, "x7k2p", func(m *api.Machine) error {
 				m.SetState(api.MachineGone, "", m.LaunchedAt.Add(200*time.Minute))

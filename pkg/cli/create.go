@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 func (a *app) newCreateCommand() *cobra.Command {
@@ -225,11 +226,11 @@ func (a *app) requireCapableServer(o *createOptions, c *api.Cluster) error {
 }
 
 // newWorkerCheck judges the worker of a team once it has planned the cluster; a skyd dev was judged before.
-func (a *app) newWorkerCheck(s *spinner, o *createOptions, c *api.Cluster) func(*api.WorkerInfo) error {
+func (a *app) newWorkerCheck(s *spinner, o *createOptions, c *api.Cluster) func(*operation.WorkerInfo) error {
 	if !a.cfg.IsExternal() {
 		return nil
 	}
-	return func(w *api.WorkerInfo) error {
+	return func(w *operation.WorkerInfo) error {
 		s.keepLine()
 		if err := a.checkWorkerCompatibility(a.cfg, w); err != nil {
 			return err
@@ -266,7 +267,7 @@ func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster,
 		}
 		s.keepLine()
 		if o.output.isStructured() {
-			return writeStructured(a.env.Out, o.output.value, api.PlanResult{Placements: placements})
+			return writeStructured(a.env.Out, o.output.value, operation.PlanResult{Placements: placements})
 		}
 		_, err = fmt.Fprint(a.env.Out, newPlacementTable(placements, c.Spec.NumNodes))
 		return err
@@ -294,7 +295,7 @@ const extraWait = 10 * time.Minute
 
 func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.Cluster, timeout time.Duration) error {
 	if timeout == 0 {
-		timeout = api.DefaultProvisionTimeout
+		timeout = operation.DefaultProvisionTimeout
 	}
 	name := c.Metadata.Name
 	ref := c.Ref()

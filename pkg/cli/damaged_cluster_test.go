@@ -9,6 +9,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -137,13 +138,13 @@ func TestASweepThatSawNothingIsNoSuccess(t *testing.T) {
 	}
 	invalid := api.Drift{Reason: api.DriftInvalid, Message: "no machine on record in place 0",
 		Next: "the cluster is left alone"}
-	for _, found := range []api.DriftedCluster{
+	for _, found := range []operation.DriftedCluster{
 		{Cluster: "unseen", Why: "etcd was slow", Unseen: true},
 		{Cluster: "unseen", Phase: api.PhaseReady, Why: "it is left alone", Unseen: true, Drift: []api.Drift{invalid}},
 	} {
 		world.SetBehavior("unseen", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World,
-			api.SweepInput) (api.SweepResult, error) {
-			return api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{found}}, nil
+			operation.SweepInput) (operation.SweepResult, error) {
+			return operation.SweepResult{Looked: 1, Drifted: []operation.DriftedCluster{found}}, nil
 		}})
 		for _, args := range [][]string{{"reconcile", "unseen"}, {"reconcile", "unseen", "--wait"}} {
 			got := p.run(args...)
@@ -213,8 +214,8 @@ func TestEveryCommandOnADamagedClusterSaysWhatToDo(t *testing.T) {
 }
 
 func TestASweepCountsTheClustersThatNobodyCanRead(t *testing.T) {
-	s := sweepReport{SweepResult: api.SweepResult{Looked: 2,
-		Drifted: []api.DriftedCluster{{Cluster: "b", Phase: api.PhaseReady, Why: "Repair works on it"}}},
+	s := sweepReport{SweepResult: operation.SweepResult{Looked: 2,
+		Drifted: []operation.DriftedCluster{{Cluster: "b", Phase: api.PhaseReady, Why: "Repair works on it"}}},
 		corrupt: []string{"d"}}
 	if got := s.renderPage(noon); !strings.HasPrefix(got,
 		"Looked at 2 of 3 clusters: 1 being worked on, 1 damaged.\n") || strings.Contains(got, "unknown") {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -87,29 +88,31 @@ func TestASweepIsToldClusterByCluster(t *testing.T) {
 	away.Status.SetCondition(api.Condition{Type: api.Reachable, Status: api.ConditionUnknown, Reason: "CloudSilent",
 		Message: "aws could not be asked: no credentials"}, noon)
 	s := sweepReport{
-		SweepResult: api.SweepResult{Looked: 4, Orphans: newTestOrphans(), Unasked: []string{"gcp: no credentials"},
-			Drifted: []api.DriftedCluster{
+		SweepResult: operation.SweepResult{Looked: 4, Orphans: newTestOrphans(),
+			Unasked: []string{"gcp: no credentials"},
+			Drifted: []operation.DriftedCluster{
 				{Cluster: "train", Phase: api.PhaseReady, Drift: newDriftedCluster().Status.Drift,
-					Started: api.WorkflowRepair},
+					Started: operation.WorkflowRepair},
 				{Cluster: "cloud-cluster", Phase: api.PhaseProvisioning, Why: "an operation works on it already"},
 			}},
 		clusters: map[string]api.Cluster{"train": *paused, "away": *away, "cloud-cluster": *dev},
 		corrupt:  []string{"odd"}, stopped: true,
 	}
 	compareGolden(t, "swept.txt", s.renderPage(noon))
-	some := sweepReport{SweepResult: api.SweepResult{Looked: 200,
+	some := sweepReport{SweepResult: operation.SweepResult{Looked: 200,
 		Failed: []string{"clusters a to m: etcd at 127.0.0.1:2379 does not answer"}}}
 	compareGolden(t, "swept-in-part.txt", some.renderPage(noon))
-	compareGolden(t, "swept-well.txt", sweepReport{SweepResult: api.SweepResult{Looked: 3}}.renderPage(noon))
-	compareGolden(t, "swept-one.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1},
+	compareGolden(t, "swept-well.txt", sweepReport{SweepResult: operation.SweepResult{Looked: 3}}.renderPage(noon))
+	compareGolden(t, "swept-one.txt", sweepReport{SweepResult: operation.SweepResult{Looked: 1},
 		only: "train"}.renderPage(noon))
 	lost := newFailedCluster()
-	compareGolden(t, "swept-one-failed.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1}, only: "cloud-cluster",
+	compareGolden(t, "swept-one-failed.txt", sweepReport{SweepResult: operation.SweepResult{Looked: 1},
+		only:     "cloud-cluster",
 		clusters: map[string]api.Cluster{"cloud-cluster": *lost}}.renderPage(noon))
-	compareGolden(t, "swept-failed.txt", sweepReport{SweepResult: api.SweepResult{Looked: 1},
+	compareGolden(t, "swept-failed.txt", sweepReport{SweepResult: operation.SweepResult{Looked: 1},
 		clusters: map[string]api.Cluster{"cloud-cluster": *lost}}.renderPage(noon))
 	compareGolden(t, "swept-one-drifted.txt",
-		sweepReport{SweepResult: api.SweepResult{Looked: 1, Drifted: s.Drifted[:1]}, only: "train",
+		sweepReport{SweepResult: operation.SweepResult{Looked: 1, Drifted: s.Drifted[:1]}, only: "train",
 			clusters: map[string]api.Cluster{"train": *newDriftedCluster()}}.renderPage(noon))
 }
 
@@ -136,16 +139,18 @@ var lost = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: 
 	Next: "it is replaced"}
 
 // newRepairingSweep is a sweep that finds what etcd says, and starts a repair.
-func newRepairingSweep(again *bool) func(context.Context, *skydstub.World, api.SweepInput) (api.SweepResult, error) {
-	return func(ctx context.Context, w *skydstub.World, in api.SweepInput) (api.SweepResult, error) {
+func newRepairingSweep(again *bool) func(context.Context, *skydstub.World, operation.SweepInput) (operation.SweepResult,
+	error) {
+	return func(ctx context.Context, w *skydstub.World, in operation.SweepInput) (operation.SweepResult, error) {
 		*again = in.Again
 		c, err := w.Store.ReadCluster(ctx, in.Cluster)
 		if err != nil {
-			return api.SweepResult{}, err
+			return operation.SweepResult{}, err
 		}
-		d := api.DriftedCluster{Cluster: in.Cluster, Phase: c.Status.Phase, Drift: c.Status.Drift,
-			Started: api.WorkflowRepair}
-		return api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{d}}, w.StartRepair(ctx, c.Ref(), in.Again)
+		d := operation.DriftedCluster{Cluster: in.Cluster, Phase: c.Status.Phase, Drift: c.Status.Drift,
+			Started: operation.WorkflowRepair}
+		return operation.SweepResult{Looked: 1, Drifted: []operation.DriftedCluster{d}},
+			w.StartRepair(ctx, c.Ref(), in.Again)
 	}
 }
 
@@ -176,7 +181,7 @@ func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
 	storeReadyCluster(t, "lasting", lost)
 	again := false
 	world.SetBehavior("lasting", skydstub.Behavior{Sweep: newRepairingSweep(&again),
-		Repair: func(ctx context.Context, w *skydstub.World, in api.RepairInput) error {
+		Repair: func(ctx context.Context, w *skydstub.World, in operation.RepairInput) error {
 			_, err := w.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 				c.Status.BeginRepair(api.Repair{ID: "a",
 					Action: api.Action{Kind: api.ActionReplace, Machine: "sky-x-1", Reason: api.DriftMachineGone}})
@@ -217,14 +222,14 @@ func TestReconcileOfAllIsDataForPrograms(t *testing.T) {
 	p := newExternalUser(t)
 	storeReadyCluster(t, "one", lost)
 	world.SetBehavior("", skydstub.Behavior{Sweep: func(_ context.Context, _ *skydstub.World,
-		in api.SweepInput) (api.SweepResult, error) {
+		in operation.SweepInput) (operation.SweepResult, error) {
 		if in.Again || in.Cluster != "" {
 			t.Errorf("asked for %+v", in)
 		}
-		return api.SweepResult{Looked: 1, Orphans: newTestOrphans()}, nil
+		return operation.SweepResult{Looked: 1, Orphans: newTestOrphans()}, nil
 	}})
 	got := p.run("reconcile", "-o", "json")
-	var r api.SweepResult
+	var r operation.SweepResult
 	if err := json.Unmarshal([]byte(got.out), &r); err != nil || got.code != 0 || got.err != "" || r.Looked != 1 ||
 		len(r.Orphans) != 2 {
 		t.Errorf("%v: exit %d, %q, %q", err, got.code, got.out, got.err)
@@ -242,7 +247,7 @@ func TestCtrlCLeavesARepairRunning(t *testing.T) {
 	storeReadyCluster(t, "going", lost)
 	again := false
 	world.SetBehavior("going", skydstub.Behavior{Sweep: newRepairingSweep(&again),
-		Repair: func(ctx context.Context, _ *skydstub.World, _ api.RepairInput) error {
+		Repair: func(ctx context.Context, _ *skydstub.World, _ operation.RepairInput) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}})

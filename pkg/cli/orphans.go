@@ -13,6 +13,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 func (a *app) newGetOrphansCommand() *cobra.Command {
@@ -35,7 +36,7 @@ others, and of other installations on the same account, are never shown and neve
 			return err
 		}
 		return a.runWithSpinner("Asking the clouds for orphans", output.isStructured(), func(s *spinner) error {
-			r, err := ops.FindOrphans(cmd.Context(), api.OrphansInput{})
+			r, err := ops.FindOrphans(cmd.Context(), operation.OrphansInput{})
 			if err != nil {
 				return err
 			}
@@ -209,7 +210,7 @@ func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Clie
 	error) {
 	var found []api.Orphan
 	err := d.runWithSpinner("Asking the clouds for orphans", false, func(s *spinner) error {
-		r, err := ops.FindOrphans(ctx, api.OrphansInput{})
+		r, err := ops.FindOrphans(ctx, operation.OrphansInput{})
 		if err != nil {
 			return err
 		}
@@ -252,7 +253,7 @@ func (d *deleteOrphansOptions) terminateOrphans(ctx context.Context, ops *client
 		names = append(names, orphanDisplayName(o, d.all))
 	}
 	err := d.runWithSpinner("Terminating orphans", false, func(s *spinner) error {
-		r, err := ops.FindOrphans(ctx, api.OrphansInput{Terminate: names})
+		r, err := ops.FindOrphans(ctx, operation.OrphansInput{Terminate: names})
 		if err != nil {
 			return err
 		}
@@ -267,7 +268,7 @@ func (d *deleteOrphansOptions) terminateOrphans(ctx context.Context, ops *client
 
 // reportTerminations says of each what became of it. One that is not in the result had ended by itself, unless its
 // cloud was not asked.
-func (d *deleteOrphansOptions) reportTerminations(found []api.Orphan, r api.OrphansResult) error {
+func (d *deleteOrphansOptions) reportTerminations(found []api.Orphan, r operation.OrphansResult) error {
 	var failed []error
 	for _, o := range found {
 		i := slices.IndexFunc(r.Orphans, func(now api.Orphan) bool {

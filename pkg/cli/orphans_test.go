@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -37,8 +38,8 @@ func TestOrphansHaveNoEndWhileTheHomeIsInDoubt(t *testing.T) {
 func setUpOrphans(t *testing.T) *[]string {
 	var ended []string
 	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
-		in api.OrphansInput) (api.OrphansResult, error) {
-		r := api.OrphansResult{Orphans: newTestOrphans()}
+		in operation.OrphansInput) (operation.OrphansResult, error) {
+		r := operation.OrphansResult{Orphans: newTestOrphans()}
 		for i, o := range r.Orphans {
 			for _, name := range in.Terminate {
 				if name != o.Name {
@@ -92,9 +93,9 @@ func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
 	p := newExternalUser(t)
 	var ended []string
 	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
-		in api.OrphansInput) (api.OrphansResult, error) {
+		in operation.OrphansInput) (operation.OrphansResult, error) {
 		ended = append(ended, in.Terminate...)
-		r := api.OrphansResult{Orphans: []api.Orphan{
+		r := operation.OrphansResult{Orphans: []api.Orphan{
 			{Cloud: "docker", Name: "backup", ID: "c0ffee", Cluster: "dev",
 				Conflict: "its labels make it sky-dev-0: it may be a copy, or was renamed"},
 			{Cloud: "aws", Name: "sky-dev-1", ID: "i-1", Cluster: "dev",
@@ -129,9 +130,9 @@ func TestAnOrphanDoesNotTakeACopyOfItsNameAlong(t *testing.T) {
 	p := newExternalUser(t)
 	var ended []string
 	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
-		in api.OrphansInput) (api.OrphansResult, error) {
+		in operation.OrphansInput) (operation.OrphansResult, error) {
 		ended = append(ended, in.Terminate...)
-		return api.OrphansResult{Orphans: []api.Orphan{
+		return operation.OrphansResult{Orphans: []api.Orphan{
 			{Cloud: "aws", Name: "sky-dev-1", ID: "i-1", Cluster: "dev"},
 			{Cloud: "aws", Name: "sky-dev-1", ID: "i-2", Cluster: "dev", Conflict: "it was found to be a copy"},
 		}}, nil
@@ -166,8 +167,8 @@ func TestACloudThatCannotBeAskedForOrphansIsAnErrorBesideTheOthers(t *testing.T)
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	world.SetBehavior("", skydstub.Behavior{Orphans: func(context.Context, *skydstub.World,
-		api.OrphansInput) (api.OrphansResult, error) {
-		return api.OrphansResult{Orphans: newTestOrphans()[:1], Unasked: []string{"gcp: no credentials"}}, nil
+		operation.OrphansInput) (operation.OrphansResult, error) {
+		return operation.OrphansResult{Orphans: newTestOrphans()[:1], Unasked: []string{"gcp: no credentials"}}, nil
 	}})
 	got := p.run("get", "orphans")
 	if got.code != ExitFailed || !strings.Contains(got.out, "sky-train-1") ||

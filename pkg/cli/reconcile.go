@@ -10,6 +10,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -111,7 +112,7 @@ func sweepAndRead(ctx context.Context, ops *client.Client, cluster string) (swee
 	found := sweepReport{only: cluster, clusters: map[string]api.Cluster{}}
 	var err error
 	if found.SweepResult, err = ops.SweepClusters(ctx,
-		api.SweepInput{Cluster: cluster, Again: cluster != ""}); err != nil {
+		operation.SweepInput{Cluster: cluster, Again: cluster != ""}); err != nil {
 		return found, err
 	}
 	if found.stopped, err = ops.IsSchedulePaused(ctx); err != nil {
@@ -140,7 +141,7 @@ func sweepAndRead(ctx context.Context, ops *client.Client, cluster string) (swee
 func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client, before *api.Cluster,
 	found sweepReport) error {
 	name := found.only
-	var differs api.DriftedCluster
+	var differs operation.DriftedCluster
 	switch c, ok := found.clusters[name]; {
 	case len(found.Drifted) > 0:
 		differs = found.Drifted[0]
@@ -151,7 +152,7 @@ func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client,
 	case c.Status.Phase == api.PhaseReady:
 		return nil
 	default:
-		differs = api.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
+		differs = operation.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
 	}
 	began := r.env.Now()
 	p := r.startProgress("Repairing cluster", before)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // adoptOptions is one server adopt.
@@ -45,7 +46,7 @@ func (d *adoptOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := d.adoptWithSpinner(ctx, ops, "Asking machines who looks after them", api.AdoptInput{})
+	found, err := d.adoptWithSpinner(ctx, ops, "Asking machines who looks after them", operation.AdoptInput{})
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func (d *adoptOptions) run(ctx context.Context) error {
 			return err
 		}
 	}
-	done, err := d.adoptWithSpinner(ctx, ops, "Adopting the installation", api.AdoptInput{Confirmed: true})
+	done, err := d.adoptWithSpinner(ctx, ops, "Adopting the installation", operation.AdoptInput{Confirmed: true})
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (d *adoptOptions) run(ctx context.Context) error {
 }
 
 func (d *adoptOptions) adoptWithSpinner(ctx context.Context, ops *client.Client, title string,
-	in api.AdoptInput) (r api.AdoptResult, err error) {
+	in operation.AdoptInput) (r operation.AdoptResult, err error) {
 	err = d.runWithSpinner(title, false, func(*spinner) error {
 		r, err = ops.AdoptHome(ctx, in)
 		return err
@@ -93,7 +94,7 @@ func formatHome(h api.Home) string {
 }
 
 // formatAdoptionFindings is what speaks against a state, and what the adoption cannot find out.
-func formatAdoptionFindings(r api.AdoptResult) string {
+func formatAdoptionFindings(r operation.AdoptResult) string {
 	var b strings.Builder
 	b.WriteString("What speaks against this state:\n")
 	found := r.Findings

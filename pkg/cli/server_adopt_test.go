@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
 // putHomeInDoubt makes the world's state one that is in doubt, and gives back what was asked of who adopts it.
-func putHomeInDoubt(t *testing.T) *[]api.AdoptInput {
+func putHomeInDoubt(t *testing.T) *[]operation.AdoptInput {
 	t.Helper()
 	doubt := &api.HomeDoubt{Since: noon, Findings: []api.HomeFinding{{
 		Kind: api.HomeInOtherDirectory, Message: "the state belongs to /home/ann/.skyconf on ann, and this is " +
@@ -31,10 +32,10 @@ func putHomeInDoubt(t *testing.T) *[]api.AdoptInput {
 			t.Error(err)
 		}
 	})
-	var asked []api.AdoptInput
-	world.SetBehavior("", skydstub.Behavior{Adopt: func(in api.AdoptInput) api.AdoptResult {
+	var asked []operation.AdoptInput
+	world.SetBehavior("", skydstub.Behavior{Adopt: func(in operation.AdoptInput) operation.AdoptResult {
 		asked = append(asked, in)
-		r := api.AdoptResult{Before: api.Home{Starts: 3, Doubt: doubt}, Findings: doubt.Findings,
+		r := operation.AdoptResult{Before: api.Home{Starts: 3, Doubt: doubt}, Findings: doubt.Findings,
 			Unreached: []string{"dev"}}
 		if in.Confirmed {
 			r.After = api.Home{Hostname: "ann", Dir: "/home/ann/copy", Starts: 4}

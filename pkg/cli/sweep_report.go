@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // sweepReport is what a sweep found, with the clusters as it left them.
 type sweepReport struct {
-	api.SweepResult
+	operation.SweepResult
 	// only is the one cluster that was looked at; empty where it was all.
 	only     string
 	clusters map[string]api.Cluster
@@ -138,7 +139,7 @@ func (s sweepReport) formatClusterName(name string, phase api.Phase) string {
 }
 
 // formatResponse is what is done about a cluster.
-func formatResponse(d api.DriftedCluster) string {
+func formatResponse(d operation.DriftedCluster) string {
 	if d.Started != "" {
 		return d.Started + " was started"
 	}
@@ -147,7 +148,7 @@ func formatResponse(d api.DriftedCluster) string {
 
 // reportsCluster says whether the sweep itself tells of a cluster.
 func (s sweepReport) reportsCluster(name string) bool {
-	return slices.ContainsFunc(s.Drifted, func(d api.DriftedCluster) bool { return d.Cluster == name })
+	return slices.ContainsFunc(s.Drifted, func(d operation.DriftedCluster) bool { return d.Cluster == name })
 }
 
 // countUnseen is how many clusters were not seen as they are now.

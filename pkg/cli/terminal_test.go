@@ -14,6 +14,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -182,7 +183,7 @@ func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
 func TestAWatchedCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("drawn", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in api.ProvisionInput) error {
+		in operation.ProvisionInput) error {
 		if err := w.MoveCluster(ctx, in.Cluster, api.PhaseProvisioning, api.MachineUp, "prepare"); err != nil {
 			return err
 		}

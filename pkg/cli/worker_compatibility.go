@@ -8,6 +8,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	build "github.com/sky-shift/skyctl/pkg/version"
 )
@@ -42,7 +43,7 @@ func (a *app) checkServerCompatibility(cfg *config.Config, state daemon.State) e
 
 // checkWorkerCompatibility is checkServerCompatibility for the worker of a team, which said what it is when it planned
 // the cluster; nil of one that did not.
-func (a *app) checkWorkerCompatibility(cfg *config.Config, w *api.WorkerInfo) error {
+func (a *app) checkWorkerCompatibility(cfg *config.Config, w *operation.WorkerInfo) error {
 	a.worker = &knownWorker{where: "the team's worker", remedy: "set it where skyd worker runs, and start that anew"}
 	if w == nil {
 		return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	build "github.com/sky-shift/skyctl/pkg/version"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
@@ -87,10 +88,10 @@ func TestVersionsThatDifferSayWhatToDo(t *testing.T) {
 
 // newWorkerBehavior is a worker of a team that says what it is.
 func newWorkerBehavior(level int, settings map[string]api.UsedSetting) skydstub.Behavior {
-	return skydstub.Behavior{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
-		info := &api.WorkerInfo{Where: "process 7 on there", Version: build.ReadBuild().Version, Level: level,
+	return skydstub.Behavior{Plan: func(api.ClusterSpec) (operation.PlanResult, error) {
+		info := &operation.WorkerInfo{Where: "process 7 on there", Version: build.ReadBuild().Version, Level: level,
 			Settings: settings}
-		return api.PlanResult{Placements: []api.Placement{{Cloud: "docker", Region: "told"}}, Worker: info}, nil
+		return operation.PlanResult{Placements: []api.Placement{{Cloud: "docker", Region: "told"}}, Worker: info}, nil
 	}}
 }
 

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // AwaitInSync follows a cluster, as it was before a sweep found it to differ, until it is as it should be, and sweeps
 // it again where drift takes its time. Its error is a OperationFailedError where it ends in ERROR, a WaitTimeoutError
 // once limit (if above 0) is over, and a DriftError where drift is left that a repair failed to end, or that nobody
 // does anything about. One that was being deleted is awaited to be gone.
-func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api.DriftedCluster, limit time.Duration,
+func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found operation.DriftedCluster,
+	limit time.Duration,
 	see func(Progress)) error {
 	s, err := c.ConnectStore(ctx)
 	if err != nil {
@@ -62,19 +64,20 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found api
 
 // sweepAgain sweeps a cluster once more after a while. Where the sweep finds no drift the answer says nothing but the
 // phase.
-func (c *Client) sweepAgain(ctx context.Context, cluster string, within time.Duration) (api.DriftedCluster, error) {
+func (c *Client) sweepAgain(ctx context.Context, cluster string, within time.Duration) (operation.DriftedCluster,
+	error) {
 	after := c.sweepEvery
 	if within > 0 {
 		after = min(after, within)
 	}
 	select {
 	case <-ctx.Done():
-		return api.DriftedCluster{}, ctx.Err()
+		return operation.DriftedCluster{}, ctx.Err()
 	case <-time.After(after):
 	}
-	r, err := c.SweepClusters(ctx, api.SweepInput{Cluster: cluster})
+	r, err := c.SweepClusters(ctx, operation.SweepInput{Cluster: cluster})
 	if err != nil || len(r.Drifted) == 0 {
-		return api.DriftedCluster{Cluster: cluster, Phase: api.PhaseReady, Why: "its state is unknown"}, err
+		return operation.DriftedCluster{Cluster: cluster, Phase: api.PhaseReady, Why: "its state is unknown"}, err
 	}
 	return r.Drifted[0], nil
 }
@@ -112,7 +115,7 @@ func mayStillRepair(before, now *api.Cluster) bool {
 }
 
 // awaitRepairEnd follows a cluster until it is in sync, or until what was started about it has ended.
-func (c *Client) awaitRepairEnd(ctx context.Context, ref api.Ref, found api.DriftedCluster, limit time.Duration,
+func (c *Client) awaitRepairEnd(ctx context.Context, ref api.Ref, found operation.DriftedCluster, limit time.Duration,
 	see func(Progress)) error {
 	switch {
 	case found.Phase == "", found.Unseen && found.Started == "": // what etcd says of it is not what is so now

@@ -9,15 +9,15 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
-	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // checkTimeout bounds the look at all clouds, one of which may have to start its server first.
 const checkTimeout = 4 * time.Minute
 
 // CheckClouds has a worker look at every cloud and what it needs.
-func (c *Client) CheckClouds(ctx context.Context) (api.CheckResult, error) {
-	var result api.CheckResult
+func (c *Client) CheckClouds(ctx context.Context) (operation.CheckResult, error) {
+	var result operation.CheckResult
 	t, err := c.ConnectTemporal(ctx)
 	if err != nil {
 		return result, err
@@ -26,14 +26,14 @@ func (c *Client) CheckClouds(ctx context.Context) (api.CheckResult, error) {
 	r, err := t.ExecuteWorkflow(call, client.StartWorkflowOptions{
 		ID: "check/" + uuid.NewString(), TaskQueue: c.cfg.Temporal.TaskQueue, WorkflowExecutionTimeout: checkTimeout,
 		StaticSummary: "Look at every cloud",
-	}, api.WorkflowCheck)
+	}, operation.WorkflowCheck)
 	cancel()
 	if err != nil {
 		return result, c.toTemporalError(ctx, err)
 	}
 	if err := c.awaitResult(ctx, t, r, &result); err != nil {
 		c.abandonWorkflow(ctx, t, r)
-		return api.CheckResult{}, err
+		return operation.CheckResult{}, err
 	}
 	return result, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/start"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -18,10 +19,10 @@ import (
 type CreateOptions struct {
 	// KeepOnFailure leaves machines in place when the create fails.
 	KeepOnFailure bool
-	// Timeout bounds the whole operation; 0 is api.DefaultProvisionTimeout.
+	// Timeout bounds the whole operation; 0 is operation.DefaultProvisionTimeout.
 	Timeout time.Duration
 	// Accept judges the worker that planned the cluster, before anything is written; nil accepts all.
-	Accept func(*api.WorkerInfo) error
+	Accept func(*operation.WorkerInfo) error
 }
 
 // CreateResult is a cluster whose provisioning is under way.
@@ -128,11 +129,11 @@ func (c *Client) findRunningWorkflow(ctx context.Context, t client.Client, cl *a
 func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cluster, o CreateOptions,
 	resumed bool) (CreateResult, error) {
 	done := CreateResult{Cluster: cl, Resumed: resumed}
-	input := api.ProvisionInput{Cluster: cl.Ref(), Timeout: o.Timeout}
+	input := operation.ProvisionInput{Cluster: cl.Ref(), Timeout: o.Timeout}
 	wait := newBackOff(100*time.Millisecond, 2*time.Second)
 	give := c.now().Add(startPatience)
 	for {
-		err := c.startOperation(ctx, t, cl.Metadata.Name, api.WorkflowProvision, provisionSummary(cl), input)
+		err := c.startOperation(ctx, t, cl.Metadata.Name, operation.WorkflowProvision, provisionSummary(cl), input)
 		if err == nil {
 			return done, nil
 		}
@@ -145,13 +146,13 @@ func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cl
 		if err != nil {
 			return CreateResult{}, err
 		}
-		if run.open && run.workflow == api.WorkflowProvision {
+		if run.open && run.workflow == operation.WorkflowProvision {
 			return done, nil
 		}
 		if c.now().After(give) {
 			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier one still runs as %s; "+
 				"run the same create again once it has ended",
-				cl.Metadata.Name, run.workflow, api.OperationID(cl.Metadata.Name))
+				cl.Metadata.Name, run.workflow, operation.WorkflowID(cl.Metadata.Name))
 		}
 		if err := wait.waitNext(ctx); err != nil {
 			return CreateResult{}, err

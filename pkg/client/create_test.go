@@ -15,6 +15,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/start"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
@@ -45,8 +46,8 @@ func TestACreateIsInEtcdAndUnderWayWhenItReturns(t *testing.T) {
 
 func TestWhatTheCloudRefusesIsBadInputAndNothingIsWritten(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("nowhere", skydstub.Behavior{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
-		return api.PlanResult{Invalid: []api.FieldError{{Field: "region", Value: "nowhere",
+	world.SetBehavior("nowhere", skydstub.Behavior{Plan: func(api.ClusterSpec) (operation.PlanResult, error) {
+		return operation.PlanResult{Invalid: []api.FieldError{{Field: "region", Value: "nowhere",
 			Want: "docker has only local"}, {Field: "cpus", Value: "2+", Want: "at most 1"}}}, nil
 	}})
 	want := newWantedCluster("refused")
@@ -62,8 +63,8 @@ func TestWhatTheCloudRefusesIsBadInputAndNothingIsWritten(t *testing.T) {
 
 func TestAPlanThatFailsSaysWhyWithoutTemporalsWords(t *testing.T) {
 	world.StartWorker(t)
-	world.SetBehavior("broken", skydstub.Behavior{Plan: func(api.ClusterSpec) (api.PlanResult, error) {
-		return api.PlanResult{}, errors.New("the Docker engine does not answer")
+	world.SetBehavior("broken", skydstub.Behavior{Plan: func(api.ClusterSpec) (operation.PlanResult, error) {
+		return operation.PlanResult{}, errors.New("the Docker engine does not answer")
 	}})
 	_, err := newClient(t).PlanPlacements(t.Context(), api.ClusterSpec{Region: "broken"})
 	if err == nil || err.Error() != "the Docker engine does not answer" {
@@ -74,7 +75,7 @@ func TestAPlanThatFailsSaysWhyWithoutTemporalsWords(t *testing.T) {
 func TestTheSameCreateGoesOnFromAnError(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("again", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in api.ProvisionInput) error {
+		in operation.ProvisionInput) error {
 		return w.FailCreate(ctx, in.Cluster, api.Failure{Step: "join", Machine: "sky-again-1", Reason: "Timeout",
 			Message: "the agent did not come up"})
 	}})
@@ -143,7 +144,7 @@ func TestACreateOfWhatIsThereIsRefusedWithItsStatus(t *testing.T) {
 	storeCluster(t, "there", api.PhaseReady)
 	storeCluster(t, "leaving", api.PhaseDeleting)
 	world.SetBehavior("busy", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in api.ProvisionInput) error {
+		in operation.ProvisionInput) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}})
@@ -182,7 +183,7 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 	old := storeCluster(t, "reborn", api.PhaseReady)
 	closing := make(chan struct{})
 	world.SetBehavior("reborn", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
-		in api.DeleteInput) error {
+		in operation.DeleteInput) error {
 		err := w.Store.DeleteCluster(ctx, in.Cluster)
 		<-closing
 		return err
@@ -206,7 +207,7 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 func TestAWaitNoticesAnOperationThatEndedWithoutAWord(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("mute", skydstub.Behavior{Provision: func(context.Context, *skydstub.World,
-		api.ProvisionInput) error {
+		operation.ProvisionInput) error {
 		return errors.New("out of luck")
 	}})
 	c := newClient(t)
@@ -243,9 +244,9 @@ func TestAWaitSaysThatNoWorkerListensAndGoesOnWhenOneDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: api.OperationID("patient"),
+	_, err = tc.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: operation.WorkflowID("patient"),
 		TaskQueue: c.cfg.Temporal.TaskQueue},
-		api.WorkflowProvision, api.ProvisionInput{Cluster: stored.Ref()})
+		operation.WorkflowProvision, operation.ProvisionInput{Cluster: stored.Ref()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -341,7 +342,7 @@ func TestOperationsCanBeListedByClusterAndByWhatTheyDo(t *testing.T) {
 	if err := c.DeleteCluster(t.Context(), created.Cluster.Ref(), false, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	for _, operation := range []string{api.WorkflowProvision, api.WorkflowDelete} {
+	for _, operation := range []string{operation.WorkflowProvision, operation.WorkflowDelete} {
 		awaitCondition(t, operation+" is listed", func() bool {
 			n, err := world.Temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
 				Namespace: world.Config.Temporal.Namespace,
@@ -362,11 +363,11 @@ func TestAnOperationStartsWithoutSearchAttributesThatTemporalLacks(t *testing.T)
 	lacking := temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword("Lacking").ValueSet("x"))
 	if err := start.WithOptions(t.Context(), tc,
 		client.StartWorkflowOptions{ID: "lacking", TaskQueue: "none",
-			TypedSearchAttributes: lacking}, api.WorkflowPlan, api.PlanInput{}); err != nil {
+			TypedSearchAttributes: lacking}, operation.WorkflowPlan, operation.PlanInput{}); err != nil {
 		t.Errorf("not started without them: %v", err)
 	}
 	err = start.WithOptions(t.Context(), tc, client.StartWorkflowOptions{ID: strings.Repeat("x", 2000),
-		TaskQueue: "none"}, api.WorkflowPlan, api.PlanInput{})
+		TaskQueue: "none"}, operation.WorkflowPlan, operation.PlanInput{})
 	if err == nil {
 		t.Error("an id that is too long was taken")
 	}

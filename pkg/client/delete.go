@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/start"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -89,8 +90,8 @@ func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err erro
 		cl.Metadata.UID != d.ref.UID {
 		return true, nil
 	}
-	input := api.DeleteInput{Cluster: d.ref, Purge: d.purge}
-	err = d.startOperation(ctx, d.temporal, d.ref.Name, api.WorkflowDelete, "Delete "+d.ref.Name, input)
+	input := operation.DeleteInput{Cluster: d.ref, Purge: d.purge}
+	err = d.startOperation(ctx, d.temporal, d.ref.Name, operation.WorkflowDelete, "Delete "+d.ref.Name, input)
 	if err == nil {
 		return true, nil
 	}
@@ -105,7 +106,7 @@ func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err erro
 		return false, err
 	case !r.open: // it ended between the two questions
 		return false, nil
-	case r.workflow == api.WorkflowDelete && (!d.purge || d.isPurge(ctx, r)):
+	case r.workflow == operation.WorkflowDelete && (!d.purge || d.isPurge(ctx, r)):
 		return true, nil
 	}
 	return false, d.endRunningOperation(ctx, r)
@@ -117,10 +118,10 @@ func (d *deleteRequest) endRunningOperation(ctx context.Context, r operationRun)
 	if r.id != d.cancelled {
 		d.notice(fmt.Sprintf("waiting for the running %s of cluster %s to end", r.workflow, d.ref.Name))
 		d.cancelled, d.since = r.id, d.now()
-		return d.ignoreNotFound(ctx, d.temporal.CancelWorkflow(ctx, api.OperationID(d.ref.Name), r.id))
+		return d.ignoreNotFound(ctx, d.temporal.CancelWorkflow(ctx, operation.WorkflowID(d.ref.Name), r.id))
 	}
-	if d.purge && r.workflow == api.WorkflowDelete && d.now().Sub(d.since) > terminateAfter {
-		return d.ignoreNotFound(ctx, d.temporal.TerminateWorkflow(ctx, api.OperationID(d.ref.Name), r.id,
+	if d.purge && r.workflow == operation.WorkflowDelete && d.now().Sub(d.since) > terminateAfter {
+		return d.ignoreNotFound(ctx, d.temporal.TerminateWorkflow(ctx, operation.WorkflowID(d.ref.Name), r.id,
 			"the cluster is to be purged"))
 	}
 	return nil
@@ -138,7 +139,7 @@ func (d *deleteRequest) ignoreNotFound(ctx context.Context, err error) error {
 func (d *deleteRequest) isPurge(ctx context.Context, r operationRun) bool {
 	call, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	history := d.temporal.GetWorkflowHistory(call, api.OperationID(d.ref.Name), r.id, false, 0)
+	history := d.temporal.GetWorkflowHistory(call, operation.WorkflowID(d.ref.Name), r.id, false, 0)
 	if !history.HasNext() {
 		return false
 	}
@@ -146,7 +147,7 @@ func (d *deleteRequest) isPurge(ctx context.Context, r operationRun) bool {
 	if err != nil {
 		return false
 	}
-	var input api.DeleteInput
+	var input operation.DeleteInput
 	err = converter.GetDefaultDataConverter().FromPayloads(
 		event.GetWorkflowExecutionStartedEventAttributes().GetInput(), &input)
 	return err == nil && input.Purge

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -14,7 +15,7 @@ func TestADeleteTakesOverFromARunningProvision(t *testing.T) {
 	world.StartWorker(t)
 	running := make(chan struct{})
 	world.SetBehavior("early", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in api.ProvisionInput) error {
+		in operation.ProvisionInput) error {
 		close(running)
 		<-ctx.Done()
 		return ctx.Err()
@@ -44,7 +45,7 @@ func TestADeleteJoinsTheOneThatRuns(t *testing.T) {
 	release := make(chan struct{})
 	runs := 0
 	world.SetBehavior("twice", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
-		in api.DeleteInput) error {
+		in operation.DeleteInput) error {
 		runs++
 		<-release
 		return w.Store.DeleteCluster(ctx, in.Cluster)
@@ -68,7 +69,7 @@ func TestADeleteThatFailsSaysWhyAndCanBeTriedAgain(t *testing.T) {
 	world.StartWorker(t)
 	stored := storeCluster(t, "stubborn", api.PhaseReady)
 	world.SetBehavior("stubborn", skydstub.Behavior{Delete: func(context.Context, *skydstub.World,
-		api.DeleteInput) error {
+		operation.DeleteInput) error {
 		return errors.New("the cloud does not answer")
 	}})
 	c := newClient(t)
@@ -94,7 +95,7 @@ func TestAPurgeReplacesADeleteThatHangs(t *testing.T) {
 	stored := storeCluster(t, "lost", api.PhaseReady)
 	var purged bool
 	world.SetBehavior("lost", skydstub.Behavior{Delete: func(ctx context.Context, w *skydstub.World,
-		in api.DeleteInput) error {
+		in operation.DeleteInput) error {
 		if purged = in.Purge; !in.Purge {
 			<-ctx.Done()
 			return ctx.Err()
@@ -166,8 +167,8 @@ func TestADeleteWithoutAWorkerLeavesTheWishAndSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.startOperation(t.Context(), tc, "waiting", api.WorkflowProvision, "",
-		api.ProvisionInput{Cluster: stored.Ref()}); err != nil {
+	if err := c.startOperation(t.Context(), tc, "waiting", operation.WorkflowProvision, "",
+		operation.ProvisionInput{Cluster: stored.Ref()}); err != nil {
 		t.Fatal(err)
 	}
 	c.now = fastClock()

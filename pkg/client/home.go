@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -46,15 +47,15 @@ func refuseHomeInDoubt(ctx context.Context, s *store.Store) error {
 
 // AdoptHome has a worker look up what speaks against this state and, where that is confirmed, make it the
 // installation's home.
-func (c *Client) AdoptHome(ctx context.Context, in api.AdoptInput) (api.AdoptResult, error) {
-	var result api.AdoptResult
+func (c *Client) AdoptHome(ctx context.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
+	var result operation.AdoptResult
 	summary := "Look up the installation's home"
 	if in.Confirmed {
 		summary = "Make this state the installation's home"
 	}
 	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
 		ID: "adopt/" + uuid.NewString(), WorkflowExecutionTimeout: adoptTimeout, StaticSummary: summary,
-	}, api.WorkflowAdopt, in)
+	}, operation.WorkflowAdopt, in)
 	if err != nil {
 		return result, err
 	}

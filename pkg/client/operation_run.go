@@ -10,8 +10,8 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
-	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/start"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // operationRun is the latest workflow under a cluster's operation id; its zero value says that there is none.
@@ -24,7 +24,7 @@ type operationRun struct {
 func (c *Client) readLatestRun(ctx context.Context, t client.Client, cluster string) (operationRun, error) {
 	call, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	d, err := t.DescribeWorkflowExecution(call, api.OperationID(cluster), "")
+	d, err := t.DescribeWorkflowExecution(call, operation.WorkflowID(cluster), "")
 	var missing *serviceerror.NotFound
 	switch {
 	case errors.As(err, &missing):
@@ -44,7 +44,7 @@ func (c *Client) readLatestRun(ctx context.Context, t client.Client, cluster str
 func (c *Client) readOutcome(ctx context.Context, t client.Client, cluster string, r operationRun) error {
 	call, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	return t.GetWorkflow(call, api.OperationID(cluster), r.id).Get(call, nil)
+	return t.GetWorkflow(call, operation.WorkflowID(cluster), r.id).Get(call, nil)
 }
 
 // startOperation begins an operation on a cluster; start.AlreadyRunning tells whether its error says that one is

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // newUnreachableClient is a client whose Temporal does not answer until the returned function is called.
@@ -62,7 +63,7 @@ func TestAWaitForSyncGoesOnWhileTemporalRestarts(t *testing.T) {
 	c.sweepEvery = 10 * time.Millisecond
 	var said []string
 	err := c.AwaitInSync(t.Context(), before,
-		api.DriftedCluster{Cluster: "ridden", Phase: api.PhaseReady,
+		operation.DriftedCluster{Cluster: "ridden", Phase: api.PhaseReady,
 			Drift: []api.Drift{gone1}}, time.Minute, func(p Progress) {
 			if p.Notice == "" {
 				return
@@ -101,7 +102,7 @@ func TestWhatWasNotLookedAtIsNotInSync(t *testing.T) {
 	before := readStoredCluster(t, ref) // which etcd has as in sync
 	invalid := api.Drift{Reason: api.DriftInvalid,
 		Message: "the cluster is READY and has no machine on record in place 0 of 3"}
-	err := newClient(t).AwaitInSync(t.Context(), before, api.DriftedCluster{
+	err := newClient(t).AwaitInSync(t.Context(), before, operation.DriftedCluster{
 		Cluster: "overlooked", Phase: api.PhaseReady, Drift: []api.Drift{invalid}, Why: "it is left alone",
 		Unseen: true,
 	}, time.Minute, ignore)

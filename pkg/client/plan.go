@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 const (
@@ -28,7 +29,7 @@ func (c *Client) PlanPlacements(ctx context.Context, spec api.ClusterSpec) ([]ap
 // PlanPlacementsWith is Plan by a worker that accept, unless it is nil, finds fit. Its argument is nil where the worker
 // does not say what it is, as those of before.
 func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.ClusterSpec,
-	accept func(*api.WorkerInfo) error) ([]api.Placement, error) {
+	accept func(*operation.WorkerInfo) error) ([]api.Placement, error) {
 	t, err := c.ConnectTemporal(ctx)
 	if err != nil {
 		return nil, err
@@ -38,12 +39,12 @@ func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.ClusterSpec,
 	r, err := t.ExecuteWorkflow(call, client.StartWorkflowOptions{
 		ID: id, TaskQueue: c.cfg.Temporal.TaskQueue, WorkflowExecutionTimeout: planTimeout,
 		StaticSummary: planSummary(spec),
-	}, api.WorkflowPlan, api.PlanInput{Spec: spec})
+	}, operation.WorkflowPlan, operation.PlanInput{Spec: spec})
 	cancel()
 	if err != nil {
 		return nil, c.toTemporalError(ctx, err)
 	}
-	var result api.PlanResult
+	var result operation.PlanResult
 	if err := c.awaitResult(ctx, t, r, &result); err != nil {
 		c.abandonWorkflow(ctx, t, r)
 		return nil, err

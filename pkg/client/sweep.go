@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 const (
@@ -22,8 +23,8 @@ const (
 
 // SweepClusters has a worker compare clusters with the world now, beside the sweeps of the schedule, and returns what
 // it found. Where one cluster is named that is not there the error is a *store.NotFoundError.
-func (c *Client) SweepClusters(ctx context.Context, in api.SweepInput) (api.SweepResult, error) {
-	var result api.SweepResult
+func (c *Client) SweepClusters(ctx context.Context, in operation.SweepInput) (operation.SweepResult, error) {
+	var result operation.SweepResult
 	summary := "Compare every cluster with the world"
 	if in.Cluster != "" {
 		s, err := c.ConnectStore(ctx)
@@ -36,30 +37,30 @@ func (c *Client) SweepClusters(ctx context.Context, in api.SweepInput) (api.Swee
 		summary = "Compare " + in.Cluster + " with the world"
 	}
 	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
-		ID: api.SweepScheduleID + "/by-hand-" + uuid.NewString(), WorkflowExecutionTimeout: sweepTimeout,
+		ID: operation.SweepScheduleID + "/by-hand-" + uuid.NewString(), WorkflowExecutionTimeout: sweepTimeout,
 		StaticSummary: summary,
-	}, api.WorkflowSweep, in)
+	}, operation.WorkflowSweep, in)
 	if err != nil {
 		return result, err
 	}
 	if err := run.awaitResult(ctx, &result); err != nil {
 		run.abandonWorkflow(ctx)
-		return api.SweepResult{}, err
+		return operation.SweepResult{}, err
 	}
 	return result, nil
 }
 
 // FindOrphans has a worker look on every cloud in use for machines that belong to no cluster, and end those that are
 // named. It goes on with those when ctx ends.
-func (c *Client) FindOrphans(ctx context.Context, in api.OrphansInput) (api.OrphansResult, error) {
-	var result api.OrphansResult
+func (c *Client) FindOrphans(ctx context.Context, in operation.OrphansInput) (operation.OrphansResult, error) {
+	var result operation.OrphansResult
 	summary := "Look for machines that belong to no cluster"
 	if n := len(in.Terminate); n > 0 {
 		summary = fmt.Sprintf("Terminate machines that belong to no cluster: %d", n)
 	}
 	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
 		ID: "orphans/" + uuid.NewString(), WorkflowExecutionTimeout: orphansTimeout, StaticSummary: summary,
-	}, api.WorkflowOrphans, in)
+	}, operation.WorkflowOrphans, in)
 	if err != nil {
 		return result, err
 	}
@@ -67,7 +68,7 @@ func (c *Client) FindOrphans(ctx context.Context, in api.OrphansInput) (api.Orph
 		if len(in.Terminate) == 0 {
 			run.abandonWorkflow(ctx)
 		}
-		return api.OrphansResult{}, err
+		return operation.OrphansResult{}, err
 	}
 	return result, nil
 }
@@ -135,7 +136,7 @@ func (c *Client) IsRepairing(ctx context.Context, cluster string) (bool, error) 
 		return false, err
 	}
 	r, err := c.readLatestRun(ctx, t, cluster)
-	return r.open && r.workflow == api.WorkflowRepair, err
+	return r.open && r.workflow == operation.WorkflowRepair, err
 }
 
 func (c *Client) setClusterPaused(ctx context.Context, cluster string, paused bool) (bool, error) {
@@ -185,7 +186,7 @@ func (c *Client) IsSchedulePaused(ctx context.Context) (bool, error) {
 func (c *Client) readSchedulePaused(ctx context.Context, t client.Client) (bool, error) {
 	call, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	d, err := t.ScheduleClient().GetHandle(call, api.SweepScheduleID).Describe(call)
+	d, err := t.ScheduleClient().GetHandle(call, operation.SweepScheduleID).Describe(call)
 	if err != nil {
 		return false, c.toScheduleError(ctx, err)
 	}
@@ -219,7 +220,7 @@ func (c *Client) setSchedulePaused(ctx context.Context, paused bool) (bool, erro
 		}
 		call, cancel := context.WithTimeout(ctx, dialTimeout)
 		defer cancel()
-		h := t.ScheduleClient().GetHandle(call, api.SweepScheduleID)
+		h := t.ScheduleClient().GetHandle(call, operation.SweepScheduleID)
 		if paused {
 			err = h.Pause(call, client.SchedulePauseOptions{Note: "Paused with skyctl pause reconcile"})
 		} else {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
@@ -68,29 +69,30 @@ func TestASweepByHandTellsWhatItFound(t *testing.T) {
 	c := newClient(t)
 	storeReadyCluster(t, "swept")
 	world.SetBehavior("swept", skydstub.Behavior{Sweep: func(_ context.Context, _ *skydstub.World,
-		in api.SweepInput) (api.SweepResult, error) {
+		in operation.SweepInput) (operation.SweepResult, error) {
 		if !in.Again || in.Cluster != "swept" {
 			t.Errorf("the sweep was asked for %+v", in)
 		}
-		return api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{{Cluster: "swept", Drift: []api.Drift{gone1}}}},
+		return operation.SweepResult{Looked: 1,
+				Drifted: []operation.DriftedCluster{{Cluster: "swept", Drift: []api.Drift{gone1}}}},
 			nil
 	}})
-	r, err := c.SweepClusters(t.Context(), api.SweepInput{Cluster: "swept", Again: true})
+	r, err := c.SweepClusters(t.Context(), operation.SweepInput{Cluster: "swept", Again: true})
 	if err != nil || r.Looked != 1 || len(r.Drifted) != 1 || r.Drifted[0].Drift[0].Reason != api.DriftMachineGone {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if r, err = c.SweepClusters(t.Context(), api.SweepInput{}); err != nil || r.Looked != 1 || r.Drifted != nil {
+	if r, err = c.SweepClusters(t.Context(), operation.SweepInput{}); err != nil || r.Looked != 1 || r.Drifted != nil {
 		t.Errorf("of all: %+v, %v", r, err)
 	}
 	var missing *store.NotFoundError
-	if _, err := c.SweepClusters(t.Context(), api.SweepInput{Cluster: "unheard"}); !errors.As(err, &missing) {
+	if _, err := c.SweepClusters(t.Context(), operation.SweepInput{Cluster: "unheard"}); !errors.As(err, &missing) {
 		t.Errorf("of a cluster that is not there: %v", err)
 	}
 	world.SetBehavior("swept", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World,
-		api.SweepInput) (api.SweepResult, error) {
-		return api.SweepResult{}, errors.New("etcd is full")
+		operation.SweepInput) (operation.SweepResult, error) {
+		return operation.SweepResult{}, errors.New("etcd is full")
 	}})
-	if _, err := c.SweepClusters(t.Context(), api.SweepInput{Cluster: "swept"}); err == nil ||
+	if _, err := c.SweepClusters(t.Context(), operation.SweepInput{Cluster: "swept"}); err == nil ||
 		err.Error() != "etcd is full" {
 		t.Errorf("a sweep that fails: %v", err)
 	}
@@ -99,11 +101,11 @@ func TestASweepByHandTellsWhatItFound(t *testing.T) {
 func TestOrphansAreThoseThatTheWorkerFinds(t *testing.T) {
 	world.StartWorker(t)
 	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
-		in api.OrphansInput) (api.OrphansResult, error) {
-		return api.OrphansResult{Orphans: []api.Orphan{{Name: strings.Join(in.Terminate, "+")}},
+		in operation.OrphansInput) (operation.OrphansResult, error) {
+		return operation.OrphansResult{Orphans: []api.Orphan{{Name: strings.Join(in.Terminate, "+")}},
 			Unasked: []string{"aws: no"}}, nil
 	}})
-	r, err := newClient(t).FindOrphans(t.Context(), api.OrphansInput{Terminate: []string{"a", "b"}})
+	r, err := newClient(t).FindOrphans(t.Context(), operation.OrphansInput{Terminate: []string{"a", "b"}})
 	if err != nil || len(r.Orphans) != 1 || r.Orphans[0].Name != "a+b" || len(r.Unasked) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -115,10 +117,10 @@ func TestASweepThatNobodyWorksOnIsGivenUp(t *testing.T) {
 	now := time.Now()
 	c.now = func() time.Time { now = now.Add(noWorkerAfter); return now }
 	var none *NoWorkerError
-	if _, err := c.SweepClusters(t.Context(), api.SweepInput{}); !errors.As(err, &none) {
+	if _, err := c.SweepClusters(t.Context(), operation.SweepInput{}); !errors.As(err, &none) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := c.FindOrphans(t.Context(), api.OrphansInput{}); !errors.As(err, &none) {
+	if _, err := c.FindOrphans(t.Context(), operation.OrphansInput{}); !errors.As(err, &none) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -251,12 +253,12 @@ func TestEventsAreFoundByNameAlsoAfterTheCluster(t *testing.T) {
 func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	world.StartWorker(t)
 	c := newClient(t)
-	started := func(ref api.Ref) api.DriftedCluster {
+	started := func(ref api.Ref) operation.DriftedCluster {
 		t.Helper()
 		if err := world.StartRepair(t.Context(), ref, true); err != nil {
 			t.Fatal(err)
 		}
-		return api.DriftedCluster{Cluster: ref.Name, Phase: api.PhaseReady, Started: api.WorkflowRepair}
+		return operation.DriftedCluster{Cluster: ref.Name, Phase: api.PhaseReady, Started: operation.WorkflowRepair}
 	}
 	t.Run("well, also where it was in ERROR", func(t *testing.T) {
 		ref := storeReadyCluster(t, "mended")
@@ -269,7 +271,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		ref := storeReadyCluster(t, "lasting")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		world.SetBehavior("lasting", skydstub.Behavior{Repair: func(ctx context.Context, w *skydstub.World,
-			in api.RepairInput) error {
+			in operation.RepairInput) error {
 			return recordTriedRepair(ctx, w, in.Cluster, "the cloud has no room")
 		}})
 		err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref), started(ref), 0, ignore)
@@ -282,7 +284,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		ref := storeReadyCluster(t, "hopeless")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		world.SetBehavior("hopeless", skydstub.Behavior{Repair: func(ctx context.Context, w *skydstub.World,
-			in api.RepairInput) error {
+			in operation.RepairInput) error {
 			return w.FailCreate(ctx, in.Cluster,
 				api.Failure{Step: "repair", Reason: "HeadLost", Message: "the head is gone"})
 		}})
@@ -303,7 +305,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := api.DriftedCluster{Cluster: "cordoned", Phase: api.PhaseReady, Drift: []api.Drift{cordoned}}
+		found := operation.DriftedCluster{Cluster: "cordoned", Phase: api.PhaseReady, Drift: []api.Drift{cordoned}}
 		if err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref), found, 0, ignore); err != nil {
 			t.Error(err)
 		}
@@ -311,17 +313,17 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	t.Run("once drift that takes its time is over", func(t *testing.T) {
 		ref := storeReadyCluster(t, "patient")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
-		found := api.DriftedCluster{Cluster: "patient", Phase: api.PhaseReady, Drift: []api.Drift{gone1},
+		found := operation.DriftedCluster{Cluster: "patient", Phase: api.PhaseReady, Drift: []api.Drift{gone1},
 			Why: "nothing is to be done about it now"}
 		sweeps := 0
 		world.SetBehavior("patient", skydstub.Behavior{Sweep: func(ctx context.Context, w *skydstub.World,
-			in api.SweepInput) (api.SweepResult, error) {
+			in operation.SweepInput) (operation.SweepResult, error) {
 			if sweeps++; in.Again {
 				t.Error("a wait tries again and again what did not help")
 			}
-			r := api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{found}}
+			r := operation.SweepResult{Looked: 1, Drifted: []operation.DriftedCluster{found}}
 			if sweeps == 3 {
-				r.Drifted[0].Started = api.WorkflowRepair
+				r.Drifted[0].Started = operation.WorkflowRepair
 				return r, w.StartRepair(ctx, ref, false)
 			}
 			return r, nil
@@ -339,10 +341,10 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 	t.Run("not in time, where drift takes longer", func(t *testing.T) {
 		ref := storeReadyCluster(t, "long")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
-		found := api.DriftedCluster{Cluster: "long", Phase: api.PhaseReady, Drift: []api.Drift{gone1}}
+		found := operation.DriftedCluster{Cluster: "long", Phase: api.PhaseReady, Drift: []api.Drift{gone1}}
 		world.SetBehavior("long", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World,
-			api.SweepInput) (api.SweepResult, error) {
-			return api.SweepResult{Looked: 1, Drifted: []api.DriftedCluster{found}}, nil
+			operation.SweepInput) (operation.SweepResult, error) {
+			return operation.SweepResult{Looked: 1, Drifted: []operation.DriftedCluster{found}}, nil
 		}})
 		c := newClient(t)
 		c.sweepEvery = 10 * time.Millisecond
@@ -358,7 +360,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		if _, err := c.PauseReconcile(t.Context(), "resting"); err != nil {
 			t.Fatal(err)
 		}
-		found := api.DriftedCluster{Cluster: "resting", Phase: api.PhaseReady, Drift: []api.Drift{gone1},
+		found := operation.DriftedCluster{Cluster: "resting", Phase: api.PhaseReady, Drift: []api.Drift{gone1},
 			Why: "it is paused"}
 		c := newClient(t)
 		c.checkEvery = time.Hour
@@ -375,7 +377,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		c := newClient(t)
 		c.checkEvery = time.Hour
 		err := c.AwaitInSync(t.Context(), readStoredCluster(t, ref),
-			api.DriftedCluster{Cluster: "given-up", Phase: api.PhaseError}, 0, ignore)
+			operation.DriftedCluster{Cluster: "given-up", Phase: api.PhaseError}, 0, ignore)
 		var failed *OperationFailedError
 		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "the head is gone") {
 			t.Errorf("got %v", err)
@@ -385,7 +387,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		ref := storeReadyCluster(t, "slow")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		world.SetBehavior("slow", skydstub.Behavior{Repair: func(ctx context.Context, _ *skydstub.World,
-			_ api.RepairInput) error {
+			_ operation.RepairInput) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}})

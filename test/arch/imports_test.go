@@ -19,6 +19,7 @@ const module = "github.com/sky-shift/skyctl/"
 var mayImport = map[string]string{
 	// What everybody may know.
 	"pkg/api":         "",
+	"pkg/operation":   "pkg/api",
 	"pkg/version":     "",
 	"pkg/config":      "pkg/api pkg/pki pkg/regularfile",
 	"pkg/pki":         "pkg/atomicfile pkg/regularfile",
@@ -50,21 +51,23 @@ var mayImport = map[string]string{
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
-	"activities": "pkg/api pkg/plan pkg/cloud pkg/home pkg/store pkg/kube pkg/kube/kubefile pkg/redact pkg/remote " +
+	"activities": "pkg/api pkg/operation pkg/plan pkg/cloud pkg/home pkg/store pkg/kube pkg/kube/kubefile " +
+		"pkg/redact pkg/remote " +
 		"pkg/rke2 pkg/poweroff pkg/tunnel pkg/gpu pkg/version",
-	"workflows": "pkg/api pkg/plan pkg/cloud activities",
-	"worker": "pkg/api pkg/config pkg/client/connect pkg/home pkg/plan pkg/regularfile pkg/client/start " +
-		"pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker pkg/cloud/skypilot " +
-		"activities workflows pkg/redact",
+	"workflows": "pkg/api pkg/operation pkg/plan pkg/cloud activities",
+	"worker": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/home pkg/plan " +
+		"pkg/regularfile pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker " +
+		"pkg/cloud/skypilot activities workflows pkg/redact",
 
 	// The programs: one that only asks, one that works.
 	"pkg/client/connect": "pkg/config pkg/store",
-	"pkg/client/start":   "pkg/api",
-	"pkg/client":         "pkg/api pkg/config pkg/client/connect pkg/client/start pkg/store",
+	"pkg/client/start":   "pkg/operation",
+	"pkg/client":         "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/store",
 	"pkg/server/daemon":  "pkg/api pkg/config pkg/atomicfile pkg/regularfile",
-	"pkg/cli": "pkg/api pkg/config pkg/server/daemon pkg/diskspace pkg/kube/kubefile pkg/client pkg/remote " +
+	"pkg/cli": "pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/kube/kubefile pkg/client " +
+		"pkg/remote " +
 		"pkg/store pkg/tunnel pkg/version pkg/printable",
-	"pkg/server/embedded": "pkg/api pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
+	"pkg/server/embedded": "pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
 	"pkg/server/team":     "pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store",
 	"cmd/skyctl":          "pkg/cli pkg/version",
 	"cmd/skyd": "pkg/api pkg/config pkg/server/daemon pkg/server/embedded pkg/kube/kubefile pkg/pki pkg/store " +

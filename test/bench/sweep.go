@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -195,7 +196,7 @@ func (s *sweepBench) pauseSweeps(ctx context.Context) error {
 		return err
 	}
 	for {
-		d, err := s.temporal.ScheduleClient().GetHandle(ctx, api.SweepScheduleID).Describe(ctx)
+		d, err := s.temporal.ScheduleClient().GetHandle(ctx, operation.SweepScheduleID).Describe(ctx)
 		if err != nil || len(d.Info.RunningWorkflows) == 0 {
 			return err
 		}
@@ -210,11 +211,11 @@ func (s *sweepBench) pauseSweeps(ctx context.Context) error {
 func (s *sweepBench) runSweep(ctx context.Context) (int64, error) {
 	asked := s.fleet.asked.Load()
 	run, err := s.temporal.ExecuteWorkflow(ctx, sdkclient.StartWorkflowOptions{TaskQueue: s.cfg.Temporal.TaskQueue},
-		api.WorkflowSweep, api.SweepInput{})
+		operation.WorkflowSweep, operation.SweepInput{})
 	if err != nil {
 		return 0, err
 	}
-	var r api.SweepResult
+	var r operation.SweepResult
 	if err := run.Get(ctx, &r); err != nil {
 		return 0, err
 	}

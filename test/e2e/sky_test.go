@@ -15,6 +15,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -157,7 +158,7 @@ func (w *skyWorld) refusals(t *testing.T) {
 
 // failover: three nodes, with labels and a port, where the first choice has nothing to give.
 func (w *skyWorld) failover(t *testing.T) {
-	var plan api.PlanResult
+	var plan operation.PlanResult
 	asked := w.run("create", "cluster", "aws", "--provision", "--cloud", "aws", "--cpus", "2+", "--num_nodes", "3",
 		"--dry-run", "-o", "json").stdout
 	if err := json.Unmarshal([]byte(asked), &plan); err != nil || len(plan.Placements) == 0 ||

@@ -11,8 +11,8 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"golang.org/x/sys/unix"
 
-	"github.com/sky-shift/skyctl/pkg/api"
 	place "github.com/sky-shift/skyctl/pkg/home"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	"github.com/sky-shift/skyctl/test/smalldisk"
 	"github.com/sky-shift/skyctl/test/world"
@@ -124,7 +124,7 @@ func (l *lane) findsOrphans(n int) {
 
 // waits says whether an activity of the cluster's operation was given to the worker.
 func (l *lane) waits(activity string) bool {
-	d, err := l.conn.DescribeWorkflowExecution(l.t.Context(), api.OperationID(l.cluster), "")
+	d, err := l.conn.DescribeWorkflowExecution(l.t.Context(), operation.WorkflowID(l.cluster), "")
 	if err != nil {
 		return false
 	}

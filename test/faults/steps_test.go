@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
@@ -108,7 +109,7 @@ func (l *lane) machine(index int) string { return api.MachineName(l.cluster, ind
 func (l *lane) busy() bool {
 	ctx, cancel := context.WithTimeout(l.t.Context(), 10*time.Second)
 	defer cancel()
-	d, err := l.conn.DescribeWorkflowExecution(ctx, api.OperationID(l.cluster), "")
+	d, err := l.conn.DescribeWorkflowExecution(ctx, operation.WorkflowID(l.cluster), "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
 		return false
@@ -118,18 +119,18 @@ func (l *lane) busy() bool {
 
 // sweep has the worker compare the world with etcd, as the schedule does, and returns what it found. One that fails has
 // found nothing, and is nil.
-func (l *lane) sweep() *api.SweepResult {
+func (l *lane) sweep() *operation.SweepResult {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	defer cancel()
 	id := "sweep/" + l.cluster + "/" + uuid.NewString()
 	run, err := l.conn.ExecuteWorkflow(ctx, sdkclient.StartWorkflowOptions{ID: id, TaskQueue: l.cluster},
-		api.WorkflowSweep, api.SweepInput{})
+		operation.WorkflowSweep, operation.SweepInput{})
 	if err != nil {
 		l.t.Logf("starting a sweep: %v", err)
 		return nil
 	}
-	var r api.SweepResult
+	var r operation.SweepResult
 	if err := run.Get(ctx, &r); err != nil {
 		l.t.Logf("a sweep failed: %v", err)
 		return nil
@@ -148,7 +149,7 @@ func (l *lane) beginSweep() {
 	}
 	id := "sweep/" + l.cluster + "/" + uuid.NewString()
 	run, err := l.conn.ExecuteWorkflow(l.t.Context(), sdkclient.StartWorkflowOptions{ID: id, TaskQueue: l.cluster},
-		api.WorkflowSweep, api.SweepInput{})
+		operation.WorkflowSweep, operation.SweepInput{})
 	l.check(err)
 	l.sweeping = run
 }
@@ -164,7 +165,7 @@ func (l *lane) installation() string {
 // converge sweeps until a sweep finds nothing to do and nothing is being done, as the schedule would in its time.
 func (l *lane) converge() {
 	l.t.Helper()
-	var last *api.SweepResult
+	var last *operation.SweepResult
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(askEvery) {
 		if l.busy() {
 			continue

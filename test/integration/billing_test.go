@@ -7,6 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/poweroff"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
@@ -27,8 +28,8 @@ func (w *world) armed(ref api.Ref) (timers, recorded int) {
 		}
 		if !m.PowerOffAt.IsZero() {
 			recorded++
-			if left := time.Until(m.PowerOffAt); left < api.DefaultProvisionTimeout ||
-				left > 2*api.DefaultProvisionTimeout {
+			if left := time.Until(m.PowerOffAt); left < operation.DefaultProvisionTimeout ||
+				left > 2*operation.DefaultProvisionTimeout {
 				w.t.Errorf("%s powers itself off in %v", m.Name, left)
 			}
 		}

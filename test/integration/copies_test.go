@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // copied has a cluster's machine copied under another name.
@@ -45,14 +46,14 @@ func (w *world) ids() []string {
 	return all
 }
 
-func (w *world) orphans(terminate ...string) api.OrphansResult {
+func (w *world) orphans(terminate ...string) operation.OrphansResult {
 	w.t.Helper()
 	run, err := w.temporal.ExecuteWorkflow(w.t.Context(), sdkclient.StartWorkflowOptions{TaskQueue: w.queue},
-		api.WorkflowOrphans, api.OrphansInput{Terminate: terminate})
+		operation.WorkflowOrphans, operation.OrphansInput{Terminate: terminate})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var r api.OrphansResult
+	var r operation.OrphansResult
 	if err := run.Get(w.t.Context(), &r); err != nil {
 		w.t.Fatal(err)
 	}

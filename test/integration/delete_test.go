@@ -11,6 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	stage "github.com/sky-shift/skyctl/test/world"
 )
@@ -32,9 +33,10 @@ func TestADeleteDuringACreateTakesItOverAndLeavesNothing(t *testing.T) {
 			w.awaitGone(ref)
 			w.nothingLeft(ref)
 			runs := w.closed(cluster)
-			if len(runs) != 2 || runs[0].kind != api.WorkflowProvision ||
+			if len(runs) != 2 || runs[0].kind != operation.WorkflowProvision ||
 				runs[0].status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW ||
-				runs[1].kind != api.WorkflowDelete || runs[1].status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+				runs[1].kind != operation.WorkflowDelete ||
+				runs[1].status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
 				t.Fatalf("runs: %v", summary(runs))
 			}
 			w.keep("provision-deleted-at-"+name, runs[0])

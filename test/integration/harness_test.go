@@ -18,6 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -211,7 +212,7 @@ func (w *world) awaitFailed(ref api.Ref) *api.Cluster {
 	if !errors.As(err, &failed) {
 		w.t.Fatalf("%s: got %v, want a failure", ref.Name, err)
 	}
-	_ = w.temporal.GetWorkflow(w.t.Context(), api.OperationID(ref.Name), "").Get(w.t.Context(), nil)
+	_ = w.temporal.GetWorkflow(w.t.Context(), operation.WorkflowID(ref.Name), "").Get(w.t.Context(), nil)
 	return w.get(ref)
 }
 

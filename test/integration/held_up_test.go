@@ -6,6 +6,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 func TestACreateSaysThatItsReleaseSourceDoesNotAnswer(t *testing.T) {
@@ -13,7 +14,7 @@ func TestACreateSaysThatItsReleaseSourceDoesNotAnswer(t *testing.T) {
 	ref := w.store1("heldup", 1)
 	const source = "https://127.0.0.1:1/rke2"
 	w.acts.Clusters.RKE2.Source, w.acts.Clusters.RKE2.SHA256 = source, ""
-	_, err := w.acts.Clusters.Begin(t.Context(), api.ProvisionInput{Cluster: ref})
+	_, err := w.acts.Clusters.Begin(t.Context(), operation.ProvisionInput{Cluster: ref})
 	if reason, final := reasonOf(err); reason != "SourceUnreachable" || final {
 		t.Fatalf("got %v", err)
 	}
@@ -38,11 +39,11 @@ func TestWhatHeldACreateUpIsTakenBackOnceItBegins(t *testing.T) {
 	ref := w.store1("heldupno", 1)
 	good := w.acts.Clusters.RKE2
 	w.acts.Clusters.RKE2.Source, w.acts.Clusters.RKE2.SHA256 = "https://127.0.0.1:1/rke2", ""
-	if _, err := w.acts.Clusters.Begin(t.Context(), api.ProvisionInput{Cluster: ref}); err == nil {
+	if _, err := w.acts.Clusters.Begin(t.Context(), operation.ProvisionInput{Cluster: ref}); err == nil {
 		t.Fatal("the source answered")
 	}
 	w.acts.Clusters.RKE2 = good
-	if _, err := w.acts.Clusters.Begin(t.Context(), api.ProvisionInput{Cluster: ref}); err != nil {
+	if _, err := w.acts.Clusters.Begin(t.Context(), operation.ProvisionInput{Cluster: ref}); err != nil {
 		t.Fatal(err)
 	}
 	if held := w.get(ref).Status.FindCondition(api.CreateBegun); held != nil {

@@ -17,7 +17,7 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/workflows"
 )
 
@@ -56,7 +56,7 @@ func (w *world) runsOf(cluster string) []run {
 	w.t.Helper()
 	var all []run
 	for id := w.latest(cluster); id != ""; {
-		r := w.runOf(api.OperationID(cluster), id)
+		r := w.runOf(operation.WorkflowID(cluster), id)
 		all = append([]run{r}, all...)
 		id = r.history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
 	}
@@ -65,7 +65,7 @@ func (w *world) runsOf(cluster string) []run {
 
 func (w *world) latest(cluster string) string {
 	w.t.Helper()
-	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), api.OperationID(cluster), "")
+	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), operation.WorkflowID(cluster), "")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/home"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/test/simcloud"
@@ -120,7 +121,7 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 	for _, o := range r.Orphans {
 		names = append(names, o.Name)
 	}
-	if told, err := s.ops.FindOrphans(s.t.Context(), api.OrphansInput{Terminate: names}); err != nil {
+	if told, err := s.ops.FindOrphans(s.t.Context(), operation.OrphansInput{Terminate: names}); err != nil {
 		s.t.Errorf("naming the orphans: %v", err)
 	} else {
 		for _, o := range told.Orphans {
@@ -145,15 +146,16 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 // adopt adopts a state, in the two steps of skyctl server adopt.
 func (s *state) adopt(marks int) {
 	s.t.Helper()
-	seen, err := s.ops.AdoptHome(s.t.Context(), api.AdoptInput{})
+	seen, err := s.ops.AdoptHome(s.t.Context(), operation.AdoptInput{})
 	if err != nil || len(seen.Findings) == 0 || seen.After.Starts != seen.Before.Starts {
 		s.t.Fatalf("what speaks against it: %+v, %v", seen, err)
 	}
-	done, err := s.ops.AdoptHome(s.t.Context(), api.AdoptInput{Confirmed: true})
+	done, err := s.ops.AdoptHome(s.t.Context(), operation.AdoptInput{Confirmed: true})
 	if err != nil || done.After.Doubt != nil || len(done.Marked) != marks {
 		s.t.Fatalf("adopted: %+v, %v", done, err)
 	}
-	again, err := s.ops.AdoptHome(s.t.Context(), api.AdoptInput{Confirmed: true}) // as where a worker was killed in it
+	// as where a worker was killed in it
+	again, err := s.ops.AdoptHome(s.t.Context(), operation.AdoptInput{Confirmed: true})
 	if err != nil || again.After.Starts != done.After.Starts || len(again.Marked) != marks {
 		s.t.Errorf("adopted again: %+v, %v", again, err)
 	}
@@ -189,7 +191,7 @@ func TestACopyBesideChangesNothingUntilItIsAdopted(t *testing.T) {
 	}
 	a.awaitGone(two)
 	b.adopt(1) // its sweep has begun to replace the machine that was lost
-	if err := b.temporal.GetWorkflow(t.Context(), api.OperationID("one"), "").Get(t.Context(), nil); err != nil {
+	if err := b.temporal.GetWorkflow(t.Context(), operation.WorkflowID("one"), "").Get(t.Context(), nil); err != nil {
 		t.Errorf("the repair: %v", err)
 	}
 	b.healthy(one, 2)
@@ -243,7 +245,7 @@ func TestWhatIsToBeDoneIsBegunThoughNoMachineSaysWhoseItIs(t *testing.T) {
 		a.cloud.SilenceSSH(api.MachineName("mute", i), true)
 	}
 	a.begin() // with no connection left
-	if r := a.sweep("mute"); len(r.Drifted) != 1 || r.Drifted[0].Started != api.WorkflowRepair {
+	if r := a.sweep("mute"); len(r.Drifted) != 1 || r.Drifted[0].Started != operation.WorkflowRepair {
 		t.Errorf("drifted %+v", r.Drifted)
 	}
 	until(t, "the kubeconfig is there again", func() bool { _, err := os.Stat(file); return err == nil })
@@ -300,7 +302,7 @@ func TestWhatWasUnderWayWaitsInACopy(t *testing.T) {
 
 // atWork says whether an activity of a cluster's operation has been given to a worker.
 func (w *world) atWork(ref api.Ref, name string) bool {
-	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), api.OperationID(ref.Name), "")
+	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), operation.WorkflowID(ref.Name), "")
 	if err != nil {
 		return false
 	}

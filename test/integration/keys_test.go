@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -154,7 +155,7 @@ func TestAClusterWithoutItsMachinesRecordsIsNotInSync(t *testing.T) {
 	before := w.awaitReady(ref)
 	w.healthy(ref, 2)
 	w.forgetKeys("/machines/" + ref.UID + "/")
-	r, err := w.ops.SweepClusters(t.Context(), api.SweepInput{Cluster: ref.Name, Again: true})
+	r, err := w.ops.SweepClusters(t.Context(), operation.SweepInput{Cluster: ref.Name, Again: true})
 	if err != nil || len(r.Drifted) != 1 || !r.Drifted[0].Unseen || r.Drifted[0].Drift[0].Reason != api.DriftInvalid {
 		t.Fatalf("%+v, %v", r, err)
 	}

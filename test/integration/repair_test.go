@@ -14,13 +14,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
 // sweep runs a sweep over one cluster, or over all where it is "".
-func (w *world) sweep(cluster string) api.SweepResult {
+func (w *world) sweep(cluster string) operation.SweepResult {
 	w.t.Helper()
-	var r api.SweepResult
+	var r operation.SweepResult
 	if err := w.beginSweep(cluster).Get(w.t.Context(), &r); err != nil {
 		w.t.Fatalf("sweep: %v", err)
 	}
@@ -32,7 +33,7 @@ func (w *world) beginSweep(cluster string) sdkclient.WorkflowRun {
 	w.sweeps++
 	run, err := w.temporal.ExecuteWorkflow(w.t.Context(),
 		sdkclient.StartWorkflowOptions{ID: w.sweepID(),
-			TaskQueue: w.queue}, api.WorkflowSweep, api.SweepInput{Cluster: cluster})
+			TaskQueue: w.queue}, operation.WorkflowSweep, operation.SweepInput{Cluster: cluster})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func (w *world) repair(ref api.Ref) *api.Cluster {
 		w.t.Fatalf("nothing was started about it: %+v", r)
 	}
 	// what came of it stands in etcd
-	_ = w.temporal.GetWorkflow(w.t.Context(), api.OperationID(ref.Name), "").Get(w.t.Context(), nil)
+	_ = w.temporal.GetWorkflow(w.t.Context(), operation.WorkflowID(ref.Name), "").Get(w.t.Context(), nil)
 	return w.get(ref)
 }
 
@@ -168,7 +169,7 @@ func TestACloudThatCanNotBeAskedTouchesNothing(t *testing.T) {
 	w.awaitReady(ref)
 	f := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpList, Err: simcloud.NewRefusal(cloud.Unreachable)})
 	r := w.sweep(ref.Name)
-	if slices.ContainsFunc(r.Drifted, func(d api.DriftedCluster) bool { return d.Started != "" }) {
+	if slices.ContainsFunc(r.Drifted, func(d operation.DriftedCluster) bool { return d.Started != "" }) {
 		t.Errorf("something was started: %+v", r)
 	}
 	c := w.get(ref)
@@ -194,7 +195,7 @@ func TestACloudThatCanNotBeAskedHoldsUpNoOther(t *testing.T) {
 	own := away(simcloud.Name)
 	w.cloud.LoseMachine("sky-beside-1")
 	if r := w.sweep(ref.Name); slices.ContainsFunc(r.Drifted,
-		func(d api.DriftedCluster) bool { return d.Started != "" }) {
+		func(d operation.DriftedCluster) bool { return d.Started != "" }) {
 		t.Errorf("something was started though its own cloud is silent: %+v", r)
 	}
 	if cond := w.get(ref).Status.FindCondition(api.Reachable); cond == nil || cond.Status != api.ConditionUnknown ||
@@ -268,7 +269,7 @@ func TestOrphansOnACloudThatCanNotBeAskedAreNotForgotten(t *testing.T) {
 	ref := w.create("keeper", 1, client.CreateOptions{})
 	w.awaitReady(ref)
 	w.plant(api.Ref{Name: "old", UID: "uid-old"}, cloud.Machine{Name: "sky-old-0"})
-	orphaned := func(r api.SweepResult) api.Orphan {
+	orphaned := func(r operation.SweepResult) api.Orphan {
 		t.Helper()
 		i := slices.IndexFunc(r.Orphans, func(o api.Orphan) bool { return o.Name == "sky-old-0" })
 		if i < 0 {
@@ -336,8 +337,8 @@ func TestAReplacementThatCanNotBeHadIsGivenBackAndTriedAgainLater(t *testing.T) 
 	}
 	w.cloud.EndFault(f)
 	run, err := w.temporal.ExecuteWorkflow(t.Context(),
-		sdkclient.StartWorkflowOptions{ID: api.OperationID(ref.Name), TaskQueue: w.queue},
-		api.WorkflowRepair, api.RepairInput{Cluster: ref, Again: true})
+		sdkclient.StartWorkflowOptions{ID: operation.WorkflowID(ref.Name), TaskQueue: w.queue},
+		operation.WorkflowRepair, operation.RepairInput{Cluster: ref, Again: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -402,8 +403,8 @@ func TestAClusterOfNonsenseIsReportedAndHoldsUpNoOther(t *testing.T) {
 	w.awaitReady(good)
 	w.cloud.LoseMachine("sky-sense-1")
 	r := w.sweep("")
-	of := func(name string) api.DriftedCluster {
-		i := slices.IndexFunc(r.Drifted, func(d api.DriftedCluster) bool { return d.Cluster == name })
+	of := func(name string) operation.DriftedCluster {
+		i := slices.IndexFunc(r.Drifted, func(d operation.DriftedCluster) bool { return d.Cluster == name })
 		if i < 0 {
 			t.Fatalf("%s is not in %+v", name, r.Drifted)
 		}
@@ -412,10 +413,10 @@ func TestAClusterOfNonsenseIsReportedAndHoldsUpNoOther(t *testing.T) {
 	if d := of("nonsense"); d.Started != "" || len(d.Drift) != 1 || d.Drift[0].Reason != api.DriftInvalid {
 		t.Errorf("got %+v", d)
 	}
-	if d := of("sense"); d.Started != api.WorkflowRepair {
+	if d := of("sense"); d.Started != operation.WorkflowRepair {
 		t.Errorf("got %+v", d)
 	}
-	_ = w.temporal.GetWorkflow(t.Context(), api.OperationID(good.Name), "").Get(t.Context(), nil)
+	_ = w.temporal.GetWorkflow(t.Context(), operation.WorkflowID(good.Name), "").Get(t.Context(), nil)
 	w.healthy(good, 2)
 	events, err := w.store.ListEvents(t.Context(), bad.UID)
 	if err != nil || len(events) == 0 || events[len(events)-1].Reason != string(api.DriftInvalid) {
@@ -468,16 +469,16 @@ func TestAClusterInErrorThatSomebodyMendedIsReadyAgainWhenAsked(t *testing.T) {
 		t.Errorf("nobody asked: %+v", r)
 	}
 	run, err := w.temporal.ExecuteWorkflow(t.Context(), sdkclient.StartWorkflowOptions{TaskQueue: w.queue},
-		api.WorkflowSweep, api.SweepInput{Cluster: ref.Name, Again: true})
+		operation.WorkflowSweep, operation.SweepInput{Cluster: ref.Name, Again: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r api.SweepResult
+	var r operation.SweepResult
 	if err := run.Get(t.Context(), &r); err != nil || len(r.Drifted) != 1 ||
-		r.Drifted[0].Started != api.WorkflowRepair {
+		r.Drifted[0].Started != operation.WorkflowRepair {
 		t.Fatalf("nothing was started: %+v (%v)", r, err)
 	}
-	_ = w.temporal.GetWorkflow(t.Context(), api.OperationID(ref.Name), "").Get(t.Context(), nil)
+	_ = w.temporal.GetWorkflow(t.Context(), operation.WorkflowID(ref.Name), "").Get(t.Context(), nil)
 	if c := w.get(ref); c.Status.Phase != api.PhaseReady || c.Status.Failure != nil {
 		t.Errorf("%s, failure %+v", c.Status.Phase, c.Status.Failure)
 	}

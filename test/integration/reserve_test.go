@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
@@ -160,7 +161,7 @@ func TestAClusterThatIsToGoIsNotBegun(t *testing.T) {
 	if err := w.acts.Clusters.MarkDeleting(t.Context(), ref); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.acts.Clusters.Begin(t.Context(), api.ProvisionInput{Cluster: ref})
+	_, err := w.acts.Clusters.Begin(t.Context(), operation.ProvisionInput{Cluster: ref})
 	if reason, final := reasonOf(err); reason != activities.ReasonDeleting || !final {
 		t.Errorf("got %v", err)
 	}
@@ -181,7 +182,7 @@ func TestTheReleaseOfAClustersSpecGoesBeforeTheWorkers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, ref := range refs {
-		if _, err := w.acts.Clusters.Begin(t.Context(), api.ProvisionInput{Cluster: ref}); err != nil {
+		if _, err := w.acts.Clusters.Begin(t.Context(), operation.ProvisionInput{Cluster: ref}); err != nil {
 			t.Fatal(err)
 		}
 		if c := w.get(ref); c.Status.Artifacts == nil || c.Status.Artifacts.Version != want ||
@@ -198,7 +199,7 @@ func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
 	m := activities.MachineRef{Cluster: old, Name: "sky-reborn-0", Incarnation: "bcdfg", Role: api.RoleHead}
 	a, ctx := w.acts, t.Context()
 	for name, step := range map[string]func() error{
-		"begin":  func() error { _, err := a.Clusters.Begin(ctx, api.ProvisionInput{Cluster: old}); return err },
+		"begin":  func() error { _, err := a.Clusters.Begin(ctx, operation.ProvisionInput{Cluster: old}); return err },
 		"wanted": func() error { _, err := a.Clusters.Wanted(ctx, old); return err },
 		"reserve": func() error {
 			_, err := a.Clusters.Reserve(ctx, activities.ReserveInput{Cluster: old, Placement: here})

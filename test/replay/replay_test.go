@@ -14,7 +14,7 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/workflows"
 )
 
@@ -63,12 +63,12 @@ func TestTheCodeOfNowGoesTheWayOfEveryRunThatWasKept(t *testing.T) {
 
 func TestAnotherWayIsNoticed(t *testing.T) {
 	replayer := sdkworker.NewWorkflowReplayer()
-	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, in api.ProvisionInput) error {
+	replayer.RegisterWorkflowWithOptions(func(ctx workflow.Context, in operation.ProvisionInput) error {
 		if err := workflow.Sleep(ctx, 1); err != nil { // one timer more than the run had
 			return err
 		}
 		return workflows.Provision(ctx, in)
-	}, workflow.RegisterOptions{Name: api.WorkflowProvision})
+	}, workflow.RegisterOptions{Name: operation.WorkflowProvision})
 	if err := replayer.ReplayWorkflowHistory(quiet, load(t, "provision")); err == nil {
 		t.Error("a timer more went unnoticed")
 	}

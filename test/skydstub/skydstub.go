@@ -22,6 +22,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/server/embedded"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -42,19 +43,19 @@ type World struct {
 // Behavior is what the operations on one cluster do. A nil part does what goes well.
 type Behavior struct {
 	// Plan answers for specs whose region is the play's name.
-	Plan func(api.ClusterSpec) (api.PlanResult, error)
+	Plan func(api.ClusterSpec) (operation.PlanResult, error)
 	// Provision and Delete run as activities; ctx ends when the workflow is cancelled.
-	Provision func(ctx context.Context, w *World, in api.ProvisionInput) error
-	Delete    func(ctx context.Context, w *World, in api.DeleteInput) error
+	Provision func(ctx context.Context, w *World, in operation.ProvisionInput) error
+	Delete    func(ctx context.Context, w *World, in operation.DeleteInput) error
 	// Check answers for the play that has no name; Sweep for the play of the cluster that is swept, or for that one;
 	// Orphans for that one.
-	Check   func() (api.CheckResult, error)
-	Sweep   func(ctx context.Context, w *World, in api.SweepInput) (api.SweepResult, error)
-	Orphans func(ctx context.Context, w *World, in api.OrphansInput) (api.OrphansResult, error)
+	Check   func() (operation.CheckResult, error)
+	Sweep   func(ctx context.Context, w *World, in operation.SweepInput) (operation.SweepResult, error)
+	Orphans func(ctx context.Context, w *World, in operation.OrphansInput) (operation.OrphansResult, error)
 	// Adopt answers for the play that has no name.
-	Adopt func(in api.AdoptInput) api.AdoptResult
+	Adopt func(in operation.AdoptInput) operation.AdoptResult
 	// Repair runs as an activity; without it the cluster is READY and in sync after it.
-	Repair func(ctx context.Context, w *World, in api.RepairInput) error
+	Repair func(ctx context.Context, w *World, in operation.RepairInput) error
 }
 
 // Start brings a world up in a state directory. The caller closes it.
@@ -126,10 +127,10 @@ func (w *World) StartWorker(t testing.TB) { w.StartWorkerOn(t, w.Config.Temporal
 func (w *World) StartWorkerOn(t testing.TB, queue string) {
 	t.Helper()
 	wk := worker.New(w.Temporal, queue, worker.Options{})
-	wk.RegisterWorkflowWithOptions(w.runProvision, workflow.RegisterOptions{Name: api.WorkflowProvision})
-	wk.RegisterWorkflowWithOptions(w.runDelete, workflow.RegisterOptions{Name: api.WorkflowDelete})
-	wk.RegisterWorkflowWithOptions(w.runPlan, workflow.RegisterOptions{Name: api.WorkflowPlan})
-	wk.RegisterWorkflowWithOptions(w.runCheck, workflow.RegisterOptions{Name: api.WorkflowCheck})
+	wk.RegisterWorkflowWithOptions(w.runProvision, workflow.RegisterOptions{Name: operation.WorkflowProvision})
+	wk.RegisterWorkflowWithOptions(w.runDelete, workflow.RegisterOptions{Name: operation.WorkflowDelete})
+	wk.RegisterWorkflowWithOptions(w.runPlan, workflow.RegisterOptions{Name: operation.WorkflowPlan})
+	wk.RegisterWorkflowWithOptions(w.runCheck, workflow.RegisterOptions{Name: operation.WorkflowCheck})
 	w.registerSweeps(wk)
 	wk.RegisterActivityWithOptions(w.playCheck, activity.RegisterOptions{Name: "playCheck"})
 	wk.RegisterActivityWithOptions(w.playProvision, activity.RegisterOptions{Name: "playProvision"})
@@ -159,7 +160,7 @@ func (w *World) ClearState(t testing.TB) {
 	}
 	for i := range clusters {
 		ref := clusters[i].Ref()
-		_ = w.Temporal.TerminateWorkflow(ctx, api.OperationID(ref.Name), "", "the test is over") // most have ended
+		_ = w.Temporal.TerminateWorkflow(ctx, operation.WorkflowID(ref.Name), "", "the test is over") // most have ended
 		if err := w.Store.DeleteCluster(ctx, ref); err != nil {
 			t.Error(err)
 		}
@@ -187,7 +188,7 @@ func withActivityOptions(ctx workflow.Context) workflow.Context {
 }
 
 // runProvision goes on as a delete where it is cancelled for the sake of one, as the real one does.
-func (w *World) runProvision(ctx workflow.Context, in api.ProvisionInput) error {
+func (w *World) runProvision(ctx workflow.Context, in operation.ProvisionInput) error {
 	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playProvision", in).Get(ctx, nil)
 	if err == nil {
 		return nil
@@ -199,32 +200,33 @@ func (w *World) runProvision(ctx workflow.Context, in api.ProvisionInput) error 
 		return err
 	}
 	if deleting {
-		return workflow.NewContinueAsNewError(clean, api.WorkflowDelete, api.DeleteInput{Cluster: in.Cluster})
+		return workflow.NewContinueAsNewError(clean, operation.WorkflowDelete,
+			operation.DeleteInput{Cluster: in.Cluster})
 	}
 	return err
 }
 
-func (w *World) runDelete(ctx workflow.Context, in api.DeleteInput) error {
+func (w *World) runDelete(ctx workflow.Context, in operation.DeleteInput) error {
 	return workflow.ExecuteActivity(withActivityOptions(ctx), "playDelete", in).Get(ctx, nil)
 }
 
-func (w *World) runPlan(ctx workflow.Context, in api.PlanInput) (api.PlanResult, error) {
-	var r api.PlanResult
+func (w *World) runPlan(ctx workflow.Context, in operation.PlanInput) (operation.PlanResult, error) {
+	var r operation.PlanResult
 	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playPlan", in).Get(ctx, &r)
 	return r, err
 }
 
-func (w *World) runCheck(ctx workflow.Context) (api.CheckResult, error) {
-	var r api.CheckResult
+func (w *World) runCheck(ctx workflow.Context) (operation.CheckResult, error) {
+	var r operation.CheckResult
 	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playCheck").Get(ctx, &r)
 	return r, err
 }
 
-func (w *World) playCheck(context.Context) (api.CheckResult, error) {
+func (w *World) playCheck(context.Context) (operation.CheckResult, error) {
 	if p := w.behaviorOf("").Check; p != nil {
 		return p()
 	}
-	return api.CheckResult{
+	return operation.CheckResult{
 		Worker:    api.CheckFinding{Name: "worker", Version: "test"},
 		Providers: []api.CheckFinding{{Name: "Docker", Version: "20.10.24"}},
 		Clouds:    []api.CloudStatus{{Name: "docker", Enabled: true}},
@@ -236,14 +238,14 @@ func (w *World) isDeleting(ctx context.Context, ref api.Ref) (bool, error) {
 	return err == nil && c.Status.Phase == api.PhaseDeleting, err
 }
 
-func (w *World) playPlan(_ context.Context, in api.PlanInput) (api.PlanResult, error) {
+func (w *World) playPlan(_ context.Context, in operation.PlanInput) (operation.PlanResult, error) {
 	if p := w.behaviorOf(in.Spec.Region).Plan; p != nil {
 		return p(in.Spec)
 	}
-	return api.PlanResult{Placements: []api.Placement{DefaultPlacement}}, nil
+	return operation.PlanResult{Placements: []api.Placement{DefaultPlacement}}, nil
 }
 
-func (w *World) playProvision(ctx context.Context, in api.ProvisionInput) error {
+func (w *World) playProvision(ctx context.Context, in operation.ProvisionInput) error {
 	ctx, stop := startHeartbeat(ctx)
 	defer stop()
 	if p := w.behaviorOf(in.Cluster.Name).Provision; p != nil {
@@ -252,7 +254,7 @@ func (w *World) playProvision(ctx context.Context, in api.ProvisionInput) error 
 	return w.SucceedCreate(ctx, in.Cluster)
 }
 
-func (w *World) playDelete(ctx context.Context, in api.DeleteInput) error {
+func (w *World) playDelete(ctx context.Context, in operation.DeleteInput) error {
 	ctx, stop := startHeartbeat(ctx)
 	defer stop()
 	if p := w.behaviorOf(in.Cluster.Name).Delete; p != nil {

@@ -12,51 +12,52 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/start"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 func (w *World) registerSweeps(wk worker.Registry) {
-	wk.RegisterWorkflowWithOptions(w.runSweep, workflow.RegisterOptions{Name: api.WorkflowSweep})
-	wk.RegisterWorkflowWithOptions(w.runOrphans, workflow.RegisterOptions{Name: api.WorkflowOrphans})
-	wk.RegisterWorkflowWithOptions(w.runAdopt, workflow.RegisterOptions{Name: api.WorkflowAdopt})
+	wk.RegisterWorkflowWithOptions(w.runSweep, workflow.RegisterOptions{Name: operation.WorkflowSweep})
+	wk.RegisterWorkflowWithOptions(w.runOrphans, workflow.RegisterOptions{Name: operation.WorkflowOrphans})
+	wk.RegisterWorkflowWithOptions(w.runAdopt, workflow.RegisterOptions{Name: operation.WorkflowAdopt})
 	wk.RegisterActivityWithOptions(w.playAdopt, activity.RegisterOptions{Name: "playAdopt"})
-	wk.RegisterWorkflowWithOptions(w.runRepair, workflow.RegisterOptions{Name: api.WorkflowRepair})
+	wk.RegisterWorkflowWithOptions(w.runRepair, workflow.RegisterOptions{Name: operation.WorkflowRepair})
 	wk.RegisterActivityWithOptions(w.playSweep, activity.RegisterOptions{Name: "playSweep"})
 	wk.RegisterActivityWithOptions(w.playOrphans, activity.RegisterOptions{Name: "playOrphans"})
 	wk.RegisterActivityWithOptions(w.playRepair, activity.RegisterOptions{Name: "playRepair"})
 }
 
-func (w *World) runSweep(ctx workflow.Context, in api.SweepInput) (api.SweepResult, error) {
-	var r api.SweepResult
+func (w *World) runSweep(ctx workflow.Context, in operation.SweepInput) (operation.SweepResult, error) {
+	var r operation.SweepResult
 	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playSweep", in).Get(ctx, &r)
 	return r, err
 }
 
-func (w *World) runOrphans(ctx workflow.Context, in api.OrphansInput) (api.OrphansResult, error) {
-	var r api.OrphansResult
+func (w *World) runOrphans(ctx workflow.Context, in operation.OrphansInput) (operation.OrphansResult, error) {
+	var r operation.OrphansResult
 	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playOrphans", in).Get(ctx, &r)
 	return r, err
 }
 
-func (w *World) runAdopt(ctx workflow.Context, in api.AdoptInput) (api.AdoptResult, error) {
-	var r api.AdoptResult
+func (w *World) runAdopt(ctx workflow.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
+	var r operation.AdoptResult
 	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playAdopt", in).Get(ctx, &r)
 	return r, err
 }
 
 // playAdopt finds nothing where no play says otherwise.
-func (w *World) playAdopt(_ context.Context, in api.AdoptInput) (api.AdoptResult, error) {
+func (w *World) playAdopt(_ context.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
 	if p := w.behaviorOf("").Adopt; p != nil {
 		return p(in), nil
 	}
-	return api.AdoptResult{}, nil
+	return operation.AdoptResult{}, nil
 }
 
-func (w *World) runRepair(ctx workflow.Context, in api.RepairInput) error {
+func (w *World) runRepair(ctx workflow.Context, in operation.RepairInput) error {
 	return workflow.ExecuteActivity(withActivityOptions(ctx), "playRepair", in).Get(ctx, nil)
 }
 
 // playSweep finds nothing where no play says otherwise.
-func (w *World) playSweep(ctx context.Context, in api.SweepInput) (api.SweepResult, error) {
+func (w *World) playSweep(ctx context.Context, in operation.SweepInput) (operation.SweepResult, error) {
 	ctx, stop := startHeartbeat(ctx)
 	defer stop()
 	for _, name := range []string{in.Cluster, ""} {
@@ -66,21 +67,21 @@ func (w *World) playSweep(ctx context.Context, in api.SweepInput) (api.SweepResu
 	}
 	all, err := w.Store.ListClusters(ctx)
 	if in.Cluster != "" {
-		return api.SweepResult{Looked: 1}, err
+		return operation.SweepResult{Looked: 1}, err
 	}
-	return api.SweepResult{Looked: len(all)}, err
+	return operation.SweepResult{Looked: len(all)}, err
 }
 
-func (w *World) playOrphans(ctx context.Context, in api.OrphansInput) (api.OrphansResult, error) {
+func (w *World) playOrphans(ctx context.Context, in operation.OrphansInput) (operation.OrphansResult, error) {
 	ctx, stop := startHeartbeat(ctx)
 	defer stop()
 	if p := w.behaviorOf("").Orphans; p != nil {
 		return p(ctx, w, in)
 	}
-	return api.OrphansResult{}, nil
+	return operation.OrphansResult{}, nil
 }
 
-func (w *World) playRepair(ctx context.Context, in api.RepairInput) error {
+func (w *World) playRepair(ctx context.Context, in operation.RepairInput) error {
 	ctx, stop := startHeartbeat(ctx)
 	defer stop()
 	if p := w.behaviorOf(in.Cluster.Name).Repair; p != nil {
@@ -96,18 +97,18 @@ func (w *World) playRepair(ctx context.Context, in api.RepairInput) error {
 
 // StartRepair starts a repair of a cluster, as a sweep does.
 func (w *World) StartRepair(ctx context.Context, ref api.Ref, again bool) error {
-	return start.Operation(ctx, w.Temporal, w.Config.Temporal.TaskQueue, ref.Name, api.WorkflowRepair,
+	return start.Operation(ctx, w.Temporal, w.Config.Temporal.TaskQueue, ref.Name, operation.WorkflowRepair,
 		"Repair "+ref.Name,
-		api.RepairInput{Cluster: ref, Again: again})
+		operation.RepairInput{Cluster: ref, Again: again})
 }
 
 // CreateSchedule makes the schedule of sweeps, which is gone after the test. It never runs in a test's time.
 func (w *World) CreateSchedule(t testing.TB) client.ScheduleHandle {
 	t.Helper()
 	h, err := w.Temporal.ScheduleClient().Create(t.Context(), client.ScheduleOptions{
-		ID: api.SweepScheduleID, Spec: client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: 24 * time.Hour}}},
-		Action: &client.ScheduleWorkflowAction{ID: api.SweepScheduleID, Workflow: api.WorkflowSweep,
-			Args:      []any{api.SweepInput{}},
+		ID: operation.SweepScheduleID, Spec: client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: 24 * time.Hour}}},
+		Action: &client.ScheduleWorkflowAction{ID: operation.SweepScheduleID, Workflow: operation.WorkflowSweep,
+			Args:      []any{operation.SweepInput{}},
 			TaskQueue: w.Config.Temporal.TaskQueue},
 	})
 	if err != nil {

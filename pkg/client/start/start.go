@@ -11,21 +11,21 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 // Operation begins an operation on a cluster. IsAlreadyRunning tells whether its error says that one works on it.
 func Operation(ctx context.Context, t client.Client, taskQueue, cluster, workflow, summary string, input any) error {
 	options := client.StartWorkflowOptions{
-		ID:        api.OperationID(cluster),
+		ID:        operation.WorkflowID(cluster),
 		TaskQueue: taskQueue,
 		// Without it a start on a running id attaches to whatever runs there, another workflow type included.
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		StaticSummary:                            summary,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
-			temporal.NewSearchAttributeKeyKeyword(api.SearchClusterName).ValueSet(cluster),
-			temporal.NewSearchAttributeKeyKeyword(api.SearchOperation).ValueSet(workflow)),
+			temporal.NewSearchAttributeKeyKeyword(operation.SearchClusterName).ValueSet(cluster),
+			temporal.NewSearchAttributeKeyKeyword(operation.SearchOperation).ValueSet(workflow)),
 	}
 	return WithOptions(ctx, t, options, workflow, input)
 }

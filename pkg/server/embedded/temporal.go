@@ -21,8 +21,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 const (
@@ -33,7 +33,7 @@ const (
 )
 
 // SearchAttributes are what operations can be listed by, beyond what Temporal has by itself.
-var SearchAttributes = []string{api.SearchClusterName, api.SearchOperation}
+var SearchAttributes = []string{operation.SearchClusterName, operation.SearchOperation}
 
 // dynamicSettings holds the settings that differ from Temporal's defaults, which are meant for a fleet.
 var dynamicSettings = dynamicconfig.StaticClient{

@@ -1,8 +1,8 @@
-package api
+package operation
 
-import "time"
+import "github.com/sky-shift/skyctl/pkg/api"
 
-// The workflows that keep what is there equal to what etcd says. Repair is an operation under OperationID; Sweep runs
+// The workflows that keep what is there equal to what etcd says. Repair is an operation under WorkflowID; Sweep runs
 // on a schedule, and when somebody asks for it.
 const (
 	WorkflowRepair  = "Repair"
@@ -15,7 +15,7 @@ const SweepScheduleID = "sweep"
 
 // RepairInput is the input of WorkflowRepair.
 type RepairInput struct {
-	Cluster Ref `json:"cluster"`
+	Cluster api.Ref `json:"cluster"`
 	// Again: a person asked for it. What was tried in vain before is tried once more, and a cluster that a repair left
 	// in ERROR is taken up again.
 	Again bool `json:"again,omitempty"`
@@ -33,13 +33,13 @@ type SweepInput struct {
 type SweepResult struct {
 	Looked  int              `json:"looked"`
 	Drifted []DriftedCluster `json:"drifted,omitempty"`
-	Orphans []Orphan         `json:"orphans,omitempty"`
+	Orphans []api.Orphan     `json:"orphans,omitempty"`
 	// Unasked says which clouds could not be asked for orphans, and why.
 	Unasked []string `json:"unasked,omitempty"`
 	// Failed says what could not be looked at, and why; the rest of the result holds all the same.
 	Failed []string `json:"failed,omitempty"`
 	// Doubt is why no machine was changed; nil where there is none.
-	Doubt *HomeDoubt `json:"doubt,omitempty"`
+	Doubt *api.HomeDoubt `json:"doubt,omitempty"`
 }
 
 // OrphansInput is the input of WorkflowOrphans.
@@ -50,47 +50,17 @@ type OrphansInput struct {
 
 // OrphansResult is the result of WorkflowOrphans.
 type OrphansResult struct {
-	Orphans []Orphan `json:"orphans,omitempty"`
-	Unasked []string `json:"unasked,omitempty"`
+	Orphans []api.Orphan `json:"orphans,omitempty"`
+	Unasked []string     `json:"unasked,omitempty"`
 	// Doubt is why no orphan is ended; nil where there is none.
-	Doubt *HomeDoubt `json:"doubt,omitempty"`
-}
-
-// OrphanUnknown is the state of an orphan that was there when its cloud could last be asked, which it can't now.
-const OrphanUnknown = "unknown"
-
-// Orphan is a machine that carries this installation's id and belongs to no cluster in etcd.
-type Orphan struct {
-	Cloud      string    `json:"cloud"`
-	Name       string    `json:"name"`
-	ID         string    `json:"id,omitempty"`
-	Cluster    string    `json:"cluster"`
-	ClusterUID string    `json:"cluster_uid"`
-	State      string    `json:"state,omitempty"`
-	CreatedAt  time.Time `json:"created_at,omitzero"`
-	// FirstSeen is when a sweep first found it to be an orphan; the grace period counts from there.
-	FirstSeen time.Time `json:"first_seen"`
-	// MissingSince is since when its cloud does not list it. It is remembered for a while, and not counted as an
-	// orphan.
-	MissingSince time.Time `json:"missing_since,omitzero"`
-	// TerminateAt is when a sweep ends it.
-	TerminateAt time.Time `json:"terminate_at,omitzero"`
-	// Due: that time had come when it was looked at, by the clock of the worker that set it.
-	Due bool `json:"due,omitempty"`
-	// PricePerHour in US dollars; 0 is free, or unknown.
-	PricePerHour float64 `json:"price_per_hour,omitempty"`
-	// Error is why it could not be terminated.
-	Error string `json:"error,omitempty"`
-	// Conflict is why nothing ends it by itself: it may be a copy of another machine, or was renamed. Who names it ends
-	// it.
-	Conflict string `json:"conflict,omitempty"`
+	Doubt *api.HomeDoubt `json:"doubt,omitempty"`
 }
 
 // DriftedCluster is a cluster that is not as etcd says, or of which that can't be said.
 type DriftedCluster struct {
-	Cluster string  `json:"cluster"`
-	Phase   Phase   `json:"phase"`
-	Drift   []Drift `json:"drift,omitempty"`
+	Cluster string      `json:"cluster"`
+	Phase   api.Phase   `json:"phase"`
+	Drift   []api.Drift `json:"drift,omitempty"`
 	// Started is the operation that was started about it; empty where none was, with Why.
 	Started string `json:"started,omitempty"`
 	Why     string `json:"why,omitempty"`

@@ -1,18 +1,5 @@
 package api
 
-// WorkflowCheck asks what a worker can reach: clouds, and what they need. It changes nothing.
-const WorkflowCheck = "Check"
-
-// CheckResult is what WorkflowCheck found.
-type CheckResult struct {
-	// Worker is the worker that looked: its version, and where it runs.
-	Worker CheckFinding `json:"worker"`
-	// Providers are what gives machines, such as Docker and SkyPilot.
-	Providers []CheckFinding `json:"providers"`
-	// Clouds are those that a spec may name.
-	Clouds []CloudStatus `json:"clouds"`
-}
-
 // CheckFinding is one thing that has to work, and whether it does.
 type CheckFinding struct {
 	Name string `json:"name"`
