@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/release"
 )
 
 // RKE2Release says where a cluster's RKE2 comes from. What is empty is for the worker's own settings to say.
@@ -77,14 +79,17 @@ type UsedSetting struct {
 	Content string `json:"content,omitempty"`
 }
 
-// Kubernetes has been at major version 1 from its beginning.
-var kubernetesVersion = regexp.MustCompile(`^v1\.\d{1,3}\.\d{1,3}([+-][0-9A-Za-z.+-]{1,60})?$`)
+// maxKubernetesVersion bounds the length of a version: it becomes a part of paths and addresses.
+const maxKubernetesVersion = 71
 
 // WantKubernetesVersion says what IsKubernetesVersion takes.
 const WantKubernetesVersion = "a release of RKE2, such as v1.35.7+rke2r1"
 
-// IsKubernetesVersion says whether there may be such a release of RKE2, as far as its name shows.
-func IsKubernetesVersion(v string) bool { return kubernetesVersion.MatchString(v) }
+// IsKubernetesVersion reports whether v has the form of an RKE2 release. Kubernetes has always had the major version 1.
+func IsKubernetesVersion(v string) bool {
+	_, err := release.Parse(v)
+	return err == nil && strings.HasPrefix(v, "v1.") && len(v) <= maxKubernetesVersion
+}
 
 var sha256Digits = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 

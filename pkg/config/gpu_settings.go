@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/release"
 )
 
 // Defaults of the GPU stack: the pinned versions of its charts, and how long it may take, for a driver that is built on
@@ -30,14 +32,16 @@ type GPU struct {
 }
 
 var (
-	chartVersionPattern = regexp.MustCompile(`^v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$`)
 	// An image's name may have a registry with a port; its tag may have capitals.
 	testImagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$`)
 	mirrorPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)*/?$`)
 )
 
 func checkChartVersion(v string) error {
-	return checkPattern(chartVersionPattern, v, "the version of a chart, such as "+DefaultGPUOperatorVersion)
+	if _, err := release.Parse(v); err != nil {
+		return errors.New("the version of a chart, such as " + DefaultGPUOperatorVersion)
+	}
+	return nil
 }
 
 func checkTestImage(v string) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
+	"github.com/sky-shift/skyctl/pkg/release"
 	"sigs.k8s.io/yaml"
 )
 
@@ -94,7 +95,18 @@ func (s Stack) pluginValues(d Driver) (map[string]any, error) {
 
 // usesCDIByDefault says that pods get their devices without a runtime class: the operator does so since 25.10
 // (https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/25.10/cdi.html).
-func (s Stack) usesCDIByDefault() (bool, error) { return isVersionAtLeast(s.OperatorVersion, 25, 10) }
+func (s Stack) usesCDIByDefault() (bool, error) {
+	v, err := parseChartVersion(s.OperatorVersion)
+	return err == nil && v.IsAtLeast(25, 10), err
+}
+
+func parseChartVersion(version string) (release.Version, error) {
+	v, err := release.Parse(version)
+	if err != nil {
+		return v, fmt.Errorf("%q is not the version of a chart, such as %s", version, DefaultOperatorVersion)
+	}
+	return v, nil
+}
 
 // RuntimeClass is what a pod that asks for an accelerator has to name as its runtimeClassName; mostly nothing.
 func (s Stack) RuntimeClass() string {

@@ -79,7 +79,7 @@ func (s Stack) RenderHelmChart(d Driver) (*unstructured.Unstructured, error) {
 	if s.Repo != "" {
 		repo = strings.TrimSuffix(s.Repo, "/")
 	}
-	if _, err := isVersionAtLeast(version, 0, 0); err != nil {
+	if _, err := parseChartVersion(version); err != nil {
 		return fail(err)
 	}
 	values, err := s.chartValues(d)

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -66,7 +67,9 @@ func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api
 		seen.addMachineNode(&node, requested[m.NodeName], m, accelerator)
 		if m.Role == api.RoleHead {
 			kubelet := node.Status.NodeInfo.KubeletVersion
-			seen.Versions = api.Versions{RKE2: kubelet, Kubernetes: kubernetesVersionOf(kubelet)}
+			// what follows the plus sign is RKE2's own part
+			kubernetesVersion, _, _ := strings.Cut(kubelet, "+")
+			seen.Versions = api.Versions{RKE2: kubelet, Kubernetes: kubernetesVersion}
 		}
 	}
 	return seen, nil
@@ -121,16 +124,6 @@ func nodeAmount(node *corev1.Node, used corev1.ResourceList, name corev1.Resourc
 }
 
 func toFloat(q resource.Quantity) float64 { return q.AsApproximateFloat64() }
-
-// kubernetesVersionOf is what comes before RKE2's own part of a version.
-func kubernetesVersionOf(rke2 string) string {
-	for i, r := range rke2 {
-		if r == '+' {
-			return rke2[:i]
-		}
-	}
-	return rke2
-}
 
 // podPageSize is how many pods are listed at a time.
 const podPageSize = 500

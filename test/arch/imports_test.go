@@ -18,10 +18,11 @@ const module = "github.com/sky-shift/skyctl/"
 // fails the test: whoever makes one says where it belongs. A line without imports stands on nothing but libraries.
 var mayImport = map[string]string{
 	// What everybody may know.
-	"pkg/api":         "",
+	"pkg/api":         "pkg/release",
 	"pkg/operation":   "pkg/api",
+	"pkg/release":     "",
 	"pkg/version":     "",
-	"pkg/config":      "pkg/api pkg/pki pkg/regularfile",
+	"pkg/config":      "pkg/api pkg/pki pkg/regularfile pkg/release",
 	"pkg/pki":         "pkg/atomicfile pkg/regularfile",
 	"pkg/atomicfile":  "",
 	"pkg/regularfile": "",
@@ -47,7 +48,7 @@ var mayImport = map[string]string{
 	"pkg/rke2":           "pkg/api pkg/regularfile pkg/remote pkg/redact",
 	"pkg/poweroff":       "pkg/remote",
 	"pkg/tunnel":         "pkg/api pkg/remote pkg/store",
-	"pkg/gpu":            "pkg/api pkg/regularfile pkg/remote pkg/kube pkg/rke2 pkg/redact",
+	"pkg/gpu":            "pkg/api pkg/regularfile pkg/release pkg/remote pkg/kube pkg/rke2 pkg/redact",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
@@ -199,8 +200,8 @@ func TestTablesCatchWhatTheyForbid(t *testing.T) {
 		p    goPackage
 		says string
 	}{
-		{goPackage{ImportPath: module + "pkg/api", Imports: []string{"fmt", module + "pkg/store"}},
-			"pkg/api imports pkg/store; it may import: nothing of the project"},
+		{goPackage{ImportPath: module + "pkg/version", Imports: []string{"fmt", module + "pkg/store"}},
+			"pkg/version imports pkg/store; it may import: nothing of the project"},
 		{goPackage{ImportPath: module + "workflows", Imports: []string{module + "pkg/kube"}},
 			"workflows imports pkg/kube"},
 		{goPackage{ImportPath: module + "pkg/cli", Imports: []string{module + "activities"}},

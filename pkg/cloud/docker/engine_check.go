@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/docker/docker/api/types/system"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -82,25 +82,11 @@ func findEngineProblem(version, system string, has engineCapacity) string {
 	return ""
 }
 
-// isOlderVersion compares the first two numbers of versions; one that does not begin with numbers is not older than
-// anything.
+// isOlderVersion compares the major and minor numbers of two versions of Docker. Its versions are not semantic ones:
+// 18.09.1 has a leading zero. A version that cannot be parsed does not count as older.
 func isOlderVersion(version, than string) bool {
-	var have, want [2]int
-	for i, s := range strings.SplitN(than, ".", 3)[:2] {
-		want[i], _ = strconv.Atoi(s)
-	}
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 {
-		return false
-	}
-	for i := range have {
-		n, err := strconv.Atoi(parts[i])
-		if err != nil {
-			return false
-		}
-		have[i] = n
-	}
-	return have[0] < want[0] || have[0] == want[0] && have[1] < want[1]
+	v, err := utilversion.ParseMajorMinor(version)
+	return err == nil && v.LessThan(utilversion.MustParseMajorMinor(than))
 }
 
 // formatFreeDisk is how much is free where the engine keeps its data, in words; empty where that can't be known.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	utilversion "k8s.io/apimachinery/pkg/util/version"
+
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
@@ -82,13 +84,12 @@ func newTooNewError(endpoint, version, why string) error {
 		endpoint, version, Version, APIVersion, why)}
 }
 
-// parseMinorVersion is the middle number of a release of SkyPilot 0; a development version has none that could be
-// compared.
-func parseMinorVersion(version string) (int, bool) {
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 || parts[0] != "0" {
+// parseMinorVersion returns the minor number of a release of SkyPilot 0. Its versions are not semantic ones, such as
+// 0.10.3.post1. A development version has no number that could be compared.
+func parseMinorVersion(version string) (uint, bool) {
+	v, err := utilversion.ParseGeneric(version)
+	if err != nil || v.Major() != 0 {
 		return 0, false
 	}
-	n, err := strconv.Atoi(parts[1])
-	return n, err == nil
+	return v.Minor(), true
 }
