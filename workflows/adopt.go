@@ -6,9 +6,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// Adopt makes the state that the worker works on the home of its installation, or only says what speaks against that.
-func Adopt(ctx workflow.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
-	var result operation.AdoptResult
-	err := cloudQuery.startActivity(ctx, "look up the installation's home", sweepActivities.Adopt, in).Get(ctx, &result)
+// Adopt makes the worker's state the home of its installation. Without confirmation it only reports what speaks against
+// that.
+func Adopt(ctx workflow.Context, in operation.AdoptInput) (result operation.AdoptResult, err error) {
+	err = cloudQuery.runForResult(ctx, "check the installation's home", &result, sweepActivities.Adopt, in)
 	return result, err
 }

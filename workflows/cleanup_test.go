@@ -95,7 +95,7 @@ func TestACreateThatCannotCleanUpSaysSo(t *testing.T) {
 	if err := w.provision(t); err == nil {
 		t.Error("no error")
 	}
-	const want = "because; and not all machines could be terminated, delete the cluster to try again: because"
+	const want = "because; not all machines could be terminated, delete the cluster to try again: because"
 	if w.failed == nil || w.failed.Reason != "ChecksumMismatch" || w.failed.Message != want {
 		t.Errorf("failure %+v", w.failed)
 	}

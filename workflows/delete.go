@@ -10,22 +10,19 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// Delete gives back all machines of a cluster, confirms that the cloud has none of them left, and forgets it. It works
-// from names and labels alone, whatever state the cluster was left in. A cluster that is not there any more is a
-// success.
+// Delete terminates all machines of a cluster, confirms that the cloud lists none of them, and removes the cluster from
+// etcd. It needs only names and labels, so it works in any state of the cluster. Deleting a cluster that is gone
+// succeeds.
 func Delete(ctx workflow.Context, in operation.DeleteInput) error {
 	ref := in.Cluster
 	err := removeCluster(ctx, in)
-	if errorReason(err) == activities.ReasonGone {
+	if err == nil || errorReason(err) == activities.ReasonGone {
 		return nil
 	}
-	if err == nil {
-		return nil
-	}
-	// The cluster stays DELETING, with the reason; the next delete goes on from there.
+	// The cluster stays DELETING, with the reason; the next delete resumes.
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	failure := failureOf(err)
-	if err := outcomeWrite.runActivity(clean, ref.Name+": record why", clusterActivities.MarkFailed,
+	if err := outcomeWrite.runActivity(clean, ref.Name+": record the failure", clusterActivities.MarkFailed,
 		activities.MarkFailedInput{Cluster: ref, Failure: failure}); err != nil {
 		return err
 	}
@@ -41,16 +38,17 @@ func removeCluster(ctx workflow.Context, in operation.DeleteInput) error {
 	if err := etcdWrite.runActivity(ctx, ref.Name+": mark DELETING", clusterActivities.MarkDeleting, ref); err != nil {
 		return err
 	}
-	effort := cleanup
+	kind := cleanup
 	if in.Purge {
-		effort = purge
+		kind = purge
 	}
-	if err := terminateAllMachines(ctx, effort, ref); err != nil {
+	if err := terminateAllMachines(ctx, kind, ref); err != nil {
 		if !in.Purge || ctx.Err() != nil || errorReason(err) == activities.ReasonGone {
 			return err
 		}
-		workflow.GetLogger(ctx).Warn("forgetting a cluster whose machines may still exist", "cluster", ref.Name,
+		workflow.GetLogger(ctx).Warn("removing the record of a cluster whose machines may still exist", "cluster",
+			ref.Name,
 			"error", err)
 	}
-	return etcdWrite.runActivity(ctx, ref.Name+": forget the cluster", clusterActivities.Forget, ref)
+	return etcdWrite.runActivity(ctx, ref.Name+": remove the record", clusterActivities.Forget, ref)
 }

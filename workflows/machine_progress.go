@@ -9,47 +9,48 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 )
 
-// machineProgress knows at which step each machine stands, for people: the Web UI shows it as the workflow's current
-// details, and a create that comes too late is explained by it.
+// machineProgress holds the current step of each machine. The Web UI shows it as the workflow's current details, and
+// the error of a create that misses its deadline names a step of it.
 type machineProgress struct {
 	machines []activities.MachineRef
-	doing    map[string]string
+	steps    map[string]string // by machine name
 }
 
-// stepReady is the board's word for a machine with nothing left to do.
+// stepReady is the step of a machine whose Node is Ready.
 const stepReady = "Ready"
 
-// machinesShown bounds the details that the Web UI is given; the count of all stands above them.
+// machinesShown bounds the machines that the Web UI lists.
 const machinesShown = 30
 
-func newMachineProgress() *machineProgress { return &machineProgress{doing: map[string]string{}} }
+func newMachineProgress() *machineProgress { return &machineProgress{steps: map[string]string{}} }
 
-// trackMachines puts the machines of a new attempt on the board.
-func (b *machineProgress) trackMachines(all []activities.MachineRef) {
-	b.machines, b.doing = all, map[string]string{}
+// trackMachines starts again with the machines of a new attempt.
+func (p *machineProgress) trackMachines(all []activities.MachineRef) {
+	p.machines, p.steps = all, map[string]string{}
 }
 
-// replaceMachine puts a machine in the place of an earlier one.
-func (b *machineProgress) replaceMachine(m activities.MachineRef) {
-	for i := range b.machines {
-		if b.machines[i].Index == m.Index {
-			b.machines[i] = m
+// replaceMachine tracks a machine instead of the earlier one with the same index.
+func (p *machineProgress) replaceMachine(m activities.MachineRef) {
+	for i := range p.machines {
+		if p.machines[i].Index == m.Index {
+			p.machines[i] = m
 		}
 	}
 }
 
-func (b *machineProgress) setStep(ctx workflow.Context, m activities.MachineRef, doing string) {
-	b.doing[m.Name] = doing
-	workflow.SetCurrentDetails(ctx, b.String())
+func (p *machineProgress) setStep(ctx workflow.Context, m activities.MachineRef, step string) {
+	p.steps[m.Name] = step
+	workflow.SetCurrentDetails(ctx, p.String())
 }
 
-func (b *machineProgress) setReady(ctx workflow.Context, m activities.MachineRef) {
-	b.setStep(ctx, m, stepReady)
+func (p *machineProgress) setReady(ctx workflow.Context, m activities.MachineRef) {
+	p.setStep(ctx, m, stepReady)
 }
 
-// findMachine finds a machine by name.
-func (b *machineProgress) findMachine(name string) (activities.MachineRef, bool) {
-	for _, m := range b.machines {
+func (p *machineProgress) stepOf(machine string) string { return p.steps[machine] }
+
+func (p *machineProgress) findMachine(name string) (activities.MachineRef, bool) {
+	for _, m := range p.machines {
 		if m.Name == name {
 			return m, true
 		}
@@ -57,34 +58,34 @@ func (b *machineProgress) findMachine(name string) (activities.MachineRef, bool)
 	return activities.MachineRef{}, false
 }
 
-// slowestMachine is the machine that the others wait for: the head until it is Ready, then the first that is not. A
-// worker that waits for the head holds up nobody.
-func (b *machineProgress) slowestMachine() (name, doing string) {
-	for _, m := range b.machines {
-		if b.doing[m.Name] != stepReady {
-			return m.Name, b.doing[m.Name]
+// slowestMachine returns the machine that the cluster waits for, and its step: the head until it is Ready, then the
+// first worker that is not.
+func (p *machineProgress) slowestMachine() (name, step string) {
+	for _, m := range p.machines {
+		if p.steps[m.Name] != stepReady {
+			return m.Name, p.steps[m.Name]
 		}
 	}
 	return "", ""
 }
 
-// String is a Markdown list, as the Web UI renders it. Lint's check for determinism takes Sprintf for granted, but not
+// String returns a Markdown list, which the Web UI renders. It uses Sprintf, because workflowcheck does not accept
 // Fprintf.
-func (b *machineProgress) String() string {
+func (p *machineProgress) String() string {
 	var s strings.Builder
 	count := 0
-	for _, m := range b.machines {
-		if b.doing[m.Name] == stepReady {
+	for _, m := range p.machines {
+		if p.steps[m.Name] == stepReady {
 			count++
 		}
 	}
-	s.WriteString(fmt.Sprintf("%d of %d machines Ready\n\n", count, len(b.machines)))
-	for i, m := range b.machines {
+	s.WriteString(fmt.Sprintf("%d of %d machines Ready\n\n", count, len(p.machines)))
+	for i, m := range p.machines {
 		if i == machinesShown {
-			s.WriteString(fmt.Sprintf("- … and %d more\n", len(b.machines)-machinesShown))
+			s.WriteString(fmt.Sprintf("- … and %d more\n", len(p.machines)-machinesShown))
 			break
 		}
-		s.WriteString(fmt.Sprintf("- %s (%s): %s\n", m.Name, m.Role, b.doing[m.Name]))
+		s.WriteString(fmt.Sprintf("- %s (%s): %s\n", m.Name, m.Role, p.steps[m.Name]))
 	}
 	return s.String()
 }

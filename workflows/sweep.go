@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -12,114 +13,113 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// sweepBatch is the kind of activity that looks at many clusters: what it did not get to is looked at the next time.
-var sweepBatch = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, total: 10 * time.Minute}
+// sweepBatch is the kind of activity that observes many clusters; the next sweep covers what it missed.
+var sweepBatch = activityKind{attempt: 5 * time.Minute, heartbeat: heartbeatTimeout, total: 10 * time.Minute}
 
-// singleTry is for what the next sweep tries again: one that waited for a cloud that does not answer would hold up all
-// clusters.
-var singleTry = activityKind{once: 5 * time.Minute, silence: heartbeatTimeout, total: 5 * time.Minute, tries: 1}
+// singleTry is the kind of activity that the next sweep repeats: retries against a cloud that does not answer would
+// hold up all clusters.
+var singleTry = activityKind{attempt: 5 * time.Minute, heartbeat: heartbeatTimeout, total: 5 * time.Minute,
+	attempts: 1}
 
 const (
-	// batchSize is how many clusters one activity looks at, batchesAtOnce how many of those run at a time. A sweep over
-	// thousands of clusters has a history of some hundred events.
+	// batchSize is the number of clusters that one activity observes, and batchesAtOnce the number of such activities
+	// that run at the same time. A sweep over thousands of clusters then has some hundred history events.
 	batchSize     = 100
 	batchesAtOnce = 4
-	// maxReported bounds what a sweep returns: a result has to fit into a history.
+	// maxReported bounds the clusters in the result, which has to fit into a history event.
 	maxReported = 500
 )
 
-// Sweep compares every cluster with the world and starts what is to be done about a difference; then it looks for
-// machines that belong to no cluster. It runs on a schedule, and when somebody asks.
+// Sweep compares every cluster with its actual state and starts the operations that fix differences. Then it looks for
+// orphans. A schedule starts it, and so do people.
 func Sweep(ctx workflow.Context, in operation.SweepInput) (operation.SweepResult, error) {
 	var names []string
-	if err := etcdWrite.startActivity(ctx, "list the clusters", sweepActivities.ListClusters, in.Cluster).Get(ctx,
-		&names); err != nil {
+	if err := etcdWrite.runForResult(ctx, "list the clusters", &names, sweepActivities.ListClusters,
+		in.Cluster); err != nil {
 		return operation.SweepResult{}, err
 	}
-	r := operation.SweepResult{Looked: len(names)}
-	all := sweepInBatches(ctx, in, names, &r)
+	result := operation.SweepResult{Looked: len(names)}
+	failures := sweepInBatches(ctx, in, names, &result)
 	if in.Cluster != "" || ctx.Err() != nil {
-		return r, all.joinErrors()
+		return result, failures.joinErrors()
 	}
 	found, err := collectOrphans(ctx)
 	if ctx.Err() != nil {
-		return r, err
+		return result, err
 	}
-	r.Doubt = found.Doubt
-	if r.Orphans, r.Unasked = found.Orphans, found.Unasked; err != nil {
-		all = append(all, sweepFailure{"machines of no cluster", err})
+	result.Orphans, result.Unasked, result.Doubt = found.Orphans, found.Unasked, found.Doubt
+	if err != nil {
+		failures = append(failures, sweepFailure{"orphans", err})
 	}
-	for _, m := range all {
-		r.Failed = append(r.Failed, m.what+": "+failureOf(m.err).Message)
+	for _, f := range failures {
+		result.Failed = append(result.Failed, f.subject+": "+failureOf(f.err).Message)
 	}
-	return r, nil
+	return result, nil
 }
 
-// sweepFailure is what a sweep could not look at, and why.
+// sweepFailure is what a sweep could not check, and why.
 type sweepFailure struct {
-	what string
-	err  error
+	subject string
+	err     error
 }
 
 type sweepFailures []sweepFailure
 
 func (all sweepFailures) joinErrors() error {
 	var errs []error
-	for _, m := range all {
-		errs = append(errs, m.err)
+	for _, f := range all {
+		errs = append(errs, f.err)
 	}
 	return errors.Join(errs...)
 }
 
-// sweepInBatches looks at the clusters in batches, and returns those that failed, which keep no other from being looked
-// at.
+// sweepInBatches observes the clusters in batches and adds those with drift to the result. A batch that fails does not
+// stop the others.
 func sweepInBatches(ctx workflow.Context, in operation.SweepInput, names []string,
-	r *operation.SweepResult) sweepFailures {
-	var failed sweepFailures
-	places := workflow.NewSemaphore(ctx, batchesAtOnce)
-	all := workflow.NewWaitGroup(ctx)
-	for ; len(names) > 0; names = names[min(batchSize, len(names)):] {
-		these := activities.LookAtInput{Clusters: names[:min(batchSize, len(names))], Again: in.Again}
-		what := "clusters " + these.Clusters[0]
-		if n := len(these.Clusters); n > 1 {
-			what += " to " + these.Clusters[n-1]
-		}
-		all.Add(1)
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			defer all.Done()
-			if err := places.Acquire(ctx, 1); err != nil {
-				failed = append(failed, sweepFailure{what, err})
-				return
-			}
-			defer places.Release(1)
+	result *operation.SweepResult) sweepFailures {
+	var failures sweepFailures
+	batches := newTaskGroup(ctx, batchesAtOnce)
+	for batch := range slices.Chunk(names, batchSize) {
+		batches.startTask(ctx, func(ctx workflow.Context) error {
 			var drifted []operation.DriftedCluster
-			err := sweepBatch.startActivity(ctx, "look at clusters from "+these.Clusters[0], sweepActivities.LookAt,
-				these).Get(ctx, &drifted)
-			if err != nil {
-				failed = append(failed, sweepFailure{what, err})
+			if err := sweepBatch.runForResult(ctx, "observe clusters from "+batch[0], &drifted, sweepActivities.LookAt,
+				activities.LookAtInput{Clusters: batch, Again: in.Again}); err != nil {
+				failures = append(failures, sweepFailure{describeBatch(batch), err})
 			}
-			if room := maxReported - len(r.Drifted); len(drifted) > room {
-				drifted = drifted[:room]
-			}
-			r.Drifted = append(r.Drifted, drifted...)
+			room := maxReported - len(result.Drifted)
+			result.Drifted = append(result.Drifted, drifted[:min(room, len(drifted))]...)
+			return nil
 		})
 	}
-	all.Wait(ctx)
-	return failed
+	if err := batches.awaitTasks(ctx); err != nil { // cancelled before its turn
+		failures = append(failures, sweepFailure{"clusters", err})
+	}
+	return failures
 }
 
-// collectOrphans looks for orphans, and ends those whose time has come.
+func describeBatch(names []string) string {
+	if len(names) == 1 {
+		return "clusters " + names[0]
+	}
+	return "clusters " + names[0] + " to " + names[len(names)-1]
+}
+
+// collectOrphans finds orphans, and terminates those whose grace period is over.
 func collectOrphans(ctx workflow.Context) (operation.OrphansResult, error) {
-	var found operation.OrphansResult
-	if err := sweepBatch.startActivity(ctx, "look for orphans", sweepActivities.FindOrphans).Get(ctx,
-		&found); err != nil {
+	found, err := findOrphans(ctx)
+	if err != nil {
 		return found, err
 	}
 	return found, terminateOrphans(ctx, singleTry, found.Orphans, newDueCheck(ctx))
 }
 
-// newDueCheck says whether the time of an orphan has come. The clock is the one by which that time was set, the
-// worker's: Temporal may run on a machine whose clock is another.
+func findOrphans(ctx workflow.Context) (found operation.OrphansResult, err error) {
+	err = sweepBatch.runForResult(ctx, "find orphans", &found, sweepActivities.FindOrphans)
+	return found, err
+}
+
+// newDueCheck returns a function that says whether the grace period of an orphan is over. It goes by the clock of the
+// worker, which also set the period; Temporal may run on a machine with another clock.
 func newDueCheck(ctx workflow.Context) func(api.Orphan) bool {
 	if workflow.GetVersion(ctx, "orphans-due-by-the-worker", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
 		return func(o api.Orphan) bool { return o.Due }
@@ -128,28 +128,25 @@ func newDueCheck(ctx workflow.Context) func(api.Orphan) bool {
 	return func(o api.Orphan) bool { return !o.TerminateAt.IsZero() && !now.Before(o.TerminateAt) }
 }
 
-// Orphans lists the machines that belong to no cluster, and ends those that were named, by name or by the cloud's own
-// id.
+// Orphans lists the orphans, and terminates those that the input names by name or by the cloud's id.
 func Orphans(ctx workflow.Context, in operation.OrphansInput) (operation.OrphansResult, error) {
-	var found operation.OrphansResult
-	if err := sweepBatch.startActivity(ctx, "look for orphans", sweepActivities.FindOrphans).Get(ctx,
-		&found); err != nil {
+	found, err := findOrphans(ctx)
+	if err != nil {
 		return found, err
 	}
-	named := map[string]bool{}
-	for _, name := range in.Terminate {
-		named[name] = true
+	isNamed := func(o api.Orphan) bool {
+		return slices.Contains(in.Terminate, o.Name) || o.ID != "" && slices.Contains(in.Terminate, o.ID)
 	}
-	return found, terminateOrphans(ctx, sweepBatch, found.Orphans,
-		func(o api.Orphan) bool { return named[o.Name] || o.ID != "" && named[o.ID] })
+	return found, terminateOrphans(ctx, sweepBatch, found.Orphans, isNamed)
 }
 
-// terminateOrphans ends the orphans that are due, all at once, and notes on each why it could not be.
-func terminateOrphans(ctx workflow.Context, e activityKind, orphans []api.Orphan, due func(api.Orphan) bool) error {
+// terminateOrphans terminates, side by side, the orphans that are due, and sets their state or error.
+func terminateOrphans(ctx workflow.Context, kind activityKind, orphans []api.Orphan,
+	isDue func(api.Orphan) bool) error {
 	pending := make([]workflow.Future, len(orphans))
 	for i, o := range orphans {
-		if due(o) {
-			pending[i] = e.startActivity(ctx, o.Name+": terminate the orphan", sweepActivities.TerminateOrphan, o)
+		if isDue(o) {
+			pending[i] = kind.startActivity(ctx, o.Name+": terminate the orphan", sweepActivities.TerminateOrphan, o)
 		}
 	}
 	for i, f := range pending {
@@ -157,11 +154,13 @@ func terminateOrphans(ctx workflow.Context, e activityKind, orphans []api.Orphan
 			continue
 		}
 		err := f.Get(ctx, nil)
-		if temporal.IsCanceledError(err) {
+		switch {
+		case temporal.IsCanceledError(err):
 			return err
-		}
-		if orphans[i].State = "terminated"; err != nil {
+		case err != nil:
 			orphans[i].State, orphans[i].Error = "", failureOf(err).Message
+		default:
+			orphans[i].State = "terminated"
 		}
 	}
 	return nil

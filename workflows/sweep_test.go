@@ -64,7 +64,7 @@ func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
 		t.Errorf("failed %q", r.Failed)
 	}
 	if r, err = runSweep(t, operation.SweepInput{}, true); err != nil || len(r.Failed) != 2 ||
-		r.Failed[1] != "machines of no cluster: no" || len(r.Drifted) != 1 {
+		r.Failed[1] != "orphans: no" || len(r.Drifted) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -23,7 +23,7 @@ func TestACreateSaysThatItsReleaseSourceDoesNotAnswer(t *testing.T) {
 		t.Fatalf("condition %+v", held)
 	}
 	late := api.Failure{Step: "plan", Reason: "Deadline",
-		Message: "not READY within 20s: no machine had been asked for yet"}
+		Message: "not READY within 20s: no machine had been requested yet"}
 	if err := w.acts.Clusters.MarkFailed(t.Context(),
 		activities.MarkFailedInput{Cluster: ref, Failure: late}); err != nil {
 		t.Fatal(err)
