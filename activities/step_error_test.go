@@ -16,6 +16,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -82,6 +83,33 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 		"a hiccup": {&cloud.Error{Kind: cloud.Transient, Cause: context.DeadlineExceeded},
 			"Transient", again},
 		"anything else": {errors.New("what"), "Failed", again},
+
+		"a machine lost":      {&machineLostError{how: "it is gone", cause: ownTimeIsUp()}, ReasonLost, final},
+		"keys missing":        {&keysMissingError{cluster: "c"}, string(api.DriftKeysMissing), final},
+		"a home in doubt":     {&homeDoubtError{&api.HomeDoubt{}}, reasonHomeInDoubt, final},
+		"a GPU stack":         {&gpu.Failure{Reason: "DriverFailed"}, "DriverFailed", final},
+		"several clouds down": {&cloud.PartialError{Clouds: map[string]error{"a": &cloud.Error{Kind: cloud.Access}}}, "Access", final},
+
+		// Where several apply, the order counts.
+		"bad input that a cloud found": {&cloud.Error{Kind: cloud.Infeasible, Cause: &api.FieldError{Field: "cpus"}},
+			ReasonInvalid, final},
+		"a record gone and a cloud that fails": {errors.Join(&store.NotFoundError{Cluster: "c"},
+			&cloud.Error{Kind: cloud.Transient}), ReasonGone, final},
+		"a cloud that fails and a record gone": {errors.Join(&cloud.Error{Kind: cloud.Transient},
+			&store.StaleError{Machine: "m"}), "Replaced", final},
+		"RKE2, at the step's deadline": {&rke2.Error{Reason: rke2.UnitFailed, Cause: ownTimeIsUp()}, rke2.UnitFailed, final},
+		"a source out of sight, at the step's deadline": {&rke2.Error{Reason: rke2.SourceUnreachable, Cause: ownTimeIsUp()},
+			rke2.SourceUnreachable, again},
+		"a GPU stack, at the step's deadline":   {&gpu.Failure{Reason: "NotOffered", Cause: ownTimeIsUp()}, "NotOffered", final},
+		"etcd, at the step's deadline":          {&store.UnavailableError{Cause: ownTimeIsUp()}, "EtcdUnavailable", again},
+		"etcd over a connection":                {&remote.Lost{Cause: &store.UnavailableError{}}, "EtcdUnavailable", again},
+		"a key refused, at the step's deadline": {&remote.AuthFailed{Cause: ownTimeIsUp()}, "Deadline", final},
+		"a shell that hangs, at the step's deadline": {&remote.ShellFailed{Exit: -1, Cause: ownTimeIsUp()}, "Deadline",
+			final},
+		"a cloud, at the step's deadline": {&cloud.Error{Kind: cloud.Transient, Cause: ownTimeIsUp()}, "Deadline", final},
+		"a cloud and the step's deadline": {fmt.Errorf("%w: %w", &cloud.Error{Kind: cloud.Unreachable}, ownTimeIsUp()),
+			"Deadline", final},
+		"a command and the step's deadline": {errors.Join(&remote.RunError{Exit: 1}, ownTimeIsUp()), "Deadline", final},
 	} {
 		for _, err2 := range []error{c.err, fmt.Errorf("wrapped: %w", c.err)} {
 			var got *temporal.ApplicationError
