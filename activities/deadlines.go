@@ -53,6 +53,15 @@ func (e *deadlineError) Error() string { return fmt.Sprintf("not done within %s"
 // Is makes it known as what it is to those who ask for the standard error.
 func (e *deadlineError) Is(target error) bool { return target == context.DeadlineExceeded }
 
+// Reason is Deadline.
+func (e *deadlineError) Reason() string { return "Deadline" }
+
+// Final is true: the next try would not be done in time either.
+func (e *deadlineError) Final() bool { return true }
+
+// Interruptible keeps it apart from the reasons that come before it: see classifyError.
+func (e *deadlineError) Interruptible() bool { return true }
+
 // withDeadline bounds a part of a step for good.
 func withDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, &deadlineError{after: d})

@@ -64,6 +64,12 @@ func (e *homeDoubtError) Error() string {
 		e.doubt.JoinMessages(), api.HomeHint)
 }
 
+// Reason is reasonHomeInDoubt.
+func (e *homeDoubtError) Reason() string { return reasonHomeInDoubt }
+
+// Final is true: it ends with an adoption.
+func (e *homeDoubtError) Final() bool { return true }
+
 // reasonHomeInDoubt is the reason of a homeDoubtError, and of the event that tells people.
 const reasonHomeInDoubt = "HomeInDoubt"
 

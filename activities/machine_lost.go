@@ -26,6 +26,12 @@ func (e *machineLostError) Error() string {
 	return fmt.Sprintf("%s (%v)", e.how, e.cause)
 }
 
+// Reason is ReasonLost.
+func (e *machineLostError) Reason() string { return ReasonLost }
+
+// Final is true: the workflow replaces the machine.
+func (e *machineLostError) Final() bool { return true }
+
 const (
 	// lossCheckInterval is how often a machine is looked at on which something is being done, unless Nodes.SilentEvery
 	// says otherwise.

@@ -224,6 +224,12 @@ func (e *machinesLeftError) Error() string {
 	return fmt.Sprintf("the cloud still lists %d of the cluster's machines", e.machines)
 }
 
+// Reason is ReasonLeft.
+func (e *machinesLeftError) Reason() string { return ReasonLeft }
+
+// Final is true: the workflow terminates them first.
+func (e *machinesLeftError) Final() bool { return true }
+
 // readClusterAndCloud reads a cluster and finds its cloud and owner.
 func (a *Machines) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner,
 	error) {

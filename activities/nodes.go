@@ -307,7 +307,7 @@ func isRetryable(err error) bool {
 		ofRKE2 *rke2.Error
 	)
 	if errors.As(err, &ofRKE2) {
-		return !ofRKE2.Final && ofRKE2.Reason != rke2.SourceUnreachable
+		return !ofRKE2.Permanent && ofRKE2.Kind != rke2.SourceUnreachable
 	}
 	return errors.As(err, &run) || errors.As(err, &shell)
 }

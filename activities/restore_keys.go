@@ -54,6 +54,12 @@ func (e *keysMissingError) Error() string {
 		e.cluster)
 }
 
+// Reason is string(api.DriftKeysMissing).
+func (e *keysMissingError) Reason() string { return string(api.DriftKeysMissing) }
+
+// Final is true: a repair restores them.
+func (e *keysMissingError) Final() bool { return true }
+
 // checkNoKeysLost is an error where keys that are to be made anew were given to machines already.
 func (a *Clusters) checkNoKeysLost(ctx context.Context, ref api.Ref) error {
 	c, err := readCluster(ctx, a.Store, ref)

@@ -57,15 +57,3 @@ func retryMessage(ctx context.Context, err error) string {
 	}
 	return failureDetails(err).Message
 }
-
-// failureDetails is the Failure that failed has put into an error.
-func failureDetails(err error) api.Failure {
-	var (
-		applied *temporal.ApplicationError
-		f       api.Failure
-	)
-	if errors.As(err, &applied) && applied.HasDetails() && applied.Details(&f) != nil {
-		return api.Failure{}
-	}
-	return f
-}

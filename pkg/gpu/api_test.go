@@ -201,7 +201,7 @@ func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
 	defer cancel()
 	var f *Failure
 	err = VerifyNode(ctx, c, Workload{Node: "b", Incarnation: "x7k2p", Stack: Stack{Kind: api.GPUStackNone}}, nil)
-	if !errors.As(err, &f) || f.Reason != WorkloadPending {
+	if !errors.As(err, &f) || f.Kind != WorkloadPending {
 		t.Errorf("got %v", err)
 	}
 	if pods, err := cs.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{}); err != nil || len(pods.Items) != 0 {

@@ -133,7 +133,7 @@ func removeOtherStack(ctx context.Context, c *Client, kind string) (removed bool
 		return false, err
 	}
 	if !isManaged(live) {
-		return false, &Failure{Reason: SecondDevicePlugin, Message: fmt.Sprintf(
+		return false, &Failure{Kind: SecondDevicePlugin, Message: fmt.Sprintf(
 			"HelmChart %s/%s, which is somebody else's, installs a device plugin for NVIDIA's accelerators too: "+
 				"remove it (kubectl -n %[1]s delete helmchart %[2]s), or create the cluster with --gpu_stack none",
 			chartNamespace, chart)}

@@ -89,7 +89,7 @@ func TestASecondDevicePluginIsRefusedByName(t *testing.T) {
 		c, m := cluster(ds)
 		_, err := ApplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver)
 		var f *Failure
-		if !errors.As(err, &f) || f.Reason != SecondDevicePlugin || f.DaemonSet != ds.Namespace+"/"+ds.Name ||
+		if !errors.As(err, &f) || f.Kind != SecondDevicePlugin || f.DaemonSet != ds.Namespace+"/"+ds.Name ||
 			m.applied != 0 {
 			t.Errorf("%s: got %v (%+v), applied %d times", name, err, f, m.applied)
 		}
@@ -125,7 +125,7 @@ func TestTheOtherStackGoesFirst(t *testing.T) {
 	m.put(theirs)
 	_, err := ApplyStack(t.Context(), somebodys, Stack{Kind: api.GPUStackOperator}, hasDriver)
 	var f *Failure
-	if !errors.As(err, &f) || f.Reason != SecondDevicePlugin ||
+	if !errors.As(err, &f) || f.Kind != SecondDevicePlugin ||
 		!strings.Contains(err.Error(), "kube-system/nvidia-device-plugin") || m.chart(pluginName) == nil {
 		t.Errorf("somebody else's chart: %v", err)
 	}

@@ -60,7 +60,7 @@ func AwaitStackReady(ctx context.Context, c *Client, w WaitOptions) (Status, err
 		case err == nil && a.status.IsReady() && a.gone == "":
 			return a.status, nil
 		case ctx.Err() != nil:
-		case err == nil && a.trouble != nil && time.Since(a.since) >= w.patience(a.trouble.Reason):
+		case err == nil && a.trouble != nil && time.Since(a.since) >= w.patience(a.trouble.Kind):
 			return a.status, withExplanation(ctx, c, a.trouble)
 		}
 		select {
@@ -119,7 +119,7 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 	}
 	if now == nil && st.isSettled() {
 		if short := st.nodesMissingGPUs(); len(short) > 0 {
-			now = &Failure{Reason: AllocatableMissing, Node: short[0].Node,
+			now = &Failure{Kind: AllocatableMissing, Node: short[0].Node,
 				Message: "the GPU stack says that it is ready, yet " + st.describeShortage(short) +
 					" GPUs; look with kubectl describe node, and at the device plugin's log there"}
 		}
@@ -136,8 +136,8 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 // trackTrouble keeps the time since when a trouble stands. A container that crash-loops is well for some seconds after
 // each start, which makes it no new trouble.
 func (a *stackWait) trackTrouble(now *Failure, at time.Time) {
-	passing := now == nil || now.Reason == AllocatableMissing && a.trouble != nil &&
-		a.trouble.Reason != AllocatableMissing
+	passing := now == nil || now.Kind == AllocatableMissing && a.trouble != nil &&
+		a.trouble.Kind != AllocatableMissing
 	switch {
 	case now != nil && now.hasSameSubject(a.trouble):
 		a.trouble, a.seen = now, at
@@ -172,10 +172,10 @@ func (a *stackWait) timeoutError(ctx context.Context, c *Client) error {
 		withExplanation(ctx, c, f)
 		f.Message += " (when the time for it was over)"
 	case a.unanswered != nil:
-		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time, and the API server can't be " +
+		f = &Failure{Kind: Deadline, Message: "the GPU stack was not ready in time, and the API server can't be " +
 			"asked: " + a.unanswered.Error()}
 	default:
-		f = &Failure{Reason: Deadline, Message: "the GPU stack was not ready in time: " + a.summaryLine()}
+		f = &Failure{Kind: Deadline, Message: "the GPU stack was not ready in time: " + a.summaryLine()}
 	}
 	f.Cause = context.Cause(ctx)
 	return withExplanation(ctx, c, f)

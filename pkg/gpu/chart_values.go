@@ -78,7 +78,7 @@ func (s Stack) operatorValues(d Driver) (map[string]any, error) {
 // affinity reads it.
 func (s Stack) pluginValues(d Driver) (map[string]any, error) {
 	if !d.Installed {
-		return nil, &Failure{Reason: DriverMissing,
+		return nil, &Failure{Kind: DriverMissing,
 			Message: "the device plugin alone needs an image that carries NVIDIA's driver and container toolkit, " +
 				"and these machines have no driver: use --gpu_stack operator, or such an image with --image_id"}
 	}

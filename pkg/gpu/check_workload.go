@@ -118,7 +118,7 @@ func (w Workload) runToEnd(ctx context.Context, c *Client, progress func(string)
 }
 
 func (w Workload) newFailure(reason, message string) *Failure {
-	return &Failure{Reason: reason, Node: w.Node, Pod: w.podNamespace() + "/" + w.podName(), Container: "check",
+	return &Failure{Kind: reason, Node: w.Node, Pod: w.podNamespace() + "/" + w.podName(), Container: "check",
 		Message: message}
 }
 

@@ -92,7 +92,7 @@ func TestAWorkloadThatEndsBadlyIsAFailureAndIsRemoved(t *testing.T) {
 		cancel()
 		var f *Failure
 		if c.reason == "" && err != nil || c.reason != "" &&
-			(!errors.As(err, &f) || f.Reason != c.reason || f.Node != "a") || len(*made) != c.made {
+			(!errors.As(err, &f) || f.Kind != c.reason || f.Node != "a") || len(*made) != c.made {
 			t.Errorf("%s: got %v (%+v) after %d pods, want %q after %d", name, err, f, len(*made), c.reason, c.made)
 		}
 		if c.reason == WorkloadPending && !strings.Contains(f.Message, "Insufficient nvidia.com/gpu") {

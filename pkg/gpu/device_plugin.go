@@ -83,7 +83,7 @@ func foreignPluginFailure(foreign []appsv1.DaemonSet) *Failure {
 	for _, c := range ds.Spec.Template.Spec.Containers {
 		images = append(images, c.Image)
 	}
-	return &Failure{Reason: SecondDevicePlugin, DaemonSet: full, Message: fmt.Sprintf(
+	return &Failure{Kind: SecondDevicePlugin, DaemonSet: full, Message: fmt.Sprintf(
 		"a device plugin for NVIDIA's accelerators that is not of this stack (%s); two of them take each other's "+
 			"devices away: "+
 			"remove it (kubectl -n %s delete daemonset %s, and what made it), or create the cluster with "+

@@ -65,7 +65,7 @@ func findChartTrouble(chart *unstructured.Unstructured, jobs []corev1.Pod) *Fail
 		m, _ := c.(map[string]any)
 		if m["type"] == "Failed" && m["status"] == "True" {
 			message := strings.TrimSpace(fmt.Sprintf("%v: %v", valueOrUnset(m["reason"]), valueOrUnset(m["message"])))
-			failed = &Failure{Reason: classifyHelmError(message), Message: full + " failed: " + message}
+			failed = &Failure{Kind: classifyHelmError(message), Message: full + " failed: " + message}
 		}
 	}
 	slices.SortFunc(jobs, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
@@ -76,7 +76,7 @@ func findChartTrouble(chart *unstructured.Unstructured, jobs []corev1.Pod) *Fail
 		}
 		if container, why := failingContainer(p); why != "" {
 			if failed == nil {
-				failed = &Failure{Reason: ChartFailed, Message: full + notInstalledPhrase + why}
+				failed = &Failure{Kind: ChartFailed, Message: full + notInstalledPhrase + why}
 			}
 			failed.Pod, failed.Container = p.Namespace+"/"+p.Name, container
 			return failed
@@ -117,7 +117,7 @@ func findPodTrouble(pods []corev1.Pod) *Failure {
 		if why == "" {
 			continue
 		}
-		return &Failure{Reason: PodFailing, Node: p.Spec.NodeName, DaemonSet: owningDaemonSet(p),
+		return &Failure{Kind: PodFailing, Node: p.Spec.NodeName, DaemonSet: owningDaemonSet(p),
 			Pod:       p.Namespace + "/" + p.Name,
 			Container: container, Message: why}
 	}
@@ -191,13 +191,13 @@ func failingContainer(p *corev1.Pod) (container, why string) {
 // installed, finds the reason in them. A log that can't be had leaves the failure as it is.
 func ExplainFailure(ctx context.Context, c *Client, f *Failure) {
 	namespace, pod, ok := strings.Cut(f.Pod, "/")
-	if !ok || f.Log != nil {
+	if !ok || f.Lines != nil {
 		return
 	}
-	f.Log = readPodLog(ctx, c, namespace, pod, f.Container)
-	if f.Reason == ChartFailed {
-		f.Reason = classifyHelmError(strings.Join(f.Log, "\n"))
-		if line := lastHelmError(f.Log); line != "" {
+	f.Lines = readPodLog(ctx, c, namespace, pod, f.Container)
+	if f.Kind == ChartFailed {
+		f.Kind = classifyHelmError(strings.Join(f.Lines, "\n"))
+		if line := lastHelmError(f.Lines); line != "" {
 			chart, _, _ := strings.Cut(f.Message, notInstalledPhrase)
 			f.Message = chart + notInstalledPhrase + line
 		}

@@ -107,11 +107,11 @@ func FindCommonDriver(machines []MachineDriver, want int) (Driver, error) {
 	for _, m := range machines {
 		switch d := m.Driver; {
 		case d.Fault != "":
-			return Driver{}, &Failure{Reason: DriverBroken, Machine: m.Machine,
+			return Driver{}, &Failure{Kind: DriverBroken, Machine: m.Machine,
 				Message: "NVIDIA's driver is installed and does not work: " + d.Fault +
 					"; use an image whose driver works, or one without"}
 		case d.GPUs < want:
-			return Driver{}, &Failure{Reason: GPUMissing, Machine: m.Machine,
+			return Driver{}, &Failure{Kind: GPUMissing, Machine: m.Machine,
 				Message: fmt.Sprintf("it shows %s of the %d NVIDIA GPUs that were asked for; replace it, or look "+
 					"for the device with nvidia-smi -L and lspci", formatFoundCount(d.GPUs), want)}
 		case d.Installed:
@@ -143,7 +143,7 @@ func newDriverMismatch(with, without []string) *Failure {
 	if len(without) < len(with) {
 		odd, rest, has, lack = without, with, "has no NVIDIA driver", "have one"
 	}
-	f := &Failure{Reason: DriverDiffers, Machine: odd[0]}
+	f := &Failure{Kind: DriverDiffers, Machine: odd[0]}
 	if len(odd) == 1 {
 		f.Message = fmt.Sprintf("it %s, while %s %s", has, abbreviateList(rest), lack)
 	} else {

@@ -140,7 +140,7 @@ func TestMachinesAgreeOrTheOneThatDiffersIsNamed(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.As(err, &f) || f.Reason != c.reason || f.Machine != c.machine ||
+		if !errors.As(err, &f) || f.Kind != c.reason || f.Machine != c.machine ||
 			!strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v (%+v), want %s of %s, saying %q", name, err, f, c.reason, c.machine, c.says)
 		}

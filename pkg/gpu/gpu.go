@@ -69,14 +69,14 @@ const (
 
 // Failure says why accelerators can't be had, as exactly as it is known.
 type Failure struct {
-	Reason string
+	Kind string
 	// Machine is named where the fault was seen over SSH; Node where it was seen through Kubernetes.
 	Machine, Node string
 	// DaemonSet, Pod and Container are namespace/name of what failed, and the container's name.
 	DaemonSet, Pod, Container string
 	Message                   string
-	// Log holds the last lines of what failed.
-	Log   []string
+	// Lines holds the last lines of what failed.
+	Lines []string
 	Cause error
 }
 
@@ -98,6 +98,15 @@ func (f *Failure) Error() string {
 
 func (f *Failure) Unwrap() error { return f.Cause }
 
+// Reason is the failure's kind.
+func (f *Failure) Reason() string { return f.Kind }
+
+// Log returns the last lines of what failed.
+func (f *Failure) Log() []string { return f.Lines }
+
+// Final is true: this package has waited long enough.
+func (f *Failure) Final() bool { return true }
+
 // hasSameSubject says that two failures are about one thing, whatever they say of it.
 func (f *Failure) hasSameSubject(o *Failure) bool {
 	if o == nil {
@@ -106,12 +115,12 @@ func (f *Failure) hasSameSubject(o *Failure) bool {
 	if f.isChartFailure() && o.isChartFailure() { // one pod after the other tries to install it
 		return true
 	}
-	return f.Reason == o.Reason && f.DaemonSet == o.DaemonSet && f.Pod == o.Pod && f.Container == o.Container &&
+	return f.Kind == o.Kind && f.DaemonSet == o.DaemonSet && f.Pod == o.Pod && f.Container == o.Container &&
 		f.Node == o.Node
 }
 
 func (f *Failure) isChartFailure() bool {
-	return f.Reason == ChartFailed || f.Reason == ChartUnreachable || f.Reason == BadChartVersion
+	return f.Kind == ChartFailed || f.Kind == ChartUnreachable || f.Kind == BadChartVersion
 }
 
 // abbreviateList lists the first names of many.

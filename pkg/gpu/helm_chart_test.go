@@ -214,7 +214,7 @@ func TestWhatCanNotBeInstalledIsAnError(t *testing.T) {
 	}
 	_, err := Stack{Kind: "device-plugin"}.RenderHelmChart(noDriver)
 	var f *Failure
-	if !errors.As(err, &f) || f.Reason != DriverMissing {
+	if !errors.As(err, &f) || f.Kind != DriverMissing {
 		t.Errorf("got %v", err)
 	}
 }

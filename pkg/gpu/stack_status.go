@@ -63,7 +63,7 @@ func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string
 		st.Nodes = append(st.Nodes, api.NodeGPUs{Node: node, Expected: expected[node],
 			Offered: offeredGPUs(nodes[node])})
 		if why := notReadyReason(nodes[node]); why != "" && st.down == nil {
-			st.down = &Failure{Reason: NodeNotReady, Node: node,
+			st.down = &Failure{Kind: NodeNotReady, Node: node,
 				Message: why + "; nothing of the stack can come up there"}
 		}
 	}
@@ -226,7 +226,7 @@ func (s Status) unsettledParts() string {
 // on a cluster where no node was found to have accelerators too.
 func (s Status) IsReady() bool {
 	return s.isSettled() && len(s.nodesMissingGPUs()) == 0 &&
-		(s.Trouble == nil || s.Trouble.Reason != SecondDevicePlugin)
+		(s.Trouble == nil || s.Trouble.Kind != SecondDevicePlugin)
 }
 
 // SummaryLine says in one line how far the stack has come.
@@ -250,7 +250,7 @@ func (s Status) ToCondition() api.Condition {
 	case s.IsReady():
 		c.Status, c.Reason = api.ConditionTrue, "Ready"
 	case s.Trouble != nil:
-		c.Reason, c.Message = s.Trouble.Reason, s.Trouble.Error()
+		c.Reason, c.Message = s.Trouble.Kind, s.Trouble.Error()
 	case !s.isSettled():
 		c.Reason = "NotReady"
 	default:

@@ -182,8 +182,8 @@ func TestTheFailingPartIsNamedWithItsLog(t *testing.T) {
 	}
 	ExplainFailure(t.Context(), c, st.Trouble)
 	f := st.Trouble
-	if f.Reason != PodFailing || f.DaemonSet != "gpu-operator/ds" || f.Pod != "gpu-operator/b-ill" ||
-		f.Container != "main" || f.Node != "b" || len(f.Log) == 0 {
+	if f.Kind != PodFailing || f.DaemonSet != "gpu-operator/ds" || f.Pod != "gpu-operator/b-ill" ||
+		f.Container != "main" || f.Node != "b" || len(f.Lines) == 0 {
 		t.Errorf("got %+v", f)
 	}
 	for _, part := range []string{"DaemonSet gpu-operator/ds", "node b", "pod gpu-operator/b-ill", "container main",
@@ -226,7 +226,7 @@ func TestAChartThatCanNotBeInstalledIsATrouble(t *testing.T) {
 	c, m := cluster(node("a", 0))
 	m.put(failedChart(t, "Job failed", `chart "gpu-operator" version "v26.3.2" not found in http://x repository`))
 	st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, expected)
-	if err != nil || st.Trouble == nil || st.Trouble.Reason != BadChartVersion ||
+	if err != nil || st.Trouble == nil || st.Trouble.Kind != BadChartVersion ||
 		!strings.Contains(st.ToCondition().Message, "HelmChart kube-system/gpu-operator failed") {
 		t.Errorf("got %+v, %v", st.Trouble, err)
 	}
@@ -237,11 +237,11 @@ func TestAChartThatCanNotBeInstalledIsATrouble(t *testing.T) {
 	c, m = cluster(p)
 	m.put(rendered(t, api.GPUStackOperator, noDriver))
 	st, err = ReadStatus(t.Context(), c, api.GPUStackOperator, expected)
-	if err != nil || st.Trouble == nil || st.Trouble.Reason != ChartFailed ||
+	if err != nil || st.Trouble == nil || st.Trouble.Kind != ChartFailed ||
 		st.Trouble.Pod != "kube-system/helm-install-gpu-operator-x" {
 		t.Fatalf("got %+v, %v", st.Trouble, err)
 	}
-	if ExplainFailure(t.Context(), c, st.Trouble); len(st.Trouble.Log) == 0 {
+	if ExplainFailure(t.Context(), c, st.Trouble); len(st.Trouble.Lines) == 0 {
 		t.Error("its log was not read")
 	}
 }
@@ -324,7 +324,7 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 		_, err := AwaitStackReady(ctx, client, brief(api.GPUStackOperator, c.patience))
 		cancel()
 		var f *Failure
-		if !errors.As(err, &f) || f.Reason != c.reason {
+		if !errors.As(err, &f) || f.Kind != c.reason {
 			t.Errorf("%s: got %v (%+v), want %s", name, err, f, c.reason)
 		} else if early := f.Cause == nil; early != (c.patience == 0 && c.reason != Deadline) {
 			t.Errorf("%s: it failed before its time was up: %v", name, early)
@@ -402,8 +402,8 @@ func TestWhatWasSeenIsRecorded(t *testing.T) {
 
 func TestATroubleThatComesAndGoesStands(t *testing.T) {
 	start := time.Now()
-	crash := func() *Failure { return &Failure{Reason: PodFailing, Pod: "ns/p", Message: time.Now().String()} }
-	short := &Failure{Reason: AllocatableMissing, Node: "b"}
+	crash := func() *Failure { return &Failure{Kind: PodFailing, Pod: "ns/p", Message: time.Now().String()} }
+	short := &Failure{Kind: AllocatableMissing, Node: "b"}
 	for name, c := range map[string]struct {
 		seen  []*Failure // ten seconds apart
 		since int        // which of them it stands since; -1: there is none
@@ -413,9 +413,9 @@ func TestATroubleThatComesAndGoesStands(t *testing.T) {
 		"it shows as a GPU short":    {[]*Failure{crash(), short, crash()}, 0},
 		"it is over":                 {[]*Failure{crash(), nil, nil, nil, nil}, -1},
 		"it was over, and came back": {[]*Failure{crash(), nil, nil, nil, nil, crash()}, 5},
-		"another one comes":          {[]*Failure{crash(), {Reason: PodFailing, Pod: "ns/q"}}, 1},
-		"the pods of a chart's Job vary": {[]*Failure{{Reason: ChartFailed, Pod: "ns/1"},
-			{Reason: ChartUnreachable, Pod: "ns/2"}}, 0},
+		"another one comes":          {[]*Failure{crash(), {Kind: PodFailing, Pod: "ns/q"}}, 1},
+		"the pods of a chart's Job vary": {[]*Failure{{Kind: ChartFailed, Pod: "ns/1"},
+			{Kind: ChartUnreachable, Pod: "ns/2"}}, 0},
 		"a GPU short after a crash ended": {[]*Failure{crash(), short, short, short, short}, 3},
 	} {
 		var a stackWait

@@ -47,7 +47,7 @@ func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Art
 	}
 	isDir := filepath.IsAbs(a.Source)
 	if !isDir && !strings.HasPrefix(a.Source, "https://") && (sum == "" || !strings.HasPrefix(a.Source, "http://")) {
-		return a, &Error{Reason: BadArtifacts, Final: true,
+		return a, &Error{Kind: BadArtifacts, Permanent: true,
 			Message: fmt.Sprintf("RKE2's source %q is neither %q, an absolute directory, nor an https:// address",
 				source, Release)}
 	}
@@ -64,7 +64,7 @@ func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Art
 		switch {
 		case err == nil:
 			a.SHA256[arch] = pinned
-		case errors.Is(err, fs.ErrNotExist), sum != "" && reasonOf(err) == ChecksumMismatch: // it may be the other's
+		case errors.Is(err, fs.ErrNotExist), sum != "" && kindOf(err) == ChecksumMismatch: // it may be the other's
 			missing = append(missing, err)
 		default:
 			return a, err
@@ -72,11 +72,11 @@ func ResolveArtifacts(ctx context.Context, version, source, sum string) (api.Art
 	}
 	if len(a.SHA256) == 0 {
 		for _, err := range missing {
-			if reasonOf(err) == ChecksumMismatch {
+			if kindOf(err) == ChecksumMismatch {
 				return a, err
 			}
 		}
-		return a, &Error{Reason: BadArtifacts, Final: true, Cause: errors.Join(missing...),
+		return a, &Error{Kind: BadArtifacts, Permanent: true, Cause: errors.Join(missing...),
 			Message: fmt.Sprintf("RKE2 %s is not to be had from %s; see that version and source go together", version,
 				a.Source)}
 	}
@@ -100,7 +100,7 @@ func readChecksum(ctx context.Context, a api.Artifacts, arch string, isDir bool)
 	defer r.Close()
 	sum, err := findChecksum(io.LimitReader(r, maxChecksumsSize), tarballName(arch))
 	if err != nil {
-		return "", &Error{Reason: BadArtifacts, Message: "reading " + from, Cause: err, Final: true}
+		return "", &Error{Kind: BadArtifacts, Message: "reading " + from, Cause: err, Permanent: true}
 	}
 	return sum, nil
 }
@@ -118,14 +118,14 @@ func fetchURL(ctx context.Context, from string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		cancel()
-		return nil, &Error{Reason: BadArtifacts, Message: doing, Cause: err, Final: true}
+		return nil, &Error{Kind: BadArtifacts, Message: doing, Cause: err, Permanent: true}
 	}
 	proxy := describeProxy(req)
 	doing += proxy
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		cancel()
-		return nil, &Error{Reason: SourceUnreachable, Message: doing, Cause: err}
+		return nil, &Error{Kind: SourceUnreachable, Message: doing, Cause: err}
 	}
 	if res.StatusCode == http.StatusOK {
 		return cancelingBody{res.Body, cancel}, nil
@@ -137,9 +137,9 @@ func fetchURL(ctx context.Context, from string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%s: %s: %w", doing, res.Status, fs.ErrNotExist)
 	case proxy == "" && res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests &&
 		res.StatusCode != http.StatusRequestTimeout:
-		return nil, &Error{Reason: BadArtifacts, Message: doing + ": " + res.Status, Final: true}
+		return nil, &Error{Kind: BadArtifacts, Message: doing + ": " + res.Status, Permanent: true}
 	}
-	return nil, &Error{Reason: SourceUnreachable, Message: doing + ": " + res.Status} // which may be the proxy's answer
+	return nil, &Error{Kind: SourceUnreachable, Message: doing + ": " + res.Status} // which may be the proxy's answer
 }
 
 // cancelingBody ends its request's context when it is closed.
@@ -194,7 +194,7 @@ func checkTarball(ctx context.Context, name, want string) error {
 		return fmt.Errorf("checking %s: %w", name, err)
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != want {
-		return &Error{Reason: ChecksumMismatch, Final: true,
+		return &Error{Kind: ChecksumMismatch, Permanent: true,
 			Message: fmt.Sprintf("%s has the sha256 %s, but %s is pinned; the file is damaged, or not of this "+
 				"release: fetch it again", name, got, want)}
 	}

@@ -77,20 +77,20 @@ func TestADirectoryIsPinnedByArchitecture(t *testing.T) {
 func TestADamagedDirectoryIsRefused(t *testing.T) {
 	d := dir(t, "amd64")
 	write(t, filepath.Join(d, tarballName("amd64")), "tarball of amd6")
-	if _, err := ResolveArtifacts(t.Context(), version, d, ""); reasonOf(err) != ChecksumMismatch || !IsFinal(err) ||
+	if _, err := ResolveArtifacts(t.Context(), version, d, ""); kindOf(err) != ChecksumMismatch || !IsFinal(err) ||
 		!strings.Contains(err.Error(), tarballName("amd64")) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := ResolveArtifacts(t.Context(), version, dir(t, "amd64"),
-		strings.Repeat("0", 64)); reasonOf(err) != ChecksumMismatch {
+		strings.Repeat("0", 64)); kindOf(err) != ChecksumMismatch {
 		t.Errorf("another sum was given: got %v", err)
 	}
-	if _, err := ResolveArtifacts(t.Context(), version, t.TempDir(), ""); reasonOf(err) != BadArtifacts ||
+	if _, err := ResolveArtifacts(t.Context(), version, t.TempDir(), ""); kindOf(err) != BadArtifacts ||
 		!IsFinal(err) {
 		t.Errorf("empty: got %v", err)
 	}
 	write(t, filepath.Join(d, checksumsName("amd64")), "nothing")
-	if _, err := ResolveArtifacts(t.Context(), version, d, ""); reasonOf(err) != BadArtifacts ||
+	if _, err := ResolveArtifacts(t.Context(), version, d, ""); kindOf(err) != BadArtifacts ||
 		!strings.Contains(err.Error(), checksumsName("amd64")) {
 		t.Errorf("no sums: got %v", err)
 	}
@@ -119,7 +119,7 @@ func TestAMirrorIsAskedForTheVersionsSums(t *testing.T) {
 	if err != nil || len(a.SHA256) != 1 || a.SHA256["amd64"] != sumOf("x") {
 		t.Errorf("got %+v, %v", a, err)
 	}
-	if _, err := ResolveArtifacts(t.Context(), "v9.9.9+rke2r1", url+"/rke2", ""); reasonOf(err) != BadArtifacts ||
+	if _, err := ResolveArtifacts(t.Context(), "v9.9.9+rke2r1", url+"/rke2", ""); kindOf(err) != BadArtifacts ||
 		!strings.Contains(err.Error(), url+"/rke2/v9.9.9%2Brke2r1/sha256sum-amd64.txt") {
 		t.Errorf("another version: got %v", err)
 	}
@@ -130,12 +130,12 @@ func TestAMirrorsFailureIsToldFromALackAndNamesTheURL(t *testing.T) {
 		403: BadArtifacts, 404: BadArtifacts} {
 		url := mirror(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		_, err := ResolveArtifacts(t.Context(), version, url, "")
-		if reasonOf(err) != want || IsFinal(err) != (want == BadArtifacts) || !strings.Contains(err.Error(), url) {
+		if kindOf(err) != want || IsFinal(err) != (want == BadArtifacts) || !strings.Contains(err.Error(), url) {
 			t.Errorf("%d: got %v", status, err)
 		}
 	}
 	if _, err := ResolveArtifacts(t.Context(), version, "https://127.0.0.1:1",
-		""); reasonOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "https://127.0.0.1:1/") {
+		""); kindOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "https://127.0.0.1:1/") {
 		t.Errorf("nobody listens: got %v", err)
 	}
 }
@@ -149,7 +149,7 @@ func TestASumThatIsGivenWinsAndNobodyIsAsked(t *testing.T) {
 		}
 	}
 	for _, source := range []string{"http://mirror", "relative/dir", "ftp://x", ""} {
-		if _, err := ResolveArtifacts(t.Context(), version, source, ""); reasonOf(err) != BadArtifacts {
+		if _, err := ResolveArtifacts(t.Context(), version, source, ""); kindOf(err) != BadArtifacts {
 			t.Errorf("%q: got %v", source, err)
 		}
 	}

@@ -173,9 +173,10 @@ func (w *unitWatch) followUnit(ctx context.Context, h *remote.Host, name, script
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		w.verdict = &Error{Reason: Deadline, Message: w.overdueMessage(), Cause: context.DeadlineExceeded, Final: true}
+		w.verdict = &Error{Kind: Deadline, Message: w.overdueMessage(), Cause: context.DeadlineExceeded,
+			Permanent: true}
 	case errors.As(err, &run) && run.Exit == exitNoCurl:
-		return &Error{Reason: Unsupported, Machine: h.Name(), Final: true,
+		return &Error{Kind: Unsupported, Machine: h.Name(), Permanent: true,
 			Message: "it has no curl, with which its own ports are asked; use an image with curl"}
 	default:
 		return err
@@ -191,10 +192,10 @@ func (w *unitWatch) completeVerdict(ctx context.Context, h *remote.Host) error {
 	defer cancel()
 	log, err := ReadJournal(after, h, w.role, logLines)
 	if err == nil {
-		e.Log = log
+		e.Lines = log
 	}
-	if e.Reason == UnitFailed && len(e.Log) > 0 {
-		e.Message += ": " + lastErrorMessage(e.Log)
+	if e.Kind == UnitFailed && len(e.Lines) > 0 {
+		e.Message += ": " + lastErrorMessage(e.Lines)
 	}
 	return e
 }
@@ -232,7 +233,7 @@ func (w *unitWatch) readStateLine(line string) {
 	if job := kv["Job"]; kv["ActiveState"] != "inactive" || job != "" && job != "0" {
 		w.idle = 0
 	} else if w.idle++; w.idle >= idleLimit && w.verdict == nil {
-		w.verdict = &Error{Reason: UnitFailed, Message: unitName(w.role) + " is stopped, and nothing starts it"}
+		w.verdict = &Error{Kind: UnitFailed, Message: unitName(w.role) + " is stopped, and nothing starts it"}
 	}
 	w.reportProgress("waiting for " + w.waitingFor)
 }
@@ -249,7 +250,7 @@ func (w *unitWatch) readLogLine(line string) {
 		return
 	}
 	if w.seen[f.reason]++; w.seen[f.reason] >= f.after {
-		w.verdict = &Error{Reason: f.reason, Message: f.message, Final: true}
+		w.verdict = &Error{Kind: f.reason, Message: f.message, Permanent: true}
 	}
 }
 
@@ -263,7 +264,7 @@ func (w *unitWatch) reportProgress(s string) {
 // findUnitFault says what is wrong with a unit in that state; nil: nothing yet.
 func findUnitFault(unit string, state map[string]string) *Error {
 	failed := func(format string, args ...any) *Error {
-		return &Error{Reason: UnitFailed, Final: true, Message: unit + " " + fmt.Sprintf(format, args...)}
+		return &Error{Kind: UnitFailed, Permanent: true, Message: unit + " " + fmt.Sprintf(format, args...)}
 	}
 	restarts := 0
 	_, _ = fmt.Sscan(state["NRestarts"], &restarts)

@@ -58,9 +58,9 @@ func TestAnAgentThatWillNeverBeLetInIsNotWaitedFor(t *testing.T) {
 		m.write("/run/systemd/system/journal", "token=sesame\n"+journal, 0o644)
 		err := AwaitAgent(t.Context(), m.Host, nil)
 		var e *Error
-		if !errors.As(err, &e) || e.Reason != want || !e.Final || e.Machine != "sky-test-0" || len(e.Log) < 2 {
+		if !errors.As(err, &e) || e.Kind != want || !e.Permanent || e.Machine != "sky-test-0" || len(e.Lines) < 2 {
 			t.Errorf("%s: got %+v", want, err)
-		} else if log := strings.Join(e.Log, "\n"); strings.Contains(log, "sesame") {
+		} else if log := strings.Join(e.Lines, "\n"); strings.Contains(log, "sesame") {
 			t.Errorf("%s: a secret in the log: %s", want, log)
 		}
 	}
@@ -72,7 +72,7 @@ func TestAServerThatFallsOverSaysItsLastWords(t *testing.T) {
 	m.write("/run/systemd/system/journal", "level=info msg=\"Starting\"\nlevel=fatal msg=\"listen tcp :9345: bind: "+
 		"address already in use\"\nrke2-server.service: Failed\n", 0o644)
 	err := AwaitServer(t.Context(), m.Host, nil)
-	if reasonOf(err) != UnitFailed || !IsFinal(err) ||
+	if kindOf(err) != UnitFailed || !IsFinal(err) ||
 		!strings.Contains(err.Error(), "9345: bind: address already in use") {
 		t.Errorf("got %v", err)
 	}
@@ -84,7 +84,7 @@ func TestADeadlineOfTheServerNamesWhatIsMissing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	err := AwaitServer(ctx, m.Host, nil)
-	if reasonOf(err) != Deadline || !errors.Is(err, context.DeadlineExceeded) ||
+	if kindOf(err) != Deadline || !errors.Is(err, context.DeadlineExceeded) ||
 		!strings.Contains(err.Error(), "the supervisor to answer on port 9345") {
 		t.Errorf("got %v", err)
 	}
@@ -109,7 +109,7 @@ func TestWorkersMayJoinBeforeTheAPIServerIsReady(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := AwaitServer(ctx, m.Host, nil); reasonOf(err) != Deadline ||
+	if err := AwaitServer(ctx, m.Host, nil); kindOf(err) != Deadline ||
 		!strings.Contains(err.Error(), "the API server to be ready") {
 		t.Errorf("the API server does not answer, and yet: %v", err)
 	}
@@ -126,7 +126,7 @@ func TestACancelledWaitIsNoFailure(t *testing.T) {
 			cancel()
 		}
 	})
-	if !errors.Is(err, context.Canceled) || reasonOf(err) != "" {
+	if !errors.Is(err, context.Canceled) || kindOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
 	eventually(t, "nobody follows the journal any more", func() bool {

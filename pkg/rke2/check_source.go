@@ -88,6 +88,6 @@ func readVersionFile(name string) (string, error) {
 }
 
 func newNotOfferedError(a api.Artifacts, cause error) error {
-	return &Error{Reason: BadArtifacts, Final: true, Cause: cause,
+	return &Error{Kind: BadArtifacts, Permanent: true, Cause: cause,
 		Message: fmt.Sprintf("RKE2 %s is not to be had from %s", a.Version, a.Source)}
 }

@@ -117,7 +117,7 @@ func TestFactsAreRead(t *testing.T) {
 	}
 	for _, line := range []string{"arch=riscv64 systemd=1 prefix=/p cpus=1 memory_kib=1",
 		"arch=x86_64 systemd=0 prefix=/p cpus=1 memory_kib=1"} {
-		if _, err := parseFacts("m", line); reasonOf(err) != Unsupported || !IsFinal(err) {
+		if _, err := parseFacts("m", line); kindOf(err) != Unsupported || !IsFinal(err) {
 			t.Errorf("%q: got %v", line, err)
 		}
 	}

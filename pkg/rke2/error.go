@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// The reasons that an Error may have.
+// The kinds of errors: what an Error gives as its reason.
 const (
 	// BadArtifacts: the source lacks the release's files or their checksums.
 	BadArtifacts = "BadArtifacts"
@@ -41,15 +41,15 @@ const (
 
 // Error says why RKE2 could not be brought on its way on a machine.
 type Error struct {
-	// Reason is one of the constants above.
-	Reason  string
+	// Kind is one of the constants above.
+	Kind    string
 	Machine string
 	Message string
-	// Log holds the last lines of the unit's journal, free of secrets.
-	Log []string
-	// Final says that trying the same again is of no use.
-	Final bool
-	Cause error
+	// Lines holds the last lines of the unit's journal, free of secrets.
+	Lines []string
+	// Permanent says that trying the same again is of no use.
+	Permanent bool
+	Cause     error
 }
 
 func (e *Error) Error() string {
@@ -57,7 +57,7 @@ func (e *Error) Error() string {
 	if e.Machine != "" {
 		s = fmt.Sprintf("machine %s: %s", e.Machine, e.Message)
 	}
-	if e.Cause != nil && e.Reason != Deadline { // whose message says more than "deadline exceeded"
+	if e.Cause != nil && e.Kind != Deadline { // whose message says more than "deadline exceeded"
 		s += ": " + e.Cause.Error()
 	}
 	return s
@@ -65,17 +65,27 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
+// Reason is the error's kind.
+func (e *Error) Reason() string { return e.Kind }
+
+// Log returns the last lines of the unit's journal.
+func (e *Error) Log() []string { return e.Lines }
+
+// Final reports whether the step must not run again. Only a source that does not answer is worth another run: callers
+// have repeated everything else often enough.
+func (e *Error) Final() bool { return e.Permanent || e.Kind != SourceUnreachable }
+
 // IsFinal says that trying the same again is of no use.
 func IsFinal(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Final
+	return errors.As(err, &e) && e.Permanent
 }
 
-// reasonOf is an error's reason; "" where it is none of ours.
-func reasonOf(err error) string {
+// kindOf is an error's kind; "" where it is none of ours.
+func kindOf(err error) string {
 	var e *Error
 	if errors.As(err, &e) {
-		return e.Reason
+		return e.Kind
 	}
 	return ""
 }

@@ -59,10 +59,10 @@ func parseFacts(machine, line string) (Facts, error) {
 	f.MemoryBytes = kib << 10
 	switch {
 	case f.Arch == "":
-		return f, &Error{Reason: Unsupported, Machine: machine, Final: true,
+		return f, &Error{Kind: Unsupported, Machine: machine, Permanent: true,
 			Message: fmt.Sprintf("its architecture is %s; RKE2 is made for x86_64 and aarch64", kv["arch"])}
 	case !f.Systemd:
-		return f, &Error{Reason: Unsupported, Machine: machine, Final: true,
+		return f, &Error{Kind: Unsupported, Machine: machine, Permanent: true,
 			Message: "systemd does not run it, and RKE2 is run by systemd; use an image with systemd"}
 	}
 	return f, nil
@@ -70,7 +70,7 @@ func parseFacts(machine, line string) (Facts, error) {
 
 // newNoFactsError is the error of a machine that did not say what it is.
 func newNoFactsError(machine, what, line string) error {
-	return &Error{Reason: NoFacts, Machine: machine,
+	return &Error{Kind: NoFacts, Machine: machine,
 		Message: fmt.Sprintf("its %s can't be read from %.200q; see that getconf, awk, uname and /proc/meminfo work "+
 			"there", what, line)}
 }

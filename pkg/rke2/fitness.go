@@ -71,7 +71,7 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 			return checkDisks(h.Name(), f)
 		}
 		if now().Sub(begun) >= clockPatience {
-			return &Error{Reason: ClockSkew, Machine: h.Name(), Final: true, Message: fmt.Sprintf(
+			return &Error{Kind: ClockSkew, Machine: h.Name(), Permanent: true, Message: fmt.Sprintf(
 				"its clock is %s, and certificates would count from another time there; set the one that is wrong "+
 					"(timedatectl set-ntp true) or use an image that sets its clock, then run the same create again",
 				formatSkew(skew))}
@@ -132,7 +132,7 @@ func checkDisks(machine string, f fitness) error {
 			takes = roomForRKE2
 		}
 		if missing := reserve + takes - d.free; missing > 0 {
-			return &Error{Reason: DiskTooFull, Machine: machine, Final: true, Message: fmt.Sprintf(
+			return &Error{Kind: DiskTooFull, Machine: machine, Permanent: true, Message: fmt.Sprintf(
 				"%s of %s are free on the disk of %s; the kubelet evicts pods while less than %.0f%% (%s) are, and "+
 					"RKE2 with its images takes %s: "+
 					"make room for %s more, or ask for a larger --disk_size",

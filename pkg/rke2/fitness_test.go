@@ -25,7 +25,7 @@ func TestAClockThatIsOffIsSaidBeforeAnythingIsInstalled(t *testing.T) {
 	for off, says := range map[string]string{"-3600": "1h0m0s behind", "3600": "1h0m0s ahead", "-600": "10m0s behind"} {
 		m.setClock(off)
 		err := CheckFitness(t.Context(), m.Host, time.Now, nil)
-		if reasonOf(err) != ClockSkew || !IsFinal(err) || !strings.Contains(err.Error(), says) {
+		if kindOf(err) != ClockSkew || !IsFinal(err) || !strings.Contains(err.Error(), says) {
 			t.Errorf("off by %s s: %v", off, err)
 		}
 	}
@@ -71,7 +71,7 @@ func TestADiskThatTheKubeletWouldEvictFromIsRefused(t *testing.T) {
 		switch {
 		case c.says == "" && err != nil:
 			t.Errorf("%s: %v", c.name, err)
-		case c.says != "" && (reasonOf(err) != DiskTooFull || !IsFinal(err) || !strings.Contains(err.Error(), c.says)):
+		case c.says != "" && (kindOf(err) != DiskTooFull || !IsFinal(err) || !strings.Contains(err.Error(), c.says)):
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -80,7 +80,7 @@ func TestADiskThatTheKubeletWouldEvictFromIsRefused(t *testing.T) {
 func TestAMachineTellsItsClockAndItsDisks(t *testing.T) {
 	m := newMachine(t)
 	m.sh("mount -o remount,size=1g /var/lib/rancher")
-	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); reasonOf(err) != DiskTooFull ||
+	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); kindOf(err) != DiskTooFull ||
 		!strings.Contains(err.Error(), "1.0 GiB of 1.0 GiB are free on the disk of /var/lib/rancher") {
 		t.Errorf("got %v", err)
 	}

@@ -40,7 +40,7 @@ func InstallRelease(ctx context.Context, h *remote.Host, a api.Artifacts, progre
 	}
 	sum := a.SHA256[f.Arch]
 	if sum == "" {
-		return &Error{Reason: Unsupported, Machine: h.Name(), Final: true,
+		return &Error{Kind: Unsupported, Machine: h.Name(), Permanent: true,
 			Message: fmt.Sprintf("its architecture is %s, for which %s has no RKE2 %s", f.Arch, a.Source, a.Version)}
 	}
 	if isInstalled(installed, a.Version, sum) {
@@ -90,8 +90,8 @@ func (j installJob) uploadTarball(ctx context.Context) error {
 		})
 	var mismatch *remote.ChecksumMismatch
 	if errors.As(err, &mismatch) {
-		return &Error{Reason: ChecksumMismatch, Machine: j.h.Name(), Message: "RKE2 was not installed", Cause: err,
-			Final: true}
+		return &Error{Kind: ChecksumMismatch, Machine: j.h.Name(), Message: "RKE2 was not installed", Cause: err,
+			Permanent: true}
 	}
 	return j.explainFailure(err)
 }
@@ -192,28 +192,28 @@ func (j installJob) explainFailure(err error) error {
 		return err
 	}
 	tail := strings.Join(run.Tail, "; ")
-	e := &Error{Machine: j.h.Name(), Log: run.Tail, Cause: err}
+	e := &Error{Machine: j.h.Name(), Lines: run.Tail, Cause: err}
 	url := artifactURL(j.a, tarballName(j.f.Arch))
 	switch run.Exit {
 	case exitChecksum:
-		e.Reason, e.Final, e.Cause = ChecksumMismatch, true, nil
+		e.Kind, e.Permanent, e.Cause = ChecksumMismatch, true, nil
 		e.Message = fmt.Sprintf("%s is not what was pinned (%s) and was not unpacked; %s", url, j.sum, tail)
 	case exitVersion:
-		e.Reason, e.Final, e.Cause = WrongVersion, true, nil
+		e.Kind, e.Permanent, e.Cause = WrongVersion, true, nil
 		e.Message = fmt.Sprintf("the release from %s should be %s but says: %s", j.a.Source, j.a.Version, tail)
 	case exitNoCurl:
-		e.Reason, e.Final, e.Cause = Unsupported, true, nil
+		e.Kind, e.Permanent, e.Cause = Unsupported, true, nil
 		e.Message = "it has no curl to download RKE2 with; use an image with curl, or a directory as rke2.source"
 	case exitDownload:
-		e.Reason, e.Message, e.Cause = SourceUnreachable, fmt.Sprintf("downloading %s: %s", url, tail), nil
+		e.Kind, e.Message, e.Cause = SourceUnreachable, fmt.Sprintf("downloading %s: %s", url, tail), nil
 		if notFoundForm.MatchString(tail) {
-			e.Reason, e.Final = BadArtifacts, true
+			e.Kind, e.Permanent = BadArtifacts, true
 		}
 	case exitTarballGone:
-		e.Reason, e.Message, e.Cause = InstallFailed, "the tarball vanished before it was unpacked", nil
+		e.Kind, e.Message, e.Cause = InstallFailed, "the tarball vanished before it was unpacked", nil
 	default:
-		e.Reason, e.Message = InstallFailed, "installing RKE2"
-		e.Final = strings.Contains(tail, "No space left")
+		e.Kind, e.Message = InstallFailed, "installing RKE2"
+		e.Permanent = strings.Contains(tail, "No space left")
 	}
 	return e
 }

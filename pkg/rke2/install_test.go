@@ -85,7 +85,7 @@ func TestAReleaseOfAnotherVersionIsRefused(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, "v1.0.0+rke2r1")
 	for range 2 {
-		if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != WrongVersion || !IsFinal(err) ||
+		if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != WrongVersion || !IsFinal(err) ||
 			!strings.Contains(err.Error(), "v1.0.0+rke2r1") {
 			t.Errorf("got %v", err)
 		}
@@ -98,7 +98,7 @@ func TestAnUploadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 	for _, arch := range releaseArchitectures {
 		write(t, filepath.Join(d, tarballName(arch)), "damaged since it was pinned")
 	}
-	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != ChecksumMismatch || !IsFinal(err) {
 		t.Errorf("got %v", err)
 	}
 	if got := m.sh("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
@@ -110,7 +110,7 @@ func TestAFullDiskIsFinalAndSaidToBeFull(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
 	m.sh("mount -o remount,size=64k /opt")
-	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != InstallFailed || !IsFinal(err) ||
+	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != InstallFailed || !IsFinal(err) ||
 		!strings.Contains(err.Error(), "No space left") {
 		t.Errorf("got %v", err)
 	}
@@ -154,7 +154,7 @@ func TestAMachineDownloadsForItselfAndGoesOnWhereItWasCut(t *testing.T) {
 		}
 		files.ServeHTTP(w, r)
 	})
-	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != SourceUnreachable || IsFinal(err) ||
+	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != SourceUnreachable || IsFinal(err) ||
 		!strings.Contains(err.Error(), a.Source) {
 		t.Fatalf("cut: got %v", err)
 	}
@@ -184,7 +184,7 @@ func TestADownloadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 	a.Source = m.shop(dir, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		_, _ = w.Write([]byte("sign in first"))
 	})
-	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != ChecksumMismatch || !IsFinal(err) ||
+	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != ChecksumMismatch || !IsFinal(err) ||
 		!strings.Contains(err.Error(), a.Source) {
 		t.Errorf("got %v", err)
 	}
@@ -192,7 +192,7 @@ func TestADownloadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 		t.Errorf("on the machine: %s", got)
 	}
 	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.NotFound(w, r) })
-	if err := InstallRelease(t.Context(), m.Host, a, nil); reasonOf(err) != BadArtifacts || !IsFinal(err) {
+	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != BadArtifacts || !IsFinal(err) {
 		t.Errorf("not there: got %v", err)
 	}
 }
@@ -256,7 +256,7 @@ func TestAnAgentIsStartedOnceAndAnewWhenItsTokenChanges(t *testing.T) {
 			t.Errorf("call %d: got %s", i, got)
 		}
 	}
-	if err := JoinAgent(t.Context(), m.Host, n, "K10"+hash+"::server:x"); reasonOf(err) != WrongToken || !IsFinal(err) {
+	if err := JoinAgent(t.Context(), m.Host, n, "K10"+hash+"::server:x"); kindOf(err) != WrongToken || !IsFinal(err) {
 		t.Errorf("the server's token: got %v", err)
 	}
 }
@@ -324,7 +324,7 @@ func TestALostConnectionIsToldFromAFailure(t *testing.T) {
 	}
 	defer h.Close()
 	err = InstallRelease(t.Context(), h, a, nil)
-	if !remote.IsLost(err) && reasonOf(err) != "" {
+	if !remote.IsLost(err) && kindOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
 	m.server.CutAfter.Store(0)

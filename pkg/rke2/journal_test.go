@@ -68,7 +68,7 @@ func TestOneRefusalIsNotYetAWrongToken(t *testing.T) {
 	if e := w.readLine(line); e != nil {
 		t.Fatalf("at once: %v", e)
 	}
-	if e := w.readLine(line); e == nil || e.Reason != WrongToken || !e.Final {
+	if e := w.readLine(line); e == nil || e.Kind != WrongToken || !e.Permanent {
 		t.Errorf("got %v", e)
 	}
 }
@@ -103,7 +103,7 @@ func TestAUnitThatWillNotComeUpIsTold(t *testing.T) {
 	} {
 		got := ""
 		if e := findUnitFault("rke2-server", parseKeyValues(state)); e != nil {
-			got = e.Reason
+			got = e.Kind
 		}
 		if got != want {
 			t.Errorf("%s: got %q", state, got)
@@ -119,7 +119,7 @@ func TestAUnitThatNobodyStartsIsNotWaitedForForEver(t *testing.T) {
 			t.Fatalf("at line %d: %v", i, e)
 		}
 	}
-	if e := w.readLine(stopped); e == nil || e.Reason != UnitFailed {
+	if e := w.readLine(stopped); e == nil || e.Kind != UnitFailed {
 		t.Errorf("got %v", e)
 	}
 }

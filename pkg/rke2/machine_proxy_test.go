@@ -27,7 +27,7 @@ func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error tells the proxy's password: %v", err)
 		}
-		if reasonOf(err) != SourceUnreachable || IsFinal(err) {
+		if kindOf(err) != SourceUnreachable || IsFinal(err) {
 			t.Errorf("what the proxy said counts as the word of the source: %v", err)
 		}
 		return
@@ -153,7 +153,7 @@ func TestAMachineDownloadsThroughItsProxy(t *testing.T) {
 	proxy.Close()
 	m.sh("rm -r /opt/rke2 " + stagingDir)
 	err := InstallRelease(t.Context(), m.Host, a, nil)
-	if reasonOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "names the proxy "+proxy.URL) ||
+	if kindOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "names the proxy "+proxy.URL) ||
 		strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("nobody answers at the proxy: %v", err)
 	}

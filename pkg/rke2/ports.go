@@ -170,7 +170,7 @@ func (t *PortTrial) AddContact(c PortContact, now time.Time) error {
 }
 
 func (t *PortTrial) newClosedError(how string) error {
-	return &Error{Reason: PortClosed, Final: true, Message: fmt.Sprintf(
+	return &Error{Kind: PortClosed, Permanent: true, Message: fmt.Sprintf(
 		"%s can't reach port %s of %s, where %s listens: %s. Something between the two closes it: open %s from %s "+
 			"to %s in "+
 			"the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), then "+

@@ -43,7 +43,7 @@ func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
 			}
 			continue
 		}
-		if reasonOf(err) != PortClosed || !IsFinal(err) {
+		if kindOf(err) != PortClosed || !IsFinal(err) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}

@@ -55,7 +55,7 @@ func renderRestartFlag(n Node) string {
 // agent runs already with the same token and configuration, nothing happens.
 func JoinAgent(ctx context.Context, h *remote.Host, n Node, token string) error {
 	if err := checkJoinToken(token); err != nil {
-		return &Error{Reason: WrongToken, Machine: h.Name(), Message: "joining the cluster", Cause: err, Final: true}
+		return &Error{Kind: WrongToken, Machine: h.Name(), Message: "joining the cluster", Cause: err, Permanent: true}
 	}
 	_, err := h.RunScriptWithAnswer(ctx, "joining the cluster",
 		"set -e\n"+factsScript+receiveTokenScript+receiveConfigScript+renderProxyScript(n)+renderRestartFlag(

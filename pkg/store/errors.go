@@ -29,6 +29,20 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("cluster %q has no %s", e.Cluster, e.What)
 }
 
+// ReasonClusterGone is the reason of a NotFoundError about a cluster: it was deleted, or another one has its name.
+const ReasonClusterGone = "ClusterGone"
+
+// Reason is ReasonClusterGone, or NotStored where only a part of the cluster is missing.
+func (e *NotFoundError) Reason() string {
+	if e.What == "" {
+		return ReasonClusterGone
+	}
+	return "NotStored"
+}
+
+// Final is true: no running step would store it.
+func (e *NotFoundError) Final() bool { return true }
+
 // ExistsError says that a cluster of that name is there already; Existing is it, without machines.
 type ExistsError struct{ Existing *api.Cluster }
 
@@ -46,6 +60,12 @@ type StaleError struct {
 func (e *StaleError) Error() string {
 	return fmt.Sprintf("machine %s: incarnation %s was replaced by %s", e.Machine, e.Incarnation, e.Current)
 }
+
+// Reason is Replaced.
+func (e *StaleError) Reason() string { return "Replaced" }
+
+// Final is true: the incarnation does not come back.
+func (e *StaleError) Final() bool { return true }
 
 // OccupiedError says that a machine can't be stored in its place: another incarnation may still exist there.
 type OccupiedError struct {
@@ -73,6 +93,12 @@ func (e *CorruptError) Error() string {
 }
 
 func (e *CorruptError) Unwrap() error { return e.Cause }
+
+// Reason is Unreadable.
+func (e *CorruptError) Reason() string { return reasonUnreadable }
+
+// Final is true: reading it again gives the same.
+func (e *CorruptError) Final() bool { return true }
 
 // ClusterNames names the clusters whose own objects are among the keys, in their order.
 func (e *CorruptError) ClusterNames() []string {
@@ -124,6 +150,12 @@ func (e *UnavailableError) Error() string {
 }
 
 func (e *UnavailableError) Unwrap() error { return e.Cause }
+
+// Reason is EtcdUnavailable.
+func (e *UnavailableError) Reason() string { return "EtcdUnavailable" }
+
+// Final is false: etcd may answer the next time.
+func (e *UnavailableError) Final() bool { return false }
 
 // wrapError puts an error of etcd's client into words: what was being done, and where. ctx is the caller's.
 func (s *Store) wrapError(ctx context.Context, doing string, err error) error {

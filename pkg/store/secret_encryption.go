@@ -27,8 +27,27 @@ func (e *WrongKeyError) Error() string {
 		"secretsKeyFile to the key it was written with", e.Need, e.Have)
 }
 
+// reasonUnreadable is the reason of errors about what etcd holds but this Store can't read.
+const reasonUnreadable = "Unreadable"
+
+// Reason is Unreadable.
+func (e *WrongKeyError) Reason() string { return reasonUnreadable }
+
+// Final is true: only the other key helps.
+func (e *WrongKeyError) Final() bool { return true }
+
 // ErrNoKey says that no secrets key was given to the Store.
-var ErrNoKey = errors.New("no secrets key is set, so secrets can't be used")
+var ErrNoKey error = noKeyError{}
+
+type noKeyError struct{}
+
+func (noKeyError) Error() string { return "no secrets key is set, so secrets can't be used" }
+
+// Reason is Unreadable.
+func (noKeyError) Reason() string { return reasonUnreadable }
+
+// Final is true: only a key helps.
+func (noKeyError) Final() bool { return true }
 
 const algorithm = "AES-256-GCM"
 
