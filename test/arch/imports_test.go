@@ -36,19 +36,25 @@ var mayImport = map[string]string{
 	"pkg/redact":    "pkg/printable",
 
 	// One part of the world each.
-	"pkg/diskspace":      "",
-	"pkg/home":           "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
-	"pkg/store":          "pkg/api pkg/atomicfile pkg/regularfile pkg/redact",
-	"pkg/remote":         "pkg/regularfile pkg/printable pkg/redact",
-	"pkg/cloud":          "pkg/api",
-	"pkg/cloud/docker":   "pkg/api pkg/cloud",
-	"pkg/cloud/skypilot": "pkg/api pkg/cloud",
-	"pkg/kube":           "pkg/api pkg/kube/kubefile",
-	"pkg/kube/kubefile":  "pkg/atomicfile pkg/regularfile",
-	"pkg/rke2":           "pkg/api pkg/regularfile pkg/remote pkg/redact",
-	"pkg/poweroff":       "pkg/remote",
-	"pkg/tunnel":         "pkg/api pkg/remote pkg/store",
-	"pkg/gpu":            "pkg/api pkg/regularfile pkg/release pkg/remote pkg/kube pkg/rke2 pkg/redact",
+	"pkg/diskspace":     "",
+	"pkg/home":          "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
+	"pkg/store":         "pkg/api pkg/atomicfile pkg/regularfile pkg/redact",
+	"pkg/remote":        "pkg/regularfile pkg/printable pkg/redact",
+	"pkg/cloud":         "pkg/api",
+	"pkg/kube":          "pkg/api pkg/kube/kubefile",
+	"pkg/kube/kubefile": "pkg/atomicfile pkg/regularfile",
+	"pkg/rke2":          "pkg/api pkg/regularfile pkg/remote pkg/redact",
+	"pkg/poweroff":      "pkg/remote",
+	"pkg/tunnel":        "pkg/api pkg/remote pkg/store",
+	"pkg/gpu":           "pkg/api pkg/regularfile pkg/release pkg/remote pkg/kube pkg/rke2 pkg/redact",
+
+	// The clouds behind pkg/cloud.
+	"pkg/cloud/docker": "pkg/api pkg/await pkg/cloud pkg/cloud/docker/engine pkg/cloud/docker/hostimage " +
+		"pkg/cloud/docker/hostnet pkg/keyedlock",
+	"pkg/cloud/docker/engine":    "pkg/cloud pkg/filelock pkg/keyedlock",
+	"pkg/cloud/docker/hostimage": "pkg/cloud pkg/cloud/docker/engine",
+	"pkg/cloud/docker/hostnet":   "pkg/api pkg/cloud pkg/cloud/docker/engine",
+	"pkg/cloud/skypilot":         "pkg/api pkg/cloud",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.

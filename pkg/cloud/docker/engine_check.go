@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 )
 
 var _ cloud.Checker = (*Cloud)(nil)
@@ -25,12 +26,12 @@ const (
 
 // InspectProvider says which engine there is, what its machine has, and what keeps hosts from running there.
 func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.CloudStatus) {
-	f := api.CheckFinding{Name: "Docker", Where: c.api.DaemonHost()}
+	f := api.CheckFinding{Name: "Docker", Where: c.engine.Address()}
 	soon, cancel := context.WithTimeout(ctx, infoTimeout)
 	defer cancel()
-	info, err := c.api.Info(soon)
+	info, err := c.engine.API.Info(soon)
 	if err != nil {
-		f.Problem = formatErrorLine(c.wrapEngineError("ask the Docker engine what its machine has", err))
+		f.Problem = formatErrorLine(c.engine.WrapError("ask the Docker engine what its machine has", err))
 		return f, []api.CloudStatus{{Name: Name, Reason: f.Problem}}
 	}
 	has := c.capacityFromInfo(info)
@@ -39,10 +40,10 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 	if disk := c.formatFreeDisk(info); disk != "" {
 		f.Details = append(f.Details, disk)
 	}
-	there, err := c.hasImage(ctx, c.ImageName())
+	there, err := c.image.IsPresent(ctx)
 	switch {
 	case err != nil:
-		f.Problem = formatErrorLine(c.wrapEngineError("look for the host image", err))
+		f.Problem = formatErrorLine(c.engine.WrapError("look for the host image", err))
 	case there:
 		f.Details = append(f.Details, "host image "+c.ImageName()+" is there", c.describePrivilege(ctx))
 	case c.opts.Image != "":
@@ -52,7 +53,7 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 		f.Details = append(f.Details, "the host image will be built with the first host")
 	}
 	f.Details = append(f.Details, c.reportLeftovers(ctx)...)
-	if err := c.checkNetworkName(ctx); err != nil {
+	if err := c.network.CheckName(ctx); err != nil {
 		f.Problem = formatErrorLine(err)
 	}
 	if wrong := findEngineProblem(info.ServerVersion, info.OSType, has); wrong != "" {
@@ -92,10 +93,10 @@ func isOlderVersion(version, than string) bool {
 // formatFreeDisk is how much is free where the engine keeps its data, in words; empty where that can't be known.
 func (c *Cloud) formatFreeDisk(info system.Info) string {
 	var fs syscall.Statfs_t
-	if !c.isEngineLocal() || syscall.Statfs(info.DockerRootDir, &fs) != nil {
+	if !c.engine.IsLocal() || syscall.Statfs(info.DockerRootDir, &fs) != nil {
 		return ""
 	}
-	free, all := float64(fs.Bavail)*float64(fs.Bsize)/gib, float64(fs.Blocks)*float64(fs.Bsize)/gib
+	free, all := float64(fs.Bavail)*float64(fs.Bsize)/engine.GiB, float64(fs.Blocks)*float64(fs.Bsize)/engine.GiB
 	return fmt.Sprintf("%.1f of %.1f GiB of disk free at %s", free, all, info.DockerRootDir)
 }
 

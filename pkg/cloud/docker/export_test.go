@@ -16,4 +16,4 @@ func (c *Cloud) CreateContainer(ctx context.Context, req cloud.LaunchRequest) (s
 }
 
 // NetworkName is what a test looks at behind the cloud's back.
-func (c *Cloud) NetworkName(owner cloud.Owner) string { return c.networkName(owner) }
+func (c *Cloud) NetworkName(owner cloud.Owner) string { return c.network.Name(owner) }

@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
@@ -52,7 +53,7 @@ func (c *Cloud) awaitHostSSH(ctx context.Context, name, id string) (cloud.Machin
 		up      cloud.Machine
 		missing error // what it still lacks
 	)
-	err := pollUntilDone(ctx, pollInterval, func() (bool, error) {
+	err := await.Condition(ctx, pollInterval, func() (bool, error) {
 		var err error
 		up, err = c.readBootingHost(ctx, name, id)
 		if err != nil {
@@ -77,16 +78,16 @@ func (c *Cloud) awaitError(ctx context.Context, name, ref string, missing, err e
 		message += ": " + missing.Error()
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		message += formatConsoleTail(c.readConsoleTail(ref))
+		message += formatConsoleTail(c.engine.ReadConsoleTail(ref))
 	}
 	return &cloud.Error{Kind: cloud.Transient, Message: message, Cause: ctx.Err()}
 }
 
 // readBootingHost returns the machine, or an error where it can't come up any more.
 func (c *Cloud) readBootingHost(ctx context.Context, name, id string) (cloud.Machine, error) {
-	found, err := c.listContainers(ctx, filters.Arg("id", id))
+	found, err := c.engine.ListContainers(ctx, filters.Arg("id", id))
 	if err != nil {
-		return cloud.Machine{}, c.wrapEngineError("look for machine "+name, err)
+		return cloud.Machine{}, c.engine.WrapError("look for machine "+name, err)
 	}
 	if len(found) == 0 {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
@@ -96,7 +97,7 @@ func (c *Cloud) readBootingHost(ctx context.Context, name, id string) (cloud.Mac
 	if m.State == cloud.StateStopped {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
 			"machine %s: its container %.12s is %s (%s)%s", name, id, found[0].State, found[0].Status,
-			formatConsoleTail(c.readConsoleTail(id)))}
+			formatConsoleTail(c.engine.ReadConsoleTail(id)))}
 	}
 	if found[0].State == container.StateCreated {
 		m.Address = ""

@@ -14,28 +14,24 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
-)
-
-const (
-	// sshUID is the recipe's.
-	sshUID = 1000
-
-	gib = 1 << 30
-	mib = 1 << 20
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 )
 
 // volumePaths lie outside the container's own layered file system: overlay does not stack on overlay, and etcd wants a
 // disk.
 var volumePaths = []string{"/var/lib/rancher", "/var/lib/kubelet", "/var/lib/containerd"}
 
+// probeScratch is the container that tries whether privileged containers start.
+var probeScratch = engine.Purpose{Name: "probe", Lock: "probe.lock", Lifetime: time.Minute}
+
 // newHostConfig is what a host may and how much of it.
 func (c *Cloud) newHostConfig(req cloud.LaunchRequest, networkID string, privileged bool) *container.HostConfig {
-	memory := int64(req.Placement.MemoryGiB*gib) / mib * mib
+	memory := int64(req.Placement.MemoryGiB*engine.GiB) / engine.MiB * engine.MiB
 	h := &container.HostConfig{
 		NetworkMode: container.NetworkMode(networkID),
 		// A machine that stops stays stopped, so that it shows, and its address does not change behind our back.
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
-		LogConfig:     newLogConfig(),
+		LogConfig:     engine.NewLogConfig(),
 		CgroupnsMode:  container.CgroupnsModePrivate,
 		Tmpfs:         map[string]string{"/run": "exec,mode=755", "/run/lock": ""},
 		Resources: container.Resources{
@@ -49,7 +45,7 @@ func (c *Cloud) newHostConfig(req cloud.LaunchRequest, networkID string, privile
 		})
 	}
 	const modules = "/lib/modules" // for the kernel's netfilter and overlay modules, loaded on demand
-	if _, err := os.Stat(modules); err == nil && c.isEngineLocal() {
+	if _, err := os.Stat(modules); err == nil && c.engine.IsLocal() {
 		h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeBind, Source: modules, Target: modules, ReadOnly: true})
 	}
 	if privileged {
@@ -79,18 +75,19 @@ func (c *Cloud) canRunPrivileged(ctx context.Context, image string) (bool, error
 	if c.privilegeKnown {
 		return c.privilegeHeld, nil
 	}
-	unlock, err := c.acquireFileLock(ctx, probeLock)
+	unlock, err := c.engine.Lock(ctx, probeScratch.Lock)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	c.removeScratchContainers(ctx, scratchProbe)
+	c.engine.RemoveScratch(ctx, probeScratch)
 	refusal, err := c.tryPrivilegedContainer(ctx, image)
 	if err != nil {
-		return false, c.wrapEngineError("find out whether privileged containers start", err)
+		return false, c.engine.WrapError("find out whether privileged containers start", err)
 	}
 	if refusal != nil {
-		c.log.Info("privileged containers do not start here: hosts get single capabilities instead", "reason", refusal)
+		c.engine.Log.Info("privileged containers do not start here: hosts get single capabilities instead", "reason",
+			refusal)
 	}
 	c.privilegeKnown, c.privilegeHeld = true, refusal == nil
 	return c.privilegeHeld, nil
@@ -111,9 +108,10 @@ func isPrivilegeRefusal(err error) bool {
 // tryPrivilegedContainer starts a privileged container that does nothing; a refusal is the engine's reason why it
 // can't. Any other error says nothing of privileges, and is not to be remembered as if it did.
 func (c *Cloud) tryPrivilegedContainer(ctx context.Context, image string) (refusal, err error) {
-	made, err := c.api.ContainerCreate(ctx,
-		&container.Config{Image: image, Entrypoint: []string{"/bin/true"}, Labels: c.scratchLabels(scratchProbe)},
-		&container.HostConfig{Privileged: true, NetworkMode: "none", LogConfig: newLogConfig(),
+	made, err := c.engine.API.ContainerCreate(ctx,
+		&container.Config{Image: image, Entrypoint: []string{"/bin/true"},
+			Labels: c.engine.ScratchLabels(probeScratch)},
+		&container.HostConfig{Privileged: true, NetworkMode: "none", LogConfig: engine.NewLogConfig(),
 			CgroupnsMode: container.CgroupnsModePrivate}, nil, nil, "")
 	if errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) {
 		return err, nil
@@ -121,19 +119,10 @@ func (c *Cloud) tryPrivilegedContainer(ctx context.Context, image string) (refus
 	if err != nil {
 		return nil, err
 	}
-	defer c.discardContainer(ctx, made.ID)
-	err = c.api.ContainerStart(ctx, made.ID, container.StartOptions{})
+	defer c.engine.DiscardContainer(ctx, made.ID)
+	err = c.engine.API.ContainerStart(ctx, made.ID, container.StartOptions{})
 	if err == nil || ctx.Err() == nil && !client.IsErrConnectionFailed(err) && isPrivilegeRefusal(err) {
 		return err, nil
 	}
 	return nil, err
-}
-
-// discardContainer removes a container of ours that nobody is to find again, even when ctx has ended.
-func (c *Cloud) discardContainer(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	if err := c.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
-		c.log.Warn("could not remove a container", "id", id, "error", err)
-	}
 }

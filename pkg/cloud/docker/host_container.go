@@ -1,10 +1,8 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,19 +13,18 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostimage"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostnet"
 )
 
 // What a container's labels say beside the labels of every cloud.
 const (
 	labelCPUs      = "skyctl-cpus"
-	labelMemoryGiB = "skyctl-memory-gib"
+	labelMemoryGiB = "skyctl-memory-engine.GiB"
 	labelHostKey   = "skyctl-host-key"
 	// labelMachine is the name of the machine that a volume is of.
 	labelMachine = "skyctl-machine"
-	// labelScratch marks what lives for moments and belongs to no cluster: containers and networks. It says what for;
-	// labelScratchBy whose locks guard it.
-	labelScratch   = "skyctl-scratch"
-	labelScratchBy = "skyctl-scratch-by"
 )
 
 // hostLabels are those of the host that a request asks for.
@@ -41,7 +38,7 @@ func hostLabels(req cloud.LaunchRequest, hostKey, address string) map[string]str
 		labelCPUs:               formatNumber(req.Placement.CPUs),
 		labelMemoryGiB:          formatNumber(req.Placement.MemoryGiB),
 		labelHostKey:            hostKey,
-		labelAddress:            address,
+		hostnet.LabelAddress:    address,
 	}
 }
 
@@ -57,10 +54,6 @@ func volumeLabels(req cloud.LaunchRequest) map[string]string {
 	}
 }
 
-func newLogConfig() container.LogConfig {
-	return container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m"}}
-}
-
 func formatNumber(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // machineOf reads a host off its container. Labels that don't parse read as zero: such a host is still listed.
@@ -69,37 +62,18 @@ func machineOf(s container.Summary) cloud.Machine {
 	index, _ := strconv.Atoi(l[cloud.LabelIndex])
 	cpus, _ := strconv.ParseFloat(l[labelCPUs], 64)
 	memory, _ := strconv.ParseFloat(l[labelMemoryGiB], 64)
-	address := containerAddress(s)
+	address := hostnet.ContainerAddress(s)
 	return cloud.Machine{
 		Owner: cloud.Owner{
 			Installation: l[cloud.LabelInstallation], Cluster: l[cloud.LabelCluster],
 			ClusterUID: l[cloud.LabelClusterUID],
 		},
-		Name: containerName(s), Index: index, Incarnation: l[cloud.LabelIncarnation], ID: s.ID,
+		Name: engine.ContainerName(s), Index: index, Incarnation: l[cloud.LabelIncarnation], ID: s.ID,
 		State:   machineStateOf(s.State),
-		Address: address, PrivateAddress: address, SSHUser: sshUser, SSHPort: sshPort, HostKey: l[labelHostKey],
+		Address: address, PrivateAddress: address, SSHUser: hostimage.SSHUser, SSHPort: hostimage.SSHPort,
+		HostKey:   l[labelHostKey],
 		CreatedAt: time.Unix(s.Created, 0), CPUs: cpus, MemoryGiB: memory, Cloud: Name,
 	}
-}
-
-func containerName(s container.Summary) string {
-	if len(s.Names) == 0 {
-		return ""
-	}
-	return strings.TrimPrefix(s.Names[0], "/")
-}
-
-// containerAddress is the address on the only network that a host is on; a container that is not running has none.
-func containerAddress(s container.Summary) string {
-	if s.NetworkSettings == nil {
-		return ""
-	}
-	for _, n := range s.NetworkSettings.Networks {
-		if n != nil && n.IPAddress != "" {
-			return n.IPAddress
-		}
-	}
-	return ""
 }
 
 func machineStateOf(s container.ContainerState) cloud.MachineState {
@@ -115,21 +89,16 @@ func machineStateOf(s container.ContainerState) cloud.MachineState {
 // findContainer returns the container of a name, whosever it is, or nil.
 func (c *Cloud) findContainer(ctx context.Context, name string) (*container.Summary, error) {
 	// The engine's filter is an expression over a name with or without its slash.
-	found, err := c.listContainers(ctx, filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$"))
+	found, err := c.engine.ListContainers(ctx, filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$"))
 	if err != nil {
-		return nil, c.wrapEngineError("look for machine "+name, err)
+		return nil, c.engine.WrapError("look for machine "+name, err)
 	}
 	for _, s := range found {
-		if containerName(s) == name {
+		if engine.ContainerName(s) == name {
 			return &s, nil
 		}
 	}
 	return nil, nil
-}
-
-// listContainers lists those that match, in whatever state they are.
-func (c *Cloud) listContainers(ctx context.Context, match ...filters.KeyValuePair) ([]container.Summary, error) {
-	return c.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(match...)})
 }
 
 // checkSameLaunch says whether a container is the machine that a request asks for; the error names whose it is
@@ -165,37 +134,4 @@ func publicHostKey(req cloud.LaunchRequest) (string, error) {
 			Message: fmt.Sprintf("machine %s: its SSH host key is not one", req.Name)}
 	}
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
-}
-
-// readConsoleTail of a container's console; nothing where they can't be had, for they only adorn an error.
-func (c *Cloud) readConsoleTail(id string) []string {
-	// What made us ask may well have been a context that ended.
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	body, err := c.api.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "50"})
-	if err != nil {
-		return nil
-	}
-	defer body.Close()
-	text, err := io.ReadAll(io.LimitReader(body, 1<<20))
-	if err != nil {
-		return nil
-	}
-	return lastTextLines(string(text))
-}
-
-// controlSequences matches what a console says to a terminal rather than to a reader, and the headers of an engine's
-// log stream.
-var controlSequences = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\x1b[^\\[]|[\x01\x02]\x00\x00\x00....|[\x00-\x08\x0b-\x1f\x7f]")
-
-// lastTextLines are the last twenty of a text that say anything.
-func lastTextLines(text string) []string {
-	const keep = 20
-	var lines []string
-	for line := range bytes.Lines(controlSequences.ReplaceAll([]byte(text), nil)) {
-		if s := strings.TrimSpace(string(line)); s != "" {
-			lines = append(lines, s)
-		}
-	}
-	return lines[max(0, len(lines)-keep):]
 }

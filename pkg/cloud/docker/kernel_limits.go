@@ -18,7 +18,7 @@ var kernelLimits = map[string]int{
 // raiseKernelLimits raises what is too low, where this process may; where it may not, the log says what a person can
 // do.
 func (c *Cloud) raiseKernelLimits() {
-	if !c.isEngineLocal() {
+	if !c.engine.IsLocal() {
 		return
 	}
 	for name, want := range kernelLimits {
@@ -31,7 +31,7 @@ func (c *Cloud) raiseKernelLimits() {
 			continue
 		}
 		if err := os.WriteFile(path, []byte(strconv.Itoa(want)), 0o644); err != nil {
-			c.log.Warn("a kernel limit is low for many hosts, and this user may not raise it",
+			c.engine.Log.Warn("a kernel limit is low for many hosts, and this user may not raise it",
 				"limit", name, "have", strings.TrimSpace(string(raw)), "fix",
 				"sysctl -w "+strings.ReplaceAll(name, "/", ".")+"="+strconv.Itoa(want))
 		}

@@ -11,7 +11,11 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostimage"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostnet"
 )
 
 // pendingPrefix begins the reference of a launch whose container waits for the host image; any other is a container's
@@ -25,7 +29,7 @@ const raceTimeout = 20 * time.Second
 // SubmitLaunch creates and starts the host. Where the host image has yet to be built, that and the launch are left to
 // Await, which can say how it goes.
 func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
-	there, err := c.hasImage(ctx, c.ImageName())
+	there, err := c.image.IsPresent(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -36,7 +40,7 @@ func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (stri
 }
 
 // launchHost returns the id of the one container of the request, which it creates, completes or starts as needed.
-func (c *Cloud) launchHost(ctx context.Context, req cloud.LaunchRequest) (string, error) {
+func (c *Cloud) launchHost(ctx context.Context, req cloud.LaunchRequest) (id string, err error) {
 	hostKey, err := publicHostKey(req)
 	if err != nil {
 		return "", err
@@ -45,26 +49,29 @@ func (c *Cloud) launchHost(ctx context.Context, req cloud.LaunchRequest) (string
 		return "", &cloud.Error{Kind: cloud.Infeasible, Cause: err,
 			Message: fmt.Sprintf("machine %s: the key that may log in is not one public key", req.Name)}
 	}
-	release, err := c.launches.acquire(ctx, req.Name)
+	release, err := c.launches.Acquire(ctx, req.Name)
 	if err != nil {
 		return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
 	}
 	defer release()
-	var id string
-	for give := time.After(raceTimeout); ; {
-		id, err = c.tryLaunchHost(ctx, req, hostKey)
-		if err == nil || !isLaunchRace(err) {
-			return id, err
+	var raced error
+	within, cancel := context.WithTimeout(ctx, raceTimeout)
+	defer cancel()
+	err = await.Condition(within, pollInterval, func() (bool, error) {
+		id, raced = c.tryLaunchHost(ctx, req, hostKey)
+		if raced != nil && isLaunchRace(raced) {
+			return false, nil
 		}
-		select {
-		case <-time.After(pollInterval):
-		case <-give:
-			return "", &cloud.Error{Kind: cloud.Transient, Cause: err,
-				Message: fmt.Sprintf("launch machine %s: others kept getting in between", req.Name)}
-		case <-ctx.Done():
-			return "", fmt.Errorf("launch machine %s: %w", req.Name, ctx.Err())
-		}
+		return raced == nil, raced
+	})
+	switch {
+	case ctx.Err() != nil && raced != nil && isLaunchRace(raced):
+		return "", fmt.Errorf("launch machine %s: %w", req.Name, ctx.Err())
+	case within.Err() != nil && raced != nil && isLaunchRace(raced):
+		return "", &cloud.Error{Kind: cloud.Transient, Cause: raced,
+			Message: fmt.Sprintf("launch machine %s: it kept conflicting with concurrent changes", req.Name)}
 	}
+	return id, err
 }
 
 // isLaunchRace tells an error that came of somebody acting between our look and our act: looking again settles it.
@@ -72,7 +79,7 @@ func isLaunchRace(err error) bool {
 	return errdefs.IsNotFound(err) || // the network, or the container itself
 		errdefs.IsConflict(err) && strings.Contains(err.Error(), "is already in use by container") ||
 		strings.Contains(err.Error(), "is ambiguous") || // two of a network's name, of which one is about to go
-		isAddressTaken(err) // by a host of another user, who does not wait for our lock
+		hostnet.IsAddressTaken(err) // by a host of another user, who does not wait for our lock
 }
 
 func (c *Cloud) tryLaunchHost(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
@@ -92,23 +99,23 @@ func (c *Cloud) tryLaunchHost(ctx context.Context, req cloud.LaunchRequest, host
 	}
 	switch found.State {
 	case container.StateRunning, container.StateRestarting, container.StatePaused:
-		if !hasNetwork(*found) {
-			err = c.ensureAssignedAddress(ctx, *found, req.Owner, "")
+		if !hostnet.HasNetwork(*found) {
+			err = c.network.EnsureAssignedAddress(ctx, *found, req.Owner, "")
 		}
 		return found.ID, err
 	case container.StateCreated:
 		// A launch died, or is dying, between creating and starting: its keys may be missing, its network may be gone
 		// or there twice. Doing all of it again is harmless.
-		if err := c.ensureSingleNetwork(ctx, req.Owner); err != nil {
+		if err := c.network.EnsureSingle(ctx, req.Owner); err != nil {
 			return "", err
 		}
 		return found.ID, c.startNewContainer(ctx, found.ID, req)
 	}
-	if err = c.ensureAssignedAddress(ctx, *found, req.Owner, ""); err == nil {
+	if err = c.network.EnsureAssignedAddress(ctx, *found, req.Owner, ""); err == nil {
 		err = c.startAtAssignedAddress(ctx, *found, req.Owner)
 	}
 	if err != nil {
-		return "", c.wrapEngineError(fmt.Sprintf("start machine %s again", req.Name), err)
+		return "", c.engine.WrapError(fmt.Sprintf("start machine %s again", req.Name), err)
 	}
 	return found.ID, nil
 }
@@ -120,33 +127,33 @@ func (c *Cloud) createContainer(ctx context.Context, req cloud.LaunchRequest, ho
 		return "", err
 	}
 	c.raiseKernelLimits()
-	release, err := c.lockNetwork(ctx) // Release must not find the network deserted between these two
+	release, err := c.network.Lock(ctx) // Release must not find the network deserted between these two
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	networkID, err := c.ensureNetwork(ctx, req.Owner)
+	networkID, err := c.network.Ensure(ctx, req.Owner)
 	if err != nil {
 		return "", err
 	}
-	address, err := c.findFreeAddress(ctx, req.Owner, networkID, req.Name+" "+req.Incarnation)
+	address, err := c.network.FindFreeAddress(ctx, req.Owner, networkID, req.Name+" "+req.Incarnation)
 	if err != nil {
 		return "", err
 	}
-	made, err := c.api.ContainerCreate(ctx,
+	made, err := c.engine.API.ContainerCreate(ctx,
 		&container.Config{
 			Image: c.ImageName(), Hostname: req.Name, Labels: hostLabels(req, hostKey, address),
 			Env: []string{"container=docker"}, StopSignal: "SIGRTMIN+3",
 			Tty: true, // systemd says on the console how the boot goes, and why it fails
 		},
 		c.newHostConfig(req, networkID, privileged),
-		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{networkID: newEndpointSettings(
+		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{networkID: hostnet.NewEndpoint(
 			address)}}, nil, req.Name)
 	if err != nil {
-		return "", c.wrapEngineError("create machine "+req.Name, err)
+		return "", c.engine.WrapError("create machine "+req.Name, err)
 	}
 	for _, warning := range made.Warnings {
-		c.log.Debug("the Docker engine warns", "machine", req.Name, "warning", warning)
+		c.engine.Log.Debug("the Docker engine warns", "machine", req.Name, "warning", warning)
 	}
 	return made.ID, nil
 }
@@ -154,26 +161,25 @@ func (c *Cloud) createContainer(ctx context.Context, req cloud.LaunchRequest, ho
 // startNewContainer puts the keys into a container that never ran, and starts it. Keys go through the engine's copying
 // alone: they are in no argument list, environment or layer.
 func (c *Cloud) startNewContainer(ctx context.Context, id string, req cloud.LaunchRequest) error {
-	const home = "home/" + sshUser + "/.ssh"
-	files, err := packTarArchive([]tarEntry{
-		{name: home + "/", mode: 0o700, uid: sshUID, gid: sshUID},
-		{name: home + "/authorized_keys", mode: 0o600, uid: sshUID, gid: sshUID,
-			data: []byte(strings.TrimSpace(req.AuthorizedKey) + "\n")},
-		{name: "etc/ssh/ssh_host_key", mode: 0o600, data: req.HostKey},
-	})
-	if err != nil {
-		return err
+	const (
+		home = "home/" + hostimage.SSHUser + "/.ssh"
+		user = hostimage.SSHUserID
+	)
+	if err := c.engine.CopyFiles(ctx, id, []engine.File{
+		{Name: home + "/", Mode: 0o700, UID: user, GID: user},
+		{Name: home + "/authorized_keys", Mode: 0o600, UID: user, GID: user,
+			Data: []byte(strings.TrimSpace(req.AuthorizedKey) + "\n")},
+		{Name: "etc/ssh/ssh_host_key", Mode: 0o600, Data: req.HostKey},
+	}); err != nil {
+		return c.engine.WrapError("put the keys on machine "+req.Name, err)
 	}
-	if err := c.api.CopyToContainer(ctx, id, "/", files, container.CopyToContainerOptions{}); err != nil {
-		return c.wrapEngineError("put the keys on machine "+req.Name, err)
-	}
-	err = c.api.ContainerStart(ctx, id, container.StartOptions{})
+	err := c.engine.API.ContainerStart(ctx, id, container.StartOptions{})
 	if err == nil {
 		return nil
 	}
-	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network") || isAddressTaken(err) {
+	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network") || hostnet.IsAddressTaken(err) {
 		// The network went away meanwhile, or its address is another's by now. It never ran, and is made anew.
-		c.discardContainer(ctx, id)
+		c.engine.DiscardContainer(ctx, id)
 	}
-	return c.wrapEngineError("start machine "+req.Name, err)
+	return c.engine.WrapError("start machine "+req.Name, err)
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/docker/docker/api/types/system"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 )
 
 // What a host gets where the spec leaves it open, and the least that carries Kubernetes.
@@ -42,7 +44,7 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 		return err
 	}
 	_, err = choosePlacement(spec, has)
-	return errors.Join(err, c.checkNetworkName(ctx))
+	return errors.Join(err, c.network.CheckName(ctx))
 }
 
 // RankPlacements returns the one placement there is, free of charge, with what each host gets: where the spec is silent
@@ -62,19 +64,19 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api
 func (c *Cloud) readCapacity(ctx context.Context) (engineCapacity, error) {
 	soon, cancel := context.WithTimeout(ctx, infoTimeout)
 	defer cancel()
-	info, err := c.api.Info(soon)
+	info, err := c.engine.API.Info(soon)
 	if err != nil {
-		return engineCapacity{}, c.wrapEngineError("ask the Docker engine what its machine has", err)
+		return engineCapacity{}, c.engine.WrapError("ask the Docker engine what its machine has", err)
 	}
 	return c.capacityFromInfo(info), nil
 }
 
 func (c *Cloud) capacityFromInfo(info system.Info) engineCapacity {
-	has := engineCapacity{cpus: info.NCPU, memoryGiB: float64(info.MemTotal) / gib}
+	has := engineCapacity{cpus: info.NCPU, memoryGiB: float64(info.MemTotal) / engine.GiB}
 	var fs syscall.Statfs_t
-	if c.isEngineLocal() && syscall.Statfs(info.DockerRootDir, &fs) == nil {
-		has.freeDiskGiB, has.diskGiB = float64(fs.Bavail)*float64(fs.Bsize)/gib, float64(fs.Blocks)*float64(
-			fs.Bsize)/gib
+	if c.engine.IsLocal() && syscall.Statfs(info.DockerRootDir, &fs) == nil {
+		has.freeDiskGiB, has.diskGiB = float64(fs.Bavail)*float64(fs.Bsize)/engine.GiB, float64(fs.Blocks)*float64(
+			fs.Bsize)/engine.GiB
 	}
 	return has
 }

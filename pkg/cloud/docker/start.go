@@ -7,6 +7,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostnet"
 )
 
 var _ cloud.Starter = (*Cloud)(nil)
@@ -15,7 +16,7 @@ var _ cloud.Starter = (*Cloud)(nil)
 // another address gets its own again; only where another host has that one for good, it gets a new one.
 func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, privateAddress string) (cloud.Machine, error) {
 	name, owner := target.Name, target.Owner
-	release, err := c.launches.acquire(ctx, name)
+	release, err := c.launches.Acquire(ctx, name)
 	if err != nil {
 		return cloud.Machine{}, fmt.Errorf("start machine %s: %w", name, err)
 	}
@@ -30,40 +31,29 @@ func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, privateAd
 	}
 	switch found.State {
 	case container.StatePaused:
-		err = c.api.ContainerUnpause(ctx, found.ID)
+		err = c.engine.API.ContainerUnpause(ctx, found.ID)
 	case container.StateRestarting:
 	case container.StateRunning:
-		err = c.ensureAssignedAddress(ctx, *found, owner, privateAddress)
+		err = c.network.EnsureAssignedAddress(ctx, *found, owner, privateAddress)
 	default:
-		if err = c.ensureAssignedAddress(ctx, *found, owner, privateAddress); err == nil {
+		if err = c.network.EnsureAssignedAddress(ctx, *found, owner, privateAddress); err == nil {
 			err = c.startAtAssignedAddress(ctx, *found, owner)
 		}
 	}
 	if err != nil {
-		return cloud.Machine{}, c.wrapEngineError("start machine "+name, err)
+		return cloud.Machine{}, c.engine.WrapError("start machine "+name, err)
 	}
 	return c.awaitHostSSH(ctx, name, found.ID)
 }
 
-// startAtAssignedAddress starts a host at its fixed address; where something that is no host of ours has that one, at a
-// new one.
+// startAtAssignedAddress starts a host at its fixed address, or at a new one if something that is not a host has it.
 func (c *Cloud) startAtAssignedAddress(ctx context.Context, s container.Summary, owner cloud.Owner) error {
-	err := c.api.ContainerStart(ctx, s.ID, container.StartOptions{})
-	if !isAddressTaken(err) {
+	err := c.engine.API.ContainerStart(ctx, s.ID, container.StartOptions{})
+	if !hostnet.IsAddressTaken(err) {
 		return err
 	}
-	taken := err
-	release, err := c.lockNetwork(ctx)
-	if err != nil {
+	if err := c.network.MoveToFreeAddress(ctx, s, owner, err); err != nil {
 		return err
 	}
-	defer release()
-	networkID, err := c.ensureNetwork(ctx, owner)
-	if err != nil {
-		return err
-	}
-	if err := c.moveToFreeAddress(ctx, s, owner, networkID, taken); err != nil {
-		return err
-	}
-	return c.api.ContainerStart(ctx, s.ID, container.StartOptions{})
+	return c.engine.API.ContainerStart(ctx, s.ID, container.StartOptions{})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
@@ -24,9 +25,9 @@ func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Ma
 	if owner.ClusterUID != "" {
 		match = append(match, filters.Arg("label", cloud.LabelClusterUID+"="+owner.ClusterUID))
 	}
-	found, err := c.listContainers(ctx, match...)
+	found, err := c.engine.ListContainers(ctx, match...)
 	if err != nil {
-		return nil, c.wrapEngineError("list machines", err)
+		return nil, c.engine.WrapError("list machines", err)
 	}
 	machines := make([]cloud.Machine, 0, len(found))
 	for _, s := range found {
@@ -47,7 +48,7 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 		return &cloud.Error{Kind: cloud.Infeasible,
 			Message: fmt.Sprintf("terminate machine %s: the installation's id is missing", name)}
 	}
-	release, err := c.launches.acquire(ctx, name)
+	release, err := c.launches.Acquire(ctx, name)
 	if err != nil {
 		return fmt.Errorf("terminate machine %s: %w", name, err)
 	}
@@ -60,15 +61,15 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 		return c.removeDanglingVolumes(ctx, target.Owner, name, target.Incarnation)
 	}
 	var last error
-	err = pollUntilDone(ctx, pollInterval, func() (bool, error) {
-		last = c.api.ContainerRemove(ctx, found.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	err = await.Condition(ctx, pollInterval, func() (bool, error) {
+		last = c.engine.API.ContainerRemove(ctx, found.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		if last != nil && !errdefs.IsNotFound(last) {
 			// Somebody else may be removing it, or a mount is still busy: the listing decides.
-			c.log.Debug("removing a container", "machine", name, "error", last)
+			c.engine.Log.Debug("removing a container", "machine", name, "error", last)
 		}
-		left, err := c.listContainers(ctx, filters.Arg("id", found.ID))
+		left, err := c.engine.ListContainers(ctx, filters.Arg("id", found.ID))
 		if err != nil {
-			return false, c.wrapEngineError("look for machine "+name, err)
+			return false, c.engine.WrapError("look for machine "+name, err)
 		}
 		return len(left) == 0, nil
 	})
@@ -76,7 +77,7 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 		err = last
 	}
 	if err != nil {
-		return c.wrapEngineError("terminate machine "+name, err)
+		return c.engine.WrapError("terminate machine "+name, err)
 	}
 	return c.removeDanglingVolumes(ctx, target.Owner, name, target.Incarnation)
 }
@@ -88,9 +89,9 @@ func (c *Cloud) findTargetContainer(ctx context.Context, target cloud.Target) (*
 	if target.ID != "" { // no two have the same, and whose it is its labels say
 		match = filters.Arg("id", target.ID)
 	}
-	found, err := c.listContainers(ctx, match)
+	found, err := c.engine.ListContainers(ctx, match)
 	if err != nil {
-		return nil, c.wrapEngineError("look for machine "+target.Name, err)
+		return nil, c.engine.WrapError("look for machine "+target.Name, err)
 	}
 	machines := make([]cloud.Machine, len(found))
 	for i, s := range found {
@@ -106,4 +107,22 @@ func (c *Cloud) findTargetContainer(ctx context.Context, target cloud.Target) (*
 		}
 	}
 	return nil, nil
+}
+
+// RemoveClusterResources removes what is left of the cluster's hosts, and the installation's network if no host of any
+// cluster is left on it. The image stays.
+func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) error {
+	release, err := c.network.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := c.removeLeftovers(ctx, owner); err != nil {
+		return err
+	}
+	left, err := c.ListMachines(ctx, cloud.Owner{Installation: owner.Installation})
+	if err != nil || len(left) > 0 {
+		return err
+	}
+	return c.network.Remove(ctx, owner)
 }

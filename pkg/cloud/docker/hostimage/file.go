@@ -1,4 +1,4 @@
-package docker
+package hostimage
 
 import (
 	"compress/gzip"

@@ -1,4 +1,4 @@
-package docker
+package hostimage
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 )
 
 const (
@@ -25,71 +26,67 @@ const (
 )
 
 // ensureBaseImage has the base image, pulled where need be and a registry answers.
-func (c *Cloud) ensureBaseImage(ctx context.Context, progress func(string)) error {
-	there, err := c.hasImage(ctx, c.opts.BaseImage)
+func (i *Image) ensureBaseImage(ctx context.Context, progress func(string)) error {
+	there, err := i.engine.HasImage(ctx, i.opts.BaseImage)
 	if err != nil || there {
 		return err
 	}
-	progress("pulling " + c.opts.BaseImage)
+	progress("pulling " + i.opts.BaseImage)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silent := time.AfterFunc(pullAnswerTimeout, func() { cancel(errors.New("no registry answers")) })
 	defer silent.Stop()
-	body, err := c.api.ImagePull(ctx, c.opts.BaseImage, image.PullOptions{})
+	body, err := i.engine.API.ImagePull(ctx, i.opts.BaseImage, image.PullOptions{})
 	if err == nil {
 		defer body.Close()
-		err = readMessageStream(body, func() { silent.Reset(pullStallTimeout) })
+		err = engine.ReadMessageStream(body, func() { silent.Reset(pullStallTimeout) })
 	}
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return c.wrapEngineError("pull "+c.opts.BaseImage, err)
+		return i.engine.WrapError("pull "+i.opts.BaseImage, err)
 	}
 	return nil
 }
 
 // writeRootFSFromBase installs the recipe in a container of the base image and writes that container's file system.
-func (c *Cloud) writeRootFSFromBase(ctx context.Context, w io.Writer, progress func(string)) error {
+func (i *Image) writeRootFSFromBase(ctx context.Context, w io.Writer, progress func(string)) error {
 	const doing = "build the host image in a container of "
 	script := "set -e; export DEBIAN_FRONTEND=noninteractive; printf '#!/bin/sh\\nexit 101\\n' " +
 		">/usr/sbin/policy-rc.d; " +
 		"chmod 0755 /usr/sbin/policy-rc.d; apt-get -q update; " +
-		"apt-get -q install -y --no-install-recommends " + strings.Join(c.recipe.packages, " ") + "; " +
+		"apt-get -q install -y --no-install-recommends " + strings.Join(i.recipe.packages, " ") + "; " +
 		"rm /usr/sbin/policy-rc.d; sh /recipe/setup.sh; rm -r /recipe"
-	made, err := c.api.ContainerCreate(ctx, &container.Config{
-		Image: c.opts.BaseImage, Entrypoint: []string{"/bin/sh", "-c", script}, User: "0",
-		Labels: c.scratchLabels(scratchBuild),
-	}, &container.HostConfig{LogConfig: newLogConfig()}, nil, nil, "")
+	made, err := i.engine.API.ContainerCreate(ctx, &container.Config{
+		Image: i.opts.BaseImage, Entrypoint: []string{"/bin/sh", "-c", script}, User: "0",
+		Labels: i.engine.ScratchLabels(Scratch),
+	}, &container.HostConfig{LogConfig: engine.NewLogConfig()}, nil, nil, "")
 	if err != nil {
-		return c.wrapEngineError(doing+c.opts.BaseImage, err)
+		return i.engine.WrapError(doing+i.opts.BaseImage, err)
 	}
-	defer c.discardContainer(ctx, made.ID)
-	files, err := c.recipe.packFiles()
-	if err != nil {
-		return err
-	}
+	defer i.engine.DiscardContainer(ctx, made.ID)
 	progress("installing the host image's packages")
-	if err := c.api.CopyToContainer(ctx, made.ID, "/", files, container.CopyToContainerOptions{}); err != nil {
-		return c.wrapEngineError(doing+c.opts.BaseImage, err)
+	if err := i.engine.CopyFiles(ctx, made.ID, i.recipe.containerFiles()); err != nil {
+		return i.engine.WrapError(doing+i.opts.BaseImage, err)
 	}
-	if err := c.api.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
-		return c.wrapEngineError(doing+c.opts.BaseImage, err)
+	if err := i.engine.API.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
+		return i.engine.WrapError(doing+i.opts.BaseImage, err)
 	}
-	done, failed := c.api.ContainerWait(ctx, made.ID, container.WaitConditionNotRunning)
+	done, failed := i.engine.API.ContainerWait(ctx, made.ID, container.WaitConditionNotRunning)
 	select {
 	case err := <-failed:
-		return c.wrapEngineError(doing+c.opts.BaseImage, err)
+		return i.engine.WrapError(doing+i.opts.BaseImage, err)
 	case end := <-done:
 		if end.StatusCode != 0 {
 			return fmt.Errorf("%s%s: exit status %d, last said:\n%s",
-				doing, c.opts.BaseImage, end.StatusCode, strings.Join(c.readConsoleTail(made.ID), "\n"))
+				doing, i.opts.BaseImage, end.StatusCode, strings.Join(i.engine.ReadConsoleTail(made.ID), "\n"))
 		}
 	}
 	progress("packing the host image")
-	body, err := c.api.ContainerExport(ctx, made.ID)
+	body, err := i.engine.API.ContainerExport(ctx, made.ID)
 	if err != nil {
-		return c.wrapEngineError("pack the host image", err)
+		return i.engine.WrapError("pack the host image", err)
 	}
 	defer body.Close()
 	if _, err := io.Copy(w, body); err != nil {
@@ -161,7 +158,7 @@ func runBuildCommand(cmd *exec.Cmd) error {
 	isolateCommand(cmd)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w, last said:\n%s", filepath.Base(cmd.Path), err,
-			strings.Join(lastTextLines(said.String()), "\n"))
+			strings.Join(engine.LastTextLines(said.String()), "\n"))
 	}
 	return nil
 }

@@ -1,14 +1,14 @@
-package docker
+package hostimage
 
 import (
-	"archive/tar"
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 )
 
 // debianSuite is the Debian release that hosts are made of.
@@ -49,42 +49,11 @@ func loadRecipe(base string) (imageRecipe, error) {
 	return r, nil
 }
 
-// packFiles holds the recipe's files under /recipe, as setup.sh expects them.
-func (r imageRecipe) packFiles() (*bytes.Buffer, error) {
-	entries := []tarEntry{{name: "recipe/", mode: 0o755}}
+// containerFiles are the recipe's files under /recipe, where setup.sh expects them.
+func (r imageRecipe) containerFiles() []engine.File {
+	files := []engine.File{{Name: "recipe/", Mode: 0o755}}
 	for name, data := range r.files {
-		entries = append(entries, tarEntry{name: "recipe/" + name, mode: 0o644, data: data})
+		files = append(files, engine.File{Name: "recipe/" + name, Mode: 0o644, Data: data})
 	}
-	return packTarArchive(entries)
-}
-
-// tarEntry is a file, or a directory where the name ends in a slash.
-type tarEntry struct {
-	name     string
-	mode     int64
-	uid, gid int
-	data     []byte
-}
-
-func packTarArchive(entries []tarEntry) (*bytes.Buffer, error) {
-	var buf bytes.Buffer
-	w := tar.NewWriter(&buf)
-	for _, e := range entries {
-		h := &tar.Header{
-			Typeflag: tar.TypeReg, Name: e.name, Mode: e.mode, Uid: e.uid, Gid: e.gid, Size: int64(len(e.data)),
-		}
-		if strings.HasSuffix(e.name, "/") {
-			h.Typeflag = tar.TypeDir
-		}
-		if err := w.WriteHeader(h); err != nil {
-			return nil, fmt.Errorf("pack %s: %w", e.name, err)
-		}
-		if _, err := w.Write(e.data); err != nil {
-			return nil, fmt.Errorf("pack %s: %w", e.name, err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("pack files for a container: %w", err)
-	}
-	return &buf, nil
+	return files
 }
