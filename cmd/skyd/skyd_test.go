@@ -25,7 +25,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
-	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 // beSkyd makes this test program the real skyd: nothing has to be built beside it.
@@ -363,7 +363,7 @@ func TestAWorkerAloneWorksForAnExternalEtcdAndTemporalUntilItIsAskedToStop(t *te
 
 func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
 	c := settings(t)
-	if _, err := store.LoadOrCreateSecretsKey(c.SecretsKeyFile); err != nil { // as a bundle brings it
+	if _, err := secretbox.LoadOrCreateKey(c.SecretsKeyFile); err != nil { // as a bundle brings it
 		t.Fatal(err)
 	}
 	port := freePorts(t, 1)[0]

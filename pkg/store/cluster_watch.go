@@ -66,7 +66,7 @@ type snapshot struct {
 
 func (s *Store) readSnapshot(ctx context.Context, name string) (snapshot, error) {
 	if name == "" {
-		resp, err := s.getKeys(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
+		resp, err := s.etcd.Get(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
 		if err != nil {
 			return snapshot{}, err
 		}
@@ -74,7 +74,7 @@ func (s *Store) readSnapshot(ctx context.Context, name string) (snapshot, error)
 	}
 	doing := fmt.Sprintf("reading cluster %q", name)
 	for {
-		resp, err := s.getKeys(ctx, doing, s.keys.clusterKey(name))
+		resp, err := s.etcd.Get(ctx, doing, s.keys.clusterKey(name))
 		if err != nil {
 			return snapshot{}, err
 		}
@@ -86,7 +86,7 @@ func (s *Store) readSnapshot(ctx context.Context, name string) (snapshot, error)
 		if corrupt != nil {
 			return snap, nil
 		}
-		of, err := s.getKeys(ctx, doing, s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix(),
+		of, err := s.etcd.Get(ctx, doing, s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix(),
 			clientv3.WithRev(snap.revision))
 		if errors.Is(err, rpctypes.ErrCompacted) {
 			continue // the moment has gone by: take another
@@ -125,7 +125,7 @@ func (s *Store) followChanges(ctx context.Context, v *watchState, revision int64
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	end := clientv3.GetPrefixRangeEnd(s.keys.allMachinesPrefix())
-	changes := s.client.Watch(ctx, s.keys.clustersPrefix(), clientv3.WithRange(end), clientv3.WithRev(revision+1))
+	changes := s.etcd.Watch(ctx, s.keys.clustersPrefix(), clientv3.WithRange(end), clientv3.WithRev(revision+1))
 	for {
 		var send chan<- ClusterChange
 		next, any := v.nextChange()

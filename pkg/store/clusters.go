@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
 // CreateCluster stores a new cluster. Where one of that name is there the error is an *ExistsError that carries it;
@@ -23,7 +23,7 @@ func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster
 		return nil, err
 	}
 	key := s.keys.clusterKey(name)
-	resp, err := s.commitTxn(ctx, fmt.Sprintf("creating cluster %q", name),
+	resp, err := s.etcd.Commit(ctx, fmt.Sprintf("creating cluster %q", name),
 		[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
 		[]clientv3.Op{clientv3.OpPut(key, string(value))},
 		[]clientv3.Op{clientv3.OpGet(key)})
@@ -32,7 +32,7 @@ func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster
 	}
 	kv := &mvccpb.KeyValue{Key: []byte(key), Value: value, ModRevision: resp.Header.Revision}
 	if !resp.Succeeded {
-		kv = firstKV(resp, 0)
+		kv = etcd.FirstKV(resp, 0)
 	}
 	there, corrupt := s.decodeCluster(kv)
 	switch {
@@ -72,22 +72,29 @@ type storedCluster struct {
 
 // readClusterObject returns a cluster without machines.
 func (s *Store) readClusterObject(ctx context.Context, name string) (*api.Cluster, storedCluster, error) {
-	none := storedCluster{}
-	if err := checkKeyPart("cluster name", name); err != nil {
-		return nil, none, err
-	}
-	resp, err := s.getKeys(ctx, fmt.Sprintf("reading cluster %q", name), s.keys.clusterKey(name))
+	stored, err := s.readClusterKey(ctx, name)
 	if err != nil {
-		return nil, none, err
+		return nil, stored, err
+	}
+	c, corrupt := s.decodeCluster(stored.KeyValue)
+	if corrupt != nil {
+		return nil, stored, corrupt
+	}
+	return c, stored, nil
+}
+
+func (s *Store) readClusterKey(ctx context.Context, name string) (storedCluster, error) {
+	if err := checkKeyPart("cluster name", name); err != nil {
+		return storedCluster{}, err
+	}
+	resp, err := s.etcd.Get(ctx, fmt.Sprintf("reading cluster %q", name), s.keys.clusterKey(name))
+	if err != nil {
+		return storedCluster{}, err
 	}
 	if len(resp.Kvs) == 0 {
-		return nil, none, &NotFoundError{Cluster: name}
+		return storedCluster{}, &NotFoundError{Cluster: name}
 	}
-	c, corrupt := s.decodeCluster(resp.Kvs[0])
-	if corrupt != nil {
-		return nil, none, corrupt
-	}
-	return c, storedCluster{resp.Kvs[0], resp.Header.Revision}, nil
+	return storedCluster{resp.Kvs[0], resp.Header.Revision}, nil
 }
 
 // readClusterByRef is read for one cluster of that name: another one with the same name is not found.
@@ -114,7 +121,7 @@ func clusterStillExists(kv *mvccpb.KeyValue) clientv3.Cmp {
 // ListClusters returns all clusters by name, without machines. Objects that can't be understood are left out and named
 // in a *CorruptError, which comes with the good ones.
 func (s *Store) ListClusters(ctx context.Context) ([]api.Cluster, error) {
-	resp, err := s.getKeys(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
+	resp, err := s.etcd.Get(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
@@ -134,15 +141,15 @@ func (s *Store) decodeClusters(kvs []*mvccpb.KeyValue) ([]api.Cluster, []*Corrup
 
 // ListClustersWithMachines is List with the machines of each, all of one moment.
 func (s *Store) ListClustersWithMachines(ctx context.Context) ([]api.Cluster, error) {
-	resp, err := s.commitTxn(ctx, "listing clusters and machines", nil, []clientv3.Op{
+	resp, err := s.etcd.Commit(ctx, "listing clusters and machines", nil, []clientv3.Op{
 		clientv3.OpGet(s.keys.clustersPrefix(), clientv3.WithPrefix()),
 		clientv3.OpGet(s.keys.allMachinesPrefix(), clientv3.WithPrefix()),
 	}, nil)
 	if err != nil {
 		return nil, err
 	}
-	clusters, bad := s.decodeClusters(rangeResult(resp, 0))
-	of, badMachines := s.decodeMachinesByOwner(rangeResult(resp, 1))
+	clusters, bad := s.decodeClusters(etcd.RangeResult(resp, 0))
+	of, badMachines := s.decodeMachinesByOwner(etcd.RangeResult(resp, 1))
 	for i := range clusters {
 		clusters[i].Status.Machines = of[clusters[i].Metadata.UID]
 	}
@@ -171,66 +178,49 @@ func (s *Store) machineOwner(key []byte) string {
 	return uid
 }
 
-// UpdateCluster reads a cluster, lets change work on it, and stores it unless somebody else did meanwhile; then it
-// begins anew, so change may be called several times. Machines are not part of what change sees. An error of change
-// comes back as it is, and nothing is stored. The error is a *NotFoundError where the cluster is gone or has another
-// UID.
+// UpdateCluster reads a cluster, calls change, and stores the result unless the object was written in the meantime; then
+// it starts again, so change may be called several times. change does not see machines. If it fails, its error is
+// returned as it is and nothing is stored. If the cluster is gone, or now has another UID, the error is a
+// *NotFoundError.
 func (s *Store) UpdateCluster(ctx context.Context, ref api.Ref, change func(*api.Cluster) error) (*api.Cluster, error) {
-	c, kv, err := s.readClusterByRef(ctx, ref)
+	if err := checkRef(ref); err != nil {
+		return nil, err
+	}
+	stored, err := s.readClusterKey(ctx, ref.Name)
 	if err != nil {
 		return nil, err
 	}
 	doing := fmt.Sprintf("updating cluster %q", ref.Name)
-	for attempt := 0; ; attempt++ {
-		if err := change(c); err != nil {
-			return nil, err
-		}
-		if c.Metadata.Name != ref.Name || c.Metadata.UID != ref.UID {
-			return nil, fmt.Errorf("%s: its name and UID can't be changed", doing)
-		}
-		value, err := encodeCluster(c)
-		if err != nil {
-			return nil, err
-		}
-		c.Status.Machines = nil
-		if bytes.Equal(value, kv.Value) {
-			c.Metadata.Revision = kv.ModRevision
-			return c, nil
-		}
-		key := string(kv.Key)
-		resp, err := s.commitTxn(ctx, doing,
-			[]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", kv.ModRevision)},
-			[]clientv3.Op{clientv3.OpPut(key, string(value))},
-			[]clientv3.Op{clientv3.OpGet(key)})
-		if err != nil {
-			return nil, err
-		}
-		if resp.Succeeded {
-			c.Metadata.Revision = resp.Header.Revision
-			return c, nil
-		}
-		if c, kv, err = s.decodeClusterByRef(ref, firstKV(resp, 0)); err != nil {
-			return nil, err
-		}
-		if err := pauseBeforeRetry(ctx, attempt); err != nil {
-			return nil, fmt.Errorf("%s: %w", doing, err)
-		}
+	c, revision, err := etcd.UpdateKey(ctx, s.etcd, etcd.KeyUpdate[*api.Cluster]{
+		Doing: doing, Key: s.keys.clusterKey(ref.Name), First: stored.KeyValue, Change: change,
+		Decode: func(kv *mvccpb.KeyValue) (*api.Cluster, error) { return s.decodeClusterByRef(ref, kv) },
+		Encode: func(c *api.Cluster) ([]byte, error) {
+			if c.Metadata.Name != ref.Name || c.Metadata.UID != ref.UID {
+				return nil, fmt.Errorf("%s: its name and UID can't be changed", doing)
+			}
+			return encodeCluster(c)
+		},
+	})
+	if err != nil {
+		return nil, err
 	}
+	c.Metadata.Revision, c.Status.Machines = revision, nil
+	return c, nil
 }
 
-// decodeClusterByRef is the cluster of a key that was read within a transaction; nil means that it wasn't there.
-func (s *Store) decodeClusterByRef(ref api.Ref, kv *mvccpb.KeyValue) (*api.Cluster, *mvccpb.KeyValue, error) {
+// decodeClusterByRef decodes the cluster under a key, which is nil if the key does not exist.
+func (s *Store) decodeClusterByRef(ref api.Ref, kv *mvccpb.KeyValue) (*api.Cluster, error) {
 	if kv == nil {
-		return nil, nil, &NotFoundError{Cluster: ref.Name}
+		return nil, &NotFoundError{Cluster: ref.Name}
 	}
 	c, corrupt := s.decodeCluster(kv)
 	if corrupt != nil {
-		return nil, nil, corrupt
+		return nil, corrupt
 	}
 	if c.Metadata.UID != ref.UID {
-		return nil, nil, &NotFoundError{Cluster: ref.Name}
+		return nil, &NotFoundError{Cluster: ref.Name}
 	}
-	return c, kv, nil
+	return c, nil
 }
 
 // DeleteCluster forgets a cluster, its machines and its secrets in one step. A cluster that is gone already, or whose
@@ -243,24 +233,21 @@ func (s *Store) DeleteCluster(ctx context.Context, ref api.Ref) error {
 		clientv3.OpDelete(s.keys.secretsPrefix(ref.UID), clientv3.WithPrefix()),
 		clientv3.OpDelete(s.keys.damagedKey(s.keys.machinesPrefix(ref.UID)), clientv3.WithPrefix()),
 	}
-	for attempt := 0; ; attempt++ {
+	return etcd.RetryConflicts(ctx, doing, func() (bool, error) {
 		_, kv, err := s.readClusterByRef(ctx, ref)
-		var gone *NotFoundError
-		if errors.As(err, &gone) {
-			_, err = s.commitTxn(ctx, doing, nil, rest, nil)
-			return err
+		if gone := new(NotFoundError); errors.As(err, &gone) {
+			_, err = s.etcd.Commit(ctx, doing, nil, rest, nil)
+			return true, err
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		resp, err := s.commitTxn(ctx, doing, []clientv3.Cmp{clusterStillExists(kv)},
-			append([]clientv3.Op{clientv3.OpDelete(string(kv.Key)),
-				clientv3.OpDelete(s.keys.damagedKey(string(kv.Key)))}, rest...), nil)
-		if err != nil || resp.Succeeded {
-			return err
+		key := string(kv.Key)
+		object := []clientv3.Op{clientv3.OpDelete(key), clientv3.OpDelete(s.keys.damagedKey(key))}
+		resp, err := s.etcd.Commit(ctx, doing, []clientv3.Cmp{clusterStillExists(kv)}, append(object, rest...), nil)
+		if err != nil {
+			return false, err
 		}
-		if err := pauseBeforeRetry(ctx, attempt); err != nil {
-			return fmt.Errorf("%s: %w", doing, err)
-		}
-	}
+		return resp.Succeeded, nil
+	})
 }

@@ -13,6 +13,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
+	"github.com/sky-shift/skyctl/pkg/store/jsonscan"
 )
 
 // copyRetention is how long a copy is kept of what was set aside without anybody having asked for it.
@@ -52,7 +54,7 @@ func (s *Store) readDamagedCluster(ctx context.Context, name string) (*api.Clust
 	if err := checkKeyPart("cluster name", name); err != nil {
 		return nil, found, err
 	}
-	resp, err := s.getKeys(ctx, fmt.Sprintf("reading cluster %q", name), s.keys.clusterKey(name))
+	resp, err := s.etcd.Get(ctx, fmt.Sprintf("reading cluster %q", name), s.keys.clusterKey(name))
 	if err != nil {
 		return nil, found, err
 	}
@@ -73,7 +75,7 @@ func (s *Store) readDamagedCluster(ctx context.Context, name string) (*api.Clust
 	if c.Metadata.UID == "" {
 		return c, found, nil
 	}
-	of, err := s.getKeys(ctx, fmt.Sprintf("reading the machines of cluster %q", name),
+	of, err := s.etcd.Get(ctx, fmt.Sprintf("reading the machines of cluster %q", name),
 		s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix())
 	if err != nil {
 		return nil, found, err
@@ -100,7 +102,7 @@ func (s *Store) findUnclaimedOwner(ctx context.Context, name string) (string, er
 	for _, c := range all {
 		claimed[c.Metadata.UID] = true
 	}
-	resp, err := s.getKeys(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(),
+	resp, err := s.etcd.Get(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(),
 		clientv3.WithPrefix())
 	if err != nil {
 		return "", err
@@ -130,63 +132,11 @@ func decodeReadableParts(object []byte, name string) *api.Cluster {
 		if end = min(end, len(object)); end < len(object) {
 			end = max(end-1, 0) // before what makes no sense
 		}
-		_ = json.Unmarshal(closeCutJSON(object[:end]), c) // what can't be read is left out
+		_ = json.Unmarshal(jsonscan.CloseCut(object[:end]), c) // what can't be read is left out
 	}
 	c.APIVersion, c.Kind = api.APIVersion, api.Kind
 	c.Metadata.Name, c.Status.Machines = name, nil
 	return c
-}
-
-// closeCutJSON makes an object of one that was cut: what was begun and has no end is left out, and what is open is
-// closed.
-func closeCutJSON(cut []byte) []byte {
-	var open []byte     // the ends of what is open
-	var whole, ends int // up to where it is whole, and how much of open that leaves
-	var closers []byte
-	keep := func(end int) { whole, ends, closers = end, len(open), slices.Clone(open) }
-	named := false // the next value belongs to a name
-	inObject := func() bool { return len(open) > 0 && open[len(open)-1] == '}' }
-	for i := 0; i < len(cut); i++ {
-		switch b := cut[i]; b {
-		case ' ', '\t', '\n', '\r', ',':
-		case ':':
-			named = true
-		case '{', '[':
-			open, named = append(open, map[byte]byte{'{': '}', '[': ']'}[b]), false
-			keep(i + 1)
-		case '}', ']':
-			if len(open) > 0 {
-				open = open[:len(open)-1]
-			}
-			keep(i + 1)
-		case '"':
-			n := jsonStringLength(cut[i:])
-			if n < 0 {
-				i = len(cut)
-				break
-			}
-			i += n - 1
-			if !inObject() || named {
-				keep(i + 1)
-			}
-			named = false
-		default: // a number or a word, which is whole only where something follows it
-			end := i
-			for end < len(cut) && !strings.ContainsRune(" \t\r\n,:{}[]\"", rune(cut[end])) {
-				end++
-			}
-			if end < len(cut) {
-				keep(end)
-			}
-			i, named = end-1, false
-		}
-	}
-	out := slices.Clone(cut[:whole])
-	for ends > 0 {
-		ends--
-		out = append(out, closers[ends])
-	}
-	return out
 }
 
 // RewriteClusterForDelete puts a cluster that can be deleted in the place of a damaged one: what could be read of it,
@@ -194,42 +144,50 @@ func closeCutJSON(cut []byte) []byte {
 // returned as it is. It fails where nothing says under which UID the cluster's machines run.
 func (s *Store) RewriteClusterForDelete(ctx context.Context, name string, now time.Time) (*api.Cluster, error) {
 	doing := fmt.Sprintf("preparing the delete of cluster %q, which is damaged", name)
-	for attempt := 0; ; attempt++ {
-		c, found, err := s.readDamagedCluster(ctx, name)
-		if err != nil || found.bad == nil {
-			return c, err
-		}
-		if c.Metadata.UID == "" {
-			return nil, fmt.Errorf("%s: %w", doing, &NoOwnerError{Cluster: name})
-		}
-		machines := c.Status.Machines
-		prepareForDelete(c, now)
-		value, err := encodeCluster(c)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", doing, err)
-		}
-		when := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(string(found.kv.Key)), "=", found.kv.ModRevision)}
-		var ops []clientv3.Op
-		for _, kv := range found.badKVs {
-			when = append(when, clientv3.Compare(clientv3.ModRevision(string(kv.Key)), "=", kv.ModRevision))
-			ops = append(ops, clientv3.OpPut(s.keys.damagedKey(string(kv.Key)), string(kv.Value)))
-			if string(kv.Key) != string(found.kv.Key) {
-				ops = append(ops, clientv3.OpDelete(string(kv.Key)))
-			}
-		}
-		ops = append(ops, clientv3.OpPut(string(found.kv.Key), string(value)))
-		resp, err := s.commitTxn(ctx, doing, when, groupOps(ops), nil)
-		if err != nil {
-			return nil, err
-		}
-		if resp.Succeeded {
-			c.Metadata.Revision, c.Status.Machines = resp.Header.Revision, machines
-			return c, nil
-		}
-		if err := pauseBeforeRetry(ctx, attempt); err != nil {
-			return nil, fmt.Errorf("%s: %w", doing, err)
+	var c *api.Cluster
+	err := etcd.RetryConflicts(ctx, doing, func() (written bool, err error) {
+		c, written, err = s.tryRewriteForDelete(ctx, doing, name, now)
+		return written, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (s *Store) tryRewriteForDelete(ctx context.Context, doing, name string, now time.Time) (*api.Cluster, bool,
+	error) {
+	c, found, err := s.readDamagedCluster(ctx, name)
+	if err != nil || found.bad == nil {
+		return c, true, err
+	}
+	if c.Metadata.UID == "" {
+		return nil, false, fmt.Errorf("%s: %w", doing, &NoOwnerError{Cluster: name})
+	}
+	machines := c.Status.Machines
+	prepareForDelete(c, now)
+	value, err := encodeCluster(c)
+	if err != nil {
+		return nil, false, fmt.Errorf("%s: %w", doing, err)
+	}
+	key := string(found.kv.Key)
+	when := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", found.kv.ModRevision)}
+	var ops []clientv3.Op
+	for _, kv := range found.badKVs {
+		bad := string(kv.Key)
+		when = append(when, clientv3.Compare(clientv3.ModRevision(bad), "=", kv.ModRevision))
+		ops = append(ops, clientv3.OpPut(s.keys.damagedKey(bad), string(kv.Value)))
+		if bad != key {
+			ops = append(ops, clientv3.OpDelete(bad))
 		}
 	}
+	ops = append(ops, clientv3.OpPut(key, string(value)))
+	resp, err := s.etcd.Commit(ctx, doing, when, etcd.GroupOps(ops), nil)
+	if err != nil || !resp.Succeeded {
+		return nil, false, err
+	}
+	c.Metadata.Revision, c.Status.Machines = resp.Header.Revision, machines
+	return c, true, nil
 }
 
 // NoOwnerError says that nothing readable tells under which UID a damaged cluster's machines run.
@@ -276,7 +234,7 @@ func (s *Store) ForgetDamagedCluster(ctx context.Context, name string) error {
 		return err
 	}
 	key := string(found.kv.Key)
-	resp, err := s.commitTxn(ctx, doing, []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=",
+	resp, err := s.etcd.Commit(ctx, doing, []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=",
 		found.kv.ModRevision)}, []clientv3.Op{
 		clientv3.OpPut(s.keys.damagedKey(key), string(found.kv.Value), clientv3.WithLease(lease)),
 		clientv3.OpDelete(key),
@@ -289,11 +247,5 @@ func (s *Store) ForgetDamagedCluster(ctx context.Context, name string) error {
 
 // grantCopyLease ends a copy of what was set aside.
 func (s *Store) grantCopyLease(ctx context.Context, doing string) (clientv3.LeaseID, error) {
-	call, cancel := withCallTimeout(ctx)
-	defer cancel()
-	resp, err := s.client.Grant(call, int64(copyRetention.Seconds()))
-	if err != nil {
-		return 0, s.wrapError(ctx, doing, err)
-	}
-	return resp.ID, nil
+	return s.etcd.Grant(ctx, doing, copyRetention)
 }

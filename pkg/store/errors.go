@@ -1,17 +1,14 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path"
 	"strings"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 // NotFoundError says that a cluster, or something of it, is not in the store. A cluster that was asked for by another
@@ -95,7 +92,7 @@ func (e *CorruptError) Error() string {
 func (e *CorruptError) Unwrap() error { return e.Cause }
 
 // Reason is Unreadable.
-func (e *CorruptError) Reason() string { return reasonUnreadable }
+func (e *CorruptError) Reason() string { return secretbox.ReasonUnreadable }
 
 // Final is true: reading it again gives the same.
 func (e *CorruptError) Final() bool { return true }
@@ -136,68 +133,10 @@ func joinCorruptErrors(all []*CorruptError) error {
 }
 
 // UnavailableError says that etcd does not answer.
-type UnavailableError struct {
-	Endpoints []string
-	Cause     error
-}
+type UnavailableError = etcd.UnavailableError
 
-func (e *UnavailableError) Error() string {
-	msg := fmt.Sprintf("etcd at %s does not answer", strings.Join(e.Endpoints, ", "))
-	if e.Cause != nil {
-		msg += ": " + strings.ReplaceAll(e.Cause.Error(), "\n", " ")
-	}
-	return msg
-}
+// WrongKeyError says that a secret was encrypted with a key other than the Store's.
+type WrongKeyError = secretbox.WrongKeyError
 
-func (e *UnavailableError) Unwrap() error { return e.Cause }
-
-// Reason is EtcdUnavailable.
-func (e *UnavailableError) Reason() string { return "EtcdUnavailable" }
-
-// Final is false: etcd may answer the next time.
-func (e *UnavailableError) Final() bool { return false }
-
-// wrapError puts an error of etcd's client into words: what was being done, and where. ctx is the caller's.
-func (s *Store) wrapError(ctx context.Context, doing string, err error) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return fmt.Errorf("%s: %w", doing, ctx.Err())
-	}
-	switch errorCode(err) {
-	case codes.Unavailable, codes.DeadlineExceeded:
-		return fmt.Errorf("%s: %w", doing, &UnavailableError{Endpoints: s.client.Endpoints(),
-			Cause: stripGRPCWrapping(err)})
-	}
-	return fmt.Errorf("%s: etcd at %s: %w", doing, strings.Join(s.client.Endpoints(), ", "), err)
-}
-
-func errorCode(err error) codes.Code {
-	var known rpctypes.EtcdError
-	switch {
-	case errors.As(err, &known):
-		return known.Code()
-	case errors.Is(err, context.DeadlineExceeded):
-		return codes.DeadlineExceeded
-	}
-	return status.Code(err)
-}
-
-// stripGRPCWrapping is an error without gRPC's wrapping of it, which says the same thing three times; its kind stays
-// reachable.
-func stripGRPCWrapping(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("no answer in time (%w)", context.DeadlineExceeded)
-	}
-	text := rpctypes.ErrorDesc(err)
-	if i := strings.LastIndex(text, `desc = "`); i >= 0 {
-		text = strings.TrimSuffix(text[i+len(`desc = "`):], `"`)
-	}
-	return &reworded{text: text, err: err}
-}
-
-type reworded struct {
-	text string
-	err  error
-}
-
-func (r *reworded) Error() string { return r.text }
-func (r *reworded) Unwrap() error { return r.err }
+// ErrNoKey says that the Store has no secrets key.
+var ErrNoKey = secretbox.ErrNoKey

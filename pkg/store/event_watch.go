@@ -39,7 +39,7 @@ type queuedEvent struct {
 
 // catchUp takes in everything that was written since the last revision that was seen.
 func (w *eventWatch) catchUp(ctx context.Context) error {
-	resp, err := w.store.getKeys(ctx, "reading events", w.prefix, clientv3.WithPrefix())
+	resp, err := w.store.etcd.Get(ctx, "reading events", w.prefix, clientv3.WithPrefix())
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (w *eventWatch) sendEvents(ctx context.Context, out chan<- api.Event) {
 func (w *eventWatch) followChanges(ctx context.Context, out chan<- api.Event) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	changes := w.store.client.Watch(ctx, w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.revision+1),
+	changes := w.store.etcd.Watch(ctx, w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.revision+1),
 		clientv3.WithFilterDelete())
 	for {
 		var send chan<- api.Event

@@ -18,6 +18,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
 // InstallationEvents stands for the UID of those events that have none: they are about the whole installation, or about
@@ -43,10 +44,10 @@ func (s *Store) RecordEvent(ctx context.Context, e api.Event) error {
 	doing := fmt.Sprintf("recording event %s of cluster %q", e.Reason, e.Cluster)
 	completeEvent(&e)
 	key := s.keys.eventsPrefix(e.UID) + hashEvent(e)
-	for attempt := 0; ; attempt++ {
-		resp, err := s.getKeys(ctx, doing, key)
+	return etcd.RetryConflicts(ctx, doing, func() (bool, error) {
+		resp, err := s.etcd.Get(ctx, doing, key)
 		if err != nil {
-			return err
+			return false, err
 		}
 		next, revision := e, int64(0)
 		if len(resp.Kvs) > 0 {
@@ -55,14 +56,8 @@ func (s *Store) RecordEvent(ctx context.Context, e api.Event) error {
 				next = mergeRepeatedEvent(before, e)
 			}
 		}
-		done, err := s.putEvent(ctx, doing, key, revision, next)
-		if err != nil || done {
-			return err
-		}
-		if err := pauseBeforeRetry(ctx, attempt); err != nil {
-			return fmt.Errorf("%s: %w", doing, err)
-		}
-	}
+		return s.putEvent(ctx, doing, key, revision, next)
+	})
 }
 
 // completeEvent fills in what a new event may leave open.
@@ -112,7 +107,7 @@ func (s *Store) putEvent(ctx context.Context, doing, key string, revision int64,
 		if err != nil {
 			return false, err
 		}
-		resp, err := s.commitTxn(ctx, doing,
+		resp, err := s.etcd.Commit(ctx, doing,
 			[]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", revision)},
 			[]clientv3.Op{
 				clientv3.OpPut(key, string(value), clientv3.WithLease(lease)),
@@ -134,7 +129,7 @@ func (s *Store) putEvent(ctx context.Context, doing, key string, revision int64,
 
 // pruneEvents forgets the n events that were written longest ago.
 func (s *Store) pruneEvents(ctx context.Context, doing, all string, n int64) error {
-	resp, err := s.getKeys(ctx, doing, all, clientv3.WithPrefix(), clientv3.WithKeysOnly(),
+	resp, err := s.etcd.Get(ctx, doing, all, clientv3.WithPrefix(), clientv3.WithKeysOnly(),
 		clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortAscend), clientv3.WithLimit(n))
 	if err != nil {
 		return err
@@ -143,7 +138,7 @@ func (s *Store) pruneEvents(ctx context.Context, doing, all string, n int64) err
 	for _, kv := range resp.Kvs {
 		ops = append(ops, clientv3.OpDelete(string(kv.Key)))
 	}
-	_, err = s.commitTxn(ctx, doing, nil, groupOps(ops), nil)
+	_, err = s.etcd.Commit(ctx, doing, nil, etcd.GroupOps(ops), nil)
 	return err
 }
 
@@ -169,20 +164,18 @@ func (s *Store) ensureEventLease(ctx context.Context, doing string) (clientv3.Le
 	if time.Now().Before(l.until) {
 		return l.id, nil
 	}
-	call, cancel := withCallTimeout(ctx)
-	defer cancel()
-	resp, err := s.client.Grant(call, int64((eventRetention + leaseSharedFor).Seconds()))
+	id, err := s.etcd.Grant(ctx, doing, eventRetention+leaseSharedFor)
 	if err != nil {
-		return 0, s.wrapError(ctx, doing, err)
+		return 0, err
 	}
-	l.id, l.until = resp.ID, time.Now().Add(leaseSharedFor)
+	l.id, l.until = id, time.Now().Add(leaseSharedFor)
 	return l.id, nil
 }
 
 // ListEvents returns the events of a cluster, or all where uid is empty, those that happened last at the end. With
 // InstallationEvents they are those of no cluster. What can't be understood is left out.
 func (s *Store) ListEvents(ctx context.Context, uid string) ([]api.Event, error) {
-	resp, err := s.getKeys(ctx, "reading events", s.selectEventsPrefix(uid), clientv3.WithPrefix())
+	resp, err := s.etcd.Get(ctx, "reading events", s.selectEventsPrefix(uid), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}

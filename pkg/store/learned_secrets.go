@@ -10,6 +10,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/redact"
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
 // learnEvery is how often a process that uses a cluster's secrets asks for those that others wrote meanwhile.
@@ -63,24 +64,24 @@ func (s *Store) readSealedSecret(ctx context.Context, ref api.Ref, key string) (
 	path, now := s.keys.secretKey(ref.UID, key), time.Now()
 	ops := []clientv3.Op{clientv3.OpGet(path)}
 	since := s.learner.nextRevision(ref.UID, now)
-	if since > 0 && s.seal.err == nil {
+	if since > 0 && s.box.Err() == nil {
 		ops = append(ops, clientv3.OpGet(s.keys.secretsPrefix(ref.UID), clientv3.WithPrefix(),
 			clientv3.WithMinModRev(since)))
 	}
-	resp, err := s.commitTxn(ctx, doing, nil, ops, nil)
+	resp, err := s.etcd.Commit(ctx, doing, nil, ops, nil)
 	if err != nil {
 		return nil, err
 	}
 	if len(ops) > 1 {
-		for _, kv := range rangeResult(resp, 1) {
+		for _, kv := range etcd.RangeResult(resp, 1) {
 			// one that can't be opened nobody can give away
-			if value, err := s.seal.openSecret(string(kv.Key), kv.Value); err == nil {
+			if value, err := s.box.Open(string(kv.Key), kv.Value); err == nil {
 				redact.LearnSecret(ref.UID, value)
 			}
 		}
 		s.learner.recordLearned(ref.UID, resp.Header.GetRevision(), now)
 	}
-	if kv := firstKV(resp, 0); kv != nil {
+	if kv := etcd.FirstKV(resp, 0); kv != nil {
 		return kv.Value, nil
 	}
 	return nil, nil

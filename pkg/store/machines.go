@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
 // ListMachines returns the machines of a cluster by index. Those that can't be understood are left out and named in a
@@ -19,7 +19,7 @@ func (s *Store) ListMachines(ctx context.Context, uid string) ([]api.Machine, er
 	if err := checkKeyPart("cluster UID", uid); err != nil {
 		return nil, err
 	}
-	resp, err := s.getKeys(ctx, "reading the machines of cluster "+uid, s.keys.machinesPrefix(uid),
+	resp, err := s.etcd.Get(ctx, "reading the machines of cluster "+uid, s.keys.machinesPrefix(uid),
 		clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (s *Store) ListMachines(ctx context.Context, uid string) ([]api.Machine, er
 
 // ListMachineOwners are the UIDs under which machines are on record, whatever state they are in.
 func (s *Store) ListMachineOwners(ctx context.Context) (map[string]bool, error) {
-	resp, err := s.getKeys(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(),
+	resp, err := s.etcd.Get(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(),
 		clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (s *Store) ListMachineOwners(ctx context.Context) (map[string]bool, error) 
 
 // ListAllMachines are all machines on record that can be read, by the UID that they are on record under.
 func (s *Store) ListAllMachines(ctx context.Context) (map[string][]api.Machine, error) {
-	resp, err := s.getKeys(ctx, "reading the machines on record", s.keys.allMachinesPrefix(), clientv3.WithPrefix())
+	resp, err := s.etcd.Get(ctx, "reading the machines on record", s.keys.allMachinesPrefix(), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (s *Store) ListAllMachines(ctx context.Context) (map[string][]api.Machine, 
 
 // listMachinesAt is Machines as they stood at a revision of the store.
 func (s *Store) listMachinesAt(ctx context.Context, ref api.Ref, revision int64) ([]api.Machine, error) {
-	resp, err := s.getKeys(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name),
+	resp, err := s.etcd.Get(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name),
 		s.keys.machinesPrefix(ref.UID),
 		clientv3.WithPrefix(), clientv3.WithRev(revision))
 	if err != nil {
@@ -133,98 +133,61 @@ func positionsByIndex(machines []api.Machine) map[int]int {
 	return at
 }
 
-// updateMachineSet lets decide look at all machines of a cluster and writes what it puts, unless one of them or the
-// cluster changed meanwhile; then it begins anew.
+// updateMachineSet lets decide see all machines of a cluster and stores those in put, unless one of them or the cluster
+// was written in the meantime; then it starts again. It returns what decide wants the caller to see.
 func (s *Store) updateMachineSet(ctx context.Context, ref api.Ref, doing string,
-	decide func(have []api.Machine) (stand, put []api.Machine, err error)) ([]api.Machine, error) {
-	prefix := s.keys.machinesPrefix(ref.UID)
-	for attempt := 0; ; attempt++ {
+	decide func(have []api.Machine) (result, put []api.Machine, err error)) ([]api.Machine, error) {
+	var result []api.Machine
+	clusterExists := func() ([]clientv3.Cmp, error) {
 		_, kv, err := s.readClusterByRef(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := s.getKeys(ctx, doing, prefix, clientv3.WithPrefix())
-		if err != nil {
-			return nil, err
-		}
-		have, bad := decodeMachines(resp.Kvs)
-		if err := joinCorruptErrors(bad); err != nil {
-			return nil, err
-		}
-		stand, put, err := decide(have)
-		if err != nil || len(put) == 0 {
-			return stand, err
-		}
-		puts, err := s.encodeMachinePuts(ref.UID, put)
-		if err != nil {
-			return nil, err
-		}
-		// No key of the range was written since it was read; and only Delete removes any, along with the cluster.
-		unchanged := clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", resp.Header.Revision+1)
-		done, err := s.commitTxn(ctx, doing, []clientv3.Cmp{clusterStillExists(kv), unchanged}, groupOps(puts), nil)
-		if err != nil {
-			return nil, err
-		}
-		if done.Succeeded {
-			return stand, nil
-		}
-		if err := pauseBeforeRetry(ctx, attempt); err != nil {
-			return nil, fmt.Errorf("%s: %w", doing, err)
-		}
+		return []clientv3.Cmp{clusterStillExists(kv)}, nil
 	}
+	// Machines are deleted together with their cluster. The exception are those that cannot be read, which
+	// RewriteClusterForDelete removes; while there is one, nothing is decided here.
+	err := s.etcd.UpdateRange(ctx, doing, s.keys.machinesPrefix(ref.UID), clusterExists,
+		func(kvs []*mvccpb.KeyValue) ([]clientv3.Op, error) {
+			have, bad := decodeMachines(kvs)
+			if err := joinCorruptErrors(bad); err != nil {
+				return nil, err
+			}
+			var put []api.Machine
+			var err error
+			if result, put, err = decide(have); err != nil {
+				return nil, err
+			}
+			return s.encodeMachinePuts(ref.UID, put)
+		})
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
 }
 
-// UpdateMachine changes one incarnation of a machine by compare-and-swap, as Update does a cluster. Where another one
-// fills the place by now the error is a *StaleError; where the machine or its cluster is gone, a *NotFoundError.
+// UpdateMachine changes one incarnation of a machine by compare-and-swap, as UpdateCluster does a cluster. If another
+// incarnation has its index by now, the error is a *StaleError; if the machine or its cluster is gone, a
+// *NotFoundError.
 func (s *Store) UpdateMachine(ctx context.Context, ref api.Ref, index int, incarnation string,
 	change func(*api.Machine) error) (*api.Machine, error) {
 	if err := checkRef(ref); err != nil {
 		return nil, err
 	}
-	name := api.MachineName(ref.Name, index)
-	doing := "updating machine " + name
-	key := s.keys.machineKey(ref.UID, index)
-	resp, err := s.getKeys(ctx, doing, key)
-	if err != nil {
-		return nil, err
-	}
-	var kv *mvccpb.KeyValue
-	if len(resp.Kvs) > 0 {
-		kv = resp.Kvs[0]
-	}
-	for attempt := 0; ; attempt++ {
-		m, err := decodeIncarnation(kv, ref, index, incarnation)
-		if err != nil {
-			return nil, err
-		}
-		if err := change(m); err != nil {
-			return nil, err
-		}
-		if m.Index != index || m.Incarnation != incarnation {
-			return nil, fmt.Errorf("%s: its index and incarnation can't be changed", doing)
-		}
-		value, err := encodeMachine(m)
-		if err != nil {
-			return nil, err
-		}
-		if bytes.Equal(value, kv.Value) {
-			return m, nil
-		}
-		resp, err := s.commitTxn(ctx, doing,
-			[]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", kv.ModRevision)},
-			[]clientv3.Op{clientv3.OpPut(key, string(value))},
-			[]clientv3.Op{clientv3.OpGet(key)})
-		if err != nil {
-			return nil, err
-		}
-		if resp.Succeeded {
-			return m, nil
-		}
-		kv = firstKV(resp, 0)
-		if err := pauseBeforeRetry(ctx, attempt); err != nil {
-			return nil, fmt.Errorf("%s: %w", doing, err)
-		}
-	}
+	doing := "updating machine " + api.MachineName(ref.Name, index)
+	m, _, err := etcd.UpdateKey(ctx, s.etcd, etcd.KeyUpdate[*api.Machine]{
+		Doing: doing, Key: s.keys.machineKey(ref.UID, index), Change: change,
+		Decode: func(kv *mvccpb.KeyValue) (*api.Machine, error) {
+			return decodeIncarnation(kv, ref, index, incarnation)
+		},
+		Encode: func(m *api.Machine) ([]byte, error) {
+			if m.Index != index || m.Incarnation != incarnation {
+				return nil, fmt.Errorf("%s: its index and incarnation can't be changed", doing)
+			}
+			return encodeMachine(m)
+		},
+	})
+	return m, err
 }
 
 func decodeIncarnation(kv *mvccpb.KeyValue, ref api.Ref, index int, incarnation string) (*api.Machine, error) {

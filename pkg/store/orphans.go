@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -31,31 +29,20 @@ func (s *Store) ReplaceOrphans(ctx context.Context, cloud string, seen []api.Orp
 	if cloud == "" {
 		return nil, fmt.Errorf("%s: the cloud has no name", doing)
 	}
-	prefix := s.keys.orphansPrefix(cloud)
-	for attempt := 0; ; attempt++ {
-		resp, err := s.getKeys(ctx, doing, prefix, clientv3.WithPrefix())
-		if err != nil {
-			return nil, err
-		}
-		stand, ops, err := s.mergeOrphans(cloud, resp.Kvs, seen, isOwned, now)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", doing, err)
-		}
-		if len(ops) == 0 {
-			return stand, nil
-		}
-		unchanged := clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", resp.Header.Revision+1)
-		done, err := s.commitTxn(ctx, doing, []clientv3.Cmp{unchanged}, groupOps(ops), nil)
-		if err != nil {
-			return nil, err
-		}
-		if done.Succeeded {
-			return stand, nil
-		}
-		if err := pauseBeforeRetry(ctx, attempt); err != nil {
-			return nil, fmt.Errorf("%s: %w", doing, err)
-		}
+	var current []api.Orphan
+	// Only this function deletes orphans, and one sweep runs at a time. What another call restores, the next sweep
+	// deletes again.
+	err := s.etcd.UpdateRange(ctx, doing, s.keys.orphansPrefix(cloud), nil,
+		func(kvs []*mvccpb.KeyValue) (ops []clientv3.Op, err error) {
+			if current, ops, err = s.mergeOrphans(cloud, kvs, seen, isOwned, now); err != nil {
+				return nil, fmt.Errorf("%s: %w", doing, err)
+			}
+			return ops, nil
+		})
+	if err != nil {
+		return nil, err
 	}
+	return current, nil
 }
 
 // mergeOrphans is what stands after seen was taken over, and what has to be written for that.
@@ -124,14 +111,14 @@ func (s *Store) AddOrphan(ctx context.Context, cloud string, o api.Orphan) error
 	if err != nil {
 		return err
 	}
-	_, err = s.commitTxn(ctx, "recording an orphan on "+cloud, nil,
+	_, err = s.etcd.Commit(ctx, "recording an orphan on "+cloud, nil,
 		[]clientv3.Op{clientv3.OpPut(s.keys.orphanKey(cloud, o.Name, o.ID), string(value))}, nil)
 	return err
 }
 
 // ListOrphans returns the orphans that were found last, by cloud and name. What can't be understood is left out.
 func (s *Store) ListOrphans(ctx context.Context) ([]api.Orphan, error) {
-	resp, err := s.getKeys(ctx, "reading the orphans", s.keys.allOrphansPrefix(), clientv3.WithPrefix())
+	resp, err := s.etcd.Get(ctx, "reading the orphans", s.keys.allOrphansPrefix(), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
@@ -149,51 +136,4 @@ func decodeOrphan(kv *mvccpb.KeyValue) (api.Orphan, *CorruptError) {
 		return o, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("no orphan: %w", err)}
 	}
 	return o, nil
-}
-
-// cloudUseInterval is how old a note of a cloud's use may become before it is written anew.
-const cloudUseInterval = 10 * time.Minute
-
-// RecordCloudUse records that machines are asked of a cloud, so that it is asked for orphans even when no cluster names
-// it any more.
-func (s *Store) RecordCloudUse(ctx context.Context, name string, now time.Time) error {
-	doing := fmt.Sprintf("noting that cloud %q is in use", name)
-	if name == "" {
-		return fmt.Errorf("%s: it has no name", doing)
-	}
-	key := s.keys.cloudKey(name)
-	resp, err := s.getKeys(ctx, doing, key)
-	if err != nil {
-		return err
-	}
-	if len(resp.Kvs) > 0 {
-		at, err := time.Parse(time.RFC3339, string(resp.Kvs[0].Value))
-		if err == nil && !at.After(now) && now.Sub(at) < cloudUseInterval {
-			return nil
-		}
-	}
-	_, err = s.commitTxn(ctx, doing, nil, []clientv3.Op{clientv3.OpPut(key, now.UTC().Format(time.RFC3339))}, nil)
-	return err
-}
-
-// ListUsedClouds names the clouds that were used since then, give or take some minutes. A note that can't be understood
-// counts: better to ask one cloud in vain than to leave a machine unfound.
-func (s *Store) ListUsedClouds(ctx context.Context, since time.Time) ([]string, error) {
-	resp, err := s.getKeys(ctx, "reading which clouds are in use", s.keys.cloudsPrefix(), clientv3.WithPrefix())
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, kv := range resp.Kvs {
-		name, err := url.PathUnescape(strings.TrimPrefix(string(kv.Key), s.keys.cloudsPrefix()))
-		if err != nil || name == "" {
-			continue
-		}
-		if at, err := time.Parse(time.RFC3339, string(kv.Value)); err == nil &&
-			at.Before(since.Add(-cloudUseInterval)) {
-			continue
-		}
-		names = append(names, name)
-	}
-	return names, nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/redact"
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 // The secrets of a cluster. What is stored under them never leaves this package but through ReadSecret and
@@ -51,7 +53,7 @@ func (s *Store) writeSecret(ctx context.Context, verb string, ref api.Ref, key s
 		return nil, err
 	}
 	path := s.keys.secretKey(ref.UID, key)
-	sealed, err := s.seal.sealSecret(path, value)
+	sealed, err := s.box.Seal(path, value)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -59,7 +61,7 @@ func (s *Store) writeSecret(ctx context.Context, verb string, ref api.Ref, key s
 	if keep {
 		when = append(when, clientv3.Compare(clientv3.CreateRevision(path), "=", 0))
 	}
-	resp, err := s.commitTxn(ctx, doing, when,
+	resp, err := s.etcd.Commit(ctx, doing, when,
 		[]clientv3.Op{clientv3.OpPut(path, string(sealed))},
 		[]clientv3.Op{clientv3.OpGet(path)})
 	if err != nil {
@@ -69,7 +71,7 @@ func (s *Store) writeSecret(ctx context.Context, verb string, ref api.Ref, key s
 		redact.LearnSecret(ref.UID, value)
 		return value, nil
 	}
-	there := firstKV(resp, 0)
+	there := etcd.FirstKV(resp, 0)
 	if !keep || there == nil {
 		return nil, &NotFoundError{Cluster: ref.Name} // it was deleted meanwhile, and its secrets with it
 	}
@@ -101,7 +103,7 @@ func (s *Store) ListUsableSecrets(ctx context.Context, ref api.Ref) (map[string]
 		return nil, err
 	}
 	prefix := s.keys.secretsPrefix(ref.UID)
-	resp, err := s.getKeys(ctx, fmt.Sprintf("reading which secrets cluster %q has", ref.Name), prefix,
+	resp, err := s.etcd.Get(ctx, fmt.Sprintf("reading which secrets cluster %q has", ref.Name), prefix,
 		clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
@@ -129,13 +131,17 @@ func (s *Store) DeleteSecret(ctx context.Context, ref api.Ref, key string) error
 	if err := checkKeyPart("secret's key", key); err != nil {
 		return err
 	}
-	_, err := s.commitTxn(ctx, fmt.Sprintf("forgetting secret %q of cluster %q", key, ref.Name), nil,
+	_, err := s.etcd.Commit(ctx, fmt.Sprintf("forgetting secret %q of cluster %q", key, ref.Name), nil,
 		[]clientv3.Op{clientv3.OpDelete(s.keys.secretKey(ref.UID, key))}, nil)
 	return err
 }
 
 func (s *Store) openSecret(ref api.Ref, key string, sealed []byte) ([]byte, error) {
-	value, err := s.seal.openSecret(s.keys.secretKey(ref.UID, key), sealed)
+	path := s.keys.secretKey(ref.UID, key)
+	value, err := s.box.Open(path, sealed)
+	if damaged := new(secretbox.DamagedError); errors.As(err, &damaged) {
+		err = &CorruptError{Keys: []string{path}, Cause: damaged}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading secret %q of cluster %q: %w", key, ref.Name, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 // OtherKeyError says that etcd's secrets are sealed with another key than the one at hand.
@@ -36,7 +38,7 @@ const maxSecretsTried = 500
 
 // HasSecrets says whether etcd holds any secret.
 func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
-	resp, err := s.getKeys(ctx, "looking for secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
+	resp, err := s.etcd.Get(ctx, "looking for secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
 		clientv3.WithLimit(1), clientv3.WithKeysOnly())
 	return err == nil && len(resp.Kvs) > 0, err
 }
@@ -44,11 +46,11 @@ func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
 // CheckSecretsKey records the key of this Store as the one in use, or returns an *OtherKeyError where what is sealed is
 // sealed with another.
 func (s *Store) CheckSecretsKey(ctx context.Context, now time.Time) error {
-	if s.seal.err != nil {
-		return s.seal.err
+	if s.box.Err() != nil {
+		return s.box.Err()
 	}
 	record, err := s.readKeyRecord(ctx)
-	if err != nil || record.KeyID == s.seal.id {
+	if err != nil || record.KeyID == s.box.KeyID() {
 		return err
 	}
 	other, ours, err := s.findSealingKeys(ctx)
@@ -60,21 +62,21 @@ func (s *Store) CheckSecretsKey(ctx context.Context, now time.Time) error {
 	case other == "" && !ours: // nothing is sealed any more
 		return s.RecordSecretsKey(ctx, now)
 	case record.KeyID != "":
-		return &OtherKeyError{Have: s.seal.id, Need: record.KeyID, Since: record.Since}
+		return &OtherKeyError{Have: s.box.KeyID(), Need: record.KeyID, Since: record.Since}
 	}
-	return &OtherKeyError{Have: s.seal.id, Need: other}
+	return &OtherKeyError{Have: s.box.KeyID(), Need: other}
 }
 
 // RecordSecretsKey records the key of this Store as the one in use. What another one has sealed stays as it is.
 func (s *Store) RecordSecretsKey(ctx context.Context, now time.Time) error {
-	if s.seal.err != nil {
-		return s.seal.err
+	if s.box.Err() != nil {
+		return s.box.Err()
 	}
-	value, err := json.Marshal(keyRecord{KeyID: s.seal.id, Since: now})
+	value, err := json.Marshal(keyRecord{KeyID: s.box.KeyID(), Since: now})
 	if err != nil {
 		return err
 	}
-	_, err = s.commitTxn(ctx, "recording the secrets key in use", nil,
+	_, err = s.etcd.Commit(ctx, "recording the secrets key in use", nil,
 		[]clientv3.Op{clientv3.OpPut(s.keys.secretsKeyRecord(), string(value))}, nil)
 	return err
 }
@@ -82,7 +84,7 @@ func (s *Store) RecordSecretsKey(ctx context.Context, now time.Time) error {
 func (s *Store) readKeyRecord(ctx context.Context) (keyRecord, error) {
 	var r keyRecord
 	key := s.keys.secretsKeyRecord()
-	resp, err := s.getKeys(ctx, "reading which secrets key is in use", key)
+	resp, err := s.etcd.Get(ctx, "reading which secrets key is in use", key)
 	if err != nil || len(resp.Kvs) == 0 {
 		return r, err
 	}
@@ -95,20 +97,18 @@ func (s *Store) readKeyRecord(ctx context.Context) (keyRecord, error) {
 // findSealingKeys says with which key the first secrets are sealed: whether any is with ours, and the id of another, if
 // there is one.
 func (s *Store) findSealingKeys(ctx context.Context) (other string, ours bool, err error) {
-	resp, err := s.getKeys(ctx, "looking at secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
+	resp, err := s.etcd.Get(ctx, "looking at secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
 		clientv3.WithLimit(maxSecretsTried))
 	if err != nil {
 		return "", false, err
 	}
 	for _, kv := range resp.Kvs {
-		var e envelope
-		if json.Unmarshal(kv.Value, &e) != nil || e.KeyID == "" {
-			continue // damaged: it says nothing
-		}
-		if e.KeyID == s.seal.id {
+		switch id := secretbox.KeyIDOf(kv.Value); {
+		case id == "": // damaged
+		case id == s.box.KeyID():
 			ours = true
-		} else if other == "" {
-			other = e.KeyID
+		case other == "":
+			other = id
 		}
 	}
 	return other, ours, nil

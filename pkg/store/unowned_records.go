@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
 // UnownedRecords are the machines and secrets on record under a UID that no cluster has.
@@ -48,7 +48,7 @@ func (s *Store) FindUnownedRecords(ctx context.Context, now time.Time) ([]Unowne
 		}
 	}
 	if len(ops) > 0 {
-		_, err = s.commitTxn(ctx, doing, nil, groupOps(ops), nil)
+		_, err = s.etcd.Commit(ctx, doing, nil, etcd.GroupOps(ops), nil)
 	}
 	return found, err
 }
@@ -56,7 +56,7 @@ func (s *Store) FindUnownedRecords(ctx context.Context, now time.Time) ([]Unowne
 // readUnownedRecords reads all of one moment, which is also returned: the revision of the store.
 func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]UnownedRecords, map[string]time.Time, int64,
 	error) {
-	resp, err := s.commitTxn(ctx, doing, nil, []clientv3.Op{
+	resp, err := s.etcd.Commit(ctx, doing, nil, []clientv3.Op{
 		clientv3.OpGet(s.keys.clustersPrefix(), clientv3.WithPrefix()),
 		clientv3.OpGet(s.keys.allMachinesPrefix(), clientv3.WithPrefix(), clientv3.WithKeysOnly()),
 		clientv3.OpGet(s.keys.allSecretsPrefix(), clientv3.WithPrefix(), clientv3.WithKeysOnly()),
@@ -65,7 +65,7 @@ func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]Unowned
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	clusters, bad := s.decodeClusters(rangeResult(resp, 0))
+	clusters, bad := s.decodeClusters(etcd.RangeResult(resp, 0))
 	if err := joinCorruptErrors(bad); err != nil {
 		return nil, nil, 0, err
 	}
@@ -82,10 +82,10 @@ func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]Unowned
 			}
 		}
 	}
-	count(rangeResult(resp, 1), s.keys.allMachinesPrefix())
-	count(rangeResult(resp, 2), s.keys.allSecretsPrefix())
+	count(etcd.RangeResult(resp, 1), s.keys.allMachinesPrefix())
+	count(etcd.RangeResult(resp, 2), s.keys.allSecretsPrefix())
 	seen := map[string]time.Time{}
-	for _, kv := range rangeResult(resp, 3) {
+	for _, kv := range etcd.RangeResult(resp, 3) {
 		at, err := time.Parse(time.RFC3339, string(kv.Value))
 		if err == nil { // one that makes no sense is seen anew
 			seen[strings.TrimPrefix(string(kv.Key), s.keys.allUnownedPrefix())] = at
@@ -93,7 +93,7 @@ func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]Unowned
 	}
 	var found []UnownedRecords
 	for uid, n := range records {
-		machines, err := s.getKeys(ctx, doing, s.keys.machinesPrefix(uid), clientv3.WithPrefix())
+		machines, err := s.etcd.Get(ctx, doing, s.keys.machinesPrefix(uid), clientv3.WithPrefix())
 		if err != nil {
 			return nil, nil, 0, err
 		}
@@ -123,7 +123,7 @@ func (s *Store) SetAsideUnownedRecords(ctx context.Context, uid string) (bool, e
 	when := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(s.keys.clustersPrefix()).WithPrefix(), "<",
 		revision+1)}
 	for _, prefix := range []string{s.keys.machinesPrefix(uid), s.keys.secretsPrefix(uid)} {
-		resp, err := s.getKeys(ctx, doing, prefix, clientv3.WithPrefix(), clientv3.WithRev(revision))
+		resp, err := s.etcd.Get(ctx, doing, prefix, clientv3.WithPrefix(), clientv3.WithRev(revision))
 		if err != nil {
 			return false, err
 		}
@@ -133,21 +133,6 @@ func (s *Store) SetAsideUnownedRecords(ctx context.Context, uid string) (bool, e
 		}
 		when = append(when, clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", revision+1))
 	}
-	resp, err := s.commitTxn(ctx, doing, when, groupOps(ops), nil)
+	resp, err := s.etcd.Commit(ctx, doing, when, etcd.GroupOps(ops), nil)
 	return err == nil && resp.Succeeded, err
-}
-
-// RenewCloudUse has every cloud that was ever used be asked for orphans from now on: something was forgotten of which
-// nobody knows where it was.
-func (s *Store) RenewCloudUse(ctx context.Context, now time.Time) error {
-	names, err := s.ListUsedClouds(ctx, time.Time{})
-	for _, name := range names {
-		if err == nil {
-			err = s.RecordCloudUse(ctx, name, now)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("having all clouds asked for machines of no cluster: %w", err)
-	}
-	return nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
@@ -57,7 +58,7 @@ func newStore(t *testing.T) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Options{
 		Endpoints: []string{etcd}, Prefix: fmt.Sprintf("/%d", stores.Add(1)),
-		SecretsKey: bytes.Repeat([]byte{7}, store.KeySize),
+		SecretsKey: bytes.Repeat([]byte{7}, secretbox.KeySize),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -36,17 +36,20 @@ var mayImport = map[string]string{
 	"pkg/redact":    "pkg/printable",
 
 	// One part of the world each.
-	"pkg/diskspace":     "",
-	"pkg/home":          "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
-	"pkg/store":         "pkg/api pkg/atomicfile pkg/regularfile pkg/redact",
-	"pkg/remote":        "pkg/regularfile pkg/printable pkg/redact",
-	"pkg/cloud":         "pkg/api",
-	"pkg/kube":          "pkg/api pkg/kube/kubefile",
-	"pkg/kube/kubefile": "pkg/atomicfile pkg/regularfile",
-	"pkg/rke2":          "pkg/api pkg/regularfile pkg/remote pkg/redact",
-	"pkg/poweroff":      "pkg/remote",
-	"pkg/tunnel":        "pkg/api pkg/remote pkg/store",
-	"pkg/gpu":           "pkg/api pkg/regularfile pkg/release pkg/remote pkg/kube pkg/rke2 pkg/redact",
+	"pkg/diskspace":       "",
+	"pkg/home":            "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
+	"pkg/store":           "pkg/api pkg/redact pkg/store/etcd pkg/store/jsonscan pkg/store/secretbox",
+	"pkg/store/etcd":      "",
+	"pkg/store/jsonscan":  "",
+	"pkg/store/secretbox": "pkg/atomicfile pkg/regularfile",
+	"pkg/remote":          "pkg/regularfile pkg/printable pkg/redact",
+	"pkg/cloud":           "pkg/api",
+	"pkg/kube":            "pkg/api pkg/kube/kubefile",
+	"pkg/kube/kubefile":   "pkg/atomicfile pkg/regularfile",
+	"pkg/rke2":            "pkg/api pkg/regularfile pkg/remote pkg/redact",
+	"pkg/poweroff":        "pkg/remote",
+	"pkg/tunnel":          "pkg/api pkg/remote pkg/store",
+	"pkg/gpu":             "pkg/api pkg/regularfile pkg/release pkg/remote pkg/kube pkg/rke2 pkg/redact",
 
 	// The clouds behind pkg/cloud.
 	"pkg/cloud/docker": "pkg/api pkg/await pkg/cloud pkg/cloud/docker/engine pkg/cloud/docker/hostimage " +
@@ -67,7 +70,7 @@ var mayImport = map[string]string{
 		"pkg/cloud/skypilot activities workflows pkg/redact",
 
 	// The programs: one that only asks, one that works.
-	"pkg/client/connect": "pkg/config pkg/store",
+	"pkg/client/connect": "pkg/config pkg/store pkg/store/secretbox",
 	"pkg/client/start":   "pkg/operation",
 	"pkg/client":         "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/store",
 	"pkg/server/daemon":  "pkg/api pkg/config pkg/atomicfile pkg/regularfile",
@@ -75,7 +78,7 @@ var mayImport = map[string]string{
 		"pkg/remote " +
 		"pkg/store pkg/tunnel pkg/version pkg/printable",
 	"pkg/server/embedded": "pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
-	"pkg/server/team":     "pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store",
+	"pkg/server/team":     "pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store/secretbox",
 	"cmd/skyctl":          "pkg/cli pkg/version",
 	"cmd/skyd": "pkg/api pkg/config pkg/server/daemon pkg/server/embedded pkg/kube/kubefile pkg/pki pkg/store " +
 		"pkg/server/team pkg/version worker pkg/redact",

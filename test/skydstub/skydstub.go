@@ -25,6 +25,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/server/embedded"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 // World is a running stand-in.
@@ -100,7 +101,7 @@ func chooseFreePorts(dir string) (map[string]string, error) {
 }
 
 func (w *World) connectClients(ctx context.Context) error {
-	key, err := store.LoadOrCreateSecretsKey(w.Config.SecretsKeyFile)
+	key, err := secretbox.LoadOrCreateKey(w.Config.SecretsKeyFile)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/embedded"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 // Servers are a Temporal and an etcd as skyd dev has them, and a connection to Temporal.
@@ -135,7 +136,7 @@ func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := store.LoadOrCreateSecretsKey(cfg.SecretsKeyFile)
+	key, err := secretbox.LoadOrCreateKey(cfg.SecretsKeyFile)
 	if err != nil {
 		return nil, err
 	}

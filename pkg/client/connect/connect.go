@@ -15,6 +15,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 // handshakeTimeout is how long Temporal may take to say what it is, once it is reached.
@@ -51,7 +52,7 @@ func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log 
 // ReadSecretsKey reads the installation's secrets key. It never makes one: what is sealed with a second key can't be
 // opened by anybody who has the first. Where there is none the error wraps fs.ErrNotExist and says how to get it.
 func ReadSecretsKey(cfg *config.Config) ([]byte, error) {
-	key, err := store.LoadSecretsKey(cfg.SecretsKeyFile)
+	key, err := secretbox.LoadKey(cfg.SecretsKeyFile)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 func newTestSettings(t *testing.T, external bool) *config.Config {
@@ -44,7 +44,7 @@ func TestTheKeyOfExternalServersIsNeverMadeHere(t *testing.T) {
 			t.Errorf("%s: something was written into %s: %v", what, cfg.Dir, err)
 		}
 	}
-	want, err := store.LoadOrCreateSecretsKey(cfg.SecretsKeyFile) // as a bundle brings it
+	want, err := secretbox.LoadOrCreateKey(cfg.SecretsKeyFile) // as a bundle brings it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 // lostKeyHint says what losing the key for good means, and how to go on.
@@ -71,7 +72,7 @@ func ensureWorkerKey(ctx context.Context, cfg *config.Config) ([]byte, error) {
 			return nil, &missingKeyError{path: cfg.SecretsKeyFile, mend: mend}
 		}
 	}
-	return store.LoadOrCreateSecretsKey(cfg.SecretsKeyFile)
+	return secretbox.LoadOrCreateKey(cfg.SecretsKeyFile)
 }
 
 func hasSealedSecrets(ctx context.Context, cfg *config.Config) (bool, error) {
@@ -89,7 +90,7 @@ func replaceSecretsKey(ctx context.Context, cfg *config.Config, now time.Time) (
 	if err := os.Rename(cfg.SecretsKeyFile, aside); err != nil {
 		return nil, fmt.Errorf("setting the secrets key aside that does not fit: %w", err)
 	}
-	key, err := store.LoadOrCreateSecretsKey(cfg.SecretsKeyFile)
+	key, err := secretbox.LoadOrCreateKey(cfg.SecretsKeyFile)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 	"github.com/sky-shift/skyctl/test/world"
 )
 
@@ -72,7 +73,7 @@ func sealSecret(t *testing.T, st *store.Store, name string) api.Ref {
 
 func readKey(t *testing.T, cfg *config.Config) []byte {
 	t.Helper()
-	key, err := store.LoadSecretsKey(cfg.SecretsKeyFile)
+	key, err := secretbox.LoadKey(cfg.SecretsKeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestAKeyThatDoesNotFitIsRefused(t *testing.T) {
 			if err := os.Remove(cfg.SecretsKeyFile); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := store.LoadOrCreateSecretsKey(cfg.SecretsKeyFile); err != nil {
+			if _, err := secretbox.LoadOrCreateKey(cfg.SecretsKeyFile); err != nil {
 				t.Fatal(err)
 			}
 			_, err = open(t, cfg)
@@ -180,7 +181,7 @@ func TestANewKeyIsMadeWhereSomebodyAsksForIt(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !missing {
-				if _, err := store.LoadOrCreateSecretsKey(cfg.SecretsKeyFile); err != nil {
+				if _, err := secretbox.LoadOrCreateKey(cfg.SecretsKeyFile); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/atomicfile"
 	"github.com/sky-shift/skyctl/pkg/pki"
-	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 // Files of every service's directory.
@@ -97,7 +97,7 @@ func (c Certificates) ensureService(ca *pki.Authority, s service) (bool, error) 
 	}
 	switch s.name {
 	case workerDir:
-		_, err = store.LoadOrCreateSecretsKey(filepath.Join(dir, secretsKeyFile))
+		_, err = secretbox.LoadOrCreateKey(filepath.Join(dir, secretsKeyFile))
 	case "postgres":
 		err = ensurePassword(filepath.Join(dir, passwordFile))
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
 var start = time.Now().Truncate(time.Second)
@@ -148,11 +148,11 @@ func TestABundleIsAllThatSettingsNeed(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	mine, err := store.LoadOrCreateSecretsKey(cfg.SecretsKeyFile)
+	mine, err := secretbox.LoadOrCreateKey(cfg.SecretsKeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, err := store.LoadOrCreateSecretsKey(filepath.Join(dir, "worker", "secrets.key"))
+	theirs, err := secretbox.LoadOrCreateKey(filepath.Join(dir, "worker", "secrets.key"))
 	if err != nil || !bytes.Equal(mine, theirs) {
 		t.Errorf("the member's secrets key isn't the worker's (%v)", err)
 	}

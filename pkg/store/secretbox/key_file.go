@@ -1,4 +1,4 @@
-package store
+package secretbox
 
 import (
 	"bytes"
@@ -14,22 +14,22 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// LoadOrCreateSecretsKey returns the secrets key kept in a file, as hexadecimal, for its owner's eyes alone. Where
+// LoadOrCreateKey returns the secrets key kept in a file, as hexadecimal, for its owner's eyes alone. Where
 // there is no file it makes one; two processes that do so at once end with the same key.
-func LoadOrCreateSecretsKey(path string) ([]byte, error) {
-	key, err := LoadSecretsKey(path)
+func LoadOrCreateKey(path string) ([]byte, error) {
+	key, err := LoadKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if err := createSecretsKey(path); err != nil {
+	if err := createKey(path); err != nil {
 		return nil, fmt.Errorf("creating secrets key %s: %w", path, err)
 	}
-	return LoadSecretsKey(path)
+	return LoadKey(path)
 }
 
-// LoadSecretsKey is LoadOrCreateSecretsKey for who must not make a key: where there is no file its error wraps
+// LoadKey is LoadOrCreateKey for who must not make a key: where there is no file its error wraps
 // fs.ErrNotExist.
-func LoadSecretsKey(path string) ([]byte, error) {
+func LoadKey(path string) ([]byte, error) {
 	f, err := regularfile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the secrets key: %w", err)
@@ -60,7 +60,7 @@ func LoadSecretsKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-func createSecretsKey(path string) error {
+func createKey(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}

@@ -1,14 +1,14 @@
-package store
+package jsonscan
 
 import (
 	"encoding/json"
 	"testing"
 )
 
-func TestWhatIsCutBecomesWholeJSONAgain(t *testing.T) {
+func TestCutJSONIsClosed(t *testing.T) {
 	const whole = `{"a": {"b": [1, 2.5, {"c": "x\"y"}], "d": null, "e": true}, "f": "", "g": [], "h": {"i": -3}}`
 	for length := 1; length <= len(whole); length++ {
-		got := closeCutJSON([]byte(whole[:length]))
+		got := CloseCut([]byte(whole[:length]))
 		if !json.Valid(got) {
 			t.Errorf("%s became %s", whole[:length], got)
 		}
@@ -17,7 +17,7 @@ func TestWhatIsCutBecomesWholeJSONAgain(t *testing.T) {
 		`{"a":1,"b":"two","c`: `{"a":1,"b":"two"}`, `{"a":{"b":1,"c":[1,{"d":2`: `{"a":{"b":1,"c":[1,{}]}}`,
 		`{"a":12`: `{}`, `{"a":12,`: `{"a":12}`,
 	} {
-		if got := string(closeCutJSON([]byte(cut))); got != want {
+		if got := string(CloseCut([]byte(cut))); got != want {
 			t.Errorf("%s became %s, want %s", cut, got, want)
 		}
 	}

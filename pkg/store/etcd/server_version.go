@@ -1,0 +1,14 @@
+package etcd
+
+import "context"
+
+// ServerVersion returns the version of the etcd server.
+func (c *Client) ServerVersion(ctx context.Context) (string, error) {
+	call, cancel := withCallTimeout(ctx)
+	defer cancel()
+	status, err := c.client.Status(call, c.client.Endpoints()[0])
+	if err != nil {
+		return "", c.wrapError(ctx, "asking etcd for its version", err)
+	}
+	return status.Version, nil
+}
