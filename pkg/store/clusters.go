@@ -178,8 +178,8 @@ func (s *Store) machineOwner(key []byte) string {
 	return uid
 }
 
-// UpdateCluster reads a cluster, calls change, and stores the result unless the object was written in the meantime; then
-// it starts again, so change may be called several times. change does not see machines. If it fails, its error is
+// UpdateCluster reads a cluster, calls change, and stores the result unless the object was written in the meantime;
+// then it starts again, so change may be called several times. change does not see machines. If it fails, its error is
 // returned as it is and nothing is stored. If the cluster is gone, or now has another UID, the error is a
 // *NotFoundError.
 func (s *Store) UpdateCluster(ctx context.Context, ref api.Ref, change func(*api.Cluster) error) (*api.Cluster, error) {

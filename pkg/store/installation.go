@@ -93,8 +93,8 @@ func decodeHome(kv *mvccpb.KeyValue) (*api.Home, error) {
 	return h, nil
 }
 
-// UpdateHome changes the record of the installation's home by compare-and-swap and returns the new record. change may be
-// called several times; if it fails, its error is returned and nothing is written.
+// UpdateHome changes the record of the installation's home by compare-and-swap and returns the new record. change may
+// be called several times; if it fails, its error is returned and nothing is written.
 func (s *Store) UpdateHome(ctx context.Context, change func(*api.Home) error) (api.Home, error) {
 	const doing = "recording the installation's home"
 	h, _, err := etcd.UpdateKey(ctx, s.etcd, etcd.KeyUpdate[*api.Home]{
