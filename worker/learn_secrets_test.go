@@ -40,6 +40,8 @@ func TestTheInstallationsOwnSecretsAreHidden(t *testing.T) {
 		"LAMBDA_API_KEY=lambda_0123456789",
 		"FAKE_CREDENTIALS=/etc/fake/credentials", "HOME=/home/of/all", "SHORT_TOKEN=on",
 	}, dir)
+	const public = "AKIAIOSFODNN7EXAMPLE at https://oauth2.example.com/token, " +
+		"/etc/fake/credentials of /home/of/all is on"
 	for in, want := range map[string]string{
 		"x 00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0 y": "x [hidden] y",
 		"x sky_a1b2c3d4e5f6g7 y": "x [hidden] y",
@@ -49,7 +51,7 @@ func TestTheInstallationsOwnSecretsAreHidden(t *testing.T) {
 		"x 8Q~azure-secret-value y":                                            "x [hidden] y",
 		"x pr0xy/passw0rd pr0xy%2Fpassw0rd y":                                  "x [hidden] y",
 		"x lambda_0123456789 y":                                                "x [hidden] y",
-		"AKIAIOSFODNN7EXAMPLE at https://oauth2.example.com/token, /etc/fake/credentials of /home/of/all is on": "AKIAIOSFODNN7EXAMPLE at https://oauth2.example.com/token, /etc/fake/credentials of /home/of/all is on",
+		public:                                                                 public,
 	} {
 		if got := redact.Text(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)

@@ -269,7 +269,7 @@ func dialTemporal(ctx context.Context, cfg *config.Config, log *slog.Logger) (cl
 		&workflowservice.DescribeNamespaceRequest{Namespace: cfg.Temporal.Namespace})
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("Temporal at %s has no usable namespace %q: %w", cfg.Temporal.Address,
+		return nil, fmt.Errorf("the Temporal server at %s has no usable namespace %q: %w", cfg.Temporal.Address,
 			cfg.Temporal.Namespace, err)
 	}
 	return c, nil

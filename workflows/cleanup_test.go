@@ -55,7 +55,7 @@ func TestADeleteDoesNotForgetWhatTheCloudGoesOnListing(t *testing.T) {
 func TestADeleteThatComesDuringTheCleanUpOfACreateIsNotKeptWaiting(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.failures["prepare sky-c1-0"] = []error{final("install RKE2", "sky-c1-0", "ChecksumMismatch")}
-	w.during["terminate sky-c1-0"] = func(ctx context.Context) error {
+	w.during["terminate sky-c1-0"] = func(context.Context) error {
 		w.wanted.Deleted = true
 		w.CancelWorkflow()
 		return errors.New("the cloud does not answer") // and would be asked for an hour
@@ -73,7 +73,7 @@ func TestADeleteThatComesDuringTheCleanUpOfACreateIsNotKeptWaiting(t *testing.T)
 func TestACancelDuringTheCleanUpOfACreateDoesNotEndIt(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.failures["prepare sky-c1-0"] = []error{final("install RKE2", "sky-c1-0", "ChecksumMismatch")}
-	w.during["terminate sky-c1-0"] = func(ctx context.Context) error {
+	w.during["terminate sky-c1-0"] = func(context.Context) error {
 		if count(w.log, "terminate sky-c1-0") == 1 {
 			w.CancelWorkflow()
 			return errors.New("cut short")

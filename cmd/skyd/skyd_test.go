@@ -157,8 +157,8 @@ func TestAnyNumberOfProgramsMayStartItAtOnceAndStopIt(t *testing.T) {
 		t.Errorf("status %+v, %v", got, err)
 	}
 	want := daemon.State{PID: states[0].PID, Version: states[0].Version, Started: states[0].Started,
-		Namespace:       "skyctl",
-		TemporalAddress: c.Temporal.Address, EtcdEndpoint: c.Etcd.Endpoints[0], UIAddress: c.UI.Address, Level: api.SpecLevel, Settings: states[0].Settings}
+		Namespace: "skyctl", TemporalAddress: c.Temporal.Address, EtcdEndpoint: c.Etcd.Endpoints[0],
+		UIAddress: c.UI.Address, Level: api.SpecLevel, Settings: states[0].Settings}
 	if !reflect.DeepEqual(states[0], want) {
 		t.Errorf("got %+v, want %+v", states[0], want)
 	}

@@ -93,7 +93,8 @@ func IsKubernetesVersion(v string) bool {
 
 var sha256Digits = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 
-const wantSource = `"release", the https:// address of a mirror without a name and a password in it, or an absolute directory of the worker's machine`
+const wantSource = `"release", the https:// address of a mirror without a name and a password in it, or an ` +
+	`absolute directory of the worker's machine`
 
 // validateReleases checks what is said of where software comes from.
 func (s ClusterSpec) validateReleases(errs *fieldErrors) {

@@ -46,8 +46,12 @@ func TestTheSameCreateGoesOnWhateverItSaysOfReleases(t *testing.T) {
 		differs bool
 	}{
 		"of before, with nothing there": {Cluster{}, asked, asked.KubernetesVersion, false},
-		"of before, with the same":      {Cluster{Status: ClusterStatus{Artifacts: &Artifacts{Version: asked.KubernetesVersion}, Machines: machines}}, asked, asked.KubernetesVersion, false},
-		"of before, with another":       {Cluster{Status: ClusterStatus{Artifacts: &Artifacts{Version: "v1.33.1+rke2r1"}, Machines: machines}}, asked, "v1.33.1+rke2r1", true},
+		"of before, with the same": {
+			Cluster{Status: ClusterStatus{Artifacts: &Artifacts{Version: asked.KubernetesVersion}, Machines: machines}},
+			asked, asked.KubernetesVersion, false},
+		"of before, with another": {
+			Cluster{Status: ClusterStatus{Artifacts: &Artifacts{Version: "v1.33.1+rke2r1"}, Machines: machines}},
+			asked, "v1.33.1+rke2r1", true},
 		"another": {Cluster{Spec: ClusterSpec{KubernetesVersion: "v1.33.1+rke2r1"}}, asked,
 			"v1.33.1+rke2r1", true},
 		"nothing is said of it any more": {Cluster{Spec: asked}, ClusterSpec{}, asked.KubernetesVersion, false},

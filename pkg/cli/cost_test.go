@@ -15,7 +15,8 @@ import (
 // newKeptCluster is a cluster on a cloud that bills, whose create failed and left its machines in place.
 func newKeptCluster() *api.Cluster {
 	c := newReadyCluster()
-	c.Spec.Cloud, c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost, c.Spec.ImageID, c.Spec.APICIDR = "aws", "us-east-1b", true, 40, "ami-0abc", "203.0.113.0/24"
+	c.Spec.Cloud, c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost = "aws", "us-east-1b", true, 40
+	c.Spec.ImageID, c.Spec.APICIDR = "ami-0abc", "203.0.113.0/24"
 	c.Status.KeepOnFailure = true
 	c.Status.SetPhase(api.PhaseError, "Timeout", timeAgo(time.Minute))
 	c.Status.Machines[0].PowerOffAt, c.Status.Machines[1].PowerOffAt = noon.Add(72*time.Minute), timeAgo(3*time.Second)

@@ -21,7 +21,8 @@ func newDriftedCluster() *api.Cluster {
 		{Reason: api.DriftVersionSkew, Message: "the head runs v1.35.7, its kubelet \x1b[31mv1.35.6"},
 	}, timeAgo(42*time.Second))
 	c.Status.BeginRepair(api.Repair{ID: "a", At: timeAgo(20 * time.Minute), Action: api.Action{
-		Kind: api.ActionRestart, Machine: "sky-train-1", Reason: api.DriftUnitDead, Message: "rke2-agent does not run"}})
+		Kind: api.ActionRestart, Machine: "sky-train-1", Reason: api.DriftUnitDead,
+		Message: "rke2-agent does not run"}})
 	c.Status.EndRepair("a", "rke2-agent was not active within 5m0s", timeAgo(15*time.Minute))
 	c.Status.BeginRepair(api.Repair{ID: "b", At: timeAgo(14 * time.Minute), Action: api.Action{
 		Kind: api.ActionReplace, Machine: "sky-train-1", Reason: api.DriftUnitDead, Message: "a restart did not help"}})

@@ -181,7 +181,8 @@ func TestACommandThatIsShownAgainMakesTheSameCluster(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	c = newFreshCluster()
-	c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost, c.Spec.ImageID, c.Spec.APICIDR = "us-east-1a", true, 0.5, "ami-1", "10.0.0.0/8"
+	c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost = "us-east-1a", true, 0.5
+	c.Spec.ImageID, c.Spec.APICIDR = "ami-1", "10.0.0.0/8"
 	c.Spec.APIAccess = "public"
 	want = "skyctl create cluster cloud-cluster --provision --cloud docker --zone us-east-1a --cpus 2+ --use_spot " +
 		"--max_hourly_cost 0.5 " +

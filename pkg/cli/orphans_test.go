@@ -35,7 +35,7 @@ func TestOrphansHaveNoEndWhileTheHomeIsInDoubt(t *testing.T) {
 }
 
 // setUpOrphans casts orphans that are gone once they were terminated, but for one that is not.
-func setUpOrphans(t *testing.T) *[]string {
+func setUpOrphans() *[]string {
 	var ended []string
 	world.SetBehavior("", skydstub.Behavior{Orphans: func(_ context.Context, _ *skydstub.World,
 		in operation.OrphansInput) (operation.OrphansResult, error) {
@@ -60,7 +60,7 @@ func setUpOrphans(t *testing.T) *[]string {
 func TestOrphansAreShownAndTerminatedByName(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
-	ended := setUpOrphans(t)
+	ended := setUpOrphans()
 	if got := p.run("get", "orphans"); got.code != 0 || !strings.Contains(got.out, "sky-train-1") ||
 		!strings.Contains(got.out, "$32.77") {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
@@ -145,7 +145,7 @@ func TestAnOrphanDoesNotTakeACopyOfItsNameAlong(t *testing.T) {
 func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
-	ended := setUpOrphans(t)
+	ended := setUpOrphans()
 	for answer, n := range map[string]int{"n\n": 0, "y\n": 1} {
 		term := newTerminal(t, 200, 24)
 		term.near.WriteString(answer)

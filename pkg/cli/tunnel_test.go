@@ -51,7 +51,8 @@ func storeTunnelledCluster(t *testing.T, name string) (*api.Cluster, int) {
 		}
 	})
 	m := api.NewMachine(name, 0, "aaaaa", api.Placement{Tunnel: true}, time.Now())
-	m.Address, m.SSHPort, m.SSHUser, m.HostKey, m.State = head.Target.Address, head.Target.Port, head.Target.User, head.Target.HostKey, api.MachineReady
+	m.Address, m.SSHPort, m.SSHUser = head.Target.Address, head.Target.Port, head.Target.User
+	m.HostKey, m.State = head.Target.HostKey, api.MachineReady
 	if err := world.Store.PutMachines(t.Context(), c.Ref(), []api.Machine{m}); err != nil {
 		t.Fatal(err)
 	}

@@ -105,7 +105,8 @@ func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
 	p.env["SKYCTL_RECONCILE_INTERVAL"] = "7s"
 	got := p.run(createArgs("asks", "--region", "told")...)
 	if got.code != 0 || !strings.Contains(got.err,
-		"the team's worker (process 7 on there) uses reconcile.interval 1m0s, and not 7s ($SKYCTL_RECONCILE_INTERVAL)") {
+		"the team's worker (process 7 on there) uses reconcile.interval 1m0s, and not 7s "+
+			"($SKYCTL_RECONCILE_INTERVAL)") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	c, err := world.Store.ReadCluster(t.Context(), "asks")

@@ -143,8 +143,8 @@ func TestACreateOfWhatIsThereIsRefusedWithItsStatus(t *testing.T) {
 	world.StartWorker(t)
 	storeCluster(t, "there", api.PhaseReady)
 	storeCluster(t, "leaving", api.PhaseDeleting)
-	world.SetBehavior("busy", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in operation.ProvisionInput) error {
+	world.SetBehavior("busy", skydstub.Behavior{Provision: func(ctx context.Context, _ *skydstub.World,
+		_ operation.ProvisionInput) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}})

@@ -14,8 +14,8 @@ import (
 func TestADeleteTakesOverFromARunningProvision(t *testing.T) {
 	world.StartWorker(t)
 	running := make(chan struct{})
-	world.SetBehavior("early", skydstub.Behavior{Provision: func(ctx context.Context, w *skydstub.World,
-		in operation.ProvisionInput) error {
+	world.SetBehavior("early", skydstub.Behavior{Provision: func(ctx context.Context, _ *skydstub.World,
+		_ operation.ProvisionInput) error {
 		close(running)
 		<-ctx.Done()
 		return ctx.Err()

@@ -14,8 +14,10 @@ import (
 
 func TestWhyAConnectionFailedIsToldInPlainWords(t *testing.T) {
 	for cause, want := range map[string]string{
-		`failed reaching server: connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"`: "dial tcp 127.0.0.1:1: connect: connection refused",
-		`failed reaching server: connection error: desc = "error reading server preface: remote error: tls: certificate required"`:             "remote error: tls: certificate required",
+		`failed reaching server: connection error: desc = "transport: Error while dialing: dial tcp ` +
+			`127.0.0.1:1: connect: connection refused"`: "dial tcp 127.0.0.1:1: connect: connection refused",
+		`failed reaching server: connection error: desc = "error reading server preface: remote error: tls: ` +
+			`certificate required"`: "remote error: tls: certificate required",
 		"failed reaching server: context deadline exceeded": "context deadline exceeded",
 		"it has no namespace x":                             "it has no namespace x",
 	} {

@@ -218,17 +218,19 @@ func (c *Client) setSchedulePaused(ctx context.Context, paused bool) (bool, erro
 		if err != nil || was == paused {
 			return false, err
 		}
-		call, cancel := context.WithTimeout(ctx, dialTimeout)
-		defer cancel()
-		h := t.ScheduleClient().GetHandle(call, operation.SweepScheduleID)
-		if paused {
-			err = h.Pause(call, client.SchedulePauseOptions{Note: "Paused with skyctl pause reconcile"})
-		} else {
-			err = h.Unpause(call, client.ScheduleUnpauseOptions{Note: "Resumed with skyctl resume reconcile"})
-		}
-		if err != nil {
+		if err := c.writeSchedulePaused(ctx, t, paused); err != nil {
 			return false, c.toScheduleError(ctx, err)
 		}
 		return true, nil
 	}
+}
+
+func (c *Client) writeSchedulePaused(ctx context.Context, t client.Client, paused bool) error {
+	call, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	h := t.ScheduleClient().GetHandle(call, operation.SweepScheduleID)
+	if paused {
+		return h.Pause(call, client.SchedulePauseOptions{Note: "Paused with skyctl pause reconcile"})
+	}
+	return h.Unpause(call, client.ScheduleUnpauseOptions{Note: "Resumed with skyctl resume reconcile"})
 }

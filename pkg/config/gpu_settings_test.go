@@ -18,7 +18,8 @@ func TestTheGPUStackIsPinnedAndCanBeChosen(t *testing.T) {
 	})
 	want := GPU{ChartRepo: "oci://registry.example.com/charts", OperatorVersion: "25.10.1",
 		PluginVersion: "v0.20.0-rc.1", ValuesFile: c.Dir + "/gpu.yaml",
-		PluginValuesFile: "/etc/plugin.yaml", ImageMirror: "registry:5000/m", TestImage: "docker.io/skyctl/hello:kit", Timeout: 45 * time.Minute}
+		PluginValuesFile: "/etc/plugin.yaml", ImageMirror: "registry:5000/m",
+		TestImage: "docker.io/skyctl/hello:kit", Timeout: 45 * time.Minute}
 	if c.GPU != want {
 		t.Errorf("got %+v, want %+v", c.GPU, want)
 	}

@@ -155,7 +155,8 @@ func TestAVersionThatMakesNoSenseIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", v, err)
 		}
 	}
-	if _, err := loadSettings(t, "", map[string]string{"SKYCTL_RKE2_SOURCE": "https://ann:secret@mirror/x"}); err == nil || !strings.Contains(err.Error(), "password") {
+	_, err := loadSettings(t, "", map[string]string{"SKYCTL_RKE2_SOURCE": "https://ann:secret@mirror/x"})
+	if err == nil || !strings.Contains(err.Error(), "password") {
 		t.Errorf("a source with a password: %v", err)
 	}
 }

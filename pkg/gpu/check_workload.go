@@ -192,9 +192,10 @@ func (w Workload) newPod() *corev1.Pod {
 			AutomountServiceAccountToken: &no,
 			ActiveDeadlineSeconds:        &deadline,
 			Tolerations:                  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-				NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
-					{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{w.Node}}}}}}}},
+			Affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+					NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
+						{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{w.Node}}}}}}}},
 			Containers: []corev1.Container{{Name: "check", Image: image, Resources: corev1.ResourceRequirements{
 				Limits: corev1.ResourceList{ResourceName: resource.MustParse("1")}}}},
 		},

@@ -121,7 +121,8 @@ func FindUnverifiedNodes(ctx context.Context, c *Client, incarnations map[string
 }
 
 func annotateVerified(ctx context.Context, c *Client, node, incarnation string) error {
-	b, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{VerifiedAnnotation: incarnation}}})
+	b, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"annotations": map[string]any{VerifiedAnnotation: incarnation}}})
 	if err != nil {
 		return err
 	}

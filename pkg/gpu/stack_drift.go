@@ -65,8 +65,9 @@ func driverFromChart(chart *unstructured.Unstructured, kind string) *Driver {
 		return &Driver{Installed: true}
 	}
 	content, _, _ := unstructured.NestedString(chart.Object, "spec", "valuesContent")
-	enabled, _ := valueAt(parseChartValues(content), "driver.enabled")
-	return &Driver{Installed: enabled == false}
+	value, _ := valueAt(parseChartValues(content), "driver.enabled")
+	enabled, isBool := value.(bool)
+	return &Driver{Installed: isBool && !enabled}
 }
 
 // findMissingParts are what a release should have brought and what is not there.

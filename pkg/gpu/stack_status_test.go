@@ -122,13 +122,9 @@ func endedWith(code int32, reason string) corev1.ContainerState {
 	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason}}
 }
 
-var (
-	running = runningSince(time.Now())
-	steady  = runningSince(time.Now().Add(-5 * time.Minute))
-)
-
-func runningSince(at time.Time) corev1.ContainerState {
-	return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(at)}}
+// runningFor counts from the call: other tests of this package take longer than the code waits for a container.
+func runningFor(d time.Duration) corev1.ContainerState {
+	return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(time.Now().Add(-d))}}
 }
 
 func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
@@ -141,18 +137,18 @@ func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
 			"CrashLoopBackOff after 4 restarts: it ended with exit code 1"},
 		"it is killed for its memory": {corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
 			LastTerminationState: endedWith(137, "OOMKilled"), RestartCount: 1}, "OOMKilled"},
-		"it runs again": {corev1.ContainerStatus{State: running,
+		"it runs again": {corev1.ContainerStatus{State: runningFor(0),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 3}, "exit code 2, after 3 restarts"},
 		"its image can't be had": {corev1.ContainerStatus{State: waits("ImagePullBackOff",
 			"Back-off pulling\n image x")}, "ImagePullBackOff: Back-off pulling image x"},
-		"it runs again, for long": {corev1.ContainerStatus{State: steady,
+		"it runs again, for long": {corev1.ContainerStatus{State: runningFor(5 * time.Minute),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 9}, ""},
-		"it was restarted once": {corev1.ContainerStatus{State: running,
+		"it was restarted once": {corev1.ContainerStatus{State: runningFor(0),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 1}, ""},
 		"it is down again": {corev1.ContainerStatus{State: endedWith(1, "Error"),
 			LastTerminationState: endedWith(1, "Error"), RestartCount: 1}, "exit code 1, after 1 restarts"},
 		"it is down once": {corev1.ContainerStatus{State: endedWith(1, "Error")}, ""},
-		"it is ready at last": {corev1.ContainerStatus{State: running,
+		"it is ready at last": {corev1.ContainerStatus{State: runningFor(0),
 			LastTerminationState: endedWith(2, "Error"), RestartCount: 9, Ready: true}, ""},
 		"it is being made":     {corev1.ContainerStatus{State: waits("ContainerCreating", "")}, ""},
 		"it waits for another": {corev1.ContainerStatus{State: waits("PodInitializing", "")}, ""},
@@ -168,7 +164,7 @@ func TestAContainerThatKeepsFailingIsToldFromOneThatComesUp(t *testing.T) {
 func TestTheFailingPartIsNamedWithItsLog(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	for _, p := range []*corev1.Pod{
-		pod("a-well", corev1.ContainerStatus{State: running, Ready: true}),
+		pod("a-well", corev1.ContainerStatus{State: runningFor(0), Ready: true}),
 		pod("b-ill", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
 			LastTerminationState: endedWith(1, "Error"), RestartCount: 5}),
 	} {
@@ -206,18 +202,30 @@ func failedChart(t *testing.T, reason, message string) *unstructured.Unstructure
 
 // Helm's own words, as its sources have them (helm.sh/helm/v3: pkg/repo, pkg/downloader, pkg/action, pkg/registry).
 func TestHelmsWordsTellWhyAChartCanNotBeInstalled(t *testing.T) {
-	for words, want := range map[string]string{
-		`Error: INSTALLATION FAILED: looks like "https://helm.example.com" is not a valid chart repository or cannot be reached: Get "https://helm.example.com/index.yaml": dial tcp: lookup helm.example.com: no such host`: ChartUnreachable,
-		`Error: failed to fetch https://helm.example.com/gpu-operator-v26.3.2.tgz : 503 Service Unavailable`:                                                                                                                 ChartUnreachable,
-		`Error: Get "http://10.0.0.1/index.yaml": dial tcp 10.0.0.1:80: connect: connection refused`:                                                                                                                         ChartUnreachable,
-		`Error: INSTALLATION FAILED: chart "gpu-operator" version "v99.9.9" not found in https://helm.ngc.nvidia.com/nvidia repository`:                                                                                      BadChartVersion,
-		`Error: chart "gpu-operator" matching v99.9.9 not found in nvidia index. (try 'helm repo update'): no chart version found for gpu-operator-v99.9.9`:                                                                  BadChartVersion,
-		`Error: could not locate a version matching provided version string v99.9.9`:                                                                                                                                         BadChartVersion,
-		`Error: INSTALLATION FAILED: execution error at (gpu-operator/templates/validations.yaml:1:4): bad value`:                                                                                                            ChartFailed,
-		`Error: chart "gpu-operatr" not found in https://helm.ngc.nvidia.com/nvidia repository`:                                                                                                                              ChartFailed,
+	for want, messages := range map[string][]string{
+		ChartUnreachable: {
+			`Error: INSTALLATION FAILED: looks like "https://helm.example.com" is not a valid chart repository or ` +
+				`cannot be reached: Get "https://helm.example.com/index.yaml": dial tcp: lookup helm.example.com: ` +
+				`no such host`,
+			`Error: failed to fetch https://helm.example.com/gpu-operator-v26.3.2.tgz : 503 Service Unavailable`,
+			`Error: Get "http://10.0.0.1/index.yaml": dial tcp 10.0.0.1:80: connect: connection refused`,
+		},
+		BadChartVersion: {
+			`Error: INSTALLATION FAILED: chart "gpu-operator" version "v99.9.9" not found in ` +
+				`https://helm.ngc.nvidia.com/nvidia repository`,
+			`Error: chart "gpu-operator" matching v99.9.9 not found in nvidia index. (try 'helm repo update'): ` +
+				`no chart version found for gpu-operator-v99.9.9`,
+			`Error: could not locate a version matching provided version string v99.9.9`,
+		},
+		ChartFailed: {
+			`Error: INSTALLATION FAILED: execution error at (gpu-operator/templates/validations.yaml:1:4): bad value`,
+			`Error: chart "gpu-operatr" not found in https://helm.ngc.nvidia.com/nvidia repository`,
+		},
 	} {
-		if got := classifyHelmError(words); got != want {
-			t.Errorf("%s: %s, want %s", words, got, want)
+		for _, message := range messages {
+			if got := classifyHelmError(message); got != want {
+				t.Errorf("%s: %s, want %s", message, got, want)
+			}
 		}
 	}
 }
@@ -432,7 +440,7 @@ func TestATroubleThatComesAndGoesStands(t *testing.T) {
 func TestPodsThatKeepFailingAreStartedAnewWithTheChart(t *testing.T) {
 	c, _ := operatorsCluster(t)
 	for _, p := range []*corev1.Pod{
-		pod("a-well", corev1.ContainerStatus{State: running, Ready: true}),
+		pod("a-well", corev1.ContainerStatus{State: runningFor(0), Ready: true}),
 		pod("b-ill", corev1.ContainerStatus{State: waits("CrashLoopBackOff", ""),
 			LastTerminationState: endedWith(1, "Error"), RestartCount: 5}),
 	} {

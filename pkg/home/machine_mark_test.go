@@ -15,7 +15,8 @@ import (
 func machine(t *testing.T) *remote.Host {
 	t.Helper()
 	ns := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-ec",
-		`mount -t tmpfs tmpfs /opt; mkdir /opt/etc; cp /etc/passwd /etc/group /opt/etc/; mount --bind /opt/etc /etc; echo up; exec sleep infinity`)
+		`mount -t tmpfs tmpfs /opt; mkdir /opt/etc; cp /etc/passwd /etc/group /opt/etc/; mount --bind /opt/etc `+
+			`/etc; echo up; exec sleep infinity`)
 	out, err := ns.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,8 @@ const (
 const authorizeScript = `set -e
 home=$(getent passwd "$LOGIN" | cut -d: -f6); [ -n "$home" ] || { echo "there is no user $LOGIN"; exit 1; }
 umask 077; mkdir -p "$home/.ssh"; file=$home/.ssh/authorized_keys
-grep -qxF "$KEY" "$file" 2>/dev/null || { [ ! -s "$file" ] || [ -z "$(tail -c1 "$file")" ] || echo >>"$file"; printf '%s\n' "$KEY" >>"$file"; }
+grep -qxF "$KEY" "$file" 2>/dev/null || {
+  [ ! -s "$file" ] || [ -z "$(tail -c1 "$file")" ] || echo >>"$file"; printf '%s\n' "$KEY" >>"$file"; }
 chown "$LOGIN:" "$home/.ssh" "$file"`
 
 // AuthorizeKey lets a key log in as a user of a node's machine, where SSH itself can't be used for that: a pod that

@@ -108,7 +108,8 @@ func TestAKeyIsAddedOnceAndKeepsTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{"getent": "echo me:x:1:1::" + home + ":/bin/sh", "chown": "exit 0"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil { //nolint:gosec // a program
+		text = "#!/bin/sh\n" + text + "\n"
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil { //nolint:gosec // a program
 			t.Fatal(err)
 		}
 	}

@@ -116,7 +116,8 @@ func TestMachinesOnTheCloud(t *testing.T) {
 		}, "Replace sky-x-1", "MachineStopped", ""},
 		{"the head is lost", func(s *scene) {
 			s.lose(0, 5*time.Minute)
-		}, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are left alone", "HeadLost: sky-x-0, the head, is lost|delete the cluster|same create again"},
+		}, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are left alone",
+			"HeadLost: sky-x-0, the head, is lost|delete the cluster|same create again"},
 		{"the head is lost since a moment", func(s *scene) {
 			s.lose(0, 4*time.Minute)
 		}, "", "sky-x-0 HeadLost: the cluster goes to ERROR at 12:01:00Z if it is not back by then", ""},
@@ -131,7 +132,8 @@ func TestMachinesOnTheCloud(t *testing.T) {
 		}, "", "sky-x-0 HeadLost: it is looked at", ""},
 		{"the cloud can't be asked", func(s *scene) { s.gone(1); s.w.CloudError = "403" }, "", "", ""},
 		{"the cloud can't be asked and the file is gone",
-			func(s *scene) { s.w.Listed = nil; s.w.CloudError = "403"; s.w.KubeconfigFile = "it is cut" }, "WriteKubeconfig", "KubeconfigMissing", ""},
+			func(s *scene) { s.w.Listed = nil; s.w.CloudError = "403"; s.w.KubeconfigFile = "it is cut" },
+			"WriteKubeconfig", "KubeconfigMissing", ""},
 	})
 }
 
@@ -162,7 +164,8 @@ func TestMachinesWithoutAPlace(t *testing.T) {
 			s.w.Listed[1].Incarnation = "old"
 		}, "", "MachineExtra|MachineGone: nothing", ""},
 		{"another incarnation where ours is gone",
-			func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) }, "Terminate sky-x-1, Replace sky-x-1", "MachineExtra: it is terminated|MachineGone: it is replaced", ""},
+			func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) },
+			"Terminate sky-x-1, Replace sky-x-1", "MachineExtra: it is terminated|MachineGone: it is replaced", ""},
 		{"another head where ours is gone", func(s *scene) {
 			s.w.Listed[0].Incarnation = "old"
 			s.lose(0, time.Hour)
@@ -393,7 +396,8 @@ func TestTheHead(t *testing.T) {
 			s.silent()
 			s.unit(0, "failed")
 			tries(s, 5)
-		}, "", "", "UnitDead: sky-x-0, the head|Restart at 11:00:00Z: no answer|workers were left alone|skyctl reconcile x"},
+		}, "", "",
+			"UnitDead: sky-x-0, the head|Restart at 11:00:00Z: no answer|workers were left alone|skyctl reconcile x"},
 		{"restarts of long ago do not count", func(s *scene) {
 			s.silent()
 			s.unit(0, "failed")
@@ -438,7 +442,8 @@ func TestAHeadThatIsWellIsNeverRestarted(t *testing.T) {
 			}
 		}, "", "APIUnreachable: nothing is restarted", ""},
 		{"nor while it is known at another address",
-			func(s *scene) { wellThere(s); s.c.Status.Endpoint = "https://203.0.113.7:6443" }, "", "203.0.113.7:6443", ""},
+			func(s *scene) { wellThere(s); s.c.Status.Endpoint = "https://203.0.113.7:6443" },
+			"", "203.0.113.7:6443", ""},
 		{"nor while it was never brought up to the end",
 			func(s *scene) { wellThere(s); s.record(0).State = api.MachinePrepared }, "",
 			"APIUnreachable|sky-x-0 MachineUnready: it goes on once the Kubernetes API answers", ""},
@@ -478,7 +483,8 @@ func TestPacing(t *testing.T) {
 		{"after two that failed", gone("no capacity", "no capacity"), "", "MachineGone: it is replaced at 12:01:00Z",
 			""},
 		{"after three", gone("no capacity", "no quota", "killed"), "", "MachineGone: the cluster goes to ERROR",
-			"MachineGone: sky-x-1|Replace at 11:30:00Z: no capacity; Replace at 11:40:00Z: no quota; Replace at 11:50:00Z: was interrupted"},
+			"MachineGone: sky-x-1|Replace at 11:30:00Z: no capacity; Replace at 11:40:00Z: no quota; Replace " +
+				"at 11:50:00Z: was interrupted"},
 		{"a cloud that takes machines back", gone("", "", "", ""), "Replace sky-x-1", "MachineGone", ""},
 		{"again and again", gone("", "", "", "", "", "", "", "", ""), "", "", "MachineGone"},
 		{"a record from the future", func(s *scene) {
@@ -516,7 +522,8 @@ func TestTheClusterAsAWhole(t *testing.T) {
 		}, "", "APISilent", ""},
 		{"credentials are not looked at", func(s *scene) { s.w.CredentialsExpire = time.Time{} }, "", "", ""},
 		{"credentials end soon after a refresh",
-			func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "") }, "", "last no longer; tried again at 17:01:00Z", ""},
+			func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "") },
+			"", "last no longer; tried again at 17:01:00Z", ""},
 		{"a refresh failed", func(s *scene) {
 			soon(s)
 			s.repaired(api.ActionRefresh, 0, time.Hour, "no")
@@ -586,7 +593,8 @@ func TestLeftoversOfAClusterInError(t *testing.T) {
 			s.c.Status.Machines = nil
 		}), "Terminate sky-x-0, Terminate sky-x-1, Terminate sky-x-2, Terminate sky-x-3", "", ""},
 		{"another incarnation, ours is gone",
-			withoutGPUs(func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.record(1).State = api.MachineGone }), "Terminate sky-x-1", "Leftover", ""},
+			withoutGPUs(func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.record(1).State = api.MachineGone }),
+			"Terminate sky-x-1", "Leftover", ""},
 		{"another incarnation, ours is kept", withoutGPUs(func(s *scene) {
 			s.w.Listed[1].Incarnation = "old"
 		}), "", "Leftover: only reported", ""},

@@ -230,11 +230,11 @@ func garbage(r *rand.Rand) (*api.Cluster, plan.Observation) {
 	if pick(10) == 0 {
 		s.c.Status.PausedAt = noon
 	}
-	s.w = garbageWorld(r, s, at)
+	s.w = garbageWorld(r, at)
 	return s.c, s.w
 }
 
-func garbageWorld(r *rand.Rand, s *scene, at func() time.Time) plan.Observation {
+func garbageWorld(r *rand.Rand, at func() time.Time) plan.Observation {
 	pick := func(n int) int { return r.IntN(n) }
 	w := plan.Observation{At: noon, Nodes: map[string]plan.Node{}, Units: map[int]plan.RKE2Unit{},
 		CanStart: pick(2) == 0, KubeconfigFile: []string{"", "the kubeconfig file is not there"}[pick(2)]}

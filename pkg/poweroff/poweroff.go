@@ -84,7 +84,8 @@ for unit in ` + UnitName + ` ` + BootUnitName + `; do
   ! on $unit.service || ending=1
 done
 [ "$(systemctl is-system-running || :)" != stopping ] || ending=1
-[ $ending = 0 ] || { echo "the machine is powering off: its time to become part of a READY cluster is over" >&2; exit 1; }
+[ $ending = 0 ] || {
+  echo "the machine is powering off: its time to become part of a READY cluster is over" >&2; exit 1; }
 if [ -e ` + UnitName + `.timer ]; then
   systemctl disable -q --no-reload ` + UnitName + `.timer
   rm -f ` + UnitName + `.timer ` + UnitName + `.service

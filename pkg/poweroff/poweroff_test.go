@@ -24,7 +24,8 @@ case "$1" in
 daemon-reload) rm -f $state/read.*; for f in *.timer *.service; do [ ! -e "$f" ] || cp "$f" "$state/read.$f"; done;;
 enable) touch $state/$unit.enabled;;
 disable) rm $state/$unit.enabled;;
-restart) [ -e $state/read.$unit ] || { echo "no such unit" >&2; exit 5; }; echo "${STARTS:-active}" >$state/$unit.active;;
+restart)
+  [ -e $state/read.$unit ] || { echo "no such unit" >&2; exit 5; }; echo "${STARTS:-active}" >$state/$unit.active;;
 stop) rm -f $state/$unit.active;;
 is-active) [ "$(cat $state/$unit.active 2>/dev/null)" = active ];;
 is-system-running) cat $state/running 2>/dev/null || { echo degraded; exit 1; };;
@@ -90,7 +91,8 @@ func TestAnArmedMachinePowersOffAndARebootDoesNotSaveIt(t *testing.T) {
 			t.Errorf("%q is not in the units that systemd read:\n%s", want, units)
 		}
 	}
-	if m.sh("cat /run/systemd/system/skyctl-power-off.timer.active; ls /run/systemd/system/*.enabled") != "active\n/run/systemd/system/skyctl-power-off.timer.enabled" {
+	if m.sh("cat /run/systemd/system/skyctl-power-off.timer.active; ls /run/systemd/system/*.enabled") !=
+		"active\n/run/systemd/system/skyctl-power-off.timer.enabled" {
 		t.Errorf("the timer does not run, or not after a reboot: %s", m.sh("ls /run/systemd/system"))
 	}
 }

@@ -9,8 +9,8 @@ import (
 var (
 	// secretNamePattern are names of variables and settings whose values are secret, by the conventions of clouds and
 	// tools.
-	secretNamePattern = regexp.MustCompile(`(?i)(?:^|[_-])(?:token|secret|password|passwd|passphrase|api_?key|access_?key|secret_?key|private_?key|` +
-		`secret_access_key|credentials?|connection_?string)$`)
+	secretNamePattern = regexp.MustCompile(`(?i)(?:^|[_-])(?:token|secret|password|passwd|passphrase|api_?key|` +
+		`access_?key|secret_?key|private_?key|secret_access_key|credentials?|connection_?string)$`)
 	// settingLinePattern is a line of a file of credentials, as INI or JSON.
 	settingLinePattern = regexp.MustCompile(`(?m)^\s*"?([\w-]+)"?\s*[=:]\s*"?((?:[^"\s\\]|\\.| )+?)"?,?\s*$`)
 	proxyNamePattern   = regexp.MustCompile(`(?i)_proxy$`)

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	token    = "K10a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b::server:5f0c19d2e77b3a4860b1cc29f4d8e6a7"
+	token = "K10a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b08a64b" +
+		"::server:5f0c19d2e77b3a4860b1cc29f4d8e6a7"
 	password = "5f0c19d2e77b3a4860b1cc29f4d8e6a7"
 	short    = "p4ss-w0rd/+x"
 	odd      = "Zürich\"quoted\"&100%=sure;東京ok?"
@@ -178,7 +179,8 @@ func TestAnOwnersSecretsAreForgottenWithIt(t *testing.T) {
 func TestATextIsRedactedAndPrintable(t *testing.T) {
 	redact.LearnSecret("of this test", []byte("a-value-of-this-test"))
 	defer redact.ForgetOwner("of this test")
-	if got := redact.Text("\x1b[31mgot a-value-of-\x1b[0mthis-test\u202e\npassw\x1b[0mord=abc"); got != "got [hidden]\\u202e\npassword=[hidden]" {
+	got := redact.Text("\x1b[31mgot a-value-of-\x1b[0mthis-test\u202e\npassw\x1b[0mord=abc")
+	if got != "got [hidden]\\u202e\npassword=[hidden]" {
 		t.Errorf("got %q", got)
 	}
 	err := redact.Error(fmt.Errorf("got %w", errors.New("a-value-of-this-test")))

@@ -15,8 +15,10 @@ var secretPatterns = []struct {
 	{regexp.MustCompile(`\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*`), Hidden},
 	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[\w+/=.:~-]{8,}`), "$1 " + Hidden},
 	{regexp.MustCompile(`(?i)(\b[a-z][a-z0-9+.-]*://[^\s/:@"']*:)[^\s/@"']+@`), "$1" + Hidden + "@"},
-	{regexp.MustCompile(`(?i)((?:certificate-authority|client-certificate|client-key)-data["']?\s*[:=]\s*)["']?[\w+/=]+["']?`), "$1" + Hidden},
-	{regexp.MustCompile(`(?i)(\b[\w-]*(?:token|password|passwd|passphrase|secret|secret_?access_?key|api_?key)["']?\s*(?:=|:\s)\s*)` +
+	{regexp.MustCompile(`(?i)((?:certificate-authority|client-certificate|client-key)` +
+		`-data["']?\s*[:=]\s*)["']?[\w+/=]+["']?`), "$1" + Hidden},
+	{regexp.MustCompile(`(?i)(\b[\w-]*(?:token|password|passwd|passphrase|secret|secret_?access_?key|api_?key)` +
+		`["']?\s*(?:=|:\s)\s*)` +
 		`(?:"[^"]+"|'[^']+'|[^\s"',]+)`), "$1" + Hidden},
 	{regexp.MustCompile(`(--[\w-]*(?:token|password|secret))\s+[^\s-][^\s]*`), "$1 " + Hidden},
 	{regexp.MustCompile(`LS0tLS1CRUdJTi[\w+/=]*`), Hidden},

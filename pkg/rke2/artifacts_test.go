@@ -160,7 +160,8 @@ func TestTheReleaseIsNamedByItsURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := artifactURL(a, tarballName("amd64")); got != "https://github.com/rancher/rke2/releases/download/v1.35.7%2Brke2r1/rke2.linux-amd64.tar.gz" {
+	if got := artifactURL(a, tarballName("amd64")); got !=
+		"https://github.com/rancher/rke2/releases/download/v1.35.7%2Brke2r1/rke2.linux-amd64.tar.gz" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -29,7 +29,9 @@ const (
 // stateScript sets $state to the unit's state on one line of KEY=VALUE, and $invocation.
 const stateScript = `
 look() {
-  set -f; set -- $(systemctl show -p LoadState -p ActiveState -p SubState -p NRestarts -p Result -p Job -p InvocationID "$unit"); set +f
+  set -f
+  set -- $(systemctl show -p LoadState -p ActiveState -p SubState -p NRestarts -p Result -p Job -p InvocationID "$unit")
+  set +f
   state="$* "
   invocation=${state##*InvocationID=}; invocation=${invocation%% *}
 }
@@ -50,8 +52,10 @@ ask() {
 }
 field() { sed -n "s/^ *$1: *//p" $kc | head -n1 | base64 -d >"$tmp/$1" 2>/dev/null && [ -s "$tmp/$1" ]; }
 admin() {
-  [ -s "$tmp/client-key-data" ] || { field certificate-authority-data && field client-certificate-data && field client-key-data; } || return 1
-  ask --cacert "$tmp/certificate-authority-data" --cert "$tmp/client-certificate-data" --key "$tmp/client-key-data" https://127.0.0.1:6443/readyz
+  [ -s "$tmp/client-key-data" ] ||
+    { field certificate-authority-data && field client-certificate-data && field client-key-data; } || return 1
+  ask --cacert "$tmp/certificate-authority-data" --cert "$tmp/client-certificate-data" --key "$tmp/client-key-data" \
+    https://127.0.0.1:6443/readyz
 }
 `
 
@@ -103,7 +107,10 @@ unit=rke2-agent; last=; looks=0; seen=; follower=; from=--since=-3s
 trap '[ -z "$follower" ] || kill -9 $follower' EXIT
 while :; do
   look
-  case "$state" in *ActiveState=active*) echo "$mark$state"; exit 0;; *ActiveState=inactive*|*ActiveState=deactivating*) invocation=;; esac
+  case "$state" in
+    *ActiveState=active*) echo "$mark$state"; exit 0;;
+    *ActiveState=inactive*|*ActiveState=deactivating*) invocation=;;
+  esac
   if [ -n "$invocation" ] && [ "$invocation" != "$seen" ]; then
     [ -z "$follower" ] || { kill -9 $follower; from=--lines=200; }
     seen=$invocation

@@ -26,7 +26,8 @@ type Facts struct {
 // /proc/meminfo's MemTotal, whatever limits the machine's own cgroup has.
 const factsScript = `
 prefix=/usr/local
-if mountpoint -q /usr/local || ! { mkdir -p /usr/local && t=$(mktemp /usr/local/.skyctl.XXXXXX) && rm -f "$t"; } 2>/dev/null
+if mountpoint -q /usr/local ||
+  ! { mkdir -p /usr/local && t=$(mktemp /usr/local/.skyctl.XXXXXX) && rm -f "$t"; } 2>/dev/null
 then prefix=/opt/rke2; fi
 systemd=0; [ -d /run/systemd/system ] && systemd=1
 echo "arch=$(uname -m) systemd=$systemd prefix=$prefix cpus=$(getconf _NPROCESSORS_ONLN)" \

@@ -138,7 +138,8 @@ case "$url" in http:*) proxy=${http_proxy:-};; esac
 proxy=${proxy:-${all_proxy:-${ALL_PROXY:-}}}
 get() {
   curl --fail --location --silent --show-error --proto "$protocols" --proto-redir "$protocols" --connect-timeout 15 \
-    --speed-limit 1000 --speed-time 30 --retry 4 --retry-delay 1 --retry-connrefused -C - -o "$part" "$url" 2>"$part.err"
+    --speed-limit 1000 --speed-time 30 --retry 4 --retry-delay 1 --retry-connrefused -C - \
+    -o "$part" "$url" 2>"$part.err"
   status=$?
   sed 's|//[^/@]*@|//|g' "$part.err" >&2; rm -f "$part.err"
 }
@@ -149,7 +150,8 @@ while :; do
   case $status in 0|22|33|36) rm -f "$part"; fresh=1;; *) break;; esac
 done
 if [ $status -ne 0 ]; then
-  [ -z "$proxy" ] || echo "the machine's environment names the proxy $(echo "$proxy" | sed 's|^\([a-z0-9]*://\)\{0,1\}.*@|\1|')" >&2
+  [ -z "$proxy" ] ||
+    echo "the machine's environment names the proxy $(echo "$proxy" | sed 's|^\([a-z0-9]*://\)\{0,1\}.*@|\1|')" >&2
   exit 73
 fi
 echo "sha256 of what arrived: $(sha256sum <"$part" | cut -c1-64)" >&2
@@ -161,7 +163,10 @@ const unpackScript = `
 set -e
 exec 9<"$dir"; flock -w 600 9
 stamp="$prefix/share/rke2/.skyctl"
-says() { got=$("$prefix/bin/rke2" --version 2>&1 | head -n1); case "$got" in "rke2 version $version "*) ;; *) return 1;; esac; }
+says() {
+  got=$("$prefix/bin/rke2" --version 2>&1 | head -n1)
+  case "$got" in "rke2 version $version "*) ;; *) return 1;; esac
+}
 if [ "$(head -n1 "$stamp" 2>/dev/null)" = "$version $sum" ] && says; then rm -f "$file"; exit 0; fi
 [ -f "$file" ] || exit 74
 rm -f "$stamp"
@@ -174,7 +179,9 @@ if [ "$prefix" != /usr/local ]; then
   done
   mv -f "$prefix"/lib/systemd/system/rke2-*.service /etc/systemd/system/
 fi
-if command -v restorecon >/dev/null; then restorecon -R "$prefix/bin" "$prefix/lib/systemd" "$prefix/share/rke2" || true; fi
+if command -v restorecon >/dev/null; then
+  restorecon -R "$prefix/bin" "$prefix/lib/systemd" "$prefix/share/rke2" || true
+fi
 systemctl daemon-reload
 says || { echo "$got" >&2; exit 71; }
 mkdir -p "$prefix/share/rke2"

@@ -36,9 +36,12 @@ func TestNoSecretIsLeftInALog(t *testing.T) {
 
 func TestALogWithoutSecretsStaysAsItIs(t *testing.T) {
 	for _, l := range []string{
-		`time="2026-11-24T06:00:00Z" level=info msg="Running kube-apiserver --bind-address=127.0.0.1 --etcd-servers=https://127.0.0.1:2379"`,
-		`time="2026-11-24T06:00:00Z" level=error msg="Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry"`,
-		`time="2026-11-24T06:00:00Z" level=info msg="To join node to cluster: rke2 agent -s https://10.0.0.2:9345 -t ${NODE_TOKEN}"`,
+		`time="2026-11-24T06:00:00Z" level=info msg="Running kube-apiserver --bind-address=127.0.0.1 ` +
+			`--etcd-servers=https://127.0.0.1:2379"`,
+		`time="2026-11-24T06:00:00Z" level=error msg="Node password rejected, duplicate hostname or contents ` +
+			`of '/etc/rancher/node/password' may not match server node-passwd entry"`,
+		`time="2026-11-24T06:00:00Z" level=info msg="To join node to cluster: rke2 agent -s ` +
+			`https://10.0.0.2:9345 -t ${NODE_TOKEN}"`,
 		`Error: failed to find token: is there a server?`,
 	} {
 		if got := toRedactedLines(l); len(got) != 1 || strings.Contains(l, "time=") && got[0] != l {
@@ -49,11 +52,15 @@ func TestALogWithoutSecretsStaysAsItIs(t *testing.T) {
 
 func TestAnAgentsJournalIsUnderstood(t *testing.T) {
 	for line, want := range map[string]string{
-		`level=error msg="Waiting to retrieve agent configuration; server is not ready: Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry"`: DuplicateNode,
-		`level=error msg="token CA hash does not match the Cluster CA certificate hash: aa != bb"`:                                                                                                                      WrongCA,
-		`level=error msg="Waiting to retrieve agent configuration; server is not ready: https://10.0.0.2:9345/v1-rke2/serving-kubelet.crt: 401 Unauthorized"`:                                                           WrongToken,
-		`level=info msg="Waiting to retrieve agent configuration; server is not ready: 503 Service Unavailable"`:                                                                                                        "",
-		`level=error msg="failed to get CA certs: Get \"https://10.0.0.2:9345/cacerts\": dial tcp 10.0.0.2:9345: connect: connection refused"`:                                                                          "",
+		`level=error msg="Waiting to retrieve agent configuration; server is not ready: Node password rejected,` +
+			` duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd ` +
+			`entry"`: DuplicateNode,
+		`level=error msg="token CA hash does not match the Cluster CA certificate hash: aa != bb"`: WrongCA,
+		`level=error msg="Waiting to retrieve agent configuration; server is not ready: ` +
+			`https://10.0.0.2:9345/v1-rke2/serving-kubelet.crt: 401 Unauthorized"`: WrongToken,
+		`level=info msg="Waiting to retrieve agent configuration; server is not ready: 503 Service Unavailable"`: "",
+		`level=error msg="failed to get CA certs: Get \"https://10.0.0.2:9345/cacerts\": dial tcp ` +
+			`10.0.0.2:9345: connect: connection refused"`: "",
 		`level=info msg="Starting kubelet"`: "",
 	} {
 		if got := classifyLogLine(line); got.reason != want {

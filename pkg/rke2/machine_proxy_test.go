@@ -210,7 +210,8 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 	}
 	m.server.Env = append(m.server.Env, "https_proxy=")
 	join()
-	if got := m.sh("ls " + proxyEnvFile + " /etc/systemd/system/rke2-agent.service.d 2>/dev/null || true"); got != "/etc/systemd/system/rke2-agent.service.d:" {
-		t.Errorf("the proxy is not there any more, and yet: %s", got)
+	left := m.sh("ls " + proxyEnvFile + " /etc/systemd/system/rke2-agent.service.d 2>/dev/null || true")
+	if left != "/etc/systemd/system/rke2-agent.service.d:" {
+		t.Errorf("the proxy is not there any more, and yet: %s", left)
 	}
 }

@@ -175,6 +175,7 @@ func (t *PortTrial) newClosedError(how string) error {
 			"to %s in "+
 			"the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), then "+
 			"try again. "+
-			"Machines of a cluster need of each other: 9345/tcp and 6443/tcp of the head, 10250/tcp and 8472/udp of all",
+			"Machines of a cluster need of each other: 9345/tcp and 6443/tcp of the head, 10250/tcp and "+
+			"8472/udp of all",
 		t.From, t.Port, t.To, t.Port.Server, how, t.Port, t.From, t.To)}
 }

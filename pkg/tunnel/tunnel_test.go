@@ -101,7 +101,8 @@ func cluster(t *testing.T, s *store.Store, name string, at *sshserver.Server) *a
 		t.Fatal(err)
 	}
 	m := api.NewMachine(name, 0, "aaaaa", api.Placement{}, time.Now())
-	m.Address, m.SSHPort, m.SSHUser, m.HostKey, m.State = at.Target.Address, at.Target.Port, at.Target.User, at.Target.HostKey, api.MachineReady
+	m.Address, m.SSHPort, m.SSHUser = at.Target.Address, at.Target.Port, at.Target.User
+	m.HostKey, m.State = at.Target.HostKey, api.MachineReady
 	if err := s.PutMachines(t.Context(), c.Ref(), []api.Machine{m}); err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func (s *baselineServices) awaitHealthy(ctx context.Context) error {
 		func() error {
 			r, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, frontend, grpc.WaitForReady(true))
 			if err == nil && r.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
-				err = fmt.Errorf("Temporal is %s", r.GetStatus())
+				err = fmt.Errorf("the frontend of Temporal is %s", r.GetStatus())
 			}
 			return err
 		},

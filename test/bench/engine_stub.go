@@ -51,7 +51,7 @@ func startEngineStub(ctx context.Context, networkName string) (*engineStub, erro
 		writeJSON(w, []network.Summary{{Name: e.network, ID: "bench",
 			Labels: map[string]string{cloud.LabelInstallation: e.installation}}})
 	})
-	mux.HandleFunc("GET /v1.41/images/{name}/json", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /v1.41/images/{name}/json", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]string{"Id": "sha256:" + strings.Repeat("0", 64)})
 	})
 	e.http = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}

@@ -49,7 +49,7 @@ func newReadyNode(name string, head bool) corev1.Node {
 			Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.2"},
 				{Type: corev1.NodeHostName, Address: name}},
 			NodeInfo: corev1.NodeSystemInfo{
-				KubeletVersion: kubeletVersion, KubeProxyVersion: kubeletVersion, OperatingSystem: "linux",
+				KubeletVersion: kubeletVersion, OperatingSystem: "linux",
 				Architecture: "amd64",
 				OSImage:      "Debian GNU/Linux 12 (bookworm)", ContainerRuntimeVersion: "containerd://2.1.4-k3s1",
 				KernelVersion: "6.1.0-38-amd64",
@@ -179,13 +179,14 @@ func newRunningPod(node, namespace, name, owner string) corev1.Pod {
 // newManagedFields are the fields' managers, which take up much of what an API server sends.
 func newManagedFields(manager string, n int) []metav1.ManagedFieldsEntry {
 	var all []metav1.ManagedFieldsEntry
-	fields := `{"f:metadata":{"f:annotations":{".":{},"f:checksum/config":{}},"f:labels":{".":{},"f:app":{}}},"f:spec":{` +
-		strings.Repeat(`"f:containers":{"k:{\"name\":\"container\"}":{".":{},"f:args":{},"f:image":{},"f:name":{},"f:resources":{}}},`, 5) + `"f:nodeName":{}}}`
+	fields := `{"f:metadata":{"f:annotations":{".":{},"f:checksum/config":{}},"f:labels":{".":{},"f:app":{}}},` +
+		`"f:spec":{` + strings.Repeat(`"f:containers":{"k:{\"name\":\"container\"}":{".":{},"f:args":{},"f:image":{},`+
+		`"f:name":{},"f:resources":{}}},`, 5) + `"f:nodeName":{}}}`
 	for i := range n {
 		all = append(all, metav1.ManagedFieldsEntry{
 			Manager: fmt.Sprintf("%s-%d", manager, i), Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1",
 			Time:       &longAgo,
-			FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+			FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields),
 		})
 	}
 	return all

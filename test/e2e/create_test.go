@@ -29,7 +29,8 @@ func TestThreeNodesServePodsAndGoAwayWithoutATrace(t *testing.T) {
 	i.awaitReady("cloud-cluster")
 
 	table := i.run("get", "clusters").stdout
-	if !regexp.MustCompile(`^NAME +MANAGER +LABELS +RESOURCES +STATUS +AGE\ncloud-cluster +k8 +cpus: [0-9.]+/3\.0 +READY +[0-9]+[sm]`).MatchString(table) {
+	if !regexp.MustCompile(`^NAME +MANAGER +LABELS +RESOURCES +STATUS +AGE\ncloud-cluster +k8 +cpus: ` +
+		`[0-9.]+/3\.0 +READY +[0-9]+[sm]`).MatchString(table) {
 		t.Errorf("get clusters:\n%s", table)
 	}
 	nodes := i.kubectl("cloud-cluster", "get", "nodes", "--no-headers")
@@ -138,7 +139,8 @@ func (i *installation) checkPage(cluster string) {
 func (i *installation) checkMeasured(cluster string) {
 	i.t.Helper()
 	before := i.cluster(cluster).Status.Resources.CPUs
-	overrides := `{"spec":{"containers":[{"name":"eater","image":"docker.io/skyctl/hello:kit","imagePullPolicy":"Never","resources":{"requests":{"cpu":"500m"}}}]}}`
+	overrides := `{"spec":{"containers":[{"name":"eater","image":"docker.io/skyctl/hello:kit",` +
+		`"imagePullPolicy":"Never","resources":{"requests":{"cpu":"500m"}}}]}}`
 	i.kubectl(cluster, "run", "eater", "--image", "docker.io/skyctl/hello:kit", "--overrides", overrides)
 	i.await(cluster, "measured again", func(c api.Cluster) bool {
 		now := c.Status.Resources.CPUs

@@ -220,7 +220,8 @@ func (w *gpuWorld) badVersion(t *testing.T) {
 
 // driverDiffers shows the accelerators of a machine without a driver where the kernel does, on the PCI bus.
 func (w *gpuWorld) driverDiffers(t *testing.T) {
-	w.onMachine(1, `mv /usr/local/bin/nvidia-smi /root/ && mount -t tmpfs tmpfs /sys/bus/pci/devices && cd /sys/bus/pci/devices &&
+	w.onMachine(1, `mv /usr/local/bin/nvidia-smi /root/ && mount -t tmpfs tmpfs /sys/bus/pci/devices &&
+cd /sys/bus/pci/devices &&
 for i in 0 1 2 3; do mkdir gpu$i && echo 0x10de >gpu$i/vendor && echo 0x030200 >gpu$i/class; done`)
 	w.fails(t, gpu.DriverDiffers, "sky-gpu-0", "sky-gpu-1", "driver")
 	w.onMachine(1, "umount /sys/bus/pci/devices && mv /root/nvidia-smi /usr/local/bin/")
@@ -238,7 +239,9 @@ spec:
     spec:
       nodeSelector: {runs: nowhere}
       containers:
-      - {name: ctr, image: "nvcr.io/nvidia/k8s-device-plugin:v0.17.1", volumeMounts: [{name: plugins, mountPath: /var/lib/kubelet/device-plugins}]}
+      - name: ctr
+        image: nvcr.io/nvidia/k8s-device-plugin:v0.17.1
+        volumeMounts: [{name: plugins, mountPath: /var/lib/kubelet/device-plugins}]
       volumes: [{name: plugins, hostPath: {path: /var/lib/kubelet/device-plugins}}]
 `)
 	// A reconcile tries again as a create does, and what it met is what keeps the cluster in ERROR from then on.

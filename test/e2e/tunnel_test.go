@@ -22,7 +22,8 @@ func (i *installation) closeAPI(cluster string) {
 	head := api.MachineName(cluster, 0)
 	until(i.t, "the port of "+head+" is closed", func() bool {
 		_, err := i.onHost(head, "sh", "-c",
-			`iptables -I INPUT -p tcp --dport 6443 -s "$(ip -4 route show default | cut -d' ' -f3)" -j REJECT --reject-with tcp-reset`)
+			`iptables -I INPUT -p tcp --dport 6443 -s "$(ip -4 route show default | cut -d' ' -f3)" -j REJECT `+
+				`--reject-with tcp-reset`)
 		return err == nil
 	})
 }

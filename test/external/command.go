@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"github.com/compose-spec/compose-go/v2/types"
 )
 
 // entrypoints are those of the images; a service of docker-compose.yml may have another.
@@ -59,7 +57,7 @@ func (c *Stack) translateCommand(name string, argv []string) (command, error) {
 	for _, a := range argv {
 		cmd.argv = append(cmd.argv, c.place.translateText(s, a))
 	}
-	cmd.argv = c.adaptHealthCheck(s, cmd.argv)
+	cmd.argv = c.adaptHealthCheck(cmd.argv)
 	program, err := c.findProgram(cmd.argv[0])
 	if err != nil {
 		return cmd, err
@@ -69,7 +67,7 @@ func (c *Stack) translateCommand(name string, argv []string) (command, error) {
 }
 
 // adaptHealthCheck gives a health check this machine's port where it has the container's.
-func (c *Stack) adaptHealthCheck(s types.ServiceConfig, argv []string) []string {
+func (c *Stack) adaptHealthCheck(argv []string) []string {
 	switch filepath.Base(argv[0]) {
 	case "nc":
 		argv[len(argv)-1] = strconv.Itoa(c.place.ports.temporal)

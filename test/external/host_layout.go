@@ -60,8 +60,8 @@ type ports struct {
 
 // hostLayout is where on this machine things are that docker-compose.yml has in containers.
 type hostLayout struct {
-	dir, bins, uiConfig string
-	ports               ports
+	dir, bins string
+	ports     ports
 }
 
 func newHostLayout(o Options) (hostLayout, error) {

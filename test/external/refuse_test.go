@@ -48,7 +48,8 @@ func accepts(ctx context.Context, address string, c *tls.Config) error {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
 	}
-	if _, err := conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")); err != nil {
+	preface := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	if _, err := conn.Write([]byte(preface)); err != nil {
 		return err
 	}
 	_, err = io.ReadFull(conn, make([]byte, 9)) // its settings

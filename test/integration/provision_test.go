@@ -290,8 +290,12 @@ func TestTwoCreatesAtOnceAreOneOperation(t *testing.T) {
 	if n := w.cloud.CountLaunches("sky-twins-", ""); n != 2 {
 		t.Errorf("%d machines were made", n)
 	}
-	if runs := w.closed("twins"); len(runs) != 1 ||
-		runs[0].history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetFirstExecutionRunId() != runs[0].id {
-		t.Errorf("%d runs", len(runs))
+	runs := w.closed("twins")
+	if len(runs) != 1 {
+		t.Fatalf("%d runs", len(runs))
+	}
+	started := runs[0].history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes()
+	if started.GetFirstExecutionRunId() != runs[0].id {
+		t.Errorf("the run %s continues %s", runs[0].id, started.GetFirstExecutionRunId())
 	}
 }

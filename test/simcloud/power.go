@@ -33,7 +33,8 @@ func (h *host) powerOn() error {
 		}
 		h.api.serveOn(tls.NewListener(l, h.tls))
 	}
-	err := h.runScript(`cd /run/systemd/system; for f in *.enabled; do [ ! -e "$f" ] || systemctl start "${f%.enabled}"; done`)
+	err := h.runScript(`cd /run/systemd/system; for f in *.enabled; do [ ! -e "$f" ] || systemctl start ` +
+		`"${f%.enabled}"; done`)
 	return errors.Join(err, h.startSSHServer())
 }
 

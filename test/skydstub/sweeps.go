@@ -106,7 +106,8 @@ func (w *World) StartRepair(ctx context.Context, ref api.Ref, again bool) error 
 func (w *World) CreateSchedule(t testing.TB) client.ScheduleHandle {
 	t.Helper()
 	h, err := w.Temporal.ScheduleClient().Create(t.Context(), client.ScheduleOptions{
-		ID: operation.SweepScheduleID, Spec: client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: 24 * time.Hour}}},
+		ID:   operation.SweepScheduleID,
+		Spec: client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: 24 * time.Hour}}},
 		Action: &client.ScheduleWorkflowAction{ID: operation.SweepScheduleID, Workflow: operation.WorkflowSweep,
 			Args:      []any{operation.SweepInput{}},
 			TaskQueue: w.Config.Temporal.TaskQueue},

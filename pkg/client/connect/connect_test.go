@@ -17,7 +17,8 @@ func newTestSettings(t *testing.T, external bool) *config.Config {
 	t.Helper()
 	env := map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "state")}
 	if external {
-		env["SKYCTL_ETCD_ENDPOINTS"], env["SKYCTL_TEMPORAL_ADDRESS"] = "http://etcd.example.com:2379", "temporal.example.com:7233"
+		env["SKYCTL_ETCD_ENDPOINTS"] = "http://etcd.example.com:2379"
+		env["SKYCTL_TEMPORAL_ADDRESS"] = "temporal.example.com:7233"
 	}
 	cfg, err := config.Load(nil, func(k string) string { return env[k] })
 	if err != nil {

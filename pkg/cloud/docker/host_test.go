@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/docker/docker/client"
+	"github.com/containerd/errdefs"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -141,7 +141,7 @@ func TestTerminateLeavesNothingAndIsContentTwice(t *testing.T) {
 			continue
 		}
 		volumes++
-		if _, err := s.engine.VolumeInspect(s.ctx, mount.Name); !client.IsErrNotFound(err) {
+		if _, err := s.engine.VolumeInspect(s.ctx, mount.Name); !errdefs.IsNotFound(err) {
 			t.Errorf("volume %s of %s is left: %v", mount.Name, mount.Destination, err)
 		}
 	}

@@ -58,7 +58,8 @@ func TestSpecBeyondTheMachineIsRefusedByField(t *testing.T) {
 			`memory "11": at most 10 on cloud docker: 3 nodes share the 31.4 GiB that this machine has`},
 		"disk in all": {api.ClusterSpec{NumNodes: 3, DiskSize: 81}, "disk_size", "81",
 			`disk_size "81": at most 80 on cloud docker: ` +
-				`3 nodes share the 240.5 GiB that are free where Docker keeps its data, less the 5% of the disk below which the kubelet evicts pods`},
+				`3 nodes share the 240.5 GiB that are free where Docker keeps its data, less the 5% of the ` +
+				`disk below which the kubelet evicts pods`},
 		"nodes": {api.ClusterSpec{NumNodes: 32}, "num_nodes", "32",
 			`num_nodes "32": at most 31 on cloud docker: each node needs 1 GiB of the 31.4 GiB that this machine has`},
 		"region":       {api.ClusterSpec{NumNodes: 1, Region: "us-east-1"}, "region", "us-east-1", ""},

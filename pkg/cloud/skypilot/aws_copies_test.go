@@ -68,7 +68,9 @@ const awsWithCopies = `#!/bin/sh
 while read -r line; do
 	id=$(echo "$line" | sed 's/{"id": \([0-9]*\),.*/\1/')
 	case $line in
-	*aws_terminate*) echo "$line" >>"$DIR/ended"; cp "$DIR/left" "$DIR/instances"; cp "$DIR/left-labelled" "$DIR/labelled"; echo "{\"id\": $id, \"ok\": {}}" ;;
+	*aws_terminate*)
+		echo "$line" >>"$DIR/ended"; cp "$DIR/left" "$DIR/instances"; cp "$DIR/left-labelled" "$DIR/labelled"
+		echo "{\"id\": $id, \"ok\": {}}" ;;
 	*aws_machines*ray-cluster-name*) echo "{\"id\": $id, \"ok\": $(cat "$DIR/instances")}" ;;
 	*aws_machines*) echo "{\"id\": $id, \"ok\": $(cat "$DIR/labelled")}" ;;
 	*handles*) echo "{\"id\": $id, \"ok\": [{\"id\": \"i-1\", \"region\": \"us-east-1\"}]}" ;;

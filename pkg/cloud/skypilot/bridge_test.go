@@ -18,7 +18,9 @@ while read -r line; do
 	case $line in
 	*die*) echo "out of memory" >&2; exit 1 ;;
 	*never*) touch "$DIR/put" ;;
-	*slow*) touch "$DIR/put"; (until [ -e "$DIR/go" ]; do sleep 0.05; done; echo "{\"id\": $id, \"ok\": \"late $$\"}") & ;;
+	*slow*)
+		touch "$DIR/put"
+		(until [ -e "$DIR/go" ]; do sleep 0.05; done; echo "{\"id\": $id, \"ok\": \"late $$\"}") & ;;
 	*) echo "{\"id\": $id, \"ok\": \"$$\"}" ;;
 	esac
 done

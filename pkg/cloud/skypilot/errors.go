@@ -26,23 +26,34 @@ func newErrorRule(kind cloud.ErrorKind, expr string) errorRule {
 var errorRules = []errorRule{
 	newErrorRule(cloud.Infeasible, `rsync is required`),
 	// AWS
-	newErrorRule(cloud.Quota, `VcpuLimitExceeded|InstanceLimitExceeded|MaxSpotInstanceCountExceeded|VolumeLimitExceeded|AddressLimitExceeded|SecurityGroupLimitExceeded|VpcLimitExceeded|PendingVerification|Found no quota for`),
-	newErrorRule(cloud.Capacity, `InsufficientInstanceCapacity|InsufficientHostCapacity|InsufficientReservedInstanceCapacity|InsufficientCapacity|SpotMaxPriceTooLow|capacity-not-available|\(Unsupported\).*Availability Zone`),
-	newErrorRule(cloud.Transient, `RequestLimitExceeded|ThrottlingException|\(Throttling\)|ServiceUnavailable|\(InternalError\)|\(InternalFailure\)`),
-	newErrorRule(cloud.Access, `UnauthorizedOperation|AuthFailure|AccessDenied|InvalidClientTokenId|SignatureDoesNotMatch|ExpiredToken|OptInRequired|\(Blocked\)|NoCredentialsError|Unable to locate credentials`),
-	newErrorRule(cloud.Infeasible, `InvalidAMIID|InvalidParameterCombination|InvalidParameterValue|InvalidBlockDeviceMapping|Image .* not found`),
+	newErrorRule(cloud.Quota, `VcpuLimitExceeded|InstanceLimitExceeded|MaxSpotInstanceCountExceeded|`+
+		`VolumeLimitExceeded|AddressLimitExceeded|SecurityGroupLimitExceeded|VpcLimitExceeded|`+
+		`PendingVerification|Found no quota for`),
+	newErrorRule(cloud.Capacity, `InsufficientInstanceCapacity|InsufficientHostCapacity|`+
+		`InsufficientReservedInstanceCapacity|InsufficientCapacity|SpotMaxPriceTooLow|capacity-not-available|`+
+		`\(Unsupported\).*Availability Zone`),
+	newErrorRule(cloud.Transient, `RequestLimitExceeded|ThrottlingException|\(Throttling\)|ServiceUnavailable|`+
+		`\(InternalError\)|\(InternalFailure\)`),
+	newErrorRule(cloud.Access, `UnauthorizedOperation|AuthFailure|AccessDenied|InvalidClientTokenId|`+
+		`SignatureDoesNotMatch|ExpiredToken|OptInRequired|\(Blocked\)|NoCredentialsError|Unable to locate credentials`),
+	newErrorRule(cloud.Infeasible, `InvalidAMIID|InvalidParameterCombination|InvalidParameterValue|`+
+		`InvalidBlockDeviceMapping|Image .* not found`),
 	// GCP
 	newErrorRule(cloud.Quota, `QUOTA_EXCEEDED|Quota '[^']+' exceeded|quotaExceeded`),
 	newErrorRule(cloud.Capacity, `ZONE_RESOURCE_POOL_EXHAUSTED|does not have enough resources available|STOCKOUT`),
-	newErrorRule(cloud.Access, `PERMISSION_DENIED|SERVICE_DISABLED|accessNotConfigured|BILLING_DISABLED|insufficientPermissions|DefaultCredentialsError`),
+	newErrorRule(cloud.Access, `PERMISSION_DENIED|SERVICE_DISABLED|accessNotConfigured|BILLING_DISABLED|`+
+		`insufficientPermissions|DefaultCredentialsError`),
 	newErrorRule(cloud.Transient, `rateLimitExceeded|backendError`),
 	// Azure
 	newErrorRule(cloud.Quota, `QuotaExceeded|Operation could not be completed as it results in exceeding approved`),
-	newErrorRule(cloud.Capacity, `SkuNotAvailable|AllocationFailed|OverconstrainedAllocation|NotAvailableForSubscription`),
-	newErrorRule(cloud.Access, `AuthorizationFailed|InvalidAuthenticationToken|ReadOnlyDisabledSubscription|LinkedAuthorizationFailed`),
+	newErrorRule(cloud.Capacity, `SkuNotAvailable|AllocationFailed|OverconstrainedAllocation|`+
+		`NotAvailableForSubscription`),
+	newErrorRule(cloud.Access, `AuthorizationFailed|InvalidAuthenticationToken|ReadOnlyDisabledSubscription|`+
+		`LinkedAuthorizationFailed`),
 	// anybody
 	newErrorRule(cloud.Quota, `exceed\w* (your |the )?(\w+ )?quota|quota (was |is )?(exceeded|reached)|limit exceeded`),
-	newErrorRule(cloud.Capacity, `insufficient[- _]capacity|not enough capacity|out of (stock|capacity)|no capacity|sold out|currently unavailable`),
+	newErrorRule(cloud.Capacity, `insufficient[- _]capacity|not enough capacity|out of (stock|capacity)|`+
+		`no capacity|sold out|currently unavailable`),
 	newErrorRule(cloud.Access, `permission denied|forbidden|unauthorized|invalid credentials|authentication failed`),
 }
 
@@ -50,11 +61,6 @@ var errorRules = []errorRule{
 func toCloudError(doing string, failed *failedRequest, log []string) error {
 	kind, why := classifyFailure(failed, log)
 	return &cloud.Error{Kind: kind, Message: fmt.Sprintf("%s: %s", doing, why)}
-}
-
-func failureKind(failed *failedRequest, log []string) cloud.ErrorKind {
-	kind, _ := classifyFailure(failed, log)
-	return kind
 }
 
 // classifyFailure finds the kind, and the line that says most.
@@ -99,7 +105,8 @@ func classifyFailure(failed *failedRequest, log []string) (cloud.ErrorKind, stri
 }
 
 // logPrefix is what SkyPilot's logs put before what a cloud said.
-var logPrefix = regexp.MustCompile(`^(?:[A-Z] \d\d-\d\d \S+ (?:PID=\d+ )?\S+:\d+\] )?(?:create_instances: Attempt failed with )?`)
+var logPrefix = regexp.MustCompile(`^(?:[A-Z] \d\d-\d\d \S+ (?:PID=\d+ )?\S+:\d+\] )?` +
+	`(?:create_instances: Attempt failed with )?`)
 
 // trimLogPrefix is a line of a log without what stands before the cloud's own words.
 func trimLogPrefix(line string) string {

@@ -94,10 +94,11 @@ func newEmptied(t *testing.T, s *emptyServer) (*Cloud, string) {
 	t.Cleanup(endpoint.Close)
 	dir := t.TempDir()
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	for name, text := range map[string]string{"python": oneInstance, "rsync": "", "instances": `[{"id": "i-1", "region": "us-east-1", "state": "running",
-"tags": {"skyctl-installation": "inst", "skyctl-cluster": "lost", "skyctl-cluster-uid": "u1", "skyctl-index": "0", "skyctl-incarnation": "bcdfg"}}]`} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(text, "\n\"", "\"")),
-			0o700); err != nil {
+	instances := `[{"id": "i-1", "region": "us-east-1", "state": "running",` + // on one line, as the script prints it
+		`"tags": {"skyctl-installation": "inst", "skyctl-cluster": "lost", "skyctl-cluster-uid": "u1",` +
+		`"skyctl-index": "0", "skyctl-incarnation": "bcdfg"}}]`
+	for name, text := range map[string]string{"python": oneInstance, "rsync": "", "instances": instances} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

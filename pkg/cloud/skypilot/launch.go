@@ -62,11 +62,11 @@ func (c *Cloud) findExistingLaunch(ctx context.Context, req cloud.LaunchRequest)
 	if err != nil {
 		return "", err
 	}
-	for _, r := range active {
-		if err := checkSameLaunch(req, r.launchLabels(), "a launch under way"); err != nil {
+	if len(active) > 0 {
+		if err := checkSameLaunch(req, active[0].launchLabels(), "a launch under way"); err != nil {
 			return "", err
 		}
-		return r.ID, nil
+		return active[0].ID, nil
 	}
 	found, err := c.findClusterRecord(ctx, req.Owner, req.Name, refreshNone)
 	if err != nil || found == nil {

@@ -263,7 +263,7 @@ func TestAServerThatRefusesOurVersionOrUsSaysSo(t *testing.T) {
 			w.WriteHeader(test.code)
 			_, _ = w.Write([]byte(test.body))
 		}))
-		defer s.Close()
+		t.Cleanup(s.Close)
 		_, err := newServerClient(s.URL, "sky_secret").submitRequest(t.Context(), "/launch", requestSettings{})
 		if err == nil || cloud.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.words) ||
 			strings.Contains(err.Error(), "sky_secret") {

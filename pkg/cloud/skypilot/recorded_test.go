@@ -1,6 +1,7 @@
 package skypilot_test
 
 import (
+	"errors"
 	"flag"
 	"io"
 	"net/http"
@@ -60,9 +61,8 @@ func compare(t *testing.T, c *skypilot.Cloud, id, name string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer response.Body.Close()
 		data, err := io.ReadAll(response.Body)
-		if err != nil {
+		if err := errors.Join(err, response.Body.Close()); err != nil {
 			t.Fatal(err)
 		}
 		file := filepath.Join("testdata", "recorded", name+suffix)
@@ -91,7 +91,8 @@ func recordable(data []byte) []byte {
 
 // shape is what of an answer is the same each time.
 func shape(data []byte) string {
-	text := regexp.MustCompile(`\d{10}(\.\d+)?|\d\d-\d\d \d\d:\d\d:\d\d\.\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|PID=\d+|"pid":\d+`).ReplaceAllString(string(recordable(data)), "#")
+	text := regexp.MustCompile(`\d{10}(\.\d+)?|\d\d-\d\d \d\d:\d\d:\d\d\.\d+|`+
+		`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|PID=\d+|"pid":\d+`).ReplaceAllString(string(recordable(data)), "#")
 	var lines []string
 	for line := range strings.Lines(text) {
 		// Whether a launch had to wait depends on what else the server did.

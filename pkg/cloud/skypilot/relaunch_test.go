@@ -163,7 +163,8 @@ func (s *failingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.read = append(s.read, id)
 		w.WriteHeader(http.StatusInternalServerError)
-		_, _ = w.Write([]byte(`{"detail": {"status": "FAILED", "error": "{\"type\": \"Error\", \"message\": \"(RequestLimitExceeded) Request limit exceeded.\"}"}}`))
+		_, _ = w.Write([]byte(`{"detail": {"status": "FAILED", "error": "{\"type\": \"Error\", \"message\": ` +
+			`\"(RequestLimitExceeded) Request limit exceeded.\"}"}}`))
 	default:
 		http.NotFound(w, r)
 	}

@@ -177,7 +177,8 @@ func (p requestResult) decodeInto(answer any) error {
 }
 
 // terminalEscapes are what a text says to a terminal rather than to a reader: colours, the cursor, and titles.
-var terminalEscapes = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\x1b\\][^\a\x1b]*(\a|\x1b\\\\)|\x1b[^\\[\\]]|[\x00-\x08\x0b-\x1f\x7f]")
+var terminalEscapes = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\x1b\\][^\a\x1b]*(\a|\x1b\\\\)|\x1b[^\\[\\]]|" +
+	"[\x00-\x08\x0b-\x1f\x7f]")
 
 // stripEscapes is a text without them.
 func stripEscapes(s string) string { return terminalEscapes.ReplaceAllString(s, "") }

@@ -271,7 +271,8 @@ func handshake(address string, conf *tls.Config) error {
 		return err
 	}
 	// The preface of HTTP/2 with empty settings.
-	if _, err := conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")); err != nil {
+	preface := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	if _, err := conn.Write([]byte(preface)); err != nil {
 		return err
 	}
 	_, err = conn.Read(make([]byte, 1))

@@ -63,7 +63,9 @@ func TestThreeNodesCarryPodsThatReachEachOther(t *testing.T) {
 }
 
 func nodesAsAsked(t *testing.T, head *host) {
-	out, err := head.kubectl(`get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.status.nodeInfo.kubeletVersion} {.metadata.labels.tier} {.status.capacity.cpu} {.status.allocatable.cpu}{"\n"}{end}'`)
+	out, err := head.kubectl(`get nodes -o jsonpath='{range .items[*]}{.metadata.name} ` +
+		`{.status.nodeInfo.kubeletVersion} {.metadata.labels.tier} {.status.capacity.cpu} ` +
+		`{.status.allocatable.cpu}{"\n"}{end}'`)
 	if err != nil {
 		t.Fatal(err, out)
 	}
@@ -196,7 +198,8 @@ func supervisorAuth(t *testing.T, head *host) {
 
 func restartKeeps(t *testing.T, head *host) {
 	fingerprint := func() string {
-		pods, _ := head.kubectl(`get pods -l app=hello -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount} {end}'`)
+		pods, _ := head.kubectl(`get pods -l app=hello -o jsonpath='{range .items[*]}{.metadata.name} ` +
+			`{.status.containerStatuses[0].restartCount} {end}'`)
 		return pods + head.run("cat "+serverDir+"/token "+serverDir+"/tls/*-ca.crt")
 	}
 	before := fingerprint()

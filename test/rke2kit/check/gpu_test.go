@@ -174,7 +174,9 @@ func operandsOnlyOn(t *testing.T, head *host, node string) {
 }
 
 func chartAsInRKE2(t *testing.T, head *host) {
-	out, err := head.kubectl(`-n kube-system get helmchart gpu-operator -o jsonpath='{.metadata.finalizers[0]} {.status.jobName} {.status.conditions[?(@.type=="JobCreated")].status} {.status.conditions[?(@.type=="Failed")].status}'`)
+	out, err := head.kubectl(`-n kube-system get helmchart gpu-operator -o jsonpath='{.metadata.finalizers[0]} ` +
+		`{.status.jobName} {.status.conditions[?(@.type=="JobCreated")].status} ` +
+		`{.status.conditions[?(@.type=="Failed")].status}'`)
 	if want := "wrangler.cattle.io/on-helm-chart-remove helm-install-gpu-operator True False"; err != nil ||
 		out != want {
 		t.Errorf("got %s, want %s", out, want)
@@ -235,7 +237,8 @@ func TestAHelmChartThatFailsSaysWhyInItsJob(t *testing.T) {
 	logs := "-n kube-system logs -l helmcharts.helm.cattle.io/chart=gpu-operator"
 
 	head.apply(helmChart("gpu-operator", repo, "v9.9.9", ""))
-	head.waitOutput(logs, `Error: INSTALLATION FAILED: chart "gpu-operator" matching v9.9.9 not found in gpu-operator index`)
+	head.waitOutput(logs, `Error: INSTALLATION FAILED: chart "gpu-operator" matching v9.9.9 not found in `+
+		`gpu-operator index`)
 	head.apply(helmChart("gpu-operator", "http://"+net.JoinHostPort(head.ip, "9"), "v26.3.2", ""))
 	head.waitOutput(logs, "is not a valid chart repository or cannot be reached")
 
@@ -257,7 +260,8 @@ func TestAPartOfTheStackThatWasToldToCrashSaysSo(t *testing.T) {
 	head.waitNodes("head")
 	head.run("echo 2 >/etc/skyctl-test/slow-operator")
 	head.apply(helmChart("gpu-operator", c.serveCharts(), "v26.3.2", `driver: {enabled: false}
-toolkit: {env: [{name: SKYCTL_TEST_CRASH_NODE, value: head}, {name: SKYCTL_TEST_CRASH_LINE, value: "Error: no driver here"}]}`))
+toolkit:
+  env: [{name: SKYCTL_TEST_CRASH_NODE, value: head}, {name: SKYCTL_TEST_CRASH_LINE, value: "Error: no driver here"}]`))
 	head.waitOutput("-n gpu-operator get events --field-selector reason=BackOff", "nvidia-container-toolkit-daemonset")
 	head.waitOutput("-n gpu-operator logs ds/nvidia-container-toolkit-daemonset", "Error: no driver here")
 	head.waitOutput(policyState, "notReady")

@@ -13,7 +13,8 @@ import (
 
 // HostDir is where a machine says what it plays. Pods have it mounted at the same place.
 //
-//	gpus               how many accelerators there are, then, if wanted, their name and the driver's version; absent: none
+//	gpus               how many accelerators there are, then, optionally, their name and the driver's version;
+//	                   absent: none
 //	slow-<part>        how many seconds a part takes before it goes on
 //	crash-<part>       while it is there, the part writes what it holds and ends with 1
 //	restart-rke2       the toolkit restarts RKE2 once after it was installed; toolkit-restarted says that it did

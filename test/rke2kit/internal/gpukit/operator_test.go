@@ -38,14 +38,16 @@ func TestAPolicySaysWhichDaemonSetsThereAre(t *testing.T) {
 	if len(all) != len(operands) {
 		t.Errorf("with everything there are %d", len(all))
 	}
-	some := rendered(t, policyOf(t, `{"driver":{"enabled":false},"devicePlugin":{"enabled":false},"toolkit":{"enabled":false},"gfd":{"enabled":false}}`))
+	some := rendered(t, policyOf(t, `{"driver":{"enabled":false},"devicePlugin":{"enabled":false},`+
+		`"toolkit":{"enabled":false},"gfd":{"enabled":false}}`))
 	if len(some) != 1 || some["nvidia-operator-validator"] == "" {
 		t.Errorf("with everything off there are %v", some)
 	}
 }
 
 func TestDaemonSetsRunOnlyWhereTheOperatorLabelledNodesAndAreThePolicys(t *testing.T) {
-	p := policyOf(t, `{"devicePlugin":{"repository":"r/nvidia","image":"k8s-device-plugin","version":"v1","env":[{"name":"A","value":"1"},{"name":"A","value":"2"}]},
+	p := policyOf(t, `{"devicePlugin":{"repository":"r/nvidia","image":"k8s-device-plugin","version":"v1",
+		"env":[{"name":"A","value":"1"},{"name":"A","value":"2"}]},
 		"daemonsets":{"tolerations":[{"key":"nvidia.com/gpu","operator":"Exists"}],"labels":{"helm.sh/chart":"c"}}}`)
 	text := rendered(t, p)["nvidia-device-plugin-daemonset"]
 	for _, want := range []string{

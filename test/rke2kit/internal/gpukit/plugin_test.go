@@ -109,7 +109,8 @@ func TestAPluginTellsTheKubeletWhatTheMachineHas(t *testing.T) {
 	if now := devices(3); now[0] != first[0] || now[1] != first[1] {
 		t.Errorf("devices that were there changed their names: %v, before %v", now, first)
 	}
-	answer, err := client.Allocate(ctx, &pluginapi.AllocateRequest{ContainerRequests: []*pluginapi.ContainerAllocateRequest{{DevicesIds: first}}})
+	answer, err := client.Allocate(ctx, &pluginapi.AllocateRequest{
+		ContainerRequests: []*pluginapi.ContainerAllocateRequest{{DevicesIds: first}}})
 	if err != nil || answer.ContainerResponses[0].Envs["NVIDIA_VISIBLE_DEVICES"] != strings.Join(first, ",") {
 		t.Errorf("got %v, %v", answer, err)
 	}

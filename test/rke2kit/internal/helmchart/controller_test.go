@@ -261,7 +261,8 @@ func TestAHelmChartsFieldsBecomeHelmsArguments(t *testing.T) {
 		"set": map[string]any{"n": int64(3), "on": "true", "text": "a,b"}}))
 	w.sync()
 	got := strings.Join(w.job(install).Spec.Template.Spec.Containers[0].Args, " ")
-	if want := `install --namespace there --create-namespace --version 1.2.3 --set n=3 --set on=true --set-string text=a\,b`; got != want {
+	if want := `install --namespace there --create-namespace --version 1.2.3 --set n=3 --set on=true ` +
+		`--set-string text=a\,b`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	select {

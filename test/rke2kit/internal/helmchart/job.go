@@ -90,7 +90,8 @@ func (c *controller) newPodSpec(chart *Chart) corev1.PodSpec {
 		DNSPolicy:          corev1.DNSDefault,
 		NodeSelector:       map[string]string{corev1.LabelOSStable: "linux"},
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			RunAsNonRoot:   ptr.To(true),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 		Containers: []corev1.Container{{
 			Name: "helm", Image: node.HelmJobImage, ImagePullPolicy: corev1.PullIfNotPresent,
@@ -107,7 +108,8 @@ func (c *controller) newPodSpec(chart *Chart) corev1.PodSpec {
 			corev1.VolumeMount{Name: name, MountPath: at})
 	}
 	mount("program", programPath, corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: c.binary}})
-	mount("tmp", Scratch, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}})
+	inMemory := &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}
+	mount("tmp", Scratch, corev1.VolumeSource{EmptyDir: inMemory})
 	if chart.DeletionTimestamp == nil {
 		mount("values", ValuesDir, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 			SecretName: "chart-values-" + chart.Name, DefaultMode: ptr.To(int32(0o644)),
@@ -125,7 +127,8 @@ func (c *controller) newPodSpec(chart *Chart) corev1.PodSpec {
 }
 
 func configMapVolume(name string) corev1.VolumeSource {
-	return corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}
+	return corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+		LocalObjectReference: corev1.LocalObjectReference{Name: name}}}
 }
 
 func jobEnv(chart *Chart) []corev1.EnvVar {
