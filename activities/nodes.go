@@ -18,6 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -60,7 +61,7 @@ func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
 		}
 		install, cancel := withDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
-		if err := rke2.CheckFitness(install, h, a.Now, at.say); err != nil {
+		if err := preflight.CheckFitness(install, h, a.Now, at.say); err != nil {
 			return err
 		}
 		if err := rke2.InstallRelease(install, h, *at.cluster.Status.Artifacts, at.say); err != nil {
@@ -183,7 +184,7 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 		}
 		wait, cancel := withDeadline(ctx, a.Deadlines.Agent)
 		defer cancel()
-		needs := []portRoute{{at.record, head, rke2.HeadSupervisorPort}, {at.record, head, rke2.HeadAPIPort}}
+		needs := []portRoute{{at.record, head, preflight.HeadSupervisorPort}, {at.record, head, preflight.HeadAPIPort}}
 		err = a.runWhileReachable(wait, at, needs, nil,
 			func(ctx context.Context) error { return rke2.AwaitAgent(ctx, h, at.say) })
 		if err != nil {

@@ -8,14 +8,14 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
 // portRoute is a way from one machine to a port of another that the cluster needs.
 type portRoute struct {
 	from, to *api.Machine
-	port     rke2.Port
+	port     preflight.Port
 }
 
 const (
@@ -69,13 +69,13 @@ func (a *Nodes) runWhileReachable(
 // probeUntilVerdict tries a port until it answers; its error says that it is closed. One on which nothing listens yet
 // is tried again until the step is over: that is what the step is for. What can't be looked at is no verdict.
 func (a *Nodes) probeUntilVerdict(ctx context.Context, at *machineStep, r portRoute, over <-chan struct{}) error {
-	trial := rke2.PortTrial{Port: r.port, From: describeMachine(r.from), To: describeMachine(r.to)}
+	trial := preflight.PortTrial{Port: r.port, From: describeMachine(r.from), To: describeMachine(r.to)}
 	for pause := probeInterval; ; {
 		contact, listens, err := a.probeRoute(ctx, at, r)
 		switch {
-		case contact == rke2.PortOpen, ctx.Err() != nil:
+		case contact == preflight.PortOpen, ctx.Err() != nil:
 			return nil
-		case err == nil && listens && contact == rke2.PortUnknown:
+		case err == nil && listens && contact == preflight.PortUnknown:
 			return nil
 		case err == nil && listens:
 			if closed := trial.AddContact(contact, a.Now()); closed != nil {
@@ -108,7 +108,8 @@ func overUnlessListening(over <-chan struct{}, listens bool) <-chan struct{} {
 }
 
 // probeRoute tries a port once; where it does not answer, the other machine is asked whether it listens there.
-func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (contact rke2.PortContact, listens bool,
+func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (contact preflight.PortContact,
+	listens bool,
 	err error) {
 	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
@@ -118,16 +119,18 @@ func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (c
 	if from, err = a.Pool.GetHost(ctx, sshTargetOf(r.from), key); err != nil {
 		return "", false, err
 	}
-	probe := func() (rke2.PortContact, error) { return rke2.ProbePort(ctx, from, r.to.PrivateAddress, r.port) }
+	probe := func() (preflight.PortContact, error) {
+		return preflight.ProbePort(ctx, from, r.to.PrivateAddress, r.port)
+	}
 	if !r.port.UDP {
-		if contact, err = probe(); err != nil || contact == rke2.PortOpen {
+		if contact, err = probe(); err != nil || contact == preflight.PortOpen {
 			return contact, false, err
 		}
 	}
 	if to, err = a.Pool.GetHost(ctx, sshTargetOf(r.to), key); err != nil {
 		return contact, false, err
 	}
-	if listens, err = rke2.IsListening(ctx, to, r.to.PrivateAddress, r.port); err != nil || !listens {
+	if listens, err = preflight.IsListening(ctx, to, r.to.PrivateAddress, r.port); err != nil || !listens {
 		return contact, listens, err
 	}
 	contact, err = probe() // anew: it may have begun to listen since the try
@@ -144,8 +147,8 @@ func (a *Nodes) awaitNodeReachable(ctx context.Context, at *machineStep, wait fu
 		return wait(ctx)
 	}
 	worker := at.record
-	needs := []portRoute{{worker, head, rke2.HeadAPIPort}}
-	also := []portRoute{{head, worker, rke2.KubeletPort}, {worker, head, rke2.OverlayPort},
-		{head, worker, rke2.OverlayPort}}
+	needs := []portRoute{{worker, head, preflight.HeadAPIPort}}
+	also := []portRoute{{head, worker, preflight.KubeletPort}, {worker, head, preflight.OverlayPort},
+		{head, worker, preflight.OverlayPort}}
 	return a.runWhileReachable(ctx, at, needs, also, wait)
 }

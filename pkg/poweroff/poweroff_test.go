@@ -2,16 +2,13 @@ package poweroff_test
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/poweroff"
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/test/sshserver"
+	"github.com/sky-shift/skyctl/test/nsmachine"
 )
 
 // systemctl plays systemd: each unit's state is a file, and a timer that is to run must have been read from its file
@@ -33,51 +30,11 @@ show) cat $state/$unit.active 2>/dev/null || echo inactive;;
 esac
 `
 
-// machine is this machine with a systemd of the test's own, reached over SSH.
-type machine struct {
-	*remote.Host
-	t *testing.T
-}
-
-func newMachine(t *testing.T, env ...string) *machine {
+func newMachine(t *testing.T, env ...string) *nsmachine.Machine {
 	t.Helper()
-	ns := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-ec", `
-for d in /opt /etc/systemd/system /run/systemd/system; do mkdir -p "$d"; mount -t tmpfs tmpfs "$d"; done
-mkdir /opt/fake; echo up; exec sleep infinity`)
-	out, err := ns.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Stderr = os.Stderr
-	if err := ns.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ns.Process.Kill(); _ = ns.Wait() })
-	if _, err := out.Read(make([]byte, 3)); err != nil {
-		t.Fatalf("this test needs root, for a mount namespace: %v", err)
-	}
-	s := sshserver.Start(t)
-	s.Enter = []string{"nsenter", "--mount", "--target", fmt.Sprint(ns.Process.Pid)}
-	s.Env = append(env, "PATH=/opt/fake:"+os.Getenv("PATH"))
-	h, err := remote.Dial(t.Context(), s.Target, s.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Close() })
-	m := &machine{Host: h, t: t}
-	if err := h.WriteFile(t.Context(), "/opt/fake/systemctl", []byte(systemctl), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	m := nsmachine.Start(t, []string{"/etc/systemd/system", "/run/systemd/system"}, env...)
+	m.InstallProgram("systemctl", systemctl)
 	return m
-}
-
-func (m *machine) sh(script string) string {
-	m.t.Helper()
-	out, err := m.RunScript(m.t.Context(), "looking", script)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return strings.TrimSpace(string(out))
 }
 
 func TestAnArmedMachinePowersOffAndARebootDoesNotSaveIt(t *testing.T) {
@@ -85,15 +42,15 @@ func TestAnArmedMachinePowersOffAndARebootDoesNotSaveIt(t *testing.T) {
 	if err := poweroff.ArmTimer(t.Context(), m.Host, 90*time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	units := m.sh("cat /run/systemd/system/read.skyctl-power-off.*")
+	units := m.RunShell("cat /run/systemd/system/read.skyctl-power-off.*")
 	for _, want := range []string{"OnActiveSec=5400\n", "exec systemctl poweroff", "WantedBy=timers.target"} {
 		if !strings.Contains(units, want) {
 			t.Errorf("%q is not in the units that systemd read:\n%s", want, units)
 		}
 	}
-	if m.sh("cat /run/systemd/system/skyctl-power-off.timer.active; ls /run/systemd/system/*.enabled") !=
+	if m.RunShell("cat /run/systemd/system/skyctl-power-off.timer.active; ls /run/systemd/system/*.enabled") !=
 		"active\n/run/systemd/system/skyctl-power-off.timer.enabled" {
-		t.Errorf("the timer does not run, or not after a reboot: %s", m.sh("ls /run/systemd/system"))
+		t.Errorf("the timer does not run, or not after a reboot: %s", m.RunShell("ls /run/systemd/system"))
 	}
 }
 
@@ -104,10 +61,11 @@ func TestArmingAgainCountsAnewWithoutAMomentUnarmed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := m.sh("grep OnActiveSec /run/systemd/system/read.skyctl-power-off.timer"); got != "OnActiveSec=7200" {
+	got := m.RunShell("grep OnActiveSec /run/systemd/system/read.skyctl-power-off.timer")
+	if got != "OnActiveSec=7200" {
 		t.Errorf("systemd counts by %s", got)
 	}
-	if calls := m.sh("cat /run/systemd/system/calls"); strings.Contains(calls, "stop") ||
+	if calls := m.RunShell("cat /run/systemd/system/calls"); strings.Contains(calls, "stop") ||
 		strings.Contains(calls, "disable") {
 		t.Errorf("the timer was away for a moment:\n%s", calls)
 	}
@@ -116,18 +74,19 @@ func TestArmingAgainCountsAnewWithoutAMomentUnarmed(t *testing.T) {
 func TestATimerOfTheFirstBootIsReplacedAndTakenAwayToo(t *testing.T) {
 	m := newMachine(t)
 	const boot = "/run/systemd/system/skyctl-deadman.timer.active"
-	m.sh("echo active >" + boot)
+	m.RunShell("echo active >" + boot)
 	if err := poweroff.ArmTimer(t.Context(), m.Host, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	calls := m.sh("cat /run/systemd/system/calls")
-	if m.sh("ls "+boot+" 2>/dev/null || :") != "" ||
+	calls := m.RunShell("cat /run/systemd/system/calls")
+	if m.RunShell("ls "+boot+" 2>/dev/null || :") != "" ||
 		strings.Index(calls, "stop skyctl-deadman.timer") < strings.Index(calls, "restart skyctl-power-off.timer") {
 		t.Errorf("it still runs, or there was a moment without a timer:\n%s", calls)
 	}
 	m = newMachine(t)
-	m.sh("echo active >" + boot)
-	if err := poweroff.DisarmTimer(t.Context(), m.Host); err != nil || m.sh("ls "+boot+" 2>/dev/null || :") != "" {
+	m.RunShell("echo active >" + boot)
+	if err := poweroff.DisarmTimer(t.Context(), m.Host); err != nil ||
+		m.RunShell("ls "+boot+" 2>/dev/null || :") != "" {
 		t.Errorf("%v; it still runs", err)
 	}
 }
@@ -137,7 +96,7 @@ func TestAnOrderThatComesLateLeavesAMinute(t *testing.T) {
 	if err := poweroff.ArmTimer(t.Context(), m.Host, -time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.sh("grep OnActiveSec /etc/systemd/system/skyctl-power-off.timer"); got != "OnActiveSec=60" {
+	if got := m.RunShell("grep OnActiveSec /etc/systemd/system/skyctl-power-off.timer"); got != "OnActiveSec=60" {
 		t.Errorf("it counts by %s", got)
 	}
 }
@@ -158,7 +117,7 @@ func TestADisarmedMachineStaysOnAndMayBeDisarmedAgain(t *testing.T) {
 		if err := poweroff.DisarmTimer(t.Context(), m.Host); err != nil {
 			t.Fatal(err)
 		}
-		if left := m.sh("ls -A /etc/systemd/system; ls /run/systemd/system | grep -v calls || :"); left != "" {
+		if left := m.RunShell("ls -A /etc/systemd/system; ls /run/systemd/system | grep -v calls || :"); left != "" {
 			t.Errorf("left on the machine: %s", left)
 		}
 	}
@@ -174,7 +133,7 @@ func TestAMachineThatPowersOffCannotBeDisarmed(t *testing.T) {
 			if err := poweroff.ArmTimer(t.Context(), m.Host, time.Hour); err != nil {
 				t.Fatal(err)
 			}
-			m.sh(ending)
+			m.RunShell(ending)
 			err := poweroff.DisarmTimer(t.Context(), m.Host)
 			var run *remote.RunError
 			if !errors.As(err, &run) || !strings.Contains(strings.Join(run.Tail, " "), "powering off") {

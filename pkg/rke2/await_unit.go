@@ -227,7 +227,7 @@ func (w *unitWatch) readLine(line string) *Error {
 
 func (w *unitWatch) readStateLine(line string) {
 	line, why, _ := strings.Cut(line, " why=")
-	kv := parseKeyValues(line)
+	kv := ParseKeyValues(line)
 	if stage := kv["stage"]; len(stage) == 1 {
 		w.why = strings.Join(toRedactedLines(why), " ")
 		if n := int(stage[0] - '0'); n < len(serverStages) {

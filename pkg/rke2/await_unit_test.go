@@ -11,7 +11,7 @@ import (
 func TestAnAgentIsWaitedForUntilItIsUp(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
-	m.write("/run/systemd/system/journal", `msg="Waiting to retrieve agent configuration; server is not ready: 503"`+
+	m.Write("/run/systemd/system/journal", `msg="Waiting to retrieve agent configuration; server is not ready: 503"`+
 		"\n", 0o644)
 	said := make(chan string, 10)
 	result := make(chan error, 1)
@@ -30,7 +30,7 @@ func TestAnAgentIsWaitedForUntilItIsUp(t *testing.T) {
 func TestAJournalDoesNotSpeakForSystemd(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
-	m.write("/run/systemd/system/journal", stateMark+"LoadState=not-found ActiveState=failed\n"+
+	m.Write("/run/systemd/system/journal", stateMark+"LoadState=not-found ActiveState=failed\n"+
 		`msg="Waiting to retrieve agent configuration; server is not ready: 503"`+"\n", 0o644)
 	said := make(chan string, 10)
 	result := make(chan error, 1)
@@ -55,7 +55,7 @@ func TestAnAgentThatWillNeverBeLetInIsNotWaitedFor(t *testing.T) {
 	} {
 		m := newMachine(t)
 		m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
-		m.write("/run/systemd/system/journal", "token=sesame\n"+journal, 0o644)
+		m.Write("/run/systemd/system/journal", "token=sesame\n"+journal, 0o644)
 		err := AwaitAgent(t.Context(), m.Host, nil)
 		var e *Error
 		if !errors.As(err, &e) || e.Kind != want || !e.Permanent || e.Machine != "sky-test-0" || len(e.Lines) < 2 {
@@ -69,7 +69,7 @@ func TestAnAgentThatWillNeverBeLetInIsNotWaitedFor(t *testing.T) {
 func TestAServerThatFallsOverSaysItsLastWords(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=auto-restart NRestarts=4 InvocationID=1")
-	m.write("/run/systemd/system/journal", "level=info msg=\"Starting\"\nlevel=fatal msg=\"listen tcp :9345: bind: "+
+	m.Write("/run/systemd/system/journal", "level=info msg=\"Starting\"\nlevel=fatal msg=\"listen tcp :9345: bind: "+
 		"address already in use\"\nrke2-server.service: Failed\n", 0o644)
 	err := AwaitServer(t.Context(), m.Host, nil)
 	if kindOf(err) != UnitFailed || !IsFinal(err) ||
@@ -93,17 +93,17 @@ func TestADeadlineOfTheServerNamesWhatIsMissing(t *testing.T) {
 func TestWorkersMayJoinBeforeTheAPIServerIsReady(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-server", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
-	m.write("/opt/fake/curl", "#!/bin/sh\ncase \"$*\" in *:9345/*) printf 200;; *) printf 500; exit 22;; esac\n", 0o755)
+	m.Write("/opt/fake/curl", "#!/bin/sh\ncase \"$*\" in *:9345/*) printf 200;; *) printf 500; exit 22;; esac\n", 0o755)
 	result := make(chan error, 1)
 	go func() { result <- AwaitSupervisor(t.Context(), m.Host, nil) }()
-	m.write(serverDir+"/token", "K10x::server:y\n", 0o600)
-	m.write(serverDir+"/agent-token", "K10x::node:y\n", 0o600)
+	m.Write(serverDir+"/token", "K10x::server:y\n", 0o600)
+	m.Write(serverDir+"/agent-token", "K10x::node:y\n", 0o600)
 	select {
 	case err := <-result:
 		t.Fatalf("it did not wait for the kubeconfig: %v", err)
 	default:
 	}
-	m.write(kubeconfig, "clusters: []\n", 0o600)
+	m.Write(kubeconfig, "clusters: []\n", 0o600)
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
@@ -118,7 +118,7 @@ func TestWorkersMayJoinBeforeTheAPIServerIsReady(t *testing.T) {
 func TestACancelledWaitIsNoFailure(t *testing.T) {
 	m := newMachine(t)
 	m.unit("rke2-agent", "LoadState=loaded ActiveState=activating SubState=start NRestarts=0 InvocationID=1")
-	m.write("/run/systemd/system/journal", `msg="server is not ready: 503"`+"\n", 0o644)
+	m.Write("/run/systemd/system/journal", `msg="server is not ready: 503"`+"\n", 0o644)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	err := AwaitAgent(ctx, m.Host, func(s string) {
@@ -130,6 +130,7 @@ func TestACancelledWaitIsNoFailure(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	eventually(t, "nobody follows the journal any more", func() bool {
-		return m.sh("p=$(cat /run/systemd/system/follower); grep -s ^State: /proc/$p/status | grep -v Z || true") == ""
+		return m.RunShell("p=$(cat /run/systemd/system/follower); "+
+			"grep -s ^State: /proc/$p/status | grep -v Z || true") == ""
 	})
 }

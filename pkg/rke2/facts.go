@@ -47,7 +47,7 @@ func GatherFacts(ctx context.Context, h *remote.Host) (Facts, error) {
 var architectures = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "amd64": "amd64", "arm64": "arm64"}
 
 func parseFacts(machine, line string) (Facts, error) {
-	kv := parseKeyValues(line)
+	kv := ParseKeyValues(line)
 	f := Facts{Arch: architectures[kv["arch"]], Systemd: kv["systemd"] == "1", Prefix: kv["prefix"]}
 	var err error
 	if f.CPUs, err = strconv.Atoi(kv["cpus"]); err != nil {
@@ -76,8 +76,8 @@ func newNoFactsError(machine, what, line string) error {
 			"there", what, line)}
 }
 
-// parseKeyValues reads a line of KEY=VALUE words.
-func parseKeyValues(line string) map[string]string {
+// ParseKeyValues reads a line of KEY=VALUE words.
+func ParseKeyValues(line string) map[string]string {
 	kv := map[string]string{}
 	for word := range strings.FieldsSeq(line) {
 		if k, v, ok := strings.Cut(word, "="); ok {

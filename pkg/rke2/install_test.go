@@ -31,7 +31,7 @@ func (m *machine) installed() {
 			m.t.Errorf("%s: got %.100q, %v", name, got, err)
 		}
 	}
-	if got := m.sh("stat -c %u:%a /opt/rke2/bin/rke2; ls " + stagingDir); got != "0:755" {
+	if got := m.RunShell("stat -c %u:%a /opt/rke2/bin/rke2; ls " + stagingDir); got != "0:755" {
 		m.t.Errorf("owner, mode and what is left: %s", got)
 	}
 }
@@ -50,7 +50,7 @@ func TestAReleaseIsInstalledOnce(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	m.sh("echo '#!/bin/sh' >/opt/rke2/bin/rke2")
+	m.RunShell("echo '#!/bin/sh' >/opt/rke2/bin/rke2")
 	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestAnUnpackingThatWasCutIsDoneAgain(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
 	// What tar leaves looks right: the program is there, and only what should have followed it is not.
-	m.write("/opt/fake/tar", `#!/bin/sh
+	m.Write("/opt/fake/tar", `#!/bin/sh
 mkdir -p /opt/rke2/bin /opt/rke2/share/rke2
 echo "echo 'rke2 version `+version+` (0123)'" >/opt/rke2/bin/rke2; chmod 755 /opt/rke2/bin/rke2
 touch /opt/hanging; sleep 86400
@@ -69,12 +69,12 @@ touch /opt/hanging; sleep 86400
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() { result <- InstallRelease(ctx, m.Host, a, nil) }()
-	eventually(t, "tar hangs", func() bool { return m.sh("ls /opt/hanging 2>/dev/null || true") != "" })
+	eventually(t, "tar hangs", func() bool { return m.RunShell("ls /opt/hanging 2>/dev/null || true") != "" })
 	cancel()
 	if err := <-result; !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
-	m.sh("rm /opt/fake/tar")
+	m.RunShell("rm /opt/fake/tar")
 	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestAnUploadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != ChecksumMismatch || !IsFinal(err) {
 		t.Errorf("got %v", err)
 	}
-	if got := m.sh("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
+	if got := m.RunShell("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
 		t.Errorf("on the machine: %s", got)
 	}
 }
@@ -109,7 +109,7 @@ func TestAnUploadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 func TestAFullDiskIsFinalAndSaidToBeFull(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
-	m.sh("mount -o remount,size=64k /opt")
+	m.RunShell("mount -o remount,size=64k /opt")
 	if err := InstallRelease(t.Context(), m.Host, a, nil); kindOf(err) != InstallFailed || !IsFinal(err) ||
 		!strings.Contains(err.Error(), "No space left") {
 		t.Errorf("got %v", err)
@@ -130,7 +130,7 @@ func (m *machine) shop(dir string, handle func(http.ResponseWriter, *http.Reques
 	m.t.Cleanup(s.Close)
 	ca := filepath.Join(m.t.TempDir(), "ca.pem")
 	write(m.t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
-	m.server.Env = append(m.server.Env, "CURL_CA_BUNDLE="+ca, "no_proxy=127.0.0.1")
+	m.Server.Env = append(m.Server.Env, "CURL_CA_BUNDLE="+ca, "no_proxy=127.0.0.1")
 	return s.URL
 }
 
@@ -169,8 +169,8 @@ func TestADamagedPartIsFetchedAnew(t *testing.T) {
 	dir, a := release(t, version)
 	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, files http.Handler) { files.ServeHTTP(w, r) })
 	for _, junk := range []string{"junk", strings.Repeat("junk", 1<<20)} { // the second is longer than the file
-		m.sh("rm -rf /opt/rke2")
-		m.write(stagingDir+"/"+a.SHA256["amd64"]+".tar.gz.part", junk, 0o600)
+		m.RunShell("rm -rf /opt/rke2")
+		m.Write(stagingDir+"/"+a.SHA256["amd64"]+".tar.gz.part", junk, 0o600)
 		if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestADownloadThatIsNotWhatWasPinnedIsNotUnpacked(t *testing.T) {
 		!strings.Contains(err.Error(), a.Source) {
 		t.Errorf("got %v", err)
 	}
-	if got := m.sh("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
+	if got := m.RunShell("ls -A " + stagingDir + "; ls -d /opt/rke2 2>/dev/null || true"); got != "" {
 		t.Errorf("on the machine: %s", got)
 	}
 	a.Source = m.shop(dir, func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.NotFound(w, r) })
@@ -203,7 +203,7 @@ func TestAConfigurationIsRootsOnlyAndWrittenOnce(t *testing.T) {
 	m := newMachine(t)
 	n := aHead
 	stat := func() string {
-		return m.sh("umask; stat -c '%u %a %i' " + configFile + "; ls " + filepath.Dir(configFile))
+		return m.RunShell("umask; stat -c '%u %a %i' " + configFile + "; ls " + filepath.Dir(configFile))
 	}
 	var before string
 	for i := range 2 {
@@ -234,7 +234,7 @@ func TestAConfigurationIsRootsOnlyAndWrittenOnce(t *testing.T) {
 func TestAnAgentIsStartedOnceAndAnewWhenItsTokenChanges(t *testing.T) {
 	m := newMachine(t)
 	n := Node{Role: api.RoleWorker, NodeName: "n", NodeIP: "10.0.0.2", Server: "https://10.0.0.1:9345"}
-	calls := func() string { return strings.ReplaceAll(m.sh("cat /run/systemd/system/calls"), "\n", "; ") }
+	calls := func() string { return strings.ReplaceAll(m.RunShell("cat /run/systemd/system/calls"), "\n", "; ") }
 	before := ""
 	started := "start --no-block rke2-agent; enable -q --no-reload rke2-agent"
 	for i, tt := range []struct{ password, calls string }{
@@ -247,12 +247,12 @@ func TestAnAgentIsStartedOnceAndAnewWhenItsTokenChanges(t *testing.T) {
 		if got := calls(); got != tt.calls {
 			t.Errorf("call %d: got %s", i, got)
 		}
-		run := m.sh("cat /run/systemd/system/rke2-agent.InvocationID")
+		run := m.RunShell("cat /run/systemd/system/rke2-agent.InvocationID")
 		if (run == before) != (i == 1) {
 			t.Errorf("call %d: the run is %s after %s", i, run, before)
 		}
 		before = run
-		if got := m.sh("stat -c %u:%a " + joinTokenFile + "; cat " + joinTokenFile); got != "0:600\n"+token {
+		if got := m.RunShell("stat -c %u:%a " + joinTokenFile + "; cat " + joinTokenFile); got != "0:600\n"+token {
 			t.Errorf("call %d: got %s", i, got)
 		}
 	}
@@ -268,7 +268,8 @@ func TestAServerIsStartedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := m.sh("cat /run/systemd/system/calls"); got != "start --no-block rke2-server\nenable -q --no-reload "+
+	if got := m.RunShell("cat /run/systemd/system/calls"); got != "start --no-block rke2-server\nenable -q "+
+		"--no-reload "+
 		"rke2-server" {
 		t.Errorf("got %s", got)
 	}
@@ -277,13 +278,13 @@ func TestAServerIsStartedOnce(t *testing.T) {
 func TestNoTokenIsEverAnArgument(t *testing.T) {
 	m := newMachine(t)
 	// The stand-in looks at every process while the join is under way, and the token lies in the script's memory.
-	m.write("/opt/fake/systemctl", "#!/bin/sh\ngrep -l sesame774[1] /proc/[0-9]*/cmdline >>/opt/seen 2>/dev/null\n"+
+	m.Write("/opt/fake/systemctl", "#!/bin/sh\ngrep -l sesame774[1] /proc/[0-9]*/cmdline >>/opt/seen 2>/dev/null\n"+
 		strings.TrimPrefix(systemctl, "#!/bin/sh\n"), 0o755)
 	n := Node{Role: api.RoleWorker, NodeName: "n", NodeIP: "10.0.0.2", Server: "https://10.0.0.1:9345"}
 	if err := JoinAgent(t.Context(), m.Host, n, "K10"+hash+"::node:sesame7741"); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.sh("cat /opt/seen"); got != "" {
+	if got := m.RunShell("cat /opt/seen"); got != "" {
 		t.Errorf("seen in %s", got)
 	}
 }
@@ -305,7 +306,7 @@ func TestUninstallingTakesAllAndMayBeRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := m.sh("ls " + configFile + " " + stagingDir +
+	if got := m.RunShell("ls " + configFile + " " + stagingDir +
 		" /opt/rke2/share/rke2/.skyctl /opt/rke2/bin/rke2 2>/dev/null || true"); got != "" {
 		t.Errorf("left: %s", got)
 	}
@@ -317,8 +318,8 @@ func TestUninstallingTakesAllAndMayBeRepeated(t *testing.T) {
 func TestALostConnectionIsToldFromAFailure(t *testing.T) {
 	m := newMachine(t)
 	_, a := release(t, version)
-	m.server.CutAfter.Store(16 << 10)
-	h, err := remote.Dial(t.Context(), m.server.Target, m.server.Key)
+	m.Server.CutAfter.Store(16 << 10)
+	h, err := remote.Dial(t.Context(), m.Server.Target, m.Server.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +328,7 @@ func TestALostConnectionIsToldFromAFailure(t *testing.T) {
 	if !remote.IsLost(err) && kindOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
-	m.server.CutAfter.Store(0)
+	m.Server.CutAfter.Store(0)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := InstallRelease(ctx, m.Host, a, nil); err != nil {

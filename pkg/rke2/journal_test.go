@@ -109,7 +109,7 @@ func TestAUnitThatWillNotComeUpIsTold(t *testing.T) {
 		"LoadState=not-found ActiveState=inactive":                                  UnitFailed,
 	} {
 		got := ""
-		if e := findUnitFault("rke2-server", parseKeyValues(state)); e != nil {
+		if e := findUnitFault("rke2-server", ParseKeyValues(state)); e != nil {
 			got = e.Kind
 		}
 		if got != want {

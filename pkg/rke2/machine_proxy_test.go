@@ -61,9 +61,9 @@ func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
 // as the real one does. answers is what the ports answer, by shell patterns of the questions.
 func (m *machine) proxied(answers string) {
 	m.t.Helper()
-	m.server.Env = append(m.server.Env, "https_proxy=http://ann:hunter2@127.0.0.1:1",
+	m.Server.Env = append(m.Server.Env, "https_proxy=http://ann:hunter2@127.0.0.1:1",
 		"http_proxy=http://ann:hunter2@127.0.0.1:1", "no_proxy=")
-	m.write("/opt/fake/curl", `#!/bin/sh
+	m.Write("/opt/fake/curl", `#!/bin/sh
 case "$*" in "--noproxy * "*) ;; *) echo "curl: (7) Failed to connect to 127.0.0.1 port 1" >&2; exit 7;; esac
 case "$*" in
 `+answers+`
@@ -86,9 +86,9 @@ func TestAMachineAsksItsOwnPortsWithoutItsProxy(t *testing.T) {
 	m.unit("rke2-server", "LoadState=loaded ActiveState=active SubState=running NRestarts=0 InvocationID=1")
 	m.proxied(`*" -o "*) printf 200;; *cacerts*) echo authority;;`)
 	token := "K10" + strings.Repeat("a", 64) + "::node:y\n"
-	m.write(serverDir+"/token", token, 0o600)
-	m.write(serverDir+"/agent-token", token, 0o600)
-	m.write(kubeconfig, aKubeconfig, 0o600)
+	m.Write(serverDir+"/token", token, 0o600)
+	m.Write(serverDir+"/agent-token", token, 0o600)
+	m.Write(kubeconfig, aKubeconfig, 0o600)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := AwaitServer(ctx, m.Host, nil); err != nil {
@@ -120,7 +120,7 @@ func TestAHeadSaysItselfWhetherItsAPIIsReady(t *testing.T) {
 		"ready":                  {`*6443*) printf 200;;`, aKubeconfig, Ready, ""},
 	} {
 		m.proxied(tt.answer)
-		m.write(kubeconfig, tt.kubeconfig, 0o600)
+		m.Write(kubeconfig, tt.kubeconfig, 0o600)
 		u, err := ReadUnitState(t.Context(), m.Host, api.RoleHead)
 		if err != nil || u.Ready != tt.want || !strings.Contains(u.Why, tt.why) || u.Active != "active" ||
 			tt.why == "" && u.Why != "" {
@@ -143,7 +143,7 @@ func TestAMachineDownloadsThroughItsProxy(t *testing.T) {
 		asked.Add(1)
 		http.ServeFile(w, r, dir+"/"+tarballName("amd64"))
 	}))
-	m.server.Env = append(m.server.Env, "http_proxy=http://ann:hunter2@"+strings.TrimPrefix(proxy.URL, "http://"),
+	m.Server.Env = append(m.Server.Env, "http_proxy=http://ann:hunter2@"+strings.TrimPrefix(proxy.URL, "http://"),
 		"no_proxy=")
 	a.Source = "http://releases.example.com"
 	if err := InstallRelease(t.Context(), m.Host, a, nil); err != nil || asked.Load() == 0 {
@@ -151,7 +151,7 @@ func TestAMachineDownloadsThroughItsProxy(t *testing.T) {
 	}
 	m.installed()
 	proxy.Close()
-	m.sh("rm -r /opt/rke2 " + stagingDir)
+	m.RunShell("rm -r /opt/rke2 " + stagingDir)
 	err := InstallRelease(t.Context(), m.Host, a, nil)
 	if kindOf(err) != SourceUnreachable || !strings.Contains(err.Error(), "names the proxy "+proxy.URL) ||
 		strings.Contains(err.Error(), "hunter2") {
@@ -167,13 +167,13 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 		if err := StartServer(t.Context(), m.Host, head); err != nil {
 			t.Fatal(err)
 		}
-		return m.sh("cat " + proxyEnvFile + " 2>/dev/null; ls /etc/systemd/system/rke2-server.service.d " +
+		return m.RunShell("cat " + proxyEnvFile + " 2>/dev/null; ls /etc/systemd/system/rke2-server.service.d " +
 			"2>/dev/null; true")
 	}
 	if got := start(); got != "" {
 		t.Errorf("without a proxy: %s", got)
 	}
-	m.server.Env = append(m.server.Env, "https_proxy=http://ann:hunter2@proxy:3128", "no_proxy=.corp")
+	m.Server.Env = append(m.Server.Env, "https_proxy=http://ann:hunter2@proxy:3128", "no_proxy=.corp")
 	got := strings.Split(start(), "\n")
 	if len(got) != 3 || got[0] != "HTTPS_PROXY=http://ann:hunter2@proxy:3128" || got[2] != proxyDropIn {
 		t.Fatalf("with a proxy: %q", got)
@@ -185,7 +185,7 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 			t.Errorf("NO_PROXY is %s, and should have %s once", spared, host)
 		}
 	}
-	if mode := m.sh("stat -c %a " + proxyEnvFile); mode != "600" {
+	if mode := m.RunShell("stat -c %a " + proxyEnvFile); mode != "600" {
 		t.Errorf("the file that may hold a password has mode %s", mode)
 	}
 
@@ -195,7 +195,7 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 		if err := JoinAgent(t.Context(), m.Host, worker, "K10"+strings.Repeat("a", 64)+"::node:y"); err != nil {
 			t.Fatal(err)
 		}
-		return m.sh("grep -c restart /run/systemd/system/calls || true; grep -o 203.0.113.[78] " + proxyEnvFile +
+		return m.RunShell("grep -c restart /run/systemd/system/calls || true; grep -o 203.0.113.[78] " + proxyEnvFile +
 			" | sort | tr '\\n' ' '")
 	}
 	if got := join(); got != "0\n203.0.113.7 203.0.113.8" {
@@ -204,13 +204,13 @@ func TestRKE2IsToldOfTheMachinesProxyAndWhatItIsNotFor(t *testing.T) {
 	if got := join(); !strings.HasPrefix(got, "0\n") {
 		t.Errorf("an agent that knows its proxy was restarted: %q", got)
 	}
-	m.server.Env = append(m.server.Env, "https_proxy=http://other:3128")
+	m.Server.Env = append(m.Server.Env, "https_proxy=http://other:3128")
 	if got := join(); !strings.HasPrefix(got, "1\n") {
 		t.Errorf("an agent with another proxy was not restarted: %q", got)
 	}
-	m.server.Env = append(m.server.Env, "https_proxy=")
+	m.Server.Env = append(m.Server.Env, "https_proxy=")
 	join()
-	left := m.sh("ls " + proxyEnvFile + " /etc/systemd/system/rke2-agent.service.d 2>/dev/null || true")
+	left := m.RunShell("ls " + proxyEnvFile + " /etc/systemd/system/rke2-agent.service.d 2>/dev/null || true")
 	if left != "/etc/systemd/system/rke2-agent.service.d:" {
 		t.Errorf("the proxy is not there any more, and yet: %s", left)
 	}

@@ -4,27 +4,20 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"fmt"
-	"io/fs"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/test/sshserver"
+	"github.com/sky-shift/skyctl/test/nsmachine"
 )
 
-// machine is this machine seen through a mount namespace of its own, reached over SSH: what RKE2 is installed into is
-// empty and goes with the test. /usr/local is a mount point, so that RKE2 goes to /opt/rke2. systemd is played by a
-// script that keeps each unit's state in a file and writes down what it was asked for.
+// machine is a machine for RKE2. Its /usr/local is a mount point, so that RKE2 goes to /opt/rke2. A script stands in
+// for systemd: it keeps each unit's state in a file and records its calls.
 type machine struct {
-	*remote.Host
-	t      *testing.T
-	server *sshserver.Server
+	*nsmachine.Machine
+	t *testing.T
 }
 
 const systemctl = `#!/bin/sh
@@ -56,81 +49,21 @@ for a; do [ "$a" != -f ] || { echo $$ >/run/systemd/system/follower; exec sleep 
 // unit sets a unit's state as systemctl shows it.
 func (m *machine) unit(name, state string) {
 	m.t.Helper()
-	for k, v := range parseKeyValues(state) {
-		m.write("/run/systemd/system/"+name+"."+k, v+"\n", 0o644)
+	for k, v := range ParseKeyValues(state) {
+		m.Write("/run/systemd/system/"+name+"."+k, v+"\n", 0o644)
 	}
 }
 
-// places are where a machine has its own files instead of those of the one below it.
-var places = []string{"/usr/local", "/opt", "/etc/rancher", "/etc/systemd/system", "/var/lib/skyctl",
-	"/var/lib/rancher", "/run/systemd/system"}
-
-// leaveNoPlaces removes the directories that had to be made below the mounts: /run/systemd/system, for one, tells every
-// program that systemd runs here.
-func leaveNoPlaces(t *testing.T) {
-	var missing []string
-	for _, d := range places {
-		for ; d != "/"; d = filepath.Dir(d) {
-			if _, err := os.Stat(d); os.IsNotExist(err) {
-				missing = append(missing, d)
-			}
-		}
-	}
-	t.Cleanup(func() {
-		for _, d := range missing {
-			_ = os.Remove(d) // whose children were removed before it
-		}
-	})
-}
+// machineDirs are the directories that a machine has for itself.
+var machineDirs = []string{"/usr/local", "/etc/rancher", "/etc/systemd/system", "/var/lib/skyctl", "/var/lib/rancher",
+	"/run/systemd/system"}
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	leaveNoPlaces(t)
-	ns := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-ec", `
-for d in `+strings.Join(places, " ")+`; do
-  mkdir -p "$d"; mount -t tmpfs tmpfs "$d"
-done
-mkdir /opt/fake; echo up; exec sleep infinity`)
-	out, err := ns.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Stderr = os.Stderr
-	if err := ns.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ns.Process.Kill(); _ = ns.Wait() })
-	if _, err := out.Read(make([]byte, 3)); err != nil {
-		t.Fatalf("this test needs root, for a mount namespace: %v", err)
-	}
-	s := sshserver.Start(t)
-	s.Enter = []string{"nsenter", "--mount", "--target", fmt.Sprint(ns.Process.Pid)}
-	s.Env = []string{"PATH=/opt/fake:" + os.Getenv("PATH")}
-	h, err := remote.Dial(t.Context(), s.Target, s.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Close() })
-	m := &machine{Host: h, t: t, server: s}
-	m.write("/opt/fake/systemctl", systemctl, 0o755)
-	m.write("/opt/fake/journalctl", journalctl, 0o755)
+	m := &machine{Machine: nsmachine.Start(t, machineDirs), t: t}
+	m.InstallProgram("systemctl", systemctl)
+	m.InstallProgram("journalctl", journalctl)
 	return m
-}
-
-func (m *machine) write(name, data string, mode fs.FileMode) {
-	m.t.Helper()
-	if err := m.WriteFile(m.t.Context(), name, []byte(data), mode); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
-func (m *machine) sh(script string) string {
-	m.t.Helper()
-	out, err := m.RunScript(m.t.Context(), "looking", script)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return strings.TrimSpace(string(out))
 }
 
 // release makes a directory with a small release whose program says version v.

@@ -59,7 +59,7 @@ func ReadUnitState(ctx context.Context, h *remote.Host, role api.Role) (UnitStat
 		return UnitState{}, err
 	}
 	state, why, _ := strings.Cut(string(out), " why=")
-	kv := parseKeyValues(state)
+	kv := ParseKeyValues(state)
 	u := UnitState{Active: kv["active"], Ready: Readiness(kv["ready"]), Why: strings.Join(toRedactedLines(why), " ")}
 	if seconds, err := strconv.ParseInt(kv["for"], 10, 64); err == nil && seconds > 0 {
 		u.For = time.Duration(seconds) * time.Second

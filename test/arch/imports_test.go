@@ -47,6 +47,7 @@ var mayImport = map[string]string{
 	"pkg/kube":            "pkg/api pkg/kube/kubefile",
 	"pkg/kube/kubefile":   "pkg/atomicfile pkg/regularfile",
 	"pkg/rke2":            "pkg/api pkg/regularfile pkg/remote pkg/redact",
+	"pkg/rke2/preflight":  "pkg/remote pkg/rke2",
 	"pkg/poweroff":        "pkg/remote",
 	"pkg/tunnel":          "pkg/api pkg/remote pkg/store",
 	"pkg/gpu":             "pkg/api pkg/regularfile pkg/release pkg/remote pkg/kube pkg/rke2 pkg/redact",
@@ -63,7 +64,7 @@ var mayImport = map[string]string{
 	// they know the kinds of errors.
 	"activities": "pkg/api pkg/operation pkg/plan pkg/cloud pkg/home pkg/store pkg/kube pkg/kube/kubefile " +
 		"pkg/redact pkg/remote " +
-		"pkg/rke2 pkg/poweroff pkg/tunnel pkg/gpu pkg/version",
+		"pkg/rke2 pkg/rke2/preflight pkg/poweroff pkg/tunnel pkg/gpu pkg/version",
 	"workflows": "pkg/api pkg/operation pkg/plan pkg/cloud activities",
 	"worker": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/home pkg/plan " +
 		"pkg/regularfile pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker " +

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
 )
 
 // nobody is a proxy at which nobody answers.
@@ -60,7 +61,7 @@ func proxyFaults() []fault {
 	}{
 		{"9345 of the head rejects a worker", "rejected", rke2.SupervisorPort, 1},
 		{"6443 of the head drops what a worker sends", "silent", rke2.APIPort, 2},
-		{"10250 of the workers rejects the head", "rejected", rke2.KubeletPort.Number, 0},
+		{"10250 of the workers rejects the head", "rejected", preflight.KubeletPort.Number, 0},
 	} {
 		machine := closed.from
 		if machine == 0 {

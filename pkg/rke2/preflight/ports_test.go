@@ -1,10 +1,13 @@
-package rke2
+package preflight
 
 import (
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/test/nsmachine"
 )
 
 func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
@@ -43,7 +46,7 @@ func TestAClosedPortIsFinalOnceItIsCertain(t *testing.T) {
 			}
 			continue
 		}
-		if kindOf(err) != PortClosed || !IsFinal(err) {
+		if errorKind(err) != rke2.PortClosed || !rke2.IsFinal(err) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -79,9 +82,9 @@ func TestASocketTakesWhatIsSentToItsAddress(t *testing.T) {
 }
 
 func TestAPortIsTriedFromAMachine(t *testing.T) {
-	m := newMachine(t)
+	m := nsmachine.Start(t, nil)
 	// which would answer for every port
-	m.server.Env = append(m.server.Env, "https_proxy=http://127.0.0.1:1", "no_proxy=")
+	m.Server.Env = append(m.Server.Env, "https_proxy=http://127.0.0.1:1", "no_proxy=")
 	listener, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Fatal(err)

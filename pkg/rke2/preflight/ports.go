@@ -1,4 +1,4 @@
-package rke2
+package preflight
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
 // Port is one that the machines of a cluster need of each other (docs.rke2.io/install/requirements, "Inbound
@@ -25,8 +26,8 @@ type Port struct {
 
 // The ports of a head, of every machine's kubelet, and of the pods' network.
 var (
-	HeadSupervisorPort = Port{Number: SupervisorPort, Server: "RKE2's supervisor"}
-	HeadAPIPort        = Port{Number: APIPort, Server: "the Kubernetes API server"}
+	HeadSupervisorPort = Port{Number: rke2.SupervisorPort, Server: "RKE2's supervisor"}
+	HeadAPIPort        = Port{Number: rke2.APIPort, Server: "the Kubernetes API server"}
 	KubeletPort        = Port{Number: 10250, Server: "the kubelet"}
 	OverlayPort        = Port{Number: 8472, UDP: true, Server: "the pods' network (VXLAN)"}
 )
@@ -53,7 +54,7 @@ const (
 const (
 	tcpProbe = `
 command -v curl >/dev/null || exit 72
-connected=$(` + curlHere + ` -s -o /dev/null --connect-timeout 4 -m 6 -w '%{time_connect}' "http://$address:$port/")
+connected=$(curl --noproxy '*' -s -o /dev/null --connect-timeout 4 -m 6 -w '%{time_connect}' "http://$address:$port/")
 status=$?
 case $status in
 7) echo rejected;;
@@ -170,7 +171,7 @@ func (t *PortTrial) AddContact(c PortContact, now time.Time) error {
 }
 
 func (t *PortTrial) newClosedError(how string) error {
-	return &Error{Kind: PortClosed, Permanent: true, Message: fmt.Sprintf(
+	return &rke2.Error{Kind: rke2.PortClosed, Permanent: true, Message: fmt.Sprintf(
 		"%s can't reach port %s of %s, where %s listens: %s. Something between the two closes it: open %s from %s "+
 			"to %s in "+
 			"the cloud's firewall or security group and in the machines' own (iptables, nftables, firewalld), then "+

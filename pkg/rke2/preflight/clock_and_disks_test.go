@@ -1,16 +1,19 @@
-package rke2
+package preflight
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/test/nsmachine"
 )
 
-// setClock has a machine's clock be off by so many seconds.
-func (m *machine) setClock(off string) {
-	m.t.Helper()
-	m.write("/opt/fake/date", "#!/bin/sh\n[ \"$*\" = +%s ] || exec /bin/date \"$@\"\necho $(($(/bin/date +%s) + "+off+
-		"))\n", 0o755)
+// setClock sets a machine's clock off by so many seconds.
+func setClock(m *nsmachine.Machine, off string) {
+	m.InstallProgram("date", "#!/bin/sh\n[ \"$*\" = +%s ] || exec /bin/date \"$@\"\necho $(($(/bin/date +%s) + "+off+
+		"))\n")
 }
 
 func impatient(t *testing.T) {
@@ -21,15 +24,15 @@ func impatient(t *testing.T) {
 
 func TestAClockThatIsOffIsSaidBeforeAnythingIsInstalled(t *testing.T) {
 	impatient(t)
-	m := newMachine(t)
+	m := nsmachine.Start(t, []string{"/var/lib/rancher"})
 	for off, says := range map[string]string{"-3600": "1h0m0s behind", "3600": "1h0m0s ahead", "-600": "10m0s behind"} {
-		m.setClock(off)
+		setClock(m, off)
 		err := CheckFitness(t.Context(), m.Host, time.Now, nil)
-		if kindOf(err) != ClockSkew || !IsFinal(err) || !strings.Contains(err.Error(), says) {
+		if errorKind(err) != rke2.ClockSkew || !rke2.IsFinal(err) || !strings.Contains(err.Error(), says) {
 			t.Errorf("off by %s s: %v", off, err)
 		}
 	}
-	m.setClock("-60")
+	setClock(m, "-60")
 	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); err != nil {
 		t.Errorf("a minute: %v", err)
 	}
@@ -38,12 +41,12 @@ func TestAClockThatIsOffIsSaidBeforeAnythingIsInstalled(t *testing.T) {
 func TestAClockIsWaitedForThatIsSetSoonAfterBooting(t *testing.T) {
 	impatient(t)
 	clockPatience = time.Minute
-	m := newMachine(t)
-	m.setClock("-3600")
+	m := nsmachine.Start(t, []string{"/var/lib/rancher"})
+	setClock(m, "-3600")
 	var said []string
 	err := CheckFitness(t.Context(), m.Host, time.Now, func(s string) {
 		said = append(said, s)
-		m.setClock("0")
+		setClock(m, "0")
 	})
 	if err != nil || len(said) == 0 || !strings.Contains(said[0], "1h0m0s behind") {
 		t.Errorf("said %q, %v", said, err)
@@ -71,16 +74,17 @@ func TestADiskThatTheKubeletWouldEvictFromIsRefused(t *testing.T) {
 		switch {
 		case c.says == "" && err != nil:
 			t.Errorf("%s: %v", c.name, err)
-		case c.says != "" && (kindOf(err) != DiskTooFull || !IsFinal(err) || !strings.Contains(err.Error(), c.says)):
+		case c.says != "" && (errorKind(err) != rke2.DiskTooFull || !rke2.IsFinal(err) ||
+			!strings.Contains(err.Error(), c.says)):
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }
 
 func TestAMachineTellsItsClockAndItsDisks(t *testing.T) {
-	m := newMachine(t)
-	m.sh("mount -o remount,size=1g /var/lib/rancher")
-	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); kindOf(err) != DiskTooFull ||
+	m := nsmachine.Start(t, []string{"/var/lib/rancher"})
+	m.RunShell("mount -o remount,size=1g /var/lib/rancher")
+	if err := CheckFitness(t.Context(), m.Host, time.Now, nil); errorKind(err) != rke2.DiskTooFull ||
 		!strings.Contains(err.Error(), "1.0 GiB of 1.0 GiB are free on the disk of /var/lib/rancher") {
 		t.Errorf("got %v", err)
 	}
@@ -92,4 +96,12 @@ func TestAMachineTellsItsClockAndItsDisks(t *testing.T) {
 	if _, err := parseFitness("m", "sh: date: not found"); err == nil {
 		t.Error("no clock is no error")
 	}
+}
+
+func errorKind(err error) string {
+	var e *rke2.Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return ""
 }

@@ -1,4 +1,6 @@
-package rke2
+// Package preflight checks machines before they become nodes: their clocks, their disks, and the ports on which they
+// must reach each other.
+package preflight
 
 import (
 	"context"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
 const (
@@ -71,7 +74,7 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 			return checkDisks(h.Name(), f)
 		}
 		if now().Sub(begun) >= clockPatience {
-			return &Error{Kind: ClockSkew, Machine: h.Name(), Permanent: true, Message: fmt.Sprintf(
+			return &rke2.Error{Kind: rke2.ClockSkew, Machine: h.Name(), Permanent: true, Message: fmt.Sprintf(
 				"its clock is %s, and certificates would count from another time there; set the one that is wrong "+
 					"(timedatectl set-ntp true) or use an image that sets its clock, then run the same create again",
 				formatSkew(skew))}
@@ -108,7 +111,7 @@ func formatSkew(skew time.Duration) string {
 }
 
 func parseFitness(machine, line string) (fitness, error) {
-	kv := parseKeyValues(line)
+	kv := rke2.ParseKeyValues(line)
 	seconds, err := strconv.ParseInt(kv["clock"], 10, 64)
 	if err != nil {
 		return fitness{}, fmt.Errorf("machine %s: its clock can't be read from %q", machine, strings.TrimSpace(line))
@@ -132,7 +135,7 @@ func checkDisks(machine string, f fitness) error {
 			takes = roomForRKE2
 		}
 		if missing := reserve + takes - d.free; missing > 0 {
-			return &Error{Kind: DiskTooFull, Machine: machine, Permanent: true, Message: fmt.Sprintf(
+			return &rke2.Error{Kind: rke2.DiskTooFull, Machine: machine, Permanent: true, Message: fmt.Sprintf(
 				"%s of %s are free on the disk of %s; the kubelet evicts pods while less than %.0f%% (%s) are, and "+
 					"RKE2 with its images takes %s: "+
 					"make room for %s more, or ask for a larger --disk_size",

@@ -1,0 +1,103 @@
+// Package nsmachine gives tests a machine to change: this computer in a mount namespace of its own, reached over SSH.
+// It needs root.
+package nsmachine
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/sshserver"
+)
+
+// programDir comes first in the machine's PATH.
+const programDir = "/opt/fake"
+
+// Machine is a machine whose chosen directories are empty at the start and vanish with the test.
+type Machine struct {
+	*remote.Host
+	// Server is its SSH server.
+	Server *sshserver.Server
+
+	t *testing.T
+}
+
+// Start starts a machine and connects to it. The given directories and /opt are empty file systems of their own; env is
+// added to the environment of its commands.
+func Start(t *testing.T, dirs []string, env ...string) *Machine {
+	t.Helper()
+	dirs = append(slices.Clone(dirs), "/opt")
+	removeMountPoints(t, dirs)
+	namespace := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-ec", `
+for d in `+strings.Join(dirs, " ")+`; do mkdir -p "$d"; mount -t tmpfs tmpfs "$d"; done
+mkdir `+programDir+`; echo up; exec sleep infinity`)
+	out, err := namespace.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace.Stderr = os.Stderr
+	if err := namespace.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = namespace.Process.Kill(); _ = namespace.Wait() })
+	if _, err := out.Read(make([]byte, 3)); err != nil {
+		t.Fatalf("this test needs root, for a mount namespace: %v", err)
+	}
+	s := sshserver.Start(t)
+	s.Enter = []string{"nsenter", "--mount", "--target", fmt.Sprint(namespace.Process.Pid)}
+	s.Env = append(slices.Clone(env), "PATH="+programDir+":"+os.Getenv("PATH"))
+	h, err := remote.Dial(t.Context(), s.Target, s.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return &Machine{Host: h, Server: s, t: t}
+}
+
+// removeMountPoints removes the directories that have to be created as mount points, once the test has ended. If
+// /run/systemd/system stayed, for example, other programs would take systemd to be running.
+func removeMountPoints(t *testing.T, dirs []string) {
+	var missing []string
+	for _, d := range dirs {
+		for ; d != "/"; d = filepath.Dir(d) {
+			if _, err := os.Stat(d); os.IsNotExist(err) {
+				missing = append(missing, d)
+			}
+		}
+	}
+	t.Cleanup(func() {
+		for _, d := range missing {
+			_ = os.Remove(d) // children come before their parents
+		}
+	})
+}
+
+// InstallProgram puts a script into the machine's PATH, before programs of the same name.
+func (m *Machine) InstallProgram(name, script string) {
+	m.t.Helper()
+	m.Write(programDir+"/"+name, script, 0o755)
+}
+
+// Write writes a file on the machine.
+func (m *Machine) Write(name, data string, mode fs.FileMode) {
+	m.t.Helper()
+	if err := m.WriteFile(m.t.Context(), name, []byte(data), mode); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// RunShell runs a script on the machine and returns its output.
+func (m *Machine) RunShell(script string) string {
+	m.t.Helper()
+	out, err := m.RunScript(m.t.Context(), "test script", script)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
