@@ -47,10 +47,10 @@ with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
 			return problem
 		}
 		if output.isStructured() {
-			if err := writeStructured(a.env.Out, output.value, r); err != nil {
+			if err := writeStructured(a.env.Out, output.form(), r); err != nil {
 				return err
 			}
-		} else if _, err := fmt.Fprint(a.env.Out, r.renderPage(output.value == asWide)); err != nil {
+		} else if _, err := fmt.Fprint(a.env.Out, r.renderPage(output.form() == asWide)); err != nil {
 			return err
 		}
 		switch {

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 const (
@@ -82,7 +83,7 @@ func reasonCell(s string, wide bool) cell {
 func wrapSentence(s string) cell {
 	var c cell
 	current := ""
-	for _, word := range strings.Fields(sanitizeLine(s)) {
+	for _, word := range strings.Fields(printable.Line(s)) {
 		if current != "" && utf8.RuneCountInString(current)+1+utf8.RuneCountInString(word) > pageWidth {
 			c = append(c, current)
 			current = ""

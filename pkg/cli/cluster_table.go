@@ -25,13 +25,15 @@ func newClusterTable(clusters []api.Cluster, wide bool, now time.Time) *table {
 // show, so that they stay where they are.
 func newWatchTable(clusters []api.Cluster, wide bool, now time.Time) *table {
 	t := newClusterTable(clusters, wide, now)
-	for i, usual := range []string{
+	var widths []int
+	for _, usual := range []string{
 		"recommendation-train", api.ManagerK8, "team: search", "memory: 1152.25 GB/1536.0 GB", string(api.PhaseReady) +
 			" (drifted)", "59m",
 		"docker", "ap-southeast-1", "250/250", "v1.35.10+rke2r1", "$1234.56", "$1234.56", "",
-	}[:len(t.head)] {
-		t.least = append(t.least, max(len(usual), len(t.head[i])+2))
+	} {
+		widths = append(widths, len(usual))
 	}
+	t.setMinWidths(widths...)
 	return t
 }
 

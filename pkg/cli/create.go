@@ -246,8 +246,8 @@ func (a *app) newWorkerCheck(s *spinner, o *createOptions, c *api.Cluster) func(
 // checkFlagCombination refuses flags of which one would be ignored for the sake of another.
 func (o *createOptions) checkFlagCombination() error {
 	if !o.dryRun {
-		if o.flags.Changed("output") && o.output.value != asTable {
-			return usageErrorf("-o %s shows the plan of a dry run: give --dry-run too", o.output.value)
+		if o.flags.Changed("output") && o.output.form() != asTable {
+			return usageErrorf("-o %s shows the plan of a dry run: give --dry-run too", o.output.form())
 		}
 		return nil
 	}
@@ -267,7 +267,7 @@ func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster,
 		}
 		s.keepLine()
 		if o.output.isStructured() {
-			return writeStructured(a.env.Out, o.output.value, operation.PlanResult{Placements: placements})
+			return writeStructured(a.env.Out, o.output.form(), operation.PlanResult{Placements: placements})
 		}
 		_, err = fmt.Fprint(a.env.Out, newPlacementTable(placements, c.Spec.NumNodes))
 		return err
@@ -286,7 +286,7 @@ func (a *app) runWithSpinner(title string, quiet bool, work func(*spinner) error
 		s.clearLine()
 		return err
 	}
-	s.reportFailure(err)
+	s.reportFailure(err, damageRemedies(err)...)
 	return &reportedError{err}
 }
 
@@ -299,8 +299,8 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 	}
 	name := c.Metadata.Name
 	ref := c.Ref()
-	p := a.startProgress("Provisioning cluster", c)
-	ready, err := ops.AwaitReady(ctx, ref, timeout+extraWait, p.showUpdate)
+	p := startProgress(a.env.Err, a.env.Now, "Provisioning cluster", c)
+	ready, err := ops.AwaitReady(ctx, ref, timeout+extraWait, showProgress(p))
 	var failed *client.OperationFailedError
 	switch {
 	case exitCode(err) == ExitInterrupted && err != nil:
@@ -308,22 +308,22 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 		return &interruptedError{hint: fmt.Sprintf(
 			"The work goes on. Look again with: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
 	case errors.As(err, &failed):
-		p.reportFailure(err)
+		p.reportFailure(err, damageRemedies(err)...)
 		printFailureLog(a.env.Err, failed)
 		fmt.Fprint(a.env.Err, indentLines(formatFailureHints(name, ops.OperationURL(name))))
 		return &reportedError{err}
 	case err != nil:
-		p.reportFailure(err)
+		p.reportFailure(err, damageRemedies(err)...)
 		return &reportedError{err}
 	}
 	path, err := a.ensureLocalKubeconfig(ctx, ops, ref)
 	if err != nil {
-		p.reportFailure(err)
+		p.reportFailure(err, damageRemedies(err)...)
 		return &reportedError{err}
 	}
 	p.reportSuccess()
 	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name,
-		formatCount(len(existingMachines(ready)), "machine"), formatDuration(a.env.Now().Sub(p.began)))
+		formatCount(len(existingMachines(ready)), "machine"), formatDuration(p.elapsed()))
 	if a.cfg.IsExternal() && ready.Status.TunnelPort != 0 {
 		fmt.Fprintf(a.env.Err, "Its API is reached through SSH. Leave this running: skyctl tunnel %s\n", name)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
+	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -81,7 +82,7 @@ func isTraceable(c *api.Cluster) bool {
 // explainDamage tells how a damaged cluster is deleted. Its error says why it can't be.
 func (d *deleteOptions) explainDamage(c *api.Cluster, damage *store.CorruptError) error {
 	name := c.Metadata.Name
-	fmt.Fprintf(d.env.Err, "What etcd has of cluster %s is damaged: %s\n", name, sanitizeLine(damage.Error()))
+	fmt.Fprintf(d.env.Err, "What etcd has of cluster %s is damaged: %s\n", name, printable.Line(damage.Error()))
 	switch {
 	case isTraceable(c):
 		fmt.Fprintf(d.env.Err, "It is deleted by what can still be read: its UID %s, %s on record, and whatever its "+

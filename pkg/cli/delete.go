@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 func (a *app) newDeleteCommand() *cobra.Command {
@@ -124,11 +125,11 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 	if sum := formatTotalCost(c, d.env.Now()); sum != "" {
 		fmt.Fprintf(d.env.Err, "Cluster %s has cost %s so far.\n", name, sum)
 	}
-	p := d.startProgress("Deleting cluster", c)
+	p := startProgress(d.env.Err, d.env.Now, "Deleting cluster", c)
 	err := ops.DeleteCluster(ctx, ref, d.purge, p.showNotice)
 	begun := err == nil
 	if begun {
-		err = ops.AwaitGone(ctx, ref, d.timeout.value, p.showUpdate)
+		err = ops.AwaitGone(ctx, ref, d.timeout.value, showProgress(p))
 	}
 	if err == nil {
 		err = d.removeLocalKubeconfig(name)
@@ -144,7 +145,7 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 		for _, m := range p.lastCluster().Status.Drift {
 			if m.Reason == api.DriftMachineConflict {
 				fmt.Fprintf(d.env.Err, "Machine %s was left alone: %s.\n  See: skyctl get orphans\n",
-					sanitizeLine(m.Machine), sanitizeLine(m.Message))
+					printable.Line(m.Machine), printable.Line(m.Message))
 			}
 		}
 		_, err = fmt.Fprintf(d.env.Out, "Deleted cluster %s.%s\n", name, costs)
@@ -157,7 +158,7 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 		p.stopDrawing()
 		return err
 	}
-	p.reportFailure(err)
+	p.reportFailure(err, damageRemedies(err)...)
 	if errors.As(err, &failed) {
 		printFailureLog(d.env.Err, failed)
 		fmt.Fprintf(d.env.Err, "  Look closer with: skyctl describe cluster %s\n  Try again with the same delete; "+

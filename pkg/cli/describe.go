@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 func (a *app) newDescribeCommand() *cobra.Command {
@@ -30,46 +32,54 @@ done about that, what happened lately, why it failed, and what to try next.`,
 		Args:              requireClusterName,
 		ValidArgsFunction: a.completeClusterNames,
 	}
-	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ops, err := a.connectClient(cmd.Context())
-		if err != nil {
-			return err
-		}
-		s, err := ops.ConnectStore(cmd.Context())
-		if err != nil {
-			return err
-		}
-		c, damage, err := s.SalvageCluster(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		a.warnHomeDoubt(cmd.Context(), ops)
-		var wrong error
-		var recorded api.Phase
-		if damage != nil {
-			wrong = &damagedError{name: args[0], why: damage}
-			recorded = c.Status.Phase
-			markDamaged(c)
-		}
-		if output.isStructured() {
-			return errors.Join(writeStructured(a.env.Out, output.value, c), wrong)
-		}
-		d := clusterDescription{cluster: c, recorded: recorded, operation: ops.OperationURL(args[0]), now: a.env.Now(),
-			external: a.cfg.IsExternal()}
-		if path := a.cfg.KubeconfigPath(args[0]); fileExists(path) {
-			d.kubeconfig = path
-		}
-		if d.events, err = ops.ListEvents(cmd.Context(), args[0]); err != nil && damage == nil {
-			return err
-		}
-		_, err = io.WriteString(a.env.Out, d.String())
-		a.noteStaleSweeps(cmd.Context(), ops, []api.Cluster{*c})
-		return errors.Join(err, wrong)
-	}
+	o := &describeOptions{app: a, output: addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) }
 	return newCommandGroup("describe", "Show everything known of a cluster",
 		"Shows what you name: see skyctl describe cluster --help.",
 		"  skyctl describe cluster dev", cmd)
+}
+
+// describeOptions is one describe cluster.
+type describeOptions struct {
+	*app
+	output *enumValue
+}
+
+func (o *describeOptions) run(ctx context.Context, name string) error {
+	ops, err := o.connectClient(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := ops.ConnectStore(ctx)
+	if err != nil {
+		return err
+	}
+	c, damage, err := s.SalvageCluster(ctx, name)
+	if err != nil {
+		return err
+	}
+	o.warnHomeDoubt(ctx, ops)
+	var wrong error
+	var recorded api.Phase
+	if damage != nil {
+		wrong = &damagedError{name: name, why: damage}
+		recorded = c.Status.Phase
+		markDamaged(c)
+	}
+	if o.output.isStructured() {
+		return errors.Join(writeStructured(o.env.Out, o.output.form(), c), wrong)
+	}
+	d := clusterDescription{cluster: c, recorded: recorded, operation: ops.OperationURL(name), now: o.env.Now(),
+		external: o.cfg.IsExternal()}
+	if path := o.cfg.KubeconfigPath(name); fileExists(path) {
+		d.kubeconfig = path
+	}
+	if d.events, err = ops.ListEvents(ctx, name); err != nil && damage == nil {
+		return err
+	}
+	_, err = io.WriteString(o.env.Out, d.String())
+	o.noteStaleSweeps(ctx, ops, []api.Cluster{*c})
+	return errors.Join(err, wrong)
 }
 
 func fileExists(path string) bool {
@@ -95,7 +105,7 @@ func alignPairs(namesAndValues ...string) []string {
 	var rows [][]string
 	for i := 0; i+1 < len(namesAndValues); i += 2 {
 		if namesAndValues[i+1] != "" {
-			rows = append(rows, []string{namesAndValues[i] + ":", sanitizeLine(namesAndValues[i+1])})
+			rows = append(rows, []string{namesAndValues[i] + ":", printable.Line(namesAndValues[i+1])})
 		}
 	}
 	return alignColumns(rows)
@@ -217,7 +227,7 @@ func machineLines(c *api.Cluster, now time.Time) []string {
 			lasts = formatDuration(now.Sub(m.Since))
 		}
 		rows = append(rows, []string{m.Name, valueOrDash(m.NodeName), string(m.Role), string(m.State),
-			valueOrDash(sanitizeLine(m.Step)), lasts, valueOrDash(addr)})
+			valueOrDash(printable.Line(m.Step)), lasts, valueOrDash(addr)})
 	}
 	return alignColumns(rows)
 }
@@ -229,7 +239,7 @@ func conditionLines(conditions []api.Condition, now time.Time) []string {
 	rows := [][]string{{"TYPE", "STATUS", "FOR", "REASON", "MESSAGE"}}
 	for _, c := range conditions {
 		rows = append(rows, []string{string(c.Type), string(c.Status), formatDuration(now.Sub(c.LastTransitionTime)),
-			valueOrDash(c.Reason), valueOrDash(sanitizeLine(c.Message))})
+			valueOrDash(c.Reason), valueOrDash(printable.Line(c.Message))})
 	}
 	return alignColumns(rows)
 }
@@ -237,7 +247,7 @@ func conditionLines(conditions []api.Condition, now time.Time) []string {
 func transitionLines(transitions []api.Transition) []string {
 	var rows [][]string
 	for _, t := range transitions {
-		rows = append(rows, []string{t.At.UTC().Format(time.RFC3339), string(t.Phase), sanitizeLine(t.Reason)})
+		rows = append(rows, []string{t.At.UTC().Format(time.RFC3339), string(t.Phase), printable.Line(t.Reason)})
 	}
 	return alignColumns(rows)
 }
@@ -250,7 +260,7 @@ func attemptLines(attempts []api.FailedPlacement, now time.Time) []string {
 			on = " (" + a.Machine + ")"
 		}
 		lines = append(lines, fmt.Sprintf("%s, %s ago%s: %s: %s", formatPlacement(a.Placement),
-			formatDuration(now.Sub(a.At)), on, a.Reason, sanitizeLine(a.Message)))
+			formatDuration(now.Sub(a.At)), on, a.Reason, printable.Line(a.Message)))
 	}
 	return lines
 }
@@ -267,7 +277,7 @@ func logLines(log []string) []string {
 	}
 	lines := []string{"Last lines of its log:"}
 	for _, l := range log {
-		lines = append(lines, "  | "+sanitizeLine(l))
+		lines = append(lines, "  | "+printable.Line(l))
 	}
 	return lines
 }

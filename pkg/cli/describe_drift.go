@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 const (
@@ -32,8 +33,8 @@ func driftLines(known api.ClusterStatus, drift []api.Drift, now time.Time) []str
 		if !since.IsZero() {
 			lasts = formatDuration(now.Sub(since))
 		}
-		rows = append(rows, []string{valueOrDash(sanitizeLine(d.Machine)), sanitizeLine(string(d.Reason)), lasts,
-			valueOrDash(sanitizeLine(d.Message))})
+		rows = append(rows, []string{valueOrDash(printable.Line(d.Machine)), printable.Line(string(d.Reason)), lasts,
+			valueOrDash(printable.Line(d.Message))})
 		below = append(below, labelledLine("next", d.Next))
 	}
 	return interleaveLines(alignColumns(rows), below)
@@ -43,7 +44,7 @@ func labelledLine(what, text string) string {
 	if text == "" {
 		return ""
 	}
-	return "  " + what + ": " + sanitizeLine(text)
+	return "  " + what + ": " + printable.Line(text)
 }
 
 // interleaveLines puts a line below each, where there is one.
@@ -76,9 +77,9 @@ func repairLines(repairs []api.Repair) []string {
 		if on == "" {
 			on = r.Action.Node
 		}
-		rows = append(rows, []string{r.At.UTC().Format(time.RFC3339), sanitizeLine(string(r.Action.Kind)),
-			valueOrDash(sanitizeLine(on)),
-			sanitizeLine(string(r.Action.Reason)), took, result, valueOrDash(sanitizeLine(r.Action.Message))})
+		rows = append(rows, []string{r.At.UTC().Format(time.RFC3339), printable.Line(string(r.Action.Kind)),
+			valueOrDash(printable.Line(on)),
+			printable.Line(string(r.Action.Reason)), took, result, valueOrDash(printable.Line(r.Action.Message))})
 		below = append(below, labelledLine("failed", r.Error))
 	}
 	return interleaveLines(alignColumns(rows), below)
@@ -90,9 +91,9 @@ func eventLines(events []api.Event, now time.Time) []string {
 	}
 	rows := [][]string{{"LAST SEEN", "COUNT", "TYPE", "MACHINE", "REASON", "MESSAGE"}}
 	for _, e := range events[max(len(events)-maxEventsShown, 0):] {
-		rows = append(rows, []string{formatAgeSince(now, e.Last), fmt.Sprint(e.Count), sanitizeLine(string(e.Type)),
-			valueOrDash(sanitizeLine(e.Machine)),
-			sanitizeLine(e.Reason), sanitizeLine(e.Message)})
+		rows = append(rows, []string{formatAgeSince(now, e.Last), fmt.Sprint(e.Count), printable.Line(string(e.Type)),
+			valueOrDash(printable.Line(e.Machine)),
+			printable.Line(e.Reason), printable.Line(e.Message)})
 	}
 	return alignColumns(rows)
 }

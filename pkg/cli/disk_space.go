@@ -5,13 +5,14 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/diskspace"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // diskSpaceError says that the disk of the state directory has too little room.
 type diskSpaceError struct{ problem, consequence string }
 
 func (e *diskSpaceError) Error() string {
-	return fmt.Sprintf("%s: %s; %s", sanitizeLine(e.problem), e.consequence, diskspace.Hint)
+	return fmt.Sprintf("%s: %s; %s", printable.Line(e.problem), e.consequence, diskspace.Hint)
 }
 
 // readDiskProblem says what is wrong with the disk of the state directory; empty where nothing is, or where it can't be
@@ -39,7 +40,7 @@ func (a *app) warnLowDisk(cfg *config.Config) {
 		problem += ": no cluster is created; "
 	}
 	a.diskTold = true
-	fmt.Fprintln(a.env.Err, "Warning: "+sanitizeLine(problem+diskspace.Hint))
+	fmt.Fprintln(a.env.Err, "Warning: "+printable.Line(problem+diskspace.Hint))
 }
 
 // requireDiskToStart refuses to start a server that could not work.

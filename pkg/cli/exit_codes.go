@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -116,13 +117,13 @@ func printError(w io.Writer, err error) {
 			}
 			said[e.Error()] = true
 			first, rest, _ := strings.Cut(strings.TrimSpace(e.Error()), "\n")
-			fmt.Fprintln(w, "Error: "+sanitizeLine(first))
+			fmt.Fprintln(w, "Error: "+printable.Line(first))
 			for l := range strings.Lines(rest) {
-				fmt.Fprintln(w, "  "+sanitizeLine(strings.TrimRight(l, "\n")))
+				fmt.Fprintln(w, "  "+printable.Line(strings.TrimRight(l, "\n")))
 			}
 		}
 		for _, l := range damageRemedies(err) {
-			fmt.Fprintln(w, "  "+sanitizeLine(l))
+			fmt.Fprintln(w, "  "+printable.Line(l))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // formatNumber writes two decimals at most and one at least: 2.01, 4.0.
@@ -49,7 +50,7 @@ func resourceLines(r api.Resources) []string {
 func labelLines(labels map[string]string) []string {
 	var lines []string
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		lines = append(lines, sanitizeLine(k+": "+labels[k]))
+		lines = append(lines, printable.Line(k+": "+labels[k]))
 	}
 	return lines
 }

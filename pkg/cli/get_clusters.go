@@ -10,6 +10,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -101,7 +102,7 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 		}
 		markDamaged(c)
 		return []api.Cluster{*c}, &damagedError{name: g.name, why: damage}
-	case g.output.value == asTable: // which shows little
+	case g.output.form() == asTable: // which shows little
 		clusters, err := s.ListClusterSummaries(ctx)
 		return addDamagedClusters(ctx, s, clusters, err), err
 	default:
@@ -113,11 +114,11 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 func (g *getClustersOptions) printClusters(clusters []api.Cluster) error {
 	switch {
 	case g.output.isStructured() && g.name != "":
-		return writeStructured(g.env.Out, g.output.value, clusters[0])
+		return writeStructured(g.env.Out, g.output.form(), clusters[0])
 	case g.output.isStructured():
-		return writeStructured(g.env.Out, g.output.value, newClusterList(clusters))
+		return writeStructured(g.env.Out, g.output.form(), newClusterList(clusters))
 	}
-	_, err := io.WriteString(g.env.Out, newClusterTable(clusters, g.output.value == asWide, g.env.Now()).String())
+	_, err := io.WriteString(g.env.Out, newClusterTable(clusters, g.output.form() == asWide, g.env.Now()).String())
 	return err
 }
 
@@ -129,21 +130,21 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 	case err != nil && (clusters == nil || g.name != ""):
 		return err
 	case err != nil: // the others can be followed all the same
-		fmt.Fprintln(g.env.Err, "Warning:", sanitizeLine(err.Error()))
+		fmt.Fprintln(g.env.Err, "Warning:", printable.Line(err.Error()))
 	}
 	events, err := s.WatchClusters(ctx, g.name)
 	if err != nil {
 		return err
 	}
 	shown := map[string]string{}
-	wide := g.output.value == asWide
+	wide := g.output.form() == asWide
 	t := newWatchTable(clusters, wide, g.env.Now())
 	if !g.output.isStructured() {
 		if _, err := io.WriteString(g.env.Out, t.String()); err != nil {
 			return err
 		}
 		for i := range clusters {
-			shown[clusters[i].Metadata.Name] = g.rowSignature(&clusters[i], wide)
+			shown[clusters[i].Metadata.Name] = rowSignature(&clusters[i], wide)
 		}
 	}
 	for e := range events {
@@ -167,12 +168,9 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 // printIfChanged prints a cluster if it looks other than when it was printed last.
 func (g *getClustersOptions) printIfChanged(t *table, shown map[string]string, c *api.Cluster, wide bool) error {
 	if g.output.isStructured() {
-		if g.output.value == asYAML {
-			fmt.Fprintln(g.env.Out, "---")
-		}
-		return writeStructured(g.env.Out, g.output.value, c)
+		return writeStructuredItem(g.env.Out, g.output.form(), c)
 	}
-	sign := g.rowSignature(c, wide)
+	sign := rowSignature(c, wide)
 	if shown[c.Metadata.Name] == sign {
 		return nil
 	}
@@ -182,7 +180,7 @@ func (g *getClustersOptions) printIfChanged(t *table, shown map[string]string, c
 }
 
 // rowSignature is a row without what changes by itself as time goes by.
-func (g *getClustersOptions) rowSignature(c *api.Cluster, wide bool) string {
+func rowSignature(c *api.Cluster, wide bool) string {
 	still := *c
 	still.Status.Machines = nil
 	row := clusterRow(&still, wide, c.Metadata.CreatedAt)

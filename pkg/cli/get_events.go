@@ -63,6 +63,10 @@ type eventList struct {
 	Items      []api.Event `json:"items"`
 }
 
+func newEventList(events []api.Event) eventList {
+	return eventList{api.APIVersion, "EventList", append([]api.Event{}, events...)}
+}
+
 func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
 	ops, err := l.connectClient(ctx)
 	if err != nil {
@@ -78,8 +82,8 @@ func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
 		}
 		s.keepLine()
 		if l.output.isStructured() {
-			return writeStructured(l.env.Out, l.output.value,
-				eventList{api.APIVersion, "EventList", append([]api.Event{}, events...)})
+			return writeStructured(l.env.Out, l.output.form(),
+				newEventList(events))
 		}
 		_, err = io.WriteString(l.env.Out, newEventTable(events, l.env.Now()).String())
 		return err
@@ -97,9 +101,7 @@ func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client,
 		return err
 	}
 	t := newEventTable(known, l.env.Now())
-	for i, usual := range []int{0, 0, len(api.EventWarning), 20, 24, 20} {
-		t.least = append(t.least, max(usual, len(t.head[i])+2))
-	}
+	t.setMinWidths(0, 0, len(api.EventWarning), 20, 24, 20)
 	shown := map[api.Event]bool{}
 	if !l.output.isStructured() {
 		if _, err := io.WriteString(l.env.Out, t.String()); err != nil {
@@ -129,10 +131,7 @@ func normalizeTimes(e api.Event) api.Event {
 
 func (l *getEventsOptions) printEvent(t *table, e api.Event) error {
 	if l.output.isStructured() {
-		if l.output.value == asYAML {
-			fmt.Fprintln(l.env.Out, "---")
-		}
-		return writeStructured(l.env.Out, l.output.value, e)
+		return writeStructuredItem(l.env.Out, l.output.form(), e)
 	}
 	_, err := io.WriteString(l.env.Out, t.renderNextRow(eventRow(e, l.env.Now())...))
 	return err

@@ -84,8 +84,8 @@ func TestEveryOutputFlagTakesEveryForm(t *testing.T) {
 	look = func(c *cobra.Command) {
 		if f := c.Flags().Lookup("output"); f != nil {
 			found++
-			for _, form := range []string{asWide, asJSON, asYAML, asTable} {
-				if err := f.Value.Set(form); err != nil {
+			for _, form := range []outputFormat{asWide, asJSON, asYAML, asTable} {
+				if err := f.Value.Set(string(form)); err != nil {
 					t.Errorf("%s -o %s: %v", c.CommandPath(), form, err)
 				}
 			}

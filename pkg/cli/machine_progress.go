@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // maxMachineLines is how many machines get a line of their own; beyond it those that do the same share one.
@@ -66,7 +67,7 @@ func blockedLines(c *api.Cluster) []string {
 	}
 	var lines []string
 	if f := c.Status.Failure; f != nil && f.Step == api.StepRelease {
-		lines = append(lines, fmt.Sprintf("%s failed, and is tried again: %s", f.Step, sanitizeLine(f.Message)))
+		lines = append(lines, fmt.Sprintf("%s failed, and is tried again: %s", f.Step, printable.Line(f.Message)))
 	}
 	return append(lines, "It is tried again for a day. "+strings.Join(way, ""))
 }
@@ -93,7 +94,7 @@ func blockedCreateLines(c *api.Cluster) []string {
 	if held == nil || held.Status != api.ConditionFalse {
 		return nil
 	}
-	return []string{sanitizeLine(held.Message) + " (tried again after at most 20s)"}
+	return []string{printable.Line(held.Message) + " (tried again after at most 20s)"}
 }
 
 func formatTimeInStep(now time.Time, m api.Machine) string {
@@ -160,7 +161,7 @@ func alignColumns(rows [][]string) []string {
 	var w []int
 	for _, row := range rows {
 		for i := range row {
-			row[i] = sanitizeLine(row[i])
+			row[i] = printable.Line(row[i])
 			s := row[i]
 			if i == len(w) {
 				w = append(w, 0)
@@ -198,7 +199,7 @@ func changeLines(before, after *api.Cluster) []string {
 	}
 	for _, a := range attemptsSince(before, after) {
 		lines = append(lines, fmt.Sprintf("%s could not give the machines: %s: %s", formatPlacement(a.Placement),
-			a.Reason, sanitizeLine(a.Message)))
+			a.Reason, printable.Line(a.Message)))
 	}
 	var changed []api.Machine
 	for _, m := range after.Status.Machines {
@@ -228,7 +229,7 @@ func changedMachineLines(machines []api.Machine) []string {
 	for _, m := range machines {
 		what := string(m.State)
 		if m.Step != "" {
-			what += ": " + sanitizeLine(m.Step)
+			what += ": " + printable.Line(m.Step)
 		}
 		if at[what] == nil {
 			order = append(order, what)

@@ -4,13 +4,14 @@ import (
 	"fmt"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // printNote tells a person on stderr what keeps no command from working. Where a program reads the output nothing but
 // errors goes there.
 func (a *app) printNote(text string) {
 	if !a.hasStructuredOutput() {
-		fmt.Fprintln(a.env.Err, "Note: "+sanitizeLine(text))
+		fmt.Fprintln(a.env.Err, "Note: "+printable.Line(text))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 func (a *app) newGetOrphansCommand() *cobra.Command {
@@ -45,9 +46,8 @@ others, and of other installations on the same account, are never shown and neve
 				a.warnHomeDoubt(cmd.Context(), ops)
 			}
 			if output.isStructured() {
-				list := orphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked,
-					r.Doubt}
-				return errors.Join(writeStructured(a.env.Out, output.value, list), newUnaskedCloudsError(r.Unasked))
+				return errors.Join(writeStructured(a.env.Out, output.form(), newOrphanList(r)),
+					newUnaskedCloudsError(r.Unasked))
 			}
 			_, err = io.WriteString(a.env.Out,
 				newOrphanTable(r.Orphans, r.Doubt != nil, a.env.Now()).String()+explainKeptOrphans(r.Orphans))
@@ -66,6 +66,10 @@ type orphanList struct {
 	Unasked []string `json:"unasked,omitempty"`
 	// Doubt is why none is ended; nil where there is no doubt.
 	Doubt *api.HomeDoubt `json:"doubt,omitempty"`
+}
+
+func newOrphanList(r operation.OrphansResult) orphanList {
+	return orphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked, r.Doubt}
 }
 
 // newUnaskedCloudsError is the error of clouds that could not be asked; nil where there are none.
@@ -112,8 +116,8 @@ func explainKeptOrphans(orphans []api.Orphan) string {
 	for _, o := range orphans {
 		if o.Conflict != "" {
 			fmt.Fprintf(&b, "Machine %s is not terminated by itself: %s.\n  If nobody needs it: skyctl delete "+
-				"orphans %s\n", sanitizeLine(o.Name), sanitizeLine(o.Conflict),
-				sanitizeLine(orphanDisplayName(o, orphans)))
+				"orphans %s\n", printable.Line(o.Name), printable.Line(o.Conflict),
+				printable.Line(orphanDisplayName(o, orphans)))
 		}
 	}
 	return b.String()

@@ -147,7 +147,7 @@ func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
 	p := newExternalUser(t)
 	ended := setUpOrphans()
 	for answer, n := range map[string]int{"n\n": 0, "y\n": 1} {
-		term := newTerminal(t, 200, 24)
+		term := newPseudoTerminal(t, 200, 24)
 		term.near.WriteString(answer)
 		Run(t.Context(), p.onTerminal(term), []string{"delete", "orphans", "sky-train-1"})
 		awaitCondition(t, "the answer was taken", func() bool {

@@ -14,13 +14,18 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// The forms in which data is shown.
+// outputFormat is a form in which data is shown.
+type outputFormat string
+
 const (
-	asTable = "table"
-	asWide  = "wide"
-	asJSON  = "json"
-	asYAML  = "yaml"
+	asTable outputFormat = "table"
+	asWide  outputFormat = "wide"
+	asJSON  outputFormat = "json"
+	asYAML  outputFormat = "yaml"
 )
+
+// isStructured is true of what a program reads.
+func (f outputFormat) isStructured() bool { return f == asJSON || f == asYAML }
 
 // enumValue is a flag that takes one of a few words.
 type enumValue struct {
@@ -40,7 +45,11 @@ func (c *enumValue) Set(v string) error {
 }
 
 // addOutputFlag adds -o with the given forms, the first of which is the default.
-func addOutputFlag(cmd *cobra.Command, forms ...string) *enumValue {
+func addOutputFlag(cmd *cobra.Command, formats ...outputFormat) *enumValue {
+	var forms []string
+	for _, f := range formats {
+		forms = append(forms, string(f))
+	}
 	c := &enumValue{value: forms[0], allowed: forms}
 	cmd.Flags().VarP(c, "output", "o", "form of the output")
 	panicOnError(cmd.RegisterFlagCompletionFunc("output",
@@ -49,7 +58,10 @@ func addOutputFlag(cmd *cobra.Command, forms ...string) *enumValue {
 }
 
 // isStructured is true where the output is read by a program: then nothing but errors goes to stderr.
-func (c *enumValue) isStructured() bool { return c.value == asJSON || c.value == asYAML }
+func (c *enumValue) isStructured() bool { return c.form().isStructured() }
+
+// form is the value of a flag of addOutputFlag.
+func (c *enumValue) form() outputFormat { return outputFormat(c.value) }
 
 // clusterList is several clusters as they are printed for programs.
 type clusterList struct {
@@ -66,7 +78,7 @@ func newClusterList(clusters []api.Cluster) clusterList {
 }
 
 // writeStructured writes an object as JSON or YAML, with the same field names.
-func writeStructured(w io.Writer, form string, object any) error {
+func writeStructured(w io.Writer, form outputFormat, object any) error {
 	b, err := json.MarshalIndent(object, "", "  ")
 	switch {
 	case err == nil && form == asYAML:
@@ -79,6 +91,16 @@ func writeStructured(w io.Writer, form string, object any) error {
 	}
 	_, err = w.Write(b)
 	return err
+}
+
+// writeStructuredItem writes one more object of a stream; in YAML each is a document.
+func writeStructuredItem(w io.Writer, form outputFormat, object any) error {
+	if form == asYAML {
+		if _, err := io.WriteString(w, "---\n"); err != nil {
+			return err
+		}
+	}
+	return writeStructured(w, form, object)
 }
 
 // panicOnError is for mistakes in the code that the first run of any test shows.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // progressDisplay shows an operation while it runs: on a terminal a block that is drawn anew, elsewhere lines that are
@@ -20,21 +20,21 @@ type progressDisplay struct {
 	began time.Time
 	now   func() time.Time
 
-	mu    sync.Mutex
-	seen  client.Progress
-	drawn int // lines on the terminal that belong to the block
-	frame int
+	mu sync.Mutex
+	// cluster and notice are what was seen last.
+	cluster *api.Cluster
+	notice  string
+	drawn   int // lines on the terminal that belong to the block
+	frame   int
 
 	halt chan struct{}
 	idle sync.WaitGroup
 }
 
-func (a *app) startProgress(title string, c *api.Cluster) *progressDisplay {
-	p := &progressDisplay{w: rawWriter(a.env.Err), tty: isTerminal(a.env.Err), title: sanitizeLine(title),
-		now: a.env.Now, began: a.env.Now(), halt: make(chan struct{})}
-	if c != nil {
-		p.seen.Cluster = c
-	}
+// startProgress shows an operation on c, which may be nil, until one of the methods ends it.
+func startProgress(w io.Writer, now func() time.Time, title string, c *api.Cluster) *progressDisplay {
+	p := &progressDisplay{w: rawWriter(w), tty: isTerminal(w), title: printable.Line(title), now: now, began: now(),
+		cluster: c, halt: make(chan struct{})}
 	if !p.tty {
 		fmt.Fprintln(p.w, p.title)
 		return p
@@ -57,20 +57,20 @@ func (a *app) startProgress(title string, c *api.Cluster) *progressDisplay {
 	return p
 }
 
-// showUpdate takes up what is new.
-func (p *progressDisplay) showUpdate(n client.Progress) {
+// showUpdate shows the cluster as it is now, with a sentence besides, which may be empty.
+func (p *progressDisplay) showUpdate(c *api.Cluster, notice string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	old := p.seen
-	p.seen = n
+	before, noticeBefore := p.cluster, p.notice
+	p.cluster, p.notice = c, notice
 	if p.tty {
 		return // the next tick draws it
 	}
-	for _, l := range changeLines(old.Cluster, n.Cluster) {
+	for _, l := range changeLines(before, c) {
 		p.printLine(l)
 	}
-	if n.Notice != "" && n.Notice != old.Notice {
-		p.printLine(n.Notice)
+	if notice != "" && notice != noticeBefore {
+		p.printLine(notice)
 	}
 }
 
@@ -78,37 +78,34 @@ func (p *progressDisplay) showUpdate(n client.Progress) {
 func (p *progressDisplay) lastCluster() *api.Cluster {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.seen.Cluster
+	return p.cluster
 }
 
 // showNotice shows a sentence besides what is known of the cluster.
 func (p *progressDisplay) showNotice(s string) {
-	p.mu.Lock()
-	n := client.Progress{Cluster: p.seen.Cluster, Notice: s}
-	p.mu.Unlock()
-	p.showUpdate(n)
+	p.showUpdate(p.lastCluster(), s)
 }
 
 func (p *progressDisplay) printLine(s string) {
-	fmt.Fprintf(p.w, "%6s  %s\n", formatDuration(p.now().Sub(p.began)), sanitizeLine(s))
+	fmt.Fprintf(p.w, "%6s  %s\n", formatDuration(p.elapsed()), printable.Line(s))
 }
 
 // drawBlock replaces the block. It never takes more lines than the terminal has, nor lines that would wrap: the cursor
 // could not find back.
 func (p *progressDisplay) drawBlock() {
 	width, height := terminalSize(p.w)
-	lines := []string{spinnerFrame(p.frame) + " " + progressHeadline(p.seen.Cluster, p.title, p.now().Sub(p.began))}
-	for _, l := range progressLines(p.seen.Cluster, p.now()) {
+	lines := []string{spinnerFrame(p.frame) + " " + progressHeadline(p.cluster, p.title, p.elapsed())}
+	for _, l := range progressLines(p.cluster, p.now()) {
 		lines = append(lines, "  "+l)
 	}
-	if p.seen.Notice != "" {
-		lines = append(lines, "  "+p.seen.Notice)
+	if p.notice != "" {
+		lines = append(lines, "  "+p.notice)
 	}
 	lines = lines[:min(len(lines), max(height-1, 1))]
 	var b strings.Builder
 	p.rewindCursor(&b)
 	for _, l := range lines {
-		b.WriteString(truncateLine(sanitizeLine(l), width-1) + "\x1b[K\n")
+		b.WriteString(truncateLine(printable.Line(l), width-1) + "\x1b[K\n")
 	}
 	b.WriteString("\x1b[J")
 	p.drawn = len(lines)
@@ -156,7 +153,11 @@ func (p *progressDisplay) reportSuccess() {
 	fmt.Fprintf(p.w, "✔ %s completed successfully.\n", p.title)
 }
 
-func (p *progressDisplay) reportFailure(err error) {
+// reportFailure replaces the block with what failed, and why; hints say what can be done about it.
+func (p *progressDisplay) reportFailure(err error, hints ...string) {
 	p.eraseBlock()
-	(&spinner{w: p.w, title: p.title}).reportFailure(err)
+	printFailure(p.w, p.title, err, hints)
 }
+
+// elapsed is how long the operation has been shown.
+func (p *progressDisplay) elapsed() time.Duration { return p.now().Sub(p.began) }

@@ -87,7 +87,7 @@ func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 		s.keepLine()
 		r.warnHomeDoubt(ctx, ops)
 		if r.output.isStructured() {
-			return writeStructured(r.env.Out, r.output.value, found.SweepResult)
+			return writeStructured(r.env.Out, r.output.form(), found.SweepResult)
 		}
 		_, err := io.WriteString(r.env.Out, found.renderPage(r.env.Now()))
 		return err
@@ -155,8 +155,8 @@ func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client,
 		differs = operation.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
 	}
 	began := r.env.Now()
-	p := r.startProgress("Repairing cluster", before)
-	err := ops.AwaitInSync(ctx, before, differs, r.timeout.value, p.showUpdate)
+	p := startProgress(r.env.Err, r.env.Now, "Repairing cluster", before)
+	err := ops.AwaitInSync(ctx, before, differs, r.timeout.value, showProgress(p))
 	switch {
 	case err == nil:
 		p.reportSuccess()
@@ -175,7 +175,7 @@ func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client,
 		return &interruptedError{hint: fmt.Sprintf(
 			"The work goes on. Look again with: skyctl get events %s -w, or skyctl describe cluster %s", name, name)}
 	}
-	p.reportFailure(err)
+	p.reportFailure(err, damageRemedies(err)...)
 	var failed *client.OperationFailedError
 	if errors.As(err, &failed) {
 		printFailureLog(r.env.Err, failed)

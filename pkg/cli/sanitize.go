@@ -7,9 +7,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// sanitizeLine makes a cell or a sentence of what came from elsewhere: one line that steers no terminal.
-func sanitizeLine(s string) string { return printable.Line(s) }
-
 // sanitizingWriter is how commands write: whatever they print, nothing of it steers or deceives the terminal that shows
 // it. That holds for names that somebody put into etcd, and for what a machine or a cloud said.
 type sanitizingWriter struct {

@@ -112,13 +112,13 @@ func TestWhatIsDrawnOnATerminalIsOnlyOurOwnDrawing(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	p := &progressDisplay{w: &b, tty: true, title: sanitizeLine(evil), now: time.Now, began: time.Now()}
-	p.seen = client.Progress{Cluster: &c, Notice: evil}
+	p := &progressDisplay{w: &b, tty: true, title: printable.Line(evil), now: time.Now, began: time.Now()}
+	p.cluster, p.notice = &c, evil
 	p.drawBlock()
 	p.drawBlock()
 	checkHarmless(t, "progress", regexp.MustCompile("\x1b\\[(K|J|[0-9]+A\r)").ReplaceAllString(b.String(), ""))
 	b.Reset()
-	(&spinner{w: &b, title: sanitizeLine(evil)}).reportFailure(errors.New(evil))
+	(&spinner{w: &b, title: printable.Line(evil)}).reportFailure(errors.New(evil))
 	checkHarmless(t, "a failed status", b.String())
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
@@ -178,9 +179,9 @@ func (a *app) newServerStatusCommand() *cobra.Command {
 			state.SetAside = daemon.ReadSetAsideDatabases(cfg)
 		}
 		if output.isStructured() {
-			err = writeStructured(a.env.Out, output.value, state)
+			err = writeStructured(a.env.Out, output.form(), state)
 		} else {
-			_, err = fmt.Fprint(a.env.Out, state.renderPage(a.env.Now()))
+			_, err = fmt.Fprint(a.env.Out, state.toPage().renderPage(a.env.Now()))
 		}
 		return errors.Join(err, problem)
 	}
@@ -225,43 +226,82 @@ func (a *app) readServerState(ctx context.Context, cfg *config.Config, state *se
 	return problem
 }
 
-func (s serverState) renderPage(now time.Time) string {
-	if len(s.Parts) == 0 {
+// serverPage is what server status shows.
+type serverPage struct {
+	version string
+	pid     int
+	started time.Time
+	ui      string
+	parts   []serverPart
+	disk    *diskLine
+	// doubt says why no machine is changed; empty where there is no doubt.
+	doubt    string
+	setAside []setAsideDatabase
+}
+
+// diskLine is the disk of the state directory.
+type diskLine struct {
+	dir, text  string
+	hasProblem bool
+}
+
+// setAsideDatabase is a database of Temporal that another version wrote.
+type setAsideDatabase struct {
+	schema, dir string
+	at          time.Time
+}
+
+func (s serverState) toPage() serverPage {
+	p := serverPage{version: s.Version, pid: s.PID, started: s.Started, ui: s.UI, parts: s.Parts}
+	if s.Disk != nil {
+		p.disk = &diskLine{dir: s.Disk.Dir, text: s.Disk.formatSpace(), hasProblem: s.Disk.Problem != ""}
+	}
+	if s.Home != nil && s.Home.Doubt != nil {
+		p.doubt = (&client.HomeDoubtError{Doubt: s.Home.Doubt}).Error()
+	}
+	for _, a := range s.SetAside {
+		p.setAside = append(p.setAside, setAsideDatabase{schema: a.Schema, dir: a.Dir, at: a.At})
+	}
+	return p
+}
+
+func (s serverPage) renderPage(now time.Time) string {
+	if len(s.parts) == 0 {
 		text := "The server is not running.\n"
-		if s.PID != 0 {
-			text = fmt.Sprintf("The server is starting or stopping (process %d).\n", s.PID)
+		if s.pid != 0 {
+			text = fmt.Sprintf("The server is starting or stopping (process %d).\n", s.pid)
 		}
-		if s.Disk != nil && s.Disk.Problem != "" {
-			text += "disk: " + sanitizeLine(s.Disk.formatSpace()) + "\n"
+		if s.disk != nil && s.disk.hasProblem {
+			text += "disk: " + printable.Line(s.disk.text) + "\n"
 		}
 		return text
 	}
 	rows := [][]string{}
-	for _, p := range s.Parts {
-		rows = append(rows, []string{p.Name, p.Address, sanitizeLine(p.State)})
+	for _, p := range s.parts {
+		rows = append(rows, []string{p.Name, p.Address, printable.Line(p.State)})
 	}
-	if s.UI != "" {
-		rows = append(rows, []string{"Web UI", s.UI})
+	if s.ui != "" {
+		rows = append(rows, []string{"Web UI", s.ui})
 	}
-	if s.Disk != nil {
-		rows = append(rows, []string{"disk", sanitizeLine(s.Disk.Dir), sanitizeLine(s.Disk.formatSpace())})
+	if s.disk != nil {
+		rows = append(rows, []string{"disk", printable.Line(s.disk.dir), printable.Line(s.disk.text)})
 	}
 	text := ""
-	if s.PID != 0 {
-		text = fmt.Sprintf("skyd %s, process %d, up for %s\n", s.Version, s.PID, formatDuration(now.Sub(s.Started)))
+	if s.pid != 0 {
+		text = fmt.Sprintf("skyd %s, process %d, up for %s\n", s.version, s.pid, formatDuration(now.Sub(s.started)))
 	}
 	return text + strings.Join(alignColumns(rows), "\n") + "\n" + s.formatNotes()
 }
 
 // formatNotes are what a person should know besides.
-func (s serverState) formatNotes() string {
+func (s serverPage) formatNotes() string {
 	text := ""
-	if s.Home != nil && s.Home.Doubt != nil {
-		text += "\n" + sanitizeLine((&client.HomeDoubtError{Doubt: s.Home.Doubt}).Error()) + "\n"
+	if s.doubt != "" {
+		text += "\n" + printable.Line(s.doubt) + "\n"
 	}
-	for _, a := range s.SetAside {
+	for _, a := range s.setAside {
 		text += fmt.Sprintf("\nA Temporal database of another version (%s) was set aside on %s, and is kept in %s.\n",
-			sanitizeLine(a.Schema), a.At.UTC().Format(time.DateOnly), sanitizeLine(a.Dir))
+			printable.Line(a.schema), a.at.UTC().Format(time.DateOnly), printable.Line(a.dir))
 	}
 	return text
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // adoptOptions is one server adopt.
@@ -70,7 +71,7 @@ func (d *adoptOptions) run(ctx context.Context) error {
 	if n := len(done.Unreached); n > 0 {
 		fmt.Fprintf(d.env.Err, "No machine of %s could be told: %s. Another copy that looks after them does not "+
 			"find out by them.\n",
-			formatCount(n, "cluster"), sanitizeLine(strings.Join(done.Unreached, ", ")))
+			formatCount(n, "cluster"), printable.Line(strings.Join(done.Unreached, ", ")))
 	}
 	fmt.Fprintln(d.env.Err, "Look at what belongs to no cluster before its time is over: skyctl get orphans")
 	return nil
@@ -90,7 +91,7 @@ func formatHome(h api.Home) string {
 	if h.Dir == "" {
 		return "This etcd"
 	}
-	return sanitizeLine(h.Dir) + " on " + sanitizeLine(h.Hostname)
+	return printable.Line(h.Dir) + " on " + printable.Line(h.Hostname)
 }
 
 // formatAdoptionFindings is what speaks against a state, and what the adoption cannot find out.
@@ -102,11 +103,11 @@ func formatAdoptionFindings(r operation.AdoptResult) string {
 		found = r.Before.Doubt.Findings
 	}
 	for _, f := range found {
-		fmt.Fprintf(&b, "  - %s\n", sanitizeLine(f.Message))
+		fmt.Fprintf(&b, "  - %s\n", printable.Line(f.Message))
 	}
 	if n := len(r.Unreached); n > 0 {
 		fmt.Fprintf(&b, "No machine of %s could be asked: %s\n", formatCount(n, "cluster"),
-			sanitizeLine(strings.Join(r.Unreached, ", ")))
+			printable.Line(strings.Join(r.Unreached, ", ")))
 	}
 	return b.String()
 }
@@ -115,6 +116,6 @@ func formatAdoptionFindings(r operation.AdoptResult) string {
 // is read next.
 func (a *app) warnHomeDoubt(ctx context.Context, ops *client.Client) {
 	if h, err := ops.ReadHome(ctx); err == nil && h.Doubt != nil {
-		fmt.Fprintln(a.env.Err, "Warning: "+sanitizeLine((&client.HomeDoubtError{Doubt: h.Doubt}).Error()))
+		fmt.Fprintln(a.env.Err, "Warning: "+printable.Line((&client.HomeDoubtError{Doubt: h.Doubt}).Error()))
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 const (
@@ -32,7 +34,7 @@ type spinner struct {
 }
 
 func startSpinner(w io.Writer, title string, quiet bool) *spinner {
-	s := &spinner{w: rawWriter(w), title: sanitizeLine(title), tty: isTerminal(w), quiet: quiet}
+	s := &spinner{w: rawWriter(w), title: printable.Line(title), tty: isTerminal(w), quiet: quiet}
 	s.startSpinning()
 	return s
 }
@@ -86,7 +88,7 @@ func (s *spinner) printNote(text string) {
 	if s.stop != nil {
 		io.WriteString(s.w, eraseEOL)
 	}
-	fmt.Fprintln(s.w, sanitizeLine(text))
+	fmt.Fprintln(s.w, printable.Line(text))
 }
 
 func (s *spinner) reportSuccess() {
@@ -96,11 +98,16 @@ func (s *spinner) reportSuccess() {
 	}
 }
 
-func (s *spinner) reportFailure(err error) {
+// reportFailure replaces the line with what failed, and why; hints say what can be done about it.
+func (s *spinner) reportFailure(err error, hints ...string) {
 	s.clearLine()
+	printFailure(s.w, s.title, err, hints)
+}
+
+func printFailure(w io.Writer, title string, err error, hints []string) {
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
-	fmt.Fprintf(s.w, "✗ %s failed: %s\n", s.title, sanitizeLine(lines[0]))
-	for _, l := range append(lines[1:], damageRemedies(err)...) {
-		fmt.Fprintf(s.w, "  %s\n", sanitizeLine(l))
+	fmt.Fprintf(w, "✗ %s failed: %s\n", title, printable.Line(lines[0]))
+	for _, l := range append(lines[1:], hints...) {
+		fmt.Fprintf(w, "  %s\n", printable.Line(l))
 	}
 }

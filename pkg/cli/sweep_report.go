@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // sweepReport is what a sweep found, with the clusters as it left them.
@@ -65,7 +66,7 @@ func (s sweepReport) formatSingleLines(unknowns []string) []string {
 	for _, name := range s.corrupt {
 		lines = append(lines, fmt.Sprintf("%[1]s (%[2]s): what etcd has of it can't be understood; skyctl does not "+
 			"change it: "+
-			"see skyctl describe cluster %[1]s", sanitizeLine(name), phaseDamaged))
+			"see skyctl describe cluster %[1]s", printable.Line(name), phaseDamaged))
 	}
 	switch n := len(s.Orphans); n {
 	case 0:
@@ -75,10 +76,10 @@ func (s sweepReport) formatSingleLines(unknowns []string) []string {
 		lines = append(lines, fmt.Sprintf("%d machines belong to no cluster: see skyctl get orphans", n))
 	}
 	for _, why := range s.Unasked {
-		lines = append(lines, "A cloud could not be asked for orphans: "+sanitizeLine(why))
+		lines = append(lines, "A cloud could not be asked for orphans: "+printable.Line(why))
 	}
 	for _, why := range s.Failed {
-		lines = append(lines, "Not looked at: "+sanitizeLine(why))
+		lines = append(lines, "Not looked at: "+printable.Line(why))
 	}
 	if s.stopped {
 		lines = append(lines, "The sweeps of the schedule are paused: skyctl resume reconcile lets them go on.")
@@ -133,9 +134,9 @@ func (s sweepReport) formatClusterName(name string, phase api.Phase) string {
 		besides = append(besides, "paused")
 	}
 	if besides == nil {
-		return sanitizeLine(name)
+		return printable.Line(name)
 	}
-	return fmt.Sprintf("%s (%s)", sanitizeLine(name), strings.Join(besides, ", "))
+	return fmt.Sprintf("%s (%s)", printable.Line(name), strings.Join(besides, ", "))
 }
 
 // formatResponse is what is done about a cluster.
@@ -143,7 +144,7 @@ func formatResponse(d operation.DriftedCluster) string {
 	if d.Started != "" {
 		return d.Started + " was started"
 	}
-	return sanitizeLine(d.Why)
+	return printable.Line(d.Why)
 }
 
 // reportsCluster says whether the sweep itself tells of a cluster.
@@ -185,7 +186,7 @@ func unknownReason(c *api.Cluster) string {
 			if in.Message == "" {
 				return in.Reason
 			}
-			return sanitizeLine(in.Message)
+			return printable.Line(in.Message)
 		}
 	}
 	return ""

@@ -3,6 +3,8 @@ package cli
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
 // table lays out cells of one or more lines below their headings. A column is as wide as its widest line, at least two
@@ -17,7 +19,15 @@ type table struct {
 // cell is the lines of one field of one row.
 type cell []string
 
-func textCell(s string) cell { return cell{sanitizeLine(s)} }
+func textCell(s string) cell { return cell{printable.Line(s)} }
+
+// setMinWidths sets the least width of the first columns: that of usual, and two more than the heading.
+func (t *table) setMinWidths(usual ...int) {
+	t.least = nil
+	for i, w := range usual[:min(len(usual), len(t.head))] {
+		t.least = append(t.least, max(w, len(t.head[i])+2))
+	}
+}
 
 func (t *table) addRow(row ...cell) { t.rows = append(t.rows, row) }
 

@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
-// terminal is a pseudo-terminal: what is written to far arrives in screen, what is typed at near can be read from far.
-type terminal struct {
+// pseudoTerminal is a terminal in memory: what is written to far arrives in screen, what is typed at near can be read from far.
+type pseudoTerminal struct {
 	near, far *os.File
 	screen    syncBuffer
 }
 
-func newTerminal(t *testing.T, width, height uint16) *terminal {
+func newPseudoTerminal(t *testing.T, width, height uint16) *pseudoTerminal {
 	t.Helper()
 	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -45,17 +45,17 @@ func newTerminal(t *testing.T, width, height uint16) *terminal {
 	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: height}); err != nil {
 		t.Fatal(err)
 	}
-	term := &terminal{near: near, far: far}
+	term := &pseudoTerminal{near: near, far: far}
 	go io.Copy(&term.screen, near)
 	t.Cleanup(func() { far.Close(); near.Close() })
 	return term
 }
 
 // text is all that was written, with the terminal's line ends.
-func (t *terminal) text() string { return strings.ReplaceAll(t.screen.String(), "\r\n", "\n") }
+func (t *pseudoTerminal) text() string { return strings.ReplaceAll(t.screen.String(), "\r\n", "\n") }
 
 // onTerminal is the environment of somebody whose three streams are one terminal.
-func (p *testUser) onTerminal(term *terminal) Environment {
+func (p *testUser) onTerminal(term *pseudoTerminal) Environment {
 	env := p.environment(nil, nil, nil)
 	env.In, env.Out, env.Err = term.far, term.far, term.far
 	return env
@@ -64,7 +64,7 @@ func (p *testUser) onTerminal(term *terminal) Environment {
 func TestOnATerminalTheTranscriptIsSeenAsItIsWritten(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
-	term := newTerminal(t, 80, 24)
+	term := newPseudoTerminal(t, 80, 24)
 	if code := Run(t.Context(), p.onTerminal(term), createArgs("seen")); code != 0 {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
@@ -75,7 +75,7 @@ func TestOnATerminalTheTranscriptIsSeenAsItIsWritten(t *testing.T) {
 
 func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
 	p := newExternalUser(t)
-	term := newTerminal(t, 80, 24)
+	term := newPseudoTerminal(t, 80, 24)
 	if code := Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "absent"}); code != ExitNotFound {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
@@ -88,7 +88,7 @@ func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
 func TestATerminalThatCannotBeDrawnOnGetsPlainLines(t *testing.T) {
 	p := newExternalUser(t)
 	p.env["TERM"] = "dumb"
-	term := newTerminal(t, 80, 24)
+	term := newPseudoTerminal(t, 80, 24)
 	if code := Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "absent"}); code != ExitNotFound {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}
@@ -111,7 +111,7 @@ func TestADeleteAsksOnATerminal(t *testing.T) {
 		{"no\n", ExitFailed, "nothing was deleted"},
 		{"y\n", ExitOK, "Cluster asked is being deleted."},
 	} {
-		term := newTerminal(t, 80, 24)
+		term := newPseudoTerminal(t, 80, 24)
 		if _, err := term.near.WriteString(tt.answer); err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestAYesIsForTheClusterThatWasShown(t *testing.T) {
 	p := newExternalUser(t)
 	p.run(createArgs("swapped")...)
 	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "swapped").out, "READY") })
-	term := newTerminal(t, 200, 24)
+	term := newPseudoTerminal(t, 200, 24)
 	ended := make(chan int, 1)
 	go func() { ended <- Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "swapped"}) }()
 	awaitCondition(t, "it asks", func() bool { return strings.Contains(term.text(), "[y/N]") })
@@ -154,16 +154,15 @@ func TestAYesIsForTheClusterThatWasShown(t *testing.T) {
 }
 
 func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
-	term := newTerminal(t, 40, 5)
+	term := newPseudoTerminal(t, 40, 5)
 	now := noon
-	a := &app{env: Environment{Err: term.far, Now: func() time.Time { return now }}}
 	c := newFreshCluster()
 	for i := range 10 {
 		c.Status.Machines = append(c.Status.Machines,
 			newTestMachine("cloud-cluster", i, api.MachineUp, "a step with a rather long name", time.Second))
 	}
-	p := a.startProgress("Provisioning cluster", nil)
-	p.showUpdate(client.Progress{Cluster: c})
+	p := startProgress(term.far, func() time.Time { return now }, "Provisioning cluster", nil)
+	p.showUpdate(c, "")
 	awaitCondition(t, "it is drawn again", func() bool { return strings.Contains(term.text(), "\x1b[4A") })
 	p.reportSuccess()
 	awaitCondition(t, "it ends", func() bool {
@@ -171,7 +170,7 @@ func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
 	})
 	for _, l := range strings.Split(term.text(), "\n") {
 		// the last line's words, and no more than the terminal's width before it
-		if n := len([]rune(sanitizeLine(l))); n > 48 {
+		if n := len([]rune(printable.Line(l))); n > 48 {
 			t.Errorf("%d characters in %q", n, l)
 		}
 	}
@@ -192,7 +191,7 @@ func TestAWatchedCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
 	}})
 	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
-	term := newTerminal(t, 100, 24)
+	term := newPseudoTerminal(t, 100, 24)
 	if code := Run(t.Context(), p.onTerminal(term), createArgs("drawn", "--wait")); code != 0 {
 		t.Fatalf("exit %d: %s", code, term.text())
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
+	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
@@ -82,7 +83,7 @@ func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store
 		port = own
 	}
 	t, err := tunnel.Open(s, pool, c.Ref(), port,
-		func(err error) { fmt.Fprintln(a.env.Err, "Warning:", sanitizeLine(err.Error())) })
+		func(err error) { fmt.Fprintln(a.env.Err, "Warning:", printable.Line(err.Error())) })
 	if err != nil {
 		return fmt.Errorf("%w; choose another port with --port", err)
 	}
@@ -122,7 +123,7 @@ func (a *app) tunnelKubeconfig(ctx context.Context, ops *client.Client, c *api.C
 			return
 		}
 		if err := kubefile.WriteEntries(path, content); err != nil {
-			fmt.Fprintln(a.env.Err, "Warning:", sanitizeLine(err.Error()))
+			fmt.Fprintln(a.env.Err, "Warning:", printable.Line(err.Error()))
 		}
 	}
 	return path, restore, kubefile.WriteEntries(path, []byte(through))

@@ -17,7 +17,7 @@ func (a *app) newVersionCommand() *cobra.Command {
 	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if output.isStructured() {
-			return writeStructured(a.env.Out, output.value, build.ReadBuild())
+			return writeStructured(a.env.Out, output.form(), build.ReadBuild())
 		}
 		_, err := fmt.Fprintf(a.env.Out, "skyctl %s\n", build.ReadBuild())
 		return err
