@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
@@ -107,13 +108,13 @@ func (a *app) startServer(ctx context.Context, cfg *config.Config) (daemon.State
 		return daemon.State{}, err
 	}
 	// one line says it all elsewhere
-	s := startSpinner(a.env.Err, "Starting skyd in the background", !isTerminal(a.env.Err))
+	s := terminal.StartSpinner(a.env.Err, "Starting skyd in the background", !terminal.IsTerminal(a.env.Err))
 	state, err := daemon.EnsureRunning(ctx, cfg, skyd)
 	if err != nil {
-		s.clearLine()
+		s.ClearLine()
 		return state, err
 	}
-	s.clearLine()
+	s.ClearLine()
 	fmt.Fprintf(a.env.Err, "Started skyd in the background; its Web UI is at %s (skyctl server stop ends it).\n",
 		state.UIAddress)
 	return state, nil

@@ -8,21 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/diskspace"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	build "github.com/sky-shift/skyctl/pkg/version"
 )
-
-// checkReport is everything that has to work for a cluster, and whether it does.
-type checkReport struct {
-	// OK: a cluster can be created on at least one cloud.
-	OK bool `json:"ok"`
-	// Parts are skyctl itself, the servers, and what gives machines.
-	Parts  []api.CheckFinding `json:"parts"`
-	Clouds []api.CloudStatus  `json:"clouds"`
-}
 
 func (a *app) newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -36,7 +29,7 @@ It ends with 0 where a cluster can be created on at least one cloud, with 1 wher
 with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
 		Example: "  skyctl check\n  skyctl check -o wide   # every reason in full\n  skyctl check -o json",
 	}
-	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		r, problem := a.collectCheckReport(cmd.Context(), output.isStructured())
 		if cmd.Context().Err() != nil {
@@ -47,10 +40,10 @@ with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
 			return problem
 		}
 		if output.isStructured() {
-			if err := writeStructured(a.env.Out, output.form(), r); err != nil {
+			if err := render.WriteStructured(a.env.Out, output.form(), r); err != nil {
 				return err
 			}
-		} else if _, err := fmt.Fprint(a.env.Out, r.renderPage(output.form() == asWide)); err != nil {
+		} else if _, err := fmt.Fprint(a.env.Out, r.RenderPage(output.form() == render.AsWide)); err != nil {
 			return err
 		}
 		switch {
@@ -65,8 +58,8 @@ with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
 }
 
 // collectCheckReport looks at everything. Its error is what keeps it from looking further.
-func (a *app) collectCheckReport(ctx context.Context, quiet bool) (checkReport, error) {
-	r := checkReport{Parts: []api.CheckFinding{{Name: "skyctl", Version: build.ReadBuild().Version}},
+func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckReport, error) {
+	r := render.CheckReport{Parts: []api.CheckFinding{{Name: "skyctl", Version: build.ReadBuild().Version}},
 		Clouds: []api.CloudStatus{}}
 	cfg, err := a.loadSettingsWithNotes()
 	if err != nil {
@@ -85,9 +78,9 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (checkReport, 
 	if err != nil && !errors.As(err, &none) { // one that has just been started may not listen yet
 		return r, err
 	}
-	s := startSpinner(a.env.Err, "Looking at every cloud", quiet)
+	s := terminal.StartSpinner(a.env.Err, "Looking at every cloud", quiet)
 	clouds, err := ops.CheckClouds(ctx)
-	s.clearLine()
+	s.ClearLine()
 	worker := &r.Parts[len(r.Parts)-1]
 	if err != nil {
 		worker.Problem = err.Error()
@@ -101,7 +94,7 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (checkReport, 
 	}
 	r.Parts = append(r.Parts, clouds.Providers...)
 	r.Clouds = append(r.Clouds, clouds.Clouds...)
-	r.OK = !r.hasBrokenRequirement() && r.countEnabledClouds() > 0
+	r.OK = !r.HasBrokenRequirement() && r.CountEnabledClouds() > 0
 	return r, nil
 }
 
@@ -152,29 +145,4 @@ func checkDiskSpace(dir string) api.CheckFinding {
 		f.Problem = fmt.Sprintf("only %.1f GiB are free: etcd and Temporal stop where it is full; make room", free)
 	}
 	return f
-}
-
-const skyPilot = "SkyPilot"
-
-// machineProviders are the parts that give machines: one of them that does not work takes only its own clouds away.
-var machineProviders = map[string]bool{"Docker": true, skyPilot: true}
-
-// hasBrokenRequirement says whether something does not work that every cloud needs.
-func (r checkReport) hasBrokenRequirement() bool {
-	for _, p := range r.Parts {
-		if p.Problem != "" && !machineProviders[p.Name] {
-			return true
-		}
-	}
-	return false
-}
-
-func (r checkReport) countEnabledClouds() int {
-	n := 0
-	for _, c := range r.Clouds {
-		if c.Enabled {
-			n++
-		}
-	}
-	return n
 }

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -13,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
@@ -41,7 +40,7 @@ func Run(ctx context.Context, env Environment, args []string) int {
 	if env.Getenv("TERM") == "dumb" {
 		env.Err = struct{ io.Writer }{env.Err} // no longer known as a terminal: it could not be drawn on
 	}
-	env.Out, env.Err = &sanitizingWriter{to: env.Out}, &sanitizingWriter{to: env.Err}
+	env.Out, env.Err = &terminal.SanitizingWriter{To: env.Out}, &terminal.SanitizingWriter{To: env.Err}
 	a := &app{env: env}
 	defer a.closeClient()
 	root := a.newRootCommand()
@@ -109,84 +108,12 @@ background, which does the work; see skyctl help server.`,
 	return root
 }
 
-// showHelp shows the help of a command, and refuses words that name none.
-func showHelp(root *cobra.Command, words []string) error {
-	cmd, rest, err := root.Find(words)
-	if err != nil {
-		return usageErrorf("%w", err)
-	}
-	if err := refuseUnknownSubcommand(cmd, rest); err != nil {
-		return err
-	}
-	cmd.InitDefaultHelpFlag() // makes it show among the flags
-	return cmd.Help()
-}
-
-// newHelpTopic is a page of help that is no command.
-func newHelpTopic(name, short, long string) *cobra.Command {
-	cmd := &cobra.Command{Use: name, Short: short, Long: long}
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), cmd.Long) })
-	return cmd
-}
-
 // newCommandGroup is a command that only holds others.
 func newCommandGroup(use, short, long, example string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Long: long, Example: example, Args: refuseUnknownSubcommand,
 		RunE: refuseMissingSubcommand, DisableFlagsInUseLine: true}
 	cmd.AddCommand(subs...)
 	return cmd
-}
-
-// refuseMissingSubcommand is what a command does that needs another one after it.
-func refuseMissingSubcommand(cmd *cobra.Command, _ []string) error {
-	var names []string
-	for _, c := range cmd.Commands() {
-		if c.IsAvailableCommand() {
-			names = append(names, c.Name())
-		}
-	}
-	return usageErrorf("%s what? One of: %s", cmd.CommandPath(), strings.Join(names, ", "))
-}
-
-// refuseUnknownSubcommand refuses a word that is no subcommand, and says which may have been meant.
-func refuseUnknownSubcommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	msg := fmt.Sprintf("unknown command %q for %s", args[0], cmd.CommandPath())
-	if cmd.SuggestionsMinimumDistance <= 0 {
-		cmd.SuggestionsMinimumDistance = 2
-	}
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return usageErrorf("%s; did you mean %s?", msg, strings.Join(near, " or "))
-	}
-	return usageErrorf("%s; see %s --help", msg, cmd.CommandPath())
-}
-
-// requireOneArg takes exactly one argument, the name of a cluster, whatever it looks like.
-func requireOneArg(cmd *cobra.Command, args []string) error {
-	switch len(args) {
-	case 0:
-		return usageErrorf("the name of a cluster is missing: %s NAME", cmd.CommandPath())
-	case 1:
-		return nil
-	}
-	return usageErrorf("%s takes one name, not %d (%s)", cmd.CommandPath(), len(args), strings.Join(args, " "))
-}
-
-// requireClusterName is requireOneArg with a name that a cluster can have.
-func requireClusterName(cmd *cobra.Command, args []string) error {
-	if err := requireOneArg(cmd, args); err != nil {
-		return err
-	}
-	return api.ValidateName(args[0])
-}
-
-func refuseArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageErrorf("%s takes no arguments, yet was given %s", cmd.CommandPath(), strings.Join(args, " "))
-	}
-	return nil
 }
 
 // normalizeFlagName lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/test/skydstub"
@@ -274,7 +275,7 @@ func TestDataForProgramsIsAllThereIsOnStdoutAndStderrStaysEmpty(t *testing.T) {
 		len(c.Status.Machines) != 3 || one.err != "" {
 		t.Errorf("%v, %q\n%s", err, one.err, one.out)
 	}
-	var list clusterList
+	var list render.ClusterList
 	if err := json.Unmarshal([]byte(p.run("get", "clusters", "-o", "json").out), &list); err != nil ||
 		list.Kind != "ClusterList" || list.APIVersion != api.APIVersion || len(list.Items) == 0 {
 		t.Errorf("%v: %+v", err, list)

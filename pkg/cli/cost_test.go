@@ -9,32 +9,9 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/fixture"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
-
-// newKeptCluster is a cluster on a cloud that bills, whose create failed and left its machines in place.
-func newKeptCluster() *api.Cluster {
-	c := newReadyCluster()
-	c.Spec.Cloud, c.Spec.Zone, c.Spec.UseSpot, c.Spec.MaxHourlyCost = "aws", "us-east-1b", true, 40
-	c.Spec.ImageID, c.Spec.APICIDR = "ami-0abc", "203.0.113.0/24"
-	c.Status.KeepOnFailure = true
-	c.Status.SetPhase(api.PhaseError, "Timeout", timeAgo(time.Minute))
-	c.Status.Machines[0].PowerOffAt, c.Status.Machines[1].PowerOffAt = noon.Add(72*time.Minute), timeAgo(3*time.Second)
-	c.Status.Machines[1].SpentBefore = 1.25
-	return c
-}
-
-func TestDescribeSaysWhatKeptMachinesCostAndWhenTheyEnd(t *testing.T) {
-	compareGolden(t, "describe-kept.txt", clusterDescription{cluster: newKeptCluster(), now: noon}.String())
-}
-
-func TestAMachineThatIsGoneOrStaysOnIsNotSaidToPowerItselfOff(t *testing.T) {
-	c := newKeptCluster()
-	c.Status.Machines[0].State, c.Status.Machines[1].PowerOffAt = api.MachineGone, time.Time{}
-	if got := powerOffLines(c, noon); len(got) > 0 {
-		t.Errorf("got %q", got)
-	}
-}
 
 // storeBilledCluster is a cluster in the shared world that has cost 20 cents an hour for two hours and three minutes,
 // which is far from where the cent would change.
@@ -49,7 +26,7 @@ func storeBilledCluster(t *testing.T, name string) {
 	}
 	var machines []api.Machine
 	for i := range 2 {
-		m := newTestMachine(name, i, api.MachineReady, "", time.Hour)
+		m := fixture.NewMachine(name, i, api.MachineReady, "", time.Hour)
 		m.Placement, m.LaunchedAt = place, time.Now().Add(-123*time.Minute)
 		machines = append(machines, m)
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -116,7 +118,7 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C leaves the work running")
 	f.Var(&o.timeout, "timeout", "how long the whole create may take (default 1h)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only show where the machines would go and what they would cost")
-	o.output = addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	o.output = addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
 	registerCreateCompletions(cmd)
 }
 
@@ -175,14 +177,14 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 		return a.runDryRun(ctx, ops, c, o)
 	}
 	var created client.CreateResult
-	if err := a.runWithSpinner("Creating cluster", false, func(s *spinner) error {
+	if err := a.runWithSpinner("Creating cluster", false, func(s *terminal.Spinner) error {
 		created, err = ops.CreateCluster(ctx, c, client.CreateOptions{
 			KeepOnFailure: o.keep, Timeout: o.timeout.value, Accept: a.newWorkerCheck(s, o, c),
 		})
 		if err != nil {
 			return err
 		}
-		s.keepLine()
+		s.KeepLine()
 		if created.Resumed {
 			fmt.Fprintf(a.env.Out, "Cluster %s goes on from where it stood.\n", name)
 		} else {
@@ -226,12 +228,12 @@ func (a *app) requireCapableServer(o *createOptions, c *api.Cluster) error {
 }
 
 // newWorkerCheck judges the worker of a team once it has planned the cluster; a skyd dev was judged before.
-func (a *app) newWorkerCheck(s *spinner, o *createOptions, c *api.Cluster) func(*operation.WorkerInfo) error {
+func (a *app) newWorkerCheck(s *terminal.Spinner, o *createOptions, c *api.Cluster) func(*operation.WorkerInfo) error {
 	if !a.cfg.IsExternal() {
 		return nil
 	}
 	return func(w *operation.WorkerInfo) error {
-		s.keepLine()
+		s.KeepLine()
 		if err := a.checkWorkerCompatibility(a.cfg, w); err != nil {
 			return err
 		}
@@ -246,7 +248,7 @@ func (a *app) newWorkerCheck(s *spinner, o *createOptions, c *api.Cluster) func(
 // checkFlagCombination refuses flags of which one would be ignored for the sake of another.
 func (o *createOptions) checkFlagCombination() error {
 	if !o.dryRun {
-		if o.flags.Changed("output") && o.output.form() != asTable {
+		if o.flags.Changed("output") && o.output.form() != render.AsTable {
 			return usageErrorf("-o %s shows the plan of a dry run: give --dry-run too", o.output.form())
 		}
 		return nil
@@ -260,34 +262,18 @@ func (o *createOptions) checkFlagCombination() error {
 }
 
 func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster, o *createOptions) error {
-	return a.runWithSpinner("Planning cluster", o.output.isStructured(), func(s *spinner) error {
+	return a.runWithSpinner("Planning cluster", o.output.isStructured(), func(s *terminal.Spinner) error {
 		placements, err := ops.PlanPlacementsWith(ctx, c.Spec, a.newWorkerCheck(s, o, c))
 		if err != nil {
 			return err
 		}
-		s.keepLine()
+		s.KeepLine()
 		if o.output.isStructured() {
-			return writeStructured(a.env.Out, o.output.form(), operation.PlanResult{Placements: placements})
+			return render.WriteStructured(a.env.Out, o.output.form(), operation.PlanResult{Placements: placements})
 		}
-		_, err = fmt.Fprint(a.env.Out, newPlacementTable(placements, c.Spec.NumNodes))
+		_, err = fmt.Fprint(a.env.Out, render.NewPlacementTable(placements, c.Spec.NumNodes))
 		return err
 	})
-}
-
-// runWithSpinner shows a status line around work. What fails is told in its place, and not again at the end.
-func (a *app) runWithSpinner(title string, quiet bool, work func(*spinner) error) error {
-	s := startSpinner(a.env.Err, title, quiet)
-	err := work(s)
-	switch {
-	case err == nil:
-		s.reportSuccess()
-		return nil
-	case exitCode(err) == ExitInterrupted:
-		s.clearLine()
-		return err
-	}
-	s.reportFailure(err, damageRemedies(err)...)
-	return &reportedError{err}
 }
 
 // extraWait is how much longer than the operation itself a wait lasts: the operation has its failure to clean up after.
@@ -299,31 +285,31 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 	}
 	name := c.Metadata.Name
 	ref := c.Ref()
-	p := startProgress(a.env.Err, a.env.Now, "Provisioning cluster", c)
+	p := terminal.StartProgress(a.env.Err, a.env.Now, "Provisioning cluster", c)
 	ready, err := ops.AwaitReady(ctx, ref, timeout+extraWait, showProgress(p))
 	var failed *client.OperationFailedError
 	switch {
 	case exitCode(err) == ExitInterrupted && err != nil:
-		p.stopDrawing()
+		p.StopDrawing()
 		return &interruptedError{hint: fmt.Sprintf(
 			"The work goes on. Look again with: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
 	case errors.As(err, &failed):
-		p.reportFailure(err, damageRemedies(err)...)
+		p.ReportFailure(err, damageRemedies(err)...)
 		printFailureLog(a.env.Err, failed)
-		fmt.Fprint(a.env.Err, indentLines(formatFailureHints(name, ops.OperationURL(name))))
+		fmt.Fprint(a.env.Err, render.IndentLines(formatFailureHints(name, ops.OperationURL(name))))
 		return &reportedError{err}
 	case err != nil:
-		p.reportFailure(err, damageRemedies(err)...)
+		p.ReportFailure(err, damageRemedies(err)...)
 		return &reportedError{err}
 	}
 	path, err := a.ensureLocalKubeconfig(ctx, ops, ref)
 	if err != nil {
-		p.reportFailure(err, damageRemedies(err)...)
+		p.ReportFailure(err, damageRemedies(err)...)
 		return &reportedError{err}
 	}
-	p.reportSuccess()
+	p.ReportSuccess()
 	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name,
-		formatCount(len(existingMachines(ready)), "machine"), formatDuration(p.elapsed()))
+		render.FormatCount(len(render.ExistingMachines(ready)), "machine"), render.FormatDuration(p.Elapsed()))
 	if a.cfg.IsExternal() && ready.Status.TunnelPort != 0 {
 		fmt.Fprintf(a.env.Err, "Its API is reached through SSH. Leave this running: skyctl tunnel %s\n", name)
 	}

@@ -8,13 +8,11 @@ import (
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
-
-// phaseDamaged is shown for a cluster whose object does not say its phase.
-const phaseDamaged = api.Phase("DAMAGED")
 
 // damagedError comes after what could be read of a cluster.
 type damagedError struct {
@@ -29,15 +27,6 @@ func (e *damagedError) Error() string {
 }
 
 func (e *damagedError) Unwrap() error { return e.why }
-
-// markDamaged shows a cluster as damaged, whatever its object still says: nobody knows whether that is so any more.
-func markDamaged(c *api.Cluster) {
-	c.Status.Phase = phaseDamaged
-	for i := range c.Status.Conditions {
-		in := &c.Status.Conditions[i]
-		in.Status, in.Reason, in.Message = api.ConditionUnknown, "Damaged", "what etcd has of the cluster is damaged"
-	}
-}
 
 // damageRemedies are what can be done about the damaged clusters that an error is about, where it does not say so
 // itself.
@@ -60,7 +49,7 @@ func addDamagedClusters(ctx context.Context, s *store.Store, clusters []api.Clus
 		if salvaging != nil {
 			continue // it is named in err all the same
 		}
-		markDamaged(c)
+		render.MarkDamaged(c)
 		clusters = append(clusters, *c)
 	}
 	slices.SortFunc(clusters, func(a, b api.Cluster) int { return strings.Compare(a.Metadata.Name, b.Metadata.Name) })
@@ -87,7 +76,7 @@ func (d *deleteOptions) explainDamage(c *api.Cluster, damage *store.CorruptError
 	case isTraceable(c):
 		fmt.Fprintf(d.env.Err, "It is deleted by what can still be read: its UID %s, %s on record, and whatever its "+
 			"cloud lists "+
-			"under its labels.\n", c.Metadata.UID, formatCount(len(c.Status.Machines), "machine"))
+			"under its labels.\n", c.Metadata.UID, render.FormatCount(len(c.Status.Machines), "machine"))
 	case d.purge:
 		fmt.Fprintln(d.env.Err, "It does not say where its machines run, and under which UID, so they are not ended "+
 			"with it: "+

@@ -177,16 +177,6 @@ func TestADamagedClusterIsDAMAGEDWhateverItsObjectStillSays(t *testing.T) {
 	}
 }
 
-func TestWhatIsShownAsDamagedClaimsNoCondition(t *testing.T) {
-	c := &api.Cluster{}
-	c.Status.Phase = api.PhaseReady
-	c.Status.SetCondition(api.Condition{Type: api.InSync, Status: api.ConditionTrue}, noon)
-	markDamaged(c)
-	if in := c.Status.FindCondition(api.InSync); c.Status.Phase != phaseDamaged || in.Status != api.ConditionUnknown {
-		t.Errorf("%s, %+v", c.Status.Phase, in)
-	}
-}
-
 func TestAnUnreadableCreationTimeIsLeftOut(t *testing.T) {
 	p := newExternalUser(t)
 	storeDamagedCluster(t, "blank", func(int) int { return 0 })
@@ -210,15 +200,5 @@ func TestEveryCommandOnADamagedClusterSaysWhatToDo(t *testing.T) {
 			!strings.Contains(got.err, "estore etcd") {
 			t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
 		}
-	}
-}
-
-func TestASweepCountsTheClustersThatNobodyCanRead(t *testing.T) {
-	s := sweepReport{SweepResult: operation.SweepResult{Looked: 2,
-		Drifted: []operation.DriftedCluster{{Cluster: "b", Phase: api.PhaseReady, Why: "Repair works on it"}}},
-		corrupt: []string{"d"}}
-	if got := s.renderPage(noon); !strings.HasPrefix(got,
-		"Looked at 2 of 3 clusters: 1 being worked on, 1 damaged.\n") || strings.Contains(got, "unknown") {
-		t.Error(got)
 	}
 }

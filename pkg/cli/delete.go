@@ -1,16 +1,16 @@
 package cli
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
@@ -60,7 +60,7 @@ the object, and its machines show in skyctl get orphans.`,
 }
 
 func (d *deleteOptions) run(ctx context.Context, name string) error {
-	if !d.yes && !isTerminal(d.env.In) {
+	if !d.yes && !terminal.IsTerminal(d.env.In) {
 		return usageErrorf("deleting cluster %s needs a yes, and there is no terminal to ask on: give --yes", name)
 	}
 	if !d.wait && d.timeout.value > 0 {
@@ -102,16 +102,16 @@ func (d *deleteOptions) run(ctx context.Context, name string) error {
 	if d.wait {
 		return d.deleteAndWait(ctx, ops, c)
 	}
-	return d.runWithSpinner("Deleting cluster", false, func(s *spinner) error {
-		if err := ops.DeleteCluster(ctx, c.Ref(), d.purge, s.printNote); err != nil {
+	return d.runWithSpinner("Deleting cluster", false, func(s *terminal.Spinner) error {
+		if err := ops.DeleteCluster(ctx, c.Ref(), d.purge, s.PrintNote); err != nil {
 			return err
 		}
 		if err := d.removeLocalKubeconfig(name); err != nil {
 			return err
 		}
-		s.keepLine()
+		s.KeepLine()
 		costs := ""
-		if sum := formatTotalCost(c, d.env.Now()); sum != "" {
+		if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
 			costs = " It has cost " + sum + " so far."
 		}
 		_, err := fmt.Fprintf(d.env.Out, "Cluster %s is being deleted.%s\n", name, costs)
@@ -122,11 +122,11 @@ func (d *deleteOptions) run(ctx context.Context, name string) error {
 // deleteAndWait deletes and shows it, machine by machine.
 func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c *api.Cluster) error {
 	name, ref := c.Metadata.Name, c.Ref()
-	if sum := formatTotalCost(c, d.env.Now()); sum != "" {
+	if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
 		fmt.Fprintf(d.env.Err, "Cluster %s has cost %s so far.\n", name, sum)
 	}
-	p := startProgress(d.env.Err, d.env.Now, "Deleting cluster", c)
-	err := ops.DeleteCluster(ctx, ref, d.purge, p.showNotice)
+	p := terminal.StartProgress(d.env.Err, d.env.Now, "Deleting cluster", c)
+	err := ops.DeleteCluster(ctx, ref, d.purge, p.ShowNotice)
 	begun := err == nil
 	if begun {
 		err = ops.AwaitGone(ctx, ref, d.timeout.value, showProgress(p))
@@ -137,12 +137,12 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 	var failed *client.OperationFailedError
 	switch {
 	case err == nil:
-		p.reportSuccess()
+		p.ReportSuccess()
 		costs := ""
-		if sum := formatTotalCost(p.lastCluster(), d.env.Now()); sum != "" {
+		if sum := render.FormatTotalCost(p.LastCluster(), d.env.Now()); sum != "" {
 			costs = " It has cost " + sum + " in all."
 		}
-		for _, m := range p.lastCluster().Status.Drift {
+		for _, m := range p.LastCluster().Status.Drift {
 			if m.Reason == api.DriftMachineConflict {
 				fmt.Fprintf(d.env.Err, "Machine %s was left alone: %s.\n  See: skyctl get orphans\n",
 					printable.Line(m.Machine), printable.Line(m.Message))
@@ -151,14 +151,14 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 		_, err = fmt.Fprintf(d.env.Out, "Deleted cluster %s.%s\n", name, costs)
 		return err
 	case exitCode(err) == ExitInterrupted && begun:
-		p.stopDrawing()
+		p.StopDrawing()
 		return &interruptedError{hint: fmt.Sprintf(
 			"The work goes on. Look again with: skyctl get clusters, or skyctl delete cluster %s --wait", name)}
 	case exitCode(err) == ExitInterrupted:
-		p.stopDrawing()
+		p.StopDrawing()
 		return err
 	}
-	p.reportFailure(err, damageRemedies(err)...)
+	p.ReportFailure(err, damageRemedies(err)...)
 	if errors.As(err, &failed) {
 		printFailureLog(d.env.Err, failed)
 		fmt.Fprintf(d.env.Err, "  Look closer with: skyctl describe cluster %s\n  Try again with the same delete; "+
@@ -169,7 +169,7 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 
 // warnOfBilling lists what may go on billing once nobody remembers it.
 func (d *deleteOptions) warnOfBilling(c *api.Cluster) {
-	machines := existingMachines(c)
+	machines := render.ExistingMachines(c)
 	if len(machines) == 0 {
 		fmt.Fprintf(d.env.Err, "No machine of cluster %s is known to exist.\n", c.Metadata.Name)
 		return
@@ -182,40 +182,20 @@ func (d *deleteOptions) warnOfBilling(c *api.Cluster) {
 		if p.Cloud == "" && c.Status.Placement != nil {
 			p = *c.Status.Placement
 		}
-		rows = append(rows, []string{m.Name, formatPlacement(p), valueOrDash(m.CloudID), string(m.State),
-			formatDollars(p.PricePerMachine, &p) + "/h"})
+		rows = append(rows, []string{m.Name, render.FormatPlacement(p), render.ValueOrDash(m.CloudID), string(m.State),
+			render.FormatDollars(p.PricePerMachine, &p) + "/h"})
 	}
-	for _, l := range alignColumns(rows) {
+	for _, l := range render.AlignColumns(rows) {
 		fmt.Fprintln(d.env.Err, "  "+l)
 	}
 }
 
 func (d *deleteOptions) confirmDeletion(ctx context.Context, c *api.Cluster) error {
 	costs := ""
-	if sum := formatTotalCost(c, d.env.Now()); sum != "" {
+	if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
 		costs = ", " + sum + " so far"
 	}
-	phase := cmp.Or(c.Status.Phase, phaseDamaged)
+	phase := cmp.Or(c.Status.Phase, render.PhaseDamaged)
 	return d.requireConfirmation(ctx, fmt.Sprintf("Delete cluster %s (%s, %s%s)?", c.Metadata.Name, phase,
-		formatCount(len(existingMachines(c)), "machine"), costs), "deleted")
-}
-
-// requireConfirmation asks a person for a yes. Its error says that nothing was done.
-func (a *app) requireConfirmation(ctx context.Context, question, done string) error {
-	fmt.Fprint(a.env.Err, question+" [y/N] ")
-	answer := make(chan string, 1)
-	go func() { // it may outlive this function by one line of input, with the process
-		text, _ := bufio.NewReader(a.env.In).ReadString('\n')
-		answer <- strings.ToLower(strings.TrimSpace(text))
-	}()
-	select {
-	case <-ctx.Done():
-		fmt.Fprintln(a.env.Err)
-		return &interruptedError{hint: "Nothing was " + done + "."}
-	case text := <-answer:
-		if text == "y" || text == "yes" {
-			return nil
-		}
-		return errors.New("nothing was " + done + ": the answer was not yes")
-	}
+		render.FormatCount(len(render.ExistingMachines(c)), "machine"), costs), "deleted")
 }

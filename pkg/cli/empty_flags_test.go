@@ -13,6 +13,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/test/fixture"
 )
 
 // newUserWithoutState has no servers, and a state directory that must not come to be.
@@ -58,7 +59,7 @@ func TestValuesOfListsComeWithCommasAndOneByOne(t *testing.T) {
 		"a=b,c=d"}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := o.buildCluster("x", noon)
+	c, err := o.buildCluster("x", fixture.Noon)
 	if err != nil || strings.Join(c.Spec.Ports, " ") != "80 443 8080" || c.Metadata.Labels["a"] != "b" ||
 		c.Metadata.Labels["c"] != "d" {
 		t.Errorf("%v: %+v %v", err, c.Spec, c.Metadata.Labels)
@@ -79,7 +80,7 @@ func TestWhatCloudsAskForIsTakenInBothSpellings(t *testing.T) {
 		if err := o.flags.Parse(args); err != nil {
 			t.Fatal(err)
 		}
-		c, err := o.buildCluster("x", noon)
+		c, err := o.buildCluster("x", fixture.Noon)
 		want := api.ClusterSpec{Manager: "k8", Cloud: "aws", Zone: "us-east-1a", UseSpot: true, MaxHourlyCost: 1.5,
 			ImageID: "ami-1",
 			APICIDR: "10.0.0.0/8", APIAccess: "public", NumNodes: 1, Provision: true}

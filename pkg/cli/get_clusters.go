@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -38,7 +40,8 @@ where nothing is repaired for now.`,
 		Args:              allowClusterName,
 		ValidArgsFunction: a.completeClusterNames,
 	}
-	g := &getClustersOptions{app: a, output: addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)}
+	g := &getClustersOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
+		render.AsYAML)}
 	cmd.Flags().BoolVarP(&g.watch, "watch", "w", false, "go on and show what changes, until Ctrl-C")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 1 {
@@ -64,12 +67,12 @@ func (g *getClustersOptions) run(ctx context.Context) error {
 	}
 	if !g.watch {
 		title := "Fetching clusters"
-		return g.runWithSpinner(title, g.output.isStructured(), func(s *spinner) error {
+		return g.runWithSpinner(title, g.output.isStructured(), func(s *terminal.Spinner) error {
 			clusters, err := g.readClusters(ctx, ops)
 			if clusters == nil && err != nil {
 				return err
 			}
-			s.keepLine()
+			s.KeepLine()
 			g.warnHomeDoubt(ctx, ops)
 			shown := g.printClusters(clusters)
 			if !g.output.isStructured() {
@@ -100,9 +103,9 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 		if damage == nil {
 			return []api.Cluster{*c}, nil
 		}
-		markDamaged(c)
+		render.MarkDamaged(c)
 		return []api.Cluster{*c}, &damagedError{name: g.name, why: damage}
-	case g.output.form() == asTable: // which shows little
+	case g.output.form() == render.AsTable: // which shows little
 		clusters, err := s.ListClusterSummaries(ctx)
 		return addDamagedClusters(ctx, s, clusters, err), err
 	default:
@@ -114,11 +117,12 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 func (g *getClustersOptions) printClusters(clusters []api.Cluster) error {
 	switch {
 	case g.output.isStructured() && g.name != "":
-		return writeStructured(g.env.Out, g.output.form(), clusters[0])
+		return render.WriteStructured(g.env.Out, g.output.form(), clusters[0])
 	case g.output.isStructured():
-		return writeStructured(g.env.Out, g.output.form(), newClusterList(clusters))
+		return render.WriteStructured(g.env.Out, g.output.form(), render.NewClusterList(clusters))
 	}
-	_, err := io.WriteString(g.env.Out, newClusterTable(clusters, g.output.form() == asWide, g.env.Now()).String())
+	_, err := io.WriteString(g.env.Out, render.NewClusterTable(clusters, g.output.form() == render.AsWide,
+		g.env.Now()).String())
 	return err
 }
 
@@ -137,14 +141,14 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 		return err
 	}
 	shown := map[string]string{}
-	wide := g.output.form() == asWide
-	t := newWatchTable(clusters, wide, g.env.Now())
+	wide := g.output.form() == render.AsWide
+	t := render.NewWatchTable(clusters, wide, g.env.Now())
 	if !g.output.isStructured() {
 		if _, err := io.WriteString(g.env.Out, t.String()); err != nil {
 			return err
 		}
 		for i := range clusters {
-			shown[clusters[i].Metadata.Name] = rowSignature(&clusters[i], wide)
+			shown[clusters[i].Metadata.Name] = render.RowSignature(&clusters[i], wide)
 		}
 	}
 	for e := range events {
@@ -166,30 +170,15 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 }
 
 // printIfChanged prints a cluster if it looks other than when it was printed last.
-func (g *getClustersOptions) printIfChanged(t *table, shown map[string]string, c *api.Cluster, wide bool) error {
+func (g *getClustersOptions) printIfChanged(t *render.Table, shown map[string]string, c *api.Cluster, wide bool) error {
 	if g.output.isStructured() {
-		return writeStructuredItem(g.env.Out, g.output.form(), c)
+		return render.WriteStructuredItem(g.env.Out, g.output.form(), c)
 	}
-	sign := rowSignature(c, wide)
+	sign := render.RowSignature(c, wide)
 	if shown[c.Metadata.Name] == sign {
 		return nil
 	}
 	shown[c.Metadata.Name] = sign
-	_, err := io.WriteString(g.env.Out, t.renderNextRow(clusterRow(c, wide, g.env.Now())...))
+	_, err := io.WriteString(g.env.Out, t.RenderNextRow(render.ClusterRow(c, wide, g.env.Now())...))
 	return err
-}
-
-// rowSignature is a row without what changes by itself as time goes by.
-func rowSignature(c *api.Cluster, wide bool) string {
-	still := *c
-	still.Status.Machines = nil
-	row := clusterRow(&still, wide, c.Metadata.CreatedAt)
-	return fmt.Sprint(row, nodeCountIfWide(wide, c))
-}
-
-func nodeCountIfWide(wide bool, c *api.Cluster) string {
-	if wide {
-		return formatNodeCount(c)
-	}
-	return ""
 }

@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 )
 
@@ -28,25 +28,11 @@ happened, also those of a cluster that was deleted, which are found by its name.
 		Args:              allowClusterName,
 		ValidArgsFunction: a.completeClusterNames,
 	}
-	l := &getEventsOptions{app: a, output: addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)}
+	l := &getEventsOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
+		render.AsYAML)}
 	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "go on and show what happens, until Ctrl-C")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), firstOrEmpty(args)) }
 	return cmd
-}
-
-// allowClusterName takes the name of a cluster, or none.
-func allowClusterName(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return requireClusterName(cmd, args)
-}
-
-func firstOrEmpty(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return args[0]
 }
 
 // getEventsOptions is one get events.
@@ -54,17 +40,6 @@ type getEventsOptions struct {
 	*app
 	watch  bool
 	output *enumValue
-}
-
-// eventList is several events as they are printed for programs.
-type eventList struct {
-	APIVersion string      `json:"api_version"`
-	Kind       string      `json:"kind"`
-	Items      []api.Event `json:"items"`
-}
-
-func newEventList(events []api.Event) eventList {
-	return eventList{api.APIVersion, "EventList", append([]api.Event{}, events...)}
 }
 
 func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
@@ -75,17 +50,17 @@ func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
 	if l.watch {
 		return l.followEvents(ctx, ops, cluster)
 	}
-	return l.runWithSpinner("Fetching events", l.output.isStructured(), func(s *spinner) error {
+	return l.runWithSpinner("Fetching events", l.output.isStructured(), func(s *terminal.Spinner) error {
 		events, err := ops.ListEvents(ctx, cluster)
 		if err != nil {
 			return err
 		}
-		s.keepLine()
+		s.KeepLine()
 		if l.output.isStructured() {
-			return writeStructured(l.env.Out, l.output.form(),
-				newEventList(events))
+			return render.WriteStructured(l.env.Out, l.output.form(),
+				render.NewEventList(events))
 		}
-		_, err = io.WriteString(l.env.Out, newEventTable(events, l.env.Now()).String())
+		_, err = io.WriteString(l.env.Out, render.NewEventTable(events, l.env.Now()).String())
 		return err
 	})
 }
@@ -100,8 +75,8 @@ func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client,
 	if err != nil {
 		return err
 	}
-	t := newEventTable(known, l.env.Now())
-	t.setMinWidths(0, 0, len(api.EventWarning), 20, 24, 20)
+	t := render.NewEventTable(known, l.env.Now())
+	t.SetMinWidths(0, 0, len(api.EventWarning), 20, 24, 20)
 	shown := map[api.Event]bool{}
 	if !l.output.isStructured() {
 		if _, err := io.WriteString(l.env.Out, t.String()); err != nil {
@@ -129,26 +104,10 @@ func normalizeTimes(e api.Event) api.Event {
 	return e
 }
 
-func (l *getEventsOptions) printEvent(t *table, e api.Event) error {
+func (l *getEventsOptions) printEvent(t *render.Table, e api.Event) error {
 	if l.output.isStructured() {
-		return writeStructuredItem(l.env.Out, l.output.form(), e)
+		return render.WriteStructuredItem(l.env.Out, l.output.form(), e)
 	}
-	_, err := io.WriteString(l.env.Out, t.renderNextRow(eventRow(e, l.env.Now())...))
+	_, err := io.WriteString(l.env.Out, t.RenderNextRow(render.EventRow(e, l.env.Now())...))
 	return err
-}
-
-func newEventTable(events []api.Event, now time.Time) *table {
-	t := &table{head: []string{"LAST SEEN", "COUNT", "TYPE", "CLUSTER", "MACHINE", "REASON", "MESSAGE"}}
-	for _, e := range events {
-		t.addRow(eventRow(e, now)...)
-	}
-	return t
-}
-
-func eventRow(e api.Event, now time.Time) []cell {
-	return []cell{
-		textCell(formatAgeSince(now, e.Last)), textCell(fmt.Sprint(e.Count)), textCell(string(e.Type)),
-		textCell(valueOrDash(e.Cluster)),
-		textCell(valueOrDash(e.Machine)), textCell(e.Reason), textCell(e.Message),
-	}
 }

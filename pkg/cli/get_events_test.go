@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 )
 
 func TestEventsOfAClusterAreShownAlsoWhenItIsGone(t *testing.T) {
@@ -29,7 +30,7 @@ func TestEventsOfAClusterAreShownAlsoWhenItIsGone(t *testing.T) {
 		got.err != "Fetching events\n✔ Fetching events completed successfully.\n" {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
-	var list eventList
+	var list render.EventList
 	if err := json.Unmarshal([]byte(p.run("get", "events", "past", "-o", "json").out), &list); err != nil ||
 		list.Kind != "EventList" || len(list.Items) != 1 || list.Items[0].Count != 1 {
 		t.Errorf("%v: %+v", err, list)

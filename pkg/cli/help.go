@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
@@ -30,7 +33,7 @@ A key below one of these headings that is no setting is an error, and so is a he
 like one of them. Other headings are another program's: they are left alone, with a note. A
 variable $SKYCTL_... that is no setting does nothing, and is named in a note.
 
-` + strings.Join(alignColumns(rows), "\n")
+` + strings.Join(render.AlignColumns(rows), "\n")
 }
 
 const exitCodesHelp = `Every command ends with one of these codes:
@@ -65,3 +68,23 @@ More help:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
 
 skyctl help options lists the flags that every command takes.
 `
+
+// showHelp shows the help of a command, and refuses words that name none.
+func showHelp(root *cobra.Command, words []string) error {
+	cmd, rest, err := root.Find(words)
+	if err != nil {
+		return usageErrorf("%w", err)
+	}
+	if err := refuseUnknownSubcommand(cmd, rest); err != nil {
+		return err
+	}
+	cmd.InitDefaultHelpFlag() // makes it show among the flags
+	return cmd.Help()
+}
+
+// newHelpTopic is a page of help that is no command.
+func newHelpTopic(name, short, long string) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Long: long}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), cmd.Long) })
+	return cmd
+}

@@ -1,14 +1,21 @@
 package cli
 
 import (
+	"bytes"
+	"context"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	"github.com/sky-shift/skyctl/test/fixture"
+	"github.com/sky-shift/skyctl/test/golden"
 )
 
 // exampleCommands are the command lines in the examples of a command and of those below it.
@@ -38,7 +45,7 @@ func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 			t.Errorf("%v: %v", words, err)
 			continue
 		}
-		c, err := o.buildCluster(words[2], noon)
+		c, err := o.buildCluster(words[2], fixture.Noon)
 		onDocker := c.Spec.Cloud == "docker"
 		if err != nil || c.Spec.Cloud != "" && !slices.Contains(knownClouds, c.Spec.Cloud) || onDocker &&
 			(c.Spec.Accelerators != "" ||
@@ -84,7 +91,7 @@ func TestEveryOutputFlagTakesEveryForm(t *testing.T) {
 	look = func(c *cobra.Command) {
 		if f := c.Flags().Lookup("output"); f != nil {
 			found++
-			for _, form := range []outputFormat{asWide, asJSON, asYAML, asTable} {
+			for _, form := range []render.Format{render.AsWide, render.AsJSON, render.AsYAML, render.AsTable} {
 				if err := f.Value.Set(string(form)); err != nil {
 					t.Errorf("%s -o %s: %v", c.CommandPath(), form, err)
 				}
@@ -104,6 +111,42 @@ func TestEveryOutputFlagTakesEveryForm(t *testing.T) {
 		plain, wide := p.run(args...), p.run(append(args, "-o", "wide")...)
 		if wide.code != 0 || wide.out == "" || wide.out != plain.out {
 			t.Errorf("%v: exit %d, %q, %q; without: %q", args, wide.code, wide.out, wide.err, plain.out)
+		}
+	}
+}
+
+func TestHelpIsWrittenForPeople(t *testing.T) {
+	for _, args := range []string{
+		"", "create", "create cluster", "get", "get clusters", "get kubeconfig", "describe", "describe cluster",
+		"delete", "delete cluster", "check",
+		"get events", "get orphans", "delete orphans", "reconcile", "pause", "pause reconcile", "resume",
+		"resume reconcile", "tunnel",
+		"server", "server start", "server stop", "server status", "server adopt", "version", "exit-codes", "options",
+		"settings",
+	} {
+		var out bytes.Buffer
+		env := Environment{Out: &out, Err: &out, Getenv: func(string) string {
+			return ""
+		}, Now: func() time.Time { return fixture.Noon }}
+		if code := Run(context.Background(), env, append([]string{"help"}, strings.Fields(args)...)); code != 0 {
+			t.Errorf("help %s: exit %d", args, code)
+		}
+		golden.Compare(t, filepath.Join("help", strings.ReplaceAll("skyctl "+args, " ", "-")+".txt"), out.String())
+	}
+}
+
+func TestEveryCommandHasWordsAndAnExample(t *testing.T) {
+	a := &app{env: Environment{}}
+	root := a.newRootCommand()
+	for _, c := range append(root.Commands(), root) {
+		for _, c := range append(c.Commands(), c) {
+			if c.Name() == "help" || c.Parent() != nil &&
+				(c.Name() == "completion" || c.Parent().Name() == "completion") || c.IsAdditionalHelpTopicCommand() {
+				continue
+			}
+			if c.Short == "" || c.Long == "" || c.Example == "" {
+				t.Errorf("%s lacks a Short, Long or Example", c.CommandPath())
+			}
 		}
 	}
 }

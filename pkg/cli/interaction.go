@@ -1,8 +1,74 @@
 package cli
 
-import "github.com/sky-shift/skyctl/pkg/client"
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
+	"github.com/sky-shift/skyctl/pkg/client"
+)
 
 // showProgress hands what the client tells of an operation to the display.
-func showProgress(p *progressDisplay) func(client.Progress) {
-	return func(n client.Progress) { p.showUpdate(n.Cluster, n.Notice) }
+func showProgress(p *terminal.ProgressDisplay) func(client.Progress) {
+	return func(n client.Progress) { p.ShowUpdate(n.Cluster, n.Notice) }
+}
+
+// runWithSpinner shows a status line around work. What fails is told in its place, and not again at the end.
+func (a *app) runWithSpinner(title string, quiet bool, work func(*terminal.Spinner) error) error {
+	s := terminal.StartSpinner(a.env.Err, title, quiet)
+	err := work(s)
+	switch {
+	case err == nil:
+		s.ReportSuccess()
+		return nil
+	case exitCode(err) == ExitInterrupted:
+		s.ClearLine()
+		return err
+	}
+	s.ReportFailure(err, damageRemedies(err)...)
+	return &reportedError{err}
+}
+
+// requireConfirmation asks a person for a yes. Its error says that nothing was done.
+func (a *app) requireConfirmation(ctx context.Context, question, done string) error {
+	fmt.Fprint(a.env.Err, question+" [y/N] ")
+	answer := make(chan string, 1)
+	go func() { // it may outlive this function by one line of input, with the process
+		text, _ := bufio.NewReader(a.env.In).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(text))
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(a.env.Err)
+		return &interruptedError{hint: "Nothing was " + done + "."}
+	case text := <-answer:
+		if text == "y" || text == "yes" {
+			return nil
+		}
+		return errors.New("nothing was " + done + ": the answer was not yes")
+	}
+}
+
+// printFailureLog adds what a failure's one line leaves out.
+func printFailureLog(w io.Writer, f *client.OperationFailedError) {
+	if f.Failure == nil {
+		return
+	}
+	for _, l := range render.LogLines(f.Failure.Log) {
+		fmt.Fprintln(w, "  "+l)
+	}
+}
+
+func formatFailureHints(name, operation string) string {
+	s := fmt.Sprintf("Look closer with: skyctl describe cluster %s\nGo on with the same create again, or remove it "+
+		"with: skyctl delete cluster %s\n", name, name)
+	if operation != "" {
+		s += "Every step is at " + operation + "\n"
+	}
+	return s
 }

@@ -10,9 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
@@ -84,7 +85,7 @@ func (a *app) runServerStart(ctx context.Context, newKey bool) error {
 	if err := requireDiskToStart(cfg); err != nil {
 		return err
 	}
-	return a.runWithSpinner("Starting server", false, func(s *spinner) error {
+	return a.runWithSpinner("Starting server", false, func(s *terminal.Spinner) error {
 		skyd, err := a.env.Skyd()
 		if err != nil {
 			return &serverError{err}
@@ -93,7 +94,7 @@ func (a *app) runServerStart(ctx context.Context, newKey bool) error {
 		if err != nil {
 			return &serverError{err}
 		}
-		s.keepLine()
+		s.KeepLine()
 		_, err = fmt.Fprintf(a.env.Out, "The server runs (process %d). Web UI: %s\n", state.PID, state.UIAddress)
 		return err
 	})
@@ -121,11 +122,11 @@ func (a *app) runServerStop(ctx context.Context) error {
 		_, err = fmt.Fprintln(a.env.Out, "The server is not running.")
 		return err
 	}
-	return a.runWithSpinner("Stopping server", false, func(s *spinner) error {
+	return a.runWithSpinner("Stopping server", false, func(s *terminal.Spinner) error {
 		if err := daemon.Stop(ctx, cfg); err != nil {
 			return &serverError{err}
 		}
-		s.keepLine()
+		s.KeepLine()
 		_, err := fmt.Fprintln(a.env.Out, "The server is stopped.")
 		return err
 	})
@@ -133,13 +134,13 @@ func (a *app) runServerStop(ctx context.Context) error {
 
 // serverState is what server status prints for programs.
 type serverState struct {
-	Running  bool         `json:"running"`
-	External bool         `json:"external"`
-	PID      int          `json:"pid,omitempty"`
-	Version  string       `json:"version,omitempty"`
-	Started  time.Time    `json:"started,omitzero"`
-	Parts    []serverPart `json:"parts"`
-	UI       string       `json:"ui,omitempty"`
+	Running  bool                `json:"running"`
+	External bool                `json:"external"`
+	PID      int                 `json:"pid,omitempty"`
+	Version  string              `json:"version,omitempty"`
+	Started  time.Time           `json:"started,omitzero"`
+	Parts    []render.ServerPart `json:"parts"`
+	UI       string              `json:"ui,omitempty"`
 	// Differs are the settings that were given here and that the server does not use.
 	Differs []config.SettingDifference `json:"differs,omitempty"`
 	// Disk is that of the state directory, Home what is recorded of the installation's home.
@@ -149,12 +150,6 @@ type serverState struct {
 	SetAside []daemon.SetAsideDatabase `json:"set_aside,omitempty"`
 }
 
-type serverPart struct {
-	Name    string `json:"name"`
-	Address string `json:"address"`
-	State   string `json:"state"`
-}
-
 func (a *app) newServerStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Say what runs, and where it answers", Args: refuseArgs,
@@ -162,13 +157,13 @@ func (a *app) newServerStatusCommand() *cobra.Command {
 			"where one of them does not answer.",
 		Example: "  skyctl server status\n  skyctl server status -o json",
 	}
-	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := a.loadSettingsWithNotes()
 		if err != nil {
 			return err
 		}
-		state := serverState{External: cfg.IsExternal(), Parts: []serverPart{}}
+		state := serverState{External: cfg.IsExternal(), Parts: []render.ServerPart{}}
 		problem := a.readServerState(cmd.Context(), cfg, &state)
 		if !cfg.IsExternal() {
 			disk, full := readDiskState(cfg)
@@ -179,9 +174,9 @@ func (a *app) newServerStatusCommand() *cobra.Command {
 			state.SetAside = daemon.ReadSetAsideDatabases(cfg)
 		}
 		if output.isStructured() {
-			err = writeStructured(a.env.Out, output.form(), state)
+			err = render.WriteStructured(a.env.Out, output.form(), state)
 		} else {
-			_, err = fmt.Fprint(a.env.Out, state.toPage().renderPage(a.env.Now()))
+			_, err = fmt.Fprint(a.env.Out, state.toPage().RenderPage(a.env.Now()))
 		}
 		return errors.Join(err, problem)
 	}
@@ -216,7 +211,7 @@ func (a *app) readServerState(ctx context.Context, cfg *config.Config, state *se
 				problem = &reportedError{p.Err}
 			}
 		}
-		state.Parts = append(state.Parts, serverPart{Name: p.Name, Address: p.Where, State: text})
+		state.Parts = append(state.Parts, render.ServerPart{Name: p.Name, Address: p.Where, State: text})
 	}
 	if len(state.Parts) > 0 && state.Parts[0].State == "answers" { // that is etcd
 		if h, err := ops.ReadHome(ctx); err == nil && h.Starts > 0 {
@@ -226,82 +221,16 @@ func (a *app) readServerState(ctx context.Context, cfg *config.Config, state *se
 	return problem
 }
 
-// serverPage is what server status shows.
-type serverPage struct {
-	version string
-	pid     int
-	started time.Time
-	ui      string
-	parts   []serverPart
-	disk    *diskLine
-	// doubt says why no machine is changed; empty where there is no doubt.
-	doubt    string
-	setAside []setAsideDatabase
-}
-
-// diskLine is the disk of the state directory.
-type diskLine struct {
-	dir, text  string
-	hasProblem bool
-}
-
-// setAsideDatabase is a database of Temporal that another version wrote.
-type setAsideDatabase struct {
-	schema, dir string
-	at          time.Time
-}
-
-func (s serverState) toPage() serverPage {
-	p := serverPage{version: s.Version, pid: s.PID, started: s.Started, ui: s.UI, parts: s.Parts}
+func (s serverState) toPage() render.ServerPage {
+	p := render.ServerPage{Version: s.Version, PID: s.PID, Started: s.Started, UI: s.UI, Parts: s.Parts}
 	if s.Disk != nil {
-		p.disk = &diskLine{dir: s.Disk.Dir, text: s.Disk.formatSpace(), hasProblem: s.Disk.Problem != ""}
+		p.Disk = &render.DiskLine{Dir: s.Disk.Dir, Text: s.Disk.formatSpace(), HasProblem: s.Disk.Problem != ""}
 	}
 	if s.Home != nil && s.Home.Doubt != nil {
-		p.doubt = (&client.HomeDoubtError{Doubt: s.Home.Doubt}).Error()
+		p.Doubt = (&client.HomeDoubtError{Doubt: s.Home.Doubt}).Error()
 	}
 	for _, a := range s.SetAside {
-		p.setAside = append(p.setAside, setAsideDatabase{schema: a.Schema, dir: a.Dir, at: a.At})
+		p.SetAside = append(p.SetAside, render.SetAsideDatabase{Schema: a.Schema, Dir: a.Dir, At: a.At})
 	}
 	return p
-}
-
-func (s serverPage) renderPage(now time.Time) string {
-	if len(s.parts) == 0 {
-		text := "The server is not running.\n"
-		if s.pid != 0 {
-			text = fmt.Sprintf("The server is starting or stopping (process %d).\n", s.pid)
-		}
-		if s.disk != nil && s.disk.hasProblem {
-			text += "disk: " + printable.Line(s.disk.text) + "\n"
-		}
-		return text
-	}
-	rows := [][]string{}
-	for _, p := range s.parts {
-		rows = append(rows, []string{p.Name, p.Address, printable.Line(p.State)})
-	}
-	if s.ui != "" {
-		rows = append(rows, []string{"Web UI", s.ui})
-	}
-	if s.disk != nil {
-		rows = append(rows, []string{"disk", printable.Line(s.disk.dir), printable.Line(s.disk.text)})
-	}
-	text := ""
-	if s.pid != 0 {
-		text = fmt.Sprintf("skyd %s, process %d, up for %s\n", s.version, s.pid, formatDuration(now.Sub(s.started)))
-	}
-	return text + strings.Join(alignColumns(rows), "\n") + "\n" + s.formatNotes()
-}
-
-// formatNotes are what a person should know besides.
-func (s serverPage) formatNotes() string {
-	text := ""
-	if s.doubt != "" {
-		text += "\n" + printable.Line(s.doubt) + "\n"
-	}
-	for _, a := range s.setAside {
-		text += fmt.Sprintf("\nA Temporal database of another version (%s) was set aside on %s, and is kept in %s.\n",
-			printable.Line(a.schema), a.at.UTC().Format(time.DateOnly), printable.Line(a.dir))
-	}
-	return text
 }

@@ -7,7 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/printable"
@@ -40,7 +41,7 @@ counts anew: look at skyctl get orphans before they end.`,
 }
 
 func (d *adoptOptions) run(ctx context.Context) error {
-	if !d.yes && !isTerminal(d.env.In) {
+	if !d.yes && !terminal.IsTerminal(d.env.In) {
 		return usageErrorf("adopting an installation needs a yes, and there is no terminal to ask on: give --yes")
 	}
 	ops, err := d.connectClient(ctx)
@@ -52,11 +53,12 @@ func (d *adoptOptions) run(ctx context.Context) error {
 		return err
 	}
 	if len(found.Findings) == 0 && found.Before.Doubt == nil {
-		_, err = fmt.Fprintf(d.env.Out, "%s is the installation's home already (start %d).\n", formatHome(found.Before),
+		_, err = fmt.Fprintf(d.env.Out, "%s is the installation's home already (start %d).\n",
+			render.FormatHome(found.Before),
 			found.Before.Starts)
 		return err
 	}
-	fmt.Fprint(d.env.Err, formatAdoptionFindings(found))
+	fmt.Fprint(d.env.Err, render.FormatAdoptionFindings(found))
 	if !d.yes {
 		if err := d.requireConfirmation(ctx, "Is every other copy stopped, and this the state to go on with?",
 			"adopted"); err != nil {
@@ -67,11 +69,12 @@ func (d *adoptOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.env.Out, "%s is the installation's home now (start %d).\n", formatHome(done.After), done.After.Starts)
+	fmt.Fprintf(d.env.Out, "%s is the installation's home now (start %d).\n", render.FormatHome(done.After),
+		done.After.Starts)
 	if n := len(done.Unreached); n > 0 {
 		fmt.Fprintf(d.env.Err, "No machine of %s could be told: %s. Another copy that looks after them does not "+
 			"find out by them.\n",
-			formatCount(n, "cluster"), printable.Line(strings.Join(done.Unreached, ", ")))
+			render.FormatCount(n, "cluster"), printable.Line(strings.Join(done.Unreached, ", ")))
 	}
 	fmt.Fprintln(d.env.Err, "Look at what belongs to no cluster before its time is over: skyctl get orphans")
 	return nil
@@ -79,37 +82,11 @@ func (d *adoptOptions) run(ctx context.Context) error {
 
 func (d *adoptOptions) adoptWithSpinner(ctx context.Context, ops *client.Client, title string,
 	in operation.AdoptInput) (r operation.AdoptResult, err error) {
-	err = d.runWithSpinner(title, false, func(*spinner) error {
+	err = d.runWithSpinner(title, false, func(*terminal.Spinner) error {
 		r, err = ops.AdoptHome(ctx, in)
 		return err
 	})
 	return r, err
-}
-
-// formatHome is where a home is, for a person.
-func formatHome(h api.Home) string {
-	if h.Dir == "" {
-		return "This etcd"
-	}
-	return printable.Line(h.Dir) + " on " + printable.Line(h.Hostname)
-}
-
-// formatAdoptionFindings is what speaks against a state, and what the adoption cannot find out.
-func formatAdoptionFindings(r operation.AdoptResult) string {
-	var b strings.Builder
-	b.WriteString("What speaks against this state:\n")
-	found := r.Findings
-	if len(found) == 0 && r.Before.Doubt != nil {
-		found = r.Before.Doubt.Findings
-	}
-	for _, f := range found {
-		fmt.Fprintf(&b, "  - %s\n", printable.Line(f.Message))
-	}
-	if n := len(r.Unreached); n > 0 {
-		fmt.Fprintf(&b, "No machine of %s could be asked: %s\n", formatCount(n, "cluster"),
-			printable.Line(strings.Join(r.Unreached, ", ")))
-	}
-	return b.String()
 }
 
 // warnHomeDoubt tells a person that nothing is done while the home is in doubt. That it can't be read is told by what

@@ -7,13 +7,14 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/fixture"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
 // putHomeInDoubt makes the world's state one that is in doubt, and gives back what was asked of who adopts it.
 func putHomeInDoubt(t *testing.T) *[]operation.AdoptInput {
 	t.Helper()
-	doubt := &api.HomeDoubt{Since: noon, Findings: []api.HomeFinding{{
+	doubt := &api.HomeDoubt{Since: fixture.Noon, Findings: []api.HomeFinding{{
 		Kind: api.HomeInOtherDirectory, Message: "the state belongs to /home/ann/.skyconf on ann, and this is " +
 			"/home/ann/copy",
 	}}}

@@ -130,19 +130,3 @@ func (a *app) tunnelKubeconfig(ctx context.Context, ops *client.Client, c *api.C
 }
 
 func loopbackURL(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }
-
-// formatEndpoint is where the Kubernetes API is, as people are told.
-func formatEndpoint(s api.ClusterStatus) string {
-	if s.TunnelPort != 0 && s.Endpoint != "" {
-		return s.Endpoint + " (through SSH to the head)"
-	}
-	return s.Endpoint
-}
-
-// tunnelCommands is what has to run before the kubeconfig is of use.
-func (d clusterDescription) tunnelCommands() []string {
-	if d.external && d.cluster.Status.TunnelPort != 0 {
-		return []string{"skyctl tunnel " + d.cluster.Metadata.Name + "    # and leave it running"}
-	}
-	return nil
-}

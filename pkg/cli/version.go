@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/cli/render"
 	build "github.com/sky-shift/skyctl/pkg/version"
 )
 
@@ -14,10 +15,10 @@ func (a *app) newVersionCommand() *cobra.Command {
 		Long:    "Prints the version of skyctl. It asks no server.",
 		Example: "  skyctl version\n  skyctl version -o json",
 	}
-	output := addOutputFlag(cmd, asTable, asWide, asJSON, asYAML)
+	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if output.isStructured() {
-			return writeStructured(a.env.Out, output.form(), build.ReadBuild())
+			return render.WriteStructured(a.env.Out, output.form(), build.ReadBuild())
 		}
 		_, err := fmt.Fprintf(a.env.Out, "skyctl %s\n", build.ReadBuild())
 		return err

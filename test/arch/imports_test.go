@@ -75,9 +75,10 @@ var mayImport = map[string]string{
 	"pkg/client/start":   "pkg/operation",
 	"pkg/client":         "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/store",
 	"pkg/server/daemon":  "pkg/api pkg/config pkg/atomicfile pkg/regularfile",
-	"pkg/cli": "pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/kube/kubefile pkg/client " +
-		"pkg/remote " +
-		"pkg/store pkg/tunnel pkg/version pkg/printable",
+	"pkg/cli/render":     "pkg/api pkg/operation pkg/printable",
+	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
+	"pkg/cli": "pkg/api pkg/cli/render pkg/cli/terminal pkg/operation pkg/config pkg/server/daemon pkg/diskspace " +
+		"pkg/kube/kubefile pkg/client pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
 	"pkg/server/embedded": "pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
 	"pkg/server/team":     "pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store/secretbox",
 	"cmd/skyctl":          "pkg/cli pkg/version",
@@ -99,7 +100,8 @@ var mayNotLink = map[string][]string{
 	"cmd/skyd": {module + "pkg/cli"},
 	"pkg/cli": {module + "pkg/cloud", module + "activities", module + "workflows", "go.temporal.io/server",
 		"go.etcd.io/etcd/server"},
-	"pkg/store": {"go.etcd.io/etcd/server"},
+	"pkg/cli/render": {"go.temporal.io", "go.etcd.io", "github.com/spf13/cobra"},
+	"pkg/store":      {"go.etcd.io/etcd/server"},
 }
 
 // goPackage is what go list says of a package.

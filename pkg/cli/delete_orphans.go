@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/cli/terminal"
+	"github.com/sky-shift/skyctl/pkg/client"
+	"github.com/sky-shift/skyctl/pkg/operation"
+)
+
+func (a *app) newDeleteOrphansCommand() *cobra.Command {
+	d := &deleteOrphansOptions{app: a}
+	cmd := &cobra.Command{
+		Use:     "orphans [NAME...]",
+		Aliases: []string{"orphan"},
+		Short:   "Terminate machines that belong to no cluster",
+		Long: `Looks for machines that carry the mark of this installation and belong to no cluster, shows
+them, and terminates all of them, or those you name. One that may be a copy of another machine is
+terminated only when you name it: by its id on the cloud where several bear the same name. One that
+belongs to a cluster by the time it is to be terminated is left alone.`,
+		Example:           "  skyctl delete orphans\n  skyctl delete orphans sky-dev-1 --yes",
+		ValidArgsFunction: a.completeOrphanNames,
+		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
+	}
+	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "don't ask")
+	return cmd
+}
+
+// deleteOrphansOptions is one delete orphans.
+type deleteOrphansOptions struct {
+	*app
+	yes bool
+	// all are the orphans that were found, those that are not to end among them.
+	all []api.Orphan
+	// skipped: some end only when they are named, and were not.
+	skipped bool
+}
+
+func (d *deleteOrphansOptions) run(ctx context.Context, names []string) error {
+	if slices.Contains(names, "") {
+		return usageErrorf("the name of an orphan is empty; leave it out to terminate all of them")
+	}
+	if !d.yes && !terminal.IsTerminal(d.env.In) {
+		return usageErrorf("terminating orphans needs a yes, and there is no terminal to ask on: give --yes")
+	}
+	ops, err := d.connectClient(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := d.findOrphans(ctx, ops, names)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		none := "There are no orphans."
+		if d.skipped {
+			none = "There are no orphans that end without being named."
+		}
+		_, err := fmt.Fprintln(d.env.Out, none)
+		return err
+	}
+	if !d.yes {
+		if _, err := io.WriteString(d.env.Err, render.NewOrphanTable(found, false, d.env.Now()).String()); err != nil {
+			return err
+		}
+		if err := d.requireConfirmation(ctx, fmt.Sprintf("Terminate %s?", render.FormatCount(len(found), "machine")),
+			"terminated"); err != nil {
+			return err
+		}
+	}
+	return d.terminateOrphans(ctx, ops, found)
+}
+
+// orphanNotFoundError says that what was named is no orphan.
+type orphanNotFoundError struct{ names []string }
+
+func (e *orphanNotFoundError) Error() string {
+	return fmt.Sprintf("no machine that belongs to no cluster is called %s; see skyctl get orphans",
+		strings.Join(e.names, ", "))
+}
+
+// findOrphans returns the orphans of those names, or all; none while it is in doubt whose they are. A cloud that can't
+// be asked is told, and no error unless a name is missing.
+func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Client, names []string) ([]api.Orphan,
+	error) {
+	var found []api.Orphan
+	err := d.runWithSpinner("Asking the clouds for orphans", false, func(s *terminal.Spinner) error {
+		r, err := ops.FindOrphans(ctx, operation.OrphansInput{})
+		if err != nil {
+			return err
+		}
+		if r.Doubt != nil {
+			return &client.HomeDoubtError{Doubt: r.Doubt}
+		}
+		for _, why := range r.Unasked {
+			s.PrintNote("A cloud could not be asked for orphans: " + why)
+		}
+		d.all = r.Orphans
+		if found = r.Orphans; len(names) == 0 {
+			found = slices.DeleteFunc(slices.Clone(found), func(o api.Orphan) bool { return o.Conflict != "" })
+			if d.skipped = len(found) < len(r.Orphans); d.skipped {
+				s.PrintNote(strings.TrimSuffix(render.ExplainKeptOrphans(r.Orphans), "\n"))
+			}
+			return nil
+		}
+		found = slices.DeleteFunc(slices.Clone(found), func(o api.Orphan) bool {
+			return !slices.Contains(names, render.OrphanDisplayName(o, r.Orphans)) && !slices.Contains(names, o.ID)
+		})
+		missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			return slices.ContainsFunc(found,
+				func(o api.Orphan) bool { return render.OrphanDisplayName(o, r.Orphans) == name || o.ID == name })
+		})
+		if len(missing) > 0 {
+			return &orphanNotFoundError{missing}
+		}
+		return nil
+	})
+	return found, err
+}
+
+func (d *deleteOrphansOptions) terminateOrphans(ctx context.Context, ops *client.Client, found []api.Orphan) error {
+	var names []string
+	for _, o := range found {
+		if o.Conflict != "" && o.ID != "" { // others may bear its name
+			names = append(names, o.ID)
+			continue
+		}
+		names = append(names, render.OrphanDisplayName(o, d.all))
+	}
+	err := d.runWithSpinner("Terminating orphans", false, func(s *terminal.Spinner) error {
+		r, err := ops.FindOrphans(ctx, operation.OrphansInput{Terminate: names})
+		if err != nil {
+			return err
+		}
+		s.KeepLine()
+		return d.reportTerminations(found, r)
+	})
+	if exitCode(err) == ExitInterrupted {
+		return &interruptedError{hint: "The work goes on. Look again with: skyctl get orphans"}
+	}
+	return err
+}
+
+// reportTerminations says of each what became of it. One that is not in the result had ended by itself, unless its
+// cloud was not asked.
+func (d *deleteOrphansOptions) reportTerminations(found []api.Orphan, r operation.OrphansResult) error {
+	var failed []error
+	for _, o := range found {
+		i := slices.IndexFunc(r.Orphans, func(now api.Orphan) bool {
+			return now.Name == o.Name && now.ID == o.ID && now.Cloud == o.Cloud
+		})
+		switch {
+		case i >= 0 && r.Orphans[i].Error != "":
+			failed = append(failed, fmt.Errorf("machine %s on %s could not be terminated: %s", o.Name, o.Cloud,
+				r.Orphans[i].Error))
+		case i < 0 && len(r.Unasked) > 0:
+			failed = append(failed, fmt.Errorf("machine %s on %s was not terminated: not every cloud could be asked",
+				o.Name, o.Cloud))
+		case i < 0:
+			fmt.Fprintf(d.env.Out, "Machine %s on %s is gone already.\n", o.Name, o.Cloud)
+		default:
+			fmt.Fprintf(d.env.Out, "Terminated machine %s on %s.\n", o.Name, o.Cloud)
+		}
+	}
+	if len(failed) > 0 {
+		failed = append(failed, newUnaskedCloudsError(r.Unasked))
+	}
+	return errors.Join(failed...)
+}

@@ -1,0 +1,204 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/fixture"
+	"github.com/sky-shift/skyctl/test/skydstub"
+)
+
+// storeReadyCluster makes a READY cluster with drift.
+func storeReadyCluster(t *testing.T, name string, seen ...api.Drift) api.Ref {
+	t.Helper()
+	c := api.NewCluster(name, "uid-of-"+name,
+		api.ClusterSpec{Cloud: "docker", CPUs: "2+", NumNodes: 3, Provision: true}, nil, time.Now())
+	c, err := world.Store.CreateCluster(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := world.SucceedCreate(t.Context(), c.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := world.Store.UpdateCluster(t.Context(), c.Ref(),
+		func(c *api.Cluster) error { c.Status.SetDrift(seen, time.Now().UTC()); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return c.Ref()
+}
+
+var lost = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it any more",
+	Next: "it is replaced"}
+
+// newRepairingSweep is a sweep that finds what etcd says, and starts a repair.
+func newRepairingSweep(again *bool) func(context.Context, *skydstub.World, operation.SweepInput) (operation.SweepResult,
+	error) {
+	return func(ctx context.Context, w *skydstub.World, in operation.SweepInput) (operation.SweepResult, error) {
+		*again = in.Again
+		c, err := w.Store.ReadCluster(ctx, in.Cluster)
+		if err != nil {
+			return operation.SweepResult{}, err
+		}
+		d := operation.DriftedCluster{Cluster: in.Cluster, Phase: c.Status.Phase, Drift: c.Status.Drift,
+			Started: operation.WorkflowRepair}
+		return operation.SweepResult{Looked: 1, Drifted: []operation.DriftedCluster{d}},
+			w.StartRepair(ctx, c.Ref(), in.Again)
+	}
+}
+
+func TestReconcileOfOneClusterTriesAgainAndWaitsUntilItIsInSync(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	storeReadyCluster(t, "mended", lost)
+	again := false
+	world.SetBehavior("mended", skydstub.Behavior{Sweep: newRepairingSweep(&again)})
+	if got := p.run("get", "clusters"); !strings.Contains(got.out, "READY (drifted)") {
+		t.Errorf("get clusters: %s", got.out)
+	}
+	got := p.run("reconcile", "mended", "--wait")
+	if got.code != 0 || !again || !strings.Contains(got.out, "mended (READY): Repair was started\n") ||
+		!strings.Contains(got.out, "MachineGone") ||
+		!strings.Contains(got.out, "Cluster mended is in sync after ") ||
+		!strings.Contains(got.err, "✔ Repairing cluster completed successfully.") {
+		t.Errorf("exit %d, again %v\n%s%s", got.code, again, got.out, got.err)
+	}
+	world.SetBehavior("mended", skydstub.Behavior{})
+	p.run("reconcile", "mended", "--wait").check(t, 0, "Cluster mended is as it was asked for.\n",
+		"Looking at cluster mended\n✔ Looking at cluster mended completed successfully.\n")
+}
+
+func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	storeReadyCluster(t, "lasting", lost)
+	again := false
+	world.SetBehavior("lasting", skydstub.Behavior{Sweep: newRepairingSweep(&again),
+		Repair: func(ctx context.Context, w *skydstub.World, in operation.RepairInput) error {
+			_, err := w.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+				c.Status.BeginRepair(api.Repair{ID: "a",
+					Action: api.Action{Kind: api.ActionReplace, Machine: "sky-x-1", Reason: api.DriftMachineGone}})
+				c.Status.EndRepair("a", "the cloud has no room", time.Now().UTC())
+				return nil
+			})
+			return err
+		}})
+	got := p.run("reconcile", "lasting", "--wait")
+	if got.code != ExitFailed || !strings.Contains(got.err,
+		"✗ Repairing cluster failed: cluster lasting is not in sync\n  sky-x-1: MachineGone: ") ||
+		!strings.Contains(got.err, "Look closer with: skyctl describe cluster lasting") {
+		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+	if got := p.run("reconcile", "lasting"); got.code != 0 || strings.Contains(got.err, "failed") {
+		t.Errorf("without --wait: exit %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+func TestReconcileOfAClusterThatFailedEndsWithOneAndTheReason(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	ref := storeReadyCluster(t, "given-up")
+	_ = world.FailCreate(t.Context(), ref, api.Failure{Step: "repair", Machine: "sky-given-up-0", Reason: "HeadLost",
+		Message: "the head is gone"})
+	if got := p.run("reconcile", "given-up"); got.code != 0 ||
+		got.out != "Cluster given-up is ERROR: see skyctl describe cluster given-up\n" {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+	if got := p.run("reconcile", "given-up", "--wait"); got.code != ExitFailed ||
+		!strings.Contains(got.err, "repair on sky-given-up-0: HeadLost: the head is gone") {
+		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
+func TestReconcileOfAllIsDataForPrograms(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	storeReadyCluster(t, "one", lost)
+	world.SetBehavior("", skydstub.Behavior{Sweep: func(_ context.Context, _ *skydstub.World,
+		in operation.SweepInput) (operation.SweepResult, error) {
+		if in.Again || in.Cluster != "" {
+			t.Errorf("asked for %+v", in)
+		}
+		return operation.SweepResult{Looked: 1, Orphans: fixture.NewOrphans()}, nil
+	}})
+	got := p.run("reconcile", "-o", "json")
+	var r operation.SweepResult
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil || got.code != 0 || got.err != "" || r.Looked != 1 ||
+		len(r.Orphans) != 2 {
+		t.Errorf("%v: exit %d, %q, %q", err, got.code, got.out, got.err)
+	}
+	if plain := p.run("reconcile"); !strings.Contains(plain.out,
+		"Looked at 1 cluster: all as they were asked for.\n") ||
+		!strings.Contains(plain.out, "2 machines belong to no cluster") {
+		t.Errorf("exit %d, %q, %q", plain.code, plain.out, plain.err)
+	}
+}
+
+func TestCtrlCLeavesARepairRunning(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	storeReadyCluster(t, "going", lost)
+	again := false
+	world.SetBehavior("going", skydstub.Behavior{Sweep: newRepairingSweep(&again),
+		Repair: func(ctx context.Context, _ *skydstub.World, _ operation.RepairInput) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+	ctx, interrupt := context.WithCancel(t.Context())
+	var out, errs syncBuffer
+	done := make(chan int)
+	go func() { done <- Run(ctx, p.environment(nil, &out, &errs), []string{"reconcile", "going", "--wait"}) }()
+	awaitCondition(t, "it waits", func() bool { return strings.Contains(errs.String(), "Repairing cluster") })
+	interrupt()
+	if code := <-done; code != ExitInterrupted || !strings.HasSuffix(errs.String(), "skyctl describe cluster going\n") {
+		t.Errorf("exit %d: %s", code, errs.String())
+	}
+	if got := p.run("pause", "reconcile", "going"); got.code != 0 ||
+		!strings.HasSuffix(got.out, "A repair is under way and ends first: skyctl get events going -w shows it.\n") {
+		t.Errorf("pause: exit %d, %q, %q", got.code, got.out, got.err)
+	}
+}
+
+func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
+	world.StartWorker(t)
+	p := newExternalUser(t)
+	storeReadyCluster(t, "halted")
+	for _, step := range []struct{ verb, says string }{
+		{"pause", "is not repaired until you run: skyctl resume reconcile halted"}, {"pause", "was paused already"},
+		{"resume", "is repaired again."}, {"resume", "was not paused"},
+	} {
+		if got := p.run(step.verb, "reconcile", "halted"); got.code != 0 ||
+			!strings.Contains(got.out, "Cluster halted "+step.says) || strings.Contains(got.out, "under way") {
+			t.Errorf("%s: exit %d, %q, %q", step.verb, got.code, got.out, got.err)
+		}
+		if shown := strings.Contains(p.run("get", "clusters").out, "READY (paused)"); shown != (step.verb == "pause") {
+			t.Errorf("after %s get clusters shows it as paused: %v", step.verb, shown)
+		}
+	}
+	if got := p.run("pause", "reconcile"); got.code != ExitUnreachable ||
+		!strings.Contains(got.err, "no schedule of sweeps") {
+		t.Errorf("without a schedule: exit %d, %q", got.code, got.err)
+	}
+	world.CreateSchedule(t)
+	for _, step := range []struct{ verb, says string }{
+		{"pause", "No cluster is looked at or repaired"}, {"pause", "were paused already"},
+		{"resume", "The sweeps go on"}, {"resume", "were not paused"},
+	} {
+		// what a schedule says of itself may lag a moment
+		awaitCondition(t, step.verb+" says: "+step.says, func() bool {
+			got := p.run(step.verb, "reconcile")
+			return got.code == 0 && strings.Contains(got.out, step.says)
+		})
+		if step.verb == "pause" {
+			awaitCondition(t, "reconcile says so too",
+				func() bool {
+					return strings.Contains(p.run("reconcile").out,
+						"The sweeps of the schedule are paused")
+				})
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// CheckReport is everything that has to work for a cluster, and whether it does.
+type CheckReport struct {
+	// OK: a cluster can be created on at least one cloud.
+	OK bool `json:"ok"`
+	// Parts are skyctl itself, the servers, and what gives machines.
+	Parts  []api.CheckFinding `json:"parts"`
+	Clouds []api.CloudStatus  `json:"clouds"`
+}
+
+const skyPilot = "SkyPilot"
+
+// machineProviders are the parts that give machines: one of them that does not work takes only its own clouds away.
+var machineProviders = map[string]bool{"Docker": true, skyPilot: true}
+
+// HasBrokenRequirement says whether something does not work that every cloud needs.
+func (r CheckReport) HasBrokenRequirement() bool {
+	for _, p := range r.Parts {
+		if p.Problem != "" && !machineProviders[p.Name] {
+			return true
+		}
+	}
+	return false
+}
+
+func (r CheckReport) CountEnabledClouds() int {
+	n := 0
+	for _, c := range r.Clouds {
+		if c.Enabled {
+			n++
+		}
+	}
+	return n
+}
+
+// RenderPage is the report as one page; wide shows every reason in full.
+func (r CheckReport) RenderPage(wide bool) string {
+	var b strings.Builder
+	parts := &Table{head: []string{"WHAT", "WORKS", "VERSION", "WHERE, AND WHY NOT"}}
+	for _, p := range r.Parts {
+		parts.addRow(textCell(p.Name), textCell(formatYesNo(p.Problem == "")), textCell(ValueOrDash(p.Version)),
+			findingCell(p))
+	}
+	b.WriteString(parts.String())
+	clouds := &Table{head: []string{"CLOUD", "ENABLED", "WHY NOT"}}
+	for _, c := range r.Clouds {
+		clouds.addRow(textCell(c.Name), textCell(formatYesNo(c.Enabled)), reasonCell(c.Reason, wide))
+	}
+	for _, p := range r.Parts {
+		if p.Name == skyPilot && p.Problem != "" {
+			clouds.addRow(textCell("others"), textCell(formatYesNo(false)),
+				wrapSentence("they need SkyPilot, see above"))
+		}
+	}
+	if len(clouds.rows) > 0 {
+		b.WriteString("\n" + clouds.String())
+	}
+	b.WriteString("\n" + r.formatVerdict() + "\n")
+	return b.String()
+}
+
+// formatVerdict is what it comes to.
+func (r CheckReport) formatVerdict() string {
+	var names []string
+	for _, c := range r.Clouds {
+		if c.Enabled {
+			names = append(names, c.Name)
+		}
+	}
+	switch {
+	case r.HasBrokenRequirement():
+		return "No cluster can be created before what does not work above is mended."
+	case len(names) == 0:
+		return "No cloud can be used: set up Docker, or the credentials of a cloud (docs/clouds.md)."
+	}
+	return fmt.Sprintf("Clusters can be created on: %s.", strings.Join(names, ", "))
+}
+
+// findingCell is what a part has to say: where it is, what is known of it, and what is wrong.
+func findingCell(p api.CheckFinding) Cell {
+	var c Cell
+	for _, s := range append([]string{p.Where}, append(p.Details, p.Problem)...) {
+		c = append(c, wrapSentence(s)...)
+	}
+	return c
+}
+
+// reasonCell is a reason, with its beginning alone unless it is to be shown in full.
+func reasonCell(s string, wide bool) Cell {
+	c := wrapSentence(s)
+	if wide || len(c) <= maxReasonLines {
+		return c
+	}
+	c = c[:maxReasonLines]
+	c[maxReasonLines-1] += " … (-o wide)"
+	return c
+}

@@ -1,0 +1,106 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// hasUnwantedDrift says whether there is drift that is not somebody's wish.
+func hasUnwantedDrift(drift []api.Drift) bool {
+	return slices.ContainsFunc(drift, func(d api.Drift) bool { return d.Reason != api.DriftNodeCordoned })
+}
+
+const (
+	// maxEventsShown and maxRepairsShown are how many of the latest a description shows.
+	maxEventsShown  = 10
+	maxRepairsShown = 20
+)
+
+// driftLines are drifts, each with what comes next about it below it: messages are long. Since when each is there may
+// be known better by the cluster than by who tells of it.
+func driftLines(known api.ClusterStatus, drift []api.Drift, now time.Time) []string {
+	if len(drift) == 0 {
+		return nil
+	}
+	rows := [][]string{{"MACHINE", "REASON", "FOR", "MESSAGE"}}
+	below := []string{""}
+	for _, d := range drift {
+		since := d.Since
+		for _, k := range known.Drift {
+			if k.Machine == d.Machine && k.Reason == d.Reason {
+				since = k.Since
+			}
+		}
+		lasts := "-"
+		if !since.IsZero() {
+			lasts = FormatDuration(now.Sub(since))
+		}
+		rows = append(rows, []string{ValueOrDash(printable.Line(d.Machine)), printable.Line(string(d.Reason)), lasts,
+			ValueOrDash(printable.Line(d.Message))})
+		below = append(below, labelledLine("next", d.Next))
+	}
+	return interleaveLines(AlignColumns(rows), below)
+}
+
+func repairLines(repairs []api.Repair) []string {
+	if len(repairs) == 0 {
+		return nil
+	}
+	rows := [][]string{{"BEGUN", "ACTION", "MACHINE", "REASON", "TOOK", "RESULT", "MESSAGE"}}
+	below := []string{""}
+	for _, r := range repairs[max(len(repairs)-maxRepairsShown, 0):] {
+		took, result := "-", "not ended"
+		if !r.Ended.IsZero() {
+			took, result = FormatDuration(r.Ended.Sub(r.At)), "done"
+		}
+		if r.Error != "" {
+			result = "failed"
+		}
+		on := r.Action.Machine
+		if on == "" {
+			on = r.Action.Node
+		}
+		rows = append(rows, []string{r.At.UTC().Format(time.RFC3339), printable.Line(string(r.Action.Kind)),
+			ValueOrDash(printable.Line(on)),
+			printable.Line(string(r.Action.Reason)), took, result, ValueOrDash(printable.Line(r.Action.Message))})
+		below = append(below, labelledLine("failed", r.Error))
+	}
+	return interleaveLines(AlignColumns(rows), below)
+}
+
+func eventLines(events []api.Event, now time.Time) []string {
+	if len(events) == 0 {
+		return nil
+	}
+	rows := [][]string{{"LAST SEEN", "COUNT", "TYPE", "MACHINE", "REASON", "MESSAGE"}}
+	for _, e := range events[max(len(events)-maxEventsShown, 0):] {
+		rows = append(rows, []string{formatAgeSince(now, e.Last), fmt.Sprint(e.Count), printable.Line(string(e.Type)),
+			ValueOrDash(printable.Line(e.Machine)),
+			printable.Line(e.Reason), printable.Line(e.Message)})
+	}
+	return AlignColumns(rows)
+}
+
+// formatPause says since when a cluster is not repaired, and how that ends; empty where it is.
+func formatPause(c *api.Cluster, now time.Time) string {
+	if c.Status.PausedAt.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("paused for %s; skyctl resume reconcile %s ends that",
+		FormatDuration(now.Sub(c.Status.PausedAt)), c.Metadata.Name)
+}
+
+// repairCommandLine is the command that tries to repair a cluster now, where there is something to repair.
+func repairCommandLine(c *api.Cluster) []string {
+	failed := c.Status.Failure
+	lost := failed != nil && failed.Reason == string(api.DriftHeadLost)
+	if c.Status.Phase == api.PhaseReady && hasUnwantedDrift(c.Status.Drift) || c.Status.Phase == api.PhaseError &&
+		c.Status.WasReady() && !lost {
+		return []string{"skyctl reconcile " + c.Metadata.Name + " --wait"}
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// MarkDamaged shows a cluster as damaged, whatever its object still says: nobody knows whether that is so any more.
+func MarkDamaged(c *api.Cluster) {
+	c.Status.Phase = PhaseDamaged
+	for i := range c.Status.Conditions {
+		in := &c.Status.Conditions[i]
+		in.Status, in.Reason, in.Message = api.ConditionUnknown, "Damaged", "what etcd has of the cluster is damaged"
+	}
+}
+
+// sectionedText is text in sections of names and values.
+type sectionedText struct{ b strings.Builder }
+
+func (p *sectionedText) addSection(title string, lines ...string) {
+	if len(lines) == 0 {
+		return
+	}
+	p.b.WriteString("\n" + title + ":\n")
+	for _, l := range lines {
+		p.b.WriteString("  " + l + "\n")
+	}
+}
+
+// alignPairs aligns names and values; those without a value are left out.
+func alignPairs(namesAndValues ...string) []string {
+	var rows [][]string
+	for i := 0; i+1 < len(namesAndValues); i += 2 {
+		if namesAndValues[i+1] != "" {
+			rows = append(rows, []string{namesAndValues[i] + ":", printable.Line(namesAndValues[i+1])})
+		}
+	}
+	return AlignColumns(rows)
+}
+
+// ClusterPage is everything known of a cluster, as text.
+type ClusterPage struct {
+	Cluster        *api.Cluster
+	Recorded       api.Phase // what a damaged object says of its phase
+	OperationURL   string    // address of its page in the Web UI
+	KubeconfigPath string    // file on this machine, where there is one
+	Events         []api.Event
+	External       bool // the worker is elsewhere, and keeps no tunnel for the person
+	Now            time.Time
+}
+
+func (d ClusterPage) String() string {
+	p, c, now := &sectionedText{}, d.Cluster, d.Now
+	st := c.Status
+	phase := string(st.Phase)
+	if st.Phase == PhaseDamaged && d.Recorded != "" {
+		phase += " (its object says " + string(d.Recorded) + ")"
+	}
+	if n := len(st.Transitions); n > 0 && st.Phase != PhaseDamaged {
+		last := st.Transitions[n-1]
+		phase += " for " + FormatDuration(now.Sub(last.At))
+		if last.Reason != "" {
+			phase += " (" + last.Reason + ")"
+		}
+	}
+	for _, l := range alignPairs(
+		"Name", c.Metadata.Name, "UID", c.Metadata.UID, "Labels", strings.Join(labelLines(c.Metadata.Labels), ", "),
+		"Created", formatTime(now, c.Metadata.CreatedAt), "Phase", phase, "Endpoint", formatEndpoint(st),
+		"Kubernetes", st.Versions.Kubernetes, "RKE2", st.Versions.RKE2, "Repairs", formatPause(c, now), "Operation",
+		d.OperationURL,
+	) {
+		p.b.WriteString(l + "\n")
+	}
+	p.addSection("Spec", specLines(c.Spec)...)
+	p.addSection("Placement", placementLines(c, now)...)
+	if lines := resourceLines(st.Resources); lines[0] != "{}" {
+		p.addSection("Resources (available/total)", lines...)
+	}
+	p.addSection("GPUs", gpuLines(st)...)
+	p.addSection("Machines", machineLines(c, now)...)
+	p.addSection("Power themselves off unless the cluster is READY before", powerOffLines(c, now)...)
+	p.addSection("Conditions", conditionLines(st.Conditions, now)...)
+	p.addSection("Drift", driftLines(st, st.Drift, now)...)
+	p.addSection("Repairs", repairLines(st.Repairs)...)
+	p.addSection("Transitions", transitionLines(st.Transitions)...)
+	p.addSection("Places that could not give the machines", attemptLines(st.Attempts, now)...)
+	if st.Failure != nil {
+		p.addSection("Failure", failureLines(st.Failure, now)...)
+	}
+	p.addSection("Events", eventLines(d.Events, now)...)
+	p.addSection("Next", append(repairCommandLine(c), d.nextCommands()...)...)
+	return p.b.String()
+}
+
+func placementLines(c *api.Cluster, now time.Time) []string {
+	p := c.Status.Placement
+	if p == nil {
+		return nil
+	}
+	size := fmt.Sprintf("%s CPUs, %s GB of memory", formatNumber(p.CPUs), formatNumber(p.MemoryGiB))
+	if p.DiskGiB > 0 {
+		size += fmt.Sprintf(", %s GB of disk", formatNumber(p.DiskGiB))
+	}
+	price, spent := FormatDollars(p.PriceTotal, p), ""
+	if p.PriceTotal > 0 {
+		price += fmt.Sprintf(" per hour (%s per machine)", FormatDollars(p.PricePerMachine, p))
+	}
+	if total := c.Status.CostSoFar(now); total > 0 {
+		spent = formatCostAtPlacement(c, p, now)
+		if c.Status.IsCostEstimated() {
+			spent += " (an estimate)"
+		}
+	}
+	return alignPairs("Cloud", p.Cloud, "Region", p.Region, "Zone", p.Zone, "Instance", p.InstanceType, "Machine", size,
+		"Price", price, "Cost so far", spent)
+}
+
+func machineLines(c *api.Cluster, now time.Time) []string {
+	if len(c.Status.Machines) == 0 {
+		return nil
+	}
+	rows := [][]string{{"NAME", "NODE", "ROLE", "STATE", "STEP", "FOR", "ADDRESS"}}
+	for _, m := range c.Status.Machines {
+		addr := m.Address
+		if m.PrivateAddress != "" && m.PrivateAddress != addr {
+			addr += " (" + m.PrivateAddress + ")"
+		}
+		lasts := "-"
+		if !m.Since.IsZero() {
+			lasts = FormatDuration(now.Sub(m.Since))
+		}
+		rows = append(rows, []string{m.Name, ValueOrDash(m.NodeName), string(m.Role), string(m.State),
+			ValueOrDash(printable.Line(m.Step)), lasts, ValueOrDash(addr)})
+	}
+	return AlignColumns(rows)
+}
+
+func conditionLines(conditions []api.Condition, now time.Time) []string {
+	if len(conditions) == 0 {
+		return nil
+	}
+	rows := [][]string{{"TYPE", "STATUS", "FOR", "REASON", "MESSAGE"}}
+	for _, c := range conditions {
+		rows = append(rows, []string{string(c.Type), string(c.Status), FormatDuration(now.Sub(c.LastTransitionTime)),
+			ValueOrDash(c.Reason), ValueOrDash(printable.Line(c.Message))})
+	}
+	return AlignColumns(rows)
+}
+
+func transitionLines(transitions []api.Transition) []string {
+	var rows [][]string
+	for _, t := range transitions {
+		rows = append(rows, []string{t.At.UTC().Format(time.RFC3339), string(t.Phase), printable.Line(t.Reason)})
+	}
+	return AlignColumns(rows)
+}
+
+func attemptLines(attempts []api.FailedPlacement, now time.Time) []string {
+	var lines []string
+	for _, a := range attempts {
+		on := ""
+		if a.Machine != "" {
+			on = " (" + a.Machine + ")"
+		}
+		lines = append(lines, fmt.Sprintf("%s, %s ago%s: %s: %s", FormatPlacement(a.Placement),
+			FormatDuration(now.Sub(a.At)), on, a.Reason, printable.Line(a.Message)))
+	}
+	return lines
+}
+
+func failureLines(f *api.Failure, now time.Time) []string {
+	lines := alignPairs("Step", f.Step, "Machine", f.Machine, "Reason", f.Reason, "Message", f.Message, "At",
+		formatTime(now, f.At))
+	return append(lines, LogLines(f.Log)...)
+}
+
+// LogLines are the last lines of the log of a failed step.
+func LogLines(log []string) []string {
+	if len(log) == 0 {
+		return nil
+	}
+	lines := []string{"Last lines of its log:"}
+	for _, l := range log {
+		lines = append(lines, "  | "+printable.Line(l))
+	}
+	return lines
+}
+
+// nextCommands is what a person would do now.
+func (d ClusterPage) nextCommands() []string {
+	c, name := d.Cluster, d.Cluster.Metadata.Name
+	switch c.Status.Phase {
+	case api.PhaseReady:
+		if d.KubeconfigPath == "" {
+			return append(d.tunnelCommands(), "(umask 077; skyctl get kubeconfig "+name+" > "+name+".kubeconfig)")
+		}
+		return append(d.tunnelCommands(), "export KUBECONFIG="+d.KubeconfigPath, "kubectl get nodes")
+	case api.PhaseError:
+		return []string{CreateCommandLine(c), "skyctl delete cluster " + name}
+	case api.PhaseInit, api.PhaseProvisioning:
+		return []string{"skyctl get cluster " + name + " -w"}
+	case api.PhaseDeleting:
+		return append([]string{"skyctl delete cluster " + name + " --wait"}, purgeHint(c)...)
+	case PhaseDamaged:
+		return []string{"restore etcd from a backup, or:", "skyctl delete cluster " + name}
+	}
+	return nil
+}
+
+// gpuLines are what is known of a cluster's accelerators: what runs on it to offer them, and how many each node does.
+func gpuLines(st api.ClusterStatus) []string {
+	v := st.Versions
+	lines := alignPairs("Driver", v.GPUDriver, "Operator", v.GPUOperator, "Device plugin", v.GPUPlugin)
+	if len(st.GPUs) == 0 {
+		return lines
+	}
+	rows := [][]string{{"NODE", "OFFERED", "EXPECTED"}}
+	for _, n := range st.GPUs {
+		rows = append(rows, []string{n.Node, fmt.Sprint(n.Offered), fmt.Sprint(n.Expected)})
+	}
+	return append(lines, AlignColumns(rows)...)
+}
+
+// tunnelCommands is what has to run before the kubeconfig is of use.
+func (d ClusterPage) tunnelCommands() []string {
+	if d.External && d.Cluster.Status.TunnelPort != 0 {
+		return []string{"skyctl tunnel " + d.Cluster.Metadata.Name + "    # and leave it running"}
+	}
+	return nil
+}

@@ -1,0 +1,16 @@
+package render
+
+import (
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/fixture"
+	"github.com/sky-shift/skyctl/test/golden"
+)
+
+func TestEventsAreATableWithTheLatestLast(t *testing.T) {
+	golden.Compare(t, "events.txt", NewEventTable(append(fixture.NewEvents(),
+		api.Event{Type: api.EventWarning, Reason: "Invalid", Cluster: "odd", Message: "no object", Last: fixture.Noon,
+			Count: 12}), fixture.Noon).String())
+	golden.Compare(t, "events-none.txt", NewEventTable(nil, fixture.Noon).String())
+}

@@ -1,0 +1,222 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// maxMachineLines is how many machines get a line of their own; beyond it those that do the same share one.
+const maxMachineLines = 12
+
+// ExistingMachines are the machines that are not gone.
+func ExistingMachines(c *api.Cluster) []api.Machine {
+	if c == nil {
+		return nil
+	}
+	var all []api.Machine
+	for _, m := range c.Status.Machines {
+		if m.State != api.MachineGone {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
+	return all
+}
+
+// ProgressHeadline says in one line how far a cluster has come.
+func ProgressHeadline(c *api.Cluster, title string, took time.Duration) string {
+	if c == nil {
+		return title
+	}
+	s := fmt.Sprintf("%s %s: ", title, c.Metadata.Name)
+	switch c.Status.Phase {
+	case api.PhaseDeleting:
+		s += fmt.Sprintf("%s left", FormatCount(len(ExistingMachines(c)), "machine"))
+	default:
+		s += fmt.Sprintf("%d of %s ready", countInState(c, api.MachineReady), FormatCount(c.Spec.NumNodes, "machine"))
+	}
+	return s + ", " + FormatDuration(took)
+}
+
+// ProgressLines are what is shown of a cluster's machines while somebody watches: a line for each, or, where there are
+// many, one for all that are at the same step.
+func ProgressLines(c *api.Cluster, now time.Time) []string {
+	machines := ExistingMachines(c)
+	if len(machines) > maxMachineLines {
+		return append(groupedMachineLines(machines, now), blockedLines(c)...)
+	}
+	var rows [][]string
+	for _, m := range machines {
+		rows = append(rows, []string{m.Name, string(m.Role), string(m.State), m.Step, formatTimeInStep(now, m)})
+	}
+	return append(AlignColumns(rows), blockedLines(c)...)
+}
+
+// blockedLines says what holds up a create that has no machines yet, or a delete, and how to end that without it.
+func blockedLines(c *api.Cluster) []string {
+	way := purgeHint(c)
+	if len(way) == 0 {
+		return blockedCreateLines(c)
+	}
+	var lines []string
+	if f := c.Status.Failure; f != nil && f.Step == api.StepRelease {
+		lines = append(lines, fmt.Sprintf("%s failed, and is tried again: %s", f.Step, printable.Line(f.Message)))
+	}
+	return append(lines, "It is tried again for a day. "+strings.Join(way, ""))
+}
+
+// purgeHint is the command that ends a delete which its cloud holds up; nothing where nothing does.
+func purgeHint(c *api.Cluster) []string {
+	if c == nil || c.Status.Phase != api.PhaseDeleting {
+		return nil
+	}
+	troubled := func(m api.Machine) bool { return m.State == api.MachineTerminating && m.Trouble != "" }
+	if f := c.Status.Failure; (f == nil || f.Step != api.StepRelease) &&
+		!slices.ContainsFunc(c.Status.Machines, troubled) {
+		return nil
+	}
+	return []string{"Where the cloud is out of reach for good: skyctl delete cluster " + c.Metadata.Name + " --purge"}
+}
+
+// blockedCreateLines says what keeps a create from asking for machines; nothing where nothing does.
+func blockedCreateLines(c *api.Cluster) []string {
+	if c == nil || c.Status.Phase != api.PhaseInit && c.Status.Phase != api.PhaseProvisioning {
+		return nil
+	}
+	held := c.Status.FindCondition(api.CreateBegun)
+	if held == nil || held.Status != api.ConditionFalse {
+		return nil
+	}
+	return []string{printable.Line(held.Message) + " (tried again after at most 20s)"}
+}
+
+func formatTimeInStep(now time.Time, m api.Machine) string {
+	if m.Since.IsZero() || m.State == api.MachineReady {
+		return ""
+	}
+	return FormatDuration(now.Sub(m.Since))
+}
+
+// groupedMachineLines groups machines by role, state and step, in the order in which a machine passes them.
+func groupedMachineLines(machines []api.Machine, now time.Time) []string {
+	type group struct {
+		role  api.Role
+		state api.MachineState
+		step  string
+	}
+	count := map[group]int{}
+	oldest := map[group]api.Machine{}
+	var order []group
+	for _, m := range machines {
+		g := group{m.Role, m.State, m.Step}
+		if count[g]++; count[g] == 1 {
+			order = append(order, g)
+		}
+		if o, ok := oldest[g]; !ok || m.Since.Before(o.Since) {
+			oldest[g] = m
+		}
+	}
+	slices.SortStableFunc(order, func(a, b group) int {
+		return cmp.Or(cmp.Compare(a.role, b.role), cmp.Compare(machineStateOrder(b.state), machineStateOrder(a.state)),
+			cmp.Compare(a.step, b.step))
+	})
+	var rows [][]string
+	for _, g := range order {
+		name := string(g.role)
+		if count[g] > 1 {
+			name += "s"
+		}
+		longest := formatTimeInStep(now, oldest[g])
+		if longest != "" && count[g] > 1 {
+			longest = "up to " + longest
+		}
+		rows = append(rows, []string{fmt.Sprintf("%d %s", count[g], name), string(g.state), g.step, longest})
+	}
+	if len(rows) > maxMachineLines {
+		rest := 0
+		for _, g := range order[maxMachineLines-1:] {
+			rest += count[g]
+		}
+		rows = append(rows[:maxMachineLines-1], []string{fmt.Sprintf("%d more", rest)})
+	}
+	return AlignColumns(rows)
+}
+
+func machineStateOrder(s api.MachineState) int {
+	return slices.Index([]api.MachineState{
+		api.MachineReserved, api.MachineLaunching, api.MachineUp, api.MachinePrepared, api.MachineReady,
+		api.MachineTerminating,
+	}, s)
+}
+
+// ChangeLines are what happened between two looks at a cluster, a line each, for a log that only grows. Where many
+// machines take the same step at once they share a line.
+func ChangeLines(before, after *api.Cluster) []string {
+	if after == nil {
+		return nil
+	}
+	var lines []string
+	old := map[int]api.Machine{}
+	if before != nil {
+		for _, m := range before.Status.Machines {
+			old[m.Index] = m
+		}
+	}
+	if before != nil && before.Status.Phase != after.Status.Phase {
+		lines = append(lines, fmt.Sprintf("%s is %s", after.Metadata.Name, after.Status.Phase))
+	}
+	for _, a := range attemptsSince(before, after) {
+		lines = append(lines, fmt.Sprintf("%s could not give the machines: %s: %s", FormatPlacement(a.Placement),
+			a.Reason, printable.Line(a.Message)))
+	}
+	var changed []api.Machine
+	for _, m := range after.Status.Machines {
+		if o, ok := old[m.Index]; !ok || o.State != m.State || o.Step != m.Step || o.Incarnation != m.Incarnation {
+			changed = append(changed, m)
+		}
+	}
+	slices.SortFunc(changed, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
+	lines = append(lines, changedMachineLines(changed)...)
+	if held := blockedLines(after); !slices.Equal(held, blockedLines(before)) {
+		lines = append(lines, held...)
+	}
+	return lines
+}
+
+func attemptsSince(before, after *api.Cluster) []api.FailedPlacement {
+	seen := 0
+	if before != nil {
+		seen = len(before.Status.Attempts)
+	}
+	return after.Status.Attempts[min(seen, len(after.Status.Attempts)):]
+}
+
+func changedMachineLines(machines []api.Machine) []string {
+	at := map[string][]string{}
+	var order []string
+	for _, m := range machines {
+		what := string(m.State)
+		if m.Step != "" {
+			what += ": " + printable.Line(m.Step)
+		}
+		if at[what] == nil {
+			order = append(order, what)
+		}
+		at[what] = append(at[what], m.Name)
+	}
+	var lines []string
+	for _, what := range order {
+		who := strings.Join(at[what], ", ")
+		if n := len(at[what]); n > 3 {
+			who = fmt.Sprintf("%s … %s (%d machines)", at[what][0], at[what][n-1], n)
+		}
+		lines = append(lines, who+" "+what)
+	}
+	return lines
+}

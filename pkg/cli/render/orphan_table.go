@@ -1,0 +1,67 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// NewOrphanTable lists orphans with the time at which each is terminated; inDoubt is true while none is.
+func NewOrphanTable(orphans []api.Orphan, inDoubt bool, now time.Time) *Table {
+	t := &Table{head: []string{"CLOUD", "NAME", "CLUSTER", "AGE", "PRICE/H", "STATE", "TERMINATED-AT"}}
+	for _, o := range orphans {
+		at := "never"
+		switch {
+		case inDoubt:
+			at = "not while the home is in doubt"
+		case o.Conflict != "":
+			at = "when you name it"
+		case o.State == api.OrphanUnknown && o.TerminateAt.IsZero():
+			at = "once its cloud answers"
+		case !o.TerminateAt.IsZero():
+			at = o.TerminateAt.UTC().Format(time.RFC3339)
+		}
+		born := o.CreatedAt
+		if born.IsZero() {
+			born = o.FirstSeen
+		}
+		price := "-" // free, or unknown
+		if o.PricePerHour > 0 {
+			price = FormatDollars(o.PricePerHour, &api.Placement{})
+		}
+		t.addRow(textCell(o.Cloud), textCell(o.Name), textCell(ValueOrDash(o.Cluster)),
+			textCell(formatAgeSince(now, born)), textCell(price),
+			textCell(ValueOrDash(o.State)), textCell(at))
+	}
+	return t
+}
+
+// ExplainKeptOrphans says why nothing ends some orphans by itself.
+func ExplainKeptOrphans(orphans []api.Orphan) string {
+	var b strings.Builder
+	for _, o := range orphans {
+		if o.Conflict != "" {
+			fmt.Fprintf(&b, "Machine %s is not terminated by itself: %s.\n  If nobody needs it: skyctl delete "+
+				"orphans %s\n", printable.Line(o.Name), printable.Line(o.Conflict),
+				printable.Line(OrphanDisplayName(o, orphans)))
+		}
+	}
+	return b.String()
+}
+
+// OrphanDisplayName is what a person calls an orphan by: its name, or the cloud's own id where several bear its name.
+func OrphanDisplayName(o api.Orphan, all []api.Orphan) string {
+	twins := 0
+	for _, other := range all {
+		if other.Name == o.Name {
+			twins++
+		}
+	}
+	if twins > 1 && o.ID != "" {
+		return o.ID
+	}
+	return o.Name
+}

@@ -1,0 +1,16 @@
+package render
+
+import (
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/fixture"
+	"github.com/sky-shift/skyctl/test/golden"
+)
+
+func TestThePlanShowsPlacesWithTheirPrices(t *testing.T) {
+	golden.Compare(t, "plan.txt", NewPlacementTable([]api.Placement{
+		*fixture.NewReadyCluster().Status.Placement,
+		{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4},
+	}, 2).String())
+}

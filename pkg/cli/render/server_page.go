@@ -1,0 +1,82 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// ServerPart is a server, its address, and whether it answers.
+type ServerPart struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	State   string `json:"state"`
+}
+
+// ServerPage is what server status shows.
+type ServerPage struct {
+	Version string
+	PID     int
+	Started time.Time
+	UI      string
+	Parts   []ServerPart
+	Disk    *DiskLine
+	// doubt says why no machine is changed; empty where there is no doubt.
+	Doubt    string
+	SetAside []SetAsideDatabase
+}
+
+// DiskLine is the disk of the state directory.
+type DiskLine struct {
+	Dir, Text  string
+	HasProblem bool
+}
+
+// SetAsideDatabase is a database of Temporal that another version wrote.
+type SetAsideDatabase struct {
+	Schema, Dir string
+	At          time.Time
+}
+
+func (s ServerPage) RenderPage(now time.Time) string {
+	if len(s.Parts) == 0 {
+		text := "The server is not running.\n"
+		if s.PID != 0 {
+			text = fmt.Sprintf("The server is starting or stopping (process %d).\n", s.PID)
+		}
+		if s.Disk != nil && s.Disk.HasProblem {
+			text += "disk: " + printable.Line(s.Disk.Text) + "\n"
+		}
+		return text
+	}
+	rows := [][]string{}
+	for _, p := range s.Parts {
+		rows = append(rows, []string{p.Name, p.Address, printable.Line(p.State)})
+	}
+	if s.UI != "" {
+		rows = append(rows, []string{"Web UI", s.UI})
+	}
+	if s.Disk != nil {
+		rows = append(rows, []string{"disk", printable.Line(s.Disk.Dir), printable.Line(s.Disk.Text)})
+	}
+	text := ""
+	if s.PID != 0 {
+		text = fmt.Sprintf("skyd %s, process %d, up for %s\n", s.Version, s.PID, FormatDuration(now.Sub(s.Started)))
+	}
+	return text + strings.Join(AlignColumns(rows), "\n") + "\n" + s.formatNotes()
+}
+
+// formatNotes are what a person should know besides.
+func (s ServerPage) formatNotes() string {
+	text := ""
+	if s.Doubt != "" {
+		text += "\n" + printable.Line(s.Doubt) + "\n"
+	}
+	for _, a := range s.SetAside {
+		text += fmt.Sprintf("\nA Temporal database of another version (%s) was set aside on %s, and is kept in %s.\n",
+			printable.Line(a.Schema), a.At.UTC().Format(time.DateOnly), printable.Line(a.Dir))
+	}
+	return text
+}

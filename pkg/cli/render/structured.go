@@ -1,0 +1,95 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// EventList is several events as they are printed for programs.
+type EventList struct {
+	APIVersion string      `json:"api_version"`
+	Kind       string      `json:"kind"`
+	Items      []api.Event `json:"items"`
+}
+
+// NewEventList makes an EventList of events.
+func NewEventList(events []api.Event) EventList {
+	return EventList{api.APIVersion, "EventList", append([]api.Event{}, events...)}
+}
+
+// OrphanList is several orphans as they are printed for programs.
+type OrphanList struct {
+	APIVersion string       `json:"api_version"`
+	Kind       string       `json:"kind"`
+	Items      []api.Orphan `json:"items"`
+	// Unasked says which clouds could not be asked, and why.
+	Unasked []string `json:"unasked,omitempty"`
+	// Doubt is why none is ended; nil where there is no doubt.
+	Doubt *api.HomeDoubt `json:"doubt,omitempty"`
+}
+
+// NewOrphanList makes an OrphanList of what a worker found.
+func NewOrphanList(r operation.OrphansResult) OrphanList {
+	return OrphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked, r.Doubt}
+}
+
+// Format is a form in which data is shown.
+type Format string
+
+const (
+	AsTable Format = "table"
+	AsWide  Format = "wide"
+	AsJSON  Format = "json"
+	AsYAML  Format = "yaml"
+)
+
+// IsStructured is true of what a program reads.
+func (f Format) IsStructured() bool { return f == AsJSON || f == AsYAML }
+
+// ClusterList is several clusters as they are printed for programs.
+type ClusterList struct {
+	APIVersion string        `json:"api_version"`
+	Kind       string        `json:"kind"`
+	Items      []api.Cluster `json:"items"`
+}
+
+// NewClusterList makes a ClusterList of clusters.
+func NewClusterList(clusters []api.Cluster) ClusterList {
+	if clusters == nil {
+		clusters = []api.Cluster{}
+	}
+	return ClusterList{APIVersion: api.APIVersion, Kind: "ClusterList", Items: clusters}
+}
+
+// WriteStructured writes an object as JSON or YAML, with the same field names.
+func WriteStructured(w io.Writer, form Format, object any) error {
+	b, err := json.MarshalIndent(object, "", "  ")
+	switch {
+	case err == nil && form == AsYAML:
+		b, err = yaml.JSONToYAML([]byte(printable.Stream(string(b)))) // YAML has no place for some control characters
+	case err == nil:
+		b = append(b, '\n')
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", form, err)
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// WriteStructuredItem writes one more object of a stream; in YAML each is a document.
+func WriteStructuredItem(w io.Writer, form Format, object any) error {
+	if form == AsYAML {
+		if _, err := io.WriteString(w, "---\n"); err != nil {
+			return err
+		}
+	}
+	return WriteStructured(w, form, object)
+}

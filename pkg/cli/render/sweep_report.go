@@ -1,0 +1,177 @@
+package render
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// SweepReport is what a sweep found, with the clusters as it left them.
+type SweepReport struct {
+	operation.SweepResult
+	// only is the one cluster that was looked at; empty where it was all.
+	Only     string
+	Clusters map[string]api.Cluster
+	// corrupt are the clusters that nobody can read.
+	Corrupt []string
+	// stopped: no sweep comes by itself.
+	SchedulePaused bool
+}
+
+// RenderPage is what a person reads of it.
+func (s SweepReport) RenderPage(now time.Time) string {
+	var b strings.Builder
+	unknowns := s.unknownClusters()
+	switch {
+	case s.Only != "" && len(s.Drifted)+len(unknowns) == 0:
+		if c, ok := s.Clusters[s.Only]; ok && c.Status.Phase != api.PhaseReady {
+			fmt.Fprintf(&b, "Cluster %s is %s: see skyctl describe cluster %s\n", s.Only, c.Status.Phase, s.Only)
+		} else {
+			fmt.Fprintf(&b, "Cluster %s is as it was asked for.\n", s.Only)
+		}
+	case s.Only == "":
+		looked := FormatCount(s.Looked, "cluster")
+		if n := len(s.Corrupt); n > 0 {
+			looked = fmt.Sprintf("%d of %s", s.Looked, FormatCount(s.Looked+n, "cluster"))
+		}
+		fmt.Fprintf(&b, "Looked at %s: %s.\n", looked, s.formatCounts(len(unknowns)))
+	}
+	for _, d := range s.Drifted {
+		c := s.Clusters[d.Cluster]
+		fmt.Fprintf(&b, "\n%s: %s\n", s.formatClusterName(d.Cluster, d.Phase), formatResponse(d))
+		for _, l := range driftLines(c.Status, d.Drift, now) {
+			b.WriteString("  " + l + "\n")
+		}
+	}
+	if lines := s.formatSingleLines(unknowns); len(lines) > 0 {
+		b.WriteString("\n" + strings.Join(lines, "\n") + "\n")
+	}
+	return strings.TrimPrefix(b.String(), "\n")
+}
+
+// formatSingleLines are what is told in one line each.
+func (s SweepReport) formatSingleLines(unknowns []string) []string {
+	var lines []string
+	for _, name := range unknowns {
+		c := s.Clusters[name]
+		lines = append(lines, fmt.Sprintf("%s: its state is unknown; skyctl does not change it: %s",
+			s.formatClusterName(name, c.Status.Phase), UnknownReason(&c)))
+	}
+	for _, name := range s.Corrupt {
+		lines = append(lines, fmt.Sprintf("%[1]s (%[2]s): what etcd has of it can't be understood; skyctl does not "+
+			"change it: "+
+			"see skyctl describe cluster %[1]s", printable.Line(name), PhaseDamaged))
+	}
+	switch n := len(s.Orphans); n {
+	case 0:
+	case 1:
+		lines = append(lines, "1 machine belongs to no cluster: see skyctl get orphans")
+	default:
+		lines = append(lines, fmt.Sprintf("%d machines belong to no cluster: see skyctl get orphans", n))
+	}
+	for _, why := range s.Unasked {
+		lines = append(lines, "A cloud could not be asked for orphans: "+printable.Line(why))
+	}
+	for _, why := range s.Failed {
+		lines = append(lines, "Not looked at: "+printable.Line(why))
+	}
+	if s.SchedulePaused {
+		lines = append(lines, "The sweeps of the schedule are paused: skyctl resume reconcile lets them go on.")
+	}
+	return lines
+}
+
+// formatCounts is the headline's count of what was found.
+func (s SweepReport) formatCounts(unknowns int) string {
+	drifted, busy, failed := 0, 0, 0
+	for _, c := range s.Clusters {
+		if c.Status.Phase == api.PhaseError && !s.reportsCluster(c.Metadata.Name) {
+			failed++
+		}
+	}
+	for _, d := range s.Drifted {
+		switch {
+		case len(d.Drift) > 0:
+			drifted++
+		case d.Phase == "" || d.Unseen: // it could not be looked at
+			unknowns++
+		default:
+			busy++
+		}
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{drifted, "drifted"}, {failed, "in ERROR"}, {busy, "being worked on"}, {unknowns, "unknown"}, {len(s.Corrupt),
+		"damaged"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	if len(s.Failed) > 0 {
+		parts = append(parts, "not all could be looked at")
+	}
+	if parts == nil {
+		return "all as they were asked for"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// formatClusterName is a cluster's name with where it stands.
+func (s SweepReport) formatClusterName(name string, phase api.Phase) string {
+	var besides []string
+	if phase != "" {
+		besides = append(besides, string(phase))
+	}
+	if c, ok := s.Clusters[name]; ok && !c.Status.PausedAt.IsZero() {
+		besides = append(besides, "paused")
+	}
+	if besides == nil {
+		return printable.Line(name)
+	}
+	return fmt.Sprintf("%s (%s)", printable.Line(name), strings.Join(besides, ", "))
+}
+
+// formatResponse is what is done about a cluster.
+func formatResponse(d operation.DriftedCluster) string {
+	if d.Started != "" {
+		return d.Started + " was started"
+	}
+	return printable.Line(d.Why)
+}
+
+// reportsCluster says whether the sweep itself tells of a cluster.
+func (s SweepReport) reportsCluster(name string) bool {
+	return slices.ContainsFunc(s.Drifted, func(d operation.DriftedCluster) bool { return d.Cluster == name })
+}
+
+// CountUnseen is how many clusters were not seen as they are now.
+func (s SweepReport) CountUnseen() int {
+	n := len(s.unknownClusters()) + len(s.Corrupt)
+	for _, d := range s.Drifted {
+		c := s.Clusters[d.Cluster]
+		if d.Unseen || d.Phase == "" || UnknownReason(&c) != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// unknownClusters are the clusters without drift of which it can't be said that they are as they should be.
+func (s SweepReport) unknownClusters() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(s.Clusters)) {
+		c := s.Clusters[name]
+		if !s.reportsCluster(name) && UnknownReason(&c) != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}

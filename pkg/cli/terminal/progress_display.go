@@ -1,0 +1,164 @@
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+// ProgressDisplay shows an operation while it runs: on a terminal a block that is drawn anew, elsewhere lines that are
+// added.
+type ProgressDisplay struct {
+	w     io.Writer
+	tty   bool
+	title string
+	began time.Time
+	now   func() time.Time
+
+	mu sync.Mutex
+	// cluster and notice are what was seen last.
+	cluster *api.Cluster
+	notice  string
+	drawn   int // lines on the terminal that belong to the block
+	frame   int
+
+	halt chan struct{}
+	idle sync.WaitGroup
+}
+
+// StartProgress shows an operation on c, which may be nil, until one of the methods ends it.
+func StartProgress(w io.Writer, now func() time.Time, title string, c *api.Cluster) *ProgressDisplay {
+	p := &ProgressDisplay{w: rawWriter(w), tty: IsTerminal(w), title: printable.Line(title), now: now, began: now(),
+		cluster: c, halt: make(chan struct{})}
+	if !p.tty {
+		fmt.Fprintln(p.w, p.title)
+		return p
+	}
+	p.idle.Go(func() {
+		t := time.NewTicker(FrameInterval)
+		defer t.Stop()
+		for {
+			select {
+			case <-p.halt:
+				return
+			case <-t.C:
+				p.mu.Lock()
+				p.frame++
+				p.drawBlock()
+				p.mu.Unlock()
+			}
+		}
+	})
+	return p
+}
+
+// ShowUpdate shows the cluster as it is now, with a sentence besides, which may be empty.
+func (p *ProgressDisplay) ShowUpdate(c *api.Cluster, notice string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, noticeBefore := p.cluster, p.notice
+	p.cluster, p.notice = c, notice
+	if p.tty {
+		return // the next tick draws it
+	}
+	for _, l := range render.ChangeLines(before, c) {
+		p.printLine(l)
+	}
+	if notice != "" && notice != noticeBefore {
+		p.printLine(notice)
+	}
+}
+
+// LastCluster is the cluster as it was seen last.
+func (p *ProgressDisplay) LastCluster() *api.Cluster {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cluster
+}
+
+// ShowNotice shows a sentence besides what is known of the cluster.
+func (p *ProgressDisplay) ShowNotice(s string) {
+	p.ShowUpdate(p.LastCluster(), s)
+}
+
+func (p *ProgressDisplay) printLine(s string) {
+	fmt.Fprintf(p.w, "%6s  %s\n", render.FormatDuration(p.Elapsed()), printable.Line(s))
+}
+
+// drawBlock replaces the block. It never takes more lines than the terminal has, nor lines that would wrap: the cursor
+// could not find back.
+func (p *ProgressDisplay) drawBlock() {
+	width, height := readSize(p.w)
+	lines := []string{spinnerFrame(p.frame) + " " + render.ProgressHeadline(p.cluster, p.title, p.Elapsed())}
+	for _, l := range render.ProgressLines(p.cluster, p.now()) {
+		lines = append(lines, "  "+l)
+	}
+	if p.notice != "" {
+		lines = append(lines, "  "+p.notice)
+	}
+	lines = lines[:min(len(lines), max(height-1, 1))]
+	var b strings.Builder
+	p.rewindCursor(&b)
+	for _, l := range lines {
+		b.WriteString(truncateLine(printable.Line(l), width-1) + "\x1b[K\n")
+	}
+	b.WriteString("\x1b[J")
+	p.drawn = len(lines)
+	io.WriteString(p.w, b.String())
+}
+
+func (p *ProgressDisplay) rewindCursor(b *strings.Builder) {
+	if p.drawn > 0 {
+		fmt.Fprintf(b, "\x1b[%dA\r", p.drawn)
+	}
+}
+
+// truncateLine shortens a line to a width in characters.
+func truncateLine(s string, width int) string {
+	r := []rune(s)
+	if len(r) <= width || width < 1 {
+		return s
+	}
+	return string(r[:width-1]) + "…"
+}
+
+// StopDrawing ends the drawing; the block stays as it was drawn last.
+func (p *ProgressDisplay) StopDrawing() {
+	if !p.tty {
+		return
+	}
+	close(p.halt)
+	p.idle.Wait()
+}
+
+// eraseBlock takes the block away for good.
+func (p *ProgressDisplay) eraseBlock() {
+	if p.StopDrawing(); !p.tty {
+		return
+	}
+	var b strings.Builder
+	p.rewindCursor(&b)
+	b.WriteString("\x1b[J")
+	io.WriteString(p.w, b.String())
+	p.drawn = 0
+}
+
+func (p *ProgressDisplay) ReportSuccess() {
+	p.eraseBlock()
+	fmt.Fprintf(p.w, "✔ %s completed successfully.\n", p.title)
+}
+
+// ReportFailure replaces the block with what failed, and why; hints say what can be done about it.
+func (p *ProgressDisplay) ReportFailure(err error, hints ...string) {
+	p.eraseBlock()
+	printFailure(p.w, p.title, err, hints)
+}
+
+// Elapsed is how long the operation has been shown.
+func (p *ProgressDisplay) Elapsed() time.Duration { return p.now().Sub(p.began) }

@@ -1,0 +1,69 @@
+package terminal
+
+import (
+	"bytes"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/printable"
+	"github.com/sky-shift/skyctl/test/fixture"
+	"github.com/sky-shift/skyctl/test/pseudoterminal"
+)
+
+func TestWhatIsDrawnOnATerminalIsOnlyOurOwnDrawing(t *testing.T) {
+	c := fixture.NewHostile[api.Cluster]()
+	for _, m := range []api.MachineState{api.MachineUp} {
+		for i := range c.Status.Machines {
+			c.Status.Machines[i].State = m
+		}
+	}
+	var b bytes.Buffer
+	p := &ProgressDisplay{w: &b, tty: true, title: printable.Line(fixture.Hostile), now: time.Now, began: time.Now()}
+	p.cluster, p.notice = &c, fixture.Hostile
+	p.drawBlock()
+	p.drawBlock()
+	fixture.CheckHarmless(t, "progress", regexp.MustCompile("\x1b\\[(K|J|[0-9]+A\r)").ReplaceAllString(b.String(), ""))
+	b.Reset()
+	(&Spinner{w: &b, title: printable.Line(fixture.Hostile)}).ReportFailure(errors.New(fixture.Hostile))
+	fixture.CheckHarmless(t, "a failed status", b.String())
+}
+
+func awaitScreen(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("not in time: %s", what)
+}
+
+func TestTheBlockIsDrawnInPlaceAndFitsTheTerminal(t *testing.T) {
+	term := pseudoterminal.Open(t, 40, 5)
+	now := fixture.Noon
+	c := fixture.NewFreshCluster()
+	for i := range 10 {
+		c.Status.Machines = append(c.Status.Machines,
+			fixture.NewMachine("cloud-cluster", i, api.MachineUp, "a step with a rather long name", time.Second))
+	}
+	p := StartProgress(term.Far, func() time.Time { return now }, "Provisioning cluster", nil)
+	p.ShowUpdate(c, "")
+	awaitScreen(t, "it is drawn again", func() bool { return strings.Contains(term.Text(), "\x1b[4A") })
+	p.ReportSuccess()
+	awaitScreen(t, "it ends", func() bool {
+		return strings.HasSuffix(term.Text(), "✔ Provisioning cluster completed successfully.\n")
+	})
+	for _, l := range strings.Split(term.Text(), "\n") {
+		// the last line's words, and no more than the terminal's width before it
+		if n := len([]rune(printable.Line(l))); n > 48 {
+			t.Errorf("%d characters in %q", n, l)
+		}
+	}
+	if !strings.Contains(term.Text(), "…") {
+		t.Error("long lines were not cut")
+	}
+}

@@ -1,0 +1,114 @@
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/printable"
+)
+
+const (
+	SpinnerFrames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+	FrameInterval = 100 * time.Millisecond
+	EraseEOL      = "\r\x1b[K"
+)
+
+func spinnerFrame(i int) string {
+	r := []rune(SpinnerFrames)
+	return string(r[i%len(r)])
+}
+
+// Spinner is the line that says what is going on: a spinner on a terminal, a plain line elsewhere, nothing where quiet.
+type Spinner struct {
+	w     io.Writer
+	title string
+	tty   bool
+	quiet bool
+
+	mu   sync.Mutex // held while writing
+	stop chan struct{}
+	idle sync.WaitGroup
+}
+
+// StartSpinner prints title on w and keeps it spinning until one of the methods ends it.
+func StartSpinner(w io.Writer, title string, quiet bool) *Spinner {
+	s := &Spinner{w: rawWriter(w), title: printable.Line(title), tty: IsTerminal(w), quiet: quiet}
+	s.startSpinning()
+	return s
+}
+
+func (s *Spinner) startSpinning() {
+	switch {
+	case s.quiet:
+	case !s.tty:
+		fmt.Fprintln(s.w, s.title)
+	default:
+		s.stop = make(chan struct{})
+		fmt.Fprintf(s.w, "%s %s", spinnerFrame(0), s.title)
+		s.idle.Go(func() {
+			t := time.NewTicker(FrameInterval)
+			defer t.Stop()
+			for i := 1; ; i++ {
+				select {
+				case <-s.stop:
+					return
+				case <-t.C:
+					s.mu.Lock()
+					fmt.Fprintf(s.w, "\r%s %s", spinnerFrame(i), s.title)
+					s.mu.Unlock()
+				}
+			}
+		})
+	}
+}
+
+// stopSpinning ends the spinner; leave says what becomes of its line.
+func (s *Spinner) stopSpinning(leave string) {
+	if s.stop == nil {
+		return
+	}
+	close(s.stop)
+	s.idle.Wait()
+	s.stop = nil
+	io.WriteString(s.w, leave)
+}
+
+// KeepLine leaves the line as it is, so that data may follow below it.
+func (s *Spinner) KeepLine() { s.stopSpinning("\n") }
+
+// ClearLine removes the line, so that something else may take its place.
+func (s *Spinner) ClearLine() { s.stopSpinning(EraseEOL) }
+
+// PrintNote adds a sentence and goes on.
+func (s *Spinner) PrintNote(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop != nil {
+		io.WriteString(s.w, EraseEOL)
+	}
+	fmt.Fprintln(s.w, printable.Line(text))
+}
+
+func (s *Spinner) ReportSuccess() {
+	s.ClearLine()
+	if !s.quiet {
+		fmt.Fprintf(s.w, "✔ %s completed successfully.\n", s.title)
+	}
+}
+
+// ReportFailure replaces the line with what failed, and why; hints say what can be done about it.
+func (s *Spinner) ReportFailure(err error, hints ...string) {
+	s.ClearLine()
+	printFailure(s.w, s.title, err, hints)
+}
+
+func printFailure(w io.Writer, title string, err error, hints []string) {
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	fmt.Fprintf(w, "✗ %s failed: %s\n", title, printable.Line(lines[0]))
+	for _, l := range append(lines[1:], hints...) {
+		fmt.Fprintf(w, "  %s\n", printable.Line(l))
+	}
+}

@@ -1,0 +1,69 @@
+// Package pseudoterminal opens terminals for tests of what is drawn on one.
+package pseudoterminal
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Terminal is a pseudo-terminal: Text returns what is written to Far, and Far reads what is written to Near.
+type Terminal struct {
+	Near, Far *os.File
+	screen    screenBuffer
+}
+
+// Open opens a terminal of that size, and closes it when the test ends.
+func Open(t *testing.T, width, height uint16) *Terminal {
+	t.Helper()
+	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd := int(near.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: height}); err != nil {
+		t.Fatal(err)
+	}
+	term := &Terminal{Near: near, Far: far}
+	go io.Copy(&term.screen, near)
+	t.Cleanup(func() { far.Close(); near.Close() })
+	return term
+}
+
+// screenBuffer may be read while the terminal is written to.
+type screenBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *screenBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *screenBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// Text is all that was written, with the terminal's line ends.
+func (t *Terminal) Text() string { return strings.ReplaceAll(t.screen.String(), "\r\n", "\n") }
