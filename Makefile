@@ -45,7 +45,7 @@ host-image: setup ## build the Docker hosts' image (skyd does it by itself where
 	go run ./test/setup/hostimage
 
 skypilot: setup ## install SkyPilot for machines of other clouds, into ~/.skyconf; CLOUDS="aws gcp azure" and the like
-	pkg/cloud/skypilot/setup/install.sh "$${SKYCONF_DIR:-$$HOME/.skyconf}/skypilot/venv" $(CLOUDS)
+	pkg/cloud/skypilot/venv/setup/install.sh "$${SKYCONF_DIR:-$$HOME/.skyconf}/skypilot/venv" $(CLOUDS)
 
 # SkyPilot and the API server of AWS that the tests run: pinned, in a virtual environment of their own (cached).
 venv: setup

@@ -69,6 +69,10 @@ const (
 	LabelIncarnation  = "skyctl-incarnation"
 )
 
+// BootPowerOffUnit is the systemd timer that a cloud may start on a machine at its first boot. The machine powers
+// itself off unless the timer is stopped.
+const BootPowerOffUnit = "skyctl-deadman"
+
 // LaunchRequest is everything a cloud needs to launch one machine.
 type LaunchRequest struct {
 	Owner       Owner

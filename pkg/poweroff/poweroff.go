@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
@@ -20,7 +21,7 @@ const (
 	UnitName = "skyctl-power-off"
 	// BootUnitName is the name of a timer that a machine's first boot may have set, before anybody could reach it. It
 	// is of systemd's transient kind, which files on disk don't replace.
-	BootUnitName = "skyctl-deadman"
+	BootUnitName = cloud.BootPowerOffUnit
 )
 
 // minDelay keeps an order that comes late from ending a machine under the hands of who is about to use it.

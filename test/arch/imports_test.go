@@ -48,7 +48,7 @@ var mayImport = map[string]string{
 	"pkg/kube/kubefile":   "pkg/atomicfile pkg/regularfile",
 	"pkg/rke2":            "pkg/api pkg/regularfile pkg/remote pkg/redact",
 	"pkg/rke2/preflight":  "pkg/remote pkg/rke2",
-	"pkg/poweroff":        "pkg/remote",
+	"pkg/poweroff":        "pkg/cloud pkg/remote",
 	"pkg/tunnel":          "pkg/api pkg/remote pkg/store",
 	"pkg/gpu":             "pkg/api pkg/regularfile pkg/release pkg/remote pkg/kube pkg/rke2 pkg/redact",
 
@@ -58,7 +58,19 @@ var mayImport = map[string]string{
 	"pkg/cloud/docker/engine":    "pkg/cloud pkg/filelock pkg/keyedlock",
 	"pkg/cloud/docker/hostimage": "pkg/cloud pkg/cloud/docker/engine",
 	"pkg/cloud/docker/hostnet":   "pkg/api pkg/cloud pkg/cloud/docker/engine",
-	"pkg/cloud/skypilot":         "pkg/api pkg/cloud",
+	"pkg/cloud/skypilot": "pkg/api pkg/await pkg/cloud pkg/keyedlock pkg/cloud/skypilot/bridge " +
+		"pkg/cloud/skypilot/client pkg/cloud/skypilot/failure pkg/cloud/skypilot/firstlogin " +
+		"pkg/cloud/skypilot/localserver pkg/cloud/skypilot/logtext pkg/cloud/skypilot/task pkg/cloud/skypilot/venv",
+	"pkg/cloud/skypilot/bridge": "pkg/cloud pkg/cloud/skypilot/logtext pkg/cloud/skypilot/task " +
+		"pkg/cloud/skypilot/venv",
+	"pkg/cloud/skypilot/client":     "pkg/await pkg/cloud pkg/cloud/skypilot/logtext",
+	"pkg/cloud/skypilot/failure":    "pkg/cloud pkg/cloud/skypilot/client pkg/cloud/skypilot/logtext",
+	"pkg/cloud/skypilot/firstlogin": "pkg/await pkg/cloud pkg/cloud/skypilot/client pkg/cloud/skypilot/logtext",
+	"pkg/cloud/skypilot/localserver": "pkg/await pkg/cloud pkg/cloud/skypilot/client pkg/cloud/skypilot/logtext " +
+		"pkg/cloud/skypilot/venv pkg/filelock",
+	"pkg/cloud/skypilot/logtext": "",
+	"pkg/cloud/skypilot/task":    "pkg/api pkg/cloud",
+	"pkg/cloud/skypilot/venv":    "pkg/cloud pkg/cloud/skypilot/client",
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.

@@ -5,4 +5,4 @@ set -eu
 state=${SKYCONF_DIR:-$HOME/.skyconf}/skypilot
 mkdir -p "$state"
 chmod 700 "$state"
-exec sh "$(dirname "$0")/../../pkg/cloud/skypilot/setup/install.sh" "$state/venv" "$@"
+exec sh "$(dirname "$0")/../../pkg/cloud/skypilot/venv/setup/install.sh" "$state/venv" "$@"

@@ -70,7 +70,7 @@ func (e *Env) PluginClasses() []string { return []string{SecondCloud, "skyctl_le
 const SecondCloud = "skytest.plugin.SecondCloud"
 
 // pluginDir is where the product's plugin lies in the repository.
-const pluginDir = "pkg/cloud/skypilot/python"
+const pluginDir = "pkg/cloud/skypilot/localserver/python"
 
 // findPluginDir looks for pluginDir from the directory of a test upwards.
 func findPluginDir() (string, error) {

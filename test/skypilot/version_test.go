@@ -13,7 +13,7 @@ func TestTheTestsRunTheSkyPilotThatTheProductInstalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	product, err := os.ReadFile(filepath.Join(lean, "..", "setup", "base.txt"))
+	product, err := os.ReadFile(filepath.Join(lean, "..", "..", "venv", "setup", "base.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
 func TestThePortOfTheAPIIsOpenedWhereThatCanBeAndATunnelLeadsToItElsewhere(t *testing.T) {
@@ -36,10 +37,11 @@ func TestThePortOfTheAPIIsOpenedWhereThatCanBeAndATunnelLeadsToItElsewhere(t *te
 			t.Errorf("%+v: %+v, %v", c, got, err)
 			continue
 		}
-		head, worker := requestOf(got[0], spec), requestOf(got[0], spec)
+		head, worker := newLaunchRequest(got[0], spec), newLaunchRequest(got[0], spec)
 		head.Index, worker.Index = 0, 1
-		if opened := strings.Join(portsToOpen(head), ","); opened != c.opened || len(portsToOpen(worker)) > 0 {
-			t.Errorf("%+v: opened are %q of the head, %q of a worker", c, opened, portsToOpen(worker))
+		if opened := strings.Join(task.PortsToOpen(head), ","); opened != c.opened ||
+			len(task.PortsToOpen(worker)) > 0 {
+			t.Errorf("%+v: opened are %q of the head, %q of a worker", c, opened, task.PortsToOpen(worker))
 		}
 	}
 }

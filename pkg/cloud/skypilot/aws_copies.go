@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
 )
 
 // clusterNameTag is where SkyPilot writes a cluster's name on AWS. It ends, starts and counts whatever carries it, so
@@ -17,9 +18,9 @@ const clusterNameTag = "ray-cluster-name"
 // are read again with that, and others, which carry the same tags. Where the account can't be asked from here, nobody
 // can say.
 func (c *Cloud) findInstanceAndCopies(ctx context.Context, target cloud.Target,
-	found *clusterRecord) (real *awsInstance, copies []awsInstance,
+	found *clusterRecord) (real *bridge.Instance, copies []bridge.Instance,
 	err error) {
-	if found.cloudName() != awsName || found.NameOnCloud == "" || target.ID == "" {
+	if found.CloudName() != awsName || found.NameOnCloud == "" || target.ID == "" {
 		return nil, nil, nil
 	}
 	if there, err := c.canQueryAWS(ctx); err != nil || !there {
@@ -38,7 +39,7 @@ func (c *Cloud) findInstanceAndCopies(ctx context.Context, target cloud.Target,
 		}
 	}
 	if real != nil {
-		err = target.CheckIdentity(real.toMachine())
+		err = target.CheckIdentity(machineFromInstance(*real))
 	}
 	return real, copies, err
 }
@@ -63,12 +64,12 @@ func (c *Cloud) terminateBesideCopies(ctx context.Context, target cloud.Target, 
 // carry the machine's tag there: copies from which somebody has taken the labels of ours. all are those on AWS that
 // have these.
 func (c *Cloud) isOutlivedByCopies(ctx context.Context, r clusterRecord, listed []cloud.Machine,
-	all []awsInstance) (bool, error) {
+	all []bridge.Instance) (bool, error) {
 	at := slices.IndexFunc(listed, func(m cloud.Machine) bool { return m.Name == r.Name })
 	if at < 0 || listed[at].Cloud != awsName || listed[at].ID == "" || r.NameOnCloud == "" {
 		return false, nil
 	}
-	is := func(i awsInstance) bool { return i.ID == listed[at].ID }
+	is := func(i bridge.Instance) bool { return i.ID == listed[at].ID }
 	if slices.ContainsFunc(all, is) {
 		return false, nil
 	}
@@ -88,7 +89,7 @@ func (c *Cloud) checkNoCopies(ctx context.Context, target cloud.Target, found *c
 	return err
 }
 
-func instanceIDs(all []awsInstance) []string {
+func instanceIDs(all []bridge.Instance) []string {
 	var ids []string
 	for _, i := range all {
 		ids = append(ids, i.ID)
@@ -99,10 +100,10 @@ func instanceIDs(all []awsInstance) []string {
 // mergeInstances adds to the listed machines what AWS has besides: machines that SkyPilot does not know, and copies of
 // those that it knows. Where the instance that SkyPilot remembers is not there any more, its record is that of the one
 // which bears the name.
-func mergeInstances(listed []cloud.Machine, all []awsInstance) []cloud.Machine {
+func mergeInstances(listed []cloud.Machine, all []bridge.Instance) []cloud.Machine {
 	var more []cloud.Machine
 	for _, i := range all {
-		m := i.toMachine()
+		m := machineFromInstance(i)
 		known := slices.IndexFunc(listed, func(k cloud.Machine) bool { return k.Name == m.Name })
 		switch {
 		case m.Name == "":
@@ -110,7 +111,7 @@ func mergeInstances(listed []cloud.Machine, all []awsInstance) []cloud.Machine {
 			more = append(more, m)
 		case listed[known].ID == m.ID || listed[known].ID == "" ||
 			listed[known].Cloud != awsName: // being launched, or elsewhere
-		case slices.ContainsFunc(all, func(o awsInstance) bool { return o.ID == listed[known].ID }):
+		case slices.ContainsFunc(all, func(o bridge.Instance) bool { return o.ID == listed[known].ID }):
 			more = append(more, m)
 		default:
 			listed[known].ID, listed[known].Address, listed[known].PrivateAddress = m.ID, m.Address, m.PrivateAddress

@@ -13,6 +13,9 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/localserver"
 )
 
 // copiedServer is an API server that knows of one machine on AWS, i-1, and notes what it is asked to end or to start.
@@ -36,8 +39,9 @@ func (s *copiedServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/api/status":
 		_, _ = w.Write([]byte(`[]`))
 	case "/status":
-		known := []clusterRecord{{Name: "sky-lost-0", Status: clusterUp, Cloud: "AWS", NameOnCloud: "sky-lost-0-abcd",
-			Labels: copiedLabels, Handle: "x"}}
+		known := []client.ClusterRecord{{Name: "sky-lost-0", Status: client.ClusterUp, Cloud: "AWS",
+			NameOnCloud: "sky-lost-0-abcd",
+			Labels:      copiedLabels, Handle: "x"}}
 		if slices.Contains(s.did, "/down") {
 			known = nil
 		}
@@ -80,19 +84,19 @@ done
 `
 
 // newCopied is a cloud on which AWS has these instances of sky-lost-0, and the account is ours to ask.
-func newCopied(t *testing.T, s *copiedServer, instances ...awsInstance) (*Cloud, string) {
+func newCopied(t *testing.T, s *copiedServer, instances ...bridge.Instance) (*Cloud, string) {
 	t.Helper()
 	endpoint := httptest.NewServer(s)
 	t.Cleanup(endpoint.Close)
 	dir := t.TempDir()
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	without := func(is func(awsInstance) bool, of []awsInstance) []awsInstance {
+	without := func(is func(bridge.Instance) bool, of []bridge.Instance) []bridge.Instance {
 		return slices.DeleteFunc(slices.Clone(of), is)
 	}
-	ended := func(i awsInstance) bool { return i.ID == "i-1" }
-	labelled := without(func(i awsInstance) bool { return i.Tags[cloud.LabelInstallation] == "" }, instances)
+	ended := func(i bridge.Instance) bool { return i.ID == "i-1" }
+	labelled := without(func(i bridge.Instance) bool { return i.Tags[cloud.LabelInstallation] == "" }, instances)
 	files := map[string]string{"python": awsWithCopies, "rsync": ""}
-	for name, list := range map[string][]awsInstance{
+	for name, list := range map[string][]bridge.Instance{
 		"instances": instances, "labelled": labelled, "left": without(ended, instances),
 		"left-labelled": without(ended, labelled),
 	} {
@@ -109,13 +113,13 @@ func newCopied(t *testing.T, s *copiedServer, instances ...awsInstance) (*Cloud,
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.server = &localServer{}
+	c.server = &localserver.Server{}
 	t.Cleanup(func() { _ = c.Close() })
 	return c, dir
 }
 
 // launched is an instance with the tags of sky-lost-0, but for what is changed.
-func launched(id string, change ...string) awsInstance {
+func launched(id string, change ...string) bridge.Instance {
 	tags := map[string]string{clusterNameTag: "sky-lost-0-abcd"}
 	for key, value := range copiedLabels {
 		tags[key] = value
@@ -123,7 +127,7 @@ func launched(id string, change ...string) awsInstance {
 	for k := 0; k < len(change); k += 2 {
 		tags[change[k]] = change[k+1]
 	}
-	return awsInstance{ID: id, Region: "us-east-1", State: "running", Tags: tags}
+	return bridge.Instance{ID: id, Region: "us-east-1", State: "running", Tags: tags}
 }
 
 var copiedTarget = cloud.Target{Owner: lostOwner, Name: "sky-lost-0", Incarnation: "bcdfg", ID: "i-1", Cloud: awsName}

@@ -9,23 +9,18 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
 )
 
 // awsName is the name of AWS in specs.
 const awsName = "aws"
 
-// awsInstance is one on AWS, as the bridge lists it.
-type awsInstance struct {
-	ID             string            `json:"id"`
-	Region         string            `json:"region"`
-	State          string            `json:"state"`
-	Tags           map[string]string `json:"tags"`
-	Address        string            `json:"address"`
-	PrivateAddress string            `json:"private_address"`
-}
-
-func (i awsInstance) machineName() string {
+// instanceName is the machine name that an instance's labels make, or empty if they make none.
+func instanceName(i bridge.Instance) string {
 	index, err := strconv.Atoi(i.Tags[cloud.LabelIndex])
 	if err != nil {
 		return ""
@@ -33,9 +28,9 @@ func (i awsInstance) machineName() string {
 	return api.MachineName(i.Tags[cloud.LabelCluster], index)
 }
 
-// toMachine is what AWS says of an instance.
-func (i awsInstance) toMachine() cloud.Machine {
-	m := machineFromLabels(i.machineName(), i.Tags)
+// machineFromInstance is an instance as a machine.
+func machineFromInstance(i bridge.Instance) cloud.Machine {
+	m := machineFromLabels(instanceName(i), i.Tags)
 	m.ID, m.Address, m.PrivateAddress, m.SSHPort, m.Cloud = i.ID, i.Address, i.PrivateAddress, 22, awsName
 	m.NoStart = true // SkyPilot does not know it
 	switch i.State {
@@ -92,18 +87,14 @@ func ownerTags(owner cloud.Owner) map[string]string {
 }
 
 // listInstancesOf are the owner's on AWS, in all regions.
-func (c *Cloud) listInstancesOf(ctx context.Context, owner cloud.Owner) ([]awsInstance, error) {
+func (c *Cloud) listInstancesOf(ctx context.Context, owner cloud.Owner) ([]bridge.Instance, error) {
 	return c.listInstancesByTags(ctx, ownerTags(owner))
 }
 
 // listInstancesByTags are those on AWS with all of these tags, in all regions.
-func (c *Cloud) listInstancesByTags(ctx context.Context, tags map[string]string) ([]awsInstance, error) {
-	question := struct {
-		Op   string            `json:"op"`
-		Tags map[string]string `json:"tags"`
-	}{"aws_machines", tags}
-	var all []awsInstance
-	if err := c.bridge.callCloud(ctx, c.opts.CloudWithin, question, &all); err != nil {
+func (c *Cloud) listInstancesByTags(ctx context.Context, tags map[string]string) ([]bridge.Instance, error) {
+	all, err := c.bridge.ListInstances(ctx, c.opts.CloudWithin, tags)
+	if err != nil {
 		return nil, toAWSError("list the machines on AWS", err)
 	}
 	return all, nil
@@ -148,7 +139,7 @@ func (c *Cloud) terminateInstance(ctx context.Context, target cloud.Target) erro
 		}
 		region, left := "", []string(nil)
 		for _, i := range all {
-			m := i.toMachine()
+			m := machineFromInstance(i)
 			switch {
 			case target.ID != "" && m.ID != target.ID, m.Name != target.Name, region != "" && i.Region != region:
 			case target.CheckIdentity(m) == nil:
@@ -161,15 +152,10 @@ func (c *Cloud) terminateInstance(ctx context.Context, target cloud.Target) erro
 			return nil
 		}
 		c.log.Warn("a machine that SkyPilot has forgotten is terminated", "machine", target.Name, "instances", left)
-		question := struct {
-			Op     string   `json:"op"`
-			Region string   `json:"region"`
-			IDs    []string `json:"ids"`
-		}{"aws_terminate", region, left}
-		if err := c.bridge.callCloud(ctx, c.opts.CloudWithin, question, nil); err != nil {
+		if err := c.bridge.TerminateInstances(ctx, c.opts.CloudWithin, region, left); err != nil {
 			return toAWSError("terminate machine "+target.Name, err)
 		}
-		if err := sleepWithContext(ctx, time.Second); err != nil {
+		if err := await.Pause(ctx, time.Second); err != nil {
 			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
 				"terminate machine %s: AWS still lists %v", target.Name, left)}
 		}
@@ -178,9 +164,9 @@ func (c *Cloud) terminateInstance(ctx context.Context, target cloud.Target) erro
 
 // toAWSError gives an error of AWS itself its kind.
 func toAWSError(doing string, err error) error {
-	failed, ok := asBridgeError(err)
+	failed, ok := bridge.AsError(err)
 	if !ok {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return toCloudError(doing, &failedRequest{Type: "Error", Message: failed.Message}, nil)
+	return failure.ToCloudError(doing, &client.FailedRequest{Type: "Error", Message: failed.Message}, nil)
 }

@@ -3,6 +3,8 @@ package skypilot
 import (
 	"regexp"
 	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/logtext"
 )
 
 // checkLine is how SkyPilot reports on a cloud: " AWS: enabled [compute, storage]", " GCP: disabled", and indented
@@ -43,7 +45,7 @@ func parseCheckReport(lines []string) map[string]string {
 		}
 	}
 	for k, v := range found {
-		found[k] = shortenText(v)
+		found[k] = logtext.Shorten(v)
 	}
 	return found
 }

@@ -3,24 +3,31 @@ package skypilot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
-// newSilenceError is why a cloud that was given so long counts as silent.
-func newSilenceError(d time.Duration) error { return fmt.Errorf("no answer within %v", d) }
+// clusterRecord is a SkyPilot cluster, which has one machine.
+type clusterRecord struct {
+	client.ClusterRecord
+	// unasked: the record is an earlier one, because the cloud did not answer, or SkyPilot is working on the machine.
+	unasked bool
+}
 
 // listClusterRecords are the owner's clusters, with what their clouds say of them now, and why clouds said nothing.
 // Those that are being launched are taken as they stand: asking their clouds would wait for the launch, 20 s at most,
 // and tell nothing new.
-func (c *Cloud) listClusterRecords(ctx context.Context, owner cloud.Owner, launching []serverRequest) ([]clusterRecord,
+func (c *Cloud) listClusterRecords(ctx context.Context, owner cloud.Owner, launching []client.Request) ([]clusterRecord,
 	map[string]error, error) {
-	all, err := c.readClusterRecords(ctx, owner, nil, refreshNone)
+	all, err := c.readClusterRecords(ctx, owner, nil, client.RefreshNone)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -29,7 +36,7 @@ func (c *Cloud) listClusterRecords(ctx context.Context, owner cloud.Owner, launc
 		if !isOwnedBy(r.Labels, owner) {
 			return true
 		}
-		underWay := slices.ContainsFunc(launching, func(q serverRequest) bool { return q.ClusterName == r.Name })
+		underWay := slices.ContainsFunc(launching, func(q client.Request) bool { return q.ClusterName == r.Name })
 		if !underWay {
 			at := strings.ToLower(r.Cloud)
 			on[at] = append(on[at], r)
@@ -67,9 +74,9 @@ func (c *Cloud) refreshClusterRecords(ctx context.Context, owner cloud.Owner, kn
 		names = append(names, r.Name)
 		before[r.Name] = r.UpdatedAt
 	}
-	soon, cancel := context.WithTimeoutCause(ctx, c.opts.CloudWithin, newSilenceError(c.opts.CloudWithin))
+	soon, cancel := context.WithTimeoutCause(ctx, c.opts.CloudWithin, bridge.NewSilenceError(c.opts.CloudWithin))
 	defer cancel()
-	fresh, err := c.readClusterRecords(soon, owner, names, refreshForce)
+	fresh, err := c.readClusterRecords(soon, owner, names, client.RefreshForce)
 	if err != nil {
 		for i := range known {
 			known[i].unasked = true
@@ -101,8 +108,8 @@ func isStaleRecord(r clusterRecord, before int64, now time.Time) bool {
 // more is cancelled: a cloud that hangs would use up the server's workers otherwise.
 func (c *Cloud) readClusterRecords(ctx context.Context, owner cloud.Owner, names []string,
 	refresh string) ([]clusterRecord, error) {
-	id, err := c.client.submitRequest(ctx, "/status", statusBody{
-		requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()},
+	id, err := c.client.Submit(ctx, "/status", client.StatusBody{
+		RequestSettings: client.RequestSettings{Env: installationIdentity(owner.Installation).RequestEnv()},
 		ClusterNames:    names, Refresh: refresh,
 		AllUsers: true, IncludeCredentials: len(names) == 1, IncludeHandle: true,
 	})
@@ -110,7 +117,7 @@ func (c *Cloud) readClusterRecords(ctx context.Context, owner cloud.Owner, names
 		return nil, err
 	}
 	var found []clusterRecord
-	if err := c.client.awaitResult(ctx, id, &found); err != nil {
+	if err := c.client.AwaitResult(ctx, id, &found); err != nil {
 		if ctx.Err() != nil {
 			soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 			defer cancel()
@@ -118,15 +125,15 @@ func (c *Cloud) readClusterRecords(ctx context.Context, owner cloud.Owner, names
 				c.log.Info("a request for the state of machines was not cancelled", "request", id, "error", err)
 			}
 		}
-		var failed *failedRequest
+		var failed *client.FailedRequest
 		if errors.As(err, &failed) {
-			return nil, toCloudError("ask SkyPilot for the state of machines", failed, nil)
+			return nil, failure.ToCloudError("ask SkyPilot for the state of machines", failed, nil)
 		}
 		return nil, err
 	}
 	for i := range found {
 		if found[i].Labels == nil { // a server that doesn't list them
-			found[i].Labels = parseTaskLabels(found[i].Yaml)
+			found[i].Labels = task.ParseLabels(found[i].Yaml)
 		}
 	}
 	return found, nil

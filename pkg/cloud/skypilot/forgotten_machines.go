@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
 // A SkyPilot server whose databases were lost knows of no cluster, has access to no cloud until it has looked for it,
@@ -81,15 +85,15 @@ func (c *disabledClouds) rememberCheck(name string, why error) {
 // enableCloud has the server look for access to one cloud, within the time that a cloud has for an answer. One look
 // serves all who want it at that moment.
 func (c *Cloud) enableCloud(ctx context.Context, name string) error {
-	done, err := c.names.acquire(ctx, "access to "+name)
+	done, err := c.names.Acquire(ctx, "access to "+name)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if last := c.closed.lastCheck(name); time.Since(last.at) < recheckAfter {
+	if last := c.disabled.lastCheck(name); time.Since(last.at) < recheckAfter {
 		return last.why
 	}
-	soon, cancel := context.WithTimeoutCause(ctx, c.opts.CloudWithin, newSilenceError(c.opts.CloudWithin))
+	soon, cancel := context.WithTimeoutCause(ctx, c.opts.CloudWithin, bridge.NewSilenceError(c.opts.CloudWithin))
 	defer cancel()
 	found, err := c.CheckCloudAccess(soon, name)
 	if err != nil {
@@ -101,9 +105,9 @@ func (c *Cloud) enableCloud(ctx context.Context, name string) error {
 		err = &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
 			"the SkyPilot API server at %s has no access to it (%s), so nobody can say what is there; 'skyctl "+
 				"check' tells more",
-			c.client.endpoint, c.explainDisabledCloud(name, why))}
+			c.client.Endpoint, c.explainDisabledCloud(name, why))}
 	}
-	c.closed.rememberCheck(name, err)
+	c.disabled.rememberCheck(name, err)
 	return err
 }
 
@@ -140,7 +144,7 @@ func (c *Cloud) newNoRecordError(m cloud.KnownMachine) error {
 			"were lost, or an "+
 			"older copy of them was restored. Look for the machine in the cloud's own list (label %s) and end it "+
 			"there, then delete "+
-			"the cluster with --purge", c.client.endpoint, m.Name, cloud.LabelInstallation)}
+			"the cluster with --purge", c.client.Endpoint, m.Name, cloud.LabelInstallation)}
 }
 
 // pastCluster is a cluster that the server has, or once had, as its report of costs shows it.
@@ -151,7 +155,8 @@ type pastCluster struct {
 
 // matchesMachine says whether it was the machine.
 func (p pastCluster) matchesMachine(m cloud.KnownMachine) bool {
-	return p.Name == m.Name && (m.Incarnation == "" || parseTaskLabels(p.Yaml)[cloud.LabelIncarnation] == m.Incarnation)
+	return p.Name == m.Name && (m.Incarnation == "" ||
+		task.ParseLabels(p.Yaml)[cloud.LabelIncarnation] == m.Incarnation)
 }
 
 // pastDays is how far back the server is asked for clusters that are gone.
@@ -160,18 +165,19 @@ const pastDays = 3650
 // listPastClusters is what the server remembers of machines, those that are gone among them.
 func (c *Cloud) listPastClusters(ctx context.Context, owner cloud.Owner, machines []cloud.KnownMachine) ([]pastCluster,
 	error) {
-	body := costReportBody{requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()},
+	body := client.CostReportBody{RequestSettings: client.RequestSettings{Env: installationIdentity(
+		owner.Installation).RequestEnv()},
 		Days: pastDays}
 	for _, m := range machines {
 		body.ClusterNames = append(body.ClusterNames, m.Name)
 	}
-	id, err := c.client.submitRequest(ctx, "/cost_report", body)
+	id, err := c.client.Submit(ctx, "/cost_report", body)
 	var past []pastCluster
 	if err == nil {
-		err = c.client.awaitResult(ctx, id, &past)
+		err = c.client.AwaitResult(ctx, id, &past)
 	}
-	if failed := new(failedRequest); errors.As(err, &failed) {
-		return nil, toCloudError("ask SkyPilot for what it remembers of machines", failed, nil)
+	if failed := new(client.FailedRequest); errors.As(err, &failed) {
+		return nil, failure.ToCloudError("ask SkyPilot for what it remembers of machines", failed, nil)
 	}
 	return past, err
 }

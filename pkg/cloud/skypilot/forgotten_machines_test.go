@@ -15,6 +15,8 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/localserver"
 )
 
 // emptyServer is an API server whose databases were lost: it knows of no cluster, and has access to no cloud until it
@@ -48,7 +50,7 @@ func (s *emptyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/enabled_clouds":
 		result(s.enabled)
 	case "/check":
-		var body checkBody
+		var body client.CheckBody
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		for _, name := range body.Clouds {
 			if slices.Contains(s.access, name) {
@@ -107,7 +109,7 @@ func newEmptied(t *testing.T, s *emptyServer) (*Cloud, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.server = &localServer{} // the account is ours to ask
+	c.server = &localserver.Server{} // the account is ours to ask
 	t.Cleanup(func() { _ = c.Close() })
 	return c, dir
 }

@@ -4,19 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/venv"
 )
 
 var _ cloud.Checker = (*Cloud)(nil)
 
 // InspectProvider has the server look anew at every cloud. A local server is started where it is absent.
 func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.CloudStatus) {
-	f := api.CheckFinding{Name: "SkyPilot", Where: c.client.endpoint}
+	f := api.CheckFinding{Name: "SkyPilot", Where: c.client.Endpoint}
 	if c.server != nil {
 		f.Details = append(f.Details, "a local server, in "+c.opts.Dir)
 	} else {
@@ -26,11 +27,12 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 		f.Problem = formatErrorLine(err)
 		return f, nil
 	}
-	var h serverHealth
-	if _, err := c.client.callServer(ctx, "/api/health", nil, &h); err == nil {
+	var h client.Health
+	if _, err := c.client.Call(ctx, "/api/health", nil, &h); err == nil {
 		f.Version = h.Version
 		if h.APIVersion != "" {
-			f.Details = append(f.Details, fmt.Sprintf("API version %s; skyctl speaks %d", h.APIVersion, APIVersion))
+			f.Details = append(f.Details, fmt.Sprintf("API version %s; skyctl speaks %d", h.APIVersion,
+				client.APIVersion))
 		}
 	}
 	switch lean, err := c.HasLeanPlugin(ctx); {
@@ -63,7 +65,7 @@ func (c *Cloud) explainDisabledCloud(name, why string) string {
 		func(words string) bool { return strings.Contains(why, words) }) {
 		return why
 	}
-	if _, err := fs.Stat(setupFiles, "setup/"+name+".txt"); err == nil {
+	if venv.CanInstallLibraries(name) {
 		return fmt.Sprintf("its libraries are not installed: run make skypilot CLOUDS=%s, which adds them", name)
 	}
 	return fmt.Sprintf("its libraries are not installed, and make skypilot has none for it: set skypilot.python to "+

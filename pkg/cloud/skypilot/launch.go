@@ -2,6 +2,7 @@ package skypilot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,7 +11,11 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/firstlogin"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
 const (
@@ -32,7 +37,7 @@ func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (stri
 	if err := c.ensureServerReady(ctx); err != nil {
 		return "", err
 	}
-	release, err := c.names.acquire(ctx, req.Name)
+	release, err := c.names.Acquire(ctx, req.Name)
 	if err != nil {
 		return "", fmt.Errorf("launch machine %s: %w", req.Name, err)
 	}
@@ -63,19 +68,19 @@ func (c *Cloud) findExistingLaunch(ctx context.Context, req cloud.LaunchRequest)
 		return "", err
 	}
 	if len(active) > 0 {
-		if err := checkSameLaunch(req, active[0].launchLabels(), "a launch under way"); err != nil {
+		if err := checkSameLaunch(req, launchLabels(active[0]), "a launch under way"); err != nil {
 			return "", err
 		}
 		return active[0].ID, nil
 	}
-	found, err := c.findClusterRecord(ctx, req.Owner, req.Name, refreshNone)
+	found, err := c.findClusterRecord(ctx, req.Owner, req.Name, client.RefreshNone)
 	if err != nil || found == nil {
 		return "", err
 	}
 	if err := checkSameLaunch(req, found.Labels, "a SkyPilot cluster"); err != nil {
 		return "", err
 	}
-	if found.Status != clusterUp {
+	if found.Status != client.ClusterUp {
 		return "", nil
 	}
 	// A refresh makes a launch that was cut off UP too, without an address.
@@ -108,8 +113,19 @@ func checkSameLaunch(req cloud.LaunchRequest, has map[string]string, what string
 		req.Name, what, why, req.Name)}
 }
 
+// launchLabels are the labels of the machine that a launch creates.
+func launchLabels(r client.Request) map[string]string {
+	var body struct {
+		Task string `json:"task"`
+	}
+	if json.Unmarshal([]byte(r.Body), &body) != nil {
+		return nil
+	}
+	return task.ParseLabels(body.Task)
+}
+
 // listLaunchesOf are the launches of that name that the server has not finished, the oldest first.
-func (c *Cloud) listLaunchesOf(ctx context.Context, name string) ([]serverRequest, error) {
+func (c *Cloud) listLaunchesOf(ctx context.Context, name string) ([]client.Request, error) {
 	found, err := c.listActiveLaunches(ctx, "cluster_name="+url.QueryEscape(name))
 	if err != nil {
 		return nil, fmt.Errorf("look for launches of machine %s: %w", name, err)
@@ -118,14 +134,14 @@ func (c *Cloud) listLaunchesOf(ctx context.Context, name string) ([]serverReques
 }
 
 // listActiveLaunches are the launches that the server has not finished.
-func (c *Cloud) listActiveLaunches(ctx context.Context, query string) ([]serverRequest, error) {
-	var all []serverRequest
-	if _, err := c.client.callServer(ctx, "/api/status?"+query, nil, &all); err != nil {
+func (c *Cloud) listActiveLaunches(ctx context.Context, query string) ([]client.Request, error) {
+	var all []client.Request
+	if _, err := c.client.Call(ctx, "/api/status?"+query, nil, &all); err != nil {
 		return nil, err
 	}
-	var active []serverRequest
+	var active []client.Request
 	for i := len(all) - 1; i >= 0; i-- { // the server lists the newest first
-		if all[i].Name == launchRequestName && all[i].isActive() {
+		if all[i].Name == client.LaunchRequestName && all[i].IsActive() {
 			active = append(active, all[i])
 		}
 	}
@@ -162,7 +178,7 @@ func (c *Cloud) submitIfRoom(ctx context.Context, req cloud.LaunchRequest, head 
 		if !head && c.queue.hasWaitingHead() {
 			return "", nil
 		}
-		if err := sleepWithContext(ctx, roomPollInterval); err != nil {
+		if err := await.Pause(ctx, roomPollInterval); err != nil {
 			return "", fmt.Errorf("launch machine %s: wait for the server to have room: %w", req.Name, err)
 		}
 	}
@@ -173,13 +189,13 @@ func (c *Cloud) requestLaunch(ctx context.Context, req cloud.LaunchRequest) (str
 	if err != nil {
 		return "", err
 	}
-	text, err := renderTask(req, c.opts.powerOffDelay(req))
+	text, err := task.Render(req, c.opts.powerOffDelay(req))
 	if err != nil {
 		return "", err
 	}
-	id, err := c.client.submitRequest(ctx, "/launch", launchBody{
-		requestSettings: requestSettings{Env: installationIdentity(req.Owner.Installation).requestEnv(),
-			Override: newConfigOverride(req, profile)},
+	id, err := c.client.Submit(ctx, "/launch", client.LaunchBody{
+		RequestSettings: client.RequestSettings{Env: installationIdentity(req.Owner.Installation).RequestEnv(),
+			Override: task.NewConfigOverride(req, profile)},
 		Task: text, ClusterName: req.Name,
 	})
 	if err != nil {
@@ -239,8 +255,8 @@ func (c *Cloud) awaitLaunchResult(ctx context.Context, req cloud.LaunchRequest, 
 
 // isForgottenLaunch says whether a launch ended because the server that worked on it did.
 func isForgottenLaunch(err error) bool {
-	var failed *failedRequest
-	return isNotFound(err) || errors.As(err, &failed) && failed.Type == "RequestInterruptedError"
+	var failed *client.FailedRequest
+	return client.IsNotFound(err) || errors.As(err, &failed) && failed.Type == "RequestInterruptedError"
 }
 
 // followLaunch waits for a request and passes on what it logs. Errors that forgotten knows come as they are.
@@ -250,7 +266,7 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := c.client.streamLog(streaming, id, log.addLine); err != nil && streaming.Err() == nil {
+		if err := c.client.StreamLog(streaming, id, log.addLine); err != nil && streaming.Err() == nil {
 			c.log.Debug("the log of a launch broke off", "machine", req.Name, "error", err)
 		}
 	}()
@@ -259,7 +275,7 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 		defer close(told)
 		c.reportRetries(streaming, req, progress)
 	}()
-	err := c.client.awaitResult(ctx, id, nil)
+	err := c.client.AwaitResult(ctx, id, nil)
 	if err != nil && ctx.Err() == nil { // the last lines say why
 		select {
 		case <-ended:
@@ -269,14 +285,14 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 	stop()
 	<-ended
 	<-told
-	var failed *failedRequest
+	var failed *client.FailedRequest
 	switch {
 	case err == nil, isForgottenLaunch(err):
 		return err
-	case errors.Is(err, errCancelled) && req.Wanted == nil: // whoever did may have meant it
+	case errors.Is(err, client.ErrCancelled) && req.Wanted == nil: // whoever did may have meant it
 		return &cloud.Error{Kind: cloud.Transient,
 			Message: fmt.Sprintf("launch machine %s: it was cancelled", req.Name)}
-	case errors.Is(err, errCancelled):
+	case errors.Is(err, client.ErrCancelled):
 		return &passingFailure{why: "somebody cancelled it", kind: cloud.Capacity}
 	case errors.As(err, &failed):
 		said := append(c.readProvisionLog(ctx, req), log.allLines()...)
@@ -289,7 +305,7 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest, progress func(string)) (cloud.Machine,
 	error) {
 	none := cloud.Machine{}
-	found, err := c.findClusterRecord(ctx, req.Owner, req.Name, refreshNone)
+	found, err := c.findClusterRecord(ctx, req.Owner, req.Name, client.RefreshNone)
 	if err != nil {
 		return none, err
 	}
@@ -305,7 +321,7 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 		return none, fmt.Errorf("machine %s: %w", req.Name, err)
 	}
 	m := all[0]
-	if found.Status != clusterUp || m.Address == "" {
+	if found.Status != client.ClusterUp || m.Address == "" {
 		return none, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
 			"machine %s: SkyPilot says that it is %s, and has no address for it", req.Name, found.Status)}
 	}
@@ -315,34 +331,14 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 			c.log.Warn("the cluster's ports can't be opened", "machine", req.Name, "error", err)
 		}
 	}
-	d, err := newFirstLogin(req.Name, m, found.Credentials)
+	login, err := firstlogin.New(m, found.Credentials, c.opts.powerOffDelay(req))
 	if err != nil {
 		return none, err
 	}
-	d.deadMan = c.opts.powerOffDelay(req)
-	if m.HostKey, err = d.authorizeKey(ctx, strings.TrimSpace(req.AuthorizedKey), progress); err != nil {
+	if m.HostKey, err = login.AuthorizeKey(ctx, strings.TrimSpace(req.AuthorizedKey), progress); err != nil {
 		return none, err
 	}
 	return m, nil
-}
-
-func newFirstLogin(name string, m cloud.Machine, has *credentials) (firstLogin, error) {
-	if has == nil || has.Key == "" {
-		return firstLogin{}, &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
-			"machine %s: the SkyPilot API server does not give the key that logs in to it: its user must not be a "+
-				"viewer", name)}
-	}
-	if has.ProxyCommand != "" && has.ProxyCommand != "None" {
-		return firstLogin{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
-			"machine %s: SkyPilot reaches it through a proxy (ssh_proxy_command), which skyctl does not: unset it",
-			name)}
-	}
-	signer, err := ssh.ParsePrivateKey([]byte(has.Key))
-	if err != nil {
-		return firstLogin{}, &cloud.Error{Kind: cloud.Access,
-			Message: fmt.Sprintf("machine %s: SkyPilot's key for it can't be read", name)}
-	}
-	return firstLogin{machine: name, address: m.Address, port: m.SSHPort, user: m.SSHUser, signer: signer}, nil
 }
 
 // CancelLaunch gives up a launch under way; what it may have made is for Terminate.
@@ -353,16 +349,16 @@ func (c *Cloud) CancelLaunch(ctx context.Context, ref string) error {
 	if err := c.ensureServerReady(ctx); err != nil {
 		return err
 	}
-	return c.cancelRequests(ctx, identity{ID: installationIdentity("").ID, Name: "skyctl"}, ref)
+	return c.cancelRequests(ctx, client.Identity{ID: installationIdentity("").ID, Name: "skyctl"}, ref)
 }
 
-func (c *Cloud) cancelRequests(ctx context.Context, as identity, ids ...string) error {
-	id, err := c.client.submitRequest(ctx, "/api/cancel",
-		cancelBody{requestSettings: requestSettings{Env: as.requestEnv()}, RequestIDs: ids})
+func (c *Cloud) cancelRequests(ctx context.Context, as client.Identity, ids ...string) error {
+	id, err := c.client.Submit(ctx, "/api/cancel",
+		client.CancelBody{RequestSettings: client.RequestSettings{Env: as.RequestEnv()}, RequestIDs: ids})
 	if err == nil {
-		err = c.client.awaitResult(ctx, id, nil)
+		err = c.client.AwaitResult(ctx, id, nil)
 	}
-	if err != nil && !isNotFound(err) {
+	if err != nil && !client.IsNotFound(err) {
 		return fmt.Errorf("cancel a launch: %w", err)
 	}
 	return nil

@@ -9,16 +9,20 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/logtext"
 )
 
 // readProvisionLog is what the server kept of the talk with the cloud; nothing where it can't be had.
 func (c *Cloud) readProvisionLog(ctx context.Context, req cloud.LaunchRequest) []string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	body := provisionLogsBody{requestSettings: requestSettings{Env: installationIdentity(
-		req.Owner.Installation).requestEnv()}, ClusterName: req.Name}
-	response, err := c.client.sendRequest(ctx, "/provision_logs?follow=false", body)
+	body := client.ProvisionLogsBody{RequestSettings: client.RequestSettings{Env: installationIdentity(
+		req.Owner.Installation).RequestEnv()}, ClusterName: req.Name}
+	response, err := c.client.Send(ctx, "/provision_logs?follow=false", body)
 	if err != nil {
 		return nil
 	}
@@ -27,7 +31,7 @@ func (c *Cloud) readProvisionLog(ctx context.Context, req cloud.LaunchRequest) [
 		return nil
 	}
 	log := &launchLog{progress: func(string) {}}
-	_ = forEachLine(response.Body, log.addLine) // it only adorns an error
+	_ = logtext.ForEachLine(response.Body, log.addLine) // it only adorns an error
 	return log.allLines()
 }
 
@@ -48,7 +52,7 @@ func (c *Cloud) reportRetries(ctx context.Context, req cloud.LaunchRequest, prog
 				why))
 		}
 		known = count
-		if sleepWithContext(ctx, c.retriesEvery) != nil {
+		if await.Pause(ctx, c.retriesEvery) != nil {
 			return
 		}
 	}
@@ -106,7 +110,7 @@ func progressFromLine(s string) string {
 	case strings.HasPrefix(s, "Launching on "), strings.HasPrefix(s, "Launching ("):
 		return strings.TrimSuffix(s, ".")
 	case strings.Contains(s, "Attempt failed with"), strings.HasPrefix(s, "Failed to"):
-		return shortenText(trimLogPrefix(s))
+		return logtext.Shorten(failure.TrimLogPrefix(s))
 	case strings.HasPrefix(s, "Cluster launched"), strings.HasPrefix(s, "Instance is up"):
 		return "launched"
 	}

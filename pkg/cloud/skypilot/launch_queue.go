@@ -21,8 +21,6 @@ type launchTurn struct {
 	mine  chan struct{}
 }
 
-func newLaunchQueue() *launchQueue { return &launchQueue{} }
-
 // awaitTurn returns once it is the caller's turn, with what ends it.
 func (q *launchQueue) awaitTurn(ctx context.Context, head bool) (func(), error) {
 	q.mu.Lock()
@@ -78,42 +76,4 @@ func (q *launchQueue) startNextTurn() {
 	q.waiting = slices.Delete(q.waiting, i, i+1)
 	q.busy = true
 	close(first.mine)
-}
-
-// keyedLocks holds one caller at a time for each name.
-type keyedLocks struct {
-	mu   sync.Mutex
-	held map[string]*keyedLock
-}
-
-type keyedLock struct {
-	slot  chan struct{}
-	users int
-}
-
-func newKeyedLocks() *keyedLocks { return &keyedLocks{held: map[string]*keyedLock{}} }
-
-func (l *keyedLocks) acquire(ctx context.Context, name string) (func(), error) {
-	l.mu.Lock()
-	h := l.held[name]
-	if h == nil {
-		h = &keyedLock{slot: make(chan struct{}, 1)}
-		l.held[name] = h
-	}
-	h.users++
-	l.mu.Unlock()
-	leave := func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if h.users--; h.users == 0 {
-			delete(l.held, name)
-		}
-	}
-	select {
-	case h.slot <- struct{}{}:
-		return func() { <-h.slot; leave() }, nil
-	case <-ctx.Done():
-		leave()
-		return nil, context.Cause(ctx)
-	}
 }

@@ -22,18 +22,8 @@ func (c *Cloud) ListLifetimes(ctx context.Context, owner cloud.Owner) (cloud.Lif
 	if there, err := c.canQueryAWS(ctx); err != nil || !there {
 		return cloud.Lifetimes{}, err
 	}
-	question := struct {
-		Op   string            `json:"op"`
-		Tags map[string]string `json:"tags"`
-	}{"aws_lifetimes", ownerTags(owner)}
-	var all []struct {
-		ID       string            `json:"id"`
-		Tags     map[string]string `json:"tags"`
-		Launched float64           `json:"launched"`
-		Ended    float64           `json:"ended"` // s since 1970, 0 where that is not told
-		State    string            `json:"state"`
-	}
-	if err := c.bridge.callCloud(ctx, c.opts.CloudWithin, question, &all); err != nil {
+	all, err := c.bridge.ListLifetimes(ctx, c.opts.CloudWithin, ownerTags(owner))
+	if err != nil {
 		return cloud.Lifetimes{}, toAWSError("ask AWS when machines were there", err)
 	}
 	told := cloud.Lifetimes{Clouds: []string{awsName}, Remembered: awsRetention}

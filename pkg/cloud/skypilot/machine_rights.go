@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
 // identityClouds are the clouds on which SkyPilot gives every machine an identity with rights on the account, for any
@@ -25,7 +27,7 @@ func (c *Cloud) chooseInstanceProfile(ctx context.Context, req cloud.LaunchReque
 		return "", err
 	}
 	if lean {
-		return noProfile, nil
+		return task.NoProfile, nil
 	}
 	mend := "install skyctl's lean plugin on that server"
 	if at == "aws" {
@@ -33,7 +35,7 @@ func (c *Cloud) chooseInstanceProfile(ctx context.Context, req cloud.LaunchReque
 	}
 	return "", &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
 		"machine %s: the SkyPilot API server at %s would give it rights on the whole %s account: %s", req.Name,
-		c.client.endpoint, at, mend)}
+		c.client.Endpoint, at, mend)}
 }
 
 // HasLeanPlugin says whether the server leaves SkyPilot's runtime off the machines.
@@ -46,8 +48,8 @@ func (c *Cloud) HasLeanPlugin(ctx context.Context) (bool, error) {
 			Name string `json:"name"`
 		} `json:"plugins"`
 	}
-	if _, err := c.client.callServer(ctx, "/api/plugins", nil, &told); err != nil {
-		if isNotFound(err) { // an older server
+	if _, err := c.client.Call(ctx, "/api/plugins", nil, &told); err != nil {
+		if client.IsNotFound(err) { // an older server
 			return false, nil
 		}
 		return false, err

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// venv is a virtual environment with what a file pins.
-func venv(t *testing.T, requirements string) string {
+// ensureVenv returns a virtual environment with what a file pins.
+func ensureVenv(t *testing.T, requirements string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "../../../test/skypilot/venv.sh", requirements)
 	cmd.Stderr = t.Output()
@@ -25,17 +25,21 @@ func venv(t *testing.T, requirements string) string {
 // askSource runs testdata/rights.py in the SkyPilot of the tests, beside Azure's own models.
 func askSource(t *testing.T, answer any, args ...string) {
 	t.Helper()
-	models, err := filepath.Glob(filepath.Join(venv(t, "testdata/azure.txt"), "lib", "python*", "site-packages"))
+	models, err := filepath.Glob(filepath.Join(ensureVenv(t, "testdata/azure.txt"), "lib", "python*", "site-packages"))
 	if err != nil || len(models) != 1 {
 		t.Fatalf("Azure's models: %v, %v", models, err)
 	}
-	plugin, err := filepath.Abs("python")
-	if err != nil {
-		t.Fatal(err)
+	path := []string{models[0]}
+	for _, dir := range []string{"localserver/python", "bridge/python"} {
+		full, err := filepath.Abs(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = append(path, full)
 	}
-	python := filepath.Join(venv(t, "../../../test/skypilot/requirements.txt"), "bin", "python")
+	python := filepath.Join(ensureVenv(t, "../../../test/skypilot/requirements.txt"), "bin", "python")
 	cmd := exec.CommandContext(t.Context(), python, append([]string{"testdata/rights.py"}, args...)...)
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "PYTHONPATH="+plugin+string(os.PathListSeparator)+models[0],
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "PYTHONPATH="+strings.Join(path, string(os.PathListSeparator)),
 		"PYTHONDONTWRITEBYTECODE=1", "SKYPILOT_DISABLE_USAGE_COLLECTION=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

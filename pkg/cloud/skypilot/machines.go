@@ -10,7 +10,12 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
 const (
@@ -47,7 +52,7 @@ func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
 	for _, r := range launching {
-		labels := r.launchLabels()
+		labels := launchLabels(r)
 		named := func(m cloud.Machine) bool { return m.Name == r.ClusterName }
 		if isOwnedBy(labels, owner) && !slices.ContainsFunc(listed, named) {
 			listed = append(listed, machineFromLabels(r.ClusterName, labels))
@@ -89,44 +94,22 @@ func (c *Cloud) findClusterRecord(ctx context.Context, owner cloud.Owner, name, 
 	return nil, nil
 }
 
-// machineLocation is what the bridge reads out of a handle.
-type machineLocation struct {
-	Address        string  `json:"address"`
-	PrivateAddress string  `json:"private_address"`
-	SSHPort        int     `json:"ssh_port"`
-	ID             string  `json:"id"`
-	Region         string  `json:"region"`
-	Zone           string  `json:"zone"`
-	InstanceType   string  `json:"instance_type"`
-	CPUs           float64 `json:"cpus"`
-	MemoryGiB      float64 `json:"memory_gib"`
-	Price          float64 `json:"price"`
-	// Startable: SkyPilot can start it where it was stopped.
-	Startable bool `json:"startable"`
-}
-
 // readMachines reads clusters as machines.
 func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cloud.Machine, error) {
 	if len(records) == 0 {
 		return nil, nil
 	}
-	question := struct {
-		Op      string   `json:"op"`
-		Handles []string `json:"handles"`
-	}{Op: "handles"}
-	for _, r := range records {
-		question.Handles = append(question.Handles, r.Handle)
+	handles := make([]string, len(records))
+	for i, r := range records {
+		handles[i] = r.Handle
 	}
-	var places []machineLocation
-	if err := c.bridge.callLibrary(ctx, question, &places); err != nil {
-		return nil, fmt.Errorf("read where machines are: %w", err)
-	}
-	if len(places) != len(records) {
-		return nil, fmt.Errorf("read where machines are: %d answers for %d machines", len(places), len(records))
+	locations, err := c.bridge.ReadLocations(ctx, handles)
+	if err != nil {
+		return nil, err
 	}
 	all := make([]cloud.Machine, 0, len(records))
 	for i, r := range records {
-		m, at := machineFromLabels(r.Name, r.Labels), places[i]
+		m, at := machineFromLabels(r.Name, r.Labels), locations[i]
 		m.ID, m.Address, m.PrivateAddress, m.SSHPort = at.ID, at.Address, at.PrivateAddress, at.SSHPort
 		if m.SSHPort == 0 {
 			m.SSHPort = 22
@@ -135,13 +118,13 @@ func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cl
 			m.SSHUser = r.Credentials.User
 		}
 		m.CreatedAt, m.CPUs, m.MemoryGiB = time.Unix(r.LaunchedAt, 0), at.CPUs, at.MemoryGiB
-		m.Cloud, m.PricePerHour, m.NoStart = r.cloudName(), at.Price, !at.Startable
+		m.Cloud, m.PricePerHour, m.NoStart = r.CloudName(), at.Price, !at.Startable
 		switch {
 		case r.unasked:
 			m.State = cloud.StateUnknown
-		case r.Status == clusterUp:
+		case r.Status == client.ClusterUp:
 			m.State = cloud.StateRunning
-		case r.Status == clusterInit:
+		case r.Status == client.ClusterInit:
 			m.State = cloud.StatePending
 		default:
 			m.State = cloud.StateStopped
@@ -179,7 +162,7 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 		ctx, cancel = context.WithTimeout(ctx, terminateTimeout)
 		defer cancel()
 	}
-	release, err := c.names.acquire(ctx, name)
+	release, err := c.names.Acquire(ctx, name)
 	if err != nil {
 		return fmt.Errorf("terminate machine %s: %w", name, err)
 	}
@@ -204,7 +187,7 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 		if err := c.takeClusterDown(ctx, owner, name); err != nil {
 			return err
 		}
-		if err := sleepWithContext(ctx, confirmInterval); err != nil {
+		if err := await.Pause(ctx, confirmInterval); err != nil {
 			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
 				"terminate machine %s: SkyPilot still lists it", name)}
 		}
@@ -214,7 +197,7 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 // findTargetRecord is the SkyPilot cluster that is the target; nil where there is none, and a Conflict where its
 // machine is another one.
 func (c *Cloud) findTargetRecord(ctx context.Context, target cloud.Target) (*clusterRecord, error) {
-	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, refreshNone)
+	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, client.RefreshNone)
 	if err != nil || found == nil {
 		return nil, err
 	}
@@ -245,8 +228,8 @@ func (c *Cloud) cancelTargetLaunches(ctx context.Context, target cloud.Target) e
 		if err != nil {
 			return err
 		}
-		active = slices.DeleteFunc(active, func(r serverRequest) bool {
-			return target.CheckIdentity(machineFromLabels(name, r.launchLabels())) != nil
+		active = slices.DeleteFunc(active, func(r client.Request) bool {
+			return target.CheckIdentity(machineFromLabels(name, launchLabels(r))) != nil
 		})
 		if len(active) == 0 {
 			return nil
@@ -260,7 +243,7 @@ func (c *Cloud) cancelTargetLaunches(ctx context.Context, target cloud.Target) e
 			}
 			cancelled[r.ID] = true
 		}
-		if err := sleepWithContext(ctx, roomPollInterval); err != nil {
+		if err := await.Pause(ctx, roomPollInterval); err != nil {
 			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
 				"terminate machine %s: its launch goes on although it was cancelled", name)}
 		}
@@ -269,22 +252,23 @@ func (c *Cloud) cancelTargetLaunches(ctx context.Context, target cloud.Target) e
 
 // takeClusterDown takes a cluster down; one that is not there is a success.
 func (c *Cloud) takeClusterDown(ctx context.Context, owner cloud.Owner, name string) error {
-	id, err := c.client.submitRequest(ctx, "/down",
-		downBody{requestSettings: requestSettings{Env: installationIdentity(owner.Installation).requestEnv()},
+	id, err := c.client.Submit(ctx, "/down",
+		client.DownBody{RequestSettings: client.RequestSettings{Env: installationIdentity(
+			owner.Installation).RequestEnv()},
 			ClusterName: name})
 	if err != nil {
 		return fmt.Errorf("terminate machine %s: %w", name, err)
 	}
-	err = c.client.awaitResult(ctx, id, nil)
-	var failed *failedRequest
+	err = c.client.AwaitResult(ctx, id, nil)
+	var failed *client.FailedRequest
 	switch {
-	case err == nil, isNotFound(err), errors.Is(err, errCancelled):
+	case err == nil, client.IsNotFound(err), errors.Is(err, client.ErrCancelled):
 		return nil // the listing decides
 	case errors.As(err, &failed):
 		if failed.Type == "ClusterDoesNotExist" {
 			return nil
 		}
-		err := toCloudError("terminate machine "+name, failed, nil)
+		err := failure.ToCloudError("terminate machine "+name, failed, nil)
 		var typed *cloud.Error
 		if errors.As(err, &typed) && typed.Kind != cloud.Access {
 			typed.Kind = cloud.Transient // a machine that bills is tried again whatever the cloud says
@@ -304,14 +288,14 @@ func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) e
 	if err != nil || !slices.Contains(enabled, "aws") {
 		return err
 	}
-	err = c.deleteSecurityGroup(ctx, securityGroupName(owner))
+	err = c.deleteSecurityGroup(ctx, task.SecurityGroupName(owner))
 	if err != nil && c.server == nil { // the account is the server's, and need not be open to us
 		c.log.Warn("the security group of a cluster is left in the account of the SkyPilot API server", "group",
-			securityGroupName(owner), "error", err)
+			task.SecurityGroupName(owner), "error", err)
 		return nil
 	}
 	if err != nil {
-		return toAWSError(fmt.Sprintf("delete the security group %s of cluster %s", securityGroupName(owner),
+		return toAWSError(fmt.Sprintf("delete the security group %s of cluster %s", task.SecurityGroupName(owner),
 			owner.Cluster), err)
 	}
 	return nil
@@ -320,37 +304,27 @@ func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) e
 // openClusterPorts lets the cluster's group take in the Kubernetes API and the ports that were asked for.
 func (c *Cloud) openClusterPorts(ctx context.Context, req cloud.LaunchRequest) error {
 	const anywhere = "0.0.0.0/0"
-	type openRule struct {
-		Ports string `json:"ports"`
-		CIDR  string `json:"cidr"`
-	}
 	from := req.Spec.APICIDR
 	if from == "" {
 		from = anywhere
 	}
-	var rules []openRule
+	var rules []bridge.PortRule
 	if !req.Placement.Tunnel {
-		rules = append(rules, openRule{apiPort, from})
+		rules = append(rules, bridge.PortRule{Ports: task.APIPort, CIDR: from})
 	}
 	ranges, err := api.ParsePorts(req.Spec.Ports)
 	if err != nil {
 		return err
 	}
 	for _, r := range ranges {
-		rules = append(rules, openRule{strings.ReplaceAll(r.String(), " ", ""), anywhere})
+		rules = append(rules, bridge.PortRule{Ports: strings.ReplaceAll(r.String(), " ", ""), CIDR: anywhere})
 	}
 	if len(rules) == 0 {
 		return nil
 	}
-	question := struct {
-		Op     string     `json:"op"`
-		Region string     `json:"region"`
-		Group  string     `json:"group"`
-		Rules  []openRule `json:"rules"`
-	}{"aws_open", req.Placement.Region, securityGroupName(req.Owner), rules}
-	if err := c.bridge.callCloud(ctx, 0, question, nil); err != nil {
-		return fmt.Errorf("open ports of cluster %s in security group %s: %w", req.Owner.Cluster,
-			securityGroupName(req.Owner), err)
+	group := task.SecurityGroupName(req.Owner)
+	if err := c.bridge.OpenPorts(ctx, req.Placement.Region, group, rules); err != nil {
+		return fmt.Errorf("open ports of cluster %s in security group %s: %w", req.Owner.Cluster, group, err)
 	}
 	return nil
 }

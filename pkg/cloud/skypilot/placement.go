@@ -10,6 +10,10 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
 // ValidateSpec checks a spec against the clouds that are enabled and what they offer.
@@ -29,33 +33,29 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api
 	if err != nil {
 		return nil, err
 	}
-	question := struct {
-		Op        string        `json:"op"`
-		Clouds    []string      `json:"clouds"`
-		Resources taskResources `json:"resources"`
-		Nodes     int           `json:"nodes"`
-	}{"plan", clouds, resourcesFromSpec(spec), max(1, spec.NumNodes)}
+	nodes := max(1, spec.NumNodes)
+	connected := nodes
 	if c.server == nil {
-		question.Nodes = 1 // the configuration that joins machines is the server's, and can't be seen from here
+		connected = 1 // a remote server's configuration of shared networks is unknown here
 	}
-	var told placementRanking
-	if err := c.bridge.callLibrary(ctx, question, &told); err != nil {
-		if failed, ok := asBridgeError(err); ok {
-			kind, why := classifyFailure(&failedRequest{Type: "", Message: failed.Message}, nil)
+	ranking, err := c.bridge.RankPlacements(ctx, clouds, task.ResourcesFromSpec(spec), connected)
+	if err != nil {
+		if failed, ok := bridge.AsError(err); ok {
+			kind, why := failure.Classify(&client.FailedRequest{Type: "", Message: failed.Message}, nil)
 			return nil, &cloud.Error{Kind: kind, Message: "rank the places for the machines: " + why}
 		}
 		return nil, err
 	}
-	if p := told.Problem; p != nil {
+	if p := ranking.Problem; p != nil {
 		return nil, newFieldError(p.Field, specFieldValue(spec, p.Field), strings.Join(strings.Fields(p.Want), " "))
 	}
-	return filterPlacementsByAccess(spec, told.toPlacements(max(1, spec.NumNodes)))
+	return filterPlacementsByAccess(spec, toPlacements(ranking, nodes))
 }
 
 // checkCloudName checks a cloud's name as far as that goes where SkyPilot is not installed, so that nobody is told to
 // install it for the sake of a typo.
 func (c *Cloud) checkCloudName(spec api.ClusterSpec) error {
-	if c.opts.Endpoint == "" && c.opts.checkInstalled() != nil {
+	if c.opts.Endpoint == "" && c.env.CheckInstalled() != nil {
 		switch {
 		case spec.Cloud == "":
 			return newFieldError("cloud", "",
@@ -68,20 +68,8 @@ func (c *Cloud) checkCloudName(spec api.ClusterSpec) error {
 	return nil
 }
 
-// placementRanking is the bridge's answer.
-type placementRanking struct {
-	Problem *struct {
-		Field string `json:"field"`
-		Want  string `json:"want"`
-	} `json:"problem"`
-	Placements []struct {
-		machineLocation
-		Cloud   string  `json:"cloud"`
-		DiskGiB float64 `json:"disk_gib"`
-	} `json:"placements"`
-}
-
-func (r placementRanking) toPlacements(nodes int) []api.Placement {
+// toPlacements converts a ranking for a number of machines.
+func toPlacements(r bridge.Ranking, nodes int) []api.Placement {
 	all := make([]api.Placement, 0, len(r.Placements))
 	for _, p := range r.Placements {
 		all = append(all, api.Placement{
@@ -185,18 +173,18 @@ func (c *Cloud) ListEnabledClouds(ctx context.Context) ([]string, error) {
 	if err := c.ensureServerReady(ctx); err != nil {
 		return nil, err
 	}
-	id, err := c.client.submitRequest(ctx, "/enabled_clouds", nil)
+	id, err := c.client.Submit(ctx, "/enabled_clouds", nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask which clouds are enabled: %w", err)
 	}
 	var names []string
-	if err := c.client.awaitResult(ctx, id, &names); err != nil {
-		var failed *failedRequest
+	if err := c.client.AwaitResult(ctx, id, &names); err != nil {
+		var failed *client.FailedRequest
 		if errors.As(err, &failed) {
 			if failed.Type == "NoCloudAccessError" {
 				return nil, nil
 			}
-			return nil, toCloudError("ask which clouds are enabled", failed, nil)
+			return nil, failure.ToCloudError("ask which clouds are enabled", failed, nil)
 		}
 		return nil, fmt.Errorf("ask which clouds are enabled: %w", err)
 	}
@@ -216,20 +204,20 @@ func (c *Cloud) CheckCloudAccess(ctx context.Context, name string) (map[string]s
 	if err := c.ensureServerReady(ctx); err != nil {
 		return nil, err
 	}
-	body := checkBody{requestSettings: requestSettings{Env: installationIdentity("").requestEnv()}}
+	body := client.CheckBody{RequestSettings: client.RequestSettings{Env: installationIdentity("").RequestEnv()}}
 	if name != "" {
 		body.Clouds = []string{name}
 	}
-	id, err := c.client.submitRequest(ctx, "/check", body)
+	id, err := c.client.Submit(ctx, "/check", body)
 	if err != nil {
 		return nil, fmt.Errorf("check the access to clouds: %w", err)
 	}
 	log := &launchLog{progress: func(string) {}}
-	if err := c.client.streamLog(ctx, id, log.addLine); err != nil {
+	if err := c.client.StreamLog(ctx, id, log.addLine); err != nil {
 		c.log.Debug("the log of a check broke off", "error", err)
 	}
-	if err := c.client.awaitResult(ctx, id, nil); err != nil {
-		var failed *failedRequest
+	if err := c.client.AwaitResult(ctx, id, nil); err != nil {
+		var failed *client.FailedRequest
 		if !errors.As(err, &failed) { // a check that finds no cloud at all fails
 			return nil, fmt.Errorf("check the access to clouds: %w", err)
 		}

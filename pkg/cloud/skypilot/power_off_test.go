@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 )
 
@@ -42,7 +43,7 @@ func TestTheFirstBootOfAMachineThatBillsSetsATimerToPowerItOff(t *testing.T) {
 	k := newKey(t)
 	req := launchOf("deadman", 0, billing("us-east-1"), k)
 	ref := submit(t, c, req)
-	timer := skypilot.BootPowerOffUnit + ".timer"
+	timer := cloud.BootPowerOffUnit + ".timer"
 	// Nobody has logged in so far, and if everybody were gone now nobody ever would.
 	eventually(t, "the timer is set", 2*time.Minute, func() bool {
 		said, ok := w.onHost(t, "deadman", "systemctl", "is-active", timer)
@@ -69,7 +70,7 @@ func TestAMachineThatIsFreeHasNoTimer(t *testing.T) {
 	k := newKey(t)
 	req := launchOf("free", 0, onAWS("us-east-1"), k)
 	m := await(t, c, req, submit(t, c, req))
-	if got := logIn(t, m, k, "systemctl list-timers --all "+skypilot.BootPowerOffUnit+".timer"); !strings.Contains(got,
+	if got := logIn(t, m, k, "systemctl list-timers --all "+cloud.BootPowerOffUnit+".timer"); !strings.Contains(got,
 		"0 timers listed") {
 		t.Errorf("nobody stops this timer: %q", got)
 	}

@@ -8,7 +8,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/logtext"
 )
 
 // A launch that failed for what may pass is asked for again after relaunchDelay, then after twice that, up to
@@ -41,20 +45,20 @@ var racedWords = regexp.MustCompile(`\((InvalidPermission|InvalidGroup)\.Duplica
 var expiredWords = regexp.MustCompile(`\b(ExpiredToken(Exception)?|RequestExpired)\b`)
 
 // classifyLaunchFailure is the error of a launch that the server worked on, from what it said of it.
-func classifyLaunchFailure(machine string, failed *failedRequest, said []string) error {
-	kind, why := classifyFailure(failed, said)
+func classifyLaunchFailure(machine string, failed *client.FailedRequest, said []string) error {
+	kind, why := failure.Classify(failed, said)
 	line := slices.IndexFunc(said, expiredWords.MatchString)
 	switch {
 	case slices.ContainsFunc(said, racedWords.MatchString) && kind == cloud.Capacity:
 		return errRaced
 	case line >= 0:
-		return &passingFailure{why: shortenText(trimLogPrefix(said[line])), kind: cloud.Access}
+		return &passingFailure{why: logtext.Shorten(failure.TrimLogPrefix(said[line])), kind: cloud.Access}
 	case expiredWords.MatchString(failed.Message):
 		return &passingFailure{why: why, kind: cloud.Access}
 	case kind == cloud.Transient:
 		return &passingFailure{why: why, kind: cloud.Capacity} // it is this place that gives no machine now
 	}
-	return toCloudError("launch machine "+machine, failed, said)
+	return failure.ToCloudError("launch machine "+machine, failed, said)
 }
 
 // relauncher is the launches of one machine, one after the other.
@@ -95,7 +99,7 @@ func (r *relauncher) waitAfterFailure(ctx context.Context, err error) error {
 		return r.newGaveUpError()
 	}
 	r.progress(fmt.Sprintf("the launch failed %s: %s; it is launched again in %s", r.formatFailureCount(), p.why, wait))
-	if sleepWithContext(ctx, wait) != nil {
+	if await.Pause(ctx, wait) != nil {
 		return fmt.Errorf("%w: %w", r.newGaveUpError(), context.Cause(ctx))
 	}
 	return nil

@@ -14,10 +14,11 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
 )
 
 func TestALaunchThatFailsForWhatPassesIsWorthAnother(t *testing.T) {
-	failed := &failedRequest{Type: "ResourcesUnavailableError",
+	failed := &client.FailedRequest{Type: "ResourcesUnavailableError",
 		Message: "Failed to provision all possible launchable resources."}
 	said := func(code string) []string {
 		return []string{"create_instances: Attempt failed with An error occurred (" + code +
@@ -119,7 +120,8 @@ func TestALaunchThatSkyPilotItselfTriesAgainSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.retriesEvery = time.Millisecond
-	req := requestOf(api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"}, api.ClusterSpec{})
+	req := newLaunchRequest(api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"},
+		api.ClusterSpec{})
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	var once sync.Once
@@ -179,7 +181,8 @@ func TestAFailedLaunchIsANewRequestAndNotReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.relaunchAfter = time.Millisecond
-	req := requestOf(api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"}, api.ClusterSpec{})
+	req := newLaunchRequest(api.Placement{Cloud: "aws", Region: "us-east-1", InstanceType: "c6i.large"},
+		api.ClusterSpec{})
 	req.AuthorizedKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIlL0q8ZjJ3s9Dk1lX4hXQf7o2kq2rDk0m3hYw1bqJm"
 	ctx, stop := context.WithCancel(t.Context())
 	var heard []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
@@ -16,12 +17,6 @@ const (
 	groupDeleteTimeout    = 2 * time.Minute
 )
 
-// heldSecurityGroup is a region in which a security group can't be deleted yet.
-type heldSecurityGroup struct {
-	Region string `json:"region"`
-	Why    string `json:"why"`
-}
-
 // deleteSecurityGroup deletes a security group on AWS wherever it is. It is Transient where something still holds it in
 // the end.
 func (c *Cloud) deleteSecurityGroup(ctx context.Context, name string) error {
@@ -29,26 +24,19 @@ func (c *Cloud) deleteSecurityGroup(ctx context.Context, name string) error {
 	defer cancel()
 	var regions []string
 	for wait := groupRetryInterval; ; wait = min(2*wait, maxGroupRetryInterval) {
-		question := struct {
-			Op      string   `json:"op"`
-			Group   string   `json:"group"`
-			Regions []string `json:"regions,omitempty"`
-		}{"aws_release", name, regions}
-		var answer struct {
-			Held []heldSecurityGroup `json:"held"`
-		}
-		if err := c.bridge.callCloud(ctx, 0, question, &answer); err != nil {
+		held, err := c.bridge.DeleteSecurityGroup(ctx, name, regions)
+		if err != nil {
 			return err
 		}
-		if len(answer.Held) == 0 {
+		if len(held) == 0 {
 			return nil
 		}
 		regions = nil
-		for _, held := range answer.Held {
-			regions = append(regions, held.Region)
+		for _, h := range held {
+			regions = append(regions, h.Region)
 		}
-		if sleepWithContext(ctx, wait) != nil {
-			return &cloud.Error{Kind: cloud.Transient, Message: "something on AWS still uses it: " + answer.Held[0].Why}
+		if await.Pause(ctx, wait) != nil {
+			return &cloud.Error{Kind: cloud.Transient, Message: "something on AWS still uses it: " + held[0].Why}
 		}
 	}
 }

@@ -24,25 +24,23 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/localserver"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/venv"
+	"github.com/sky-shift/skyctl/pkg/keyedlock"
 )
 
-// Version is the SkyPilot that the setup installs and that everything here was tried against; API is its API version.
-// The oldest server that is spoken to is 0.13.0, since it is the oldest whose answers have been compared.
-const (
-	Version    = "0.14.1"
-	APIVersion = 62
-
-	oldestVersion = "0.13.0"
-	oldestAPI     = 56
-)
+// Version is the SkyPilot that the setup installs.
+const Version = client.Version
 
 // DefaultPort of the local server, next to SkyPilot's own 46580, which a person's server may use.
 const DefaultPort = 46581
 
 // The environment variables by which SkyPilot's own programs find a remote server and its token.
 const (
-	EnvEndpoint = "SKYPILOT_API_SERVER_ENDPOINT"
-	EnvToken    = "SKYPILOT_SERVICE_ACCOUNT_TOKEN"
+	EnvEndpoint = client.EnvEndpoint
+	EnvToken    = client.EnvToken
 )
 
 // CloudNames are the clouds that a spec may name: those of SkyPilot that give virtual machines. The rest of what
@@ -92,14 +90,15 @@ type Options struct {
 
 // Cloud is a SkyPilot API server. It implements cloud.Cloud.
 type Cloud struct {
-	opts   Options
-	log    *slog.Logger
-	client *serverClient
-	server *localServer // nil where the server is remote
-	bridge *bridge
-	queue  *launchQueue
-	names  *keyedLocks
-	closed disabledClouds
+	opts     Options
+	log      *slog.Logger
+	client   *client.Client
+	env      venv.Environment
+	server   *localserver.Server // nil if the server is remote
+	bridge   *bridge.Bridge
+	queue    launchQueue
+	names    keyedlock.Locks // by machine name, and one for access to each cloud
+	disabled disabledClouds
 
 	relaunchAfter time.Duration
 	retriesEvery  time.Duration
@@ -110,18 +109,16 @@ var (
 	_ cloud.Broker = (*Cloud)(nil)
 )
 
-// New returns the cloud; nothing is started or asked before it is used.
+// New returns the cloud. It starts and asks nothing until the cloud is used.
 func New(o Options) (*Cloud, error) {
 	if o.Dir == "" {
-		return nil, fmt.Errorf("set up SkyPilot: no directory for its state was given")
+		return nil, fmt.Errorf("set up SkyPilot: the directory for its state is missing")
 	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("set up SkyPilot: %w", err)
 	}
 	o.Dir = dir
-	o.Python = cmp.Or(o.Python, filepath.Join(dir, "venv", "bin", "python"))
-	o.Port = cmp.Or(o.Port, DefaultPort)
 	o.CloudWithin = cmp.Or(o.CloudWithin, 35*time.Second)
 	o.Endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv(EnvEndpoint)), "/")
 	if o.Endpoint != "" {
@@ -133,64 +130,51 @@ func New(o Options) (*Cloud, error) {
 			o.LaunchesAtOnce = 16
 		}
 	}
-	c := &Cloud{opts: o, log: o.Log, queue: newLaunchQueue(), names: newKeyedLocks(), relaunchAfter: relaunchDelay,
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	env := venv.Environment{
+		Dir: dir, Python: cmp.Or(o.Python, filepath.Join(dir, "venv", "bin", "python")),
+		Port: cmp.Or(o.Port, DefaultPort), Endpoint: o.Endpoint, Usage: o.Usage, Env: o.Env,
+	}
+	c := &Cloud{opts: o, log: o.Log, env: env, bridge: bridge.New(env), relaunchAfter: relaunchDelay,
 		retriesEvery: retriesPollInterval}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
+	if o.Endpoint != "" {
+		c.client = client.New(o.Endpoint, o.Token)
+		return c, nil
 	}
-	c.bridge = newBridge(o)
-	endpoint := o.Endpoint
-	if endpoint == "" {
-		endpoint = fmt.Sprintf("http://127.0.0.1:%d", o.Port)
-		c.server = &localServer{opts: o, log: c.log, starting: make(chan struct{}, 1)}
-	}
-	c.client = newServerClient(endpoint, o.Token)
-	if c.server != nil {
-		c.client.revive = func(ctx context.Context) error { return c.server.ensureRunning(ctx, c.client) }
-	}
+	c.client = client.New(fmt.Sprintf("http://127.0.0.1:%d", env.Port), o.Token)
+	c.server = localserver.New(env, localserver.Options{Plugins: o.Plugins, FullRuntime: o.FullRuntime, Log: o.Log})
+	c.client.Revive = func(ctx context.Context) error { return c.server.EnsureRunning(ctx, c.client) }
 	return c, nil
 }
 
-// Close ends the bridge. A local server goes on: a launch under way survives whoever asked for it.
-func (c *Cloud) Close() error { return c.bridge.close() }
+// Close stops the bridge. A local server continues to run, so that a running launch survives the end of this process.
+func (c *Cloud) Close() error { return c.bridge.Close() }
 
-// Endpoint of the server, for people.
-func (c *Cloud) Endpoint() string { return c.client.endpoint }
+// Endpoint is the server's address, to show to a person.
+func (c *Cloud) Endpoint() string { return c.client.Endpoint }
 
-// ensureServerReady starts the local server where it is absent, and sees that the server speaks a version that is
-// understood here.
-func (c *Cloud) ensureServerReady(ctx context.Context) error {
-	if c.client.isVersionAgreed() {
+// ensureServerReady starts the local server if it does not run, and checks that skyctl supports the server's version.
+func (c *Cloud) ensureServerReady(ctx context.Context) error { return c.client.EnsureVersion(ctx) }
+
+// StopServer stops the local server. It does nothing if none runs or the server is remote.
+func (c *Cloud) StopServer(ctx context.Context) error {
+	if c.server == nil {
 		return nil
 	}
-	return c.client.agreeOnVersion(ctx)
+	return c.server.Stop(ctx)
 }
 
 // installationIdentity is who this installation is to the server: names on the clouds carry it, and SkyPilot keeps a
 // key pair for it.
-func installationIdentity(installation string) identity {
+func installationIdentity(installation string) client.Identity {
 	sum := sha256.Sum256([]byte("skyctl/" + installation))
-	return identity{ID: hex.EncodeToString(sum[:4]), Name: "skyctl"}
+	return client.Identity{ID: hex.EncodeToString(sum[:4]), Name: "skyctl"}
 }
-
-// securityGroupName names the security group of a cluster.
-func securityGroupName(owner cloud.Owner) string { return "skyctl-" + owner.ClusterUID }
 
 // isOwnedBy says whether labels are those of an owner's machine; an empty cluster means any of the installation.
 func isOwnedBy(labels map[string]string, owner cloud.Owner) bool {
 	return owner.Installation != "" && labels[cloud.LabelInstallation] == owner.Installation &&
 		(owner.ClusterUID == "" || labels[cloud.LabelClusterUID] == owner.ClusterUID)
-}
-
-// identityLabels are the labels of a machine on its cloud.
-func identityLabels(req cloud.LaunchRequest) map[string]string {
-	return map[string]string{
-		cloud.LabelInstallation: req.Owner.Installation,
-		cloud.LabelCluster:      req.Owner.Cluster,
-		cloud.LabelClusterUID:   req.Owner.ClusterUID,
-		cloud.LabelIndex:        fmt.Sprint(req.Index),
-		cloud.LabelIncarnation:  req.Incarnation,
-	}
 }
 
 // isKnownCloud says whether a cloud's name is one that a spec may use.
@@ -199,4 +183,13 @@ func isKnownCloud(name string) bool { return slices.Contains(CloudNames, name) }
 // newFieldError is bad input.
 func newFieldError(name, value, want string) error {
 	return &api.FieldError{Field: name, Value: value, Want: want}
+}
+
+// powerOffDelay is how long after its launch a machine powers itself off: never where it is free, for operations stop
+// the timers of machines that bill and of no others.
+func (o Options) powerOffDelay(req cloud.LaunchRequest) time.Duration {
+	if req.Placement.PricePerMachine <= 0 {
+		return 0
+	}
+	return o.DeadMan
 }

@@ -7,6 +7,9 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
 var _ cloud.Starter = (*Cloud)(nil)
@@ -23,7 +26,7 @@ func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, _ string)
 		ctx, cancel = context.WithTimeout(ctx, launchTimeout)
 		defer cancel()
 	}
-	release, err := c.names.acquire(ctx, target.Name)
+	release, err := c.names.Acquire(ctx, target.Name)
 	if err != nil {
 		return none, fmt.Errorf("start machine %s: %w", target.Name, err)
 	}
@@ -32,7 +35,7 @@ func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, _ string)
 	if err != nil {
 		return none, err
 	}
-	if found.Status != clusterUp {
+	if found.Status != client.ClusterUp {
 		if err := c.startStoppedCluster(ctx, target, found); err != nil {
 			return none, err
 		}
@@ -71,25 +74,25 @@ func (c *Cloud) refreshTargetRecord(ctx context.Context, target cloud.Target) (*
 func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, found *clusterRecord) error {
 	doing := "start machine " + target.Name
 	if target.Cloud == "" {
-		target.Cloud = found.cloudName()
+		target.Cloud = found.CloudName()
 	}
 	as := cloud.LaunchRequest{Owner: target.Owner, Name: target.Name, Placement: api.Placement{Cloud: target.Cloud}}
 	profile, err := c.chooseInstanceProfile(ctx, as)
 	if err != nil {
 		return err
 	}
-	id, err := c.client.submitRequest(ctx, "/start", startBody{
-		requestSettings: requestSettings{Env: installationIdentity(target.Owner.Installation).requestEnv(),
-			Override: newConfigOverride(as, profile)}, ClusterName: target.Name,
+	id, err := c.client.Submit(ctx, "/start", client.StartBody{
+		RequestSettings: client.RequestSettings{Env: installationIdentity(target.Owner.Installation).RequestEnv(),
+			Override: task.NewConfigOverride(as, profile)}, ClusterName: target.Name,
 	})
 	if err == nil {
-		err = c.client.awaitResult(ctx, id, nil)
+		err = c.client.AwaitResult(ctx, id, nil)
 	}
-	var failed *failedRequest
+	var failed *client.FailedRequest
 	switch {
 	case errors.As(err, &failed):
-		return toCloudError(doing, failed, c.readProvisionLog(ctx, as))
-	case isNotFound(err), errors.Is(err, errCancelled):
+		return failure.ToCloudError(doing, failed, c.readProvisionLog(ctx, as))
+	case client.IsNotFound(err), errors.Is(err, client.ErrCancelled):
 		return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: doing}
 	case err != nil:
 		return fmt.Errorf("%s: %w", doing, err)
@@ -99,7 +102,7 @@ func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, fo
 
 // readStartedMachine is the target where it runs.
 func (c *Cloud) readStartedMachine(ctx context.Context, target cloud.Target) (cloud.Machine, error) {
-	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, refreshNone)
+	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, client.RefreshNone)
 	if err == nil && found == nil {
 		err = &cloud.Error{Kind: cloud.Transient,
 			Message: fmt.Sprintf("machine %s was started, and SkyPilot does not know it any more", target.Name)}

@@ -1,4 +1,5 @@
-package skypilot
+// Package task describes one machine to SkyPilot: its task, and the server's configuration for its launch.
+package task
 
 import (
 	"encoding/json"
@@ -12,14 +13,14 @@ import (
 )
 
 const (
-	// noProfile stands for an instance profile, or an identity, where the machine shall have none; the lean plugin
+	// NoProfile stands for an instance profile, or an identity, where the machine shall have none; the lean plugin
 	// takes it out.
-	noProfile = "skyctl-none"
+	NoProfile = "skyctl-none"
 	// What a machine has at least where the spec is silent: the least that RKE2 asks for.
 	defaultCPUs   = "2+"
 	defaultMemory = "4+"
 
-	apiPort = "6443"
+	APIPort = "6443"
 )
 
 // credentialClouds are those for which SkyPilot would put a person's credentials on every machine; others have no such
@@ -28,12 +29,12 @@ var credentialClouds = []string{"aws", "gcp", "azure", "oci", "nebius"}
 
 // launchTask is what SkyPilot is asked to launch. It is written as JSON, which is YAML too.
 type launchTask struct {
-	Name      string        `json:"name"`
-	Resources taskResources `json:"resources"`
+	Name      string    `json:"name"`
+	Resources Resources `json:"resources"`
 }
 
-// taskResources are those of SkyPilot's task; the order of fields is the order in which they are written.
-type taskResources struct {
+// Resources are those of SkyPilot's task; the order of fields is the order in which they are written.
+type Resources struct {
 	Infra         string            `json:"infra,omitempty"`
 	Cloud         string            `json:"cloud,omitempty"`
 	Region        string            `json:"region,omitempty"`
@@ -50,9 +51,9 @@ type taskResources struct {
 	Labels        map[string]string `json:"labels,omitempty"`
 }
 
-// resourcesFromSpec are what a spec asks of each machine, for the ranking.
-func resourcesFromSpec(spec api.ClusterSpec) taskResources {
-	r := taskResources{
+// ResourcesFromSpec are what a spec asks of each machine, for the ranking.
+func ResourcesFromSpec(spec api.ClusterSpec) Resources {
+	r := Resources{
 		Cloud: spec.Cloud, Region: spec.Region, Zone: spec.Zone,
 		CPUs: spec.CPUs, Memory: spec.Memory, Accelerators: spec.Accelerators,
 		DiskSize: spec.DiskSize, UseSpot: spec.UseSpot, MaxHourlyCost: spec.MaxHourlyCost, ImageID: spec.ImageID,
@@ -69,21 +70,12 @@ func resourcesFromSpec(spec api.ClusterSpec) taskResources {
 	return r
 }
 
-// powerOffLabel tells the lean plugin after how many minutes the first boot of a machine is to power it off.
-const powerOffLabel = "skyctl-power-off-minutes"
+// PowerOffLabel tells the lean plugin after how many minutes the first boot of a machine is to power it off.
+const PowerOffLabel = "skyctl-power-off-minutes"
 
-// powerOffDelay is how long after its launch a machine powers itself off: never where it is free, for operations stop
-// the timers of machines that bill and of no others.
-func (o Options) powerOffDelay(req cloud.LaunchRequest) time.Duration {
-	if req.Placement.PricePerMachine <= 0 {
-		return 0
-	}
-	return o.DeadMan
-}
-
-// renderTask renders the task of one machine, pinned to its placement, which powers itself off some time after its
+// Render renders the task of one machine, pinned to its placement, which powers itself off some time after its
 // launch; 0 is never.
-func renderTask(req cloud.LaunchRequest, deadMan time.Duration) (string, error) {
+func Render(req cloud.LaunchRequest, deadMan time.Duration) (string, error) {
 	p := req.Placement
 	infra := []string{p.Cloud, p.Region}
 	if p.Zone != "" {
@@ -91,12 +83,12 @@ func renderTask(req cloud.LaunchRequest, deadMan time.Duration) (string, error) 
 	}
 	labels := machineLabels(req)
 	if p.Cloud == "aws" && deadMan > 0 {
-		labels[powerOffLabel] = fmt.Sprint(int(deadMan.Minutes()))
+		labels[PowerOffLabel] = fmt.Sprint(int(deadMan.Minutes()))
 	}
-	t := launchTask{Name: req.Name, Resources: taskResources{
+	t := launchTask{Name: req.Name, Resources: Resources{
 		Infra: strings.Join(infra, "/"), InstanceType: p.InstanceType, Accelerators: req.Spec.Accelerators,
 		DiskSize: req.Spec.DiskSize, UseSpot: req.Spec.UseSpot, MaxHourlyCost: req.Spec.MaxHourlyCost,
-		ImageID: req.Spec.ImageID, Ports: portsToOpen(req), Labels: labels,
+		ImageID: req.Spec.ImageID, Ports: PortsToOpen(req), Labels: labels,
 	}}
 	data, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
@@ -105,15 +97,15 @@ func renderTask(req cloud.LaunchRequest, deadMan time.Duration) (string, error) 
 	return string(data) + "\n", nil
 }
 
-// portsToOpen are the ports that SkyPilot is to open to the world. On AWS they belong into the group of the cluster,
+// PortsToOpen are the ports that SkyPilot is to open to the world. On AWS they belong into the group of the cluster,
 // which is ours: SkyPilot would make a group for each machine, whose members don't reach each other.
-func portsToOpen(req cloud.LaunchRequest) []string {
+func PortsToOpen(req cloud.LaunchRequest) []string {
 	if req.Placement.Cloud == "aws" {
 		return nil
 	}
 	ports := append([]string(nil), req.Spec.Ports...)
 	if req.Index == 0 && !req.Placement.Tunnel && req.Spec.APICIDR == "" {
-		ports = append(ports, apiPort)
+		ports = append(ports, APIPort)
 	}
 	return ports
 }
@@ -155,8 +147,8 @@ func machineLabels(req cloud.LaunchRequest) map[string]string {
 	return all
 }
 
-// parseTaskLabels reads the labels back from a task that renderTask rendered; of any other they are empty.
-func parseTaskLabels(text string) map[string]string {
+// ParseLabels reads the labels back from a task that Render rendered; of any other they are empty.
+func ParseLabels(text string) map[string]string {
 	var t launchTask
 	if json.Unmarshal([]byte(text), &t) != nil {
 		return nil
@@ -164,18 +156,32 @@ func parseTaskLabels(text string) map[string]string {
 	return t.Resources.Labels
 }
 
-// newConfigOverride is the server's configuration for the launch: no credentials and no rights on the machine, whatever
+// NewConfigOverride is the server's configuration for the launch: no credentials and no rights on the machine, whatever
 // its cloud and whatever other clouds the server has credentials of, and the group of the cluster.
-func newConfigOverride(req cloud.LaunchRequest, profile string) map[string]any {
+func NewConfigOverride(req cloud.LaunchRequest, profile string) map[string]any {
 	config := map[string]any{}
 	for _, name := range credentialClouds {
 		config[name] = map[string]any{"remote_identity": "NO_UPLOAD"}
 	}
 	switch req.Placement.Cloud {
 	case "aws":
-		config["aws"] = map[string]any{"remote_identity": profile, "security_group_name": securityGroupName(req.Owner)}
+		config["aws"] = map[string]any{"remote_identity": profile, "security_group_name": SecurityGroupName(req.Owner)}
 	case "azure":
 		config["azure"] = map[string]any{"remote_identity": profile}
 	}
 	return config
+}
+
+// SecurityGroupName names the security group of a cluster.
+func SecurityGroupName(owner cloud.Owner) string { return "skyctl-" + owner.ClusterUID }
+
+// identityLabels are the labels of a machine on its cloud.
+func identityLabels(req cloud.LaunchRequest) map[string]string {
+	return map[string]string{
+		cloud.LabelInstallation: req.Owner.Installation,
+		cloud.LabelCluster:      req.Owner.Cluster,
+		cloud.LabelClusterUID:   req.Owner.ClusterUID,
+		cloud.LabelIndex:        fmt.Sprint(req.Index),
+		cloud.LabelIncarnation:  req.Incarnation,
+	}
 }

@@ -1,4 +1,4 @@
-package skypilot
+package venv
 
 import (
 	"slices"
@@ -23,7 +23,7 @@ func TestSkyPilotReachesLoopbackWithoutAProxy(t *testing.T) {
 	}
 	t.Setenv("HTTPS_PROXY", "http://p:1")
 	t.Setenv("no_proxy", "")
-	if env := (Options{}).pythonEnviron(); !slices.Contains(env, "no_proxy="+here) {
+	if env := (Environment{}).Variables(); !slices.Contains(env, "no_proxy="+here) {
 		t.Errorf("SkyPilot's environment is %q", env)
 	}
 }

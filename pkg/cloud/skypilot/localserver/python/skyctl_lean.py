@@ -40,8 +40,11 @@ _LEAN = common.ProvisionRuntimeMetadata(
 # make one with rights on the account.
 NO_PROFILE = 'skyctl-none'
 
-# A label of the machine says after how many minutes its first boot powers it off.
-DEAD_MAN_LABEL = 'skyctl-power-off-minutes'
+# This label of a machine is the number of minutes after which the timer of its first boot powers it off.
+POWER_OFF_LABEL = 'skyctl-power-off-minutes'
+
+# The systemd unit of that timer.
+POWER_OFF_UNIT = 'skyctl-deadman'
 
 
 def _harden(cloud, node_config):
@@ -52,9 +55,9 @@ def _harden(cloud, node_config):
             del node_config['IamInstanceProfile']
         if 'InstanceMarketOptions' not in node_config:  # a spot machine ends at shutdown anyway
             node_config['InstanceInitiatedShutdownBehavior'] = 'terminate'
-        minutes = _tags(node_config).get(DEAD_MAN_LABEL)
+        minutes = _tags(node_config).get(POWER_OFF_LABEL)
         if minutes and node_config.get('UserData'):
-            node_config['UserData'] = _with_dead_man(node_config['UserData'], int(minutes))
+            node_config['UserData'] = _with_power_off_timer(node_config['UserData'], int(minutes))
     if cloud == 'gcp':
         node_config.pop('serviceAccounts', None)
         if 'acceleratorType' in node_config:
@@ -67,11 +70,11 @@ def _tags(node_config):
             if spec.get('ResourceType') == 'instance' for tag in spec.get('Tags', [])}
 
 
-def _with_dead_man(user_data, minutes):
+def _with_power_off_timer(user_data, minutes):
     """Adds the timer to a cloud-config. cloud-init-per keeps a later boot from setting it again; to wait for the timer here
     would be to wait for a part of the boot that waits for cloud-init."""
-    command = ('  - cloud-init-per once skyctl-deadman systemd-run --no-block --collect --unit=skyctl-deadman '
-               '--on-active=%dmin systemctl poweroff\n' % minutes)
+    command = ('  - cloud-init-per once %s systemd-run --no-block --collect --unit=%s '
+               '--on-active=%dmin systemctl poweroff\n' % (POWER_OFF_UNIT, POWER_OFF_UNIT, minutes))
     return user_data.replace('bootcmd:\n', 'bootcmd:\n' + command, 1)
 
 

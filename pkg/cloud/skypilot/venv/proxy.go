@@ -1,4 +1,4 @@
-package skypilot
+package venv
 
 import (
 	"slices"

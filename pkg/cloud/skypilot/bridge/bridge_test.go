@@ -1,4 +1,4 @@
-package skypilot
+package bridge
 
 import (
 	"context"
@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sky-shift/skyctl/pkg/await"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/venv"
 )
 
 // slowLibrary stands in for Python: it reads questions and answers them, but those that have "slow" in them once the
@@ -27,7 +30,7 @@ done
 `
 
 type toldBridge struct {
-	*bridge
+	*Bridge
 	dir string
 }
 
@@ -43,8 +46,8 @@ func newToldBridge(t *testing.T) toldBridge {
 	if err := os.WriteFile(filepath.Join(dir, "rsync"), nil, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	b := newBridge(Options{Dir: dir, Python: python, Env: []string{"DIR=" + dir}})
-	t.Cleanup(func() { _ = b.close() })
+	b := New(venv.Environment{Dir: dir, Python: python, Env: []string{"DIR=" + dir}})
+	t.Cleanup(func() { _ = b.Close() })
 	return toldBridge{b, dir}
 }
 
@@ -64,7 +67,7 @@ func (b toldBridge) wasPut(t *testing.T) {
 		if err := os.Remove(filepath.Join(b.dir, "put")); err == nil {
 			return
 		}
-		if sleepWithContext(t.Context(), 20*time.Millisecond) != nil {
+		if await.Pause(t.Context(), 20*time.Millisecond) != nil {
 			t.Fatal("the question was never put")
 		}
 	}
