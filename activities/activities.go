@@ -4,6 +4,8 @@ package activities
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.temporal.io/sdk/activity"
@@ -42,7 +44,7 @@ func (c Clouds) FindCloud(name string) (cloud.Cloud, error) {
 	if c.Others != nil {
 		return c.Others, nil
 	}
-	want := "one of: " + strings.Join(sortedKeys(c.Named), " ")
+	want := "one of: " + strings.Join(slices.Sorted(maps.Keys(c.Named)), " ")
 	if name == "" {
 		want = "name the cloud, " + want
 	}

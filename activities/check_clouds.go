@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -56,7 +57,7 @@ func redactFinding(f api.CheckFinding) api.CheckFinding {
 // listCheckers are the clouds that can tell how they are, those with a name first.
 func (c Clouds) listCheckers() []cloud.Checker {
 	var all []cloud.Checker
-	for _, name := range sortedKeys(c.Named) {
+	for _, name := range slices.Sorted(maps.Keys(c.Named)) {
 		if k, ok := c.Named[name].(cloud.Checker); ok {
 			all = append(all, k)
 		}

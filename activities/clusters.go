@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,14 +27,11 @@ type Clusters struct {
 	Store *store.Store
 	Pool  *remote.Pool
 	// RKE2 says which release new clusters get, and from where, as far as their specs do not.
-	RKE2 RKE2Source
+	RKE2 rke2.Source
 	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
 	ClusterDir func(cluster string) string
 	Now        func() time.Time
 }
-
-// RKE2Source names a release: see rke2.Resolve.
-type RKE2Source struct{ Version, Source, SHA256 string }
 
 // BeginResult is what Provision has to know of a cluster to start with.
 type BeginResult struct {
@@ -62,7 +58,7 @@ func (a *Clusters) Begin(ctx context.Context, in operation.ProvisionInput) (Begi
 		return BeginResult{Settled: true}, nil // whoever started this had seen an older state
 	}
 	artifacts := c.Status.Artifacts
-	if artifacts == nil || !in.Continued && !anyMachineMayExist(c.Status.Machines) {
+	if artifacts == nil || !in.Continued && !api.AnyMachineMayExist(c.Status.Machines) {
 		release := a.RKE2.ForSpec(c.Spec)
 		pinned, err := rke2.ResolveArtifacts(ctx, release.Version, release.Source, release.SHA256)
 		if err != nil {
@@ -102,10 +98,6 @@ func (a *Clusters) Begin(ctx context.Context, in operation.ProvisionInput) (Begi
 // clearMachineStatus takes back what held of machines that are gone.
 func clearMachineStatus(s *api.ClusterStatus) {
 	s.Conditions, s.Endpoint, s.Resources = nil, "", api.Resources{}
-}
-
-func anyMachineMayExist(machines []api.Machine) bool {
-	return slices.ContainsFunc(machines, func(m api.Machine) bool { return m.State.MayExist() })
 }
 
 var errDeleting = errors.New("deleting")
@@ -164,7 +156,7 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 	if err := a.Store.RecordCloudUse(ctx, in.Placement.Cloud, a.Now()); err != nil {
 		return nil, stepError(ctx, step, "", err)
 	}
-	kept := anyMachineMayExist(machines)
+	kept := api.AnyMachineMayExist(machines)
 	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.Placement = &in.Placement
 		if !kept {
@@ -317,7 +309,7 @@ func (a *Clusters) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 	if err != nil {
 		return stepError(ctx, "mark the cluster as failed", "", err)
 	}
-	left := anyMachineMayExist(now.Status.Machines)
+	left := api.AnyMachineMayExist(now.Status.Machines)
 	in.Failure = addBlockedReason(in.Failure, now)
 	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		in.Failure.At = a.Now()
@@ -379,10 +371,10 @@ func (a *Clusters) recordCloudUse(ctx context.Context, ref api.Ref) error {
 	if errors.As(err, &gone) || errors.As(err, &corrupt) {
 		return nil // a purge goes on whatever etcd has of the machines
 	}
-	if err != nil || clusterCloudName(c) == "" {
+	if err != nil || c.CloudName() == "" {
 		return err
 	}
-	return a.Store.RecordCloudUse(ctx, clusterCloudName(c), a.Now())
+	return a.Store.RecordCloudUse(ctx, c.CloudName(), a.Now())
 }
 
 func machineRefOf(cluster api.Ref, m api.Machine) MachineRef {
@@ -397,5 +389,3 @@ func formatCount(n int, one string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, one)
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

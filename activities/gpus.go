@@ -124,7 +124,7 @@ func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error)
 	soon, cancel := withDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
 	status, waited := gpu.AwaitStackReady(soon, client, gpu.WaitOptions{
-		Kind: c.Spec.GPUStack, Expected: expectedGPUsByNode(c), Progress: func(s string) { recordHeartbeat(ctx, s) },
+		Kind: c.Spec.GPUStack, Expected: gpu.ExpectedByNode(c), Progress: func(s string) { recordHeartbeat(ctx, s) },
 	})
 	if _, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		status.UpdateClusterStatus(&c.Status, a.Now())
@@ -135,7 +135,7 @@ func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error)
 	if waited != nil {
 		return nil, a.gpuStepError(ctx, waited)
 	}
-	nodes, err := listUntestedNodes(ctx, c, client)
+	nodes, err := gpu.UntestedNodes(ctx, client, c)
 	if err != nil {
 		return nil, a.gpuStepError(ctx, err)
 	}
@@ -148,15 +148,6 @@ func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error)
 		}
 	}
 	return refs, nil
-}
-
-// listUntestedNodes are the nodes on which no workload of their machine's incarnation has had an accelerator yet.
-func listUntestedNodes(ctx context.Context, c *api.Cluster, client *gpu.Client) ([]string, error) {
-	incarnations := map[string]string{}
-	for _, m := range c.Status.Machines {
-		incarnations[m.NodeName] = m.Incarnation
-	}
-	return gpu.FindUnverifiedNodes(ctx, client, incarnations)
 }
 
 // TryGPU has a small workload get an accelerator of a node, once for each incarnation of its machine.
@@ -174,7 +165,7 @@ func (a *GPUs) TryGPU(ctx context.Context, m MachineRef) error {
 }
 
 func (a *GPUs) clusterStack(c *api.Cluster) gpu.Stack {
-	return chooseGPUStack(c.Spec, a.Stack)
+	return a.Stack(c.Spec.GPUStack).ForSpec(c.Spec)
 }
 
 func (a *GPUs) readClusterAndClient(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Client, error) {
@@ -199,31 +190,19 @@ func (a *GPUs) gpuStepError(ctx context.Context, err error) error {
 	return stepError(ctx, stepGPU, machine, err)
 }
 
-// expectedGPUsByNode is how many accelerators each node of a cluster should offer.
-func expectedGPUsByNode(c *api.Cluster) map[string]int {
-	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
-	if err != nil {
-		return nil
-	}
-	expected := map[string]int{}
-	for _, m := range c.Status.Machines {
-		expected[m.NodeName] = wanted.Count
-	}
-	return expected
-}
-
 // observeGPUs says why a cluster's GPU stack is not as it was installed; nothing where it is, or has none.
 func (a *Sweeps) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*gpu.Status, string) {
 	if !c.Spec.ManagesGPUs() {
 		return nil, ""
 	}
 	of := gpu.NewClient(client)
-	status, why, err := gpu.InspectStack(ctx, of, chooseGPUStack(c.Spec, a.GPUStack), nil, expectedGPUsByNode(c))
+	status, why, err := gpu.InspectStack(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec), nil,
+		gpu.ExpectedByNode(c))
 	if err != nil {
 		return nil, "" // what can't be seen is no drift
 	}
 	if why == "" {
-		if nodes, err := listUntestedNodes(ctx, c, of); err == nil && len(nodes) > 0 {
+		if nodes, err := gpu.UntestedNodes(ctx, of, c); err == nil && len(nodes) > 0 {
 			why = "no workload has had an accelerator yet on " + strings.Join(nodes, ", ")
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // knownOfCluster is what etcd knows of a cluster's machines, for a cloud that may have forgotten some of them. A launch
 // that has not got as far as an id may have made nothing.
 func knownOfCluster(c *api.Cluster) cloud.KnownMachines {
-	known := cloud.KnownMachines{Clouds: clusterCloudNames(c)}
+	known := cloud.KnownMachines{Clouds: c.CloudNames()}
 	for _, m := range c.Status.Machines {
 		if m.CloudID != "" && m.State != api.MachineGone {
 			known.Machines = append(known.Machines,

@@ -177,7 +177,7 @@ func (a *Machines) newLaunchRequest(ctx context.Context, m MachineRef) (cloud.Cl
 	if err != nil {
 		return nil, none, err
 	}
-	of, err := a.Clouds.FindCloud(clusterCloudName(c))
+	of, err := a.Clouds.FindCloud(c.CloudName())
 	if err != nil {
 		return nil, none, err
 	}

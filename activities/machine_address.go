@@ -82,7 +82,7 @@ func (a *Machines) verifyHostKey(ctx context.Context, m MachineRef, record *api.
 // recordNewAddress records where a machine is now. What RKE2 is configured for is recorded before, of all that hold the
 // address: it is then seen to be outdated, whoever comes next.
 func (a *Machines) recordNewAddress(ctx context.Context, c *api.Cluster, m MachineRef, up cloud.Machine) error {
-	head, err := findHeadRecord(c)
+	head, err := c.Head()
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (a *Machines) recordNewAddress(ctx context.Context, c *api.Cluster, m Machi
 // recordConfiguredFor records that RKE2 on a machine is configured for the addresses that were on record when the step
 // began.
 func (a *Nodes) recordConfiguredFor(ctx context.Context, at *machineStep) error {
-	head, err := findHeadRecord(at.cluster)
+	head, err := at.cluster.Head()
 	if err != nil {
 		return err
 	}

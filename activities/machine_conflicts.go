@@ -13,12 +13,12 @@ import (
 
 // recordLeftBehind names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in
 // the cluster's record, which whoever waits for its end sees, as events, and as orphans, which they are from then on.
-func (a *Machines) recordLeftBehind(ctx context.Context, c *api.Cluster, others []conflictingMachine) error {
+func (a *Machines) recordLeftBehind(ctx context.Context, c *api.Cluster, others []cloud.ConflictingMachine) error {
 	now := a.Now()
 	_, err := a.Store.UpdateCluster(ctx, c.Ref(), func(c *api.Cluster) error {
 		var drift []api.Drift
 		for _, k := range others {
-			drift = append(drift, api.Drift{Machine: k.Name, Reason: api.DriftMachineConflict, Message: k.why,
+			drift = append(drift, api.Drift{Machine: k.Name, Reason: api.DriftMachineConflict, Message: k.Why,
 				Next: conflictAdvice(k.Machine), Since: now})
 		}
 		c.Status.Drift = drift
@@ -30,9 +30,9 @@ func (a *Machines) recordLeftBehind(ctx context.Context, c *api.Cluster, others 
 	for _, k := range others {
 		recordEvent(ctx, a.Store, newEvent(c, k.Name, api.EventWarning, string(api.DriftMachineConflict),
 			k.String()+"; "+conflictAdvice(k.Machine)))
-		o := toOrphan(k.Machine, a.Clouds.providerName(clusterCloudName(c)), k.why)
+		o := toOrphan(k.Machine, a.Clouds.providerName(c.CloudName()), k.Why)
 		o.FirstSeen = now
-		if err := a.Store.AddOrphan(ctx, a.Clouds.providerName(clusterCloudName(c)), o); err != nil {
+		if err := a.Store.AddOrphan(ctx, a.Clouds.providerName(c.CloudName()), o); err != nil {
 			return err
 		}
 	}
@@ -96,7 +96,7 @@ func matchCloudID(r api.Machine, listed []cloud.Machine) (id string, ok bool) {
 	return id, ok
 }
 
-// findConflicts says of listed machines, by machineKey, why nothing may end them by itself: what name and labels tell,
+// findConflicts says of listed machines, by their keys, why nothing may end them by itself: what name and labels tell,
 // and what was found while there was still another one to compare with.
 func (a *Sweeps) findConflicts(ctx context.Context, listed []cloud.Machine) (map[string]string, error) {
 	conflicts, err := readOrphanConflicts(ctx, a.Store)
@@ -104,8 +104,8 @@ func (a *Sweeps) findConflicts(ctx context.Context, listed []cloud.Machine) (map
 		return nil, err
 	}
 	for i, m := range listed {
-		if why := labelConflict(listed, i); why != "" {
-			conflicts[machineKey(m)] = why
+		if why := cloud.LabelConflict(listed, i); why != "" {
+			conflicts[m.Key()] = why
 		}
 	}
 	return conflicts, nil
@@ -117,7 +117,7 @@ func readOrphanConflicts(ctx context.Context, s *store.Store) (map[string]string
 	conflicts := map[string]string{}
 	for _, o := range before {
 		if o.Conflict != "" {
-			conflicts[machineKey(cloud.Machine{Name: o.Name, ID: o.ID})] = o.Conflict
+			conflicts[cloud.Machine{Name: o.Name, ID: o.ID}.Key()] = o.Conflict
 		}
 	}
 	return conflicts, err
@@ -135,18 +135,10 @@ func (a *Sweeps) addKnownConflicts(ctx context.Context, c *api.Cluster, w *plan.
 	conflicts, err := readOrphanConflicts(ctx, a.Store)
 	for i, l := range w.Listed {
 		if !recorded(l) {
-			w.Listed[i].Conflict = conflicts[machineKey(cloud.Machine{Name: l.Name, ID: l.ID})]
+			w.Listed[i].Conflict = conflicts[cloud.Machine{Name: l.Name, ID: l.ID}.Key()]
 		}
 	}
 	return err
-}
-
-// machineKey tells listed machines apart.
-func machineKey(m cloud.Machine) string {
-	if m.ID != "" {
-		return m.ID
-	}
-	return "name " + m.Name
 }
 
 // findOrphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it
@@ -165,8 +157,9 @@ func (a *Sweeps) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner clo
 		if !matchesOrphan(m, o) {
 			continue
 		}
-		if why := conflicts[machineKey(m)]; why != "" && o.Conflict == "" {
-			return nil, &cloud.Error{Kind: cloud.Conflict, Message: conflictingMachine{m, why}.String()}
+		if why := conflicts[m.Key()]; why != "" && o.Conflict == "" {
+			return nil, &cloud.Error{Kind: cloud.Conflict,
+				Message: cloud.ConflictingMachine{Machine: m, Why: why}.String()}
 		}
 		target := cloud.TargetOf(m)
 		return &target, nil

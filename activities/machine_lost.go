@@ -152,7 +152,7 @@ func (a *Nodes) answersOnSSHPort(ctx context.Context, at *machineStep) bool {
 // explainLoss says how the cloud's own listing shows that a machine does not run any more; nothing where it runs, or
 // where that can't be said.
 func (a *Nodes) explainLoss(ctx context.Context, at *machineStep) string {
-	of, err := a.Clouds.FindCloud(clusterCloudName(at.cluster))
+	of, err := a.Clouds.FindCloud(at.cluster.CloudName())
 	if err != nil {
 		return ""
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
@@ -25,7 +26,7 @@ type Machines struct {
 	Deadlines Deadlines
 	Now       func() time.Time
 	// RKE2 is what Clusters has, to check a spec against.
-	RKE2 RKE2Source
+	RKE2 rke2.Source
 	// Settings are those that this worker uses, for who asks it.
 	Settings map[string]api.UsedSetting
 
@@ -47,7 +48,7 @@ func (a *Machines) CheckSpec(ctx context.Context, in operation.PlanInput) (opera
 	if err == nil {
 		placements, err = c.RankPlacements(soon, in.Spec)
 	}
-	invalid := append(api.FieldErrorsOf(err), a.RKE2.checkRelease(ctx, in.Spec)...)
+	invalid := append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
 	if len(invalid) > 0 {
 		return operation.PlanResult{Invalid: invalid}, nil
 	}
@@ -196,25 +197,10 @@ func (a *Machines) listClusterMachines(ctx context.Context, c *api.Cluster, of c
 	defer cancel()
 	listed, err := cloud.ListVerified(soon, of, owner, knownOfCluster(c))
 	if partial := new(cloud.PartialError); errors.As(err, &partial) &&
-		!slices.ContainsFunc(clusterCloudNames(c), partial.LacksCloud) {
+		!slices.ContainsFunc(c.CloudNames(), partial.LacksCloud) {
 		return listed, nil
 	}
 	return listed, err
-}
-
-// clusterCloudNames are the clouds that a cluster has, or once had, machines on.
-func clusterCloudNames(c *api.Cluster) []string {
-	names := []string{clusterCloudName(c)}
-	for _, at := range c.Status.Attempts {
-		names = append(names, at.Placement.Cloud)
-	}
-	for _, m := range c.Status.Machines {
-		names = append(names, m.Placement.Cloud)
-	}
-	if c.Status.Placement != nil {
-		names = append(names, c.Status.Placement.Cloud)
-	}
-	return names
 }
 
 // machinesLeftError says that the cloud has machines that should have been terminated.
@@ -237,7 +223,7 @@ func (a *Machines) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.C
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
-	of, err := a.Clouds.FindCloud(clusterCloudName(c))
+	of, err := a.Clouds.FindCloud(c.CloudName())
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
@@ -256,14 +242,6 @@ func (a *Machines) recordMachineGone(ctx context.Context, ref api.Ref, m api.Mac
 		return nil
 	})
 	return err
-}
-
-// clusterCloudName is the cloud that a cluster's machines are asked from.
-func clusterCloudName(c *api.Cluster) string {
-	if c.Spec.Cloud == "" && c.Status.Placement != nil {
-		return c.Status.Placement.Cloud
-	}
-	return c.Spec.Cloud
 }
 
 // findMachineRecord finds the record of an incarnation; another one in its place is a StaleError.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -140,7 +142,7 @@ func (a *Nodes) recordCredentials(ctx context.Context, at *machineStep, h *remot
 	if password := parseAgentPassword(creds.AgentToken); password != "" {
 		secrets[store.SecretAgentPassword] = []byte(password)
 	}
-	for _, key := range sortedKeys(secrets) {
+	for _, key := range slices.Sorted(maps.Keys(secrets)) {
 		if err := a.Store.PutSecret(ctx, ref, key, secrets[key]); err != nil {
 			return err
 		}
@@ -163,7 +165,7 @@ func (a *Nodes) recordCredentials(ctx context.Context, at *machineStep, h *remot
 // Join starts the RKE2 agent of a worker against the head's supervisor, and waits until its unit is up.
 func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 	return a.runStep(ctx, m, "join the cluster", func(ctx context.Context, at *machineStep) error {
-		head, err := findHeadRecord(at.cluster)
+		head, err := at.cluster.Head()
 		if err != nil {
 			return err
 		}
@@ -361,13 +363,4 @@ func serverSANs(r *api.Machine) []string {
 		return []string{ext, r.PrivateAddress, r.Name}
 	}
 	return []string{r.PrivateAddress, r.Name}
-}
-
-func findHeadRecord(c *api.Cluster) (*api.Machine, error) {
-	for i := range c.Status.Machines {
-		if c.Status.Machines[i].Role == api.RoleHead {
-			return &c.Status.Machines[i], nil
-		}
-	}
-	return nil, fmt.Errorf("cluster %s has no head", c.Metadata.Name)
 }

@@ -48,12 +48,12 @@ type providerListing struct {
 func (l providerListing) errorForCluster(c *api.Cluster) error {
 	err := l.err
 	if partial := new(cloud.PartialError); errors.As(err, &partial) {
-		err = partial.Clouds[clusterCloudName(c)]
+		err = partial.Clouds[c.CloudName()]
 	}
 	machines := l.machines[c.Metadata.UID]
 	certain := func(m cloud.Machine) bool { return m.State != cloud.StateUnknown }
 	if err == nil && len(machines) > 0 && !slices.ContainsFunc(machines, certain) {
-		err = fmt.Errorf("%s did not say how any of the machines are", clusterCloudName(c))
+		err = fmt.Errorf("%s did not say how any of the machines are", c.CloudName())
 	}
 	return err
 }
@@ -64,7 +64,7 @@ type providerListings map[string]providerListing
 // forCluster is what the cluster's provider has. One that was not asked has said nothing, which is not the same as
 // having nothing.
 func (l providerListings) forCluster(clouds Clouds, c *api.Cluster) providerListing {
-	provider := clouds.providerName(clusterCloudName(c))
+	provider := clouds.providerName(c.CloudName())
 	if found, asked := l[provider]; asked {
 		return found
 	}
@@ -100,7 +100,7 @@ func (a *Sweeps) groupByProvider(ctx context.Context, names []string) (map[strin
 	provider := map[string]string{}
 	for _, c := range all {
 		if !c.Status.Phase.IsBusy() {
-			provider[c.Metadata.Name] = a.Clouds.providerName(clusterCloudName(&c))
+			provider[c.Metadata.Name] = a.Clouds.providerName(c.CloudName())
 		}
 	}
 	groups := map[string][]string{}
@@ -178,7 +178,7 @@ func (a *Sweeps) listProvider(ctx context.Context, provider, installation string
 func (a *Sweeps) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation,
 	apiObservation, error) {
 	w := plan.Observation{At: a.Now()}
-	_, w.CanStart = a.Clouds.cloudOfProvider(a.Clouds.providerName(clusterCloudName(c))).(cloud.Starter)
+	_, w.CanStart = a.Clouds.cloudOfProvider(a.Clouds.providerName(c.CloudName())).(cloud.Starter)
 	if err := listed.errorForCluster(c); err != nil {
 		w.CloudError = redact.Text(err.Error())
 	}
@@ -198,7 +198,7 @@ func (a *Sweeps) observeCluster(ctx context.Context, c *api.Cluster, listed prov
 	if c.Status.Phase != api.PhaseReady {
 		return w, apiObservation{}, nil // what is left of it is all that matters
 	}
-	missing, err := listMissingSecrets(ctx, a.Store, c.Ref())
+	missing, err := a.Store.MissingSecrets(ctx, c.Ref())
 	if err != nil {
 		return w, apiObservation{}, err
 	}

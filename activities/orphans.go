@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -119,7 +120,7 @@ func (a *Sweeps) listProvidersInUse(ctx context.Context, unowned []store.Unowned
 		return nil, err
 	}
 	for _, c := range all {
-		providers[a.Clouds.providerName(clusterCloudName(&c))] = true
+		providers[a.Clouds.providerName(c.CloudName())] = true
 	}
 	used, err := a.Store.ListUsedClouds(ctx, a.Now().Add(-cloudUseWindow))
 	if err != nil {
@@ -137,7 +138,7 @@ func (a *Sweeps) listProvidersInUse(ctx context.Context, unowned []store.Unowned
 	for _, name := range used {
 		providers[a.Clouds.providerName(name)] = true
 	}
-	return sortedKeys(providers), err
+	return slices.Sorted(maps.Keys(providers)), err
 }
 
 // knownClusters is what etcd knows of clusters: the UIDs of those that it has, and the names of those that it has and
@@ -198,7 +199,7 @@ func (a *Sweeps) readKnownClusters(ctx context.Context) (knownClusters, error) {
 func (a *Sweeps) findProviderOrphans(ctx context.Context, provider string, listed providerListing,
 	known knownClusters) ([]api.Orphan, error) {
 	var all []cloud.Machine
-	for _, uid := range sortedKeys(listed.machines) {
+	for _, uid := range slices.Sorted(maps.Keys(listed.machines)) {
 		all = append(all, listed.machines[uid]...)
 	}
 	conflicts, err := a.findConflicts(ctx, all)
@@ -207,9 +208,9 @@ func (a *Sweeps) findProviderOrphans(ctx context.Context, provider string, liste
 	}
 	orphans := []api.Orphan{}
 	for i, m := range all {
-		conflict, recorded := conflicts[machineKey(m)], known.hasRecordOf(m)
+		conflict, recorded := conflicts[m.Key()], known.hasRecordOf(m)
 		if recorded { // the original: what spoke against it ends with its copy
-			conflict = labelConflict(all, i)
+			conflict = cloud.LabelConflict(all, i)
 		}
 		if known.mayOwnMachine(m.Owner.Cluster, m.Owner.ClusterUID) && (conflict == "" || recorded) {
 			continue

@@ -142,7 +142,7 @@ func describeMachine(m *api.Machine) string { return m.Name + " (" + m.PrivateAd
 // awaitNodeReachable runs the wait for a worker's Node while the worker reaches its head, and ends once the head
 // reaches the kubelet there, and neither rejects the pods' network. A head alone needs nobody.
 func (a *Nodes) awaitNodeReachable(ctx context.Context, at *machineStep, wait func(context.Context) error) error {
-	head, err := findHeadRecord(at.cluster)
+	head, err := at.cluster.Head()
 	if err != nil || at.record.Role == api.RoleHead {
 		return wait(ctx)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,29 +18,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
-
-// neededSecrets are those that a cluster can't be without once it runs: each of them is asked for by some repair. A
-// machine's host key is none: it is given to the machine when that is launched, and what is pinned is its public
-// half.
-var neededSecrets = []string{
-	store.SecretSSHKey, store.SecretKubeconfig, store.SecretAgentToken, store.SecretAgentPassword,
-	store.SecretServerToken,
-}
-
-// listMissingSecrets are those that a cluster which runs should have, and that are not there or were altered.
-func listMissingSecrets(ctx context.Context, s *store.Store, ref api.Ref) ([]string, error) {
-	usable, err := s.ListUsableSecrets(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	var missing []string
-	for _, key := range neededSecrets {
-		if !usable[key] {
-			missing = append(missing, key)
-		}
-	}
-	return missing, nil
-}
 
 // keysMissingError says that secrets are gone which machines that exist already know: new ones would be refused by
 // them.
@@ -101,7 +79,7 @@ func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	if err != nil {
 		return stepError(ctx, step, "", err)
 	}
-	missing, err := listMissingSecrets(ctx, a.Store, ref)
+	missing, err := a.Store.MissingSecrets(ctx, ref)
 	if err != nil || len(missing) == 0 {
 		return stepError(ctx, step, "", err)
 	}
@@ -114,7 +92,7 @@ func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	head, err := findHeadRecord(c)
+	head, err := c.Head()
 	if err != nil {
 		return stepError(ctx, step, "", err)
 	}
@@ -164,11 +142,11 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 		return err
 	}
 	if len(refusing) > 0 {
-		first := sortedKeys(refusing)[0]
+		first := slices.Sorted(maps.Keys(refusing))[0]
 		return fmt.Errorf("%s could not be given a new SSH key (%w): append this line to ~/.ssh/authorized_keys of "+
 			"the "+
 			"login user there, through the cloud's console or docker exec, then run skyctl reconcile %s: %s",
-			strings.Join(sortedKeys(refusing), ", "), refusing[first], c.Metadata.Name, public)
+			strings.Join(slices.Sorted(maps.Keys(refusing)), ", "), refusing[first], c.Metadata.Name, public)
 	}
 	if err := a.Store.PutSecret(ctx, c.Ref(), store.SecretSSHKey, key); err != nil {
 		return err

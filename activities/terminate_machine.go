@@ -183,24 +183,14 @@ func (e *ExistingMachine) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(e))
 }
 
-// conflictingMachine is a listed machine that is left alone, and why.
-type conflictingMachine struct {
-	cloud.Machine
-	why string
-}
-
-func (k conflictingMachine) String() string {
-	return fmt.Sprintf("machine %s (id %s) was left alone: %s", k.Name, k.ID, k.why)
-}
-
 // splitByConflict tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id
 // speak against: copies, machines that were renamed or labelled anew, and others. No end of the cluster is an end of
 // those.
 func splitByConflict(c *api.Cluster, listed []cloud.Machine, remembered map[string]string) (own []cloud.Machine,
-	others []conflictingMachine) {
+	others []cloud.ConflictingMachine) {
 	for i, m := range listed {
-		if why := conflictReason(c, listed, i, remembered[machineKey(m)]); why != "" {
-			others = append(others, conflictingMachine{m, why})
+		if why := conflictReason(c, listed, i, remembered[m.Key()]); why != "" {
+			others = append(others, cloud.ConflictingMachine{Machine: m, Why: why})
 		} else {
 			own = append(own, m)
 		}
@@ -235,29 +225,11 @@ func conflictReason(c *api.Cluster, listed []cloud.Machine, i int, before string
 			return ""
 		}
 	}
-	return cmp.Or(labelConflict(listed, i), before)
-}
-
-// labelConflict says why a listed machine that has no record may be a copy, or one that was renamed or labelled anew.
-func labelConflict(listed []cloud.Machine, i int) string {
-	m := listed[i]
-	if m.Name != m.LabelledName() {
-		return fmt.Sprintf("its labels make it %s: it may be a copy, or was renamed", m.LabelledName())
-	}
-	twin := slices.IndexFunc(listed, func(o cloud.Machine) bool {
-		return o.Owner == m.Owner && m.Incarnation != "" && o.Incarnation == m.Incarnation && (o.Name != m.Name ||
-			o.ID != m.ID)
-	})
-	if twin >= 0 {
-		return fmt.Sprintf("it carries the same labels as %s (id %s): one may be a copy of the other",
-			listed[twin].Name,
-			listed[twin].ID)
-	}
-	return ""
+	return cmp.Or(cloud.LabelConflict(listed, i), before)
 }
 
 // mergeExisting are the machines that have to be ended for a cluster to be gone, by their names.
-func mergeExisting(c *api.Cluster, own []cloud.Machine, others []conflictingMachine) []ExistingMachine {
+func mergeExisting(c *api.Cluster, own []cloud.Machine, others []cloud.ConflictingMachine) []ExistingMachine {
 	var all []ExistingMachine
 	for _, m := range own {
 		all = append(all, ExistingMachine{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID,
@@ -271,7 +243,7 @@ func mergeExisting(c *api.Cluster, own []cloud.Machine, others []conflictingMach
 			}
 		}
 		// ending it would be a Conflict
-		changed := func(k conflictingMachine) bool { return r.CloudID != "" && k.ID == r.CloudID }
+		changed := func(k cloud.ConflictingMachine) bool { return r.CloudID != "" && k.ID == r.CloudID }
 		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(others, changed) {
 			all = append(all, ExistingMachine{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation,
 				ID: recordedCloudID(r)})

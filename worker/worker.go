@@ -28,6 +28,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/workflows"
 )
@@ -171,7 +172,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	deadlines := activities.DefaultDeadlines()
 	deadlines.GPU = cfg.GPU.Timeout
 	deadlines.Recover = cfg.Reconcile.NotReadyFor
-	release := activities.RKE2Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256}
+	release := rke2.Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256}
 	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a
 	// home.
 	var clusterDir func(string) string

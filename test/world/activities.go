@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	"github.com/sky-shift/skyctl/worker"
@@ -57,7 +58,7 @@ func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on clou
 			Log: slog.New(slog.DiscardHandler),
 		}
 	}
-	release := activities.RKE2Source{Version: simcloud.Version, Source: s.Release}
+	release := rke2.Source{Version: simcloud.Version, Source: s.Release}
 	return worker.Activities{
 		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: release},
 		Machines: &activities.Machines{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines,

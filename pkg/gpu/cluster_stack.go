@@ -1,0 +1,39 @@
+package gpu
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+// ForSpec returns the stack of a cluster: what its spec names, completed by s.
+func (s Stack) ForSpec(spec api.ClusterSpec) Stack {
+	s.Repo = cmp.Or(spec.GPU.ChartRepo, s.Repo)
+	s.OperatorVersion = cmp.Or(spec.GPU.OperatorVersion, s.OperatorVersion)
+	s.PluginVersion = cmp.Or(spec.GPU.PluginVersion, s.PluginVersion)
+	s.Mirror = cmp.Or(spec.GPU.ImageMirror, s.Mirror)
+	return s
+}
+
+// UntestedNodes returns the nodes on which no workload has used an accelerator yet since their machine was launched.
+func UntestedNodes(ctx context.Context, client *Client, c *api.Cluster) ([]string, error) {
+	incarnations := map[string]string{}
+	for _, m := range c.Status.Machines {
+		incarnations[m.NodeName] = m.Incarnation
+	}
+	return FindUnverifiedNodes(ctx, client, incarnations)
+}
+
+// ExpectedByNode returns how many accelerators each node of a cluster should offer.
+func ExpectedByNode(c *api.Cluster) map[string]int {
+	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
+	if err != nil {
+		return nil
+	}
+	expected := map[string]int{}
+	for _, m := range c.Status.Machines {
+		expected[m.NodeName] = wanted.Count
+	}
+	return expected
+}

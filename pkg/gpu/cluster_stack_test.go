@@ -1,0 +1,18 @@
+package gpu
+
+import (
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+func TestASpecsGPUStackGoesBeforeTheWorkersSettings(t *testing.T) {
+	own := Stack{Kind: "operator", OperatorVersion: "v26.3.2", PluginVersion: "0.19.2", Repo: "https://charts"}
+	spec := api.ClusterSpec{GPUStack: "operator",
+		GPU: api.GPURelease{OperatorVersion: "v26.3.1", ImageMirror: "mirror"}}
+	got := own.ForSpec(spec)
+	if got.Kind != "operator" || got.OperatorVersion != "v26.3.1" || got.Mirror != "mirror" ||
+		got.PluginVersion != "0.19.2" || got.Repo != "https://charts" {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -1,0 +1,43 @@
+package rke2
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+func TestASpecsReleaseGoesBeforeTheWorkersSettings(t *testing.T) {
+	own := Source{Version: "v1.35.7+rke2r1", Source: "release", SHA256: "aa"}
+	for _, tt := range []struct {
+		name string
+		spec api.ClusterSpec
+		want Source
+	}{
+		{"no release named", api.ClusterSpec{}, own},
+		{"another version, without its checksum", api.ClusterSpec{KubernetesVersion: "v1.34.1+rke2r1"},
+			Source{Version: "v1.34.1+rke2r1", Source: "release"}},
+		{"the same version", api.ClusterSpec{KubernetesVersion: own.Version}, own},
+		{"another source", api.ClusterSpec{RKE2: api.RKE2Release{Source: "/kit"}},
+			Source{Version: own.Version, Source: "/kit"}},
+		{"a checksum of its own", api.ClusterSpec{RKE2: api.RKE2Release{SHA256: "bb"}},
+			Source{Version: own.Version, Source: "release", SHA256: "bb"}},
+	} {
+		if got := own.ForSpec(tt.spec); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestAnUnavailableReleaseIsBadInput(t *testing.T) {
+	own := Source{Version: "v1.35.7+rke2r1", Source: t.TempDir()}
+	spec := api.ClusterSpec{KubernetesVersion: "v1.34.1+rke2r1"}
+	got := own.CheckRelease(t.Context(), spec)
+	if len(got) != 1 || got[0].Field != "kubernetes_version" || got[0].Value != spec.KubernetesVersion ||
+		!strings.Contains(got[0].Want, own.Source) {
+		t.Errorf("got %+v", got)
+	}
+	if got := own.CheckRelease(t.Context(), api.ClusterSpec{}); got != nil {
+		t.Errorf("a spec that names no release: %+v", got)
+	}
+}
