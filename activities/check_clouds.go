@@ -27,7 +27,7 @@ func (a *Machines) Check(ctx context.Context) (operation.CheckResult, error) {
 		finding api.CheckFinding
 		clouds  []api.CloudStatus
 	}
-	checkers := a.Clouds.listCheckers()
+	checkers := listCheckers(a.Clouds)
 	answers := make([]answer, len(checkers))
 	var asked sync.WaitGroup
 	for i, c := range checkers {
@@ -55,7 +55,7 @@ func redactFinding(f api.CheckFinding) api.CheckFinding {
 }
 
 // listCheckers are the clouds that can tell how they are, those with a name first.
-func (c Clouds) listCheckers() []cloud.Checker {
+func listCheckers(c Clouds) []cloud.Checker {
 	var all []cloud.Checker
 	for _, name := range slices.Sorted(maps.Keys(c.Named)) {
 		if k, ok := c.Named[name].(cloud.Checker); ok {

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"fmt"
 
 	"go.temporal.io/sdk/activity"
 
@@ -26,12 +27,10 @@ func recordEvent(ctx context.Context, s *store.Store, e api.Event) {
 	}
 }
 
-func (a *Sweeps) recordEventNow(ctx context.Context, e api.Event) {
-	e.First, e.Last = a.Now(), a.Now()
-	recordEvent(ctx, a.Store, e)
-}
-
-func (a *Clusters) recordEventNow(ctx context.Context, e api.Event) {
-	e.First, e.Last = a.Now(), a.Now()
-	recordEvent(ctx, a.Store, e)
+// formatCount is a number of things in words.
+func formatCount(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
@@ -188,23 +186,4 @@ func (a *GPUs) gpuStepError(ctx context.Context, err error) error {
 		machine = f.Machine
 	}
 	return stepError(ctx, stepGPU, machine, err)
-}
-
-// observeGPUs says why a cluster's GPU stack is not as it was installed; nothing where it is, or has none.
-func (a *Sweeps) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*gpu.Status, string) {
-	if !c.Spec.ManagesGPUs() {
-		return nil, ""
-	}
-	of := gpu.NewClient(client)
-	status, why, err := gpu.InspectStack(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec), nil,
-		gpu.ExpectedByNode(c))
-	if err != nil {
-		return nil, "" // what can't be seen is no drift
-	}
-	if why == "" {
-		if nodes, err := gpu.UntestedNodes(ctx, of, c); err == nil && len(nodes) > 0 {
-			why = "no workload has had an accelerator yet on " + strings.Join(nodes, ", ")
-		}
-	}
-	return &status, why
 }

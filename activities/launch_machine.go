@@ -47,20 +47,6 @@ func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
 	return ref, a.recordStepError(ctx, step, m, err)
 }
 
-// unwantedError says that a machine was to be launched whose clean-up has begun, or is over.
-type unwantedError struct{ state api.MachineState }
-
-func (e *unwantedError) Error() string {
-	return fmt.Sprintf("the machine is not wanted any more: it is %s", e.state)
-}
-
-func checkStillWanted(r *api.Machine) error {
-	if r.State == api.MachineTerminating || r.State == api.MachineGone {
-		return &unwantedError{state: r.State}
-	}
-	return nil
-}
-
 // recheckStillWanted reads the record of a machine anew, and fails where the machine is not to be launched any more.
 func (a *Machines) recheckStillWanted(ctx context.Context, m MachineRef) error {
 	c, err := readCluster(ctx, a.Store, m.Cluster)
@@ -72,16 +58,6 @@ func (a *Machines) recheckStillWanted(ctx context.Context, m MachineRef) error {
 		return err
 	}
 	return checkStillWanted(record)
-}
-
-// isUnwanted says that an update found the machine's record gone, replaced, or in clean-up.
-func isUnwanted(err error) bool {
-	var (
-		late    *unwantedError
-		missing *store.NotFoundError
-		stale   *store.StaleError
-	)
-	return errors.As(err, &late) || errors.As(err, &missing) || errors.As(err, &stale)
 }
 
 // listInterval is how often a listing is asked for what it should have soon.

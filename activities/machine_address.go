@@ -113,22 +113,3 @@ func (a *Machines) recordNewAddress(ctx context.Context, c *api.Cluster, m Machi
 	}
 	return err
 }
-
-// recordConfiguredFor records that RKE2 on a machine is configured for the addresses that were on record when the step
-// began.
-func (a *Nodes) recordConfiguredFor(ctx context.Context, at *machineStep) error {
-	head, err := at.cluster.Head()
-	if err != nil {
-		return err
-	}
-	wanted := at.record.ConfigAddresses(head)
-	if at.record.ConfiguredFor == wanted {
-		return nil
-	}
-	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation,
-		func(r *api.Machine) error {
-			r.ConfiguredFor = wanted
-			return nil
-		})
-	return err
-}

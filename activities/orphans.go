@@ -141,58 +141,6 @@ func (a *Sweeps) listProvidersInUse(ctx context.Context, unowned []store.Unowned
 	return slices.Sorted(maps.Keys(providers)), err
 }
 
-// knownClusters is what etcd knows of clusters: the UIDs of those that it has, and the names of those that it has and
-// nobody can read, or whose UID is not the one that its machines were launched under.
-type knownClusters struct {
-	uids  map[string]bool
-	names []string
-	// recorded are the machines on record, by UID, those of no cluster included.
-	recorded map[string][]api.Machine
-}
-
-// mayOwnMachine says that a machine with these labels may be that of a cluster.
-func (k knownClusters) mayOwnMachine(name, uid string) bool {
-	return k.uids[uid] || slices.Contains(k.names, name)
-}
-
-// hasRecordOf says that a listed machine is on record under its UID: by the cloud's own id, and with the labels that it
-// bears. It is no copy of another one then.
-func (k knownClusters) hasRecordOf(m cloud.Machine) bool {
-	return m.ID != "" && slices.ContainsFunc(k.recorded[m.Owner.ClusterUID], func(r api.Machine) bool {
-		return r.CloudID == m.ID && r.Index == m.Index && r.Incarnation == m.Incarnation
-	})
-}
-
-// ownsOrphan says that an orphan is the recorded machine of a cluster: it is none.
-func (k knownClusters) ownsOrphan(o api.Orphan) bool {
-	return o.ID != "" && k.uids[o.ClusterUID] &&
-		slices.ContainsFunc(k.recorded[o.ClusterUID], func(r api.Machine) bool {
-			return r.CloudID == o.ID
-		})
-}
-
-func (a *Sweeps) readKnownClusters(ctx context.Context) (knownClusters, error) {
-	all, err := a.Store.ListClusters(ctx)
-	k := knownClusters{uids: map[string]bool{}, names: store.CorruptClusterNames(err)}
-	if err != nil && len(k.names) == 0 {
-		return k, err
-	}
-	recorded, err := a.Store.ListMachineOwners(ctx)
-	if err != nil {
-		return k, err
-	}
-	if k.recorded, err = a.Store.ListAllMachines(ctx); err != nil {
-		return k, err
-	}
-	for _, c := range all {
-		k.uids[c.Metadata.UID] = true
-		if c.Status.Phase == api.PhaseReady && !recorded[c.Metadata.UID] {
-			k.names = append(k.names, c.Metadata.Name) // somebody edited its UID: those of the name may be its machines
-		}
-	}
-	return k, nil
-}
-
 // findProviderOrphans are the listed machines that belong to no cluster; and those in conflict, of which it has to be
 // remembered once their cluster is no more that they are none of its own. A machine that its cluster has on record is
 // neither.
@@ -230,56 +178,4 @@ func describeOrphan(o api.Orphan) string {
 			o.Name)
 	}
 	return message
-}
-
-// TerminateOrphan ends a machine that belongs to no cluster, and gives back what its cluster had on the cloud as a
-// whole once that was the last. One that belongs to a cluster by now is left alone.
-func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
-	const step = "terminate the orphan"
-	if err := a.Home.ConfirmHome(ctx); err != nil {
-		return stepError(ctx, step, o.Name, err)
-	}
-	known, err := a.readKnownClusters(ctx)
-	if err != nil {
-		return stepError(ctx, step, o.Name, err)
-	}
-	if o.ClusterUID == "" || known.mayOwnMachine(o.Cluster, o.ClusterUID) {
-		return stepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
-	}
-	of := a.Clouds.cloudOfProvider(a.Clouds.providerName(o.Cloud))
-	if of == nil {
-		return stepError(ctx, step, o.Name, errors.New("no such cloud is configured on this worker: "+o.Cloud))
-	}
-	installation, err := a.Store.EnsureInstallationID(ctx)
-	if err != nil {
-		return stepError(ctx, step, o.Name, err)
-	}
-	owner := cloud.Owner{Installation: installation, Cluster: o.Cluster, ClusterUID: o.ClusterUID}
-	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
-	defer cancel()
-	target, err := a.findOrphanTarget(end, of, owner, o)
-	if err == nil && target != nil {
-		err = of.TerminateMachine(end, *target)
-	}
-	if err != nil {
-		return stepError(ctx, step, o.Name, err)
-	}
-	left, err := cloud.ListVerified(end, of, owner, knownOfOrphan(o))
-	partial := new(cloud.PartialError)
-	switch elsewhere := errors.As(err, &partial) && !partial.LacksCloud(o.Cloud) && o.Cloud != sharedProvider; {
-	case err != nil && !elsewhere:
-		return stepError(ctx, step, o.Name, err)
-	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return matchesOrphan(m, o) }):
-		return stepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient,
-			Message: o.Cloud + " still lists it, or can't be asked about it"})
-	case err == nil && len(left) == 0:
-		if err := of.RemoveClusterResources(end, owner); err != nil {
-			return stepError(ctx, step, o.Name, err)
-		}
-	}
-	a.recordEventNow(ctx, api.Event{
-		Cluster: o.Cluster, UID: o.ClusterUID, Machine: o.Name, Type: api.EventNormal, Reason: "OrphanTerminated",
-		Message: fmt.Sprintf("machine %s on %s, which belonged to no cluster, was terminated", o.Name, o.Cloud),
-	})
-	return nil
 }

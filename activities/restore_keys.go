@@ -19,55 +19,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// keysMissingError says that secrets are gone which machines that exist already know: new ones would be refused by
-// them.
-type keysMissingError struct {
-	cluster string
-	keys    []string
-}
-
-func (e *keysMissingError) Error() string {
-	return fmt.Sprintf("etcd has lost %s of cluster %s, which its machines know; new ones would be refused by them: "+
-		"restore etcd from a backup, or let skyctl reconcile %s restore them", strings.Join(e.keys, ", "), e.cluster,
-		e.cluster)
-}
-
-// Reason is string(api.DriftKeysMissing).
-func (e *keysMissingError) Reason() string { return string(api.DriftKeysMissing) }
-
-// Final is true: a repair restores them.
-func (e *keysMissingError) Final() bool { return true }
-
-// checkNoKeysLost is an error where keys that are to be made anew were given to machines already.
-func (a *Clusters) checkNoKeysLost(ctx context.Context, ref api.Ref) error {
-	c, err := readCluster(ctx, a.Store, ref)
-	if err != nil {
-		return err
-	}
-	known := func(m api.Machine) bool { return m.State.MayExist() && m.State != api.MachineReserved }
-	if !slices.ContainsFunc(c.Status.Machines, known) {
-		return nil
-	}
-	usable, err := a.Store.ListUsableSecrets(ctx, ref)
-	if err != nil {
-		return err
-	}
-	var lost []string
-	for _, key := range []string{store.SecretSSHKey, store.SecretAgentPassword} {
-		if !usable[key] {
-			lost = append(lost, key)
-		}
-	}
-	if lost != nil {
-		return &keysMissingError{cluster: ref.Name, keys: lost}
-	}
-	return nil
-}
-
 const (
 	// authorizeKeyTimeout bounds the way of a new key onto one machine, loginTimeout the try to log in with it.
 	authorizeKeyTimeout = 2 * time.Minute
 	loginTimeout        = 10 * time.Second
+	// keysAtOnce bounds the machines that get a new key at the same time.
+	keysAtOnce = 20
 )
 
 // RestoreKeys brings back secrets that etcd has lost: a new SSH key, which is put onto every machine through the
@@ -114,7 +71,7 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	var mu sync.Mutex
 	refusing := map[string]error{}
 	var asked errgroup.Group
-	asked.SetLimit(unitsAtOnce)
+	asked.SetLimit(keysAtOnce)
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		if m.Address == "" || !m.State.MayExist() {

@@ -50,7 +50,6 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 		"etcd down":          {&store.UnavailableError{}, "EtcdUnavailable", again},
 		"etcd slow": {&store.UnavailableError{Cause: fmt.Errorf("no answer (%w)",
 			context.DeadlineExceeded)}, "EtcdUnavailable", again},
-		"machines left":      {&machinesLeftError{machines: 2}, ReasonLeft, final},
 		"RKE2, final":        {&rke2.Error{Kind: rke2.WrongToken, Permanent: true}, rke2.WrongToken, final},
 		"RKE2, out of sight": {&rke2.Error{Kind: rke2.SourceUnreachable}, rke2.SourceUnreachable, again},
 		"RKE2, tried enough": {&rke2.Error{Kind: rke2.InstallFailed}, rke2.InstallFailed, final},
@@ -84,10 +83,7 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 			"Transient", again},
 		"anything else": {errors.New("what"), "Failed", again},
 
-		"a machine lost":  {&machineLostError{how: "it is gone", cause: ownTimeIsUp()}, ReasonLost, final},
-		"keys missing":    {&keysMissingError{cluster: "c"}, string(api.DriftKeysMissing), final},
-		"a home in doubt": {&homeDoubtError{&api.HomeDoubt{}}, reasonHomeInDoubt, final},
-		"a GPU stack":     {&gpu.Failure{Kind: "DriverFailed"}, "DriverFailed", final},
+		"a GPU stack": {&gpu.Failure{Kind: "DriverFailed"}, "DriverFailed", final},
 		"several clouds down": {&cloud.PartialError{Clouds: map[string]error{"a": &cloud.Error{Kind: cloud.Access}}},
 			"Access", final},
 
@@ -139,26 +135,6 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 	}
 	if err := stepError(t.Context(), "dance", "", nil); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestWhatAMachineRefusesIsTriedAgainOnTheSpotAndNothingElse(t *testing.T) {
-	for name, c := range map[string]struct {
-		err   error
-		again bool
-	}{
-		"a command":             {&remote.RunError{Exit: 1}, true},
-		"a login shell":         {&remote.ShellFailed{Exit: 1}, true},
-		"too much output":       {&remote.OutputTooLong{}, false},
-		"an installation":       {&rke2.Error{Kind: rke2.InstallFailed, Cause: &remote.RunError{Exit: 2}}, true},
-		"a wrong token":         {&rke2.Error{Kind: rke2.WrongToken, Permanent: true}, false},
-		"a source out of sight": {&rke2.Error{Kind: rke2.SourceUnreachable}, false},
-		"a lost connection":     {&remote.Lost{Cause: errors.New("reset")}, false},
-		"nothing":               {nil, false},
-	} {
-		if got := isRetryable(c.err); got != c.again {
-			t.Errorf("%s: tried again on the spot: %t", name, got)
-		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -62,5 +64,13 @@ func newReporter(ctx context.Context, s *store.Store, m MachineRef, clock func()
 			note(r, doing, now)
 			return nil
 		})
+	}
+}
+
+// recordHeartbeat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself
+// going.
+func recordHeartbeat(ctx context.Context, progress string) {
+	if activity.IsActivity(ctx) {
+		activity.RecordHeartbeat(ctx, redact.Text(progress))
 	}
 }

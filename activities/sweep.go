@@ -12,41 +12,12 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
-	"github.com/sky-shift/skyctl/pkg/redact"
-	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
-
-// Sweeps compares clusters with the world, and starts what is to be done about a difference.
-type Sweeps struct {
-	Store  *store.Store
-	Clouds Clouds
-	Pool   *remote.Pool
-	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
-	ClusterDir func(cluster string) string
-	Deadlines  Deadlines
-	Policy     plan.Policy
-	// GPUStack is what the clusters' GPU stacks are compared with.
-	GPUStack func(kind string) gpu.Stack
-	// Home says whether this is the state by which machines may be changed; nil where that is never in doubt.
-	Home *HomeWatch
-	// OrphanGrace is how long an orphan is left alone after it was first seen; 0 leaves it for good.
-	OrphanGrace time.Duration
-	// Interval is how often sweeps are meant to come.
-	Interval time.Duration
-	// Start starts an operation on a cluster, and says whether it did: it does not where one works on it already.
-	Start func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error)
-	Now   func() time.Time
-
-	// listing lets the batches of a sweep that run at the same time ask a cloud once.
-	listing singleflight.Group
-}
 
 const (
 	// clustersAtOnce bounds the clusters of a batch that are looked at at one time, sweepClusterTimeout how long one
@@ -244,101 +215,6 @@ func (a *Sweeps) reportUnreadable(ctx context.Context, name string, wrong error)
 		"; the cluster is left alone until that is mended"}
 	a.recordEventNow(ctx, e)
 	return &operation.DriftedCluster{Cluster: name, Why: e.Message, Unseen: true}
-}
-
-// assessCluster looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked
-// for it at some time, a cluster that can be mended is planned as the READY one it should be, and what was tried before
-// does not count.
-func (a *Sweeps) assessCluster(ctx context.Context, c *api.Cluster, listed providerListing,
-	asked time.Time) (plan.Decision, plan.Observation, error) {
-	if err := a.recordCloudIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
-		return plan.Decision{}, plan.Observation{}, err
-	}
-	as := *c
-	if !asked.IsZero() {
-		if c.Status.CanBeRepaired() {
-			as.Status.Phase = api.PhaseReady
-		}
-		mine := repairIDPrefix(ctx) // whatever the clocks of the server and of this worker say
-		as.Status.Repairs = slices.DeleteFunc(slices.Clone(c.Status.Repairs), func(r api.Repair) bool {
-			// no other run can have made one since: one at a time works on a cluster
-			return !strings.HasPrefix(r.ID, mine)
-		})
-	}
-	world, saw, err := a.observeCluster(ctx, &as, listed)
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		// what was not seen in time is no drift
-		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err)
-	}
-	decision := plan.Decide(&as, world, a.Policy)
-	if err := a.withholdActions(ctx, &decision); err != nil {
-		return plan.Decision{}, world, err
-	}
-	return decision, world, a.recordDecision(ctx, c, saw, decision)
-}
-
-// repairIDPrefix begins the ids of the repairs that the workflow of this activity has recorded.
-func repairIDPrefix(ctx context.Context) string {
-	return activity.GetInfo(ctx).WorkflowExecution.RunID + "-"
-}
-
-// recordDecision writes down what was seen of a cluster. What is as it was is not written.
-func (a *Sweeps) recordDecision(ctx context.Context, before *api.Cluster, saw apiObservation, d plan.Decision) error {
-	now := a.Now()
-	d = redactDecision(d)
-	_, err := a.Store.UpdateCluster(ctx, before.Ref(), func(c *api.Cluster) error {
-		if c.Status.Phase != before.Status.Phase {
-			return nil // an operation began meanwhile; what it does is no drift
-		}
-		if saw.seen != nil {
-			c.Status.Resources = saw.seen.Resources
-			if v := saw.seen.Versions.Kubernetes; v != "" {
-				c.Status.Versions.Kubernetes = v
-			}
-		}
-		if saw.gpus != nil {
-			saw.gpus.UpdateClusterStatus(&c.Status, now)
-		}
-		c.Status.SetDrift(append([]api.Drift(nil), d.Drift...), now)
-		for _, condition := range d.Conditions {
-			c.Status.SetCondition(condition, now)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, drift := range d.Drift {
-		if !hadDrift(before, drift) {
-			a.recordEventNow(ctx, newEvent(before, drift.Machine, api.EventWarning, string(drift.Reason),
-				drift.Message))
-		}
-	}
-	return nil
-}
-
-// redactDecision is a decision whose words may be kept: some of them are those of Nodes, pods and clouds.
-func redactDecision(d plan.Decision) plan.Decision {
-	d.Drift, d.Conditions = slices.Clone(d.Drift), slices.Clone(d.Conditions)
-	for i := range d.Drift {
-		d.Drift[i].Message = redact.Text(d.Drift[i].Message)
-	}
-	for i := range d.Conditions {
-		d.Conditions[i].Message = redact.Text(d.Conditions[i].Message)
-	}
-	return d
-}
-
-func hadDrift(c *api.Cluster, d api.Drift) bool {
-	for _, old := range c.Status.Drift {
-		if old.Machine == d.Machine && old.Reason == d.Reason {
-			return true
-		}
-	}
-	return false
 }
 
 // phaseSince is when the cluster came into its phase.

@@ -3,29 +3,11 @@ package activities
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
-
-// cloudTargetOf is the machine of a record as a target.
-func cloudTargetOf(owner cloud.Owner, m api.Machine) cloud.Target {
-	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: recordedCloudID(m),
-		Cloud: m.Placement.Cloud}
-}
-
-// recordedCloudID is the cloud's own id of a record's machine, where it is on record: the version before recorded the
-// name that SkyPilot gave a machine on its cloud where it was told no id.
-func recordedCloudID(m api.Machine) string {
-	if strings.HasPrefix(m.CloudID, m.Name+"-") {
-		return ""
-	}
-	return m.CloudID
-}
 
 // TerminateInput names a machine of a cluster; it need not be in etcd.
 type TerminateInput struct {
@@ -162,95 +144,4 @@ func findUnrecorded(c *api.Cluster, listed []cloud.Machine, in TerminateInput) (
 		found = &listed[i]
 	}
 	return found, nil
-}
-
-// ExistingMachine is a machine that a cluster may have. Older histories have its name alone.
-type ExistingMachine struct {
-	Name        string `json:"name"`
-	Index       int    `json:"index,omitempty"`
-	Incarnation string `json:"incarnation,omitempty"`
-	ID          string `json:"id,omitempty"`
-	// Unrecorded: etcd does not have it.
-	Unrecorded bool `json:"unrecorded,omitempty"`
-}
-
-// UnmarshalJSON reads what older workers have returned, too.
-func (e *ExistingMachine) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		return json.Unmarshal(data, &e.Name)
-	}
-	type plain ExistingMachine
-	return json.Unmarshal(data, (*plain)(e))
-}
-
-// splitByConflict tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id
-// speak against: copies, machines that were renamed or labelled anew, and others. No end of the cluster is an end of
-// those.
-func splitByConflict(c *api.Cluster, listed []cloud.Machine, remembered map[string]string) (own []cloud.Machine,
-	others []cloud.ConflictingMachine) {
-	for i, m := range listed {
-		if why := conflictReason(c, listed, i, remembered[m.Key()]); why != "" {
-			others = append(others, cloud.ConflictingMachine{Machine: m, Why: why})
-		} else {
-			own = append(own, m)
-		}
-	}
-	return own, others
-}
-
-// conflictReason says why a listed machine is not beyond doubt a cluster's own, which may have been found before; empty
-// where it is.
-func conflictReason(c *api.Cluster, listed []cloud.Machine, i int, before string) string {
-	m := listed[i]
-	for _, r := range c.Status.Machines {
-		byID := r.CloudID != "" && r.CloudID == m.ID
-		switch {
-		case byID && (m.Incarnation != r.Incarnation || m.Index != r.Index):
-			return fmt.Sprintf("it is %s by its id, and labelled as %s, incarnation %s", r.Name, m.LabelledName(),
-				m.Incarnation)
-		case byID:
-			return ""
-		}
-	}
-	for _, r := range c.Status.Machines {
-		switch {
-		case r.Incarnation != m.Incarnation:
-		case recordedCloudID(r) != "" && m.ID != "":
-			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy",
-				r.Name,
-				r.CloudID)
-		case m.Name != r.Name:
-			return fmt.Sprintf("it carries the labels of %s under another name: it may be a copy", r.Name)
-		default:
-			return ""
-		}
-	}
-	return cmp.Or(cloud.LabelConflict(listed, i), before)
-}
-
-// mergeExisting are the machines that have to be ended for a cluster to be gone, by their names.
-func mergeExisting(c *api.Cluster, own []cloud.Machine, others []cloud.ConflictingMachine) []ExistingMachine {
-	var all []ExistingMachine
-	for _, m := range own {
-		all = append(all, ExistingMachine{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID,
-			Unrecorded: true})
-	}
-	for _, r := range c.Status.Machines {
-		listed := false
-		for i, e := range all {
-			if r.CloudID != "" && e.ID == r.CloudID || e.Incarnation == r.Incarnation && e.Name == r.Name {
-				all[i].Name, all[i].Unrecorded, listed = r.Name, false, true
-			}
-		}
-		// ending it would be a Conflict
-		changed := func(k cloud.ConflictingMachine) bool { return r.CloudID != "" && k.ID == r.CloudID }
-		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(others, changed) {
-			all = append(all, ExistingMachine{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation,
-				ID: recordedCloudID(r)})
-		}
-	}
-	slices.SortFunc(all, func(a, b ExistingMachine) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
-	})
-	return all
 }

@@ -17,9 +17,9 @@ import (
 var dear = api.Placement{Cloud: "sim", Region: "dear", PricePerMachine: 0.5, PriceTotal: 1.5}
 
 // newBilledWorld is a world on whose machines power-off timers can be set; it keeps when they would go off.
-func newBilledWorld(t *testing.T, nodes int, placements ...api.Placement) (*world, map[string]time.Time) {
+func newBilledWorld(t *testing.T, numNodes int, placements ...api.Placement) (*world, map[string]time.Time) {
 	t.Helper()
-	w := newWorld(t, nodes, placements...)
+	w := newWorld(t, numNodes, placements...)
 	at := map[string]time.Time{}
 	a := &activities.Nodes{}
 	w.OnActivity(a.Arm, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.ArmInput) error {

@@ -45,16 +45,16 @@ type world struct {
 	joins, disarms crowd
 }
 
-func newWorld(t *testing.T, nodes int, placements ...api.Placement) *world {
+func newWorld(t *testing.T, numNodes int, placements ...api.Placement) *world {
 	t.Helper()
-	return newSlowWorld(t, nodes, 0, placements...)
+	return newSlowWorld(t, numNodes, 0, placements...)
 }
 
 // newSlowWorld is one in which a join takes its time, by the clock of the workflow.
-func newSlowWorld(t *testing.T, nodes int, joinTakes time.Duration, placements ...api.Placement) *world {
+func newSlowWorld(t *testing.T, numNodes int, joinTakes time.Duration, placements ...api.Placement) *world {
 	t.Helper()
 	w := &world{
-		TestWorkflowEnvironment: newEnvironment(), nodes: nodes, exist: map[string]bool{},
+		TestWorkflowEnvironment: newEnvironment(), nodes: numNodes, exist: map[string]bool{},
 		failures: map[string][]error{}, during: map[string]func(context.Context) error{},
 	}
 	w.RegisterWorkflow(Provision)

@@ -2,54 +2,22 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"time"
 
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/temporal"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
-	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
-
-// Nodes makes Kubernetes nodes of machines, over SSH and through the cluster's API.
-type Nodes struct {
-	Store *store.Store
-	Pool  *remote.Pool
-	// Clouds are asked about a machine that falls silent while something is done on it.
-	Clouds Clouds
-	// SilentEvery is how often it is looked whether such a machine has; 15 s by default.
-	SilentEvery time.Duration
-	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
-	ClusterDir func(cluster string) string
-	Deadlines  Deadlines
-	// RenewWithin: credentials that end sooner are renewed.
-	RenewWithin time.Duration
-	Now         func() time.Time
-	// Home is written on the machines that are prepared; nil leaves them without.
-	Home *HomeWatch
-}
-
-// newKubeClient is one for the cluster's API.
-func (a *Nodes) newKubeClient(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
-	c, err := readCluster(ctx, a.Store, ref)
-	if err != nil {
-		return nil, err
-	}
-	return newClusterClient(ctx, c, a.Store, a.Pool)
-}
 
 // Prepare puts RKE2's files onto a machine.
 func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
@@ -220,128 +188,6 @@ func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 	})
 }
 
-// journalLines is how much of a machine's log a person is shown.
-const journalLines = 20
-
-// Diagnose returns the last lines that the machine's RKE2 unit had to say; none where the machine never came up, or is
-// gone.
-func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) (lines []string, err error) {
-	lines, err = a.readJournal(ctx, m)
-	return lines, stepError(ctx, "read the log", m.Name, err)
-}
-
-func (a *Nodes) readJournal(ctx context.Context, m MachineRef) ([]string, error) {
-	c, err := readCluster(ctx, a.Store, m.Cluster)
-	if err != nil {
-		return nil, err
-	}
-	record, err := findMachineRecord(c, m)
-	if err != nil || record.Address == "" || record.State == api.MachineGone {
-		return nil, err
-	}
-	key, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretSSHKey)
-	if err != nil {
-		return nil, err
-	}
-	h, err := a.Pool.GetHost(ctx, sshTargetOf(record), key)
-	if err != nil {
-		return nil, err
-	}
-	return rke2.ReadJournal(ctx, h, m.Role, journalLines)
-}
-
-// machineStep is a machine as a step finds it in etcd, and the way to tell people what is being done to it.
-type machineStep struct {
-	machine MachineRef
-	cluster *api.Cluster
-	record  *api.Machine
-	say     func(string)
-}
-
-// runStep runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried
-// again is told to people meanwhile.
-func (a *Nodes) runStep(ctx context.Context, m MachineRef, step string,
-	work func(context.Context, *machineStep) error) error {
-	return a.runStepThoughLost(ctx, m, step, func(ctx context.Context, at *machineStep) error {
-		return a.runUnlessLost(ctx, at, work)
-	})
-}
-
-// runStepThoughLost does work as do does, and goes on with it though the machine may be lost.
-func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string,
-	work func(context.Context, *machineStep) error) error {
-	at := &machineStep{machine: m, say: newProgressReporter(ctx, a.Store, m, a.Now)}
-	var err error
-	for try := 1; ; try++ {
-		if at.cluster, err = readCluster(ctx, a.Store, m.Cluster); err == nil {
-			if at.record, err = findMachineRecord(at.cluster, m); err == nil {
-				err = work(ctx, at)
-			}
-		}
-		if try == stepTries || ctx.Err() != nil || !isRetryable(err) {
-			break
-		}
-		at.say("trying again to " + step + ": " + redact.Text(err.Error()))
-		select {
-		case <-ctx.Done():
-		case <-time.After(stepRetryDelay):
-		}
-	}
-	err = stepError(ctx, step, m.Name, err)
-	var applied *temporal.ApplicationError
-	if errors.As(err, &applied) && !applied.NonRetryable() {
-		at.say("trying again to " + step + ": " + applied.Message())
-	}
-	return err
-}
-
-// What a machine says no to, it mostly says no to again. The tries are counted here and not by Temporal, which also
-// counts those that a killed worker left behind.
-const (
-	stepTries      = 3
-	stepRetryDelay = 2 * time.Second
-)
-
-// isRetryable says whether a command on the machine, or RKE2 there, failed in a way that may pass.
-func isRetryable(err error) bool {
-	var (
-		run    *remote.RunError
-		shell  *remote.ShellFailed
-		ofRKE2 *rke2.Error
-	)
-	if errors.As(err, &ofRKE2) {
-		return !ofRKE2.Permanent && ofRKE2.Kind != rke2.SourceUnreachable
-	}
-	return errors.As(err, &run) || errors.As(err, &shell)
-}
-
-// connectToMachine returns a connection to the machine, and pins its host key where this is the first contact.
-func (a *Nodes) connectToMachine(ctx context.Context, at *machineStep) (*remote.Host, error) {
-	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
-	if err != nil {
-		return nil, err
-	}
-	wait, cancel := withDeadline(ctx, a.Deadlines.Reach)
-	defer cancel()
-	h, err := a.Pool.AwaitHost(wait, sshTargetOf(at.record), key, at.say)
-	if err != nil || at.record.HostKey != "" {
-		return h, err
-	}
-	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation,
-		func(r *api.Machine) error {
-			if r.HostKey != "" && r.HostKey != h.HostKey() {
-				return fmt.Errorf("machine %s showed two host keys on its first contacts", r.Name)
-			}
-			r.HostKey = h.HostKey()
-			return nil
-		})
-	return h, err
-}
-
-func sshTargetOf(r *api.Machine) remote.Target {
-	return remote.Target{Name: r.Name, Address: r.Address, Port: r.SSHPort, User: r.SSHUser, HostKey: r.HostKey}
-}
-
 func rke2NodeOf(r *api.Machine) rke2.Node {
 	return rke2.Node{
 		Role: r.Role, NodeName: r.NodeName, NodeIP: r.PrivateAddress, ExternalIP: externalAddress(r),
@@ -363,4 +209,23 @@ func serverSANs(r *api.Machine) []string {
 		return []string{ext, r.PrivateAddress, r.Name}
 	}
 	return []string{r.PrivateAddress, r.Name}
+}
+
+// recordConfiguredFor records that RKE2 on a machine is configured for the addresses that were on record when the step
+// began.
+func (a *Nodes) recordConfiguredFor(ctx context.Context, at *machineStep) error {
+	head, err := at.cluster.Head()
+	if err != nil {
+		return err
+	}
+	wanted := at.record.ConfigAddresses(head)
+	if at.record.ConfiguredFor == wanted {
+		return nil
+	}
+	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation,
+		func(r *api.Machine) error {
+			r.ConfiguredFor = wanted
+			return nil
+		})
+	return err
 }

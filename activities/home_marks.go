@@ -1,0 +1,158 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/home"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// MarkMachines exchanges marks with a machine of each READY cluster, once after a start.
+func (w *HomeWatch) MarkMachines(ctx context.Context) {
+	all, err := w.listReadyClusters(ctx)
+	if err == nil {
+		err = w.confirmByMarks(ctx, all)
+	}
+	if doubt := new(homeDoubtError); err != nil && ctx.Err() == nil && !errors.As(err, &doubt) {
+		w.Log.Warn("not all clusters' machines could be told of this start", "error", err)
+	}
+}
+
+func (w *HomeWatch) listReadyClusters(ctx context.Context) ([]api.Cluster, error) {
+	all, err := w.Store.ListClusters(ctx)
+	if err != nil && len(store.CorruptClusterNames(err)) == 0 {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(c api.Cluster) bool { return c.Status.Phase != api.PhaseReady }), nil
+}
+
+// confirmByMarks exchanges marks with a machine of each of the clusters that was not asked lately.
+func (w *HomeWatch) confirmByMarks(ctx context.Context, clusters []api.Cluster) error {
+	h, err := w.Store.ReadHome(ctx)
+	if err != nil {
+		return err
+	}
+	if h.Doubt != nil {
+		return &homeDoubtError{h.Doubt}
+	}
+	mark := home.MarkOf(h)
+	found := make([]*api.HomeFinding, len(clusters))
+	var asked errgroup.Group
+	asked.SetLimit(marksAtOnce)
+	for i := range clusters {
+		c := &clusters[i]
+		if w.wasAskedRecently(c.Metadata.UID) {
+			continue
+		}
+		asked.Go(func() error {
+			f, err := w.exchangeClusterMarks(ctx, h, c.Ref(), &mark)
+			if err != nil { // a cluster out of reach says nothing
+				w.Log.Debug("no machine of a cluster could be asked who looks after it", "cluster", c.Metadata.Name,
+					"error", err)
+				return nil
+			}
+			w.setAskedNow(c.Metadata.UID)
+			found[i] = f
+			return nil
+		})
+	}
+	_ = asked.Wait()
+	for _, f := range found {
+		if f == nil {
+			continue
+		}
+		if h, err = w.recordDoubt(ctx, h, *f); err != nil {
+			return err
+		}
+		w.cacheDoubt(h.Doubt)
+		if h.Doubt != nil {
+			return &homeDoubtError{h.Doubt}
+		}
+	}
+	return ctx.Err()
+}
+
+func (w *HomeWatch) wasAskedRecently(uid string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at, ok := w.asked[uid]
+	return ok && w.Now().Sub(at) < homeMarkInterval
+}
+
+func (w *HomeWatch) setAskedNow(uid string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.asked == nil {
+		w.asked = map[string]time.Time{}
+	}
+	w.asked[uid] = w.Now()
+}
+
+// exchangeClusterMarks exchanges marks with the first machines of a cluster, all at once, and returns what speaks
+// against the state most; nil where nothing does. Its error is that none of them answered.
+func (w *HomeWatch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Ref,
+	ours *home.Mark) (*api.HomeFinding, error) {
+	c, err := readCluster(ctx, w.Store, ref) // a list has no machines
+	if err != nil {
+		return nil, err
+	}
+	key, err := w.Store.ReadSecret(ctx, c.Ref(), store.SecretSSHKey)
+	if err != nil {
+		return nil, err
+	}
+	machines := slices.DeleteFunc(slices.Clone(c.Status.Machines), func(m api.Machine) bool {
+		return m.Address == "" || m.HostKey == "" || !m.State.MayExist()
+	})
+	slices.SortFunc(machines, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
+	machines = machines[:min(machinesTried, len(machines))]
+	marks, failures := make([]*home.Mark, len(machines)), make([]error, len(machines))
+	var asked sync.WaitGroup
+	for i := range machines {
+		asked.Go(func() { marks[i], failures[i] = w.exchangeMachineMark(ctx, &machines[i], key, ours) })
+	}
+	asked.Wait()
+	if !slices.Contains(failures, nil) {
+		return nil, errors.Join(append(failures, errors.New("no machine of the cluster answers"))...)
+	}
+	var most *api.HomeFinding
+	for i, seen := range marks {
+		if f := home.CompareMark(h, machines[i].Name, seen); f != nil && (most == nil || f.Starts > most.Starts) {
+			most = f
+		}
+	}
+	return most, nil
+}
+
+func (w *HomeWatch) exchangeMachineMark(ctx context.Context, m *api.Machine, key []byte, ours *home.Mark) (*home.Mark,
+	error) {
+	ctx, cancel := context.WithTimeout(ctx, markTimeout)
+	defer cancel()
+	h, err := w.Pool.GetHost(ctx, sshTargetOf(m), key)
+	if err != nil {
+		return nil, err
+	}
+	return home.ExchangeMarks(ctx, h, ours)
+}
+
+// writeMachineMark leaves the mark of this start on a machine that is prepared.
+func (w *HomeWatch) writeMachineMark(ctx context.Context, h *remote.Host) error {
+	if w == nil {
+		return nil
+	}
+	recorded, err := w.Store.ReadHome(ctx)
+	if err != nil || recorded.Starts == 0 {
+		return err
+	}
+	mark := home.MarkOf(recorded)
+	_, err = home.ExchangeMarks(ctx, h, &mark)
+	return err
+}

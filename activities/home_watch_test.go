@@ -1,0 +1,19 @@
+package activities
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+)
+
+func TestAHomeInDoubtIsAFinalErrorWithItsReason(t *testing.T) {
+	var got *temporal.ApplicationError
+	err := fmt.Errorf("wrapped: %w", &homeDoubtError{&api.HomeDoubt{}})
+	if !errors.As(stepError(t.Context(), "dance", "", err), &got) || got.Type() != "HomeInDoubt" || !got.NonRetryable() {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,53 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// MachineRef names one incarnation of one place of a cluster.
+type MachineRef struct {
+	Cluster     api.Ref  `json:"cluster"`
+	Index       int      `json:"index"`
+	Name        string   `json:"name"`
+	Incarnation string   `json:"incarnation"`
+	NodeName    string   `json:"node_name"`
+	Role        api.Role `json:"role"`
+}
+
+// readCluster reads a cluster with its machines; another one of that name is a *store.NotFoundError.
+func readCluster(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster, error) {
+	c, err := s.ReadCluster(ctx, ref.Name)
+	if err == nil && c.Metadata.UID != ref.UID {
+		return nil, &store.NotFoundError{Cluster: ref.Name}
+	}
+	return c, err
+}
+
+func machineRefOf(cluster api.Ref, m api.Machine) MachineRef {
+	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName,
+		Role: m.Role}
+}
+
+// findMachineRecord finds the record of an incarnation; another one in its place is a StaleError.
+func findMachineRecord(c *api.Cluster, m MachineRef) (*api.Machine, error) {
+	current := "none"
+	for i := range c.Status.Machines {
+		r := &c.Status.Machines[i]
+		if r.Index != m.Index {
+			continue
+		}
+		if r.Incarnation == m.Incarnation {
+			return r, nil
+		}
+		current = r.Incarnation
+	}
+	return nil, &store.StaleError{Machine: m.Name, Incarnation: m.Incarnation, Current: current}
+}
+
+func sshTargetOf(r *api.Machine) remote.Target {
+	return remote.Target{Name: r.Name, Address: r.Address, Port: r.SSHPort, User: r.SSHUser, HostKey: r.HostKey}
+}

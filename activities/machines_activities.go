@@ -1,0 +1,74 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// Machines asks clouds for machines and gives them back.
+type Machines struct {
+	Store     *store.Store
+	Clouds    Clouds
+	Pool      *remote.Pool
+	Deadlines Deadlines
+	Now       func() time.Time
+	// RKE2 is what Clusters has, to check a spec against.
+	RKE2 rke2.Source
+	// Settings are those that this worker uses, for who asks it.
+	Settings map[string]api.UsedSetting
+
+	// settling lets machines of a cluster that end at the same time ask their cloud once.
+	settling singleflight.Group
+}
+
+// readClusterAndCloud reads a cluster and finds its cloud and owner.
+func (a *Machines) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner,
+	error) {
+	c, err := readCluster(ctx, a.Store, ref)
+	if err != nil {
+		return nil, nil, cloud.Owner{}, err
+	}
+	of, err := a.Clouds.FindCloud(c.CloudName())
+	if err != nil {
+		return nil, nil, cloud.Owner{}, err
+	}
+	owner, err := a.readCloudOwner(ctx, ref)
+	return c, of, owner, err
+}
+
+func (a *Machines) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Owner, error) {
+	installation, err := a.Store.EnsureInstallationID(ctx)
+	return cloud.Owner{Installation: installation, Cluster: ref.Name, ClusterUID: ref.UID}, err
+}
+
+// listClusterMachines asks the cloud what it has of a cluster. That one of several could not be asked is no matter
+// where the cluster never was on it.
+func (a *Machines) listClusterMachines(ctx context.Context, c *api.Cluster, of cloud.Cloud,
+	owner cloud.Owner) ([]cloud.Machine, error) {
+	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	defer cancel()
+	listed, err := cloud.ListVerified(soon, of, owner, knownOfCluster(c))
+	if partial := new(cloud.PartialError); errors.As(err, &partial) &&
+		!slices.ContainsFunc(c.CloudNames(), partial.LacksCloud) {
+		return listed, nil
+	}
+	return listed, err
+}
+
+func (a *Machines) recordMachineGone(ctx context.Context, ref api.Ref, m api.Machine) error {
+	_, err := a.Store.UpdateMachine(ctx, ref, m.Index, m.Incarnation, func(r *api.Machine) error {
+		r.SetState(api.MachineGone, "", a.Now())
+		return nil
+	})
+	return err
+}

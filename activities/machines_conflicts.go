@@ -1,0 +1,54 @@
+package activities
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// splitByConflict tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id
+// speak against: copies, machines that were renamed or labelled anew, and others. No end of the cluster is an end of
+// those.
+func splitByConflict(c *api.Cluster, listed []cloud.Machine, remembered map[string]string) (own []cloud.Machine,
+	others []cloud.ConflictingMachine) {
+	for i, m := range listed {
+		if why := conflictReason(c, listed, i, remembered[m.Key()]); why != "" {
+			others = append(others, cloud.ConflictingMachine{Machine: m, Why: why})
+		} else {
+			own = append(own, m)
+		}
+	}
+	return own, others
+}
+
+// conflictReason says why a listed machine is not beyond doubt a cluster's own, which may have been found before; empty
+// where it is.
+func conflictReason(c *api.Cluster, listed []cloud.Machine, i int, before string) string {
+	m := listed[i]
+	for _, r := range c.Status.Machines {
+		byID := r.CloudID != "" && r.CloudID == m.ID
+		switch {
+		case byID && (m.Incarnation != r.Incarnation || m.Index != r.Index):
+			return fmt.Sprintf("it is %s by its id, and labelled as %s, incarnation %s", r.Name, m.LabelledName(),
+				m.Incarnation)
+		case byID:
+			return ""
+		}
+	}
+	for _, r := range c.Status.Machines {
+		switch {
+		case r.Incarnation != m.Incarnation:
+		case recordedCloudID(r) != "" && m.ID != "":
+			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy",
+				r.Name,
+				r.CloudID)
+		case m.Name != r.Name:
+			return fmt.Sprintf("it carries the labels of %s under another name: it may be a copy", r.Name)
+		default:
+			return ""
+		}
+	}
+	return cmp.Or(cloud.LabelConflict(listed, i), before)
+}

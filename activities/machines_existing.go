@@ -1,0 +1,91 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// listExistingTimeout bounds the listing of a cluster's machines that are to be ended: those that etcd has need not
+// wait for it.
+const listExistingTimeout = 20 * time.Second
+
+// Existing names every machine of the cluster that may exist: those in etcd that were not confirmed gone, and those
+// that the cloud lists and that are beyond doubt the cluster's. What a cloud that can't be asked has besides is for
+// Release to find.
+func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine, error) {
+	const step = "list the machines"
+	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
+	if err != nil {
+		return nil, stepError(ctx, step, "", err)
+	}
+	soon, cancel := context.WithTimeout(ctx, listExistingTimeout)
+	defer cancel()
+	listed, err := a.listClusterMachines(soon, c, of, owner)
+	if ctx.Err() != nil {
+		return nil, stepError(ctx, step, "", ctx.Err())
+	}
+	if err != nil {
+		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others",
+			"cluster", ref.Name, "error", err)
+	}
+	remembered, err := readOrphanConflicts(ctx, a.Store)
+	if err != nil {
+		return nil, stepError(ctx, step, "", err)
+	}
+	own, others := splitByConflict(c, listed, remembered)
+	return mergeExisting(c, own, others), nil
+}
+
+// ExistingMachine is a machine that a cluster may have. Older histories have its name alone.
+type ExistingMachine struct {
+	Name        string `json:"name"`
+	Index       int    `json:"index,omitempty"`
+	Incarnation string `json:"incarnation,omitempty"`
+	ID          string `json:"id,omitempty"`
+	// Unrecorded: etcd does not have it.
+	Unrecorded bool `json:"unrecorded,omitempty"`
+}
+
+// UnmarshalJSON reads what older workers have returned, too.
+func (e *ExistingMachine) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		return json.Unmarshal(data, &e.Name)
+	}
+	type plain ExistingMachine
+	return json.Unmarshal(data, (*plain)(e))
+}
+
+// mergeExisting are the machines that have to be ended for a cluster to be gone, by their names.
+func mergeExisting(c *api.Cluster, own []cloud.Machine, others []cloud.ConflictingMachine) []ExistingMachine {
+	var all []ExistingMachine
+	for _, m := range own {
+		all = append(all, ExistingMachine{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID,
+			Unrecorded: true})
+	}
+	for _, r := range c.Status.Machines {
+		listed := false
+		for i, e := range all {
+			if r.CloudID != "" && e.ID == r.CloudID || e.Incarnation == r.Incarnation && e.Name == r.Name {
+				all[i].Name, all[i].Unrecorded, listed = r.Name, false, true
+			}
+		}
+		// ending it would be a Conflict
+		changed := func(k cloud.ConflictingMachine) bool { return r.CloudID != "" && k.ID == r.CloudID }
+		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(others, changed) {
+			all = append(all, ExistingMachine{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation,
+				ID: recordedCloudID(r)})
+		}
+	}
+	slices.SortFunc(all, func(a, b ExistingMachine) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return all
+}

@@ -1,0 +1,57 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/operation"
+)
+
+// CheckSpec asks the cloud of a spec what it can place, without writing anything. What is wrong with the spec is a
+// result, not an error.
+func (a *Machines) CheckSpec(ctx context.Context, in operation.PlanInput) (operation.PlanResult, error) {
+	const step = "plan"
+	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	defer cancel()
+	var placements []api.Placement
+	c, err := a.Clouds.FindCloud(in.Spec.Cloud)
+	if err == nil {
+		err = c.ValidateSpec(soon, in.Spec)
+	}
+	if err == nil {
+		placements, err = c.RankPlacements(soon, in.Spec)
+	}
+	invalid := append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
+	if len(invalid) > 0 {
+		return operation.PlanResult{Invalid: invalid}, nil
+	}
+	if cloud.KindOf(err) == cloud.Unreachable {
+		// somebody waits, and is the one to look after it
+		return operation.PlanResult{}, makeFinal(stepError(ctx, step, "", err))
+	}
+	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, stepError(ctx, step, "", err)
+}
+
+// Plan ranks the placements for a cluster.
+func (a *Machines) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, error) {
+	const step = "plan"
+	c, err := readCluster(ctx, a.Store, ref)
+	if err != nil {
+		return nil, stepError(ctx, step, "", err)
+	}
+	of, err := a.Clouds.FindCloud(c.Spec.Cloud)
+	if err != nil {
+		return nil, stepError(ctx, step, "", err)
+	}
+	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	defer cancel()
+	placements, err := of.RankPlacements(soon, c.Spec)
+	if err == nil && len(placements) == 0 {
+		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement can hold these machines"}
+	}
+	if err != nil {
+		return placements, recordCreateBlocked(ctx, a.Store, c, a.Now(), stepError(ctx, step, "", err))
+	}
+	return placements, stepError(ctx, step, "", clearCreateBlocked(ctx, a.Store, c))
+}

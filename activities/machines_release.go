@@ -1,0 +1,86 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// Release removes what the cloud made for the cluster as a whole, once each that it was on has said that it has nothing
+// of it. It fails with ReasonLeft where one lists a machine of the cluster: then there is more to terminate. Copies and
+// the like, which nothing may end by itself, hold up nothing: they are named, and so is what they may use of the
+// cluster's.
+func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
+	const step = api.StepRelease
+	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
+	if err != nil {
+		return stepError(ctx, step, "", err)
+	}
+	left, err := a.listClusterMachines(ctx, c, of, owner)
+	if err != nil {
+		return a.recordReleaseError(ctx, ref, err)
+	}
+	remembered, err := readOrphanConflicts(ctx, a.Store)
+	if err != nil {
+		return stepError(ctx, step, "", err)
+	}
+	own, others := splitByConflict(c, left, remembered)
+	if len(own) > 0 {
+		return stepError(ctx, step, own[0].Name, &machinesLeftError{machines: len(own)})
+	}
+	if len(others) > 0 {
+		return stepError(ctx, step, "", a.recordLeftBehind(ctx, c, others))
+	}
+	a.updateLifetimes(ctx, ref, of, owner)
+	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	defer cancel()
+	return a.recordReleaseError(ctx, ref, of.RemoveClusterResources(end, owner))
+}
+
+// machinesLeftError says that the cloud has machines that should have been terminated.
+type machinesLeftError struct{ machines int }
+
+func (e *machinesLeftError) Error() string {
+	return fmt.Sprintf("the cloud still lists %d of the cluster's machines", e.machines)
+}
+
+// Reason is ReasonLeft.
+func (e *machinesLeftError) Reason() string { return ReasonLeft }
+
+// Final is true: the workflow terminates them first.
+func (e *machinesLeftError) Final() bool { return true }
+
+// recordLeftBehind names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in
+// the cluster's record, which whoever waits for its end sees, as events, and as orphans, which they are from then on.
+func (a *Machines) recordLeftBehind(ctx context.Context, c *api.Cluster, others []cloud.ConflictingMachine) error {
+	now := a.Now()
+	_, err := a.Store.UpdateCluster(ctx, c.Ref(), func(c *api.Cluster) error {
+		var drift []api.Drift
+		for _, k := range others {
+			drift = append(drift, api.Drift{Machine: k.Name, Reason: api.DriftMachineConflict, Message: k.Why,
+				Next: conflictAdvice(k.Machine), Since: now})
+		}
+		c.Status.Drift = drift
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, k := range others {
+		recordEvent(ctx, a.Store, newEvent(c, k.Name, api.EventWarning, string(api.DriftMachineConflict),
+			k.String()+"; "+conflictAdvice(k.Machine)))
+		o := toOrphan(k.Machine, a.Clouds.providerName(c.CloudName()), k.Why)
+		o.FirstSeen = now
+		if err := a.Store.AddOrphan(ctx, a.Clouds.providerName(c.CloudName()), o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conflictAdvice is what can be done about a machine that nothing ends by itself.
+func conflictAdvice(m cloud.Machine) string {
+	return fmt.Sprintf("skyctl delete orphans %s ends it, once the cluster is gone", m.Name)
+}

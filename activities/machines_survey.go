@@ -1,0 +1,54 @@
+package activities
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// Survey compares the machines that an earlier try left in etcd with the cloud's own listing: those that are not
+// listed are marked gone. It tells whether those that are left can be gone on with.
+func (a *Machines) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error) {
+	const step = "look at the machines of an earlier try"
+	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
+	if err != nil {
+		return SurveyResult{}, stepError(ctx, step, "", err)
+	}
+	listed, err := a.listClusterMachines(ctx, c, of, owner)
+	if err != nil {
+		return SurveyResult{}, stepError(ctx, step, "", err)
+	}
+	var s SurveyResult
+	ending := false
+	there := func(r api.Machine) bool {
+		return slices.ContainsFunc(listed, func(m cloud.Machine) bool {
+			if id := recordedCloudID(r); id != "" && m.ID != "" {
+				return m.ID == id
+			}
+			return m.Name == r.Name && m.Incarnation == r.Incarnation
+		})
+	}
+	for _, m := range c.Status.Machines {
+		if m.State == api.MachineGone {
+			continue
+		}
+		if there(m) {
+			s.Head = s.Head || m.Role == api.RoleHead
+			ending = ending || m.State == api.MachineTerminating
+			continue
+		}
+		if err := a.recordMachineGone(ctx, ref, m); err != nil {
+			return SurveyResult{}, stepError(ctx, step, m.Name, err)
+		}
+	}
+	s.Head = s.Head && !ending
+	return s, nil
+}
+
+// SurveyResult is what Machines.Survey found.
+type SurveyResult struct {
+	// Head: the head is there, and no machine was about to be terminated.
+	Head bool `json:"head,omitempty"`
+}

@@ -1,0 +1,39 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// Nodes makes Kubernetes nodes of machines, over SSH and through the cluster's API.
+type Nodes struct {
+	Store *store.Store
+	Pool  *remote.Pool
+	// Clouds are asked about a machine that falls silent while something is done on it.
+	Clouds Clouds
+	// SilentEvery is how often it is looked whether such a machine has; 15 s by default.
+	SilentEvery time.Duration
+	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
+	ClusterDir func(cluster string) string
+	Deadlines  Deadlines
+	// RenewWithin: credentials that end sooner are renewed.
+	RenewWithin time.Duration
+	Now         func() time.Time
+	// Home is written on the machines that are prepared; nil leaves them without.
+	Home *HomeWatch
+}
+
+// newKubeClient is one for the cluster's API.
+func (a *Nodes) newKubeClient(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
+	c, err := readCluster(ctx, a.Store, ref)
+	if err != nil {
+		return nil, err
+	}
+	return newClusterClient(ctx, c, a.Store, a.Pool)
+}

@@ -1,0 +1,39 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// journalLines is how much of a machine's log a person is shown.
+const journalLines = 20
+
+// Diagnose returns the last lines that the machine's RKE2 unit had to say; none where the machine never came up, or is
+// gone.
+func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) (lines []string, err error) {
+	lines, err = a.readJournal(ctx, m)
+	return lines, stepError(ctx, "read the log", m.Name, err)
+}
+
+func (a *Nodes) readJournal(ctx context.Context, m MachineRef) ([]string, error) {
+	c, err := readCluster(ctx, a.Store, m.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	record, err := findMachineRecord(c, m)
+	if err != nil || record.Address == "" || record.State == api.MachineGone {
+		return nil, err
+	}
+	key, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretSSHKey)
+	if err != nil {
+		return nil, err
+	}
+	h, err := a.Pool.GetHost(ctx, sshTargetOf(record), key)
+	if err != nil {
+		return nil, err
+	}
+	return rke2.ReadJournal(ctx, h, m.Role, journalLines)
+}

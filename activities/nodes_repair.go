@@ -1,0 +1,157 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+const (
+	// drainTimeout bounds how long pods may take to leave a worker that is to be replaced. The rest is lost with it.
+	drainTimeout = 2 * time.Minute
+	// stopAgentConnectTimeout and stopAgentTimeout bound the stop of its agent: the machine may be gone.
+	stopAgentConnectTimeout = 3 * time.Second
+	stopAgentTimeout        = 10 * time.Second
+)
+
+// Retire has a worker's pods leave and its agent stop, as far as either can be had: the machine may be past both.
+func (a *Nodes) Retire(ctx context.Context, m MachineRef) error {
+	return a.runStepThoughLost(ctx, m, "drain the Node", func(ctx context.Context, at *machineStep) error {
+		client, err := a.newKubeClient(ctx, m.Cluster)
+		if err != nil {
+			return err
+		}
+		soon, cancel := context.WithTimeout(ctx, drainTimeout)
+		defer cancel()
+		at.say("draining the Node")
+		if err := kube.DrainNode(soon, client, m.NodeName, at.say); err != nil && ctx.Err() == nil {
+			activity.GetLogger(ctx).Warn("a worker is replaced with pods on it", "machine", m.Name, "error", err)
+		}
+		if at.record.Address == "" {
+			return nil
+		}
+		if err := a.stopAgent(ctx, at); err != nil && ctx.Err() == nil {
+			activity.GetLogger(ctx).Info("the agent of a worker that is replaced was not stopped", "machine", m.Name,
+				"error", err)
+		}
+		return ctx.Err()
+	})
+}
+
+func (a *Nodes) stopAgent(ctx context.Context, at *machineStep) error {
+	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
+	if err != nil {
+		return err
+	}
+	soon, cancel := context.WithTimeout(ctx, stopAgentConnectTimeout)
+	defer cancel()
+	h, err := a.Pool.GetHost(soon, sshTargetOf(at.record), key)
+	if err != nil {
+		return err
+	}
+	ctx, cancel = context.WithTimeout(ctx, stopAgentTimeout)
+	defer cancel()
+	return rke2.StopUnit(ctx, h, at.machine.Role)
+}
+
+// ForgetNodeInput names a Node of a machine that is no more.
+type ForgetNodeInput struct {
+	Cluster api.Ref `json:"cluster"`
+	Node    string  `json:"node"`
+}
+
+// ForgetNode removes a Node, and the secret with which RKE2 remembers its password.
+func (a *Nodes) ForgetNode(ctx context.Context, in ForgetNodeInput) error {
+	client, err := a.newKubeClient(ctx, in.Cluster)
+	if err == nil {
+		err = kube.DeleteNode(ctx, client, in.Node)
+	}
+	return stepError(ctx, "forget the Node", in.Node, err)
+}
+
+// Restart starts RKE2 on a machine anew, and returns once its Node is Ready.
+func (a *Nodes) Restart(ctx context.Context, m MachineRef) error {
+	return a.runStep(ctx, m, "restart RKE2", func(ctx context.Context, at *machineStep) error {
+		at.say("restarting RKE2")
+		h, err := a.connectToMachine(ctx, at)
+		if err != nil {
+			return err
+		}
+		if err := rke2.RestartUnit(ctx, h, m.Role); err != nil {
+			return err
+		}
+		up, cancel := withDeadline(ctx, a.Deadlines.Recover)
+		defer cancel()
+		if m.Role == api.RoleHead {
+			err = rke2.AwaitServer(up, h, at.say)
+		} else {
+			err = rke2.AwaitAgent(up, h, at.say)
+		}
+		if err != nil {
+			return err
+		}
+		client, err := a.newKubeClient(ctx, m.Cluster)
+		if err != nil {
+			return err
+		}
+		return kube.AwaitNodeReady(up, client, m.NodeName, at.say)
+	})
+}
+
+// RefreshCredentials fetches token and kubeconfig from the head anew. Where the head's own end soon too, its server is
+// restarted before, which renews them.
+func (a *Nodes) RefreshCredentials(ctx context.Context, m MachineRef) error {
+	return a.runStep(ctx, m, "refresh the credentials", func(ctx context.Context, at *machineStep) error {
+		h, err := a.connectToMachine(ctx, at)
+		if err != nil {
+			return err
+		}
+		creds, err := rke2.ReadCredentials(ctx, h)
+		if err != nil {
+			return err
+		}
+		expire, err := kube.KubeconfigExpiry(creds.Kubeconfig)
+		if err != nil {
+			return err
+		}
+		if expire.Before(a.Now().Add(a.RenewWithin)) {
+			at.say("restarting the server, which renews its certificates")
+			if err := rke2.RestartUnit(ctx, h, m.Role); err != nil {
+				return err
+			}
+			up, cancel := withDeadline(ctx, a.Deadlines.Server)
+			defer cancel()
+			if err := rke2.AwaitServer(up, h, at.say); err != nil {
+				return err
+			}
+		}
+		return a.recordCredentials(ctx, at, h)
+	})
+}
+
+// WriteKubeconfig writes the person's kubeconfig file again.
+func (a *Nodes) WriteKubeconfig(ctx context.Context, ref api.Ref) error {
+	const step = "write the kubeconfig"
+	if a.ClusterDir == nil {
+		return nil
+	}
+	kubeconfig, err := a.Store.ReadSecret(ctx, ref, store.SecretKubeconfig)
+	if err == nil {
+		err = kube.WriteKubeconfigFile(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), kubeconfig)
+	}
+	if pathErr := new(os.PathError); errors.As(err, &pathErr) {
+		err = fmt.Errorf("%w; skyctl get kubeconfig %s prints it", err, ref.Name)
+		return makeFinal(stepError(ctx, step, "", err))
+	}
+	return stepError(ctx, step, "", err)
+}

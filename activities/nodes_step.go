@@ -1,0 +1,104 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/redact"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// machineStep is a machine as a step finds it in etcd, and the way to tell people what is being done to it.
+type machineStep struct {
+	machine MachineRef
+	cluster *api.Cluster
+	record  *api.Machine
+	say     func(string)
+}
+
+// runStep runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried
+// again is told to people meanwhile.
+func (a *Nodes) runStep(ctx context.Context, m MachineRef, step string,
+	work func(context.Context, *machineStep) error) error {
+	return a.runStepThoughLost(ctx, m, step, func(ctx context.Context, at *machineStep) error {
+		return a.runUnlessLost(ctx, at, work)
+	})
+}
+
+// runStepThoughLost does work as do does, and goes on with it though the machine may be lost.
+func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string,
+	work func(context.Context, *machineStep) error) error {
+	at := &machineStep{machine: m, say: newProgressReporter(ctx, a.Store, m, a.Now)}
+	var err error
+	for try := 1; ; try++ {
+		if at.cluster, err = readCluster(ctx, a.Store, m.Cluster); err == nil {
+			if at.record, err = findMachineRecord(at.cluster, m); err == nil {
+				err = work(ctx, at)
+			}
+		}
+		if try == stepTries || ctx.Err() != nil || !isRetryable(err) {
+			break
+		}
+		at.say("trying again to " + step + ": " + redact.Text(err.Error()))
+		select {
+		case <-ctx.Done():
+		case <-time.After(stepRetryDelay):
+		}
+	}
+	err = stepError(ctx, step, m.Name, err)
+	var applied *temporal.ApplicationError
+	if errors.As(err, &applied) && !applied.NonRetryable() {
+		at.say("trying again to " + step + ": " + applied.Message())
+	}
+	return err
+}
+
+// What a machine says no to, it mostly says no to again. The tries are counted here and not by Temporal, which also
+// counts those that a killed worker left behind.
+const (
+	stepTries      = 3
+	stepRetryDelay = 2 * time.Second
+)
+
+// isRetryable says whether a command on the machine, or RKE2 there, failed in a way that may pass.
+func isRetryable(err error) bool {
+	var (
+		run    *remote.RunError
+		shell  *remote.ShellFailed
+		ofRKE2 *rke2.Error
+	)
+	if errors.As(err, &ofRKE2) {
+		return !ofRKE2.Permanent && ofRKE2.Kind != rke2.SourceUnreachable
+	}
+	return errors.As(err, &run) || errors.As(err, &shell)
+}
+
+// connectToMachine returns a connection to the machine, and pins its host key where this is the first contact.
+func (a *Nodes) connectToMachine(ctx context.Context, at *machineStep) (*remote.Host, error) {
+	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
+	if err != nil {
+		return nil, err
+	}
+	wait, cancel := withDeadline(ctx, a.Deadlines.Reach)
+	defer cancel()
+	h, err := a.Pool.AwaitHost(wait, sshTargetOf(at.record), key, at.say)
+	if err != nil || at.record.HostKey != "" {
+		return h, err
+	}
+	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation,
+		func(r *api.Machine) error {
+			if r.HostKey != "" && r.HostKey != h.HostKey() {
+				return fmt.Errorf("machine %s showed two host keys on its first contacts", r.Name)
+			}
+			r.HostKey = h.HostKey()
+			return nil
+		})
+	return h, err
+}

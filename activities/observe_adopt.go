@@ -1,0 +1,19 @@
+package activities
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sky-shift/skyctl/pkg/operation"
+)
+
+// Adopt looks up what speaks against this state, and makes it the installation's home where somebody confirmed that:
+// with a number of starts above any that was seen, so that every other state finds itself to be the older one.
+func (a *Sweeps) Adopt(ctx context.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
+	const step = "adopt the installation"
+	if a.Home == nil {
+		return operation.AdoptResult{}, stepError(ctx, step, "", errors.New("this worker keeps no record of homes"))
+	}
+	r, err := a.Home.adoptHome(ctx, in.Confirmed)
+	return r, stepError(ctx, step, "", err)
+}

@@ -1,0 +1,161 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// providerListing is what one provider has of this installation, by the UID of the cluster.
+type providerListing struct {
+	machines map[string][]cloud.Machine
+	err      error // which may be that of some of its clouds alone
+}
+
+// errorForCluster is why a listing says nothing about the machines of a cluster; nil where it does. One in which all
+// are in doubt says nothing.
+func (l providerListing) errorForCluster(c *api.Cluster) error {
+	err := l.err
+	if partial := new(cloud.PartialError); errors.As(err, &partial) {
+		err = partial.Clouds[c.CloudName()]
+	}
+	machines := l.machines[c.Metadata.UID]
+	certain := func(m cloud.Machine) bool { return m.State != cloud.StateUnknown }
+	if err == nil && len(machines) > 0 && !slices.ContainsFunc(machines, certain) {
+		err = fmt.Errorf("%s did not say how any of the machines are", c.CloudName())
+	}
+	return err
+}
+
+// providerListings are by provider.
+type providerListings map[string]providerListing
+
+// forCluster is what the cluster's provider has. One that was not asked has said nothing, which is not the same as
+// having nothing.
+func (l providerListings) forCluster(clouds Clouds, c *api.Cluster) providerListing {
+	provider := clouds.providerName(c.CloudName())
+	if found, asked := l[provider]; asked {
+		return found
+	}
+	return providerListing{err: fmt.Errorf("%s was not asked for its machines", provider)}
+}
+
+// groupByProvider groups clusters by who has to be asked for their machines. Under "" are those about which nobody is:
+// an operation works on them.
+func (a *Sweeps) groupByProvider(ctx context.Context, names []string) (map[string][]string, error) {
+	all, err := a.Store.ListClusters(ctx)
+	if err != nil && len(all) == 0 {
+		return nil, err
+	}
+	provider := map[string]string{}
+	for _, c := range all {
+		if !c.Status.Phase.IsBusy() {
+			provider[c.Metadata.Name] = a.Clouds.providerName(c.CloudName())
+		}
+	}
+	groups := map[string][]string{}
+	for _, n := range names {
+		groups[provider[n]] = append(groups[provider[n]], n)
+	}
+	return groups, nil
+}
+
+// listProviderShared asks a provider what it has; the batches of a sweep that want that at the same time share the
+// answer. It is asked before the clusters are read: every machine that it shows was in etcd before it was launched, so
+// none that etcd does not know then is about to be known.
+func (a *Sweeps) listProviderShared(ctx context.Context, provider string) (providerListings, error) {
+	if provider == "" {
+		return providerListings{}, nil
+	}
+	// It goes on for the others where the first to ask is cancelled; listProvider bounds it.
+	asked := a.listing.DoChan(provider, func() (any, error) {
+		return a.listProviders(context.WithoutCancel(ctx), []string{provider})
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case answer := <-asked:
+		if answer.Err != nil {
+			return nil, answer.Err
+		}
+		return answer.Val.(providerListings), nil
+	}
+}
+
+// listProviders asks providers, all at once, for the machines of the whole installation.
+func (a *Sweeps) listProviders(ctx context.Context, providers []string) (providerListings, error) {
+	installation, err := a.Store.EnsureInstallationID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]providerListing, len(providers))
+	var asked sync.WaitGroup
+	for i, p := range providers {
+		asked.Go(func() { found[i] = a.listProvider(ctx, p, installation) })
+	}
+	asked.Wait()
+	all := providerListings{}
+	for i, p := range providers {
+		all[p] = found[i]
+	}
+	return all, ctx.Err()
+}
+
+func (a *Sweeps) listProvider(ctx context.Context, provider, installation string) providerListing {
+	of := a.Clouds.cloudOfProvider(provider)
+	if of == nil {
+		return providerListing{err: errors.New("no such cloud is configured on this worker")}
+	}
+	known, err := a.readKnownOfProvider(ctx, provider)
+	if err != nil {
+		return providerListing{err: fmt.Errorf("read which machines of %s are known: %w", provider, err)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	defer cancel()
+	machines, err := cloud.ListVerified(ctx, of, cloud.Owner{Installation: installation}, known)
+	l := providerListing{machines: map[string][]cloud.Machine{}, err: err}
+	for _, m := range machines {
+		if m.Owner.Installation == installation {
+			l.machines[m.Owner.ClusterUID] = append(l.machines[m.Owner.ClusterUID], m)
+		}
+	}
+	return l
+}
+
+// readKnownOfProvider is what etcd knows of a provider's machines: those of all clusters, the orphans, and the clouds
+// that were in use lately.
+func (a *Sweeps) readKnownOfProvider(ctx context.Context, provider string) (cloud.KnownMachines, error) {
+	var known cloud.KnownMachines
+	if _, ok := a.Clouds.cloudOfProvider(provider).(cloud.Broker); !ok {
+		return known, nil
+	}
+	all, err := a.Store.ListClustersWithMachines(ctx)
+	if err != nil && len(store.CorruptClusterNames(err)) == 0 {
+		return known, err
+	}
+	add := func(more cloud.KnownMachines) {
+		known.Clouds, known.Machines = append(known.Clouds, more.Clouds...), append(known.Machines, more.Machines...)
+	}
+	for _, c := range all {
+		add(knownOfCluster(&c))
+	}
+	orphans, err := a.Store.ListOrphans(ctx)
+	if err != nil {
+		return known, err
+	}
+	for _, o := range orphans {
+		add(knownOfOrphan(o))
+	}
+	used, err := a.Store.ListUsedClouds(ctx, a.Now().Add(-cloudUseWindow))
+	add(cloud.KnownMachines{Clouds: used})
+	others := func(name string) bool { return name == "" || a.Clouds.providerName(name) != provider }
+	known.Clouds = slices.DeleteFunc(known.Clouds, others)
+	known.Machines = slices.DeleteFunc(known.Machines, func(m cloud.KnownMachine) bool { return others(m.Cloud) })
+	return known, err
+}

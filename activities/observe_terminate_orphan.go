@@ -1,0 +1,103 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// TerminateOrphan ends a machine that belongs to no cluster, and gives back what its cluster had on the cloud as a
+// whole once that was the last. One that belongs to a cluster by now is left alone.
+func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
+	const step = "terminate the orphan"
+	if err := a.Home.ConfirmHome(ctx); err != nil {
+		return stepError(ctx, step, o.Name, err)
+	}
+	known, err := a.readKnownClusters(ctx)
+	if err != nil {
+		return stepError(ctx, step, o.Name, err)
+	}
+	if o.ClusterUID == "" || known.mayOwnMachine(o.Cluster, o.ClusterUID) {
+		return stepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
+	}
+	of := a.Clouds.cloudOfProvider(a.Clouds.providerName(o.Cloud))
+	if of == nil {
+		return stepError(ctx, step, o.Name, errors.New("no such cloud is configured on this worker: "+o.Cloud))
+	}
+	installation, err := a.Store.EnsureInstallationID(ctx)
+	if err != nil {
+		return stepError(ctx, step, o.Name, err)
+	}
+	owner := cloud.Owner{Installation: installation, Cluster: o.Cluster, ClusterUID: o.ClusterUID}
+	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	defer cancel()
+	target, err := a.findOrphanTarget(end, of, owner, o)
+	if err == nil && target != nil {
+		err = of.TerminateMachine(end, *target)
+	}
+	if err != nil {
+		return stepError(ctx, step, o.Name, err)
+	}
+	left, err := cloud.ListVerified(end, of, owner, knownOfOrphan(o))
+	partial := new(cloud.PartialError)
+	switch elsewhere := errors.As(err, &partial) && !partial.LacksCloud(o.Cloud) && o.Cloud != sharedProvider; {
+	case err != nil && !elsewhere:
+		return stepError(ctx, step, o.Name, err)
+	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return matchesOrphan(m, o) }):
+		return stepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient,
+			Message: o.Cloud + " still lists it, or can't be asked about it"})
+	case err == nil && len(left) == 0:
+		if err := of.RemoveClusterResources(end, owner); err != nil {
+			return stepError(ctx, step, o.Name, err)
+		}
+	}
+	a.recordEventNow(ctx, api.Event{
+		Cluster: o.Cluster, UID: o.ClusterUID, Machine: o.Name, Type: api.EventNormal, Reason: "OrphanTerminated",
+		Message: fmt.Sprintf("machine %s on %s, which belonged to no cluster, was terminated", o.Name, o.Cloud),
+	})
+	return nil
+}
+
+// findOrphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it
+// was found is left alone.
+func (a *Sweeps) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target,
+	error) {
+	listed, err := cloud.ListVerified(ctx, of, owner, knownOfOrphan(o))
+	if err != nil && len(listed) == 0 {
+		return nil, err
+	}
+	conflicts, err := a.findConflicts(ctx, listed)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range listed {
+		if !matchesOrphan(m, o) {
+			continue
+		}
+		if why := conflicts[m.Key()]; why != "" && o.Conflict == "" {
+			return nil, &cloud.Error{Kind: cloud.Conflict,
+				Message: cloud.ConflictingMachine{Machine: m, Why: why}.String()}
+		}
+		target := cloud.TargetOf(m)
+		return &target, nil
+	}
+	return nil, nil
+}
+
+// matchesOrphan says that a listed machine is an orphan that was found before.
+func matchesOrphan(m cloud.Machine, o api.Orphan) bool {
+	if o.ID != "" && m.ID != "" {
+		return m.ID == o.ID
+	}
+	return m.Name == o.Name
+}
+
+// knownOfOrphan is the same of an orphan.
+func knownOfOrphan(o api.Orphan) cloud.KnownMachines {
+	return cloud.KnownMachines{Clouds: []string{o.Cloud},
+		Machines: []cloud.KnownMachine{{Cloud: o.Cloud, Name: o.Name}}}
+}

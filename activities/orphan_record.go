@@ -1,0 +1,33 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+func toOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
+	on := m.Cloud
+	if on == "" {
+		on = provider
+	}
+	return api.Orphan{
+		Cloud: on, Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, ClusterUID: m.Owner.ClusterUID,
+		State:     string(m.State),
+		CreatedAt: m.CreatedAt, PricePerHour: m.PricePerHour, Conflict: conflict,
+	}
+}
+
+// readOrphanConflicts is why machines were found before to be none of their cluster's own.
+func readOrphanConflicts(ctx context.Context, s *store.Store) (map[string]string, error) {
+	before, err := s.ListOrphans(ctx)
+	conflicts := map[string]string{}
+	for _, o := range before {
+		if o.Conflict != "" {
+			conflicts[cloud.Machine{Name: o.Name, ID: o.ID}.Key()] = o.Conflict
+		}
+	}
+	return conflicts, err
+}

@@ -1,0 +1,27 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// Clusters keeps the record of a cluster in etcd.
+type Clusters struct {
+	Store *store.Store
+	Pool  *remote.Pool
+	// RKE2 says which release new clusters get, and from where, as far as their specs do not.
+	RKE2 rke2.Source
+	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
+	ClusterDir func(cluster string) string
+	Now        func() time.Time
+}
+
+func (a *Clusters) recordEventNow(ctx context.Context, e api.Event) {
+	e.First, e.Last = a.Now(), a.Now()
+	recordEvent(ctx, a.Store, e)
+}

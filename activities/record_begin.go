@@ -1,0 +1,97 @@
+package activities
+
+import (
+	"context"
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+)
+
+// BeginResult is what Provision has to know of a cluster to start with.
+type BeginResult struct {
+	// Placement is where machines of an earlier try may still be.
+	Placement *api.Placement `json:"placement,omitempty"`
+	// Tried are the placements that this create has been through already.
+	Tried []api.Placement `json:"tried,omitempty"`
+	// Settled: nothing is to be provisioned, since the cluster is READY or in ERROR by now.
+	Settled bool `json:"settled,omitempty"`
+	// GPUs: the cluster's accelerators have to be made known to Kubernetes before it is READY.
+	GPUs bool `json:"gpus,omitempty"`
+}
+
+// Begin marks the cluster as being provisioned, and pins the release that all its machines will install: anew, unless
+// there are machines that may have it already.
+func (a *Clusters) Begin(ctx context.Context, in operation.ProvisionInput) (BeginResult, error) {
+	const step = "begin"
+	ref := in.Cluster
+	c, err := readCluster(ctx, a.Store, ref)
+	if err != nil {
+		return BeginResult{}, stepError(ctx, step, "", err)
+	}
+	if c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError {
+		return BeginResult{Settled: true}, nil // whoever started this had seen an older state
+	}
+	artifacts := c.Status.Artifacts
+	if artifacts == nil || !in.Continued && !api.AnyMachineMayExist(c.Status.Machines) {
+		release := a.RKE2.ForSpec(c.Spec)
+		pinned, err := rke2.ResolveArtifacts(ctx, release.Version, release.Source, release.SHA256)
+		if err != nil {
+			return BeginResult{}, recordCreateBlocked(ctx, a.Store, c, a.Now(),
+				stepError(ctx, "choose the RKE2 release", "", err))
+		}
+		artifacts = &pinned
+	}
+	c, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
+		if c.Status.Phase == api.PhaseDeleting {
+			return errDeleting
+		}
+		c.Status.SetPhase(api.PhaseProvisioning, "", a.Now())
+		c.Status.Failure = nil
+		c.Status.RemoveCondition(api.CreateBegun)
+		if !in.Continued {
+			c.Status.Attempts = nil
+		}
+		c.Status.Artifacts = artifacts
+		c.Status.Versions.RKE2 = artifacts.Version
+		return nil
+	})
+	if errors.Is(err, errDeleting) {
+		return BeginResult{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting,
+			nil)
+	}
+	if err != nil {
+		return BeginResult{}, stepError(ctx, step, "", err)
+	}
+	begun := BeginResult{Placement: c.Status.Placement, GPUs: c.Spec.ManagesGPUs()}
+	for _, attempt := range c.Status.Attempts {
+		begun.Tried = append(begun.Tried, attempt.Placement)
+	}
+	return begun, nil
+}
+
+var errDeleting = errors.New("deleting")
+
+// WantedState is what etcd says is to become of a cluster whose operation did not succeed.
+type WantedState struct {
+	Deleted bool `json:"deleted,omitempty"`
+	// KeepMachines asks to leave machines in place on failure.
+	KeepMachines bool `json:"keep_machines,omitempty"`
+}
+
+// Wanted reads what is wanted of the cluster now; ReasonGone where it is not there any more.
+func (a *Clusters) Wanted(ctx context.Context, ref api.Ref) (WantedState, error) {
+	c, err := readCluster(ctx, a.Store, ref)
+	if err != nil {
+		return WantedState{}, stepError(ctx, "read the cluster", "", err)
+	}
+	return WantedState{Deleted: c.Status.Phase == api.PhaseDeleting, KeepMachines: c.Status.KeepOnFailure}, nil
+}
+
+// clearMachineStatus takes back what held of machines that are gone.
+func clearMachineStatus(s *api.ClusterStatus) {
+	s.Conditions, s.Endpoint, s.Resources = nil, "", api.Resources{}
+}

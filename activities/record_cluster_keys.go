@@ -1,0 +1,85 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// ensureClusterKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they
+// are not there. Those that machines of the cluster know already are not made anew.
+func (a *Clusters) ensureClusterKeys(ctx context.Context, ref api.Ref, machines []api.Machine) error {
+	if err := a.checkNoKeysLost(ctx, ref); err != nil {
+		return err
+	}
+	keys := []string{store.SecretSSHKey}
+	for _, m := range machines {
+		keys = append(keys, store.SecretHostKey(m.Incarnation))
+	}
+	for _, key := range keys {
+		private, _, err := remote.NewKeyPair()
+		if err != nil {
+			return err
+		}
+		if _, err := a.Store.CreateSecret(ctx, ref, key, private); err != nil {
+			return err
+		}
+	}
+	password, err := rke2.NewAgentToken()
+	if err != nil {
+		return err
+	}
+	_, err = a.Store.CreateSecret(ctx, ref, store.SecretAgentPassword, []byte(password))
+	return err
+}
+
+// checkNoKeysLost is an error where keys that are to be made anew were given to machines already.
+func (a *Clusters) checkNoKeysLost(ctx context.Context, ref api.Ref) error {
+	c, err := readCluster(ctx, a.Store, ref)
+	if err != nil {
+		return err
+	}
+	known := func(m api.Machine) bool { return m.State.MayExist() && m.State != api.MachineReserved }
+	if !slices.ContainsFunc(c.Status.Machines, known) {
+		return nil
+	}
+	usable, err := a.Store.ListUsableSecrets(ctx, ref)
+	if err != nil {
+		return err
+	}
+	var lost []string
+	for _, key := range []string{store.SecretSSHKey, store.SecretAgentPassword} {
+		if !usable[key] {
+			lost = append(lost, key)
+		}
+	}
+	if lost != nil {
+		return &keysMissingError{cluster: ref.Name, keys: lost}
+	}
+	return nil
+}
+
+// keysMissingError says that secrets are gone which machines that exist already know: new ones would be refused by
+// them.
+type keysMissingError struct {
+	cluster string
+	keys    []string
+}
+
+func (e *keysMissingError) Error() string {
+	return fmt.Sprintf("etcd has lost %s of cluster %s, which its machines know; new ones would be refused by them: "+
+		"restore etcd from a backup, or let skyctl reconcile %s restore them", strings.Join(e.keys, ", "), e.cluster,
+		e.cluster)
+}
+
+// Reason is string(api.DriftKeysMissing).
+func (e *keysMissingError) Reason() string { return string(api.DriftKeysMissing) }
+
+// Final is true: a repair restores them.
+func (e *keysMissingError) Final() bool { return true }

@@ -1,0 +1,151 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/redact"
+)
+
+// RecordAttemptInput records a placement that could not give the machines.
+type RecordAttemptInput struct {
+	Cluster   api.Ref       `json:"cluster"`
+	Placement api.Placement `json:"placement"`
+	Failure   api.Failure   `json:"failure"`
+	// Last: no other placement is tried after this one, whose machines are still there.
+	Last bool `json:"last,omitempty"`
+}
+
+// RecordAttempt adds a failed placement to the cluster's record.
+func (a *Clusters) RecordAttempt(ctx context.Context, in RecordAttemptInput) error {
+	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.Attempts = append(c.Status.Attempts, api.FailedPlacement{
+			Placement: in.Placement, Machine: in.Failure.Machine, Reason: in.Failure.Reason,
+			Message: redact.Text(in.Failure.Message), At: a.Now(),
+		})
+		if !in.Last {
+			c.Status.Placement = nil
+		}
+		return nil
+	})
+	if err == nil {
+		a.recordEventNow(ctx, newEvent(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason, fmt.Sprintf(
+			"%s/%s could not give the machines: %s", in.Placement.Cloud, in.Placement.Region, in.Failure.Message)))
+	}
+	return stepError(ctx, "record a failed placement", "", err)
+}
+
+// SetConditionInput sets one condition of a cluster.
+type SetConditionInput struct {
+	Cluster   api.Ref       `json:"cluster"`
+	Condition api.Condition `json:"condition"`
+}
+
+// SetCondition records a condition.
+func (a *Clusters) SetCondition(ctx context.Context, in SetConditionInput) error {
+	_, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+		in.Condition.Message = redact.Text(in.Condition.Message)
+		c.Status.SetCondition(in.Condition, a.Now())
+		return nil
+	})
+	return stepError(ctx, "record condition "+string(in.Condition.Type), "", err)
+}
+
+// MarkReady measures the cluster through its API and marks it READY.
+func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
+	const step = "measure the cluster"
+	c, err := readCluster(ctx, a.Store, ref)
+	if err != nil {
+		return stepError(ctx, step, "", err)
+	}
+	resources, versions, err := a.measureCluster(ctx, c)
+	if err != nil {
+		return stepError(ctx, step, "", err)
+	}
+	_, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
+		if c.Status.Phase == api.PhaseDeleting {
+			return errDeleting
+		}
+		c.Status.Resources = resources
+		c.Status.Versions.Kubernetes = versions.Kubernetes
+		c.Status.SetPhase(api.PhaseReady, "", a.Now())
+		return nil
+	})
+	if errors.Is(err, errDeleting) {
+		return temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
+	}
+	if err == nil {
+		a.recordEventNow(ctx, newEvent(c, "", api.EventNormal, "Ready",
+			"READY with "+formatCount(len(c.Status.Machines), "machine")))
+	}
+	return stepError(ctx, "mark the cluster READY", "", err)
+}
+
+// MarkFailedInput marks a cluster as failed.
+type MarkFailedInput struct {
+	Cluster api.Ref     `json:"cluster"`
+	Failure api.Failure `json:"failure"`
+}
+
+// MarkFailed puts the cluster into phase ERROR with what a person has to know. One that is being deleted stays so, and
+// keeps the failure.
+func (a *Clusters) MarkFailed(ctx context.Context, in MarkFailedInput) error {
+	now, err := readCluster(ctx, a.Store, in.Cluster)
+	if err != nil {
+		return stepError(ctx, "mark the cluster as failed", "", err)
+	}
+	left := api.AnyMachineMayExist(now.Status.Machines)
+	in.Failure = addBlockedReason(in.Failure, now)
+	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+		in.Failure.At = a.Now()
+		in.Failure.Message, in.Failure.Log = redact.Text(in.Failure.Message), redact.Lines(strings.Join(in.Failure.Log,
+			"\n"))
+		c.Status.Failure = &in.Failure
+		c.Status.RemoveCondition(api.CreateBegun)
+		if c.Status.Phase != api.PhaseDeleting {
+			c.Status.SetPhase(api.PhaseError, in.Failure.Reason, a.Now())
+		}
+		if !left {
+			clearMachineStatus(&c.Status)
+		}
+		return nil
+	})
+	if err == nil {
+		a.recordEventNow(ctx, newEvent(now, in.Failure.Machine, api.EventWarning, in.Failure.Reason,
+			in.Failure.Step+": "+in.Failure.Message))
+	}
+	return stepError(ctx, "mark the cluster as failed", "", err)
+}
+
+// MarkDeleting records that the cluster is to go.
+func (a *Clusters) MarkDeleting(ctx context.Context, ref api.Ref) error {
+	_, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
+		c.Status.SetPhase(api.PhaseDeleting, "", a.Now())
+		// what is left is found out anew
+		c.Status.Drift = slices.DeleteFunc(c.Status.Drift,
+			func(d api.Drift) bool { return d.Reason == api.DriftMachineConflict })
+		return nil
+	})
+	return stepError(ctx, "mark the cluster DELETING", "", err)
+}
+
+// measureCluster asks a cluster, through its API, what it has in all and has left, and what runs there.
+func (a *Clusters) measureCluster(ctx context.Context, c *api.Cluster) (api.Resources, api.Versions, error) {
+	client, err := newClusterClient(ctx, c, a.Store, a.Pool)
+	if err != nil {
+		return api.Resources{}, api.Versions{}, err
+	}
+	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
+	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, accelerator)
+	if err == nil {
+		err = seen.Unmeasured
+	}
+	return seen.Resources, seen.Versions, err
+}

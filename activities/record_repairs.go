@@ -1,0 +1,111 @@
+package activities
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/redact"
+)
+
+// RepairEntry says that a repair begins, or how it ended.
+type RepairEntry struct {
+	Cluster api.Ref    `json:"cluster"`
+	ID      string     `json:"id"`
+	Action  api.Action `json:"action"`
+	// Error is why it failed; empty where it did not.
+	Error string `json:"error,omitempty"`
+	// Failure is the same in full, where a repair of the GPU stack failed.
+	Failure *api.Failure `json:"failure,omitempty"`
+}
+
+// BeginRepair records that a repair begins. Whatever becomes of it, it counts from now on.
+func (a *Clusters) BeginRepair(ctx context.Context, in RepairEntry) error {
+	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.BeginRepair(api.Repair{ID: in.ID, Action: in.Action, At: a.Now()})
+		return nil
+	})
+	if err == nil {
+		a.recordEventNow(ctx, newEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind),
+			"begun: "+in.Action.Message))
+	}
+	return stepError(ctx, "record the repair", in.Action.Machine, err)
+}
+
+// EndRepair records how a repair ended.
+func (a *Clusters) EndRepair(ctx context.Context, in RepairEntry) error {
+	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
+		c.Status.EndRepair(in.ID, redact.Text(in.Error), a.Now())
+		if was := c.Status.Failure; in.Failure != nil && c.Status.Phase == api.PhaseError && was != nil &&
+			was.Step == api.StepGPU {
+			now := *in.Failure // what keeps the cluster in ERROR is this by now
+			now.Step, now.At = api.StepGPU, a.Now()
+			c.Status.Failure = &now
+		}
+		return nil
+	})
+	if err != nil {
+		return stepError(ctx, "record the repair", in.Action.Machine, err)
+	}
+	e := newEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind), "done: "+in.Action.Message)
+	if in.Error != "" {
+		e = newEvent(c, in.Action.Machine, api.EventWarning, string(in.Action.Kind)+"Failed", in.Error)
+	}
+	a.recordEventNow(ctx, e)
+	return nil
+}
+
+// MarkRepaired makes a cluster READY that was in ERROR and has been mended.
+func (a *Clusters) MarkRepaired(ctx context.Context, ref api.Ref) error {
+	_, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
+		if c.Status.CanBeRepaired() {
+			c.Status.Failure = nil
+			c.Status.SetPhase(api.PhaseReady, "Repaired", a.Now())
+		}
+		return nil
+	})
+	return stepError(ctx, "mark the cluster READY", "", err)
+}
+
+// ReplaceMachine reserves a new incarnation in a place whose machine is gone, and returns it. Run twice, it returns the
+// same.
+func (a *Clusters) ReplaceMachine(ctx context.Context, old MachineRef) (MachineRef, error) {
+	const step = "reserve a machine"
+	c, err := readCluster(ctx, a.Store, old.Cluster)
+	if err != nil {
+		return MachineRef{}, stepError(ctx, step, old.Name, err)
+	}
+	if c.Status.Placement == nil {
+		return MachineRef{}, stepError(ctx, step, old.Name, errors.New("the cluster has no placement"))
+	}
+	incarnation, err := api.NewIncarnation(rand.Reader)
+	if err != nil {
+		return MachineRef{}, stepError(ctx, step, old.Name, err)
+	}
+	fresh := api.NewMachine(c.Metadata.Name, old.Index, incarnation, *c.Status.Placement, a.Now())
+	for _, m := range c.Status.Machines {
+		if m.Index == old.Index {
+			fresh.CarryOverCost(m, a.Now())
+		}
+	}
+	stand, err := a.Store.ReserveMachines(ctx, old.Cluster, []api.Machine{fresh}, func(m api.Machine) bool {
+		return m.Incarnation == old.Incarnation && !m.State.MayExist()
+	})
+	if err != nil {
+		return MachineRef{}, stepError(ctx, step, old.Name, err)
+	}
+	for _, m := range stand {
+		if m.Index != old.Index {
+			continue
+		}
+		if m.Incarnation == old.Incarnation {
+			return MachineRef{}, stepError(ctx, step, old.Name,
+				&cloud.Error{Kind: cloud.Conflict, Message: "the machine before it may still exist"})
+		}
+		return machineRefOf(old.Cluster, m), stepError(ctx, step, old.Name,
+			a.ensureClusterKeys(ctx, old.Cluster, []api.Machine{m}))
+	}
+	return MachineRef{}, stepError(ctx, step, old.Name, errors.New("the place is not there"))
+}

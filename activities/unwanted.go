@@ -1,0 +1,33 @@
+package activities
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/store"
+)
+
+// unwantedError says that a machine was to be launched whose clean-up has begun, or is over.
+type unwantedError struct{ state api.MachineState }
+
+func (e *unwantedError) Error() string {
+	return fmt.Sprintf("the machine is not wanted any more: it is %s", e.state)
+}
+
+func checkStillWanted(r *api.Machine) error {
+	if r.State == api.MachineTerminating || r.State == api.MachineGone {
+		return &unwantedError{state: r.State}
+	}
+	return nil
+}
+
+// isUnwanted says that an update found the machine's record gone, replaced, or in clean-up.
+func isUnwanted(err error) bool {
+	var (
+		late    *unwantedError
+		missing *store.NotFoundError
+		stale   *store.StaleError
+	)
+	return errors.As(err, &late) || errors.As(err, &missing) || errors.As(err, &stale)
+}
