@@ -49,7 +49,7 @@ func (a *Machines) recordCostEstimated(ctx context.Context, record api.Machine, 
 }
 
 func (a *Machines) recordLifetimes(ctx context.Context, ref api.Ref, told cloud.Lifetimes) error {
-	c, err := readCluster(ctx, a.Store, ref)
+	c, err := ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return err
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// recordCreateBlocked records why a create can't begin yet, where the step that failed is tried again, for those who
+// RecordCreateBlocked records why a create can't begin yet, where the step that failed is tried again, for those who
 // wait for the create and for the failure of one whose time ends meanwhile. It returns the step's error as it is.
-func recordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, now time.Time, step error) error {
+func RecordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, now time.Time, step error) error {
 	var why *temporal.ApplicationError
 	if !errors.As(step, &why) || why.NonRetryable() || errors.Is(ctx.Err(), context.Canceled) {
 		return step
@@ -28,9 +28,9 @@ func recordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, no
 		}
 		return nil
 	})
-	e := newEvent(c, "", api.EventWarning, held.Reason, held.Message+"; it is tried again")
+	e := NewEvent(c, "", api.EventWarning, held.Reason, held.Message+"; it is tried again")
 	e.First, e.Last = now, now
-	recordEvent(write, s, e)
+	RecordEvent(write, s, e)
 	return step
 }
 
@@ -46,8 +46,8 @@ func clearCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster) err
 	return err
 }
 
-// addBlockedReason adds to the failure of a create whose time ended before it asked for a machine what had held it up.
-func addBlockedReason(f api.Failure, c *api.Cluster) api.Failure {
+// AddBlockedReason adds to the failure of a create whose time ended before it asked for a machine what had held it up.
+func AddBlockedReason(f api.Failure, c *api.Cluster) api.Failure {
 	held := c.Status.FindCondition(api.CreateBegun)
 	if f.Reason == "Deadline" && f.Machine == "" && held != nil && held.Status == api.ConditionFalse {
 		f.Message = fmt.Sprintf("%s; the last error was: %s", f.Message, held.Message)

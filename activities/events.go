@@ -11,15 +11,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// newEvent is an event about a cluster, or about a machine of it.
-func newEvent(c *api.Cluster, machine string, kind api.EventType, reason, message string) api.Event {
+// NewEvent is an event about a cluster, or about a machine of it.
+func NewEvent(c *api.Cluster, machine string, kind api.EventType, reason, message string) api.Event {
 	return api.Event{
 		Cluster: c.Metadata.Name, UID: c.Metadata.UID, Machine: machine, Type: kind, Reason: reason, Message: message,
 	}
 }
 
-// recordEvent tells people of something. No step fails because it could not be told.
-func recordEvent(ctx context.Context, s *store.Store, e api.Event) {
+// RecordEvent tells people of something. No step fails because it could not be told.
+func RecordEvent(ctx context.Context, s *store.Store, e api.Event) {
 	e.Message = redact.Text(e.Message)
 	if err := s.RecordEvent(ctx, e); err != nil && activity.IsActivity(ctx) {
 		activity.GetLogger(ctx).Warn("an event was not recorded", "cluster", e.Cluster, "reason", e.Reason, "error",
@@ -27,8 +27,8 @@ func recordEvent(ctx context.Context, s *store.Store, e api.Event) {
 	}
 }
 
-// formatCount is a number of things in words.
-func formatCount(n int, one string) string {
+// FormatCount is a number of things in words.
+func FormatCount(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}

@@ -43,7 +43,7 @@ const probesAtOnce = 16
 
 // ProbeGPUs asks every machine for its driver and its accelerators. Machines that differ, or lack some, are an error.
 func (a *GPUs) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, error) {
-	c, err := readCluster(ctx, a.Store, ref)
+	c, err := ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return StackInput{}, a.gpuStepError(ctx, err)
 	}
@@ -63,7 +63,7 @@ func (a *GPUs) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, error) {
 			m := &c.Status.Machines[i]
 			wait, cancel := withDeadline(probing, a.Deadlines.Reach)
 			defer cancel()
-			h, err := a.Pool.AwaitHost(wait, sshTargetOf(m), key, func(string) {})
+			h, err := a.Pool.AwaitHost(wait, SSHTargetOf(m), key, func(string) {})
 			if err != nil {
 				return err
 			}
@@ -141,7 +141,7 @@ func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error)
 	for _, m := range c.Status.Machines {
 		for _, n := range nodes {
 			if m.NodeName == n {
-				refs = append(refs, machineRefOf(c.Ref(), m))
+				refs = append(refs, MachineRefOf(c.Ref(), m))
 			}
 		}
 	}
@@ -167,11 +167,11 @@ func (a *GPUs) clusterStack(c *api.Cluster) gpu.Stack {
 }
 
 func (a *GPUs) readClusterAndClient(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Client, error) {
-	c, err := readCluster(ctx, a.Store, ref)
+	c, err := ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := newClusterClient(ctx, c, a.Store, a.Pool)
+	client, err := NewClusterClient(ctx, c, a.Store, a.Pool)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -185,5 +185,5 @@ func (a *GPUs) gpuStepError(ctx context.Context, err error) error {
 	if errors.As(err, &f) {
 		machine = f.Machine
 	}
-	return stepError(ctx, stepGPU, machine, err)
+	return StepError(ctx, stepGPU, machine, err)
 }

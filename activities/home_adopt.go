@@ -65,7 +65,7 @@ func (w *HomeWatch) recordAdoption(ctx context.Context, found []api.HomeFinding)
 	e := api.Event{Type: api.EventNormal, Reason: "HomeAdopted",
 		Message: fmt.Sprintf("the installation's home is this state now (start %d)", h.Starts)}
 	e.First, e.Last = w.Now(), w.Now()
-	recordEvent(ctx, w.Store, e)
+	RecordEvent(ctx, w.Store, e)
 	return h, nil
 }
 

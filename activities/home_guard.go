@@ -43,7 +43,7 @@ func (g *guardedActivity) ExecuteActivity(ctx context.Context, in *interceptor.E
 	if name := activity.GetInfo(ctx).ActivityType.Name; guardedActivities[name] {
 		say := func(why string) { activity.GetLogger(ctx).Warn(name + " is " + why) }
 		if err := g.watch.AwaitNoDoubt(ctx, say); err != nil {
-			return nil, stepError(ctx, "see whether this state is the installation's home", "", err)
+			return nil, StepError(ctx, "see whether this state is the installation's home", "", err)
 		}
 	}
 	return g.Next.ExecuteActivity(ctx, in)

@@ -101,7 +101,7 @@ func (w *HomeWatch) setAskedNow(uid string) {
 // against the state most; nil where nothing does. Its error is that none of them answered.
 func (w *HomeWatch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Ref,
 	ours *home.Mark) (*api.HomeFinding, error) {
-	c, err := readCluster(ctx, w.Store, ref) // a list has no machines
+	c, err := ReadCluster(ctx, w.Store, ref) // a list has no machines
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (w *HomeWatch) exchangeMachineMark(ctx context.Context, m *api.Machine, key
 	error) {
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
-	h, err := w.Pool.GetHost(ctx, sshTargetOf(m), key)
+	h, err := w.Pool.GetHost(ctx, SSHTargetOf(m), key)
 	if err != nil {
 		return nil, err
 	}

@@ -153,7 +153,7 @@ func (w *HomeWatch) reportDoubt(ctx context.Context, doubt *api.HomeDoubt) {
 	e := api.Event{Type: api.EventWarning, Reason: reasonHomeInDoubt, Message: doubt.JoinMessages() +
 		"; no machine is changed: " + api.HomeHint}
 	e.First, e.Last = w.Now(), w.Now()
-	recordEvent(ctx, w.Store, e)
+	RecordEvent(ctx, w.Store, e)
 }
 
 // RecentDoubt is what etcd and this computer said of the home a few seconds ago at most; nil is no doubt.

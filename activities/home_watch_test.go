@@ -13,7 +13,7 @@ import (
 func TestAHomeInDoubtIsAFinalErrorWithItsReason(t *testing.T) {
 	var got *temporal.ApplicationError
 	err := fmt.Errorf("wrapped: %w", &homeDoubtError{&api.HomeDoubt{}})
-	if !errors.As(stepError(t.Context(), "dance", "", err), &got) || got.Type() != "HomeInDoubt" || !got.NonRetryable() {
+	if !errors.As(StepError(t.Context(), "dance", "", err), &got) || got.Type() != "HomeInDoubt" || !got.NonRetryable() {
 		t.Errorf("got %v", got)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/tunnel"
 )
 
-// newClusterClient is a client for a cluster's API, with the kubeconfig that is stored.
-func newClusterClient(ctx context.Context, c *api.Cluster, s *store.Store, pool *remote.Pool) (kubernetes.Interface,
+// NewClusterClient is a client for a cluster's API, with the kubeconfig that is stored.
+func NewClusterClient(ctx context.Context, c *api.Cluster, s *store.Store, pool *remote.Pool) (kubernetes.Interface,
 	error) {
 	kubeconfig, err := s.ReadSecret(ctx, c.Ref(), store.SecretKubeconfig)
 	if err != nil {

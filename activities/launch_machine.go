@@ -49,7 +49,7 @@ func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
 
 // recheckStillWanted reads the record of a machine anew, and fails where the machine is not to be launched any more.
 func (a *Machines) recheckStillWanted(ctx context.Context, m MachineRef) error {
-	c, err := readCluster(ctx, a.Store, m.Cluster)
+	c, err := ReadCluster(ctx, a.Store, m.Cluster)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (a *Machines) cancelLaunch(ctx context.Context, of cloud.Cloud, launch stri
 // newLaunchRequest gathers what the cloud needs to launch a machine, keys included.
 func (a *Machines) newLaunchRequest(ctx context.Context, m MachineRef) (cloud.Cloud, cloud.LaunchRequest, error) {
 	none := cloud.LaunchRequest{}
-	c, err := readCluster(ctx, a.Store, m.Cluster)
+	c, err := ReadCluster(ctx, a.Store, m.Cluster)
 	if err != nil {
 		return nil, none, err
 	}

@@ -20,15 +20,15 @@ func (a *Machines) RecordAddress(ctx context.Context, m MachineRef) error {
 	const step = "record the address"
 	c, of, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
 	if err != nil {
-		return stepError(ctx, step, m.Name, err)
+		return StepError(ctx, step, m.Name, err)
 	}
 	record, err := findMachineRecord(c, m)
 	if err != nil {
-		return stepError(ctx, step, m.Name, err)
+		return StepError(ctx, step, m.Name, err)
 	}
 	listed, err := a.listClusterMachines(ctx, c, of, owner)
 	if err != nil {
-		return stepError(ctx, step, m.Name, err)
+		return StepError(ctx, step, m.Name, err)
 	}
 	target := cloudTargetOf(owner, *record)
 	found, err := target.FindMachine(listed)
@@ -36,23 +36,23 @@ func (a *Machines) RecordAddress(ctx context.Context, m MachineRef) error {
 		err = &cloud.Error{Kind: cloud.Transient, Message: "the cloud does not list it as running"}
 	}
 	if err != nil {
-		return stepError(ctx, step, m.Name, err)
+		return StepError(ctx, step, m.Name, err)
 	}
 	up := *found
 	if starter, can := of.(cloud.Starter); can && up.PrivateAddress != record.PrivateAddress {
 		boot, cancel := withDeadline(ctx, a.Deadlines.Boot)
 		defer cancel()
 		if up, err = starter.StartMachine(boot, target, record.PrivateAddress); err != nil {
-			return stepError(ctx, step, m.Name, asDeadlineError(boot, err))
+			return StepError(ctx, step, m.Name, asDeadlineError(boot, err))
 		}
 	}
 	if hasSameAddresses(record, up) {
 		return nil
 	}
 	if err := a.verifyHostKey(ctx, m, record, up); err != nil {
-		return stepError(ctx, step, m.Name, err)
+		return StepError(ctx, step, m.Name, err)
 	}
-	return stepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
+	return StepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
 }
 
 func hasSameAddresses(r *api.Machine, up cloud.Machine) bool {
@@ -69,7 +69,7 @@ func (a *Machines) verifyHostKey(ctx context.Context, m MachineRef, record *api.
 	if err != nil {
 		return err
 	}
-	target := sshTargetOf(record)
+	target := SSHTargetOf(record)
 	target.Address, target.Port = up.Address, up.SSHPort
 	soon, cancel := context.WithTimeout(ctx, verifyHostKeyTimeout)
 	defer cancel()

@@ -81,14 +81,14 @@ func (a *Nodes) runUnlessLost(ctx context.Context, at *machineStep,
 func (a *Nodes) CheckLost(ctx context.Context, m MachineRef) error {
 	at := &machineStep{machine: m}
 	var err error
-	if at.cluster, err = readCluster(ctx, a.Store, m.Cluster); err == nil {
+	if at.cluster, err = ReadCluster(ctx, a.Store, m.Cluster); err == nil {
 		at.record, err = findMachineRecord(at.cluster, m)
 	}
 	if err != nil || !a.Clouds.hasAny() || at.record.Address == "" || a.answersOnSSHPort(ctx, at) {
 		return nil
 	}
 	if how := a.confirmMachineLost(ctx, at); how != "" {
-		return stepError(ctx, "see whether it is there", m.Name, &machineLostError{how: how})
+		return StepError(ctx, "see whether it is there", m.Name, &machineLostError{how: how})
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ type MachineRef struct {
 	Role        api.Role `json:"role"`
 }
 
-// readCluster reads a cluster with its machines; another one of that name is a *store.NotFoundError.
-func readCluster(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster, error) {
+// ReadCluster reads a cluster with its machines; another one of that name is a *store.NotFoundError.
+func ReadCluster(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster, error) {
 	c, err := s.ReadCluster(ctx, ref.Name)
 	if err == nil && c.Metadata.UID != ref.UID {
 		return nil, &store.NotFoundError{Cluster: ref.Name}
@@ -27,7 +27,7 @@ func readCluster(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster
 	return c, err
 }
 
-func machineRefOf(cluster api.Ref, m api.Machine) MachineRef {
+func MachineRefOf(cluster api.Ref, m api.Machine) MachineRef {
 	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName,
 		Role: m.Role}
 }
@@ -48,6 +48,6 @@ func findMachineRecord(c *api.Cluster, m MachineRef) (*api.Machine, error) {
 	return nil, &store.StaleError{Machine: m.Name, Incarnation: m.Incarnation, Current: current}
 }
 
-func sshTargetOf(r *api.Machine) remote.Target {
+func SSHTargetOf(r *api.Machine) remote.Target {
 	return remote.Target{Name: r.Name, Address: r.Address, Port: r.SSHPort, User: r.SSHUser, HostKey: r.HostKey}
 }

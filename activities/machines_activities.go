@@ -34,7 +34,7 @@ type Machines struct {
 // readClusterAndCloud reads a cluster and finds its cloud and owner.
 func (a *Machines) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner,
 	error) {
-	c, err := readCluster(ctx, a.Store, ref)
+	c, err := ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}

@@ -24,13 +24,13 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine
 	const step = "list the machines"
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, StepError(ctx, step, "", err)
 	}
 	soon, cancel := context.WithTimeout(ctx, listExistingTimeout)
 	defer cancel()
 	listed, err := a.listClusterMachines(soon, c, of, owner)
 	if ctx.Err() != nil {
-		return nil, stepError(ctx, step, "", ctx.Err())
+		return nil, StepError(ctx, step, "", ctx.Err())
 	}
 	if err != nil {
 		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others",
@@ -38,7 +38,7 @@ func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine
 	}
 	remembered, err := readOrphanConflicts(ctx, a.Store)
 	if err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, StepError(ctx, step, "", err)
 	}
 	own, others := splitByConflict(c, listed, remembered)
 	return mergeExisting(c, own, others), nil

@@ -28,21 +28,21 @@ func (a *Machines) CheckSpec(ctx context.Context, in operation.PlanInput) (opera
 	}
 	if cloud.KindOf(err) == cloud.Unreachable {
 		// somebody waits, and is the one to look after it
-		return operation.PlanResult{}, makeFinal(stepError(ctx, step, "", err))
+		return operation.PlanResult{}, makeFinal(StepError(ctx, step, "", err))
 	}
-	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, stepError(ctx, step, "", err)
+	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, StepError(ctx, step, "", err)
 }
 
 // Plan ranks the placements for a cluster.
 func (a *Machines) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, error) {
 	const step = "plan"
-	c, err := readCluster(ctx, a.Store, ref)
+	c, err := ReadCluster(ctx, a.Store, ref)
 	if err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, StepError(ctx, step, "", err)
 	}
 	of, err := a.Clouds.FindCloud(c.Spec.Cloud)
 	if err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, StepError(ctx, step, "", err)
 	}
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
@@ -51,7 +51,7 @@ func (a *Machines) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, erro
 		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement can hold these machines"}
 	}
 	if err != nil {
-		return placements, recordCreateBlocked(ctx, a.Store, c, a.Now(), stepError(ctx, step, "", err))
+		return placements, RecordCreateBlocked(ctx, a.Store, c, a.Now(), StepError(ctx, step, "", err))
 	}
-	return placements, stepError(ctx, step, "", clearCreateBlocked(ctx, a.Store, c))
+	return placements, StepError(ctx, step, "", clearCreateBlocked(ctx, a.Store, c))
 }

@@ -16,7 +16,7 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	const step = api.StepRelease
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
-		return stepError(ctx, step, "", err)
+		return StepError(ctx, step, "", err)
 	}
 	left, err := a.listClusterMachines(ctx, c, of, owner)
 	if err != nil {
@@ -24,14 +24,14 @@ func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
 	}
 	remembered, err := readOrphanConflicts(ctx, a.Store)
 	if err != nil {
-		return stepError(ctx, step, "", err)
+		return StepError(ctx, step, "", err)
 	}
 	own, others := splitByConflict(c, left, remembered)
 	if len(own) > 0 {
-		return stepError(ctx, step, own[0].Name, &machinesLeftError{machines: len(own)})
+		return StepError(ctx, step, own[0].Name, &machinesLeftError{machines: len(own)})
 	}
 	if len(others) > 0 {
-		return stepError(ctx, step, "", a.recordLeftBehind(ctx, c, others))
+		return StepError(ctx, step, "", a.recordLeftBehind(ctx, c, others))
 	}
 	a.updateLifetimes(ctx, ref, of, owner)
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
@@ -69,7 +69,7 @@ func (a *Machines) recordLeftBehind(ctx context.Context, c *api.Cluster, others 
 		return err
 	}
 	for _, k := range others {
-		recordEvent(ctx, a.Store, newEvent(c, k.Name, api.EventWarning, string(api.DriftMachineConflict),
+		RecordEvent(ctx, a.Store, NewEvent(c, k.Name, api.EventWarning, string(api.DriftMachineConflict),
 			k.String()+"; "+conflictAdvice(k.Machine)))
 		o := toOrphan(k.Machine, a.Clouds.providerName(c.CloudName()), k.Why)
 		o.FirstSeen = now

@@ -11,7 +11,7 @@ import (
 func TestMachinesLeftAreAFinalErrorWithItsReason(t *testing.T) {
 	var got *temporal.ApplicationError
 	err := fmt.Errorf("wrapped: %w", &machinesLeftError{machines: 2})
-	if !errors.As(stepError(t.Context(), "dance", "", err), &got) || got.Type() != ReasonLeft || !got.NonRetryable() {
+	if !errors.As(StepError(t.Context(), "dance", "", err), &got) || got.Type() != ReasonLeft || !got.NonRetryable() {
 		t.Errorf("got %v", got)
 	}
 }

@@ -14,11 +14,11 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error
 	const step = "look at the machines of an earlier try"
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
-		return SurveyResult{}, stepError(ctx, step, "", err)
+		return SurveyResult{}, StepError(ctx, step, "", err)
 	}
 	listed, err := a.listClusterMachines(ctx, c, of, owner)
 	if err != nil {
-		return SurveyResult{}, stepError(ctx, step, "", err)
+		return SurveyResult{}, StepError(ctx, step, "", err)
 	}
 	var s SurveyResult
 	ending := false
@@ -40,7 +40,7 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error
 			continue
 		}
 		if err := a.recordMachineGone(ctx, ref, m); err != nil {
-			return SurveyResult{}, stepError(ctx, step, m.Name, err)
+			return SurveyResult{}, StepError(ctx, step, m.Name, err)
 		}
 	}
 	s.Head = s.Head && !ending

@@ -31,9 +31,9 @@ type Nodes struct {
 
 // newKubeClient is one for the cluster's API.
 func (a *Nodes) newKubeClient(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
-	c, err := readCluster(ctx, a.Store, ref)
+	c, err := ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, err
 	}
-	return newClusterClient(ctx, c, a.Store, a.Pool)
+	return NewClusterClient(ctx, c, a.Store, a.Pool)
 }

@@ -15,11 +15,11 @@ const journalLines = 20
 // gone.
 func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) (lines []string, err error) {
 	lines, err = a.readJournal(ctx, m)
-	return lines, stepError(ctx, "read the log", m.Name, err)
+	return lines, StepError(ctx, "read the log", m.Name, err)
 }
 
 func (a *Nodes) readJournal(ctx context.Context, m MachineRef) ([]string, error) {
-	c, err := readCluster(ctx, a.Store, m.Cluster)
+	c, err := ReadCluster(ctx, a.Store, m.Cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (a *Nodes) readJournal(ctx context.Context, m MachineRef) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	h, err := a.Pool.GetHost(ctx, sshTargetOf(record), key)
+	h, err := a.Pool.GetHost(ctx, SSHTargetOf(record), key)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func (a *Nodes) stopAgent(ctx context.Context, at *machineStep) error {
 	}
 	soon, cancel := context.WithTimeout(ctx, stopAgentConnectTimeout)
 	defer cancel()
-	h, err := a.Pool.GetHost(soon, sshTargetOf(at.record), key)
+	h, err := a.Pool.GetHost(soon, SSHTargetOf(at.record), key)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (a *Nodes) ForgetNode(ctx context.Context, in ForgetNodeInput) error {
 	if err == nil {
 		err = kube.DeleteNode(ctx, client, in.Node)
 	}
-	return stepError(ctx, "forget the Node", in.Node, err)
+	return StepError(ctx, "forget the Node", in.Node, err)
 }
 
 // Restart starts RKE2 on a machine anew, and returns once its Node is Ready.
@@ -151,7 +151,7 @@ func (a *Nodes) WriteKubeconfig(ctx context.Context, ref api.Ref) error {
 	}
 	if pathErr := new(os.PathError); errors.As(err, &pathErr) {
 		err = fmt.Errorf("%w; skyctl get kubeconfig %s prints it", err, ref.Name)
-		return makeFinal(stepError(ctx, step, "", err))
+		return makeFinal(StepError(ctx, step, "", err))
 	}
-	return stepError(ctx, step, "", err)
+	return StepError(ctx, step, "", err)
 }

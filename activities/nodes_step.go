@@ -38,7 +38,7 @@ func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string
 	at := &machineStep{machine: m, say: newProgressReporter(ctx, a.Store, m, a.Now)}
 	var err error
 	for try := 1; ; try++ {
-		if at.cluster, err = readCluster(ctx, a.Store, m.Cluster); err == nil {
+		if at.cluster, err = ReadCluster(ctx, a.Store, m.Cluster); err == nil {
 			if at.record, err = findMachineRecord(at.cluster, m); err == nil {
 				err = work(ctx, at)
 			}
@@ -52,7 +52,7 @@ func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string
 		case <-time.After(stepRetryDelay):
 		}
 	}
-	err = stepError(ctx, step, m.Name, err)
+	err = StepError(ctx, step, m.Name, err)
 	var applied *temporal.ApplicationError
 	if errors.As(err, &applied) && !applied.NonRetryable() {
 		at.say("trying again to " + step + ": " + applied.Message())
@@ -88,7 +88,7 @@ func (a *Nodes) connectToMachine(ctx context.Context, at *machineStep) (*remote.
 	}
 	wait, cancel := withDeadline(ctx, a.Deadlines.Reach)
 	defer cancel()
-	h, err := a.Pool.AwaitHost(wait, sshTargetOf(at.record), key, at.say)
+	h, err := a.Pool.AwaitHost(wait, SSHTargetOf(at.record), key, at.say)
 	if err != nil || at.record.HostKey != "" {
 		return h, err
 	}

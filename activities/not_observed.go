@@ -18,7 +18,7 @@ const leftAloneAdvice = "the cluster is left alone until that is mended"
 // it: that it is in sync was not seen now.
 func (a *Sweeps) reportInvalid(ctx context.Context, c *api.Cluster, wrong error) *operation.DriftedCluster {
 	drift := api.Drift{Reason: api.DriftInvalid, Message: wrong.Error(), Since: a.Now(), Next: leftAloneAdvice}
-	a.recordEventNow(ctx, newEvent(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; "+
+	a.recordEventNow(ctx, NewEvent(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; "+
 		leftAloneAdvice))
 	a.recordInSync(ctx, c.Ref(), api.Condition{
 		Type: api.InSync, Status: api.ConditionFalse, Reason: string(api.DriftInvalid), Message: wrong.Error(),

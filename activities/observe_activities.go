@@ -40,5 +40,5 @@ type Sweeps struct {
 
 func (a *Sweeps) recordEventNow(ctx context.Context, e api.Event) {
 	e.First, e.Last = a.Now(), a.Now()
-	recordEvent(ctx, a.Store, e)
+	RecordEvent(ctx, a.Store, e)
 }

@@ -12,8 +12,8 @@ import (
 func (a *Sweeps) Adopt(ctx context.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
 	const step = "adopt the installation"
 	if a.Home == nil {
-		return operation.AdoptResult{}, stepError(ctx, step, "", errors.New("this worker keeps no record of homes"))
+		return operation.AdoptResult{}, StepError(ctx, step, "", errors.New("this worker keeps no record of homes"))
 	}
 	r, err := a.Home.adoptHome(ctx, in.Confirmed)
-	return r, stepError(ctx, step, "", err)
+	return r, StepError(ctx, step, "", err)
 }

@@ -41,19 +41,19 @@ type RepairAction struct {
 // Assess looks at a cluster again, and decides what is to be done about it now.
 func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessment, error) {
 	const step = "look at the cluster"
-	c, err := readCluster(ctx, a.Store, in.Cluster)
+	c, err := ReadCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
-		return Assessment{}, stepError(ctx, step, "", err)
+		return Assessment{}, StepError(ctx, step, "", err)
 	}
 	if c.Status.Phase != api.PhaseReady && c.Status.Phase != api.PhaseError {
 		return Assessment{}, nil // nothing for a repair
 	}
 	all, err := a.listProviders(ctx, []string{a.Clouds.providerName(c.CloudName())})
 	if err != nil {
-		return Assessment{}, stepError(ctx, step, "", err)
+		return Assessment{}, StepError(ctx, step, "", err)
 	}
-	if c, err = readCluster(ctx, a.Store, in.Cluster); err != nil { // after the listing: see listProviderShared
-		return Assessment{}, stepError(ctx, step, "", err)
+	if c, err = ReadCluster(ctx, a.Store, in.Cluster); err != nil { // after the listing: see listProviderShared
+		return Assessment{}, StepError(ctx, step, "", err)
 	}
 	if err := plan.ValidateCluster(c); err != nil {
 		a.reportInvalid(ctx, c, err)
@@ -61,7 +61,7 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessment, error)
 	}
 	decision, world, err := a.assessCluster(ctx, c, all.forCluster(a.Clouds, c), in.Asked)
 	if err != nil {
-		return Assessment{}, stepError(ctx, step, "", err)
+		return Assessment{}, StepError(ctx, step, "", err)
 	}
 	found := Assessment{Fail: decision.Fail, Serves: world.CloudError == "" && world.APIError == "" &&
 		world.GPU == "" && len(world.Nodes) > 0}
@@ -73,7 +73,7 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessment, error)
 			Incarnation: action.Incarnation}
 		for _, m := range c.Status.Machines {
 			if action.Kind != api.ActionTerminate && m.Index == action.Index && m.Incarnation == action.Incarnation {
-				on = machineRefOf(in.Cluster, m) // what is terminated is just what was named, and none that is like it
+				on = MachineRefOf(in.Cluster, m) // what is terminated is just what was named, and none that is like it
 			}
 		}
 		found.Actions = append(found.Actions, RepairAction{Action: action, On: on})
@@ -148,7 +148,7 @@ func (a *Sweeps) recordDecision(ctx context.Context, before *api.Cluster, saw ap
 	}
 	for _, drift := range d.Drift {
 		if !hadDrift(before, drift) {
-			a.recordEventNow(ctx, newEvent(before, drift.Machine, api.EventWarning, string(drift.Reason),
+			a.recordEventNow(ctx, NewEvent(before, drift.Machine, api.EventWarning, string(drift.Reason),
 				drift.Message))
 		}
 	}

@@ -206,7 +206,7 @@ func (a *Sweeps) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, with
 	defer cancel()
 	connect, connected := context.WithTimeout(ctx, within)
 	defer connected()
-	h, err := a.Pool.GetHost(connect, sshTargetOf(m), key)
+	h, err := a.Pool.GetHost(connect, SSHTargetOf(m), key)
 	if err != nil {
 		return rke2.UnitState{}, err
 	}

@@ -15,22 +15,22 @@ import (
 func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	const step = "terminate the orphan"
 	if err := a.Home.ConfirmHome(ctx); err != nil {
-		return stepError(ctx, step, o.Name, err)
+		return StepError(ctx, step, o.Name, err)
 	}
 	known, err := a.readKnownClusters(ctx)
 	if err != nil {
-		return stepError(ctx, step, o.Name, err)
+		return StepError(ctx, step, o.Name, err)
 	}
 	if o.ClusterUID == "" || known.mayOwnMachine(o.Cluster, o.ClusterUID) {
-		return stepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
+		return StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
 	}
 	of := a.Clouds.cloudOfProvider(a.Clouds.providerName(o.Cloud))
 	if of == nil {
-		return stepError(ctx, step, o.Name, errors.New("no such cloud is configured on this worker: "+o.Cloud))
+		return StepError(ctx, step, o.Name, errors.New("no such cloud is configured on this worker: "+o.Cloud))
 	}
 	installation, err := a.Store.EnsureInstallationID(ctx)
 	if err != nil {
-		return stepError(ctx, step, o.Name, err)
+		return StepError(ctx, step, o.Name, err)
 	}
 	owner := cloud.Owner{Installation: installation, Cluster: o.Cluster, ClusterUID: o.ClusterUID}
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
@@ -40,19 +40,19 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 		err = of.TerminateMachine(end, *target)
 	}
 	if err != nil {
-		return stepError(ctx, step, o.Name, err)
+		return StepError(ctx, step, o.Name, err)
 	}
 	left, err := cloud.ListVerified(end, of, owner, knownOfOrphan(o))
 	partial := new(cloud.PartialError)
 	switch elsewhere := errors.As(err, &partial) && !partial.LacksCloud(o.Cloud) && o.Cloud != sharedProvider; {
 	case err != nil && !elsewhere:
-		return stepError(ctx, step, o.Name, err)
+		return StepError(ctx, step, o.Name, err)
 	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return matchesOrphan(m, o) }):
-		return stepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient,
+		return StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient,
 			Message: o.Cloud + " still lists it, or can't be asked about it"})
 	case err == nil && len(left) == 0:
 		if err := of.RemoveClusterResources(end, owner); err != nil {
-			return stepError(ctx, step, o.Name, err)
+			return StepError(ctx, step, o.Name, err)
 		}
 	}
 	a.recordEventNow(ctx, api.Event{

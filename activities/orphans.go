@@ -27,28 +27,28 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (operation.OrphansResult, erro
 	const step = "look for orphans"
 	unowned, err := a.findUnowned(ctx)
 	if err != nil {
-		return operation.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, StepError(ctx, step, "", err)
 	}
 	providers, err := a.listProvidersInUse(ctx, unowned)
 	if err != nil {
-		return operation.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, StepError(ctx, step, "", err)
 	}
 	all, err := a.listProviders(ctx, providers) // before etcd is read: see listProviderShared
 	if err != nil {
-		return operation.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, StepError(ctx, step, "", err)
 	}
 	known, err := a.readKnownClusters(ctx)
 	if err != nil {
-		return operation.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, StepError(ctx, step, "", err)
 	}
 	if err := a.setAsideUnowned(ctx, unowned, all); err != nil {
-		return operation.OrphansResult{}, stepError(ctx, "look for records of no cluster", "", err)
+		return operation.OrphansResult{}, StepError(ctx, "look for records of no cluster", "", err)
 	}
 	var r operation.OrphansResult
 	for _, p := range providers {
 		seen, err := a.findProviderOrphans(ctx, p, all[p], known)
 		if err != nil {
-			return operation.OrphansResult{}, stepError(ctx, step, "", err)
+			return operation.OrphansResult{}, StepError(ctx, step, "", err)
 		}
 		partial := new(cloud.PartialError)
 		if err := all[p].err; err != nil {
@@ -57,12 +57,12 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (operation.OrphansResult, erro
 				continue
 			}
 			if seen, err = a.addKnownOrphans(ctx, seen, known, partial); err != nil {
-				return operation.OrphansResult{}, stepError(ctx, step, "", err)
+				return operation.OrphansResult{}, StepError(ctx, step, "", err)
 			}
 		}
 		orphans, err := a.Store.ReplaceOrphans(ctx, p, seen, known.ownsOrphan, a.Now())
 		if err != nil {
-			return operation.OrphansResult{}, stepError(ctx, step, "", err)
+			return operation.OrphansResult{}, StepError(ctx, step, "", err)
 		}
 		for _, o := range orphans {
 			if known.mayOwnMachine(o.Cluster, o.ClusterUID) {
@@ -75,7 +75,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (operation.OrphansResult, erro
 		}
 	}
 	if err := a.postponeOrphans(ctx, &r); err != nil {
-		return operation.OrphansResult{}, stepError(ctx, step, "", err)
+		return operation.OrphansResult{}, StepError(ctx, step, "", err)
 	}
 	for i, o := range r.Orphans { // the times are final by now
 		r.Orphans[i].Due = !o.TerminateAt.IsZero() && !a.Now().Before(o.TerminateAt)

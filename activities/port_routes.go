@@ -116,7 +116,7 @@ func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (c
 		return "", false, err
 	}
 	var from, to *remote.Host
-	if from, err = a.Pool.GetHost(ctx, sshTargetOf(r.from), key); err != nil {
+	if from, err = a.Pool.GetHost(ctx, SSHTargetOf(r.from), key); err != nil {
 		return "", false, err
 	}
 	probe := func() (preflight.PortContact, error) {
@@ -127,7 +127,7 @@ func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (c
 			return contact, false, err
 		}
 	}
-	if to, err = a.Pool.GetHost(ctx, sshTargetOf(r.to), key); err != nil {
+	if to, err = a.Pool.GetHost(ctx, SSHTargetOf(r.to), key); err != nil {
 		return contact, false, err
 	}
 	if listens, err = preflight.IsListening(ctx, to, r.to.PrivateAddress, r.port); err != nil || !listens {

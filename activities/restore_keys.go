@@ -32,17 +32,17 @@ const (
 // counts once no machine that answers refuses it.
 func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	const step = "restore the cluster's keys"
-	c, err := readCluster(ctx, a.Store, ref)
+	c, err := ReadCluster(ctx, a.Store, ref)
 	if err != nil {
-		return stepError(ctx, step, "", err)
+		return StepError(ctx, step, "", err)
 	}
 	missing, err := a.Store.MissingSecrets(ctx, ref)
 	if err != nil || len(missing) == 0 {
-		return stepError(ctx, step, "", err)
+		return StepError(ctx, step, "", err)
 	}
 	if slices.Contains(missing, store.SecretSSHKey) {
 		if err := a.restoreSSHKey(ctx, c); err != nil {
-			return makeFinal(stepError(ctx, step, "", err)) // a later sweep tries again
+			return makeFinal(StepError(ctx, step, "", err)) // a later sweep tries again
 		}
 		missing = slices.DeleteFunc(missing, func(key string) bool { return key == store.SecretSSHKey })
 	}
@@ -51,9 +51,9 @@ func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	}
 	head, err := c.Head()
 	if err != nil {
-		return stepError(ctx, step, "", err)
+		return StepError(ctx, step, "", err)
 	}
-	return a.runStep(ctx, machineRefOf(ref, *head), step, func(ctx context.Context, at *machineStep) error {
+	return a.runStep(ctx, MachineRefOf(ref, *head), step, func(ctx context.Context, at *machineStep) error {
 		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
 			return err
@@ -115,7 +115,7 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 // removeKeyPods removes pods of tries that were killed. They have ended by themselves, but would stay in everybody's
 // sight.
 func (a *Nodes) removeKeyPods(ctx context.Context, c *api.Cluster) {
-	client, err := newClusterClient(ctx, c, a.Store, a.Pool)
+	client, err := NewClusterClient(ctx, c, a.Store, a.Pool)
 	if err == nil {
 		err = kube.RemoveAuthorizingPods(ctx, client)
 		kube.CloseClient(client)
@@ -150,14 +150,14 @@ func (a *Nodes) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m *api.
 	login := func() error {
 		soon, cancel := context.WithTimeout(ctx, loginTimeout)
 		defer cancel()
-		_, err := a.Pool.GetHost(soon, sshTargetOf(m), key)
+		_, err := a.Pool.GetHost(soon, SSHTargetOf(m), key)
 		return err
 	}
 	err := login()
 	if refused := new(remote.AuthFailed); !errors.As(err, &refused) {
 		return err
 	}
-	client, err := newClusterClient(ctx, c, a.Store, a.Pool)
+	client, err := NewClusterClient(ctx, c, a.Store, a.Pool)
 	if missing := new(store.NotFoundError); errors.As(err, &missing) {
 		return fmt.Errorf("the kubeconfig is lost, too: %w", err)
 	}

@@ -27,9 +27,9 @@ const (
 	ReasonInvalid = api.ReasonInvalidSpec
 )
 
-// stepError turns the error of a step into one for the workflow, with its reason and, as details, the Failure that
+// StepError turns the error of a step into one for the workflow, with its reason and, as details, the Failure that
 // people are shown. Secrets that a machine printed are hidden in both. Temporal does not retry a final error.
-func stepError(ctx context.Context, step, machine string, err error) error {
+func StepError(ctx context.Context, step, machine string, err error) error {
 	if err == nil {
 		return nil
 	}

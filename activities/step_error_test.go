@@ -116,7 +116,7 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 	} {
 		for _, err2 := range []error{c.err, fmt.Errorf("wrapped: %w", c.err)} {
 			var got *temporal.ApplicationError
-			if !errors.As(stepError(t.Context(), "dance", "sky-c-1", err2), &got) {
+			if !errors.As(StepError(t.Context(), "dance", "sky-c-1", err2), &got) {
 				t.Fatalf("%s: no application error", name)
 			}
 			if got.Type() != c.reason || got.NonRetryable() != c.final {
@@ -133,13 +133,13 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 			}
 		}
 	}
-	if err := stepError(t.Context(), "dance", "", nil); err != nil {
+	if err := StepError(t.Context(), "dance", "", nil); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestWhatIsForGoodKeepsItsReason(t *testing.T) {
-	err := makeFinal(stepError(t.Context(), "plan", "", &cloud.Error{Kind: cloud.Unreachable, Message: "no engine"}))
+	err := makeFinal(StepError(t.Context(), "plan", "", &cloud.Error{Kind: cloud.Unreachable, Message: "no engine"}))
 	var got *temporal.ApplicationError
 	var f api.Failure
 	if !errors.As(err, &got) || !got.NonRetryable() || got.Type() != "Unreachable" || got.Details(&f) != nil ||
@@ -151,12 +151,12 @@ func TestWhatIsForGoodKeepsItsReason(t *testing.T) {
 func TestACancellationIsOneAndAStoppedWorkerIsNot(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(temporal.NewCanceledError())
-	if err := stepError(ctx, "dance", "", errors.New("interrupted")); !temporal.IsCanceledError(err) {
+	if err := StepError(ctx, "dance", "", errors.New("interrupted")); !temporal.IsCanceledError(err) {
 		t.Errorf("cancelled: got %v", err)
 	}
 	ctx, cancel = context.WithCancelCause(t.Context())
 	cancel(sdkworker.ErrWorkerShutdown)
-	err := stepError(ctx, "dance", "", errors.New("interrupted"))
+	err := StepError(ctx, "dance", "", errors.New("interrupted"))
 	var applied *temporal.ApplicationError
 	if temporal.IsCanceledError(err) || !errors.As(err, &applied) || applied.NonRetryable() {
 		t.Errorf("stopped: got %v, which is not tried again", err)
@@ -184,7 +184,7 @@ func TestNoSecretThatAMachinePrintedLeavesTheActivity(t *testing.T) {
 			Tail: []string{"got c0rrect-h0r", "se-battery"}},
 	} {
 		var got *temporal.ApplicationError
-		if !errors.As(stepError(t.Context(), "join", "m", err), &got) {
+		if !errors.As(StepError(t.Context(), "join", "m", err), &got) {
 			t.Fatal(name)
 		}
 		var f api.Failure

@@ -13,7 +13,7 @@ import (
 // recordStepError is failed for a step on a machine that is not there yet, or that ends. Where the step is tried again,
 // people are shown why meanwhile; the time that they are shown goes on.
 func (a *Machines) recordStepError(ctx context.Context, step string, m MachineRef, err error) error {
-	err = stepError(ctx, step, m.Name, err)
+	err = StepError(ctx, step, m.Name, err)
 	trouble := retryMessage(ctx, err)
 	if trouble == "" {
 		return err
@@ -30,7 +30,7 @@ func (a *Machines) recordStepError(ctx context.Context, step string, m MachineRe
 
 // recordReleaseError is the same of what is done to a cluster as a whole while it is being deleted.
 func (a *Machines) recordReleaseError(ctx context.Context, ref api.Ref, err error) error {
-	err = stepError(ctx, api.StepRelease, "", err)
+	err = StepError(ctx, api.StepRelease, "", err)
 	trouble := retryMessage(ctx, err)
 	if trouble == "" {
 		return err

@@ -36,14 +36,14 @@ func (a *Sweeps) ListClusters(ctx context.Context, only string) ([]string, error
 	if only != "" {
 		c, err := a.Store.ReadCluster(ctx, only)
 		if err != nil {
-			return nil, stepError(ctx, step, "", err)
+			return nil, StepError(ctx, step, "", err)
 		}
 		return []string{c.Metadata.Name}, nil
 	}
 	all, err := a.Store.ListClusters(ctx)
 	corrupt := store.CorruptClusterNames(err)
 	if err != nil && len(corrupt) == 0 {
-		return nil, stepError(ctx, step, "", err)
+		return nil, StepError(ctx, step, "", err)
 	}
 	for _, name := range corrupt {
 		a.recordEventNow(ctx, api.Event{
@@ -76,7 +76,7 @@ func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]operation.Drifte
 	const step = "look at the clusters"
 	groups, err := a.groupByProvider(ctx, in.Clusters)
 	if err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, StepError(ctx, step, "", err)
 	}
 	var mu sync.Mutex
 	var drifted []operation.DriftedCluster
@@ -104,7 +104,7 @@ func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]operation.Drifte
 	err = asked.Wait()
 	_ = looks.Wait() // none returns an error
 	slices.SortFunc(drifted, func(a, b operation.DriftedCluster) int { return strings.Compare(a.Cluster, b.Cluster) })
-	return drifted, stepError(ctx, step, "", cmp.Or(err, ctx.Err()))
+	return drifted, StepError(ctx, step, "", cmp.Or(err, ctx.Err()))
 }
 
 // sweepClusterInTime is sweepCluster within its time; that it could not be done is a finding, too.
@@ -196,7 +196,7 @@ func (a *Sweeps) startOperation(ctx context.Context, c *api.Cluster, found *oper
 		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "it goes on",
 			Message: fmt.Sprintf("nothing worked on the cluster, which is %s", c.Status.Phase)}
 		found.Drift = []api.Drift{drift}
-		a.recordEventNow(ctx, newEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+workflow))
+		a.recordEventNow(ctx, NewEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+workflow))
 	}
 	return err
 }

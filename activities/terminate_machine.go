@@ -27,18 +27,18 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 	const step = "terminate"
 	c, of, owner, err := a.readClusterAndCloud(ctx, in.Cluster)
 	if err != nil {
-		return stepError(ctx, step, in.Name, err)
+		return StepError(ctx, step, in.Name, err)
 	}
 	record, late := findRecordToTerminate(c, in)
 	if late && !in.Unrecorded {
 		return nil // its place was given to another one, which is done once it is seen to be gone: this call comes late
 	}
 	if record == nil {
-		return stepError(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, of, owner, in))
+		return StepError(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, of, owner, in))
 	}
 	if record.State != api.MachineGone {
-		if err := a.recordTerminating(ctx, machineRefOf(in.Cluster, *record)); err != nil {
-			return stepError(ctx, step, in.Name, err)
+		if err := a.recordTerminating(ctx, MachineRefOf(in.Cluster, *record)); err != nil {
+			return StepError(ctx, step, in.Name, err)
 		}
 	}
 	target := cloudTargetOf(owner, *record)
@@ -52,7 +52,7 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 		return nil
 	}
 	if err := a.recordMachineGone(ctx, in.Cluster, *record); err != nil {
-		return stepError(ctx, step, in.Name, err)
+		return StepError(ctx, step, in.Name, err)
 	}
 	if record.Placement.PricePerMachine > 0 {
 		a.updateLifetimes(ctx, in.Cluster, of, owner)
@@ -74,9 +74,9 @@ func (a *Machines) recordTerminating(ctx context.Context, m MachineRef) error {
 func (a *Machines) recordTerminateError(ctx context.Context, step string, in TerminateInput, record *api.Machine,
 	err error) error {
 	if record.State == api.MachineGone { // nothing is shown of it
-		return stepError(ctx, step, in.Name, err)
+		return StepError(ctx, step, in.Name, err)
 	}
-	return a.recordStepError(ctx, step, machineRefOf(in.Cluster, *record), err)
+	return a.recordStepError(ctx, step, MachineRefOf(in.Cluster, *record), err)
 }
 
 // findRecordToTerminate is the record of the machine that is to be ended, nil where it has none. It is late where its

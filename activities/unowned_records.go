@@ -46,7 +46,7 @@ func (a *Sweeps) setAsideUnowned(ctx context.Context, found []store.UnownedRecor
 		a.recordEventNow(ctx, api.Event{UID: u.UID, Type: api.EventNormal, Reason: "RecordsSetAside",
 			Message: fmt.Sprintf(
 				"%s under UID %s belonged to no cluster and were set aside; a copy stays in etcd for 30 days",
-				formatCount(u.Records, "record"), u.UID)})
+				FormatCount(u.Records, "record"), u.UID)})
 	}
 	return nil
 }

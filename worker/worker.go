@@ -16,6 +16,7 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/client/start"
@@ -107,7 +108,7 @@ func runUntilDone(ctx context.Context, w runner) error {
 
 // Activities are the side effects that a worker offers.
 type Activities struct {
-	Clusters *activities.Clusters
+	Clusters *record.Activities
 	Machines *activities.Machines
 	Nodes    *activities.Nodes
 	Sweeps   *activities.Sweeps
@@ -180,7 +181,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 		clusterDir = cfg.ClusterDir
 	}
 	return Activities{
-		Clusters: &activities.Clusters{Store: st, Pool: pool, ClusterDir: clusterDir, Now: utcNow, RKE2: release},
+		Clusters: &record.Activities{Store: st, Pool: pool, ClusterDir: clusterDir, Now: utcNow, RKE2: release},
 		Machines: &activities.Machines{
 			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: utcNow, RKE2: release,
 			Settings: cfg.UsedSettings(),

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
@@ -23,7 +24,7 @@ func Delete(ctx workflow.Context, in operation.DeleteInput) error {
 	clean, _ := workflow.NewDisconnectedContext(ctx)
 	failure := failureOf(err)
 	if err := outcomeWrite.runActivity(clean, ref.Name+": record the failure", clusterActivities.MarkFailed,
-		activities.MarkFailedInput{Cluster: ref, Failure: failure}); err != nil {
+		record.MarkFailedInput{Cluster: ref, Failure: failure}); err != nil {
 		return err
 	}
 	if temporal.IsCanceledError(err) {

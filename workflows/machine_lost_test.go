@@ -8,11 +8,12 @@ import (
 	"github.com/stretchr/testify/mock"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
 func (w *world) onReplacements() {
-	a := &activities.Clusters{}
+	a := &record.Activities{}
 	w.OnActivity(a.ReplaceMachine, mock.Anything,
 		mock.Anything).Return(func(ctx context.Context, old activities.MachineRef) (activities.MachineRef, error) {
 		fresh := old

@@ -4,6 +4,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
@@ -46,7 +47,7 @@ func (p *provisionRun) isHeadLost(err error) bool {
 
 func (p *provisionRun) bringUpAllMachines(ctx workflow.Context, placement api.Placement) error {
 	var machines []activities.MachineRef
-	in := activities.ReserveInput{Cluster: p.cluster, Placement: placement}
+	in := record.ReserveInput{Cluster: p.cluster, Placement: placement}
 	if err := etcdWrite.runForResult(ctx, p.cluster.Name+": reserve the machines", &machines,
 		clusterActivities.Reserve, in); err != nil {
 		return err
@@ -129,7 +130,7 @@ func (a *placementAttempt) countAtMilestone(ctx workflow.Context, m activities.M
 
 // recordCondition records that a condition holds. Only the end of the attempt waits for it.
 func (a *placementAttempt) recordCondition(ctx workflow.Context, condition api.ConditionType) {
-	in := activities.SetConditionInput{
+	in := record.SetConditionInput{
 		Cluster: a.cluster, Condition: api.Condition{Type: condition, Status: api.ConditionTrue},
 	}
 	a.tasks.startTask(ctx, func(ctx workflow.Context) error {

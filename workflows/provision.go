@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -35,7 +36,7 @@ func Provision(ctx workflow.Context, in operation.ProvisionInput) error {
 type provisionRun struct {
 	in       operation.ProvisionInput
 	cluster  api.Ref
-	begun    activities.BeginResult
+	begun    record.BeginResult
 	progress *machineProgress
 	// deadline is when the cluster has to be READY; late is set when it has passed.
 	deadline time.Time
@@ -147,7 +148,7 @@ func (p *provisionRun) leavePlacement(ctx workflow.Context, placement api.Placem
 	if !last && terminateAllMachines(ctx, cleanup, p.cluster) != nil {
 		return failed
 	}
-	attempt := activities.RecordAttemptInput{Cluster: p.cluster, Placement: placement, Failure: failureOf(failed),
+	attempt := record.RecordAttemptInput{Cluster: p.cluster, Placement: placement, Failure: failureOf(failed),
 		Last: last}
 	if err := etcdWrite.runActivity(ctx, p.cluster.Name+": record the failed placement",
 		clusterActivities.RecordAttempt, attempt); err != nil {

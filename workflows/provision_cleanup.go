@@ -5,6 +5,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -41,7 +42,7 @@ func (p *provisionRun) cleanUpAndFail(ctx workflow.Context, err error) error {
 		break
 	}
 	if err := outcomeWrite.runActivity(clean, p.cluster.Name+": mark ERROR", clusterActivities.MarkFailed,
-		activities.MarkFailedInput{Cluster: p.cluster, Failure: failure}); err != nil {
+		record.MarkFailedInput{Cluster: p.cluster, Failure: failure}); err != nil {
 		return err
 	}
 	if temporal.IsCanceledError(err) {
@@ -52,8 +53,8 @@ func (p *provisionRun) cleanUpAndFail(ctx workflow.Context, err error) error {
 
 // readWantedState reads what is wanted of a cluster whose operation did not succeed. An error ends the operation: if
 // the cluster is to be deleted, it continues as Delete.
-func readWantedState(ctx workflow.Context, cluster api.Ref) (activities.WantedState, error) {
-	var wanted activities.WantedState
+func readWantedState(ctx workflow.Context, cluster api.Ref) (record.WantedState, error) {
+	var wanted record.WantedState
 	err := outcomeWrite.runForResult(ctx, cluster.Name+": read the wanted state", &wanted, clusterActivities.Wanted,
 		cluster)
 	switch {

@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -32,16 +33,16 @@ type world struct {
 	mu     sync.Mutex
 	log    []string
 	nodes  int
-	wanted activities.WantedState
+	wanted record.WantedState
 	survey activities.SurveyResult
-	begun  activities.BeginResult
+	begun  record.BeginResult
 	exist  map[string]bool
 	// failures by "activity machine" or "activity"; each is used up once.
 	failures map[string][]error
 	// during is called when an activity runs, with the same keys.
 	during         map[string]func(ctx context.Context) error
 	failed         *api.Failure
-	tried          []activities.RecordAttemptInput
+	tried          []record.RecordAttemptInput
 	joins, disarms crowd
 }
 
@@ -59,7 +60,7 @@ func newSlowWorld(t *testing.T, numNodes int, joinTakes time.Duration, placement
 	}
 	w.RegisterWorkflow(Provision)
 	w.RegisterWorkflow(Delete)
-	w.RegisterActivity(&activities.Clusters{})
+	w.RegisterActivity(&record.Activities{})
 	w.RegisterActivity(&activities.Machines{})
 	w.RegisterActivity(&activities.Nodes{})
 	w.onClusters()
@@ -120,16 +121,16 @@ func (w *world) until(holds func() bool) func(context.Context) error {
 }
 
 func (w *world) onClusters() {
-	a := &activities.Clusters{}
+	a := &record.Activities{}
 	w.OnActivity(a.Begin, mock.Anything, mock.Anything).Return(func(ctx context.Context,
-		_ operation.ProvisionInput) (activities.BeginResult, error) {
+		_ operation.ProvisionInput) (record.BeginResult, error) {
 		return w.begun, w.did(ctx, "begin")
 	}).Maybe()
-	w.OnActivity(a.Wanted, mock.Anything, ref).Return(func(context.Context, api.Ref) (activities.WantedState, error) {
+	w.OnActivity(a.Wanted, mock.Anything, ref).Return(func(context.Context, api.Ref) (record.WantedState, error) {
 		return w.wanted, nil
 	}).Maybe()
 	w.OnActivity(a.Reserve, mock.Anything, mock.Anything).Return(func(ctx context.Context,
-		in activities.ReserveInput) ([]activities.MachineRef, error) {
+		in record.ReserveInput) ([]activities.MachineRef, error) {
 		refs := make([]activities.MachineRef, w.nodes)
 		for i := range refs {
 			name := api.MachineName(ref.Name, i)
@@ -139,19 +140,19 @@ func (w *world) onClusters() {
 		return refs, w.did(ctx, "reserve "+in.Placement.Region)
 	}).Maybe()
 	w.OnActivity(a.RecordAttempt, mock.Anything,
-		mock.Anything).Return(func(_ context.Context, in activities.RecordAttemptInput) error {
+		mock.Anything).Return(func(_ context.Context, in record.RecordAttemptInput) error {
 		w.tried = append(w.tried, in)
 		return nil
 	}).Maybe()
 	w.OnActivity(a.SetCondition, mock.Anything,
-		mock.Anything).Return(func(ctx context.Context, in activities.SetConditionInput) error {
+		mock.Anything).Return(func(ctx context.Context, in record.SetConditionInput) error {
 		return w.did(ctx, "condition "+string(in.Condition.Type))
 	}).Maybe()
 	w.OnActivity(a.MarkReady, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) error {
 		return w.did(ctx, "ready")
 	}).Maybe()
 	w.OnActivity(a.MarkFailed, mock.Anything,
-		mock.Anything).Return(func(ctx context.Context, in activities.MarkFailedInput) error {
+		mock.Anything).Return(func(ctx context.Context, in record.MarkFailedInput) error {
 		w.failed = &in.Failure
 		return w.did(ctx, "failed")
 	}).Maybe()

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -73,7 +74,7 @@ func (r *repairRun) repairUntilDone(ctx workflow.Context) error {
 
 // failCluster leaves the cluster in ERROR, because the planner sees no way to repair it.
 func (r *repairRun) failCluster(ctx workflow.Context, failure api.Failure) error {
-	in := activities.MarkFailedInput{Cluster: r.cluster, Failure: failure}
+	in := record.MarkFailedInput{Cluster: r.cluster, Failure: failure}
 	if err := outcomeWrite.runActivity(ctx, r.cluster.Name+": mark ERROR", clusterActivities.MarkFailed,
 		in); err != nil {
 		return err
@@ -120,7 +121,7 @@ func (r *repairRun) runActions(ctx workflow.Context, assessed activities.Assessm
 func (r *repairRun) runRecordedAction(ctx workflow.Context, action activities.RepairAction,
 	placement api.Placement) error {
 	r.actions++
-	entry := activities.RepairEntry{
+	entry := record.RepairEntry{
 		Cluster: r.cluster, ID: fmt.Sprintf("%s-%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, r.actions),
 		Action: action.Action,
 	}

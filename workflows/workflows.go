@@ -2,11 +2,14 @@
 // which order, and calls activities for everything that has side effects.
 package workflows
 
-import "github.com/sky-shift/skyctl/activities"
+import (
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
+)
 
 // The activities by subject. Workflows name their methods and never call them, so nil will do.
 var (
-	clusterActivities *activities.Clusters
+	clusterActivities *record.Activities
 	machineActivities *activities.Machines
 	nodeActivities    *activities.Nodes
 	sweepActivities   *activities.Sweeps

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -25,7 +25,7 @@ func TestACreateSaysThatItsReleaseSourceDoesNotAnswer(t *testing.T) {
 	late := api.Failure{Step: "plan", Reason: "Deadline",
 		Message: "not READY within 20s: no machine had been requested yet"}
 	if err := w.acts.Clusters.MarkFailed(t.Context(),
-		activities.MarkFailedInput{Cluster: ref, Failure: late}); err != nil {
+		record.MarkFailedInput{Cluster: ref, Failure: late}); err != nil {
 		t.Fatal(err)
 	}
 	if f := w.get(ref).Status.Failure; f == nil || !strings.Contains(f.Message, source) ||

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -26,7 +27,7 @@ func newActivities(t *testing.T) *world {
 
 func (w *world) reserve(ref api.Ref, placement api.Placement) []activities.MachineRef {
 	w.t.Helper()
-	got, err := w.acts.Clusters.Reserve(w.t.Context(), activities.ReserveInput{Cluster: ref, Placement: placement})
+	got, err := w.acts.Clusters.Reserve(w.t.Context(), record.ReserveInput{Cluster: ref, Placement: placement})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func TestReservationsThatOverlapEndWithTheSameMachinesAndKeys(t *testing.T) {
 	for i := range all {
 		together.Go(func() {
 			var err error
-			all[i], err = w.acts.Clusters.Reserve(t.Context(), activities.ReserveInput{Cluster: ref, Placement: here})
+			all[i], err = w.acts.Clusters.Reserve(t.Context(), record.ReserveInput{Cluster: ref, Placement: here})
 			if err != nil {
 				t.Error(err)
 			}
@@ -123,7 +124,7 @@ func TestAMachineThatMayExistElsewhereIsNotForgotten(t *testing.T) {
 	ref := w.store1("elsewhere", 2)
 	before := w.reserve(ref, here)
 	w.mark(before[1], api.MachineLaunching)
-	_, err := w.acts.Clusters.Reserve(t.Context(), activities.ReserveInput{Cluster: ref, Placement: there})
+	_, err := w.acts.Clusters.Reserve(t.Context(), record.ReserveInput{Cluster: ref, Placement: there})
 	if reason, final := reasonOf(err); reason != "Conflict" || !final {
 		t.Errorf("got %v", err)
 	}
@@ -202,7 +203,7 @@ func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
 		"begin":  func() error { _, err := a.Clusters.Begin(ctx, operation.ProvisionInput{Cluster: old}); return err },
 		"wanted": func() error { _, err := a.Clusters.Wanted(ctx, old); return err },
 		"reserve": func() error {
-			_, err := a.Clusters.Reserve(ctx, activities.ReserveInput{Cluster: old, Placement: here})
+			_, err := a.Clusters.Reserve(ctx, record.ReserveInput{Cluster: old, Placement: here})
 			return err
 		},
 		"submit":   func() error { _, err := a.Machines.Submit(ctx, m); return err },
@@ -219,7 +220,7 @@ func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
 		"node":     func() error { return a.Nodes.AwaitNode(ctx, m) },
 		"ready":    func() error { return a.Clusters.MarkReady(ctx, old) },
 		"deleting": func() error { return a.Clusters.MarkDeleting(ctx, old) },
-		"failed":   func() error { return a.Clusters.MarkFailed(ctx, activities.MarkFailedInput{Cluster: old}) },
+		"failed":   func() error { return a.Clusters.MarkFailed(ctx, record.MarkFailedInput{Cluster: old}) },
 	} {
 		if reason, final := reasonOf(step()); reason != activities.ReasonGone || !final {
 			t.Errorf("%s: %q, final %t", name, reason, final)

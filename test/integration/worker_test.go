@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/config"
 	stage "github.com/sky-shift/skyctl/test/world"
 	"github.com/sky-shift/skyctl/worker"
@@ -231,7 +232,7 @@ func helper(queue string) int {
 		return fail(err)
 	}
 	w := worker.New(c, queue, worker.Activities{
-		Clusters: &activities.Clusters{}, Machines: &activities.Machines{}, Nodes: &activities.Nodes{},
+		Clusters: &record.Activities{}, Machines: &activities.Machines{}, Nodes: &activities.Nodes{},
 		Sweeps: &activities.Sweeps{}, GPUs: &activities.GPUs{},
 	})
 	onProbe(w, func(ctx context.Context) (string, error) {

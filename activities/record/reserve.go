@@ -1,10 +1,11 @@
-package activities
+package record
 
 import (
 	"context"
 	"crypto/rand"
 	"fmt"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
@@ -18,34 +19,34 @@ type ReserveInput struct {
 // Reserve writes a machine for every place of the cluster into etcd, before anything is launched: those that an
 // earlier try left there in this placement are kept, every other place gets a new incarnation. The keys that the
 // machines need are made here, once. Attempts that overlap end with the same machines.
-func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, error) {
+func (a *Activities) Reserve(ctx context.Context, in ReserveInput) ([]activities.MachineRef, error) {
 	const step = "reserve machines"
-	c, err := readCluster(ctx, a.Store, in.Cluster)
+	c, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	fresh, err := a.newIncarnations(c, in.Placement)
 	if err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	machines, err := a.Store.ReserveMachines(ctx, in.Cluster, fresh, func(m api.Machine) bool {
 		return m.State == api.MachineGone || m.Placement != in.Placement && !m.State.MayExist()
 	})
 	if err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	for _, m := range machines {
 		if m.Placement != in.Placement {
-			return nil, stepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
+			return nil, activities.StepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
 				"it may still exist in %s/%s (%s): delete the cluster first", m.Placement.Cloud, m.Placement.Region,
 				m.State)})
 		}
 	}
 	if err := a.ensureClusterKeys(ctx, in.Cluster, machines); err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	if err := a.Store.RecordCloudUse(ctx, in.Placement.Cloud, a.Now()); err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	kept := api.AnyMachineMayExist(machines)
 	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
@@ -56,18 +57,18 @@ func (a *Clusters) Reserve(ctx context.Context, in ReserveInput) ([]MachineRef, 
 		return nil
 	})
 	if err != nil {
-		return nil, stepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
-	refs := make([]MachineRef, len(machines))
+	refs := make([]activities.MachineRef, len(machines))
 	for i, m := range machines {
-		refs[i] = machineRefOf(in.Cluster, m)
+		refs[i] = activities.MachineRefOf(in.Cluster, m)
 	}
 	return refs, nil
 }
 
 // newIncarnations is a new incarnation for every place of the cluster. It remembers what those before it have cost,
 // which ends with their being gone: nothing else does once it has taken their place.
-func (a *Clusters) newIncarnations(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
+func (a *Activities) newIncarnations(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
 	before := map[int]api.Machine{}
 	for _, m := range c.Status.Machines {
 		before[m.Index] = m

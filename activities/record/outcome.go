@@ -1,4 +1,4 @@
-package activities
+package record
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/redact"
@@ -24,7 +25,7 @@ type RecordAttemptInput struct {
 }
 
 // RecordAttempt adds a failed placement to the cluster's record.
-func (a *Clusters) RecordAttempt(ctx context.Context, in RecordAttemptInput) error {
+func (a *Activities) RecordAttempt(ctx context.Context, in RecordAttemptInput) error {
 	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.Attempts = append(c.Status.Attempts, api.FailedPlacement{
 			Placement: in.Placement, Machine: in.Failure.Machine, Reason: in.Failure.Reason,
@@ -36,10 +37,10 @@ func (a *Clusters) RecordAttempt(ctx context.Context, in RecordAttemptInput) err
 		return nil
 	})
 	if err == nil {
-		a.recordEventNow(ctx, newEvent(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason, fmt.Sprintf(
+		a.recordEventNow(ctx, activities.NewEvent(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason, fmt.Sprintf(
 			"%s/%s could not give the machines: %s", in.Placement.Cloud, in.Placement.Region, in.Failure.Message)))
 	}
-	return stepError(ctx, "record a failed placement", "", err)
+	return activities.StepError(ctx, "record a failed placement", "", err)
 }
 
 // SetConditionInput sets one condition of a cluster.
@@ -49,25 +50,25 @@ type SetConditionInput struct {
 }
 
 // SetCondition records a condition.
-func (a *Clusters) SetCondition(ctx context.Context, in SetConditionInput) error {
+func (a *Activities) SetCondition(ctx context.Context, in SetConditionInput) error {
 	_, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		in.Condition.Message = redact.Text(in.Condition.Message)
 		c.Status.SetCondition(in.Condition, a.Now())
 		return nil
 	})
-	return stepError(ctx, "record condition "+string(in.Condition.Type), "", err)
+	return activities.StepError(ctx, "record condition "+string(in.Condition.Type), "", err)
 }
 
 // MarkReady measures the cluster through its API and marks it READY.
-func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
+func (a *Activities) MarkReady(ctx context.Context, ref api.Ref) error {
 	const step = "measure the cluster"
-	c, err := readCluster(ctx, a.Store, ref)
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
-		return stepError(ctx, step, "", err)
+		return activities.StepError(ctx, step, "", err)
 	}
 	resources, versions, err := a.measureCluster(ctx, c)
 	if err != nil {
-		return stepError(ctx, step, "", err)
+		return activities.StepError(ctx, step, "", err)
 	}
 	_, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseDeleting {
@@ -79,13 +80,13 @@ func (a *Clusters) MarkReady(ctx context.Context, ref api.Ref) error {
 		return nil
 	})
 	if errors.Is(err, errDeleting) {
-		return temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting, nil)
+		return temporal.NewNonRetryableApplicationError("the cluster is being deleted", activities.ReasonDeleting, nil)
 	}
 	if err == nil {
-		a.recordEventNow(ctx, newEvent(c, "", api.EventNormal, "Ready",
-			"READY with "+formatCount(len(c.Status.Machines), "machine")))
+		a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventNormal, "Ready",
+			"READY with "+activities.FormatCount(len(c.Status.Machines), "machine")))
 	}
-	return stepError(ctx, "mark the cluster READY", "", err)
+	return activities.StepError(ctx, "mark the cluster READY", "", err)
 }
 
 // MarkFailedInput marks a cluster as failed.
@@ -96,13 +97,13 @@ type MarkFailedInput struct {
 
 // MarkFailed puts the cluster into phase ERROR with what a person has to know. One that is being deleted stays so, and
 // keeps the failure.
-func (a *Clusters) MarkFailed(ctx context.Context, in MarkFailedInput) error {
-	now, err := readCluster(ctx, a.Store, in.Cluster)
+func (a *Activities) MarkFailed(ctx context.Context, in MarkFailedInput) error {
+	now, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
-		return stepError(ctx, "mark the cluster as failed", "", err)
+		return activities.StepError(ctx, "mark the cluster as failed", "", err)
 	}
 	left := api.AnyMachineMayExist(now.Status.Machines)
-	in.Failure = addBlockedReason(in.Failure, now)
+	in.Failure = activities.AddBlockedReason(in.Failure, now)
 	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		in.Failure.At = a.Now()
 		in.Failure.Message, in.Failure.Log = redact.Text(in.Failure.Message), redact.Lines(strings.Join(in.Failure.Log,
@@ -118,14 +119,14 @@ func (a *Clusters) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 		return nil
 	})
 	if err == nil {
-		a.recordEventNow(ctx, newEvent(now, in.Failure.Machine, api.EventWarning, in.Failure.Reason,
+		a.recordEventNow(ctx, activities.NewEvent(now, in.Failure.Machine, api.EventWarning, in.Failure.Reason,
 			in.Failure.Step+": "+in.Failure.Message))
 	}
-	return stepError(ctx, "mark the cluster as failed", "", err)
+	return activities.StepError(ctx, "mark the cluster as failed", "", err)
 }
 
 // MarkDeleting records that the cluster is to go.
-func (a *Clusters) MarkDeleting(ctx context.Context, ref api.Ref) error {
+func (a *Activities) MarkDeleting(ctx context.Context, ref api.Ref) error {
 	_, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseDeleting, "", a.Now())
 		// what is left is found out anew
@@ -133,12 +134,12 @@ func (a *Clusters) MarkDeleting(ctx context.Context, ref api.Ref) error {
 			func(d api.Drift) bool { return d.Reason == api.DriftMachineConflict })
 		return nil
 	})
-	return stepError(ctx, "mark the cluster DELETING", "", err)
+	return activities.StepError(ctx, "mark the cluster DELETING", "", err)
 }
 
 // measureCluster asks a cluster, through its API, what it has in all and has left, and what runs there.
-func (a *Clusters) measureCluster(ctx context.Context, c *api.Cluster) (api.Resources, api.Versions, error) {
-	client, err := newClusterClient(ctx, c, a.Store, a.Pool)
+func (a *Activities) measureCluster(ctx context.Context, c *api.Cluster) (api.Resources, api.Versions, error) {
+	client, err := activities.NewClusterClient(ctx, c, a.Store, a.Pool)
 	if err != nil {
 		return api.Resources{}, api.Versions{}, err
 	}

@@ -1,4 +1,4 @@
-package activities
+package record
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/rke2"
@@ -25,12 +26,12 @@ type BeginResult struct {
 
 // Begin marks the cluster as being provisioned, and pins the release that all its machines will install: anew, unless
 // there are machines that may have it already.
-func (a *Clusters) Begin(ctx context.Context, in operation.ProvisionInput) (BeginResult, error) {
+func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (BeginResult, error) {
 	const step = "begin"
 	ref := in.Cluster
-	c, err := readCluster(ctx, a.Store, ref)
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
-		return BeginResult{}, stepError(ctx, step, "", err)
+		return BeginResult{}, activities.StepError(ctx, step, "", err)
 	}
 	if c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError {
 		return BeginResult{Settled: true}, nil // whoever started this had seen an older state
@@ -40,8 +41,8 @@ func (a *Clusters) Begin(ctx context.Context, in operation.ProvisionInput) (Begi
 		release := a.RKE2.ForSpec(c.Spec)
 		pinned, err := rke2.ResolveArtifacts(ctx, release.Version, release.Source, release.SHA256)
 		if err != nil {
-			return BeginResult{}, recordCreateBlocked(ctx, a.Store, c, a.Now(),
-				stepError(ctx, "choose the RKE2 release", "", err))
+			return BeginResult{}, activities.RecordCreateBlocked(ctx, a.Store, c, a.Now(),
+				activities.StepError(ctx, "choose the RKE2 release", "", err))
 		}
 		artifacts = &pinned
 	}
@@ -60,11 +61,11 @@ func (a *Clusters) Begin(ctx context.Context, in operation.ProvisionInput) (Begi
 		return nil
 	})
 	if errors.Is(err, errDeleting) {
-		return BeginResult{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted", ReasonDeleting,
+		return BeginResult{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted", activities.ReasonDeleting,
 			nil)
 	}
 	if err != nil {
-		return BeginResult{}, stepError(ctx, step, "", err)
+		return BeginResult{}, activities.StepError(ctx, step, "", err)
 	}
 	begun := BeginResult{Placement: c.Status.Placement, GPUs: c.Spec.ManagesGPUs()}
 	for _, attempt := range c.Status.Attempts {
@@ -83,10 +84,10 @@ type WantedState struct {
 }
 
 // Wanted reads what is wanted of the cluster now; ReasonGone where it is not there any more.
-func (a *Clusters) Wanted(ctx context.Context, ref api.Ref) (WantedState, error) {
-	c, err := readCluster(ctx, a.Store, ref)
+func (a *Activities) Wanted(ctx context.Context, ref api.Ref) (WantedState, error) {
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
-		return WantedState{}, stepError(ctx, "read the cluster", "", err)
+		return WantedState{}, activities.StepError(ctx, "read the cluster", "", err)
 	}
 	return WantedState{Deleted: c.Status.Phase == api.PhaseDeleting, KeepMachines: c.Status.KeepOnFailure}, nil
 }

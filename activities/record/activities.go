@@ -1,17 +1,18 @@
-package activities
+package record
 
 import (
 	"context"
 	"time"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Clusters keeps the record of a cluster in etcd.
-type Clusters struct {
+// Activities keeps the record of a cluster in etcd.
+type Activities struct {
 	Store *store.Store
 	Pool  *remote.Pool
 	// RKE2 says which release new clusters get, and from where, as far as their specs do not.
@@ -21,7 +22,7 @@ type Clusters struct {
 	Now        func() time.Time
 }
 
-func (a *Clusters) recordEventNow(ctx context.Context, e api.Event) {
+func (a *Activities) recordEventNow(ctx context.Context, e api.Event) {
 	e.First, e.Last = a.Now(), a.Now()
-	recordEvent(ctx, a.Store, e)
+	activities.RecordEvent(ctx, a.Store, e)
 }

@@ -1,4 +1,4 @@
-package activities
+package record
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
@@ -14,7 +15,7 @@ import (
 
 // ensureClusterKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they
 // are not there. Those that machines of the cluster know already are not made anew.
-func (a *Clusters) ensureClusterKeys(ctx context.Context, ref api.Ref, machines []api.Machine) error {
+func (a *Activities) ensureClusterKeys(ctx context.Context, ref api.Ref, machines []api.Machine) error {
 	if err := a.checkNoKeysLost(ctx, ref); err != nil {
 		return err
 	}
@@ -40,8 +41,8 @@ func (a *Clusters) ensureClusterKeys(ctx context.Context, ref api.Ref, machines 
 }
 
 // checkNoKeysLost is an error where keys that are to be made anew were given to machines already.
-func (a *Clusters) checkNoKeysLost(ctx context.Context, ref api.Ref) error {
-	c, err := readCluster(ctx, a.Store, ref)
+func (a *Activities) checkNoKeysLost(ctx context.Context, ref api.Ref) error {
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return err
 	}

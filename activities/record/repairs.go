@@ -1,10 +1,11 @@
-package activities
+package record
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/redact"
@@ -22,20 +23,20 @@ type RepairEntry struct {
 }
 
 // BeginRepair records that a repair begins. Whatever becomes of it, it counts from now on.
-func (a *Clusters) BeginRepair(ctx context.Context, in RepairEntry) error {
+func (a *Activities) BeginRepair(ctx context.Context, in RepairEntry) error {
 	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.BeginRepair(api.Repair{ID: in.ID, Action: in.Action, At: a.Now()})
 		return nil
 	})
 	if err == nil {
-		a.recordEventNow(ctx, newEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind),
+		a.recordEventNow(ctx, activities.NewEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind),
 			"begun: "+in.Action.Message))
 	}
-	return stepError(ctx, "record the repair", in.Action.Machine, err)
+	return activities.StepError(ctx, "record the repair", in.Action.Machine, err)
 }
 
 // EndRepair records how a repair ended.
-func (a *Clusters) EndRepair(ctx context.Context, in RepairEntry) error {
+func (a *Activities) EndRepair(ctx context.Context, in RepairEntry) error {
 	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.EndRepair(in.ID, redact.Text(in.Error), a.Now())
 		if was := c.Status.Failure; in.Failure != nil && c.Status.Phase == api.PhaseError && was != nil &&
@@ -47,18 +48,18 @@ func (a *Clusters) EndRepair(ctx context.Context, in RepairEntry) error {
 		return nil
 	})
 	if err != nil {
-		return stepError(ctx, "record the repair", in.Action.Machine, err)
+		return activities.StepError(ctx, "record the repair", in.Action.Machine, err)
 	}
-	e := newEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind), "done: "+in.Action.Message)
+	e := activities.NewEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind), "done: "+in.Action.Message)
 	if in.Error != "" {
-		e = newEvent(c, in.Action.Machine, api.EventWarning, string(in.Action.Kind)+"Failed", in.Error)
+		e = activities.NewEvent(c, in.Action.Machine, api.EventWarning, string(in.Action.Kind)+"Failed", in.Error)
 	}
 	a.recordEventNow(ctx, e)
 	return nil
 }
 
 // MarkRepaired makes a cluster READY that was in ERROR and has been mended.
-func (a *Clusters) MarkRepaired(ctx context.Context, ref api.Ref) error {
+func (a *Activities) MarkRepaired(ctx context.Context, ref api.Ref) error {
 	_, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		if c.Status.CanBeRepaired() {
 			c.Status.Failure = nil
@@ -66,23 +67,23 @@ func (a *Clusters) MarkRepaired(ctx context.Context, ref api.Ref) error {
 		}
 		return nil
 	})
-	return stepError(ctx, "mark the cluster READY", "", err)
+	return activities.StepError(ctx, "mark the cluster READY", "", err)
 }
 
 // ReplaceMachine reserves a new incarnation in a place whose machine is gone, and returns it. Run twice, it returns the
 // same.
-func (a *Clusters) ReplaceMachine(ctx context.Context, old MachineRef) (MachineRef, error) {
+func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineRef) (activities.MachineRef, error) {
 	const step = "reserve a machine"
-	c, err := readCluster(ctx, a.Store, old.Cluster)
+	c, err := activities.ReadCluster(ctx, a.Store, old.Cluster)
 	if err != nil {
-		return MachineRef{}, stepError(ctx, step, old.Name, err)
+		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
 	if c.Status.Placement == nil {
-		return MachineRef{}, stepError(ctx, step, old.Name, errors.New("the cluster has no placement"))
+		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, errors.New("the cluster has no placement"))
 	}
 	incarnation, err := api.NewIncarnation(rand.Reader)
 	if err != nil {
-		return MachineRef{}, stepError(ctx, step, old.Name, err)
+		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
 	fresh := api.NewMachine(c.Metadata.Name, old.Index, incarnation, *c.Status.Placement, a.Now())
 	for _, m := range c.Status.Machines {
@@ -94,18 +95,18 @@ func (a *Clusters) ReplaceMachine(ctx context.Context, old MachineRef) (MachineR
 		return m.Incarnation == old.Incarnation && !m.State.MayExist()
 	})
 	if err != nil {
-		return MachineRef{}, stepError(ctx, step, old.Name, err)
+		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
 	for _, m := range stand {
 		if m.Index != old.Index {
 			continue
 		}
 		if m.Incarnation == old.Incarnation {
-			return MachineRef{}, stepError(ctx, step, old.Name,
+			return activities.MachineRef{}, activities.StepError(ctx, step, old.Name,
 				&cloud.Error{Kind: cloud.Conflict, Message: "the machine before it may still exist"})
 		}
-		return machineRefOf(old.Cluster, m), stepError(ctx, step, old.Name,
+		return activities.MachineRefOf(old.Cluster, m), activities.StepError(ctx, step, old.Name,
 			a.ensureClusterKeys(ctx, old.Cluster, []api.Machine{m}))
 	}
-	return MachineRef{}, stepError(ctx, step, old.Name, errors.New("the place is not there"))
+	return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, errors.New("the place is not there"))
 }

@@ -1,4 +1,4 @@
-package activities
+package record
 
 import (
 	"errors"
@@ -7,13 +7,14 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
 func TestMissingKeysAreAFinalErrorWithTheirReason(t *testing.T) {
 	var got *temporal.ApplicationError
 	err := fmt.Errorf("wrapped: %w", &keysMissingError{cluster: "c"})
-	if !errors.As(stepError(t.Context(), "dance", "", err), &got) || got.Type() != string(api.DriftKeysMissing) || !got.NonRetryable() {
+	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) || got.Type() != string(api.DriftKeysMissing) || !got.NonRetryable() {
 		t.Errorf("got %v", got)
 	}
 }
