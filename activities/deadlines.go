@@ -62,8 +62,8 @@ func (e *deadlineError) Final() bool { return true }
 // Interruptible keeps it apart from the reasons that come before it: see classifyError.
 func (e *deadlineError) Interruptible() bool { return true }
 
-// withDeadline bounds a part of a step for good.
-func withDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+// WithDeadline bounds a part of a step for good.
+func WithDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, &deadlineError{after: d})
 }
 

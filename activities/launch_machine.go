@@ -30,7 +30,7 @@ func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
 	if err != nil {
 		return "", a.recordStepError(ctx, step, m, err)
 	}
-	boot, cancel := withDeadline(ctx, a.Deadlines.Boot)
+	boot, cancel := WithDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()
 	ref, err := of.SubmitLaunch(boot, req)
 	if err != nil {
@@ -104,7 +104,7 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 	if err != nil {
 		return a.recordStepError(ctx, step, m, err)
 	}
-	boot, cancel := withDeadline(ctx, a.Deadlines.Boot)
+	boot, cancel := WithDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()
 	req.Wanted = func(ctx context.Context) error { return a.recheckStillWanted(ctx, m) }
 	up, err := of.AwaitLaunch(boot, req, in.Launch, newLaunchReporter(ctx, a.Store, m, a.Now))

@@ -40,7 +40,7 @@ func (a *Machines) RecordAddress(ctx context.Context, m MachineRef) error {
 	}
 	up := *found
 	if starter, can := of.(cloud.Starter); can && up.PrivateAddress != record.PrivateAddress {
-		boot, cancel := withDeadline(ctx, a.Deadlines.Boot)
+		boot, cancel := WithDeadline(ctx, a.Deadlines.Boot)
 		defer cancel()
 		if up, err = starter.StartMachine(boot, target, record.PrivateAddress); err != nil {
 			return StepError(ctx, step, m.Name, asDeadlineError(boot, err))

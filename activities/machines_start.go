@@ -22,7 +22,7 @@ func (a *Machines) StartMachine(ctx context.Context, m MachineRef) error {
 		return StepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Infeasible,
 			Message: "this cloud can't start a machine that was stopped"})
 	}
-	boot, cancel := withDeadline(ctx, a.Deadlines.Boot)
+	boot, cancel := WithDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()
 	up, err := starter.StartMachine(boot, cloudTargetOf(owner, *record), record.PrivateAddress)
 	if err != nil {

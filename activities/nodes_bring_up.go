@@ -29,7 +29,7 @@ func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
 		if err != nil {
 			return err
 		}
-		install, cancel := withDeadline(ctx, a.Deadlines.Install)
+		install, cancel := WithDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
 		if err := preflight.CheckFitness(install, h, a.Now, at.say); err != nil {
 			return err
@@ -62,7 +62,7 @@ func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
 		if err := rke2.StartServer(ctx, h, node); err != nil {
 			return err
 		}
-		wait, cancel := withDeadline(ctx, a.Deadlines.Server)
+		wait, cancel := WithDeadline(ctx, a.Deadlines.Server)
 		defer cancel()
 		if err := rke2.AwaitSupervisor(wait, h, at.say); err != nil {
 			return err
@@ -81,7 +81,7 @@ func (a *Nodes) AwaitServer(ctx context.Context, m MachineRef) error {
 		if err != nil {
 			return err
 		}
-		wait, cancel := withDeadline(ctx, a.Deadlines.Server)
+		wait, cancel := WithDeadline(ctx, a.Deadlines.Server)
 		defer cancel()
 		return rke2.AwaitServer(wait, h, at.say)
 	})
@@ -152,7 +152,7 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
 			return err
 		}
-		wait, cancel := withDeadline(ctx, a.Deadlines.Agent)
+		wait, cancel := WithDeadline(ctx, a.Deadlines.Agent)
 		defer cancel()
 		needs := []portRoute{{at.record, head, preflight.HeadSupervisorPort}, {at.record, head, preflight.HeadAPIPort}}
 		err = a.runWhileReachable(wait, at, needs, nil,
@@ -172,7 +172,7 @@ func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
 		if err != nil {
 			return err
 		}
-		wait, cancel := withDeadline(ctx, a.Deadlines.Node)
+		wait, cancel := WithDeadline(ctx, a.Deadlines.Node)
 		defer cancel()
 		err = a.awaitNodeReachable(wait, at, func(ctx context.Context) error {
 			return kube.AwaitNodeReady(ctx, client, m.NodeName, at.say)

@@ -90,7 +90,7 @@ func (a *Nodes) Restart(ctx context.Context, m MachineRef) error {
 		if err := rke2.RestartUnit(ctx, h, m.Role); err != nil {
 			return err
 		}
-		up, cancel := withDeadline(ctx, a.Deadlines.Recover)
+		up, cancel := WithDeadline(ctx, a.Deadlines.Recover)
 		defer cancel()
 		if m.Role == api.RoleHead {
 			err = rke2.AwaitServer(up, h, at.say)
@@ -129,7 +129,7 @@ func (a *Nodes) RefreshCredentials(ctx context.Context, m MachineRef) error {
 			if err := rke2.RestartUnit(ctx, h, m.Role); err != nil {
 				return err
 			}
-			up, cancel := withDeadline(ctx, a.Deadlines.Server)
+			up, cancel := WithDeadline(ctx, a.Deadlines.Server)
 			defer cancel()
 			if err := rke2.AwaitServer(up, h, at.say); err != nil {
 				return err

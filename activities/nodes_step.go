@@ -86,7 +86,7 @@ func (a *Nodes) connectToMachine(ctx context.Context, at *machineStep) (*remote.
 	if err != nil {
 		return nil, err
 	}
-	wait, cancel := withDeadline(ctx, a.Deadlines.Reach)
+	wait, cancel := WithDeadline(ctx, a.Deadlines.Reach)
 	defer cancel()
 	h, err := a.Pool.AwaitHost(wait, SSHTargetOf(at.record), key, at.say)
 	if err != nil || at.record.HostKey != "" {

@@ -34,7 +34,7 @@ func TestOnlyWhatAMachineRefusesIsRetriedAtOnce(t *testing.T) {
 }
 
 func TestALostMachineIsAFinalErrorWithItsReason(t *testing.T) {
-	ctx, cancel := withDeadline(t.Context(), time.Nanosecond)
+	ctx, cancel := WithDeadline(t.Context(), time.Nanosecond)
 	defer cancel()
 	<-ctx.Done()
 	lost := &machineLostError{how: "it is gone", cause: context.Cause(ctx)}

@@ -21,7 +21,7 @@ func (a *Nodes) Arm(ctx context.Context, in ArmInput) error {
 		if err != nil {
 			return err
 		}
-		set, cancel := withDeadline(ctx, a.Deadlines.Install)
+		set, cancel := WithDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
 		if err := poweroff.ArmTimer(set, h, in.At.Sub(a.Now())); err != nil {
 			return err
@@ -37,7 +37,7 @@ func (a *Nodes) Disarm(ctx context.Context, m MachineRef) error {
 		if err != nil {
 			return err
 		}
-		take, cancel := withDeadline(ctx, a.Deadlines.Install)
+		take, cancel := WithDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
 		if err := poweroff.DisarmTimer(take, h); err != nil {
 			return err

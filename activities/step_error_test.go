@@ -26,7 +26,7 @@ import (
 
 // ownTimeIsUp is the error of somebody who was interrupted by the end of a step's own time.
 func ownTimeIsUp() error {
-	ctx, cancel := withDeadline(context.Background(), time.Nanosecond)
+	ctx, cancel := WithDeadline(context.Background(), time.Nanosecond)
 	defer cancel()
 	<-ctx.Done()
 	return context.Cause(ctx)

@@ -52,7 +52,7 @@ func newReporter(ctx context.Context, s *store.Store, m MachineRef, clock func()
 	var written time.Time
 	return func(doing string) {
 		doing = redact.Text(doing)
-		recordHeartbeat(ctx, doing)
+		RecordHeartbeat(ctx, doing)
 		now := clock()
 		if doing == last || now.Sub(written) < progressInterval {
 			return
@@ -67,9 +67,9 @@ func newReporter(ctx context.Context, s *store.Store, m MachineRef, clock func()
 	}
 }
 
-// recordHeartbeat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself
+// RecordHeartbeat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself
 // going.
-func recordHeartbeat(ctx context.Context, progress string) {
+func RecordHeartbeat(ctx context.Context, progress string) {
 	if activity.IsActivity(ctx) {
 		activity.RecordHeartbeat(ctx, redact.Text(progress))
 	}

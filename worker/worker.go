@@ -16,6 +16,7 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
@@ -112,7 +113,7 @@ type Activities struct {
 	Machines *activities.Machines
 	Nodes    *activities.Nodes
 	Sweeps   *activities.Sweeps
-	GPUs     *activities.GPUs
+	GPUs     *gpustack.Activities
 }
 
 // NewOperationStarter starts operations for sweeps.
@@ -194,7 +195,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: utcNow,
 			Policy: policy, OrphanGrace: cfg.Reconcile.OrphanGrace, Interval: cfg.Reconcile.Interval, GPUStack: stack,
 		},
-		GPUs: &activities.GPUs{
+		GPUs: &gpustack.Activities{
 			Store: st, Pool: pool, Deadlines: deadlines, Now: utcNow, Stack: stack, TestImage: cfg.GPU.TestImage,
 		},
 	}, nil

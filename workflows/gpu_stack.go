@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
@@ -16,7 +17,7 @@ var gpuWait = activityKind{attempt: 45 * time.Minute, heartbeat: heartbeatTimeou
 // installGPUs makes a cluster's accelerators available to Kubernetes, and waits until a pod has used one on each node.
 // See activities.StackInput for again.
 func installGPUs(ctx workflow.Context, ref api.Ref, again string) error {
-	var in activities.StackInput
+	var in gpustack.StackInput
 	if err := step.runForResult(ctx, ref.Name+": probe the machines for a driver", &in, gpuActivities.ProbeGPUs,
 		ref); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/mock"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
@@ -15,14 +16,14 @@ func newGPUWorld(t *testing.T) *world {
 	t.Helper()
 	w, _ := newBilledWorld(t, 2, dear)
 	w.begun.GPUs = true
-	a := &activities.GPUs{}
+	a := &gpustack.Activities{}
 	w.RegisterActivity(a)
-	w.OnActivity(a.ProbeGPUs, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.StackInput,
+	w.OnActivity(a.ProbeGPUs, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (gpustack.StackInput,
 		error) {
-		return activities.StackInput{Cluster: ref}, w.did(ctx, "probe")
+		return gpustack.StackInput{Cluster: ref}, w.did(ctx, "probe")
 	}).Maybe()
 	w.OnActivity(a.ApplyGPUs, mock.Anything, mock.Anything).Return(func(ctx context.Context,
-		_ activities.StackInput) error {
+		_ gpustack.StackInput) error {
 		return w.did(ctx, "apply")
 	}).Maybe()
 	w.OnActivity(a.AwaitGPUs, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]activities.MachineRef,

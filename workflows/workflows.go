@@ -4,6 +4,7 @@ package workflows
 
 import (
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/record"
 )
 
@@ -13,7 +14,7 @@ var (
 	machineActivities *activities.Machines
 	nodeActivities    *activities.Nodes
 	sweepActivities   *activities.Sweeps
-	gpuActivities     *activities.GPUs
+	gpuActivities     *gpustack.Activities
 )
 
 // All returns the workflows that a worker registers and whose histories can be replayed.

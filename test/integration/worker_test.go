@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/config"
 	stage "github.com/sky-shift/skyctl/test/world"
@@ -233,7 +234,7 @@ func helper(queue string) int {
 	}
 	w := worker.New(c, queue, worker.Activities{
 		Clusters: &record.Activities{}, Machines: &activities.Machines{}, Nodes: &activities.Nodes{},
-		Sweeps: &activities.Sweeps{}, GPUs: &activities.GPUs{},
+		Sweeps: &activities.Sweeps{}, GPUs: &gpustack.Activities{},
 	})
 	onProbe(w, func(ctx context.Context) (string, error) {
 		fmt.Println("begun")

@@ -1,4 +1,4 @@
-package activities
+package gpustack
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -17,11 +18,11 @@ import (
 // stepGPU is the step of a failure that leaves a cluster without accelerators, and otherwise whole.
 const stepGPU = api.StepGPU
 
-// GPUs makes a cluster's accelerators known to Kubernetes.
-type GPUs struct {
+// Activities makes a cluster's accelerators known to Kubernetes.
+type Activities struct {
 	Store     *store.Store
 	Pool      *remote.Pool
-	Deadlines Deadlines
+	Deadlines activities.Deadlines
 	// Stack is what a kind of stack is installed from, and in which version.
 	Stack func(kind string) gpu.Stack
 	// TestImage is what tries an accelerator of each node; empty is package gpu's own.
@@ -42,8 +43,8 @@ type StackInput struct {
 const probesAtOnce = 16
 
 // ProbeGPUs asks every machine for its driver and its accelerators. Machines that differ, or lack some, are an error.
-func (a *GPUs) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, error) {
-	c, err := ReadCluster(ctx, a.Store, ref)
+func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, error) {
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return StackInput{}, a.gpuStepError(ctx, err)
 	}
@@ -61,9 +62,9 @@ func (a *GPUs) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, error) {
 	for i := range c.Status.Machines {
 		all.Go(func() error {
 			m := &c.Status.Machines[i]
-			wait, cancel := withDeadline(probing, a.Deadlines.Reach)
+			wait, cancel := activities.WithDeadline(probing, a.Deadlines.Reach)
 			defer cancel()
-			h, err := a.Pool.AwaitHost(wait, SSHTargetOf(m), key, func(string) {})
+			h, err := a.Pool.AwaitHost(wait, activities.SSHTargetOf(m), key, func(string) {})
 			if err != nil {
 				return err
 			}
@@ -80,7 +81,7 @@ func (a *GPUs) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, error) {
 }
 
 // ApplyGPUs marks the nodes that have accelerators, by which the charts find them, and has the stack installed.
-func (a *GPUs) ApplyGPUs(ctx context.Context, in StackInput) error {
+func (a *Activities) ApplyGPUs(ctx context.Context, in StackInput) error {
 	c, client, err := a.readClusterAndClient(ctx, in.Cluster)
 	if err != nil {
 		return a.gpuStepError(ctx, err)
@@ -114,15 +115,15 @@ func (a *GPUs) ApplyGPUs(ctx context.Context, in StackInput) error {
 
 // AwaitGPUs waits until every node offers its accelerators, and records what was seen. It returns the nodes on which
 // none has been tried yet.
-func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error) {
+func (a *Activities) AwaitGPUs(ctx context.Context, ref api.Ref) ([]activities.MachineRef, error) {
 	c, client, err := a.readClusterAndClient(ctx, ref)
 	if err != nil {
 		return nil, a.gpuStepError(ctx, err)
 	}
-	soon, cancel := withDeadline(ctx, a.Deadlines.GPU)
+	soon, cancel := activities.WithDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
 	status, waited := gpu.AwaitStackReady(soon, client, gpu.WaitOptions{
-		Kind: c.Spec.GPUStack, Expected: gpu.ExpectedByNode(c), Progress: func(s string) { recordHeartbeat(ctx, s) },
+		Kind: c.Spec.GPUStack, Expected: gpu.ExpectedByNode(c), Progress: func(s string) { activities.RecordHeartbeat(ctx, s) },
 	})
 	if _, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		status.UpdateClusterStatus(&c.Status, a.Now())
@@ -137,11 +138,11 @@ func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error)
 	if err != nil {
 		return nil, a.gpuStepError(ctx, err)
 	}
-	var refs []MachineRef
+	var refs []activities.MachineRef
 	for _, m := range c.Status.Machines {
 		for _, n := range nodes {
 			if m.NodeName == n {
-				refs = append(refs, MachineRefOf(c.Ref(), m))
+				refs = append(refs, activities.MachineRefOf(c.Ref(), m))
 			}
 		}
 	}
@@ -149,29 +150,29 @@ func (a *GPUs) AwaitGPUs(ctx context.Context, ref api.Ref) ([]MachineRef, error)
 }
 
 // TryGPU has a small workload get an accelerator of a node, once for each incarnation of its machine.
-func (a *GPUs) TryGPU(ctx context.Context, m MachineRef) error {
+func (a *Activities) TryGPU(ctx context.Context, m activities.MachineRef) error {
 	c, client, err := a.readClusterAndClient(ctx, m.Cluster)
 	if err != nil {
 		return a.gpuStepError(ctx, err)
 	}
-	soon, cancel := withDeadline(ctx, a.Deadlines.GPU)
+	soon, cancel := activities.WithDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
 	return a.gpuStepError(ctx, gpu.VerifyNode(soon, client, gpu.Workload{
 		Node: m.NodeName, Incarnation: m.Incarnation, Image: cmp.Or(c.Spec.GPU.TestImage, a.TestImage),
 		Stack: a.clusterStack(c),
-	}, func(s string) { recordHeartbeat(ctx, s) }))
+	}, func(s string) { activities.RecordHeartbeat(ctx, s) }))
 }
 
-func (a *GPUs) clusterStack(c *api.Cluster) gpu.Stack {
+func (a *Activities) clusterStack(c *api.Cluster) gpu.Stack {
 	return a.Stack(c.Spec.GPUStack).ForSpec(c.Spec)
 }
 
-func (a *GPUs) readClusterAndClient(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Client, error) {
-	c, err := ReadCluster(ctx, a.Store, ref)
+func (a *Activities) readClusterAndClient(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Client, error) {
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := NewClusterClient(ctx, c, a.Store, a.Pool)
+	client, err := activities.NewClusterClient(ctx, c, a.Store, a.Pool)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -179,11 +180,11 @@ func (a *GPUs) readClusterAndClient(ctx context.Context, ref api.Ref) (*api.Clus
 }
 
 // gpuStepError is failed for the step of the GPU stack; it names the machine where the stack's own error knows it.
-func (a *GPUs) gpuStepError(ctx context.Context, err error) error {
+func (a *Activities) gpuStepError(ctx context.Context, err error) error {
 	machine := ""
 	var f *gpu.Failure
 	if errors.As(err, &f) {
 		machine = f.Machine
 	}
-	return StepError(ctx, stepGPU, machine, err)
+	return activities.StepError(ctx, stepGPU, machine, err)
 }
