@@ -37,8 +37,8 @@ func (c Clouds) FindCloud(name string) (cloud.Cloud, error) {
 // sharedProvider is the provider of all clouds that none has to itself.
 const sharedProvider = "skypilot"
 
-// providerName is who serves a cloud.
-func (c Clouds) providerName(name string) string {
+// ProviderName is who serves a cloud.
+func (c Clouds) ProviderName(name string) string {
 	if _, ok := c.Named[name]; ok {
 		return name
 	}
@@ -53,24 +53,24 @@ func (c Clouds) cloudOfProvider(provider string) cloud.Cloud {
 	return c.Others
 }
 
-// cloudTargetOf is the machine of a record as a target.
-func cloudTargetOf(owner cloud.Owner, m api.Machine) cloud.Target {
-	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: recordedCloudID(m),
+// CloudTargetOf is the machine of a record as a target.
+func CloudTargetOf(owner cloud.Owner, m api.Machine) cloud.Target {
+	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: RecordedCloudID(m),
 		Cloud: m.Placement.Cloud}
 }
 
-// recordedCloudID is the cloud's own id of a record's machine, where it is on record: the version before recorded the
+// RecordedCloudID is the cloud's own id of a record's machine, where it is on record: the version before recorded the
 // name that SkyPilot gave a machine on its cloud where it was told no id.
-func recordedCloudID(m api.Machine) string {
+func RecordedCloudID(m api.Machine) string {
 	if strings.HasPrefix(m.CloudID, m.Name+"-") {
 		return ""
 	}
 	return m.CloudID
 }
 
-// knownOfCluster is what etcd knows of a cluster's machines, for a cloud that may have forgotten some of them. A launch
+// KnownOfCluster is what etcd knows of a cluster's machines, for a cloud that may have forgotten some of them. A launch
 // that has not got as far as an id may have made nothing.
-func knownOfCluster(c *api.Cluster) cloud.KnownMachines {
+func KnownOfCluster(c *api.Cluster) cloud.KnownMachines {
 	known := cloud.KnownMachines{Clouds: c.CloudNames()}
 	for _, m := range c.Status.Machines {
 		if m.CloudID != "" && m.State != api.MachineGone {

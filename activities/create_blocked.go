@@ -19,7 +19,7 @@ func RecordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, no
 	if !errors.As(step, &why) || why.NonRetryable() || errors.Is(ctx.Err(), context.Canceled) {
 		return step
 	}
-	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), progressTimeout) // the step's own time may be up
+	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), ProgressTimeout) // the step's own time may be up
 	defer cancel()
 	held := api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse, Reason: why.Type(), Message: why.Message()}
 	_, _ = s.UpdateCluster(write, c.Ref(), func(c *api.Cluster) error {
@@ -34,8 +34,8 @@ func RecordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, no
 	return step
 }
 
-// clearCreateBlocked takes back what recordCreateBlocked recorded.
-func clearCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster) error {
+// ClearCreateBlocked takes back what recordCreateBlocked recorded.
+func ClearCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster) error {
 	if c.Status.FindCondition(api.CreateBegun) == nil {
 		return nil
 	}

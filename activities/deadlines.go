@@ -67,8 +67,8 @@ func WithDeadline(ctx context.Context, d time.Duration) (context.Context, contex
 	return context.WithTimeoutCause(ctx, d, &deadlineError{after: d})
 }
 
-// asDeadlineError makes an error that came of a step's own time being over known as such, with what there was to say.
-func asDeadlineError(ctx context.Context, err error) error {
+// AsDeadlineError makes an error that came of a step's own time being over known as such, with what there was to say.
+func AsDeadlineError(ctx context.Context, err error) error {
 	var late *deadlineError
 	if errors.As(context.Cause(ctx), &late) && !errors.As(err, &late) {
 		return fmt.Errorf("%w: %w", late, err)

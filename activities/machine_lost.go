@@ -82,7 +82,7 @@ func (a *Nodes) CheckLost(ctx context.Context, m MachineRef) error {
 	at := &machineStep{machine: m}
 	var err error
 	if at.cluster, err = ReadCluster(ctx, a.Store, m.Cluster); err == nil {
-		at.record, err = findMachineRecord(at.cluster, m)
+		at.record, err = FindMachineRecord(at.cluster, m)
 	}
 	if err != nil || !a.Clouds.hasAny() || at.record.Address == "" || a.answersOnSSHPort(ctx, at) {
 		return nil
@@ -164,12 +164,12 @@ func (a *Nodes) explainLoss(ctx context.Context, at *machineStep) string {
 	defer cancel()
 	owner := cloud.Owner{Installation: installation, Cluster: at.cluster.Metadata.Name,
 		ClusterUID: at.cluster.Metadata.UID}
-	listed, err := cloud.ListVerified(ctx, of, owner, knownOfCluster(at.cluster))
+	listed, err := cloud.ListVerified(ctx, of, owner, KnownOfCluster(at.cluster))
 	if partial := new(cloud.PartialError); err != nil &&
 		(!errors.As(err, &partial) || partial.LacksCloud(at.record.Placement.Cloud)) {
 		return ""
 	}
-	found, err := cloudTargetOf(owner, *at.record).FindMachine(listed)
+	found, err := CloudTargetOf(owner, *at.record).FindMachine(listed)
 	switch {
 	case err != nil:
 		return ""

@@ -32,8 +32,8 @@ func MachineRefOf(cluster api.Ref, m api.Machine) MachineRef {
 		Role: m.Role}
 }
 
-// findMachineRecord finds the record of an incarnation; another one in its place is a StaleError.
-func findMachineRecord(c *api.Cluster, m MachineRef) (*api.Machine, error) {
+// FindMachineRecord finds the record of an incarnation; another one in its place is a StaleError.
+func FindMachineRecord(c *api.Cluster, m MachineRef) (*api.Machine, error) {
 	current := "none"
 	for i := range c.Status.Machines {
 		r := &c.Status.Machines[i]

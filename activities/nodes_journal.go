@@ -23,7 +23,7 @@ func (a *Nodes) readJournal(ctx context.Context, m MachineRef) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	record, err := findMachineRecord(c, m)
+	record, err := FindMachineRecord(c, m)
 	if err != nil || record.Address == "" || record.State == api.MachineGone {
 		return nil, err
 	}

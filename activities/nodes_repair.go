@@ -151,7 +151,7 @@ func (a *Nodes) WriteKubeconfig(ctx context.Context, ref api.Ref) error {
 	}
 	if pathErr := new(os.PathError); errors.As(err, &pathErr) {
 		err = fmt.Errorf("%w; skyctl get kubeconfig %s prints it", err, ref.Name)
-		return makeFinal(StepError(ctx, step, "", err))
+		return MakeFinal(StepError(ctx, step, "", err))
 	}
 	return StepError(ctx, step, "", err)
 }

@@ -39,7 +39,7 @@ func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string
 	var err error
 	for try := 1; ; try++ {
 		if at.cluster, err = ReadCluster(ctx, a.Store, m.Cluster); err == nil {
-			if at.record, err = findMachineRecord(at.cluster, m); err == nil {
+			if at.record, err = FindMachineRecord(at.cluster, m); err == nil {
 				err = work(ctx, at)
 			}
 		}

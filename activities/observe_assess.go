@@ -48,7 +48,7 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessment, error)
 	if c.Status.Phase != api.PhaseReady && c.Status.Phase != api.PhaseError {
 		return Assessment{}, nil // nothing for a repair
 	}
-	all, err := a.listProviders(ctx, []string{a.Clouds.providerName(c.CloudName())})
+	all, err := a.listProviders(ctx, []string{a.Clouds.ProviderName(c.CloudName())})
 	if err != nil {
 		return Assessment{}, StepError(ctx, step, "", err)
 	}

@@ -42,7 +42,7 @@ const (
 func (a *Sweeps) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation,
 	apiObservation, error) {
 	w := plan.Observation{At: a.Now()}
-	_, w.CanStart = a.Clouds.cloudOfProvider(a.Clouds.providerName(c.CloudName())).(cloud.Starter)
+	_, w.CanStart = a.Clouds.cloudOfProvider(a.Clouds.ProviderName(c.CloudName())).(cloud.Starter)
 	if err := listed.errorForCluster(c); err != nil {
 		w.CloudError = redact.Text(err.Error())
 	}

@@ -16,16 +16,16 @@ func (a *Sweeps) recordCloudIDs(ctx context.Context, c *api.Cluster, listed []cl
 	for i := range c.Status.Machines {
 		r := &c.Status.Machines[i]
 		id, ok := matchCloudID(*r, listed)
-		if !ok || recordedCloudID(*r) != "" || r.State == api.MachineGone || r.State == api.MachineTerminating {
+		if !ok || RecordedCloudID(*r) != "" || r.State == api.MachineGone || r.State == api.MachineTerminating {
 			continue
 		}
 		m, err := a.Store.UpdateMachine(ctx, c.Ref(), r.Index, r.Incarnation, func(m *api.Machine) error {
-			if recordedCloudID(*m) == "" {
+			if RecordedCloudID(*m) == "" {
 				m.CloudID = id
 			}
 			return nil
 		})
-		if isUnwanted(err) {
+		if IsUnwanted(err) {
 			continue // its place was given to another one meanwhile
 		}
 		if err != nil {
@@ -53,7 +53,7 @@ func matchCloudID(r api.Machine, listed []cloud.Machine) (id string, ok bool) {
 // findConflicts says of listed machines, by their keys, why nothing may end them by itself: what name and labels tell,
 // and what was found while there was still another one to compare with.
 func (a *Sweeps) findConflicts(ctx context.Context, listed []cloud.Machine) (map[string]string, error) {
-	conflicts, err := readOrphanConflicts(ctx, a.Store)
+	conflicts, err := ReadOrphanConflicts(ctx, a.Store)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (a *Sweeps) addKnownConflicts(ctx context.Context, c *api.Cluster, w *plan.
 	if !slices.ContainsFunc(w.Listed, func(l plan.ListedMachine) bool { return !recorded(l) }) {
 		return nil
 	}
-	conflicts, err := readOrphanConflicts(ctx, a.Store)
+	conflicts, err := ReadOrphanConflicts(ctx, a.Store)
 	for i, l := range w.Listed {
 		if !recorded(l) {
 			w.Listed[i].Conflict = conflicts[cloud.Machine{Name: l.Name, ID: l.ID}.Key()]

@@ -39,7 +39,7 @@ type providerListings map[string]providerListing
 // forCluster is what the cluster's provider has. One that was not asked has said nothing, which is not the same as
 // having nothing.
 func (l providerListings) forCluster(clouds Clouds, c *api.Cluster) providerListing {
-	provider := clouds.providerName(c.CloudName())
+	provider := clouds.ProviderName(c.CloudName())
 	if found, asked := l[provider]; asked {
 		return found
 	}
@@ -56,7 +56,7 @@ func (a *Sweeps) groupByProvider(ctx context.Context, names []string) (map[strin
 	provider := map[string]string{}
 	for _, c := range all {
 		if !c.Status.Phase.IsBusy() {
-			provider[c.Metadata.Name] = a.Clouds.providerName(c.CloudName())
+			provider[c.Metadata.Name] = a.Clouds.ProviderName(c.CloudName())
 		}
 	}
 	groups := map[string][]string{}
@@ -143,7 +143,7 @@ func (a *Sweeps) readKnownOfProvider(ctx context.Context, provider string) (clou
 		known.Clouds, known.Machines = append(known.Clouds, more.Clouds...), append(known.Machines, more.Machines...)
 	}
 	for _, c := range all {
-		add(knownOfCluster(&c))
+		add(KnownOfCluster(&c))
 	}
 	orphans, err := a.Store.ListOrphans(ctx)
 	if err != nil {
@@ -154,7 +154,7 @@ func (a *Sweeps) readKnownOfProvider(ctx context.Context, provider string) (clou
 	}
 	used, err := a.Store.ListUsedClouds(ctx, a.Now().Add(-cloudUseWindow))
 	add(cloud.KnownMachines{Clouds: used})
-	others := func(name string) bool { return name == "" || a.Clouds.providerName(name) != provider }
+	others := func(name string) bool { return name == "" || a.Clouds.ProviderName(name) != provider }
 	known.Clouds = slices.DeleteFunc(known.Clouds, others)
 	known.Machines = slices.DeleteFunc(known.Machines, func(m cloud.KnownMachine) bool { return others(m.Cloud) })
 	return known, err

@@ -24,7 +24,7 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	if o.ClusterUID == "" || known.mayOwnMachine(o.Cluster, o.ClusterUID) {
 		return StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
 	}
-	of := a.Clouds.cloudOfProvider(a.Clouds.providerName(o.Cloud))
+	of := a.Clouds.cloudOfProvider(a.Clouds.ProviderName(o.Cloud))
 	if of == nil {
 		return StepError(ctx, step, o.Name, errors.New("no such cloud is configured on this worker: "+o.Cloud))
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-func toOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
+func ToOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
 	on := m.Cloud
 	if on == "" {
 		on = provider
@@ -20,8 +20,8 @@ func toOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
 	}
 }
 
-// readOrphanConflicts is why machines were found before to be none of their cluster's own.
-func readOrphanConflicts(ctx context.Context, s *store.Store) (map[string]string, error) {
+// ReadOrphanConflicts is why machines were found before to be none of their cluster's own.
+func ReadOrphanConflicts(ctx context.Context, s *store.Store) (map[string]string, error) {
 	before, err := s.ListOrphans(ctx)
 	conflicts := map[string]string{}
 	for _, o := range before {

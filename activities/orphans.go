@@ -120,7 +120,7 @@ func (a *Sweeps) listProvidersInUse(ctx context.Context, unowned []store.Unowned
 		return nil, err
 	}
 	for _, c := range all {
-		providers[a.Clouds.providerName(c.CloudName())] = true
+		providers[a.Clouds.ProviderName(c.CloudName())] = true
 	}
 	used, err := a.Store.ListUsedClouds(ctx, a.Now().Add(-cloudUseWindow))
 	if err != nil {
@@ -136,7 +136,7 @@ func (a *Sweeps) listProvidersInUse(ctx context.Context, unowned []store.Unowned
 		}
 	}
 	for _, name := range used {
-		providers[a.Clouds.providerName(name)] = true
+		providers[a.Clouds.ProviderName(name)] = true
 	}
 	return slices.Sorted(maps.Keys(providers)), err
 }
@@ -163,7 +163,7 @@ func (a *Sweeps) findProviderOrphans(ctx context.Context, provider string, liste
 		if known.mayOwnMachine(m.Owner.Cluster, m.Owner.ClusterUID) && (conflict == "" || recorded) {
 			continue
 		}
-		o := toOrphan(m, provider, conflict)
+		o := ToOrphan(m, provider, conflict)
 		o.FirstSeen = a.Now()
 		orphans = append(orphans, o)
 	}

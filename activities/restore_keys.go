@@ -42,7 +42,7 @@ func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	}
 	if slices.Contains(missing, store.SecretSSHKey) {
 		if err := a.restoreSSHKey(ctx, c); err != nil {
-			return makeFinal(StepError(ctx, step, "", err)) // a later sweep tries again
+			return MakeFinal(StepError(ctx, step, "", err)) // a later sweep tries again
 		}
 		missing = slices.DeleteFunc(missing, func(key string) bool { return key == store.SecretSSHKey })
 	}

@@ -106,8 +106,8 @@ func findReason(err error, interruptible bool) reasonedError {
 	return nil
 }
 
-// makeFinal returns the error of a step as one that Temporal does not retry.
-func makeFinal(err error) error {
+// MakeFinal returns the error of a step as one that Temporal does not retry.
+func MakeFinal(err error) error {
 	var applied *temporal.ApplicationError
 	var f api.Failure
 	if !errors.As(err, &applied) || applied.Details(&f) != nil {
@@ -117,8 +117,8 @@ func makeFinal(err error) error {
 		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
 }
 
-// failureDetails returns the Failure that stepError has put into an error.
-func failureDetails(err error) api.Failure {
+// FailureDetails returns the Failure that stepError has put into an error.
+func FailureDetails(err error) api.Failure {
 	var (
 		applied *temporal.ApplicationError
 		f       api.Failure

@@ -139,7 +139,7 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 }
 
 func TestWhatIsForGoodKeepsItsReason(t *testing.T) {
-	err := makeFinal(StepError(t.Context(), "plan", "", &cloud.Error{Kind: cloud.Unreachable, Message: "no engine"}))
+	err := MakeFinal(StepError(t.Context(), "plan", "", &cloud.Error{Kind: cloud.Unreachable, Message: "no engine"}))
 	var got *temporal.ApplicationError
 	var f api.Failure
 	if !errors.As(err, &got) || !got.NonRetryable() || got.Type() != "Unreachable" || got.Details(&f) != nil ||

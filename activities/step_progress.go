@@ -24,8 +24,8 @@ func recordMachineState(ctx context.Context, s *store.Store, m MachineRef, state
 const (
 	// progressInterval bounds how often progress within one step is written to etcd.
 	progressInterval = time.Second
-	// progressTimeout bounds such a write: a step does not stand still for what only tells people of it.
-	progressTimeout = 2 * time.Second
+	// ProgressTimeout bounds such a write: a step does not stand still for what only tells people of it.
+	ProgressTimeout = 2 * time.Second
 )
 
 // newProgressReporter returns a function that tells people what is being done within a step: in the heartbeat each
@@ -36,8 +36,8 @@ func newProgressReporter(ctx context.Context, s *store.Store, m MachineRef, cloc
 	})
 }
 
-// newLaunchReporter is progress of a launch. It may be a new one where others failed: its time counts from the first.
-func newLaunchReporter(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
+// NewLaunchReporter is progress of a launch. It may be a new one where others failed: its time counts from the first.
+func NewLaunchReporter(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
 	return newReporter(ctx, s, m, clock, func(r *api.Machine, doing string, now time.Time) {
 		r.SetProgress(doing)
 		if r.Since = r.LaunchedAt; r.Since.IsZero() {
@@ -58,7 +58,7 @@ func newReporter(ctx context.Context, s *store.Store, m MachineRef, clock func()
 			return
 		}
 		last, written = doing, now
-		ctx, cancel := context.WithTimeout(ctx, progressTimeout)
+		ctx, cancel := context.WithTimeout(ctx, ProgressTimeout)
 		defer cancel()
 		_, _ = s.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 			note(r, doing, now)

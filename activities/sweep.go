@@ -155,7 +155,7 @@ func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings provide
 		return found, a.startOperation(ctx, c, found, api.DriftNeverDeleted, operation.WorkflowDelete,
 			operation.DeleteInput{Cluster: c.Ref()})
 	}
-	if _, asked := listings[a.Clouds.providerName(c.CloudName())]; !asked {
+	if _, asked := listings[a.Clouds.ProviderName(c.CloudName())]; !asked {
 		found.Why, found.Unseen = "an operation on it has just ended; the next sweep looks at it", true
 		return found, nil
 	}

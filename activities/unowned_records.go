@@ -59,7 +59,7 @@ func (a *Sweeps) hasNoMachines(u store.UnownedRecords, all providerListings) boo
 		}
 	}
 	for _, m := range u.Machines {
-		if _, asked := all[a.Clouds.providerName(m.Placement.Cloud)]; !asked {
+		if _, asked := all[a.Clouds.ProviderName(m.Placement.Cloud)]; !asked {
 			return false
 		}
 	}

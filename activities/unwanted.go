@@ -15,15 +15,15 @@ func (e *unwantedError) Error() string {
 	return fmt.Sprintf("the machine is not wanted any more: it is %s", e.state)
 }
 
-func checkStillWanted(r *api.Machine) error {
+func CheckStillWanted(r *api.Machine) error {
 	if r.State == api.MachineTerminating || r.State == api.MachineGone {
 		return &unwantedError{state: r.State}
 	}
 	return nil
 }
 
-// isUnwanted says that an update found the machine's record gone, replaced, or in clean-up.
-func isUnwanted(err error) bool {
+// IsUnwanted says that an update found the machine's record gone, replaced, or in clean-up.
+func IsUnwanted(err error) bool {
 	var (
 		late    *unwantedError
 		missing *store.NotFoundError

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/gpustack"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
@@ -110,7 +111,7 @@ func runUntilDone(ctx context.Context, w runner) error {
 // Activities are the side effects that a worker offers.
 type Activities struct {
 	Clusters *record.Activities
-	Machines *activities.Machines
+	Machines *machines.Activities
 	Nodes    *activities.Nodes
 	Sweeps   *activities.Sweeps
 	GPUs     *gpustack.Activities
@@ -183,7 +184,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	}
 	return Activities{
 		Clusters: &record.Activities{Store: st, Pool: pool, ClusterDir: clusterDir, Now: utcNow, RKE2: release},
-		Machines: &activities.Machines{
+		Machines: &machines.Activities{
 			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: utcNow, RKE2: release,
 			Settings: cfg.UsedSettings(),
 		},

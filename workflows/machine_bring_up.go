@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
@@ -63,7 +64,7 @@ func (b *machineBringUp) launchMachine(ctx workflow.Context, m activities.Machin
 	if err != nil {
 		return err
 	}
-	in := activities.AwaitInput{Machine: m, Launch: launchRef}
+	in := machines.AwaitInput{Machine: m, Launch: launchRef}
 	if err := launch.runActivity(ctx, m.Name+": wait for the machine", machineActivities.Await, in); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -101,7 +102,7 @@ func (a *placementAttempt) bringUpWithRelaunch(ctx workflow.Context, m activitie
 func (a *placementAttempt) replaceLostMachine(ctx workflow.Context,
 	lost activities.MachineRef) (activities.MachineRef, error) {
 	a.progress.setStep(ctx, lost, "launch again")
-	in := activities.TerminateInput{Cluster: a.cluster, Name: lost.Name, Incarnation: lost.Incarnation}
+	in := machines.TerminateInput{Cluster: a.cluster, Name: lost.Name, Incarnation: lost.Incarnation}
 	if err := cleanup.runActivity(ctx, lost.Name+": remove the lost machine", machineActivities.Terminate,
 		in); err != nil {
 		return lost, err

@@ -8,7 +8,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -121,7 +121,7 @@ func (p *provisionRun) listUsablePlacement(ctx workflow.Context) ([]api.Placemen
 	if p.begun.Placement == nil {
 		return nil, nil
 	}
-	var kept activities.SurveyResult
+	var kept machines.SurveyResult
 	if err := cloudQuery.runForResult(ctx, p.cluster.Name+": check the machines of an earlier try", &kept,
 		machineActivities.Survey, p.cluster); err != nil {
 		return nil, err

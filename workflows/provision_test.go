@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -34,7 +35,7 @@ type world struct {
 	log    []string
 	nodes  int
 	wanted record.WantedState
-	survey activities.SurveyResult
+	survey machines.SurveyResult
 	begun  record.BeginResult
 	exist  map[string]bool
 	// failures by "activity machine" or "activity"; each is used up once.
@@ -61,7 +62,7 @@ func newSlowWorld(t *testing.T, numNodes int, joinTakes time.Duration, placement
 	w.RegisterWorkflow(Provision)
 	w.RegisterWorkflow(Delete)
 	w.RegisterActivity(&record.Activities{})
-	w.RegisterActivity(&activities.Machines{})
+	w.RegisterActivity(&machines.Activities{})
 	w.RegisterActivity(&activities.Nodes{})
 	w.onClusters()
 	w.onMachines(placements)
@@ -164,11 +165,11 @@ func (w *world) onClusters() {
 }
 
 func (w *world) onMachines(placements []api.Placement) {
-	a := &activities.Machines{}
+	a := &machines.Activities{}
 	w.OnActivity(a.Plan, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) ([]api.Placement, error) {
 		return placements, w.did(ctx, "plan")
 	}).Maybe()
-	w.OnActivity(a.Survey, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (activities.SurveyResult,
+	w.OnActivity(a.Survey, mock.Anything, ref).Return(func(ctx context.Context, _ api.Ref) (machines.SurveyResult,
 		error) {
 		return w.survey, w.did(ctx, "survey")
 	}).Maybe()
@@ -183,22 +184,22 @@ func (w *world) onMachines(placements []api.Placement) {
 		return "launch-" + m.Name, err
 	}).Maybe()
 	w.OnActivity(a.Await, mock.Anything, mock.Anything).Return(func(ctx context.Context,
-		in activities.AwaitInput) error {
+		in machines.AwaitInput) error {
 		return w.did(ctx, "await "+in.Machine.Name)
 	}).Maybe()
 	w.OnActivity(a.Existing, mock.Anything, ref).Return(func(ctx context.Context,
-		_ api.Ref) ([]activities.ExistingMachine, error) {
+		_ api.Ref) ([]machines.ExistingMachine, error) {
 		err := w.did(ctx, "existing")
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		var all []activities.ExistingMachine
+		var all []machines.ExistingMachine
 		for _, name := range slices.Sorted(maps.Keys(w.exist)) {
-			all = append(all, activities.ExistingMachine{Name: name})
+			all = append(all, machines.ExistingMachine{Name: name})
 		}
 		return all, err
 	}).Maybe()
 	w.OnActivity(a.Terminate, mock.Anything, mock.Anything).Return(func(ctx context.Context,
-		in activities.TerminateInput) error {
+		in machines.TerminateInput) error {
 		err := w.did(ctx, "terminate "+in.Name)
 		if err == nil {
 			w.mu.Lock()
@@ -374,7 +375,7 @@ func TestProvisionGoesOnWithKeptMachinesOnlyWhereTheHeadIsAmongThem(t *testing.T
 		t.Run(fmt.Sprintf("head=%t", head), func(t *testing.T) {
 			w := newWorld(t, 2, there, here)
 			w.begun.Placement = &here
-			w.survey = activities.SurveyResult{Head: head}
+			w.survey = machines.SurveyResult{Head: head}
 			w.exist["sky-c1-1"] = true
 			if err := w.provision(t); err != nil {
 				t.Fatal(err)

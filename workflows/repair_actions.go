@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -19,7 +20,7 @@ func (r *repairRun) runAction(ctx workflow.Context, action activities.RepairActi
 	m := action.On
 	switch action.Kind {
 	case api.ActionTerminate:
-		in := activities.TerminateInput{Cluster: r.cluster, Name: action.Machine, Incarnation: action.Incarnation,
+		in := machines.TerminateInput{Cluster: r.cluster, Name: action.Machine, Incarnation: action.Incarnation,
 			ID: action.ID, Index: action.Index, Unrecorded: true}
 		return repairStep.runActivity(ctx, action.Machine+": terminate", machineActivities.Terminate, in)
 	case api.ActionForgetNode:
@@ -88,7 +89,7 @@ func (r *repairRun) replaceWorker(ctx workflow.Context, old activities.MachineRe
 	if err := step.runActivity(ctx, old.Name+": drain the Node", nodeActivities.Retire, old); err != nil {
 		return err
 	}
-	in := activities.TerminateInput{Cluster: r.cluster, Name: old.Name, Incarnation: old.Incarnation, ID: id,
+	in := machines.TerminateInput{Cluster: r.cluster, Name: old.Name, Incarnation: old.Incarnation, ID: id,
 		Index: old.Index}
 	if err := repairStep.runActivity(ctx, old.Name+": terminate", machineActivities.Terminate, in); err != nil {
 		return err
@@ -117,7 +118,7 @@ func (r *repairRun) bringUpOrTerminate(ctx workflow.Context, m activities.Machin
 		return err
 	}
 	failure := failureOf(addMachineAndStep(err, m.Name, b.progress.stepOf(m.Name)))
-	in := activities.TerminateInput{Cluster: r.cluster, Name: m.Name, Incarnation: m.Incarnation}
+	in := machines.TerminateInput{Cluster: r.cluster, Name: m.Name, Incarnation: m.Incarnation}
 	if left := repairStep.runActivity(ctx, m.Name+": terminate", machineActivities.Terminate, in); left != nil {
 		failure.Message += "; the machine could not be terminated: " + failureOf(left).Message
 	}

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
@@ -32,14 +33,14 @@ func terminateAllMachines(ctx workflow.Context, kind activityKind, ref api.Ref) 
 
 // terminateKnownMachines terminates, side by side, all machines that are in etcd or in the cloud's list.
 func terminateKnownMachines(ctx workflow.Context, kind activityKind, ref api.Ref) error {
-	var existing []activities.ExistingMachine
+	var existing []machines.ExistingMachine
 	if err := kind.runForResult(ctx, ref.Name+": list the machines", &existing, machineActivities.Existing,
 		ref); err != nil {
 		return err
 	}
 	pending := make([]workflow.Future, len(existing))
 	for i, m := range existing {
-		in := activities.TerminateInput{Cluster: ref, Name: m.Name, Incarnation: m.Incarnation, ID: m.ID,
+		in := machines.TerminateInput{Cluster: ref, Name: m.Name, Incarnation: m.Incarnation, ID: m.ID,
 			Index: m.Index, Unrecorded: m.Unrecorded}
 		pending[i] = kind.startActivity(ctx, m.Name+": terminate", machineActivities.Terminate, in)
 	}

@@ -5,13 +5,14 @@ package workflows
 import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/gpustack"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/record"
 )
 
 // The activities by subject. Workflows name their methods and never call them, so nil will do.
 var (
 	clusterActivities *record.Activities
-	machineActivities *activities.Machines
+	machineActivities *machines.Activities
 	nodeActivities    *activities.Nodes
 	sweepActivities   *activities.Sweeps
 	gpuActivities     *gpustack.Activities

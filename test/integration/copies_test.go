@@ -8,7 +8,7 @@ import (
 
 	sdkclient "go.temporal.io/sdk/client"
 
-	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -135,7 +135,7 @@ func TestMachinesWhoseLabelsWereSwappedAreLeftAlone(t *testing.T) {
 	if len(r.Drifted) != 1 || r.Drifted[0].Started != "" {
 		t.Errorf("drifted %+v", r.Drifted)
 	}
-	err := w.acts.Machines.Terminate(t.Context(), activities.TerminateInput{Cluster: ref, Name: "sky-swapped-1"})
+	err := w.acts.Machines.Terminate(t.Context(), machines.TerminateInput{Cluster: ref, Name: "sky-swapped-1"})
 	if reason, _ := reasonOf(err); reason != string(cloud.Conflict) || !strings.Contains(err.Error(), "left alone") {
 		t.Errorf("terminate: %v", err)
 	}

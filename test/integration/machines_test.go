@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/test/simcloud"
@@ -23,7 +24,7 @@ func (w *world) submit(all ...activities.MachineRef) {
 	for _, m := range all {
 		launch, err := w.acts.Machines.Submit(w.t.Context(), m)
 		if err == nil {
-			err = w.acts.Machines.Await(w.t.Context(), activities.AwaitInput{Machine: m, Launch: launch})
+			err = w.acts.Machines.Await(w.t.Context(), machines.AwaitInput{Machine: m, Launch: launch})
 		}
 		if err != nil {
 			w.t.Fatal(err)
@@ -32,7 +33,7 @@ func (w *world) submit(all ...activities.MachineRef) {
 }
 
 func (w *world) terminate(ref api.Ref, name string) error {
-	return w.acts.Machines.Terminate(w.t.Context(), activities.TerminateInput{Cluster: ref, Name: name})
+	return w.acts.Machines.Terminate(w.t.Context(), machines.TerminateInput{Cluster: ref, Name: name})
 }
 
 func TestALaunchThatIsRepeatedMakesOneMachine(t *testing.T) {
@@ -103,7 +104,7 @@ func TestACancelledWaitCancelsTheLaunch(t *testing.T) {
 		cancel()
 		return nil
 	}, Hang: true})
-	if err := w.acts.Machines.Await(ctx, activities.AwaitInput{Machine: m, Launch: launch}); !temporal.IsCanceledError(
+	if err := w.acts.Machines.Await(ctx, machines.AwaitInput{Machine: m, Launch: launch}); !temporal.IsCanceledError(
 		err) {
 		t.Errorf("got %v", err)
 	}
@@ -124,7 +125,7 @@ func TestABootThatTakesTooLongSaysWhatTheCloudSaid(t *testing.T) {
 		<-ctx.Done()
 		return &cloud.Error{Kind: cloud.Transient, Message: "sshd never answered"}
 	}})
-	err = w.acts.Machines.Await(t.Context(), activities.AwaitInput{Machine: m, Launch: launch})
+	err = w.acts.Machines.Await(t.Context(), machines.AwaitInput{Machine: m, Launch: launch})
 	if reason, final := reasonOf(err); reason != "Deadline" || !final ||
 		!strings.Contains(err.Error(), "sshd never answered") {
 		t.Errorf("got %v", err)

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -207,11 +208,11 @@ func TestEveryStepOnAClusterOfAnotherTimeSaysThatItIsGone(t *testing.T) {
 			return err
 		},
 		"submit":   func() error { _, err := a.Machines.Submit(ctx, m); return err },
-		"await":    func() error { return a.Machines.Await(ctx, activities.AwaitInput{Machine: m}) },
+		"await":    func() error { return a.Machines.Await(ctx, machines.AwaitInput{Machine: m}) },
 		"survey":   func() error { _, err := a.Machines.Survey(ctx, old); return err },
 		"existing": func() error { _, err := a.Machines.Existing(ctx, old); return err },
 		"terminate": func() error {
-			return a.Machines.Terminate(ctx, activities.TerminateInput{Cluster: old, Name: m.Name})
+			return a.Machines.Terminate(ctx, machines.TerminateInput{Cluster: old, Name: m.Name})
 		},
 		"release":  func() error { return a.Machines.Release(ctx, old) },
 		"prepare":  func() error { return a.Nodes.Prepare(ctx, m) },

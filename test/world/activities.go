@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/home"
@@ -62,7 +63,7 @@ func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on clou
 	release := rke2.Source{Version: simcloud.Version, Source: s.Release}
 	return worker.Activities{
 		Clusters: &record.Activities{Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: release},
-		Machines: &activities.Machines{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines,
+		Machines: &machines.Activities{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines,
 			RKE2: release},
 		Nodes: &activities.Nodes{
 			Store: st, Pool: pool, Clouds: clouds, SilentEvery: 500 * time.Millisecond, ClusterDir: dir, Now: now,

@@ -1,4 +1,4 @@
-package activities
+package machines
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -15,12 +16,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Machines asks clouds for machines and gives them back.
-type Machines struct {
+// Activities asks clouds for machines and gives them back.
+type Activities struct {
 	Store     *store.Store
-	Clouds    Clouds
+	Clouds    activities.Clouds
 	Pool      *remote.Pool
-	Deadlines Deadlines
+	Deadlines activities.Deadlines
 	Now       func() time.Time
 	// RKE2 is what Clusters has, to check a spec against.
 	RKE2 rke2.Source
@@ -32,9 +33,9 @@ type Machines struct {
 }
 
 // readClusterAndCloud reads a cluster and finds its cloud and owner.
-func (a *Machines) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner,
+func (a *Activities) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.Cluster, cloud.Cloud, cloud.Owner,
 	error) {
-	c, err := ReadCluster(ctx, a.Store, ref)
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
@@ -46,18 +47,18 @@ func (a *Machines) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api.C
 	return c, of, owner, err
 }
 
-func (a *Machines) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Owner, error) {
+func (a *Activities) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Owner, error) {
 	installation, err := a.Store.EnsureInstallationID(ctx)
 	return cloud.Owner{Installation: installation, Cluster: ref.Name, ClusterUID: ref.UID}, err
 }
 
 // listClusterMachines asks the cloud what it has of a cluster. That one of several could not be asked is no matter
 // where the cluster never was on it.
-func (a *Machines) listClusterMachines(ctx context.Context, c *api.Cluster, of cloud.Cloud,
+func (a *Activities) listClusterMachines(ctx context.Context, c *api.Cluster, of cloud.Cloud,
 	owner cloud.Owner) ([]cloud.Machine, error) {
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
-	listed, err := cloud.ListVerified(soon, of, owner, knownOfCluster(c))
+	listed, err := cloud.ListVerified(soon, of, owner, activities.KnownOfCluster(c))
 	if partial := new(cloud.PartialError); errors.As(err, &partial) &&
 		!slices.ContainsFunc(c.CloudNames(), partial.LacksCloud) {
 		return listed, nil
@@ -65,7 +66,7 @@ func (a *Machines) listClusterMachines(ctx context.Context, c *api.Cluster, of c
 	return listed, err
 }
 
-func (a *Machines) recordMachineGone(ctx context.Context, ref api.Ref, m api.Machine) error {
+func (a *Activities) recordMachineGone(ctx context.Context, ref api.Ref, m api.Machine) error {
 	_, err := a.Store.UpdateMachine(ctx, ref, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.SetState(api.MachineGone, "", a.Now())
 		return nil

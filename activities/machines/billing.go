@@ -1,4 +1,4 @@
-package activities
+package machines
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
@@ -16,7 +17,7 @@ const lifetimesTimeout = 20 * time.Second
 
 // updateLifetimes records from when until when machines of a cluster were there as their cloud tells it. Where it
 // can't, their cost stays an estimate: nothing waits for it, and nothing fails.
-func (a *Machines) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.Cloud, owner cloud.Owner) {
+func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.Cloud, owner cloud.Owner) {
 	keeper, ok := of.(cloud.LifetimeLister)
 	if !ok {
 		return
@@ -37,7 +38,7 @@ func (a *Machines) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.Cl
 }
 
 // recordCostEstimated records that a machine was stopped, and no longer is: nobody counts for how long it did not bill.
-func (a *Machines) recordCostEstimated(ctx context.Context, record api.Machine, m MachineRef) error {
+func (a *Activities) recordCostEstimated(ctx context.Context, record api.Machine, m activities.MachineRef) error {
 	if record.Placement.PricePerMachine <= 0 {
 		return nil
 	}
@@ -48,8 +49,8 @@ func (a *Machines) recordCostEstimated(ctx context.Context, record api.Machine, 
 	return err
 }
 
-func (a *Machines) recordLifetimes(ctx context.Context, ref api.Ref, told cloud.Lifetimes) error {
-	c, err := ReadCluster(ctx, a.Store, ref)
+func (a *Activities) recordLifetimes(ctx context.Context, ref api.Ref, told cloud.Lifetimes) error {
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func (a *Machines) recordLifetimes(ctx context.Context, ref api.Ref, told cloud.
 			mergeLifetimes(r, told, a.Now())
 			return nil
 		})
-		if err != nil && !isUnwanted(err) {
+		if err != nil && !activities.IsUnwanted(err) {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package activities
+package machines
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	sdkworker "go.temporal.io/sdk/worker"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -15,7 +16,7 @@ import (
 )
 
 // Submit asks the cloud for a machine, and returns its reference of the launch.
-func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
+func (a *Activities) Submit(ctx context.Context, m activities.MachineRef) (string, error) {
 	const step = "launch"
 	of, req, err := a.newLaunchRequest(ctx, m)
 	if err != nil {
@@ -25,22 +26,22 @@ func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
 		if r.State == api.MachineReserved {
 			r.SetState(api.MachineLaunching, "asking the cloud for the machine", a.Now())
 		}
-		return checkStillWanted(r)
+		return activities.CheckStillWanted(r)
 	})
 	if err != nil {
 		return "", a.recordStepError(ctx, step, m, err)
 	}
-	boot, cancel := WithDeadline(ctx, a.Deadlines.Boot)
+	boot, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()
 	ref, err := of.SubmitLaunch(boot, req)
 	if err != nil {
-		return "", a.recordStepError(ctx, step, m, asDeadlineError(boot, err))
+		return "", a.recordStepError(ctx, step, m, activities.AsDeadlineError(boot, err))
 	}
 	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.LaunchRef = ref
-		return checkStillWanted(r)
+		return activities.CheckStillWanted(r)
 	})
-	if isUnwanted(err) {
+	if activities.IsUnwanted(err) {
 		// Its clean-up is over already, so nobody else would find this machine.
 		err = errors.Join(err, a.terminateUnwanted(ctx, of, req))
 	}
@@ -48,16 +49,16 @@ func (a *Machines) Submit(ctx context.Context, m MachineRef) (string, error) {
 }
 
 // recheckStillWanted reads the record of a machine anew, and fails where the machine is not to be launched any more.
-func (a *Machines) recheckStillWanted(ctx context.Context, m MachineRef) error {
-	c, err := ReadCluster(ctx, a.Store, m.Cluster)
+func (a *Activities) recheckStillWanted(ctx context.Context, m activities.MachineRef) error {
+	c, err := activities.ReadCluster(ctx, a.Store, m.Cluster)
 	if err != nil {
 		return err
 	}
-	record, err := findMachineRecord(c, m)
+	record, err := activities.FindMachineRecord(c, m)
 	if err != nil {
 		return err
 	}
-	return checkStillWanted(record)
+	return activities.CheckStillWanted(record)
 }
 
 // listInterval is how often a listing is asked for what it should have soon.
@@ -65,7 +66,7 @@ const listInterval = 500 * time.Millisecond
 
 // terminateUnwanted ends the machine that was just launched, if the name is not another incarnation's by now. A listing
 // may be behind the launch, so it is asked until it has a machine of that name.
-func (a *Machines) terminateUnwanted(ctx context.Context, of cloud.Cloud, req cloud.LaunchRequest) error {
+func (a *Activities) terminateUnwanted(ctx context.Context, of cloud.Cloud, req cloud.LaunchRequest) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Terminate)
 	defer cancel()
 	for {
@@ -92,27 +93,27 @@ func (a *Machines) terminateUnwanted(ctx context.Context, of cloud.Cloud, req cl
 
 // AwaitInput waits for a launch that was submitted.
 type AwaitInput struct {
-	Machine MachineRef `json:"machine"`
-	Launch  string     `json:"launch"`
+	Machine activities.MachineRef `json:"machine"`
+	Launch  string                `json:"launch"`
 }
 
 // Await waits until the machine is up, and records where it is.
-func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
+func (a *Activities) Await(ctx context.Context, in AwaitInput) error {
 	const step = "launch"
 	m := in.Machine
 	of, req, err := a.newLaunchRequest(ctx, m)
 	if err != nil {
 		return a.recordStepError(ctx, step, m, err)
 	}
-	boot, cancel := WithDeadline(ctx, a.Deadlines.Boot)
+	boot, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()
 	req.Wanted = func(ctx context.Context) error { return a.recheckStillWanted(ctx, m) }
-	up, err := of.AwaitLaunch(boot, req, in.Launch, newLaunchReporter(ctx, a.Store, m, a.Now))
+	up, err := of.AwaitLaunch(boot, req, in.Launch, activities.NewLaunchReporter(ctx, a.Store, m, a.Now))
 	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), sdkworker.ErrWorkerShutdown) {
 		err = errors.Join(err, a.cancelLaunch(ctx, of, in.Launch))
 	}
 	if err != nil {
-		return a.recordStepError(ctx, step, m, asDeadlineError(boot, err))
+		return a.recordStepError(ctx, step, m, activities.AsDeadlineError(boot, err))
 	}
 	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.CloudID, r.Address, r.PrivateAddress = up.ID, up.Address, up.PrivateAddress
@@ -124,9 +125,9 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 		if r.State == api.MachineLaunching {
 			r.SetState(api.MachineUp, "", a.Now())
 		}
-		return checkStillWanted(r)
+		return activities.CheckStillWanted(r)
 	})
-	if isUnwanted(err) {
+	if activities.IsUnwanted(err) {
 		err = errors.Join(err, a.terminateUnwanted(ctx, of, req)) // it may have been launched anew after its clean-up
 	}
 	if err == nil && req.Placement.PricePerMachine > 0 {
@@ -136,20 +137,20 @@ func (a *Machines) Await(ctx context.Context, in AwaitInput) error {
 }
 
 // cancelLaunch tells the cloud that nobody waits for a launch any more; what came of it is for Terminate.
-func (a *Machines) cancelLaunch(ctx context.Context, of cloud.Cloud, launch string) error {
+func (a *Activities) cancelLaunch(ctx context.Context, of cloud.Cloud, launch string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Ask)
 	defer cancel()
 	return of.CancelLaunch(ctx, launch)
 }
 
 // newLaunchRequest gathers what the cloud needs to launch a machine, keys included.
-func (a *Machines) newLaunchRequest(ctx context.Context, m MachineRef) (cloud.Cloud, cloud.LaunchRequest, error) {
+func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineRef) (cloud.Cloud, cloud.LaunchRequest, error) {
 	none := cloud.LaunchRequest{}
-	c, err := ReadCluster(ctx, a.Store, m.Cluster)
+	c, err := activities.ReadCluster(ctx, a.Store, m.Cluster)
 	if err != nil {
 		return nil, none, err
 	}
-	record, err := findMachineRecord(c, m)
+	record, err := activities.FindMachineRecord(c, m)
 	if err != nil {
 		return nil, none, err
 	}
@@ -181,7 +182,7 @@ func (a *Machines) newLaunchRequest(ctx context.Context, m MachineRef) (cloud.Cl
 
 // ensureHostKey is the host key that a machine is to have. Where it is lost it is made anew, unless a launch may have
 // used it.
-func (a *Machines) ensureHostKey(ctx context.Context, m MachineRef, record *api.Machine) ([]byte, error) {
+func (a *Activities) ensureHostKey(ctx context.Context, m activities.MachineRef, record *api.Machine) ([]byte, error) {
 	name := store.SecretHostKey(m.Incarnation)
 	key, err := a.Store.ReadSecret(ctx, m.Cluster, name)
 	if missing := new(store.NotFoundError); !errors.As(err, &missing) || record.State != api.MachineReserved {

@@ -1,8 +1,9 @@
-package activities
+package machines
 
 import (
 	"context"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -10,7 +11,7 @@ import (
 
 // CheckSpec asks the cloud of a spec what it can place, without writing anything. What is wrong with the spec is a
 // result, not an error.
-func (a *Machines) CheckSpec(ctx context.Context, in operation.PlanInput) (operation.PlanResult, error) {
+func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (operation.PlanResult, error) {
 	const step = "plan"
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
@@ -28,21 +29,21 @@ func (a *Machines) CheckSpec(ctx context.Context, in operation.PlanInput) (opera
 	}
 	if cloud.KindOf(err) == cloud.Unreachable {
 		// somebody waits, and is the one to look after it
-		return operation.PlanResult{}, makeFinal(StepError(ctx, step, "", err))
+		return operation.PlanResult{}, activities.MakeFinal(activities.StepError(ctx, step, "", err))
 	}
-	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, StepError(ctx, step, "", err)
+	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, activities.StepError(ctx, step, "", err)
 }
 
 // Plan ranks the placements for a cluster.
-func (a *Machines) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, error) {
+func (a *Activities) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, error) {
 	const step = "plan"
-	c, err := ReadCluster(ctx, a.Store, ref)
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
-		return nil, StepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	of, err := a.Clouds.FindCloud(c.Spec.Cloud)
 	if err != nil {
-		return nil, StepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
@@ -51,7 +52,7 @@ func (a *Machines) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, erro
 		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement can hold these machines"}
 	}
 	if err != nil {
-		return placements, RecordCreateBlocked(ctx, a.Store, c, a.Now(), StepError(ctx, step, "", err))
+		return placements, activities.RecordCreateBlocked(ctx, a.Store, c, a.Now(), activities.StepError(ctx, step, "", err))
 	}
-	return placements, StepError(ctx, step, "", clearCreateBlocked(ctx, a.Store, c))
+	return placements, activities.StepError(ctx, step, "", activities.ClearCreateBlocked(ctx, a.Store, c))
 }

@@ -1,4 +1,4 @@
-package activities
+package machines
 
 import (
 	"context"
@@ -7,18 +7,19 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
 // recordStepError is failed for a step on a machine that is not there yet, or that ends. Where the step is tried again,
 // people are shown why meanwhile; the time that they are shown goes on.
-func (a *Machines) recordStepError(ctx context.Context, step string, m MachineRef, err error) error {
-	err = StepError(ctx, step, m.Name, err)
+func (a *Activities) recordStepError(ctx context.Context, step string, m activities.MachineRef, err error) error {
+	err = activities.StepError(ctx, step, m.Name, err)
 	trouble := retryMessage(ctx, err)
 	if trouble == "" {
 		return err
 	}
-	soon, cancel := context.WithTimeout(ctx, progressTimeout)
+	soon, cancel := context.WithTimeout(ctx, activities.ProgressTimeout)
 	defer cancel()
 	// A write that fails costs nothing but the message.
 	_, _ = a.Store.UpdateMachine(soon, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
@@ -29,17 +30,17 @@ func (a *Machines) recordStepError(ctx context.Context, step string, m MachineRe
 }
 
 // recordReleaseError is the same of what is done to a cluster as a whole while it is being deleted.
-func (a *Machines) recordReleaseError(ctx context.Context, ref api.Ref, err error) error {
-	err = StepError(ctx, api.StepRelease, "", err)
+func (a *Activities) recordReleaseError(ctx context.Context, ref api.Ref, err error) error {
+	err = activities.StepError(ctx, api.StepRelease, "", err)
 	trouble := retryMessage(ctx, err)
 	if trouble == "" {
 		return err
 	}
-	soon, cancel := context.WithTimeout(ctx, progressTimeout)
+	soon, cancel := context.WithTimeout(ctx, activities.ProgressTimeout)
 	defer cancel()
 	_, _ = a.Store.UpdateCluster(soon, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseDeleting {
-			f := failureDetails(err)
+			f := activities.FailureDetails(err)
 			f.At = a.Now().Truncate(time.Second)
 			c.Status.Failure = &f
 		}
@@ -55,5 +56,5 @@ func retryMessage(ctx context.Context, err error) string {
 	if ctx.Err() != nil || !errors.As(err, &applied) || applied.NonRetryable() {
 		return ""
 	}
-	return failureDetails(err).Message
+	return activities.FailureDetails(err).Message
 }

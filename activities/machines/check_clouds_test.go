@@ -1,9 +1,10 @@
-package activities
+package machines
 
 import (
 	"context"
 	"testing"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
@@ -20,7 +21,7 @@ func (c checkedCloud) InspectProvider(context.Context) (api.CheckFinding, []api.
 }
 
 func TestACheckAsksEveryCloudThatCanTell(t *testing.T) {
-	a := &Machines{Clouds: Clouds{
+	a := &Activities{Clouds: activities.Clouds{
 		Named: map[string]cloud.Cloud{
 			"docker": checkedCloud{finding: api.CheckFinding{Name: "Docker", Problem: "no engine"},
 				clouds: []api.CloudStatus{{Name: "docker", Reason: "no engine"}}},
@@ -40,7 +41,7 @@ func TestACheckAsksEveryCloudThatCanTell(t *testing.T) {
 }
 
 func TestACheckWithoutOtherCloudsIsAnAnswerToo(t *testing.T) {
-	r, err := (&Machines{}).Check(t.Context())
+	r, err := (&Activities{}).Check(t.Context())
 	if err != nil || r.Providers == nil || r.Clouds == nil {
 		t.Errorf("%v: %+v", err, r)
 	}

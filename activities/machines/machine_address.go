@@ -1,10 +1,11 @@
-package activities
+package machines
 
 import (
 	"context"
 	"fmt"
 	"time"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -16,43 +17,43 @@ const verifyHostKeyTimeout = 30 * time.Second
 // RecordAddress sees to a machine that the cloud lists at another address than the one on record. Where the cloud can
 // choose addresses, it gives the machine its own again. Else the new one is recorded, once the machine has shown its
 // pinned host key there: an address belongs to whoever has it now, the key to the machine.
-func (a *Machines) RecordAddress(ctx context.Context, m MachineRef) error {
+func (a *Activities) RecordAddress(ctx context.Context, m activities.MachineRef) error {
 	const step = "record the address"
 	c, of, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
 	if err != nil {
-		return StepError(ctx, step, m.Name, err)
+		return activities.StepError(ctx, step, m.Name, err)
 	}
-	record, err := findMachineRecord(c, m)
+	record, err := activities.FindMachineRecord(c, m)
 	if err != nil {
-		return StepError(ctx, step, m.Name, err)
+		return activities.StepError(ctx, step, m.Name, err)
 	}
 	listed, err := a.listClusterMachines(ctx, c, of, owner)
 	if err != nil {
-		return StepError(ctx, step, m.Name, err)
+		return activities.StepError(ctx, step, m.Name, err)
 	}
-	target := cloudTargetOf(owner, *record)
+	target := activities.CloudTargetOf(owner, *record)
 	found, err := target.FindMachine(listed)
 	if err == nil && (found == nil || found.State != cloud.StateRunning) {
 		err = &cloud.Error{Kind: cloud.Transient, Message: "the cloud does not list it as running"}
 	}
 	if err != nil {
-		return StepError(ctx, step, m.Name, err)
+		return activities.StepError(ctx, step, m.Name, err)
 	}
 	up := *found
 	if starter, can := of.(cloud.Starter); can && up.PrivateAddress != record.PrivateAddress {
-		boot, cancel := WithDeadline(ctx, a.Deadlines.Boot)
+		boot, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
 		defer cancel()
 		if up, err = starter.StartMachine(boot, target, record.PrivateAddress); err != nil {
-			return StepError(ctx, step, m.Name, asDeadlineError(boot, err))
+			return activities.StepError(ctx, step, m.Name, activities.AsDeadlineError(boot, err))
 		}
 	}
 	if hasSameAddresses(record, up) {
 		return nil
 	}
 	if err := a.verifyHostKey(ctx, m, record, up); err != nil {
-		return StepError(ctx, step, m.Name, err)
+		return activities.StepError(ctx, step, m.Name, err)
 	}
-	return StepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
+	return activities.StepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
 }
 
 func hasSameAddresses(r *api.Machine, up cloud.Machine) bool {
@@ -60,7 +61,7 @@ func hasSameAddresses(r *api.Machine, up cloud.Machine) bool {
 }
 
 // verifyHostKey has a machine show its pinned host key at the address that the cloud lists.
-func (a *Machines) verifyHostKey(ctx context.Context, m MachineRef, record *api.Machine, up cloud.Machine) error {
+func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef, record *api.Machine, up cloud.Machine) error {
 	if record.HostKey == "" {
 		return &cloud.Error{Kind: cloud.Conflict,
 			Message: fmt.Sprintf("its host key was never pinned, so that it can't be recognised at %s", up.Address)}
@@ -69,7 +70,7 @@ func (a *Machines) verifyHostKey(ctx context.Context, m MachineRef, record *api.
 	if err != nil {
 		return err
 	}
-	target := SSHTargetOf(record)
+	target := activities.SSHTargetOf(record)
 	target.Address, target.Port = up.Address, up.SSHPort
 	soon, cancel := context.WithTimeout(ctx, verifyHostKeyTimeout)
 	defer cancel()
@@ -81,7 +82,7 @@ func (a *Machines) verifyHostKey(ctx context.Context, m MachineRef, record *api.
 
 // recordNewAddress records where a machine is now. What RKE2 is configured for is recorded before, of all that hold the
 // address: it is then seen to be outdated, whoever comes next.
-func (a *Machines) recordNewAddress(ctx context.Context, c *api.Cluster, m MachineRef, up cloud.Machine) error {
+func (a *Activities) recordNewAddress(ctx context.Context, c *api.Cluster, m activities.MachineRef, up cloud.Machine) error {
 	head, err := c.Head()
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func (a *Machines) recordNewAddress(ctx context.Context, c *api.Cluster, m Machi
 			}
 			_, err := a.Store.UpdateMachine(ctx, m.Cluster, other.Index, other.Incarnation,
 				func(r *api.Machine) error { keep(r); return nil })
-			if err != nil && !isUnwanted(err) {
+			if err != nil && !activities.IsUnwanted(err) {
 				return err
 			}
 		}

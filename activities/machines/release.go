@@ -1,9 +1,10 @@
-package activities
+package machines
 
 import (
 	"context"
 	"fmt"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
@@ -12,26 +13,26 @@ import (
 // of it. It fails with ReasonLeft where one lists a machine of the cluster: then there is more to terminate. Copies and
 // the like, which nothing may end by itself, hold up nothing: they are named, and so is what they may use of the
 // cluster's.
-func (a *Machines) Release(ctx context.Context, ref api.Ref) error {
+func (a *Activities) Release(ctx context.Context, ref api.Ref) error {
 	const step = api.StepRelease
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
-		return StepError(ctx, step, "", err)
+		return activities.StepError(ctx, step, "", err)
 	}
 	left, err := a.listClusterMachines(ctx, c, of, owner)
 	if err != nil {
 		return a.recordReleaseError(ctx, ref, err)
 	}
-	remembered, err := readOrphanConflicts(ctx, a.Store)
+	remembered, err := activities.ReadOrphanConflicts(ctx, a.Store)
 	if err != nil {
-		return StepError(ctx, step, "", err)
+		return activities.StepError(ctx, step, "", err)
 	}
 	own, others := splitByConflict(c, left, remembered)
 	if len(own) > 0 {
-		return StepError(ctx, step, own[0].Name, &machinesLeftError{machines: len(own)})
+		return activities.StepError(ctx, step, own[0].Name, &machinesLeftError{machines: len(own)})
 	}
 	if len(others) > 0 {
-		return StepError(ctx, step, "", a.recordLeftBehind(ctx, c, others))
+		return activities.StepError(ctx, step, "", a.recordLeftBehind(ctx, c, others))
 	}
 	a.updateLifetimes(ctx, ref, of, owner)
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
@@ -47,14 +48,14 @@ func (e *machinesLeftError) Error() string {
 }
 
 // Reason is ReasonLeft.
-func (e *machinesLeftError) Reason() string { return ReasonLeft }
+func (e *machinesLeftError) Reason() string { return activities.ReasonLeft }
 
 // Final is true: the workflow terminates them first.
 func (e *machinesLeftError) Final() bool { return true }
 
 // recordLeftBehind names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in
 // the cluster's record, which whoever waits for its end sees, as events, and as orphans, which they are from then on.
-func (a *Machines) recordLeftBehind(ctx context.Context, c *api.Cluster, others []cloud.ConflictingMachine) error {
+func (a *Activities) recordLeftBehind(ctx context.Context, c *api.Cluster, others []cloud.ConflictingMachine) error {
 	now := a.Now()
 	_, err := a.Store.UpdateCluster(ctx, c.Ref(), func(c *api.Cluster) error {
 		var drift []api.Drift
@@ -69,11 +70,11 @@ func (a *Machines) recordLeftBehind(ctx context.Context, c *api.Cluster, others 
 		return err
 	}
 	for _, k := range others {
-		RecordEvent(ctx, a.Store, NewEvent(c, k.Name, api.EventWarning, string(api.DriftMachineConflict),
+		activities.RecordEvent(ctx, a.Store, activities.NewEvent(c, k.Name, api.EventWarning, string(api.DriftMachineConflict),
 			k.String()+"; "+conflictAdvice(k.Machine)))
-		o := toOrphan(k.Machine, a.Clouds.providerName(c.CloudName()), k.Why)
+		o := activities.ToOrphan(k.Machine, a.Clouds.ProviderName(c.CloudName()), k.Why)
 		o.FirstSeen = now
-		if err := a.Store.AddOrphan(ctx, a.Clouds.providerName(c.CloudName()), o); err != nil {
+		if err := a.Store.AddOrphan(ctx, a.Clouds.ProviderName(c.CloudName()), o); err != nil {
 			return err
 		}
 	}

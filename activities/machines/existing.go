@@ -1,4 +1,4 @@
-package activities
+package machines
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
@@ -20,25 +21,25 @@ const listExistingTimeout = 20 * time.Second
 // Existing names every machine of the cluster that may exist: those in etcd that were not confirmed gone, and those
 // that the cloud lists and that are beyond doubt the cluster's. What a cloud that can't be asked has besides is for
 // Release to find.
-func (a *Machines) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine, error) {
+func (a *Activities) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine, error) {
 	const step = "list the machines"
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
-		return nil, StepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	soon, cancel := context.WithTimeout(ctx, listExistingTimeout)
 	defer cancel()
 	listed, err := a.listClusterMachines(soon, c, of, owner)
 	if ctx.Err() != nil {
-		return nil, StepError(ctx, step, "", ctx.Err())
+		return nil, activities.StepError(ctx, step, "", ctx.Err())
 	}
 	if err != nil {
 		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others",
 			"cluster", ref.Name, "error", err)
 	}
-	remembered, err := readOrphanConflicts(ctx, a.Store)
+	remembered, err := activities.ReadOrphanConflicts(ctx, a.Store)
 	if err != nil {
-		return nil, StepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	own, others := splitByConflict(c, listed, remembered)
 	return mergeExisting(c, own, others), nil
@@ -81,7 +82,7 @@ func mergeExisting(c *api.Cluster, own []cloud.Machine, others []cloud.Conflicti
 		changed := func(k cloud.ConflictingMachine) bool { return r.CloudID != "" && k.ID == r.CloudID }
 		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(others, changed) {
 			all = append(all, ExistingMachine{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation,
-				ID: recordedCloudID(r)})
+				ID: activities.RecordedCloudID(r)})
 		}
 	}
 	slices.SortFunc(all, func(a, b ExistingMachine) int {

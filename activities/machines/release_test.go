@@ -1,4 +1,4 @@
-package activities
+package machines
 
 import (
 	"errors"
@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/sky-shift/skyctl/activities"
 )
 
 func TestMachinesLeftAreAFinalErrorWithItsReason(t *testing.T) {
 	var got *temporal.ApplicationError
 	err := fmt.Errorf("wrapped: %w", &machinesLeftError{machines: 2})
-	if !errors.As(StepError(t.Context(), "dance", "", err), &got) || got.Type() != ReasonLeft || !got.NonRetryable() {
+	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) || got.Type() != activities.ReasonLeft || !got.NonRetryable() {
 		t.Errorf("got %v", got)
 	}
 }

@@ -1,9 +1,10 @@
-package activities
+package machines
 
 import (
 	"cmp"
 	"fmt"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
@@ -40,7 +41,7 @@ func conflictReason(c *api.Cluster, listed []cloud.Machine, i int, before string
 	for _, r := range c.Status.Machines {
 		switch {
 		case r.Incarnation != m.Incarnation:
-		case recordedCloudID(r) != "" && m.ID != "":
+		case activities.RecordedCloudID(r) != "" && m.ID != "":
 			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy",
 				r.Name,
 				r.CloudID)

@@ -1,10 +1,11 @@
-package activities
+package machines
 
 import (
 	"cmp"
 	"context"
 	"fmt"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
@@ -23,25 +24,25 @@ type TerminateInput struct {
 }
 
 // Terminate ends a machine, and marks it gone once the cloud no longer lists it.
-func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
+func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 	const step = "terminate"
 	c, of, owner, err := a.readClusterAndCloud(ctx, in.Cluster)
 	if err != nil {
-		return StepError(ctx, step, in.Name, err)
+		return activities.StepError(ctx, step, in.Name, err)
 	}
 	record, late := findRecordToTerminate(c, in)
 	if late && !in.Unrecorded {
 		return nil // its place was given to another one, which is done once it is seen to be gone: this call comes late
 	}
 	if record == nil {
-		return StepError(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, of, owner, in))
+		return activities.StepError(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, of, owner, in))
 	}
 	if record.State != api.MachineGone {
-		if err := a.recordTerminating(ctx, MachineRefOf(in.Cluster, *record)); err != nil {
-			return StepError(ctx, step, in.Name, err)
+		if err := a.recordTerminating(ctx, activities.MachineRefOf(in.Cluster, *record)); err != nil {
+			return activities.StepError(ctx, step, in.Name, err)
 		}
 	}
-	target := cloudTargetOf(owner, *record)
+	target := activities.CloudTargetOf(owner, *record)
 	target.ID = cmp.Or(target.ID, in.ID)
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
@@ -52,7 +53,7 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 		return nil
 	}
 	if err := a.recordMachineGone(ctx, in.Cluster, *record); err != nil {
-		return StepError(ctx, step, in.Name, err)
+		return activities.StepError(ctx, step, in.Name, err)
 	}
 	if record.Placement.PricePerMachine > 0 {
 		a.updateLifetimes(ctx, in.Cluster, of, owner)
@@ -61,7 +62,7 @@ func (a *Machines) Terminate(ctx context.Context, in TerminateInput) error {
 }
 
 // recordTerminating records that a machine is being ended. One whose end is tried again shows why.
-func (a *Machines) recordTerminating(ctx context.Context, m MachineRef) error {
+func (a *Activities) recordTerminating(ctx context.Context, m activities.MachineRef) error {
 	_, err := a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		if r.State != api.MachineTerminating || r.Trouble == "" {
 			r.SetState(api.MachineTerminating, "terminating", a.Now())
@@ -71,12 +72,12 @@ func (a *Machines) recordTerminating(ctx context.Context, m MachineRef) error {
 	return err
 }
 
-func (a *Machines) recordTerminateError(ctx context.Context, step string, in TerminateInput, record *api.Machine,
+func (a *Activities) recordTerminateError(ctx context.Context, step string, in TerminateInput, record *api.Machine,
 	err error) error {
 	if record.State == api.MachineGone { // nothing is shown of it
-		return StepError(ctx, step, in.Name, err)
+		return activities.StepError(ctx, step, in.Name, err)
 	}
-	return a.recordStepError(ctx, step, MachineRefOf(in.Cluster, *record), err)
+	return a.recordStepError(ctx, step, activities.MachineRefOf(in.Cluster, *record), err)
 }
 
 // findRecordToTerminate is the record of the machine that is to be ended, nil where it has none. It is late where its
@@ -85,7 +86,7 @@ func findRecordToTerminate(c *api.Cluster, in TerminateInput) (record *api.Machi
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		switch {
-		case m.Name != in.Name, in.ID != "" && recordedCloudID(*m) != "" && in.ID != recordedCloudID(*m):
+		case m.Name != in.Name, in.ID != "" && activities.RecordedCloudID(*m) != "" && in.ID != activities.RecordedCloudID(*m):
 		case in.Incarnation == "" || in.Incarnation == m.Incarnation:
 			return m, false
 		case in.ID == "":
@@ -97,7 +98,7 @@ func findRecordToTerminate(c *api.Cluster, in TerminateInput) (record *api.Machi
 
 // terminateUnrecorded ends a machine that carries a cluster's labels and has no record. One that may be a copy of a
 // machine which has one is left alone.
-func (a *Machines) terminateUnrecorded(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner,
+func (a *Activities) terminateUnrecorded(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner,
 	in TerminateInput) error {
 	for _, m := range c.Status.Machines {
 		if in.Incarnation == m.Incarnation || in.ID != "" && in.ID == m.CloudID {

@@ -1,30 +1,31 @@
-package activities
+package machines
 
 import (
 	"context"
 	"slices"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
 // Survey compares the machines that an earlier try left in etcd with the cloud's own listing: those that are not
 // listed are marked gone. It tells whether those that are left can be gone on with.
-func (a *Machines) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error) {
+func (a *Activities) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error) {
 	const step = "look at the machines of an earlier try"
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
-		return SurveyResult{}, StepError(ctx, step, "", err)
+		return SurveyResult{}, activities.StepError(ctx, step, "", err)
 	}
 	listed, err := a.listClusterMachines(ctx, c, of, owner)
 	if err != nil {
-		return SurveyResult{}, StepError(ctx, step, "", err)
+		return SurveyResult{}, activities.StepError(ctx, step, "", err)
 	}
 	var s SurveyResult
 	ending := false
 	there := func(r api.Machine) bool {
 		return slices.ContainsFunc(listed, func(m cloud.Machine) bool {
-			if id := recordedCloudID(r); id != "" && m.ID != "" {
+			if id := activities.RecordedCloudID(r); id != "" && m.ID != "" {
 				return m.ID == id
 			}
 			return m.Name == r.Name && m.Incarnation == r.Incarnation
@@ -40,7 +41,7 @@ func (a *Machines) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error
 			continue
 		}
 		if err := a.recordMachineGone(ctx, ref, m); err != nil {
-			return SurveyResult{}, StepError(ctx, step, m.Name, err)
+			return SurveyResult{}, activities.StepError(ctx, step, m.Name, err)
 		}
 	}
 	s.Head = s.Head && !ending

@@ -1,8 +1,9 @@
-package activities
+package machines
 
 import (
 	"testing"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
@@ -27,7 +28,7 @@ func TestAMachineIsTheClustersOwnWhereANameWasRecordedForItsID(t *testing.T) {
 	if found, late := findRecordToTerminate(c, in); found == nil || late {
 		t.Errorf("its record is %v, late: %v", found, late)
 	}
-	if id := cloudTargetOf(owner, record).ID; id != "" {
+	if id := activities.CloudTargetOf(owner, record).ID; id != "" {
 		t.Errorf("it is told from others by %q", id)
 	}
 }

@@ -1,4 +1,4 @@
-package activities
+package machines
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -20,7 +21,7 @@ import (
 const checkTimeout = 90 * time.Second
 
 // Check looks at this worker and at whatever gives machines, all at once. What does not work stands in the result.
-func (a *Machines) Check(ctx context.Context) (operation.CheckResult, error) {
+func (a *Activities) Check(ctx context.Context) (operation.CheckResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	type answer struct {
@@ -55,7 +56,7 @@ func redactFinding(f api.CheckFinding) api.CheckFinding {
 }
 
 // listCheckers are the clouds that can tell how they are, those with a name first.
-func listCheckers(c Clouds) []cloud.Checker {
+func listCheckers(c activities.Clouds) []cloud.Checker {
 	var all []cloud.Checker
 	for _, name := range slices.Sorted(maps.Keys(c.Named)) {
 		if k, ok := c.Named[name].(cloud.Checker); ok {
@@ -69,7 +70,7 @@ func listCheckers(c Clouds) []cloud.Checker {
 }
 
 // newWorkerInfo says what whoever plans with this worker has to know of it.
-func (a *Machines) newWorkerInfo() *operation.WorkerInfo {
+func (a *Activities) newWorkerInfo() *operation.WorkerInfo {
 	w := describeWorker()
 	return &operation.WorkerInfo{Where: w.Where, Version: w.Version, Level: api.SpecLevel, Settings: a.Settings}
 }

@@ -1,0 +1,36 @@
+package machines
+
+import (
+	"context"
+
+	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/pkg/cloud"
+)
+
+// StartMachine starts a machine that was stopped, and records where it is now.
+func (a *Activities) StartMachine(ctx context.Context, m activities.MachineRef) error {
+	const step = "start the machine"
+	c, of, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
+	if err != nil {
+		return activities.StepError(ctx, step, m.Name, err)
+	}
+	record, err := activities.FindMachineRecord(c, m)
+	if err != nil {
+		return activities.StepError(ctx, step, m.Name, err)
+	}
+	starter, can := of.(cloud.Starter)
+	if !can {
+		return activities.StepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Infeasible,
+			Message: "this cloud can't start a machine that was stopped"})
+	}
+	boot, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
+	defer cancel()
+	up, err := starter.StartMachine(boot, activities.CloudTargetOf(owner, *record), record.PrivateAddress)
+	if err != nil {
+		return activities.StepError(ctx, step, m.Name, activities.AsDeadlineError(boot, err))
+	}
+	if err := a.recordCostEstimated(ctx, *record, m); err != nil {
+		return activities.StepError(ctx, step, m.Name, err)
+	}
+	return activities.StepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))
+}
