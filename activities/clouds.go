@@ -17,7 +17,7 @@ type Clouds struct {
 	Others cloud.Cloud
 }
 
-func (c Clouds) hasAny() bool { return len(c.Named) > 0 || c.Others != nil }
+func (c Clouds) HasAny() bool { return len(c.Named) > 0 || c.Others != nil }
 
 // FindCloud returns the cloud that serves a spec; an unknown one is an *api.FieldError.
 func (c Clouds) FindCloud(name string) (cloud.Cloud, error) {

@@ -143,8 +143,8 @@ func (w *HomeWatch) exchangeMachineMark(ctx context.Context, m *api.Machine, key
 	return home.ExchangeMarks(ctx, h, ours)
 }
 
-// writeMachineMark leaves the mark of this start on a machine that is prepared.
-func (w *HomeWatch) writeMachineMark(ctx context.Context, h *remote.Host) error {
+// WriteMachineMark leaves the mark of this start on a machine that is prepared.
+func (w *HomeWatch) WriteMachineMark(ctx context.Context, h *remote.Host) error {
 	if w == nil {
 		return nil
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// recordMachineState records in etcd what is being done to a machine now.
-func recordMachineState(ctx context.Context, s *store.Store, m MachineRef, state api.MachineState, doing string,
+// RecordMachineState records in etcd what is being done to a machine now.
+func RecordMachineState(ctx context.Context, s *store.Store, m MachineRef, state api.MachineState, doing string,
 	now time.Time) error {
 	_, err := s.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.SetState(state, doing, now)
@@ -28,9 +28,9 @@ const (
 	ProgressTimeout = 2 * time.Second
 )
 
-// newProgressReporter returns a function that tells people what is being done within a step: in the heartbeat each
+// NewProgressReporter returns a function that tells people what is being done within a step: in the heartbeat each
 // time, in etcd at most once per progressInterval. A write that fails costs nothing but the message.
-func newProgressReporter(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
+func NewProgressReporter(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
 	return newReporter(ctx, s, m, clock, func(r *api.Machine, doing string, now time.Time) {
 		r.Step, r.Since = doing, now
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/machines"
+	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
@@ -112,7 +113,7 @@ func runUntilDone(ctx context.Context, w runner) error {
 type Activities struct {
 	Clusters *record.Activities
 	Machines *machines.Activities
-	Nodes    *activities.Nodes
+	Nodes    *nodes.Activities
 	Sweeps   *activities.Sweeps
 	GPUs     *gpustack.Activities
 }
@@ -188,7 +189,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 			Store: st, Clouds: clouds, Pool: pool, Deadlines: deadlines, Now: utcNow, RKE2: release,
 			Settings: cfg.UsedSettings(),
 		},
-		Nodes: &activities.Nodes{
+		Nodes: &nodes.Activities{
 			Store: st, Pool: pool, Clouds: clouds, ClusterDir: clusterDir, Deadlines: deadlines, Now: utcNow,
 			RenewWithin: policy.ExpiresWithin,
 		},

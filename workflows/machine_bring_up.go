@@ -7,6 +7,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
+	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
@@ -76,7 +77,7 @@ func (b *machineBringUp) setPowerOffTimer(ctx workflow.Context, m activities.Mac
 	if b.powerOffAt.IsZero() {
 		return nil
 	}
-	in := activities.ArmInput{Machine: m, At: b.powerOffAt}
+	in := nodes.ArmInput{Machine: m, At: b.powerOffAt}
 	return b.runStep(ctx, m, "set the power-off timer", nodeActivities.Arm, in)
 }
 

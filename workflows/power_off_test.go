@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/mock"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -21,8 +22,8 @@ func newBilledWorld(t *testing.T, numNodes int, placements ...api.Placement) (*w
 	t.Helper()
 	w := newWorld(t, numNodes, placements...)
 	at := map[string]time.Time{}
-	a := &activities.Nodes{}
-	w.OnActivity(a.Arm, mock.Anything, mock.Anything).Return(func(ctx context.Context, in activities.ArmInput) error {
+	a := &nodes.Activities{}
+	w.OnActivity(a.Arm, mock.Anything, mock.Anything).Return(func(ctx context.Context, in nodes.ArmInput) error {
 		w.mu.Lock()
 		at[in.Machine.Name] = in.At
 		w.mu.Unlock()

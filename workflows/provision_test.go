@@ -19,6 +19,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
+	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
@@ -63,7 +64,7 @@ func newSlowWorld(t *testing.T, numNodes int, joinTakes time.Duration, placement
 	w.RegisterWorkflow(Delete)
 	w.RegisterActivity(&record.Activities{})
 	w.RegisterActivity(&machines.Activities{})
-	w.RegisterActivity(&activities.Nodes{})
+	w.RegisterActivity(&nodes.Activities{})
 	w.onClusters()
 	w.onMachines(placements)
 	w.onNodes(joinTakes)
@@ -214,7 +215,7 @@ func (w *world) onMachines(placements []api.Placement) {
 }
 
 func (w *world) onNodes(joinTakes time.Duration) {
-	a := &activities.Nodes{}
+	a := &nodes.Activities{}
 	on := func(activity any, what string) {
 		w.OnActivity(activity, mock.Anything,
 			mock.Anything).Return(func(ctx context.Context, m activities.MachineRef) error {

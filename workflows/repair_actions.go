@@ -8,6 +8,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
+	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -54,7 +55,7 @@ func (r *repairRun) runAction(ctx workflow.Context, action activities.RepairActi
 }
 
 func (r *repairRun) deleteNode(ctx workflow.Context, node string) error {
-	in := activities.ForgetNodeInput{Cluster: r.cluster, Node: node}
+	in := nodes.ForgetNodeInput{Cluster: r.cluster, Node: node}
 	return repairStep.runActivity(ctx, node+": delete the Node", nodeActivities.ForgetNode, in)
 }
 

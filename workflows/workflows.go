@@ -6,6 +6,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/machines"
+	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/record"
 )
 
@@ -13,7 +14,7 @@ import (
 var (
 	clusterActivities *record.Activities
 	machineActivities *machines.Activities
-	nodeActivities    *activities.Nodes
+	nodeActivities    *nodes.Activities
 	sweepActivities   *activities.Sweeps
 	gpuActivities     *gpustack.Activities
 )

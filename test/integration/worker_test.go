@@ -20,6 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/machines"
+	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/config"
 	stage "github.com/sky-shift/skyctl/test/world"
@@ -234,7 +235,7 @@ func helper(queue string) int {
 		return fail(err)
 	}
 	w := worker.New(c, queue, worker.Activities{
-		Clusters: &record.Activities{}, Machines: &machines.Activities{}, Nodes: &activities.Nodes{},
+		Clusters: &record.Activities{}, Machines: &machines.Activities{}, Nodes: &nodes.Activities{},
 		Sweeps: &activities.Sweeps{}, GPUs: &gpustack.Activities{},
 	})
 	onProbe(w, func(ctx context.Context) (string, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
+	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/home"
@@ -65,7 +66,7 @@ func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on clou
 		Clusters: &record.Activities{Store: st, Pool: pool, ClusterDir: dir, Now: now, RKE2: release},
 		Machines: &machines.Activities{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines,
 			RKE2: release},
-		Nodes: &activities.Nodes{
+		Nodes: &nodes.Activities{
 			Store: st, Pool: pool, Clouds: clouds, SilentEvery: 500 * time.Millisecond, ClusterDir: dir, Now: now,
 			RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
 		},

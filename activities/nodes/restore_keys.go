@@ -1,4 +1,4 @@
-package activities
+package nodes
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -30,19 +31,19 @@ const (
 // RestoreKeys brings back secrets that etcd has lost: a new SSH key, which is put onto every machine through the
 // Kubernetes API; then tokens and kubeconfig, which the head has. Nothing is given up that works: the new SSH key
 // counts once no machine that answers refuses it.
-func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
+func (a *Activities) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	const step = "restore the cluster's keys"
-	c, err := ReadCluster(ctx, a.Store, ref)
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
-		return StepError(ctx, step, "", err)
+		return activities.StepError(ctx, step, "", err)
 	}
 	missing, err := a.Store.MissingSecrets(ctx, ref)
 	if err != nil || len(missing) == 0 {
-		return StepError(ctx, step, "", err)
+		return activities.StepError(ctx, step, "", err)
 	}
 	if slices.Contains(missing, store.SecretSSHKey) {
 		if err := a.restoreSSHKey(ctx, c); err != nil {
-			return MakeFinal(StepError(ctx, step, "", err)) // a later sweep tries again
+			return activities.MakeFinal(activities.StepError(ctx, step, "", err)) // a later sweep tries again
 		}
 		missing = slices.DeleteFunc(missing, func(key string) bool { return key == store.SecretSSHKey })
 	}
@@ -51,9 +52,9 @@ func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	}
 	head, err := c.Head()
 	if err != nil {
-		return StepError(ctx, step, "", err)
+		return activities.StepError(ctx, step, "", err)
 	}
-	return a.runStep(ctx, MachineRefOf(ref, *head), step, func(ctx context.Context, at *machineStep) error {
+	return a.runStep(ctx, activities.MachineRefOf(ref, *head), step, func(ctx context.Context, at *machineStep) error {
 		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
 			return err
@@ -63,7 +64,7 @@ func (a *Nodes) RestoreKeys(ctx context.Context, ref api.Ref) error {
 }
 
 // restoreSSHKey makes a new SSH key, once, has every machine take it, and then makes it the cluster's.
-func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
+func (a *Activities) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	key, public, err := a.ensureNextSSHKey(ctx, c.Ref())
 	if err != nil {
 		return err
@@ -114,8 +115,8 @@ func (a *Nodes) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 
 // removeKeyPods removes pods of tries that were killed. They have ended by themselves, but would stay in everybody's
 // sight.
-func (a *Nodes) removeKeyPods(ctx context.Context, c *api.Cluster) {
-	client, err := NewClusterClient(ctx, c, a.Store, a.Pool)
+func (a *Activities) removeKeyPods(ctx context.Context, c *api.Cluster) {
+	client, err := activities.NewClusterClient(ctx, c, a.Store, a.Pool)
 	if err == nil {
 		err = kube.RemoveAuthorizingPods(ctx, client)
 		kube.CloseClient(client)
@@ -126,7 +127,7 @@ func (a *Nodes) removeKeyPods(ctx context.Context, c *api.Cluster) {
 }
 
 // ensureNextSSHKey is the key that is to take the place of the one that was lost; the same for every try.
-func (a *Nodes) ensureNextSSHKey(ctx context.Context, ref api.Ref) (private []byte, public string, err error) {
+func (a *Activities) ensureNextSSHKey(ctx context.Context, ref api.Ref) (private []byte, public string, err error) {
 	fresh, _, err := remote.NewKeyPair()
 	if err != nil {
 		return nil, "", err
@@ -143,21 +144,21 @@ func (a *Nodes) ensureNextSSHKey(ctx context.Context, ref api.Ref) (private []by
 }
 
 // ensureKeyAuthorized has a machine take a key, unless it does already, and sees that it does.
-func (a *Nodes) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m *api.Machine, key []byte,
+func (a *Activities) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m *api.Machine, key []byte,
 	public string) error {
 	ctx, cancel := context.WithTimeout(ctx, authorizeKeyTimeout)
 	defer cancel()
 	login := func() error {
 		soon, cancel := context.WithTimeout(ctx, loginTimeout)
 		defer cancel()
-		_, err := a.Pool.GetHost(soon, SSHTargetOf(m), key)
+		_, err := a.Pool.GetHost(soon, activities.SSHTargetOf(m), key)
 		return err
 	}
 	err := login()
 	if refused := new(remote.AuthFailed); !errors.As(err, &refused) {
 		return err
 	}
-	client, err := NewClusterClient(ctx, c, a.Store, a.Pool)
+	client, err := activities.NewClusterClient(ctx, c, a.Store, a.Pool)
 	if missing := new(store.NotFoundError); errors.As(err, &missing) {
 		return fmt.Errorf("the kubeconfig is lost, too: %w", err)
 	}

@@ -1,4 +1,4 @@
-package activities
+package nodes
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 )
@@ -34,13 +35,13 @@ func TestOnlyWhatAMachineRefusesIsRetriedAtOnce(t *testing.T) {
 }
 
 func TestALostMachineIsAFinalErrorWithItsReason(t *testing.T) {
-	ctx, cancel := WithDeadline(t.Context(), time.Nanosecond)
+	ctx, cancel := activities.WithDeadline(t.Context(), time.Nanosecond)
 	defer cancel()
 	<-ctx.Done()
 	lost := &machineLostError{how: "it is gone", cause: context.Cause(ctx)}
 	var got *temporal.ApplicationError
 	for _, err := range []error{lost, fmt.Errorf("wrapped: %w", lost), &remote.Lost{Cause: lost}} {
-		if !errors.As(StepError(t.Context(), "dance", "m", err), &got) || got.Type() != ReasonLost || !got.NonRetryable() {
+		if !errors.As(activities.StepError(t.Context(), "dance", "m", err), &got) || got.Type() != activities.ReasonLost || !got.NonRetryable() {
 			t.Errorf("%v: got %v", err, got)
 		}
 	}

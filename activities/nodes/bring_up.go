@@ -1,4 +1,4 @@
-package activities
+package nodes
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -20,7 +21,7 @@ import (
 )
 
 // Prepare puts RKE2's files onto a machine.
-func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
+func (a *Activities) Prepare(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "install RKE2", func(ctx context.Context, at *machineStep) error {
 		if at.cluster.Status.Artifacts == nil {
 			return fmt.Errorf("no RKE2 release is pinned for the cluster")
@@ -29,7 +30,7 @@ func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
 		if err != nil {
 			return err
 		}
-		install, cancel := WithDeadline(ctx, a.Deadlines.Install)
+		install, cancel := activities.WithDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
 		if err := preflight.CheckFitness(install, h, a.Now, at.say); err != nil {
 			return err
@@ -37,15 +38,15 @@ func (a *Nodes) Prepare(ctx context.Context, m MachineRef) error {
 		if err := rke2.InstallRelease(install, h, *at.cluster.Status.Artifacts, at.say); err != nil {
 			return err
 		}
-		if err := a.Home.writeMachineMark(install, h); err != nil {
+		if err := a.Home.WriteMachineMark(install, h); err != nil {
 			return err
 		}
-		return recordMachineState(ctx, a.Store, m, api.MachinePrepared, "", a.Now())
+		return activities.RecordMachineState(ctx, a.Store, m, api.MachinePrepared, "", a.Now())
 	})
 }
 
 // StartHead starts the RKE2 server, waits until agents may join it, and keeps the cluster's credentials.
-func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
+func (a *Activities) StartHead(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "start the server", func(ctx context.Context, at *machineStep) error {
 		password, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretAgentPassword)
 		if err != nil {
@@ -62,7 +63,7 @@ func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
 		if err := rke2.StartServer(ctx, h, node); err != nil {
 			return err
 		}
-		wait, cancel := WithDeadline(ctx, a.Deadlines.Server)
+		wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Server)
 		defer cancel()
 		if err := rke2.AwaitSupervisor(wait, h, at.say); err != nil {
 			return err
@@ -75,20 +76,20 @@ func (a *Nodes) StartHead(ctx context.Context, m MachineRef) error {
 }
 
 // AwaitServer waits until the head's Kubernetes API answers.
-func (a *Nodes) AwaitServer(ctx context.Context, m MachineRef) error {
+func (a *Activities) AwaitServer(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "wait for the Kubernetes API", func(ctx context.Context, at *machineStep) error {
 		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
 			return err
 		}
-		wait, cancel := WithDeadline(ctx, a.Deadlines.Server)
+		wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Server)
 		defer cancel()
 		return rke2.AwaitServer(wait, h, at.say)
 	})
 }
 
 // recordCredentials copies token and kubeconfig back into the store, and the kubeconfig to the person's files.
-func (a *Nodes) recordCredentials(ctx context.Context, at *machineStep, h *remote.Host) error {
+func (a *Activities) recordCredentials(ctx context.Context, at *machineStep, h *remote.Host) error {
 	ref := at.machine.Cluster
 	creds, err := rke2.ReadCredentials(ctx, h)
 	if err != nil {
@@ -131,7 +132,7 @@ func (a *Nodes) recordCredentials(ctx context.Context, at *machineStep, h *remot
 }
 
 // Join starts the RKE2 agent of a worker against the head's supervisor, and waits until its unit is up.
-func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
+func (a *Activities) Join(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "join the cluster", func(ctx context.Context, at *machineStep) error {
 		head, err := at.cluster.Head()
 		if err != nil {
@@ -152,7 +153,7 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
 			return err
 		}
-		wait, cancel := WithDeadline(ctx, a.Deadlines.Agent)
+		wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Agent)
 		defer cancel()
 		needs := []portRoute{{at.record, head, preflight.HeadSupervisorPort}, {at.record, head, preflight.HeadAPIPort}}
 		err = a.runWhileReachable(wait, at, needs, nil,
@@ -165,14 +166,14 @@ func (a *Nodes) Join(ctx context.Context, m MachineRef) error {
 }
 
 // AwaitNode waits until the machine's Node is Ready.
-func (a *Nodes) AwaitNode(ctx context.Context, m MachineRef) error {
+func (a *Activities) AwaitNode(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "wait for the Node", func(ctx context.Context, at *machineStep) error {
 		at.say("waiting for the Node to be Ready")
 		client, err := a.newKubeClient(ctx, m.Cluster)
 		if err != nil {
 			return err
 		}
-		wait, cancel := WithDeadline(ctx, a.Deadlines.Node)
+		wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Node)
 		defer cancel()
 		err = a.awaitNodeReachable(wait, at, func(ctx context.Context) error {
 			return kube.AwaitNodeReady(ctx, client, m.NodeName, at.say)
@@ -213,7 +214,7 @@ func serverSANs(r *api.Machine) []string {
 
 // recordConfiguredFor records that RKE2 on a machine is configured for the addresses that were on record when the step
 // began.
-func (a *Nodes) recordConfiguredFor(ctx context.Context, at *machineStep) error {
+func (a *Activities) recordConfiguredFor(ctx context.Context, at *machineStep) error {
 	head, err := at.cluster.Head()
 	if err != nil {
 		return err

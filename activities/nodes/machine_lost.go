@@ -1,4 +1,4 @@
-package activities
+package nodes
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
@@ -27,7 +28,7 @@ func (e *machineLostError) Error() string {
 }
 
 // Reason is ReasonLost.
-func (e *machineLostError) Reason() string { return ReasonLost }
+func (e *machineLostError) Reason() string { return activities.ReasonLost }
 
 // Final is true: the workflow replaces the machine.
 func (e *machineLostError) Final() bool { return true }
@@ -43,9 +44,9 @@ const (
 )
 
 // runUnlessLost does work on a machine, and ends it once the machine is lost.
-func (a *Nodes) runUnlessLost(ctx context.Context, at *machineStep,
+func (a *Activities) runUnlessLost(ctx context.Context, at *machineStep,
 	work func(context.Context, *machineStep) error) error {
-	if !a.Clouds.hasAny() || at.record.Address == "" {
+	if !a.Clouds.HasAny() || at.record.Address == "" {
 		return work(ctx, at)
 	}
 	watched, stop := context.WithCancelCause(ctx)
@@ -78,24 +79,24 @@ func (a *Nodes) runUnlessLost(ctx context.Context, at *machineStep,
 
 // CheckLost fails with ReasonLost where a machine is silent and its cloud says that it is gone, or does not run.
 // Whatever else can be said of it, or can't be, is a success.
-func (a *Nodes) CheckLost(ctx context.Context, m MachineRef) error {
+func (a *Activities) CheckLost(ctx context.Context, m activities.MachineRef) error {
 	at := &machineStep{machine: m}
 	var err error
-	if at.cluster, err = ReadCluster(ctx, a.Store, m.Cluster); err == nil {
-		at.record, err = FindMachineRecord(at.cluster, m)
+	if at.cluster, err = activities.ReadCluster(ctx, a.Store, m.Cluster); err == nil {
+		at.record, err = activities.FindMachineRecord(at.cluster, m)
 	}
-	if err != nil || !a.Clouds.hasAny() || at.record.Address == "" || a.answersOnSSHPort(ctx, at) {
+	if err != nil || !a.Clouds.HasAny() || at.record.Address == "" || a.answersOnSSHPort(ctx, at) {
 		return nil
 	}
 	if how := a.confirmMachineLost(ctx, at); how != "" {
-		return StepError(ctx, "see whether it is there", m.Name, &machineLostError{how: how})
+		return activities.StepError(ctx, "see whether it is there", m.Name, &machineLostError{how: how})
 	}
 	return nil
 }
 
 // awaitMachineLost returns how a machine was lost, once it is silent and its cloud says so; nothing where the context
 // ends before.
-func (a *Nodes) awaitMachineLost(ctx context.Context, at *machineStep) string {
+func (a *Activities) awaitMachineLost(ctx context.Context, at *machineStep) string {
 	for looks := 0; a.waitForNextCheck(ctx) == nil; {
 		if a.answersOnSSHPort(ctx, at) {
 			looks = 0
@@ -112,7 +113,7 @@ func (a *Nodes) awaitMachineLost(ctx context.Context, at *machineStep) string {
 }
 
 // confirmMachineLost asks the cloud about a machine as often as it takes to believe that it is gone.
-func (a *Nodes) confirmMachineLost(ctx context.Context, at *machineStep) string {
+func (a *Activities) confirmMachineLost(ctx context.Context, at *machineStep) string {
 	how := ""
 	for look := range lossConfirmations {
 		if look > 0 && a.waitForNextCheck(ctx) != nil {
@@ -125,7 +126,7 @@ func (a *Nodes) confirmMachineLost(ctx context.Context, at *machineStep) string 
 	return how
 }
 
-func (a *Nodes) waitForNextCheck(ctx context.Context) error {
+func (a *Activities) waitForNextCheck(ctx context.Context) error {
 	every := a.SilentEvery
 	if every <= 0 {
 		every = lossCheckInterval
@@ -139,7 +140,7 @@ func (a *Nodes) waitForNextCheck(ctx context.Context) error {
 }
 
 // answersOnSSHPort says whether something listens where the machine's SSH server does.
-func (a *Nodes) answersOnSSHPort(ctx context.Context, at *machineStep) bool {
+func (a *Activities) answersOnSSHPort(ctx context.Context, at *machineStep) bool {
 	d := net.Dialer{Timeout: sshDialTimeout}
 	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(at.record.Address, strconv.Itoa(at.record.SSHPort)))
 	if err != nil {
@@ -151,7 +152,7 @@ func (a *Nodes) answersOnSSHPort(ctx context.Context, at *machineStep) bool {
 
 // explainLoss says how the cloud's own listing shows that a machine does not run any more; nothing where it runs, or
 // where that can't be said.
-func (a *Nodes) explainLoss(ctx context.Context, at *machineStep) string {
+func (a *Activities) explainLoss(ctx context.Context, at *machineStep) string {
 	of, err := a.Clouds.FindCloud(at.cluster.CloudName())
 	if err != nil {
 		return ""
@@ -164,12 +165,12 @@ func (a *Nodes) explainLoss(ctx context.Context, at *machineStep) string {
 	defer cancel()
 	owner := cloud.Owner{Installation: installation, Cluster: at.cluster.Metadata.Name,
 		ClusterUID: at.cluster.Metadata.UID}
-	listed, err := cloud.ListVerified(ctx, of, owner, KnownOfCluster(at.cluster))
+	listed, err := cloud.ListVerified(ctx, of, owner, activities.KnownOfCluster(at.cluster))
 	if partial := new(cloud.PartialError); err != nil &&
 		(!errors.As(err, &partial) || partial.LacksCloud(at.record.Placement.Cloud)) {
 		return ""
 	}
-	found, err := CloudTargetOf(owner, *at.record).FindMachine(listed)
+	found, err := activities.CloudTargetOf(owner, *at.record).FindMachine(listed)
 	switch {
 	case err != nil:
 		return ""

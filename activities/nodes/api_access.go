@@ -1,4 +1,4 @@
-package activities
+package nodes
 
 import (
 	"context"
@@ -19,7 +19,7 @@ type apiAccess struct {
 }
 
 // chooseAPIAccess decides where the API of a head is reached, and reserves the port of its tunnel where it has one.
-func (a *Nodes) chooseAPIAccess(ctx context.Context, head *api.Machine, ref api.Ref) (apiAccess, error) {
+func (a *Activities) chooseAPIAccess(ctx context.Context, head *api.Machine, ref api.Ref) (apiAccess, error) {
 	if !head.Placement.Tunnel {
 		return apiAccess{endpoint: "https://" + net.JoinHostPort(head.Address, strconv.Itoa(rke2.APIPort))}, nil
 	}

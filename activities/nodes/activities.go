@@ -1,4 +1,4 @@
-package activities
+package nodes
 
 import (
 	"context"
@@ -6,34 +6,35 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Nodes makes Kubernetes nodes of machines, over SSH and through the cluster's API.
-type Nodes struct {
+// Activities makes Kubernetes nodes of machines, over SSH and through the cluster's API.
+type Activities struct {
 	Store *store.Store
 	Pool  *remote.Pool
 	// Clouds are asked about a machine that falls silent while something is done on it.
-	Clouds Clouds
+	Clouds activities.Clouds
 	// SilentEvery is how often it is looked whether such a machine has; 15 s by default.
 	SilentEvery time.Duration
 	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
 	ClusterDir func(cluster string) string
-	Deadlines  Deadlines
+	Deadlines  activities.Deadlines
 	// RenewWithin: credentials that end sooner are renewed.
 	RenewWithin time.Duration
 	Now         func() time.Time
 	// Home is written on the machines that are prepared; nil leaves them without.
-	Home *HomeWatch
+	Home *activities.HomeWatch
 }
 
 // newKubeClient is one for the cluster's API.
-func (a *Nodes) newKubeClient(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
-	c, err := ReadCluster(ctx, a.Store, ref)
+func (a *Activities) newKubeClient(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
+	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, err
 	}
-	return NewClusterClient(ctx, c, a.Store, a.Pool)
+	return activities.NewClusterClient(ctx, c, a.Store, a.Pool)
 }

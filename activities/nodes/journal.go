@@ -1,8 +1,9 @@
-package activities
+package nodes
 
 import (
 	"context"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -13,17 +14,17 @@ const journalLines = 20
 
 // Diagnose returns the last lines that the machine's RKE2 unit had to say; none where the machine never came up, or is
 // gone.
-func (a *Nodes) Diagnose(ctx context.Context, m MachineRef) (lines []string, err error) {
+func (a *Activities) Diagnose(ctx context.Context, m activities.MachineRef) (lines []string, err error) {
 	lines, err = a.readJournal(ctx, m)
-	return lines, StepError(ctx, "read the log", m.Name, err)
+	return lines, activities.StepError(ctx, "read the log", m.Name, err)
 }
 
-func (a *Nodes) readJournal(ctx context.Context, m MachineRef) ([]string, error) {
-	c, err := ReadCluster(ctx, a.Store, m.Cluster)
+func (a *Activities) readJournal(ctx context.Context, m activities.MachineRef) ([]string, error) {
+	c, err := activities.ReadCluster(ctx, a.Store, m.Cluster)
 	if err != nil {
 		return nil, err
 	}
-	record, err := FindMachineRecord(c, m)
+	record, err := activities.FindMachineRecord(c, m)
 	if err != nil || record.Address == "" || record.State == api.MachineGone {
 		return nil, err
 	}
@@ -31,7 +32,7 @@ func (a *Nodes) readJournal(ctx context.Context, m MachineRef) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	h, err := a.Pool.GetHost(ctx, SSHTargetOf(record), key)
+	h, err := a.Pool.GetHost(ctx, activities.SSHTargetOf(record), key)
 	if err != nil {
 		return nil, err
 	}

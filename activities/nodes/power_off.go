@@ -1,27 +1,28 @@
-package activities
+package nodes
 
 import (
 	"context"
 	"time"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/poweroff"
 )
 
 // ArmInput asks for a machine to power itself off at a time, unless that is called off before.
 type ArmInput struct {
-	Machine MachineRef `json:"machine"`
-	At      time.Time  `json:"at"`
+	Machine activities.MachineRef `json:"machine"`
+	At      time.Time             `json:"at"`
 }
 
 // Arm sets the power-off timer of a machine; one that it has counts anew.
-func (a *Nodes) Arm(ctx context.Context, in ArmInput) error {
+func (a *Activities) Arm(ctx context.Context, in ArmInput) error {
 	return a.runStep(ctx, in.Machine, "set the power-off timer", func(ctx context.Context, at *machineStep) error {
 		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
 			return err
 		}
-		set, cancel := WithDeadline(ctx, a.Deadlines.Install)
+		set, cancel := activities.WithDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
 		if err := poweroff.ArmTimer(set, h, in.At.Sub(a.Now())); err != nil {
 			return err
@@ -31,13 +32,13 @@ func (a *Nodes) Arm(ctx context.Context, in ArmInput) error {
 }
 
 // Disarm takes the power-off timer of a machine away. It fails where the machine is powering off already.
-func (a *Nodes) Disarm(ctx context.Context, m MachineRef) error {
+func (a *Activities) Disarm(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "take the power-off timer away", func(ctx context.Context, at *machineStep) error {
 		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
 			return err
 		}
-		take, cancel := WithDeadline(ctx, a.Deadlines.Install)
+		take, cancel := activities.WithDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
 		if err := poweroff.DisarmTimer(take, h); err != nil {
 			return err
@@ -47,7 +48,7 @@ func (a *Nodes) Disarm(ctx context.Context, m MachineRef) error {
 }
 
 // recordPowerOffTime records when a machine powers itself off; zero is never.
-func (a *Nodes) recordPowerOffTime(ctx context.Context, m MachineRef, at time.Time) error {
+func (a *Activities) recordPowerOffTime(ctx context.Context, m activities.MachineRef, at time.Time) error {
 	_, err := a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.PowerOffAt = at
 		return nil

@@ -1,4 +1,4 @@
-package activities
+package nodes
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -17,7 +18,7 @@ import (
 
 // machineStep is a machine as a step finds it in etcd, and the way to tell people what is being done to it.
 type machineStep struct {
-	machine MachineRef
+	machine activities.MachineRef
 	cluster *api.Cluster
 	record  *api.Machine
 	say     func(string)
@@ -25,7 +26,7 @@ type machineStep struct {
 
 // runStep runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried
 // again is told to people meanwhile.
-func (a *Nodes) runStep(ctx context.Context, m MachineRef, step string,
+func (a *Activities) runStep(ctx context.Context, m activities.MachineRef, step string,
 	work func(context.Context, *machineStep) error) error {
 	return a.runStepThoughLost(ctx, m, step, func(ctx context.Context, at *machineStep) error {
 		return a.runUnlessLost(ctx, at, work)
@@ -33,13 +34,13 @@ func (a *Nodes) runStep(ctx context.Context, m MachineRef, step string,
 }
 
 // runStepThoughLost does work as do does, and goes on with it though the machine may be lost.
-func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string,
+func (a *Activities) runStepThoughLost(ctx context.Context, m activities.MachineRef, step string,
 	work func(context.Context, *machineStep) error) error {
-	at := &machineStep{machine: m, say: newProgressReporter(ctx, a.Store, m, a.Now)}
+	at := &machineStep{machine: m, say: activities.NewProgressReporter(ctx, a.Store, m, a.Now)}
 	var err error
 	for try := 1; ; try++ {
-		if at.cluster, err = ReadCluster(ctx, a.Store, m.Cluster); err == nil {
-			if at.record, err = FindMachineRecord(at.cluster, m); err == nil {
+		if at.cluster, err = activities.ReadCluster(ctx, a.Store, m.Cluster); err == nil {
+			if at.record, err = activities.FindMachineRecord(at.cluster, m); err == nil {
 				err = work(ctx, at)
 			}
 		}
@@ -52,7 +53,7 @@ func (a *Nodes) runStepThoughLost(ctx context.Context, m MachineRef, step string
 		case <-time.After(stepRetryDelay):
 		}
 	}
-	err = StepError(ctx, step, m.Name, err)
+	err = activities.StepError(ctx, step, m.Name, err)
 	var applied *temporal.ApplicationError
 	if errors.As(err, &applied) && !applied.NonRetryable() {
 		at.say("trying again to " + step + ": " + applied.Message())
@@ -81,14 +82,14 @@ func isRetryable(err error) bool {
 }
 
 // connectToMachine returns a connection to the machine, and pins its host key where this is the first contact.
-func (a *Nodes) connectToMachine(ctx context.Context, at *machineStep) (*remote.Host, error) {
+func (a *Activities) connectToMachine(ctx context.Context, at *machineStep) (*remote.Host, error) {
 	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return nil, err
 	}
-	wait, cancel := WithDeadline(ctx, a.Deadlines.Reach)
+	wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Reach)
 	defer cancel()
-	h, err := a.Pool.AwaitHost(wait, SSHTargetOf(at.record), key, at.say)
+	h, err := a.Pool.AwaitHost(wait, activities.SSHTargetOf(at.record), key, at.say)
 	if err != nil || at.record.HostKey != "" {
 		return h, err
 	}

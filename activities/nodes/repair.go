@@ -1,4 +1,4 @@
-package activities
+package nodes
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/rke2"
@@ -25,7 +26,7 @@ const (
 )
 
 // Retire has a worker's pods leave and its agent stop, as far as either can be had: the machine may be past both.
-func (a *Nodes) Retire(ctx context.Context, m MachineRef) error {
+func (a *Activities) Retire(ctx context.Context, m activities.MachineRef) error {
 	return a.runStepThoughLost(ctx, m, "drain the Node", func(ctx context.Context, at *machineStep) error {
 		client, err := a.newKubeClient(ctx, m.Cluster)
 		if err != nil {
@@ -48,14 +49,14 @@ func (a *Nodes) Retire(ctx context.Context, m MachineRef) error {
 	})
 }
 
-func (a *Nodes) stopAgent(ctx context.Context, at *machineStep) error {
+func (a *Activities) stopAgent(ctx context.Context, at *machineStep) error {
 	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return err
 	}
 	soon, cancel := context.WithTimeout(ctx, stopAgentConnectTimeout)
 	defer cancel()
-	h, err := a.Pool.GetHost(soon, SSHTargetOf(at.record), key)
+	h, err := a.Pool.GetHost(soon, activities.SSHTargetOf(at.record), key)
 	if err != nil {
 		return err
 	}
@@ -71,16 +72,16 @@ type ForgetNodeInput struct {
 }
 
 // ForgetNode removes a Node, and the secret with which RKE2 remembers its password.
-func (a *Nodes) ForgetNode(ctx context.Context, in ForgetNodeInput) error {
+func (a *Activities) ForgetNode(ctx context.Context, in ForgetNodeInput) error {
 	client, err := a.newKubeClient(ctx, in.Cluster)
 	if err == nil {
 		err = kube.DeleteNode(ctx, client, in.Node)
 	}
-	return StepError(ctx, "forget the Node", in.Node, err)
+	return activities.StepError(ctx, "forget the Node", in.Node, err)
 }
 
 // Restart starts RKE2 on a machine anew, and returns once its Node is Ready.
-func (a *Nodes) Restart(ctx context.Context, m MachineRef) error {
+func (a *Activities) Restart(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "restart RKE2", func(ctx context.Context, at *machineStep) error {
 		at.say("restarting RKE2")
 		h, err := a.connectToMachine(ctx, at)
@@ -90,7 +91,7 @@ func (a *Nodes) Restart(ctx context.Context, m MachineRef) error {
 		if err := rke2.RestartUnit(ctx, h, m.Role); err != nil {
 			return err
 		}
-		up, cancel := WithDeadline(ctx, a.Deadlines.Recover)
+		up, cancel := activities.WithDeadline(ctx, a.Deadlines.Recover)
 		defer cancel()
 		if m.Role == api.RoleHead {
 			err = rke2.AwaitServer(up, h, at.say)
@@ -110,7 +111,7 @@ func (a *Nodes) Restart(ctx context.Context, m MachineRef) error {
 
 // RefreshCredentials fetches token and kubeconfig from the head anew. Where the head's own end soon too, its server is
 // restarted before, which renews them.
-func (a *Nodes) RefreshCredentials(ctx context.Context, m MachineRef) error {
+func (a *Activities) RefreshCredentials(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "refresh the credentials", func(ctx context.Context, at *machineStep) error {
 		h, err := a.connectToMachine(ctx, at)
 		if err != nil {
@@ -129,7 +130,7 @@ func (a *Nodes) RefreshCredentials(ctx context.Context, m MachineRef) error {
 			if err := rke2.RestartUnit(ctx, h, m.Role); err != nil {
 				return err
 			}
-			up, cancel := WithDeadline(ctx, a.Deadlines.Server)
+			up, cancel := activities.WithDeadline(ctx, a.Deadlines.Server)
 			defer cancel()
 			if err := rke2.AwaitServer(up, h, at.say); err != nil {
 				return err
@@ -140,7 +141,7 @@ func (a *Nodes) RefreshCredentials(ctx context.Context, m MachineRef) error {
 }
 
 // WriteKubeconfig writes the person's kubeconfig file again.
-func (a *Nodes) WriteKubeconfig(ctx context.Context, ref api.Ref) error {
+func (a *Activities) WriteKubeconfig(ctx context.Context, ref api.Ref) error {
 	const step = "write the kubeconfig"
 	if a.ClusterDir == nil {
 		return nil
@@ -151,7 +152,7 @@ func (a *Nodes) WriteKubeconfig(ctx context.Context, ref api.Ref) error {
 	}
 	if pathErr := new(os.PathError); errors.As(err, &pathErr) {
 		err = fmt.Errorf("%w; skyctl get kubeconfig %s prints it", err, ref.Name)
-		return MakeFinal(StepError(ctx, step, "", err))
+		return activities.MakeFinal(activities.StepError(ctx, step, "", err))
 	}
-	return StepError(ctx, step, "", err)
+	return activities.StepError(ctx, step, "", err)
 }

@@ -1,4 +1,4 @@
-package activities
+package nodes
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
@@ -28,7 +29,7 @@ const (
 // runWhileReachable runs a step that needs ports of other machines, and ends it as soon as one of them turns out to be
 // closed: the step would only wait for its deadline, while machines bill. Of those in also, which the step does not
 // wait for, a verdict is awaited after it.
-func (a *Nodes) runWhileReachable(
+func (a *Activities) runWhileReachable(
 	ctx context.Context, at *machineStep, needs, also []portRoute, step func(context.Context) error,
 ) error {
 	work, stop := context.WithCancelCause(ctx)
@@ -68,7 +69,7 @@ func (a *Nodes) runWhileReachable(
 
 // probeUntilVerdict tries a port until it answers; its error says that it is closed. One on which nothing listens yet
 // is tried again until the step is over: that is what the step is for. What can't be looked at is no verdict.
-func (a *Nodes) probeUntilVerdict(ctx context.Context, at *machineStep, r portRoute, over <-chan struct{}) error {
+func (a *Activities) probeUntilVerdict(ctx context.Context, at *machineStep, r portRoute, over <-chan struct{}) error {
 	trial := preflight.PortTrial{Port: r.port, From: describeMachine(r.from), To: describeMachine(r.to)}
 	for pause := probeInterval; ; {
 		contact, listens, err := a.probeRoute(ctx, at, r)
@@ -108,15 +109,14 @@ func overUnlessListening(over <-chan struct{}, listens bool) <-chan struct{} {
 }
 
 // probeRoute tries a port once; where it does not answer, the other machine is asked whether it listens there.
-func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (contact preflight.PortContact,
-	listens bool,
-	err error) {
+func (a *Activities) probeRoute(ctx context.Context, at *machineStep, r portRoute) (contact preflight.PortContact,
+	listens bool, err error) {
 	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return "", false, err
 	}
 	var from, to *remote.Host
-	if from, err = a.Pool.GetHost(ctx, SSHTargetOf(r.from), key); err != nil {
+	if from, err = a.Pool.GetHost(ctx, activities.SSHTargetOf(r.from), key); err != nil {
 		return "", false, err
 	}
 	probe := func() (preflight.PortContact, error) {
@@ -127,7 +127,7 @@ func (a *Nodes) probeRoute(ctx context.Context, at *machineStep, r portRoute) (c
 			return contact, false, err
 		}
 	}
-	if to, err = a.Pool.GetHost(ctx, SSHTargetOf(r.to), key); err != nil {
+	if to, err = a.Pool.GetHost(ctx, activities.SSHTargetOf(r.to), key); err != nil {
 		return contact, false, err
 	}
 	if listens, err = preflight.IsListening(ctx, to, r.to.PrivateAddress, r.port); err != nil || !listens {
@@ -141,7 +141,7 @@ func describeMachine(m *api.Machine) string { return m.Name + " (" + m.PrivateAd
 
 // awaitNodeReachable runs the wait for a worker's Node while the worker reaches its head, and ends once the head
 // reaches the kubelet there, and neither rejects the pods' network. A head alone needs nobody.
-func (a *Nodes) awaitNodeReachable(ctx context.Context, at *machineStep, wait func(context.Context) error) error {
+func (a *Activities) awaitNodeReachable(ctx context.Context, at *machineStep, wait func(context.Context) error) error {
 	head, err := at.cluster.Head()
 	if err != nil || at.record.Role == api.RoleHead {
 		return wait(ctx)
