@@ -34,19 +34,19 @@ func (c Clouds) FindCloud(name string) (cloud.Cloud, error) {
 	return nil, &api.FieldError{Field: "cloud", Value: name, Want: want}
 }
 
-// sharedProvider is the provider of all clouds that none has to itself.
-const sharedProvider = "skypilot"
+// SharedProvider is the provider of all clouds that none has to itself.
+const SharedProvider = "skypilot"
 
 // ProviderName is who serves a cloud.
 func (c Clouds) ProviderName(name string) string {
 	if _, ok := c.Named[name]; ok {
 		return name
 	}
-	return sharedProvider
+	return SharedProvider
 }
 
-// cloudOfProvider is the cloud behind a provider; nil where there is none.
-func (c Clouds) cloudOfProvider(provider string) cloud.Cloud {
+// CloudOfProvider is the cloud behind a provider; nil where there is none.
+func (c Clouds) CloudOfProvider(provider string) cloud.Cloud {
 	if found, ok := c.Named[provider]; ok {
 		return found
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-func (w *HomeWatch) adoptHome(ctx context.Context, confirmed bool) (operation.AdoptResult, error) {
+func (w *HomeWatch) AdoptHome(ctx context.Context, confirmed bool) (operation.AdoptResult, error) {
 	before, err := w.Store.ReadHome(ctx)
 	if err != nil {
 		return operation.AdoptResult{}, err

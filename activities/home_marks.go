@@ -22,7 +22,7 @@ func (w *HomeWatch) MarkMachines(ctx context.Context) {
 	if err == nil {
 		err = w.confirmByMarks(ctx, all)
 	}
-	if doubt := new(homeDoubtError); err != nil && ctx.Err() == nil && !errors.As(err, &doubt) {
+	if doubt := new(HomeDoubtError); err != nil && ctx.Err() == nil && !errors.As(err, &doubt) {
 		w.Log.Warn("not all clusters' machines could be told of this start", "error", err)
 	}
 }
@@ -42,7 +42,7 @@ func (w *HomeWatch) confirmByMarks(ctx context.Context, clusters []api.Cluster) 
 		return err
 	}
 	if h.Doubt != nil {
-		return &homeDoubtError{h.Doubt}
+		return &HomeDoubtError{h.Doubt}
 	}
 	mark := home.MarkOf(h)
 	found := make([]*api.HomeFinding, len(clusters))
@@ -75,7 +75,7 @@ func (w *HomeWatch) confirmByMarks(ctx context.Context, clusters []api.Cluster) 
 		}
 		w.cacheDoubt(h.Doubt)
 		if h.Doubt != nil {
-			return &homeDoubtError{h.Doubt}
+			return &HomeDoubtError{h.Doubt}
 		}
 	}
 	return ctx.Err()

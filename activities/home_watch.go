@@ -52,19 +52,19 @@ const (
 	clustersTried = 16
 )
 
-// homeDoubtError says that a machine is left alone because it may belong to another state of the installation.
-type homeDoubtError struct{ doubt *api.HomeDoubt }
+// HomeDoubtError says that a machine is left alone because it may belong to another state of the installation.
+type HomeDoubtError struct{ doubt *api.HomeDoubt }
 
-func (e *homeDoubtError) Error() string {
+func (e *HomeDoubtError) Error() string {
 	return fmt.Sprintf("it is in doubt whether this state directory is the installation's home (%s): %s",
 		e.doubt.JoinMessages(), api.HomeHint)
 }
 
 // Reason is reasonHomeInDoubt.
-func (e *homeDoubtError) Reason() string { return reasonHomeInDoubt }
+func (e *HomeDoubtError) Reason() string { return reasonHomeInDoubt }
 
 // Final is true: it ends with an adoption.
-func (e *homeDoubtError) Final() bool { return true }
+func (e *HomeDoubtError) Final() bool { return true }
 
 // reasonHomeInDoubt is the reason of a homeDoubtError, and of the event that tells people.
 const reasonHomeInDoubt = "HomeInDoubt"
@@ -149,7 +149,7 @@ func (w *HomeWatch) cacheDoubt(doubt *api.HomeDoubt) {
 }
 
 func (w *HomeWatch) reportDoubt(ctx context.Context, doubt *api.HomeDoubt) {
-	w.Log.Warn("no machine is changed: "+(&homeDoubtError{doubt}).Error(), "since", doubt.Since)
+	w.Log.Warn("no machine is changed: "+(&HomeDoubtError{doubt}).Error(), "since", doubt.Since)
 	e := api.Event{Type: api.EventWarning, Reason: reasonHomeInDoubt, Message: doubt.JoinMessages() +
 		"; no machine is changed: " + api.HomeHint}
 	e.First, e.Last = w.Now(), w.Now()
@@ -224,7 +224,7 @@ func (w *HomeWatch) ConfirmHome(ctx context.Context, clusters ...api.Cluster) er
 		return err
 	}
 	if doubt != nil {
-		return &homeDoubtError{doubt}
+		return &HomeDoubtError{doubt}
 	}
 	if len(clusters) == 0 {
 		if clusters, err = w.listReadyClusters(ctx); err != nil {
@@ -246,7 +246,7 @@ func (w *HomeWatch) AwaitNoDoubt(ctx context.Context, say func(string)) error {
 			return err
 		}
 		if !said {
-			say("waiting: " + (&homeDoubtError{doubt}).Error())
+			say("waiting: " + (&HomeDoubtError{doubt}).Error())
 		}
 		select {
 		case <-ctx.Done():

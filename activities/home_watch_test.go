@@ -12,7 +12,7 @@ import (
 
 func TestAHomeInDoubtIsAFinalErrorWithItsReason(t *testing.T) {
 	var got *temporal.ApplicationError
-	err := fmt.Errorf("wrapped: %w", &homeDoubtError{&api.HomeDoubt{}})
+	err := fmt.Errorf("wrapped: %w", &HomeDoubtError{&api.HomeDoubt{}})
 	if !errors.As(StepError(t.Context(), "dance", "", err), &got) || got.Type() != "HomeInDoubt" || !got.NonRetryable() {
 		t.Errorf("got %v", got)
 	}

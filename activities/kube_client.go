@@ -20,12 +20,12 @@ func NewClusterClient(ctx context.Context, c *api.Cluster, s *store.Store, pool 
 	if err != nil {
 		return nil, err
 	}
-	return newClientFromKubeconfig(kubeconfig, c, s, pool)
+	return NewClientFromKubeconfig(kubeconfig, c, s, pool)
 }
 
-// newClientFromKubeconfig is a client for a cluster's API. The kubeconfig of one that people reach through a tunnel
+// NewClientFromKubeconfig is a client for a cluster's API. The kubeconfig of one that people reach through a tunnel
 // leads to a port of their own machine, so it goes its own way through SSH.
-func newClientFromKubeconfig(kubeconfig []byte, c *api.Cluster, s *store.Store, pool *remote.Pool,
+func NewClientFromKubeconfig(kubeconfig []byte, c *api.Cluster, s *store.Store, pool *remote.Pool,
 	how ...kube.ClientOption) (kubernetes.Interface, error) {
 	if c.Status.TunnelPort == 0 {
 		return kube.NewClient(kubeconfig, how...)

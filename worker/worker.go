@@ -19,6 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/nodes"
+	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
@@ -114,7 +115,7 @@ type Activities struct {
 	Clusters *record.Activities
 	Machines *machines.Activities
 	Nodes    *nodes.Activities
-	Sweeps   *activities.Sweeps
+	Sweeps   *observe.Activities
 	GPUs     *gpustack.Activities
 }
 
@@ -193,7 +194,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 			Store: st, Pool: pool, Clouds: clouds, ClusterDir: clusterDir, Deadlines: deadlines, Now: utcNow,
 			RenewWithin: policy.ExpiresWithin,
 		},
-		Sweeps: &activities.Sweeps{
+		Sweeps: &observe.Activities{
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: clusterDir, Deadlines: deadlines, Now: utcNow,
 			Policy: policy, OrphanGrace: cfg.Reconcile.OrphanGrace, Interval: cfg.Reconcile.Interval, GPUStack: stack,
 		},

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -45,12 +46,12 @@ type repairRun struct {
 }
 
 func (r *repairRun) repairUntilDone(ctx workflow.Context) error {
-	in := activities.AssessInput{Cluster: r.cluster}
+	in := observe.AssessInput{Cluster: r.cluster}
 	if r.in.Again {
 		in.Asked = workflow.Now(ctx)
 	}
 	for range repairRounds {
-		var assessed activities.Assessment
+		var assessed observe.Assessment
 		if err := slowRead.runForResult(ctx, r.cluster.Name+": observe the cluster", &assessed, sweepActivities.Assess,
 			in); err != nil {
 			return err
@@ -100,7 +101,7 @@ var actionStages = [][]api.ActionKind{
 const actionsAtOnce = joinsAtOnce
 
 // runActions carries out the actions of one assessment. An action that fails is on record and is no error here.
-func (r *repairRun) runActions(ctx workflow.Context, assessed activities.Assessment) error {
+func (r *repairRun) runActions(ctx workflow.Context, assessed observe.Assessment) error {
 	for _, kinds := range actionStages {
 		stage := newTaskGroup(ctx, actionsAtOnce)
 		for _, action := range assessed.Actions {
@@ -118,7 +119,7 @@ func (r *repairRun) runActions(ctx workflow.Context, assessed activities.Assessm
 }
 
 // runRecordedAction carries out an action, and records its start and its result.
-func (r *repairRun) runRecordedAction(ctx workflow.Context, action activities.RepairAction,
+func (r *repairRun) runRecordedAction(ctx workflow.Context, action observe.RepairAction,
 	placement api.Placement) error {
 	r.actions++
 	entry := record.RepairEntry{

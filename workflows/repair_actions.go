@@ -9,6 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/nodes"
+	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -17,7 +18,7 @@ import (
 var repairStep = activityKind{attempt: 5 * time.Minute, heartbeat: heartbeatTimeout, total: 15 * time.Minute}
 
 // runAction carries out one action of the planner.
-func (r *repairRun) runAction(ctx workflow.Context, action activities.RepairAction, placement api.Placement) error {
+func (r *repairRun) runAction(ctx workflow.Context, action observe.RepairAction, placement api.Placement) error {
 	m := action.On
 	switch action.Kind {
 	case api.ActionTerminate:

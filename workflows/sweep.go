@@ -8,7 +8,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -83,7 +83,7 @@ func sweepInBatches(ctx workflow.Context, in operation.SweepInput, names []strin
 		batches.startTask(ctx, func(ctx workflow.Context) error {
 			var drifted []operation.DriftedCluster
 			if err := sweepBatch.runForResult(ctx, "observe clusters from "+batch[0], &drifted, sweepActivities.LookAt,
-				activities.LookAtInput{Clusters: batch, Again: in.Again}); err != nil {
+				observe.LookAtInput{Clusters: batch, Again: in.Again}); err != nil {
 				failures = append(failures, sweepFailure{describeBatch(batch), err})
 			}
 			room := maxReported - len(result.Drifted)

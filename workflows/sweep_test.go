@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -19,7 +19,7 @@ import (
 func runSweep(t *testing.T, in operation.SweepInput, orphansFail bool) (operation.SweepResult, error) {
 	t.Helper()
 	env := newEnvironment()
-	a := &activities.Sweeps{}
+	a := &observe.Activities{}
 	env.RegisterActivity(a)
 	names := make([]string, batchSize+1)
 	for i := range names {
@@ -32,7 +32,7 @@ func runSweep(t *testing.T, in operation.SweepInput, orphansFail bool) (operatio
 	}
 	env.OnActivity(a.ListClusters, mock.Anything, in.Cluster).Return(names, nil)
 	env.OnActivity(a.LookAt, mock.Anything, mock.Anything).Return(func(_ context.Context,
-		in activities.LookAtInput) ([]operation.DriftedCluster, error) {
+		in observe.LookAtInput) ([]operation.DriftedCluster, error) {
 		if len(in.Clusters) == batchSize {
 			return nil, refuse("look at the clusters", "etcd is away")
 		}

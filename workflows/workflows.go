@@ -3,10 +3,10 @@
 package workflows
 
 import (
-	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/nodes"
+	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
 )
 
@@ -15,7 +15,7 @@ var (
 	clusterActivities *record.Activities
 	machineActivities *machines.Activities
 	nodeActivities    *nodes.Activities
-	sweepActivities   *activities.Sweeps
+	sweepActivities   *observe.Activities
 	gpuActivities     *gpustack.Activities
 )
 

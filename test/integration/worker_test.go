@@ -17,10 +17,10 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/gpustack"
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/nodes"
+	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/config"
 	stage "github.com/sky-shift/skyctl/test/world"
@@ -236,7 +236,7 @@ func helper(queue string) int {
 	}
 	w := worker.New(c, queue, worker.Activities{
 		Clusters: &record.Activities{}, Machines: &machines.Activities{}, Nodes: &nodes.Activities{},
-		Sweeps: &activities.Sweeps{}, GPUs: &gpustack.Activities{},
+		Sweeps: &observe.Activities{}, GPUs: &gpustack.Activities{},
 	})
 	onProbe(w, func(ctx context.Context) (string, error) {
 		fmt.Println("begun")

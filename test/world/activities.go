@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/nodes"
+	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/home"
@@ -70,7 +71,7 @@ func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on clou
 			Store: st, Pool: pool, Clouds: clouds, SilentEvery: 500 * time.Millisecond, ClusterDir: dir, Now: now,
 			RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
 		},
-		Sweeps: &activities.Sweeps{
+		Sweeps: &observe.Activities{
 			Store: st, Clouds: clouds, Pool: pool, ClusterDir: dir, Policy: s.Policy, OrphanGrace: s.OrphanGrace,
 			Deadlines: s.Deadlines,
 			Now:       func() time.Time { return now().Add(s.Ahead) },

@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/plan"
@@ -13,19 +14,19 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Sweeps compares clusters with the world, and starts what is to be done about a difference.
-type Sweeps struct {
+// Activities compares clusters with the world, and starts what is to be done about a difference.
+type Activities struct {
 	Store  *store.Store
-	Clouds Clouds
+	Clouds activities.Clouds
 	Pool   *remote.Pool
 	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
 	ClusterDir func(cluster string) string
-	Deadlines  Deadlines
+	Deadlines  activities.Deadlines
 	Policy     plan.Policy
 	// GPUStack is what the clusters' GPU stacks are compared with.
 	GPUStack func(kind string) gpu.Stack
 	// Home says whether this is the state by which machines may be changed; nil where that is never in doubt.
-	Home *HomeWatch
+	Home *activities.HomeWatch
 	// OrphanGrace is how long an orphan is left alone after it was first seen; 0 leaves it for good.
 	OrphanGrace time.Duration
 	// Interval is how often sweeps are meant to come.
@@ -38,7 +39,7 @@ type Sweeps struct {
 	listing singleflight.Group
 }
 
-func (a *Sweeps) recordEventNow(ctx context.Context, e api.Event) {
+func (a *Activities) recordEventNow(ctx context.Context, e api.Event) {
 	e.First, e.Last = a.Now(), a.Now()
-	RecordEvent(ctx, a.Store, e)
+	activities.RecordEvent(ctx, a.Store, e)
 }

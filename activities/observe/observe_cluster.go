@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/gpu"
@@ -39,10 +40,10 @@ const (
 // observeCluster looks at a cluster: its machines in the listing, its nodes through its API, and over SSH at those of
 // which the two leave a doubt. It takes what can't be seen for an observation too; its error is that of what this
 // worker itself stands on, which says nothing about the cluster.
-func (a *Sweeps) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation,
+func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation,
 	apiObservation, error) {
 	w := plan.Observation{At: a.Now()}
-	_, w.CanStart = a.Clouds.cloudOfProvider(a.Clouds.ProviderName(c.CloudName())).(cloud.Starter)
+	_, w.CanStart = a.Clouds.CloudOfProvider(a.Clouds.ProviderName(c.CloudName())).(cloud.Starter)
 	if err := listed.errorForCluster(c); err != nil {
 		w.CloudError = redact.Text(err.Error())
 	}
@@ -109,7 +110,7 @@ func toPlanNodes(seen *kube.Observation) map[string]plan.Node {
 }
 
 // observeAPI asks the cluster's API for its nodes and its GPU stack, and notes until when the credentials for it last.
-func (a *Sweeps) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Observation) (apiObservation, error) {
+func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Observation) (apiObservation, error) {
 	w.CredentialsExpire = w.At // those that are not there, or make no sense, are of no more use than old ones
 	kubeconfig, err := a.Store.ReadSecret(ctx, c.Ref(), store.SecretKubeconfig)
 	if err != nil {
@@ -121,7 +122,7 @@ func (a *Sweeps) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Observa
 		return saw, err
 	}
 	w.CredentialsExpire = expire
-	client, err := newClientFromKubeconfig(kubeconfig, c, a.Store, a.Pool, kube.ShortLived)
+	client, err := activities.NewClientFromKubeconfig(kubeconfig, c, a.Store, a.Pool, kube.ShortLived)
 	if err != nil {
 		return saw, err
 	}
@@ -142,7 +143,7 @@ func (a *Sweeps) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Observa
 }
 
 // observeUnits looks at RKE2 over SSH, on those machines that what was seen so far leaves a doubt about.
-func (a *Sweeps) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observation) (map[int]plan.RKE2Unit, error) {
+func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observation) (map[int]plan.RKE2Unit, error) {
 	suspects := plan.FindSuspects(c, w)
 	if len(suspects) == 0 {
 		return nil, nil
@@ -166,7 +167,7 @@ func (a *Sweeps) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observ
 	return units, nil
 }
 
-func (a *Sweeps) observeUnit(ctx context.Context, c *api.Cluster, w plan.Observation, index int) (plan.RKE2Unit,
+func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, w plan.Observation, index int) (plan.RKE2Unit,
 	error) {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
@@ -193,7 +194,7 @@ func (a *Sweeps) observeUnit(ctx context.Context, c *api.Cluster, w plan.Observa
 	return plan.RKE2Unit{Error: "etcd has no such machine"}, nil
 }
 
-func (a *Sweeps) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, within time.Duration) (rke2.UnitState,
+func (a *Activities) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, within time.Duration) (rke2.UnitState,
 	error) {
 	if m.Address == "" {
 		return rke2.UnitState{}, errors.New("its address was never known")
@@ -206,7 +207,7 @@ func (a *Sweeps) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, with
 	defer cancel()
 	connect, connected := context.WithTimeout(ctx, within)
 	defer connected()
-	h, err := a.Pool.GetHost(connect, SSHTargetOf(m), key)
+	h, err := a.Pool.GetHost(connect, activities.SSHTargetOf(m), key)
 	if err != nil {
 		return rke2.UnitState{}, err
 	}
@@ -224,7 +225,7 @@ func toPlanHealth(ready rke2.Readiness) plan.Health {
 }
 
 // observeGPUs says why a cluster's GPU stack is not as it was installed; nothing where it is, or has none.
-func (a *Sweeps) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*gpu.Status, string) {
+func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*gpu.Status, string) {
 	if !c.Spec.ManagesGPUs() {
 		return nil, ""
 	}

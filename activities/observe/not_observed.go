@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/redact"
@@ -16,9 +17,9 @@ const leftAloneAdvice = "the cluster is left alone until that is mended"
 
 // reportInvalid reports a cluster of which nobody can say what is wanted, and takes back what an earlier sweep said of
 // it: that it is in sync was not seen now.
-func (a *Sweeps) reportInvalid(ctx context.Context, c *api.Cluster, wrong error) *operation.DriftedCluster {
+func (a *Activities) reportInvalid(ctx context.Context, c *api.Cluster, wrong error) *operation.DriftedCluster {
 	drift := api.Drift{Reason: api.DriftInvalid, Message: wrong.Error(), Since: a.Now(), Next: leftAloneAdvice}
-	a.recordEventNow(ctx, NewEvent(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; "+
+	a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; "+
 		leftAloneAdvice))
 	a.recordInSync(ctx, c.Ref(), api.Condition{
 		Type: api.InSync, Status: api.ConditionFalse, Reason: string(api.DriftInvalid), Message: wrong.Error(),
@@ -30,7 +31,7 @@ func (a *Sweeps) reportInvalid(ctx context.Context, c *api.Cluster, wrong error)
 }
 
 // recordNotObserved takes back what an earlier sweep said of a cluster that could not be looked at now.
-func (a *Sweeps) recordNotObserved(ctx context.Context, name string, why error) {
+func (a *Activities) recordNotObserved(ctx context.Context, name string, why error) {
 	c, err := a.Store.ReadCluster(ctx, name)
 	if err != nil || c.Status.Phase != api.PhaseReady {
 		return // there is nothing to take back, or nobody to take it back with
@@ -43,7 +44,7 @@ func (a *Sweeps) recordNotObserved(ctx context.Context, name string, why error) 
 // notObservedTimeout bounds the writing of what was not seen: the look itself has used up its time.
 const notObservedTimeout = 5 * time.Second
 
-func (a *Sweeps) recordInSync(ctx context.Context, ref api.Ref, in api.Condition, drift []api.Drift) {
+func (a *Activities) recordInSync(ctx context.Context, ref api.Ref, in api.Condition, drift []api.Drift) {
 	soon, cancel := context.WithTimeout(ctx, notObservedTimeout)
 	defer cancel()
 	_, err := a.Store.UpdateCluster(soon, ref, func(c *api.Cluster) error {

@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
@@ -31,19 +32,19 @@ const (
 
 // ListClusters names the clusters to look at: that of the name, or all. Objects that can't be understood are reported
 // as events and left out.
-func (a *Sweeps) ListClusters(ctx context.Context, only string) ([]string, error) {
+func (a *Activities) ListClusters(ctx context.Context, only string) ([]string, error) {
 	const step = "list the clusters"
 	if only != "" {
 		c, err := a.Store.ReadCluster(ctx, only)
 		if err != nil {
-			return nil, StepError(ctx, step, "", err)
+			return nil, activities.StepError(ctx, step, "", err)
 		}
 		return []string{c.Metadata.Name}, nil
 	}
 	all, err := a.Store.ListClusters(ctx)
 	corrupt := store.CorruptClusterNames(err)
 	if err != nil && len(corrupt) == 0 {
-		return nil, StepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	for _, name := range corrupt {
 		a.recordEventNow(ctx, api.Event{
@@ -72,11 +73,11 @@ type LookAtInput struct {
 
 // LookAt compares clusters with the world, records what it saw of each, and starts operations where something is to be
 // done. It returns those that are not as they should be. A cloud that hangs holds up its own clusters alone.
-func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]operation.DriftedCluster, error) {
+func (a *Activities) LookAt(ctx context.Context, in LookAtInput) ([]operation.DriftedCluster, error) {
 	const step = "look at the clusters"
 	groups, err := a.groupByProvider(ctx, in.Clusters)
 	if err != nil {
-		return nil, StepError(ctx, step, "", err)
+		return nil, activities.StepError(ctx, step, "", err)
 	}
 	var mu sync.Mutex
 	var drifted []operation.DriftedCluster
@@ -104,11 +105,11 @@ func (a *Sweeps) LookAt(ctx context.Context, in LookAtInput) ([]operation.Drifte
 	err = asked.Wait()
 	_ = looks.Wait() // none returns an error
 	slices.SortFunc(drifted, func(a, b operation.DriftedCluster) int { return strings.Compare(a.Cluster, b.Cluster) })
-	return drifted, StepError(ctx, step, "", cmp.Or(err, ctx.Err()))
+	return drifted, activities.StepError(ctx, step, "", cmp.Or(err, ctx.Err()))
 }
 
 // sweepClusterInTime is sweepCluster within its time; that it could not be done is a finding, too.
-func (a *Sweeps) sweepClusterInTime(ctx context.Context, name string, listed providerListings,
+func (a *Activities) sweepClusterInTime(ctx context.Context, name string, listed providerListings,
 	again bool) *operation.DriftedCluster {
 	soon, cancel := context.WithTimeout(ctx, sweepClusterTimeout)
 	defer cancel()
@@ -122,7 +123,7 @@ func (a *Sweeps) sweepClusterInTime(ctx context.Context, name string, listed pro
 }
 
 // sweepCluster looks at one cluster; nil is one that is as it should be, or gone.
-func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings providerListings,
+func (a *Activities) sweepCluster(ctx context.Context, name string, listings providerListings,
 	again bool) (*operation.DriftedCluster, error) {
 	c, err := a.Store.ReadCluster(ctx, name)
 	gone, corrupt := new(store.NotFoundError), new(store.CorruptError)
@@ -176,7 +177,7 @@ func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings provide
 		found.Why = "nothing is to be done about it now"
 		return found, nil
 	}
-	if doubt := new(homeDoubtError); errors.As(a.Home.ConfirmHome(ctx, *c), &doubt) {
+	if doubt := new(activities.HomeDoubtError); errors.As(a.Home.ConfirmHome(ctx, *c), &doubt) {
 		found.Why = api.HomeHeld
 		return found, nil
 	}
@@ -187,7 +188,7 @@ func (a *Sweeps) sweepCluster(ctx context.Context, name string, listings provide
 }
 
 // startOperation starts an operation that should be running. One that is, is no drift.
-func (a *Sweeps) startOperation(ctx context.Context, c *api.Cluster, found *operation.DriftedCluster,
+func (a *Activities) startOperation(ctx context.Context, c *api.Cluster, found *operation.DriftedCluster,
 	reason api.DriftReason,
 	workflow string, input any) error {
 	started, err := a.Start(ctx, c.Ref(), workflow, input)
@@ -196,7 +197,7 @@ func (a *Sweeps) startOperation(ctx context.Context, c *api.Cluster, found *oper
 		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "it goes on",
 			Message: fmt.Sprintf("nothing worked on the cluster, which is %s", c.Status.Phase)}
 		found.Drift = []api.Drift{drift}
-		a.recordEventNow(ctx, NewEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+workflow))
+		a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+workflow))
 	}
 	return err
 }
@@ -210,7 +211,7 @@ func setStartResult(found *operation.DriftedCluster, workflow string, started bo
 }
 
 // reportUnreadable reports a cluster of which a machine's record can't be understood.
-func (a *Sweeps) reportUnreadable(ctx context.Context, name string, wrong error) *operation.DriftedCluster {
+func (a *Activities) reportUnreadable(ctx context.Context, name string, wrong error) *operation.DriftedCluster {
 	e := api.Event{Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid), Message: wrong.Error() +
 		"; the cluster is left alone until that is mended"}
 	a.recordEventNow(ctx, e)

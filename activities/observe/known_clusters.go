@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -39,7 +39,7 @@ func (k knownClusters) ownsOrphan(o api.Orphan) bool {
 		})
 }
 
-func (a *Sweeps) readKnownClusters(ctx context.Context) (knownClusters, error) {
+func (a *Activities) readKnownClusters(ctx context.Context) (knownClusters, error) {
 	all, err := a.Store.ListClusters(ctx)
 	k := knownClusters{uids: map[string]bool{}, names: store.CorruptClusterNames(err)}
 	if err != nil && len(k.names) == 0 {

@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -38,7 +39,7 @@ type providerListings map[string]providerListing
 
 // forCluster is what the cluster's provider has. One that was not asked has said nothing, which is not the same as
 // having nothing.
-func (l providerListings) forCluster(clouds Clouds, c *api.Cluster) providerListing {
+func (l providerListings) forCluster(clouds activities.Clouds, c *api.Cluster) providerListing {
 	provider := clouds.ProviderName(c.CloudName())
 	if found, asked := l[provider]; asked {
 		return found
@@ -48,7 +49,7 @@ func (l providerListings) forCluster(clouds Clouds, c *api.Cluster) providerList
 
 // groupByProvider groups clusters by who has to be asked for their machines. Under "" are those about which nobody is:
 // an operation works on them.
-func (a *Sweeps) groupByProvider(ctx context.Context, names []string) (map[string][]string, error) {
+func (a *Activities) groupByProvider(ctx context.Context, names []string) (map[string][]string, error) {
 	all, err := a.Store.ListClusters(ctx)
 	if err != nil && len(all) == 0 {
 		return nil, err
@@ -69,7 +70,7 @@ func (a *Sweeps) groupByProvider(ctx context.Context, names []string) (map[strin
 // listProviderShared asks a provider what it has; the batches of a sweep that want that at the same time share the
 // answer. It is asked before the clusters are read: every machine that it shows was in etcd before it was launched, so
 // none that etcd does not know then is about to be known.
-func (a *Sweeps) listProviderShared(ctx context.Context, provider string) (providerListings, error) {
+func (a *Activities) listProviderShared(ctx context.Context, provider string) (providerListings, error) {
 	if provider == "" {
 		return providerListings{}, nil
 	}
@@ -89,7 +90,7 @@ func (a *Sweeps) listProviderShared(ctx context.Context, provider string) (provi
 }
 
 // listProviders asks providers, all at once, for the machines of the whole installation.
-func (a *Sweeps) listProviders(ctx context.Context, providers []string) (providerListings, error) {
+func (a *Activities) listProviders(ctx context.Context, providers []string) (providerListings, error) {
 	installation, err := a.Store.EnsureInstallationID(ctx)
 	if err != nil {
 		return nil, err
@@ -107,8 +108,8 @@ func (a *Sweeps) listProviders(ctx context.Context, providers []string) (provide
 	return all, ctx.Err()
 }
 
-func (a *Sweeps) listProvider(ctx context.Context, provider, installation string) providerListing {
-	of := a.Clouds.cloudOfProvider(provider)
+func (a *Activities) listProvider(ctx context.Context, provider, installation string) providerListing {
+	of := a.Clouds.CloudOfProvider(provider)
 	if of == nil {
 		return providerListing{err: errors.New("no such cloud is configured on this worker")}
 	}
@@ -130,9 +131,9 @@ func (a *Sweeps) listProvider(ctx context.Context, provider, installation string
 
 // readKnownOfProvider is what etcd knows of a provider's machines: those of all clusters, the orphans, and the clouds
 // that were in use lately.
-func (a *Sweeps) readKnownOfProvider(ctx context.Context, provider string) (cloud.KnownMachines, error) {
+func (a *Activities) readKnownOfProvider(ctx context.Context, provider string) (cloud.KnownMachines, error) {
 	var known cloud.KnownMachines
-	if _, ok := a.Clouds.cloudOfProvider(provider).(cloud.Broker); !ok {
+	if _, ok := a.Clouds.CloudOfProvider(provider).(cloud.Broker); !ok {
 		return known, nil
 	}
 	all, err := a.Store.ListClustersWithMachines(ctx)
@@ -143,7 +144,7 @@ func (a *Sweeps) readKnownOfProvider(ctx context.Context, provider string) (clou
 		known.Clouds, known.Machines = append(known.Clouds, more.Clouds...), append(known.Machines, more.Machines...)
 	}
 	for _, c := range all {
-		add(KnownOfCluster(&c))
+		add(activities.KnownOfCluster(&c))
 	}
 	orphans, err := a.Store.ListOrphans(ctx)
 	if err != nil {

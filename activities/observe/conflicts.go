@@ -1,10 +1,11 @@
-package activities
+package observe
 
 import (
 	"context"
 	"fmt"
 	"slices"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/plan"
@@ -12,20 +13,20 @@ import (
 
 // recordCloudIDs takes over the clouds' own ids of machines whose records lack them, where just one listed machine
 // fits.
-func (a *Sweeps) recordCloudIDs(ctx context.Context, c *api.Cluster, listed []cloud.Machine) error {
+func (a *Activities) recordCloudIDs(ctx context.Context, c *api.Cluster, listed []cloud.Machine) error {
 	for i := range c.Status.Machines {
 		r := &c.Status.Machines[i]
 		id, ok := matchCloudID(*r, listed)
-		if !ok || RecordedCloudID(*r) != "" || r.State == api.MachineGone || r.State == api.MachineTerminating {
+		if !ok || activities.RecordedCloudID(*r) != "" || r.State == api.MachineGone || r.State == api.MachineTerminating {
 			continue
 		}
 		m, err := a.Store.UpdateMachine(ctx, c.Ref(), r.Index, r.Incarnation, func(m *api.Machine) error {
-			if RecordedCloudID(*m) == "" {
+			if activities.RecordedCloudID(*m) == "" {
 				m.CloudID = id
 			}
 			return nil
 		})
-		if IsUnwanted(err) {
+		if activities.IsUnwanted(err) {
 			continue // its place was given to another one meanwhile
 		}
 		if err != nil {
@@ -52,8 +53,8 @@ func matchCloudID(r api.Machine, listed []cloud.Machine) (id string, ok bool) {
 
 // findConflicts says of listed machines, by their keys, why nothing may end them by itself: what name and labels tell,
 // and what was found while there was still another one to compare with.
-func (a *Sweeps) findConflicts(ctx context.Context, listed []cloud.Machine) (map[string]string, error) {
-	conflicts, err := ReadOrphanConflicts(ctx, a.Store)
+func (a *Activities) findConflicts(ctx context.Context, listed []cloud.Machine) (map[string]string, error) {
+	conflicts, err := activities.ReadOrphanConflicts(ctx, a.Store)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func (a *Sweeps) findConflicts(ctx context.Context, listed []cloud.Machine) (map
 }
 
 // addKnownConflicts notes on listed machines that are not on record what was found before about them.
-func (a *Sweeps) addKnownConflicts(ctx context.Context, c *api.Cluster, w *plan.Observation) error {
+func (a *Activities) addKnownConflicts(ctx context.Context, c *api.Cluster, w *plan.Observation) error {
 	recorded := func(l plan.ListedMachine) bool {
 		return slices.ContainsFunc(c.Status.Machines,
 			func(m api.Machine) bool { return m.CloudID != "" && m.CloudID == l.ID })
@@ -74,7 +75,7 @@ func (a *Sweeps) addKnownConflicts(ctx context.Context, c *api.Cluster, w *plan.
 	if !slices.ContainsFunc(w.Listed, func(l plan.ListedMachine) bool { return !recorded(l) }) {
 		return nil
 	}
-	conflicts, err := ReadOrphanConflicts(ctx, a.Store)
+	conflicts, err := activities.ReadOrphanConflicts(ctx, a.Store)
 	for i, l := range w.Listed {
 		if !recorded(l) {
 			w.Listed[i].Conflict = conflicts[cloud.Machine{Name: l.Name, ID: l.ID}.Key()]

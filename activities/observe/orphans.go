@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
@@ -23,32 +24,32 @@ const cloudUseWindow = 48 * time.Hour
 
 // FindOrphans asks every cloud in use for machines that carry this installation's id and belong to no cluster in etcd,
 // and records since when each is known. A machine of a cluster whose object can't be understood is no orphan.
-func (a *Sweeps) FindOrphans(ctx context.Context) (operation.OrphansResult, error) {
+func (a *Activities) FindOrphans(ctx context.Context) (operation.OrphansResult, error) {
 	const step = "look for orphans"
 	unowned, err := a.findUnowned(ctx)
 	if err != nil {
-		return operation.OrphansResult{}, StepError(ctx, step, "", err)
+		return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 	}
 	providers, err := a.listProvidersInUse(ctx, unowned)
 	if err != nil {
-		return operation.OrphansResult{}, StepError(ctx, step, "", err)
+		return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 	}
 	all, err := a.listProviders(ctx, providers) // before etcd is read: see listProviderShared
 	if err != nil {
-		return operation.OrphansResult{}, StepError(ctx, step, "", err)
+		return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 	}
 	known, err := a.readKnownClusters(ctx)
 	if err != nil {
-		return operation.OrphansResult{}, StepError(ctx, step, "", err)
+		return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 	}
 	if err := a.setAsideUnowned(ctx, unowned, all); err != nil {
-		return operation.OrphansResult{}, StepError(ctx, "look for records of no cluster", "", err)
+		return operation.OrphansResult{}, activities.StepError(ctx, "look for records of no cluster", "", err)
 	}
 	var r operation.OrphansResult
 	for _, p := range providers {
 		seen, err := a.findProviderOrphans(ctx, p, all[p], known)
 		if err != nil {
-			return operation.OrphansResult{}, StepError(ctx, step, "", err)
+			return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 		}
 		partial := new(cloud.PartialError)
 		if err := all[p].err; err != nil {
@@ -57,12 +58,12 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (operation.OrphansResult, erro
 				continue
 			}
 			if seen, err = a.addKnownOrphans(ctx, seen, known, partial); err != nil {
-				return operation.OrphansResult{}, StepError(ctx, step, "", err)
+				return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 			}
 		}
 		orphans, err := a.Store.ReplaceOrphans(ctx, p, seen, known.ownsOrphan, a.Now())
 		if err != nil {
-			return operation.OrphansResult{}, StepError(ctx, step, "", err)
+			return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 		}
 		for _, o := range orphans {
 			if known.mayOwnMachine(o.Cluster, o.ClusterUID) {
@@ -75,7 +76,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (operation.OrphansResult, erro
 		}
 	}
 	if err := a.postponeOrphans(ctx, &r); err != nil {
-		return operation.OrphansResult{}, StepError(ctx, step, "", err)
+		return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 	}
 	for i, o := range r.Orphans { // the times are final by now
 		r.Orphans[i].Due = !o.TerminateAt.IsZero() && !a.Now().Before(o.TerminateAt)
@@ -94,7 +95,7 @@ func (a *Sweeps) FindOrphans(ctx context.Context) (operation.OrphansResult, erro
 
 // addKnownOrphans adds the orphans that were known before on clouds which could not be asked: there they still may be.
 // Until it can be asked their state is unknown, and their time does not come.
-func (a *Sweeps) addKnownOrphans(ctx context.Context, seen []api.Orphan, known knownClusters,
+func (a *Activities) addKnownOrphans(ctx context.Context, seen []api.Orphan, known knownClusters,
 	unasked *cloud.PartialError) ([]api.Orphan, error) {
 	before, err := a.Store.ListOrphans(ctx)
 	if err != nil {
@@ -113,7 +114,7 @@ func (a *Sweeps) addKnownOrphans(ctx context.Context, seen []api.Orphan, known k
 
 // listProvidersInUse are the providers that clusters have their machines from, now or not long ago, those that have
 // orphans, and those of machines that are on record for no cluster.
-func (a *Sweeps) listProvidersInUse(ctx context.Context, unowned []store.UnownedRecords) ([]string, error) {
+func (a *Activities) listProvidersInUse(ctx context.Context, unowned []store.UnownedRecords) ([]string, error) {
 	providers := map[string]bool{}
 	all, err := a.Store.ListClusters(ctx)
 	if err != nil && len(store.CorruptClusterNames(err)) == 0 {
@@ -144,7 +145,7 @@ func (a *Sweeps) listProvidersInUse(ctx context.Context, unowned []store.Unowned
 // findProviderOrphans are the listed machines that belong to no cluster; and those in conflict, of which it has to be
 // remembered once their cluster is no more that they are none of its own. A machine that its cluster has on record is
 // neither.
-func (a *Sweeps) findProviderOrphans(ctx context.Context, provider string, listed providerListing,
+func (a *Activities) findProviderOrphans(ctx context.Context, provider string, listed providerListing,
 	known knownClusters) ([]api.Orphan, error) {
 	var all []cloud.Machine
 	for _, uid := range slices.Sorted(maps.Keys(listed.machines)) {
@@ -163,7 +164,7 @@ func (a *Sweeps) findProviderOrphans(ctx context.Context, provider string, liste
 		if known.mayOwnMachine(m.Owner.Cluster, m.Owner.ClusterUID) && (conflict == "" || recorded) {
 			continue
 		}
-		o := ToOrphan(m, provider, conflict)
+		o := activities.ToOrphan(m, provider, conflict)
 		o.FirstSeen = a.Now()
 		orphans = append(orphans, o)
 	}

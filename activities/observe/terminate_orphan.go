@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -6,31 +6,32 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
 // TerminateOrphan ends a machine that belongs to no cluster, and gives back what its cluster had on the cloud as a
 // whole once that was the last. One that belongs to a cluster by now is left alone.
-func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
+func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	const step = "terminate the orphan"
 	if err := a.Home.ConfirmHome(ctx); err != nil {
-		return StepError(ctx, step, o.Name, err)
+		return activities.StepError(ctx, step, o.Name, err)
 	}
 	known, err := a.readKnownClusters(ctx)
 	if err != nil {
-		return StepError(ctx, step, o.Name, err)
+		return activities.StepError(ctx, step, o.Name, err)
 	}
 	if o.ClusterUID == "" || known.mayOwnMachine(o.Cluster, o.ClusterUID) {
-		return StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
+		return activities.StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
 	}
-	of := a.Clouds.cloudOfProvider(a.Clouds.ProviderName(o.Cloud))
+	of := a.Clouds.CloudOfProvider(a.Clouds.ProviderName(o.Cloud))
 	if of == nil {
-		return StepError(ctx, step, o.Name, errors.New("no such cloud is configured on this worker: "+o.Cloud))
+		return activities.StepError(ctx, step, o.Name, errors.New("no such cloud is configured on this worker: "+o.Cloud))
 	}
 	installation, err := a.Store.EnsureInstallationID(ctx)
 	if err != nil {
-		return StepError(ctx, step, o.Name, err)
+		return activities.StepError(ctx, step, o.Name, err)
 	}
 	owner := cloud.Owner{Installation: installation, Cluster: o.Cluster, ClusterUID: o.ClusterUID}
 	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
@@ -40,19 +41,19 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 		err = of.TerminateMachine(end, *target)
 	}
 	if err != nil {
-		return StepError(ctx, step, o.Name, err)
+		return activities.StepError(ctx, step, o.Name, err)
 	}
 	left, err := cloud.ListVerified(end, of, owner, knownOfOrphan(o))
 	partial := new(cloud.PartialError)
-	switch elsewhere := errors.As(err, &partial) && !partial.LacksCloud(o.Cloud) && o.Cloud != sharedProvider; {
+	switch elsewhere := errors.As(err, &partial) && !partial.LacksCloud(o.Cloud) && o.Cloud != activities.SharedProvider; {
 	case err != nil && !elsewhere:
-		return StepError(ctx, step, o.Name, err)
+		return activities.StepError(ctx, step, o.Name, err)
 	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return matchesOrphan(m, o) }):
-		return StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient,
+		return activities.StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient,
 			Message: o.Cloud + " still lists it, or can't be asked about it"})
 	case err == nil && len(left) == 0:
 		if err := of.RemoveClusterResources(end, owner); err != nil {
-			return StepError(ctx, step, o.Name, err)
+			return activities.StepError(ctx, step, o.Name, err)
 		}
 	}
 	a.recordEventNow(ctx, api.Event{
@@ -64,7 +65,7 @@ func (a *Sweeps) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 
 // findOrphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it
 // was found is left alone.
-func (a *Sweeps) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target,
+func (a *Activities) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target,
 	error) {
 	listed, err := cloud.ListVerified(ctx, of, owner, knownOfOrphan(o))
 	if err != nil && len(listed) == 0 {

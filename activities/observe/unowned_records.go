@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -18,7 +19,7 @@ const unownedGrace = 7 * 24 * time.Hour
 
 // findUnowned is what is on record for no cluster. While a cluster's object can't be understood it is nothing: what
 // seems to belong to none may be that one's.
-func (a *Sweeps) findUnowned(ctx context.Context) ([]store.UnownedRecords, error) {
+func (a *Activities) findUnowned(ctx context.Context) ([]store.UnownedRecords, error) {
 	found, err := a.Store.FindUnownedRecords(ctx, a.Now())
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
 		return nil, nil
@@ -29,7 +30,7 @@ func (a *Sweeps) findUnowned(ctx context.Context) ([]store.UnownedRecords, error
 // setAsideUnowned sets aside what is on record under UIDs that no cluster has, such as after a cluster's object was
 // taken out of etcd by hand. It waits until every cloud has said that no machine runs under the UID, and for a week
 // after that was first so; a copy stays for a month.
-func (a *Sweeps) setAsideUnowned(ctx context.Context, found []store.UnownedRecords, all providerListings) error {
+func (a *Activities) setAsideUnowned(ctx context.Context, found []store.UnownedRecords, all providerListings) error {
 	for _, u := range found {
 		if a.Now().Sub(u.FirstSeen) < unownedGrace || !a.hasNoMachines(u, all) {
 			continue
@@ -46,13 +47,13 @@ func (a *Sweeps) setAsideUnowned(ctx context.Context, found []store.UnownedRecor
 		a.recordEventNow(ctx, api.Event{UID: u.UID, Type: api.EventNormal, Reason: "RecordsSetAside",
 			Message: fmt.Sprintf(
 				"%s under UID %s belonged to no cluster and were set aside; a copy stays in etcd for 30 days",
-				FormatCount(u.Records, "record"), u.UID)})
+				activities.FormatCount(u.Records, "record"), u.UID)})
 	}
 	return nil
 }
 
 // hasNoMachines says that every cloud which may have machines of a UID was asked, and has none.
-func (a *Sweeps) hasNoMachines(u store.UnownedRecords, all providerListings) bool {
+func (a *Activities) hasNoMachines(u store.UnownedRecords, all providerListings) bool {
 	for _, l := range all {
 		if l.err != nil || len(l.machines[u.UID]) > 0 {
 			return false

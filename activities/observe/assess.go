@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/redact"
@@ -35,25 +36,25 @@ type Assessment struct {
 // RepairAction is an action, and the machine that it is done to.
 type RepairAction struct {
 	api.Action
-	On MachineRef `json:"on"`
+	On activities.MachineRef `json:"on"`
 }
 
 // Assess looks at a cluster again, and decides what is to be done about it now.
-func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessment, error) {
+func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, error) {
 	const step = "look at the cluster"
-	c, err := ReadCluster(ctx, a.Store, in.Cluster)
+	c, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
-		return Assessment{}, StepError(ctx, step, "", err)
+		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
 	if c.Status.Phase != api.PhaseReady && c.Status.Phase != api.PhaseError {
 		return Assessment{}, nil // nothing for a repair
 	}
 	all, err := a.listProviders(ctx, []string{a.Clouds.ProviderName(c.CloudName())})
 	if err != nil {
-		return Assessment{}, StepError(ctx, step, "", err)
+		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
-	if c, err = ReadCluster(ctx, a.Store, in.Cluster); err != nil { // after the listing: see listProviderShared
-		return Assessment{}, StepError(ctx, step, "", err)
+	if c, err = activities.ReadCluster(ctx, a.Store, in.Cluster); err != nil { // after the listing: see listProviderShared
+		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
 	if err := plan.ValidateCluster(c); err != nil {
 		a.reportInvalid(ctx, c, err)
@@ -61,7 +62,7 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessment, error)
 	}
 	decision, world, err := a.assessCluster(ctx, c, all.forCluster(a.Clouds, c), in.Asked)
 	if err != nil {
-		return Assessment{}, StepError(ctx, step, "", err)
+		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
 	found := Assessment{Fail: decision.Fail, Serves: world.CloudError == "" && world.APIError == "" &&
 		world.GPU == "" && len(world.Nodes) > 0}
@@ -69,11 +70,11 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessment, error)
 		found.Placement = *c.Status.Placement
 	}
 	for _, action := range decision.Actions {
-		on := MachineRef{Cluster: in.Cluster, Index: action.Index, Name: action.Machine,
+		on := activities.MachineRef{Cluster: in.Cluster, Index: action.Index, Name: action.Machine,
 			Incarnation: action.Incarnation}
 		for _, m := range c.Status.Machines {
 			if action.Kind != api.ActionTerminate && m.Index == action.Index && m.Incarnation == action.Incarnation {
-				on = MachineRefOf(in.Cluster, m) // what is terminated is just what was named, and none that is like it
+				on = activities.MachineRefOf(in.Cluster, m) // what is terminated is just what was named, and none that is like it
 			}
 		}
 		found.Actions = append(found.Actions, RepairAction{Action: action, On: on})
@@ -84,7 +85,7 @@ func (a *Sweeps) Assess(ctx context.Context, in AssessInput) (Assessment, error)
 // assessCluster looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked
 // for it at some time, a cluster that can be mended is planned as the READY one it should be, and what was tried before
 // does not count.
-func (a *Sweeps) assessCluster(ctx context.Context, c *api.Cluster, listed providerListing,
+func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed providerListing,
 	asked time.Time) (plan.Decision, plan.Observation, error) {
 	if err := a.recordCloudIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
 		return plan.Decision{}, plan.Observation{}, err
@@ -121,7 +122,7 @@ func repairIDPrefix(ctx context.Context) string {
 }
 
 // recordDecision writes down what was seen of a cluster. What is as it was is not written.
-func (a *Sweeps) recordDecision(ctx context.Context, before *api.Cluster, saw apiObservation, d plan.Decision) error {
+func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, saw apiObservation, d plan.Decision) error {
 	now := a.Now()
 	d = redactDecision(d)
 	_, err := a.Store.UpdateCluster(ctx, before.Ref(), func(c *api.Cluster) error {
@@ -148,7 +149,7 @@ func (a *Sweeps) recordDecision(ctx context.Context, before *api.Cluster, saw ap
 	}
 	for _, drift := range d.Drift {
 		if !hadDrift(before, drift) {
-			a.recordEventNow(ctx, NewEvent(before, drift.Machine, api.EventWarning, string(drift.Reason),
+			a.recordEventNow(ctx, activities.NewEvent(before, drift.Machine, api.EventWarning, string(drift.Reason),
 				drift.Message))
 		}
 	}

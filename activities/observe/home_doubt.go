@@ -1,4 +1,4 @@
-package activities
+package observe
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 // postponeOrphans leaves orphans alone while it is in doubt whose they are, and counts their time from an adoption that
 // ended the doubt: until then they may have been somebody's cluster.
-func (a *Sweeps) postponeOrphans(ctx context.Context, r *operation.OrphansResult) error {
+func (a *Activities) postponeOrphans(ctx context.Context, r *operation.OrphansResult) error {
 	if a.Home == nil {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (a *Sweeps) postponeOrphans(ctx context.Context, r *operation.OrphansResult
 }
 
 // withholdActions takes from a decision all that would be done while the home is in doubt.
-func (a *Sweeps) withholdActions(ctx context.Context, d *plan.Decision) error {
+func (a *Activities) withholdActions(ctx context.Context, d *plan.Decision) error {
 	if len(d.Drift)+len(d.Actions) == 0 && d.Fail == nil {
 		return nil
 	}
