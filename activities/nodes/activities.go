@@ -7,6 +7,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/homewatch"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -27,7 +28,7 @@ type Activities struct {
 	RenewWithin time.Duration
 	Now         func() time.Time
 	// Home is written on the machines that are prepared; nil leaves them without.
-	Home *activities.HomeWatch
+	Home *homewatch.Watch
 }
 
 // newKubeClient is one for the cluster's API.

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/homewatch"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/plan"
@@ -26,7 +27,7 @@ type Activities struct {
 	// GPUStack is what the clusters' GPU stacks are compared with.
 	GPUStack func(kind string) gpu.Stack
 	// Home says whether this is the state by which machines may be changed; nil where that is never in doubt.
-	Home *activities.HomeWatch
+	Home *homewatch.Watch
 	// OrphanGrace is how long an orphan is left alone after it was first seen; 0 leaves it for good.
 	OrphanGrace time.Duration
 	// Interval is how often sweeps are meant to come.

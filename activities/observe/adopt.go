@@ -15,6 +15,6 @@ func (a *Activities) Adopt(ctx context.Context, in operation.AdoptInput) (operat
 	if a.Home == nil {
 		return operation.AdoptResult{}, activities.StepError(ctx, step, "", errors.New("this worker keeps no record of homes"))
 	}
-	r, err := a.Home.AdoptHome(ctx, in.Confirmed)
+	r, err := a.Home.Adopt(ctx, in.Confirmed)
 	return r, activities.StepError(ctx, step, "", err)
 }

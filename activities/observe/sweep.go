@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/homewatch"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
@@ -177,7 +178,7 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 		found.Why = "nothing is to be done about it now"
 		return found, nil
 	}
-	if doubt := new(activities.HomeDoubtError); errors.As(a.Home.ConfirmHome(ctx, *c), &doubt) {
+	if doubt := new(homewatch.DoubtError); errors.As(a.Home.Confirm(ctx, *c), &doubt) {
 		found.Why = api.HomeHeld
 		return found, nil
 	}

@@ -15,7 +15,7 @@ import (
 // whole once that was the last. One that belongs to a cluster by now is left alone.
 func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	const step = "terminate the orphan"
-	if err := a.Home.ConfirmHome(ctx); err != nil {
+	if err := a.Home.Confirm(ctx); err != nil {
 		return activities.StepError(ctx, step, o.Name, err)
 	}
 	known, err := a.readKnownClusters(ctx)

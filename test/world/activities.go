@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/sky-shift/skyctl/activities"
+	"github.com/sky-shift/skyctl/activities/homewatch"
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/activities/nodes"
 	"github.com/sky-shift/skyctl/activities/observe"
@@ -55,9 +56,9 @@ func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on clou
 	now := func() time.Time { return time.Now().UTC() }
 	dir := func(cluster string) string { return filepath.Join(s.Home, cluster) }
 	clouds := activities.Clouds{Named: map[string]cloud.Cloud{simcloud.Name: on}}
-	var watch *activities.HomeWatch
+	var watch *homewatch.Watch
 	if s.Place != (home.Location{}) {
-		watch = &activities.HomeWatch{
+		watch = &homewatch.Watch{
 			Store: st, Pool: pool, Here: s.Place, Ledger: home.Ledger{Dir: s.Ledger}, Now: now,
 			Log: slog.New(slog.DiscardHandler),
 		}

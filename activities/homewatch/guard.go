@@ -1,10 +1,12 @@
-package activities
+package homewatch
 
 import (
 	"context"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
+
+	"github.com/sky-shift/skyctl/activities"
 )
 
 // guardedActivities are the activities that change machines, or what a cloud has. Those of sweeps look for themselves.
@@ -18,11 +20,11 @@ var guardedActivities = map[string]bool{
 // NewMachineGuard keeps the activities that change machines waiting while the home is in doubt. Operations that were
 // under way when a state directory was copied are under way in the copy too: they go on there only once somebody has
 // adopted it.
-func (w *HomeWatch) NewMachineGuard() interceptor.WorkerInterceptor { return &machineGuard{watch: w} }
+func (w *Watch) NewMachineGuard() interceptor.WorkerInterceptor { return &machineGuard{watch: w} }
 
 type machineGuard struct {
 	interceptor.WorkerInterceptorBase
-	watch *HomeWatch
+	watch *Watch
 }
 
 // InterceptActivity implements interceptor.WorkerInterceptor.
@@ -35,7 +37,7 @@ func (g *machineGuard) InterceptActivity(_ context.Context,
 
 type guardedActivity struct {
 	interceptor.ActivityInboundInterceptorBase
-	watch *HomeWatch
+	watch *Watch
 }
 
 // ExecuteActivity runs the activity once nothing speaks against this state.
@@ -43,7 +45,7 @@ func (g *guardedActivity) ExecuteActivity(ctx context.Context, in *interceptor.E
 	if name := activity.GetInfo(ctx).ActivityType.Name; guardedActivities[name] {
 		say := func(why string) { activity.GetLogger(ctx).Warn(name + " is " + why) }
 		if err := g.watch.AwaitNoDoubt(ctx, say); err != nil {
-			return nil, StepError(ctx, "see whether this state is the installation's home", "", err)
+			return nil, activities.StepError(ctx, "see whether this state is the installation's home", "", err)
 		}
 	}
 	return g.Next.ExecuteActivity(ctx, in)

@@ -1,4 +1,4 @@
-package activities
+package homewatch
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/remote"
@@ -17,17 +18,17 @@ import (
 )
 
 // MarkMachines exchanges marks with a machine of each READY cluster, once after a start.
-func (w *HomeWatch) MarkMachines(ctx context.Context) {
+func (w *Watch) MarkMachines(ctx context.Context) {
 	all, err := w.listReadyClusters(ctx)
 	if err == nil {
 		err = w.confirmByMarks(ctx, all)
 	}
-	if doubt := new(HomeDoubtError); err != nil && ctx.Err() == nil && !errors.As(err, &doubt) {
+	if doubt := new(DoubtError); err != nil && ctx.Err() == nil && !errors.As(err, &doubt) {
 		w.Log.Warn("not all clusters' machines could be told of this start", "error", err)
 	}
 }
 
-func (w *HomeWatch) listReadyClusters(ctx context.Context) ([]api.Cluster, error) {
+func (w *Watch) listReadyClusters(ctx context.Context) ([]api.Cluster, error) {
 	all, err := w.Store.ListClusters(ctx)
 	if err != nil && len(store.CorruptClusterNames(err)) == 0 {
 		return nil, err
@@ -36,13 +37,13 @@ func (w *HomeWatch) listReadyClusters(ctx context.Context) ([]api.Cluster, error
 }
 
 // confirmByMarks exchanges marks with a machine of each of the clusters that was not asked lately.
-func (w *HomeWatch) confirmByMarks(ctx context.Context, clusters []api.Cluster) error {
+func (w *Watch) confirmByMarks(ctx context.Context, clusters []api.Cluster) error {
 	h, err := w.Store.ReadHome(ctx)
 	if err != nil {
 		return err
 	}
 	if h.Doubt != nil {
-		return &HomeDoubtError{h.Doubt}
+		return &DoubtError{h.Doubt}
 	}
 	mark := home.MarkOf(h)
 	found := make([]*api.HomeFinding, len(clusters))
@@ -75,20 +76,20 @@ func (w *HomeWatch) confirmByMarks(ctx context.Context, clusters []api.Cluster) 
 		}
 		w.cacheDoubt(h.Doubt)
 		if h.Doubt != nil {
-			return &HomeDoubtError{h.Doubt}
+			return &DoubtError{h.Doubt}
 		}
 	}
 	return ctx.Err()
 }
 
-func (w *HomeWatch) wasAskedRecently(uid string) bool {
+func (w *Watch) wasAskedRecently(uid string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at, ok := w.asked[uid]
 	return ok && w.Now().Sub(at) < homeMarkInterval
 }
 
-func (w *HomeWatch) setAskedNow(uid string) {
+func (w *Watch) setAskedNow(uid string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.asked == nil {
@@ -99,9 +100,9 @@ func (w *HomeWatch) setAskedNow(uid string) {
 
 // exchangeClusterMarks exchanges marks with the first machines of a cluster, all at once, and returns what speaks
 // against the state most; nil where nothing does. Its error is that none of them answered.
-func (w *HomeWatch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Ref,
+func (w *Watch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Ref,
 	ours *home.Mark) (*api.HomeFinding, error) {
-	c, err := ReadCluster(ctx, w.Store, ref) // a list has no machines
+	c, err := activities.ReadCluster(ctx, w.Store, ref) // a list has no machines
 	if err != nil {
 		return nil, err
 	}
@@ -132,11 +133,11 @@ func (w *HomeWatch) exchangeClusterMarks(ctx context.Context, h api.Home, ref ap
 	return most, nil
 }
 
-func (w *HomeWatch) exchangeMachineMark(ctx context.Context, m *api.Machine, key []byte, ours *home.Mark) (*home.Mark,
+func (w *Watch) exchangeMachineMark(ctx context.Context, m *api.Machine, key []byte, ours *home.Mark) (*home.Mark,
 	error) {
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
-	h, err := w.Pool.GetHost(ctx, SSHTargetOf(m), key)
+	h, err := w.Pool.GetHost(ctx, activities.SSHTargetOf(m), key)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +145,7 @@ func (w *HomeWatch) exchangeMachineMark(ctx context.Context, m *api.Machine, key
 }
 
 // WriteMachineMark leaves the mark of this start on a machine that is prepared.
-func (w *HomeWatch) WriteMachineMark(ctx context.Context, h *remote.Host) error {
+func (w *Watch) WriteMachineMark(ctx context.Context, h *remote.Host) error {
 	if w == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package activities
+package homewatch
 
 import (
 	"context"
@@ -7,12 +7,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-func (w *HomeWatch) AdoptHome(ctx context.Context, confirmed bool) (operation.AdoptResult, error) {
+func (w *Watch) Adopt(ctx context.Context, confirmed bool) (operation.AdoptResult, error) {
 	before, err := w.Store.ReadHome(ctx)
 	if err != nil {
 		return operation.AdoptResult{}, err
@@ -47,7 +48,7 @@ func (w *HomeWatch) AdoptHome(ctx context.Context, confirmed bool) (operation.Ad
 	return r, err
 }
 
-func (w *HomeWatch) recordAdoption(ctx context.Context, found []api.HomeFinding) (api.Home, error) {
+func (w *Watch) recordAdoption(ctx context.Context, found []api.HomeFinding) (api.Home, error) {
 	h, err := w.Store.UpdateHome(ctx, func(h *api.Home) error {
 		number := h.Starts
 		for _, f := range found {
@@ -65,13 +66,13 @@ func (w *HomeWatch) recordAdoption(ctx context.Context, found []api.HomeFinding)
 	e := api.Event{Type: api.EventNormal, Reason: "HomeAdopted",
 		Message: fmt.Sprintf("the installation's home is this state now (start %d)", h.Starts)}
 	e.First, e.Last = w.Now(), w.Now()
-	RecordEvent(ctx, w.Store, e)
+	activities.RecordEvent(ctx, w.Store, e)
 	return h, nil
 }
 
 // exchangeAllMarks exchanges marks with a machine of every cluster, and notes which clusters have one that answered.
 // Where ours is nil, nothing is written. What it returns speaks against the state.
-func (w *HomeWatch) exchangeAllMarks(ctx context.Context, h api.Home, clusters []api.Cluster, ours *home.Mark,
+func (w *Watch) exchangeAllMarks(ctx context.Context, h api.Home, clusters []api.Cluster, ours *home.Mark,
 	r *operation.AdoptResult) []api.HomeFinding {
 	findings := make([]*api.HomeFinding, len(clusters))
 	failures := make([]error, len(clusters))

@@ -1,4 +1,4 @@
-package activities
+package homewatch
 
 import (
 	"context"
@@ -9,16 +9,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// HomeWatch knows whether the state that a worker works on is its installation's only and newest one. Where that is in
+// Watch knows whether the state that a worker works on is its installation's only and newest one. Where that is in
 // doubt the worker changes no machine: the machines may be those of the original, or of a newer state. A nil HomeWatch
 // has no doubts.
-type HomeWatch struct {
+type Watch struct {
 	Store *store.Store
 	Pool  *remote.Pool
 	// Here is where the state is; zero where it is a team's etcd.
@@ -52,25 +53,25 @@ const (
 	clustersTried = 16
 )
 
-// HomeDoubtError says that a machine is left alone because it may belong to another state of the installation.
-type HomeDoubtError struct{ doubt *api.HomeDoubt }
+// DoubtError says that a machine is left alone because it may belong to another state of the installation.
+type DoubtError struct{ doubt *api.HomeDoubt }
 
-func (e *HomeDoubtError) Error() string {
+func (e *DoubtError) Error() string {
 	return fmt.Sprintf("it is in doubt whether this state directory is the installation's home (%s): %s",
 		e.doubt.JoinMessages(), api.HomeHint)
 }
 
 // Reason is reasonHomeInDoubt.
-func (e *HomeDoubtError) Reason() string { return reasonHomeInDoubt }
+func (e *DoubtError) Reason() string { return reasonHomeInDoubt }
 
 // Final is true: it ends with an adoption.
-func (e *HomeDoubtError) Final() bool { return true }
+func (e *DoubtError) Final() bool { return true }
 
 // reasonHomeInDoubt is the reason of a homeDoubtError, and of the event that tells people.
 const reasonHomeInDoubt = "HomeInDoubt"
 
 // RecordStart counts a start of skyd, in etcd first and then in the ledger, unless something speaks against this state.
-func (w *HomeWatch) RecordStart(ctx context.Context) error {
+func (w *Watch) RecordStart(ctx context.Context) error {
 	installation, err := w.Store.EnsureInstallationID(ctx)
 	if err != nil {
 		return err
@@ -96,13 +97,13 @@ func (w *HomeWatch) RecordStart(ctx context.Context) error {
 	return nil
 }
 
-func (w *HomeWatch) setStartNumber(h *api.Home, number int64) {
+func (w *Watch) setStartNumber(h *api.Home, number int64) {
 	w.Here.RecordIn(h)
 	h.Starts, h.Start, h.StartedAt = number, rand.Text()[:12], w.Now()
 }
 
 // setDoubt takes over what was found; since when there is doubt stays.
-func (w *HomeWatch) setDoubt(h *api.Home, found []api.HomeFinding) {
+func (w *Watch) setDoubt(h *api.Home, found []api.HomeFinding) {
 	if len(found) == 0 {
 		h.Doubt = nil
 		return
@@ -126,7 +127,7 @@ func machineFindings(d *api.HomeDoubt) []api.HomeFinding {
 
 // readLedger reads what this computer remembers. Where that can't be read there is nothing to compare with, and no
 // reason not to work.
-func (w *HomeWatch) readLedger(installation string) *api.Home {
+func (w *Watch) readLedger(installation string) *api.Home {
 	ledger, err := w.Ledger.ReadHome(installation)
 	if err != nil {
 		w.Log.Warn("the record of this installation's starts can't be read; a copy of the state directory may go "+
@@ -135,29 +136,29 @@ func (w *HomeWatch) readLedger(installation string) *api.Home {
 	return ledger
 }
 
-func (w *HomeWatch) writeLedger(h api.Home) {
+func (w *Watch) writeLedger(h api.Home) {
 	if err := w.Ledger.WriteHome(h); err != nil {
 		w.Log.Warn("the record of this installation's starts can't be written; a copy of the state directory may go "+
 			"unnoticed", "error", err)
 	}
 }
 
-func (w *HomeWatch) cacheDoubt(doubt *api.HomeDoubt) {
+func (w *Watch) cacheDoubt(doubt *api.HomeDoubt) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.read, w.known = w.Now(), doubt
 }
 
-func (w *HomeWatch) reportDoubt(ctx context.Context, doubt *api.HomeDoubt) {
-	w.Log.Warn("no machine is changed: "+(&HomeDoubtError{doubt}).Error(), "since", doubt.Since)
+func (w *Watch) reportDoubt(ctx context.Context, doubt *api.HomeDoubt) {
+	w.Log.Warn("no machine is changed: "+(&DoubtError{doubt}).Error(), "since", doubt.Since)
 	e := api.Event{Type: api.EventWarning, Reason: reasonHomeInDoubt, Message: doubt.JoinMessages() +
 		"; no machine is changed: " + api.HomeHint}
 	e.First, e.Last = w.Now(), w.Now()
-	RecordEvent(ctx, w.Store, e)
+	activities.RecordEvent(ctx, w.Store, e)
 }
 
 // RecentDoubt is what etcd and this computer said of the home a few seconds ago at most; nil is no doubt.
-func (w *HomeWatch) RecentDoubt(ctx context.Context) (*api.HomeDoubt, error) {
+func (w *Watch) RecentDoubt(ctx context.Context) (*api.HomeDoubt, error) {
 	if w == nil {
 		return nil, nil
 	}
@@ -171,7 +172,7 @@ func (w *HomeWatch) RecentDoubt(ctx context.Context) (*api.HomeDoubt, error) {
 }
 
 // ReadDoubt reads what etcd and this computer say of the home: before an act that can't be undone.
-func (w *HomeWatch) ReadDoubt(ctx context.Context) (*api.HomeDoubt, error) {
+func (w *Watch) ReadDoubt(ctx context.Context) (*api.HomeDoubt, error) {
 	if w == nil {
 		return nil, nil
 	}
@@ -189,7 +190,7 @@ func (w *HomeWatch) ReadDoubt(ctx context.Context) (*api.HomeDoubt, error) {
 }
 
 // recordDoubt records a doubt about the state that was looked at; a newer one has been looked at by whoever made it.
-func (w *HomeWatch) recordDoubt(ctx context.Context, about api.Home, found ...api.HomeFinding) (api.Home, error) {
+func (w *Watch) recordDoubt(ctx context.Context, about api.Home, found ...api.HomeFinding) (api.Home, error) {
 	raised := false
 	h, err := w.Store.UpdateHome(ctx, func(h *api.Home) error {
 		if raised = h.Starts == about.Starts && h.Start == about.Start; raised {
@@ -212,10 +213,10 @@ func doubtFindings(d *api.HomeDoubt) []api.HomeFinding {
 	return slices.Clone(d.Findings)
 }
 
-// ConfirmHome is what stands before an act that can't be undone: it asks a machine of the clusters, unless one has
+// Confirm is what stands before an act that can't be undone: it asks a machine of the clusters, unless one has
 // answered not long ago. Its error is a homeDoubtError where the home is in doubt. Without clusters it asks some of
 // all.
-func (w *HomeWatch) ConfirmHome(ctx context.Context, clusters ...api.Cluster) error {
+func (w *Watch) Confirm(ctx context.Context, clusters ...api.Cluster) error {
 	if w == nil {
 		return nil
 	}
@@ -224,7 +225,7 @@ func (w *HomeWatch) ConfirmHome(ctx context.Context, clusters ...api.Cluster) er
 		return err
 	}
 	if doubt != nil {
-		return &HomeDoubtError{doubt}
+		return &DoubtError{doubt}
 	}
 	if len(clusters) == 0 {
 		if clusters, err = w.listReadyClusters(ctx); err != nil {
@@ -239,14 +240,14 @@ func (w *HomeWatch) ConfirmHome(ctx context.Context, clusters ...api.Cluster) er
 }
 
 // AwaitNoDoubt returns once there is no doubt: what was under way in a copy goes on where somebody has adopted it.
-func (w *HomeWatch) AwaitNoDoubt(ctx context.Context, say func(string)) error {
+func (w *Watch) AwaitNoDoubt(ctx context.Context, say func(string)) error {
 	for said := false; ; said = true {
 		doubt, err := w.RecentDoubt(ctx)
 		if err != nil || doubt == nil {
 			return err
 		}
 		if !said {
-			say("waiting: " + (&HomeDoubtError{doubt}).Error())
+			say("waiting: " + (&DoubtError{doubt}).Error())
 		}
 		select {
 		case <-ctx.Done():
