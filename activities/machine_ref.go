@@ -27,6 +27,7 @@ func ReadCluster(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster
 	return c, err
 }
 
+// MachineRefOf returns the reference to a cluster's machine.
 func MachineRefOf(cluster api.Ref, m api.Machine) MachineRef {
 	return MachineRef{Cluster: cluster, Index: m.Index, Name: m.Name, Incarnation: m.Incarnation, NodeName: m.NodeName,
 		Role: m.Role}
@@ -48,6 +49,7 @@ func FindMachineRecord(c *api.Cluster, m MachineRef) (*api.Machine, error) {
 	return nil, &store.StaleError{Machine: m.Name, Incarnation: m.Incarnation, Current: current}
 }
 
+// SSHTargetOf returns where to log in to a machine.
 func SSHTargetOf(r *api.Machine) remote.Target {
 	return remote.Target{Name: r.Name, Address: r.Address, Port: r.SSHPort, User: r.SSHUser, HostKey: r.HostKey}
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
+// ToOrphan returns the orphan record of a listed machine. Its conflict, if any, is why skyctl does not terminate it
+// automatically.
 func ToOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
 	on := m.Cloud
 	if on == "" {

@@ -15,6 +15,7 @@ func (e *unwantedError) Error() string {
 	return fmt.Sprintf("the machine is not wanted any more: it is %s", e.state)
 }
 
+// CheckStillWanted returns an error if the clean-up of a machine has started.
 func CheckStillWanted(r *api.Machine) error {
 	if r.State == api.MachineTerminating || r.State == api.MachineGone {
 		return &unwantedError{state: r.State}

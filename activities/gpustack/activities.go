@@ -1,3 +1,4 @@
+// Package gpustack has the activities that make a cluster's accelerators usable in Kubernetes.
 package gpustack
 
 import (
@@ -123,7 +124,8 @@ func (a *Activities) AwaitGPUs(ctx context.Context, ref api.Ref) ([]activities.M
 	soon, cancel := activities.WithDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
 	status, waited := gpu.AwaitStackReady(soon, client, gpu.WaitOptions{
-		Kind: c.Spec.GPUStack, Expected: gpu.ExpectedByNode(c), Progress: func(s string) { activities.RecordHeartbeat(ctx, s) },
+		Kind: c.Spec.GPUStack, Expected: gpu.ExpectedByNode(c),
+		Progress: func(s string) { activities.RecordHeartbeat(ctx, s) },
 	})
 	if _, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		status.UpdateClusterStatus(&c.Status, a.Now())

@@ -1,3 +1,5 @@
+// Package homewatch knows whether the state that a worker uses is its installation's only and newest one (its home). If
+// that is in doubt, no machine is changed: it may belong to the original of a copy, or to a newer state.
 package homewatch
 
 import (

@@ -14,7 +14,8 @@ import (
 func TestAHomeInDoubtIsAFinalErrorWithItsReason(t *testing.T) {
 	var got *temporal.ApplicationError
 	err := fmt.Errorf("wrapped: %w", &DoubtError{&api.HomeDoubt{}})
-	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) || got.Type() != "HomeInDoubt" || !got.NonRetryable() {
+	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) || got.Type() != "HomeInDoubt" ||
+		!got.NonRetryable() {
 		t.Errorf("got %v", got)
 	}
 }

@@ -1,3 +1,4 @@
+// Package machines has the activities that request machines from clouds, list them, and terminate them.
 package machines
 
 import (

@@ -144,7 +144,8 @@ func (a *Activities) cancelLaunch(ctx context.Context, of cloud.Cloud, launch st
 }
 
 // newLaunchRequest gathers what the cloud needs to launch a machine, keys included.
-func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineRef) (cloud.Cloud, cloud.LaunchRequest, error) {
+func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineRef) (cloud.Cloud, cloud.LaunchRequest,
+	error) {
 	none := cloud.LaunchRequest{}
 	c, err := activities.ReadCluster(ctx, a.Store, m.Cluster)
 	if err != nil {

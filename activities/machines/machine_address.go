@@ -61,7 +61,8 @@ func hasSameAddresses(r *api.Machine, up cloud.Machine) bool {
 }
 
 // verifyHostKey has a machine show its pinned host key at the address that the cloud lists.
-func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef, record *api.Machine, up cloud.Machine) error {
+func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef, record *api.Machine,
+	up cloud.Machine) error {
 	if record.HostKey == "" {
 		return &cloud.Error{Kind: cloud.Conflict,
 			Message: fmt.Sprintf("its host key was never pinned, so that it can't be recognised at %s", up.Address)}
@@ -82,7 +83,8 @@ func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef,
 
 // recordNewAddress records where a machine is now. What RKE2 is configured for is recorded before, of all that hold the
 // address: it is then seen to be outdated, whoever comes next.
-func (a *Activities) recordNewAddress(ctx context.Context, c *api.Cluster, m activities.MachineRef, up cloud.Machine) error {
+func (a *Activities) recordNewAddress(ctx context.Context, c *api.Cluster, m activities.MachineRef,
+	up cloud.Machine) error {
 	head, err := c.Head()
 	if err != nil {
 		return err

@@ -31,7 +31,8 @@ func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (ope
 		// somebody waits, and is the one to look after it
 		return operation.PlanResult{}, activities.MakeFinal(activities.StepError(ctx, step, "", err))
 	}
-	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()}, activities.StepError(ctx, step, "", err)
+	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()},
+		activities.StepError(ctx, step, "", err)
 }
 
 // Plan ranks the placements for a cluster.
@@ -52,7 +53,8 @@ func (a *Activities) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, er
 		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement can hold these machines"}
 	}
 	if err != nil {
-		return placements, activities.RecordCreateBlocked(ctx, a.Store, c, a.Now(), activities.StepError(ctx, step, "", err))
+		return placements, activities.RecordCreateBlocked(ctx, a.Store, c, a.Now(),
+			activities.StepError(ctx, step, "", err))
 	}
 	return placements, activities.StepError(ctx, step, "", activities.ClearCreateBlocked(ctx, a.Store, c))
 }

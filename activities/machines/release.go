@@ -70,7 +70,8 @@ func (a *Activities) recordLeftBehind(ctx context.Context, c *api.Cluster, other
 		return err
 	}
 	for _, k := range others {
-		activities.RecordEvent(ctx, a.Store, activities.NewEvent(c, k.Name, api.EventWarning, string(api.DriftMachineConflict),
+		activities.RecordEvent(ctx, a.Store, activities.NewEvent(c, k.Name, api.EventWarning,
+			string(api.DriftMachineConflict),
 			k.String()+"; "+conflictAdvice(k.Machine)))
 		o := activities.ToOrphan(k.Machine, a.Clouds.ProviderName(c.CloudName()), k.Why)
 		o.FirstSeen = now

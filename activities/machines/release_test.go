@@ -13,7 +13,8 @@ import (
 func TestMachinesLeftAreAFinalErrorWithItsReason(t *testing.T) {
 	var got *temporal.ApplicationError
 	err := fmt.Errorf("wrapped: %w", &machinesLeftError{machines: 2})
-	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) || got.Type() != activities.ReasonLeft || !got.NonRetryable() {
+	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) || got.Type() != activities.ReasonLeft ||
+		!got.NonRetryable() {
 		t.Errorf("got %v", got)
 	}
 }

@@ -86,7 +86,8 @@ func findRecordToTerminate(c *api.Cluster, in TerminateInput) (record *api.Machi
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		switch {
-		case m.Name != in.Name, in.ID != "" && activities.RecordedCloudID(*m) != "" && in.ID != activities.RecordedCloudID(*m):
+		case m.Name != in.Name, in.ID != "" && activities.RecordedCloudID(*m) != "" &&
+			in.ID != activities.RecordedCloudID(*m):
 		case in.Incarnation == "" || in.Incarnation == m.Incarnation:
 			return m, false
 		case in.ID == "":

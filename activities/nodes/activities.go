@@ -1,3 +1,4 @@
+// Package nodes has the activities that turn machines into Kubernetes nodes, over SSH and through the cluster's API.
 package nodes
 
 import (

@@ -41,7 +41,8 @@ func TestALostMachineIsAFinalErrorWithItsReason(t *testing.T) {
 	lost := &machineLostError{how: "it is gone", cause: context.Cause(ctx)}
 	var got *temporal.ApplicationError
 	for _, err := range []error{lost, fmt.Errorf("wrapped: %w", lost), &remote.Lost{Cause: lost}} {
-		if !errors.As(activities.StepError(t.Context(), "dance", "m", err), &got) || got.Type() != activities.ReasonLost || !got.NonRetryable() {
+		if !errors.As(activities.StepError(t.Context(), "dance", "m", err), &got) ||
+			got.Type() != activities.ReasonLost || !got.NonRetryable() {
 			t.Errorf("%v: got %v", err, got)
 		}
 	}

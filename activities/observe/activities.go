@@ -1,3 +1,5 @@
+// Package observe has the activities of sweeps: they compare clusters with the actual state, start what is needed, and
+// find orphans.
 package observe
 
 import (

@@ -13,7 +13,8 @@ import (
 func (a *Activities) Adopt(ctx context.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
 	const step = "adopt the installation"
 	if a.Home == nil {
-		return operation.AdoptResult{}, activities.StepError(ctx, step, "", errors.New("this worker keeps no record of homes"))
+		return operation.AdoptResult{}, activities.StepError(ctx, step, "",
+			errors.New("this worker keeps no record of homes"))
 	}
 	r, err := a.Home.Adopt(ctx, in.Confirmed)
 	return r, activities.StepError(ctx, step, "", err)

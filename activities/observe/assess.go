@@ -53,7 +53,8 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 	if err != nil {
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
-	if c, err = activities.ReadCluster(ctx, a.Store, in.Cluster); err != nil { // after the listing: see listProviderShared
+	// after the listing: see listProviderShared
+	if c, err = activities.ReadCluster(ctx, a.Store, in.Cluster); err != nil {
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
 	if err := plan.ValidateCluster(c); err != nil {
@@ -74,7 +75,8 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 			Incarnation: action.Incarnation}
 		for _, m := range c.Status.Machines {
 			if action.Kind != api.ActionTerminate && m.Index == action.Index && m.Incarnation == action.Incarnation {
-				on = activities.MachineRefOf(in.Cluster, m) // what is terminated is just what was named, and none that is like it
+				// what is terminated is just what was named, and none that is like it
+				on = activities.MachineRefOf(in.Cluster, m)
 			}
 		}
 		found.Actions = append(found.Actions, RepairAction{Action: action, On: on})
@@ -122,7 +124,8 @@ func repairIDPrefix(ctx context.Context) string {
 }
 
 // recordDecision writes down what was seen of a cluster. What is as it was is not written.
-func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, saw apiObservation, d plan.Decision) error {
+func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, saw apiObservation,
+	d plan.Decision) error {
 	now := a.Now()
 	d = redactDecision(d)
 	_, err := a.Store.UpdateCluster(ctx, before.Ref(), func(c *api.Cluster) error {

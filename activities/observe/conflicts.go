@@ -17,7 +17,8 @@ func (a *Activities) recordCloudIDs(ctx context.Context, c *api.Cluster, listed 
 	for i := range c.Status.Machines {
 		r := &c.Status.Machines[i]
 		id, ok := matchCloudID(*r, listed)
-		if !ok || activities.RecordedCloudID(*r) != "" || r.State == api.MachineGone || r.State == api.MachineTerminating {
+		if !ok || activities.RecordedCloudID(*r) != "" || r.State == api.MachineGone ||
+			r.State == api.MachineTerminating {
 			continue
 		}
 		m, err := a.Store.UpdateMachine(ctx, c.Ref(), r.Index, r.Incarnation, func(m *api.Machine) error {

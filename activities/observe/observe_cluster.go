@@ -143,7 +143,8 @@ func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Obs
 }
 
 // observeUnits looks at RKE2 over SSH, on those machines that what was seen so far leaves a doubt about.
-func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observation) (map[int]plan.RKE2Unit, error) {
+func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observation) (map[int]plan.RKE2Unit,
+	error) {
 	suspects := plan.FindSuspects(c, w)
 	if len(suspects) == 0 {
 		return nil, nil
@@ -225,7 +226,8 @@ func toPlanHealth(ready rke2.Readiness) plan.Health {
 }
 
 // observeGPUs says why a cluster's GPU stack is not as it was installed; nothing where it is, or has none.
-func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*gpu.Status, string) {
+func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*gpu.Status,
+	string) {
 	if !c.Spec.ManagesGPUs() {
 		return nil, ""
 	}

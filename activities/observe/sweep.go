@@ -198,7 +198,8 @@ func (a *Activities) startOperation(ctx context.Context, c *api.Cluster, found *
 		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "it goes on",
 			Message: fmt.Sprintf("nothing worked on the cluster, which is %s", c.Status.Phase)}
 		found.Drift = []api.Drift{drift}
-		a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+workflow))
+		a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+
+			workflow))
 	}
 	return err
 }

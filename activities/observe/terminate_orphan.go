@@ -23,11 +23,13 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 		return activities.StepError(ctx, step, o.Name, err)
 	}
 	if o.ClusterUID == "" || known.mayOwnMachine(o.Cluster, o.ClusterUID) {
-		return activities.StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
+		return activities.StepError(ctx, step, o.Name,
+			&cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
 	}
 	of := a.Clouds.CloudOfProvider(a.Clouds.ProviderName(o.Cloud))
 	if of == nil {
-		return activities.StepError(ctx, step, o.Name, errors.New("no such cloud is configured on this worker: "+o.Cloud))
+		return activities.StepError(ctx, step, o.Name,
+			errors.New("no such cloud is configured on this worker: "+o.Cloud))
 	}
 	installation, err := a.Store.EnsureInstallationID(ctx)
 	if err != nil {
@@ -45,7 +47,8 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	}
 	left, err := cloud.ListVerified(end, of, owner, knownOfOrphan(o))
 	partial := new(cloud.PartialError)
-	switch elsewhere := errors.As(err, &partial) && !partial.LacksCloud(o.Cloud) && o.Cloud != activities.SharedProvider; {
+	switch elsewhere := errors.As(err, &partial) && !partial.LacksCloud(o.Cloud) &&
+		o.Cloud != activities.SharedProvider; {
 	case err != nil && !elsewhere:
 		return activities.StepError(ctx, step, o.Name, err)
 	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return matchesOrphan(m, o) }):
@@ -65,7 +68,8 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 
 // findOrphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it
 // was found is left alone.
-func (a *Activities) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner, o api.Orphan) (*cloud.Target,
+func (a *Activities) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner,
+	o api.Orphan) (*cloud.Target,
 	error) {
 	listed, err := cloud.ListVerified(ctx, of, owner, knownOfOrphan(o))
 	if err != nil && len(listed) == 0 {

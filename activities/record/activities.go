@@ -1,3 +1,4 @@
+// Package record has the activities that keep a cluster's record in etcd.
 package record
 
 import (

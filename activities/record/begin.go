@@ -61,7 +61,8 @@ func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (Be
 		return nil
 	})
 	if errors.Is(err, errDeleting) {
-		return BeginResult{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted", activities.ReasonDeleting,
+		return BeginResult{}, temporal.NewNonRetryableApplicationError("the cluster is being deleted",
+			activities.ReasonDeleting,
 			nil)
 	}
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 func TestMissingKeysAreAFinalErrorWithTheirReason(t *testing.T) {
 	var got *temporal.ApplicationError
 	err := fmt.Errorf("wrapped: %w", &keysMissingError{cluster: "c"})
-	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) || got.Type() != string(api.DriftKeysMissing) || !got.NonRetryable() {
+	if !errors.As(activities.StepError(t.Context(), "dance", "", err), &got) ||
+		got.Type() != string(api.DriftKeysMissing) || !got.NonRetryable() {
 		t.Errorf("got %v", got)
 	}
 }

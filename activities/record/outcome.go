@@ -37,8 +37,9 @@ func (a *Activities) RecordAttempt(ctx context.Context, in RecordAttemptInput) e
 		return nil
 	})
 	if err == nil {
-		a.recordEventNow(ctx, activities.NewEvent(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason, fmt.Sprintf(
-			"%s/%s could not give the machines: %s", in.Placement.Cloud, in.Placement.Region, in.Failure.Message)))
+		a.recordEventNow(ctx, activities.NewEvent(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason,
+			fmt.Sprintf(
+				"%s/%s could not give the machines: %s", in.Placement.Cloud, in.Placement.Region, in.Failure.Message)))
 	}
 	return activities.StepError(ctx, "record a failed placement", "", err)
 }

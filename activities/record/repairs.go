@@ -79,7 +79,8 @@ func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineR
 		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
 	if c.Status.Placement == nil {
-		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, errors.New("the cluster has no placement"))
+		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name,
+			errors.New("the cluster has no placement"))
 	}
 	incarnation, err := api.NewIncarnation(rand.Reader)
 	if err != nil {

@@ -74,13 +74,23 @@ var mayImport = map[string]string{
 
 	// What is done, and in which order. Workflows know activities by their signatures and no client; of the clouds
 	// they know the kinds of errors.
-	"activities": "pkg/api pkg/operation pkg/plan pkg/cloud pkg/home pkg/store pkg/kube pkg/kube/kubefile " +
-		"pkg/redact pkg/remote " +
-		"pkg/rke2 pkg/rke2/preflight pkg/poweroff pkg/tunnel pkg/gpu pkg/version",
-	"workflows": "pkg/api pkg/operation pkg/plan pkg/cloud activities",
+	"activities":           "pkg/api pkg/cloud pkg/kube pkg/redact pkg/remote pkg/store pkg/tunnel",
+	"activities/homewatch": "activities pkg/api pkg/home pkg/operation pkg/remote pkg/store",
+	"activities/machines": "activities pkg/api pkg/cloud pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/store " +
+		"pkg/version",
+	"activities/nodes": "activities activities/homewatch pkg/api pkg/cloud pkg/kube pkg/poweroff pkg/redact " +
+		"pkg/remote pkg/rke2 pkg/rke2/preflight pkg/store pkg/tunnel",
+	"activities/gpustack": "activities pkg/api pkg/gpu pkg/remote pkg/store",
+	"activities/observe": "activities activities/homewatch pkg/api pkg/cloud pkg/gpu pkg/kube pkg/kube/kubefile " +
+		"pkg/operation pkg/plan pkg/redact pkg/remote pkg/rke2 pkg/store",
+	"activities/record": "activities pkg/api pkg/cloud pkg/kube pkg/kube/kubefile pkg/operation pkg/redact " +
+		"pkg/remote pkg/rke2 pkg/store",
+	"workflows": "pkg/api pkg/operation pkg/plan pkg/cloud activities activities/gpustack activities/machines " +
+		"activities/nodes activities/observe activities/record",
 	"worker": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/home pkg/plan " +
 		"pkg/regularfile pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker " +
-		"pkg/cloud/skypilot activities workflows pkg/redact",
+		"pkg/cloud/skypilot pkg/redact workflows activities activities/gpustack activities/homewatch " +
+		"activities/machines activities/nodes activities/observe activities/record",
 
 	// The programs: one that only asks, one that works.
 	"pkg/client/connect": "pkg/config pkg/store pkg/store/secretbox",
