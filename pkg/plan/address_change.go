@@ -20,31 +20,31 @@ func hasAddressChanged(m *api.Machine, l *ListedMachine) bool {
 
 // planAddressChange sees to a machine whose address is not the one on record, or whose RKE2 is configured for another
 // one. It says whether that is to be done before anything else; where it was done often and in vain, it is not.
-func (d *planner) planAddressChange(m *api.Machine, l *ListedMachine) bool {
-	head := d.places[0]
+func (p *planner) planAddressChange(m *api.Machine, l *ListedMachine) bool {
+	head := p.machines[0]
 	switch {
 	case hasAddressChanged(m, l):
 		a := newMachineAction(m, api.ActionRecordAddress, api.DriftAddressChanged, "the cloud lists it at "+
 			formatAddresses(l.Address, l.PrivateAddress, l.SSHPort)+
 			", on record is "+formatAddresses(m.Address, m.PrivateAddress, m.SSHPort))
-		return d.requestActionFirst(a, "it gets its address again, or the new one is recorded")
+		return p.requestActionFirst(a, "it gets its address again, or the new one is recorded")
 	case !m.HasOutdatedConfig(head):
 		return false
-	case d.isAPISilent() && !isHead(m):
-		d.reportDrift(m.Name, api.DriftConfigOutdated, describeOutdatedConfig(m, head), "RKE2 is configured anew "+
+	case p.isAPISilent() && !isHead(m):
+		p.reportDrift(m.Name, api.DriftConfigOutdated, describeOutdatedConfig(m, head), "RKE2 is configured anew "+
 			onceAPIAnswers)
 		return true
 	}
-	return d.requestActionFirst(newMachineAction(m, api.ActionReconfigure, api.DriftConfigOutdated,
+	return p.requestActionFirst(newMachineAction(m, api.ActionReconfigure, api.DriftConfigOutdated,
 		describeOutdatedConfig(m, head)), "RKE2 is configured anew and restarted")
 }
 
 // requestActionFirst asks for an action before all others on its machine, unless that did not help often enough.
-func (d *planner) requestActionFirst(a api.Action, next string) bool {
-	if d.isRepairLimitReached(a, d.p.Restarts) {
+func (p *planner) requestActionFirst(a api.Action, next string) bool {
+	if p.isRepairLimitReached(a, p.policy.Restarts) {
 		return false
 	}
-	d.requestAction(a, next)
+	p.requestAction(a, next)
 	return true
 }
 

@@ -11,27 +11,27 @@ import (
 const maxNamed = 3
 
 // buildConditions are what can be said of the cluster now.
-func (d *planner) buildConditions() []api.Condition {
-	if d.c.Status.Phase != api.PhaseReady && d.c.Status.Phase != api.PhaseError {
+func (p *planner) buildConditions() []api.Condition {
+	if p.cluster.Status.Phase != api.PhaseReady && p.cluster.Status.Phase != api.PhaseError {
 		return nil
 	}
 	reachable := api.Condition{Type: api.Reachable, Status: api.ConditionTrue}
-	if d.w.CloudError != "" {
+	if p.observed.CloudError != "" {
 		reachable = api.Condition{Type: api.Reachable, Status: api.ConditionUnknown, Reason: "CloudNotAsked",
-			Message: d.w.CloudError}
+			Message: p.observed.CloudError}
 	}
-	if d.c.Status.Phase == api.PhaseError {
+	if p.cluster.Status.Phase == api.PhaseError {
 		return []api.Condition{reachable}
 	}
-	return append([]api.Condition{reachable, d.inSyncCondition()}, d.apiConditions()...)
+	return append([]api.Condition{reachable, p.inSyncCondition()}, p.apiConditions()...)
 }
 
-func (d *planner) inSyncCondition() api.Condition {
-	if d.w.CloudError != "" {
+func (p *planner) inSyncCondition() api.Condition {
+	if p.observed.CloudError != "" {
 		return api.Condition{Type: api.InSync, Status: api.ConditionUnknown, Reason: "CloudNotAsked"}
 	}
 	var named []string
-	for _, drift := range d.drift {
+	for _, drift := range p.drift {
 		if drift.Reason != api.DriftNodeCordoned { // that is somebody's wish
 			named = append(named, strings.TrimSpace(drift.Machine+" "+string(drift.Reason)))
 		}
@@ -50,35 +50,35 @@ func joinFirstNames(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func (d *planner) apiConditions() []api.Condition {
-	if d.isAPIUnreachable() {
-		reason, message := string(api.DriftAPIUnreachable), d.describeUnreachableAPI()
+func (p *planner) apiConditions() []api.Condition {
+	if p.isAPIUnreachable() {
+		reason, message := string(api.DriftAPIUnreachable), p.describeUnreachableAPI()
 		return []api.Condition{
 			{Type: api.ControlPlaneReady, Status: api.ConditionUnknown, Reason: reason, Message: message},
 			{Type: api.NodesReady, Status: api.ConditionUnknown, Reason: reason},
 		}
 	}
-	if d.w.APIError != "" {
+	if p.observed.APIError != "" {
 		return []api.Condition{
-			{Type: api.ControlPlaneReady, Status: api.ConditionFalse, Reason: "Silent", Message: d.w.APIError},
+			{Type: api.ControlPlaneReady, Status: api.ConditionFalse, Reason: "Silent", Message: p.observed.APIError},
 			{Type: api.NodesReady, Status: api.ConditionUnknown, Reason: "APISilent"},
 		}
 	}
 	nodes := api.Condition{Type: api.NodesReady, Status: api.ConditionTrue}
 	var not []string
-	for i := range wantedMachineCount(d.c) {
-		m, name := d.places[i], api.MachineName(d.c.Metadata.Name, i)
+	for i := range wantedMachineCount(p.cluster) {
+		m, name := p.machines[i], api.MachineName(p.cluster.Metadata.Name, i)
 		switch {
-		case m == nil || !d.isNodeReady(m):
+		case m == nil || !p.isNodeReady(m):
 			not = append(not, name)
-		case d.w.Nodes[m.NodeName].Pressure != "":
-			not = append(not, name+" "+d.w.Nodes[m.NodeName].Pressure)
+		case p.observed.Nodes[m.NodeName].Pressure != "":
+			not = append(not, name+" "+p.observed.Nodes[m.NodeName].Pressure)
 		}
 	}
 	if len(not) > 0 {
 		shown := joinFirstNames(not)
 		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady",
-			Message: fmt.Sprintf("%d of %d: %s", len(not), wantedMachineCount(d.c), shown)}
+			Message: fmt.Sprintf("%d of %d: %s", len(not), wantedMachineCount(p.cluster), shown)}
 	}
 	return []api.Condition{{Type: api.ControlPlaneReady, Status: api.ConditionTrue}, nodes}
 }

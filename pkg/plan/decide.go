@@ -14,25 +14,25 @@ import (
 // to count.
 //
 // The cluster should be Valid; of one that is not, Decide only promises to end, and to remove no head.
-func Decide(c *api.Cluster, w Observation, p Policy) Decision {
-	d := newPlanner(c, w, p)
+func Decide(c *api.Cluster, observed Observation, policy Policy) Decision {
+	p := newPlanner(c, observed, policy)
 	switch c.Status.Phase {
 	case api.PhaseReady:
-		d.planReadyCluster()
+		p.planReadyCluster()
 	case api.PhaseError:
-		d.planLeftoverMachines()
+		p.planLeftoverMachines()
 	}
-	return d.buildDecision()
+	return p.buildDecision()
 }
 
 // planner is a decision in the making.
 type planner struct {
-	c *api.Cluster
-	w Observation
-	p Policy
+	cluster  *api.Cluster
+	observed Observation
+	policy   Policy
 
-	places map[int]*api.Machine    // what etcd has of each place
-	names  map[string]*api.Machine // the same by the machines' names
+	machines       map[int]*api.Machine    // the records in etcd, by index
+	machinesByName map[string]*api.Machine // the same, by name
 	identities
 
 	drift   []api.Drift
@@ -44,17 +44,18 @@ type planner struct {
 	unsettled bool
 }
 
-func newPlanner(c *api.Cluster, w Observation, p Policy) *planner {
-	d := &planner{c: c, w: w, p: p, places: map[int]*api.Machine{}, names: map[string]*api.Machine{}}
+func newPlanner(c *api.Cluster, observed Observation, policy Policy) *planner {
+	p := &planner{cluster: c, observed: observed, policy: policy, machines: map[int]*api.Machine{},
+		machinesByName: map[string]*api.Machine{}}
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
-		if d.places[m.Index] == nil {
-			d.places[m.Index] = m
+		if p.machines[m.Index] == nil {
+			p.machines[m.Index] = m
 		}
-		d.names[m.Name] = m
+		p.machinesByName[m.Name] = m
 	}
-	d.identities = identifyMachines(c.Status.Machines, w.Listed)
-	return d
+	p.identities = identifyMachines(c.Status.Machines, observed.Listed)
+	return p
 }
 
 // wantedMachineCount are the places that the cluster should have, within what a cluster may have.
@@ -63,80 +64,80 @@ func wantedMachineCount(c *api.Cluster) int { return min(max(c.Spec.NumNodes, 0)
 func isHead(m *api.Machine) bool { return m.Index == 0 || m.Role == api.RoleHead }
 
 // listedMachine is the machine of a record in the cloud's listing; nil where it is not there.
-func (d *planner) listedMachine(m *api.Machine) *ListedMachine {
-	return d.found[m]
+func (p *planner) listedMachine(m *api.Machine) *ListedMachine {
+	return p.found[m]
 }
 
 // isAPISilent says that nothing is known of Nodes.
-func (d *planner) isAPISilent() bool { return d.w.APIError != "" }
+func (p *planner) isAPISilent() bool { return p.observed.APIError != "" }
 
 // isNodeReady says that Kubernetes itself answers for a machine.
-func (d *planner) isNodeReady(m *api.Machine) bool {
-	return !d.isAPISilent() && d.w.Nodes[m.NodeName].Ready
+func (p *planner) isNodeReady(m *api.Machine) bool {
+	return !p.isAPISilent() && p.observed.Nodes[m.NodeName].Ready
 }
 
-func (d *planner) planReadyCluster() {
-	d.planKubeconfigFile()
-	d.reportSilentAPI()
-	if d.w.CloudError != "" {
-		d.carryOverDrift()
+func (p *planner) planReadyCluster() {
+	p.planKubeconfigFile()
+	p.reportSilentAPI()
+	if p.observed.CloudError != "" {
+		p.carryOverDrift()
 		return // what can't be seen is not touched
 	}
-	d.planKeyRestore()
-	d.planExtraMachines()
-	for i := range wantedMachineCount(d.c) {
-		if m := d.places[i]; m != nil { // Valid refuses a cluster without
-			d.planMachine(m)
+	p.planKeyRestore()
+	p.planExtraMachines()
+	for i := range wantedMachineCount(p.cluster) {
+		if m := p.machines[i]; m != nil { // Valid refuses a cluster without
+			p.planMachine(m)
 		}
 	}
-	d.postponeForHead()
-	d.limitParallelRepairs()
-	d.terminatePredecessors()
-	if !d.isAPISilent() {
-		d.planStrayNodes()
-		d.planCredentialRefresh()
-		d.planGPUStack()
-	} else if d.haveCredentialsExpired() {
-		d.planCredentialRefresh()
+	p.postponeForHead()
+	p.limitParallelRepairs()
+	p.terminatePredecessors()
+	if !p.isAPISilent() {
+		p.planStrayNodes()
+		p.planCredentialRefresh()
+		p.planGPUStack()
+	} else if p.haveCredentialsExpired() {
+		p.planCredentialRefresh()
 	}
-	d.postponeForLostKeys()
+	p.postponeForLostKeys()
 }
 
 const untilAsked = "nothing, while the cloud can't be asked"
 
 // carryOverDrift keeps what was seen of machines before the cloud fell silent, and since when, where nothing speaks
 // against it: that it does not answer once in a while is no reason to be patient anew.
-func (d *planner) carryOverDrift() {
-	for _, old := range d.c.Status.Drift {
-		m := d.names[old.Machine]
+func (p *planner) carryOverDrift() {
+	for _, old := range p.cluster.Status.Drift {
+		m := p.machinesByName[old.Machine]
 		switch {
-		case m == nil, d.isNodeReady(m), old.Since.Before(m.ReservedAt): // of another machine in its place
-		case (old.Reason == api.DriftHeadLost || old.Reason == api.DriftAPISilent) && !d.isAPISilent():
+		case m == nil, p.isNodeReady(m), old.Since.Before(m.ReservedAt): // of another machine in its place
+		case (old.Reason == api.DriftHeadLost || old.Reason == api.DriftAPISilent) && !p.isAPISilent():
 		default:
-			d.reportDrift(old.Machine, old.Reason, cmp.Or(old.Message, "it was so when the cloud could last be asked"),
+			p.reportDrift(old.Machine, old.Reason, cmp.Or(old.Message, "it was so when the cloud could last be asked"),
 				untilAsked)
 		}
 	}
 }
 
 // reportDrift notes a drift, and what comes next about it.
-func (d *planner) reportDrift(machine string, reason api.DriftReason, message, next string) {
-	d.drift = append(d.drift, api.Drift{Machine: machine, Reason: reason, Message: message, Next: next})
+func (p *planner) reportDrift(machine string, reason api.DriftReason, message, next string) {
+	p.drift = append(p.drift, api.Drift{Machine: machine, Reason: reason, Message: message, Next: next})
 }
 
 // setNextStep says of a drift that was reported what comes next after all.
-func (d *planner) setNextStep(machine string, reason api.DriftReason, next string) {
-	for i := range d.drift {
-		if d.drift[i].Machine == machine && d.drift[i].Reason == reason {
-			d.drift[i].Next = next
+func (p *planner) setNextStep(machine string, reason api.DriftReason, next string) {
+	for i := range p.drift {
+		if p.drift[i].Machine == machine && p.drift[i].Reason == reason {
+			p.drift[i].Next = next
 		}
 	}
 }
 
 // driftSince is when a drift of any of these kinds was first seen, in a row until now; now where none was seen before.
-func (d *planner) driftSince(machine string, reasons ...api.DriftReason) time.Time {
-	first := d.w.At
-	for _, old := range d.c.Status.Drift {
+func (p *planner) driftSince(machine string, reasons ...api.DriftReason) time.Time {
+	first := p.observed.At
+	for _, old := range p.cluster.Status.Drift {
 		if old.Machine == machine && slices.Contains(reasons, old.Reason) && !old.Since.IsZero() &&
 			old.Since.Before(first) {
 			first = old.Since
@@ -146,9 +147,9 @@ func (d *planner) driftSince(machine string, reasons ...api.DriftReason) time.Ti
 }
 
 // buildDecision puts everything in order.
-func (d *planner) buildDecision() Decision {
-	out := Decision{Drift: d.drift, Conditions: d.buildConditions(), Actions: d.actions, Fail: d.fail}
-	if !d.c.Status.PausedAt.IsZero() {
+func (p *planner) buildDecision() Decision {
+	out := Decision{Drift: p.drift, Conditions: p.buildConditions(), Actions: p.actions, Fail: p.fail}
+	if !p.cluster.Status.PausedAt.IsZero() {
 		out.Actions, out.Fail = nil, nil
 		for i := range out.Drift {
 			out.Drift[i].Next = "nothing, while repairs are paused"
@@ -163,13 +164,3 @@ func (d *planner) buildDecision() Decision {
 	})
 	return out
 }
-
-// actionOrder is the one in which actions are carried out.
-var actionOrder = []api.ActionKind{
-	api.ActionTerminate, api.ActionForgetNode, api.ActionRecordAddress, api.ActionRestoreKeys, api.ActionStartMachine,
-	api.ActionReconfigure,
-	api.ActionRestart, api.ActionReplace, api.ActionBringUp,
-	api.ActionDisarm, api.ActionRefresh, api.ActionWriteKubeconfig, api.ActionGPU,
-}
-
-func actionRank(k api.ActionKind) int { return slices.Index(actionOrder, k) }

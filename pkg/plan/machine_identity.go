@@ -79,9 +79,9 @@ func (ids *identities) claimByName(m *api.Machine, listed []ListedMachine) {
 }
 
 // cloudIDOf is the cloud's own id of a record's machine, as far as it is known.
-func (d *planner) cloudIDOf(m *api.Machine) string {
-	if m.CloudID == "" && d.found[m] != nil {
-		return d.found[m].ID
+func (p *planner) cloudIDOf(m *api.Machine) string {
+	if m.CloudID == "" && p.found[m] != nil {
+		return p.found[m].ID
 	}
 	return m.CloudID
 }
@@ -90,28 +90,28 @@ const leftAlone = "only reported: find out on its cloud what it is, and end it o
 
 // describeConflict says why a listed machine that is no record's may be a copy of one, or be one whose labels somebody
 // changed; empty where it is beyond doubt a machine of this cluster that has no record.
-func (d *planner) describeConflict(i int) string {
-	l := &d.w.Listed[i]
-	for j := range d.c.Status.Machines {
-		m := &d.c.Status.Machines[j]
+func (p *planner) describeConflict(i int) string {
+	l := &p.observed.Listed[i]
+	for j := range p.cluster.Status.Machines {
+		m := &p.cluster.Status.Machines[j]
 		switch {
-		case m.Incarnation == l.Incarnation && d.isUnrecordedLaunch(m, l): // each launch of it is its own
+		case m.Incarnation == l.Incarnation && p.isUnrecordedLaunch(m, l): // each launch of it is its own
 		case m.Incarnation == l.Incarnation:
 			return fmt.Sprintf("it (id %s) carries the labels of %s, which is on record (incarnation %s, id %s): "+
-				"it may be a copy", l.ID, m.Name, m.Incarnation, d.cloudIDOf(m))
-		case m.Name == l.Name && d.found[m] != nil:
+				"it may be a copy", l.ID, m.Name, m.Incarnation, p.cloudIDOf(m))
+		case m.Name == l.Name && p.found[m] != nil:
 			return fmt.Sprintf("it (id %s, incarnation %s) bears the name of a machine on record that is another one "+
-				"(incarnation %s, id %s)", l.ID, l.Incarnation, m.Incarnation, d.cloudIDOf(m))
+				"(incarnation %s, id %s)", l.ID, l.Incarnation, m.Incarnation, p.cloudIDOf(m))
 		}
 	}
-	elsewhere := l.Cluster != "" && l.Cluster != d.c.Metadata.Name
-	if elsewhere || l.Name != api.MachineName(d.c.Metadata.Name, l.Index) {
+	elsewhere := l.Cluster != "" && l.Cluster != p.cluster.Metadata.Name
+	if elsewhere || l.Name != api.MachineName(p.cluster.Metadata.Name, l.Index) {
 		return fmt.Sprintf("it (id %s) does not bear the name that its labels make, %s: it may be a copy, or was "+
 			"renamed",
 			l.ID, api.MachineName(l.Cluster, l.Index))
 	}
-	for j := range d.w.Listed {
-		if other := &d.w.Listed[j]; j != i && l.Incarnation != "" && other.Incarnation == l.Incarnation &&
+	for j := range p.observed.Listed {
+		if other := &p.observed.Listed[j]; j != i && l.Incarnation != "" && other.Incarnation == l.Incarnation &&
 			other.ID != l.ID {
 			return fmt.Sprintf("it (id %s) and %s (id %s) carry the same labels: one may be a copy of the other", l.ID,
 				other.Name, other.ID)
@@ -125,64 +125,64 @@ func (d *planner) describeConflict(i int) string {
 
 // isUnrecordedLaunch says that a machine is one more launch of a record in a create that failed: nobody has lived to
 // see which of them it got.
-func (d *planner) isUnrecordedLaunch(m *api.Machine, l *ListedMachine) bool {
-	return d.c.Status.Phase == api.PhaseError && m.CloudID == "" && m.Name == l.Name && m.Index == l.Index
+func (p *planner) isUnrecordedLaunch(m *api.Machine, l *ListedMachine) bool {
+	return p.cluster.Status.Phase == api.PhaseError && m.CloudID == "" && m.Name == l.Name && m.Index == l.Index
 }
 
 // planExtraMachines are machines of the cluster that have no place in it. Only what is beyond doubt the cluster's own,
 // and does nothing for it, is ended; a server never is.
-func (d *planner) planExtraMachines() {
-	for i, l := range d.w.Listed {
-		if d.own[i] {
+func (p *planner) planExtraMachines() {
+	for i, l := range p.observed.Listed {
+		if p.own[i] {
 			continue
 		}
 		const message = "it carries the cluster's labels and has no place in it"
-		why := d.describeConflict(i)
-		switch m := d.names[l.Name]; {
+		why := p.describeConflict(i)
+		switch m := p.machinesByName[l.Name]; {
 		case l.Name == "":
-			d.reportDrift("", api.DriftMachineExtra, "a machine without a name carries the cluster's labels",
+			p.reportDrift("", api.DriftMachineExtra, "a machine without a name carries the cluster's labels",
 				"only reported: there is no name by which to end it")
 		case why != "":
-			d.reportDrift(l.Name, api.DriftMachineConflict, why, leftAlone)
+			p.reportDrift(l.Name, api.DriftMachineConflict, why, leftAlone)
 		case l.Index == 0:
-			d.reportDrift(l.Name, api.DriftMachineConflict,
+			p.reportDrift(l.Name, api.DriftMachineConflict,
 				fmt.Sprintf("it (id %s, incarnation %s) is labelled as the cluster's server, and is not the one on "+
 					"record", l.ID,
 					l.Incarnation), leftAlone)
-		case d.isExtraNodeReady(l):
-			d.reportDrift(l.Name, api.DriftMachineExtra, message+", though its Node is Ready",
+		case p.isExtraNodeReady(l):
+			p.reportDrift(l.Name, api.DriftMachineExtra, message+", though its Node is Ready",
 				"only reported: drain its Node and delete it, and the machine is terminated")
 		case m != nil:
-			d.reportDrift(l.Name, api.DriftMachineExtra, describeOtherIncarnation(l, m),
+			p.reportDrift(l.Name, api.DriftMachineExtra, describeOtherIncarnation(l, m),
 				"it is terminated should its place be given to a new machine; until then the listing may be behind")
-		case d.isAPISilent():
-			d.reportDrift(l.Name, api.DriftMachineExtra, message, "it is terminated "+onceAPIAnswers)
+		case p.isAPISilent():
+			p.reportDrift(l.Name, api.DriftMachineExtra, message, "it is terminated "+onceAPIAnswers)
 		default:
-			d.requestTermination(l, api.DriftMachineExtra, message)
+			p.requestTermination(l, api.DriftMachineExtra, message)
 		}
 	}
 }
 
 // isExtraNodeReady says that the Node of a machine without a record is Ready.
-func (d *planner) isExtraNodeReady(l ListedMachine) bool {
-	return !d.isAPISilent() && d.w.Nodes[api.NodeName(d.c.Metadata.Name, l.Index, l.Incarnation)].Ready
+func (p *planner) isExtraNodeReady(l ListedMachine) bool {
+	return !p.isAPISilent() && p.observed.Nodes[api.NodeName(p.cluster.Metadata.Name, l.Index, l.Incarnation)].Ready
 }
 
 // checkNameFree says that nothing keeps the name of a record's machine, which is not there any more, from a machine
 // that is to be launched: what is left of an earlier one can be ended first. Where it can't, it reports why the action
 // has to wait.
-func (d *planner) checkNameFree(m *api.Machine, a api.Action) bool {
-	for i, l := range d.w.Listed {
-		if d.own[i] || l.Name != m.Name {
+func (p *planner) checkNameFree(m *api.Machine, a api.Action) bool {
+	for i, l := range p.observed.Listed {
+		if p.own[i] || l.Name != m.Name {
 			continue
 		}
-		switch at := d.earliestRetry(d.newTerminateAction(l, api.DriftMachineExtra, "")); {
-		case d.describeConflict(i) != "", l.Index == 0, d.isExtraNodeReady(l), l.Unknown:
-			d.reportDrift(m.Name, a.Reason, a.Message,
+		switch at := p.earliestRetry(p.newTerminateAction(l, api.DriftMachineExtra, "")); {
+		case p.describeConflict(i) != "", l.Index == 0, p.isExtraNodeReady(l), l.Unknown:
+			p.reportDrift(m.Name, a.Reason, a.Message,
 				fmt.Sprintf("nothing, while another machine (id %s) bears its name: see there", l.ID))
 			return false
-		case d.w.At.Before(at):
-			d.reportDrift(m.Name, a.Reason, a.Message, "nothing before "+formatClockTime(at)+
+		case p.observed.At.Before(at):
+			p.reportDrift(m.Name, a.Reason, a.Message, "nothing before "+formatClockTime(at)+
 				": an earlier machine of its name is still there, and was terminated not long ago")
 			return false
 		}
@@ -191,15 +191,15 @@ func (d *planner) checkNameFree(m *api.Machine, a api.Action) bool {
 }
 
 // terminatePredecessors ends what is left of earlier machines in those places that are given to new ones now.
-func (d *planner) terminatePredecessors() {
-	for i, l := range d.w.Listed {
+func (p *planner) terminatePredecessors() {
+	for i, l := range p.observed.Listed {
 		launches := func(a api.Action) bool {
 			return a.Machine == l.Name && (a.Kind == api.ActionReplace || a.Kind == api.ActionBringUp)
 		}
-		if m := d.names[l.Name]; !d.own[i] && m != nil && d.found[m] == nil &&
-			slices.ContainsFunc(d.actions, launches) {
-			d.setNextStep(l.Name, api.DriftMachineExtra, "it is terminated, since its place is given to a new machine")
-			d.actions = append(d.actions, d.newTerminateAction(l, api.DriftMachineExtra,
+		if m := p.machinesByName[l.Name]; !p.own[i] && m != nil && p.found[m] == nil &&
+			slices.ContainsFunc(p.actions, launches) {
+			p.setNextStep(l.Name, api.DriftMachineExtra, "it is terminated, since its place is given to a new machine")
+			p.actions = append(p.actions, p.newTerminateAction(l, api.DriftMachineExtra,
 				describeOtherIncarnation(l, m)))
 		}
 	}
@@ -208,38 +208,38 @@ func (d *planner) terminatePredecessors() {
 // planLeftoverMachines are machines of a cluster in ERROR that should be gone: all of a create that failed, unless they
 // are kept on purpose, and none that is on record where the cluster can be mended. What may hold somebody's work is
 // only reported.
-func (d *planner) planLeftoverMachines() {
-	if d.w.CloudError != "" || d.c.Status.KeepOnFailure {
+func (p *planner) planLeftoverMachines() {
+	if p.observed.CloudError != "" || p.cluster.Status.KeepOnFailure {
 		return
 	}
-	for i, l := range d.w.Listed {
-		m := d.names[l.Name]
+	for i, l := range p.observed.Listed {
+		m := p.machinesByName[l.Name]
 		why := ""
-		if !d.own[i] {
-			why = d.describeConflict(i)
-		} else if m = d.recordOf(&d.w.Listed[i], m); m != nil && !d.isUnrecordedLaunch(m, &l) {
-			why = d.disputed[m]
+		if !p.own[i] {
+			why = p.describeConflict(i)
+		} else if m = p.recordOf(&p.observed.Listed[i], m); m != nil && !p.isUnrecordedLaunch(m, &l) {
+			why = p.disputed[m]
 		}
-		kept := m != nil && m.State.MayExist() && m.State != api.MachineTerminating && d.c.Status.CanBeRepaired()
+		kept := m != nil && m.State.MayExist() && m.State != api.MachineTerminating && p.cluster.Status.CanBeRepaired()
 		switch {
-		case l.Name == "", kept && d.own[i] && why == "":
+		case l.Name == "", kept && p.own[i] && why == "":
 		case why != "":
-			d.reportDrift(l.Name, api.DriftMachineConflict, why, leftAlone)
+			p.reportDrift(l.Name, api.DriftMachineConflict, why, leftAlone)
 		case kept:
-			d.reportDrift(l.Name, api.DriftLeftover, describeOtherIncarnation(l, m),
+			p.reportDrift(l.Name, api.DriftLeftover, describeOtherIncarnation(l, m),
 				"only reported: one of this name is to be kept")
-		case d.c.Status.WasReady():
-			d.reportDrift(l.Name, api.DriftLeftover, "it is not on record as one of the cluster's, and is still there",
+		case p.cluster.Status.WasReady():
+			p.reportDrift(l.Name, api.DriftLeftover, "it is not on record as one of the cluster's, and is still there",
 				"only reported: it may hold somebody's work; delete the cluster, or end it on the cloud")
 		default:
-			d.requestTermination(l, api.DriftLeftover, "it was to be terminated, and is still there")
+			p.requestTermination(l, api.DriftLeftover, "it was to be terminated, and is still there")
 		}
 	}
 }
 
 // recordOf is the record whose machine is listed there.
-func (d *planner) recordOf(l *ListedMachine, otherwise *api.Machine) *api.Machine {
-	for m, found := range d.found {
+func (p *planner) recordOf(l *ListedMachine, otherwise *api.Machine) *api.Machine {
+	for m, found := range p.found {
 		if found == l {
 			return m
 		}
@@ -251,17 +251,17 @@ func describeOtherIncarnation(l ListedMachine, m *api.Machine) string {
 	return fmt.Sprintf("the cloud lists incarnation %s under this name, on record is %s", l.Incarnation, m.Incarnation)
 }
 
-func (d *planner) newTerminateAction(l ListedMachine, reason api.DriftReason, message string) api.Action {
+func (p *planner) newTerminateAction(l ListedMachine, reason api.DriftReason, message string) api.Action {
 	return api.Action{
 		Kind: api.ActionTerminate, Index: l.Index, Machine: l.Name, Incarnation: l.Incarnation, ID: l.ID,
 		Reason: reason, Message: message,
 	}
 }
 
-func (d *planner) requestTermination(l ListedMachine, reason api.DriftReason, message string) {
+func (p *planner) requestTermination(l ListedMachine, reason api.DriftReason, message string) {
 	if l.Unknown {
-		d.reportDrift(l.Name, reason, message, onceAsked)
+		p.reportDrift(l.Name, reason, message, onceAsked)
 		return
 	}
-	d.requestAction(d.newTerminateAction(l, reason, message), "it is terminated")
+	p.requestAction(p.newTerminateAction(l, reason, message), "it is terminated")
 }

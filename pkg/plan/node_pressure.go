@@ -9,9 +9,9 @@ import (
 // reportNodePressure reports a Node that is Ready and to which no pods go, or from which they are evicted. Nothing is
 // done about it: the kubelet makes what room it can by itself, and a machine that is replaced takes the data on its
 // disk with it.
-func (d *planner) reportNodePressure(m *api.Machine, n Node) {
+func (p *planner) reportNodePressure(m *api.Machine, n Node) {
 	if n.Pressure != "" {
-		d.reportDrift(m.Name, api.DriftNodePressure, "its Node is Ready, and takes no pods: "+n.Pressure,
+		p.reportDrift(m.Name, api.DriftNodePressure, "its Node is Ready, and takes no pods: "+n.Pressure,
 			pressureAdvice(n.Pressure, m.Name))
 	}
 }

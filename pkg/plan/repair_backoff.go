@@ -15,51 +15,51 @@ func newMachineAction(m *api.Machine, kind api.ActionKind, reason api.DriftReaso
 }
 
 // requestAction reports a drift, and asks for an action about it unless that was done not long ago.
-func (d *planner) requestAction(a api.Action, next string) {
-	if at := d.earliestRetry(a); d.w.At.Before(at) {
-		d.reportDrift(a.Machine, a.Reason, a.Message, next+" at "+formatClockTime(at)+", for it was done not long ago")
+func (p *planner) requestAction(a api.Action, next string) {
+	if at := p.earliestRetry(a); p.observed.At.Before(at) {
+		p.reportDrift(a.Machine, a.Reason, a.Message, next+" at "+formatClockTime(at)+", for it was done not long ago")
 		return
 	}
-	d.reportDrift(a.Machine, a.Reason, a.Message, next)
-	if m := d.places[a.Index]; isMachineAction(a) && m != nil {
-		a.ID = d.cloudIDOf(m)
+	p.reportDrift(a.Machine, a.Reason, a.Message, next)
+	if m := p.machines[a.Index]; isMachineAction(a) && m != nil {
+		a.ID = p.cloudIDOf(m)
 	}
-	d.actions = append(d.actions, a)
+	p.actions = append(p.actions, a)
 }
 
 // requestActionWithLimit asks as ask does; an action that was done in vain as often as the limit says sends the cluster
 // to ERROR.
-func (d *planner) requestActionWithLimit(a api.Action, next string, limit int) {
-	if !d.isRepairLimitReached(a, limit) {
-		d.requestAction(a, next)
+func (p *planner) requestActionWithLimit(a api.Action, next string, limit int) {
+	if !p.isRepairLimitReached(a, limit) {
+		p.requestAction(a, next)
 		return
 	}
-	d.reportDrift(a.Machine, a.Reason, a.Message, "the cluster goes to ERROR; its machines are left alone")
-	d.failCluster(d.places[a.Index], a.Reason,
+	p.reportDrift(a.Machine, a.Reason, a.Message, "the cluster goes to ERROR; its machines are left alone")
+	p.failCluster(p.machines[a.Index], a.Reason,
 		fmt.Sprintf("%s: %s, and what was done about it does not last. The cluster's machines were left alone. "+
-			"Look into it, then run skyctl reconcile %s", a.Machine, a.Message, d.c.Metadata.Name))
+			"Look into it, then run skyctl reconcile %s", a.Machine, a.Message, p.cluster.Metadata.Name))
 }
 
 // pastRepairs are the repairs of a kind on the same thing within the window, oldest first. A record from the future was
 // made by nobody, and would hold up repairs until then.
-func (d *planner) pastRepairs(a api.Action) []api.Repair {
+func (p *planner) pastRepairs(a api.Action) []api.Repair {
 	var found []api.Repair
-	for _, r := range d.c.Status.Repairs {
-		if r.Action.RepairKey() == a.RepairKey() && d.isRecentRepair(r) {
+	for _, r := range p.cluster.Status.Repairs {
+		if r.Action.RepairKey() == a.RepairKey() && p.isRecentRepair(r) {
 			found = append(found, r)
 		}
 	}
 	return found
 }
 
-func (d *planner) isRecentRepair(r api.Repair) bool {
-	return r.At.After(d.w.At.Add(-d.p.Window)) && !r.At.After(d.w.At.Add(d.p.Backoff))
+func (p *planner) isRecentRepair(r api.Repair) bool {
+	return r.At.After(p.observed.At.Add(-p.policy.Window)) && !r.At.After(p.observed.At.Add(p.policy.Backoff))
 }
 
 // lastRepairOnMachine is the last such repair on this very machine; nil where there was none.
-func (d *planner) lastRepairOnMachine(a api.Action) *api.Repair {
+func (p *planner) lastRepairOnMachine(a api.Action) *api.Repair {
 	var last *api.Repair
-	for _, r := range d.pastRepairs(a) {
+	for _, r := range p.pastRepairs(a) {
 		if r.Action.Incarnation == a.Incarnation {
 			last = &r
 		}
@@ -79,13 +79,13 @@ func repairEndTime(r api.Repair) time.Time {
 func isFailedRepair(r api.Repair) bool { return r.Error != "" || r.Ended.IsZero() }
 
 // earliestRetry is when a repair may be done again. The pause after one that failed doubles with each failure in a row.
-func (d *planner) earliestRetry(a api.Action) time.Time {
-	past := d.pastRepairs(a)
+func (p *planner) earliestRetry(a api.Action) time.Time {
+	past := p.pastRepairs(a)
 	if len(past) == 0 {
 		return time.Time{}
 	}
-	pause := d.p.Backoff
-	for i := len(past) - 2; i >= 0 && isFailedRepair(past[i]) && pause < d.p.Window; i-- {
+	pause := p.policy.Backoff
+	for i := len(past) - 2; i >= 0 && isFailedRepair(past[i]) && pause < p.policy.Window; i-- {
 		pause *= 2
 	}
 	return repairEndTime(past[len(past)-1]).Add(pause)
@@ -96,9 +96,9 @@ func (d *planner) earliestRetry(a api.Action) time.Time {
 const failedRepairWeight = 3
 
 // isRepairLimitReached says that a repair was done as often as its limit allows.
-func (d *planner) isRepairLimitReached(a api.Action, limit int) bool {
+func (p *planner) isRepairLimitReached(a api.Action, limit int) bool {
 	sum := 0
-	for _, r := range d.pastRepairs(a) {
+	for _, r := range p.pastRepairs(a) {
 		if sum++; isFailedRepair(r) {
 			sum += failedRepairWeight - 1
 		}
@@ -107,10 +107,10 @@ func (d *planner) isRepairLimitReached(a api.Action, limit int) bool {
 }
 
 // failCluster sends the cluster to ERROR, with what a person has to know: what can be done, and what was tried.
-func (d *planner) failCluster(m *api.Machine, reason api.DriftReason, message string) {
-	if d.fail == nil {
-		d.fail = &api.Failure{Step: "repair", Machine: m.Name, Reason: string(reason),
-			Message: message + d.formatRepairHistory(m.Index), At: d.w.At}
+func (p *planner) failCluster(m *api.Machine, reason api.DriftReason, message string) {
+	if p.fail == nil {
+		p.fail = &api.Failure{Step: "repair", Machine: m.Name, Reason: string(reason),
+			Message: message + p.formatRepairHistory(m.Index), At: p.observed.At}
 	}
 }
 
@@ -121,10 +121,10 @@ const (
 )
 
 // formatRepairHistory lists what was tried in a place, for a person.
-func (d *planner) formatRepairHistory(index int) string {
+func (p *planner) formatRepairHistory(index int) string {
 	var tried []string
-	for _, r := range d.c.Status.Repairs {
-		if isMachineAction(r.Action) && r.Action.Index == index && d.isRecentRepair(r) {
+	for _, r := range p.cluster.Status.Repairs {
+		if isMachineAction(r.Action) && r.Action.Index == index && p.isRecentRepair(r) {
 			tried = append(tried, fmt.Sprintf("%s at %s: %s", r.Action.Kind, formatClockTime(r.At),
 				formatRepairOutcome(r)))
 		}
