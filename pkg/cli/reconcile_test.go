@@ -32,7 +32,7 @@ func storeReadyCluster(t *testing.T, name string, seen ...api.Drift) api.Ref {
 	return c.Ref()
 }
 
-var lost = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud does not list it any more",
+var lost = api.Drift{Machine: "sky-x-1", Reason: api.DriftMachineGone, Message: "the cloud no longer lists it",
 	Next: "it is replaced"}
 
 // newRepairingSweep is a sweep that finds what etcd says, and starts a repair.

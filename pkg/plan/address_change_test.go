@@ -48,7 +48,7 @@ func TestAddressesThatChanged(t *testing.T) {
 		{"the record has none", func(s *scene) { s.list(1, "20.0.0.1", "10.0.0.1") }, "", "", ""},
 		{"the cloud says none", func(s *scene) { s.at(); s.list(1, "", "") }, "", "", ""},
 		{"a worker's", changed(1), "RecordAddress sky-x-1",
-			"sky-x-1 AddressChanged: it gets its address again, or the new one is recorded", ""},
+			"sky-x-1 AddressChanged: its address is restored, or the new one is recorded", ""},
 		{"a worker's, and the API is silent", func(s *scene) {
 			changed(1)(s)
 			s.silent()
@@ -81,7 +81,7 @@ func TestAddressesThatChanged(t *testing.T) {
 			"RecordAddress sky-x-0", "sky-x-1 UnitDead: it waits for the head", ""},
 		{"it was tried in vain not long ago",
 			func(s *scene) { changed(1)(s); s.repaired(api.ActionRecordAddress, 1, 2*time.Minute, "not recognised") },
-			"", "AddressChanged: it gets its address again, or the new one is recorded at 12:04:00Z", ""},
+			"", "AddressChanged: its address is restored, or the new one is recorded at 12:04:00Z", ""},
 		{"it was tried in vain again and again, and its Node is not Ready", func(s *scene) {
 			changed(1)(s)
 			s.notReady(1, time.Hour)
@@ -107,12 +107,12 @@ func TestConfigurationsForAddressesOfBefore(t *testing.T) {
 	}
 	hold(t, []rule{
 		{"all are for those of now", func(s *scene) { s.at(); s.configured(0); s.configured(1) }, "", "", ""},
-		{"a worker's", moved(1), "Reconfigure sky-x-1", "sky-x-1 ConfigOutdated: RKE2 is configured anew and restarted",
+		{"a worker's", moved(1), "Reconfigure sky-x-1", "sky-x-1 ConfigOutdated: RKE2 is reconfigured and restarted",
 			""},
 		{"the head's comes first", func(s *scene) {
 			moved(0)(s)
 			s.silent()
-		}, "Reconfigure sky-x-0", "sky-x-1 ConfigOutdated: RKE2 is configured anew once the Kubernetes API answers",
+		}, "Reconfigure sky-x-0", "sky-x-1 ConfigOutdated: RKE2 is reconfigured once the Kubernetes API answers",
 			""},
 		{"the head's is done", func(s *scene) {
 			moved(0)(s)

@@ -6,25 +6,24 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// reportSilentAPI reports that the Kubernetes API does not answer, and where that seems to lie.
+// reportSilentAPI reports that the Kubernetes API does not answer, and the probable cause.
 func (p *planner) reportSilentAPI() {
 	switch {
 	case !p.isAPISilent():
 	case p.observed.CloudError != "":
-		p.reportDrift("", api.DriftAPISilent, "the Kubernetes API does not answer", untilAsked)
+		p.reportDrift("", api.DriftAPISilent, "the Kubernetes API does not answer", untilCloudAnswers)
 	case p.isAPIUnreachable():
 		p.reportDrift("", api.DriftAPIUnreachable, p.describeUnreachableAPI(),
-			"nothing is restarted, for the server is well: look at "+
-				"what lies between this machine and "+p.apiEndpoint()+
-				": a firewall, the cloud's security group, a VPN, or another address")
+			"no restart: the server is healthy. Check the network path from skyd to "+p.apiEndpoint()+
+				": a firewall, the cloud's security group, a VPN, or a changed address")
 	default:
 		p.reportDrift("", api.DriftAPISilent, "the Kubernetes API does not answer",
-			"the head is looked at; workers are left alone until it answers")
+			"the head is checked; no action on workers until it answers")
 	}
 }
 
-// isAPIUnreachable says that the Kubernetes API does not answer here, while the head itself says that it is ready. Then
-// the way there is broken, and restarting what is well would not mend it.
+// isAPIUnreachable says whether the Kubernetes API does not answer skyd although it is ready on the head itself. Then
+// the network path is broken, and a restart would not help.
 func (p *planner) isAPIUnreachable() bool {
 	if !p.isAPISilent() || p.observed.CloudError != "" || p.haveCredentialsExpired() {
 		return false
@@ -38,10 +37,10 @@ func (p *planner) isAPIUnreachable() bool {
 }
 
 func (p *planner) describeUnreachableAPI() string {
-	return "the Kubernetes API is ready on the head itself, and does not answer from here: " + p.observed.APIError
+	return "the Kubernetes API is ready on the head itself, but does not answer skyd: " + p.observed.APIError
 }
 
-// apiEndpoint is the address at which the Kubernetes API is asked, as far as it is known.
+// apiEndpoint returns the address of the Kubernetes API, as far as it is known.
 func (p *planner) apiEndpoint() string {
 	if p.cluster.Status.Endpoint != "" {
 		return strings.TrimPrefix(p.cluster.Status.Endpoint, "https://")
@@ -52,7 +51,7 @@ func (p *planner) apiEndpoint() string {
 	return "the head"
 }
 
-// haveCredentialsExpired says that the API answers nobody who has what is stored: it is fetched anew over SSH.
+// haveCredentialsExpired says whether the API rejects the stored credentials. They are renewed over SSH.
 func (p *planner) haveCredentialsExpired() bool {
 	return !p.observed.CredentialsExpire.IsZero() && !p.observed.CredentialsExpire.After(p.observed.At)
 }

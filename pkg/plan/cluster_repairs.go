@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// planStrayNodes are Nodes of machines that are no more.
+// planStrayNodes plans for Nodes whose machine no longer exists.
 func (p *planner) planStrayNodes() {
 	own := map[string]bool{}
 	for _, m := range p.cluster.Status.Machines {
@@ -20,14 +20,14 @@ func (p *planner) planStrayNodes() {
 			continue
 		}
 		if p.observed.Nodes[name].Ready {
-			p.reportDrift(name, api.DriftNodeExtra, "a Node that is Ready belongs to no machine of the cluster",
+			p.reportDrift(name, api.DriftNodeExtra, "a Ready Node has no machine in the cluster",
 				"only reported")
 			continue
 		}
 		p.requestAction(api.Action{
 			Kind: api.ActionForgetNode, Index: -1, Machine: name, Node: name, Reason: api.DriftNodeExtra,
-			Message: "its machine is no more",
-		}, "it is forgotten")
+			Message: "its machine no longer exists",
+		}, "it is deleted")
 	}
 }
 
@@ -41,31 +41,32 @@ func (p *planner) planKubeconfigFile() {
 
 func (p *planner) planCredentialRefresh() {
 	head := p.machines[0]
-	if head == nil || p.observed.CredentialsExpire.IsZero() || p.observed.CredentialsExpire.Sub(p.observed.At) > p.policy.ExpiresWithin {
+	if head == nil || p.observed.CredentialsExpire.IsZero() ||
+		p.observed.CredentialsExpire.Sub(p.observed.At) > p.policy.ExpiresWithin {
 		return
 	}
-	a := newMachineAction(head, api.ActionRefresh, api.DriftCredentialsAge, "the kubeconfig's certificate ends at "+
+	a := newMachineAction(head, api.ActionRefresh, api.DriftCredentialsAge, "the kubeconfig's certificate expires at "+
 		p.observed.CredentialsExpire.UTC().Format(time.RFC3339))
 	past := p.pastRepairs(a)
 	if n := len(past); n > 0 && !isFailedRepair(past[n-1]) {
-		// It restarts the head's server. What was fetched then is what there is.
+		// A refresh restarts the head's server, and another one now would return the same certificate.
 		p.reportDrift(head.Name, a.Reason, a.Message,
-			"they were fetched anew not long ago, and last no longer; tried again at "+
+			"the renewed credentials expire just as soon; next attempt at "+
 				formatClockTime(repairEndTime(past[n-1]).Add(p.policy.Window)))
 		return
 	}
-	p.requestAction(a, "they are fetched anew")
+	p.requestAction(a, "they are renewed")
 }
 
-// planGPUStack waits until every place is as it should be: accelerators of a machine that is not there can't be
-// offered.
+// planGPUStack plans for the GPU stack once no machine needs a repair: a missing machine cannot offer accelerators.
 func (p *planner) planGPUStack() {
 	head := p.machines[0]
 	switch {
 	case head == nil || p.observed.GPU == "":
 	case p.unsettled:
-		p.reportDrift(head.Name, api.DriftGPU, p.observed.GPU, "it is seen to once every node is Ready")
+		p.reportDrift(head.Name, api.DriftGPU, p.observed.GPU, "it is repaired once every Node is Ready")
 	default:
-		p.requestAction(newMachineAction(head, api.ActionGPU, api.DriftGPU, p.observed.GPU), "the GPU stack is applied again")
+		p.requestAction(newMachineAction(head, api.ActionGPU, api.DriftGPU, p.observed.GPU),
+			"the GPU stack is applied again")
 	}
 }

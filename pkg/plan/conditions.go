@@ -7,10 +7,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// maxNamed bounds how much a condition's message names.
+// maxNamed bounds the names in a condition's message.
 const maxNamed = 3
 
-// buildConditions are what can be said of the cluster now.
+// buildConditions returns the conditions of the cluster now.
 func (p *planner) buildConditions() []api.Condition {
 	if p.cluster.Status.Phase != api.PhaseReady && p.cluster.Status.Phase != api.PhaseError {
 		return nil
@@ -30,19 +30,20 @@ func (p *planner) inSyncCondition() api.Condition {
 	if p.observed.CloudError != "" {
 		return api.Condition{Type: api.InSync, Status: api.ConditionUnknown, Reason: "CloudNotAsked"}
 	}
-	var named []string
+	var differences []string
 	for _, drift := range p.drift {
-		if drift.Reason != api.DriftNodeCordoned { // that is somebody's wish
-			named = append(named, strings.TrimSpace(drift.Machine+" "+string(drift.Reason)))
+		if drift.Reason != api.DriftNodeCordoned { // a person wants that
+			differences = append(differences, strings.TrimSpace(drift.Machine+" "+string(drift.Reason)))
 		}
 	}
-	if len(named) == 0 {
+	if len(differences) == 0 {
 		return api.Condition{Type: api.InSync, Status: api.ConditionTrue}
 	}
-	return api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift", Message: joinFirstNames(named)}
+	return api.Condition{Type: api.InSync, Status: api.ConditionFalse, Reason: "Drift",
+		Message: joinFirstNames(differences)}
 }
 
-// joinFirstNames names the first few of many.
+// joinFirstNames joins the first few names and counts the rest.
 func joinFirstNames(names []string) string {
 	if more := len(names) - maxNamed; more > 0 {
 		return fmt.Sprintf("%s, and %d more", strings.Join(names[:maxNamed], ", "), more)
@@ -65,20 +66,19 @@ func (p *planner) apiConditions() []api.Condition {
 		}
 	}
 	nodes := api.Condition{Type: api.NodesReady, Status: api.ConditionTrue}
-	var not []string
+	var unready []string
 	for i := range wantedMachineCount(p.cluster) {
 		m, name := p.machines[i], api.MachineName(p.cluster.Metadata.Name, i)
 		switch {
 		case m == nil || !p.isNodeReady(m):
-			not = append(not, name)
+			unready = append(unready, name)
 		case p.observed.Nodes[m.NodeName].Pressure != "":
-			not = append(not, name+" "+p.observed.Nodes[m.NodeName].Pressure)
+			unready = append(unready, name+" "+p.observed.Nodes[m.NodeName].Pressure)
 		}
 	}
-	if len(not) > 0 {
-		shown := joinFirstNames(not)
+	if len(unready) > 0 {
 		nodes = api.Condition{Type: api.NodesReady, Status: api.ConditionFalse, Reason: "NotReady",
-			Message: fmt.Sprintf("%d of %d: %s", len(not), wantedMachineCount(p.cluster), shown)}
+			Message: fmt.Sprintf("%d of %d: %s", len(unready), wantedMachineCount(p.cluster), joinFirstNames(unready))}
 	}
 	return []api.Condition{{Type: api.ControlPlaneReady, Status: api.ConditionTrue}, nodes}
 }

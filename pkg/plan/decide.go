@@ -8,12 +8,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Decide says what is to be done about a cluster that is READY or in ERROR; in any other phase an operation works on
-// it, or is to be started, which is for the caller. Who wants a cluster in ERROR mended that was READY before
-// (api.ClusterStatus.WasReady) passes a copy with phase READY, and without Repairs where what was tried before is not
-// to count.
+// Decide plans a cluster that is READY or in ERROR. In any other phase an operation is running, or the caller has to
+// start one. To repair a cluster in ERROR that was READY before (api.ClusterStatus.WasReady), pass a copy with phase
+// READY; leave out Repairs if earlier attempts shall not count.
 //
-// The cluster should be Valid; of one that is not, Decide only promises to end, and to remove no head.
+// The cluster should pass ValidateCluster. For one that does not, Decide only guarantees that it returns and never
+// removes a head.
 func Decide(c *api.Cluster, observed Observation, policy Policy) Decision {
 	p := newPlanner(c, observed, policy)
 	switch c.Status.Phase {
@@ -25,7 +25,7 @@ func Decide(c *api.Cluster, observed Observation, policy Policy) Decision {
 	return p.buildDecision()
 }
 
-// planner is a decision in the making.
+// planner builds a Decision.
 type planner struct {
 	cluster  *api.Cluster
 	observed Observation
@@ -38,9 +38,11 @@ type planner struct {
 	drift   []api.Drift
 	actions []api.Action
 	fail    *api.Failure
-	// unready are the workers that run and whose Node is not Ready or missing.
+	// fatal are the positions in drift of what sends the cluster to ERROR.
+	fatal []int
+	// unready are the workers that run but whose Node is missing or not Ready.
 	unready []string
-	// unsettled: some place is not as it should be, so that what runs on top of all of them can't be either.
+	// unsettled: a machine needs a repair, so what runs on all machines cannot work yet.
 	unsettled bool
 }
 
@@ -58,20 +60,20 @@ func newPlanner(c *api.Cluster, observed Observation, policy Policy) *planner {
 	return p
 }
 
-// wantedMachineCount are the places that the cluster should have, within what a cluster may have.
+// wantedMachineCount is the number of machines in the spec, within the bounds of a cluster.
 func wantedMachineCount(c *api.Cluster) int { return min(max(c.Spec.NumNodes, 0), api.MaxNumNodes) }
 
 func isHead(m *api.Machine) bool { return m.Index == 0 || m.Role == api.RoleHead }
 
-// listedMachine is the machine of a record in the cloud's listing; nil where it is not there.
+// listedMachine returns the entry of a recorded machine in the cloud's list; nil if it is not listed.
 func (p *planner) listedMachine(m *api.Machine) *ListedMachine {
 	return p.found[m]
 }
 
-// isAPISilent says that nothing is known of Nodes.
+// isAPISilent says whether the Kubernetes API did not answer, so that the state of Nodes is unknown.
 func (p *planner) isAPISilent() bool { return p.observed.APIError != "" }
 
-// isNodeReady says that Kubernetes itself answers for a machine.
+// isNodeReady says whether the Kubernetes API answered that a machine's Node is Ready.
 func (p *planner) isNodeReady(m *api.Machine) bool {
 	return !p.isAPISilent() && p.observed.Nodes[m.NodeName].Ready
 }
@@ -81,12 +83,12 @@ func (p *planner) planReadyCluster() {
 	p.reportSilentAPI()
 	if p.observed.CloudError != "" {
 		p.carryOverDrift()
-		return // what can't be seen is not touched
+		return // no action without the cloud's list
 	}
 	p.planKeyRestore()
 	p.planExtraMachines()
 	for i := range wantedMachineCount(p.cluster) {
-		if m := p.machines[i]; m != nil { // Valid refuses a cluster without
+		if m := p.machines[i]; m != nil { // ValidateCluster rejects a cluster without
 			p.planMachine(m)
 		}
 	}
@@ -103,29 +105,40 @@ func (p *planner) planReadyCluster() {
 	p.postponeForLostKeys()
 }
 
-const untilAsked = "nothing, while the cloud can't be asked"
+// Next steps that several kinds of drift share.
+const (
+	untilCloudAnswers = "no action until the cloud can be reached"
+	listOutdated      = "no action: the cloud's list may be out of date"
+	checkedOverSSH    = "it is checked over SSH"
+)
 
-// carryOverDrift keeps what was seen of machines before the cloud fell silent, and since when, where nothing speaks
-// against it: that it does not answer once in a while is no reason to be patient anew.
+// carryOverDrift keeps the drift of machines that was observed before the cloud stopped answering, unless it is
+// disproved. So a cloud that fails now and then does not restart the waiting times.
 func (p *planner) carryOverDrift() {
 	for _, old := range p.cluster.Status.Drift {
 		m := p.machinesByName[old.Machine]
 		switch {
-		case m == nil, p.isNodeReady(m), old.Since.Before(m.ReservedAt): // of another machine in its place
+		case m == nil, p.isNodeReady(m), old.Since.Before(m.ReservedAt): // of an earlier machine
 		case (old.Reason == api.DriftHeadLost || old.Reason == api.DriftAPISilent) && !p.isAPISilent():
 		default:
-			p.reportDrift(old.Machine, old.Reason, cmp.Or(old.Message, "it was so when the cloud could last be asked"),
-				untilAsked)
+			p.reportDrift(old.Machine, old.Reason, cmp.Or(old.Message, "this was so when the cloud last answered"),
+				untilCloudAnswers)
 		}
 	}
 }
 
-// reportDrift notes a drift, and what comes next about it.
+// reportDrift adds a drift and its next step.
 func (p *planner) reportDrift(machine string, reason api.DriftReason, message, next string) {
 	p.drift = append(p.drift, api.Drift{Machine: machine, Reason: reason, Message: message, Next: next})
 }
 
-// setNextStep says of a drift that was reported what comes next after all.
+// reportFatalDrift reports a drift that sends the cluster to ERROR.
+func (p *planner) reportFatalDrift(machine string, reason api.DriftReason, message, next string) {
+	p.fatal = append(p.fatal, len(p.drift))
+	p.reportDrift(machine, reason, message, next)
+}
+
+// setNextStep replaces the next step of a drift.
 func (p *planner) setNextStep(machine string, reason api.DriftReason, next string) {
 	for i := range p.drift {
 		if p.drift[i].Machine == machine && p.drift[i].Reason == reason {
@@ -134,7 +147,7 @@ func (p *planner) setNextStep(machine string, reason api.DriftReason, next strin
 	}
 }
 
-// driftSince is when a drift of any of these kinds was first seen, in a row until now; now where none was seen before.
+// driftSince returns since when every sweep has seen a drift of one of these kinds; now if the last one saw none.
 func (p *planner) driftSince(machine string, reasons ...api.DriftReason) time.Time {
 	first := p.observed.At
 	for _, old := range p.cluster.Status.Drift {
@@ -146,13 +159,13 @@ func (p *planner) driftSince(machine string, reasons ...api.DriftReason) time.Ti
 	return first
 }
 
-// buildDecision puts everything in order.
+// buildDecision sorts the actions, and drops them if repairs are paused or the cluster fails.
 func (p *planner) buildDecision() Decision {
 	out := Decision{Drift: p.drift, Conditions: p.buildConditions(), Actions: p.actions, Fail: p.fail}
 	if !p.cluster.Status.PausedAt.IsZero() {
 		out.Actions, out.Fail = nil, nil
 		for i := range out.Drift {
-			out.Drift[i].Next = "nothing, while repairs are paused"
+			out.Drift[i].Next = "no action: repairs are paused"
 		}
 	}
 	if out.Fail != nil {

@@ -70,10 +70,10 @@ func TestMachinesOnTheCloud(t *testing.T) {
 		}, "Replace sky-x-1", "sky-x-1 MachineGone", ""},
 		{"the listing lags", func(s *scene) {
 			s.unlist(1)
-		}, "", "sky-x-1 MachineGone: nothing: the listing may be behind", ""},
+		}, "", "sky-x-1 MachineGone: no action: the cloud's list may be out of date", ""},
 		{"the listing is empty and all are Ready", func(s *scene) {
 			s.w.Listed = nil
-		}, "", "sky-x-0 MachineGone|sky-x-3 MachineGone: nothing", ""},
+		}, "", "sky-x-0 MachineGone|sky-x-3 MachineGone: no action", ""},
 		{"a worker is gone and the API silent", func(s *scene) {
 			s.gone(1)
 			s.silent()
@@ -92,12 +92,12 @@ func TestMachinesOnTheCloud(t *testing.T) {
 			s.stop(1)
 			s.stop(2)
 			s.w.CanStart = false
-		}, "Replace sky-x-1", "sky-x-2 MachineStopped: it is replaced once another one has been", ""},
+		}, "Replace sky-x-1", "sky-x-2 MachineStopped: it is replaced after another worker", ""},
 		{"a listing says stopped of one that is Ready", func(s *scene) {
 			s.stop(1)
 			s.w.CanStart = false
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true}
-		}, "", "MachineStopped: nothing", ""},
+		}, "", "MachineStopped: no action", ""},
 		{"the head was stopped", func(s *scene) {
 			s.stop(0)
 			s.silent()
@@ -116,7 +116,7 @@ func TestMachinesOnTheCloud(t *testing.T) {
 		}, "Replace sky-x-1", "MachineStopped", ""},
 		{"the head is lost", func(s *scene) {
 			s.lose(0, 5*time.Minute)
-		}, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are left alone",
+		}, "", "sky-x-0 HeadLost: the cluster goes to ERROR; its workers are kept",
 			"HeadLost: sky-x-0, the head, is lost|delete the cluster|same create again"},
 		{"the head is lost since a moment", func(s *scene) {
 			s.lose(0, 4*time.Minute)
@@ -125,11 +125,11 @@ func TestMachinesOnTheCloud(t *testing.T) {
 			s.gone(0)
 			s.silent()
 			s.unit(0, "active")
-		}, "", "sky-x-0 MachineGone: nothing", ""},
+		}, "", "sky-x-0 MachineGone: no action", ""},
 		{"the head is not listed and was not looked at", func(s *scene) {
 			s.gone(0)
 			s.silent()
-		}, "", "sky-x-0 HeadLost: it is looked at", ""},
+		}, "", "sky-x-0 HeadLost: it is checked over SSH", ""},
 		{"the cloud can't be asked", func(s *scene) { s.gone(1); s.w.CloudError = "403" }, "", "", ""},
 		{"the cloud can't be asked and the file is gone",
 			func(s *scene) { s.w.Listed = nil; s.w.CloudError = "403"; s.w.KubeconfigFile = "it is cut" },
@@ -162,7 +162,7 @@ func TestMachinesWithoutAPlace(t *testing.T) {
 		}, "", "sky-x-1 MachineConflict: only reported", ""},
 		{"a listing that is behind shows what was before", func(s *scene) {
 			s.w.Listed[1].Incarnation = "old"
-		}, "", "MachineExtra|MachineGone: nothing", ""},
+		}, "", "MachineExtra|MachineGone: no action", ""},
 		{"another incarnation where ours is gone",
 			func(s *scene) { s.w.Listed[1].Incarnation = "old"; s.notReady(1, time.Hour) },
 			"Terminate sky-x-1, Replace sky-x-1", "MachineExtra: it is terminated|MachineGone: it is replaced", ""},
@@ -196,11 +196,11 @@ func TestPlacesThatWereNeverBroughtUp(t *testing.T) {
 			state(api.MachineGone, false)(s)
 			s.silent()
 			s.unit(0, "active")
-		}, "", "sky-x-1 MachineUnready: it goes on once the Kubernetes API answers", ""},
+		}, "", "sky-x-1 MachineUnready: it continues once the Kubernetes API answers", ""},
 		{"not listed yet and its Node is Ready", func(s *scene) {
 			s.record(1).State = api.MachineUp
 			s.unlist(1)
-		}, "", "MachineUnready: nothing: the listing may be behind", ""},
+		}, "", "MachineUnready: no action: the cloud's list may be out of date", ""},
 		{"the head was to be started", func(s *scene) {
 			s.record(0).State = api.MachinePrepared
 			s.silent()
@@ -232,7 +232,7 @@ func TestNodesOfWorkers(t *testing.T) {
 			s.notReady(1, time.Hour)
 			s.unit(1, "active")
 			s.repaired(api.ActionRestart, 1, 4*time.Minute, "")
-		}, "", "it is replaced at 12:02:00Z if that did not help", ""},
+		}, "", "it is replaced at 12:02:00Z if that does not help", ""},
 		{"restarted in vain", func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.unit(1, "active")
@@ -314,12 +314,12 @@ func TestNodesOfWorkers(t *testing.T) {
 			func(s *scene) { s.repaired(api.ActionRestart, 1, time.Minute, "") }, "", "", ""},
 		{"a Node of before", func(s *scene) {
 			s.w.Nodes["sky-x-1-old"] = plan.Node{}
-		}, "ForgetNode sky-x-1-old", "NodeExtra: it is forgotten", ""},
+		}, "ForgetNode sky-x-1-old", "NodeExtra: it is deleted", ""},
 		{"a Node that could not be forgotten", func(s *scene) {
 			s.w.Nodes["sky-x-1-old"] = plan.Node{}
 			s.repaired(api.ActionForgetNode, -1, 3*time.Minute, "timeout")
 			s.c.Status.Repairs[0].Action.Node = "sky-x-1-old"
-		}, "", "NodeExtra: it is forgotten at 12:03:00Z", ""},
+		}, "", "NodeExtra: it is deleted at 12:03:00Z", ""},
 		{"a Node of before that is Ready", func(s *scene) {
 			s.w.Nodes["sky-x-1-old"] = plan.Node{Ready: true}
 		}, "", "NodeExtra: only reported", ""},
@@ -346,7 +346,7 @@ func TestManyWorkersAtOnce(t *testing.T) {
 				s.notReady(i, time.Hour)
 				s.unit(i, "active")
 			}
-		}, "Restart sky-x-1", "sky-x-2 NodeNotReady: it is restarted after another one", ""},
+		}, "Restart sky-x-1", "sky-x-2 NodeNotReady: it is restarted after another worker", ""},
 		{"RKE2 is dead on all", func(s *scene) {
 			for _, i := range []int{1, 2, 3} {
 				s.notReady(i, time.Hour)
@@ -380,7 +380,7 @@ func TestTheHead(t *testing.T) {
 			s.silent()
 			s.unit(0, "active")
 			s.drifting("", api.DriftAPISilent, time.Hour)
-		}, "", "sky-x-0 APISilent: RKE2 is left alone", ""},
+		}, "", "sky-x-0 APISilent: no action: check RKE2", ""},
 		{"restarted just now", func(s *scene) {
 			s.silent()
 			s.unit(0, "failed")
@@ -397,7 +397,7 @@ func TestTheHead(t *testing.T) {
 			s.unit(0, "failed")
 			tries(s, 5)
 		}, "", "",
-			"UnitDead: sky-x-0, the head|Restart at 11:00:00Z: no answer|workers were left alone|skyctl reconcile x"},
+			"UnitDead: sky-x-0, the head|Restart at 11:00:00Z: no answer|workers are kept|skyctl reconcile x"},
 		{"restarts of long ago do not count", func(s *scene) {
 			s.silent()
 			s.unit(0, "failed")
@@ -409,7 +409,7 @@ func TestTheHead(t *testing.T) {
 			s.silent()
 			s.unreachable(0)
 			s.drifting("", api.DriftAPISilent, time.Hour)
-		}, "", "sky-x-0 APISilent: nothing, from here", ""},
+		}, "", "sky-x-0 APISilent: no action", ""},
 		{"its Node is not Ready", func(s *scene) {
 			s.notReady(0, 6*time.Minute)
 			s.unit(0, "active")
@@ -417,7 +417,7 @@ func TestTheHead(t *testing.T) {
 		{"its Node is not Ready and SSH does not answer", func(s *scene) {
 			s.notReady(0, time.Hour)
 			s.unreachable(0)
-		}, "", "NodeNotReady: nothing, from here", ""},
+		}, "", "NodeNotReady: no action", ""},
 		{"its Node was deleted", func(s *scene) {
 			s.noNode(0)
 			s.unit(0, "active")
@@ -434,19 +434,19 @@ func TestTheHead(t *testing.T) {
 func TestAHeadThatIsWellIsNeverRestarted(t *testing.T) {
 	wellThere := func(s *scene) { s.silent(); s.says(0, plan.Healthy); s.drifting("", api.DriftAPISilent, time.Hour) }
 	hold(t, []rule{
-		{"its API does not answer from here", wellThere, "", "APIUnreachable: nothing is restarted", ""},
+		{"its API does not answer from here", wellThere, "", "APIUnreachable: no restart", ""},
 		{"nor after restarts in vain", func(s *scene) {
 			wellThere(s)
 			for i := range 9 {
 				s.repaired(api.ActionRestart, 0, time.Duration(i)*time.Minute, "no answer")
 			}
-		}, "", "APIUnreachable: nothing is restarted", ""},
+		}, "", "APIUnreachable: no restart", ""},
 		{"nor while it is known at another address",
 			func(s *scene) { wellThere(s); s.c.Status.Endpoint = "https://203.0.113.7:6443" },
 			"", "203.0.113.7:6443", ""},
 		{"nor while it was never brought up to the end",
 			func(s *scene) { wellThere(s); s.record(0).State = api.MachinePrepared }, "",
-			"APIUnreachable|sky-x-0 MachineUnready: it goes on once the Kubernetes API answers", ""},
+			"APIUnreachable|sky-x-0 MachineUnready: it continues once the Kubernetes API answers", ""},
 		{"with a worker that the cloud does not list", func(s *scene) {
 			wellThere(s)
 			s.unlist(1)
@@ -498,23 +498,23 @@ func TestPacing(t *testing.T) {
 		{"paused", func(s *scene) {
 			s.gone(1)
 			s.c.Status.PausedAt = noon
-		}, "", "MachineGone: nothing, while repairs are paused", ""},
+		}, "", "MachineGone: no action: repairs are paused", ""},
 		{"paused and hopeless", func(s *scene) {
 			gone("a", "b", "c")(s)
 			s.c.Status.PausedAt = noon
-		}, "", "MachineGone: nothing, while repairs are paused", ""},
+		}, "", "MachineGone: no action: repairs are paused", ""},
 	})
 }
 
 func TestTheClusterAsAWhole(t *testing.T) {
 	soon := func(s *scene) { s.w.CredentialsExpire = noon.Add(24 * time.Hour) }
 	hold(t, []rule{
-		{"credentials end soon", soon, "RefreshCredentials sky-x-0", "CredentialsExpire: they are fetched anew", ""},
+		{"credentials end soon", soon, "RefreshCredentials sky-x-0", "CredentialsExpire: they are renewed", ""},
 		{"credentials have ended, so that the API refuses them", func(s *scene) {
 			s.silent()
 			s.unit(0, "active")
 			s.w.CredentialsExpire = noon.Add(-time.Hour)
-		}, "RefreshCredentials sky-x-0", "CredentialsExpire: they are fetched anew", ""},
+		}, "RefreshCredentials sky-x-0", "CredentialsExpire: they are renewed", ""},
 		{"credentials end soon and the API is silent", func(s *scene) {
 			soon(s)
 			s.silent()
@@ -523,7 +523,7 @@ func TestTheClusterAsAWhole(t *testing.T) {
 		{"credentials are not looked at", func(s *scene) { s.w.CredentialsExpire = time.Time{} }, "", "", ""},
 		{"credentials end soon after a refresh",
 			func(s *scene) { soon(s); s.repaired(api.ActionRefresh, 0, time.Hour, "") },
-			"", "last no longer; tried again at 17:01:00Z", ""},
+			"", "expire just as soon; next attempt at 17:01:00Z", ""},
 		{"a refresh failed", func(s *scene) {
 			soon(s)
 			s.repaired(api.ActionRefresh, 0, time.Hour, "no")
@@ -541,7 +541,7 @@ func TestTheClusterAsAWhole(t *testing.T) {
 		{"no GPU on a machine that is gone", func(s *scene) {
 			s.w.GPU = "node sky-x-1 offers 0 of 8"
 			s.gone(1)
-		}, "Replace sky-x-1", "GPUNotReady: it is seen to once every node is Ready", ""},
+		}, "Replace sky-x-1", "GPUNotReady: it is repaired once every Node is Ready", ""},
 		{"no GPU, and cordoned", func(s *scene) {
 			s.w.GPU = "x"
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true, Cordoned: true}
@@ -605,7 +605,7 @@ func TestLeftoversOfAClusterInError(t *testing.T) {
 		{"paused", failed(func(s *scene) {
 			s.c.Status.Machines = nil
 			s.c.Status.PausedAt = noon
-		}), "", "sky-x-0 Leftover: nothing, while repairs are paused", ""},
+		}), "", "sky-x-0 Leftover: no action: repairs are paused", ""},
 		{"one without a record, of a cluster that once was READY", func(s *scene) {
 			s.c.Status.Phase = api.PhaseError
 			s.c.Status.Machines = s.c.Status.Machines[:3]
@@ -621,7 +621,7 @@ func TestAMachineThatWouldPowerItselfOffIsDisarmed(t *testing.T) {
 	hold(t, []rule{
 		{"its timer is set", func(s *scene) {
 			s.record(1).PowerOffAt = noon.Add(time.Hour)
-		}, "Disarm sky-x-1", "PowerOffPending: it is taken away", ""},
+		}, "Disarm sky-x-1", "PowerOffPending: the timer is removed", ""},
 		{"it is not Ready", func(s *scene) {
 			s.record(1).PowerOffAt = noon.Add(time.Hour)
 			s.notReady(1, time.Minute)
@@ -635,7 +635,7 @@ func TestACloudThatFallsSilentForAMomentIsNoReasonToBePatientAnew(t *testing.T) 
 	s.w.CloudError = "403"
 	d := check(t, s)
 	if actions(d) != "" || d.Fail != nil || !strings.Contains(drift(d),
-		"sky-x-0 HeadLost: nothing, while the cloud can't be asked") {
+		"sky-x-0 HeadLost: no action until the cloud can be reached") {
 		t.Fatalf("does %q, failure %v\n%s", actions(d), d.Fail, drift(d))
 	}
 	s.c.Status.SetDrift(d.Drift, s.w.At) // as a sweep records it
@@ -691,7 +691,7 @@ func TestAMachineThatNobodyCanBeAskedAboutIsNotReplaced(t *testing.T) {
 	}
 }
 
-const onceAsked = "nothing, until its cloud can be asked about it"
+const onceAsked = "no action until the cloud answers about it"
 
 func TestTwoWorkersThatAreBothOutOfReachAreLeftAlone(t *testing.T) {
 	s := newScene(3)

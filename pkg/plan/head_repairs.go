@@ -6,17 +6,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-const endsInError = "the cluster goes to ERROR; its workers are left alone"
+const endsInError = "the cluster goes to ERROR; its workers are kept"
 
-// planUnlistedHead is a head that the cloud does not list. It is lost only where it does not answer either.
+// planUnlistedHead plans for a head that the cloud does not list. It is lost only if it does not answer either.
 func (p *planner) planUnlistedHead(m *api.Machine, message string) {
-	unit, looked := p.observed.Units[m.Index]
+	unit, checked := p.observed.Units[m.Index]
 	at := p.driftSince(m.Name, api.DriftHeadLost).Add(p.policy.NotReadyFor)
 	switch {
 	case !p.isAPISilent() || unit.Reached:
-		p.reportDrift(m.Name, api.DriftMachineGone, message+", though it answers", "nothing: the listing may be behind")
-	case !looked:
-		p.reportDrift(m.Name, api.DriftHeadLost, message, "it is looked at")
+		p.reportDrift(m.Name, api.DriftMachineGone, message+", though it answers", listOutdated)
+	case !checked:
+		p.reportDrift(m.Name, api.DriftHeadLost, message, checkedOverSSH)
 	case p.observed.At.Before(at):
 		p.reportDrift(m.Name, api.DriftHeadLost, message, "the cluster goes to ERROR at "+formatClockTime(at)+
 			" if it is not back by then")
@@ -25,39 +25,39 @@ func (p *planner) planUnlistedHead(m *api.Machine, message string) {
 	}
 }
 
-// failForLostHead is a head that is gone, and with it the cluster's state. Its workers are of no use without it, but
-// they may hold somebody's data: what becomes of them is for a person to say.
+// failForLostHead fails a cluster whose head is gone, and with it the cluster's state. The workers are useless without
+// it, but may hold data, so a person decides about them.
 func (p *planner) failForLostHead(m *api.Machine, why string) {
-	p.reportDrift(m.Name, api.DriftHeadLost, why, endsInError)
+	p.reportFatalDrift(m.Name, api.DriftHeadLost, why, endsInError)
 	p.failCluster(m, api.DriftHeadLost, fmt.Sprintf(
-		"%s, the head, is lost (%s), and with it the cluster's state. The workers were left alone, and go on "+
-			"billing: save what they hold and delete the cluster, or run the same create again, which terminates them "+
-			"and builds the cluster anew", m.Name, why))
+		"%s, the head, is lost (%s), and with it the cluster's state. The workers still run and cost money: save "+
+			"their data and delete the cluster, or run the same create again, which terminates them and builds a "+
+			"new cluster", m.Name, why))
 }
 
-// planSilentHead is a head that runs, by the cloud's listing, and whose API does not answer. Its server is restarted
-// only where the machine itself says that it is not well: what does not answer here may be this end of the line.
+// planSilentHead plans for a head that the cloud lists as running and whose API does not answer. Its server is
+// restarted only if the machine itself reports it unhealthy, because the fault may be in skyd's own network.
 func (p *planner) planSilentHead(m *api.Machine) {
-	unit, looked := p.observed.Units[m.Index]
-	message := "RKE2 is " + unit.Active + ", and its API is not ready on the machine itself: " + unit.Why
+	unit, checked := p.observed.Units[m.Index]
+	message := "RKE2 is " + unit.Active + ", but its API is not ready on the machine itself: " + unit.Why
 	at := p.driftSince("", api.DriftAPISilent).Add(p.policy.NotReadyFor)
 	switch {
-	case !looked:
-		p.reportDrift(m.Name, api.DriftAPISilent, "its API does not answer", "it is looked at")
-	case p.isAPIUnreachable(): // which was reported of the cluster
+	case !checked:
+		p.reportDrift(m.Name, api.DriftAPISilent, "its API does not answer", checkedOverSSH)
+	case p.isAPIUnreachable(): // reported for the cluster
 	case !unit.Reached:
-		// That may be this end of the line, and heals by itself then: no reason to give up.
-		p.reportDrift(m.Name, api.DriftAPISilent, "neither its API nor its SSH answers: "+unit.Error,
-			"nothing, from here: the cloud says that it runs; look at it there, and restart it if it hangs")
+		// The fault may be in skyd's own network and end by itself, so the cluster does not fail.
+		p.reportDrift(m.Name, api.DriftAPISilent, "neither its API nor SSH answers: "+unit.Error,
+			"no action: the cloud says that it runs. Check it there, and restart it if it hangs")
 	case isUnitDead(unit):
 		p.restartHead(m, api.DriftUnitDead, "RKE2 is "+unit.Active)
 	case unit.Health == Healthy:
 		p.reportDrift(m.Name, api.DriftAPISilent,
-			"its API is ready, and rejects the credentials that are stored, which have ended", "they are fetched anew")
+			"its API is ready, but rejects the stored credentials, which have expired", "they are renewed")
 	case unit.Health != Unhealthy:
 		p.reportDrift(m.Name, api.DriftAPISilent, "RKE2 is "+unit.Active+
-			", and the machine can't say whether its API is well: "+unit.Why,
-			"RKE2 is left alone: look at it on the machine, and restart it there if it hangs")
+			", and the machine cannot tell whether its API is healthy: "+unit.Why,
+			"no action: check RKE2 on the machine, and restart it there if it hangs")
 	case p.observed.At.Before(at):
 		p.reportDrift(m.Name, api.DriftAPISilent, message, "RKE2 is restarted at "+formatClockTime(at)+
 			" if it is not ready by then")
@@ -66,16 +66,16 @@ func (p *planner) planSilentHead(m *api.Machine) {
 	}
 }
 
-// restartHead restarts RKE2 on the head, again and again with longer pauses, until it is clear that this does not help.
+// restartHead restarts RKE2 on the head, with growing pauses, until the limit of restarts is reached.
 func (p *planner) restartHead(m *api.Machine, reason api.DriftReason, message string) {
 	restart := newMachineAction(m, api.ActionRestart, reason, message)
 	if !p.isRepairLimitReached(restart, p.policy.Restarts) {
 		p.requestAction(restart, "RKE2 is restarted")
 		return
 	}
-	p.reportDrift(m.Name, reason, message, endsInError)
-	p.failCluster(m, reason, fmt.Sprintf("%s, the head: %s, and restarting it does not help. The workers were left "+
-		"alone. Look at it "+
-		"(skyctl describe cluster %s shows how to get there), then run skyctl reconcile %s", m.Name, message,
+	p.reportFatalDrift(m.Name, reason, message, endsInError)
+	p.failCluster(m, reason, fmt.Sprintf("%s, the head: %s, and restarts do not help. The workers are kept. "+
+		"Log in to the head (skyctl describe cluster %s shows how) and fix it, then run skyctl reconcile %s", m.Name,
+		message,
 		p.cluster.Metadata.Name, p.cluster.Metadata.Name))
 }

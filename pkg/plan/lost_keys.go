@@ -6,7 +6,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// planKeyRestore asks for secrets to be restored that etcd has lost.
+// planKeyRestore requests that secrets that etcd has lost are restored.
 func (p *planner) planKeyRestore() {
 	if len(p.observed.KeysMissing) > 0 {
 		p.requestAction(api.Action{
@@ -16,24 +16,22 @@ func (p *planner) planKeyRestore() {
 	}
 }
 
-const onceKeysAreThere = "nothing, until the keys of the cluster are restored"
+const untilKeysRestored = "no action until the keys of the cluster are restored"
 
-// postponeForLostKeys has all that needs SSH wait for lost keys: without them a machine that is well looks like one
-// that is out of reach, and a new one could not be made a part of the cluster.
+// postponeForLostKeys makes all actions that need SSH wait for lost keys. Without the keys a healthy machine looks
+// unreachable, and a new one could not join the cluster.
 func (p *planner) postponeForLostKeys() {
 	if len(p.observed.KeysMissing) == 0 {
 		return
 	}
-	p.postponeActions(onceKeysAreThere, func(a api.Action) bool {
+	p.postponeActions(untilKeysRestored, func(a api.Action) bool {
 		return isMachineAction(a) || a.Kind == api.ActionDisarm || a.Kind == api.ActionRefresh
 	})
 	if p.fail == nil {
 		return
 	}
 	p.fail = nil
-	for i := range p.drift {
-		if strings.Contains(p.drift[i].Next, "goes to ERROR") {
-			p.drift[i].Next = onceKeysAreThere
-		}
+	for _, i := range p.fatal {
+		p.drift[i].Next = untilKeysRestored
 	}
 }

@@ -20,20 +20,20 @@ func TestLostKeysAreRestoredBeforeAnythingThatNeedsThem(t *testing.T) {
 		{"nothing else", lost(func(*scene) {}), "RestoreKeys", "KeysMissing: they are restored", ""},
 		{"a worker is gone", lost(func(s *scene) {
 			s.gone(1)
-		}), "RestoreKeys", "MachineGone: nothing, until the keys", ""},
+		}), "RestoreKeys", "MachineGone: no action until the keys", ""},
 		{"a worker seems to be out of reach", lost(func(s *scene) {
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
-		}), "RestoreKeys", "NodeNotReady: nothing, until the keys", ""},
+		}), "RestoreKeys", "NodeNotReady: no action until the keys", ""},
 		{"the API is silent", lost(func(s *scene) {
 			s.silent()
 			s.drifting("", api.DriftAPISilent, time.Hour)
 			s.unit(0, "active")
 			s.says(0, plan.Unhealthy)
-		}), "RestoreKeys", "APISilent: nothing, until the keys", ""},
+		}), "RestoreKeys", "APISilent: no action until the keys", ""},
 		{"the head seems to be lost", lost(func(s *scene) {
 			s.lose(0, time.Hour)
-		}), "RestoreKeys", "HeadLost: nothing, until the keys", ""},
+		}), "RestoreKeys", "HeadLost: no action until the keys", ""},
 		{"it was tried just now", lost(func(s *scene) {
 			s.repaired(api.ActionRestoreKeys, 0, 2*time.Minute, "refused")
 		}), "", "KeysMissing: they are restored from the machines at", ""},

@@ -7,15 +7,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// identities say which listed machine is which record's. The cloud's own id tells a machine from all others; name and
-// labels do where a record has no id yet. They can be copied and changed, so what does not fit together is disputed,
-// and left alone.
+// identities match the machines in the cloud's list to records. The cloud's id identifies a machine; name and labels do
+// if the record has no id yet. Those can be copied and changed, so a machine whose data do not match is disputed, and
+// skyctl does not change it.
 type identities struct {
-	// found is the listed machine of a record; none where it is not listed.
+	// found is the listed machine of a record, if it is listed.
 	found map[*api.Machine]*ListedMachine
-	// disputed says of a record why its machine is not to be touched.
+	// disputed says why the machine of a record must not be changed.
 	disputed map[*api.Machine]string
-	// own says of each listed machine, by its position, whether it is a record's.
+	// own says for each listed machine, by its position, whether it has a record.
 	own []bool
 }
 
@@ -35,7 +35,7 @@ func identifyMachines(records []api.Machine, listed []ListedMachine) identities 
 	return ids
 }
 
-// claimMachines gives a record those listed machines that are its own; one that is listed twice runs if either does.
+// claimMachines assigns listed machines to a record. A machine that is listed twice runs if either entry says so.
 func (ids *identities) claimMachines(m *api.Machine, listed []ListedMachine, isOwn func(*ListedMachine) bool) {
 	for i := range listed {
 		l := &listed[i]
@@ -48,8 +48,8 @@ func (ids *identities) claimMachines(m *api.Machine, listed []ListedMachine, isO
 		}
 	}
 	if l := ids.found[m]; l != nil && (l.Incarnation != m.Incarnation || l.Index != m.Index) {
-		ids.disputed[m] = fmt.Sprintf("the machine that is on record for it (id %s, named %q) "+
-			"carries the labels of index %d, incarnation %q; on record is %s",
+		ids.disputed[m] = fmt.Sprintf("its machine on the cloud (id %s, named %q) has the labels of index %d, "+
+			"incarnation %q; its record says incarnation %s",
 			l.ID, l.Name, l.Index, l.Incarnation, m.Incarnation)
 	}
 }
@@ -66,19 +66,19 @@ func (ids *identities) claimByName(m *api.Machine, listed []ListedMachine) {
 	if m.CloudID == "" {
 		ids.claimMachines(m, listed, named)
 		if len(others) > 1 {
-			ids.disputed[m] = fmt.Sprintf("several machines bear its name and its labels (ids %v), "+
-				"and which one it is is not on record", others)
+			ids.disputed[m] = fmt.Sprintf("several machines have its name and labels (ids %v), "+
+				"and its record has no id", others)
 		}
 		return
 	}
 	ids.claimMachines(m, listed, func(l *ListedMachine) bool { return named(l) && l.ID == "" })
 	if ids.found[m] == nil && len(others) > 0 {
-		ids.disputed[m] = fmt.Sprintf("what the cloud lists under its name and with its labels "+
-			"is another machine (id %s); on record is %s", others[0], m.CloudID)
+		ids.disputed[m] = fmt.Sprintf("the machine with its name and labels on the cloud has the id %s; "+
+			"its record says %s", others[0], m.CloudID)
 	}
 }
 
-// cloudIDOf is the cloud's own id of a record's machine, as far as it is known.
+// cloudIDOf returns the cloud's id of a recorded machine, as far as it is known.
 func (p *planner) cloudIDOf(m *api.Machine) string {
 	if m.CloudID == "" && p.found[m] != nil {
 		return p.found[m].ID
@@ -86,75 +86,73 @@ func (p *planner) cloudIDOf(m *api.Machine) string {
 	return m.CloudID
 }
 
-const leftAlone = "only reported: find out on its cloud what it is, and end it or take its labels away there"
+const conflictAdvice = "only reported: find out on its cloud what it is, and terminate it or remove its labels there"
 
-// describeConflict says why a listed machine that is no record's may be a copy of one, or be one whose labels somebody
-// changed; empty where it is beyond doubt a machine of this cluster that has no record.
+// describeConflict says why a listed machine without a record may be a copy, or may have changed labels; empty if it is
+// certainly a machine of this cluster.
 func (p *planner) describeConflict(i int) string {
 	l := &p.observed.Listed[i]
 	for j := range p.cluster.Status.Machines {
 		m := &p.cluster.Status.Machines[j]
 		switch {
-		case m.Incarnation == l.Incarnation && p.isUnrecordedLaunch(m, l): // each launch of it is its own
+		case m.Incarnation == l.Incarnation && p.isUnrecordedLaunch(m, l): // every launch of it belongs to the cluster
 		case m.Incarnation == l.Incarnation:
-			return fmt.Sprintf("it (id %s) carries the labels of %s, which is on record (incarnation %s, id %s): "+
+			return fmt.Sprintf("it (id %s) has the labels of %s, which is another machine (incarnation %s, id %s): "+
 				"it may be a copy", l.ID, m.Name, m.Incarnation, p.cloudIDOf(m))
 		case m.Name == l.Name && p.found[m] != nil:
-			return fmt.Sprintf("it (id %s, incarnation %s) bears the name of a machine on record that is another one "+
+			return fmt.Sprintf("it (id %s, incarnation %s) has the name of another machine of the cluster "+
 				"(incarnation %s, id %s)", l.ID, l.Incarnation, m.Incarnation, p.cloudIDOf(m))
 		}
 	}
 	elsewhere := l.Cluster != "" && l.Cluster != p.cluster.Metadata.Name
 	if elsewhere || l.Name != api.MachineName(p.cluster.Metadata.Name, l.Index) {
-		return fmt.Sprintf("it (id %s) does not bear the name that its labels make, %s: it may be a copy, or was "+
-			"renamed",
-			l.ID, api.MachineName(l.Cluster, l.Index))
+		return fmt.Sprintf("its name (its id is %s) does not match its labels, which say %s: it may be a copy, or was "+
+			"renamed", l.ID, api.MachineName(l.Cluster, l.Index))
 	}
 	for j := range p.observed.Listed {
 		if other := &p.observed.Listed[j]; j != i && l.Incarnation != "" && other.Incarnation == l.Incarnation &&
 			other.ID != l.ID {
-			return fmt.Sprintf("it (id %s) and %s (id %s) carry the same labels: one may be a copy of the other", l.ID,
+			return fmt.Sprintf("it (id %s) and %s (id %s) have the same labels: one may be a copy of the other", l.ID,
 				other.Name, other.ID)
 		}
 	}
-	if l.Conflict != "" { // what it was compared with then may be gone
+	if l.Conflict != "" { // the machine it was compared with may be gone
 		return fmt.Sprintf("%s (its id is %s)", l.Conflict, l.ID)
 	}
 	return ""
 }
 
-// isUnrecordedLaunch says that a machine is one more launch of a record in a create that failed: nobody has lived to
-// see which of them it got.
+// isUnrecordedLaunch says whether a machine comes from another launch of the same record, in a failed create that was
+// cut off before the launch's id was recorded.
 func (p *planner) isUnrecordedLaunch(m *api.Machine, l *ListedMachine) bool {
 	return p.cluster.Status.Phase == api.PhaseError && m.CloudID == "" && m.Name == l.Name && m.Index == l.Index
 }
 
-// planExtraMachines are machines of the cluster that have no place in it. Only what is beyond doubt the cluster's own,
-// and does nothing for it, is ended; a server never is.
+// planExtraMachines plans for listed machines without a record. It terminates only machines that certainly belong to
+// the cluster and do no work for it, and never a server.
 func (p *planner) planExtraMachines() {
 	for i, l := range p.observed.Listed {
 		if p.own[i] {
 			continue
 		}
-		const message = "it carries the cluster's labels and has no place in it"
+		const message = "it has the cluster's labels but no record"
 		why := p.describeConflict(i)
 		switch m := p.machinesByName[l.Name]; {
 		case l.Name == "":
-			p.reportDrift("", api.DriftMachineExtra, "a machine without a name carries the cluster's labels",
-				"only reported: there is no name by which to end it")
+			p.reportDrift("", api.DriftMachineExtra, "a machine without a name has the cluster's labels",
+				"only reported: it cannot be terminated without a name")
 		case why != "":
-			p.reportDrift(l.Name, api.DriftMachineConflict, why, leftAlone)
+			p.reportDrift(l.Name, api.DriftMachineConflict, why, conflictAdvice)
 		case l.Index == 0:
 			p.reportDrift(l.Name, api.DriftMachineConflict,
-				fmt.Sprintf("it (id %s, incarnation %s) is labelled as the cluster's server, and is not the one on "+
-					"record", l.ID,
-					l.Incarnation), leftAlone)
+				fmt.Sprintf("it (id %s, incarnation %s) has the labels of the cluster's server, but is not the "+
+					"recorded one", l.ID, l.Incarnation), conflictAdvice)
 		case p.isExtraNodeReady(l):
 			p.reportDrift(l.Name, api.DriftMachineExtra, message+", though its Node is Ready",
-				"only reported: drain its Node and delete it, and the machine is terminated")
+				"only reported: drain and delete its Node to have the machine terminated")
 		case m != nil:
 			p.reportDrift(l.Name, api.DriftMachineExtra, describeOtherIncarnation(l, m),
-				"it is terminated should its place be given to a new machine; until then the listing may be behind")
+				"it is terminated when a new machine gets its name; until then, the cloud's list may be out of date")
 		case p.isAPISilent():
 			p.reportDrift(l.Name, api.DriftMachineExtra, message, "it is terminated "+onceAPIAnswers)
 		default:
@@ -163,14 +161,13 @@ func (p *planner) planExtraMachines() {
 	}
 }
 
-// isExtraNodeReady says that the Node of a machine without a record is Ready.
+// isExtraNodeReady says whether the Node of a machine without a record is Ready.
 func (p *planner) isExtraNodeReady(l ListedMachine) bool {
 	return !p.isAPISilent() && p.observed.Nodes[api.NodeName(p.cluster.Metadata.Name, l.Index, l.Incarnation)].Ready
 }
 
-// checkNameFree says that nothing keeps the name of a record's machine, which is not there any more, from a machine
-// that is to be launched: what is left of an earlier one can be ended first. Where it can't, it reports why the action
-// has to wait.
+// checkNameFree says whether a new machine can be launched under the name of a recorded machine that is gone: no other
+// machine has the name, or it can be terminated first. If not, it reports why the action has to wait.
 func (p *planner) checkNameFree(m *api.Machine, a api.Action) bool {
 	for i, l := range p.observed.Listed {
 		if p.own[i] || l.Name != m.Name {
@@ -179,18 +176,18 @@ func (p *planner) checkNameFree(m *api.Machine, a api.Action) bool {
 		switch at := p.earliestRetry(p.newTerminateAction(l, api.DriftMachineExtra, "")); {
 		case p.describeConflict(i) != "", l.Index == 0, p.isExtraNodeReady(l), l.Unknown:
 			p.reportDrift(m.Name, a.Reason, a.Message,
-				fmt.Sprintf("nothing, while another machine (id %s) bears its name: see there", l.ID))
+				fmt.Sprintf("no action while another machine (id %s) has the same name; see its entry", l.ID))
 			return false
 		case p.observed.At.Before(at):
-			p.reportDrift(m.Name, a.Reason, a.Message, "nothing before "+formatClockTime(at)+
-				": an earlier machine of its name is still there, and was terminated not long ago")
+			p.reportDrift(m.Name, a.Reason, a.Message, "no action before "+formatClockTime(at)+
+				": an earlier machine with its name still exists, though it was terminated recently")
 			return false
 		}
 	}
 	return true
 }
 
-// terminatePredecessors ends what is left of earlier machines in those places that are given to new ones now.
+// terminatePredecessors terminates earlier machines whose names new machines get now.
 func (p *planner) terminatePredecessors() {
 	for i, l := range p.observed.Listed {
 		launches := func(a api.Action) bool {
@@ -198,16 +195,16 @@ func (p *planner) terminatePredecessors() {
 		}
 		if m := p.machinesByName[l.Name]; !p.own[i] && m != nil && p.found[m] == nil &&
 			slices.ContainsFunc(p.actions, launches) {
-			p.setNextStep(l.Name, api.DriftMachineExtra, "it is terminated, since its place is given to a new machine")
+			p.setNextStep(l.Name, api.DriftMachineExtra, "it is terminated, because a new machine gets its name")
 			p.actions = append(p.actions, p.newTerminateAction(l, api.DriftMachineExtra,
 				describeOtherIncarnation(l, m)))
 		}
 	}
 }
 
-// planLeftoverMachines are machines of a cluster in ERROR that should be gone: all of a create that failed, unless they
-// are kept on purpose, and none that is on record where the cluster can be mended. What may hold somebody's work is
-// only reported.
+// planLeftoverMachines plans for machines of a cluster in ERROR that should be gone: all machines of a failed create,
+// unless they are kept on purpose, but no recorded machine of a cluster that can be repaired. Machines that may hold
+// data are only reported.
 func (p *planner) planLeftoverMachines() {
 	if p.observed.CloudError != "" || p.cluster.Status.KeepOnFailure {
 		return
@@ -224,20 +221,20 @@ func (p *planner) planLeftoverMachines() {
 		switch {
 		case l.Name == "", kept && p.own[i] && why == "":
 		case why != "":
-			p.reportDrift(l.Name, api.DriftMachineConflict, why, leftAlone)
+			p.reportDrift(l.Name, api.DriftMachineConflict, why, conflictAdvice)
 		case kept:
 			p.reportDrift(l.Name, api.DriftLeftover, describeOtherIncarnation(l, m),
-				"only reported: one of this name is to be kept")
+				"only reported: a machine with this name is to be kept")
 		case p.cluster.Status.WasReady():
-			p.reportDrift(l.Name, api.DriftLeftover, "it is not on record as one of the cluster's, and is still there",
-				"only reported: it may hold somebody's work; delete the cluster, or end it on the cloud")
+			p.reportDrift(l.Name, api.DriftLeftover, "it should be gone and still exists",
+				"only reported: it may hold data; delete the cluster, or terminate it on the cloud")
 		default:
-			p.requestTermination(l, api.DriftLeftover, "it was to be terminated, and is still there")
+			p.requestTermination(l, api.DriftLeftover, "it should have been terminated and still exists")
 		}
 	}
 }
 
-// recordOf is the record whose machine is listed there.
+// recordOf returns the record of a listed machine.
 func (p *planner) recordOf(l *ListedMachine, otherwise *api.Machine) *api.Machine {
 	for m, found := range p.found {
 		if found == l {
@@ -248,7 +245,8 @@ func (p *planner) recordOf(l *ListedMachine, otherwise *api.Machine) *api.Machin
 }
 
 func describeOtherIncarnation(l ListedMachine, m *api.Machine) string {
-	return fmt.Sprintf("the cloud lists incarnation %s under this name, on record is %s", l.Incarnation, m.Incarnation)
+	return fmt.Sprintf("the cloud lists incarnation %s under this name; the record says %s", l.Incarnation,
+		m.Incarnation)
 }
 
 func (p *planner) newTerminateAction(l ListedMachine, reason api.DriftReason, message string) api.Action {
@@ -260,7 +258,7 @@ func (p *planner) newTerminateAction(l ListedMachine, reason api.DriftReason, me
 
 func (p *planner) requestTermination(l ListedMachine, reason api.DriftReason, message string) {
 	if l.Unknown {
-		p.reportDrift(l.Name, reason, message, onceAsked)
+		p.reportDrift(l.Name, reason, message, untilQueried)
 		return
 	}
 	p.requestAction(p.newTerminateAction(l, reason, message), "it is terminated")

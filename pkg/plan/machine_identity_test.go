@@ -64,19 +64,19 @@ func TestWhatDoesNotFitItsLabelsIsReportedAndLeftAlone(t *testing.T) {
 			a.Index, a.Incarnation, b.Index, b.Incarnation = b.Index, b.Incarnation, a.Index, a.Incarnation
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
-		}), "", "sky-x-1 MachineConflict: nothing is done to it|sky-x-2 MachineConflict: nothing is done to it", ""},
+		}), "", "sky-x-1 MachineConflict: skyctl does not change it|sky-x-2 MachineConflict: skyctl does not change it", ""},
 		{"another machine in the place of a worker, with all its labels",
 			identified(func(s *scene) {
 				s.w.Listed[1].ID = "i-9"
 				s.notReady(1,
 					time.Hour)
 				s.unreachable(1)
-			}), "", "sky-x-1 MachineConflict: nothing is done to it", ""},
+			}), "", "sky-x-1 MachineConflict: skyctl does not change it", ""},
 		{"two of a name and its labels, and no id on record", func(s *scene) {
 			s.w.Listed[1].ID = "i-1"
 			s.copied(1, "sky-x-1", "i-9")
 			s.notReady(1, time.Hour)
-		}, "", "sky-x-1 MachineConflict: nothing is done to it", ""},
+		}, "", "sky-x-1 MachineConflict: skyctl does not change it", ""},
 		{"two of a name and its labels, and one's id is on record",
 			identified(func(s *scene) {
 				s.copied(1, "sky-x-1", "i-9")
@@ -95,8 +95,8 @@ func TestWhatDoesNotFitItsLabelsIsReportedAndLeftAlone(t *testing.T) {
 				Incarnation: "before",
 				Conflict:    "a copy"}
 			s.notReady(1, time.Hour)
-		}), "", "sky-x-1 MachineConflict: only reported|sky-x-1 MachineGone: nothing, while another machine (id " +
-			"i-9) bears its name", ""},
+		}), "", "sky-x-1 MachineConflict: only reported|sky-x-1 MachineGone: no action while another machine (id " +
+			"i-9) has the same name", ""},
 		{"two extras with the same labels", identified(func(s *scene) {
 			extra := plan.ListedMachine{Name: "sky-x-7", ID: "i-8", Cluster: "x", Index: 7, Incarnation: "z"}
 			twin := extra

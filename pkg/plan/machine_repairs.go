@@ -8,18 +8,18 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// planMachine decides about one place of the cluster.
+// planMachine plans for one recorded machine.
 func (p *planner) planMachine(m *api.Machine) {
 	before := len(p.drift)
 	l := p.listedMachine(m)
 	if l != nil && l.Name != m.Name && p.disputed[m] == "" {
-		p.reportDrift(m.Name, api.DriftMachineConflict, fmt.Sprintf("its cloud shows it (id %s) as %q", l.ID, l.Name),
-			"it is kept as it is; rename it to "+m.Name)
+		p.reportDrift(m.Name, api.DriftMachineConflict, fmt.Sprintf("the cloud lists it (id %s) as %q", l.ID, l.Name),
+			"it is kept; rename it to "+m.Name)
 	}
 	switch {
 	case p.disputed[m] != "":
 		p.reportDrift(m.Name, api.DriftMachineConflict, p.disputed[m],
-			"nothing is done to it until that is mended on its cloud")
+			"skyctl does not change it until it is fixed on the cloud")
 	case m.State != api.MachineReady:
 		p.planUnfinishedMachine(m, l)
 	case l == nil:
@@ -41,88 +41,87 @@ func (p *planner) planMachine(m *api.Machine) {
 
 const onceAPIAnswers = "once the Kubernetes API answers"
 
-// planUnfinishedMachine is a place whose machine was never brought up to the end: a repair was cut off, or has failed.
+// planUnfinishedMachine plans for a machine that never became Ready, because a repair failed or was cut off.
 func (p *planner) planUnfinishedMachine(m *api.Machine, l *ListedMachine) {
-	message := fmt.Sprintf("the machine in its place is %s, %s", m.State, p.describeRepairInProgress(m))
-	bring := newMachineAction(m, api.ActionBringUp, api.DriftMachineUnready, message)
-	ending := m.State == api.MachineGone || m.State == api.MachineTerminating
-	onItsWay := m.State == api.MachineReserved || m.State == api.MachineLaunching
+	message := fmt.Sprintf("it is %s, %s", m.State, p.describeRepairInProgress(m))
+	bringUp := newMachineAction(m, api.ActionBringUp, api.DriftMachineUnready, message)
+	isEnding := m.State == api.MachineGone || m.State == api.MachineTerminating
+	isLaunching := m.State == api.MachineReserved || m.State == api.MachineLaunching
 	switch {
 	case isHead(m) && l == nil:
 		p.planUnlistedHead(m, message)
 	case isHead(m) && l.Stopped:
 		p.planStoppedMachine(m)
 	case isHead(m) && !p.isAPIUnreachable():
-		p.requestActionWithLimit(bring, "it is brought up", p.policy.Replacements)
+		p.requestActionWithLimit(bringUp, "it is brought up", p.policy.Replacements)
 	case p.isAPISilent():
-		p.reportDrift(m.Name, bring.Reason, message, "it goes on "+onceAPIAnswers)
+		p.reportDrift(m.Name, bringUp.Reason, message, "it continues "+onceAPIAnswers)
 	case l != nil && l.Unknown:
-		p.reportDrift(m.Name, bring.Reason, message, onceAsked)
-	case !ending && p.isNodeReady(m) && l == nil:
-		p.reportDrift(m.Name, bring.Reason, message+"; its Node is Ready, though the cloud does not list it",
-			"nothing: the listing may be behind")
-	case ending || l == nil && !onItsWay || l != nil && l.Stopped:
-		p.requestReplacement(m, bring.Reason, message)
-	case l == nil && !p.checkNameFree(m, bring):
+		p.reportDrift(m.Name, bringUp.Reason, message, untilQueried)
+	case !isEnding && p.isNodeReady(m) && l == nil:
+		p.reportDrift(m.Name, bringUp.Reason, message+"; its Node is Ready, though the cloud does not list it",
+			listOutdated)
+	case isEnding || l == nil && !isLaunching || l != nil && l.Stopped:
+		p.requestReplacement(m, bringUp.Reason, message)
+	case l == nil && !p.checkNameFree(m, bringUp):
 	default:
-		p.requestActionWithLimit(bring, "it is brought up", p.policy.Replacements)
+		p.requestActionWithLimit(bringUp, "it is brought up", p.policy.Replacements)
 	}
 }
 
-// describeRepairInProgress says what works on a place. A repair that was begun and has not ended may be under way, or
-// its worker was lost.
+// describeRepairInProgress says whether a repair of a machine index has not finished. It may be running, or its worker
+// process was lost.
 func (p *planner) describeRepairInProgress(m *api.Machine) string {
 	for _, r := range slices.Backward(p.cluster.Status.Repairs) {
-		brings := r.Action.Kind == api.ActionReplace || r.Action.Kind == api.ActionBringUp
+		bringsUp := r.Action.Kind == api.ActionReplace || r.Action.Kind == api.ActionBringUp
 		switch {
-		case !brings || r.Action.Index != m.Index:
+		case !bringsUp || r.Action.Index != m.Index:
 		case r.Ended.IsZero():
-			return fmt.Sprintf("and its %s, begun at %s, has not ended", r.Action.Kind, formatClockTime(r.At))
+			return fmt.Sprintf("and its %s, started at %s, has not finished", r.Action.Kind, formatClockTime(r.At))
 		default:
-			return "and nothing works on it"
+			return "and no repair is running"
 		}
 	}
-	return "and nothing works on it"
+	return "and no repair is running"
 }
 
-// planUnlistedMachine is a machine that the cloud does not list. A listing may be behind, so it is not believed against
-// a Node that is Ready, nor where there is nobody else to ask.
+// planUnlistedMachine plans for a machine that the cloud does not list. The list may be out of date, so it does not
+// count against a Ready Node or an SSH answer, nor while the Kubernetes API is silent.
 func (p *planner) planUnlistedMachine(m *api.Machine) {
-	const message = "the cloud does not list it any more"
+	const message = "the cloud no longer lists it"
 	switch {
 	case p.isNodeReady(m):
 		p.reportDrift(m.Name, api.DriftMachineGone, message+", though its Node is Ready",
-			"nothing: the listing may be behind")
+			listOutdated)
 	case isHead(m):
 		p.planUnlistedHead(m, message)
 	case p.isAPISilent():
 		p.reportDrift(m.Name, api.DriftMachineGone, message, "it is replaced "+onceAPIAnswers)
 	case p.observed.Units[m.Index].Reached:
 		p.reportDrift(m.Name, api.DriftMachineGone, message+", though it answers over SSH",
-			"nothing: the listing may be behind")
+			listOutdated)
 	default:
 		p.requestReplacement(m, api.DriftMachineGone, message)
 	}
 }
 
-// planStoppedMachine is a machine that somebody stopped. A listing that says so is not believed against what answers: a
-// Node is not Ready any more within a minute of its machine's end.
+// planStoppedMachine plans for a machine that was stopped. The list does not count against what answers: a Node is
+// no longer Ready within a minute after its machine stops.
 func (p *planner) planStoppedMachine(m *api.Machine) {
 	const message, reason = "the cloud says that it is stopped", api.DriftMachineStopped
 	start := newMachineAction(m, api.ActionStartMachine, reason, message)
 	answers := isHead(m) && (!p.isAPISilent() || p.observed.Units[m.Index].Reached)
 	switch {
 	case p.isNodeReady(m):
-		p.reportDrift(m.Name, reason, message+", though its Node is Ready", "nothing: the listing may be behind")
+		p.reportDrift(m.Name, reason, message+", though its Node is Ready", listOutdated)
 	case answers:
-		p.reportDrift(m.Name, reason, message+", though it answers", "nothing: the listing may be behind")
+		p.reportDrift(m.Name, reason, message+", though it answers", listOutdated)
 	case p.observed.canStartMachine(p.listedMachine(m)) && !p.isRepairLimitReached(start, p.maxMachineStarts()):
 		p.requestAction(start, "it is started")
 	case isHead(m):
-		p.reportDrift(m.Name, reason, message, endsInError)
-		p.failCluster(m, reason, fmt.Sprintf("%s, the head, is stopped, and skyctl can't start it. The workers were "+
-			"left alone. "+
-			"Start it on the cloud, then run skyctl reconcile %s", m.Name, p.cluster.Metadata.Name))
+		p.reportFatalDrift(m.Name, reason, message, endsInError)
+		p.failCluster(m, reason, fmt.Sprintf("%s, the head, is stopped, and skyctl cannot start it. The workers are "+
+			"kept. Start it on the cloud, then run skyctl reconcile %s", m.Name, p.cluster.Metadata.Name))
 	case p.isAPISilent():
 		p.reportDrift(m.Name, reason, message, "it is replaced "+onceAPIAnswers)
 	default:
@@ -130,8 +129,8 @@ func (p *planner) planStoppedMachine(m *api.Machine) {
 	}
 }
 
-// maxMachineStarts is how often a machine is started before it is given up. One of spot may have been stopped because
-// its cloud wants it back: another one is more likely to be had.
+// maxMachineStarts bounds the starts of a stopped machine. The cloud may have stopped a spot machine to take it back;
+// then a new one is more likely to be available.
 func (p *planner) maxMachineStarts() int {
 	if p.cluster.Spec.UseSpot {
 		return 1
@@ -139,7 +138,7 @@ func (p *planner) maxMachineStarts() int {
 	return p.policy.Restarts
 }
 
-// planRunningMachine is a machine that runs in a cluster whose API answers.
+// planRunningMachine plans for a running machine while the Kubernetes API answers.
 func (p *planner) planRunningMachine(m *api.Machine) {
 	node, registered := p.observed.Nodes[m.NodeName]
 	unit := p.observed.Units[m.Index]
@@ -150,7 +149,7 @@ func (p *planner) planRunningMachine(m *api.Machine) {
 	case !isHead(m):
 		p.unready = append(p.unready, m.Name)
 	}
-	// What a Node says of its own time is by another clock than ours; what counts is what was seen here.
+	// The Node's own time is by another clock, so the first sweep that saw the trouble counts.
 	t := trouble{since: p.driftSince(m.Name, api.DriftUnitDead, api.DriftNodeMissing, api.DriftNodeNotReady)}
 	switch {
 	case isUnitDead(unit):
@@ -163,12 +162,12 @@ func (p *planner) planRunningMachine(m *api.Machine) {
 	p.planTroubledMachine(m, t)
 }
 
-// planHealthyMachine is a machine that is as it should be, but for what somebody may want.
+// planHealthyMachine plans for a machine whose Node is Ready. It reports what a person may have done on purpose.
 func (p *planner) planHealthyMachine(m *api.Machine, n Node) {
 	const next = "only reported"
 	if !m.PowerOffAt.IsZero() {
 		p.requestAction(newMachineAction(m, api.ActionDisarm, api.DriftPowerOff,
-			"its power-off timer is still set, for "+formatClockTime(m.PowerOffAt)), "it is taken away")
+			"its power-off timer is still set, to "+formatClockTime(m.PowerOffAt)), "the timer is removed")
 	}
 	p.reportNodePressure(m, n)
 	if n.Cordoned {
@@ -176,30 +175,29 @@ func (p *planner) planHealthyMachine(m *api.Machine, n Node) {
 	}
 	if want := p.cluster.Status.Versions.RKE2; want != "" && n.Kubelet != "" && n.Kubelet != want {
 		p.reportDrift(m.Name, api.DriftVersionSkew,
-			fmt.Sprintf("its kubelet is %s, the cluster's release %s", n.Kubelet, want), next)
+			fmt.Sprintf("its kubelet is %s, the cluster's release is %s", n.Kubelet, want), next)
 	}
 }
 
-// trouble is what is wrong with a machine that runs.
+// trouble is what is wrong with a running machine.
 type trouble struct {
 	reason  api.DriftReason
 	message string
 	since   time.Time
-	// wait is how long it may heal by itself.
+	// wait is how long the machine may take to recover by itself.
 	wait time.Duration
 }
 
-// planTroubledMachine waits where that may help, then restarts RKE2, and replaces a worker that can't be restarted.
+// planTroubledMachine waits if that may help, then restarts RKE2, and replaces a worker that SSH does not reach.
 func (p *planner) planTroubledMachine(m *api.Machine, t trouble) {
-	unit, looked := p.observed.Units[m.Index]
-	unreachable := looked && !unit.Reached
+	unit, checked := p.observed.Units[m.Index]
+	unreachable := checked && !unit.Reached
 	at, then := t.since.Add(t.wait), "RKE2 is restarted"
 	switch {
 	case unreachable:
 		t.message += "; and SSH does not answer: " + unit.Error
 		at, then = t.since.Add(p.policy.NotReadyFor+p.policy.AfterRestart), "it is replaced"
-		// A unit that is dead says nothing about its Node: for as long at least as that may be not Ready it has to have
-		// been so.
+		// A dead unit says nothing about the Node, which has to be not Ready for NotReadyFor too.
 		if seen := p.driftSince(m.Name, api.DriftNodeMissing,
 			api.DriftNodeNotReady).Add(p.policy.NotReadyFor); seen.After(at) {
 			at = seen
@@ -212,7 +210,7 @@ func (p *planner) planTroubledMachine(m *api.Machine, t trouble) {
 	}
 	switch {
 	case unreachable && isHead(m):
-		p.reportDrift(m.Name, t.reason, t.message, "nothing, from here: look at it on the cloud")
+		p.reportDrift(m.Name, t.reason, t.message, "no action: check it on the cloud")
 	case p.observed.At.Before(at):
 		p.reportDrift(m.Name, t.reason, t.message, then+" at "+formatClockTime(at)+" if it is not Ready by then")
 	case unreachable:
@@ -224,8 +222,8 @@ func (p *planner) planTroubledMachine(m *api.Machine, t trouble) {
 	}
 }
 
-// restartOrReplaceWorker restarts RKE2 on a worker, and replaces one on which that did not help since the trouble
-// began.
+// restartOrReplaceWorker restarts RKE2 on a worker, and replaces the worker if a restart since the trouble began did
+// not help.
 func (p *planner) restartOrReplaceWorker(m *api.Machine, t trouble) {
 	restart := newMachineAction(m, api.ActionRestart, t.reason, t.message)
 	last := p.lastRepairOnMachine(restart)
@@ -243,25 +241,25 @@ func (p *planner) restartOrReplaceWorker(m *api.Machine, t trouble) {
 	}
 	if over = over.Add(p.policy.AfterRestart); p.observed.At.Before(over) {
 		p.reportDrift(m.Name, t.reason, t.message, "RKE2 was restarted; it is replaced at "+formatClockTime(over)+
-			" if that did not help by then")
+			" if that does not help")
 		return
 	}
 	p.requestReplacement(m, t.reason, t.message+"; a restart did not help")
 }
 
-// onceAsked comes next about a machine of which a listing does not know how it is.
-const onceAsked = "nothing, until its cloud can be asked about it: look there whether it has two of that name, and " +
-	"whose they are"
+// untilQueried is the next step for a machine that the cloud's list names without its state.
+const untilQueried = "no action until the cloud answers about it: check there whether two machines have its name, " +
+	"and who owns them"
 
-// requestReplacement gives a worker's place to a new machine. A head is never replaced, nor a machine that nobody can
-// be asked about.
+// requestReplacement requests a new machine for a worker's index. It never replaces a head, nor a machine whose state
+// is unknown.
 func (p *planner) requestReplacement(m *api.Machine, reason api.DriftReason, message string) {
 	switch l := p.listedMachine(m); {
 	case isHead(m):
-		p.reportDrift(m.Name, reason, message, "nothing: a head is not replaced")
+		p.reportDrift(m.Name, reason, message, "no action: a head is not replaced")
 		return
 	case l != nil && l.Unknown:
-		p.reportDrift(m.Name, reason, message, onceAsked)
+		p.reportDrift(m.Name, reason, message, untilQueried)
 		return
 	}
 	replace := newMachineAction(m, api.ActionReplace, reason, message)

@@ -21,20 +21,20 @@ func TestADriftSaysWhatWasSeen(t *testing.T) {
 			s.stop(1)
 			s.w.Nodes[s.record(1).NodeName] = plan.Node{Ready: true}
 		}, "the cloud says that it is stopped, though its Node is Ready"},
-		{"a place that nothing works on", unready, "the machine in its place is Up, and nothing works on it"},
+		{"a place that nothing works on", unready, "it is Up, and no repair is running"},
 		{"a place whose repair is under way", func(s *scene) {
 			unready(s)
 			s.repaired(api.ActionReplace, 1, time.Hour, "killed")
-		}, "the machine in its place is Up, and its Replace, begun at 11:00:00Z, has not ended"},
+		}, "it is Up, and its Replace, started at 11:00:00Z, has not finished"},
 		{"a place whose repair was under way before another one", func(s *scene) {
 			unready(s)
 			s.repaired(api.ActionReplace, 1, 2*time.Hour, "killed")
 			s.repaired(api.ActionBringUp, 1, time.Hour, "no answer")
-		}, "the machine in its place is Up, and nothing works on it"},
+		}, "it is Up, and no repair is running"},
 		{"a copy that was found to be one before", identified(func(s *scene) {
 			s.copied(0, "backup", "i-9")
 			s.w.Listed[len(s.w.Listed)-1].Conflict = "its labels make it sky-x-0: it may be a copy, or was renamed"
-		}), "it (id i-9) carries the labels of sky-x-0, which is on record"},
+		}), "it (id i-9) has the labels of sky-x-0, which is another machine"},
 		{"a copy whose original is gone", identified(func(s *scene) {
 			s.w.Listed = append(s.w.Listed, plan.ListedMachine{Name: "sky-x-7", ID: "i-9", Cluster: "x", Index: 7,
 				Incarnation: "z",

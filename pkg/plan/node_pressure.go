@@ -6,17 +6,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// reportNodePressure reports a Node that is Ready and to which no pods go, or from which they are evicted. Nothing is
-// done about it: the kubelet makes what room it can by itself, and a machine that is replaced takes the data on its
-// disk with it.
+// reportNodePressure reports a Ready Node that takes no pods or evicts them. It requests no action: the kubelet frees
+// resources by itself, and a replacement would lose the data on the machine's disk.
 func (p *planner) reportNodePressure(m *api.Machine, n Node) {
 	if n.Pressure != "" {
-		p.reportDrift(m.Name, api.DriftNodePressure, "its Node is Ready, and takes no pods: "+n.Pressure,
+		p.reportDrift(m.Name, api.DriftNodePressure, "its Node is Ready but takes no pods: "+n.Pressure,
 			pressureAdvice(n.Pressure, m.Name))
 	}
 }
 
-// pressureAdvice is what a person can do about a pressure.
+// pressureAdvice says what a person can do about a pressure.
 func pressureAdvice(pressure, machine string) string {
 	const evicts = "only reported: the kubelet evicts pods until "
 	switch {
@@ -24,11 +23,11 @@ func pressureAdvice(pressure, machine string) string {
 		return evicts + "5% of the disk is free; remove what fills the disk of " + machine +
 			", or create a cluster with a larger --disk_size"
 	case strings.Contains(pressure, "MemoryPressure"):
-		return evicts + "100 MiB of memory are free; give its pods memory limits, or create a cluster with more " +
+		return evicts + "100 MiB of memory are free; set memory limits on its pods, or create a cluster with more " +
 			"--memory"
 	case strings.Contains(pressure, "PIDPressure"):
-		return evicts + "there is room for processes; find the pod on " + machine + " that starts so many"
+		return evicts + "process ids are free; find the pod on " + machine + " that starts so many processes"
 	}
-	return "only reported: look at the pods of the cluster's network on " + machine +
+	return "only reported: check the pods of the cluster's network on " + machine +
 		" (kubectl -n kube-system get pods -o wide)"
 }

@@ -2,105 +2,106 @@ package plan
 
 import "time"
 
-// Observation is what was seen of one cluster at one time.
+// Observation is what was observed of one cluster at one time.
 type Observation struct {
 	At time.Time
-	// Listed are the cluster's machines by the cloud's own listing; it means nothing where CloudError is set.
+	// Listed are the cluster's machines in the cloud's list; meaningless if CloudError is set.
 	Listed []ListedMachine
-	// CloudError is why the cloud could not be asked. Then nothing is touched.
+	// CloudError is why the cloud did not answer. Then no machine is changed.
 	CloudError string
-	// Nodes by name, as the Kubernetes API shows them; they mean nothing where APIError is set.
+	// Nodes by name, as the Kubernetes API returns them; meaningless if APIError is set.
 	Nodes map[string]Node
-	// APIError is why the Kubernetes API could not be asked.
+	// APIError is why the Kubernetes API did not answer.
 	APIError string
-	// Units is the state of RKE2 on machines that were looked at over SSH, by index.
+	// Units is the state of RKE2, by machine index, on those machines that were checked over SSH.
 	Units map[int]RKE2Unit
-	// CredentialsExpire is when the kubeconfig in the store ends; zero where that was not looked at.
+	// CredentialsExpire is when the stored kubeconfig's certificate expires; zero if that was not checked.
 	CredentialsExpire time.Time
-	// KeysMissing are the secrets that the cluster can't be without and that the store has lost.
+	// KeysMissing are the secrets that the cluster needs and that the store has lost.
 	KeysMissing []string
-	// KubeconfigFile is why the person's kubeconfig file is of no use: it is not there, or not what the store has.
-	// Empty where it is fine, or nobody looked.
+	// KubeconfigFile is what is wrong with the person's kubeconfig file: it is missing, or differs from the stored one.
+	// Empty if it is correct or was not checked.
 	KubeconfigFile string
-	// GPU is why the GPU stack is not as it was installed; empty where it is, or where there is none.
+	// GPU is what is wrong with the GPU stack; empty if it works or the cluster has none.
 	GPU string
-	// CanStart: the cloud can start machines that were stopped, but for those with NoStart.
+	// CanStart says whether the cloud can start stopped machines, except those with NoStart.
 	CanStart bool
 }
 
 // ListedMachine is a machine as the cloud lists it.
 type ListedMachine struct {
 	Name string
-	// ID is the cloud's own id of it; empty where the cloud has not told one.
+	// ID is the cloud's id of the machine; empty if the cloud has not returned one.
 	ID string
 	// Cluster, Index and Incarnation are what its labels say.
 	Cluster     string
 	Index       int
 	Incarnation string
-	// Address, PrivateAddress and SSHPort are where it runs; empty where the cloud does not say, or it does not run.
+	// Address, PrivateAddress and SSHPort are empty if the cloud does not say, or the machine does not run.
 	Address, PrivateAddress string
 	SSHPort                 int
-	// Stopped: it exists and does not run.
+	// Stopped: the machine exists but does not run.
 	Stopped bool
-	// NoStart: its cloud can't start it again where it is stopped.
+	// NoStart: its cloud cannot start it again once it is stopped.
 	NoStart bool
-	// Conflict is why it was found before to be none of the cluster's own, when there was still a machine to compare it
-	// with.
+	// Conflict is why an earlier sweep found that it is not one of the cluster's machines. The machine it was compared
+	// with may be gone by now.
 	Conflict string
-	// Unknown: it was there when its cloud could last be asked about it, which it can't now. It is not ended meanwhile.
+	// Unknown: it existed when its cloud last answered about it, and the cloud does not answer now. It is not
+	// terminated meanwhile.
 	Unknown bool
 }
 
 // Node is a Node of the cluster.
 type Node struct {
 	Ready bool
-	// Why says in its own words what is wrong, where it is not Ready.
+	// Why is the Node's own message if it is not Ready.
 	Why string
-	// Pressure names what keeps pods off it though it is Ready, such as DiskPressure.
+	// Pressure is the condition that keeps pods off a Ready Node, such as DiskPressure.
 	Pressure string
-	// Since is when its readiness last changed, by the clock of its cluster, which may be wrong: no decision stands on
-	// it.
+	// Since is when its readiness last changed, by the cluster's clock. That may be wrong, so no decision uses it.
 	Since    time.Time
 	Cordoned bool
-	// Kubelet is its version.
+	// Kubelet is the kubelet's version.
 	Kubelet string
 }
 
 // RKE2Unit is RKE2 on a machine.
 type RKE2Unit struct {
-	// Reached: SSH answered, and showed the pinned host key. Error says why not.
+	// Reached: SSH answered with the pinned host key. Error says why not.
 	Reached bool
 	Error   string
 	// Active is systemd's ActiveState: active, activating, failed, inactive.
 	Active string
-	// Since is when it came into that state, by the clock of At; zero where that is unknown.
+	// Since is when it entered that state, by the clock of Observation.At; zero if unknown.
 	Since time.Time
-	// Health is what a head says of its Kubernetes API when it is asked on the machine itself; Why is what it answered.
+	// Health is that of a head's Kubernetes API, checked on the machine itself; Why is the API's answer.
 	Health Health
 	Why    string
 }
 
-// Health is what a machine says of itself.
+// Health is the health of a head's Kubernetes API.
 type Health string
 
-// The states of a machine's health. HealthUnknown: it was not asked, or can't tell.
+// The kinds of health. HealthUnknown: it was not checked, or the machine cannot tell.
 const (
 	HealthUnknown Health = ""
 	Healthy       Health = "healthy"
 	Unhealthy     Health = "unhealthy"
 )
 
-// canStartMachine says that a machine which is listed as stopped can be started again.
-func (w Observation) canStartMachine(l *ListedMachine) bool {
-	return w.CanStart && l != nil && !l.NoStart
+// canStartMachine says whether the cloud can start a machine that it lists as stopped.
+func (o Observation) canStartMachine(l *ListedMachine) bool {
+	return o.CanStart && l != nil && !l.NoStart
 }
 
 func isStopped(l *ListedMachine) bool { return l != nil && l.Stopped }
 
-// isUnitDead says that RKE2 does not run and is not about to; starting that it is.
+// isUnitDead says whether RKE2 neither runs nor starts.
 func isUnitDead(u RKE2Unit) bool {
 	return u.Reached && (u.Active == "failed" || u.Active == "inactive")
 }
+
 func isUnitStarting(u RKE2Unit) bool {
 	return u.Reached && (u.Active == "activating" || u.Active == "reloading")
 }

@@ -1,6 +1,6 @@
-// Package plan decides what is to be done about a cluster: what etcd says and what was seen go in, drift and an ordered
-// list of actions come out. It is pure: it touches nothing, knows no clock but the one it is given, and decides the
-// same for the same input.
+// Package plan decides which actions a cluster needs. It compares the cluster's record in etcd with what was observed,
+// and returns drift and an ordered list of actions. It is pure: it has no side effects, reads no clock, and returns the
+// same decision for the same input.
 package plan
 
 import (
@@ -9,26 +9,25 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Policy paces repairs. See DefaultPolicy.
+// Policy sets the pace of repairs. See DefaultPolicy.
 type Policy struct {
-	// NotReadyFor is how long a Node may be not Ready before its machine is restarted, and a head be silent and not
-	// listed before it counts as lost.
+	// NotReadyFor is how long a Node may be not Ready before RKE2 on its machine is restarted, and how long a head may
+	// be silent and unlisted before it counts as lost.
 	NotReadyFor time.Duration
-	// AfterRestart is how long a restart is given before the worker is replaced.
+	// AfterRestart is the time between a restart that does not help and the replacement of the worker.
 	AfterRestart time.Duration
 	// Window is how far back repairs count.
 	Window time.Duration
-	// Restarts and Replacements of one place are at most so many in the window; then the cluster goes to ERROR.
+	// Restarts and Replacements bound the repairs of one machine index in the window; then the cluster goes to ERROR.
 	Restarts, Replacements int
-	// Backoff before the second repair of a kind on a place; it doubles with each further one.
+	// Backoff is the pause before a repair is repeated; it doubles with each failure in a row.
 	Backoff time.Duration
-	// ExpiresWithin is how long credentials have to last at least.
+	// ExpiresWithin is the time before the end of credentials at which they are renewed.
 	ExpiresWithin time.Duration
 }
 
-// DefaultPolicy is patient with what heals itself and quick with what doesn't. Five to ten minutes of NotReady is what
-// RKE2 nodes need to come back by themselves after a reboot; its certificates renew at a restart within 120 days of
-// their end.
+// DefaultPolicy waits where a machine may recover by itself. RKE2 nodes need five to ten minutes to become Ready after
+// a reboot. RKE2 renews certificates at a restart within 120 days of their expiry.
 func DefaultPolicy() Policy {
 	return Policy{
 		NotReadyFor: 5 * time.Minute, AfterRestart: 5 * time.Minute, Window: 6 * time.Hour,
@@ -36,15 +35,15 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// Decision is what is to be done about a cluster.
+// Decision is the result of planning one cluster.
 type Decision struct {
-	// Drift is all that is not as it should be, with what comes next about it.
+	// Drift lists all differences, each with the next step.
 	Drift []api.Drift
-	// Actions are to be done now, in this order; those on different machines may be done at the same time. Drift
-	// without an action waits, is out of reach, or is only reported.
+	// Actions are due now, in this order. Actions on different machines can run at the same time. Drift without an
+	// action waits, cannot be repaired by skyctl, or is only reported.
 	Actions []api.Action
-	// Conditions are what can be said of the cluster now.
+	// Conditions are those of the cluster now.
 	Conditions []api.Condition
-	// Fail is why the cluster is to go to ERROR, with what a person can do; nil where it is not. Its machines are kept.
+	// Fail says why the cluster goes to ERROR and what a person can do; nil if it does not. Its machines are kept.
 	Fail *api.Failure
 }

@@ -117,7 +117,7 @@ func TestWhereActionsFailNowAndThenItConvergesOrSaysWhy(t *testing.T) {
 		d, err := s.converge(1500)
 		if d.Fail != nil {
 			gaveUp++
-			if !strings.Contains(d.Fail.Message, "What was tried:") {
+			if !strings.Contains(d.Fail.Message, "Repairs tried:") {
 				return fmt.Errorf("gave up without a history: %s", d.Fail.Message)
 			}
 		}

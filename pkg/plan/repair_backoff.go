@@ -8,16 +8,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// newMachineAction is an action on a machine in its place.
+// newMachineAction returns an action on a recorded machine.
 func newMachineAction(m *api.Machine, kind api.ActionKind, reason api.DriftReason, message string) api.Action {
 	return api.Action{Kind: kind, Index: m.Index, Machine: m.Name, Incarnation: m.Incarnation, Reason: reason,
 		Message: message}
 }
 
-// requestAction reports a drift, and asks for an action about it unless that was done not long ago.
+// requestAction reports a drift and requests an action, which waits if it was tried recently.
 func (p *planner) requestAction(a api.Action, next string) {
 	if at := p.earliestRetry(a); p.observed.At.Before(at) {
-		p.reportDrift(a.Machine, a.Reason, a.Message, next+" at "+formatClockTime(at)+", for it was done not long ago")
+		p.reportDrift(a.Machine, a.Reason, a.Message,
+			next+" at "+formatClockTime(at)+" (back-off after a recent attempt)")
 		return
 	}
 	p.reportDrift(a.Machine, a.Reason, a.Message, next)
@@ -27,21 +28,20 @@ func (p *planner) requestAction(a api.Action, next string) {
 	p.actions = append(p.actions, a)
 }
 
-// requestActionWithLimit asks as ask does; an action that was done in vain as often as the limit says sends the cluster
-// to ERROR.
+// requestActionWithLimit requests an action, or sends the cluster to ERROR if the action has reached its limit.
 func (p *planner) requestActionWithLimit(a api.Action, next string, limit int) {
 	if !p.isRepairLimitReached(a, limit) {
 		p.requestAction(a, next)
 		return
 	}
-	p.reportDrift(a.Machine, a.Reason, a.Message, "the cluster goes to ERROR; its machines are left alone")
+	p.reportFatalDrift(a.Machine, a.Reason, a.Message, "the cluster goes to ERROR; its machines are kept")
 	p.failCluster(p.machines[a.Index], a.Reason,
-		fmt.Sprintf("%s: %s, and what was done about it does not last. The cluster's machines were left alone. "+
-			"Look into it, then run skyctl reconcile %s", a.Machine, a.Message, p.cluster.Metadata.Name))
+		fmt.Sprintf("%s: %s, and repairs do not last. The cluster's machines are kept. Find the cause, then run "+
+			"skyctl reconcile %s", a.Machine, a.Message, p.cluster.Metadata.Name))
 }
 
-// pastRepairs are the repairs of a kind on the same thing within the window, oldest first. A record from the future was
-// made by nobody, and would hold up repairs until then.
+// pastRepairs returns the repairs with the same key as an action within the window, oldest first. It ignores records
+// from the future, which would block repairs until then.
 func (p *planner) pastRepairs(a api.Action) []api.Repair {
 	var found []api.Repair
 	for _, r := range p.cluster.Status.Repairs {
@@ -56,7 +56,7 @@ func (p *planner) isRecentRepair(r api.Repair) bool {
 	return r.At.After(p.observed.At.Add(-p.policy.Window)) && !r.At.After(p.observed.At.Add(p.policy.Backoff))
 }
 
-// lastRepairOnMachine is the last such repair on this very machine; nil where there was none.
+// lastRepairOnMachine returns the last such repair of the same incarnation; nil if there was none.
 func (p *planner) lastRepairOnMachine(a api.Action) *api.Repair {
 	var last *api.Repair
 	for _, r := range p.pastRepairs(a) {
@@ -67,7 +67,7 @@ func (p *planner) lastRepairOnMachine(a api.Action) *api.Repair {
 	return last
 }
 
-// repairEndTime is when a repair was over; one that nobody saw end counts from its beginning.
+// repairEndTime returns when a repair ended; its start if the end is not on record.
 func repairEndTime(r api.Repair) time.Time {
 	if r.Ended.Before(r.At) {
 		return r.At
@@ -75,10 +75,10 @@ func repairEndTime(r api.Repair) time.Time {
 	return r.Ended
 }
 
-// isFailedRepair says that a repair failed, or that nobody lived to say how it ended.
+// isFailedRepair says whether a repair failed, or was cut off before its result was recorded.
 func isFailedRepair(r api.Repair) bool { return r.Error != "" || r.Ended.IsZero() }
 
-// earliestRetry is when a repair may be done again. The pause after one that failed doubles with each failure in a row.
+// earliestRetry returns when a repair can run again. The pause doubles with each failure in a row.
 func (p *planner) earliestRetry(a api.Action) time.Time {
 	past := p.pastRepairs(a)
 	if len(past) == 0 {
@@ -91,22 +91,22 @@ func (p *planner) earliestRetry(a api.Action) time.Time {
 	return repairEndTime(past[len(past)-1]).Add(pause)
 }
 
-// failedRepairWeight is how many repairs that went well count as much as one that failed: what is needed again and
-// again does not help, though machines that a cloud takes back (spot) are no reason to give up.
+// failedRepairWeight is the number of successful repairs that count as much as a failed one. A repair that is needed
+// again and again does not help, but a cloud that takes back spot machines is no reason to fail the cluster.
 const failedRepairWeight = 3
 
-// isRepairLimitReached says that a repair was done as often as its limit allows.
+// isRepairLimitReached says whether a repair was tried as often as its limit allows.
 func (p *planner) isRepairLimitReached(a api.Action, limit int) bool {
-	sum := 0
+	weight := 0
 	for _, r := range p.pastRepairs(a) {
-		if sum++; isFailedRepair(r) {
-			sum += failedRepairWeight - 1
+		if weight++; isFailedRepair(r) {
+			weight += failedRepairWeight - 1
 		}
 	}
-	return sum >= failedRepairWeight*limit
+	return weight >= failedRepairWeight*limit
 }
 
-// failCluster sends the cluster to ERROR, with what a person has to know: what can be done, and what was tried.
+// failCluster sends the cluster to ERROR. The message says what a person can do and which repairs were tried.
 func (p *planner) failCluster(m *api.Machine, reason api.DriftReason, message string) {
 	if p.fail == nil {
 		p.fail = &api.Failure{Step: "repair", Machine: m.Name, Reason: string(reason),
@@ -114,13 +114,13 @@ func (p *planner) failCluster(m *api.Machine, reason api.DriftReason, message st
 	}
 }
 
-// A history shows no more tries than maxRepairsShown, and no more characters of an error than maxErrorLength.
+// The bounds of formatRepairHistory: repairs, and bytes of an error.
 const (
 	maxRepairsShown = 10
 	maxErrorLength  = 200
 )
 
-// formatRepairHistory lists what was tried in a place, for a person.
+// formatRepairHistory lists the recent repairs of a machine index.
 func (p *planner) formatRepairHistory(index int) string {
 	var tried []string
 	for _, r := range p.cluster.Status.Repairs {
@@ -132,7 +132,7 @@ func (p *planner) formatRepairHistory(index int) string {
 	if len(tried) == 0 {
 		return ""
 	}
-	return ". What was tried: " + strings.Join(tried[max(0, len(tried)-maxRepairsShown):], "; ")
+	return ". Repairs tried: " + strings.Join(tried[max(0, len(tried)-maxRepairsShown):], "; ")
 }
 
 func formatRepairOutcome(r api.Repair) string {

@@ -2,11 +2,11 @@ package plan
 
 import "github.com/sky-shift/skyctl/pkg/api"
 
-// maxSuspects bounds the machines that are looked at over SSH in one sweep of a cluster.
+// maxSuspects bounds the machines of a cluster that one sweep checks over SSH.
 const maxSuspects = 20
 
-// FindSuspects are the places whose machines have to be looked at over SSH before anything can be decided. A healthy
-// cluster has none.
+// FindSuspects returns the indexes of machines that have to be checked over SSH before Decide. A healthy cluster has
+// none.
 func FindSuspects(c *api.Cluster, observed Observation) []int {
 	if c.Status.Phase != api.PhaseReady || observed.CloudError != "" {
 		return nil
@@ -17,7 +17,7 @@ func FindSuspects(c *api.Cluster, observed Observation) []int {
 		if head == nil || isStopped(p.listedMachine(head)) && observed.canStartMachine(p.listedMachine(head)) {
 			return nil
 		}
-		return []int{0} // about the others nothing is decided until it answers
+		return []int{0} // Decide needs nothing of the others until the API answers
 	}
 	var found []int
 	for i := range wantedMachineCount(c) {
@@ -25,7 +25,7 @@ func FindSuspects(c *api.Cluster, observed Observation) []int {
 		if m == nil || m.State != api.MachineReady || p.isNodeReady(m) {
 			continue
 		}
-		// one that is not listed may answer, where the listing is behind
+		// An unlisted machine is checked too: the cloud's list may be out of date.
 		if !isStopped(p.listedMachine(m)) && len(found) < maxSuspects {
 			found = append(found, i)
 		}

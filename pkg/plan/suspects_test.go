@@ -64,8 +64,8 @@ func TestConditionsSayWhatIsKnown(t *testing.T) {
 			s.silent()
 			s.says(0, plan.Healthy)
 		}, "Reachable True; InSync False APIUnreachable; " +
-			"ControlPlaneReady Unknown the Kubernetes API is ready on the head itself, and does not answer from " +
-			"here: connection refused; NodesReady Unknown"},
+			"ControlPlaneReady Unknown the Kubernetes API is ready on the head itself, but does not answer " +
+			"skyd: connection refused; NodesReady Unknown"},
 		{"two are gone", func(s *scene) { s.gone(1); s.gone(2) }, "Reachable True; InSync False sky-x-1 " +
 			"MachineGone, sky-x-2 MachineGone; ControlPlaneReady True; NodesReady False 2 of 6: sky-x-1, sky-x-2"},
 		{"all but one are gone", func(s *scene) { s.gone(1); s.gone(2); s.gone(3); s.gone(4); s.gone(5) },
@@ -118,21 +118,21 @@ func TestNonsenseIsFound(t *testing.T) {
 		{"another cluster's machines", func(c *api.Cluster) {
 			c.Metadata.Name = "y"
 		}, `"sky-x-0" instead of "sky-y-0"`},
-		{"a place below none", func(c *api.Cluster) { c.Status.Machines[1].Index = -1 }, "place -1"},
+		{"a place below none", func(c *api.Cluster) { c.Status.Machines[1].Index = -1 }, "machine index -1 is out of range"},
 		{"two in one place", func(c *api.Cluster) {
 			c.Status.Machines[1] = c.Status.Machines[0]
-		}, "two machines are in place 0"},
+		}, "two machines have the index 0"},
 		{"an index that does not fit the name", func(c *api.Cluster) { c.Status.Machines[2].Index = 7 }, "sky-x-7"},
 		{"two heads", func(c *api.Cluster) { c.Status.Machines[1].Role = api.RoleHead }, "role"},
 		{"no head", func(c *api.Cluster) { c.Status.Machines[0].Role = api.RoleWorker }, "role"},
 		{"no incarnation", func(c *api.Cluster) { c.Status.Machines[1].Incarnation = "" }, "incarnation"},
 		{"another's Node", func(c *api.Cluster) { c.Status.Machines[1].NodeName = "sky-x-0-inc0" }, "sky-x-0-inc0"},
 		{"no state", func(c *api.Cluster) { c.Status.Machines[1].State = "Fine" }, `"Fine"`},
-		{"READY without machines", func(c *api.Cluster) { c.Status.Machines = nil }, "no machine on record in place 0"},
-		{"READY with one too few", func(c *api.Cluster) { c.Status.Machines = c.Status.Machines[:2] }, "place 2 of 3"},
+		{"READY without machines", func(c *api.Cluster) { c.Status.Machines = nil }, "no machine with the index 0"},
+		{"READY with one too few", func(c *api.Cluster) { c.Status.Machines = c.Status.Machines[:2] }, "no machine with the index 2"},
 		{"READY with one too many", func(c *api.Cluster) {
 			c.Spec.NumNodes = 2
-		}, "3 machines on record, and should have 2"},
+		}, "3 machines instead of 2"},
 		{"READY nowhere", func(c *api.Cluster) { c.Status.Placement = nil }, "placement"},
 		{"a repair of no time", func(c *api.Cluster) { c.Status.Repairs = []api.Repair{{ID: "a"}} }, "repair 0"},
 	} {

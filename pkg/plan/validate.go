@@ -7,15 +7,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// ValidateCluster says whether a cluster makes sense at all. One that somebody edited into nonsense is left alone:
-// there is no telling what is wanted. It asks for no more than what decisions stand on, so that a cluster of an older
-// release stays one.
+// ValidateCluster checks that a cluster's record makes sense. skyctl does not change the machines of a cluster whose
+// record does not, because the requested state is unknown. It checks only what Decide depends on, so that records of
+// older releases pass.
 func ValidateCluster(c *api.Cluster) error {
 	switch {
 	case c == nil:
-		return errors.New("there is no object")
+		return errors.New("there is no record")
 	case !c.Status.Phase.IsKnown():
-		return fmt.Errorf("status.phase is %q, which is no phase", c.Status.Phase)
+		return fmt.Errorf("status.phase is %q, which is not a phase", c.Status.Phase)
 	case c.Spec.NumNodes < 1 || c.Spec.NumNodes > api.MaxNumNodes:
 		return fmt.Errorf("spec.num_nodes is %d; it should be from 1 to %d", c.Spec.NumNodes, api.MaxNumNodes)
 	case c.Metadata.UID == "":
@@ -28,7 +28,7 @@ func ValidateCluster(c *api.Cluster) error {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		if taken[m.Index] {
-			return fmt.Errorf("two machines are in place %d", m.Index)
+			return fmt.Errorf("two machines have the index %d", m.Index)
 		}
 		taken[m.Index] = true
 		if err := validateMachine(c, m); err != nil {
@@ -37,7 +37,7 @@ func ValidateCluster(c *api.Cluster) error {
 	}
 	for i := range c.Status.Repairs {
 		if r := &c.Status.Repairs[i]; r.At.IsZero() || r.ID == "" {
-			return fmt.Errorf("repair %d on record has no id, or did not begin at any time", i)
+			return fmt.Errorf("repair %d has no id or no start time", i)
 		}
 	}
 	return validateReadyCluster(c, taken)
@@ -47,9 +47,9 @@ func validateMachine(c *api.Cluster, m *api.Machine) error {
 	name := api.MachineName(c.Metadata.Name, m.Index)
 	switch {
 	case m.Index < 0:
-		return fmt.Errorf("a machine is in place %d, which is none", m.Index)
+		return fmt.Errorf("machine index %d is out of range", m.Index)
 	case m.Name != name:
-		return fmt.Errorf("the machine in place %d is named %q instead of %q", m.Index, m.Name, name)
+		return fmt.Errorf("the machine with index %d is named %q instead of %q", m.Index, m.Name, name)
 	case m.Role != api.RoleOf(m.Index):
 		return fmt.Errorf("machine %s has the role %q instead of %q", m.Name, m.Role, api.RoleOf(m.Index))
 	case m.Incarnation == "":
@@ -63,24 +63,24 @@ func validateMachine(c *api.Cluster, m *api.Machine) error {
 		api.MachineTerminating, api.MachineGone:
 		return nil
 	}
-	return fmt.Errorf("machine %s is in state %q, which is none", m.Name, m.State)
+	return fmt.Errorf("machine %s has the unknown state %q", m.Name, m.State)
 }
 
-// validateReadyCluster asks for what only a READY cluster has to have.
+// validateReadyCluster checks what only a READY cluster has to have.
 func validateReadyCluster(c *api.Cluster, taken map[int]bool) error {
 	if c.Status.Phase != api.PhaseReady {
 		return nil
 	}
 	if c.Status.Placement == nil {
-		return errors.New("the cluster is READY and has no placement")
+		return errors.New("the cluster is READY but has no placement")
 	}
 	for i := range c.Spec.NumNodes {
 		if !taken[i] {
-			return fmt.Errorf("the cluster is READY and has no machine on record in place %d of %d", i, c.Spec.NumNodes)
+			return fmt.Errorf("the cluster is READY but has no machine with the index %d", i)
 		}
 	}
 	if len(taken) > c.Spec.NumNodes {
-		return fmt.Errorf("the cluster is READY with %d machines on record, and should have %d", len(taken),
+		return fmt.Errorf("the cluster is READY but has %d machines instead of %d", len(taken),
 			c.Spec.NumNodes)
 	}
 	return nil
