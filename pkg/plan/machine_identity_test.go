@@ -64,7 +64,8 @@ func TestWhatDoesNotFitItsLabelsIsReportedAndLeftAlone(t *testing.T) {
 			a.Index, a.Incarnation, b.Index, b.Incarnation = b.Index, b.Incarnation, a.Index, a.Incarnation
 			s.notReady(1, time.Hour)
 			s.unreachable(1)
-		}), "", "sky-x-1 MachineConflict: skyctl does not change it|sky-x-2 MachineConflict: skyctl does not change it", ""},
+		}), "", "sky-x-1 MachineConflict: skyctl does not change it|sky-x-2 MachineConflict: skyctl does not change it",
+			""},
 		{"another machine in the place of a worker, with all its labels",
 			identified(func(s *scene) {
 				s.w.Listed[1].ID = "i-9"

@@ -118,7 +118,9 @@ func TestNonsenseIsFound(t *testing.T) {
 		{"another cluster's machines", func(c *api.Cluster) {
 			c.Metadata.Name = "y"
 		}, `"sky-x-0" instead of "sky-y-0"`},
-		{"a place below none", func(c *api.Cluster) { c.Status.Machines[1].Index = -1 }, "machine index -1 is out of range"},
+		{"a place below none", func(c *api.Cluster) {
+			c.Status.Machines[1].Index = -1
+		}, "machine index -1 is out of range"},
 		{"two in one place", func(c *api.Cluster) {
 			c.Status.Machines[1] = c.Status.Machines[0]
 		}, "two machines have the index 0"},
@@ -129,7 +131,9 @@ func TestNonsenseIsFound(t *testing.T) {
 		{"another's Node", func(c *api.Cluster) { c.Status.Machines[1].NodeName = "sky-x-0-inc0" }, "sky-x-0-inc0"},
 		{"no state", func(c *api.Cluster) { c.Status.Machines[1].State = "Fine" }, `"Fine"`},
 		{"READY without machines", func(c *api.Cluster) { c.Status.Machines = nil }, "no machine with the index 0"},
-		{"READY with one too few", func(c *api.Cluster) { c.Status.Machines = c.Status.Machines[:2] }, "no machine with the index 2"},
+		{"READY with one too few", func(c *api.Cluster) {
+			c.Status.Machines = c.Status.Machines[:2]
+		}, "no machine with the index 2"},
 		{"READY with one too many", func(c *api.Cluster) {
 			c.Spec.NumNodes = 2
 		}, "3 machines instead of 2"},
