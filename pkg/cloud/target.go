@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
@@ -98,4 +99,16 @@ func (t Target) ambiguityError(a, b Machine) error {
 		"machine %s is left alone: %s (id %s) and %s (id %s) carry the same labels, "+
 			"and its id is not on record; end or relabel the copy by hand",
 		t.Name, a.Name, a.ID, b.Name, b.ID)}
+}
+
+// MachineFromLabels is what a machine's labels say about it. Labels that do not parse read as zero, so that the machine
+// is still listed.
+func MachineFromLabels(name string, labels map[string]string) Machine {
+	index, _ := strconv.Atoi(labels[LabelIndex])
+	return Machine{
+		Owner: Owner{
+			Installation: labels[LabelInstallation], Cluster: labels[LabelCluster], ClusterUID: labels[LabelClusterUID],
+		},
+		Name: name, Index: index, Incarnation: labels[LabelIncarnation], State: StatePending,
+	}
 }

@@ -58,14 +58,19 @@ var mayImport = map[string]string{
 	"pkg/cloud/docker/engine":    "pkg/cloud pkg/filelock pkg/keyedlock",
 	"pkg/cloud/docker/hostimage": "pkg/cloud pkg/cloud/docker/engine",
 	"pkg/cloud/docker/hostnet":   "pkg/api pkg/cloud pkg/cloud/docker/engine",
-	"pkg/cloud/skypilot": "pkg/api pkg/await pkg/cloud pkg/keyedlock pkg/cloud/skypilot/bridge " +
-		"pkg/cloud/skypilot/client pkg/cloud/skypilot/failure pkg/cloud/skypilot/firstlogin " +
-		"pkg/cloud/skypilot/localserver pkg/cloud/skypilot/logtext pkg/cloud/skypilot/task pkg/cloud/skypilot/venv",
+	"pkg/cloud/skypilot": "pkg/api pkg/await pkg/cloud pkg/keyedlock pkg/cloud/skypilot/aws " +
+		"pkg/cloud/skypilot/bridge pkg/cloud/skypilot/client pkg/cloud/skypilot/failure " +
+		"pkg/cloud/skypilot/firstlogin pkg/cloud/skypilot/launches pkg/cloud/skypilot/localserver " +
+		"pkg/cloud/skypilot/logtext pkg/cloud/skypilot/task pkg/cloud/skypilot/venv",
+	"pkg/cloud/skypilot/aws": "pkg/api pkg/await pkg/cloud pkg/cloud/skypilot/bridge pkg/cloud/skypilot/client " +
+		"pkg/cloud/skypilot/failure pkg/cloud/skypilot/task",
 	"pkg/cloud/skypilot/bridge": "pkg/cloud pkg/cloud/skypilot/logtext pkg/cloud/skypilot/task " +
 		"pkg/cloud/skypilot/venv",
 	"pkg/cloud/skypilot/client":     "pkg/await pkg/cloud pkg/cloud/skypilot/logtext",
 	"pkg/cloud/skypilot/failure":    "pkg/cloud pkg/cloud/skypilot/client pkg/cloud/skypilot/logtext",
 	"pkg/cloud/skypilot/firstlogin": "pkg/await pkg/cloud pkg/cloud/skypilot/client pkg/cloud/skypilot/logtext",
+	"pkg/cloud/skypilot/launches": "pkg/await pkg/cloud pkg/cloud/skypilot/client pkg/cloud/skypilot/failure " +
+		"pkg/cloud/skypilot/logtext",
 	"pkg/cloud/skypilot/localserver": "pkg/await pkg/cloud pkg/cloud/skypilot/client pkg/cloud/skypilot/logtext " +
 		"pkg/cloud/skypilot/venv pkg/filelock",
 	"pkg/cloud/skypilot/logtext": "",

@@ -59,21 +59,13 @@ func formatNumber(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64)
 // machineOf reads a host off its container. Labels that don't parse read as zero: such a host is still listed.
 func machineOf(s container.Summary) cloud.Machine {
 	l := s.Labels
-	index, _ := strconv.Atoi(l[cloud.LabelIndex])
-	cpus, _ := strconv.ParseFloat(l[labelCPUs], 64)
-	memory, _ := strconv.ParseFloat(l[labelMemoryGiB], 64)
-	address := hostnet.ContainerAddress(s)
-	return cloud.Machine{
-		Owner: cloud.Owner{
-			Installation: l[cloud.LabelInstallation], Cluster: l[cloud.LabelCluster],
-			ClusterUID: l[cloud.LabelClusterUID],
-		},
-		Name: engine.ContainerName(s), Index: index, Incarnation: l[cloud.LabelIncarnation], ID: s.ID,
-		State:   machineStateOf(s.State),
-		Address: address, PrivateAddress: address, SSHUser: hostimage.SSHUser, SSHPort: hostimage.SSHPort,
-		HostKey:   l[labelHostKey],
-		CreatedAt: time.Unix(s.Created, 0), CPUs: cpus, MemoryGiB: memory, Cloud: Name,
-	}
+	m := cloud.MachineFromLabels(engine.ContainerName(s), l)
+	m.ID, m.State, m.CreatedAt, m.Cloud = s.ID, machineStateOf(s.State), time.Unix(s.Created, 0), Name
+	m.Address = hostnet.ContainerAddress(s)
+	m.PrivateAddress, m.SSHUser, m.SSHPort, m.HostKey = m.Address, hostimage.SSHUser, hostimage.SSHPort, l[labelHostKey]
+	m.CPUs, _ = strconv.ParseFloat(l[labelCPUs], 64)
+	m.MemoryGiB, _ = strconv.ParseFloat(l[labelMemoryGiB], 64)
+	return m
 }
 
 func machineStateOf(s container.ContainerState) cloud.MachineState {

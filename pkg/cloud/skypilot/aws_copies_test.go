@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/aws"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/localserver"
@@ -120,7 +121,7 @@ func newCopied(t *testing.T, s *copiedServer, instances ...bridge.Instance) (*Cl
 
 // launched is an instance with the tags of sky-lost-0, but for what is changed.
 func launched(id string, change ...string) bridge.Instance {
-	tags := map[string]string{clusterNameTag: "sky-lost-0-abcd"}
+	tags := map[string]string{aws.ClusterNameTag: "sky-lost-0-abcd"}
 	for key, value := range copiedLabels {
 		tags[key] = value
 	}
@@ -130,7 +131,7 @@ func launched(id string, change ...string) bridge.Instance {
 	return bridge.Instance{ID: id, Region: "us-east-1", State: "running", Tags: tags}
 }
 
-var copiedTarget = cloud.Target{Owner: lostOwner, Name: "sky-lost-0", Incarnation: "bcdfg", ID: "i-1", Cloud: awsName}
+var copiedTarget = cloud.Target{Owner: lostOwner, Name: "sky-lost-0", Incarnation: "bcdfg", ID: "i-1", Cloud: aws.Name}
 
 func TestACopyOnAWSDoesNotShareTheEndOfItsOriginal(t *testing.T) {
 	s := &copiedServer{}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/aws"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
@@ -119,7 +120,7 @@ func (c *Cloud) findForgottenMachines(ctx context.Context, owner cloud.Owner, kn
 		there := func(l cloud.Machine) bool {
 			return l.Name == m.Name && (m.Incarnation == "" || l.Incarnation == m.Incarnation)
 		}
-		return m.Cloud == awsName && c.server != nil || !slices.Contains(CloudNames, m.Cloud) ||
+		return m.Cloud == aws.Name && c.server != nil || !slices.Contains(CloudNames, m.Cloud) ||
 			slices.ContainsFunc(listed, there)
 	})
 	if len(missing) == 0 {
@@ -180,4 +181,34 @@ func (c *Cloud) listPastClusters(ctx context.Context, owner cloud.Owner, machine
 		return nil, failure.ToCloudError("ask SkyPilot for what it remembers of machines", failed, nil)
 	}
 	return past, err
+}
+
+// terminateForgotten ends a target that SkyPilot does not know, if it is there. Where nobody can say whether it is,
+// that is an error.
+func (c *Cloud) terminateForgotten(ctx context.Context, target cloud.Target) error {
+	if c.server != nil && (target.Cloud == aws.Name || target.Cloud == "") {
+		closed, err := c.enableKnownClouds(ctx, cloud.KnownMachines{Clouds: []string{target.Cloud}})
+		for _, s := range closed {
+			err = errors.Join(err, fmt.Errorf("%s: %w", s.name, s.why))
+		}
+		if err != nil {
+			return fmt.Errorf("terminate machine %s: %w", target.Name, err)
+		}
+		if there, err := c.canQueryAWS(ctx); err != nil || !there {
+			return err
+		}
+		return c.aws.Terminate(ctx, target)
+	}
+	if target.ID == "" {
+		return nil // it was never up
+	}
+	known := []cloud.KnownMachine{{Cloud: target.Cloud, Name: target.Name, Incarnation: target.Incarnation}}
+	forgotten, err := c.findForgottenMachines(ctx, target.Owner, known, nil)
+	for _, s := range forgotten {
+		err = errors.Join(err, fmt.Errorf("%s: %w", s.name, s.why))
+	}
+	if err != nil {
+		return fmt.Errorf("terminate machine %s: %w", target.Name, err)
+	}
+	return nil
 }

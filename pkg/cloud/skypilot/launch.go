@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/firstlogin"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/launches"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
@@ -24,6 +25,8 @@ const (
 	// clusterPrefix begins the reference of a machine that was there already; any other is a request's id.
 	clusterPrefix    = "cluster/"
 	roomPollInterval = 500 * time.Millisecond
+	// retriesPollInterval is how often the provision log is read for retries of SkyPilot itself.
+	retriesPollInterval = 10 * time.Second
 	// logEndTimeout is how long the end of a failed launch's log is waited for.
 	logEndTimeout = 20 * time.Second
 )
@@ -153,7 +156,7 @@ func (c *Cloud) listActiveLaunches(ctx context.Context, query string) ([]client.
 func (c *Cloud) submitWhenRoom(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	head := req.Index == 0
 	for {
-		done, err := c.queue.awaitTurn(ctx, head)
+		done, err := c.queue.AwaitTurn(ctx, head)
 		if err != nil {
 			return "", fmt.Errorf("launch machine %s: wait for the server to have room: %w", req.Name, err)
 		}
@@ -175,7 +178,7 @@ func (c *Cloud) submitIfRoom(ctx context.Context, req cloud.LaunchRequest, head 
 		if len(active) < c.opts.LaunchesAtOnce {
 			return c.requestLaunch(ctx, req)
 		}
-		if !head && c.queue.hasWaitingHead() {
+		if !head && c.queue.HasWaitingHead() {
 			return "", nil
 		}
 		if err := await.Pause(ctx, roomPollInterval); err != nil {
@@ -231,13 +234,13 @@ func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref st
 // first.
 func (c *Cloud) awaitLaunchResult(ctx context.Context, req cloud.LaunchRequest, id string,
 	progress func(string)) error {
-	r := relauncher{machine: req.Name, progress: progress, after: c.relaunchAfter}
+	r := launches.NewRelauncher(req.Name, c.relaunchAfter, progress)
 	for {
-		err := c.followLaunch(ctx, req, id, r.reportProgress)
+		err := c.followLaunch(ctx, req, id, r.ReportProgress)
 		if err == nil {
 			return nil
 		}
-		if err := r.waitAfterFailure(ctx, err); err != nil {
+		if err := r.WaitAfterFailure(ctx, err); err != nil {
 			return err
 		}
 		if req.Wanted != nil {
@@ -253,27 +256,22 @@ func (c *Cloud) awaitLaunchResult(ctx context.Context, req cloud.LaunchRequest, 
 	}
 }
 
-// isForgottenLaunch says whether a launch ended because the server that worked on it did.
-func isForgottenLaunch(err error) bool {
-	var failed *client.FailedRequest
-	return client.IsNotFound(err) || errors.As(err, &failed) && failed.Type == "RequestInterruptedError"
-}
-
 // followLaunch waits for a request and passes on what it logs. Errors that forgotten knows come as they are.
 func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
-	log := &launchLog{progress: progress}
+	log := launches.NewLog(progress)
 	streaming, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := c.client.StreamLog(streaming, id, log.addLine); err != nil && streaming.Err() == nil {
+		if err := c.client.StreamLog(streaming, id, log.AddLine); err != nil && streaming.Err() == nil {
 			c.log.Debug("the log of a launch broke off", "machine", req.Name, "error", err)
 		}
 	}()
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		c.reportRetries(streaming, req, progress)
+		launches.ReportRetries(streaming, c.retriesEvery, req.Placement.Cloud,
+			func(ctx context.Context) []string { return c.readProvisionLog(ctx, req) }, progress)
 	}()
 	err := c.client.AwaitResult(ctx, id, nil)
 	if err != nil && ctx.Err() == nil { // the last lines say why
@@ -287,18 +285,23 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 	<-told
 	var failed *client.FailedRequest
 	switch {
-	case err == nil, isForgottenLaunch(err):
+	case err == nil, launches.IsForgotten(err):
 		return err
 	case errors.Is(err, client.ErrCancelled) && req.Wanted == nil: // whoever did may have meant it
 		return &cloud.Error{Kind: cloud.Transient,
 			Message: fmt.Sprintf("launch machine %s: it was cancelled", req.Name)}
 	case errors.Is(err, client.ErrCancelled):
-		return &passingFailure{why: "somebody cancelled it", kind: cloud.Capacity}
+		return &launches.PassingFailure{Why: "it was cancelled", Kind: cloud.Capacity}
 	case errors.As(err, &failed):
-		said := append(c.readProvisionLog(ctx, req), log.allLines()...)
-		return classifyLaunchFailure(req.Name, failed, said)
+		said := append(c.readProvisionLog(ctx, req), log.All()...)
+		return launches.ToError(req.Name, failed, said)
 	}
 	return fmt.Errorf("launch machine %s: %w", req.Name, err)
+}
+
+// readProvisionLog returns SkyPilot's log of its calls to the cloud for a machine.
+func (c *Cloud) readProvisionLog(ctx context.Context, req cloud.LaunchRequest) []string {
+	return c.client.ReadProvisionLog(ctx, installationIdentity(req.Owner.Installation), req.Name)
 }
 
 // locateAndAuthorize finds out where the machine is, and lets the cluster's key in.
@@ -326,7 +329,7 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 			"machine %s: SkyPilot says that it is %s, and has no address for it", req.Name, found.Status)}
 	}
 	if req.Index == 0 && req.Placement.Cloud == "aws" {
-		if err := c.openClusterPorts(ctx, req); err != nil {
+		if err := c.aws.OpenPorts(ctx, req); err != nil {
 			progress(err.Error())
 			c.log.Warn("the cluster's ports can't be opened", "machine", req.Name, "error", err)
 		}

@@ -5,17 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/aws"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
-	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
 const (
@@ -55,16 +51,16 @@ func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud
 		labels := launchLabels(r)
 		named := func(m cloud.Machine) bool { return m.Name == r.ClusterName }
 		if isOwnedBy(labels, owner) && !slices.ContainsFunc(listed, named) {
-			listed = append(listed, machineFromLabels(r.ClusterName, labels))
+			listed = append(listed, cloud.MachineFromLabels(r.ClusterName, labels))
 		}
 	}
 	closed, err := c.enableKnownClouds(ctx, known)
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
-	listed, err = c.mergeStrayMachines(ctx, owner, found, listed)
+	listed, err = c.mergeStrays(ctx, owner, found, listed)
 	if err != nil {
-		closed = append(closed, silentCloud{awsName, err})
+		closed = append(closed, silentCloud{aws.Name, err})
 	}
 	forgotten, err := c.findForgottenMachines(ctx, owner, known.Machines, listed)
 	if err != nil {
@@ -109,7 +105,7 @@ func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cl
 	}
 	all := make([]cloud.Machine, 0, len(records))
 	for i, r := range records {
-		m, at := machineFromLabels(r.Name, r.Labels), locations[i]
+		m, at := cloud.MachineFromLabels(r.Name, r.Labels), locations[i]
 		m.ID, m.Address, m.PrivateAddress, m.SSHPort = at.ID, at.Address, at.PrivateAddress, at.SSHPort
 		if m.SSHPort == 0 {
 			m.SSHPort = 22
@@ -132,19 +128,6 @@ func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cl
 		all = append(all, m)
 	}
 	return all, nil
-}
-
-// machineFromLabels is what the labels say of a machine; labels that don't parse read as zero, the machine is listed
-// still.
-func machineFromLabels(name string, labels map[string]string) cloud.Machine {
-	index, _ := strconv.Atoi(labels[cloud.LabelIndex])
-	return cloud.Machine{
-		Owner: cloud.Owner{
-			Installation: labels[cloud.LabelInstallation], Cluster: labels[cloud.LabelCluster],
-			ClusterUID: labels[cloud.LabelClusterUID],
-		},
-		Name: name, Index: index, Incarnation: labels[cloud.LabelIncarnation], State: cloud.StatePending,
-	}
 }
 
 // TerminateMachine cancels the launch of the target, takes the machine down and sees that it is gone.
@@ -229,7 +212,7 @@ func (c *Cloud) cancelTargetLaunches(ctx context.Context, target cloud.Target) e
 			return err
 		}
 		active = slices.DeleteFunc(active, func(r client.Request) bool {
-			return target.CheckIdentity(machineFromLabels(name, launchLabels(r))) != nil
+			return target.CheckIdentity(cloud.MachineFromLabels(name, launchLabels(r))) != nil
 		})
 		if len(active) == 0 {
 			return nil
@@ -276,55 +259,4 @@ func (c *Cloud) takeClusterDown(ctx context.Context, owner cloud.Owner, name str
 		return err
 	}
 	return fmt.Errorf("terminate machine %s: %w", name, err)
-}
-
-// RemoveClusterResources deletes the security group of a cluster on AWS; on other clouds nothing is made for a cluster
-// as a whole.
-func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) error {
-	if owner.ClusterUID == "" {
-		return nil
-	}
-	enabled, err := c.ListEnabledClouds(ctx)
-	if err != nil || !slices.Contains(enabled, "aws") {
-		return err
-	}
-	err = c.deleteSecurityGroup(ctx, task.SecurityGroupName(owner))
-	if err != nil && c.server == nil { // the account is the server's, and need not be open to us
-		c.log.Warn("the security group of a cluster is left in the account of the SkyPilot API server", "group",
-			task.SecurityGroupName(owner), "error", err)
-		return nil
-	}
-	if err != nil {
-		return toAWSError(fmt.Sprintf("delete the security group %s of cluster %s", task.SecurityGroupName(owner),
-			owner.Cluster), err)
-	}
-	return nil
-}
-
-// openClusterPorts lets the cluster's group take in the Kubernetes API and the ports that were asked for.
-func (c *Cloud) openClusterPorts(ctx context.Context, req cloud.LaunchRequest) error {
-	const anywhere = "0.0.0.0/0"
-	from := req.Spec.APICIDR
-	if from == "" {
-		from = anywhere
-	}
-	var rules []bridge.PortRule
-	if !req.Placement.Tunnel {
-		rules = append(rules, bridge.PortRule{Ports: task.APIPort, CIDR: from})
-	}
-	ranges, err := api.ParsePorts(req.Spec.Ports)
-	if err != nil {
-		return err
-	}
-	for _, r := range ranges {
-		rules = append(rules, bridge.PortRule{Ports: strings.ReplaceAll(r.String(), " ", ""), CIDR: anywhere})
-	}
-	if len(rules) == 0 {
-		return nil
-	}
-	group := task.SecurityGroupName(req.Owner)
-	if err := c.bridge.OpenPorts(ctx, req.Placement.Region, group, rules); err != nil {
-		return fmt.Errorf("open ports of cluster %s in security group %s: %w", req.Owner.Cluster, group, err)
-	}
-	return nil
 }

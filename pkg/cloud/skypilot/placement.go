@@ -13,6 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/failure"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/logtext"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
@@ -212,8 +213,8 @@ func (c *Cloud) CheckCloudAccess(ctx context.Context, name string) (map[string]s
 	if err != nil {
 		return nil, fmt.Errorf("check the access to clouds: %w", err)
 	}
-	log := &launchLog{progress: func(string) {}}
-	if err := c.client.StreamLog(ctx, id, log.addLine); err != nil {
+	var log logtext.LastLines
+	if err := c.client.StreamLog(ctx, id, log.Add); err != nil {
 		c.log.Debug("the log of a check broke off", "error", err)
 	}
 	if err := c.client.AwaitResult(ctx, id, nil); err != nil {
@@ -222,5 +223,5 @@ func (c *Cloud) CheckCloudAccess(ctx context.Context, name string) (map[string]s
 			return nil, fmt.Errorf("check the access to clouds: %w", err)
 		}
 	}
-	return parseCheckReport(log.allLines()), nil
+	return parseCheckReport(log.All()), nil
 }

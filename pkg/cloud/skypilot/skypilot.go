@@ -24,8 +24,10 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/aws"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/launches"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/localserver"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/venv"
 	"github.com/sky-shift/skyctl/pkg/keyedlock"
@@ -96,7 +98,8 @@ type Cloud struct {
 	env      venv.Environment
 	server   *localserver.Server // nil if the server is remote
 	bridge   *bridge.Bridge
-	queue    launchQueue
+	aws      *aws.Account
+	queue    launches.Queue
 	names    keyedlock.Locks // by machine name, and one for access to each cloud
 	disabled disabledClouds
 
@@ -135,8 +138,9 @@ func New(o Options) (*Cloud, error) {
 		Dir: dir, Python: cmp.Or(o.Python, filepath.Join(dir, "venv", "bin", "python")),
 		Port: cmp.Or(o.Port, DefaultPort), Endpoint: o.Endpoint, Usage: o.Usage, Env: o.Env,
 	}
-	c := &Cloud{opts: o, log: o.Log, env: env, bridge: bridge.New(env), relaunchAfter: relaunchDelay,
+	c := &Cloud{opts: o, log: o.Log, env: env, bridge: bridge.New(env), relaunchAfter: launches.RelaunchDelay,
 		retriesEvery: retriesPollInterval}
+	c.aws = aws.NewAccount(c.bridge, o.CloudWithin, o.Log)
 	if o.Endpoint != "" {
 		c.client = client.New(o.Endpoint, o.Token)
 		return c, nil

@@ -364,3 +364,23 @@ func (c *Client) StreamLog(ctx context.Context, id string, onLine func(string)) 
 	}
 	return logtext.ForEachLine(response.Body, onLine)
 }
+
+// ReadProvisionLog returns the server's log of a cluster's calls to the cloud, or nothing if it is unavailable: it only
+// adds detail to errors and progress.
+func (c *Client) ReadProvisionLog(ctx context.Context, as Identity, cluster string) []string {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	response, err := c.Send(ctx, "/provision_logs?follow=false", ProvisionLogsBody{
+		RequestSettings: RequestSettings{Env: as.RequestEnv()}, ClusterName: cluster,
+	})
+	if err != nil {
+		return nil
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil
+	}
+	var lines logtext.LastLines
+	_ = logtext.ForEachLine(response.Body, lines.Add)
+	return lines.All()
+}

@@ -60,3 +60,27 @@ func (t *Tail) String() string {
 	defer t.mu.Unlock()
 	return strings.TrimSpace(StripEscapes(string(t.data)))
 }
+
+// LastLines keeps the last lines of a log: at least a thousand. The zero value is ready for use.
+type LastLines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+// Add adds a line.
+func (l *LastLines) Add(line string) {
+	const limit = 2000
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+	if len(l.lines) > limit {
+		l.lines = append([]string(nil), l.lines[limit/2:]...)
+	}
+}
+
+// All returns the lines.
+func (l *LastLines) All() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.lines...)
+}

@@ -9,79 +9,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
+	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/launches"
 )
-
-func TestALaunchThatFailsForWhatPassesIsWorthAnother(t *testing.T) {
-	failed := &client.FailedRequest{Type: "ResourcesUnavailableError",
-		Message: "Failed to provision all possible launchable resources."}
-	said := func(code string) []string {
-		return []string{"create_instances: Attempt failed with An error occurred (" + code +
-			") when calling the RunInstances operation: no"}
-	}
-	for code, want := range map[string]cloud.ErrorKind{
-		"RequestLimitExceeded": cloud.Capacity, "ServiceUnavailable": cloud.Capacity,
-		"ExpiredToken": cloud.Access, "RequestExpired": cloud.Access,
-	} {
-		p := new(passingFailure)
-		err := classifyLaunchFailure("sky-a-0", failed, said(code))
-		if !errors.As(err, &p) || p.kind != want || !strings.Contains(p.why, code) {
-			t.Errorf("%s: %#v", code, err)
-		}
-	}
-	for code, want := range map[string]cloud.ErrorKind{
-		"InsufficientInstanceCapacity": cloud.Capacity, "VcpuLimitExceeded": cloud.Quota,
-		"UnauthorizedOperation": cloud.Access,
-		"InvalidAMIID.NotFound": cloud.Infeasible,
-	} {
-		p := new(passingFailure)
-		if err := classifyLaunchFailure("sky-a-0", failed, said(code)); errors.As(err, &p) ||
-			cloud.KindOf(err) != want {
-			t.Errorf("%s: %#v", code, err)
-		}
-	}
-}
-
-func TestLaunchesThatKeepFailingEndWithTheirReasonAndTheFirstTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var heard []string
-		r := relauncher{machine: "sky-a-0", progress: func(s string) { heard = append(heard, s) }, after: relaunchDelay}
-		began := time.Now()
-		var err error
-		for err == nil {
-			err = r.waitAfterFailure(t.Context(), &passingFailure{why: "RequestLimitExceeded", kind: cloud.Capacity})
-			r.reportProgress("launching on aws")
-		}
-		if spent := time.Since(began); spent > relaunchTimeout || spent < relaunchTimeout/2 {
-			t.Errorf("given up after %v", spent)
-		}
-		if cloud.KindOf(err) != cloud.Capacity || !strings.Contains(err.Error(), "RequestLimitExceeded") {
-			t.Errorf("%s: %v", cloud.KindOf(err), err)
-		}
-		first := began.UTC().Format(time.TimeOnly)
-		for _, s := range heard {
-			if !strings.Contains(s, "RequestLimitExceeded") || !strings.Contains(s, first) {
-				t.Errorf("%q says not why, or not since when", s)
-			}
-		}
-	})
-}
-
-func TestAStopWhileALaunchIsWaitedForSaysWhyItFailed(t *testing.T) {
-	r := relauncher{machine: "sky-a-0", progress: func(string) {}, after: relaunchDelay}
-	ctx, stop := context.WithCancelCause(t.Context())
-	enough := errors.New("enough")
-	stop(enough)
-	err := r.waitAfterFailure(ctx, &passingFailure{why: "RequestLimitExceeded", kind: cloud.Capacity})
-	if !errors.Is(err, enough) || !strings.Contains(err.Error(), "RequestLimitExceeded") {
-		t.Errorf("%v", err)
-	}
-}
 
 // throttledServer is an API server that works on a launch until it has been heard why that takes long.
 type throttledServer struct {
@@ -130,7 +62,7 @@ func TestALaunchThatSkyPilotItselfTriesAgainSaysWhy(t *testing.T) {
 			once.Do(func() { close(s.heard) })
 		}
 	})
-	if p := new(passingFailure); !errors.As(err, &p) {
+	if p := new(launches.PassingFailure); !errors.As(err, &p) {
 		t.Errorf("it was not heard why the launch takes long: %v", err)
 	}
 }
