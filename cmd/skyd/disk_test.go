@@ -15,6 +15,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
+	"github.com/sky-shift/skyctl/test/freeport"
 	"github.com/sky-shift/skyctl/test/smalldisk"
 )
 
@@ -32,7 +33,7 @@ func onSmallDisk(t *testing.T) (*config.Config, string) {
 	}
 	for name, port := range map[string]*int{"TEMPORAL": &c.Dev.TemporalPort, "UI": &c.Dev.UIPort,
 		"ETCD": &c.Dev.EtcdPort} {
-		*port = freePorts(t, 1)[0]
+		*port = freeport.Get(t, 1)[0]
 		t.Setenv("SKYCTL_DEV_"+name+"_PORT", strconv.Itoa(*port))
 	}
 	return c, disk

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -26,6 +25,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // beSkyd makes this test program the real skyd: nothing has to be built beside it.
@@ -43,11 +43,11 @@ func TestMain(m *testing.M) {
 // environment.
 func settings(t *testing.T) *config.Config {
 	t.Helper()
-	env := map[string]string{config.EnvDir: filepath.Join(t.TempDir(), "state"), "XDG_STATE_HOME": t.TempDir(),
-		beSkyd: "1"}
-	for i, port := range freePorts(t, 3) {
-		env[[]string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"}[i]] = strconv.Itoa(port)
+	env, err := freeport.DevEnviron(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	env["XDG_STATE_HOME"], env[beSkyd] = t.TempDir(), "1"
 	for k, v := range env {
 		t.Setenv(k, v)
 	}
@@ -56,24 +56,6 @@ func settings(t *testing.T) *config.Config {
 		t.Fatal(err)
 	}
 	return c
-}
-
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var ports []int
-	for try := 0; len(ports) < n; try++ {
-		port := 12000 + rand.IntN(8000) // below what outgoing connections get
-		l, err := net.Listen("tcp", net.JoinHostPort(config.Loopback, strconv.Itoa(port)))
-		if err != nil {
-			if try > 1000 {
-				t.Fatal(err)
-			}
-			continue
-		}
-		defer func() { _ = l.Close() }()
-		ports = append(ports, port)
-	}
-	return ports
 }
 
 func self(t *testing.T) string {
@@ -366,7 +348,7 @@ func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
 	if _, err := secretbox.LoadOrCreateKey(c.SecretsKeyFile); err != nil { // as a bundle brings it
 		t.Fatal(err)
 	}
-	port := freePorts(t, 1)[0]
+	port := freeport.Get(t, 1)[0]
 	out, err := exec.CommandContext(within(t, time.Minute), self(t), "worker",
 		"--temporal-address", c.Temporal.Address, "--etcd-endpoints",
 		fmt.Sprintf("http://127.0.0.1:%d", port)).CombinedOutput()

@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
+	"github.com/sky-shift/skyctl/test/freeport"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
@@ -127,12 +128,7 @@ func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *test
 
 func TestATunnelAtAnotherPortLeavesTheKubeconfigAsItWas(t *testing.T) {
 	c, own := storeTunnelledCluster(t, "moved")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port := freeport.Get(t, 1)[0]
 	p := newExternalUser(t)
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
 	path := filepath.Join(p.env[config.EnvDir], "clusters", "moved", "kubeconfig")

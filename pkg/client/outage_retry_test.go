@@ -12,17 +12,13 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // newUnreachableClient is a client whose Temporal does not answer until the returned function is called.
 func newUnreachableClient(t *testing.T) (*Client, func()) {
 	t.Helper()
-	held, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := held.Addr().String()
-	_ = held.Close()
+	address := freeport.GetAddress(t)
 	c := newClient(t)
 	behind := c.cfg.Temporal.Address
 	c.cfg.Temporal.Address = address

@@ -11,6 +11,8 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/etcdserver"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // until reads events until one is as wanted.
@@ -183,8 +185,8 @@ func TestWatchOfAMissingClusterSaysSo(t *testing.T) {
 
 func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), freeAddress(t)
-	e, err := startEtcd(dir, address)
+	dir, address := t.TempDir(), freeport.GetAddress(t)
+	e, err := etcdserver.Start(dir, address)
 	must(t, err)
 	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p",
 		DialTimeout: 10 * time.Second})
@@ -204,8 +206,8 @@ func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 	e.Close()
 
 	// While the watcher is cut off, the world changes under another address, and the history of it is thrown away.
-	away := freeAddress(t)
-	e, err = startEtcd(dir, away)
+	away := freeport.GetAddress(t)
+	e, err = etcdserver.Start(dir, away)
 	must(t, err)
 	c, err := clientv3.New(clientv3.Config{Endpoints: []string{"http://" + away}})
 	must(t, err)
@@ -225,7 +227,7 @@ func TestWatchGoesOnAfterAnOutageWithCompaction(t *testing.T) {
 	must(t, other.Close())
 	e.Close()
 
-	e, err = startEtcd(dir, address)
+	e, err = etcdserver.Start(dir, address)
 	must(t, err)
 	defer func() { s.Close(); e.Close() }()
 	left := map[string]bool{"end of gone": true, "end of u3": true, "u4": true, "keep READY": true}

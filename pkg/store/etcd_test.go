@@ -5,66 +5,22 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/etcdserver"
 )
 
 // shared is the etcd that most tests use, each under a prefix of its own.
 var shared string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "store-test-*")
-	if err != nil {
-		panic(err)
-	}
-	e, err := startEtcd(dir, "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	shared = "http://" + e.Clients[0].Addr().String()
-	code := m.Run()
-	e.Close()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-func startEtcd(dir, client string, settings ...func(*embed.Config)) (*embed.Etcd, error) {
-	cfg := embed.NewConfig()
-	cfg.Dir = filepath.Join(dir, "etcd")
-	cfg.LogLevel = "error"
-	cfg.LogOutputs = []string{filepath.Join(dir, "etcd.log")}
-	at := url.URL{Scheme: "http", Host: client}
-	peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{at}, []url.URL{at}
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
-	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	cfg.UnsafeNoFsync = true
-	for _, set := range settings {
-		set(cfg)
-	}
-	e, err := embed.StartEtcd(cfg)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-e.Server.ReadyNotify():
-		return e, nil
-	case <-time.After(2 * time.Minute):
-		e.Close()
-		return nil, errors.New("etcd was not ready within 20 s")
-	}
-}
+func TestMain(m *testing.M) { etcdserver.Main(m, &shared) }
 
 var prefixes atomic.Int64
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/etcdserver"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 var sixOClock = time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC)
@@ -213,8 +215,8 @@ func TestWatchingEventsTellsThoseKnownAndThenEachThatHappens(t *testing.T) {
 
 func TestWatchingEventsGoesOnAfterAnOutageAndTellsNothingTwice(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), freeAddress(t)
-	e, err := startEtcd(dir, address)
+	dir, address := t.TempDir(), freeport.GetAddress(t)
+	e, err := etcdserver.Start(dir, address)
 	must(t, err)
 	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p",
 		DialTimeout: 10 * time.Second})
@@ -228,8 +230,8 @@ func TestWatchingEventsGoesOnAfterAnOutageAndTellsNothingTwice(t *testing.T) {
 	nextEvent(t, events)
 	e.Close()
 
-	away := freeAddress(t)
-	e, err = startEtcd(dir, away)
+	away := freeport.GetAddress(t)
+	e, err = etcdserver.Start(dir, away)
 	must(t, err)
 	c, err := clientv3.New(clientv3.Config{Endpoints: []string{"http://" + away}})
 	must(t, err)
@@ -242,7 +244,7 @@ func TestWatchingEventsGoesOnAfterAnOutageAndTellsNothingTwice(t *testing.T) {
 	must(t, other.Close())
 	e.Close()
 
-	e, err = startEtcd(dir, address)
+	e, err = etcdserver.Start(dir, address)
 	must(t, err)
 	defer func() { s.Close(); e.Close() }()
 	if got := []api.Event{nextEvent(t, events), nextEvent(t, events)}; messages(got) != "meanwhile and then" {

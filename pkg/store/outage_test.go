@@ -17,19 +17,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/pki"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/etcdserver"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
 
 func TestEtcdThatIsDownIsNamedSoon(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
+	address := freeport.GetAddress(t)
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts and never says a word
 	must(t, err)
 	defer silent.Close()
@@ -60,8 +54,8 @@ func TestEtcdThatIsDownIsNamedSoon(t *testing.T) {
 
 func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), freeAddress(t)
-	e, err := startEtcd(dir, address)
+	dir, address := t.TempDir(), freeport.GetAddress(t)
+	e, err := etcdserver.Start(dir, address)
 	must(t, err)
 	s, err := store.Open(t.Context(), store.Options{Endpoints: []string{"http://" + address}, Prefix: "/p",
 		DialTimeout: 10 * time.Second})
@@ -79,7 +73,7 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	if !errors.Is(down, context.DeadlineExceeded) {
 		t.Errorf("the cause is lost: %v", down)
 	}
-	e, err = startEtcd(dir, address)
+	e, err = etcdserver.Start(dir, address)
 	must(t, err)
 	defer e.Close()
 	_, err = s.UpdateCluster(within(t, 20*time.Second), r, phase(api.PhaseReady))
@@ -191,7 +185,7 @@ func TestEtcdTakesItsOwnAuthoritysClientsAndTheErrorSaysWhyOthersFail(t *testing
 	_, err := ours.EnsureCertificate(server, pki.Leaf{Subject: "etcd", Server: true, Client: true,
 		Hosts: []string{"127.0.0.1"}}, time.Now())
 	must(t, err)
-	e, err := startEtcd(dir, "127.0.0.1:0", func(c *embed.Config) {
+	e, err := etcdserver.Start(dir, etcdserver.AnyPort, func(c *embed.Config) {
 		c.ListenClientUrls[0].Scheme = "https"
 		c.ClientTLSInfo = transport.TLSInfo{CertFile: server.Cert, KeyFile: server.Key,
 			TrustedCAFile: filepath.Join(dir, "ca.crt"), ClientCertAuth: true}

@@ -8,49 +8,24 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/server/v3/embed"
-
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
+	"github.com/sky-shift/skyctl/test/etcdserver"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
 var etcd string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "tunnel-test-*")
-	if err != nil {
-		panic(err)
-	}
-	cfg := embed.NewConfig()
-	cfg.Dir, cfg.LogLevel, cfg.LogOutputs = filepath.Join(dir,
-		"etcd"), "error", []string{filepath.Join(dir, "etcd.log")}
-	here := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls, cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = here, here, here, here
-	cfg.InitialCluster, cfg.UnsafeNoFsync = cfg.InitialClusterFromName(cfg.Name), true
-	e, err := embed.StartEtcd(cfg)
-	if err != nil {
-		panic(err)
-	}
-	<-e.Server.ReadyNotify()
-	etcd = "http://" + e.Clients[0].Addr().String()
-	code := m.Run()
-	e.Close()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { etcdserver.Main(m, &etcd) }
 
 var stores atomic.Int64
 

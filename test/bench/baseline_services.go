@@ -8,12 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 const (
@@ -32,9 +35,13 @@ type baselineServices struct {
 }
 
 func startBaselineServices(ctx context.Context, b *bench, name string) (*baselineServices, error) {
-	ports, err := findFreePorts(11)
+	free, err := freeport.Find(11)
 	if err != nil {
 		return nil, err
+	}
+	var ports []string
+	for _, port := range free {
+		ports = append(ports, strconv.Itoa(port))
 	}
 	s := &baselineServices{dir: filepath.Join(b.dir, name), etcd: "127.0.0.1:" + ports[0], temporal: "127.0.0.1:" +
 		ports[2], ui: "127.0.0.1:" + ports[10]}

@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // commandLimit is longer than any command of a run should take.
@@ -28,19 +27,21 @@ type installation struct {
 }
 
 func (b *bench) newInstallation(name string, env ...string) (*installation, error) {
-	ports, err := findFreePorts(3)
+	dir := filepath.Join(b.dir, name, "skyconf")
+	dev, err := freeport.DevEnviron(dir)
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(b.dir, name, "skyconf")
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return nil, err
 	}
 	p := &installation{b: b, env: append([]string{
 		"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"),
-		"SKYCONF_DIR=" + dir, "XDG_STATE_HOME=" + dir + ".state",
-		"SKYCTL_DEV_TEMPORAL_PORT=" + ports[0], "SKYCTL_DEV_UI_PORT=" + ports[1], "SKYCTL_DEV_ETCD_PORT=" + ports[2],
+		"XDG_STATE_HOME=" + dir + ".state",
 	}, env...)}
+	for name, value := range dev {
+		p.env = append(p.env, name+"="+value)
+	}
 	b.addCleanup(func() error { return p.stopServer(context.Background()) })
 	return p, nil
 }
@@ -115,18 +116,4 @@ func (b *bench) runProgram(ctx context.Context, env []string, name string, args 
 		err = fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, said.String())
 	}
 	return out.String(), err
-}
-
-// findFreePorts finds ports that nobody listens on now.
-func findFreePorts(n int) (ports []string, err error) {
-	for range n {
-		l, lerr := net.Listen("tcp", config.Loopback+":0")
-		if lerr != nil {
-			return nil, lerr
-		}
-		defer func() { err = errors.Join(err, l.Close()) }()
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports, nil
 }

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +25,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/test/external"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // installation is one skyd with a state directory of its own, driven through the command line.
@@ -44,11 +44,14 @@ func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	i := prepare(t)
 	i.dir = filepath.Join(t.TempDir(), "skyconf")
-	ports := freePorts(t, 3)
-	i.env = slices.Concat(os.Environ(), i.settings(), []string{
-		"SKYCONF_DIR=" + i.dir, "XDG_STATE_HOME=" + i.dir + ".state",
-		"SKYCTL_DEV_TEMPORAL_PORT=" + ports[0], "SKYCTL_DEV_UI_PORT=" + ports[1], "SKYCTL_DEV_ETCD_PORT=" + ports[2],
-	})
+	dev, err := freeport.DevEnviron(i.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.env = slices.Concat(os.Environ(), i.settings(), []string{"XDG_STATE_HOME=" + i.dir + ".state"})
+	for name, value := range dev {
+		i.env = append(i.env, name+"="+value)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			i.show("skyd.log")
@@ -266,19 +269,4 @@ func mustEnv(t *testing.T, name string) string {
 		t.Fatalf("%s is not set: run `make e2e`", name)
 	}
 	return v
-}
-
-// freePorts finds ports that nobody listens on now.
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	ports := make([]string, n)
-	for k := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		_, ports[k], _ = net.SplitHostPort(l.Addr().String())
-	}
-	return ports
 }

@@ -47,7 +47,7 @@ func newSky(t *testing.T) *skyWorld {
 			i.env = append(i.env, v)
 		}
 	}
-	port, err := skytest.FindFreePort()
+	port, err := skytest.FindServerPort()
 	if err != nil {
 		t.Fatal(err)
 	}

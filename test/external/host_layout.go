@@ -3,17 +3,17 @@ package external
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 const loopback = "127.0.0.1"
@@ -66,7 +66,7 @@ type hostLayout struct {
 
 func newHostLayout(o Options) (hostLayout, error) {
 	p := hostLayout{dir: o.Dir, bins: o.Bins}
-	free, err := findFreePorts(13)
+	free, err := freeport.Find(13)
 	if err != nil {
 		return p, err
 	}
@@ -78,27 +78,6 @@ func newHostLayout(o Options) (hostLayout, error) {
 		}
 	}
 	return p, nil
-}
-
-// findFreePorts looks below those that outgoing connections are given, so that none is taken between now and its use.
-func findFreePorts(n int) ([]int, error) {
-	const low, high = 20000, 32000
-	var found []int
-	for range 1000 {
-		port := low + rand.IntN(high-low)
-		if slices.Contains(found, port) {
-			continue
-		}
-		l, err := net.Listen("tcp", loopbackAddress(port))
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		if found = append(found, port); len(found) == n {
-			return found, nil
-		}
-	}
-	return nil, fmt.Errorf("no %d free ports between %d and %d", n, low, high)
 }
 
 func (p hostLayout) certificatesDir() string { return filepath.Join(p.dir, "certificates") }

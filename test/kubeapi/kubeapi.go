@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 const (
@@ -55,7 +58,10 @@ func StartServer(t testing.TB) *Server {
 	if err := extractProgram(findRelease(t), "share/rke2/bin/kube", s.kube); err != nil {
 		t.Fatal(err)
 	}
-	ports := findFreePorts(t, 3)
+	var ports []string
+	for _, port := range freeport.Get(t, 3) {
+		ports = append(ports, strconv.Itoa(port))
+	}
 	client := "http://127.0.0.1:" + ports[0]
 	s.startComponent("etcd", "--config-file="+s.writeFile("etcd.yaml", fmt.Sprintf(
 		"name: default\ndata-dir: %s\nlisten-client-urls: %s\nadvertise-client-urls: %[2]s\nlisten-peer-urls: %s\n"+
@@ -245,19 +251,4 @@ func newServiceAccountKey(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
-}
-
-func findFreePorts(t testing.TB, n int) []string {
-	t.Helper()
-	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all at once, so that none is given twice
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
 }

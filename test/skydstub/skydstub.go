@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +24,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/embedded"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // World is a running stand-in.
@@ -61,7 +60,7 @@ type Behavior struct {
 
 // Start brings a world up in a state directory. The caller closes it.
 func Start(ctx context.Context, dir string) (*World, error) {
-	env, err := chooseFreePorts(dir)
+	env, err := freeport.DevEnviron(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -85,19 +84,6 @@ func Start(ctx context.Context, dir string) (*World, error) {
 		"SKYCTL_TEMPORAL_TLS_KEY": cfg.Temporal.TLS.Key, "SKYCTL_UI_ADDRESS": cfg.UI.Address,
 	}
 	return w, nil
-}
-
-func chooseFreePorts(dir string) (map[string]string, error) {
-	env := map[string]string{config.EnvDir: dir}
-	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // held until all three are chosen
-		env[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	}
-	return env, nil
 }
 
 func (w *World) connectClients(ctx context.Context) error {

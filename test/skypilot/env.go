@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 const (
@@ -90,15 +91,15 @@ func (e *Env) prepareEnv(ctx context.Context) error {
 	if e.o.Dir, err = filepath.Abs(e.o.Dir); err != nil {
 		return err
 	}
-	port, err := FindFreePort()
+	port, err := FindServerPort()
 	if err != nil {
 		return err
 	}
-	free, err := findFreePorts(1)
+	free, err := freeport.Find(1)
 	if err != nil {
 		return err
 	}
-	e.ports.server, e.ports.aws = strconv.Itoa(port), free[0]
+	e.ports.server, e.ports.aws = strconv.Itoa(port), strconv.Itoa(free[0])
 	e.Endpoint = "http://" + net.JoinHostPort(loopback, e.ports.server)
 	e.AWS = &AWS{Endpoint: "http://" + net.JoinHostPort(loopback, e.ports.aws)}
 	hosts, err := docker.New(docker.Options{})

@@ -8,11 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -25,6 +22,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/embedded"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // Servers are a Temporal and an etcd as skyd dev has them, and a connection to Temporal.
@@ -41,7 +39,7 @@ type Servers struct {
 func StartServers(ctx context.Context, dir string, said io.Writer) (*Servers, error) {
 	s := &Servers{}
 	var err error
-	if s.Env, err = chooseServerPorts(dir); err != nil {
+	if s.Env, err = freeport.DevEnviron(dir); err != nil {
 		return nil, err
 	}
 	if s.Config, err = config.Load(nil, func(k string) string { return s.Env[k] }); err != nil {
@@ -159,27 +157,6 @@ func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer) (clie
 		Logger:            log.NewStructuredLogger(slog.New(slog.NewTextHandler(said, nil))),
 		ConnectionOptions: client.ConnectionOptions{TLS: tls},
 	})
-}
-
-// chooseServerPorts chooses ports below those that the kernel gives to connections: a server that starts again has to
-// find its port free.
-func chooseServerPorts(dir string) (map[string]string, error) {
-	env := map[string]string{config.EnvDir: dir}
-	for _, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
-		var l net.Listener
-		err := errors.New("not tried")
-		for range 20 {
-			if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(15000+rand.IntN(15000)))); err == nil { //nolint:noctx // at once
-				break
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // held until all three are chosen
-		env[name] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	}
-	return env, nil
 }
 
 // DialEtcd connects to the etcd of the settings, for what only somebody with an editor would do to it.

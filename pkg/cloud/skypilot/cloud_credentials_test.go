@@ -18,7 +18,7 @@ import (
 // freshServer is a Cloud on a server of its own, whose person has a home without any credentials.
 func (w *world) freshServer(t *testing.T, home string) *skypilot.Cloud {
 	t.Helper()
-	free, err := skytest.FindFreePort()
+	free, err := skytest.FindServerPort()
 	if err != nil {
 		t.Fatal(err)
 	}

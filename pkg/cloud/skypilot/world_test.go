@@ -78,7 +78,7 @@ func (w *world) cloud(t *testing.T, change ...func(*skypilot.Options)) *skypilot
 	t.Helper()
 	if port == 0 {
 		var err error
-		if port, err = skytest.FindFreePort(); err != nil {
+		if port, err = skytest.FindServerPort(); err != nil {
 			t.Fatal(err)
 		}
 	}

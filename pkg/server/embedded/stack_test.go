@@ -25,18 +25,15 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/test/freeport"
 )
 
 // testConfig are those of a fresh state directory, on ports that nothing uses.
 func testConfig(t *testing.T, dir string) *config.Config {
 	t.Helper()
-	env := map[string]string{config.EnvDir: dir}
-	ports, err := findInternalPorts(3, &config.Config{})
+	env, err := freeport.DevEnviron(dir)
 	if err != nil {
 		t.Fatal(err)
-	}
-	for i, name := range []string{"SKYCTL_DEV_TEMPORAL_PORT", "SKYCTL_DEV_UI_PORT", "SKYCTL_DEV_ETCD_PORT"} {
-		env[name] = strconv.Itoa(ports[i])
 	}
 	c, err := config.Load(nil, func(k string) string { return env[k] })
 	if err != nil {

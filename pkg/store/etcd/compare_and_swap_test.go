@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,37 +12,16 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc"
 
 	"github.com/sky-shift/skyctl/pkg/store/etcd"
+	"github.com/sky-shift/skyctl/test/etcdserver"
 )
 
 // endpoint is the etcd that the tests share, each under a prefix of its own.
 var endpoint string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "etcd-test-*")
-	if err != nil {
-		panic(err)
-	}
-	cfg := embed.NewConfig()
-	cfg.Dir, cfg.LogLevel = filepath.Join(dir, "etcd"), "error"
-	cfg.LogOutputs = []string{filepath.Join(dir, "etcd.log")}
-	any := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls, cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = any, any, any, any
-	cfg.InitialCluster, cfg.UnsafeNoFsync = cfg.InitialClusterFromName(cfg.Name), true
-	e, err := embed.StartEtcd(cfg)
-	if err != nil {
-		panic(err)
-	}
-	<-e.Server.ReadyNotify()
-	endpoint = "http://" + e.Clients[0].Addr().String()
-	code := m.Run()
-	e.Close()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { etcdserver.Main(m, &endpoint) }
 
 // world is a client whose exchanges are counted, and a prefix of the test's own.
 type world struct {
