@@ -15,6 +15,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/freeport"
 	"github.com/sky-shift/skyctl/test/smalldisk"
 )
@@ -46,7 +47,7 @@ func TestAFullDiskEndsNothingForGood(t *testing.T) {
 	state := start(t, c)
 	state.ApplyTo(c)
 	etcd := dialEtcd(t, c)
-	if _, err := etcd.Put(within(t, time.Minute), "/test/key", "before"); err != nil {
+	if _, err := etcd.Put(eventually.Context(t, time.Minute), "/test/key", "before"); err != nil {
 		t.Fatal(err)
 	}
 	filling, err := smalldisk.Fill(disk, 0)
@@ -55,14 +56,14 @@ func TestAFullDiskEndsNothingForGood(t *testing.T) {
 	}
 	writeUntilRefused(t, etcd)
 	runUntilRefused(t, c)
-	until(t, "the log says so, or the process begins anew", func() bool {
+	eventually.Holds(t, "the log says so, or the process begins anew", func() bool {
 		said := read(t, c.LogFile())
 		return strings.Contains(said, "is full") || !answers(c)
 	})
 	if err := filling.Free(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "etcd and Temporal work again, though nobody started them", func() bool {
+	eventually.Holds(t, "etcd and Temporal work again, though nobody started them", func() bool {
 		soon, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		_, err := etcd.Put(soon, "/test/key", "after")
@@ -149,7 +150,7 @@ func TestAServerIsNotStartedOnAFullDisk(t *testing.T) {
 		_, err := daemon.EnsureRunning(t.Context(), c, self(t)) // as who does not look at the disk first
 		waiting <- err
 	}()
-	until(t, "it holds its lock and waits", func() bool {
+	eventually.Holds(t, "it holds its lock and waits", func() bool {
 		_, err := daemon.FindRunning(c)
 		return errors.Is(err, daemon.ErrNotReady)
 	})

@@ -25,6 +25,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
@@ -81,31 +82,12 @@ func start(t *testing.T, c *config.Config) daemon.State {
 	return s
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	ctx := within(t, 2*time.Minute)
-	for !done() {
-		select {
-		case <-ctx.Done():
-			t.Fatal("waited in vain until ", what)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
 func kill(t *testing.T, c *config.Config, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the killed skyd is gone", func() bool {
+	eventually.Holds(t, "the killed skyd is gone", func() bool {
 		holder, err := daemon.FindLockHolder(c.LockFile())
 		return err == nil && holder == 0
 	})
@@ -202,7 +184,7 @@ func TestWhyItCouldNotStartIsTold(t *testing.T) {
 func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
 	c := settings(t)
 	first := start(t, c)
-	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "dev").CombinedOutput()
+	out, err := exec.CommandContext(eventually.Context(t, 2*time.Minute), self(t), "dev").CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || !strings.Contains(string(out), strconv.Itoa(first.PID)) ||
 		!strings.Contains(string(out), c.Dir) {
@@ -220,7 +202,7 @@ func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
 func TestAKilledOneGoesOnWhereItStood(t *testing.T) {
 	c := settings(t)
 	first := start(t, c)
-	ctx := within(t, 3*time.Minute)
+	ctx := eventually.Context(t, 3*time.Minute)
 	etcd := dialEtcd(t, c)
 	if _, err := etcd.Put(ctx, "/test/key", "value"); err != nil {
 		t.Fatal(err)
@@ -271,7 +253,7 @@ func TestItMayBeKilledAtAnyInstantOfItsFirstStart(t *testing.T) {
 		}
 		ended := make(chan struct{})
 		go func() { _ = cmd.Wait(); close(ended) }()
-		until(t, "it holds the lock, or has ended", func() bool {
+		eventually.Holds(t, "it holds the lock, or has ended", func() bool {
 			select {
 			case <-ended:
 				return true
@@ -288,14 +270,14 @@ func TestItMayBeKilledAtAnyInstantOfItsFirstStart(t *testing.T) {
 		}
 	}
 	start(t, c)
-	if _, err := dialEtcd(t, c).Put(within(t, time.Minute), "k", "v"); err != nil {
+	if _, err := dialEtcd(t, c).Put(eventually.Context(t, time.Minute), "k", "v"); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAWorkerAloneNeedsAnExternalEtcdAndTemporal(t *testing.T) {
 	settings(t)
-	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "worker").CombinedOutput()
+	out, err := exec.CommandContext(eventually.Context(t, 2*time.Minute), self(t), "worker").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "SKYCTL_TEMPORAL_ADDRESS") ||
 		!strings.Contains(string(out), "--etcd-endpoints") {
 		t.Errorf("%v: %s", err, out)
@@ -321,14 +303,14 @@ func TestAWorkerAloneWorksForAnExternalEtcdAndTemporalUntilItIsAskedToStop(t *te
 		t.Fatal(err)
 	}
 	defer func() { _ = out.Close() }()
-	cmd := exec.CommandContext(within(t, time.Minute), self(t), externally(c)...)
+	cmd := exec.CommandContext(eventually.Context(t, time.Minute), self(t), externally(c)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), config.EnvDir+"="+t.TempDir(), "SKYCTL_TEMPORAL_TASK_QUEUE=apart",
 		"SKYCTL_SECRETS_KEY_FILE="+c.SecretsKeyFile)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the worker works", func() bool {
+	eventually.Holds(t, "the worker works", func() bool {
 		said := read(t, logName)
 		if strings.Contains(said, "skyd: ") {
 			t.Fatalf("the worker ended: %s", said)
@@ -349,7 +331,7 @@ func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := freeport.Get(t, 1)[0]
-	out, err := exec.CommandContext(within(t, time.Minute), self(t), "worker",
+	out, err := exec.CommandContext(eventually.Context(t, time.Minute), self(t), "worker",
 		"--temporal-address", c.Temporal.Address, "--etcd-endpoints",
 		fmt.Sprintf("http://127.0.0.1:%d", port)).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), fmt.Sprintf("127.0.0.1:%d", port)) ||
@@ -365,7 +347,7 @@ func TestAWorkerAloneWithoutTheSecretsKeyMakesNoneOfItsOwn(t *testing.T) {
 	c := settings(t)
 	start(t, c)
 	dir := t.TempDir()
-	cmd := exec.CommandContext(within(t, time.Minute), self(t), externally(c)...)
+	cmd := exec.CommandContext(eventually.Context(t, time.Minute), self(t), externally(c)...)
 	cmd.Env = append(os.Environ(), config.EnvDir+"="+dir, "SKYCTL_TEMPORAL_TASK_QUEUE=apart")
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "secrets key "+dir) ||
@@ -379,7 +361,7 @@ func TestAWorkerAloneWithoutTheSecretsKeyMakesNoneOfItsOwn(t *testing.T) {
 
 func TestDevRefusesToRunBesideAnExternalEtcd(t *testing.T) {
 	c := settings(t)
-	out, err := exec.CommandContext(within(t, 2*time.Minute), self(t), "dev", "--temporal-address", "t:1",
+	out, err := exec.CommandContext(eventually.Context(t, 2*time.Minute), self(t), "dev", "--temporal-address", "t:1",
 		"--etcd-endpoints", "http://e:1").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "skyd worker") {
 		t.Errorf("%v: %s", err, out)

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // work is a worker in this process, which outlives the skyd that is killed.
@@ -54,7 +55,7 @@ func newWork(t *testing.T, c *config.Config) *work {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tc, err := client.DialContext(within(t, 2*time.Minute), client.Options{
+	tc, err := client.DialContext(eventually.Context(t, 2*time.Minute), client.Options{
 		HostPort: c.Temporal.Address, Namespace: c.Temporal.Namespace, Logger: quiet{},
 		ConnectionOptions: client.ConnectionOptions{TLS: tls},
 	})

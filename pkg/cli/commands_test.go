@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -44,7 +45,7 @@ func TestCreateAndGetSayWhatTheTranscriptSays(t *testing.T) {
 	p := newExternalUser(t)
 	p.run(createArgs("cloud-cluster")...).check(t, 0,
 		"Created cluster cloud-cluster.\n", "Creating cluster\n✔ Creating cluster completed successfully.\n")
-	awaitCondition(t, "PROVISIONING", func() bool {
+	eventually.Holds(t, "PROVISIONING", func() bool {
 		return strings.Contains(p.run("get", "cluster", "cloud-cluster").out, "PROVISIONING")
 	})
 	got := p.run("get", "cluster", "cloud-cluster")
@@ -55,7 +56,7 @@ func TestCreateAndGetSayWhatTheTranscriptSays(t *testing.T) {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	close(hold)
-	awaitCondition(t, "READY", func() bool {
+	eventually.Holds(t, "READY", func() bool {
 		return strings.Contains(p.run("get", "clusters").out, "cpus: 2.01/4.0             READY")
 	})
 	if again := p.run(createArgs("cloud-cluster")...); again.code != ExitConflict ||
@@ -156,7 +157,7 @@ func TestCtrlCLeavesTheWorkRunningAndSaysHowToLookAgain(t *testing.T) {
 	var out, errs syncBuffer
 	done := make(chan int)
 	go func() { done <- Run(ctx, p.environment(nil, &out, &errs), createArgs("left", "--wait")) }()
-	awaitCondition(t, "it waits", func() bool { return strings.Contains(errs.String(), "Provisioning cluster") })
+	eventually.Holds(t, "it waits", func() bool { return strings.Contains(errs.String(), "Provisioning cluster") })
 	interrupt()
 	if code := <-done; code != ExitInterrupted ||
 		!strings.HasSuffix(errs.String(), "The work goes on. Look again with: skyctl get cluster left -w, or skyctl "+
@@ -164,7 +165,7 @@ func TestCtrlCLeavesTheWorkRunningAndSaysHowToLookAgain(t *testing.T) {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 	close(release)
-	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "left").out, "READY") })
+	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "left").out, "READY") })
 }
 
 func TestBadInputIsToldBeforeAnythingIsWrittenOrAsked(t *testing.T) {
@@ -268,7 +269,7 @@ func TestDataForProgramsIsAllThereIsOnStdoutAndStderrStaysEmpty(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("data", "--labels", "a=b")...)
-	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "data").out, "READY") })
+	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "data").out, "READY") })
 	one := p.run("get", "cluster", "data", "-o", "json")
 	var c api.Cluster
 	if err := json.Unmarshal([]byte(one.out), &c); err != nil || c.Kind != "Cluster" || c.Metadata.Labels["a"] != "b" ||
@@ -315,9 +316,9 @@ func TestWatchPrintsWhatChangesAndEndsWithCtrlC(t *testing.T) {
 	go func() {
 		done <- Run(ctx, p.environment(nil, &out, &errs), []string{"get", "clusters", "watched", "-w"})
 	}()
-	awaitCondition(t, "the first row", func() bool { return strings.Contains(out.String(), "INIT") })
+	eventually.Holds(t, "the first row", func() bool { return strings.Contains(out.String(), "INIT") })
 	close(release)
-	awaitCondition(t, "READY", func() bool { return strings.Contains(out.String(), "READY") })
+	eventually.Holds(t, "READY", func() bool { return strings.Contains(out.String(), "READY") })
 	time.AfterFunc(50*time.Millisecond, interrupt)
 	if code := <-done; code != 0 || errs.String() != "" {
 		t.Errorf("exit %d, %q", code, errs.String())
@@ -331,7 +332,7 @@ func TestAPurgeListsWhatMayGoOnBilling(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("lost")...)
-	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "lost").out, "READY") })
+	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "lost").out, "READY") })
 	got := p.run("delete", "cluster", "lost", "--yes", "--purge")
 	if got.code != 0 || !strings.Contains(got.err, "may go on billing") || !strings.Contains(got.err, "sky-lost-2") ||
 		got.out != "Cluster lost is being deleted.\n" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/fixture"
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
 	"github.com/sky-shift/skyctl/test/skydstub"
@@ -130,7 +131,7 @@ func TestAPersonSeesOrphansBeforeSayingYes(t *testing.T) {
 		term := pseudoterminal.Open(t, 200, 24)
 		term.Near.WriteString(answer)
 		Run(t.Context(), p.onTerminal(term), []string{"delete", "orphans", "sky-train-1"})
-		awaitCondition(t, "the answer was taken", func() bool {
+		eventually.Holds(t, "the answer was taken", func() bool {
 			text := term.Text()
 			return strings.Contains(text, "TERMINATED-AT") && strings.Contains(text, "Terminate 1 machine? [y/N]") &&
 				strings.Contains(text, map[int]string{0: "nothing was terminated",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 func TestEventsOfAClusterAreShownAlsoWhenItIsGone(t *testing.T) {
@@ -55,11 +56,11 @@ func TestAWatchOfEventsTellsEachOnceAndEndsWithCtrlC(t *testing.T) {
 	go func() {
 		done <- Run(ctx, p.environment(nil, &out, &errs), []string{"get", "events", ref.Name, "-w"})
 	}()
-	awaitCondition(t, "what was known", func() bool { return strings.Contains(out.String(), "before") })
+	eventually.Holds(t, "what was known", func() bool { return strings.Contains(out.String(), "before") })
 	record("after")
-	awaitCondition(t, "what happens", func() bool { return strings.Contains(out.String(), "after") })
+	eventually.Holds(t, "what happens", func() bool { return strings.Contains(out.String(), "after") })
 	record("before")
-	awaitCondition(t, "what happens again", func() bool { return strings.Count(out.String(), "before") == 2 })
+	eventually.Holds(t, "what happens again", func() bool { return strings.Count(out.String(), "before") == 2 })
 	interrupt()
 	if code := <-done; code != 0 || errs.String() != "" || strings.Count(out.String(), "LAST SEEN") != 1 ||
 		strings.Count(out.String(), "after") != 1 {

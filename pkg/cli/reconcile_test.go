@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/fixture"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
@@ -152,7 +153,7 @@ func TestCtrlCLeavesARepairRunning(t *testing.T) {
 	var out, errs syncBuffer
 	done := make(chan int)
 	go func() { done <- Run(ctx, p.environment(nil, &out, &errs), []string{"reconcile", "going", "--wait"}) }()
-	awaitCondition(t, "it waits", func() bool { return strings.Contains(errs.String(), "Repairing cluster") })
+	eventually.Holds(t, "it waits", func() bool { return strings.Contains(errs.String(), "Repairing cluster") })
 	interrupt()
 	if code := <-done; code != ExitInterrupted || !strings.HasSuffix(errs.String(), "skyctl describe cluster going\n") {
 		t.Errorf("exit %d: %s", code, errs.String())
@@ -189,12 +190,12 @@ func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
 		{"resume", "The sweeps go on"}, {"resume", "were not paused"},
 	} {
 		// what a schedule says of itself may lag a moment
-		awaitCondition(t, step.verb+" says: "+step.says, func() bool {
+		eventually.Holds(t, step.verb+" says: "+step.says, func() bool {
 			got := p.run(step.verb, "reconcile")
 			return got.code == 0 && strings.Contains(got.out, step.says)
 		})
 		if step.verb == "pause" {
-			awaitCondition(t, "reconcile says so too",
+			eventually.Holds(t, "reconcile says so too",
 				func() bool {
 					return strings.Contains(p.run("reconcile").out,
 						"The sweeps of the schedule are paused")

@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/fixture"
 	"github.com/sky-shift/skyctl/test/pseudoterminal"
 	"github.com/sky-shift/skyctl/test/skydstub"
@@ -31,7 +32,7 @@ func TestOnATerminalTheTranscriptIsSeenAsItIsWritten(t *testing.T) {
 	}
 	want := regexp.MustCompile(`(?s)^.*[` + terminal.SpinnerFrames +
 		`] Creating cluster\nCreated cluster seen\.\n✔ Creating cluster completed successfully\.\n$`)
-	awaitCondition(t, "everything is written", func() bool { return want.MatchString(term.Text()) })
+	eventually.Holds(t, "everything is written", func() bool { return want.MatchString(term.Text()) })
 }
 
 func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
@@ -40,7 +41,7 @@ func TestAFailureTakesTheSpinnersPlace(t *testing.T) {
 	if code := Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "absent"}); code != ExitNotFound {
 		t.Fatalf("exit %d: %s", code, term.Text())
 	}
-	awaitCondition(t, "everything is written", func() bool {
+	eventually.Holds(t, "everything is written", func() bool {
 		return strings.HasSuffix(term.Text(),
 			terminal.EraseEOL+"✗ Fetching clusters failed: cluster \"absent\" does not exist\n")
 	})
@@ -53,7 +54,7 @@ func TestATerminalThatCannotBeDrawnOnGetsPlainLines(t *testing.T) {
 	if code := Run(t.Context(), p.onTerminal(term), []string{"get", "cluster", "absent"}); code != ExitNotFound {
 		t.Fatalf("exit %d: %s", code, term.Text())
 	}
-	awaitCondition(t, "everything is written", func() bool {
+	eventually.Holds(t, "everything is written", func() bool {
 		return term.Text() == "Fetching clusters\n✗ Fetching clusters failed: cluster \"absent\" does not exist\n"
 	})
 }
@@ -62,7 +63,7 @@ func TestADeleteAsksOnATerminal(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("asked")...)
-	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "asked").out, "READY") })
+	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "asked").out, "READY") })
 	for _, tt := range []struct {
 		answer string
 		code   int
@@ -77,7 +78,7 @@ func TestADeleteAsksOnATerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		code := Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "asked"})
-		awaitCondition(t, tt.says, func() bool { return strings.Contains(term.Text(), tt.says) })
+		eventually.Holds(t, tt.says, func() bool { return strings.Contains(term.Text(), tt.says) })
 		if code != tt.code || !strings.Contains(term.Text(), "Delete cluster asked (READY, 3 machines)? [y/N] ") {
 			t.Errorf("%q: exit %d: %s", tt.answer, code, term.Text())
 		}
@@ -88,11 +89,11 @@ func TestAYesIsForTheClusterThatWasShown(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("swapped")...)
-	awaitCondition(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "swapped").out, "READY") })
+	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "swapped").out, "READY") })
 	term := pseudoterminal.Open(t, 200, 24)
 	ended := make(chan int, 1)
 	go func() { ended <- Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "swapped"}) }()
-	awaitCondition(t, "it asks", func() bool { return strings.Contains(term.Text(), "[y/N]") })
+	eventually.Holds(t, "it asks", func() bool { return strings.Contains(term.Text(), "[y/N]") })
 	shown, err := world.Store.ReadCluster(t.Context(), "swapped")
 	if err == nil {
 		err = world.Store.DeleteCluster(t.Context(), shown.Ref())
@@ -131,7 +132,7 @@ func TestAWatchedCreateOnATerminalLeavesOnlyItsResult(t *testing.T) {
 	if code := Run(t.Context(), p.onTerminal(term), createArgs("drawn", "--wait")); code != 0 {
 		t.Fatalf("exit %d: %s", code, term.Text())
 	}
-	awaitCondition(t, "the tip", func() bool { return strings.Contains(term.Text(), "export KUBECONFIG=") })
+	eventually.Holds(t, "the tip", func() bool { return strings.Contains(term.Text(), "export KUBECONFIG=") })
 	for _, want := range []string{"sky-drawn-2  worker  Up  prepare",
 		"\x1b[J✔ Provisioning cluster completed successfully.\nCluster drawn is READY: 3 machines after "} {
 		if !strings.Contains(term.Text(), want) {

@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/tunnel"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/freeport"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
@@ -102,8 +103,8 @@ func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *test
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
 	path := filepath.Join(p.env[config.EnvDir], "clusters", "behind", "kubeconfig")
 	stop, ended := p.running("tunnel", "behind")
-	awaitCondition(t, "the tunnel is open", func() bool { return portAnswers(port) })
-	awaitCondition(t, "the kubeconfig leads there", func() bool {
+	eventually.Holds(t, "the tunnel is open", func() bool { return portAnswers(port) })
+	eventually.Holds(t, "the kubeconfig leads there", func() bool {
 		content, _ := os.ReadFile(path)
 		return string(content) == "server: "+c.Status.Endpoint+"\n"
 	})
@@ -133,7 +134,7 @@ func TestATunnelAtAnotherPortLeavesTheKubeconfigAsItWas(t *testing.T) {
 	p.env["SKYCTL_SECRETS_KEY_FILE"] = world.Config.SecretsKeyFile
 	path := filepath.Join(p.env[config.EnvDir], "clusters", "moved", "kubeconfig")
 	_, ended := p.running("tunnel", "moved", "--port", fmt.Sprint(port))
-	awaitCondition(t, "the kubeconfig leads there", func() bool {
+	eventually.Holds(t, "the kubeconfig leads there", func() bool {
 		content, _ := os.ReadFile(path)
 		return string(content) == "server: "+loopbackURL(port)+"\n" && portAnswers(port)
 	})

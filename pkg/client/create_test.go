@@ -17,6 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client/start"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -113,7 +114,7 @@ func TestACreateThatGoesOnWithAClusterOfBeforeRecordsItsRelease(t *testing.T) {
 	if err != nil || !created.Resumed || created.Cluster.Spec.KubernetesVersion != want.Spec.KubernetesVersion {
 		t.Errorf("%+v, %v", created, err)
 	}
-	awaitCondition(t, "READY", func() bool { return phaseOf(t, "before") == api.PhaseReady })
+	eventually.Holds(t, "READY", func() bool { return phaseOf(t, "before") == api.PhaseReady })
 }
 
 func TestTheSameCreateGoesOnWithAnInitThatNothingWorksOn(t *testing.T) {
@@ -123,7 +124,7 @@ func TestTheSameCreateGoesOnWithAnInitThatNothingWorksOn(t *testing.T) {
 	if err != nil || !created.Resumed || created.Cluster.Metadata.UID != stored.Metadata.UID {
 		t.Errorf("%+v, %v", created, err)
 	}
-	awaitCondition(t, "READY", func() bool { return phaseOf(t, "orphan") == api.PhaseReady })
+	eventually.Holds(t, "READY", func() bool { return phaseOf(t, "orphan") == api.PhaseReady })
 }
 
 // storeCluster stores a cluster in a phase, as if it had come there.
@@ -192,7 +193,7 @@ func TestACreateWaitsForTheLastMomentsOfADeleteOfThatName(t *testing.T) {
 	if err := c.DeleteCluster(t.Context(), old.Ref(), false, ignoreText); err != nil {
 		t.Fatal(err)
 	}
-	awaitCondition(t, "the old one is forgotten",
+	eventually.Holds(t, "the old one is forgotten",
 		func() bool { _, err := world.Store.ReadCluster(t.Context(), "reborn"); return isClusterMissing(err) })
 	time.AfterFunc(300*time.Millisecond, func() { close(closing) })
 	created, err := c.CreateCluster(t.Context(), newWantedCluster("reborn"), CreateOptions{})
@@ -317,8 +318,8 @@ func TestAWaitReturnsTheClusterAsItStandsEvenIfTheCheckSeesItFirst(t *testing.T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	awaitCondition(t, "READY", func() bool { return phaseOf(t, "checked") == api.PhaseReady })
-	awaitCondition(t, "the run is closed", func() bool {
+	eventually.Holds(t, "READY", func() bool { return phaseOf(t, "checked") == api.PhaseReady })
+	eventually.Holds(t, "the run is closed", func() bool {
 		r, err := c.readLatestRun(t.Context(), c.temporal, "checked")
 		return err == nil && !r.open
 	})
@@ -343,7 +344,7 @@ func TestOperationsCanBeListedByClusterAndByWhatTheyDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, operation := range []string{operation.WorkflowProvision, operation.WorkflowDelete} {
-		awaitCondition(t, operation+" is listed", func() bool {
+		eventually.Holds(t, operation+" is listed", func() bool {
 			n, err := world.Temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
 				Namespace: world.Config.Temporal.Namespace,
 				Query:     fmt.Sprintf("ClusterName = 'listed' AND Operation = '%s'", operation),

@@ -10,6 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/skydstub"
 )
 
@@ -178,7 +179,7 @@ func TestTheSweepsOfTheScheduleArePausedAndResumedOnce(t *testing.T) {
 	h := world.CreateSchedule(t)
 	is := func(want bool) {
 		t.Helper()
-		awaitCondition(t, "the schedule has changed",
+		eventually.Holds(t, "the schedule has changed",
 			func() bool { paused, err := c.IsSchedulePaused(t.Context()); return err == nil && paused == want })
 	}
 	is(false)

@@ -45,17 +45,6 @@ func newWantedCluster(name string) *api.Cluster {
 		time.Now())
 }
 
-// awaitCondition polls a condition.
-func awaitCondition(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if holds() {
-			return
-		}
-	}
-	t.Fatalf("not in time: %s", what)
-}
-
 func phaseOf(t *testing.T, name string) api.Phase {
 	t.Helper()
 	c, err := world.Store.ReadCluster(t.Context(), name)

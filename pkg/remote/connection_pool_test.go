@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
@@ -49,7 +50,7 @@ func TestABrokenConnectionIsReplaced(t *testing.T) {
 	s, p := sshserver.Start(t), pool(t, 0)
 	h := get(t, p, s)
 	s.HangUp()
-	eventually(t, "the break is noticed", func() bool { return !h.IsAlive() })
+	eventually.Holds(t, "the break is noticed", func() bool { return !h.IsAlive() })
 	if _, err := get(t, p, s).RunScript(t.Context(), "nothing", "true"); err != nil {
 		t.Error(err)
 	}
@@ -86,12 +87,12 @@ func TestAnIdleConnectionIsClosedAndAUsedOneIsNot(t *testing.T) {
 	if _, err := h.RunScript(t.Context(), "working", "sleep 0.5"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the idle connection is closed", func() bool { return !h.IsAlive() })
+	eventually.Holds(t, "the idle connection is closed", func() bool { return !h.IsAlive() })
 }
 
 func TestAForgottenMachineIsHungUpOn(t *testing.T) {
 	s, p := sshserver.Start(t), pool(t, 0)
 	h := get(t, p, s)
 	p.ForgetMachine(s.Target.Name)
-	eventually(t, "the connection is closed", func() bool { return !h.IsAlive() })
+	eventually.Holds(t, "the connection is closed", func() bool { return !h.IsAlive() })
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
@@ -30,18 +31,6 @@ func dial(t *testing.T, s *sshserver.Server) *remote.Host {
 	}
 	t.Cleanup(func() { h.Close() })
 	return h
-}
-
-// eventually polls a condition until it holds.
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for !cond() {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came about that %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 func TestAScriptReturnsItsOutput(t *testing.T) {
@@ -142,7 +131,7 @@ func sleeper(ctx context.Context, t *testing.T, h *remote.Host) (pids []int, don
 				file))
 		ch <- err
 	}()
-	eventually(t, "the script runs", func() bool { _, err := os.Stat(file); return err == nil })
+	eventually.Holds(t, "the script runs", func() bool { _, err := os.Stat(file); return err == nil })
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +166,7 @@ func TestCancellingEndsTheScriptOnTheMachine(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) || remote.IsLost(err) {
 		t.Errorf("got %v", err)
 	}
-	eventually(t, "the script is gone", gone(pids))
+	eventually.Holds(t, "the script is gone", gone(pids))
 	if _, err := h.RunScript(t.Context(), "going on", "true"); err != nil {
 		t.Errorf("the connection did not outlive it: %v", err)
 	}
@@ -190,7 +179,7 @@ func TestABrokenConnectionEndsTheScriptOnTheMachine(t *testing.T) {
 	if err := <-done; !remote.IsLost(err) {
 		t.Errorf("got %v", err)
 	}
-	eventually(t, "the script is gone", gone(pids))
+	eventually.Holds(t, "the script is gone", gone(pids))
 	if h.IsAlive() {
 		t.Error("the host still counts as alive")
 	}
@@ -215,7 +204,7 @@ func TestAScriptThatArrivesCutDoesNothing(t *testing.T) {
 		if _, err := run(h); !remote.IsLost(err) {
 			t.Fatalf("%s: got %v", name, err)
 		}
-		eventually(t, "the cut script's shell is gone", func() bool { return children(t, os.Getpid()) == 0 })
+		eventually.Holds(t, "the cut script's shell is gone", func() bool { return children(t, os.Getpid()) == 0 })
 		if _, err := os.Stat(mark); err == nil {
 			t.Errorf("%s: the first line of the cut script ran", name)
 		}
@@ -270,6 +259,6 @@ func TestWhatAScriptLeavesRunningEndsWithIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "what was left is gone", gone([]int{pid}))
+		eventually.Holds(t, "what was left is gone", gone([]int{pid}))
 	}
 }

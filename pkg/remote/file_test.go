@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 func TestAFileIsWrittenWithItsModeAndReadBack(t *testing.T) {
@@ -59,7 +60,7 @@ func TestACutWriteLeavesTheOldFile(t *testing.T) {
 	if err := h.WriteFile(t.Context(), name, bytes.Repeat([]byte("new"), 1<<20), 0o600); !remote.IsLost(err) {
 		t.Errorf("got %v", err)
 	}
-	eventually(t, "the far side has cleaned up", func() bool { return children(t, os.Getpid()) == 0 })
+	eventually.Holds(t, "the far side has cleaned up", func() bool { return children(t, os.Getpid()) == 0 })
 	if got, err := os.ReadFile(name); err != nil || string(got) != "old" {
 		t.Errorf("got %d bytes, %v", len(got), err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
@@ -239,7 +240,7 @@ func TestTooMuchOutputEndsTheCommandAtOnce(t *testing.T) {
 			if _, err := fmt.Sscan(string(b), &pid); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the command is ended", gone([]int{pid}))
+			eventually.Holds(t, "the command is ended", gone([]int{pid}))
 			if out, err := h.RunScript(t.Context(), "going on", "echo well"); err != nil || string(out) != "well\n" {
 				t.Errorf("the connection did not outlive it: %q, %v", out, err)
 			}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 func TestAnAgentIsWaitedForUntilItIsUp(t *testing.T) {
@@ -129,7 +131,7 @@ func TestACancelledWaitIsNoFailure(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || kindOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
-	eventually(t, "nobody follows the journal any more", func() bool {
+	eventually.Holds(t, "nobody follows the journal any more", func() bool {
 		return m.RunShell("p=$(cat /run/systemd/system/follower); "+
 			"grep -s ^State: /proc/$p/status | grep -v Z || true") == ""
 	})

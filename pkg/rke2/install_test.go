@@ -16,6 +16,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // installed fails unless the machine has the whole release and nothing left over.
@@ -69,7 +70,7 @@ touch /opt/hanging; sleep 86400
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() { result <- InstallRelease(ctx, m.Host, a, nil) }()
-	eventually(t, "tar hangs", func() bool { return m.RunShell("ls /opt/hanging 2>/dev/null || true") != "" })
+	eventually.Holds(t, "tar hangs", func() bool { return m.RunShell("ls /opt/hanging 2>/dev/null || true") != "" })
 	cancel()
 	if err := <-result; !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -118,10 +117,4 @@ func (w world) created(t testing.TB, name, uid string) api.Ref {
 	c, err := w.CreateCluster(t.Context(), cluster(name, uid))
 	must(t, err)
 	return ref(c)
-}
-
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/pki"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/etcdserver"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/freeport"
 )
 
@@ -64,7 +65,7 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	w := world{Store: s}
 	r := w.created(t, "a", "u1")
 	e.Close()
-	_, err = s.UpdateCluster(within(t, time.Second), r, phase(api.PhaseReady))
+	_, err = s.UpdateCluster(eventually.Context(t, time.Second), r, phase(api.PhaseReady))
 	down := wantErr[*store.UnavailableError](t, err)
 	if msg := err.Error(); !strings.HasPrefix(msg, `reading cluster "a": etcd at http://`+address+" does not answer") ||
 		strings.Contains(msg, "\n") {
@@ -76,7 +77,7 @@ func TestEtcdThatGoesAwayIsNamedAndComesBackByItself(t *testing.T) {
 	e, err = etcdserver.Start(dir, address)
 	must(t, err)
 	defer e.Close()
-	_, err = s.UpdateCluster(within(t, 20*time.Second), r, phase(api.PhaseReady))
+	_, err = s.UpdateCluster(eventually.Context(t, 20*time.Second), r, phase(api.PhaseReady))
 	must(t, err)
 }
 
@@ -144,7 +145,7 @@ func TestFrozenEtcdIsNamedSoonHoweverLongTheCallerWouldWait(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			err := call(within(t, time.Minute))
+			err := call(eventually.Context(t, time.Minute))
 			wantErr[*store.UnavailableError](t, err)
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("told after %s", took)

@@ -25,6 +25,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/pki"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // etcd is a connection to what the installation stores, as somebody has it who changes things by hand.
@@ -127,7 +128,7 @@ func TestWorkThatNobodyDoesIsTakenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the cluster is gone", func() bool {
+	eventually.Holds(t, "the cluster is gone", func() bool {
 		return i.try("get", "cluster", "forgotten").code != 0 && len(i.hosts("forgotten")) == 0
 	})
 }
@@ -168,7 +169,7 @@ func TestMachinesOfNoClusterAreFoundAndRemoved(t *testing.T) {
 	}
 	i.plant("sky-gone-1", host.Config.Image, host.Config.Labels, gone("1", "gone1"))
 	i.run("resume", "reconcile")
-	until(t, "the orphan is removed by a sweep", func() bool { return len(i.hosts("gone")) == 1 })
+	eventually.Holds(t, "the orphan is removed by a sweep", func() bool { return len(i.hosts("gone")) == 1 })
 	if events := i.run("get", "events").stdout; !strings.Contains(events, "OrphanTerminated") {
 		t.Errorf("no event of it:\n%s", events)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // machinesAt is true once at least n machines came as far as a state.
@@ -60,7 +61,7 @@ func TestAKilledSkydGoesOnWhereItStood(t *testing.T) {
 func (i *installation) breakWorker(cluster string) {
 	i.t.Helper()
 	name := fmt.Sprintf("sky-%s-1", cluster)
-	until(i.t, name+" is there to be broken", func() bool {
+	eventually.Holds(i.t, name+" is there to be broken", func() bool {
 		_, err := i.onHost(name, "ln", "-sf", "/dev/null", "/etc/systemd/system/rke2-agent.service")
 		return err == nil
 	})
@@ -157,7 +158,7 @@ func TestAKilledSkydFinishesADelete(t *testing.T) {
 	i.awaitReady("doomed")
 	i.run("delete", "cluster", "doomed", "--yes")
 	i.killSkyd()
-	until(t, "the cluster is gone", func() bool { return i.try("get", "cluster", "doomed").code == 4 })
+	eventually.Holds(t, "the cluster is gone", func() bool { return i.try("get", "cluster", "doomed").code == 4 })
 	if n := len(i.hosts("doomed")); n != 0 {
 		t.Errorf("%d machines left", n)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // gpuWorld is an installation with a SkyPilot whose AWS has machines with accelerators: Docker hosts with a real
@@ -134,7 +135,7 @@ func (w *gpuWorld) apply(manifest string) {
 // shows waits until kubectl's answer is as it should be.
 func (w *gpuWorld) shows(what string, holds func(out string) bool, args ...string) {
 	w.t.Helper()
-	until(w.t, what, func() bool { return holds(strings.TrimSpace(w.kubectl(gpuCluster, args...))) })
+	eventually.Holds(w.t, what, func() bool { return holds(strings.TrimSpace(w.kubectl(gpuCluster, args...))) })
 }
 
 func is(want string) func(string) bool { return func(out string) bool { return out == want } }
@@ -176,7 +177,7 @@ func (w *gpuWorld) fails(t *testing.T, reason string, says ...string) {
 	t.Helper()
 	var r result
 	var c api.Cluster
-	until(t, "a create that ends for a reason", func() bool {
+	eventually.Holds(t, "a create that ends for a reason", func() bool {
 		r = w.tryFor(10*time.Minute, "create", "cluster", gpuCluster, "--provision", "--cloud", "aws", "--accelerators",
 			"v100:4", "--num_nodes", "2", "--wait")
 		c = w.cluster(gpuCluster)
@@ -320,7 +321,7 @@ spec:
 
 // seen: one pod has three of the eight.
 func (w *gpuWorld) seen(t *testing.T) {
-	until(t, "RESOURCES shows what is free", func() bool {
+	eventually.Holds(t, "RESOURCES shows what is free", func() bool {
 		return strings.Contains(w.run("get", "clusters").stdout, "V100: 5.0/8.0")
 	})
 	said := w.run("describe", "cluster", gpuCluster).stdout

@@ -24,6 +24,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/external"
 	"github.com/sky-shift/skyctl/test/freeport"
 )
@@ -245,18 +246,7 @@ func (i *installation) killSkyd() {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		i.t.Fatal(err)
 	}
-	until(i.t, "skyd is dead", func() bool { return syscall.Kill(pid, 0) != nil })
-}
-
-// until polls a condition.
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); pause() {
-		if holds() {
-			return
-		}
-	}
-	t.Fatalf("not in time: %s", what)
+	eventually.Holds(i.t, "skyd is dead", func() bool { return syscall.Kill(pid, 0) != nil })
 }
 
 // pause is the time between two looks at a condition.

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // rule adds a rule to a host's firewall, as soon as it is there.
 func (i *installation) rule(host string, args ...string) {
 	i.t.Helper()
-	until(i.t, host+" has its rule", func() bool {
+	eventually.Holds(i.t, host+" has its rule", func() bool {
 		_, err := i.onHost(host, append([]string{"iptables", "-I", "INPUT"}, args...)...)
 		return err == nil
 	})
@@ -81,7 +82,7 @@ func TestAProxyIsNoWayToAClustersOwnMachines(t *testing.T) {
 	}
 	for n := range 3 {
 		host := fmt.Sprintf("sky-kept-%d", n)
-		until(t, host+" has its proxy", func() bool {
+		eventually.Holds(t, host+" has its proxy", func() bool {
 			_, err := i.onHost(host, "sh", "-c", "echo https_proxy=http://127.0.0.1:1 >>/etc/environment")
 			return err == nil
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // newWatched is an installation that sweeps often and is not patient, so that a test need not be.
@@ -120,7 +121,7 @@ func kubeconfigRemoved(t *testing.T, i *installation) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the kubeconfig is there again", func() bool {
+	eventually.Holds(t, "the kubeconfig is there again", func() bool {
 		now, err := os.ReadFile(path)
 		return err == nil && bytes.Equal(now, before)
 	})

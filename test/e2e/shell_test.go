@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // greets is what a person may have in .bashrc, and worse: it prints on both streams before and after every command,
@@ -34,7 +35,7 @@ func TestALoginShellThatPrintsIsNoHindrance(t *testing.T) {
 		t.Fatalf("create: exit %d\n%s", r.code, r.stderr)
 	}
 	for _, host := range []string{"sky-noisy-0", "sky-noisy-1"} {
-		until(t, host+" is there", func() bool { return i.bashrc(host, greets) == nil })
+		eventually.Holds(t, host+" is there", func() bool { return i.bashrc(host, greets) == nil })
 	}
 	c := i.awaitReady("noisy")
 	if n := strings.Count(i.kubectl("noisy", "get", "nodes", "--no-headers"), " Ready "); n != 2 {

@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/eventually"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -310,7 +311,7 @@ func (w *skyWorld) hanging(t *testing.T, name string) *skytest.ActiveFault {
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
 		Cluster: "sky-" + name + "-0-*"})
 	w.run("create", "cluster", name, "--provision", "--cloud", "aws", "--cpus", "2+")
-	until(t, "AWS has made the machine", func() bool {
+	eventually.Holds(t, "AWS has made the machine", func() bool {
 		return hang.CountRequests() > 0 && len(w.instances(t, name)) == 1
 	})
 	return hang

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/poweroff"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // timer says whether a host has a timer that is running.
@@ -19,7 +20,7 @@ func TestAMachineThatBillsHasATimerFromItsFirstBootOnAndNoneOnceItsClusterIsRead
 		t.Fatalf("create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	host := ""
-	until(t, "the machine runs", func() bool {
+	eventually.Holds(t, "the machine runs", func() bool {
 		all, err := i.env.ListMachines(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -31,7 +32,7 @@ func TestAMachineThatBillsHasATimerFromItsFirstBootOnAndNoneOnceItsClusterIsRead
 		}
 		return host != ""
 	})
-	until(t, "the first boot, or who has reached the machine since, has set a timer", func() bool {
+	eventually.Holds(t, "the first boot, or who has reached the machine since, has set a timer", func() bool {
 		return i.timer(host, poweroff.BootUnitName) || i.timer(host, poweroff.UnitName)
 	})
 	c := i.awaitReady("timed")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // closeAPI keeps this machine from the port of a head's Kubernetes API, as a cloud's firewall does, as soon as the head
@@ -20,7 +21,7 @@ import (
 func (i *installation) closeAPI(cluster string) {
 	i.t.Helper()
 	head := api.MachineName(cluster, 0)
-	until(i.t, "the port of "+head+" is closed", func() bool {
+	eventually.Holds(i.t, "the port of "+head+" is closed", func() bool {
 		_, err := i.onHost(head, "sh", "-c",
 			`iptables -I INPUT -p tcp --dport 6443 -s "$(ip -4 route show default | cut -d' ' -f3)" -j REJECT `+
 				`--reject-with tcp-reset`)
@@ -75,12 +76,12 @@ func TestAClusterWhoseAPIIsClosedIsUsedThroughATunnelThatOutlivesSkyd(t *testing
 		t.Error("kubectl reaches the API although nobody keeps the tunnel")
 	}
 	i.run("server", "start")
-	until(t, "kubectl works again", func() bool { return i.ready("behind", 2) })
+	eventually.Holds(t, "kubectl works again", func() bool { return i.ready("behind", 2) })
 
 	if out, err := i.onHost("sky-behind-0", "pkill", "-f", `sshd: .*(@|\[priv\])`); err != nil {
 		t.Fatalf("end the sessions of sshd: %v\n%s", err, out)
 	}
-	until(t, "kubectl works over a new connection", func() bool { return i.ready("behind", 2) })
+	eventually.Holds(t, "kubectl works over a new connection", func() bool { return i.ready("behind", 2) })
 
 	i.run("delete", "cluster", "behind", "--yes", "--wait")
 	if conn, err := net.DialTimeout("tcp", strings.TrimPrefix(c.Status.Endpoint, "https://"),
@@ -109,7 +110,7 @@ func TestATeamReachesAClosedAPIThroughATunnelOfEachPersonsOwn(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "kubectl works", func() bool { return i.ready("behind", 1) })
+	eventually.Holds(t, "kubectl works", func() bool { return i.ready("behind", 1) })
 	cancel()
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 130 ||

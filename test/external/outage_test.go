@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // oneLine holds what a person sees of a server that can't be reached: what was tried, and a line that says why it
@@ -34,23 +35,8 @@ func withoutService(t *testing.T, name string) {
 		if err := stack.StartService(ctx, name); err != nil {
 			t.Error(err)
 		}
-		eventually(t, "the worker is well again", func() error { return stack.CheckHealth(ctx, "worker") })
+		eventually.Succeeds(t, "the worker is well again", func() error { return stack.CheckHealth(ctx, "worker") })
 	})
-}
-
-func eventually(t *testing.T, what string, ask func() error) {
-	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 2 minutes: %v", what, err)
-		}
-		time.Sleep(pollInterval)
-	}
 }
 
 // plan is a workflow that a worker has to carry out; what it finds wrong comes back with exit code 2.
@@ -72,7 +58,7 @@ func TestTheWorkerGoesOnAfterEachServerWasKilled(t *testing.T) {
 			if err := stack.StartService(t.Context(), service); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "a plan is carried out", func() error { return plan(t) })
+			eventually.Succeeds(t, "a plan is carried out", func() error { return plan(t) })
 		})
 	}
 }
@@ -117,5 +103,5 @@ func TestABackupOfEtcdBringsEverythingBack(t *testing.T) {
 		t.Errorf("read back: %q, %v", out, err)
 	}
 	etcd(append(client, "del", "/skyctl/test/backup")...)
-	eventually(t, "a plan is carried out", func() error { return plan(t) })
+	eventually.Succeeds(t, "a plan is carried out", func() error { return plan(t) })
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	"github.com/sky-shift/skyctl/test/world"
 )
@@ -283,10 +284,5 @@ func (l *lane) stopWorker() {
 // until polls a condition.
 func (l *lane) until(what string, holds func() bool) {
 	l.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(askEvery) {
-		if holds() {
-			return
-		}
-	}
-	l.t.Fatalf("not in time: %s", what)
+	eventually.HoldsEvery(l.t, askEvery, patience, what, holds)
 }

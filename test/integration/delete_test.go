@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	stage "github.com/sky-shift/skyctl/test/world"
 )
@@ -28,7 +29,7 @@ func TestADeleteDuringACreateTakesItOverAndLeavesNothing(t *testing.T) {
 			ref := w.store1(cluster, 2) // as a create leaves it that asked for the plan before
 			hanging := w.cloud.InjectFault(at)
 			w.create(cluster, 2, client.CreateOptions{})
-			until(t, "the create hangs", func() bool { return w.cloud.CountFaultHits(hanging) > 0 })
+			eventually.Holds(t, "the create hangs", func() bool { return w.cloud.CountFaultHits(hanging) > 0 })
 			w.delete(ref, false)
 			w.awaitGone(ref)
 			w.nothingLeft(ref)
@@ -111,7 +112,7 @@ func TestAPurgeEndsTheCleanUpOfACreateWhoseCloudIsOutOfReach(t *testing.T) {
 	hanging := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Times: 1, Hang: true})
 	w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpTerminate, Err: simcloud.NewRefusal(cloud.Access)})
 	ref := w.create("unreachable", 1, client.CreateOptions{})
-	until(t, "the create cleans up", func() bool { return w.cloud.CountFaultHits(hanging) > 0 })
+	eventually.Holds(t, "the create cleans up", func() bool { return w.cloud.CountFaultHits(hanging) > 0 })
 	w.delete(ref, true)
 	w.awaitGone(ref)
 	if left := w.keysWith(ref); len(left) > 0 {

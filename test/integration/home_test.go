@@ -18,6 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	stage "github.com/sky-shift/skyctl/test/world"
 )
@@ -248,7 +249,7 @@ func TestWhatIsToBeDoneIsBegunThoughNoMachineSaysWhoseItIs(t *testing.T) {
 	if r := a.sweep("mute"); len(r.Drifted) != 1 || r.Drifted[0].Started != operation.WorkflowRepair {
 		t.Errorf("drifted %+v", r.Drifted)
 	}
-	until(t, "the kubeconfig is there again", func() bool { _, err := os.Stat(file); return err == nil })
+	eventually.Holds(t, "the kubeconfig is there again", func() bool { _, err := os.Stat(file); return err == nil })
 }
 
 func TestACopyFarAwayIsFoundByTheMarksOnMachines(t *testing.T) {
@@ -283,7 +284,7 @@ func TestWhatWasUnderWayWaitsInACopy(t *testing.T) {
 	b := a.fork(beside, ledger)
 	close(goOn)
 	b.begin()
-	until(t, "the create goes on in the copy", func() bool { return b.atWork(two, "Await") })
+	eventually.Holds(t, "the create goes on in the copy", func() bool { return b.atWork(two, "Await") })
 	a.begin()
 	a.awaitReady(two)
 	launched := a.cloud.CountLaunches("sky-", "")

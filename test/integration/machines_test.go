@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/activities/machines"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
@@ -139,7 +140,7 @@ func TestAMachineIsGoneOnlyOnceTheListingIsEmpty(t *testing.T) {
 	w.submit(m)
 	w.cloud.SetListingLag(500 * time.Millisecond)
 	owner := w.cloud.ExistingMachines("sky-lagging-")[0].Owner
-	until(t, "the listing has the machine", func() bool {
+	eventually.Holds(t, "the listing has the machine", func() bool {
 		there, err := w.cloud.ListMachines(t.Context(), owner)
 		return err == nil && len(there) == 1
 	})

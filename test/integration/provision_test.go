@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
@@ -23,7 +24,7 @@ import (
 func (w *world) closed(cluster string) []run {
 	w.t.Helper()
 	var all []run
-	until(w.t, "the operation on "+cluster+" is closed", func() bool {
+	eventually.Holds(w.t, "the operation on "+cluster+" is closed", func() bool {
 		all = w.runsOf(cluster)
 		return all[len(all)-1].status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
@@ -224,9 +225,10 @@ func TestADeleteEndsWhatEtcdHasThoughItsCloudDoesNotListIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.delete(ref, false)
-	until(t, "its machines are ended", func() bool { return len(w.cloud.ExistingMachines("sky-unlisted-")) == 0 })
+	eventually.Holds(t, "its machines are ended",
+		func() bool { return len(w.cloud.ExistingMachines("sky-unlisted-")) == 0 })
 	asked := w.cloud.CountFaultHits(silent)
-	until(t, "it is asked again", func() bool { return w.cloud.CountFaultHits(silent) > asked+2 })
+	eventually.Holds(t, "it is asked again", func() bool { return w.cloud.CountFaultHits(silent) > asked+2 })
 	if c := w.get(ref); c.Status.Phase != api.PhaseDeleting {
 		t.Errorf("%s though a cloud that it was on has not said that it has nothing of it", c.Status.Phase)
 	}
@@ -249,7 +251,7 @@ func TestACloudThatHangsHoldsUpNoOther(t *testing.T) {
 	}
 	w.cloud.LoseMachine("sky-prompt-1")
 	run := w.beginSweep("")
-	until(t, "the other's machine is replaced", func() bool {
+	eventually.Holds(t, "the other's machine is replaced", func() bool {
 		c := w.get(ref)
 		return c.Status.Machines[1].State == api.MachineReady &&
 			slices.ContainsFunc(c.Status.Repairs,
@@ -355,7 +357,7 @@ func TestADeleteTakesOverFromARepair(t *testing.T) {
 	f := w.cloud.InjectFault(simcloud.Fault{Op: simcloud.OpAwait, Hang: true})
 	w.cloud.LoseMachine("sky-caught-1")
 	w.sweep(ref.Name)
-	until(t, "the repair waits for a machine", func() bool { return w.cloud.CountFaultHits(f) > 0 })
+	eventually.Holds(t, "the repair waits for a machine", func() bool { return w.cloud.CountFaultHits(f) > 0 })
 	w.delete(ref, false)
 	w.awaitGone(ref)
 	if n := len(w.cloud.ExistingMachines("sky-caught-")); n != 0 {

@@ -23,6 +23,7 @@ import (
 	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/test/eventually"
 	stage "github.com/sky-shift/skyctl/test/world"
 	"github.com/sky-shift/skyctl/worker"
 )
@@ -94,23 +95,24 @@ func TestASilentActivityIsKeptAliveAndItsLastProgressIsShown(t *testing.T) {
 		}
 	})
 	begin := time.Now()
-	until(t, "it was silent for longer than an activity may be, and is still shown at its last step", func() bool {
-		d, err := shared.Temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range d.GetPendingActivities() {
-			var step string
-			if p.GetHeartbeatDetails() == nil ||
-				converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &step) != nil {
-				continue
+	eventually.Holds(t, "it was silent for longer than an activity may be, and is still shown at its last step",
+		func() bool {
+			d, err := shared.Temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
+			if err != nil {
+				t.Fatal(err)
 			}
-			if p.GetLastHeartbeatTime().AsTime().Sub(begin) > silence && step == "second" {
-				return true
+			for _, p := range d.GetPendingActivities() {
+				var step string
+				if p.GetHeartbeatDetails() == nil ||
+					converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &step) != nil {
+					continue
+				}
+				if p.GetLastHeartbeatTime().AsTime().Sub(begin) > silence && step == "second" {
+					return true
+				}
 			}
-		}
-		return false
-	})
+			return false
+		})
 	close(release)
 	if said, err := result(t, run); err != nil || said != "try 1" {
 		t.Errorf("%q, %v", said, err)
@@ -196,7 +198,7 @@ func TestActivitiesAtOnceKeepTheirOwnProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	until(t, "each says its own after several beats", func() bool {
+	eventually.Holds(t, "each says its own after several beats", func() bool {
 		d, err := w.temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
 		if err != nil {
 			t.Fatal(err)

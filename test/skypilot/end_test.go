@@ -13,6 +13,8 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
+
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // TestMain hands over to child where this is set.
@@ -46,7 +48,7 @@ func TestNothingIsLeftOfATestThatWasKilled(t *testing.T) {
 	if !up {
 		t.Fatalf("the child said %q (%v)", line, err)
 	}
-	until(t, "it is gone with all it made", func() bool { return leftovers(id) == "" })
+	eventually.Holds(t, "it is gone with all it made", func() bool { return leftovers(id) == "" })
 }
 
 // leftovers are the hosts and the network of an environment that is over.

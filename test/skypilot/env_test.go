@@ -198,18 +198,6 @@ type cluster struct {
 	}
 }
 
-// until polls for what the environment does by itself.
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-		time.Sleep(pollInterval)
-	}
-}
-
 func sshAddress(ip string) string { return net.JoinHostPort(ip, "22") }
 
 // banner says whether a machine's sshd speaks.

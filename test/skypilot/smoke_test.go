@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 func TestBothCloudsAreEnabled(t *testing.T) {
@@ -135,7 +137,7 @@ func TestAQuotaErrorStandsInTheStreamOnly(t *testing.T) {
 func TestARestartedServerForgetsTheRequestAndKeepsTheMachine(t *testing.T) {
 	fault := set(t, Fault{Operation: "RunInstances", Hang: true, After: true})
 	id := submit(t, "/launch", launch(t, "kept", map[string]any{"infra": "aws/us-east-1", "cpus": "2+"}))
-	until(t, "the launch has made its machine",
+	eventually.Holds(t, "the launch has made its machine",
 		func() bool { return len(machines(t)) == 1 && fault.CountRequests() == 1 })
 	if err := env.RestartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
@@ -169,17 +171,17 @@ func TestAMachineThatPowersItselfOffStopsOrTerminatesAsItsInstanceSays(t *testin
 		if err := env.PowerOffMachine(t.Context(), machines(t)[0]); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "the instance is "+state, func() bool { return slices.Contains(states(t, i.ID), state) })
+		eventually.Holds(t, "the instance is "+state, func() bool { return slices.Contains(states(t, i.ID), state) })
 	}
-	until(t, "sshd is up", func() bool { return banner(machines(t)[0].Address) })
+	eventually.Holds(t, "sshd is up", func() bool { return banner(machines(t)[0].Address) })
 	shutdown("stop", "stopped")
 	if list := clusters(t, "off"); len(list) != 1 || list[0].Status != "STOPPED" {
 		t.Errorf("the cluster is %+v", list)
 	}
 	call(t, i.Region, "StartInstances", url.Values{"InstanceId.1": {i.ID}})
-	until(t, "sshd is up again", func() bool { return banner(machines(t)[0].Address) })
+	eventually.Holds(t, "sshd is up again", func() bool { return banner(machines(t)[0].Address) })
 	shutdown("terminate", "terminated")
-	until(t, "the host is gone", func() bool { return len(machines(t)) == 0 })
+	eventually.Holds(t, "the host is gone", func() bool { return len(machines(t)) == 0 })
 	if list := clusters(t, "off"); len(list) != 0 {
 		t.Errorf("the server knows %+v", list)
 	}
@@ -236,7 +238,7 @@ func remote(t *testing.T, user, key, ip, command string) string {
 		t.Fatal(err)
 	}
 	var client *ssh.Client
-	until(t, "SSH answers", func() bool {
+	eventually.Holds(t, "SSH answers", func() bool {
 		client, err = ssh.Dial("tcp", sshAddress(ip), &ssh.ClientConfig{
 			User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, Timeout: 5 * time.Second,
 			HostKeyCallback: ssh.InsecureIgnoreHostKey(), // what it is, nobody has said

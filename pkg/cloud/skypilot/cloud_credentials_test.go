@@ -12,6 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	"github.com/sky-shift/skyctl/test/eventually"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -42,12 +43,12 @@ func TestWithoutCredentialsNoCloudIsEnabledAndOnceTheyAreThereItIs(t *testing.T)
 	w := start(t)
 	home := t.TempDir()
 	c := w.freshServer(t, home)
-	_, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+"})
+	_, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+"})
 	if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), "no cloud is enabled") ||
 		!strings.Contains(err.Error(), "docs/clouds.md") {
 		t.Errorf("any cloud: %s: %v", cloud.KindOf(err), err)
 	}
-	_, err = c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws"})
+	_, err = c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws"})
 	var bad *api.FieldError
 	if !errors.As(err, &bad) || bad.Field != "cloud" || !strings.Contains(bad.Want, "none yet") ||
 		!strings.Contains(bad.Want, "aws is not: ") {
@@ -57,7 +58,7 @@ func TestWithoutCredentialsNoCloudIsEnabledAndOnceTheyAreThereItIs(t *testing.T)
 		os.DirFS(filepath.Join(w.dir, "world", "home", ".aws"))); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+"})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+"})
 	if err != nil || plan[0].Cloud != "aws" {
 		t.Errorf("once there are credentials of AWS: %+v, %v", plan, err)
 	}

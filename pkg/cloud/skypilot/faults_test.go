@@ -16,6 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	"github.com/sky-shift/skyctl/test/eventually"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -33,11 +34,12 @@ func TestALaunchOutlivesARestartOfTheServer(t *testing.T) {
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		m, err := c.AwaitLaunch(within(t, 5*time.Minute), req, ref, said(t, req))
+		m, err := c.AwaitLaunch(eventually.Context(t, 5*time.Minute), req, ref, said(t, req))
 		done <- outcome{m, err}
 	}()
-	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return len(w.living(t, "restart")) == 1 })
-	if err := c.StopServer(within(t, 3*time.Minute)); err != nil {
+	eventually.HoldsWithin(t, 3*time.Minute, "AWS has made the machine",
+		func() bool { return len(w.living(t, "restart")) == 1 })
+	if err := c.StopServer(eventually.Context(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if err := hang.Clear(); err != nil {
@@ -60,8 +62,9 @@ func TestTerminateEndsALaunchUnderWay(t *testing.T) {
 		Cluster: "sky-early-0-*"})
 	req := launchOf("early", 0, onAWS("us-east-1"), newKey(t))
 	ref := submit(t, c, req)
-	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.CountRequests() > 0 })
-	if err := c.TerminateMachine(within(t, 2*time.Minute), req.ToTarget()); err != nil {
+	eventually.HoldsWithin(t, 3*time.Minute, "the launch has reached AWS",
+		func() bool { return hang.CountRequests() > 0 })
+	if err := c.TerminateMachine(eventually.Context(t, 2*time.Minute), req.ToTarget()); err != nil {
 		t.Fatal(err)
 	}
 	if err := hang.Clear(); err != nil {
@@ -70,10 +73,10 @@ func TestTerminateEndsALaunchUnderWay(t *testing.T) {
 	if left := w.living(t, "early"); len(left) > 0 {
 		t.Errorf("AWS has %+v", left)
 	}
-	if listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
-	_, err := c.AwaitLaunch(within(t, 3*time.Minute), req, ref, said(t, req))
+	_, err := c.AwaitLaunch(eventually.Context(t, 3*time.Minute), req, ref, said(t, req))
 	if err == nil {
 		t.Error("the wait for a launch that was ended succeeds")
 	}
@@ -92,14 +95,14 @@ func TestATerminationThatFailsLeavesTheMachineListed(t *testing.T) {
 	if err == nil || cloud.KindOf(err) != cloud.Transient || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
-	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 	if err := fault.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.TerminateMachine(within(t, 3*time.Minute), req.ToTarget()); err != nil {
+	if err := c.TerminateMachine(eventually.Context(t, 3*time.Minute), req.ToTarget()); err != nil {
 		t.Error(err)
 	}
 	if left := w.living(t, "stays"); len(left) > 0 {
@@ -117,7 +120,7 @@ func TestAMachineThatIsGoneIsNotListed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
@@ -130,8 +133,9 @@ func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
 		Cluster: "sky-half-0-*"})
 	req := launchOf("half", 0, onAWS("us-east-1"), newKey(t))
 	submit(t, c, req)
-	eventually(t, "AWS has made the machine", 3*time.Minute, func() bool { return len(w.living(t, "half")) == 1 })
-	if err := c.StopServer(within(t, 3*time.Minute)); err != nil {
+	eventually.HoldsWithin(t, 3*time.Minute, "AWS has made the machine",
+		func() bool { return len(w.living(t, "half")) == 1 })
+	if err := c.StopServer(eventually.Context(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if err := hang.Clear(); err != nil {
@@ -139,11 +143,11 @@ func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
 	}
 	// Everything of ours ended too: a new one looks.
 	c = w.cloud(t)
-	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].Name != req.Name || listed[0].Incarnation != req.Incarnation {
 		t.Fatalf("listed %+v, %v", listed, err)
 	}
-	ref, err := c.SubmitLaunch(within(t, 3*time.Minute), req)
+	ref, err := c.SubmitLaunch(eventually.Context(t, 3*time.Minute), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +164,7 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 		Cluster: "sky-init-0-*"})
 	req := launchOf("init", 0, onAWS("eu-central-1"), newKey(t))
 	ref := submit(t, c, req)
-	eventually(t, "AWS has made the machine", 3*time.Minute,
+	eventually.HoldsWithin(t, 3*time.Minute, "AWS has made the machine",
 		func() bool { return made.CountRequests() > 0 && len(w.living(t, "init")) == 1 })
 	// From here on AWS tells nothing of its machines there, so that the launch fails and what it made can't be ended.
 	silent := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DescribeInstances", Region: "eu-central-1",
@@ -168,7 +172,7 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 	if err := made.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.AwaitLaunch(within(t, 4*time.Minute), req, ref, said(t, req))
+	_, err := c.AwaitLaunch(eventually.Context(t, 4*time.Minute), req, ref, said(t, req))
 	if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), "not authorized") {
 		t.Errorf("%s: %v", cloud.KindOf(err), err)
 	}
@@ -176,7 +180,7 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 		t.Fatal(err)
 	}
 	living := w.living(t, "init")
-	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
 	if err != nil || len(living) != 1 || len(listed) != 1 || listed[0].Name != req.Name ||
 		listed[0].Incarnation != req.Incarnation {
 		t.Errorf("AWS has %+v, and listed is %+v, %v", living, listed, err)
@@ -221,8 +225,8 @@ func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 			fault.Cloud, fault.Operation = "aws", "DescribeInstances"
 			f := w.fault(t, fault.Fault)
 			// SkyPilot says nothing of what it could not refresh: what it has just been told is believed for a moment.
-			eventually(t, "the state of the machine on AWS is unknown", 2*time.Minute, func() bool {
-				listed, err := c.ListMachines(within(t, 3*time.Minute), mute.Owner)
+			eventually.HoldsWithin(t, 2*time.Minute, "the state of the machine on AWS is unknown", func() bool {
+				listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), mute.Owner)
 				partial := new(cloud.PartialError)
 				if !errors.As(err, &partial) || len(partial.Clouds) != 1 ||
 					cloud.KindOf(partial.Clouds["aws"]) != fault.kind {
@@ -238,8 +242,8 @@ func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
 				t.Fatal(err)
 			}
 			// What hung goes on for a moment, and SkyPilot asks a cloud about a machine once at a time.
-			eventually(t, "all is known again", time.Minute, func() bool {
-				listed, err := c.ListMachines(within(t, 3*time.Minute), mute.Owner)
+			eventually.HoldsWithin(t, time.Minute, "all is known again", func() bool {
+				listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), mute.Owner)
 				states := statesOf(listed)
 				return err == nil && len(states) == 2 && states[mute.Name] == cloud.StateRunning &&
 					states[other.Name] == cloud.StateRunning
@@ -270,13 +274,14 @@ func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	response.Body.Close()
-	eventually(t, "nobody knows the machine but AWS, and it is listed all the same", 2*time.Minute, func() bool {
-		listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
-		if err != nil || len(listed) != 1 || listed[0].Name != req.Name {
-			t.Fatalf("listed %+v, %v", listed, err)
-		}
-		return fault.CountRequests() > 0 && listed[0].SSHUser == ""
-	})
+	eventually.HoldsWithin(t, 2*time.Minute, "nobody knows the machine but AWS, and it is listed all the same",
+		func() bool {
+			listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
+			if err != nil || len(listed) != 1 || listed[0].Name != req.Name {
+				t.Fatalf("listed %+v, %v", listed, err)
+			}
+			return fault.CountRequests() > 0 && listed[0].SSHUser == ""
+		})
 	if err := fault.Clear(); err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +289,7 @@ func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 	if left := w.living(t, "stray"); len(left) > 0 {
 		t.Errorf("AWS still has %+v", left)
 	}
-	if listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 }
@@ -301,8 +306,9 @@ func TestAGroupThatCannotBeDeletedYetHoldsUpNoQuestion(t *testing.T) {
 	held := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "DeleteSecurityGroup", Region: "us-east-1",
 		Code: "DependencyViolation", Message: "resource sg-1 has a dependent object"})
 	released := make(chan error, 1)
-	go func() { released <- c.RemoveClusterResources(within(t, 3*time.Minute), owner("held")) }()
-	eventually(t, "AWS has refused to delete the group", time.Minute, func() bool { return held.CountRequests() > 0 })
+	go func() { released <- c.RemoveClusterResources(eventually.Context(t, 3*time.Minute), owner("held")) }()
+	eventually.HoldsWithin(t, time.Minute, "AWS has refused to delete the group",
+		func() bool { return held.CountRequests() > 0 })
 	w.rank(t, c)
 	select {
 	case err := <-released:
@@ -319,7 +325,8 @@ func TestAGroupThatCannotBeDeletedYetHoldsUpNoQuestion(t *testing.T) {
 
 func (w *world) rank(t *testing.T, c *skypilot.Cloud) {
 	t.Helper()
-	if _, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1}); err != nil {
+	if _, err := c.RankPlacements(eventually.Context(t, 4*time.Minute),
+		api.ClusterSpec{Cloud: "aws", NumNodes: 1}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -335,18 +342,18 @@ func TestAMachineThatWasStoppedIsStarted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].State != cloud.StateStopped || listed[0].NoStart {
 		t.Fatalf("listed %+v, %v", listed, err)
 	}
 	other := cloud.TargetOf(m)
 	other.Incarnation = "zzzzz"
-	if _, err := c.StartMachine(within(t, 3*time.Minute), other,
+	if _, err := c.StartMachine(eventually.Context(t, 3*time.Minute), other,
 		m.PrivateAddress); cloud.KindOf(err) != cloud.Conflict {
 		t.Errorf("another incarnation was started: %v", err)
 	}
 	for range 2 { // one that runs is a success
-		up, err := c.StartMachine(within(t, 4*time.Minute), cloud.TargetOf(m), m.PrivateAddress)
+		up, err := c.StartMachine(eventually.Context(t, 4*time.Minute), cloud.TargetOf(m), m.PrivateAddress)
 		if err != nil || up.ID != m.ID || up.State != cloud.StateRunning {
 			t.Fatalf("started %+v, %v", up, err)
 		}
@@ -378,7 +385,7 @@ func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
 	var known cloud.KnownMachines
 	var targets []cloud.Target
 	for _, req := range []cloud.LaunchRequest{onAmazon, elsewhere} {
-		ref, err := c.SubmitLaunch(within(t, 2*time.Minute), req)
+		ref, err := c.SubmitLaunch(eventually.Context(t, 2*time.Minute), req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,33 +394,34 @@ func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
 		known.Machines = append(known.Machines,
 			cloud.KnownMachine{Cloud: target.Cloud, Name: target.Name, Incarnation: target.Incarnation})
 	}
-	if listed, err := c.ListVerified(within(t, 3*time.Minute), onAmazon.Owner, known); err != nil || len(listed) != 2 {
+	if listed, err := c.ListVerified(eventually.Context(t, 3*time.Minute), onAmazon.Owner, known); err != nil ||
+		len(listed) != 2 {
 		t.Fatalf("listed %+v, %v", listed, err)
 	}
 	w.loseDatabases(t, c)
 	give := w.withoutCredentials(t)
-	_, err := c.ListVerified(within(t, 3*time.Minute), onAmazon.Owner, known)
+	_, err := c.ListVerified(eventually.Context(t, 3*time.Minute), onAmazon.Owner, known)
 	partial := new(cloud.PartialError)
 	if !errors.As(err, &partial) || !partial.LacksCloud("aws") || !partial.LacksCloud("paperspace") {
 		t.Errorf("without access to AWS: %v", err)
 	}
-	if err := c.TerminateMachine(within(t, 3*time.Minute), targets[0]); err == nil {
+	if err := c.TerminateMachine(eventually.Context(t, 3*time.Minute), targets[0]); err == nil {
 		t.Error("a machine counts as ended though AWS could not be asked")
 	}
 	give()
 	c = w.cloud(t) // which remembers no refusal
-	listed, err := c.ListVerified(within(t, 3*time.Minute), onAmazon.Owner, known)
+	listed, err := c.ListVerified(eventually.Context(t, 3*time.Minute), onAmazon.Owner, known)
 	if !errors.As(err, &partial) || partial.LacksCloud("aws") || !partial.LacksCloud("paperspace") ||
 		len(listed) != 1 || listed[0].ID != targets[0].ID {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
-	if err := c.TerminateMachine(within(t, 3*time.Minute), targets[1]); err == nil {
+	if err := c.TerminateMachine(eventually.Context(t, 3*time.Minute), targets[1]); err == nil {
 		t.Error("a machine counts as ended that SkyPilot has no record of")
 	}
-	if err := c.TerminateMachine(within(t, 3*time.Minute), targets[0]); err != nil {
+	if err := c.TerminateMachine(eventually.Context(t, 3*time.Minute), targets[0]); err != nil {
 		t.Error(err)
 	}
-	if err := c.RemoveClusterResources(within(t, 3*time.Minute), onAmazon.Owner); err != nil ||
+	if err := c.RemoveClusterResources(eventually.Context(t, 3*time.Minute), onAmazon.Owner); err != nil ||
 		w.group(t, "amnesia") != nil {
 		t.Errorf("the group is still there, %v", err)
 	}
@@ -440,7 +448,7 @@ func (w *world) withoutCredentials(t *testing.T) (give func()) {
 // loseDatabases ends the server and removes all that it remembers; prices and keys stay.
 func (w *world) loseDatabases(t *testing.T, c *skypilot.Cloud) {
 	t.Helper()
-	if err := c.StopServer(within(t, 3*time.Minute)); err != nil {
+	if err := c.StopServer(eventually.Context(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	lost := 0
@@ -466,7 +474,7 @@ func TestALaunchIsMadeAnewOnceCredentialsAreRenewed(t *testing.T) {
 		Code: "ExpiredToken", Message: "The provided token has expired."})
 	ref := submit(t, c, req)
 	told := false
-	m, err := c.AwaitLaunch(within(t, 5*time.Minute), req, ref, func(s string) {
+	m, err := c.AwaitLaunch(eventually.Context(t, 5*time.Minute), req, ref, func(s string) {
 		said(t, req)(s)
 		if strings.Contains(s, "launched again") && strings.Contains(s, "ExpiredToken") && !told {
 			told = true

@@ -8,10 +8,11 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 func TestALookAtTheServerTellsItsVersionAndEveryCloud(t *testing.T) {
-	f, clouds := start(t).cloud(t).InspectProvider(within(t, 4*time.Minute))
+	f, clouds := start(t).cloud(t).InspectProvider(eventually.Context(t, 4*time.Minute))
 	if f.Problem != "" || f.Version != skypilot.Version ||
 		!slices.ContainsFunc(f.Details, func(s string) bool { return strings.Contains(s, "lean machines") }) {
 		t.Errorf("%+v", f)

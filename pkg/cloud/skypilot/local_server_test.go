@@ -7,13 +7,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // TestTheLocalServerAnswersNoWebPage: SkyPilot's own server asks nobody on loopback who they are and allows every
 // origin, so that any page a person opens could launch machines.
 func TestTheLocalServerAnswersNoWebPage(t *testing.T) {
 	c := start(t).cloud(t)
-	if f, _ := c.InspectProvider(within(t, 4*time.Minute)); f.Problem != "" {
+	if f, _ := c.InspectProvider(eventually.Context(t, 4*time.Minute)); f.Problem != "" {
 		t.Fatal(f.Problem)
 	}
 	at := strconv.Itoa(port)
@@ -33,7 +35,8 @@ func TestTheLocalServerAnswersNoWebPage(t *testing.T) {
 		// what a browser asks first
 		{http.MethodOptions, "/launch", "127.0.0.1:" + at, "https://evil.example", http.StatusForbidden},
 	} {
-		req, err := http.NewRequestWithContext(within(t, time.Minute), tt.method, "http://127.0.0.1:"+at+tt.path,
+		req, err := http.NewRequestWithContext(eventually.Context(t, time.Minute), tt.method, "http://127.0.0.1:"+
+			at+tt.path,
 			strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 func TestTheCheapestPlaceOfAllCloudsComesFirst(t *testing.T) {
 	c := start(t).cloud(t)
-	plan, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+", NumNodes: 3})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+", NumNodes: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestTheOptimizerChoosesByPriceAmongCloudsTypesAndZones(t *testing.T) {
 			api.Placement{Cloud: "aws", InstanceType: "g5.xlarge", Zone: "us-east-1a", PricePerMachine: 0.4527}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			plan, err := c.RankPlacements(within(t, 4*time.Minute), test.spec)
+			plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), test.spec)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +110,7 @@ func TestAWishThatNobodyMeetsIsRefusedByField(t *testing.T) {
 			"32.7726"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := c.ValidateSpec(within(t, 4*time.Minute), test.spec)
+			err := c.ValidateSpec(eventually.Context(t, 4*time.Minute), test.spec)
 			var bad *api.FieldError
 			if !errors.As(err, &bad) || bad.Field != test.field || !strings.Contains(bad.Want, test.want) {
 				t.Errorf("%v", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	"github.com/sky-shift/skyctl/test/eventually"
 )
 
 // billing is canQueryAWS at a price.
@@ -45,7 +46,7 @@ func TestTheFirstBootOfAMachineThatBillsSetsATimerToPowerItOff(t *testing.T) {
 	ref := submit(t, c, req)
 	timer := cloud.BootPowerOffUnit + ".timer"
 	// Nobody has logged in so far, and if everybody were gone now nobody ever would.
-	eventually(t, "the timer is set", 2*time.Minute, func() bool {
+	eventually.HoldsWithin(t, 2*time.Minute, "the timer is set", func() bool {
 		said, ok := w.onHost(t, "deadman", "systemctl", "is-active", timer)
 		return ok && said == "active"
 	})

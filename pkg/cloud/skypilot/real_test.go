@@ -11,6 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	"github.com/sky-shift/skyctl/test/eventually"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -22,7 +23,7 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 	w := start(t)
 	c := w.cloud(t)
 	k := newKey(t)
-	plan, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 2})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 		ref := submit(t, c, requests[i])
 		all.Go(func() {
 			var err error
-			if machines[i], err = c.AwaitLaunch(within(t, 4*time.Minute), requests[i], ref,
+			if machines[i], err = c.AwaitLaunch(eventually.Context(t, 4*time.Minute), requests[i], ref,
 				said(t, requests[i])); err != nil {
 				t.Error(err)
 			}
@@ -75,7 +76,7 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 		t.Fatal("the cluster has no group of its own")
 	}
 	holdRules(t, *group)
-	listed, err := c.ListMachines(within(t, 3*time.Minute), owner("alpha"))
+	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), owner("alpha"))
 	if err != nil || len(listed) != 2 {
 		t.Fatalf("listed %+v, %v", listed, err)
 	}
@@ -88,7 +89,7 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 		gone(t, c, req)
 	}
 	w.holdLifetimes(t, c, owner("alpha"))
-	if err := c.RemoveClusterResources(within(t, 3*time.Minute), owner("alpha")); err != nil {
+	if err := c.RemoveClusterResources(eventually.Context(t, 3*time.Minute), owner("alpha")); err != nil {
 		t.Error(err)
 	}
 	if left := w.living(t, "alpha"); len(left) > 0 {
@@ -97,7 +98,8 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 	if w.group(t, "alpha") != nil {
 		t.Error("the group is still there")
 	}
-	if listed, err := c.ListMachines(within(t, 3*time.Minute), owner("alpha")); err != nil || len(listed) != 0 {
+	if listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), owner("alpha")); err != nil ||
+		len(listed) != 0 {
 		t.Errorf("still listed: %+v, %v", listed, err)
 	}
 }
@@ -105,7 +107,7 @@ func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T
 // holdLifetimes: what is told of a cluster's machines, which have all ended, is what AWS has.
 func (w *world) holdLifetimes(t *testing.T, c *skypilot.Cloud, o cloud.Owner) {
 	t.Helper()
-	told, err := c.ListLifetimes(within(t, 3*time.Minute), o)
+	told, err := c.ListLifetimes(eventually.Context(t, 3*time.Minute), o)
 	if err != nil || len(told.Machines) != 2 || !slices.Contains(told.Clouds, "aws") {
 		t.Fatalf("%+v, %v", told, err)
 	}
@@ -164,20 +166,22 @@ func TestAMachineIsLaunchedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, Cluster: "sky-once-0-*"})
 	req := launchOf("once", 0, onAWS("us-east-1"), newKey(t))
 	first := submit(t, c, req)
-	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.CountRequests() > 0 })
+	eventually.HoldsWithin(t, 3*time.Minute, "the launch has reached AWS",
+		func() bool { return hang.CountRequests() > 0 })
 	// Whoever asked died: another one asks again.
 	other := w.cloud(t)
-	second, err := other.SubmitLaunch(within(t, 3*time.Minute), req)
+	second, err := other.SubmitLaunch(eventually.Context(t, 3*time.Minute), req)
 	if err != nil || second != first {
 		t.Errorf("asked again: %q, %v; want the request %q", second, err, first)
 	}
-	listed, err := other.ListMachines(within(t, 3*time.Minute), req.Owner)
+	listed, err := other.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].State != cloud.StatePending {
 		t.Errorf("while it is being launched: %+v, %v", listed, err)
 	}
 	stranger := req
 	stranger.Owner.Installation = "inst-other"
-	if _, err := other.SubmitLaunch(within(t, 3*time.Minute), stranger); cloud.KindOf(err) != cloud.Conflict {
+	if _, err := other.SubmitLaunch(eventually.Context(t, 3*time.Minute),
+		stranger); cloud.KindOf(err) != cloud.Conflict {
 		t.Errorf("another installation's launch of that name: %v", err)
 	}
 	if err := hang.Clear(); err != nil {
@@ -188,7 +192,7 @@ func TestAMachineIsLaunchedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	if m.ID != again.ID {
 		t.Errorf("two machines: %s and %s", m.ID, again.ID)
 	}
-	third, err := c.SubmitLaunch(within(t, 3*time.Minute), req)
+	third, err := c.SubmitLaunch(eventually.Context(t, 3*time.Minute), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,13 +201,13 @@ func TestAMachineIsLaunchedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	}
 	successor := req
 	successor.Incarnation = "zzzzz"
-	if _, err := c.SubmitLaunch(within(t, 3*time.Minute), successor); cloud.KindOf(err) != cloud.Conflict {
+	if _, err := c.SubmitLaunch(eventually.Context(t, 3*time.Minute), successor); cloud.KindOf(err) != cloud.Conflict {
 		t.Errorf("the next incarnation beside the first: %v", err)
 	}
 	if living := w.living(t, "once"); len(living) != 1 {
 		t.Errorf("AWS has %d machines, want 1", len(living))
 	}
-	if err := c.TerminateMachine(within(t, 3*time.Minute), stranger.ToTarget()); err != nil {
+	if err := c.TerminateMachine(eventually.Context(t, 3*time.Minute), stranger.ToTarget()); err != nil {
 		t.Error(err)
 	}
 	if living := w.living(t, "once"); len(living) != 1 {
@@ -221,10 +225,10 @@ func TestAMachineOfAnotherCloudIsGotTheSameWay(t *testing.T) {
 		t.Errorf("user %s, sudo gives user %q", m.SSHUser, got)
 	}
 	gone(t, c, req)
-	if err := c.RemoveClusterResources(within(t, 3*time.Minute), req.Owner); err != nil {
+	if err := c.RemoveClusterResources(eventually.Context(t, 3*time.Minute), req.Owner); err != nil {
 		t.Error(err)
 	}
-	if listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 }
@@ -236,7 +240,8 @@ func TestLaunchesAreBounded(t *testing.T) {
 	k := newKey(t)
 	first := launchOf("one", 0, onAWS("us-east-1"), k)
 	submit(t, c, first)
-	eventually(t, "the launch has reached AWS", 3*time.Minute, func() bool { return hang.CountRequests() > 0 })
+	eventually.HoldsWithin(t, 3*time.Minute, "the launch has reached AWS",
+		func() bool { return hang.CountRequests() > 0 })
 	second := launchOf("one", 1, onAWS("us-east-1"), k)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -246,7 +251,7 @@ func TestLaunchesAreBounded(t *testing.T) {
 	if err := hang.Clear(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.SubmitLaunch(within(t, 3*time.Minute), second); err != nil {
+	if _, err := c.SubmitLaunch(eventually.Context(t, 3*time.Minute), second); err != nil {
 		t.Error(err)
 	}
 	gone(t, c, second)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	"github.com/sky-shift/skyctl/test/eventually"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -36,7 +37,7 @@ func TestWhatACloudRefusesIsToldByKindInItsOwnWords(t *testing.T) {
 			fault := w.fault(t, test.fault)
 			req := launchOf("refused-"+test.name, 0, onAWS("us-west-2"), newKey(t))
 			ref := submit(t, c, req)
-			_, err := c.AwaitLaunch(within(t, 3*time.Minute), req, ref, said(t, req))
+			_, err := c.AwaitLaunch(eventually.Context(t, 3*time.Minute), req, ref, said(t, req))
 			if err == nil || cloud.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.words) {
 				t.Errorf("%s: %v", cloud.KindOf(err), err)
 			}
@@ -106,7 +107,7 @@ func shape(data []byte) string {
 
 func TestTheRecordedCheckIsWhatTheServerSays(t *testing.T) {
 	c := start(t).cloud(t)
-	if _, err := c.ListEnabledClouds(within(t, 3*time.Minute)); err != nil {
+	if _, err := c.ListEnabledClouds(eventually.Context(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	response, err := http.Post(c.Endpoint()+"/check", "application/json", strings.NewReader(`{"clouds":["aws","gcp"]}`))
@@ -115,7 +116,7 @@ func TestTheRecordedCheckIsWhatTheServerSays(t *testing.T) {
 	}
 	defer response.Body.Close()
 	id := response.Header.Get("X-Skypilot-Request-ID")
-	eventually(t, "the check has ended", 2*time.Minute, func() bool {
+	eventually.HoldsWithin(t, 2*time.Minute, "the check has ended", func() bool {
 		response, err := http.Get(c.Endpoint() + "/api/get?request_id=" + id)
 		if err != nil {
 			return false

@@ -8,6 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	"github.com/sky-shift/skyctl/test/eventually"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -21,7 +22,7 @@ func (w *world) onTeamServer(t *testing.T, s *skytest.TeamServer, token string) 
 
 func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 	w := start(t)
-	s, err := w.env.StartTeamServer(within(t, 3*time.Minute))
+	s, err := w.env.StartTeamServer(eventually.Context(t, 3*time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 	})
 	token := func(name, role string) string {
 		t.Helper()
-		made, err := s.CreateToken(within(t, 3*time.Minute), name, role)
+		made, err := s.CreateToken(eventually.Context(t, 3*time.Minute), name, role)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +46,7 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 	byPassword := *s
 	byPassword.Endpoint = strings.Replace(s.Endpoint, "://", "://"+s.AdminCredentials()+"@", 1)
 	c := w.onTeamServer(t, &byPassword, "")
-	if _, err := c.ListEnabledClouds(within(t, 3*time.Minute)); err != nil || c.Endpoint() != s.Endpoint {
+	if _, err := c.ListEnabledClouds(eventually.Context(t, 3*time.Minute)); err != nil || c.Endpoint() != s.Endpoint {
 		t.Errorf("by name and password at %s: %v", c.Endpoint(), err)
 	}
 	for name, bad := range map[string]string{
@@ -54,7 +55,8 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 		"a token cut short":    good[:len(good)-4],
 		"no token at all":      "let-me-in",
 	} {
-		_, err := w.onTeamServer(t, s, bad).RankPlacements(within(t, 3*time.Minute), api.ClusterSpec{Cloud: "aws"})
+		_, err := w.onTeamServer(t, s, bad).RankPlacements(eventually.Context(t, 3*time.Minute),
+			api.ClusterSpec{Cloud: "aws"})
 		if cloud.KindOf(err) != cloud.Access || !strings.Contains(err.Error(), s.Endpoint) ||
 			!strings.Contains(err.Error(), skypilot.EnvToken) {
 			t.Errorf("%s: %s: %v", name, cloud.KindOf(err), err)
@@ -66,7 +68,7 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 	w.launchesWith(t, w.onTeamServer(t, s, good))
 
 	req := launchOf("looker", 0, onAWS("us-east-1"), newKey(t))
-	_, err = w.onTeamServer(t, s, token("looker", "viewer")).SubmitLaunch(within(t, 3*time.Minute), req)
+	_, err = w.onTeamServer(t, s, token("looker", "viewer")).SubmitLaunch(eventually.Context(t, 3*time.Minute), req)
 	if cloud.KindOf(err) != cloud.Access {
 		t.Errorf("somebody who may only look: %s: %v", cloud.KindOf(err), err)
 	}
@@ -75,11 +77,11 @@ func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
 // launchesWith takes a machine from the plan to its end.
 func (w *world) launchesWith(t *testing.T, c *skypilot.Cloud) {
 	t.Helper()
-	f, clouds := c.InspectProvider(within(t, 4*time.Minute))
+	f, clouds := c.InspectProvider(eventually.Context(t, 4*time.Minute))
 	if f.Problem != "" || len(clouds) == 0 {
 		t.Errorf("%+v %+v", f, clouds)
 	}
-	plan, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{Cloud: "aws", NumNodes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,18 +95,19 @@ func (w *world) launchesWith(t *testing.T, c *skypilot.Cloud) {
 	if len(living) != 1 || living[0].ID != m.ID || living[0].Profile != "" {
 		t.Errorf("AWS has %+v, want just %s, without a profile", living, m.ID)
 	}
-	listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner)
+	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
 	if err != nil || len(listed) != 1 || listed[0].ID != m.ID {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 	gone(t, c, req)
-	if err := c.RemoveClusterResources(within(t, 3*time.Minute), req.Owner); err != nil || w.group(t, "team") != nil {
+	if err := c.RemoveClusterResources(eventually.Context(t, 3*time.Minute), req.Owner); err != nil ||
+		w.group(t, "team") != nil {
 		t.Errorf("the group is still there, %v", err)
 	}
 	if left := w.living(t, "team"); len(left) > 0 {
 		t.Errorf("AWS still has %+v", left)
 	}
-	if listed, err := c.ListMachines(within(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
+	if listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner); err != nil || len(listed) > 0 {
 		t.Errorf("still listed: %+v, %v", listed, err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
+	"github.com/sky-shift/skyctl/test/eventually"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -168,18 +169,11 @@ func logIn(t *testing.T, m cloud.Machine, k key, command string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // submit asks for a machine, and has it taken down at the end of the test.
 func submit(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) string {
 	t.Helper()
 	t.Cleanup(func() { gone(t, c, req) })
-	ref, err := c.SubmitLaunch(within(t, 2*time.Minute), req)
+	ref, err := c.SubmitLaunch(eventually.Context(t, 2*time.Minute), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +182,7 @@ func submit(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest) string {
 
 func await(t *testing.T, c *skypilot.Cloud, req cloud.LaunchRequest, ref string) cloud.Machine {
 	t.Helper()
-	m, err := c.AwaitLaunch(within(t, 4*time.Minute), req, ref, said(t, req))
+	m, err := c.AwaitLaunch(eventually.Context(t, 4*time.Minute), req, ref, said(t, req))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,17 +241,6 @@ func (w *world) fault(t *testing.T, f skytest.Fault) *skytest.ActiveFault {
 	return a
 }
 
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, d time.Duration, holds func() bool) {
-	t.Helper()
-	for give := time.Now().Add(d); !holds(); {
-		if time.Now().After(give) {
-			t.Fatalf("not within %v: %s", d, what)
-		}
-		time.Sleep(100 * time.Millisecond) // between two looks
-	}
-}
-
 // canQueryAWS is a place of AWS for a small machine.
 func onAWS(region string) api.Placement {
 	return api.Placement{Cloud: "aws", Region: region, InstanceType: "c6i.large", CPUs: 2, MemoryGiB: 4}
@@ -266,7 +249,7 @@ func onAWS(region string) api.Placement {
 // inPaperspace is the cheapest place of all.
 func inPaperspace(t *testing.T, c *skypilot.Cloud) api.Placement {
 	t.Helper()
-	plan, err := c.RankPlacements(within(t, 4*time.Minute), api.ClusterSpec{NumNodes: 1})
+	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{NumNodes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,73 @@
+// Package eventually waits in tests for what comes about by itself. Only tests import it.
+package eventually
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// patience is longer than anything takes on a busy machine, short of being stuck.
+const patience = 2 * time.Minute
+
+// interval is the shortest pause between two checks.
+const interval = 10 * time.Millisecond
+
+// Holds waits until a condition holds, and fails the test after two minutes. What says what is waited for.
+func Holds(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	HoldsEvery(t, interval, patience, what, condition)
+}
+
+// HoldsWithin is Holds with another limit.
+func HoldsWithin(t testing.TB, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	HoldsEvery(t, interval, limit, what, condition)
+}
+
+// HoldsEvery is Holds with another limit and longer pauses, for conditions that are expensive to check.
+func HoldsEvery(t testing.TB, interval, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	err := retry(t.Context(), interval, limit, func() error {
+		if condition() {
+			return nil
+		}
+		return errors.New("it does not hold")
+	})
+	if err != nil {
+		t.Fatalf("not within %v: %s", limit, what)
+	}
+}
+
+// Succeeds waits until a call returns no error, and fails the test with the last error after two minutes.
+func Succeeds(t testing.TB, what string, call func() error) {
+	t.Helper()
+	if err := retry(t.Context(), interval, patience, call); err != nil {
+		t.Fatalf("not within %v: %s: %v", patience, what, err)
+	}
+}
+
+// Context is the test's context with a time limit.
+func Context(t testing.TB, limit time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// retry pauses at least as long as a call takes, so that waiting by expensive calls leaves time for what is waited for.
+func retry(ctx context.Context, interval, limit time.Duration, call func() error) error {
+	for deadline := time.Now().Add(limit); ; {
+		began := time.Now()
+		err := call()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-time.After(max(interval, time.Since(began))):
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package eventually_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/sky-shift/skyctl/test/eventually"
+)
+
+func TestAConditionIsTriedUntilItHolds(t *testing.T) {
+	tries := 0
+	eventually.Holds(t, "the third try", func() bool { tries++; return tries == 3 })
+	eventually.Succeeds(t, "the fifth try", func() error {
+		if tries++; tries < 5 {
+			return errors.New("too early")
+		}
+		return nil
+	})
+	if tries != 5 {
+		t.Errorf("tried %d times", tries)
+	}
+}
+
+func TestAConditionThatNeverHoldsFailsTheTest(t *testing.T) {
+	failed := &fakeTest{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		eventually.HoldsWithin(failed, 20*time.Millisecond, "nothing", func() bool { return false })
+	}()
+	<-done
+	if !failed.fatal {
+		t.Error("the test went on")
+	}
+}
+
+// fakeTest notes that it was ended.
+type fakeTest struct {
+	testing.TB
+	fatal bool
+}
+
+func (f *fakeTest) Fatalf(string, ...any) { f.fatal = true }
