@@ -4,13 +4,11 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +25,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/external"
 	"github.com/sky-shift/skyctl/test/freeport"
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 // installation is one skyd with a state directory of its own, driven through the command line.
@@ -151,12 +150,9 @@ func (i *installation) try(args ...string) result { return i.tryFor(3*time.Minut
 func (i *installation) tryFor(limit time.Duration, args ...string) result {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(i.bin, "skyctl"), args...)
-	cmd.Env = i.env
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	r := result{stdout: out.String(), stderr: errs.String(), code: cmd.ProcessState.ExitCode()}
+	got, err := process.Run(ctx, process.Options{Argv: append([]string{filepath.Join(i.bin, "skyctl")}, args...),
+		Env: i.env})
+	r := result{stdout: got.Stdout, stderr: got.Stderr, code: got.Code}
 	if err != nil && r.code == 0 {
 		r.code = -1
 	}

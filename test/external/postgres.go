@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 // postgres is the part of PostgreSQL that its image does: it makes a database, and runs as a user that isn't root.
@@ -51,7 +53,7 @@ func newPostgres(ctx context.Context, port int) (postgres, error) {
 		env: []string{"PATH=/usr/bin:/bin", "HOME=" + p.dir}, dir: p.dir, credential: p.credential,
 	}
 	if out, err := initdb.runToEnd(ctx); err != nil {
-		return p, fmt.Errorf("making a database in %s: %w\n%s", p.dir, err, lastLines(out))
+		return p, fmt.Errorf("making a database in %s: %w\n%s", p.dir, err, process.LastLines(out))
 	}
 	return p, nil
 }
@@ -139,7 +141,7 @@ func (p postgres) checkConnection(ctx context.Context, conninfo string) error {
 		fmt.Sprintf("host=localhost port=%d user=temporal dbname=postgres %s", p.port, conninfo), "-Atc", "select 1")
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=/nonexistent", "PGPASSWORD=temporal"}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, lastLines(out))
+		return fmt.Errorf("%w: %s", err, process.LastLines(out))
 	}
 	return nil
 }

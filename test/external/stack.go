@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 // startTimeout is how long the whole chain may take to be well.
@@ -40,14 +42,14 @@ type Stack struct {
 	project  *types.Project
 	place    hostLayout
 	postgres postgres
-	running  map[string]*process
+	running  map[string]*process.Process
 }
 
 // StartStack runs the whole chain and returns when every service is well. Where that fails, nothing is left running.
 func StartStack(ctx context.Context, o Options) (*Stack, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the chain isn't up after %v", startTimeout))
 	defer cancel()
-	c := &Stack{o: o, running: map[string]*process{}}
+	c := &Stack{o: o, running: map[string]*process.Process{}}
 	if err := c.prepareServices(ctx); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
@@ -93,7 +95,7 @@ func (c *Stack) runOrStartService(ctx context.Context, name string) error {
 			err = c.distributeCertificates(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("%w\n%s", err, lastLines(out))
+			return fmt.Errorf("%w\n%s", err, process.LastLines(out))
 		}
 		return nil
 	}
@@ -102,7 +104,7 @@ func (c *Stack) runOrStartService(ctx context.Context, name string) error {
 		return err
 	}
 	c.running[name] = p
-	return p.awaitHealthy(ctx, func() error { return c.CheckHealth(ctx, name) })
+	return p.AwaitHealthy(ctx, func() error { return c.CheckHealth(ctx, name) })
 }
 
 // distributeCertificates does what the named volumes of docker-compose.yml do: it brings Postgres its own.
@@ -131,7 +133,7 @@ func (c *Stack) CheckHealth(ctx context.Context, name string) error {
 		return do(ctx)
 	}
 	if out, err := cmd.runToEnd(ctx); err != nil {
-		return fmt.Errorf("%w: %s", err, lastLines(out))
+		return fmt.Errorf("%w: %s", err, process.LastLines(out))
 	}
 	return nil
 }
@@ -200,12 +202,14 @@ func (c *Stack) ReadLog(name string) string {
 }
 
 // StopService asks a service to stop and waits until it has.
-func (c *Stack) StopService(name string) error { return c.endService(name, (*process).stop) }
+func (c *Stack) StopService(name string) error { return c.endService(name, stopProcess) }
+
+func stopProcess(p *process.Process) error { return p.Stop(stopTimeout) }
 
 // KillService ends a service as a power cut would.
-func (c *Stack) KillService(name string) error { return c.endService(name, (*process).kill) }
+func (c *Stack) KillService(name string) error { return c.endService(name, (*process.Process).Kill) }
 
-func (c *Stack) endService(name string, how func(*process) error) error {
+func (c *Stack) endService(name string, how func(*process.Process) error) error {
 	p := c.running[name]
 	if p == nil {
 		return fmt.Errorf("%s doesn't run", name)

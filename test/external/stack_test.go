@@ -3,10 +3,8 @@ package external
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +16,7 @@ import (
 	postgresschema "go.temporal.io/server/schema/postgresql/v12"
 
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 // stack is shared: a test that takes a part of it away brings it back.
@@ -61,16 +60,12 @@ func skyctl(t *testing.T, env []string, args ...string) (code int, stdout, stder
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(bins(), "skyctl"), args...)
-	cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir()}, env...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	r, err := process.Run(ctx, process.Options{Argv: append([]string{filepath.Join(bins(), "skyctl")}, args...),
+		Env: append([]string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir()}, env...)})
+	if err != nil {
 		t.Fatalf("skyctl %s: %v", strings.Join(args, " "), err)
 	}
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+	return r.Code, r.Stdout, r.Stderr
 }
 
 // member has the settings and the certificate of somebody in the team.
@@ -231,11 +226,11 @@ func TestABundleServesAWorkerOnAnotherMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := p.stop(); err != nil {
+		if err := p.Stop(stopTimeout); err != nil {
 			t.Error(err)
 		}
 	}()
-	if err := p.awaitHealthy(t.Context(), func() error { return plan(t) }); err != nil {
+	if err := p.AwaitHealthy(t.Context(), func() error { return plan(t) }); err != nil {
 		t.Error(err)
 	}
 	noDev(t, filepath.Join(home, ".skyconf"))

@@ -7,12 +7,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,6 +23,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/process"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	"github.com/sky-shift/skyctl/test/world"
 )
@@ -59,7 +58,7 @@ type lane struct {
 	sweeping sdkclient.WorkflowRun
 
 	mu     sync.Mutex
-	worker *exec.Cmd
+	worker *process.Process
 	deaths int
 	closed bool
 	ended  sync.WaitGroup
@@ -197,7 +196,7 @@ func (l *lane) work() {
 	l.t.Cleanup(func() {
 		l.mu.Lock()
 		l.closed = true
-		_ = l.worker.Process.Kill()
+		_ = l.worker.Kill()
 		l.mu.Unlock()
 		l.ended.Wait()
 		if l.t.Failed() {
@@ -222,31 +221,26 @@ func (l *lane) startWorker() error {
 	if err != nil {
 		return err
 	}
-	said, err := os.OpenFile(filepath.Join(l.dir, "worker.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = said.Close() }()
-	cmd := exec.Command(self) //nolint:noctx // it ends with the lane
-	cmd.Env = append(append(os.Environ(), envChild+"="+string(settings)), l.env...)
-	cmd.Stdout, cmd.Stderr = said, said
-	// a test that is killed leaves nothing running
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	env := append(append(os.Environ(), envChild+"="+string(settings)), l.env...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return nil
 	}
-	if err := cmd.Start(); err != nil {
+	w, err := process.Start(process.Options{Argv: []string{self}, Env: env,
+		LogFile: filepath.Join(l.dir, "worker.log")})
+	if err != nil {
 		return err
 	}
-	l.worker = cmd
-	l.ended.Go(func() { l.watch(cmd) })
+	l.worker = w
+	ended := w.Ended()
+	l.ended.Go(func() { l.watch(ended) })
 	return nil
 }
 
-func (l *lane) watch(cmd *exec.Cmd) {
-	_ = cmd.Wait()
+// watch starts another worker when one has ended.
+func (l *lane) watch(ended <-chan struct{}) {
+	<-ended
 	l.mu.Lock()
 	l.deaths++
 	closed := l.closed
@@ -265,7 +259,7 @@ func (l *lane) kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed && l.worker != nil {
-		_ = l.worker.Process.Kill()
+		_ = l.worker.Kill()
 	}
 }
 
@@ -273,7 +267,7 @@ func (l *lane) kill() {
 func (l *lane) stopWorker() {
 	l.mu.Lock()
 	l.closed = true
-	_ = l.worker.Process.Kill()
+	_ = l.worker.Kill()
 	l.mu.Unlock()
 	l.ended.Wait()
 	l.mu.Lock()

@@ -21,7 +21,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +30,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/sky-shift/skyctl/test/freeport"
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 const (
@@ -146,24 +146,19 @@ func (s *Server) writeFile(name, content string) string {
 // startComponent starts one of the programs that the binary is, by its name.
 func (s *Server) startComponent(name string, args ...string) {
 	s.t.Helper()
-	log, err := os.Create(filepath.Join(s.dir, name+".log"))
+	log := filepath.Join(s.dir, name+".log")
+	p, err := process.Start(process.Options{Argv: append([]string{s.kube}, args...), Name: name, Dir: s.dir,
+		LogFile: log})
 	if err != nil {
-		s.t.Fatal(err)
-	}
-	cmd := exec.Command(s.kube, args...)
-	cmd.Args[0], cmd.Dir, cmd.Stdout, cmd.Stderr = name, s.dir, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() {
 		if s.t.Failed() {
-			b, _ := os.ReadFile(log.Name())
-			s.t.Logf("%s:\n%s", name, b[max(0, len(b)-3000):])
+			s.t.Logf("%s:\n%s", name, p.LastLogLines())
 		}
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		log.Close()
+		if err := p.Kill(); err != nil {
+			s.t.Error(err)
+		}
 	})
 }
 

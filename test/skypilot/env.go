@@ -19,6 +19,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 	"github.com/sky-shift/skyctl/test/freeport"
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 const (
@@ -56,8 +57,8 @@ type Env struct {
 	ports  struct{ server, aws string }
 	engine *engine
 	guard  *guard
-	aws    *process
-	server *process
+	aws    *process.Process
+	server *process.Process
 }
 
 // StartEnv runs the environment and returns when both servers answer. Where that fails, nothing is left running.
@@ -130,7 +131,7 @@ func (e *Env) startAWSServer(ctx context.Context) error {
 	if e.aws, err = e.startPythonProcess("aws", nil, "-m", "skytest.aws", e.ports.aws); err != nil {
 		return err
 	}
-	return e.aws.awaitHealthy(ctx, func() error { return getJSON(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
+	return e.aws.AwaitHealthy(ctx, func() error { return getJSON(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
 }
 
 // startServerWithRetry takes further variables of the server, as NAME=value. A server that finds a port taken is
@@ -152,7 +153,7 @@ func (e *Env) tryStartServer(ctx context.Context, more []string) error {
 		return err
 	}
 	var health struct{ Status, Version string }
-	err = e.server.awaitHealthy(ctx, func() error { return getJSON(ctx, e.Endpoint+"/api/health", &health) })
+	err = e.server.AwaitHealthy(ctx, func() error { return getJSON(ctx, e.Endpoint+"/api/health", &health) })
 	if err == nil && health.Version != Version {
 		err = fmt.Errorf("the SkyPilot API server is of version %s, want %s", health.Version, Version)
 	}
@@ -174,7 +175,7 @@ func (e *Env) KillAPIServer() error {
 	}
 	server := e.server
 	e.server = nil
-	return server.kill()
+	return server.Kill()
 }
 
 // StartAPIServer starts the SkyPilot API server where it was killed, and returns when it answers.

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 //go:embed python/skytest catalogs requirements.txt venv.sh
@@ -50,7 +52,8 @@ func EnsureVenv(ctx context.Context) (string, error) {
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("making the virtual environment for SkyPilot: %w\n%s", err, lastLines(said.Bytes()))
+		return "", fmt.Errorf("making the virtual environment for SkyPilot: %w\n%s", err,
+			process.LastLines(said.Bytes()))
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os/exec"
 	"syscall"
+
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 // guard is a process that removes all of the environment when its input ends: because Stop closes it, or because the
@@ -44,7 +46,7 @@ func (g *guard) cleanUp() error {
 		return err
 	}
 	if err := g.cmd.Wait(); err != nil {
-		return fmt.Errorf("removing the SkyPilot environment: %w\n%s", err, lastLines(g.said.Bytes()))
+		return fmt.Errorf("removing the SkyPilot environment: %w\n%s", err, process.LastLines(g.said.Bytes()))
 	}
 	return nil
 }
