@@ -107,7 +107,7 @@ func (c *Cloud) RebootAtNewAddresses(names ...string) error {
 		if err := errors.Join(m.host.listenOnPorts(ports[i]...), m.host.powerOn()); err != nil {
 			return err
 		}
-		m.Address, m.PrivateAddress, m.SSHPort = m.host.address, m.host.address, m.host.sshd.listenPort()
+		m.Address, m.PrivateAddress, m.SSHPort = m.host.address, m.host.address, m.host.sshd.Target.Port
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func (c *Cloud) launchMachine(req cloud.LaunchRequest) (string, error) {
 	}
 	m.host = h
 	m.Address, m.PrivateAddress, m.SSHPort, m.HostKey = cmp.Or(h.outer,
-		h.address), h.address, h.sshd.listenPort(), h.hostKey
+		h.address), h.address, h.sshd.Target.Port, h.hostKey
 	c.machines = append(c.machines, m)
 	return m.ID, nil
 }

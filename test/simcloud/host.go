@@ -25,6 +25,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/pki"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
 // host is what a machine runs on: this machine seen through a mount and a process namespace of its own, reached over
@@ -34,7 +35,7 @@ type host struct {
 	name    string
 	address string
 	hostKey string
-	sshd    *sshServer
+	sshd    *sshserver.Server
 	// outer is what machines and people elsewhere know it by, where that is not address.
 	outer     string
 	listeners []net.Listener
@@ -126,8 +127,23 @@ func (h *host) startSSHServer() (err error) {
 	if h.outer != "" {
 		address = "127.0.0.1"
 	}
-	h.sshd, err = newSSHServer(address, h.req.HostKey, h.req.AuthorizedKey, h.nsenterCommand(), h.lies)
+	h.sshd, err = sshserver.New(sshserver.Options{Address: address, HostKey: h.req.HostKey,
+		AuthorizedKey: h.req.AuthorizedKey, Hooks: sshserver.Hooks{
+			IsSilent: h.lies.isSilent, ShowHostKey: h.lies.shownHostKey, BuildArgv: h.shellArgv,
+			WrapStdin: func(input io.Reader, conn net.Conn) io.Reader {
+				return &cuttingReader{from: input, lies: h.lies, conn: conn}
+			},
+		}})
+	if err == nil {
+		h.sshd.RefuseForwards.Store(true)
+	}
 	return err
+}
+
+// shellArgv is what runs a command on the host, as its login shell does.
+func (h *host) shellArgv(command string) []string {
+	argv := append(h.nsenterCommand(), h.lies.shellEnvironment()...)
+	return append(argv, "sh", "-c", h.lies.shellCommand(command))
 }
 
 func (h *host) createNamespaces() error {
@@ -307,7 +323,7 @@ func (h *host) tearDown() {
 		_ = l.Close()
 	}
 	if h.sshd != nil {
-		h.sshd.stop()
+		h.sshd.Stop()
 	}
 	if h.api != nil {
 		h.api.stopServing()

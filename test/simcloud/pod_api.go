@@ -6,24 +6,11 @@ import (
 	"maps"
 	"net/http"
 
-	"golang.org/x/crypto/ssh"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes/scheme"
 )
-
-// admitKey lets one more key log in.
-func (s *sshServer) admitKey(authorized string) error {
-	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(authorized))
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.admitted = append(s.admitted, string(key.Marshal()))
-	return nil
-}
 
 // createPod plays the one pod that is ever created: it puts the key in its environment onto the machine of its node.
 func (a *apiServer) createPod(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +47,7 @@ func (a *apiServer) authorizeKey(pod *corev1.Pod) error {
 		}
 		for _, e := range pod.Spec.Containers[0].Env {
 			if e.Name == "KEY" {
-				return h.sshd.admitKey(e.Value)
+				return h.sshd.AdmitKey(e.Value)
 			}
 		}
 		return errors.New("the pod brings no key")

@@ -15,7 +15,7 @@ var _ cloud.Starter = (*Cloud)(nil)
 
 // powerOff ends all that runs on the host, and keeps its disks.
 func (h *host) powerOff() error {
-	h.sshd.stop()
+	h.sshd.Stop()
 	if h.api != nil {
 		h.api.stopServing()
 	}
@@ -79,7 +79,7 @@ func (c *Cloud) powerOnTarget(target cloud.Target) (cloud.Machine, error) {
 	if err := m.host.powerOn(); err != nil {
 		return cloud.Machine{}, err
 	}
-	m.State, m.SSHPort = cloud.StateRunning, m.host.sshd.listenPort()
+	m.State, m.SSHPort = cloud.StateRunning, m.host.sshd.Target.Port
 	return m.Machine, nil
 }
 

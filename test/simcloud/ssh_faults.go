@@ -96,7 +96,7 @@ func (c *Cloud) changeSSHFaults(machine string, change func(*sshFaults)) {
 	change(l)
 	l.mu.Unlock()
 	if m != nil && m.host != nil {
-		m.host.sshd.cutConnections()
+		m.host.sshd.HangUp()
 	}
 }
 

@@ -3,21 +3,16 @@
 package sshserver
 
 import (
-	"cmp"
-	"context"
-	"errors"
 	"io"
 	"net"
-	"os"
-	"os/exec"
-	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
-	"github.com/sky-shift/skyctl/pkg/remote"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
 // Server is one simulated machine.
@@ -43,48 +38,96 @@ type Server struct {
 	// Logins counts the connections that came to a login.
 	Logins atomic.Int64
 
-	config *ssh.ServerConfig
-	listen net.Listener
-	mu     sync.Mutex
-	conns  map[*countedConn]bool
-	frozen chan struct{}
+	hostKey ssh.Signer
+	hooks   Hooks
+
+	mu         sync.Mutex
+	listener   net.Listener
+	conns      map[*countedConn]bool
+	stopped    bool
+	authorized []string // keys, as they go over the wire
+	frozen     chan struct{}
 }
 
-// Start starts a server on a port of its own; it ends with the test.
+// Options are what a server needs that is started without a test.
+type Options struct {
+	// Address is the address to listen on; the port is free.
+	Address string
+	// HostKey is a private key in PEM; AuthorizedKey is the one that may log in, as in authorized_keys.
+	HostKey       []byte
+	AuthorizedKey string
+	Hooks         Hooks
+}
+
+// Hooks decide for each connection and each command anew. Any of them may be nil.
+type Hooks struct {
+	// IsSilent says whether a connection is taken and never answered.
+	IsSilent func() bool
+	// ShowHostKey returns the host key to show.
+	ShowHostKey func(own ssh.Signer) ssh.Signer
+	// BuildArgv returns the program that runs a command, in place of Enter, Shell and Startup.
+	BuildArgv func(command string) []string
+	// WrapStdin returns what a command reads from; it may close the connection.
+	WrapStdin func(input io.Reader, conn net.Conn) io.Reader
+}
+
+// New starts a server. The caller stops it.
+func New(o Options) (*Server, error) {
+	signer, err := ssh.ParsePrivateKey(o.HostKey)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{hostKey: signer, hooks: o.Hooks, conns: map[*countedConn]bool{}}
+	if err := s.AdmitKey(o.AuthorizedKey); err != nil {
+		return nil, err
+	}
+	s.Target.Address = o.Address
+	return s, s.listen()
+}
+
+// Start starts a server for a test; it ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	hostPEM, hostKey := newKeyPair(t)
-	s := &Server{conns: map[*countedConn]bool{}}
-	var accepted string
-	s.Key, accepted = newKeyPair(t)
-	s.config = &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions,
-		error) {
-		if form := string(ssh.MarshalAuthorizedKey(k)); form != accepted+"\n" {
-			return nil, errors.New("not a key that is known here")
-		}
-		return nil, nil
-	}}
-	signer, err := ssh.ParsePrivateKey(hostPEM)
+	key, authorized := newKeyPair(t)
+	s, err := New(Options{Address: "127.0.0.1", HostKey: hostPEM, AuthorizedKey: authorized})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.config.AddHostKey(signer)
-	s.Target = remote.Target{Name: "sky-test-0", Address: "127.0.0.1", User: "root", HostKey: hostKey}
-	s.Listen(t)
+	s.Key = key
+	s.Target.Name, s.Target.User, s.Target.HostKey = "sky-test-0", "root", hostKey
 	t.Cleanup(s.Stop)
 	return s
 }
 
-// Listen starts to listen, on the port of before if there was one.
-func (s *Server) Listen(t testing.TB) {
-	t.Helper()
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: s.Target.Port})
+// AdmitKey lets one more key log in.
+func (s *Server) AdmitKey(authorized string) error {
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(authorized))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	s.mu.Lock()
-	s.listen, s.Target.Port = l, l.Addr().(*net.TCPAddr).Port
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	s.authorized = append(s.authorized, string(key.Marshal()))
+	return nil
+}
+
+// Listen starts to listen again after Stop, on the same port.
+func (s *Server) Listen(t testing.TB) {
+	t.Helper()
+	if err := s.listen(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Server) listen() error {
+	l, err := net.Listen("tcp", net.JoinHostPort(s.Target.Address, strconv.Itoa(s.Target.Port)))
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener, s.Target.Port, s.stopped = l, l.Addr().(*net.TCPAddr).Port, false
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -94,12 +137,14 @@ func (s *Server) Listen(t testing.TB) {
 			go s.serveConnection(&countedConn{Conn: c, s: s})
 		}
 	}()
+	return nil
 }
 
 // Stop stops listening and hangs up all connections.
 func (s *Server) Stop() {
 	s.mu.Lock()
-	s.listen.Close()
+	s.stopped = true
+	s.listener.Close()
 	s.mu.Unlock()
 	s.HangUp()
 }
@@ -126,135 +171,6 @@ func (s *Server) Freeze() (thaw func()) {
 		s.frozen = nil
 		close(ch)
 	})
-}
-
-func (s *Server) serveConnection(c *countedConn) {
-	s.mu.Lock()
-	s.conns[c] = true
-	s.mu.Unlock()
-	defer func() {
-		c.Close()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	}()
-	config := *s.config
-	if s.HangUpAtLogin.Load() {
-		config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
-			c.Close()
-			return nil, errors.New("still booting")
-		}
-	}
-	s.Logins.Add(1)
-	sc, chans, reqs, err := ssh.NewServerConn(c, &config)
-	if err != nil {
-		return
-	}
-	defer sc.Close()
-	go ssh.DiscardRequests(reqs)
-	for ch := range chans {
-		switch ch.ChannelType() {
-		case "session":
-		case "direct-tcpip":
-			go s.forwardChannel(ch)
-			continue
-		default:
-			_ = ch.Reject(ssh.UnknownChannelType, "neither a session nor a connection to pass on")
-			continue
-		}
-		channel, requests, err := ch.Accept()
-		if err != nil {
-			return
-		}
-		go s.serveSession(channel, requests)
-	}
-}
-
-// serveSession runs the one command of a session. As with OpenSSH, its standard input ends when the channel does, and
-// nothing else happens to it then.
-func (s *Server) serveSession(channel ssh.Channel, requests <-chan *ssh.Request) {
-	defer channel.Close()
-	for r := range requests {
-		if r.Type != "exec" {
-			_ = r.Reply(r.Type == "signal", nil)
-			continue
-		}
-		var payload struct{ Command string }
-		if err := ssh.Unmarshal(r.Payload, &payload); err != nil {
-			_ = r.Reply(false, nil)
-			return
-		}
-		_ = r.Reply(true, nil)
-		go ssh.DiscardRequests(requests)
-		status := s.runCommand(payload.Command, channel)
-		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
-		return
-	}
-}
-
-func (s *Server) runCommand(command string, channel ssh.Channel) uint32 {
-	shell := cmp.Or(s.Shell, "sh")
-	if s.Startup != "" {
-		command = s.Startup + "\n" + command
-	}
-	argv := append(slices.Clone(s.Enter), shell, "-c", command)
-	cmd := exec.CommandContext(context.Background(), argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), s.Env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
-	stdin, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		_, _ = io.WriteString(channel.Stderr(), err.Error())
-		return 127
-	}
-	go func() {
-		_, _ = io.Copy(stdin, channel)
-		stdin.Close()
-	}()
-	err = cmd.Wait()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		return uint32(max(exit.ExitCode(), 0)) //nolint:gosec // an exit code is a byte
-	case err != nil:
-		return 255
-	}
-	return 0
-}
-
-// countedConn counts what comes in, and obeys Freeze.
-type countedConn struct {
-	net.Conn
-	s    *Server
-	came atomic.Int64
-}
-
-func (c *countedConn) Read(p []byte) (int, error) {
-	c.awaitThaw()
-	n, err := c.Conn.Read(p)
-	c.awaitThaw()
-	if limit := c.s.CutAfter.Load(); limit > 0 && c.came.Add(int64(n)) > limit {
-		c.Close()
-		return 0, io.ErrUnexpectedEOF
-	}
-	return n, err
-}
-
-func (c *countedConn) Write(p []byte) (int, error) {
-	c.awaitThaw()
-	return c.Conn.Write(p)
-}
-
-func (c *countedConn) awaitThaw() {
-	c.s.mu.Lock()
-	frozen := c.s.frozen
-	c.s.mu.Unlock()
-	if frozen != nil {
-		<-frozen
-	}
 }
 
 func newKeyPair(t testing.TB) ([]byte, string) {

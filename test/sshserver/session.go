@@ -1,0 +1,155 @@
+package sshserver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// trackConnection says whether a connection still comes in time: it is hung up with the others later.
+func (s *Server) trackConnection(c *countedConn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.conns[c] = true
+	}
+	return !s.stopped
+}
+
+// checkKey lets in who has an authorized key.
+func (s *Server) checkKey(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.authorized, string(key.Marshal())) {
+		return nil, errors.New("not a key that is known here")
+	}
+	return nil, nil
+}
+
+func (s *Server) shownHostKey() ssh.Signer {
+	if s.hooks.ShowHostKey != nil {
+		return s.hooks.ShowHostKey(s.hostKey)
+	}
+	return s.hostKey
+}
+
+// buildArgv is what a command becomes: the login shell, within the machine's namespaces, runs it.
+func (s *Server) buildArgv(command string) []string {
+	if s.hooks.BuildArgv != nil {
+		return s.hooks.BuildArgv(command)
+	}
+	if s.Startup != "" {
+		command = s.Startup + "\n" + command
+	}
+	return append(slices.Clone(s.Enter), cmp.Or(s.Shell, "sh"), "-c", command)
+}
+
+func (s *Server) serveConnection(c *countedConn) {
+	if !s.trackConnection(c) {
+		c.Close()
+		return
+	}
+	defer func() {
+		c.Close()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+	if s.hooks.IsSilent != nil && s.hooks.IsSilent() {
+		_, _ = io.Copy(io.Discard, c)
+		return
+	}
+	config := ssh.ServerConfig{PublicKeyCallback: s.checkKey}
+	config.AddHostKey(s.shownHostKey())
+	if s.HangUpAtLogin.Load() {
+		config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+			c.Close()
+			return nil, errors.New("still booting")
+		}
+	}
+	s.Logins.Add(1)
+	sc, chans, reqs, err := ssh.NewServerConn(c, &config)
+	if err != nil {
+		return
+	}
+	defer sc.Close()
+	go ssh.DiscardRequests(reqs)
+	for ch := range chans {
+		switch ch.ChannelType() {
+		case "session":
+		case "direct-tcpip":
+			go s.forwardChannel(ch)
+			continue
+		default:
+			_ = ch.Reject(ssh.UnknownChannelType, "neither a session nor a connection to pass on")
+			continue
+		}
+		channel, requests, err := ch.Accept()
+		if err != nil {
+			return
+		}
+		go s.serveSession(c, channel, requests)
+	}
+}
+
+// serveSession runs the one command of a session. As with OpenSSH, its standard input ends when the channel does, and
+// nothing else happens to it then.
+func (s *Server) serveSession(c *countedConn, channel ssh.Channel, requests <-chan *ssh.Request) {
+	defer channel.Close()
+	for r := range requests {
+		if r.Type != "exec" {
+			_ = r.Reply(r.Type == "signal", nil)
+			continue
+		}
+		var payload struct{ Command string }
+		if err := ssh.Unmarshal(r.Payload, &payload); err != nil {
+			_ = r.Reply(false, nil)
+			return
+		}
+		_ = r.Reply(true, nil)
+		go ssh.DiscardRequests(requests)
+		status := s.runCommand(payload.Command, c, channel)
+		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
+		return
+	}
+}
+
+func (s *Server) runCommand(command string, c *countedConn, channel ssh.Channel) uint32 {
+	argv := s.buildArgv(command)
+	cmd := exec.CommandContext(context.Background(), argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), s.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		_, _ = io.WriteString(channel.Stderr(), err.Error())
+		return 127
+	}
+	input := io.Reader(channel)
+	if s.hooks.WrapStdin != nil {
+		input = s.hooks.WrapStdin(channel, c)
+	}
+	go func() {
+		_, _ = io.Copy(stdin, input)
+		stdin.Close()
+	}()
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return uint32(max(exit.ExitCode(), 0)) //nolint:gosec // an exit code is a byte
+	case err != nil:
+		return 255
+	}
+	return 0
+}
