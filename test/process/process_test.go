@@ -45,7 +45,8 @@ func TestAServerThatDoesNotStopIsKilledAndReported(t *testing.T) {
 }
 
 func TestACommandThatFailsIsNoErrorAndOneCutShortIs(t *testing.T) {
-	r, err := process.Run(t.Context(), process.Options{Argv: []string{"/bin/sh", "-c", "echo out; echo err >&2; exit 4"}})
+	r, err := process.Run(t.Context(), process.Options{
+		Argv: []string{"/bin/sh", "-c", "echo out; echo err >&2; exit 4"}})
 	if err != nil || r != (process.Result{Code: 4, Stdout: "out\n", Stderr: "err\n"}) {
 		t.Errorf("got %+v, %v", r, err)
 	}
