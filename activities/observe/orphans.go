@@ -22,8 +22,8 @@ const orphanReportDelay = 10 * time.Second
 // cloudUseWindow is how long after its last use a cloud is still asked for orphans.
 const cloudUseWindow = 48 * time.Hour
 
-// FindOrphans asks every cloud in use for machines that carry this installation's id and belong to no cluster in etcd,
-// and records since when each is known. A machine of a cluster whose object can't be understood is no orphan.
+// FindOrphans lists the machines of every cloud in use that carry this installation's id and belong to no cluster in
+// etcd, and records since when each of them is known. A machine is not an orphan if the record of its cluster is damaged.
 func (a *Activities) FindOrphans(ctx context.Context) (operation.OrphansResult, error) {
 	const step = "look for orphans"
 	unowned, err := a.findUnowned(ctx)
@@ -47,50 +47,64 @@ func (a *Activities) FindOrphans(ctx context.Context) (operation.OrphansResult, 
 	}
 	var r operation.OrphansResult
 	for _, p := range providers {
-		seen, err := a.findProviderOrphans(ctx, p, all[p], known)
-		if err != nil {
+		if err := a.addProviderOrphans(ctx, &r, p, all[p], known); err != nil {
 			return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
-		}
-		partial := new(cloud.PartialError)
-		if err := all[p].err; err != nil {
-			r.Unasked = append(r.Unasked, p+": "+redact.Text(err.Error()))
-			if !errors.As(err, &partial) {
-				continue
-			}
-			if seen, err = a.addKnownOrphans(ctx, seen, known, partial); err != nil {
-				return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
-			}
-		}
-		orphans, err := a.Store.ReplaceOrphans(ctx, p, seen, known.ownsOrphan, a.Now())
-		if err != nil {
-			return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
-		}
-		for _, o := range orphans {
-			if known.mayOwnMachine(o.Cluster, o.ClusterUID) {
-				continue // it is that cluster's drift, and is only remembered
-			}
-			if a.OrphanGrace > 0 && !partial.LacksCloud(o.Cloud) && o.Conflict == "" {
-				o.TerminateAt = o.FirstSeen.Add(a.OrphanGrace)
-			}
-			r.Orphans = append(r.Orphans, o)
 		}
 	}
 	if err := a.postponeOrphans(ctx, &r); err != nil {
 		return operation.OrphansResult{}, activities.StepError(ctx, step, "", err)
 	}
-	for i, o := range r.Orphans { // the times are final by now
+	for i, o := range r.Orphans { // postponeOrphans may have changed their times
 		r.Orphans[i].Due = !o.TerminateAt.IsZero() && !a.Now().Before(o.TerminateAt)
 	}
-	for _, o := range r.Orphans {
+	a.reportOrphans(ctx, r.Orphans)
+	return r, nil
+}
+
+// addProviderOrphans records a provider's orphans, and adds them to a result with the time at which each is due.
+func (a *Activities) addProviderOrphans(ctx context.Context, r *operation.OrphansResult, provider string,
+	listed providerListing, known knownClusters) error {
+	found, err := a.findProviderOrphans(ctx, provider, listed, known)
+	if err != nil {
+		return err
+	}
+	partial := new(cloud.PartialError)
+	if listed.err != nil {
+		r.Unasked = append(r.Unasked, provider+": "+redact.Text(listed.err.Error()))
+		if !errors.As(listed.err, &partial) {
+			return nil
+		}
+		if found, err = a.addKnownOrphans(ctx, found, known, partial); err != nil {
+			return err
+		}
+	}
+	orphans, err := a.Store.ReplaceOrphans(ctx, provider, found, known.ownsOrphan, a.Now())
+	if err != nil {
+		return err
+	}
+	for _, o := range orphans {
+		if known.mayOwnMachine(o.Cluster, o.ClusterUID) {
+			continue // only remembered: its cluster reports it as drift
+		}
+		if a.OrphanGrace > 0 && !partial.LacksCloud(o.Cloud) && o.Conflict == "" {
+			o.TerminateAt = o.FirstSeen.Add(a.OrphanGrace)
+		}
+		r.Orphans = append(r.Orphans, o)
+	}
+	return nil
+}
+
+// reportOrphans records an event for each orphan that is not new.
+func (a *Activities) reportOrphans(ctx context.Context, orphans []api.Orphan) {
+	for _, o := range orphans {
 		if a.Now().Sub(o.FirstSeen) < orphanReportDelay {
-			continue // a cluster may have been deleted between the listing and the look into etcd
+			continue // its cluster may have been deleted between the listing and the read of etcd
 		}
 		a.recordEventNow(ctx, api.Event{
 			Cluster: o.Cluster, UID: o.ClusterUID, Machine: o.Name, Type: api.EventWarning, Reason: "Orphan",
 			Message: describeOrphan(o),
 		})
 	}
-	return r, nil
 }
 
 // addKnownOrphans adds the orphans that were known before on clouds which could not be asked: there they still may be.
