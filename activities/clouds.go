@@ -9,17 +9,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// Clouds are the clouds this installation can ask.
+// Clouds are the clouds that this installation can use.
 type Clouds struct {
-	// Named are those that serve one name of a spec.
+	// Named maps a spec's cloud name to the cloud that serves only that name.
 	Named map[string]cloud.Cloud
-	// Others serves every other name, and the choice among them where a spec names none; nil where there is none such.
+	// Others serves every other name, and chooses a cloud for specs without one; nil if there is none.
 	Others cloud.Cloud
 }
 
 func (c Clouds) HasAny() bool { return len(c.Named) > 0 || c.Others != nil }
 
-// FindCloud returns the cloud that serves a spec; an unknown one is an *api.FieldError.
+// FindCloud returns the cloud that serves a spec. The error for an unknown name is an *api.FieldError.
 func (c Clouds) FindCloud(name string) (cloud.Cloud, error) {
 	if found, ok := c.Named[name]; ok {
 		return found, nil
@@ -34,10 +34,10 @@ func (c Clouds) FindCloud(name string) (cloud.Cloud, error) {
 	return nil, &api.FieldError{Field: "cloud", Value: name, Want: want}
 }
 
-// SharedProvider is the provider of all clouds that none has to itself.
+// SharedProvider is the provider of all clouds that are not Named.
 const SharedProvider = "skypilot"
 
-// ProviderName is who serves a cloud.
+// ProviderName returns the provider that serves a cloud.
 func (c Clouds) ProviderName(name string) string {
 	if _, ok := c.Named[name]; ok {
 		return name
@@ -45,7 +45,7 @@ func (c Clouds) ProviderName(name string) string {
 	return SharedProvider
 }
 
-// CloudOfProvider is the cloud behind a provider; nil where there is none.
+// CloudOfProvider returns the cloud behind a provider; nil if there is none.
 func (c Clouds) CloudOfProvider(provider string) cloud.Cloud {
 	if found, ok := c.Named[provider]; ok {
 		return found
@@ -53,14 +53,14 @@ func (c Clouds) CloudOfProvider(provider string) cloud.Cloud {
 	return c.Others
 }
 
-// CloudTargetOf is the machine of a record as a target.
+// CloudTargetOf returns the target that a machine's record describes.
 func CloudTargetOf(owner cloud.Owner, m api.Machine) cloud.Target {
 	return cloud.Target{Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: RecordedCloudID(m),
 		Cloud: m.Placement.Cloud}
 }
 
-// RecordedCloudID is the cloud's own id of a record's machine, where it is on record: the version before recorded the
-// name that SkyPilot gave a machine on its cloud where it was told no id.
+// RecordedCloudID returns the cloud's own id of a recorded machine; "" if it is not known. An earlier version recorded
+// SkyPilot's name for the machine when it did not get an id.
 func RecordedCloudID(m api.Machine) string {
 	if strings.HasPrefix(m.CloudID, m.Name+"-") {
 		return ""
@@ -68,8 +68,8 @@ func RecordedCloudID(m api.Machine) string {
 	return m.CloudID
 }
 
-// KnownOfCluster is what etcd knows of a cluster's machines, for a cloud that may have forgotten some of them. A launch
-// that has not got as far as an id may have made nothing.
+// KnownOfCluster returns the recorded machines of a cluster, for a cloud that may have forgotten some of them. It
+// leaves out machines without an id: their launch may have created nothing.
 func KnownOfCluster(c *api.Cluster) cloud.KnownMachines {
 	known := cloud.KnownMachines{Clouds: c.CloudNames()}
 	for _, m := range c.Status.Machines {

@@ -12,14 +12,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// RecordCreateBlocked records why a create can't begin yet, where the step that failed is tried again, for those who
-// wait for the create and for the failure of one whose time ends meanwhile. It returns the step's error as it is.
+// RecordCreateBlocked records why a create can't start yet, if the failed step is retried: for people who wait for the
+// create, and for its failure if the deadline passes first. It returns the step's error unchanged.
 func RecordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, now time.Time, step error) error {
 	var why *temporal.ApplicationError
 	if !errors.As(step, &why) || why.NonRetryable() || errors.Is(ctx.Err(), context.Canceled) {
 		return step
 	}
-	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), ProgressTimeout) // the step's own time may be up
+	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), ProgressTimeout) // the step's own deadline may have passed
 	defer cancel()
 	held := api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse, Reason: why.Type(), Message: why.Message()}
 	_, _ = s.UpdateCluster(write, c.Ref(), func(c *api.Cluster) error {
@@ -34,7 +34,7 @@ func RecordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, no
 	return step
 }
 
-// ClearCreateBlocked takes back what recordCreateBlocked recorded.
+// ClearCreateBlocked removes what RecordCreateBlocked recorded.
 func ClearCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster) error {
 	if c.Status.FindCondition(api.CreateBegun) == nil {
 		return nil
@@ -46,7 +46,7 @@ func ClearCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster) err
 	return err
 }
 
-// AddBlockedReason adds to the failure of a create whose time ended before it asked for a machine what had held it up.
+// AddBlockedReason adds what held up a create to its failure, if the create timed out before it requested a machine.
 func AddBlockedReason(f api.Failure, c *api.Cluster) api.Failure {
 	held := c.Status.FindCondition(api.CreateBegun)
 	if f.Reason == "Deadline" && f.Machine == "" && held != nil && held.Status == api.ConditionFalse {

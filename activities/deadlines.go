@@ -7,34 +7,33 @@ import (
 	"time"
 )
 
-// Deadlines bound the parts of an activity. They lie below the activity's own time: what an activity returns after that
-// is lost, and with it the reason.
+// Deadlines bound the parts of an activity. They are shorter than the activity's own timeout: Temporal drops a result,
+// and with it the reason, that comes after that timeout.
 type Deadlines struct {
-	// Ask: one question to a cloud. No answer within it is worth asking again.
+	// Ask: one query to a cloud. A query that times out is worth retrying.
 	Ask time.Duration
-	// Terminate: to end one machine and see it gone. It is worth trying again, too.
+	// Terminate: to terminate one machine and confirm that it is gone. It is worth retrying too.
 	Terminate time.Duration
-	// Boot: from asking for a machine until it is up, including what has to be made for it first. Reaching this and
-	// those below is final.
+	// Boot: from the request for a machine until it is up, including what its cloud has to create first. This deadline
+	// and those below are final.
 	Boot time.Duration
-	// Reach: from the cloud's word that a machine is up until it answers SSH.
+	// Reach: from when the cloud reports a machine as up until it answers SSH.
 	Reach time.Duration
-	// Install: to bring RKE2's files onto the machine.
+	// Install: to copy RKE2's files to the machine.
 	Install time.Duration
-	// Server: from the start of the RKE2 server until agents may join, and again from there until the Kubernetes API
-	// answers.
+	// Server: from the start of the RKE2 server until agents can join, and from there until the Kubernetes API answers.
 	Server time.Duration
 	// Agent: from the start of an RKE2 agent until its unit is up.
 	Agent time.Duration
 	// Node: until a Node is Ready.
 	Node time.Duration
-	// GPU: until the GPU stack offers every accelerator.
+	// GPU: until every accelerator is allocatable.
 	GPU time.Duration
 	// Recover: from a restart of RKE2 on a machine until its Node is Ready again.
 	Recover time.Duration
 }
 
-// DefaultDeadlines allow for slow clouds and for images that are pulled at the first start.
+// DefaultDeadlines returns deadlines that allow for slow clouds and for image pulls on first start.
 func DefaultDeadlines() Deadlines {
 	return Deadlines{
 		Ask: 90 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
@@ -44,30 +43,30 @@ func DefaultDeadlines() Deadlines {
 	}
 }
 
-// deadlineError says that a step's own time is over, which trying again does not mend. It is the cause with which the
-// contexts of within end, and is found in the errors of whoever was interrupted by that.
+// deadlineError says that a step's own deadline has passed; retrying does not help. It is the cause of the contexts
+// that WithDeadline returns, so it is found in the errors of the calls that were interrupted.
 type deadlineError struct{ after time.Duration }
 
 func (e *deadlineError) Error() string { return fmt.Sprintf("not done within %s", e.after) }
 
-// Is makes it known as what it is to those who ask for the standard error.
+// Is makes it match context.DeadlineExceeded.
 func (e *deadlineError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // Reason is Deadline.
 func (e *deadlineError) Reason() string { return "Deadline" }
 
-// Final is true: the next try would not be done in time either.
+// Final is true: the next try would not finish in time either.
 func (e *deadlineError) Final() bool { return true }
 
-// Interruptible keeps it apart from the reasons that come before it: see classifyError.
+// Interruptible keeps it out of the reasons that come before it: see classifyError.
 func (e *deadlineError) Interruptible() bool { return true }
 
-// WithDeadline bounds a part of a step for good.
+// WithDeadline bounds a part of a step. An error caused by this deadline is final.
 func WithDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, &deadlineError{after: d})
 }
 
-// AsDeadlineError makes an error that came of a step's own time being over known as such, with what there was to say.
+// AsDeadlineError marks an error as caused by the step's deadline if that has passed, and keeps its text.
 func AsDeadlineError(ctx context.Context, err error) error {
 	var late *deadlineError
 	if errors.As(context.Cause(ctx), &late) && !errors.As(err, &late) {

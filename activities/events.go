@@ -11,14 +11,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// NewEvent is an event about a cluster, or about a machine of it.
+// NewEvent returns an event about a cluster or one of its machines.
 func NewEvent(c *api.Cluster, machine string, kind api.EventType, reason, message string) api.Event {
 	return api.Event{
 		Cluster: c.Metadata.Name, UID: c.Metadata.UID, Machine: machine, Type: kind, Reason: reason, Message: message,
 	}
 }
 
-// RecordEvent tells people of something. No step fails because it could not be told.
+// RecordEvent records an event. If that fails the step goes on: an event only informs people.
 func RecordEvent(ctx context.Context, s *store.Store, e api.Event) {
 	e.Message = redact.Text(e.Message)
 	if err := s.RecordEvent(ctx, e); err != nil && activity.IsActivity(ctx) {
@@ -27,7 +27,7 @@ func RecordEvent(ctx context.Context, s *store.Store, e api.Event) {
 	}
 }
 
-// FormatCount is a number of things in words.
+// FormatCount returns a count with its noun, such as "2 machines".
 func FormatCount(n int, one string) string {
 	if n == 1 {
 		return "1 " + one

@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/tunnel"
 )
 
-// NewClusterClient is a client for a cluster's API, with the kubeconfig that is stored.
+// NewClusterClient returns a client for a cluster's API, with the stored kubeconfig.
 func NewClusterClient(ctx context.Context, c *api.Cluster, s *store.Store, pool *remote.Pool) (kubernetes.Interface,
 	error) {
 	kubeconfig, err := s.ReadSecret(ctx, c.Ref(), store.SecretKubeconfig)
@@ -23,8 +23,8 @@ func NewClusterClient(ctx context.Context, c *api.Cluster, s *store.Store, pool 
 	return NewClientFromKubeconfig(kubeconfig, c, s, pool)
 }
 
-// NewClientFromKubeconfig is a client for a cluster's API. The kubeconfig of one that people reach through a tunnel
-// leads to a port of their own machine, so it goes its own way through SSH.
+// NewClientFromKubeconfig returns a client for a cluster's API. If people reach the API through a tunnel, their
+// kubeconfig points to a port of their own computer, so this client connects over SSH instead.
 func NewClientFromKubeconfig(kubeconfig []byte, c *api.Cluster, s *store.Store, pool *remote.Pool,
 	how ...kube.ClientOption) (kubernetes.Interface, error) {
 	if c.Status.TunnelPort == 0 {

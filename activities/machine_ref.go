@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// MachineRef names one incarnation of one place of a cluster.
+// MachineRef names one incarnation of a cluster's machine.
 type MachineRef struct {
 	Cluster     api.Ref  `json:"cluster"`
 	Index       int      `json:"index"`
@@ -18,7 +18,8 @@ type MachineRef struct {
 	Role        api.Role `json:"role"`
 }
 
-// ReadCluster reads a cluster with its machines; another one of that name is a *store.NotFoundError.
+// ReadCluster reads a cluster with its machines. If another cluster has the name now, the error is a
+// *store.NotFoundError.
 func ReadCluster(ctx context.Context, s *store.Store, ref api.Ref) (*api.Cluster, error) {
 	c, err := s.ReadCluster(ctx, ref.Name)
 	if err == nil && c.Metadata.UID != ref.UID {
@@ -33,7 +34,8 @@ func MachineRefOf(cluster api.Ref, m api.Machine) MachineRef {
 		Role: m.Role}
 }
 
-// FindMachineRecord finds the record of an incarnation; another one in its place is a StaleError.
+// FindMachineRecord returns the record of an incarnation. If another incarnation has its index, the error is a
+// *store.StaleError.
 func FindMachineRecord(c *api.Cluster, m MachineRef) (*api.Machine, error) {
 	current := "none"
 	for i := range c.Status.Machines {

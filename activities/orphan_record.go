@@ -8,8 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// ToOrphan returns the orphan record of a listed machine. Its conflict, if any, is why skyctl does not terminate it
-// automatically.
+// ToOrphan returns the orphan record of a listed machine. A conflict is why skyctl does not terminate it automatically.
 func ToOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
 	on := m.Cloud
 	if on == "" {
@@ -22,7 +21,7 @@ func ToOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
 	}
 }
 
-// ReadOrphanConflicts is why machines were found before to be none of their cluster's own.
+// ReadOrphanConflicts returns the conflicts that earlier sweeps found, by the machines' keys.
 func ReadOrphanConflicts(ctx context.Context, s *store.Store) (map[string]string, error) {
 	before, err := s.ListOrphans(ctx)
 	conflicts := map[string]string{}

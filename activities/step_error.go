@@ -117,7 +117,7 @@ func MakeFinal(err error) error {
 		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
 }
 
-// FailureDetails returns the Failure that stepError has put into an error.
+// FailureDetails returns the Failure in an error of StepError.
 func FailureDetails(err error) api.Failure {
 	var (
 		applied *temporal.ApplicationError

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// RecordMachineState records in etcd what is being done to a machine now.
+// RecordMachineState records what is being done to a machine.
 func RecordMachineState(ctx context.Context, s *store.Store, m MachineRef, state api.MachineState, doing string,
 	now time.Time) error {
 	_, err := s.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
@@ -22,21 +22,22 @@ func RecordMachineState(ctx context.Context, s *store.Store, m MachineRef, state
 }
 
 const (
-	// progressInterval bounds how often progress within one step is written to etcd.
+	// progressInterval bounds how often progress within a step is written to etcd.
 	progressInterval = time.Second
-	// ProgressTimeout bounds such a write: a step does not stand still for what only tells people of it.
+	// ProgressTimeout bounds such a write: progress must not hold up a step.
 	ProgressTimeout = 2 * time.Second
 )
 
-// NewProgressReporter returns a function that tells people what is being done within a step: in the heartbeat each
-// time, in etcd at most once per progressInterval. A write that fails costs nothing but the message.
+// NewProgressReporter returns a function that reports progress within a step: each time in the heartbeat, and in etcd
+// at most once per progressInterval. It ignores failed writes.
 func NewProgressReporter(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
 	return newReporter(ctx, s, m, clock, func(r *api.Machine, doing string, now time.Time) {
 		r.Step, r.Since = doing, now
 	})
 }
 
-// NewLaunchReporter is progress of a launch. It may be a new one where others failed: its time counts from the first.
+// NewLaunchReporter reports the progress of a launch. The time counts from the first launch, even if that failed and
+// another one is running.
 func NewLaunchReporter(ctx context.Context, s *store.Store, m MachineRef, clock func() time.Time) func(string) {
 	return newReporter(ctx, s, m, clock, func(r *api.Machine, doing string, now time.Time) {
 		r.SetProgress(doing)
@@ -67,8 +68,8 @@ func newReporter(ctx context.Context, s *store.Store, m MachineRef, clock func()
 	}
 }
 
-// RecordHeartbeat reports progress to the workflow's history; the interceptor of package worker keeps the beat itself
-// going.
+// RecordHeartbeat records progress in the workflow's history. An interceptor of package worker sends the heartbeats in
+// between.
 func RecordHeartbeat(ctx context.Context, progress string) {
 	if activity.IsActivity(ctx) {
 		activity.RecordHeartbeat(ctx, redact.Text(progress))

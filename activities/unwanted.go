@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// unwantedError says that a machine was to be launched whose clean-up has begun, or is over.
+// unwantedError says that a machine can't be launched because its clean-up has started or is done.
 type unwantedError struct{ state api.MachineState }
 
 func (e *unwantedError) Error() string {
@@ -23,7 +23,7 @@ func CheckStillWanted(r *api.Machine) error {
 	return nil
 }
 
-// IsUnwanted says that an update found the machine's record gone, replaced, or in clean-up.
+// IsUnwanted reports whether an update failed because the machine's record is gone, replaced, or in clean-up.
 func IsUnwanted(err error) bool {
 	var (
 		late    *unwantedError

@@ -17,19 +17,19 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Activities asks clouds for machines and gives them back.
+// Activities request machines from clouds and terminate them.
 type Activities struct {
 	Store     *store.Store
 	Clouds    activities.Clouds
 	Pool      *remote.Pool
 	Deadlines activities.Deadlines
 	Now       func() time.Time
-	// RKE2 is what Clusters has, to check a spec against.
+	// RKE2 is the release that specs are checked against. It is the one that package record uses.
 	RKE2 rke2.Source
-	// Settings are those that this worker uses, for who asks it.
+	// Settings are those that this worker uses. Check and CheckSpec report them.
 	Settings map[string]api.UsedSetting
 
-	// settling lets machines of a cluster that end at the same time ask their cloud once.
+	// settling lets machines of a cluster that are terminated at the same time share one query for their lifetimes.
 	settling singleflight.Group
 }
 
@@ -53,8 +53,8 @@ func (a *Activities) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Own
 	return cloud.Owner{Installation: installation, Cluster: ref.Name, ClusterUID: ref.UID}, err
 }
 
-// listClusterMachines asks the cloud what it has of a cluster. That one of several could not be asked is no matter
-// where the cluster never was on it.
+// listClusterMachines lists a cluster's machines on its cloud. If one of several clouds does not answer, that is only
+// an error if the cluster was ever on it.
 func (a *Activities) listClusterMachines(ctx context.Context, c *api.Cluster, of cloud.Cloud,
 	owner cloud.Owner) ([]cloud.Machine, error) {
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)

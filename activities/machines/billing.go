@@ -12,11 +12,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// lifetimesTimeout bounds the question, which an operation waits for.
+// lifetimesTimeout bounds the query, because an operation waits for it.
 const lifetimesTimeout = 20 * time.Second
 
-// updateLifetimes records from when until when machines of a cluster were there as their cloud tells it. Where it
-// can't, their cost stays an estimate: nothing waits for it, and nothing fails.
+// updateLifetimes records when a cluster's machines existed, according to their cloud. If the cloud can't tell, their
+// cost stays an estimate and the step goes on.
 func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.Cloud, owner cloud.Owner) {
 	keeper, ok := of.(cloud.LifetimeLister)
 	if !ok {
@@ -24,8 +24,8 @@ func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.
 	}
 	soon, cancel := context.WithTimeout(ctx, lifetimesTimeout)
 	defer cancel()
-	// Machines that end at the same time share the answer; what it misses is settled by the last of them, or before a
-	// delete ends.
+	// Machines that are terminated at the same time share the answer. The last of them, or the end of a delete, settles
+	// what it misses.
 	answer, err, _ := a.settling.Do(ref.UID, func() (any, error) { return keeper.ListLifetimes(soon, owner) })
 	if err == nil {
 		err = a.recordLifetimes(soon, ref, answer.(cloud.Lifetimes))
@@ -37,7 +37,8 @@ func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.
 	}
 }
 
-// recordCostEstimated records that a machine was stopped, and no longer is: nobody counts for how long it did not bill.
+// recordCostEstimated records that a machine was stopped and runs again: nobody knows for how long it did not cost
+// money.
 func (a *Activities) recordCostEstimated(ctx context.Context, record api.Machine, m activities.MachineRef) error {
 	if record.Placement.PricePerMachine <= 0 {
 		return nil
@@ -69,8 +70,8 @@ func (a *Activities) recordLifetimes(ctx context.Context, ref api.Ref, told clou
 	return nil
 }
 
-// mergeLifetimes takes over into a record from when until when its machine was there, and says whether that is news.
-// SkyPilot may have made more than one machine of an incarnation, one after the other, before one was good.
+// mergeLifetimes adds to a record when its machine existed, and reports whether that changes it. SkyPilot may have
+// created several machines for one incarnation before one was usable.
 func mergeLifetimes(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 	from, until := m.BilledFrom, m.BilledUntil
 	seen, there := false, false
@@ -78,7 +79,7 @@ func mergeLifetimes(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 		if l.Incarnation != m.Incarnation || l.Index != m.Index {
 			continue
 		}
-		if from.IsZero() || l.From.Before(from) { // one that was stopped and started tells when it was started
+		if from.IsZero() || l.From.Before(from) { // a machine that was stopped and started reports its last start
 			from = l.From
 		}
 		if l.Until.After(until) {
@@ -97,7 +98,7 @@ func mergeLifetimes(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 	return changed
 }
 
-// wasNeverCreated says that the cloud would know of a machine whose launch has ended, and does not: it made none.
+// wasNeverCreated reports whether the cloud would know the machine if its launch had created one.
 func wasNeverCreated(m api.Machine, told cloud.Lifetimes, now time.Time) bool {
 	return slices.Contains(told.Clouds, m.Placement.Cloud) && m.State == api.MachineGone && m.CloudID == "" &&
 		m.BilledFrom.IsZero() &&

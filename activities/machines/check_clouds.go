@@ -17,10 +17,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/version"
 )
 
-// checkTimeout bounds the look at one cloud's provider: SkyPilot may have to start its server, and asks every cloud.
+// checkTimeout bounds the check of all providers. SkyPilot may have to start its server, and queries every cloud.
 const checkTimeout = 90 * time.Second
 
-// Check looks at this worker and at whatever gives machines, all at once. What does not work stands in the result.
+// Check checks this worker and the providers of machines, all at the same time. Problems are part of the result.
 func (a *Activities) Check(ctx context.Context) (operation.CheckResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -46,7 +46,7 @@ func (a *Activities) Check(ctx context.Context) (operation.CheckResult, error) {
 	return r, nil
 }
 
-// redactFinding is a finding as it may be shown: it quotes what clouds and their tools said.
+// redactFinding hides secrets in a finding: it quotes the output of clouds and their tools.
 func redactFinding(f api.CheckFinding) api.CheckFinding {
 	f.Problem, f.Details = redact.Text(f.Problem), slices.Clone(f.Details)
 	for i := range f.Details {
@@ -55,7 +55,7 @@ func redactFinding(f api.CheckFinding) api.CheckFinding {
 	return f
 }
 
-// listCheckers are the clouds that can tell how they are, those with a name first.
+// listCheckers returns the clouds that can report their state, those with a name first.
 func listCheckers(c activities.Clouds) []cloud.Checker {
 	var all []cloud.Checker
 	for _, name := range slices.Sorted(maps.Keys(c.Named)) {
@@ -69,7 +69,7 @@ func listCheckers(c activities.Clouds) []cloud.Checker {
 	return all
 }
 
-// newWorkerInfo says what whoever plans with this worker has to know of it.
+// newWorkerInfo returns what a client that plans with this worker has to know about it.
 func (a *Activities) newWorkerInfo() *operation.WorkerInfo {
 	w := describeWorker()
 	return &operation.WorkerInfo{Where: w.Where, Version: w.Version, Level: api.SpecLevel, Settings: a.Settings}

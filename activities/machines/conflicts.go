@@ -9,9 +9,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// splitByConflict tells the listed machines that are beyond doubt a cluster's own from those that name, labels or id
-// speak against: copies, machines that were renamed or labelled anew, and others. No end of the cluster is an end of
-// those.
+// splitByConflict splits listed machines into a cluster's own, and those whose name, labels or id conflict with that:
+// copies, machines that were renamed or relabelled, and others. A delete of the cluster does not terminate those.
 func splitByConflict(c *api.Cluster, listed []cloud.Machine, remembered map[string]string) (own []cloud.Machine,
 	others []cloud.ConflictingMachine) {
 	for i, m := range listed {
@@ -24,8 +23,8 @@ func splitByConflict(c *api.Cluster, listed []cloud.Machine, remembered map[stri
 	return own, others
 }
 
-// conflictReason says why a listed machine is not beyond doubt a cluster's own, which may have been found before; empty
-// where it is.
+// conflictReason returns why a listed machine may not be the cluster's own, or what an earlier sweep found; "" if it is
+// the cluster's own.
 func conflictReason(c *api.Cluster, listed []cloud.Machine, i int, before string) string {
 	m := listed[i]
 	for _, r := range c.Status.Machines {

@@ -14,13 +14,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// listExistingTimeout bounds the listing of a cluster's machines that are to be ended: those that etcd has need not
-// wait for it.
+// listExistingTimeout bounds the cloud's listing before a clean-up: the clean-up of recorded machines must not wait for
+// it.
 const listExistingTimeout = 20 * time.Second
 
-// Existing names every machine of the cluster that may exist: those in etcd that were not confirmed gone, and those
-// that the cloud lists and that are beyond doubt the cluster's. What a cloud that can't be asked has besides is for
-// Release to find.
+// Existing returns every machine of the cluster that may exist: recorded machines that were not confirmed gone, and
+// listed machines that are certainly the cluster's. If the cloud does not answer, Release finds the rest.
 func (a *Activities) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine, error) {
 	const step = "list the machines"
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
@@ -45,17 +44,17 @@ func (a *Activities) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachi
 	return mergeExisting(c, own, others), nil
 }
 
-// ExistingMachine is a machine that a cluster may have. Older histories have its name alone.
+// ExistingMachine is a machine that a cluster may have. Older histories contain only its name.
 type ExistingMachine struct {
 	Name        string `json:"name"`
 	Index       int    `json:"index,omitempty"`
 	Incarnation string `json:"incarnation,omitempty"`
 	ID          string `json:"id,omitempty"`
-	// Unrecorded: etcd does not have it.
+	// Unrecorded: etcd has no record of it.
 	Unrecorded bool `json:"unrecorded,omitempty"`
 }
 
-// UnmarshalJSON reads what older workers have returned, too.
+// UnmarshalJSON also reads results of older workers.
 func (e *ExistingMachine) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
 		return json.Unmarshal(data, &e.Name)
@@ -64,7 +63,7 @@ func (e *ExistingMachine) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(e))
 }
 
-// mergeExisting are the machines that have to be ended for a cluster to be gone, by their names.
+// mergeExisting returns the machines to terminate before a cluster is gone, sorted by name.
 func mergeExisting(c *api.Cluster, own []cloud.Machine, others []cloud.ConflictingMachine) []ExistingMachine {
 	var all []ExistingMachine
 	for _, m := range own {
@@ -78,7 +77,7 @@ func mergeExisting(c *api.Cluster, own []cloud.Machine, others []cloud.Conflicti
 				all[i].Name, all[i].Unrecorded, listed = r.Name, false, true
 			}
 		}
-		// ending it would be a Conflict
+		// Terminate would refuse it with a Conflict.
 		changed := func(k cloud.ConflictingMachine) bool { return r.CloudID != "" && k.ID == r.CloudID }
 		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(others, changed) {
 			all = append(all, ExistingMachine{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation,

@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Submit asks the cloud for a machine, and returns its reference of the launch.
+// Submit requests a machine from the cloud, and returns the cloud's reference to the launch.
 func (a *Activities) Submit(ctx context.Context, m activities.MachineRef) (string, error) {
 	const step = "launch"
 	of, req, err := a.newLaunchRequest(ctx, m)
@@ -42,13 +42,13 @@ func (a *Activities) Submit(ctx context.Context, m activities.MachineRef) (strin
 		return activities.CheckStillWanted(r)
 	})
 	if activities.IsUnwanted(err) {
-		// Its clean-up is over already, so nobody else would find this machine.
+		// Its clean-up is already done, so nothing else would find this machine.
 		err = errors.Join(err, a.terminateUnwanted(ctx, of, req))
 	}
 	return ref, a.recordStepError(ctx, step, m, err)
 }
 
-// recheckStillWanted reads the record of a machine anew, and fails where the machine is not to be launched any more.
+// recheckStillWanted reads the machine's record again, and fails if the machine must not be launched any longer.
 func (a *Activities) recheckStillWanted(ctx context.Context, m activities.MachineRef) error {
 	c, err := activities.ReadCluster(ctx, a.Store, m.Cluster)
 	if err != nil {
@@ -61,11 +61,11 @@ func (a *Activities) recheckStillWanted(ctx context.Context, m activities.Machin
 	return activities.CheckStillWanted(record)
 }
 
-// listInterval is how often a listing is asked for what it should have soon.
+// listInterval is the pause between listings while a machine is expected to appear.
 const listInterval = 500 * time.Millisecond
 
-// terminateUnwanted ends the machine that was just launched, if the name is not another incarnation's by now. A listing
-// may be behind the launch, so it is asked until it has a machine of that name.
+// terminateUnwanted terminates the machine that was just launched, unless the name belongs to another incarnation by
+// now. The cloud's list may be out of date, so it waits until a machine of that name is listed.
 func (a *Activities) terminateUnwanted(ctx context.Context, of cloud.Cloud, req cloud.LaunchRequest) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Terminate)
 	defer cancel()
@@ -91,13 +91,13 @@ func (a *Activities) terminateUnwanted(ctx context.Context, of cloud.Cloud, req 
 	}
 }
 
-// AwaitInput waits for a launch that was submitted.
+// AwaitInput names a submitted launch.
 type AwaitInput struct {
 	Machine activities.MachineRef `json:"machine"`
 	Launch  string                `json:"launch"`
 }
 
-// Await waits until the machine is up, and records where it is.
+// Await waits until the machine is up, and records its addresses.
 func (a *Activities) Await(ctx context.Context, in AwaitInput) error {
 	const step = "launch"
 	m := in.Machine
@@ -128,7 +128,7 @@ func (a *Activities) Await(ctx context.Context, in AwaitInput) error {
 		return activities.CheckStillWanted(r)
 	})
 	if activities.IsUnwanted(err) {
-		err = errors.Join(err, a.terminateUnwanted(ctx, of, req)) // it may have been launched anew after its clean-up
+		err = errors.Join(err, a.terminateUnwanted(ctx, of, req)) // it may have been launched again after its clean-up
 	}
 	if err == nil && req.Placement.PricePerMachine > 0 {
 		a.updateLifetimes(ctx, m.Cluster, of, req.Owner)
@@ -136,14 +136,14 @@ func (a *Activities) Await(ctx context.Context, in AwaitInput) error {
 	return a.recordStepError(ctx, step, m, err)
 }
 
-// cancelLaunch tells the cloud that nobody waits for a launch any more; what came of it is for Terminate.
+// cancelLaunch cancels a launch on the cloud. Terminate handles what it has created.
 func (a *Activities) cancelLaunch(ctx context.Context, of cloud.Cloud, launch string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Ask)
 	defer cancel()
 	return of.CancelLaunch(ctx, launch)
 }
 
-// newLaunchRequest gathers what the cloud needs to launch a machine, keys included.
+// newLaunchRequest collects what the cloud needs to launch a machine, including keys.
 func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineRef) (cloud.Cloud, cloud.LaunchRequest,
 	error) {
 	none := cloud.LaunchRequest{}
@@ -181,8 +181,7 @@ func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineR
 	}, nil
 }
 
-// ensureHostKey is the host key that a machine is to have. Where it is lost it is made anew, unless a launch may have
-// used it.
+// ensureHostKey returns the host key for a machine. A lost key is created again, unless a launch may have used it.
 func (a *Activities) ensureHostKey(ctx context.Context, m activities.MachineRef, record *api.Machine) ([]byte, error) {
 	name := store.SecretHostKey(m.Incarnation)
 	key, err := a.Store.ReadSecret(ctx, m.Cluster, name)

@@ -11,12 +11,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// verifyHostKeyTimeout bounds the wait for a machine at an address at which it never was before.
+// verifyHostKeyTimeout bounds the wait for a machine at a new address.
 const verifyHostKeyTimeout = 30 * time.Second
 
-// RecordAddress sees to a machine that the cloud lists at another address than the one on record. Where the cloud can
-// choose addresses, it gives the machine its own again. Else the new one is recorded, once the machine has shown its
-// pinned host key there: an address belongs to whoever has it now, the key to the machine.
+// RecordAddress handles a machine that the cloud lists at another address than the recorded one. If the cloud can
+// assign addresses, it gives the machine its recorded address again. Otherwise the new address is recorded, once the
+// machine has shown its pinned host key there: an address can pass to another machine, the key can't.
 func (a *Activities) RecordAddress(ctx context.Context, m activities.MachineRef) error {
 	const step = "record the address"
 	c, of, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
@@ -60,7 +60,7 @@ func hasSameAddresses(r *api.Machine, up cloud.Machine) bool {
 	return r.Address == up.Address && r.PrivateAddress == up.PrivateAddress && r.SSHPort == up.SSHPort
 }
 
-// verifyHostKey has a machine show its pinned host key at the address that the cloud lists.
+// verifyHostKey checks that a machine shows its pinned host key at the address that the cloud lists.
 func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef, record *api.Machine,
 	up cloud.Machine) error {
 	if record.HostKey == "" {
@@ -81,8 +81,8 @@ func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef,
 	return nil
 }
 
-// recordNewAddress records where a machine is now. What RKE2 is configured for is recorded before, of all that hold the
-// address: it is then seen to be outdated, whoever comes next.
+// recordNewAddress records a machine's new address. Before that, it records for each machine that uses the old address
+// what RKE2 is configured for, so that the next step finds the configuration outdated.
 func (a *Activities) recordNewAddress(ctx context.Context, c *api.Cluster, m activities.MachineRef,
 	up cloud.Machine) error {
 	head, err := c.Head()

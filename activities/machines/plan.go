@@ -9,8 +9,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// CheckSpec asks the cloud of a spec what it can place, without writing anything. What is wrong with the spec is a
-// result, not an error.
+// CheckSpec ranks the placements for a spec without writing anything. What is wrong with the spec is a result, not an
+// error.
 func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (operation.PlanResult, error) {
 	const step = "plan"
 	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
@@ -28,7 +28,7 @@ func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (ope
 		return operation.PlanResult{Invalid: invalid}, nil
 	}
 	if cloud.KindOf(err) == cloud.Unreachable {
-		// somebody waits, and is the one to look after it
+		// a person waits for the answer and has to fix it
 		return operation.PlanResult{}, activities.MakeFinal(activities.StepError(ctx, step, "", err))
 	}
 	return operation.PlanResult{Placements: placements, Worker: a.newWorkerInfo()},

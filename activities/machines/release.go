@@ -9,10 +9,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// Release removes what the cloud made for the cluster as a whole, once each that it was on has said that it has nothing
-// of it. It fails with ReasonLeft where one lists a machine of the cluster: then there is more to terminate. Copies and
-// the like, which nothing may end by itself, hold up nothing: they are named, and so is what they may use of the
-// cluster's.
+// Release removes the resources that the cloud created for the cluster as a whole, once each of its clouds has
+// confirmed that no machine is left. It fails with ReasonLeft if a cloud still lists one: the workflow then terminates
+// more. Copies and other machines in conflict are never terminated automatically, so they do not hold up the delete:
+// they are reported, and the resources they may use stay.
 func (a *Activities) Release(ctx context.Context, ref api.Ref) error {
 	const step = api.StepRelease
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
@@ -40,7 +40,7 @@ func (a *Activities) Release(ctx context.Context, ref api.Ref) error {
 	return a.recordReleaseError(ctx, ref, of.RemoveClusterResources(end, owner))
 }
 
-// machinesLeftError says that the cloud has machines that should have been terminated.
+// machinesLeftError says that the cloud still has machines that should have been terminated.
 type machinesLeftError struct{ machines int }
 
 func (e *machinesLeftError) Error() string {
@@ -53,8 +53,8 @@ func (e *machinesLeftError) Reason() string { return activities.ReasonLeft }
 // Final is true: the workflow terminates them first.
 func (e *machinesLeftError) Final() bool { return true }
 
-// recordLeftBehind names the machines that a deleted cluster leaves behind, since nothing may end them by itself: in
-// the cluster's record, which whoever waits for its end sees, as events, and as orphans, which they are from then on.
+// recordLeftBehind reports the machines that a deleted cluster leaves behind, because they are never terminated
+// automatically: in the cluster's record, for people who wait for the delete, as events, and as orphans.
 func (a *Activities) recordLeftBehind(ctx context.Context, c *api.Cluster, others []cloud.ConflictingMachine) error {
 	now := a.Now()
 	_, err := a.Store.UpdateCluster(ctx, c.Ref(), func(c *api.Cluster) error {
@@ -82,7 +82,7 @@ func (a *Activities) recordLeftBehind(ctx context.Context, c *api.Cluster, other
 	return nil
 }
 
-// conflictAdvice is what can be done about a machine that nothing ends by itself.
+// conflictAdvice says what a person can do about a machine in conflict.
 func conflictAdvice(m cloud.Machine) string {
 	return fmt.Sprintf("skyctl delete orphans %s ends it, once the cluster is gone", m.Name)
 }

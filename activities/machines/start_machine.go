@@ -7,7 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// StartMachine starts a machine that was stopped, and records where it is now.
+// StartMachine starts a stopped machine, and records its new address.
 func (a *Activities) StartMachine(ctx context.Context, m activities.MachineRef) error {
 	const step = "start the machine"
 	c, of, owner, err := a.readClusterAndCloud(ctx, m.Cluster)

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// recordStepError is failed for a step on a machine that is not there yet, or that ends. Where the step is tried again,
-// people are shown why meanwhile; the time that they are shown goes on.
+// recordStepError is StepError for a step on a machine that is being launched or terminated. If the step is retried, it
+// also records why, without resetting the time that people see.
 func (a *Activities) recordStepError(ctx context.Context, step string, m activities.MachineRef, err error) error {
 	err = activities.StepError(ctx, step, m.Name, err)
 	trouble := retryMessage(ctx, err)
@@ -21,7 +21,7 @@ func (a *Activities) recordStepError(ctx context.Context, step string, m activit
 	}
 	soon, cancel := context.WithTimeout(ctx, activities.ProgressTimeout)
 	defer cancel()
-	// A write that fails costs nothing but the message.
+	// Ignored: a failed write only costs the message.
 	_, _ = a.Store.UpdateMachine(soon, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.SetTrouble(step, trouble)
 		return nil
@@ -29,7 +29,7 @@ func (a *Activities) recordStepError(ctx context.Context, step string, m activit
 	return err
 }
 
-// recordReleaseError is the same of what is done to a cluster as a whole while it is being deleted.
+// recordReleaseError does the same for a delete of the cluster as a whole.
 func (a *Activities) recordReleaseError(ctx context.Context, ref api.Ref, err error) error {
 	err = activities.StepError(ctx, api.StepRelease, "", err)
 	trouble := retryMessage(ctx, err)
@@ -49,8 +49,8 @@ func (a *Activities) recordReleaseError(ctx context.Context, ref api.Ref, err er
 	return err
 }
 
-// retryMessage is what there is to say of an error of a step that is tried again; nothing where it is not, or where
-// nobody is there any more to write it down.
+// retryMessage returns the message of an error whose step is retried; "" if it is not retried, or the activity was
+// stopped.
 func retryMessage(ctx context.Context, err error) string {
 	var applied *temporal.ApplicationError
 	if ctx.Err() != nil || !errors.As(err, &applied) || applied.NonRetryable() {

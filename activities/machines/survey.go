@@ -9,8 +9,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// Survey compares the machines that an earlier try left in etcd with the cloud's own listing: those that are not
-// listed are marked gone. It tells whether those that are left can be gone on with.
+// Survey compares the machines that an earlier create recorded with the cloud's list, and marks those that are not
+// listed as gone. It reports whether the create can continue with the rest.
 func (a *Activities) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error) {
 	const step = "look at the machines of an earlier try"
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
@@ -48,8 +48,8 @@ func (a *Activities) Survey(ctx context.Context, ref api.Ref) (SurveyResult, err
 	return s, nil
 }
 
-// SurveyResult is what Machines.Survey found.
+// SurveyResult is the result of Survey.
 type SurveyResult struct {
-	// Head: the head is there, and no machine was about to be terminated.
+	// Head: the head exists, and no machine was being terminated.
 	Head bool `json:"head,omitempty"`
 }

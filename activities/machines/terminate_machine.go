@@ -10,20 +10,20 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// TerminateInput names a machine of a cluster; it need not be in etcd.
+// TerminateInput names a machine of a cluster. It may have no record in etcd.
 type TerminateInput struct {
 	Cluster api.Ref `json:"cluster"`
 	Name    string  `json:"name"`
-	// Incarnation is the one that is meant: another one in its place is left alone. Older inputs lack it.
+	// Incarnation is the one to terminate; another one with its index is not touched. Older inputs lack it.
 	Incarnation string `json:"incarnation,omitempty"`
-	// ID is the cloud's own id of the machine, and Index its place, where they are known: older inputs lack them.
+	// ID is the cloud's own id of the machine. ID and Index are set if they are known; older inputs lack them.
 	ID    string `json:"id,omitempty"`
 	Index int    `json:"index,omitempty"`
-	// Unrecorded: it is meant to be one that etcd does not have, whatever its place has by now.
+	// Unrecorded: the machine has no record, whatever its index has by now.
 	Unrecorded bool `json:"unrecorded,omitempty"`
 }
 
-// Terminate ends a machine, and marks it gone once the cloud no longer lists it.
+// Terminate terminates a machine, and marks it gone once the cloud no longer lists it.
 func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 	const step = "terminate"
 	c, of, owner, err := a.readClusterAndCloud(ctx, in.Cluster)
@@ -32,7 +32,7 @@ func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 	}
 	record, late := findRecordToTerminate(c, in)
 	if late && !in.Unrecorded {
-		return nil // its place was given to another one, which is done once it is seen to be gone: this call comes late
+		return nil // another machine has its index, so this one was confirmed gone: this call comes late
 	}
 	if record == nil {
 		return activities.StepError(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, of, owner, in))
@@ -61,7 +61,7 @@ func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 	return nil
 }
 
-// recordTerminating records that a machine is being ended. One whose end is tried again shows why.
+// recordTerminating records that a machine is being terminated. It keeps the trouble of a termination that is retried.
 func (a *Activities) recordTerminating(ctx context.Context, m activities.MachineRef) error {
 	_, err := a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		if r.State != api.MachineTerminating || r.Trouble == "" {
@@ -74,14 +74,14 @@ func (a *Activities) recordTerminating(ctx context.Context, m activities.Machine
 
 func (a *Activities) recordTerminateError(ctx context.Context, step string, in TerminateInput, record *api.Machine,
 	err error) error {
-	if record.State == api.MachineGone { // nothing is shown of it
+	if record.State == api.MachineGone { // a machine that is gone is not shown
 		return activities.StepError(ctx, step, in.Name, err)
 	}
 	return a.recordStepError(ctx, step, activities.MachineRefOf(in.Cluster, *record), err)
 }
 
-// findRecordToTerminate is the record of the machine that is to be ended, nil where it has none. It is late where its
-// place has another machine by now.
+// findRecordToTerminate returns the record of the machine to terminate; nil if it has none. It reports late if another
+// machine has its index by now.
 func findRecordToTerminate(c *api.Cluster, in TerminateInput) (record *api.Machine, late bool) {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
@@ -97,8 +97,8 @@ func findRecordToTerminate(c *api.Cluster, in TerminateInput) (record *api.Machi
 	return nil, late
 }
 
-// terminateUnrecorded ends a machine that carries a cluster's labels and has no record. One that may be a copy of a
-// machine which has one is left alone.
+// terminateUnrecorded terminates a machine that carries a cluster's labels and has no record. It refuses if the machine
+// may be a copy of a recorded one.
 func (a *Activities) terminateUnrecorded(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner,
 	in TerminateInput) error {
 	for _, m := range c.Status.Machines {
@@ -125,8 +125,8 @@ func (a *Activities) terminateUnrecorded(ctx context.Context, c *api.Cluster, of
 	return of.TerminateMachine(end, target)
 }
 
-// findUnrecorded finds the one listed machine that an input without an id names; nil where it is not listed, and a
-// Conflict where that may be another one.
+// findUnrecorded returns the only listed machine that an input without an id can mean; nil if it is not listed. The
+// error is a Conflict if it may be another machine.
 func findUnrecorded(c *api.Cluster, listed []cloud.Machine, in TerminateInput) (*cloud.Machine, error) {
 	var found *cloud.Machine
 	for i, m := range listed {
