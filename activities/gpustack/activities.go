@@ -16,34 +16,34 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// stepGPU is the step of a failure that leaves a cluster without accelerators, and otherwise whole.
+// stepGPU is the step of a failure that leaves the cluster without accelerators but otherwise working.
 const stepGPU = api.StepGPU
 
-// Activities makes a cluster's accelerators known to Kubernetes.
+// Activities make a cluster's accelerators usable in Kubernetes.
 type Activities struct {
 	Store     *store.Store
 	Pool      *remote.Pool
 	Deadlines activities.Deadlines
-	// Stack is what a kind of stack is installed from, and in which version.
+	// Stack returns from where, and in which version, a kind of stack is installed.
 	Stack func(kind string) gpu.Stack
-	// TestImage is what tries an accelerator of each node; empty is package gpu's own.
+	// TestImage runs the test of each node's accelerators; "" uses the default of pkg/gpu.
 	TestImage string
 	Now       func() time.Time
 }
 
-// StackInput is what the stack of a cluster is to be installed on.
+// StackInput is the cluster that gets a GPU stack, and its machines' driver.
 type StackInput struct {
 	Cluster api.Ref    `json:"cluster"`
 	Driver  gpu.Driver `json:"driver"`
-	// Again tells one repair from another: it applies the chart anew although nothing about it changed. Empty only
-	// applies.
+	// Again identifies a repair, which applies an unchanged chart again. Without it the chart is only applied if it
+	// changed.
 	Again string `json:"again,omitempty"`
 }
 
-// probesAtOnce bounds the machines that are asked for their driver at one time.
+// probesAtOnce bounds the machines that are probed at the same time.
 const probesAtOnce = 16
 
-// ProbeGPUs asks every machine for its driver and its accelerators. Machines that differ, or lack some, are an error.
+// ProbeGPUs reads the driver and the accelerators of every machine. It fails if machines differ, or lack accelerators.
 func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, error) {
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
@@ -81,7 +81,7 @@ func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, er
 	return StackInput{Cluster: ref, Driver: driver}, a.gpuStepError(ctx, err)
 }
 
-// ApplyGPUs marks the nodes that have accelerators, by which the charts find them, and has the stack installed.
+// ApplyGPUs labels the nodes with accelerators, by which the charts find them, and installs the stack.
 func (a *Activities) ApplyGPUs(ctx context.Context, in StackInput) error {
 	c, client, err := a.readClusterAndClient(ctx, in.Cluster)
 	if err != nil {
@@ -108,14 +108,14 @@ func (a *Activities) ApplyGPUs(ctx context.Context, in StackInput) error {
 		return a.gpuStepError(ctx, err)
 	}
 	_, err = a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
-		c.Status.Versions.GPUDriver = in.Driver.Version // one that came with the machines shows nowhere else
+		c.Status.Versions.GPUDriver = in.Driver.Version // a preinstalled driver is visible nowhere else
 		return nil
 	})
 	return a.gpuStepError(ctx, err)
 }
 
-// AwaitGPUs waits until every node offers its accelerators, and records what was seen. It returns the nodes on which
-// none has been tried yet.
+// AwaitGPUs waits until every node offers its accelerators, and records the result. It returns the nodes that were not
+// tested yet.
 func (a *Activities) AwaitGPUs(ctx context.Context, ref api.Ref) ([]activities.MachineRef, error) {
 	c, client, err := a.readClusterAndClient(ctx, ref)
 	if err != nil {
@@ -151,7 +151,7 @@ func (a *Activities) AwaitGPUs(ctx context.Context, ref api.Ref) ([]activities.M
 	return refs, nil
 }
 
-// TryGPU has a small workload get an accelerator of a node, once for each incarnation of its machine.
+// TryGPU runs a small workload that uses an accelerator of a node, once for each incarnation of its machine.
 func (a *Activities) TryGPU(ctx context.Context, m activities.MachineRef) error {
 	c, client, err := a.readClusterAndClient(ctx, m.Cluster)
 	if err != nil {
@@ -181,7 +181,7 @@ func (a *Activities) readClusterAndClient(ctx context.Context, ref api.Ref) (*ap
 	return c, gpu.NewClient(client), nil
 }
 
-// gpuStepError is failed for the step of the GPU stack; it names the machine where the stack's own error knows it.
+// gpuStepError is StepError for the GPU stack. It names the machine if the stack's error does.
 func (a *Activities) gpuStepError(ctx context.Context, err error) error {
 	machine := ""
 	var f *gpu.Failure

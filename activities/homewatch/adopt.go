@@ -25,7 +25,7 @@ func (w *Watch) Adopt(ctx context.Context, confirmed bool) (operation.AdoptResul
 	r := operation.AdoptResult{Before: before, After: before,
 		Findings: home.CompareRecords(before, w.Here, w.readLedger(before.Installation))}
 	r.Findings = append(r.Findings, w.exchangeAllMarks(ctx, before, clusters, nil, &r)...)
-	for _, f := range doubtFindings(before.Doubt) { // a machine that told of this may be out of reach by now
+	for _, f := range doubtFindings(before.Doubt) { // the machine that reported it may be unreachable by now
 		if f.Kind == api.HomeSeenOnMachine && !slices.Contains(r.Findings, f) {
 			r.Findings = append(r.Findings, f)
 		}
@@ -38,11 +38,11 @@ func (w *Watch) Adopt(ctx context.Context, confirmed bool) (operation.AdoptResul
 			return r, err
 		}
 	} else {
-		w.writeLedger(before) // one that was cut short goes on
+		w.writeLedger(before) // completes an adoption that was interrupted
 	}
 	mark := home.MarkOf(r.After)
 	left := w.exchangeAllMarks(ctx, r.After, clusters, &mark, &r)
-	if len(left) > 0 { // another state was adopted in the same moment
+	if len(left) > 0 { // another state was adopted at the same moment
 		_, err = w.recordDoubt(ctx, r.After, left...)
 	}
 	return r, err
@@ -70,8 +70,8 @@ func (w *Watch) recordAdoption(ctx context.Context, found []api.HomeFinding) (ap
 	return h, nil
 }
 
-// exchangeAllMarks exchanges marks with a machine of every cluster, and notes which clusters have one that answered.
-// Where ours is nil, nothing is written. What it returns speaks against the state.
+// exchangeAllMarks exchanges marks with a machine of every cluster, and records in r which clusters answered. If ours
+// is nil it writes no marks. It returns the findings that contradict this state.
 func (w *Watch) exchangeAllMarks(ctx context.Context, h api.Home, clusters []api.Cluster, ours *home.Mark,
 	r *operation.AdoptResult) []api.HomeFinding {
 	findings := make([]*api.HomeFinding, len(clusters))

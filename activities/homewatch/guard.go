@@ -9,7 +9,8 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 )
 
-// guardedActivities are the activities that change machines, or what a cloud has. Those of sweeps look for themselves.
+// guardedActivities are the activities that change machines, or resources of a cloud. The activities of sweeps check
+// for themselves.
 var guardedActivities = map[string]bool{
 	"Submit": true, "Await": true, "Terminate": true, "Release": true, "StartMachine": true,
 	"Prepare": true, "StartHead": true, "Join": true, "Arm": true, "Disarm": true, "Retire": true,
@@ -17,9 +18,9 @@ var guardedActivities = map[string]bool{
 	"RestoreKeys": true,
 }
 
-// NewMachineGuard keeps the activities that change machines waiting while the home is in doubt. Operations that were
-// under way when a state directory was copied are under way in the copy too: they go on there only once somebody has
-// adopted it.
+// NewMachineGuard returns an interceptor that makes activities wait while the home is in doubt, if they change
+// machines. A copy of a state directory also contains the operations that were running: there they resume only once the
+// copy is adopted.
 func (w *Watch) NewMachineGuard() interceptor.WorkerInterceptor { return &machineGuard{watch: w} }
 
 type machineGuard struct {
@@ -40,7 +41,7 @@ type guardedActivity struct {
 	watch *Watch
 }
 
-// ExecuteActivity runs the activity once nothing speaks against this state.
+// ExecuteActivity runs the activity once the home is not in doubt.
 func (g *guardedActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if name := activity.GetInfo(ctx).ActivityType.Name; guardedActivities[name] {
 		say := func(why string) { activity.GetLogger(ctx).Warn(name + " is " + why) }

@@ -36,7 +36,7 @@ func (w *Watch) listReadyClusters(ctx context.Context) ([]api.Cluster, error) {
 	return slices.DeleteFunc(all, func(c api.Cluster) bool { return c.Status.Phase != api.PhaseReady }), nil
 }
 
-// confirmByMarks exchanges marks with a machine of each of the clusters that was not asked lately.
+// confirmByMarks exchanges marks with a machine of each of the clusters, unless one answered recently.
 func (w *Watch) confirmByMarks(ctx context.Context, clusters []api.Cluster) error {
 	h, err := w.Store.ReadHome(ctx)
 	if err != nil {
@@ -56,7 +56,7 @@ func (w *Watch) confirmByMarks(ctx context.Context, clusters []api.Cluster) erro
 		}
 		asked.Go(func() error {
 			f, err := w.exchangeClusterMarks(ctx, h, c.Ref(), &mark)
-			if err != nil { // a cluster out of reach says nothing
+			if err != nil { // an unreachable cluster says nothing about the home
 				w.Log.Debug("no machine of a cluster could be asked who looks after it", "cluster", c.Metadata.Name,
 					"error", err)
 				return nil
@@ -98,11 +98,11 @@ func (w *Watch) setAskedNow(uid string) {
 	w.asked[uid] = w.Now()
 }
 
-// exchangeClusterMarks exchanges marks with the first machines of a cluster, all at once, and returns what speaks
-// against the state most; nil where nothing does. Its error is that none of them answered.
+// exchangeClusterMarks exchanges marks with the first machines of a cluster, all at the same time. It returns the
+// finding with the highest start that contradicts this state; nil if there is none. It fails if no machine answers.
 func (w *Watch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Ref,
 	ours *home.Mark) (*api.HomeFinding, error) {
-	c, err := activities.ReadCluster(ctx, w.Store, ref) // a list has no machines
+	c, err := activities.ReadCluster(ctx, w.Store, ref) // listed clusters have no machines
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (w *Watch) exchangeMachineMark(ctx context.Context, m *api.Machine, key []b
 	return home.ExchangeMarks(ctx, h, ours)
 }
 
-// WriteMachineMark leaves the mark of this start on a machine that is prepared.
+// WriteMachineMark writes the mark of this start on a machine that is being prepared.
 func (w *Watch) WriteMachineMark(ctx context.Context, h *remote.Host) error {
 	if w == nil {
 		return nil

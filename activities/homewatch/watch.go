@@ -18,44 +18,43 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Watch knows whether the state that a worker works on is its installation's only and newest one. Where that is in
-// doubt the worker changes no machine: the machines may be those of the original, or of a newer state. A nil HomeWatch
-// has no doubts.
+// Watch knows whether the state that a worker uses is its installation's only and newest one. A nil Watch has no
+// doubts.
 type Watch struct {
 	Store *store.Store
 	Pool  *remote.Pool
-	// Here is where the state is; zero where it is a team's etcd.
+	// Here is where the state is; zero for a team's etcd.
 	Here   home.Location
 	Ledger home.Ledger
 	Now    func() time.Time
 	Log    *slog.Logger
 
 	mu sync.Mutex
-	// read is when etcd and the ledger were last read, and known what came of it.
+	// read is when etcd and the ledger were last read, and known the doubt at that time.
 	read  time.Time
 	known *api.HomeDoubt
-	// asked is when a machine of a cluster was last asked, by the cluster's UID.
+	// asked is when a machine of a cluster last answered, by the cluster's UID.
 	asked map[string]time.Time
 }
 
 const (
-	// homeReadInterval is how long what etcd and the ledger say is taken to hold, homeMarkInterval the same of what a
-	// cluster's machines say.
+	// homeReadInterval is how long the state of etcd and the ledger is cached, homeMarkInterval how long the answer of
+	// a cluster's machines is.
 	homeReadInterval = 5 * time.Second
 	homeMarkInterval = 10 * time.Minute
-	// homeWaitInterval is how often what waits for a doubt to be settled looks.
+	// homeWaitInterval is the pause between checks while an activity waits for the end of a doubt.
 	homeWaitInterval = 2 * time.Second
-	// markTimeout bounds the exchange of marks with a cluster's machines: what is to be done about those that don't
-	// answer waits for it, and has to be begun within sweepClusterTimeout. marksAtOnce bounds the clusters that are
-	// asked at one time, machinesTried the machines of each, and clustersTried the clusters that are asked before an
-	// orphan is ended.
+	// markTimeout bounds the exchange of marks with a cluster's machines: repairs of machines that don't answer wait
+	// for it, and have to start within sweepClusterTimeout of package observe. marksAtOnce bounds the clusters that are
+	// asked at the same time, machinesTried the machines of each, and clustersTried the clusters that are asked before
+	// an orphan is terminated.
 	markTimeout   = 8 * time.Second
 	marksAtOnce   = 16
 	machinesTried = 3
 	clustersTried = 16
 )
 
-// DoubtError says that a machine is left alone because it may belong to another state of the installation.
+// DoubtError says that a machine is not changed because it may belong to another state of the installation.
 type DoubtError struct{ doubt *api.HomeDoubt }
 
 func (e *DoubtError) Error() string {
@@ -66,13 +65,13 @@ func (e *DoubtError) Error() string {
 // Reason is reasonHomeInDoubt.
 func (e *DoubtError) Reason() string { return reasonHomeInDoubt }
 
-// Final is true: it ends with an adoption.
+// Final is true: only an adoption ends the doubt.
 func (e *DoubtError) Final() bool { return true }
 
-// reasonHomeInDoubt is the reason of a homeDoubtError, and of the event that tells people.
+// reasonHomeInDoubt is the reason of a DoubtError, and of the event about it.
 const reasonHomeInDoubt = "HomeInDoubt"
 
-// RecordStart counts a start of skyd, in etcd first and then in the ledger, unless something speaks against this state.
+// RecordStart counts a start of skyd, first in etcd and then in the ledger, unless the home is in doubt.
 func (w *Watch) RecordStart(ctx context.Context) error {
 	installation, err := w.Store.EnsureInstallationID(ctx)
 	if err != nil {
@@ -104,7 +103,7 @@ func (w *Watch) setStartNumber(h *api.Home, number int64) {
 	h.Starts, h.Start, h.StartedAt = number, rand.Text()[:12], w.Now()
 }
 
-// setDoubt takes over what was found; since when there is doubt stays.
+// setDoubt records the findings as the doubt, and keeps its start time.
 func (w *Watch) setDoubt(h *api.Home, found []api.HomeFinding) {
 	if len(found) == 0 {
 		h.Doubt = nil
@@ -117,8 +116,7 @@ func (w *Watch) setDoubt(h *api.Home, found []api.HomeFinding) {
 	h.Doubt = doubt
 }
 
-// machineFindings are the findings that stay until somebody adopts the state: a machine is not asked again for each of
-// them.
+// machineFindings returns the findings that stay until the state is adopted: their machines are not asked again.
 func machineFindings(d *api.HomeDoubt) []api.HomeFinding {
 	if d == nil {
 		return nil
@@ -127,8 +125,8 @@ func machineFindings(d *api.HomeDoubt) []api.HomeFinding {
 		func(f api.HomeFinding) bool { return f.Kind != api.HomeSeenOnMachine })
 }
 
-// readLedger reads what this computer remembers. Where that can't be read there is nothing to compare with, and no
-// reason not to work.
+// readLedger reads this computer's record of starts. If it is unreadable there is nothing to compare with, and the
+// worker goes on.
 func (w *Watch) readLedger(installation string) *api.Home {
 	ledger, err := w.Ledger.ReadHome(installation)
 	if err != nil {
@@ -159,7 +157,8 @@ func (w *Watch) reportDoubt(ctx context.Context, doubt *api.HomeDoubt) {
 	activities.RecordEvent(ctx, w.Store, e)
 }
 
-// RecentDoubt is what etcd and this computer said of the home a few seconds ago at most; nil is no doubt.
+// RecentDoubt returns the doubt as of a few seconds ago at most, from etcd and this computer's ledger; nil if there is
+// none.
 func (w *Watch) RecentDoubt(ctx context.Context) (*api.HomeDoubt, error) {
 	if w == nil {
 		return nil, nil
@@ -173,7 +172,7 @@ func (w *Watch) RecentDoubt(ctx context.Context) (*api.HomeDoubt, error) {
 	return w.ReadDoubt(ctx)
 }
 
-// ReadDoubt reads what etcd and this computer say of the home: before an act that can't be undone.
+// ReadDoubt reads the current doubt from etcd and this computer's ledger. Use it before an act that can't be undone.
 func (w *Watch) ReadDoubt(ctx context.Context) (*api.HomeDoubt, error) {
 	if w == nil {
 		return nil, nil
@@ -191,7 +190,8 @@ func (w *Watch) ReadDoubt(ctx context.Context) (*api.HomeDoubt, error) {
 	return h.Doubt, nil
 }
 
-// recordDoubt records a doubt about the state that was looked at; a newer one has been looked at by whoever made it.
+// recordDoubt records findings about the state that was read. If another process has started since, it does nothing:
+// that process has made the same checks.
 func (w *Watch) recordDoubt(ctx context.Context, about api.Home, found ...api.HomeFinding) (api.Home, error) {
 	raised := false
 	h, err := w.Store.UpdateHome(ctx, func(h *api.Home) error {
@@ -215,9 +215,8 @@ func doubtFindings(d *api.HomeDoubt) []api.HomeFinding {
 	return slices.Clone(d.Findings)
 }
 
-// Confirm is what stands before an act that can't be undone: it asks a machine of the clusters, unless one has
-// answered not long ago. Its error is a homeDoubtError where the home is in doubt. Without clusters it asks some of
-// all.
+// Confirm asks a machine of each of the clusters, before an act that can't be undone, unless one has answered recently.
+// Without clusters it asks some of all. The error is a DoubtError if the home is in doubt.
 func (w *Watch) Confirm(ctx context.Context, clusters ...api.Cluster) error {
 	if w == nil {
 		return nil
@@ -241,7 +240,7 @@ func (w *Watch) Confirm(ctx context.Context, clusters ...api.Cluster) error {
 	return w.confirmByMarks(ctx, clusters)
 }
 
-// AwaitNoDoubt returns once there is no doubt: what was under way in a copy goes on where somebody has adopted it.
+// AwaitNoDoubt waits until there is no doubt: operations that a copy contains resume once it is adopted.
 func (w *Watch) AwaitNoDoubt(ctx context.Context, say func(string)) error {
 	for said := false; ; said = true {
 		doubt, err := w.RecentDoubt(ctx)

@@ -14,25 +14,25 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Activities makes Kubernetes nodes of machines, over SSH and through the cluster's API.
+// Activities turn machines into Kubernetes nodes.
 type Activities struct {
 	Store *store.Store
 	Pool  *remote.Pool
-	// Clouds are asked about a machine that falls silent while something is done on it.
+	// Clouds are queried about a machine that stops answering during a step.
 	Clouds activities.Clouds
-	// SilentEvery is how often it is looked whether such a machine has; 15 s by default.
+	// SilentEvery is how often a step checks whether its machine still answers; 15 s by default.
 	SilentEvery time.Duration
-	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
+	// ClusterDir returns where a person's files of a cluster are; nil if this worker does not run as that person.
 	ClusterDir func(cluster string) string
 	Deadlines  activities.Deadlines
-	// RenewWithin: credentials that end sooner are renewed.
+	// RenewWithin: credentials that expire within it are renewed.
 	RenewWithin time.Duration
 	Now         func() time.Time
-	// Home is written on the machines that are prepared; nil leaves them without.
+	// Home writes its mark on prepared machines; nil writes none.
 	Home *homewatch.Watch
 }
 
-// newKubeClient is one for the cluster's API.
+// newKubeClient returns a client for the cluster's API.
 func (a *Activities) newKubeClient(ctx context.Context, ref api.Ref) (kubernetes.Interface, error) {
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {

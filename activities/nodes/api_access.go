@@ -11,14 +11,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/tunnel"
 )
 
-// apiAccess is where a person reaches the API of a cluster.
+// apiAccess is how people reach the API of a cluster.
 type apiAccess struct {
 	endpoint string
-	// port of a person's loopback, where the API is reached through SSH; 0 elsewhere.
+	// port is the tunnel's port on a person's loopback; 0 if the API is reached directly.
 	port int
 }
 
-// chooseAPIAccess decides where the API of a head is reached, and reserves the port of its tunnel where it has one.
+// chooseAPIAccess decides how people reach the head's API, and reserves the tunnel's port if they need one.
 func (a *Activities) chooseAPIAccess(ctx context.Context, head *api.Machine, ref api.Ref) (apiAccess, error) {
 	if !head.Placement.Tunnel {
 		return apiAccess{endpoint: "https://" + net.JoinHostPort(head.Address, strconv.Itoa(rke2.APIPort))}, nil
@@ -27,8 +27,8 @@ func (a *Activities) chooseAPIAccess(ctx context.Context, head *api.Machine, ref
 	return apiAccess{endpoint: "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), port: port}, err
 }
 
-// editKubeconfig makes a head's kubeconfig one for people. Through a tunnel the API is known by the machine's name,
-// which its certificate has, whatever the address.
+// editKubeconfig turns a head's kubeconfig into one for people. Through a tunnel the client expects the machine's name
+// in the certificate, because the address is always loopback.
 func (at apiAccess) editKubeconfig(raw []byte, head *api.Machine, cluster string) ([]byte, error) {
 	edited, err := kube.EditKubeconfig(raw, cluster, at.endpoint)
 	if err != nil || at.port == 0 {

@@ -20,7 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Prepare puts RKE2's files onto a machine.
+// Prepare checks a machine and installs RKE2's files on it.
 func (a *Activities) Prepare(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "install RKE2", func(ctx context.Context, at *machineStep) error {
 		if at.cluster.Status.Artifacts == nil {
@@ -45,7 +45,7 @@ func (a *Activities) Prepare(ctx context.Context, m activities.MachineRef) error
 	})
 }
 
-// StartHead starts the RKE2 server, waits until agents may join it, and keeps the cluster's credentials.
+// StartHead starts the RKE2 server, waits until agents can join, and records the cluster's credentials.
 func (a *Activities) StartHead(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "start the server", func(ctx context.Context, at *machineStep) error {
 		password, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretAgentPassword)
@@ -88,7 +88,7 @@ func (a *Activities) AwaitServer(ctx context.Context, m activities.MachineRef) e
 	})
 }
 
-// recordCredentials copies token and kubeconfig back into the store, and the kubeconfig to the person's files.
+// recordCredentials copies tokens and kubeconfig to the store, and the kubeconfig to the person's files.
 func (a *Activities) recordCredentials(ctx context.Context, at *machineStep, h *remote.Host) error {
 	ref := at.machine.Cluster
 	creds, err := rke2.ReadCredentials(ctx, h)
@@ -117,7 +117,7 @@ func (a *Activities) recordCredentials(ctx context.Context, at *machineStep, h *
 		}
 	}
 	if a.ClusterDir != nil {
-		// A disk that is full here is no reason to give up a cluster: the kubeconfig is in the store.
+		// A full disk here must not fail the cluster: the kubeconfig is in the store.
 		if err := kube.WriteKubeconfigFile(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"),
 			kubeconfig); err != nil {
 			activity.GetLogger(ctx).Warn("the kubeconfig could not be written; skyctl get kubeconfig prints it",
@@ -196,7 +196,7 @@ func rke2NodeOf(r *api.Machine) rke2.Node {
 	}
 }
 
-// externalAddress is the machine's address outside of its private network, where it has one of its own.
+// externalAddress returns the machine's public address; "" if it has none of its own.
 func externalAddress(r *api.Machine) string {
 	if r.Address == r.PrivateAddress {
 		return ""
@@ -204,7 +204,7 @@ func externalAddress(r *api.Machine) string {
 	return r.Address
 }
 
-// serverSANs are the names under which the head's API is reached.
+// serverSANs returns the names under which the head's API is reached.
 func serverSANs(r *api.Machine) []string {
 	if ext := externalAddress(r); ext != "" {
 		return []string{ext, r.PrivateAddress, r.Name}
@@ -212,8 +212,8 @@ func serverSANs(r *api.Machine) []string {
 	return []string{r.PrivateAddress, r.Name}
 }
 
-// recordConfiguredFor records that RKE2 on a machine is configured for the addresses that were on record when the step
-// began.
+// recordConfiguredFor records which addresses RKE2 on a machine is configured for: those that were recorded when the
+// step started.
 func (a *Activities) recordConfiguredFor(ctx context.Context, at *machineStep) error {
 	head, err := at.cluster.Head()
 	if err != nil {

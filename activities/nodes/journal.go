@@ -9,11 +9,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// journalLines is how much of a machine's log a person is shown.
+// journalLines is how many lines of a machine's journal people see.
 const journalLines = 20
 
-// Diagnose returns the last lines that the machine's RKE2 unit had to say; none where the machine never came up, or is
-// gone.
+// Diagnose returns the last journal lines of the machine's RKE2 unit; none if the machine never started, or is gone.
 func (a *Activities) Diagnose(ctx context.Context, m activities.MachineRef) (lines []string, err error) {
 	lines, err = a.readJournal(ctx, m)
 	return lines, activities.StepError(ctx, "read the log", m.Name, err)

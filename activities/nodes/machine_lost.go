@@ -13,8 +13,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// machineLostError says that a machine on which something was being done is not there any more, or does not run: its
-// cloud says so, and it is silent.
+// machineLostError says that the machine of a running step is gone or stopped: it does not answer, and its cloud says
+// so.
 type machineLostError struct {
 	how   string
 	cause error
@@ -34,16 +34,15 @@ func (e *machineLostError) Reason() string { return activities.ReasonLost }
 func (e *machineLostError) Final() bool { return true }
 
 const (
-	// lossCheckInterval is how often a machine is looked at on which something is being done, unless Nodes.SilentEvery
-	// says otherwise.
+	// lossCheckInterval is the default of Activities.SilentEvery.
 	lossCheckInterval = 15 * time.Second
-	// sshDialTimeout is how long a machine that answers may take to do so.
+	// sshDialTimeout bounds the connection to a machine's SSH port.
 	sshDialTimeout = 5 * time.Second
-	// lossConfirmations is how many listings in a row have to say that a silent machine is gone: one may be behind.
+	// lossConfirmations is how many listings in a row must agree that a silent machine is gone: one may be out of date.
 	lossConfirmations = 2
 )
 
-// runUnlessLost does work on a machine, and ends it once the machine is lost.
+// runUnlessLost runs work on a machine, and cancels it once the machine is lost.
 func (a *Activities) runUnlessLost(ctx context.Context, at *machineStep,
 	work func(context.Context, *machineStep) error) error {
 	if !a.Clouds.HasAny() || at.record.Address == "" {
@@ -69,7 +68,7 @@ func (a *Activities) runUnlessLost(ctx context.Context, at *machineStep,
 		return err
 	case errors.As(context.Cause(watched), &lost):
 		return &machineLostError{how: lost.how, cause: err}
-	case errors.As(err, &another): // its address may have gone to another machine
+	case errors.As(err, &another): // another machine may have its address now
 		if how := a.confirmMachineLost(ctx, at); how != "" {
 			return &machineLostError{how: how, cause: err}
 		}
@@ -77,8 +76,8 @@ func (a *Activities) runUnlessLost(ctx context.Context, at *machineStep,
 	return err
 }
 
-// CheckLost fails with ReasonLost where a machine is silent and its cloud says that it is gone, or does not run.
-// Whatever else can be said of it, or can't be, is a success.
+// CheckLost fails with ReasonLost if a machine does not answer and its cloud says that it is gone or stopped. It
+// succeeds in all other cases, also if the state is unknown.
 func (a *Activities) CheckLost(ctx context.Context, m activities.MachineRef) error {
 	at := &machineStep{machine: m}
 	var err error
@@ -94,8 +93,7 @@ func (a *Activities) CheckLost(ctx context.Context, m activities.MachineRef) err
 	return nil
 }
 
-// awaitMachineLost returns how a machine was lost, once it is silent and its cloud says so; nothing where the context
-// ends before.
+// awaitMachineLost waits until a machine is lost, and returns how; "" if the context ends first.
 func (a *Activities) awaitMachineLost(ctx context.Context, at *machineStep) string {
 	for looks := 0; a.waitForNextCheck(ctx) == nil; {
 		if a.answersOnSSHPort(ctx, at) {
@@ -112,7 +110,8 @@ func (a *Activities) awaitMachineLost(ctx context.Context, at *machineStep) stri
 	return ""
 }
 
-// confirmMachineLost asks the cloud about a machine as often as it takes to believe that it is gone.
+// confirmMachineLost lists the machine until enough listings in a row agree that it is gone, and returns how it was
+// lost; "" if it was not.
 func (a *Activities) confirmMachineLost(ctx context.Context, at *machineStep) string {
 	how := ""
 	for look := range lossConfirmations {
@@ -139,7 +138,7 @@ func (a *Activities) waitForNextCheck(ctx context.Context) error {
 	}
 }
 
-// answersOnSSHPort says whether something listens where the machine's SSH server does.
+// answersOnSSHPort reports whether anything listens on the machine's SSH port.
 func (a *Activities) answersOnSSHPort(ctx context.Context, at *machineStep) bool {
 	d := net.Dialer{Timeout: sshDialTimeout}
 	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(at.record.Address, strconv.Itoa(at.record.SSHPort)))
@@ -150,8 +149,7 @@ func (a *Activities) answersOnSSHPort(ctx context.Context, at *machineStep) bool
 	return true
 }
 
-// explainLoss says how the cloud's own listing shows that a machine does not run any more; nothing where it runs, or
-// where that can't be said.
+// explainLoss returns how the cloud's list shows that a machine no longer runs; "" if it runs, or its state is unknown.
 func (a *Activities) explainLoss(ctx context.Context, at *machineStep) string {
 	of, err := a.Clouds.FindCloud(at.cluster.CloudName())
 	if err != nil {

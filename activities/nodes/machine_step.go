@@ -16,7 +16,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// machineStep is a machine as a step finds it in etcd, and the way to tell people what is being done to it.
+// machineStep is the state of a machine when a step starts, and how the step reports progress.
 type machineStep struct {
 	machine activities.MachineRef
 	cluster *api.Cluster
@@ -24,8 +24,8 @@ type machineStep struct {
 	say     func(string)
 }
 
-// runStep runs one step on a machine. An error carries the step and the machine to the workflow; one that is tried
-// again is told to people meanwhile.
+// runStep runs one step on a machine, and cancels it if the machine is lost. The error for the workflow names the step
+// and the machine. If the step is retried, the error is also shown as progress.
 func (a *Activities) runStep(ctx context.Context, m activities.MachineRef, step string,
 	work func(context.Context, *machineStep) error) error {
 	return a.runStepThoughLost(ctx, m, step, func(ctx context.Context, at *machineStep) error {
@@ -33,7 +33,7 @@ func (a *Activities) runStep(ctx context.Context, m activities.MachineRef, step 
 	})
 }
 
-// runStepThoughLost does work as do does, and goes on with it though the machine may be lost.
+// runStepThoughLost is runStep for work that continues even if the machine may be lost.
 func (a *Activities) runStepThoughLost(ctx context.Context, m activities.MachineRef, step string,
 	work func(context.Context, *machineStep) error) error {
 	at := &machineStep{machine: m, say: activities.NewProgressReporter(ctx, a.Store, m, a.Now)}
@@ -61,14 +61,14 @@ func (a *Activities) runStepThoughLost(ctx context.Context, m activities.Machine
 	return err
 }
 
-// What a machine says no to, it mostly says no to again. The tries are counted here and not by Temporal, which also
-// counts those that a killed worker left behind.
+// A command that failed on a machine usually fails again, so few tries are enough. They are counted here, because
+// Temporal also counts tries that ended with a killed worker.
 const (
 	stepTries      = 3
 	stepRetryDelay = 2 * time.Second
 )
 
-// isRetryable says whether a command on the machine, or RKE2 there, failed in a way that may pass.
+// isRetryable reports whether a command on the machine, or RKE2 on it, failed in a way that may be temporary.
 func isRetryable(err error) bool {
 	var (
 		run    *remote.RunError
@@ -81,7 +81,7 @@ func isRetryable(err error) bool {
 	return errors.As(err, &run) || errors.As(err, &shell)
 }
 
-// connectToMachine returns a connection to the machine, and pins its host key where this is the first contact.
+// connectToMachine connects to the machine, and pins its host key on the first contact.
 func (a *Activities) connectToMachine(ctx context.Context, at *machineStep) (*remote.Host, error) {
 	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
 	if err != nil {

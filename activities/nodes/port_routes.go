@@ -13,22 +13,22 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// portRoute is a way from one machine to a port of another that the cluster needs.
+// portRoute is a connection between two machines that the cluster needs.
 type portRoute struct {
 	from, to *api.Machine
 	port     preflight.Port
 }
 
 const (
-	// A port is tried again after probeInterval where the other side listens already, and otherwise ever less often,
-	// up to probeMaxInterval: what starts there takes its time.
+	// The pause between probes of a port: probeInterval if the other machine listens, otherwise growing up to
+	// probeMaxInterval, because its service takes time to start.
 	probeInterval    = time.Second
 	probeMaxInterval = 15 * time.Second
 )
 
-// runWhileReachable runs a step that needs ports of other machines, and ends it as soon as one of them turns out to be
-// closed: the step would only wait for its deadline, while machines bill. Of those in also, which the step does not
-// wait for, a verdict is awaited after it.
+// runWhileReachable runs a step that needs ports of other machines, and cancels it once one of them is closed:
+// otherwise the step would wait for its deadline while the machines cost money. The step does not depend on the routes
+// in also; their result is awaited after it.
 func (a *Activities) runWhileReachable(
 	ctx context.Context, at *machineStep, needs, also []portRoute, step func(context.Context) error,
 ) error {
@@ -67,8 +67,8 @@ func (a *Activities) runWhileReachable(
 	return err
 }
 
-// probeUntilVerdict tries a port until it answers; its error says that it is closed. One on which nothing listens yet
-// is tried again until the step is over: that is what the step is for. What can't be looked at is no verdict.
+// probeUntilVerdict probes a port until it answers; its error says that the port is closed. If nothing listens on the
+// port it probes until the step is done, because the step waits for that too. A failed probe is not a verdict.
 func (a *Activities) probeUntilVerdict(ctx context.Context, at *machineStep, r portRoute, over <-chan struct{}) error {
 	trial := preflight.PortTrial{Port: r.port, From: describeMachine(r.from), To: describeMachine(r.to)}
 	for pause := probeInterval; ; {
@@ -100,7 +100,7 @@ func (a *Activities) probeUntilVerdict(ctx context.Context, at *machineStep, r p
 	}
 }
 
-// overUnlessListening is over where a trial may end with the step; one that is about to reach its verdict goes on.
+// overUnlessListening returns over if the probes may end with the step, and nil if they are about to reach a verdict.
 func overUnlessListening(over <-chan struct{}, listens bool) <-chan struct{} {
 	if listens {
 		return nil
@@ -108,7 +108,7 @@ func overUnlessListening(over <-chan struct{}, listens bool) <-chan struct{} {
 	return over
 }
 
-// probeRoute tries a port once; where it does not answer, the other machine is asked whether it listens there.
+// probeRoute probes a port once. If it does not answer, it also checks whether the other machine listens on it.
 func (a *Activities) probeRoute(ctx context.Context, at *machineStep, r portRoute) (contact preflight.PortContact,
 	listens bool, err error) {
 	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
@@ -133,14 +133,14 @@ func (a *Activities) probeRoute(ctx context.Context, at *machineStep, r portRout
 	if listens, err = preflight.IsListening(ctx, to, r.to.PrivateAddress, r.port); err != nil || !listens {
 		return contact, listens, err
 	}
-	contact, err = probe() // anew: it may have begun to listen since the try
+	contact, err = probe() // again, because it may listen only since the first probe
 	return contact, listens, err
 }
 
 func describeMachine(m *api.Machine) string { return m.Name + " (" + m.PrivateAddress + ")" }
 
-// awaitNodeReachable runs the wait for a worker's Node while the worker reaches its head, and ends once the head
-// reaches the kubelet there, and neither rejects the pods' network. A head alone needs nobody.
+// awaitNodeReachable runs the wait for a worker's Node as long as the worker reaches its head. After it, the head must
+// reach the worker's kubelet, and neither may reject the pods' network. A head needs no other machine.
 func (a *Activities) awaitNodeReachable(ctx context.Context, at *machineStep, wait func(context.Context) error) error {
 	head, err := at.cluster.Head()
 	if err != nil || at.record.Role == api.RoleHead {

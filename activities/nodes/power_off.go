@@ -9,13 +9,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/poweroff"
 )
 
-// ArmInput asks for a machine to power itself off at a time, unless that is called off before.
+// ArmInput sets when a machine powers itself off unless it is disarmed.
 type ArmInput struct {
 	Machine activities.MachineRef `json:"machine"`
 	At      time.Time             `json:"at"`
 }
 
-// Arm sets the power-off timer of a machine; one that it has counts anew.
+// Arm sets the power-off timer of a machine, and replaces an earlier timer.
 func (a *Activities) Arm(ctx context.Context, in ArmInput) error {
 	return a.runStep(ctx, in.Machine, "set the power-off timer", func(ctx context.Context, at *machineStep) error {
 		h, err := a.connectToMachine(ctx, at)
@@ -31,7 +31,7 @@ func (a *Activities) Arm(ctx context.Context, in ArmInput) error {
 	})
 }
 
-// Disarm takes the power-off timer of a machine away. It fails where the machine is powering off already.
+// Disarm removes the power-off timer of a machine. It fails if the machine is already powering off.
 func (a *Activities) Disarm(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "take the power-off timer away", func(ctx context.Context, at *machineStep) error {
 		h, err := a.connectToMachine(ctx, at)
@@ -47,7 +47,7 @@ func (a *Activities) Disarm(ctx context.Context, m activities.MachineRef) error 
 	})
 }
 
-// recordPowerOffTime records when a machine powers itself off; zero is never.
+// recordPowerOffTime records when a machine powers itself off; zero means never.
 func (a *Activities) recordPowerOffTime(ctx context.Context, m activities.MachineRef, at time.Time) error {
 	_, err := a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.PowerOffAt = at

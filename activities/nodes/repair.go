@@ -18,14 +18,15 @@ import (
 )
 
 const (
-	// drainTimeout bounds how long pods may take to leave a worker that is to be replaced. The rest is lost with it.
+	// drainTimeout bounds how long pods may take to leave a worker that is to be replaced. Pods that stay are lost with
+	// it.
 	drainTimeout = 2 * time.Minute
 	// stopAgentConnectTimeout and stopAgentTimeout bound the stop of its agent: the machine may be gone.
 	stopAgentConnectTimeout = 3 * time.Second
 	stopAgentTimeout        = 10 * time.Second
 )
 
-// Retire has a worker's pods leave and its agent stop, as far as either can be had: the machine may be past both.
+// Retire drains a worker and stops its agent. Both are best effort: the machine may not answer.
 func (a *Activities) Retire(ctx context.Context, m activities.MachineRef) error {
 	return a.runStepThoughLost(ctx, m, "drain the Node", func(ctx context.Context, at *machineStep) error {
 		client, err := a.newKubeClient(ctx, m.Cluster)
@@ -65,13 +66,13 @@ func (a *Activities) stopAgent(ctx context.Context, at *machineStep) error {
 	return rke2.StopUnit(ctx, h, at.machine.Role)
 }
 
-// ForgetNodeInput names a Node of a machine that is no more.
+// ForgetNodeInput names the Node of a machine that is gone.
 type ForgetNodeInput struct {
 	Cluster api.Ref `json:"cluster"`
 	Node    string  `json:"node"`
 }
 
-// ForgetNode removes a Node, and the secret with which RKE2 remembers its password.
+// ForgetNode deletes a Node and the secret in which RKE2 keeps its password.
 func (a *Activities) ForgetNode(ctx context.Context, in ForgetNodeInput) error {
 	client, err := a.newKubeClient(ctx, in.Cluster)
 	if err == nil {
@@ -80,7 +81,7 @@ func (a *Activities) ForgetNode(ctx context.Context, in ForgetNodeInput) error {
 	return activities.StepError(ctx, "forget the Node", in.Node, err)
 }
 
-// Restart starts RKE2 on a machine anew, and returns once its Node is Ready.
+// Restart restarts RKE2 on a machine, and waits until its Node is Ready.
 func (a *Activities) Restart(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "restart RKE2", func(ctx context.Context, at *machineStep) error {
 		at.say("restarting RKE2")
@@ -109,8 +110,8 @@ func (a *Activities) Restart(ctx context.Context, m activities.MachineRef) error
 	})
 }
 
-// RefreshCredentials fetches token and kubeconfig from the head anew. Where the head's own end soon too, its server is
-// restarted before, which renews them.
+// RefreshCredentials reads tokens and kubeconfig from the head again. If the head's own certificates expire soon, it
+// first restarts the server, which renews them.
 func (a *Activities) RefreshCredentials(ctx context.Context, m activities.MachineRef) error {
 	return a.runStep(ctx, m, "refresh the credentials", func(ctx context.Context, at *machineStep) error {
 		h, err := a.connectToMachine(ctx, at)

@@ -21,16 +21,16 @@ import (
 )
 
 const (
-	// authorizeKeyTimeout bounds the way of a new key onto one machine, loginTimeout the try to log in with it.
+	// authorizeKeyTimeout bounds the authorization of a new key on one machine, loginTimeout the login with it.
 	authorizeKeyTimeout = 2 * time.Minute
 	loginTimeout        = 10 * time.Second
 	// keysAtOnce bounds the machines that get a new key at the same time.
 	keysAtOnce = 20
 )
 
-// RestoreKeys brings back secrets that etcd has lost: a new SSH key, which is put onto every machine through the
-// Kubernetes API; then tokens and kubeconfig, which the head has. Nothing is given up that works: the new SSH key
-// counts once no machine that answers refuses it.
+// RestoreKeys restores secrets that etcd has lost. A new SSH key is authorized on every machine through the Kubernetes
+// API; tokens and kubeconfig are read from the head. The new SSH key is used once no reachable machine refuses it, so a
+// working key is never given up.
 func (a *Activities) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	const step = "restore the cluster's keys"
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
@@ -43,7 +43,7 @@ func (a *Activities) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	}
 	if slices.Contains(missing, store.SecretSSHKey) {
 		if err := a.restoreSSHKey(ctx, c); err != nil {
-			return activities.MakeFinal(activities.StepError(ctx, step, "", err)) // a later sweep tries again
+			return activities.MakeFinal(activities.StepError(ctx, step, "", err)) // a later sweep retries
 		}
 		missing = slices.DeleteFunc(missing, func(key string) bool { return key == store.SecretSSHKey })
 	}
@@ -63,7 +63,7 @@ func (a *Activities) RestoreKeys(ctx context.Context, ref api.Ref) error {
 	})
 }
 
-// restoreSSHKey makes a new SSH key, once, has every machine take it, and then makes it the cluster's.
+// restoreSSHKey creates a new SSH key, once, authorizes it on every machine, and makes it the cluster's key.
 func (a *Activities) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	key, public, err := a.ensureNextSSHKey(ctx, c.Ref())
 	if err != nil {
@@ -81,8 +81,8 @@ func (a *Activities) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 		asked.Go(func() error {
 			err := a.ensureKeyAuthorized(ctx, c, m, key, public)
 			if remote.IsLost(err) && m.Role != api.RoleHead {
-				// It takes no other key either. Should it come back, it refuses this one, and is replaced as one that
-				// can't be reached.
+				// It does not answer, whatever the key. If it comes back it refuses the new key, and is replaced as
+				// unreachable.
 				activity.GetLogger(ctx).Warn("a machine could not be given the new SSH key", "machine", m.Name, "error",
 					err)
 				err = nil
@@ -113,8 +113,7 @@ func (a *Activities) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	return a.Store.DeleteSecret(ctx, c.Ref(), store.SecretNextSSHKey)
 }
 
-// removeKeyPods removes pods of tries that were killed. They have ended by themselves, but would stay in everybody's
-// sight.
+// removeKeyPods removes pods of killed tries. They have stopped, but would stay visible.
 func (a *Activities) removeKeyPods(ctx context.Context, c *api.Cluster) {
 	client, err := activities.NewClusterClient(ctx, c, a.Store, a.Pool)
 	if err == nil {
@@ -126,7 +125,7 @@ func (a *Activities) removeKeyPods(ctx context.Context, c *api.Cluster) {
 	}
 }
 
-// ensureNextSSHKey is the key that is to take the place of the one that was lost; the same for every try.
+// ensureNextSSHKey returns the key that will replace the lost one; the same for every try.
 func (a *Activities) ensureNextSSHKey(ctx context.Context, ref api.Ref) (private []byte, public string, err error) {
 	fresh, _, err := remote.NewKeyPair()
 	if err != nil {
@@ -143,7 +142,7 @@ func (a *Activities) ensureNextSSHKey(ctx context.Context, ref api.Ref) (private
 	return private, public, err
 }
 
-// ensureKeyAuthorized has a machine take a key, unless it does already, and sees that it does.
+// ensureKeyAuthorized authorizes a key on a machine unless it works already, and checks that it works.
 func (a *Activities) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m *api.Machine, key []byte,
 	public string) error {
 	ctx, cancel := context.WithTimeout(ctx, authorizeKeyTimeout)
@@ -172,7 +171,7 @@ func (a *Activities) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m 
 	return login()
 }
 
-// parseAgentPassword is the password in a full agent token, which the head was told to accept from agents.
+// parseAgentPassword returns the password in a full agent token. The head was configured to accept it from agents.
 func parseAgentPassword(agentToken string) string {
 	_, credentials, _ := strings.Cut(agentToken, "::")
 	_, password, _ := strings.Cut(credentials, ":")

@@ -17,28 +17,28 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Activities compares clusters with the world, and starts what is to be done about a difference.
+// Activities compare clusters with the actual state, and start operations on those that differ.
 type Activities struct {
 	Store  *store.Store
 	Clouds activities.Clouds
 	Pool   *remote.Pool
-	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
+	// ClusterDir returns where a person's files of a cluster are; nil if this worker does not run as that person.
 	ClusterDir func(cluster string) string
 	Deadlines  activities.Deadlines
 	Policy     plan.Policy
-	// GPUStack is what the clusters' GPU stacks are compared with.
+	// GPUStack returns what a cluster's GPU stack is compared with.
 	GPUStack func(kind string) gpu.Stack
-	// Home says whether this is the state by which machines may be changed; nil where that is never in doubt.
+	// Home reports whether this state may change machines; nil if that is never in doubt.
 	Home *homewatch.Watch
-	// OrphanGrace is how long an orphan is left alone after it was first seen; 0 leaves it for good.
+	// OrphanGrace is how long an orphan is kept after it was first seen; 0 keeps it forever.
 	OrphanGrace time.Duration
-	// Interval is how often sweeps are meant to come.
+	// Interval is the pause between sweeps.
 	Interval time.Duration
-	// Start starts an operation on a cluster, and says whether it did: it does not where one works on it already.
+	// Start starts an operation on a cluster. It returns false if one is already running.
 	Start func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error)
 	Now   func() time.Time
 
-	// listing lets the batches of a sweep that run at the same time ask a cloud once.
+	// listing lets concurrent batches of a sweep share one listing of a cloud.
 	listing singleflight.Group
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// Adopt looks up what speaks against this state, and makes it the installation's home where somebody confirmed that:
-// with a number of starts above any that was seen, so that every other state finds itself to be the older one.
+// Adopt finds what contradicts this state, and if confirmed makes it the installation's home: with a higher start
+// number than any other that was seen, so that every other state finds itself older.
 func (a *Activities) Adopt(ctx context.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
 	const step = "adopt the installation"
 	if a.Home == nil {

@@ -15,31 +15,31 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-// AssessInput asks what is to be done about a cluster.
+// AssessInput names the cluster to assess.
 type AssessInput struct {
 	Cluster api.Ref `json:"cluster"`
-	// Asked is when a person asked for the repair: what was tried before that does not count. Zero where nobody did.
+	// Asked is when a person requested the repair: earlier tries do not count. Zero if it was not requested.
 	Asked time.Time `json:"asked,omitzero"`
 }
 
-// Assessment is what is to be done about a cluster now.
+// Assessment is what a cluster needs now.
 type Assessment struct {
 	Actions []RepairAction `json:"actions,omitempty"`
-	// Fail is why the cluster is to go to ERROR; nil where it is not.
+	// Fail is why the cluster goes to ERROR; nil if it does not.
 	Fail *api.Failure `json:"fail,omitempty"`
-	// Serves: the cluster does what it is for, though something may be left to wait for.
+	// Serves: the cluster works, even if something is left to wait for.
 	Serves bool `json:"serves,omitempty"`
 	// Placement is where its machines are.
 	Placement api.Placement `json:"placement"`
 }
 
-// RepairAction is an action, and the machine that it is done to.
+// RepairAction is an action and its machine.
 type RepairAction struct {
 	api.Action
 	On activities.MachineRef `json:"on"`
 }
 
-// Assess looks at a cluster again, and decides what is to be done about it now.
+// Assess observes a cluster again, and decides what to do about it now.
 func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, error) {
 	const step = "look at the cluster"
 	c, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
@@ -47,13 +47,13 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
 	if c.Status.Phase != api.PhaseReady && c.Status.Phase != api.PhaseError {
-		return Assessment{}, nil // nothing for a repair
+		return Assessment{}, nil // a repair can't help here
 	}
 	all, err := a.listProviders(ctx, []string{a.Clouds.ProviderName(c.CloudName())})
 	if err != nil {
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
-	// after the listing: see listProviderShared
+	// Read again after the listing: see listProviderShared.
 	if c, err = activities.ReadCluster(ctx, a.Store, in.Cluster); err != nil {
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
@@ -75,7 +75,7 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 			Incarnation: action.Incarnation}
 		for _, m := range c.Status.Machines {
 			if action.Kind != api.ActionTerminate && m.Index == action.Index && m.Incarnation == action.Incarnation {
-				// what is terminated is just what was named, and none that is like it
+				// Terminate only gets the named machine, never the recorded one that is like it.
 				on = activities.MachineRefOf(in.Cluster, m)
 			}
 		}
@@ -84,9 +84,8 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 	return found, nil
 }
 
-// assessCluster looks at a READY or failed cluster, decides what is to be done, and records both. Where somebody asked
-// for it at some time, a cluster that can be mended is planned as the READY one it should be, and what was tried before
-// does not count.
+// assessCluster observes a READY or failed cluster, decides what to do, and records both. If a person requested it
+// (asked is not zero), a cluster in ERROR that can be repaired is planned as READY, and earlier tries do not count.
 func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed providerListing,
 	asked time.Time) (plan.Decision, plan.Observation, error) {
 	if err := a.recordCloudIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
@@ -97,9 +96,9 @@ func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed p
 		if c.Status.CanBeRepaired() {
 			as.Status.Phase = api.PhaseReady
 		}
-		mine := repairIDPrefix(ctx) // whatever the clocks of the server and of this worker say
+		mine := repairIDPrefix(ctx) // by id, because the clocks of worker and client may differ
 		as.Status.Repairs = slices.DeleteFunc(slices.Clone(c.Status.Repairs), func(r api.Repair) bool {
-			// no other run can have made one since: one at a time works on a cluster
+			// Only one operation runs on a cluster, so no other run can have added one since.
 			return !strings.HasPrefix(r.ID, mine)
 		})
 	}
@@ -108,7 +107,7 @@ func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed p
 		err = ctx.Err()
 	}
 	if err != nil {
-		// what was not seen in time is no drift
+		// A state that was not observed in time is not drift.
 		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err)
 	}
 	decision := plan.Decide(&as, world, a.Policy)
@@ -118,19 +117,19 @@ func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed p
 	return decision, world, a.recordDecision(ctx, c, saw, decision)
 }
 
-// repairIDPrefix begins the ids of the repairs that the workflow of this activity has recorded.
+// repairIDPrefix is the prefix of the ids of repairs that this activity's workflow has recorded.
 func repairIDPrefix(ctx context.Context) string {
 	return activity.GetInfo(ctx).WorkflowExecution.RunID + "-"
 }
 
-// recordDecision writes down what was seen of a cluster. What is as it was is not written.
+// recordDecision records what was observed of a cluster. It writes nothing that is unchanged.
 func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, saw apiObservation,
 	d plan.Decision) error {
 	now := a.Now()
 	d = redactDecision(d)
 	_, err := a.Store.UpdateCluster(ctx, before.Ref(), func(c *api.Cluster) error {
 		if c.Status.Phase != before.Status.Phase {
-			return nil // an operation began meanwhile; what it does is no drift
+			return nil // an operation has started; its changes are not drift
 		}
 		if saw.seen != nil {
 			c.Status.Resources = saw.seen.Resources
@@ -159,7 +158,7 @@ func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, sa
 	return nil
 }
 
-// redactDecision is a decision whose words may be kept: some of them are those of Nodes, pods and clouds.
+// redactDecision hides secrets in a decision: it quotes Nodes, pods and clouds.
 func redactDecision(d plan.Decision) plan.Decision {
 	d.Drift, d.Conditions = slices.Clone(d.Drift), slices.Clone(d.Conditions)
 	for i := range d.Drift {

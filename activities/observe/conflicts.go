@@ -11,8 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// recordCloudIDs takes over the clouds' own ids of machines whose records lack them, where just one listed machine
-// fits.
+// recordCloudIDs records the clouds' own ids of machines whose records lack them, if exactly one listed machine fits.
 func (a *Activities) recordCloudIDs(ctx context.Context, c *api.Cluster, listed []cloud.Machine) error {
 	for i := range c.Status.Machines {
 		r := &c.Status.Machines[i]
@@ -28,7 +27,7 @@ func (a *Activities) recordCloudIDs(ctx context.Context, c *api.Cluster, listed 
 			return nil
 		})
 		if activities.IsUnwanted(err) {
-			continue // its place was given to another one meanwhile
+			continue // another incarnation has its index now
 		}
 		if err != nil {
 			return fmt.Errorf("record the id of machine %s: %w", r.Name, err)
@@ -38,13 +37,13 @@ func (a *Activities) recordCloudIDs(ctx context.Context, c *api.Cluster, listed 
 	return nil
 }
 
-// matchCloudID is the id of the one listed machine that bears the name and the labels of a record.
+// matchCloudID returns the id of the only listed machine with the name and the labels of a record.
 func matchCloudID(r api.Machine, listed []cloud.Machine) (id string, ok bool) {
 	for _, m := range listed {
 		switch {
 		case m.Incarnation != r.Incarnation:
 		case m.Name != r.Name, m.Index != r.Index, m.ID == "", ok && m.ID != id:
-			return "", false // a copy is about
+			return "", false // there is a copy of it
 		default:
 			id, ok = m.ID, true
 		}
@@ -52,8 +51,8 @@ func matchCloudID(r api.Machine, listed []cloud.Machine) (id string, ok bool) {
 	return id, ok
 }
 
-// findConflicts says of listed machines, by their keys, why nothing may end them by itself: what name and labels tell,
-// and what was found while there was still another one to compare with.
+// findConflicts returns, by their keys, why listed machines are not terminated automatically: because of their names
+// and labels, or because of what an earlier sweep found.
 func (a *Activities) findConflicts(ctx context.Context, listed []cloud.Machine) (map[string]string, error) {
 	conflicts, err := activities.ReadOrphanConflicts(ctx, a.Store)
 	if err != nil {
@@ -67,7 +66,7 @@ func (a *Activities) findConflicts(ctx context.Context, listed []cloud.Machine) 
 	return conflicts, nil
 }
 
-// addKnownConflicts notes on listed machines that are not on record what was found before about them.
+// addKnownConflicts adds to listed machines without a record the conflicts that an earlier sweep found.
 func (a *Activities) addKnownConflicts(ctx context.Context, c *api.Cluster, w *plan.Observation) error {
 	recorded := func(l plan.ListedMachine) bool {
 		return slices.ContainsFunc(c.Status.Machines,

@@ -9,8 +9,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// postponeOrphans leaves orphans alone while it is in doubt whose they are, and counts their time from an adoption that
-// ended the doubt: until then they may have been somebody's cluster.
+// postponeOrphans keeps orphans while the home is in doubt. After a doubt their grace period starts with the adoption:
+// until then they may have belonged to a cluster.
 func (a *Activities) postponeOrphans(ctx context.Context, r *operation.OrphansResult) error {
 	if a.Home == nil {
 		return nil
@@ -37,7 +37,7 @@ func (a *Activities) postponeOrphans(ctx context.Context, r *operation.OrphansRe
 	return nil
 }
 
-// withholdActions takes from a decision all that would be done while the home is in doubt.
+// withholdActions removes all actions from a decision while the home is in doubt.
 func (a *Activities) withholdActions(ctx context.Context, d *plan.Decision) error {
 	if len(d.Drift)+len(d.Actions) == 0 && d.Fail == nil {
 		return nil

@@ -9,29 +9,29 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// knownClusters is what etcd knows of clusters: the UIDs of those that it has, and the names of those that it has and
-// nobody can read, or whose UID is not the one that its machines were launched under.
+// knownClusters are the clusters in etcd: the UIDs of all, and the names of those whose record is damaged or has
+// another UID than their machines were launched with.
 type knownClusters struct {
 	uids  map[string]bool
 	names []string
-	// recorded are the machines on record, by UID, those of no cluster included.
+	// recorded are the recorded machines by UID, including machines of no cluster.
 	recorded map[string][]api.Machine
 }
 
-// mayOwnMachine says that a machine with these labels may be that of a cluster.
+// mayOwnMachine reports whether a machine with these labels may belong to a cluster.
 func (k knownClusters) mayOwnMachine(name, uid string) bool {
 	return k.uids[uid] || slices.Contains(k.names, name)
 }
 
-// hasRecordOf says that a listed machine is on record under its UID: by the cloud's own id, and with the labels that it
-// bears. It is no copy of another one then.
+// hasRecordOf reports whether a listed machine is recorded under its UID, with its id and its labels. If so, it is not
+// a copy.
 func (k knownClusters) hasRecordOf(m cloud.Machine) bool {
 	return m.ID != "" && slices.ContainsFunc(k.recorded[m.Owner.ClusterUID], func(r api.Machine) bool {
 		return r.CloudID == m.ID && r.Index == m.Index && r.Incarnation == m.Incarnation
 	})
 }
 
-// ownsOrphan says that an orphan is the recorded machine of a cluster: it is none.
+// ownsOrphan reports whether an orphan is the recorded machine of a cluster. If so, it is not an orphan.
 func (k knownClusters) ownsOrphan(o api.Orphan) bool {
 	return o.ID != "" && k.uids[o.ClusterUID] &&
 		slices.ContainsFunc(k.recorded[o.ClusterUID], func(r api.Machine) bool {
@@ -55,7 +55,7 @@ func (a *Activities) readKnownClusters(ctx context.Context) (knownClusters, erro
 	for _, c := range all {
 		k.uids[c.Metadata.UID] = true
 		if c.Status.Phase == api.PhaseReady && !recorded[c.Metadata.UID] {
-			k.names = append(k.names, c.Metadata.Name) // somebody edited its UID: those of the name may be its machines
+			k.names = append(k.names, c.Metadata.Name) // its UID was edited: machines with its name may be its own
 		}
 	}
 	return k, nil

@@ -12,11 +12,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-// leftAloneAdvice comes next about a cluster of which nobody can say what is wanted.
+// leftAloneAdvice is the next step for a cluster whose spec is invalid.
 const leftAloneAdvice = "the cluster is left alone until that is mended"
 
-// reportInvalid reports a cluster of which nobody can say what is wanted, and takes back what an earlier sweep said of
-// it: that it is in sync was not seen now.
+// reportInvalid reports a cluster whose spec is invalid, and withdraws the condition of an earlier sweep, because its
+// state was not observed now.
 func (a *Activities) reportInvalid(ctx context.Context, c *api.Cluster, wrong error) *operation.DriftedCluster {
 	drift := api.Drift{Reason: api.DriftInvalid, Message: wrong.Error(), Since: a.Now(), Next: leftAloneAdvice}
 	a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventWarning, string(api.DriftInvalid), wrong.Error()+"; "+
@@ -30,18 +30,18 @@ func (a *Activities) reportInvalid(ctx context.Context, c *api.Cluster, wrong er
 	}
 }
 
-// recordNotObserved takes back what an earlier sweep said of a cluster that could not be looked at now.
+// recordNotObserved withdraws the condition of an earlier sweep from a cluster that could not be observed now.
 func (a *Activities) recordNotObserved(ctx context.Context, name string, why error) {
 	c, err := a.Store.ReadCluster(ctx, name)
 	if err != nil || c.Status.Phase != api.PhaseReady {
-		return // there is nothing to take back, or nobody to take it back with
+		return // no condition to withdraw, or etcd does not answer
 	}
 	a.recordInSync(ctx, c.Ref(), api.Condition{
 		Type: api.InSync, Status: api.ConditionUnknown, Reason: "NotLookedAt", Message: redact.Text(why.Error()),
 	}, c.Status.Drift)
 }
 
-// notObservedTimeout bounds the writing of what was not seen: the look itself has used up its time.
+// notObservedTimeout bounds this write: the observation has used up its own time.
 const notObservedTimeout = 5 * time.Second
 
 func (a *Activities) recordInSync(ctx context.Context, ref api.Ref, in api.Condition, drift []api.Drift) {
@@ -54,7 +54,7 @@ func (a *Activities) recordInSync(ctx context.Context, ref api.Ref, in api.Condi
 		}
 		return nil
 	})
-	if err != nil && activity.IsActivity(ctx) { // an object may be such that it can't be stored again
+	if err != nil && activity.IsActivity(ctx) { // a damaged object may not be writable
 		activity.GetLogger(ctx).Warn("that a cluster was not looked at could not be recorded", "cluster", ref.Name,
 			"error", err)
 	}

@@ -24,22 +24,21 @@ import (
 )
 
 const (
-	// apiTimeout bounds the questions to a cluster's API, unitTimeout the look at one machine over SSH: an answer that
-	// takes longer is none.
+	// apiTimeout bounds the calls to a cluster's API, unitTimeout the check of one machine over SSH. A slower answer
+	// counts as none.
 	apiTimeout  = 10 * time.Second
 	unitTimeout = 10 * time.Second
-	// goneMachineTimeout bounds the connection to a machine that the cloud does not list, and whose replacement waits
-	// for this.
+	// goneMachineTimeout bounds the connection to a machine that the cloud does not list: its replacement waits for it.
 	goneMachineTimeout = 3 * time.Second
-	// unitsAtOnce bounds the machines of a cluster that are looked at over SSH at one time. It is no less than the
-	// planner has suspects: where none of them answers, a second turn would not end within sweepClusterTimeout, and
-	// nothing be decided ever.
+	// unitsAtOnce bounds the machines of a cluster that are checked over SSH at the same time. It is at least the
+	// planner's number of suspects: if none of them answers, a second round would not end within sweepClusterTimeout,
+	// and no sweep would ever decide.
 	unitsAtOnce = 20
 )
 
-// observeCluster looks at a cluster: its machines in the listing, its nodes through its API, and over SSH at those of
-// which the two leave a doubt. It takes what can't be seen for an observation too; its error is that of what this
-// worker itself stands on, which says nothing about the cluster.
+// observeCluster observes a cluster: its machines in the listing, its nodes through its API, and over SSH the machines
+// whose state is still unclear. What it can't observe is part of the observation. It only fails if this worker's own
+// dependencies fail, which says nothing about the cluster.
 func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation,
 	apiObservation, error) {
 	w := plan.Observation{At: a.Now()}
@@ -52,7 +51,7 @@ func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed 
 			Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, Index: m.Index, Incarnation: m.Incarnation,
 			Stopped: m.State == cloud.StateStopped, Unknown: m.State == cloud.StateUnknown, NoStart: m.NoStart,
 		}
-		if m.State == cloud.StateRunning { // elsewhere it is that of before, or half of what is to come
+		if m.State == cloud.StateRunning { // otherwise the address is outdated or incomplete
 			l.Address, l.PrivateAddress, l.SSHPort = m.Address, m.PrivateAddress, m.SSHPort
 		}
 		w.Listed = append(w.Listed, l)
@@ -61,7 +60,7 @@ func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed 
 		return w, apiObservation{}, err
 	}
 	if c.Status.Phase != api.PhaseReady {
-		return w, apiObservation{}, nil // what is left of it is all that matters
+		return w, apiObservation{}, nil // only its remaining machines matter
 	}
 	missing, err := a.Store.MissingSecrets(ctx, c.Ref())
 	if err != nil {
@@ -83,19 +82,18 @@ func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed 
 	return w, saw, err
 }
 
-// isWorkerError says that an error is about etcd, or the key to its secrets: a machine that could not be asked for want
-// of these is not out of reach.
+// isWorkerError reports whether an error is about etcd or its secrets key. It does not mean that a machine is
+// unreachable.
 func isWorkerError(err error) bool {
 	unavailable, wrongKey := new(store.UnavailableError), new(store.WrongKeyError)
 	return errors.As(err, &unavailable) || errors.As(err, &wrongKey) || errors.Is(err, store.ErrNoKey)
 }
 
-// apiObservation is what was seen of a cluster that is for its record alone. Its parts are nil where the API did not
-// answer.
+// apiObservation is the part of an observation that is only recorded. Its fields are nil if the API did not answer.
 type apiObservation struct {
 	seen *kube.Observation
 	gpus *gpu.Status
-	// kubeconfig is the one in the store.
+	// kubeconfig is the stored one.
 	kubeconfig []byte
 }
 
@@ -109,9 +107,9 @@ func toPlanNodes(seen *kube.Observation) map[string]plan.Node {
 	return nodes
 }
 
-// observeAPI asks the cluster's API for its nodes and its GPU stack, and notes until when the credentials for it last.
+// observeAPI reads nodes and GPU stack from the cluster's API, and records in w when its credentials expire.
 func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Observation) (apiObservation, error) {
-	w.CredentialsExpire = w.At // those that are not there, or make no sense, are of no more use than old ones
+	w.CredentialsExpire = w.At // missing or unreadable credentials count as expired
 	kubeconfig, err := a.Store.ReadSecret(ctx, c.Ref(), store.SecretKubeconfig)
 	if err != nil {
 		return apiObservation{}, err
@@ -142,7 +140,7 @@ func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Obs
 	return saw, nil
 }
 
-// observeUnits looks at RKE2 over SSH, on those machines that what was seen so far leaves a doubt about.
+// observeUnits checks RKE2 over SSH on the machines whose state is still unclear.
 func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observation) (map[int]plan.RKE2Unit,
 	error) {
 	suspects := plan.FindSuspects(c, w)
@@ -225,7 +223,8 @@ func toPlanHealth(ready rke2.Readiness) plan.Health {
 	return plan.HealthUnknown
 }
 
-// observeGPUs says why a cluster's GPU stack is not as it was installed; nothing where it is, or has none.
+// observeGPUs returns the state of a cluster's GPU stack, and why it differs from what was installed; "" if it does
+// not, or there is none.
 func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*gpu.Status,
 	string) {
 	if !c.Spec.ManagesGPUs() {
@@ -235,7 +234,7 @@ func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kub
 	status, why, err := gpu.InspectStack(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec), nil,
 		gpu.ExpectedByNode(c))
 	if err != nil {
-		return nil, "" // what can't be seen is no drift
+		return nil, "" // what can't be observed is not drift
 	}
 	if why == "" {
 		if nodes, err := gpu.UntestedNodes(ctx, of, c); err == nil && len(nodes) > 0 {

@@ -16,14 +16,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// orphanReportDelay is how long a machine has to have been an orphan before people are told.
+// orphanReportDelay is how long a machine has to be an orphan before it is reported.
 const orphanReportDelay = 10 * time.Second
 
-// cloudUseWindow is how long after its last use a cloud is still asked for orphans.
+// cloudUseWindow is how long after its last use a cloud is searched for orphans.
 const cloudUseWindow = 48 * time.Hour
 
 // FindOrphans lists the machines of every cloud in use that carry this installation's id and belong to no cluster in
-// etcd, and records since when each of them is known. A machine is not an orphan if the record of its cluster is damaged.
+// etcd, and records since when each of them is known. A machine is not an orphan if the record of its cluster is
+// damaged.
 func (a *Activities) FindOrphans(ctx context.Context) (operation.OrphansResult, error) {
 	const step = "look for orphans"
 	unowned, err := a.findUnowned(ctx)
@@ -107,8 +108,8 @@ func (a *Activities) reportOrphans(ctx context.Context, orphans []api.Orphan) {
 	}
 }
 
-// addKnownOrphans adds the orphans that were known before on clouds which could not be asked: there they still may be.
-// Until it can be asked their state is unknown, and their time does not come.
+// addKnownOrphans adds the known orphans of clouds that did not answer: they may still exist. Their state is unknown
+// and they are not due until the cloud answers.
 func (a *Activities) addKnownOrphans(ctx context.Context, seen []api.Orphan, known knownClusters,
 	unasked *cloud.PartialError) ([]api.Orphan, error) {
 	before, err := a.Store.ListOrphans(ctx)
@@ -126,8 +127,8 @@ func (a *Activities) addKnownOrphans(ctx context.Context, seen []api.Orphan, kno
 	return seen, nil
 }
 
-// listProvidersInUse are the providers that clusters have their machines from, now or not long ago, those that have
-// orphans, and those of machines that are on record for no cluster.
+// listProvidersInUse returns the providers of clusters, now or recently, of orphans, and of recorded machines without a
+// cluster.
 func (a *Activities) listProvidersInUse(ctx context.Context, unowned []store.UnownedRecords) ([]string, error) {
 	providers := map[string]bool{}
 	all, err := a.Store.ListClusters(ctx)
@@ -141,7 +142,7 @@ func (a *Activities) listProvidersInUse(ctx context.Context, unowned []store.Uno
 	if err != nil {
 		return nil, err
 	}
-	orphans, err := a.Store.ListOrphans(ctx) // for as long as it has some, a cloud is in use
+	orphans, err := a.Store.ListOrphans(ctx) // a cloud with orphans is in use
 	for _, o := range orphans {
 		used = append(used, o.Cloud)
 	}
@@ -156,8 +157,8 @@ func (a *Activities) listProvidersInUse(ctx context.Context, unowned []store.Uno
 	return slices.Sorted(maps.Keys(providers)), err
 }
 
-// findProviderOrphans are the listed machines that belong to no cluster; and those in conflict, of which it has to be
-// remembered once their cluster is no more that they are none of its own. A machine that its cluster has on record is
+// findProviderOrphans returns the listed machines that belong to no cluster, and those in conflict with their cluster:
+// once that is deleted, the conflict says that they were not its own. A machine that is recorded for its cluster is
 // neither.
 func (a *Activities) findProviderOrphans(ctx context.Context, provider string, listed providerListing,
 	known knownClusters) ([]api.Orphan, error) {
@@ -172,7 +173,7 @@ func (a *Activities) findProviderOrphans(ctx context.Context, provider string, l
 	orphans := []api.Orphan{}
 	for i, m := range all {
 		conflict, recorded := conflicts[m.Key()], known.hasRecordOf(m)
-		if recorded { // the original: what spoke against it ends with its copy
+		if recorded { // the original: its conflict ends when the copy is gone
 			conflict = cloud.LabelConflict(all, i)
 		}
 		if known.mayOwnMachine(m.Owner.Cluster, m.Owner.ClusterUID) && (conflict == "" || recorded) {
@@ -185,7 +186,7 @@ func (a *Activities) findProviderOrphans(ctx context.Context, provider string, l
 	return orphans, nil
 }
 
-// describeOrphan is an orphan for a person.
+// describeOrphan is the message of an orphan's event.
 func describeOrphan(o api.Orphan) string {
 	message := fmt.Sprintf("machine %s on %s belongs to no cluster that etcd knows", o.Name, o.Cloud)
 	if o.Conflict != "" {

@@ -13,14 +13,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// providerListing is what one provider has of this installation, by the UID of the cluster.
+// providerListing has the machines of this installation on one provider, by cluster UID.
 type providerListing struct {
 	machines map[string][]cloud.Machine
-	err      error // which may be that of some of its clouds alone
+	err      error // may be the error of some of its clouds only
 }
 
-// errorForCluster is why a listing says nothing about the machines of a cluster; nil where it does. One in which all
-// are in doubt says nothing.
+// errorForCluster returns why a listing says nothing about a cluster's machines; nil if it does. If the state of all of
+// them is unknown, it says nothing.
 func (l providerListing) errorForCluster(c *api.Cluster) error {
 	err := l.err
 	if partial := new(cloud.PartialError); errors.As(err, &partial) {
@@ -34,11 +34,11 @@ func (l providerListing) errorForCluster(c *api.Cluster) error {
 	return err
 }
 
-// providerListings are by provider.
+// providerListings are listings by provider.
 type providerListings map[string]providerListing
 
-// forCluster is what the cluster's provider has. One that was not asked has said nothing, which is not the same as
-// having nothing.
+// forCluster returns the listing of the cluster's provider. A provider that was not listed gets an error, not an empty
+// listing.
 func (l providerListings) forCluster(clouds activities.Clouds, c *api.Cluster) providerListing {
 	provider := clouds.ProviderName(c.CloudName())
 	if found, asked := l[provider]; asked {
@@ -47,8 +47,8 @@ func (l providerListings) forCluster(clouds activities.Clouds, c *api.Cluster) p
 	return providerListing{err: fmt.Errorf("%s was not asked for its machines", provider)}
 }
 
-// groupByProvider groups clusters by who has to be asked for their machines. Under "" are those about which nobody is:
-// an operation works on them.
+// groupByProvider groups clusters by the provider of their machines. Under "" are clusters with a running operation,
+// whose machines are not listed.
 func (a *Activities) groupByProvider(ctx context.Context, names []string) (map[string][]string, error) {
 	all, err := a.Store.ListClusters(ctx)
 	if err != nil && len(all) == 0 {
@@ -67,14 +67,13 @@ func (a *Activities) groupByProvider(ctx context.Context, names []string) (map[s
 	return groups, nil
 }
 
-// listProviderShared asks a provider what it has; the batches of a sweep that want that at the same time share the
-// answer. It is asked before the clusters are read: every machine that it shows was in etcd before it was launched, so
-// none that etcd does not know then is about to be known.
+// listProviderShared lists a provider's machines; concurrent batches of a sweep share the result. It runs before the
+// clusters are read: a machine is recorded before its launch, so every listed machine without a record then is unknown.
 func (a *Activities) listProviderShared(ctx context.Context, provider string) (providerListings, error) {
 	if provider == "" {
 		return providerListings{}, nil
 	}
-	// It goes on for the others where the first to ask is cancelled; listProvider bounds it.
+	// Not bound to the first caller's context: others share the result. listProvider has a timeout.
 	asked := a.listing.DoChan(provider, func() (any, error) {
 		return a.listProviders(context.WithoutCancel(ctx), []string{provider})
 	})
@@ -89,7 +88,7 @@ func (a *Activities) listProviderShared(ctx context.Context, provider string) (p
 	}
 }
 
-// listProviders asks providers, all at once, for the machines of the whole installation.
+// listProviders lists the installation's machines on several providers at the same time.
 func (a *Activities) listProviders(ctx context.Context, providers []string) (providerListings, error) {
 	installation, err := a.Store.EnsureInstallationID(ctx)
 	if err != nil {
@@ -129,8 +128,8 @@ func (a *Activities) listProvider(ctx context.Context, provider, installation st
 	return l
 }
 
-// readKnownOfProvider is what etcd knows of a provider's machines: those of all clusters, the orphans, and the clouds
-// that were in use lately.
+// readKnownOfProvider reads what etcd has about a provider's machines: those of all clusters, the orphans, and the
+// clouds in recent use.
 func (a *Activities) readKnownOfProvider(ctx context.Context, provider string) (cloud.KnownMachines, error) {
 	var known cloud.KnownMachines
 	if _, ok := a.Clouds.CloudOfProvider(provider).(cloud.Broker); !ok {

@@ -22,17 +22,16 @@ import (
 )
 
 const (
-	// clustersAtOnce bounds the clusters of a batch that are looked at at one time, sweepClusterTimeout how long one
-	// may take: one that hangs holds up few others, and not for long.
+	// clustersAtOnce bounds the clusters of a batch that are observed at the same time, sweepClusterTimeout the time
+	// for each: a cluster that hangs holds up few others, and not for long.
 	clustersAtOnce      = 16
 	sweepClusterTimeout = 30 * time.Second
-	// startGrace is how long nothing may have been started on a cluster in phase INIT: until then, whoever created it
-	// is about to.
+	// startGrace is how long a cluster may be in phase INIT without an operation: its client is about to start one.
 	startGrace = 30 * time.Second
 )
 
-// ListClusters names the clusters to look at: that of the name, or all. Objects that can't be understood are reported
-// as events and left out.
+// ListClusters returns the names of the clusters to observe: the given one, or all. Clusters with a damaged record are
+// reported as events and left out.
 func (a *Activities) ListClusters(ctx context.Context, only string) ([]string, error) {
 	const step = "list the clusters"
 	if only != "" {
@@ -54,7 +53,7 @@ func (a *Activities) ListClusters(ctx context.Context, only string) ([]string, e
 				"that is mended",
 		})
 	}
-	// whoever reads the record is told that it is old
+	// Readers see from this record how old the observations are.
 	if err := a.Store.RecordSweep(ctx, a.Now(), a.Interval); err != nil && activity.IsActivity(ctx) {
 		activity.GetLogger(ctx).Warn("that a sweep has begun could not be recorded", "error", err)
 	}
@@ -65,15 +64,15 @@ func (a *Activities) ListClusters(ctx context.Context, only string) ([]string, e
 	return names, nil
 }
 
-// LookAtInput is a batch of clusters to look at.
+// LookAtInput is a batch of clusters to observe.
 type LookAtInput struct {
 	Clusters []string `json:"clusters"`
-	// Again is that of the repairs that are started.
+	// Again is passed on to the repairs that are started.
 	Again bool `json:"again,omitempty"`
 }
 
-// LookAt compares clusters with the world, records what it saw of each, and starts operations where something is to be
-// done. It returns those that are not as they should be. A cloud that hangs holds up its own clusters alone.
+// LookAt compares clusters with the actual state, records what it observed of each, and starts operations where they
+// are needed. It returns the clusters that differ. A cloud that hangs only holds up its own clusters.
 func (a *Activities) LookAt(ctx context.Context, in LookAtInput) ([]operation.DriftedCluster, error) {
 	const step = "look at the clusters"
 	groups, err := a.groupByProvider(ctx, in.Clusters)
@@ -104,12 +103,12 @@ func (a *Activities) LookAt(ctx context.Context, in LookAtInput) ([]operation.Dr
 		})
 	}
 	err = asked.Wait()
-	_ = looks.Wait() // none returns an error
+	_ = looks.Wait() // none of them returns an error
 	slices.SortFunc(drifted, func(a, b operation.DriftedCluster) int { return strings.Compare(a.Cluster, b.Cluster) })
 	return drifted, activities.StepError(ctx, step, "", cmp.Or(err, ctx.Err()))
 }
 
-// sweepClusterInTime is sweepCluster within its time; that it could not be done is a finding, too.
+// sweepClusterInTime runs sweepCluster with a timeout. A failure is a finding, too.
 func (a *Activities) sweepClusterInTime(ctx context.Context, name string, listed providerListings,
 	again bool) *operation.DriftedCluster {
 	soon, cancel := context.WithTimeout(ctx, sweepClusterTimeout)
@@ -123,7 +122,7 @@ func (a *Activities) sweepClusterInTime(ctx context.Context, name string, listed
 	return found
 }
 
-// sweepCluster looks at one cluster; nil is one that is as it should be, or gone.
+// sweepCluster observes one cluster; nil if it matches its spec, or is gone.
 func (a *Activities) sweepCluster(ctx context.Context, name string, listings providerListings,
 	again bool) (*operation.DriftedCluster, error) {
 	c, err := a.Store.ReadCluster(ctx, name)
@@ -170,7 +169,7 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 		return nil, err
 	}
 	found.Drift = decision.Drift
-	mend := again && c.Status.CanBeRepaired() // READY again may be all that is to be done
+	mend := again && c.Status.CanBeRepaired() // even without drift, it has to become READY again
 	if len(decision.Drift) == 0 && decision.Fail == nil && !mend {
 		return nil, nil
 	}
@@ -188,7 +187,7 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 	return found, err
 }
 
-// startOperation starts an operation that should be running. One that is, is no drift.
+// startOperation starts an operation that should be running. It is only drift if it was not running yet.
 func (a *Activities) startOperation(ctx context.Context, c *api.Cluster, found *operation.DriftedCluster,
 	reason api.DriftReason,
 	workflow string, input any) error {
@@ -212,7 +211,7 @@ func setStartResult(found *operation.DriftedCluster, workflow string, started bo
 	}
 }
 
-// reportUnreadable reports a cluster of which a machine's record can't be understood.
+// reportUnreadable reports a cluster with a damaged machine record.
 func (a *Activities) reportUnreadable(ctx context.Context, name string, wrong error) *operation.DriftedCluster {
 	e := api.Event{Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid), Message: wrong.Error() +
 		"; the cluster is left alone until that is mended"}
@@ -220,7 +219,7 @@ func (a *Activities) reportUnreadable(ctx context.Context, name string, wrong er
 	return &operation.DriftedCluster{Cluster: name, Why: e.Message, Unseen: true}
 }
 
-// phaseSince is when the cluster came into its phase.
+// phaseSince returns when the cluster entered its phase.
 func phaseSince(c *api.Cluster) time.Time {
 	if n := len(c.Status.Transitions); n > 0 {
 		return c.Status.Transitions[n-1].At

@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// TerminateOrphan ends a machine that belongs to no cluster, and gives back what its cluster had on the cloud as a
-// whole once that was the last. One that belongs to a cluster by now is left alone.
+// TerminateOrphan terminates a machine that belongs to no cluster. After its cluster's last machine, it also removes
+// the cluster's resources on the cloud. It refuses if the machine belongs to a cluster by now.
 func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	const step = "terminate the orphan"
 	if err := a.Home.Confirm(ctx); err != nil {
@@ -66,8 +66,8 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	return nil
 }
 
-// findOrphanTarget reads an orphan again; nil where it is not there any more. One that has come into conflict since it
-// was found is left alone.
+// findOrphanTarget finds an orphan on its cloud again; nil if it is gone. It refuses if the orphan has come into
+// conflict since it was found.
 func (a *Activities) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner,
 	o api.Orphan) (*cloud.Target,
 	error) {
@@ -93,7 +93,7 @@ func (a *Activities) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner
 	return nil, nil
 }
 
-// matchesOrphan says that a listed machine is an orphan that was found before.
+// matchesOrphan reports whether a listed machine is the orphan that was found before.
 func matchesOrphan(m cloud.Machine, o api.Orphan) bool {
 	if o.ID != "" && m.ID != "" {
 		return m.ID == o.ID
@@ -101,7 +101,7 @@ func matchesOrphan(m cloud.Machine, o api.Orphan) bool {
 	return m.Name == o.Name
 }
 
-// knownOfOrphan is the same of an orphan.
+// knownOfOrphan returns an orphan as a known machine, for a cloud that may have forgotten it.
 func knownOfOrphan(o api.Orphan) cloud.KnownMachines {
 	return cloud.KnownMachines{Clouds: []string{o.Cloud},
 		Machines: []cloud.KnownMachine{{Cloud: o.Cloud, Name: o.Name}}}

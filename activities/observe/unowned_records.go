@@ -13,12 +13,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// unownedGrace is how long what is on record for no cluster is left where it is: somebody may put the cluster's
-// object back.
+// unownedGrace is how long records without a cluster stay: a person may restore the cluster's object.
 const unownedGrace = 7 * 24 * time.Hour
 
-// findUnowned is what is on record for no cluster. While a cluster's object can't be understood it is nothing: what
-// seems to belong to none may be that one's.
+// findUnowned returns records without a cluster. It returns none while a cluster's record is damaged: they may belong
+// to it.
 func (a *Activities) findUnowned(ctx context.Context) ([]store.UnownedRecords, error) {
 	found, err := a.Store.FindUnownedRecords(ctx, a.Now())
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
@@ -27,9 +26,9 @@ func (a *Activities) findUnowned(ctx context.Context) ([]store.UnownedRecords, e
 	return found, err
 }
 
-// setAsideUnowned sets aside what is on record under UIDs that no cluster has, such as after a cluster's object was
-// taken out of etcd by hand. It waits until every cloud has said that no machine runs under the UID, and for a week
-// after that was first so; a copy stays for a month.
+// setAsideUnowned sets aside records under UIDs that no cluster has, such as after a cluster's object was removed from
+// etcd by hand. It waits until every cloud has confirmed that no machine runs under the UID, and until a week after the
+// records were first found. A copy stays for a month.
 func (a *Activities) setAsideUnowned(ctx context.Context, found []store.UnownedRecords, all providerListings) error {
 	for _, u := range found {
 		if a.Now().Sub(u.FirstSeen) < unownedGrace || !a.hasNoMachines(u, all) {
@@ -52,7 +51,7 @@ func (a *Activities) setAsideUnowned(ctx context.Context, found []store.UnownedR
 	return nil
 }
 
-// hasNoMachines says that every cloud which may have machines of a UID was asked, and has none.
+// hasNoMachines reports whether every cloud that may have machines of a UID answered, and has none.
 func (a *Activities) hasNoMachines(u store.UnownedRecords, all providerListings) bool {
 	for _, l := range all {
 		if l.err != nil || len(l.machines[u.UID]) > 0 {

@@ -12,13 +12,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Activities keeps the record of a cluster in etcd.
+// Activities keep the record of a cluster in etcd.
 type Activities struct {
 	Store *store.Store
 	Pool  *remote.Pool
-	// RKE2 says which release new clusters get, and from where, as far as their specs do not.
+	// RKE2 is the release of new clusters, and its source, unless their specs name others.
 	RKE2 rke2.Source
-	// ClusterDir is where a person's files of a cluster are kept; nil where this worker does not run as that person.
+	// ClusterDir returns where a person's files of a cluster are; nil if this worker does not run as that person.
 	ClusterDir func(cluster string) string
 	Now        func() time.Time
 }

@@ -12,20 +12,20 @@ import (
 	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
-// BeginResult is what Provision has to know of a cluster to start with.
+// BeginResult is what Provision has to know about a cluster when it starts.
 type BeginResult struct {
-	// Placement is where machines of an earlier try may still be.
+	// Placement is where machines of an earlier create may still exist.
 	Placement *api.Placement `json:"placement,omitempty"`
-	// Tried are the placements that this create has been through already.
+	// Tried are the placements that this create has already tried.
 	Tried []api.Placement `json:"tried,omitempty"`
-	// Settled: nothing is to be provisioned, since the cluster is READY or in ERROR by now.
+	// Settled: the cluster is READY or in ERROR, so there is nothing to provision.
 	Settled bool `json:"settled,omitempty"`
-	// GPUs: the cluster's accelerators have to be made known to Kubernetes before it is READY.
+	// GPUs: the cluster needs a GPU stack before it is READY.
 	GPUs bool `json:"gpus,omitempty"`
 }
 
-// Begin marks the cluster as being provisioned, and pins the release that all its machines will install: anew, unless
-// there are machines that may have it already.
+// Begin marks the cluster as being provisioned, and pins the release that all its machines install. It pins it again
+// unless machines may already have it.
 func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (BeginResult, error) {
 	const step = "begin"
 	ref := in.Cluster
@@ -34,7 +34,7 @@ func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (Be
 		return BeginResult{}, activities.StepError(ctx, step, "", err)
 	}
 	if c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError {
-		return BeginResult{Settled: true}, nil // whoever started this had seen an older state
+		return BeginResult{Settled: true}, nil // the caller saw an older state
 	}
 	artifacts := c.Status.Artifacts
 	if artifacts == nil || !in.Continued && !api.AnyMachineMayExist(c.Status.Machines) {
@@ -77,14 +77,14 @@ func (a *Activities) Begin(ctx context.Context, in operation.ProvisionInput) (Be
 
 var errDeleting = errors.New("deleting")
 
-// WantedState is what etcd says is to become of a cluster whose operation did not succeed.
+// WantedState is what etcd requests for a cluster whose operation failed.
 type WantedState struct {
 	Deleted bool `json:"deleted,omitempty"`
-	// KeepMachines asks to leave machines in place on failure.
+	// KeepMachines: machines stay after a failure.
 	KeepMachines bool `json:"keep_machines,omitempty"`
 }
 
-// Wanted reads what is wanted of the cluster now; ReasonGone where it is not there any more.
+// Wanted reads what is requested for the cluster now. It fails with ReasonGone if the cluster no longer exists.
 func (a *Activities) Wanted(ctx context.Context, ref api.Ref) (WantedState, error) {
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
@@ -93,7 +93,7 @@ func (a *Activities) Wanted(ctx context.Context, ref api.Ref) (WantedState, erro
 	return WantedState{Deleted: c.Status.Phase == api.PhaseDeleting, KeepMachines: c.Status.KeepOnFailure}, nil
 }
 
-// clearMachineStatus takes back what held of machines that are gone.
+// clearMachineStatus removes the status that described machines which are gone.
 func clearMachineStatus(s *api.ClusterStatus) {
 	s.Conditions, s.Endpoint, s.Resources = nil, "", api.Resources{}
 }

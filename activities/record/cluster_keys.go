@@ -13,8 +13,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// ensureClusterKeys creates the SSH key and the agent token of the cluster and the host key of each machine, where they
-// are not there. Those that machines of the cluster know already are not made anew.
+// ensureClusterKeys creates the SSH key and the agent token of the cluster and the host key of each machine, if they
+// are missing. It refuses to create keys again that machines already know.
 func (a *Activities) ensureClusterKeys(ctx context.Context, ref api.Ref, machines []api.Machine) error {
 	if err := a.checkNoKeysLost(ctx, ref); err != nil {
 		return err
@@ -40,7 +40,7 @@ func (a *Activities) ensureClusterKeys(ctx context.Context, ref api.Ref, machine
 	return err
 }
 
-// checkNoKeysLost is an error where keys that are to be made anew were given to machines already.
+// checkNoKeysLost returns an error if machines already know keys that are missing now.
 func (a *Activities) checkNoKeysLost(ctx context.Context, ref api.Ref) error {
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
@@ -66,8 +66,7 @@ func (a *Activities) checkNoKeysLost(ctx context.Context, ref api.Ref) error {
 	return nil
 }
 
-// keysMissingError says that secrets are gone which machines that exist already know: new ones would be refused by
-// them.
+// keysMissingError says that etcd has lost secrets that existing machines know. The machines would refuse new ones.
 type keysMissingError struct {
 	cluster string
 	keys    []string
@@ -79,7 +78,7 @@ func (e *keysMissingError) Error() string {
 		e.cluster)
 }
 
-// Reason is string(api.DriftKeysMissing).
+// Reason is KeysMissing.
 func (e *keysMissingError) Reason() string { return string(api.DriftKeysMissing) }
 
 // Final is true: a repair restores them.

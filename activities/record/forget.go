@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Forget removes the person's kubeconfig of the cluster and then all that etcd has of it.
+// Forget removes the person's kubeconfig of the cluster, and then all records of it in etcd.
 func (a *Activities) Forget(ctx context.Context, ref api.Ref) error {
 	const step = "forget the cluster"
 	if a.ClusterDir != nil {
@@ -30,13 +30,13 @@ func (a *Activities) Forget(ctx context.Context, ref api.Ref) error {
 	return activities.StepError(ctx, step, "", err)
 }
 
-// recordCloudUse has the cloud of a cluster that is about to be forgotten asked for orphans from now on: one that was
-// purged may have left some, and no cluster may name its cloud any more.
+// recordCloudUse keeps the cloud of a cluster that is about to be forgotten among those that are searched for orphans:
+// a purge may leave machines, and no other cluster may use that cloud.
 func (a *Activities) recordCloudUse(ctx context.Context, ref api.Ref) error {
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	gone, corrupt := new(store.NotFoundError), new(store.CorruptError)
 	if errors.As(err, &gone) || errors.As(err, &corrupt) {
-		return nil // a purge goes on whatever etcd has of the machines
+		return nil // a purge continues whatever the state of the records
 	}
 	if err != nil || c.CloudName() == "" {
 		return err

@@ -15,12 +15,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-// RecordAttemptInput records a placement that could not give the machines.
+// RecordAttemptInput records a placement that could not provide the machines.
 type RecordAttemptInput struct {
 	Cluster   api.Ref       `json:"cluster"`
 	Placement api.Placement `json:"placement"`
 	Failure   api.Failure   `json:"failure"`
-	// Last: no other placement is tried after this one, whose machines are still there.
+	// Last: no other placement is tried, and the machines of this one still exist.
 	Last bool `json:"last,omitempty"`
 }
 
@@ -60,7 +60,7 @@ func (a *Activities) SetCondition(ctx context.Context, in SetConditionInput) err
 	return activities.StepError(ctx, "record condition "+string(in.Condition.Type), "", err)
 }
 
-// MarkReady measures the cluster through its API and marks it READY.
+// MarkReady reads the cluster's resources and versions through its API, and marks it READY.
 func (a *Activities) MarkReady(ctx context.Context, ref api.Ref) error {
 	const step = "measure the cluster"
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
@@ -96,8 +96,8 @@ type MarkFailedInput struct {
 	Failure api.Failure `json:"failure"`
 }
 
-// MarkFailed puts the cluster into phase ERROR with what a person has to know. One that is being deleted stays so, and
-// keeps the failure.
+// MarkFailed puts the cluster into phase ERROR with its failure. A cluster that is being deleted stays in its phase,
+// and records the failure.
 func (a *Activities) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 	now, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
@@ -126,11 +126,11 @@ func (a *Activities) MarkFailed(ctx context.Context, in MarkFailedInput) error {
 	return activities.StepError(ctx, "mark the cluster as failed", "", err)
 }
 
-// MarkDeleting records that the cluster is to go.
+// MarkDeleting records that the cluster is being deleted.
 func (a *Activities) MarkDeleting(ctx context.Context, ref api.Ref) error {
 	_, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		c.Status.SetPhase(api.PhaseDeleting, "", a.Now())
-		// what is left is found out anew
+		// the delete finds out again what is left behind
 		c.Status.Drift = slices.DeleteFunc(c.Status.Drift,
 			func(d api.Drift) bool { return d.Reason == api.DriftMachineConflict })
 		return nil
@@ -138,7 +138,7 @@ func (a *Activities) MarkDeleting(ctx context.Context, ref api.Ref) error {
 	return activities.StepError(ctx, "mark the cluster DELETING", "", err)
 }
 
-// measureCluster asks a cluster, through its API, what it has in all and has left, and what runs there.
+// measureCluster reads a cluster's total and free resources and its versions through its API.
 func (a *Activities) measureCluster(ctx context.Context, c *api.Cluster) (api.Resources, api.Versions, error) {
 	client, err := activities.NewClusterClient(ctx, c, a.Store, a.Pool)
 	if err != nil {

@@ -11,18 +11,18 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-// RepairEntry says that a repair begins, or how it ended.
+// RepairEntry says that a repair starts, or how it ended.
 type RepairEntry struct {
 	Cluster api.Ref    `json:"cluster"`
 	ID      string     `json:"id"`
 	Action  api.Action `json:"action"`
-	// Error is why it failed; empty where it did not.
+	// Error is why it failed; "" if it succeeded.
 	Error string `json:"error,omitempty"`
-	// Failure is the same in full, where a repair of the GPU stack failed.
+	// Failure is the full failure, if a repair of the GPU stack failed.
 	Failure *api.Failure `json:"failure,omitempty"`
 }
 
-// BeginRepair records that a repair begins. Whatever becomes of it, it counts from now on.
+// BeginRepair records that a repair starts. It counts as tried from then on, whatever the result.
 func (a *Activities) BeginRepair(ctx context.Context, in RepairEntry) error {
 	c, err := a.Store.UpdateCluster(ctx, in.Cluster, func(c *api.Cluster) error {
 		c.Status.BeginRepair(api.Repair{ID: in.ID, Action: in.Action, At: a.Now()})
@@ -41,7 +41,7 @@ func (a *Activities) EndRepair(ctx context.Context, in RepairEntry) error {
 		c.Status.EndRepair(in.ID, redact.Text(in.Error), a.Now())
 		if was := c.Status.Failure; in.Failure != nil && c.Status.Phase == api.PhaseError && was != nil &&
 			was.Step == api.StepGPU {
-			now := *in.Failure // what keeps the cluster in ERROR is this by now
+			now := *in.Failure // this is now what keeps the cluster in ERROR
 			now.Step, now.At = api.StepGPU, a.Now()
 			c.Status.Failure = &now
 		}
@@ -58,7 +58,7 @@ func (a *Activities) EndRepair(ctx context.Context, in RepairEntry) error {
 	return nil
 }
 
-// MarkRepaired makes a cluster READY that was in ERROR and has been mended.
+// MarkRepaired marks a repaired cluster that was in ERROR as READY.
 func (a *Activities) MarkRepaired(ctx context.Context, ref api.Ref) error {
 	_, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
 		if c.Status.CanBeRepaired() {
@@ -70,8 +70,8 @@ func (a *Activities) MarkRepaired(ctx context.Context, ref api.Ref) error {
 	return activities.StepError(ctx, "mark the cluster READY", "", err)
 }
 
-// ReplaceMachine reserves a new incarnation in a place whose machine is gone, and returns it. Run twice, it returns the
-// same.
+// ReplaceMachine reserves a new incarnation for the index of a machine that is gone, and returns it. It returns the
+// same if it runs twice.
 func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineRef) (activities.MachineRef, error) {
 	const step = "reserve a machine"
 	c, err := activities.ReadCluster(ctx, a.Store, old.Cluster)

@@ -10,15 +10,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// ReserveInput asks for the machines of a cluster in one placement.
+// ReserveInput requests the machines of a cluster in one placement.
 type ReserveInput struct {
 	Cluster   api.Ref       `json:"cluster"`
 	Placement api.Placement `json:"placement"`
 }
 
-// Reserve writes a machine for every place of the cluster into etcd, before anything is launched: those that an
-// earlier try left there in this placement are kept, every other place gets a new incarnation. The keys that the
-// machines need are made here, once. Attempts that overlap end with the same machines.
+// Reserve records a machine for every index of the cluster before anything is launched. Machines that an earlier create
+// recorded in this placement stay; every other index gets a new incarnation. It creates the keys of the machines, once.
+// Calls that overlap return the same machines.
 func (a *Activities) Reserve(ctx context.Context, in ReserveInput) ([]activities.MachineRef, error) {
 	const step = "reserve machines"
 	c, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
@@ -66,8 +66,8 @@ func (a *Activities) Reserve(ctx context.Context, in ReserveInput) ([]activities
 	return refs, nil
 }
 
-// newIncarnations is a new incarnation for every place of the cluster. It remembers what those before it have cost,
-// which ends with their being gone: nothing else does once it has taken their place.
+// newIncarnations returns a new incarnation for every index of the cluster. Each one carries the cost of the earlier
+// ones, which are gone: once it replaces them, nothing else records that.
 func (a *Activities) newIncarnations(c *api.Cluster, placement api.Placement) ([]api.Machine, error) {
 	before := map[int]api.Machine{}
 	for _, m := range c.Status.Machines {
