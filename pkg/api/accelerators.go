@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// MaxAccelerators is how many one machine may be asked to have.
+// MaxAccelerators is the highest number of accelerators per machine.
 const MaxAccelerators = 128
 
-// Accelerators is a kind of accelerator and how many of it each machine has.
+// Accelerators is a kind of accelerator and its number per machine. The zero value is none.
 type Accelerators struct {
 	Name  string
 	Count int
@@ -17,14 +17,15 @@ type Accelerators struct {
 
 func (a Accelerators) String() string { return fmt.Sprintf("%s:%d", a.Name, a.Count) }
 
+const wantAccelerators = "accelerators per machine as NAME or NAME:COUNT, such as A100:8"
+
 var acceleratorName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,62}$`)
 
-// ParseAccelerators reads --accelerators: A100 (one of them), A100:8, or {A100: 8}. Whether a cloud has them is for the
-// cloud to say. Its error is a *FieldError.
+// ParseAccelerators parses --accelerators: A100 (one of them), A100:8, or {A100: 8}. It does not check that a cloud
+// offers them. Its error is a *FieldError.
 func ParseAccelerators(s string) (Accelerators, error) {
 	wrong := func(why string) (Accelerators, error) {
-		return Accelerators{}, &FieldError{Field: "accelerators", Value: s,
-			Want: "accelerators per machine as NAME or NAME:COUNT, such as A100:8" + why}
+		return Accelerators{}, &FieldError{Field: "accelerators", Value: s, Want: wantAccelerators + why}
 	}
 	text := strings.TrimSpace(s)
 	if inner, ok := strings.CutPrefix(text, "{"); ok {
@@ -50,12 +51,11 @@ func ParseAccelerators(s string) (Accelerators, error) {
 	return Accelerators{Name: name, Count: n}, nil
 }
 
-// nvidiaModel is the form of the names that SkyPilot's catalogs give to NVIDIA's accelerators, in whatever case.
+// nvidiaModel matches the names of NVIDIA's accelerators in SkyPilot's catalogs, in any case.
 var nvidiaModel = regexp.MustCompile(`(?i)^(rtx|rtxpro|gh|gb|[abhklmptv])\d+[a-z]*(-[a-z0-9]+)?$`)
 
-// canonicalAcceleratorName is the name of one of NVIDIA's accelerators with the capitals that SkyPilot's catalogs have
-// (https://docs.skypilot.co/en/latest/compute/gpus.html), which it does not insist on: nodes are labelled with it, and
-// people see it.
+// canonicalAcceleratorName spells the name of one of NVIDIA's accelerators as SkyPilot's catalogs do
+// (https://docs.skypilot.co/en/latest/compute/gpus.html). SkyPilot ignores case, but people and node labels see the name.
 func canonicalAcceleratorName(name string) string {
 	if !nvidiaModel.MatchString(name) {
 		return name

@@ -2,16 +2,10 @@ package api
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-)
 
-// The syntax of labels is Kubernetes' own:
-// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
-var (
-	labelName   = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
-	labelPrefix = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	"k8s.io/apimachinery/pkg/api/validate/content"
 )
 
 const (
@@ -21,7 +15,7 @@ const (
 		"digit, or an empty one"
 )
 
-// ParseLabels reads the values of --labels, each as key=value. Its errors are *FieldErrorsOf, joined.
+// ParseLabels parses the values of --labels, each as key=value. Its errors are *FieldErrors, joined.
 func ParseLabels(values []string) (map[string]string, error) {
 	labels := map[string]string{}
 	var errs fieldErrors
@@ -58,19 +52,13 @@ func validateLabels(labels map[string]string, errs *fieldErrors) {
 	}
 }
 
-// checkLabel is what would be right, or nothing.
+// checkLabel returns what would be valid, or nothing. The syntax is that of Kubernetes:
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 func checkLabel(key, value string) string {
-	name := key
-	if prefix, rest, ok := strings.Cut(key, "/"); ok {
-		if len(prefix) > 253 || !labelPrefix.MatchString(prefix) {
-			return wantLabelKey
-		}
-		name = rest
-	}
-	if !labelName.MatchString(name) {
+	switch {
+	case len(content.IsLabelKey(key)) > 0:
 		return wantLabelKey
-	}
-	if value != "" && !labelName.MatchString(value) {
+	case len(content.IsLabelValue(value)) > 0:
 		return wantLabelValue
 	}
 	return ""

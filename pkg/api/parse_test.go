@@ -111,8 +111,8 @@ func TestSpecsAreComparedByWhatTheyMean(t *testing.T) {
 		t.Errorf("the same spec in other words differs: %v", diff)
 	}
 	b.CPUs, b.NumNodes, b.Accelerators, b.DiskSize = "4", 5, "A100", 10
-	want := []string{"cpus is 2+, asked for is 4", "disk_size is unset, asked for is 10",
-		"accelerators is unset, asked for is A100:1", "num_nodes is 3, asked for is 5"}
+	want := []string{"cpus is 2+, requested is 4", "disk_size is unset, requested is 10",
+		"accelerators is unset, requested is A100:1", "num_nodes is 3, requested is 5"}
 	if diff := api.DiffSpec(a, b); !reflect.DeepEqual(diff, want) {
 		t.Errorf("diff %q", diff)
 	}

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// PortRange is the ports from First to Last, both included; a single one is both.
+// PortRange is the ports from First to Last, both included. They are equal for a single port.
 type PortRange struct{ First, Last int }
 
 func (p PortRange) String() string {
@@ -18,8 +20,8 @@ func (p PortRange) String() string {
 	return fmt.Sprintf("%d-%d", p.First, p.Last)
 }
 
-// ParsePorts reads the values of --ports, each a port (8080) or a range of them (30000-30100), and returns them in
-// order. No port may be named twice. Its errors are *FieldErrorsOf, joined.
+// ParsePorts parses the values of --ports, each a port (8080) or a range (30000-30100), and sorts them. A port must not
+// occur twice. The errors are *FieldErrors, joined.
 func ParsePorts(values []string) ([]PortRange, error) {
 	var ranges []PortRange
 	var errs fieldErrors
@@ -47,8 +49,19 @@ func ParsePorts(values []string) ([]PortRange, error) {
 	return ranges, nil
 }
 
+// formatPorts is the inverse of ParsePorts.
+func formatPorts(ranges []PortRange) []string {
+	var all []string
+	for _, r := range ranges {
+		all = append(all, r.String())
+	}
+	return all
+}
+
+const wantPort = "a port from 1 to 65535, such as 8080, or a range, such as 30000-30100"
+
+// parsePortRange returns the range, or what would be valid.
 func parsePortRange(s string) (PortRange, string) {
-	const want = "a port from 1 to 65535, such as 8080, or a range of them, such as 30000-30100"
 	from, to, isRange := strings.Cut(s, "-")
 	if !isRange {
 		to = from
@@ -56,8 +69,8 @@ func parsePortRange(s string) (PortRange, string) {
 	first, ok1 := parseWholeNumber(from)
 	last, ok2 := parseWholeNumber(to)
 	switch {
-	case !ok1 || !ok2 || first < 1 || last < 1 || first > 65535 || last > 65535:
-		return PortRange{}, want
+	case !ok1 || !ok2 || len(validation.IsValidPortNum(first))+len(validation.IsValidPortNum(last)) > 0:
+		return PortRange{}, wantPort
 	case first > last:
 		return PortRange{}, fmt.Sprintf("a range from the lower port to the higher: %d-%d", last, first)
 	}

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Limits of what one machine may be asked to have: beyond them lies a slip of the pen, not a machine.
+// Limits of what one machine can request. A larger value is a typing error.
 const (
 	MaxCPUs      = 4096
 	MaxMemoryGiB = 65536
 	MaxDiskGiB   = 65536
 )
 
-// Quantity is how much of something a machine shall have: exactly Value, or at least that much.
+// Quantity is how much of a resource a machine has: exactly Value, or at least that much. The zero value leaves it open.
 type Quantity struct {
 	Value   int
 	AtLeast bool
@@ -26,12 +26,15 @@ func (q Quantity) String() string {
 	return strconv.Itoa(q.Value)
 }
 
-// IsMetBy says whether a machine with this much is what was asked for.
+// IsSet reports whether the quantity is not left open.
+func (q Quantity) IsSet() bool { return q.Value > 0 }
+
+// IsMetBy reports whether a machine with this much satisfies the quantity.
 func (q Quantity) IsMetBy(has float64) bool {
 	return has == float64(q.Value) || q.AtLeast && has > float64(q.Value)
 }
 
-// ParseQuantity reads "4" (exactly 4) or "4+" (at least 4): a whole number above 0, and no unit.
+// ParseQuantity parses "4" (exactly 4) or "4+" (at least 4): a whole number above 0 without a unit.
 func ParseQuantity(s string) (Quantity, error) {
 	digits, atLeast := strings.CutSuffix(s, "+")
 	n, ok := parseWholeNumber(digits)
@@ -42,31 +45,27 @@ func ParseQuantity(s string) (Quantity, error) {
 	return Quantity{Value: n, AtLeast: atLeast}, nil
 }
 
-// ParseCPUs reads --cpus; its error is a *FieldError.
+// ParseCPUs parses --cpus. Its error is a *FieldError.
 func ParseCPUs(s string) (Quantity, error) {
 	q, err := ParseQuantity(s)
 	if err != nil || q.Value > MaxCPUs {
-		return Quantity{}, &FieldError{Field: "cpus", Value: s,
-			Want: fmt.Sprintf("a whole number of CPUs per machine from 1 to %d, such as 4, or 4+ for at least 4",
-				MaxCPUs)}
+		return Quantity{}, &FieldError{Field: "cpus", Value: s, Want: wantCPUs}
 	}
 	return q, nil
 }
 
-// ParseMemory reads --memory, in GiB per machine: 16, 16+, and the same with its unit (16GiB, 16Gi, 16GiB+). Its error
-// is a *FieldError.
+// ParseMemory parses --memory in GiB per machine: 16, 16+, or the same with the unit (16GiB, 16Gi, 16GiB+). Its error is
+// a *FieldError.
 func ParseMemory(s string) (Quantity, error) {
 	digits, atLeast := strings.CutSuffix(s, "+")
 	n, ok := parseWholeNumber(trimGiBUnit(digits))
 	if !ok || n < 1 || n > MaxMemoryGiB {
-		want := fmt.Sprintf("memory per machine in whole GiB from 1 to %d, such as 16, or 16+ for at least 16",
-			MaxMemoryGiB)
-		return Quantity{}, &FieldError{Field: "memory", Value: s, Want: want + unitHint(digits)}
+		return Quantity{}, &FieldError{Field: "memory", Value: s, Want: wantMemory + unitHint(digits)}
 	}
 	return Quantity{Value: n, AtLeast: atLeast}, nil
 }
 
-// ParseDiskSize reads --disk_size, in GiB per machine: 100, 100GiB or 100Gi. Its error is a *FieldError.
+// ParseDiskSize parses --disk_size in GiB per machine: 100, 100GiB or 100Gi. Its error is a *FieldError.
 func ParseDiskSize(s string) (int, error) {
 	n, ok := parseWholeNumber(trimGiBUnit(s))
 	if !ok || n < 1 || n > MaxDiskGiB {
@@ -75,7 +74,12 @@ func ParseDiskSize(s string) (int, error) {
 	return n, nil
 }
 
-var wantDisk = fmt.Sprintf("disk per machine in whole GiB from 1 to %d, such as 100", MaxDiskGiB)
+var (
+	wantCPUs   = fmt.Sprintf("a whole number of CPUs per machine from 1 to %d, such as 4, or 4+ for at least 4", MaxCPUs)
+	wantMemory = fmt.Sprintf("memory per machine in whole GiB from 1 to %d, such as 16, or 16+ for at least 16",
+		MaxMemoryGiB)
+	wantDisk = fmt.Sprintf("disk per machine in whole GiB from 1 to %d, such as 100", MaxDiskGiB)
+)
 
 func trimGiBUnit(s string) string {
 	if bare, ok := strings.CutSuffix(s, "GiB"); ok {
@@ -84,7 +88,7 @@ func trimGiBUnit(s string) string {
 	return strings.TrimSuffix(s, "Gi")
 }
 
-// unitHint tells those who wrote another unit that there is only one.
+// unitHint adds to an error that sizes have one unit only, if s has another one.
 func unitHint(s string) string {
 	unit := strings.TrimLeft(s, "0123456789.")
 	if unit == s || unit == "" || unit == "GiB" || unit == "Gi" {
@@ -93,7 +97,7 @@ func unitHint(s string) string {
 	return "; sizes are always in GiB, the unit can be left out"
 }
 
-// parseWholeNumber takes digits alone: no sign, no exponent, no space, no leading zero.
+// parseWholeNumber accepts digits only: no sign, no exponent, no space, no leading zero.
 func parseWholeNumber(s string) (int, bool) {
 	if s == "" || len(s) > 1 && s[0] == '0' || strings.Trim(s, "0123456789") != "" {
 		return 0, false

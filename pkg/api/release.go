@@ -11,16 +11,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/release"
 )
 
-// RKE2Release says where a cluster's RKE2 comes from. What is empty is for the worker's own settings to say.
+// RKE2Release says where a cluster's RKE2 comes from. The worker's settings fill empty fields.
 type RKE2Release struct {
-	// Source is "release", the URL of a mirror, or a directory of the worker's machine.
+	// Source is "release", the URL of a mirror, or a directory of the worker's computer.
 	Source string `json:"source,omitempty"`
 	// SHA256 of the release tarball in hexadecimal.
 	SHA256 string `json:"sha256,omitempty"`
 }
 
-// GPURelease says which software makes a cluster's accelerators known to Kubernetes, and where it comes from. What is
-// empty is for the worker's own settings to say.
+// GPURelease says which software makes a cluster's accelerators available to pods, and where it comes from. The worker's
+// settings fill empty fields.
 type GPURelease struct {
 	ChartRepo       string `json:"chart_repo,omitempty"`
 	OperatorVersion string `json:"operator_version,omitempty"`
@@ -29,7 +29,7 @@ type GPURelease struct {
 	TestImage       string `json:"test_image,omitempty"`
 }
 
-// WithFallback is g with what it leaves empty taken from other.
+// WithFallback returns g with its empty fields taken from other.
 func (g GPURelease) WithFallback(other GPURelease) GPURelease {
 	return GPURelease{
 		ChartRepo:       cmp.Or(g.ChartRepo, other.ChartRepo),
@@ -40,21 +40,32 @@ func (g GPURelease) WithFallback(other GPURelease) GPURelease {
 	}
 }
 
-// SpecLevel counts what a worker knows of specs: it grows whenever a spec gets a field that a worker of before would
-// ignore. Level 2 brought kubernetes_version, rke2 and gpu.
+// SpecLevel is the highest level of a field in Fields. A field that an older worker would ignore gets a new level, so
+// that a create that uses the field is refused by an older worker. Level 2 added kubernetes_version, rke2 and gpu.
 const SpecLevel = 2
 
-// RequiredLevel is the least that a worker must know to do all that a spec asks for.
+// RequiredLevel is the lowest level of a worker that knows every field that the spec sets.
 func (s ClusterSpec) RequiredLevel() int {
-	if s.KubernetesVersion != "" || s.RKE2 != (RKE2Release{}) || s.GPU != (GPURelease{}) {
-		return 2
+	level := 1
+	for _, f := range Fields {
+		if f.text(s) != "" {
+			level = max(level, f.Level)
+		}
 	}
-	return 1
+	return level
 }
 
-// WithReleases is the spec of a cluster that is there, for a create that goes on with it: what the spec does not say of
-// releases, as that of a version before, is what the create asks for; only the version that machines of the cluster may
-// have already stays.
+// CopySettings takes over the fields that settings fill from another spec.
+func (s *ClusterSpec) CopySettings(from ClusterSpec) {
+	for _, f := range Fields {
+		if f.Setting != "" {
+			_ = f.Set(s, f.text(from)) // text is what Set accepts
+		}
+	}
+}
+
+// WithReleases returns the spec of an existing cluster for a create that resumes it. Releases that the spec does not set,
+// as one of an older version, come from the create; a version that machines of the cluster may have installed stays.
 func (c *Cluster) WithReleases(asked ClusterSpec) ClusterSpec {
 	s := c.Spec
 	if s.KubernetesVersion == "" && s.RKE2 == (RKE2Release{}) {
@@ -68,21 +79,21 @@ func (c *Cluster) WithReleases(asked ClusterSpec) ClusterSpec {
 	return s
 }
 
-// UsedSetting is a setting as a running program uses it, for others to compare with theirs.
+// UsedSetting is a setting as a running program uses it, so that another program can compare it with its own.
 type UsedSetting struct {
 	Value string `json:"value"`
 	// From is where it came from: flag, environment, file or default.
 	From string `json:"from"`
-	// InFile is what config.yaml said of it, whether that was used or not.
+	// InFile is its value in config.yaml, whether that was used or not.
 	InFile string `json:"inFile,omitempty"`
-	// Content is the SHA-256 of the file that Value names, where its content is read once, at the start.
+	// Content is the SHA-256 of the file that Value names, if the program reads that file once, when it starts.
 	Content string `json:"content,omitempty"`
 }
 
 // maxKubernetesVersion bounds the length of a version: it becomes a part of paths and addresses.
 const maxKubernetesVersion = 71
 
-// WantKubernetesVersion says what IsKubernetesVersion takes.
+// WantKubernetesVersion describes what IsKubernetesVersion accepts.
 const WantKubernetesVersion = "a release of RKE2, such as v1.35.7+rke2r1"
 
 // IsKubernetesVersion reports whether v has the form of an RKE2 release. Kubernetes has always had the major version 1.
@@ -91,23 +102,13 @@ func IsKubernetesVersion(v string) bool {
 	return err == nil && strings.HasPrefix(v, "v1.") && len(v) <= maxKubernetesVersion
 }
 
+// WantSHA256 describes what IsSHA256 accepts.
+const WantSHA256 = "64 hexadecimal digits, as sha256sum prints them"
+
 var sha256Digits = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 
-const wantSource = `"release", the https:// address of a mirror without a name and a password in it, or an ` +
-	`absolute directory of the worker's machine`
-
-// validateReleases checks what is said of where software comes from.
-func (s ClusterSpec) validateReleases(errs *fieldErrors) {
-	if s.KubernetesVersion != "" && !IsKubernetesVersion(s.KubernetesVersion) {
-		errs.addField("kubernetes_version", s.KubernetesVersion, WantKubernetesVersion)
-	}
-	if s.RKE2.Source != "" && !isReleaseSource(s.RKE2.Source) {
-		errs.addField("rke2.source", s.RKE2.Source, wantSource)
-	}
-	if s.RKE2.SHA256 != "" && !sha256Digits.MatchString(s.RKE2.SHA256) {
-		errs.addField("rke2.sha256", s.RKE2.SHA256, "64 hexadecimal digits, as sha256sum prints them")
-	}
-}
+// IsSHA256 reports whether v is a SHA-256 in hexadecimal.
+func IsSHA256(v string) bool { return sha256Digits.MatchString(v) }
 
 func isReleaseSource(v string) bool {
 	if v == "release" || filepath.IsAbs(v) {

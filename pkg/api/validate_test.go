@@ -157,8 +157,8 @@ func TestBadInputIsNamedWithItsFieldValueAndWhatIsRight(t *testing.T) {
 		{with(func(c *api.Cluster) { c.Spec.APIAccess = "vpn" }), "api_access", "vpn", "tunnel (through SSH)"},
 		{with(func(c *api.Cluster) {
 			c.Spec.APIAccess, c.Spec.APICIDR = "Tunnel", "203.0.113.0/24"
-		}), "api_cidr", "203.0.113.0/24", "nothing beside api_access tunnel"},
-		{with(func(c *api.Cluster) { c.Spec.Provision = false }), "provision", "false", "has the machines launched"},
+		}), "api_cidr", "203.0.113.0/24", "no value with api_access tunnel"},
+		{with(func(c *api.Cluster) { c.Spec.Provision = false }), "provision", "false", "launches machines"},
 		{label("", "x"), "labels", "=x", "such as team"},
 		{label("-a", "x"), "labels", "-a=x", "begins and ends with a letter or digit"},
 		{label("a", "x y"), "labels", "a=x y", "a value of at most 63"},

@@ -64,7 +64,7 @@ func TestCreateAndGetSayWhatTheTranscriptSays(t *testing.T) {
 		t.Errorf("exit %d: %q", again.code, again.err)
 	}
 	if other := p.run(createArgs("cloud-cluster", "--memory", "8")...); other.code != ExitConflict ||
-		!strings.Contains(other.err, "memory is unset, asked for is 8") {
+		!strings.Contains(other.err, "memory is unset, requested is 8") {
 		t.Errorf("exit %d: %q", other.code, other.err)
 	}
 }

@@ -162,8 +162,8 @@ func TestACreateOfWhatIsThereIsRefusedWithItsStatus(t *testing.T) {
 		{newWantedCluster("there"), []string{"exists", "READY"}},
 		{newWantedCluster("leaving"), []string{"DELETING"}},
 		{newWantedCluster("busy"), []string{"exists", "INIT"}},
-		{other, []string{"exists (READY) with another spec", "cpus is 2+, asked for is 4",
-			"num_nodes is 3, asked for is 5"}},
+		{other, []string{"exists (READY) with another spec", "cpus is 2+, requested is 4",
+			"num_nodes is 3, requested is 5"}},
 	} {
 		_, err := c.CreateCluster(t.Context(), tt.want, CreateOptions{})
 		var conflict *ConflictError

@@ -1,0 +1,303 @@
+package api
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Fields declares every field of a ClusterSpec, in the order in which errors name them and describe shows them.
+var Fields = slices.Concat(placementFields(), machineFields(), accessFields(), releaseFields())
+
+// Clouds are the clouds that skyd knows: docker, and those of SkyPilot. Whether one is enabled is for skyd to say.
+var Clouds = []string{
+	"docker", "aws", "azure", "cudo", "do", "fluidstack", "gcp", "hyperbolic", "ibm", "lambda", "mithril", "nebius",
+	"oci", "paperspace", "primeintellect", "scp", "seeweb", "shadeform", "verda", "vsphere",
+}
+
+// placementFields say what manages the cluster, and where its machines are.
+func placementFields() []Field {
+	provision := newSwitchField(Field{
+		Name: "provision", Label: "Provision", Level: 1, Example: "true", Invalid: "false",
+		Help: "launch machines for the cluster (required: existing clusters cannot be attached)",
+		Want: "add --provision: it launches machines and installs Kubernetes on them; existing clusters cannot be attached",
+	}, func(s *ClusterSpec) *bool { return &s.Provision }, nil)
+	provision.check = func(s ClusterSpec) error {
+		if !s.Provision {
+			return provision.newError("false")
+		}
+		return nil
+	}
+	return []Field{
+		provision,
+		newTextField(Field{
+			Name: "manager", Label: "Manager", Flag: FlagText, Level: 1, Example: ManagerK8, Invalid: "slurm",
+			Values: []string{ManagerK8},
+			Help:   "manager of the cluster (default k8)",
+			Want:   "the only manager is " + ManagerK8 + " (Kubernetes)",
+		}, func(s *ClusterSpec) *string { return &s.Manager }, normalizeManager),
+		newTextField(Field{
+			Name: "cloud", Label: "Cloud", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "aws", Invalid: "A b",
+			Values: Clouds,
+			Help: "docker (this computer) or a cloud that SkyPilot knows; skyctl check lists them (default: the cheapest " +
+				"cloud that is enabled)",
+			Want: "the name of a cloud, such as docker or aws",
+		}, func(s *ClusterSpec) *string { return &s.Cloud }, normalizeCloud),
+		newTextField(Field{
+			Name: "region", Label: "Region", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "us-east-1",
+			Invalid: "us east", ValuesOn: regionsOn,
+			Help: "region of the cloud (default: the cheapest)",
+			Want: "the name of a region as its cloud spells it, such as us-east-1 on aws",
+		}, func(s *ClusterSpec) *string { return &s.Region }, matches(regionName.MatchString)),
+		newTextField(Field{
+			Name: "zone", Label: "Zone", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "us-east-1a",
+			Invalid: "us east",
+			Help:    "zone of the region, on clouds with zones (default: any)",
+			Want:    "the name of a zone as its cloud spells it, such as us-east-1a on aws",
+		}, func(s *ClusterSpec) *string { return &s.Zone }, matches(regionName.MatchString)),
+	}
+}
+
+// machineFields say what each machine is.
+func machineFields() []Field {
+	return []Field{
+		newParsedField(Field{
+			Name: "cpus", Label: "CPUs", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "4+", Invalid: "4.5",
+			Help: "CPUs per machine: 4 is exactly four, 4+ is at least four",
+			Want: wantCPUs,
+		}, func(s *ClusterSpec) *string { return &s.CPUs }, toText(ParseCPUs)),
+		withShow(newParsedField(Field{
+			Name: "memory", Label: "Memory", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "16+",
+			Invalid: "16GB",
+			Help:    "memory per machine in GiB: 16 or 16+",
+			Want:    wantMemory,
+		}, func(s *ClusterSpec) *string { return &s.Memory }, toText(ParseMemory)), "%s GiB"),
+		withShow(newNumberField(Field{
+			Name: "disk_size", Label: "Disk", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "100", Invalid: "0",
+			Help: "disk per machine in GiB, such as 100",
+			Want: wantDisk,
+		}, func(s *ClusterSpec) *int { return &s.DiskSize }, numberField[int]{
+			parse: ParseDiskSize, format: strconv.Itoa, isIn: func(n int) bool { return n >= 0 && n <= MaxDiskGiB },
+		}), "%s GiB"),
+		acceleratorsField(), gpuStackField(), gpuTaintField(), useSpotField(), maxHourlyCostField(),
+		newTextField(Field{
+			Name: "image_id", Label: "Image", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "ami-1",
+			Invalid: "ami 1",
+			Help:    "the cloud's id of a machine image: Ubuntu or Debian with systemd (default: SkyPilot's choice)",
+			Want:    "the id of an image as its cloud spells it",
+		}, func(s *ClusterSpec) *string { return &s.ImageID }, matches(isOneWord)),
+	}
+}
+
+func acceleratorsField() Field {
+	f := newParsedField(Field{
+		Name: "accelerators", Label: "Accelerators", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "A100:8",
+		Invalid: ":8",
+		Help:    "accelerators per machine as NAME:COUNT, such as A100:8",
+		Want:    wantAccelerators,
+	}, func(s *ClusterSpec) *string { return &s.Accelerators }, func(v string) (string, error) {
+		a, err := ParseAccelerators(v)
+		a.Name = canonicalAcceleratorName(a.Name)
+		return a.String(), err
+	})
+	f.isEqual = strings.EqualFold
+	return f
+}
+
+func gpuStackField() Field {
+	f := newTextField(Field{
+		Name: "gpu_stack", Label: "GPU stack", Flag: FlagText, Level: 1, Example: GPUStackDevicePlugin, Invalid: "helm",
+		Values: []string{GPUStackOperator, GPUStackDevicePlugin, GPUStackNone},
+		Help:   "software that makes accelerators available to pods: operator, device-plugin or none (default operator)",
+		Want: "operator (driver, toolkit and device plugin as needed), device-plugin (for images with driver and " +
+			"toolkit), or none",
+	}, func(s *ClusterSpec) *string { return &s.GPUStack }, normalizeGPUStack)
+	f.normalize = (*ClusterSpec).setDefaultGPUStack
+	f.show = func(s ClusterSpec) string {
+		if s.GPUStack != "" && s.GPUTaint {
+			return s.GPUStack + ", workers tainted"
+		}
+		return s.GPUStack
+	}
+	return f
+}
+
+func gpuTaintField() Field {
+	return newSwitchField(Field{
+		Name: "gpu_taint", Hidden: "the line of gpu_stack shows it", Level: 1, Example: "true", Invalid: "maybe",
+		Help: "taint the workers, so that pods that request no accelerator do not run there",
+		Want: "true or false",
+	}, func(s *ClusterSpec) *bool { return &s.GPUTaint }, nil)
+}
+
+func useSpotField() Field {
+	f := newSwitchField(Field{
+		Name: "use_spot", Label: "Spot", Scope: MachineScope, Level: 1, Example: "true", Invalid: "maybe",
+		Help: "use spot machines: cheaper, but the cloud can take them back at any time",
+		Want: "true or false",
+	}, func(s *ClusterSpec) *bool { return &s.UseSpot }, nil)
+	f.show = func(s ClusterSpec) string {
+		if !s.UseSpot {
+			return ""
+		}
+		return "yes: the cloud can take the machines back"
+	}
+	return f
+}
+
+func maxHourlyCostField() Field {
+	f := Field{
+		Name: "max_hourly_cost", Label: "At most", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "1.5",
+		Invalid: "cheap",
+		Help:    "highest price of one machine in US dollars per hour, such as 1.50",
+		Want:    "US dollars per hour and machine, such as 1.50",
+	}
+	f = newNumberField(f, func(s *ClusterSpec) *float64 { return &s.MaxHourlyCost }, numberField[float64]{
+		parse: func(v string) (float64, error) {
+			n, err := strconv.ParseFloat(v, 64)
+			if err != nil || !(n > 0) || math.IsInf(n, 0) {
+				return 0, f.newError(v)
+			}
+			return n, nil
+		},
+		format: func(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) },
+		isIn:   func(n float64) bool { return n >= 0 && !math.IsInf(n, 0) },
+	})
+	f.show = func(s ClusterSpec) string {
+		if s.MaxHourlyCost <= 0 {
+			return ""
+		}
+		return fmt.Sprintf("$%.2f per hour and machine", s.MaxHourlyCost)
+	}
+	return f
+}
+
+// accessFields say how the cluster is reached, and how large it is.
+func accessFields() []Field {
+	access := newTextField(Field{
+		Name: "api_access", Label: "API access", Flag: FlagText, Scope: MachineScope, Level: 1, Example: APITunnel,
+		Invalid: "vpn", Values: []string{APIAuto, APIPublic, APITunnel},
+		Help: "how the Kubernetes API is reached: auto, public (its port is open) or tunnel (through SSH) (default auto)",
+		Want: "auto, public (port 6443 of the head is open) or tunnel (through SSH)",
+	}, func(s *ClusterSpec) *string { return &s.APIAccess }, normalizeAPIAccess)
+	nodes := Field{
+		Name: "num_nodes", Label: "Nodes", Flag: FlagText, Default: strconv.Itoa(DefaultNumNodes), Level: 1, Example: "3",
+		Invalid: "0",
+		Help:    "number of machines, including the head",
+		Want:    fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", MaxNumNodes),
+	}
+	return []Field{
+		newTextField(Field{
+			Name: "api_cidr", Label: "API open to", Flag: FlagText, Scope: MachineScope, Level: 1,
+			Example: "203.0.113.0/24", Invalid: "203.0.113.7",
+			Help: "address range that can reach the Kubernetes API, such as 203.0.113.0/24 (default: any)",
+			Want: "an address range, such as 203.0.113.0/24",
+		}, func(s *ClusterSpec) *string { return &s.APICIDR }, matches(func(v string) bool {
+			_, err := netip.ParsePrefix(v)
+			return err == nil
+		})),
+		access,
+		{
+			Name: "ports", Label: "Ports", Flag: FlagList, Scope: MachineScope, Level: 1, Example: "8080",
+			Invalid: "http",
+			Help:    "port or range to open to the outside, such as 8080 or 30000-30100; can be repeated",
+			Want:    wantPort,
+			set:     func(s *ClusterSpec, values []string) error { s.Ports = values; return nil },
+			text:    func(s ClusterSpec) string { return strings.Join(s.Ports, ",") },
+			show:    func(s ClusterSpec) string { return strings.Join(s.Ports, ", ") },
+			check:   func(s ClusterSpec) error { return errorOnly(ParsePorts(s.Ports)) },
+			normalize: func(s *ClusterSpec) {
+				if ranges, err := ParsePorts(s.Ports); err == nil {
+					s.Ports = formatPorts(ranges)
+				}
+			},
+		},
+		newNumberField(nodes, func(s *ClusterSpec) *int { return &s.NumNodes }, numberField[int]{
+			parse: func(v string) (int, error) {
+				n, err := strconv.Atoi(v) // a number out of range is for Validate to name
+				if err != nil {
+					return 0, nodes.newError(v)
+				}
+				return n, nil
+			},
+			format: strconv.Itoa, isIn: func(n int) bool { return n >= 1 && n <= MaxNumNodes },
+		}),
+	}
+}
+
+// releaseFields say which software runs on the cluster, and where it comes from. A create fills them from the settings.
+func releaseFields() []Field {
+	kubernetes := newTextField(Field{
+		Name: "kubernetes_version", Label: "Kubernetes", Flag: FlagText, Level: 2, Setting: "rke2.version",
+		Variable: "SKYCTL_RKE2_VERSION", Example: "v1.35.7+rke2r1", Invalid: "v9.9.9+rke2r1",
+		Help: "release of RKE2, such as v1.34.1+rke2r1 (default: the setting rke2.version)",
+		Want: WantKubernetesVersion,
+	}, func(s *ClusterSpec) *string { return &s.KubernetesVersion }, matches(IsKubernetesVersion))
+	source := newTextField(Field{
+		Name: "rke2.source", Label: "RKE2 source", Level: 2, Setting: "rke2.source", Variable: "SKYCTL_RKE2_SOURCE",
+		Example: "https://mirror.example.com/rke2", Invalid: "ftp://mirror",
+		Want: `"release", the https:// address of a mirror without a name and a password in it, or an absolute ` +
+			"directory of the worker's computer",
+	}, func(s *ClusterSpec) *string { return &s.RKE2.Source }, matches(isReleaseSource))
+	sum := newTextField(Field{
+		Name: "rke2.sha256", Label: "RKE2 SHA-256", Level: 2, Setting: "rke2.sha256", Variable: "SKYCTL_RKE2_SHA256",
+		Example: strings.Repeat("0a", 32), Invalid: "abc", Want: WantSHA256,
+	}, func(s *ClusterSpec) *string { return &s.RKE2.SHA256 }, matches(IsSHA256))
+	sum.isEqual = strings.EqualFold
+	return []Field{
+		kubernetes, source, sum,
+		newGPUReleaseField("gpu.chart_repo", "GPU charts", "gpu.chartRepo", "the address of a chart repository",
+			"https://charts.example.com/nvidia", func(g *GPURelease) *string { return &g.ChartRepo }),
+		newGPUReleaseField("gpu.operator_version", "GPU Operator", "gpu.operatorVersion", "the version of a chart",
+			"v26.3.2", func(g *GPURelease) *string { return &g.OperatorVersion }),
+		newGPUReleaseField("gpu.plugin_version", "Device plugin", "gpu.pluginVersion", "the version of a chart",
+			"0.19.2", func(g *GPURelease) *string { return &g.PluginVersion }),
+		newGPUReleaseField("gpu.image_mirror", "GPU images", "gpu.imageMirror", "a registry without a scheme",
+			"registry.example.com/mirror", func(g *GPURelease) *string { return &g.ImageMirror }),
+		newGPUReleaseField("gpu.test_image", "GPU test image", "gpu.testImage", "an image with its tag",
+			"registry.example.com/cuda-sample:vectoradd", func(g *GPURelease) *string { return &g.TestImage }),
+	}
+}
+
+// newGPUReleaseField declares a field that only a setting fills, which config checks as it reads it.
+func newGPUReleaseField(name, label, setting, want, example string, ref func(*GPURelease) *string) Field {
+	return newTextField(Field{
+		Name: name, Label: label, Level: 2, Setting: setting, Want: want, Example: example,
+		Variable: "SKYCTL_" + strings.ToUpper(strings.ReplaceAll(name, ".", "_")),
+	}, func(s *ClusterSpec) *string { return ref(&s.GPU) }, matches(func(string) bool { return true }))
+}
+
+// toText makes the parse function of a field out of one that parses a quantity.
+func toText[T fmt.Stringer](parse func(string) (T, error)) func(string) (string, error) {
+	return func(v string) (string, error) {
+		parsed, err := parse(v)
+		return parsed.String(), err
+	}
+}
+
+// withShow has describe print the value in a format.
+func withShow(f Field, format string) Field {
+	f.show = func(s ClusterSpec) string {
+		if f.text(s) == "" {
+			return ""
+		}
+		return fmt.Sprintf(format, f.text(s))
+	}
+	return f
+}
+
+func isOneWord(v string) bool {
+	return !strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) })
+}
+
+// regionsOn are the regions of a cloud whose regions are fixed.
+func regionsOn(cloud string) []string {
+	if cloud == "docker" {
+		return []string{"local"}
+	}
+	return nil
+}
