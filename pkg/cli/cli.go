@@ -6,11 +6,9 @@ import (
 	"context"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
 	"github.com/sky-shift/skyctl/pkg/config"
@@ -114,15 +112,4 @@ func newCommandGroup(use, short, long, example string, subs ...*cobra.Command) *
 		RunE: refuseMissingSubcommand, DisableFlagsInUseLine: true}
 	cmd.AddCommand(subs...)
 	return cmd
-}
-
-// normalizeFlagName lets every flag be spelled with dashes and with underscores; SkyShift's names carry the latter.
-func normalizeFlagName(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-	switch dashed := strings.ReplaceAll(name, "_", "-"); dashed {
-	case "num-nodes", "disk-size", "use-spot", "max-hourly-cost", "image-id", "kubernetes-version", "api-cidr",
-		"api-access", "gpu-stack", "gpu-taint":
-		return pflag.NormalizedName(strings.ReplaceAll(dashed, "-", "_"))
-	default:
-		return pflag.NormalizedName(dashed)
-	}
 }

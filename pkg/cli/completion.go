@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -68,40 +67,4 @@ func (a *app) completeFromStore(cmd *cobra.Command, ask func(context.Context, *s
 		return nil, none
 	}
 	return ask(ctx, s), none
-}
-
-// knownClouds are the ones that skyd can ask, docker by itself and the rest through SkyPilot; skyctl links none of
-// them, and skyd has the last word.
-var knownClouds = []string{
-	"docker", "aws", "azure", "cudo", "do", "fluidstack", "gcp", "hyperbolic", "ibm", "lambda", "mithril", "nebius",
-	"oci",
-	"paperspace", "primeintellect", "scp", "seeweb", "shadeform", "verda", "vsphere",
-}
-
-// fixedRegions of the clouds whose regions don't change.
-var fixedRegions = map[string][]string{"docker": {"local"}}
-
-// registerCreateCompletions offers what can be known of the values of create's flags, and keeps the shell from offering
-// files for the others.
-func registerCreateCompletions(cmd *cobra.Command) {
-	const none = cobra.ShellCompDirectiveNoFileComp
-	for flag, values := range map[string]cobra.CompletionFunc{
-		"cloud":      cobra.FixedCompletions(knownClouds, none),
-		"api_access": cobra.FixedCompletions([]string{api.APIAuto, api.APIPublic, api.APITunnel}, none),
-		"gpu_stack": cobra.FixedCompletions([]string{api.GPUStackOperator, api.GPUStackDevicePlugin, api.GPUStackNone},
-			none),
-		"manager": cobra.FixedCompletions([]string{api.ManagerK8}, none),
-		"region": func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-			cloud, _ := cmd.Flags().GetString("cloud")
-			return fixedRegions[cloud], none
-		},
-		"zone": cobra.NoFileCompletions, "max_hourly_cost": cobra.NoFileCompletions,
-		"image_id": cobra.NoFileCompletions,
-		"api_cidr": cobra.NoFileCompletions, "kubernetes_version": cobra.NoFileCompletions,
-		"cpus": cobra.NoFileCompletions, "memory": cobra.NoFileCompletions, "disk_size": cobra.NoFileCompletions,
-		"accelerators": cobra.NoFileCompletions, "ports": cobra.NoFileCompletions, "num_nodes": cobra.NoFileCompletions,
-		"labels": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions,
-	} {
-		panicOnError(cmd.RegisterFlagCompletionFunc(flag, values))
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,15 +23,10 @@ func (a *app) newCreateCommand() *cobra.Command {
 
 // createOptions is what a person asks for with create cluster.
 type createOptions struct {
-	flags    *pflag.FlagSet
-	spec     api.ClusterSpec
-	ports    listValue
-	labels   listValue
-	disk     string
-	maxCost  string
-	numNodes string
-	// asked are the settings of one cluster that this create was given, as a person gave them.
-	asked []string
+	flags  *pflag.FlagSet // those of the spec among them
+	labels listValue
+	// asked are the flags, variables and settings of this create that fill fields which older workers do not know.
+	asked []askedField
 
 	keep, wait, dryRun bool
 	timeout            durationValue
@@ -85,65 +79,27 @@ some time after the deadline, whatever becomes of skyd and of this machine.`,
 func (o *createOptions) bindFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	o.flags = f
-	f.BoolVar(&o.spec.Provision, "provision", false,
-		"launch machines for the cluster (needed: attaching clusters that exist is not supported)")
-	f.StringVar(&o.spec.Cloud, "cloud", "", "docker is this machine; any cloud that SkyPilot knows (skyctl check "+
-		"lists them); without it the cheapest enabled one")
-	f.StringVar(&o.spec.Region, "region", "", "region of the cloud (default: the cheapest)")
-	f.StringVar(&o.spec.Zone, "zone", "", "zone of the region, where the cloud has zones (default: any)")
-	f.StringVar(&o.spec.CPUs, "cpus", "", "CPUs per machine: 4 is exactly four, 4+ four or more")
-	f.StringVar(&o.spec.Memory, "memory", "", "memory per machine in GiB: 16 or 16+")
-	f.StringVar(&o.disk, "disk_size", "", "disk per machine in GiB, such as 100")
-	f.StringVar(&o.spec.Accelerators, "accelerators", "", "accelerators per machine as NAME:COUNT, such as A100:8")
-	f.StringVar(&o.spec.GPUStack, "gpu_stack", "",
-		"what makes accelerators known to Kubernetes: operator, device-plugin or none (default operator)")
-	f.BoolVar(&o.spec.GPUTaint, "gpu_taint", false, "keep pods that ask for no accelerator off the workers")
-	f.BoolVar(&o.spec.UseSpot, "use_spot", false, "machines that the cloud may take back at any time, at a lower price")
-	f.StringVar(&o.maxCost, "max_hourly_cost", "",
-		"the most that one machine may cost per hour in US dollars, such as 1.50")
-	f.StringVar(&o.spec.ImageID, "image_id", "",
-		"the cloud's id of an image for the machines: Ubuntu or Debian with systemd (default: SkyPilot's choice)")
-	f.StringVar(&o.spec.APICIDR, "api_cidr", "",
-		"addresses that may reach the Kubernetes API, such as 203.0.113.0/24 (default: any)")
-	f.StringVar(&o.spec.APIAccess, "api_access", "",
-		"way to the Kubernetes API: auto, public (its port is opened) or tunnel (through SSH) (default auto)")
-	f.Var(&o.ports, "ports", "port or range to open to the outside, such as 8080 or 30000-30100; may be repeated")
-	f.StringVar(&o.numNodes, "num_nodes", strconv.Itoa(api.DefaultNumNodes), "number of machines, the head among them")
-	f.StringVar(&o.spec.KubernetesVersion, "kubernetes_version", "",
-		"release of RKE2, such as v1.34.1+rke2r1 (default: the setting rke2.version)")
-	f.StringVar(&o.spec.Manager, "manager", "", "what manages the cluster's workloads (default k8)")
-	f.Var(&o.labels, "labels", "label as KEY=VALUE; may be repeated")
-	f.BoolVar(&o.keep, "keep-on-failure", false, "leave the machines in place if the create fails (they go on "+
-		"billing; those that cost something power themselves off in the end)")
-	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C leaves the work running")
-	f.Var(&o.timeout, "timeout", "how long the whole create may take (default 1h)")
-	f.BoolVar(&o.dryRun, "dry-run", false, "only show where the machines would go and what they would cost")
+	bindSpecFlags(f)
+	f.Var(&o.labels, "labels", "label as KEY=VALUE; can be repeated")
+	f.BoolVar(&o.keep, "keep-on-failure", false, "keep the machines if the create fails (they keep costing money; "+
+		"billed machines power themselves off in the end)")
+	f.BoolVar(&o.wait, "wait", false, "show the progress until the cluster is READY; Ctrl-C stops only the display")
+	f.Var(&o.timeout, "timeout", "time limit of the whole create (default 1h)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only list the possible placements and their prices")
 	o.output = addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
-	registerCreateCompletions(cmd)
+	registerSpecCompletions(cmd)
+	for _, name := range []string{"labels", "timeout"} {
+		panicOnError(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
+	}
 }
 
-// buildCluster is the object that was asked for, checked as far as that needs no cloud. Its errors are
-// *api.FieldErrors, joined.
+// buildCluster returns the requested cluster, checked as far as that needs no cloud. Its errors are *api.FieldErrors,
+// joined.
 func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, error) {
-	spec := o.spec
-	spec.Ports, spec.NumNodes = o.ports.values, api.DefaultNumNodes
+	spec, specErr := parseSpecFlags(o.flags)
 	labels, labelsErr := api.ParseLabels(o.labels.values)
-	var diskErr, nodesErr, costErr error
-	if o.disk != "" {
-		spec.DiskSize, diskErr = api.ParseDiskSize(o.disk)
-	}
-	if o.maxCost != "" {
-		spec.MaxHourlyCost, costErr = parseHourlyCost(o.maxCost)
-	}
-	// What is a number, however absurd, is Validate's to judge.
-	if n, err := strconv.Atoi(o.numNodes); err == nil {
-		spec.NumNodes = n
-	} else {
-		nodesErr = &api.FieldError{Field: "num_nodes", Value: o.numNodes,
-			Want: fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", api.MaxNumNodes)}
-	}
 	c := api.NewCluster(name, "", spec, labels, now)
-	return c, errors.Join(checkEmptyFlags(o.flags), c.Validate(), diskErr, costErr, nodesErr, labelsErr)
+	return c, errors.Join(specErr, c.Validate(), labelsErr)
 }
 
 func (a *app) runCreate(ctx context.Context, name string, o *createOptions) error {
@@ -206,11 +162,16 @@ func (a *app) applySettingsToSpec(o *createOptions, c *api.Cluster) error {
 	if err != nil {
 		return err
 	}
-	if f := o.flags.Lookup("kubernetes_version"); f != nil && f.Changed {
-		o.asked = append(o.asked, "--"+f.Name)
-	}
-	o.asked = append(o.asked, cfg.CommandClusterSettings()...)
 	cfg.ApplyToSpec(&c.Spec)
+	for _, f := range api.Fields {
+		switch from := cfg.CommandSetting(f.Setting); {
+		case f.Text(c.Spec) == "":
+		case f.Flag != api.NoFlag && o.flags.Changed(f.Name):
+			o.asked = append(o.asked, askedField{level: f.Level, from: "--" + f.Name})
+		case from != "":
+			o.asked = append(o.asked, askedField{level: f.Level, from: from})
+		}
+	}
 	a.creates = &c.Spec
 	return c.Validate()
 }
@@ -221,8 +182,8 @@ func (a *app) requireCapableServer(o *createOptions, c *api.Cluster) error {
 	if a.worker == nil {
 		return nil
 	}
-	if max(a.worker.level, 1) < c.Spec.RequiredLevel() && len(o.asked) == 0 {
-		c.Spec.KubernetesVersion, c.Spec.RKE2, c.Spec.GPU = "", api.RKE2Release{}, api.GPURelease{}
+	if a.worker.level < c.Spec.RequiredLevel() && len(a.worker.findUnknown(o.asked)) == 0 {
+		c.Spec.CopySettings(api.ClusterSpec{})
 	}
 	return a.requireCapableWorker(c.Spec, o.asked)
 }
@@ -237,11 +198,7 @@ func (a *app) newWorkerCheck(s *terminal.Spinner, o *createOptions, c *api.Clust
 		if err := a.checkWorkerCompatibility(a.cfg, w); err != nil {
 			return err
 		}
-		asked := o.asked
-		if len(asked) == 0 {
-			asked = []string{"config.yaml"}
-		}
-		return a.requireCapableWorker(c.Spec, asked)
+		return a.requireCapableWorker(c.Spec, o.asked)
 	}
 }
 

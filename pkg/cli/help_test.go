@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
@@ -33,6 +34,7 @@ func exampleCommands(cmd *cobra.Command) [][]string {
 }
 
 func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
+	region, _ := api.FindField("region")
 	creates := 0
 	for _, words := range exampleCommands((&app{}).newRootCommand()) {
 		if len(words) < 3 || words[0] != "create" {
@@ -47,9 +49,9 @@ func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 		}
 		c, err := o.buildCluster(words[2], fixture.Noon)
 		onDocker := c.Spec.Cloud == "docker"
-		if err != nil || c.Spec.Cloud != "" && !slices.Contains(knownClouds, c.Spec.Cloud) || onDocker &&
+		if err != nil || c.Spec.Cloud != "" && !slices.Contains(api.Clouds, c.Spec.Cloud) || onDocker &&
 			(c.Spec.Accelerators != "" ||
-				c.Spec.UseSpot || c.Spec.Region != "" && !slices.Contains(fixedRegions[c.Spec.Cloud], c.Spec.Region)) {
+				c.Spec.UseSpot || c.Spec.Region != "" && !slices.Contains(region.ValuesOn(c.Spec.Cloud), c.Spec.Region)) {
 			t.Errorf("%v: %v, %+v", words, err, c.Spec)
 		}
 	}
@@ -59,15 +61,15 @@ func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 }
 
 func TestTheCloudsThatAreOfferedAreThoseThatSkydCanAsk(t *testing.T) {
-	if want := append([]string{docker.Name}, skypilot.CloudNames...); !slices.Equal(knownClouds, want) {
-		t.Errorf("offered: %v\nwant:    %v", knownClouds, want)
+	if want := append([]string{docker.Name}, skypilot.CloudNames...); !slices.Equal(api.Clouds, want) {
+		t.Errorf("offered: %v\nwant:    %v", api.Clouds, want)
 	}
 }
 
 func TestValuesOfCreatesFlagsAreCompleted(t *testing.T) {
 	p := newUserWithoutState(t)
 	for line, want := range map[string]string{
-		"create cluster x --cloud ":                  strings.Join(knownClouds, "\n") + "\n:4\n",
+		"create cluster x --cloud ":                  strings.Join(api.Clouds, "\n") + "\n:4\n",
 		"create cluster x --manager ":                "k8\n:4\n",
 		"create cluster x --region ":                 ":4\n", // which depends on the cloud
 		"create cluster x --zone ":                   ":4\n",

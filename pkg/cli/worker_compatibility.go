@@ -90,18 +90,39 @@ func valueOrUnset(v string) string {
 	return v
 }
 
+// askedField is a flag, variable or setting of a create, with the level of the field that it fills.
+type askedField struct {
+	level int
+	from  string
+}
+
+// findUnknown returns what a create was given that fills fields which the worker does not know.
+func (w *knownWorker) findUnknown(asked []askedField) []string {
+	var unknown []string
+	for _, f := range asked {
+		if f.level > max(w.level, 1) {
+			unknown = append(unknown, f.from)
+		}
+	}
+	return unknown
+}
+
 // requireCapableWorker refuses a worker that would ignore what a create was given: settings of its own that decide
 // which machines there are and what runs on them, and fields of the spec that it does not know.
-func (a *app) requireCapableWorker(spec api.ClusterSpec, asked []string) error {
+func (a *app) requireCapableWorker(spec api.ClusterSpec, asked []askedField) error {
 	var refused []string
 	for _, d := range a.worker.differs {
 		if config.AffectsCluster(d.Key, spec) {
 			refused = append(refused, a.worker.formatDifference(d))
 		}
 	}
-	if need := spec.RequiredLevel(); max(a.worker.level, 1) < need {
+	if max(a.worker.level, 1) < spec.RequiredLevel() {
+		unknown := a.worker.findUnknown(asked)
+		if len(unknown) == 0 {
+			unknown = []string{"config.yaml"}
+		}
 		refused = append(refused, fmt.Sprintf("%s is of a version that ignores what this create asks for with %s; %s",
-			a.worker.where, strings.Join(asked, ", "), strings.TrimPrefix(a.worker.remedy, "to have it used: ")))
+			a.worker.where, strings.Join(unknown, ", "), strings.TrimPrefix(a.worker.remedy, "to have it used: ")))
 	}
 	if len(refused) > 0 {
 		return usageErrorf("%s", strings.Join(refused, "\n"))

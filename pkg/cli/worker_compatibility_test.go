@@ -139,7 +139,7 @@ func TestACreateByTheFileAloneGoesOnWithAServerOfBefore(t *testing.T) {
 		t.Errorf("%v: %+v; it reads the same file by itself", err, c.Spec)
 	}
 	c = &api.Cluster{Spec: spec}
-	if err := a.requireCapableServer(&createOptions{asked: []string{"$SKYCTL_RKE2_VERSION"}},
+	if err := a.requireCapableServer(&createOptions{asked: []askedField{{2, "$SKYCTL_RKE2_VERSION"}}},
 		c); exitCode(err) != ExitUsage || !strings.Contains(err.Error(), "$SKYCTL_RKE2_VERSION") {
 		t.Errorf("a variable: %v", err)
 	}

@@ -92,7 +92,7 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 			return &ConflictError{Name: cl.Metadata.Name, Phase: cl.Status.Phase}
 		}
 		cl.Metadata.Labels = want.Metadata.Labels
-		cl.Spec.KubernetesVersion, cl.Spec.RKE2, cl.Spec.GPU = spec.KubernetesVersion, spec.RKE2, spec.GPU
+		cl.Spec.CopySettings(spec)
 		cl.Status.KeepOnFailure = o.KeepOnFailure
 		cl.Status.Failure = nil
 		cl.Status.SetPhase(api.PhaseInit, "CreatedAgain", c.now().UTC())

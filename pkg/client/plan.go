@@ -38,7 +38,7 @@ func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.ClusterSpec,
 	call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	r, err := t.ExecuteWorkflow(call, client.StartWorkflowOptions{
 		ID: id, TaskQueue: c.cfg.Temporal.TaskQueue, WorkflowExecutionTimeout: planTimeout,
-		StaticSummary: planSummary(spec),
+		StaticSummary: spec.Summarize(),
 	}, operation.WorkflowPlan, operation.PlanInput{Spec: spec})
 	cancel()
 	if err != nil {
@@ -63,7 +63,7 @@ func (c *Client) PlanPlacementsWith(ctx context.Context, spec api.ClusterSpec,
 	}
 	if len(result.Placements) == 0 {
 		return nil, fmt.Errorf("no place has what was asked for (%s); ask for less, or for another cloud or region",
-			planSummary(spec))
+			spec.Summarize())
 	}
 	return result.Placements, nil
 }
@@ -124,24 +124,4 @@ func (c *Client) newWorkerCheck() func(context.Context, client.Client) error {
 func isUnreachable(err error) bool {
 	var u *UnreachableError
 	return errors.As(err, &u)
-}
-
-func planSummary(spec api.ClusterSpec) string {
-	s := fmt.Sprintf("%d x", spec.NumNodes)
-	for _, part := range []struct{ value, of string }{{spec.CPUs, "CPUs"}, {spec.Memory, "GiB of memory"},
-		{spec.Accelerators, ""}} {
-		if part.value != "" {
-			s += " " + part.value
-			if part.of != "" {
-				s += " " + part.of
-			}
-		}
-	}
-	if spec.Cloud != "" {
-		s += " on " + spec.Cloud
-	}
-	if spec.Region != "" {
-		s += " in " + spec.Region
-	}
-	return s
 }

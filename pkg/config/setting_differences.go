@@ -19,10 +19,9 @@ const (
 	FromDefault     = "default"
 )
 
-// clusterSettings are settings that travel with a cluster: a create records them in its spec.
-var clusterSettings = []string{
-	"rke2.version", "rke2.source", "rke2.sha256",
-	"gpu.chartRepo", "gpu.operatorVersion", "gpu.pluginVersion", "gpu.imageMirror", "gpu.testImage",
+// isClusterSetting reports whether a setting travels with a cluster: a create records it in a field of the spec.
+func isClusterSetting(key string) bool {
+	return slices.ContainsFunc(api.Fields, func(f api.Field) bool { return f.Setting == key })
 }
 
 // connectionSettings are settings by which a program finds the servers; a command that uses a skyd dev takes that
@@ -110,7 +109,7 @@ func (c *Config) DifferencesFrom(used map[string]api.UsedSetting) []SettingDiffe
 	var all []SettingDifference
 	for _, s := range settings {
 		theirs, told := used[s.key]
-		if !told || slices.Contains(clusterSettings, s.key) || !c.isComparable(s.key) {
+		if !told || isClusterSetting(s.key) || !c.isComparable(s.key) {
 			continue
 		}
 		mine, given := c.given[s.key]
@@ -157,35 +156,24 @@ func AffectsCluster(key string, spec api.ClusterSpec) bool {
 	return false
 }
 
-// ApplyToSpec writes the settings of one cluster that were given here into its spec, where it does not say otherwise.
+// ApplyToSpec writes the settings that are set into the fields of a spec that they fill, unless the spec sets the field.
+// Settings of the GPU stack fill only the spec of a cluster with accelerators.
 func (c *Config) ApplyToSpec(spec *api.ClusterSpec) {
-	record := func(key, value string, into *string) {
-		if *into == "" && c.IsSet(key) {
-			*into = value
+	for _, f := range api.Fields {
+		if f.Setting == "" || !c.IsSet(f.Setting) || f.Text(*spec) != "" ||
+			strings.HasPrefix(f.Setting, "gpu.") && spec.Accelerators == "" {
+			continue
 		}
+		_ = f.Set(spec, findSetting(f.Setting).get(c)) // such a field holds any text, and Validate judges it
 	}
-	record("rke2.version", c.RKE2.Version, &spec.KubernetesVersion)
-	record("rke2.source", c.RKE2.Source, &spec.RKE2.Source)
-	record("rke2.sha256", c.RKE2.SHA256, &spec.RKE2.SHA256)
-	if spec.Accelerators == "" {
-		return
-	}
-	record("gpu.chartRepo", c.GPU.ChartRepo, &spec.GPU.ChartRepo)
-	record("gpu.operatorVersion", c.GPU.OperatorVersion, &spec.GPU.OperatorVersion)
-	record("gpu.pluginVersion", c.GPU.PluginVersion, &spec.GPU.PluginVersion)
-	record("gpu.imageMirror", c.GPU.ImageMirror, &spec.GPU.ImageMirror)
-	record("gpu.testImage", c.GPU.TestImage, &spec.GPU.TestImage)
 }
 
-// CommandClusterSettings are the settings of one cluster that this command was given by flag or environment.
-func (c *Config) CommandClusterSettings() []string {
-	var all []string
-	for _, key := range clusterSettings {
-		if c.IsSetByCommand(key) {
-			all = append(all, c.given[key].from)
-		}
+// CommandSetting returns where this command set a setting: its flag or environment variable. It is empty if neither did.
+func (c *Config) CommandSetting(key string) string {
+	if !c.IsSetByCommand(key) {
+		return ""
 	}
-	return all
+	return c.given[key].from
 }
 
 // ApplyConnection takes over how a running skyd dev finds its data and its work.

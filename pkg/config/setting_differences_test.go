@@ -148,6 +148,17 @@ func TestSettingsOfOneClusterTravelWithItsSpec(t *testing.T) {
 	}
 }
 
+func TestEverySpecFieldsSettingExists(t *testing.T) {
+	for _, f := range api.Fields {
+		if f.Setting == "" {
+			continue
+		}
+		if v := findSetting(f.Setting).envName(); v != f.Variable {
+			t.Errorf("%s: the variable of %s is %s, declared is %s", f.Name, f.Setting, v, f.Variable)
+		}
+	}
+}
+
 func TestAVersionThatMakesNoSenseIsRefused(t *testing.T) {
 	for _, v := range []string{"v9.9.9+rke2r1", "1.35.7", "v1.35", "latest", "v1.35.7+rke2r1 "} {
 		if _, err := loadSettings(t, "", map[string]string{"SKYCTL_RKE2_VERSION": v}); err == nil ||

@@ -16,7 +16,6 @@ import (
 var (
 	namePattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
 	prefixPattern = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
-	sha256Pattern = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 	imagePattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:@-]{0,254}$`)
 )
 
@@ -55,7 +54,10 @@ func checkRKE2Version(v string) error {
 }
 
 func checkSHA256(v string) error {
-	return checkPattern(sha256Pattern, v, "64 hexadecimal digits, as sha256sum prints them")
+	if !api.IsSHA256(v) {
+		return errors.New(api.WantSHA256)
+	}
+	return nil
 }
 
 func checkRKE2Source(v string) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -48,7 +47,11 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api
 		return nil, err
 	}
 	if p := ranking.Problem; p != nil {
-		return nil, newFieldError(p.Field, specFieldValue(spec, p.Field), strings.Join(strings.Fields(p.Want), " "))
+		value := ""
+		if f, ok := api.FindField(p.Field); ok {
+			value = f.Text(spec)
+		}
+		return nil, newFieldError(p.Field, value, strings.Join(strings.Fields(p.Want), " "))
 	}
 	return filterPlacementsByAccess(spec, toPlacements(ranking, nodes))
 }
@@ -80,37 +83,6 @@ func toPlacements(r bridge.Ranking, nodes int) []api.Placement {
 		})
 	}
 	return all
-}
-
-// specFieldValue is a field of a spec as it was given.
-func specFieldValue(spec api.ClusterSpec, name string) string {
-	switch name {
-	case "cloud":
-		return spec.Cloud
-	case "region":
-		return spec.Region
-	case "zone":
-		return spec.Zone
-	case "cpus":
-		return spec.CPUs
-	case "memory":
-		return spec.Memory
-	case "accelerators":
-		return spec.Accelerators
-	case "image_id":
-		return spec.ImageID
-	case "disk_size":
-		return strconv.Itoa(spec.DiskSize)
-	case "use_spot":
-		return strconv.FormatBool(spec.UseSpot)
-	case "max_hourly_cost":
-		return strconv.FormatFloat(spec.MaxHourlyCost, 'f', -1, 64)
-	case "ports":
-		return strings.Join(spec.Ports, ",")
-	case "num_nodes":
-		return strconv.Itoa(spec.NumNodes)
-	}
-	return ""
 }
 
 // candidateClouds are the clouds that may give the machines: the one that the spec names, or all that are enabled.
