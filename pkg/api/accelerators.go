@@ -55,7 +55,8 @@ func ParseAccelerators(s string) (Accelerators, error) {
 var nvidiaModel = regexp.MustCompile(`(?i)^(rtx|rtxpro|gh|gb|[abhklmptv])\d+[a-z]*(-[a-z0-9]+)?$`)
 
 // canonicalAcceleratorName spells the name of one of NVIDIA's accelerators as SkyPilot's catalogs do
-// (https://docs.skypilot.co/en/latest/compute/gpus.html). SkyPilot ignores case, but people and node labels see the name.
+// (https://docs.skypilot.co/en/latest/compute/gpus.html). SkyPilot ignores case, but people and node labels see the
+// name.
 func canonicalAcceleratorName(name string) string {
 	if !nvidiaModel.MatchString(name) {
 		return name

@@ -17,7 +17,8 @@ func NewCluster(name, uid string, spec ClusterSpec, labels map[string]string, no
 }
 
 // SetDefaults fills in defaults and brings values into their normal form. Malformed values stay as they are, so that
-// Validate names them as they were given. NumNodes has no default here, because 0 must be reported (see DefaultNumNodes).
+// Validate names them as they were given. NumNodes has no default here, because 0 must be reported (see
+// DefaultNumNodes).
 func (c *Cluster) SetDefaults() {
 	c.APIVersion, c.Kind = APIVersion, Kind
 	if c.Status.Phase == "" {

@@ -13,7 +13,8 @@ const (
 	MaxDiskGiB   = 65536
 )
 
-// Quantity is how much of a resource a machine has: exactly Value, or at least that much. The zero value leaves it open.
+// Quantity is how much of a resource a machine has: exactly Value, or at least that much. The zero value leaves it
+// open.
 type Quantity struct {
 	Value   int
 	AtLeast bool
@@ -54,8 +55,8 @@ func ParseCPUs(s string) (Quantity, error) {
 	return q, nil
 }
 
-// ParseMemory parses --memory in GiB per machine: 16, 16+, or the same with the unit (16GiB, 16Gi, 16GiB+). Its error is
-// a *FieldError.
+// ParseMemory parses --memory in GiB per machine: 16, 16+, or the same with the unit (16GiB, 16Gi, 16GiB+). Its error
+// is a *FieldError.
 func ParseMemory(s string) (Quantity, error) {
 	digits, atLeast := strings.CutSuffix(s, "+")
 	n, ok := parseWholeNumber(trimGiBUnit(digits))
@@ -75,7 +76,8 @@ func ParseDiskSize(s string) (int, error) {
 }
 
 var (
-	wantCPUs   = fmt.Sprintf("a whole number of CPUs per machine from 1 to %d, such as 4, or 4+ for at least 4", MaxCPUs)
+	wantCPUs = fmt.Sprintf("a whole number of CPUs per machine from 1 to %d, such as 4, or 4+ for at least 4",
+		MaxCPUs)
 	wantMemory = fmt.Sprintf("memory per machine in whole GiB from 1 to %d, such as 16, or 16+ for at least 16",
 		MaxMemoryGiB)
 	wantDisk = fmt.Sprintf("disk per machine in whole GiB from 1 to %d, such as 100", MaxDiskGiB)

@@ -19,8 +19,8 @@ type RKE2Release struct {
 	SHA256 string `json:"sha256,omitempty"`
 }
 
-// GPURelease says which software makes a cluster's accelerators available to pods, and where it comes from. The worker's
-// settings fill empty fields.
+// GPURelease says which software makes a cluster's accelerators available to pods, and where it comes from. The
+// worker's settings fill empty fields.
 type GPURelease struct {
 	ChartRepo       string `json:"chart_repo,omitempty"`
 	OperatorVersion string `json:"operator_version,omitempty"`
@@ -64,8 +64,9 @@ func (s *ClusterSpec) CopySettings(from ClusterSpec) {
 	}
 }
 
-// WithReleases returns the spec of an existing cluster for a create that resumes it. Releases that the spec does not set,
-// as one of an older version, come from the create; a version that machines of the cluster may have installed stays.
+// WithReleases returns the spec of an existing cluster for a create that resumes it. Releases that the spec does not
+// set, as one of an older version, come from the create; a version that machines of the cluster may have installed
+// stays.
 func (c *Cluster) WithReleases(asked ClusterSpec) ClusterSpec {
 	s := c.Spec
 	if s.KubernetesVersion == "" && s.RKE2 == (RKE2Release{}) {

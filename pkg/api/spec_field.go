@@ -106,8 +106,8 @@ func (f Field) newError(value string) error {
 	return &FieldError{Field: f.Name, Value: value, Want: f.Want}
 }
 
-// ParseSpec builds a spec from the values of flags, by the names of their fields. Absent fields get the default of their
-// flag. An empty value is an error: it comes from a shell variable that is not set, and to ignore it would launch
+// ParseSpec builds a spec from the values of flags, by the names of their fields. Absent fields get the default of
+// their flag. An empty value is an error: it comes from a shell variable that is not set, and to ignore it would launch
 // something else than was meant. The errors are *FieldErrors, joined; Validate checks what ParseSpec accepts.
 func ParseSpec(values map[string][]string) (ClusterSpec, error) {
 	var s ClusterSpec

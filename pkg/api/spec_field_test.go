@@ -169,8 +169,9 @@ func fullSpec() api.ClusterSpec {
 		ImageID: "ami-1", APICIDR: "203.0.113.0/24", APIAccess: "public", Ports: []string{"80", "30000-30100"},
 		NumNodes: 3, Provision: true, KubernetesVersion: "v1.35.7+rke2r1",
 		RKE2: api.RKE2Release{Source: "release", SHA256: strings.Repeat("0a", 32)},
-		GPU: api.GPURelease{ChartRepo: "https://charts.example.com", OperatorVersion: "v26.3.2", PluginVersion: "0.19.2",
-			ImageMirror: "registry.example.com/mirror", TestImage: "registry.example.com/test:1"},
+		GPU: api.GPURelease{ChartRepo: "https://charts.example.com", OperatorVersion: "v26.3.2",
+			PluginVersion: "0.19.2",
+			ImageMirror:   "registry.example.com/mirror", TestImage: "registry.example.com/test:1"},
 	}
 }
 
@@ -179,7 +180,8 @@ func TestTheStoredFormOfASpecDoesNotChange(t *testing.T) {
 		`"disk_size":100,"accelerators":"A100:8","gpu_stack":"operator","gpu_taint":true,"use_spot":true,` +
 		`"max_hourly_cost":1.5,"image_id":"ami-1","api_cidr":"203.0.113.0/24","api_access":"public",` +
 		`"ports":["80","30000-30100"],"num_nodes":3,"provision":true,"kubernetes_version":"v1.35.7+rke2r1",` +
-		`"rke2":{"source":"release","sha256":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"},` +
+		`"rke2":{"source":"release",` +
+		`"sha256":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"},` +
 		`"gpu":{"chart_repo":"https://charts.example.com","operator_version":"v26.3.2","plugin_version":"0.19.2",` +
 		`"image_mirror":"registry.example.com/mirror","test_image":"registry.example.com/test:1"}}`
 	full := fullSpec()

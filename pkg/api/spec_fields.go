@@ -24,7 +24,8 @@ func placementFields() []Field {
 	provision := newSwitchField(Field{
 		Name: "provision", Label: "Provision", Level: 1, Example: "true", Invalid: "false",
 		Help: "launch machines for the cluster (required: existing clusters cannot be attached)",
-		Want: "add --provision: it launches machines and installs Kubernetes on them; existing clusters cannot be attached",
+		Want: "add --provision: it launches machines and installs Kubernetes on them; existing clusters cannot be " +
+			"attached",
 	}, func(s *ClusterSpec) *bool { return &s.Provision }, nil)
 	provision.check = func(s ClusterSpec) error {
 		if !s.Provision {
@@ -41,9 +42,11 @@ func placementFields() []Field {
 			Want:   "the only manager is " + ManagerK8 + " (Kubernetes)",
 		}, func(s *ClusterSpec) *string { return &s.Manager }, normalizeManager),
 		newTextField(Field{
-			Name: "cloud", Label: "Cloud", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "aws", Invalid: "A b",
-			Values: Clouds,
-			Help: "docker (this computer) or a cloud that SkyPilot knows; skyctl check lists them (default: the cheapest " +
+			Name: "cloud", Label: "Cloud", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "aws",
+			Invalid: "A b",
+			Values:  Clouds,
+			Help: "docker (this computer) or a cloud that SkyPilot knows; skyctl check lists them (default: the " +
+				"cheapest " +
 				"cloud that is enabled)",
 			Want: "the name of a cloud, such as docker or aws",
 		}, func(s *ClusterSpec) *string { return &s.Cloud }, normalizeCloud),
@@ -77,9 +80,10 @@ func machineFields() []Field {
 			Want:    wantMemory,
 		}, func(s *ClusterSpec) *string { return &s.Memory }, toText(ParseMemory)), "%s GiB"),
 		withShow(newNumberField(Field{
-			Name: "disk_size", Label: "Disk", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "100", Invalid: "0",
-			Help: "disk per machine in GiB, such as 100",
-			Want: wantDisk,
+			Name: "disk_size", Label: "Disk", Flag: FlagText, Scope: MachineScope, Level: 1, Example: "100",
+			Invalid: "0",
+			Help:    "disk per machine in GiB, such as 100",
+			Want:    wantDisk,
 		}, func(s *ClusterSpec) *int { return &s.DiskSize }, numberField[int]{
 			parse: ParseDiskSize, format: strconv.Itoa, isIn: func(n int) bool { return n >= 0 && n <= MaxDiskGiB },
 		}), "%s GiB"),
@@ -112,7 +116,8 @@ func gpuStackField() Field {
 	f := newTextField(Field{
 		Name: "gpu_stack", Label: "GPU stack", Flag: FlagText, Level: 1, Example: GPUStackDevicePlugin, Invalid: "helm",
 		Values: []string{GPUStackOperator, GPUStackDevicePlugin, GPUStackNone},
-		Help:   "software that makes accelerators available to pods: operator, device-plugin or none (default operator)",
+		Help: "software that makes accelerators available to pods: operator, device-plugin or none (default " +
+			"operator)",
 		Want: "operator (driver, toolkit and device plugin as needed), device-plugin (for images with driver and " +
 			"toolkit), or none",
 	}, func(s *ClusterSpec) *string { return &s.GPUStack }, normalizeGPUStack)
@@ -181,11 +186,13 @@ func accessFields() []Field {
 	access := newTextField(Field{
 		Name: "api_access", Label: "API access", Flag: FlagText, Scope: MachineScope, Level: 1, Example: APITunnel,
 		Invalid: "vpn", Values: []string{APIAuto, APIPublic, APITunnel},
-		Help: "how the Kubernetes API is reached: auto, public (its port is open) or tunnel (through SSH) (default auto)",
+		Help: "how the Kubernetes API is reached: auto, public (its port is open) or tunnel (through SSH) (default " +
+			"auto)",
 		Want: "auto, public (port 6443 of the head is open) or tunnel (through SSH)",
 	}, func(s *ClusterSpec) *string { return &s.APIAccess }, normalizeAPIAccess)
 	nodes := Field{
-		Name: "num_nodes", Label: "Nodes", Flag: FlagText, Default: strconv.Itoa(DefaultNumNodes), Level: 1, Example: "3",
+		Name: "num_nodes", Label: "Nodes", Flag: FlagText, Default: strconv.Itoa(DefaultNumNodes), Level: 1,
+		Example: "3",
 		Invalid: "0",
 		Help:    "number of machines, including the head",
 		Want:    fmt.Sprintf("a whole number of machines from 1 (the head alone) to %d", MaxNumNodes),

@@ -13,8 +13,8 @@ const (
 	ManagerK8 = "k8"
 	// DefaultNumNodes is a cluster with a head and no workers.
 	DefaultNumNodes = 1
-	// MaxNumNodes is bounded by the pod network: 10.42.0.0/16 has room for 256 nodes with a /24 each, and replacements of
-	// nodes need a few of them.
+	// MaxNumNodes is bounded by the pod network: 10.42.0.0/16 has room for 256 nodes with a /24 each, and replacements
+	// of nodes need a few of them.
 	MaxNumNodes = 250
 	// MaxNameLength leaves room for the name of a node, sky-<name>-<index>-<incarnation>, in the 63 characters of a DNS
 	// label.

@@ -51,7 +51,8 @@ func TestEveryCreateThatHelpShowsCanWorkToday(t *testing.T) {
 		onDocker := c.Spec.Cloud == "docker"
 		if err != nil || c.Spec.Cloud != "" && !slices.Contains(api.Clouds, c.Spec.Cloud) || onDocker &&
 			(c.Spec.Accelerators != "" ||
-				c.Spec.UseSpot || c.Spec.Region != "" && !slices.Contains(region.ValuesOn(c.Spec.Cloud), c.Spec.Region)) {
+				c.Spec.UseSpot || c.Spec.Region != "" &&
+				!slices.Contains(region.ValuesOn(c.Spec.Cloud), c.Spec.Region)) {
 			t.Errorf("%v: %v, %+v", words, err, c.Spec)
 		}
 	}

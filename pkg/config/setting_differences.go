@@ -156,8 +156,8 @@ func AffectsCluster(key string, spec api.ClusterSpec) bool {
 	return false
 }
 
-// ApplyToSpec writes the settings that are set into the fields of a spec that they fill, unless the spec sets the field.
-// Settings of the GPU stack fill only the spec of a cluster with accelerators.
+// ApplyToSpec writes the settings that are set into the fields of a spec that they fill, unless the spec sets the
+// field. Settings of the GPU stack fill only the spec of a cluster with accelerators.
 func (c *Config) ApplyToSpec(spec *api.ClusterSpec) {
 	for _, f := range api.Fields {
 		if f.Setting == "" || !c.IsSet(f.Setting) || f.Text(*spec) != "" ||
@@ -168,7 +168,8 @@ func (c *Config) ApplyToSpec(spec *api.ClusterSpec) {
 	}
 }
 
-// CommandSetting returns where this command set a setting: its flag or environment variable. It is empty if neither did.
+// CommandSetting returns where this command set a setting: its flag or environment variable. It is empty if neither
+// did.
 func (c *Config) CommandSetting(key string) string {
 	if !c.IsSetByCommand(key) {
 		return ""
