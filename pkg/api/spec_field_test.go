@@ -176,7 +176,8 @@ func fullSpec() api.ClusterSpec {
 }
 
 func TestTheStoredFormOfASpecDoesNotChange(t *testing.T) {
-	const golden = `{"manager":"k8","cloud":"aws","region":"us-east-1","zone":"us-east-1a","cpus":"4+","memory":"16+",` +
+	const golden = `{"manager":"k8","cloud":"aws","region":"us-east-1","zone":"us-east-1a",` +
+		`"cpus":"4+","memory":"16+",` +
 		`"disk_size":100,"accelerators":"A100:8","gpu_stack":"operator","gpu_taint":true,"use_spot":true,` +
 		`"max_hourly_cost":1.5,"image_id":"ami-1","api_cidr":"203.0.113.0/24","api_access":"public",` +
 		`"ports":["80","30000-30100"],"num_nodes":3,"provision":true,"kubernetes_version":"v1.35.7+rke2r1",` +
