@@ -29,7 +29,7 @@ func (c Clouds) FindCloud(name string) (cloud.Cloud, error) {
 	}
 	want := "one of: " + strings.Join(slices.Sorted(maps.Keys(c.Named)), " ")
 	if name == "" {
-		want = "name the cloud, " + want
+		want = "set the cloud to " + want
 	}
 	return nil, &api.FieldError{Field: "cloud", Value: name, Want: want}
 }

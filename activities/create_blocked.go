@@ -19,7 +19,8 @@ func RecordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, no
 	if !errors.As(step, &why) || why.NonRetryable() || errors.Is(ctx.Err(), context.Canceled) {
 		return step
 	}
-	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), ProgressTimeout) // the step's own deadline may have passed
+	// the step's own deadline may have passed
+	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), ProgressTimeout)
 	defer cancel()
 	held := api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse, Reason: why.Type(), Message: why.Message()}
 	_, _ = s.UpdateCluster(write, c.Ref(), func(c *api.Cluster) error {
@@ -28,7 +29,7 @@ func RecordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, no
 		}
 		return nil
 	})
-	e := NewEvent(c, "", api.EventWarning, held.Reason, held.Message+"; it is tried again")
+	e := NewEvent(c, "", api.EventWarning, held.Reason, held.Message+"; retrying")
 	e.First, e.Last = now, now
 	RecordEvent(write, s, e)
 	return step

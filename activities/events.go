@@ -22,7 +22,8 @@ func NewEvent(c *api.Cluster, machine string, kind api.EventType, reason, messag
 func RecordEvent(ctx context.Context, s *store.Store, e api.Event) {
 	e.Message = redact.Text(e.Message)
 	if err := s.RecordEvent(ctx, e); err != nil && activity.IsActivity(ctx) {
-		activity.GetLogger(ctx).Warn("an event was not recorded", "cluster", e.Cluster, "reason", e.Reason, "error",
+		activity.GetLogger(ctx).Warn("an event could not be recorded", "cluster", e.Cluster, "reason", e.Reason,
+			"error",
 			err)
 	}
 }

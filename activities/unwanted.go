@@ -12,7 +12,7 @@ import (
 type unwantedError struct{ state api.MachineState }
 
 func (e *unwantedError) Error() string {
-	return fmt.Sprintf("the machine is not wanted any more: it is %s", e.state)
+	return fmt.Sprintf("the machine is no longer wanted: it is %s", e.state)
 }
 
 // CheckStillWanted returns an error if the clean-up of a machine has started.

@@ -70,7 +70,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	acts.Sweeps.Start = NewOperationStarter(c, cfg.Temporal.TaskQueue)
 	watch := newHomeWatch(cfg, st, pool, log)
 	if err := watch.RecordStart(ctx); err != nil {
-		return fmt.Errorf("see whether this state is the installation's home: %w", err)
+		return fmt.Errorf("check that this state is the installation's home: %w", err)
 	}
 	acts.Sweeps.Home, acts.Nodes.Home = watch, watch
 	go watch.MarkMachines(ctx)

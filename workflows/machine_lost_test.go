@@ -79,7 +79,7 @@ func TestAnErrorOfAWorkerWhoseHeadIsGoneIsTheHeads(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.onReplacements()
 	w.failures["join sky-c1-1"] = []error{final("join the cluster", "sky-c1-1", "Deadline")}
-	w.failures["lost? sky-c1-0"] = []error{final("see whether it is there", "sky-c1-0", activities.ReasonLost)}
+	w.failures["lost? sky-c1-0"] = []error{final("check that the machine exists", "sky-c1-0", activities.ReasonLost)}
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func runSweep(t *testing.T, in operation.SweepInput, orphansFail bool) (operatio
 	env.OnActivity(a.LookAt, mock.Anything, mock.Anything).Return(func(_ context.Context,
 		in observe.LookAtInput) ([]operation.DriftedCluster, error) {
 		if len(in.Clusters) == batchSize {
-			return nil, refuse("look at the clusters", "etcd is away")
+			return nil, refuse("observe the clusters", "etcd is away")
 		}
 		return []operation.DriftedCluster{{Cluster: in.Clusters[0]}}, nil
 	})

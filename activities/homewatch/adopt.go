@@ -64,7 +64,7 @@ func (w *Watch) recordAdoption(ctx context.Context, found []api.HomeFinding) (ap
 	w.writeLedger(h)
 	w.cacheDoubt(nil)
 	e := api.Event{Type: api.EventNormal, Reason: "HomeAdopted",
-		Message: fmt.Sprintf("the installation's home is this state now (start %d)", h.Starts)}
+		Message: fmt.Sprintf("this state is now the installation's home (start %d)", h.Starts)}
 	e.First, e.Last = w.Now(), w.Now()
 	activities.RecordEvent(ctx, w.Store, e)
 	return h, nil

@@ -46,7 +46,7 @@ func (g *guardedActivity) ExecuteActivity(ctx context.Context, in *interceptor.E
 	if name := activity.GetInfo(ctx).ActivityType.Name; guardedActivities[name] {
 		say := func(why string) { activity.GetLogger(ctx).Warn(name + " is " + why) }
 		if err := g.watch.AwaitNoDoubt(ctx, say); err != nil {
-			return nil, activities.StepError(ctx, "see whether this state is the installation's home", "", err)
+			return nil, activities.StepError(ctx, "check that this state is the installation's home", "", err)
 		}
 	}
 	return g.Next.ExecuteActivity(ctx, in)

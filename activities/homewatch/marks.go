@@ -24,7 +24,7 @@ func (w *Watch) MarkMachines(ctx context.Context) {
 		err = w.confirmByMarks(ctx, all)
 	}
 	if doubt := new(DoubtError); err != nil && ctx.Err() == nil && !errors.As(err, &doubt) {
-		w.Log.Warn("not all clusters' machines could be told of this start", "error", err)
+		w.Log.Warn("could not write the mark of this start to the machines of all clusters", "error", err)
 	}
 }
 
@@ -57,7 +57,7 @@ func (w *Watch) confirmByMarks(ctx context.Context, clusters []api.Cluster) erro
 		asked.Go(func() error {
 			f, err := w.exchangeClusterMarks(ctx, h, c.Ref(), &mark)
 			if err != nil { // an unreachable cluster says nothing about the home
-				w.Log.Debug("no machine of a cluster could be asked who looks after it", "cluster", c.Metadata.Name,
+				w.Log.Debug("no machine of a cluster returned its mark", "cluster", c.Metadata.Name,
 					"error", err)
 				return nil
 			}

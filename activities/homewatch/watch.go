@@ -58,7 +58,7 @@ const (
 type DoubtError struct{ doubt *api.HomeDoubt }
 
 func (e *DoubtError) Error() string {
-	return fmt.Sprintf("it is in doubt whether this state directory is the installation's home (%s): %s",
+	return fmt.Sprintf("this state directory may not be the installation's home (%s): %s",
 		e.doubt.JoinMessages(), api.HomeHint)
 }
 

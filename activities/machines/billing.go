@@ -31,7 +31,7 @@ func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.
 		err = a.recordLifetimes(soon, ref, answer.(cloud.Lifetimes))
 	}
 	if err != nil && ctx.Err() == nil {
-		activity.GetLogger(ctx).Warn("what machines have cost is an estimate: their cloud did not say when they "+
+		activity.GetLogger(ctx).Warn("the machines' cost is an estimate: their cloud did not report when they "+
 			"were there",
 			"cluster", ref.Name, "error", err)
 	}

@@ -33,7 +33,7 @@ func (a *Activities) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachi
 		return nil, activities.StepError(ctx, step, "", ctx.Err())
 	}
 	if err != nil {
-		activity.GetLogger(ctx).Warn("the machines that etcd has are ended; the cloud could not be asked for others",
+		activity.GetLogger(ctx).Warn("the cloud did not answer; only the recorded machines are terminated",
 			"cluster", ref.Name, "error", err)
 	}
 	remembered, err := activities.ReadOrphanConflicts(ctx, a.Store)

@@ -24,7 +24,7 @@ func (a *Activities) Submit(ctx context.Context, m activities.MachineRef) (strin
 	}
 	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		if r.State == api.MachineReserved {
-			r.SetState(api.MachineLaunching, "asking the cloud for the machine", a.Now())
+			r.SetState(api.MachineLaunching, "requesting the machine", a.Now())
 		}
 		return activities.CheckStillWanted(r)
 	})
@@ -84,8 +84,8 @@ func (a *Activities) terminateUnwanted(ctx context.Context, of cloud.Cloud, req 
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("machine %s was launched after its clean-up and may go on billing: end it "+
-				"on the cloud", req.Name), err)
+			return errors.Join(fmt.Errorf("machine %s was launched after its clean-up and may keep costing money: "+
+				"terminate it on the cloud", req.Name), err)
 		case <-time.After(listInterval):
 		}
 	}

@@ -65,7 +65,7 @@ func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef,
 	up cloud.Machine) error {
 	if record.HostKey == "" {
 		return &cloud.Error{Kind: cloud.Conflict,
-			Message: fmt.Sprintf("its host key was never pinned, so that it can't be recognised at %s", up.Address)}
+			Message: fmt.Sprintf("its host key was never pinned, so it can't be verified at %s", up.Address)}
 	}
 	key, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretSSHKey)
 	if err != nil {
@@ -76,7 +76,7 @@ func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef,
 	soon, cancel := context.WithTimeout(ctx, verifyHostKeyTimeout)
 	defer cancel()
 	if _, err := a.Pool.AwaitHost(soon, target, key, func(string) {}); err != nil {
-		return fmt.Errorf("the cloud lists it at %s, where it is not recognised: %w", up.Address, err)
+		return fmt.Errorf("the cloud lists it at %s, where it can't be verified: %w", up.Address, err)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (a *Activities) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, er
 	defer cancel()
 	placements, err := of.RankPlacements(soon, c.Spec)
 	if err == nil && len(placements) == 0 {
-		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement can hold these machines"}
+		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement satisfies the spec"}
 	}
 	if err != nil {
 		return placements, activities.RecordCreateBlocked(ctx, a.Store, c, a.Now(),

@@ -84,5 +84,5 @@ func (a *Activities) recordLeftBehind(ctx context.Context, c *api.Cluster, other
 
 // conflictAdvice says what a person can do about a machine in conflict.
 func conflictAdvice(m cloud.Machine) string {
-	return fmt.Sprintf("skyctl delete orphans %s ends it, once the cluster is gone", m.Name)
+	return fmt.Sprintf("skyctl delete orphans %s terminates it, once the cluster is gone", m.Name)
 }

@@ -21,7 +21,7 @@ func (a *Activities) StartMachine(ctx context.Context, m activities.MachineRef) 
 	starter, can := of.(cloud.Starter)
 	if !can {
 		return activities.StepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Infeasible,
-			Message: "this cloud can't start a machine that was stopped"})
+			Message: "this cloud can't start stopped machines"})
 	}
 	boot, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()

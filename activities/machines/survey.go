@@ -12,7 +12,7 @@ import (
 // Survey compares the machines that an earlier create recorded with the cloud's list, and marks those that are not
 // listed as gone. It reports whether the create can continue with the rest.
 func (a *Activities) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error) {
-	const step = "look at the machines of an earlier try"
+	const step = "check the machines of an earlier create"
 	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
 		return SurveyResult{}, activities.StepError(ctx, step, "", err)

@@ -104,8 +104,8 @@ func (a *Activities) terminateUnrecorded(ctx context.Context, c *api.Cluster, of
 	for _, m := range c.Status.Machines {
 		if in.Incarnation == m.Incarnation || in.ID != "" && in.ID == m.CloudID {
 			return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-				"machine %s (id %s) is left alone: it carries the labels of %s, which is on record; "+
-					"end or relabel it by hand", in.Name, in.ID, m.Name)}
+				"machine %s (id %s) was not terminated: it carries the labels of %s, which has a record; "+
+					"terminate or relabel it by hand", in.Name, in.ID, m.Name)}
 		}
 	}
 	target := cloud.Target{Owner: owner, Name: in.Name, Index: in.Index, Incarnation: in.Incarnation, ID: in.ID}
@@ -139,8 +139,8 @@ func findUnrecorded(c *api.Cluster, listed []cloud.Machine, in TerminateInput) (
 		}
 		if copied {
 			return nil, &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-				"machine %s (id %s) is left alone: it may be a copy of another one, since its labels make it %s, "+
-					"incarnation %s; end or relabel it by hand",
+				"machine %s (id %s) was not terminated: it may be a copy, because its labels name %s, "+
+					"incarnation %s; terminate or relabel it by hand",
 				m.Name, m.ID, m.LabelledName(), m.Incarnation)}
 		}
 		found = &listed[i]

@@ -88,7 +88,7 @@ func (a *Activities) CheckLost(ctx context.Context, m activities.MachineRef) err
 		return nil
 	}
 	if how := a.confirmMachineLost(ctx, at); how != "" {
-		return activities.StepError(ctx, "see whether it is there", m.Name, &machineLostError{how: how})
+		return activities.StepError(ctx, "check that the machine exists", m.Name, &machineLostError{how: how})
 	}
 	return nil
 }
@@ -173,10 +173,10 @@ func (a *Activities) explainLoss(ctx context.Context, at *machineStep) string {
 	case err != nil:
 		return ""
 	case found == nil:
-		return "the machine is gone: it is silent, and its cloud does not list it any more; somebody or something " +
-			"ended it"
+		return "the machine is gone: it does not answer, and its cloud no longer lists it; it was " +
+			"terminated outside skyctl"
 	case found.State == cloud.StateStopped:
-		return "the machine does not run: it is silent, and its cloud says that it is stopped"
+		return "the machine is stopped: it does not answer, and its cloud lists it as stopped"
 	}
 	return ""
 }

@@ -47,7 +47,7 @@ func (a *Activities) runStepThoughLost(ctx context.Context, m activities.Machine
 		if try == stepTries || ctx.Err() != nil || !isRetryable(err) {
 			break
 		}
-		at.say("trying again to " + step + ": " + redact.Text(err.Error()))
+		at.say("retrying: " + step + ": " + redact.Text(err.Error()))
 		select {
 		case <-ctx.Done():
 		case <-time.After(stepRetryDelay):
@@ -56,7 +56,7 @@ func (a *Activities) runStepThoughLost(ctx context.Context, m activities.Machine
 	err = activities.StepError(ctx, step, m.Name, err)
 	var applied *temporal.ApplicationError
 	if errors.As(err, &applied) && !applied.NonRetryable() {
-		at.say("trying again to " + step + ": " + applied.Message())
+		at.say("retrying: " + step + ": " + applied.Message())
 	}
 	return err
 }
@@ -96,7 +96,7 @@ func (a *Activities) connectToMachine(ctx context.Context, at *machineStep) (*re
 	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation,
 		func(r *api.Machine) error {
 			if r.HostKey != "" && r.HostKey != h.HostKey() {
-				return fmt.Errorf("machine %s showed two host keys on its first contacts", r.Name)
+				return fmt.Errorf("machine %s showed two different host keys on its first contacts", r.Name)
 			}
 			r.HostKey = h.HostKey()
 			return nil

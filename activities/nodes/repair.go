@@ -37,13 +37,14 @@ func (a *Activities) Retire(ctx context.Context, m activities.MachineRef) error 
 		defer cancel()
 		at.say("draining the Node")
 		if err := kube.DrainNode(soon, client, m.NodeName, at.say); err != nil && ctx.Err() == nil {
-			activity.GetLogger(ctx).Warn("a worker is replaced with pods on it", "machine", m.Name, "error", err)
+			activity.GetLogger(ctx).Warn("replacing a worker that still has pods", "machine", m.Name, "error", err)
 		}
 		if at.record.Address == "" {
 			return nil
 		}
 		if err := a.stopAgent(ctx, at); err != nil && ctx.Err() == nil {
-			activity.GetLogger(ctx).Info("the agent of a worker that is replaced was not stopped", "machine", m.Name,
+			activity.GetLogger(ctx).Info("could not stop the agent of a worker that is being replaced", "machine",
+				m.Name,
 				"error", err)
 		}
 		return ctx.Err()

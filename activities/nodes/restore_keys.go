@@ -83,7 +83,8 @@ func (a *Activities) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 			if remote.IsLost(err) && m.Role != api.RoleHead {
 				// It does not answer, whatever the key. If it comes back it refuses the new key, and is replaced as
 				// unreachable.
-				activity.GetLogger(ctx).Warn("a machine could not be given the new SSH key", "machine", m.Name, "error",
+				activity.GetLogger(ctx).Warn("could not authorize the new SSH key on a machine", "machine", m.Name,
+					"error",
 					err)
 				err = nil
 			}
@@ -101,7 +102,7 @@ func (a *Activities) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	}
 	if len(refusing) > 0 {
 		first := slices.Sorted(maps.Keys(refusing))[0]
-		return fmt.Errorf("%s could not be given a new SSH key (%w): append this line to ~/.ssh/authorized_keys of "+
+		return fmt.Errorf("%s did not accept a new SSH key (%w): append this line to ~/.ssh/authorized_keys of "+
 			"the "+
 			"login user there, through the cloud's console or docker exec, then run skyctl reconcile %s: %s",
 			strings.Join(slices.Sorted(maps.Keys(refusing)), ", "), refusing[first], c.Metadata.Name, public)
@@ -121,7 +122,8 @@ func (a *Activities) removeKeyPods(ctx context.Context, c *api.Cluster) {
 		kube.CloseClient(client)
 	}
 	if err != nil {
-		activity.GetLogger(ctx).Info("pods of an interrupted try may be left", "cluster", c.Metadata.Name, "error", err)
+		activity.GetLogger(ctx).Info("pods of an interrupted try may still exist", "cluster", c.Metadata.Name, "error",
+			err)
 	}
 }
 
@@ -159,7 +161,7 @@ func (a *Activities) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m 
 	}
 	client, err := activities.NewClusterClient(ctx, c, a.Store, a.Pool)
 	if missing := new(store.NotFoundError); errors.As(err, &missing) {
-		return fmt.Errorf("the kubeconfig is lost, too: %w", err)
+		return fmt.Errorf("the kubeconfig is lost too: %w", err)
 	}
 	if err != nil {
 		return err

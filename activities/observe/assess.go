@@ -41,7 +41,7 @@ type RepairAction struct {
 
 // Assess observes a cluster again, and decides what to do about it now.
 func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, error) {
-	const step = "look at the cluster"
+	const step = "observe the cluster"
 	c, err := activities.ReadCluster(ctx, a.Store, in.Cluster)
 	if err != nil {
 		return Assessment{}, activities.StepError(ctx, step, "", err)

@@ -13,7 +13,7 @@ import (
 )
 
 // leftAloneAdvice is the next step for a cluster whose spec is invalid.
-const leftAloneAdvice = "the cluster is left alone until that is mended"
+const leftAloneAdvice = "skyctl does not change the cluster until this is fixed"
 
 // reportInvalid reports a cluster whose spec is invalid, and withdraws the condition of an earlier sweep, because its
 // state was not observed now.
@@ -25,7 +25,7 @@ func (a *Activities) reportInvalid(ctx context.Context, c *api.Cluster, wrong er
 		Type: api.InSync, Status: api.ConditionFalse, Reason: string(api.DriftInvalid), Message: wrong.Error(),
 	}, []api.Drift{drift})
 	return &operation.DriftedCluster{
-		Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "it is left alone", Unseen: true,
+		Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "its spec is invalid", Unseen: true,
 		Drift: []api.Drift{drift},
 	}
 }
@@ -55,7 +55,7 @@ func (a *Activities) recordInSync(ctx context.Context, ref api.Ref, in api.Condi
 		return nil
 	})
 	if err != nil && activity.IsActivity(ctx) { // a damaged object may not be writable
-		activity.GetLogger(ctx).Warn("that a cluster was not looked at could not be recorded", "cluster", ref.Name,
+		activity.GetLogger(ctx).Warn("could not record that a cluster was not observed", "cluster", ref.Name,
 			"error", err)
 	}
 }

@@ -190,13 +190,13 @@ func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, w plan.Obs
 		}
 		return found, nil
 	}
-	return plan.RKE2Unit{Error: "etcd has no such machine"}, nil
+	return plan.RKE2Unit{Error: "the machine has no record in etcd"}, nil
 }
 
 func (a *Activities) readUnit(ctx context.Context, ref api.Ref, m *api.Machine, within time.Duration) (rke2.UnitState,
 	error) {
 	if m.Address == "" {
-		return rke2.UnitState{}, errors.New("its address was never known")
+		return rke2.UnitState{}, errors.New("it has no address yet")
 	}
 	key, err := a.Store.ReadSecret(ctx, ref, store.SecretSSHKey)
 	if err != nil {
@@ -238,7 +238,7 @@ func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kub
 	}
 	if why == "" {
 		if nodes, err := gpu.UntestedNodes(ctx, of, c); err == nil && len(nodes) > 0 {
-			why = "no workload has had an accelerator yet on " + strings.Join(nodes, ", ")
+			why = "accelerators are untested on " + strings.Join(nodes, ", ")
 		}
 	}
 	return &status, why

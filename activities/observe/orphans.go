@@ -188,9 +188,10 @@ func (a *Activities) findProviderOrphans(ctx context.Context, provider string, l
 
 // describeOrphan is the message of an orphan's event.
 func describeOrphan(o api.Orphan) string {
-	message := fmt.Sprintf("machine %s on %s belongs to no cluster that etcd knows", o.Name, o.Cloud)
+	message := fmt.Sprintf("machine %s on %s belongs to no cluster in etcd", o.Name, o.Cloud)
 	if o.Conflict != "" {
-		message += fmt.Sprintf(", and nothing ends it by itself: %s; skyctl delete orphans %s ends it", o.Conflict,
+		message += fmt.Sprintf(", and is not terminated automatically: %s; skyctl delete orphans %s terminates it",
+			o.Conflict,
 			o.Name)
 	}
 	return message

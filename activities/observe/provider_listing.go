@@ -29,7 +29,7 @@ func (l providerListing) errorForCluster(c *api.Cluster) error {
 	machines := l.machines[c.Metadata.UID]
 	certain := func(m cloud.Machine) bool { return m.State != cloud.StateUnknown }
 	if err == nil && len(machines) > 0 && !slices.ContainsFunc(machines, certain) {
-		err = fmt.Errorf("%s did not say how any of the machines are", c.CloudName())
+		err = fmt.Errorf("%s did not report the state of any machine", c.CloudName())
 	}
 	return err
 }
@@ -44,7 +44,7 @@ func (l providerListings) forCluster(clouds activities.Clouds, c *api.Cluster) p
 	if found, asked := l[provider]; asked {
 		return found
 	}
-	return providerListing{err: fmt.Errorf("%s was not asked for its machines", provider)}
+	return providerListing{err: fmt.Errorf("%s was not queried for its machines", provider)}
 }
 
 // groupByProvider groups clusters by the provider of their machines. Under "" are clusters with a running operation,

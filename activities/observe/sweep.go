@@ -49,13 +49,13 @@ func (a *Activities) ListClusters(ctx context.Context, only string) ([]string, e
 	for _, name := range corrupt {
 		a.recordEventNow(ctx, api.Event{
 			Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid),
-			Message: "what etcd has of the cluster can't be understood; it and its machines are left alone until " +
-				"that is mended",
+			Message: "the cluster's record in etcd is damaged; skyctl does not change it or its machines until " +
+				"this is fixed",
 		})
 	}
 	// Readers see from this record how old the observations are.
 	if err := a.Store.RecordSweep(ctx, a.Now(), a.Interval); err != nil && activity.IsActivity(ctx) {
-		activity.GetLogger(ctx).Warn("that a sweep has begun could not be recorded", "error", err)
+		activity.GetLogger(ctx).Warn("could not record the start of a sweep", "error", err)
 	}
 	names := make([]string, len(all))
 	for i, c := range all {
@@ -74,7 +74,7 @@ type LookAtInput struct {
 // LookAt compares clusters with the actual state, records what it observed of each, and starts operations where they
 // are needed. It returns the clusters that differ. A cloud that hangs only holds up its own clusters.
 func (a *Activities) LookAt(ctx context.Context, in LookAtInput) ([]operation.DriftedCluster, error) {
-	const step = "look at the clusters"
+	const step = "observe the clusters"
 	groups, err := a.groupByProvider(ctx, in.Clusters)
 	if err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
@@ -115,7 +115,7 @@ func (a *Activities) sweepClusterInTime(ctx context.Context, name string, listed
 	defer cancel()
 	found, err := a.sweepCluster(soon, name, listed, again)
 	if err != nil && ctx.Err() == nil {
-		activity.GetLogger(ctx).Warn("a cluster could not be looked at", "cluster", name, "error", err)
+		activity.GetLogger(ctx).Warn("could not observe a cluster", "cluster", name, "error", err)
 		a.recordNotObserved(ctx, name, err)
 		return &operation.DriftedCluster{Cluster: name, Why: err.Error(), Unseen: true}
 	}
@@ -157,7 +157,7 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 			operation.DeleteInput{Cluster: c.Ref()})
 	}
 	if _, asked := listings[a.Clouds.ProviderName(c.CloudName())]; !asked {
-		found.Why, found.Unseen = "an operation on it has just ended; the next sweep looks at it", true
+		found.Why, found.Unseen = "an operation on it has just ended; the next sweep observes it", true
 		return found, nil
 	}
 	var since time.Time
@@ -174,7 +174,7 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 		return nil, nil
 	}
 	if len(decision.Actions) == 0 && decision.Fail == nil && !mend {
-		found.Why = "nothing is to be done about it now"
+		found.Why = "no action is needed now"
 		return found, nil
 	}
 	if doubt := new(homewatch.DoubtError); errors.As(a.Home.Confirm(ctx, *c), &doubt) {
@@ -194,8 +194,8 @@ func (a *Activities) startOperation(ctx context.Context, c *api.Cluster, found *
 	started, err := a.Start(ctx, c.Ref(), workflow, input)
 	setStartResult(found, workflow, started)
 	if started {
-		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "it goes on",
-			Message: fmt.Sprintf("nothing worked on the cluster, which is %s", c.Status.Phase)}
+		drift := api.Drift{Reason: reason, Since: a.Now(), Next: "the operation continues",
+			Message: fmt.Sprintf("no operation was running on the cluster, which is %s", c.Status.Phase)}
 		found.Drift = []api.Drift{drift}
 		a.recordEventNow(ctx, activities.NewEvent(c, "", api.EventWarning, string(reason), drift.Message+"; started "+
 			workflow))
@@ -207,14 +207,14 @@ func setStartResult(found *operation.DriftedCluster, workflow string, started bo
 	if started {
 		found.Started = workflow
 	} else {
-		found.Why = "an operation works on it already"
+		found.Why = "an operation is already running on it"
 	}
 }
 
 // reportUnreadable reports a cluster with a damaged machine record.
 func (a *Activities) reportUnreadable(ctx context.Context, name string, wrong error) *operation.DriftedCluster {
 	e := api.Event{Cluster: name, Type: api.EventWarning, Reason: string(api.DriftInvalid), Message: wrong.Error() +
-		"; the cluster is left alone until that is mended"}
+		"; skyctl does not change the cluster until this is fixed"}
 	a.recordEventNow(ctx, e)
 	return &operation.DriftedCluster{Cluster: name, Why: e.Message, Unseen: true}
 }

@@ -24,7 +24,7 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 	}
 	if o.ClusterUID == "" || known.mayOwnMachine(o.Cluster, o.ClusterUID) {
 		return activities.StepError(ctx, step, o.Name,
-			&cloud.Error{Kind: cloud.Conflict, Message: "it is no orphan any more"})
+			&cloud.Error{Kind: cloud.Conflict, Message: "it is no longer an orphan"})
 	}
 	of := a.Clouds.CloudOfProvider(a.Clouds.ProviderName(o.Cloud))
 	if of == nil {
@@ -53,7 +53,7 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 		return activities.StepError(ctx, step, o.Name, err)
 	case slices.ContainsFunc(left, func(m cloud.Machine) bool { return matchesOrphan(m, o) }):
 		return activities.StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient,
-			Message: o.Cloud + " still lists it, or can't be asked about it"})
+			Message: o.Cloud + " still lists it, or does not answer"})
 	case err == nil && len(left) == 0:
 		if err := of.RemoveClusterResources(end, owner); err != nil {
 			return activities.StepError(ctx, step, o.Name, err)

@@ -39,7 +39,8 @@ func (a *Activities) setAsideUnowned(ctx context.Context, found []store.UnownedR
 			return err
 		}
 		if !done {
-			activity.GetLogger(ctx).Info("records of no cluster were left alone: a cluster was written meanwhile",
+			activity.GetLogger(ctx).Info("records without a cluster were not set aside: a cluster was written at "+
+				"the same time",
 				"uid", u.UID)
 			continue
 		}

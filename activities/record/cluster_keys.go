@@ -73,7 +73,7 @@ type keysMissingError struct {
 }
 
 func (e *keysMissingError) Error() string {
-	return fmt.Sprintf("etcd has lost %s of cluster %s, which its machines know; new ones would be refused by them: "+
+	return fmt.Sprintf("etcd has lost %s of cluster %s, which its machines know; they would refuse new ones: "+
 		"restore etcd from a backup, or let skyctl reconcile %s restore them", strings.Join(e.keys, ", "), e.cluster,
 		e.cluster)
 }

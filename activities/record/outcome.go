@@ -39,7 +39,8 @@ func (a *Activities) RecordAttempt(ctx context.Context, in RecordAttemptInput) e
 	if err == nil {
 		a.recordEventNow(ctx, activities.NewEvent(c, in.Failure.Machine, api.EventWarning, in.Failure.Reason,
 			fmt.Sprintf(
-				"%s/%s could not give the machines: %s", in.Placement.Cloud, in.Placement.Region, in.Failure.Message)))
+				"%s/%s could not provide the machines: %s", in.Placement.Cloud, in.Placement.Region,
+				in.Failure.Message)))
 	}
 	return activities.StepError(ctx, "record a failed placement", "", err)
 }

@@ -30,7 +30,7 @@ func (a *Activities) BeginRepair(ctx context.Context, in RepairEntry) error {
 	})
 	if err == nil {
 		a.recordEventNow(ctx, activities.NewEvent(c, in.Action.Machine, api.EventNormal, string(in.Action.Kind),
-			"begun: "+in.Action.Message))
+			"started: "+in.Action.Message))
 	}
 	return activities.StepError(ctx, "record the repair", in.Action.Machine, err)
 }
@@ -104,10 +104,10 @@ func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineR
 		}
 		if m.Incarnation == old.Incarnation {
 			return activities.MachineRef{}, activities.StepError(ctx, step, old.Name,
-				&cloud.Error{Kind: cloud.Conflict, Message: "the machine before it may still exist"})
+				&cloud.Error{Kind: cloud.Conflict, Message: "the previous machine may still exist"})
 		}
 		return activities.MachineRefOf(old.Cluster, m), activities.StepError(ctx, step, old.Name,
 			a.ensureClusterKeys(ctx, old.Cluster, []api.Machine{m}))
 	}
-	return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, errors.New("the place is not there"))
+	return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, errors.New("the machine has no record"))
 }

@@ -315,7 +315,7 @@ func TestAWaitForSyncEndsWithTheRepair(t *testing.T) {
 		ref := storeReadyCluster(t, "patient")
 		setClusterDrift(t, ref, api.PhaseReady, gone1)
 		found := operation.DriftedCluster{Cluster: "patient", Phase: api.PhaseReady, Drift: []api.Drift{gone1},
-			Why: "nothing is to be done about it now"}
+			Why: "no action is needed now"}
 		sweeps := 0
 		world.SetBehavior("patient", skydstub.Behavior{Sweep: func(ctx context.Context, w *skydstub.World,
 			in operation.SweepInput) (operation.SweepResult, error) {

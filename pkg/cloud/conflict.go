@@ -10,7 +10,7 @@ import (
 func LabelConflict(listed []Machine, i int) string {
 	m := listed[i]
 	if m.Name != m.LabelledName() {
-		return fmt.Sprintf("its labels make it %s: it may be a copy, or was renamed", m.LabelledName())
+		return fmt.Sprintf("its labels name %s: it may be a copy, or was renamed", m.LabelledName())
 	}
 	twin := slices.IndexFunc(listed, func(o Machine) bool {
 		return o.Owner == m.Owner && m.Incarnation != "" && o.Incarnation == m.Incarnation && (o.Name != m.Name ||
@@ -39,5 +39,5 @@ type ConflictingMachine struct {
 }
 
 func (k ConflictingMachine) String() string {
-	return fmt.Sprintf("machine %s (id %s) was left alone: %s", k.Name, k.ID, k.Why)
+	return fmt.Sprintf("machine %s (id %s) was not terminated: %s", k.Name, k.ID, k.Why)
 }

@@ -33,7 +33,7 @@ func TestASweepIsToldClusterByCluster(t *testing.T) {
 			Drifted: []operation.DriftedCluster{
 				{Cluster: "train", Phase: api.PhaseReady, Drift: fixture.NewDriftedCluster().Status.Drift,
 					Started: operation.WorkflowRepair},
-				{Cluster: "cloud-cluster", Phase: api.PhaseProvisioning, Why: "an operation works on it already"},
+				{Cluster: "cloud-cluster", Phase: api.PhaseProvisioning, Why: "an operation is already running on it"},
 			}},
 		Clusters: map[string]api.Cluster{"train": *paused, "away": *away, "cloud-cluster": *dev},
 		Corrupt:  []string{"odd"}, SchedulePaused: true,
