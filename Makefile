@@ -13,7 +13,7 @@ BIN     := $(CURDIR)/bin
 KIT      = $(shell test/rke2kit/build.sh)
 
 .DEFAULT_GOAL := build
-.PHONY: build external kit host-image setup skypilot venv demo demo-down test lint unit e2e e2e-rke2 faults bench help clean
+.PHONY: build external kit host-image setup skypilot venv demo demo-down test check lint unit e2e e2e-rke2 faults bench help clean
 
 build: ## build skyctl and skyd into bin/
 	@mkdir -p $(BIN)
@@ -58,6 +58,13 @@ demo-down: ## take everything away again that `make demo` made
 	@test/demo/down.sh
 
 test: setup lint build kit unit e2e ## all tests, set-up included
+
+# Tests that need root, Docker, the kit or a virtual environment are left out: single ones by themselves (test/needs),
+# and these packages, which need it for anything they test.
+NOT_IN_CHECK := /test/(e2e|external|faults|integration|skypilot)$$
+
+check: lint ## format, vet, lint and the tests that need no root, Docker, kit or virtual environment
+	go test -short $$(go list ./... | grep -v -E '$(NOT_IN_CHECK)')
 
 # The linters are a module of their own, so that what they need stays out of go.mod.
 LINTERS := $(BIN)/lint

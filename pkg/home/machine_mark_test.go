@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/needs"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
 // machine is this machine with an /etc of the test's own, reached over SSH.
 func machine(t *testing.T) *remote.Host {
 	t.Helper()
+	needs.Root(t)
 	ns := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-ec",
 		`mount -t tmpfs tmpfs /opt; mkdir /opt/etc; cp /etc/passwd /etc/group /opt/etc/; mount --bind /opt/etc `+
 			`/etc; echo up; exec sleep infinity`)

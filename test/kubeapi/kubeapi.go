@@ -30,6 +30,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/sky-shift/skyctl/test/freeport"
+	"github.com/sky-shift/skyctl/test/needs"
 	"github.com/sky-shift/skyctl/test/process"
 )
 
@@ -53,6 +54,7 @@ type Server struct {
 // StartServer runs an API server.
 func StartServer(t testing.TB) *Server {
 	t.Helper()
+	needs.Kit(t)
 	dir := t.TempDir()
 	s := &Server{t: t, dir: dir, kube: filepath.Join(dir, "kube"), token: rand.Text()}
 	if err := extractProgram(findRelease(t), "share/rke2/bin/kube", s.kube); err != nil {

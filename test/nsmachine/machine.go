@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/needs"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
@@ -32,6 +33,7 @@ type Machine struct {
 // added to the environment of its commands.
 func Start(t *testing.T, dirs []string, env ...string) *Machine {
 	t.Helper()
+	needs.Root(t)
 	dirs = append(slices.Clone(dirs), "/opt")
 	removeMountPoints(t, dirs)
 	namespace := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-ec", `

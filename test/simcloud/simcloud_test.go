@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
+	"github.com/sky-shift/skyctl/test/needs"
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
@@ -33,6 +34,7 @@ type pair struct {
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
+	needs.Root(t)
 	t.Parallel()
 	key, _, err := remote.NewKeyPair()
 	if err != nil {

@@ -9,11 +9,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sky-shift/skyctl/test/needs"
 )
 
 // Mount gives a directory on a disk of that many MiB, in memory, which goes with the test. It takes root.
 func Mount(t testing.TB, mib int) string {
 	t.Helper()
+	needs.Root(t)
 	dir := t.TempDir()
 	if err := MountAt(dir, mib); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
+	"github.com/sky-shift/skyctl/test/needs"
 )
 
 // imageTime is enough to build an image first; a boot takes seconds.
@@ -36,6 +37,7 @@ type site struct {
 
 func newSite(t *testing.T, opts docker.Options) *site {
 	t.Helper()
+	needs.Docker(t)
 	if opts.Log == nil {
 		opts.Log = slogTo(t)
 	}

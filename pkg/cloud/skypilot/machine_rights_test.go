@@ -8,11 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sky-shift/skyctl/test/needs"
 )
 
 // ensureVenv returns a virtual environment with what a file pins.
 func ensureVenv(t *testing.T, requirements string) string {
 	t.Helper()
+	needs.SkyPilot(t)
 	cmd := exec.CommandContext(t.Context(), "bash", "../../../test/skypilot/venv.sh", requirements)
 	cmd.Stderr = t.Output()
 	out, err := cmd.Output()

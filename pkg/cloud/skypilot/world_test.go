@@ -20,6 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/needs"
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
@@ -66,6 +67,7 @@ var (
 
 func start(t *testing.T) *world {
 	t.Helper()
+	needs.SkyPilot(t)
 	used = true
 	w, err := shared()
 	if err != nil {

@@ -1,0 +1,36 @@
+// Package needs says what a test needs that not every computer offers. `make check` runs the tests in short mode, where
+// such a test is skipped; otherwise it runs, and fails where the thing is missing. Only tests import it.
+package needs
+
+import "testing"
+
+// Root is for tests that mount file systems or enter namespaces.
+func Root(t testing.TB) {
+	t.Helper()
+	skipInShortMode(t, "root")
+}
+
+// Docker is for tests that use a Docker engine.
+func Docker(t testing.TB) {
+	t.Helper()
+	skipInShortMode(t, "a Docker engine")
+}
+
+// Kit is for tests that use the offline RKE2 kit or its programs.
+func Kit(t testing.TB) {
+	t.Helper()
+	skipInShortMode(t, "the RKE2 kit")
+}
+
+// SkyPilot is for tests that use a SkyPilot API server.
+func SkyPilot(t testing.TB) {
+	t.Helper()
+	skipInShortMode(t, "SkyPilot in its virtual environment")
+}
+
+func skipInShortMode(t testing.TB, what string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs " + what)
+	}
+}
