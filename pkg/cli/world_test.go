@@ -26,22 +26,7 @@ func TestMain(m *testing.M) {
 		os.Exit(runAsSkyd()) // this program is the skyd that a command under test starts
 	}
 	syscall.Umask(0o022) // else state directories of the tests may be open to a group, and are refused
-	os.Exit(runTestsInWorld(m))
-}
-
-func runTestsInWorld(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "cli")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if world, err = skydstub.Start(context.Background(), dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer world.Close()
-	return m.Run()
+	os.Exit(skydstub.RunTests(m, &world))
 }
 
 // runAsSkyd is what skyd dev does as far as skyctl can see: servers, a published state, and an end on SIGTERM.

@@ -1,8 +1,6 @@
 package client
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -14,22 +12,7 @@ import (
 // world is shared by all tests here: each has clusters of its own.
 var world *skydstub.World
 
-func TestMain(m *testing.M) { os.Exit(runTestsInWorld(m)) }
-
-func runTestsInWorld(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "operations")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if world, err = skydstub.Start(context.Background(), dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer world.Close()
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(skydstub.RunTests(m, &world)) }
 
 func newClient(t *testing.T) *Client {
 	t.Helper()

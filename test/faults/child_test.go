@@ -9,6 +9,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/world"
 	"github.com/sky-shift/skyctl/worker"
 )
@@ -60,11 +61,11 @@ func work(settings string) int {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	st, err := world.OpenStore(ctx, etcd)
+	st, err := devserver.OpenStore(ctx, etcd)
 	if err != nil {
 		return fail(err)
 	}
-	c, err := world.DialTemporal(ctx, temporal, os.Stderr)
+	c, err := devserver.DialTemporal(ctx, temporal, os.Stderr)
 	if err != nil {
 		return fail(err)
 	}

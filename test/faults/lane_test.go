@@ -22,6 +22,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/process"
 	"github.com/sky-shift/skyctl/test/simcloud"
@@ -44,7 +45,7 @@ type lane struct {
 	cloud   *simcloud.Cloud
 	killer  *killer
 
-	etcd, temporal *world.Servers
+	etcd, temporal *devserver.Servers
 	// toEtcd and toTemporal are the worker's ways to them.
 	toEtcd, toTemporal *gate
 
@@ -68,7 +69,7 @@ type lane struct {
 type home struct {
 	// disk, where it is set, is the size in MiB of a disk for the data of a Temporal of its own.
 	disk           int
-	etcd, temporal *world.Servers
+	etcd, temporal *devserver.Servers
 	placements     []api.Placement
 	settings       func(*world.WorkerSettings)
 	// env is added to the worker's environment.
@@ -172,7 +173,7 @@ func (l *lane) connect() {
 	etcd, _, err := own.configs()
 	l.check(err)
 	l.cfg = etcd
-	l.store, err = world.OpenStore(l.t.Context(), etcd)
+	l.store, err = devserver.OpenStore(l.t.Context(), etcd)
 	l.check(err)
 	l.t.Cleanup(func() { _ = l.store.Close() })
 	l.conn = l.temporal.Temporal

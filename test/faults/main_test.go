@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/simcloud"
-	"github.com/sky-shift/skyctl/test/world"
 )
 
 var (
@@ -23,7 +23,7 @@ var (
 
 var (
 	// shared is the servers of all lanes that leave them alone; release is what machines install.
-	shared  *world.Servers
+	shared  *devserver.Servers
 	release string
 	// temp is where each lane has its files: the names of sockets may not be long.
 	temp string
@@ -52,7 +52,7 @@ func withServers(m *testing.M) int {
 	if err := errors.Join(os.Mkdir(release, 0o700), simcloud.WriteRelease(release)); err != nil {
 		return fail(err)
 	}
-	if shared, err = world.StartServers(context.Background(), filepath.Join(temp, "state"), io.Discard); err != nil {
+	if shared, err = devserver.StartServers(context.Background(), filepath.Join(temp, "state"), io.Discard); err != nil {
 		return fail(err)
 	}
 	defer shared.Close()

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/simcloud"
-	"github.com/sky-shift/skyctl/test/world"
 )
 
 // serverFaults are servers that go away in the middle of an operation.
@@ -85,23 +85,23 @@ func serverFaults() []fault {
 }
 
 // fresh stands for servers of the lane's own, which may be taken away.
-var fresh = &world.Servers{}
+var fresh = &devserver.Servers{}
 
 // own starts the servers that a lane has for itself.
-func (l *lane) own(s **world.Servers, name string) {
+func (l *lane) own(s **devserver.Servers, name string) {
 	l.t.Helper()
 	if *s != fresh {
 		return
 	}
 	turns <- struct{}{}
 	defer func() { <-turns }()
-	started, err := world.StartServers(l.t.Context(), filepath.Join(l.dir, name), io.Discard)
+	started, err := devserver.StartServers(l.t.Context(), filepath.Join(l.dir, name), io.Discard)
 	l.check(err)
 	l.t.Cleanup(started.Close)
 	*s = started
 }
 
-func (l *lane) restart(s *world.Servers) {
+func (l *lane) restart(s *devserver.Servers) {
 	l.t.Helper()
 	l.check(s.Stop())
 	l.check(s.Start(context.Background()))

@@ -13,6 +13,7 @@ import (
 
 	place "github.com/sky-shift/skyctl/pkg/home"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	"github.com/sky-shift/skyctl/test/smalldisk"
 	"github.com/sky-shift/skyctl/test/world"
@@ -81,7 +82,7 @@ var atHome = home{etcd: fresh, temporal: together, settings: func(s *world.Worke
 }}
 
 // together stands for the servers that the lane has for etcd already.
-var together = &world.Servers{}
+var together = &devserver.Servers{}
 
 // fork copies the state while nobody works, and has a worker work on the original and one on the copy from then on.
 func (l *lane) fork() *lane {

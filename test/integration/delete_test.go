@@ -12,9 +12,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/operation"
+	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/simcloud"
-	stage "github.com/sky-shift/skyctl/test/world"
 )
 
 func TestADeleteDuringACreateTakesItOverAndLeavesNothing(t *testing.T) {
@@ -122,7 +122,7 @@ func TestAPurgeEndsTheCleanUpOfACreateWhoseCloudIsOutOfReach(t *testing.T) {
 
 func TestWhatRunsGoesOnAfterTheServersWereAway(t *testing.T) {
 	t.Parallel()
-	own, err := stage.StartServers(t.Context(), filepath.Join(t.TempDir(), "state"), &logged)
+	own, err := devserver.StartServers(t.Context(), filepath.Join(t.TempDir(), "state"), &logged)
 	if err != nil {
 		t.Fatal(err)
 	}

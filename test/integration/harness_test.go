@@ -22,6 +22,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
+	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	stage "github.com/sky-shift/skyctl/test/world"
 	"github.com/sky-shift/skyctl/worker"
@@ -29,7 +30,7 @@ import (
 
 var (
 	// shared is the servers that all tests use, each with cluster names of its own; release is what machines install.
-	shared  *stage.Servers
+	shared  *devserver.Servers
 	release string
 )
 
@@ -74,7 +75,7 @@ func withServers(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if shared, err = stage.StartServers(context.Background(), filepath.Join(dir, "state"), &logged); err != nil {
+	if shared, err = devserver.StartServers(context.Background(), filepath.Join(dir, "state"), &logged); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -112,7 +113,7 @@ func newWorld(t *testing.T, placements ...api.Placement) *world {
 }
 
 // newIdleWorld makes a world in which nobody works yet.
-func newIdleWorld(t *testing.T, s *stage.Servers, placements ...api.Placement) *world {
+func newIdleWorld(t *testing.T, s *devserver.Servers, placements ...api.Placement) *world {
 	t.Helper()
 	if len(placements) == 0 {
 		placements = []api.Placement{here, there}
@@ -123,7 +124,7 @@ func newIdleWorld(t *testing.T, s *stage.Servers, placements ...api.Placement) *
 	mine.Etcd.Prefix = "/" + t.Name()
 	w.cfg = &mine
 	var err error
-	if w.store, err = stage.OpenStore(t.Context(), w.cfg); err != nil {
+	if w.store, err = devserver.OpenStore(t.Context(), w.cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.store.Close() })

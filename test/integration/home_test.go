@@ -18,6 +18,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
+	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/eventually"
 	"github.com/sky-shift/skyctl/test/simcloud"
 	stage "github.com/sky-shift/skyctl/test/world"
@@ -27,12 +28,12 @@ import (
 // cloud.
 type state struct {
 	*world
-	servers *stage.Servers
+	servers *devserver.Servers
 	place   home.Location
 	ledger  string
 }
 
-func newState(t *testing.T, s *stage.Servers, on *simcloud.Cloud, place home.Location, ledger string) *state {
+func newState(t *testing.T, s *devserver.Servers, on *simcloud.Cloud, place home.Location, ledger string) *state {
 	t.Helper()
 	st := &state{world: newIdleWorld(t, s), servers: s, place: place, ledger: ledger}
 	if on != nil {
@@ -80,7 +81,7 @@ var (
 func newOriginal(t *testing.T, ledger string) *state {
 	t.Helper()
 	t.Parallel()
-	servers, err := stage.StartServers(t.Context(), filepath.Join(t.TempDir(), "state"), io.Discard)
+	servers, err := devserver.StartServers(t.Context(), filepath.Join(t.TempDir(), "state"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,8 +23,8 @@ import (
 	"github.com/sky-shift/skyctl/activities/observe"
 	"github.com/sky-shift/skyctl/activities/record"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/test/devserver"
 	"github.com/sky-shift/skyctl/test/eventually"
-	stage "github.com/sky-shift/skyctl/test/world"
 	"github.com/sky-shift/skyctl/worker"
 )
 
@@ -232,7 +232,7 @@ func helper(queue string) int {
 	if err != nil {
 		return fail(err)
 	}
-	c, err := stage.DialTemporal(context.Background(), cfg, os.Stderr)
+	c, err := devserver.DialTemporal(context.Background(), cfg, os.Stderr)
 	if err != nil {
 		return fail(err)
 	}

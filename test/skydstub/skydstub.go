@@ -6,7 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -18,13 +19,10 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/operation"
-	"github.com/sky-shift/skyctl/pkg/server/embedded"
 	"github.com/sky-shift/skyctl/pkg/store"
-	"github.com/sky-shift/skyctl/pkg/store/secretbox"
-	"github.com/sky-shift/skyctl/test/freeport"
+	"github.com/sky-shift/skyctl/test/devserver"
 )
 
 // World is a running stand-in.
@@ -34,7 +32,8 @@ type World struct {
 	External map[string]string // environment
 	Store    *store.Store
 	Temporal client.Client
-	Stack    *embedded.Stack
+
+	servers *devserver.Servers
 
 	mu    sync.Mutex
 	plays map[string]Behavior
@@ -60,21 +59,15 @@ type Behavior struct {
 
 // Start brings a world up in a state directory. The caller closes it.
 func Start(ctx context.Context, dir string) (*World, error) {
-	env, err := freeport.DevEnviron(dir)
+	servers, err := devserver.StartServers(ctx, dir, io.Discard)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := config.Load(nil, func(k string) string { return env[k] })
-	if err != nil {
+	cfg := servers.Config
+	w := &World{Config: cfg, Temporal: servers.Temporal, servers: servers, plays: map[string]Behavior{}}
+	if w.Store, err = devserver.OpenStore(ctx, cfg); err != nil {
+		servers.Close()
 		return nil, err
-	}
-	w := &World{Config: cfg, plays: map[string]Behavior{}}
-	if w.Stack, err = embedded.StartServers(ctx,
-		embedded.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}); err != nil {
-		return nil, err
-	}
-	if err := w.connectClients(ctx); err != nil {
-		return nil, errors.Join(err, w.Stack.Close())
 	}
 	w.External = map[string]string{
 		"SKYCTL_ETCD_ENDPOINTS": cfg.Etcd.Endpoints[0], "SKYCTL_TEMPORAL_ADDRESS": cfg.Temporal.Address,
@@ -86,25 +79,25 @@ func Start(ctx context.Context, dir string) (*World, error) {
 	return w, nil
 }
 
-func (w *World) connectClients(ctx context.Context) error {
-	key, err := secretbox.LoadOrCreateKey(w.Config.SecretsKeyFile)
-	if err != nil {
-		return err
-	}
-	if w.Store, err = connect.OpenStore(ctx, w.Config, key); err != nil {
-		return err
-	}
-	if _, err := w.Store.EnsureInstallationID(ctx); err != nil { // a worker makes it before anything else
-		return err
-	}
-	w.Temporal, err = connect.DialTemporal(ctx, w.Config, "rehearsal", nil)
-	return err
-}
-
 // Close ends the world.
 func (w *World) Close() error {
-	w.Temporal.Close()
-	return errors.Join(w.Store.Close(), w.Stack.Close())
+	defer w.servers.Close()
+	return w.Store.Close()
+}
+
+// RunTests runs a package's tests with one world for all of them, and returns the exit code.
+func RunTests(m *testing.M, w **World) int {
+	dir, err := os.MkdirTemp("", "skydstub-*")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		*w, err = Start(context.Background(), dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer (*w).Close()
+	return m.Run()
 }
 
 // StartWorker starts a worker, which is stopped with the test; then the world is cleared for the next one.

@@ -1,3 +1,5 @@
+// Package world is what tests of whole operations stand on: activities wired to real servers
+// and to a cloud, and a way for a worker in another process to reach a cloud in this one.
 package world
 
 import (

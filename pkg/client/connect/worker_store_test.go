@@ -2,7 +2,6 @@ package connect_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,27 +16,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/store"
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
-	"github.com/sky-shift/skyctl/test/world"
+	"github.com/sky-shift/skyctl/test/devserver"
 )
 
 // servers are those of a state directory of which the worker has the key, for all tests of this package.
-var servers *world.Servers
+var servers *devserver.Servers
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "connect")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	if servers, err = world.StartServers(context.Background(), filepath.Join(dir, "state"), os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	servers.Close()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(devserver.RunTests(m, &servers, os.Stderr)) }
 
 var now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
@@ -161,7 +146,7 @@ func TestAKeyThatDoesNotFitIsRefused(t *testing.T) {
 
 func forgetKeyRecord(t *testing.T, cfg *config.Config) {
 	t.Helper()
-	e := world.DialEtcd(t, cfg)
+	e := devserver.DialEtcd(t, cfg)
 	if r, err := e.Delete(t.Context(), cfg.Etcd.Prefix+"/secrets-key"); err != nil || r.Deleted != 1 {
 		t.Fatalf("deleted %v, %v", r, err)
 	}

@@ -1,10 +1,11 @@
-// Package world is what tests of whole operations stand on: a real Temporal and a real etcd in the test's process, the
-// activities wired to them and to a cloud, and a way for a worker in another process to reach a cloud in this one.
-package world
+// Package devserver runs the servers of skyd dev, a real Temporal and a real etcd, in a test's own process. Only tests
+// import it.
+package devserver
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -125,6 +126,22 @@ func (s *Servers) Close() {
 	if s.stack != nil { // it did not come up again
 		_ = s.stack.Close()
 	}
+}
+
+// RunTests runs a package's tests with one set of servers for all of them, and returns the exit code. Said is where the
+// SDK's log goes.
+func RunTests(m *testing.M, servers **Servers, said io.Writer) int {
+	dir, err := os.MkdirTemp("", "devserver-*")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		*servers, err = StartServers(context.Background(), filepath.Join(dir, "state"), said)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer (*servers).Close()
+	return m.Run()
 }
 
 // OpenStore connects to the etcd of the settings, with their key, and makes the installation's id as a worker does
