@@ -89,7 +89,9 @@ func TestAYesIsForTheClusterThatWasShown(t *testing.T) {
 	world.StartWorker(t)
 	p := newExternalUser(t)
 	p.run(createArgs("swapped")...)
-	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "swapped").out, "READY") })
+	eventually.Holds(t, "READY", func() bool {
+		return strings.Contains(p.run("get", "cluster", "swapped").out, "READY")
+	})
 	term := pseudoterminal.Open(t, 200, 24)
 	ended := make(chan int, 1)
 	go func() { ended <- Run(t.Context(), p.onTerminal(term), []string{"delete", "cluster", "swapped"}) }()

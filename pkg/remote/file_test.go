@@ -13,9 +13,11 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/needs"
 )
 
 func TestAFileIsWrittenWithItsModeAndReadBack(t *testing.T) {
+	needs.Root(t)
 	_, h := start(t)
 	name := filepath.Join(t.TempDir(), "it's a dir", "file")
 	for _, data := range []string{"first", "", "a: 'b'\n\x00\xff"} {
@@ -51,6 +53,7 @@ func TestAMissingFileIsSaidToBeMissing(t *testing.T) {
 }
 
 func TestACutWriteLeavesTheOldFile(t *testing.T) {
+	needs.Root(t)
 	s, h := start(t)
 	name := filepath.Join(t.TempDir(), "file")
 	if err := h.WriteFile(t.Context(), name, []byte("old"), 0o600); err != nil {
@@ -93,6 +96,7 @@ func same(t *testing.T, a, b string) bool {
 }
 
 func TestAnUploadArrivesOnceAndIsThenLeftAlone(t *testing.T) {
+	needs.Root(t)
 	_, h := start(t)
 	local, sum := artifact(t, 5<<20)
 	name := filepath.Join(t.TempDir(), "new", "file")
@@ -119,6 +123,7 @@ func TestAnUploadArrivesOnceAndIsThenLeftAlone(t *testing.T) {
 }
 
 func TestADamagedFileOnTheMachineIsReplaced(t *testing.T) {
+	needs.Root(t)
 	_, h := start(t)
 	local, sum := artifact(t, 1<<20)
 	name := filepath.Join(t.TempDir(), "file")
@@ -131,6 +136,7 @@ func TestADamagedFileOnTheMachineIsReplaced(t *testing.T) {
 }
 
 func TestACutUploadLeavesNothingUnderTheName(t *testing.T) {
+	needs.Root(t)
 	s, h := start(t)
 	local, sum := artifact(t, 5<<20)
 	name := filepath.Join(t.TempDir(), "file")
@@ -163,6 +169,7 @@ func TestAFileThatIsNotWhatWasPinnedDoesNotAppear(t *testing.T) {
 }
 
 func TestTwoUploadsOfOneFileBothSucceed(t *testing.T) {
+	needs.Root(t)
 	_, h := start(t)
 	local, sum := artifact(t, 5<<20)
 	name := filepath.Join(t.TempDir(), "file")

@@ -13,6 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/test/eventually"
+	"github.com/sky-shift/skyctl/test/needs"
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
@@ -45,6 +46,7 @@ func noisyServer(t *testing.T, startup string) (*sshserver.Server, *remote.Host)
 }
 
 func TestWhatALoginShellPrintsIsNoOutput(t *testing.T) {
+	needs.Root(t)
 	for name, startup := range noisy {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			pids := filepath.Join(t.TempDir(), "pids")

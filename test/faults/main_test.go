@@ -52,7 +52,8 @@ func withServers(m *testing.M) int {
 	if err := errors.Join(os.Mkdir(release, 0o700), simcloud.WriteRelease(release)); err != nil {
 		return fail(err)
 	}
-	if shared, err = devserver.StartServers(context.Background(), filepath.Join(temp, "state"), io.Discard); err != nil {
+	shared, err = devserver.StartServers(context.Background(), filepath.Join(temp, "state"), io.Discard)
+	if err != nil {
 		return fail(err)
 	}
 	defer shared.Close()

@@ -4,7 +4,7 @@ package needs
 
 import "testing"
 
-// Root is for tests that mount file systems or enter namespaces.
+// Root is for tests that mount file systems, enter namespaces, give files to root or use ports below 1024.
 func Root(t testing.TB) {
 	t.Helper()
 	skipInShortMode(t, "root")

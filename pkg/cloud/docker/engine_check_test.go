@@ -3,6 +3,8 @@ package docker
 import (
 	"strings"
 	"testing"
+
+	"github.com/sky-shift/skyctl/test/needs"
 )
 
 func TestAnEngineThatCannotRunHostsSaysWhy(t *testing.T) {
@@ -35,6 +37,7 @@ func TestAnEngineThatCannotRunHostsSaysWhy(t *testing.T) {
 }
 
 func TestTheEngineOfThisMachineTellsWhatItHas(t *testing.T) {
+	needs.Docker(t)
 	c, err := New(Options{ImageCacheDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

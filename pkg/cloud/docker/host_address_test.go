@@ -7,6 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 	"github.com/sky-shift/skyctl/test/dockersim"
+	"github.com/sky-shift/skyctl/test/needs"
 )
 
 // launchAll launches hosts of cluster pc, and returns their addresses.
@@ -38,6 +39,7 @@ func wantAddresses(t *testing.T, i *dockersim.Installation, c *docker.Cloud, wan
 }
 
 func TestHostsKeepTheirAddressesInWhateverOrderTheyStart(t *testing.T) {
+	needs.Root(t)
 	i, engine := dockersim.NewInstallation(t, simImage)
 	c := i.NewProcess(engine)
 	was := launchAll(t, i, c, 2)
@@ -56,6 +58,7 @@ func TestHostsKeepTheirAddressesInWhateverOrderTheyStart(t *testing.T) {
 }
 
 func TestHostsOfTheVersionBeforeGetTheirAddressesBack(t *testing.T) {
+	needs.Root(t)
 	i, engine := dockersim.NewInstallation(t, simImage)
 	c := i.NewProcess(engine)
 	was := launchAll(t, i, c, 2)
@@ -96,6 +99,7 @@ func TestHostsOfTheVersionBeforeGetTheirAddressesBack(t *testing.T) {
 }
 
 func TestAHostWhoseAddressIsAnothersForGoodGetsANewOne(t *testing.T) {
+	needs.Root(t)
 	i, engine := dockersim.NewInstallation(t, simImage)
 	c := i.NewProcess(engine)
 	was := launchAll(t, i, c, 2)
@@ -109,6 +113,7 @@ func TestAHostWhoseAddressIsAnothersForGoodGetsANewOne(t *testing.T) {
 }
 
 func TestVolumesOfAHostThatWasRemovedByHandAreRemovedWithIt(t *testing.T) {
+	needs.Root(t)
 	for _, way := range []string{"its machine is terminated", "its cluster is released"} {
 		i, engine := dockersim.NewInstallation(t, simImage)
 		c := i.NewProcess(engine)
@@ -131,6 +136,7 @@ func TestVolumesOfAHostThatWasRemovedByHandAreRemovedWithIt(t *testing.T) {
 }
 
 func TestVolumesOfAnotherClustersLostHostStay(t *testing.T) {
+	needs.Root(t)
 	i, engine := dockersim.NewInstallation(t, simImage)
 	c := i.NewProcess(engine)
 	launchAll(t, i, c, 1)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/test/dockersim"
+	"github.com/sky-shift/skyctl/test/needs"
 )
 
 const simImage = "host:1"
@@ -14,6 +15,7 @@ const simImage = "host:1"
 // TestAKillAtAnyCallLeavesAWorkingInstallation kills a process before and after each call that it makes to the engine.
 // The fault lab does the same with the real one.
 func TestAKillAtAnyCallLeavesAWorkingInstallation(t *testing.T) {
+	needs.Root(t)
 	for _, k := range dockersim.KillScenarios() {
 		t.Run(strings.ReplaceAll(k.Name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
