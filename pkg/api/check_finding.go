@@ -1,18 +1,18 @@
 package api
 
-// CheckFinding is one thing that has to work, and whether it does.
+// CheckFinding is the result of one check.
 type CheckFinding struct {
 	Name string `json:"name"`
-	// Where it was looked for.
+	// Where is what was checked: a path or an address.
 	Where   string `json:"where,omitempty"`
 	Version string `json:"version,omitempty"`
-	// Details are worth knowing whether it works or not.
+	// Details are shown whether the check passed or not.
 	Details []string `json:"details,omitempty"`
-	// Problem says why it does not work, and what to do; empty where it works.
+	// Problem says why the check failed, and what to do; empty if it passed.
 	Problem string `json:"problem,omitempty"`
 }
 
-// CloudStatus is whether a cloud can be asked for machines.
+// CloudStatus is whether a cloud is enabled.
 type CloudStatus struct {
 	Name    string `json:"name"`
 	Enabled bool   `json:"enabled"`

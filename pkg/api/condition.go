@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Condition is one aspect of a cluster's state, named so that provision, describe and the sweep speak of the same
-// thing.
+// Condition is one aspect of a cluster's state. Provision, describe and the sweep share the names.
 type Condition struct {
 	Type    ConditionType   `json:"type"`
 	Status  ConditionStatus `json:"status"`
@@ -31,8 +30,8 @@ type ConditionType string
 
 // The conditions of a cluster, in the order in which a create makes them true.
 const (
-	// CreateBegun is False while something keeps a create from asking for machines, such as a release source that does
-	// not answer; Message says what. It is taken away once that is over.
+	// CreateBegun is False while a create cannot request machines, for example because the release source does not
+	// answer. Message says why. It is removed afterwards.
 	CreateBegun       ConditionType = "CreateBegun"
 	MachinesLaunched  ConditionType = "MachinesLaunched"
 	MachinesPrepared  ConditionType = "MachinesPrepared"
@@ -44,13 +43,13 @@ const (
 
 // The conditions that sweeps keep up to date.
 const (
-	// Reachable: the cloud can be asked about the cluster's machines. Unknown where it can't; then nothing is touched.
+	// Reachable: the cloud answered about the cluster's machines. If it is Unknown, skyctl does not change the cluster.
 	Reachable ConditionType = "Reachable"
-	// InSync: what is there is what etcd says.
+	// InSync: the machines and nodes are as recorded in etcd.
 	InSync ConditionType = "InSync"
 )
 
-// SetCondition sets a condition, moving LastTransitionTime only where the status changes.
+// SetCondition sets a condition. LastTransitionTime changes only with the status.
 func (s *ClusterStatus) SetCondition(c Condition, now time.Time) {
 	c.LastTransitionTime = now
 	for i, old := range s.Conditions {
@@ -66,22 +65,17 @@ func (s *ClusterStatus) SetCondition(c Condition, now time.Time) {
 	s.Conditions = append(s.Conditions, c)
 }
 
-// RemoveCondition takes a condition away, as if it had never been set.
+// RemoveCondition removes a condition.
 func (s *ClusterStatus) RemoveCondition(t ConditionType) {
 	s.Conditions = slices.DeleteFunc(s.Conditions, func(c Condition) bool { return c.Type == t })
 }
 
-// SetPhase moves the cluster to a phase and records when; setting the phase it is in changes nothing.
-func (s *ClusterStatus) SetPhase(p Phase, reason string, now time.Time) {
-	if s.Phase == p {
-		return
+// FindCondition returns the condition of a type, or nil if it was never set.
+func (s *ClusterStatus) FindCondition(t ConditionType) *Condition {
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == t {
+			return &s.Conditions[i]
+		}
 	}
-	s.Phase = p
-	s.Transitions = append(s.Transitions, Transition{Phase: p, At: now, Reason: reason})
-	if n := len(s.Transitions); n > maxTransitions {
-		s.Transitions = s.Transitions[n-maxTransitions:]
-	}
+	return nil
 }
-
-// maxTransitions bounds the object's growth over a long life; the oldest go first.
-const maxTransitions = 50

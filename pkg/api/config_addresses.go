@@ -1,7 +1,7 @@
 package api
 
-// ConfigAddresses are the addresses that RKE2's configuration on a machine has to hold, in one line: its own two, and
-// that of the head, where it joins the cluster.
+// ConfigAddresses are the addresses that RKE2's configuration on a machine must have, in one line: its own two, and
+// that of the head if the machine joins one.
 func (m *Machine) ConfigAddresses(head *Machine) string {
 	line := "node " + m.PrivateAddress
 	if m.Address != m.PrivateAddress {
@@ -13,7 +13,7 @@ func (m *Machine) ConfigAddresses(head *Machine) string {
 	return line
 }
 
-// HasOutdatedConfig says that RKE2's configuration on a machine holds addresses of before.
+// HasOutdatedConfig reports whether RKE2's configuration on a machine has earlier addresses.
 func (m *Machine) HasOutdatedConfig(head *Machine) bool {
 	return m.ConfiguredFor != "" && m.ConfiguredFor != m.ConfigAddresses(head)
 }

@@ -2,9 +2,9 @@ package api
 
 import "time"
 
-// CostUntil is what a machine has cost by now, in US dollars: from its launch to its end as the cloud tells them, and
-// otherwise from the moment its launch was asked for until the cloud's listing no longer had it, which IsCostEstimated
-// says. The cloud's own bill may differ by how it rounds, and by what it takes for disks and traffic.
+// CostUntil is what a machine has cost until now, in US dollars, from the launch to the end that the cloud reports. If
+// the cloud reports none, it counts from the request of the launch until the cloud no longer lists the machine, and
+// IsCostEstimated is true. The cloud's bill may differ by rounding, and by the price of disks and traffic.
 func (m Machine) CostUntil(now time.Time) float64 {
 	from, until := m.LaunchedAt, now
 	if !m.BilledFrom.IsZero() {
@@ -21,7 +21,7 @@ func (m Machine) CostUntil(now time.Time) float64 {
 	return max(until.Sub(from), 0).Hours() * m.Placement.PricePerMachine
 }
 
-// IsCostEstimated says that a time which Cost counts with is not the cloud's own.
+// IsCostEstimated reports whether a time behind CostUntil is not the cloud's.
 func (m Machine) IsCostEstimated() bool {
 	if m.Placement.PricePerMachine <= 0 || m.LaunchedAt.IsZero() && m.BilledFrom.IsZero() {
 		return false
@@ -29,14 +29,14 @@ func (m Machine) IsCostEstimated() bool {
 	return m.BilledFrom.IsZero() || !m.GoneAt.IsZero() && m.BilledUntil.IsZero()
 }
 
-// CarryOverCost takes over what the machine has cost whose place this one takes.
+// CarryOverCost adds the cost of the machine that this one replaces.
 func (m *Machine) CarryOverCost(old Machine, now time.Time) {
 	m.SpentBefore = old.SpentBefore + old.CostUntil(now)
 	m.SpentEstimated = old.SpentEstimated || old.IsCostEstimated()
 }
 
-// CostSoFar is what a cluster has cost by now, in US dollars, with the machines that are gone or that others have taken
-// the place of. The machines must have been read along.
+// CostSoFar is what a cluster has cost until now in US dollars, including machines that are gone or were replaced. The
+// machines must have been read with the cluster.
 func (s ClusterStatus) CostSoFar(now time.Time) float64 {
 	sum := 0.0
 	for _, m := range s.Machines {
@@ -45,7 +45,7 @@ func (s ClusterStatus) CostSoFar(now time.Time) float64 {
 	return sum
 }
 
-// IsCostEstimated says that CostSoFar counts with times that are not the cloud's own.
+// IsCostEstimated reports whether a time behind CostSoFar is not the cloud's.
 func (s ClusterStatus) IsCostEstimated() bool {
 	for _, m := range s.Machines {
 		if m.SpentEstimated || m.IsCostEstimated() {
@@ -53,4 +53,23 @@ func (s ClusterStatus) IsCostEstimated() bool {
 		}
 	}
 	return false
+}
+
+// CostPerHour is what a cluster costs now in US dollars: the price of every machine that may exist. If the machines
+// were not read with the cluster, it is the price of the placement in a phase in which machines exist.
+func (s ClusterStatus) CostPerHour() float64 {
+	if len(s.Machines) > 0 {
+		sum := 0.0
+		for _, m := range s.Machines {
+			if m.State.MayExist() {
+				sum += m.Placement.PricePerMachine
+			}
+		}
+		return sum
+	}
+	there := s.Phase == PhaseReady || s.Phase.IsBusy() || s.Phase == PhaseError && s.KeepOnFailure
+	if s.Placement == nil || !there {
+		return 0
+	}
+	return s.Placement.PriceTotal
 }

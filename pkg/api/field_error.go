@@ -2,7 +2,7 @@ package api
 
 import "fmt"
 
-// FieldError is bad input: which field, the value given, and what would be right.
+// FieldError is an invalid value: the field, the value, and what a valid value is.
 type FieldError struct {
 	Field string `json:"field"`
 	Value string `json:"value"`
@@ -17,5 +17,5 @@ func (e *FieldError) Error() string { return fmt.Sprintf("%s %q: %s", e.Field, e
 // Reason is ReasonInvalidSpec.
 func (e *FieldError) Reason() string { return ReasonInvalidSpec }
 
-// Final is true: only another spec helps.
+// Final is true, because a retry needs another spec.
 func (e *FieldError) Final() bool { return true }

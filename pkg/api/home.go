@@ -5,36 +5,36 @@ import (
 	"time"
 )
 
-// Home is where an installation lives and how far it has come. It tells the one state directory of an installation from
-// copies of it, and from an older state of itself.
+// Home is where the state of an installation is, and how often it has started. It distinguishes the state directory of
+// an installation from copies and from older states.
 type Home struct {
 	Installation string `json:"installation"`
-	// Host identifies the computer, without giving its machine id away; Hostname is its name for people.
+	// Host identifies the computer without disclosing its machine id; Hostname is its name for people.
 	Host     string `json:"host,omitempty"`
 	Hostname string `json:"hostname,omitempty"`
-	// Dir is the state directory; empty where the installation lives in a team's etcd.
+	// Dir is the state directory; empty for an installation in a team's etcd.
 	Dir string `json:"dir,omitempty"`
-	// Starts counts the starts of skyd, and adoptions; Start tells one from another that came to the same number.
+	// Starts counts the starts of skyd and the adoptions. Start distinguishes two starts with the same number.
 	Starts    int64     `json:"starts"`
 	Start     string    `json:"start,omitempty"`
 	StartedAt time.Time `json:"started_at,omitzero"`
-	// AdoptedAt is when somebody last said that this directory is the installation's home.
+	// AdoptedAt is when a person last declared this directory the installation's home.
 	AdoptedAt time.Time `json:"adopted_at,omitzero"`
-	// Doubt is why this may be no longer the installation's only or newest state; nil where there is no doubt.
+	// Doubt is why this may not be the installation's only or newest state; nil if it is.
 	Doubt *HomeDoubt `json:"doubt,omitempty"`
 }
 
-// HomeDoubt says why a state may be a copy, or an old one. While there is doubt, skyd changes no machine.
+// HomeDoubt says why a state may be a copy or an older state. While it is set, skyd changes no machine.
 type HomeDoubt struct {
 	Since    time.Time     `json:"since"`
 	Findings []HomeFinding `json:"findings"`
 }
 
-// HomeFinding is one thing that does not fit.
+// HomeFinding is one reason for a doubt.
 type HomeFinding struct {
 	Kind    HomeFindingKind `json:"kind"`
 	Message string          `json:"message"`
-	// Starts is the number of starts that was seen elsewhere; 0 where none was.
+	// Starts is the number of starts that was found elsewhere; 0 if none was.
 	Starts int64 `json:"starts,omitempty"`
 }
 
@@ -47,16 +47,16 @@ const (
 	HomeOnOtherHost HomeFindingKind = "OtherHost"
 	// HomeInOtherDirectory: the state belongs to another directory of this computer.
 	HomeInOtherDirectory HomeFindingKind = "OtherDirectory"
-	// HomeStartedElsewhere: this computer keeps a record of a newer start of the same installation.
+	// HomeStartedElsewhere: this computer has a record of a newer start of the same installation.
 	HomeStartedElsewhere HomeFindingKind = "StartedElsewhere"
 	// HomeSeenOnMachine: a machine of a cluster has the mark of a newer start of the same installation.
 	HomeSeenOnMachine HomeFindingKind = "SeenOnMachine"
 )
 
-// HomeHint is what to do about a doubt.
-const HomeHint = "if this state is the one to go on with, stop every other copy of it and run skyctl server adopt"
+// HomeHint says what to do about a doubt.
+const HomeHint = "to continue with this state, stop every other copy of it and run skyctl server adopt"
 
-// JoinMessages are all findings in one line.
+// JoinMessages returns all findings in one line.
 func (d *HomeDoubt) JoinMessages() string {
 	var all []string
 	for _, f := range d.Findings {
@@ -65,6 +65,5 @@ func (d *HomeDoubt) JoinMessages() string {
 	return strings.Join(all, "; ")
 }
 
-// HomeHeld is what a sweep says of the work that it leaves undone because of a doubt.
-const HomeHeld = "nothing: it is in doubt whether this state directory is the installation's home: see skyctl " +
-	"server adopt"
+// HomeHeld is the Next of drift that a sweep does not repair because of a doubt.
+const HomeHeld = "no action: this state directory may not be the installation's home; see skyctl server adopt"

@@ -9,17 +9,17 @@ import (
 // IncarnationLength is the number of characters of an incarnation's id.
 const IncarnationLength = 5
 
-// incarnationAlphabet spells no words and has no two characters that look alike: no vowels, no 0, 1, 3, and no l.
+// incarnationAlphabet has no vowels, so that ids spell no words, and no characters that look alike (0, 1, 3, l).
 const incarnationAlphabet = "bcdfghjkmnpqrstvwxz2456789"
 
-// NewIncarnation makes the id of a new incarnation out of random bytes; r is crypto/rand.Reader outside of tests.
+// NewIncarnation creates the id of an incarnation from random bytes. r is crypto/rand.Reader except in tests.
 func NewIncarnation(r io.Reader) (string, error) {
 	id := make([]byte, 0, IncarnationLength)
-	// beyond it some characters would come more often
+	// higher values would make some characters more frequent
 	fair := byte(256 / len(incarnationAlphabet) * len(incarnationAlphabet))
 	for b := make([]byte, 1); len(id) < IncarnationLength; {
 		if _, err := io.ReadFull(r, b); err != nil {
-			return "", fmt.Errorf("making an incarnation's id: %w", err)
+			return "", fmt.Errorf("create the id of an incarnation: %w", err)
 		}
 		if b[0] < fair {
 			id = append(id, incarnationAlphabet[int(b[0])%len(incarnationAlphabet)])
@@ -28,12 +28,12 @@ func NewIncarnation(r io.Reader) (string, error) {
 	return string(id), nil
 }
 
-// NodeName is the name of a machine's Node: a replaced machine never meets its predecessor's.
+// NodeName is the name of a machine's Node, which differs from that of its predecessor.
 func NodeName(cluster string, index int, incarnation string) string {
 	return MachineName(cluster, index) + "-" + incarnation
 }
 
-// NewMachine is a machine that is reserved and not yet launched.
+// NewMachine returns a machine that is reserved and not launched yet.
 func NewMachine(cluster string, index int, incarnation string, placement Placement, now time.Time) Machine {
 	return Machine{
 		Index: index, Name: MachineName(cluster, index),

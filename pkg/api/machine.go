@@ -14,40 +14,40 @@ const (
 	RoleWorker Role = "worker"
 )
 
-// Machine is one place of a cluster and the incarnation that fills it. It stands in etcd before anything is launched.
+// Machine is an index of a cluster and its present incarnation. It is recorded in etcd before it is launched.
 type Machine struct {
 	Index int `json:"index"`
-	// Name is sky-<cluster>-<index>: the machine's name on the cloud and its idempotency key.
+	// Name is sky-<cluster>-<index>, the machine's name on the cloud. With Incarnation it makes launches idempotent.
 	Name string `json:"name"`
-	// Incarnation tells this machine from an earlier one of the same name.
+	// Incarnation distinguishes this machine from an earlier one with the same name.
 	Incarnation string `json:"incarnation"`
-	// NodeName is Name-Incarnation: a replaced machine never meets its predecessor's Node.
+	// NodeName is Name-Incarnation, so that a replaced machine does not take over its predecessor's Node.
 	NodeName string `json:"node_name"`
 	Role     Role   `json:"role"`
 
 	State MachineState `json:"state"`
-	// Step is what is being done to the machine now, in words for a person; Since is when that began.
+	// Step says, for people, what happens to the machine now. Since is when it started.
 	Step  string    `json:"step,omitempty"`
 	Since time.Time `json:"since,omitzero"`
-	// Trouble is why that has failed so far, where it is tried again. It holds as long as the State does.
+	// Trouble is why a step failed that is tried again. A new State clears it.
 	Trouble string `json:"trouble,omitempty"`
 
 	Placement Placement `json:"placement,omitzero"`
-	// LaunchRef is the cloud's reference of a launch under way.
+	// LaunchRef is the cloud's reference of a launch that runs.
 	LaunchRef string `json:"launch_ref,omitempty"`
-	// CloudID is the cloud's own id of the machine.
+	// CloudID is the cloud's id of the machine.
 	CloudID        string `json:"cloud_id,omitempty"`
 	Address        string `json:"address,omitempty"`
 	PrivateAddress string `json:"private_address,omitempty"`
-	// ConfiguredFor are the addresses that RKE2's configuration on the machine holds, as ConfigAddresses has them. It
-	// is empty before the configuration is written, and where a version wrote it that recorded none: those are the ones
-	// on record.
+	// ConfiguredFor are the addresses in RKE2's configuration on the machine, in the form of ConfigAddresses. It is
+	// empty before the configuration is written. It is also empty if an older version wrote it; the configuration then
+	// has the recorded addresses.
 	ConfiguredFor string `json:"configured_for,omitempty"`
 	SSHUser       string `json:"ssh_user,omitempty"`
 	SSHPort       int    `json:"ssh_port,omitempty"`
 	// HostKey is the pinned SSH host key, in authorized_keys form.
 	HostKey string `json:"host_key,omitempty"`
-	// CPUs and MemoryGiB are what the cloud gave the machine; 0 where they are what the machine itself shows.
+	// CPUs and MemoryGiB are what the cloud gave the machine; 0 if the machine itself reports them correctly.
 	CPUs      float64 `json:"cpus,omitempty"`
 	MemoryGiB float64 `json:"memory_gib,omitempty"`
 
@@ -55,23 +55,22 @@ type Machine struct {
 	LaunchedAt time.Time `json:"launched_at,omitzero"`
 	ReadyAt    time.Time `json:"ready_at,omitzero"`
 	GoneAt     time.Time `json:"gone_at,omitzero"`
-	// BilledFrom and BilledUntil are from when until when the machine was there as its cloud tells it; zero where it
-	// has not.
+	// BilledFrom and BilledUntil are the launch and end that the cloud reports; zero if it reported none.
 	BilledFrom  time.Time `json:"billed_from,omitzero"`
 	BilledUntil time.Time `json:"billed_until,omitzero"`
-	// SpentBefore is what earlier machines in this place have cost, in US dollars. SpentEstimated: that, or what this
-	// one has cost so far, counts with times that are not the cloud's own.
+	// SpentBefore is what earlier machines with this index have cost in US dollars. SpentEstimated: the times behind
+	// that, or behind the cost of this machine, are not the cloud's.
 	SpentBefore    float64 `json:"spent_before,omitempty"`
 	SpentEstimated bool    `json:"spent_estimated,omitempty"`
-	// PowerOffAt is when the machine powers itself off unless its cluster is READY before; zero where it does not.
+	// PowerOffAt is when the machine powers itself off unless its cluster is READY before; zero is never.
 	PowerOffAt time.Time `json:"power_off_at,omitzero"`
 }
 
 // MachineState is how far a machine has come.
 type MachineState string
 
-// The states of a machine, in the order in which a healthy one passes them. A terminated machine is Gone only once
-// the cloud's own listing no longer has it.
+// The states of a machine, in the order in which a healthy one passes them. A terminated machine is Gone once the cloud
+// no longer lists it.
 const (
 	MachineReserved    MachineState = "Reserved"
 	MachineLaunching   MachineState = "Launching"
@@ -82,13 +81,54 @@ const (
 	MachineGone        MachineState = "Gone"
 )
 
-// MachineName is the name of place index of a cluster.
+// MachineName is the name of the machine with an index.
 func MachineName(cluster string, index int) string { return fmt.Sprintf("sky-%s-%d", cluster, index) }
 
-// RoleOf is the role of place index: the first machine is the head.
+// RoleOf is the role of the machine with an index: the first is the head.
 func RoleOf(index int) Role {
 	if index == 0 {
 		return RoleHead
 	}
 	return RoleWorker
+}
+
+// MayExist reports whether the cloud may have a machine in this state, and bill it: from the request of its launch
+// until the cloud no longer lists it.
+func (s MachineState) MayExist() bool {
+	switch s {
+	case MachineReserved, MachineGone, "":
+		return false
+	}
+	return true
+}
+
+// SetState moves a machine to a state and records when it first reached the state. step says, for people, what happens
+// now.
+func (m *Machine) SetState(s MachineState, step string, now time.Time) {
+	if m.State != s || m.Step != step {
+		m.Since = now
+	}
+	if m.State != s {
+		m.Trouble = ""
+	}
+	m.State, m.Step = s, step
+	stamp := map[MachineState]*time.Time{
+		MachineLaunching: &m.LaunchedAt, MachineReady: &m.ReadyAt, MachineGone: &m.GoneAt,
+	}[s]
+	if stamp != nil && stamp.IsZero() {
+		*stamp = now
+	}
+}
+
+// SetTrouble records why a step failed that is tried again. The start of the step does not change.
+func (m *Machine) SetTrouble(doing, why string) {
+	m.Trouble = why
+	m.Step = doing + " failed, and is tried again: " + why
+}
+
+// SetProgress records the progress of a step. The reason of an earlier failure stays visible.
+func (m *Machine) SetProgress(doing string) {
+	if m.Step = doing; m.Trouble != "" {
+		m.Step += " (tried again, since it failed: " + m.Trouble + ")"
+	}
 }

@@ -1,4 +1,4 @@
-// Package version says which build of the project is running.
+// Package version reads which build of skyctl is running.
 package version
 
 import (
@@ -14,13 +14,13 @@ var version, commit string
 type Info struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
-	// Changed is true where the files were not quite those of Commit.
+	// Changed: the files differed from those of Commit.
 	Changed  bool   `json:"changed,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
 
-// ReadBuild returns what the linker set or, where it set nothing, what Go recorded of the build.
+// ReadBuild returns what the linker set or, if it set nothing, what Go recorded about the build.
 func ReadBuild() Info {
 	info := Info{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if build, ok := debug.ReadBuildInfo(); ok {
