@@ -81,84 +81,72 @@ func (c *Cloud) capacityFromInfo(info system.Info) engineCapacity {
 	return has
 }
 
-// choosePlacement sizes the hosts of a spec for a machine, or says what is wrong with the spec.
+// usedFields are the fields of machines in a spec that cloud docker meets: its machines cost nothing, for example.
+var usedFields = []string{"cloud", "region", "cpus", "memory", "disk_size", "max_hourly_cost", "ports",
+	"api_access"}
+
+// refusedFields are the fields of machines that cloud docker refuses, with what to do.
+var refusedFields = map[string]string{
+	"zone":         "cloud docker has no zones: omit it",
+	"use_spot":     "cloud docker has no spot machines, and its machines are free: omit it",
+	"image_id":     "cloud docker builds its image itself: omit it, or set docker.image for the installation",
+	"api_cidr":     "the API of a cluster on cloud docker is reached from this computer only: omit it",
+	"accelerators": "cloud docker has none: omit it, or choose a cloud that has them",
+}
+
+// choosePlacement sizes the hosts of a spec for a computer, or says what is wrong with the spec.
 func choosePlacement(spec api.ClusterSpec, has engineCapacity) (api.Placement, error) {
 	nodes := max(1, spec.NumNodes)
 	p := api.Placement{Cloud: Name, Region: Region, Tunnel: spec.APIAccess == api.APITunnel}
-	var wrong []error
-	refuse := func(field, value, want string, args ...any) {
-		wrong = append(wrong, &api.FieldError{Field: field, Value: value, Want: fmt.Sprintf(want, args...)})
-	}
+	wanted, err := spec.MachineRequest()
+	wrong := []error{err}
 	if spec.Region != "" && spec.Region != Region {
-		refuse("region", spec.Region, "cloud docker has the region %s only", Region)
+		wrong = append(wrong, newFieldError("region", spec.Region, "cloud docker has the region %s only", Region))
 	}
-	if spec.Zone != "" {
-		refuse("zone", spec.Zone, "cloud docker has no zones: leave it out")
+	for _, f := range api.Fields {
+		if want := refusedFields[f.Name]; want != "" && f.Text(spec) != "" {
+			wrong = append(wrong, newFieldError(f.Name, f.Text(spec), "%s", want))
+		}
 	}
-	if spec.UseSpot {
-		refuse("use_spot", "true", "cloud docker has no spot machines, and its machines are free: leave it out")
-	}
-	if spec.ImageID != "" {
-		refuse("image_id", spec.ImageID, "cloud docker builds its image itself: leave it out, or set docker.image "+
-			"for the installation")
-	}
-	if spec.APICIDR != "" {
-		refuse("api_cidr", spec.APICIDR, "the API of a cluster on cloud docker is reached from this machine alone: "+
-			"leave it out")
-	}
-	if spec.Accelerators != "" {
-		refuse("accelerators", spec.Accelerators,
-			"cloud docker has none: leave it out, or choose a cloud that has them")
-	}
-	var err error
-	if p.CPUs, err = chooseCPUs(spec, has); err != nil {
-		wrong = append(wrong, err)
-	}
-	if p.MemoryGiB, err = chooseMemory(spec, has, nodes); err != nil {
-		wrong = append(wrong, err)
-	}
-	if p.DiskGiB, err = chooseDiskSize(spec, has, nodes); err != nil {
-		wrong = append(wrong, err)
-	}
-	return p, errors.Join(wrong...)
+	p.CPUs, err = chooseCPUs(wanted.CPUs, has)
+	wrong = append(wrong, err)
+	p.MemoryGiB, err = chooseMemory(wanted.MemoryGiB, has, nodes)
+	wrong = append(wrong, err)
+	p.DiskGiB, err = chooseDiskSize(wanted.DiskGiB, has, nodes)
+	return p, errors.Join(append(wrong, err)...)
 }
 
-func chooseCPUs(spec api.ClusterSpec, has engineCapacity) (float64, error) {
-	if spec.CPUs == "" {
+func newFieldError(field, value, want string, args ...any) error {
+	return &api.FieldError{Field: field, Value: value, Want: fmt.Sprintf(want, args...)}
+}
+
+func chooseCPUs(wanted api.Quantity, has engineCapacity) (float64, error) {
+	switch {
+	case !wanted.IsSet():
 		return float64(min(defaultCPUs, has.cpus)), nil
+	case wanted.Value > has.cpus:
+		return 0, newFieldError("cpus", wanted.String(), "at most %d on cloud docker: this computer has no more",
+			has.cpus)
 	}
-	cpus, err := api.ParseCPUs(spec.CPUs)
-	if err != nil {
-		return 0, err
-	}
-	if cpus.Value > has.cpus {
-		return 0, &api.FieldError{Field: "cpus", Value: spec.CPUs, Want: fmt.Sprintf(
-			"at most %d on cloud docker: that is all this machine has", has.cpus)}
-	}
-	return float64(cpus.Value), nil // also the least that satisfies "4+"
+	return float64(wanted.Value), nil // also the least that satisfies "4+"
 }
 
-func chooseMemory(spec api.ClusterSpec, has engineCapacity, nodes int) (float64, error) {
+func chooseMemory(wanted api.Quantity, has engineCapacity, nodes int) (float64, error) {
 	most := has.memoryGiB / float64(nodes)
-	if most < minMemoryGiB {
-		return 0, &api.FieldError{Field: "num_nodes", Value: strconv.Itoa(nodes), Want: fmt.Sprintf(
-			"at most %d on cloud docker: each node needs %d GiB of the %.1f GiB that this machine has",
-			int(has.memoryGiB/minMemoryGiB), minMemoryGiB, has.memoryGiB)}
-	}
-	if spec.Memory == "" {
+	switch {
+	case most < minMemoryGiB:
+		return 0, newFieldError("num_nodes", strconv.Itoa(nodes),
+			"at most %d on cloud docker: each node needs %d GiB of the %.1f GiB that this computer has",
+			int(has.memoryGiB/minMemoryGiB), minMemoryGiB, has.memoryGiB)
+	case !wanted.IsSet():
 		share := roundDownTo(memoryShare*most, 0.25)
 		return min(defaultMemoryGiB, max(minMemoryGiB, share)), nil
+	case float64(wanted.Value) > most:
+		return 0, newFieldError("memory", wanted.String(),
+			"at most %d on cloud docker: %d nodes share the %.1f GiB that this computer has", int(most), nodes,
+			has.memoryGiB)
 	}
-	memory, err := api.ParseMemory(spec.Memory)
-	if err != nil {
-		return 0, err
-	}
-	if float64(memory.Value) > most {
-		return 0, &api.FieldError{Field: "memory", Value: spec.Memory, Want: fmt.Sprintf(
-			"at most %d on cloud docker: %d nodes share the %.1f GiB that this machine has", int(most), nodes,
-			has.memoryGiB)}
-	}
-	return float64(memory.Value), nil
+	return float64(wanted.Value), nil
 }
 
 // evictionThreshold is the share of a disk that has to stay free: the kubelets of hosts see the whole disk of the
@@ -170,19 +158,18 @@ func (c engineCapacity) usableDiskGiB() float64 {
 	return max(0, c.freeDiskGiB-evictionThreshold*c.diskGiB)
 }
 
-// chooseDiskSize checks the size; an engine can't set it apart, so that a host may in truth use what is free.
-func chooseDiskSize(spec api.ClusterSpec, has engineCapacity, nodes int) (float64, error) {
+// chooseDiskSize checks the size. Docker cannot limit the disk of a host, which can use all free space.
+func chooseDiskSize(wanted int, has engineCapacity, nodes int) (float64, error) {
 	most := math.Floor(has.usableDiskGiB() / float64(nodes))
-	if spec.DiskSize == 0 {
+	switch {
+	case wanted == 0:
 		return most, nil
+	case has.freeDiskGiB > 0 && float64(wanted) > most:
+		return 0, newFieldError("disk_size", strconv.Itoa(wanted), "at most %.0f on cloud docker: %d nodes share the "+
+			"%.1f GiB that are free where Docker keeps its data, less the 5%% of the disk below which the kubelet "+
+			"evicts pods", most, nodes, has.freeDiskGiB)
 	}
-	if has.freeDiskGiB > 0 && float64(spec.DiskSize) > most {
-		return 0, &api.FieldError{Field: "disk_size", Value: strconv.Itoa(spec.DiskSize), Want: fmt.Sprintf(
-			"at most %.0f on cloud docker: %d nodes share the %.1f GiB that are free where Docker keeps its data, "+
-				"less the 5%% of the disk below which the kubelet evicts pods",
-			most, nodes, has.freeDiskGiB)}
-	}
-	return float64(spec.DiskSize), nil
+	return float64(wanted), nil
 }
 
 func roundDownTo(f, step float64) float64 { return math.Floor(f/step) * step }

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
@@ -51,17 +52,17 @@ func TestSpecBeyondTheMachineIsRefusedByField(t *testing.T) {
 		field, value, words string
 	}{
 		"cpus": {api.ClusterSpec{NumNodes: 1, CPUs: "9+"}, "cpus", "9+",
-			`cpus "9+": at most 8 on cloud docker: that is all this machine has`},
+			`cpus "9+": at most 8 on cloud docker: this computer has no more`},
 		"malformed": {api.ClusterSpec{NumNodes: 1, CPUs: "abc"}, "cpus", "abc", ""},
 		"memory":    {api.ClusterSpec{NumNodes: 1, Memory: "32"}, "memory", "32", ""},
 		"memory in all": {api.ClusterSpec{NumNodes: 3, Memory: "11"}, "memory", "11",
-			`memory "11": at most 10 on cloud docker: 3 nodes share the 31.4 GiB that this machine has`},
+			`memory "11": at most 10 on cloud docker: 3 nodes share the 31.4 GiB that this computer has`},
 		"disk in all": {api.ClusterSpec{NumNodes: 3, DiskSize: 81}, "disk_size", "81",
 			`disk_size "81": at most 80 on cloud docker: ` +
 				`3 nodes share the 240.5 GiB that are free where Docker keeps its data, less the 5% of the ` +
 				`disk below which the kubelet evicts pods`},
 		"nodes": {api.ClusterSpec{NumNodes: 32}, "num_nodes", "32",
-			`num_nodes "32": at most 31 on cloud docker: each node needs 1 GiB of the 31.4 GiB that this machine has`},
+			`num_nodes "32": at most 31 on cloud docker: each node needs 1 GiB of the 31.4 GiB that this computer has`},
 		"region":       {api.ClusterSpec{NumNodes: 1, Region: "us-east-1"}, "region", "us-east-1", ""},
 		"accelerators": {api.ClusterSpec{NumNodes: 1, Accelerators: "A100:8"}, "accelerators", "A100:8", ""},
 	} {
@@ -87,5 +88,25 @@ func TestAllThatIsWrongIsNamedAtOnce(t *testing.T) {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(joined.Unwrap()) != 4 {
 		t.Fatalf("got %v, want four errors", err)
+	}
+}
+
+func TestEveryFieldOfMachinesIsUsedOrRefused(t *testing.T) {
+	for _, f := range api.Fields {
+		used, refused := slices.Contains(usedFields, f.Name), refusedFields[f.Name] != ""
+		if (f.Scope == api.MachineScope) != (used != refused) {
+			t.Errorf("%s: used %v, refused %v", f.Name, used, refused)
+		}
+		if !refused {
+			continue
+		}
+		spec := api.ClusterSpec{NumNodes: 1}
+		if err := f.Set(&spec, f.Example); err != nil {
+			t.Fatal(err)
+		}
+		_, err := choosePlacement(spec, big)
+		if all := api.FieldErrorsOf(err); len(all) != 1 || all[0].Field != f.Name {
+			t.Errorf("%s: %v", f.Name, err)
+		}
 	}
 }
