@@ -49,7 +49,7 @@ func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, er
 	if err != nil {
 		return StackInput{}, a.gpuStepError(ctx, err)
 	}
-	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
+	wanted, err := c.Spec.MachineRequest()
 	if err != nil {
 		return StackInput{}, a.gpuStepError(ctx, err)
 	}
@@ -77,7 +77,7 @@ func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, er
 	if err := all.Wait(); err != nil {
 		return StackInput{}, a.gpuStepError(ctx, err)
 	}
-	driver, err := gpu.FindCommonDriver(probed, wanted.Count)
+	driver, err := gpu.FindCommonDriver(probed, wanted.Accelerators.Count)
 	return StackInput{Cluster: ref, Driver: driver}, a.gpuStepError(ctx, err)
 }
 
@@ -87,13 +87,13 @@ func (a *Activities) ApplyGPUs(ctx context.Context, in StackInput) error {
 	if err != nil {
 		return a.gpuStepError(ctx, err)
 	}
-	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
+	wanted, err := c.Spec.MachineRequest()
 	if err != nil {
 		return a.gpuStepError(ctx, err)
 	}
 	stack := a.clusterStack(c)
 	for _, m := range c.Status.Machines {
-		mark := gpu.NodeMark{Kind: stack.Kind, Accelerator: wanted.Name, Taint: c.Spec.GPUTaint &&
+		mark := gpu.NodeMark{Kind: stack.Kind, Accelerator: wanted.Accelerators.Name, Taint: c.Spec.GPUTaint &&
 			m.Role == api.RoleWorker}
 		if err := gpu.MarkNode(ctx, client, m.NodeName, mark); err != nil {
 			return a.gpuStepError(ctx, err)

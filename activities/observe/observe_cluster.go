@@ -127,8 +127,8 @@ func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Obs
 	defer kube.CloseClient(client)
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
-	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, accelerator)
+	wanted, _ := c.Spec.MachineRequest() // validated when it was created
+	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, wanted.Accelerators.Name)
 	if err != nil {
 		return saw, err
 	}

@@ -145,8 +145,8 @@ func (a *Activities) measureCluster(ctx context.Context, c *api.Cluster) (api.Re
 	if err != nil {
 		return api.Resources{}, api.Versions{}, err
 	}
-	accelerator, _, _ := strings.Cut(c.Spec.Accelerators, ":")
-	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, accelerator)
+	wanted, _ := c.Spec.MachineRequest() // validated when it was created
+	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, wanted.Accelerators.Name)
 	if err == nil {
 		err = seen.Unmeasured
 	}

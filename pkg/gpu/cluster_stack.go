@@ -27,13 +27,13 @@ func UntestedNodes(ctx context.Context, client *Client, c *api.Cluster) ([]strin
 
 // ExpectedByNode returns how many accelerators each node of a cluster should offer.
 func ExpectedByNode(c *api.Cluster) map[string]int {
-	wanted, err := api.ParseAccelerators(c.Spec.Accelerators)
-	if err != nil {
+	wanted, err := c.Spec.MachineRequest()
+	if err != nil || wanted.Accelerators.Count == 0 {
 		return nil
 	}
 	expected := map[string]int{}
 	for _, m := range c.Status.Machines {
-		expected[m.NodeName] = wanted.Count
+		expected[m.NodeName] = wanted.Accelerators.Count
 	}
 	return expected
 }

@@ -3,10 +3,8 @@ package aws
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/bridge"
@@ -65,12 +63,12 @@ func (a *Account) OpenPorts(ctx context.Context, req cloud.LaunchRequest) error 
 		}
 		rules = append(rules, bridge.PortRule{Ports: task.APIPort, CIDR: from})
 	}
-	ranges, err := api.ParsePorts(req.Spec.Ports)
+	wanted, err := req.Spec.MachineRequest()
 	if err != nil {
 		return err
 	}
-	for _, r := range ranges {
-		rules = append(rules, bridge.PortRule{Ports: strings.ReplaceAll(r.String(), " ", ""), CIDR: anywhere})
+	for _, r := range wanted.Ports {
+		rules = append(rules, bridge.PortRule{Ports: r.String(), CIDR: anywhere})
 	}
 	if len(rules) == 0 {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -108,5 +109,24 @@ func TestAMachineHasNoCredentialsAndNoRights(t *testing.T) {
 	config := NewConfigOverride(requestOf(api.Placement{Cloud: "aws"}, api.ClusterSpec{}), NoProfile)
 	if got := config["aws"].(map[string]any)["security_group_name"]; got != "skyctl-0b7c1d2e" {
 		t.Errorf("group %v", got)
+	}
+}
+
+// notInResources are the fields of machines that Resources do not carry, with the place that handles them.
+var notInResources = map[string]string{
+	"api_cidr":   "skypilot.canOpenAPIPort chooses the clouds, and openClusterPorts the rule",
+	"api_access": "skypilot.filterPlacementsByAccess chooses the clouds",
+}
+
+func TestEveryFieldOfMachinesReachesSkyPilot(t *testing.T) {
+	for _, f := range api.Fields {
+		spec := api.ClusterSpec{}
+		if err := f.Set(&spec, f.Example); err != nil {
+			t.Fatal(err)
+		}
+		used := !reflect.DeepEqual(ResourcesFromSpec(spec), ResourcesFromSpec(api.ClusterSpec{}))
+		if f.Scope == api.MachineScope && used == (notInResources[f.Name] != "") {
+			t.Errorf("%s: in the resources %v", f.Name, used)
+		}
 	}
 }
