@@ -28,6 +28,8 @@ type ClusterSpec struct {
 	MaxHourlyCost float64 `json:"max_hourly_cost,omitempty"`
 	// ImageID is the cloud's id of the machines' image; empty leaves it to the cloud.
 	ImageID string `json:"image_id,omitempty"`
+	// SSHUser is the login user of the image; empty is SkyPilot's default.
+	SSHUser string `json:"ssh_user,omitempty"`
 	// APICIDR is the address range that can reach the Kubernetes API; empty is any.
 	APICIDR string `json:"api_cidr,omitempty"`
 	// APIAccess is how the Kubernetes API is reached: APIPublic or APITunnel. Empty is APIPublic if the cloud can open

@@ -166,7 +166,8 @@ func fullSpec() api.ClusterSpec {
 	return api.ClusterSpec{
 		Manager: "k8", Cloud: "aws", Region: "us-east-1", Zone: "us-east-1a", CPUs: "4+", Memory: "16+", DiskSize: 100,
 		Accelerators: "A100:8", GPUStack: "operator", GPUTaint: true, UseSpot: true, MaxHourlyCost: 1.5,
-		ImageID: "ami-1", APICIDR: "203.0.113.0/24", APIAccess: "public", Ports: []string{"80", "30000-30100"},
+		ImageID: "ami-1", SSHUser: "admin", APICIDR: "203.0.113.0/24", APIAccess: "public",
+		Ports:    []string{"80", "30000-30100"},
 		NumNodes: 3, Provision: true, KubernetesVersion: "v1.35.7+rke2r1",
 		RKE2: api.RKE2Release{Source: "release", SHA256: strings.Repeat("0a", 32)},
 		GPU: api.GPURelease{ChartRepo: "https://charts.example.com", OperatorVersion: "v26.3.2",
@@ -179,7 +180,8 @@ func TestTheStoredFormOfASpecDoesNotChange(t *testing.T) {
 	const golden = `{"manager":"k8","cloud":"aws","region":"us-east-1","zone":"us-east-1a",` +
 		`"cpus":"4+","memory":"16+",` +
 		`"disk_size":100,"accelerators":"A100:8","gpu_stack":"operator","gpu_taint":true,"use_spot":true,` +
-		`"max_hourly_cost":1.5,"image_id":"ami-1","api_cidr":"203.0.113.0/24","api_access":"public",` +
+		`"max_hourly_cost":1.5,"image_id":"ami-1","ssh_user":"admin",` +
+		`"api_cidr":"203.0.113.0/24","api_access":"public",` +
 		`"ports":["80","30000-30100"],"num_nodes":3,"provision":true,"kubernetes_version":"v1.35.7+rke2r1",` +
 		`"rke2":{"source":"release",` +
 		`"sha256":"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"},` +

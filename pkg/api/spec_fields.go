@@ -94,6 +94,13 @@ func machineFields() []Field {
 			Help:    "the cloud's id of a machine image: Ubuntu or Debian with systemd (default: SkyPilot's choice)",
 			Want:    "the id of an image as its cloud spells it",
 		}, func(s *ClusterSpec) *string { return &s.ImageID }, matches(isOneWord)),
+		newTextField(Field{
+			Name: "ssh_user", Label: "SSH user", Flag: FlagText, Scope: MachineScope, Level: 3, Example: "admin",
+			Invalid: "Ann B",
+			Help:    "login user of the machines, for images of your own on aws (default: SkyPilot's choice)",
+			Want: "a POSIX user name other than root, such as admin: at most 32 lower-case letters, digits, '-' and " +
+				"'_', beginning with a letter or '_'",
+		}, func(s *ClusterSpec) *string { return &s.SSHUser }, matches(isUserName)),
 	}
 }
 
@@ -299,6 +306,16 @@ func withShow(f Field, format string) Field {
 
 func isOneWord(v string) bool {
 	return !strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) })
+}
+
+// isUserName reports whether v is the name of a user that can log in. cloud-init, which creates the user, denies root,
+// and YAML reads some words as truth values.
+func isUserName(v string) bool {
+	switch v {
+	case "root", "true", "false", "yes", "no", "on", "off", "null", "y", "n":
+		return false
+	}
+	return userName.MatchString(v)
 }
 
 // regionsOn are the regions of a cloud whose regions are fixed.

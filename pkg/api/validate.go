@@ -23,6 +23,7 @@ const (
 
 var (
 	cloudName  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
+	userName   = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	regionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 )
 

@@ -89,6 +89,7 @@ var usedFields = []string{"cloud", "region", "cpus", "memory", "disk_size", "max
 var refusedFields = map[string]string{
 	"zone":         "cloud docker has no zones: omit it",
 	"use_spot":     "cloud docker has no spot machines, and its machines are free: omit it",
+	"ssh_user":     "cloud docker logs in with the user of its own image: omit it",
 	"image_id":     "cloud docker builds its image itself: omit it, or set docker.image for the installation",
 	"api_cidr":     "the API of a cluster on cloud docker is reached from this computer only: omit it",
 	"accelerators": "cloud docker has none: omit it, or choose a cloud that has them",

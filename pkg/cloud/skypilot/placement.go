@@ -30,6 +30,9 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api
 		return nil, err
 	}
 	clouds, err := c.candidateClouds(ctx, spec)
+	if err == nil {
+		clouds, err = filterCloudsBySSHUser(spec, clouds)
+	}
 	if err != nil {
 		return nil, err
 	}

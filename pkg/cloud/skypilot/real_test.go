@@ -215,6 +215,22 @@ func TestAMachineIsLaunchedOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	}
 }
 
+func TestAMachineOnAWSHasTheLoginUserOfTheSpec(t *testing.T) {
+	w := start(t)
+	c := w.cloud(t)
+	k := newKey(t)
+	req := launchOf("user", 0, onAWS("us-east-1"), k)
+	req.Spec.SSHUser = "admin"
+	m := await(t, c, req, submit(t, c, req))
+	if got := logIn(t, m, k, "id -un; sudo -n id -u"); got != "admin\n0" || m.SSHUser != "admin" {
+		t.Errorf("user %s: %q", m.SSHUser, got)
+	}
+	listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), req.Owner)
+	if err != nil || len(listed) != 1 || listed[0].SSHUser != "admin" {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+}
+
 func TestAMachineOfAnotherCloudIsGotTheSameWay(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)

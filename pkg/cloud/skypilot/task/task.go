@@ -165,7 +165,11 @@ func NewConfigOverride(req cloud.LaunchRequest, profile string) map[string]any {
 	}
 	switch req.Placement.Cloud {
 	case "aws":
-		config["aws"] = map[string]any{"remote_identity": profile, "security_group_name": SecurityGroupName(req.Owner)}
+		aws := map[string]any{"remote_identity": profile, "security_group_name": SecurityGroupName(req.Owner)}
+		if req.Spec.SSHUser != "" {
+			aws["ssh_user"] = req.Spec.SSHUser
+		}
+		config["aws"] = aws
 	case "azure":
 		config["azure"] = map[string]any{"remote_identity": profile}
 	}

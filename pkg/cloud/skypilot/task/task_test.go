@@ -115,6 +115,7 @@ func TestAMachineHasNoCredentialsAndNoRights(t *testing.T) {
 // notInResources are the fields of machines that Resources do not carry, with the place that handles them.
 var notInResources = map[string]string{
 	"api_cidr":   "skypilot.canOpenAPIPort chooses the clouds, and openClusterPorts the rule",
+	"ssh_user":   "skypilot.filterCloudsBySSHUser chooses the clouds, and NewConfigOverride sets the user",
 	"api_access": "skypilot.filterPlacementsByAccess chooses the clouds",
 }
 
@@ -128,5 +129,18 @@ func TestEveryFieldOfMachinesReachesSkyPilot(t *testing.T) {
 		if f.Scope == api.MachineScope && used == (notInResources[f.Name] != "") {
 			t.Errorf("%s: in the resources %v", f.Name, used)
 		}
+	}
+}
+
+func TestTheLoginUserIsSetOnAWSOnly(t *testing.T) {
+	for at, want := range map[string]any{"aws": "admin", "gcp": nil} {
+		config := NewConfigOverride(requestOf(api.Placement{Cloud: at}, api.ClusterSpec{SSHUser: "admin"}), NoProfile)
+		if got := config[at].(map[string]any)["ssh_user"]; got != want {
+			t.Errorf("on %s: %v, want %v", at, got, want)
+		}
+	}
+	config := NewConfigOverride(requestOf(api.Placement{Cloud: "aws"}, api.ClusterSpec{}), NoProfile)
+	if got, set := config["aws"].(map[string]any)["ssh_user"]; set {
+		t.Errorf("without a wish: %v", got)
 	}
 }
