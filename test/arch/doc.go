@@ -1,2 +1,3 @@
-// Package arch holds who may know whom: the layout of the project as a table that a test reads.
+// Package arch tests the layout of the project: which package may import which, and that the architecture page lists
+// all.
 package arch

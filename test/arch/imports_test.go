@@ -14,8 +14,8 @@ import (
 
 const module = "github.com/sky-shift/skyctl/"
 
-// mayImport says which packages of the project each one may import itself, tests apart. A package that is missing here
-// fails the test: whoever makes one says where it belongs. A line without imports stands on nothing but libraries.
+// mayImport lists for each package which packages of the project it may import, except in tests. A package that is
+// missing here fails the test. A package without imports uses only libraries.
 var mayImport = map[string]string{
 	// What everybody may know.
 	"pkg/api":         "pkg/release",
@@ -113,10 +113,10 @@ var mayImport = map[string]string{
 		"pkg/server/team pkg/version worker pkg/redact",
 }
 
-// forTests are packages that only tests import; no program links them.
+// forTests are packages that only tests import. No program links them.
 var forTests = []string{"test/", "test/sshserver", "test/skydstub"}
 
-// mayNotLink says what must not be in a program, however it would get there: the command line stays light.
+// mayNotLink lists what must not be in a program, however it gets there: the command line stays light.
 var mayNotLink = map[string][]string{
 	"cmd/skyctl": {
 		"go.temporal.io/server", "github.com/temporalio/ui-server", "go.etcd.io/etcd/server", "modernc.org/sqlite",
@@ -181,7 +181,7 @@ func onlyForTests(name string) bool {
 	return slices.ContainsFunc(forTests, func(root string) bool { return under(name, root) })
 }
 
-// faults are all breaches of the tables by these packages, in words.
+// faults returns all violations of the tables by these packages, in words.
 func faults(all []goPackage) []string {
 	var found []string
 	for _, p := range all {

@@ -28,7 +28,7 @@ func places(document string) []string {
 	return all
 }
 
-// unplaced says which packages are not in the table, and which paths of the table are not there or stand there twice.
+// unplaced returns packages that are not in the table, and paths of the table that do not exist or are listed twice.
 func unplaced(document string, packages []goPackage, exists func(string) bool) []string {
 	table := places(document)
 	var found []string

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// pure are packages that touch nothing: same input, same output. Workflows are replayed, so they belong here too, but
-// for their own kinds of time and concurrency.
+// pure are packages without side effects: same input, same output. Workflows are replayed, so they are pure too, except
+// for Temporal's own time and concurrency.
 var pure = []string{"pkg/api", "pkg/plan", "pkg/release", "workflows"}
 
 // outside are imports through which the world comes in, with all that lies below them.

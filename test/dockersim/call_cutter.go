@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// Cutter stands between a process and an engine, and kills the process at one of its calls: from then on nothing that
-// it does reaches the engine.
+// Cutter is a proxy between a process and an engine. It kills the process at one of its calls: from then on no call
+// reaches the engine.
 type Cutter struct {
 	// Engine is what answers until then.
 	Engine http.Handler
-	// At is the number of the call at which the process dies; 0 is never.
+	// At is the number of the call at which the process is killed; 0 is never.
 	At int
-	// After has the engine do what that call asks for; else it never hears of it.
+	// After passes that last call on to the engine first.
 	After bool
-	// Kill ends the process.
+	// Kill kills the process.
 	Kill func()
 
 	mu    sync.Mutex
@@ -24,14 +24,14 @@ type Cutter struct {
 	dead  bool
 }
 
-// RecordedCalls are those that were made, in words.
+// RecordedCalls returns the calls so far, in words.
 func (c *Cutter) RecordedCalls() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]string(nil), c.calls...)
 }
 
-// ServeHTTP passes a call on, or is its end.
+// ServeHTTP passes a call on, or cuts it off.
 func (c *Cutter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	dead := c.dead
@@ -55,7 +55,7 @@ func (c *Cutter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler) // the connection breaks
 }
 
-// discardedResponse is an answer that nobody gets.
+// discardedResponse is an answer that is not sent.
 type discardedResponse struct {
 	header http.Header
 	bytes.Buffer

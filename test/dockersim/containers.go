@@ -156,7 +156,7 @@ func (e *Engine) serveContainerStart(w http.ResponseWriter, h *host) {
 	}
 }
 
-// runContainer gives a container its addresses, and has it answer at them; it returns why it can't.
+// runContainer gives a container its addresses and listens there. It returns why it cannot.
 func (e *Engine) runContainer(h *host) string {
 	for on, at := range h.networks {
 		n := e.findNetwork(on)
@@ -171,7 +171,7 @@ func (e *Engine) runContainer(h *host) string {
 	return ""
 }
 
-// connectContainer gives a container an address on a network; it returns why it can't.
+// connectContainer gives a container an address on a network. It returns why it cannot.
 func (e *Engine) connectContainer(h *host, n *bridgeNetwork, at *endpoint) string {
 	taken := map[string]bool{n.subnet + "0.0": true, n.subnet + "0.1": true}
 	for _, other := range e.containers {
@@ -212,7 +212,7 @@ func (e *Engine) connectContainer(h *host, n *bridgeNetwork, at *endpoint) strin
 	return ""
 }
 
-// releaseAddresses takes the addresses away that were not fixed.
+// releaseAddresses releases the addresses that are not fixed.
 func (h *host) releaseAddresses() {
 	if h.listener != nil {
 		_ = h.listener.Close()

@@ -1,7 +1,6 @@
-// Package dockersim plays a Docker engine over its HTTP API, as far as the docker cloud asks one, and cuts callers off
-// at a given call. A host that is started is no more than an SSH banner at a loopback address. What an engine decides
-// (names, addresses, what is in use) it decides as the real one does; the tests of pkg/cloud/docker hold both to the
-// same.
+// Package dockersim simulates the part of a Docker engine's HTTP API that the docker cloud uses, and cuts callers off
+// at a given call. A host that runs is only an SSH banner at a loopback address. Names, addresses and conflicts are
+// decided as the real engine does: the tests of pkg/cloud/docker hold both to the same.
 package dockersim
 
 import (
@@ -24,7 +23,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 )
 
-// Engine is a Docker engine in the test's own process. It has to be closed.
+// Engine is a Docker engine in the test's own process. The caller closes it.
 type Engine struct {
 	mu         sync.Mutex
 	images     map[string]map[string]string // labels by name; one without a name is "<none>:" and its id
@@ -71,7 +70,7 @@ func NewEngine(images ...string) *Engine {
 	return e
 }
 
-// Close ends all hosts.
+// Close stops all hosts.
 func (e *Engine) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -80,7 +79,7 @@ func (e *Engine) Close() {
 	}
 }
 
-// ListLeftovers names all that the engine has beside its images that have a name, whosever it is.
+// ListLeftovers returns the names of everything in the engine except named images.
 func (e *Engine) ListLeftovers(string) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()

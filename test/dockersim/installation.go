@@ -20,16 +20,16 @@ import (
 // baseImage is the image from which the host image is built.
 const baseImage = "base:1"
 
-// Backend is an engine of any make, with what a test does behind the cloud's back.
+// Backend is a real or simulated engine, with what a test changes without the cloud.
 type Backend interface {
 	http.Handler
 	// StopContainer stops a container, as docker stop does.
 	StopContainer(name string)
-	// ListLeftovers names what is there that should be gone with the last cluster of an installation.
+	// ListLeftovers returns what should be gone once an installation has no cluster.
 	ListLeftovers(installation string) []string
 }
 
-// Installation is one that uses an engine from processes that come one after the other.
+// Installation is an installation of skyctl whose processes use an engine one after the other.
 type Installation struct {
 	T       testing.TB
 	Backend Backend

@@ -10,17 +10,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
-// KillScenario is something that a process does when it is killed.
+// KillScenario is what a process is doing when it is killed.
 type KillScenario struct {
 	Name string
 	// Builds: it needs the host image to be built first, which a simulated engine alone does in no time.
 	Builds bool
-	// before is what other processes have done, at leisure.
+	// before is what other processes have done before.
 	before func(context.Context, *Installation, *docker.Cloud) error
 	do     func(context.Context, *Installation, *docker.Cloud) error
 }
 
-// KillScenarios are all that the docker cloud does to an engine.
+// KillScenarios are all changes that the docker cloud makes to an engine.
 func KillScenarios() []KillScenario {
 	launch := func(ctx context.Context, i *Installation, c *docker.Cloud) error {
 		_, err := i.LaunchMachine(ctx, c, "pc", 0)

@@ -70,7 +70,7 @@ func (i *installation) kubectl(cluster string, args ...string) string {
 	return string(out)
 }
 
-// checkAllocatable holds the nodes to what was asked for, whatever the machine below them has.
+// checkAllocatable checks that nodes offer what was requested, whatever the machine below them has.
 func (i *installation) checkAllocatable(cluster string) {
 	i.t.Helper()
 	out := i.kubectl(cluster, "get", "nodes", "-o",
@@ -86,7 +86,7 @@ func (i *installation) checkAllocatable(cluster string) {
 	}
 }
 
-// checkPrivate looks for anything in the state directory that others could read.
+// checkPrivate checks that no other user can read anything in the state directory.
 func (i *installation) checkPrivate(cluster string) {
 	i.t.Helper()
 	info, err := os.Stat(filepath.Join(i.dir, "clusters", cluster, "kubeconfig"))
@@ -148,7 +148,7 @@ func (i *installation) checkMeasured(cluster string) {
 	})
 }
 
-// onHost runs a command in a Docker host.
+// onHost runs a command on a Docker host.
 func (i *installation) onHost(name string, args ...string) (string, error) {
 	out, err := exec.Command("docker", append([]string{"exec", name}, args...)...).CombinedOutput()
 	return string(out), err

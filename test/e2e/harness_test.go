@@ -1,6 +1,6 @@
-// Package e2e brings up real Kubernetes clusters on Docker hosts with the built skyctl and skyd, as a person would, and
-// breaks things on the way. It wants the programs in SKYCTL_TEST_BIN and an RKE2 release in SKYCTL_TEST_RKE2 (a
-// directory, or "release" for the official one); `make e2e` sets both.
+// Package e2e creates real Kubernetes clusters on Docker hosts with the built skyctl and skyd, as a person does, and
+// breaks things. SKYCTL_TEST_BIN is the directory of the programs, and SKYCTL_TEST_RKE2 that of an RKE2 release, or
+// "release" for the official one; `make e2e` sets both.
 package e2e
 
 import (
@@ -116,7 +116,7 @@ func (i *installation) show(name string) {
 	}
 }
 
-// deleteAll deletes every cluster that the test left.
+// deleteAll deletes the clusters that the test left.
 func (i *installation) deleteAll() {
 	var list struct{ Items []api.Cluster }
 	if json.Unmarshal([]byte(i.try("get", "clusters", "-o", "json").stdout), &list) != nil {
@@ -138,13 +138,13 @@ func (i *installation) checkEmpty() {
 	i.docker.Close()
 }
 
-// result is what a command left behind.
+// result is the output and exit code of a command.
 type result struct {
 	stdout, stderr string
 	code           int
 }
 
-// try runs skyctl and returns what came of it.
+// try runs skyctl and returns the result.
 func (i *installation) try(args ...string) result { return i.tryFor(3*time.Minute, args...) }
 
 func (i *installation) tryFor(limit time.Duration, args ...string) result {
@@ -159,7 +159,7 @@ func (i *installation) tryFor(limit time.Duration, args ...string) result {
 	return r
 }
 
-// run is try for a command that has to succeed.
+// run runs a command that has to succeed.
 func (i *installation) run(args ...string) result {
 	i.t.Helper()
 	r := i.try(args...)
@@ -169,7 +169,7 @@ func (i *installation) run(args ...string) result {
 	return r
 }
 
-// create asks for a cluster on Docker hosts.
+// create creates a cluster on Docker hosts.
 func (i *installation) create(name string, more ...string) result {
 	args := append([]string{"create", "cluster", name, "--provision", "--cloud", "docker", "--cpus", "1+", "--memory",
 		"2"}, more...)
@@ -186,7 +186,7 @@ func (i *installation) cluster(name string) api.Cluster {
 	return c
 }
 
-// await polls a condition of a cluster until it holds; it fails where the cluster comes to a phase that ends all hope.
+// await waits until a condition of a cluster holds. It fails if the cluster reaches a phase in which it never will.
 func (i *installation) await(name, what string, holds func(api.Cluster) bool) api.Cluster {
 	i.t.Helper()
 	deadline := time.Now().Add(4 * time.Minute)
@@ -228,7 +228,7 @@ func (i *installation) hosts(cluster string) []container.Summary {
 	return all
 }
 
-// killSkyd ends skyd as a crash would.
+// killSkyd kills skyd, like a crash.
 func (i *installation) killSkyd() {
 	i.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(i.dir, "skyd.pid"))

@@ -52,13 +52,13 @@ func LoadCompose(ctx context.Context, env []string) (*types.Project, error) {
 	return p, nil
 }
 
-// ports are all that the chain listens on.
+// ports are the ports of all services.
 type ports struct {
 	postgres, etcd, etcdPeer, temporal, ui int
 	temporalInternal                       [8]int
 }
 
-// hostLayout is where on this machine things are that docker-compose.yml has in containers.
+// hostLayout is where this machine has what docker-compose.yml has in containers.
 type hostLayout struct {
 	dir, bins string
 	ports     ports
@@ -151,7 +151,7 @@ func (p hostLayout) serviceEnv(s types.ServiceConfig) []string {
 	return list
 }
 
-// nativeHealthCheck gives what stands here for a program that the images have and this machine may not.
+// nativeHealthCheck replaces health checks whose programs only the images have.
 func nativeHealthCheck(argv []string) func(context.Context) error {
 	last := argv[len(argv)-1]
 	switch filepath.Base(argv[0]) {

@@ -12,8 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// oneLine holds what a person sees of a server that can't be reached: what was tried, and a line that says why it
-// failed.
+// oneLine checks what a person sees if a server is unreachable: what was tried, and one line that says why it failed.
 func oneLine(t *testing.T, code int, stderr, name, where string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
@@ -23,7 +22,7 @@ func oneLine(t *testing.T, code int, stderr, name, where string) {
 	}
 }
 
-// withoutService takes a service away for the length of a test.
+// withoutService stops a service until the test ends.
 func withoutService(t *testing.T, name string) {
 	t.Helper()
 	if err := stack.KillService(name); err != nil {

@@ -17,14 +17,14 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// postgres is the part of PostgreSQL that its image does: it makes a database, and runs as a user that isn't root.
+// postgres does what PostgreSQL's image does: it creates a database, and runs as a user that is not root.
 type postgres struct {
 	bin, dir   string
 	port       int
 	credential *syscall.Credential
 }
 
-// newPostgres makes an empty database in a directory of its own.
+// newPostgres creates an empty database in a directory of its own.
 func newPostgres(ctx context.Context, port int) (postgres, error) {
 	p := postgres{port: port}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")

@@ -1,6 +1,6 @@
 // Package external runs the services of docker-compose.yml as separate processes of this machine, for tests:
 // PostgreSQL, Temporal's schema tool, Temporal, its Web UI, etcd and skyd. Commands, environments and health checks are
-// those of the file; only paths, names and ports are others.
+// those of the file; only paths, names and ports differ.
 package external
 
 import (
@@ -20,12 +20,12 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// startTimeout is how long the whole chain may take to be well.
+// startTimeout is how long all services may take to become healthy.
 const startTimeout = 3 * time.Minute
 
 // Options say what runs where.
 type Options struct {
-	// Bins holds skyd, and in its directory external what `make external` builds.
+	// Bins is the directory with skyd, and with what `make external` builds in its subdirectory external.
 	Bins string
 	// Dir is empty, and holds everything but PostgreSQL's data, which belongs to another user where this one is root.
 	Dir string
@@ -33,7 +33,7 @@ type Options struct {
 	WorkerEnv []string
 }
 
-// startOrder is that in which services need each other.
+// startOrder is the order in which services need each other.
 var startOrder = []string{"certificates", "postgres", "schema", "etcd", "temporal", "namespace", "ui", "worker"}
 
 // Stack is the running services.
@@ -45,7 +45,7 @@ type Stack struct {
 	running  map[string]*process.Process
 }
 
-// StartStack runs the whole chain and returns when every service is well. Where that fails, nothing is left running.
+// StartStack starts all services and returns when they are healthy. If that fails, it leaves nothing running.
 func StartStack(ctx context.Context, o Options) (*Stack, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the chain isn't up after %v", startTimeout))
 	defer cancel()
@@ -72,7 +72,7 @@ func (c *Stack) prepareServices(ctx context.Context) (err error) {
 	return err
 }
 
-// StartService starts one service, or runs it to its end where it is a one-shot, and waits until it is well.
+// StartService starts a service and waits until it is healthy; a one-shot runs to its end.
 func (c *Stack) StartService(ctx context.Context, name string) error {
 	if c.running[name] != nil {
 		return fmt.Errorf("%s runs already", name)
@@ -107,7 +107,7 @@ func (c *Stack) runOrStartService(ctx context.Context, name string) error {
 	return p.AwaitHealthy(ctx, func() error { return c.CheckHealth(ctx, name) })
 }
 
-// distributeCertificates does what the named volumes of docker-compose.yml do: it brings Postgres its own.
+// distributeCertificates does what the named volumes of docker-compose.yml do: it gives Postgres its certificates.
 func (c *Stack) distributeCertificates(ctx context.Context) error {
 	if err := c.postgres.installCertificates(filepath.Join(c.place.certificatesDir(), "postgres")); err != nil {
 		return err
@@ -156,13 +156,13 @@ func (c *Stack) WriteMemberBundle(ctx context.Context, name string, w io.Writer)
 	return err
 }
 
-// MemberDir is the state directory of somebody who unpacked a bundle there.
+// MemberDir is the state directory of a member who unpacked a bundle there.
 func (c *Stack) MemberDir() string { return filepath.Join(c.o.Dir, "member") }
 
 // MemberFile is one of the files that came with the bundle: ca.crt, tls.crt, tls.key or secrets.key.
 func (c *Stack) MemberFile(name string) string { return filepath.Join(c.MemberDir(), "team", name) }
 
-// SkyctlEnv points skyctl at the chain, by environment alone: its state directory holds no settings.
+// SkyctlEnv points skyctl at the services by its environment only: its state directory has no settings.
 func (c *Stack) SkyctlEnv() []string {
 	env := []string{
 		"SKYCONF_DIR=" + c.StateDir(),
@@ -192,7 +192,7 @@ func (c *Stack) TemporalAddress() string { return loopbackAddress(c.place.ports.
 // WebUIAddress is the URL of the Web UI.
 func (c *Stack) WebUIAddress() string { return "http://" + loopbackAddress(c.place.ports.ui) }
 
-// ReadLog is what a service has written so far.
+// ReadLog returns what a service has written so far.
 func (c *Stack) ReadLog(name string) string {
 	data, err := os.ReadFile(filepath.Join(c.o.Dir, name+".log"))
 	if err != nil {
@@ -206,7 +206,7 @@ func (c *Stack) StopService(name string) error { return c.endService(name, stopP
 
 func stopProcess(p *process.Process) error { return p.Stop(stopTimeout) }
 
-// KillService ends a service as a power cut would.
+// KillService kills a service, like a power cut.
 func (c *Stack) KillService(name string) error { return c.endService(name, (*process.Process).Kill) }
 
 func (c *Stack) endService(name string, how func(*process.Process) error) error {
@@ -221,7 +221,7 @@ func (c *Stack) endService(name string, how func(*process.Process) error) error 
 	return nil
 }
 
-// Stop ends what still runs, in the order in which the services need each other, and removes PostgreSQL's data.
+// Stop stops the services, each before those that it needs, and removes PostgreSQL's data.
 func (c *Stack) Stop() error {
 	var errs []error
 	for _, name := range slices.Backward(startOrder) {

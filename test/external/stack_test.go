@@ -19,7 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/test/process"
 )
 
-// stack is shared: a test that takes a part of it away brings it back.
+// stack is shared: a test that stops a service starts it again.
 var stack *Stack
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }

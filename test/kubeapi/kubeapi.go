@@ -1,6 +1,6 @@
-// Package kubeapi is a real Kubernetes API server with its etcd, on loopback, for tests of what only it decides: which
-// manager owns a field, what a conflict is, which objects its schemas let in. No kubelet, scheduler or controller runs.
-// The programs are those of the offline release in test/rke2kit.
+// Package kubeapi runs a real Kubernetes API server with its etcd, on loopback, for tests of what only it decides:
+// which manager owns a field, what a conflict is, which objects its schemas allow. No kubelet, scheduler or controller
+// runs. The programs are those of the offline release in test/rke2kit.
 package kubeapi
 
 import (
@@ -35,7 +35,7 @@ import (
 )
 
 const (
-	// startTimeout is for a machine that does much else at the time.
+	// startTimeout allows for a busy machine.
 	startTimeout = 2 * time.Minute
 	pollInterval = 100 * time.Millisecond
 )
@@ -114,7 +114,7 @@ func (s *Server) awaitReady(address, cert string) {
 	})
 }
 
-// ApplyCRD brings in a CustomResourceDefinition, given as YAML, and waits until its kind is served.
+// ApplyCRD applies a CustomResourceDefinition, given as YAML, and waits until its kind is served.
 func (s *Server) ApplyCRD(crd string) {
 	s.t.Helper()
 	name := yamlValue(crd, "name")
@@ -145,7 +145,7 @@ func (s *Server) writeFile(name, content string) string {
 	return file
 }
 
-// startComponent starts one of the programs that the binary is, by its name.
+// startComponent starts one of the programs in the multi-call binary, by its name.
 func (s *Server) startComponent(name string, args ...string) {
 	s.t.Helper()
 	log := filepath.Join(s.dir, name+".log")
@@ -181,7 +181,7 @@ func (s *Server) awaitCondition(what string, well func() error) {
 	}
 }
 
-// findRelease is the directory of the offline release: the one that the test was given, or else that of the sources.
+// findRelease returns the directory of the offline release: that of SKYCTL_TEST_RKE2, or else the one of these sources.
 func findRelease(t testing.TB) string {
 	t.Helper()
 	if dir := os.Getenv("SKYCTL_TEST_RKE2"); filepath.IsAbs(dir) {

@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/pki"
 )
 
-// servingCert is what a head's API shows who it is by: as RKE2's, it covers what the configuration names, and no more.
+// servingCert is the certificate of a head's API. Like RKE2's, it covers only the names in the configuration.
 type servingCert struct {
 	host *host
 	ca   *pki.Authority
@@ -58,11 +58,10 @@ func (h *host) configList(key string) []string {
 	return found
 }
 
-// isAtConfiguredAddress says that RKE2 on the host is configured for the address at which the host is: elsewhere it
-// does not come up.
+// isAtConfiguredAddress reports whether RKE2 is configured for the host's address. It does not start at another one.
 func (h *host) isAtConfiguredAddress() bool { return h.configValue("node-ip") == h.address }
 
-// closeListeners ends what RKE2 would listen to, and returns its ports.
+// closeListeners closes the ports that RKE2 would listen on, and returns them.
 func (h *host) closeListeners() []int {
 	var ports []int
 	for _, l := range h.listeners {
@@ -73,8 +72,8 @@ func (h *host) closeListeners() []int {
 	return ports
 }
 
-// RebootAtNewAddresses stops machines and starts them again from outside, as a reboot does that hands addresses out
-// anew: each gets the address of the next one, and one that is alone an address that nobody had.
+// RebootAtNewAddresses restarts machines at other addresses: each gets the address of the next one, and a single
+// machine gets a new address.
 func (c *Cloud) RebootAtNewAddresses(names ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

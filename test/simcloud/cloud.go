@@ -1,6 +1,6 @@
-// Package simcloud is a cloud in the test's own process: it gives machines that are real SSH servers and run real
-// scripts, and can be made to refuse, hang, lag and lie at a given point. Only what lies beyond a cloud's API is
-// pretended; whatever works against it works over the same protocols as against any other.
+// Package simcloud is a cloud in the test's own process: its machines are real SSH servers that run real scripts.
+// Tests make it refuse, hang, lag and lie at a given point. Only what is behind the cloud's API is simulated: callers
+// use the same protocols as with any other cloud.
 package simcloud
 
 import (
@@ -17,15 +17,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// Name is what specs and placements call this cloud.
+// Name is the name of this cloud in specs and placements.
 const Name = "sim"
 
-// Cloud implements cloud.Cloud. It has to be closed, which ends all its machines.
+// Cloud implements cloud.Cloud. Close terminates all its machines.
 type Cloud struct {
 	placements []api.Placement
 
 	mu       sync.Mutex
-	machines []*machine // those that are gone too, oldest first
+	machines []*machine // also those that are gone; oldest first
 	faults   []*Fault
 	lag      time.Duration
 	next     int
@@ -35,7 +35,7 @@ type Cloud struct {
 
 var _ cloud.Cloud = (*Cloud)(nil)
 
-// machine is one that was launched.
+// machine is a machine that was launched.
 type machine struct {
 	cloud.Machine
 	region string
@@ -51,12 +51,12 @@ func RegionPlacement(name string) api.Placement {
 	return api.Placement{Cloud: Name, Region: name, InstanceType: "s2", CPUs: 2, MemoryGiB: 4}
 }
 
-// New makes a cloud with placements, the cheapest first.
+// New creates a cloud with placements, cheapest first.
 func New(placements ...api.Placement) *Cloud {
 	return &Cloud{placements: placements, defects: map[string]*machineDefects{}, released: map[string]int{}}
 }
 
-// Close ends all machines.
+// Close terminates all machines.
 func (c *Cloud) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,7 +78,7 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 	return nil
 }
 
-// RankPlacements returns the placements, those of the region where the spec names one.
+// RankPlacements returns the placements, or those of the region that the spec names.
 func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
 	if err := c.meetFault(ctx, OpPlan, spec.Region, ""); err != nil {
 		return nil, err
@@ -149,13 +149,13 @@ func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref st
 	return m.Machine, nil
 }
 
-// CancelLaunch is met by faults and does nothing else: launches are quick, and what hangs ends with its caller.
+// CancelLaunch only meets faults: launches are quick, and a call that hangs ends with its caller.
 func (c *Cloud) CancelLaunch(ctx context.Context, _ string) error {
 	return c.meetFault(ctx, OpCancel, "", "")
 }
 
-// ListMachines returns the owner's machines as they stood a lag ago. A fault with a *cloud.PartialError leaves in doubt
-// those of its clouds alone.
+// ListMachines returns the owner's machines as they were one lag ago. A fault with a *cloud.PartialError leaves out
+// only the machines of its clouds.
 func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
 	err := c.meetFault(ctx, OpList, "", "")
 	partial := new(cloud.PartialError)
@@ -179,7 +179,7 @@ func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Ma
 	return all, err
 }
 
-// TerminateMachine ends a machine and returns once List no longer has it.
+// TerminateMachine terminates a machine and returns once ListMachines no longer returns it.
 func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error {
 	if err := c.meetFault(ctx, OpTerminate, "", target.Name); err != nil {
 		return err
@@ -204,7 +204,7 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 	}
 }
 
-// terminateTarget ends the target, if it is there.
+// terminateTarget terminates the target, if it exists.
 func (c *Cloud) terminateTarget(target cloud.Target) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -219,7 +219,7 @@ func (c *Cloud) terminateTarget(target cloud.Target) error {
 	return nil
 }
 
-// findTarget is the machine that a target is, as its labels are now; nil where it is not there.
+// findTarget returns the machine that the target names and that has its labels now; nil if there is none.
 func (c *Cloud) findTarget(target cloud.Target) (*machine, error) {
 	var all []cloud.Machine
 	for _, m := range c.machines {
@@ -245,7 +245,7 @@ func (c *Cloud) RemoveClusterResources(ctx context.Context, owner cloud.Owner) e
 	return nil
 }
 
-// findMachine is the machine that bears a name now.
+// findMachine returns the machine that has a name now.
 func (c *Cloud) findMachine(name string) *machine {
 	for _, m := range c.machines {
 		if m.Name == name && !m.isGone() {
@@ -267,7 +267,7 @@ func (c *Cloud) hostsOf(owner cloud.Owner) []*host {
 	return all
 }
 
-// ExistingMachines are all that exist whose name begins with a prefix, whatever List says.
+// ExistingMachines returns all machines whose names have a prefix, whatever ListMachines returns.
 func (c *Cloud) ExistingMachines(prefix string) []cloud.Machine {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -280,8 +280,7 @@ func (c *Cloud) ExistingMachines(prefix string) []cloud.Machine {
 	return all
 }
 
-// CountLaunches counts the machines that were ever made under names with a prefix; in a region only, where one is
-// named.
+// CountLaunches counts all launches of machines whose names have a prefix, in a region if one is given.
 func (c *Cloud) CountLaunches(prefix, region string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -294,7 +293,7 @@ func (c *Cloud) CountLaunches(prefix, region string) int {
 	return n
 }
 
-// CountReleases says how often the cloud was asked to release what a cluster had.
+// CountReleases returns how often RemoveClusterResources was called for a cluster.
 func (c *Cloud) CountReleases(uid string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

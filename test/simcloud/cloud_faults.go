@@ -8,11 +8,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// Op is a point at which a fault can be met.
+// Op is a point at which a fault can occur.
 type Op string
 
-// The points: one at the beginning of each call, and OpSubmitted and OpStarted at the end of what
-// succeeded.
+// The points: one at the start of each call, and OpSubmitted and OpStarted at the end of calls that succeeded.
 const (
 	OpValidate  Op = "validate"
 	OpPlan      Op = "plan"
@@ -27,12 +26,12 @@ const (
 	OpStarted   Op = "started"
 )
 
-// Fault is what a call meets at a point. It is put in place by Inject and may be read and ended through the pointer.
+// Fault is what happens to a call at a point. InjectFault adds it, and EndFault removes it.
 type Fault struct {
 	Op Op
-	// Region and Machine narrow it down; "" is any. Not every call knows of both.
+	// Region and Machine select calls; "" selects all. Not every call has both.
 	Region, Machine string
-	// Times is how often it is met; 0 is for ever.
+	// Times is how often it occurs; 0 is always.
 	Times int
 	// Do runs first; its error is the call's.
 	Do func(ctx context.Context) error
@@ -45,7 +44,7 @@ type Fault struct {
 	ended bool
 }
 
-// InjectFault puts a fault in place, and returns it.
+// InjectFault adds a fault, and returns it.
 func (c *Cloud) InjectFault(f Fault) *Fault {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,21 +52,21 @@ func (c *Cloud) InjectFault(f Fault) *Fault {
 	return &f
 }
 
-// CountFaultHits says how often a fault was met.
+// CountFaultHits returns how often a fault occurred.
 func (c *Cloud) CountFaultHits(f *Fault) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return f.hits
 }
 
-// EndFault takes a fault away; calls that hang in it go on hanging.
+// EndFault removes a fault; calls that hang in it keep hanging.
 func (c *Cloud) EndFault(f *Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f.ended = true
 }
 
-// meetFault runs into the first fault that waits at a point.
+// meetFault applies the first fault at a point.
 func (c *Cloud) meetFault(ctx context.Context, op Op, region, machine string) error {
 	f := c.nextFault(op, region, machine)
 	if f == nil {
@@ -106,7 +105,7 @@ func NewRefusal(kind cloud.ErrorKind) error {
 	return &cloud.Error{Kind: kind, Message: fmt.Sprintf("the simulated cloud refuses (%s)", kind)}
 }
 
-// SetListingLag makes the listing show everything that much too late.
+// SetListingLag makes the listing out of date by that much.
 func (c *Cloud) SetListingLag(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

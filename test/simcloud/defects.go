@@ -10,13 +10,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// machineDefects are what is wrong with each machine of a name, those to come and the one that is there.
+// machineDefects are the defects of the machine that has a name, and of later machines with that name.
 type machineDefects struct {
 	// broken is a unit that fails when it is started.
 	broken string
-	// refused is what the head says to an agent that it never lets in.
+	// refused is the answer of the head to an agent that it does not admit.
 	refused string
-	// fullDisk: nothing more can be written where RKE2 goes.
+	// fullDisk: the disk with RKE2's directories is full.
 	fullDisk bool
 	// busy: the supervisor answers 503.
 	busy bool
@@ -29,7 +29,7 @@ type machineDefects struct {
 	lies         *sshFaults
 }
 
-// applyTo makes a host that way.
+// applyTo gives a host these defects.
 func (d machineDefects) applyTo(h *host) error {
 	busy, disk := "", "mount -o remount,size=50% /var/lib; mount -o remount,size=50% /opt; rm -f /var/lib/full "+
 		"/opt/full"
@@ -62,7 +62,7 @@ func (c *Cloud) changeDefects(machine string, change func(*machineDefects)) {
 	d := c.defectsOf(machine)
 	change(d)
 	if m := c.findMachine(machine); m != nil && m.host != nil {
-		_ = d.applyTo(m.host) // one that is just going needs no defects
+		_ = d.applyTo(m.host) // a machine that is going away needs no defects
 	}
 }
 
@@ -75,8 +75,7 @@ func (c *Cloud) defectsOf(machine string) *machineDefects {
 	return d
 }
 
-// BreakUnit makes a systemd unit fail on each machine of that name, those to come and the one that is there; "" mends
-// it.
+// BreakUnit makes a systemd unit fail on each machine of that name, now and later; "" repairs it.
 func (c *Cloud) BreakUnit(machine, unit string) {
 	c.changeDefects(machine, func(d *machineDefects) { d.broken = unit })
 }
@@ -110,7 +109,7 @@ func (c *Cloud) SetCertificateLifetime(machine string, valid time.Duration) {
 	c.defectsOf(machine).certificates = valid
 }
 
-// withHost does something on the machine that bears a name now.
+// withHost calls a function for the machine that has a name now.
 func (c *Cloud) withHost(machine string, do func(*host) error) error {
 	c.mu.Lock()
 	m := c.findMachine(machine)
@@ -121,7 +120,7 @@ func (c *Cloud) withHost(machine string, do func(*host) error) error {
 	return do(m.host)
 }
 
-// StopUnit leaves RKE2 on a machine in a state in which it does not run: failed, inactive.
+// StopUnit stops RKE2 on a machine and leaves its unit in a state: failed or inactive.
 func (c *Cloud) StopUnit(machine, state string) error {
 	return c.withHost(machine, func(h *host) error {
 		unit := h.unitName()
@@ -132,8 +131,8 @@ func (c *Cloud) StopUnit(machine, state string) error {
 
 func (h *host) unitName() string { return unitOf(h.api != nil) }
 
-// MakeNodeNotReady makes the Node of a machine not Ready though all runs there: until RKE2 is started anew, or for
-// good.
+// MakeNodeNotReady makes the Node of a machine not Ready although RKE2 runs there, until RKE2 is restarted or
+// permanently.
 func (c *Cloud) MakeNodeNotReady(machine string, forGood bool) error {
 	return c.withHost(machine, func(h *host) error {
 		h.mu.Lock()
@@ -145,7 +144,7 @@ func (c *Cloud) MakeNodeNotReady(machine string, forGood bool) error {
 	})
 }
 
-// MakeNodeReady takes back MakeNodeNotReady.
+// MakeNodeReady undoes MakeNodeNotReady.
 func (c *Cloud) MakeNodeReady(machine string) error {
 	return c.withHost(machine, func(h *host) error {
 		h.mu.Lock()
@@ -167,8 +166,8 @@ func (c *Cloud) clusterAPI(clusterUID string) *apiServer {
 	return nil
 }
 
-// ListNodes are the names of all Nodes that a cluster's API has, and of those that it keeps a password for. ok is false
-// where the cluster has no head.
+// ListNodes returns the names of a cluster's Nodes, and of those it keeps a password for. ok is false if the cluster
+// has no head.
 func (c *Cloud) ListNodes(clusterUID string) (nodes, passwords []string, ok bool) {
 	a := c.clusterAPI(clusterUID)
 	if a == nil {
@@ -181,7 +180,7 @@ func (c *Cloud) ListNodes(clusterUID string) (nodes, passwords []string, ok bool
 	return nodes, a.registry.passwordNodeNames(), true
 }
 
-// DeleteNode takes a Node away as a person with kubectl does: its password stays, and its machine runs on.
+// DeleteNode deletes a Node as a person with kubectl does: its password stays, and its machine keeps running.
 func (c *Cloud) DeleteNode(clusterUID, node string) error {
 	if a := c.clusterAPI(clusterUID); a == nil || !a.removeNode(node) {
 		return fmt.Errorf("there is no Node %s", node)

@@ -28,9 +28,9 @@ import (
 	"github.com/sky-shift/skyctl/test/sshserver"
 )
 
-// host is what a machine runs on: this machine seen through a mount and a process namespace of its own, reached over
-// SSH at a loopback address of its own. All directories that are written to are empty memory and go with it. systemd,
-// its journal and curl are played by scripts; /usr/local is a mount point, so that RKE2 goes to /opt/rke2.
+// host is a simulated machine: this computer in a mount and a process namespace of its own, reached over SSH at a
+// loopback address of its own. The directories that are written to are empty tmpfs. Scripts stand in for systemd, its
+// journal and curl; /usr/local is a mount point, so RKE2 goes to /opt/rke2.
 type host struct {
 	name    string
 	address string
@@ -43,9 +43,9 @@ type host struct {
 	alive     io.Closer // the first process's standard input: it ends with us
 	req       cloud.LaunchRequest
 	lies      *sshFaults
-	// password is what the machine takes the name of its Node with.
+	// password is the node password, which reserves the name of its Node.
 	password string
-	// A head only: the API of its cluster, and how it proves who it is.
+	// The API of the cluster, and its certificate; on a head only.
 	api *apiServer
 	tls *tls.Config
 
@@ -72,8 +72,7 @@ var curlScript string
 //go:embed host/journalctl.sh
 var journalctlScript string
 
-// bootHost starts a host. Where it is a head, the API of its cluster is served beside it, made of what the peers' disks
-// say.
+// bootHost starts a host. For a head it also serves the cluster's API, whose answers come from the disks of the peers.
 func bootHost(req cloud.LaunchRequest, d machineDefects, peers func() []*host) (*host, error) {
 	h := &host{name: req.Name, req: req, lies: d.lies, password: rand.Text()}
 	if err := h.bringUp(d, peers); err != nil {
@@ -317,7 +316,7 @@ func (h *host) setMarker(name, text string) error {
 	return nil
 }
 
-// tearDown takes the power away. It may be called again.
+// tearDown switches the host off. It can be called again.
 func (h *host) tearDown() {
 	for _, l := range h.listeners {
 		_ = l.Close()

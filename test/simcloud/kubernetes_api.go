@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// apiServer is as much of a cluster's API as operations ask: nodes, to list, watch, cordon and delete, the secrets with
-// their passwords, and pods that can be evicted. It answers in JSON, whatever form the questions have.
+// apiServer is the part of a cluster's API that operations use: nodes to list, watch, cordon and delete, the secrets
+// with their passwords, and pods that can be evicted. It always answers in JSON.
 type apiServer struct {
 	head     *host
 	peers    func() []*host
@@ -75,7 +75,7 @@ func (a *apiServer) listNodes(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// watchNodes tells of nodes once they are there, and of those that change.
+// watchNodes sends the nodes that exist and those that change.
 func (a *apiServer) watchNodes(w http.ResponseWriter, r *http.Request, only string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
@@ -115,7 +115,7 @@ func (a *apiServer) getNode(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, n)
 }
 
-// patchNode takes a patch of the one thing that is ever changed: whether new pods may come.
+// patchNode applies a patch of the one field that operations change: unschedulable.
 func (a *apiServer) patchNode(w http.ResponseWriter, r *http.Request) {
 	var patch corev1.Node
 	if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
@@ -139,7 +139,7 @@ func (a *apiServer) deleteNode(w http.ResponseWriter, r *http.Request) {
 	writeSuccess(w)
 }
 
-// removeNode takes a Node away for as long as the unit of its machine is not started anew.
+// removeNode deletes a Node. It comes back when the unit of its machine is restarted.
 func (a *apiServer) removeNode(name string) bool {
 	run := ""
 	for _, h := range a.peers() {

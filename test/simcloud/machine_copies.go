@@ -6,8 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// CopyMachine makes a copy of the machine that bears a name now, as somebody does who saves its disk as an image and
-// starts that: it has all its labels, a name and an id of its own, and no host behind it.
+// CopyMachine copies a machine, as a person does who starts an image of its disk: the copy has the same labels, its own
+// name and id, and no host.
 func (c *Cloud) CopyMachine(name, as string) (cloud.Machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// createPod plays the one pod that is ever created: it puts the key in its environment onto the machine of its node.
+// createPod runs the only kind of pod that operations create: it puts the key in its environment onto the machine.
 func (a *apiServer) createPod(w http.ResponseWriter, r *http.Request) {
 	pod, err := readPod(r)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 var _ cloud.Starter = (*Cloud)(nil)
 
-// powerOff ends all that runs on the host, and keeps its disks.
+// powerOff stops everything that runs on the host, and keeps its disks.
 func (h *host) powerOff() error {
 	h.sshd.Stop()
 	if h.api != nil {
@@ -38,7 +38,7 @@ func (h *host) powerOn() error {
 	return errors.Join(err, h.startSSHServer())
 }
 
-// StopMachine stops a machine from outside, as its owner may on the cloud's own pages: the cloud goes on listing it.
+// StopMachine stops a machine as its owner can in the cloud's console: the cloud still lists it.
 func (c *Cloud) StopMachine(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (c *Cloud) powerOnTarget(target cloud.Target) (cloud.Machine, error) {
 	return m.Machine, nil
 }
 
-// LoseMachine makes a machine vanish as a spot machine does: without anybody having asked.
+// LoseMachine makes a machine vanish, as spot machines do.
 func (c *Cloud) LoseMachine(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

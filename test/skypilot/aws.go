@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// AWS asks the AWS API server what the account has, and does there what a person could in the console.
+// AWS reads the account from the AWS API server, and changes it as a person can in the console.
 type AWS struct{ Endpoint string }
 
-// Instance is an EC2 instance. One that is terminated stays listed.
+// Instance is an EC2 instance. Terminated instances stay listed.
 type Instance struct {
 	Region        string
 	ID            string            `xml:"instanceId"`
@@ -33,7 +33,7 @@ type Instance struct {
 	MetadataToken string            `xml:"metadataOptions>httpTokens"`
 }
 
-// GroupRef is a thing with an id and a name.
+// GroupRef is the id and name of a security group.
 type GroupRef struct {
 	ID   string `xml:"groupId"`
 	Name string `xml:"groupName"`
@@ -54,7 +54,7 @@ type SecurityGroup struct {
 	Raw    []tag             `xml:"tagSet>item"`
 }
 
-// Rule lets a protocol (-1 is all) in, from addresses and from members of groups.
+// Rule allows a protocol (-1 is all) from addresses and from members of groups.
 type Rule struct {
 	Protocol string   `xml:"ipProtocol"`
 	From     int      `xml:"fromPort"`
@@ -139,7 +139,7 @@ func (a *AWS) ListRoles(ctx context.Context) ([]string, error) {
 	return reply.Roles, err
 }
 
-// ReadShutdownBehavior is what becomes of an instance that powers itself off: stop or terminate.
+// ReadShutdownBehavior returns what happens to an instance that powers itself off: stop or terminate.
 func (a *AWS) ReadShutdownBehavior(ctx context.Context, i Instance) (string, error) {
 	var reply struct {
 		Value string `xml:"instanceInitiatedShutdownBehavior>value"`
@@ -149,12 +149,12 @@ func (a *AWS) ReadShutdownBehavior(ctx context.Context, i Instance) (string, err
 	return reply.Value, err
 }
 
-// TerminateInstance ends an instance behind SkyPilot's back.
+// TerminateInstance terminates an instance without SkyPilot.
 func (a *AWS) TerminateInstance(ctx context.Context, i Instance) error {
 	return a.CallAPI(ctx, "ec2", i.Region, "TerminateInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
 }
 
-// StopInstance stops an instance behind SkyPilot's back.
+// StopInstance stops an instance without SkyPilot.
 func (a *AWS) StopInstance(ctx context.Context, i Instance) error {
 	return a.CallAPI(ctx, "ec2", i.Region, "StopInstances", url.Values{"InstanceId.1": {i.ID}}, nil)
 }

@@ -51,7 +51,7 @@ func TestNothingIsLeftOfATestThatWasKilled(t *testing.T) {
 	eventually.Holds(t, "it is gone with all it made", func() bool { return leftovers(id) == "" })
 }
 
-// leftovers are the hosts and the network of an environment that is over.
+// leftovers are the hosts and the network of an environment that has ended.
 func leftovers(id string) string {
 	api, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err != nil {

@@ -61,7 +61,7 @@ type Env struct {
 	server *process.Process
 }
 
-// StartEnv runs the environment and returns when both servers answer. Where that fails, nothing is left running.
+// StartEnv starts the environment and returns when both servers answer. If that fails, it leaves nothing running.
 func StartEnv(ctx context.Context, o Options) (_ *Env, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout,
 		fmt.Errorf("the SkyPilot environment isn't up after %v", startTimeout))
@@ -117,7 +117,7 @@ func (e *Env) prepareEnv(ctx context.Context) error {
 	if err := e.writeFiles(); err != nil {
 		return err
 	}
-	// From here on something is there to be removed.
+	// From here on the guard has something to remove.
 	if e.guard, err = startGuard(e); err != nil {
 		return err
 	}
@@ -134,8 +134,8 @@ func (e *Env) startAWSServer(ctx context.Context) error {
 	return e.aws.AwaitHealthy(ctx, func() error { return getJSON(ctx, e.AWS.Endpoint+"/moto-api/data.json", nil) })
 }
 
-// startServerWithRetry takes further variables of the server, as NAME=value. A server that finds a port taken is
-// started again: it may have been a connection's for a moment.
+// startServerWithRetry starts the server with more variables, as NAME=value. If a port is in use it tries again: a
+// connection may have had the port for a moment.
 func (e *Env) startServerWithRetry(ctx context.Context, more ...string) error {
 	for n := 1; ; n++ {
 		err := e.tryStartServer(ctx, more)
@@ -168,7 +168,7 @@ func (e *Env) RestartAPIServer(ctx context.Context) error {
 	return e.StartAPIServer(ctx)
 }
 
-// KillAPIServer ends the SkyPilot API server as a power cut would.
+// KillAPIServer kills the SkyPilot API server, like a power cut.
 func (e *Env) KillAPIServer() error {
 	if e.server == nil {
 		return errors.New("the SkyPilot API server doesn't run")
@@ -209,7 +209,7 @@ func (e *Env) ReadLog(part string) string {
 
 func (e *Env) logFile(part string) string { return filepath.Join(e.o.Dir, part+".log") }
 
-// getJSON asks a server for JSON.
+// getJSON reads JSON from a server.
 func getJSON(ctx context.Context, url string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

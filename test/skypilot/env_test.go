@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// env is shared: a test that changes it brings it back.
+// env is shared: a test that changes it restores it.
 var env *Env
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -89,7 +89,7 @@ func ask(t *testing.T, method, path string, body io.Reader) *http.Response {
 	return resp
 }
 
-// await returns what became of a request.
+// await returns the result of a request.
 func await(t *testing.T, id string) result {
 	t.Helper()
 	resp := ask(t, http.MethodGet, "/api/get?request_id="+id, nil)
@@ -158,7 +158,7 @@ func launch(t *testing.T, name string, resources map[string]any) map[string]any 
 	}
 }
 
-// down ends a cluster, and checks that nothing bills for it.
+// down terminates a cluster, and checks that nothing is left that costs money.
 func down(t *testing.T, name string) {
 	t.Helper()
 	do(t, "/down", map[string]any{"cluster_name": name, "purge": false})
@@ -200,7 +200,7 @@ type cluster struct {
 
 func sshAddress(ip string) string { return net.JoinHostPort(ip, "22") }
 
-// banner says whether a machine's sshd speaks.
+// banner reports whether a machine's sshd answers.
 func banner(ip string) bool {
 	conn, err := net.DialTimeout("tcp", sshAddress(ip), time.Second)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package smalldisk is a disk of a test's own, small enough to be filled.
+// Package smalldisk mounts small disks that tests can fill.
 package smalldisk
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/test/needs"
 )
 
-// Mount gives a directory on a disk of that many MiB, in memory, which goes with the test. It takes root.
+// Mount returns a directory on an in-memory disk of that many MiB, until the test ends. It needs root.
 func Mount(t testing.TB, mib int) string {
 	t.Helper()
 	needs.Root(t)
@@ -29,7 +29,7 @@ func Mount(t testing.TB, mib int) string {
 	return dir
 }
 
-// MountAt mounts such a disk on a directory; whoever calls it unmounts it.
+// MountAt mounts such a disk on a directory. The caller unmounts it.
 func MountAt(dir string, mib int) error {
 	return os.NewSyscallError("mounting a disk for a test, which takes root",
 		unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, mountOptions(mib)))
@@ -37,10 +37,10 @@ func MountAt(dir string, mib int) error {
 
 func mountOptions(mib int) string { return fmt.Sprintf("mode=0700,size=%dm", mib) }
 
-// Filling is what takes all the room of a disk.
+// Filling is a file that fills a disk.
 type Filling struct{ name string }
 
-// Fill takes the room of the disk of a directory, but for some MiB.
+// Fill fills the disk of a directory, except for some MiB.
 func Fill(dir string, but int) (*Filling, error) {
 	f := &Filling{name: filepath.Join(dir, "filling")}
 	file, err := os.OpenFile(f.name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
@@ -67,5 +67,5 @@ func Fill(dir string, but int) (*Filling, error) {
 	return f, nil
 }
 
-// Free gives the room back.
+// Free removes the file.
 func (f *Filling) Free() error { return os.Remove(f.name) }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// forwardChannel passes a connection on to where the client wants it (RFC 4254, 7.2).
+// forwardChannel forwards a connection to the address that the client asks for (RFC 4254, 7.2).
 func (s *Server) forwardChannel(ch ssh.NewChannel) {
 	if s.RefuseForwards.Load() {
 		_ = ch.Reject(ssh.Prohibited, "open failed")

@@ -1,5 +1,5 @@
 // Package sshserver is an SSH server in the test's own process: it runs commands on this machine as OpenSSH would, and
-// can be made to refuse, hang up, freeze or lie at a given point.
+// tests make it refuse, hang up, freeze or lie at a given point.
 package sshserver
 
 import (
@@ -28,12 +28,11 @@ type Server struct {
 	Shell, Startup string
 	// CutAfter hangs up each connection once that many bytes came in; 0 is never.
 	CutAfter atomic.Int64
-	// HangUpAtLogin makes the server close the connection where it should say whether the key is good, as a machine
-	// does that is still booting.
+	// HangUpAtLogin closes the connection during authentication, as a machine does that is still booting.
 	HangUpAtLogin atomic.Bool
-	// RefuseForwards makes the server pass no connections on, as OpenSSH does with AllowTcpForwarding no.
+	// RefuseForwards refuses port forwards, like AllowTcpForwarding no in OpenSSH.
 	RefuseForwards atomic.Bool
-	// Forward, where it is set, is where every connection that is passed on leads, whatever was asked for.
+	// Forward is the target of all port forwards, if it is set.
 	Forward string
 	// Logins counts the connections that came to a login.
 	Logins atomic.Int64
@@ -158,8 +157,8 @@ func (s *Server) HangUp() {
 	}
 }
 
-// Freeze makes the server neither read nor answer any more, as a machine does whose power is gone, until the returned
-// function is called.
+// Freeze makes the server stop reading and answering, like a machine without power, until the returned function is
+// called.
 func (s *Server) Freeze() (thaw func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// trackConnection says whether a connection still comes in time: it is hung up with the others later.
+// trackConnection records a connection, so that HangUp closes it. It returns false once the server has stopped.
 func (s *Server) trackConnection(c *countedConn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,7 +23,7 @@ func (s *Server) trackConnection(c *countedConn) bool {
 	return !s.stopped
 }
 
-// checkKey lets in who has an authorized key.
+// checkKey accepts authorized keys only.
 func (s *Server) checkKey(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +40,7 @@ func (s *Server) shownHostKey() ssh.Signer {
 	return s.hostKey
 }
 
-// buildArgv is what a command becomes: the login shell, within the machine's namespaces, runs it.
+// buildArgv returns what runs a command: the login shell, in the machine's namespaces.
 func (s *Server) buildArgv(command string) []string {
 	if s.hooks.BuildArgv != nil {
 		return s.hooks.BuildArgv(command)
