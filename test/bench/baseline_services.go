@@ -24,8 +24,8 @@ const (
 	pollInterval  = 10 * time.Millisecond
 )
 
-// baselineServices are what skyd dev carries, as the programs that their projects give out: etcd, Temporal with its
-// four services on a SQLite file, and its Web UI. They run without TLS and without a worker: less than skyd dev does.
+// baselineServices are the servers of skyd dev as separate programs: etcd, Temporal with its four services on a SQLite
+// file, and its Web UI. They run without TLS and without a worker, so they do less than skyd dev.
 type baselineServices struct {
 	dir  string
 	etcd string // host:port
@@ -73,7 +73,7 @@ func (s *baselineServices) startProgram(program string, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the program has its own
+	defer log.Close() // the program has its own descriptor
 	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -21,7 +21,7 @@ const (
 	versionTarget  = 25 // ms
 )
 
-// measureCommands runs commands as whole processes, in turn with a program that does nothing.
+// measureCommands alternates commands with a program that does nothing, each as a process of its own.
 func measureCommands(ctx context.Context, b *bench) ([]resultRow, error) {
 	nothing := filepath.Join(b.dir, "nothing")
 	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", nothing, "./test/bench/nothing")
@@ -77,7 +77,7 @@ func measureCommands(ctx context.Context, b *bench) ([]resultRow, error) {
 	}, nil
 }
 
-// fillStore writes clusters as they look after a life, with three machines each.
+// fillStore writes clusters with a full record, with three machines each.
 func fillStore(ctx context.Context, p *installation) error {
 	s, err := p.openStore(ctx)
 	if err != nil {

@@ -33,7 +33,7 @@ const (
 //go:embed byhand.sh
 var byHandScript []byte
 
-// createBench brings up the same cluster in two ways.
+// createBench creates the same cluster in two ways.
 type createBench struct {
 	*bench
 	place   *installation
@@ -103,7 +103,7 @@ func newCreateBench(b *bench) (*createBench, error) {
 	if err := os.WriteFile(c.script, byHandScript, 0o700); err != nil {
 		return nil, err
 	}
-	// Done after skyd is stopped, which would launch anew what is taken from under it.
+	// skyd is stopped first: it would replace hosts that are removed.
 	b.addCleanup(func() error { return c.removeHosts(context.Background()) })
 	version, err := os.ReadFile(filepath.Join(b.kit, "version"))
 	if err != nil {
@@ -133,7 +133,7 @@ func newCreateBench(b *bench) (*createBench, error) {
 	return c, nil
 }
 
-// createWithSkyctl measures one create as a person sees it, and takes the cluster away again.
+// createWithSkyctl measures one create as a person sees it, and deletes the cluster.
 func (c *createBench) createWithSkyctl(ctx context.Context, round string) (time.Duration, error) {
 	name := "bench-" + c.id[:min(8, len(c.id))] + "-" + round
 	began := time.Now()
@@ -182,7 +182,7 @@ func (c *createBench) copyHostSettings(ctx context.Context, name string) error {
 	return nil
 }
 
-// createByHand measures one run of the script, and takes away what it made.
+// createByHand measures one run of the script, and removes what it created.
 func (c *createBench) createByHand(ctx context.Context, round string) (time.Duration, error) {
 	work := filepath.Join(c.dir, "byhand-"+round)
 	if err := os.Mkdir(work, 0o700); err != nil {
@@ -206,7 +206,7 @@ func (c *createBench) createByHand(ctx context.Context, round string) (time.Dura
 	return took, c.removeHosts(ctx)
 }
 
-// checkNodesReady sees for itself that a cluster has just these Nodes, all of them Ready.
+// checkNodesReady checks that a cluster has exactly these Nodes, all of them Ready.
 func checkNodesReady(ctx context.Context, kubeconfig string, nodes []string) error {
 	data, err := os.ReadFile(kubeconfig)
 	if err != nil {

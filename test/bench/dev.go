@@ -86,7 +86,7 @@ func measureBaselineServices(ctx context.Context, b *bench, i int, ready, idle *
 	return err
 }
 
-// sleepFor lets time pass that is itself part of what is measured.
+// sleepFor waits; the time is part of the measurement.
 func sleepFor(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):

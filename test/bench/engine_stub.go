@@ -61,7 +61,7 @@ func startEngineStub(ctx context.Context, networkName string) (*engineStub, erro
 
 func (e *engineStub) close() error { return e.http.Close() }
 
-// addHost has a host listed.
+// addHost adds a host to the list.
 func (e *engineStub) addHost(m cloud.Machine) {
 	labels := map[string]string{
 		cloud.LabelInstallation: m.Owner.Installation, cloud.LabelCluster: m.Owner.Cluster,
@@ -85,7 +85,7 @@ func (e *engineStub) addHost(m cloud.Machine) {
 	e.hosts, e.listed = append(e.hosts, s), nil
 }
 
-// removeHost has a host no longer listed, as one that was destroyed behind everybody's back.
+// removeHost removes a host from the list, as if it was destroyed.
 func (e *engineStub) removeHost(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -29,15 +29,15 @@ const (
 	fleetNodes    = 3 // of each cluster
 )
 
-// fleet is a world of healthy clusters: an engine that lists their machines, and a Kubernetes API for each.
+// fleet is many healthy clusters: an engine that lists their machines, and a Kubernetes API for each.
 type fleet struct {
 	engine  *engineStub
 	apis    []*kubeAPIStub
 	members []*fleetCluster
 	asked   atomic.Int64 // lists of nodes
-	// silent is the port at which every machine takes an SSH connection and says nothing, as one that is gone may.
+	// silent is the SSH port of every machine, which accepts connections and never answers.
 	silent net.Listener
-	key    []byte // that logs in; one for all, since nobody does
+	key    []byte // the login key; one for all, because it is not used
 }
 
 // fleetCluster is one cluster as etcd has it.
@@ -165,8 +165,7 @@ func (f *fleet) storeClusters(ctx context.Context, cfg *config.Config, s *store.
 	return group.Wait()
 }
 
-// queryWithClientGo asks all APIs what a sweep asks, with client-go and nothing else, as many at a time as a sweep
-// does.
+// queryWithClientGo makes the requests of a sweep to all APIs with plain client-go, as many at a time as a sweep.
 func (f *fleet) queryWithClientGo(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(64)

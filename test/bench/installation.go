@@ -96,8 +96,7 @@ func (p *installation) openStore(ctx context.Context) (*store.Store, error) {
 	return store.Open(ctx, store.Options{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix, TLS: tls})
 }
 
-// runProgram runs a program to its end. Where ctx ends first it is asked to stop, as by Ctrl-C, and so is what it
-// started.
+// runProgram runs a program to its end. If ctx ends first, the program and its children get SIGTERM.
 func (b *bench) runProgram(ctx context.Context, env []string, name string, args ...string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()

@@ -114,7 +114,7 @@ func renderKubeconfig(cluster, server string, ca, cert, key []byte) ([]byte, err
 
 func (k *kubeAPIStub) stop() error { return k.http.Close() }
 
-// markNodeSilent has Kubernetes find out that a node's kubelet is silent.
+// markNodeSilent marks a Node as one whose kubelet does not answer.
 func (k *kubeAPIStub) markNodeSilent(node string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -146,7 +146,8 @@ func encodeProtobuf(o runtime.Object) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// newHandler is as much of the API as a sweep asks, and the repair of a worker up to the launch of a new machine.
+// newHandler serves the part of the API that a sweep uses, and the repair of a worker up to the launch of a new
+// machine.
 func (k *kubeAPIStub) newHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/nodes", func(w http.ResponseWriter, r *http.Request) {

@@ -19,8 +19,8 @@ const (
 	quietPatience = 30 * time.Second
 )
 
-// awaitQuietMachine waits until the machine is quiet: what the last measurement left running, or others do, is not to
-// count in the next. Where it does not get quiet, both sides of a ratio have to live with it.
+// awaitQuietMachine waits until the machine is idle, so that other work does not count. If it stays busy, both sides of
+// a ratio suffer alike.
 func awaitQuietMachine(ctx context.Context) {
 	for give := time.Now().Add(quietPatience); time.Now().Before(give) && ctx.Err() == nil; {
 		before := readProcessorTimes()
@@ -95,7 +95,7 @@ func readProcessorMillis(pid int) (float64, error) {
 	return (user + system) * 10, nil // Linux counts in hundredths of a second for everybody
 }
 
-// describeMachine says when and where was measured, and what.
+// describeMachine says when, where and what was measured.
 func describeMachine(ctx context.Context, b *bench) string {
 	memory, kernel := "?", "?"
 	if data, err := os.ReadFile("/proc/meminfo"); err == nil {

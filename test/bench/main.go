@@ -2,7 +2,7 @@
 // measured, its value, the target, the ratio to the baseline and the verdict. `make bench` builds what it needs and
 // runs it.
 //
-// A ratio says more than a time on a machine that others use too: both sides meet the same load.
+// On a machine that others use too, a ratio says more than a time: both sides have the same load.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"syscall"
 )
 
-// options are what a run is asked for.
+// options are the options of a run.
 type options struct {
 	strict bool
 	only   string
@@ -104,7 +104,7 @@ func listContains(list, name string) bool {
 	return false
 }
 
-// bench is one run: where it keeps things, and what it has to give back.
+// bench is one run: its directories, and what it has to clean up.
 type bench struct {
 	options
 	dir  string // temporary
@@ -134,7 +134,7 @@ func newBench(o options) (*bench, error) {
 		nil
 }
 
-// addCleanup has something done at the end, the last first.
+// addCleanup adds a function that runs at the end, in reverse order.
 func (b *bench) addCleanup(f func() error) { b.undo = append(b.undo, f) }
 
 func (b *bench) close() error {

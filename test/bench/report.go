@@ -48,7 +48,7 @@ func (s sample) formatMegabytes() string {
 	return fmt.Sprintf("%.0f MB (%.0f-%.0f, n=%d)", s.median(), s.minValue(), s.maxValue(), len(s))
 }
 
-// formatRatio says how many times the baseline's median a sample's is.
+// formatRatio formats the ratio of a sample's median to that of the baseline.
 func (s sample) formatRatio(base sample, name string) string {
 	return fmt.Sprintf("%.2f x %s", s.medianRatio(base), name)
 }

@@ -39,7 +39,7 @@ const (
 	deathLimit = 5 * time.Minute
 )
 
-// sweepBench is a skyd with a fleet to look after, and the way to both.
+// sweepBench is a skyd that manages a fleet.
 type sweepBench struct {
 	*bench
 	fleet    *fleet
@@ -50,8 +50,8 @@ type sweepBench struct {
 	ops      *client.Client
 }
 
-// measureSweep has a skyd dev sweep over many healthy clusters, in turn with the same questions asked by client-go
-// alone; and then has machines of some die.
+// measureSweep alternates sweeps over many healthy clusters with the same requests by plain client-go, and then lets
+// machines of some clusters die.
 func measureSweep(ctx context.Context, b *bench) ([]resultRow, error) {
 	s, err := b.newSweepBench(ctx)
 	if err != nil {
@@ -190,7 +190,7 @@ func (b *bench) newSweepBench(ctx context.Context) (*sweepBench, error) {
 	return s, f.storeClusters(ctx, s.cfg, s.store)
 }
 
-// pauseSweeps ends the sweeps of the schedule, and waits for one that is under way.
+// pauseSweeps pauses the schedule of sweeps, and waits for a sweep that is running.
 func (s *sweepBench) pauseSweeps(ctx context.Context) error {
 	if _, err := s.ops.PauseReconcile(ctx, ""); err != nil {
 		return err
@@ -206,8 +206,8 @@ func (s *sweepBench) pauseSweeps(ctx context.Context) error {
 	}
 }
 
-// runSweep runs a sweep and returns how many events its history has. It is an error where that did not look at
-// everything, or found anything wrong.
+// runSweep runs a sweep and returns how many events its history has. A sweep that missed a cluster, or found a fault,
+// is an error.
 func (s *sweepBench) runSweep(ctx context.Context) (int64, error) {
 	asked := s.fleet.asked.Load()
 	run, err := s.temporal.ExecuteWorkflow(ctx, sdkclient.StartWorkflowOptions{TaskQueue: s.cfg.Temporal.TaskQueue},
@@ -237,7 +237,7 @@ func (s *sweepBench) runSweep(ctx context.Context) (int64, error) {
 	return d.WorkflowExecutionInfo.HistoryLength, nil
 }
 
-// listRetryReasons says why activities of a run were tried again.
+// listRetryReasons returns why activities of a run were retried.
 func (s *sweepBench) listRetryReasons(ctx context.Context, run sdkclient.WorkflowRun) []string {
 	var why []string
 	events := s.temporal.GetWorkflowHistory(ctx, run.GetID(), run.GetRunID(), false,

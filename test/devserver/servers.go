@@ -28,7 +28,7 @@ import (
 
 // Servers are a Temporal and an etcd as skyd dev has them, and a connection to Temporal.
 type Servers struct {
-	// Env leads another process to them.
+	// Env is the environment with which another process connects to them.
 	Env      map[string]string
 	Config   *config.Config
 	Temporal client.Client
@@ -36,7 +36,7 @@ type Servers struct {
 	stack *embedded.Stack
 }
 
-// StartServers starts servers that keep their data in a directory. Said is where the SDK's log goes.
+// StartServers starts servers with their data in a directory. Said gets the SDK's log.
 func StartServers(ctx context.Context, dir string, said io.Writer) (*Servers, error) {
 	s := &Servers{}
 	var err error
@@ -56,7 +56,7 @@ func StartServers(ctx context.Context, dir string, said io.Writer) (*Servers, er
 	return s, nil
 }
 
-// Start starts the servers again after Down; connections come back by themselves.
+// Start starts the servers again after Stop. Connections reconnect.
 func (s *Servers) Start(ctx context.Context) (err error) {
 	s.stack, err = embedded.StartServers(ctx, embedded.Options{Config: s.Config, Log: slog.New(slog.DiscardHandler)})
 	return err
@@ -65,7 +65,7 @@ func (s *Servers) Start(ctx context.Context) (err error) {
 // Stop stops the servers and keeps their data.
 func (s *Servers) Stop() error { return s.stack.Close() }
 
-// StartCopy starts servers on a copy of the data, as they are after a stop. Those that are copied go on.
+// StartCopy starts servers on a copy of the data as it is after a stop. The original servers continue.
 func (s *Servers) StartCopy(ctx context.Context, dir string, said io.Writer) (*Servers, error) {
 	if err := s.Stop(); err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (s *Servers) StartCopy(ctx context.Context, dir string, said io.Writer) (*S
 	return StartServers(ctx, dir, said)
 }
 
-// makePrivate takes from others what CopyFS has given them.
+// makePrivate removes the access of other users, which CopyFS has granted.
 func makePrivate(dir string) error {
 	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -94,9 +94,8 @@ func makePrivate(dir string) error {
 	})
 }
 
-// RestartOutdated makes the data look as a version with another Temporal left them, and starts the servers on them
-// again as an upgrade does. That is another process, which this one can't be: Temporal keeps a database open by its
-// path, so the directory has another name then.
+// RestartOutdated makes the data look like those of a version with another Temporal, and restarts the servers on them,
+// as an upgrade does. Temporal keeps a database open by its path in one process, so the directory gets another name.
 func (s *Servers) RestartOutdated(ctx context.Context) error {
 	if err := s.Stop(); err != nil {
 		return err
@@ -123,7 +122,7 @@ func (s *Servers) RestartOutdated(ctx context.Context) error {
 // Close ends the servers and the connection to them.
 func (s *Servers) Close() {
 	s.Temporal.Close()
-	if s.stack != nil { // it did not come up again
+	if s.stack != nil { // it did not start again
 		_ = s.stack.Close()
 	}
 }
@@ -144,8 +143,7 @@ func RunTests(m *testing.M, servers **Servers, said io.Writer) int {
 	return m.Run()
 }
 
-// OpenStore connects to the etcd of the settings, with their key, and makes the installation's id as a worker does
-// first.
+// OpenStore connects to the etcd of the settings, with their key, and creates the installation's id, as a worker does.
 func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 	tls, err := cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
@@ -163,7 +161,7 @@ func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 	return st, err
 }
 
-// DialTemporal connects to the Temporal of the settings; said is where the SDK's log goes.
+// DialTemporal connects to the Temporal of the settings. Said gets the SDK's log.
 func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer) (client.Client, error) {
 	tls, err := cfg.Temporal.TLS.ClientConfig()
 	if err != nil {
@@ -176,7 +174,7 @@ func DialTemporal(ctx context.Context, cfg *config.Config, said io.Writer) (clie
 	})
 }
 
-// DialEtcd connects to the etcd of the settings, for what only somebody with an editor would do to it.
+// DialEtcd connects to the etcd of the settings, for changes that skyctl never makes.
 func DialEtcd(t testing.TB, cfg *config.Config) *clientv3.Client {
 	t.Helper()
 	tls, err := cfg.Etcd.TLS.ClientConfig()

@@ -1,7 +1,7 @@
 package faults
 
-// addressFaults are machines that come back at other addresses: after a reboot of the Docker host in another order, or
-// a stop and a start of a cloud's machine.
+// addressFaults are machines that restart at other addresses, as after a reboot of the Docker host, or a stop and start
+// of a cloud's machine.
 func addressFaults() []fault {
 	moving := func(machines ...int) func(*lane) {
 		return func(l *lane) {
@@ -33,7 +33,7 @@ func addressFaults() []fault {
 	}
 }
 
-// isFound holds that each machine is on record where it is, and its RKE2 configured for that.
+// isFound checks that each machine's address is on record, and RKE2 configured for it.
 func (l *lane) isFound() {
 	l.t.Helper()
 	c := l.find()

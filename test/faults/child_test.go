@@ -17,15 +17,14 @@ import (
 // envChild makes the test's binary a worker; it holds a workplace.
 const envChild = "SKYCTL_TEST_FAULTS_WORKER"
 
-// workplace is all that a worker has to know.
+// workplace is everything that a worker has to know.
 type workplace struct {
-	// EtcdEnv and TemporalEnv are the settings of the servers; Endpoint and Address are where those answer to this
-	// worker.
+	// EtcdEnv and TemporalEnv are the settings of the servers; Endpoint and Address are theirs for this worker.
 	EtcdEnv, TemporalEnv map[string]string
 	Endpoint, Address    string
 	// Prefix is that of the lane's keys in etcd.
 	Prefix string
-	// Socket leads to the cloud, and to who hears of the activities' moments.
+	// Socket is where the cloud and the listener for activity moments are.
 	Socket   string
 	Settings world.WorkerSettings
 }
@@ -45,7 +44,7 @@ func (p workplace) configs() (etcd, temporal *config.Config, err error) {
 	return etcd, temporal, nil
 }
 
-// work is skyd's worker, until it is killed. Like skyd it ends where its servers can't be reached at the start.
+// work runs skyd's worker until it is killed. Like skyd it exits if its servers are unreachable at the start.
 func work(settings string) int {
 	fail := func(err error) int {
 		fmt.Fprintln(os.Stderr, err)

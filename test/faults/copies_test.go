@@ -6,8 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// copyFaults are machines that are copied, renamed and labelled anew on their cloud. Each is put right by a person in
-// the end: until then it is reported, and nothing is ended for it.
+// copyFaults are machines that are copied, renamed and relabelled on their cloud. A person resolves each in the end;
+// until then skyctl reports it, and terminates nothing because of it.
 func copyFaults() []fault {
 	const kind = "copied machine"
 	return []fault{
@@ -49,10 +49,10 @@ func copyFaults() []fault {
 
 func second[T any](_ T, err error) error { return err }
 
-// copyName is what the lane's copies and renamed machines are called.
+// copyName is the name of the lane's copies and renamed machines.
 func (l *lane) copyName() string { return "backup-of-" + l.cluster }
 
-// onlyReports sweeps several times, and holds all to telling of a machine in conflict and doing nothing about it.
+// onlyReports sweeps several times, and checks that each sweep reports a machine in conflict and changes nothing.
 func (l *lane) onlyReports(machine string, there int) {
 	l.t.Helper()
 	for range 3 {

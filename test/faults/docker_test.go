@@ -21,7 +21,7 @@ import (
 	"github.com/sky-shift/skyctl/test/dockersim"
 )
 
-// engine is the Docker engine of this machine behind a proxy that hands on every call.
+// engine is this machine's Docker engine behind a proxy that passes on every call.
 type engine struct {
 	*httputil.ReverseProxy
 	t   testing.TB
@@ -71,7 +71,7 @@ func (e *engine) ListLeftovers(installation string) []string {
 }
 
 // TestKillAtEveryCallOfTheDockerCloud kills a process at its calls to the real engine, before and after the engine has
-// done what each asks for. Every call has its turn with -long, one at random without.
+// carried out each. With -long it tries every call, otherwise a random one.
 func TestKillAtEveryCallOfTheDockerCloud(t *testing.T) {
 	t.Parallel()
 	image := hostImage(t)
@@ -103,7 +103,7 @@ func TestKillAtEveryCallOfTheDockerCloud(t *testing.T) {
 	}
 }
 
-// hostImage has the image of the hosts be there, and returns its name.
+// hostImage ensures the image of the hosts, and returns its name.
 func hostImage(t *testing.T) string {
 	t.Helper()
 	c, err := docker.New(docker.Options{})
@@ -111,7 +111,7 @@ func hostImage(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute) // it is built once on a machine
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute) // it is built once per machine
 	defer cancel()
 	if err := c.EnsureImage(ctx, func(string) {}); err != nil {
 		t.Fatal(err)

@@ -16,20 +16,19 @@ import (
 	"github.com/sky-shift/skyctl/test/world"
 )
 
-// fault is something that goes wrong, and how that has to end.
+// fault is something that goes wrong, and how it has to end.
 type fault struct {
 	kind, name string
 	home       home
-	// try makes it go wrong, in a lane where a worker works; what is to come of it is checked after it.
+	// try makes it go wrong in a lane with a worker. The ending is checked afterwards.
 	try  func(l *lane)
 	ends ending
 }
 
-// soon gives steps so little time that it is over within a test, of which one that only waits for a busy machine has
-// enough.
+// soon gives steps deadlines that pass within a test, but are long enough for a busy machine.
 func soon(s *world.WorkerSettings) { s.Deadlines = world.UniformDeadlines(20 * time.Second) }
 
-// TestFaults makes one thing after the other go wrong.
+// TestFaults tries all faults.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, f := range slices.Concat(serverFaults(), sshFaults(), shellFaults(), machineFaults(), cloudFaults(),
@@ -147,10 +146,10 @@ func machineFaults() []fault {
 	return all
 }
 
-// ownRelease stands for a release of the lane's own.
+// ownRelease is replaced by a release of the lane's own.
 const ownRelease = "own"
 
-// corruptRelease changes what the machines are to install, after its sum was pinned.
+// corruptRelease changes the release after its checksum was pinned.
 func (l *lane) corruptRelease() error {
 	found, err := filepath.Glob(filepath.Join(l.place.Settings.Release, "*.tar.gz"))
 	if err != nil {

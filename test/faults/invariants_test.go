@@ -20,9 +20,9 @@ import (
 // ending is how a fault may end.
 type ending struct {
 	phase api.Phase // "" is that the cluster is gone
-	// reasons are those that are true, of a cluster in ERROR.
+	// reasons are those that are true of a cluster in ERROR.
 	reasons []string
-	// machine is the index of the one that an ERROR has to name; -1 is none in particular.
+	// machine is the index of the machine that an ERROR has to name; -1 is any.
 	machine int
 	// left are the machines that an ERROR keeps on purpose.
 	left int
@@ -37,8 +37,8 @@ func isError(machine int, reasons ...string) ending {
 	return ending{phase: api.PhaseError, machine: machine, reasons: reasons}
 }
 
-// holds waits until nothing works on the cluster any more, and holds what is there to the invariants: the cluster is as
-// it should be, exactly the machines that it should have exist, and nothing is left of any other.
+// holds waits until no operation is running, and checks the invariants: the cluster is in the wanted state, exactly its
+// machines exist, and nothing of any other is left.
 func (l *lane) holds(want ending) {
 	l.t.Helper()
 	var c *api.Cluster
@@ -71,13 +71,14 @@ func (l *lane) holds(want ending) {
 	}
 }
 
-// settled says whether the cluster is in a phase in which nothing has to work on it.
+// settled reports whether the cluster is in a phase that needs no operation.
 func (l *lane) settled() bool {
 	c := l.find()
 	return c == nil || c.Status.Phase == api.PhaseReady || c.Status.Phase == api.PhaseError
 }
 
-// isWhole: the cloud has exactly the machines on record, Kubernetes exactly their Nodes, and people their kubeconfig.
+// isWhole checks that the cloud has exactly the recorded machines, Kubernetes exactly their Nodes, and the person the
+// kubeconfig.
 func (l *lane) isWhole(c *api.Cluster) {
 	l.t.Helper()
 	there := l.machines()
@@ -114,7 +115,7 @@ func (l *lane) isWhole(c *api.Cluster) {
 	}
 }
 
-// machines are all of this installation's that exist, by what the cloud itself knows.
+// machines returns all machines of this installation that exist, from the cloud itself.
 func (l *lane) machines() []cloud.Machine {
 	l.t.Helper()
 	ours := l.installation()
@@ -126,7 +127,7 @@ func (l *lane) kubeconfig() string {
 	return filepath.Join(l.place.Settings.Home, l.cluster, "kubeconfig")
 }
 
-// isTrue: a cluster in ERROR says what is wrong, where, and has no machine but those that are kept on purpose.
+// isTrue checks that a cluster in ERROR says what is wrong and where, and has only machines that are kept on purpose.
 func (l *lane) isTrue(c *api.Cluster, want ending) {
 	l.t.Helper()
 	f := c.Status.Failure

@@ -16,17 +16,17 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// scene is an operation in the middle of which workers are killed.
+// scene is an operation during which workers are killed.
 type scene struct {
 	name string
-	// prepare brings the world to where the operation begins, with no fault.
+	// prepare does what comes before the operation, without a fault.
 	prepare func(l *lane) api.Ref
-	// act begins the operation.
+	// act starts the operation.
 	act  func(l *lane, ref api.Ref)
 	ends ending
-	// activities are those that it is made of; also are those that another scene has, too.
+	// activities are those of the operation; also are those that another scene covers.
 	activities, also []string
-	// repair: it is one that a sweep has started.
+	// repair: a sweep starts the operation.
 	repair bool
 }
 
@@ -78,7 +78,7 @@ var scenes = []scene{
 	},
 }
 
-// repairs are scenes in which a sweep finds something to do about a cluster that is READY.
+// repairs are scenes in which a sweep repairs a READY cluster.
 var repairs = []scene{
 	{
 		name:    "a machine that is gone",
@@ -141,7 +141,7 @@ var repairs = []scene{
 	},
 }
 
-// drift is a cluster that is READY, and something that befalls it.
+// drift is a READY cluster, and something that happens to it.
 func drift(befalls func(*lane, api.Ref)) func(*lane) api.Ref {
 	return func(l *lane) api.Ref {
 		ref := l.ready()
@@ -150,7 +150,7 @@ func drift(befalls func(*lane, api.Ref)) func(*lane) api.Ref {
 	}
 }
 
-// TestWorkersAreKilled kills the worker at each moment of each activity of each operation.
+// TestWorkersAreKilled kills the worker at each point of each activity of each operation.
 func TestWorkersAreKilled(t *testing.T) {
 	t.Parallel()
 	for _, s := range allScenes() {
@@ -181,7 +181,7 @@ func allScenes() []scene {
 	return all
 }
 
-// seeds is how often each moment is tried, at another machine or another instant each time.
+// seeds is how often each point is tried, each time for another machine or at another instant.
 func seeds() int {
 	if *long {
 		return 3
@@ -189,8 +189,8 @@ func seeds() int {
 	return 1
 }
 
-// blowOf varies at which machine and how far into an activity the worker is killed: the first time right after the
-// cloud has done something for it, then ever later. A repair is about one machine.
+// blowOf chooses for which machine and how far into an activity the worker is killed: first right after the cloud has
+// acted, then later each time. A repair is about one machine.
 func blowOf(s scene, activity, moment string, seed int) blow {
 	b := blow{activity: activity, moment: moment}
 	if perMachine[activity] && !s.repair {
@@ -206,7 +206,7 @@ func blowOf(s scene, activity, moment string, seed int) blow {
 var perMachine = map[string]bool{"Submit": true, "Await": true, "Arm": true, "Prepare": true, "AwaitNode": true,
 	"Disarm": true, "Terminate": true}
 
-// killed is one kill, and what comes of it.
+// killed is one kill, and its result.
 func killed(t *testing.T, s scene, b blow) {
 	results.note(t, key{kind: "worker killed", fault: fmt.Sprintf("%s %s (%s)", b.moment, b.activity, s.name),
 		ends: s.ends.String()})
@@ -232,7 +232,7 @@ func killed(t *testing.T, s scene, b blow) {
 
 const noAccelerators = "the simulated machines have no accelerators"
 
-// unkilled are the activities that no scene kills, and why.
+// unkilled are the activities that no scene covers, and why.
 var unkilled = map[string]string{
 	"Check":     "it only asks, for skyctl check, and changes nothing",
 	"CheckLost": "it only asks whether a head is there, before a create that fails says why",
@@ -240,7 +240,7 @@ var unkilled = map[string]string{
 	"ProbeGPUs": noAccelerators, "ApplyGPUs": noAccelerators, "AwaitGPUs": noAccelerators, "TryGPU": noAccelerators,
 }
 
-// TestEveryActivityIsKilled holds the scenes to all that a worker registers.
+// TestEveryActivityIsKilled compares the scenes with the activities that a worker registers.
 func TestEveryActivityIsKilled(t *testing.T) {
 	var listed []string
 	for _, s := range allScenes() {

@@ -10,13 +10,13 @@ import (
 // during is between world.Before and world.After.
 const during = "in"
 
-// moments are those at which workers are killed.
+// moments are the points at which workers are killed.
 var moments = []string{world.BeforeActivity, during, world.AfterActivity}
 
 // blow is when the worker is to be killed.
 type blow struct {
 	activity string
-	// workflow narrows it down, where it is set.
+	// workflow selects a workflow, if it is set.
 	workflow string
 	moment   string
 	// nth is at which of the activities of that name; 0 is the first.
@@ -45,14 +45,14 @@ func (k *killer) arm(b blow) {
 	k.next, k.seen, k.inside, k.struck = &b, 0, false, false
 }
 
-// hasStruck says whether the blow fell.
+// hasStruck reports whether the worker was killed.
 func (k *killer) hasStruck() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.struck
 }
 
-// ran says how often an activity began.
+// ran returns how often an activity started.
 func (k *killer) ran(activity string) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -98,7 +98,7 @@ func (k *killer) reached(m world.ActivityMoment) {
 	}
 }
 
-// called hears that the cloud has done something for an activity.
+// called is called after the cloud has acted for an activity.
 func (k *killer) called(activity string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

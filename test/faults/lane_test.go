@@ -29,11 +29,10 @@ import (
 	"github.com/sky-shift/skyctl/test/world"
 )
 
-// patience is how long anything may take before a fault counts as not got over.
+// patience is how long recovery may take before a fault counts as failed.
 const patience = 4 * time.Minute
 
-// askEvery is how often a lane looks whether it is done: with many of them, that is what the servers have most to do
-// with.
+// askEvery is how often a lane checks whether it is done. With many lanes, these checks are most of the servers' load.
 const askEvery = 300 * time.Millisecond
 
 // lane is where one fault is tried: a cloud, a worker in a process of its own, a person's client and files, on a task
@@ -46,7 +45,7 @@ type lane struct {
 	killer  *killer
 
 	etcd, temporal *devserver.Servers
-	// toEtcd and toTemporal are the worker's ways to them.
+	// toEtcd and toTemporal are the worker's connections to them.
 	toEtcd, toTemporal *gate
 
 	place workplace
@@ -55,7 +54,7 @@ type lane struct {
 	store *store.Store
 	ops   *client.Client
 	conn  sdkclient.Client
-	// sweeping is a sweep that was begun and not waited for.
+	// sweeping is a sweep that was started and not awaited.
 	sweeping sdkclient.WorkflowRun
 
 	mu     sync.Mutex
@@ -67,7 +66,7 @@ type lane struct {
 
 // home is what a lane may have of its own.
 type home struct {
-	// disk, where it is set, is the size in MiB of a disk for the data of a Temporal of its own.
+	// disk is the size in MiB of a disk for the data of the lane's own Temporal; 0 is none.
 	disk           int
 	etcd, temporal *devserver.Servers
 	placements     []api.Placement
@@ -78,7 +77,7 @@ type home struct {
 
 var lanesMade atomic.Int64
 
-// dear is a place whose machines cost something: they have power-off timers until their cluster is READY.
+// dear is a placement with a price: its machines have power-off timers until their cluster is READY.
 func dear(region string) api.Placement {
 	p := simcloud.RegionPlacement(region)
 	p.PricePerMachine, p.PriceTotal = 0.1, 0.3
@@ -93,7 +92,7 @@ func testSized() plan.Policy {
 	return p
 }
 
-// newLane makes a lane in which nobody works yet.
+// newLane creates a lane without a worker.
 func newLane(t *testing.T, h home) *lane {
 	t.Helper()
 	n := lanesMade.Add(1)
@@ -152,7 +151,7 @@ func (l *lane) check(err error) {
 	}
 }
 
-// serve offers the cloud and hears of the worker's moments.
+// serve serves the cloud and the listener for the worker's activity moments.
 func (l *lane) serve() {
 	l.t.Helper()
 	listener, err := net.Listen("unix", l.place.Socket) //nolint:noctx // at once
@@ -165,7 +164,7 @@ func (l *lane) serve() {
 	l.t.Cleanup(func() { _ = server.Close() })
 }
 
-// connect makes the connections of a person, which don't go through the worker's gates.
+// connect opens a person's connections, which do not go through the worker's gates.
 func (l *lane) connect() {
 	l.t.Helper()
 	own := l.place
@@ -188,7 +187,7 @@ func (l *lane) person() *client.Client {
 	return c
 }
 
-// work starts the worker. As systemd does with skyd, whenever it ends it is started again.
+// work starts the worker, and restarts it whenever it ends, as systemd does with skyd.
 func (l *lane) work() {
 	l.t.Helper()
 	turns <- struct{}{}
@@ -255,7 +254,7 @@ func (l *lane) watch(ended <-chan struct{}) {
 	}
 }
 
-// kill ends the worker as kill -9 does, wherever it is.
+// kill kills the worker with SIGKILL.
 func (l *lane) kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -264,7 +263,7 @@ func (l *lane) kill() {
 	}
 }
 
-// stopWorker ends the worker and starts no other.
+// stopWorker kills the worker and starts no other.
 func (l *lane) stopWorker() {
 	l.mu.Lock()
 	l.closed = true

@@ -22,10 +22,10 @@ var (
 )
 
 var (
-	// shared is the servers of all lanes that leave them alone; release is what machines install.
+	// shared are the servers of all lanes that do not stop them; release is what machines install.
 	shared  *devserver.Servers
 	release string
-	// temp is where each lane has its files: the names of sockets may not be long.
+	// temp has each lane's files: the names of sockets have to be short.
 	temp string
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/test/world"
 )
 
-// ahead has sweeps take up at once what would wait for half a minute.
+// ahead makes sweeps do at once what would wait for half a minute.
 func ahead(s *world.WorkerSettings) { s.Ahead = time.Minute }
 
 // peopleFaults are people who change their minds.
@@ -61,8 +61,7 @@ func peopleFaults() []fault {
 	return all
 }
 
-// either waits for a state in which nothing is half done: READY, or gone. What is READY is held to that, and then
-// deleted.
+// either waits until the cluster is READY or gone. A READY cluster is checked, and then deleted.
 func (l *lane) either() {
 	l.t.Helper()
 	l.until("it is done or gone", func() bool {
@@ -82,7 +81,7 @@ func (l *lane) either() {
 	}
 }
 
-// TestDriftInRandomOrderIsPutRight lets one thing after the other befall a cluster.
+// TestDriftInRandomOrderIsPutRight causes drift in random order.
 func TestDriftInRandomOrderIsPutRight(t *testing.T) {
 	t.Parallel()
 	clusters, rounds := 2, 6
@@ -117,7 +116,7 @@ func TestDriftInRandomOrderIsPutRight(t *testing.T) {
 	}
 }
 
-// befall lets something happen to the cluster; what can't happen to it now does not.
+// befall causes a random drift that is possible now.
 func (l *lane) befall(luck *rand.Rand) {
 	l.t.Helper()
 	c := l.find()

@@ -12,7 +12,7 @@ import (
 // nobody is a proxy at which nobody answers.
 const nobody = "http://127.0.0.1:1"
 
-// proxyFaults are networks that are not ours to assume: proxies where they do not belong, and ways that are closed.
+// proxyFaults are networks with wrong proxies and closed ports.
 func proxyFaults() []fault {
 	all := []fault{
 		{
@@ -76,7 +76,7 @@ func proxyFaults() []fault {
 	return all
 }
 
-// hadNoRepair fails where a cluster on which nothing was wrong was repaired.
+// hadNoRepair fails if a healthy cluster was repaired.
 func (l *lane) hadNoRepair() {
 	l.t.Helper()
 	for _, r := range l.find().Status.Repairs {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// results are what came of all faults.
+// results are the outcomes of all faults.
 var results book
 
 // book counts outcomes by fault.
@@ -27,7 +27,7 @@ type outcome struct {
 	longest     time.Duration
 }
 
-// note counts a fault once its test has ended.
+// note counts a fault when its test ends.
 func (b *book) note(t *testing.T, k key) {
 	t.Helper()
 	begin := time.Now()

@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-// serverFaults are servers that go away in the middle of an operation.
+// serverFaults are servers that stop during an operation.
 func serverFaults() []fault {
 	creating := func(away func(l *lane)) func(*lane) {
 		return func(l *lane) {
@@ -84,7 +84,7 @@ func serverFaults() []fault {
 	)
 }
 
-// fresh stands for servers of the lane's own, which may be taken away.
+// fresh is replaced by servers of the lane's own, which it can stop.
 var fresh = &devserver.Servers{}
 
 // own starts the servers that a lane has for itself.
@@ -107,7 +107,7 @@ func (l *lane) restart(s *devserver.Servers) {
 	l.check(s.Start(context.Background()))
 }
 
-// pause holds the first call of a kind for a machine. Reached is closed once it is met; it goes on when goOn is closed.
+// pause holds the first call of a kind for a machine. It closes reached when the call comes, and waits for goOn.
 func (l *lane) pause(op simcloud.Op, machine string) (reached <-chan struct{}, goOn chan<- struct{}) {
 	met, free := make(chan struct{}), make(chan struct{})
 	l.cloud.InjectFault(simcloud.Fault{Op: op, Machine: machine, Times: 1, Do: func(ctx context.Context) error {

@@ -76,15 +76,15 @@ func stateFaults() []fault {
 // ownTemporal has a Temporal of its own, on a disk of its own where that has a size.
 func ownTemporal(mib int) home { return home{temporal: fresh, disk: mib} }
 
-// atHome is a state directory of the lane's own, whose home is known, and in which an orphan's time is over at once.
+// atHome is a state directory of the lane's own, with a known home and no grace period for orphans.
 var atHome = home{etcd: fresh, temporal: together, settings: func(s *world.WorkerSettings) {
 	s.Place, s.OrphanGrace = place.Location{Host: "a", Hostname: "ann", Dir: "/home/ann/.skyconf"}, time.Nanosecond
 }}
 
-// together stands for the servers that the lane has for etcd already.
+// together is replaced by the lane's servers for etcd.
 var together = &devserver.Servers{}
 
-// fork copies the state while nobody works, and has a worker work on the original and one on the copy from then on.
+// fork copies the state while no worker runs, and then runs a worker on the original and one on the copy.
 func (l *lane) fork() *lane {
 	l.t.Helper()
 	l.stopWorker()
@@ -109,7 +109,7 @@ func (l *lane) fork() *lane {
 	return other
 }
 
-// findsOrphans holds a sweep to finding orphans and ending none.
+// findsOrphans checks that a sweep finds orphans and terminates none.
 func (l *lane) findsOrphans(n int) {
 	l.t.Helper()
 	r := l.sweep()
@@ -137,7 +137,7 @@ func (l *lane) waits(activity string) bool {
 	return false
 }
 
-// mountDisk gives the lane's Temporal a disk of its own.
+// mountDisk mounts a disk for the lane's Temporal.
 func (l *lane) mountDisk(mib int) {
 	l.t.Helper()
 	dir := filepath.Join(l.dir, "temporal")
@@ -146,7 +146,7 @@ func (l *lane) mountDisk(mib int) {
 	l.t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 }
 
-// fillDisk takes all room from under the lane's Temporal for a while.
+// fillDisk fills the disk of the lane's Temporal for a while.
 func (l *lane) fillDisk() {
 	l.t.Helper()
 	filling, err := smalldisk.Fill(filepath.Join(l.dir, "temporal"), 0)
@@ -155,8 +155,8 @@ func (l *lane) fillDisk() {
 	l.check(filling.Free())
 }
 
-// upgrade stops everything and starts it again with a Temporal of another schema; then the first sweep begins, as the
-// schedule of a new Temporal has it.
+// upgrade restarts everything with a Temporal of another schema, and starts the first sweep, as the schedule of a new
+// Temporal does.
 func (l *lane) upgrade() {
 	l.t.Helper()
 	l.stopWorker()

@@ -26,7 +26,7 @@ func (l *lane) wanted() *api.Cluster {
 	return api.NewCluster(l.cluster, "", spec, nil, time.Now())
 }
 
-// create begins a create as skyctl does.
+// create starts a create as skyctl does.
 func (l *lane) create() api.Ref {
 	l.t.Helper()
 	l.insist("create", func() error {
@@ -36,7 +36,7 @@ func (l *lane) create() api.Ref {
 	return l.find().Ref()
 }
 
-// insist does what a person does whom skyctl tells that a server does not answer: the same again.
+// insist tries again, as a person does when skyctl says that a server does not answer.
 func (l *lane) insist(what string, do func() error) {
 	l.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
@@ -61,8 +61,7 @@ func (l *lane) insist(what string, do func() error) {
 	}
 }
 
-// ready is a cluster that came to READY without any fault. Lanes take turns at it, since they all begin at once and
-// then wait.
+// ready returns a cluster that became READY without a fault. Lanes take turns, because they all start at once.
 func (l *lane) ready() api.Ref {
 	l.t.Helper()
 	turns <- struct{}{}
@@ -82,13 +81,13 @@ func (l *lane) awaitReady(ref api.Ref) {
 	}
 }
 
-// remove asks for a delete as skyctl does.
+// remove starts a delete as skyctl does.
 func (l *lane) remove(ref api.Ref) {
 	l.t.Helper()
 	l.insist("delete", func() error { return l.ops.DeleteCluster(l.t.Context(), ref, false, func(string) {}) })
 }
 
-// find is the cluster as etcd has it; nil where it has none.
+// find returns the cluster in etcd; nil if there is none.
 func (l *lane) find() *api.Cluster {
 	l.t.Helper()
 	var c *api.Cluster
@@ -102,10 +101,10 @@ func (l *lane) find() *api.Cluster {
 	return c
 }
 
-// machine is the name of the machine in a place of the lane's cluster.
+// machine returns the name of the machine with an index.
 func (l *lane) machine(index int) string { return api.MachineName(l.cluster, index) }
 
-// busy says whether an operation works on the cluster.
+// busy reports whether an operation of the cluster is running.
 func (l *lane) busy() bool {
 	ctx, cancel := context.WithTimeout(l.t.Context(), 10*time.Second)
 	defer cancel()
@@ -117,8 +116,7 @@ func (l *lane) busy() bool {
 	return err != nil || d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
-// sweep has the worker compare the world with etcd, as the schedule does, and returns what it found. One that fails has
-// found nothing, and is nil.
+// sweep runs a sweep, as the schedule does, and returns what it found; nil if it fails.
 func (l *lane) sweep() *operation.SweepResult {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
@@ -138,7 +136,7 @@ func (l *lane) sweep() *operation.SweepResult {
 	return &r
 }
 
-// beginSweep begins a sweep that nobody waits for yet, unless one is under way.
+// beginSweep starts a sweep without waiting for it, unless one is running.
 func (l *lane) beginSweep() {
 	l.t.Helper()
 	if l.sweeping != nil {
@@ -162,7 +160,7 @@ func (l *lane) installation() string {
 	return id
 }
 
-// converge sweeps until a sweep finds nothing to do and nothing is being done, as the schedule would in its time.
+// converge sweeps until a sweep finds nothing to do and no operation is running.
 func (l *lane) converge() {
 	l.t.Helper()
 	var last *operation.SweepResult

@@ -12,14 +12,14 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-// dear is a place whose machines cost something.
+// dear is a placement with a price.
 func dear(region string) api.Placement {
 	p := simcloud.RegionPlacement(region)
 	p.PricePerMachine, p.PriceTotal = 3600, 7200 // a dollar per second
 	return p
 }
 
-// armed says how many of a cluster's machines would power themselves off, by their own timers and by what etcd says.
+// armed returns how many machines of a cluster have a power-off timer: on the machines, and in etcd.
 func (w *world) armed(ref api.Ref) (timers, recorded int) {
 	w.t.Helper()
 	for _, m := range w.get(ref).Status.Machines {

@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// copied has a cluster's machine copied under another name.
+// copied copies a machine of a cluster under another name.
 func (w *world) copied(name, as string) cloud.Machine {
 	w.t.Helper()
 	m, err := w.cloud.CopyMachine(name, as)
@@ -25,7 +25,7 @@ func (w *world) copied(name, as string) cloud.Machine {
 	return m
 }
 
-// conflicting sweeps a cluster, and holds it to reporting just one machine, about which nothing is done.
+// conflicting sweeps a cluster, and checks that one machine is reported and nothing is changed.
 func (w *world) conflicting(ref api.Ref, machine string) {
 	w.t.Helper()
 	r := w.sweep(ref.Name)
@@ -167,7 +167,7 @@ func TestARecordWithoutAnIDGetsTheOneThatFits(t *testing.T) {
 	}
 }
 
-// conflictsOf are what is remembered against machines, by their ids.
+// conflictsOf returns the recorded conflicts, by the machines' ids.
 func (w *world) conflictsOf() map[string]string {
 	w.t.Helper()
 	orphans, err := w.store.ListOrphans(w.t.Context())

@@ -22,7 +22,7 @@ func TestADamagedClusterIsDeletedWithItsMachines(t *testing.T) {
 			ref := w.create(name, 2, client.CreateOptions{})
 			w.awaitReady(ref)
 			w.damage("/clusters/"+name, keep)
-			w.sweep("") // which leaves it and its machines alone
+			w.sweep("") // which does not change it or its machines
 			if got := w.cloud.ExistingMachines("sky-" + name + "-"); len(got) != 2 {
 				t.Fatalf("%d machines are left", len(got))
 			}

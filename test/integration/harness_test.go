@@ -34,7 +34,7 @@ var (
 	release string
 )
 
-// logged is what all workers said.
+// logged is the log of all workers.
 var logged logbook
 
 type logbook struct {
@@ -103,7 +103,7 @@ type world struct {
 
 var here, there = simcloud.RegionPlacement("here"), simcloud.RegionPlacement("there")
 
-// newWorld makes a world on the shared servers, with a worker that runs.
+// newWorld creates a world on the shared servers, with a worker.
 func newWorld(t *testing.T, placements ...api.Placement) *world {
 	t.Helper()
 	t.Parallel()
@@ -112,7 +112,7 @@ func newWorld(t *testing.T, placements ...api.Placement) *world {
 	return w
 }
 
-// newIdleWorld makes a world in which nobody works yet.
+// newIdleWorld creates a world without a worker.
 func newIdleWorld(t *testing.T, s *devserver.Servers, placements ...api.Placement) *world {
 	t.Helper()
 	if len(placements) == 0 {
@@ -162,7 +162,7 @@ func spec(n int) api.ClusterSpec {
 	return api.ClusterSpec{Manager: "k8", Cloud: simcloud.Name, CPUs: "2+", NumNodes: n, Provision: true}
 }
 
-// create begins a create as skyctl does.
+// create starts a create as skyctl does.
 func (w *world) create(name string, n int, o client.CreateOptions) api.Ref {
 	w.t.Helper()
 	created, err := w.ops.CreateCluster(w.t.Context(), api.NewCluster(name, "", spec(n), nil, time.Now()), o)
@@ -172,7 +172,7 @@ func (w *world) create(name string, n int, o client.CreateOptions) api.Ref {
 	return api.Ref{Name: name, UID: created.Cluster.Metadata.UID}
 }
 
-// store1 writes a cluster to etcd with no operation on it.
+// store1 writes a cluster to etcd without starting an operation.
 func (w *world) store1(name string, n int) api.Ref {
 	w.t.Helper()
 	uid := "uid-" + name
@@ -183,7 +183,7 @@ func (w *world) store1(name string, n int) api.Ref {
 	return api.Ref{Name: name, UID: uid}
 }
 
-// delete asks for a delete as skyctl does.
+// delete starts a delete as skyctl does.
 func (w *world) delete(ref api.Ref, purge bool) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
@@ -193,7 +193,7 @@ func (w *world) delete(ref api.Ref, purge bool) {
 	}
 }
 
-// patience is how long a test waits for what takes some seconds on a machine that has nothing else to do.
+// patience is how long a test waits for what takes some seconds on an idle machine.
 const patience = 2 * time.Minute
 
 func (w *world) awaitReady(ref api.Ref) *api.Cluster {

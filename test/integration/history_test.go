@@ -31,7 +31,7 @@ type run struct {
 	history *history.History
 }
 
-// runOf is one run under a workflow id; the latest where none is named.
+// runOf returns a run of a workflow id; the latest if none is named.
 func (w *world) runOf(workflow, id string) run {
 	w.t.Helper()
 	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), workflow, id)
@@ -51,7 +51,7 @@ func (w *world) runOf(workflow, id string) run {
 	return r
 }
 
-// runsOf are all runs of a cluster's operations by now, oldest first.
+// runsOf returns all runs of a cluster's operations so far, oldest first.
 func (w *world) runsOf(cluster string) []run {
 	w.t.Helper()
 	var all []run
@@ -72,7 +72,7 @@ func (w *world) latest(cluster string) string {
 	return d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 }
 
-// keep replays a run's history against the code, and keeps it for test/replay under a name where that was asked for.
+// keep replays a run's history against the code, and with -update keeps it for test/replay.
 func (w *world) keep(name string, r run) {
 	w.t.Helper()
 	if r.status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
@@ -121,7 +121,7 @@ func jsonOf(t *testing.T, h *history.History) []byte {
 	return b.Bytes()
 }
 
-// textOf is all that can be read in a history, with whatever is encoded in it decoded besides.
+// textOf returns all text of a history, also with encoded parts decoded.
 func textOf(t *testing.T, h *history.History) string {
 	t.Helper()
 	raw := jsonOf(t, h)
@@ -151,8 +151,8 @@ func textOf(t *testing.T, h *history.History) string {
 	return text
 }
 
-// needles are the parts of a secret by which it would be found, however it is wrapped: as it is, as base64, as lines of
-// JSON, and of a token the part that is secret.
+// needles are the forms in which a secret could show up: plain, in base64, as lines of JSON, and the secret part of a
+// token.
 func needles(secret string) []string {
 	all := []string{base64.StdEncoding.EncodeToString([]byte(secret))}
 	for line := range strings.Lines(secret) {

@@ -42,7 +42,7 @@ func newState(t *testing.T, s *devserver.Servers, on *simcloud.Cloud, place home
 	return st
 }
 
-// begin starts skyd's worker on the state, as it is started anew each time.
+// begin starts skyd's worker on the state.
 func (s *state) begin() {
 	s.t.Helper()
 	pool := remote.NewPool(time.Minute)
@@ -59,7 +59,7 @@ func (s *state) begin() {
 	s.acts.Sweeps.Home.MarkMachines(s.t.Context())
 }
 
-// fork is two states of one installation: the original, and a copy of it made while nobody worked.
+// fork is two states of one installation: the original, and a copy of it made while no worker ran.
 func (s *state) fork(to home.Location, ledger string) *state {
 	s.t.Helper()
 	s.running.Stop()
@@ -92,7 +92,7 @@ func newOriginal(t *testing.T, ledger string) *state {
 	return a
 }
 
-// inDoubt holds a state to changing nothing: neither by itself nor because it is told to.
+// inDoubt checks that a state changes nothing, neither by a sweep nor on request.
 func (s *state) inDoubt(shared api.Ref, orphans int) {
 	s.t.Helper()
 	machines := len(s.cloud.ExistingMachines(""))
@@ -302,7 +302,7 @@ func TestWhatWasUnderWayWaitsInACopy(t *testing.T) {
 	b.healthy(two, 1)
 }
 
-// atWork says whether an activity of a cluster's operation has been given to a worker.
+// atWork reports whether a worker has an activity of a cluster's operation.
 func (w *world) atWork(ref api.Ref, name string) bool {
 	d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), operation.WorkflowID(ref.Name), "")
 	if err != nil {
@@ -316,7 +316,7 @@ func (w *world) atWork(ref api.Ref, name string) bool {
 	return false
 }
 
-// holdAt holds a call until it may go on.
+// holdAt holds a call until goOn is closed.
 func holdAt(reached chan<- struct{}, goOn <-chan struct{}) func(context.Context) error {
 	return func(ctx context.Context) error {
 		close(reached)

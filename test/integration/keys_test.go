@@ -17,7 +17,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// loseSecrets takes secrets out of etcd.
+// loseSecrets deletes secrets from etcd.
 func (w *world) loseSecrets(ref api.Ref, keys ...string) {
 	w.t.Helper()
 	for _, key := range keys {

@@ -265,7 +265,7 @@ func TestForgettingLeavesNothing(t *testing.T) {
 	}
 }
 
-// keysWith are the keys in etcd that are a cluster's, but for the events, which outlive it for some days.
+// keysWith returns a cluster's keys in etcd, except its events, which are kept for some days.
 func (w *world) keysWith(ref api.Ref) []string {
 	w.t.Helper()
 	var found []string
@@ -283,7 +283,7 @@ func (w *world) keysWith(ref api.Ref) []string {
 
 type keyValue struct{ key, value []byte }
 
-// etcd is a client of the test's own; what it does is none of the store's.
+// etcd is a client of the test's own, without the store.
 func (w *world) etcd() *clientv3.Client {
 	w.t.Helper()
 	tls, err := w.cfg.Etcd.TLS.ClientConfig()
@@ -298,7 +298,7 @@ func (w *world) etcd() *clientv3.Client {
 	return c
 }
 
-// forgetKeys takes away all that etcd has under a part of the test's own prefix.
+// forgetKeys deletes all keys under a part of the test's own prefix.
 func (w *world) forgetKeys(under string) {
 	w.t.Helper()
 	if gone, err := w.etcd().Delete(w.t.Context(), w.cfg.Etcd.Prefix+under, clientv3.WithPrefix()); err != nil ||
@@ -307,7 +307,7 @@ func (w *world) forgetKeys(under string) {
 	}
 }
 
-// damage cuts the value of a key short.
+// damage truncates the value of a key.
 func (w *world) damage(key string, keep func(length int) int) {
 	w.t.Helper()
 	c := w.etcd()
@@ -322,7 +322,7 @@ func (w *world) damage(key string, keep func(length int) int) {
 	}
 }
 
-// dump is all that etcd holds.
+// dump returns everything in etcd.
 func (w *world) dump() []keyValue {
 	w.t.Helper()
 	got, err := w.etcd().Get(w.t.Context(), w.cfg.Etcd.Prefix, clientv3.WithPrefix())

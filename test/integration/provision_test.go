@@ -20,7 +20,7 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-// closed waits until nothing works on a cluster, and returns all runs of its last operation.
+// closed waits until no operation of a cluster is running, and returns all runs of the last one.
 func (w *world) closed(cluster string) []run {
 	w.t.Helper()
 	var all []run
@@ -83,7 +83,7 @@ func TestACreateComesToReadyAndNoSecretIsSeenOnTheWay(t *testing.T) {
 	w.nothingLeft(ref)
 }
 
-// nothingLeft fails where anything of a cluster is left anywhere.
+// nothingLeft fails if anything of a cluster is left.
 func (w *world) nothingLeft(ref api.Ref) {
 	w.t.Helper()
 	if left := w.cloud.ExistingMachines(api.MachineName(ref.Name, 0)[:len("sky-"+ref.Name+"-")]); len(left) > 0 {
@@ -170,7 +170,8 @@ func TestACreateThatFailsLeavesNoMachineAndSaysWhatWhereAndWhy(t *testing.T) {
 	w.keep("provision-again", w.closed(ref.Name)[0])
 }
 
-// hasNoTraceOf looks for a password that a machine printed bare, in base64 and in halves, wherever people look.
+// hasNoTraceOf searches everything that people can read for a password that a machine printed: plain, in base64 and in
+// halves.
 func (w *world) hasNoTraceOf(ref api.Ref, r run, password string) {
 	w.t.Helper()
 	places := map[string]string{"the history": textOf(w.t, r.history), "the worker's log": logged.String()}

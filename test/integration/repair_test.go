@@ -43,8 +43,7 @@ func (w *world) beginSweep(cluster string) sdkclient.WorkflowRun {
 
 func (w *world) sweepID() string { return fmt.Sprintf("sweep/%s-%d", w.queue, w.sweeps) }
 
-// plant adds a machine to the cloud that bears this installation's labels and those of a cluster, and that no create
-// has made.
+// plant adds a machine to the cloud that has the labels of this installation and of a cluster, without a create.
 func (w *world) plant(ref api.Ref, m cloud.Machine) {
 	w.t.Helper()
 	installation, err := w.store.EnsureInstallationID(w.t.Context())
@@ -55,19 +54,19 @@ func (w *world) plant(ref api.Ref, m cloud.Machine) {
 	w.cloud.AddForeignMachine(m)
 }
 
-// repair sweeps a cluster, and waits until what that started has ended.
+// repair sweeps a cluster, and waits until the repair that this starts has ended.
 func (w *world) repair(ref api.Ref) *api.Cluster {
 	w.t.Helper()
 	r := w.sweep(ref.Name)
 	if len(r.Drifted) != 1 || r.Drifted[0].Started == "" {
 		w.t.Fatalf("nothing was started about it: %+v", r)
 	}
-	// what came of it stands in etcd
+	// the result is in etcd
 	_ = w.temporal.GetWorkflow(w.t.Context(), operation.WorkflowID(ref.Name), "").Get(w.t.Context(), nil)
 	return w.get(ref)
 }
 
-// healthy holds a cluster to what etcd says: that many machines on the cloud, each the one on record, and no drift
+// healthy checks that the cloud has exactly the recorded machines of a cluster, so many of them, and that no drift is
 // left.
 func (w *world) healthy(ref api.Ref, n int) {
 	w.t.Helper()

@@ -35,7 +35,7 @@ func (w *world) reserve(ref api.Ref, placement api.Placement) []activities.Machi
 	return got
 }
 
-// secretsOf are all secrets of a cluster by key; those that are not there are left out.
+// secretsOf returns the secrets of a cluster that exist, by key.
 func (w *world) secretsOf(ref api.Ref) map[string]string {
 	w.t.Helper()
 	keys := []string{store.SecretSSHKey, store.SecretAgentPassword, store.SecretAgentToken, store.SecretServerToken,
@@ -57,7 +57,7 @@ func (w *world) secretsOf(ref api.Ref) map[string]string {
 	return found
 }
 
-// reasonOf is why an activity failed, and whether for good.
+// reasonOf returns why an activity failed, and whether the error is final.
 func reasonOf(err error) (reason string, final bool) {
 	var applied *temporal.ApplicationError
 	if !errors.As(err, &applied) {
@@ -140,7 +140,7 @@ func TestAMachineThatMayExistElsewhereIsNotForgotten(t *testing.T) {
 	}
 }
 
-// mark puts a machine's record into a state.
+// mark sets the state of a machine's record.
 func (w *world) mark(m activities.MachineRef, s api.MachineState) {
 	w.t.Helper()
 	_, err := w.store.UpdateMachine(w.t.Context(), m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/simcloud"
 )
 
-// refuseOnce makes the first call at a point fail for what passes, and calls again at the second.
+// refuseOnce makes the first call at a point fail with a transient error, and calls a function at the second.
 func (w *world) refuseOnce(op simcloud.Op, machine string, again func(ctx context.Context)) {
 	w.cloud.InjectFault(simcloud.Fault{Op: op, Machine: machine, Times: 1, Err: simcloud.NewRefusal(cloud.Transient)})
 	w.cloud.InjectFault(simcloud.Fault{Op: op, Machine: machine, Times: 1, Do: func(ctx context.Context) error {

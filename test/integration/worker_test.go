@@ -28,10 +28,10 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// silence is after how long without a beat the probe's activity is taken for dead, as for those of the operations.
+// silence is the heartbeat timeout of the probe's activity, as of those of operations.
 const silence = 15 * time.Second
 
-// probe is a workflow of one activity, by which a worker is looked at.
+// probe is a workflow of one activity, to observe a worker.
 func probe(ctx workflow.Context) (string, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: patience, HeartbeatTimeout: silence, WaitForCancellation: true,
@@ -72,7 +72,7 @@ func startProbe(t *testing.T, c client.Client, queue string) client.WorkflowRun 
 	return run
 }
 
-// result waits for a probe's end.
+// result waits until a probe ends.
 func result(t *testing.T, run client.WorkflowRun) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

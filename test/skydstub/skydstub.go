@@ -1,5 +1,5 @@
-// Package skydstub stands in for skyd in tests: a real Temporal and etcd in this process, and a worker whose operations
-// do to etcd what a test wants, without a cloud. Only tests import it.
+// Package skydstub replaces skyd in tests: a real Temporal and etcd in this process, and a worker whose operations
+// write to etcd what a test wants, without a cloud. Only tests import it.
 package skydstub
 
 import (
@@ -25,9 +25,9 @@ import (
 	"github.com/sky-shift/skyctl/test/devserver"
 )
 
-// World is a running stand-in.
+// World is a running stub.
 type World struct {
-	// Config reaches it as a skyd dev is reached; External as somebody else's servers are.
+	// Config connects to it as to skyd dev, External as to the servers of a team.
 	Config   *config.Config
 	External map[string]string // environment
 	Store    *store.Store
@@ -39,25 +39,25 @@ type World struct {
 	plays map[string]Behavior
 }
 
-// Behavior is what the operations on one cluster do. A nil part does what goes well.
+// Behavior is what the operations on one cluster do. A nil part succeeds.
 type Behavior struct {
-	// Plan answers for specs whose region is the play's name.
+	// Plan answers for specs whose region is the behavior's name.
 	Plan func(api.ClusterSpec) (operation.PlanResult, error)
 	// Provision and Delete run as activities; ctx ends when the workflow is cancelled.
 	Provision func(ctx context.Context, w *World, in operation.ProvisionInput) error
 	Delete    func(ctx context.Context, w *World, in operation.DeleteInput) error
-	// Check answers for the play that has no name; Sweep for the play of the cluster that is swept, or for that one;
-	// Orphans for that one.
+	// Check and Orphans are read from the behavior without a name, and Sweep from that of the swept cluster or that
+	// one.
 	Check   func() (operation.CheckResult, error)
 	Sweep   func(ctx context.Context, w *World, in operation.SweepInput) (operation.SweepResult, error)
 	Orphans func(ctx context.Context, w *World, in operation.OrphansInput) (operation.OrphansResult, error)
-	// Adopt answers for the play that has no name.
+	// Adopt is read from the behavior without a name.
 	Adopt func(in operation.AdoptInput) operation.AdoptResult
 	// Repair runs as an activity; without it the cluster is READY and in sync after it.
 	Repair func(ctx context.Context, w *World, in operation.RepairInput) error
 }
 
-// Start brings a world up in a state directory. The caller closes it.
+// Start starts a world in a state directory. The caller closes it.
 func Start(ctx context.Context, dir string) (*World, error) {
 	servers, err := devserver.StartServers(ctx, dir, io.Discard)
 	if err != nil {
@@ -79,7 +79,7 @@ func Start(ctx context.Context, dir string) (*World, error) {
 	return w, nil
 }
 
-// Close ends the world.
+// Close stops the world.
 func (w *World) Close() error {
 	defer w.servers.Close()
 	return w.Store.Close()
@@ -103,7 +103,7 @@ func RunTests(m *testing.M, w **World) int {
 // StartWorker starts a worker, which is stopped with the test; then the world is cleared for the next one.
 func (w *World) StartWorker(t testing.TB) { w.StartWorkerOn(t, w.Config.Temporal.TaskQueue) }
 
-// StartWorkerOn is Work on another task queue.
+// StartWorkerOn is StartWorker on another task queue.
 func (w *World) StartWorkerOn(t testing.TB, queue string) {
 	t.Helper()
 	wk := worker.New(w.Temporal, queue, worker.Options{})
@@ -126,7 +126,7 @@ func (w *World) StartWorkerOn(t testing.TB, queue string) {
 	})
 }
 
-// ClearState ends all operations and forgets all clusters and plays.
+// ClearState terminates all operations and deletes all clusters and behaviors.
 func (w *World) ClearState(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own has ended
@@ -147,7 +147,7 @@ func (w *World) ClearState(t testing.TB) {
 	}
 }
 
-// SetBehavior says what the operations on a cluster do from now on.
+// SetBehavior sets what the operations on a cluster do from now on.
 func (w *World) SetBehavior(cluster string, p Behavior) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -167,7 +167,7 @@ func withActivityOptions(ctx workflow.Context) workflow.Context {
 	})
 }
 
-// runProvision goes on as a delete where it is cancelled for the sake of one, as the real one does.
+// runProvision continues as a delete if a delete cancels it, like the real one.
 func (w *World) runProvision(ctx workflow.Context, in operation.ProvisionInput) error {
 	err := workflow.ExecuteActivity(withActivityOptions(ctx), "playProvision", in).Get(ctx, nil)
 	if err == nil {
@@ -243,7 +243,7 @@ func (w *World) playDelete(ctx context.Context, in operation.DeleteInput) error 
 	return w.Store.DeleteCluster(ctx, in.Cluster)
 }
 
-// startHeartbeat lets an activity hear of its cancellation.
+// startHeartbeat sends heartbeats, so that an activity learns of its cancellation.
 func startHeartbeat(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := context.WithCancel(ctx)
 	go func() {
@@ -261,7 +261,7 @@ func startHeartbeat(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// DefaultPlacement is where everything goes.
+// DefaultPlacement is the placement of all machines.
 var DefaultPlacement = api.Placement{Cloud: "docker", Region: "local", CPUs: 2, MemoryGiB: 4}
 
 // MoveCluster moves a cluster to a phase, and its machines to a state.
@@ -292,7 +292,7 @@ func (w *World) MoveCluster(ctx context.Context, ref api.Ref, phase api.Phase, s
 	return w.Store.PutMachines(ctx, ref, machines)
 }
 
-// SucceedCreate goes through a create that goes well.
+// SucceedCreate goes through a create that succeeds.
 func (w *World) SucceedCreate(ctx context.Context, ref api.Ref) error {
 	for _, s := range []struct {
 		phase api.Phase

@@ -1,5 +1,5 @@
-// Package world is what tests of whole operations stand on: activities wired to real servers
-// and to a cloud, and a way for a worker in another process to reach a cloud in this one.
+// Package world connects activities to real servers and to a simulated cloud, for tests of whole operations. A worker
+// in another process can use a cloud in this one.
 package world
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// WorkerSettings are what a test may choose about its worker.
+// WorkerSettings are what a test can choose for its worker.
 type WorkerSettings struct {
 	// TaskQueue is where the worker listens, and sweeps start operations.
 	TaskQueue string
@@ -36,12 +36,11 @@ type WorkerSettings struct {
 	Deadlines   activities.Deadlines
 	Policy      plan.Policy
 	OrphanGrace time.Duration
-	// Place is where the state lives, and Ledger where its computer remembers starts; without a place there is never
-	// doubt about it.
+	// Place is the path of the state, and Ledger the record of starts on its computer. Without a place the home is
+	// never in doubt.
 	Place  home.Location
 	Ledger string
-	// Ahead is how far the clock of sweeps is ahead of the true one: what is to wait for a while need not be waited
-	// for.
+	// Ahead is how far the clock of sweeps is ahead of the true one, so that tests need not wait for grace periods.
 	Ahead time.Duration
 }
 
@@ -52,7 +51,7 @@ func UniformDeadlines(d time.Duration) activities.Deadlines {
 	}
 }
 
-// NewActivities wires the activities to a store, to machines and to one cloud under the name of the simulated one.
+// NewActivities creates the activities for a store, machines and one cloud, under the name of the simulated one.
 func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on cloud.Cloud,
 	temporal client.Client) worker.Activities {
 	now := func() time.Time { return time.Now().UTC() }

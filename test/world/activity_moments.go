@@ -9,11 +9,11 @@ import (
 	"go.temporal.io/sdk/interceptor"
 )
 
-// Moments of an activity at which a worker in another process tells of it.
+// Moments of an activity that a worker in another process reports.
 const (
 	// BeforeActivity: it is about to run.
 	BeforeActivity = "before"
-	// AfterActivity: it has done what it does, and Temporal has yet to hear of that.
+	// AfterActivity: it has run, and Temporal does not know yet.
 	AfterActivity = "after"
 )
 
@@ -22,7 +22,7 @@ type ActivityMoment struct {
 	When, Workflow, Activity string
 }
 
-// ServeMoments hears of the moments of another process's activities. That process waits for reach to return.
+// ServeMoments receives the moments of another process's activities. That process waits for reach to return.
 func ServeMoments(reach func(ActivityMoment)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
@@ -31,7 +31,7 @@ func ServeMoments(reach func(ActivityMoment)) http.Handler {
 	})
 }
 
-// ReportMoments makes a worker tell of its activities' moments at a socket.
+// ReportMoments makes a worker report its activities' moments at a socket.
 func ReportMoments(socket string) interceptor.WorkerInterceptor {
 	return &momentReporter{http: newSocketClient(socket)}
 }
@@ -62,7 +62,7 @@ func (t *reportingInterceptor) ExecuteActivity(ctx context.Context, in *intercep
 	return result, err
 }
 
-// reportMoment waits for the answer, whatever becomes of the activity.
+// reportMoment waits for the answer, also if the activity is cancelled.
 func (t *reportingInterceptor) reportMoment(ctx context.Context, when string) {
 	info := activity.GetInfo(ctx)
 	q := url.Values{"when": {when}, "activity": {info.ActivityType.Name}}

@@ -26,7 +26,7 @@ type cloudCall struct {
 	Address string
 }
 
-// cloudReply is what came of a call.
+// cloudReply is the result of a call.
 type cloudReply struct {
 	Placements []api.Placement
 	Ref        string
@@ -38,7 +38,7 @@ type cloudReply struct {
 	Fields  []api.FieldError
 }
 
-// activityHeader says on behalf of which activity a call is made.
+// activityHeader names the activity that makes a call.
 const activityHeader = "Activity"
 
 // StartableCloud is a cloud that can start machines that were stopped.
@@ -47,8 +47,8 @@ type StartableCloud interface {
 	cloud.Starter
 }
 
-// ServeCloud offers a cloud to another process. Made is told of each call once it is done and before it is answered,
-// with the name of the activity that made it.
+// ServeCloud serves a cloud to another process. It calls made after each call and before the answer, with the name of
+// the activity that made the call.
 func ServeCloud(c StartableCloud, made func(activity string)) http.Handler {
 	mux := http.NewServeMux()
 	for name, do := range cloudMethods(c) {
@@ -127,12 +127,12 @@ func (a *cloudReply) toError() error {
 	return nil
 }
 
-// remoteCloud is a cloud that another process offers.
+// remoteCloud is a cloud in another process.
 type remoteCloud struct{ http *http.Client }
 
 var _ StartableCloud = (*remoteCloud)(nil)
 
-// DialCloud reaches the cloud that another process offers at a socket.
+// DialCloud connects to the cloud that another process serves at a socket.
 func DialCloud(socket string) StartableCloud { return &remoteCloud{http: newSocketClient(socket)} }
 
 func newSocketClient(socket string) *http.Client {
