@@ -7,7 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestAcceleratorsGetTheStackThatServesThem(t *testing.T) {
+func TestAcceleratorsGetTheDefaultStackOfTheirVendor(t *testing.T) {
 	for _, c := range []struct{ accelerators, given, want string }{
 		{"", "", ""},
 		{"A100", "", "operator"},
@@ -30,7 +30,7 @@ func TestAcceleratorsGetTheStackThatServesThem(t *testing.T) {
 	}
 }
 
-func TestFlagsAboutGPUsNeedGPUs(t *testing.T) {
+func TestGPUFlagsNeedAccelerators(t *testing.T) {
 	for name, c := range map[string]struct {
 		change      func(*api.ClusterSpec)
 		field, says string
@@ -76,7 +76,7 @@ func TestAcceleratorsCompareWithoutCase(t *testing.T) {
 	}
 }
 
-func TestNamesOfAcceleratorsAreSpelledAsTheCatalogsHaveThem(t *testing.T) {
+func TestAcceleratorNamesGetTheSpellingOfTheCatalogs(t *testing.T) {
 	for given, want := range map[string]string{
 		"v100:4": "V100:4", "a100-80gb": "A100-80GB:1", "{h100: 8}": "H100:8", "rtx6000-ada:2": "RTX6000-Ada:2",
 		"t4G": "T4g:1", "L40S:1": "L40S:1",

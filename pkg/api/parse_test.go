@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestQuantities(t *testing.T) {
+func TestParseQuantityAcceptsWholeNumbersOnly(t *testing.T) {
 	for in, want := range map[string]api.Quantity{"4": {Value: 4}, "4+": {Value: 4, AtLeast: true},
 		"100000": {Value: 100000}} {
 		got, err := api.ParseQuantity(in)
@@ -33,7 +32,7 @@ func TestQuantities(t *testing.T) {
 	}
 }
 
-func TestSizesMayCarryTheirUnit(t *testing.T) {
+func TestSizesCanHaveTheUnitGiB(t *testing.T) {
 	for in, want := range map[string]string{"16": "16", "16+": "16+", "16GiB": "16", "16Gi": "16", "16GiB+": "16+",
 		"16Gi+": "16+"} {
 		if got, err := api.ParseMemory(in); err != nil || got.String() != want {
@@ -55,7 +54,7 @@ func TestSizesMayCarryTheirUnit(t *testing.T) {
 	}
 }
 
-func TestAcceleratorForms(t *testing.T) {
+func TestParseAcceleratorsAcceptsAllForms(t *testing.T) {
 	for in, want := range map[string]string{
 		"A100": "A100:1", "A100:8": "A100:8", "{A100: 8}": "A100:8", "{A100:8}": "A100:8", ` {"A100": 8} `: "A100:8",
 		"{'A100': 8}": "A100:8",
@@ -68,7 +67,7 @@ func TestAcceleratorForms(t *testing.T) {
 	}
 }
 
-func TestPortForms(t *testing.T) {
+func TestParsePortsSortsPortsAndRanges(t *testing.T) {
 	got, err := api.ParsePorts([]string{"30000-30100", "8080", "1", "65535", "8081"})
 	want := []api.PortRange{{1, 1}, {8080, 8080}, {8081, 8081}, {30000, 30100}, {65535, 65535}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -79,7 +78,7 @@ func TestPortForms(t *testing.T) {
 	}
 }
 
-func TestLabelForms(t *testing.T) {
+func TestParseLabelsReportsEachMalformedLabel(t *testing.T) {
 	got, err := api.ParseLabels([]string{"team=ml", "empty=", "example.com/A_b.c-1=X", "team=ml"})
 	want := map[string]string{"team": "ml", "empty": "", "example.com/A_b.c-1": "X"}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -100,58 +99,4 @@ func TestLabelForms(t *testing.T) {
 		!strings.HasPrefix(said[1], "a=b=c: a value") || !strings.Contains(said[2], "x=1 was given too") {
 		t.Errorf("said %q", said)
 	}
-}
-
-func TestSpecsAreComparedByWhatTheyMean(t *testing.T) {
-	a := good()
-	a.Ports = []string{"80", "443"}
-	b := a
-	b.Manager, b.Cloud, b.Memory, b.Ports = "k8s", "Docker", "4GiB", []string{"443", "80"}
-	if diff := api.DiffSpec(a, b); len(diff) > 0 {
-		t.Errorf("the same spec in other words differs: %v", diff)
-	}
-	b.CPUs, b.NumNodes, b.Accelerators, b.DiskSize = "4", 5, "A100", 10
-	want := []string{"cpus is 2+, requested is 4", "disk_size is unset, requested is 10",
-		"accelerators is unset, requested is A100:1", "num_nodes is 3, requested is 5"}
-	if diff := api.DiffSpec(a, b); !reflect.DeepEqual(diff, want) {
-		t.Errorf("diff %q", diff)
-	}
-}
-
-// TestEveryFieldOfASpecCountsInComparison changes each field in turn, so that one that is added later can't be
-// forgotten.
-func TestEveryFieldOfASpecCountsInComparison(t *testing.T) {
-	for i, path := range leaves(reflect.TypeFor[api.ClusterSpec](), nil) {
-		b := good()
-		f := reflect.ValueOf(&b).Elem().FieldByIndex(path)
-		switch f.Kind() {
-		case reflect.String:
-			f.SetString("7")
-		case reflect.Int:
-			f.SetInt(7)
-		case reflect.Float64:
-			f.SetFloat(7)
-		case reflect.Bool:
-			f.SetBool(!f.Bool())
-		case reflect.Slice:
-			f.Set(reflect.ValueOf([]string{"7"}))
-		}
-		if diff := api.DiffSpec(good(), b); len(diff) != 1 {
-			t.Errorf("field %d, %s: diff %q", i, reflect.TypeFor[api.ClusterSpec]().FieldByIndex(path).Name, diff)
-		}
-	}
-}
-
-// leaves are the ways to the fields of a struct, and to those of the structs in it.
-func leaves(of reflect.Type, way []int) [][]int {
-	var all [][]int
-	for i := range of.NumField() {
-		here := append(slices.Clone(way), i)
-		if f := of.Field(i); f.Type.Kind() == reflect.Struct {
-			all = append(all, leaves(f.Type, here)...)
-			continue
-		}
-		all = append(all, here)
-	}
-	return all
 }

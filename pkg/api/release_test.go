@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestASpecOfBeforeIsReadAndWrittenAsItWas(t *testing.T) {
+func TestASpecOfAnOlderVersionKeepsItsStoredForm(t *testing.T) {
 	const before = `{"manager":"k8","cloud":"docker","num_nodes":3,"provision":true}`
 	var s ClusterSpec
 	if err := json.Unmarshal([]byte(before), &s); err != nil {
@@ -17,7 +17,7 @@ func TestASpecOfBeforeIsReadAndWrittenAsItWas(t *testing.T) {
 	}
 }
 
-func TestReleasesOfASpecAreChecked(t *testing.T) {
+func TestValidateChecksReleases(t *testing.T) {
 	good := ClusterSpec{Provision: true, NumNodes: 1, KubernetesVersion: "v1.34.1+rke2r1",
 		RKE2: RKE2Release{Source: "/kit", SHA256: strings.Repeat("a", 64)}}
 	if err := good.Validate(); err != nil || good.RequiredLevel() != 2 {
@@ -36,7 +36,7 @@ func TestReleasesOfASpecAreChecked(t *testing.T) {
 	}
 }
 
-func TestTheSameCreateGoesOnWhateverItSaysOfReleases(t *testing.T) {
+func TestACreateIsResumedWithTheReleasesOfTheCluster(t *testing.T) {
 	asked := ClusterSpec{KubernetesVersion: "v1.34.1+rke2r1"}
 	machines := []Machine{{Index: 0, State: MachineUp}}
 	for name, tt := range map[string]struct {

@@ -80,7 +80,7 @@ func specFor(name string) api.ClusterSpec {
 	return s
 }
 
-func TestEveryFieldGoesThroughAllItsForms(t *testing.T) {
+func TestEveryFieldRoundTripsThroughAllItsForms(t *testing.T) {
 	for _, f := range api.Fields {
 		s, without := specFor(f.Name), specFor(f.Name)
 		without.Provision = f.Name != "provision"

@@ -16,7 +16,7 @@ func good() api.ClusterSpec {
 	return api.ClusterSpec{Manager: "k8", Cloud: "docker", CPUs: "2+", Memory: "4", NumNodes: 3, Provision: true}
 }
 
-func TestWellFormedInputIsTakenAndNormalized(t *testing.T) {
+func TestNewClusterNormalizesValidInput(t *testing.T) {
 	in := api.ClusterSpec{
 		Manager: "Kubernetes", Cloud: "AWS", Region: "us-east-1", CPUs: "4+", Memory: "16GiB+", DiskSize: 100,
 		Accelerators: `{"A100-80GB": 8}`, Ports: []string{"30000-30100", " 80 ", "443-443"}, NumNodes: 250,
@@ -52,7 +52,7 @@ func TestWellFormedInputIsTakenAndNormalized(t *testing.T) {
 	}
 }
 
-func TestLeastInputIsEnough(t *testing.T) {
+func TestMinimalInputIsValid(t *testing.T) {
 	c := api.NewCluster("a", "u1", api.ClusterSpec{NumNodes: api.DefaultNumNodes, Provision: true}, nil, time.Now())
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestLeastInputIsEnough(t *testing.T) {
 	}
 }
 
-func TestBadInputIsNamedWithItsFieldValueAndWhatIsRight(t *testing.T) {
+func TestErrorsNameFieldValueAndValidValues(t *testing.T) {
 	with := func(change func(*api.Cluster)) *api.Cluster {
 		c := &api.Cluster{Metadata: api.Metadata{Name: "a"}, Spec: good()}
 		change(c)
@@ -185,7 +185,7 @@ func TestBadInputIsNamedWithItsFieldValueAndWhatIsRight(t *testing.T) {
 	}
 }
 
-func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
+func TestValidateReportsAllErrorsAtOnce(t *testing.T) {
 	c := &api.Cluster{Metadata: api.Metadata{Name: "A", Labels: map[string]string{"-": "x"}}, Spec: api.ClusterSpec{
 		Manager: "x", Cloud: " ", Region: " ", CPUs: "x", Memory: "x", DiskSize: -1, Accelerators: ":",
 		Ports: []string{"x", "80", "80"},
@@ -203,7 +203,7 @@ func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestLongestNameFitsIntoADNSLabel(t *testing.T) {
+func TestTheLongestNameFitsIntoADNSLabel(t *testing.T) {
 	name := strings.Repeat("a", api.MaxNameLength)
 	if err := api.ValidateName(name); err != nil {
 		t.Fatal(err)

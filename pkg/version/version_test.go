@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheLinkersVersionWinsOverTheBuildsRecord(t *testing.T) {
+func TestTheVersionOfTheLinkerOverridesTheBuildInfo(t *testing.T) {
 	build := &debug.BuildInfo{Main: debug.Module{Version: "v0.9.0"}, Settings: []debug.BuildSetting{
 		{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.modified", Value: "true"},
 	}}
@@ -21,7 +21,7 @@ func TestTheLinkersVersionWinsOverTheBuildsRecord(t *testing.T) {
 	}
 }
 
-func TestABuildWithoutARecordIsCalledDevel(t *testing.T) {
+func TestABuildWithoutVersionIsDevel(t *testing.T) {
 	if got := ReadBuild(); got.Version == "" || got.Go == "" || got.Platform == "" {
 		t.Errorf("something is empty: %+v", got)
 	}

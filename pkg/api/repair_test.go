@@ -8,7 +8,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestTheRecordOfRepairsKeepsWhatTheyArePacedBy(t *testing.T) {
+func TestTheRecordKeepsTheRepairsThatBackOffNeeds(t *testing.T) {
 	var s api.ClusterStatus
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	begin := func(kind api.ActionKind, index int) {
@@ -59,7 +59,7 @@ func TestTheRecordOfRepairsKeepsWhatTheyArePacedBy(t *testing.T) {
 	}
 }
 
-func TestARepairThatIsBegunTwiceIsOne(t *testing.T) {
+func TestARepairThatStartsTwiceIsRecordedOnce(t *testing.T) {
 	var s api.ClusterStatus
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	s.BeginRepair(api.Repair{ID: "a", At: at})
