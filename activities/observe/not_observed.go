@@ -45,9 +45,9 @@ func (a *Activities) recordNotObserved(ctx context.Context, name string, why err
 const notObservedTimeout = 5 * time.Second
 
 func (a *Activities) recordInSync(ctx context.Context, ref api.Ref, in api.Condition, drift []api.Drift) {
-	soon, cancel := context.WithTimeout(ctx, notObservedTimeout)
+	writeCtx, cancel := context.WithTimeout(ctx, notObservedTimeout)
 	defer cancel()
-	_, err := a.Store.UpdateCluster(soon, ref, func(c *api.Cluster) error {
+	_, err := a.Store.UpdateCluster(writeCtx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseReady {
 			c.Status.SetDrift(append([]api.Drift(nil), drift...), a.Now())
 			c.Status.SetCondition(in, a.Now())
