@@ -38,7 +38,7 @@ func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, onCloud c
 	}
 }
 
-// markCostEstimated records that a machine was stopped and runs again: nobody knows for how long it did not cost
+// markCostEstimated records that a machine was stopped and runs again: it is unknown for how long it did not cost
 // money.
 func (a *Activities) markCostEstimated(ctx context.Context, record api.Machine, m activities.MachineRef) error {
 	if record.Placement.PricePerMachine <= 0 {

@@ -108,7 +108,7 @@ func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed p
 	}
 	if err != nil {
 		// A state that was not observed in time is not drift.
-		return plan.Decision{}, observation, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err)
+		return plan.Decision{}, observation, fmt.Errorf("observe cluster %s: %w", c.Metadata.Name, err)
 	}
 	decision := plan.Decide(&planned, observation, a.Policy)
 	if err := a.withholdActions(ctx, &decision); err != nil {
