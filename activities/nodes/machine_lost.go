@@ -114,8 +114,8 @@ func (a *Activities) awaitMachineLost(ctx context.Context, step *machineStep) st
 // lost; "" if it was not.
 func (a *Activities) confirmMachineLost(ctx context.Context, step *machineStep) string {
 	how := ""
-	for look := range lossConfirmations {
-		if look > 0 && a.waitForNextCheck(ctx) != nil {
+	for i := range lossConfirmations {
+		if i > 0 && a.waitForNextCheck(ctx) != nil {
 			return ""
 		}
 		if how = a.explainLoss(ctx, step); how == "" {

@@ -67,8 +67,8 @@ func (a *Activities) groupByProvider(ctx context.Context, names []string) (map[s
 	return groups, nil
 }
 
-// listProviderShared lists a provider's machines; concurrent batches of a sweep share the result. It runs before the
-// clusters are read: a machine is recorded before its launch, so every listed machine without a record then is unknown.
+// listProviderShared lists a provider's machines; concurrent batches of a sweep share the result. Call it before the
+// clusters are read: a machine is recorded before its launch, so a listed machine without a record will not get one.
 func (a *Activities) listProviderShared(ctx context.Context, provider string) (providerListings, error) {
 	if provider == "" {
 		return providerListings{}, nil
