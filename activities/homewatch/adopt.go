@@ -76,18 +76,18 @@ func (w *Watch) exchangeAllMarks(ctx context.Context, h api.Home, clusters []api
 	r *operation.AdoptResult) []api.HomeFinding {
 	findings := make([]*api.HomeFinding, len(clusters))
 	failures := make([]error, len(clusters))
-	var group errgroup.Group
-	group.SetLimit(marksAtOnce)
+	var asked errgroup.Group
+	asked.SetLimit(marksAtOnce)
 	for i := range clusters {
-		group.Go(func() error {
+		asked.Go(func() error {
 			findings[i], failures[i] = w.exchangeClusterMarks(ctx, h, clusters[i].Ref(), ours)
 			if failures[i] == nil && ours != nil {
-				w.recordAnswer(clusters[i].Metadata.UID)
+				w.setAskedNow(clusters[i].Metadata.UID)
 			}
 			return nil
 		})
 	}
-	_ = group.Wait()
+	_ = asked.Wait()
 	r.Marked, r.Unreached = nil, nil
 	var found []api.HomeFinding
 	for i, c := range clusters {

@@ -29,9 +29,8 @@ type Activities struct {
 	// Settings are those that this worker uses. Check and CheckSpec report them.
 	Settings map[string]api.UsedSetting
 
-	// lifetimeQueries lets machines of a cluster that are terminated at the same time share one query for their
-	// lifetimes.
-	lifetimeQueries singleflight.Group
+	// settling lets machines of a cluster that are terminated at the same time share one query for their lifetimes.
+	settling singleflight.Group
 }
 
 // readClusterAndCloud reads a cluster and finds its cloud and owner.
@@ -41,12 +40,12 @@ func (a *Activities) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
-	onCloud, err := a.Clouds.FindCloud(c.CloudName())
+	of, err := a.Clouds.FindCloud(c.CloudName())
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
 	owner, err := a.readCloudOwner(ctx, ref)
-	return c, onCloud, owner, err
+	return c, of, owner, err
 }
 
 func (a *Activities) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Owner, error) {
@@ -56,11 +55,11 @@ func (a *Activities) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Own
 
 // listClusterMachines lists a cluster's machines on its cloud. If one of several clouds does not answer, that is only
 // an error if the cluster was ever on it.
-func (a *Activities) listClusterMachines(ctx context.Context, c *api.Cluster, onCloud cloud.Cloud,
+func (a *Activities) listClusterMachines(ctx context.Context, c *api.Cluster, of cloud.Cloud,
 	owner cloud.Owner) ([]cloud.Machine, error) {
-	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
+	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
 	defer cancel()
-	listed, err := cloud.ListVerified(queryCtx, onCloud, owner, activities.KnownOfCluster(c))
+	listed, err := cloud.ListVerified(soon, of, owner, activities.KnownOfCluster(c))
 	if partial := new(cloud.PartialError); errors.As(err, &partial) &&
 		!slices.ContainsFunc(c.CloudNames(), partial.LacksCloud) {
 		return listed, nil

@@ -13,17 +13,17 @@ import (
 // listed as gone. It reports whether the create can continue with the rest.
 func (a *Activities) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error) {
 	const step = "check the machines of an earlier create"
-	c, onCloud, owner, err := a.readClusterAndCloud(ctx, ref)
+	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
 		return SurveyResult{}, activities.StepError(ctx, step, "", err)
 	}
-	listed, err := a.listClusterMachines(ctx, c, onCloud, owner)
+	listed, err := a.listClusterMachines(ctx, c, of, owner)
 	if err != nil {
 		return SurveyResult{}, activities.StepError(ctx, step, "", err)
 	}
 	var s SurveyResult
-	terminating := false
-	isListed := func(r api.Machine) bool {
+	ending := false
+	there := func(r api.Machine) bool {
 		return slices.ContainsFunc(listed, func(m cloud.Machine) bool {
 			if id := activities.RecordedCloudID(r); id != "" && m.ID != "" {
 				return m.ID == id
@@ -35,16 +35,16 @@ func (a *Activities) Survey(ctx context.Context, ref api.Ref) (SurveyResult, err
 		if m.State == api.MachineGone {
 			continue
 		}
-		if isListed(m) {
+		if there(m) {
 			s.Head = s.Head || m.Role == api.RoleHead
-			terminating = terminating || m.State == api.MachineTerminating
+			ending = ending || m.State == api.MachineTerminating
 			continue
 		}
 		if err := a.recordMachineGone(ctx, ref, m); err != nil {
 			return SurveyResult{}, activities.StepError(ctx, step, m.Name, err)
 		}
 	}
-	s.Head = s.Head && !terminating
+	s.Head = s.Head && !ending
 	return s, nil
 }
 

@@ -41,10 +41,10 @@ const (
 // dependencies fail, which says nothing about the cluster.
 func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation,
 	apiObservation, error) {
-	observation := plan.Observation{At: a.Now()}
-	_, observation.CanStart = a.Clouds.CloudOfProvider(a.Clouds.ProviderName(c.CloudName())).(cloud.Starter)
+	w := plan.Observation{At: a.Now()}
+	_, w.CanStart = a.Clouds.CloudOfProvider(a.Clouds.ProviderName(c.CloudName())).(cloud.Starter)
 	if err := listed.errorForCluster(c); err != nil {
-		observation.CloudError = redact.Text(err.Error())
+		w.CloudError = redact.Text(err.Error())
 	}
 	for _, m := range listed.machines[c.Metadata.UID] {
 		l := plan.ListedMachine{
@@ -54,33 +54,32 @@ func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed 
 		if m.State == cloud.StateRunning { // otherwise the address is outdated or incomplete
 			l.Address, l.PrivateAddress, l.SSHPort = m.Address, m.PrivateAddress, m.SSHPort
 		}
-		observation.Listed = append(observation.Listed, l)
+		w.Listed = append(w.Listed, l)
 	}
-	if err := a.addKnownConflicts(ctx, c, &observation); err != nil {
-		return observation, apiObservation{}, err
+	if err := a.addKnownConflicts(ctx, c, &w); err != nil {
+		return w, apiObservation{}, err
 	}
 	if c.Status.Phase != api.PhaseReady {
-		return observation, apiObservation{}, nil // only its remaining machines matter
+		return w, apiObservation{}, nil // only its remaining machines matter
 	}
 	missing, err := a.Store.MissingSecrets(ctx, c.Ref())
 	if err != nil {
-		return observation, apiObservation{}, err
+		return w, apiObservation{}, err
 	}
-	observation.KeysMissing = missing
-	observed, err := a.observeAPI(ctx, c, &observation)
+	w.KeysMissing = missing
+	saw, err := a.observeAPI(ctx, c, &w)
 	if isWorkerError(err) {
-		return observation, apiObservation{}, err
+		return w, apiObservation{}, err
 	}
 	if err != nil {
-		observation.APIError = redact.Text(err.Error())
+		w.APIError = redact.Text(err.Error())
 	}
-	if a.ClusterDir != nil && observed.kubeconfig != nil {
-		observation.KubeconfigFile = kubefile.DescribeDifference(filepath.Join(a.ClusterDir(c.Metadata.Name),
-			"kubeconfig"),
-			observed.kubeconfig)
+	if a.ClusterDir != nil && saw.kubeconfig != nil {
+		w.KubeconfigFile = kubefile.DescribeDifference(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"),
+			saw.kubeconfig)
 	}
-	observation.Units, err = a.observeUnits(ctx, c, observation)
-	return observation, observed, err
+	w.Units, err = a.observeUnits(ctx, c, w)
+	return w, saw, err
 }
 
 // isWorkerError reports whether an error is about etcd or its secrets key. It does not mean that a machine is
@@ -109,22 +108,21 @@ func toPlanNodes(seen *kube.Observation) map[string]plan.Node {
 }
 
 // observeAPI reads nodes and GPU stack from the cluster's API, and records in w when its credentials expire.
-func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, observation *plan.Observation) (apiObservation,
-	error) {
-	observation.CredentialsExpire = observation.At // missing or unreadable credentials count as expired
+func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Observation) (apiObservation, error) {
+	w.CredentialsExpire = w.At // missing or unreadable credentials count as expired
 	kubeconfig, err := a.Store.ReadSecret(ctx, c.Ref(), store.SecretKubeconfig)
 	if err != nil {
 		return apiObservation{}, err
 	}
-	observed := apiObservation{kubeconfig: kubeconfig}
+	saw := apiObservation{kubeconfig: kubeconfig}
 	expire, err := kube.KubeconfigExpiry(kubeconfig)
 	if err != nil {
-		return observed, err
+		return saw, err
 	}
-	observation.CredentialsExpire = expire
+	w.CredentialsExpire = expire
 	client, err := activities.NewClientFromKubeconfig(kubeconfig, c, a.Store, a.Pool, kube.ShortLived)
 	if err != nil {
-		return observed, err
+		return saw, err
 	}
 	defer kube.CloseClient(client)
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
@@ -132,34 +130,33 @@ func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, observation
 	wanted, _ := c.Spec.MachineRequest() // validated when it was created
 	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, wanted.Accelerators.Name)
 	if err != nil {
-		return observed, err
+		return saw, err
 	}
-	observation.Nodes = toPlanNodes(&seen)
+	w.Nodes = toPlanNodes(&seen)
 	if seen.Unmeasured == nil {
-		observed.seen = &seen
+		saw.seen = &seen
 	}
-	observed.gpus, observation.GPU = a.observeGPUs(ctx, c, client)
-	return observed, nil
+	saw.gpus, w.GPU = a.observeGPUs(ctx, c, client)
+	return saw, nil
 }
 
 // observeUnits checks RKE2 over SSH on the machines whose state is still unclear.
-func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster,
-	observation plan.Observation) (map[int]plan.RKE2Unit,
+func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observation) (map[int]plan.RKE2Unit,
 	error) {
-	suspects := plan.FindSuspects(c, observation)
+	suspects := plan.FindSuspects(c, w)
 	if len(suspects) == 0 {
 		return nil, nil
 	}
 	found := make([]plan.RKE2Unit, len(suspects))
-	var group errgroup.Group
-	group.SetLimit(unitsAtOnce)
+	var asked errgroup.Group
+	asked.SetLimit(unitsAtOnce)
 	for i, index := range suspects {
-		group.Go(func() (err error) {
-			found[i], err = a.observeUnit(ctx, c, observation, index)
+		asked.Go(func() (err error) {
+			found[i], err = a.observeUnit(ctx, c, w, index)
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
+	if err := asked.Wait(); err != nil {
 		return nil, err
 	}
 	units := map[int]plan.RKE2Unit{}
@@ -169,8 +166,7 @@ func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster,
 	return units, nil
 }
 
-func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, observation plan.Observation,
-	index int) (plan.RKE2Unit,
+func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, w plan.Observation, index int) (plan.RKE2Unit,
 	error) {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
@@ -178,7 +174,7 @@ func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, observatio
 			continue
 		}
 		within := goneMachineTimeout
-		if slices.ContainsFunc(observation.Listed, func(l plan.ListedMachine) bool { return l.Name == m.Name }) {
+		if slices.ContainsFunc(w.Listed, func(l plan.ListedMachine) bool { return l.Name == m.Name }) {
 			within = unitTimeout
 		}
 		u, err := a.readUnit(ctx, c.Ref(), m, within)
