@@ -145,6 +145,18 @@ func TestACreateByTheFileAloneGoesOnWithAServerOfBefore(t *testing.T) {
 	}
 }
 
+func TestAWorkerThatDoesNotKnowAFieldIsRefused(t *testing.T) {
+	c := &api.Cluster{Spec: api.ClusterSpec{Cloud: "aws", KubernetesVersion: "v1.34.1+rke2r1", SSHUser: "admin"}}
+	asked := []askedField{{1, "--cloud"}, {2, "--kubernetes_version"}, {3, "--ssh_user"}}
+	for level, want := range map[int]string{1: "--kubernetes_version, --ssh_user;", 2: "with --ssh_user;", 3: ""} {
+		a := &app{worker: &knownWorker{where: "the running server", level: level}}
+		err := a.requireCapableServer(&createOptions{asked: asked}, c)
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("level %d: %v, want %q", level, err, want)
+		}
+	}
+}
+
 func TestADryRunRefusesWhatItWouldIgnore(t *testing.T) {
 	p := newUserWithoutState(t)
 	for _, flag := range []string{"--wait", "--keep-on-failure", "--timeout=1h"} {
