@@ -24,7 +24,8 @@ type knownWorker struct {
 	where   string // as a sentence begins with it
 	level   int    // what it knows of specs; 0: a worker of before
 	differs []config.SettingDifference
-	remedy  string
+	apply   string // how it takes up another setting
+	upgrade string // how it becomes another version
 }
 
 // checkServerCompatibility compares this command with the skyd dev that it is about to use. It is an error where a flag
@@ -32,7 +33,8 @@ type knownWorker struct {
 func (a *app) checkServerCompatibility(cfg *config.Config, state daemon.State) error {
 	a.worker = &knownWorker{
 		where: fmt.Sprintf("the running server (process %d)", state.PID), level: state.Level,
-		differs: cfg.DifferencesFrom(state.Settings), remedy: "to have it used: " + restartServerCommand,
+		differs: cfg.DifferencesFrom(state.Settings), apply: "to apply it: " + restartServerCommand,
+		upgrade: restartServerCommand,
 	}
 	if text := formatVersionNote(build.ReadBuild().Version, state.Version, a.worker.where,
 		restartServerCommand); text != "" {
@@ -44,7 +46,8 @@ func (a *app) checkServerCompatibility(cfg *config.Config, state daemon.State) e
 // checkWorkerCompatibility is checkServerCompatibility for the worker of a team, which said what it is when it planned
 // the cluster; nil of one that did not.
 func (a *app) checkWorkerCompatibility(cfg *config.Config, w *operation.WorkerInfo) error {
-	a.worker = &knownWorker{where: "the team's worker", remedy: "set it where skyd worker runs, and start that anew"}
+	a.worker = &knownWorker{where: "the team's worker", apply: "set it where skyd worker runs, and restart that",
+		upgrade: "install this version where skyd worker runs, and restart that"}
 	if w == nil {
 		return nil
 	}
@@ -80,7 +83,7 @@ func (a *app) noteSettingDifferences() error {
 
 func (w *knownWorker) formatDifference(d config.SettingDifference) string {
 	return fmt.Sprintf("%s uses %s %s, and not %s (%s); %s", w.where, d.Key, valueOrUnset(d.Used),
-		valueOrUnset(d.Given), d.From, w.remedy)
+		valueOrUnset(d.Given), d.From, w.apply)
 }
 
 func valueOrUnset(v string) string {
@@ -121,8 +124,8 @@ func (a *app) requireCapableWorker(spec api.ClusterSpec, asked []askedField) err
 		if len(unknown) == 0 {
 			unknown = []string{"config.yaml"}
 		}
-		refused = append(refused, fmt.Sprintf("%s is of a version that ignores what this create asks for with %s; %s",
-			a.worker.where, strings.Join(unknown, ", "), strings.TrimPrefix(a.worker.remedy, "to have it used: ")))
+		refused = append(refused, fmt.Sprintf("%s is an older version that does not know %s; %s",
+			a.worker.where, strings.Join(unknown, ", "), a.worker.upgrade))
 	}
 	if len(refused) > 0 {
 		return usageErrorf("%s", strings.Join(refused, "\n"))

@@ -65,7 +65,7 @@ func TestAServerOfAnotherVersionIsNamedAndOnlyRefusedWhereItWouldIgnoreSomething
 	}
 	got := p.run(createArgs("old", "--kubernetes-version", "v1.34.1+rke2r1")...)
 	if got.code != ExitUsage || !strings.Contains(got.err,
-		"ignores what this create asks for with --kubernetes_version") ||
+		"older version that does not know --kubernetes_version") ||
 		!strings.Contains(got.err, restartServerCommand) {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
@@ -132,7 +132,7 @@ func TestATeamsWorkerIsAskedWhatItUses(t *testing.T) {
 }
 
 func TestACreateByTheFileAloneGoesOnWithAServerOfBefore(t *testing.T) {
-	a := &app{worker: &knownWorker{where: "the running server", remedy: "to have it used: " + restartServerCommand}}
+	a := &app{worker: &knownWorker{where: "the running server", upgrade: restartServerCommand}}
 	spec := api.ClusterSpec{Cloud: "docker", KubernetesVersion: "v1.34.1+rke2r1", RKE2: api.RKE2Release{Source: "/kit"}}
 	c := &api.Cluster{Spec: spec}
 	if err := a.requireCapableServer(&createOptions{}, c); err != nil || c.Spec.RequiredLevel() != 1 {
@@ -148,7 +148,7 @@ func TestACreateByTheFileAloneGoesOnWithAServerOfBefore(t *testing.T) {
 func TestAWorkerThatDoesNotKnowAFieldIsRefused(t *testing.T) {
 	c := &api.Cluster{Spec: api.ClusterSpec{Cloud: "aws", KubernetesVersion: "v1.34.1+rke2r1", SSHUser: "admin"}}
 	asked := []askedField{{1, "--cloud"}, {2, "--kubernetes_version"}, {3, "--ssh_user"}}
-	for level, want := range map[int]string{1: "--kubernetes_version, --ssh_user;", 2: "with --ssh_user;", 3: ""} {
+	for level, want := range map[int]string{1: "--kubernetes_version, --ssh_user;", 2: "know --ssh_user;", 3: ""} {
 		a := &app{worker: &knownWorker{where: "the running server", level: level}}
 		err := a.requireCapableServer(&createOptions{asked: asked}, c)
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
