@@ -11,9 +11,9 @@ import (
 // ErrorKind says what can be done about a cloud's error.
 type ErrorKind string
 
-// The kinds of a cloud's errors. Capacity, Quota and Access hold for one placement: another may do. Infeasible and
-// Conflict are final. Unreachable and Transient say nothing about what was asked for: both are worth trying again in
-// the same place, an Unreachable cloud perhaps only once somebody has looked after it.
+// The kinds of a cloud's errors. Capacity, Quota and Access apply to one placement: another may do. Infeasible and
+// Conflict are final. Unreachable and Transient say nothing about the request: the same placement may work later, an
+// Unreachable cloud perhaps only after someone fixes it.
 const (
 	Capacity    ErrorKind = "Capacity"
 	Quota       ErrorKind = "Quota"
@@ -49,7 +49,7 @@ func (e *Error) Final() bool { return e.Kind != Transient && e.Kind != Unreachab
 // Interruptible is true: where the end of a step's deadline is the cause, the deadline is the reason to report.
 func (e *Error) Interruptible() bool { return true }
 
-// KindOf is the kind of an error; one that carries none is Transient.
+// KindOf is the kind of an error; an error without a kind is Transient.
 func KindOf(err error) ErrorKind {
 	var e *Error
 	if errors.As(err, &e) {
@@ -58,9 +58,9 @@ func KindOf(err error) ErrorKind {
 	return Transient
 }
 
-// PartialError comes with a listing that lacks what some clouds may have, since they could not be asked.
+// PartialError comes with a list that lacks the machines of clouds that did not answer.
 type PartialError struct {
-	// Clouds has why, by the cloud's name as specs have it.
+	// Clouds contains the reasons, by the clouds' names in specs.
 	Clouds map[string]error
 }
 
@@ -72,10 +72,10 @@ func (e *PartialError) Error() string {
 	return strings.Join(all, "; ")
 }
 
-// LacksCloud says that a cloud is among those that could not be asked.
+// LacksCloud reports whether a cloud is among those that did not answer.
 func (e *PartialError) LacksCloud(name string) bool { return e.Clouds[name] != nil }
 
-// Unwrap returns the errors of all clouds, by their names.
+// Unwrap returns the errors of all clouds, ordered by name.
 func (e *PartialError) Unwrap() []error {
 	var all []error
 	for _, name := range slices.Sorted(maps.Keys(e.Clouds)) {

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// LifetimeLister is a Cloud that can tell from when until when machines were there, which is what it bills.
+// LifetimeLister is a Cloud that knows when machines were launched and when they ended, which is what it bills.
 type LifetimeLister interface {
-	// ListLifetimes tells of all machines of an owner that are there, and of those that ended lately.
+	// ListLifetimes lists all machines of an owner that exist or ended recently.
 	ListLifetimes(ctx context.Context, owner Owner) (Lifetimes, error)
 }
 
-// Lifetimes are what some clouds say.
+// Lifetimes is what some clouds report.
 type Lifetimes struct {
-	// Clouds that told of all their machines.
+	// Clouds that reported all their machines.
 	Clouds []string
-	// Remembered is for how long after its end these clouds tell of a machine.
+	// Remembered is how long these clouds list a machine after its end.
 	Remembered time.Duration
 	Machines   []Lifetime
 }
@@ -26,8 +26,8 @@ type Lifetime struct {
 	Index       int
 	Incarnation string
 	From        time.Time
-	// Until is zero for one that is there, and where the cloud does not say when it ended.
+	// Until is zero if the machine exists, or the cloud does not report when it ended.
 	Until time.Time
-	// Ended: it is not there any more.
+	// Ended: it no longer exists.
 	Ended bool
 }

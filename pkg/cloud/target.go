@@ -7,20 +7,19 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Target names one machine beyond doubt. Names and labels can be copied, and names can be changed: whoever acts on a
-// machine reads it again at the moment of the act, and leaves alone what does not fit.
+// Target identifies one machine. Names and labels can be copied, and names can be changed: whoever acts on a machine
+// reads it again first, and does not change a machine that does not match.
 type Target struct {
 	Owner Owner
-	// Name is what people know the machine by; it finds the machine only where there is no ID.
+	// Name is the machine's name. It finds the machine only if there is no ID.
 	Name  string
 	Index int
-	// Incarnation is that of the machine. It is empty only for a machine that was labelled by hand: then it is not
-	// compared.
+	// Incarnation is empty only for a machine that was labelled by hand; it is not compared then.
 	Incarnation string
-	// ID is the cloud's own id of the machine. It is empty where the cloud has not told one yet: then the machine is
-	// the one of the owner's that bears the name and the incarnation.
+	// ID is the cloud's own id of the machine. It is empty if the cloud has not reported one yet: the machine is then
+	// the owner's that has the name and the incarnation.
 	ID string
-	// Cloud is the name of the cloud that the machine is on, as specs have it; empty where that is not known.
+	// Cloud is the name of the machine's cloud in specs, or empty if it is unknown.
 	Cloud string
 }
 
@@ -29,17 +28,16 @@ func TargetOf(m Machine) Target {
 	return Target{Owner: m.Owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID, Cloud: m.Cloud}
 }
 
-// ToTarget is the machine that a request asks for, whose id is not known yet.
+// ToTarget is the requested machine, whose id is not known yet.
 func (r LaunchRequest) ToTarget() Target {
 	return Target{Owner: r.Owner, Name: r.Name, Index: r.Index, Incarnation: r.Incarnation, Cloud: r.Placement.Cloud}
 }
 
-// LabelledName is the name that a machine's labels make. It is the name of a machine which skyctl launched and nobody
-// renamed.
+// LabelledName is the name in a machine's labels. A machine that skyctl launched and nobody renamed has this name.
 func (m Machine) LabelledName() string { return api.MachineName(m.Owner.Cluster, m.Index) }
 
-// CheckIdentity says whether a machine, as its cloud shows it now, is the target; its error is a Conflict that says
-// what does not fit. A machine that was found by its id may bear another name by now.
+// CheckIdentity checks that a machine, as its cloud shows it now, is the target. The error is a Conflict that says what
+// does not match. A machine that was found by its id may have another name by now.
 func (t Target) CheckIdentity(m Machine) error {
 	var why string
 	switch {
@@ -57,14 +55,14 @@ func (t Target) CheckIdentity(m Machine) error {
 		return nil
 	}
 	return &Error{Kind: Conflict, Message: fmt.Sprintf(
-		"machine %s is left alone: what its cloud shows as %s (id %s) %s; "+
-			"look at it on its cloud, and mend its labels there or end it by hand",
+		"machine %s is not changed: its cloud shows %s (id %s), which %s; "+
+			"check it on its cloud, and fix its labels there or terminate it by hand",
 		t.Name, m.Name, m.ID, why)}
 }
 
-// FindMachine finds a target among the machines that its cloud lists: by the id where there is one, by name,
-// incarnation and owner otherwise. It returns nil where the target is not there, and a Conflict where what is there
-// does not fit, or where nobody can tell it from a copy.
+// FindMachine finds a target among the machines that its cloud lists: by its id, or without one by name, incarnation
+// and owner. It returns nil if the target does not exist, and a Conflict if the machine does not match or cannot be
+// told from a copy.
 func (t Target) FindMachine(listed []Machine) (*Machine, error) {
 	if t.ID != "" {
 		for i, m := range listed {
@@ -76,7 +74,7 @@ func (t Target) FindMachine(listed []Machine) (*Machine, error) {
 	var found *Machine
 	for i, m := range listed {
 		if t.ID != "" && m.ID != "" || m.Name != t.Name || t.CheckIdentity(m) != nil {
-			continue // with an id of its own it is another machine; and what is another's of the name is not the target
+			continue // it has another id, or the name but another owner
 		}
 		if found != nil {
 			return nil, t.ambiguityError(*found, m)
@@ -96,8 +94,8 @@ func (t Target) FindMachine(listed []Machine) (*Machine, error) {
 
 func (t Target) ambiguityError(a, b Machine) error {
 	return &Error{Kind: Conflict, Message: fmt.Sprintf(
-		"machine %s is left alone: %s (id %s) and %s (id %s) carry the same labels, "+
-			"and its id is not on record; end or relabel the copy by hand",
+		"machine %s is not changed: %s (id %s) and %s (id %s) have the same labels, "+
+			"and its id is not recorded; terminate or relabel the copy by hand",
 		t.Name, a.Name, a.ID, b.Name, b.ID)}
 }
 

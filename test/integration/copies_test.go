@@ -136,7 +136,7 @@ func TestMachinesWhoseLabelsWereSwappedAreLeftAlone(t *testing.T) {
 		t.Errorf("drifted %+v", r.Drifted)
 	}
 	err := w.acts.Machines.Terminate(t.Context(), machines.TerminateInput{Cluster: ref, Name: "sky-swapped-1"})
-	if reason, _ := reasonOf(err); reason != string(cloud.Conflict) || !strings.Contains(err.Error(), "left alone") {
+	if reason, _ := reasonOf(err); reason != string(cloud.Conflict) || !strings.Contains(err.Error(), "not changed") {
 		t.Errorf("terminate: %v", err)
 	}
 	if after := w.ids(); !slices.Equal(before, after) {

@@ -76,7 +76,7 @@ func TestACopyOfAHostIsNotTakenForIt(t *testing.T) {
 
 	mixed := cloud.TargetOf(backup)
 	mixed.Incarnation = "another"
-	wantKind(t, s.TerminateMachine(s.ctx, mixed), cloud.Conflict, backup.ID, "left alone")
+	wantKind(t, s.TerminateMachine(s.ctx, mixed), cloud.Conflict, backup.ID, "not changed")
 	s.runs("the copy", backup, true)
 
 	if err := s.TerminateMachine(s.ctx, cloud.TargetOf(real)); err != nil {
@@ -89,7 +89,7 @@ func TestACopyOfAHostIsNotTakenForIt(t *testing.T) {
 	}
 	s.runs("the copy", backup, true)
 	_, err := s.StartMachine(s.ctx, cloud.TargetOf(real), real.PrivateAddress)
-	wantKind(t, err, cloud.Conflict, "not there")
+	wantKind(t, err, cloud.Conflict, "does not exist")
 }
 
 func TestAHostIsStartedAndEndedByItsIDWhateverItsNameIs(t *testing.T) {

@@ -18,13 +18,13 @@ import (
 var _ cloud.Checker = (*Cloud)(nil)
 
 const (
-	// oldestEngine is the first that runs a container with a cgroup namespace of its own, which systemd needs.
+	// oldestEngine is the first version that runs a container with a cgroup namespace of its own, which systemd needs.
 	oldestEngine = "20.10"
-	// minFreeGiB is what one host of a cluster takes up: its image, RKE2 and what that unpacks.
+	// minFreeGiB is the disk space for one host of a cluster: its image, RKE2 and what RKE2 unpacks.
 	minFreeGiB = 5
 )
 
-// InspectProvider says which engine there is, what its machine has, and what keeps hosts from running there.
+// InspectProvider describes the engine and its computer, and what keeps hosts from running there.
 func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.CloudStatus) {
 	f := api.CheckFinding{Name: "Docker", Where: c.engine.Address()}
 	soon, cancel := context.WithTimeout(ctx, infoTimeout)
@@ -45,9 +45,9 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 	case err != nil:
 		f.Problem = formatErrorLine(c.engine.WrapError("look for the host image", err))
 	case there:
-		f.Details = append(f.Details, "host image "+c.ImageName()+" is there", c.describePrivilege(ctx))
+		f.Details = append(f.Details, "host image "+c.ImageName()+" is present", c.describePrivilege(ctx))
 	case c.opts.Image != "":
-		f.Problem = fmt.Sprintf("the host image %s (docker.image) is not known to the engine: load it there, or "+
+		f.Problem = fmt.Sprintf("the engine does not have the host image %s (docker.image): load it there, or "+
 			"leave the setting empty to have one built", c.opts.Image)
 	default:
 		f.Details = append(f.Details, "the host image will be built with the first host")
@@ -62,22 +62,22 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 	return f, []api.CloudStatus{{Name: Name, Enabled: f.Problem == "", Reason: f.Problem}}
 }
 
-// formatErrorLine is an error in one line.
+// formatErrorLine formats an error as one line.
 func formatErrorLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-// findEngineProblem says why an engine can't run hosts; empty where it can.
+// findEngineProblem returns why an engine cannot run hosts, or empty if it can.
 func findEngineProblem(version, system string, has engineCapacity) string {
 	switch {
 	case system != "" && system != "linux":
-		return fmt.Sprintf("the engine runs %s containers; hosts are Linux ones", system)
+		return fmt.Sprintf("the engine runs %s containers; hosts need Linux containers", system)
 	case isOlderVersion(version, oldestEngine):
 		return fmt.Sprintf("the engine is %s; hosts need %s or newer", version, oldestEngine)
 	case has.memoryGiB < minMemoryGiB:
 		return fmt.Sprintf("its machine has %.1f GiB of memory; a node needs %d GiB", has.memoryGiB, minMemoryGiB)
 	case has.freeDiskGiB > 0 && has.usableDiskGiB() < minFreeGiB:
-		return fmt.Sprintf("only %.1f GiB are free where Docker keeps its data; a node takes about %d GiB, and the "+
+		return fmt.Sprintf("only %.1f GiB are free where Docker keeps its data; a node needs about %d GiB, and the "+
 			"kubelet evicts pods while less than %.0f%% (%.1f GiB) are free: "+
-			"make room, with docker system prune for example", has.freeDiskGiB, minFreeGiB, 100*evictionThreshold,
+			"free some disk space, for example with docker system prune", has.freeDiskGiB, minFreeGiB, 100*evictionThreshold,
 			evictionThreshold*has.diskGiB)
 	}
 	return ""
@@ -90,7 +90,7 @@ func isOlderVersion(version, than string) bool {
 	return err == nil && v.LessThan(utilversion.MustParseMajorMinor(than))
 }
 
-// formatFreeDisk is how much is free where the engine keeps its data, in words; empty where that can't be known.
+// formatFreeDisk describes the free space where the engine keeps its data, or is empty if that is unknown.
 func (c *Cloud) formatFreeDisk(info system.Info) string {
 	var fs syscall.Statfs_t
 	if !c.engine.IsLocal() || syscall.Statfs(info.DockerRootDir, &fs) != nil {
@@ -100,16 +100,16 @@ func (c *Cloud) formatFreeDisk(info system.Info) string {
 	return fmt.Sprintf("%.1f of %.1f GiB of disk free at %s", free, all, info.DockerRootDir)
 }
 
-// describePrivilege says how hosts run on this engine.
+// describePrivilege describes how hosts run on this engine.
 func (c *Cloud) describePrivilege(ctx context.Context) string {
 	privileged, err := c.canRunPrivileged(ctx, c.ImageName())
 	switch {
 	case errors.Is(err, context.Canceled):
-		return "whether hosts are privileged was not found out"
+		return "whether hosts are privileged is unknown"
 	case err != nil:
 		return formatErrorLine(err)
 	case privileged:
 		return "hosts are privileged containers"
 	}
-	return "hosts get single capabilities: this machine can't give a container all privileges"
+	return "hosts get single capabilities: this machine cannot give a container all privileges"
 }

@@ -24,7 +24,7 @@ func TestAnEngineThatCannotRunHostsSaysWhy(t *testing.T) {
 		"a small machine": {"27.1.0", "linux", engineCapacity{cpus: 1, memoryGiB: 0.5, freeDiskGiB: 50},
 			"0.5 GiB of memory"},
 		"a disk that is full": {"27.1.0", "linux", engineCapacity{cpus: 2, memoryGiB: 4, freeDiskGiB: 1.5},
-			"make room"},
+			"free some disk space"},
 		"a large disk, of which the kubelet wants more free": {"27.1.0", "linux",
 			engineCapacity{cpus: 2, memoryGiB: 4, freeDiskGiB: 50, diskGiB: 1000}, "5% (50.0 GiB)"},
 		"a version of one word": {"27", "linux", fit, ""},

@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// bootTimeout is how long a host may take to answer, where the caller sets no deadline; a few seconds are usual.
+	// bootTimeout is how long a host may take to answer if the caller has no deadline. A few seconds are usual.
 	bootTimeout = 5 * time.Minute
 
 	pollInterval = 100 * time.Millisecond
 	dialTimeout  = 2 * time.Second
 )
 
-// AwaitLaunch returns once the host's sshd answers.
+// AwaitLaunch returns once the host's SSH server answers.
 func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string,
 	progress func(string)) (cloud.Machine, error) {
 	if strings.HasPrefix(ref, pendingPrefix) {
@@ -42,7 +42,7 @@ func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref st
 	return c.awaitHostSSH(ctx, req.Name, ref)
 }
 
-// awaitHostSSH returns a host once its sshd answers.
+// awaitHostSSH waits until a host's SSH server answers.
 func (c *Cloud) awaitHostSSH(ctx context.Context, name, id string) (cloud.Machine, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -51,7 +51,7 @@ func (c *Cloud) awaitHostSSH(ctx context.Context, name, id string) (cloud.Machin
 	}
 	var (
 		up      cloud.Machine
-		missing error // what it still lacks
+		missing error // why the host is not up yet
 	)
 	err := await.Condition(ctx, pollInterval, func() (bool, error) {
 		var err error
@@ -68,7 +68,7 @@ func (c *Cloud) awaitHostSSH(ctx context.Context, name, id string) (cloud.Machin
 	return up, nil
 }
 
-// awaitError says what the wait ended with: the machine's own fault, ours, or the time that ran out.
+// awaitError is the error of a wait that failed, or that ended with its context.
 func (c *Cloud) awaitError(ctx context.Context, name, ref string, missing, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -83,7 +83,7 @@ func (c *Cloud) awaitError(ctx context.Context, name, ref string, missing, err e
 	return &cloud.Error{Kind: cloud.Transient, Message: message, Cause: ctx.Err()}
 }
 
-// readBootingHost returns the machine, or an error where it can't come up any more.
+// readBootingHost returns the machine, or an error if it cannot start any more.
 func (c *Cloud) readBootingHost(ctx context.Context, name, id string) (cloud.Machine, error) {
 	found, err := c.engine.ListContainers(ctx, filters.Arg("id", id))
 	if err != nil {
@@ -91,7 +91,7 @@ func (c *Cloud) readBootingHost(ctx context.Context, name, id string) (cloud.Mac
 	}
 	if len(found) == 0 {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
-			"machine %s: its container %.12s is gone; somebody removed it", name, id)}
+			"machine %s: its container %.12s is gone: it was removed", name, id)}
 	}
 	m := machineOf(found[0])
 	if m.State == cloud.StateStopped {
@@ -109,10 +109,10 @@ func formatConsoleTail(lines []string) string {
 	if len(lines) == 0 {
 		return ""
 	}
-	return "; its console said last:\n" + strings.Join(lines, "\n")
+	return "; the last lines of its console:\n" + strings.Join(lines, "\n")
 }
 
-// checkSSHBanner checks that an SSH server speaks at the machine's address.
+// checkSSHBanner checks that an SSH server answers at the machine's address.
 func checkSSHBanner(ctx context.Context, m cloud.Machine) error {
 	if m.State != cloud.StateRunning || m.Address == "" {
 		return errors.New("its container is not running yet")
@@ -133,10 +133,10 @@ func checkSSHBanner(ctx context.Context, m cloud.Machine) error {
 	}
 	banner := make([]byte, len("SSH-"))
 	if _, err := io.ReadFull(conn, banner); err != nil || string(banner) != "SSH-" {
-		return fmt.Errorf("what answers at %s is no sshd: it said %q", address, banner)
+		return fmt.Errorf("the server at %s is not an SSH server: it sent %q", address, banner)
 	}
 	return nil
 }
 
-// CancelLaunch has nothing to do: a launch takes moments, and what it made is Terminate's.
+// CancelLaunch does nothing: a launch takes moments, and TerminateMachine removes what it has created.
 func (c *Cloud) CancelLaunch(context.Context, string) error { return nil }

@@ -17,19 +17,19 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 )
 
-// volumePaths lie outside the container's own layered file system: overlay does not stack on overlay, and etcd wants a
+// volumePaths are outside the container's own layered file system: overlay does not work on overlay, and etcd needs a
 // disk.
 var volumePaths = []string{"/var/lib/rancher", "/var/lib/kubelet", "/var/lib/containerd"}
 
 // probeScratch is the container that tries whether privileged containers start.
 var probeScratch = engine.Purpose{Name: "probe", Lock: "probe.lock", Lifetime: time.Minute}
 
-// newHostConfig is what a host may and how much of it.
+// newHostConfig is the privileges and limits of a host.
 func (c *Cloud) newHostConfig(req cloud.LaunchRequest, networkID string, privileged bool) *container.HostConfig {
 	memory := int64(req.Placement.MemoryGiB*engine.GiB) / engine.MiB * engine.MiB
 	h := &container.HostConfig{
 		NetworkMode: container.NetworkMode(networkID),
-		// A machine that stops stays stopped, so that it shows, and its address does not change behind our back.
+		// A machine that stops stays stopped, so that it is noticed and does not change its address.
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		LogConfig:     engine.NewLogConfig(),
 		CgroupnsMode:  container.CgroupnsModePrivate,
@@ -60,15 +60,15 @@ func (c *Cloud) newHostConfig(req cloud.LaunchRequest, networkID string, privile
 	return h
 }
 
-// privilege is what was found out about the engine: whether it can run a container with all privileges. A machine that
-// is itself confined may lack some, and an engine may forbid it.
+// privilege is whether the engine can run a privileged container. A computer that is itself confined may lack some
+// privileges, and an engine may forbid it.
 type privilege struct {
 	privilegeMu    sync.Mutex
 	privilegeKnown bool
 	privilegeHeld  bool
 }
 
-// canRunPrivileged tries, once, whether a privileged container starts.
+// canRunPrivileged tries once whether a privileged container starts.
 func (c *Cloud) canRunPrivileged(ctx context.Context, image string) (bool, error) {
 	c.privilegeMu.Lock()
 	defer c.privilegeMu.Unlock()
@@ -83,30 +83,30 @@ func (c *Cloud) canRunPrivileged(ctx context.Context, image string) (bool, error
 	c.engine.RemoveScratch(ctx, probeScratch)
 	refusal, err := c.tryPrivilegedContainer(ctx, image)
 	if err != nil {
-		return false, c.engine.WrapError("find out whether privileged containers start", err)
+		return false, c.engine.WrapError("check whether privileged containers start", err)
 	}
 	if refusal != nil {
-		c.engine.Log.Info("privileged containers do not start here: hosts get single capabilities instead", "reason",
+		c.engine.Log.Info("privileged containers do not start: hosts get single capabilities instead", "reason",
 			refusal)
 	}
 	c.privilegeKnown, c.privilegeHeld = true, refusal == nil
 	return c.privilegeHeld, nil
 }
 
-// privilegeRefusals are the words in which an engine says that a container can't have all privileges. It has no code
-// for that: what the runtime met comes back as an internal error, just as a full disk does.
+// privilegeRefusals are the words in which an engine says that a container cannot have all privileges. It has no code
+// for that: errors of the runtime come back as internal errors, just as a full disk does.
 var privilegeRefusals = []string{"not permitted", "permission denied", "capabilit", "unable to apply caps",
 	"invalid argument", "privileged"}
 
-// isPrivilegeRefusal says whether an error means that privileged containers do not start on this engine, now and later.
+// isPrivilegeRefusal reports whether an error means that privileged containers will not start on this engine.
 func isPrivilegeRefusal(err error) bool {
 	return errdefs.IsPermissionDenied(err) || errdefs.IsInvalidArgument(err) ||
 		slices.ContainsFunc(privilegeRefusals,
 			func(words string) bool { return strings.Contains(strings.ToLower(err.Error()), words) })
 }
 
-// tryPrivilegedContainer starts a privileged container that does nothing; a refusal is the engine's reason why it
-// can't. Any other error says nothing of privileges, and is not to be remembered as if it did.
+// tryPrivilegedContainer starts a privileged container that does nothing. A refusal is the engine's reason why it
+// cannot. Any other error says nothing about privileges and must not be remembered.
 func (c *Cloud) tryPrivilegedContainer(ctx context.Context, image string) (refusal, err error) {
 	made, err := c.engine.API.ContainerCreate(ctx,
 		&container.Config{Image: image, Entrypoint: []string{"/bin/true"},

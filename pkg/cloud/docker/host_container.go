@@ -18,16 +18,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostnet"
 )
 
-// What a container's labels say beside the labels of every cloud.
+// Labels of containers in addition to those of every cloud.
 const (
 	labelCPUs      = "skyctl-cpus"
 	labelMemoryGiB = "skyctl-memory-engine.GiB"
 	labelHostKey   = "skyctl-host-key"
-	// labelMachine is the name of the machine that a volume is of.
+	// labelMachine is the name of the machine that a volume belongs to.
 	labelMachine = "skyctl-machine"
 )
 
-// hostLabels are those of the host that a request asks for.
+// hostLabels are the labels of a requested host.
 func hostLabels(req cloud.LaunchRequest, hostKey, address string) map[string]string {
 	return map[string]string{
 		cloud.LabelInstallation: req.Owner.Installation,
@@ -42,8 +42,8 @@ func hostLabels(req cloud.LaunchRequest, hostKey, address string) map[string]str
 	}
 }
 
-// volumeLabels are those of the volumes of the host that a request asks for. They outlive a container that somebody
-// removes by hand, and tell whose they were.
+// volumeLabels are the labels of a requested host's volumes. They identify the volumes after someone removed the
+// container by hand.
 func volumeLabels(req cloud.LaunchRequest) map[string]string {
 	return map[string]string{
 		cloud.LabelInstallation: req.Owner.Installation,
@@ -56,7 +56,7 @@ func volumeLabels(req cloud.LaunchRequest) map[string]string {
 
 func formatNumber(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// machineOf reads a host off its container. Labels that don't parse read as zero: such a host is still listed.
+// machineOf is a container as a machine.
 func machineOf(s container.Summary) cloud.Machine {
 	l := s.Labels
 	m := cloud.MachineFromLabels(engine.ContainerName(s), l)
@@ -78,9 +78,9 @@ func machineStateOf(s container.ContainerState) cloud.MachineState {
 	return cloud.StateStopped
 }
 
-// findContainer returns the container of a name, whosever it is, or nil.
+// findContainer returns the container of a name, whoever owns it, or nil.
 func (c *Cloud) findContainer(ctx context.Context, name string) (*container.Summary, error) {
-	// The engine's filter is an expression over a name with or without its slash.
+	// The engine's filter is a regular expression for a name with or without its slash.
 	found, err := c.engine.ListContainers(ctx, filters.Arg("name", "^/?"+regexp.QuoteMeta(name)+"$"))
 	if err != nil {
 		return nil, c.engine.WrapError("look for machine "+name, err)
@@ -93,14 +93,13 @@ func (c *Cloud) findContainer(ctx context.Context, name string) (*container.Summ
 	return nil, nil
 }
 
-// checkSameLaunch says whether a container is the machine that a request asks for; the error names whose it is
-// otherwise.
+// checkSameLaunch checks that a container is the requested machine. The error says what else it is.
 func checkSameLaunch(s container.Summary, req cloud.LaunchRequest, hostKey string) error {
 	m := machineOf(s)
 	var why string
 	switch {
 	case m.Owner.Installation == "":
-		why = "is a container that skyctl did not make"
+		why = "is a container that skyctl did not create"
 	case m.Owner.Installation != req.Owner.Installation:
 		why = fmt.Sprintf("belongs to another installation of skyctl (%s)", m.Owner.Installation)
 	case m.Owner.ClusterUID != req.Owner.ClusterUID:
@@ -113,7 +112,7 @@ func checkSameLaunch(s container.Summary, req cloud.LaunchRequest, hostKey strin
 		return nil
 	}
 	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-		"machine %s can't be launched: the name is taken by container %.12s, which %s; it is left alone, remove or "+
+		"machine %s cannot be launched: container %.12s has its name and %s; skyctl does not change it: remove or "+
 			"rename it",
 		req.Name, s.ID, why)}
 }
@@ -123,7 +122,7 @@ func publicHostKey(req cloud.LaunchRequest) (string, error) {
 	signer, err := ssh.ParsePrivateKey(req.HostKey)
 	if err != nil {
 		return "", &cloud.Error{Kind: cloud.Infeasible, Cause: err,
-			Message: fmt.Sprintf("machine %s: its SSH host key is not one", req.Name)}
+			Message: fmt.Sprintf("machine %s: its SSH host key is invalid", req.Name)}
 	}
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
 }

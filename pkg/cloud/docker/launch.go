@@ -18,16 +18,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/hostnet"
 )
 
-// pendingPrefix begins the reference of a launch whose container waits for the host image; any other is a container's
-// id.
+// pendingPrefix marks the reference of a launch that waits for the host image. Any other reference is a container's id.
 const pendingPrefix = "awaits-image/"
 
-// raceTimeout bounds how long a launch looks again after somebody else got in between: an engine holds a name for a
-// while before it lists the container.
+// raceTimeout bounds how long a launch is retried after a concurrent change: an engine reserves a name for a while
+// before it lists the container.
 const raceTimeout = 20 * time.Second
 
-// SubmitLaunch creates and starts the host. Where the host image has yet to be built, that and the launch are left to
-// Await, which can say how it goes.
+// SubmitLaunch creates and starts the host. If the host image is missing, AwaitLaunch does so after building it,
+// because it can report progress.
 func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	there, err := c.image.IsPresent(ctx)
 	if err != nil {
@@ -39,7 +38,7 @@ func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (stri
 	return c.launchHost(ctx, req)
 }
 
-// launchHost returns the id of the one container of the request, which it creates, completes or starts as needed.
+// launchHost returns the id of the request's container, which it creates, completes or starts as needed.
 func (c *Cloud) launchHost(ctx context.Context, req cloud.LaunchRequest) (id string, err error) {
 	hostKey, err := publicHostKey(req)
 	if err != nil {
@@ -47,7 +46,7 @@ func (c *Cloud) launchHost(ctx context.Context, req cloud.LaunchRequest) (id str
 	}
 	if _, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(req.AuthorizedKey)); err != nil || len(rest) > 0 {
 		return "", &cloud.Error{Kind: cloud.Infeasible, Cause: err,
-			Message: fmt.Sprintf("machine %s: the key that may log in is not one public key", req.Name)}
+			Message: fmt.Sprintf("machine %s: the authorized key is not a single public key", req.Name)}
 	}
 	release, err := c.launches.Acquire(ctx, req.Name)
 	if err != nil {
@@ -74,12 +73,13 @@ func (c *Cloud) launchHost(ctx context.Context, req cloud.LaunchRequest) (id str
 	return id, err
 }
 
-// isLaunchRace tells an error that came of somebody acting between our look and our act: looking again settles it.
+// isLaunchRace reports whether an error is due to a concurrent change between our check and our action. A retry
+// resolves it.
 func isLaunchRace(err error) bool {
 	return errdefs.IsNotFound(err) || // the network, or the container itself
 		errdefs.IsConflict(err) && strings.Contains(err.Error(), "is already in use by container") ||
-		strings.Contains(err.Error(), "is ambiguous") || // two of a network's name, of which one is about to go
-		hostnet.IsAddressTaken(err) // by a host of another user, who does not wait for our lock
+		strings.Contains(err.Error(), "is ambiguous") || // a duplicate network, which is about to be removed
+		hostnet.IsAddressTaken(err) // by a host of another user, whose processes do not share our locks
 }
 
 func (c *Cloud) tryLaunchHost(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
@@ -104,8 +104,8 @@ func (c *Cloud) tryLaunchHost(ctx context.Context, req cloud.LaunchRequest, host
 		}
 		return found.ID, err
 	case container.StateCreated:
-		// A launch died, or is dying, between creating and starting: its keys may be missing, its network may be gone
-		// or there twice. Doing all of it again is harmless.
+		// A launch was interrupted between creating and starting the container: its keys may be missing, its network
+		// may be missing or duplicated. Repeating all of it is harmless.
 		if err := c.network.EnsureSingle(ctx, req.Owner); err != nil {
 			return "", err
 		}
@@ -120,14 +120,14 @@ func (c *Cloud) tryLaunchHost(ctx context.Context, req cloud.LaunchRequest, host
 	return found.ID, nil
 }
 
-// createContainer makes the host's container, and the network with it.
+// createContainer creates the host's container, and its network if necessary.
 func (c *Cloud) createContainer(ctx context.Context, req cloud.LaunchRequest, hostKey string) (string, error) {
 	privileged, err := c.canRunPrivileged(ctx, c.ImageName())
 	if err != nil {
 		return "", err
 	}
 	c.raiseKernelLimits()
-	release, err := c.network.Lock(ctx) // Release must not find the network deserted between these two
+	release, err := c.network.Lock(ctx) // keeps the network from being removed before the container is on it
 	if err != nil {
 		return "", err
 	}
@@ -144,7 +144,7 @@ func (c *Cloud) createContainer(ctx context.Context, req cloud.LaunchRequest, ho
 		&container.Config{
 			Image: c.ImageName(), Hostname: req.Name, Labels: hostLabels(req, hostKey, address),
 			Env: []string{"container=docker"}, StopSignal: "SIGRTMIN+3",
-			Tty: true, // systemd says on the console how the boot goes, and why it fails
+			Tty: true, // systemd reports on the console how the boot proceeds, and why it fails
 		},
 		c.newHostConfig(req, networkID, privileged),
 		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{networkID: hostnet.NewEndpoint(
@@ -158,8 +158,8 @@ func (c *Cloud) createContainer(ctx context.Context, req cloud.LaunchRequest, ho
 	return made.ID, nil
 }
 
-// startNewContainer puts the keys into a container that never ran, and starts it. Keys go through the engine's copying
-// alone: they are in no argument list, environment or layer.
+// startNewContainer copies the keys into a container that never ran, and starts it. The keys are in no argument list,
+// environment or image layer.
 func (c *Cloud) startNewContainer(ctx context.Context, id string, req cloud.LaunchRequest) error {
 	const (
 		home = "home/" + hostimage.SSHUser + "/.ssh"
@@ -171,14 +171,15 @@ func (c *Cloud) startNewContainer(ctx context.Context, id string, req cloud.Laun
 			Data: []byte(strings.TrimSpace(req.AuthorizedKey) + "\n")},
 		{Name: "etc/ssh/ssh_host_key", Mode: 0o600, Data: req.HostKey},
 	}); err != nil {
-		return c.engine.WrapError("put the keys on machine "+req.Name, err)
+		return c.engine.WrapError("copy the keys to machine "+req.Name, err)
 	}
 	err := c.engine.API.ContainerStart(ctx, id, container.StartOptions{})
 	if err == nil {
 		return nil
 	}
 	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network") || hostnet.IsAddressTaken(err) {
-		// The network went away meanwhile, or its address is another's by now. It never ran, and is made anew.
+		// Its network was removed meanwhile, or another container has its address. It never ran, so it is created
+		// again.
 		c.engine.DiscardContainer(ctx, id)
 	}
 	return c.engine.WrapError("start machine "+req.Name, err)

@@ -97,7 +97,7 @@ func TestForeignContainerOfTheNameIsLeftAlone(t *testing.T) {
 	defer s.engine.ContainerRemove(s.ctx, foreign.ID, container.RemoveOptions{Force: true})
 
 	_, err = s.SubmitLaunch(s.ctx, req)
-	wantKind(t, err, cloud.Conflict, req.Name, foreign.ID[:12], "skyctl did not make")
+	wantKind(t, err, cloud.Conflict, req.Name, foreign.ID[:12], "skyctl did not create")
 	if err := s.TerminateMachine(s.ctx, req.ToTarget()); err != nil {
 		t.Errorf("a stranger of the name keeps ours from being gone: %v", err)
 	}

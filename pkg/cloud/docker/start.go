@@ -12,8 +12,8 @@ import (
 
 var _ cloud.Starter = (*Cloud)(nil)
 
-// StartMachine starts the target, at the address that it had, and returns once its sshd answers. A host that runs at
-// another address gets its own again; only where another host has that one for good, it gets a new one.
+// StartMachine starts the target at the address that it had and returns once its SSH server answers. A host that runs
+// at another address gets its own back, unless that is the fixed address of another host.
 func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, privateAddress string) (cloud.Machine, error) {
 	name, owner := target.Name, target.Owner
 	release, err := c.launches.Acquire(ctx, name)
@@ -27,7 +27,7 @@ func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, privateAd
 	}
 	if found == nil {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Conflict,
-			Message: fmt.Sprintf("start machine %s: it is not there", name)}
+			Message: fmt.Sprintf("start machine %s: it does not exist", name)}
 	}
 	switch found.State {
 	case container.StatePaused:

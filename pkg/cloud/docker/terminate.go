@@ -13,10 +13,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// terminateTimeout is how long ending a machine may take, where the caller sets no deadline.
+// terminateTimeout is how long a termination may take if the caller has no deadline.
 const terminateTimeout = 2 * time.Minute
 
-// ListMachines returns the owner's hosts, stopped ones as well.
+// ListMachines returns the owner's hosts, including stopped ones.
 func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
 	if owner.Installation == "" {
 		return nil, &cloud.Error{Kind: cloud.Infeasible, Message: "list machines: the installation's id is missing"}
@@ -57,14 +57,14 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 	if err != nil {
 		return err
 	}
-	if found == nil { // somebody removed it by hand, perhaps, which leaves its volumes
+	if found == nil { // if it was removed by hand, its volumes are left
 		return c.removeDanglingVolumes(ctx, target.Owner, name, target.Incarnation)
 	}
 	var last error
 	err = await.Condition(ctx, pollInterval, func() (bool, error) {
 		last = c.engine.API.ContainerRemove(ctx, found.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		if last != nil && !errdefs.IsNotFound(last) {
-			// Somebody else may be removing it, or a mount is still busy: the listing decides.
+			// Someone else may be removing it, or a mount is still busy: the list decides.
 			c.engine.Log.Debug("removing a container", "machine", name, "error", last)
 		}
 		left, err := c.engine.ListContainers(ctx, filters.Arg("id", found.ID))
@@ -82,11 +82,11 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 	return c.removeDanglingVolumes(ctx, target.Owner, name, target.Incarnation)
 }
 
-// findTargetContainer reads the target's container off the engine; nil where it is not there, and a Conflict where what
-// is there does not fit.
+// findTargetContainer finds the target's container. It returns nil if it does not exist, and a Conflict if it does not
+// match.
 func (c *Cloud) findTargetContainer(ctx context.Context, target cloud.Target) (*container.Summary, error) {
 	match := filters.Arg("label", cloud.LabelInstallation+"="+target.Owner.Installation)
-	if target.ID != "" { // no two have the same, and whose it is its labels say
+	if target.ID != "" { // ids are unique, and FindMachine checks the labels
 		match = filters.Arg("id", target.ID)
 	}
 	found, err := c.engine.ListContainers(ctx, match)

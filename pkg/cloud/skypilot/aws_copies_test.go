@@ -180,7 +180,7 @@ func TestAMachineWhoseTagsWereChangedOnAWSIsLeftAlone(t *testing.T) {
 	s := &copiedServer{}
 	c, dir := newCopied(t, s, launched("i-1", cloud.LabelIncarnation, "other"))
 	err := c.TerminateMachine(t.Context(), copiedTarget)
-	if cloud.KindOf(err) != cloud.Conflict || !strings.Contains(err.Error(), "left alone") {
+	if cloud.KindOf(err) != cloud.Conflict || !strings.Contains(err.Error(), "not changed") {
 		t.Errorf("terminated: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "ended")); err == nil || len(s.did) > 0 {

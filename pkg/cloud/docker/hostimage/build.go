@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	// pullAnswerTimeout is how long a registry may take to say anything, pullStallTimeout to say more.
+	// pullAnswerTimeout is how long a registry may take to answer, pullStallTimeout how long it may then be silent.
 	pullAnswerTimeout = 5 * time.Second
 	pullStallTimeout  = time.Minute
 )
 
-// ensureBaseImage has the base image, pulled where need be and a registry answers.
+// ensureBaseImage makes sure that the engine has the base image, and pulls it if a registry answers.
 func (i *Image) ensureBaseImage(ctx context.Context, progress func(string)) error {
 	there, err := i.engine.HasImage(ctx, i.opts.BaseImage)
 	if err != nil || there {
@@ -79,7 +79,7 @@ func (i *Image) writeRootFSFromBase(ctx context.Context, w io.Writer, progress f
 		return i.engine.WrapError(doing+i.opts.BaseImage, err)
 	case end := <-done:
 		if end.StatusCode != 0 {
-			return fmt.Errorf("%s%s: exit status %d, last said:\n%s",
+			return fmt.Errorf("%s%s: exit status %d; the last output was:\n%s",
 				doing, i.opts.BaseImage, end.StatusCode, strings.Join(i.engine.ReadConsoleTail(made.ID), "\n"))
 		}
 	}
@@ -95,7 +95,7 @@ func (i *Image) writeRootFSFromBase(ctx context.Context, w io.Writer, progress f
 	return nil
 }
 
-// writeRootFSFromDebian makes the host's file system from Debian's packages alone, with the machine's debootstrap.
+// writeRootFSFromDebian builds a host's file system from Debian's packages with debootstrap.
 func writeRootFSFromDebian(ctx context.Context, r imageRecipe, dir string, w io.Writer, progress func(string)) error {
 	if os.Geteuid() != 0 {
 		return &cloud.Error{Kind: cloud.Infeasible, Message: "making the host image needs root where no image can be " +
@@ -108,12 +108,12 @@ func writeRootFSFromDebian(ctx context.Context, r imageRecipe, dir string, w io.
 	}
 	tree, err := os.MkdirTemp(dir, treePattern)
 	if err != nil {
-		return fmt.Errorf("make the host image's file system: %w", err)
+		return fmt.Errorf("build the host image's file system: %w", err)
 	}
 	defer os.RemoveAll(tree)
-	// debootstrap asks that others can pass.
+	// debootstrap needs others to have access.
 	if err := os.Chmod(tree, 0o755); err != nil {
-		return fmt.Errorf("make the host image's file system: %w", err)
+		return fmt.Errorf("build the host image's file system: %w", err)
 	}
 	progress("installing the host image's packages")
 	if err := runProgram(ctx, "debootstrap", "--force-check-gpg", "--variant=minbase",
@@ -122,18 +122,18 @@ func writeRootFSFromDebian(ctx context.Context, r imageRecipe, dir string, w io.
 	}
 	recipeDir := filepath.Join(tree, "recipe")
 	if err := os.Mkdir(recipeDir, 0o755); err != nil {
-		return fmt.Errorf("make the host image's file system: %w", err)
+		return fmt.Errorf("build the host image's file system: %w", err)
 	}
 	for name, data := range r.files {
 		if err := os.WriteFile(filepath.Join(recipeDir, name), data, 0o644); err != nil {
-			return fmt.Errorf("make the host image's file system: %w", err)
+			return fmt.Errorf("build the host image's file system: %w", err)
 		}
 	}
 	if err := runProgram(ctx, "chroot", tree, "/bin/sh", "/recipe/setup.sh"); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(recipeDir); err != nil {
-		return fmt.Errorf("make the host image's file system: %w", err)
+		return fmt.Errorf("build the host image's file system: %w", err)
 	}
 	progress("packing the host image")
 	pack := exec.CommandContext(ctx, "tar", "--numeric-owner", "--one-file-system", "--exclude=./dev/*", "-C", tree,
@@ -146,7 +146,7 @@ func runProgram(ctx context.Context, name string, args ...string) error {
 	return runBuildCommand(exec.CommandContext(ctx, name, args...))
 }
 
-// runBuildCommand runs a command whose error carries the last lines that it said.
+// runBuildCommand runs a command. Its error contains the last lines of the output.
 func runBuildCommand(cmd *exec.Cmd) error {
 	var said bytes.Buffer
 	cmd.Stderr = &said
@@ -157,7 +157,7 @@ func runBuildCommand(cmd *exec.Cmd) error {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	isolateCommand(cmd)
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w, last said:\n%s", filepath.Base(cmd.Path), err,
+		return fmt.Errorf("%s: %w; the last output was:\n%s", filepath.Base(cmd.Path), err,
 			strings.Join(engine.LastTextLines(said.String()), "\n"))
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// checksummedFile is a compressed file that comes into being whole, with its checksum beside it, or not at all.
+// checksummedFile is a compressed file that appears complete, with its checksum next to it, or not at all.
 type checksummedFile struct {
 	path string
 	file *os.File
@@ -27,7 +27,7 @@ func createChecksummedFile(path string) (*checksummedFile, error) {
 		return nil, fmt.Errorf("write the host image's file: %w", err)
 	}
 	sum := sha256.New()
-	// Unpacking is once as well: the time to squeeze it better would never come back.
+	// It is unpacked only once as well, so better compression would not save time.
 	w, err := gzip.NewWriterLevel(io.MultiWriter(f, sum), gzip.BestSpeed)
 	if err != nil {
 		return nil, fmt.Errorf("write the host image's file: %w", err)
@@ -37,7 +37,7 @@ func createChecksummedFile(path string) (*checksummedFile, error) {
 
 func (c *checksummedFile) Write(p []byte) (int, error) { return c.gzip.Write(p) }
 
-// commit puts the file in its place.
+// commit moves the complete file to its path.
 func (c *checksummedFile) commit() error {
 	err := errors.Join(c.gzip.Close(), c.file.Sync(), c.file.Close())
 	if err == nil {
@@ -52,7 +52,7 @@ func (c *checksummedFile) commit() error {
 	return nil
 }
 
-// abandon removes what was not committed.
+// abandon removes a file that was not committed.
 func (c *checksummedFile) abandon() {
 	c.file.Close()
 	os.Remove(c.file.Name())
@@ -60,7 +60,7 @@ func (c *checksummedFile) abandon() {
 
 func checksumPath(path string) string { return path + ".sha256" }
 
-// verifyChecksum compares a file with the checksum that was written with it. One that is missing is os.ErrNotExist.
+// verifyChecksum compares a file with its checksum. The error is os.ErrNotExist if either is missing.
 func verifyChecksum(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestImageFileIsTakenWholeOrNotAtAll(t *testing.T) {
+func TestImageFileIsCompleteOrAbsent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "host.tar.gz")
 	begin := func() *checksummedFile {
 		t.Helper()
@@ -22,7 +22,7 @@ func TestImageFileIsTakenWholeOrNotAtAll(t *testing.T) {
 	}
 	begin().abandon()
 	if err := verifyChecksum(path); !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("a file that was given up is there: %v", err)
+		t.Fatalf("an abandoned file exists: %v", err)
 	}
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 0 {
 		t.Fatalf("it left %v, %v", left, err)
@@ -42,11 +42,11 @@ func TestImageFileIsTakenWholeOrNotAtAll(t *testing.T) {
 	}
 	f.Close()
 	if err := verifyChecksum(path); err == nil || errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("a broken file was taken: %v", err)
+		t.Fatalf("a broken file was accepted: %v", err)
 	}
 }
 
-func TestAnyChangeOfTheRecipeMakesAnotherImage(t *testing.T) {
+func TestRecipeHashDependsOnFilesAndBaseImage(t *testing.T) {
 	one, err := loadRecipe("debian:12")
 	if err != nil {
 		t.Fatal(err)

@@ -4,5 +4,5 @@ package hostimage
 
 import "os/exec"
 
-// isolateCommand has nothing to do: debootstrap is Linux's own.
+// isolateCommand does nothing: debootstrap only runs on Linux.
 func isolateCommand(*exec.Cmd) {}

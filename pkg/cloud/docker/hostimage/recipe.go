@@ -11,23 +11,23 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 )
 
-// debianSuite is the Debian release that hosts are made of.
+// debianSuite is the Debian release of hosts.
 const debianSuite = "bookworm"
 
-// hashLength is how much of the recipe's hash an image is named by.
+// hashLength is how many digits of the recipe's hash are in an image's name.
 const hashLength = 12
 
 //go:embed recipe
 var recipeFiles embed.FS
 
-// imageRecipe is what a host image is made by. A change of any of it makes another image.
+// imageRecipe is what a host image is built from. Any change of it results in another image.
 type imageRecipe struct {
 	files    map[string][]byte
 	packages []string
 	hash     string
 }
 
-// loadRecipe reads the embedded recipe; the base image is part of its hash.
+// loadRecipe reads the embedded recipe. The base image is part of its hash.
 func loadRecipe(base string) (imageRecipe, error) {
 	r := imageRecipe{files: map[string][]byte{}}
 	sum := sha256.New()
