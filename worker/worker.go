@@ -246,8 +246,9 @@ func newClouds(cfg *config.Config, st *store.Store, log *slog.Logger) (activitie
 	onSky, err := skypilot.New(skypilot.Options{
 		Dir: cfg.SkyPilotDir(), Python: cfg.SkyPilot.Python, Endpoint: cfg.SkyPilot.Endpoint, Token: token,
 		Port: cfg.SkyPilot.Port, LaunchesAtOnce: cfg.SkyPilot.LaunchesAtOnce, FullRuntime: cfg.SkyPilot.FullRuntime,
-		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile, DeadMan: bootPowerOffAfter,
-		Log: log,
+		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile,
+		PowerOffDelay: bootPowerOffAfter,
+		Log:           log,
 	})
 	return activities.Clouds{Named: map[string]cloud.Cloud{docker.Name: onDocker}, Others: onSky}, err
 }

@@ -36,7 +36,7 @@ func (c *Cloud) newHostConfig(req cloud.LaunchRequest, networkID string, privile
 		Tmpfs:         map[string]string{"/run": "exec,mode=755", "/run/lock": ""},
 		Resources: container.Resources{
 			NanoCPUs: int64(req.Placement.CPUs * 1e9),
-			Memory:   memory, MemorySwap: memory, // as much as the memory: no swap
+			Memory:   memory, MemorySwap: memory, // equal: no swap
 		},
 	}
 	for _, v := range volumePaths {

@@ -7,31 +7,32 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// publicAPIClouds are the clouds on which the port of the Kubernetes API can be reached from anywhere, as SkyPilot
-// 0.14.1 has it: those whose firewall it opens for the one machine, and those of which it says that nothing is closed.
-// It is aws too, whose group is ours. Not among them are those where SkyPilot opens nothing; lambda, whose rules are of
-// the whole account and stay; and nebius, where machines that reach each other have a group that SkyPilot leaves alone.
+// publicAPIClouds are the clouds on which the port of the Kubernetes API can be reached from anywhere, according to
+// SkyPilot 0.14.1: those whose firewall it opens for one machine, and those of which it says that nothing is closed. On
+// aws the security group is ours. Not included are clouds on which SkyPilot opens nothing; lambda, whose rules apply to
+// the whole account and remain; and nebius, where machines that reach each other have a group that SkyPilot does not
+// change.
 var publicAPIClouds = []string{"aws", "azure", "cudo", "do", "fluidstack", "gcp", "oci", "paperspace", "scp", "seeweb"}
 
-// openPortClouds are the clouds where SkyPilot opens further ports to everybody, or nothing has to be opened.
+// openPortClouds are the clouds on which SkyPilot opens further ports to everyone, or no port is closed.
 var openPortClouds = append([]string{"lambda", "nebius"}, publicAPIClouds...)
 
-// canOpenAPIPort says whether the API's port can be opened on a cloud as a spec wants it. Ranges of addresses only our
-// own group knows.
+// canOpenAPIPort reports whether the API's port can be opened on a cloud as a spec requests. Only our own group
+// supports ranges of addresses.
 func canOpenAPIPort(spec api.ClusterSpec, at string) bool {
 	return slices.Contains(publicAPIClouds, at) && (spec.APICIDR == "" || at == "aws")
 }
 
-// needsTunnel says whether the API is reached through SSH on a cloud.
+// needsTunnel reports whether clients reach the API through SSH on a cloud.
 func needsTunnel(spec api.ClusterSpec, at string) bool {
 	return spec.APIAccess == api.APITunnel || spec.APIAccess != api.APIPublic && !canOpenAPIPort(spec, at)
 }
 
-// filterPlacementsByAccess leaves out the placements where ports can't be opened although that is asked for, and says
-// of the others how the API is reached. Where none is left the error is an *api.FieldError.
+// filterPlacementsByAccess leaves out placements on which the requested ports cannot be opened, and sets how the API is
+// reached on the others. If none is left, the error is an *api.FieldError.
 func filterPlacementsByAccess(spec api.ClusterSpec, all []api.Placement) ([]api.Placement, error) {
 	var kept []api.Placement
-	var closed, shut []string // by the names of clouds: no port of the API's, no ports at all
+	var closed, shut []string // clouds that cannot open the API's port, and those that cannot open any port
 	for _, p := range all {
 		switch {
 		case len(spec.Ports) > 0 && !slices.Contains(openPortClouds, p.Cloud):
@@ -51,10 +52,10 @@ func filterPlacementsByAccess(spec api.ClusterSpec, all []api.Placement) ([]api.
 		return nil, newFieldError("ports", strings.Join(spec.Ports, ","), "none on "+strings.Join(shut, ", ")+
 			", where SkyPilot opens no ports")
 	case spec.APICIDR != "":
-		return nil, newFieldError("api_access", spec.APIAccess, "auto or tunnel beside api_cidr on "+
+		return nil, newFieldError("api_access", spec.APIAccess, "auto or tunnel with api_cidr on "+
 			strings.Join(closed, ", ")+
-			", where the port can be opened to everybody or to nobody")
+			", where the port can only be opened to everyone")
 	}
 	return nil, newFieldError("api_access", spec.APIAccess, "auto or tunnel on "+strings.Join(closed, ", ")+
-		", where the port can't be opened")
+		", where the port cannot be opened")
 }

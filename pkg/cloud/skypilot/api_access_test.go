@@ -22,7 +22,7 @@ func TestThePortOfTheAPIIsOpenedWhereThatCanBeAndATunnelLeadsToItElsewhere(t *te
 		{"aws", "", "tunnel", true, ""},
 		{"gcp", "", "", false, "6443"},
 		{"gcp", "", "public", false, "6443"},
-		{"gcp", office, "", true, ""}, // SkyPilot opens to everybody or to nobody
+		{"gcp", office, "", true, ""}, // SkyPilot opens only be opened to everyone
 		{"gcp", "", "tunnel", true, ""},
 		{"azure", "", "", false, "6443"},
 		{"azure", office, "", true, ""},
@@ -71,7 +71,7 @@ func TestAskingForPortsLeavesOutPlacesThatOpenNone(t *testing.T) {
 		spec            api.ClusterSpec
 	}{
 		{"ibm", "api_access", "auto or tunnel on ibm", api.ClusterSpec{APIAccess: "public"}},
-		{"gcp", "api_access", "to everybody or to nobody",
+		{"gcp", "api_access", "only be opened to everyone",
 			api.ClusterSpec{APIAccess: "public", APICIDR: "203.0.113.0/24"}},
 		{"ibm", "ports", "none on ibm", api.ClusterSpec{Ports: []string{"80"}}},
 	} {

@@ -7,13 +7,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/logtext"
 )
 
-// checkLine is how SkyPilot reports on a cloud: " AWS: enabled [compute, storage]", " GCP: disabled", and indented
-// lines with the reason below it.
+// checkLine is a line of SkyPilot's report about a cloud: " AWS: enabled [compute, storage]" or " GCP: disabled". The
+// lines below it, which are indented, contain the reason.
 var checkLine = regexp.MustCompile(`^\W*([A-Za-z][A-Za-z0-9 ()_-]*?): (enabled|disabled)\b`)
 
 var reasonPrefix = regexp.MustCompile(`^Reason(?: \[[^\]]*\])?:`)
 
-// parseCheckReport reads the report of a check: for each cloud why it is not enabled, or nothing where it is.
+// parseCheckReport reads the report of a check. For each cloud it returns why the cloud is not enabled, or empty if it
+// is.
 func parseCheckReport(lines []string) map[string]string {
 	found := map[string]string{}
 	name := ""

@@ -22,9 +22,9 @@ type clusterRecord struct {
 	unasked bool
 }
 
-// listClusterRecords are the owner's clusters, with what their clouds say of them now, and why clouds said nothing.
-// Those that are being launched are taken as they stand: asking their clouds would wait for the launch, 20 s at most,
-// and tell nothing new.
+// listClusterRecords returns the owner's clusters as their clouds show them now, and why clouds did not answer.
+// Clusters that are being launched are not refreshed: that would wait for the launch, up to 20 s, and return nothing
+// new.
 func (c *Cloud) listClusterRecords(ctx context.Context, owner cloud.Owner, launching []client.Request) ([]clusterRecord,
 	map[string]error, error) {
 	all, err := c.readClusterRecords(ctx, owner, nil, client.RefreshNone)
@@ -64,8 +64,8 @@ func (c *Cloud) listClusterRecords(ctx context.Context, owner cloud.Owner, launc
 	return all, silent, context.Cause(ctx)
 }
 
-// refreshClusterRecords has SkyPilot ask a cloud about the owner's clusters there. Where that fails they come back as
-// they were known.
+// refreshClusterRecords has SkyPilot ask a cloud about the owner's clusters there. If that fails, it returns the
+// records as they were.
 func (c *Cloud) refreshClusterRecords(ctx context.Context, owner cloud.Owner, known []clusterRecord) ([]clusterRecord,
 	error) {
 	var names []string
@@ -94,18 +94,18 @@ func (c *Cloud) refreshClusterRecords(ctx context.Context, owner cloud.Owner, kn
 	return fresh, nil
 }
 
-// freshnessMargin is how old a state may be that did not change though it was asked for: what SkyPilot noted that
-// lately is no older than what it would be told.
+// freshnessMargin is the age up to which an unchanged record counts as fresh: SkyPilot updated it just before the
+// request.
 const freshnessMargin = 5 * time.Second
 
-// isStaleRecord says that a record which SkyPilot was to ask its cloud about was not: it keeps the old one then, and
-// tells nobody. It notes a time, in its own seconds, whenever the cloud has answered; its clock need not be ours.
+// isStaleRecord reports whether SkyPilot returned an old record although it was to ask the cloud, which it does without
+// an error. It sets a time, in whole seconds, whenever the cloud has answered. Its clock may differ from ours.
 func isStaleRecord(r clusterRecord, before int64, now time.Time) bool {
 	return r.UpdatedAt != 0 && r.UpdatedAt == before && now.Sub(time.Unix(r.UpdatedAt, 0)).Abs() > freshnessMargin
 }
 
-// readClusterRecords asks for clusters by name, all of them where names is nil. A request that nobody waits for any
-// more is cancelled: a cloud that hangs would use up the server's workers otherwise.
+// readClusterRecords reads clusters by name, or all if names is nil. It cancels a request whose caller gave up:
+// requests to a cloud that hangs would occupy the server's workers.
 func (c *Cloud) readClusterRecords(ctx context.Context, owner cloud.Owner, names []string,
 	refresh string) ([]clusterRecord, error) {
 	id, err := c.client.Submit(ctx, "/status", client.StatusBody{
@@ -122,7 +122,7 @@ func (c *Cloud) readClusterRecords(ctx context.Context, owner cloud.Owner, names
 			soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 			defer cancel()
 			if err := c.cancelRequests(soon, installationIdentity(owner.Installation), id); err != nil {
-				c.log.Info("a request for the state of machines was not cancelled", "request", id, "error", err)
+				c.log.Info("could not cancel a request for the state of machines", "request", id, "error", err)
 			}
 		}
 		var failed *client.FailedRequest
@@ -132,12 +132,12 @@ func (c *Cloud) readClusterRecords(ctx context.Context, owner cloud.Owner, names
 		return nil, err
 	}
 	for i := range found {
-		if found[i].Labels == nil { // a server that doesn't list them
+		if found[i].Labels == nil { // an older server does not list them
 			found[i].Labels = task.ParseLabels(found[i].Yaml)
 		}
 	}
 	return found, nil
 }
 
-// cancelTimeout bounds the wait for a request to be cancelled.
+// cancelTimeout bounds the cancellation of a request.
 const cancelTimeout = 5 * time.Second

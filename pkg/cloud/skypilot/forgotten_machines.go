@@ -16,17 +16,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
-// A SkyPilot server whose databases were lost knows of no cluster, has access to no cloud until it has looked for it,
-// and says neither: it lists nothing, as one does that never launched anything. What follows tells the two apart.
+// A SkyPilot server that lost its databases knows no cluster, has access to no cloud until it checks for it, and
+// reports neither: it lists nothing, like a server that never launched anything. This file tells the two apart.
 
-// silentCloud is a cloud of which nobody can say what it has, and why.
+// silentCloud is a cloud whose machines are unknown, and the reason.
 type silentCloud struct {
 	name string
 	why  error
 }
 
-// enableKnownClouds has the server look for access to the clouds that are known and that it has none to. It returns
-// those to which it finds none.
+// enableKnownClouds has the server check for access to those known clouds that it has no access to. It returns the
+// clouds that remain inaccessible.
 func (c *Cloud) enableKnownClouds(ctx context.Context, known cloud.KnownMachines) ([]silentCloud, error) {
 	names := slices.Clone(known.Clouds)
 	for _, m := range known.Machines {
@@ -54,10 +54,10 @@ func (c *Cloud) enableKnownClouds(ctx context.Context, known cloud.KnownMachines
 	return closed, context.Cause(ctx)
 }
 
-// recheckAfter is how long the result of a look for access to a cloud holds where there was none.
+// recheckAfter is how long a failed check for access to a cloud is remembered.
 const recheckAfter = 20 * time.Second
 
-// disabledClouds are those to which a look found no access lately.
+// disabledClouds are the clouds to which a recent check found no access.
 type disabledClouds struct {
 	mu  sync.Mutex
 	why map[string]disabledCloud
@@ -83,8 +83,8 @@ func (c *disabledClouds) rememberCheck(name string, why error) {
 	c.why[name] = disabledCloud{time.Now(), why}
 }
 
-// enableCloud has the server look for access to one cloud, within the time that a cloud has for an answer. One look
-// serves all who want it at that moment.
+// enableCloud has the server check for access to one cloud, within the time that a cloud has for an answer. Concurrent
+// callers share one check.
 func (c *Cloud) enableCloud(ctx context.Context, name string) error {
 	done, err := c.names.Acquire(ctx, "access to "+name)
 	if err != nil {
@@ -98,22 +98,22 @@ func (c *Cloud) enableCloud(ctx context.Context, name string) error {
 	defer cancel()
 	found, err := c.CheckCloudAccess(soon, name)
 	if err != nil {
-		err = &cloud.Error{Kind: cloud.Transient, Cause: err, Message: "look for access to the cloud"}
+		err = &cloud.Error{Kind: cloud.Transient, Cause: err, Message: "check the access to the cloud"}
 	} else if why, looked := found[name]; !looked || why != "" {
 		if !looked {
-			why = "it does not say why"
+			why = "it gives no reason"
 		}
 		err = &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-			"the SkyPilot API server at %s has no access to it (%s), so nobody can say what is there; 'skyctl "+
-				"check' tells more",
+			"the SkyPilot API server at %s has no access to it (%s), so its machines are unknown; see 'skyctl "+
+				"check'",
 			c.client.Endpoint, c.explainDisabledCloud(name, why))}
 	}
 	c.disabled.rememberCheck(name, err)
 	return err
 }
 
-// findForgottenMachines are the clouds of machines that SkyPilot has no record of, neither as there nor as gone. On AWS
-// the cloud itself was asked for them by their labels, where the account is ours to ask.
+// findForgottenMachines returns the clouds of known machines of which SkyPilot has no record, neither as existing nor
+// as gone. It leaves out AWS if skyctl has asked the account itself.
 func (c *Cloud) findForgottenMachines(ctx context.Context, owner cloud.Owner, known []cloud.KnownMachine,
 	listed []cloud.Machine) ([]silentCloud, error) {
 	missing := slices.DeleteFunc(slices.Clone(known), func(m cloud.KnownMachine) bool {
@@ -141,29 +141,28 @@ func (c *Cloud) findForgottenMachines(ctx context.Context, owner cloud.Owner, kn
 
 func (c *Cloud) newNoRecordError(m cloud.KnownMachine) error {
 	return &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-		"the SkyPilot API server at %s has no record of machine %s, neither as there nor as gone: its databases "+
-			"were lost, or an "+
-			"older copy of them was restored. Look for the machine in the cloud's own list (label %s) and end it "+
-			"there, then delete "+
-			"the cluster with --purge", c.client.Endpoint, m.Name, cloud.LabelInstallation)}
+		"the SkyPilot API server at %s has no record of machine %s, neither as existing nor as gone: its "+
+			"databases were lost, or an older copy of them was restored. Look for the machine in the cloud's own "+
+			"list (label %s) and terminate it there, then delete the cluster with --purge", c.client.Endpoint, m.Name,
+		cloud.LabelInstallation)}
 }
 
-// pastCluster is a cluster that the server has, or once had, as its report of costs shows it.
+// pastCluster is a cluster in the server's cost report, which exists or once existed.
 type pastCluster struct {
 	Name string `json:"name"`
 	Yaml string `json:"last_creation_yaml"`
 }
 
-// matchesMachine says whether it was the machine.
+// matchesMachine reports whether the cluster is or was the machine.
 func (p pastCluster) matchesMachine(m cloud.KnownMachine) bool {
 	return p.Name == m.Name && (m.Incarnation == "" ||
 		task.ParseLabels(p.Yaml)[cloud.LabelIncarnation] == m.Incarnation)
 }
 
-// pastDays is how far back the server is asked for clusters that are gone.
+// pastDays is how far back the cost report goes.
 const pastDays = 3650
 
-// listPastClusters is what the server remembers of machines, those that are gone among them.
+// listPastClusters returns what the server remembers about machines, including those that are gone.
 func (c *Cloud) listPastClusters(ctx context.Context, owner cloud.Owner, machines []cloud.KnownMachine) ([]pastCluster,
 	error) {
 	body := client.CostReportBody{RequestSettings: client.RequestSettings{Env: installationIdentity(
@@ -178,13 +177,13 @@ func (c *Cloud) listPastClusters(ctx context.Context, owner cloud.Owner, machine
 		err = c.client.AwaitResult(ctx, id, &past)
 	}
 	if failed := new(client.FailedRequest); errors.As(err, &failed) {
-		return nil, failure.ToCloudError("ask SkyPilot for what it remembers of machines", failed, nil)
+		return nil, failure.ToCloudError("ask SkyPilot for past machines", failed, nil)
 	}
 	return past, err
 }
 
-// terminateForgotten ends a target that SkyPilot does not know, if it is there. Where nobody can say whether it is,
-// that is an error.
+// terminateForgotten terminates a target that SkyPilot does not know, if it exists. It returns an error if that is
+// unknown.
 func (c *Cloud) terminateForgotten(ctx context.Context, target cloud.Target) error {
 	if c.server != nil && (target.Cloud == aws.Name || target.Cloud == "") {
 		closed, err := c.enableKnownClouds(ctx, cloud.KnownMachines{Clouds: []string{target.Cloud}})

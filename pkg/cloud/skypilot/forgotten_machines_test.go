@@ -138,7 +138,7 @@ func TestACloudThatALostDatabaseHadAccessToDoesNotCountAsEmpty(t *testing.T) {
 	_, err := c.ListVerified(t.Context(), lostOwner, cloud.KnownMachines{Clouds: []string{"aws", "docker"}})
 	isPartial(t, err, "aws")
 	if !strings.Contains(err.Error(), "the credentials have expired") {
-		t.Errorf("it does not say why: %v", err)
+		t.Errorf("it gives no reason: %v", err)
 	}
 	if err := c.TerminateMachine(t.Context(), lostTarget("aws")); err == nil {
 		t.Error("a machine counts as ended on a cloud that nobody can ask")

@@ -15,13 +15,13 @@ import (
 
 var _ cloud.Checker = (*Cloud)(nil)
 
-// InspectProvider has the server look anew at every cloud. A local server is started where it is absent.
+// InspectProvider has the server check every cloud again. It starts a local server that does not run.
 func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.CloudStatus) {
 	f := api.CheckFinding{Name: "SkyPilot", Where: c.client.Endpoint}
 	if c.server != nil {
-		f.Details = append(f.Details, "a local server, in "+c.opts.Dir)
+		f.Details = append(f.Details, "local server in "+c.opts.Dir)
 	} else {
-		f.Details = append(f.Details, "a remote server")
+		f.Details = append(f.Details, "remote server")
 	}
 	if err := c.ensureServerReady(ctx); err != nil {
 		f.Problem = formatErrorLine(err)
@@ -31,17 +31,17 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 	if _, err := c.client.Call(ctx, "/api/health", nil, &h); err == nil {
 		f.Version = h.Version
 		if h.APIVersion != "" {
-			f.Details = append(f.Details, fmt.Sprintf("API version %s; skyctl speaks %d", h.APIVersion,
+			f.Details = append(f.Details, fmt.Sprintf("API version %s; skyctl uses %d", h.APIVersion,
 				client.APIVersion))
 		}
 	}
 	switch lean, err := c.HasLeanPlugin(ctx); {
 	case err != nil:
-		f.Details = append(f.Details, "whether machines are lean was not found out: "+formatErrorLine(err))
+		f.Details = append(f.Details, "whether machines are lean is unknown: "+formatErrorLine(err))
 	case lean:
-		f.Details = append(f.Details, "lean machines: SkyPilot's runtime is left out")
+		f.Details = append(f.Details, "lean machines, without SkyPilot's runtime")
 	default:
-		f.Details = append(f.Details, "machines carry SkyPilot's runtime")
+		f.Details = append(f.Details, "machines with SkyPilot's runtime")
 	}
 	found, err := c.CheckCloudAccess(ctx, "")
 	if err != nil {
@@ -54,12 +54,11 @@ func (c *Cloud) InspectProvider(ctx context.Context) (api.CheckFinding, []api.Cl
 	return f, toCloudStatuses(found)
 }
 
-// missingLibraryWords are words by which SkyPilot tells that the libraries of a cloud are not there. What it advises
-// then would go into a person's own Python.
+// missingLibraryWords are words by which SkyPilot reports that the libraries of a cloud are missing. It then recommends
+// installing them into the user's own Python.
 var missingLibraryWords = []string{"not installed", "import dependencies", "No module named", "dependencies_installed"}
 
-// explainDisabledCloud is why a cloud is not enabled, with what to do about it here; a remote server is its owner's to
-// change.
+// explainDisabledCloud returns why a cloud is not enabled and, for a local server, what to do about it.
 func (c *Cloud) explainDisabledCloud(name, why string) string {
 	if c.server == nil || !slices.ContainsFunc(missingLibraryWords,
 		func(words string) bool { return strings.Contains(why, words) }) {
@@ -72,7 +71,7 @@ func (c *Cloud) explainDisabledCloud(name, why string) string {
 		"a Python that has skypilot[%s]", name)
 }
 
-// toCloudStatuses are the clouds of a check that a spec may name, those that are enabled first.
+// toCloudStatuses converts the result of a check for the clouds that a spec may name, enabled clouds first.
 func toCloudStatuses(found map[string]string) []api.CloudStatus {
 	var all []api.CloudStatus
 	for _, name := range CloudNames {

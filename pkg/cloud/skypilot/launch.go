@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// launchTimeout bounds a launch up to the first login, where the caller sets no deadline.
+	// launchTimeout bounds a launch, including the first login, if the caller has no deadline.
 	launchTimeout = 20 * time.Minute
-	// clusterPrefix begins the reference of a machine that was there already; any other is a request's id.
+	// clusterPrefix marks the reference of a machine that existed already. Any other reference is a request's id.
 	clusterPrefix    = "cluster/"
 	roomPollInterval = 500 * time.Millisecond
 	// retriesPollInterval is how often the provision log is read for retries of SkyPilot itself.
 	retriesPollInterval = 10 * time.Second
-	// logEndTimeout is how long the end of a failed launch's log is waited for.
+	// logEndTimeout is how long to wait for the end of a failed launch's log.
 	logEndTimeout = 20 * time.Second
 )
 
-// SubmitLaunch asks the server for the machine and returns the id of the request. It waits while the server works on as
+// SubmitLaunch submits the launch to the server and returns the id of the request. It waits while the server runs as
 // many launches as it may; the head of a cluster goes before workers.
 func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	if err := checkLaunchRequest(req); err != nil {
@@ -54,24 +54,24 @@ func (c *Cloud) SubmitLaunch(ctx context.Context, req cloud.LaunchRequest) (stri
 func checkLaunchRequest(req cloud.LaunchRequest) error {
 	if req.Owner.Installation == "" || req.Owner.ClusterUID == "" || req.Placement.Cloud == "" {
 		return &cloud.Error{Kind: cloud.Infeasible, Message: fmt.Sprintf(
-			"machine %s can't be launched: its owner or its placement is missing", req.Name)}
+			"machine %s cannot be launched: its owner or its placement is missing", req.Name)}
 	}
 	if _, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(req.AuthorizedKey)); err != nil || len(rest) > 0 {
 		return &cloud.Error{Kind: cloud.Infeasible, Cause: err,
-			Message: fmt.Sprintf("machine %s: the key that may log in is not one public key", req.Name)}
+			Message: fmt.Sprintf("machine %s: the authorized key is not a single public key", req.Name)}
 	}
 	return nil
 }
 
-// findExistingLaunch refers to the machine of that name, or the launch of it, if there is one of this incarnation. An
-// incomplete machine that nobody works on any more has no reference: launching it again completes it.
+// findExistingLaunch returns a reference to the machine of that name, or to its launch, if it has the same incarnation.
+// An incomplete machine that is not being launched has no reference: another launch completes it.
 func (c *Cloud) findExistingLaunch(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	active, err := c.listLaunchesOf(ctx, req.Name)
 	if err != nil {
 		return "", err
 	}
 	if len(active) > 0 {
-		if err := checkSameLaunch(req, launchLabels(active[0]), "a launch under way"); err != nil {
+		if err := checkSameLaunch(req, launchLabels(active[0]), "a running launch"); err != nil {
 			return "", err
 		}
 		return active[0].ID, nil
@@ -86,7 +86,7 @@ func (c *Cloud) findExistingLaunch(ctx context.Context, req cloud.LaunchRequest)
 	if found.Status != client.ClusterUp {
 		return "", nil
 	}
-	// A refresh makes a launch that was cut off UP too, without an address.
+	// After a refresh, a launch that was cut off is UP too, but has no address.
 	all, err := c.readMachines(ctx, []clusterRecord{*found})
 	if err != nil || all[0].Address == "" {
 		return "", err
@@ -94,13 +94,12 @@ func (c *Cloud) findExistingLaunch(ctx context.Context, req cloud.LaunchRequest)
 	return clusterPrefix + req.Name, nil
 }
 
-// checkSameLaunch says whether labels are those of the machine that a request asks for; the error names whose they are
-// otherwise.
+// checkSameLaunch checks that labels are those of the requested machine. The error says whose they are.
 func checkSameLaunch(req cloud.LaunchRequest, has map[string]string, what string) error {
 	var why string
 	switch {
 	case has[cloud.LabelInstallation] == "":
-		why = "skyctl did not make"
+		why = "was not created by skyctl"
 	case has[cloud.LabelInstallation] != req.Owner.Installation:
 		why = fmt.Sprintf("belongs to another installation of skyctl (%s)", has[cloud.LabelInstallation])
 	case has[cloud.LabelClusterUID] != req.Owner.ClusterUID:
@@ -111,7 +110,7 @@ func checkSameLaunch(req cloud.LaunchRequest, has map[string]string, what string
 		return nil
 	}
 	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-		"machine %s can't be launched: the name is taken by %s that %s; it is left alone, 'sky down %s' on that "+
+		"machine %s cannot be launched: %s has its name and %s; skyctl does not change it: 'sky down %s' on that "+
 			"server would end it",
 		req.Name, what, why, req.Name)}
 }
@@ -136,14 +135,14 @@ func (c *Cloud) listLaunchesOf(ctx context.Context, name string) ([]client.Reque
 	return found, nil
 }
 
-// listActiveLaunches are the launches that the server has not finished.
+// listActiveLaunches returns the launches that the server has not finished, the oldest first.
 func (c *Cloud) listActiveLaunches(ctx context.Context, query string) ([]client.Request, error) {
 	var all []client.Request
 	if _, err := c.client.Call(ctx, "/api/status?"+query, nil, &all); err != nil {
 		return nil, err
 	}
 	var active []client.Request
-	for i := len(all) - 1; i >= 0; i-- { // the server lists the newest first
+	for i := len(all) - 1; i >= 0; i-- { // the server returns the newest first
 		if all[i].Name == client.LaunchRequestName && all[i].IsActive() {
 			active = append(active, all[i])
 		}
@@ -151,14 +150,14 @@ func (c *Cloud) listActiveLaunches(ctx context.Context, query string) ([]client.
 	return active, nil
 }
 
-// submitWhenRoom submits once the server works on fewer launches than it may. The server itself is asked, so that a
-// restart of ours forgets nothing and several workers share one bound.
+// submitWhenRoom submits the launch once the server runs fewer launches than it may. It asks the server itself, so that
+// the limit holds across restarts of skyd and across several workers.
 func (c *Cloud) submitWhenRoom(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	head := req.Index == 0
 	for {
 		done, err := c.queue.AwaitTurn(ctx, head)
 		if err != nil {
-			return "", fmt.Errorf("launch machine %s: wait for the server to have room: %w", req.Name, err)
+			return "", fmt.Errorf("launch machine %s: wait until the server has room: %w", req.Name, err)
 		}
 		id, err := c.submitIfRoom(ctx, req, head)
 		done()
@@ -168,7 +167,7 @@ func (c *Cloud) submitWhenRoom(ctx context.Context, req cloud.LaunchRequest) (st
 	}
 }
 
-// submitIfRoom holds the turn until there is room, or until a head comes that goes first; the id is empty then.
+// submitIfRoom waits until there is room. It returns an empty id if a head is to go first.
 func (c *Cloud) submitIfRoom(ctx context.Context, req cloud.LaunchRequest, head bool) (string, error) {
 	for {
 		active, err := c.listActiveLaunches(ctx, "")
@@ -182,7 +181,7 @@ func (c *Cloud) submitIfRoom(ctx context.Context, req cloud.LaunchRequest, head 
 			return "", nil
 		}
 		if err := await.Pause(ctx, roomPollInterval); err != nil {
-			return "", fmt.Errorf("launch machine %s: wait for the server to have room: %w", req.Name, err)
+			return "", fmt.Errorf("launch machine %s: wait until the server has room: %w", req.Name, err)
 		}
 	}
 }
@@ -207,7 +206,7 @@ func (c *Cloud) requestLaunch(ctx context.Context, req cloud.LaunchRequest) (str
 	return id, nil
 }
 
-// AwaitLaunch returns once the machine runs and has let the cluster's key in.
+// AwaitLaunch returns once the machine runs and accepts the cluster's key.
 func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref string,
 	progress func(string)) (cloud.Machine, error) {
 	if err := checkLaunchRequest(req); err != nil {
@@ -229,9 +228,9 @@ func (c *Cloud) AwaitLaunch(ctx context.Context, req cloud.LaunchRequest, ref st
 	return c.locateAndAuthorize(ctx, req, progress)
 }
 
-// awaitLaunchResult waits for a launch. One that failed is over: where the same may go well in a moment it is asked for
-// again, as a new one. A server that was restarted forgets its requests, not the machines: what it has is looked at
-// first.
+// awaitLaunchResult waits for a launch. If it fails for a passing reason, it submits the launch again, as a new
+// request. A server that was restarted forgets its requests but not the machines, so SubmitLaunch checks for the
+// machine first.
 func (c *Cloud) awaitLaunchResult(ctx context.Context, req cloud.LaunchRequest, id string,
 	progress func(string)) error {
 	r := launches.NewRelauncher(req.Name, c.relaunchAfter, progress)
@@ -256,7 +255,8 @@ func (c *Cloud) awaitLaunchResult(ctx context.Context, req cloud.LaunchRequest, 
 	}
 }
 
-// followLaunch waits for a request and passes on what it logs. Errors that forgotten knows come as they are.
+// followLaunch waits for a request and reports progress from its log. It returns errors for which launches.IsForgotten
+// holds unchanged.
 func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id string, progress func(string)) error {
 	log := launches.NewLog(progress)
 	streaming, stop := context.WithCancel(ctx)
@@ -264,7 +264,7 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 	go func() {
 		defer close(ended)
 		if err := c.client.StreamLog(streaming, id, log.AddLine); err != nil && streaming.Err() == nil {
-			c.log.Debug("the log of a launch broke off", "machine", req.Name, "error", err)
+			c.log.Debug("reading the log of a launch failed", "machine", req.Name, "error", err)
 		}
 	}()
 	told := make(chan struct{})
@@ -304,7 +304,7 @@ func (c *Cloud) readProvisionLog(ctx context.Context, req cloud.LaunchRequest) [
 	return c.client.ReadProvisionLog(ctx, installationIdentity(req.Owner.Installation), req.Name)
 }
 
-// locateAndAuthorize finds out where the machine is, and lets the cluster's key in.
+// locateAndAuthorize finds the machine's addresses, and authorizes the cluster's key.
 func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest, progress func(string)) (cloud.Machine,
 	error) {
 	none := cloud.Machine{}
@@ -314,7 +314,7 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 	}
 	if found == nil {
 		return none, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-			"machine %s: SkyPilot does not know it any more; it was taken down meanwhile", req.Name)}
+			"machine %s: SkyPilot no longer knows it; it was taken down meanwhile", req.Name)}
 	}
 	if err := checkSameLaunch(req, found.Labels, "a SkyPilot cluster"); err != nil {
 		return none, err
@@ -326,12 +326,12 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 	m := all[0]
 	if found.Status != client.ClusterUp || m.Address == "" {
 		return none, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-			"machine %s: SkyPilot says that it is %s, and has no address for it", req.Name, found.Status)}
+			"machine %s: SkyPilot reports it as %s and has no address for it", req.Name, found.Status)}
 	}
 	if req.Index == 0 && req.Placement.Cloud == "aws" {
 		if err := c.aws.OpenPorts(ctx, req); err != nil {
 			progress(err.Error())
-			c.log.Warn("the cluster's ports can't be opened", "machine", req.Name, "error", err)
+			c.log.Warn("could not open the cluster's ports", "machine", req.Name, "error", err)
 		}
 	}
 	login, err := firstlogin.New(m, found.Credentials, c.opts.powerOffDelay(req))
@@ -344,7 +344,7 @@ func (c *Cloud) locateAndAuthorize(ctx context.Context, req cloud.LaunchRequest,
 	return m, nil
 }
 
-// CancelLaunch gives up a launch under way; what it may have made is for Terminate.
+// CancelLaunch cancels a running launch. TerminateMachine removes what it has created.
 func (c *Cloud) CancelLaunch(ctx context.Context, ref string) error {
 	if ref == "" || strings.HasPrefix(ref, clusterPrefix) {
 		return nil

@@ -10,13 +10,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
-// identityClouds are the clouds on which SkyPilot gives every machine an identity with rights on the account, for any
-// pod to use: on AWS an instance profile, on GCP a service account, on Azure a contributor's identity. The lean plugin
-// takes it away.
+// identityClouds are the clouds on which SkyPilot gives every machine an identity with rights on the account, which any
+// pod could use: on AWS an instance profile, on GCP a service account, on Azure a contributor's identity. The lean
+// plugin removes it.
 var identityClouds = []string{"aws", "azure", "gcp"}
 
-// chooseInstanceProfile is the instance profile, or identity, that a machine is to have. A machine that would have
-// rights is refused.
+// chooseInstanceProfile returns the instance profile, or identity, for a machine. It rejects a machine that would have
+// rights.
 func (c *Cloud) chooseInstanceProfile(ctx context.Context, req cloud.LaunchRequest) (string, error) {
 	at := req.Placement.Cloud
 	if at == "aws" && c.opts.AWSInstanceProfile != "" || !slices.Contains(identityClouds, at) {
@@ -29,16 +29,16 @@ func (c *Cloud) chooseInstanceProfile(ctx context.Context, req cloud.LaunchReque
 	if lean {
 		return task.NoProfile, nil
 	}
-	mend := "install skyctl's lean plugin on that server"
+	fix := "install skyctl's lean plugin on that server"
 	if at == "aws" {
-		mend = "name an instance profile without rights (skypilot.awsInstanceProfile), or " + mend
+		fix = "set an instance profile without rights (skypilot.awsInstanceProfile), or " + fix
 	}
 	return "", &cloud.Error{Kind: cloud.Access, Message: fmt.Sprintf(
 		"machine %s: the SkyPilot API server at %s would give it rights on the whole %s account: %s", req.Name,
-		c.client.Endpoint, at, mend)}
+		c.client.Endpoint, at, fix)}
 }
 
-// HasLeanPlugin says whether the server leaves SkyPilot's runtime off the machines.
+// HasLeanPlugin reports whether the server leaves SkyPilot's runtime off the machines.
 func (c *Cloud) HasLeanPlugin(ctx context.Context) (bool, error) {
 	if err := c.ensureServerReady(ctx); err != nil {
 		return false, err

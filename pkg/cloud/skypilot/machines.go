@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// terminateTimeout is how long ending a machine may take, where the caller sets no deadline.
+	// terminateTimeout is how long a termination may take if the caller has no deadline.
 	terminateTimeout = 10 * time.Minute
 	confirmInterval  = time.Second
 )
 
-// ListMachines returns the owner's machines as their clouds show them, those that are being launched among them.
+// ListMachines returns the owner's machines as their clouds show them, including those that are being launched.
 func (c *Cloud) ListMachines(ctx context.Context, owner cloud.Owner) ([]cloud.Machine, error) {
 	return c.ListVerified(ctx, owner, cloud.KnownMachines{})
 }
 
-// ListVerified is List, and sees that SkyPilot has access to the clouds that are known, and a record of the machines.
+// ListVerified also checks that SkyPilot has access to the known clouds, and records of the known machines.
 func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud.KnownMachines) ([]cloud.Machine,
 	error) {
 	if owner.Installation == "" {
@@ -34,7 +34,7 @@ func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud
 	if err := c.ensureServerReady(ctx); err != nil {
 		return nil, err
 	}
-	// Launches first: one that ends in between is then in the status.
+	// Launches are listed first: one that ends in between is then among the records.
 	launching, err := c.listActiveLaunches(ctx, "")
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
@@ -75,7 +75,7 @@ func (c *Cloud) ListVerified(ctx context.Context, owner cloud.Owner, known cloud
 	return listed, nil
 }
 
-// findClusterRecord returns the cluster of a name, whosever it is, or nil.
+// findClusterRecord returns the cluster of a name, whoever owns it, or nil.
 func (c *Cloud) findClusterRecord(ctx context.Context, owner cloud.Owner, name, refresh string) (*clusterRecord,
 	error) {
 	found, err := c.readClusterRecords(ctx, owner, []string{name}, refresh)
@@ -90,7 +90,7 @@ func (c *Cloud) findClusterRecord(ctx context.Context, owner cloud.Owner, name, 
 	return nil, nil
 }
 
-// readMachines reads clusters as machines.
+// readMachines converts clusters to machines.
 func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cloud.Machine, error) {
 	if len(records) == 0 {
 		return nil, nil
@@ -130,7 +130,7 @@ func (c *Cloud) readMachines(ctx context.Context, records []clusterRecord) ([]cl
 	return all, nil
 }
 
-// TerminateMachine cancels the launch of the target, takes the machine down and sees that it is gone.
+// TerminateMachine cancels the launch of the target, takes its cluster down and checks that the machine is gone.
 func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error {
 	owner, name := target.Owner, target.Name
 	if owner.Installation == "" {
@@ -177,7 +177,7 @@ func (c *Cloud) TerminateMachine(ctx context.Context, target cloud.Target) error
 	}
 }
 
-// findTargetRecord is the SkyPilot cluster that is the target; nil where there is none, and a Conflict where its
+// findTargetRecord finds the SkyPilot cluster of the target. It returns nil if there is none, and a Conflict if its
 // machine is another one.
 func (c *Cloud) findTargetRecord(ctx context.Context, target cloud.Target) (*clusterRecord, error) {
 	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, client.RefreshNone)
@@ -185,7 +185,8 @@ func (c *Cloud) findTargetRecord(ctx context.Context, target cloud.Target) (*clu
 		return nil, err
 	}
 	if !isOwnedBy(found.Labels, target.Owner) {
-		c.log.Info("a SkyPilot cluster has the name of a machine to end, and is another's: it is left alone", "machine",
+		c.log.Info("a SkyPilot cluster of another owner has the name of a machine to terminate; it is not changed",
+			"machine",
 			target.Name)
 		return nil, nil
 	}
@@ -193,7 +194,7 @@ func (c *Cloud) findTargetRecord(ctx context.Context, target cloud.Target) (*clu
 	if err != nil {
 		return nil, err
 	}
-	if target.ID == found.NameOnCloud { // an earlier version took that for the id where SkyPilot told none
+	if target.ID == found.NameOnCloud { // an earlier version used that as the id if SkyPilot had none
 		target.ID = ""
 	}
 	chosen, err := target.FindMachine(all)
@@ -203,7 +204,7 @@ func (c *Cloud) findTargetRecord(ctx context.Context, target cloud.Target) (*clu
 	return found, nil
 }
 
-// cancelTargetLaunches cancels what would make the machine again, and waits until the server has stopped working on it.
+// cancelTargetLaunches cancels launches of the target, and waits until the server has stopped working on them.
 func (c *Cloud) cancelTargetLaunches(ctx context.Context, target cloud.Target) error {
 	owner, name := target.Owner, target.Name
 	for cancelled := map[string]bool{}; ; {
@@ -228,12 +229,12 @@ func (c *Cloud) cancelTargetLaunches(ctx context.Context, target cloud.Target) e
 		}
 		if err := await.Pause(ctx, roomPollInterval); err != nil {
 			return &cloud.Error{Kind: cloud.Transient, Cause: err, Message: fmt.Sprintf(
-				"terminate machine %s: its launch goes on although it was cancelled", name)}
+				"terminate machine %s: its launch continues although it was cancelled", name)}
 		}
 	}
 }
 
-// takeClusterDown takes a cluster down; one that is not there is a success.
+// takeClusterDown takes a cluster down. A cluster that does not exist is a success.
 func (c *Cloud) takeClusterDown(ctx context.Context, owner cloud.Owner, name string) error {
 	id, err := c.client.Submit(ctx, "/down",
 		client.DownBody{RequestSettings: client.RequestSettings{Env: installationIdentity(
@@ -246,7 +247,7 @@ func (c *Cloud) takeClusterDown(ctx context.Context, owner cloud.Owner, name str
 	var failed *client.FailedRequest
 	switch {
 	case err == nil, client.IsNotFound(err), errors.Is(err, client.ErrCancelled):
-		return nil // the listing decides
+		return nil // the next list decides
 	case errors.As(err, &failed):
 		if failed.Type == "ClusterDoesNotExist" {
 			return nil
@@ -254,7 +255,7 @@ func (c *Cloud) takeClusterDown(ctx context.Context, owner cloud.Owner, name str
 		err := failure.ToCloudError("terminate machine "+name, failed, nil)
 		var typed *cloud.Error
 		if errors.As(err, &typed) && typed.Kind != cloud.Access {
-			typed.Kind = cloud.Transient // a machine that bills is tried again whatever the cloud says
+			typed.Kind = cloud.Transient // the termination of a billed machine is always retried
 		}
 		return err
 	}

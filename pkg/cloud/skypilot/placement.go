@@ -16,14 +16,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
-// ValidateSpec checks a spec against the clouds that are enabled and what they offer.
+// ValidateSpec checks a spec against the enabled clouds and what they offer.
 func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 	_, err := c.RankPlacements(ctx, spec)
 	return err
 }
 
-// RankPlacements ranks the places for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All
-// machines of a placement are of one instance type, in one region, and in one zone where prices or the network differ
+// RankPlacements ranks the placements for the machines of a spec as SkyPilot's optimizer does, the cheapest first. All
+// machines of a placement have the same instance type and region, and the same zone if prices or the network differ
 // between zones.
 func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
 	if err := c.checkCloudName(spec); err != nil {
@@ -45,7 +45,7 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api
 	if err != nil {
 		if failed, ok := bridge.AsError(err); ok {
 			kind, why := failure.Classify(&client.FailedRequest{Type: "", Message: failed.Message}, nil)
-			return nil, &cloud.Error{Kind: kind, Message: "rank the places for the machines: " + why}
+			return nil, &cloud.Error{Kind: kind, Message: "rank the placements for the machines: " + why}
 		}
 		return nil, err
 	}
@@ -59,16 +59,16 @@ func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api
 	return filterPlacementsByAccess(spec, toPlacements(ranking, nodes))
 }
 
-// checkCloudName checks a cloud's name as far as that goes where SkyPilot is not installed, so that nobody is told to
-// install it for the sake of a typo.
+// checkCloudName checks a cloud's name without SkyPilot, if it is not installed, so that a typo does not lead to the
+// advice to install it.
 func (c *Cloud) checkCloudName(spec api.ClusterSpec) error {
 	if c.opts.Endpoint == "" && c.env.CheckInstalled() != nil {
 		switch {
 		case spec.Cloud == "":
 			return newFieldError("cloud", "",
-				"docker, which is this machine; for any other cloud install SkyPilot first: make skypilot")
+				"docker, which is this computer; for any other cloud install SkyPilot first: make skypilot")
 		case !isKnownCloud(spec.Cloud):
-			return newFieldError("cloud", spec.Cloud, "docker, or one of those that SkyPilot knows: "+
+			return newFieldError("cloud", spec.Cloud, "docker, or a cloud that SkyPilot supports: "+
 				strings.Join(CloudNames, " "))
 		}
 	}
@@ -88,10 +88,10 @@ func toPlacements(r bridge.Ranking, nodes int) []api.Placement {
 	return all
 }
 
-// candidateClouds are the clouds that may give the machines: the one that the spec names, or all that are enabled.
+// candidateClouds are the clouds that may provide the machines: the one in the spec, or all that are enabled.
 func (c *Cloud) candidateClouds(ctx context.Context, spec api.ClusterSpec) ([]string, error) {
 	if spec.Cloud == "" && spec.Zone != "" && spec.Region == "" {
-		return nil, newFieldError("zone", spec.Zone, "name the cloud and the region of the zone too")
+		return nil, newFieldError("zone", spec.Zone, "set the cloud and the region of the zone too")
 	}
 	enabled, err := c.ListEnabledClouds(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *Cloud) candidateClouds(ctx context.Context, spec api.ClusterSpec) ([]st
 	if unknown && len(enabled) > 0 {
 		return nil, newFieldError("cloud", spec.Cloud, "one of the clouds that are enabled: "+joinOrNone(enabled))
 	}
-	// The server remembers what it found at its last look; credentials may have come since. A new one has never looked.
+	// The server remembers its last check, and a new server has none. Credentials may have been added since.
 	look := spec.Cloud
 	if len(enabled) == 0 {
 		look = ""
@@ -144,7 +144,7 @@ func joinOrNone(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// ListEnabledClouds are the clouds of virtual machines that the server has access to, as it found at its last look.
+// ListEnabledClouds returns the clouds of virtual machines that the server had access to at its last check.
 func (c *Cloud) ListEnabledClouds(ctx context.Context) ([]string, error) {
 	if err := c.ensureServerReady(ctx); err != nil {
 		return nil, err
@@ -174,8 +174,8 @@ func (c *Cloud) ListEnabledClouds(ctx context.Context) ([]string, error) {
 	return enabled, nil
 }
 
-// CheckCloudAccess has the server look anew whether it has access to a cloud, or to all of them where none is named.
-// The result has an entry for each cloud that it looked at: empty where the cloud is enabled, else why it is not.
+// CheckCloudAccess has the server check again whether it has access to a cloud, or to all if none is given. The result
+// has an entry for each cloud that it checked: empty if the cloud is enabled, else the reason.
 func (c *Cloud) CheckCloudAccess(ctx context.Context, name string) (map[string]string, error) {
 	if err := c.ensureServerReady(ctx); err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (c *Cloud) CheckCloudAccess(ctx context.Context, name string) (map[string]s
 	}
 	var log logtext.LastLines
 	if err := c.client.StreamLog(ctx, id, log.Add); err != nil {
-		c.log.Debug("the log of a check broke off", "error", err)
+		c.log.Debug("reading the log of a check failed", "error", err)
 	}
 	if err := c.client.AwaitResult(ctx, id, nil); err != nil {
 		var failed *client.FailedRequest

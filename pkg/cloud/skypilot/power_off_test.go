@@ -40,7 +40,7 @@ func (w *world) onHost(t *testing.T, cluster string, args ...string) (string, bo
 
 func TestTheFirstBootOfAMachineThatBillsSetsATimerToPowerItOff(t *testing.T) {
 	w := start(t)
-	c := w.cloud(t, func(o *skypilot.Options) { o.DeadMan = 3 * time.Hour })
+	c := w.cloud(t, func(o *skypilot.Options) { o.PowerOffDelay = 3 * time.Hour })
 	k := newKey(t)
 	req := launchOf("deadman", 0, billing("us-east-1"), k)
 	ref := submit(t, c, req)
@@ -67,7 +67,7 @@ func TestTheFirstBootOfAMachineThatBillsSetsATimerToPowerItOff(t *testing.T) {
 
 func TestAMachineThatIsFreeHasNoTimer(t *testing.T) {
 	w := start(t)
-	c := w.cloud(t, func(o *skypilot.Options) { o.DeadMan = 3 * time.Hour })
+	c := w.cloud(t, func(o *skypilot.Options) { o.PowerOffDelay = 3 * time.Hour })
 	k := newKey(t)
 	req := launchOf("free", 0, onAWS("us-east-1"), k)
 	m := await(t, c, req, submit(t, c, req))

@@ -1,12 +1,11 @@
-// Package skypilot gives machines of any cloud that SkyPilot knows: one SkyPilot cluster per machine, named as the
-// machine, all in the place that SkyPilot's optimizer ranks first.
+// Package skypilot provides machines of any cloud that SkyPilot supports: one SkyPilot cluster per machine, with the
+// machine's name, all in the placement that SkyPilot's optimizer ranks first.
 //
-// It talks to a SkyPilot API server over HTTP: a local one that it starts from a virtual environment of its own, with
-// its own state and port, or a remote one. What the server says only in Python's pickles (addresses, zone, price) and
-// what it has no call for (the ranking as data, the cluster's security group) a small Python program answers over
-// pipes.
+// It calls a SkyPilot API server over HTTP: a local one that it starts from a virtual environment of its own, with its
+// own state and port, or a remote one. A small Python program answers over pipes what the server returns only as Python
+// pickles (addresses, zone, price) or has no call for (the ranking as data, the cluster's security group).
 //
-// SkyPilot's own key logs in to a machine once, to let the cluster's key in; from then on only that one is used.
+// SkyPilot's own key logs in to a machine once, to authorize the cluster's key. From then on only that key is used.
 package skypilot
 
 import (
@@ -36,18 +35,17 @@ import (
 // Version is the SkyPilot that the setup installs.
 const Version = client.Version
 
-// DefaultPort of the local server, next to SkyPilot's own 46580, which a person's server may use.
+// DefaultPort is the local server's. It is next to SkyPilot's own 46580, which the user's own server may use.
 const DefaultPort = 46581
 
-// The environment variables by which SkyPilot's own programs find a remote server and its token.
+// The environment variables from which SkyPilot's own programs read the address of a remote server and its token.
 const (
 	EnvEndpoint = client.EnvEndpoint
 	EnvToken    = client.EnvToken
 )
 
-// CloudNames are the clouds that a spec may name: those of SkyPilot that give virtual machines. The rest of what
-// SkyPilot calls clouds (kubernetes, ssh, slurm, runpod, vast, yotta) gives containers, or hosts that are somebody
-// else's.
+// CloudNames are the clouds that a spec may name: those of SkyPilot that provide virtual machines. What else SkyPilot
+// calls a cloud (kubernetes, ssh, slurm, runpod, vast, yotta) provides containers, or hosts of other owners.
 var CloudNames = []string{
 	"aws", "azure", "cudo", "do", "fluidstack", "gcp", "hyperbolic", "ibm", "lambda", "mithril", "nebius", "oci",
 	"paperspace", "primeintellect", "scp", "seeweb", "shadeform", "verda", "vsphere",
@@ -55,38 +53,39 @@ var CloudNames = []string{
 
 // Options of the cloud.
 type Options struct {
-	// Dir keeps everything of the local server and the virtual environment; it is made when missing.
+	// Dir contains everything of the local server, and the virtual environment. It is created when missing.
 	Dir string
-	// Python is the interpreter that has SkyPilot; by default Dir/venv/bin/python, which the setup makes.
+	// Python is the interpreter that has SkyPilot; by default Dir/venv/bin/python, which the setup creates.
 	Python string
-	// Endpoint of a remote API server (http or https); empty means the local one, which is started when it is absent.
+	// Endpoint of a remote API server (http or https); empty means the local one, which is started if it does not run.
 	Endpoint string
 	// Token of a service account of the remote server ("sky_…").
 	Token string
 	// Port of the local server; by default DefaultPort.
 	Port int
-	// FullRuntime leaves SkyPilot's own runtime (conda, Ray, skylet) on the machines; only the local server heeds it.
+	// FullRuntime leaves SkyPilot's own runtime (conda, Ray, skylet) on the machines. It applies to the local server
+	// only.
 	FullRuntime bool
 	// Usage lets the local server send SkyPilot's usage data to its makers.
 	Usage bool
-	// LaunchesAtOnce bounds the launches that the server works on at one time; by default 4 on a local server, 16 on a
+	// LaunchesAtOnce bounds the launches that the server runs at one time; by default 4 on a local server, 16 on a
 	// remote one.
 	LaunchesAtOnce int
-	// CloudWithin bounds how long each cloud may take to say how its machines are, by default 35 s. One that does not
-	// answer by then holds up no other. AWS may take as long again to list machines by their labels.
+	// CloudWithin bounds how long each cloud may take to report the state of its machines; by default 35 s. A cloud
+	// that is slower does not delay the others. AWS may take as long again to list machines by their labels.
 	CloudWithin time.Duration
-	// AWSInstanceProfile is an instance profile without rights. Where it is empty, machines have no profile, which
-	// needs the lean plugin on the server.
+	// AWSInstanceProfile is an instance profile without rights. If it is empty, machines have no profile, which
+	// requires the lean plugin on the server.
 	AWSInstanceProfile string
-	// DeadMan is how long after its launch a machine that costs something powers itself off, unless BootPowerOffUnit is
-	// stopped on it; 0 is never. On AWS, with the lean plugin, the machine's first boot sets it, elsewhere the first
-	// login.
-	DeadMan time.Duration
+	// PowerOffDelay is how long after its launch a billed machine powers itself off, unless cloud.BootPowerOffUnit is
+	// stopped on it; 0 is never. On AWS, with the lean plugin, the first boot of the machine starts that timer,
+	// elsewhere the first login does.
+	PowerOffDelay time.Duration
 	// Plugins are further plugins of the local server, as package.module.Class.
 	Plugins []string
-	// Env are further variables (KEY=value) of the local server and the bridge; they win over the process's own.
+	// Env are further variables (KEY=value) of the local server and the bridge; they override the process's own.
 	Env []string
-	// Log takes what is worth knowing but nobody waits for; nil discards it.
+	// Log receives what no caller waits for; nil discards it.
 	Log *slog.Logger
 }
 
@@ -168,32 +167,33 @@ func (c *Cloud) StopServer(ctx context.Context) error {
 	return c.server.Stop(ctx)
 }
 
-// installationIdentity is who this installation is to the server: names on the clouds carry it, and SkyPilot keeps a
-// key pair for it.
+// installationIdentity is the installation's user on the server: names on the clouds contain its id, and SkyPilot keeps
+// a key pair for it.
 func installationIdentity(installation string) client.Identity {
 	sum := sha256.Sum256([]byte("skyctl/" + installation))
 	return client.Identity{ID: hex.EncodeToString(sum[:4]), Name: "skyctl"}
 }
 
-// isOwnedBy says whether labels are those of an owner's machine; an empty cluster means any of the installation.
+// isOwnedBy reports whether labels are those of an owner's machine. An empty cluster UID means any cluster of the
+// installation.
 func isOwnedBy(labels map[string]string, owner cloud.Owner) bool {
 	return owner.Installation != "" && labels[cloud.LabelInstallation] == owner.Installation &&
 		(owner.ClusterUID == "" || labels[cloud.LabelClusterUID] == owner.ClusterUID)
 }
 
-// isKnownCloud says whether a cloud's name is one that a spec may use.
+// isKnownCloud reports whether a spec may name a cloud.
 func isKnownCloud(name string) bool { return slices.Contains(CloudNames, name) }
 
-// newFieldError is bad input.
+// newFieldError is the error for invalid input.
 func newFieldError(name, value, want string) error {
 	return &api.FieldError{Field: name, Value: value, Want: want}
 }
 
-// powerOffDelay is how long after its launch a machine powers itself off: never where it is free, for operations stop
-// the timers of machines that bill and of no others.
+// powerOffDelay is how long after its launch a machine powers itself off. A free machine never does, because operations
+// stop the timers of billed machines only.
 func (o Options) powerOffDelay(req cloud.LaunchRequest) time.Duration {
 	if req.Placement.PricePerMachine <= 0 {
 		return 0
 	}
-	return o.DeadMan
+	return o.PowerOffDelay
 }

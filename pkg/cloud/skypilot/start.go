@@ -14,8 +14,8 @@ import (
 
 var _ cloud.Starter = (*Cloud)(nil)
 
-// StartMachine has SkyPilot start a machine that was stopped. Its addresses may be new: on AWS and GCP the private one
-// stays.
+// StartMachine has SkyPilot start a machine that was stopped. Its addresses may be new; on AWS and GCP it keeps the
+// private one.
 func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, _ string) (cloud.Machine, error) {
 	none := cloud.Machine{}
 	if err := c.ensureServerReady(ctx); err != nil {
@@ -43,14 +43,14 @@ func (c *Cloud) StartMachine(ctx context.Context, target cloud.Target, _ string)
 	return c.readStartedMachine(ctx, target)
 }
 
-// refreshTargetRecord is the SkyPilot cluster that is the target, as its cloud says that it is now.
+// refreshTargetRecord is the SkyPilot cluster of the target, as its cloud shows it now.
 func (c *Cloud) refreshTargetRecord(ctx context.Context, target cloud.Target) (*clusterRecord, error) {
 	found, err := c.findTargetRecord(ctx, target)
 	if err != nil {
 		return nil, err
 	}
 	gone := &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
-		"start machine %s: SkyPilot has no such machine; where its cloud has it, start it there", target.Name)}
+		"start machine %s: SkyPilot has no such machine; if its cloud has it, start it there", target.Name)}
 	if found == nil {
 		return nil, gone
 	}
@@ -69,8 +69,8 @@ func (c *Cloud) refreshTargetRecord(ctx context.Context, target cloud.Target) (*
 	return nil, gone
 }
 
-// startStoppedCluster asks the server, with the configuration of a launch: SkyPilot would make a group and an instance
-// profile of its own besides.
+// startStoppedCluster starts a cluster with the configuration of a launch; without it SkyPilot would create a group and
+// an instance profile of its own.
 func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, found *clusterRecord) error {
 	doing := "start machine " + target.Name
 	if target.Cloud == "" {
@@ -100,12 +100,12 @@ func (c *Cloud) startStoppedCluster(ctx context.Context, target cloud.Target, fo
 	return nil
 }
 
-// readStartedMachine is the target where it runs.
+// readStartedMachine returns the target if it runs.
 func (c *Cloud) readStartedMachine(ctx context.Context, target cloud.Target) (cloud.Machine, error) {
 	found, err := c.findClusterRecord(ctx, target.Owner, target.Name, client.RefreshNone)
 	if err == nil && found == nil {
 		err = &cloud.Error{Kind: cloud.Transient,
-			Message: fmt.Sprintf("machine %s was started, and SkyPilot does not know it any more", target.Name)}
+			Message: fmt.Sprintf("machine %s was started, but SkyPilot no longer knows it", target.Name)}
 	}
 	if err != nil {
 		return cloud.Machine{}, err
@@ -120,7 +120,7 @@ func (c *Cloud) readStartedMachine(ctx context.Context, target cloud.Target) (cl
 	}
 	if m.State != cloud.StateRunning || m.Address == "" {
 		return cloud.Machine{}, &cloud.Error{Kind: cloud.Transient, Message: fmt.Sprintf(
-			"machine %s was started; SkyPilot says that it is %s, and has no address for it", target.Name,
+			"machine %s was started; SkyPilot reports it as %s and has no address for it", target.Name,
 			found.Status)}
 	}
 	return m, nil

@@ -98,13 +98,13 @@ func (i *Image) writeRootFSFromBase(ctx context.Context, w io.Writer, progress f
 // writeRootFSFromDebian builds a host's file system from Debian's packages with debootstrap.
 func writeRootFSFromDebian(ctx context.Context, r imageRecipe, dir string, w io.Writer, progress func(string)) error {
 	if os.Geteuid() != 0 {
-		return &cloud.Error{Kind: cloud.Infeasible, Message: "making the host image needs root where no image can be " +
-			"pulled: run `make host-image` as root once"}
+		return &cloud.Error{Kind: cloud.Infeasible, Message: "building the host image without a base " +
+			"image needs root: run `make host-image` as root once"}
 	}
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		return &cloud.Error{Kind: cloud.Infeasible, Cause: err,
-			Message: "making the host image needs debootstrap where no image can be pulled: install it (apt-get " +
-				"install debootstrap)"}
+			Message: "building the host image without a base image needs debootstrap: " +
+				"install it (apt-get install debootstrap)"}
 	}
 	tree, err := os.MkdirTemp(dir, treePattern)
 	if err != nil {

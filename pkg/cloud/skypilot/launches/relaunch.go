@@ -109,7 +109,7 @@ func (r *Relauncher) WaitAfterFailure(ctx context.Context, err error) error {
 	if time.Now().Add(wait).After(r.since.Add(relaunchTimeout)) {
 		return r.newGaveUpError()
 	}
-	r.report(fmt.Sprintf("the launch failed %s: %s; next launch in %s", r.formatFailureCount(), p.Why, wait))
+	r.report(fmt.Sprintf("the launch failed %s: %s; launched again in %s", r.formatFailureCount(), p.Why, wait))
 	if await.Pause(ctx, wait) != nil {
 		return fmt.Errorf("%w: %w", r.newGaveUpError(), context.Cause(ctx))
 	}

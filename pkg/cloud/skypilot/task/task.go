@@ -13,27 +13,27 @@ import (
 )
 
 const (
-	// NoProfile stands for an instance profile, or an identity, where the machine shall have none; the lean plugin
-	// takes it out.
+	// NoProfile stands for the instance profile or identity of a machine that is to have none. The lean plugin removes
+	// it.
 	NoProfile = "skyctl-none"
-	// What a machine has at least where the spec is silent: the least that RKE2 asks for.
+	// Minimum sizes if the spec says nothing: those that RKE2 requires.
 	defaultCPUs   = "2+"
 	defaultMemory = "4+"
 
 	APIPort = "6443"
 )
 
-// credentialClouds are those for which SkyPilot would put a person's credentials on every machine; others have no such
-// setting, since they have no credentials that it copies by themselves.
+// credentialClouds are the clouds for which SkyPilot would copy the user's credentials to every machine. Other clouds
+// have no such setting, because SkyPilot does not copy their credentials.
 var credentialClouds = []string{"aws", "gcp", "azure", "oci", "nebius"}
 
-// launchTask is what SkyPilot is asked to launch. It is written as JSON, which is YAML too.
+// launchTask is SkyPilot's task for a launch. It is written as JSON, which is YAML too.
 type launchTask struct {
 	Name      string    `json:"name"`
 	Resources Resources `json:"resources"`
 }
 
-// Resources are those of SkyPilot's task; the order of fields is the order in which they are written.
+// Resources are those of SkyPilot's task, in the order in which they are written.
 type Resources struct {
 	Infra         string            `json:"infra,omitempty"`
 	Cloud         string            `json:"cloud,omitempty"`
@@ -51,15 +51,15 @@ type Resources struct {
 	Labels        map[string]string `json:"labels,omitempty"`
 }
 
-// ResourcesFromSpec are what a spec asks of each machine, for the ranking.
+// ResourcesFromSpec returns the resources that a spec requests for each machine, to rank placements.
 func ResourcesFromSpec(spec api.ClusterSpec) Resources {
 	r := Resources{
 		Cloud: spec.Cloud, Region: spec.Region, Zone: spec.Zone,
 		CPUs: spec.CPUs, Memory: spec.Memory, Accelerators: spec.Accelerators,
 		DiskSize: spec.DiskSize, UseSpot: spec.UseSpot, MaxHourlyCost: spec.MaxHourlyCost, ImageID: spec.ImageID,
-		Ports: spec.Ports, // a cloud that can't open any is none for them
+		Ports: spec.Ports, // excludes clouds that cannot open ports
 	}
-	if r.Accelerators == "" { // a machine with accelerators has cores and memory to go with them
+	if r.Accelerators == "" { // a machine with accelerators has CPUs and memory to match
 		if r.CPUs == "" {
 			r.CPUs = defaultCPUs
 		}
@@ -70,7 +70,7 @@ func ResourcesFromSpec(spec api.ClusterSpec) Resources {
 	return r
 }
 
-// PowerOffLabel tells the lean plugin after how many minutes the first boot of a machine is to power it off.
+// PowerOffLabel tells the lean plugin after how many minutes the timer of a machine's first boot powers it off.
 const PowerOffLabel = "skyctl-power-off-minutes"
 
 // Render renders the task of one machine, pinned to its placement, which powers itself off some time after its
@@ -97,8 +97,8 @@ func Render(req cloud.LaunchRequest, deadMan time.Duration) (string, error) {
 	return string(data) + "\n", nil
 }
 
-// PortsToOpen are the ports that SkyPilot is to open to the world. On AWS they belong into the group of the cluster,
-// which is ours: SkyPilot would make a group for each machine, whose members don't reach each other.
+// PortsToOpen returns the ports that SkyPilot opens to everyone. On AWS they belong in our security group of the
+// cluster: SkyPilot would create a group for each machine, and the machines could not reach each other.
 func PortsToOpen(req cloud.LaunchRequest) []string {
 	if req.Placement.Cloud == "aws" {
 		return nil
@@ -111,18 +111,18 @@ func PortsToOpen(req cloud.LaunchRequest) []string {
 }
 
 var (
-	// plainLabel is the form of keys and values that every cloud takes.
+	// plainLabel is the form of keys and values that every cloud accepts.
 	plainLabel = regexp.MustCompile(`^[a-z]([-_a-z0-9]{0,61}[a-z0-9])?$`)
-	// awsKey and awsValue are the forms that AWS takes, of those that a label may have:
+	// awsKey and awsValue are the forms that AWS accepts, among those that a label may have:
 	// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
 	awsKey   = regexp.MustCompile(`^[A-Za-z][-A-Za-z0-9_./]{0,126}$`)
 	awsValue = regexp.MustCompile(`^[-A-Za-z0-9_.]{0,255}$`)
-	// reservedKey is what SkyPilot finds its machines by, what is ours, and what its templates would not read as a
-	// text.
+	// reservedKey is a key by which SkyPilot finds its machines, a key of skyctl, or one that SkyPilot's templates
+	// would not read as text.
 	reservedKey = regexp.MustCompile(`(?i)^(name|ray-.*|skypilot-.*|skyctl-.*|aws.*|true|false|yes|no|on|off|null)$`)
 )
 
-// isAllowedLabel says whether a person's label may go to a cloud.
+// isAllowedLabel reports whether a cloud accepts a user's label.
 func isAllowedLabel(at, key, value string) bool {
 	if reservedKey.MatchString(key) {
 		return false
@@ -133,7 +133,7 @@ func isAllowedLabel(at, key, value string) bool {
 	return plainLabel.MatchString(key) && (value == "" || plainLabel.MatchString(value))
 }
 
-// machineLabels are our labels and those of the person's that the cloud takes.
+// machineLabels are our labels, and those of the user's that the cloud accepts.
 func machineLabels(req cloud.LaunchRequest) map[string]string {
 	all := map[string]string{}
 	for k, v := range req.Labels {
@@ -156,8 +156,8 @@ func ParseLabels(text string) map[string]string {
 	return t.Resources.Labels
 }
 
-// NewConfigOverride is the server's configuration for the launch: no credentials and no rights on the machine, whatever
-// its cloud and whatever other clouds the server has credentials of, and the group of the cluster.
+// NewConfigOverride returns the server's configuration for a launch: no credentials and no rights on the machine,
+// whatever its cloud and whatever other clouds the server has credentials for, and the security group of the cluster.
 func NewConfigOverride(req cloud.LaunchRequest, profile string) map[string]any {
 	config := map[string]any{}
 	for _, name := range credentialClouds {
@@ -179,7 +179,7 @@ func NewConfigOverride(req cloud.LaunchRequest, profile string) map[string]any {
 // SecurityGroupName names the security group of a cluster.
 func SecurityGroupName(owner cloud.Owner) string { return "skyctl-" + owner.ClusterUID }
 
-// identityLabels are the labels of a machine on its cloud.
+// identityLabels are skyctl's labels of a machine on its cloud.
 func identityLabels(req cloud.LaunchRequest) map[string]string {
 	return map[string]string{
 		cloud.LabelInstallation: req.Owner.Installation,

@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 )
 
-// WriteFile puts a file there whole, readable for this person alone; one that is as it should be stays
-// untouched.
+// WriteFile writes a complete file that only this user can read. It does not touch a file that has the content already.
 func WriteFile(path string, data []byte) error {
 	if has, err := os.ReadFile(path); err == nil && bytes.Equal(has, data) {
 		return nil

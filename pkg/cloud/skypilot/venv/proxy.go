@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// unproxiedHosts is what SkyPilot's programs reach directly, whatever proxy the environment names: Python's libraries
-// go through it even to 127.0.0.1, where the API server and its parts speak to each other, and to a cloud's
-// metadata service, which answers the machine itself alone.
+// unproxiedHosts are reached without a proxy, whatever the environment says: Python's libraries use a proxy even for
+// 127.0.0.1, where the parts of the API server call each other, and for a cloud's metadata service, which answers only
+// the machine itself.
 var unproxiedHosts = []string{"localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal"}
 
-// bypassLocalProxy adds unproxiedHosts to an environment's NO_PROXY, in both spellings: a program that finds the one
-// does not look at the other. An environment that names no proxy stays as it is.
+// bypassLocalProxy adds unproxiedHosts to an environment's NO_PROXY, in both spellings: a program that finds one does
+// not read the other. It does not change an environment without a proxy.
 func bypassLocalProxy(env []string) []string {
 	var hosts []string
 	proxied := false
@@ -39,7 +39,7 @@ func bypassLocalProxy(env []string) []string {
 		}
 	}
 	if slices.Contains(hosts, "*") {
-		hosts = []string{"*"} // which curl and Python take for all only where it stands alone
+		hosts = []string{"*"} // for curl and Python this means all hosts only if it is alone
 	}
 	value := strings.Join(hosts, ",")
 	return append(rest, "NO_PROXY="+value, "no_proxy="+value)
