@@ -111,7 +111,7 @@ func checkSameLaunch(req cloud.LaunchRequest, has map[string]string, what string
 	}
 	return &cloud.Error{Kind: cloud.Conflict, Message: fmt.Sprintf(
 		"machine %s cannot be launched: %s has its name and %s; skyctl does not change it: 'sky down %s' on that "+
-			"server would end it",
+			"server would terminate it",
 		req.Name, what, why, req.Name)}
 }
 

@@ -20,6 +20,7 @@ const (
 	defaultCPUs   = "2+"
 	defaultMemory = "4+"
 
+	// APIPort is the port of the Kubernetes API.
 	APIPort = "6443"
 )
 
