@@ -1,9 +1,8 @@
-"""Answers what SkyPilot's API server doesn't say in the open, one JSON object a line on stdin and stdout.
+"""Answers what SkyPilot's API server does not return as JSON, with one JSON object per line on stdin and stdout.
 
-A line {"id": n, "question": {"op": name, ...}} is answered by {"id": n, "ok": ...} or {"id": n, "error": message}. Each
-question has a thread of its own and is answered when that is done, whatever other questions wait for; so no thread sleeps to
-wait for a cloud to change: whoever asked asks again. Nothing of a question or an answer is ever logged. What SkyPilot itself
-prints goes to stderr.
+The answer to {"id": n, "question": {"op": name, ...}} is {"id": n, "ok": ...} or {"id": n, "error": message}. Each
+question runs in a thread of its own, so that slow questions do not delay others. No thread sleeps until a cloud has
+changed: the caller asks again. Questions and answers are never logged. SkyPilot's own output goes to stderr.
 """
 import base64
 import concurrent.futures
@@ -17,7 +16,7 @@ import sys
 import threading
 import time
 
-_RANKED = 40  # placements are tried one after the other; nobody goes through more
+_RANKED = 40  # placements are tried one after the other; more are never needed
 
 
 def _clouds(names):
@@ -29,12 +28,12 @@ def _name(cloud):
     return repr(cloud).lower()
 
 
-# SkyPilot's optimizer is not made for threads, and _Enabled changes what all of them see: one plan is made at a time.
+# SkyPilot's optimizer is not thread-safe, and _Enabled changes global state: one plan runs at a time.
 _PLANNING = threading.Lock()
 
 
 class _Enabled:
-    """Makes the given clouds the enabled ones: which they are is for the server to say, not for this process."""
+    """Sets the enabled clouds, which the server knows and this process does not."""
 
     def __init__(self, names):
         self._clouds = _clouds(names)
@@ -50,7 +49,7 @@ class _Enabled:
 
 
 class Problem(Exception):
-    """A request that can't be met: which field, and what would be right."""
+    """A request that cannot be met: the field, and what it should be."""
 
     def __init__(self, field, want):
         super().__init__(want)
@@ -58,9 +57,9 @@ class Problem(Exception):
 
 
 def plan(question):
-    """Ranks the places for machines of given resources as SkyPilot's optimizer does: each at its price, cheapest first."""
+    """Ranks the placements for machines as SkyPilot's optimizer does, the cheapest first."""
     with _PLANNING, _Enabled(question['clouds']):
-        _read_anew()
+        _reload_catalogs()
         try:
             found = _candidates(question['resources'])
             if not found:
@@ -84,23 +83,23 @@ def _candidates(resources):
         launchable = optimizer._fill_in_launchable_resources(task, None, quiet=True)[0]
     except (ValueError, exceptions.NotSupportedError) as e:
         raise _rejected(e, resources) from e
-    # The optimizer takes the cheapest of these and, among equals, the one that came first.
-    # It holds the cap against the cheapest place of an instance type alone.
+    # The optimizer chooses the cheapest of these and, among equals, the first one.
+    # It compares the price limit only with the cheapest placement of an instance type.
     cap = resources.get('max_hourly_cost')
     found = [r for rs in launchable.values() for r in rs if cap is None or r.get_cost(3600) <= cap + 1e-9]
     return sorted(found, key=lambda r: r.get_cost(3600))
 
 
-# Where SkyPilot closes each machine off from the others, unless its configuration names something that they share.
+# Clouds on which SkyPilot isolates each machine, unless its configuration names a shared resource.
 _SHARED = {'azure': 'vpc_name', 'nebius': 'security_group_name'}
 
 
 def _connected(found, nodes):
-    """Leaves out the places whose machines would not reach each other."""
+    """Leaves out the placements whose machines could not reach each other."""
     if nodes < 2:
         return found
     from sky import skypilot_config
-    skypilot_config.safe_reload_config()  # a person may have mended it since
+    skypilot_config.safe_reload_config()  # it may have been edited since
     joined, apart = [], set()
     for r in found:
         key = _SHARED.get(_name(r.cloud))
@@ -111,12 +110,12 @@ def _connected(found, nodes):
             apart.add('%s.%s' % (_name(r.cloud), key))
     if joined:
         return joined
-    raise Problem('num_nodes', 'one machine, or a network that several share: name it in SkyPilot\'s configuration (%s); '
-                  'docs/clouds.md says how' % ', '.join(sorted(apart)))
+    raise Problem('num_nodes', 'one machine, or a shared network: name it in SkyPilot\'s configuration (%s); '
+                  'see docs/clouds.md' % ', '.join(sorted(apart)))
 
 
 def _rejected(error, resources):
-    """Which field it is that SkyPilot's own validation refused."""
+    """Finds the field that SkyPilot's own validation rejected."""
     text = _plain(str(error))
     lower = text.lower()
     for field in ('zone', 'region', 'image_id', 'accelerators', 'ports', 'labels', 'disk_size', 'memory', 'cpus', 'cloud'):
@@ -127,7 +126,7 @@ def _rejected(error, resources):
 
 
 def _why(question):
-    """Leaves out one wish after the other until something is offered: that one is to blame."""
+    """Finds the field to blame: the one without which there is an offer."""
     wishes = question['resources']
     if wishes.get('accelerators'):
         problem = _accelerators(str(wishes['accelerators']), question['clouds'])
@@ -138,21 +137,21 @@ def _why(question):
             continue
         rest = {k: v for k, v in wishes.items() if k != field}
         if field in ('cpus', 'memory'):
-            rest[field] = '1+'  # left out, SkyPilot would fill in a default of its own
+            rest[field] = '1+'  # without it SkyPilot uses a default
         try:
             found = _candidates(rest)
         except Problem:
             continue
         if found:
             return Problem(field, _instead(field, found, question['clouds']))
-    return Problem('cloud', 'no machine of %s satisfies all that was asked for: relax some of it' % ', '.join(question['clouds']))
+    return Problem('cloud', 'no machine of %s meets the whole request: relax a part of it' % ', '.join(question['clouds']))
 
 
 def _accelerators(wanted, clouds):
     name, _, count = wanted.partition(':')
     offered = _offered_accelerators(clouds)
     if not offered:
-        return Problem('accelerators', 'none of the enabled clouds (%s) offers any' % ', '.join(clouds))
+        return Problem('accelerators', 'none of the enabled clouds (%s) offers any accelerator' % ', '.join(clouds))
     if name not in offered:
         near = _near(name, offered)
         return Problem('accelerators', 'no enabled cloud offers %s; %s' % (
@@ -169,18 +168,18 @@ def _instead(field, found, clouds):
     if field == 'max_hourly_cost':
         return 'at least %.4f US dollars per hour: the cheapest offer is %s' % (best['price'], offer)
     if field == 'use_spot':
-        return 'nobody offers such machines as spot ones; leave it out: %s costs %.4f US dollars per hour' % (offer, best['price'])
+        return 'no cloud offers such machines as spot machines; leave it out: %s costs %.4f US dollars per hour' % (offer, best['price'])
     if field in ('cpus', 'memory'):
         most = max(_sizes(clouds), key=lambda s: s[field], default=None)
-        largest = most and ' The most that one machine has: %g %s (%s in %s).' % (
+        largest = most and ' The largest machine has %g %s (%s in %s).' % (
             most[field], 'CPUs' if field == 'cpus' else 'GiB', most['instance_type'], most['cloud'])
-        return 'no machine on offer has that with the rest that was asked for; N+ asks for at least N.%s The cheapest on offer: %s, %g CPUs, %g GiB' % (
+        return 'no machine has that together with the rest of the request; N+ requests at least N.%s The cheapest offer: %s, %g CPUs, %g GiB' % (
             largest or '', offer, best['cpus'], best['memory_gib'])
-    return 'nothing there satisfies the rest that was asked for; the cheapest elsewhere: %s' % offer
+    return 'nothing there meets the rest of the request; the cheapest elsewhere: %s' % offer
 
 
 def _sizes(names):
-    """Every instance type of the clouds' catalogs, as far as these are read in the usual way."""
+    """Every instance type of the clouds' catalogs, for catalogs that are read in the usual way."""
     import importlib
     sizes = []
     for name in names:
@@ -216,13 +215,13 @@ def _placement(r):
 
 
 def handles(question):
-    """Reads the addresses, the place and the price out of the handles that the server's status holds."""
-    _read_anew()
+    """Reads addresses, location and price from the handles in the server's status."""
+    _reload_catalogs()
     return [_handle(h) for h in question['handles']]
 
 
-def _read_anew():
-    """Has SkyPilot read its catalogs anew once they are."""
+def _reload_catalogs():
+    """Makes SkyPilot read catalogs again that have changed."""
     from sky.utils import annotations
     annotations.clear_request_level_cache()
 
@@ -250,14 +249,14 @@ def _handle(encoded):
         try:
             found.update(_placement(resources))
         except Exception:  # pylint: disable=broad-except
-            pass  # a machine of an instance type that the catalog no longer has is still a machine
+            pass  # the catalog may no longer have the instance type of an existing machine
         found['startable'] = _startable(resources)
     return found
 
 
 def _startable(resources):
-    """Whether SkyPilot starts a machine again that was stopped: it does where it can stop it, which depends on the cloud and,
-    on most, on whether it is a spot machine."""
+    """Whether SkyPilot can start a machine after it was stopped. It can if it can stop the machine, which depends on the
+    cloud and, on most clouds, on whether it is a spot machine."""
     from sky import clouds
     from sky import exceptions
     try:
@@ -268,7 +267,7 @@ def _startable(resources):
 
 
 def aws_open(question):
-    """Lets the world, or a range of it, reach ports of a security group; what is open already stays so."""
+    """Opens ports of a security group to ranges of addresses; ports that are open stay open."""
     ec2 = _ec2(question['region'])
     for group in _groups(ec2, question['group']):
         for rule in question['rules']:
@@ -287,8 +286,8 @@ def aws_open(question):
 
 
 def aws_release(question):
-    """Deletes a security group wherever it is, and tells the regions in which something holds it still: machines that are
-    just being terminated do so for a while."""
+    """Deletes a security group in all regions, and returns the regions in which it is still in use: machines that are
+    being terminated use it for a while."""
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         regions = _regions(question)
         held = pool.map(lambda region: _delete_groups(region, question['group']), regions)
@@ -310,7 +309,7 @@ def _delete_groups(region, name):
 
 
 def aws_machines(question):
-    """Lists the instances that carry tags, whether SkyPilot still knows of them or not."""
+    """Lists the instances that have tags, whether SkyPilot knows them or not."""
     there = {'Name': 'instance-state-name', 'Values': ['pending', 'running', 'stopping', 'stopped']}
     return [{
         'id': i['InstanceId'], 'region': region, 'state': i['State']['Name'], 'tags': _tags(i),
@@ -319,7 +318,7 @@ def aws_machines(question):
 
 
 def aws_lifetimes(question):
-    """Tells when the instances that carry tags were launched and ended; those that ended are listed for about an hour."""
+    """Lists when the instances that have tags were launched and ended; AWS lists them for about an hour after their end."""
     return [{
         'id': i['InstanceId'], 'state': i['State']['Name'], 'tags': _tags(i),
         'launched': i['LaunchTime'].timestamp(), 'ended': _changed(i.get('StateTransitionReason', '')),
@@ -330,7 +329,7 @@ _CHANGED = re.compile(r'\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)')
 
 
 def _changed(reason):
-    """When an instance came into its state, in seconds since 1970: AWS has it in words alone. 0 where it does not say."""
+    """When an instance entered its state, in seconds since 1970, or 0 if unknown: AWS returns it only as text."""
     found = _CHANGED.search(reason)
     if not found:
         return 0
@@ -338,7 +337,7 @@ def _changed(reason):
 
 
 def _instances(question, *filters):
-    """The instances that carry tags, with their regions."""
+    """The instances that have tags, with their regions."""
     wanted = [{'Name': 'tag:' + k, 'Values': [v]} for k, v in question['tags'].items()] + list(filters)
 
     def of(region):
@@ -372,9 +371,9 @@ def _groups(ec2, name):
 
 
 class _Clients:
-    """Keeps a client of each region: making one costs as much as a dozen questions, and a listing needs all. After an
-    error, and in any case after a while, they are made anew, as credentials may have changed. A client may be used by
-    several threads, but must be made by one."""
+    """Keeps a client for each region: creating one takes as long as a dozen calls, and a list needs all of them. They are
+    recreated after an error, and after a while, because credentials may have changed. Several threads can use a client,
+    but only one at a time can create clients."""
 
     _KEPT_SECONDS = 600
 
@@ -389,7 +388,7 @@ class _Clients:
             if time.monotonic() - self._since > self._KEPT_SECONDS:
                 self._made, self._since = {}, time.monotonic()
             if region not in self._made:
-                # A region that does not answer is given up before those who wait for all regions give up.
+                # The timeouts for one region are shorter than the caller's for all regions.
                 self._made[region] = aws.client(
                     'ec2', region_name=region, connect_timeout=5, read_timeout=20, total_max_attempts=3)
             return self._made[region]
@@ -418,12 +417,12 @@ def _plain(text):
 _OPS = {f.__name__: f for f in (plan, handles, aws_open, aws_release, aws_machines, aws_lifetimes, aws_terminate)}
 
 
-# Threads that import SkyPilot at once find modules half made, since these import each other; importing the package has them all.
+# Threads that import SkyPilot at once find incomplete modules, because these import each other.
 _LOADING = threading.Lock()
 
 
 def _load():
-    """Imports SkyPilot, in one thread while the others wait."""
+    """Imports SkyPilot in one thread while the others wait."""
     with _LOADING:
         import sky  # pylint: disable=unused-import
 

@@ -1,8 +1,8 @@
 """Leaves SkyPilot's own runtime off the machines that become Kubernetes nodes.
 
 A plugin of the SkyPilot API server. Without it every machine gets conda, Ray and skylet, which cost minutes of each
-launch, memory and open ports, and which nothing here uses. With it a launch ends once the cloud says that the machine
-runs; whoever launched it waits for SSH. Query, status and termination stay SkyPilot's own.
+launch, memory and open ports, and which skyctl does not use. With it a launch ends once the cloud reports that the
+machine runs; the caller waits for SSH. Query, status and termination stay SkyPilot's own.
 """
 import dataclasses
 import importlib
@@ -11,7 +11,7 @@ from sky import provision
 from sky.provision import common
 from sky.server import plugins
 
-# Clouds that give virtual machines, by the name of their provisioner; elsewhere the runtime is the machine's access.
+# Clouds of virtual machines, with the names of their provisioners. On others the runtime is the way into the machine.
 CLOUDS = {
     'aws': 'aws',
     'azure': 'azure',
@@ -36,8 +36,8 @@ CLOUDS = {
 _LEAN = common.ProvisionRuntimeMetadata(
     has_ray=False, has_skylet=False, has_job_queue=False, ssh_available=True, runtime_setup_done=True)
 
-# Stands in a launch for an instance profile (AWS) or an identity (Azure) where the machine shall have none; SkyPilot would
-# make one with rights on the account.
+# Stands for the instance profile (AWS) or the identity (Azure) of a machine that is to have none; SkyPilot would create one
+# with rights on the account.
 NO_PROFILE = 'skyctl-none'
 
 # This label of a machine is the number of minutes after which the timer of its first boot powers it off.
@@ -48,8 +48,8 @@ POWER_OFF_UNIT = 'skyctl-deadman'
 
 
 def _harden(cloud, node_config):
-    """Gives the machine no rights on its cloud, and ends it for good when it shuts itself down, which its first boot sets a
-    timer for where a label says when."""
+    """Gives the machine no rights on its cloud. On AWS also terminates it when it shuts itself down, and adds the power-off
+    timer that a label requests."""
     if cloud == 'aws':
         if (node_config.get('IamInstanceProfile') or {}).get('Name') == NO_PROFILE:
             del node_config['IamInstanceProfile']
@@ -71,15 +71,15 @@ def _tags(node_config):
 
 
 def _with_power_off_timer(user_data, minutes):
-    """Adds the timer to a cloud-config. cloud-init-per keeps a later boot from setting it again; to wait for the timer here
-    would be to wait for a part of the boot that waits for cloud-init."""
+    """Adds the timer to a cloud-config. cloud-init-per keeps later boots from starting it again. The command must not wait
+    for the timer, because that part of the boot waits for cloud-init."""
     command = ('  - cloud-init-per once %s systemd-run --no-block --collect --unit=%s '
                '--on-active=%dmin systemctl poweroff\n' % (POWER_OFF_UNIT, POWER_OFF_UNIT, minutes))
     return user_data.replace('bootcmd:\n', 'bootcmd:\n' + command, 1)
 
 
 def _without_roles():
-    """Keeps SkyPilot from making a service account with rights in the project, which no machine would have anyway."""
+    """Keeps SkyPilot from creating a service account with rights in the project, which no machine would use."""
     module = importlib.import_module('sky.provision.gcp.config')
     made = module._configure_iam_role  # pylint: disable=protected-access
     if not getattr(made, 'skyctl', False):
@@ -92,7 +92,7 @@ def _without_roles():
 
 
 def _without_identity():
-    """Makes virtual machines on Azure without an identity where they are to have none: SkyPilot always names one."""
+    """Creates machines on Azure without an identity if they are to have none: SkyPilot always sets one."""
     module = importlib.import_module('sky.provision.azure.instance')
     create = module._create_vm  # pylint: disable=protected-access
     if not getattr(create, 'skyctl', False):
@@ -106,7 +106,7 @@ def _without_identity():
 
 
 class _Bare:
-    """A client of Azure's compute service, or its part for machines, that takes the identity off every machine it makes."""
+    """A client of Azure's compute service, or its part for machines, that creates every machine without an identity."""
 
     def __init__(self, real):
         self._real = real
@@ -126,7 +126,7 @@ class _Bare:
 
 
 def _prepare(cloud):
-    """Changes what SkyPilot's own provisioner leaves no other way to change, before it makes anything."""
+    """Patches SkyPilot's own provisioner where it has no setting, before it creates anything."""
     if cloud == 'gcp':
         _without_roles()
     if cloud == 'azure':
@@ -134,7 +134,7 @@ def _prepare(cloud):
 
 
 class _Lean:
-    """Launches as the cloud's own provisioner does and reports that no runtime is wanted."""
+    """Launches with the cloud's own provisioner, and reports that no runtime is wanted."""
 
     def __init__(self, cloud, below):
         self._cloud = cloud
@@ -147,7 +147,7 @@ class _Lean:
         return dataclasses.replace(record, runtime_metadata=_LEAN)
 
     def __getattr__(self, name):
-        # What is missing here SkyPilot looks for in its own provisioner.
+        # SkyPilot looks for missing functions in its own provisioner.
         if name == 'bootstrap_instances':
             _prepare(self._cloud)
         return getattr(self._below, name)
@@ -172,7 +172,7 @@ class Plugin(plugins.BasePlugin):
 
 
 class _InTree:
-    """The provisioner that SkyPilot brings, imported when it is first used."""
+    """SkyPilot's own provisioner, imported when it is first used."""
 
     def __init__(self, module):
         self._module = module

@@ -1,8 +1,8 @@
-"""Keeps web pages off the SkyPilot API server that skyctl runs on this machine.
+"""Keeps web pages from using the SkyPilot API server that skyctl runs on this machine.
 
-A plugin of the SkyPilot API server, which asks nobody on loopback who they are and answers any page of any origin (its CORS
-rules allow all). With this plugin it answers only under a loopback name, so that no page whose own name was made to point here
-is served (DNS rebinding), and nothing that a page of another origin sends.
+A plugin of the SkyPilot API server, which has no authentication on loopback and answers pages of any origin (its CORS rules
+allow all). With this plugin it answers only under a loopback name, which excludes pages whose own name resolves to this
+machine (DNS rebinding), and it answers no requests from pages of other origins.
 """
 from sky.server import plugins
 
@@ -10,7 +10,7 @@ _NAMES = ('localhost', '127.0.0.1', '[::1]')
 
 
 def refusal(host, origin):
-    """Why a request is refused, as a status and a sentence; None where it is not. A port may be that of a tunnel."""
+    """The status and the reason for rejecting a request, or None to accept it. The port may be that of a tunnel."""
     name = host.lower()
     if ':' in name and not name.endswith(']'):
         name = name.rsplit(':', 1)[0]
@@ -22,7 +22,7 @@ def refusal(host, origin):
 
 
 class _LoopbackOnly:
-    """The outermost layer: what it refuses reaches nothing else."""
+    """The outermost layer, so that a rejected request reaches nothing else."""
 
     def __init__(self, app):
         self._app = app
@@ -51,7 +51,7 @@ async def _refuse(scope, send, status, sentence):
 
 
 class Plugin(plugins.BasePlugin):
-    """Puts the layer around the server's application."""
+    """Adds the layer to the server's application."""
 
     name = 'skyctl_loopback'
 

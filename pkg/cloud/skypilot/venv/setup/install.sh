@@ -1,8 +1,8 @@
 #!/bin/sh
-# Puts SkyPilot, pinned with hashes, into a virtual environment of its own:
+# Installs SkyPilot, pinned with hashes, into a virtual environment of its own:
 #   install.sh DIR [CLOUD...]
-# DIR is made when missing. CLOUD is one of aws, gcp, azure, lambda, do, oci, nebius; without any, aws and gcp. What is
-# there already stays, so that a cloud can be added later. PYTHON names another interpreter than python3 (3.10 or newer).
+# DIR is created when missing. CLOUD is one of aws, gcp, azure, lambda, do, oci, nebius; the default is aws and gcp. Installed
+# packages stay, so that a cloud can be added later. PYTHON is an interpreter other than python3 (3.10 or newer).
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,11 +19,11 @@ python=${PYTHON:-python3}
 
 wanted="-r $here/base.txt"
 for cloud; do
-    [ -f "$here/$cloud.txt" ] || { echo "install.sh: no cloud $cloud here; there are: $(cd "$here" && ls ./*.txt | sed 's,^\./,,; s/\.txt$//' | grep -v '^base$' | tr '\n' ' ')" >&2; exit 2; }
+    [ -f "$here/$cloud.txt" ] || { echo "install.sh: unknown cloud $cloud; choose from: $(cd "$here" && ls ./*.txt | sed 's,^\./,,; s/\.txt$//' | grep -v '^base$' | tr '\n' ' ')" >&2; exit 2; }
     wanted="$wanted -r $here/$cloud.txt"
 done
 
-# A stamp of the very files says that nothing is to be done.
+# If the stamp matches these files, there is nothing to install.
 stamp=$dir/skyctl-installed-$(for cloud; do printf '%s\n' "$cloud"; done | sort | tr '\n' '-')
 sum=$(cat "$here"/base.txt $(for cloud; do printf '%s ' "$here/$cloud.txt"; done) | cksum)
 if [ -x "$dir/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
@@ -31,7 +31,7 @@ if [ -x "$dir/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
 fi
 
 [ -x "$dir/bin/python" ] && "$dir/bin/python" -c '' 2>/dev/null || "$python" -m venv --clear "$dir"
-# Everything is listed, so nothing has to be resolved. shellcheck disable=SC2086
+# All dependencies are listed, so none have to be resolved. shellcheck disable=SC2086
 "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $wanted
 "$dir/bin/python" -c 'import sky' >/dev/null
 printf '%s\n' "$sum" > "$stamp"
