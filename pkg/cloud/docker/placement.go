@@ -16,28 +16,28 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker/engine"
 )
 
-// What a host gets where the spec leaves it open, and the least that carries Kubernetes.
+// Defaults if the spec says nothing, and the minimum for Kubernetes.
 const (
 	defaultCPUs      = 2
 	defaultMemoryGiB = 4
 	minMemoryGiB     = 1
-	// memoryShare is how much of the machine the hosts of a cluster share by default, the rest is the machine's own.
+	// memoryShare is the part of the computer's memory that the hosts of a cluster share by default.
 	memoryShare = 0.8
 )
 
-// infoTimeout is how long an engine that works may take to tell about itself, on a machine that is very busy.
+// infoTimeout is how long an engine may take to describe itself on a very busy computer.
 const infoTimeout = 15 * time.Second
 
-// engineCapacity is what the engine's machine has. FreeDiskGiB is 0 where it can't be known.
+// engineCapacity is the capacity of the engine's computer. freeDiskGiB is 0 if it is unknown.
 type engineCapacity struct {
 	cpus        int
 	memoryGiB   float64
 	freeDiskGiB float64
-	// diskGiB is the size of that disk; 0 where it can't be known.
+	// diskGiB is the size of that disk; 0 if it is unknown.
 	diskGiB float64
 }
 
-// ValidateSpec checks a spec against the engine's machine, and that the network that hosts are to be on can be had.
+// ValidateSpec checks a spec against the engine's computer, and that the name of the hosts' network is free.
 func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 	has, err := c.readCapacity(ctx)
 	if err != nil {
@@ -47,8 +47,8 @@ func (c *Cloud) ValidateSpec(ctx context.Context, spec api.ClusterSpec) error {
 	return errors.Join(err, c.network.CheckName(ctx))
 }
 
-// RankPlacements returns the one placement there is, free of charge, with what each host gets: where the spec is silent
-// 2 cores (or all, where there are fewer), and 4 GiB or an equal share of 80 % of the machine's memory, at least 1 GiB.
+// RankPlacements returns the only placement, which is free of charge, with the size of each host. The defaults are 2
+// CPUs (or all, if there are fewer), and 4 GiB or an equal share of 80 % of the computer's memory, at least 1 GiB.
 func (c *Cloud) RankPlacements(ctx context.Context, spec api.ClusterSpec) ([]api.Placement, error) {
 	has, err := c.readCapacity(ctx)
 	if err != nil {
@@ -95,7 +95,7 @@ var refusedFields = map[string]string{
 	"accelerators": "cloud docker has none: omit it, or choose a cloud that has them",
 }
 
-// choosePlacement sizes the hosts of a spec for a computer, or says what is wrong with the spec.
+// choosePlacement sizes the hosts of a spec, or returns what is wrong with the spec.
 func choosePlacement(spec api.ClusterSpec, has engineCapacity) (api.Placement, error) {
 	nodes := max(1, spec.NumNodes)
 	p := api.Placement{Cloud: Name, Region: Region, Tunnel: spec.APIAccess == api.APITunnel}
@@ -150,16 +150,16 @@ func chooseMemory(wanted api.Quantity, has engineCapacity, nodes int) (float64, 
 	return float64(wanted.Value), nil
 }
 
-// evictionThreshold is the share of a disk that has to stay free: the kubelets of hosts see the whole disk of the
-// engine's machine, and evict pods while less than this is (see rke2's configuration).
+// evictionThreshold is the share of a disk below which kubelets evict pods (see RKE2's configuration). The kubelets of
+// hosts see the whole disk of the engine's computer.
 const evictionThreshold = 0.05
 
-// usableDiskGiB is what hosts can fill before their kubelets evict pods.
+// usableDiskGiB is what hosts can use before their kubelets evict pods.
 func (c engineCapacity) usableDiskGiB() float64 {
 	return max(0, c.freeDiskGiB-evictionThreshold*c.diskGiB)
 }
 
-// chooseDiskSize checks the size. Docker cannot limit the disk of a host, which can use all free space.
+// chooseDiskSize checks the size. An engine cannot reserve it, so a host can use all the free space.
 func chooseDiskSize(wanted int, has engineCapacity, nodes int) (float64, error) {
 	most := math.Floor(has.usableDiskGiB() / float64(nodes))
 	switch {
