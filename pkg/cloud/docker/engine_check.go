@@ -77,7 +77,8 @@ func findEngineProblem(version, system string, has engineCapacity) string {
 	case has.freeDiskGiB > 0 && has.usableDiskGiB() < minFreeGiB:
 		return fmt.Sprintf("only %.1f GiB are free where Docker keeps its data; a node needs about %d GiB, and the "+
 			"kubelet evicts pods while less than %.0f%% (%.1f GiB) are free: "+
-			"free some disk space, for example with docker system prune", has.freeDiskGiB, minFreeGiB, 100*evictionThreshold,
+			"free some disk space, for example with docker system prune", has.freeDiskGiB, minFreeGiB,
+			100*evictionThreshold,
 			evictionThreshold*has.diskGiB)
 	}
 	return ""
