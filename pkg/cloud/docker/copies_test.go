@@ -61,7 +61,7 @@ func (s *site) runs(what string, m cloud.Machine, want bool) {
 	}
 }
 
-func TestACopyOfAHostIsNotTakenForIt(t *testing.T) {
+func TestCopyOfAHostIsNotMistakenForIt(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(0)
 	real := s.launch(req)
@@ -92,7 +92,7 @@ func TestACopyOfAHostIsNotTakenForIt(t *testing.T) {
 	wantKind(t, err, cloud.Conflict, "does not exist")
 }
 
-func TestAHostIsStartedAndEndedByItsIDWhateverItsNameIs(t *testing.T) {
+func TestRenamedHostIsStartedAndTerminatedByID(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	real := s.launch(s.request(1))
 	backup := s.copyOf(real, "backup-"+real.Name)

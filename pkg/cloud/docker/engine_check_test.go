@@ -7,7 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/test/needs"
 )
 
-func TestAnEngineThatCannotRunHostsSaysWhy(t *testing.T) {
+func TestUnsuitableEngineIsExplained(t *testing.T) {
 	fit := engineCapacity{cpus: 2, memoryGiB: 4, freeDiskGiB: 50}
 	for name, c := range map[string]struct {
 		version, system string
@@ -36,7 +36,7 @@ func TestAnEngineThatCannotRunHostsSaysWhy(t *testing.T) {
 	}
 }
 
-func TestTheEngineOfThisMachineTellsWhatItHas(t *testing.T) {
+func TestInspectDescribesTheEngine(t *testing.T) {
 	needs.Docker(t)
 	c, err := New(Options{ImageCacheDir: t.TempDir()})
 	if err != nil {
@@ -52,7 +52,7 @@ func TestTheEngineOfThisMachineTellsWhatItHas(t *testing.T) {
 	}
 }
 
-func TestAnEngineThatDoesNotAnswerIsNotEnabled(t *testing.T) {
+func TestUnreachableEngineIsNotEnabled(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "unix://"+t.TempDir()+"/none.sock")
 	c, err := New(Options{ImageCacheDir: t.TempDir()})
 	if err != nil {

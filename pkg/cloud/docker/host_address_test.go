@@ -38,7 +38,7 @@ func wantAddresses(t *testing.T, i *dockersim.Installation, c *docker.Cloud, wan
 	}
 }
 
-func TestHostsKeepTheirAddressesInWhateverOrderTheyStart(t *testing.T) {
+func TestHostsKeepTheirAddressesInAnyStartOrder(t *testing.T) {
 	needs.Root(t)
 	i, engine := dockersim.NewInstallation(t, simImage)
 	c := i.NewProcess(engine)
@@ -57,7 +57,7 @@ func TestHostsKeepTheirAddressesInWhateverOrderTheyStart(t *testing.T) {
 	wantAddresses(t, i, c, was)
 }
 
-func TestHostsOfTheVersionBeforeGetTheirAddressesBack(t *testing.T) {
+func TestHostsOfEarlierVersionsKeepTheirAddresses(t *testing.T) {
 	needs.Root(t)
 	i, engine := dockersim.NewInstallation(t, simImage)
 	c := i.NewProcess(engine)
@@ -98,7 +98,7 @@ func TestHostsOfTheVersionBeforeGetTheirAddressesBack(t *testing.T) {
 	wantAddresses(t, i, c, was) // from now on they are fixed
 }
 
-func TestAHostWhoseAddressIsAnothersForGoodGetsANewOne(t *testing.T) {
+func TestHostGetsANewAddressIfItsOwnIsTaken(t *testing.T) {
 	needs.Root(t)
 	i, engine := dockersim.NewInstallation(t, simImage)
 	c := i.NewProcess(engine)
@@ -112,7 +112,7 @@ func TestAHostWhoseAddressIsAnothersForGoodGetsANewOne(t *testing.T) {
 	wantAddresses(t, i, c, []string{m.Address, was[1]})
 }
 
-func TestVolumesOfAHostThatWasRemovedByHandAreRemovedWithIt(t *testing.T) {
+func TestVolumesOfAHostRemovedByHandAreRemoved(t *testing.T) {
 	needs.Root(t)
 	for _, way := range []string{"its machine is terminated", "its cluster is released"} {
 		i, engine := dockersim.NewInstallation(t, simImage)
@@ -135,7 +135,7 @@ func TestVolumesOfAHostThatWasRemovedByHandAreRemovedWithIt(t *testing.T) {
 	}
 }
 
-func TestVolumesOfAnotherClustersLostHostStay(t *testing.T) {
+func TestVolumesOfAnotherClusterStay(t *testing.T) {
 	needs.Root(t)
 	i, engine := dockersim.NewInstallation(t, simImage)
 	c := i.NewProcess(engine)

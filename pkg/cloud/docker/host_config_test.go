@@ -46,7 +46,7 @@ func stubEngine(t *testing.T, reason *atomic.Value) (c *Cloud, creates *atomic.I
 	return c, creates
 }
 
-func TestPrivilegedIsFoundOutByTryingOnce(t *testing.T) {
+func TestPrivilegedIsTriedOnce(t *testing.T) {
 	for reason, want := range map[string]bool{
 		"": true,
 		"OCI runtime create failed: unable to apply caps: operation not permitted":                 false,
@@ -70,7 +70,7 @@ func TestPrivilegedIsFoundOutByTryingOnce(t *testing.T) {
 	}
 }
 
-func TestWhatSaysNothingOfPrivilegesIsToldAndNotRemembered(t *testing.T) {
+func TestUnrelatedErrorIsNotRememberedAsARefusal(t *testing.T) {
 	for _, reason := range []string{
 		"OCI runtime create failed: mkdir /var/lib/docker/overlay2/x: no space left on device",
 		"OCI runtime create failed: fork/exec /usr/bin/runc: cannot allocate memory",
@@ -89,7 +89,7 @@ func TestWhatSaysNothingOfPrivilegesIsToldAndNotRemembered(t *testing.T) {
 	}
 }
 
-func TestHostAsksForNoMoreThanItsKindOfMachineAllows(t *testing.T) {
+func TestHostConfigMatchesItsPrivilege(t *testing.T) {
 	c, _ := stubEngine(t, &atomic.Value{})
 	req := cloud.LaunchRequest{Placement: api.Placement{CPUs: 2, MemoryGiB: 4}}
 	full, single := c.newHostConfig(req, "net", true), c.newHostConfig(req, "net", false)

@@ -16,8 +16,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
-// TestImageIsBuiltOnceHoweverManyWait starts from a base image that is there: the project's own, under another name.
-func TestImageIsBuiltOnceHoweverManyWait(t *testing.T) {
+// TestConcurrentCallersBuildOneImage starts from a base image that is there: the project's own, under another name.
+func TestConcurrentCallersBuildOneImage(t *testing.T) {
 	first := newSite(t, docker.Options{})
 	if err := first.EnsureImage(first.ctx, func(string) {}); err != nil {
 		t.Fatal(err)
@@ -86,8 +86,8 @@ func count(said []string, words string) int {
 	return len(slices.DeleteFunc(slices.Clone(said), func(s string) bool { return !strings.Contains(s, words) }))
 }
 
-// TestBuildThatIsGivenUpLeavesNothing stops debootstrap at its work: no base image of that name can be had anywhere.
-func TestBuildThatIsGivenUpLeavesNothing(t *testing.T) {
+// TestCancelledBuildLeavesNothing stops debootstrap at its work: no base image of that name can be had anywhere.
+func TestCancelledBuildLeavesNothing(t *testing.T) {
 	dir := scratchDir(t)
 	s := newSite(t, docker.Options{BaseImage: "skyctl-test-none:" + randomHex(t, 4), ImageCacheDir: dir})
 	ctx, cancel := context.WithCancel(s.ctx)
@@ -128,7 +128,7 @@ func must(found []string, err error) []string {
 	return found
 }
 
-func TestImageThatWasNamedIsNotBuilt(t *testing.T) {
+func TestConfiguredImageIsNotBuilt(t *testing.T) {
 	s := newSite(t, docker.Options{Image: "skyctl-test-none:" + randomHex(t, 4)})
 	wantKind(t, s.EnsureImage(s.ctx, func(string) {}), cloud.Infeasible, s.ImageName(), "load it")
 }

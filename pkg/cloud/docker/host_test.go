@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
-func TestHostComesUpAsAskedFor(t *testing.T) {
+func TestHostStartsAsRequested(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(2)
 	m := s.launch(req)
@@ -60,7 +60,7 @@ func TestNestedControlGroupStaysWithinTheHost(t *testing.T) {
 	}
 }
 
-func TestOnlyTheKeyOpensTheDoor(t *testing.T) {
+func TestOnlyTheAuthorizedKeyLogsIn(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	m := s.launch(s.request(0))
 	for who, login := range map[string]struct {
@@ -119,7 +119,7 @@ func TestEngineShowsLimitsAndLabelsButNoKey(t *testing.T) {
 	}
 }
 
-func TestTerminateLeavesNothingAndIsContentTwice(t *testing.T) {
+func TestTerminateLeavesNothingAndCanBeRepeated(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(0)
 	m := s.launch(req)
@@ -150,7 +150,7 @@ func TestTerminateLeavesNothingAndIsContentTwice(t *testing.T) {
 	}
 }
 
-func TestStoppedHostIsListedAsStoppedAndSubmitStartsItAgain(t *testing.T) {
+func TestSubmitStartsAStoppedHost(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(0)
 	m := s.launch(req)
@@ -166,7 +166,7 @@ func TestStoppedHostIsListedAsStoppedAndSubmitStartsItAgain(t *testing.T) {
 	}
 }
 
-func TestListTellsClustersAndInstallationsApart(t *testing.T) {
+func TestListSeparatesClustersAndInstallations(t *testing.T) {
 	s, other := newSite(t, docker.Options{}), newSite(t, docker.Options{})
 	other.submit(other.request(0))
 	first := s.request(0)

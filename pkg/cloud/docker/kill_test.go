@@ -12,9 +12,9 @@ import (
 
 const simImage = "host:1"
 
-// TestAKillAtAnyCallLeavesAWorkingInstallation kills a process before and after each call that it makes to the engine.
+// TestKillAtAnyCallLeavesAWorkingInstallation kills a process before and after each call that it makes to the engine.
 // The fault lab does the same with the real one.
-func TestAKillAtAnyCallLeavesAWorkingInstallation(t *testing.T) {
+func TestKillAtAnyCallLeavesAWorkingInstallation(t *testing.T) {
 	needs.Root(t)
 	for _, k := range dockersim.KillScenarios() {
 		t.Run(strings.ReplaceAll(k.Name, " ", "_"), func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestAKillAtAnyCallLeavesAWorkingInstallation(t *testing.T) {
 	}
 }
 
-func TestABuildRemovesTheFilesOfOneThatWasKilled(t *testing.T) {
+func TestBuildRemovesFilesOfAKilledBuild(t *testing.T) {
 	i, engine := dockersim.NewInstallation(t, "")
 	c := i.NewProcess(engine)
 	for _, name := range []string{".host-1.partial", ".rootfs-1/etc/passwd"} {

@@ -45,7 +45,7 @@ func wantKind(t *testing.T, err error, kind cloud.ErrorKind, words ...string) {
 	}
 }
 
-func TestManySubmitsGiveOneHost(t *testing.T) {
+func TestConcurrentSubmitsCreateOneHost(t *testing.T) {
 	s, twin := newSite(t, docker.Options{}), newSite(t, docker.Options{})
 	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestManySubmitsGiveOneHost(t *testing.T) {
 	}
 }
 
-func TestForeignContainerOfTheNameIsLeftAlone(t *testing.T) {
+func TestForeignContainerIsNotChanged(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(0)
 	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
@@ -107,7 +107,7 @@ func TestForeignContainerOfTheNameIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAnothersMachineOfTheNameIsLeftAlone(t *testing.T) {
+func TestMachineOfAnotherOwnerIsNotChanged(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(0)
 	m := s.launch(req)
@@ -134,7 +134,7 @@ func TestAnothersMachineOfTheNameIsLeftAlone(t *testing.T) {
 	s.run(m, "true")
 }
 
-func TestLaunchThatDiedBeforeTheStartIsCompleted(t *testing.T) {
+func TestInterruptedLaunchIsCompleted(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(0)
 	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
@@ -170,8 +170,8 @@ func TestLaunchSurvivesTheLossOfItsNetwork(t *testing.T) {
 	s.run(s.launch(req), "true")
 }
 
-// TestLaunchMakesDoWithANetworkThatWasMadeTwice is about engines before API 1.44, which allow it.
-func TestLaunchMakesDoWithANetworkThatWasMadeTwice(t *testing.T) {
+// TestLaunchWorksWithADuplicateNetwork is about engines before API 1.44, which allow it.
+func TestLaunchWorksWithADuplicateNetwork(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(0)
 	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
@@ -195,7 +195,7 @@ func TestLaunchMakesDoWithANetworkThatWasMadeTwice(t *testing.T) {
 	s.run(first, "ping -c 1 -W 5 "+second.PrivateAddress)
 }
 
-func TestHostThatDiedSaysSoWithItsLastWords(t *testing.T) {
+func TestExitedHostIsReportedWithItsConsole(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(0)
 	m := s.launch(req)
@@ -213,7 +213,7 @@ func TestHostThatDiedSaysSoWithItsLastWords(t *testing.T) {
 	wantKind(t, err, cloud.Infeasible, req.Name, "gone")
 }
 
-func TestHostThatDoesNotAnswerIsGivenUpAtTheDeadline(t *testing.T) {
+func TestSilentHostFailsAtTheDeadline(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	req := s.request(0)
 	m := s.launch(req)
@@ -227,7 +227,7 @@ func TestHostThatDoesNotAnswerIsGivenUpAtTheDeadline(t *testing.T) {
 	}
 }
 
-func TestReleaseRemovesTheNetworkWithTheLastHostOfAll(t *testing.T) {
+func TestNetworkIsRemovedWithTheLastHost(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	s.submit(s.request(0))
 	other := s.request(0)
@@ -255,7 +255,7 @@ func TestReleaseRemovesTheNetworkWithTheLastHostOfAll(t *testing.T) {
 	}
 }
 
-func TestForeignNetworkOfTheNameIsLeftAlone(t *testing.T) {
+func TestForeignNetworkIsNotChanged(t *testing.T) {
 	name := "skyctl-test-" + randomHex(t, 4)
 	s := newSite(t, docker.Options{Network: name})
 	if err := s.EnsureImage(s.ctx, func(string) {}); err != nil {
@@ -287,7 +287,7 @@ func (s *site) networks() []network.Summary {
 	return found
 }
 
-func TestEngineOutOfReachSaysWhatToDo(t *testing.T) {
+func TestUnreachableEngineIsExplained(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "unix://"+t.TempDir()+"/none.sock")
 	c, err := docker.New(docker.Options{})
 	if err != nil {
@@ -302,7 +302,7 @@ func TestEngineOutOfReachSaysWhatToDo(t *testing.T) {
 	wantKind(t, err, cloud.Unreachable, "list machines", "none.sock")
 }
 
-func TestPlanAsksTheRealEngine(t *testing.T) {
+func TestRankPlacementsAsksTheRealEngine(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	plan, err := s.RankPlacements(s.ctx, api.ClusterSpec{NumNodes: 1, Memory: "1"})
 	if err != nil {

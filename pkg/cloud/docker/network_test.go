@@ -15,7 +15,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
-func TestANetworkOfSomebodyElseIsRefusedBeforeAnythingIsLaunched(t *testing.T) {
+func TestForeignNetworkNameIsRejectedBeforeALaunch(t *testing.T) {
 	const ours = "ours"
 	for _, tt := range []struct {
 		what   string
@@ -58,7 +58,7 @@ func TestANetworkOfSomebodyElseIsRefusedBeforeAnythingIsLaunched(t *testing.T) {
 	}
 }
 
-func TestAnEngineThatDoesNotAnswerIsToldInOneSentence(t *testing.T) {
+func TestUnreachableEngineIsReportedInOneSentence(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "no.sock")
 	t.Setenv("DOCKER_HOST", "unix://"+socket)
 	c, err := docker.New(docker.Options{})

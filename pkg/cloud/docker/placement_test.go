@@ -11,7 +11,7 @@ import (
 // big is a machine on which everything that is asked for below would fit.
 var big = engineCapacity{cpus: 8, memoryGiB: 31.4, freeDiskGiB: 240.5}
 
-func TestPlacementGivesWhatIsAskedForOrASensibleShare(t *testing.T) {
+func TestPlacementHasRequestedOrDefaultSizes(t *testing.T) {
 	small := engineCapacity{cpus: 1, memoryGiB: 7.7, freeDiskGiB: 20}
 	for name, tt := range map[string]struct {
 		spec               api.ClusterSpec
@@ -46,7 +46,7 @@ func TestPlacementGivesWhatIsAskedForOrASensibleShare(t *testing.T) {
 	}
 }
 
-func TestSpecBeyondTheMachineIsRefusedByField(t *testing.T) {
+func TestSpecBeyondTheComputerIsRejectedByField(t *testing.T) {
 	for name, tt := range map[string]struct {
 		spec                api.ClusterSpec
 		field, value, words string
@@ -82,7 +82,7 @@ func TestSpecBeyondTheMachineIsRefusedByField(t *testing.T) {
 	}
 }
 
-func TestAllThatIsWrongIsNamedAtOnce(t *testing.T) {
+func TestAllProblemsAreReportedTogether(t *testing.T) {
 	_, err := choosePlacement(api.ClusterSpec{NumNodes: 1, CPUs: "64", Memory: "512", Region: "moon",
 		Accelerators: "A100"}, big)
 	joined, ok := err.(interface{ Unwrap() []error })

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 )
 
-func TestAHostThatWasStoppedStartsAtTheAddressThatItHad(t *testing.T) {
+func TestStoppedHostStartsAtItsAddress(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	first := s.launch(s.request(0))
 	s.launch(s.request(1))
@@ -33,7 +33,7 @@ func TestAHostThatWasStoppedStartsAtTheAddressThatItHad(t *testing.T) {
 	}
 }
 
-func TestAHostThatIsAnothersIsNotStarted(t *testing.T) {
+func TestForeignHostIsNotStarted(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	m := s.launch(s.request(0))
 	if err := s.engine.ContainerKill(s.ctx, m.ID, "KILL"); err != nil {
@@ -45,7 +45,7 @@ func TestAHostThatIsAnothersIsNotStarted(t *testing.T) {
 	wantKind(t, err, cloud.Conflict, m.Name)
 }
 
-func TestHostsOfTheRealEngineKeepTheirAddressesAndVolumes(t *testing.T) {
+func TestRealHostsKeepTheirAddressesAndVolumes(t *testing.T) {
 	s := newSite(t, docker.Options{})
 	first, second := s.launch(s.request(0)), s.launch(s.request(1))
 	for _, m := range []cloud.Machine{first, second} {

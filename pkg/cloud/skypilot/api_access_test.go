@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/task"
 )
 
-func TestThePortOfTheAPIIsOpenedWhereThatCanBeAndATunnelLeadsToItElsewhere(t *testing.T) {
+func TestAPIPortIsOpenedWherePossibleElseATunnelIsUsed(t *testing.T) {
 	const office = "203.0.113.0/24"
 	for _, c := range []struct {
 		at, cidr, access string
@@ -46,7 +46,7 @@ func TestThePortOfTheAPIIsOpenedWhereThatCanBeAndATunnelLeadsToItElsewhere(t *te
 	}
 }
 
-func TestAskingForPortsLeavesOutPlacesThatOpenNone(t *testing.T) {
+func TestPlacementsThatOpenNoPortsAreLeftOut(t *testing.T) {
 	all := []api.Placement{{Cloud: "ibm", Region: "a"}, {Cloud: "gcp"}, {Cloud: "ibm", Region: "b"}, {Cloud: "lambda"}}
 	for _, c := range []struct {
 		spec api.ClusterSpec
@@ -84,8 +84,8 @@ func TestAskingForPortsLeavesOutPlacesThatOpenNone(t *testing.T) {
 	}
 }
 
-// TestCloudsOpenPortsAsSkyPilotHasIt holds the tables to the source of the SkyPilot that is installed.
-func TestCloudsOpenPortsAsSkyPilotHasIt(t *testing.T) {
+// TestOpenPortCloudsMatchSkyPilot holds the tables to the source of the SkyPilot that is installed.
+func TestOpenPortCloudsMatchSkyPilot(t *testing.T) {
 	var why map[string]string
 	askSource(t, &why, "ports")
 	for _, name := range CloudNames {

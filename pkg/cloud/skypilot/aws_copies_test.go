@@ -133,7 +133,7 @@ func launched(id string, change ...string) bridge.Instance {
 
 var copiedTarget = cloud.Target{Owner: lostOwner, Name: "sky-lost-0", Incarnation: "bcdfg", ID: "i-1", Cloud: aws.Name}
 
-func TestACopyOnAWSDoesNotShareTheEndOfItsOriginal(t *testing.T) {
+func TestCopySurvivesItsOriginal(t *testing.T) {
 	s := &copiedServer{}
 	c, dir := newCopied(t, s, launched("i-9"), launched("i-1"))
 	listed, err := c.ListMachines(t.Context(), lostOwner)
@@ -157,7 +157,7 @@ func TestACopyOnAWSDoesNotShareTheEndOfItsOriginal(t *testing.T) {
 	}
 }
 
-func TestACopyWithoutOurLabelsDoesNotShareTheEndOfItsOriginal(t *testing.T) {
+func TestCopyWithoutLabelsSurvivesItsOriginal(t *testing.T) {
 	s := &copiedServer{}
 	unlabelled := launched("i-9")
 	for label := range copiedLabels {
@@ -176,7 +176,7 @@ func TestACopyWithoutOurLabelsDoesNotShareTheEndOfItsOriginal(t *testing.T) {
 	}
 }
 
-func TestAMachineWhoseTagsWereChangedOnAWSIsLeftAlone(t *testing.T) {
+func TestMachineWithChangedTagsIsNotTerminated(t *testing.T) {
 	s := &copiedServer{}
 	c, dir := newCopied(t, s, launched("i-1", cloud.LabelIncarnation, "other"))
 	err := c.TerminateMachine(t.Context(), copiedTarget)
@@ -188,7 +188,7 @@ func TestAMachineWhoseTagsWereChangedOnAWSIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAMachineWithoutCopiesEndsThroughSkyPilot(t *testing.T) {
+func TestMachineWithoutCopiesIsTerminatedBySkyPilot(t *testing.T) {
 	s := &copiedServer{}
 	c, _ := newCopied(t, s, launched("i-1"))
 	if err := c.TerminateMachine(t.Context(), copiedTarget); err != nil || !slices.Equal(s.did, []string{"/down"}) {

@@ -39,7 +39,7 @@ func (w *world) freshServer(t *testing.T, home string) *skypilot.Cloud {
 	return c
 }
 
-func TestWithoutCredentialsNoCloudIsEnabledAndOnceTheyAreThereItIs(t *testing.T) {
+func TestCloudIsEnabledOnceItsCredentialsExist(t *testing.T) {
 	w := start(t)
 	home := t.TempDir()
 	c := w.freshServer(t, home)

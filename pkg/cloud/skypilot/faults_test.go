@@ -20,7 +20,7 @@ import (
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
-func TestALaunchOutlivesARestartOfTheServer(t *testing.T) {
+func TestLaunchSurvivesAServerRestart(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	// The machine is made, and the server dies before it hears of that.
@@ -55,7 +55,7 @@ func TestALaunchOutlivesARestartOfTheServer(t *testing.T) {
 	}
 }
 
-func TestTerminateEndsALaunchUnderWay(t *testing.T) {
+func TestTerminateCancelsARunningLaunch(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
@@ -82,7 +82,7 @@ func TestTerminateEndsALaunchUnderWay(t *testing.T) {
 	}
 }
 
-func TestATerminationThatFailsLeavesTheMachineListed(t *testing.T) {
+func TestMachineIsListedAfterAFailedTermination(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	req := launchOf("stays", 0, onAWS("us-east-1"), newKey(t))
@@ -110,7 +110,7 @@ func TestATerminationThatFailsLeavesTheMachineListed(t *testing.T) {
 	}
 }
 
-func TestAMachineThatIsGoneIsNotListed(t *testing.T) {
+func TestGoneMachineIsNotListed(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	req := launchOf("lost", 0, onAWS("us-east-1"), newKey(t))
@@ -126,7 +126,7 @@ func TestAMachineThatIsGoneIsNotListed(t *testing.T) {
 	}
 }
 
-func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
+func TestIncompleteMachineIsListedAndCompleted(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
@@ -157,7 +157,7 @@ func TestAMachineThatWasLeftHalfMadeIsListedAndCompleted(t *testing.T) {
 	}
 }
 
-func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testing.T) {
+func TestMachineOfAHalfFailedLaunchIsListed(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	made := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, After: true,
@@ -191,7 +191,7 @@ func TestALaunchThatFailsHalfwayAndCannotCleanUpLeavesTheMachineListed(t *testin
 	}
 }
 
-func TestALaunchThatLosesTheRaceForTheSecurityGroupIsMadeAgain(t *testing.T) {
+func TestLaunchThatLosesTheSecurityGroupRaceIsRetried(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	// What AWS answers to the second of two who open the same group at once.
@@ -205,7 +205,7 @@ func TestALaunchThatLosesTheRaceForTheSecurityGroupIsMadeAgain(t *testing.T) {
 	}
 }
 
-func TestACloudThatDoesNotAnswerHidesNothingOnAnother(t *testing.T) {
+func TestSilentCloudDoesNotHideOtherClouds(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t, func(o *skypilot.Options) { o.CloudWithin = 16 * time.Second })
 	mute, other := launchOf("mixed", 0, onAWS("us-east-1"), newKey(t)), launchOf("mixed", 1, inPaperspace(t, c),
@@ -260,7 +260,7 @@ func statesOf(machines []cloud.Machine) map[string]cloud.MachineState {
 	return states
 }
 
-func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
+func TestMachineThatSkyPilotForgotIsListedAndTerminated(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	req := launchOf("stray", 0, onAWS("us-west-2"), newKey(t))
@@ -294,7 +294,7 @@ func TestAMachineThatSkyPilotForgotIsListedAndEnded(t *testing.T) {
 	}
 }
 
-func TestAGroupThatCannotBeDeletedYetHoldsUpNoQuestion(t *testing.T) {
+func TestGroupInUseDoesNotDelayOtherQuestions(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	w.rank(t, c)
@@ -331,7 +331,7 @@ func (w *world) rank(t *testing.T, c *skypilot.Cloud) {
 	}
 }
 
-func TestAMachineThatWasStoppedIsStarted(t *testing.T) {
+func TestStoppedMachineIsStarted(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	k := newKey(t)
@@ -377,7 +377,7 @@ func TestAMachineThatWasStoppedIsStarted(t *testing.T) {
 	}
 }
 
-func TestALostDatabaseOfSkyPilotLosesNoMachine(t *testing.T) {
+func TestNoMachineIsLostWithSkyPilotsDatabase(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	onAmazon, elsewhere := launchOf("amnesia", 0, onAWS("us-west-2"), newKey(t)), launchOf("amnesia", 1,
@@ -465,7 +465,7 @@ func (w *world) loseDatabases(t *testing.T, c *skypilot.Cloud) {
 	}
 }
 
-func TestALaunchIsMadeAnewOnceCredentialsAreRenewed(t *testing.T) {
+func TestLaunchIsRetriedOnceCredentialsAreRenewed(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	req := launchOf("renew", 0, onAWS("us-east-1"), newKey(t))

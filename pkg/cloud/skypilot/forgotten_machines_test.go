@@ -133,7 +133,7 @@ func isPartial(t *testing.T, err error, at string) {
 	}
 }
 
-func TestACloudThatALostDatabaseHadAccessToDoesNotCountAsEmpty(t *testing.T) {
+func TestKnownCloudIsNotEmptyAfterDatabaseLoss(t *testing.T) {
 	c, dir := newEmptied(t, &emptyServer{})
 	_, err := c.ListVerified(t.Context(), lostOwner, cloud.KnownMachines{Clouds: []string{"aws", "docker"}})
 	isPartial(t, err, "aws")
@@ -151,7 +151,7 @@ func TestACloudThatALostDatabaseHadAccessToDoesNotCountAsEmpty(t *testing.T) {
 	}
 }
 
-func TestAMachineThatALostDatabaseKnewIsListedAndEndedByItsID(t *testing.T) {
+func TestForgottenMachineIsListedAndTerminatedByID(t *testing.T) {
 	c, dir := newEmptied(t, &emptyServer{access: []string{"aws"}})
 	listed, err := c.ListVerified(t.Context(), lostOwner, lostKnown("aws"))
 	if err != nil || len(listed) != 1 || listed[0].ID != "i-1" || listed[0].State != cloud.StateRunning {
@@ -170,7 +170,7 @@ func TestAMachineThatALostDatabaseKnewIsListedAndEndedByItsID(t *testing.T) {
 	}
 }
 
-func TestAMachineOfWhichThereIsNoRecordDoesNotCountAsGone(t *testing.T) {
+func TestMachineWithoutRecordDoesNotCountAsGone(t *testing.T) {
 	s := &emptyServer{access: []string{"gcp"}}
 	c, _ := newEmptied(t, s)
 	_, err := c.ListVerified(t.Context(), lostOwner, lostKnown("gcp"))

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-func TestALookAtTheServerTellsItsVersionAndEveryCloud(t *testing.T) {
+func TestInspectReportsServerVersionAndClouds(t *testing.T) {
 	f, clouds := start(t).cloud(t).InspectProvider(eventually.Context(t, 4*time.Minute))
 	if f.Problem != "" || f.Version != skypilot.Version ||
 		!slices.ContainsFunc(f.Details, func(s string) bool { return strings.Contains(s, "lean machines") }) {
@@ -33,7 +33,7 @@ func TestALookAtTheServerTellsItsVersionAndEveryCloud(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsNotThereSaysWhatToDo(t *testing.T) {
+func TestInspectExplainsAMissingInstallation(t *testing.T) {
 	c, err := skypilot.New(skypilot.Options{Dir: t.TempDir(), Port: 1}) // which nothing answers at
 	if err != nil {
 		t.Fatal(err)

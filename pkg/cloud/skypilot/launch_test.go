@@ -43,7 +43,7 @@ func (s *throttledServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func TestALaunchThatSkyPilotItselfTriesAgainSaysWhy(t *testing.T) {
+func TestRetriesOfSkyPilotItselfAreReported(t *testing.T) {
 	s := &throttledServer{heard: make(chan struct{})}
 	server := httptest.NewServer(s)
 	defer server.Close()
@@ -104,7 +104,7 @@ func (s *failingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func TestAFailedLaunchIsANewRequestAndNotReadAgain(t *testing.T) {
+func TestFailedLaunchIsRetriedAsANewRequest(t *testing.T) {
 	s := &failingServer{}
 	server := httptest.NewServer(s)
 	defer server.Close()

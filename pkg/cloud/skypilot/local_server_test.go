@@ -11,9 +11,9 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// TestTheLocalServerAnswersNoWebPage: SkyPilot's own server asks nobody on loopback who they are and allows every
+// TestLocalServerRejectsWebPages: SkyPilot's own server asks nobody on loopback who they are and allows every
 // origin, so that any page a person opens could launch machines.
-func TestTheLocalServerAnswersNoWebPage(t *testing.T) {
+func TestLocalServerRejectsWebPages(t *testing.T) {
 	c := start(t).cloud(t)
 	if f, _ := c.InspectProvider(eventually.Context(t, 4*time.Minute)); f.Problem != "" {
 		t.Fatal(f.Problem)

@@ -54,7 +54,7 @@ func askSource(t *testing.T, answer any, args ...string) {
 	}
 }
 
-func TestSkyPilotMakesMachinesOnAzureWithoutAnIdentityUnderThePlugin(t *testing.T) {
+func TestPluginCreatesAzureMachinesWithoutIdentity(t *testing.T) {
 	type asked struct{ Deployed, Identities, Written []string }
 	var plain, lean asked
 	askSource(t, &plain, "azure", "plain")
@@ -74,7 +74,7 @@ func TestSkyPilotMakesMachinesOnAzureWithoutAnIdentityUnderThePlugin(t *testing.
 	}
 }
 
-func TestSkyPilotMakesMachinesOnGCPWithoutAServiceAccountUnderThePlugin(t *testing.T) {
+func TestPluginCreatesGCPMachinesWithoutServiceAccount(t *testing.T) {
 	type asked struct {
 		Identities []string
 		IAMCalls   int `json:"iam_calls"`
@@ -92,7 +92,7 @@ func TestSkyPilotMakesMachinesOnGCPWithoutAServiceAccountUnderThePlugin(t *testi
 	}
 }
 
-func TestSeveralMachinesArePlacedOnlyWhereTheyReachEachOther(t *testing.T) {
+func TestPlacementsOfSeveralMachinesAreConnected(t *testing.T) {
 	var found struct {
 		One, Two, Named []string
 		Problem         struct{ Field, Want string }

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-func TestTheCheapestPlaceOfAllCloudsComesFirst(t *testing.T) {
+func TestCheapestPlacementOfAllCloudsIsFirst(t *testing.T) {
 	c := start(t).cloud(t)
 	plan, err := c.RankPlacements(eventually.Context(t, 4*time.Minute), api.ClusterSpec{CPUs: "2+", NumNodes: 3})
 	if err != nil {
@@ -33,7 +33,7 @@ func TestTheCheapestPlaceOfAllCloudsComesFirst(t *testing.T) {
 }
 
 // The prices stand in the tests' catalogs (test/skypilot/catalogs).
-func TestTheOptimizerChoosesByPriceAmongCloudsTypesAndZones(t *testing.T) {
+func TestOptimizerRanksCloudsTypesAndZonesByPrice(t *testing.T) {
 	c := start(t).cloud(t)
 	for _, test := range []struct {
 		name  string
@@ -83,7 +83,7 @@ func TestTheOptimizerChoosesByPriceAmongCloudsTypesAndZones(t *testing.T) {
 	}
 }
 
-func TestAWishThatNobodyMeetsIsRefusedByField(t *testing.T) {
+func TestImpossibleRequestIsRejectedByField(t *testing.T) {
 	c := start(t).cloud(t)
 	for _, test := range []struct {
 		name  string

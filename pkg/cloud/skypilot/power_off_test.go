@@ -38,7 +38,7 @@ func (w *world) onHost(t *testing.T, cluster string, args ...string) (string, bo
 	return "no such machine yet", false
 }
 
-func TestTheFirstBootOfAMachineThatBillsSetsATimerToPowerItOff(t *testing.T) {
+func TestFirstBootOfABilledMachineStartsThePowerOffTimer(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t, func(o *skypilot.Options) { o.PowerOffDelay = 3 * time.Hour })
 	k := newKey(t)
@@ -65,7 +65,7 @@ func TestTheFirstBootOfAMachineThatBillsSetsATimerToPowerItOff(t *testing.T) {
 	}
 }
 
-func TestAMachineThatIsFreeHasNoTimer(t *testing.T) {
+func TestFreeMachineHasNoPowerOffTimer(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t, func(o *skypilot.Options) { o.PowerOffDelay = 3 * time.Hour })
 	k := newKey(t)

@@ -19,7 +19,7 @@ import (
 const secrets = "/root/.aws /home/*/.aws /home/*/.config/gcloud /home/*/.azure /home/*/.oci /home/*/.nebius " +
 	"/root/.sky /home/*/.sky"
 
-func TestTheMachinesOfAClusterOnAWSShareAGroupAndLeaveNothingBehind(t *testing.T) {
+func TestAWSMachinesShareAGroupAndLeaveNothingBehind(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	k := newKey(t)
@@ -160,7 +160,7 @@ func holdRules(t *testing.T, group skytest.SecurityGroup) {
 	}
 }
 
-func TestAMachineIsLaunchedOnceHoweverOftenItIsAskedFor(t *testing.T) {
+func TestRepeatedLaunchesCreateOneMachine(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	hang := w.fault(t, skytest.Fault{Cloud: "aws", Operation: "RunInstances", Hang: true, Cluster: "sky-once-0-*"})
@@ -231,7 +231,7 @@ func TestAMachineOnAWSHasTheLoginUserOfTheSpec(t *testing.T) {
 	}
 }
 
-func TestAMachineOfAnotherCloudIsGotTheSameWay(t *testing.T) {
+func TestMachineOfASecondCloudIsLaunched(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	k := newKey(t)

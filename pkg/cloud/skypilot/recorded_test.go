@@ -18,7 +18,7 @@ import (
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
-func TestWhatACloudRefusesIsToldByKindInItsOwnWords(t *testing.T) {
+func TestCloudRejectionsKeepKindAndWords(t *testing.T) {
 	w := start(t)
 	c := w.cloud(t)
 	for _, test := range []struct {
@@ -105,7 +105,7 @@ func shape(data []byte) string {
 	return strings.Join(lines, "\n")
 }
 
-func TestTheRecordedCheckIsWhatTheServerSays(t *testing.T) {
+func TestRecordedCheckMatchesTheServer(t *testing.T) {
 	c := start(t).cloud(t)
 	if _, err := c.ListEnabledClouds(eventually.Context(t, 3*time.Minute)); err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func newLaunchRequest(p api.Placement, spec api.ClusterSpec) cloud.LaunchRequest
 	}
 }
 
-func TestWhereNoServerListensACreateHearsAtOnceWhatToDo(t *testing.T) {
+func TestAbsentServerIsReportedAtOnce(t *testing.T) {
 	for _, endpoint := range []string{"http://127.0.0.1:1", "http://no-such-host.invalid:46580"} {
 		c, err := New(Options{Dir: t.TempDir(), Endpoint: endpoint})
 		if err != nil {
@@ -42,7 +42,7 @@ func TestWhereNoServerListensACreateHearsAtOnceWhatToDo(t *testing.T) {
 	}
 }
 
-func TestALocalServerThatCannotStartIsNotWaitedFor(t *testing.T) {
+func TestFailedLocalServerIsNotWaitedFor(t *testing.T) {
 	c, err := New(Options{Dir: t.TempDir(), Port: 1, Python: "/bin/false"})
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestALocalServerThatCannotStartIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-func TestACheckSaysWhyACloudIsNotEnabled(t *testing.T) {
+func TestCheckReportExplainsDisabledClouds(t *testing.T) {
 	data, err := os.ReadFile("testdata/recorded/check.log")
 	if err != nil {
 		t.Fatal(err)

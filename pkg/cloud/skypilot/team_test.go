@@ -20,7 +20,7 @@ func (w *world) onTeamServer(t *testing.T, s *skytest.TeamServer, token string) 
 	})
 }
 
-func TestAServerOfATeamTakesAServiceAccountsTokenAndNothingElse(t *testing.T) {
+func TestTeamServerAcceptsOnlyServiceAccountTokens(t *testing.T) {
 	w := start(t)
 	s, err := w.env.StartTeamServer(eventually.Context(t, 3*time.Minute))
 	if err != nil {

@@ -73,7 +73,7 @@ func (b toldBridge) wasPut(t *testing.T) {
 	}
 }
 
-func TestAQuestionThatTakesLongHoldsUpNoOther(t *testing.T) {
+func TestSlowQuestionDoesNotDelayOthers(t *testing.T) {
 	b := newToldBridge(t)
 	slow := make(chan string, 1)
 	go func() {
@@ -98,7 +98,7 @@ func TestAQuestionThatTakesLongHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-func TestAQuestionThatNobodyWaitsForAnyMoreCostsNobodyElseTheAnswer(t *testing.T) {
+func TestAbandonedQuestionDoesNotAffectOtherQuestions(t *testing.T) {
 	b := newToldBridge(t)
 	slow := make(chan error, 1)
 	go func() { slow <- b.callLibrary(t.Context(), "slow", nil) }()
@@ -124,7 +124,7 @@ func TestAQuestionThatNobodyWaitsForAnyMoreCostsNobodyElseTheAnswer(t *testing.T
 	}
 }
 
-func TestALibraryThatEndsIsStartedAgain(t *testing.T) {
+func TestBridgeRestartsAProcessThatExited(t *testing.T) {
 	b := newToldBridge(t)
 	first := b.answer(t, "quick")
 	err := b.callLibrary(t.Context(), "die", nil)

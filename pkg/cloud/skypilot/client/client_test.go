@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-func TestServersOfOtherVersionsAreToldWhatToDo(t *testing.T) {
+func TestUnsupportedServerVersionsAreExplained(t *testing.T) {
 	for _, test := range []struct {
 		name, health string
 		kind         cloud.ErrorKind
@@ -51,7 +51,7 @@ func TestServersOfOtherVersionsAreToldWhatToDo(t *testing.T) {
 	}
 }
 
-func TestAServerThatRefusesOurVersionOrUsSaysSo(t *testing.T) {
+func TestRejectedVersionAndAccessAreExplained(t *testing.T) {
 	for _, test := range []struct {
 		code  int
 		body  string
@@ -80,7 +80,7 @@ func TestAServerThatRefusesOurVersionOrUsSaysSo(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsReachedAndGivesNoAnswerIsAskedAgainLater(t *testing.T) {
+func TestServerWithoutAnAnswerIsATransientError(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -91,7 +91,7 @@ func TestAServerThatIsReachedAndGivesNoAnswerIsAskedAgainLater(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsCutOffIsAskedForAgain(t *testing.T) {
+func TestGatewayErrorIsRetried(t *testing.T) {
 	tries := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		tries++

@@ -13,8 +13,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/logtext"
 )
 
-// What a real server said; TestWhatACloudRefuses… compares these recordings with one.
-func TestRecordedFailuresAreToldByKind(t *testing.T) {
+// What a real server said; TestCloudRejectionsKeepKindAndWords compares these recordings with one.
+func TestRecordedFailuresAreClassified(t *testing.T) {
 	for name, want := range map[string]struct {
 		kind  cloud.ErrorKind
 		words string
@@ -59,7 +59,7 @@ func recorded(t *testing.T, name string) (*client.FailedRequest, []string) {
 }
 
 // Messages as the clouds document them; there is no account to hear them from.
-func TestDocumentedFailuresAreToldByKind(t *testing.T) {
+func TestDocumentedFailuresAreClassified(t *testing.T) {
 	const none = "Failed to provision all possible launchable resources."
 	for _, test := range []struct {
 		typ, message, log string

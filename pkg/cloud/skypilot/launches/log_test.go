@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestOnlyTheEndOfALogIsKept(t *testing.T) {
+func TestLogKeepsOnlyItsEnd(t *testing.T) {
 	var said []string
 	log := NewLog(func(s string) { said = append(said, s) })
 	for range 5000 {

@@ -46,7 +46,7 @@ func TestHeadsGoFirst(t *testing.T) {
 	}
 }
 
-func TestWhoeverStopsWaitingForATurnHoldsNobodyUp(t *testing.T) {
+func TestCancelledTurnDoesNotBlockTheQueue(t *testing.T) {
 	q := &Queue{}
 	done, err := q.AwaitTurn(t.Context(), false)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot/client"
 )
 
-func TestALaunchThatFailsForWhatPassesIsWorthAnother(t *testing.T) {
+func TestPassingLaunchFailuresAreRetried(t *testing.T) {
 	failed := &client.FailedRequest{Type: "ResourcesUnavailableError",
 		Message: "Failed to provision all possible launchable resources."}
 	said := func(code string) []string {
@@ -42,7 +42,7 @@ func TestALaunchThatFailsForWhatPassesIsWorthAnother(t *testing.T) {
 	}
 }
 
-func TestLaunchesThatKeepFailingEndWithTheirReasonAndTheFirstTime(t *testing.T) {
+func TestRelauncherGivesUpWithReasonAndTimeOfFirstFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var heard []string
 		r := NewRelauncher("sky-a-0", RelaunchDelay, func(s string) { heard = append(heard, s) })
@@ -67,7 +67,7 @@ func TestLaunchesThatKeepFailingEndWithTheirReasonAndTheFirstTime(t *testing.T) 
 	})
 }
 
-func TestAStopWhileALaunchIsWaitedForSaysWhyItFailed(t *testing.T) {
+func TestCancelledRelaunchReportsTheLaunchFailure(t *testing.T) {
 	r := NewRelauncher("sky-a-0", RelaunchDelay, func(string) {})
 	ctx, stop := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")

@@ -25,7 +25,7 @@ func requestOf(p api.Placement, spec api.ClusterSpec) cloud.LaunchRequest {
 	}
 }
 
-func TestATaskIsPinnedToItsPlacementAndCarriesTheLabels(t *testing.T) {
+func TestTaskHasItsPlacementAndLabels(t *testing.T) {
 	for _, test := range []struct {
 		golden string
 		p      api.Placement
@@ -52,7 +52,7 @@ func TestATaskIsPinnedToItsPlacementAndCarriesTheLabels(t *testing.T) {
 	}
 }
 
-func TestALabelThatACloudDoesNotTakeIsLeftOut(t *testing.T) {
+func TestLabelsThatACloudRejectsAreLeftOut(t *testing.T) {
 	for _, test := range []struct {
 		key, value string
 		at         []string // the clouds that get it
@@ -93,7 +93,7 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-func TestAMachineHasNoCredentialsAndNoRights(t *testing.T) {
+func TestConfigGivesMachinesNoCredentialsAndNoRights(t *testing.T) {
 	for _, at := range []string{"aws", "gcp", "lambda"} {
 		config := NewConfigOverride(requestOf(api.Placement{Cloud: at}, api.ClusterSpec{}), NoProfile)
 		for _, name := range []string{"aws", "gcp", "azure", "oci", "nebius"} {
