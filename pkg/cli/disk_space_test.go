@@ -35,11 +35,11 @@ func TestEveryCommandNamesADiskWithoutRoom(t *testing.T) {
 			for _, args := range [][]string{{"get", "clusters"}, {"get", "clusters", "-o", "json"}, {"get", "events"},
 				{"server", "start"}} {
 				if got := p.run(args...); got.code != 0 || !strings.Contains(got.err, tt.says) ||
-					!strings.Contains(got.err, "make room") {
+					!strings.Contains(got.err, "free some disk space") {
 					t.Errorf("%v: exit %d, %s", args, got.code, got.err)
 				}
 			}
-			if got := p.run("server", "status"); got.code != tt.state || !strings.Contains(got.out, "make room") {
+			if got := p.run("server", "status"); got.code != tt.state || !strings.Contains(got.out, "free some disk space") {
 				t.Errorf("server status: exit %d, %s%s", got.code, got.out, got.err)
 			}
 			if got := p.run("server", "status", "-o", "json"); !strings.Contains(got.out, `"free_bytes"`) ||
@@ -47,7 +47,7 @@ func TestEveryCommandNamesADiskWithoutRoom(t *testing.T) {
 				t.Errorf("server status: %s%s", got.out, got.err)
 			}
 			if got := p.run(aCreate...); got.code != ExitUnreachable || !strings.Contains(got.err, "full: ") ||
-				!strings.Contains(got.err, "make room") {
+				!strings.Contains(got.err, "free some disk space") {
 				t.Errorf("create: exit %d, %s", got.code, got.err)
 			}
 			if err := filling.Free(); err != nil {

@@ -6,15 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"sigs.k8s.io/yaml"
-
-	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
 // fileContent is what config.yaml holds.
@@ -81,30 +77,6 @@ func hasSecondDocument(data []byte) bool {
 		}
 	}
 	return false
-}
-
-// readTrustedFile reads a file that nobody else can have written: neither into it nor into its directory.
-func readTrustedFile(name string) ([]byte, error) {
-	dir, err := os.Stat(filepath.Dir(name))
-	if err != nil {
-		return nil, err
-	}
-	if err := checkTrusted(filepath.Dir(name), dir); err != nil {
-		return nil, err
-	}
-	f, err := regularfile.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // only read from
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if err := checkTrusted(name, info); err != nil {
-		return nil, err
-	}
-	return regularfile.ReadAll(f, regularfile.SmallFile)
 }
 
 // flattenNode takes a node of the tree apart. depth is how many keys lead there: one key may be written with dots in

@@ -3,11 +3,8 @@ package config
 import (
 	"encoding/hex"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
-	"syscall"
 
 	"github.com/spf13/pflag"
 )
@@ -99,42 +96,4 @@ func safePathElement(name string) string {
 		return name
 	}
 	return "_" + hex.EncodeToString([]byte(name))
-}
-
-// MakeDir creates a directory and its parents for this person alone (0700). One that is there already is left as it is,
-// but refused where somebody else (root excepted) owns it or could write into it.
-func MakeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("creating %s: %w", dir, err)
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fmt.Errorf("creating %s: %w", dir, err)
-	}
-	return checkTrusted(dir, info)
-}
-
-// checkTrusted is an error where somebody else could write what lies there: settings name programs' servers, keys and
-// releases, and whoever writes them commands what runs on them.
-func checkTrusted(name string, info fs.FileInfo) error {
-	owner := os.Geteuid()
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		owner = int(st.Uid)
-	}
-	return checkOwnerAndMode(name, info.Mode(), owner, os.Geteuid())
-}
-
-// checkOwnerAndMode trusts the person itself, and root, who can do anything here anyway.
-func checkOwnerAndMode(name string, mode fs.FileMode, owner, self int) error {
-	if owner != self && owner != 0 {
-		return fmt.Errorf("%s belongs to user %d and this is user %d, who would have to trust it: remove it or take "+
-			"it over (chown), or name another directory with $%s",
-			name, owner, self, EnvDir)
-	}
-	if mode.Perm()&0o022 != 0 {
-		return fmt.Errorf("%s may be written by other users (%v): look at what is there, then run chmod go-w %s, or "+
-			"name another directory with $%s",
-			name, mode.Perm(), name, EnvDir)
-	}
-	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/test/smalldisk"
 )
 
-func TestRoomIsToldByBytesAndByFileNames(t *testing.T) {
+func TestSpaceIsJudgedByBytesAndInodes(t *testing.T) {
 	const mib = 1 << 20
 	for _, tt := range []struct {
 		name            string
@@ -38,7 +38,7 @@ func TestRoomIsToldByBytesAndByFileNames(t *testing.T) {
 	}
 }
 
-func TestAFullDiskIsFoundByWritingToo(t *testing.T) {
+func TestWritingFindsAFullDisk(t *testing.T) {
 	dir := smalldisk.Mount(t, 4)
 	if err := diskspace.CheckWritable(dir); err != nil {
 		t.Fatal(err)

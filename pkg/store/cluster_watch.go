@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 )
 
 // ClusterChangeType is what happened to a cluster.
@@ -112,12 +113,14 @@ func (s *Store) sendClusterChanges(ctx context.Context, v *watchState, revision 
 				revision = snap.revision
 				break
 			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(min(time.Duration(attempt+1)*100*time.Millisecond, 2*time.Second)):
-			}
+			_ = await.Pause(ctx, watchRetryDelay(attempt))
 		}
 	}
+}
+
+// watchRetryDelay is the pause before the next attempt to read what a broken watch has missed.
+func watchRetryDelay(attempt int) time.Duration {
+	return min(time.Duration(attempt+1)*100*time.Millisecond, 2*time.Second)
 }
 
 // followChanges returns when the stream of changes ends.

@@ -3,12 +3,12 @@ package store
 import (
 	"context"
 	"slices"
-	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 )
 
 // WatchEvents tells the events of a cluster, or all where uid is empty: first those that are known, as Events sorts
@@ -78,10 +78,7 @@ func (w *eventWatch) sendEvents(ctx context.Context, out chan<- api.Event) {
 		w.followChanges(ctx, out)
 		// The stream ended: the revision is compacted, or the server went away.
 		for attempt := 0; ctx.Err() == nil && w.catchUp(ctx) != nil; attempt++ {
-			select {
-			case <-ctx.Done():
-			case <-time.After(min(time.Duration(attempt+1)*100*time.Millisecond, 2*time.Second)):
-			}
+			_ = await.Pause(ctx, watchRetryDelay(attempt))
 		}
 	}
 }

@@ -38,7 +38,7 @@ var mayImport = map[string]string{
 	// One part of the world each.
 	"pkg/diskspace":       "",
 	"pkg/home":            "pkg/api pkg/atomicfile pkg/regularfile pkg/remote",
-	"pkg/store":           "pkg/api pkg/redact pkg/store/etcd pkg/store/jsonscan pkg/store/secretbox",
+	"pkg/store":           "pkg/api pkg/redact pkg/store/etcd pkg/store/jsonscan pkg/store/secretbox pkg/await",
 	"pkg/store/etcd":      "",
 	"pkg/store/jsonscan":  "",
 	"pkg/store/secretbox": "pkg/atomicfile pkg/regularfile",
@@ -101,13 +101,13 @@ var mayImport = map[string]string{
 	"pkg/client/connect": "pkg/config pkg/store pkg/store/secretbox",
 	"pkg/client/start":   "pkg/operation",
 	"pkg/client":         "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/store",
-	"pkg/server/daemon":  "pkg/api pkg/config pkg/atomicfile pkg/regularfile",
+	"pkg/server/daemon":  "pkg/await pkg/api pkg/config pkg/atomicfile pkg/regularfile",
 	"pkg/cli/render":     "pkg/api pkg/operation pkg/printable",
 	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
 	"pkg/cli": "pkg/api pkg/cli/render pkg/cli/terminal pkg/operation pkg/config pkg/server/daemon pkg/diskspace " +
 		"pkg/kube/kubefile pkg/client pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
-	"pkg/server/embedded": "pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
-	"pkg/server/team":     "pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store/secretbox",
+	"pkg/server/embedded": "pkg/await pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
+	"pkg/server/team":     "pkg/await pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store/secretbox",
 	"cmd/skyctl":          "pkg/cli pkg/version",
 	"cmd/skyd": "pkg/api pkg/config pkg/server/daemon pkg/server/embedded pkg/kube/kubefile pkg/pki pkg/store " +
 		"pkg/server/team pkg/version worker pkg/redact",

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
@@ -65,7 +67,7 @@ func EnsureRunning(ctx context.Context, c *config.Config, skydPath string) (Stat
 	if err := config.MakeDir(c.Dir); err != nil {
 		return State{}, err
 	}
-	turn, err := pollUntilDone(ctx, func() (*Lock, bool, error) {
+	turn, err := pollForValue(ctx, func() (*Lock, bool, error) {
 		l, err := AcquireLock(filepath.Join(c.Dir, "start.lock"))
 		return l, !errors.Is(err, ErrHeld), err
 	})
@@ -90,7 +92,7 @@ func EnsureRunning(ctx context.Context, c *config.Config, skydPath string) (Stat
 
 // awaitReady waits for a skyd dev that another program started.
 func awaitReady(ctx context.Context, c *config.Config, pid int) (State, error) {
-	s, err := pollUntilDone(ctx, func() (State, bool, error) {
+	s, err := pollForValue(ctx, func() (State, bool, error) {
 		s, err := FindRunning(c)
 		return s, !errors.Is(err, ErrNotReady), err
 	})
@@ -125,7 +127,7 @@ func startProcess(ctx context.Context, c *config.Config, skydPath string) (State
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	s, err := pollUntilDone(ctx, func() (State, bool, error) {
+	s, err := pollForValue(ctx, func() (State, bool, error) {
 		s, err := FindRunning(c)
 		if err == nil {
 			return s, true, nil
@@ -158,7 +160,7 @@ func Stop(ctx context.Context, c *config.Config) error {
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("stopping skyd dev (process %d): %w", pid, err)
 	}
-	_, err = pollUntilDone(ctx, func() (int, bool, error) {
+	_, err = pollForValue(ctx, func() (int, bool, error) {
 		now, err := FindLockHolder(c.LockFile())
 		return now, err == nil && now != pid, err
 	})
@@ -168,21 +170,14 @@ func Stop(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// pollUntilDone calls ask until it says that it is done or the context ends, whose cause is then the error.
-func pollUntilDone[T any](ctx context.Context, ask func() (T, bool, error)) (T, error) {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		v, done, err := ask()
-		if done {
-			return v, err
-		}
-		select {
-		case <-ctx.Done():
-			return v, context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
+// pollForValue calls ask until it reports that it is done. Then, or when the context ends, it returns the last value; the
+// error is that of the last call, or the context's cause.
+func pollForValue[T any](ctx context.Context, ask func() (value T, done bool, err error)) (value T, err error) {
+	waitErr := await.Condition(ctx, pollInterval, func() (done bool, _ error) {
+		value, done, err = ask()
+		return done, nil
+	})
+	return value, cmp.Or(waitErr, err)
 }
 
 func openLog(name string) (*os.File, error) {

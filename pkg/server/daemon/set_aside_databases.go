@@ -21,13 +21,13 @@ type SetAsideDatabase struct {
 	Done bool `json:"done"`
 }
 
-// SetAsideListPath lists the databases that were set aside.
-func SetAsideListPath(c *config.Config) string { return filepath.Join(c.ServerDir(), "set-aside.json") }
+// SetAsideListPath is the file in the servers' data directory that lists the databases that were set aside.
+func SetAsideListPath(serverDir string) string { return filepath.Join(serverDir, "set-aside.json") }
 
 // ReadSetAsideDatabases lists the databases that were set aside and are still there. A list that can't be read is
 // empty: it is for people.
 func ReadSetAsideDatabases(c *config.Config) []SetAsideDatabase {
-	data, err := regularfile.Read(SetAsideListPath(c), regularfile.SmallFile)
+	data, err := regularfile.Read(SetAsideListPath(c.ServerDir()), regularfile.SmallFile)
 	var all, there []SetAsideDatabase
 	if err != nil || json.Unmarshal(data, &all) != nil {
 		return nil

@@ -2,20 +2,12 @@ package embedded
 
 import (
 	"context"
-	"crypto/sha256"
-	"database/sql"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
-
-	"go.temporal.io/server/common/persistence/sql/sqlplugin"
-	sqliteschema "go.temporal.io/server/schema/sqlite"
 
 	"github.com/sky-shift/skyctl/pkg/atomicfile"
 	"github.com/sky-shift/skyctl/pkg/config"
@@ -33,18 +25,6 @@ func (d dataDir) schemaVersionPath() string { return filepath.Join(d.dir, "versi
 // unfinishedMarkPath is there from before the first byte of data until the servers answered for the first time. Nothing
 // can have been stored while it is there, so a creation that was cut short is thrown away and begun again.
 func (d dataDir) unfinishedMarkPath() string { return filepath.Join(d.dir, "unfinished") }
-
-// schemaVersion is the version of a database. Temporal doesn't always raise the number of its SQLite schema when it
-// changes it: the hash of its statements tells.
-type schemaVersion struct {
-	Version    string `json:"version"`
-	Visibility string `json:"visibility"`
-	SHA256     string `json:"sha256"`
-}
-
-func (s schemaVersion) String() string {
-	return fmt.Sprintf("%s/%s (%.8s)", s.Version, s.Visibility, s.SHA256)
-}
 
 // prepareDataDir makes the data directory where there is none, and makes one that there is fit for this program.
 func prepareDataDir(ctx context.Context, c *config.Config, log *slog.Logger) (dataDir, error) {
@@ -139,62 +119,3 @@ func refuseLostData(c *config.Config) error {
 		"To begin anew without any cluster, move %s away; machines of clusters that are forgotten so go on billing",
 		c.ServerDir(), c.ClustersDir(), left[0].Name(), c.ClustersDir())
 }
-
-// createDatabase makes Temporal's database, and says last which version it has.
-func (d dataDir) createDatabase(ctx context.Context, s schemaVersion) error {
-	// The file is made here and not by SQLite, which would make it readable by others.
-	if err := atomicfile.Write(d.databasePath(), nil); err != nil {
-		return err
-	}
-	db, err := sql.Open("sqlite", sqliteDSN(d.databasePath()))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
-	err = sqliteschema.SetupSchemaOnDB(schemaStatements{exec: func(statement string) error {
-		_, err := tx.ExecContext(ctx, statement)
-		return err
-	}})
-	if err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	data, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(d.schemaVersionPath(), append(data, '\n'))
-}
-
-// schemaStatements takes the statements of Temporal's schema instead of a database, which Temporal would keep open for
-// good.
-type schemaStatements struct {
-	sqlplugin.AdminDB
-	exec func(string) error
-}
-
-func (s schemaStatements) Exec(statement string, _ ...any) error { return s.exec(statement) }
-
-func currentSchema() (schemaVersion, error) {
-	h := sha256.New()
-	err := sqliteschema.SetupSchemaOnDB(schemaStatements{exec: func(statement string) error {
-		_, err := fmt.Fprintln(h, statement)
-		return err
-	}})
-	if err != nil {
-		return schemaVersion{}, fmt.Errorf("reading the schema: %w", err)
-	}
-	return schemaVersion{sqliteschema.Version, sqliteschema.VisibilityVersion, hex.EncodeToString(h.Sum(nil))}, nil
-}
-
-// escapeURIPath lets a directory hold '?', '#', '%' or a space in its name.
-func escapeURIPath(name string) string { return (&url.URL{Path: name}).EscapedPath() }
-
-func sqliteDSN(name string) string { return "file:" + escapeURIPath(name) + "?mode=rw" }

@@ -28,11 +28,11 @@ const (
 )
 
 func startEtcd(ctx context.Context, c *config.Config, dir string, log *slog.Logger,
-	words fatalErrorHandler) (*embed.Etcd, error) {
+	fatal fatalErrorHandler) (*embed.Etcd, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("starting etcd: %w", err)
 	}
-	e, err := embed.StartEtcd(etcdConfig(c, dir, newZapLogger(log, words)))
+	e, err := embed.StartEtcd(etcdConfig(c, dir, newZapLogger(log, fatal)))
 	if err != nil {
 		return nil, fmt.Errorf("starting etcd: %w", err)
 	}

@@ -9,13 +9,14 @@ import (
 
 	temporallog "go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/log/tag"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
 // temporalLogger hands what Temporal logs to slog.
 type temporalLogger struct {
 	log   *slog.Logger
-	words fatalErrorHandler
+	fatal fatalErrorHandler
 }
 
 var _ temporallog.WithLogger = temporalLogger{}
@@ -53,7 +54,7 @@ func (l temporalLogger) Panic(msg string, tags ...tag.Tag) {
 // Fatal ends the process: Temporal calls it where it can't go on, and counts on it not to return.
 func (l temporalLogger) Fatal(msg string, tags ...tag.Tag) {
 	l.writeRecord(slog.LevelError, msg, tags)
-	l.words.restartIfDiskFull(msg)
+	l.fatal.restartIfDiskFull(msg)
 	os.Exit(1)
 }
 
@@ -62,7 +63,11 @@ func (l temporalLogger) With(tags ...tag.Tag) temporallog.Logger {
 	for _, a := range tagAttributes(tags) {
 		args = append(args, a)
 	}
-	return temporalLogger{log: l.log.With(args...), words: l.words}
+	return temporalLogger{log: l.log.With(args...), fatal: l.fatal}
+}
+
+func newZapLogger(log *slog.Logger, fatal fatalErrorHandler) *zap.Logger {
+	return zap.New(etcdCore{log.With("component", "etcd")}, zap.WithFatalHook(fatal))
 }
 
 // etcdCore hands what etcd logs to slog.

@@ -48,15 +48,6 @@ func (d dataDir) openExistingData(ctx context.Context, want schemaVersion, log *
 	return d.recordDatabaseReplaced()
 }
 
-func (d dataDir) readSchemaVersion() (schemaVersion, error) {
-	var have schemaVersion
-	data, err := os.ReadFile(d.schemaVersionPath())
-	if err == nil {
-		err = json.Unmarshal(data, &have)
-	}
-	return have, err
-}
-
 // setDatabaseAside moves Temporal's database with all that belongs to it into a directory of its own. It may be cut
 // short at any instant and begun again: the list says where to, before anything is moved, and the version is written
 // last.
@@ -101,10 +92,8 @@ func moveFileOnce(from, to string) error {
 	return nil
 }
 
-func (d dataDir) setAsideListPath() string { return filepath.Join(d.dir, "set-aside.json") }
-
 func (d dataDir) readSetAsideList() ([]daemon.SetAsideDatabase, error) {
-	data, err := os.ReadFile(d.setAsideListPath())
+	data, err := os.ReadFile(daemon.SetAsideListPath(d.dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -120,7 +109,7 @@ func (d dataDir) writeSetAsideList(all []daemon.SetAsideDatabase) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(d.setAsideListPath(), append(data, '\n'))
+	return atomicfile.Write(daemon.SetAsideListPath(d.dir), append(data, '\n'))
 }
 
 // recordDatabaseReplaced says of the last database that was set aside that another stands in its place.

@@ -22,7 +22,7 @@ import (
 
 const (
 	startTimeout     = time.Minute
-	retryInterval    = 20 * time.Millisecond
+	pollInterval     = 20 * time.Millisecond
 	pkiCheckInterval = 12 * time.Hour
 )
 
@@ -93,15 +93,15 @@ func (s *Stack) startServers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
 	defer cancel()
 	log := slog.New(serverLogHandler{s.log.Handler(), &s.quiet})
-	words := fatalErrorHandler{dir: s.cfg.Dir, again: s.restart, log: s.log}
+	fatal := fatalErrorHandler{dir: s.cfg.Dir, restart: s.restart, log: s.log}
 	// Only one error is worth telling: the other server's is that it was cancelled.
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		s.etcd, err = startEtcd(ctx, s.cfg, data.etcdDir(), log, words)
+		s.etcd, err = startEtcd(ctx, s.cfg, data.etcdDir(), log, fatal)
 		return err
 	})
 	group.Go(func() (err error) {
-		s.temporal, err = startTemporal(ctx, s.cfg, data, log, words)
+		s.temporal, err = startTemporal(ctx, s.cfg, data, log, fatal)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -121,10 +121,11 @@ func (s *Stack) startServers(ctx context.Context) error {
 
 // watchServers notices a server that stopped by itself, and renews certificates in a process that lives for years.
 func (s *Stack) watchServers() {
-	renew, room := time.NewTicker(pkiCheckInterval), time.NewTicker(diskSpaceCheckInterval)
+	renew, checkSpace := time.NewTicker(pkiCheckInterval), time.NewTicker(diskSpaceCheckInterval)
 	defer renew.Stop()
-	defer room.Stop()
-	space := &diskSpaceMonitor{cfg: s.cfg, etcd: s.etcd, log: s.log}
+	defer checkSpace.Stop()
+	disk := &diskSpaceMonitor{dir: s.cfg.Dir, log: s.log}
+	etcdSpace := &etcdSpaceReclaimer{etcd: s.etcd, log: s.log}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -144,8 +145,10 @@ func (s *Stack) watchServers() {
 		case <-s.etcd.Server.StopNotify():
 			s.reportStopped(errors.New("etcd stopped by itself; the log has the reason"))
 			return
-		case <-room.C:
-			space.checkDiskSpace(ctx)
+		case <-checkSpace.C:
+			if disk.checkDiskSpace(); !disk.full {
+				etcdSpace.reclaimIfNeeded(ctx)
+			}
 		case now := <-renew.C:
 			if err := ensureCertificates(s.cfg, now); err != nil {
 				s.log.Error("renewing certificates", "error", err)
@@ -197,21 +200,4 @@ func (s *Stack) Close() error {
 		err = errors.Join(err, s.lock.Release())
 	})
 	return err
-}
-
-// retryUntilSuccess calls ask until it succeeds or the context ends, and then tells the last reason.
-func retryUntilSuccess(ctx context.Context, ask func() error) error {
-	tick := time.NewTicker(retryInterval)
-	defer tick.Stop()
-	for {
-		err := ask()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		case <-tick.C:
-		}
-	}
 }

@@ -24,6 +24,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 	"go.uber.org/zap"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/test/freeport"
 )
@@ -177,7 +178,7 @@ func runsWorkflows(t *testing.T, c *config.Config) {
 	if err := run.Get(ctx, &got); err != nil || got != "hello ada" {
 		t.Fatalf("got %q, %v", got, err)
 	}
-	err = retryUntilSuccess(ctx, func() error { // visibility follows the workflow
+	err = await.Success(ctx, pollInterval, func() error { // visibility follows the workflow
 		n, err := tc.CountWorkflow(ctx, countRequest(c, `ClusterName = "ada" AND Operation = "provision"`))
 		if err == nil && n.Count != 1 {
 			err = fmt.Errorf("%d workflows are listed", n.Count)

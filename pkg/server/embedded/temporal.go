@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/config"
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
@@ -46,7 +47,7 @@ var dynamicSettings = dynamicconfig.StaticClient{
 
 // startTemporal runs the four services in this process and returns when workflows can be started.
 func startTemporal(ctx context.Context, c *config.Config, d dataDir, log *slog.Logger,
-	words fatalErrorHandler) (temporal.Server, error) {
+	fatal fatalErrorHandler) (temporal.Server, error) {
 	fail := func(err error) (temporal.Server, error) { return nil, fmt.Errorf("starting Temporal: %w", err) }
 	cfg, hosts, err := temporalConfig(c, d)
 	if err != nil {
@@ -59,7 +60,7 @@ func startTemporal(ctx context.Context, c *config.Config, d dataDir, log *slog.L
 		temporal.WithConfig(cfg),
 		temporal.ForServices(temporal.DefaultServices),
 		temporal.WithStaticHosts(hosts),
-		temporal.WithLogger(temporalLogger{log.With("component", "temporal"), words}),
+		temporal.WithLogger(temporalLogger{log.With("component", "temporal"), fatal}),
 		temporal.WithAuthorizer(authorization.NewDefaultAuthorizer()),
 		temporal.WithClaimMapper(func(*temporalconfig.Config) authorization.ClaimMapper { return certificateClaims{} }),
 		temporal.WithDynamicConfigClient(dynamicSettings),
@@ -202,7 +203,7 @@ func awaitTemporalReady(ctx context.Context, c *config.Config) error {
 	}
 	defer func() { _ = conn.Close() }()
 	service := workflowservice.NewWorkflowServiceClient(conn)
-	return retryUntilSuccess(ctx, func() error {
+	return await.Success(ctx, pollInterval, func() error {
 		// Asks the frontend, matching behind it, and the namespace.
 		_, err := service.ListWorkflowExecutions(ctx,
 			&workflowservice.ListWorkflowExecutionsRequest{Namespace: c.Temporal.Namespace, PageSize: 1})

@@ -18,6 +18,7 @@ import (
 	"github.com/temporalio/ui-server/v2/server/route"
 	"github.com/temporalio/ui-server/v2/ui"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
@@ -95,7 +96,7 @@ func serveUI(ctx context.Context, s *http.Server) error {
 
 // awaitUIReady waits until the UI answers: it says nothing by itself.
 func awaitUIReady(ctx context.Context, c *config.Config) error {
-	err := retryUntilSuccess(ctx, func() error {
+	err := await.Success(ctx, pollInterval, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+config.LoopbackAddress(c.Dev.UIPort)+
 			"/healthz", nil)
 		if err != nil {

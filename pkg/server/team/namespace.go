@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/client/connect"
 	"github.com/sky-shift/skyctl/pkg/config"
 )
@@ -32,7 +33,7 @@ type Namespace struct {
 // when workflows can be started in it. It waits for Temporal until the context ends. A namespace that is there keeps
 // its retention.
 func (n Namespace) Ensure(ctx context.Context, cfg *config.Config) error {
-	err := retryUntilSuccess(ctx, func() error { return n.ensureOnce(ctx, cfg) })
+	err := await.Success(ctx, retryInterval, func() error { return n.ensureOnce(ctx, cfg) })
 	if err != nil {
 		return fmt.Errorf("making the namespace %s at Temporal %s: %w", cfg.Temporal.Namespace, cfg.Temporal.Address,
 			err)
@@ -87,21 +88,4 @@ func (n Namespace) addSearchAttributes(ctx context.Context, c client.Client, nam
 
 func dialTemporal(ctx context.Context, cfg *config.Config) (client.Client, error) {
 	return connect.DialTemporal(ctx, cfg, "skyd team", nil)
-}
-
-// retryUntilSuccess asks until it succeeds or the context ends, and then tells the last reason.
-func retryUntilSuccess(ctx context.Context, ask func() error) error {
-	tick := time.NewTicker(retryInterval)
-	defer tick.Stop()
-	for {
-		err := ask()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		case <-tick.C:
-		}
-	}
 }

@@ -1,0 +1,73 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/sky-shift/skyctl/pkg/regularfile"
+)
+
+// MakeDir creates a directory and its parents for this person alone (0700). One that is there already is left as it is,
+// but refused where somebody else (root excepted) owns it or could write into it.
+func MakeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("creating %s: %w", dir, err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("creating %s: %w", dir, err)
+	}
+	return checkTrusted(dir, info)
+}
+
+// checkTrusted is an error where somebody else could write what lies there: settings name programs' servers, keys and
+// releases, and whoever writes them commands what runs on them.
+func checkTrusted(name string, info fs.FileInfo) error {
+	owner := os.Geteuid()
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		owner = int(st.Uid)
+	}
+	return checkOwnerAndMode(name, info.Mode(), owner, os.Geteuid())
+}
+
+// checkOwnerAndMode trusts the person itself, and root, who can do anything here anyway.
+func checkOwnerAndMode(name string, mode fs.FileMode, owner, self int) error {
+	if owner != self && owner != 0 {
+		return fmt.Errorf("%s belongs to user %d and this is user %d, who would have to trust it: remove it or take "+
+			"it over (chown), or name another directory with $%s",
+			name, owner, self, EnvDir)
+	}
+	if mode.Perm()&0o022 != 0 {
+		return fmt.Errorf("%s may be written by other users (%v): look at what is there, then run chmod go-w %s, or "+
+			"name another directory with $%s",
+			name, mode.Perm(), name, EnvDir)
+	}
+	return nil
+}
+
+// readTrustedFile reads a file that nobody else can have written: neither into it nor into its directory.
+func readTrustedFile(name string) ([]byte, error) {
+	dir, err := os.Stat(filepath.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTrusted(filepath.Dir(name), dir); err != nil {
+		return nil, err
+	}
+	f, err := regularfile.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTrusted(name, info); err != nil {
+		return nil, err
+	}
+	return regularfile.ReadAll(f, regularfile.SmallFile)
+}
