@@ -39,7 +39,8 @@ func TestEveryCommandNamesADiskWithoutRoom(t *testing.T) {
 					t.Errorf("%v: exit %d, %s", args, got.code, got.err)
 				}
 			}
-			if got := p.run("server", "status"); got.code != tt.state || !strings.Contains(got.out, "free some disk space") {
+			if got := p.run("server", "status"); got.code != tt.state ||
+				!strings.Contains(got.out, "free some disk space") {
 				t.Errorf("server status: exit %d, %s%s", got.code, got.out, got.err)
 			}
 			if got := p.run("server", "status", "-o", "json"); !strings.Contains(got.out, `"free_bytes"`) ||

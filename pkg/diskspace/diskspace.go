@@ -73,8 +73,8 @@ func (s Space) DescribeProblem() string {
 // Hint says what to do about a problem, and what happens then.
 const Hint = "free some disk space; skyd then continues by itself"
 
-// CheckWritable tries to write a few KiB into a directory. It finds what the numbers do not show: a quota, or a disk that
-// was mounted read-only.
+// CheckWritable tries to write a few KiB into a directory. It finds what the numbers do not show: a quota, or a disk
+// that was mounted read-only.
 func CheckWritable(dir string) error {
 	f, err := os.CreateTemp(dir, ".room-*")
 	if err != nil {

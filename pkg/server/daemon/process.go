@@ -170,8 +170,8 @@ func Stop(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// pollForValue calls ask until it reports that it is done. Then, or when the context ends, it returns the last value; the
-// error is that of the last call, or the context's cause.
+// pollForValue calls ask until it reports that it is done. Then, or when the context ends, it returns the last value;
+// the error is that of the last call, or the context's cause.
 func pollForValue[T any](ctx context.Context, ask func() (value T, done bool, err error)) (value T, err error) {
 	waitErr := await.Condition(ctx, pollInterval, func() (done bool, _ error) {
 		value, done, err = ask()

@@ -13,8 +13,8 @@ import (
 // diskSpaceCheckInterval is how often the free space of the state directory is checked.
 const diskSpaceCheckInterval = 2 * time.Second
 
-// awaitDiskSpace returns once there is enough free space to work. Servers that start on a full disk exit at once or, worse,
-// half started.
+// awaitDiskSpace returns once there is enough free space to work. Servers that start on a full disk exit at once or,
+// worse, half started.
 func awaitDiskSpace(ctx context.Context, dir string, log *slog.Logger) error {
 	space, err := diskspace.ReadSpace(dir)
 	if err != nil || !space.IsFull() {

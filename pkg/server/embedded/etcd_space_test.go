@@ -20,7 +20,8 @@ func TestEtcdTakesWritesAgainThoughItsAlarmWasRaised(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := etcdClient(t, c, clientTLS(t, c.Etcd.TLS))
-	if err := await.Success(ctx, pollInterval, func() error { _, err := e.Put(ctx, "k", "v"); return err }); err != nil {
+	if err := await.Success(ctx, pollInterval,
+		func() error { _, err := e.Put(ctx, "k", "v"); return err }); err != nil {
 		t.Errorf("somebody has to take the alarm away: %v", err)
 	}
 	if left := s.etcd.Server.Alarms(); len(left) > 0 {
