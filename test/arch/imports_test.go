@@ -106,9 +106,11 @@ var mayImport = map[string]string{
 	"pkg/cli/terminal":   "pkg/api pkg/cli/render pkg/printable",
 	"pkg/cli": "pkg/api pkg/cli/render pkg/cli/terminal pkg/operation pkg/config pkg/server/daemon pkg/diskspace " +
 		"pkg/kube/kubefile pkg/client pkg/remote pkg/store pkg/tunnel pkg/version pkg/printable",
-	"pkg/server/embedded": "pkg/await pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/pki pkg/atomicfile",
-	"pkg/server/team":     "pkg/await pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile pkg/store/secretbox",
-	"cmd/skyctl":          "pkg/cli pkg/version",
+	"pkg/server/embedded": "pkg/await pkg/api pkg/operation pkg/config pkg/server/daemon pkg/diskspace pkg/pki " +
+		"pkg/atomicfile",
+	"pkg/server/team": "pkg/await pkg/config pkg/client/connect pkg/pki pkg/atomicfile pkg/regularfile " +
+		"pkg/store/secretbox",
+	"cmd/skyctl": "pkg/cli pkg/version",
 	"cmd/skyd": "pkg/api pkg/config pkg/server/daemon pkg/server/embedded pkg/kube/kubefile pkg/pki pkg/store " +
 		"pkg/server/team pkg/version worker pkg/redact",
 }
