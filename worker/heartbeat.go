@@ -9,17 +9,16 @@ import (
 	"go.temporal.io/sdk/interceptor"
 )
 
-// heartbeatInterval is how often a running activity tells that it is alive, and hears whether it is cancelled.
+// heartbeatInterval is how often a running activity reports that it is alive, and learns whether it is cancelled.
 const heartbeatInterval = 2 * time.Second
 
-// heartbeatSendInterval is how often beats are sent on to Temporal: progress and cancellation travel with them, so
-// often enough for a person who waits, and seldom enough for a database. It is also how long Temporal may take to
-// answer one before the SDK takes the activity for cancelled (v1.50.0 bounds the call by this), so a busy machine needs
-// some seconds.
+// heartbeatSendInterval is how often the SDK sends heartbeats to Temporal. They carry progress and cancellation, so
+// they are frequent enough for a person who waits and rare enough for a database. SDK v1.50.0 also uses this as the
+// timeout of the call, after which it treats the activity as cancelled; a busy machine needs some seconds.
 const heartbeatSendInterval = 5 * time.Second
 
-// heartbeatInterceptor keeps the heartbeat of every activity going that is expected to have one, so that each activity
-// need only report progress. A worker that is dead stops beating, which is what the beat is to show.
+// heartbeatInterceptor sends heartbeats for every activity that needs them, so that the activities only report
+// progress. When the worker process dies, the heartbeats stop.
 type heartbeatInterceptor struct {
 	interceptor.WorkerInterceptorBase
 }
@@ -32,24 +31,24 @@ func (*heartbeatInterceptor) InterceptActivity(_ context.Context,
 	return b
 }
 
-// activityHeartbeat is the beat of one run of an activity.
+// activityHeartbeat sends the heartbeats of one run of an activity.
 type activityHeartbeat struct {
 	interceptor.ActivityInboundInterceptorBase
 	out interceptor.ActivityOutboundInterceptor
 
 	mu   sync.Mutex
-	last []any // the progress last reported: every beat replaces the one before, so it has to say it again
+	last []any // the last progress: each heartbeat replaces the one before, so it has to repeat it
 }
 
-// Init keeps the way out, and listens there to what progress the activity itself reports.
+// Init keeps the outbound interceptor, and records the progress that the activity reports through it.
 func (b *activityHeartbeat) Init(out interceptor.ActivityOutboundInterceptor) error {
 	b.out = out
-	l := &progressListener{beat: b}
+	l := &progressListener{heartbeat: b}
 	l.Next = out
 	return b.Next.Init(l)
 }
 
-// ExecuteActivity runs the activity with a beat beside it.
+// ExecuteActivity runs the activity and sends heartbeats meanwhile.
 func (b *activityHeartbeat) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if activity.GetInfo(ctx).HeartbeatTimeout == 0 {
 		return b.Next.ExecuteActivity(ctx, in)
@@ -64,8 +63,8 @@ func (b *activityHeartbeat) ExecuteActivity(ctx context.Context, in *interceptor
 			case <-done:
 				return
 			case <-tick.C:
-				// An activity that was cancelled is alive until it returns, and waited for: if it fell silent while it
-				// tidies up, it would be taken for dead, and clean-up would race it.
+				// A cancelled activity sends heartbeats until it returns. Without them Temporal would time it out
+				// while it cleans up, and the workflow's own clean-up would run at the same time.
 				b.repeatHeartbeat(context.WithoutCancel(ctx))
 			}
 		}
@@ -74,23 +73,23 @@ func (b *activityHeartbeat) ExecuteActivity(ctx context.Context, in *interceptor
 	return b.Next.ExecuteActivity(ctx, in)
 }
 
-// repeatHeartbeat says the last progress again. The lock is held so that it does not overtake, and hide, a newer one.
+// repeatHeartbeat sends the last progress again. It holds the lock, so that it cannot overwrite newer progress.
 func (b *activityHeartbeat) repeatHeartbeat(ctx context.Context) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.out.RecordHeartbeat(ctx, b.last...)
 }
 
-// progressListener is on the way out of an activity.
+// progressListener records the progress that an activity reports.
 type progressListener struct {
 	interceptor.ActivityOutboundInterceptorBase
-	beat *activityHeartbeat
+	heartbeat *activityHeartbeat
 }
 
 // RecordHeartbeat remembers the progress and passes it on.
 func (l *progressListener) RecordHeartbeat(ctx context.Context, details ...any) {
-	l.beat.mu.Lock()
-	defer l.beat.mu.Unlock()
-	l.beat.last = details
+	l.heartbeat.mu.Lock()
+	defer l.heartbeat.mu.Unlock()
+	l.heartbeat.last = details
 	l.ActivityOutboundInterceptorBase.RecordHeartbeat(ctx, details...)
 }

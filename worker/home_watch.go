@@ -10,8 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// newHomeWatch watches over the home of the installation. That of a team is its etcd, which lies in no directory of
-// this computer.
+// newHomeWatch returns the watch over the installation's home. A team's installation lives in its etcd, so it has no
+// directory on this computer.
 func newHomeWatch(cfg *config.Config, st *store.Store, pool *remote.Pool, log *slog.Logger) *homewatch.Watch {
 	w := &homewatch.Watch{Store: st, Pool: pool, Now: utcNow, Log: log}
 	if !cfg.IsExternal() {

@@ -9,17 +9,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// learnSecrets has this process hide the installation's own secrets wherever something prints them: the key of the
-// secrets in etcd, the keys of certificates, SkyPilot's token, and the clouds' credentials where they lie in the
-// environment or where their own tools keep them. A cluster's secrets are learned as they are read.
+// learnSecrets makes this process hide the installation's own secrets in all output: the secrets key, the private keys
+// of certificates, SkyPilot's token, and cloud credentials in the environment or in the files of the clouds' own tools.
+// The secrets of a cluster are learned when they are read.
 func learnSecrets(cfg *config.Config, environ []string, home string) {
 	redact.LearnEnvironment(environ)
-	whole := []string{cfg.SecretsKeyFile, cfg.Etcd.TLS.Key, cfg.Temporal.TLS.Key, cfg.SkyPilot.TokenFile}
+	secretFiles := []string{cfg.SecretsKeyFile, cfg.Etcd.TLS.Key, cfg.Temporal.TLS.Key, cfg.SkyPilot.TokenFile}
 	if keys, err := filepath.Glob(filepath.Join(cfg.PKIDir(), "*.key")); err == nil {
-		whole = append(whole, keys...)
+		secretFiles = append(secretFiles, keys...)
 	}
-	for _, name := range whole {
-		// one that can't be read is said where it is used
+	for _, name := range secretFiles {
+		// An unreadable file is reported where it is used.
 		if b, err := regularfile.Read(name, regularfile.SmallFile); err == nil {
 			redact.LearnSecret("", b)
 		}

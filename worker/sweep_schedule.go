@@ -16,17 +16,17 @@ import (
 	"github.com/sky-shift/skyctl/workflows"
 )
 
-// scheduleRetryDelay is how long to wait after Temporal refused the schedule: another worker may just be making it.
+// scheduleRetryDelay is the pause after Temporal rejected the schedule; another worker may be creating it.
 const scheduleRetryDelay = 5 * time.Second
 
-// sweepTimeout ends a sweep that stands still, as one does that a worker of another version has begun and this one
-// can't follow: no other would be started beside it, for good.
+// sweepTimeout ends a sweep that makes no progress, such as one of another version that this worker cannot replay.
+// Without it, the schedule would never start another sweep.
 const sweepTimeout = time.Hour
 
-// formerSchedule measured clusters before sweeps did.
+// formerSchedule is the id of the schedule of an earlier version, whose work sweeps do now.
 const formerSchedule = "measure"
 
-// ensureScheduleWithRetry tries until the schedule stands. No operation depends on it, so nobody waits for it.
+// ensureScheduleWithRetry tries until the schedule exists. No operation depends on it, so the worker does not wait.
 func ensureScheduleWithRetry(ctx context.Context, c client.Client, taskQueue string, every time.Duration,
 	log *slog.Logger) {
 	for {
@@ -34,7 +34,7 @@ func ensureScheduleWithRetry(ctx context.Context, c client.Client, taskQueue str
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		log.Warn("trying again", "in", scheduleRetryDelay, "error", err)
+		log.Warn("could not set up the schedule of sweeps, trying again", "in", scheduleRetryDelay, "error", err)
 		select {
 		case <-ctx.Done():
 			return
@@ -43,20 +43,19 @@ func ensureScheduleWithRetry(ctx context.Context, c client.Client, taskQueue str
 	}
 }
 
-// ensureSchedule makes sure that clusters are swept at intervals. What was missed while no worker ran is not made up
-// for, and a sweep that takes longer than the interval is not joined by another. Whoever paused the schedule finds it
-// paused.
+// ensureSchedule creates or updates the schedule of sweeps. Sweeps that were missed while no worker ran are not made up
+// for, and sweeps do not overlap. A schedule that a person paused stays paused.
 func ensureSchedule(ctx context.Context, c client.Client, taskQueue string, every time.Duration) error {
 	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}, Jitter: every / 10}
 	action := &client.ScheduleWorkflowAction{
 		ID: operation.SweepScheduleID, Workflow: workflows.Sweep, Args: []any{operation.SweepInput{}},
 		TaskQueue:     taskQueue,
-		StaticSummary: "Compare every cluster with the world", WorkflowExecutionTimeout: sweepTimeout,
+		StaticSummary: "Compare every cluster with its actual state", WorkflowExecutionTimeout: sweepTimeout,
 	}
 	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
 		ID: operation.SweepScheduleID, Spec: spec, Action: action, CatchupWindow: every,
 		Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
-		// a Temporal that is new knows nothing of what is under way: the first sweep takes it up from etcd
+		// The first sweep resumes operations from etcd if Temporal has lost its data.
 		TriggerImmediately: true,
 	})
 	if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
@@ -72,11 +71,11 @@ func ensureSchedule(ctx context.Context, c client.Client, taskQueue string, ever
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("schedule the sweeps: %w", err)
+		return fmt.Errorf("create the schedule of sweeps: %w", err)
 	}
 	err = c.ScheduleClient().GetHandle(ctx, formerSchedule).Delete(ctx)
 	if missing := new(serviceerror.NotFound); err != nil && !errors.As(err, &missing) {
-		return fmt.Errorf("take away the schedule of an earlier version: %w", err)
+		return fmt.Errorf("delete the schedule of an earlier version: %w", err)
 	}
 	return nil
 }

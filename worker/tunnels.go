@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/tunnel"
 )
 
-// keepTunnels keeps open, until stop, the ports that lead to clusters whose API is reached through SSH. Only a worker
-// that runs as the person whose clusters these are does so; others' people have skyctl tunnel.
+// keepTunnels keeps ports open, until stop, to clusters whose API is reached through SSH. Only skyd dev, which runs as
+// the clusters' owner, does so; members of a team use skyctl tunnel.
 func keepTunnels(ctx context.Context, cfg *config.Config, st *store.Store, pool *remote.Pool,
 	log *slog.Logger) (stop func()) {
 	if cfg.IsExternal() {

@@ -1,5 +1,5 @@
-// Package worker runs the operations: it wires the activities to etcd, the clouds and the machines, and registers them
-// and the workflows with Temporal.
+// Package worker runs operations: it connects the activities to etcd, clouds and machines, and registers activities and
+// workflows with Temporal.
 package worker
 
 import (
@@ -38,12 +38,12 @@ import (
 	"github.com/sky-shift/skyctl/workflows"
 )
 
-// stopTimeout is how long a worker that is asked to stop lets its activities finish; what does not is tried again by
-// the next.
+// stopTimeout is how long activities may run on when the worker stops. The next worker retries those that did not
+// finish.
 const stopTimeout = 20 * time.Second
 
-// Run works until ctx ends. It returns an error where etcd or Temporal can't be reached at the start, or the worker
-// fails.
+// Run runs the worker until ctx ends. It returns an error if etcd or Temporal cannot be reached at the start, or if the
+// worker fails.
 func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	st, err := connect.OpenWorkerStore(ctx, cfg, utcNow())
 	if err != nil {
@@ -83,8 +83,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	return runUntilDone(ctx, w)
 }
 
-// PrepareSecretsKey sees that the secrets key is there and fits what is sealed, or makes it where nothing is sealed
-// yet.
+// PrepareSecretsKey checks that the secrets key exists and opens the stored secrets, or creates it if there are none.
 func PrepareSecretsKey(ctx context.Context, cfg *config.Config) error {
 	st, err := connect.OpenWorkerStore(ctx, cfg, utcNow())
 	if err != nil {
@@ -93,19 +92,19 @@ func PrepareSecretsKey(ctx context.Context, cfg *config.Config) error {
 	return st.Close()
 }
 
-// runner is the part of a worker that works until it is interrupted, and says what stopped it before that.
+// runner is the part of a worker that runs until it is interrupted or fails.
 type runner interface {
 	Run(interrupt <-chan any) error
 }
 
-// runUntilDone works until ctx ends. A worker that Temporal turns away for good (its namespace was deleted, say) stops
-// by itself: whoever watches over the process must hear of it, or nobody works and nobody knows.
+// runUntilDone runs the worker until ctx ends. A worker that Temporal rejects permanently, for example because its
+// namespace was deleted, stops by itself; the error ends the process, so that its supervisor notices.
 func runUntilDone(ctx context.Context, w runner) error {
 	interrupt := make(chan any)
 	stop := context.AfterFunc(ctx, func() { close(interrupt) })
 	defer stop()
 	if err := w.Run(interrupt); err != nil {
-		return fmt.Errorf("the worker was stopped by an error that trying again does not mend: %w", err)
+		return fmt.Errorf("the worker stopped with a permanent error: %w", err)
 	}
 	return nil
 }
@@ -119,13 +118,14 @@ type Activities struct {
 	GPUs     *gpustack.Activities
 }
 
-// NewOperationStarter starts operations for sweeps.
+// NewOperationStarter returns a function with which sweeps start operations; it returns false if one is running
+// already.
 func NewOperationStarter(c client.Client, taskQueue string) func(context.Context, api.Ref, string, any) (bool, error) {
 	return func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 		defer cancel()
 		err := start.Operation(ctx, c, taskQueue, ref.Name, workflow, workflow+" "+ref.Name+
-			", as a sweep found it needs", input)
+			", requested by a sweep", input)
 		if start.IsAlreadyRunning(err) {
 			return false, nil
 		}
@@ -136,7 +136,7 @@ func NewOperationStarter(c client.Client, taskQueue string) func(context.Context
 	}
 }
 
-// New makes a worker of the given activities; it is started by its Start. More interceptors stand inside of its own.
+// New returns a worker for the activities; call its Start or Run. Further interceptors run inside its own.
 func New(c client.Client, taskQueue string, acts Activities, more ...interceptor.WorkerInterceptor) sdkworker.Worker {
 	if acts.Sweeps.Home != nil {
 		more = append(more, acts.Sweeps.Home.NewMachineGuard())
@@ -147,7 +147,7 @@ func New(c client.Client, taskQueue string, acts Activities, more ...interceptor
 		DefaultHeartbeatThrottleInterval: heartbeatSendInterval,
 		Interceptors:                     append([]interceptor.WorkerInterceptor{&heartbeatInterceptor{}}, more...),
 	})
-	w.RegisterWorkflow(workflows.Provision) // by name, and not out of workflows.All: so the check of lint finds them
+	w.RegisterWorkflow(workflows.Provision) // one by one, because workflowcheck does not see them through workflows.All
 	w.RegisterWorkflow(workflows.Delete)
 	w.RegisterWorkflow(workflows.Repair)
 	w.RegisterWorkflow(workflows.Sweep)
@@ -178,8 +178,7 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	deadlines.GPU = cfg.GPU.Timeout
 	deadlines.Recover = cfg.Reconcile.NotReadyFor
 	release := rke2.Source{Version: cfg.RKE2.Version, Source: cfg.RKE2.Source, SHA256: cfg.RKE2.SHA256}
-	// A worker that runs with skyd dev runs as the person whose clusters these are; one elsewhere has no business in a
-	// home.
+	// Only skyd dev runs as the owner of the clusters and writes into the owner's home.
 	var clusterDir func(string) string
 	if !cfg.IsExternal() {
 		clusterDir = cfg.ClusterDir
@@ -204,31 +203,31 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 	}, nil
 }
 
-// newGPUStackSource is what each kind of GPU stack is installed from, as the settings say.
+// newGPUStackSource returns a function that builds a kind of GPU stack from the settings.
 func newGPUStackSource(cfg config.GPU) (func(kind string) gpu.Stack, error) {
-	ofOperator, err := gpu.ReadChartValues(cfg.ValuesFile)
+	operatorValues, err := gpu.ReadChartValues(cfg.ValuesFile)
 	if err != nil {
 		return nil, err
 	}
-	ofPlugin, err := gpu.ReadChartValues(cfg.PluginValuesFile)
+	pluginValues, err := gpu.ReadChartValues(cfg.PluginValuesFile)
 	if err != nil {
 		return nil, err
 	}
 	return func(kind string) gpu.Stack {
 		s := gpu.Stack{
 			Kind: kind, Repo: cfg.ChartRepo, OperatorVersion: cfg.OperatorVersion, PluginVersion: cfg.PluginVersion,
-			Values: ofOperator, Mirror: cfg.ImageMirror,
+			Values: operatorValues, Mirror: cfg.ImageMirror,
 		}
 		if kind == api.GPUStackDevicePlugin {
-			s.Values = ofPlugin
+			s.Values = pluginValues
 		}
 		return s
 	}, nil
 }
 
-// newClouds has Docker on this machine under its name, and SkyPilot for every other.
+// newClouds returns Docker on this computer, and SkyPilot for all other clouds.
 func newClouds(cfg *config.Config, st *store.Store, log *slog.Logger) (activities.Clouds, error) {
-	onDocker, err := docker.New(docker.Options{
+	dockerCloud, err := docker.New(docker.Options{
 		Image: cfg.Docker.Image, Network: cfg.Docker.Network, BaseImage: cfg.Docker.BaseImage,
 		Installation: st.EnsureInstallationID, Log: log,
 	})
@@ -243,23 +242,23 @@ func newClouds(cfg *config.Config, st *store.Store, log *slog.Logger) (activitie
 		}
 		token = strings.TrimSpace(string(raw))
 	}
-	onSky, err := skypilot.New(skypilot.Options{
+	skypilotCloud, err := skypilot.New(skypilot.Options{
 		Dir: cfg.SkyPilotDir(), Python: cfg.SkyPilot.Python, Endpoint: cfg.SkyPilot.Endpoint, Token: token,
 		Port: cfg.SkyPilot.Port, LaunchesAtOnce: cfg.SkyPilot.LaunchesAtOnce, FullRuntime: cfg.SkyPilot.FullRuntime,
 		Usage: cfg.SkyPilot.Usage, AWSInstanceProfile: cfg.SkyPilot.AWSInstanceProfile,
 		PowerOffDelay: bootPowerOffAfter,
 		Log:           log,
 	})
-	return activities.Clouds{Named: map[string]cloud.Cloud{docker.Name: onDocker}, Others: onSky}, err
+	return activities.Clouds{Named: map[string]cloud.Cloud{docker.Name: dockerCloud}, Others: skypilotCloud}, err
 }
 
 func utcNow() time.Time { return time.Now().UTC() }
 
-// bootPowerOffAfter is when a machine that bills powers itself off although nobody has ever reached it: after the
-// deadline of a create. The operation's own timer takes its place once the machine is reached.
+// bootPowerOffAfter is when a billed machine that was never reached powers itself off: after the deadline of a create.
+// Once the machine is reached, the operation sets its own timer instead.
 const bootPowerOffAfter = operation.DefaultProvisionTimeout + 30*time.Minute
 
-// idleConnectionTimeout is how long an SSH connection that nobody uses is kept.
+// idleConnectionTimeout is how long an unused SSH connection is kept.
 const idleConnectionTimeout = 5 * time.Minute
 
 // dialTimeout bounds the first contact with Temporal.
@@ -270,7 +269,7 @@ func dialTemporal(ctx context.Context, cfg *config.Config, log *slog.Logger) (cl
 	defer cancel()
 	c, err := connect.DialTemporal(ctx, cfg, workerIdentity(), log)
 	if err != nil {
-		return nil, fmt.Errorf("reach Temporal at %s: %w", cfg.Temporal.Address, err)
+		return nil, fmt.Errorf("connect to Temporal at %s: %w", cfg.Temporal.Address, err)
 	}
 	_, err = c.WorkflowService().DescribeNamespace(ctx,
 		&workflowservice.DescribeNamespaceRequest{Namespace: cfg.Temporal.Namespace})
@@ -282,7 +281,7 @@ func dialTemporal(ctx context.Context, cfg *config.Config, log *slog.Logger) (cl
 	return c, nil
 }
 
-// workerIdentity tells one worker from another in the Web UI.
+// workerIdentity identifies this worker in the Web UI.
 func workerIdentity() string {
 	host, err := os.Hostname()
 	if err != nil {

@@ -1,4 +1,4 @@
-// Command skyctl is the command line of the project; everything it does is in pkg/cli.
+// Command skyctl is the command line; pkg/cli holds all its commands.
 package main
 
 import (
@@ -12,8 +12,8 @@ import (
 )
 
 func main() {
-	debug.SetGCPercent(400) // most runs end before a second collection would pay
+	debug.SetGCPercent(400) // most runs end before a second collection pays off
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	context.AfterFunc(ctx, stop) // a second Ctrl-C kills the process
 	os.Exit(cli.Run(ctx, cli.SystemEnvironment(), os.Args[1:]))
 }

@@ -17,19 +17,18 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// workerStopTimeout is how long the worker may take to finish what it is at; Temporal gives the rest to the next
-// worker.
+// workerStopTimeout is how long the worker may take to stop. The next worker resumes what it did not finish.
 const workerStopTimeout = 30 * time.Second
 
-// runDev runs until the context ends or a part of it fails. It stops in the order of need: worker, Temporal, etcd.
+// runDev runs until the context ends or one of its parts fails. It stops the worker first, then Temporal, then etcd.
 func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
-	begun := time.Now()
+	started := time.Now()
 	used := cfg.UsedSettings()
 	stack, err := embedded.StartServers(ctx, embedded.Options{Config: cfg, Log: log,
 		Restart: func() { restartProcess(log) }})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // asked to stop while it started
+			return nil // stopped while it started
 		}
 		return err
 	}
@@ -43,19 +42,19 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 	workerCtx, stopWorker := context.WithCancel(ctx)
 	defer stopWorker()
 	working := make(chan error, 1)
-	go func() { working <- runWorker(workerCtx, cfg, log) }()
+	go func() { working <- worker.Run(workerCtx, cfg, log) }()
 
 	if err := daemon.PublishState(cfg, newDaemonState(cfg, used, stack)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, daemon.WithdrawState(cfg)) }()
 	log.Info("ready", "temporal", stack.TemporalAddress(), "etcd", stack.EtcdEndpoint(), "ui", stack.UIAddress(),
-		"dir", cfg.Dir, "after", time.Since(begun).Round(time.Millisecond))
+		"dir", cfg.Dir, "after", time.Since(started).Round(time.Millisecond))
 
 	select {
 	case err := <-working:
 		if err == nil && ctx.Err() == nil {
-			err = errors.New("it ended by itself")
+			err = errors.New("it stopped without an error")
 		}
 		if err != nil {
 			return fmt.Errorf("running the worker: %w", err)
@@ -71,19 +70,19 @@ func runDev(ctx context.Context, cfg *config.Config, log *slog.Logger) (err erro
 	case workerErr := <-working:
 		return errors.Join(err, workerErr)
 	case <-time.After(workerStopTimeout):
-		log.Warn("the worker didn't stop in time: what it was at is taken up at the next start", "after",
+		log.Warn("the worker did not stop in time; the next start resumes its work", "after",
 			workerStopTimeout)
 		return err
 	}
 }
 
-// restartProcess has this process begin again as it was started; it returns only where that can't be done.
+// restartProcess replaces this process with a new start of the same command. It returns only if that fails.
 func restartProcess(log *slog.Logger) {
 	self, err := os.Executable()
 	if err == nil {
 		err = syscall.Exec(self, os.Args, os.Environ()) //nolint:gosec // it is this program
 	}
-	log.Error("it could not begin anew: start it again", "error", err)
+	log.Error("skyd could not restart itself: start it again", "error", err)
 }
 
 func newDaemonState(cfg *config.Config, used map[string]api.UsedSetting, stack *embedded.Stack) daemon.State {

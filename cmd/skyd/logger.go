@@ -17,25 +17,25 @@ func newLogger(w io.Writer, level string) (*slog.Logger, error) {
 		return nil, fmt.Errorf("--log-level is %q: it should be debug, info, warn or error", level)
 	}
 	handler := shutdownFilter{redact.LogHandler{Handler: slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})}}
-	// Libraries that use the standard logger have nothing to say to people.
+	// Libraries that use the standard logger log nothing that people need.
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer())
 	return slog.New(handler), nil
 }
 
-// shutdownFilter drops what Temporal and its SDK say of calls that were given up because the program stops.
+// shutdownFilter drops what Temporal and its SDK log about calls that were cancelled because the program stops.
 type shutdownFilter struct {
 	slog.Handler
 }
 
 func (h shutdownFilter) Handle(ctx context.Context, r slog.Record) error {
-	givenUp := false
+	cancelled := false
 	r.Attrs(func(a slog.Attr) bool {
-		givenUp = givenUp || strings.EqualFold(a.Key, "error") &&
+		cancelled = cancelled || strings.EqualFold(a.Key, "error") &&
 			strings.HasSuffix(a.Value.String(), context.Canceled.Error())
-		return !givenUp
+		return !cancelled
 	})
-	if givenUp {
+	if cancelled {
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)

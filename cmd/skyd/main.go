@@ -1,5 +1,5 @@
-// Command skyd does the work: it carries out the operations on clusters. skyd dev also runs Temporal and etcd in the
-// same process; skyd worker uses an external Temporal and etcd.
+// Command skyd runs the operations on clusters. skyd dev also runs Temporal and etcd in the same process; skyd worker
+// uses an external Temporal and etcd.
 package main
 
 import (
@@ -20,30 +20,26 @@ import (
 	"github.com/sky-shift/skyctl/worker"
 )
 
-// runWorker carries out operations until the context ends, and then finishes what it can.
-var runWorker = worker.Run
-
-// gcPercent is how much garbage may pile up beside what is in use, in percent, unless GOGC says otherwise. A sweep
-// reads megabytes that are of no use a moment later: with Go's own 100 they make up a third of what is resident, for
-// little time.
+// gcPercent is the default of GOGC. A sweep reads megabytes of short-lived data; with Go's default of 100 they make up
+// a third of the resident memory.
 const gcPercent = 50
 
 func main() {
-	// Whatever is created below the state directory is this person's alone.
+	// Only this user may read what skyd creates in the state directory.
 	syscall.Umask(0o077)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // a second signal kills the process
 	if err := newRootCommand(os.Getenv, os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "skyd:", redact.Text(err.Error()))
 		os.Exit(1)
 	}
 }
 
-// warnUnknownSettings logs what was given as a setting and is none.
+// warnUnknownSettings logs settings that skyctl does not know.
 func warnUnknownSettings(cfg *config.Config, log *slog.Logger) {
 	for _, text := range append(append(config.UnknownVariableNotes(os.Environ()), cfg.IgnoredSettingNotes()...),
 		cfg.ForeignNote()) {
@@ -53,18 +49,17 @@ func warnUnknownSettings(cfg *config.Config, log *slog.Logger) {
 	}
 }
 
+// newRootCommand returns the command skyd. env looks up a variable of its environment.
 func newRootCommand(env func(string) string, stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "skyd",
-		Short:         "Carry out operations on clusters",
+		Short:         "Run the operations on clusters",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	config.BindFlags(root.PersistentFlags())
 	level := root.PersistentFlags().String("log-level", "info",
 		"least level that is logged: debug, info, warn or error")
-	newKey := false
-	// load is what the commands have in common: settings and a log.
 	load := func(cmd *cobra.Command) (*config.Config, *slog.Logger, error) {
 		logger, err := newLogger(stderr, *level)
 		if err != nil {
@@ -73,49 +68,64 @@ func newRootCommand(env func(string) string, stdout, stderr io.Writer) *cobra.Co
 		cfg, err := config.Load(cmd.Flags(), env)
 		if err == nil {
 			warnUnknownSettings(cfg, logger)
-			cfg.NewSecretsKey = newKey
 		}
 		return cfg, logger, err
 	}
-	dev := &cobra.Command{
+	root.AddCommand(newDevCommand(load), newWorkerCommand(load), newVersionCommand(stdout),
+		newTeamCommand(load, stdout, stderr))
+	return root
+}
+
+// settingsLoader reads the settings of a command and creates its log.
+type settingsLoader func(*cobra.Command) (*config.Config, *slog.Logger, error)
+
+// runWithNewKeyFlag gives a command the flag --new-secrets-key, and runs it with its settings.
+func runWithNewKeyFlag(c *cobra.Command, load settingsLoader,
+	run func(context.Context, *config.Config, *slog.Logger) error) *cobra.Command {
+	newKey := c.Flags().Bool("new-secrets-key", false,
+		"create a new secrets key if the one in use is lost, and give up the secrets that it encrypted")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, logger, err := load(cmd)
+		if err != nil {
+			return err
+		}
+		cfg.NewSecretsKey = *newKey
+		return run(cmd.Context(), cfg, logger)
+	}
+	return c
+}
+
+func newDevCommand(load settingsLoader) *cobra.Command {
+	c := &cobra.Command{
 		Use:   "dev",
 		Short: "Run Temporal, its Web UI, etcd and the worker in one process",
-		Long: "Run Temporal, its Web UI, etcd and the worker in one process, on this machine's loopback.\n" +
-			"All data is kept in the state directory; the process can be killed at any instant and started again.",
+		Long: "Run Temporal, its Web UI, etcd and the worker in one process, on this computer's loopback.\n" +
+			"The state directory holds all data; you can kill the process at any time and start it again.",
 		Example: "  skyd dev\n  SKYCONF_DIR=~/.skyconf-try skyd dev --dev-ui-port 9000",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, logger, err := load(cmd)
-			if err != nil {
-				return err
-			}
-			return runDev(cmd.Context(), cfg, logger)
-		},
 	}
-	config.BindDevFlags(dev.Flags())
-	bindNewKey := func(c *cobra.Command) *cobra.Command {
-		c.Flags().BoolVar(&newKey, "new-secrets-key", false,
-			"make a new secrets key where the one in use is lost, and give up what it sealed")
-		return c
-	}
-	root.AddCommand(bindNewKey(dev), bindNewKey(&cobra.Command{
+	config.BindDevFlags(c.Flags())
+	return runWithNewKeyFlag(c, load, runDev)
+}
+
+func newWorkerCommand(load settingsLoader) *cobra.Command {
+	return runWithNewKeyFlag(&cobra.Command{
 		Use:   "worker",
-		Short: "Run the worker alone, with an external Temporal and etcd",
+		Short: "Run only the worker, with an external Temporal and etcd",
 		Example: "  skyd worker --temporal-address temporal.example.com:7233 --etcd-endpoints " +
 			"https://etcd.example.com:2379",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, logger, err := load(cmd)
-			if err != nil {
-				return err
-			}
-			if !cfg.IsExternal() {
-				return fmt.Errorf("skyd worker needs an external Temporal and etcd: set %s, and %s; or run skyd dev",
-					cfg.HowToSet("temporal.address"), cfg.HowToSet("etcd.endpoints"))
-			}
-			return runWorker(cmd.Context(), cfg, logger)
-		},
-	}), &cobra.Command{
+	}, load, func(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+		if !cfg.IsExternal() {
+			return fmt.Errorf("skyd worker needs an external Temporal and etcd: set %s, and %s; or run skyd dev",
+				cfg.HowToSet("temporal.address"), cfg.HowToSet("etcd.endpoints"))
+		}
+		return worker.Run(ctx, cfg, log)
+	})
+}
+
+func newVersionCommand(stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
@@ -123,7 +133,5 @@ func newRootCommand(env func(string) string, stdout, stderr io.Writer) *cobra.Co
 			_, err := fmt.Fprintln(stdout, "skyd", version.ReadBuild())
 			return err
 		},
-	})
-	root.AddCommand(newTeamCommand(load, stdout, stderr))
-	return root
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -15,9 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/team"
 )
 
-type settingsLoader func(*cobra.Command) (*config.Config, *slog.Logger, error)
-
-// newTeamCommand holds what prepares the servers that a team shares.
+// newTeamCommand returns the commands that prepare a team's servers.
 func newTeamCommand(load settingsLoader, stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "team",
@@ -33,10 +30,9 @@ func newCertificatesCommand(stdout io.Writer) *cobra.Command {
 	var o team.Certificates
 	c := &cobra.Command{
 		Use:   "certificates",
-		Short: "Make the certificates of Postgres, Temporal, its Web UI, etcd and the worker",
-		Long: "Make an authority, a certificate for each service of docker-compose.yml, and the key that secrets " +
-			"are encrypted with.\n" +
-			"What is there and good is kept; what is near its end, or lacks a host, is made anew.",
+		Short: "Create the certificates of Postgres, Temporal, its Web UI, etcd and the worker",
+		Long: "Create an authority, a certificate for each service of docker-compose.yml, and the secrets key.\n" +
+			"Valid certificates are kept; those that expire soon, or lack a host, are renewed.",
 		Example: "  skyd team certificates --dir /srv/skyctl --host skyctl.example.com --host 10.0.0.5",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -46,18 +42,18 @@ func newCertificatesCommand(stdout io.Writer) *cobra.Command {
 				return err
 			}
 			if len(renewed) == 0 {
-				_, err = fmt.Fprintln(stdout, "All certificates in", o.Dir, "are good.")
+				_, err = fmt.Fprintln(stdout, "All certificates in", o.Dir, "are valid.")
 				return err
 			}
-			_, err = fmt.Fprintln(stdout, "Made the certificates of", strings.Join(renewed, ", "), "in", o.Dir)
+			_, err = fmt.Fprintln(stdout, "Created the certificates of", strings.Join(renewed, ", "), "in", o.Dir)
 			return err
 		},
 	}
-	c.Flags().StringVar(&o.Dir, "dir", "", "directory that holds one for the authority and for each service")
+	c.Flags().StringVar(&o.Dir, "dir", "", "directory with one subdirectory for the authority and for each service")
 	c.Flags().StringSliceVar(&o.Hosts, "host", nil,
-		"further name or address by which people reach the servers; may be repeated")
+		"further name or address of the servers; can be repeated")
 	c.Flags().BoolVar(&o.GiveAway, "give-away", false,
-		"make each directory belong to the user of its service's image; takes root")
+		"change the owner of each directory to the user of its service's image; needs root")
 	_ = c.MarkFlagRequired("dir")
 	return c
 }
@@ -66,10 +62,10 @@ func newMemberCommand(stdout, stderr io.Writer) *cobra.Command {
 	m := team.DefaultMember()
 	c := &cobra.Command{
 		Use:   "member NAME",
-		Short: "Write what a member of the team unpacks in ~/.skyconf, as a tar archive",
+		Short: "Write a member's settings and keys as a tar archive, to unpack in ~/.skyconf",
 		Long: "Write settings, a certificate in the member's name and the secrets key as a tar archive to standard " +
 			"output.\n" +
-			"Whoever has it can use all of the team's clusters: hand it over as you would a password.",
+			"It gives access to all of the team's clusters: treat it like a password.",
 		Example: "  skyd team member ann --dir /srv/skyctl --host skyctl.example.com > ann.tar\n" +
 			"  mkdir -p -m 700 ~/.skyconf && tar -xkf ann.tar -C ~/.skyconf   # on ann's machine",
 		Args: cobra.ExactArgs(1),
@@ -78,7 +74,7 @@ func newMemberCommand(stdout, stderr io.Writer) *cobra.Command {
 			if err := m.WriteBundle(stdout); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(stderr, "Wrote the bundle of %s, whose certificate ends on %s.\n", m.Name,
+			_, err := fmt.Fprintf(stderr, "Wrote the bundle of %s, whose certificate expires on %s.\n", m.Name,
 				m.Now.Add(m.Life).Format(time.DateOnly))
 			return err
 		},
@@ -97,7 +93,7 @@ func newNamespaceCommand(load settingsLoader) *cobra.Command {
 	wait := 2 * time.Minute
 	c := &cobra.Command{
 		Use:     "namespace",
-		Short:   "Make the namespace in an external Temporal, with its search attributes",
+		Short:   "Create the namespace in an external Temporal, with its search attributes",
 		Example: "  skyd team namespace --temporal-namespace skyctl",
 		Args:    cobra.NoArgs,
 		RunE: requireExternal(load, func(cmd *cobra.Command, cfg *config.Config) error {
@@ -114,7 +110,7 @@ func newNamespaceCommand(load settingsLoader) *cobra.Command {
 func newCheckCommand(load settingsLoader) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Say whether etcd answers and a worker on this host asks Temporal for work",
+		Short: "Check that etcd answers and that a worker on this host polls Temporal",
 		Args:  cobra.NoArgs,
 		RunE: requireExternal(load, func(cmd *cobra.Command, cfg *config.Config) error {
 			return team.CheckWorker(cmd.Context(), cfg, time.Now)
@@ -122,7 +118,7 @@ func newCheckCommand(load settingsLoader) *cobra.Command {
 	}
 }
 
-// requireExternal runs where there is an external Temporal and etcd: skyd dev prepares its own.
+// requireExternal runs a command only with an external Temporal and etcd; skyd dev prepares its own.
 func requireExternal(load settingsLoader, run func(*cobra.Command, *config.Config) error) func(*cobra.Command,
 	[]string) error {
 	return func(cmd *cobra.Command, _ []string) error {

@@ -7,20 +7,20 @@ const WorkflowAdopt = "Adopt"
 
 // AdoptInput is the input of WorkflowAdopt.
 type AdoptInput struct {
-	// Confirmed: somebody has seen what was found and wants it. Without it nothing is changed.
+	// Confirmed: a person has seen the findings and wants the adoption. Without it, Adopt changes nothing.
 	Confirmed bool `json:"confirmed,omitempty"`
 }
 
-// AdoptResult is what an adoption found and did.
+// AdoptResult is the result of WorkflowAdopt.
 type AdoptResult struct {
-	// Before is what was recorded.
+	// Before is the record before the adoption.
 	Before api.Home `json:"before"`
-	// After is what is recorded now; as Before where nothing was changed.
+	// After is the record now; equal to Before if nothing was changed.
 	After api.Home `json:"after"`
-	// Findings are all that speak against this directory, looked up anew.
+	// Findings are what speaks against this directory, as checked now.
 	Findings []api.HomeFinding `json:"findings,omitempty"`
-	// Marked are the clusters of which a machine has the mark of this adoption, Unreached those of which none could be
-	// asked.
+	// Marked are the clusters of which a machine has the mark of this adoption, Unreached those of which no machine
+	// answered.
 	Marked    []string `json:"marked,omitempty"`
 	Unreached []string `json:"unreached,omitempty"`
 }

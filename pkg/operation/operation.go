@@ -1,5 +1,5 @@
-// Package operation holds what skyctl, skyd and the tests say to each other through Temporal: the names and ids of
-// workflows, their inputs and their results.
+// Package operation holds what programs exchange through Temporal: the names and ids of workflows, their inputs and
+// their results.
 package operation
 
 import (
@@ -8,36 +8,37 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// The workflow types. Provision and Delete are operations: they run under WorkflowID, which lets one at a time work
-// on a cluster. Plan only asks a cloud; it changes nothing.
+// Workflow types. Provision and Delete are operations: they run under WorkflowID, so that at most one operation runs
+// per cluster. Plan only queries a cloud; it changes nothing.
 const (
 	WorkflowProvision = "Provision"
 	WorkflowDelete    = "Delete"
 	WorkflowPlan      = "Plan"
 )
 
-// The search attributes of operations: keywords by which the Web UI lists them. A Temporal refuses to start what
-// carries one that its namespace does not have.
+// The search attributes of operations, by which the Web UI filters them. Temporal rejects a workflow with a search
+// attribute that its namespace lacks.
 const (
 	SearchClusterName = "ClusterName"
-	SearchOperation   = "Operation" // the workflow type that somebody asked for
+	SearchOperation   = "Operation" // the workflow type that was requested
 )
 
-// WorkflowID is the workflow id of whatever operation works on a cluster.
+// WorkflowID is the workflow id of every operation on a cluster.
 func WorkflowID(cluster string) string { return "cluster/" + cluster }
 
 // ProvisionInput is the input of WorkflowProvision. Timeout bounds the whole operation; 0 is DefaultProvisionTimeout.
 type ProvisionInput struct {
 	Cluster api.Ref       `json:"cluster"`
 	Timeout time.Duration `json:"timeout,omitempty"`
-	// Continued: this run goes on with a create whose history became long.
+	// Continued: this run continues a create whose history became long.
 	Continued bool `json:"continued,omitempty"`
 }
 
-// DefaultProvisionTimeout is how long a create may take in all, unless the person says otherwise.
+// DefaultProvisionTimeout is how long a create may take in total, unless the person sets another timeout.
 const DefaultProvisionTimeout = time.Hour
 
-// DeleteInput is the input of WorkflowDelete. Purge forgets the cluster even where its cloud can't be asked.
+// DeleteInput is the input of WorkflowDelete. Purge removes the cluster's record even if its cloud does
+// not answer.
 type DeleteInput struct {
 	Cluster api.Ref `json:"cluster"`
 	Purge   bool    `json:"purge,omitempty"`
@@ -48,15 +49,15 @@ type PlanInput struct {
 	Spec api.ClusterSpec `json:"spec"`
 }
 
-// PlanResult is what WorkflowPlan found: ranked placements, or what is wrong with the input.
+// PlanResult is the result of WorkflowPlan: ranked placements, or the errors of the input.
 type PlanResult struct {
 	Placements []api.Placement  `json:"placements,omitempty"`
 	Invalid    []api.FieldError `json:"invalid,omitempty"`
-	// Worker is the one that answered; nil of a worker of before, whose level is 1.
+	// Worker is the worker that answered; nil from older workers, whose level is 1.
 	Worker *WorkerInfo `json:"worker,omitempty"`
 }
 
-// WorkerInfo says which worker answered, and what it works with.
+// WorkerInfo identifies a worker and its settings.
 type WorkerInfo struct {
 	Where    string                     `json:"where,omitempty"`
 	Version  string                     `json:"version"`
