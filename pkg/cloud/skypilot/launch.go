@@ -267,9 +267,9 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 			c.log.Debug("reading the log of a launch failed", "machine", req.Name, "error", err)
 		}
 	}()
-	told := make(chan struct{})
+	retriesReported := make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(retriesReported)
 		launches.ReportRetries(streaming, c.retriesEvery, req.Placement.Cloud,
 			func(ctx context.Context) []string { return c.readProvisionLog(ctx, req) }, progress)
 	}()
@@ -282,12 +282,12 @@ func (c *Cloud) followLaunch(ctx context.Context, req cloud.LaunchRequest, id st
 	}
 	stop()
 	<-ended
-	<-told
+	<-retriesReported
 	var failed *client.FailedRequest
 	switch {
 	case err == nil, launches.IsForgotten(err):
 		return err
-	case errors.Is(err, client.ErrCancelled) && req.Wanted == nil: // whoever did may have meant it
+	case errors.Is(err, client.ErrCancelled) && req.Wanted == nil: // the cancellation may be intended
 		return &cloud.Error{Kind: cloud.Transient,
 			Message: fmt.Sprintf("launch machine %s: it was cancelled", req.Name)}
 	case errors.Is(err, client.ErrCancelled):

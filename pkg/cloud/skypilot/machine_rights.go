@@ -43,18 +43,18 @@ func (c *Cloud) HasLeanPlugin(ctx context.Context) (bool, error) {
 	if err := c.ensureServerReady(ctx); err != nil {
 		return false, err
 	}
-	var told struct {
+	var answer struct {
 		Plugins []struct {
 			Name string `json:"name"`
 		} `json:"plugins"`
 	}
-	if _, err := c.client.Call(ctx, "/api/plugins", nil, &told); err != nil {
+	if _, err := c.client.Call(ctx, "/api/plugins", nil, &answer); err != nil {
 		if client.IsNotFound(err) { // an older server
 			return false, nil
 		}
 		return false, err
 	}
-	for _, p := range told.Plugins {
+	for _, p := range answer.Plugins {
 		if p.Name == "skyctl_lean" {
 			return true, nil
 		}

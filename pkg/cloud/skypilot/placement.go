@@ -126,7 +126,7 @@ func (c *Cloud) candidateClouds(ctx context.Context, spec api.ClusterSpec) ([]st
 		return []string{spec.Cloud}, nil
 	case spec.Cloud == "":
 		return nil, &cloud.Error{Kind: cloud.Access,
-			Message: "no cloud is enabled: put the credentials of one in place (docs/clouds.md)"}
+			Message: "no cloud is enabled: add the credentials of one (docs/clouds.md)"}
 	case unknown:
 		return nil, newFieldError("cloud", spec.Cloud, "one of the clouds that are enabled: "+joinOrNone(enabled))
 	}
@@ -139,7 +139,7 @@ func (c *Cloud) candidateClouds(ctx context.Context, spec api.ClusterSpec) ([]st
 
 func joinOrNone(names []string) string {
 	if len(names) == 0 {
-		return "none yet; put the credentials of a cloud in place (docs/clouds.md)"
+		return "none yet; add the credentials of a cloud (docs/clouds.md)"
 	}
 	return strings.Join(names, ", ")
 }
