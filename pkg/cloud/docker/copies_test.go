@@ -69,7 +69,7 @@ func TestCopyOfAHostIsNotMistakenForIt(t *testing.T) {
 	if backup.Incarnation != real.Incarnation || backup.Name == real.Name || backup.LabelledName() != real.Name {
 		t.Fatalf("the copy is listed as %+v", backup)
 	}
-	// Without an id nobody can tell them apart beyond doubt: somebody may have given the copy the name.
+	// Without an id they cannot be told apart: the copy may have been renamed.
 	wantKind(t, s.TerminateMachine(s.ctx, req.ToTarget()), cloud.Conflict, real.Name, backup.Name, "same labels")
 	s.runs("the host", real, true)
 	s.runs("the copy", backup, true)

@@ -142,7 +142,7 @@ func TestVolumesOfAnotherClusterStay(t *testing.T) {
 	launchAll(t, i, c, 1)
 	_, err := i.LaunchMachine(t.Context(), c, "other", 0)
 	i.RequireNoError(err)
-	// its head is lost, and somebody may want to save what it held
+	// its head is lost, and its data may still be saved
 	i.RequireNoError(engine.RemoveContainer(i.MachineName("other", 0)))
 	i.RequireNoError(i.TerminateCluster(t.Context(), c, "pc", 1))
 	if left := strings.Join(engine.ListLeftovers(i.ID), " "); strings.Count(left, "volume ") != 3 {

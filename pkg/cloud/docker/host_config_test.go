@@ -12,8 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// stubEngine answers like an engine on which containers do not start for the given reason; where that is empty they do.
-// The real ones that the other tests run on may or may not allow privileged containers: both must work.
+// stubEngine answers like an engine on which containers do not start for the given reason, or start if it is empty.
+// Real engines, which the other tests use, may or may not allow privileged containers: both must work.
 func stubEngine(t *testing.T, reason *atomic.Value) (c *Cloud, creates *atomic.Int32) {
 	t.Helper()
 	creates = &atomic.Int32{}

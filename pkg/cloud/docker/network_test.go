@@ -67,7 +67,7 @@ func TestUnreachableEngineIsReportedInOneSentence(t *testing.T) {
 	}
 	defer c.Close()
 	closed := func() error { return c.ValidateSpec(t.Context(), api.ClusterSpec{NumNodes: 1}) }
-	refused := func() error { // a socket that is there, and nobody behind it
+	refused := func() error { // a socket without a listener
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
 		if err != nil {
 			t.Fatal(err)

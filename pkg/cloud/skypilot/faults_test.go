@@ -224,7 +224,7 @@ func TestSilentCloudDoesNotHideOtherClouds(t *testing.T) {
 		t.Run(fault.name, func(t *testing.T) {
 			fault.Cloud, fault.Operation = "aws", "DescribeInstances"
 			f := w.fault(t, fault.Fault)
-			// SkyPilot says nothing of what it could not refresh: what it has just been told is believed for a moment.
+			// SkyPilot does not report what it could not refresh, and trusts its last answer for a moment.
 			eventually.HoldsWithin(t, 2*time.Minute, "the state of the machine on AWS is unknown", func() bool {
 				listed, err := c.ListMachines(eventually.Context(t, 3*time.Minute), mute.Owner)
 				partial := new(cloud.PartialError)

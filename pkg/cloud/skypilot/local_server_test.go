@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
-// TestLocalServerRejectsWebPages: SkyPilot's own server asks nobody on loopback who they are and allows every
-// origin, so that any page a person opens could launch machines.
+// TestLocalServerRejectsWebPages: SkyPilot's own server has no authentication on loopback and allows every origin, so
+// that any page in a browser could launch machines.
 func TestLocalServerRejectsWebPages(t *testing.T) {
 	c := start(t).cloud(t)
 	if f, _ := c.InspectProvider(eventually.Context(t, 4*time.Minute)); f.Problem != "" {

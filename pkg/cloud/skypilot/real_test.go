@@ -104,7 +104,7 @@ func TestAWSMachinesShareAGroupAndLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// holdLifetimes: what is told of a cluster's machines, which have all ended, is what AWS has.
+// holdLifetimes checks the lifetimes of a cluster's machines, which have all ended, against AWS.
 func (w *world) holdLifetimes(t *testing.T, c *skypilot.Cloud, o cloud.Owner) {
 	t.Helper()
 	told, err := c.ListLifetimes(eventually.Context(t, 3*time.Minute), o)

@@ -12,7 +12,7 @@ import (
 	skytest "github.com/sky-shift/skyctl/test/skypilot"
 )
 
-// onTeamServer is a Cloud on a server of somebody else's, which asks who we are.
+// onTeamServer is a Cloud on another owner's server, which requires authentication.
 func (w *world) onTeamServer(t *testing.T, s *skytest.TeamServer, token string) *skypilot.Cloud {
 	t.Helper()
 	return w.cloud(t, func(o *skypilot.Options) {
