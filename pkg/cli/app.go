@@ -15,20 +15,20 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// app is one run of skyctl: its environment, and what its commands share once they need it.
+// app is one run of skyctl: its environment, and what its commands share.
 type app struct {
 	env   Environment
 	flags *pflag.FlagSet
-	// command is the one that runs, once its flags are read.
+	// command is the running command, once its flags are read.
 	command *cobra.Command
 
 	cfg *config.Config
 	ops *client.Client
-	// worker is who does the work, once that is known.
+	// worker is the worker that does the work, once known.
 	worker *knownWorker
-	// diskTold: that the disk has too little room was told.
+	// diskTold: the warning about disk space was printed.
 	diskTold bool
-	// creates is what this command is to create, if it is.
+	// creates is the spec of the cluster that this command creates, if any.
 	creates *api.ClusterSpec
 }
 
@@ -38,8 +38,8 @@ func (a *app) closeClient() {
 	}
 }
 
-// loadSettingsWithNotes reads flags, environment and file, once, and notes what of them does nothing. A wrong one is
-// bad input.
+// loadSettingsWithNotes reads the settings once and prints a note on each that has no effect. An invalid setting is a
+// usage error.
 func (a *app) loadSettingsWithNotes() (*config.Config, error) {
 	if a.cfg != nil {
 		return a.cfg, nil
@@ -52,7 +52,7 @@ func (a *app) loadSettingsWithNotes() (*config.Config, error) {
 	return cfg, nil
 }
 
-// loadSettings is settings without the notes.
+// loadSettings is loadSettingsWithNotes without the notes.
 func (a *app) loadSettings() (*config.Config, error) {
 	if a.cfg == nil {
 		cfg, err := config.Load(a.flags, a.env.Getenv)
@@ -64,7 +64,7 @@ func (a *app) loadSettings() (*config.Config, error) {
 	return a.cfg, nil
 }
 
-// connectClient gives the client of operations, and starts skyd where nothing is configured and nothing runs.
+// connectClient returns the client of operations. It starts skyd if no servers are configured and none is running.
 func (a *app) connectClient(ctx context.Context) (*client.Client, error) {
 	if a.ops != nil {
 		return a.ops, nil
@@ -82,7 +82,7 @@ func (a *app) connectClient(ctx context.Context) (*client.Client, error) {
 	return a.ops, nil
 }
 
-// ensureServer makes sure that a skyd dev answers, and points the settings at it.
+// ensureServer makes sure that skyd dev answers, and points the settings at it.
 func (a *app) ensureServer(ctx context.Context, cfg *config.Config) error {
 	state, err := daemon.FindRunning(cfg)
 	if errors.Is(err, daemon.ErrNotRunning) || errors.Is(err, daemon.ErrNotReady) {
@@ -107,7 +107,7 @@ func (a *app) startServer(ctx context.Context, cfg *config.Config) (daemon.State
 	if err != nil {
 		return daemon.State{}, err
 	}
-	// one line says it all elsewhere
+	// Without a terminal the line below is enough.
 	s := terminal.StartSpinner(a.env.Err, "Starting skyd in the background", !terminal.IsTerminal(a.env.Err))
 	state, err := daemon.EnsureRunning(ctx, cfg, skyd)
 	if err != nil {
@@ -115,7 +115,7 @@ func (a *app) startServer(ctx context.Context, cfg *config.Config) (daemon.State
 		return state, err
 	}
 	s.ClearLine()
-	fmt.Fprintf(a.env.Err, "Started skyd in the background; its Web UI is at %s (skyctl server stop ends it).\n",
+	fmt.Fprintf(a.env.Err, "Started skyd in the background. Web UI: %s. To stop it: skyctl server stop\n",
 		state.UIAddress)
 	return state, nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// refuseMissingSubcommand is what a command does that needs another one after it.
+// refuseMissingSubcommand is the RunE of a command that needs a subcommand.
 func refuseMissingSubcommand(cmd *cobra.Command, _ []string) error {
 	var names []string
 	for _, c := range cmd.Commands() {
@@ -17,10 +17,10 @@ func refuseMissingSubcommand(cmd *cobra.Command, _ []string) error {
 			names = append(names, c.Name())
 		}
 	}
-	return usageErrorf("%s what? One of: %s", cmd.CommandPath(), strings.Join(names, ", "))
+	return usageErrorf("%s needs a subcommand: %s", cmd.CommandPath(), strings.Join(names, ", "))
 }
 
-// refuseUnknownSubcommand refuses a word that is no subcommand, and says which may have been meant.
+// refuseUnknownSubcommand refuses an unknown subcommand, and suggests similar ones.
 func refuseUnknownSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -35,18 +35,18 @@ func refuseUnknownSubcommand(cmd *cobra.Command, args []string) error {
 	return usageErrorf("%s; see %s --help", msg, cmd.CommandPath())
 }
 
-// requireOneArg takes exactly one argument, the name of a cluster, whatever it looks like.
+// requireOneArg accepts exactly one argument, the name of a cluster, and does not check the name.
 func requireOneArg(cmd *cobra.Command, args []string) error {
 	switch len(args) {
 	case 0:
-		return usageErrorf("the name of a cluster is missing: %s NAME", cmd.CommandPath())
+		return usageErrorf("missing the name of a cluster: %s NAME", cmd.CommandPath())
 	case 1:
 		return nil
 	}
 	return usageErrorf("%s takes one name, not %d (%s)", cmd.CommandPath(), len(args), strings.Join(args, " "))
 }
 
-// requireClusterName is requireOneArg with a name that a cluster can have.
+// requireClusterName is requireOneArg and checks the name.
 func requireClusterName(cmd *cobra.Command, args []string) error {
 	if err := requireOneArg(cmd, args); err != nil {
 		return err
@@ -56,12 +56,12 @@ func requireClusterName(cmd *cobra.Command, args []string) error {
 
 func refuseArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageErrorf("%s takes no arguments, yet was given %s", cmd.CommandPath(), strings.Join(args, " "))
+		return usageErrorf("%s takes no arguments, got %s", cmd.CommandPath(), strings.Join(args, " "))
 	}
 	return nil
 }
 
-// allowClusterName takes the name of a cluster, or none.
+// allowClusterName accepts the name of a cluster, or no argument.
 func allowClusterName(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -19,14 +19,13 @@ import (
 
 func (a *app) newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "check", Short: "Say what works, what does not, and why", Args: refuseArgs,
-		Long: `Looks at everything that a cluster needs, and says of each thing that does not work why not and
-what to do: skyd, etcd, Temporal, the worker, disk, Docker, SkyPilot, and every cloud that
-SkyPilot knows. Clouds are looked at anew, which takes some seconds each; credentials that were put
-in place since the last look are found.
+		Use: "check", Short: "Check what a cluster needs, and explain problems", Args: refuseArgs,
+		Long: `Checks everything that a cluster needs: skyd, etcd, Temporal, the worker, disk, Docker, SkyPilot,
+and every cloud that SkyPilot supports. For each problem it shows the cause and the fix. It checks
+each cloud again, which takes a few seconds per cloud, and picks up new credentials.
 
-It ends with 0 where a cluster can be created on at least one cloud, with 1 where on none, and
-with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
+It exits with 0 if you can create a cluster on at least one cloud, with 1 if on none, and with 5
+if skyd, etcd, Temporal or the worker cannot be reached.`,
 		Example: "  skyctl check\n  skyctl check -o wide   # every reason in full\n  skyctl check -o json",
 	}
 	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
@@ -48,16 +47,16 @@ with 5 where skyd, etcd, Temporal or a worker can't be reached.`,
 		}
 		switch {
 		case problem != nil:
-			return &reportedError{problem} // it stands on the page
+			return &reportedError{problem} // the page shows it
 		case !r.OK:
-			return &reportedError{errors.New("no cloud can be used")}
+			return &reportedError{errors.New("no cloud is enabled")}
 		}
 		return nil
 	}
 	return cmd
 }
 
-// collectCheckReport looks at everything. Its error is what keeps it from looking further.
+// collectCheckReport checks everything. Its error is the first problem that stops further checks.
 func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckReport, error) {
 	r := render.CheckReport{Parts: []api.CheckFinding{{Name: "skyctl", Version: build.ReadBuild().Version}},
 		Clouds: []api.CloudStatus{}}
@@ -75,10 +74,10 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckR
 	found, err := checkServers(ctx, ops)
 	r.Parts = append(r.Parts, found...)
 	var none *client.NoWorkerError
-	if err != nil && !errors.As(err, &none) { // one that has just been started may not listen yet
+	if err != nil && !errors.As(err, &none) { // a worker that was just started may not poll yet
 		return r, err
 	}
-	s := terminal.StartSpinner(a.env.Err, "Looking at every cloud", quiet)
+	s := terminal.StartSpinner(a.env.Err, "Checking every cloud", quiet)
 	clouds, err := ops.CheckClouds(ctx)
 	s.ClearLine()
 	worker := &r.Parts[len(r.Parts)-1]
@@ -90,7 +89,7 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckR
 	worker.Version, worker.Where = clouds.Worker.Version, clouds.Worker.Where
 	if own := r.Parts[0].Version; worker.Version != own {
 		worker.Details = append(worker.Details,
-			fmt.Sprintf("another version than this skyctl (%s): have both of the same where something is odd", own))
+			fmt.Sprintf("its version differs from this skyctl (%s): install the same version of both if you see problems", own))
 	}
 	r.Parts = append(r.Parts, clouds.Providers...)
 	r.Clouds = append(r.Clouds, clouds.Clouds...)
@@ -98,7 +97,7 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckR
 	return r, nil
 }
 
-// checkSkyd is the server on this machine; its error is why it could not be started.
+// checkSkyd reports on the server on this computer; err is why it could not be started.
 func checkSkyd(cfg *config.Config, err error) api.CheckFinding {
 	f := api.CheckFinding{Name: "skyd"}
 	if err != nil {
@@ -111,7 +110,8 @@ func checkSkyd(cfg *config.Config, err error) api.CheckFinding {
 	return f
 }
 
-// checkServers are etcd, Temporal and, last, the worker; its error is the first of them that does not answer.
+// checkServers checks etcd, Temporal and the worker, in this order. Its error is that of the first that does not
+// answer.
 func checkServers(ctx context.Context, ops *client.Client) ([]api.CheckFinding, error) {
 	parts := ops.CheckHealth(ctx)
 	versions := ops.ReadServerVersions(ctx)
@@ -127,10 +127,10 @@ func checkServers(ctx context.Context, ops *client.Client) ([]api.CheckFinding, 
 	return all, first
 }
 
-// minFreeGiB is what the server's data needs to grow: etcd's and Temporal's, RKE2 releases are elsewhere.
+// minFreeGiB is the free space that the data of etcd and Temporal need to grow.
 const minFreeGiB = 1
 
-// checkDiskSpace is the disk that a directory is on.
+// checkDiskSpace reports on the disk of a directory.
 func checkDiskSpace(dir string) api.CheckFinding {
 	f := api.CheckFinding{Name: "disk", Where: dir}
 	space, err := diskspace.ReadSpace(dir)
@@ -142,7 +142,7 @@ func checkDiskSpace(dir string) api.CheckFinding {
 	free, all := float64(space.Free)/gib, float64(space.Total)/gib
 	f.Details = append(f.Details, fmt.Sprintf("%.1f of %.1f GiB free", free, all))
 	if free < minFreeGiB {
-		f.Problem = fmt.Sprintf("only %.1f GiB are free: etcd and Temporal stop where it is full; make room", free)
+		f.Problem = fmt.Sprintf("only %.1f GiB free: etcd and Temporal stop if the disk is full; free some space", free)
 	}
 	return f
 }

@@ -1,5 +1,4 @@
-// Package cli is what a person does and sees: the commands of skyctl, how they show data and progress, and the codes
-// they end with. It links no server and no cloud.
+// Package cli has the commands of skyctl and their exit codes. It links no server and no cloud.
 package cli
 
 import (
@@ -15,15 +14,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/server/daemon"
 )
 
-// Environment is everything that commands touch of the process they run in.
+// Environment is the part of the process that commands use.
 type Environment struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Getenv   func(string) string
-	// Environ is the whole environment, as os.Environ gives it; nil where misspelt names are not looked for.
+	// Environ returns all variables, as os.Environ does. If it is nil, unknown variables are not reported.
 	Environ func() []string
 	Now     func() time.Time
-	// Skyd finds the program that is started where nothing runs.
+	// Skyd finds the program that is started if no server is running.
 	Skyd func() (string, error)
 }
 
@@ -33,10 +32,10 @@ func SystemEnvironment() Environment {
 		Now: time.Now, Skyd: daemon.FindSkyd}
 }
 
-// Run runs one command and returns its exit code. The end of ctx is Ctrl-C.
+// Run runs one command and returns its exit code. Ctrl-C cancels ctx.
 func Run(ctx context.Context, env Environment, args []string) int {
 	if env.Getenv("TERM") == "dumb" {
-		env.Err = struct{ io.Writer }{env.Err} // no longer known as a terminal: it could not be drawn on
+		env.Err = struct{ io.Writer }{env.Err} // hides that it is a terminal: skyctl cannot draw on it
 	}
 	env.Out, env.Err = &terminal.SanitizingWriter{To: env.Out}, &terminal.SanitizingWriter{To: env.Err}
 	a := &app{env: env}
@@ -45,7 +44,7 @@ func Run(ctx context.Context, env Environment, args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && ctx.Err() != nil && exitCode(err) != ExitInterrupted {
-		err = ctx.Err() // whatever broke, broke because of the interruption
+		err = ctx.Err() // the interruption is the cause
 	}
 	printError(env.Err, err)
 	return exitCode(err)
@@ -55,16 +54,16 @@ func (a *app) newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skyctl",
 		Short: "Kubernetes clusters with one command",
-		Long: `skyctl gives you a Kubernetes cluster (RKE2) with one command, and brings up the machines
-for it: the cheapest that fit, on any cloud that SkyPilot knows, or hosts on this machine's own
-Docker. skyctl check says which clouds can be used, and what the others lack.
+		Long: `skyctl creates Kubernetes clusters (RKE2) with one command. It launches the cheapest machines
+that fit, on any cloud that SkyPilot supports, or on the Docker of this computer. skyctl check
+lists the clouds that you can use, and what the others need.
 
-With nothing configured and nothing running, the first command starts a server (skyd) in the
-background, which does the work; see skyctl help server.`,
-		Example: `  # three nodes on this machine's Docker, two CPUs each
+The work is done by a server, skyd. If none is configured or running, the first command starts
+one in the background; see skyctl help server.`,
+		Example: `  # three nodes on the Docker of this computer, at least two CPUs each
   skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3 --wait
 
-  # what there is, and how far it has come
+  # list clusters and show their progress
   skyctl get clusters
   skyctl describe cluster dev`,
 		Args:          refuseUnknownSubcommand,
@@ -87,9 +86,9 @@ background, which does the work; see skyctl help server.`,
 	root.AddCommand(a.newCreateCommand(), a.newGetCommand(), a.newDescribeCommand(), a.newDeleteCommand(),
 		a.newReconcileCommand(), a.newPauseCommand(), a.newResumeCommand(), a.newCheckCommand(), a.newTunnelCommand(),
 		a.newServerCommand(), a.newVersionCommand(),
-		newHelpTopic("exit-codes", "The codes that commands end with", exitCodesHelp),
-		newHelpTopic("settings", "What can be set, and how it is read", settingsHelp()),
-		newHelpTopic("options", "The flags that every command takes", optionsHelp(root.PersistentFlags())))
+		newHelpTopic("exit-codes", "Exit codes of commands", exitCodesHelp),
+		newHelpTopic("settings", "Settings and where they are read from", settingsHelp()),
+		newHelpTopic("options", "Flags of every command", optionsHelp(root.PersistentFlags())))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
@@ -106,7 +105,7 @@ background, which does the work; see skyctl help server.`,
 	return root
 }
 
-// newCommandGroup is a command that only holds others.
+// newCommandGroup returns a command that only has subcommands.
 func newCommandGroup(use, short, long, example string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Long: long, Example: example, Args: refuseUnknownSubcommand,
 		RunE: refuseMissingSubcommand, DisableFlagsInUseLine: true}

@@ -12,17 +12,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// completionTimeout is how long a shell may be kept waiting for names.
+// completionTimeout is how long a shell waits for names.
 const completionTimeout = 500 * time.Millisecond
 
-// completeClusterNames offers the names of clusters where something runs that knows them. It starts nothing and never
-// complains.
+// completeClusterNames offers the names of clusters if the servers are running. It starts no server and reports no
+// error.
 func (a *app) completeClusterNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
-		clusters, _ := s.ListClusterSummaries(ctx) // what can't be understood has no name to offer
+		clusters, _ := s.ListClusterSummaries(ctx) // unreadable clusters are not offered
 		for i := range clusters {
 			names = append(names, clusters[i].Metadata.Name+"\t"+string(clusters[i].Status.Phase))
 		}
@@ -30,7 +30,7 @@ func (a *app) completeClusterNames(cmd *cobra.Command, args []string, _ string) 
 	})
 }
 
-// completeOrphanNames offers the names of the orphans that the last sweep saw.
+// completeOrphanNames offers the names of the orphans that the last sweep found.
 func (a *app) completeOrphanNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return a.completeFromStore(cmd, func(ctx context.Context, s *store.Store) (names []string) {
 		orphans, _ := s.ListOrphans(ctx)
@@ -43,7 +43,7 @@ func (a *app) completeOrphanNames(cmd *cobra.Command, args []string, _ string) (
 	})
 }
 
-// completeFromStore asks etcd, where something runs that knows it.
+// completeFromStore reads etcd, if it is running.
 func (a *app) completeFromStore(cmd *cobra.Command, ask func(context.Context, *store.Store) []string) ([]string,
 	cobra.ShellCompDirective) {
 	const none = cobra.ShellCompDirectiveNoFileComp

@@ -17,11 +17,11 @@ import (
 )
 
 func (a *app) newCreateCommand() *cobra.Command {
-	return newCommandGroup("create", "Create a cluster", "Creates what you name: see skyctl create cluster --help.",
+	return newCommandGroup("create", "Create a cluster", "Creates a cluster: see skyctl create cluster --help.",
 		"  skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3", a.newCreateClusterCommand())
 }
 
-// createOptions is what a person asks for with create cluster.
+// createOptions are the flags of create cluster.
 type createOptions struct {
 	flags  *pflag.FlagSet // those of the spec among them
 	labels listValue
@@ -38,35 +38,35 @@ func (a *app) newCreateClusterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "cluster NAME --provision",
 		Aliases: []string{"clusters"},
-		Short:   "Provision machines and make a Kubernetes cluster of them",
-		Long: `Provisions machines and makes a Kubernetes cluster (RKE2) of them: one head and, with
---num_nodes above 1, workers of the same specs. The head runs pods too.
+		Short:   "Launch machines and create a Kubernetes cluster on them",
+		Long: `Launches machines and creates a Kubernetes cluster (RKE2) on them: one head and, with --num_nodes
+above 1, workers of the same size. The head runs pods too.
 
-All machines are in one place of one cloud. Without --cloud that is the cheapest place of all
-clouds that are enabled; skyctl check lists those, and says what the others lack. --dry-run
-ranks the places with their prices.
+All machines of a cluster share one placement (cloud, region, zone, instance type). Without
+--cloud, skyctl chooses the cheapest placement among the enabled clouds; skyctl check lists them
+and says what the others need. --dry-run lists the placements with their prices.
 
-The command returns once the work is under way; it goes on by itself, whatever happens to this
-terminal. --wait shows it, machine by machine, until the cluster is READY.
+The command returns once the operation is running. The operation continues even if you close this
+terminal. --wait shows its progress, machine by machine, until the cluster is READY.
 
-What can't be had is bad input, and told before anything is written or launched. A create that
-fails terminates what it launched (--keep-on-failure leaves it); the same create again goes on
-from there. Until the cluster is READY, machines that cost something also power themselves off
-some time after the deadline, whatever becomes of skyd and of this machine.`,
-		Example: `  # three nodes on this machine's Docker, at least two CPUs each
+Invalid requests are rejected before anything is created. If a create fails, it terminates the
+machines that it launched, unless you use --keep-on-failure; run the same create again to resume.
+Until the cluster is READY, each billed machine has a timer that powers it off after the deadline,
+even if skyd or this computer is gone.`,
+		Example: `  # three nodes on the Docker of this computer, at least two CPUs each
   skyctl create cluster dev --provision --cloud docker --cpus 2+ --num_nodes 3
 
-  # where would eight A100s per machine go, and what would they cost?
+  # list placements and prices for four machines with eight A100s each
   skyctl create cluster train --provision --accelerators A100:8 --num_nodes 4 --dry-run
 
-  # spot machines of one region, at most 50 cents an hour each, the API open to one network alone
+  # spot machines in one region, at most $0.50 per hour each, API open to one network only
   skyctl create cluster cheap --provision --cloud aws --region us-east-1 --cpus 4+ --memory 16+ \
     --use_spot --max_hourly_cost 0.50 --api_cidr 203.0.113.0/24
 
-  # watch it until it is READY
+  # wait until the cluster is READY
   skyctl create cluster web --provision --cloud docker --cpus 1 --memory 2+ \
     --ports 80 --ports 30000-30100 --labels team=web --wait`,
-		Args:              requireOneArg, // a bad name is told along with whatever else is wrong
+		Args:              requireOneArg, // an invalid name is reported together with other errors
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runCreate(cmd.Context(), args[0], o)
@@ -93,8 +93,8 @@ func (o *createOptions) bindFlags(cmd *cobra.Command) {
 	}
 }
 
-// buildCluster returns the requested cluster, checked as far as that needs no cloud. Its errors are *api.FieldErrors,
-// joined.
+// buildCluster returns the requested cluster, with everything checked that needs no cloud. Its errors are joined
+// *api.FieldErrors.
 func (o *createOptions) buildCluster(name string, now time.Time) (*api.Cluster, error) {
 	spec, specErr := parseSpecFlags(o.flags)
 	labels, labelsErr := api.ParseLabels(o.labels.values)
@@ -142,7 +142,7 @@ func (a *app) runCreate(ctx context.Context, name string, o *createOptions) erro
 		}
 		s.KeepLine()
 		if created.Resumed {
-			fmt.Fprintf(a.env.Out, "Cluster %s goes on from where it stood.\n", name)
+			fmt.Fprintf(a.env.Out, "Resumed cluster %s.\n", name)
 		} else {
 			fmt.Fprintf(a.env.Out, "Created cluster %s.\n", name)
 		}
@@ -202,17 +202,17 @@ func (a *app) newWorkerCheck(s *terminal.Spinner, o *createOptions, c *api.Clust
 	}
 }
 
-// checkFlagCombination refuses flags of which one would be ignored for the sake of another.
+// checkFlagCombination refuses flags that would be ignored because of others.
 func (o *createOptions) checkFlagCombination() error {
 	if !o.dryRun {
 		if o.flags.Changed("output") && o.output.form() != render.AsTable {
-			return usageErrorf("-o %s shows the plan of a dry run: give --dry-run too", o.output.form())
+			return usageErrorf("-o %s needs --dry-run", o.output.form())
 		}
 		return nil
 	}
 	for _, flag := range []string{"wait", "keep-on-failure", "timeout"} {
 		if o.flags.Changed(flag) {
-			return usageErrorf("--%s is for a create, and --dry-run creates nothing: leave one of the two out", flag)
+			return usageErrorf("--%s cannot be used with --dry-run", flag)
 		}
 	}
 	return nil
@@ -233,7 +233,7 @@ func (a *app) runDryRun(ctx context.Context, ops *client.Client, c *api.Cluster,
 	})
 }
 
-// extraWait is how much longer than the operation itself a wait lasts: the operation has its failure to clean up after.
+// extraWait is added to the timeout of the operation, which cleans up after a failure.
 const extraWait = 10 * time.Minute
 
 func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.Cluster, timeout time.Duration) error {
@@ -249,7 +249,7 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 	case exitCode(err) == ExitInterrupted && err != nil:
 		p.StopDrawing()
 		return &interruptedError{hint: fmt.Sprintf(
-			"The work goes on. Look again with: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
+			"The operation continues. To see it: skyctl get cluster %s -w, or skyctl describe cluster %s", name, name)}
 	case errors.As(err, &failed):
 		p.ReportFailure(err, damageRemedies(err)...)
 		printFailureLog(a.env.Err, failed)
@@ -268,7 +268,7 @@ func (a *app) awaitClusterReady(ctx context.Context, ops *client.Client, c *api.
 	fmt.Fprintf(a.env.Out, "Cluster %s is READY: %s after %s.\n", name,
 		render.FormatCount(len(render.ExistingMachines(ready)), "machine"), render.FormatDuration(p.Elapsed()))
 	if a.cfg.IsExternal() && ready.Status.TunnelPort != 0 {
-		fmt.Fprintf(a.env.Err, "Its API is reached through SSH. Leave this running: skyctl tunnel %s\n", name)
+		fmt.Fprintf(a.env.Err, "Its API is reached through SSH. Keep this running: skyctl tunnel %s\n", name)
 	}
 	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
 	return nil

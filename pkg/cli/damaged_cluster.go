@@ -14,40 +14,39 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// damagedError comes after what could be read of a cluster.
+// damagedError is returned with the part of a cluster that could be read.
 type damagedError struct {
 	name string
 	why  *store.CorruptError
 }
 
 func (e *damagedError) Error() string {
-	return fmt.Sprintf("what etcd has of cluster %[1]s is damaged, and only a part of it can be shown: %[2]v; "+
-		"sweeps leave it alone. "+
-		"Restore etcd from a backup, or end its machines with: skyctl delete cluster %[1]s", e.name, e.why)
+	return fmt.Sprintf("the record of cluster %[1]s in etcd is damaged (%[2]v); only part of it is shown, and sweeps "+
+		"do not change the cluster. Restore etcd from a backup, or terminate the machines with: skyctl delete "+
+		"cluster %[1]s", e.name, e.why)
 }
 
 func (e *damagedError) Unwrap() error { return e.why }
 
-// damageRemedies are what can be done about the damaged clusters that an error is about, where it does not say so
-// itself.
+// damageRemedies returns what to do about the damaged clusters that an error names, unless the error says it itself.
 func damageRemedies(err error) []string {
 	if told := new(damagedError); errors.As(err, &told) {
 		return nil
 	}
 	var lines []string
 	for _, name := range store.CorruptClusterNames(err) {
-		lines = append(lines, "Restore etcd from a backup, or end the machines of "+name+
+		lines = append(lines, "Restore etcd from a backup, or terminate the machines of "+name+
 			" with: skyctl delete cluster "+name)
 	}
 	return lines
 }
 
-// addDamagedClusters adds the clusters that can be read in part to those that were listed with err, by name.
+// addDamagedClusters adds the partly readable clusters that err names, and sorts all by name.
 func addDamagedClusters(ctx context.Context, s *store.Store, clusters []api.Cluster, err error) []api.Cluster {
 	for _, name := range store.CorruptClusterNames(err) {
 		c, _, salvaging := s.SalvageCluster(ctx, name)
 		if salvaging != nil {
-			continue // it is named in err all the same
+			continue // err still names it
 		}
 		render.MarkDamaged(c)
 		clusters = append(clusters, *c)
@@ -56,7 +55,8 @@ func addDamagedClusters(ctx context.Context, s *store.Store, clusters []api.Clus
 	return clusters
 }
 
-// isTraceable says that what could be read of a damaged cluster leads to its machines: their UID, and a cloud to ask.
+// isTraceable reports whether the readable part of a damaged cluster is enough to find its machines: its UID and a
+// cloud.
 func isTraceable(c *api.Cluster) bool {
 	cloud := c.Spec.Cloud
 	if p := c.Status.Placement; p != nil {
@@ -68,29 +68,27 @@ func isTraceable(c *api.Cluster) bool {
 	return c.Metadata.UID != "" && cloud != ""
 }
 
-// explainDamage tells how a damaged cluster is deleted. Its error says why it can't be.
+// explainDamage prints how a damaged cluster is deleted. Its error says why it cannot be.
 func (d *deleteOptions) explainDamage(c *api.Cluster, damage *store.CorruptError) error {
 	name := c.Metadata.Name
-	fmt.Fprintf(d.env.Err, "What etcd has of cluster %s is damaged: %s\n", name, printable.Line(damage.Error()))
+	fmt.Fprintf(d.env.Err, "The record of cluster %s in etcd is damaged: %s\n", name, printable.Line(damage.Error()))
 	switch {
 	case isTraceable(c):
-		fmt.Fprintf(d.env.Err, "It is deleted by what can still be read: its UID %s, %s on record, and whatever its "+
-			"cloud lists "+
-			"under its labels.\n", c.Metadata.UID, render.FormatCount(len(c.Status.Machines), "machine"))
+		fmt.Fprintf(d.env.Err, "skyctl deletes the cluster using what is still readable (UID %s, %s) and every machine "+
+			"that its cloud lists with the cluster's labels.\n", c.Metadata.UID,
+			render.FormatCount(len(c.Status.Machines), "machine"))
 	case d.purge:
-		fmt.Fprintln(d.env.Err, "It does not say where its machines run, and under which UID, so they are not ended "+
-			"with it: "+
-			"skyctl get orphans shows them once it is forgotten.")
+		fmt.Fprintln(d.env.Err, "The record has no cloud or no UID, so skyctl cannot identify the cluster's machines "+
+			"and does not terminate them. They appear in skyctl get orphans once the record is removed.")
 	default:
-		return &stateError{errors.New("it does not say where its machines run, and under which UID, so they can't " +
-			"be told from " +
-			"others: restore etcd from a backup, or give --purge, which forgets the object; its machines show in " +
-			"skyctl get orphans then")}
+		return &stateError{errors.New("the record has no cloud or no UID, so skyctl cannot identify the cluster's " +
+			"machines. Restore etcd from a backup, or use --purge to remove the record; its machines then appear in " +
+			"skyctl get orphans")}
 	}
 	return nil
 }
 
-// forgetDamagedCluster forgets an object of which nothing can be read that leads to its machines.
+// forgetDamagedCluster removes a record that is not enough to find the machines of the cluster.
 func (d *deleteOptions) forgetDamagedCluster(ctx context.Context, s *store.Store, name string) error {
 	if err := s.RenewCloudUse(ctx, d.env.Now()); err != nil {
 		return err
@@ -101,7 +99,7 @@ func (d *deleteOptions) forgetDamagedCluster(ctx context.Context, s *store.Store
 	if err := kubefile.RemoveEntries(d.cfg.KubeconfigPath(name), name); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(d.env.Out, "Cluster %s is forgotten. Machines that it may have had belong to no cluster "+
+	_, err := fmt.Fprintf(d.env.Out, "Removed the record of cluster %s. If it had machines, they are orphans "+
 		"now: see skyctl get orphans\n", name)
 	return err
 }

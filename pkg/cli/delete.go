@@ -16,13 +16,13 @@ import (
 )
 
 func (a *app) newDeleteCommand() *cobra.Command {
-	return newCommandGroup("delete", "Delete a cluster and its machines, or machines that belong to none",
-		"Deletes what you name: see skyctl delete cluster --help.",
+	return newCommandGroup("delete", "Delete a cluster and its machines, or orphaned machines",
+		"Deletes a cluster or orphaned machines: see skyctl delete cluster --help.",
 		"  skyctl delete cluster dev\n  skyctl delete orphans", a.newDeleteClusterCommand(),
 		a.newDeleteOrphansCommand())
 }
 
-// deleteOptions is one delete cluster.
+// deleteOptions is one run of delete cluster.
 type deleteOptions struct {
 	*app
 	yes, wait, purge bool
@@ -34,16 +34,16 @@ func (a *app) newDeleteClusterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "cluster NAME",
 		Aliases: []string{"clusters"},
-		Short:   "Terminate a cluster's machines and forget it",
-		Long: `Terminates the machines of a cluster, confirms that its cloud no longer has them, then forgets
-the cluster and removes its local files. A create that is still running is cancelled first.
+		Short:   "Delete a cluster and terminate its machines",
+		Long: `Terminates the machines of a cluster, checks that its cloud no longer lists them, then removes the
+cluster's record and local files. It first cancels a create that is still running.
 
-What the cluster has cost is told when the delete begins and, with --wait, when it is done.
+The command prints what the cluster has cost so far and, with --wait, the final cost.
 
-Where the cloud is out of reach for good, --purge forgets the cluster anyway, after listing the
-machines that may go on billing. A cluster whose object in etcd is damaged is deleted by what can
-still be read of it, and by the labels of its machines; where that is too little, --purge forgets
-the object, and its machines show in skyctl get orphans.`,
+If the cloud is permanently unreachable, --purge removes the cluster's record anyway and lists the
+machines that may keep costing money. If the record in etcd is damaged, skyctl uses what is still
+readable and the labels of the machines. If that is not enough, --purge removes the record, and
+the machines appear in skyctl get orphans.`,
 		Example: `  skyctl delete cluster dev
   skyctl delete cluster dev --yes --wait
   skyctl delete cluster lost --purge`,
@@ -51,20 +51,20 @@ the object, and its machines show in skyctl get orphans.`,
 		ValidArgsFunction: a.completeClusterNames,
 		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args[0]) },
 	}
-	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "don't ask")
+	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().BoolVar(&d.wait, "wait", false,
 		"show the progress until the cluster is gone; Ctrl-C leaves the work running")
-	cmd.Flags().BoolVar(&d.purge, "purge", false, "forget the cluster even if its cloud can't be asked")
+	cmd.Flags().BoolVar(&d.purge, "purge", false, "remove the cluster's record even if its cloud cannot be reached")
 	cmd.Flags().Var(&d.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
 	return cmd
 }
 
 func (d *deleteOptions) run(ctx context.Context, name string) error {
 	if !d.yes && !terminal.IsTerminal(d.env.In) {
-		return usageErrorf("deleting cluster %s needs a yes, and there is no terminal to ask on: give --yes", name)
+		return usageErrorf("deleting cluster %s needs confirmation, and there is no terminal: use --yes", name)
 	}
 	if !d.wait && d.timeout.value > 0 {
-		return usageErrorf("--timeout says how long --wait waits: give --wait too")
+		return usageErrorf("--timeout needs --wait")
 	}
 	ops, err := d.connectClient(ctx)
 	if err != nil {
@@ -119,7 +119,7 @@ func (d *deleteOptions) run(ctx context.Context, name string) error {
 	})
 }
 
-// deleteAndWait deletes and shows it, machine by machine.
+// deleteAndWait deletes a cluster and shows the progress, machine by machine.
 func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c *api.Cluster) error {
 	name, ref := c.Metadata.Name, c.Ref()
 	if sum := render.FormatTotalCost(c, d.env.Now()); sum != "" {
@@ -140,11 +140,11 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 		p.ReportSuccess()
 		costs := ""
 		if sum := render.FormatTotalCost(p.LastCluster(), d.env.Now()); sum != "" {
-			costs = " It has cost " + sum + " in all."
+			costs = " It cost " + sum + " in total."
 		}
 		for _, m := range p.LastCluster().Status.Drift {
 			if m.Reason == api.DriftMachineConflict {
-				fmt.Fprintf(d.env.Err, "Machine %s was left alone: %s.\n  See: skyctl get orphans\n",
+				fmt.Fprintf(d.env.Err, "Machine %s was not terminated: %s.\n  See: skyctl get orphans\n",
 					printable.Line(m.Machine), printable.Line(m.Message))
 			}
 		}
@@ -153,7 +153,7 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 	case exitCode(err) == ExitInterrupted && begun:
 		p.StopDrawing()
 		return &interruptedError{hint: fmt.Sprintf(
-			"The work goes on. Look again with: skyctl get clusters, or skyctl delete cluster %s --wait", name)}
+			"The operation continues. To see it: skyctl get clusters, or skyctl delete cluster %s --wait", name)}
 	case exitCode(err) == ExitInterrupted:
 		p.StopDrawing()
 		return err
@@ -161,21 +161,21 @@ func (d *deleteOptions) deleteAndWait(ctx context.Context, ops *client.Client, c
 	p.ReportFailure(err, damageRemedies(err)...)
 	if errors.As(err, &failed) {
 		printFailureLog(d.env.Err, failed)
-		fmt.Fprintf(d.env.Err, "  Look closer with: skyctl describe cluster %s\n  Try again with the same delete; "+
-			"where the cloud is out of reach for good, add --purge\n", name)
+		fmt.Fprintf(d.env.Err, "  For details: skyctl describe cluster %s\n  To try again, run the same delete; "+
+			"if the cloud is permanently unreachable, add --purge\n", name)
 	}
 	return &reportedError{err}
 }
 
-// warnOfBilling lists what may go on billing once nobody remembers it.
+// warnOfBilling lists the machines that may keep costing money once their record is gone.
 func (d *deleteOptions) warnOfBilling(c *api.Cluster) {
 	machines := render.ExistingMachines(c)
 	if len(machines) == 0 {
-		fmt.Fprintf(d.env.Err, "No machine of cluster %s is known to exist.\n", c.Metadata.Name)
+		fmt.Fprintf(d.env.Err, "Cluster %s has no machines on record.\n", c.Metadata.Name)
 		return
 	}
-	fmt.Fprintln(d.env.Err, "If their cloud can't be asked, these machines may go on billing after the cluster is "+
-		"forgotten:")
+	fmt.Fprintln(d.env.Err, "If the cloud cannot be reached, these machines may keep costing money after the "+
+		"record is removed:")
 	var rows [][]string
 	for _, m := range machines {
 		p := m.Placement

@@ -22,35 +22,35 @@ func (a *app) newDeleteOrphansCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "orphans [NAME...]",
 		Aliases: []string{"orphan"},
-		Short:   "Terminate machines that belong to no cluster",
-		Long: `Looks for machines that carry the mark of this installation and belong to no cluster, shows
-them, and terminates all of them, or those you name. One that may be a copy of another machine is
-terminated only when you name it: by its id on the cloud where several bear the same name. One that
-belongs to a cluster by the time it is to be terminated is left alone.`,
+		Short:   "Terminate orphaned machines",
+		Long: `Lists the orphans: machines with the labels of this installation that belong to no cluster. Then
+it terminates all of them, or those you name. A machine that may be a copy of another one is
+terminated only if you name it; if several have the same name, use its id on the cloud. Before it
+terminates a machine, skyctl checks again that the machine belongs to no cluster.`,
 		Example:           "  skyctl delete orphans\n  skyctl delete orphans sky-dev-1 --yes",
 		ValidArgsFunction: a.completeOrphanNames,
 		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
 	}
-	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "don't ask")
+	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask for confirmation")
 	return cmd
 }
 
-// deleteOrphansOptions is one delete orphans.
+// deleteOrphansOptions is one run of delete orphans.
 type deleteOrphansOptions struct {
 	*app
 	yes bool
-	// all are the orphans that were found, those that are not to end among them.
+	// all are the orphans that were found, with those that are kept.
 	all []api.Orphan
-	// skipped: some end only when they are named, and were not.
+	// skipped: some orphans must be named to be terminated, and were not.
 	skipped bool
 }
 
 func (d *deleteOrphansOptions) run(ctx context.Context, names []string) error {
 	if slices.Contains(names, "") {
-		return usageErrorf("the name of an orphan is empty; leave it out to terminate all of them")
+		return usageErrorf("the name of an orphan is empty; to terminate all orphans, give no name")
 	}
 	if !d.yes && !terminal.IsTerminal(d.env.In) {
-		return usageErrorf("terminating orphans needs a yes, and there is no terminal to ask on: give --yes")
+		return usageErrorf("terminating orphans needs confirmation, and there is no terminal: use --yes")
 	}
 	ops, err := d.connectClient(ctx)
 	if err != nil {
@@ -63,7 +63,7 @@ func (d *deleteOrphansOptions) run(ctx context.Context, names []string) error {
 	if len(found) == 0 {
 		none := "There are no orphans."
 		if d.skipped {
-			none = "There are no orphans that end without being named."
+			none = "There are no orphans that are terminated without being named."
 		}
 		_, err := fmt.Fprintln(d.env.Out, none)
 		return err
@@ -80,20 +80,20 @@ func (d *deleteOrphansOptions) run(ctx context.Context, names []string) error {
 	return d.terminateOrphans(ctx, ops, found)
 }
 
-// orphanNotFoundError says that what was named is no orphan.
+// orphanNotFoundError says that no orphan has one of these names.
 type orphanNotFoundError struct{ names []string }
 
 func (e *orphanNotFoundError) Error() string {
-	return fmt.Sprintf("no machine that belongs to no cluster is called %s; see skyctl get orphans",
+	return fmt.Sprintf("no orphan is named %s; see skyctl get orphans",
 		strings.Join(e.names, ", "))
 }
 
-// findOrphans returns the orphans of those names, or all; none while it is in doubt whose they are. A cloud that can't
-// be asked is told, and no error unless a name is missing.
+// findOrphans returns the orphans with these names, or all. It fails while the home is in doubt. A cloud that does not
+// answer is only noted, unless a name is missing.
 func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Client, names []string) ([]api.Orphan,
 	error) {
 	var found []api.Orphan
-	err := d.runWithSpinner("Asking the clouds for orphans", false, func(s *terminal.Spinner) error {
+	err := d.runWithSpinner("Listing orphans", false, func(s *terminal.Spinner) error {
 		r, err := ops.FindOrphans(ctx, operation.OrphansInput{})
 		if err != nil {
 			return err
@@ -102,7 +102,7 @@ func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Clie
 			return &client.HomeDoubtError{Doubt: r.Doubt}
 		}
 		for _, why := range r.Unasked {
-			s.PrintNote("A cloud could not be asked for orphans: " + why)
+			s.PrintNote("A cloud did not answer: " + why)
 		}
 		d.all = r.Orphans
 		if found = r.Orphans; len(names) == 0 {
@@ -130,7 +130,7 @@ func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Clie
 func (d *deleteOrphansOptions) terminateOrphans(ctx context.Context, ops *client.Client, found []api.Orphan) error {
 	var names []string
 	for _, o := range found {
-		if o.Conflict != "" && o.ID != "" { // others may bear its name
+		if o.Conflict != "" && o.ID != "" { // others may have the same name
 			names = append(names, o.ID)
 			continue
 		}
@@ -145,13 +145,13 @@ func (d *deleteOrphansOptions) terminateOrphans(ctx context.Context, ops *client
 		return d.reportTerminations(found, r)
 	})
 	if exitCode(err) == ExitInterrupted {
-		return &interruptedError{hint: "The work goes on. Look again with: skyctl get orphans"}
+		return &interruptedError{hint: "The operation continues. To see it: skyctl get orphans"}
 	}
 	return err
 }
 
-// reportTerminations says of each what became of it. One that is not in the result had ended by itself, unless its
-// cloud was not asked.
+// reportTerminations prints the result for each orphan. One that is missing from r was gone already, unless a cloud did
+// not answer.
 func (d *deleteOrphansOptions) reportTerminations(found []api.Orphan, r operation.OrphansResult) error {
 	var failed []error
 	for _, o := range found {
@@ -163,10 +163,10 @@ func (d *deleteOrphansOptions) reportTerminations(found []api.Orphan, r operatio
 			failed = append(failed, fmt.Errorf("machine %s on %s could not be terminated: %s", o.Name, o.Cloud,
 				r.Orphans[i].Error))
 		case i < 0 && len(r.Unasked) > 0:
-			failed = append(failed, fmt.Errorf("machine %s on %s was not terminated: not every cloud could be asked",
+			failed = append(failed, fmt.Errorf("machine %s on %s was not terminated: a cloud did not answer",
 				o.Name, o.Cloud))
 		case i < 0:
-			fmt.Fprintf(d.env.Out, "Machine %s on %s is gone already.\n", o.Name, o.Cloud)
+			fmt.Fprintf(d.env.Out, "Machine %s on %s was gone already.\n", o.Name, o.Cloud)
 		default:
 			fmt.Fprintf(d.env.Out, "Terminated machine %s on %s.\n", o.Name, o.Cloud)
 		}

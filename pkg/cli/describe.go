@@ -16,10 +16,9 @@ func (a *app) newDescribeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "cluster NAME",
 		Aliases: []string{"clusters"},
-		Short:   "Show everything known of a cluster",
-		Long: `Shows everything that is known of a cluster: what was asked for, its phase and how it got there,
-its machines and what each is doing, what it costs, what is not as it was asked for and what was
-done about that, what happened lately, why it failed, and what to try next.`,
+		Short:   "Show the details of a cluster",
+		Long: `Shows the details of a cluster: its spec, phase and transitions, its machines and their current
+steps, its cost, its drift and repairs, recent events, the failure, and the next commands to try.`,
 		Example: `  skyctl describe cluster dev
   skyctl describe cluster dev -o yaml`,
 		Args:              requireClusterName,
@@ -28,12 +27,12 @@ done about that, what happened lately, why it failed, and what to try next.`,
 	o := &describeOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
 		render.AsYAML)}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) }
-	return newCommandGroup("describe", "Show everything known of a cluster",
-		"Shows what you name: see skyctl describe cluster --help.",
+	return newCommandGroup("describe", "Show the details of a cluster",
+		"Shows the details of a cluster: see skyctl describe cluster --help.",
 		"  skyctl describe cluster dev", cmd)
 }
 
-// describeOptions is one describe cluster.
+// describeOptions is one run of describe cluster.
 type describeOptions struct {
 	*app
 	output *enumValue

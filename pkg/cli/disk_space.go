@@ -8,58 +8,58 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// diskSpaceError says that the disk of the state directory has too little room.
+// diskSpaceError says that the disk of the state directory is too full.
 type diskSpaceError struct{ problem, consequence string }
 
 func (e *diskSpaceError) Error() string {
 	return fmt.Sprintf("%s: %s; %s", printable.Line(e.problem), e.consequence, diskspace.Hint)
 }
 
-// readDiskProblem says what is wrong with the disk of the state directory; empty where nothing is, or where it can't be
-// looked at.
+// readDiskProblem says what is wrong with the disk of the state directory. It is empty if nothing is wrong, or if the
+// disk cannot be read.
 func readDiskProblem(cfg *config.Config) (problem string, full bool) {
 	if cfg.IsExternal() {
 		return "", false
 	}
 	space, err := diskspace.ReadSpace(cfg.Dir)
-	if err != nil { // not there yet
+	if err != nil { // the directory does not exist yet
 		return "", false
 	}
 	return space.DescribeProblem(), space.IsFull()
 }
 
-// warnLowDisk tells a person, once, that the server can't do its work for want of room.
+// warnLowDisk warns once that the server cannot work because the disk is too full.
 func (a *app) warnLowDisk(cfg *config.Config) {
 	problem, full := readDiskProblem(cfg)
 	switch {
 	case problem == "" || a.diskTold:
 		return
 	case full:
-		problem += ": nothing is looked after, and what is shown may be out of date; "
+		problem += ": skyd is not managing clusters, and the output may be out of date; "
 	default:
-		problem += ": no cluster is created; "
+		problem += ": new clusters are refused; "
 	}
 	a.diskTold = true
 	fmt.Fprintln(a.env.Err, "Warning: "+printable.Line(problem+diskspace.Hint))
 }
 
-// requireDiskToStart refuses to start a server that could not work.
+// requireDiskToStart refuses to start a server on a full disk.
 func requireDiskToStart(cfg *config.Config) error {
 	if problem, full := readDiskProblem(cfg); full {
-		return &diskSpaceError{problem, "the server can't work"}
+		return &diskSpaceError{problem, "the server cannot work"}
 	}
 	return nil
 }
 
-// requireDiskToCreate refuses to create a cluster that might not be looked after.
+// requireDiskToCreate refuses to create a cluster while the disk is low.
 func requireDiskToCreate(cfg *config.Config) error {
 	if problem, _ := readDiskProblem(cfg); problem != "" {
-		return &diskSpaceError{problem, "no cluster is created while its state may not be kept"}
+		return &diskSpaceError{problem, "new clusters are refused because their state might be lost"}
 	}
 	return nil
 }
 
-// diskState is what server status says of the disk, for programs.
+// diskState is the disk in the JSON of server status.
 type diskState struct {
 	Dir       string `json:"dir"`
 	FreeBytes uint64 `json:"free_bytes"`
@@ -67,7 +67,7 @@ type diskState struct {
 	Problem   string `json:"problem,omitempty"`
 }
 
-// readDiskState looks at the disk of the state directory, and tries to write there.
+// readDiskState reads the free space of the state directory, and tries to write there.
 func readDiskState(cfg *config.Config) (*diskState, error) {
 	space, err := diskspace.ReadSpace(cfg.Dir)
 	if err != nil {
@@ -82,7 +82,7 @@ func readDiskState(cfg *config.Config) (*diskState, error) {
 	if s.Problem == "" || !space.IsFull() && space.IsLow() {
 		return s, nil
 	}
-	return s, &diskSpaceError{s.Problem, "the server can't work"}
+	return s, &diskSpaceError{s.Problem, "the server cannot work"}
 }
 
 func (s *diskState) formatSpace() string {

@@ -25,7 +25,7 @@ const (
 	ExitInterrupted = 130
 )
 
-// usageError is input that a person can put right.
+// usageError is bad input: a flag, an argument or a setting.
 type usageError struct{ err error }
 
 func usageErrorf(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
@@ -33,30 +33,30 @@ func usageErrorf(format string, args ...any) error { return &usageError{fmt.Erro
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// interruptedError ends a wait that a person broke off; hint says how to look again.
+// interruptedError ends a wait after Ctrl-C; hint says how to see the operation.
 type interruptedError struct{ hint string }
 
 func (e *interruptedError) Error() string { return "interrupted" }
 
-// serverError is a skyd that can't be started or stopped.
+// serverError says that skyd cannot be started or stopped.
 type serverError struct{ err error }
 
 func (e *serverError) Error() string { return e.err.Error() }
 func (e *serverError) Unwrap() error { return e.err }
 
-// stateError is a wish that the cluster's state forbids.
+// stateError says that the state of the cluster does not allow the command.
 type stateError struct{ err error }
 
 func (e *stateError) Error() string { return e.err.Error() }
 func (e *stateError) Unwrap() error { return e.err }
 
-// reportedError was told to the person already; only its code is left to be said.
+// reportedError was printed already; it only sets the exit code.
 type reportedError struct{ err error }
 
 func (e *reportedError) Error() string { return e.err.Error() }
 func (e *reportedError) Unwrap() error { return e.err }
 
-// exitCode is the one place where errors become codes.
+// exitCode returns the exit code for an error.
 func exitCode(err error) int {
 	var (
 		usage       *usageError
@@ -99,7 +99,7 @@ func exitCode(err error) int {
 	}
 }
 
-// printError writes an error to a person, once: a line for each thing that is wrong.
+// printError prints each of the joined errors once, on a line of its own.
 func printError(w io.Writer, err error) {
 	var shown *reportedError
 	var interrupted *interruptedError
@@ -112,7 +112,7 @@ func printError(w io.Writer, err error) {
 	default:
 		said := map[string]bool{}
 		for _, e := range flattenErrors(err) {
-			if said[e.Error()] { // one mistake may be met twice
+			if said[e.Error()] { // one mistake can be found twice
 				continue
 			}
 			said[e.Error()] = true

@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 )
 
-// toFieldError puts what pflag says about a value into the form that all bad input has here.
+// toFieldError turns pflag's error about a value into a *api.FieldError.
 func toFieldError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
@@ -23,7 +23,7 @@ func toFieldError(cmd *cobra.Command, err error) error {
 	return &api.FieldError{Field: invalid.GetFlag().Name, Value: invalid.GetValue(), Want: invalid.Unwrap().Error()}
 }
 
-// durationValue is a flag that takes a length of time above nothing.
+// durationValue is a flag for a duration of at least one second.
 type durationValue struct{ value time.Duration }
 
 func (d *durationValue) String() string {
@@ -38,32 +38,32 @@ func (d *durationValue) Type() string { return "duration" }
 func (d *durationValue) Set(v string) error {
 	parsed, err := time.ParseDuration(v)
 	if err != nil || parsed < time.Second {
-		return errors.New("must be a length of time of a second at least, such as 90s, 30m or 2h")
+		return errors.New("must be a duration of at least one second, such as 90s, 30m or 2h")
 	}
 	d.value = parsed
 	return nil
 }
 
-// enumValue is a flag that takes one of a few words.
+// enumValue is a flag that takes one of the allowed values.
 type enumValue struct {
 	value   string
 	allowed []string
 }
 
-// addOutputFlag adds -o with the given forms, the first of which is the default.
+// addOutputFlag adds -o with these formats; the first is the default.
 func addOutputFlag(cmd *cobra.Command, formats ...render.Format) *enumValue {
 	var forms []string
 	for _, f := range formats {
 		forms = append(forms, string(f))
 	}
 	c := &enumValue{value: forms[0], allowed: forms}
-	cmd.Flags().VarP(c, "output", "o", "form of the output")
+	cmd.Flags().VarP(c, "output", "o", "output format")
 	panicOnError(cmd.RegisterFlagCompletionFunc("output",
 		cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)))
 	return c
 }
 
-// panicOnError is for mistakes in the code that the first run of any test shows.
+// panicOnError is for programming errors that every test run would show.
 func panicOnError(err error) {
 	if err != nil {
 		panic(err)
@@ -81,8 +81,8 @@ func (c *enumValue) Set(v string) error {
 	return nil
 }
 
-// isStructured is true where the output is read by a program: then nothing but errors goes to stderr.
+// isStructured is true if a program reads the output: then only errors go to stderr.
 func (c *enumValue) isStructured() bool { return c.form().IsStructured() }
 
-// form is the value of a flag of addOutputFlag.
+// form returns the value of a flag of addOutputFlag.
 func (c *enumValue) form() render.Format { return render.Format(c.value) }

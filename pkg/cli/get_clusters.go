@@ -17,8 +17,8 @@ import (
 )
 
 func (a *app) newGetCommand() *cobra.Command {
-	return newCommandGroup("get", "Show clusters, what happened to them, or the kubeconfig of one",
-		"Shows what you name.",
+	return newCommandGroup("get", "Show clusters, events, orphans, or a kubeconfig",
+		"Shows clusters, events, orphans, or the kubeconfig of a cluster.",
 		"  skyctl get clusters\n  skyctl get events dev\n  skyctl get kubeconfig dev", a.newGetClustersCommand(),
 		a.newGetKubeconfigCommand(), a.newGetEventsCommand(), a.newGetOrphansCommand())
 }
@@ -27,12 +27,14 @@ func (a *app) newGetClustersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "clusters [NAME]",
 		Aliases: []string{"cluster"},
-		Short:   "Show all clusters, or one",
-		Long: `Shows all clusters, or the one you name. RESOURCES are available/total as Kubernetes sees
-them: what is allocatable less what pods have requested, over the machines' capacity. STATUS
-says (drifted) where the last sweep found something that is not as it was asked for, which
-skyctl describe cluster shows, (unknown) where it could not see how the cluster is, and (paused)
-where nothing is repaired for now.`,
+		Short:   "List all clusters, or show one",
+		Long: `Lists all clusters, or shows the one you name.
+
+RESOURCES are available/total as Kubernetes reports them: allocatable minus the requests of pods,
+over the capacity of the machines. 1 GB there is 1 GiB (1024 MiB).
+
+STATUS adds (drifted) if the last sweep found drift, which skyctl describe cluster shows, (unknown)
+if it could not determine the state of the cluster, and (paused) if repairs are paused.`,
 		Example: `  skyctl get clusters
   skyctl get clusters -o wide
   skyctl get cluster dev -w
@@ -42,7 +44,7 @@ where nothing is repaired for now.`,
 	}
 	g := &getClustersOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
 		render.AsYAML)}
-	cmd.Flags().BoolVarP(&g.watch, "watch", "w", false, "go on and show what changes, until Ctrl-C")
+	cmd.Flags().BoolVarP(&g.watch, "watch", "w", false, "keep printing changes until Ctrl-C")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 1 {
 			g.name = args[0]
@@ -52,7 +54,7 @@ where nothing is repaired for now.`,
 	return cmd
 }
 
-// getClustersOptions is one get clusters.
+// getClustersOptions is one run of get clusters.
 type getClustersOptions struct {
 	*app
 	name   string
@@ -88,7 +90,7 @@ func (g *getClustersOptions) run(ctx context.Context) error {
 	return g.followClusters(ctx, ops, s)
 }
 
-// readClusters reads one cluster or all. What can't be understood comes as an error beside the good ones.
+// readClusters reads one cluster or all. Unreadable clusters are returned as an error together with the others.
 func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Client) ([]api.Cluster, error) {
 	s, err := ops.ConnectStore(ctx)
 	if err != nil {
@@ -105,7 +107,7 @@ func (g *getClustersOptions) readClusters(ctx context.Context, ops *client.Clien
 		}
 		render.MarkDamaged(c)
 		return []api.Cluster{*c}, &damagedError{name: g.name, why: damage}
-	case g.output.form() == render.AsTable: // which shows little
+	case g.output.form() == render.AsTable: // it needs no machines
 		clusters, err := s.ListClusterSummaries(ctx)
 		return addDamagedClusters(ctx, s, clusters, err), err
 	default:
@@ -126,14 +128,14 @@ func (g *getClustersOptions) printClusters(clusters []api.Cluster) error {
 	return err
 }
 
-// followClusters prints what there is, then each row again that changes. Ctrl-C is its regular end, as is the end of
-// the one cluster that it follows.
+// followClusters prints all rows, then each row again when it changes. It ends with Ctrl-C, or when the cluster that it
+// follows is deleted.
 func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Client, s *store.Store) error {
 	clusters, err := g.readClusters(ctx, ops)
 	switch {
 	case err != nil && (clusters == nil || g.name != ""):
 		return err
-	case err != nil: // the others can be followed all the same
+	case err != nil: // the others can still be followed
 		fmt.Fprintln(g.env.Err, "Warning:", printable.Line(err.Error()))
 	}
 	events, err := s.WatchClusters(ctx, g.name)
@@ -169,7 +171,7 @@ func (g *getClustersOptions) followClusters(ctx context.Context, ops *client.Cli
 	return nil
 }
 
-// printIfChanged prints a cluster if it looks other than when it was printed last.
+// printIfChanged prints a cluster if its row has changed since it was last printed.
 func (g *getClustersOptions) printIfChanged(t *render.Table, shown map[string]string, c *api.Cluster, wide bool) error {
 	if g.output.isStructured() {
 		return render.WriteStructuredItem(g.env.Out, g.output.form(), c)

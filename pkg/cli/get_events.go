@@ -16,11 +16,10 @@ func (a *app) newGetEventsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "events [CLUSTER]",
 		Aliases: []string{"event"},
-		Short:   "Show what happened to clusters, and why",
-		Long: `Shows what happened to all clusters, or to the one you name: drift that was found, what was
-done about it and how that ended, machines that belong to no cluster. The latest is last. What
-happened several times is one event with a COUNT. Events are kept for a week after they last
-happened, also those of a cluster that was deleted, which are found by its name.`,
+		Short:   "Show the events of clusters",
+		Long: `Shows the events of all clusters, or of the one you name, the latest last: drift that was found,
+repairs and their results, and orphans. Repeated events share one line with a COUNT. Events are
+kept for a week after they last occurred. You can also name a cluster that was deleted.`,
 		Example: `  skyctl get events
   skyctl get events dev
   skyctl get events dev -w
@@ -30,12 +29,12 @@ happened, also those of a cluster that was deleted, which are found by its name.
 	}
 	l := &getEventsOptions{app: a, output: addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON,
 		render.AsYAML)}
-	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "go on and show what happens, until Ctrl-C")
+	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "keep printing new events until Ctrl-C")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), firstOrEmpty(args)) }
 	return cmd
 }
 
-// getEventsOptions is one get events.
+// getEventsOptions is one run of get events.
 type getEventsOptions struct {
 	*app
 	watch  bool
@@ -65,13 +64,13 @@ func (l *getEventsOptions) run(ctx context.Context, cluster string) error {
 	})
 }
 
-// followEvents prints what happened, then each event when it happens. Ctrl-C is its regular end.
+// followEvents prints all events, then each new one. It ends with Ctrl-C.
 func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client, cluster string) error {
 	known, err := ops.ListEvents(ctx, cluster)
 	if err != nil {
 		return err
 	}
-	told, err := ops.WatchEvents(ctx, cluster)
+	watched, err := ops.WatchEvents(ctx, cluster)
 	if err != nil {
 		return err
 	}
@@ -86,8 +85,8 @@ func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client,
 			shown[normalizeTimes(e)] = true
 		}
 	}
-	for e := range told {
-		if shown[normalizeTimes(e)] { // the watch begins with those that are known
+	for e := range watched {
+		if shown[normalizeTimes(e)] { // the watch starts with the known events
 			delete(shown, normalizeTimes(e))
 			continue
 		}
@@ -98,7 +97,7 @@ func (l *getEventsOptions) followEvents(ctx context.Context, ops *client.Client,
 	return nil
 }
 
-// normalizeTimes is an event that compares equal to the same one, read at another time.
+// normalizeTimes makes two reads of the same event compare equal.
 func normalizeTimes(e api.Event) api.Event {
 	e.First, e.Last = e.First.UTC().Round(0), e.Last.UTC().Round(0)
 	return e

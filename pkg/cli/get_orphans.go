@@ -15,12 +15,12 @@ func (a *app) newGetOrphansCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "orphans",
 		Aliases: []string{"orphan"},
-		Short:   "Show machines that belong to no cluster and go on billing",
-		Long: `Asks every cloud in use for machines that carry the mark of this installation and belong to no
-cluster. A sweep terminates each at the time shown, once it has been seen for the grace period
-(reconcile.orphanGrace); skyctl delete orphans does so now. One that may be a copy of another
-machine, or that was renamed, is shown with the reason, and ends only when you name it. Machines of
-others, and of other installations on the same account, are never shown and never touched.`,
+		Short:   "List orphans: machines that belong to no cluster and cost money",
+		Long: `Lists the orphans on every cloud in use: machines with the labels of this installation that belong
+to no cluster. A sweep terminates each at the time shown, after the grace period
+(reconcile.orphanGrace); skyctl delete orphans terminates them now. A machine that may be a copy
+of another one, or that was renamed, is shown with the reason and is terminated only if you name
+it. skyctl never lists or changes machines of others, or of other installations in the same account.`,
 		Example: "  skyctl get orphans\n  skyctl get orphans -o json",
 		Args:    refuseArgs,
 	}
@@ -30,7 +30,7 @@ others, and of other installations on the same account, are never shown and neve
 		if err != nil {
 			return err
 		}
-		return a.runWithSpinner("Asking the clouds for orphans", output.isStructured(),
+		return a.runWithSpinner("Listing orphans", output.isStructured(),
 			func(s *terminal.Spinner) error {
 				r, err := ops.FindOrphans(cmd.Context(), operation.OrphansInput{})
 				if err != nil {
@@ -53,11 +53,11 @@ others, and of other installations on the same account, are never shown and neve
 	return cmd
 }
 
-// newUnaskedCloudsError is the error of clouds that could not be asked; nil where there are none.
+// newUnaskedCloudsError returns an error for the clouds that did not answer; nil if there are none.
 func newUnaskedCloudsError(clouds []string) error {
 	var all []error
 	for _, why := range clouds {
-		all = append(all, errors.New("a cloud could not be asked for orphans: "+why))
+		all = append(all, errors.New("a cloud did not answer: "+why))
 	}
 	return errors.Join(all...)
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/client"
 )
 
-// showProgress hands what the client tells of an operation to the display.
+// showProgress passes the progress of an operation to the display.
 func showProgress(p *terminal.ProgressDisplay) func(client.Progress) {
 	return func(n client.Progress) { p.ShowUpdate(n.Cluster, n.Notice) }
 }
 
-// runWithSpinner shows a status line around work. What fails is told in its place, and not again at the end.
+// runWithSpinner shows a spinner while work runs. An error replaces the spinner, and is not printed again at the end.
 func (a *app) runWithSpinner(title string, quiet bool, work func(*terminal.Spinner) error) error {
 	s := terminal.StartSpinner(a.env.Err, title, quiet)
 	err := work(s)
@@ -34,11 +34,11 @@ func (a *app) runWithSpinner(title string, quiet bool, work func(*terminal.Spinn
 	return &reportedError{err}
 }
 
-// requireConfirmation asks a person for a yes. Its error says that nothing was done.
+// requireConfirmation asks for a yes on the terminal. Its error says that nothing was done.
 func (a *app) requireConfirmation(ctx context.Context, question, done string) error {
 	fmt.Fprint(a.env.Err, question+" [y/N] ")
 	answer := make(chan string, 1)
-	go func() { // it may outlive this function by one line of input, with the process
+	go func() { // it can outlive this function, until a line is read or the process ends
 		text, _ := bufio.NewReader(a.env.In).ReadString('\n')
 		answer <- strings.ToLower(strings.TrimSpace(text))
 	}()
@@ -50,11 +50,11 @@ func (a *app) requireConfirmation(ctx context.Context, question, done string) er
 		if text == "y" || text == "yes" {
 			return nil
 		}
-		return errors.New("nothing was " + done + ": the answer was not yes")
+		return errors.New("cancelled: nothing was " + done)
 	}
 }
 
-// printFailureLog adds what a failure's one line leaves out.
+// printFailureLog prints the log lines of a failure.
 func printFailureLog(w io.Writer, f *client.OperationFailedError) {
 	if f.Failure == nil {
 		return
@@ -65,10 +65,10 @@ func printFailureLog(w io.Writer, f *client.OperationFailedError) {
 }
 
 func formatFailureHints(name, operation string) string {
-	s := fmt.Sprintf("Look closer with: skyctl describe cluster %s\nGo on with the same create again, or remove it "+
-		"with: skyctl delete cluster %s\n", name, name)
+	s := fmt.Sprintf("For details: skyctl describe cluster %s\nTo resume, run the same create again; to remove "+
+		"the cluster: skyctl delete cluster %s\n", name, name)
 	if operation != "" {
-		s += "Every step is at " + operation + "\n"
+		s += "All steps: " + operation + "\n"
 	}
 	return s
 }

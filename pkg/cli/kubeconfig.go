@@ -17,9 +17,9 @@ func (a *app) newGetKubeconfigCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "kubeconfig NAME",
 		Short: "Print the kubeconfig of a cluster",
-		Long: `Prints the kubeconfig of a cluster, as it is kept (encrypted) in etcd. Where skyd runs on this
-machine it also lies in ~/.skyconf/clusters/NAME/kubeconfig. Reading it needs the secrets key of
-the installation, ~/.skyconf/secrets.key unless the setting secretsKeyFile names another.`,
+		Long: `Prints the kubeconfig of a cluster, which etcd stores encrypted. If skyd runs on this computer, the
+kubeconfig is also in ~/.skyconf/clusters/NAME/kubeconfig. To decrypt it you need the secrets key
+of the installation: ~/.skyconf/secrets.key, or the file that secretsKeyFile names.`,
 		Example: `  (umask 077; skyctl get kubeconfig dev > dev.kubeconfig)
   kubectl --kubeconfig dev.kubeconfig get nodes`,
 		Args:              requireClusterName,
@@ -39,7 +39,7 @@ func (a *app) runGetKubeconfig(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c, _, err := s.SalvageCluster(ctx, name) // a damaged cluster's is of use all the same
+	c, _, err := s.SalvageCluster(ctx, name) // the kubeconfig of a damaged cluster is still useful
 	if err != nil {
 		return err
 	}
@@ -56,8 +56,8 @@ func (a *app) runGetKubeconfig(ctx context.Context, name string) error {
 	return err
 }
 
-// ensureLocalKubeconfig is where kubectl finds the kubeconfig. A skyd dev writes it itself; where the worker is
-// elsewhere, nobody else could.
+// ensureLocalKubeconfig returns the path of the kubeconfig. skyd dev writes the file itself; with external servers this
+// function writes it.
 func (a *app) ensureLocalKubeconfig(ctx context.Context, ops *client.Client, ref api.Ref) (string, error) {
 	path := a.cfg.KubeconfigPath(ref.Name)
 	if !a.cfg.IsExternal() {
@@ -73,7 +73,7 @@ func (a *app) ensureLocalKubeconfig(ctx context.Context, ops *client.Client, ref
 	return path, nil
 }
 
-// removeLocalKubeconfig removes what ensureLocalKubeconfig wrote.
+// removeLocalKubeconfig removes the file that ensureLocalKubeconfig wrote.
 func (a *app) removeLocalKubeconfig(cluster string) error {
 	if !a.cfg.IsExternal() {
 		return nil

@@ -7,15 +7,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// printNote tells a person on stderr what keeps no command from working. Where a program reads the output nothing but
-// errors goes there.
+// printNote prints a note on stderr. It prints nothing if a program reads the output.
 func (a *app) printNote(text string) {
 	if !a.hasStructuredOutput() {
 		fmt.Fprintln(a.env.Err, "Note: "+printable.Line(text))
 	}
 }
 
-// hasStructuredOutput is true where the command that runs was asked to write for programs.
+// hasStructuredOutput reports whether the running command writes for programs.
 func (a *app) hasStructuredOutput() bool {
 	if a.command == nil {
 		return false
@@ -28,7 +27,7 @@ func (a *app) hasStructuredOutput() bool {
 	return ok && c.isStructured()
 }
 
-// noteUnknownSettings names what was given as a setting and is none.
+// noteUnknownSettings notes settings and variables that are ignored.
 func (a *app) noteUnknownSettings(cfg *config.Config) {
 	if text := cfg.ForeignNote(); text != "" {
 		a.printNote(text)

@@ -20,14 +20,14 @@ func (a *app) newReconcileCommand() *cobra.Command {
 	r := &reconcileOptions{app: a}
 	cmd := &cobra.Command{
 		Use:   "reconcile [CLUSTER]",
-		Short: "Compare clusters with what was asked for now, and repair what differs",
-		Long: `Looks at all clusters now, or at the one you name, without waiting for the next sweep of the
-schedule: its machines as the cloud lists them, its nodes, its versions and its credentials. It
-says what is not as it was asked for, and what is done about it; repairs go on by themselves.
+		Short: "Check clusters now, and repair drift",
+		Long: `Checks all clusters now, or the one you name, without waiting for the next scheduled sweep: the
+machines on the cloud, the nodes, their versions and the credentials. It prints the drift that it
+finds and the planned repairs, which run in the background.
 
-Naming a cluster asks for one more try at once: how often and how lately something was tried
-before does not count, and a cluster that a repair left in ERROR is taken up again. With --wait
-it ends once the cluster is in sync; with 1 where that fails or nothing can be done about it.`,
+If you name a cluster, repairs start at once and ignore earlier attempts and back-off. A cluster
+that a repair left in ERROR is repaired again. With --wait the command returns once the cluster is
+in sync. It exits with 1 if the repair fails or if skyctl cannot repair the drift.`,
 		Example: `  skyctl reconcile
   skyctl reconcile dev --wait
   skyctl reconcile dev -o json`,
@@ -36,13 +36,13 @@ it ends once the cluster is in sync; with 1 where that fails or nothing can be d
 	}
 	r.output = addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
 	cmd.Flags().BoolVar(&r.wait, "wait", false,
-		"show the repairs until the cluster is in sync; Ctrl-C leaves the work running")
+		"show the repairs until the cluster is in sync; Ctrl-C does not stop them")
 	cmd.Flags().Var(&r.timeout, "timeout", "how long --wait waits (default: as long as it takes)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), firstOrEmpty(args)) }
 	return cmd
 }
 
-// reconcileOptions is one reconcile.
+// reconcileOptions is one run of reconcile.
 type reconcileOptions struct {
 	*app
 	wait    bool
@@ -53,9 +53,9 @@ type reconcileOptions struct {
 func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 	switch {
 	case r.wait && cluster == "":
-		return usageErrorf("--wait waits for one cluster: name it")
+		return usageErrorf("--wait needs the name of a cluster")
 	case r.timeout.value > 0 && !r.wait:
-		return usageErrorf("--timeout says how long --wait waits: give --wait too")
+		return usageErrorf("--timeout needs --wait")
 	}
 	ops, err := r.connectClient(ctx)
 	if err != nil {
@@ -72,16 +72,16 @@ func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 		}
 	}
 	var found render.SweepReport
-	title := "Looking at every cluster"
+	title := "Checking every cluster"
 	if cluster != "" {
-		title = "Looking at cluster " + cluster
+		title = "Checking cluster " + cluster
 	}
 	err = r.runWithSpinner(title, r.output.isStructured(), func(s *terminal.Spinner) error {
-		look := func() (err error) { found, err = sweepAndRead(ctx, ops, cluster); return err }
+		sweep := func() (err error) { found, err = sweepAndRead(ctx, ops, cluster); return err }
 		if r.wait {
-			err = ops.RetryWhileUnreachable(ctx, s.PrintNote, look)
+			err = ops.RetryWhileUnreachable(ctx, s.PrintNote, sweep)
 		} else {
-			err = look()
+			err = sweep()
 		}
 		if err != nil {
 			return err
@@ -98,19 +98,19 @@ func (r *reconcileOptions) run(ctx context.Context, cluster string) error {
 	case err != nil:
 		return err
 	case len(found.Failed) > 0:
-		return errors.New("not everything could be looked at: run it again")
+		return errors.New("some clusters or clouds could not be checked; run the command again")
 	case r.wait:
 		return r.awaitRepairs(ctx, ops, before, found)
 	case found.Only != "" && found.CountUnseen() > 0:
-		return fmt.Errorf("the state of cluster %s is unknown: see above why", cluster)
+		return fmt.Errorf("the state of cluster %s is unknown, see above", cluster)
 	case found.CountUnseen() > 0:
-		return fmt.Errorf("the state of %s is unknown: see above why",
+		return fmt.Errorf("the state of %s is unknown, see above",
 			render.FormatCount(found.CountUnseen(), "cluster"))
 	}
 	return nil
 }
 
-// sweepAndRead looks at a cluster, or at all; then it reads them, for what the sweep has written about them.
+// sweepAndRead sweeps a cluster, or all, and then reads the clusters as the sweep left them.
 func sweepAndRead(ctx context.Context, ops *client.Client, cluster string) (render.SweepReport, error) {
 	found := render.SweepReport{Only: cluster, Clusters: map[string]api.Cluster{}}
 	var err error
@@ -140,14 +140,14 @@ func sweepAndRead(ctx context.Context, ops *client.Client, cluster string) (rend
 	return found, nil
 }
 
-// awaitRepairs follows the one cluster that was looked at.
+// awaitRepairs follows the cluster that was checked.
 func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client, before *api.Cluster,
 	found render.SweepReport) error {
 	name := found.Only
-	var differs operation.DriftedCluster
+	var drifted operation.DriftedCluster
 	switch c, ok := found.Clusters[name]; {
 	case len(found.Drifted) > 0:
-		differs = found.Drifted[0]
+		drifted = found.Drifted[0]
 	case !ok:
 		return &client.ClusterDeletedError{Name: name}
 	case render.UnknownReason(&c) != "":
@@ -155,34 +155,34 @@ func (r *reconcileOptions) awaitRepairs(ctx context.Context, ops *client.Client,
 	case c.Status.Phase == api.PhaseReady:
 		return nil
 	default:
-		differs = operation.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
+		drifted = operation.DriftedCluster{Cluster: name, Phase: c.Status.Phase}
 	}
 	began := r.env.Now()
 	p := terminal.StartProgress(r.env.Err, r.env.Now, "Repairing cluster", before)
-	err := ops.AwaitInSync(ctx, before, differs, r.timeout.value, showProgress(p))
+	err := ops.AwaitInSync(ctx, before, drifted, r.timeout.value, showProgress(p))
 	switch {
 	case err == nil:
 		p.ReportSuccess()
 		if r.output.isStructured() {
 			return nil
 		}
-		what := "in sync"
-		if differs.Phase == api.PhaseDeleting {
-			what = "gone"
+		result := "in sync"
+		if drifted.Phase == api.PhaseDeleting {
+			result = "deleted"
 		}
-		_, err = fmt.Fprintf(r.env.Out, "Cluster %s is %s after %s.\n", name, what,
+		_, err = fmt.Fprintf(r.env.Out, "Cluster %s is %s after %s.\n", name, result,
 			render.FormatDuration(r.env.Now().Sub(began)))
 		return err
 	case exitCode(err) == ExitInterrupted:
 		p.StopDrawing()
 		return &interruptedError{hint: fmt.Sprintf(
-			"The work goes on. Look again with: skyctl get events %s -w, or skyctl describe cluster %s", name, name)}
+			"The operation continues. To see it: skyctl get events %s -w, or skyctl describe cluster %s", name, name)}
 	}
 	p.ReportFailure(err, damageRemedies(err)...)
 	var failed *client.OperationFailedError
 	if errors.As(err, &failed) {
 		printFailureLog(r.env.Err, failed)
 	}
-	fmt.Fprintf(r.env.Err, "  Look closer with: skyctl describe cluster %s\n", name)
+	fmt.Fprintf(r.env.Err, "  For details: skyctl describe cluster %s\n", name)
 	return &reportedError{err}
 }

@@ -18,15 +18,16 @@ import (
 )
 
 func (a *app) newServerCommand() *cobra.Command {
-	return newCommandGroup("server", "Start, stop or look at the server on this machine",
-		`The server is skyd: Temporal with its Web UI, etcd and the worker in one process, all data under
-~/.skyconf. Any command that needs it starts it where nothing is configured and nothing runs.
-What it does is durable: it may be stopped or killed at any time, and goes on when it starts again.`,
+	return newCommandGroup("server", "Start, stop or inspect the server on this computer",
+		`The server is skyd: Temporal with its Web UI, etcd and the worker in one process. Its data is in
+~/.skyconf. If no servers are configured, any command that needs the server starts it.
+Operations are durable: you can stop or kill the server at any time, and they resume when it starts
+again.`,
 		"  skyctl server status\n  skyctl server stop\n  skyctl server adopt",
 		a.newServerStartCommand(),
 		&cobra.Command{
 			Use: "stop", Short: "Stop the server", Args: refuseArgs,
-			Long: "Stops the server. Work that is under way goes on when it starts again; clusters and their " +
+			Long: "Stops the server. Running operations resume when it starts again; clusters and their " +
 				"machines stay as they are.",
 			Example: "  skyctl server stop",
 			RunE:    func(cmd *cobra.Command, _ []string) error { return a.runServerStop(cmd.Context()) },
@@ -38,21 +39,22 @@ func (a *app) newServerStartCommand() *cobra.Command {
 	newKey := false
 	cmd := &cobra.Command{
 		Use: "start", Short: "Start the server in the background", Args: refuseArgs,
-		Long: `Starts the server in the background and returns once it is ready. One that runs already is left as it is.
+		Long: `Starts the server in the background and returns once it is ready. If the server is already running,
+it does nothing.
 
-It refuses to start where secrets.key is missing, or is not the one that the secrets in etcd are
-sealed with. Put the right one back from your backup. --new-secrets-key is for who has lost it for
-good: it makes another one, keeps the old file under another name, and gives up what was sealed: the
-SSH keys, tokens and kubeconfigs of all clusters. They can then be deleted, and no longer looked after.`,
+The server does not start if secrets.key is missing, or if the secrets in etcd are encrypted with
+another key. Restore the key from your backup. If the key is permanently lost, use
+--new-secrets-key: it creates a new key and renames the old file. The encrypted SSH keys, tokens
+and kubeconfigs of all clusters are then lost, and skyctl can only delete these clusters.`,
 		Example: "  skyctl server start",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runServerStart(cmd.Context(), newKey) },
 	}
 	cmd.Flags().BoolVar(&newKey, "new-secrets-key", false,
-		"make a new secrets key, and give up what was sealed with the lost one")
+		"create a new secrets key and give up all secrets that were encrypted with the lost one")
 	return cmd
 }
 
-// requireLocalServer gives the settings, and refuses where the servers are somebody else's.
+// requireLocalServer returns the settings, and fails if external servers are configured.
 func (a *app) requireLocalServer() (*config.Config, error) {
 	cfg, err := a.loadSettingsWithNotes()
 	if err == nil && cfg.IsExternal() {
@@ -62,8 +64,8 @@ func (a *app) requireLocalServer() (*config.Config, error) {
 }
 
 func (a *app) newExternalServersError(cfg *config.Config) error {
-	return usageErrorf("an external Temporal (%s) and etcd (%s) are configured: there is no server here to start or "+
-		"stop",
+	return usageErrorf("external servers are configured, Temporal (%s) and etcd (%s): there is no local server to "+
+		"start or stop",
 		cfg.Temporal.Address, strings.Join(cfg.Etcd.Endpoints, ", "))
 }
 
@@ -76,7 +78,7 @@ func (a *app) runServerStart(ctx context.Context, newKey bool) error {
 	state, err := daemon.FindRunning(cfg)
 	if err == nil {
 		a.warnLowDisk(cfg)
-		if _, err = fmt.Fprintf(a.env.Out, "The server runs already (process %d). Web UI: %s\n", state.PID,
+		if _, err = fmt.Fprintf(a.env.Out, "The server is already running (process %d). Web UI: %s\n", state.PID,
 			state.UIAddress); err != nil {
 			return err
 		}
@@ -95,13 +97,13 @@ func (a *app) runServerStart(ctx context.Context, newKey bool) error {
 			return &serverError{err}
 		}
 		s.KeepLine()
-		_, err = fmt.Fprintf(a.env.Out, "The server runs (process %d). Web UI: %s\n", state.PID, state.UIAddress)
+		_, err = fmt.Fprintf(a.env.Out, "The server is running (process %d). Web UI: %s\n", state.PID, state.UIAddress)
 		return err
 	})
 }
 
-// runServerStop stops what runs on the state directory, whatever the settings say, or whether they can be read at all:
-// else one that was started before they were changed could not be stopped.
+// runServerStop stops the server of the state directory even if the settings are invalid or name external servers: it
+// may have been started before they were changed.
 func (a *app) runServerStop(ctx context.Context) error {
 	cfg, wrong := a.loadSettingsWithNotes()
 	if wrong != nil {
@@ -113,7 +115,7 @@ func (a *app) runServerStop(ctx context.Context) error {
 	_, err := daemon.FindRunning(cfg)
 	runs := !errors.Is(err, daemon.ErrNotRunning)
 	if wrong != nil {
-		a.printNote(fmt.Sprintf("the settings are wrong, and not needed to stop the server of %s: %v", cfg.Dir, wrong))
+		a.printNote(fmt.Sprintf("the settings are invalid, but not needed to stop the server of %s: %v", cfg.Dir, wrong))
 	}
 	switch {
 	case !runs && wrong == nil && cfg.IsExternal():
@@ -141,20 +143,20 @@ type serverState struct {
 	Started  time.Time           `json:"started,omitzero"`
 	Parts    []render.ServerPart `json:"parts"`
 	UI       string              `json:"ui,omitempty"`
-	// Differs are the settings that were given here and that the server does not use.
+	// Differs are the settings of this command that the server does not use.
 	Differs []config.SettingDifference `json:"differs,omitempty"`
-	// Disk is that of the state directory, Home what is recorded of the installation's home.
+	// Disk is the disk of the state directory, Home the record of the installation's home.
 	Disk *diskState `json:"disk,omitempty"`
 	Home *api.Home  `json:"home,omitempty"`
-	// SetAside are databases of Temporal that another version wrote; they are kept.
+	// SetAside are Temporal databases that another version wrote; they are kept.
 	SetAside []daemon.SetAsideDatabase `json:"set_aside,omitempty"`
 }
 
 func (a *app) newServerStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "status", Short: "Say what runs, and where it answers", Args: refuseArgs,
-		Long: "Says whether etcd, Temporal and a worker answer, and where. It starts nothing; it ends with 5 " +
-			"where one of them does not answer.",
+		Use: "status", Short: "Show whether the servers answer, and where", Args: refuseArgs,
+		Long: "Shows whether etcd, Temporal and the worker answer, and where. It starts no server. It exits " +
+			"with 5 if one of them does not answer.",
 		Example: "  skyctl server status\n  skyctl server status -o json",
 	}
 	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
@@ -168,7 +170,7 @@ func (a *app) newServerStatusCommand() *cobra.Command {
 		if !cfg.IsExternal() {
 			disk, full := readDiskState(cfg)
 			state.Disk = disk
-			if full != nil { // whatever else is wrong, is so because of this
+			if full != nil { // the full disk causes the other problems
 				problem = &reportedError{full}
 			}
 			state.SetAside = daemon.ReadSetAsideDatabases(cfg)
@@ -183,7 +185,7 @@ func (a *app) newServerStatusCommand() *cobra.Command {
 	return cmd
 }
 
-// readServerState fills in what answers; its error is the first thing that does not.
+// readServerState fills in the parts; its error is that of the first part that does not answer.
 func (a *app) readServerState(ctx context.Context, cfg *config.Config, state *serverState) error {
 	if !cfg.IsExternal() {
 		own, err := daemon.FindRunning(cfg)

@@ -11,25 +11,24 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// minClusterAge is how long a cluster has to have been READY before it should have been swept.
+// minClusterAge is the age at which a cluster should have been swept.
 const minClusterAge = store.SweepStale
 
-// noteStaleSweeps says beside READY clusters that no sweep has looked at them lately: they are shown as they were then.
+// noteStaleSweeps notes that no sweep has checked READY clusters recently, so the output may be out of date.
 func (a *app) noteStaleSweeps(ctx context.Context, ops *client.Client, clusters []api.Cluster) {
 	ready := func(c api.Cluster) bool {
 		return c.Status.Phase == api.PhaseReady && a.env.Now().Sub(c.Metadata.CreatedAt) > minClusterAge
 	}
 	if !slices.ContainsFunc(clusters, ready) || a.worker != nil && a.worker.level == 0 {
-		return // a skyd of before records no sweeps
+		return // an older skyd does not record sweeps
 	}
 	s, err := ops.ConnectStore(ctx)
 	if err != nil {
 		return
 	}
 	if lately, err := s.HasRecentSweep(ctx); err != nil || lately {
-		return // that etcd does not answer is told by what was asked before
+		return // an earlier read has reported that etcd does not answer
 	}
-	fmt.Fprintf(a.env.Err, "Note: no sweep has looked at the clusters for %d minutes, so what is shown may be out "+
-		"of date: see skyctl server status, "+
-		"and whether they are paused (skyctl resume reconcile)\n", int(store.SweepStale/time.Minute))
+	fmt.Fprintf(a.env.Err, "Note: no sweep has checked the clusters for %d minutes, so the output may be out of date. "+
+		"Check skyctl server status; if sweeps are paused, run skyctl resume reconcile\n", int(store.SweepStale/time.Minute))
 }

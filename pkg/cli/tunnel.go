@@ -22,14 +22,14 @@ func (a *app) newTunnelCommand() *cobra.Command {
 	port := 0
 	cmd := &cobra.Command{
 		Use:   "tunnel NAME",
-		Short: "Keep a way open to the Kubernetes API of a cluster that is reached through SSH",
-		Long: `Listens on a port of this machine's loopback and passes connections on, through SSH to the head of
-the cluster, to its Kubernetes API; and writes the kubeconfig that leads there. It is for
-clusters whose API is not open to the outside (create cluster --api_access), and runs until
-Ctrl-C or until the cluster is deleted. Connections that break come about again by themselves.
+		Short: "Open a tunnel through SSH to the Kubernetes API of a cluster",
+		Long: `Listens on a loopback port of this computer, forwards connections through SSH on the head to the
+Kubernetes API, and writes a kubeconfig that uses the port. Use it for clusters whose API port is
+closed to the outside (create cluster --api_access). It runs until Ctrl-C or until the cluster is
+deleted. Broken connections are reopened automatically.
 
-A skyd that runs on this machine keeps these ports open by itself; then this command is of use
-only where another program has the port.`,
+If skyd runs on this computer, it keeps these ports open and you do not need this command, unless
+another program uses the port.`,
 		Example: `  skyctl tunnel dev
   skyctl tunnel dev --port 7443`,
 		Args:              requireClusterName,
@@ -41,7 +41,7 @@ only where another program has the port.`,
 			return a.runTunnel(cmd.Context(), args[0], port)
 		},
 	}
-	cmd.Flags().IntVar(&port, "port", 0, "port to listen on (default: the cluster's own, which its kubeconfig names)")
+	cmd.Flags().IntVar(&port, "port", 0, "port to listen on (default: the port in the kubeconfig of the cluster)")
 	return cmd
 }
 
@@ -54,7 +54,7 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 	if err != nil {
 		return fmt.Errorf("tunnel to cluster %s: %w", name, err)
 	}
-	defer func() { _ = s.Close() }() // only read from
+	defer func() { _ = s.Close() }() // it was only read
 	c, err := s.ReadCluster(ctx, name)
 	switch {
 	case err != nil:
@@ -75,7 +75,7 @@ func (a *app) runTunnel(ctx context.Context, name string, port int) error {
 	return a.holdTunnel(ctx, ops, s, pool, c, port)
 }
 
-// holdTunnel keeps a tunnel open until ctx ends or the cluster does.
+// holdTunnel keeps a tunnel open until ctx ends or the cluster is deleted.
 func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store, pool *remote.Pool, c *api.Cluster,
 	port int) error {
 	name, own := c.Metadata.Name, c.Status.TunnelPort
@@ -87,13 +87,13 @@ func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store
 	if err != nil {
 		return fmt.Errorf("%w; choose another port with --port", err)
 	}
-	defer func() { _ = t.Close() }() // nothing runs any more that could be told
+	defer func() { _ = t.Close() }() // an error no longer matters
 	path, restore, err := a.tunnelKubeconfig(ctx, ops, c, port)
 	if err != nil {
 		return err
 	}
 	defer restore()
-	fmt.Fprintf(a.env.Out, "The Kubernetes API of cluster %s is at https://127.0.0.1:%d as long as this runs.\n", name,
+	fmt.Fprintf(a.env.Out, "The Kubernetes API of cluster %s is at https://127.0.0.1:%d while this command runs.\n", name,
 		port)
 	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
 	events, err := s.WatchClusters(ctx, name)
@@ -108,8 +108,8 @@ func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store
 	return &interruptedError{hint: fmt.Sprintf("The tunnel to cluster %s is closed.", name)}
 }
 
-// tunnelKubeconfig writes the kubeconfig that leads through a port, which is another than the cluster's own until
-// restore.
+// tunnelKubeconfig writes a kubeconfig that uses port. If that is not the port of the cluster, restore writes the
+// original again.
 func (a *app) tunnelKubeconfig(ctx context.Context, ops *client.Client, c *api.Cluster, port int) (path string,
 	restore func(), err error) {
 	path, own := a.cfg.KubeconfigPath(c.Metadata.Name), c.Status.TunnelPort

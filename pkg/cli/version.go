@@ -12,7 +12,7 @@ import (
 func (a *app) newVersionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version of skyctl", Args: refuseArgs,
-		Long:    "Prints the version of skyctl. It asks no server.",
+		Long:    "Prints the version of skyctl. It contacts no server.",
 		Example: "  skyctl version\n  skyctl version -o json",
 	}
 	output := addOutputFlag(cmd, render.AsTable, render.AsWide, render.AsJSON, render.AsYAML)
