@@ -41,7 +41,7 @@ func TestWhatNeedsNoSettingsWorksWhileTheyAreBroken(t *testing.T) {
 			}
 			got := p.run("server", "stop")
 			if got.code != 0 || got.out != "The server is not running.\n" ||
-				!strings.Contains(got.err, "Note: the settings are wrong") {
+				!strings.Contains(got.err, "Note: the settings are invalid") {
 				t.Errorf("server stop: exit %d, %s%s", got.code, got.out, got.err)
 			}
 			if got := p.run("get", "clusters"); got.code != ExitUsage || !strings.Contains(got.err, "config.yaml") {

@@ -36,7 +36,7 @@ func TestACheckEndsWellWhereOneCloudWorksThoughOthersDoNot(t *testing.T) {
 	}
 	if plain := p.run("check"); plain.code != 0 ||
 		!strings.Contains(plain.out, "Clusters can be created on: docker.") ||
-		!strings.Contains(plain.out, "another version") || strings.Contains(plain.out, "\x1b") {
+		!strings.Contains(plain.out, "its version differs") || strings.Contains(plain.out, "\x1b") {
 		t.Errorf("exit %d, %q, %q", plain.code, plain.out, plain.err)
 	}
 }

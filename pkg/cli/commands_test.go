@@ -106,11 +106,11 @@ func TestWithoutTheSecretsKeyTheKubeconfigIsRefusedInWords(t *testing.T) {
 	p := newExternalUser(t)
 	got := p.run(createArgs("sealed", "--wait")...)
 	if got.code != ExitFailed || !strings.Contains(got.err, "cluster sealed is READY, but: ") ||
-		!strings.Contains(got.err, "secrets.key is not there: copy it") {
+		!strings.Contains(got.err, "secrets.key is missing: copy it") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	if got := p.run("get", "kubeconfig", "sealed"); got.code != ExitFailed ||
-		!strings.Contains(got.err, "secrets.key is not there") {
+		!strings.Contains(got.err, "secrets.key is missing") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	if _, err := os.Stat(filepath.Join(p.env[config.EnvDir], "secrets.key")); !errors.Is(err, fs.ErrNotExist) {
@@ -128,8 +128,8 @@ func TestAFailedCreateEndsWithItsStepMachineReasonAndLog(t *testing.T) {
 	p := newExternalUser(t)
 	got := p.run(createArgs("doomed", "--wait")...)
 	want := "✗ Provisioning cluster failed: join on sky-doomed-1: Timeout: no Node in 10m0s\n" +
-		"  Last lines of its log:\n    | 401 Unauthorized\n" +
-		"  Look closer with: skyctl describe cluster doomed\n"
+		"  Last log lines:\n    | 401 Unauthorized\n" +
+		"  For details: skyctl describe cluster doomed\n"
 	if got.code != ExitFailed || !strings.Contains(got.err, want) || strings.Count(got.err, "no Node in 10m0s") != 1 {
 		t.Errorf("exit %d\n%s\nwant in it\n%s", got.code, got.err, want)
 	}
@@ -139,7 +139,7 @@ func TestAFailedCreateEndsWithItsStepMachineReasonAndLog(t *testing.T) {
 	}
 	world.SetBehavior("doomed", skydstub.Behavior{})
 	if again := p.run(createArgs("doomed")...); again.code != 0 ||
-		again.out != "Cluster doomed goes on from where it stood.\n" {
+		again.out != "Resumed cluster doomed.\n" {
 		t.Errorf("exit %d: %q %q", again.code, again.out, again.err)
 	}
 }
@@ -160,7 +160,7 @@ func TestCtrlCLeavesTheWorkRunningAndSaysHowToLookAgain(t *testing.T) {
 	eventually.Holds(t, "it waits", func() bool { return strings.Contains(errs.String(), "Provisioning cluster") })
 	interrupt()
 	if code := <-done; code != ExitInterrupted ||
-		!strings.HasSuffix(errs.String(), "The work goes on. Look again with: skyctl get cluster left -w, or skyctl "+
+		!strings.HasSuffix(errs.String(), "The operation continues. To see it: skyctl get cluster left -w, or skyctl "+
 			"describe cluster left\n") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
@@ -195,20 +195,20 @@ func TestBadInputIsToldBeforeAnythingIsWrittenOrAsked(t *testing.T) {
 		{createArgs("Y", "--cpus", "abc", "--num_nodes", "0"), []string{`name "Y"`, `cpus "abc"`, `num_nodes "0"`}},
 		{createArgs("x", "--timeout", "soon"), []string{`timeout "soon"`, "30m"}},
 		{createArgs("x", "--colour", "red"), []string{"unknown flag: --colour", "skyctl create cluster --help"}},
-		{[]string{"create", "cluster"}, []string{"the name of a cluster is missing"}},
+		{[]string{"create", "cluster"}, []string{"missing the name of a cluster"}},
 		{[]string{"get", "clusters", "a", "b"}, []string{"takes one name, not 2"}},
 		{[]string{"get", "clusters", "-o", "xml"}, []string{`output "xml"`, "table, wide, json, yaml"}},
 		{[]string{"get", "events", "a", "b"}, []string{"takes one name, not 2"}},
 		{[]string{"get", "orphans", "a"}, []string{"takes no arguments"}},
-		{[]string{"delete", "orphans"}, []string{"give --yes"}},
+		{[]string{"delete", "orphans"}, []string{"use --yes"}},
 		{[]string{"delete", "orphans", "", "--yes"}, []string{"the name of an orphan is empty"}},
-		{[]string{"reconcile", "--wait"}, []string{"name it"}},
-		{[]string{"reconcile", "x", "--timeout", "5m"}, []string{"give --wait too"}},
+		{[]string{"reconcile", "--wait"}, []string{"needs the name of a cluster"}},
+		{[]string{"reconcile", "x", "--timeout", "5m"}, []string{"--timeout needs --wait"}},
 		{[]string{"reconcile", "Upper"}, []string{`name "Upper"`}},
 		{[]string{"pause", "x"}, []string{`unknown command "x"`}},
-		{[]string{"resume"}, []string{"One of: reconcile"}},
+		{[]string{"resume"}, []string{"needs a subcommand: reconcile"}},
 		{[]string{"get", "clutsers"}, []string{"did you mean clusters?"}},
-		{[]string{"delete", "cluster", "x"}, []string{"give --yes"}},
+		{[]string{"delete", "cluster", "x"}, []string{"use --yes"}},
 		{[]string{"get", "clusters", "--etcd-endpoints", "http://e:2379"}, []string{"temporal.address is not"}},
 		{[]string{"fetch"}, []string{`unknown command "fetch"`}},
 	} {
@@ -334,7 +334,7 @@ func TestAPurgeListsWhatMayGoOnBilling(t *testing.T) {
 	p.run(createArgs("lost")...)
 	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "lost").out, "READY") })
 	got := p.run("delete", "cluster", "lost", "--yes", "--purge")
-	if got.code != 0 || !strings.Contains(got.err, "may go on billing") || !strings.Contains(got.err, "sky-lost-2") ||
+	if got.code != 0 || !strings.Contains(got.err, "may keep costing money") || !strings.Contains(got.err, "sky-lost-2") ||
 		got.out != "Cluster lost is being deleted.\n" {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}

@@ -74,7 +74,7 @@ func TestADeleteThatIsWaitedForSaysWhatTheClusterHasCostInAll(t *testing.T) {
 	defer cancel()
 	code := Run(ctx, p.environment(&bytes.Buffer{}, &out, &errs),
 		[]string{"delete", "cluster", "awaited-dear", "--yes", "--wait"})
-	if code != 0 || out.String() != "Deleted cluster awaited-dear. It has cost $0.61 in all.\n" ||
+	if code != 0 || out.String() != "Deleted cluster awaited-dear. It cost $0.61 in total.\n" ||
 		!strings.Contains(errs.String(), "has cost ~$0.41 so far") {
 		t.Errorf("exit %d, %q, %q", code, out.String(), errs.String())
 	}

@@ -98,7 +98,7 @@ func TestADamagedClusterIsDeletedByWhatIsLeft(t *testing.T) {
 	storeDamagedCluster(t, "shred", func(int) int { return 0 })
 	got := p.run("delete", "cluster", "shred", "--yes", "--wait")
 	if got.code != ExitOK || !strings.Contains(got.out, "Deleted cluster shred.") ||
-		!strings.Contains(got.err, "its UID uid-of-shred, 1 machine on record") {
+		!strings.Contains(got.err, "(UID uid-of-shred, 1 machine)") {
 		t.Errorf("code %d\n%s\n%s", got.code, got.out, got.err)
 	}
 	if got := p.run("describe", "cluster", "shred"); got.code != ExitNotFound {
@@ -149,8 +149,7 @@ func TestASweepThatSawNothingIsNoSuccess(t *testing.T) {
 		}})
 		for _, args := range [][]string{{"reconcile", "unseen"}, {"reconcile", "unseen", "--wait"}} {
 			got := p.run(args...)
-			if got.code != ExitFailed || strings.Contains(got.out+got.err, "is in sync") ||
-				strings.Contains(got.out, "as it was asked for") {
+			if got.code != ExitFailed || strings.Contains(got.out+got.err, "is in sync") {
 				t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
 			}
 		}
@@ -171,7 +170,7 @@ func TestADamagedClusterIsDAMAGEDWhateverItsObjectStillSays(t *testing.T) {
 		}
 	}
 	got := p.run("describe", "cluster", "nicked")
-	if !strings.Contains(got.out, "DAMAGED (its object says READY)") ||
+	if !strings.Contains(got.out, "DAMAGED (recorded as READY)") ||
 		strings.Contains(got.out, "kubectl get nodes") ||
 		!strings.Contains(got.out, "  restore etcd from a backup, or:\n  skyctl delete cluster nicked\n") {
 		t.Errorf("code %d\n%s", got.code, got.out)

@@ -94,7 +94,7 @@ func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Clie
 	error) {
 	var found []api.Orphan
 	err := d.runWithSpinner("Listing orphans", false, func(s *terminal.Spinner) error {
-		r, err := ops.FindOrphans(ctx, operation.OrphansInput{})
+		r, err := ops.ListOrphans(ctx)
 		if err != nil {
 			return err
 		}
@@ -108,7 +108,9 @@ func (d *deleteOrphansOptions) findOrphans(ctx context.Context, ops *client.Clie
 		if found = r.Orphans; len(names) == 0 {
 			found = slices.DeleteFunc(slices.Clone(found), func(o api.Orphan) bool { return o.Conflict != "" })
 			if d.skipped = len(found) < len(r.Orphans); d.skipped {
-				s.PrintNote(strings.TrimSuffix(render.ExplainKeptOrphans(r.Orphans), "\n"))
+				for l := range strings.Lines(render.ExplainKeptOrphans(r.Orphans)) {
+					s.PrintNote(strings.TrimSuffix(l, "\n"))
+				}
 			}
 			return nil
 		}
@@ -137,7 +139,7 @@ func (d *deleteOrphansOptions) terminateOrphans(ctx context.Context, ops *client
 		names = append(names, render.OrphanDisplayName(o, d.all))
 	}
 	err := d.runWithSpinner("Terminating orphans", false, func(s *terminal.Spinner) error {
-		r, err := ops.FindOrphans(ctx, operation.OrphansInput{Terminate: names})
+		r, err := ops.TerminateOrphans(ctx, names)
 		if err != nil {
 			return err
 		}

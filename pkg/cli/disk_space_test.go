@@ -25,7 +25,7 @@ func TestEveryCommandNamesADiskWithoutRoom(t *testing.T) {
 		state int // the code of server status
 	}{
 		{"nearly full", 100, "is nearly full", ExitUnreachable}, // the stand-in has no worker
-		{"full", 8, "nothing is looked after, and what is shown may be out of date", ExitUnreachable},
+		{"full", 8, "skyd is not managing clusters, and the output may be out of date", ExitUnreachable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			filling, err := smalldisk.Fill(disk, tt.left)

@@ -64,7 +64,7 @@ func TestErrorsAreToldOnceALineForEachAndCannotSteerTheTerminal(t *testing.T) {
 		{errors.New("it ended and said:\nport taken"), "Error: it ended and said:\n  port taken\n"},
 		{errors.New("a\x1b[2Jb\x07c"), "Error: abc\n"},
 		{&reportedError{errors.New("seen")}, ""},
-		{&interruptedError{hint: "The work goes on."}, "The work goes on.\n"},
+		{&interruptedError{hint: "The operation continues."}, "The operation continues.\n"},
 		{nil, ""},
 	} {
 		var b bytes.Buffer

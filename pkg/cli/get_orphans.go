@@ -8,7 +8,6 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/cli/render"
 	"github.com/sky-shift/skyctl/pkg/cli/terminal"
-	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
 func (a *app) newGetOrphansCommand() *cobra.Command {
@@ -32,7 +31,7 @@ it. skyctl never lists or changes machines of others, or of other installations 
 		}
 		return a.runWithSpinner("Listing orphans", output.isStructured(),
 			func(s *terminal.Spinner) error {
-				r, err := ops.FindOrphans(cmd.Context(), operation.OrphansInput{})
+				r, err := ops.ListOrphans(cmd.Context())
 				if err != nil {
 					return err
 				}

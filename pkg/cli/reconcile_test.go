@@ -62,15 +62,15 @@ func TestReconcileOfOneClusterTriesAgainAndWaitsUntilItIsInSync(t *testing.T) {
 		t.Errorf("get clusters: %s", got.out)
 	}
 	got := p.run("reconcile", "mended", "--wait")
-	if got.code != 0 || !again || !strings.Contains(got.out, "mended (READY): Repair was started\n") ||
+	if got.code != 0 || !again || !strings.Contains(got.out, "mended (READY): Repair started\n") ||
 		!strings.Contains(got.out, "MachineGone") ||
 		!strings.Contains(got.out, "Cluster mended is in sync after ") ||
 		!strings.Contains(got.err, "✔ Repairing cluster completed successfully.") {
 		t.Errorf("exit %d, again %v\n%s%s", got.code, again, got.out, got.err)
 	}
 	world.SetBehavior("mended", skydstub.Behavior{})
-	p.run("reconcile", "mended", "--wait").check(t, 0, "Cluster mended is as it was asked for.\n",
-		"Looking at cluster mended\n✔ Looking at cluster mended completed successfully.\n")
+	p.run("reconcile", "mended", "--wait").check(t, 0, "Cluster mended is in sync.\n",
+		"Checking cluster mended\n✔ Checking cluster mended completed successfully.\n")
 }
 
 func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
@@ -91,7 +91,7 @@ func TestReconcileThatCannotMendEndsWithOneAndSaysWhatIsLeft(t *testing.T) {
 	got := p.run("reconcile", "lasting", "--wait")
 	if got.code != ExitFailed || !strings.Contains(got.err,
 		"✗ Repairing cluster failed: cluster lasting is not in sync\n  sky-x-1: MachineGone: ") ||
-		!strings.Contains(got.err, "Look closer with: skyctl describe cluster lasting") {
+		!strings.Contains(got.err, "For details: skyctl describe cluster lasting") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	if got := p.run("reconcile", "lasting"); got.code != 0 || strings.Contains(got.err, "failed") {
@@ -133,8 +133,8 @@ func TestReconcileOfAllIsDataForPrograms(t *testing.T) {
 		t.Errorf("%v: exit %d, %q, %q", err, got.code, got.out, got.err)
 	}
 	if plain := p.run("reconcile"); !strings.Contains(plain.out,
-		"Looked at 1 cluster: all as they were asked for.\n") ||
-		!strings.Contains(plain.out, "2 machines belong to no cluster") {
+		"Checked 1 cluster: all in sync.\n") ||
+		!strings.Contains(plain.out, "2 orphans: see skyctl get orphans") {
 		t.Errorf("exit %d, %q, %q", plain.code, plain.out, plain.err)
 	}
 }
@@ -159,7 +159,7 @@ func TestCtrlCLeavesARepairRunning(t *testing.T) {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 	if got := p.run("pause", "reconcile", "going"); got.code != 0 ||
-		!strings.HasSuffix(got.out, "A repair is under way and ends first: skyctl get events going -w shows it.\n") {
+		!strings.HasSuffix(got.out, "A repair is running and finishes first. To see it: skyctl get events going -w\n") {
 		t.Errorf("pause: exit %d, %q, %q", got.code, got.out, got.err)
 	}
 }
@@ -169,11 +169,11 @@ func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
 	p := newExternalUser(t)
 	storeReadyCluster(t, "halted")
 	for _, step := range []struct{ verb, says string }{
-		{"pause", "is not repaired until you run: skyctl resume reconcile halted"}, {"pause", "was paused already"},
-		{"resume", "is repaired again."}, {"resume", "was not paused"},
+		{"pause", "are paused. To resume them: skyctl resume reconcile halted"}, {"pause", "were already paused"},
+		{"resume", "are resumed."}, {"resume", "were not paused"},
 	} {
 		if got := p.run(step.verb, "reconcile", "halted"); got.code != 0 ||
-			!strings.Contains(got.out, "Cluster halted "+step.says) || strings.Contains(got.out, "under way") {
+			!strings.Contains(got.out, "Repairs of cluster halted "+step.says) || strings.Contains(got.out, "is running") {
 			t.Errorf("%s: exit %d, %q, %q", step.verb, got.code, got.out, got.err)
 		}
 		if shown := strings.Contains(p.run("get", "clusters").out, "READY (paused)"); shown != (step.verb == "pause") {
@@ -186,8 +186,8 @@ func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
 	}
 	world.CreateSchedule(t)
 	for _, step := range []struct{ verb, says string }{
-		{"pause", "No cluster is looked at or repaired"}, {"pause", "were paused already"},
-		{"resume", "The sweeps go on"}, {"resume", "were not paused"},
+		{"pause", "no cluster is checked or repaired"}, {"pause", "were already paused"},
+		{"resume", "Sweeps are resumed"}, {"resume", "were not paused"},
 	} {
 		// what a schedule says of itself may lag a moment
 		eventually.Holds(t, step.verb+" says: "+step.says, func() bool {
@@ -198,7 +198,7 @@ func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
 			eventually.Holds(t, "reconcile says so too",
 				func() bool {
 					return strings.Contains(p.run("reconcile").out,
-						"The sweeps of the schedule are paused")
+						"Scheduled sweeps are paused")
 				})
 		}
 	}

@@ -82,7 +82,7 @@ func TestAnAdoptionSaysWhatItFoundAndNeedsAYes(t *testing.T) {
 	if got.code != 0 || got.out != "/home/ann/copy on ann is the installation's home now (start 4).\n" {
 		t.Errorf("exit %d, %q, %q", got.code, got.out, got.err)
 	}
-	for _, says := range []string{"belongs to /home/ann/.skyconf on ann", "1 cluster could be told: dev",
+	for _, says := range []string{"belongs to /home/ann/.skyconf on ann", "1 cluster could be reached: dev. Another",
 		"skyctl get orphans"} {
 		if !strings.Contains(got.err, says) {
 			t.Errorf("%q does not say %q", got.err, says)

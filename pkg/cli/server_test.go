@@ -21,7 +21,7 @@ func TestTheFirstCommandStartsTheServerAndSaysSoOnce(t *testing.T) {
 	p := newLocalUser(t)
 	first := p.run("get", "clusters")
 	if first.code != 0 || first.out != "NAME    MANAGER    LABELS    RESOURCES    STATUS    AGE\n" ||
-		!strings.Contains(first.err, "Started skyd in the background; its Web UI is at http://127.0.0.1:") {
+		!strings.Contains(first.err, "Started skyd in the background. Web UI: http://127.0.0.1:") {
 		t.Fatalf("exit %d: %s%s", first.code, first.out, first.err)
 	}
 	if second := p.run("get", "clusters"); second.code != 0 || strings.Contains(second.err, "Started") {
@@ -32,7 +32,7 @@ func TestTheFirstCommandStartsTheServerAndSaysSoOnce(t *testing.T) {
 		t.Errorf("exit %d: %s%s", status.code, status.out, status.err) // the stand-in has no worker
 	}
 	if again := p.run("server", "start"); again.code != 0 ||
-		!strings.HasPrefix(again.out, "The server runs already (process ") {
+		!strings.HasPrefix(again.out, "The server is already running (process ") {
 		t.Errorf("exit %d: %s%s", again.code, again.out, again.err)
 	}
 	p.run("server", "stop").check(t, 0, "The server is stopped.\n",
@@ -77,7 +77,7 @@ func TestSomebodyElsesServersAreNotStartedOrStopped(t *testing.T) {
 	p := newExternalUser(t)
 	for _, verb := range []string{"start", "stop"} {
 		if got := p.run("server", verb); got.code != ExitUsage ||
-			!strings.Contains(got.err, "there is no server here to start or stop") {
+			!strings.Contains(got.err, "there is no local server to start or stop") {
 			t.Errorf("%s: exit %d: %s", verb, got.code, got.err)
 		}
 	}

@@ -26,7 +26,7 @@ func TestClustersThatNoSweepHasLookedAtAreShownWithThat(t *testing.T) {
 		_, _ = etcd.Delete(context.Background(), prefix+"/swept")
 	})
 	noted := func(args ...string) bool {
-		return strings.Contains(p.run(args...).err, "no sweep has looked at the clusters")
+		return strings.Contains(p.run(args...).err, "no sweep has checked the clusters")
 	}
 	describe := []string{"describe", "cluster", "stale"}
 	if !noted("get", "clusters") || !noted(describe...) {

@@ -69,8 +69,8 @@ func TestADeleteAsksOnATerminal(t *testing.T) {
 		code   int
 		says   string
 	}{
-		{"\n", ExitFailed, "nothing was deleted"},
-		{"no\n", ExitFailed, "nothing was deleted"},
+		{"\n", ExitFailed, "cancelled: nothing was deleted"},
+		{"no\n", ExitFailed, "cancelled: nothing was deleted"},
 		{"y\n", ExitOK, "Cluster asked is being deleted."},
 	} {
 		term := pseudoterminal.Open(t, 80, 24)

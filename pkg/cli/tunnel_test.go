@@ -109,7 +109,7 @@ func TestATunnelIsOpenForAPersonWhoseWorkerIsElsewhereUntilItIsBrokenOff(t *test
 		return string(content) == "server: "+c.Status.Endpoint+"\n"
 	})
 	if got := p.run("tunnel", "behind"); got.code != ExitFailed ||
-		!strings.Contains(got.err, fmt.Sprintf("port %d of this machine can't be had", port)) ||
+		!strings.Contains(got.err, fmt.Sprintf("cannot listen on port %d", port)) ||
 		!strings.Contains(got.err, "--port") {
 		t.Errorf("a second tunnel: exit %d, %q", got.code, got.err)
 	}

@@ -161,7 +161,7 @@ func TestADryRunRefusesWhatItWouldIgnore(t *testing.T) {
 	p := newUserWithoutState(t)
 	for _, flag := range []string{"--wait", "--keep-on-failure", "--timeout=1h"} {
 		if got := p.run(createArgs("plan", "--dry-run", flag)...); got.code != ExitUsage ||
-			!strings.Contains(got.err, "--dry-run creates nothing") {
+			!strings.Contains(got.err, "cannot be used with --dry-run") {
 			t.Errorf("%s: exit %d: %s", flag, got.code, got.err)
 		}
 	}

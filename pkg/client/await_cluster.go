@@ -10,15 +10,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// Progress is what a wait has to show: the cluster as it stands, and what a person should know besides.
+// Progress is what a wait shows: the cluster, and a notice for the person, which may be empty.
 type Progress struct {
 	Cluster *api.Cluster
 	Notice  string
 }
 
-// AwaitReady follows a cluster until it is READY. Its error is a OperationFailedError where it ends in ERROR or nothing
-// works on it any more, and a WaitTimeoutError once limit (if above 0) is over. Servers that go away for a while are
-// waited for.
+// AwaitReady follows a cluster until it is READY. The error is an OperationFailedError if the cluster goes to ERROR or its
+// operation ends, and a WaitTimeoutError after limit, if that is above 0. The wait survives an outage of the servers.
 func (c *Client) AwaitReady(ctx context.Context, ref api.Ref, limit time.Duration, see func(Progress)) (*api.Cluster,
 	error) {
 	return c.followCluster(ctx, ref, limit, waitGoal{
@@ -29,7 +28,7 @@ func (c *Client) AwaitReady(ctx context.Context, ref api.Ref, limit time.Duratio
 				return true, nil
 			case api.PhaseError:
 				return true, &OperationFailedError{Cluster: ref.Name, Operation: "provisioning",
-					Failure: cl.Status.Failure, Reason: "it ended in ERROR"}
+					Failure: cl.Status.Failure, Reason: "the cluster went to ERROR"}
 			case api.PhaseDeleting:
 				return true, &ConflictError{Name: ref.Name, Phase: api.PhaseDeleting}
 			}
@@ -38,8 +37,8 @@ func (c *Client) AwaitReady(ctx context.Context, ref api.Ref, limit time.Duratio
 	}, see)
 }
 
-// AwaitGone follows a cluster until etcd no longer has it. Its error is a OperationFailedError where the delete ends
-// without that.
+// AwaitGone follows a cluster until its record is removed from etcd. The error is an OperationFailedError if the delete
+// ends before that.
 func (c *Client) AwaitGone(ctx context.Context, ref api.Ref, limit time.Duration, see func(Progress)) error {
 	_, err := c.followCluster(ctx, ref, limit, waitGoal{
 		name: "gone", operation: "deleting",
@@ -51,15 +50,15 @@ func (c *Client) AwaitGone(ctx context.Context, ref api.Ref, limit time.Duration
 	return err
 }
 
-// awaitOperationClosed lets the operation end that has just forgotten a cluster, so that another of that name may be
-// created at once. One that takes longer is no reason to complain: the cluster is gone.
+// awaitOperationClosed waits for the end of the operation that removed a cluster, so that a new cluster can use its name
+// at once. A slower operation is not an error, because the cluster is gone.
 func (c *Client) awaitOperationClosed(ctx context.Context, ref api.Ref) error {
 	_, t, err := c.connectServers(ctx)
 	if err != nil {
 		return err
 	}
 	wait := newBackOff(20*time.Millisecond, 500*time.Millisecond)
-	for give := c.now().Add(dialTimeout); c.now().Before(give); {
+	for deadline := c.now().Add(dialTimeout); c.now().Before(deadline); {
 		if r, err := c.readLatestRun(ctx, t, ref.Name); err != nil || !r.open {
 			return ctx.Err()
 		}
@@ -70,15 +69,15 @@ func (c *Client) awaitOperationClosed(ctx context.Context, ref api.Ref) error {
 	return nil
 }
 
-// waitGoal is what a wait waits for.
+// waitGoal is the state that a wait waits for.
 type waitGoal struct {
 	name      string
 	operation string
-	gone      error // nil where being gone is the goal
+	gone      error // the error if the cluster is deleted; nil if that is the goal
 	judge     func(*api.Cluster) (done bool, err error)
-	// left is why the goal was not reached although the operation has ended, and how; nil makes a OperationFailedError
-	// of both.
-	left func(cl *api.Cluster, ended error) error
+	// missed returns the error if the operation ended, with the error ended, before the goal was reached. If it is nil, that
+	// is an OperationFailedError.
+	missed func(cl *api.Cluster, ended error) error
 }
 
 func (c *Client) followCluster(ctx context.Context, ref api.Ref, limit time.Duration, g waitGoal,
@@ -96,9 +95,9 @@ func (c *Client) followCluster(ctx context.Context, ref api.Ref, limit time.Dura
 	if err != nil {
 		return nil, err
 	}
-	var over <-chan time.Time
+	var timeout <-chan time.Time
 	if limit > 0 {
-		over = time.After(limit)
+		timeout = time.After(limit)
 	}
 	check := time.NewTicker(c.checkEvery)
 	defer check.Stop()
@@ -107,7 +106,7 @@ func (c *Client) followCluster(ctx context.Context, ref api.Ref, limit time.Dura
 		select {
 		case <-ctx.Done():
 			return last.Cluster, ctx.Err()
-		case <-over:
+		case <-timeout:
 			return last.Cluster, &WaitTimeoutError{Name: ref.Name, For: g.name, Took: limit}
 		case e, ok := <-events:
 			if !ok {
@@ -134,16 +133,16 @@ func (c *Client) followCluster(ctx context.Context, ref api.Ref, limit time.Dura
 	}
 }
 
-// waitVerdict is what a look at an operation found: that the wait is done, and how, or what a person should know.
+// waitVerdict is the result of a check of an operation: the wait is done, or a notice to show.
 type waitVerdict struct {
 	done    bool
-	cluster *api.Cluster // as it stood then; nil where it is gone
+	cluster *api.Cluster // nil if it is gone
 	err     error
 	notice  string
 }
 
-// checkOperation looks whether somebody still works towards the goal. What etcd says after the run has closed is final:
-// an operation writes its last word before it ends.
+// checkOperation checks whether an operation still works towards the goal. After the run has closed, the state in etcd is
+// final, because an operation records its result before it ends.
 func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) waitVerdict {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -159,7 +158,7 @@ func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) wa
 		case err != nil:
 			return c.newOutageVerdict(err)
 		case !listening:
-			return waitVerdict{notice: c.newNoWorkerError("the work goes on when one does").Error()}
+			return waitVerdict{notice: c.newNoWorkerError("the operation continues once a worker runs").Error()}
 		}
 		return waitVerdict{}
 	}
@@ -173,32 +172,32 @@ func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) wa
 	if done, err := g.judge(cl); done {
 		return waitVerdict{done: true, cluster: cl, err: err}
 	}
-	// Somebody may have started it anew since: then there is nothing to complain about.
+	// It may have been started again in the meantime.
 	if again, err := c.readLatestRun(ctx, t, ref.Name); err != nil || again.id != r.id {
 		return waitVerdict{}
 	}
 	var ended error
-	why := "no operation works on it"
+	why := "no operation is running"
 	if r.id != "" {
 		ended = c.readOutcome(ctx, t, ref.Name, r)
 		why = failureReason(ended)
 	}
-	if g.left != nil {
-		return waitVerdict{done: true, cluster: cl, err: g.left(cl, ended)}
+	if g.missed != nil {
+		return waitVerdict{done: true, cluster: cl, err: g.missed(cl, ended)}
 	}
 	failed := &OperationFailedError{Cluster: ref.Name, Operation: g.operation, Failure: cl.Status.Failure, Reason: why}
 	return waitVerdict{done: true, cluster: cl, err: failed}
 }
 
-// newOutageVerdict says that a server is gone for the moment, which ends no wait: the work is durable.
+// newOutageVerdict is a notice about an unreachable server. It does not end the wait, because operations are durable.
 func (c *Client) newOutageVerdict(err error) waitVerdict {
 	var etcd *store.UnavailableError
 	if !isUnreachable(err) && !errors.As(err, &etcd) { // no worker, say
 		return waitVerdict{notice: toOneLine(err.Error())}
 	}
-	hint := "waiting for it to come back"
+	hint := "waiting for it"
 	if !c.cfg.IsExternal() {
-		hint = "start it again with skyctl server start; the work goes on where it stood"
+		hint = "to start it again: skyctl server start; the operation then resumes"
 	}
 	return waitVerdict{notice: fmt.Sprintf("%s (%s)", toOneLine(err.Error()), hint)}
 }

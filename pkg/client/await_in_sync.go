@@ -11,10 +11,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// AwaitInSync follows a cluster, as it was before a sweep found it to differ, until it is as it should be, and sweeps
-// it again where drift takes its time. Its error is a OperationFailedError where it ends in ERROR, a WaitTimeoutError
-// once limit (if above 0) is over, and a DriftError where drift is left that a repair failed to end, or that nobody
-// does anything about. One that was being deleted is awaited to be gone.
+// AwaitInSync follows a cluster until it is in sync, and sweeps it again while drift remains that a later sweep may
+// repair; before is the cluster before the first sweep, found the result of that sweep. The error is an
+// OperationFailedError if the cluster goes to ERROR, a WaitTimeoutError after limit, if that is above 0, and a DriftError
+// if drift remains that skyctl does not repair. If the cluster is being deleted, AwaitInSync waits until it is gone.
 func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found operation.DriftedCluster,
 	limit time.Duration,
 	see func(Progress)) error {
@@ -23,16 +23,16 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found ope
 		return err
 	}
 	ref := before.Ref()
-	began := c.now()
+	start := c.now()
 	for {
-		left := limit
+		remaining := limit
 		if limit > 0 {
-			if left = limit - c.now().Sub(began); left <= 0 {
+			if remaining = limit - c.now().Sub(start); remaining <= 0 {
 				return &WaitTimeoutError{Name: ref.Name, For: "in sync", Took: limit}
 			}
 		}
-		err := c.retryWhileUnreachable(ctx, newProgressNotifier(see, before),
-			func() error { return c.awaitRepairEnd(ctx, ref, found, left, see) })
+		err := c.RetryWhileUnreachable(ctx, newProgressNotifier(see, before),
+			func() error { return c.awaitRepairEnd(ctx, ref, found, remaining, see) })
 		var drift *DriftError
 		if late := new(WaitTimeoutError); errors.As(err, &late) {
 			late.Took = limit
@@ -41,7 +41,7 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found ope
 			return err
 		}
 		var now *api.Cluster
-		gone := c.retryWhileUnreachable(ctx, newProgressNotifier(see, before),
+		gone := c.RetryWhileUnreachable(ctx, newProgressNotifier(see, before),
 			func() (err error) { now, err = s.ReadCluster(ctx, ref.Name); return err })
 		if gone != nil {
 			return gone
@@ -54,16 +54,16 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found ope
 		default:
 			see(Progress{Cluster: now, Notice: formatWaitingNotice(now.Status.Drift)})
 		}
-		err = c.retryWhileUnreachable(ctx, newProgressNotifier(see, now),
-			func() (err error) { found, err = c.sweepAgain(ctx, ref.Name, left); return err })
+		err = c.RetryWhileUnreachable(ctx, newProgressNotifier(see, now),
+			func() (err error) { found, err = c.sweepAgain(ctx, ref.Name, remaining); return err })
 		if err != nil {
 			return err
 		}
 	}
 }
 
-// sweepAgain sweeps a cluster once more after a while. Where the sweep finds no drift the answer says nothing but the
-// phase.
+// sweepAgain waits for sweepEvery, or within if that is shorter, and sweeps the cluster again. If there is no drift, the
+// result has the phase only.
 func (c *Client) sweepAgain(ctx context.Context, cluster string, within time.Duration) (operation.DriftedCluster,
 	error) {
 	after := c.sweepEvery
@@ -82,20 +82,20 @@ func (c *Client) sweepAgain(ctx context.Context, cluster string, within time.Dur
 	return r.Drifted[0], nil
 }
 
-// formatWaitingNotice says what drift there is, for a person who waits.
+// formatWaitingNotice is the notice about the drift that the wait is for.
 func formatWaitingNotice(drift []api.Drift) string {
-	said := "waiting: " + toOneLine(drift[0].String())
+	notice := "waiting: " + toOneLine(drift[0].String())
 	if drift[0].Next != "" {
-		said += " (next: " + toOneLine(drift[0].Next) + ")"
+		notice += " (next: " + toOneLine(drift[0].Next) + ")"
 	}
 	if n := len(drift) - 1; n > 0 {
-		said += fmt.Sprintf(", and %d more", n)
+		notice += fmt.Sprintf(", and %d more", n)
 	}
-	return said
+	return notice
 }
 
-// mayStillRepair says whether a later sweep may do something about the drift of a cluster: nothing is paused, no repair
-// has failed since before, and not all of it is only reported.
+// mayStillRepair reports whether a later sweep may repair the drift of a cluster: repairs are not paused, none has failed
+// since before, and some of the drift can be repaired.
 func mayStillRepair(before, now *api.Cluster) bool {
 	if now.Status.Phase != api.PhaseReady || !now.Status.PausedAt.IsZero() {
 		return false
@@ -114,11 +114,11 @@ func mayStillRepair(before, now *api.Cluster) bool {
 	})
 }
 
-// awaitRepairEnd follows a cluster until it is in sync, or until what was started about it has ended.
+// awaitRepairEnd follows a cluster until it is in sync, or until its repair has ended.
 func (c *Client) awaitRepairEnd(ctx context.Context, ref api.Ref, found operation.DriftedCluster, limit time.Duration,
 	see func(Progress)) error {
 	switch {
-	case found.Phase == "", found.Unseen && found.Started == "": // what etcd says of it is not what is so now
+	case found.Phase == "", found.Unseen && found.Started == "": // the record in etcd is out of date
 		return &DriftError{Cluster: ref.Name, Drift: found.Drift, Reason: found.Why}
 	}
 	switch found.Phase {
@@ -130,14 +130,14 @@ func (c *Client) awaitRepairEnd(ctx context.Context, ref api.Ref, found operatio
 	}
 	g := waitGoal{
 		name: "in sync", operation: "repairing", gone: &ClusterDeletedError{Name: ref.Name},
-		// ERROR is no end yet: a cluster that is taken up again stays in it until the first repair has succeeded.
+		// ERROR does not end the wait: a cluster stays in it until the first repair has succeeded.
 		judge: func(cl *api.Cluster) (bool, error) {
 			if cl.Status.Phase == api.PhaseDeleting {
 				return true, &ConflictError{Name: ref.Name, Phase: api.PhaseDeleting}
 			}
 			return isInSync(cl), nil
 		},
-		left: func(cl *api.Cluster, ended error) error {
+		missed: func(cl *api.Cluster, ended error) error {
 			if ended != nil {
 				return newNotInSyncError(cl, failureReason(ended))
 			}
@@ -145,10 +145,10 @@ func (c *Client) awaitRepairEnd(ctx context.Context, ref api.Ref, found operatio
 		},
 	}
 	if found.Started == "" {
-		// Unless one was at work already, there is none whose end tells more than the sweep did.
-		of := g
-		of.left = func(cl *api.Cluster, _ error) error { return newNotInSyncError(cl, found.Why) }
-		if v := c.checkOperation(ctx, ref, of); v.done {
+		// If no repair is running, the result of the sweep is the reason.
+		sweptGoal := g
+		sweptGoal.missed = func(cl *api.Cluster, _ error) error { return newNotInSyncError(cl, found.Why) }
+		if v := c.checkOperation(ctx, ref, sweptGoal); v.done {
 			return v.err
 		}
 	}
@@ -156,7 +156,7 @@ func (c *Client) awaitRepairEnd(ctx context.Context, ref api.Ref, found operatio
 	return err
 }
 
-// newNotInSyncError is the error of a cluster on which nothing works any more.
+// newNotInSyncError is the error for a cluster that is not in sync and has no running operation.
 func newNotInSyncError(c *api.Cluster, why string) error {
 	if c.Status.Phase == api.PhaseError {
 		return &OperationFailedError{Cluster: c.Metadata.Name, Operation: "repairing", Failure: c.Status.Failure,
@@ -165,7 +165,7 @@ func newNotInSyncError(c *api.Cluster, why string) error {
 	return &DriftError{Cluster: c.Metadata.Name, Drift: c.Status.Drift, Reason: why}
 }
 
-// isInSync takes the sweep's own word for it, which passes over drift that is somebody's wish.
+// isInSync uses the condition that the sweep sets, which ignores drift that people cause on purpose.
 func isInSync(c *api.Cluster) bool {
 	if c.Status.Phase != api.PhaseReady {
 		return false

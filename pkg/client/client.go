@@ -1,6 +1,5 @@
-// Package client is the client's side of what is done to clusters: it writes what is wanted to etcd, starts, cancels
-// and follows the workflows that do it, and knows which of them may follow on which. It holds no server and asks no
-// cloud.
+// Package client is what commands use: it reads and writes objects in etcd, and starts, cancels and follows operations in
+// Temporal. It contacts no cloud.
 package client
 
 import (
@@ -19,17 +18,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// dialTimeout is how long a server may take to answer at all before it counts as out of reach.
+// dialTimeout is how long a server may take to answer before it counts as unreachable.
 const dialTimeout = 5 * time.Second
 
-// Client reaches etcd and Temporal, each when it is first needed. Its methods may be called at once from several
-// places.
+// Client connects to etcd and to Temporal when it first needs them. It is safe for concurrent use.
 type Client struct {
 	cfg *config.Config
 	now func() time.Time
-	// checkEvery is how often a wait looks whether anybody works on what it waits for.
+	// checkEvery is how often a wait checks that its operation is still running.
 	checkEvery time.Duration
-	// sweepEvery is how often a wait for sync looks again at drift that takes its time.
+	// sweepEvery is how often AwaitInSync sweeps again.
 	sweepEvery time.Duration
 
 	mu       sync.Mutex
@@ -37,7 +35,7 @@ type Client struct {
 	temporal client.Client
 }
 
-// New makes a client; nothing is connected yet.
+// New returns a client that has not connected yet.
 func New(cfg *config.Config, now func() time.Time) *Client {
 	return &Client{cfg: cfg, now: now, checkEvery: 5 * time.Second, sweepEvery: 10 * time.Second}
 }
@@ -50,11 +48,11 @@ func (c *Client) Close() {
 		c.temporal.Close()
 	}
 	if c.store != nil {
-		_ = c.store.Close() // nothing is written through it any more
+		_ = c.store.Close() // nothing is being written
 	}
 }
 
-// ConnectStore connects to etcd. Its error is a *store.UnavailableError where etcd does not answer.
+// ConnectStore connects to etcd. The error is a *store.UnavailableError if etcd does not answer.
 func (c *Client) ConnectStore(ctx context.Context) (*store.Store, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,17 +67,17 @@ func (c *Client) ConnectStore(ctx context.Context) (*store.Store, error) {
 	return s, nil
 }
 
-// openStore connects to etcd. The key of secrets is nil where none are read.
+// openStore connects to etcd. The secrets key is nil if no secrets are read.
 func (c *Client) openStore(ctx context.Context, key []byte) (*store.Store, error) {
 	s, err := connect.OpenStore(ctx, c.cfg, key)
 	var silent *store.UnavailableError
-	if err != nil && ctx.Err() == nil && !errors.As(err, &silent) { // a certificate that can't be read, say
+	if err != nil && ctx.Err() == nil && !errors.As(err, &silent) { // for example, an unreadable certificate
 		err = &UnreachableError{What: "etcd", Where: strings.Join(c.cfg.Etcd.Endpoints, ", "), Cause: err}
 	}
 	return s, err
 }
 
-// ConnectTemporal connects to Temporal. Its error is an UnreachableError where it does not answer.
+// ConnectTemporal connects to Temporal. The error is an UnreachableError if it does not answer.
 func (c *Client) ConnectTemporal(ctx context.Context) (client.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,17 +88,17 @@ func (c *Client) ConnectTemporal(ctx context.Context) (client.Client, error) {
 	defer cancel()
 	tc, err := connect.DialTemporal(dialCtx, c.cfg, "skyctl", nil)
 	if err != nil {
-		told := c.toTemporalError(ctx, err)
-		if ctx.Err() == nil && !isUnreachable(told) { // a certificate that can't be read, say
-			told = &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address, Cause: err}
+		dialErr := c.toTemporalError(ctx, err)
+		if ctx.Err() == nil && !isUnreachable(dialErr) { // for example, an unreadable certificate
+			dialErr = &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address, Cause: err}
 		}
-		return nil, told
+		return nil, dialErr
 	}
 	c.temporal = tc
 	return tc, nil
 }
 
-// connectServers connects to both, so that nothing is written to the one while the other is down.
+// connectServers connects to both, so that nothing is written to one while the other is down.
 func (c *Client) connectServers(ctx context.Context) (*store.Store, client.Client, error) {
 	s, err := c.ConnectStore(ctx)
 	if err != nil {
@@ -110,8 +108,8 @@ func (c *Client) connectServers(ctx context.Context) (*store.Store, client.Clien
 	return s, t, err
 }
 
-// toTemporalError names Temporal and its address where it did not answer; ctx is the caller's, whose end is not
-// Temporal's.
+// toTemporalError turns an error of Temporal into an UnreachableError if Temporal did not answer. If ctx, the context of
+// the caller, has ended, it returns that error.
 func (c *Client) toTemporalError(ctx context.Context, err error) error {
 	var (
 		unavailable *serviceerror.Unavailable
@@ -126,13 +124,18 @@ func (c *Client) toTemporalError(ctx context.Context, err error) error {
 	case errors.As(err, &namespace):
 		return &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address,
 			Cause: fmt.Errorf("it has no namespace %s", c.cfg.Temporal.Namespace)}
-	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &deadline), errors.Is(err, context.DeadlineExceeded):
+		return &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address, Cause: errNoAnswer}
+	case errors.As(err, &unavailable):
 		return &UnreachableError{What: "Temporal", Where: c.cfg.Temporal.Address, Cause: err}
 	}
-	return fmt.Errorf("asking Temporal at %s: %s", c.cfg.Temporal.Address, toOneLine(err.Error()))
+	return fmt.Errorf("request to Temporal at %s: %s", c.cfg.Temporal.Address, toOneLine(err.Error()))
 }
 
-// hasActiveWorker says whether anybody has asked the task queue for work within the last minutes.
+// errNoAnswer replaces "context deadline exceeded", which tells a person nothing.
+var errNoAnswer = errors.New("no answer in time")
+
+// hasActiveWorker reports whether a worker has polled the task queue in the last minutes.
 func (c *Client) hasActiveWorker(ctx context.Context, t client.Client) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -143,6 +146,6 @@ func (c *Client) hasActiveWorker(ctx context.Context, t client.Client) (bool, er
 	return len(workers) > 0, nil
 }
 
-func (c *Client) newNoWorkerError(left string) error {
-	return &NoWorkerError{TaskQueue: c.cfg.Temporal.TaskQueue, Address: c.cfg.Temporal.Address, Left: left}
+func (c *Client) newNoWorkerError(consequence string) error {
+	return &NoWorkerError{TaskQueue: c.cfg.Temporal.TaskQueue, Address: c.cfg.Temporal.Address, Consequence: consequence}
 }

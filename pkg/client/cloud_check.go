@@ -12,60 +12,53 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// checkTimeout bounds the look at all clouds, one of which may have to start its server first.
+// checkTimeout bounds a check of all clouds; SkyPilot may have to start its server first.
 const checkTimeout = 4 * time.Minute
 
-// CheckClouds has a worker look at every cloud and what it needs.
+// CheckClouds checks every cloud and what it needs.
 func (c *Client) CheckClouds(ctx context.Context) (operation.CheckResult, error) {
 	var result operation.CheckResult
-	t, err := c.ConnectTemporal(ctx)
+	run, err := c.startShortWorkflow(ctx, client.StartWorkflowOptions{
+		ID: "check/" + uuid.NewString(), WorkflowExecutionTimeout: checkTimeout, StaticSummary: "Check every cloud",
+	}, operation.WorkflowCheck)
 	if err != nil {
 		return result, err
 	}
-	call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-	r, err := t.ExecuteWorkflow(call, client.StartWorkflowOptions{
-		ID: "check/" + uuid.NewString(), TaskQueue: c.cfg.Temporal.TaskQueue, WorkflowExecutionTimeout: checkTimeout,
-		StaticSummary: "Look at every cloud",
-	}, operation.WorkflowCheck)
-	cancel()
-	if err != nil {
-		return result, c.toTemporalError(ctx, err)
-	}
-	if err := c.awaitResult(ctx, t, r, &result); err != nil {
-		c.abandonWorkflow(ctx, t, r)
+	if err := run.awaitResultOrAbandon(ctx, &result); err != nil {
 		return operation.CheckResult{}, err
 	}
 	return result, nil
 }
 
-// ReadServerVersions are those of etcd and Temporal, by the names of Health's parts; what does not tell is left out.
+// ReadServerVersions returns the versions of etcd and Temporal, by the names that CheckHealth uses. A server that does
+// not answer is left out.
 func (c *Client) ReadServerVersions(ctx context.Context) map[string]string {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	var etcd, temporal string
-	var asked sync.WaitGroup
-	asked.Go(func() {
+	var queries sync.WaitGroup
+	queries.Go(func() {
 		if s, err := c.ConnectStore(ctx); err == nil {
 			etcd, _ = s.ServerVersion(ctx)
 		}
 	})
-	asked.Go(func() {
-		own := New(c.cfg, c.now) // a client makes one connection at a time
+	queries.Go(func() {
+		own := New(c.cfg, c.now) // a client opens one connection at a time
 		defer own.Close()
 		t, err := own.ConnectTemporal(ctx)
 		if err != nil {
 			return
 		}
-		if told, err := t.WorkflowService().GetClusterInfo(ctx, &workflowservice.GetClusterInfoRequest{}); err == nil {
-			temporal = told.GetServerVersion()
+		if info, err := t.WorkflowService().GetClusterInfo(ctx, &workflowservice.GetClusterInfoRequest{}); err == nil {
+			temporal = info.GetServerVersion()
 		}
 	})
-	asked.Wait()
-	found := map[string]string{}
+	queries.Wait()
+	versions := map[string]string{}
 	for name, v := range map[string]string{"etcd": etcd, "Temporal": temporal} {
 		if v != "" {
-			found[name] = v
+			versions[name] = v
 		}
 	}
-	return found
+	return versions
 }

@@ -15,27 +15,26 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// CreateOptions is what a create takes besides the cluster itself.
+// CreateOptions are the options of a create.
 type CreateOptions struct {
 	// KeepOnFailure leaves machines in place when the create fails.
 	KeepOnFailure bool
 	// Timeout bounds the whole operation; 0 is operation.DefaultProvisionTimeout.
 	Timeout time.Duration
-	// Accept judges the worker that planned the cluster, before anything is written; nil accepts all.
+	// Accept can refuse the worker that planned the cluster, before anything is written; nil accepts all.
 	Accept func(*operation.WorkerInfo) error
 }
 
-// CreateResult is a cluster whose provisioning is under way.
+// CreateResult is a cluster whose provisioning has started.
 type CreateResult struct {
 	Cluster *api.Cluster
-	// Resumed is true where the cluster was there and its provisioning goes on from where it stood.
+	// Resumed is true if the cluster existed and its provisioning was resumed.
 	Resumed bool
 }
 
-// CreateCluster writes a cluster that was defaulted and validated, and starts its provisioning. The same create again
-// goes on with a cluster that ended in ERROR or that nothing works on; any other cluster of that name is a
-// ConflictError. What the cloud finds wrong with the spec comes back as joined *api.FieldErrors, and nothing is
-// written.
+// CreateCluster writes a cluster that has its defaults and is valid, and starts its provisioning. If the cluster exists
+// with the same spec and is in ERROR or has no running operation, its provisioning is resumed; otherwise the error is a
+// ConflictError. If a cloud rejects fields of the spec, the error joins *api.FieldErrors and nothing is written.
 func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateOptions) (CreateResult, error) {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -60,7 +59,7 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	stored, err := s.CreateCluster(ctx, fresh)
 	var exists *store.ExistsError
 	switch {
-	case errors.As(err, &exists): // somebody else was quicker
+	case errors.As(err, &exists): // another create was faster
 		return c.resumeCreate(ctx, exists.Existing, want, o)
 	case err != nil:
 		return CreateResult{}, err
@@ -68,7 +67,7 @@ func (c *Client) CreateCluster(ctx context.Context, want *api.Cluster, o CreateO
 	return c.startProvision(ctx, t, stored, o, false)
 }
 
-// resumeCreate goes on with a cluster that is there, where that is what the same create means.
+// resumeCreate resumes the provisioning of an existing cluster.
 func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, o CreateOptions) (CreateResult, error) {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -81,10 +80,10 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 		existing.Status.Phase == api.PhaseDeleting {
 		return CreateResult{}, conflict
 	}
-	if conflict.Works, err = c.findRunningWorkflow(ctx, t, existing); err != nil {
+	if conflict.Running, err = c.findRunningWorkflow(ctx, t, existing); err != nil {
 		return CreateResult{}, err
 	}
-	if conflict.Works != "" {
+	if conflict.Running != "" {
 		return CreateResult{}, conflict
 	}
 	updated, err := s.UpdateCluster(ctx, existing.Ref(), func(cl *api.Cluster) error {
@@ -104,17 +103,17 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 	return c.startProvision(ctx, t, updated, o, true)
 }
 
-// findRunningWorkflow is the workflow that works on a cluster; empty where none does. An operation that has written
-// ERROR is about to close: it is waited for.
+// findRunningWorkflow returns the type of the workflow that is running for a cluster; empty if none is. If the cluster is
+// in ERROR, its operation is about to close, and this function waits for it.
 func (c *Client) findRunningWorkflow(ctx context.Context, t client.Client, cl *api.Cluster) (string, error) {
 	wait := newBackOff(50*time.Millisecond, time.Second)
-	give := c.now().Add(startPatience)
+	deadline := c.now().Add(startPatience)
 	for {
 		r, err := c.readLatestRun(ctx, t, cl.Metadata.Name)
 		if err != nil || !r.open {
 			return "", err
 		}
-		if cl.Status.Phase != api.PhaseError || c.now().After(give) {
+		if cl.Status.Phase != api.PhaseError || c.now().After(deadline) {
 			return r.workflow, nil
 		}
 		if err := wait.waitNext(ctx); err != nil {
@@ -123,22 +122,21 @@ func (c *Client) findRunningWorkflow(ctx context.Context, t client.Client, cl *a
 	}
 }
 
-// startProvision starts the workflow. A delete of an earlier cluster of that name may take a moment to close after it
-// has forgotten the cluster; a provision that runs already was started by the sweep, or by a create in another
-// terminal.
+// startProvision starts the workflow. The delete of an earlier cluster with this name may take a moment to close. A
+// provision that is already running was started by a sweep, or by another create.
 func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cluster, o CreateOptions,
 	resumed bool) (CreateResult, error) {
 	done := CreateResult{Cluster: cl, Resumed: resumed}
 	input := operation.ProvisionInput{Cluster: cl.Ref(), Timeout: o.Timeout}
 	wait := newBackOff(100*time.Millisecond, 2*time.Second)
-	give := c.now().Add(startPatience)
+	deadline := c.now().Add(startPatience)
 	for {
 		err := c.startOperation(ctx, t, cl.Metadata.Name, operation.WorkflowProvision, provisionSummary(cl), input)
 		if err == nil {
 			return done, nil
 		}
 		if !start.IsAlreadyRunning(err) {
-			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but its provisioning could not be started; "+
+			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but its provisioning did not start; "+
 				"run the same create again: %w",
 				cl.Metadata.Name, c.toTemporalError(ctx, err))
 		}
@@ -149,9 +147,9 @@ func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cl
 		if run.open && run.workflow == operation.WorkflowProvision {
 			return done, nil
 		}
-		if c.now().After(give) {
-			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier one still runs as %s; "+
-				"run the same create again once it has ended",
+		if c.now().After(deadline) {
+			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier cluster is still running as "+
+				"%s; run the same create again once it has ended",
 				cl.Metadata.Name, run.workflow, operation.WorkflowID(cl.Metadata.Name))
 		}
 		if err := wait.waitNext(ctx); err != nil {
@@ -160,7 +158,7 @@ func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cl
 	}
 }
 
-// startPatience is how long a create waits for the last moments of an earlier operation of that name.
+// startPatience is how long a create waits for an earlier operation with the same name to close.
 const startPatience = 30 * time.Second
 
 func provisionSummary(c *api.Cluster) string {

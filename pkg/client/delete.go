@@ -16,13 +16,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// terminateAfter is how long a delete that is to be purged may take to end by itself.
+// terminateAfter is how long a purge waits for a running delete to stop before it terminates it.
 const terminateAfter = 15 * time.Second
 
-// DeleteCluster records that the cluster is to go, and returns once a delete works on it or it is gone. It is the
-// cluster of that UID, the one that a person was shown, and never another that bears its name by now: that is a
-// *ClusterReplacedError. A provision that runs is cancelled: seeing the record, it goes on as the delete. Purge forgets
-// the cluster even where its cloud can't be asked. notice is told, in words for a person, what is waited for.
+// DeleteCluster marks a cluster as DELETING and returns once its delete is running or the cluster is gone. It only deletes
+// the cluster with the UID in ref; if a new cluster has the name, the error is a *ClusterReplacedError. A running
+// provision is cancelled. Purge removes the record even if the cloud cannot be reached. notice gets what the call waits
+// for.
 func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, notice func(string)) error {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -45,11 +45,11 @@ func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, not
 		return err
 	}
 	d := deleteRequest{Client: c, store: s, temporal: t, ref: ref, purge: purge, notice: notice,
-		lonely: c.newWorkerCheck()}
+		checkWorker: c.newWorkerCheck()}
 	return d.startDelete(ctx)
 }
 
-// deleteRequest is one attempt to get a delete to run under a cluster's operation id.
+// deleteRequest starts a delete under the operation id of a cluster.
 type deleteRequest struct {
 	*Client
 	store    *store.Store
@@ -57,9 +57,10 @@ type deleteRequest struct {
 	ref      api.Ref
 	purge    bool
 	notice   func(string)
-	lonely   func(context.Context, client.Client) error
+	// checkWorker fails once no worker has polled for a while.
+	checkWorker func(context.Context, client.Client) error
 
-	cancelled string // the run that was asked to end
+	cancelled string // the run that was cancelled
 	since     time.Time
 }
 
@@ -83,9 +84,9 @@ func (d *deleteRequest) startDelete(ctx context.Context) error {
 	}
 }
 
-// tryStartDelete starts the delete, or makes way for it.
+// tryStartDelete starts the delete, or ends the operation that is in the way.
 func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err error) {
-	// Whatever runs once it is gone works on another cluster of that name, and is none of our business.
+	// Once the cluster is gone, a running operation belongs to a new cluster with the same name.
 	if cl, err := d.store.ReadCluster(ctx, d.ref.Name); isClusterMissing(err) || err == nil &&
 		cl.Metadata.UID != d.ref.UID {
 		return true, nil
@@ -96,15 +97,15 @@ func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err erro
 		return true, nil
 	}
 	if !start.IsAlreadyRunning(err) {
-		return false, fmt.Errorf("cluster %s is marked as to be deleted, but the work could not be started; run the "+
-			"same delete again: %w",
+		return false, fmt.Errorf("cluster %s is marked for deletion, but the delete did not start; run the same "+
+			"delete again: %w",
 			d.ref.Name, d.toTemporalError(ctx, err))
 	}
 	r, err := d.readLatestRun(ctx, d.temporal, d.ref.Name)
 	switch {
 	case err != nil:
 		return false, err
-	case !r.open: // it ended between the two questions
+	case !r.open: // it ended between the two calls
 		return false, nil
 	case r.workflow == operation.WorkflowDelete && (!d.purge || d.isPurge(ctx, r)):
 		return true, nil
@@ -112,8 +113,8 @@ func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err erro
 	return false, d.endRunningOperation(ctx, r)
 }
 
-// endRunningOperation asks what runs to end. Only a delete that is to be purged is stopped by force: it may be waiting
-// for a cloud that never answers, and nothing that it has begun needs cleaning up by itself.
+// endRunningOperation cancels the running operation. A purge also terminates a running delete, which may wait for a cloud
+// that never answers and has nothing to clean up.
 func (d *deleteRequest) endRunningOperation(ctx context.Context, r operationRun) error {
 	if r.id != d.cancelled {
 		d.notice(fmt.Sprintf("waiting for the running %s of cluster %s to end", r.workflow, d.ref.Name))
@@ -122,12 +123,12 @@ func (d *deleteRequest) endRunningOperation(ctx context.Context, r operationRun)
 	}
 	if d.purge && r.workflow == operation.WorkflowDelete && d.now().Sub(d.since) > terminateAfter {
 		return d.ignoreNotFound(ctx, d.temporal.TerminateWorkflow(ctx, operation.WorkflowID(d.ref.Name), r.id,
-			"the cluster is to be purged"))
+			"skyctl delete --purge"))
 	}
 	return nil
 }
 
-// ignoreNotFound forgives that a run ended before it was told to.
+// ignoreNotFound ignores that a run ended before it was cancelled.
 func (d *deleteRequest) ignoreNotFound(ctx context.Context, err error) error {
 	if err == nil || isWorkflowMissing(err) {
 		return nil
@@ -135,7 +136,7 @@ func (d *deleteRequest) ignoreNotFound(ctx context.Context, err error) error {
 	return d.toTemporalError(ctx, err)
 }
 
-// isPurge reads from a run's history whether it was started as a purge.
+// isPurge reads from the history of a run whether it was started as a purge.
 func (d *deleteRequest) isPurge(ctx context.Context, r operationRun) bool {
 	call, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -154,10 +155,10 @@ func (d *deleteRequest) isPurge(ctx context.Context, r operationRun) bool {
 }
 
 func (d *deleteRequest) requireWorker(ctx context.Context) error {
-	err := d.lonely(ctx, d.temporal)
+	err := d.checkWorker(ctx, d.temporal)
 	var none *NoWorkerError
 	if errors.As(err, &none) {
-		none.Left = "the cluster is marked as to be deleted; its deletion begins when a worker does"
+		none.Consequence = "the cluster is marked for deletion; its machines are terminated once a worker runs"
 	}
 	return err
 }

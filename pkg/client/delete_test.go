@@ -150,7 +150,7 @@ func TestADeleteThatWaitsLeavesTheProvisionOfASuccessorAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := deleteRequest{Client: c, store: s, temporal: tc, ref: stored.Ref(),
-		notice: func(s string) { t.Errorf("it made way: %s", s) }, lonely: c.newWorkerCheck()}
+		notice: func(s string) { t.Errorf("it made way: %s", s) }, checkWorker: c.newWorkerCheck()}
 	if done, err := d.tryStartDelete(t.Context()); !done || err != nil {
 		t.Errorf("done %v, %v", done, err)
 	}
@@ -174,7 +174,7 @@ func TestADeleteWithoutAWorkerLeavesTheWishAndSaysSo(t *testing.T) {
 	c.now = fastClock()
 	err = c.DeleteCluster(t.Context(), stored.Ref(), false, ignoreText)
 	var none *NoWorkerError
-	if !errors.As(err, &none) || none.Left == "" {
+	if !errors.As(err, &none) || none.Consequence == "" {
 		t.Errorf("got %v", err)
 	}
 	if phaseOf(t, "waiting") != api.PhaseDeleting {

@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// UnreachableError says which server did not answer, and where it was looked for.
+// UnreachableError says which server did not answer, and its address.
 type UnreachableError struct {
 	What  string // "etcd", "Temporal" or "a worker"
 	Where string
@@ -19,7 +19,7 @@ type UnreachableError struct {
 }
 
 func (e *UnreachableError) Error() string {
-	msg := fmt.Sprintf("%s at %s can't be reached", e.What, e.Where)
+	msg := fmt.Sprintf("%s at %s cannot be reached", e.What, e.Where)
 	if e.Cause != nil {
 		msg += ": " + trimTransportPrefix(e.Cause.Error())
 	}
@@ -28,60 +28,59 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Cause }
 
-// NoWorkerError says that Temporal answers, but nobody takes up work.
+// NoWorkerError says that Temporal answers, but no worker polls the task queue.
 type NoWorkerError struct {
 	TaskQueue string
 	Address   string
-	// Left is what stands although nobody works on it, in words for a person; it may be empty.
-	Left string
+	// Consequence is what that means for the command; it may be empty.
+	Consequence string
 }
 
 func (e *NoWorkerError) Error() string {
 	msg := fmt.Sprintf("no worker is listening on task queue %s of Temporal at %s; start one with skyd worker",
 		e.TaskQueue, e.Address)
-	if e.Left != "" {
-		msg += " (" + e.Left + ")"
+	if e.Consequence != "" {
+		msg += " (" + e.Consequence + ")"
 	}
 	return msg
 }
 
-// ConflictError says why a cluster of that name stands in the way.
+// ConflictError says why an existing cluster prevents a command.
 type ConflictError struct {
 	Name  string
 	Phase api.Phase
-	// Works is the workflow that works on it, where that is what stands in the way.
-	Works string
-	// Differs has a line per field in which the cluster that exists is another than the one asked for.
+	// Running is the type of the workflow that is running for it, if that is the reason.
+	Running string
+	// Differs has a line for each field that differs from the request.
 	Differs []string
 }
 
 func (e *ConflictError) Error() string {
 	switch {
 	case e.Phase == api.PhaseDeleting:
-		return fmt.Sprintf("cluster %[1]s is being deleted (%[2]s); wait for that with: skyctl delete cluster %[1]s "+
-			"--wait", e.Name, e.Phase) +
-			"; then create it again, or choose another name"
+		return fmt.Sprintf("cluster %[1]s is being deleted (%[2]s). Choose another name, or wait for the delete: "+
+			"skyctl delete cluster %[1]s --wait", e.Name, e.Phase)
 	case len(e.Differs) > 0:
 		return fmt.Sprintf("cluster %s exists (%s) with another spec: %s; delete it first, or choose another name",
 			e.Name, e.Phase, strings.Join(e.Differs, ", "))
-	case e.Works != "":
-		return fmt.Sprintf("cluster %[1]s exists: it is %[2]s, and %[3]s works on it; wait for that (skyctl get "+
-			"events %[1]s -w), then run the same create again if it is still needed",
-			e.Name, e.Phase, e.Works)
+	case e.Running != "":
+		return fmt.Sprintf("cluster %[1]s exists: it is %[2]s, and %[3]s is running; wait for it (skyctl get "+
+			"events %[1]s -w), then run the same create again if needed",
+			e.Name, e.Phase, e.Running)
 	default:
 		return fmt.Sprintf("cluster %s exists: it is %s", e.Name, e.Phase)
 	}
 }
 
-// ClusterReplacedError says that the cluster that was meant is gone, and another one bears its name.
+// ClusterReplacedError says that the cluster was deleted, and that a new cluster has its name.
 type ClusterReplacedError struct{ Name string }
 
 func (e *ClusterReplacedError) Error() string {
-	return fmt.Sprintf("the cluster %s that was to be deleted is gone, and another one has that name now: nothing "+
-		"was done to it; look at it, and delete it if it is meant", e.Name)
+	return fmt.Sprintf("cluster %s was deleted meanwhile, and a new cluster has the same name; skyctl did not "+
+		"change the new one. To delete it, run the command again", e.Name)
 }
 
-// OperationFailedError says that an operation ended without what it was for. Failure is nil where etcd holds no reason.
+// OperationFailedError says that an operation did not reach its goal. Failure is nil if etcd has no reason.
 type OperationFailedError struct {
 	Cluster   string
 	Operation string // "provisioning" or "deleting"
@@ -92,20 +91,20 @@ type OperationFailedError struct {
 func (e *OperationFailedError) Error() string {
 	f := e.Failure
 	if f == nil {
-		return fmt.Sprintf("%s cluster %s ended without a result: %s", e.Operation, e.Cluster, e.Reason)
+		return fmt.Sprintf("%s cluster %s stopped: %s", e.Operation, e.Cluster, e.Reason)
 	}
-	on := ""
+	machine := ""
 	if f.Machine != "" {
-		on = " on " + f.Machine
+		machine = " on " + f.Machine
 	}
-	return fmt.Sprintf("%s%s: %s: %s", f.Step, on, f.Reason, f.Message)
+	return fmt.Sprintf("%s%s: %s: %s", f.Step, machine, f.Reason, f.Message)
 }
 
-// DriftError says that a cluster is not as it should be, and that nothing works on that any more.
+// DriftError says that a cluster has drift and that no repair is running.
 type DriftError struct {
 	Cluster string
 	Drift   []api.Drift
-	// Reason is how the repair failed; empty where it did not, or where there was none.
+	// Reason is why the repair failed; empty if it did not fail, or if there was none.
 	Reason string
 }
 
@@ -123,14 +122,14 @@ func (e *DriftError) Error() string {
 	return msg
 }
 
-// ClusterDeletedError says that a cluster was deleted while somebody waited for it.
+// ClusterDeletedError says that a cluster was deleted during a wait.
 type ClusterDeletedError struct{ Name string }
 
 func (e *ClusterDeletedError) Error() string {
 	return fmt.Sprintf("cluster %s was deleted meanwhile", e.Name)
 }
 
-// WaitTimeoutError says that the wait ended before the work did; the work goes on.
+// WaitTimeoutError says that a wait ended before its operation, which continues.
 type WaitTimeoutError struct {
 	Name string
 	For  string
@@ -138,11 +137,11 @@ type WaitTimeoutError struct {
 }
 
 func (e *WaitTimeoutError) Error() string {
-	return fmt.Sprintf("after %v cluster %s is still not %s; the work goes on", e.Took.Round(time.Second), e.Name,
+	return fmt.Sprintf("cluster %[2]s is not %[3]s after %[1]v; the operation continues", e.Took.Round(time.Second), e.Name,
 		e.For)
 }
 
-// failureReason is the innermost thing that a failed workflow had to say, without Temporal's own words around it.
+// failureReason is the innermost error of a failed workflow, without Temporal's wrapping.
 func failureReason(err error) string {
 	var (
 		app      *temporal.ApplicationError
@@ -157,7 +156,7 @@ func failureReason(err error) string {
 		}
 		return toOneLine(app.Message())
 	case errors.As(err, &timeout):
-		return "it ran out of time"
+		return "it timed out"
 	case errors.As(err, &canceled):
 		return "it was cancelled"
 	case errors.As(err, &stopped):
@@ -168,7 +167,12 @@ func failureReason(err error) string {
 	return toOneLine(err.Error())
 }
 
-// trimTransportPrefix takes off what gRPC and Temporal's client wrap around the reason why a connection failed.
+func isUnreachable(err error) bool {
+	var u *UnreachableError
+	return errors.As(err, &u)
+}
+
+// trimTransportPrefix removes what gRPC and the Temporal client wrap around the reason of a failed connection.
 func trimTransportPrefix(s string) string {
 	if _, desc, ok := strings.Cut(s, `desc = "`); ok {
 		s = strings.TrimSuffix(desc, `"`)

@@ -22,7 +22,7 @@ func TestWhyAConnectionFailedIsToldInPlainWords(t *testing.T) {
 		"it has no namespace x":                             "it has no namespace x",
 	} {
 		e := &UnreachableError{What: "Temporal", Where: "t:7233", Cause: errors.New(cause)}
-		if got := e.Error(); got != "Temporal at t:7233 can't be reached: "+want {
+		if got := e.Error(); got != "Temporal at t:7233 cannot be reached: "+want {
 			t.Errorf("got %q", got)
 		}
 	}
@@ -52,14 +52,12 @@ func TestAConflictSaysWhatToDo(t *testing.T) {
 		want string
 	}{
 		{ConflictError{Name: "a", Phase: api.PhaseReady}, "cluster a exists: it is READY"},
-		{ConflictError{Name: "a", Phase: api.PhaseError, Works: "Repair"}, "cluster a exists: it is ERROR, and " +
-			"Repair works on it; wait for that (skyctl get events a -w), then run the same create again if it is " +
-			"still needed"},
-		{ConflictError{Name: "a", Phase: api.PhaseDeleting}, "cluster a is being deleted (DELETING); wait for that " +
-			"with: skyctl delete cluster a --wait; then create it again, or choose another name"},
+		{ConflictError{Name: "a", Phase: api.PhaseError, Running: "Repair"}, "cluster a exists: it is ERROR, and " +
+			"Repair is running; wait for it (skyctl get events a -w), then run the same create again if needed"},
+		{ConflictError{Name: "a", Phase: api.PhaseDeleting}, "cluster a is being deleted (DELETING). Choose " +
+			"another name, or wait for the delete: skyctl delete cluster a --wait"},
 		{ConflictError{Name: "a", Phase: api.PhaseDeleting, Differs: []string{"x"}}, "cluster a is being deleted " +
-			"(DELETING); wait for that with: skyctl delete cluster a --wait; then create it again, or choose " +
-			"another name"},
+			"(DELETING). Choose another name, or wait for the delete: skyctl delete cluster a --wait"},
 		{ConflictError{Name: "a", Phase: api.PhaseError, Differs: []string{"x", "y"}},
 			"cluster a exists (ERROR) with another spec: x, y; delete it first, or choose another name"},
 	} {

@@ -9,9 +9,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// ListEvents returns what happened to the cluster of that name, or to all where it is empty, the latest at the end.
-// Where no such cluster lives, or nobody can read it, they are those of all that bore the name; a *store.NotFoundError
-// where there are none.
+// ListEvents returns the events of a cluster, or of all if cluster is empty, the latest last. If the cluster does not
+// exist or cannot be read, it returns the events of all clusters that had the name; the error is a *store.NotFoundError
+// if there are none.
 func (c *Client) ListEvents(ctx context.Context, cluster string) ([]api.Event, error) {
 	s, w, err := c.newEventSelector(ctx, cluster)
 	if err != nil {
@@ -20,7 +20,7 @@ func (c *Client) ListEvents(ctx context.Context, cluster string) ([]api.Event, e
 	return w.listEvents(ctx, s)
 }
 
-// WatchEvents tells what Events returns, then each event when it happens, until ctx ends and the channel is closed.
+// WatchEvents sends what ListEvents returns and then each new event, until ctx ends and the channel is closed.
 func (c *Client) WatchEvents(ctx context.Context, cluster string) (<-chan api.Event, error) {
 	s, w, err := c.newEventSelector(ctx, cluster)
 	if err != nil {
@@ -29,14 +29,14 @@ func (c *Client) WatchEvents(ctx context.Context, cluster string) (<-chan api.Ev
 	if _, err := w.listEvents(ctx, s); err != nil {
 		return nil, err
 	}
-	told, err := s.WatchEvents(ctx, w.uid)
+	watched, err := s.WatchEvents(ctx, w.uid)
 	if err != nil {
 		return nil, err
 	}
 	out := make(chan api.Event)
 	go func() {
 		defer close(out)
-		for e := range told {
+		for e := range watched {
 			if !w.matchesEvent(e) {
 				continue
 			}
@@ -50,12 +50,11 @@ func (c *Client) WatchEvents(ctx context.Context, cluster string) (<-chan api.Ev
 	return out, nil
 }
 
-// eventSelector events somebody wants: those of a UID, all where it is empty; of these, those that bear a name, where
-// there is one.
+// eventSelector selects events by the UID and the name of their cluster; an empty value matches all.
 type eventSelector struct {
 	uid, name string
-	// otherwise is why there are none, where nothing bears the name.
-	otherwise error
+	// notFound is the error if no event has the name.
+	notFound error
 }
 
 func (w eventSelector) matchesEvent(e api.Event) bool { return w.name == "" || e.Cluster == w.name }
@@ -67,7 +66,7 @@ func (w eventSelector) listEvents(ctx context.Context, s *store.Store) ([]api.Ev
 	}
 	events = slices.DeleteFunc(events, func(e api.Event) bool { return !w.matchesEvent(e) })
 	if w.name != "" && len(events) == 0 {
-		return nil, w.otherwise
+		return nil, w.notFound
 	}
 	return events, nil
 }
@@ -86,7 +85,7 @@ func (c *Client) newEventSelector(ctx context.Context, cluster string) (*store.S
 	case err == nil:
 		return s, eventSelector{uid: there.Metadata.UID}, nil
 	case errors.As(err, &missing), errors.As(err, &corrupt):
-		return s, eventSelector{name: cluster, otherwise: err}, nil
+		return s, eventSelector{name: cluster, notFound: err}, nil
 	}
 	return nil, eventSelector{}, err
 }

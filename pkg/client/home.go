@@ -13,18 +13,18 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// adoptTimeout bounds an adoption, which asks a machine of every cluster.
+// adoptTimeout bounds an adoption, which contacts a machine of every cluster.
 const adoptTimeout = 5 * time.Minute
 
-// HomeDoubtError says that nothing is begun because this state may be a copy of the installation's, or an older one.
+// HomeDoubtError says that skyctl starts no operation, because this state may be a copy or an old backup.
 type HomeDoubtError struct{ Doubt *api.HomeDoubt }
 
 func (e *HomeDoubtError) Error() string {
-	return fmt.Sprintf("it is in doubt whether this is the installation's home, so no machine is changed: %s; %s",
+	return fmt.Sprintf("the home of this installation is in doubt, so skyctl changes no machine: %s; %s",
 		toOneLine(e.Doubt.JoinMessages()), api.HomeHint)
 }
 
-// ReadHome is what is recorded of the installation's home.
+// ReadHome reads the record of the installation's home.
 func (c *Client) ReadHome(ctx context.Context) (api.Home, error) {
 	s, err := c.ConnectStore(ctx)
 	if err != nil {
@@ -33,7 +33,7 @@ func (c *Client) ReadHome(ctx context.Context) (api.Home, error) {
 	return s.ReadHome(ctx)
 }
 
-// refuseHomeInDoubt refuses what would change machines while the home is in doubt.
+// refuseHomeInDoubt fails while the home is in doubt.
 func refuseHomeInDoubt(ctx context.Context, s *store.Store) error {
 	h, err := s.ReadHome(ctx)
 	if err != nil {
@@ -45,11 +45,10 @@ func refuseHomeInDoubt(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
-// AdoptHome has a worker look up what speaks against this state and, where that is confirmed, make it the
-// installation's home.
+// AdoptHome finds out what differs in this state and, if that is confirmed, makes it the home of the installation.
 func (c *Client) AdoptHome(ctx context.Context, in operation.AdoptInput) (operation.AdoptResult, error) {
 	var result operation.AdoptResult
-	summary := "Look up the installation's home"
+	summary := "Check the installation's home"
 	if in.Confirmed {
 		summary = "Make this state the installation's home"
 	}

@@ -9,18 +9,18 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// ReadKubeconfig reads a cluster's kubeconfig from its secrets, which needs the secrets key of the installation.
+// ReadKubeconfig reads the kubeconfig of a cluster. It needs the secrets key of the installation.
 func (c *Client) ReadKubeconfig(ctx context.Context, ref api.Ref) ([]byte, error) {
 	s, err := c.OpenSecretStore(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig of cluster %s: %w", ref.Name, err)
 	}
-	defer func() { _ = s.Close() }() // only read from
+	defer func() { _ = s.Close() }() // it was only read
 	return s.ReadSecret(ctx, ref, store.SecretKubeconfig)
 }
 
-// OpenSecretStore is a store that can read secrets, which needs the secrets key of the installation. It is the caller's
-// to close.
+// OpenSecretStore opens a store that can read secrets. It needs the secrets key of the installation. The caller closes
+// the store.
 func (c *Client) OpenSecretStore(ctx context.Context) (*store.Store, error) {
 	key, err := connect.ReadSecretsKey(c.cfg)
 	if err != nil {
@@ -29,7 +29,7 @@ func (c *Client) OpenSecretStore(ctx context.Context) (*store.Store, error) {
 	return c.openStore(ctx, key)
 }
 
-// OperationURL is the page of the Web UI that shows a cluster's latest operation; empty where no UI is known.
+// OperationURL is the address of the latest operation of a cluster in the Web UI; empty if there is no Web UI.
 func (c *Client) OperationURL(cluster string) string {
 	if c.cfg.UI.Address == "" {
 		return ""

@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// operationRun is the latest workflow under a cluster's operation id; its zero value says that there is none.
+// operationRun is the latest workflow with the operation id of a cluster; the zero value means none.
 type operationRun struct {
 	id       string
 	workflow string
@@ -40,15 +40,14 @@ func (c *Client) readLatestRun(ctx context.Context, t client.Client, cluster str
 	}, nil
 }
 
-// readOutcome is what a closed run had to say; nil means that it completed.
+// readOutcome returns the error of a closed run; nil if it completed.
 func (c *Client) readOutcome(ctx context.Context, t client.Client, cluster string, r operationRun) error {
 	call, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	return t.GetWorkflow(call, operation.WorkflowID(cluster), r.id).Get(call, nil)
 }
 
-// startOperation begins an operation on a cluster; start.AlreadyRunning tells whether its error says that one is
-// running.
+// startOperation starts an operation on a cluster. If one is running, start.IsAlreadyRunning is true for the error.
 func (c *Client) startOperation(ctx context.Context, t client.Client, cluster, workflow, summary string,
 	input any) error {
 	call, cancel := context.WithTimeout(ctx, 2*dialTimeout)
@@ -56,7 +55,7 @@ func (c *Client) startOperation(ctx context.Context, t client.Client, cluster, w
 	return start.Operation(call, t, c.cfg.Temporal.TaskQueue, cluster, workflow, summary, input)
 }
 
-// backOff is a pause that grows up to a limit.
+// backOff is a pause that doubles up to a limit, with jitter.
 type backOff struct{ next, most time.Duration }
 
 func newBackOff(first, most time.Duration) *backOff { return &backOff{next: first, most: most} }

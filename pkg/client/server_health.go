@@ -10,18 +10,18 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// healthTimeout bounds Health as a whole: somebody looks at an empty screen meanwhile. It is a little more than etcd is
-// given to answer a connection.
+// healthTimeout bounds CheckHealth, because a person waits for it. It is a little longer than the time that etcd gets to
+// answer a connection.
 const healthTimeout = 2500 * time.Millisecond
 
-// ServerHealth is one of the servers that operations need.
+// ServerHealth is the state of a server that operations need.
 type ServerHealth struct {
 	Name  string
 	Where string
 	Err   error // nil: it answers
 }
 
-// ProblemText says what is wrong with a part, for who sees its name and place beside it.
+// ProblemText says what is wrong, without the name and address of the server.
 func (p ServerHealth) ProblemText() string {
 	var u *UnreachableError
 	switch {
@@ -35,8 +35,7 @@ func (p ServerHealth) ProblemText() string {
 	return "does not answer: " + strings.ReplaceAll(trimTransportPrefix(u.Cause.Error()), "dial tcp "+p.Where+": ", "")
 }
 
-// CheckHealth asks etcd, Temporal and the task queue at once whether they answer, and takes what is silent for a few
-// seconds for one that does not.
+// CheckHealth checks concurrently whether etcd, Temporal and a worker answer within healthTimeout.
 func (c *Client) CheckHealth(ctx context.Context) []ServerHealth {
 	soon, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -47,7 +46,7 @@ func (c *Client) CheckHealth(ctx context.Context) []ServerHealth {
 }
 
 func (c *Client) checkEtcdHealth(ctx, soon context.Context) ServerHealth {
-	own := New(c.cfg, c.now) // a client makes one connection at a time
+	own := New(c.cfg, c.now) // a client opens one connection at a time
 	defer own.Close()
 	s, err := own.ConnectStore(soon)
 	if err == nil {
@@ -75,8 +74,8 @@ func (c *Client) checkTemporalHealth(ctx, soon context.Context) []ServerHealth {
 	return parts
 }
 
-// newServerHealth is a part with its error. Whatever ran out of time is silent; ctx is the caller's, whose end is not
-// the part's.
+// newServerHealth makes a ServerHealth of an error. A timeout means that the server does not answer, unless ctx, the
+// context of the caller, has ended.
 func newServerHealth(ctx context.Context, name, where string, err error) ServerHealth {
 	var silent *store.UnavailableError
 	switch {

@@ -106,7 +106,7 @@ func TestOrphansAreThoseThatTheWorkerFinds(t *testing.T) {
 		return operation.OrphansResult{Orphans: []api.Orphan{{Name: strings.Join(in.Terminate, "+")}},
 			Unasked: []string{"aws: no"}}, nil
 	}})
-	r, err := newClient(t).FindOrphans(t.Context(), operation.OrphansInput{Terminate: []string{"a", "b"}})
+	r, err := newClient(t).TerminateOrphans(t.Context(), []string{"a", "b"})
 	if err != nil || len(r.Orphans) != 1 || r.Orphans[0].Name != "a+b" || len(r.Unasked) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -121,7 +121,7 @@ func TestASweepThatNobodyWorksOnIsGivenUp(t *testing.T) {
 	if _, err := c.SweepClusters(t.Context(), operation.SweepInput{}); !errors.As(err, &none) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := c.FindOrphans(t.Context(), operation.OrphansInput{}); !errors.As(err, &none) {
+	if _, err := c.ListOrphans(t.Context()); !errors.As(err, &none) {
 		t.Errorf("got %v", err)
 	}
 }

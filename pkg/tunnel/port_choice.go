@@ -11,15 +11,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// The ports that tunnels get lie below those that Linux gives to outgoing connections (from 32768).
+// Ports of tunnels are below those that Linux uses for outgoing connections (from 32768).
 const (
 	firstPort = 20000
 	portCount = 10000
 )
 
-// ReservePort gives a cluster the port of its tunnel, and returns it: the one that it has, or one that no other cluster
-// of the installation has, and that nobody uses on this machine where here says that the tunnel will be on this one.
-func ReservePort(ctx context.Context, s *store.Store, ref api.Ref, here bool) (int, error) {
+// ReservePort returns the port of a cluster's tunnel. If the cluster has none, it records one that no other cluster of the
+// installation has. If onThisComputer is true, the port is also free on this computer.
+func ReservePort(ctx context.Context, s *store.Store, ref api.Ref, onThisComputer bool) (int, error) {
 	for {
 		all, err := s.ListClusters(ctx)
 		if err != nil {
@@ -27,12 +27,12 @@ func ReservePort(ctx context.Context, s *store.Store, ref api.Ref, here bool) (i
 		}
 		mine, others := splitPorts(all, ref)
 		if mine != 0 {
-			// Two that chose at once both see it here, and the one that comes later by its UID gives way.
+			// If two clusters chose the same port concurrently, the one with the greater UID chooses again.
 			if other, shared := others[mine]; !shared || ref.UID < other {
 				return mine, nil
 			}
 		}
-		port, err := choosePort(ref.UID, others, here)
+		port, err := choosePort(ref.UID, others, onThisComputer)
 		if err != nil {
 			return 0, fmt.Errorf("find a port for the tunnel to cluster %s: %w", ref.Name, err)
 		}
@@ -45,7 +45,7 @@ func ReservePort(ctx context.Context, s *store.Store, ref api.Ref, here bool) (i
 	}
 }
 
-// splitPorts tells the port of a cluster from those of the others, which it gives with the least UID that has each.
+// splitPorts returns the port of a cluster, and those of the others with the least UID for each.
 func splitPorts(all []api.Cluster, ref api.Ref) (mine int, others map[int]string) {
 	others = map[int]string{}
 	for _, c := range all {
@@ -61,19 +61,19 @@ func splitPorts(all []api.Cluster, ref api.Ref) (mine int, others map[int]string
 	return mine, others
 }
 
-// choosePort takes the first free port from a place on that the UID gives, so that installations that know nothing of
-// each other seldom want the same.
-func choosePort(uid string, taken map[int]string, here bool) (int, error) {
+// choosePort returns the first free port, starting at one derived from the UID so that separate installations rarely
+// choose the same.
+func choosePort(uid string, taken map[int]string, onThisComputer bool) (int, error) {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(uid)) // never fails
-	begin := int(h.Sum32() % portCount)
+	offset := int(h.Sum32() % portCount)
 	for i := range portCount {
-		port := firstPort + (begin+i)%portCount
-		if _, others := taken[port]; !others && (!here || isPortFree(port)) {
+		port := firstPort + (offset+i)%portCount
+		if _, others := taken[port]; !others && (!onThisComputer || isPortFree(port)) {
 			return port, nil
 		}
 	}
-	return 0, fmt.Errorf("all of %d to %d are taken", firstPort, firstPort+portCount-1)
+	return 0, fmt.Errorf("all ports from %d to %d are taken", firstPort, firstPort+portCount-1)
 }
 
 func isPortFree(port int) bool {

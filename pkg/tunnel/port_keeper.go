@@ -10,19 +10,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// retryInterval is how long to wait before what failed is tried again: etcd that does not answer, a port that somebody
-// else has.
+// retryInterval is how long to wait before a retry: etcd does not answer, or another program has the port.
 const retryInterval = 2 * time.Second
 
-// KeepOpen has every cluster's port open until ctx ends: from when it has one until it is forgotten, across restarts of
-// etcd.
+// KeepOpen keeps the tunnels of all clusters open until ctx ends, across restarts of etcd.
 func KeepOpen(ctx context.Context, s *store.Store, pool *remote.Pool, log *slog.Logger) {
 	k := &portKeeper{store: s, pool: pool, log: log, open: map[string]*keptPort{}}
 	defer k.closeAll()
 	for ctx.Err() == nil {
 		events, err := s.WatchClusters(ctx, "")
 		if err != nil {
-			log.Warn("tunnels: the clusters can't be read", "error", err)
+			log.Warn("tunnels: reading the clusters failed", "error", err)
 			sleepContext(ctx, retryInterval)
 			continue
 		}
@@ -30,7 +28,7 @@ func KeepOpen(ctx context.Context, s *store.Store, pool *remote.Pool, log *slog.
 	}
 }
 
-// portKeeper holds the tunnels, by the UID of their cluster.
+// portKeeper has the open tunnels by the UID of their cluster.
 type portKeeper struct {
 	store *store.Store
 	pool  *remote.Pool
@@ -38,12 +36,13 @@ type portKeeper struct {
 	open  map[string]*keptPort
 }
 
-// keptPort is a port that is to be open; its tunnel is nil while it can't be had.
+// keptPort is a port that should be open; its tunnel is nil while the port cannot be opened.
 type keptPort struct {
 	ref    api.Ref
 	port   int
 	tunnel *Tunnel
-	said   string
+	// logged is the last error that was logged.
+	logged string
 }
 
 func (k *portKeeper) followEvents(ctx context.Context, events <-chan store.ClusterChange) {
@@ -70,7 +69,7 @@ func (k *portKeeper) followEvents(ctx context.Context, events <-chan store.Clust
 	}
 }
 
-// ensurePort makes the port of a cluster the one that is open for it; 0 is none.
+// ensurePort opens the port of a cluster, and closes its earlier one; 0 opens none.
 func (k *portKeeper) ensurePort(ref api.Ref, port int) {
 	t := k.open[ref.UID]
 	if t != nil && t.port == port {
@@ -93,14 +92,14 @@ func (k *portKeeper) tryOpen(t *keptPort) {
 	var err error
 	if t.tunnel, err = Open(k.store, k.pool, t.ref, t.port, k.logFailure); err == nil {
 		k.log.Info("tunnel open", "cluster", t.ref.Name, "port", t.port)
-	} else if err.Error() != t.said {
-		t.said = err.Error()
-		k.log.Error("a tunnel can't be kept open; skyctl tunnel can open it at another port", "error", err)
+	} else if err.Error() != t.logged {
+		t.logged = err.Error()
+		k.log.Error("opening a tunnel failed; skyctl tunnel can open it at another port", "error", err)
 	}
 }
 
 func (k *portKeeper) logFailure(err error) {
-	k.log.Warn("a connection to a Kubernetes API did not come about", "error", err)
+	k.log.Warn("failed to connect to a Kubernetes API", "error", err)
 }
 
 func (k *portKeeper) closePort(t *keptPort) {

@@ -1,8 +1,7 @@
-// Package tunnel reaches the Kubernetes API of a cluster whose port 6443 is not open: through SSH to its head. It keeps
-// a loopback port of this machine for each such cluster, so that any kubectl gets there, and dials for whoever needs no
-// port.
+// Package tunnel reaches the Kubernetes API of a cluster whose port 6443 is closed, through SSH to its head. It keeps a
+// loopback port open for each such cluster, for kubectl, and can dial without a port.
 //
-// What runs through it stays encrypted and authenticated end to end: the port is of no use to who lacks the kubeconfig.
+// The connection stays encrypted and authenticated end to end: nobody can use the port without the kubeconfig.
 package tunnel
 
 import (
@@ -21,14 +20,14 @@ import (
 )
 
 const (
-	// apiAddress is where the API listens, as seen from the head.
+	// apiAddress is the address of the API on the head.
 	apiAddress = "127.0.0.1:6443"
-	// dialTimeout bounds how long a connection waits to come about, with SSH made anew where that broke.
+	// dialTimeout bounds a connection, including a new SSH connection.
 	dialTimeout = 20 * time.Second
 )
 
-// DialAPI connects to the cluster's API through SSH to its head, pinned to the host key that is known of it. The
-// connection heeds no deadline: close it instead.
+// DialAPI connects to the API of a cluster through SSH to its head, with the recorded host key. The connection ignores
+// deadlines: close it instead.
 func DialAPI(ctx context.Context, s *store.Store, pool *remote.Pool, ref api.Ref) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -45,13 +44,13 @@ func DialAPI(ctx context.Context, s *store.Store, pool *remote.Pool, ref api.Ref
 		if err == nil {
 			return c, nil
 		}
-		if !first || !remote.IsLost(err) { // a connection that was kept may have broken unnoticed
+		if !first || !remote.IsLost(err) { // a pooled connection may be broken
 			return nil, fmt.Errorf("tunnel to cluster %s: %w", ref.Name, err)
 		}
 	}
 }
 
-// headTarget is how to log in to a cluster's head.
+// headTarget returns the SSH target and key of a cluster's head.
 func headTarget(ctx context.Context, s *store.Store, ref api.Ref) (remote.Target, []byte, error) {
 	none := remote.Target{}
 	c, err := s.ReadCluster(ctx, ref.Name)
@@ -66,7 +65,7 @@ func headTarget(ctx context.Context, s *store.Store, ref api.Ref) (remote.Target
 			continue
 		}
 		if m.Address == "" || m.HostKey == "" || !m.State.MayExist() {
-			return none, nil, fmt.Errorf("its head %s can't be reached: it is %s", m.Name, m.State)
+			return none, nil, fmt.Errorf("its head %s cannot be reached: it is %s", m.Name, m.State)
 		}
 		key, err := s.ReadSecret(ctx, ref, store.SecretSSHKey)
 		return remote.Target{Name: m.Name, Address: m.Address, Port: m.SSHPort, User: m.SSHUser, HostKey: m.HostKey},
@@ -82,14 +81,13 @@ type Tunnel struct {
 	done     sync.WaitGroup
 }
 
-// Open listens on a loopback port, and passes every connection on until it is closed. Each one finds its way anew, so
-// that neither a lost SSH connection nor a head at a new address ends the tunnel. Where the port is taken the error
-// says so; failed hears why connections don't come about, once for each reason in a row, and is not called by two at
-// once.
+// Open listens on a loopback port and forwards each connection. It looks up the head for each one, so the tunnel survives
+// a lost SSH connection and a new address of the head. failed gets the error of a failed connection, unless it repeats the
+// last one; it is not called concurrently.
 func Open(s *store.Store, pool *remote.Pool, ref api.Ref, port int, failed func(error)) (*Tunnel, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
-		return nil, fmt.Errorf("tunnel to cluster %s: port %d of this machine can't be had: %w", ref.Name, port, err)
+		return nil, fmt.Errorf("tunnel to cluster %s: cannot listen on port %d: %w", ref.Name, port, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Tunnel{listener: l, cancel: cancel}
@@ -101,7 +99,7 @@ func Open(s *store.Store, pool *remote.Pool, ref api.Ref, port int, failed func(
 	return t, nil
 }
 
-// Close ends the tunnel with all that runs through it.
+// Close closes the tunnel and its connections.
 func (t *Tunnel) Close() error {
 	t.cancel()
 	err := t.listener.Close()
@@ -110,7 +108,7 @@ func (t *Tunnel) Close() error {
 }
 
 func (t *Tunnel) serveConnections(ctx context.Context, dial func(context.Context) (net.Conn, error),
-	said *failureReporter) {
+	failures *failureReporter) {
 	for {
 		c, err := t.listener.Accept()
 		if ctx.Err() != nil {
@@ -119,8 +117,8 @@ func (t *Tunnel) serveConnections(ctx context.Context, dial func(context.Context
 			}
 			return
 		}
-		if err != nil { // such as too many open files: that passes
-			said.reportFailure(err)
+		if err != nil { // for example too many open files, which passes
+			failures.reportFailure(err)
 			select {
 			case <-ctx.Done():
 				return
@@ -132,17 +130,17 @@ func (t *Tunnel) serveConnections(ctx context.Context, dial func(context.Context
 			defer c.Close()
 			out, err := dial(ctx)
 			if err != nil {
-				said.reportFailure(err)
+				failures.reportFailure(err)
 				return
 			}
-			said.clearFailure()
+			failures.clearFailure()
 			defer out.Close()
 			relayStreams(ctx, c, out)
 		})
 	}
 }
 
-// relayStreams carries what both say to the other, until both are done or ctx ends.
+// relayStreams copies data in both directions, until both are done or ctx ends.
 func relayStreams(ctx context.Context, a, b net.Conn) {
 	stop := context.AfterFunc(ctx, func() {
 		a.Close()
@@ -154,7 +152,7 @@ func relayStreams(ctx context.Context, a, b net.Conn) {
 		_, err := io.Copy(to, from)
 		half, ok := to.(interface{ CloseWrite() error })
 		if err != nil || !ok || half.CloseWrite() != nil {
-			// It broke, and nothing that is still to come would arrive whole.
+			// The connection is broken, so the rest would not arrive.
 			a.Close()
 			b.Close()
 		}
@@ -164,7 +162,7 @@ func relayStreams(ctx context.Context, a, b net.Conn) {
 	both.Wait()
 }
 
-// failureReporter passes on why connections fail, once for each reason in a row: a kubectl that watches tries again and
+// failureReporter reports why connections fail, without repeating the last reason: a watching kubectl retries again and
 // again.
 type failureReporter struct {
 	tell func(error)

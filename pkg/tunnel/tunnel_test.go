@@ -259,7 +259,7 @@ func TestAPortThatSomebodyElseHasIsToldAndTakenOnceItIsFree(t *testing.T) {
 	log := &lockedBuffer{}
 	keep(t, s, log)
 	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.String(),
-		fmt.Sprintf("port %d of this machine can't be had", port)); time.Sleep(20 * time.Millisecond) {
+		fmt.Sprintf("cannot listen on port %d", port)); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log says: %s", log)
 		}
@@ -322,7 +322,7 @@ func TestThereIsNoWayToAClusterWithoutAHeadThatCanBeReached(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := tunnel.DialAPI(t.Context(), s, pool, c.Ref()); err == nil ||
-		!strings.Contains(err.Error(), "sky-prod-0 can't be reached: it is Gone") {
+		!strings.Contains(err.Error(), "sky-prod-0 cannot be reached: it is Gone") {
 		t.Errorf("a head that is gone: %v", err)
 	}
 	var none *store.NotFoundError

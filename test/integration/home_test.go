@@ -123,7 +123,7 @@ func (s *state) inDoubt(shared api.Ref, orphans int) {
 	for _, o := range r.Orphans {
 		names = append(names, o.Name)
 	}
-	if told, err := s.ops.FindOrphans(s.t.Context(), operation.OrphansInput{Terminate: names}); err != nil {
+	if told, err := s.ops.TerminateOrphans(s.t.Context(), names); err != nil {
 		s.t.Errorf("naming the orphans: %v", err)
 	} else {
 		for _, o := range told.Orphans {

@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// FormatHome is where a home is, for a person.
+// FormatHome returns the directory and computer of a home.
 func FormatHome(h api.Home) string {
 	if h.Dir == "" {
 		return "This etcd"
@@ -17,10 +17,10 @@ func FormatHome(h api.Home) string {
 	return printable.Line(h.Dir) + " on " + printable.Line(h.Hostname)
 }
 
-// FormatAdoptionFindings is what speaks against a state, and what the adoption cannot find out.
+// FormatAdoptionFindings lists what differs in a state, and the clusters whose machines could not be reached.
 func FormatAdoptionFindings(r operation.AdoptResult) string {
 	var b strings.Builder
-	b.WriteString("What speaks against this state:\n")
+	b.WriteString("What differs in this state:\n")
 	found := r.Findings
 	if len(found) == 0 && r.Before.Doubt != nil {
 		found = r.Before.Doubt.Findings
@@ -29,7 +29,7 @@ func FormatAdoptionFindings(r operation.AdoptResult) string {
 		fmt.Fprintf(&b, "  - %s\n", printable.Line(f.Message))
 	}
 	if n := len(r.Unreached); n > 0 {
-		fmt.Fprintf(&b, "No machine of %s could be asked: %s\n", FormatCount(n, "cluster"),
+		fmt.Fprintf(&b, "No machine of %s could be reached: %s\n", FormatCount(n, "cluster"),
 			printable.Line(strings.Join(r.Unreached, ", ")))
 	}
 	return b.String()

@@ -7,7 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// CheckReport is everything that has to work for a cluster, and whether it does.
+// CheckReport is the result of check: everything that a cluster needs.
 type CheckReport struct {
 	// OK: a cluster can be created on at least one cloud.
 	OK bool `json:"ok"`
@@ -18,10 +18,10 @@ type CheckReport struct {
 
 const skyPilot = "SkyPilot"
 
-// machineProviders are the parts that give machines: one of them that does not work takes only its own clouds away.
+// machineProviders are the parts that provide machines. A problem of one only disables its own clouds.
 var machineProviders = map[string]bool{"Docker": true, skyPilot: true}
 
-// HasBrokenRequirement says whether something does not work that every cloud needs.
+// HasBrokenRequirement reports whether a part has a problem that every cloud needs.
 func (r CheckReport) HasBrokenRequirement() bool {
 	for _, p := range r.Parts {
 		if p.Problem != "" && !machineProviders[p.Name] {
@@ -41,23 +41,23 @@ func (r CheckReport) CountEnabledClouds() int {
 	return n
 }
 
-// RenderPage is the report as one page; wide shows every reason in full.
+// RenderPage renders the report; wide shows all reasons in full.
 func (r CheckReport) RenderPage(wide bool) string {
 	var b strings.Builder
-	parts := &Table{head: []string{"WHAT", "WORKS", "VERSION", "WHERE, AND WHY NOT"}}
+	parts := &Table{head: []string{"PART", "WORKS", "VERSION", "DETAILS"}}
 	for _, p := range r.Parts {
 		parts.addRow(textCell(p.Name), textCell(formatYesNo(p.Problem == "")), textCell(ValueOrDash(p.Version)),
 			findingCell(p))
 	}
 	b.WriteString(parts.String())
-	clouds := &Table{head: []string{"CLOUD", "ENABLED", "WHY NOT"}}
+	clouds := &Table{head: []string{"CLOUD", "ENABLED", "REASON"}}
 	for _, c := range r.Clouds {
 		clouds.addRow(textCell(c.Name), textCell(formatYesNo(c.Enabled)), reasonCell(c.Reason, wide))
 	}
 	for _, p := range r.Parts {
 		if p.Name == skyPilot && p.Problem != "" {
 			clouds.addRow(textCell("others"), textCell(formatYesNo(false)),
-				wrapSentence("they need SkyPilot, see above"))
+				wrapSentence("SkyPilot is required, see above"))
 		}
 	}
 	if len(clouds.rows) > 0 {
@@ -67,7 +67,7 @@ func (r CheckReport) RenderPage(wide bool) string {
 	return b.String()
 }
 
-// formatVerdict is what it comes to.
+// formatVerdict says where clusters can be created.
 func (r CheckReport) formatVerdict() string {
 	var names []string
 	for _, c := range r.Clouds {
@@ -77,14 +77,14 @@ func (r CheckReport) formatVerdict() string {
 	}
 	switch {
 	case r.HasBrokenRequirement():
-		return "No cluster can be created before what does not work above is mended."
+		return "No cluster can be created until the problems above are fixed."
 	case len(names) == 0:
-		return "No cloud can be used: set up Docker, or the credentials of a cloud (docs/clouds.md)."
+		return "No cloud is enabled: set up Docker, or the credentials of a cloud (docs/clouds.md)."
 	}
 	return fmt.Sprintf("Clusters can be created on: %s.", strings.Join(names, ", "))
 }
 
-// findingCell is what a part has to say: where it is, what is known of it, and what is wrong.
+// findingCell shows where a part is, its details, and its problem.
 func findingCell(p api.CheckFinding) Cell {
 	var c Cell
 	for _, s := range append([]string{p.Where}, append(p.Details, p.Problem)...) {
@@ -93,7 +93,7 @@ func findingCell(p api.CheckFinding) Cell {
 	return c
 }
 
-// reasonCell is a reason, with its beginning alone unless it is to be shown in full.
+// reasonCell is a reason, truncated unless wide.
 func reasonCell(s string, wide bool) Cell {
 	c := wrapSentence(s)
 	if wide || len(c) <= maxReasonLines {

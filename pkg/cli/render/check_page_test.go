@@ -17,11 +17,11 @@ func TestACheckIsOnePageThatSaysWhyNot(t *testing.T) {
 	golden.Compare(t, "check-wide.txt", newTestReport().RenderPage(true))
 	r := newTestReport()
 	r.Clouds, r.OK, r.Parts[7].Problem = nil, false, ""
-	if got := r.RenderPage(false); !strings.Contains(got, "No cloud can be used") {
+	if got := r.RenderPage(false); !strings.Contains(got, "No cloud is enabled") {
 		t.Error(got)
 	}
 	r.Parts[3].Problem = "does not answer"
-	if got := r.RenderPage(false); !strings.Contains(got, "what does not work above") {
+	if got := r.RenderPage(false); !strings.Contains(got, "until the problems above are fixed") {
 		t.Error(got)
 	}
 }

@@ -9,19 +9,19 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// hasUnwantedDrift says whether there is drift that is not somebody's wish.
+// hasUnwantedDrift reports whether there is drift besides cordoned nodes, which people cordon on purpose.
 func hasUnwantedDrift(drift []api.Drift) bool {
 	return slices.ContainsFunc(drift, func(d api.Drift) bool { return d.Reason != api.DriftNodeCordoned })
 }
 
 const (
-	// maxEventsShown and maxRepairsShown are how many of the latest a description shows.
+	// maxEventsShown and maxRepairsShown limit how many of the latest describe shows.
 	maxEventsShown  = 10
 	maxRepairsShown = 20
 )
 
-// driftLines are drifts, each with what comes next about it below it: messages are long. Since when each is there may
-// be known better by the cluster than by who tells of it.
+// driftLines list drift, each with its next step on a line below, because messages are long. If the cluster's record
+// has the same drift, its time is used.
 func driftLines(known api.ClusterStatus, drift []api.Drift, now time.Time) []string {
 	if len(drift) == 0 {
 		return nil
@@ -50,22 +50,22 @@ func repairLines(repairs []api.Repair) []string {
 	if len(repairs) == 0 {
 		return nil
 	}
-	rows := [][]string{{"BEGUN", "ACTION", "MACHINE", "REASON", "TOOK", "RESULT", "MESSAGE"}}
+	rows := [][]string{{"STARTED", "ACTION", "MACHINE", "REASON", "TOOK", "RESULT", "MESSAGE"}}
 	below := []string{""}
 	for _, r := range repairs[max(len(repairs)-maxRepairsShown, 0):] {
-		took, result := "-", "not ended"
+		took, result := "-", "running"
 		if !r.Ended.IsZero() {
 			took, result = FormatDuration(r.Ended.Sub(r.At)), "done"
 		}
 		if r.Error != "" {
 			result = "failed"
 		}
-		on := r.Action.Machine
-		if on == "" {
-			on = r.Action.Node
+		target := r.Action.Machine
+		if target == "" {
+			target = r.Action.Node
 		}
 		rows = append(rows, []string{r.At.UTC().Format(time.RFC3339), printable.Line(string(r.Action.Kind)),
-			ValueOrDash(printable.Line(on)),
+			ValueOrDash(printable.Line(target)),
 			printable.Line(string(r.Action.Reason)), took, result, ValueOrDash(printable.Line(r.Action.Message))})
 		below = append(below, labelledLine("failed", r.Error))
 	}
@@ -85,16 +85,16 @@ func eventLines(events []api.Event, now time.Time) []string {
 	return AlignColumns(rows)
 }
 
-// formatPause says since when a cluster is not repaired, and how that ends; empty where it is.
+// formatPause says how long repairs have been paused, and how to resume them; empty if they are not.
 func formatPause(c *api.Cluster, now time.Time) string {
 	if c.Status.PausedAt.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("paused for %s; skyctl resume reconcile %s ends that",
+	return fmt.Sprintf("paused for %s; to resume: skyctl resume reconcile %s",
 		FormatDuration(now.Sub(c.Status.PausedAt)), c.Metadata.Name)
 }
 
-// repairCommandLine is the command that tries to repair a cluster now, where there is something to repair.
+// repairCommandLine returns the command that repairs a cluster now, if it has something to repair.
 func repairCommandLine(c *api.Cluster) []string {
 	failed := c.Status.Failure
 	lost := failed != nil && failed.Reason == string(api.DriftHeadLost)

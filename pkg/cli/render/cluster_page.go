@@ -9,16 +9,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// MarkDamaged shows a cluster as damaged, whatever its object still says: nobody knows whether that is so any more.
+// MarkDamaged marks a cluster as damaged and its conditions as unknown, because its record cannot be trusted.
 func MarkDamaged(c *api.Cluster) {
 	c.Status.Phase = PhaseDamaged
 	for i := range c.Status.Conditions {
 		in := &c.Status.Conditions[i]
-		in.Status, in.Reason, in.Message = api.ConditionUnknown, "Damaged", "what etcd has of the cluster is damaged"
+		in.Status, in.Reason, in.Message = api.ConditionUnknown, "Damaged", "the record in etcd is damaged"
 	}
 }
 
-// sectionedText is text in sections of names and values.
+// sectionedText is text in titled sections.
 type sectionedText struct{ b strings.Builder }
 
 func (p *sectionedText) addSection(title string, lines ...string) {
@@ -31,7 +31,7 @@ func (p *sectionedText) addSection(title string, lines ...string) {
 	}
 }
 
-// alignPairs aligns names and values; those without a value are left out.
+// alignPairs aligns names and values, and omits empty values.
 func alignPairs(namesAndValues ...string) []string {
 	var rows [][]string
 	for i := 0; i+1 < len(namesAndValues); i += 2 {
@@ -42,14 +42,14 @@ func alignPairs(namesAndValues ...string) []string {
 	return AlignColumns(rows)
 }
 
-// ClusterPage is everything known of a cluster, as text.
+// ClusterPage is the output of describe cluster.
 type ClusterPage struct {
 	Cluster        *api.Cluster
-	Recorded       api.Phase // what a damaged object says of its phase
-	OperationURL   string    // address of its page in the Web UI
-	KubeconfigPath string    // file on this machine, where there is one
+	Recorded       api.Phase // phase in a damaged record
+	OperationURL   string    // of the operation in the Web UI
+	KubeconfigPath string    // local file, if there is one
 	Events         []api.Event
-	External       bool // the worker is elsewhere, and keeps no tunnel for the person
+	External       bool // no local skyd keeps tunnels open
 	Now            time.Time
 }
 
@@ -58,7 +58,7 @@ func (d ClusterPage) String() string {
 	st := c.Status
 	phase := string(st.Phase)
 	if st.Phase == PhaseDamaged && d.Recorded != "" {
-		phase += " (its object says " + string(d.Recorded) + ")"
+		phase += " (recorded as " + string(d.Recorded) + ")"
 	}
 	if n := len(st.Transitions); n > 0 && st.Phase != PhaseDamaged {
 		last := st.Transitions[n-1]
@@ -77,17 +77,17 @@ func (d ClusterPage) String() string {
 	}
 	p.addSection("Spec", specLines(c.Spec)...)
 	p.addSection("Placement", placementLines(c, now)...)
-	if lines := resourceLines(st.Resources); lines[0] != "{}" {
+	if lines := resourceLines(st.Resources, " GiB"); lines[0] != "{}" {
 		p.addSection("Resources (available/total)", lines...)
 	}
 	p.addSection("GPUs", gpuLines(st)...)
 	p.addSection("Machines", machineLines(c, now)...)
-	p.addSection("Power themselves off unless the cluster is READY before", powerOffLines(c, now)...)
+	p.addSection("Scheduled power-off (removed when the cluster becomes READY)", powerOffLines(c, now)...)
 	p.addSection("Conditions", conditionLines(st.Conditions, now)...)
 	p.addSection("Drift", driftLines(st, st.Drift, now)...)
 	p.addSection("Repairs", repairLines(st.Repairs)...)
 	p.addSection("Transitions", transitionLines(st.Transitions)...)
-	p.addSection("Places that could not give the machines", attemptLines(st.Attempts, now)...)
+	p.addSection("Failed placements", attemptLines(st.Attempts, now)...)
 	if st.Failure != nil {
 		p.addSection("Failure", failureLines(st.Failure, now)...)
 	}
@@ -101,9 +101,9 @@ func placementLines(c *api.Cluster, now time.Time) []string {
 	if p == nil {
 		return nil
 	}
-	size := fmt.Sprintf("%s CPUs, %s GB of memory", formatNumber(p.CPUs), formatNumber(p.MemoryGiB))
+	size := fmt.Sprintf("%s CPUs, %s GiB of memory", formatNumber(p.CPUs), formatNumber(p.MemoryGiB))
 	if p.DiskGiB > 0 {
-		size += fmt.Sprintf(", %s GB of disk", formatNumber(p.DiskGiB))
+		size += fmt.Sprintf(", %s GiB of disk", formatNumber(p.DiskGiB))
 	}
 	price, spent := FormatDollars(p.PriceTotal, p), ""
 	if p.PriceTotal > 0 {
@@ -112,7 +112,7 @@ func placementLines(c *api.Cluster, now time.Time) []string {
 	if total := c.Status.CostSoFar(now); total > 0 {
 		spent = formatCostAtPlacement(c, p, now)
 		if c.Status.IsCostEstimated() {
-			spent += " (an estimate)"
+			spent += " (estimate)"
 		}
 	}
 	return alignPairs("Cloud", p.Cloud, "Region", p.Region, "Zone", p.Zone, "Instance", p.InstanceType, "Machine", size,
@@ -183,14 +183,14 @@ func LogLines(log []string) []string {
 	if len(log) == 0 {
 		return nil
 	}
-	lines := []string{"Last lines of its log:"}
+	lines := []string{"Last log lines:"}
 	for _, l := range log {
 		lines = append(lines, "  | "+printable.Line(l))
 	}
 	return lines
 }
 
-// nextCommands is what a person would do now.
+// nextCommands are the commands that a person would run next.
 func (d ClusterPage) nextCommands() []string {
 	c, name := d.Cluster, d.Cluster.Metadata.Name
 	switch c.Status.Phase {
@@ -211,7 +211,7 @@ func (d ClusterPage) nextCommands() []string {
 	return nil
 }
 
-// gpuLines are what is known of a cluster's accelerators: what runs on it to offer them, and how many each node does.
+// gpuLines show the versions of the GPU stack, and how many accelerators each node offers.
 func gpuLines(st api.ClusterStatus) []string {
 	v := st.Versions
 	lines := alignPairs("Driver", v.GPUDriver, "Operator", v.GPUOperator, "Device plugin", v.GPUPlugin)
@@ -225,10 +225,10 @@ func gpuLines(st api.ClusterStatus) []string {
 	return append(lines, AlignColumns(rows)...)
 }
 
-// tunnelCommands is what has to run before the kubeconfig is of use.
+// tunnelCommands must run before the kubeconfig can be used.
 func (d ClusterPage) tunnelCommands() []string {
 	if d.External && d.Cluster.Status.TunnelPort != 0 {
-		return []string{"skyctl tunnel " + d.Cluster.Metadata.Name + "    # and leave it running"}
+		return []string{"skyctl tunnel " + d.Cluster.Metadata.Name + "    # keep this running"}
 	}
 	return nil
 }

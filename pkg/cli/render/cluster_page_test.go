@@ -27,7 +27,7 @@ func TestDescribeShowsDriftRepairsAndEventsWithTheLatestLast(t *testing.T) {
 	paused := fixture.NewDriftedCluster()
 	paused.Status.PausedAt = fixture.TimeAgo(2 * time.Minute)
 	if got := (ClusterPage{Cluster: paused, Now: fixture.Noon}).String(); !strings.Contains(got,
-		"paused for 2m00s; skyctl resume reconcile train ends that") {
+		"paused for 2m00s; to resume: skyctl resume reconcile train") {
 		t.Error(got)
 	}
 	for range 30 {

@@ -7,7 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// NewClusterTable shows clusters; wide adds what a person looks up less often.
+// NewClusterTable lists clusters; wide adds columns that are needed less often.
 func NewClusterTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
 	t := &Table{head: []string{"NAME", "MANAGER", "LABELS", "RESOURCES", "STATUS", "AGE"}}
 	if wide {
@@ -19,8 +19,7 @@ func NewClusterTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
 	return t
 }
 
-// NewWatchTable is a newClusterTable that rows are to follow: its columns have room for what clusters usually come to
-// show, so that they stay where they are.
+// NewWatchTable is NewClusterTable for a watch: its columns fit usual values, so rows that follow stay aligned.
 func NewWatchTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
 	t := NewClusterTable(clusters, wide, now)
 	var widths []int
@@ -39,7 +38,7 @@ func NewWatchTable(clusters []api.Cluster, wide bool, now time.Time) *Table {
 func ClusterRow(c *api.Cluster, wide bool, now time.Time) []Cell {
 	row := []Cell{
 		textCell(c.Metadata.Name), textCell(c.Spec.Manager), labelLines(c.Metadata.Labels),
-		resourceLines(c.Status.Resources), textCell(formatStatus(c)),
+		resourceLines(c.Status.Resources, seedUnit), textCell(formatStatus(c)),
 		textCell(formatAgeSince(now, c.Metadata.CreatedAt)),
 	}
 	if !wide {
@@ -55,7 +54,7 @@ func ClusterRow(c *api.Cluster, wide bool, now time.Time) []Cell {
 		textCell(price), textCell(spent), textCell(ValueOrDash(c.Status.Endpoint)))
 }
 
-// formatNodeCount is how many machines are ready of how many were asked for.
+// formatNodeCount is ready over requested machines: 2/3.
 func formatNodeCount(c *api.Cluster) string {
 	return fmt.Sprintf("%d/%d", countInState(c, api.MachineReady), c.Spec.NumNodes)
 }
@@ -77,7 +76,7 @@ func clusterVersion(c *api.Cluster) string {
 	return c.Status.Versions.Kubernetes
 }
 
-// RowSignature is a row without what changes by itself as time goes by.
+// RowSignature is a row without the values that change with time only.
 func RowSignature(c *api.Cluster, wide bool) string {
 	still := *c
 	still.Status.Machines = nil

@@ -7,7 +7,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// FormatTotalCost is what a cluster has cost so far, for a person; empty where it has cost nothing.
+// FormatTotalCost is the cost of a cluster so far; empty if it has cost nothing.
 func FormatTotalCost(c *api.Cluster, now time.Time) string {
 	if c == nil {
 		return ""
@@ -19,8 +19,8 @@ func FormatTotalCost(c *api.Cluster, now time.Time) string {
 	return formatCostAtPlacement(c, &api.Placement{}, now)
 }
 
-// formatCostAtPlacement is what a cluster has cost at a placement so far, with a mark where that counts with times that
-// are not the cloud's own.
+// formatCostAtPlacement is the cost of a cluster so far. A ~ marks an estimate, where the cloud did not report launch
+// and end times.
 func formatCostAtPlacement(c *api.Cluster, p *api.Placement, now time.Time) string {
 	total := c.Status.CostSoFar(now)
 	if total > 0 && c.Status.IsCostEstimated() {
@@ -29,7 +29,7 @@ func formatCostAtPlacement(c *api.Cluster, p *api.Placement, now time.Time) stri
 	return FormatDollars(total, p)
 }
 
-// powerOffLines are the machines that power themselves off unless their cluster becomes READY before.
+// powerOffLines list the machines with a power-off timer.
 func powerOffLines(c *api.Cluster, now time.Time) []string {
 	var lines []string
 	for _, m := range c.Status.Machines {

@@ -20,7 +20,7 @@ func formatYesNo(yes bool) string {
 	return "no"
 }
 
-// formatNumber writes two decimals at most and one at least: 2.01, 4.0.
+// formatNumber has one or two decimals: 2.01, 4.0.
 func formatNumber(v float64) string {
 	s := strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
 	if !strings.Contains(s, ".") {
@@ -33,17 +33,20 @@ func formatAmount(a api.Amount, unit string) string {
 	return formatNumber(a.Available) + unit + "/" + formatNumber(a.Total) + unit
 }
 
-// resourceLines has one line per resource, available/total; {} where nothing is known yet.
-func resourceLines(r api.Resources) []string {
+// seedUnit is the unit in the column RESOURCES. The seed document writes GB for GiB there.
+const seedUnit = " GB"
+
+// resourceLines has one line per resource, available/total, with unit for GiB; {} if nothing is known yet.
+func resourceLines(r api.Resources, unit string) []string {
 	var lines []string
 	if r.CPUs.Total > 0 {
 		lines = append(lines, "cpus: "+formatAmount(r.CPUs, ""))
 	}
 	if r.Memory.Total > 0 {
-		lines = append(lines, "memory: "+formatAmount(r.Memory, " GB"))
+		lines = append(lines, "memory: "+formatAmount(r.Memory, unit))
 	}
 	if r.Disk.Total > 0 {
-		lines = append(lines, "disk: "+formatAmount(r.Disk, " GB"))
+		lines = append(lines, "disk: "+formatAmount(r.Disk, unit))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Accelerators)) {
 		lines = append(lines, name+": "+formatAmount(r.Accelerators[name], ""))
@@ -62,7 +65,7 @@ func labelLines(labels map[string]string) []string {
 	return lines
 }
 
-// formatAge is a duration in its largest whole unit: 10s, 4m, 3h, 12d.
+// formatAge is a duration in its largest unit: 10s, 4m, 3h, 12d. (duration.ShortHumanDuration turns 365d into 1y.)
 func formatAge(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -78,7 +81,8 @@ func formatAge(d time.Duration) string {
 	}
 }
 
-// FormatDuration is a duration to the second, for work that a person watches: 42s, 3m07s, 1h02m.
+// FormatDuration keeps the seconds below an hour, for work that a person watches: 42s, 3m07s, 1h02m.
+// (duration.HumanDuration drops them after ten minutes, so a counter would look stuck.)
 func FormatDuration(d time.Duration) string {
 	d = max(d, 0)
 	switch s := int(d.Seconds()); {
@@ -98,7 +102,7 @@ func formatAgeSince(now, t time.Time) string {
 	return formatAge(now.Sub(t))
 }
 
-// formatTime is a point in time with how long ago it was.
+// formatTime is a time and how long ago it was.
 func formatTime(now, t time.Time) string {
 	if t.IsZero() {
 		return "unknown"
@@ -106,7 +110,7 @@ func formatTime(now, t time.Time) string {
 	return fmt.Sprintf("%s (%s ago)", t.UTC().Format(time.RFC3339), FormatDuration(now.Sub(t)))
 }
 
-// FormatDollars writes a price or a cost at a place; where machines cost nothing it is free.
+// FormatDollars is a price or cost at a placement; "free" if its machines cost nothing.
 func FormatDollars(v float64, at *api.Placement) string {
 	switch {
 	case v == 0 && at.PricePerMachine == 0:
@@ -154,7 +158,7 @@ func IndentLines(s string) string {
 	return b.String()
 }
 
-// formatEndpoint is where the Kubernetes API is, as people are told.
+// formatEndpoint is the address of the Kubernetes API.
 func formatEndpoint(s api.ClusterStatus) string {
 	if s.TunnelPort != 0 && s.Endpoint != "" {
 		return s.Endpoint + " (through SSH to the head)"

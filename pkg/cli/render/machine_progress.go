@@ -11,10 +11,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// maxMachineLines is how many machines get a line of their own; beyond it those that do the same share one.
+// maxMachineLines is the most lines. If there are more machines, those at the same step share a line.
 const maxMachineLines = 12
 
-// ExistingMachines are the machines that are not gone.
+// ExistingMachines are the machines that are not gone, by index.
 func ExistingMachines(c *api.Cluster) []api.Machine {
 	if c == nil {
 		return nil
@@ -29,7 +29,7 @@ func ExistingMachines(c *api.Cluster) []api.Machine {
 	return all
 }
 
-// ProgressHeadline says in one line how far a cluster has come.
+// ProgressHeadline shows the progress of a cluster in one line.
 func ProgressHeadline(c *api.Cluster, title string, took time.Duration) string {
 	if c == nil {
 		return title
@@ -44,8 +44,8 @@ func ProgressHeadline(c *api.Cluster, title string, took time.Duration) string {
 	return s + ", " + FormatDuration(took)
 }
 
-// ProgressLines are what is shown of a cluster's machines while somebody watches: a line for each, or, where there are
-// many, one for all that are at the same step.
+// ProgressLines show the machines of a cluster: one line each or, if there are many, one line for those at the same
+// step.
 func ProgressLines(c *api.Cluster, now time.Time) []string {
 	machines := ExistingMachines(c)
 	if len(machines) > maxMachineLines {
@@ -58,20 +58,20 @@ func ProgressLines(c *api.Cluster, now time.Time) []string {
 	return append(AlignColumns(rows), blockedLines(c)...)
 }
 
-// blockedLines says what holds up a create that has no machines yet, or a delete, and how to end that without it.
+// blockedLines say what blocks a create that has no machines yet, or a delete, and what to do.
 func blockedLines(c *api.Cluster) []string {
-	way := purgeHint(c)
-	if len(way) == 0 {
+	hint := purgeHint(c)
+	if len(hint) == 0 {
 		return blockedCreateLines(c)
 	}
 	var lines []string
 	if f := c.Status.Failure; f != nil && f.Step == api.StepRelease {
-		lines = append(lines, fmt.Sprintf("%s failed, and is tried again: %s", f.Step, printable.Line(f.Message)))
+		lines = append(lines, fmt.Sprintf("%s failed and is retried: %s", f.Step, printable.Line(f.Message)))
 	}
-	return append(lines, "It is tried again for a day. "+strings.Join(way, ""))
+	return append(lines, "Retries continue for a day. "+strings.Join(hint, ""))
 }
 
-// purgeHint is the command that ends a delete which its cloud holds up; nothing where nothing does.
+// purgeHint is the command for a delete that its cloud blocks; nil if it is not blocked.
 func purgeHint(c *api.Cluster) []string {
 	if c == nil || c.Status.Phase != api.PhaseDeleting {
 		return nil
@@ -81,19 +81,19 @@ func purgeHint(c *api.Cluster) []string {
 		!slices.ContainsFunc(c.Status.Machines, troubled) {
 		return nil
 	}
-	return []string{"Where the cloud is out of reach for good: skyctl delete cluster " + c.Metadata.Name + " --purge"}
+	return []string{"If the cloud is permanently unreachable: skyctl delete cluster " + c.Metadata.Name + " --purge"}
 }
 
-// blockedCreateLines says what keeps a create from asking for machines; nothing where nothing does.
+// blockedCreateLines say what blocks a create before it launches machines; nil if nothing does.
 func blockedCreateLines(c *api.Cluster) []string {
 	if c == nil || c.Status.Phase != api.PhaseInit && c.Status.Phase != api.PhaseProvisioning {
 		return nil
 	}
-	held := c.Status.FindCondition(api.CreateBegun)
-	if held == nil || held.Status != api.ConditionFalse {
+	begun := c.Status.FindCondition(api.CreateBegun)
+	if begun == nil || begun.Status != api.ConditionFalse {
 		return nil
 	}
-	return []string{printable.Line(held.Message) + " (tried again after at most 20s)"}
+	return []string{printable.Line(begun.Message) + " (retried within 20s)"}
 }
 
 func formatTimeInStep(now time.Time, m api.Machine) string {
@@ -103,7 +103,7 @@ func formatTimeInStep(now time.Time, m api.Machine) string {
 	return FormatDuration(now.Sub(m.Since))
 }
 
-// groupedMachineLines groups machines by role, state and step, in the order in which a machine passes them.
+// groupedMachineLines group machines by role, state and step, in the order of the states.
 func groupedMachineLines(machines []api.Machine, now time.Time) []string {
 	type group struct {
 		role  api.Role
@@ -155,8 +155,7 @@ func machineStateOrder(s api.MachineState) int {
 	}, s)
 }
 
-// ChangeLines are what happened between two looks at a cluster, a line each, for a log that only grows. Where many
-// machines take the same step at once they share a line.
+// ChangeLines are the changes of a cluster for a log, one line each. Machines with the same change share a line.
 func ChangeLines(before, after *api.Cluster) []string {
 	if after == nil {
 		return nil
@@ -172,7 +171,7 @@ func ChangeLines(before, after *api.Cluster) []string {
 		lines = append(lines, fmt.Sprintf("%s is %s", after.Metadata.Name, after.Status.Phase))
 	}
 	for _, a := range attemptsSince(before, after) {
-		lines = append(lines, fmt.Sprintf("%s could not give the machines: %s: %s", FormatPlacement(a.Placement),
+		lines = append(lines, fmt.Sprintf("no machines from %s: %s: %s", FormatPlacement(a.Placement),
 			a.Reason, printable.Line(a.Message)))
 	}
 	var changed []api.Machine
@@ -183,8 +182,8 @@ func ChangeLines(before, after *api.Cluster) []string {
 	}
 	slices.SortFunc(changed, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
 	lines = append(lines, changedMachineLines(changed)...)
-	if held := blockedLines(after); !slices.Equal(held, blockedLines(before)) {
-		lines = append(lines, held...)
+	if blocked := blockedLines(after); !slices.Equal(blocked, blockedLines(before)) {
+		lines = append(lines, blocked...)
 	}
 	return lines
 }

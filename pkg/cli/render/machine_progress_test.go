@@ -81,7 +81,7 @@ func TestALogShowsOnlyWhatChanged(t *testing.T) {
 	got := ChangeLines(before, after)
 	want := []string{
 		"cloud-cluster is PROVISIONING",
-		"aws us-east-1 could not give the machines: Capacity: none left",
+		"no machines from aws us-east-1: Capacity: none left",
 		"sky-c-1 Prepared: wait for the head",
 		"sky-c-2 … sky-c-7 (6 machines) Launching: launch",
 	}
@@ -130,7 +130,7 @@ func TestWhatHoldsACreateUpIsShown(t *testing.T) {
 	after.Status.SetCondition(api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse,
 		Reason:  "SourceUnreachable",
 		Message: "choose the RKE2 release: fetching https://example: no such host"}, time.Now())
-	want := "choose the RKE2 release: fetching https://example: no such host (tried again after at most 20s)"
+	want := "choose the RKE2 release: fetching https://example: no such host (retried within 20s)"
 	if got := ChangeLines(before, after); !slices.Equal(got, []string{want}) {
 		t.Errorf("a log shows %q", got)
 	}

@@ -18,9 +18,9 @@ func NewOrphanTable(orphans []api.Orphan, inDoubt bool, now time.Time) *Table {
 		case inDoubt:
 			at = "not while the home is in doubt"
 		case o.Conflict != "":
-			at = "when you name it"
+			at = "only if you name it"
 		case o.State == api.OrphanUnknown && o.TerminateAt.IsZero():
-			at = "once its cloud answers"
+			at = "when its cloud answers"
 		case !o.TerminateAt.IsZero():
 			at = o.TerminateAt.UTC().Format(time.RFC3339)
 		}
@@ -39,20 +39,20 @@ func NewOrphanTable(orphans []api.Orphan, inDoubt bool, now time.Time) *Table {
 	return t
 }
 
-// ExplainKeptOrphans says why nothing ends some orphans by itself.
+// ExplainKeptOrphans says why some orphans are not terminated automatically.
 func ExplainKeptOrphans(orphans []api.Orphan) string {
 	var b strings.Builder
 	for _, o := range orphans {
 		if o.Conflict != "" {
-			fmt.Fprintf(&b, "Machine %s is not terminated by itself: %s.\n  If nobody needs it: skyctl delete "+
-				"orphans %s\n", printable.Line(o.Name), printable.Line(o.Conflict),
+			fmt.Fprintf(&b, "Machine %s will not be terminated automatically: %s.\n  To terminate it: skyctl "+
+				"delete orphans %s\n", printable.Line(o.Name), printable.Line(o.Conflict),
 				printable.Line(OrphanDisplayName(o, orphans)))
 		}
 	}
 	return b.String()
 }
 
-// OrphanDisplayName is what a person calls an orphan by: its name, or the cloud's own id where several bear its name.
+// OrphanDisplayName is the name of an orphan, or its id on the cloud if several have the same name.
 func OrphanDisplayName(o api.Orphan, all []api.Orphan) string {
 	twins := 0
 	for _, other := range all {

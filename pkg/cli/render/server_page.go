@@ -15,7 +15,7 @@ type ServerPart struct {
 	State   string `json:"state"`
 }
 
-// ServerPage is what server status shows.
+// ServerPage is the output of server status.
 type ServerPage struct {
 	Version string
 	PID     int
@@ -68,14 +68,14 @@ func (s ServerPage) RenderPage(now time.Time) string {
 	return text + strings.Join(AlignColumns(rows), "\n") + "\n" + s.formatNotes()
 }
 
-// formatNotes are what a person should know besides.
+// formatNotes are warnings below the table.
 func (s ServerPage) formatNotes() string {
 	text := ""
 	if s.Doubt != "" {
 		text += "\n" + printable.Line(s.Doubt) + "\n"
 	}
 	for _, a := range s.SetAside {
-		text += fmt.Sprintf("\nA Temporal database of another version (%s) was set aside on %s, and is kept in %s.\n",
+		text += fmt.Sprintf("\nskyd moved the Temporal database of another version (%s) away on %s. It is in %s.\n",
 			printable.Line(a.Schema), a.At.UTC().Format(time.DateOnly), printable.Line(a.Dir))
 	}
 	return text

@@ -8,28 +8,28 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// formatStatus is a cluster's phase, with what a person should know besides.
+// formatStatus is how a status is shown: the phase, with notes in parentheses. A style or colour belongs here.
 func formatStatus(c *api.Cluster) string {
-	var besides []string
+	var notes []string
 	if st := c.Status; hasUnwantedDrift(st.Drift) && (st.Phase == api.PhaseReady || st.Phase == api.PhaseError) {
-		besides = append(besides, "drifted")
+		notes = append(notes, "drifted")
 	}
 	if UnknownReason(c) != "" {
-		besides = append(besides, "unknown")
+		notes = append(notes, "unknown")
 	}
 	if !c.Status.PausedAt.IsZero() {
-		besides = append(besides, "paused")
+		notes = append(notes, "paused")
 	}
-	if besides == nil {
+	if notes == nil {
 		return string(c.Status.Phase)
 	}
-	return fmt.Sprintf("%s (%s)", c.Status.Phase, strings.Join(besides, ", "))
+	return fmt.Sprintf("%s (%s)", c.Status.Phase, strings.Join(notes, ", "))
 }
 
-// PhaseDamaged is shown for a cluster whose object does not say its phase.
+// PhaseDamaged is shown for a cluster whose record is damaged.
 const PhaseDamaged = api.Phase("DAMAGED")
 
-// UnknownReason is why it can't be said whether a cluster is as it should be; empty where it can.
+// UnknownReason says why the state of a READY cluster is unknown; empty if it is known.
 func UnknownReason(c *api.Cluster) string {
 	if c.Status.Phase != api.PhaseReady {
 		return ""

@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// EventList is several events as they are printed for programs.
+// EventList is the JSON form of several events.
 type EventList struct {
 	APIVersion string      `json:"api_version"`
 	Kind       string      `json:"kind"`
@@ -24,14 +24,14 @@ func NewEventList(events []api.Event) EventList {
 	return EventList{api.APIVersion, "EventList", append([]api.Event{}, events...)}
 }
 
-// OrphanList is several orphans as they are printed for programs.
+// OrphanList is the JSON form of several orphans.
 type OrphanList struct {
 	APIVersion string       `json:"api_version"`
 	Kind       string       `json:"kind"`
 	Items      []api.Orphan `json:"items"`
-	// Unasked says which clouds could not be asked, and why.
+	// Unasked are the clouds that did not answer, and why.
 	Unasked []string `json:"unasked,omitempty"`
-	// Doubt is why none is ended; nil where there is no doubt.
+	// Doubt is why none is terminated; nil if the home is not in doubt.
 	Doubt *api.HomeDoubt `json:"doubt,omitempty"`
 }
 
@@ -40,7 +40,7 @@ func NewOrphanList(r operation.OrphansResult) OrphanList {
 	return OrphanList{api.APIVersion, "OrphanList", append([]api.Orphan{}, r.Orphans...), r.Unasked, r.Doubt}
 }
 
-// Format is a form in which data is shown.
+// Format is an output format.
 type Format string
 
 const (
@@ -50,10 +50,10 @@ const (
 	AsYAML  Format = "yaml"
 )
 
-// IsStructured is true of what a program reads.
+// IsStructured is true for formats that programs read.
 func (f Format) IsStructured() bool { return f == AsJSON || f == AsYAML }
 
-// ClusterList is several clusters as they are printed for programs.
+// ClusterList is the JSON form of several clusters.
 type ClusterList struct {
 	APIVersion string        `json:"api_version"`
 	Kind       string        `json:"kind"`
@@ -73,7 +73,7 @@ func WriteStructured(w io.Writer, form Format, object any) error {
 	b, err := json.MarshalIndent(object, "", "  ")
 	switch {
 	case err == nil && form == AsYAML:
-		b, err = yaml.JSONToYAML([]byte(printable.Stream(string(b)))) // YAML has no place for some control characters
+		b, err = yaml.JSONToYAML([]byte(printable.Stream(string(b)))) // YAML does not allow some control characters
 	case err == nil:
 		b = append(b, '\n')
 	}
@@ -84,7 +84,7 @@ func WriteStructured(w io.Writer, form Format, object any) error {
 	return err
 }
 
-// WriteStructuredItem writes one more object of a stream; in YAML each is a document.
+// WriteStructuredItem writes the next object of a stream; in YAML as a document of its own.
 func WriteStructuredItem(w io.Writer, form Format, object any) error {
 	if form == AsYAML {
 		if _, err := io.WriteString(w, "---\n"); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// SweepReport is what a sweep found, with the clusters as it left them.
+// SweepReport is the result of a sweep, with the clusters as the sweep left them.
 type SweepReport struct {
 	operation.SweepResult
 	// only is the one cluster that was looked at; empty where it was all.
@@ -24,7 +24,7 @@ type SweepReport struct {
 	SchedulePaused bool
 }
 
-// RenderPage is what a person reads of it.
+// RenderPage renders the report as text.
 func (s SweepReport) RenderPage(now time.Time) string {
 	var b strings.Builder
 	unknowns := s.unknownClusters()
@@ -33,14 +33,14 @@ func (s SweepReport) RenderPage(now time.Time) string {
 		if c, ok := s.Clusters[s.Only]; ok && c.Status.Phase != api.PhaseReady {
 			fmt.Fprintf(&b, "Cluster %s is %s: see skyctl describe cluster %s\n", s.Only, c.Status.Phase, s.Only)
 		} else {
-			fmt.Fprintf(&b, "Cluster %s is as it was asked for.\n", s.Only)
+			fmt.Fprintf(&b, "Cluster %s is in sync.\n", s.Only)
 		}
 	case s.Only == "":
-		looked := FormatCount(s.Looked, "cluster")
+		checked := FormatCount(s.Looked, "cluster")
 		if n := len(s.Corrupt); n > 0 {
-			looked = fmt.Sprintf("%d of %s", s.Looked, FormatCount(s.Looked+n, "cluster"))
+			checked = fmt.Sprintf("%d of %s", s.Looked, FormatCount(s.Looked+n, "cluster"))
 		}
-		fmt.Fprintf(&b, "Looked at %s: %s.\n", looked, s.formatCounts(len(unknowns)))
+		fmt.Fprintf(&b, "Checked %s: %s.\n", checked, s.formatCounts(len(unknowns)))
 	}
 	for _, d := range s.Drifted {
 		c := s.Clusters[d.Cluster]
@@ -55,7 +55,7 @@ func (s SweepReport) RenderPage(now time.Time) string {
 	return strings.TrimPrefix(b.String(), "\n")
 }
 
-// formatSingleLines are what is told in one line each.
+// formatSingleLines are the findings with one line each.
 func (s SweepReport) formatSingleLines(unknowns []string) []string {
 	var lines []string
 	for _, name := range unknowns {
@@ -64,30 +64,25 @@ func (s SweepReport) formatSingleLines(unknowns []string) []string {
 			s.formatClusterName(name, c.Status.Phase), UnknownReason(&c)))
 	}
 	for _, name := range s.Corrupt {
-		lines = append(lines, fmt.Sprintf("%[1]s (%[2]s): what etcd has of it can't be understood; skyctl does not "+
-			"change it: "+
+		lines = append(lines, fmt.Sprintf("%[1]s (%[2]s): its record in etcd is damaged; skyctl does not change it: "+
 			"see skyctl describe cluster %[1]s", printable.Line(name), PhaseDamaged))
 	}
-	switch n := len(s.Orphans); n {
-	case 0:
-	case 1:
-		lines = append(lines, "1 machine belongs to no cluster: see skyctl get orphans")
-	default:
-		lines = append(lines, fmt.Sprintf("%d machines belong to no cluster: see skyctl get orphans", n))
+	if n := len(s.Orphans); n > 0 {
+		lines = append(lines, FormatCount(n, "orphan")+": see skyctl get orphans")
 	}
 	for _, why := range s.Unasked {
-		lines = append(lines, "A cloud could not be asked for orphans: "+printable.Line(why))
+		lines = append(lines, "A cloud did not answer: "+printable.Line(why))
 	}
 	for _, why := range s.Failed {
-		lines = append(lines, "Not looked at: "+printable.Line(why))
+		lines = append(lines, "Not checked: "+printable.Line(why))
 	}
 	if s.SchedulePaused {
-		lines = append(lines, "The sweeps of the schedule are paused: skyctl resume reconcile lets them go on.")
+		lines = append(lines, "Scheduled sweeps are paused. To resume them: skyctl resume reconcile")
 	}
 	return lines
 }
 
-// formatCounts is the headline's count of what was found.
+// formatCounts counts the findings for the headline.
 func (s SweepReport) formatCounts(unknowns int) string {
 	drifted, busy, failed := 0, 0, 0
 	for _, c := range s.Clusters {
@@ -99,7 +94,7 @@ func (s SweepReport) formatCounts(unknowns int) string {
 		switch {
 		case len(d.Drift) > 0:
 			drifted++
-		case d.Phase == "" || d.Unseen: // it could not be looked at
+		case d.Phase == "" || d.Unseen: // it could not be checked
 			unknowns++
 		default:
 			busy++
@@ -109,50 +104,50 @@ func (s SweepReport) formatCounts(unknowns int) string {
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{drifted, "drifted"}, {failed, "in ERROR"}, {busy, "being worked on"}, {unknowns, "unknown"}, {len(s.Corrupt),
+	}{{drifted, "drifted"}, {failed, "in ERROR"}, {busy, "busy"}, {unknowns, "unknown"}, {len(s.Corrupt),
 		"damaged"}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
 		}
 	}
 	if len(s.Failed) > 0 {
-		parts = append(parts, "not all could be looked at")
+		parts = append(parts, "not all could be checked")
 	}
 	if parts == nil {
-		return "all as they were asked for"
+		return "all in sync"
 	}
 	return strings.Join(parts, ", ")
 }
 
-// formatClusterName is a cluster's name with where it stands.
+// formatClusterName is the name of a cluster with its phase.
 func (s SweepReport) formatClusterName(name string, phase api.Phase) string {
-	var besides []string
+	var notes []string
 	if phase != "" {
-		besides = append(besides, string(phase))
+		notes = append(notes, string(phase))
 	}
 	if c, ok := s.Clusters[name]; ok && !c.Status.PausedAt.IsZero() {
-		besides = append(besides, "paused")
+		notes = append(notes, "paused")
 	}
-	if besides == nil {
+	if notes == nil {
 		return printable.Line(name)
 	}
-	return fmt.Sprintf("%s (%s)", printable.Line(name), strings.Join(besides, ", "))
+	return fmt.Sprintf("%s (%s)", printable.Line(name), strings.Join(notes, ", "))
 }
 
-// formatResponse is what is done about a cluster.
+// formatResponse says how skyctl responds to drift.
 func formatResponse(d operation.DriftedCluster) string {
 	if d.Started != "" {
-		return d.Started + " was started"
+		return d.Started + " started"
 	}
 	return printable.Line(d.Why)
 }
 
-// reportsCluster says whether the sweep itself tells of a cluster.
+// reportsCluster reports whether the sweep result lists a cluster.
 func (s SweepReport) reportsCluster(name string) bool {
 	return slices.ContainsFunc(s.Drifted, func(d operation.DriftedCluster) bool { return d.Cluster == name })
 }
 
-// CountUnseen is how many clusters were not seen as they are now.
+// CountUnseen is the number of clusters whose state is unknown.
 func (s SweepReport) CountUnseen() int {
 	n := len(s.unknownClusters()) + len(s.Corrupt)
 	for _, d := range s.Drifted {
@@ -164,7 +159,7 @@ func (s SweepReport) CountUnseen() int {
 	return n
 }
 
-// unknownClusters are the clusters without drift of which it can't be said that they are as they should be.
+// unknownClusters are the clusters without drift whose state is unknown.
 func (s SweepReport) unknownClusters() []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(s.Clusters)) {

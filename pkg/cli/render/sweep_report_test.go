@@ -16,7 +16,7 @@ func TestASweepCountsTheClustersThatNobodyCanRead(t *testing.T) {
 		Drifted: []operation.DriftedCluster{{Cluster: "b", Phase: api.PhaseReady, Why: "Repair works on it"}}},
 		Corrupt: []string{"d"}}
 	if got := s.RenderPage(fixture.Noon); !strings.HasPrefix(got,
-		"Looked at 2 of 3 clusters: 1 being worked on, 1 damaged.\n") || strings.Contains(got, "unknown") {
+		"Checked 2 of 3 clusters: 1 busy, 1 damaged.\n") || strings.Contains(got, "unknown") {
 		t.Error(got)
 	}
 }

@@ -1,5 +1,4 @@
-// Package render renders clusters, events, orphans and reports as text, JSON and YAML. It is pure: it reads and writes
-// nothing but the writer it is given.
+// Package render renders clusters, events, orphans and reports as text, JSON and YAML. It is pure.
 package render
 
 import (
@@ -10,13 +9,13 @@ import (
 )
 
 const (
-	// pageWidth is how far a column of sentences goes.
+	// pageWidth is the width of a column of sentences.
 	pageWidth = 76
-	// maxReasonLines is how much of a reason is shown where there are many clouds.
+	// maxReasonLines is where reasons are truncated.
 	maxReasonLines = 2
 )
 
-// wrapSentence breaks a sentence into lines of pageWidth at most, where it has spaces.
+// wrapSentence breaks a sentence at spaces into lines of at most pageWidth.
 func wrapSentence(s string) Cell {
 	var c Cell
 	current := ""
@@ -43,7 +42,7 @@ func labelledLine(what, text string) string {
 	return "  " + what + ": " + printable.Line(text)
 }
 
-// interleaveLines puts a line below each, where there is one.
+// interleaveLines puts below[i] after lines[i], unless it is empty.
 func interleaveLines(lines, below []string) []string {
 	var all []string
 	for i, l := range lines {
@@ -55,7 +54,7 @@ func interleaveLines(lines, below []string) []string {
 	return all
 }
 
-// AlignColumns aligns cells, two spaces apart.
+// AlignColumns aligns columns, two spaces apart.
 func AlignColumns(rows [][]string) []string {
 	var w []int
 	for _, row := range rows {
@@ -80,8 +79,8 @@ func AlignColumns(rows [][]string) []string {
 	return lines
 }
 
-// Table lays out cells of one or more lines below their headings. A column is as wide as its widest line, at least two
-// more than its heading, and two spaces lie between columns.
+// Table lays out cells of one or more lines below headings. A column is as wide as its widest line, and at least two
+// wider than its heading. Columns are two spaces apart.
 type Table struct {
 	head []string
 	rows [][]Cell
@@ -132,8 +131,8 @@ func (t *Table) String() string {
 	return b.String()
 }
 
-// RenderNextRow is the text of one more row below what was printed. Columns keep the widths they were printed with, and
-// grow only where the row needs it.
+// RenderNextRow renders one more row below those that were printed. Columns keep their widths, and grow only if the row
+// needs it.
 func (t *Table) RenderNextRow(row ...Cell) string {
 	t.least = t.columnWidths()
 	t.rows = [][]Cell{row}

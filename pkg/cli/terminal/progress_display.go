@@ -12,8 +12,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// ProgressDisplay shows an operation while it runs: on a terminal a block that is drawn anew, elsewhere lines that are
-// added.
+// ProgressDisplay shows a running operation: on a terminal as a block that is redrawn, elsewhere as a log.
 type ProgressDisplay struct {
 	w     io.Writer
 	tty   bool
@@ -58,7 +57,7 @@ func StartProgress(w io.Writer, now func() time.Time, title string, c *api.Clust
 	return p
 }
 
-// ShowUpdate shows the cluster as it is now, with a sentence besides, which may be empty.
+// ShowUpdate shows the current state of the cluster, and a notice, which may be empty.
 func (p *ProgressDisplay) ShowUpdate(c *api.Cluster, notice string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,14 +74,14 @@ func (p *ProgressDisplay) ShowUpdate(c *api.Cluster, notice string) {
 	}
 }
 
-// LastCluster is the cluster as it was seen last.
+// LastCluster is the cluster of the last update.
 func (p *ProgressDisplay) LastCluster() *api.Cluster {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cluster
 }
 
-// ShowNotice shows a sentence besides what is known of the cluster.
+// ShowNotice shows a notice with the last state of the cluster.
 func (p *ProgressDisplay) ShowNotice(s string) {
 	p.ShowUpdate(p.LastCluster(), s)
 }
@@ -91,8 +90,8 @@ func (p *ProgressDisplay) printLine(s string) {
 	fmt.Fprintf(p.w, "%6s  %s\n", render.FormatDuration(p.Elapsed()), printable.Line(s))
 }
 
-// drawBlock replaces the block. It never takes more lines than the terminal has, nor lines that would wrap: the cursor
-// could not find back.
+// drawBlock redraws the block. It fits the terminal, because the cursor cannot move back over wrapped or scrolled
+// lines.
 func (p *ProgressDisplay) drawBlock() {
 	width, height := readSize(p.w)
 	lines := []string{spinnerFrame(p.frame) + " " + render.ProgressHeadline(p.cluster, p.title, p.Elapsed())}
@@ -128,7 +127,7 @@ func truncateLine(s string, width int) string {
 	return string(r[:width-1]) + "…"
 }
 
-// StopDrawing ends the drawing; the block stays as it was drawn last.
+// StopDrawing stops redrawing; the last block stays.
 func (p *ProgressDisplay) StopDrawing() {
 	if !p.tty {
 		return
@@ -137,7 +136,7 @@ func (p *ProgressDisplay) StopDrawing() {
 	p.idle.Wait()
 }
 
-// eraseBlock takes the block away for good.
+// eraseBlock stops redrawing and removes the block.
 func (p *ProgressDisplay) eraseBlock() {
 	if p.StopDrawing(); !p.tty {
 		return
@@ -154,7 +153,7 @@ func (p *ProgressDisplay) ReportSuccess() {
 	fmt.Fprintf(p.w, "✔ %s completed successfully.\n", p.title)
 }
 
-// ReportFailure replaces the block with what failed, and why; hints say what can be done about it.
+// ReportFailure replaces the block with the error; hints are printed below it.
 func (p *ProgressDisplay) ReportFailure(err error, hints ...string) {
 	p.eraseBlock()
 	printFailure(p.w, p.title, err, hints)

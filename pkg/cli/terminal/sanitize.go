@@ -7,11 +7,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/printable"
 )
 
-// SanitizingWriter is how commands write: whatever they print, nothing of it steers or deceives the terminal that shows
-// it. That holds for names that somebody put into etcd, and for what a machine or a cloud said.
+// SanitizingWriter keeps printed text from steering or deceiving a terminal: names from etcd, and messages of machines
+// and clouds, may contain control characters.
 type SanitizingWriter struct {
 	To io.Writer
-	// part is the beginning of a character whose rest is still to come.
+	// part is an incomplete character.
 	part string
 }
 
@@ -32,7 +32,7 @@ func (w *SanitizingWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// rawWriter is the stream itself behind a writer, for our own drawing.
+// rawWriter returns the stream behind a SanitizingWriter, for drawing.
 func rawWriter(w io.Writer) io.Writer {
 	if c, ok := w.(*SanitizingWriter); ok {
 		return c.To

@@ -21,7 +21,7 @@ func spinnerFrame(i int) string {
 	return string(r[i%len(r)])
 }
 
-// Spinner is the line that says what is going on: a spinner on a terminal, a plain line elsewhere, nothing where quiet.
+// Spinner shows what a command is doing: a spinner on a terminal, a plain line elsewhere, nothing if quiet.
 type Spinner struct {
 	w     io.Writer
 	title string
@@ -65,7 +65,7 @@ func (s *Spinner) startSpinning() {
 	}
 }
 
-// stopSpinning ends the spinner; leave says what becomes of its line.
+// stopSpinning stops the spinner and writes leave.
 func (s *Spinner) stopSpinning(leave string) {
 	if s.stop == nil {
 		return
@@ -76,13 +76,13 @@ func (s *Spinner) stopSpinning(leave string) {
 	io.WriteString(s.w, leave)
 }
 
-// KeepLine leaves the line as it is, so that data may follow below it.
+// KeepLine keeps the line, so that data can follow below it.
 func (s *Spinner) KeepLine() { s.stopSpinning("\n") }
 
-// ClearLine removes the line, so that something else may take its place.
+// ClearLine removes the line.
 func (s *Spinner) ClearLine() { s.stopSpinning(EraseEOL) }
 
-// PrintNote adds a sentence and goes on.
+// PrintNote prints a line and continues.
 func (s *Spinner) PrintNote(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,7 @@ func (s *Spinner) ReportSuccess() {
 	}
 }
 
-// ReportFailure replaces the line with what failed, and why; hints say what can be done about it.
+// ReportFailure replaces the line with the error; hints are printed below it.
 func (s *Spinner) ReportFailure(err error, hints ...string) {
 	s.ClearLine()
 	printFailure(s.w, s.title, err, hints)

@@ -9,13 +9,13 @@ import (
 
 type fileDescriptor interface{ Fd() uintptr }
 
-// IsTerminal is true for a file that is a terminal; a buffer never is.
+// IsTerminal reports whether a stream is a terminal.
 func IsTerminal(stream any) bool {
 	f, ok := rawStream(stream).(fileDescriptor)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// readSize is the width and height of a terminal in characters, with a guess where it can't be asked.
+// readSize returns the width and height of a terminal in characters, or 80 by 24 if they are unknown.
 func readSize(stream any) (width, height int) {
 	if f, ok := rawStream(stream).(fileDescriptor); ok {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
@@ -25,7 +25,7 @@ func readSize(stream any) (width, height int) {
 	return 80, 24
 }
 
-// rawStream is the stream behind a writer that cleans what is written to it.
+// rawStream is rawWriter for any stream.
 func rawStream(stream any) any {
 	if w, ok := stream.(io.Writer); ok {
 		return rawWriter(w)

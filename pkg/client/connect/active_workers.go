@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// maxPollAge is longer than the longest poll, at whose beginning Temporal stamps who polls. A worker that was
-	// killed stays listed for some five minutes.
+	// maxPollAge is longer than the longest poll. Temporal records the time when a poll starts, and lists a killed worker
+	// for about five minutes.
 	maxPollAge = 90 * time.Second
-	// clockSkew is how far the clocks of this machine and of an external Temporal may be apart. Temporal tells when
-	// somebody polled by its own clock and never what that clock shows now; a worker that died is then noticed later.
+	// clockSkew is how far the clocks of this computer and of an external Temporal may differ. Poll times are by Temporal's
+	// clock, which a client cannot read, so a dead worker is noticed later.
 	clockSkew = 3 * time.Minute
 )
 
-// ListActiveWorkers are the identities of the workers that ask the task queue for work, by the time of this machine.
+// ListActiveWorkers returns the identities of the workers that poll the task queue; now is the time on this computer.
 func ListActiveWorkers(ctx context.Context, cfg *config.Config, c client.Client, now time.Time) ([]string, error) {
 	d, err := c.DescribeTaskQueue(ctx, cfg.Temporal.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 	if err != nil {
@@ -34,8 +34,7 @@ func ListActiveWorkers(ctx context.Context, cfg *config.Config, c client.Client,
 	return alive, nil
 }
 
-// isWorkerActive judges by when Temporal last heard of a worker. The Temporal of skyd dev has the clock of this
-// machine.
+// isWorkerActive decides by the last poll. The Temporal of skyd dev uses the clock of this computer.
 func isWorkerActive(cfg *config.Config, heard, now time.Time) bool {
 	patience := maxPollAge
 	if cfg.IsExternal() {

@@ -1,5 +1,4 @@
-// Package connect makes the connections that the settings describe: to etcd, with the key that secrets are sealed with,
-// and to Temporal. Programs differ in what they do there, never in how they get there.
+// Package connect connects to etcd and to Temporal as the settings describe, and reads the secrets key.
 package connect
 
 import (
@@ -18,11 +17,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
-// handshakeTimeout is how long Temporal may take to say what it is, once it is reached.
+// handshakeTimeout is how long Temporal may take to answer the first request.
 const handshakeTimeout = 5 * time.Second
 
-// OpenStore connects to etcd. The key may be nil where no secret is read or written. Where etcd does not answer the
-// error is a *store.UnavailableError.
+// OpenStore connects to etcd. The key may be nil if no secret is read or written. If etcd does not answer, the error is a
+// *store.UnavailableError.
 func OpenStore(ctx context.Context, cfg *config.Config, key []byte) (*store.Store, error) {
 	tls, err := cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
@@ -32,8 +31,8 @@ func OpenStore(ctx context.Context, cfg *config.Config, key []byte) (*store.Stor
 		SecretsKey: key})
 }
 
-// DialTemporal connects to Temporal. The identity is how the caller appears in histories and in the Web UI; a nil log
-// drops what Temporal's client has to say.
+// DialTemporal connects to Temporal. Histories and the Web UI show the identity. If log is nil, the Temporal client does
+// not log.
 func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log *slog.Logger) (client.Client, error) {
 	tls, err := cfg.Temporal.TLS.ClientConfig()
 	if err != nil {
@@ -49,26 +48,26 @@ func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log 
 	})
 }
 
-// ReadSecretsKey reads the installation's secrets key. It never makes one: what is sealed with a second key can't be
-// opened by anybody who has the first. Where there is none the error wraps fs.ErrNotExist and says how to get it.
+// ReadSecretsKey reads the secrets key of the installation. It never creates one, because others could not decrypt what
+// is encrypted with a second key. If the file is missing, the error wraps fs.ErrNotExist and says how to get it.
 func ReadSecretsKey(cfg *config.Config) ([]byte, error) {
 	key, err := secretbox.LoadKey(cfg.SecretsKeyFile)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	missing := &missingKeyError{path: cfg.SecretsKeyFile, mend: "put back the one that skyd dev made there"}
+	missing := &missingKeyError{path: cfg.SecretsKeyFile, fix: "restore the key that skyd dev created from your backup"}
 	if cfg.IsExternal() {
-		missing.mend = "copy it (mode 0600) from your bundle of skyd team member, or from where skyd team " +
-			"certificates made it"
+		missing.fix = "copy it (mode 0600) from your bundle of skyd team member, or from where skyd team " +
+			"certificates created it"
 	}
-	missing.mend += ", or name where it lies with " + cfg.HowToSet("secretsKeyFile")
+	missing.fix += ", or set its path with " + cfg.HowToSet("secretsKeyFile")
 	return nil, missing
 }
 
-// missingKeyError says that there is no secrets key.
-type missingKeyError struct{ path, mend string }
+// missingKeyError says that the secrets key is missing, and how to fix that.
+type missingKeyError struct{ path, fix string }
 
 func (e *missingKeyError) Error() string {
-	return fmt.Sprintf("the secrets key %s is not there: %s", e.path, e.mend)
+	return fmt.Sprintf("secrets key %s is missing: %s", e.path, e.fix)
 }
 func (e *missingKeyError) Unwrap() error { return fs.ErrNotExist }

@@ -13,14 +13,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
-// lostKeyHint says what losing the key for good means, and how to go on.
-const lostKeyHint = "where it is lost for good, %s --new-secrets-key makes another one: what was sealed (SSH keys, " +
-	"tokens and kubeconfigs of " +
-	"all clusters) is lost then, and the clusters can only be deleted"
+// lostKeyHint says what to do if the key is permanently lost.
+const lostKeyHint = "if it is permanently lost, run %s --new-secrets-key; you can then only delete the existing clusters"
 
-// OpenWorkerStore is Store for who writes secrets: its key is the one that those in etcd are sealed with. A skyd dev is
-// its own installation and makes the key where nothing is sealed yet; what works for external servers shares the key of
-// those who work for them already. Where the settings say so, a new key takes the place of one that is lost.
+// OpenWorkerStore is OpenStore for a worker, which writes secrets: it checks that its key decrypts those in etcd. skyd dev
+// creates the key if etcd has no secrets yet; a worker of external servers shares the key of the other workers. If
+// cfg.NewSecretsKey is set, a new key replaces a lost one.
 func OpenWorkerStore(ctx context.Context, cfg *config.Config, now time.Time) (*store.Store, error) {
 	_, missing := os.Stat(cfg.SecretsKeyFile)
 	key, err := ensureWorkerKey(ctx, cfg)
@@ -44,11 +42,11 @@ func OpenWorkerStore(ctx context.Context, cfg *config.Config, now time.Time) (*s
 	if cfg.NewSecretsKey {
 		return replaceSecretsKey(ctx, cfg, now)
 	}
-	return nil, fmt.Errorf("%w: put the right key back as %s, or name where it lies with %s; "+lostKeyHint,
+	return nil, fmt.Errorf("%w: restore the right key to %s, or set its path with %s; "+lostKeyHint,
 		err, cfg.SecretsKeyFile, cfg.HowToSet("secretsKeyFile"), startCommand(cfg))
 }
 
-// startCommand is the command that starts what refuses to start.
+// startCommand is the command that starts the worker.
 func startCommand(cfg *config.Config) string {
 	if cfg.IsExternal() {
 		return "skyd worker"
@@ -56,7 +54,7 @@ func startCommand(cfg *config.Config) string {
 	return "skyctl server start"
 }
 
-// ensureWorkerKey reads the key, and makes one only where no secret would be lost by that, or somebody accepts that.
+// ensureWorkerKey reads the key. It creates one only if no secret is lost by that, or if the settings accept the loss.
 func ensureWorkerKey(ctx context.Context, cfg *config.Config) ([]byte, error) {
 	key, err := ReadSecretsKey(cfg)
 	if !errors.Is(err, fs.ErrNotExist) || cfg.IsExternal() && !cfg.NewSecretsKey {
@@ -66,10 +64,9 @@ func ensureWorkerKey(ctx context.Context, cfg *config.Config) ([]byte, error) {
 		if sealed, err := hasSealedSecrets(ctx, cfg); err != nil {
 			return nil, err
 		} else if sealed {
-			mend := "etcd holds secrets that only this key opens; put it back from your backup, or name where it " +
-				"lies with " +
+			fix := "etcd has secrets that only this key decrypts; restore it from your backup, or set its path with " +
 				cfg.HowToSet("secretsKeyFile") + "; " + fmt.Sprintf(lostKeyHint, startCommand(cfg))
-			return nil, &missingKeyError{path: cfg.SecretsKeyFile, mend: mend}
+			return nil, &missingKeyError{path: cfg.SecretsKeyFile, fix: fix}
 		}
 	}
 	return secretbox.LoadOrCreateKey(cfg.SecretsKeyFile)
@@ -84,11 +81,11 @@ func hasSealedSecrets(ctx context.Context, cfg *config.Config) (bool, error) {
 	return st.HasSecrets(ctx)
 }
 
-// replaceSecretsKey puts a key that fits nothing aside, and makes another one the key in use.
+// replaceSecretsKey renames a key that decrypts nothing, and creates a new one.
 func replaceSecretsKey(ctx context.Context, cfg *config.Config, now time.Time) (*store.Store, error) {
-	aside := cfg.SecretsKeyFile + "." + now.UTC().Format("20060102-150405")
-	if err := os.Rename(cfg.SecretsKeyFile, aside); err != nil {
-		return nil, fmt.Errorf("setting the secrets key aside that does not fit: %w", err)
+	renamed := cfg.SecretsKeyFile + "." + now.UTC().Format("20060102-150405")
+	if err := os.Rename(cfg.SecretsKeyFile, renamed); err != nil {
+		return nil, fmt.Errorf("renaming the wrong secrets key: %w", err)
 	}
 	key, err := secretbox.LoadOrCreateKey(cfg.SecretsKeyFile)
 	if err != nil {

@@ -98,7 +98,7 @@ func TestAMissingKeyIsNotMadeAnewWhileSecretsAreSealed(t *testing.T) {
 		t.Fatalf("it starts without the key, or fails otherwise: %v", err)
 	}
 	for _, says := range []string{cfg.SecretsKeyFile, "backup", "secretsKeyFile", "--new-secrets-key",
-		"only be deleted"} {
+		"only delete"} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("%q does not say %q", err, says)
 		}

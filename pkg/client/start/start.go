@@ -1,4 +1,4 @@
-// Package start begins operations on clusters, one at a time on each, for whoever asks: a person's command, or a sweep.
+// Package start starts operations for commands and sweeps, one at a time on each cluster.
 package start
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/operation"
 )
 
-// Operation begins an operation on a cluster. IsAlreadyRunning tells whether its error says that one works on it.
+// Operation starts an operation on a cluster. If one is running, IsAlreadyRunning is true for the error.
 func Operation(ctx context.Context, t client.Client, taskQueue, cluster, workflow, summary string, input any) error {
 	options := client.StartWorkflowOptions{
 		ID:        operation.WorkflowID(cluster),
 		TaskQueue: taskQueue,
-		// Without it a start on a running id attaches to whatever runs there, another workflow type included.
+		// Without it, a start with the id of a running workflow returns that workflow, even of another type.
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		StaticSummary:                            summary,
@@ -30,8 +30,8 @@ func Operation(ctx context.Context, t client.Client, taskQueue, cluster, workflo
 	return WithOptions(ctx, t, options, workflow, input)
 }
 
-// WithOptions starts a workflow without its search attributes where Temporal does not have them: they only help to list
-// operations, and a Temporal that was told of them learns it up to a minute later.
+// WithOptions starts a workflow, without its search attributes if Temporal does not have them. They only help to list
+// operations, and a Temporal server knows new ones after up to a minute.
 func WithOptions(ctx context.Context, t client.Client, options client.StartWorkflowOptions, workflow string,
 	input any) error {
 	_, err := t.ExecuteWorkflow(ctx, options, workflow, input)
@@ -42,14 +42,14 @@ func WithOptions(ctx context.Context, t client.Client, options client.StartWorkf
 	return err
 }
 
-// lacksSearchAttributes says whether Temporal refused a start because the namespace has no such search attributes, or
-// has yet to find them; it says so in words only.
+// lacksSearchAttributes reports whether Temporal refused a start because it does not know the search attributes. Only the
+// message says so.
 func lacksSearchAttributes(err error) bool {
 	var invalid *serviceerror.InvalidArgument
 	return errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute")
 }
 
-// IsAlreadyRunning says whether an operation works on the cluster already.
+// IsAlreadyRunning reports whether a start failed because an operation is running.
 func IsAlreadyRunning(err error) bool {
 	var running *serviceerror.WorkflowExecutionAlreadyStarted
 	return errors.As(err, &running)
