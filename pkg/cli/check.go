@@ -89,7 +89,8 @@ func (a *app) collectCheckReport(ctx context.Context, quiet bool) (render.CheckR
 	worker.Version, worker.Where = clouds.Worker.Version, clouds.Worker.Where
 	if own := r.Parts[0].Version; worker.Version != own {
 		worker.Details = append(worker.Details,
-			fmt.Sprintf("its version differs from this skyctl (%s): install the same version of both if you see problems", own))
+			fmt.Sprintf("its version differs from this skyctl (%s): install the same version of both if you see "+
+				"problems", own))
 	}
 	r.Parts = append(r.Parts, clouds.Providers...)
 	r.Clouds = append(r.Clouds, clouds.Clouds...)

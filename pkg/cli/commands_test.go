@@ -334,7 +334,8 @@ func TestAPurgeListsWhatMayGoOnBilling(t *testing.T) {
 	p.run(createArgs("lost")...)
 	eventually.Holds(t, "READY", func() bool { return strings.Contains(p.run("get", "cluster", "lost").out, "READY") })
 	got := p.run("delete", "cluster", "lost", "--yes", "--purge")
-	if got.code != 0 || !strings.Contains(got.err, "may keep costing money") || !strings.Contains(got.err, "sky-lost-2") ||
+	if got.code != 0 || !strings.Contains(got.err, "may keep costing money") ||
+		!strings.Contains(got.err, "sky-lost-2") ||
 		got.out != "Cluster lost is being deleted.\n" {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}

@@ -74,7 +74,8 @@ func (d *deleteOptions) explainDamage(c *api.Cluster, damage *store.CorruptError
 	fmt.Fprintf(d.env.Err, "The record of cluster %s in etcd is damaged: %s\n", name, printable.Line(damage.Error()))
 	switch {
 	case isTraceable(c):
-		fmt.Fprintf(d.env.Err, "skyctl deletes the cluster using what is still readable (UID %s, %s) and every machine "+
+		fmt.Fprintf(d.env.Err, "skyctl deletes the cluster using what is still readable (UID %s, %s) and every "+
+			"machine "+
 			"that its cloud lists with the cluster's labels.\n", c.Metadata.UID,
 			render.FormatCount(len(c.Status.Machines), "machine"))
 	case d.purge:

@@ -87,14 +87,16 @@ func TestACopyEndsOnlyWhenItIsNamed(t *testing.T) {
 		return r, nil
 	}})
 	for _, words := range []string{"only if you name it",
-		"Machine backup will not be terminated automatically: its labels make it sky-dev-0", "skyctl delete orphans i-1\n"} {
+		"Machine backup will not be terminated automatically: its labels make it sky-dev-0",
+		"skyctl delete orphans i-1\n"} {
 		if got := p.run("get", "orphans"); got.code != 0 || !strings.Contains(got.out, words) {
 			t.Errorf("exit %d, no %q in\n%s%s", got.code, words, got.out, got.err)
 		}
 	}
 	got := p.run("delete", "orphans", "-y")
 	if got.code != 0 || got.out != "There are no orphans that are terminated without being named.\n" ||
-		!strings.Contains(got.err, "copy, or was renamed.\n  To terminate it: skyctl delete orphans backup\nMachine") || len(ended) != 0 {
+		!strings.Contains(got.err, "copy, or was renamed.\n  To terminate it: skyctl delete orphans backup\nMachine") ||
+		len(ended) != 0 {
 		t.Errorf("exit %d, %q, %q, ended %v", got.code, got.out, got.err, ended)
 	}
 	if got := p.run("delete", "orphans", "sky-dev-1", "-y"); got.code != ExitNotFound || len(ended) != 0 {

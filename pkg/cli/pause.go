@@ -51,9 +51,10 @@ var resumeWords = pauseTexts{
 	short: "Resume repairs of a cluster, or of all",
 	long: `Resumes repairs of a cluster after skyctl pause reconcile. Without a name it resumes the scheduled
 sweeps; clusters that you paused by name stay paused.`,
-	example:  "  skyctl resume reconcile dev\n  skyctl resume reconcile",
-	do:       (*client.Client).ResumeReconcile,
-	one:      "Repairs of cluster %[1]s are resumed. The next sweep checks it. To check it now: skyctl reconcile %[1]s\n",
+	example: "  skyctl resume reconcile dev\n  skyctl resume reconcile",
+	do:      (*client.Client).ResumeReconcile,
+	one: "Repairs of cluster %[1]s are resumed. The next sweep checks it. To check it now: skyctl reconcile " +
+		"%[1]s\n",
 	oneAgain: "Repairs of cluster %[1]s were not paused.\n",
 	all:      "Sweeps are resumed. Clusters that you paused by name stay paused.\n",
 	allAgain: "Sweeps were not paused.\n",

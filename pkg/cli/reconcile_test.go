@@ -173,7 +173,8 @@ func TestPauseAndResumeSayWhatTheyDid(t *testing.T) {
 		{"resume", "are resumed."}, {"resume", "were not paused"},
 	} {
 		if got := p.run(step.verb, "reconcile", "halted"); got.code != 0 ||
-			!strings.Contains(got.out, "Repairs of cluster halted "+step.says) || strings.Contains(got.out, "is running") {
+			!strings.Contains(got.out, "Repairs of cluster halted "+step.says) ||
+			strings.Contains(got.out, "is running") {
 			t.Errorf("%s: exit %d, %q, %q", step.verb, got.code, got.out, got.err)
 		}
 		if shown := strings.Contains(p.run("get", "clusters").out, "READY (paused)"); shown != (step.verb == "pause") {

@@ -115,7 +115,8 @@ func (a *app) runServerStop(ctx context.Context) error {
 	_, err := daemon.FindRunning(cfg)
 	runs := !errors.Is(err, daemon.ErrNotRunning)
 	if wrong != nil {
-		a.printNote(fmt.Sprintf("the settings are invalid, but not needed to stop the server of %s: %v", cfg.Dir, wrong))
+		a.printNote(fmt.Sprintf("the settings are invalid, but not needed to stop the server of %s: %v", cfg.Dir,
+			wrong))
 	}
 	switch {
 	case !runs && wrong == nil && cfg.IsExternal():

@@ -32,7 +32,8 @@ then changes no machine and terminates no orphan until you adopt the state.
 server adopt prints what differs, asks for confirmation, and makes this state the home of the
 installation. Stop every other copy first; a copy that is still running stops changing machines once
 it notices. The grace period of orphans starts again: check skyctl get orphans before it ends.`,
-		Example: "  skyctl server status          # shows whether the home is in doubt, and why\n  skyctl server adopt\n  " +
+		Example: "  skyctl server status          # shows whether the home is in doubt, and why\n  skyctl server " +
+			"adopt\n  " +
 			"skyctl server adopt --yes",
 		RunE: func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
 	}
@@ -48,7 +49,8 @@ func (d *adoptOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := d.adoptWithSpinner(ctx, ops, "Checking which installation the machines belong to", operation.AdoptInput{})
+	found, err := d.adoptWithSpinner(ctx, ops, "Checking which installation the machines belong to",
+		operation.AdoptInput{})
 	if err != nil {
 		return err
 	}

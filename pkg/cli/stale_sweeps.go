@@ -30,5 +30,6 @@ func (a *app) noteStaleSweeps(ctx context.Context, ops *client.Client, clusters 
 		return // an earlier read has reported that etcd does not answer
 	}
 	fmt.Fprintf(a.env.Err, "Note: no sweep has checked the clusters for %d minutes, so the output may be out of date. "+
-		"Check skyctl server status; if sweeps are paused, run skyctl resume reconcile\n", int(store.SweepStale/time.Minute))
+		"Check skyctl server status; if sweeps are paused, run skyctl resume reconcile\n",
+		int(store.SweepStale/time.Minute))
 }

@@ -93,7 +93,8 @@ func (a *app) holdTunnel(ctx context.Context, ops *client.Client, s *store.Store
 		return err
 	}
 	defer restore()
-	fmt.Fprintf(a.env.Out, "The Kubernetes API of cluster %s is at https://127.0.0.1:%d while this command runs.\n", name,
+	fmt.Fprintf(a.env.Out, "The Kubernetes API of cluster %s is at https://127.0.0.1:%d while this command runs.\n",
+		name,
 		port)
 	fmt.Fprintf(a.env.Err, "Use it with: export KUBECONFIG=%s\n", path)
 	events, err := s.WatchClusters(ctx, name)

@@ -16,8 +16,9 @@ type Progress struct {
 	Notice  string
 }
 
-// AwaitReady follows a cluster until it is READY. The error is an OperationFailedError if the cluster goes to ERROR or its
-// operation ends, and a WaitTimeoutError after limit, if that is above 0. The wait survives an outage of the servers.
+// AwaitReady follows a cluster until it is READY. The error is an OperationFailedError if the cluster goes to ERROR or
+// its operation ends, and a WaitTimeoutError after limit, if that is above 0. The wait survives an outage of the
+// servers.
 func (c *Client) AwaitReady(ctx context.Context, ref api.Ref, limit time.Duration, see func(Progress)) (*api.Cluster,
 	error) {
 	return c.followCluster(ctx, ref, limit, waitGoal{
@@ -50,8 +51,8 @@ func (c *Client) AwaitGone(ctx context.Context, ref api.Ref, limit time.Duration
 	return err
 }
 
-// awaitOperationClosed waits for the end of the operation that removed a cluster, so that a new cluster can use its name
-// at once. A slower operation is not an error, because the cluster is gone.
+// awaitOperationClosed waits for the end of the operation that removed a cluster, so that a new cluster can use its
+// name at once. A slower operation is not an error, because the cluster is gone.
 func (c *Client) awaitOperationClosed(ctx context.Context, ref api.Ref) error {
 	_, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -75,8 +76,8 @@ type waitGoal struct {
 	operation string
 	gone      error // the error if the cluster is deleted; nil if that is the goal
 	judge     func(*api.Cluster) (done bool, err error)
-	// missed returns the error if the operation ended, with the error ended, before the goal was reached. If it is nil, that
-	// is an OperationFailedError.
+	// missed returns the error if the operation ended, with the error ended, before the goal was reached. If it is nil,
+	// that is an OperationFailedError.
 	missed func(cl *api.Cluster, ended error) error
 }
 
@@ -141,8 +142,8 @@ type waitVerdict struct {
 	notice  string
 }
 
-// checkOperation checks whether an operation still works towards the goal. After the run has closed, the state in etcd is
-// final, because an operation records its result before it ends.
+// checkOperation checks whether an operation still works towards the goal. After the run has closed, the state in etcd
+// is final, because an operation records its result before it ends.
 func (c *Client) checkOperation(ctx context.Context, ref api.Ref, g waitGoal) waitVerdict {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 
 // AwaitInSync follows a cluster until it is in sync, and sweeps it again while drift remains that a later sweep may
 // repair; before is the cluster before the first sweep, found the result of that sweep. The error is an
-// OperationFailedError if the cluster goes to ERROR, a WaitTimeoutError after limit, if that is above 0, and a DriftError
-// if drift remains that skyctl does not repair. If the cluster is being deleted, AwaitInSync waits until it is gone.
+// OperationFailedError if the cluster goes to ERROR, a WaitTimeoutError after limit, if that is above 0, and a
+// DriftError if drift remains that skyctl does not repair. If the cluster is being deleted, AwaitInSync waits until it
+// is gone.
 func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found operation.DriftedCluster,
 	limit time.Duration,
 	see func(Progress)) error {
@@ -62,8 +63,8 @@ func (c *Client) AwaitInSync(ctx context.Context, before *api.Cluster, found ope
 	}
 }
 
-// sweepAgain waits for sweepEvery, or within if that is shorter, and sweeps the cluster again. If there is no drift, the
-// result has the phase only.
+// sweepAgain waits for sweepEvery, or within if that is shorter, and sweeps the cluster again. If there is no drift,
+// the result has the phase only.
 func (c *Client) sweepAgain(ctx context.Context, cluster string, within time.Duration) (operation.DriftedCluster,
 	error) {
 	after := c.sweepEvery
@@ -94,8 +95,8 @@ func formatWaitingNotice(drift []api.Drift) string {
 	return notice
 }
 
-// mayStillRepair reports whether a later sweep may repair the drift of a cluster: repairs are not paused, none has failed
-// since before, and some of the drift can be repaired.
+// mayStillRepair reports whether a later sweep may repair the drift of a cluster: repairs are not paused, none has
+// failed since before, and some of the drift can be repaired.
 func mayStillRepair(before, now *api.Cluster) bool {
 	if now.Status.Phase != api.PhaseReady || !now.Status.PausedAt.IsZero() {
 		return false

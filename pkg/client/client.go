@@ -1,5 +1,5 @@
-// Package client is what commands use: it reads and writes objects in etcd, and starts, cancels and follows operations in
-// Temporal. It contacts no cloud.
+// Package client is what commands use: it reads and writes objects in etcd, and starts, cancels and follows operations
+// in Temporal. It contacts no cloud.
 package client
 
 import (
@@ -108,8 +108,8 @@ func (c *Client) connectServers(ctx context.Context) (*store.Store, client.Clien
 	return s, t, err
 }
 
-// toTemporalError turns an error of Temporal into an UnreachableError if Temporal did not answer. If ctx, the context of
-// the caller, has ended, it returns that error.
+// toTemporalError turns an error of Temporal into an UnreachableError if Temporal did not answer. If ctx, the context
+// of the caller, has ended, it returns that error.
 func (c *Client) toTemporalError(ctx context.Context, err error) error {
 	var (
 		unavailable *serviceerror.Unavailable
@@ -147,5 +147,6 @@ func (c *Client) hasActiveWorker(ctx context.Context, t client.Client) (bool, er
 }
 
 func (c *Client) newNoWorkerError(consequence string) error {
-	return &NoWorkerError{TaskQueue: c.cfg.Temporal.TaskQueue, Address: c.cfg.Temporal.Address, Consequence: consequence}
+	return &NoWorkerError{TaskQueue: c.cfg.Temporal.TaskQueue, Address: c.cfg.Temporal.Address,
+		Consequence: consequence}
 }

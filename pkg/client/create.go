@@ -103,8 +103,8 @@ func (c *Client) resumeCreate(ctx context.Context, existing, want *api.Cluster, 
 	return c.startProvision(ctx, t, updated, o, true)
 }
 
-// findRunningWorkflow returns the type of the workflow that is running for a cluster; empty if none is. If the cluster is
-// in ERROR, its operation is about to close, and this function waits for it.
+// findRunningWorkflow returns the type of the workflow that is running for a cluster; empty if none is. If the cluster
+// is in ERROR, its operation is about to close, and this function waits for it.
 func (c *Client) findRunningWorkflow(ctx context.Context, t client.Client, cl *api.Cluster) (string, error) {
 	wait := newBackOff(50*time.Millisecond, time.Second)
 	deadline := c.now().Add(startPatience)
@@ -148,7 +148,8 @@ func (c *Client) startProvision(ctx context.Context, t client.Client, cl *api.Cl
 			return done, nil
 		}
 		if c.now().After(deadline) {
-			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier cluster is still running as "+
+			return CreateResult{}, fmt.Errorf("cluster %s is recorded, but %s of an earlier cluster is still "+
+				"running as "+
 				"%s; run the same create again once it has ended",
 				cl.Metadata.Name, run.workflow, operation.WorkflowID(cl.Metadata.Name))
 		}

@@ -19,10 +19,10 @@ import (
 // terminateAfter is how long a purge waits for a running delete to stop before it terminates it.
 const terminateAfter = 15 * time.Second
 
-// DeleteCluster marks a cluster as DELETING and returns once its delete is running or the cluster is gone. It only deletes
-// the cluster with the UID in ref; if a new cluster has the name, the error is a *ClusterReplacedError. A running
-// provision is cancelled. Purge removes the record even if the cloud cannot be reached. notice gets what the call waits
-// for.
+// DeleteCluster marks a cluster as DELETING and returns once its delete is running or the cluster is gone. It only
+// deletes the cluster with the UID in ref; if a new cluster has the name, the error is a *ClusterReplacedError. A
+// running provision is cancelled. Purge removes the record even if the cloud cannot be reached. notice gets what the
+// call waits for.
 func (c *Client) DeleteCluster(ctx context.Context, ref api.Ref, purge bool, notice func(string)) error {
 	s, t, err := c.connectServers(ctx)
 	if err != nil {
@@ -113,8 +113,8 @@ func (d *deleteRequest) tryStartDelete(ctx context.Context) (done bool, err erro
 	return false, d.endRunningOperation(ctx, r)
 }
 
-// endRunningOperation cancels the running operation. A purge also terminates a running delete, which may wait for a cloud
-// that never answers and has nothing to clean up.
+// endRunningOperation cancels the running operation. A purge also terminates a running delete, which may wait for a
+// cloud that never answers and has nothing to clean up.
 func (d *deleteRequest) endRunningOperation(ctx context.Context, r operationRun) error {
 	if r.id != d.cancelled {
 		d.notice(fmt.Sprintf("waiting for the running %s of cluster %s to end", r.workflow, d.ref.Name))

@@ -137,7 +137,8 @@ type WaitTimeoutError struct {
 }
 
 func (e *WaitTimeoutError) Error() string {
-	return fmt.Sprintf("cluster %[2]s is not %[3]s after %[1]v; the operation continues", e.Took.Round(time.Second), e.Name,
+	return fmt.Sprintf("cluster %[2]s is not %[3]s after %[1]v; the operation continues", e.Took.Round(time.Second),
+		e.Name,
 		e.For)
 }
 

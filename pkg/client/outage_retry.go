@@ -14,8 +14,8 @@ import (
 // two.
 const outageTimeout = 3 * time.Minute
 
-// RetryWhileUnreachable calls try again while etcd, Temporal or every worker is unreachable, as during a restart of skyd,
-// and reports that to notice. After outageTimeout it returns the last error.
+// RetryWhileUnreachable calls try again while etcd, Temporal or every worker is unreachable, as during a restart of
+// skyd, and reports that to notice. After outageTimeout it returns the last error.
 func (c *Client) RetryWhileUnreachable(ctx context.Context, notice func(string), try func() error) error {
 	wait := newBackOff(200*time.Millisecond, 5*time.Second)
 	var since time.Time

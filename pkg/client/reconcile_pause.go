@@ -21,8 +21,8 @@ func (e *NoScheduleError) Error() string {
 		"skyd worker or skyctl server start", e.Address)
 }
 
-// PauseReconcile pauses repairs of a cluster; sweeps still check it. If cluster is empty, it pauses the scheduled sweeps.
-// It returns false if they were paused already.
+// PauseReconcile pauses repairs of a cluster; sweeps still check it. If cluster is empty, it pauses the scheduled
+// sweeps. It returns false if they were paused already.
 func (c *Client) PauseReconcile(ctx context.Context, cluster string) (bool, error) {
 	if cluster == "" {
 		return c.setSchedulePaused(ctx, true)
@@ -30,8 +30,8 @@ func (c *Client) PauseReconcile(ctx context.Context, cluster string) (bool, erro
 	return c.setClusterPaused(ctx, cluster, true)
 }
 
-// ResumeReconcile ends a pause of a cluster or, if cluster is empty, of the scheduled sweeps; the two are independent. It
-// returns false if nothing was paused.
+// ResumeReconcile ends a pause of a cluster or, if cluster is empty, of the scheduled sweeps; the two are independent.
+// It returns false if nothing was paused.
 func (c *Client) ResumeReconcile(ctx context.Context, cluster string) (bool, error) {
 	if cluster == "" {
 		return c.setSchedulePaused(ctx, false)

@@ -10,8 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// healthTimeout bounds CheckHealth, because a person waits for it. It is a little longer than the time that etcd gets to
-// answer a connection.
+// healthTimeout bounds CheckHealth, because a person waits for it. It is a little longer than the time that etcd gets
+// to answer a connection.
 const healthTimeout = 2500 * time.Millisecond
 
 // ServerHealth is the state of a server that operations need.

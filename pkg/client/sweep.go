@@ -13,8 +13,8 @@ import (
 // sweepTimeout bounds a sweep of thousands of clusters.
 const sweepTimeout = 20 * time.Minute
 
-// SweepClusters runs a sweep now, in addition to the scheduled ones. If in names a cluster that does not exist, the error
-// is a *store.NotFoundError.
+// SweepClusters runs a sweep now, in addition to the scheduled ones. If in names a cluster that does not exist, the
+// error is a *store.NotFoundError.
 func (c *Client) SweepClusters(ctx context.Context, in operation.SweepInput) (operation.SweepResult, error) {
 	var result operation.SweepResult
 	summary := "Check every cluster"

@@ -17,8 +17,8 @@ const (
 	portCount = 10000
 )
 
-// ReservePort returns the port of a cluster's tunnel. If the cluster has none, it records one that no other cluster of the
-// installation has. If onThisComputer is true, the port is also free on this computer.
+// ReservePort returns the port of a cluster's tunnel. If the cluster has none, it records one that no other cluster of
+// the installation has. If onThisComputer is true, the port is also free on this computer.
 func ReservePort(ctx context.Context, s *store.Store, ref api.Ref, onThisComputer bool) (int, error) {
 	for {
 		all, err := s.ListClusters(ctx)

@@ -81,9 +81,9 @@ type Tunnel struct {
 	done     sync.WaitGroup
 }
 
-// Open listens on a loopback port and forwards each connection. It looks up the head for each one, so the tunnel survives
-// a lost SSH connection and a new address of the head. failed gets the error of a failed connection, unless it repeats the
-// last one; it is not called concurrently.
+// Open listens on a loopback port and forwards each connection. It looks up the head for each one, so the tunnel
+// survives a lost SSH connection and a new address of the head. failed gets the error of a failed connection, unless it
+// repeats the last one; it is not called concurrently.
 func Open(s *store.Store, pool *remote.Pool, ref api.Ref, port int, failed func(error)) (*Tunnel, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {

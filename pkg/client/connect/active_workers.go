@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// maxPollAge is longer than the longest poll. Temporal records the time when a poll starts, and lists a killed worker
-	// for about five minutes.
+	// maxPollAge is longer than the longest poll. Temporal records the time when a poll starts, and lists a killed
+	// worker for about five minutes.
 	maxPollAge = 90 * time.Second
-	// clockSkew is how far the clocks of this computer and of an external Temporal may differ. Poll times are by Temporal's
-	// clock, which a client cannot read, so a dead worker is noticed later.
+	// clockSkew is how far the clocks of this computer and of an external Temporal may differ. Poll times are by
+	// Temporal's clock, which a client cannot read, so a dead worker is noticed later.
 	clockSkew = 3 * time.Minute
 )
 

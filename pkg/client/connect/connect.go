@@ -20,8 +20,8 @@ import (
 // handshakeTimeout is how long Temporal may take to answer the first request.
 const handshakeTimeout = 5 * time.Second
 
-// OpenStore connects to etcd. The key may be nil if no secret is read or written. If etcd does not answer, the error is a
-// *store.UnavailableError.
+// OpenStore connects to etcd. The key may be nil if no secret is read or written. If etcd does not answer, the error is
+// a *store.UnavailableError.
 func OpenStore(ctx context.Context, cfg *config.Config, key []byte) (*store.Store, error) {
 	tls, err := cfg.Etcd.TLS.ClientConfig()
 	if err != nil {
@@ -31,8 +31,8 @@ func OpenStore(ctx context.Context, cfg *config.Config, key []byte) (*store.Stor
 		SecretsKey: key})
 }
 
-// DialTemporal connects to Temporal. Histories and the Web UI show the identity. If log is nil, the Temporal client does
-// not log.
+// DialTemporal connects to Temporal. Histories and the Web UI show the identity. If log is nil, the Temporal client
+// does not log.
 func DialTemporal(ctx context.Context, cfg *config.Config, identity string, log *slog.Logger) (client.Client, error) {
 	tls, err := cfg.Temporal.TLS.ClientConfig()
 	if err != nil {

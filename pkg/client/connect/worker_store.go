@@ -14,10 +14,11 @@ import (
 )
 
 // lostKeyHint says what to do if the key is permanently lost.
-const lostKeyHint = "if it is permanently lost, run %s --new-secrets-key; you can then only delete the existing clusters"
+const lostKeyHint = "if it is permanently lost, run %s --new-secrets-key; you can then only delete the existing " +
+	"clusters"
 
-// OpenWorkerStore is OpenStore for a worker, which writes secrets: it checks that its key decrypts those in etcd. skyd dev
-// creates the key if etcd has no secrets yet; a worker of external servers shares the key of the other workers. If
+// OpenWorkerStore is OpenStore for a worker, which writes secrets: it checks that its key decrypts those in etcd. skyd
+// dev creates the key if etcd has no secrets yet; a worker of external servers shares the key of the other workers. If
 // cfg.NewSecretsKey is set, a new key replaces a lost one.
 func OpenWorkerStore(ctx context.Context, cfg *config.Config, now time.Time) (*store.Store, error) {
 	_, missing := os.Stat(cfg.SecretsKeyFile)

@@ -42,8 +42,8 @@ func WithOptions(ctx context.Context, t client.Client, options client.StartWorkf
 	return err
 }
 
-// lacksSearchAttributes reports whether Temporal refused a start because it does not know the search attributes. Only the
-// message says so.
+// lacksSearchAttributes reports whether Temporal refused a start because it does not know the search attributes. Only
+// the message says so.
 func lacksSearchAttributes(err error) bool {
 	var invalid *serviceerror.InvalidArgument
 	return errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute")
