@@ -17,7 +17,7 @@ import (
 // ClusterChangeType is what happened to a cluster.
 type ClusterChangeType string
 
-// ClusterUpdated says how a cluster stands now, Delete that it is gone.
+// ClusterUpdated carries the current state of a cluster; ClusterDeleted says that it is gone.
 const (
 	ClusterUpdated ClusterChangeType = "Put"
 	ClusterDeleted ClusterChangeType = "Delete"
@@ -30,10 +30,10 @@ type ClusterChange struct {
 	Cluster *api.Cluster
 }
 
-// WatchClusters tells of a cluster, or of all where name is empty: first how they stand, then every change of them and
-// of their machines. Who reads slowly misses states in between, never the last one, and never an end. It goes on across
-// lost connections and compaction; the channel is closed when ctx ends. A single cluster that isn't there is a
-// *NotFoundError. Objects that can't be understood are left out.
+// WatchClusters sends the state of a cluster, or of all clusters if name is empty, and then every change of them and of
+// their machines. A slow reader may miss intermediate states, but never the last one or a deletion. The watch survives
+// lost connections and compaction; the channel is closed when ctx ends. A single cluster that does not exist is a
+// *NotFoundError. Objects that cannot be decoded are left out.
 func (s *Store) WatchClusters(ctx context.Context, name string) (<-chan ClusterChange, error) {
 	if name != "" {
 		if err := checkKeyPart("cluster name", name); err != nil {
@@ -90,7 +90,7 @@ func (s *Store) readSnapshot(ctx context.Context, name string) (snapshot, error)
 		of, err := s.etcd.Get(ctx, doing, s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix(),
 			clientv3.WithRev(snap.revision))
 		if errors.Is(err, rpctypes.ErrCompacted) {
-			continue // the moment has gone by: take another
+			continue // the revision was compacted: use a newer one
 		}
 		if err != nil {
 			return snapshot{}, err
@@ -105,7 +105,7 @@ func (s *Store) sendClusterChanges(ctx context.Context, v *watchState, revision 
 	defer close(out)
 	for ctx.Err() == nil {
 		s.followChanges(ctx, v, revision, out)
-		// The stream ended: the revision is compacted, or the server went away. Take the whole state anew.
+		// The stream ended: the revision is compacted, or the server went away. Read the whole state again.
 		for attempt := 0; ctx.Err() == nil; attempt++ {
 			snap, err := s.readSnapshot(ctx, v.only)
 			if err == nil {

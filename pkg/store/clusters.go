@@ -14,8 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
-// CreateCluster stores a new cluster. Where one of that name is there the error is an *ExistsError that carries it;
-// finding the very same object (by UID) is a success, so that a create whose answer was lost can be repeated.
+// CreateCluster stores a new cluster. If the name is taken, the error is an *ExistsError with the existing cluster. If
+// the existing object has the same UID, that is a success: a create whose answer was lost can be repeated.
 func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster, error) {
 	name := c.Metadata.Name
 	value, err := encodeCluster(c)
@@ -44,8 +44,7 @@ func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster
 	return there, nil
 }
 
-// ReadCluster returns a cluster with its machines, both as they stood at one moment; a *NotFoundError where there is
-// none.
+// ReadCluster returns a cluster with its machines, both of one revision, or a *NotFoundError.
 func (s *Store) ReadCluster(ctx context.Context, name string) (*api.Cluster, error) {
 	for {
 		c, at, err := s.readClusterObject(ctx, name)
@@ -54,7 +53,7 @@ func (s *Store) ReadCluster(ctx context.Context, name string) (*api.Cluster, err
 		}
 		machines, err := s.listMachinesAt(ctx, api.Ref{Name: name, UID: c.Metadata.UID}, at.revision)
 		if errors.Is(err, rpctypes.ErrCompacted) {
-			continue // the moment has gone by: take another
+			continue // the revision was compacted: use a newer one
 		}
 		if err != nil {
 			return nil, err
@@ -97,7 +96,7 @@ func (s *Store) readClusterKey(ctx context.Context, name string) (storedCluster,
 	return storedCluster{resp.Kvs[0], resp.Header.Revision}, nil
 }
 
-// readClusterByRef is read for one cluster of that name: another one with the same name is not found.
+// readClusterByRef returns a *NotFoundError if the name now belongs to a cluster with another UID.
 func (s *Store) readClusterByRef(ctx context.Context, ref api.Ref) (*api.Cluster, *mvccpb.KeyValue, error) {
 	if err := checkRef(ref); err != nil {
 		return nil, nil, err
@@ -112,14 +111,14 @@ func (s *Store) readClusterByRef(ctx context.Context, ref api.Ref) (*api.Cluster
 	return c, at.KeyValue, nil
 }
 
-// clusterStillExists holds while the cluster that was read lives: its key's creation is the one thing no update
-// changes.
+// clusterStillExists is true until the cluster that was read is deleted: no update changes the creation revision of its
+// key.
 func clusterStillExists(kv *mvccpb.KeyValue) clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(string(kv.Key)), "=", kv.CreateRevision)
 }
 
-// ListClusters returns all clusters by name, without machines. Objects that can't be understood are left out and named
-// in a *CorruptError, which comes with the good ones.
+// ListClusters returns all clusters by name, without machines. It leaves out objects that cannot be decoded and names
+// them in a *CorruptError, which it returns with the others.
 func (s *Store) ListClusters(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.etcd.Get(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
 	if err != nil {
@@ -139,7 +138,7 @@ func (s *Store) decodeClusters(kvs []*mvccpb.KeyValue) ([]api.Cluster, []*Corrup
 	})
 }
 
-// ListClustersWithMachines is List with the machines of each, all of one moment.
+// ListClustersWithMachines is ListClusters with the machines of each, all of one revision.
 func (s *Store) ListClustersWithMachines(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.etcd.Commit(ctx, "listing clusters and machines", nil, []clientv3.Op{
 		clientv3.OpGet(s.keys.clustersPrefix(), clientv3.WithPrefix()),
@@ -223,8 +222,8 @@ func (s *Store) decodeClusterByRef(ref api.Ref, kv *mvccpb.KeyValue) (*api.Clust
 	return c, nil
 }
 
-// DeleteCluster forgets a cluster, its machines and its secrets in one step. A cluster that is gone already, or whose
-// name has passed to another, is a success; the other is left alone.
+// DeleteCluster deletes a cluster, its machines and its secrets in one step. It succeeds if the cluster is already
+// gone. It does not touch a new cluster with the same name.
 func (s *Store) DeleteCluster(ctx context.Context, ref api.Ref) error {
 	doing := fmt.Sprintf("deleting cluster %q", ref.Name)
 	defer s.learner.forgetCluster(ref.UID)

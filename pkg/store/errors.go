@@ -47,7 +47,7 @@ func (e *ExistsError) Error() string {
 	return fmt.Sprintf("cluster %q exists already (%s)", e.Existing.Metadata.Name, e.Existing.Status.Phase)
 }
 
-// StaleError says that a machine was to be changed whose place is filled by another incarnation by now.
+// StaleError says that the incarnation that should be changed was replaced by another one.
 type StaleError struct {
 	Machine     string
 	Incarnation string // the one that was to be changed
@@ -64,7 +64,7 @@ func (e *StaleError) Reason() string { return "Replaced" }
 // Final is true: the incarnation does not come back.
 func (e *StaleError) Final() bool { return true }
 
-// OccupiedError says that a machine can't be stored in its place: another incarnation may still exist there.
+// OccupiedError says that a machine cannot be stored because another incarnation with its index may still exist.
 type OccupiedError struct {
 	Machine     string
 	Incarnation string // the one that was to be stored
@@ -78,7 +78,7 @@ func (e *OccupiedError) Error() string {
 		e.Machine, e.Incarnation, e.Current, e.State)
 }
 
-// CorruptError names keys whose values can't be understood.
+// CorruptError names keys whose values cannot be decoded.
 type CorruptError struct {
 	Keys  []string
 	Cause error

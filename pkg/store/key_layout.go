@@ -24,8 +24,8 @@ import (
 //	<prefix>/swept
 //	<prefix>/unowned/<uid>
 //
-// Clusters and machines lie in one range that secrets are not in, so that one watch sees both in their order; it passes
-// over the events in between, and over what was set aside, which are few.
+// Clusters and machines are in one range without secrets, so one watch sees both in their order. It skips the few keys
+// in between: events, and objects that were set aside.
 type keys struct{ prefix string }
 
 func (k keys) installationKey() string          { return k.prefix + "/installation" }
@@ -73,7 +73,7 @@ func (k keys) machineKey(uid string, index int) string {
 // maxMachineIndex is what four digits hold.
 const maxMachineIndex = 9999
 
-// checkRef refuses a reference that would reach other keys than its own: an empty UID as a prefix is everybody's.
+// checkRef rejects a reference that would match other keys: an empty UID is a prefix of the keys of all clusters.
 func checkRef(ref api.Ref) error {
 	if err := checkKeyPart("cluster name", ref.Name); err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
-// ListMachines returns the machines of a cluster by index. Those that can't be understood are left out and named in a
-// *CorruptError, which comes with the good ones.
+// ListMachines returns the machines of a cluster by index. It leaves out those that cannot be decoded and names them in
+// a *CorruptError, which it returns with the others.
 func (s *Store) ListMachines(ctx context.Context, uid string) ([]api.Machine, error) {
 	if err := checkKeyPart("cluster UID", uid); err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func (s *Store) ListMachines(ctx context.Context, uid string) ([]api.Machine, er
 	return machines, joinCorruptErrors(bad)
 }
 
-// ListMachineOwners are the UIDs under which machines are on record, whatever state they are in.
+// ListMachineOwners returns the UIDs that have records of machines, in any state.
 func (s *Store) ListMachineOwners(ctx context.Context) (map[string]bool, error) {
 	resp, err := s.etcd.Get(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(),
 		clientv3.WithPrefix(), clientv3.WithKeysOnly())
@@ -42,7 +42,7 @@ func (s *Store) ListMachineOwners(ctx context.Context) (map[string]bool, error) 
 	return owners, nil
 }
 
-// ListAllMachines are all machines on record that can be read, by the UID that they are on record under.
+// ListAllMachines returns all recorded machines that can be decoded, by the UID of their cluster.
 func (s *Store) ListAllMachines(ctx context.Context) (map[string][]api.Machine, error) {
 	resp, err := s.etcd.Get(ctx, "reading the machines on record", s.keys.allMachinesPrefix(), clientv3.WithPrefix())
 	if err != nil {
@@ -52,7 +52,7 @@ func (s *Store) ListAllMachines(ctx context.Context) (map[string][]api.Machine, 
 	return recorded, nil
 }
 
-// listMachinesAt is Machines as they stood at a revision of the store.
+// listMachinesAt is ListMachines at a revision of etcd.
 func (s *Store) listMachinesAt(ctx context.Context, ref api.Ref, revision int64) ([]api.Machine, error) {
 	resp, err := s.etcd.Get(ctx, fmt.Sprintf("reading the machines of cluster %q", ref.Name),
 		s.keys.machinesPrefix(ref.UID),
@@ -64,9 +64,9 @@ func (s *Store) listMachinesAt(ctx context.Context, ref api.Ref, revision int64)
 	return machines, joinCorruptErrors(bad)
 }
 
-// PutMachines stores machines all in one step, and only while the cluster lives. Places that are not named keep theirs.
-// Where a place is filled by another incarnation that may still exist on its cloud nothing is stored, and the error is
-// an *OccupiedError: a machine that is forgotten goes on billing.
+// PutMachines stores machines in one step, and only if the cluster exists. Other indexes keep their machines. If
+// another incarnation has one of the indexes and may still exist on its cloud, nothing is stored and the error is an
+// *OccupiedError: a machine without a record would keep costing money.
 func (s *Store) PutMachines(ctx context.Context, ref api.Ref, machines []api.Machine) error {
 	_, err := s.updateMachineSet(ctx, ref, fmt.Sprintf("storing %d machines of cluster %q", len(machines), ref.Name),
 		func(have []api.Machine) (stand, put []api.Machine, err error) {
@@ -100,9 +100,9 @@ func (s *Store) encodeMachinePuts(uid string, machines []api.Machine) ([]clientv
 	return puts, nil
 }
 
-// ReserveMachines fills places and returns all machines of the cluster as they stand then. A place that is taken keeps
-// its machine unless replace says that it may go; so two that reserve at once, or one that comes back late, end with
-// the same machines. The places are looked at and filled in one step.
+// ReserveMachines records machines for free indexes, in one step, and returns all machines of the cluster. An index
+// that is taken keeps its machine unless replace allows its replacement. So two concurrent calls, or a late retry,
+// return the same machines.
 func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Machine,
 	replace func(api.Machine) bool) ([]api.Machine, error) {
 	return s.updateMachineSet(ctx, ref, fmt.Sprintf("reserving the machines of cluster %q", ref.Name),
