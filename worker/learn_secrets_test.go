@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-func TestTheInstallationsOwnSecretsAreHidden(t *testing.T) {
+func TestSecretsOfTheInstallationAreHidden(t *testing.T) {
 	dir := t.TempDir()
 	t.Cleanup(func() { redact.ForgetOwner("") })
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "")

@@ -11,7 +11,7 @@ type runs func(interrupt <-chan any) error
 
 func (r runs) Run(interrupt <-chan any) error { return r(interrupt) }
 
-func TestAWorkerThatFailsForGoodEndsTheProgramWithTheReason(t *testing.T) {
+func TestPermanentWorkerErrorIsReturned(t *testing.T) {
 	gone := errors.New("namespace skyctl is not found")
 	err := runUntilDone(t.Context(), runs(func(<-chan any) error { return gone }))
 	if !errors.Is(err, gone) {
@@ -19,7 +19,7 @@ func TestAWorkerThatFailsForGoodEndsTheProgramWithTheReason(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatIsAskedToStopStopsWithoutAnError(t *testing.T) {
+func TestWorkerStopsWithoutError(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	working := make(chan struct{})

@@ -18,7 +18,7 @@ func count(log []string, what string) int {
 	return len(slices.DeleteFunc(slices.Clone(log), func(s string) bool { return s != what }))
 }
 
-func TestAMachineThatComesToLightLateIsTerminatedToo(t *testing.T) {
+func TestDeleteTerminatesMachinesThatAppearLate(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.exist["sky-c1-0"] = true
 	w.failures["release"] = []error{final("confirm", "sky-c1-0", activities.ReasonLeft)}
@@ -37,7 +37,7 @@ func TestAMachineThatComesToLightLateIsTerminatedToo(t *testing.T) {
 	}
 }
 
-func TestADeleteDoesNotForgetWhatTheCloudGoesOnListing(t *testing.T) {
+func TestDeleteKeepsTheRecordWhileTheCloudListsMachines(t *testing.T) {
 	w := newWorld(t, 1, here)
 	for range terminateRounds {
 		w.failures["release"] = append(w.failures["release"], final("confirm", "sky-c1-0", activities.ReasonLeft))
@@ -52,7 +52,7 @@ func TestADeleteDoesNotForgetWhatTheCloudGoesOnListing(t *testing.T) {
 	}
 }
 
-func TestADeleteThatComesDuringTheCleanUpOfACreateIsNotKeptWaiting(t *testing.T) {
+func TestDeleteInterruptsTheCleanUpOfACreate(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.failures["prepare sky-c1-0"] = []error{final("install RKE2", "sky-c1-0", "ChecksumMismatch")}
 	w.during["terminate sky-c1-0"] = func(context.Context) error {
@@ -70,7 +70,7 @@ func TestADeleteThatComesDuringTheCleanUpOfACreateIsNotKeptWaiting(t *testing.T)
 	}
 }
 
-func TestACancelDuringTheCleanUpOfACreateDoesNotEndIt(t *testing.T) {
+func TestCancelDoesNotStopTheCleanUpOfACreate(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.failures["prepare sky-c1-0"] = []error{final("install RKE2", "sky-c1-0", "ChecksumMismatch")}
 	w.during["terminate sky-c1-0"] = func(context.Context) error {
@@ -88,7 +88,7 @@ func TestACancelDuringTheCleanUpOfACreateDoesNotEndIt(t *testing.T) {
 	}
 }
 
-func TestACreateThatCannotCleanUpSaysSo(t *testing.T) {
+func TestFailedCleanUpIsReported(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.failures["prepare sky-c1-0"] = []error{final("install RKE2", "sky-c1-0", "ChecksumMismatch")}
 	w.failures["terminate sky-c1-0"] = []error{final("terminate", "sky-c1-0", string(cloud.Access))}

@@ -37,7 +37,7 @@ func newGPUWorld(t *testing.T) *world {
 	return w
 }
 
-func TestAClusterWithAcceleratorsIsReadyOnceEachNodeHasGivenOneToAPod(t *testing.T) {
+func TestGPUClusterIsReadyAfterAPodUsedEachNodesGPU(t *testing.T) {
 	w := newGPUWorld(t)
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestAClusterWithAcceleratorsIsReadyOnceEachNodeHasGivenOneToAPod(t *testing
 	}
 }
 
-func TestAGPUStackThatFailsLeavesTheMachines(t *testing.T) {
+func TestFailedGPUStackKeepsTheMachines(t *testing.T) {
 	for _, at := range []string{"probe", "apply", "stack", "try sky-c1-1"} {
 		t.Run(at, func(t *testing.T) {
 			w := newGPUWorld(t)

@@ -32,7 +32,7 @@ func (w *world) count(what string) int {
 	return n
 }
 
-func TestAWorkerThatIsLostInACreateIsLaunchedAgainAlone(t *testing.T) {
+func TestOnlyTheLostWorkerIsLaunchedAgain(t *testing.T) {
 	w := newWorld(t, 3, here, there)
 	w.onReplacements()
 	lost := final("join the cluster", "sky-c1-1", activities.ReasonLost)
@@ -51,7 +51,7 @@ func TestAWorkerThatIsLostInACreateIsLaunchedAgainAlone(t *testing.T) {
 	}
 }
 
-func TestAHeadThatIsLostBeforeOthersJoinIsLaunchedAgainAlone(t *testing.T) {
+func TestOnlyTheHeadIsLaunchedAgainBeforeWorkersJoin(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.onReplacements()
 	w.failures["head sky-c1-0"] = []error{final("start the server", "sky-c1-0", activities.ReasonLost)}
@@ -63,7 +63,7 @@ func TestAHeadThatIsLostBeforeOthersJoinIsLaunchedAgainAlone(t *testing.T) {
 	}
 }
 
-func TestAHeadThatIsLostLaterTakesAllMachinesWithIt(t *testing.T) {
+func TestHeadLostAfterJoinsRestartsAllMachines(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.onReplacements()
 	w.failures["api sky-c1-0"] = []error{final("wait for the Kubernetes API", "sky-c1-0", activities.ReasonLost)}
@@ -75,7 +75,7 @@ func TestAHeadThatIsLostLaterTakesAllMachinesWithIt(t *testing.T) {
 	}
 }
 
-func TestAnErrorOfAWorkerWhoseHeadIsGoneIsTheHeads(t *testing.T) {
+func TestWorkerErrorIsTheHeadsIfTheHeadIsGone(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.onReplacements()
 	w.failures["join sky-c1-1"] = []error{final("join the cluster", "sky-c1-1", "Deadline")}
@@ -88,7 +88,7 @@ func TestAnErrorOfAWorkerWhoseHeadIsGoneIsTheHeads(t *testing.T) {
 	}
 }
 
-func TestAnErrorOfAWorkerWhoseHeadIsThereIsItsOwn(t *testing.T) {
+func TestWorkerErrorIsItsOwnIfTheHeadExists(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.failures["join sky-c1-1"] = []error{final("join the cluster", "sky-c1-1", "Deadline")}
 	if err := w.provision(t); err == nil || w.failed == nil || w.failed.Machine != "sky-c1-1" ||
@@ -100,7 +100,7 @@ func TestAnErrorOfAWorkerWhoseHeadIsThereIsItsOwn(t *testing.T) {
 	}
 }
 
-func TestAMachineThatIsLostAgainAndAgainEndsTheCreateWithWhy(t *testing.T) {
+func TestCreateFailsAfterRepeatedLossOfAMachine(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.onReplacements()
 	for range 20 {

@@ -43,7 +43,7 @@ func newBilledWorld(t *testing.T, numNodes int, placements ...api.Placement) (*w
 	return w, at
 }
 
-func TestMachinesThatBillPowerThemselvesOffUntilTheClusterIsReady(t *testing.T) {
+func TestBilledMachinesHaveAPowerOffTimerUntilReady(t *testing.T) {
 	w, at := newBilledWorld(t, 3, dear)
 	began := w.Now()
 	w.during["head sky-c1-0"] = func(context.Context) error {
@@ -75,7 +75,7 @@ func TestMachinesThatBillPowerThemselvesOffUntilTheClusterIsReady(t *testing.T) 
 	}
 }
 
-func TestMachinesThatCostNothingAreNotArmed(t *testing.T) {
+func TestFreeMachinesHaveNoPowerOffTimer(t *testing.T) {
 	w, _ := newBilledWorld(t, 2, here)
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestMachinesThatCostNothingAreNotArmed(t *testing.T) {
 	}
 }
 
-func TestAClusterOfWhichAMachineMayPowerOffIsNotReady(t *testing.T) {
+func TestClusterIsNotReadyWithAPowerOffTimer(t *testing.T) {
 	w, _ := newBilledWorld(t, 3, dear)
 	w.failures["disarm sky-c1-1"] = []error{final("take the power-off timer away", "sky-c1-1", "CommandFailed")}
 	if err := w.provision(t); err == nil {
@@ -96,7 +96,7 @@ func TestAClusterOfWhichAMachineMayPowerOffIsNotReady(t *testing.T) {
 	}
 }
 
-func TestKeptMachinesStayArmed(t *testing.T) {
+func TestKeptMachinesKeepTheirPowerOffTimers(t *testing.T) {
 	w, at := newBilledWorld(t, 2, dear)
 	w.wanted.KeepMachines = true
 	w.failures["join sky-c1-1"] = []error{final("join the cluster", "sky-c1-1", "WrongToken")}
@@ -108,7 +108,7 @@ func TestKeptMachinesStayArmed(t *testing.T) {
 	}
 }
 
-func TestAMachineThatCannotBeArmedEndsTheCreate(t *testing.T) {
+func TestCreateFailsWithoutAPowerOffTimer(t *testing.T) {
 	w, _ := newBilledWorld(t, 2, dear)
 	w.failures["arm sky-c1-0"] = []error{final("set the power-off timer", "sky-c1-0", "CommandFailed")}
 	if err := w.provision(t); err == nil {
@@ -119,7 +119,7 @@ func TestAMachineThatCannotBeArmedEndsTheCreate(t *testing.T) {
 	}
 }
 
-func TestADisarmThatStumblesIsTriedAgain(t *testing.T) {
+func TestClearingAPowerOffTimerIsRetried(t *testing.T) {
 	w, at := newBilledWorld(t, 2, dear)
 	w.failures["disarm sky-c1-0"] = []error{errors.New("the connection broke")}
 	if err := w.provision(t); err != nil || len(at) != 0 {
@@ -127,7 +127,7 @@ func TestADisarmThatStumblesIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAtMostFiftyMachinesAreDisarmedAtOnce(t *testing.T) {
+func TestAtMostFiftyTimersAreClearedAtOnce(t *testing.T) {
 	w, at := newBilledWorld(t, 121, dear)
 	w.SetTestTimeout(time.Minute)
 	w.disarms.gather(50)

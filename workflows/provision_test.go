@@ -259,7 +259,7 @@ func final(step, machine, reason string) error {
 
 var here, there = api.Placement{Cloud: "sim", Region: "here"}, api.Placement{Cloud: "sim", Region: "there"}
 
-func TestProvisionTakesAllMachinesToReadyWithTheHeadFirst(t *testing.T) {
+func TestProvisionStartsTheHeadBeforeWorkersJoin(t *testing.T) {
 	w := newWorld(t, 3, here, there)
 	if err := w.provision(t); err != nil {
 		t.Fatal(err)
@@ -283,7 +283,7 @@ func TestProvisionTakesAllMachinesToReadyWithTheHeadFirst(t *testing.T) {
 	}
 }
 
-func TestWorkersJoinWhileTheKubernetesAPIIsWaitedFor(t *testing.T) {
+func TestWorkersJoinBeforeTheKubernetesAPIAnswers(t *testing.T) {
 	w := newWorld(t, 3, here)
 	w.during["api sky-c1-0"] = w.until(func() bool {
 		return w.index("join sky-c1-1") >= 0 && w.index("join sky-c1-2") >= 0
@@ -293,7 +293,7 @@ func TestWorkersJoinWhileTheKubernetesAPIIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAnAPIThatNeverAnswersEndsTheCreateAndTheJoins(t *testing.T) {
+func TestSilentKubernetesAPIFailsTheCreate(t *testing.T) {
 	w := newWorld(t, 3, here)
 	w.failures["api sky-c1-0"] = []error{final("wait for the Kubernetes API", "sky-c1-0", "Deadline")}
 	if err := w.provision(t); err == nil {
@@ -304,7 +304,7 @@ func TestAnAPIThatNeverAnswersEndsTheCreateAndTheJoins(t *testing.T) {
 	}
 }
 
-func TestProvisionGoesToTheNextPlacementOnlyWhenTheFirstIsEmpty(t *testing.T) {
+func TestNextPlacementWaitsUntilTheFirstIsEmpty(t *testing.T) {
 	for _, kind := range []cloud.ErrorKind{cloud.Capacity, cloud.Quota, cloud.Access} {
 		t.Run(string(kind), func(t *testing.T) {
 			w := newWorld(t, 3, here, there)
@@ -322,7 +322,7 @@ func TestProvisionGoesToTheNextPlacementOnlyWhenTheFirstIsEmpty(t *testing.T) {
 	}
 }
 
-func TestProvisionDoesNotShopAroundForWhatNoPlacementCanMend(t *testing.T) {
+func TestNextPlacementIsNotTriedForOtherErrors(t *testing.T) {
 	for _, reason := range []string{string(cloud.Infeasible), string(cloud.Conflict), "ChecksumMismatch"} {
 		t.Run(reason, func(t *testing.T) {
 			w := newWorld(t, 2, here, there)
@@ -344,7 +344,7 @@ func TestProvisionDoesNotShopAroundForWhatNoPlacementCanMend(t *testing.T) {
 	}
 }
 
-func TestProvisionSaysWhyAndWithWhichLogWhenEveryPlacementFails(t *testing.T) {
+func TestProvisionReportsReasonAndLogIfEveryPlacementFails(t *testing.T) {
 	w := newWorld(t, 1, here, there)
 	empty := final("launch", "sky-c1-0", string(cloud.Capacity))
 	w.failures["submit sky-c1-0"] = []error{empty, empty}
@@ -359,7 +359,7 @@ func TestProvisionSaysWhyAndWithWhichLogWhenEveryPlacementFails(t *testing.T) {
 	}
 }
 
-func TestProvisionKeepsMachinesOnFailureWhenAskedTo(t *testing.T) {
+func TestProvisionKeepsMachinesOnFailure(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.wanted.KeepMachines = true
 	w.failures["join sky-c1-1"] = []error{final("join the cluster", "sky-c1-1", "WrongToken")}
@@ -371,7 +371,7 @@ func TestProvisionKeepsMachinesOnFailureWhenAskedTo(t *testing.T) {
 	}
 }
 
-func TestProvisionGoesOnWithKeptMachinesOnlyWhereTheHeadIsAmongThem(t *testing.T) {
+func TestProvisionReusesKeptMachinesOnlyWithTheirHead(t *testing.T) {
 	for _, head := range []bool{true, false} {
 		t.Run(fmt.Sprintf("head=%t", head), func(t *testing.T) {
 			w := newWorld(t, 2, there, here)
@@ -403,7 +403,7 @@ func TestCancelledProvisionTerminatesWhatItLaunched(t *testing.T) {
 	}
 }
 
-func TestProvisionOfAClusterThatIsToGoBecomesItsDelete(t *testing.T) {
+func TestProvisionContinuesAsDelete(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.during["head sky-c1-0"] = func(context.Context) error {
 		w.wanted.Deleted = true
@@ -420,7 +420,7 @@ func TestProvisionOfAClusterThatIsToGoBecomesItsDelete(t *testing.T) {
 	}
 }
 
-func TestProvisionThatComesTooLateNamesWhatItWaitedFor(t *testing.T) {
+func TestLateProvisionNamesTheMachineAndStep(t *testing.T) {
 	w := newSlowWorld(t, 3, 2*time.Hour, here)
 	if err := w.provision(t); err == nil {
 		t.Fatal("no error")
@@ -446,7 +446,7 @@ func TestAtMostFiftyWorkersJoinAtOnce(t *testing.T) {
 	}
 }
 
-func TestDeleteConfirmsBeforeItForgets(t *testing.T) {
+func TestDeleteConfirmsBeforeItRemovesTheRecord(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.exist = map[string]bool{"sky-c1-0": true, "sky-c1-1": true}
 	w.failures["terminate sky-c1-1"] = []error{errors.New("the cloud hiccups"), errors.New("and again")}
@@ -459,7 +459,7 @@ func TestDeleteConfirmsBeforeItForgets(t *testing.T) {
 	}
 }
 
-func TestDeleteThatCannotConfirmForgetsNothing(t *testing.T) {
+func TestUnconfirmedDeleteKeepsTheRecord(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.exist["sky-c1-0"] = true
 	w.failures["terminate sky-c1-0"] = []error{final("terminate", "sky-c1-0", string(cloud.Access))}
@@ -472,7 +472,7 @@ func TestDeleteThatCannotConfirmForgetsNothing(t *testing.T) {
 	}
 }
 
-func TestPurgeForgetsAClusterWhoseCloudIsOutOfReach(t *testing.T) {
+func TestPurgeRemovesTheRecordIfTheCloudIsUnreachable(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.failures["existing"] = []error{final("list the machines", "", string(cloud.Access))}
 	w.ExecuteWorkflow(Delete, operation.DeleteInput{Cluster: ref, Purge: true})
@@ -481,7 +481,7 @@ func TestPurgeForgetsAClusterWhoseCloudIsOutOfReach(t *testing.T) {
 	}
 }
 
-func TestDeleteOfWhatIsGoneIsASuccess(t *testing.T) {
+func TestDeleteOfAGoneClusterSucceeds(t *testing.T) {
 	w := newWorld(t, 1, here)
 	w.failures["deleting"] = []error{final("mark", "", activities.ReasonGone)}
 	w.ExecuteWorkflow(Delete, operation.DeleteInput{Cluster: ref})
@@ -490,7 +490,7 @@ func TestDeleteOfWhatIsGoneIsASuccess(t *testing.T) {
 	}
 }
 
-func TestTheMachinesOfTheLastPlacementAreKeptWhenAskedTo(t *testing.T) {
+func TestMachinesOfTheLastPlacementAreKept(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.wanted.KeepMachines = true
 	w.failures["submit sky-c1-1"] = []error{final("launch", "sky-c1-1", string(cloud.Quota))}
@@ -506,7 +506,7 @@ func TestTheMachinesOfTheLastPlacementAreKeptWhenAskedTo(t *testing.T) {
 	}
 }
 
-func TestALaunchErrorIsNotMaskedByACleanUpThatFails(t *testing.T) {
+func TestFailedCleanUpDoesNotMaskTheLaunchError(t *testing.T) {
 	w := newWorld(t, 2, here, there)
 	w.failures["submit sky-c1-1"] = []error{final("launch", "sky-c1-1", string(cloud.Quota))}
 	w.failures["existing"] = []error{final("list the machines", "", string(cloud.Access))}
@@ -521,7 +521,7 @@ func TestALaunchErrorIsNotMaskedByACleanUpThatFails(t *testing.T) {
 	}
 }
 
-func TestALongCreateGoesOnInANewHistoryWithTheTimeThatIsLeft(t *testing.T) {
+func TestLongCreateContinuesAsNewWithTheRemainingTime(t *testing.T) {
 	w := newWorld(t, 1, here, there)
 	w.SetContinueAsNewSuggested(true)
 	w.failures["submit sky-c1-0"] = []error{final("launch", "sky-c1-0", string(cloud.Capacity))}
@@ -548,7 +548,7 @@ func TestALongCreateGoesOnInANewHistoryWithTheTimeThatIsLeft(t *testing.T) {
 	}
 }
 
-func TestAStepThatDiesWithoutAWordIsBlamedOnItsMachine(t *testing.T) {
+func TestErrorWithoutDetailsNamesItsMachine(t *testing.T) {
 	w := newWorld(t, 2, here)
 	w.failures["prepare sky-c1-1"] = []error{temporal.NewNonRetryableApplicationError("broken pipe", "", nil)}
 	if err := w.provision(t); err == nil {

@@ -52,7 +52,7 @@ func runSweep(t *testing.T, in operation.SweepInput, orphansFail bool) (operatio
 	return r, env.GetWorkflowResult(&r)
 }
 
-func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
+func TestFailedBatchKeepsTheResultsOfOthers(t *testing.T) {
 	r, err := runSweep(t, operation.SweepInput{}, false)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestABatchThatFailsTakesNothingFromWhatTheOthersFound(t *testing.T) {
 	}
 }
 
-func TestALookAtOneClusterThatFailsIsAnError(t *testing.T) {
+func TestFailedSweepOfOneClusterIsAnError(t *testing.T) {
 	if r, err := runSweep(t, operation.SweepInput{Cluster: "c000"}, false); err == nil {
 		t.Errorf("no error, and %+v", r)
 	}

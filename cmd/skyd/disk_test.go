@@ -40,9 +40,9 @@ func onSmallDisk(t *testing.T) (*config.Config, string) {
 	return c, disk
 }
 
-// TestAFullDiskEndsNothingForGood fills the disk while the servers write, until they can't; then it makes room, and
+// TestSkydRecoversFromAFullDisk fills the disk while the servers write, until they can't; then it makes room, and
 // does nothing else.
-func TestAFullDiskEndsNothingForGood(t *testing.T) {
+func TestSkydRecoversFromAFullDisk(t *testing.T) {
 	c, disk := onSmallDisk(t)
 	state := start(t, c)
 	state.ApplyTo(c)
@@ -135,7 +135,7 @@ func runs(ctx context.Context, c *config.Config) error {
 	return err
 }
 
-func TestAServerIsNotStartedOnAFullDisk(t *testing.T) {
+func TestSkydWaitsForDiskSpaceAtStart(t *testing.T) {
 	c, disk := onSmallDisk(t)
 	start(t, c)
 	if err := daemon.Stop(t.Context(), c); err != nil {

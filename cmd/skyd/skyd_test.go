@@ -93,7 +93,7 @@ func kill(t *testing.T, c *config.Config, pid int) {
 	})
 }
 
-func TestAnyNumberOfProgramsMayStartItAtOnceAndStopIt(t *testing.T) {
+func TestConcurrentStartsRunOneSkyd(t *testing.T) {
 	c := settings(t)
 	if _, err := daemon.FindRunning(c); !errors.Is(err, daemon.ErrNotRunning) {
 		t.Fatalf("before: %v", err)
@@ -164,7 +164,7 @@ func read(t *testing.T, name string) string {
 	return string(data)
 }
 
-func TestWhyItCouldNotStartIsTold(t *testing.T) {
+func TestFailedStartReportsTheReason(t *testing.T) {
 	c := settings(t)
 	l, err := net.Listen("tcp", net.JoinHostPort(config.Loopback, strconv.Itoa(c.Dev.UIPort)))
 	if err != nil {
@@ -181,7 +181,7 @@ func TestWhyItCouldNotStartIsTold(t *testing.T) {
 	}
 }
 
-func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
+func TestSecondSkydOnTheSameDataNamesTheFirst(t *testing.T) {
 	c := settings(t)
 	first := start(t, c)
 	out, err := exec.CommandContext(eventually.Context(t, 2*time.Minute), self(t), "dev").CombinedOutput()
@@ -198,8 +198,8 @@ func TestASecondOneOnTheSameDataNamesTheFirst(t *testing.T) {
 	}
 }
 
-// TestAKilledOneGoesOnWhereItStood kills skyd while a workflow waits for the second of two activities.
-func TestAKilledOneGoesOnWhereItStood(t *testing.T) {
+// TestKilledSkydResumesWorkflows kills skyd while a workflow waits for the second of two activities.
+func TestKilledSkydResumesWorkflows(t *testing.T) {
 	c := settings(t)
 	first := start(t, c)
 	ctx := eventually.Context(t, 3*time.Minute)
@@ -241,8 +241,8 @@ func TestAKilledOneGoesOnWhereItStood(t *testing.T) {
 	}
 }
 
-// TestItMayBeKilledAtAnyInstantOfItsFirstStart kills it ever later, and sees that it starts all the same.
-func TestItMayBeKilledAtAnyInstantOfItsFirstStart(t *testing.T) {
+// TestSkydStartsAfterAKillDuringItsFirstStart kills it ever later, and sees that it starts all the same.
+func TestSkydStartsAfterAKillDuringItsFirstStart(t *testing.T) {
 	c := settings(t)
 	for _, after := range []time.Duration{0, 20, 60, 100, 150, 200, 250, 300, 400, 500} {
 		var out strings.Builder
@@ -275,7 +275,7 @@ func TestItMayBeKilledAtAnyInstantOfItsFirstStart(t *testing.T) {
 	}
 }
 
-func TestAWorkerAloneNeedsAnExternalEtcdAndTemporal(t *testing.T) {
+func TestWorkerNeedsExternalServers(t *testing.T) {
 	settings(t)
 	out, err := exec.CommandContext(eventually.Context(t, 2*time.Minute), self(t), "worker").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "SKYCTL_TEMPORAL_ADDRESS") ||
@@ -294,7 +294,7 @@ func externally(c *config.Config) []string {
 	return args
 }
 
-func TestAWorkerAloneWorksForAnExternalEtcdAndTemporalUntilItIsAskedToStop(t *testing.T) {
+func TestWorkerRunsWithExternalServersUntilStopped(t *testing.T) {
 	c := settings(t)
 	start(t, c)
 	logName := filepath.Join(t.TempDir(), "log")
@@ -325,7 +325,7 @@ func TestAWorkerAloneWorksForAnExternalEtcdAndTemporalUntilItIsAskedToStop(t *te
 	}
 }
 
-func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
+func TestWorkerNamesTheUnreachableServer(t *testing.T) {
 	c := settings(t)
 	if _, err := secretbox.LoadOrCreateKey(c.SecretsKeyFile); err != nil { // as a bundle brings it
 		t.Fatal(err)
@@ -343,7 +343,7 @@ func TestAWorkerThatReachesNothingSaysWhatAndWhere(t *testing.T) {
 	}
 }
 
-func TestAWorkerAloneWithoutTheSecretsKeyMakesNoneOfItsOwn(t *testing.T) {
+func TestWorkerCreatesNoSecretsKey(t *testing.T) {
 	c := settings(t)
 	start(t, c)
 	dir := t.TempDir()
@@ -359,7 +359,7 @@ func TestAWorkerAloneWithoutTheSecretsKeyMakesNoneOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestDevRefusesToRunBesideAnExternalEtcd(t *testing.T) {
+func TestDevRejectsAnExternalEtcd(t *testing.T) {
 	c := settings(t)
 	out, err := exec.CommandContext(eventually.Context(t, 2*time.Minute), self(t), "dev", "--temporal-address", "t:1",
 		"--etcd-endpoints", "http://e:1").CombinedOutput()

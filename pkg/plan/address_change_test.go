@@ -93,7 +93,7 @@ func TestAddressesThatChanged(t *testing.T) {
 	})
 }
 
-func TestConfigurationsForAddressesOfBefore(t *testing.T) {
+func TestOutdatedConfigurations(t *testing.T) {
 	moved := func(i int) func(*scene) {
 		return func(s *scene) {
 			s.at()
@@ -131,9 +131,9 @@ func TestConfigurationsForAddressesOfBefore(t *testing.T) {
 	})
 }
 
-// TestWhereverMachinesMoveTheyAreFoundAgain gives machines the addresses of others, or new ones, at any time; what is
+// TestMovedMachinesAreFoundAgain gives machines the addresses of others, or new ones, at any time; what is
 // on record and what RKE2 is configured for follow.
-func TestWhereverMachinesMoveTheyAreFoundAgain(t *testing.T) {
+func TestMovedMachinesAreFoundAgain(t *testing.T) {
 	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		s := newScene(1 + r.IntN(6))

@@ -137,7 +137,7 @@ func TestMachinesOnTheCloud(t *testing.T) {
 	})
 }
 
-func TestMachinesWithoutAPlace(t *testing.T) {
+func TestExtraMachines(t *testing.T) {
 	extra := plan.ListedMachine{Name: "sky-x-9", Index: 9, Incarnation: "z"}
 	hold(t, []rule{
 		{"one beyond the last place", func(s *scene) {
@@ -173,7 +173,7 @@ func TestMachinesWithoutAPlace(t *testing.T) {
 	})
 }
 
-func TestPlacesThatWereNeverBroughtUp(t *testing.T) {
+func TestUnfinishedMachines(t *testing.T) {
 	state := func(st api.MachineState, listed bool) func(*scene) {
 		return func(s *scene) {
 			s.record(1).State = st
@@ -431,7 +431,7 @@ func TestTheHead(t *testing.T) {
 	})
 }
 
-func TestAHeadThatIsWellIsNeverRestarted(t *testing.T) {
+func TestHealthyHeadIsNeverRestarted(t *testing.T) {
 	wellThere := func(s *scene) { s.silent(); s.says(0, plan.Healthy); s.drifting("", api.DriftAPISilent, time.Hour) }
 	hold(t, []rule{
 		{"its API does not answer from here", wellThere, "", "APIUnreachable: no restart", ""},
@@ -469,7 +469,7 @@ func TestAHeadThatIsWellIsNeverRestarted(t *testing.T) {
 	})
 }
 
-func TestPacing(t *testing.T) {
+func TestRepairBackoff(t *testing.T) {
 	gone := func(outcomes ...string) func(*scene) {
 		return func(s *scene) {
 			s.gone(1)
@@ -506,7 +506,7 @@ func TestPacing(t *testing.T) {
 	})
 }
 
-func TestTheClusterAsAWhole(t *testing.T) {
+func TestClusterRepairs(t *testing.T) {
 	soon := func(s *scene) { s.w.CredentialsExpire = noon.Add(24 * time.Hour) }
 	hold(t, []rule{
 		{"credentials end soon", soon, "RefreshCredentials sky-x-0", "CredentialsExpire: they are renewed", ""},
@@ -617,7 +617,7 @@ func TestLeftoversOfAClusterInError(t *testing.T) {
 	})
 }
 
-func TestAMachineThatWouldPowerItselfOffIsDisarmed(t *testing.T) {
+func TestPowerOffTimerOfAReadyMachineIsCleared(t *testing.T) {
 	hold(t, []rule{
 		{"its timer is set", func(s *scene) {
 			s.record(1).PowerOffAt = noon.Add(time.Hour)
@@ -629,7 +629,7 @@ func TestAMachineThatWouldPowerItselfOffIsDisarmed(t *testing.T) {
 	})
 }
 
-func TestACloudThatFallsSilentForAMomentIsNoReasonToBePatientAnew(t *testing.T) {
+func TestSilentCloudDoesNotRestartWaitingTimes(t *testing.T) {
 	s := newScene(2)
 	s.lose(0, 4*time.Minute)
 	s.w.CloudError = "403"
@@ -645,7 +645,7 @@ func TestACloudThatFallsSilentForAMomentIsNoReasonToBePatientAnew(t *testing.T) 
 	}
 }
 
-func TestWhatIsDisprovedWhileTheCloudIsSilentIsForgotten(t *testing.T) {
+func TestDisprovedDriftIsDroppedWhileTheCloudIsSilent(t *testing.T) {
 	for what, s := range map[string]func(*scene){
 		"its Node is Ready": func(s *scene) { s.drifting("sky-x-1", api.DriftNodeNotReady, 10*time.Minute) },
 		"the API answers": func(s *scene) {
@@ -670,7 +670,7 @@ func TestWhatIsDisprovedWhileTheCloudIsSilentIsForgotten(t *testing.T) {
 	}
 }
 
-func TestAMachineThatNobodyCanBeAskedAboutIsNotReplaced(t *testing.T) {
+func TestMachineOfUnknownStateIsNotReplaced(t *testing.T) {
 	s := newScene(4)
 	s.w.Listed[1].Unknown = true
 	s.notReady(1, time.Hour)
@@ -693,7 +693,7 @@ func TestAMachineThatNobodyCanBeAskedAboutIsNotReplaced(t *testing.T) {
 
 const onceAsked = "no action until the cloud answers about it"
 
-func TestTwoWorkersThatAreBothOutOfReachAreLeftAlone(t *testing.T) {
+func TestTwoUnreachableWorkersAreNotReplaced(t *testing.T) {
 	s := newScene(3)
 	for _, i := range []int{1, 2} {
 		s.notReady(i, time.Hour)
@@ -708,7 +708,7 @@ func TestTwoWorkersThatAreBothOutOfReachAreLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAFailureShowsNoMoreThanAPersonReads(t *testing.T) {
+func TestFailureMessageIsBounded(t *testing.T) {
 	s := newScene(2)
 	s.gone(1)
 	for i := range 40 {

@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-func TestLostKeysAreRestoredBeforeAnythingThatNeedsThem(t *testing.T) {
+func TestLostKeysAreRestoredFirst(t *testing.T) {
 	lost := func(harm func(*scene)) func(*scene) {
 		return func(s *scene) {
 			s.w.KeysMissing = []string{"ssh-key", "agent-token"}

@@ -32,7 +32,7 @@ func identified(also func(*scene)) func(*scene) {
 	return func(s *scene) { s.withIDs(); also(s) }
 }
 
-func TestWhatDoesNotFitItsLabelsIsReportedAndLeftAlone(t *testing.T) {
+func TestConflictingMachinesAreOnlyReported(t *testing.T) {
 	hold(t, []rule{
 		{"a copy of the head under another name", identified(func(s *scene) { s.copied(0, "backup", "i-9") }), "",
 			"backup MachineConflict: only reported", ""},
@@ -107,7 +107,7 @@ func TestWhatDoesNotFitItsLabelsIsReportedAndLeftAlone(t *testing.T) {
 	})
 }
 
-func TestAnActionNamesTheIDOfItsMachine(t *testing.T) {
+func TestActionHasTheCloudIDOfItsMachine(t *testing.T) {
 	for what, arm := range map[string]func(*scene){
 		"on record": func(s *scene) { s.withIDs() },
 		"listed":    func(s *scene) { s.withIDs(); s.record(1).CloudID = "" },
@@ -162,7 +162,7 @@ func (s *scene) mischief(r *rand.Rand) (touched map[string]bool) {
 	return touched
 }
 
-func TestWhateverWasCopiedOrRenamedNoMachineOnRecordIsEndedForIt(t *testing.T) {
+func TestCopiesNeverEndARecordedMachine(t *testing.T) {
 	ended, replaced, conflicts := 0, 0, 0
 	forEach(t, func(seed uint64) error {
 		r := rand.New(rand.NewPCG(seed, 12))

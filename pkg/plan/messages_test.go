@@ -9,8 +9,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-// TestADriftSaysWhatWasSeen holds messages to the scene that they are about.
-func TestADriftSaysWhatWasSeen(t *testing.T) {
+// TestDriftMessages holds messages to the scene that they are about.
+func TestDriftMessages(t *testing.T) {
 	unready := func(s *scene) { s.record(1).State = api.MachineUp; s.noNode(1) }
 	for _, tt := range []struct {
 		name  string

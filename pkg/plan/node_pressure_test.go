@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-func TestANodeUnderPressureIsReportedAndLeftAlone(t *testing.T) {
+func TestNodePressureIsOnlyReported(t *testing.T) {
 	for pressure, says := range map[string]string{
 		"DiskPressure (KubeletHasDiskPressure)":           "--disk_size",
 		"MemoryPressure (KubeletHasInsufficientMemory)":   "--memory",
@@ -41,8 +41,8 @@ func TestANodeUnderPressureIsReportedAndLeftAlone(t *testing.T) {
 	}
 }
 
-// TestTheClusterClockDecidesNothing moves what the cluster's own clock says of its Nodes by up to a day.
-func TestTheClusterClockDecidesNothing(t *testing.T) {
+// TestClusterClockIsNotUsed moves what the cluster's own clock says of its Nodes by up to a day.
+func TestClusterClockIsNotUsed(t *testing.T) {
 	for _, i := range []int{0, 1} {
 		for _, unit := range []string{"active", "activating", "failed", ""} {
 			s := newScene(3)

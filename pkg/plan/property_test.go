@@ -73,7 +73,7 @@ func (s *sim) converge(rounds int) (plan.Decision, error) {
 	return last, fmt.Errorf("after %d rounds there is still\n%s\n(%w)", rounds, drift(last), s.asWanted())
 }
 
-func TestWhateverIsSeenItConvergesWhereActionsSucceed(t *testing.T) {
+func TestPlannerConvergesIfActionsSucceed(t *testing.T) {
 	did := map[string]int{}
 	forEach(t, func(seed uint64) error {
 		s := newSim(seed, 1+int(seed%8))
@@ -100,7 +100,7 @@ func TestWhateverIsSeenItConvergesWhereActionsSucceed(t *testing.T) {
 	})
 	for _, kind := range carriedOut {
 		if kind == api.ActionRecordAddress || kind == api.ActionReconfigure {
-			continue // see TestWhereverMachinesMoveTheyAreFoundAgain
+			continue // see TestMovedMachinesAreFoundAgain
 		}
 		if did[string(kind)] < worlds/50 {
 			t.Errorf("%s was asked for %d times only: these worlds are too tame", kind, did[string(kind)])
@@ -108,7 +108,7 @@ func TestWhateverIsSeenItConvergesWhereActionsSucceed(t *testing.T) {
 	}
 }
 
-func TestWhereActionsFailNowAndThenItConvergesOrSaysWhy(t *testing.T) {
+func TestPlannerConvergesOrFailsIfSomeActionsFail(t *testing.T) {
 	gaveUp := 0
 	forEach(t, func(seed uint64) error {
 		s := newSim(seed, 1+int(seed%8))
@@ -128,8 +128,8 @@ func TestWhereActionsFailNowAndThenItConvergesOrSaysWhy(t *testing.T) {
 	}
 }
 
-// TestRepairsAreBounded has everything fail, get cut off, or do nothing, for a day, while more and more goes wrong.
-func TestRepairsAreBoundedWhateverFails(t *testing.T) {
+// TestRepairsAreBounded makes actions fail, be cut off or do nothing for a day, while new faults occur.
+func TestRepairsAreBounded(t *testing.T) {
 	failed := 0
 	forEach(t, func(seed uint64) error {
 		if seed%30 != 0 {
@@ -263,7 +263,7 @@ func garbageWorld(r *rand.Rand, at func() time.Time) plan.Observation {
 	return w
 }
 
-func TestNoWorldMakesADecisionHarmful(t *testing.T) {
+func TestNoDecisionIsHarmful(t *testing.T) {
 	forEach(t, func(seed uint64) error {
 		r := rand.New(rand.NewPCG(seed, 2))
 		for range 8 {
@@ -291,7 +291,7 @@ func TestNoWorldMakesADecisionHarmful(t *testing.T) {
 	})
 }
 
-func TestAClusterWithoutDriftIsLeftAlone(t *testing.T) {
+func TestClusterInSyncNeedsNoAction(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 50, api.MaxNumNodes} {
 		s := newScene(n)
 		for i := range n { // whatever was repaired before

@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/plan"
 )
 
-func TestOnlyMachinesInDoubtAreLookedAt(t *testing.T) {
+func TestOnlySuspectMachinesAreChecked(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		wrong func(*scene)
@@ -46,7 +46,7 @@ func TestOnlyMachinesInDoubtAreLookedAt(t *testing.T) {
 	}
 }
 
-func TestConditionsSayWhatIsKnown(t *testing.T) {
+func TestConditions(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		wrong func(*scene)
@@ -93,7 +93,7 @@ func TestConditionsSayWhatIsKnown(t *testing.T) {
 	}
 }
 
-func TestNonsenseIsFound(t *testing.T) {
+func TestValidateCluster(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		edit func(*api.Cluster)
