@@ -15,23 +15,24 @@ import (
 // RecordCreateBlocked records why a create can't start yet, if the failed step is retried: for people who wait for the
 // create, and for its failure if the deadline passes first. It returns the step's error unchanged.
 func RecordCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster, now time.Time, step error) error {
-	var why *temporal.ApplicationError
-	if !errors.As(step, &why) || why.NonRetryable() || errors.Is(ctx.Err(), context.Canceled) {
+	var cause *temporal.ApplicationError
+	if !errors.As(step, &cause) || cause.NonRetryable() || errors.Is(ctx.Err(), context.Canceled) {
 		return step
 	}
 	// the step's own deadline may have passed
-	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), ProgressTimeout)
+	writeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ProgressTimeout)
 	defer cancel()
-	held := api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse, Reason: why.Type(), Message: why.Message()}
-	_, _ = s.UpdateCluster(write, c.Ref(), func(c *api.Cluster) error {
+	blocked := api.Condition{Type: api.CreateBegun, Status: api.ConditionFalse, Reason: cause.Type(),
+		Message: cause.Message()}
+	_, _ = s.UpdateCluster(writeCtx, c.Ref(), func(c *api.Cluster) error {
 		if c.Status.Phase != api.PhaseDeleting {
-			c.Status.SetCondition(held, now)
+			c.Status.SetCondition(blocked, now)
 		}
 		return nil
 	})
-	e := NewEvent(c, "", api.EventWarning, held.Reason, held.Message+"; retrying")
+	e := NewEvent(c, "", api.EventWarning, blocked.Reason, blocked.Message+"; retrying")
 	e.First, e.Last = now, now
-	RecordEvent(write, s, e)
+	RecordEvent(writeCtx, s, e)
 	return step
 }
 
@@ -49,9 +50,9 @@ func ClearCreateBlocked(ctx context.Context, s *store.Store, c *api.Cluster) err
 
 // AddBlockedReason adds what held up a create to its failure, if the create timed out before it requested a machine.
 func AddBlockedReason(f api.Failure, c *api.Cluster) api.Failure {
-	held := c.Status.FindCondition(api.CreateBegun)
-	if f.Reason == "Deadline" && f.Machine == "" && held != nil && held.Status == api.ConditionFalse {
-		f.Message = fmt.Sprintf("%s; the last error was: %s", f.Message, held.Message)
+	blocked := c.Status.FindCondition(api.CreateBegun)
+	if f.Reason == "Deadline" && f.Machine == "" && blocked != nil && blocked.Status == api.ConditionFalse {
+		f.Message = fmt.Sprintf("%s; the last error was: %s", f.Message, blocked.Message)
 	}
 	return f
 }

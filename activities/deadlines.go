@@ -10,8 +10,8 @@ import (
 // Deadlines bound the parts of an activity. They are shorter than the activity's own timeout: Temporal drops a result,
 // and with it the reason, that comes after that timeout.
 type Deadlines struct {
-	// Ask: one query to a cloud. A query that times out is worth retrying.
-	Ask time.Duration
+	// Query: one query to a cloud. A query that times out is worth retrying.
+	Query time.Duration
 	// Terminate: to terminate one machine and confirm that it is gone. It is worth retrying too.
 	Terminate time.Duration
 	// Boot: from the request for a machine until it is up, including what its cloud has to create first. This deadline
@@ -36,7 +36,7 @@ type Deadlines struct {
 // DefaultDeadlines returns deadlines that allow for slow clouds and for image pulls on first start.
 func DefaultDeadlines() Deadlines {
 	return Deadlines{
-		Ask: 90 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
+		Query: 90 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
 		Reach: 5 * time.Minute, Install: 15 * time.Minute, Server: 15 * time.Minute, Agent: 10 * time.Minute,
 		Node: 10 * time.Minute,
 		GPU:  30 * time.Minute, Recover: 5 * time.Minute,

@@ -10,12 +10,12 @@ import (
 
 // ToOrphan returns the orphan record of a listed machine. A conflict is why skyctl does not terminate it automatically.
 func ToOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
-	on := m.Cloud
-	if on == "" {
-		on = provider
+	cloudName := m.Cloud
+	if cloudName == "" {
+		cloudName = provider
 	}
 	return api.Orphan{
-		Cloud: on, Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, ClusterUID: m.Owner.ClusterUID,
+		Cloud: cloudName, Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, ClusterUID: m.Owner.ClusterUID,
 		State:     string(m.State),
 		CreatedAt: m.CreatedAt, PricePerHour: m.PricePerHour, Conflict: conflict,
 	}

@@ -54,7 +54,7 @@ func StepError(ctx context.Context, step, machine string, err error) error {
 // reasonedError is an error that says itself what it means for a step. It may have more methods:
 //
 //	Log() []string        lines that help to find the cause
-//	Interruptible() bool  whether the end of the step's deadline, where it is the cause, is the reason to report
+//	Interruptible() bool  whether the step's deadline, if it is the cause, is the reason to report
 type reasonedError interface {
 	error
 	// Reason is the word for it that people and workflows see.

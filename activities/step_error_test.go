@@ -24,15 +24,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store"
 )
 
-// ownTimeIsUp is the error of somebody who was interrupted by the end of a step's own time.
-func ownTimeIsUp() error {
+// stepDeadlineError returns the error of a call that the end of a step's deadline interrupted.
+func stepDeadlineError() error {
 	ctx, cancel := WithDeadline(context.Background(), time.Nanosecond)
 	defer cancel()
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
-func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
+func TestAStepErrorHasItsReasonAndWhetherItIsFinal(t *testing.T) {
 	dialTimeout := &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
 	const again, final = false, true
 	for name, c := range map[string]struct {
@@ -50,9 +50,9 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 		"etcd down":          {&store.UnavailableError{}, "EtcdUnavailable", again},
 		"etcd slow": {&store.UnavailableError{Cause: fmt.Errorf("no answer (%w)",
 			context.DeadlineExceeded)}, "EtcdUnavailable", again},
-		"RKE2, final":        {&rke2.Error{Kind: rke2.WrongToken, Permanent: true}, rke2.WrongToken, final},
-		"RKE2, out of sight": {&rke2.Error{Kind: rke2.SourceUnreachable}, rke2.SourceUnreachable, again},
-		"RKE2, tried enough": {&rke2.Error{Kind: rke2.InstallFailed}, rke2.InstallFailed, final},
+		"RKE2, permanent":            {&rke2.Error{Kind: rke2.WrongToken, Permanent: true}, rke2.WrongToken, final},
+		"an unreachable RKE2 source": {&rke2.Error{Kind: rke2.SourceUnreachable}, rke2.SourceUnreachable, again},
+		"RKE2, not permanent":        {&rke2.Error{Kind: rke2.InstallFailed}, rke2.InstallFailed, final},
 		"RKE2, out of time": {&rke2.Error{Kind: rke2.Deadline, Permanent: true, Cause: context.DeadlineExceeded},
 			rke2.Deadline, final},
 		"another host key": {&remote.HostKeyMismatch{}, "HostKeyMismatch", final},
@@ -61,25 +61,26 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 		"a login shell":    {&remote.ShellFailed{Exit: 1}, "LoginShellFailed", final},
 		"a login shell that hangs": {&remote.ShellFailed{Exit: -1, Cause: errors.New("within 2m0s")},
 			"LoginShellFailed", final},
-		"too much output":          {&remote.OutputTooLong{}, "OutputTooLong", final},
-		"facts that make no sense": {&rke2.Error{Kind: rke2.NoFacts}, rke2.NoFacts, final},
-		"a connection":             {&remote.Lost{Cause: errors.New("reset")}, "ConnectionLost", again},
-		"a connection, timed out":  {&remote.Lost{Cause: dialTimeout}, "ConnectionLost", again},
-		"a machine out of reach":   {&remote.Lost{Cause: ownTimeIsUp()}, "Deadline", final},
-		"an installation that hangs": {fmt.Errorf("machine m: unpacking was stopped: %w", ownTimeIsUp()), "Deadline",
+		"too much output":         {&remote.OutputTooLong{}, "OutputTooLong", final},
+		"unreadable facts":        {&rke2.Error{Kind: rke2.NoFacts}, rke2.NoFacts, final},
+		"a connection":            {&remote.Lost{Cause: errors.New("reset")}, "ConnectionLost", again},
+		"a connection, timed out": {&remote.Lost{Cause: dialTimeout}, "ConnectionLost", again},
+		"an unreachable machine":  {&remote.Lost{Cause: stepDeadlineError()}, "Deadline", final},
+		"an installation that hangs": {fmt.Errorf("machine m: unpacking was stopped: %w", stepDeadlineError()),
+			"Deadline",
 			final},
-		"a Node that is not Ready":   {&kube.NotReady{Cause: ownTimeIsUp()}, "Deadline", final},
+		"a Node that is not Ready":   {&kube.NotReady{Cause: stepDeadlineError()}, "Deadline", final},
 		"an API server that is slow": {fmt.Errorf("listing nodes: %w", context.DeadlineExceeded), "NoAnswer", again},
 		"another secrets key":        {&store.WrongKeyError{}, "Unreadable", final},
-		"a record that is nonsense":  {&store.CorruptError{Cause: errors.New("no JSON")}, "Unreadable", final},
+		"a damaged record":           {&store.CorruptError{Cause: errors.New("no JSON")}, "Unreadable", final},
 		"no secrets key":             {store.ErrNoKey, "Unreadable", final},
-		"a cloud out of reach":       {&cloud.Error{Kind: cloud.Unreachable}, "Unreachable", again},
+		"an unreachable cloud":       {&cloud.Error{Kind: cloud.Unreachable}, "Unreachable", again},
 		"no capacity":                {&cloud.Error{Kind: cloud.Capacity}, "Capacity", final},
 		"no quota":                   {&cloud.Error{Kind: cloud.Quota}, "Quota", final},
 		"no access":                  {&cloud.Error{Kind: cloud.Access}, "Access", final},
 		"infeasible":                 {&cloud.Error{Kind: cloud.Infeasible}, "Infeasible", final},
 		"a conflict":                 {&cloud.Error{Kind: cloud.Conflict}, "Conflict", final},
-		"a hiccup": {&cloud.Error{Kind: cloud.Transient, Cause: context.DeadlineExceeded},
+		"a transient error": {&cloud.Error{Kind: cloud.Transient, Cause: context.DeadlineExceeded},
 			"Transient", again},
 		"anything else": {errors.New("what"), "Failed", again},
 
@@ -94,25 +95,30 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 			&cloud.Error{Kind: cloud.Transient}), ReasonGone, final},
 		"a cloud that fails and a record gone": {errors.Join(&cloud.Error{Kind: cloud.Transient},
 			&store.StaleError{Machine: "m"}), "Replaced", final},
-		"RKE2, at the step's deadline": {&rke2.Error{Kind: rke2.UnitFailed, Cause: ownTimeIsUp()}, rke2.UnitFailed,
+		"RKE2, at the step's deadline": {&rke2.Error{Kind: rke2.UnitFailed, Cause: stepDeadlineError()},
+			rke2.UnitFailed,
 			final},
-		"a source out of sight, at the step's deadline": {&rke2.Error{Kind: rke2.SourceUnreachable,
-			Cause: ownTimeIsUp()},
+		"an unreachable RKE2 source, at the step's deadline": {&rke2.Error{Kind: rke2.SourceUnreachable,
+			Cause: stepDeadlineError()},
 			rke2.SourceUnreachable, again},
-		"a GPU stack, at the step's deadline": {&gpu.Failure{Kind: "NotOffered", Cause: ownTimeIsUp()}, "NotOffered",
+		"a GPU stack, at the step's deadline": {&gpu.Failure{Kind: "NotOffered", Cause: stepDeadlineError()},
+			"NotOffered",
 			final},
-		"etcd, at the step's deadline": {&store.UnavailableError{Cause: ownTimeIsUp()}, "EtcdUnavailable",
+		"etcd, at the step's deadline": {&store.UnavailableError{Cause: stepDeadlineError()}, "EtcdUnavailable",
 			again},
 		"etcd over a connection": {&remote.Lost{Cause: &store.UnavailableError{}}, "EtcdUnavailable",
 			again},
-		"a key refused, at the step's deadline": {&remote.AuthFailed{Cause: ownTimeIsUp()}, "Deadline", final},
-		"a shell that hangs, at the step's deadline": {&remote.ShellFailed{Exit: -1, Cause: ownTimeIsUp()}, "Deadline",
+		"a key refused, at the step's deadline": {&remote.AuthFailed{Cause: stepDeadlineError()}, "Deadline", final},
+		"a shell that hangs, at the step's deadline": {&remote.ShellFailed{Exit: -1, Cause: stepDeadlineError()},
+			"Deadline",
 			final},
-		"a cloud, at the step's deadline": {&cloud.Error{Kind: cloud.Transient, Cause: ownTimeIsUp()}, "Deadline",
+		"a cloud, at the step's deadline": {&cloud.Error{Kind: cloud.Transient, Cause: stepDeadlineError()}, "Deadline",
 			final},
-		"a cloud and the step's deadline": {fmt.Errorf("%w: %w", &cloud.Error{Kind: cloud.Unreachable}, ownTimeIsUp()),
+		"a cloud and the step's deadline": {fmt.Errorf("%w: %w", &cloud.Error{Kind: cloud.Unreachable},
+			stepDeadlineError()),
 			"Deadline", final},
-		"a command and the step's deadline": {errors.Join(&remote.RunError{Exit: 1}, ownTimeIsUp()), "Deadline", final},
+		"a command and the step's deadline": {errors.Join(&remote.RunError{Exit: 1}, stepDeadlineError()), "Deadline",
+			final},
 	} {
 		for _, err2 := range []error{c.err, fmt.Errorf("wrapped: %w", c.err)} {
 			var got *temporal.ApplicationError
@@ -129,7 +135,7 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 				t.Errorf("%s: details %+v, %v", name, f, err)
 			}
 			if !strings.HasPrefix(got.Message(), "sky-c-1: dance: ") {
-				t.Errorf("%s: says %q", name, got.Message())
+				t.Errorf("%s: message %q", name, got.Message())
 			}
 		}
 	}
@@ -138,7 +144,7 @@ func TestAnErrorCrossesWithItsReasonAndWhetherToTryAgain(t *testing.T) {
 	}
 }
 
-func TestWhatIsForGoodKeepsItsReason(t *testing.T) {
+func TestMakeFinalKeepsTheReason(t *testing.T) {
 	err := MakeFinal(StepError(t.Context(), "plan", "", &cloud.Error{Kind: cloud.Unreachable, Message: "no engine"}))
 	var got *temporal.ApplicationError
 	var f api.Failure
@@ -148,7 +154,7 @@ func TestWhatIsForGoodKeepsItsReason(t *testing.T) {
 	}
 }
 
-func TestACancellationIsOneAndAStoppedWorkerIsNot(t *testing.T) {
+func TestAStoppedWorkerIsNotACancellation(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(temporal.NewCanceledError())
 	if err := StepError(ctx, "dance", "", errors.New("interrupted")); !temporal.IsCanceledError(err) {
@@ -159,11 +165,11 @@ func TestACancellationIsOneAndAStoppedWorkerIsNot(t *testing.T) {
 	err := StepError(ctx, "dance", "", errors.New("interrupted"))
 	var applied *temporal.ApplicationError
 	if temporal.IsCanceledError(err) || !errors.As(err, &applied) || applied.NonRetryable() {
-		t.Errorf("stopped: got %v, which is not tried again", err)
+		t.Errorf("stopped: got %v, want an error that is retried", err)
 	}
 }
 
-func TestNoSecretThatAMachinePrintedLeavesTheActivity(t *testing.T) {
+func TestAStepErrorHidesSecretsThatAMachinePrinted(t *testing.T) {
 	redact.LearnSecret("activities", []byte("c0rrect-h0rse-battery"))
 	defer redact.ForgetOwner("activities")
 	const token = "K10" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" + "::server:" +
@@ -199,7 +205,7 @@ func TestNoSecretThatAMachinePrintedLeavesTheActivity(t *testing.T) {
 			}
 		}
 		if errors.Unwrap(got) != nil {
-			t.Errorf("%s: the cause goes along, which nobody scrubbed", name)
+			t.Errorf("%s: it wraps its cause, which is not redacted", name)
 		}
 	}
 }

@@ -63,13 +63,13 @@ func (a *Activities) ProbeGPUs(ctx context.Context, ref api.Ref) (StackInput, er
 	for i := range c.Status.Machines {
 		all.Go(func() error {
 			m := &c.Status.Machines[i]
-			wait, cancel := activities.WithDeadline(probing, a.Deadlines.Reach)
+			waitCtx, cancel := activities.WithDeadline(probing, a.Deadlines.Reach)
 			defer cancel()
-			h, err := a.Pool.AwaitHost(wait, activities.SSHTargetOf(m), key, func(string) {})
+			h, err := a.Pool.AwaitHost(waitCtx, activities.SSHTargetOf(m), key, func(string) {})
 			if err != nil {
 				return err
 			}
-			driver, err := gpu.ProbeDriver(wait, h)
+			driver, err := gpu.ProbeDriver(waitCtx, h)
 			probed[i] = gpu.MachineDriver{Machine: m.Name, Driver: driver}
 			return err
 		})
@@ -121,9 +121,9 @@ func (a *Activities) AwaitGPUs(ctx context.Context, ref api.Ref) ([]activities.M
 	if err != nil {
 		return nil, a.gpuStepError(ctx, err)
 	}
-	soon, cancel := activities.WithDeadline(ctx, a.Deadlines.GPU)
+	waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
-	status, waited := gpu.AwaitStackReady(soon, client, gpu.WaitOptions{
+	status, waited := gpu.AwaitStackReady(waitCtx, client, gpu.WaitOptions{
 		Kind: c.Spec.GPUStack, Expected: gpu.ExpectedByNode(c),
 		Progress: func(s string) { activities.RecordHeartbeat(ctx, s) },
 	})
@@ -157,9 +157,9 @@ func (a *Activities) TryGPU(ctx context.Context, m activities.MachineRef) error 
 	if err != nil {
 		return a.gpuStepError(ctx, err)
 	}
-	soon, cancel := activities.WithDeadline(ctx, a.Deadlines.GPU)
+	waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
-	return a.gpuStepError(ctx, gpu.VerifyNode(soon, client, gpu.Workload{
+	return a.gpuStepError(ctx, gpu.VerifyNode(waitCtx, client, gpu.Workload{
 		Node: m.NodeName, Incarnation: m.Incarnation, Image: cmp.Or(c.Spec.GPU.TestImage, a.TestImage),
 		Stack: a.clusterStack(c),
 	}, func(s string) { activities.RecordHeartbeat(ctx, s) }))

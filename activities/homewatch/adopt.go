@@ -76,18 +76,18 @@ func (w *Watch) exchangeAllMarks(ctx context.Context, h api.Home, clusters []api
 	r *operation.AdoptResult) []api.HomeFinding {
 	findings := make([]*api.HomeFinding, len(clusters))
 	failures := make([]error, len(clusters))
-	var asked errgroup.Group
-	asked.SetLimit(marksAtOnce)
+	var group errgroup.Group
+	group.SetLimit(marksAtOnce)
 	for i := range clusters {
-		asked.Go(func() error {
+		group.Go(func() error {
 			findings[i], failures[i] = w.exchangeClusterMarks(ctx, h, clusters[i].Ref(), ours)
 			if failures[i] == nil && ours != nil {
-				w.setAskedNow(clusters[i].Metadata.UID)
+				w.recordAnswer(clusters[i].Metadata.UID)
 			}
 			return nil
 		})
 	}
-	_ = asked.Wait()
+	_ = group.Wait()
 	r.Marked, r.Unreached = nil, nil
 	var found []api.HomeFinding
 	for i, c := range clusters {

@@ -10,7 +10,7 @@ import (
 	"github.com/sky-shift/skyctl/activities/nodes"
 )
 
-// harmless are activities of machines and nodes that change neither: they read, or write what is this state's own.
+// harmless are the activities of machines and nodes that don't change machines: they read, or only write to etcd.
 var harmless = []string{
 	"Check", "CheckSpec", "Plan", "Survey", "Existing", "AwaitServer", "AwaitNode", "Diagnose", "WriteKubeconfig",
 	"ProbeGPUs", "AwaitGPUs",
@@ -24,7 +24,7 @@ func TestEveryActivityThatChangesMachinesIsGuarded(t *testing.T) {
 	}
 	for _, name := range harmless {
 		if homewatch.GuardedActivities[name] {
-			t.Errorf("%s is both", name)
+			t.Errorf("%s is both guarded and harmless", name)
 		}
 		known[name] = true
 	}
@@ -35,13 +35,13 @@ func TestEveryActivityThatChangesMachinesIsGuarded(t *testing.T) {
 			name := methods.Method(i).Name
 			found[name] = true
 			if !known[name] {
-				t.Errorf("%s: say whether it waits while it is in doubt whose the machines are", name)
+				t.Errorf("%s is neither guarded nor harmless", name)
 			}
 		}
 	}
 	for name := range known {
 		if !found[name] {
-			t.Errorf("there is no activity %s", name)
+			t.Errorf("no such activity: %s", name)
 		}
 	}
 }

@@ -47,26 +47,26 @@ func (w *Watch) confirmByMarks(ctx context.Context, clusters []api.Cluster) erro
 	}
 	mark := home.MarkOf(h)
 	found := make([]*api.HomeFinding, len(clusters))
-	var asked errgroup.Group
-	asked.SetLimit(marksAtOnce)
+	var group errgroup.Group
+	group.SetLimit(marksAtOnce)
 	for i := range clusters {
 		c := &clusters[i]
-		if w.wasAskedRecently(c.Metadata.UID) {
+		if w.answeredRecently(c.Metadata.UID) {
 			continue
 		}
-		asked.Go(func() error {
+		group.Go(func() error {
 			f, err := w.exchangeClusterMarks(ctx, h, c.Ref(), &mark)
 			if err != nil { // an unreachable cluster says nothing about the home
 				w.Log.Debug("no machine of a cluster returned its mark", "cluster", c.Metadata.Name,
 					"error", err)
 				return nil
 			}
-			w.setAskedNow(c.Metadata.UID)
+			w.recordAnswer(c.Metadata.UID)
 			found[i] = f
 			return nil
 		})
 	}
-	_ = asked.Wait()
+	_ = group.Wait()
 	for _, f := range found {
 		if f == nil {
 			continue
@@ -82,20 +82,20 @@ func (w *Watch) confirmByMarks(ctx context.Context, clusters []api.Cluster) erro
 	return ctx.Err()
 }
 
-func (w *Watch) wasAskedRecently(uid string) bool {
+func (w *Watch) answeredRecently(uid string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at, ok := w.asked[uid]
-	return ok && w.Now().Sub(at) < homeMarkInterval
+	answeredAt, ok := w.answeredAt[uid]
+	return ok && w.Now().Sub(answeredAt) < homeMarkInterval
 }
 
-func (w *Watch) setAskedNow(uid string) {
+func (w *Watch) recordAnswer(uid string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.asked == nil {
-		w.asked = map[string]time.Time{}
+	if w.answeredAt == nil {
+		w.answeredAt = map[string]time.Time{}
 	}
-	w.asked[uid] = w.Now()
+	w.answeredAt[uid] = w.Now()
 }
 
 // exchangeClusterMarks exchanges marks with the first machines of a cluster, all at the same time. It returns the
@@ -116,11 +116,11 @@ func (w *Watch) exchangeClusterMarks(ctx context.Context, h api.Home, ref api.Re
 	slices.SortFunc(machines, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
 	machines = machines[:min(machinesTried, len(machines))]
 	marks, failures := make([]*home.Mark, len(machines)), make([]error, len(machines))
-	var asked sync.WaitGroup
+	var group sync.WaitGroup
 	for i := range machines {
-		asked.Go(func() { marks[i], failures[i] = w.exchangeMachineMark(ctx, &machines[i], key, ours) })
+		group.Go(func() { marks[i], failures[i] = w.exchangeMachineMark(ctx, &machines[i], key, ours) })
 	}
-	asked.Wait()
+	group.Wait()
 	if !slices.Contains(failures, nil) {
 		return nil, errors.Join(append(failures, errors.New("no machine of the cluster answers"))...)
 	}

@@ -30,11 +30,11 @@ type Watch struct {
 	Log    *slog.Logger
 
 	mu sync.Mutex
-	// read is when etcd and the ledger were last read, and known the doubt at that time.
-	read  time.Time
-	known *api.HomeDoubt
-	// asked is when a machine of a cluster last answered, by the cluster's UID.
-	asked map[string]time.Time
+	// readAt is when etcd and the ledger were last read, and doubt the doubt at that time.
+	readAt time.Time
+	doubt  *api.HomeDoubt
+	// answeredAt is when a machine of a cluster last answered, by the cluster's UID.
+	answeredAt map[string]time.Time
 }
 
 const (
@@ -146,7 +146,7 @@ func (w *Watch) writeLedger(h api.Home) {
 func (w *Watch) cacheDoubt(doubt *api.HomeDoubt) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.read, w.known = w.Now(), doubt
+	w.readAt, w.doubt = w.Now(), doubt
 }
 
 func (w *Watch) reportDoubt(ctx context.Context, doubt *api.HomeDoubt) {
@@ -164,10 +164,10 @@ func (w *Watch) RecentDoubt(ctx context.Context) (*api.HomeDoubt, error) {
 		return nil, nil
 	}
 	w.mu.Lock()
-	known, fresh := w.known, !w.read.IsZero() && w.Now().Sub(w.read) < homeReadInterval
+	cached, fresh := w.doubt, !w.readAt.IsZero() && w.Now().Sub(w.readAt) < homeReadInterval
 	w.mu.Unlock()
 	if fresh {
-		return known, nil
+		return cached, nil
 	}
 	return w.ReadDoubt(ctx)
 }

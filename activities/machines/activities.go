@@ -29,8 +29,9 @@ type Activities struct {
 	// Settings are those that this worker uses. Check and CheckSpec report them.
 	Settings map[string]api.UsedSetting
 
-	// settling lets machines of a cluster that are terminated at the same time share one query for their lifetimes.
-	settling singleflight.Group
+	// lifetimeQueries lets machines of a cluster that are terminated at the same time share one query for their
+	// lifetimes.
+	lifetimeQueries singleflight.Group
 }
 
 // readClusterAndCloud reads a cluster and finds its cloud and owner.
@@ -40,12 +41,12 @@ func (a *Activities) readClusterAndCloud(ctx context.Context, ref api.Ref) (*api
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
-	of, err := a.Clouds.FindCloud(c.CloudName())
+	onCloud, err := a.Clouds.FindCloud(c.CloudName())
 	if err != nil {
 		return nil, nil, cloud.Owner{}, err
 	}
 	owner, err := a.readCloudOwner(ctx, ref)
-	return c, of, owner, err
+	return c, onCloud, owner, err
 }
 
 func (a *Activities) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Owner, error) {
@@ -55,11 +56,11 @@ func (a *Activities) readCloudOwner(ctx context.Context, ref api.Ref) (cloud.Own
 
 // listClusterMachines lists a cluster's machines on its cloud. If one of several clouds does not answer, that is only
 // an error if the cluster was ever on it.
-func (a *Activities) listClusterMachines(ctx context.Context, c *api.Cluster, of cloud.Cloud,
+func (a *Activities) listClusterMachines(ctx context.Context, c *api.Cluster, onCloud cloud.Cloud,
 	owner cloud.Owner) ([]cloud.Machine, error) {
-	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
-	listed, err := cloud.ListVerified(soon, of, owner, activities.KnownOfCluster(c))
+	listed, err := cloud.ListVerified(queryCtx, onCloud, owner, activities.KnownOfCluster(c))
 	if partial := new(cloud.PartialError); errors.As(err, &partial) &&
 		!slices.ContainsFunc(c.CloudNames(), partial.LacksCloud) {
 		return listed, nil

@@ -17,18 +17,19 @@ const lifetimesTimeout = 20 * time.Second
 
 // updateLifetimes records when a cluster's machines existed, according to their cloud. If the cloud can't tell, their
 // cost stays an estimate and the step goes on.
-func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.Cloud, owner cloud.Owner) {
-	keeper, ok := of.(cloud.LifetimeLister)
+func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, onCloud cloud.Cloud, owner cloud.Owner) {
+	keeper, ok := onCloud.(cloud.LifetimeLister)
 	if !ok {
 		return
 	}
-	soon, cancel := context.WithTimeout(ctx, lifetimesTimeout)
+	queryCtx, cancel := context.WithTimeout(ctx, lifetimesTimeout)
 	defer cancel()
 	// Machines that are terminated at the same time share the answer. The last of them, or the end of a delete, settles
 	// what it misses.
-	answer, err, _ := a.settling.Do(ref.UID, func() (any, error) { return keeper.ListLifetimes(soon, owner) })
+	answer, err, _ := a.lifetimeQueries.Do(ref.UID,
+		func() (any, error) { return keeper.ListLifetimes(queryCtx, owner) })
 	if err == nil {
-		err = a.recordLifetimes(soon, ref, answer.(cloud.Lifetimes))
+		err = a.recordLifetimes(queryCtx, ref, answer.(cloud.Lifetimes))
 	}
 	if err != nil && ctx.Err() == nil {
 		activity.GetLogger(ctx).Warn("the machines' cost is an estimate: their cloud did not report when they "+
@@ -37,9 +38,9 @@ func (a *Activities) updateLifetimes(ctx context.Context, ref api.Ref, of cloud.
 	}
 }
 
-// recordCostEstimated records that a machine was stopped and runs again: nobody knows for how long it did not cost
+// markCostEstimated records that a machine was stopped and runs again: it is unknown for how long it did not cost
 // money.
-func (a *Activities) recordCostEstimated(ctx context.Context, record api.Machine, m activities.MachineRef) error {
+func (a *Activities) markCostEstimated(ctx context.Context, record api.Machine, m activities.MachineRef) error {
 	if record.Placement.PricePerMachine <= 0 {
 		return nil
 	}
@@ -50,17 +51,17 @@ func (a *Activities) recordCostEstimated(ctx context.Context, record api.Machine
 	return err
 }
 
-func (a *Activities) recordLifetimes(ctx context.Context, ref api.Ref, told cloud.Lifetimes) error {
+func (a *Activities) recordLifetimes(ctx context.Context, ref api.Ref, lifetimes cloud.Lifetimes) error {
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return err
 	}
 	for _, m := range c.Status.Machines {
-		if m.Placement.PricePerMachine <= 0 || !mergeLifetimes(&m, told, a.Now()) {
+		if m.Placement.PricePerMachine <= 0 || !mergeLifetimes(&m, lifetimes, a.Now()) {
 			continue
 		}
 		_, err := a.Store.UpdateMachine(ctx, ref, m.Index, m.Incarnation, func(r *api.Machine) error {
-			mergeLifetimes(r, told, a.Now())
+			mergeLifetimes(r, lifetimes, a.Now())
 			return nil
 		})
 		if err != nil && !activities.IsUnwanted(err) {
@@ -72,10 +73,10 @@ func (a *Activities) recordLifetimes(ctx context.Context, ref api.Ref, told clou
 
 // mergeLifetimes adds to a record when its machine existed, and reports whether that changes it. SkyPilot may have
 // created several machines for one incarnation before one was usable.
-func mergeLifetimes(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
+func mergeLifetimes(m *api.Machine, lifetimes cloud.Lifetimes, now time.Time) bool {
 	from, until := m.BilledFrom, m.BilledUntil
-	seen, there := false, false
-	for _, l := range told.Machines {
+	known, alive := false, false
+	for _, l := range lifetimes.Machines {
 		if l.Incarnation != m.Incarnation || l.Index != m.Index {
 			continue
 		}
@@ -85,12 +86,12 @@ func mergeLifetimes(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 		if l.Until.After(until) {
 			until = l.Until
 		}
-		seen, there = true, there || !l.Ended
+		known, alive = true, alive || !l.Ended
 	}
 	switch {
-	case there:
+	case alive:
 		until = time.Time{}
-	case !seen && wasNeverCreated(*m, told, now):
+	case !known && wasNeverCreated(*m, lifetimes, now):
 		from, until = m.LaunchedAt, m.LaunchedAt
 	}
 	changed := !from.Equal(m.BilledFrom) || !until.Equal(m.BilledUntil)
@@ -99,8 +100,8 @@ func mergeLifetimes(m *api.Machine, told cloud.Lifetimes, now time.Time) bool {
 }
 
 // wasNeverCreated reports whether the cloud would know the machine if its launch had created one.
-func wasNeverCreated(m api.Machine, told cloud.Lifetimes, now time.Time) bool {
-	return slices.Contains(told.Clouds, m.Placement.Cloud) && m.State == api.MachineGone && m.CloudID == "" &&
+func wasNeverCreated(m api.Machine, lifetimes cloud.Lifetimes, now time.Time) bool {
+	return slices.Contains(lifetimes.Clouds, m.Placement.Cloud) && m.State == api.MachineGone && m.CloudID == "" &&
 		m.BilledFrom.IsZero() &&
-		!m.LaunchedAt.IsZero() && now.Sub(m.LaunchedAt) < told.Remembered
+		!m.LaunchedAt.IsZero() && now.Sub(m.LaunchedAt) < lifetimes.Remembered
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-func TestAClustersCostIsTheBillOfItsCloud(t *testing.T) {
+func TestAClustersCostEqualsTheCloudsBill(t *testing.T) {
 	t0 := time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)
 	at := func(seconds float64) time.Time { return t0.Add(time.Duration(seconds * float64(time.Second))) }
-	// What AWS has in truth, and what it tells: the launch and the end in whole seconds.
+	// AWS bills exact times, and reports launch and end in whole seconds.
 	type machine struct{ asked, launched, ended, noticed float64 }
 	for name, all := range map[string][]machine{
 		"asked for long before it was launched": {{0, 400.4, 700.9, 702}, {0, 410.2, 700.3, 702}},
@@ -43,12 +43,12 @@ func TestAClustersCostIsTheBillOfItsCloud(t *testing.T) {
 			t.Errorf("%s: $%.5f, an estimate: %v; the bill is $%.5f", name, got, c.IsCostEstimated(), bill)
 		}
 		if math.Abs(before-bill) < 0.02*bill {
-			t.Errorf("%s: it would hold without the cloud's times", name)
+			t.Errorf("%s: the cost is the same without the cloud's times", name)
 		}
 	}
 }
 
-func TestCostsCountFromTheCloudsOwnTimes(t *testing.T) {
+func TestCostsUseTheCloudsOwnTimes(t *testing.T) {
 	t0 := time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)
 	at := func(minutes int) time.Time { return t0.Add(time.Duration(minutes) * time.Minute) }
 	life := func(incarnation string, from, until int) cloud.Lifetime {
@@ -96,7 +96,7 @@ func TestCostsCountFromTheCloudsOwnTimes(t *testing.T) {
 				test.estimate)
 		}
 		if mergeLifetimes(&m, told, now) {
-			t.Errorf("%s: the same is news again", name)
+			t.Errorf("%s: merging the same lifetimes again reports a change", name)
 		}
 	}
 }

@@ -30,11 +30,11 @@ func (a *Activities) Check(ctx context.Context) (operation.CheckResult, error) {
 	}
 	checkers := listCheckers(a.Clouds)
 	answers := make([]answer, len(checkers))
-	var asked sync.WaitGroup
+	var group sync.WaitGroup
 	for i, c := range checkers {
-		asked.Go(func() { answers[i].finding, answers[i].clouds = c.InspectProvider(ctx) })
+		group.Go(func() { answers[i].finding, answers[i].clouds = c.InspectProvider(ctx) })
 	}
-	asked.Wait()
+	group.Wait()
 	r := operation.CheckResult{Worker: describeWorker(), Providers: []api.CheckFinding{}, Clouds: []api.CloudStatus{}}
 	for _, found := range answers {
 		r.Providers = append(r.Providers, redactFinding(found.finding))

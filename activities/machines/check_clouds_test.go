@@ -9,7 +9,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// checkedCloud is a cloud that only tells how it is.
+// checkedCloud is a cloud that only reports its state.
 type checkedCloud struct {
 	cloud.Cloud
 	finding api.CheckFinding
@@ -20,7 +20,7 @@ func (c checkedCloud) InspectProvider(context.Context) (api.CheckFinding, []api.
 	return c.finding, c.clouds
 }
 
-func TestACheckAsksEveryCloudThatCanTell(t *testing.T) {
+func TestCheckInspectsEveryCloudThatReportsItsState(t *testing.T) {
 	a := &Activities{Clouds: activities.Clouds{
 		Named: map[string]cloud.Cloud{
 			"docker": checkedCloud{finding: api.CheckFinding{Name: "Docker", Problem: "no engine"},
@@ -40,7 +40,7 @@ func TestACheckAsksEveryCloudThatCanTell(t *testing.T) {
 	}
 }
 
-func TestACheckWithoutOtherCloudsIsAnAnswerToo(t *testing.T) {
+func TestCheckWorksWithoutOtherClouds(t *testing.T) {
 	r, err := (&Activities{}).Check(t.Context())
 	if err != nil || r.Providers == nil || r.Clouds == nil {
 		t.Errorf("%v: %+v", err, r)

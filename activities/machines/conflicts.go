@@ -11,16 +11,16 @@ import (
 
 // splitByConflict splits listed machines into a cluster's own, and those whose name, labels or id conflict with that:
 // copies, machines that were renamed or relabelled, and others. A delete of the cluster does not terminate those.
-func splitByConflict(c *api.Cluster, listed []cloud.Machine, remembered map[string]string) (own []cloud.Machine,
-	others []cloud.ConflictingMachine) {
+func splitByConflict(c *api.Cluster, listed []cloud.Machine, known map[string]string) (own []cloud.Machine,
+	conflicting []cloud.ConflictingMachine) {
 	for i, m := range listed {
-		if why := conflictReason(c, listed, i, remembered[m.Key()]); why != "" {
-			others = append(others, cloud.ConflictingMachine{Machine: m, Why: why})
+		if why := conflictReason(c, listed, i, known[m.Key()]); why != "" {
+			conflicting = append(conflicting, cloud.ConflictingMachine{Machine: m, Why: why})
 		} else {
 			own = append(own, m)
 		}
 	}
-	return own, others
+	return own, conflicting
 }
 
 // conflictReason returns why a listed machine may not be the cluster's own, or what an earlier sweep found; "" if it is

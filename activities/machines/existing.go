@@ -22,13 +22,13 @@ const listExistingTimeout = 20 * time.Second
 // listed machines that are certainly the cluster's. If the cloud does not answer, Release finds the rest.
 func (a *Activities) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachine, error) {
 	const step = "list the machines"
-	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
+	c, onCloud, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
 	}
-	soon, cancel := context.WithTimeout(ctx, listExistingTimeout)
+	queryCtx, cancel := context.WithTimeout(ctx, listExistingTimeout)
 	defer cancel()
-	listed, err := a.listClusterMachines(soon, c, of, owner)
+	listed, err := a.listClusterMachines(queryCtx, c, onCloud, owner)
 	if ctx.Err() != nil {
 		return nil, activities.StepError(ctx, step, "", ctx.Err())
 	}
@@ -36,12 +36,12 @@ func (a *Activities) Existing(ctx context.Context, ref api.Ref) ([]ExistingMachi
 		activity.GetLogger(ctx).Warn("the cloud did not answer; only the recorded machines are terminated",
 			"cluster", ref.Name, "error", err)
 	}
-	remembered, err := activities.ReadOrphanConflicts(ctx, a.Store)
+	known, err := activities.ReadOrphanConflicts(ctx, a.Store)
 	if err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
 	}
-	own, others := splitByConflict(c, listed, remembered)
-	return mergeExisting(c, own, others), nil
+	own, conflicting := splitByConflict(c, listed, known)
+	return mergeExisting(c, own, conflicting), nil
 }
 
 // ExistingMachine is a machine that a cluster may have. Older histories contain only its name.
@@ -64,7 +64,7 @@ func (e *ExistingMachine) UnmarshalJSON(data []byte) error {
 }
 
 // mergeExisting returns the machines to terminate before a cluster is gone, sorted by name.
-func mergeExisting(c *api.Cluster, own []cloud.Machine, others []cloud.ConflictingMachine) []ExistingMachine {
+func mergeExisting(c *api.Cluster, own []cloud.Machine, conflicting []cloud.ConflictingMachine) []ExistingMachine {
 	var all []ExistingMachine
 	for _, m := range own {
 		all = append(all, ExistingMachine{Name: m.Name, Index: m.Index, Incarnation: m.Incarnation, ID: m.ID,
@@ -79,7 +79,7 @@ func mergeExisting(c *api.Cluster, own []cloud.Machine, others []cloud.Conflicti
 		}
 		// Terminate would refuse it with a Conflict.
 		changed := func(k cloud.ConflictingMachine) bool { return r.CloudID != "" && k.ID == r.CloudID }
-		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(others, changed) {
+		if !listed && r.State != api.MachineGone && !slices.ContainsFunc(conflicting, changed) {
 			all = append(all, ExistingMachine{Name: r.Name, Index: r.Index, Incarnation: r.Incarnation,
 				ID: activities.RecordedCloudID(r)})
 		}

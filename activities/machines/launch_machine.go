@@ -18,7 +18,7 @@ import (
 // Submit requests a machine from the cloud, and returns the cloud's reference to the launch.
 func (a *Activities) Submit(ctx context.Context, m activities.MachineRef) (string, error) {
 	const step = "launch"
-	of, req, err := a.newLaunchRequest(ctx, m)
+	onCloud, req, err := a.newLaunchRequest(ctx, m)
 	if err != nil {
 		return "", a.recordStepError(ctx, step, m, err)
 	}
@@ -31,11 +31,11 @@ func (a *Activities) Submit(ctx context.Context, m activities.MachineRef) (strin
 	if err != nil {
 		return "", a.recordStepError(ctx, step, m, err)
 	}
-	boot, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
+	bootCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()
-	ref, err := of.SubmitLaunch(boot, req)
+	ref, err := onCloud.SubmitLaunch(bootCtx, req)
 	if err != nil {
-		return "", a.recordStepError(ctx, step, m, activities.AsDeadlineError(boot, err))
+		return "", a.recordStepError(ctx, step, m, activities.AsDeadlineError(bootCtx, err))
 	}
 	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.LaunchRef = ref
@@ -43,7 +43,7 @@ func (a *Activities) Submit(ctx context.Context, m activities.MachineRef) (strin
 	})
 	if activities.IsUnwanted(err) {
 		// Its clean-up is already done, so nothing else would find this machine.
-		err = errors.Join(err, a.terminateUnwanted(ctx, of, req))
+		err = errors.Join(err, a.terminateUnwanted(ctx, onCloud, req))
 	}
 	return ref, a.recordStepError(ctx, step, m, err)
 }
@@ -66,18 +66,18 @@ const listInterval = 500 * time.Millisecond
 
 // terminateUnwanted terminates the machine that was just launched, unless the name belongs to another incarnation by
 // now. The cloud's list may be out of date, so it waits until a machine of that name is listed.
-func (a *Activities) terminateUnwanted(ctx context.Context, of cloud.Cloud, req cloud.LaunchRequest) error {
+func (a *Activities) terminateUnwanted(ctx context.Context, onCloud cloud.Cloud, req cloud.LaunchRequest) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Terminate)
 	defer cancel()
 	for {
-		listed, err := of.ListMachines(ctx, req.Owner)
+		listed, err := onCloud.ListMachines(ctx, req.Owner)
 		for _, m := range listed {
 			switch {
 			case m.Name != req.Name:
 			case m.Incarnation != req.Incarnation:
 				return nil
 			default:
-				if err = of.TerminateMachine(ctx, cloud.TargetOf(m)); err == nil {
+				if err = onCloud.TerminateMachine(ctx, cloud.TargetOf(m)); err == nil {
 					return nil
 				}
 			}
@@ -101,19 +101,19 @@ type AwaitInput struct {
 func (a *Activities) Await(ctx context.Context, in AwaitInput) error {
 	const step = "launch"
 	m := in.Machine
-	of, req, err := a.newLaunchRequest(ctx, m)
+	onCloud, req, err := a.newLaunchRequest(ctx, m)
 	if err != nil {
 		return a.recordStepError(ctx, step, m, err)
 	}
-	boot, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
+	bootCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()
 	req.Wanted = func(ctx context.Context) error { return a.recheckStillWanted(ctx, m) }
-	up, err := of.AwaitLaunch(boot, req, in.Launch, activities.NewLaunchReporter(ctx, a.Store, m, a.Now))
+	up, err := onCloud.AwaitLaunch(bootCtx, req, in.Launch, activities.NewLaunchReporter(ctx, a.Store, m, a.Now))
 	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), sdkworker.ErrWorkerShutdown) {
-		err = errors.Join(err, a.cancelLaunch(ctx, of, in.Launch))
+		err = errors.Join(err, a.cancelLaunch(ctx, onCloud, in.Launch))
 	}
 	if err != nil {
-		return a.recordStepError(ctx, step, m, activities.AsDeadlineError(boot, err))
+		return a.recordStepError(ctx, step, m, activities.AsDeadlineError(bootCtx, err))
 	}
 	_, err = a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.CloudID, r.Address, r.PrivateAddress = up.ID, up.Address, up.PrivateAddress
@@ -128,19 +128,20 @@ func (a *Activities) Await(ctx context.Context, in AwaitInput) error {
 		return activities.CheckStillWanted(r)
 	})
 	if activities.IsUnwanted(err) {
-		err = errors.Join(err, a.terminateUnwanted(ctx, of, req)) // it may have been launched again after its clean-up
+		// it may have been launched again after its clean-up
+		err = errors.Join(err, a.terminateUnwanted(ctx, onCloud, req))
 	}
 	if err == nil && req.Placement.PricePerMachine > 0 {
-		a.updateLifetimes(ctx, m.Cluster, of, req.Owner)
+		a.updateLifetimes(ctx, m.Cluster, onCloud, req.Owner)
 	}
 	return a.recordStepError(ctx, step, m, err)
 }
 
 // cancelLaunch cancels a launch on the cloud. Terminate handles what it has created.
-func (a *Activities) cancelLaunch(ctx context.Context, of cloud.Cloud, launch string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Ask)
+func (a *Activities) cancelLaunch(ctx context.Context, onCloud cloud.Cloud, launch string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Deadlines.Query)
 	defer cancel()
-	return of.CancelLaunch(ctx, launch)
+	return onCloud.CancelLaunch(ctx, launch)
 }
 
 // newLaunchRequest collects what the cloud needs to launch a machine, including keys.
@@ -155,7 +156,7 @@ func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineR
 	if err != nil {
 		return nil, none, err
 	}
-	of, err := a.Clouds.FindCloud(c.CloudName())
+	onCloud, err := a.Clouds.FindCloud(c.CloudName())
 	if err != nil {
 		return nil, none, err
 	}
@@ -175,7 +176,7 @@ func (a *Activities) newLaunchRequest(ctx context.Context, m activities.MachineR
 	if err != nil {
 		return nil, none, err
 	}
-	return of, cloud.LaunchRequest{
+	return onCloud, cloud.LaunchRequest{
 		Owner: owner, Name: m.Name, Index: m.Index, Incarnation: m.Incarnation,
 		Placement: record.Placement, Spec: c.Spec, Labels: c.Metadata.Labels, AuthorizedKey: public, HostKey: host,
 	}, nil

@@ -19,7 +19,7 @@ const verifyHostKeyTimeout = 30 * time.Second
 // machine has shown its pinned host key there: an address can pass to another machine, the key can't.
 func (a *Activities) RecordAddress(ctx context.Context, m activities.MachineRef) error {
 	const step = "record the address"
-	c, of, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
+	c, onCloud, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
 	if err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
@@ -27,7 +27,7 @@ func (a *Activities) RecordAddress(ctx context.Context, m activities.MachineRef)
 	if err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
-	listed, err := a.listClusterMachines(ctx, c, of, owner)
+	listed, err := a.listClusterMachines(ctx, c, onCloud, owner)
 	if err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
@@ -40,11 +40,11 @@ func (a *Activities) RecordAddress(ctx context.Context, m activities.MachineRef)
 		return activities.StepError(ctx, step, m.Name, err)
 	}
 	up := *found
-	if starter, can := of.(cloud.Starter); can && up.PrivateAddress != record.PrivateAddress {
-		boot, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
+	if starter, can := onCloud.(cloud.Starter); can && up.PrivateAddress != record.PrivateAddress {
+		bootCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
 		defer cancel()
-		if up, err = starter.StartMachine(boot, target, record.PrivateAddress); err != nil {
-			return activities.StepError(ctx, step, m.Name, activities.AsDeadlineError(boot, err))
+		if up, err = starter.StartMachine(bootCtx, target, record.PrivateAddress); err != nil {
+			return activities.StepError(ctx, step, m.Name, activities.AsDeadlineError(bootCtx, err))
 		}
 	}
 	if hasSameAddresses(record, up) {
@@ -73,9 +73,9 @@ func (a *Activities) verifyHostKey(ctx context.Context, m activities.MachineRef,
 	}
 	target := activities.SSHTargetOf(record)
 	target.Address, target.Port = up.Address, up.SSHPort
-	soon, cancel := context.WithTimeout(ctx, verifyHostKeyTimeout)
+	waitCtx, cancel := context.WithTimeout(ctx, verifyHostKeyTimeout)
 	defer cancel()
-	if _, err := a.Pool.AwaitHost(soon, target, key, func(string) {}); err != nil {
+	if _, err := a.Pool.AwaitHost(waitCtx, target, key, func(string) {}); err != nil {
 		return fmt.Errorf("the cloud lists it at %s, where it can't be verified: %w", up.Address, err)
 	}
 	return nil

@@ -13,15 +13,15 @@ import (
 // error.
 func (a *Activities) CheckSpec(ctx context.Context, in operation.PlanInput) (operation.PlanResult, error) {
 	const step = "plan"
-	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
 	var placements []api.Placement
 	c, err := a.Clouds.FindCloud(in.Spec.Cloud)
 	if err == nil {
-		err = c.ValidateSpec(soon, in.Spec)
+		err = c.ValidateSpec(queryCtx, in.Spec)
 	}
 	if err == nil {
-		placements, err = c.RankPlacements(soon, in.Spec)
+		placements, err = c.RankPlacements(queryCtx, in.Spec)
 	}
 	invalid := append(api.FieldErrorsOf(err), a.RKE2.CheckRelease(ctx, in.Spec)...)
 	if len(invalid) > 0 {
@@ -42,13 +42,13 @@ func (a *Activities) Plan(ctx context.Context, ref api.Ref) ([]api.Placement, er
 	if err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
 	}
-	of, err := a.Clouds.FindCloud(c.Spec.Cloud)
+	onCloud, err := a.Clouds.FindCloud(c.Spec.Cloud)
 	if err != nil {
 		return nil, activities.StepError(ctx, step, "", err)
 	}
-	soon, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	queryCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
-	placements, err := of.RankPlacements(soon, c.Spec)
+	placements, err := onCloud.RankPlacements(queryCtx, c.Spec)
 	if err == nil && len(placements) == 0 {
 		err = &cloud.Error{Kind: cloud.Infeasible, Message: "no placement satisfies the spec"}
 	}

@@ -15,29 +15,29 @@ import (
 // they are reported, and the resources they may use stay.
 func (a *Activities) Release(ctx context.Context, ref api.Ref) error {
 	const step = api.StepRelease
-	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
+	c, onCloud, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
 		return activities.StepError(ctx, step, "", err)
 	}
-	left, err := a.listClusterMachines(ctx, c, of, owner)
+	left, err := a.listClusterMachines(ctx, c, onCloud, owner)
 	if err != nil {
 		return a.recordReleaseError(ctx, ref, err)
 	}
-	remembered, err := activities.ReadOrphanConflicts(ctx, a.Store)
+	known, err := activities.ReadOrphanConflicts(ctx, a.Store)
 	if err != nil {
 		return activities.StepError(ctx, step, "", err)
 	}
-	own, others := splitByConflict(c, left, remembered)
+	own, conflicting := splitByConflict(c, left, known)
 	if len(own) > 0 {
 		return activities.StepError(ctx, step, own[0].Name, &machinesLeftError{machines: len(own)})
 	}
-	if len(others) > 0 {
-		return activities.StepError(ctx, step, "", a.recordLeftBehind(ctx, c, others))
+	if len(conflicting) > 0 {
+		return activities.StepError(ctx, step, "", a.recordLeftBehind(ctx, c, conflicting))
 	}
-	a.updateLifetimes(ctx, ref, of, owner)
-	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	a.updateLifetimes(ctx, ref, onCloud, owner)
+	terminateCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
-	return a.recordReleaseError(ctx, ref, of.RemoveClusterResources(end, owner))
+	return a.recordReleaseError(ctx, ref, onCloud.RemoveClusterResources(terminateCtx, owner))
 }
 
 // machinesLeftError says that the cloud still has machines that should have been terminated.
@@ -55,11 +55,12 @@ func (e *machinesLeftError) Final() bool { return true }
 
 // recordLeftBehind reports the machines that a deleted cluster leaves behind, because they are never terminated
 // automatically: in the cluster's record, for people who wait for the delete, as events, and as orphans.
-func (a *Activities) recordLeftBehind(ctx context.Context, c *api.Cluster, others []cloud.ConflictingMachine) error {
+func (a *Activities) recordLeftBehind(ctx context.Context, c *api.Cluster,
+	conflicting []cloud.ConflictingMachine) error {
 	now := a.Now()
 	_, err := a.Store.UpdateCluster(ctx, c.Ref(), func(c *api.Cluster) error {
 		var drift []api.Drift
-		for _, k := range others {
+		for _, k := range conflicting {
 			drift = append(drift, api.Drift{Machine: k.Name, Reason: api.DriftMachineConflict, Message: k.Why,
 				Next: conflictAdvice(k.Machine), Since: now})
 		}
@@ -69,7 +70,7 @@ func (a *Activities) recordLeftBehind(ctx context.Context, c *api.Cluster, other
 	if err != nil {
 		return err
 	}
-	for _, k := range others {
+	for _, k := range conflicting {
 		activities.RecordEvent(ctx, a.Store, activities.NewEvent(c, k.Name, api.EventWarning,
 			string(api.DriftMachineConflict),
 			k.String()+"; "+conflictAdvice(k.Machine)))

@@ -10,7 +10,7 @@ import (
 // StartMachine starts a stopped machine, and records its new address.
 func (a *Activities) StartMachine(ctx context.Context, m activities.MachineRef) error {
 	const step = "start the machine"
-	c, of, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
+	c, onCloud, owner, err := a.readClusterAndCloud(ctx, m.Cluster)
 	if err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
@@ -18,18 +18,18 @@ func (a *Activities) StartMachine(ctx context.Context, m activities.MachineRef) 
 	if err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
-	starter, can := of.(cloud.Starter)
+	starter, can := onCloud.(cloud.Starter)
 	if !can {
 		return activities.StepError(ctx, step, m.Name, &cloud.Error{Kind: cloud.Infeasible,
 			Message: "this cloud can't start stopped machines"})
 	}
-	boot, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
+	bootCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Boot)
 	defer cancel()
-	up, err := starter.StartMachine(boot, activities.CloudTargetOf(owner, *record), record.PrivateAddress)
+	up, err := starter.StartMachine(bootCtx, activities.CloudTargetOf(owner, *record), record.PrivateAddress)
 	if err != nil {
-		return activities.StepError(ctx, step, m.Name, activities.AsDeadlineError(boot, err))
+		return activities.StepError(ctx, step, m.Name, activities.AsDeadlineError(bootCtx, err))
 	}
-	if err := a.recordCostEstimated(ctx, *record, m); err != nil {
+	if err := a.markCostEstimated(ctx, *record, m); err != nil {
 		return activities.StepError(ctx, step, m.Name, err)
 	}
 	return activities.StepError(ctx, step, m.Name, a.recordNewAddress(ctx, c, m, up))

@@ -13,17 +13,17 @@ import (
 // listed as gone. It reports whether the create can continue with the rest.
 func (a *Activities) Survey(ctx context.Context, ref api.Ref) (SurveyResult, error) {
 	const step = "check the machines of an earlier create"
-	c, of, owner, err := a.readClusterAndCloud(ctx, ref)
+	c, onCloud, owner, err := a.readClusterAndCloud(ctx, ref)
 	if err != nil {
 		return SurveyResult{}, activities.StepError(ctx, step, "", err)
 	}
-	listed, err := a.listClusterMachines(ctx, c, of, owner)
+	listed, err := a.listClusterMachines(ctx, c, onCloud, owner)
 	if err != nil {
 		return SurveyResult{}, activities.StepError(ctx, step, "", err)
 	}
 	var s SurveyResult
-	ending := false
-	there := func(r api.Machine) bool {
+	terminating := false
+	isListed := func(r api.Machine) bool {
 		return slices.ContainsFunc(listed, func(m cloud.Machine) bool {
 			if id := activities.RecordedCloudID(r); id != "" && m.ID != "" {
 				return m.ID == id
@@ -35,16 +35,16 @@ func (a *Activities) Survey(ctx context.Context, ref api.Ref) (SurveyResult, err
 		if m.State == api.MachineGone {
 			continue
 		}
-		if there(m) {
+		if isListed(m) {
 			s.Head = s.Head || m.Role == api.RoleHead
-			ending = ending || m.State == api.MachineTerminating
+			terminating = terminating || m.State == api.MachineTerminating
 			continue
 		}
 		if err := a.recordMachineGone(ctx, ref, m); err != nil {
 			return SurveyResult{}, activities.StepError(ctx, step, m.Name, err)
 		}
 	}
-	s.Head = s.Head && !ending
+	s.Head = s.Head && !terminating
 	return s, nil
 }
 

@@ -26,7 +26,7 @@ type TerminateInput struct {
 // Terminate terminates a machine, and marks it gone once the cloud no longer lists it.
 func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 	const step = "terminate"
-	c, of, owner, err := a.readClusterAndCloud(ctx, in.Cluster)
+	c, onCloud, owner, err := a.readClusterAndCloud(ctx, in.Cluster)
 	if err != nil {
 		return activities.StepError(ctx, step, in.Name, err)
 	}
@@ -35,7 +35,7 @@ func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 		return nil // another machine has its index, so this one was confirmed gone: this call comes late
 	}
 	if record == nil {
-		return activities.StepError(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, of, owner, in))
+		return activities.StepError(ctx, step, in.Name, a.terminateUnrecorded(ctx, c, onCloud, owner, in))
 	}
 	if record.State != api.MachineGone {
 		if err := a.recordTerminating(ctx, activities.MachineRefOf(in.Cluster, *record)); err != nil {
@@ -44,9 +44,9 @@ func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 	}
 	target := activities.CloudTargetOf(owner, *record)
 	target.ID = cmp.Or(target.ID, in.ID)
-	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	terminateCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
-	if err := of.TerminateMachine(end, target); err != nil {
+	if err := onCloud.TerminateMachine(terminateCtx, target); err != nil {
 		return a.recordTerminateError(ctx, step, in, record, err)
 	}
 	if record.State == api.MachineGone {
@@ -56,7 +56,7 @@ func (a *Activities) Terminate(ctx context.Context, in TerminateInput) error {
 		return activities.StepError(ctx, step, in.Name, err)
 	}
 	if record.Placement.PricePerMachine > 0 {
-		a.updateLifetimes(ctx, in.Cluster, of, owner)
+		a.updateLifetimes(ctx, in.Cluster, onCloud, owner)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func findRecordToTerminate(c *api.Cluster, in TerminateInput) (record *api.Machi
 
 // terminateUnrecorded terminates a machine that carries a cluster's labels and has no record. It refuses if the machine
 // may be a copy of a recorded one.
-func (a *Activities) terminateUnrecorded(ctx context.Context, c *api.Cluster, of cloud.Cloud, owner cloud.Owner,
+func (a *Activities) terminateUnrecorded(ctx context.Context, c *api.Cluster, onCloud cloud.Cloud, owner cloud.Owner,
 	in TerminateInput) error {
 	for _, m := range c.Status.Machines {
 		if in.Incarnation == m.Incarnation || in.ID != "" && in.ID == m.CloudID {
@@ -110,7 +110,7 @@ func (a *Activities) terminateUnrecorded(ctx context.Context, c *api.Cluster, of
 	}
 	target := cloud.Target{Owner: owner, Name: in.Name, Index: in.Index, Incarnation: in.Incarnation, ID: in.ID}
 	if in.ID == "" && !in.Unrecorded {
-		listed, err := a.listClusterMachines(ctx, c, of, owner)
+		listed, err := a.listClusterMachines(ctx, c, onCloud, owner)
 		if err != nil {
 			return err
 		}
@@ -120,9 +120,9 @@ func (a *Activities) terminateUnrecorded(ctx context.Context, c *api.Cluster, of
 		}
 		target = cloud.TargetOf(*found)
 	}
-	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	terminateCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
-	return of.TerminateMachine(end, target)
+	return onCloud.TerminateMachine(terminateCtx, target)
 }
 
 // findUnrecorded returns the only listed machine that an input without an id can mean; nil if it is not listed. The

@@ -8,8 +8,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud"
 )
 
-// The version before recorded the name that SkyPilot gave a machine on its cloud where it was told no id.
-func TestAMachineIsTheClustersOwnWhereANameWasRecordedForItsID(t *testing.T) {
+// An earlier version recorded SkyPilot's name for the machine when it did not get an id.
+func TestAMachineIsItsClustersOwnIfANameWasRecordedAsItsID(t *testing.T) {
 	owner := cloud.Owner{Installation: "here", Cluster: "x", ClusterUID: "uid"}
 	record := api.Machine{Name: "sky-x-1", Index: 1, Incarnation: "one", CloudID: "sky-x-1-8c4f",
 		State: api.MachineReady}
@@ -22,13 +22,13 @@ func TestAMachineIsTheClustersOwnWhereANameWasRecordedForItsID(t *testing.T) {
 	}
 	all := mergeExisting(c, own, others)
 	if len(all) != 1 || all[0].ID != "i-1" || all[0].Unrecorded {
-		t.Fatalf("to be ended are %+v", all)
+		t.Fatalf("existing machines %+v", all)
 	}
 	in := TerminateInput{Name: all[0].Name, Incarnation: all[0].Incarnation, ID: all[0].ID, Index: all[0].Index}
 	if found, late := findRecordToTerminate(c, in); found == nil || late {
 		t.Errorf("its record is %v, late: %v", found, late)
 	}
 	if id := activities.CloudTargetOf(owner, record).ID; id != "" {
-		t.Errorf("it is told from others by %q", id)
+		t.Errorf("its target has id %q, want none", id)
 	}
 }

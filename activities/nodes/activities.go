@@ -20,8 +20,8 @@ type Activities struct {
 	Pool  *remote.Pool
 	// Clouds are queried about a machine that stops answering during a step.
 	Clouds activities.Clouds
-	// SilentEvery is how often a step checks whether its machine still answers; 15 s by default.
-	SilentEvery time.Duration
+	// LossCheckInterval is how often a step checks whether its machine still answers; 15 s by default.
+	LossCheckInterval time.Duration
 	// ClusterDir returns where a person's files of a cluster are; nil if this worker does not run as that person.
 	ClusterDir func(cluster string) string
 	Deadlines  activities.Deadlines

@@ -22,23 +22,23 @@ import (
 
 // Prepare checks a machine and installs RKE2's files on it.
 func (a *Activities) Prepare(ctx context.Context, m activities.MachineRef) error {
-	return a.runStep(ctx, m, "install RKE2", func(ctx context.Context, at *machineStep) error {
-		if at.cluster.Status.Artifacts == nil {
+	return a.runStep(ctx, m, "install RKE2", func(ctx context.Context, step *machineStep) error {
+		if step.cluster.Status.Artifacts == nil {
 			return fmt.Errorf("no RKE2 release is pinned for the cluster")
 		}
-		h, err := a.connectToMachine(ctx, at)
+		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
-		install, cancel := activities.WithDeadline(ctx, a.Deadlines.Install)
+		installCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Install)
 		defer cancel()
-		if err := preflight.CheckFitness(install, h, a.Now, at.say); err != nil {
+		if err := preflight.CheckFitness(installCtx, h, a.Now, step.report); err != nil {
 			return err
 		}
-		if err := rke2.InstallRelease(install, h, *at.cluster.Status.Artifacts, at.say); err != nil {
+		if err := rke2.InstallRelease(installCtx, h, *step.cluster.Status.Artifacts, step.report); err != nil {
 			return err
 		}
-		if err := a.Home.WriteMachineMark(install, h); err != nil {
+		if err := a.Home.WriteMachineMark(installCtx, h); err != nil {
 			return err
 		}
 		return activities.RecordMachineState(ctx, a.Store, m, api.MachinePrepared, "", a.Now())
@@ -47,59 +47,59 @@ func (a *Activities) Prepare(ctx context.Context, m activities.MachineRef) error
 
 // StartHead starts the RKE2 server, waits until agents can join, and records the cluster's credentials.
 func (a *Activities) StartHead(ctx context.Context, m activities.MachineRef) error {
-	return a.runStep(ctx, m, "start the server", func(ctx context.Context, at *machineStep) error {
+	return a.runStep(ctx, m, "start the server", func(ctx context.Context, step *machineStep) error {
 		password, err := a.Store.ReadSecret(ctx, m.Cluster, store.SecretAgentPassword)
 		if err != nil {
 			return err
 		}
-		at.say("starting the server")
-		h, err := a.connectToMachine(ctx, at)
+		step.report("starting the server")
+		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
-		node := rke2NodeOf(at.record)
-		node.AgentToken, node.TLSSANs = string(password), serverSANs(at.record)
-		node.Anew = at.record.HasOutdatedConfig(at.record)
+		node := rke2NodeOf(step.record)
+		node.AgentToken, node.TLSSANs = string(password), serverSANs(step.record)
+		node.Anew = step.record.HasOutdatedConfig(step.record)
 		if err := rke2.StartServer(ctx, h, node); err != nil {
 			return err
 		}
-		wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Server)
+		waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Server)
 		defer cancel()
-		if err := rke2.AwaitSupervisor(wait, h, at.say); err != nil {
+		if err := rke2.AwaitSupervisor(waitCtx, h, step.report); err != nil {
 			return err
 		}
-		if err := a.recordCredentials(ctx, at, h); err != nil {
+		if err := a.recordCredentials(ctx, step, h); err != nil {
 			return err
 		}
-		return a.recordConfiguredFor(ctx, at)
+		return a.recordConfiguredFor(ctx, step)
 	})
 }
 
 // AwaitServer waits until the head's Kubernetes API answers.
 func (a *Activities) AwaitServer(ctx context.Context, m activities.MachineRef) error {
-	return a.runStep(ctx, m, "wait for the Kubernetes API", func(ctx context.Context, at *machineStep) error {
-		h, err := a.connectToMachine(ctx, at)
+	return a.runStep(ctx, m, "wait for the Kubernetes API", func(ctx context.Context, step *machineStep) error {
+		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
-		wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Server)
+		waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Server)
 		defer cancel()
-		return rke2.AwaitServer(wait, h, at.say)
+		return rke2.AwaitServer(waitCtx, h, step.report)
 	})
 }
 
 // recordCredentials copies tokens and kubeconfig to the store, and the kubeconfig to the person's files.
-func (a *Activities) recordCredentials(ctx context.Context, at *machineStep, h *remote.Host) error {
-	ref := at.machine.Cluster
+func (a *Activities) recordCredentials(ctx context.Context, step *machineStep, h *remote.Host) error {
+	ref := step.machine.Cluster
 	creds, err := rke2.ReadCredentials(ctx, h)
 	if err != nil {
 		return err
 	}
-	way, err := a.chooseAPIAccess(ctx, at.record, ref)
+	access, err := a.chooseAPIAccess(ctx, step.record, ref)
 	if err != nil {
 		return err
 	}
-	kubeconfig, err := way.editKubeconfig(creds.Kubeconfig, at.record, ref.Name)
+	kubeconfig, err := access.editKubeconfig(creds.Kubeconfig, step.record, ref.Name)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (a *Activities) recordCredentials(ctx context.Context, at *machineStep, h *
 		}
 	}
 	_, err = a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
-		c.Status.Endpoint, c.Status.TunnelPort = way.endpoint, way.port
+		c.Status.Endpoint, c.Status.TunnelPort = access.endpoint, access.port
 		return nil
 	})
 	return err
@@ -133,8 +133,8 @@ func (a *Activities) recordCredentials(ctx context.Context, at *machineStep, h *
 
 // Join starts the RKE2 agent of a worker against the head's supervisor, and waits until its unit is up.
 func (a *Activities) Join(ctx context.Context, m activities.MachineRef) error {
-	return a.runStep(ctx, m, "join the cluster", func(ctx context.Context, at *machineStep) error {
-		head, err := at.cluster.Head()
+	return a.runStep(ctx, m, "join the cluster", func(ctx context.Context, step *machineStep) error {
+		head, err := step.cluster.Head()
 		if err != nil {
 			return err
 		}
@@ -142,41 +142,42 @@ func (a *Activities) Join(ctx context.Context, m activities.MachineRef) error {
 		if err != nil {
 			return err
 		}
-		at.say("joining the cluster")
-		h, err := a.connectToMachine(ctx, at)
+		step.report("joining the cluster")
+		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
-		node := rke2NodeOf(at.record)
+		node := rke2NodeOf(step.record)
 		node.Server = "https://" + net.JoinHostPort(head.PrivateAddress, strconv.Itoa(rke2.SupervisorPort))
-		node.Anew = at.record.HasOutdatedConfig(head)
+		node.Anew = step.record.HasOutdatedConfig(head)
 		if err := rke2.JoinAgent(ctx, h, node, string(token)); err != nil {
 			return err
 		}
-		wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Agent)
+		waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Agent)
 		defer cancel()
-		needs := []portRoute{{at.record, head, preflight.HeadSupervisorPort}, {at.record, head, preflight.HeadAPIPort}}
-		err = a.runWhileReachable(wait, at, needs, nil,
-			func(ctx context.Context) error { return rke2.AwaitAgent(ctx, h, at.say) })
+		routes := []portRoute{{step.record, head, preflight.HeadSupervisorPort},
+			{step.record, head, preflight.HeadAPIPort}}
+		err = a.runWhileReachable(waitCtx, step, routes, nil,
+			func(ctx context.Context) error { return rke2.AwaitAgent(ctx, h, step.report) })
 		if err != nil {
 			return err
 		}
-		return a.recordConfiguredFor(ctx, at)
+		return a.recordConfiguredFor(ctx, step)
 	})
 }
 
 // AwaitNode waits until the machine's Node is Ready.
 func (a *Activities) AwaitNode(ctx context.Context, m activities.MachineRef) error {
-	return a.runStep(ctx, m, "wait for the Node", func(ctx context.Context, at *machineStep) error {
-		at.say("waiting for the Node to be Ready")
+	return a.runStep(ctx, m, "wait for the Node", func(ctx context.Context, step *machineStep) error {
+		step.report("waiting for the Node to be Ready")
 		client, err := a.newKubeClient(ctx, m.Cluster)
 		if err != nil {
 			return err
 		}
-		wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Node)
+		waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Node)
 		defer cancel()
-		err = a.awaitNodeReachable(wait, at, func(ctx context.Context) error {
-			return kube.AwaitNodeReady(ctx, client, m.NodeName, at.say)
+		err = a.awaitNodeReachable(waitCtx, step, func(ctx context.Context) error {
+			return kube.AwaitNodeReady(ctx, client, m.NodeName, step.report)
 		})
 		if err != nil {
 			return err
@@ -214,16 +215,16 @@ func serverSANs(r *api.Machine) []string {
 
 // recordConfiguredFor records which addresses RKE2 on a machine is configured for: those that were recorded when the
 // step started.
-func (a *Activities) recordConfiguredFor(ctx context.Context, at *machineStep) error {
-	head, err := at.cluster.Head()
+func (a *Activities) recordConfiguredFor(ctx context.Context, step *machineStep) error {
+	head, err := step.cluster.Head()
 	if err != nil {
 		return err
 	}
-	wanted := at.record.ConfigAddresses(head)
-	if at.record.ConfiguredFor == wanted {
+	wanted := step.record.ConfigAddresses(head)
+	if step.record.ConfiguredFor == wanted {
 		return nil
 	}
-	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation,
+	_, err = a.Store.UpdateMachine(ctx, step.machine.Cluster, step.record.Index, step.record.Incarnation,
 		func(r *api.Machine) error {
 			r.ConfiguredFor = wanted
 			return nil

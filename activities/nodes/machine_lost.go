@@ -34,7 +34,7 @@ func (e *machineLostError) Reason() string { return activities.ReasonLost }
 func (e *machineLostError) Final() bool { return true }
 
 const (
-	// lossCheckInterval is the default of Activities.SilentEvery.
+	// lossCheckInterval is the default of Activities.LossCheckInterval.
 	lossCheckInterval = 15 * time.Second
 	// sshDialTimeout bounds the connection to a machine's SSH port.
 	sshDialTimeout = 5 * time.Second
@@ -43,20 +43,20 @@ const (
 )
 
 // runUnlessLost runs work on a machine, and cancels it once the machine is lost.
-func (a *Activities) runUnlessLost(ctx context.Context, at *machineStep,
+func (a *Activities) runUnlessLost(ctx context.Context, step *machineStep,
 	work func(context.Context, *machineStep) error) error {
-	if !a.Clouds.HasAny() || at.record.Address == "" {
-		return work(ctx, at)
+	if !a.Clouds.HasAny() || step.record.Address == "" {
+		return work(ctx, step)
 	}
 	watched, stop := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if how := a.awaitMachineLost(watched, at); how != "" {
+		if how := a.awaitMachineLost(watched, step); how != "" {
 			stop(&machineLostError{how: how})
 		}
 	}()
-	err := work(watched, at)
+	err := work(watched, step)
 	stop(nil)
 	<-ended
 	var (
@@ -69,7 +69,7 @@ func (a *Activities) runUnlessLost(ctx context.Context, at *machineStep,
 	case errors.As(context.Cause(watched), &lost):
 		return &machineLostError{how: lost.how, cause: err}
 	case errors.As(err, &another): // another machine may have its address now
-		if how := a.confirmMachineLost(ctx, at); how != "" {
+		if how := a.confirmMachineLost(ctx, step); how != "" {
 			return &machineLostError{how: how, cause: err}
 		}
 	}
@@ -79,31 +79,31 @@ func (a *Activities) runUnlessLost(ctx context.Context, at *machineStep,
 // CheckLost fails with ReasonLost if a machine does not answer and its cloud says that it is gone or stopped. It
 // succeeds in all other cases, also if the state is unknown.
 func (a *Activities) CheckLost(ctx context.Context, m activities.MachineRef) error {
-	at := &machineStep{machine: m}
+	step := &machineStep{machine: m}
 	var err error
-	if at.cluster, err = activities.ReadCluster(ctx, a.Store, m.Cluster); err == nil {
-		at.record, err = activities.FindMachineRecord(at.cluster, m)
+	if step.cluster, err = activities.ReadCluster(ctx, a.Store, m.Cluster); err == nil {
+		step.record, err = activities.FindMachineRecord(step.cluster, m)
 	}
-	if err != nil || !a.Clouds.HasAny() || at.record.Address == "" || a.answersOnSSHPort(ctx, at) {
+	if err != nil || !a.Clouds.HasAny() || step.record.Address == "" || a.answersOnSSHPort(ctx, step) {
 		return nil
 	}
-	if how := a.confirmMachineLost(ctx, at); how != "" {
+	if how := a.confirmMachineLost(ctx, step); how != "" {
 		return activities.StepError(ctx, "check that the machine exists", m.Name, &machineLostError{how: how})
 	}
 	return nil
 }
 
 // awaitMachineLost waits until a machine is lost, and returns how; "" if the context ends first.
-func (a *Activities) awaitMachineLost(ctx context.Context, at *machineStep) string {
-	for looks := 0; a.waitForNextCheck(ctx) == nil; {
-		if a.answersOnSSHPort(ctx, at) {
-			looks = 0
+func (a *Activities) awaitMachineLost(ctx context.Context, step *machineStep) string {
+	for listings := 0; a.waitForNextCheck(ctx) == nil; {
+		if a.answersOnSSHPort(ctx, step) {
+			listings = 0
 			continue
 		}
-		how := a.explainLoss(ctx, at)
+		how := a.explainLoss(ctx, step)
 		if how == "" {
-			looks = 0
-		} else if looks++; looks == lossConfirmations {
+			listings = 0
+		} else if listings++; listings == lossConfirmations {
 			return how
 		}
 	}
@@ -112,13 +112,13 @@ func (a *Activities) awaitMachineLost(ctx context.Context, at *machineStep) stri
 
 // confirmMachineLost lists the machine until enough listings in a row agree that it is gone, and returns how it was
 // lost; "" if it was not.
-func (a *Activities) confirmMachineLost(ctx context.Context, at *machineStep) string {
+func (a *Activities) confirmMachineLost(ctx context.Context, step *machineStep) string {
 	how := ""
-	for look := range lossConfirmations {
-		if look > 0 && a.waitForNextCheck(ctx) != nil {
+	for i := range lossConfirmations {
+		if i > 0 && a.waitForNextCheck(ctx) != nil {
 			return ""
 		}
-		if how = a.explainLoss(ctx, at); how == "" {
+		if how = a.explainLoss(ctx, step); how == "" {
 			return ""
 		}
 	}
@@ -126,7 +126,7 @@ func (a *Activities) confirmMachineLost(ctx context.Context, at *machineStep) st
 }
 
 func (a *Activities) waitForNextCheck(ctx context.Context) error {
-	every := a.SilentEvery
+	every := a.LossCheckInterval
 	if every <= 0 {
 		every = lossCheckInterval
 	}
@@ -139,9 +139,9 @@ func (a *Activities) waitForNextCheck(ctx context.Context) error {
 }
 
 // answersOnSSHPort reports whether anything listens on the machine's SSH port.
-func (a *Activities) answersOnSSHPort(ctx context.Context, at *machineStep) bool {
+func (a *Activities) answersOnSSHPort(ctx context.Context, step *machineStep) bool {
 	d := net.Dialer{Timeout: sshDialTimeout}
-	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(at.record.Address, strconv.Itoa(at.record.SSHPort)))
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(step.record.Address, strconv.Itoa(step.record.SSHPort)))
 	if err != nil {
 		return ctx.Err() != nil
 	}
@@ -150,8 +150,8 @@ func (a *Activities) answersOnSSHPort(ctx context.Context, at *machineStep) bool
 }
 
 // explainLoss returns how the cloud's list shows that a machine no longer runs; "" if it runs, or its state is unknown.
-func (a *Activities) explainLoss(ctx context.Context, at *machineStep) string {
-	of, err := a.Clouds.FindCloud(at.cluster.CloudName())
+func (a *Activities) explainLoss(ctx context.Context, step *machineStep) string {
+	onCloud, err := a.Clouds.FindCloud(step.cluster.CloudName())
 	if err != nil {
 		return ""
 	}
@@ -159,16 +159,16 @@ func (a *Activities) explainLoss(ctx context.Context, at *machineStep) string {
 	if err != nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
-	owner := cloud.Owner{Installation: installation, Cluster: at.cluster.Metadata.Name,
-		ClusterUID: at.cluster.Metadata.UID}
-	listed, err := cloud.ListVerified(ctx, of, owner, activities.KnownOfCluster(at.cluster))
+	owner := cloud.Owner{Installation: installation, Cluster: step.cluster.Metadata.Name,
+		ClusterUID: step.cluster.Metadata.UID}
+	listed, err := cloud.ListVerified(ctx, onCloud, owner, activities.KnownOfCluster(step.cluster))
 	if partial := new(cloud.PartialError); err != nil &&
-		(!errors.As(err, &partial) || partial.LacksCloud(at.record.Placement.Cloud)) {
+		(!errors.As(err, &partial) || partial.LacksCloud(step.record.Placement.Cloud)) {
 		return ""
 	}
-	found, err := activities.CloudTargetOf(owner, *at.record).FindMachine(listed)
+	found, err := activities.CloudTargetOf(owner, *step.record).FindMachine(listed)
 	switch {
 	case err != nil:
 		return ""

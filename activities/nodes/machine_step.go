@@ -21,42 +21,42 @@ type machineStep struct {
 	machine activities.MachineRef
 	cluster *api.Cluster
 	record  *api.Machine
-	say     func(string)
+	report  func(string)
 }
 
 // runStep runs one step on a machine, and cancels it if the machine is lost. The error for the workflow names the step
 // and the machine. If the step is retried, the error is also shown as progress.
-func (a *Activities) runStep(ctx context.Context, m activities.MachineRef, step string,
+func (a *Activities) runStep(ctx context.Context, m activities.MachineRef, stepName string,
 	work func(context.Context, *machineStep) error) error {
-	return a.runStepThoughLost(ctx, m, step, func(ctx context.Context, at *machineStep) error {
-		return a.runUnlessLost(ctx, at, work)
+	return a.runStepThoughLost(ctx, m, stepName, func(ctx context.Context, step *machineStep) error {
+		return a.runUnlessLost(ctx, step, work)
 	})
 }
 
 // runStepThoughLost is runStep for work that continues even if the machine may be lost.
-func (a *Activities) runStepThoughLost(ctx context.Context, m activities.MachineRef, step string,
+func (a *Activities) runStepThoughLost(ctx context.Context, m activities.MachineRef, stepName string,
 	work func(context.Context, *machineStep) error) error {
-	at := &machineStep{machine: m, say: activities.NewProgressReporter(ctx, a.Store, m, a.Now)}
+	step := &machineStep{machine: m, report: activities.NewProgressReporter(ctx, a.Store, m, a.Now)}
 	var err error
 	for try := 1; ; try++ {
-		if at.cluster, err = activities.ReadCluster(ctx, a.Store, m.Cluster); err == nil {
-			if at.record, err = activities.FindMachineRecord(at.cluster, m); err == nil {
-				err = work(ctx, at)
+		if step.cluster, err = activities.ReadCluster(ctx, a.Store, m.Cluster); err == nil {
+			if step.record, err = activities.FindMachineRecord(step.cluster, m); err == nil {
+				err = work(ctx, step)
 			}
 		}
 		if try == stepTries || ctx.Err() != nil || !isRetryable(err) {
 			break
 		}
-		at.say("retrying: " + step + ": " + redact.Text(err.Error()))
+		step.report("retrying: " + stepName + ": " + redact.Text(err.Error()))
 		select {
 		case <-ctx.Done():
 		case <-time.After(stepRetryDelay):
 		}
 	}
-	err = activities.StepError(ctx, step, m.Name, err)
+	err = activities.StepError(ctx, stepName, m.Name, err)
 	var applied *temporal.ApplicationError
 	if errors.As(err, &applied) && !applied.NonRetryable() {
-		at.say("retrying: " + step + ": " + applied.Message())
+		step.report("retrying: " + stepName + ": " + applied.Message())
 	}
 	return err
 }
@@ -82,18 +82,18 @@ func isRetryable(err error) bool {
 }
 
 // connectToMachine connects to the machine, and pins its host key on the first contact.
-func (a *Activities) connectToMachine(ctx context.Context, at *machineStep) (*remote.Host, error) {
-	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
+func (a *Activities) connectToMachine(ctx context.Context, step *machineStep) (*remote.Host, error) {
+	key, err := a.Store.ReadSecret(ctx, step.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return nil, err
 	}
-	wait, cancel := activities.WithDeadline(ctx, a.Deadlines.Reach)
+	waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Reach)
 	defer cancel()
-	h, err := a.Pool.AwaitHost(wait, activities.SSHTargetOf(at.record), key, at.say)
-	if err != nil || at.record.HostKey != "" {
+	h, err := a.Pool.AwaitHost(waitCtx, activities.SSHTargetOf(step.record), key, step.report)
+	if err != nil || step.record.HostKey != "" {
 		return h, err
 	}
-	_, err = a.Store.UpdateMachine(ctx, at.machine.Cluster, at.record.Index, at.record.Incarnation,
+	_, err = a.Store.UpdateMachine(ctx, step.machine.Cluster, step.record.Index, step.record.Incarnation,
 		func(r *api.Machine) error {
 			if r.HostKey != "" && r.HostKey != h.HostKey() {
 				return fmt.Errorf("machine %s showed two different host keys on its first contacts", r.Name)

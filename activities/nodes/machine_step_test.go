@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/rke2"
 )
 
-func TestOnlyWhatAMachineRefusesIsRetriedAtOnce(t *testing.T) {
+func TestOnlyFailedCommandsAreRetriedAtOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		err   error
 		again bool
@@ -24,7 +24,7 @@ func TestOnlyWhatAMachineRefusesIsRetriedAtOnce(t *testing.T) {
 		"too much output":       {&remote.OutputTooLong{}, false},
 		"an installation":       {&rke2.Error{Kind: rke2.InstallFailed, Cause: &remote.RunError{Exit: 2}}, true},
 		"a wrong token":         {&rke2.Error{Kind: rke2.WrongToken, Permanent: true}, false},
-		"a source out of sight": {&rke2.Error{Kind: rke2.SourceUnreachable}, false},
+		"an unreachable source": {&rke2.Error{Kind: rke2.SourceUnreachable}, false},
 		"a lost connection":     {&remote.Lost{Cause: errors.New("reset")}, false},
 		"nothing":               {nil, false},
 	} {

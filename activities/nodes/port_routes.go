@@ -28,40 +28,40 @@ const (
 
 // runWhileReachable runs a step that needs ports of other machines, and cancels it once one of them is closed:
 // otherwise the step would wait for its deadline while the machines cost money. The step does not depend on the routes
-// in also; their result is awaited after it.
+// in laterRoutes; their result is awaited after it.
 func (a *Activities) runWhileReachable(
-	ctx context.Context, at *machineStep, needs, also []portRoute, step func(context.Context) error,
+	ctx context.Context, step *machineStep, routes, laterRoutes []portRoute, work func(context.Context) error,
 ) error {
-	work, stop := context.WithCancelCause(ctx)
+	workCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	during, cancelDuring := context.WithCancel(ctx)
+	duringCtx, cancelDuring := context.WithCancel(ctx)
 	defer cancelDuring()
-	after, cancelAfter := context.WithCancel(ctx)
+	afterCtx, cancelAfter := context.WithCancel(ctx)
 	defer cancelAfter()
 	over := make(chan struct{})
-	var tried errgroup.Group
-	try := func(ctx context.Context, r portRoute) {
-		tried.Go(func() error {
-			err := a.probeUntilVerdict(ctx, at, r, over)
+	var probes errgroup.Group
+	startProbe := func(ctx context.Context, r portRoute) {
+		probes.Go(func() error {
+			err := a.probeUntilVerdict(ctx, step, r, over)
 			if err != nil {
 				stop(err)
 			}
 			return err
 		})
 	}
-	for _, r := range needs {
-		try(during, r)
+	for _, r := range routes {
+		startProbe(duringCtx, r)
 	}
-	for _, r := range also {
-		try(after, r)
+	for _, r := range laterRoutes {
+		startProbe(afterCtx, r)
 	}
-	err := step(work)
+	err := work(workCtx)
 	close(over)
 	cancelDuring()
 	if err != nil {
 		cancelAfter()
 	}
-	if closed := tried.Wait(); closed != nil {
+	if closed := probes.Wait(); closed != nil {
 		return closed
 	}
 	return err
@@ -69,10 +69,11 @@ func (a *Activities) runWhileReachable(
 
 // probeUntilVerdict probes a port until it answers; its error says that the port is closed. If nothing listens on the
 // port it probes until the step is done, because the step waits for that too. A failed probe is not a verdict.
-func (a *Activities) probeUntilVerdict(ctx context.Context, at *machineStep, r portRoute, over <-chan struct{}) error {
+func (a *Activities) probeUntilVerdict(ctx context.Context, step *machineStep, r portRoute,
+	over <-chan struct{}) error {
 	trial := preflight.PortTrial{Port: r.port, From: describeMachine(r.from), To: describeMachine(r.to)}
 	for pause := probeInterval; ; {
-		contact, listens, err := a.probeRoute(ctx, at, r)
+		contact, listens, err := a.probeRoute(ctx, step, r)
 		switch {
 		case contact == preflight.PortOpen, ctx.Err() != nil:
 			return nil
@@ -109,9 +110,9 @@ func overUnlessListening(over <-chan struct{}, listens bool) <-chan struct{} {
 }
 
 // probeRoute probes a port once. If it does not answer, it also checks whether the other machine listens on it.
-func (a *Activities) probeRoute(ctx context.Context, at *machineStep, r portRoute) (contact preflight.PortContact,
+func (a *Activities) probeRoute(ctx context.Context, step *machineStep, r portRoute) (contact preflight.PortContact,
 	listens bool, err error) {
-	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
+	key, err := a.Store.ReadSecret(ctx, step.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return "", false, err
 	}
@@ -141,14 +142,15 @@ func describeMachine(m *api.Machine) string { return m.Name + " (" + m.PrivateAd
 
 // awaitNodeReachable runs the wait for a worker's Node as long as the worker reaches its head. After it, the head must
 // reach the worker's kubelet, and neither may reject the pods' network. A head needs no other machine.
-func (a *Activities) awaitNodeReachable(ctx context.Context, at *machineStep, wait func(context.Context) error) error {
-	head, err := at.cluster.Head()
-	if err != nil || at.record.Role == api.RoleHead {
+func (a *Activities) awaitNodeReachable(ctx context.Context, step *machineStep,
+	wait func(context.Context) error) error {
+	head, err := step.cluster.Head()
+	if err != nil || step.record.Role == api.RoleHead {
 		return wait(ctx)
 	}
-	worker := at.record
-	needs := []portRoute{{worker, head, preflight.HeadAPIPort}}
-	also := []portRoute{{head, worker, preflight.KubeletPort}, {worker, head, preflight.OverlayPort},
+	worker := step.record
+	routes := []portRoute{{worker, head, preflight.HeadAPIPort}}
+	laterRoutes := []portRoute{{head, worker, preflight.KubeletPort}, {worker, head, preflight.OverlayPort},
 		{head, worker, preflight.OverlayPort}}
-	return a.runWhileReachable(ctx, at, needs, also, wait)
+	return a.runWhileReachable(ctx, step, routes, laterRoutes, wait)
 }

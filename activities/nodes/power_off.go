@@ -17,8 +17,8 @@ type ArmInput struct {
 
 // Arm sets the power-off timer of a machine, and replaces an earlier timer.
 func (a *Activities) Arm(ctx context.Context, in ArmInput) error {
-	return a.runStep(ctx, in.Machine, "set the power-off timer", func(ctx context.Context, at *machineStep) error {
-		h, err := a.connectToMachine(ctx, at)
+	return a.runStep(ctx, in.Machine, "set the power-off timer", func(ctx context.Context, step *machineStep) error {
+		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
@@ -33,8 +33,8 @@ func (a *Activities) Arm(ctx context.Context, in ArmInput) error {
 
 // Disarm removes the power-off timer of a machine. It fails if the machine is already powering off.
 func (a *Activities) Disarm(ctx context.Context, m activities.MachineRef) error {
-	return a.runStep(ctx, m, "take the power-off timer away", func(ctx context.Context, at *machineStep) error {
-		h, err := a.connectToMachine(ctx, at)
+	return a.runStep(ctx, m, "take the power-off timer away", func(ctx context.Context, step *machineStep) error {
+		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
@@ -48,9 +48,9 @@ func (a *Activities) Disarm(ctx context.Context, m activities.MachineRef) error 
 }
 
 // recordPowerOffTime records when a machine powers itself off; zero means never.
-func (a *Activities) recordPowerOffTime(ctx context.Context, m activities.MachineRef, at time.Time) error {
+func (a *Activities) recordPowerOffTime(ctx context.Context, m activities.MachineRef, step time.Time) error {
 	_, err := a.Store.UpdateMachine(ctx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
-		r.PowerOffAt = at
+		r.PowerOffAt = step
 		return nil
 	})
 	return err

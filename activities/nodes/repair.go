@@ -28,21 +28,21 @@ const (
 
 // Retire drains a worker and stops its agent. Both are best effort: the machine may not answer.
 func (a *Activities) Retire(ctx context.Context, m activities.MachineRef) error {
-	return a.runStepThoughLost(ctx, m, "drain the Node", func(ctx context.Context, at *machineStep) error {
+	return a.runStepThoughLost(ctx, m, "drain the Node", func(ctx context.Context, step *machineStep) error {
 		client, err := a.newKubeClient(ctx, m.Cluster)
 		if err != nil {
 			return err
 		}
-		soon, cancel := context.WithTimeout(ctx, drainTimeout)
+		timeoutCtx, cancel := context.WithTimeout(ctx, drainTimeout)
 		defer cancel()
-		at.say("draining the Node")
-		if err := kube.DrainNode(soon, client, m.NodeName, at.say); err != nil && ctx.Err() == nil {
+		step.report("draining the Node")
+		if err := kube.DrainNode(timeoutCtx, client, m.NodeName, step.report); err != nil && ctx.Err() == nil {
 			activity.GetLogger(ctx).Warn("replacing a worker that still has pods", "machine", m.Name, "error", err)
 		}
-		if at.record.Address == "" {
+		if step.record.Address == "" {
 			return nil
 		}
-		if err := a.stopAgent(ctx, at); err != nil && ctx.Err() == nil {
+		if err := a.stopAgent(ctx, step); err != nil && ctx.Err() == nil {
 			activity.GetLogger(ctx).Info("could not stop the agent of a worker that is being replaced", "machine",
 				m.Name,
 				"error", err)
@@ -51,20 +51,20 @@ func (a *Activities) Retire(ctx context.Context, m activities.MachineRef) error 
 	})
 }
 
-func (a *Activities) stopAgent(ctx context.Context, at *machineStep) error {
-	key, err := a.Store.ReadSecret(ctx, at.machine.Cluster, store.SecretSSHKey)
+func (a *Activities) stopAgent(ctx context.Context, step *machineStep) error {
+	key, err := a.Store.ReadSecret(ctx, step.machine.Cluster, store.SecretSSHKey)
 	if err != nil {
 		return err
 	}
-	soon, cancel := context.WithTimeout(ctx, stopAgentConnectTimeout)
+	timeoutCtx, cancel := context.WithTimeout(ctx, stopAgentConnectTimeout)
 	defer cancel()
-	h, err := a.Pool.GetHost(soon, activities.SSHTargetOf(at.record), key)
+	h, err := a.Pool.GetHost(timeoutCtx, activities.SSHTargetOf(step.record), key)
 	if err != nil {
 		return err
 	}
 	ctx, cancel = context.WithTimeout(ctx, stopAgentTimeout)
 	defer cancel()
-	return rke2.StopUnit(ctx, h, at.machine.Role)
+	return rke2.StopUnit(ctx, h, step.machine.Role)
 }
 
 // ForgetNodeInput names the Node of a machine that is gone.
@@ -84,21 +84,21 @@ func (a *Activities) ForgetNode(ctx context.Context, in ForgetNodeInput) error {
 
 // Restart restarts RKE2 on a machine, and waits until its Node is Ready.
 func (a *Activities) Restart(ctx context.Context, m activities.MachineRef) error {
-	return a.runStep(ctx, m, "restart RKE2", func(ctx context.Context, at *machineStep) error {
-		at.say("restarting RKE2")
-		h, err := a.connectToMachine(ctx, at)
+	return a.runStep(ctx, m, "restart RKE2", func(ctx context.Context, step *machineStep) error {
+		step.report("restarting RKE2")
+		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
 		if err := rke2.RestartUnit(ctx, h, m.Role); err != nil {
 			return err
 		}
-		up, cancel := activities.WithDeadline(ctx, a.Deadlines.Recover)
+		recoverCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Recover)
 		defer cancel()
 		if m.Role == api.RoleHead {
-			err = rke2.AwaitServer(up, h, at.say)
+			err = rke2.AwaitServer(recoverCtx, h, step.report)
 		} else {
-			err = rke2.AwaitAgent(up, h, at.say)
+			err = rke2.AwaitAgent(recoverCtx, h, step.report)
 		}
 		if err != nil {
 			return err
@@ -107,15 +107,15 @@ func (a *Activities) Restart(ctx context.Context, m activities.MachineRef) error
 		if err != nil {
 			return err
 		}
-		return kube.AwaitNodeReady(up, client, m.NodeName, at.say)
+		return kube.AwaitNodeReady(recoverCtx, client, m.NodeName, step.report)
 	})
 }
 
 // RefreshCredentials reads tokens and kubeconfig from the head again. If the head's own certificates expire soon, it
 // first restarts the server, which renews them.
 func (a *Activities) RefreshCredentials(ctx context.Context, m activities.MachineRef) error {
-	return a.runStep(ctx, m, "refresh the credentials", func(ctx context.Context, at *machineStep) error {
-		h, err := a.connectToMachine(ctx, at)
+	return a.runStep(ctx, m, "refresh the credentials", func(ctx context.Context, step *machineStep) error {
+		h, err := a.connectToMachine(ctx, step)
 		if err != nil {
 			return err
 		}
@@ -128,17 +128,17 @@ func (a *Activities) RefreshCredentials(ctx context.Context, m activities.Machin
 			return err
 		}
 		if expire.Before(a.Now().Add(a.RenewWithin)) {
-			at.say("restarting the server, which renews its certificates")
+			step.report("restarting the server, which renews its certificates")
 			if err := rke2.RestartUnit(ctx, h, m.Role); err != nil {
 				return err
 			}
-			up, cancel := activities.WithDeadline(ctx, a.Deadlines.Server)
+			waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.Server)
 			defer cancel()
-			if err := rke2.AwaitServer(up, h, at.say); err != nil {
+			if err := rke2.AwaitServer(waitCtx, h, step.report); err != nil {
 				return err
 			}
 		}
-		return a.recordCredentials(ctx, at, h)
+		return a.recordCredentials(ctx, step, h)
 	})
 }
 

@@ -71,14 +71,14 @@ func (a *Activities) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 	}
 	var mu sync.Mutex
 	refusing := map[string]error{}
-	var asked errgroup.Group
-	asked.SetLimit(keysAtOnce)
+	var group errgroup.Group
+	group.SetLimit(keysAtOnce)
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
 		if m.Address == "" || !m.State.MayExist() {
 			continue
 		}
-		asked.Go(func() error {
+		group.Go(func() error {
 			err := a.ensureKeyAuthorized(ctx, c, m, key, public)
 			if remote.IsLost(err) && m.Role != api.RoleHead {
 				// It does not answer, whatever the key. If it comes back it refuses the new key, and is replaced as
@@ -96,7 +96,7 @@ func (a *Activities) restoreSSHKey(ctx context.Context, c *api.Cluster) error {
 			return nil
 		})
 	}
-	_ = asked.Wait() // none returns an error
+	_ = group.Wait() // none returns an error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -150,9 +150,9 @@ func (a *Activities) ensureKeyAuthorized(ctx context.Context, c *api.Cluster, m 
 	ctx, cancel := context.WithTimeout(ctx, authorizeKeyTimeout)
 	defer cancel()
 	login := func() error {
-		soon, cancel := context.WithTimeout(ctx, loginTimeout)
+		loginCtx, cancel := context.WithTimeout(ctx, loginTimeout)
 		defer cancel()
-		_, err := a.Pool.GetHost(soon, activities.SSHTargetOf(m), key)
+		_, err := a.Pool.GetHost(loginCtx, activities.SSHTargetOf(m), key)
 		return err
 	}
 	err := login()

@@ -38,8 +38,8 @@ type Activities struct {
 	Start func(ctx context.Context, ref api.Ref, workflow string, input any) (bool, error)
 	Now   func() time.Time
 
-	// listing lets concurrent batches of a sweep share one listing of a cloud.
-	listing singleflight.Group
+	// providerQueries lets concurrent batches of a sweep share one listing of a cloud.
+	providerQueries singleflight.Group
 }
 
 func (a *Activities) recordEventNow(ctx context.Context, e api.Event) {

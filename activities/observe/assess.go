@@ -61,12 +61,12 @@ func (a *Activities) Assess(ctx context.Context, in AssessInput) (Assessment, er
 		a.reportInvalid(ctx, c, err)
 		return Assessment{}, nil
 	}
-	decision, world, err := a.assessCluster(ctx, c, all.forCluster(a.Clouds, c), in.Asked)
+	decision, observation, err := a.assessCluster(ctx, c, all.forCluster(a.Clouds, c), in.Asked)
 	if err != nil {
 		return Assessment{}, activities.StepError(ctx, step, "", err)
 	}
-	found := Assessment{Fail: decision.Fail, Serves: world.CloudError == "" && world.APIError == "" &&
-		world.GPU == "" && len(world.Nodes) > 0}
+	found := Assessment{Fail: decision.Fail, Serves: observation.CloudError == "" && observation.APIError == "" &&
+		observation.GPU == "" && len(observation.Nodes) > 0}
 	if c.Status.Placement != nil {
 		found.Placement = *c.Status.Placement
 	}
@@ -91,30 +91,30 @@ func (a *Activities) assessCluster(ctx context.Context, c *api.Cluster, listed p
 	if err := a.recordCloudIDs(ctx, c, listed.machines[c.Metadata.UID]); err != nil {
 		return plan.Decision{}, plan.Observation{}, err
 	}
-	as := *c
+	planned := *c
 	if !asked.IsZero() {
 		if c.Status.CanBeRepaired() {
-			as.Status.Phase = api.PhaseReady
+			planned.Status.Phase = api.PhaseReady
 		}
 		mine := repairIDPrefix(ctx) // by id, because the clocks of worker and client may differ
-		as.Status.Repairs = slices.DeleteFunc(slices.Clone(c.Status.Repairs), func(r api.Repair) bool {
+		planned.Status.Repairs = slices.DeleteFunc(slices.Clone(c.Status.Repairs), func(r api.Repair) bool {
 			// Only one operation runs on a cluster, so no other run can have added one since.
 			return !strings.HasPrefix(r.ID, mine)
 		})
 	}
-	world, saw, err := a.observeCluster(ctx, &as, listed)
+	observation, observed, err := a.observeCluster(ctx, &planned, listed)
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		// A state that was not observed in time is not drift.
-		return plan.Decision{}, world, fmt.Errorf("look at cluster %s: %w", c.Metadata.Name, err)
+		return plan.Decision{}, observation, fmt.Errorf("observe cluster %s: %w", c.Metadata.Name, err)
 	}
-	decision := plan.Decide(&as, world, a.Policy)
+	decision := plan.Decide(&planned, observation, a.Policy)
 	if err := a.withholdActions(ctx, &decision); err != nil {
-		return plan.Decision{}, world, err
+		return plan.Decision{}, observation, err
 	}
-	return decision, world, a.recordDecision(ctx, c, saw, decision)
+	return decision, observation, a.recordDecision(ctx, c, observed, decision)
 }
 
 // repairIDPrefix is the prefix of the ids of repairs that this activity's workflow has recorded.
@@ -123,7 +123,7 @@ func repairIDPrefix(ctx context.Context) string {
 }
 
 // recordDecision records what was observed of a cluster. It writes nothing that is unchanged.
-func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, saw apiObservation,
+func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, observed apiObservation,
 	d plan.Decision) error {
 	now := a.Now()
 	d = redactDecision(d)
@@ -131,14 +131,14 @@ func (a *Activities) recordDecision(ctx context.Context, before *api.Cluster, sa
 		if c.Status.Phase != before.Status.Phase {
 			return nil // an operation has started; its changes are not drift
 		}
-		if saw.seen != nil {
-			c.Status.Resources = saw.seen.Resources
-			if v := saw.seen.Versions.Kubernetes; v != "" {
+		if observed.seen != nil {
+			c.Status.Resources = observed.seen.Resources
+			if v := observed.seen.Versions.Kubernetes; v != "" {
 				c.Status.Versions.Kubernetes = v
 			}
 		}
-		if saw.gpus != nil {
-			saw.gpus.UpdateClusterStatus(&c.Status, now)
+		if observed.gpus != nil {
+			observed.gpus.UpdateClusterStatus(&c.Status, now)
 		}
 		c.Status.SetDrift(append([]api.Drift(nil), d.Drift...), now)
 		for _, condition := range d.Conditions {

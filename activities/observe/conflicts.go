@@ -67,18 +67,18 @@ func (a *Activities) findConflicts(ctx context.Context, listed []cloud.Machine) 
 }
 
 // addKnownConflicts adds to listed machines without a record the conflicts that an earlier sweep found.
-func (a *Activities) addKnownConflicts(ctx context.Context, c *api.Cluster, w *plan.Observation) error {
+func (a *Activities) addKnownConflicts(ctx context.Context, c *api.Cluster, observation *plan.Observation) error {
 	recorded := func(l plan.ListedMachine) bool {
 		return slices.ContainsFunc(c.Status.Machines,
 			func(m api.Machine) bool { return m.CloudID != "" && m.CloudID == l.ID })
 	}
-	if !slices.ContainsFunc(w.Listed, func(l plan.ListedMachine) bool { return !recorded(l) }) {
+	if !slices.ContainsFunc(observation.Listed, func(l plan.ListedMachine) bool { return !recorded(l) }) {
 		return nil
 	}
 	conflicts, err := activities.ReadOrphanConflicts(ctx, a.Store)
-	for i, l := range w.Listed {
+	for i, l := range observation.Listed {
 		if !recorded(l) {
-			w.Listed[i].Conflict = conflicts[cloud.Machine{Name: l.Name, ID: l.ID}.Key()]
+			observation.Listed[i].Conflict = conflicts[cloud.Machine{Name: l.Name, ID: l.ID}.Key()]
 		}
 	}
 	return err

@@ -12,10 +12,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
 
-// leftAloneAdvice is the next step for a cluster whose spec is invalid.
+// leftAloneAdvice is the next step for a cluster whose record is invalid.
 const leftAloneAdvice = "skyctl does not change the cluster until this is fixed"
 
-// reportInvalid reports a cluster whose spec is invalid, and withdraws the condition of an earlier sweep, because its
+// reportInvalid reports a cluster whose record is invalid, and withdraws the condition of an earlier sweep, because its
 // state was not observed now.
 func (a *Activities) reportInvalid(ctx context.Context, c *api.Cluster, wrong error) *operation.DriftedCluster {
 	drift := api.Drift{Reason: api.DriftInvalid, Message: wrong.Error(), Since: a.Now(), Next: leftAloneAdvice}
@@ -25,7 +25,7 @@ func (a *Activities) reportInvalid(ctx context.Context, c *api.Cluster, wrong er
 		Type: api.InSync, Status: api.ConditionFalse, Reason: string(api.DriftInvalid), Message: wrong.Error(),
 	}, []api.Drift{drift})
 	return &operation.DriftedCluster{
-		Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "its spec is invalid", Unseen: true,
+		Cluster: c.Metadata.Name, Phase: c.Status.Phase, Why: "its record is invalid", Unseen: true,
 		Drift: []api.Drift{drift},
 	}
 }
@@ -45,9 +45,9 @@ func (a *Activities) recordNotObserved(ctx context.Context, name string, why err
 const notObservedTimeout = 5 * time.Second
 
 func (a *Activities) recordInSync(ctx context.Context, ref api.Ref, in api.Condition, drift []api.Drift) {
-	soon, cancel := context.WithTimeout(ctx, notObservedTimeout)
+	writeCtx, cancel := context.WithTimeout(ctx, notObservedTimeout)
 	defer cancel()
-	_, err := a.Store.UpdateCluster(soon, ref, func(c *api.Cluster) error {
+	_, err := a.Store.UpdateCluster(writeCtx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseReady {
 			c.Status.SetDrift(append([]api.Drift(nil), drift...), a.Now())
 			c.Status.SetCondition(in, a.Now())

@@ -41,10 +41,10 @@ const (
 // dependencies fail, which says nothing about the cluster.
 func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed providerListing) (plan.Observation,
 	apiObservation, error) {
-	w := plan.Observation{At: a.Now()}
-	_, w.CanStart = a.Clouds.CloudOfProvider(a.Clouds.ProviderName(c.CloudName())).(cloud.Starter)
+	observation := plan.Observation{At: a.Now()}
+	_, observation.CanStart = a.Clouds.CloudOfProvider(a.Clouds.ProviderName(c.CloudName())).(cloud.Starter)
 	if err := listed.errorForCluster(c); err != nil {
-		w.CloudError = redact.Text(err.Error())
+		observation.CloudError = redact.Text(err.Error())
 	}
 	for _, m := range listed.machines[c.Metadata.UID] {
 		l := plan.ListedMachine{
@@ -54,32 +54,33 @@ func (a *Activities) observeCluster(ctx context.Context, c *api.Cluster, listed 
 		if m.State == cloud.StateRunning { // otherwise the address is outdated or incomplete
 			l.Address, l.PrivateAddress, l.SSHPort = m.Address, m.PrivateAddress, m.SSHPort
 		}
-		w.Listed = append(w.Listed, l)
+		observation.Listed = append(observation.Listed, l)
 	}
-	if err := a.addKnownConflicts(ctx, c, &w); err != nil {
-		return w, apiObservation{}, err
+	if err := a.addKnownConflicts(ctx, c, &observation); err != nil {
+		return observation, apiObservation{}, err
 	}
 	if c.Status.Phase != api.PhaseReady {
-		return w, apiObservation{}, nil // only its remaining machines matter
+		return observation, apiObservation{}, nil // only its remaining machines matter
 	}
 	missing, err := a.Store.MissingSecrets(ctx, c.Ref())
 	if err != nil {
-		return w, apiObservation{}, err
+		return observation, apiObservation{}, err
 	}
-	w.KeysMissing = missing
-	saw, err := a.observeAPI(ctx, c, &w)
+	observation.KeysMissing = missing
+	observed, err := a.observeAPI(ctx, c, &observation)
 	if isWorkerError(err) {
-		return w, apiObservation{}, err
+		return observation, apiObservation{}, err
 	}
 	if err != nil {
-		w.APIError = redact.Text(err.Error())
+		observation.APIError = redact.Text(err.Error())
 	}
-	if a.ClusterDir != nil && saw.kubeconfig != nil {
-		w.KubeconfigFile = kubefile.DescribeDifference(filepath.Join(a.ClusterDir(c.Metadata.Name), "kubeconfig"),
-			saw.kubeconfig)
+	if a.ClusterDir != nil && observed.kubeconfig != nil {
+		observation.KubeconfigFile = kubefile.DescribeDifference(filepath.Join(a.ClusterDir(c.Metadata.Name),
+			"kubeconfig"),
+			observed.kubeconfig)
 	}
-	w.Units, err = a.observeUnits(ctx, c, w)
-	return w, saw, err
+	observation.Units, err = a.observeUnits(ctx, c, observation)
+	return observation, observed, err
 }
 
 // isWorkerError reports whether an error is about etcd or its secrets key. It does not mean that a machine is
@@ -108,21 +109,22 @@ func toPlanNodes(seen *kube.Observation) map[string]plan.Node {
 }
 
 // observeAPI reads nodes and GPU stack from the cluster's API, and records in w when its credentials expire.
-func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Observation) (apiObservation, error) {
-	w.CredentialsExpire = w.At // missing or unreadable credentials count as expired
+func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, observation *plan.Observation) (apiObservation,
+	error) {
+	observation.CredentialsExpire = observation.At // missing or unreadable credentials count as expired
 	kubeconfig, err := a.Store.ReadSecret(ctx, c.Ref(), store.SecretKubeconfig)
 	if err != nil {
 		return apiObservation{}, err
 	}
-	saw := apiObservation{kubeconfig: kubeconfig}
+	observed := apiObservation{kubeconfig: kubeconfig}
 	expire, err := kube.KubeconfigExpiry(kubeconfig)
 	if err != nil {
-		return saw, err
+		return observed, err
 	}
-	w.CredentialsExpire = expire
+	observation.CredentialsExpire = expire
 	client, err := activities.NewClientFromKubeconfig(kubeconfig, c, a.Store, a.Pool, kube.ShortLived)
 	if err != nil {
-		return saw, err
+		return observed, err
 	}
 	defer kube.CloseClient(client)
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
@@ -130,33 +132,34 @@ func (a *Activities) observeAPI(ctx context.Context, c *api.Cluster, w *plan.Obs
 	wanted, _ := c.Spec.MachineRequest() // validated when it was created
 	seen, err := kube.ObserveCluster(ctx, client, c.Status.Machines, wanted.Accelerators.Name)
 	if err != nil {
-		return saw, err
+		return observed, err
 	}
-	w.Nodes = toPlanNodes(&seen)
+	observation.Nodes = toPlanNodes(&seen)
 	if seen.Unmeasured == nil {
-		saw.seen = &seen
+		observed.seen = &seen
 	}
-	saw.gpus, w.GPU = a.observeGPUs(ctx, c, client)
-	return saw, nil
+	observed.gpus, observation.GPU = a.observeGPUs(ctx, c, client)
+	return observed, nil
 }
 
 // observeUnits checks RKE2 over SSH on the machines whose state is still unclear.
-func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster, w plan.Observation) (map[int]plan.RKE2Unit,
+func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster,
+	observation plan.Observation) (map[int]plan.RKE2Unit,
 	error) {
-	suspects := plan.FindSuspects(c, w)
+	suspects := plan.FindSuspects(c, observation)
 	if len(suspects) == 0 {
 		return nil, nil
 	}
 	found := make([]plan.RKE2Unit, len(suspects))
-	var asked errgroup.Group
-	asked.SetLimit(unitsAtOnce)
+	var group errgroup.Group
+	group.SetLimit(unitsAtOnce)
 	for i, index := range suspects {
-		asked.Go(func() (err error) {
-			found[i], err = a.observeUnit(ctx, c, w, index)
+		group.Go(func() (err error) {
+			found[i], err = a.observeUnit(ctx, c, observation, index)
 			return err
 		})
 	}
-	if err := asked.Wait(); err != nil {
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	units := map[int]plan.RKE2Unit{}
@@ -166,7 +169,8 @@ func (a *Activities) observeUnits(ctx context.Context, c *api.Cluster, w plan.Ob
 	return units, nil
 }
 
-func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, w plan.Observation, index int) (plan.RKE2Unit,
+func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, observation plan.Observation,
+	index int) (plan.RKE2Unit,
 	error) {
 	for i := range c.Status.Machines {
 		m := &c.Status.Machines[i]
@@ -174,7 +178,7 @@ func (a *Activities) observeUnit(ctx context.Context, c *api.Cluster, w plan.Obs
 			continue
 		}
 		within := goneMachineTimeout
-		if slices.ContainsFunc(w.Listed, func(l plan.ListedMachine) bool { return l.Name == m.Name }) {
+		if slices.ContainsFunc(observation.Listed, func(l plan.ListedMachine) bool { return l.Name == m.Name }) {
 			within = unitTimeout
 		}
 		u, err := a.readUnit(ctx, c.Ref(), m, within)

@@ -67,20 +67,20 @@ func (a *Activities) groupByProvider(ctx context.Context, names []string) (map[s
 	return groups, nil
 }
 
-// listProviderShared lists a provider's machines; concurrent batches of a sweep share the result. It runs before the
-// clusters are read: a machine is recorded before its launch, so every listed machine without a record then is unknown.
+// listProviderShared lists a provider's machines; concurrent batches of a sweep share the result. Call it before the
+// clusters are read: a machine is recorded before its launch, so a listed machine without a record will not get one.
 func (a *Activities) listProviderShared(ctx context.Context, provider string) (providerListings, error) {
 	if provider == "" {
 		return providerListings{}, nil
 	}
 	// Not bound to the first caller's context: others share the result. listProvider has a timeout.
-	asked := a.listing.DoChan(provider, func() (any, error) {
+	query := a.providerQueries.DoChan(provider, func() (any, error) {
 		return a.listProviders(context.WithoutCancel(ctx), []string{provider})
 	})
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case answer := <-asked:
+	case answer := <-query:
 		if answer.Err != nil {
 			return nil, answer.Err
 		}
@@ -95,11 +95,11 @@ func (a *Activities) listProviders(ctx context.Context, providers []string) (pro
 		return nil, err
 	}
 	found := make([]providerListing, len(providers))
-	var asked sync.WaitGroup
+	var group sync.WaitGroup
 	for i, p := range providers {
-		asked.Go(func() { found[i] = a.listProvider(ctx, p, installation) })
+		group.Go(func() { found[i] = a.listProvider(ctx, p, installation) })
 	}
-	asked.Wait()
+	group.Wait()
 	all := providerListings{}
 	for i, p := range providers {
 		all[p] = found[i]
@@ -108,17 +108,17 @@ func (a *Activities) listProviders(ctx context.Context, providers []string) (pro
 }
 
 func (a *Activities) listProvider(ctx context.Context, provider, installation string) providerListing {
-	of := a.Clouds.CloudOfProvider(provider)
-	if of == nil {
+	onCloud := a.Clouds.CloudOfProvider(provider)
+	if onCloud == nil {
 		return providerListing{err: errors.New("no such cloud is configured on this worker")}
 	}
 	known, err := a.readKnownOfProvider(ctx, provider)
 	if err != nil {
 		return providerListing{err: fmt.Errorf("read which machines of %s are known: %w", provider, err)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Ask)
+	ctx, cancel := context.WithTimeout(ctx, a.Deadlines.Query)
 	defer cancel()
-	machines, err := cloud.ListVerified(ctx, of, cloud.Owner{Installation: installation}, known)
+	machines, err := cloud.ListVerified(ctx, onCloud, cloud.Owner{Installation: installation}, known)
 	l := providerListing{machines: map[string][]cloud.Machine{}, err: err}
 	for _, m := range machines {
 		if m.Owner.Installation == installation {

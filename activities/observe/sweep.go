@@ -81,16 +81,16 @@ func (a *Activities) LookAt(ctx context.Context, in LookAtInput) ([]operation.Dr
 	}
 	var mu sync.Mutex
 	var drifted []operation.DriftedCluster
-	var asked, looks errgroup.Group
-	looks.SetLimit(clustersAtOnce)
+	var listings, observations errgroup.Group
+	observations.SetLimit(clustersAtOnce)
 	for provider, names := range groups {
-		asked.Go(func() error {
+		listings.Go(func() error {
 			listed, err := a.listProviderShared(ctx, provider)
 			if err != nil {
 				return err
 			}
 			for _, name := range names {
-				looks.Go(func() error {
+				observations.Go(func() error {
 					if found := a.sweepClusterInTime(ctx, name, listed, in.Again); found != nil {
 						mu.Lock()
 						defer mu.Unlock()
@@ -102,8 +102,8 @@ func (a *Activities) LookAt(ctx context.Context, in LookAtInput) ([]operation.Dr
 			return nil
 		})
 	}
-	err = asked.Wait()
-	_ = looks.Wait() // none of them returns an error
+	err = listings.Wait()
+	_ = observations.Wait() // none of them returns an error
 	slices.SortFunc(drifted, func(a, b operation.DriftedCluster) int { return strings.Compare(a.Cluster, b.Cluster) })
 	return drifted, activities.StepError(ctx, step, "", cmp.Or(err, ctx.Err()))
 }
@@ -111,9 +111,9 @@ func (a *Activities) LookAt(ctx context.Context, in LookAtInput) ([]operation.Dr
 // sweepClusterInTime runs sweepCluster with a timeout. A failure is a finding, too.
 func (a *Activities) sweepClusterInTime(ctx context.Context, name string, listed providerListings,
 	again bool) *operation.DriftedCluster {
-	soon, cancel := context.WithTimeout(ctx, sweepClusterTimeout)
+	timeoutCtx, cancel := context.WithTimeout(ctx, sweepClusterTimeout)
 	defer cancel()
-	found, err := a.sweepCluster(soon, name, listed, again)
+	found, err := a.sweepCluster(timeoutCtx, name, listed, again)
 	if err != nil && ctx.Err() == nil {
 		activity.GetLogger(ctx).Warn("could not observe a cluster", "cluster", name, "error", err)
 		a.recordNotObserved(ctx, name, err)
@@ -169,11 +169,11 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 		return nil, err
 	}
 	found.Drift = decision.Drift
-	mend := again && c.Status.CanBeRepaired() // even without drift, it has to become READY again
-	if len(decision.Drift) == 0 && decision.Fail == nil && !mend {
+	repairAnyway := again && c.Status.CanBeRepaired() // even without drift, it has to become READY again
+	if len(decision.Drift) == 0 && decision.Fail == nil && !repairAnyway {
 		return nil, nil
 	}
-	if len(decision.Actions) == 0 && decision.Fail == nil && !mend {
+	if len(decision.Actions) == 0 && decision.Fail == nil && !repairAnyway {
 		found.Why = "no action is needed now"
 		return found, nil
 	}

@@ -26,8 +26,8 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 		return activities.StepError(ctx, step, o.Name,
 			&cloud.Error{Kind: cloud.Conflict, Message: "it is no longer an orphan"})
 	}
-	of := a.Clouds.CloudOfProvider(a.Clouds.ProviderName(o.Cloud))
-	if of == nil {
+	onCloud := a.Clouds.CloudOfProvider(a.Clouds.ProviderName(o.Cloud))
+	if onCloud == nil {
 		return activities.StepError(ctx, step, o.Name,
 			errors.New("no such cloud is configured on this worker: "+o.Cloud))
 	}
@@ -36,16 +36,16 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 		return activities.StepError(ctx, step, o.Name, err)
 	}
 	owner := cloud.Owner{Installation: installation, Cluster: o.Cluster, ClusterUID: o.ClusterUID}
-	end, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
+	terminateCtx, cancel := context.WithTimeout(ctx, a.Deadlines.Terminate)
 	defer cancel()
-	target, err := a.findOrphanTarget(end, of, owner, o)
+	target, err := a.findOrphanTarget(terminateCtx, onCloud, owner, o)
 	if err == nil && target != nil {
-		err = of.TerminateMachine(end, *target)
+		err = onCloud.TerminateMachine(terminateCtx, *target)
 	}
 	if err != nil {
 		return activities.StepError(ctx, step, o.Name, err)
 	}
-	left, err := cloud.ListVerified(end, of, owner, knownOfOrphan(o))
+	left, err := cloud.ListVerified(terminateCtx, onCloud, owner, knownOfOrphan(o))
 	partial := new(cloud.PartialError)
 	switch elsewhere := errors.As(err, &partial) && !partial.LacksCloud(o.Cloud) &&
 		o.Cloud != activities.SharedProvider; {
@@ -55,7 +55,7 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 		return activities.StepError(ctx, step, o.Name, &cloud.Error{Kind: cloud.Transient,
 			Message: o.Cloud + " still lists it, or does not answer"})
 	case err == nil && len(left) == 0:
-		if err := of.RemoveClusterResources(end, owner); err != nil {
+		if err := onCloud.RemoveClusterResources(terminateCtx, owner); err != nil {
 			return activities.StepError(ctx, step, o.Name, err)
 		}
 	}
@@ -68,10 +68,10 @@ func (a *Activities) TerminateOrphan(ctx context.Context, o api.Orphan) error {
 
 // findOrphanTarget finds an orphan on its cloud again; nil if it is gone. It refuses if the orphan has come into
 // conflict since it was found.
-func (a *Activities) findOrphanTarget(ctx context.Context, of cloud.Cloud, owner cloud.Owner,
+func (a *Activities) findOrphanTarget(ctx context.Context, onCloud cloud.Cloud, owner cloud.Owner,
 	o api.Orphan) (*cloud.Target,
 	error) {
-	listed, err := cloud.ListVerified(ctx, of, owner, knownOfOrphan(o))
+	listed, err := cloud.ListVerified(ctx, onCloud, owner, knownOfOrphan(o))
 	if err != nil && len(listed) == 0 {
 		return nil, err
 	}

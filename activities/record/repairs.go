@@ -92,13 +92,13 @@ func (a *Activities) ReplaceMachine(ctx context.Context, old activities.MachineR
 			fresh.CarryOverCost(m, a.Now())
 		}
 	}
-	stand, err := a.Store.ReserveMachines(ctx, old.Cluster, []api.Machine{fresh}, func(m api.Machine) bool {
+	reserved, err := a.Store.ReserveMachines(ctx, old.Cluster, []api.Machine{fresh}, func(m api.Machine) bool {
 		return m.Incarnation == old.Incarnation && !m.State.MayExist()
 	})
 	if err != nil {
 		return activities.MachineRef{}, activities.StepError(ctx, step, old.Name, err)
 	}
-	for _, m := range stand {
+	for _, m := range reserved {
 		if m.Index != old.Index {
 			continue
 		}

@@ -140,7 +140,7 @@ func TestASweepThatSawNothingIsNoSuccess(t *testing.T) {
 		Next: "the cluster is left alone"}
 	for _, found := range []operation.DriftedCluster{
 		{Cluster: "unseen", Why: "etcd was slow", Unseen: true},
-		{Cluster: "unseen", Phase: api.PhaseReady, Why: "its spec is invalid", Unseen: true,
+		{Cluster: "unseen", Phase: api.PhaseReady, Why: "its record is invalid", Unseen: true,
 			Drift: []api.Drift{invalid}},
 	} {
 		world.SetBehavior("unseen", skydstub.Behavior{Sweep: func(context.Context, *skydstub.World,

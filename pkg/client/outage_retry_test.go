@@ -99,7 +99,7 @@ func TestWhatWasNotLookedAtIsNotInSync(t *testing.T) {
 	invalid := api.Drift{Reason: api.DriftInvalid,
 		Message: "the cluster is READY and has no machine on record in place 0 of 3"}
 	err := newClient(t).AwaitInSync(t.Context(), before, operation.DriftedCluster{
-		Cluster: "overlooked", Phase: api.PhaseReady, Drift: []api.Drift{invalid}, Why: "its spec is invalid",
+		Cluster: "overlooked", Phase: api.PhaseReady, Drift: []api.Drift{invalid}, Why: "its record is invalid",
 		Unseen: true,
 	}, time.Minute, ignore)
 	var left *DriftError

@@ -46,7 +46,7 @@ func (e *Error) Reason() string { return string(e.Kind) }
 // Final reports whether asking the same of the same cloud again is of no use.
 func (e *Error) Final() bool { return e.Kind != Transient && e.Kind != Unreachable }
 
-// Interruptible is true: where the end of a step's deadline is the cause, the deadline is the reason to report.
+// Interruptible is true: if the step's deadline is the cause, the deadline is the reason to report.
 func (e *Error) Interruptible() bool { return true }
 
 // KindOf is the kind of an error; an error without a kind is Transient.

@@ -1,8 +1,8 @@
 package remote
 
 // The errors of this package say what they mean for a step on a machine: Reason is the word that is recorded, Final
-// reports whether trying again is of no use. They are interruptible: where the end of the step's deadline is their
-// cause, the deadline is the reason to report.
+// reports whether trying again is of no use. They are interruptible: if the step's deadline is their cause, the
+// deadline is the reason to report.
 
 // Reason is HostKeyMismatch.
 func (e *HostKeyMismatch) Reason() string { return "HostKeyMismatch" }

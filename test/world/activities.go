@@ -47,7 +47,7 @@ type WorkerSettings struct {
 // UniformDeadlines gives every part of an activity the same time.
 func UniformDeadlines(d time.Duration) activities.Deadlines {
 	return activities.Deadlines{
-		Ask: d, Terminate: d, Boot: d, Reach: d, Install: d, Server: d, Agent: d, Node: d, Recover: d,
+		Query: d, Terminate: d, Boot: d, Reach: d, Install: d, Server: d, Agent: d, Node: d, Recover: d,
 	}
 }
 
@@ -70,7 +70,7 @@ func NewActivities(s WorkerSettings, st *store.Store, pool *remote.Pool, on clou
 		Machines: &machines.Activities{Store: st, Clouds: clouds, Pool: pool, Now: now, Deadlines: s.Deadlines,
 			RKE2: release},
 		Nodes: &nodes.Activities{
-			Store: st, Pool: pool, Clouds: clouds, SilentEvery: 500 * time.Millisecond, ClusterDir: dir, Now: now,
+			Store: st, Pool: pool, Clouds: clouds, LossCheckInterval: 500 * time.Millisecond, ClusterDir: dir, Now: now,
 			RenewWithin: s.Policy.ExpiresWithin, Deadlines: s.Deadlines, Home: watch,
 		},
 		Sweeps: &observe.Activities{

@@ -19,10 +19,10 @@ func (a *Activities) recordStepError(ctx context.Context, step string, m activit
 	if trouble == "" {
 		return err
 	}
-	soon, cancel := context.WithTimeout(ctx, activities.ProgressTimeout)
+	writeCtx, cancel := context.WithTimeout(ctx, activities.ProgressTimeout)
 	defer cancel()
 	// Ignored: a failed write only costs the message.
-	_, _ = a.Store.UpdateMachine(soon, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
+	_, _ = a.Store.UpdateMachine(writeCtx, m.Cluster, m.Index, m.Incarnation, func(r *api.Machine) error {
 		r.SetTrouble(step, trouble)
 		return nil
 	})
@@ -36,9 +36,9 @@ func (a *Activities) recordReleaseError(ctx context.Context, ref api.Ref, err er
 	if trouble == "" {
 		return err
 	}
-	soon, cancel := context.WithTimeout(ctx, activities.ProgressTimeout)
+	writeCtx, cancel := context.WithTimeout(ctx, activities.ProgressTimeout)
 	defer cancel()
-	_, _ = a.Store.UpdateCluster(soon, ref, func(c *api.Cluster) error {
+	_, _ = a.Store.UpdateCluster(writeCtx, ref, func(c *api.Cluster) error {
 		if c.Status.Phase == api.PhaseDeleting {
 			f := activities.FailureDetails(err)
 			f.At = a.Now().Truncate(time.Second)
