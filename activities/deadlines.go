@@ -38,8 +38,7 @@ func DefaultDeadlines() Deadlines {
 	return Deadlines{
 		Query: 90 * time.Second, Terminate: 4 * time.Minute, Boot: 15 * time.Minute,
 		Reach: 5 * time.Minute, Install: 15 * time.Minute, Server: 15 * time.Minute, Agent: 10 * time.Minute,
-		Node: 10 * time.Minute,
-		GPU:  30 * time.Minute, Recover: 5 * time.Minute,
+		Node: 10 * time.Minute, GPU: 30 * time.Minute, Recover: 5 * time.Minute,
 	}
 }
 

@@ -16,8 +16,7 @@ func ToOrphan(m cloud.Machine, provider, conflict string) api.Orphan {
 	}
 	return api.Orphan{
 		Cloud: cloudName, Name: m.Name, ID: m.ID, Cluster: m.Owner.Cluster, ClusterUID: m.Owner.ClusterUID,
-		State:     string(m.State),
-		CreatedAt: m.CreatedAt, PricePerHour: m.PricePerHour, Conflict: conflict,
+		State: string(m.State), CreatedAt: m.CreatedAt, PricePerHour: m.PricePerHour, Conflict: conflict,
 	}
 }
 

@@ -26,7 +26,7 @@ type Activities struct {
 	Now       func() time.Time
 	// RKE2 is the release that specs are checked against. It is the one that package record uses.
 	RKE2 rke2.Source
-	// Settings are those that this worker uses. Check and CheckSpec report them.
+	// Settings are those that this worker uses. CheckSpec reports them.
 	Settings map[string]api.UsedSetting
 
 	// lifetimeQueries lets machines of a cluster that are terminated at the same time share one query for their

@@ -42,8 +42,7 @@ func conflictReason(c *api.Cluster, listed []cloud.Machine, i int, before string
 		case r.Incarnation != m.Incarnation:
 		case activities.RecordedCloudID(r) != "" && m.ID != "":
 			return fmt.Sprintf("it carries the labels of %s, which is another machine (id %s): it may be a copy",
-				r.Name,
-				r.CloudID)
+				r.Name, r.CloudID)
 		case m.Name != r.Name:
 			return fmt.Sprintf("it carries the labels of %s under another name: it may be a copy", r.Name)
 		default:

@@ -189,8 +189,7 @@ func (a *Activities) sweepCluster(ctx context.Context, name string, listings pro
 
 // startOperation starts an operation that should be running. It is only drift if it was not running yet.
 func (a *Activities) startOperation(ctx context.Context, c *api.Cluster, found *operation.DriftedCluster,
-	reason api.DriftReason,
-	workflow string, input any) error {
+	reason api.DriftReason, workflow string, input any) error {
 	started, err := a.Start(ctx, c.Ref(), workflow, input)
 	setStartResult(found, workflow, started)
 	if started {

@@ -18,8 +18,7 @@ func LabelConflict(listed []Machine, i int) string {
 	})
 	if twin >= 0 {
 		return fmt.Sprintf("it carries the same labels as %s (id %s): one may be a copy of the other",
-			listed[twin].Name,
-			listed[twin].ID)
+			listed[twin].Name, listed[twin].ID)
 	}
 	return ""
 }
