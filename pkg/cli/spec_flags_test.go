@@ -105,3 +105,24 @@ func TestWhatCloudsAskForIsJudgedBeforeAnythingIsAsked(t *testing.T) {
 	}
 	p.checkNothingWritten()
 }
+
+func TestTheDocumentsNameEveryFlagOfASpec(t *testing.T) {
+	var text strings.Builder
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(data)
+	}
+	for _, f := range api.Fields {
+		// manager has one value only, which is its default
+		if f.Flag != api.NoFlag && f.Name != "manager" && !strings.Contains(text.String(), "--"+f.Name) {
+			t.Errorf("no document names --%s", f.Name)
+		}
+	}
+}
