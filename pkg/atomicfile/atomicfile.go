@@ -1,5 +1,5 @@
-// Package atomicfile writes files for their owner's eyes alone (0600): each is there whole or not at all, whenever the
-// process or the machine ends, and on the disk once the writer returns.
+// Package atomicfile writes files that only their owner can read (0600). A file is complete or absent, even if the
+// process or the computer stops, and it is on the disk once the call returns.
 package atomicfile
 
 import (
@@ -8,20 +8,19 @@ import (
 	"path/filepath"
 )
 
-// Write puts a file in place, over the one that is there.
+// Write creates or replaces a file.
 func Write(name string, data []byte) error { return writeThenPublish(name, data, os.Rename) }
 
-// Create puts a file in place where there is none; else its error wraps fs.ErrExist. Of many who do so at once, one
-// does.
+// Create creates a file. If it exists, the error wraps fs.ErrExist. Of several concurrent calls, one succeeds.
 func Create(name string, data []byte) error { return writeThenPublish(name, data, os.Link) }
 
-// writeThenPublish writes under another name (.NAME-…) beside the file first, and then gives it its own.
+// writeThenPublish writes to a temporary file (.NAME-…) in the same directory, then gives it its name.
 func writeThenPublish(name string, data []byte, give func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already where it was renamed
+	defer func() { _ = os.Remove(f.Name()) }() // already gone if it was renamed
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
@@ -32,7 +31,7 @@ func writeThenPublish(name string, data []byte, give func(from, to string) error
 	return SyncDir(filepath.Dir(name))
 }
 
-// SyncDir brings the names in a directory to the disk: what was put there, and what was taken away.
+// SyncDir writes changes of a directory's entries to the disk.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -11,35 +11,6 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// Where a setting's value comes from.
-const (
-	FromFlag        = "flag"
-	FromEnvironment = "environment"
-	FromFile        = "file"
-	FromDefault     = "default"
-)
-
-// isClusterSetting reports whether a setting travels with a cluster: a create records it in a field of the spec.
-func isClusterSetting(key string) bool {
-	return slices.ContainsFunc(api.Fields, func(f api.Field) bool { return f.Setting == key })
-}
-
-// connectionSettings are settings by which a program finds the servers; a command that uses a skyd dev takes that
-// one's.
-var connectionSettings = []string{"etcd.prefix", "temporal.namespace", "temporal.taskQueue", "secretsKeyFile"}
-
-// IsSet says whether a setting was given by flag, environment or file, and not left to its default.
-func (c *Config) IsSet(key string) bool {
-	_, ok := c.given[key]
-	return ok
-}
-
-// IsSetByCommand is IsSet for this command alone: by flag or environment.
-func (c *Config) IsSetByCommand(key string) bool {
-	v, ok := c.given[key]
-	return ok && v.kind != FromFile
-}
-
 // UsedSettings are all settings with what these programs use of them, for others to compare theirs with (see
 // Differences). A name and a password in an address are left out.
 func (c *Config) UsedSettings() map[string]api.UsedSetting {
@@ -140,48 +111,4 @@ func (c *Config) isComparable(key string) bool {
 	}
 	return !c.external || key != "ui.address" && !strings.HasPrefix(key, "dev.") &&
 		!slices.Contains(connectionSettings, key)
-}
-
-// AffectsCluster says whether a setting of the worker decides which machines a spec gets, and what runs on them.
-func AffectsCluster(key string, spec api.ClusterSpec) bool {
-	switch heading, leaf, _ := strings.Cut(key, "."); {
-	case heading == "docker":
-		return spec.Cloud == "docker"
-	case heading == "skypilot":
-		return spec.Cloud != "docker" && slices.Contains([]string{"python", "endpoint", "tokenFile", "fullRuntime",
-			"awsInstanceProfile"}, leaf)
-	case heading == "gpu":
-		return spec.Accelerators != "" && strings.HasSuffix(leaf, "aluesFile")
-	}
-	return false
-}
-
-// ApplyToSpec writes the settings that are set into the fields of a spec that they fill, unless the spec sets the
-// field. Settings of the GPU stack fill only the spec of a cluster with accelerators.
-func (c *Config) ApplyToSpec(spec *api.ClusterSpec) {
-	for _, f := range api.Fields {
-		if f.Setting == "" || !c.IsSet(f.Setting) || f.Text(*spec) != "" ||
-			strings.HasPrefix(f.Setting, "gpu.") && spec.Accelerators == "" {
-			continue
-		}
-		_ = f.Set(spec, findSetting(f.Setting).get(c)) // such a field holds any text, and Validate judges it
-	}
-}
-
-// CommandSetting returns where this command set a setting: its flag or environment variable. It is empty if neither
-// did.
-func (c *Config) CommandSetting(key string) string {
-	if !c.IsSetByCommand(key) {
-		return ""
-	}
-	return c.given[key].from
-}
-
-// ApplyConnection takes over how a running skyd dev finds its data and its work.
-func (c *Config) ApplyConnection(used map[string]api.UsedSetting) {
-	for _, key := range connectionSettings {
-		if u, told := used[key]; told && u.Value != "" {
-			_ = findSetting(key).set(c, u.Value) // it was checked where it was used first
-		}
-	}
 }

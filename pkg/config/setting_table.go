@@ -58,6 +58,26 @@ func (s setting) separateWords(sep rune) string {
 	return b.String()
 }
 
+// Where a setting's value comes from.
+const (
+	FromFlag        = "flag"
+	FromEnvironment = "environment"
+	FromFile        = "file"
+	FromDefault     = "default"
+)
+
+// IsSet says whether a setting was given by flag, environment or file, and not left to its default.
+func (c *Config) IsSet(key string) bool {
+	_, ok := c.given[key]
+	return ok
+}
+
+// IsSetByCommand is IsSet for this command alone: by flag or environment.
+func (c *Config) IsSetByCommand(key string) bool {
+	v, ok := c.given[key]
+	return ok && v.kind != FromFile
+}
+
 // settingValue is what was found for a setting: from is empty where nobody set it.
 type settingValue struct {
 	text string

@@ -10,8 +10,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// MakeDir creates a directory and its parents for this person alone (0700). One that is there already is left as it is,
-// but refused where somebody else (root excepted) owns it or could write into it.
+// MakeDir creates a directory and its parents for this user only (0700). It does not change an existing directory, but
+// rejects one that another user (except root) owns or can write.
 func MakeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("creating %s: %w", dir, err)
@@ -23,8 +23,8 @@ func MakeDir(dir string) error {
 	return checkTrusted(dir, info)
 }
 
-// checkTrusted is an error where somebody else could write what lies there: settings name programs' servers, keys and
-// releases, and whoever writes them commands what runs on them.
+// checkTrusted rejects a file or directory that another user can write: settings name the servers, keys and releases
+// that are trusted.
 func checkTrusted(name string, info fs.FileInfo) error {
 	owner := os.Geteuid()
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -33,7 +33,7 @@ func checkTrusted(name string, info fs.FileInfo) error {
 	return checkOwnerAndMode(name, info.Mode(), owner, os.Geteuid())
 }
 
-// checkOwnerAndMode trusts the person itself, and root, who can do anything here anyway.
+// checkOwnerAndMode trusts this user, and root, who can change anything here anyway.
 func checkOwnerAndMode(name string, mode fs.FileMode, owner, self int) error {
 	if owner != self && owner != 0 {
 		return fmt.Errorf("%s belongs to user %d and this is user %d, who would have to trust it: remove it or take "+
@@ -48,7 +48,7 @@ func checkOwnerAndMode(name string, mode fs.FileMode, owner, self int) error {
 	return nil
 }
 
-// readTrustedFile reads a file that nobody else can have written: neither into it nor into its directory.
+// readTrustedFile reads a file if no other user can write it or its directory.
 func readTrustedFile(name string) ([]byte, error) {
 	dir, err := os.Stat(filepath.Dir(name))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/config"
 )
 
-// dataDir is what skyd dev keeps: Temporal's database, etcd's directory, and the version of the schema they have.
+// dataDir holds the data of skyd dev: Temporal's database, etcd's directory, and the version of the database's schema.
 type dataDir struct {
 	dir string
 }
@@ -22,11 +22,11 @@ func (d dataDir) databasePath() string      { return filepath.Join(d.dir, "tempo
 func (d dataDir) etcdDir() string           { return filepath.Join(d.dir, "etcd") }
 func (d dataDir) schemaVersionPath() string { return filepath.Join(d.dir, "version.json") }
 
-// unfinishedMarkPath is there from before the first byte of data until the servers answered for the first time. Nothing
-// can have been stored while it is there, so a creation that was cut short is thrown away and begun again.
+// unfinishedMarkPath exists from before the first byte of data until the servers have answered for the first time.
+// Nothing can be stored while it exists, so an interrupted creation is discarded and started again.
 func (d dataDir) unfinishedMarkPath() string { return filepath.Join(d.dir, "unfinished") }
 
-// prepareDataDir makes the data directory where there is none, and makes one that there is fit for this program.
+// prepareDataDir creates the data directory, or prepares an existing one for this version of the program.
 func prepareDataDir(ctx context.Context, c *config.Config, log *slog.Logger) (dataDir, error) {
 	d := dataDir{dir: c.ServerDir()}
 	if err := config.MakeDir(d.dir); err != nil {

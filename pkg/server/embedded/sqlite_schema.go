@@ -16,8 +16,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/atomicfile"
 )
 
-// schemaVersion is the version of a database. Temporal doesn't always raise the number of its SQLite schema when it
-// changes it: the hash of its statements tells.
+// schemaVersion is the version of a database. Temporal does not always raise the version of its SQLite schema when it
+// changes it, so the version includes a hash of the statements.
 type schemaVersion struct {
 	Version    string `json:"version"`
 	Visibility string `json:"visibility"`
@@ -37,9 +37,9 @@ func (d dataDir) readSchemaVersion() (schemaVersion, error) {
 	return have, err
 }
 
-// createDatabase makes Temporal's database, and says last which version it has.
+// createDatabase creates Temporal's database and writes its version last.
 func (d dataDir) createDatabase(ctx context.Context, s schemaVersion) error {
-	// The file is made here and not by SQLite, which would make it readable by others.
+	// SQLite would create a file that other users can read.
 	if err := atomicfile.Write(d.databasePath(), nil); err != nil {
 		return err
 	}
@@ -70,8 +70,8 @@ func (d dataDir) createDatabase(ctx context.Context, s schemaVersion) error {
 	return atomicfile.Write(d.schemaVersionPath(), append(data, '\n'))
 }
 
-// schemaStatements takes the statements of Temporal's schema instead of a database, which Temporal would keep open for
-// good.
+// schemaStatements receives the statements of Temporal's schema in place of a database, which Temporal would never
+// close.
 type schemaStatements struct {
 	sqlplugin.AdminDB
 	exec func(string) error
@@ -91,7 +91,7 @@ func currentSchema() (schemaVersion, error) {
 	return schemaVersion{sqliteschema.Version, sqliteschema.VisibilityVersion, hex.EncodeToString(h.Sum(nil))}, nil
 }
 
-// escapeURIPath lets a directory hold '?', '#', '%' or a space in its name.
+// escapeURIPath allows '?', '#', '%' and spaces in the name of a directory.
 func escapeURIPath(name string) string { return (&url.URL{Path: name}).EscapedPath() }
 
 func sqliteDSN(name string) string { return "file:" + escapeURIPath(name) + "?mode=rw" }
