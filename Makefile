@@ -80,6 +80,7 @@ lint: $(LINTERS)/revive ## gofmt, go vet, staticcheck, revive, a tidy go.mod, an
 	$(LINTERS)/staticcheck -checks inherit,-ST1000 ./...
 	$(LINTERS)/revive -config test/lint/revive.toml ./...
 	$(LINTERS)/workflowcheck ./workflows
+	$(MAKE) -C test/rke2kit lint LINTERS=$(LINTERS)
 
 # Tests that run whole servers or hosts: one package at a time, so that they don't starve each other of two cores.
 HEAVY := /(cmd/skyd|pkg/(cli|client|cloud/docker|cloud/skypilot|server/embedded)|test/(external|faults|integration|skypilot))$$

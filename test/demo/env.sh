@@ -1,17 +1,17 @@
-# What up.sh and down.sh agree on; sourced by both from the root of the repository.
+# Settings of up.sh and down.sh, which source this file in the root of the repository.
 say_dir=
 if [ -n "${SKYCONF_DIR:-}" ]; then say_dir=$'\n'"  export SKYCONF_DIR=$SKYCONF_DIR"; fi
 export SKYCONF_DIR=${SKYCONF_DIR:-$HOME/.skyconf}
 config=$SKYCONF_DIR/config.yaml
-before=.before-demo # in the state directory: what was there before the demo, and stays
+before=.before-demo # in the state directory: the list of files that are older than the demo, and stay
 cluster=cloud-cluster
 kit=$(test/rke2kit/build.sh)
 export PATH=$PWD/bin:$PATH
 
 demo_settings() { printf '# Written by make demo.\nrke2:\n  source: %s\n  version: %s\n' "$kit" "$(cat "$kit/version")"; }
 
-# remove_state removes what the demo's skyd and skyctl left in the state directory, and the settings if they are still as the
-# demo wrote them. What lay there before, and settings that were added, are somebody's.
+# remove_state removes the files of the demo's skyd and skyctl from the state directory, and the settings if they are
+# unchanged. Older files, and settings that were added, belong to the user.
 remove_state() {
   local name
   while IFS= read -r -d '' name; do
@@ -23,5 +23,5 @@ remove_state() {
     esac
   done < <(find "$SKYCONF_DIR" -mindepth 1 -maxdepth 1 -print0)
   rm -f "$SKYCONF_DIR/$before"
-  rmdir "$SKYCONF_DIR" 2>/dev/null || echo "$SKYCONF_DIR stays: there are files that the demo did not make." >&2
+  rmdir "$SKYCONF_DIR" 2>/dev/null || echo "$SKYCONF_DIR stays: it has files that the demo did not create." >&2
 }

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Brings up a cluster of three nodes on this machine's Docker hosts, runs a web server on a worker and fetches a page
-# from it. Safe to run again. The Makefile builds what it needs first.
+# Creates a cluster of three nodes on Docker hosts, runs a web server on a worker and fetches a page from it. It can be
+# run again. The Makefile builds what it needs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . test/demo/env.sh
 
 if [ ! -e "$config" ]; then
-  # The kit stands in for RKE2 where that can't be downloaded; it is a setting, and nothing chooses it by itself.
+  # The demo uses the kit, because RKE2 may not be downloadable here. This is a setting; skyctl never chooses it.
   mkdir -p -m 0700 "$SKYCONF_DIR"
   ls -A "$SKYCONF_DIR" >"$SKYCONF_DIR/$before"
-  (umask 077 && set -C && demo_settings >"$config") # -C: what somebody else wrote meanwhile is not overwritten
+  (umask 077 && set -C && demo_settings >"$config") # -C: do not overwrite a file that was written meanwhile
 elif ! grep -q "^# Written by make demo" "$config"; then
   echo "$config is yours: the demo does not change it. Run it with another SKYCONF_DIR." >&2
   exit 2
@@ -18,7 +18,7 @@ fi
 phase() { skyctl get cluster "$cluster" -o json 2>/dev/null | sed -n 's/^ *"phase": "\(READY\|PROVISIONING\|DELETING\)".*/\1/p' | head -n1; }
 case $(phase) in
 READY) echo "$cluster is there already" ;;
-PROVISIONING | DELETING) # of a demo that was interrupted: the work went on without it
+PROVISIONING | DELETING) # a demo was interrupted: the operation continued
   echo "$cluster is $(phase); waiting for that to end"
   for _ in $(seq 300); do
     case $(phase) in PROVISIONING | DELETING) sleep 1 ;; *) break ;; esac

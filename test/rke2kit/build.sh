@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the release directory, unless these sources have been built already, and
-# prints where it is. Usage: build.sh [OUTDIR]
+# Builds the release directory, unless it was built from these sources already, and
+# prints its path. Usage: build.sh [OUTDIR]
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,7 +21,7 @@ mkdir -p "$out"
 touch "$out"
 out=$(cd "$out" && pwd)
 
-# One build at a time; whoever waited finds it done.
+# One build at a time; the others find it done.
 exec 9>"$out/.lock"
 flock 9
 if [ "$(cat "$out/.sources" 2>/dev/null)" = "$hash" ]; then
@@ -29,7 +29,7 @@ if [ "$(cat "$out/.sources" 2>/dev/null)" = "$hash" ]; then
     exit 0
 fi
 
-echo "Building the RKE2 kit $version ($arch): some minutes the first time" >&2
+echo "Building the RKE2 kit $version ($arch): this takes some minutes the first time" >&2
 rm -f "$out/.sources"
 tmp=$(mktemp -d "$out/.build-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
@@ -45,6 +45,6 @@ for program in rke2 pause hello gpukit mkrelease; do
 done
 "$tmp/mkrelease" -binaries "$tmp" -files files -arch "$arch" -version "$version" -out "$out"
 echo "$hash" >"$out/.sources"
-# Releases in the cache that nobody asked for in a month were of other sources.
+# Releases that were not used for a month are of older sources.
 [ ! -d "$cache" ] || find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} +
 echo "$out"
