@@ -1,6 +1,5 @@
-// Package home tells the one state directory of an installation from copies of it and from older states of itself: by
-// the computer and the path it is at, and by a count of starts that is also kept outside of it (Ledger) and on machines
-// (Mark).
+// Package home distinguishes the one state directory of an installation from copies and older states of it: by its
+// computer and path, and by a count of starts that is also kept outside of it (Ledger) and on machines (Mark).
 package home
 
 import (
@@ -14,19 +13,19 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// Location is a state directory on a computer; the zero Place is that of a team's etcd, which has no directory.
+// Location is a state directory on a computer; the zero Location is a team's etcd, which has no directory.
 type Location struct{ Host, Hostname, Dir string }
 
 // machineIDFile identifies a computer; its manual (machine-id(5)) asks to hand out no more than a hash of it.
 const machineIDFile = "/etc/machine-id"
 
-// FindLocation is the place of a state directory on this computer.
+// FindLocation returns the location of a state directory on this computer.
 func FindLocation(dir string) Location {
 	p := Location{Dir: dir}
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
 		p.Dir = real
 	}
-	p.Hostname, _ = os.Hostname() // a computer without a name is told by its id alone
+	p.Hostname, _ = os.Hostname() // a computer without a name has an id
 	if id, err := os.ReadFile(machineIDFile); err == nil && strings.TrimSpace(string(id)) != "" {
 		sum := sha256.Sum256([]byte("skyctl home\n" + strings.TrimSpace(string(id))))
 		p.Host = hex.EncodeToString(sum[:8])
@@ -34,8 +33,8 @@ func FindLocation(dir string) Location {
 	return p
 }
 
-// isSameHost says whether two records are of one computer. The name counts only where one of the two has no id: names
-// change.
+// isSameHost says whether two records are of one computer. Names can change, so they are compared only if an id is
+// missing.
 func isSameHost(id, name, otherID, otherName string) bool {
 	if id != "" && otherID != "" {
 		return id == otherID
@@ -43,7 +42,7 @@ func isSameHost(id, name, otherID, otherName string) bool {
 	return name == otherName
 }
 
-// describeHome is where a home is, in words.
+// describeHome says where a home is.
 func describeHome(h api.Home) string {
 	if h.Dir == "" {
 		return "a team's etcd"
@@ -51,7 +50,7 @@ func describeHome(h api.Home) string {
 	return fmt.Sprintf("%s on %s", h.Dir, h.Hostname)
 }
 
-// RecordIn writes a place into the record of a home.
+// RecordIn writes a location into the record of a home.
 func (p Location) RecordIn(h *api.Home) { h.Host, h.Hostname, h.Dir = p.Host, p.Hostname, p.Dir }
 
 // CompareRecords says what speaks against a state being the only and newest one of its installation: recorded is what

@@ -1,6 +1,5 @@
-// Package regularfile opens and reads regular files and nothing else: what a person names as a file is never a pipe
-// that is waited on for ever, a device, a socket or a directory, and never larger than such a file can sensibly be.
-// Symbolic links are followed.
+// Package regularfile opens and reads only regular files of a limited size. It rejects pipes, on which a read can block
+// forever, devices, sockets and directories. It follows symbolic links.
 package regularfile
 
 import (
@@ -16,15 +15,14 @@ import (
 // SmallFile bounds settings, keys, certificates and the like, in bytes.
 const SmallFile = 1 << 20
 
-// ErrNotRegular is what Open's error wraps where something else than a regular file has the name.
+// ErrNotRegular is wrapped by errors about a name that is not a regular file.
 var ErrNotRegular = errors.New("not a regular file")
 
-// ErrTooLarge is what Read's error wraps where the file is larger than allowed.
+// ErrTooLarge is wrapped by errors about a file that is larger than allowed.
 var ErrTooLarge = errors.New("too large")
 
-// Open opens a regular file for reading. It looks before it opens, since opening alone may have an effect on a device
-// or wait for the other end of a pipe, and again afterwards, since the name may have passed to something else
-// meanwhile.
+// Open opens a regular file for reading. It checks the kind of the file before it opens it, because opening can affect
+// a device or block on a pipe, and again afterwards, because the name may have been reused in between.
 func Open(name string) (*os.File, error) { return OpenFile(name, os.O_RDONLY, 0) }
 
 // OpenFile is os.OpenFile for regular files; flag may hold os.O_CREATE.
