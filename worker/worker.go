@@ -28,7 +28,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/cloud/docker"
 	"github.com/sky-shift/skyctl/pkg/cloud/skypilot"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	"github.com/sky-shift/skyctl/pkg/operation"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
@@ -204,17 +204,17 @@ func newActivities(cfg *config.Config, st *store.Store, pool *remote.Pool, log *
 }
 
 // newGPUStackSource returns a function that builds a kind of GPU stack from the settings.
-func newGPUStackSource(cfg config.GPU) (func(kind string) gpu.Stack, error) {
-	operatorValues, err := gpu.ReadChartValues(cfg.ValuesFile)
+func newGPUStackSource(cfg config.GPU) (func(kind string) chart.Stack, error) {
+	operatorValues, err := chart.ReadValues(cfg.ValuesFile)
 	if err != nil {
 		return nil, err
 	}
-	pluginValues, err := gpu.ReadChartValues(cfg.PluginValuesFile)
+	pluginValues, err := chart.ReadValues(cfg.PluginValuesFile)
 	if err != nil {
 		return nil, err
 	}
-	return func(kind string) gpu.Stack {
-		s := gpu.Stack{
+	return func(kind string) chart.Stack {
+		s := chart.Stack{
 			Kind: kind, Repo: cfg.ChartRepo, OperatorVersion: cfg.OperatorVersion, PluginVersion: cfg.PluginVersion,
 			Values: operatorValues, Mirror: cfg.ImageMirror,
 		}

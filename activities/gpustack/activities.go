@@ -12,6 +12,8 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
+	"github.com/sky-shift/skyctl/pkg/gpu/stack"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -25,7 +27,7 @@ type Activities struct {
 	Pool      *remote.Pool
 	Deadlines activities.Deadlines
 	// Stack returns from where, and in which version, a kind of stack is installed.
-	Stack func(kind string) gpu.Stack
+	Stack func(kind string) chart.Stack
 	// TestImage runs the test of each node's accelerators; "" uses the default of pkg/gpu.
 	TestImage string
 	Now       func() time.Time
@@ -91,18 +93,18 @@ func (a *Activities) ApplyGPUs(ctx context.Context, in StackInput) error {
 	if err != nil {
 		return a.gpuStepError(ctx, err)
 	}
-	stack := a.clusterStack(c)
+	wantedStack := a.clusterStack(c)
 	for _, m := range c.Status.Machines {
-		mark := gpu.NodeMark{Kind: stack.Kind, Accelerator: wanted.Accelerators.Name, Taint: c.Spec.GPUTaint &&
+		mark := stack.NodeMark{Kind: wantedStack.Kind, Accelerator: wanted.Accelerators.Name, Taint: c.Spec.GPUTaint &&
 			m.Role == api.RoleWorker}
-		if err := gpu.MarkNode(ctx, client, m.NodeName, mark); err != nil {
+		if err := stack.MarkNode(ctx, client, m.NodeName, mark); err != nil {
 			return a.gpuStepError(ctx, err)
 		}
 	}
 	if in.Again != "" {
-		err = gpu.ReapplyStack(ctx, client, stack, in.Driver, in.Again)
+		err = stack.ReapplyChart(ctx, client, wantedStack, in.Driver, in.Again)
 	} else {
-		_, err = gpu.ApplyStack(ctx, client, stack, in.Driver)
+		_, err = stack.ApplyChart(ctx, client, wantedStack, in.Driver)
 	}
 	if err != nil || in.Driver.Version == "" {
 		return a.gpuStepError(ctx, err)
@@ -123,8 +125,8 @@ func (a *Activities) AwaitGPUs(ctx context.Context, ref api.Ref) ([]activities.M
 	}
 	waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
-	status, waited := gpu.AwaitStackReady(waitCtx, client, gpu.WaitOptions{
-		Kind: c.Spec.GPUStack, Expected: gpu.ExpectedByNode(c),
+	status, waited := stack.AwaitReady(waitCtx, client, stack.WaitOptions{
+		Kind: c.Spec.GPUStack, Expected: stack.ExpectedByNode(c),
 		Progress: func(s string) { activities.RecordHeartbeat(ctx, s) },
 	})
 	if _, err := a.Store.UpdateCluster(ctx, ref, func(c *api.Cluster) error {
@@ -136,7 +138,7 @@ func (a *Activities) AwaitGPUs(ctx context.Context, ref api.Ref) ([]activities.M
 	if waited != nil {
 		return nil, a.gpuStepError(ctx, waited)
 	}
-	nodes, err := gpu.UntestedNodes(ctx, client, c)
+	nodes, err := stack.UntestedNodes(ctx, client, c)
 	if err != nil {
 		return nil, a.gpuStepError(ctx, err)
 	}
@@ -159,17 +161,17 @@ func (a *Activities) TryGPU(ctx context.Context, m activities.MachineRef) error 
 	}
 	waitCtx, cancel := activities.WithDeadline(ctx, a.Deadlines.GPU)
 	defer cancel()
-	return a.gpuStepError(ctx, gpu.VerifyNode(waitCtx, client, gpu.Workload{
+	return a.gpuStepError(ctx, stack.VerifyNode(waitCtx, client, stack.Workload{
 		Node: m.NodeName, Incarnation: m.Incarnation, Image: cmp.Or(c.Spec.GPU.TestImage, a.TestImage),
 		Stack: a.clusterStack(c),
 	}, func(s string) { activities.RecordHeartbeat(ctx, s) }))
 }
 
-func (a *Activities) clusterStack(c *api.Cluster) gpu.Stack {
+func (a *Activities) clusterStack(c *api.Cluster) chart.Stack {
 	return a.Stack(c.Spec.GPUStack).ForSpec(c.Spec)
 }
 
-func (a *Activities) readClusterAndClient(ctx context.Context, ref api.Ref) (*api.Cluster, *gpu.Client, error) {
+func (a *Activities) readClusterAndClient(ctx context.Context, ref api.Ref) (*api.Cluster, *stack.Client, error) {
 	c, err := activities.ReadCluster(ctx, a.Store, ref)
 	if err != nil {
 		return nil, nil, err
@@ -178,7 +180,7 @@ func (a *Activities) readClusterAndClient(ctx context.Context, ref api.Ref) (*ap
 	if err != nil {
 		return nil, nil, err
 	}
-	return c, gpu.NewClient(client), nil
+	return c, stack.NewClient(client), nil
 }
 
 // gpuStepError is StepError for the GPU stack. It names the machine if the stack's error does.

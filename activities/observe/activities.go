@@ -11,7 +11,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/activities/homewatch"
 	"github.com/sky-shift/skyctl/pkg/api"
-	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	"github.com/sky-shift/skyctl/pkg/plan"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
@@ -27,7 +27,7 @@ type Activities struct {
 	Deadlines  activities.Deadlines
 	Policy     plan.Policy
 	// GPUStack returns what a cluster's GPU stack is compared with.
-	GPUStack func(kind string) gpu.Stack
+	GPUStack func(kind string) chart.Stack
 	// Home reports whether this state may change machines; nil if that is never in doubt.
 	Home *homewatch.Watch
 	// OrphanGrace is how long an orphan is kept after it was first seen; 0 keeps it forever.

@@ -14,7 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
-	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/stack"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/plan"
@@ -93,7 +93,7 @@ func isWorkerError(err error) bool {
 // apiObservation is the part of an observation that is only recorded. Its fields are nil if the API did not answer.
 type apiObservation struct {
 	seen *kube.Observation
-	gpus *gpu.Status
+	gpus *stack.Status
 	// kubeconfig is the stored one.
 	kubeconfig []byte
 }
@@ -229,19 +229,19 @@ func toPlanHealth(ready rke2.Readiness) plan.Health {
 
 // observeGPUs returns the state of a cluster's GPU stack, and why it differs from what was installed; "" if it does
 // not, or there is none.
-func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*gpu.Status,
+func (a *Activities) observeGPUs(ctx context.Context, c *api.Cluster, client kubernetes.Interface) (*stack.Status,
 	string) {
 	if !c.Spec.ManagesGPUs() {
 		return nil, ""
 	}
-	of := gpu.NewClient(client)
-	status, why, err := gpu.InspectStack(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec), nil,
-		gpu.ExpectedByNode(c))
+	of := stack.NewClient(client)
+	status, why, err := stack.InspectState(ctx, of, a.GPUStack(c.Spec.GPUStack).ForSpec(c.Spec), nil,
+		stack.ExpectedByNode(c))
 	if err != nil {
 		return nil, "" // what can't be observed is not drift
 	}
 	if why == "" {
-		if nodes, err := gpu.UntestedNodes(ctx, of, c); err == nil && len(nodes) > 0 {
+		if nodes, err := stack.UntestedNodes(ctx, of, c); err == nil && len(nodes) > 0 {
 			why = "accelerators are untested on " + strings.Join(nodes, ", ")
 		}
 	}

@@ -145,9 +145,9 @@ func newDriverMismatch(with, without []string) *Failure {
 	}
 	f := &Failure{Kind: DriverDiffers, Machine: odd[0]}
 	if len(odd) == 1 {
-		f.Message = fmt.Sprintf("it %s, while %s %s", has, abbreviateList(rest), lack)
+		f.Message = fmt.Sprintf("it %s, while %s %s", has, AbbreviateList(rest), lack)
 	} else {
-		f.Message = fmt.Sprintf("it %s, as %s, while %s %s", has, abbreviateList(odd[1:]), abbreviateList(rest), lack)
+		f.Message = fmt.Sprintf("it %s, as %s, while %s %s", has, AbbreviateList(odd[1:]), AbbreviateList(rest), lack)
 	}
 	f.Message += "; all machines of a cluster need the same image"
 	return f

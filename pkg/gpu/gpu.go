@@ -1,39 +1,17 @@
-// Package gpu makes a cluster's NVIDIA accelerators known to Kubernetes: it probes machines for their driver, renders
-// and applies the RenderHelmChart resource of the GPU Operator or of the device plugin alone, and says whether every
-// node offers what it should, and if not, which part of the stack is to blame.
+// Package gpu probes machines for NVIDIA's driver and names what can go wrong with their accelerators. Its subpackages
+// render the chart of the GPU stack and install it.
 package gpu
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-	"time"
-
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // FieldManager is under which name we own what we apply.
 const FieldManager = "skyctl"
 
-// The two charts and what they are installed as. The names are those that NVIDIA's documentation uses, so that its
-// advice fits what a person finds on the cluster.
-const (
-	chartNamespace = "kube-system" // where RKE2's Helm controller looks
-	operatorName   = "gpu-operator"
-	pluginName     = "nvidia-device-plugin"
-	policyName     = "cluster-policy"
-)
-
 // ResourceName is under which name the device plugin offers accelerators.
 const ResourceName = "nvidia.com/gpu"
-
-var (
-	helmCharts      = schema.GroupVersionResource{Group: "helm.cattle.io", Version: "v1", Resource: "helmcharts"}
-	clusterPolicies = schema.GroupVersionResource{Group: "nvidia.com", Version: "v1", Resource: "clusterpolicies"}
-)
-
-// callTimeout bounds a single call, so that an API server which takes a connection and says nothing is noticed.
-const callTimeout = 15 * time.Second
 
 // The reasons of a Failure.
 const (
@@ -107,8 +85,8 @@ func (f *Failure) Log() []string { return f.Lines }
 // Final is true: this package has waited long enough.
 func (f *Failure) Final() bool { return true }
 
-// hasSameSubject says that two failures are about one thing, whatever they say of it.
-func (f *Failure) hasSameSubject(o *Failure) bool {
+// HasSameSubject says that two failures are about one thing, whatever they say of it.
+func (f *Failure) HasSameSubject(o *Failure) bool {
 	if o == nil {
 		return false
 	}
@@ -123,20 +101,11 @@ func (f *Failure) isChartFailure() bool {
 	return f.Kind == ChartFailed || f.Kind == ChartUnreachable || f.Kind == BadChartVersion
 }
 
-// abbreviateList lists the first names of many.
-func abbreviateList(names []string) string {
+// AbbreviateList lists the first names of many.
+func AbbreviateList(names []string) string {
 	const most = 5
 	if len(names) <= most {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

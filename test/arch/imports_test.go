@@ -50,7 +50,9 @@ var mayImport = map[string]string{
 	"pkg/rke2/preflight":  "pkg/remote pkg/rke2",
 	"pkg/poweroff":        "pkg/cloud pkg/remote",
 	"pkg/tunnel":          "pkg/api pkg/remote pkg/store",
-	"pkg/gpu":             "pkg/api pkg/regularfile pkg/release pkg/remote pkg/kube pkg/rke2 pkg/redact",
+	"pkg/gpu":             "pkg/redact pkg/remote",
+	"pkg/gpu/chart":       "pkg/api pkg/gpu pkg/regularfile pkg/release",
+	"pkg/gpu/stack":       "pkg/api pkg/await pkg/gpu pkg/gpu/chart pkg/kube pkg/redact",
 
 	// The clouds behind pkg/cloud.
 	"pkg/cloud/docker": "pkg/api pkg/await pkg/cloud pkg/cloud/docker/engine pkg/cloud/docker/hostimage " +
@@ -85,15 +87,15 @@ var mayImport = map[string]string{
 		"pkg/version",
 	"activities/nodes": "activities activities/homewatch pkg/api pkg/cloud pkg/kube pkg/poweroff pkg/redact " +
 		"pkg/remote pkg/rke2 pkg/rke2/preflight pkg/store pkg/tunnel",
-	"activities/gpustack": "activities pkg/api pkg/gpu pkg/remote pkg/store",
-	"activities/observe": "activities activities/homewatch pkg/api pkg/cloud pkg/gpu pkg/kube pkg/kube/kubefile " +
-		"pkg/operation pkg/plan pkg/redact pkg/remote pkg/rke2 pkg/store",
+	"activities/gpustack": "activities pkg/api pkg/gpu pkg/gpu/chart pkg/gpu/stack pkg/remote pkg/store",
+	"activities/observe": "activities activities/homewatch pkg/api pkg/cloud pkg/gpu/chart pkg/gpu/stack pkg/kube " +
+		"pkg/kube/kubefile pkg/operation pkg/plan pkg/redact pkg/remote pkg/rke2 pkg/store",
 	"activities/record": "activities pkg/api pkg/cloud pkg/kube pkg/kube/kubefile pkg/operation pkg/redact " +
 		"pkg/remote pkg/rke2 pkg/store",
 	"workflows": "pkg/api pkg/operation pkg/plan pkg/cloud activities activities/gpustack activities/machines " +
 		"activities/nodes activities/observe activities/record",
 	"worker": "pkg/api pkg/operation pkg/config pkg/client/connect pkg/client/start pkg/home pkg/plan " +
-		"pkg/regularfile pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu pkg/cloud pkg/cloud/docker " +
+		"pkg/regularfile pkg/store pkg/remote pkg/tunnel pkg/kube pkg/rke2 pkg/gpu/chart pkg/cloud pkg/cloud/docker " +
 		"pkg/cloud/skypilot pkg/redact workflows activities activities/gpustack activities/homewatch " +
 		"activities/machines activities/nodes activities/observe activities/record",
 

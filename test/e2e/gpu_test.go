@@ -16,6 +16,7 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	"github.com/sky-shift/skyctl/test/eventually"
 )
 
@@ -298,8 +299,8 @@ spec:
   containers: [{name: main, image: %q, imagePullPolicy: Never, resources: {limits: {nvidia.com/gpu: %d}}}]
 ---`, name, image, count)
 	}
-	w.apply(pod("fits", 1, gpu.DefaultTestImage) + pod("stays", 3, "docker.io/skyctl/hello:kit") + pod("too-much", 5,
-		gpu.DefaultTestImage))
+	w.apply(pod("fits", 1, chart.DefaultTestImage) + pod("stays", 3, "docker.io/skyctl/hello:kit") + pod("too-much", 5,
+		chart.DefaultTestImage))
 	w.shows("the pod that fits ends well", is("Succeeded"), "get", "pod", "fits", "-o", "jsonpath={.status.phase}")
 	if log := w.kubectl(gpuCluster, "logs", "fits"); !strings.Contains(log, "on GPU-") {
 		t.Errorf("the pod does not see an accelerator:\n%s", log)

@@ -1,17 +1,29 @@
-package gpu
+// Package stack installs NVIDIA's GPU stack on a cluster and reports whether every node offers its accelerators, and if
+// not, which part of the stack is to blame.
+package stack
 
 import (
 	"context"
 	"encoding/json"
 	"path"
 	"strconv"
+	"time"
 
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
+
+// callTimeout bounds a single call, so that a silent API server is noticed.
+const callTimeout = 15 * time.Second
+
+// policyName is the name of the operator's ClusterPolicy.
+const policyName = "cluster-policy"
+
+var clusterPolicies = schema.GroupVersionResource{Group: "nvidia.com", Version: "v1", Resource: "clusterpolicies"}
 
 // Client reaches one cluster: its own kinds, and those that charts bring.
 type Client struct {
@@ -68,7 +80,7 @@ func (r restObjectClient) applyObject(ctx context.Context, kind schema.GroupVers
 		return err
 	}
 	return r.restClient().Patch(types.ApplyYAMLPatchType).AbsPath(objectPath(kind, o.GetNamespace(), o.GetName())).
-		Param("fieldManager", FieldManager).Param("force", strconv.FormatBool(true)).
+		Param("fieldManager", gpu.FieldManager).Param("force", strconv.FormatBool(true)).
 		SetHeader("Accept", jsonType).Body(b).Do(ctx).Error()
 }
 
@@ -79,7 +91,7 @@ func (r restObjectClient) mergeObject(ctx context.Context, kind schema.GroupVers
 		return err
 	}
 	return r.restClient().Patch(types.MergePatchType).AbsPath(objectPath(kind, namespace, name)).
-		Param("fieldManager", FieldManager).SetHeader("Accept", jsonType).Body(b).Do(ctx).Error()
+		Param("fieldManager", gpu.FieldManager).SetHeader("Accept", jsonType).Body(b).Do(ctx).Error()
 }
 
 func (r restObjectClient) deleteObject(ctx context.Context, kind schema.GroupVersionResource, namespace,

@@ -1,14 +1,17 @@
-package gpu
+package stack
 
 import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -29,9 +32,9 @@ type Status struct {
 	// Versions has the GPU fields alone.
 	Versions api.Versions
 	// Trouble is what is wrong with the stack, as far as it shows; it may pass by itself. Its log is not read yet.
-	Trouble *Failure
+	Trouble *gpu.Failure
 	// down is the first node that should offer accelerators and is not Ready; nil where there is none.
-	down *Failure
+	down *gpu.Failure
 }
 
 // DaemonSet is one part of a stack, and on how many of its nodes it is ready.
@@ -59,11 +62,11 @@ func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string
 			DaemonSet{Name: ds.Name, Desired: int(ds.Status.DesiredNumberScheduled), Ready: int(ds.Status.NumberReady),
 				Stale: ds.Status.ObservedGeneration < ds.Generation})
 	}
-	for _, node := range sortedKeys(expected) {
+	for _, node := range slices.Sorted(maps.Keys(expected)) {
 		st.Nodes = append(st.Nodes, api.NodeGPUs{Node: node, Expected: expected[node],
 			Offered: offeredGPUs(nodes[node])})
 		if why := notReadyReason(nodes[node]); why != "" && st.down == nil {
-			st.down = &Failure{Kind: NodeNotReady, Node: node,
+			st.down = &gpu.Failure{Kind: gpu.NodeNotReady, Node: node,
 				Message: why + "; nothing of the stack can come up there"}
 		}
 	}
@@ -79,13 +82,13 @@ func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string
 			st.Policy, _, _ = unstructured.NestedString(policy.Object, "status", "state")
 		}
 	}
-	chart, err := readChart(ctx, c, chartName(kind))
+	helmChart, err := readChart(ctx, c, chart.NameOf(kind))
 	if err != nil {
 		return st, err
 	}
-	st.Versions = stackVersions(chart, own, nodes, expected)
+	st.Versions = stackVersions(helmChart, own, nodes, expected)
 	if st.Trouble = foreignPluginFailure(foreign); st.Trouble == nil {
-		st.Trouble, err = findTrouble(ctx, c, kind, chart)
+		st.Trouble, err = findTrouble(ctx, c, kind, helmChart)
 	}
 	return st, err
 }
@@ -121,18 +124,18 @@ func offeredGPUs(n *corev1.Node) int {
 	if n == nil {
 		return 0
 	}
-	q := n.Status.Allocatable[ResourceName]
+	q := n.Status.Allocatable[gpu.ResourceName]
 	return int(q.Value())
 }
 
 // stackVersions of the parts of a stack. GPU Feature Discovery labels nodes with the version of their driver; where it
 // does not run, the image of the driver's DaemonSet has it, and where the driver came with the machine only the probe
 // knows.
-func stackVersions(chart *unstructured.Unstructured, own []appsv1.DaemonSet, nodes map[string]*corev1.Node,
+func stackVersions(helmChart *unstructured.Unstructured, own []appsv1.DaemonSet, nodes map[string]*corev1.Node,
 	expected map[string]int) api.Versions {
 	var v api.Versions
-	if chart != nil && chart.GetName() == operatorName {
-		v.GPUOperator, _, _ = unstructured.NestedString(chart.Object, "spec", "version")
+	if helmChart != nil && helmChart.GetName() == chart.OperatorName {
+		v.GPUOperator, _, _ = unstructured.NestedString(helmChart.Object, "spec", "version")
 	}
 	for i := range own {
 		ds := &own[i]
@@ -143,7 +146,7 @@ func stackVersions(chart *unstructured.Unstructured, own []appsv1.DaemonSet, nod
 			v.GPUDriver = imageTag(ds, func(c string) bool { return strings.Contains(c, "driver") })
 		}
 	}
-	for _, name := range sortedKeys(expected) {
+	for _, name := range slices.Sorted(maps.Keys(expected)) {
 		if n := nodes[name]; n != nil {
 			if full := driverVersionFromLabels(n.Labels); full != "" {
 				v.GPUDriver = full
@@ -217,7 +220,7 @@ func (s Status) unsettledParts() string {
 		}
 	}
 	if len(behind) > 0 {
-		parts = append(parts, "DaemonSets on fewer nodes than they should be: "+abbreviateList(behind))
+		parts = append(parts, "DaemonSets on fewer nodes than they should be: "+gpu.AbbreviateList(behind))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -226,7 +229,7 @@ func (s Status) unsettledParts() string {
 // on a cluster where no node was found to have accelerators too.
 func (s Status) IsReady() bool {
 	return s.isSettled() && len(s.nodesMissingGPUs()) == 0 &&
-		(s.Trouble == nil || s.Trouble.Kind != SecondDevicePlugin)
+		(s.Trouble == nil || s.Trouble.Kind != gpu.SecondDevicePlugin)
 }
 
 // SummaryLine says in one line how far the stack has come.
@@ -254,7 +257,7 @@ func (s Status) ToCondition() api.Condition {
 	case !s.isSettled():
 		c.Reason = "NotReady"
 	default:
-		c.Reason, c.Message = AllocatableMissing, s.describeShortage(short)
+		c.Reason, c.Message = gpu.AllocatableMissing, s.describeShortage(short)
 	}
 	return c
 }
@@ -264,7 +267,7 @@ func (s Status) describeShortage(short []api.NodeGPUs) string {
 	for _, n := range short {
 		lines = append(lines, fmt.Sprintf("node %s offers %d of %d", n.Node, n.Offered, n.Expected))
 	}
-	return abbreviateList(lines)
+	return gpu.AbbreviateList(lines)
 }
 
 // UpdateClusterStatus writes what was seen into a cluster's status: the condition, the versions, and what each node

@@ -1,16 +1,19 @@
-package gpu
+package chart
 
 import (
 	"bufio"
 	"errors"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/config"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
@@ -35,14 +38,14 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 var (
-	hasDriver = Driver{Installed: true, Version: "580.126.20", GPUs: 8}
-	noDriver  = Driver{GPUs: 8}
+	hasDriver = gpu.Driver{Installed: true, Version: "580.126.20", GPUs: 8}
+	noDriver  = gpu.Driver{GPUs: 8}
 )
 
 // charts are the resources that we render, by the name of their golden file; keys is whose keys they have to use.
 var charts = map[string]struct {
 	stack  Stack
-	driver Driver
+	driver gpu.Driver
 	keys   string
 }{
 	"operator-no-driver": {Stack{Kind: api.GPUStackOperator}, noDriver, "gpu-operator-v26.3.2"},
@@ -82,8 +85,8 @@ func TestTheChartIsRenderedAsRKE2DocumentsIt(t *testing.T) {
 		}
 		golden(t, file+".yaml", b)
 		again, err := c.stack.RenderHelmChart(c.driver)
-		if err != nil || len(chartDifferences(again, chart)) > 0 {
-			t.Errorf("%s: rendered twice it differs: %v %v", file, chartDifferences(again, chart), err)
+		if err != nil || len(Differences(again, chart)) > 0 {
+			t.Errorf("%s: rendered twice it differs: %v %v", file, Differences(again, chart), err)
 		}
 	}
 }
@@ -96,7 +99,7 @@ func TestEveryValueThatIsSetIsAKeyOfTheRealChart(t *testing.T) {
 		}
 		content, _, _ := unstructured.NestedString(chart.Object, "spec", "valuesContent")
 		known := keysOf(t, c.keys)
-		set := paths(parseChartValues(content), "")
+		set := paths(ParseValues(content), "")
 		if len(set) < 3 {
 			t.Errorf("%s sets %q only", file, set)
 		}
@@ -132,7 +135,7 @@ func keysOf(t *testing.T, name string) map[string]bool {
 // paths are the keys of values down to what is no map.
 func paths(values map[string]any, under string) []string {
 	var all []string
-	for _, key := range sortedKeys(values) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		all = append(all, under+key)
 		if m, ok := values[key].(map[string]any); ok {
 			all = append(all, paths(m, under+key+".")...)
@@ -144,7 +147,7 @@ func paths(values map[string]any, under string) []string {
 func TestTheDriverIsInstalledWhereThereIsNone(t *testing.T) {
 	for _, c := range []struct {
 		stack   Stack
-		driver  Driver
+		driver  gpu.Driver
 		path    string
 		want    any
 		present bool
@@ -167,7 +170,7 @@ func TestTheDriverIsInstalledWhereThereIsNone(t *testing.T) {
 			t.Errorf("%+v: %v", c.stack, err)
 			continue
 		}
-		if got, ok := valueAt(values, c.path); ok != c.present || got != c.want {
+		if got, ok := ValueAt(values, c.path); ok != c.present || got != c.want {
 			t.Errorf("%+v with driver %v: %s is %v, want %v", c.stack, c.driver.Installed, c.path, got, c.want)
 		}
 	}
@@ -187,7 +190,7 @@ func TestWhatCanNotBeInstalledIsAnError(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		stack  Stack
-		driver Driver
+		driver gpu.Driver
 		says   string
 	}{
 		"no version": {Stack{Kind: "operator", OperatorVersion: "latest"}, noDriver,
@@ -213,8 +216,8 @@ func TestWhatCanNotBeInstalledIsAnError(t *testing.T) {
 		}
 	}
 	_, err := Stack{Kind: "device-plugin"}.RenderHelmChart(noDriver)
-	var f *Failure
-	if !errors.As(err, &f) || f.Kind != DriverMissing {
+	var f *gpu.Failure
+	if !errors.As(err, &f) || f.Kind != gpu.DriverMissing {
 		t.Errorf("got %v", err)
 	}
 }
@@ -227,7 +230,7 @@ func TestOnlyADifferenceInMeaningIsADifference(t *testing.T) {
 	change := func(f func(spec map[string]any)) []string {
 		live := want.DeepCopy()
 		f(live.Object["spec"].(map[string]any))
-		return chartDifferences(live, want)
+		return Differences(live, want)
 	}
 	content := want.Object["spec"].(map[string]any)["valuesContent"].(string)
 	if diff := change(func(s map[string]any) {
@@ -259,22 +262,22 @@ func TestOnlyADifferenceInMeaningIsADifference(t *testing.T) {
 }
 
 func TestExtraValuesAreReadFromAFile(t *testing.T) {
-	if v, err := ReadChartValues(""); v != nil || err != nil {
+	if v, err := ReadValues(""); v != nil || err != nil {
 		t.Errorf("no file: %v, %v", v, err)
 	}
 	file := filepath.Join(t.TempDir(), "values.yaml")
 	if err := os.WriteFile(file, []byte("mig: {strategy: mixed}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v, err := ReadChartValues(file)
-	if got, _ := valueAt(v, "mig.strategy"); got != "mixed" || err != nil {
+	v, err := ReadValues(file)
+	if got, _ := ValueAt(v, "mig.strategy"); got != "mixed" || err != nil {
 		t.Errorf("%v, %v", v, err)
 	}
 	if err := os.WriteFile(file, []byte("- a\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{file, file + ".gone"} {
-		if _, err := ReadChartValues(name); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := ReadValues(name); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package gpu
+package stack
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +18,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
+)
+
+var (
+	driverless = gpu.Driver{GPUs: 8}
+	withDriver = gpu.Driver{Installed: true, Version: "580.126.20", GPUs: 8}
 )
 
 // memory holds objects of kinds that charts bring. A real API server is what test/e2e asks; here decisions are tested.
@@ -50,8 +57,19 @@ func (m *memory) mergeObject(_ context.Context, kind schema.GroupVersionResource
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o := m.there[objectPath(kind, namespace, name)]
-	o.Object = mergeValues(o.Object, patch)
+	mergeInto(o.Object, patch)
 	return nil
+}
+
+func mergeInto(base, patch map[string]any) {
+	for key, value := range patch {
+		below, isMap := base[key].(map[string]any)
+		if over, ok := value.(map[string]any); ok && isMap {
+			mergeInto(below, over)
+			continue
+		}
+		base[key] = value
+	}
 }
 
 func (m *memory) deleteObject(_ context.Context, kind schema.GroupVersionResource, namespace, name string) error {
@@ -71,7 +89,7 @@ func cluster(objects ...runtime.Object) (*Client, *memory) {
 }
 
 func (m *memory) put(o *unstructured.Unstructured) {
-	kind := helmCharts
+	kind := chart.HelmCharts
 	if o.GetKind() == "ClusterPolicy" {
 		kind = clusterPolicies
 	}
@@ -81,7 +99,7 @@ func (m *memory) put(o *unstructured.Unstructured) {
 func (m *memory) chart(name string) *unstructured.Unstructured {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.there[objectPath(helmCharts, chartNamespace, name)]
+	return m.there[objectPath(chart.HelmCharts, chart.ControllerNamespace, name)]
 }
 
 // daemonSet is one that is ready on some of its nodes, and meets the kubelet where plugin is true.
@@ -118,7 +136,7 @@ func node(name string, gpus int64, labels ...string) *corev1.Node {
 		n.Labels[labels[i]] = labels[i+1]
 	}
 	if gpus >= 0 {
-		n.Status.Allocatable = corev1.ResourceList{ResourceName: *resource.NewQuantity(gpus, resource.DecimalSI)}
+		n.Status.Allocatable = corev1.ResourceList{gpu.ResourceName: *resource.NewQuantity(gpus, resource.DecimalSI)}
 	}
 	return n
 }
@@ -130,9 +148,9 @@ func policy(state string, spec map[string]any) *unstructured.Unstructured {
 	}}
 }
 
-func rendered(t *testing.T, kind string, d Driver) *unstructured.Unstructured {
+func rendered(t *testing.T, kind string, d gpu.Driver) *unstructured.Unstructured {
 	t.Helper()
-	o, err := Stack{Kind: kind}.RenderHelmChart(d)
+	o, err := chart.Stack{Kind: kind}.RenderHelmChart(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +166,7 @@ func operatorsCluster(t *testing.T) (*Client, *memory) {
 			Name:   "sh.helm.release.v1.gpu-operator.v1",
 			Labels: map[string]string{"owner": "helm", "name": "gpu-operator"}}, Type: "helm.sh/release.v1"},
 		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "gpu-operator", Name: "gpu-operator"}})
-	m.put(rendered(t, api.GPUStackOperator, hasDriver))
+	m.put(rendered(t, api.GPUStackOperator, withDriver))
 	m.put(policy("ready", map[string]any{"devicePlugin": map[string]any{"enabled": true},
 		"driver": map[string]any{"enabled": false}}))
 	return c, m

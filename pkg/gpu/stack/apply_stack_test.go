@@ -1,13 +1,17 @@
-package gpu
+package stack
 
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -42,34 +46,35 @@ func TestADevicePluginIsKnownByWhatItDoes(t *testing.T) {
 
 func TestTheStackIsAppliedOnceAndAgainWhenItDiffers(t *testing.T) {
 	c, m := cluster()
-	stack := Stack{Kind: api.GPUStackOperator}
+	stack := chart.Stack{Kind: api.GPUStackOperator}
 	for i, want := range []bool{true, false} {
-		if changed, err := ApplyStack(t.Context(), c, stack, noDriver); err != nil || changed != want {
+		if changed, err := ApplyChart(t.Context(), c, stack, driverless); err != nil || changed != want {
 			t.Fatalf("time %d: changed %v, %v", i+1, changed, err)
 		}
 	}
-	live := m.chart(operatorName)
-	if diff := chartDifferences(live, rendered(t, api.GPUStackOperator, noDriver)); len(diff) > 0 || !isManaged(live) {
+	live := m.chart(chart.OperatorName)
+	if diff := chart.Differences(live, rendered(t, api.GPUStackOperator, driverless)); len(diff) > 0 ||
+		!isManaged(live) {
 		t.Fatalf("applied %v, differs in %q", live, diff)
 	}
 	live.Object["spec"].(map[string]any)["version"] = "v1.0.0"
-	if changed, err := ApplyStack(t.Context(), c, stack, noDriver); err != nil || !changed || m.applied != 2 {
+	if changed, err := ApplyChart(t.Context(), c, stack, driverless); err != nil || !changed || m.applied != 2 {
 		t.Errorf("after an edit: changed %v, %v, applied %d times", changed, err, m.applied)
 	}
-	before := m.chart(operatorName)
-	if err := ReapplyStack(t.Context(), c, stack, noDriver, "sweep 7"); err != nil {
+	before := m.chart(chart.OperatorName)
+	if err := ReapplyChart(t.Context(), c, stack, driverless, "sweep 7"); err != nil {
 		t.Fatal(err)
 	}
-	after := m.chart(operatorName)
+	after := m.chart(chart.OperatorName)
 	text := func(o *unstructured.Unstructured) string {
 		s, _, _ := unstructured.NestedString(o.Object, "spec", "valuesContent")
 		return s
 	}
-	if text(before) == text(after) || len(chartDifferences(after, before)) > 0 ||
+	if text(before) == text(after) || len(chart.Differences(after, before)) > 0 ||
 		!strings.Contains(text(after), "sweep 7") {
 		t.Errorf("applied again:\n%s\nbefore:\n%s", text(after), text(before))
 	}
-	if changed, err := ApplyStack(t.Context(), c, stack, noDriver); err != nil || changed {
+	if changed, err := ApplyChart(t.Context(), c, stack, driverless); err != nil || changed {
 		t.Errorf("after it was applied again: changed %v, %v", changed, err)
 	}
 }
@@ -87,15 +92,15 @@ func TestASecondDevicePluginIsRefusedByName(t *testing.T) {
 		}(),
 	} {
 		c, m := cluster(ds)
-		_, err := ApplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver)
-		var f *Failure
-		if !errors.As(err, &f) || f.Kind != SecondDevicePlugin || f.DaemonSet != ds.Namespace+"/"+ds.Name ||
+		_, err := ApplyChart(t.Context(), c, chart.Stack{Kind: api.GPUStackOperator}, driverless)
+		var f *gpu.Failure
+		if !errors.As(err, &f) || f.Kind != gpu.SecondDevicePlugin || f.DaemonSet != ds.Namespace+"/"+ds.Name ||
 			m.applied != 0 {
 			t.Errorf("%s: got %v (%+v), applied %d times", name, err, f, m.applied)
 		}
 	}
 	c, _ := cluster(operatorsPlugin(1, 1), daemonSet("gpu-operator", "gpu-feature-discovery", pluginImage, false, 1, 1))
-	if _, err := ApplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver); err != nil {
+	if _, err := ApplyChart(t.Context(), c, chart.Stack{Kind: api.GPUStackOperator}, driverless); err != nil {
 		t.Errorf("the operator's own: %v", err)
 	}
 }
@@ -104,29 +109,29 @@ func TestTheOtherStackGoesFirst(t *testing.T) {
 	plugin := released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1),
 		"nvidia-device-plugin")
 	c, m := cluster(plugin)
-	m.put(rendered(t, api.GPUStackDevicePlugin, hasDriver))
+	m.put(rendered(t, api.GPUStackDevicePlugin, withDriver))
 	m.uninstall = func(string) {
 		if err := c.core.AppsV1().DaemonSets(plugin.Namespace).Delete(t.Context(), plugin.Name,
 			metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
 	}
-	if changed, err := ApplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, hasDriver); err != nil ||
+	if changed, err := ApplyChart(t.Context(), c, chart.Stack{Kind: api.GPUStackOperator}, withDriver); err != nil ||
 		!changed {
 		t.Fatalf("changed %v, %v", changed, err)
 	}
-	if m.chart(pluginName) != nil || m.chart(operatorName) == nil {
-		t.Errorf("there is %v", sortedKeys(m.there))
+	if m.chart(chart.PluginName) != nil || m.chart(chart.OperatorName) == nil {
+		t.Errorf("there is %v", slices.Sorted(maps.Keys(m.there)))
 	}
 
 	somebodys, m := cluster()
-	theirs := rendered(t, api.GPUStackDevicePlugin, hasDriver)
+	theirs := rendered(t, api.GPUStackDevicePlugin, withDriver)
 	theirs.SetLabels(nil)
 	m.put(theirs)
-	_, err := ApplyStack(t.Context(), somebodys, Stack{Kind: api.GPUStackOperator}, hasDriver)
-	var f *Failure
-	if !errors.As(err, &f) || f.Kind != SecondDevicePlugin ||
-		!strings.Contains(err.Error(), "kube-system/nvidia-device-plugin") || m.chart(pluginName) == nil {
+	_, err := ApplyChart(t.Context(), somebodys, chart.Stack{Kind: api.GPUStackOperator}, withDriver)
+	var f *gpu.Failure
+	if !errors.As(err, &f) || f.Kind != gpu.SecondDevicePlugin ||
+		!strings.Contains(err.Error(), "kube-system/nvidia-device-plugin") || m.chart(chart.PluginName) == nil {
 		t.Errorf("somebody else's chart: %v", err)
 	}
 }
@@ -134,10 +139,10 @@ func TestTheOtherStackGoesFirst(t *testing.T) {
 func TestWhatStaysOfTheOtherStackIsWaitedForNoLongerThanAllowed(t *testing.T) {
 	c, m := cluster(released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1),
 		"nvidia-device-plugin"))
-	m.put(rendered(t, api.GPUStackDevicePlugin, hasDriver))
+	m.put(rendered(t, api.GPUStackDevicePlugin, withDriver))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := ApplyStack(ctx, c, Stack{Kind: api.GPUStackOperator}, hasDriver)
+	_, err := ApplyChart(ctx, c, chart.Stack{Kind: api.GPUStackOperator}, withDriver)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "nvidia-device-plugin to be gone") ||
 		m.applied != 0 {
 		t.Errorf("got %v, applied %d times", err, m.applied)
@@ -145,14 +150,14 @@ func TestWhatStaysOfTheOtherStackIsWaitedForNoLongerThanAllowed(t *testing.T) {
 }
 
 func TestDriftOfTheStackIsNamedAndMended(t *testing.T) {
-	stack := Stack{Kind: api.GPUStackOperator}
+	stack := chart.Stack{Kind: api.GPUStackOperator}
 	for says, change := range map[string]func(*Client, *memory){
 		"": func(*Client, *memory) {},
 		"HelmChart kube-system/gpu-operator was removed": func(_ *Client, m *memory) {
-			delete(m.there, objectPath(helmCharts, chartNamespace, operatorName))
+			delete(m.there, objectPath(chart.HelmCharts, chart.ControllerNamespace, chart.OperatorName))
 		},
 		"HelmChart kube-system/gpu-operator: version is v1.0.0, should be v26.3.2": func(_ *Client, m *memory) {
-			m.chart(operatorName).Object["spec"].(map[string]any)["version"] = "v1.0.0"
+			m.chart(chart.OperatorName).Object["spec"].(map[string]any)["version"] = "v1.0.0"
 		},
 		"the DaemonSet of the device plugin in gpu-operator was deleted": func(c *Client, _ *memory) {
 			_ = c.core.AppsV1().DaemonSets("gpu-operator").Delete(context.Background(),
@@ -175,16 +180,16 @@ func TestDriftOfTheStackIsNamedAndMended(t *testing.T) {
 	} {
 		c, m := operatorsCluster(t)
 		change(c, m)
-		for _, d := range []*Driver{&hasDriver, nil} {
+		for _, d := range []*gpu.Driver{&withDriver, nil} {
 			found, err := FindDrift(t.Context(), c, stack, d)
 			if got := strings.Join(found, "\n"); err != nil || got != says {
 				t.Errorf("driver %v: got %q, %v, want %q", d, got, err, says)
 			}
 		}
-		if err := ReapplyStack(t.Context(), c, stack, hasDriver, "now"); err != nil {
+		if err := ReapplyChart(t.Context(), c, stack, withDriver, "now"); err != nil {
 			t.Fatal(err)
 		}
-		found, err := FindDrift(t.Context(), c, stack, &hasDriver)
+		found, err := FindDrift(t.Context(), c, stack, &withDriver)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,8 +204,8 @@ func TestDriftOfTheStackIsNamedAndMended(t *testing.T) {
 func TestTheDevicePluginAloneDriftsWithoutAPolicy(t *testing.T) {
 	c, m := cluster(released(daemonSet("nvidia-device-plugin", "nvidia-device-plugin", pluginImage, true, 1, 1),
 		"nvidia-device-plugin"))
-	m.put(rendered(t, api.GPUStackDevicePlugin, hasDriver))
-	found, err := FindDrift(t.Context(), c, Stack{Kind: api.GPUStackDevicePlugin}, nil)
+	m.put(rendered(t, api.GPUStackDevicePlugin, withDriver))
+	found, err := FindDrift(t.Context(), c, chart.Stack{Kind: api.GPUStackDevicePlugin}, nil)
 	if err != nil || len(found) != 1 || !strings.Contains(found[0],
 		"Helm release nvidia-device-plugin/nvidia-device-plugin was uninstalled") {
 		t.Errorf("got %q, %v", found, err)

@@ -1,4 +1,4 @@
-package gpu
+package stack
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 )
 
 // How long a trouble has to stand before it is taken for a failure: much of what goes wrong while a stack comes up
@@ -43,10 +44,10 @@ type WaitOptions struct {
 	patience func(reason string) time.Duration
 }
 
-// AwaitStackReady waits until the stack is ready on every node, or has failed for good, or ctx ends. A failure is a
+// AwaitReady waits until the stack is ready on every node, or has failed for good, or ctx ends. A failure is a
 // *Failure with the log of what failed. The status is the last one seen. Errors of the API server are sat out: the
 // toolkit restarts RKE2 on each node, and on the head the API server with it.
-func AwaitStackReady(ctx context.Context, c *Client, w WaitOptions) (Status, error) {
+func AwaitReady(ctx context.Context, c *Client, w WaitOptions) (Status, error) {
 	if w.poll == 0 {
 		w.poll = readinessPollInterval
 	}
@@ -73,13 +74,13 @@ func AwaitStackReady(ctx context.Context, c *Client, w WaitOptions) (Status, err
 
 func patienceFor(reason string) time.Duration {
 	switch reason {
-	case SecondDevicePlugin:
+	case gpu.SecondDevicePlugin:
 		return 0
-	case ChartFailed, ChartUnreachable, BadChartVersion:
+	case gpu.ChartFailed, gpu.ChartUnreachable, gpu.BadChartVersion:
 		return chartPatience
-	case AllocatableMissing:
+	case gpu.AllocatableMissing:
 		return settledPatience
-	case NodeNotReady:
+	case gpu.NodeNotReady:
 		return nodePatience
 	}
 	return podPatience
@@ -93,7 +94,7 @@ type stackWait struct {
 	// gone is what was deleted of a stack whose rest looks well, and has not come back yet.
 	gone string
 	// trouble stands since then, and was last seen at seen.
-	trouble     *Failure
+	trouble     *gpu.Failure
 	since, seen time.Time
 	// unanswered is why the API server could not be asked the last time.
 	unanswered error
@@ -119,7 +120,7 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 	}
 	if now == nil && st.isSettled() {
 		if short := st.nodesMissingGPUs(); len(short) > 0 {
-			now = &Failure{Kind: AllocatableMissing, Node: short[0].Node,
+			now = &gpu.Failure{Kind: gpu.AllocatableMissing, Node: short[0].Node,
 				Message: "the GPU stack says that it is ready, yet " + st.describeShortage(short) +
 					" GPUs; look with kubectl describe node, and at the device plugin's log there"}
 		}
@@ -135,11 +136,11 @@ func (a *stackWait) observeStack(ctx context.Context, c *Client) error {
 
 // trackTrouble keeps the time since when a trouble stands. A container that crash-loops is well for some seconds after
 // each start, which makes it no new trouble.
-func (a *stackWait) trackTrouble(now *Failure, at time.Time) {
-	passing := now == nil || now.Kind == AllocatableMissing && a.trouble != nil &&
-		a.trouble.Kind != AllocatableMissing
+func (a *stackWait) trackTrouble(now *gpu.Failure, at time.Time) {
+	passing := now == nil || now.Kind == gpu.AllocatableMissing && a.trouble != nil &&
+		a.trouble.Kind != gpu.AllocatableMissing
 	switch {
-	case now != nil && now.hasSameSubject(a.trouble):
+	case now != nil && now.HasSameSubject(a.trouble):
 		a.trouble, a.seen = now, at
 	case passing && a.trouble != nil && at.Sub(a.seen) < forgetAfter:
 	default:
@@ -172,17 +173,18 @@ func (a *stackWait) timeoutError(ctx context.Context, c *Client) error {
 		withExplanation(ctx, c, f)
 		f.Message += " (when the time for it was over)"
 	case a.unanswered != nil:
-		f = &Failure{Kind: Deadline, Message: "the GPU stack was not ready in time, and the API server can't be " +
+		f = &gpu.Failure{Kind: gpu.Deadline, Message: "the GPU stack was not ready in time, and the API server " +
+			"can't be " +
 			"asked: " + a.unanswered.Error()}
 	default:
-		f = &Failure{Kind: Deadline, Message: "the GPU stack was not ready in time: " + a.summaryLine()}
+		f = &gpu.Failure{Kind: gpu.Deadline, Message: "the GPU stack was not ready in time: " + a.summaryLine()}
 	}
 	f.Cause = context.Cause(ctx)
 	return withExplanation(ctx, c, f)
 }
 
 // withExplanation adds the log to a failure, even when ctx has ended.
-func withExplanation(ctx context.Context, c *Client, f *Failure) *Failure {
+func withExplanation(ctx context.Context, c *Client, f *gpu.Failure) *gpu.Failure {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), explainTimeout)
 	defer cancel()
 	ExplainFailure(ctx, c, f)

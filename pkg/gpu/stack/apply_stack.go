@@ -1,4 +1,4 @@
-package gpu
+package stack
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -15,17 +17,17 @@ import (
 // removalPollInterval is how often it is looked whether what was deleted is gone.
 const removalPollInterval = 2 * time.Second
 
-// ApplyStack has RKE2's Helm controller install the stack as it should be on machines with this driver, and says
+// ApplyChart has RKE2's Helm controller install the stack as it should be on machines with this driver, and says
 // whether it had to change anything. The other stack's chart, where we applied it, is removed first and its device
 // plugin waited for to be gone. Somebody else's device plugin is a *Failure. What becomes of it is for Await to tell.
-func ApplyStack(ctx context.Context, c *Client, s Stack, d Driver) (changed bool, err error) {
+func ApplyChart(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver) (changed bool, err error) {
 	return reconcileStack(ctx, c, s, d, "")
 }
 
-// ReapplyStack does what Apply does, and has the chart applied anew even though nothing about it changed, which brings
+// ReapplyChart does what Apply does, and has the chart applied anew even though nothing about it changed, which brings
 // back what was deleted of what it installed, and has pods that keep failing started anew, for which the kubelet may
 // take five minutes otherwise. mark tells one time from another; the same mark again does nothing more to the chart.
-func ReapplyStack(ctx context.Context, c *Client, s Stack, d Driver, mark string) error {
+func ReapplyChart(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver, mark string) error {
 	if _, err := reconcileStack(ctx, c, s, d, mark); err != nil {
 		return err
 	}
@@ -34,7 +36,7 @@ func ReapplyStack(ctx context.Context, c *Client, s Stack, d Driver, mark string
 
 // restartFailingPods deletes the pods of a stack that keep failing; what they belong to makes them anew.
 func restartFailingPods(ctx context.Context, c *Client, kind string) error {
-	pods, err := listPods(ctx, c, NamespaceOf(kind), "")
+	pods, err := listPods(ctx, c, chart.NamespaceOf(kind), "")
 	if err != nil {
 		return err
 	}
@@ -53,7 +55,8 @@ func restartFailingPods(ctx context.Context, c *Client, kind string) error {
 	return nil
 }
 
-func reconcileStack(ctx context.Context, c *Client, s Stack, d Driver, mark string) (changed bool, err error) {
+func reconcileStack(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver, mark string) (changed bool,
+	err error) {
 	want, err := s.RenderHelmChart(d)
 	if err != nil {
 		return false, err
@@ -69,7 +72,7 @@ func reconcileStack(ctx context.Context, c *Client, s Stack, d Driver, mark stri
 	if f := foreignPluginFailure(foreign); f != nil {
 		return removed, f
 	}
-	live, err := readChart(ctx, c, chartName(s.Kind))
+	live, err := readChart(ctx, c, chart.NameOf(s.Kind))
 	if err != nil {
 		return removed, err
 	}
@@ -82,8 +85,8 @@ func reconcileStack(ctx context.Context, c *Client, s Stack, d Driver, mark stri
 	if mark != "" && live != nil {
 		stampChartValues(want, mark)
 	}
-	if mark != "" || live == nil || !isManaged(live) || len(chartDifferences(live, want)) > 0 {
-		if err := applyChart(ctx, c, want); err != nil {
+	if mark != "" || live == nil || !isManaged(live) || len(chart.Differences(live, want)) > 0 {
+		if err := writeChart(ctx, c, want); err != nil {
 			return removed, err
 		}
 		changed = true
@@ -93,16 +96,16 @@ func reconcileStack(ctx context.Context, c *Client, s Stack, d Driver, mark stri
 }
 
 // stampChartValues changes the text of a chart's values and not what they mean: the Helm controller goes by the text.
-func stampChartValues(chart *unstructured.Unstructured, mark string) {
-	spec := chart.Object["spec"].(map[string]any)
+func stampChartValues(helmChart *unstructured.Unstructured, mark string) {
+	spec := helmChart.Object["spec"].(map[string]any)
 	spec["valuesContent"] = fmt.Sprintf("# applied again: %s\n%s", mark, spec["valuesContent"])
 }
 
-func applyChart(ctx context.Context, c *Client, chart *unstructured.Unstructured) error {
+func writeChart(ctx context.Context, c *Client, helmChart *unstructured.Unstructured) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := c.any.applyObject(ctx, helmCharts, chart); err != nil {
-		return fmt.Errorf("applying HelmChart %s/%s: %w", chart.GetNamespace(), chart.GetName(), err)
+	if err := c.any.applyObject(ctx, chart.HelmCharts, helmChart); err != nil {
+		return fmt.Errorf("applying HelmChart %s/%s: %w", helmChart.GetNamespace(), helmChart.GetName(), err)
 	}
 	return nil
 }
@@ -111,56 +114,57 @@ func applyChart(ctx context.Context, c *Client, chart *unstructured.Unstructured
 func readChart(ctx context.Context, c *Client, name string) (*unstructured.Unstructured, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	chart, err := c.any.getObject(ctx, helmCharts, chartNamespace, name)
+	helmChart, err := c.any.getObject(ctx, chart.HelmCharts, chart.ControllerNamespace, name)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading HelmChart %s/%s: %w", chartNamespace, name, err)
+		return nil, fmt.Errorf("reading HelmChart %s/%s: %w", chart.ControllerNamespace, name, err)
 	}
-	return chart, nil
+	return helmChart, nil
 }
 
 func isManaged(o *unstructured.Unstructured) bool {
-	return o.GetLabels()["app.kubernetes.io/managed-by"] == FieldManager
+	return o.GetLabels()["app.kubernetes.io/managed-by"] == gpu.FieldManager
 }
 
 // removeOtherStack removes the chart of the other stack where it is ours, and waits for its device plugins to be gone.
 func removeOtherStack(ctx context.Context, c *Client, kind string) (removed bool, err error) {
-	chart := chartName(otherStackKind(kind))
-	live, err := readChart(ctx, c, chart)
+	name := chart.NameOf(chart.OtherKind(kind))
+	live, err := readChart(ctx, c, name)
 	if err != nil || live == nil {
 		return false, err
 	}
 	if !isManaged(live) {
-		return false, &Failure{Kind: SecondDevicePlugin, Message: fmt.Sprintf(
+		return false, &gpu.Failure{Kind: gpu.SecondDevicePlugin, Message: fmt.Sprintf(
 			"HelmChart %s/%s, which is somebody else's, installs a device plugin for NVIDIA's accelerators too: "+
 				"remove it (kubectl -n %[1]s delete helmchart %[2]s), or create the cluster with --gpu_stack none",
-			chartNamespace, chart)}
+			chart.ControllerNamespace, name)}
 	}
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err = c.any.deleteObject(callCtx, helmCharts, chartNamespace, chart)
+	err = c.any.deleteObject(callCtx, chart.HelmCharts, chart.ControllerNamespace, name)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return false, fmt.Errorf("deleting HelmChart %s/%s: %w", chartNamespace, chart, err)
+		return false, fmt.Errorf("deleting HelmChart %s/%s: %w", chart.ControllerNamespace, name, err)
 	}
-	if err := awaitChartGone(ctx, c, chart); err != nil {
+	if err := awaitChartGone(ctx, c, name); err != nil {
 		return true, err
 	}
-	return true, awaitPluginGone(ctx, c, otherStackKind(kind))
+	return true, awaitPluginGone(ctx, c, chart.OtherKind(kind))
 }
 
 // awaitChartGone waits for a RenderHelmChart to be gone: its controller uninstalls the release before it lets go.
-func awaitChartGone(ctx context.Context, c *Client, chart string) error {
-	return pollUntilDone(ctx, "HelmChart "+chartNamespace+"/"+chart+" to be uninstalled", func() (bool, error) {
-		live, err := readChart(ctx, c, chart)
-		return live == nil, err
-	})
+func awaitChartGone(ctx context.Context, c *Client, name string) error {
+	return pollUntilDone(ctx, "HelmChart "+chart.ControllerNamespace+"/"+name+" to be uninstalled",
+		func() (bool, error) {
+			live, err := readChart(ctx, c, name)
+			return live == nil, err
+		})
 }
 
 // awaitPluginGone waits for the device plugins of a stack that was uninstalled to be gone.
 func awaitPluginGone(ctx context.Context, c *Client, kind string) error {
-	return pollUntilDone(ctx, "the device plugin in "+NamespaceOf(kind)+" to be gone", func() (bool, error) {
+	return pollUntilDone(ctx, "the device plugin in "+chart.NamespaceOf(kind)+" to be gone", func() (bool, error) {
 		own, _, err := listDaemonSets(ctx, c, kind)
 		for i := range own {
 			if isDevicePlugin(&own[i]) {
@@ -188,7 +192,7 @@ func pollUntilDone(ctx context.Context, what string, look func() (bool, error)) 
 
 // ownedPolicyFields are the fields of the ClusterPolicy that follow from the values which we set. The chart writes them
 // once; Helm does not see what somebody changes in it later.
-func ownedPolicyFields(d Driver) map[string]bool {
+func ownedPolicyFields(d gpu.Driver) map[string]bool {
 	return map[string]bool{"devicePlugin": true, "toolkit": true, "driver": !d.Installed}
 }
 
@@ -208,7 +212,7 @@ func readClusterPolicy(ctx context.Context, c *Client) (*unstructured.Unstructur
 
 // policyDifferences are the owned fields that a ClusterPolicy has otherwise; one that it lacks is the operator's
 // business.
-func policyDifferences(policy *unstructured.Unstructured, d Driver) map[string]bool {
+func policyDifferences(policy *unstructured.Unstructured, d gpu.Driver) map[string]bool {
 	found := map[string]bool{}
 	for key, want := range ownedPolicyFields(d) {
 		if got, ok, err := unstructured.NestedBool(policy.Object, "spec", key, "enabled"); ok && err == nil &&
@@ -219,7 +223,7 @@ func policyDifferences(policy *unstructured.Unstructured, d Driver) map[string]b
 	return found
 }
 
-func correctClusterPolicy(ctx context.Context, c *Client, s Stack, d Driver) (mended bool, err error) {
+func correctClusterPolicy(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver) (mended bool, err error) {
 	if s.Kind != api.GPUStackOperator {
 		return false, nil
 	}

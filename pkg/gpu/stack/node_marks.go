@@ -1,13 +1,15 @@
-package gpu
+package stack
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,7 +27,7 @@ const (
 )
 
 // gpuTaint keeps pods off that ask for no accelerator; NVIDIA's own software tolerates it.
-var gpuTaint = corev1.Taint{Key: ResourceName, Value: "present", Effect: corev1.TaintEffectNoSchedule}
+var gpuTaint = corev1.Taint{Key: gpu.ResourceName, Value: "present", Effect: corev1.TaintEffectNoSchedule}
 
 // NodeMark is what nodes with accelerators are marked with.
 type NodeMark struct {
@@ -70,7 +72,7 @@ func patchNodeMarks(ctx context.Context, c *Client, name string, m NodeMark) err
 		return err
 	}
 	_, err = c.core.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, b,
-		metav1.PatchOptions{FieldManager: FieldManager})
+		metav1.PatchOptions{FieldManager: gpu.FieldManager})
 	return err
 }
 
@@ -112,7 +114,7 @@ func FindUnverifiedNodes(ctx context.Context, c *Client, incarnations map[string
 		return nil, err
 	}
 	var left []string
-	for _, name := range sortedKeys(incarnations) {
+	for _, name := range slices.Sorted(maps.Keys(incarnations)) {
 		if n := nodes[name]; n != nil && n.Annotations[VerifiedAnnotation] != incarnations[name] {
 			left = append(left, name)
 		}
@@ -129,7 +131,7 @@ func annotateVerified(ctx context.Context, c *Client, node, incarnation string) 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if _, err := c.core.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, b,
-		metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
+		metav1.PatchOptions{FieldManager: gpu.FieldManager}); err != nil {
 		return fmt.Errorf("noting on node %s that a workload got an accelerator: %w", node, err)
 	}
 	return nil

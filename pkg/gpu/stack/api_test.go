@@ -1,4 +1,4 @@
-package gpu
+package stack
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/test/kubeapi"
 	corev1 "k8s.io/api/core/v1"
@@ -88,17 +90,18 @@ func TestARealAPIServer(t *testing.T) {
 }
 
 func keepsTheStack(t *testing.T, c *Client) {
-	if err := c.any.deleteObject(t.Context(), helmCharts, chartNamespace, operatorName); err != nil {
+	if err := c.any.deleteObject(t.Context(), chart.HelmCharts, chart.ControllerNamespace,
+		chart.OperatorName); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stack := t.Context(), Stack{Kind: api.GPUStackOperator}
+	ctx, stack := t.Context(), chart.Stack{Kind: api.GPUStackOperator}
 	for i, want := range []bool{true, false} {
-		if changed, err := ApplyStack(ctx, c, stack, noDriver); err != nil || changed != want {
+		if changed, err := ApplyChart(ctx, c, stack, driverless); err != nil || changed != want {
 			t.Fatalf("time %d: changed %v, %v", i+1, changed, err)
 		}
 	}
-	chart := func() (revision string, spec map[string]any) {
-		live, err := readChart(ctx, c, operatorName)
+	helmChart := func() (revision string, spec map[string]any) {
+		live, err := readChart(ctx, c, chart.OperatorName)
 		if err != nil || live == nil {
 			t.Fatalf("chart %v, %v", live, err)
 		}
@@ -107,9 +110,9 @@ func keepsTheStack(t *testing.T, c *Client) {
 		}
 		return live.GetResourceVersion(), live.Object["spec"].(map[string]any)
 	}
-	first, _ := chart()
+	first, _ := helmChart()
 	// Somebody edits what is ours, and adds what is not.
-	if err := c.any.mergeObject(ctx, helmCharts, chartNamespace, operatorName,
+	if err := c.any.mergeObject(ctx, chart.HelmCharts, chart.ControllerNamespace, chart.OperatorName,
 		map[string]any{"spec": map[string]any{"version": "v1.0.0", "backOffLimit": 3}}); err != nil {
 		t.Fatal(err)
 	}
@@ -117,38 +120,40 @@ func keepsTheStack(t *testing.T, c *Client) {
 		!strings.Contains(strings.Join(found, "\n"), "version is v1.0.0, should be v26.3.2") {
 		t.Errorf("drift %q, %v", found, err)
 	}
-	if changed, err := ApplyStack(ctx, c, stack, noDriver); err != nil || !changed {
+	if changed, err := ApplyChart(ctx, c, stack, driverless); err != nil || !changed {
 		t.Errorf("changed %v, %v", changed, err)
 	}
-	revision, spec := chart()
+	revision, spec := helmChart()
 	if revision == first || spec["version"] != "v26.3.2" || spec["backOffLimit"] != int64(3) {
 		t.Errorf("mended to %v", spec)
 	}
 	// A field that we no longer set goes.
-	if _, err := ApplyStack(ctx, c, Stack{Kind: stack.Kind, Repo: "oci://registry.example.com/charts"},
-		noDriver); err != nil {
+	if _, err := ApplyChart(ctx, c, chart.Stack{Kind: stack.Kind, Repo: "oci://registry.example.com/charts"},
+		driverless); err != nil {
 		t.Fatal(err)
 	}
-	if _, spec := chart(); spec["repo"] != nil || spec["chart"] != "oci://registry.example.com/charts/gpu-operator" {
+	if _, spec := helmChart(); spec["repo"] != nil ||
+		spec["chart"] != "oci://registry.example.com/charts/gpu-operator" {
 		t.Errorf("from a registry: %v", spec)
 	}
 	// The other stack takes its place.
-	if changed, err := ApplyStack(ctx, c, Stack{Kind: api.GPUStackDevicePlugin}, hasDriver); err != nil || !changed {
+	if changed, err := ApplyChart(ctx, c, chart.Stack{Kind: api.GPUStackDevicePlugin}, withDriver); err != nil ||
+		!changed {
 		t.Errorf("changed %v, %v", changed, err)
 	}
-	if live, err := readChart(ctx, c, operatorName); live != nil || err != nil {
+	if live, err := readChart(ctx, c, chart.OperatorName); live != nil || err != nil {
 		t.Errorf("the operator's chart is still there: %v, %v", live, err)
 	}
 }
 
 func mendsThePolicy(t *testing.T, c *Client) {
-	ctx, stack := t.Context(), Stack{Kind: api.GPUStackOperator}
+	ctx, stack := t.Context(), chart.Stack{Kind: api.GPUStackOperator}
 	edited := policy("", map[string]any{"devicePlugin": map[string]any{"enabled": false, "version": "v0.19.2"},
 		"driver": map[string]any{"enabled": false}})
 	if err := c.any.applyObject(ctx, clusterPolicies, edited); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := ApplyStack(ctx, c, stack, noDriver); err != nil || !changed {
+	if changed, err := ApplyChart(ctx, c, stack, driverless); err != nil || !changed {
 		t.Fatalf("changed %v, %v", changed, err)
 	}
 	live, err := readClusterPolicy(ctx, c)
@@ -157,17 +162,18 @@ func mendsThePolicy(t *testing.T, c *Client) {
 	}
 	for path, want := range map[string]any{"spec.devicePlugin.enabled": true, "spec.driver.enabled": true,
 		"spec.devicePlugin.version": "v0.19.2"} {
-		if got, _ := valueAt(live.Object, path); got != want {
+		if got, _ := chart.ValueAt(live.Object, path); got != want {
 			t.Errorf("%s is %v, want %v", path, got, want)
 		}
 	}
-	if changed, err := ApplyStack(ctx, c, stack, noDriver); err != nil || changed {
+	if changed, err := ApplyChart(ctx, c, stack, driverless); err != nil || changed {
 		t.Errorf("mended, and changed again: %v, %v", changed, err)
 	}
 }
 
 func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
-	if _, err := ApplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver); !apierrors.IsNotFound(err) {
+	if _, err := ApplyChart(t.Context(), c, chart.Stack{Kind: api.GPUStackOperator},
+		driverless); !apierrors.IsNotFound(err) {
 		t.Errorf("applying a kind that is not known: %v", err)
 	}
 	for name, spec := range map[string]string{"a": "8", "b": "0"} {
@@ -199,9 +205,9 @@ func looksWithoutKinds(t *testing.T, c *Client, cs kubernetes.Interface) {
 	// No scheduler runs, so that the workload finds no room; it must be gone all the same.
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	var f *Failure
-	err = VerifyNode(ctx, c, Workload{Node: "b", Incarnation: "x7k2p", Stack: Stack{Kind: api.GPUStackNone}}, nil)
-	if !errors.As(err, &f) || f.Kind != WorkloadPending {
+	var f *gpu.Failure
+	err = VerifyNode(ctx, c, Workload{Node: "b", Incarnation: "x7k2p", Stack: chart.Stack{Kind: api.GPUStackNone}}, nil)
+	if !errors.As(err, &f) || f.Kind != gpu.WorkloadPending {
 		t.Errorf("got %v", err)
 	}
 	if pods, err := cs.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{}); err != nil || len(pods.Items) != 0 {

@@ -1,11 +1,15 @@
-package gpu
+package stack
 
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,14 +20,14 @@ import (
 // edited or removed, its release uninstalled, the operator or the device plugin deleted, its policy edited. Nothing is
 // changed; Reapply mends all of it. Where d is nil, whether a driver is installed is taken as the RenderHelmChart has
 // it.
-func FindDrift(ctx context.Context, c *Client, s Stack, d *Driver) ([]string, error) {
-	chart := chartName(s.Kind)
-	live, err := readChart(ctx, c, chart)
+func FindDrift(ctx context.Context, c *Client, s chart.Stack, d *gpu.Driver) ([]string, error) {
+	name := chart.NameOf(s.Kind)
+	live, err := readChart(ctx, c, name)
 	if err != nil {
 		return nil, err
 	}
 	if live == nil || live.GetDeletionTimestamp() != nil {
-		return []string{fmt.Sprintf("HelmChart %s/%s was removed", chartNamespace, chart)}, nil
+		return []string{fmt.Sprintf("HelmChart %s/%s was removed", chart.ControllerNamespace, name)}, nil
 	}
 	if d == nil {
 		d = driverFromChart(live, s.Kind)
@@ -33,8 +37,8 @@ func FindDrift(ctx context.Context, c *Client, s Stack, d *Driver) ([]string, er
 		return nil, err
 	}
 	var found []string
-	for _, diff := range chartDifferences(live, want) {
-		found = append(found, fmt.Sprintf("HelmChart %s/%s: %s", chartNamespace, chart, diff))
+	for _, diff := range chart.Differences(live, want) {
+		found = append(found, fmt.Sprintf("HelmChart %s/%s: %s", chart.ControllerNamespace, name, diff))
 	}
 	parts, err := findMissingParts(ctx, c, s.Kind)
 	if err != nil {
@@ -52,7 +56,7 @@ func FindDrift(ctx context.Context, c *Client, s Stack, d *Driver) ([]string, er
 		return append(found, "ClusterPolicy "+policyName+" was removed"), nil
 	}
 	diffs := policyDifferences(policy, *d)
-	for _, key := range sortedKeys(diffs) {
+	for _, key := range slices.Sorted(maps.Keys(diffs)) {
 		found = append(found, fmt.Sprintf("ClusterPolicy %s: %s.enabled is %v, should be %v", policyName, key,
 			!diffs[key], diffs[key]))
 	}
@@ -60,26 +64,26 @@ func FindDrift(ctx context.Context, c *Client, s Stack, d *Driver) ([]string, er
 }
 
 // driverFromChart is the driver that a RenderHelmChart was rendered for, as far as it shows.
-func driverFromChart(chart *unstructured.Unstructured, kind string) *Driver {
+func driverFromChart(helmChart *unstructured.Unstructured, kind string) *gpu.Driver {
 	if kind == api.GPUStackDevicePlugin {
-		return &Driver{Installed: true}
+		return &gpu.Driver{Installed: true}
 	}
-	content, _, _ := unstructured.NestedString(chart.Object, "spec", "valuesContent")
-	value, _ := valueAt(parseChartValues(content), "driver.enabled")
+	content, _, _ := unstructured.NestedString(helmChart.Object, "spec", "valuesContent")
+	value, _ := chart.ValueAt(chart.ParseValues(content), "driver.enabled")
 	enabled, isBool := value.(bool)
-	return &Driver{Installed: isBool && !enabled}
+	return &gpu.Driver{Installed: isBool && !enabled}
 }
 
 // findMissingParts are what a release should have brought and what is not there.
 func findMissingParts(ctx context.Context, c *Client, kind string) ([]string, error) {
-	ns := NamespaceOf(kind)
+	ns := chart.NamespaceOf(kind)
 	var found []string
 	there, err := hasHelmRelease(ctx, c, kind)
 	if err != nil {
 		return nil, err
 	}
 	if !there {
-		found = append(found, fmt.Sprintf("Helm release %s/%s was uninstalled", ns, chartName(kind)))
+		found = append(found, fmt.Sprintf("Helm release %s/%s was uninstalled", ns, chart.NameOf(kind)))
 	}
 	own, _, err := listDaemonSets(ctx, c, kind)
 	if err != nil {
@@ -99,14 +103,14 @@ func findMissingParts(ctx context.Context, c *Client, kind string) ([]string, er
 	}
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	deployment, err := c.core.AppsV1().Deployments(ns).Get(callCtx, operatorName, metav1.GetOptions{})
+	deployment, err := c.core.AppsV1().Deployments(ns).Get(callCtx, chart.OperatorName, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		found = append(found, fmt.Sprintf("Deployment %s/%s was deleted", ns, operatorName))
+		found = append(found, fmt.Sprintf("Deployment %s/%s was deleted", ns, chart.OperatorName))
 	case err != nil:
-		return nil, fmt.Errorf("reading Deployment %s/%s: %w", ns, operatorName, err)
+		return nil, fmt.Errorf("reading Deployment %s/%s: %w", ns, chart.OperatorName, err)
 	case deployment.Spec.Replicas != nil && *deployment.Spec.Replicas == 0:
-		found = append(found, fmt.Sprintf("Deployment %s/%s was scaled to nothing", ns, operatorName))
+		found = append(found, fmt.Sprintf("Deployment %s/%s was scaled to nothing", ns, chart.OperatorName))
 	}
 	return found, nil
 }
@@ -115,10 +119,11 @@ func findMissingParts(ctx context.Context, c *Client, kind string) ([]string, er
 func hasHelmRelease(ctx context.Context, c *Client, kind string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.core.CoreV1().Secrets(NamespaceOf(kind)).List(ctx, metav1.ListOptions{
-		LabelSelector: "owner=helm,name=" + chartName(kind), FieldSelector: "type=helm.sh/release.v1", Limit: 1})
+	list, err := c.core.CoreV1().Secrets(chart.NamespaceOf(kind)).List(ctx, metav1.ListOptions{
+		LabelSelector: "owner=helm,name=" + chart.NameOf(kind), FieldSelector: "type=helm.sh/release.v1", Limit: 1})
 	if err != nil {
-		return false, fmt.Errorf("looking for the Helm release %s/%s: %w", NamespaceOf(kind), chartName(kind), err)
+		return false, fmt.Errorf("looking for the Helm release %s/%s: %w", chart.NamespaceOf(kind), chart.NameOf(kind),
+			err)
 	}
 	for _, s := range list.Items {
 		if s.Type == corev1.SecretType("helm.sh/release.v1") {
@@ -128,9 +133,10 @@ func hasHelmRelease(ctx context.Context, c *Client, kind string) (bool, error) {
 	return false, nil
 }
 
-// InspectStack is what a sweep reads: how a stack is, and why it is not as it was installed; nothing where it is. d is
+// InspectState is what a sweep reads: how a stack is, and why it is not as it was installed; nothing where it is. d is
 // as for Drifted. Reapply and Await are the repair.
-func InspectStack(ctx context.Context, c *Client, s Stack, d *Driver, expected map[string]int) (st Status, why string,
+func InspectState(ctx context.Context, c *Client, s chart.Stack, d *gpu.Driver, expected map[string]int) (st Status,
+	why string,
 	err error) {
 	if st, err = ReadStatus(ctx, c, s.Kind, expected); err != nil {
 		return st, "", err

@@ -1,4 +1,4 @@
-package gpu
+package stack
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,18 +25,18 @@ func TestReadinessIsJudgedNodeByNode(t *testing.T) {
 		"all is well": {func(*Client, *memory) {}, true, "Ready", "16 of 16 GPUs are offered"},
 		"a ready policy and no GPUs": {func(c *Client, _ *memory) {
 			setNode(c, node("b", 0))
-		}, false, AllocatableMissing,
+		}, false, gpu.AllocatableMissing,
 			"node b offers 0 of 8"},
 		"a GPU short": {func(c *Client, _ *memory) {
 			setNode(c, node("b", 7))
-		}, false, AllocatableMissing, "node b offers 7 of 8"},
+		}, false, gpu.AllocatableMissing, "node b offers 7 of 8"},
 		"a node that never had a plugin": {func(c *Client, _ *memory) {
 			setNode(c, node("b", -1))
-		}, false, AllocatableMissing,
+		}, false, gpu.AllocatableMissing,
 			"node b offers 0 of 8"},
 		"a node that is gone": {func(c *Client, _ *memory) {
 			_ = c.core.CoreV1().Nodes().Delete(context.Background(), "b", metav1.DeleteOptions{})
-		}, false, AllocatableMissing, "node b offers 0 of 8"},
+		}, false, gpu.AllocatableMissing, "node b offers 0 of 8"},
 		"more than expected": {func(c *Client, _ *memory) { setNode(c, node("b", 56)) }, true, "Ready", "16 of 16"},
 		"a policy that is not ready": {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, false, "NotReady",
 			"the GPU Operator's policy is notReady"},
@@ -53,7 +55,7 @@ func TestReadinessIsJudgedNodeByNode(t *testing.T) {
 		}, false, "NotReady", "nvidia-device-plugin-daemonset 0/0"},
 		"a second device plugin": {func(c *Client, _ *memory) {
 			addPlugin(c, "default", "mine")
-		}, false, SecondDevicePlugin, "DaemonSet default/mine"},
+		}, false, gpu.SecondDevicePlugin, "DaemonSet default/mine"},
 	} {
 		c1, m := operatorsCluster(t)
 		c.change(c1, m)
@@ -84,7 +86,7 @@ func TestTheVersionsOfTheStackAreSeen(t *testing.T) {
 		"nvcr.io/nvidia/driver:570.172.08-ubuntu22.04@sha256:00", false, 1, 1)
 	c, m := cluster(driver, operatorsPlugin(1, 1),
 		node("a", 8, "nvidia.com/cuda.driver.major", "570", "nvidia.com/cuda.driver.minor", "172"))
-	m.put(rendered(t, api.GPUStackOperator, noDriver))
+	m.put(rendered(t, api.GPUStackOperator, driverless))
 	for expects, want := range map[string]string{"a": "570.172", "gone": "570.172.08-ubuntu22.04"} {
 		if st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, map[string]int{expects: 8}); err != nil ||
 			st.Versions.GPUDriver != want {
@@ -178,7 +180,7 @@ func TestTheFailingPartIsNamedWithItsLog(t *testing.T) {
 	}
 	ExplainFailure(t.Context(), c, st.Trouble)
 	f := st.Trouble
-	if f.Kind != PodFailing || f.DaemonSet != "gpu-operator/ds" || f.Pod != "gpu-operator/b-ill" ||
+	if f.Kind != gpu.PodFailing || f.DaemonSet != "gpu-operator/ds" || f.Pod != "gpu-operator/b-ill" ||
 		f.Container != "main" || f.Node != "b" || len(f.Lines) == 0 {
 		t.Errorf("got %+v", f)
 	}
@@ -192,32 +194,32 @@ func TestTheFailingPartIsNamedWithItsLog(t *testing.T) {
 
 func failedChart(t *testing.T, reason, message string) *unstructured.Unstructured {
 	t.Helper()
-	chart := rendered(t, api.GPUStackOperator, noDriver)
-	chart.Object["status"] = map[string]any{"conditions": []any{
+	helmChart := rendered(t, api.GPUStackOperator, driverless)
+	helmChart.Object["status"] = map[string]any{"conditions": []any{
 		map[string]any{"type": "JobCreated", "status": "True"},
 		map[string]any{"type": "Failed", "status": "True", "reason": reason, "message": message},
 	}}
-	return chart
+	return helmChart
 }
 
 // Helm's own words, as its sources have them (helm.sh/helm/v3: pkg/repo, pkg/downloader, pkg/action, pkg/registry).
 func TestHelmsWordsTellWhyAChartCanNotBeInstalled(t *testing.T) {
 	for want, messages := range map[string][]string{
-		ChartUnreachable: {
+		gpu.ChartUnreachable: {
 			`Error: INSTALLATION FAILED: looks like "https://helm.example.com" is not a valid chart repository or ` +
 				`cannot be reached: Get "https://helm.example.com/index.yaml": dial tcp: lookup helm.example.com: ` +
 				`no such host`,
 			`Error: failed to fetch https://helm.example.com/gpu-operator-v26.3.2.tgz : 503 Service Unavailable`,
 			`Error: Get "http://10.0.0.1/index.yaml": dial tcp 10.0.0.1:80: connect: connection refused`,
 		},
-		BadChartVersion: {
+		gpu.BadChartVersion: {
 			`Error: INSTALLATION FAILED: chart "gpu-operator" version "v99.9.9" not found in ` +
 				`https://helm.ngc.nvidia.com/nvidia repository`,
 			`Error: chart "gpu-operator" matching v99.9.9 not found in nvidia index. (try 'helm repo update'): ` +
 				`no chart version found for gpu-operator-v99.9.9`,
 			`Error: could not locate a version matching provided version string v99.9.9`,
 		},
-		ChartFailed: {
+		gpu.ChartFailed: {
 			`Error: INSTALLATION FAILED: execution error at (gpu-operator/templates/validations.yaml:1:4): bad value`,
 			`Error: chart "gpu-operatr" not found in https://helm.ngc.nvidia.com/nvidia repository`,
 		},
@@ -234,7 +236,7 @@ func TestAChartThatCanNotBeInstalledIsATrouble(t *testing.T) {
 	c, m := cluster(node("a", 0))
 	m.put(failedChart(t, "Job failed", `chart "gpu-operator" version "v26.3.2" not found in http://x repository`))
 	st, err := ReadStatus(t.Context(), c, api.GPUStackOperator, expected)
-	if err != nil || st.Trouble == nil || st.Trouble.Kind != BadChartVersion ||
+	if err != nil || st.Trouble == nil || st.Trouble.Kind != gpu.BadChartVersion ||
 		!strings.Contains(st.ToCondition().Message, "HelmChart kube-system/gpu-operator failed") {
 		t.Errorf("got %+v, %v", st.Trouble, err)
 	}
@@ -243,9 +245,9 @@ func TestAChartThatCanNotBeInstalledIsATrouble(t *testing.T) {
 		LastTerminationState: endedWith(1, "Error"), RestartCount: 2})
 	p.Namespace, p.Labels, p.OwnerReferences = "kube-system", map[string]string{chartLabel: "gpu-operator"}, nil
 	c, m = cluster(p)
-	m.put(rendered(t, api.GPUStackOperator, noDriver))
+	m.put(rendered(t, api.GPUStackOperator, driverless))
 	st, err = ReadStatus(t.Context(), c, api.GPUStackOperator, expected)
-	if err != nil || st.Trouble == nil || st.Trouble.Kind != ChartFailed ||
+	if err != nil || st.Trouble == nil || st.Trouble.Kind != gpu.ChartFailed ||
 		st.Trouble.Pod != "kube-system/helm-install-gpu-operator-x" {
 		t.Fatalf("got %+v, %v", st.Trouble, err)
 	}
@@ -273,7 +275,7 @@ func TestAStackIsWaitedForUntilEveryNodeOffersWhatItShould(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	go func() {
-		st, err := AwaitStackReady(ctx, c, w)
+		st, err := AwaitReady(ctx, c, w)
 		if err == nil && !st.IsReady() {
 			err = errors.New("it is not ready")
 		}
@@ -297,18 +299,18 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 		"trouble that stands": {func(_ *Client, m *memory) {
 			m.put(failedChart(t, "Job failed", "no chart version found for gpu-operator"))
 			delete(m.there, objectPath(clusterPolicies, "", policyName))
-		}, 0, BadChartVersion},
+		}, 0, gpu.BadChartVersion},
 		"trouble at the deadline": {func(c *Client, _ *memory) {
 			_, _ = c.core.CoreV1().Pods("gpu-operator").Create(context.Background(),
 				pod("x", corev1.ContainerStatus{State: waits("ImagePullBackOff", "")}), metav1.CreateOptions{})
 			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2),
 				metav1.UpdateOptions{})
-		}, time.Hour, PodFailing},
+		}, time.Hour, gpu.PodFailing},
 		"an operator that was deleted": {func(c *Client, _ *memory) {
 			_ = c.core.AppsV1().Deployments("gpu-operator").Delete(context.Background(), "gpu-operator",
 				metav1.DeleteOptions{})
-		}, 0, Deadline},
-		"a slow operator": {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, 0, Deadline},
+		}, 0, gpu.Deadline},
+		"a slow operator": {func(_ *Client, m *memory) { m.put(policy("notReady", nil)) }, 0, gpu.Deadline},
 		"a node that is lost": {func(c *Client, _ *memory) {
 			lost := node("b", 8)
 			lost.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown,
@@ -316,25 +318,27 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 			setNode(c, lost)
 			_, _ = c.core.AppsV1().DaemonSets("gpu-operator").Update(context.Background(), operatorsPlugin(1, 2),
 				metav1.UpdateOptions{})
-		}, 0, NodeNotReady},
+		}, 0, gpu.NodeNotReady},
 		"a node that was deleted": {func(c *Client, _ *memory) {
 			_ = c.core.CoreV1().Nodes().Delete(context.Background(), "b", metav1.DeleteOptions{})
-		}, 0, NodeNotReady},
-		"ready and nothing to use": {func(c *Client, _ *memory) { setNode(c, node("b", 0)) }, 0, AllocatableMissing},
+		}, 0, gpu.NodeNotReady},
+		"ready and nothing to use": {func(c *Client, _ *memory) {
+			setNode(c, node("b", 0))
+		}, 0, gpu.AllocatableMissing},
 	} {
 		client, m := operatorsCluster(t)
 		c.change(client, m)
 		limit := time.Minute
-		if c.patience > 0 || c.reason == Deadline {
+		if c.patience > 0 || c.reason == gpu.Deadline {
 			limit = 200 * time.Millisecond
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("its time is up"))
-		_, err := AwaitStackReady(ctx, client, brief(api.GPUStackOperator, c.patience))
+		_, err := AwaitReady(ctx, client, brief(api.GPUStackOperator, c.patience))
 		cancel()
-		var f *Failure
+		var f *gpu.Failure
 		if !errors.As(err, &f) || f.Kind != c.reason {
 			t.Errorf("%s: got %v (%+v), want %s", name, err, f, c.reason)
-		} else if early := f.Cause == nil; early != (c.patience == 0 && c.reason != Deadline) {
+		} else if early := f.Cause == nil; early != (c.patience == 0 && c.reason != gpu.Deadline) {
 			t.Errorf("%s: it failed before its time was up: %v", name, early)
 		}
 	}
@@ -342,45 +346,46 @@ func TestAWaitEndsWithTheReasonWhyItFailed(t *testing.T) {
 	gone := errors.New("somebody deleted the cluster")
 	cancel(gone)
 	client, _ := cluster()
-	var f *Failure
-	if _, err := AwaitStackReady(ctx, client, brief(api.GPUStackOperator, 0)); !errors.Is(err, gone) ||
+	var f *gpu.Failure
+	if _, err := AwaitReady(ctx, client, brief(api.GPUStackOperator, 0)); !errors.Is(err, gone) ||
 		errors.As(err, &f) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
 
 func TestWhatPassesIsGivenTime(t *testing.T) {
-	for reason, atLeast := range map[string]time.Duration{ChartUnreachable: time.Minute, PodFailing: 2 * time.Minute,
-		AllocatableMissing: 5 * time.Minute, NodeNotReady: 5 * time.Minute} {
+	for reason, atLeast := range map[string]time.Duration{gpu.ChartUnreachable: time.Minute,
+		gpu.PodFailing:         2 * time.Minute,
+		gpu.AllocatableMissing: 5 * time.Minute, gpu.NodeNotReady: 5 * time.Minute} {
 		if got := patienceFor(reason); got < atLeast {
 			t.Errorf("%s: %s", reason, got)
 		}
 	}
-	if patienceFor(SecondDevicePlugin) != 0 {
+	if patienceFor(gpu.SecondDevicePlugin) != 0 {
 		t.Error("a second device plugin does not go away by itself")
 	}
 }
 
 func TestASweepHearsWhyTheStackIsNotAsItWas(t *testing.T) {
-	stack := Stack{Kind: api.GPUStackOperator}
+	stack := chart.Stack{Kind: api.GPUStackOperator}
 	for says, change := range map[string]func(*Client, *memory){
 		"":                     func(*Client, *memory) {},
 		"node b offers 0 of 8": func(c *Client, _ *memory) { setNode(c, node("b", 0)) },
 		"version is v1.0.0": func(_ *Client, m *memory) {
-			m.chart(operatorName).Object["spec"].(map[string]any)["version"] = "v1.0.0"
+			m.chart(chart.OperatorName).Object["spec"].(map[string]any)["version"] = "v1.0.0"
 		},
 		"policy is notReady":    func(_ *Client, m *memory) { m.put(policy("notReady", nil)) },
 		"DaemonSet default/new": func(c *Client, _ *memory) { addPlugin(c, "default", "new") },
 	} {
 		c, m := operatorsCluster(t)
 		change(c, m)
-		_, why, err := InspectStack(t.Context(), c, stack, nil, expected)
+		_, why, err := InspectState(t.Context(), c, stack, nil, expected)
 		if err != nil || (why == "") != (says == "") || !strings.Contains(why, says) {
 			t.Errorf("got %q, %v, want %q", why, err, says)
 		}
 	}
 	c, _ := cluster(node("a", 0))
-	if st, why, err := InspectStack(t.Context(), c, Stack{Kind: api.GPUStackNone}, nil, expected); err != nil ||
+	if st, why, err := InspectState(t.Context(), c, chart.Stack{Kind: api.GPUStackNone}, nil, expected); err != nil ||
 		why != "" || st.IsReady() {
 		t.Errorf("a stack that is not ours: %+v, %q, %v", st, why, err)
 	}
@@ -410,21 +415,23 @@ func TestWhatWasSeenIsRecorded(t *testing.T) {
 
 func TestATroubleThatComesAndGoesStands(t *testing.T) {
 	start := time.Now()
-	crash := func() *Failure { return &Failure{Kind: PodFailing, Pod: "ns/p", Message: time.Now().String()} }
-	short := &Failure{Kind: AllocatableMissing, Node: "b"}
+	crash := func() *gpu.Failure {
+		return &gpu.Failure{Kind: gpu.PodFailing, Pod: "ns/p", Message: time.Now().String()}
+	}
+	short := &gpu.Failure{Kind: gpu.AllocatableMissing, Node: "b"}
 	for name, c := range map[string]struct {
-		seen  []*Failure // ten seconds apart
-		since int        // which of them it stands since; -1: there is none
+		seen  []*gpu.Failure // ten seconds apart
+		since int            // which of them it stands since; -1: there is none
 	}{
-		"it stands":                  {[]*Failure{crash(), crash(), crash()}, 0},
-		"it is away for a moment":    {[]*Failure{crash(), nil, nil, crash()}, 0},
-		"it shows as a GPU short":    {[]*Failure{crash(), short, crash()}, 0},
-		"it is over":                 {[]*Failure{crash(), nil, nil, nil, nil}, -1},
-		"it was over, and came back": {[]*Failure{crash(), nil, nil, nil, nil, crash()}, 5},
-		"another one comes":          {[]*Failure{crash(), {Kind: PodFailing, Pod: "ns/q"}}, 1},
-		"the pods of a chart's Job vary": {[]*Failure{{Kind: ChartFailed, Pod: "ns/1"},
-			{Kind: ChartUnreachable, Pod: "ns/2"}}, 0},
-		"a GPU short after a crash ended": {[]*Failure{crash(), short, short, short, short}, 3},
+		"it stands":                  {[]*gpu.Failure{crash(), crash(), crash()}, 0},
+		"it is away for a moment":    {[]*gpu.Failure{crash(), nil, nil, crash()}, 0},
+		"it shows as a GPU short":    {[]*gpu.Failure{crash(), short, crash()}, 0},
+		"it is over":                 {[]*gpu.Failure{crash(), nil, nil, nil, nil}, -1},
+		"it was over, and came back": {[]*gpu.Failure{crash(), nil, nil, nil, nil, crash()}, 5},
+		"another one comes":          {[]*gpu.Failure{crash(), {Kind: gpu.PodFailing, Pod: "ns/q"}}, 1},
+		"the pods of a chart's Job vary": {[]*gpu.Failure{{Kind: gpu.ChartFailed, Pod: "ns/1"},
+			{Kind: gpu.ChartUnreachable, Pod: "ns/2"}}, 0},
+		"a GPU short after a crash ended": {[]*gpu.Failure{crash(), short, short, short, short}, 3},
 	} {
 		var a stackWait
 		for i, f := range c.seen {
@@ -448,10 +455,10 @@ func TestPodsThatKeepFailingAreStartedAnewWithTheChart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := ReapplyStack(t.Context(), c, Stack{Kind: api.GPUStackOperator}, noDriver, "again"); err != nil {
+	if err := ReapplyChart(t.Context(), c, chart.Stack{Kind: api.GPUStackOperator}, driverless, "again"); err != nil {
 		t.Fatal(err)
 	}
-	left, err := listPods(t.Context(), c, NamespaceOf(api.GPUStackOperator), "")
+	left, err := listPods(t.Context(), c, chart.NamespaceOf(api.GPUStackOperator), "")
 	if err != nil || len(left) != 1 || left[0].Name != "a-well" {
 		t.Errorf("left are %d pods, %v; want a-well alone", len(left), err)
 	}

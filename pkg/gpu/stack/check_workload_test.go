@@ -1,4 +1,4 @@
-package gpu
+package stack
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +32,9 @@ func kubelet(c *Client, ends ...corev1.PodStatus) (made *[]*corev1.Pod) {
 	return made
 }
 
-func check(stack Stack) Workload { return Workload{Node: "a", Incarnation: "x7k2p", Stack: stack} }
+func check(stack chart.Stack) Workload {
+	return Workload{Node: "a", Incarnation: "x7k2p", Stack: stack}
+}
 
 var (
 	succeeded = corev1.PodStatus{Phase: corev1.PodSucceeded}
@@ -45,7 +49,7 @@ func TestAWorkloadIsTriedOncePerIncarnation(t *testing.T) {
 	c, _ := cluster(node("a", 8))
 	made := kubelet(c, succeeded)
 	for range 2 {
-		if err := VerifyNode(t.Context(), c, check(Stack{Kind: api.GPUStackOperator}), nil); err != nil {
+		if err := VerifyNode(t.Context(), c, check(chart.Stack{Kind: api.GPUStackOperator}), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,28 +78,28 @@ func TestAWorkloadThatEndsBadlyIsAFailureAndIsRemoved(t *testing.T) {
 		made   int
 		reason string
 	}{
-		"it ran and failed":         {[]corev1.PodStatus{crashed}, 1, WorkloadFailed},
+		"it ran and failed":         {[]corev1.PodStatus{crashed}, 1, gpu.WorkloadFailed},
 		"it was turned away, once":  {[]corev1.PodStatus{turnedAway, succeeded}, 2, ""},
-		"it is turned away forever": {[]corev1.PodStatus{turnedAway}, maxWorkloadTries, WorkloadFailed},
+		"it is turned away forever": {[]corev1.PodStatus{turnedAway}, maxWorkloadTries, gpu.WorkloadFailed},
 		"there is no room": {[]corev1.PodStatus{{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{
 			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "Insufficient nvidia.com/gpu"}}}}, 1,
-			WorkloadPending},
+			gpu.WorkloadPending},
 	} {
 		client, _ := cluster(node("a", 8))
 		made := kubelet(client, c.ends...)
 		patience := time.Minute
-		if c.reason == WorkloadPending {
+		if c.reason == gpu.WorkloadPending {
 			patience = 200 * time.Millisecond
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		err := VerifyNode(ctx, client, check(Stack{Kind: api.GPUStackOperator}), nil)
+		err := VerifyNode(ctx, client, check(chart.Stack{Kind: api.GPUStackOperator}), nil)
 		cancel()
-		var f *Failure
+		var f *gpu.Failure
 		if c.reason == "" && err != nil || c.reason != "" &&
 			(!errors.As(err, &f) || f.Kind != c.reason || f.Node != "a") || len(*made) != c.made {
 			t.Errorf("%s: got %v (%+v) after %d pods, want %q after %d", name, err, f, len(*made), c.reason, c.made)
 		}
-		if c.reason == WorkloadPending && !strings.Contains(f.Message, "Insufficient nvidia.com/gpu") {
+		if c.reason == gpu.WorkloadPending && !strings.Contains(f.Message, "Insufficient nvidia.com/gpu") {
 			t.Errorf("%s: %v", name, f)
 		}
 		if _, err := client.core.CoreV1().Pods("gpu-operator").Get(t.Context(), "skyctl-gpu-check-x7k2p",
@@ -106,20 +110,20 @@ func TestAWorkloadThatEndsBadlyIsAFailureAndIsRemoved(t *testing.T) {
 }
 
 func TestTheWorkloadAsksForOneAcceleratorOfItsNode(t *testing.T) {
-	p := check(Stack{Kind: api.GPUStackDevicePlugin, Mirror: "registry.example.com/m"}).newPod()
-	q := p.Spec.Containers[0].Resources.Limits[ResourceName]
+	p := check(chart.Stack{Kind: api.GPUStackDevicePlugin, Mirror: "registry.example.com/m"}).newPod()
+	q := p.Spec.Containers[0].Resources.Limits[gpu.ResourceName]
 	if q.Value() != 1 || p.Namespace != "nvidia-device-plugin" || p.Spec.NodeName != "" ||
 		p.Spec.RuntimeClassName != nil ||
 		p.Spec.Containers[0].Image != "registry.example.com/m/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0" {
 		t.Errorf("got %+v", p.Spec)
 	}
-	old := check(Stack{Kind: api.GPUStackOperator, OperatorVersion: "v25.3.4"})
+	old := check(chart.Stack{Kind: api.GPUStackOperator, OperatorVersion: "v25.3.4"})
 	old.Image = "registry.example.com/own:1"
 	if p := old.newPod(); p.Spec.RuntimeClassName == nil || *p.Spec.RuntimeClassName != "nvidia" ||
 		p.Spec.Containers[0].Image != old.Image {
 		t.Errorf("got %+v", p.Spec)
 	}
-	if ns := check(Stack{Kind: api.GPUStackNone}).newPod().Namespace; ns != "kube-system" {
+	if ns := check(chart.Stack{Kind: api.GPUStackNone}).newPod().Namespace; ns != "kube-system" {
 		t.Errorf("namespace %s", ns)
 	}
 }
@@ -144,7 +148,7 @@ func TestNodesAreMarkedOnceWithTheirAccelerator(t *testing.T) {
 		t.Errorf("a node that is marked would be patched: %v", patch)
 	}
 	plain := newMarkPatch(node("b", 8), NodeMark{Kind: api.GPUStackOperator, Accelerator: "T4"})
-	if labels, _ := valueAt(plain, "metadata.labels"); len(labels.(map[string]any)) != 1 || len(plain) != 1 {
+	if labels, _ := chart.ValueAt(plain, "metadata.labels"); len(labels.(map[string]any)) != 1 || len(plain) != 1 {
 		t.Errorf("beside the operator: %v", plain)
 	}
 	if err := MarkNode(t.Context(), c, "gone", m); !apierrors.IsNotFound(err) {

@@ -1,4 +1,4 @@
-package gpu
+package stack
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -29,16 +31,16 @@ type Workload struct {
 	// Image runs without arguments and ends well; empty: one that adds two vectors on the accelerator. Stack's mirror
 	// holds for that one only.
 	Image string
-	Stack Stack
+	Stack chart.Stack
 }
 
 func (w Workload) podName() string { return "skyctl-gpu-check-" + w.Incarnation }
 
 func (w Workload) podNamespace() string {
 	if w.Stack.Kind == api.GPUStackNone {
-		return chartNamespace
+		return chart.ControllerNamespace
 	}
-	return NamespaceOf(w.Stack.Kind)
+	return chart.NamespaceOf(w.Stack.Kind)
 }
 
 // VerifyNode has a workload get an accelerator of a node, awaits its end, removes it, and notes on the node that this
@@ -66,7 +68,7 @@ func VerifyNode(ctx context.Context, c *Client, w Workload, progress func(string
 
 // workloadFailure is a workload that ended badly; turnedAway says that it never ran.
 type workloadFailure struct {
-	*Failure
+	*gpu.Failure
 	turnedAway bool
 }
 
@@ -94,7 +96,7 @@ func (w Workload) runToEnd(ctx context.Context, c *Client, progress func(string)
 			} else if trouble == "" {
 				trouble, since = why, time.Now()
 			} else if time.Since(since) > podPatience {
-				return &workloadFailure{Failure: w.newFailure(WorkloadFailed,
+				return &workloadFailure{Failure: w.newFailure(gpu.WorkloadFailed,
 					"a workload that asks for an accelerator can't run: "+why)}, nil
 			}
 		} else if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
@@ -110,15 +112,15 @@ func (w Workload) runToEnd(ctx context.Context, c *Client, progress func(string)
 			if err != nil {
 				message += "; the API server can't be asked: " + err.Error()
 			}
-			f := w.newFailure(WorkloadPending, message)
+			f := w.newFailure(gpu.WorkloadPending, message)
 			f.Cause = context.Cause(ctx)
 			return &workloadFailure{Failure: f}, nil
 		}
 	}
 }
 
-func (w Workload) newFailure(reason, message string) *Failure {
-	return &Failure{Kind: reason, Node: w.Node, Pod: w.podNamespace() + "/" + w.podName(), Container: "check",
+func (w Workload) newFailure(reason, message string) *gpu.Failure {
+	return &gpu.Failure{Kind: reason, Node: w.Node, Pod: w.podNamespace() + "/" + w.podName(), Container: "check",
 		Message: message}
 }
 
@@ -129,7 +131,8 @@ func (w Workload) classifyFailedPod(pod *corev1.Pod) *workloadFailure {
 	for _, s := range pod.Status.ContainerStatuses {
 		ran = ran || s.State.Terminated != nil && s.State.Terminated.ContainerID != ""
 	}
-	return &workloadFailure{Failure: w.newFailure(WorkloadFailed, "a workload that got an accelerator failed: "+why),
+	return &workloadFailure{Failure: w.newFailure(gpu.WorkloadFailed, "a workload that got an accelerator failed: "+
+		why),
 		turnedAway: !ran}
 }
 
@@ -160,7 +163,7 @@ func (w Workload) getOrCreatePod(ctx context.Context, c *Client) (*corev1.Pod, e
 	pods := c.core.CoreV1().Pods(w.podNamespace())
 	pod, err := pods.Get(ctx, w.podName(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		pod, err = pods.Create(ctx, w.newPod(), metav1.CreateOptions{FieldManager: FieldManager})
+		pod, err = pods.Create(ctx, w.newPod(), metav1.CreateOptions{FieldManager: gpu.FieldManager})
 	}
 	if err == nil && pod.DeletionTimestamp != nil {
 		return nil, fmt.Errorf("pod %s/%s of an earlier try is being deleted", pod.Namespace, pod.Name)
@@ -181,12 +184,12 @@ func (w Workload) removePod(ctx context.Context, c *Client) {
 func (w Workload) newPod() *corev1.Pod {
 	image := w.Image
 	if image == "" {
-		image = w.Stack.mirroredImage(DefaultTestImage)
+		image = w.Stack.MirroredImage(chart.DefaultTestImage)
 	}
 	no, deadline := false, int64(time.Hour.Seconds())
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: w.podName(), Namespace: w.podNamespace(), Labels: map[string]string{
-			"app.kubernetes.io/name": "skyctl-gpu-check", "app.kubernetes.io/managed-by": FieldManager}},
+			"app.kubernetes.io/name": "skyctl-gpu-check", "app.kubernetes.io/managed-by": gpu.FieldManager}},
 		Spec: corev1.PodSpec{
 			RestartPolicy:                corev1.RestartPolicyNever,
 			AutomountServiceAccountToken: &no,
@@ -197,7 +200,7 @@ func (w Workload) newPod() *corev1.Pod {
 					NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
 						{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{w.Node}}}}}}}},
 			Containers: []corev1.Container{{Name: "check", Image: image, Resources: corev1.ResourceRequirements{
-				Limits: corev1.ResourceList{ResourceName: resource.MustParse("1")}}}},
+				Limits: corev1.ResourceList{gpu.ResourceName: resource.MustParse("1")}}}},
 		},
 	}
 	if class := w.Stack.RuntimeClass(); class != "" {

@@ -1,11 +1,13 @@
-package gpu
+package chart
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 	"github.com/sky-shift/skyctl/pkg/release"
 	"sigs.k8s.io/yaml"
@@ -32,7 +34,7 @@ var reservedValues = map[string]map[string]string{
 
 // chartValues are what the stack's chart is given: what the stack needs on RKE2 with this driver, and over it a
 // person's own.
-func (s Stack) chartValues(d Driver) (map[string]any, error) {
+func (s Stack) chartValues(d gpu.Driver) (map[string]any, error) {
 	var ours map[string]any
 	var err error
 	switch s.Kind {
@@ -52,7 +54,7 @@ func (s Stack) chartValues(d Driver) (map[string]any, error) {
 	return mergeValues(ours, s.Values), nil
 }
 
-func (s Stack) operatorValues(d Driver) (map[string]any, error) {
+func (s Stack) operatorValues(d gpu.Driver) (map[string]any, error) {
 	cdi, err := s.usesCDIByDefault()
 	if err != nil {
 		return nil, err
@@ -76,9 +78,9 @@ func (s Stack) operatorValues(d Driver) (map[string]any, error) {
 // pluginValues hand devices to containers through CDI, so that pods need no runtime class; the plugin itself needs the
 // toolkit's runtime to see the driver. Without the operator nothing labels nodes: MarkNodes does, and the chart's own
 // affinity reads it.
-func (s Stack) pluginValues(d Driver) (map[string]any, error) {
+func (s Stack) pluginValues(d gpu.Driver) (map[string]any, error) {
 	if !d.Installed {
-		return nil, &Failure{Kind: DriverMissing,
+		return nil, &gpu.Failure{Kind: gpu.DriverMissing,
 			Message: "the device plugin alone needs an image that carries NVIDIA's driver and container toolkit, " +
 				"and these machines have no driver: use --gpu_stack operator, or such an image with --image_id"}
 	}
@@ -147,8 +149,8 @@ func (s Stack) setMirrorImages(values map[string]any, images map[string]string) 
 	}
 }
 
-// mirroredImage is an image as the mirror has it.
-func (s Stack) mirroredImage(image string) string {
+// MirroredImage is an image as the mirror has it.
+func (s Stack) MirroredImage(image string) string {
 	_, path, ok := strings.Cut(image, "/")
 	if s.Mirror == "" || !ok {
 		return image
@@ -156,8 +158,8 @@ func (s Stack) mirroredImage(image string) string {
 	return strings.TrimSuffix(s.Mirror, "/") + "/" + path
 }
 
-// ReadChartValues reads a person's own values for a chart; an empty name stands for none.
-func ReadChartValues(file string) (map[string]any, error) {
+// ReadValues reads a person's own values for a chart; an empty name stands for none.
+func ReadValues(file string) (map[string]any, error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -174,13 +176,13 @@ func ReadChartValues(file string) (map[string]any, error) {
 
 // checkExtraValues refuses values of a person that would break what holds for every cluster.
 func (s Stack) checkExtraValues() error {
-	for _, key := range sortedKeys(reservedValues[s.Kind]) {
-		if _, given := valueAt(s.Values, key); given {
+	for _, key := range slices.Sorted(maps.Keys(reservedValues[s.Kind])) {
+		if _, given := ValueAt(s.Values, key); given {
 			return fmt.Errorf("the extra values for the GPU stack set %s, which is not theirs to set: %s", key,
 				reservedValues[s.Kind][key])
 		}
 	}
-	env, _ := valueAt(s.Values, "toolkit.env")
+	env, _ := ValueAt(s.Values, "toolkit.env")
 	list, isList := env.([]any)
 	if env != nil && !isList {
 		return fmt.Errorf("the extra values for the GPU stack set toolkit.env to something other than a list of " +
@@ -225,8 +227,8 @@ func mergeValues(base, over map[string]any) map[string]any {
 func mergeEnv(base, over []any) []any {
 	out := slices.Clone(base)
 	for _, v := range over {
-		name, named := valueAt(v, "name")
-		i := slices.IndexFunc(out, func(o any) bool { n, _ := valueAt(o, "name"); return named && n == name })
+		name, named := ValueAt(v, "name")
+		i := slices.IndexFunc(out, func(o any) bool { n, _ := ValueAt(o, "name"); return named && n == name })
 		if i < 0 {
 			out = append(out, v)
 		} else {
@@ -251,13 +253,13 @@ func setValueAt(values map[string]any, path string, v any) {
 	setValueAt(under, rest, v)
 }
 
-// valueAt takes a value from a path whose parts are parted by dots.
-func valueAt(values any, path string) (any, bool) {
+// ValueAt takes a value from a path whose parts are parted by dots.
+func ValueAt(values any, path string) (any, bool) {
 	key, rest, deeper := strings.Cut(path, ".")
 	m, _ := values.(map[string]any)
 	v, ok := m[key]
 	if !deeper || !ok {
 		return v, ok
 	}
-	return valueAt(v, rest)
+	return ValueAt(v, rest)
 }

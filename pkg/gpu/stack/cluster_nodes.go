@@ -1,20 +1,10 @@
-package gpu
+package stack
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/sky-shift/skyctl/pkg/api"
 )
-
-// ForSpec returns the stack of a cluster: what its spec names, completed by s.
-func (s Stack) ForSpec(spec api.ClusterSpec) Stack {
-	s.Repo = cmp.Or(spec.GPU.ChartRepo, s.Repo)
-	s.OperatorVersion = cmp.Or(spec.GPU.OperatorVersion, s.OperatorVersion)
-	s.PluginVersion = cmp.Or(spec.GPU.PluginVersion, s.PluginVersion)
-	s.Mirror = cmp.Or(spec.GPU.ImageMirror, s.Mirror)
-	return s
-}
 
 // UntestedNodes returns the nodes on which no workload has used an accelerator yet since their machine was launched.
 func UntestedNodes(ctx context.Context, client *Client, c *api.Cluster) ([]string, error) {

@@ -1,14 +1,33 @@
-package gpu
+// Package chart renders the HelmChart resource by which RKE2's Helm controller installs the GPU Operator, or the device
+// plugin alone, and reports how a live one differs.
+package chart
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 )
+
+// The two charts, and the names under which they are installed. NVIDIA's documentation uses the same names, so that its
+// advice fits these clusters.
+const (
+	OperatorName = "gpu-operator"
+	PluginName   = "nvidia-device-plugin"
+	// ControllerNamespace is the namespace in which RKE2's Helm controller looks for HelmCharts.
+	ControllerNamespace = "kube-system"
+)
+
+// HelmCharts is the resource of RKE2's Helm controller.
+var HelmCharts = schema.GroupVersionResource{Group: "helm.cattle.io", Version: "v1", Resource: "helmcharts"}
 
 // What is installed where nobody chose otherwise. The device plugin is the release that this operator brings too.
 const (
@@ -36,6 +55,15 @@ type Stack struct {
 	Mirror string
 }
 
+// ForSpec returns the stack of a cluster: what its spec names, completed by s.
+func (s Stack) ForSpec(spec api.ClusterSpec) Stack {
+	s.Repo = cmp.Or(spec.GPU.ChartRepo, s.Repo)
+	s.OperatorVersion = cmp.Or(spec.GPU.OperatorVersion, s.OperatorVersion)
+	s.PluginVersion = cmp.Or(spec.GPU.PluginVersion, s.PluginVersion)
+	s.Mirror = cmp.Or(spec.GPU.ImageMirror, s.Mirror)
+	return s
+}
+
 // withDefaults is the stack with the pinned versions where nobody chose others.
 func (s Stack) withDefaults() Stack {
 	if s.OperatorVersion == "" {
@@ -47,19 +75,19 @@ func (s Stack) withDefaults() Stack {
 	return s
 }
 
-// chartName is what chart, RenderHelmChart, Helm release and namespace of a stack are called.
-func chartName(kind string) string {
+// NameOf is what chart, RenderHelmChart, Helm release and namespace of a stack are called.
+func NameOf(kind string) string {
 	if kind == api.GPUStackDevicePlugin {
-		return pluginName
+		return PluginName
 	}
-	return operatorName
+	return OperatorName
 }
 
 // NamespaceOf is where what the chart of a stack installs runs.
-func NamespaceOf(kind string) string { return chartName(kind) }
+func NamespaceOf(kind string) string { return NameOf(kind) }
 
-// otherStackKind is the stack that must not be there beside this one.
-func otherStackKind(kind string) string {
+// OtherKind is the stack that must not be there beside this one.
+func OtherKind(kind string) string {
 	if kind == api.GPUStackDevicePlugin {
 		return api.GPUStackOperator
 	}
@@ -67,7 +95,7 @@ func otherStackKind(kind string) string {
 }
 
 // RenderHelmChart renders the resource that has RKE2's Helm controller install the stack on machines with this driver.
-func (s Stack) RenderHelmChart(d Driver) (*unstructured.Unstructured, error) {
+func (s Stack) RenderHelmChart(d gpu.Driver) (*unstructured.Unstructured, error) {
 	s = s.withDefaults()
 	fail := func(err error) (*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("rendering the chart of the GPU stack %s: %w", s.Kind, err)
@@ -97,31 +125,31 @@ func (s Stack) RenderHelmChart(d Driver) (*unstructured.Unstructured, error) {
 		"valuesContent":   string(content),
 	}
 	if strings.HasPrefix(repo, "oci://") {
-		spec["chart"] = repo + "/" + chartName(s.Kind)
+		spec["chart"] = repo + "/" + NameOf(s.Kind)
 	} else {
-		spec["repo"], spec["chart"] = repo, chartName(s.Kind)
+		spec["repo"], spec["chart"] = repo, NameOf(s.Kind)
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": helmCharts.GroupVersion().String(),
+		"apiVersion": HelmCharts.GroupVersion().String(),
 		"kind":       "HelmChart",
 		"metadata": map[string]any{
-			"name": chartName(s.Kind), "namespace": chartNamespace,
-			"labels": map[string]any{"app.kubernetes.io/managed-by": FieldManager},
+			"name": NameOf(s.Kind), "namespace": ControllerNamespace,
+			"labels": map[string]any{"app.kubernetes.io/managed-by": gpu.FieldManager},
 		},
 		"spec": spec,
 	}}, nil
 }
 
-// chartDifferences says in which of the fields that we own a RenderHelmChart differs from what it should be. Values are
+// Differences says in which of the fields that we own a RenderHelmChart differs from what it should be. Values are
 // compared by what they mean, so that a comment or another order is no difference.
-func chartDifferences(live, want *unstructured.Unstructured) []string {
+func Differences(live, want *unstructured.Unstructured) []string {
 	var found []string
 	wantSpec, _ := want.Object["spec"].(map[string]any)
 	liveSpec, _ := live.Object["spec"].(map[string]any)
-	for _, key := range sortedKeys(wantSpec) {
+	for _, key := range slices.Sorted(maps.Keys(wantSpec)) {
 		w, l := wantSpec[key], liveSpec[key]
 		if key == "valuesContent" {
-			if diff := valueDifferences(parseChartValues(l), parseChartValues(w), ""); len(diff) > 0 {
+			if diff := valueDifferences(ParseValues(l), ParseValues(w), ""); len(diff) > 0 {
 				found = append(found, diff...)
 			}
 			continue
@@ -133,7 +161,8 @@ func chartDifferences(live, want *unstructured.Unstructured) []string {
 	return found
 }
 
-func parseChartValues(content any) map[string]any {
+// ParseValues parses the valuesContent of a HelmChart; nil if it is not YAML.
+func ParseValues(content any) map[string]any {
 	s, _ := content.(string)
 	var v map[string]any
 	if err := yaml.Unmarshal([]byte(s), &v); err != nil {
@@ -144,7 +173,7 @@ func parseChartValues(content any) map[string]any {
 
 func valueDifferences(live, want map[string]any, path string) []string {
 	var found []string
-	for _, key := range sortedKeys(want) {
+	for _, key := range slices.Sorted(maps.Keys(want)) {
 		w, isMap := want[key].(map[string]any)
 		l, _ := live[key].(map[string]any)
 		switch {
@@ -155,7 +184,7 @@ func valueDifferences(live, want map[string]any, path string) []string {
 				valueOrUnset(want[key])))
 		}
 	}
-	for _, key := range sortedKeys(live) {
+	for _, key := range slices.Sorted(maps.Keys(live)) {
 		if _, ours := want[key]; !ours {
 			found = append(found, fmt.Sprintf("value %s%s is %v, should be unset", path, key, valueOrUnset(live[key])))
 		}

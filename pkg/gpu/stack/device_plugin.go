@@ -1,4 +1,4 @@
-package gpu
+package stack
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,7 +42,7 @@ func isDevicePlugin(ds *appsv1.DaemonSet) bool {
 
 // belongsToStack says that a DaemonSet came with the chart of a stack, or was made by what that chart installed.
 func belongsToStack(ds *appsv1.DaemonSet, kind string) bool {
-	if ds.Namespace != NamespaceOf(kind) {
+	if ds.Namespace != chart.NamespaceOf(kind) {
 		return false
 	}
 	if kind == api.GPUStackOperator && slices.ContainsFunc(ds.OwnerReferences, func(o metav1.OwnerReference) bool {
@@ -48,7 +50,7 @@ func belongsToStack(ds *appsv1.DaemonSet, kind string) bool {
 	}) {
 		return true
 	}
-	return ds.Annotations["meta.helm.sh/release-name"] == chartName(kind)
+	return ds.Annotations["meta.helm.sh/release-name"] == chart.NameOf(kind)
 }
 
 // listDaemonSets are those of a cluster by what they are to a stack: its own, and the device plugins of anybody else.
@@ -65,7 +67,7 @@ func listDaemonSets(ctx context.Context, c *Client, kind string) (own, foreign [
 			own = append(own, ds)
 		case isDevicePlugin(&ds):
 			foreign = append(foreign, ds)
-		case ds.Namespace == NamespaceOf(kind):
+		case ds.Namespace == chart.NamespaceOf(kind):
 			own = append(own, ds) // such as Node Feature Discovery
 		}
 	}
@@ -73,7 +75,7 @@ func listDaemonSets(ctx context.Context, c *Client, kind string) (own, foreign [
 }
 
 // foreignPluginFailure is the failure that a device plugin of somebody else is.
-func foreignPluginFailure(foreign []appsv1.DaemonSet) *Failure {
+func foreignPluginFailure(foreign []appsv1.DaemonSet) *gpu.Failure {
 	if len(foreign) == 0 {
 		return nil
 	}
@@ -83,7 +85,7 @@ func foreignPluginFailure(foreign []appsv1.DaemonSet) *Failure {
 	for _, c := range ds.Spec.Template.Spec.Containers {
 		images = append(images, c.Image)
 	}
-	return &Failure{Kind: SecondDevicePlugin, DaemonSet: full, Message: fmt.Sprintf(
+	return &gpu.Failure{Kind: gpu.SecondDevicePlugin, DaemonSet: full, Message: fmt.Sprintf(
 		"a device plugin for NVIDIA's accelerators that is not of this stack (%s); two of them take each other's "+
 			"devices away: "+
 			"remove it (kubectl -n %s delete daemonset %s, and what made it), or create the cluster with "+

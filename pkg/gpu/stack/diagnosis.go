@@ -1,4 +1,4 @@
-package gpu
+package stack
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -27,15 +29,16 @@ const chartLabel = "helmcharts.helm.cattle.io/chart"
 const notInstalledPhrase = " can't be installed: "
 
 // findTrouble is what is wrong with a stack now, nil where nothing shows.
-func findTrouble(ctx context.Context, c *Client, kind string, chart *unstructured.Unstructured) (*Failure, error) {
-	jobs, err := listPods(ctx, c, chartNamespace, chartLabel+"="+chartName(kind))
+func findTrouble(ctx context.Context, c *Client, kind string, helmChart *unstructured.Unstructured) (*gpu.Failure,
+	error) {
+	jobs, err := listPods(ctx, c, chart.ControllerNamespace, chartLabel+"="+chart.NameOf(kind))
 	if err != nil {
 		return nil, err
 	}
-	if f := findChartTrouble(chart, jobs); f != nil {
+	if f := findChartTrouble(helmChart, jobs); f != nil {
 		return f, nil
 	}
-	pods, err := listPods(ctx, c, NamespaceOf(kind), "")
+	pods, err := listPods(ctx, c, chart.NamespaceOf(kind), "")
 	if err != nil {
 		return nil, err
 	}
@@ -54,18 +57,18 @@ func listPods(ctx context.Context, c *Client, namespace, selector string) ([]cor
 
 // findChartTrouble is why a chart was not installed: what its RenderHelmChart says, or that the pods which install it
 // fail. What exactly they met is in their log, which Explain reads.
-func findChartTrouble(chart *unstructured.Unstructured, jobs []corev1.Pod) *Failure {
-	if chart == nil {
+func findChartTrouble(helmChart *unstructured.Unstructured, jobs []corev1.Pod) *gpu.Failure {
+	if helmChart == nil {
 		return nil
 	}
-	full := "HelmChart " + chart.GetNamespace() + "/" + chart.GetName()
-	var failed *Failure
-	conditions, _, _ := unstructured.NestedSlice(chart.Object, "status", "conditions")
+	full := "HelmChart " + helmChart.GetNamespace() + "/" + helmChart.GetName()
+	var failed *gpu.Failure
+	conditions, _, _ := unstructured.NestedSlice(helmChart.Object, "status", "conditions")
 	for _, c := range conditions {
 		m, _ := c.(map[string]any)
 		if m["type"] == "Failed" && m["status"] == "True" {
-			message := strings.TrimSpace(fmt.Sprintf("%v: %v", valueOrUnset(m["reason"]), valueOrUnset(m["message"])))
-			failed = &Failure{Kind: classifyHelmError(message), Message: full + " failed: " + message}
+			message := strings.TrimSpace(fmt.Sprintf("%s: %s", textOrUnset(m["reason"]), textOrUnset(m["message"])))
+			failed = &gpu.Failure{Kind: classifyHelmError(message), Message: full + " failed: " + message}
 		}
 	}
 	slices.SortFunc(jobs, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
@@ -76,13 +79,20 @@ func findChartTrouble(chart *unstructured.Unstructured, jobs []corev1.Pod) *Fail
 		}
 		if container, why := failingContainer(p); why != "" {
 			if failed == nil {
-				failed = &Failure{Kind: ChartFailed, Message: full + notInstalledPhrase + why}
+				failed = &gpu.Failure{Kind: gpu.ChartFailed, Message: full + notInstalledPhrase + why}
 			}
 			failed.Pod, failed.Container = p.Namespace+"/"+p.Name, container
 			return failed
 		}
 	}
 	return failed
+}
+
+func textOrUnset(value any) string {
+	if s, ok := value.(string); ok {
+		return s
+	}
+	return "unset"
 }
 
 // classifyHelmError tells by Helm's words why a chart can't be installed.
@@ -95,29 +105,29 @@ func classifyHelmError(words string) string {
 	case has("no chart version found", "improper constraint", "could not locate a version matching",
 		"manifest unknown"),
 		has("chart \"") && has("version \"") && has("not found"):
-		return BadChartVersion
+		return gpu.BadChartVersion
 	case has("cannot be reached", "can't be reached", "is not a valid chart repository", "no such host",
 		"connection refused", "i/o timeout", "dial tcp",
 		"tls handshake", "x509:", "failed to fetch", "context deadline exceeded", "no route to host",
 		"server misbehaving", "connection reset"):
-		return ChartUnreachable
+		return gpu.ChartUnreachable
 	}
-	return ChartFailed
+	return gpu.ChartFailed
 }
 
 // findPodTrouble is the first pod of a stack, by name, with a container that keeps failing.
-func findPodTrouble(pods []corev1.Pod) *Failure {
+func findPodTrouble(pods []corev1.Pod) *gpu.Failure {
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	for i := range pods {
 		p := &pods[i]
-		if p.Labels["app.kubernetes.io/managed-by"] == FieldManager || p.DeletionTimestamp != nil {
+		if p.Labels["app.kubernetes.io/managed-by"] == gpu.FieldManager || p.DeletionTimestamp != nil {
 			continue
 		}
 		container, why := failingContainer(p)
 		if why == "" {
 			continue
 		}
-		return &Failure{Kind: PodFailing, Node: p.Spec.NodeName, DaemonSet: owningDaemonSet(p),
+		return &gpu.Failure{Kind: gpu.PodFailing, Node: p.Spec.NodeName, DaemonSet: owningDaemonSet(p),
 			Pod:       p.Namespace + "/" + p.Name,
 			Container: container, Message: why}
 	}
@@ -189,17 +199,17 @@ func failingContainer(p *corev1.Pod) (container, why string) {
 
 // ExplainFailure reads the last lines that the failing container wrote into a failure, and, where a chart can't be
 // installed, finds the reason in them. A log that can't be had leaves the failure as it is.
-func ExplainFailure(ctx context.Context, c *Client, f *Failure) {
+func ExplainFailure(ctx context.Context, c *Client, f *gpu.Failure) {
 	namespace, pod, ok := strings.Cut(f.Pod, "/")
 	if !ok || f.Lines != nil {
 		return
 	}
 	f.Lines = readPodLog(ctx, c, namespace, pod, f.Container)
-	if f.Kind == ChartFailed {
+	if f.Kind == gpu.ChartFailed {
 		f.Kind = classifyHelmError(strings.Join(f.Lines, "\n"))
 		if line := lastHelmError(f.Lines); line != "" {
-			chart, _, _ := strings.Cut(f.Message, notInstalledPhrase)
-			f.Message = chart + notInstalledPhrase + line
+			name, _, _ := strings.Cut(f.Message, notInstalledPhrase)
+			f.Message = name + notInstalledPhrase + line
 		}
 	}
 }
