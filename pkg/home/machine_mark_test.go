@@ -1,48 +1,23 @@
 package home
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/sky-shift/skyctl/pkg/remote"
-	"github.com/sky-shift/skyctl/test/needs"
-	"github.com/sky-shift/skyctl/test/sshserver"
+	"github.com/sky-shift/skyctl/test/nsmachine"
 )
 
-// machine is this machine with an /etc of the test's own, reached over SSH.
-func machine(t *testing.T) *remote.Host {
+// startMachine starts a machine whose /etc has only the users of this computer.
+func startMachine(t *testing.T) *remote.Host {
 	t.Helper()
-	needs.Root(t)
-	ns := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-ec",
-		`mount -t tmpfs tmpfs /opt; mkdir /opt/etc; cp /etc/passwd /etc/group /opt/etc/; mount --bind /opt/etc `+
-			`/etc; echo up; exec sleep infinity`)
-	out, err := ns.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Stderr = os.Stderr
-	if err := ns.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ns.Process.Kill(); _ = ns.Wait() })
-	if _, err := out.Read(make([]byte, 3)); err != nil {
-		t.Fatalf("this test needs root, for a mount namespace: %v", err)
-	}
-	s := sshserver.Start(t)
-	s.Enter = []string{"nsenter", "--mount", "--target", fmt.Sprint(ns.Process.Pid)}
-	h, err := remote.Dial(t.Context(), s.Target, s.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Close() })
-	return h
+	m := nsmachine.Start(t, nil)
+	m.RunShell("mkdir /opt/etc; cp /etc/passwd /etc/group /opt/etc/; mount --bind /opt/etc /etc")
+	return m.Host
 }
 
 func TestMarksOnAMachineOnlyGrow(t *testing.T) {
-	h := machine(t)
+	h := startMachine(t)
 	exchange := func(ours *Mark) *Mark {
 		t.Helper()
 		seen, err := ExchangeMarks(t.Context(), h, ours)

@@ -5,12 +5,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 // envProxied makes TestTheProxyOfTheEnvironmentIsNotUsed the process that has a proxy; it holds a kubeconfig. Go reads
@@ -40,11 +41,9 @@ func TestTheProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	self.Env = append(os.Environ(), envProxied+"="+string(named), "HTTPS_PROXY="+proxy.URL, "https_proxy="+proxy.URL,
-		"NO_PROXY=", "no_proxy=")
-	if out, err := self.CombinedOutput(); err != nil {
-		t.Errorf("with a proxy in the environment: %v\n%s", err, out)
+	if err := process.RunTestAgain(t.Context(), t.Name(), envProxied+"="+string(named), "HTTPS_PROXY="+proxy.URL,
+		"https_proxy="+proxy.URL, "NO_PROXY=", "no_proxy="); err != nil {
+		t.Errorf("with a proxy in the environment: %v", err)
 	}
 	if n := proxied.Load(); n != 0 {
 		t.Errorf("the proxy was asked %d times for a cluster's API", n)

@@ -5,13 +5,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/test/process"
 )
 
 // envProxied makes TestADownloadNamesItsProxyWithoutThePassword the process that has a proxy: Go reads its variables
@@ -45,11 +45,9 @@ func TestADownloadNamesItsProxyWithoutThePassword(t *testing.T) {
 		"one that refuses":           {"http://ann:hunter2@" + address, address},
 		"one that nobody answers at": {"http://ann:hunter2@127.0.0.1:1", "http://127.0.0.1:1"},
 	} {
-		self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-		self.Env = append(os.Environ(), envProxied+"="+tt.named, "HTTPS_PROXY="+tt.proxy, "https_proxy="+tt.proxy,
-			"NO_PROXY=", "no_proxy=")
-		if out, err := self.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", name, err, out)
+		if err := process.RunTestAgain(t.Context(), t.Name(), envProxied+"="+tt.named, "HTTPS_PROXY="+tt.proxy,
+			"https_proxy="+tt.proxy, "NO_PROXY=", "no_proxy="); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if asked.Load() == 0 {

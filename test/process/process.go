@@ -1,5 +1,5 @@
-// Package process runs servers and commands as child processes of a test. They die with the test's process, however
-// that ends. Only tests and test/bench import it.
+// Package process runs servers and commands as child processes of a test. They die with the test's process, even if it
+// is killed. Only tests and test/bench import it.
 package process
 
 import (
@@ -20,14 +20,14 @@ const (
 	logTail      = 25 // lines of a log that an error repeats
 )
 
-// Options say what is run.
+// Options describe a command.
 type Options struct {
 	Argv []string
-	// Name is argv[0] where it is not the program's path.
+	// Name is argv[0] if it differs from the program's path.
 	Name string
 	Env  []string // nil: this process's own
 	Dir  string
-	// LogFile gets what a server writes; it is appended to.
+	// LogFile gets a server's output; Start appends to it.
 	LogFile    string
 	Credential *syscall.Credential
 }
@@ -43,12 +43,12 @@ func Command(ctx context.Context, o Options) *exec.Cmd {
 	return cmd
 }
 
-// Process is a server that runs.
+// Process is a running server.
 type Process struct {
 	cmd     *exec.Cmd
 	logFile string
 	ended   chan struct{}
-	err     error // after ended
+	err     error // valid once ended is closed
 }
 
 // Start starts a server.
@@ -79,7 +79,7 @@ func Start(o Options) (*Process, error) {
 	return p, nil
 }
 
-// PID is the process's id, and that of its group.
+// PID is the id of the process and of its group.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Ended is closed when the process has ended.
@@ -104,7 +104,7 @@ func (p *Process) AwaitHealthy(ctx context.Context, healthy func() error) error 
 	}
 }
 
-// Stop asks the process to end, and kills it where it does not in time, which is an error.
+// Stop sends the process a SIGTERM. If it does not exit within the limit, Stop kills it and returns an error.
 func (p *Process) Stop(limit time.Duration) error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
@@ -125,7 +125,7 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// LastLogLines are the last lines of the log, for an error.
+// LastLogLines returns the last lines of the log, for an error.
 func (p *Process) LastLogLines() string {
 	data, err := os.ReadFile(p.logFile)
 	if err != nil {
@@ -134,28 +134,39 @@ func (p *Process) LastLogLines() string {
 	return LastLines(data)
 }
 
-// LastLines are the last lines of an output, for an error.
+// LastLines returns the last lines of an output, for an error.
 func LastLines(out []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	return strings.Join(lines[max(0, len(lines)-logTail):], "\n")
 }
 
-// Result is what a command that ended has written.
+// Result is the exit code and output of a command.
 type Result struct {
 	Code           int
 	Stdout, Stderr string
 }
 
-// Run runs a command to its end. A command that fails is no error; one that can't be run or is cut short is.
+// Run runs a command to its end. It returns an error if the command cannot be started or is cut short, not if it fails.
 func Run(ctx context.Context, o Options) (Result, error) {
 	cmd := exec.CommandContext(ctx, o.Argv[0], o.Argv[1:]...)
 	cmd.Env, cmd.Dir = o.Env, o.Dir
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
-	r := Result{Code: cmd.ProcessState.ExitCode(), Stdout: out.String(), Stderr: said.String()}
+	r := Result{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
 	if exit := new(exec.ExitError); errors.As(err, &exit) && ctx.Err() == nil {
 		err = nil
 	}
 	return r, err
+}
+
+// RunTestAgain runs one test of this test binary in a child process, with further variables in its environment. It is
+// for settings that a process reads only once, such as its proxy. The test has to tell the two runs apart.
+func RunTestAgain(ctx context.Context, test string, env ...string) error {
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+test+"$", "-test.v")
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
 }

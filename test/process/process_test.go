@@ -23,7 +23,7 @@ func startShell(t *testing.T, script string) *process.Process {
 	return p
 }
 
-func TestAServerThatEndsIsNotAwaitedAnyLonger(t *testing.T) {
+func TestAwaitHealthyFailsOnceTheServerHasExited(t *testing.T) {
 	p := startShell(t, "echo no such port >&2; exit 3")
 	err := p.AwaitHealthy(eventually.Context(t, time.Minute), func() error { return errors.New("refused") })
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such port") {
@@ -31,7 +31,7 @@ func TestAServerThatEndsIsNotAwaitedAnyLonger(t *testing.T) {
 	}
 }
 
-func TestAServerThatDoesNotStopIsKilledAndReported(t *testing.T) {
+func TestStopKillsAndReportsAServerThatIgnoresSIGTERM(t *testing.T) {
 	p := startShell(t, `trap "" TERM; echo up; while :; do sleep 1; done`)
 	eventually.Holds(t, "the trap is set", func() bool { return p.LastLogLines() == "up" })
 	if err := p.Stop(50 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "did not stop") {
@@ -40,11 +40,11 @@ func TestAServerThatDoesNotStopIsKilledAndReported(t *testing.T) {
 	select {
 	case <-p.Ended():
 	default:
-		t.Error("it runs on")
+		t.Error("the server is still running")
 	}
 }
 
-func TestACommandThatFailsIsNoErrorAndOneCutShortIs(t *testing.T) {
+func TestRunReturnsAnErrorOnlyForACommandCutShort(t *testing.T) {
 	r, err := process.Run(t.Context(), process.Options{
 		Argv: []string{"/bin/sh", "-c", "echo out; echo err >&2; exit 4"}})
 	if err != nil || r != (process.Result{Code: 4, Stdout: "out\n", Stderr: "err\n"}) {
@@ -53,6 +53,6 @@ func TestACommandThatFailsIsNoErrorAndOneCutShortIs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := process.Run(ctx, process.Options{Argv: []string{"/bin/sleep", "60"}}); err == nil {
-		t.Error("a command that was cut short is no error")
+		t.Error("no error for a command that was cut short")
 	}
 }
