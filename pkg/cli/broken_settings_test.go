@@ -73,7 +73,7 @@ func TestForeignHeadingsCostOneNoteAndNoCommand(t *testing.T) {
 	p := newExternalUser(t)
 	p.writeConfig("api_server:\n  host: 127.0.0.1\n  port: 50051\n")
 	got := p.run("get", "clusters")
-	if got.code != 0 || strings.Count(got.err, "Note: api_server in ") != 1 {
+	if got.code != 0 || strings.Count(got.err, "Note: ignored unknown setting in ") != 1 {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 	p.run("get", "clusters", "-o", "json").check(t, 0,
@@ -85,7 +85,7 @@ func TestAMisspeltVariableIsNamed(t *testing.T) {
 	p.env["SKYCTL_RKE2_VERSON"] = "v1.34.1+rke2r1"
 	got := p.run("get", "clusters")
 	if got.code != 0 || !strings.Contains(got.err,
-		"Note: $SKYCTL_RKE2_VERSON is no setting, and does nothing; did you mean $SKYCTL_RKE2_VERSION?\n") {
+		"Note: $SKYCTL_RKE2_VERSON is not a setting and is ignored; did you mean $SKYCTL_RKE2_VERSION?\n") {
 		t.Errorf("exit %d: %s", got.code, got.err)
 	}
 }

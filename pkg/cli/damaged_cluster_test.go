@@ -77,7 +77,7 @@ func TestADamagedClusterIsShownAsFarAsItCanBeRead(t *testing.T) {
 		{"describe", "cluster", "torn"}} {
 		got := p.run(args...)
 		if got.code != ExitFailed || !strings.Contains(got.out, "torn") || !strings.Contains(got.err, "torn") ||
-			!strings.Contains(got.err, "can't be understood") {
+			!strings.Contains(got.err, "invalid data in etcd") {
 			t.Errorf("%v: code %d\n%s\n%s", args, got.code, got.out, got.err)
 		}
 	}

@@ -9,15 +9,15 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// TLS names the files that secure a connection, and the name the server's certificate carries where it isn't its
-// address.
+// TLS names the files that secure a connection. ServerName is the name on the server's certificate, if it differs from
+// the server's address.
 type TLS struct {
 	CA, Cert, Key, ServerName string
 }
 
-// ClientConfig gives the client's side of a connection: nil where nothing is set, which is a connection without TLS.
-// Without CA the system's authorities are trusted. The client certificate is read anew for each connection, so that a
-// renewed one is taken up without a restart.
+// ClientConfig returns the TLS configuration of a client. It is nil if nothing is set, for a connection without TLS.
+// Without CA the client trusts the system's authorities. The client certificate is read for each connection, so a
+// renewed certificate needs no restart.
 func (t TLS) ClientConfig() (*tls.Config, error) {
 	if t == (TLS{}) {
 		return nil, nil
@@ -30,7 +30,7 @@ func (t TLS) ClientConfig() (*tls.Config, error) {
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading the CA certificate: %s holds no certificate in PEM form", t.CA)
+			return nil, fmt.Errorf("reading the CA certificate: %s contains no PEM certificate", t.CA)
 		}
 	}
 	if t.Cert == "" {
@@ -43,7 +43,7 @@ func (t TLS) ClientConfig() (*tls.Config, error) {
 		}
 		return &pair, nil
 	}
-	if _, err := load(); err != nil { // a missing file is told now and by name, not as a failed handshake
+	if _, err := load(); err != nil { // report a missing file now, not as a failed handshake
 		return nil, err
 	}
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }

@@ -7,12 +7,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// isClusterSetting reports whether a setting travels with a cluster: a create records it in a field of the spec.
+// isClusterSetting reports whether skyctl create records a setting in a field of the cluster's spec.
 func isClusterSetting(key string) bool {
 	return slices.ContainsFunc(api.Fields, func(f api.Field) bool { return f.Setting == key })
 }
 
-// AffectsCluster says whether a setting of the worker decides which machines a spec gets, and what runs on them.
+// AffectsCluster reports whether a worker's setting affects the machines of a cluster or the software on them.
 func AffectsCluster(key string, spec api.ClusterSpec) bool {
 	switch heading, leaf, _ := strings.Cut(key, "."); {
 	case heading == "docker":
@@ -26,23 +26,22 @@ func AffectsCluster(key string, spec api.ClusterSpec) bool {
 	return false
 }
 
-// ApplyToSpec writes the settings that are set into the fields of a spec that they fill, unless the spec sets the
-// field. Settings of the GPU stack fill only the spec of a cluster with accelerators.
+// ApplyToSpec copies settings that were set into the empty fields of a spec that correspond to them. Settings of the
+// GPU stack apply only to a cluster with accelerators.
 func (c *Config) ApplyToSpec(spec *api.ClusterSpec) {
 	for _, f := range api.Fields {
 		if f.Setting == "" || !c.IsSet(f.Setting) || f.Text(*spec) != "" ||
 			strings.HasPrefix(f.Setting, "gpu.") && spec.Accelerators == "" {
 			continue
 		}
-		_ = f.Set(spec, findSetting(f.Setting).get(c)) // such a field holds any text, and Validate judges it
+		_ = f.Set(spec, findSetting(f.Setting).get(c)) // the field takes any text; Validate checks it later
 	}
 }
 
-// CommandSetting returns where this command set a setting: its flag or environment variable. It is empty if neither
-// did.
+// CommandSetting returns the flag or environment variable with which this command set a setting, or "" if it did not.
 func (c *Config) CommandSetting(key string) string {
 	if !c.IsSetByCommand(key) {
 		return ""
 	}
-	return c.given[key].from
+	return c.values[key].from
 }

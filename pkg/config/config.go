@@ -1,6 +1,6 @@
-// Package config says where things are and how to reach them: the state directory, etcd, Temporal, and the few defaults
-// a person may change. It reads them from flags, the environment and a file, in that order of precedence, and does
-// nothing else, so that the command line can link it without cost.
+// Package config holds the settings: the state directory, the addresses of etcd and Temporal, and the defaults that a
+// user can change. It reads them from flags, the environment and a file, in that order of precedence. It has no other
+// dependencies, which keeps the command line small.
 package config
 
 import (
@@ -24,44 +24,44 @@ const (
 	DefaultRKE2Version  = "v1.35.7+rke2r1"
 	DefaultDockerBase   = "debian:12"
 
-	// RKE2Release as RKE2.Source stands for the official release on the internet.
+	// RKE2Release is the RKE2.Source of the official release on the internet.
 	RKE2Release = "release"
 
-	// Loopback is the only address that skyd dev ever listens on.
+	// Loopback is the only address that skyd dev listens on.
 	Loopback = "127.0.0.1"
 )
 
-// Config holds every setting, with its default where nobody chose another value.
+// Config holds the value of every setting: its default, unless it was set.
 type Config struct {
 	Dir string // state directory, absolute: $SKYCONF_DIR or ~/.skyconf
-	// where this computer counts starts outside of Dir: below $XDG_STATE_HOME or ~/.local/state; may be empty
+	// directory outside Dir in which this computer counts starts: below $XDG_STATE_HOME or ~/.local/state; may be empty
 	LedgerDir      string
 	Etcd           Etcd
 	Temporal       Temporal
 	UI             UI
 	Dev            Dev
-	NewSecretsKey  bool   // make a new secrets key where the one that is there is lost; set by a flag alone
+	NewSecretsKey  bool   // create a new secrets key because the current one is lost; only a flag sets it
 	SecretsKeyFile string // key that secrets in etcd are encrypted with
 	RKE2           RKE2
 	Docker         Docker
 	SkyPilot       SkyPilot
 	Reconcile      Reconcile
 	GPU            GPU
-	ForeignKeys    []string // headings of config.yaml that are not ours
+	ForeignKeys    []string // headings of config.yaml that belong to other programs
 
 	external bool
-	given    map[string]settingValue // what was set, by the setting's key
-	inFile   map[string]string       // what config.yaml says, as it stands there
+	values   map[string]settingValue // the settings that were set, by key
+	inFile   map[string]string       // the unparsed values of config.yaml, by key
 }
 
-// Etcd is where objects are kept.
+// Etcd is the etcd that stores the objects.
 type Etcd struct {
 	Endpoints []string // http(s)://host:port
-	Prefix    string   // every key starts with it
+	Prefix    string   // of every key
 	TLS       TLS
 }
 
-// Temporal is where operations run.
+// Temporal is the Temporal server that runs the operations.
 type Temporal struct {
 	Address   string // host:port
 	Namespace string
@@ -69,7 +69,7 @@ type Temporal struct {
 	TLS       TLS
 }
 
-// UI is Temporal's Web UI. Nothing connects to it: the address is shown to people.
+// UI is Temporal's Web UI. skyctl only displays its address and does not connect to it.
 type UI struct {
 	Address string
 }
@@ -79,46 +79,46 @@ type Dev struct {
 	TemporalPort, UIPort, EtcdPort int
 }
 
-// RKE2 says which Kubernetes is installed and where its artifacts come from.
+// RKE2 is the Kubernetes version to install and the source of its artifacts.
 type RKE2 struct {
 	Version string
 	Source  string // RKE2Release, the URL of a mirror, or an absolute directory
-	SHA256  string // of the artifact, hexadecimal; empty: the checksums file of the source is used
+	SHA256  string // of the artifact, hexadecimal; empty: use the checksums file of the source
 }
 
-// Docker names what the docker cloud uses on this machine.
+// Docker configures the docker cloud on this computer.
 type Docker struct {
-	Image     string // image of the hosts, used as it is; empty: the project's own, built when missing
-	Network   string // empty: one of the installation's own
-	BaseImage string // what the image is built from, where a registry answers
+	Image     string // image of the hosts, used unchanged; empty: the project's own, built if missing
+	Network   string // empty: a network of the installation
+	BaseImage string // base of the image that is built, if a registry is reachable
 }
 
-// SkyPilot says how machines of other clouds are asked for.
+// SkyPilot configures how skyctl launches machines on other clouds.
 type SkyPilot struct {
-	Python             string // interpreter that has SkyPilot; empty: the one that make skypilot sets up
-	Endpoint           string // URL of a remote API server; empty: a local one, started when it is absent
+	Python             string // interpreter with SkyPilot installed; empty: the one of make skypilot
+	Endpoint           string // URL of a remote API server; empty: a local one, started on demand
 	TokenFile          string // file with a service account's token for the remote server
 	Port               int    // of the local server, on loopback
-	LaunchesAtOnce     int    // launches that the server works on at one time; 0: as many as suit it
-	FullRuntime        bool   // leave SkyPilot's own runtime on the machines
-	Usage              bool   // let the local server send usage data to SkyPilot's makers
-	AWSInstanceProfile string // an instance profile without rights, for machines on AWS; empty: none
+	LaunchesAtOnce     int    // concurrent launches of the server; 0: the server decides
+	FullRuntime        bool   // keep SkyPilot's own runtime on the machines
+	Usage              bool   // let the local server send usage data to the SkyPilot project
+	AWSInstanceProfile string // instance profile without permissions for machines on AWS; empty: none
 }
 
-// Reconcile says how clusters are kept as they were asked for.
+// Reconcile configures how drift of clusters is found and repaired.
 type Reconcile struct {
-	Interval    time.Duration // between two sweeps
-	NotReadyFor time.Duration // how long a Node may be not Ready before something is done about it
-	OrphanGrace time.Duration // how long a machine that belongs to no cluster is left alone; 0: for good
+	Interval    time.Duration // between sweeps
+	NotReadyFor time.Duration // how long a Node can be not Ready before it is repaired
+	OrphanGrace time.Duration // after this time an orphaned machine is terminated; 0: never
 }
 
-// BindFlags adds the flags that every program understands. Flags that nobody sets change nothing.
+// BindFlags adds the flags that every program has. A flag that is not set has no effect.
 func BindFlags(fs *pflag.FlagSet) {
 	fs.String(dirFlag, "", "state directory (default $"+EnvDir+" or ~/.skyconf)")
 	bindAudienceFlags(fs, everyProgram)
 }
 
-// BindDevFlags adds the ports of skyd dev.
+// BindDevFlags adds the flags for the ports of skyd dev.
 func BindDevFlags(fs *pflag.FlagSet) { bindAudienceFlags(fs, devOnly) }
 
 func bindAudienceFlags(fs *pflag.FlagSet, audience flagAudience) {
@@ -129,8 +129,8 @@ func bindAudienceFlags(fs *pflag.FlagSet, audience flagAudience) {
 	}
 }
 
-// LoadPaths finds the state directory and reads no settings: for what must work though they are wrong. flags and env
-// are as in Load.
+// LoadPaths finds the state directory without reading settings, for commands that must work although the settings are
+// invalid. flags and env are as in Load.
 func LoadPaths(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 	dir, err := stateDir(flags, env)
 	if err != nil {
@@ -139,8 +139,8 @@ func LoadPaths(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 	return &Config{Dir: dir, LedgerDir: ledgerDir(env)}, nil
 }
 
-// Load reads the settings. flags may be nil; env is os.Getenv outside of tests. An error names the setting, where its
-// value came from, the value, and what would be right.
+// Load reads the settings. flags may be nil; env is os.Getenv outside tests. An error names the setting, the source of
+// its value, the value, and what is valid.
 func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 	c, err := LoadPaths(flags, env)
 	if err != nil {
@@ -150,14 +150,14 @@ func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.ForeignKeys, c.inFile, c.given = file.foreign, file.values, map[string]settingValue{}
-	named := map[string]string{} // setting → where its value came from
+	c.ForeignKeys, c.inFile, c.values = file.foreign, file.values, map[string]settingValue{}
+	sources := map[string]string{} // setting → source of its value
 	for _, s := range settings {
 		v := s.lookUpValue(flags, env, file.values, c.ConfigFile())
 		if v.from == "" {
 			continue
 		}
-		named[s.key], c.given[s.key] = v.from, v
+		sources[s.key], c.values[s.key] = v.from, v
 		if err := s.set(c, v.text); err != nil {
 			return nil, fmt.Errorf("%s: %q is not a valid value for %s: %w", v.from, v.text, s.key, err)
 		}
@@ -165,20 +165,20 @@ func Load(flags *pflag.FlagSet, env func(string) string) (*Config, error) {
 			s.makeAbsolute(c, v.base, env("HOME"))
 		}
 	}
-	if err := c.checkCombinations(named); err != nil {
+	if err := c.checkCombinations(sources); err != nil {
 		return nil, err
 	}
-	c.fillDefaults(named)
+	c.fillDefaults(sources)
 	if err := c.checkPortsDistinct(); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// IsExternal is true where a person named an etcd or a Temporal of their own: skyd dev is then never started.
+// IsExternal reports whether an external etcd or Temporal is configured. skyctl then never starts skyd dev.
 func (c *Config) IsExternal() bool { return c.external }
 
-// HowToSet tells a person the ways to choose a setting, named by its key in the file.
+// HowToSet returns the ways to set a setting: its flag, its variable and its key in the file.
 func (c *Config) HowToSet(key string) string {
 	s := findSetting(key)
 	if s.audience == noProgram {
@@ -187,34 +187,34 @@ func (c *Config) HowToSet(key string) string {
 	return fmt.Sprintf("--%s, $%s or %s in %s", s.flagName(), s.envName(), s.key, c.ConfigFile())
 }
 
-// DevEnviron gives the environment in which another program loads the same settings from the same state directory.
+// DevEnviron returns the environment in which another program loads the same settings from the same state directory.
 func (c *Config) DevEnviron() []string {
 	env := []string{EnvDir + "=" + c.Dir}
 	for _, s := range settings {
-		if v, ok := c.given[s.key]; ok && v.kind != FromFile { // the file is read by the other program too
+		if v, ok := c.values[s.key]; ok && v.kind != FromFile { // the other program reads the file too
 			env = append(env, s.envName()+"="+s.get(c))
 		}
 	}
 	return env
 }
 
-// checkCombinations finds what is wrong between settings; each alone was checked as it was read.
-func (c *Config) checkCombinations(named map[string]string) error {
-	etcd, temporal := named["etcd.endpoints"], named["temporal.address"]
+// checkCombinations rejects settings that contradict each other. Each single value was checked when it was read.
+func (c *Config) checkCombinations(sources map[string]string) error {
+	etcd, temporal := sources["etcd.endpoints"], sources["temporal.address"]
 	c.external = etcd != "" || temporal != ""
 	if c.external && (etcd == "" || temporal == "") {
-		have, lack := findSetting("etcd.endpoints"), findSetting("temporal.address")
+		present, missing := findSetting("etcd.endpoints"), findSetting("temporal.address")
 		if etcd == "" {
-			have, lack = lack, have
+			present, missing = missing, present
 		}
-		return fmt.Errorf("%s is set (%s) but %s is not: an external etcd and an external Temporal go together; set "+
-			"%s, or unset %s",
-			have.key, named[have.key], lack.key, c.HowToSet(lack.key), have.key)
+		return fmt.Errorf("%s is set (%s) but %s is not: an external etcd needs an external Temporal and vice versa; "+
+			"set %s, or unset %s",
+			present.key, sources[present.key], missing.key, c.HowToSet(missing.key), present.key)
 	}
 	if strings.HasPrefix(c.RKE2.Source, "http://") && c.RKE2.SHA256 == "" {
-		return fmt.Errorf("rke2.source is %q (%s), which anybody on the way may change: use https://, or pin "+
-			"rke2.sha256",
-			c.RKE2.Source, named["rke2.source"])
+		return fmt.Errorf("rke2.source is %q (%s), and http:// downloads can be tampered with: use https://, or "+
+			"set rke2.sha256",
+			c.RKE2.Source, sources["rke2.source"])
 	}
 	for _, pair := range []struct {
 		name string
@@ -222,18 +222,18 @@ func (c *Config) checkCombinations(named map[string]string) error {
 	}{{"etcd.tls", c.Etcd.TLS}, {"temporal.tls", c.Temporal.TLS}} {
 		name, tls := pair.name, pair.tls
 		if (tls.Cert == "") != (tls.Key == "") {
-			return fmt.Errorf("%s.cert is %q and %s.key is %q: a client certificate needs both, or neither", name,
+			return fmt.Errorf("%s.cert is %q and %s.key is %q: set both or neither", name,
 				tls.Cert, name, tls.Key)
 		}
 		if !c.external && tls != (TLS{}) {
-			return fmt.Errorf("%s is set but no external etcd and Temporal are: skyd dev makes its own "+
-				"certificates; unset it, or name etcd.endpoints and temporal.address", name)
+			return fmt.Errorf("%s is set without an external etcd and Temporal, but skyd dev uses its own "+
+				"certificates: unset it, or set etcd.endpoints and temporal.address", name)
 		}
 	}
 	return nil
 }
 
-// checkPortsDistinct runs after the defaults are in, since a chosen port may meet the default of another.
+// checkPortsDistinct runs after fillDefaults, because a port that was set can equal the default of another.
 func (c *Config) checkPortsDistinct() error {
 	seen := map[int]string{}
 	for _, p := range []struct {
@@ -241,18 +241,18 @@ func (c *Config) checkPortsDistinct() error {
 		port int
 	}{{"dev.temporalPort", c.Dev.TemporalPort}, {"dev.uiPort", c.Dev.UIPort}, {"dev.etcdPort", c.Dev.EtcdPort}} {
 		if other, ok := seen[p.port]; ok {
-			return fmt.Errorf("%s and %s are both %d: give each a port of its own", other, p.key, p.port)
+			return fmt.Errorf("%s and %s are both %d: set different ports", other, p.key, p.port)
 		}
 		seen[p.port] = p.key
 	}
 	return nil
 }
 
-func (c *Config) fillDefaults(named map[string]string) {
+func (c *Config) fillDefaults(sources map[string]string) {
 	for _, s := range settings {
-		if _, ok := named[s.key]; !ok && s.def != "" {
+		if _, ok := sources[s.key]; !ok && s.def != "" {
 			if err := s.set(c, s.def); err != nil {
-				panic(fmt.Sprintf("default of %s: %v", s.key, err)) // a mistake in the table, which a test would hit
+				panic(fmt.Sprintf("default of %s: %v", s.key, err)) // an error in the table, which tests detect
 			}
 		}
 	}
@@ -270,5 +270,5 @@ func (c *Config) fillDefaults(named map[string]string) {
 	}
 }
 
-// LoopbackAddress is a port of this machine as host:port, where skyd dev listens.
+// LoopbackAddress returns the host:port at which skyd dev listens.
 func LoopbackAddress(port int) string { return net.JoinHostPort(Loopback, strconv.Itoa(port)) }

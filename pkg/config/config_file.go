@@ -13,14 +13,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// fileContent is what config.yaml holds.
+// fileContent is the content of config.yaml.
 type fileContent struct {
 	values  map[string]string // setting → text
-	foreign []string          // headings of somebody else's, which say nothing to us
+	foreign []string          // headings of other programs
 }
 
-// readConfigFile flattens config.yaml into setting → text. A file that isn't there sets nothing. A misspelt key is an
-// error, since it would otherwise be ignored in silence; foreign headings are named (see unknown).
+// readConfigFile flattens config.yaml into setting → text. The file does not have to exist. A misspelt key is an error,
+// because it would otherwise be ignored. Headings of other programs are listed (see unknown_settings.go).
 func readConfigFile(name string) (fileContent, error) {
 	data, err := readTrustedFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,7 +38,7 @@ func readConfigFile(name string) (fileContent, error) {
 
 func parseConfigFile(data []byte) (fileContent, error) {
 	if hasSecondDocument(data) {
-		return fileContent{}, errors.New("a line --- begins a second document, which would be ignored: remove the line")
+		return fileContent{}, errors.New("a line --- starts a second document, which would be ignored: remove the line")
 	}
 	asJSON, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
@@ -46,7 +46,7 @@ func parseConfigFile(data []byte) (fileContent, error) {
 	}
 	var tree any
 	d := json.NewDecoder(bytes.NewReader(asJSON))
-	d.UseNumber() // a port stays as it was written
+	d.UseNumber() // keep the text of numbers
 	if err := d.Decode(&tree); err != nil {
 		return fileContent{}, err
 	}
@@ -61,26 +61,26 @@ func parseConfigFile(data []byte) (fileContent, error) {
 	return content, nil
 }
 
-// hasSecondDocument says whether a line --- follows on anything but comments and empty lines.
+// hasSecondDocument reports whether a line --- follows anything but comments and empty lines.
 func hasSecondDocument(data []byte) bool {
-	begun := false
+	started := false
 	for line := range bytes.Lines(data) {
 		text := bytes.TrimSpace(line)
 		switch {
 		case bytes.HasPrefix(line, []byte("---")) && (len(text) == 3 || line[3] == ' '):
-			if begun {
+			if started {
 				return true
 			}
-			begun = true
+			started = true
 		case len(text) > 0 && text[0] != '#' && text[0] != '%':
-			begun = true
+			started = true
 		}
 	}
 	return false
 }
 
-// flattenNode takes a node of the tree apart. depth is how many keys lead there: one key may be written with dots in
-// it.
+// flattenNode adds the settings below a node of the tree. depth is the number of keys on the path to it, which can
+// differ from the number of dots: a key can contain dots.
 func (c *fileContent) flattenNode(node any, key string, depth int) error {
 	if isSettingKey(key) {
 		v, err := formatScalar(node)
@@ -104,7 +104,7 @@ func (c *fileContent) flattenNode(node any, key string, depth int) error {
 	case node == nil: // a heading with nothing under it
 		return nil
 	case !ok:
-		return fmt.Errorf("%s should have keys below it; %s", describeKey(key), describeKnownKeys(key))
+		return fmt.Errorf("%s must have keys below it; %s", describeKey(key), describeKnownKeys(key))
 	}
 	for k, v := range branch {
 		if key != "" {
@@ -117,7 +117,7 @@ func (c *fileContent) flattenNode(node any, key string, depth int) error {
 	return nil
 }
 
-// formatScalar writes a value as a flag would have it; a list becomes text separated by commas.
+// formatScalar formats a value like the value of a flag. The items of a list are joined with commas.
 func formatScalar(node any) (string, error) {
 	switch v := node.(type) {
 	case string:
@@ -137,9 +137,9 @@ func formatScalar(node any) (string, error) {
 		}
 		return strings.Join(items, ","), nil
 	case nil:
-		return "", errors.New("has no value; give one or remove the line")
+		return "", errors.New("has no value; set one or remove the line")
 	}
-	return "", fmt.Errorf("the value should be text, a number, true, false or a list, not %v", node)
+	return "", fmt.Errorf("the value must be text, a number, true, false or a list, not %v", node)
 }
 
 func describeKey(key string) string {
@@ -157,7 +157,7 @@ func isHeading(key string) bool {
 	return slices.ContainsFunc(settings, func(s setting) bool { return strings.HasPrefix(s.key, key+".") })
 }
 
-// describeKnownKeys lists the settings nearest to a key that is none: those under the same heading, or all headings.
+// describeKnownKeys lists the valid keys for an unknown one: the settings under its heading, or all headings.
 func describeKnownKeys(key string) string {
 	heading, _, _ := strings.Cut(key, ".")
 	var near, top []string
@@ -173,5 +173,5 @@ func describeKnownKeys(key string) string {
 	if near == nil {
 		near = top
 	}
-	return "known are " + strings.Join(near, ", ")
+	return "valid keys: " + strings.Join(near, ", ")
 }

@@ -67,7 +67,7 @@ func TestWithNothingSetEverythingPointsAtLoopbackWithItsOwnCertificates(t *testi
 		Reconcile:      Reconcile{Interval: time.Minute, NotReadyFor: 5 * time.Minute, OrphanGrace: 15 * time.Minute},
 		GPU:            GPU{OperatorVersion: "v26.3.2", PluginVersion: "0.19.2", Timeout: 30 * time.Minute},
 	}
-	c.given = nil // empty, as nothing was
+	c.values = nil // empty, as nothing was
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}
@@ -186,7 +186,7 @@ func TestAWrongValueIsToldBySettingValueAndWhatIsRight(t *testing.T) {
 			says: []string{"etcd.tls", "both"}},
 		{name: "TLS of nothing external", args: []string{"--temporal-tls-ca", "/c"},
 			says: []string{"temporal.tls", "etcd.endpoints"}},
-		{name: "prefix", file: "etcd: {prefix: skyctl/}", says: []string{"etcd.prefix", "skyctl/", "begins with '/'"}},
+		{name: "prefix", file: "etcd: {prefix: skyctl/}", says: []string{"etcd.prefix", "skyctl/", "starts with '/'"}},
 		{name: "source", env: map[string]string{"SKYCTL_RKE2_SOURCE": "relese"},
 			says: []string{"$SKYCTL_RKE2_SOURCE", "relese", `"release"`}},
 		{name: "source anybody may change", env: map[string]string{"SKYCTL_RKE2_SOURCE": "http://mirror/x"},
@@ -330,7 +330,7 @@ func TestTLSFilesThatAreMissingAreNamed(t *testing.T) {
 		says string
 	}{
 		{TLS{CA: dir + "/none.crt"}, dir + "/none.crt"},
-		{TLS{CA: empty}, "no certificate"},
+		{TLS{CA: empty}, "no PEM certificate"},
 		{TLS{Cert: dir + "/c.crt", Key: dir + "/c.key"}, dir + "/c.crt"},
 	} {
 		if _, err := tt.tls.ClientConfig(); err == nil || !strings.Contains(err.Error(), tt.says) {

@@ -10,29 +10,29 @@ import (
 	"github.com/sky-shift/skyctl/pkg/release"
 )
 
-// Defaults of the GPU stack: the pinned versions of its charts, and how long it may take, for a driver that is built on
-// the machines takes 20 minutes by itself.
+// Defaults of the GPU stack: the pinned versions of its charts, and its timeout. Building a driver on the machines
+// takes 20 minutes.
 const (
 	DefaultGPUOperatorVersion = "v26.3.2"
 	DefaultGPUPluginVersion   = "0.19.2"
 	defaultGPUTimeout         = "30m"
 )
 
-// GPU says which software makes accelerators known to Kubernetes, and where it comes from.
+// GPU configures the software that makes accelerators available in Kubernetes, and its source.
 type GPU struct {
 	ChartRepo        string // a chart repository or oci:// registry for both charts; empty: NVIDIA's own
 	OperatorVersion  string // of the chart gpu-operator
 	PluginVersion    string // of the chart nvidia-device-plugin
-	ValuesFile       string // a person's own values for the operator's chart
-	PluginValuesFile string // the same for the device plugin's
-	// registry with the images of nvcr.io and registry.k8s.io under their paths there; empty: from home
+	ValuesFile       string // the user's values for the operator's chart
+	PluginValuesFile string // the user's values for the device plugin's chart
+	// registry with the images of nvcr.io and registry.k8s.io under the same paths; empty: the original registries
 	ImageMirror string
-	TestImage   string // what each node's accelerator is tried with; empty: NVIDIA's vectorAdd
+	TestImage   string // tests the accelerators of each node; empty: NVIDIA's vectorAdd
 	Timeout     time.Duration
 }
 
 var (
-	// An image's name may have a registry with a port; its tag may have capitals.
+	// An image's name can start with a registry and a port; its tag can have capitals.
 	testImagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?` +
 		`(@sha256:[0-9a-f]{64})?$`)
 	mirrorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)*/?$`)
@@ -51,11 +51,11 @@ func checkTestImage(v string) error {
 }
 
 func checkMirror(v string) error {
-	return checkPattern(mirrorPattern, v, "a registry without a scheme, with a path or without, such as "+
+	return checkPattern(mirrorPattern, v, "a registry without a scheme and with an optional path, such as "+
 		"registry.example.com/mirror")
 }
 
-// checkChartRepo refuses what is no repository, and credentials, which everybody could read on the cluster.
+// checkChartRepo rejects invalid addresses, and credentials in them, because every user of the cluster could read them.
 func checkChartRepo(v string) error {
 	u, err := url.Parse(v)
 	if err != nil || u.Host == "" || !strings.Contains(" https http oci ", " "+u.Scheme+" ") {
@@ -63,7 +63,7 @@ func checkChartRepo(v string) error {
 			"oci://registry.example.com/charts")
 	}
 	if u.User != nil {
-		return errors.New("an address without a name and a password in it")
+		return errors.New("an address without a name and a password")
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// EnvDir is the environment variable that moves the whole state directory.
+// EnvDir is the environment variable that sets the state directory.
 const EnvDir = "SKYCONF_DIR"
 
 const dirFlag = "config-dir"
@@ -24,7 +24,7 @@ func stateDir(flags *pflag.FlagSet, env func(string) string) (string, error) {
 	if dir == "" {
 		home := env("HOME")
 		if home == "" {
-			return "", fmt.Errorf("neither --%s, $%s nor $HOME is set: name a state directory with one of them",
+			return "", fmt.Errorf("the state directory is unknown: set --%s, $%s or $HOME",
 				dirFlag, EnvDir)
 		}
 		dir = filepath.Join(home, ".skyconf")
@@ -36,10 +36,10 @@ func stateDir(flags *pflag.FlagSet, env func(string) string) (string, error) {
 	return abs, nil
 }
 
-// ledgerDir is where what must not travel with a copy of the state directory is kept; empty where this person has no
-// home.
+// ledgerDir is the directory of files that must not be copied together with the state directory. It is empty if the
+// user has no home directory.
 func ledgerDir(env func(string) string) string {
-	if state := env("XDG_STATE_HOME"); filepath.IsAbs(state) { // others are ignored, as its specification wants it
+	if state := env("XDG_STATE_HOME"); filepath.IsAbs(state) { // the XDG specification says to ignore relative paths
 		return filepath.Join(state, "skyctl")
 	}
 	if home := env("HOME"); filepath.IsAbs(home) {
@@ -48,7 +48,7 @@ func ledgerDir(env func(string) string) string {
 	return ""
 }
 
-// ConfigFile is the file that people write their settings into.
+// ConfigFile is the settings file that users edit.
 func (c *Config) ConfigFile() string { return filepath.Join(c.Dir, "config.yaml") }
 
 // SkyPilotDir holds SkyPilot's virtual environment and the state of its local server.
@@ -60,37 +60,37 @@ func (c *Config) ServerDir() string { return filepath.Join(c.Dir, "server") }
 // PKIDir holds the certificates of skyd dev.
 func (c *Config) PKIDir() string { return filepath.Join(c.Dir, "pki") }
 
-// PKIFile is a file of PKIDir.
+// PKIFile is the path of a file in PKIDir.
 func (c *Config) PKIFile(name string) string { return filepath.Join(c.PKIDir(), name) }
 
-// LogFile is where a skyd dev in the background writes.
+// LogFile is the log of a skyd dev in the background.
 func (c *Config) LogFile() string { return filepath.Join(c.Dir, "skyd.log") }
 
 // PIDFile holds the process id of skyd dev while it is ready.
 func (c *Config) PIDFile() string { return filepath.Join(c.Dir, "skyd.pid") }
 
-// LockFile is locked by skyd dev as long as it lives.
+// LockFile is locked by skyd dev while it runs.
 func (c *Config) LockFile() string { return filepath.Join(c.Dir, "skyd.lock") }
 
-// StateFile says where a running skyd dev answers.
+// StateFile contains the addresses of a running skyd dev.
 func (c *Config) StateFile() string { return filepath.Join(c.Dir, "server.json") }
 
 // ClustersDir holds one directory per cluster.
 func (c *Config) ClustersDir() string { return filepath.Join(c.Dir, "clusters") }
 
-// ClusterDir holds what a person needs of one cluster.
+// ClusterDir holds the files of one cluster for the user.
 func (c *Config) ClusterDir(name string) string {
 	return filepath.Join(c.ClustersDir(), safePathElement(name))
 }
 
-// KubeconfigPath is where the kubeconfig of a cluster is written.
+// KubeconfigPath is the path of the kubeconfig of a cluster.
 func (c *Config) KubeconfigPath(name string) string {
 	return filepath.Join(c.ClusterDir(name), "kubeconfig")
 }
 
 var pathElementPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// safePathElement keeps a name inside its directory whatever it is: ClusterDir("..") may be removed one day.
+// safePathElement makes any name safe as a path element: ClusterDir("..") must not leave the directory.
 func safePathElement(name string) string {
 	if pathElementPattern.MatchString(name) {
 		return name

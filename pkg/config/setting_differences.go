@@ -11,8 +11,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// UsedSettings are all settings with what these programs use of them, for others to compare theirs with (see
-// Differences). A name and a password in an address are left out.
+// UsedSettings returns the settings that this program uses, so that other programs can compare theirs (see
+// DifferencesFrom). Names and passwords in addresses are redacted.
 func (c *Config) UsedSettings() map[string]api.UsedSetting {
 	all := map[string]api.UsedSetting{}
 	for _, s := range settings {
@@ -21,7 +21,7 @@ func (c *Config) UsedSettings() map[string]api.UsedSetting {
 		}
 		u := api.UsedSetting{Value: redactUserinfo(s.get(c)), From: FromDefault,
 			InFile: redactUserinfo(c.inFile[s.key])}
-		if v, ok := c.given[s.key]; ok {
+		if v, ok := c.values[s.key]; ok {
 			u.From = v.kind
 		}
 		if slices.Contains(fileContentSettings, s.key) {
@@ -32,10 +32,10 @@ func (c *Config) UsedSettings() map[string]api.UsedSetting {
 	return all
 }
 
-// fileContentSettings are settings that name a file whose content a worker reads when it starts.
+// fileContentSettings name files whose content a worker reads when it starts.
 var fileContentSettings = []string{"gpu.valuesFile", "gpu.pluginValuesFile"}
 
-// hashFileContent is the SHA-256 of a file's content; empty where it can't be read.
+// hashFileContent returns the SHA-256 of a file's content, or "" if the file cannot be read.
 func hashFileContent(name string) string {
 	if name == "" {
 		return ""
@@ -48,7 +48,7 @@ func hashFileContent(name string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// redactUserinfo takes a name and a password out of an address.
+// redactUserinfo removes the name and password from an address.
 func redactUserinfo(v string) string {
 	if !strings.Contains(v, "@") {
 		return v
@@ -61,38 +61,38 @@ func redactUserinfo(v string) string {
 	return u.String()
 }
 
-// SettingDifference is a setting that a command was given, and that what does the work does not use.
+// SettingDifference is a setting whose value in a command differs from the value that the worker uses.
 type SettingDifference struct {
 	Key string `json:"key"`
-	// Given is the command's value, and From says where it comes from, as a person would.
+	// Given is the command's value, and From its source, as shown to the user.
 	Given string `json:"given"`
 	From  string `json:"from"`
 	Used  string `json:"used"`
-	// ByFlag: it was asked for with this very command.
+	// ByFlag means that a flag of this command set it.
 	ByFlag bool `json:"-"`
 }
 
-// DifferencesFrom are the settings that were given here, or taken out of config.yaml, since a worker read its own.
-// Settings of one cluster are none: they travel with it. Nor is what the worker was told otherwise on purpose, by its
-// own flags or environment, while config.yaml says the same as then. An empty used, as of a worker of before, tells
-// nothing.
+// DifferencesFrom returns the settings that were set here, or removed from config.yaml, since a worker read its
+// settings. It leaves out settings that are recorded in a cluster's spec, and settings that the worker's own flags or
+// environment override while config.yaml has not changed. Older workers report no settings, so there are no
+// differences.
 func (c *Config) DifferencesFrom(used map[string]api.UsedSetting) []SettingDifference {
 	var all []SettingDifference
 	for _, s := range settings {
-		theirs, told := used[s.key]
-		if !told || isClusterSetting(s.key) || !c.isComparable(s.key) {
+		theirs, ok := used[s.key]
+		if !ok || isClusterSetting(s.key) || !c.isComparable(s.key) {
 			continue
 		}
-		mine, given := c.given[s.key]
+		mine, isSet := c.values[s.key]
 		d := SettingDifference{Key: s.key, Given: redactUserinfo(s.get(c)), From: mine.from, Used: theirs.Value,
 			ByFlag: mine.kind == FromFlag}
 		switch {
 		case d.Given == d.Used && theirs.Content != "" && !c.external && hashFileContent(d.Given) != theirs.Content:
-			d.Given, d.Used = d.Given+" as it is now", d.Used+" as it was then"
+			d.Given, d.Used = d.Given+" (current content)", d.Used+" (content when the worker started)"
 			all = append(all, d)
 		case d.Given == d.Used:
 		case mine.kind == FromFile && redactUserinfo(c.inFile[s.key]) == theirs.InFile:
-		case given:
+		case isSet:
 			all = append(all, d)
 		case theirs.From == FromFile && !c.external:
 			d.From = "no longer in " + c.ConfigFile()
@@ -102,8 +102,8 @@ func (c *Config) DifferencesFrom(used map[string]api.UsedSetting) []SettingDiffe
 	return all
 }
 
-// isComparable says whether both sides mean the same by a setting. Where servers are elsewhere, how to reach them is
-// each side's own, and so are the ports of a skyd dev.
+// isComparable reports whether a setting must be equal in a command and in the worker. Addresses and certificates can
+// differ, and with external servers so can the other connection settings and the ports of skyd dev.
 func (c *Config) isComparable(key string) bool {
 	if strings.HasPrefix(key, "etcd.tls.") || strings.HasPrefix(key, "temporal.tls.") ||
 		key == "etcd.endpoints" || key == "temporal.address" {

@@ -13,7 +13,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// flagAudience says which programs carry a setting as a flag; the environment and the file carry all of them.
+// flagAudience is the set of programs that have a flag for a setting. The environment and the file can set all
+// settings.
 type flagAudience int
 
 const (
@@ -22,16 +23,16 @@ const (
 	devOnly
 )
 
-// setting is one line of the table: its key in the file gives the names of its flag and its environment variable.
+// setting is one row of the table. The names of its flag and its environment variable are derived from its key.
 type setting struct {
 	key      string // dotted path in config.yaml, camel case
 	def      string
 	help     string
 	audience flagAudience
-	path     bool // a path on this machine: made absolute
+	path     bool // a path on this computer, which is made absolute
 	set      func(*Config, string) error
-	get      func(*Config) string  // the value as set takes it
-	ref      func(*Config) *string // only where path is true
+	get      func(*Config) string  // the value in the format of set
+	ref      func(*Config) *string // only if path is true
 }
 
 // flagName turns etcd.tls.serverName into etcd-tls-server-name.
@@ -42,7 +43,7 @@ func (s setting) envName() string { return "SKYCTL_" + strings.ToUpper(s.separat
 
 func (s setting) separateWords(sep rune) string {
 	var b strings.Builder
-	lower := false // was the letter before in lower case? then a capital begins a word
+	lower := false // the previous letter was lower case, so a capital starts a word
 	for _, r := range s.key {
 		switch {
 		case r == '.':
@@ -58,7 +59,7 @@ func (s setting) separateWords(sep rune) string {
 	return b.String()
 }
 
-// Where a setting's value comes from.
+// Sources of a setting's value.
 const (
 	FromFlag        = "flag"
 	FromEnvironment = "environment"
@@ -66,24 +67,24 @@ const (
 	FromDefault     = "default"
 )
 
-// IsSet says whether a setting was given by flag, environment or file, and not left to its default.
+// IsSet reports whether a flag, the environment or the file set a setting.
 func (c *Config) IsSet(key string) bool {
-	_, ok := c.given[key]
+	_, ok := c.values[key]
 	return ok
 }
 
-// IsSetByCommand is IsSet for this command alone: by flag or environment.
+// IsSetByCommand reports whether a flag or the environment of this command set a setting.
 func (c *Config) IsSetByCommand(key string) bool {
-	v, ok := c.given[key]
+	v, ok := c.values[key]
 	return ok && v.kind != FromFile
 }
 
-// settingValue is what was found for a setting: from is empty where nobody set it.
+// settingValue is the value of a setting and its source. from is empty if the setting is not set.
 type settingValue struct {
 	text string
 	kind string // one of the From constants
-	from string // as an error shows it
-	base string // what a relative path is relative to; empty: the working directory
+	from string // the source, as shown in errors
+	base string // directory of relative paths; empty: the working directory
 }
 
 func (s setting) lookUpValue(flags *pflag.FlagSet, env func(string) string, file map[string]string,
@@ -102,7 +103,7 @@ func (s setting) lookUpValue(flags *pflag.FlagSet, env func(string) string, file
 	return settingValue{}
 }
 
-// makeAbsolute lets a file say ~/certs/ca.crt, or a name beside itself.
+// makeAbsolute resolves ~/ and relative paths. Paths in a file are relative to the directory of the file.
 func (s setting) makeAbsolute(c *Config, base, home string) {
 	p := s.ref(c)
 	if rest, ok := strings.CutPrefix(*p, "~/"); ok && home != "" {
@@ -118,7 +119,7 @@ func (s setting) makeAbsolute(c *Config, base, home string) {
 	}
 }
 
-// textSetting is a setting that is kept as it is once check agrees.
+// textSetting is a setting whose text is stored unchanged if check accepts it.
 func textSetting(key, def, help string, a flagAudience, ref func(*Config) *string, check func(string) error) setting {
 	get := func(c *Config) string { return *ref(c) }
 	return setting{key: key, def: def, help: help, audience: a, get: get, set: func(c *Config, v string) error {
@@ -164,14 +165,14 @@ func countSetting(key, def string, ref func(*Config) *int) setting {
 	return setting{key: key, def: def, audience: noProgram, get: get, set: func(c *Config, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
-			return errors.New("a whole number from 1")
+			return errors.New("a whole number greater than 0")
 		}
 		*ref(c) = n
 		return nil
 	}}
 }
 
-// durationSetting is a length of time of at least least; "0" stands for never where that is allowed.
+// durationSetting is a duration of at least least. If never is true, "0" is also valid and means never.
 func durationSetting(key, def string, least time.Duration, never bool, ref func(*Config) *time.Duration) setting {
 	get := func(c *Config) string { return ref(c).String() }
 	return setting{key: key, def: def, audience: noProgram, get: get, set: func(c *Config, v string) error {
@@ -179,7 +180,7 @@ func durationSetting(key, def string, least time.Duration, never bool, ref func(
 		switch {
 		case err == nil && d == 0 && never:
 		case err != nil || d < least:
-			return fmt.Errorf("a length of time of at least %s, such as %s", least, def)
+			return fmt.Errorf("a duration of at least %s, such as %s", least, def)
 		}
 		*ref(c) = d
 		return nil
@@ -199,7 +200,7 @@ func tlsSettings(key, what string, ref func(*Config) *TLS) []setting {
 	}
 }
 
-// settings is the whole of what can be set.
+// settings is the table of all settings.
 var settings = newSettingTable()
 
 func newSettingTable() []setting {
@@ -216,7 +217,7 @@ func newSettingTable() []setting {
 			func(c *Config) *string { return &c.Temporal.Namespace }, checkName),
 		textSetting("temporal.taskQueue", DefaultTaskQueue, "Temporal task queue", noProgram,
 			func(c *Config) *string { return &c.Temporal.TaskQueue }, checkName),
-		textSetting("ui.address", "", "URL of Temporal's Web UI, as shown to people", noProgram,
+		textSetting("ui.address", "", "URL of Temporal's Web UI, for display", noProgram,
 			func(c *Config) *string { return &c.UI.Address }, checkURL),
 		portSetting("dev.temporalPort", strconv.Itoa(DefaultTemporalPort), "port of Temporal",
 			func(c *Config) *int { return &c.Dev.TemporalPort }),
@@ -265,13 +266,13 @@ func findSetting(key string) setting {
 			return s
 		}
 	}
-	panic("no setting " + key)
+	panic("unknown setting " + key)
 }
 
-// Setting is a line of the table, for who shows it to people.
+// Setting is a row of the table, for display.
 type Setting struct{ Key, Variable, Default string }
 
-// ListSettings are all settings, by the names of their keys.
+// ListSettings returns all settings, sorted by key.
 func ListSettings() []Setting {
 	var all []Setting
 	for _, s := range settings {

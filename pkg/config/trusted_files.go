@@ -33,16 +33,16 @@ func checkTrusted(name string, info fs.FileInfo) error {
 	return checkOwnerAndMode(name, info.Mode(), owner, os.Geteuid())
 }
 
-// checkOwnerAndMode trusts this user, and root, who can change anything here anyway.
+// checkOwnerAndMode trusts this user and root, who can change everything anyway.
 func checkOwnerAndMode(name string, mode fs.FileMode, owner, self int) error {
 	if owner != self && owner != 0 {
-		return fmt.Errorf("%s belongs to user %d and this is user %d, who would have to trust it: remove it or take "+
-			"it over (chown), or name another directory with $%s",
+		return fmt.Errorf("%s belongs to user %d, not to the current user %d, so it is not trusted: remove it, "+
+			"change its owner (chown), or set $%s to another directory",
 			name, owner, self, EnvDir)
 	}
 	if mode.Perm()&0o022 != 0 {
-		return fmt.Errorf("%s may be written by other users (%v): look at what is there, then run chmod go-w %s, or "+
-			"name another directory with $%s",
+		return fmt.Errorf("%s is writable by other users (%v): check its content, then run chmod go-w %s, or set $%s "+
+			"to another directory",
 			name, mode.Perm(), name, EnvDir)
 	}
 	return nil
@@ -61,7 +61,7 @@ func readTrustedFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // only read from
+	defer func() { _ = f.Close() }() // opened for reading only
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

@@ -7,19 +7,18 @@ import (
 	"unicode"
 )
 
-// What is unknown is either misspelt or somebody else's. In config.yaml a key below one of our headings is ours to
-// judge, and so is a heading that looks like one of ours: both are errors. Every other heading is another program's,
-// such as SkyShift's api_server: its command line is called skyctl too, and reads the same file. It is left alone, and
-// named in a note. A variable $SKYCTL_… that is unknown is named in a note with the nearest name: nothing keeps other
-// programs from having such variables.
+// An unknown name is either misspelt or belongs to another program. In config.yaml an unknown key below one of skyctl's
+// headings is an error, and so is a heading that resembles one of them. Every other heading belongs to another program,
+// such as SkyShift's api_server: its command line is also called skyctl and reads the same file. Such headings are
+// ignored with a note. Unknown variables $SKYCTL_… only get a note, because other programs can use such names.
 
-// isForeignHeading says that a heading of config.yaml is not one of ours, nor one of ours misspelt.
+// isForeignHeading reports whether a heading of config.yaml is neither one of skyctl's nor a misspelt one.
 func isForeignHeading(key string) bool {
 	heading, _, dotted := strings.Cut(key, ".")
 	return !(dotted && isHeading(heading)) && nearestKnownName(key) == ""
 }
 
-// describeUnknownKey says that a key is no setting, and which one may have been meant.
+// describeUnknownKey reports that a key is unknown, with a suggestion.
 func describeUnknownKey(key string) string {
 	if near := nearestKnownName(key); near != "" {
 		return fmt.Sprintf("unknown key %s; did you mean %s?", key, near)
@@ -27,19 +26,19 @@ func describeUnknownKey(key string) string {
 	return fmt.Sprintf("unknown key %s; %s", key, describeKnownKeys(key))
 }
 
-// nearestKnownName is the setting or heading that a name is likely to stand for, however it is spelled: with dots,
-// dashes or underscores, as a variable, or with a letter or two wrong. It is empty where the name is like none of ours.
+// nearestKnownName returns the setting or heading that a name probably means. The name can have dots, dashes or
+// underscores, be a variable, or have one or two wrong letters. The result is empty if no known name is similar.
 func nearestKnownName(name string) string {
-	best, bestOff := "", 0
+	best, bestDistance := "", 0
 	meant := normalizeName(name)
 	for _, candidate := range listKnownNames() {
 		own := normalizeName(candidate)
-		off := editDistance(meant, own)
-		if off > allowedTypos(own) || len(own) <= shortNameLength && meant[:min(1, len(meant))] != own[:1] {
+		distance := editDistance(meant, own)
+		if distance > allowedTypos(own) || len(own) <= shortNameLength && meant[:min(1, len(meant))] != own[:1] {
 			continue
 		}
-		if best == "" || off < bestOff {
-			best, bestOff = candidate, off
+		if best == "" || distance < bestDistance {
+			best, bestDistance = candidate, distance
 		}
 	}
 	if best != "" {
@@ -48,7 +47,7 @@ func nearestKnownName(name string) string {
 	return settingWithLeaf(name)
 }
 
-// listKnownNames are all settings and headings.
+// listKnownNames returns all settings and headings.
 func listKnownNames() []string {
 	var all []string
 	for _, s := range settings {
@@ -61,8 +60,8 @@ func listKnownNames() []string {
 	return all
 }
 
-// settingWithLeaf is the setting whose last part a name is, where that is of several words, such as orphanGrace: one
-// that was written without its heading. A name of one word, such as version, may be anybody's.
+// settingWithLeaf finds a setting that was written without its heading. It compares only last parts of several words,
+// such as orphanGrace: a single word, such as version, can belong to another program.
 func settingWithLeaf(name string) string {
 	for _, s := range settings {
 		leaf := s.key[strings.LastIndex(s.key, ".")+1:]
@@ -75,10 +74,10 @@ func settingWithLeaf(name string) string {
 
 const shortNameLength = 4
 
-// allowedTypos is how many letters of a name may be wrong.
+// allowedTypos is the number of wrong letters that a similar name can have.
 func allowedTypos(name string) int { return min(2, len(name)/3) }
 
-// normalizeName is a name without what its spellings differ in.
+// normalizeName removes case, separators and the prefix SKYCTL_ from a name.
 func normalizeName(name string) string {
 	lower := strings.ToLower(name)
 	return strings.Map(func(r rune) rune {
@@ -89,11 +88,11 @@ func normalizeName(name string) string {
 	}, strings.TrimPrefix(lower, "skyctl_"))
 }
 
-// maxTypos is the largest distance that matters to anybody.
+// maxTypos is the largest distance that editDistance computes.
 const maxTypos = 3
 
-// editDistance is how many letters have to be inserted, removed, replaced, or swapped with their neighbour. Names whose
-// lengths differ by more than maxTypos are not compared: one of them may be very long.
+// editDistance is the number of letters to insert, remove, replace, or swap with their neighbour. Names whose lengths
+// differ by more than maxTypos are not compared, because one of them can be very long.
 func editDistance(a, b string) int {
 	if max(len(a), len(b))-min(len(a), len(b)) > maxTypos {
 		return maxTypos + 1
@@ -108,11 +107,11 @@ func editDistance(a, b string) int {
 	}
 	for i := 1; i <= len(a); i++ {
 		for j := 1; j <= len(b); j++ {
-			other := 1
+			replaceCost := 1
 			if a[i-1] == b[j-1] {
-				other = 0
+				replaceCost = 0
 			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+other)
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+replaceCost)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
 				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
 			}
@@ -121,35 +120,35 @@ func editDistance(a, b string) int {
 	return rows[len(a)][len(b)]
 }
 
-// ForeignNote says that headings of config.yaml are not ours; empty where there are none.
+// ForeignNote lists the ignored headings of config.yaml. It is empty if there are none.
 func (c *Config) ForeignNote() string {
 	if len(c.ForeignKeys) == 0 {
 		return ""
 	}
-	are := "is no setting"
+	what := "unknown setting"
 	if len(c.ForeignKeys) > 1 {
-		are = "are no settings"
+		what = "unknown settings"
 	}
-	return fmt.Sprintf("%s in %s %s of skyctl: left alone and not used; skyctl help settings lists what is",
-		strings.Join(c.ForeignKeys, ", "), c.ConfigFile(), are)
+	return fmt.Sprintf("ignored %s in %s: %s; see skyctl help settings", what, c.ConfigFile(),
+		strings.Join(c.ForeignKeys, ", "))
 }
 
-// otherVariablePrefixes are variables of the project that are no settings: of tests, of make, of docker-compose.yml.
+// otherVariablePrefixes are prefixes of variables that are not settings: of tests, make and docker-compose.yml.
 var otherVariablePrefixes = []string{"SKYCTL_TEST_", "SKYCTL_SETUP_", "SKYCTL_BIND", "SKYCTL_HOST"}
 
-// UnknownVariableNotes says of each variable $SKYCTL_… or $SKYCONF_… that is no setting that it does nothing, and which
-// name may have been meant. environ is as os.Environ gives it.
+// UnknownVariableNotes returns a note, with a suggestion, for each variable $SKYCTL_… or $SKYCONF_… that is not a
+// setting. environ has the format of os.Environ.
 func UnknownVariableNotes(environ []string) []string {
 	var notes []string
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
-		ours := strings.HasPrefix(name, "SKYCTL_") || strings.HasPrefix(name, "SKYCONF_")
-		if !ours || value == "" || isVariable(name) {
+		isOurs := strings.HasPrefix(name, "SKYCTL_") || strings.HasPrefix(name, "SKYCONF_")
+		if !isOurs || value == "" || isVariable(name) {
 			continue
 		}
-		note := "$" + name + " is no setting, and does nothing; skyctl help settings lists what is"
+		note := "$" + name + " is not a setting and is ignored; see skyctl help settings"
 		if near := nearestVariable(name); near != "" {
-			note = fmt.Sprintf("$%s is no setting, and does nothing; did you mean $%s?", name, near)
+			note = fmt.Sprintf("$%s is not a setting and is ignored; did you mean $%s?", name, near)
 		}
 		notes = append(notes, note)
 	}
@@ -163,35 +162,35 @@ func isVariable(name string) bool {
 }
 
 func nearestVariable(name string) string {
-	best, bestOff := "", maxTypos+1
+	best, bestDistance := "", maxTypos+1
 	candidates := []string{EnvDir}
 	for _, s := range settings {
 		candidates = append(candidates, s.envName())
 	}
 	for _, v := range candidates {
-		if off := editDistance(name, v); off < bestOff {
-			best, bestOff = v, off
+		if distance := editDistance(name, v); distance < bestDistance {
+			best, bestDistance = v, distance
 		}
 	}
 	return best
 }
 
-// IgnoredSettingNotes says of settings that were given and do nothing beside others why that is so.
+// IgnoredSettingNotes explains why settings that were set have no effect in combination with others.
 func (c *Config) IgnoredSettingNotes() []string {
 	var notes []string
 	note := func(ignored bool, why string, keys ...string) {
 		for _, key := range keys {
 			if ignored && c.IsSet(key) {
-				notes = append(notes, fmt.Sprintf("%s (%s) does nothing: %s", key, c.given[key].from, why))
+				notes = append(notes, fmt.Sprintf("%s (%s) has no effect: %s", key, c.values[key].from, why))
 			}
 		}
 	}
-	note(c.external, "an external etcd and Temporal are named, so that no skyd dev runs", "dev.temporalPort",
+	note(c.external, "skyd dev does not run with an external etcd and Temporal", "dev.temporalPort",
 		"dev.uiPort", "dev.etcdPort")
-	note(c.SkyPilot.Endpoint == "", "it is for a remote SkyPilot API server, and skypilot.endpoint names none",
+	note(c.SkyPilot.Endpoint == "", "it is for a remote SkyPilot API server, but skypilot.endpoint is not set",
 		"skypilot.tokenFile")
-	note(c.SkyPilot.Endpoint != "", "it is of a local SkyPilot API server, and skypilot.endpoint names a remote one",
+	note(c.SkyPilot.Endpoint != "", "it is for a local SkyPilot API server, but skypilot.endpoint is set",
 		"skypilot.port")
-	note(c.Docker.Image != "", "docker.image names an image that is used as it is", "docker.baseImage")
+	note(c.Docker.Image != "", "docker.image is set, so no image is built", "docker.baseImage")
 	return notes
 }

@@ -63,7 +63,7 @@ func TestAMisspeltSettingIsAnErrorWithTheNearestName(t *testing.T) {
 		}
 	}
 	if _, err := loadSettings(t, "rke2: {colour: red}", nil); err == nil ||
-		!strings.Contains(err.Error(), "known are rke2.version") {
+		!strings.Contains(err.Error(), "valid keys: rke2.version") {
 		t.Errorf("a key below our heading that is like none of ours: %v", err)
 	}
 }
@@ -129,9 +129,9 @@ func TestVariablesThatAreNoSettingsAreNamedWithTheNearest(t *testing.T) {
 		"SKYCTL_COLOUR=red", "SKYCTL_TEST_BIN=x",
 		"SKYCTL_EMPTY=", "HOME=/root", "SKYCONF_DIR=/x", "SKYCTL_HOST=h", "SKYCTLX=1"})
 	want := []string{
-		"$SKYCONF_DRI is no setting, and does nothing; did you mean $SKYCONF_DIR?",
-		"$SKYCTL_COLOUR is no setting, and does nothing; skyctl help settings lists what is",
-		"$SKYCTL_RKE2_VERSON is no setting, and does nothing; did you mean $SKYCTL_RKE2_VERSION?",
+		"$SKYCONF_DRI is not a setting and is ignored; did you mean $SKYCONF_DIR?",
+		"$SKYCTL_COLOUR is not a setting and is ignored; see skyctl help settings",
+		"$SKYCTL_RKE2_VERSON is not a setting and is ignored; did you mean $SKYCTL_RKE2_VERSION?",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q", got)

@@ -19,27 +19,27 @@ var (
 	imagePattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:@-]{0,254}$`)
 )
 
-func checkPattern(form *regexp.Regexp, v, right string) error {
-	if !form.MatchString(v) {
-		return errors.New(right)
+func checkPattern(pattern *regexp.Regexp, v, expected string) error {
+	if !pattern.MatchString(v) {
+		return errors.New(expected)
 	}
 	return nil
 }
 
 func checkNotEmpty(v string) error {
 	if strings.TrimSpace(v) == "" {
-		return errors.New("give a value or leave the setting out")
+		return errors.New("set a value or remove the setting")
 	}
 	return nil
 }
 
 func checkName(v string) error {
-	return checkPattern(namePattern, v, "1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or "+
-		"digit, such as skyctl")
+	return checkPattern(namePattern, v, "1 to 63 letters, digits, '-', '_' or '.', starting with a letter or digit, "+
+		"such as skyctl")
 }
 
 func checkPrefix(v string) error {
-	return checkPattern(prefixPattern, v, "a path that begins with '/' and doesn't end with one, such as /skyctl")
+	return checkPattern(prefixPattern, v, "a path that starts with '/' and does not end with '/', such as /skyctl")
 }
 
 func checkImage(v string) error {
@@ -67,8 +67,8 @@ func checkRKE2Source(v string) error {
 	case strings.HasPrefix(v, "https://"), strings.HasPrefix(v, "http://"):
 		u, err := url.Parse(v)
 		if err == nil && u.User != nil {
-			return errors.New("an address without a name and a password in it: it is kept with each cluster, where " +
-				"people read it")
+			return errors.New("an address without a name and a password: it is stored with each cluster and " +
+				"displayed")
 		}
 		if err == nil && u.Host != "" {
 			return nil
@@ -110,7 +110,7 @@ func parseEndpoints(v string) ([]string, error) {
 		e = strings.TrimSpace(e)
 		u, err := url.Parse(e)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Path != "" || checkHostPort(u.Host) != nil {
-			return nil, fmt.Errorf("endpoint %q should be http://host:port or https://host:port", e)
+			return nil, fmt.Errorf("endpoint %q must be http://host:port or https://host:port", e)
 		}
 		endpoints = append(endpoints, e)
 	}

@@ -1,5 +1,6 @@
-// Package home distinguishes the one state directory of an installation from copies and older states of it: by its
-// computer and path, and by a count of starts that is also kept outside of it (Ledger) and on machines (Mark).
+// Package home distinguishes the state directory of an installation from copies and older states of it. It compares
+// the computer, the path, and a count of starts that is also stored outside the directory (Ledger) and on machines
+// (Mark).
 package home
 
 import (
@@ -16,24 +17,24 @@ import (
 // Location is a state directory on a computer; the zero Location is a team's etcd, which has no directory.
 type Location struct{ Host, Hostname, Dir string }
 
-// machineIDFile identifies a computer; its manual (machine-id(5)) asks to hand out no more than a hash of it.
+// machineIDFile identifies a computer. machine-id(5) says to publish only a hash of it.
 const machineIDFile = "/etc/machine-id"
 
 // FindLocation returns the location of a state directory on this computer.
 func FindLocation(dir string) Location {
-	p := Location{Dir: dir}
+	l := Location{Dir: dir}
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		p.Dir = real
+		l.Dir = real
 	}
-	p.Hostname, _ = os.Hostname() // a computer without a name has an id
+	l.Hostname, _ = os.Hostname() // a computer without a name still has an id
 	if id, err := os.ReadFile(machineIDFile); err == nil && strings.TrimSpace(string(id)) != "" {
 		sum := sha256.Sum256([]byte("skyctl home\n" + strings.TrimSpace(string(id))))
-		p.Host = hex.EncodeToString(sum[:8])
+		l.Host = hex.EncodeToString(sum[:8])
 	}
-	return p
+	return l
 }
 
-// isSameHost says whether two records are of one computer. Names can change, so they are compared only if an id is
+// isSameHost reports whether two records are of one computer. Names can change, so they are compared only if an id is
 // missing.
 func isSameHost(id, name, otherID, otherName string) bool {
 	if id != "" && otherID != "" {
@@ -42,7 +43,7 @@ func isSameHost(id, name, otherID, otherName string) bool {
 	return name == otherName
 }
 
-// describeHome says where a home is.
+// describeHome returns the location of a home as text.
 func describeHome(h api.Home) string {
 	if h.Dir == "" {
 		return "a team's etcd"
@@ -51,11 +52,11 @@ func describeHome(h api.Home) string {
 }
 
 // RecordIn writes a location into the record of a home.
-func (p Location) RecordIn(h *api.Home) { h.Host, h.Hostname, h.Dir = p.Host, p.Hostname, p.Dir }
+func (l Location) RecordIn(h *api.Home) { h.Host, h.Hostname, h.Dir = l.Host, l.Hostname, l.Dir }
 
-// CompareRecords says what speaks against a state being the only and newest one of its installation: recorded is what
-// the state itself says, here is where it is now, and ledger is what this computer remembers of the installation; nil
-// where it remembers nothing.
+// CompareRecords returns evidence that a state is not the only and newest one of its installation. recorded is the
+// record in the state, here is the state's current location, and ledger is this computer's record of the installation,
+// which can be nil.
 func CompareRecords(recorded api.Home, here Location, ledger *api.Home) []api.HomeFinding {
 	found := compareLocation(recorded, here)
 	if ledger == nil {
@@ -63,7 +64,7 @@ func CompareRecords(recorded api.Home, here Location, ledger *api.Home) []api.Ho
 	}
 	if recorded.Host == "" && here.Host == "" && ledger.Dir == here.Dir && ledger.Starts == recorded.Starts &&
 		ledger.Start == recorded.Start {
-		return nil // this computer has no id, and a name that changes; it remembers just this start
+		return nil // this computer has no id and its name changed, but its ledger has exactly this start
 	}
 	newer := ledger.Starts > recorded.Starts
 	twin := ledger.Starts == recorded.Starts && ledger.Start != recorded.Start
@@ -72,8 +73,9 @@ func CompareRecords(recorded api.Home, here Location, ledger *api.Home) []api.Ho
 	}
 	f := api.HomeFinding{Kind: api.HomeStartedElsewhere, Starts: ledger.Starts}
 	if ledger.Dir == here.Dir {
-		f.Message = fmt.Sprintf("this directory is at start %d of the installation, and start %d was here before: "+
-			"it is an older state, as from a backup",
+		f.Message = fmt.Sprintf("this directory is at start %d of the installation, but start %d has already run "+
+			"here: "+
+			"it is an older state, for example from a backup",
 			recorded.Starts, ledger.Starts)
 	} else {
 		f.Message = fmt.Sprintf("the installation was started from %s (start %d; this directory is at start %d)",
@@ -83,7 +85,7 @@ func CompareRecords(recorded api.Home, here Location, ledger *api.Home) []api.Ho
 }
 
 func compareLocation(recorded api.Home, here Location) []api.HomeFinding {
-	if recorded.Starts == 0 { // a state of a version that recorded no home, or a fresh one
+	if recorded.Starts == 0 { // a new state, or a state of a version that recorded no home
 		return nil
 	}
 	if here.Dir != "" && recorded.Dir != "" && !isSameHost(recorded.Host, recorded.Hostname, here.Host, here.Hostname) {

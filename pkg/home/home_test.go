@@ -55,7 +55,7 @@ func TestWhatSpeaksAgainstAState(t *testing.T) {
 		{"copied to another computer", at(here, 5, "x"), elsewhere, nil, []api.HomeFindingKind{api.HomeOnOtherHost},
 			"this is bob"},
 		{"a backup put back", at(here, 5, "x"), here, in(at(here, 9, "z")),
-			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "as from a backup"},
+			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "for example from a backup"},
 		{"a backup of the version before put back", api.Home{}, here, in(at(here, 2, "z")),
 			[]api.HomeFindingKind{api.HomeStartedElsewhere}, "start 2"},
 		{"two went on from one state", at(here, 5, "x"), here, in(at(here, 5, "y")),
@@ -100,7 +100,7 @@ func TestWhatAMachineSaysAgainstAState(t *testing.T) {
 		{"an older one of ours", mark(at(here, 4, "w")), ""},
 		{"an older one, from before a move", mark(at(elsewhere, 4, "w")), ""},
 		{"a newer one of another computer", mark(at(elsewhere, 6, "y")),
-			"machine sky-a-0 was last looked after from bob (start 6; this state is at start 5)"},
+			"machine sky-a-0 was last managed from bob (start 6; this state is at start 5)"},
 		{"a newer one of the place on record", mark(at(here, 6, "y")), "from " + here.Dir + " on " + here.Hostname +
 			", in a newer state"},
 		{"another that went on from the same state", mark(at(elsewhere, 5, "y")), "start 5"},

@@ -14,21 +14,21 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// Ledger is the directory in which a computer remembers the homes of installations, outside of any state directory. The
-// zero Ledger remembers nothing.
+// Ledger is the directory in which a computer records the homes of installations, outside any state directory. The zero
+// Ledger stores nothing.
 type Ledger struct{ Dir string }
 
-// installationIDPattern keeps an id that came from elsewhere inside of the ledger.
+// installationIDPattern makes an id safe as a path element in the ledger.
 var installationIDPattern = regexp.MustCompile(`^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}$`)
 
 func (l Ledger) homeFile(installation string) (string, error) {
 	if !installationIDPattern.MatchString(installation) {
-		return "", fmt.Errorf("the installation's id %q is none", installation)
+		return "", fmt.Errorf("invalid installation id %q", installation)
 	}
 	return filepath.Join(l.Dir, installation, "home.json"), nil
 }
 
-// ReadHome is what is remembered of an installation; nil where nothing is.
+// ReadHome returns the recorded home of an installation, or nil if there is none.
 func (l Ledger) ReadHome(installation string) (*api.Home, error) {
 	if l.Dir == "" {
 		return nil, nil
@@ -51,7 +51,7 @@ func (l Ledger) ReadHome(installation string) (*api.Home, error) {
 	return &h, nil
 }
 
-// WriteHome remembers a home, for this person's eyes alone.
+// WriteHome records a home in a file that only this user can read.
 func (l Ledger) WriteHome(h api.Home) error {
 	if l.Dir == "" {
 		return nil

@@ -12,20 +12,20 @@ import (
 	"github.com/sky-shift/skyctl/pkg/remote"
 )
 
-// MarkFile is where a machine says which start of which installation last took care of it.
+// MarkFile is the file on a machine with the installation and start that last managed it.
 const MarkFile = "/etc/skyctl/installation"
 
-// Mark is what is written there.
+// Mark is the content of MarkFile.
 type Mark struct {
 	Installation string
 	Hostname     string
-	// Home tells one place from another without naming it.
+	// Home identifies a location without disclosing it.
 	Home   string
 	Starts int64
 	Start  string
 }
 
-// MarkOf is the mark of a home as it is recorded.
+// MarkOf returns the mark of a recorded home.
 func MarkOf(h api.Home) Mark {
 	sum := sha256.Sum256([]byte(h.Host + "\n" + h.Hostname + "\n" + h.Dir))
 	m := Mark{Installation: h.Installation, Hostname: h.Hostname, Home: hex.EncodeToString(sum[:8]), Starts: h.Starts,
@@ -41,7 +41,7 @@ func (m Mark) String() string {
 		m.Home, m.Start, m.Starts)
 }
 
-// ParseMark reads a mark; nil where there is none that makes sense.
+// ParseMark parses a mark. It returns nil if there is no valid mark.
 func ParseMark(text string) *Mark {
 	m := &Mark{}
 	for line := range strings.Lines(text) {
@@ -69,8 +69,8 @@ func ParseMark(text string) *Mark {
 	return m
 }
 
-// CompareMark says what a machine's mark says against a state; nil where it says nothing. One of another installation
-// does not: a machine may be a copy, or have been somebody else's.
+// CompareMark returns the evidence of a machine's mark that a state is not the newest, or nil if there is none. A mark
+// of another installation is no evidence: the machine can be a copy or have had another owner.
 func CompareMark(recorded api.Home, machine string, seen *Mark) *api.HomeFinding {
 	if seen == nil || seen.Installation != recorded.Installation {
 		return nil
@@ -78,7 +78,7 @@ func CompareMark(recorded api.Home, machine string, seen *Mark) *api.HomeFinding
 	if seen.Starts < recorded.Starts || seen.Starts == recorded.Starts && seen.Start == recorded.Start {
 		return nil
 	}
-	by := "from elsewhere"
+	by := "from another location"
 	switch {
 	case seen.Home == MarkOf(recorded).Home:
 		by = "from " + formatRecordedLocation(recorded) + ", in a newer state"
@@ -87,12 +87,12 @@ func CompareMark(recorded api.Home, machine string, seen *Mark) *api.HomeFinding
 	}
 	return &api.HomeFinding{
 		Kind: api.HomeSeenOnMachine, Starts: seen.Starts,
-		Message: fmt.Sprintf("machine %s was last looked after %s (start %d; this state is at start %d)", machine, by,
+		Message: fmt.Sprintf("machine %s was last managed %s (start %d; this state is at start %d)", machine, by,
 			seen.Starts, recorded.Starts),
 	}
 }
 
-// formatRecordedLocation names where a home is recorded to be. A copy of its state may be read elsewhere.
+// formatRecordedLocation formats a home's recorded location, which differs from the current one if this is a copy.
 func formatRecordedLocation(h api.Home) string {
 	switch {
 	case h.Dir == "":
@@ -103,22 +103,22 @@ func formatRecordedLocation(h api.Home) string {
 	return h.Dir + " on " + h.Hostname
 }
 
-// ExchangeMarks reads the mark on a machine, and puts ours there where ours is the newer one or there is none of our
-// installation. Where ours is nil it only reads. It is one command.
+// ExchangeMarks returns the mark on a machine, and replaces it if ours is newer or the machine has no mark of our
+// installation. If ours is nil it only reads. It runs one command.
 func ExchangeMarks(ctx context.Context, h *remote.Host, ours *Mark) (*Mark, error) {
 	script := fmt.Sprintf("cat %s 2>/dev/null || :", MarkFile)
 	if ours != nil {
 		script = fmt.Sprintf(exchangeScript, MarkFile, remote.QuoteShell(ours.Installation), ours.Starts,
 			remote.QuoteShell(ours.String()))
 	}
-	said, err := h.RunScript(ctx, "reading the installation's mark", script)
+	output, err := h.RunScript(ctx, "reading the installation's mark", script)
 	if err != nil {
 		return nil, err
 	}
-	return ParseMark(string(said)), nil
+	return ParseMark(string(output)), nil
 }
 
-// exchangeScript prints what was there before it writes.
+// exchangeScript prints the old mark before it writes the new one.
 const exchangeScript = `set -e; f=%[1]s
 was=$(cat "$f" 2>/dev/null || :)
 printf '%%s\n' "$was"

@@ -1,5 +1,4 @@
-// Package pki makes certificates: an authority of its own, and what it signs. It knows files and nothing of who uses
-// them.
+// Package pki creates certificate authorities and the certificates that they sign, and stores them in files.
 package pki
 
 import (
@@ -26,14 +25,14 @@ import (
 const (
 	authorityLifetime = 10 * 365 * 24 * time.Hour
 
-	// DefaultLifetime is how long a certificate is valid where nobody says otherwise.
+	// DefaultLifetime is the default validity of a certificate.
 	DefaultLifetime = 365 * 24 * time.Hour
 
-	// clockSkew is how far behind this machine's clock another one may be.
+	// clockSkew is how far the clock of another machine can be behind.
 	clockSkew = 5 * time.Minute
 )
 
-// Pair names a certificate's file and its key's.
+// Pair is the file names of a certificate and its key.
 type Pair struct{ Cert, Key string }
 
 // Load reads the certificate and its key.
@@ -49,11 +48,11 @@ func (p Pair) Load() (tls.Certificate, error) {
 	return tls.X509KeyPair(cert, key)
 }
 
-// Leaf says what a certificate is for.
+// Leaf describes a certificate to issue.
 type Leaf struct {
-	Subject        string // its common name
+	Subject        string // the common name
 	Server, Client bool
-	Hosts          []string      // names and addresses that a server answers to
+	Hosts          []string      // names and addresses of a server
 	Life           time.Duration // 0 is DefaultLifetime; never longer than the authority's
 }
 
@@ -63,30 +62,30 @@ type Authority struct {
 	pem  []byte
 }
 
-// EnsureAuthority loads the authority kept in two files, and makes it where neither is there. It never replaces one:
-// every certificate that it signed would be worthless from then on.
+// EnsureAuthority loads an authority from two files, and creates it if neither exists. It never replaces an authority,
+// because every certificate that it signed would become invalid.
 func EnsureAuthority(p Pair, name string, now time.Time) (*Authority, error) {
 	if isMissing(p.Cert) && isMissing(p.Key) {
 		if err := createAuthority(p, name, now); err != nil {
-			return nil, fmt.Errorf("making the authority %s: %w", p.Cert, err)
+			return nil, fmt.Errorf("creating the authority %s: %w", p.Cert, err)
 		}
 	}
 	return LoadAuthority(p, now)
 }
 
-// RenewAuthority is EnsureAuthority for who can make every certificate anew at once, with no clients elsewhere: an
-// authority that is unreadable, or past two thirds of its life, is replaced too.
+// RenewAuthority is like EnsureAuthority, but also replaces an authority that is unreadable or past two thirds of its
+// life. Use it only if all certificates can be reissued at once and no clients are elsewhere.
 func RenewAuthority(p Pair, name string, now time.Time) (*Authority, error) {
 	if a, err := LoadAuthority(p, now); err == nil && isFresh(a.pair.Leaf, now) {
 		return a, nil
 	}
 	if err := createAuthority(p, name, now); err != nil {
-		return nil, fmt.Errorf("making the authority %s: %w", p.Cert, err)
+		return nil, fmt.Errorf("creating the authority %s: %w", p.Cert, err)
 	}
 	return LoadAuthority(p, now)
 }
 
-// LoadAuthority loads the authority kept in two files; it is an error where it isn't there or is over.
+// LoadAuthority loads an authority from two files. A missing or expired authority is an error.
 func LoadAuthority(p Pair, now time.Time) (*Authority, error) {
 	pair, err := p.Load()
 	if err != nil {
@@ -94,10 +93,10 @@ func LoadAuthority(p Pair, now time.Time) (*Authority, error) {
 	}
 	switch {
 	case !pair.Leaf.IsCA:
-		return nil, fmt.Errorf("%s is no authority's certificate", p.Cert)
+		return nil, fmt.Errorf("%s is not a CA certificate", p.Cert)
 	case now.After(pair.Leaf.NotAfter):
-		return nil, fmt.Errorf("the authority %s was valid until %s: move it away to have a new one made, and hand "+
-			"out everybody's certificates anew",
+		return nil, fmt.Errorf("the authority %s expired on %s: move it away so that a new one is created, then issue "+
+			"new certificates to all members",
 			p.Cert, pair.Leaf.NotAfter.Format(time.DateOnly))
 	}
 	return &Authority{pair: pair, pem: encodePEM("CERTIFICATE", pair.Leaf.Raw)}, nil
@@ -106,10 +105,10 @@ func LoadAuthority(p Pair, now time.Time) (*Authority, error) {
 // CertificatePEM is the authority's certificate.
 func (a *Authority) CertificatePEM() []byte { return slices.Clone(a.pem) }
 
-// NotAfter is when the authority ends, and with it all that it signed.
+// NotAfter is when the authority expires, and with it every certificate that it signed.
 func (a *Authority) NotAfter() time.Time { return a.pair.Leaf.NotAfter }
 
-// IssueCertificate signs a new certificate and gives it and its key in PEM form.
+// IssueCertificate signs a new certificate and returns it and its key in PEM format.
 func (a *Authority) IssueCertificate(l Leaf, now time.Time) (certPEM, keyPEM []byte, err error) {
 	if l.Life == 0 {
 		l.Life = DefaultLifetime
@@ -135,13 +134,13 @@ func (a *Authority) IssueCertificate(l Leaf, now time.Time) (certPEM, keyPEM []b
 	}
 	certPEM, keyPEM, err = signCertificate(t, a.pair.Leaf, a.pair.PrivateKey, now)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a certificate for %s: %w", l.Subject, err)
+		return nil, nil, fmt.Errorf("creating a certificate for %s: %w", l.Subject, err)
 	}
 	return certPEM, keyPEM, nil
 }
 
-// EnsureCertificate makes the certificate where it is missing or unreadable, signed by another authority, past two
-// thirds of its life, or made for something else, and says whether it did.
+// EnsureCertificate creates a certificate if the existing one is missing, unreadable, signed by another authority, past
+// two thirds of its life, or does not match l. It reports whether it created one.
 func (a *Authority) EnsureCertificate(p Pair, l Leaf, now time.Time) (bool, error) {
 	if have, err := p.Load(); err == nil && a.isUsable(have.Leaf, l, now) {
 		return false, nil
@@ -179,7 +178,7 @@ func createAuthority(p Pair, name string, now time.Time) error {
 		return err
 	}
 	t := &x509.Certificate{
-		// Each authority has a name of its own, so that a chain is never tried against the predecessor's key.
+		// A unique name prevents clients from checking a chain against the key of a previous authority.
 		Subject:               pkix.Name{CommonName: name + " " + now.UTC().Format(time.DateTime)},
 		NotAfter:              now.Add(authorityLifetime),
 		KeyUsage:              x509.KeyUsageCertSign,

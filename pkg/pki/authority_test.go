@@ -143,7 +143,7 @@ func TestAnAuthorityIsNeverReplacedByItself(t *testing.T) {
 		t.Error("the second call made another one")
 	}
 	if _, err := EnsureAuthority(pair(dir, "ca"), "test", start.Add(authorityLifetime+time.Hour)); err == nil ||
-		!strings.Contains(err.Error(), "was valid until") {
+		!strings.Contains(err.Error(), "expired on") {
 		t.Errorf("of one that is over: %v", err)
 	}
 	remove(t, dir, "ca.key")

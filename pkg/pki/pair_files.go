@@ -6,7 +6,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/atomicfile"
 )
 
-// writePair puts the key first: killed in between, key and certificate don't match, which Ensure sees and puts right.
+// writePair writes the key first. If it is interrupted, key and certificate do not match and the next Ensure call
+// replaces both.
 func writePair(p Pair, certPEM, keyPEM []byte) error {
 	return errors.Join(atomicfile.Write(p.Key, keyPEM), atomicfile.Write(p.Cert, certPEM))
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/jsonscan"
 )
 
-// ListClusterSummaries is List with no more of each cluster than a table has room for: metadata, manager, phase,
-// resources, drift and since when it is paused, and the conditions where one is Unknown; all else is left empty.
-// Decoding is most of what a list of a thousand clusters takes, and most of a cluster is passed over here without it.
+// ListClusterSummaries is ListClusters with only the fields that a table shows: metadata, manager, phase, resources,
+// drift, the time of a pause, and the conditions if one is Unknown. Most of the time to list a thousand clusters is
+// decoding, and this function skips most of each object without decoding it.
 func (s *Store) ListClusterSummaries(ctx context.Context) ([]api.Cluster, error) {
 	resp, err := s.etcd.Get(ctx, "listing clusters", s.keys.clustersPrefix(), clientv3.WithPrefix())
 	if err != nil {
@@ -24,14 +24,15 @@ func (s *Store) ListClusterSummaries(ctx context.Context) ([]api.Cluster, error)
 	clusters, bad := decodeAll(resp.Kvs, func(kv *mvccpb.KeyValue) (api.Cluster, *CorruptError) {
 		var c api.Cluster
 		if err := decodeClusterSummary(kv.Value, &c); err != nil {
-			return c, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("no cluster object: %w", err)}
+			return c, &CorruptError{Keys: []string{string(kv.Key)},
+				Cause: fmt.Errorf("invalid cluster object: %w", err)}
 		}
 		return c, s.completeDecoded(&c, kv)
 	})
 	return clusters, joinCorruptErrors(bad)
 }
 
-// decodeClusterSummary decodes what an Overview shows.
+// decodeClusterSummary decodes the fields of a summary.
 func decodeClusterSummary(object []byte, c *api.Cluster) error {
 	return jsonscan.EachMember(object, func(name, value []byte) error {
 		switch string(name) {
@@ -56,7 +57,7 @@ func decodeClusterSummary(object []byte, c *api.Cluster) error {
 				case "resources":
 					return json.Unmarshal(value, &c.Status.Resources)
 				case "conditions":
-					if bytes.Contains(value, []byte(api.ConditionUnknown)) { // what is known to be so is not shown
+					if bytes.Contains(value, []byte(api.ConditionUnknown)) { // tables show no other conditions
 						return json.Unmarshal(value, &c.Status.Conditions)
 					}
 				case "drift":

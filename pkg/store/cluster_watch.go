@@ -14,17 +14,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/await"
 )
 
-// ClusterChangeType is what happened to a cluster.
+// ClusterChangeType is the kind of a ClusterChange.
 type ClusterChangeType string
 
-// ClusterUpdated carries the current state of a cluster; ClusterDeleted says that it is gone.
+// ClusterUpdated has the current state of a cluster, ClusterDeleted its last known state.
 const (
 	ClusterUpdated ClusterChangeType = "Put"
 	ClusterDeleted ClusterChangeType = "Delete"
 )
 
-// ClusterChange is the latest state of a cluster, or its end. Where one cluster is watched its machines are joined. A
-// deleted cluster is shown as it was last known.
+// ClusterChange is the latest state of a cluster, or its deletion with the last known state. It has machines only if a
+// single cluster is watched.
 type ClusterChange struct {
 	Type    ClusterChangeType
 	Cluster *api.Cluster
@@ -59,7 +59,7 @@ func (s *Store) WatchClusters(ctx context.Context, name string) (<-chan ClusterC
 	return out, nil
 }
 
-// snapshot is what a watch begins with, as it lies in etcd at one moment: all clusters, or one with its machines.
+// snapshot is the state at the start of a watch, of one revision: all clusters, or one with its machines.
 type snapshot struct {
 	clusters, machines []*mvccpb.KeyValue
 	revision           int64
@@ -87,7 +87,7 @@ func (s *Store) readSnapshot(ctx context.Context, name string) (snapshot, error)
 		if corrupt != nil {
 			return snap, nil
 		}
-		of, err := s.etcd.Get(ctx, doing, s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix(),
+		machines, err := s.etcd.Get(ctx, doing, s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix(),
 			clientv3.WithRev(snap.revision))
 		if errors.Is(err, rpctypes.ErrCompacted) {
 			continue // the revision was compacted: use a newer one
@@ -95,12 +95,12 @@ func (s *Store) readSnapshot(ctx context.Context, name string) (snapshot, error)
 		if err != nil {
 			return snapshot{}, err
 		}
-		snap.machines = of.Kvs
+		snap.machines = machines.Kvs
 		return snap, nil
 	}
 }
 
-// sendClusterChanges feeds changes into the view and what the view has to tell into out, until ctx ends.
+// sendClusterChanges applies changes to the watch state and sends its pending changes to out, until ctx ends.
 func (s *Store) sendClusterChanges(ctx context.Context, v *watchState, revision int64, out chan<- ClusterChange) {
 	defer close(out)
 	for ctx.Err() == nil {
@@ -118,7 +118,7 @@ func (s *Store) sendClusterChanges(ctx context.Context, v *watchState, revision 
 	}
 }
 
-// watchRetryDelay is the pause before the next attempt to read what a broken watch has missed.
+// watchRetryDelay is the pause before the next attempt to read the changes that a broken watch missed.
 func watchRetryDelay(attempt int) time.Duration {
 	return min(time.Duration(attempt+1)*100*time.Millisecond, 2*time.Second)
 }
@@ -131,8 +131,8 @@ func (s *Store) followChanges(ctx context.Context, v *watchState, revision int64
 	changes := s.etcd.Watch(ctx, s.keys.clustersPrefix(), clientv3.WithRange(end), clientv3.WithRev(revision+1))
 	for {
 		var send chan<- ClusterChange
-		next, any := v.nextChange()
-		if any {
+		next, pending := v.nextChange()
+		if pending {
 			send = out
 		}
 		select {

@@ -34,14 +34,14 @@ func (s *Store) CreateCluster(ctx context.Context, c *api.Cluster) (*api.Cluster
 	if !resp.Succeeded {
 		kv = etcd.FirstKV(resp, 0)
 	}
-	there, corrupt := s.decodeCluster(kv)
+	stored, corrupt := s.decodeCluster(kv)
 	switch {
 	case corrupt != nil:
 		return nil, corrupt
-	case there.Metadata.UID != c.Metadata.UID:
-		return nil, &ExistsError{Existing: there}
+	case stored.Metadata.UID != c.Metadata.UID:
+		return nil, &ExistsError{Existing: stored}
 	}
-	return there, nil
+	return stored, nil
 }
 
 // ReadCluster returns a cluster with its machines, both of one revision, or a *NotFoundError.
@@ -63,7 +63,7 @@ func (s *Store) ReadCluster(ctx context.Context, name string) (*api.Cluster, err
 	}
 }
 
-// storedCluster is a cluster's key as etcd has it, and the revision of the whole store when it was read.
+// storedCluster is a cluster's key and value, and the revision of the store at which it was read.
 type storedCluster struct {
 	*mvccpb.KeyValue
 	revision int64
@@ -148,9 +148,9 @@ func (s *Store) ListClustersWithMachines(ctx context.Context) ([]api.Cluster, er
 		return nil, err
 	}
 	clusters, bad := s.decodeClusters(etcd.RangeResult(resp, 0))
-	of, badMachines := s.decodeMachinesByOwner(etcd.RangeResult(resp, 1))
+	byOwner, badMachines := s.decodeMachinesByOwner(etcd.RangeResult(resp, 1))
 	for i := range clusters {
-		clusters[i].Status.Machines = of[clusters[i].Metadata.UID]
+		clusters[i].Status.Machines = byOwner[clusters[i].Metadata.UID]
 	}
 	return clusters, joinCorruptErrors(append(bad, badMachines...))
 }
@@ -164,11 +164,11 @@ func (s *Store) decodeMachinesByOwner(kvs []*mvccpb.KeyValue) (map[string][]api.
 		m, corrupt := decodeMachine(kv)
 		return owned{uid: s.machineOwner(kv.Key), m: m}, corrupt
 	})
-	of := map[string][]api.Machine{}
+	byOwner := map[string][]api.Machine{}
 	for _, o := range all {
-		of[o.uid] = append(of[o.uid], o.m)
+		byOwner[o.uid] = append(byOwner[o.uid], o.m)
 	}
-	return of, bad
+	return byOwner, bad
 }
 
 // machineOwner is the UID in a machine's key.
@@ -195,7 +195,7 @@ func (s *Store) UpdateCluster(ctx context.Context, ref api.Ref, change func(*api
 		Decode: func(kv *mvccpb.KeyValue) (*api.Cluster, error) { return s.decodeClusterByRef(ref, kv) },
 		Encode: func(c *api.Cluster) ([]byte, error) {
 			if c.Metadata.Name != ref.Name || c.Metadata.UID != ref.UID {
-				return nil, fmt.Errorf("%s: its name and UID can't be changed", doing)
+				return nil, fmt.Errorf("%s: name and UID cannot be changed", doing)
 			}
 			return encodeCluster(c)
 		},

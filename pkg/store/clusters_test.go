@@ -99,7 +99,7 @@ func TestCreateCanBeRepeatedWithItsOwnObject(t *testing.T) {
 		t.Errorf("got %s", again.Metadata.UID)
 	}
 	err = wantErr[*store.ExistsError](t, second(w.CreateCluster(t.Context(), cluster("a", "u2"))))
-	if got := err.Error(); got != `cluster "a" exists already (INIT)` {
+	if got := err.Error(); got != `cluster "a" already exists (INIT)` {
 		t.Errorf("error reads %q", got)
 	}
 }

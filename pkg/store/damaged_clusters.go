@@ -17,13 +17,12 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/jsonscan"
 )
 
-// copyRetention is how long a copy is kept of what was set aside without anybody having asked for it.
+// copyRetention is how long the copy of an object that was set aside is kept.
 const copyRetention = 30 * 24 * time.Hour
 
-// SalvageCluster is Get for a cluster whose object, or that of one of its machines, may be damaged: it returns what can
-// be read of it, and what is wrong, nil where nothing is. Its UID is that of the object or, where that can't be read,
-// the one under which machines of its names are on record that no other cluster has; it is empty where there is none
-// such.
+// SalvageCluster reads a cluster whose object or machines may be damaged. It returns the readable parts and the damage,
+// which is nil for an intact cluster. If the UID is unreadable, it is taken from recorded machines that have the names
+// of this cluster and belong to no other. It is empty if there is no such UID.
 func (s *Store) SalvageCluster(ctx context.Context, name string) (*api.Cluster, *CorruptError, error) {
 	c, found, err := s.readDamagedCluster(ctx, name)
 	if err != nil {
@@ -35,10 +34,10 @@ func (s *Store) SalvageCluster(ctx context.Context, name string) (*api.Cluster, 
 	return c, found.corruptError(), nil
 }
 
-// clusterSource is what a cluster was read from.
+// clusterSource is the stored objects from which a cluster was read.
 type clusterSource struct {
 	kv *mvccpb.KeyValue
-	// bad are the objects that can't be understood, badKVs their keys and values.
+	// bad are the errors of the objects that cannot be decoded, badKVs their keys and values.
 	bad    []*CorruptError
 	badKVs []*mvccpb.KeyValue
 }
@@ -75,12 +74,12 @@ func (s *Store) readDamagedCluster(ctx context.Context, name string) (*api.Clust
 	if c.Metadata.UID == "" {
 		return c, found, nil
 	}
-	of, err := s.etcd.Get(ctx, fmt.Sprintf("reading the machines of cluster %q", name),
+	machines, err := s.etcd.Get(ctx, fmt.Sprintf("reading the machines of cluster %q", name),
 		s.keys.machinesPrefix(c.Metadata.UID), clientv3.WithPrefix())
 	if err != nil {
 		return nil, found, err
 	}
-	for _, kv := range of.Kvs {
+	for _, kv := range machines.Kvs {
 		m, corrupt := decodeMachine(kv)
 		if corrupt != nil {
 			found.bad, found.badKVs = append(found.bad, corrupt), append(found.badKVs, kv)
@@ -91,8 +90,8 @@ func (s *Store) readDamagedCluster(ctx context.Context, name string) (*api.Clust
 	return c, found, nil
 }
 
-// findUnclaimedOwner is the UID under which machines with the names of a cluster are on record, where no cluster has it
-// that can be read; empty where that is none, or more than one.
+// findUnclaimedOwner returns the UID of recorded machines that have the names of a cluster, if no readable cluster has
+// that UID. It is empty if there is no such UID, or more than one.
 func (s *Store) findUnclaimedOwner(ctx context.Context, name string) (string, error) {
 	all, err := s.ListClustersWithMachines(ctx)
 	if corrupt := new(CorruptError); err != nil && !errors.As(err, &corrupt) {
@@ -102,17 +101,17 @@ func (s *Store) findUnclaimedOwner(ctx context.Context, name string) (string, er
 	for _, c := range all {
 		claimed[c.Metadata.UID] = true
 	}
-	resp, err := s.etcd.Get(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(),
+	resp, err := s.etcd.Get(ctx, "reading the owners of recorded machines", s.keys.allMachinesPrefix(),
 		clientv3.WithPrefix())
 	if err != nil {
 		return "", err
 	}
-	of, _ := s.decodeMachinesByOwner(resp.Kvs)
+	byOwner, _ := s.decodeMachinesByOwner(resp.Kvs)
 	var owners []string
-	for uid, machines := range of {
-		ours := slices.ContainsFunc(machines,
+	for uid, machines := range byOwner {
+		hasName := slices.ContainsFunc(machines,
 			func(m api.Machine) bool { return m.Name == api.MachineName(name, m.Index) })
-		if ours && !claimed[uid] {
+		if hasName && !claimed[uid] {
 			owners = append(owners, uid)
 		}
 	}
@@ -122,7 +121,7 @@ func (s *Store) findUnclaimedOwner(ctx context.Context, name string) (string, er
 	return owners[0], nil
 }
 
-// decodeReadableParts is as much of a cluster as its damaged object still says.
+// decodeReadableParts decodes as much of a damaged cluster object as possible.
 func decodeReadableParts(object []byte, name string) *api.Cluster {
 	c := &api.Cluster{}
 	err := json.Unmarshal(object, c)
@@ -130,20 +129,20 @@ func decodeReadableParts(object []byte, name string) *api.Cluster {
 		c = &api.Cluster{}
 		end := int(cut.Offset)
 		if end = min(end, len(object)); end < len(object) {
-			end = max(end-1, 0) // before what makes no sense
+			end = max(end-1, 0) // before the invalid byte
 		}
-		_ = json.Unmarshal(jsonscan.CloseCut(object[:end]), c) // what can't be read is left out
+		_ = json.Unmarshal(jsonscan.CloseCut(object[:end]), c) // leave out what cannot be decoded
 	}
 	c.APIVersion, c.Kind = api.APIVersion, api.Kind
 	c.Metadata.Name, c.Status.Machines = name, nil
 	return c
 }
 
-// RewriteClusterForDelete puts a cluster that can be deleted in the place of a damaged one: what could be read of it,
-// in phase DELETING. What was there is kept beside it until the cluster is forgotten. One that is not damaged is
-// returned as it is. It fails where nothing says under which UID the cluster's machines run.
+// RewriteClusterForDelete replaces a damaged cluster with one that can be deleted: its readable parts, in phase
+// DELETING. A copy of the damaged objects is kept until the cluster is deleted. An intact cluster is returned
+// unchanged. If the UID of the cluster's machines is unknown, the error is a *NoOwnerError.
 func (s *Store) RewriteClusterForDelete(ctx context.Context, name string, now time.Time) (*api.Cluster, error) {
-	doing := fmt.Sprintf("preparing the delete of cluster %q, which is damaged", name)
+	doing := fmt.Sprintf("preparing the deletion of damaged cluster %q", name)
 	var c *api.Cluster
 	err := etcd.RetryConflicts(ctx, doing, func() (written bool, err error) {
 		c, written, err = s.tryRewriteForDelete(ctx, doing, name, now)
@@ -190,15 +189,14 @@ func (s *Store) tryRewriteForDelete(ctx context.Context, doing, name string, now
 	return c, true, nil
 }
 
-// NoOwnerError says that nothing readable tells under which UID a damaged cluster's machines run.
+// NoOwnerError means that the UID of a damaged cluster's machines is unknown.
 type NoOwnerError struct{ Cluster string }
 
 func (e *NoOwnerError) Error() string {
-	return fmt.Sprintf("what is left of cluster %q does not say under which UID its machines run", e.Cluster)
+	return fmt.Sprintf("the damaged record of cluster %q has no UID, so its machines are unknown", e.Cluster)
 }
 
-// prepareForDelete fills in what a delete needs to know of a cluster: its phase, and the cloud that its machines are
-// on.
+// prepareForDelete sets what a delete needs: the phase and the cloud of the machines.
 func prepareForDelete(c *api.Cluster, now time.Time) {
 	if !c.Status.Phase.IsKnown() {
 		c.Status.Phase = api.PhaseError
@@ -218,16 +216,16 @@ func prepareForDelete(c *api.Cluster, now time.Time) {
 	}
 }
 
-// ForgetDamagedCluster takes a cluster's object away that nobody can read, and keeps a copy of it for a month. What
-// belongs to it belongs to no cluster then: its machines are orphans.
+// ForgetDamagedCluster deletes an unreadable cluster object and keeps a copy for a month. The cluster's machines become
+// orphans.
 func (s *Store) ForgetDamagedCluster(ctx context.Context, name string) error {
-	doing := fmt.Sprintf("forgetting cluster %q, which is damaged", name)
+	doing := fmt.Sprintf("removing the record of damaged cluster %q", name)
 	_, found, err := s.readDamagedCluster(ctx, name)
 	if err != nil {
 		return err
 	}
 	if found.bad == nil {
-		return fmt.Errorf("%s: it can be read by now; delete it as any other", doing)
+		return fmt.Errorf("%s: it is readable now; delete it normally", doing)
 	}
 	lease, err := s.grantCopyLease(ctx, doing)
 	if err != nil {
@@ -240,12 +238,12 @@ func (s *Store) ForgetDamagedCluster(ctx context.Context, name string) error {
 		clientv3.OpDelete(key),
 	}, nil)
 	if err == nil && !resp.Succeeded {
-		err = fmt.Errorf("%s: it changed meanwhile; run the same again", doing)
+		err = fmt.Errorf("%s: it was changed at the same time; run the command again", doing)
 	}
 	return err
 }
 
-// grantCopyLease ends a copy of what was set aside.
+// grantCopyLease creates the lease that removes copies after copyRetention.
 func (s *Store) grantCopyLease(ctx context.Context, doing string) (clientv3.LeaseID, error) {
 	return s.etcd.Grant(ctx, doing, copyRetention)
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
-// NotFoundError says that a cluster, or something of it, is not in the store. A cluster that was asked for by another
-// UID than the stored one's is not found either.
+// NotFoundError says that a cluster, or a part of it, is not in the store. That includes a stored cluster with another
+// UID than the requested one.
 type NotFoundError struct {
 	Cluster string
-	// What of the cluster is missing ("machine 3", "secret kubeconfig"); empty for the cluster itself.
+	// What is the missing part ("machine 3", "secret kubeconfig"); empty for the cluster itself.
 	What string
 }
 
@@ -26,10 +26,10 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("cluster %q has no %s", e.Cluster, e.What)
 }
 
-// ReasonClusterGone is the reason of a NotFoundError about a cluster: it was deleted, or another one has its name.
+// ReasonClusterGone is the reason of a NotFoundError about a cluster: it was deleted, or a new cluster has its name.
 const ReasonClusterGone = "ClusterGone"
 
-// Reason is ReasonClusterGone, or NotStored where only a part of the cluster is missing.
+// Reason is ReasonClusterGone, or NotStored if only a part of the cluster is missing.
 func (e *NotFoundError) Reason() string {
 	if e.What == "" {
 		return ReasonClusterGone
@@ -37,21 +37,21 @@ func (e *NotFoundError) Reason() string {
 	return "NotStored"
 }
 
-// Final is true: no running step would store it.
+// Final is true: no running step will store it.
 func (e *NotFoundError) Final() bool { return true }
 
-// ExistsError says that a cluster of that name is there already; Existing is it, without machines.
+// ExistsError says that a cluster with that name already exists. Existing has no machines.
 type ExistsError struct{ Existing *api.Cluster }
 
 func (e *ExistsError) Error() string {
-	return fmt.Sprintf("cluster %q exists already (%s)", e.Existing.Metadata.Name, e.Existing.Status.Phase)
+	return fmt.Sprintf("cluster %q already exists (%s)", e.Existing.Metadata.Name, e.Existing.Status.Phase)
 }
 
-// StaleError says that the incarnation that should be changed was replaced by another one.
+// StaleError says that the incarnation to change was replaced by another one.
 type StaleError struct {
 	Machine     string
-	Incarnation string // the one that was to be changed
-	Current     string // the one that is there
+	Incarnation string // the one to change
+	Current     string // the stored one
 }
 
 func (e *StaleError) Error() string {
@@ -67,14 +67,14 @@ func (e *StaleError) Final() bool { return true }
 // OccupiedError says that a machine cannot be stored because another incarnation with its index may still exist.
 type OccupiedError struct {
 	Machine     string
-	Incarnation string // the one that was to be stored
-	Current     string // the one that is there
+	Incarnation string // the one to store
+	Current     string // the stored one
 	State       api.MachineState
 }
 
 func (e *OccupiedError) Error() string {
-	return fmt.Sprintf("machine %s: incarnation %s can't take the place of %s, which may still exist (%s): "+
-		"terminate that one first",
+	return fmt.Sprintf("machine %s: incarnation %s cannot replace %s, which may still exist (%s): "+
+		"terminate %[3]s first",
 		e.Machine, e.Incarnation, e.Current, e.State)
 }
 
@@ -86,7 +86,7 @@ type CorruptError struct {
 
 func (e *CorruptError) Error() string {
 	cause := strings.ReplaceAll(e.Cause.Error(), "\n", "; ")
-	return fmt.Sprintf("etcd holds what can't be understood under %s: %s", strings.Join(e.Keys, ", "), cause)
+	return fmt.Sprintf("invalid data in etcd under %s: %s", strings.Join(e.Keys, ", "), cause)
 }
 
 func (e *CorruptError) Unwrap() error { return e.Cause }
@@ -94,10 +94,10 @@ func (e *CorruptError) Unwrap() error { return e.Cause }
 // Reason is Unreadable.
 func (e *CorruptError) Reason() string { return secretbox.ReasonUnreadable }
 
-// Final is true: reading it again gives the same.
+// Final is true: reading it again returns the same data.
 func (e *CorruptError) Final() bool { return true }
 
-// ClusterNames names the clusters whose own objects are among the keys, in their order.
+// ClusterNames returns the names of the clusters whose own objects are among the keys, in the order of the keys.
 func (e *CorruptError) ClusterNames() []string {
 	var names []string
 	for _, key := range e.Keys {
@@ -108,8 +108,7 @@ func (e *CorruptError) ClusterNames() []string {
 	return names
 }
 
-// CorruptClusterNames names the clusters whose objects can't be understood, where err is that of a list; none where it
-// is about something else.
+// CorruptClusterNames returns the names of the clusters whose objects cannot be decoded, if err is a *CorruptError.
 func CorruptClusterNames(err error) []string {
 	if corrupt := new(CorruptError); errors.As(err, &corrupt) {
 		return corrupt.ClusterNames()
@@ -117,7 +116,7 @@ func CorruptClusterNames(err error) []string {
 	return nil
 }
 
-// joinCorruptErrors makes one error of many; nil of none.
+// joinCorruptErrors joins errors into one, and returns nil if there are none.
 func joinCorruptErrors(all []*CorruptError) error {
 	if len(all) == 0 {
 		return nil

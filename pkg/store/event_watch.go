@@ -11,9 +11,9 @@ import (
 	"github.com/sky-shift/skyctl/pkg/await"
 )
 
-// WatchEvents tells the events of a cluster, or all where uid is empty: first those that are known, as Events sorts
-// them, then each when it happens, or happens again. It goes on across lost connections without telling anything twice;
-// who reads slowly is told once what happened several times meanwhile. The channel is closed when ctx ends.
+// WatchEvents sends the events of a cluster, or all events if uid is empty: first the stored ones in the order of
+// ListEvents, then each event when it happens or is repeated. The watch survives lost connections and sends nothing
+// twice; a slow reader gets several repetitions as one. The channel is closed when ctx ends.
 func (s *Store) WatchEvents(ctx context.Context, uid string) (<-chan api.Event, error) {
 	w := &eventWatch{store: s, prefix: s.selectEventsPrefix(uid)}
 	if err := w.catchUp(ctx); err != nil {
@@ -24,7 +24,7 @@ func (s *Store) WatchEvents(ctx context.Context, uid string) (<-chan api.Event, 
 	return out, nil
 }
 
-// eventWatch holds what is still to be told, and up to which revision of etcd everything was taken in.
+// eventWatch holds the events to send, and the revision of etcd up to which all events were read.
 type eventWatch struct {
 	store    *Store
 	prefix   string
@@ -37,14 +37,14 @@ type queuedEvent struct {
 	event api.Event
 }
 
-// catchUp takes in everything that was written since the last revision that was seen.
+// catchUp reads the events that were written after the last revision that was read.
 func (w *eventWatch) catchUp(ctx context.Context) error {
 	resp, err := w.store.etcd.Get(ctx, "reading events", w.prefix, clientv3.WithPrefix())
 	if err != nil {
 		return err
 	}
 	if resp.Header.Revision < w.revision {
-		w.revision = 0 // another etcd, which never told us anything
+		w.revision = 0 // a new etcd, of which nothing was read yet
 	}
 	var fresh []queuedEvent
 	for _, kv := range resp.Kvs {
@@ -71,7 +71,7 @@ func (w *eventWatch) acceptChange(kv *mvccpb.KeyValue) {
 	}
 }
 
-// sendEvents tells until ctx ends.
+// sendEvents sends events until ctx ends.
 func (w *eventWatch) sendEvents(ctx context.Context, out chan<- api.Event) {
 	defer close(out)
 	for ctx.Err() == nil {

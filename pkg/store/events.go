@@ -21,25 +21,24 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
-// InstallationEvents stands for the UID of those events that have none: they are about the whole installation, or about
-// an object that nobody can read.
+// InstallationEvents is the UID of events without a cluster UID: they are about the installation, or about an
+// unreadable object.
 const InstallationEvents = "installation"
 
 const (
-	// eventRetention is how long an event is kept after it happened for the last time.
+	// eventRetention is how long an event is kept after it last happened.
 	eventRetention = 7 * 24 * time.Hour
-	// leaseSharedFor is how long one lease is given to all events that are written; it lives that much longer than they
-	// must.
+	// leaseSharedFor is how long new events share one lease. The lease lives that much longer than eventRetention.
 	leaseSharedFor = time.Hour
-	// maxEvents of a cluster are kept; the ones that happened longest ago go first.
+	// maxEvents is the number of events kept per cluster. The oldest are deleted first.
 	maxEvents = 200
-	// maxEventMessage bounds what is kept of a message, in bytes.
+	// maxEventMessage is the length to which messages are cut, in bytes.
 	maxEventMessage = 2 << 10
 )
 
-// RecordEvent keeps an event for some days after it last happened, also when its cluster is forgotten before. One that
-// says the same as another (cluster, machine, reason and message) is that one, happened once more. Times that are not
-// set are now.
+// RecordEvent stores an event until eventRetention after it last happened, even if its cluster is deleted before. An
+// event with the same cluster, machine, reason and message as a stored one increases that event's count. Times that are
+// not set are now.
 func (s *Store) RecordEvent(ctx context.Context, e api.Event) error {
 	doing := fmt.Sprintf("recording event %s of cluster %q", e.Reason, e.Cluster)
 	completeEvent(&e)
@@ -60,7 +59,7 @@ func (s *Store) RecordEvent(ctx context.Context, e api.Event) error {
 	})
 }
 
-// completeEvent fills in what a new event may leave open.
+// completeEvent sets the defaults of a new event.
 func completeEvent(e *api.Event) {
 	if e.Last.IsZero() {
 		e.Last = time.Now().UTC()
@@ -74,7 +73,7 @@ func completeEvent(e *api.Event) {
 	}
 }
 
-// mergeRepeatedEvent is an event that has happened once more.
+// mergeRepeatedEvent merges a repetition of an event into the stored one.
 func mergeRepeatedEvent(before, now api.Event) api.Event {
 	now.Count += before.Count
 	if before.First.Before(now.First) {
@@ -86,7 +85,7 @@ func mergeRepeatedEvent(before, now api.Event) api.Event {
 	return now
 }
 
-// hashEvent is equal for events that say the same.
+// hashEvent is equal for repetitions of an event.
 func hashEvent(e api.Event) string {
 	h := sha256.New()
 	for _, part := range []string{e.UID, e.Cluster, e.Machine, e.Reason, e.Message} {
@@ -95,7 +94,8 @@ func hashEvent(e api.Event) string {
 	return hex.EncodeToString(h.Sum(nil)[:10])
 }
 
-// putEvent says whether the event was stored: it is not where the key was written since that revision; 0 is never.
+// putEvent stores an event if the key was not written after revision; 0 means that the key does not exist. It reports
+// whether the event was stored.
 func (s *Store) putEvent(ctx context.Context, doing, key string, revision int64, e api.Event) (bool, error) {
 	value, err := json.Marshal(e)
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *Store) putEvent(ctx context.Context, doing, key string, revision int64,
 				clientv3.OpGet(all, clientv3.WithPrefix(), clientv3.WithCountOnly()),
 			}, nil)
 		if errors.Is(err, rpctypes.ErrLeaseNotFound) && !renewed {
-			s.leases.forgetLease(lease) // somebody revoked it, or etcd was set up anew
+			s.leases.forgetLease(lease) // it was revoked, or etcd was replaced
 			continue
 		}
 		if err != nil || !resp.Succeeded {
@@ -127,7 +127,7 @@ func (s *Store) putEvent(ctx context.Context, doing, key string, revision int64,
 	}
 }
 
-// pruneEvents forgets the n events that were written longest ago.
+// pruneEvents deletes the n events that were written first.
 func (s *Store) pruneEvents(ctx context.Context, doing, all string, n int64) error {
 	resp, err := s.etcd.Get(ctx, doing, all, clientv3.WithPrefix(), clientv3.WithKeysOnly(),
 		clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortAscend), clientv3.WithLimit(n))
@@ -142,7 +142,7 @@ func (s *Store) pruneEvents(ctx context.Context, doing, all string, n int64) err
 	return err
 }
 
-// ensureEventLease is what ends the events of an hour. All of a process share one, for etcd keeps each lease in memory.
+// eventLease is the lease of the events of an hour. A process has one at a time, because etcd keeps leases in memory.
 type eventLease struct {
 	mu    sync.Mutex
 	id    clientv3.LeaseID
@@ -172,8 +172,8 @@ func (s *Store) ensureEventLease(ctx context.Context, doing string) (clientv3.Le
 	return l.id, nil
 }
 
-// ListEvents returns the events of a cluster, or all where uid is empty, those that happened last at the end. With
-// InstallationEvents they are those of no cluster. What can't be understood is left out.
+// ListEvents returns the events of a cluster, or all events if uid is empty, with the latest at the end. With
+// InstallationEvents it returns those without a cluster. Events that cannot be decoded are left out.
 func (s *Store) ListEvents(ctx context.Context, uid string) ([]api.Event, error) {
 	resp, err := s.etcd.Get(ctx, "reading events", s.selectEventsPrefix(uid), clientv3.WithPrefix())
 	if err != nil {
@@ -184,7 +184,7 @@ func (s *Store) ListEvents(ctx context.Context, uid string) ([]api.Event, error)
 	return events, nil
 }
 
-// selectEventsPrefix is where to read the events of a cluster, or all.
+// selectEventsPrefix returns the key prefix of the events of a cluster, or of all events.
 func (s *Store) selectEventsPrefix(uid string) string {
 	if uid == "" {
 		return s.keys.allEventsPrefix()
@@ -200,7 +200,7 @@ func compareEventTimes(a, b api.Event) int {
 func decodeEvent(kv *mvccpb.KeyValue) (api.Event, *CorruptError) {
 	var e api.Event
 	if err := json.Unmarshal(kv.Value, &e); err != nil {
-		return e, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("no event: %w", err)}
+		return e, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("invalid event: %w", err)}
 	}
 	return e, nil
 }

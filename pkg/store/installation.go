@@ -16,16 +16,16 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
-// SweepStale is after how long without a sweep nobody can rely on what the last one recorded, where sweeps are meant
-// to come often. Where they come seldom, it is missedSweeps times their interval.
+// SweepStale is the time after which the results of the last sweep are out of date. With a long interval between sweeps
+// it is missedSweeps times that interval.
 const (
 	SweepStale   = 10 * time.Minute
 	missedSweeps = 3
 )
 
-// EnsureInstallationID is the id of this etcd's installation. The first call makes it; every other one, from any
-// process, returns the same. One that was lost is put back from the record of the home; where that is lost too, and
-// machines are recorded that carry it, there is no making another: they would be nobody's from then on.
+// EnsureInstallationID returns the id of this etcd's installation. The first call creates it; all others, from any
+// process, return the same. A lost id is restored from the record of the home. If that is lost too and machines are
+// recorded, it is an error: with a new id the machines would no longer belong to the installation.
 func (s *Store) EnsureInstallationID(ctx context.Context) (string, error) {
 	const doing = "reading the installation's id"
 	key := s.keys.installationKey()
@@ -40,35 +40,35 @@ func (s *Store) EnsureInstallationID(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	made := h.Installation
-	if made == "" {
-		id := make([]byte, 8)
-		if _, err := rand.Read(id); err != nil {
-			return "", fmt.Errorf("making the installation's id: %w", err)
+	id := h.Installation
+	if id == "" {
+		random := make([]byte, 8)
+		if _, err := rand.Read(random); err != nil {
+			return "", fmt.Errorf("creating the installation's id: %w", err)
 		}
-		made = hex.EncodeToString(id)
+		id = hex.EncodeToString(random)
 	}
 	when := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)}
 	if h.Installation == "" {
 		when = append(when, clientv3.Compare(clientv3.CreateRevision(s.keys.allMachinesPrefix()).WithPrefix(), "=", 0))
 	}
-	done, err := s.etcd.Commit(ctx, doing, when, []clientv3.Op{clientv3.OpPut(key, made)},
+	done, err := s.etcd.Commit(ctx, doing, when, []clientv3.Op{clientv3.OpPut(key, id)},
 		[]clientv3.Op{clientv3.OpGet(key)})
 	if err != nil {
 		return "", err
 	}
 	if done.Succeeded {
-		return made, nil
+		return id, nil
 	}
-	if kv := etcd.FirstKV(done, 0); kv != nil && len(kv.Value) > 0 { // another was faster
+	if kv := etcd.FirstKV(done, 0); kv != nil && len(kv.Value) > 0 { // another process was faster
 		return string(kv.Value), nil
 	}
 	return "", &CorruptError{Keys: []string{key},
-		Cause: errors.New("the installation's id is gone, though there are machines that carry it: " +
-			"put it back from a backup of etcd, or from the label of a machine")}
+		Cause: errors.New("the installation's id is missing, but machines with it are recorded: " +
+			"restore it from a backup of etcd, or from the label of a machine")}
 }
 
-// ReadHome is what is recorded of the installation's home; the zero Home where nothing is yet.
+// ReadHome returns the record of the installation's home, or the zero Home if there is none.
 func (s *Store) ReadHome(ctx context.Context) (api.Home, error) {
 	resp, err := s.etcd.Get(ctx, "reading the installation's home", s.keys.homeKey())
 	if err != nil || len(resp.Kvs) == 0 {
@@ -88,7 +88,8 @@ func decodeHome(kv *mvccpb.KeyValue) (*api.Home, error) {
 		return h, nil
 	}
 	if err := json.Unmarshal(kv.Value, h); err != nil {
-		return nil, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("no record of a home: %w", err)}
+		return nil, &CorruptError{Keys: []string{string(kv.Key)},
+			Cause: fmt.Errorf("invalid record of a home: %w", err)}
 	}
 	return h, nil
 }
@@ -113,10 +114,10 @@ func (s *Store) UpdateHome(ctx context.Context, change func(*api.Home) error) (a
 	return *h, nil
 }
 
-// RecordSweep records that a sweep over all clusters has begun, of those that are meant to come at an interval. The
-// record ends by itself, by etcd's own measure of time: no two machines' clocks are compared.
+// RecordSweep records that a sweep over all clusters has started. interval is the time between sweeps. The record
+// expires with a lease of etcd, so clocks of different machines are not compared.
 func (s *Store) RecordSweep(ctx context.Context, now time.Time, interval time.Duration) error {
-	const doing = "recording that a sweep has begun"
+	const doing = "recording that a sweep has started"
 	lease, err := s.etcd.Grant(ctx, doing, max(SweepStale, missedSweeps*interval))
 	if err != nil {
 		return err
@@ -127,7 +128,7 @@ func (s *Store) RecordSweep(ctx context.Context, now time.Time, interval time.Du
 	return err
 }
 
-// HasRecentSweep says whether a sweep over all clusters has begun before it was time to miss one.
+// HasRecentSweep reports whether the results of the last sweep are up to date.
 func (s *Store) HasRecentSweep(ctx context.Context) (bool, error) {
 	resp, err := s.etcd.Get(ctx, "reading when the last sweep was", s.keys.lastSweepKey(), clientv3.WithCountOnly())
 	return err == nil && resp.Count > 0, err

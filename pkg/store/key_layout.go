@@ -13,8 +13,8 @@ import (
 //
 //	<prefix>/clouds/<name>
 //	<prefix>/clusters/<name>
-//	<prefix>/damaged/<the key of what was set aside, from clusters, machines or secrets on>
-//	<prefix>/events/<uid, or "installation">/<hash of what it says>
+//	<prefix>/damaged/<key of an object that was set aside, starting with clusters, machines or secrets>
+//	<prefix>/events/<uid, or "installation">/<hash of the content>
 //	<prefix>/home
 //	<prefix>/installation
 //	<prefix>/machines/<uid>/<index, four digits>
@@ -52,13 +52,13 @@ func (k keys) damagedKey(key string) string {
 }
 func (k keys) secretKey(uid, s string) string { return k.secretsPrefix(uid) + s }
 
-// orphanKey has the id of the machine too: two of one name may be orphans, where one is a copy of the other.
+// orphanKey contains the machine's id too, because an orphan and a copy of it can have the same name.
 func (k keys) orphanKey(cloud, name, id string) string {
 	return k.orphansPrefix(cloud) + url.PathEscape(name) + "/" + url.PathEscape(id)
 }
 
-// eventsPrefix are those of a cluster; of the installation where uid is empty. A UID that somebody wrote by hand may
-// hold anything.
+// eventsPrefix is the prefix of a cluster's events, or of the installation's events if uid is empty. It escapes the
+// UID, because damaged objects can have any UID.
 func (k keys) eventsPrefix(uid string) string {
 	if uid == "" {
 		uid = InstallationEvents
@@ -70,7 +70,7 @@ func (k keys) machineKey(uid string, index int) string {
 	return fmt.Sprintf("%s%04d", k.machinesPrefix(uid), index)
 }
 
-// maxMachineIndex is what four digits hold.
+// maxMachineIndex is the largest number with four digits.
 const maxMachineIndex = 9999
 
 // checkRef rejects a reference that would match other keys: an empty UID is a prefix of the keys of all clusters.
@@ -86,7 +86,7 @@ func checkKeyPart(what, s string) error {
 		return errors.New("the " + what + " is empty")
 	}
 	if strings.ContainsAny(s, "/\x00") {
-		return fmt.Errorf("the %s %q must not have a slash in it", what, s)
+		return fmt.Errorf("the %s %q must not contain a slash", what, s)
 	}
 	return nil
 }

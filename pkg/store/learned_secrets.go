@@ -13,12 +13,11 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
-// learnEvery is how often a process that uses a cluster's secrets asks for those that others wrote meanwhile.
+// learnEvery is how often a process that uses a cluster's secrets reads those that other processes wrote.
 const learnEvery = 30 * time.Second
 
-// secretLearner remembers which secrets this process has been told of, so that whatever a machine prints of them is
-// hidden (see package redact): a process that was just started has to know them all before it hears the machines of a
-// cluster.
+// secretLearner tracks which secrets this process has registered for redaction in the output of machines (see package
+// redact). A new process has to register all secrets of a cluster before it reads output of the cluster's machines.
 type secretLearner struct {
 	mu       sync.Mutex
 	clusters map[string]learnedSecrets
@@ -26,19 +25,19 @@ type secretLearner struct {
 
 type learnedSecrets struct {
 	at time.Time
-	// revision is that of etcd up to which all is known.
+	// revision is the revision of etcd up to which all secrets are registered.
 	revision int64
 }
 
-// nextRevision says from which revision on a cluster's secrets are to be learned; 0 where they were a moment ago.
+// nextRevision is the revision from which to read a cluster's secrets, or 0 if they were read less than learnEvery ago.
 func (l *secretLearner) nextRevision(uid string, now time.Time) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	was := l.clusters[uid]
-	if now.Sub(was.at) < learnEvery {
+	last := l.clusters[uid]
+	if now.Sub(last.at) < learnEvery {
 		return 0
 	}
-	return was.revision + 1
+	return last.revision + 1
 }
 
 func (l *secretLearner) recordLearned(uid string, revision int64, now time.Time) {
@@ -57,8 +56,8 @@ func (l *secretLearner) forgetCluster(uid string) {
 	redact.ForgetOwner(uid)
 }
 
-// readSealedSecret reads a sealed secret, and in the same exchange learns all secrets of its cluster that are not known
-// yet. nil where there is none.
+// readSealedSecret reads a sealed secret, and in the same transaction registers all new secrets of its cluster. It
+// returns nil if the secret does not exist.
 func (s *Store) readSealedSecret(ctx context.Context, ref api.Ref, key string) ([]byte, error) {
 	doing := fmt.Sprintf("reading secret %q of cluster %q", key, ref.Name)
 	path, now := s.keys.secretKey(ref.UID, key), time.Now()
@@ -74,7 +73,7 @@ func (s *Store) readSealedSecret(ctx context.Context, ref api.Ref, key string) (
 	}
 	if len(ops) > 1 {
 		for _, kv := range etcd.RangeResult(resp, 1) {
-			// one that can't be opened nobody can give away
+			// a secret that cannot be opened cannot leak
 			if value, err := s.box.Open(string(kv.Key), kv.Value); err == nil {
 				redact.LearnSecret(ref.UID, value)
 			}

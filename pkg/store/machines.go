@@ -30,7 +30,7 @@ func (s *Store) ListMachines(ctx context.Context, uid string) ([]api.Machine, er
 
 // ListMachineOwners returns the UIDs that have records of machines, in any state.
 func (s *Store) ListMachineOwners(ctx context.Context) (map[string]bool, error) {
-	resp, err := s.etcd.Get(ctx, "reading whose machines are on record", s.keys.allMachinesPrefix(),
+	resp, err := s.etcd.Get(ctx, "reading the owners of recorded machines", s.keys.allMachinesPrefix(),
 		clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (s *Store) ListMachineOwners(ctx context.Context) (map[string]bool, error) 
 
 // ListAllMachines returns all recorded machines that can be decoded, by the UID of their cluster.
 func (s *Store) ListAllMachines(ctx context.Context) (map[string][]api.Machine, error) {
-	resp, err := s.etcd.Get(ctx, "reading the machines on record", s.keys.allMachinesPrefix(), clientv3.WithPrefix())
+	resp, err := s.etcd.Get(ctx, "reading the recorded machines", s.keys.allMachinesPrefix(), clientv3.WithPrefix())
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (s *Store) listMachinesAt(ctx context.Context, ref api.Ref, revision int64)
 // *OccupiedError: a machine without a record would keep costing money.
 func (s *Store) PutMachines(ctx context.Context, ref api.Ref, machines []api.Machine) error {
 	_, err := s.updateMachineSet(ctx, ref, fmt.Sprintf("storing %d machines of cluster %q", len(machines), ref.Name),
-		func(have []api.Machine) (stand, put []api.Machine, err error) {
+		func(have []api.Machine) (result, put []api.Machine, err error) {
 			at := positionsByIndex(have)
 			for _, m := range machines {
 				if i, taken := at[m.Index]; taken && have[i].Incarnation != m.Incarnation && have[i].State.MayExist() {
@@ -92,7 +92,7 @@ func (s *Store) encodeMachinePuts(uid string, machines []api.Machine) ([]clientv
 			return nil, err
 		}
 		if seen[m.Index] {
-			return nil, fmt.Errorf("machine %q can't be stored: place %d is named twice", m.Name, m.Index)
+			return nil, fmt.Errorf("machine %q cannot be stored: index %d is used twice", m.Name, m.Index)
 		}
 		seen[m.Index] = true
 		puts = append(puts, clientv3.OpPut(s.keys.machineKey(uid, m.Index), string(value)))
@@ -106,22 +106,22 @@ func (s *Store) encodeMachinePuts(uid string, machines []api.Machine) ([]clientv
 func (s *Store) ReserveMachines(ctx context.Context, ref api.Ref, want []api.Machine,
 	replace func(api.Machine) bool) ([]api.Machine, error) {
 	return s.updateMachineSet(ctx, ref, fmt.Sprintf("reserving the machines of cluster %q", ref.Name),
-		func(have []api.Machine) (stand, put []api.Machine, err error) {
-			stand, at := slices.Clone(have), positionsByIndex(have)
+		func(have []api.Machine) (result, put []api.Machine, err error) {
+			result, at := slices.Clone(have), positionsByIndex(have)
 			for _, m := range want {
 				i, taken := at[m.Index]
 				switch {
 				case !taken:
-					stand = append(stand, m)
-				case replace != nil && replace(stand[i]):
-					stand[i] = m
+					result = append(result, m)
+				case replace != nil && replace(result[i]):
+					result[i] = m
 				default:
 					continue
 				}
 				put = append(put, m)
 			}
-			slices.SortFunc(stand, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
-			return stand, put, nil
+			slices.SortFunc(result, func(a, b api.Machine) int { return cmp.Compare(a.Index, b.Index) })
+			return result, put, nil
 		})
 }
 
@@ -182,7 +182,7 @@ func (s *Store) UpdateMachine(ctx context.Context, ref api.Ref, index int, incar
 		},
 		Encode: func(m *api.Machine) ([]byte, error) {
 			if m.Index != index || m.Incarnation != incarnation {
-				return nil, fmt.Errorf("%s: its index and incarnation can't be changed", doing)
+				return nil, fmt.Errorf("%s: index and incarnation cannot be changed", doing)
 			}
 			return encodeMachine(m)
 		},

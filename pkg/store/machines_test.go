@@ -53,7 +53,7 @@ func TestMachineThatMayExistIsNeverOverwritten(t *testing.T) {
 		api.MachineTerminating} {
 		to(s)
 		err := wantErr[*store.OccupiedError](t, w.PutMachines(t.Context(), r, machines("a", 2, "bbbbb")))
-		if want := "machine sky-a-1: incarnation bbbbb can't take the place of aaaaa, which may still exist (" +
+		if want := "machine sky-a-1: incarnation bbbbb cannot replace aaaaa, which may still exist (" +
 			string(s) + ")"; !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error reads %q", err)
 		}
@@ -79,7 +79,7 @@ func TestMachinesThatMakeNoSenseAreNotStored(t *testing.T) {
 	}
 	for what, m := range bad {
 		if err := w.PutMachines(t.Context(), r, []api.Machine{machine("a", 0, "aaaaa"), m}); err == nil ||
-			!strings.Contains(err.Error(), "can't be stored") {
+			!strings.Contains(err.Error(), "cannot be stored") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -6,13 +6,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// neededSecrets are the secrets that a running cluster can't be without: each of them is used by some repair. A
-// machine's host key is not one of them: the launch gives it to the machine, and only its public half is pinned.
+// neededSecrets are the secrets that repairs of a running cluster use. Host keys of machines are not among them: the
+// launch installs the host key on the machine, and only its public half is pinned.
 var neededSecrets = []string{
 	SecretSSHKey, SecretKubeconfig, SecretAgentToken, SecretAgentPassword, SecretServerToken,
 }
 
-// MissingSecrets returns the secrets that a running cluster should have, and that are missing or were altered.
+// MissingSecrets returns the needed secrets of a running cluster that are missing or damaged.
 func (s *Store) MissingSecrets(ctx context.Context, ref api.Ref) ([]string, error) {
 	usable, err := s.ListUsableSecrets(ctx, ref)
 	if err != nil {

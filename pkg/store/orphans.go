@@ -16,13 +16,13 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// orphanRetention is how long an orphan that is not seen any more is remembered: should it come to sight again by then,
-// it has been known all along. A cloud's list may lack for a while what is there.
+// orphanRetention is how long the record of an orphan is kept after the machine was last listed. If it is listed again
+// within that time, its age continues: a cloud's list can be incomplete for a while.
 const orphanRetention = time.Hour
 
-// ReplaceOrphans replaces what is known of the orphans of one cloud by what was seen there now, and returns that with
-// the times at which each was first seen. One is known by the cloud's own id: another machine of its name counts as
-// new. What isOwned says belongs to a cluster is forgotten at once; nil says it of none.
+// ReplaceOrphans replaces the recorded orphans of one cloud with those that were seen there now, and returns them with
+// the time when each was first seen. Orphans are identified by the cloud's id: another machine with the same name is
+// new. Machines for which isOwned returns true belong to a cluster and are removed at once; isOwned can be nil.
 func (s *Store) ReplaceOrphans(ctx context.Context, cloud string, seen []api.Orphan, isOwned func(api.Orphan) bool,
 	now time.Time) ([]api.Orphan, error) {
 	doing := fmt.Sprintf("recording the orphans on %s", cloud)
@@ -45,20 +45,20 @@ func (s *Store) ReplaceOrphans(ctx context.Context, cloud string, seen []api.Orp
 	return current, nil
 }
 
-// mergeOrphans is what stands after seen was taken over, and what has to be written for that.
+// mergeOrphans returns the orphans after an update with seen, and the operations that store it.
 func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.Orphan, isOwned func(api.Orphan) bool,
 	now time.Time) ([]api.Orphan, []clientv3.Op, error) {
-	stand, wanted := make([]api.Orphan, 0, len(seen)), map[string]api.Orphan{}
+	current, wanted := make([]api.Orphan, 0, len(seen)), map[string]api.Orphan{}
 	known, _ := decodeAll(have, decodeOrphan)
 	for _, o := range seen {
 		o.MissingSince = time.Time{}
 		for _, old := range known {
-			cleared := old.Conflict != "" && o.Conflict == "" // no time ran while it was in conflict
+			cleared := old.Conflict != "" && o.Conflict == "" // its age did not count during the conflict
 			if isSameOrphan(old, o) && !cleared && old.FirstSeen.Before(o.FirstSeen) {
 				o.FirstSeen = old.FirstSeen
 			}
 		}
-		stand = append(stand, o)
+		current = append(current, o)
 		wanted[s.keys.orphanKey(cloud, o.Name, o.ID)] = o
 	}
 	for _, old := range known {
@@ -75,15 +75,15 @@ func (s *Store) mergeOrphans(cloud string, have []*mvccpb.KeyValue, seen []api.O
 		}
 	}
 	ops, err := orphanChanges(have, wanted)
-	return stand, ops, err
+	return current, ops, err
 }
 
-// isSameOrphan says whether two sights are of the same machine. The names of machines are used again, ids are not.
+// isSameOrphan reports whether two records are of the same machine. Names of machines are reused, ids are not.
 func isSameOrphan(a, b api.Orphan) bool {
 	return a.Name == b.Name && a.ID == b.ID && a.ClusterUID == b.ClusterUID
 }
 
-// orphanChanges makes what is stored equal to what is wanted, by key.
+// orphanChanges returns the operations that make the stored orphans equal to the wanted ones, by key.
 func orphanChanges(have []*mvccpb.KeyValue, wanted map[string]api.Orphan) ([]clientv3.Op, error) {
 	var ops []clientv3.Op
 	stored := map[string][]byte{}
@@ -105,7 +105,7 @@ func orphanChanges(have []*mvccpb.KeyValue, wanted map[string]api.Orphan) ([]cli
 	return ops, nil
 }
 
-// AddOrphan records one more orphan of a cloud, beside those that were seen there last.
+// AddOrphan adds an orphan to the recorded ones of a cloud.
 func (s *Store) AddOrphan(ctx context.Context, cloud string, o api.Orphan) error {
 	value, err := json.Marshal(o)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Store) AddOrphan(ctx context.Context, cloud string, o api.Orphan) error
 	return err
 }
 
-// ListOrphans returns the orphans that were found last, by cloud and name. What can't be understood is left out.
+// ListOrphans returns the orphans that were found last, by cloud and name. Records that cannot be decoded are left out.
 func (s *Store) ListOrphans(ctx context.Context) ([]api.Orphan, error) {
 	resp, err := s.etcd.Get(ctx, "reading the orphans", s.keys.allOrphansPrefix(), clientv3.WithPrefix())
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *Store) ListOrphans(ctx context.Context) ([]api.Orphan, error) {
 func decodeOrphan(kv *mvccpb.KeyValue) (api.Orphan, *CorruptError) {
 	var o api.Orphan
 	if err := json.Unmarshal(kv.Value, &o); err != nil {
-		return o, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("no orphan: %w", err)}
+		return o, &CorruptError{Keys: []string{string(kv.Key)}, Cause: fmt.Errorf("invalid orphan: %w", err)}
 	}
 	return o, nil
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
-// OtherKeyError says that etcd's secrets are sealed with another key than the one at hand.
+// OtherKeyError says that the secrets in etcd are encrypted with another key than the one in use.
 type OtherKeyError struct {
-	Have, Need string // ids of keys, which give nothing away of them
-	// Since is when the key that is needed was first used; zero where that was not recorded.
+	Have, Need string // ids of keys, which reveal nothing about them
+	// Since is when the needed key was first used; zero if unknown.
 	Since time.Time
 }
 
@@ -23,28 +23,28 @@ func (e *OtherKeyError) Error() string {
 	if !e.Since.IsZero() {
 		since = " since " + e.Since.UTC().Format(time.DateOnly)
 	}
-	return fmt.Sprintf("the secrets in etcd are sealed with another key%s (id %s; the key at hand has id %s)", since,
+	return fmt.Sprintf("the secrets in etcd are encrypted with another key%s (id %s; the key in use has id %s)", since,
 		e.Need, e.Have)
 }
 
-// secretsKeyRecord says which key is in use.
+// keyRecord identifies the key in use.
 type keyRecord struct {
 	KeyID string    `json:"key_id"`
 	Since time.Time `json:"since"`
 }
 
-// maxSecretsTried is how many secrets are looked at where no record says which key they are sealed with.
+// maxSecretsTried is the number of secrets that are checked if the key in use is not recorded.
 const maxSecretsTried = 500
 
-// HasSecrets says whether etcd holds any secret.
+// HasSecrets reports whether etcd contains any secret.
 func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
-	resp, err := s.etcd.Get(ctx, "looking for secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
+	resp, err := s.etcd.Get(ctx, "checking for secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
 		clientv3.WithLimit(1), clientv3.WithKeysOnly())
 	return err == nil && len(resp.Kvs) > 0, err
 }
 
-// CheckSecretsKey records the key of this Store as the one in use, or returns an *OtherKeyError where what is sealed is
-// sealed with another.
+// CheckSecretsKey records the key of this Store as the one in use. If the stored secrets are encrypted with another
+// key, the error is an *OtherKeyError.
 func (s *Store) CheckSecretsKey(ctx context.Context, now time.Time) error {
 	if s.box.Err() != nil {
 		return s.box.Err()
@@ -59,7 +59,7 @@ func (s *Store) CheckSecretsKey(ctx context.Context, now time.Time) error {
 		return err
 	case record.KeyID == "" && (ours || other == ""):
 		return s.RecordSecretsKey(ctx, now)
-	case other == "" && !ours: // nothing is sealed any more
+	case other == "" && !ours: // no secrets are left
 		return s.RecordSecretsKey(ctx, now)
 	case record.KeyID != "":
 		return &OtherKeyError{Have: s.box.KeyID(), Need: record.KeyID, Since: record.Since}
@@ -67,7 +67,7 @@ func (s *Store) CheckSecretsKey(ctx context.Context, now time.Time) error {
 	return &OtherKeyError{Have: s.box.KeyID(), Need: other}
 }
 
-// RecordSecretsKey records the key of this Store as the one in use. What another one has sealed stays as it is.
+// RecordSecretsKey records the key of this Store as the one in use. Secrets of other keys are not changed.
 func (s *Store) RecordSecretsKey(ctx context.Context, now time.Time) error {
 	if s.box.Err() != nil {
 		return s.box.Err()
@@ -89,15 +89,15 @@ func (s *Store) readKeyRecord(ctx context.Context) (keyRecord, error) {
 		return r, err
 	}
 	if err := json.Unmarshal(resp.Kvs[0].Value, &r); err != nil {
-		return r, &CorruptError{Keys: []string{key}, Cause: fmt.Errorf("no record of a key: %w", err)}
+		return r, &CorruptError{Keys: []string{key}, Cause: fmt.Errorf("invalid record of the secrets key: %w", err)}
 	}
 	return r, nil
 }
 
-// findSealingKeys says with which key the first secrets are sealed: whether any is with ours, and the id of another, if
-// there is one.
+// findSealingKeys checks which keys the first secrets are encrypted with. It reports whether any uses this Store's key,
+// and returns the id of another key if there is one.
 func (s *Store) findSealingKeys(ctx context.Context) (other string, ours bool, err error) {
-	resp, err := s.etcd.Get(ctx, "looking at secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
+	resp, err := s.etcd.Get(ctx, "reading secrets", s.keys.allSecretsPrefix(), clientv3.WithPrefix(),
 		clientv3.WithLimit(maxSecretsTried))
 	if err != nil {
 		return "", false, err

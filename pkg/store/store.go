@@ -1,6 +1,6 @@
-// Package store keeps the requested and the observed state in etcd: clusters, changed by compare-and-swap on their
-// revision; their machines, under keys of their own so that many can be written at once; and secrets, encrypted before
-// they leave the process.
+// Package store keeps the requested and the observed state in etcd: clusters, which are changed by compare-and-swap;
+// their machines, under separate keys so that many can be written at once; and secrets, which are encrypted before they
+// leave the process.
 package store
 
 import (
@@ -16,14 +16,14 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/secretbox"
 )
 
-// Options says which etcd to use, and how to reach it.
+// Options configures the connection to etcd.
 type Options struct {
 	// Endpoints as http(s)://host:port.
 	Endpoints []string
 	// Prefix that every key starts with.
 	Prefix string
 	TLS    *tls.Config
-	// SecretsKey of 32 bytes encrypts secrets. Without it they can be neither read nor written.
+	// SecretsKey is a key of 32 bytes that encrypts secrets. Without it secrets can be neither read nor written.
 	SecretsKey []byte
 	// DialTimeout bounds the wait for the first answer; 0 is etcd.DefaultDialTimeout.
 	DialTimeout time.Duration
@@ -41,7 +41,7 @@ type Store struct {
 // Open connects to etcd. If etcd does not answer in time, the error is an *UnavailableError that names the endpoint.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.SecretsKey != nil && len(o.SecretsKey) != secretbox.KeySize {
-		return nil, fmt.Errorf("the secrets key has %d bytes, %d are needed", len(o.SecretsKey), secretbox.KeySize)
+		return nil, fmt.Errorf("the secrets key has %d bytes, want %d", len(o.SecretsKey), secretbox.KeySize)
 	}
 	client, err := etcd.Connect(ctx, etcd.Options{Endpoints: o.Endpoints, TLS: o.TLS, DialTimeout: o.DialTimeout})
 	if err != nil {
@@ -50,7 +50,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return newStore(client, o.Prefix, o.SecretsKey), nil
 }
 
-// New is a Store over a connection that exists already. Without a key it cannot use secrets.
+// New returns a Store that uses an existing connection. Without a key it cannot use secrets.
 func New(c *clientv3.Client, prefix string, key []byte) *Store {
 	return newStore(etcd.NewClient(c), prefix, key)
 }

@@ -13,21 +13,21 @@ import (
 	"github.com/sky-shift/skyctl/pkg/store/etcd"
 )
 
-// UnownedRecords are the machines and secrets on record under a UID that no cluster has.
+// UnownedRecords are the recorded machines and secrets under a UID that no cluster has.
 type UnownedRecords struct {
 	UID string
-	// Machines are those that can be read.
+	// Machines are the ones that can be decoded.
 	Machines []api.Machine
-	// Records is how many objects there are, secrets included.
+	// Records is the number of objects, secrets included.
 	Records int
-	// FirstSeen is when they were first found to belong to no cluster.
+	// FirstSeen is when they were first found without a cluster.
 	FirstSeen time.Time
 }
 
-// FindUnownedRecords returns what is on record for no cluster, and remembers since when each is so. While any cluster's
-// object can't be understood it is a *CorruptError: what seems to belong to none may be that one's.
+// FindUnownedRecords returns the records that belong to no cluster, and stores when each was first found. If a cluster
+// object cannot be decoded, the error is a *CorruptError, because the records may belong to that cluster.
 func (s *Store) FindUnownedRecords(ctx context.Context, now time.Time) ([]UnownedRecords, error) {
-	const doing = "looking for records of no cluster"
+	const doing = "finding records without a cluster"
 	found, seen, _, err := s.readUnownedRecords(ctx, doing)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (s *Store) FindUnownedRecords(ctx context.Context, now time.Time) ([]Unowne
 	return found, err
 }
 
-// readUnownedRecords reads all of one moment, which is also returned: the revision of the store.
+// readUnownedRecords reads everything at one revision, which it also returns.
 func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]UnownedRecords, map[string]time.Time, int64,
 	error) {
 	resp, err := s.etcd.Commit(ctx, doing, nil, []clientv3.Op{
@@ -87,7 +87,7 @@ func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]Unowned
 	seen := map[string]time.Time{}
 	for _, kv := range etcd.RangeResult(resp, 3) {
 		at, err := time.Parse(time.RFC3339, string(kv.Value))
-		if err == nil { // one that makes no sense is seen anew
+		if err == nil { // otherwise it counts as found now
 			seen[strings.TrimPrefix(string(kv.Key), s.keys.allUnownedPrefix())] = at
 		}
 	}
@@ -104,10 +104,10 @@ func (s *Store) readUnownedRecords(ctx context.Context, doing string) ([]Unowned
 	return found, seen, resp.Header.Revision, nil
 }
 
-// SetAsideUnownedRecords takes away what is on record under a UID that no cluster has, and keeps a copy of it for a
-// month. It does nothing, and says so, where a cluster was written meanwhile: that may be the one whose it is.
+// SetAsideUnownedRecords deletes the records under a UID that no cluster has, and keeps a copy for a month. It changes
+// nothing and returns false if a cluster was written at the same time, because the records may belong to it.
 func (s *Store) SetAsideUnownedRecords(ctx context.Context, uid string) (bool, error) {
-	doing := "setting aside what is on record under " + uid
+	doing := "setting aside the records of UID " + uid
 	if err := checkKeyPart("cluster UID", uid); err != nil {
 		return false, err
 	}
@@ -128,8 +128,8 @@ func (s *Store) SetAsideUnownedRecords(ctx context.Context, uid string) (bool, e
 			return false, err
 		}
 		for _, kv := range resp.Kvs {
-			copied := clientv3.OpPut(s.keys.damagedKey(string(kv.Key)), string(kv.Value), clientv3.WithLease(lease))
-			ops = append(ops, copied, clientv3.OpDelete(string(kv.Key)))
+			backup := clientv3.OpPut(s.keys.damagedKey(string(kv.Key)), string(kv.Value), clientv3.WithLease(lease))
+			ops = append(ops, backup, clientv3.OpDelete(string(kv.Key)))
 		}
 		when = append(when, clientv3.Compare(clientv3.ModRevision(prefix).WithPrefix(), "<", revision+1))
 	}

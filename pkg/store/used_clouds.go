@@ -10,15 +10,15 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// cloudUseInterval is how old a note of a cloud's use may become before it is written anew.
+// cloudUseInterval is the age at which the record of a cloud's use is renewed.
 const cloudUseInterval = 10 * time.Minute
 
-// RecordCloudUse records that machines are asked of a cloud, so that it is asked for orphans even when no cluster names
-// it any more.
+// RecordCloudUse records that machines are launched on a cloud, so that sweeps search it for orphans even if no cluster
+// uses it any longer.
 func (s *Store) RecordCloudUse(ctx context.Context, name string, now time.Time) error {
-	doing := fmt.Sprintf("noting that cloud %q is in use", name)
+	doing := fmt.Sprintf("recording the use of cloud %q", name)
 	if name == "" {
-		return fmt.Errorf("%s: it has no name", doing)
+		return fmt.Errorf("%s: the cloud has no name", doing)
 	}
 	key := s.keys.cloudKey(name)
 	resp, err := s.etcd.Get(ctx, doing, key)
@@ -35,8 +35,8 @@ func (s *Store) RecordCloudUse(ctx context.Context, name string, now time.Time) 
 	return err
 }
 
-// ListUsedClouds names the clouds that were used since then, give or take some minutes. A note that can't be understood
-// counts: better to ask one cloud in vain than to leave a machine unfound.
+// ListUsedClouds returns the clouds that were used after since, minus cloudUseInterval. An invalid record counts as
+// used, because an unnecessary query is better than an orphan that is not found.
 func (s *Store) ListUsedClouds(ctx context.Context, since time.Time) ([]string, error) {
 	resp, err := s.etcd.Get(ctx, "reading which clouds are in use", s.keys.cloudsPrefix(), clientv3.WithPrefix())
 	if err != nil {
@@ -57,8 +57,8 @@ func (s *Store) ListUsedClouds(ctx context.Context, since time.Time) ([]string, 
 	return names, nil
 }
 
-// RenewCloudUse has every cloud that was ever used be asked for orphans from now on: something was forgotten of which
-// nobody knows where it was.
+// RenewCloudUse makes sweeps search every cloud that was ever used for orphans, because a record was removed whose
+// cloud is unknown.
 func (s *Store) RenewCloudUse(ctx context.Context, now time.Time) error {
 	names, err := s.ListUsedClouds(ctx, time.Time{})
 	for _, name := range names {
@@ -67,7 +67,7 @@ func (s *Store) RenewCloudUse(ctx context.Context, now time.Time) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("having all clouds asked for machines of no cluster: %w", err)
+		return fmt.Errorf("recording that all clouds are searched for orphans: %w", err)
 	}
 	return nil
 }

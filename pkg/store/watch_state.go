@@ -11,17 +11,17 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 )
 
-// watchState is what a watch knows of the world and has still to tell. It holds objects as etcd has them and decodes
-// each anew for telling, so that whoever is told may do with it as he likes.
+// watchState holds the current state of a watch and the changes to send. It keeps encoded objects and decodes them for
+// each change, so the receiver can modify them.
 type watchState struct {
 	store *Store
-	// only is the one cluster that is watched; its machines are kept too.
+	// only is the cluster of a watch of one cluster, which also keeps machines. It is empty if all are watched.
 	only     string
 	clusters map[string]knownCluster
 	names    map[string]string // of clusters, by UID
 	machines map[string]api.Machine
 	queue    []pendingChange
-	built    *ClusterChange // the head of queue, ready to be told
+	built    *ClusterChange // the head of queue, ready to send
 }
 
 type knownCluster struct {
@@ -29,12 +29,12 @@ type knownCluster struct {
 	kv  *mvccpb.KeyValue
 }
 
-// pendingChange is an event to come. A Put is made of the state at the time it is told, so one is enough for many
-// changes.
+// pendingChange is a change to send. A ClusterUpdated is built from the state when it is sent, so one is enough for
+// many updates.
 type pendingChange struct {
 	kind      ClusterChangeType
 	name, uid string
-	last      *api.Cluster // of a Delete
+	last      *api.Cluster // of a ClusterDeleted
 }
 
 func newWatchState(s *Store, only string) *watchState {
@@ -42,14 +42,14 @@ func newWatchState(s *Store, only string) *watchState {
 		machines: map[string]api.Machine{}}
 }
 
-// applySnapshot takes over a whole state: what is no longer there has ended, all else is told again.
+// applySnapshot replaces the whole state. Clusters that are missing in it were deleted; all others are sent again.
 func (v *watchState) applySnapshot(snap snapshot) {
-	there := map[string]bool{}
+	present := map[string]bool{}
 	for _, kv := range snap.clusters {
-		there[v.clusterName(kv.Key)] = true
+		present[v.clusterName(kv.Key)] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.clusters)) {
-		if !there[name] {
+		if !present[name] {
 			v.removeCluster(name)
 		}
 	}
@@ -81,7 +81,7 @@ func (v *watchState) clusterName(key []byte) string {
 	return strings.TrimPrefix(string(key), v.store.keys.clustersPrefix())
 }
 
-// updateCluster notes a cluster as it is now.
+// updateCluster stores the current state of a cluster.
 func (v *watchState) updateCluster(kv *mvccpb.KeyValue) {
 	c, corrupt := v.store.decodeCluster(kv)
 	if corrupt != nil {
@@ -96,7 +96,7 @@ func (v *watchState) updateCluster(kv *mvccpb.KeyValue) {
 	v.queueUpdate(name, uid)
 }
 
-// updateMachine notes a machine; those of clusters that aren't known belong to nobody who is watched.
+// updateMachine stores or removes a machine. It ignores machines of clusters that are not watched.
 func (v *watchState) updateMachine(kv *mvccpb.KeyValue, deleted bool) {
 	uid := v.store.machineOwner(kv.Key)
 	name, ok := v.names[uid]
@@ -148,7 +148,7 @@ func (v *watchState) buildCluster(k knownCluster) *api.Cluster {
 	return c
 }
 
-// nextChange is the event to be told, if there is one.
+// nextChange returns the next change to send, if there is one.
 func (v *watchState) nextChange() (ClusterChange, bool) {
 	if len(v.queue) == 0 {
 		return ClusterChange{}, false
@@ -163,7 +163,7 @@ func (v *watchState) nextChange() (ClusterChange, bool) {
 	return *v.built, true
 }
 
-// dropSentChange takes the event off that was told.
+// dropSentChange removes the change that was sent.
 func (v *watchState) dropSentChange() {
 	v.queue = v.queue[1:]
 	v.built = nil

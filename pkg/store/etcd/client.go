@@ -74,7 +74,7 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	return NewClient(client), nil
 }
 
-// NewClient is a Client over a connection that exists already.
+// NewClient returns a Client that uses an existing connection.
 func NewClient(c *clientv3.Client) *Client { return &Client{client: c} }
 
 // Close closes the connection.

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// probeTimeout bounds the search for a reason; there is one already: nobody answered.
+// probeTimeout bounds the search for the reason why the endpoint does not answer.
 const probeTimeout = 500 * time.Millisecond
 
-// probeEndpoint finds out why the first endpoint does not answer. gRPC keeps that to itself until a call is made.
+// probeEndpoint finds out why the first endpoint does not answer. gRPC does not report it before the first call.
 func probeEndpoint(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -31,12 +31,12 @@ func probeEndpoint(ctx context.Context, o Options) error {
 			return trimNetError(err)
 		}
 	}
-	// A server speaks first in HTTP/2; one that refuses our certificate says so here at the latest.
+	// In HTTP/2 the server sends first. If it rejects our certificate, this read fails.
 	conn.SetReadDeadline(time.Now().Add(probeTimeout))
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		return trimNetError(err)
 	}
-	return errors.New("something listens there, but it is no etcd that we can speak to")
+	return errors.New("the endpoint accepts connections but does not answer as etcd")
 }
 
 func handshakeTLS(ctx context.Context, conn net.Conn, host string, cfg *tls.Config) (net.Conn, error) {
@@ -55,7 +55,7 @@ func handshakeTLS(ctx context.Context, conn net.Conn, host string, cfg *tls.Conf
 	return secured, secured.HandshakeContext(ctx)
 }
 
-// trimNetError takes the address off an error of the network: it stands in the sentence around it already.
+// trimNetError removes the address from a network error, because the message around it already contains it.
 func trimNetError(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {

@@ -8,7 +8,7 @@ func (c *Client) ServerVersion(ctx context.Context) (string, error) {
 	defer cancel()
 	status, err := c.client.Status(call, c.client.Endpoints()[0])
 	if err != nil {
-		return "", c.wrapError(ctx, "asking etcd for its version", err)
+		return "", c.wrapError(ctx, "reading the version of etcd", err)
 	}
 	return status.Version, nil
 }

@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// CloseCut makes an object of one that was cut: what was begun and has no end is left out, and what is open is
-// closed.
+// CloseCut completes a JSON object that was cut off: it removes an incomplete member at the end and closes what is
+// open.
 func CloseCut(cut []byte) []byte {
-	var open []byte     // the ends of what is open
-	var whole, ends int // up to where it is whole, and how much of open that leaves
-	var closers []byte
-	keep := func(end int) { whole, ends, closers = end, len(open), slices.Clone(open) }
-	named := false // the next value belongs to a name
+	var open []byte    // closing brackets of the open objects and arrays
+	var complete int   // length of the text that ends with a complete value
+	var closers []byte // closing brackets of that text
+	keep := func(end int) { complete, closers = end, slices.Clone(open) }
+	afterName := false // the next value belongs to a name
 	inObject := func() bool { return len(open) > 0 && open[len(open)-1] == '}' }
 	for i := 0; i < len(cut); i++ {
 		switch b := cut[i]; b {
 		case ' ', '\t', '\n', '\r', ',':
 		case ':':
-			named = true
+			afterName = true
 		case '{', '[':
-			open, named = append(open, map[byte]byte{'{': '}', '[': ']'}[b]), false
+			open, afterName = append(open, map[byte]byte{'{': '}', '[': ']'}[b]), false
 			keep(i + 1)
 		case '}', ']':
 			if len(open) > 0 {
@@ -34,11 +34,11 @@ func CloseCut(cut []byte) []byte {
 				break
 			}
 			i += n - 1
-			if !inObject() || named {
+			if !inObject() || afterName {
 				keep(i + 1)
 			}
-			named = false
-		default: // a number or a word, which is whole only where something follows it
+			afterName = false
+		default: // a number or a word, which is complete only if another character follows
 			end := i
 			for end < len(cut) && !strings.ContainsRune(" \t\r\n,:{}[]\"", rune(cut[end])) {
 				end++
@@ -46,13 +46,9 @@ func CloseCut(cut []byte) []byte {
 			if end < len(cut) {
 				keep(end)
 			}
-			i, named = end-1, false
+			i, afterName = end-1, false
 		}
 	}
-	out := slices.Clone(cut[:whole])
-	for ends > 0 {
-		ends--
-		out = append(out, closers[ends])
-	}
-	return out
+	slices.Reverse(closers)
+	return append(slices.Clone(cut[:complete]), closers...)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/sky-shift/skyctl/pkg/regularfile"
 )
 
-// LoadOrCreateKey returns the secrets key kept in a file, as hexadecimal, for its owner's eyes alone. Where
-// there is no file it makes one; two processes that do so at once end with the same key.
+// LoadOrCreateKey reads the secrets key from a file that contains it in hexadecimal and that only its owner can read.
+// It creates the file if it does not exist; concurrent processes get the same key.
 func LoadOrCreateKey(path string) ([]byte, error) {
 	key, err := LoadKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -27,8 +27,7 @@ func LoadOrCreateKey(path string) ([]byte, error) {
 	return LoadKey(path)
 }
 
-// LoadKey is LoadOrCreateKey for who must not make a key: where there is no file its error wraps
-// fs.ErrNotExist.
+// LoadKey is LoadOrCreateKey without creating a key: if the file does not exist, the error wraps fs.ErrNotExist.
 func LoadKey(path string) ([]byte, error) {
 	f, err := regularfile.Open(path)
 	if err != nil {
@@ -40,8 +39,8 @@ func LoadKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the secrets key: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("secrets key %s is open to other users (mode %04o): they may have read it; run chmod "+
-			"600 on it if you know they haven't", path, mode)
+		return nil, fmt.Errorf("secrets key %s is accessible to other users (mode %04o): if you are sure that nobody "+
+			"has read it, run chmod 600 on it", path, mode)
 	}
 	text := make([]byte, 2*KeySize+16)
 	n, err := f.Read(text)
@@ -55,7 +54,7 @@ func LoadKey(path string) ([]byte, error) {
 			2*KeySize)
 	}
 	if _, err := hex.Decode(key, text); err != nil {
-		return nil, fmt.Errorf("secrets key %s is not in hexadecimal", path) // the cause would quote from it
+		return nil, fmt.Errorf("secrets key %s is not in hexadecimal", path) // the cause would quote the key
 	}
 	return key, nil
 }
@@ -69,7 +68,7 @@ func createKey(path string) error {
 		return err
 	}
 	err := atomicfile.Create(path, []byte(hex.EncodeToString(key)+"\n"))
-	if errors.Is(err, fs.ErrExist) { // somebody else was faster
+	if errors.Is(err, fs.ErrExist) { // another process was faster
 		return nil
 	}
 	return err

@@ -57,8 +57,8 @@ func TestKeyFileThatCantBeTrustedIsRefused(t *testing.T) {
 		mode    os.FileMode
 		says    string
 	}{
-		{good, 0o644, "open to other users"},
-		{good, 0o640, "open to other users"},
+		{good, 0o644, "accessible to other users"},
+		{good, 0o640, "accessible to other users"},
 		{good[:20], 0o600, "has 20 characters"},
 		{good + "ab", 0o600, "has 66 characters"},
 		{"", 0o600, "is empty"},

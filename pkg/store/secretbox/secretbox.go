@@ -1,4 +1,4 @@
-// Package secretbox encrypts secrets with one key, and keeps that key in a file.
+// Package secretbox encrypts secrets with a key that it stores in a file.
 package secretbox
 
 import (
@@ -23,15 +23,15 @@ var ErrNoKey error = noKeyError{}
 
 type noKeyError struct{}
 
-func (noKeyError) Error() string { return "no secrets key is set, so secrets can't be used" }
+func (noKeyError) Error() string { return "no secrets key is set, so secrets cannot be used" }
 
 // Reason is Unreadable.
 func (noKeyError) Reason() string { return ReasonUnreadable }
 
-// Final is true: only a key helps.
+// Final is true: retrying without a key does not help.
 func (noKeyError) Final() bool { return true }
 
-// WrongKeyError says that a secret was encrypted with a key other than the box's. Ids tell keys apart and reveal
+// WrongKeyError says that a secret was encrypted with another key than the box's. The ids identify keys and reveal
 // nothing about them.
 type WrongKeyError struct {
 	Have string
@@ -39,8 +39,8 @@ type WrongKeyError struct {
 }
 
 func (e *WrongKeyError) Error() string {
-	return fmt.Sprintf("it was encrypted with another secrets key (id %s; the key in use has id %s): set "+
-		"secretsKeyFile to the key it was written with", e.Need, e.Have)
+	return fmt.Sprintf("encrypted with another secrets key (id %s; the key in use has id %s): set secretsKeyFile "+
+		"to the file of that key", e.Need, e.Have)
 }
 
 // Reason is Unreadable.
@@ -49,7 +49,7 @@ func (e *WrongKeyError) Reason() string { return ReasonUnreadable }
 // Final is true: only the other key helps.
 func (e *WrongKeyError) Final() bool { return true }
 
-// DamagedError says that an encrypted secret is malformed, or is not what was encrypted for its path.
+// DamagedError says that an encrypted secret is malformed, or was not encrypted for its path.
 type DamagedError struct{ Reason string }
 
 func (e *DamagedError) Error() string { return e.Reason }
@@ -78,15 +78,15 @@ func New(key []byte) *Box {
 		return &Box{err: ErrNoKey}
 	}
 	if len(key) != KeySize {
-		return &Box{err: fmt.Errorf("the secrets key has %d bytes, %d are needed", len(key), KeySize)}
+		return &Box{err: fmt.Errorf("the secrets key has %d bytes, want %d", len(key), KeySize)}
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		return &Box{err: fmt.Errorf("the secrets key can't be used: %w", err)}
+		return &Box{err: fmt.Errorf("the secrets key cannot be used: %w", err)}
 	}
 	aead, err := cipher.NewGCM(block)
 	if err != nil {
-		return &Box{err: fmt.Errorf("the secrets key can't be used: %w", err)}
+		return &Box{err: fmt.Errorf("the secrets key cannot be used: %w", err)}
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("skyctl secrets key id"))
@@ -106,7 +106,7 @@ func (b *Box) Seal(path string, plain []byte) ([]byte, error) {
 	}
 	nonce := make([]byte, b.aead.NonceSize())
 	if _, err := rand.Read(nonce); err != nil {
-		return nil, fmt.Errorf("making a nonce: %w", err)
+		return nil, fmt.Errorf("creating a nonce: %w", err)
 	}
 	return json.Marshal(envelope{Algorithm: algorithm, KeyID: b.keyID, Nonce: nonce,
 		Data: b.aead.Seal(nil, nonce, plain, []byte(path))})
@@ -120,14 +120,14 @@ func (b *Box) Open(path string, sealed []byte) ([]byte, error) {
 	}
 	var e envelope
 	if err := json.Unmarshal(sealed, &e); err != nil || e.Algorithm != algorithm || len(e.Nonce) != b.aead.NonceSize() {
-		return nil, &DamagedError{Reason: "no encrypted secret of a form that this program knows"}
+		return nil, &DamagedError{Reason: "unknown format of an encrypted secret"}
 	}
 	if e.KeyID != b.keyID {
 		return nil, &WrongKeyError{Have: b.keyID, Need: e.KeyID}
 	}
 	plain, err := b.aead.Open(nil, e.Nonce, e.Data, []byte(path))
 	if err != nil {
-		return nil, &DamagedError{Reason: "the secret was altered, or moved there from another place"}
+		return nil, &DamagedError{Reason: "the secret was changed, or moved from another path"}
 	}
 	return plain, nil
 }
