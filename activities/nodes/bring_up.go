@@ -14,6 +14,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/rke2/preflight"
@@ -118,7 +119,7 @@ func (a *Activities) recordCredentials(ctx context.Context, step *machineStep, h
 	}
 	if a.ClusterDir != nil {
 		// A full disk here must not fail the cluster: the kubeconfig is in the store.
-		if err := kube.WriteKubeconfigFile(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"),
+		if err := kubefile.WriteEntries(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"),
 			kubeconfig); err != nil {
 			activity.GetLogger(ctx).Warn("the kubeconfig could not be written; skyctl get kubeconfig prints it",
 				"cluster", ref.Name, "error", err)

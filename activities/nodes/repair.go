@@ -13,6 +13,7 @@ import (
 	"github.com/sky-shift/skyctl/activities"
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -150,7 +151,7 @@ func (a *Activities) WriteKubeconfig(ctx context.Context, ref api.Ref) error {
 	}
 	kubeconfig, err := a.Store.ReadSecret(ctx, ref, store.SecretKubeconfig)
 	if err == nil {
-		err = kube.WriteKubeconfigFile(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), kubeconfig)
+		err = kubefile.WriteEntries(filepath.Join(a.ClusterDir(ref.Name), "kubeconfig"), kubeconfig)
 	}
 	if pathErr := new(os.PathError); errors.As(err, &pathErr) {
 		err = fmt.Errorf("%w; skyctl get kubeconfig %s prints it", err, ref.Name)

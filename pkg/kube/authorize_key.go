@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,24 +57,33 @@ func AuthorizeKey(ctx context.Context, cs kubernetes.Interface, node, user, publ
 		// it ends by itself all the same
 		_ = pods.Delete(clean, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)})
 	}()
-	for {
-		now, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
+	if err := awaitPodSuccess(ctx, cs, pod.Name); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// awaitPodSuccess waits until an authorizing pod has succeeded. A pod that failed or was deleted is an error.
+func awaitPodSuccess(ctx context.Context, cs kubernetes.Interface, name string) error {
+	var pod *corev1.Pod
+	var failure error
+	err := await.Condition(ctx, authorizePollInterval, func() (bool, error) {
+		var err error
+		pod, err = cs.CoreV1().Pods(metav1.NamespaceSystem).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			return fail(errors.New("its pod was deleted before it was done"))
+			failure = errors.New("its pod was deleted before it was done")
 		case err != nil && ctx.Err() == nil:
-			return fail(err)
-		case err == nil && now.Status.Phase == corev1.PodSucceeded:
-			return nil
-		case err == nil && now.Status.Phase == corev1.PodFailed:
-			return fail(errors.New("its pod failed" + describePodEnd(now)))
+			failure = err
+		case err == nil && pod.Status.Phase == corev1.PodFailed:
+			failure = errors.New("its pod failed" + describePodEnd(pod))
 		}
-		select {
-		case <-ctx.Done():
-			return fail(fmt.Errorf("its pod is not done in time%s: %w", describePodEnd(now), context.Cause(ctx)))
-		case <-time.After(authorizePollInterval):
-		}
+		return err == nil && pod.Status.Phase == corev1.PodSucceeded, failure
+	})
+	if err != nil && failure == nil {
+		return fmt.Errorf("its pod is not done in time%s: %w", describePodEnd(pod), err)
 	}
+	return err
 }
 
 // RemoveAuthorizingPods removes the pods of calls of AuthorizeKey that were killed before they could.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,10 +20,14 @@ import (
 // evictionInterval is how often a pod whose eviction was refused, or that has yet to end, is asked about again.
 const evictionInterval = time.Second
 
-// DrainNode keeps new pods off a node and evicts those that run there, within their disruption budgets: all but static
-// pods and those of DaemonSets. It returns once they are gone; when ctx ends first, the error says how many are left. A
-// node that isn't there is a success. Where the node's kubelet is silent nothing there would end a pod: they are asked
-// to leave, so that others take their place elsewhere, and nobody waits.
+// DrainNode cordons a node and evicts its pods within their disruption budgets, except static pods and those of
+// DaemonSets. It returns once they are gone; if ctx ends first, the error says how many are left. A node that does not
+// exist is a success. If the node's kubelet is silent, nothing there can stop the pods: DrainNode then evicts them, so
+// that their controllers replace them elsewhere, and returns without waiting.
+//
+// This is not k8s.io/kubectl/pkg/drain: in v0.36.3 its EvictPod sends no UID precondition (makeDeleteOptions sets only
+// the grace period and dry run), so that it can evict a newer pod of the same name, such as a StatefulSet's. It also
+// imports kubectl/pkg/cmd/util and cli-runtime.
 func DrainNode(ctx context.Context, cs kubernetes.Interface, node string, progress func(string)) error {
 	silent, err := cordonNode(ctx, cs, node)
 	if err != nil {
@@ -31,21 +36,22 @@ func DrainNode(ctx context.Context, cs kubernetes.Interface, node string, progre
 		}
 		return fmt.Errorf("keeping new pods off node %s: %w", node, err)
 	}
-	for {
-		left, err := evictAllPods(ctx, cs, node)
-		if err == nil && (left == 0 || silent) {
-			return nil
+	var left int
+	var lastErr error
+	err = await.Condition(ctx, evictionInterval, func() (bool, error) {
+		left, lastErr = evictAllPods(ctx, cs, node)
+		if lastErr == nil && (left == 0 || silent) {
+			return true, nil
 		}
 		if left > 0 && progress != nil {
 			progress(fmt.Sprintf("waiting for %d pods to leave", left))
 		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("draining node %s: %d pods are still there: %w", node, left,
-				context.Cause(ctx)), err)
-		case <-time.After(evictionInterval):
-		}
+		return false, nil
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("draining node %s: %d pods are still there: %w", node, left, err), lastErr)
 	}
+	return nil
 }
 
 // cordonNode keeps new pods off a node, and says whether its kubelet has fallen silent.

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -105,6 +104,3 @@ func KubeconfigExpiry(kubeconfig []byte) (time.Time, error) {
 
 // callTimeout bounds a single call, so that an API server which takes a connection and says nothing is noticed.
 const callTimeout = 15 * time.Second
-
-// WriteKubeconfigFile is kubefile.Write.
-func WriteKubeconfigFile(path string, data []byte) error { return kubefile.WriteEntries(path, data) }

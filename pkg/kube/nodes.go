@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,11 +59,8 @@ func AwaitNodeReady(ctx context.Context, cs kubernetes.Interface, nodeName strin
 			return fmt.Errorf("waiting for node %s: %w", nodeName, err)
 		}
 		w.reportState("the API server can't be asked: " + err.Error())
-		select {
-		case <-time.After(pause):
-			pause = min(pause*2, maxRetryPause)
-		case <-ctx.Done():
-		}
+		_ = await.Pause(ctx, pause) // the next round reports the end of ctx
+		pause = min(pause*2, maxRetryPause)
 	}
 }
 
@@ -193,7 +191,7 @@ func nodePressure(node *corev1.Node) string {
 // CheckNodesReady says which of the named nodes are Ready, in the order of the names, and why the others are not.
 func CheckNodesReady(ctx context.Context, cs kubernetes.Interface, names []string) (ready []string,
 	notReady map[string]string, err error) {
-	nodes, err := listNodes(ctx, cs)
+	nodes, err := ListNodes(ctx, cs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,7 +202,7 @@ func CheckNodesReady(ctx context.Context, cs kubernetes.Interface, names []strin
 			notReady[name] = "it is not in the cluster"
 			continue
 		}
-		if ok, state := nodeReadiness(&node); ok {
+		if ok, state := nodeReadiness(node); ok {
 			ready = append(ready, name)
 		} else {
 			notReady[name] = state
@@ -213,16 +211,17 @@ func CheckNodesReady(ctx context.Context, cs kubernetes.Interface, names []strin
 	return ready, notReady, nil
 }
 
-func listNodes(ctx context.Context, cs kubernetes.Interface) (map[string]corev1.Node, error) {
+// ListNodes returns the nodes of a cluster by name.
+func ListNodes(ctx context.Context, cs kubernetes.Interface) (map[string]*corev1.Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	list, err := cs.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("listing the cluster's nodes: %w", err)
 	}
-	nodes := make(map[string]corev1.Node, len(list.Items))
-	for _, n := range list.Items {
-		nodes[n.Name] = n
+	nodes := make(map[string]*corev1.Node, len(list.Items))
+	for i := range list.Items {
+		nodes[list.Items[i].Name] = &list.Items[i]
 	}
 	return nodes, nil
 }

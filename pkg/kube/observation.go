@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	resourcehelper "k8s.io/component-helpers/resource"
 )
 
 // gpuResource is under which name the NVIDIA stack offers accelerators.
@@ -49,7 +50,7 @@ type NodeObservation struct {
 // leaves them out. A machine without a node counts for nothing.
 func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api.Machine,
 	accelerator string) (Observation, error) {
-	nodes, err := listNodes(ctx, cs)
+	nodes, err := ListNodes(ctx, cs)
 	if err != nil {
 		return Observation{}, err
 	}
@@ -57,14 +58,14 @@ func ObserveCluster(ctx context.Context, cs kubernetes.Interface, machines []api
 	requested, unmeasured := sumRequestsByNode(ctx, cs)
 	seen := Observation{Nodes: make(map[string]NodeObservation, len(nodes)), Unmeasured: unmeasured}
 	for name, n := range nodes {
-		seen.Nodes[name] = toNodeObservation(&n)
+		seen.Nodes[name] = toNodeObservation(n)
 	}
 	for _, m := range machines {
 		node, ok := nodes[m.NodeName]
 		if !ok {
 			continue
 		}
-		seen.addMachineNode(&node, requested[m.NodeName], m, accelerator)
+		seen.addMachineNode(node, requested[m.NodeName], m, accelerator)
 		if m.Role == api.RoleHead {
 			kubelet := node.Status.NodeInfo.KubeletVersion
 			// what follows the plus sign is RKE2's own part
@@ -145,7 +146,7 @@ func sumRequestsByNode(ctx context.Context, cs kubernetes.Interface) (map[string
 			if sum[p.Spec.NodeName] == nil {
 				sum[p.Spec.NodeName] = corev1.ResourceList{}
 			}
-			addQuantities(sum[p.Spec.NodeName], podRequests(&p.Spec))
+			addQuantities(sum[p.Spec.NodeName], podRequests(p))
 		}
 		if options.Continue = page.Continue; options.Continue == "" {
 			return sum, nil
@@ -163,33 +164,9 @@ func listPodPage(ctx context.Context, cs kubernetes.Interface, options metav1.Li
 	return page, nil
 }
 
-// podRequests is what the scheduler counts for a pod: the larger of what its containers need together and what any of
-// its init containers needs at its turn, where init containers that stay (sidecars) count from their turn on; what is
-// requested for the pod as a whole wins; its overhead comes on top.
-func podRequests(spec *corev1.PodSpec) corev1.ResourceList {
-	running, peak := corev1.ResourceList{}, corev1.ResourceList{}
-	for i := range spec.InitContainers {
-		c := &spec.InitContainers[i]
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			addQuantities(running, c.Resources.Requests)
-			raiseQuantities(peak, running)
-			continue
-		}
-		turn := running.DeepCopy()
-		addQuantities(turn, c.Resources.Requests)
-		raiseQuantities(peak, turn)
-	}
-	for i := range spec.Containers {
-		addQuantities(running, spec.Containers[i].Resources.Requests)
-	}
-	raiseQuantities(peak, running)
-	if spec.Resources != nil {
-		for name, q := range spec.Resources.Requests {
-			peak[name] = q.DeepCopy()
-		}
-	}
-	addQuantities(peak, spec.Overhead)
-	return peak
+// podRequests returns what the scheduler counts for a pod.
+func podRequests(pod *corev1.Pod) corev1.ResourceList {
+	return resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
 }
 
 func addQuantities(to, list corev1.ResourceList) {
@@ -197,13 +174,5 @@ func addQuantities(to, list corev1.ResourceList) {
 		sum := to[name].DeepCopy()
 		sum.Add(q)
 		to[name] = sum
-	}
-}
-
-func raiseQuantities(to, list corev1.ResourceList) {
-	for name, q := range list {
-		if old, ok := to[name]; !ok || q.Cmp(old) > 0 {
-			to[name] = q.DeepCopy()
-		}
 	}
 }

@@ -58,7 +58,7 @@ func TestAPodsRequestIsWhatTheSchedulerCounts(t *testing.T) {
 			Containers: []corev1.Container{container(list("1", "1Gi"))}}, "1100m", "2Gi"},
 		"nothing": {corev1.PodSpec{Containers: []corev1.Container{{}}}, "0", "0"},
 	} {
-		got, want := podRequests(&tt.spec), list(tt.cpu, tt.memory)
+		got, want := podRequests(&corev1.Pod{Spec: tt.spec}), list(tt.cpu, tt.memory)
 		if got.Cpu().Cmp(*want.Cpu()) != 0 || got.Memory().Cmp(*want.Memory()) != 0 {
 			t.Errorf("%s: got cpu %s, memory %s", name, got.Cpu(), got.Memory())
 		}
@@ -67,8 +67,8 @@ func TestAPodsRequestIsWhatTheSchedulerCounts(t *testing.T) {
 
 func TestOnePodsRequestDoesNotChangeAnothers(t *testing.T) {
 	spec := corev1.PodSpec{Containers: []corev1.Container{container(list("1", "1Gi")), container(list("1", "1Gi"))}}
-	podRequests(&spec)
-	if got := podRequests(&spec); got.Cpu().String() != "2" {
+	podRequests(&corev1.Pod{Spec: spec})
+	if got := podRequests(&corev1.Pod{Spec: spec}); got.Cpu().String() != "2" {
 		t.Errorf("the second count gave %s", got.Cpu())
 	}
 }

@@ -44,7 +44,7 @@ var mayImport = map[string]string{
 	"pkg/store/secretbox": "pkg/atomicfile pkg/regularfile",
 	"pkg/remote":          "pkg/regularfile pkg/printable pkg/redact",
 	"pkg/cloud":           "pkg/api",
-	"pkg/kube":            "pkg/api pkg/kube/kubefile",
+	"pkg/kube":            "pkg/api pkg/await",
 	"pkg/kube/kubefile":   "pkg/atomicfile pkg/regularfile",
 	"pkg/rke2":            "pkg/api pkg/regularfile pkg/remote pkg/redact",
 	"pkg/rke2/preflight":  "pkg/remote pkg/rke2",
@@ -85,8 +85,8 @@ var mayImport = map[string]string{
 	"activities/homewatch": "activities pkg/api pkg/home pkg/operation pkg/remote pkg/store",
 	"activities/machines": "activities pkg/api pkg/cloud pkg/operation pkg/redact pkg/remote pkg/rke2 pkg/store " +
 		"pkg/version",
-	"activities/nodes": "activities activities/homewatch pkg/api pkg/cloud pkg/kube pkg/poweroff pkg/redact " +
-		"pkg/remote pkg/rke2 pkg/rke2/preflight pkg/store pkg/tunnel",
+	"activities/nodes": "activities activities/homewatch pkg/api pkg/cloud pkg/kube pkg/kube/kubefile pkg/poweroff " +
+		"pkg/redact pkg/remote pkg/rke2 pkg/rke2/preflight pkg/store pkg/tunnel",
 	"activities/gpustack": "activities pkg/api pkg/gpu pkg/gpu/chart pkg/gpu/stack pkg/remote pkg/store",
 	"activities/observe": "activities activities/homewatch pkg/api pkg/cloud pkg/gpu/chart pkg/gpu/stack pkg/kube " +
 		"pkg/kube/kubefile pkg/operation pkg/plan pkg/redact pkg/remote pkg/rke2 pkg/store",

@@ -19,7 +19,7 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/cloud"
 	"github.com/sky-shift/skyctl/pkg/config"
-	"github.com/sky-shift/skyctl/pkg/kube"
+	"github.com/sky-shift/skyctl/pkg/kube/kubefile"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/store"
 )
@@ -159,7 +159,7 @@ func (f *fleet) storeClusters(ctx context.Context, cfg *config.Config, s *store.
 					return err
 				}
 			}
-			return kube.WriteKubeconfigFile(filepath.Join(cfg.ClusterDir(name), "kubeconfig"), f.apis[i].kubeconfig)
+			return kubefile.WriteEntries(filepath.Join(cfg.ClusterDir(name), "kubeconfig"), f.apis[i].kubeconfig)
 		})
 	}
 	return group.Wait()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -55,6 +56,8 @@ func restartFailingPods(ctx context.Context, c *Client, kind string) error {
 	return nil
 }
 
+// reconcileStack applies the chart of a stack and corrects the operator's ClusterPolicy. A mark that is not empty
+// applies the chart even if it is unchanged.
 func reconcileStack(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver, mark string) (changed bool,
 	err error) {
 	want, err := s.RenderHelmChart(d)
@@ -65,34 +68,50 @@ func reconcileStack(ctx context.Context, c *Client, s chart.Stack, d gpu.Driver,
 	if err != nil {
 		return removed, err
 	}
-	_, foreign, err := listDaemonSets(ctx, c, s.Kind)
+	if err := rejectForeignPlugin(ctx, c, s.Kind); err != nil {
+		return removed, err
+	}
+	applied, err := applyChartIfNeeded(ctx, c, want, mark)
 	if err != nil {
 		return removed, err
 	}
-	if f := foreignPluginFailure(foreign); f != nil {
-		return removed, f
+	corrected, err := correctClusterPolicy(ctx, c, s, d)
+	return removed || applied || corrected, err
+}
+
+// rejectForeignPlugin returns a *Failure if the cluster has a device plugin that is not part of the stack.
+func rejectForeignPlugin(ctx context.Context, c *Client, kind string) error {
+	_, foreign, err := listDaemonSets(ctx, c, kind)
+	if err != nil || len(foreign) == 0 {
+		return err
 	}
-	live, err := readChart(ctx, c, chart.NameOf(s.Kind))
+	return foreignPluginFailure(foreign)
+}
+
+// applyChartIfNeeded applies a HelmChart that is missing, differs, is not managed by skyctl, or is to be applied again.
+func applyChartIfNeeded(ctx context.Context, c *Client, want *unstructured.Unstructured,
+	mark string) (applied bool, err error) {
+	live, err := readUndeletedChart(ctx, c, want.GetName())
 	if err != nil {
-		return removed, err
-	}
-	if live != nil && live.GetDeletionTimestamp() != nil {
-		if err := awaitChartGone(ctx, c, live.GetName()); err != nil {
-			return removed, err
-		}
-		live = nil
+		return false, err
 	}
 	if mark != "" && live != nil {
 		stampChartValues(want, mark)
 	}
-	if mark != "" || live == nil || !isManaged(live) || len(chart.Differences(live, want)) > 0 {
-		if err := writeChart(ctx, c, want); err != nil {
-			return removed, err
-		}
-		changed = true
+	if mark == "" && live != nil && isManaged(live) && len(chart.Differences(live, want)) == 0 {
+		return false, nil
 	}
-	mended, err := correctClusterPolicy(ctx, c, s, d)
-	return changed || removed || mended, err
+	return true, writeChart(ctx, c, want)
+}
+
+// readUndeletedChart returns a HelmChart, or nil if there is none. It waits until a HelmChart that is being deleted is
+// gone.
+func readUndeletedChart(ctx context.Context, c *Client, name string) (*unstructured.Unstructured, error) {
+	live, err := readChart(ctx, c, name)
+	if err != nil || live == nil || live.GetDeletionTimestamp() == nil {
+		return live, err
+	}
+	return nil, awaitChartGone(ctx, c, name)
 }
 
 // stampChartValues changes the text of a chart's values and not what they mean: the Helm controller goes by the text.
@@ -175,19 +194,17 @@ func awaitPluginGone(ctx context.Context, c *Client, kind string) error {
 	})
 }
 
-// pollUntilDone looks until done or until ctx ends; an error of the API server is sat out.
-func pollUntilDone(ctx context.Context, what string, look func() (bool, error)) error {
-	for {
-		done, err := look()
-		if done && err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(removalPollInterval):
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, errors.Join(context.Cause(ctx), err))
-		}
+// pollUntilDone calls check until it reports true without an error, or ctx ends. Errors of the API server are retried.
+func pollUntilDone(ctx context.Context, what string, check func() (bool, error)) error {
+	var lastErr error
+	err := await.Condition(ctx, removalPollInterval, func() (done bool, err error) {
+		done, lastErr = check()
+		return done && lastErr == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", what, errors.Join(err, lastErr))
 	}
+	return nil
 }
 
 // ownedPolicyFields are the fields of the ClusterPolicy that follow from the values which we set. The chart writes them

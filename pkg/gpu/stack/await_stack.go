@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 )
 
@@ -55,21 +56,24 @@ func AwaitReady(ctx context.Context, c *Client, w WaitOptions) (Status, error) {
 		w.patience = patienceFor
 	}
 	a := stackWait{wait: w}
-	for {
-		err := a.observeStack(ctx, c)
-		switch {
-		case err == nil && a.status.IsReady() && a.gone == "":
-			return a.status, nil
-		case ctx.Err() != nil:
-		case err == nil && a.trouble != nil && time.Since(a.since) >= w.patience(a.trouble.Kind):
-			return a.status, withExplanation(ctx, c, a.trouble)
+	var failure *gpu.Failure
+	err := await.Condition(ctx, w.poll, func() (ready bool, err error) {
+		if a.observeStack(ctx, c) != nil {
+			return false, nil
 		}
-		select {
-		case <-time.After(w.poll):
-		case <-ctx.Done():
-			return a.status, a.timeoutError(ctx, c)
+		if a.status.IsReady() && a.gone == "" {
+			return true, nil
 		}
+		if ctx.Err() == nil && a.trouble != nil && time.Since(a.since) >= w.patience(a.trouble.Kind) {
+			failure = withExplanation(ctx, c, a.trouble)
+			return false, failure
+		}
+		return false, nil
+	})
+	if err != nil && failure == nil {
+		err = a.timeoutError(ctx, c)
 	}
+	return a.status, err
 }
 
 func patienceFor(reason string) time.Duration {

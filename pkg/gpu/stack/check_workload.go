@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sky-shift/skyctl/pkg/api"
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/gpu/chart"
 	corev1 "k8s.io/api/core/v1"
@@ -72,51 +73,83 @@ type workloadFailure struct {
 	turnedAway bool
 }
 
-// runToEnd makes the pod, or takes up the one that is there, and follows it to its end.
+// runToEnd creates the pod, or adopts an existing one, and waits until it has ended.
 func (w Workload) runToEnd(ctx context.Context, c *Client, progress func(string)) (*workloadFailure, error) {
-	var trouble string
-	var since time.Time
-	said := ""
-	for {
-		pod, err := w.getOrCreatePod(ctx, c)
-		if err == nil {
-			switch pod.Status.Phase {
-			case corev1.PodSucceeded:
-				return nil, nil
-			case corev1.PodFailed:
-				return w.classifyFailedPod(pod), nil
-			}
-			state := describePodState(pod)
-			if state != said && progress != nil {
-				progress("a workload on node " + w.Node + ": " + state)
-			}
-			said = state
-			if _, why := failingContainer(pod); why == "" {
-				trouble = ""
-			} else if trouble == "" {
-				trouble, since = why, time.Now()
-			} else if time.Since(since) > podPatience {
-				return &workloadFailure{Failure: w.newFailure(gpu.WorkloadFailed,
-					"a workload that asks for an accelerator can't run: "+why)}, nil
-			}
-		} else if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
-			return nil, fmt.Errorf("making a workload on node %s that asks for an accelerator: %w", w.Node, err)
+	r := workloadRun{workload: w, progress: progress}
+	var refused bool
+	err := await.Condition(ctx, workloadPollInterval, func() (ended bool, err error) {
+		var pod *corev1.Pod
+		if pod, r.apiError = w.getOrCreatePod(ctx, c); r.apiError == nil {
+			return r.observePod(pod), nil
 		}
-		select {
-		case <-time.After(workloadPollInterval):
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return nil, fmt.Errorf("waiting for a workload on node %s: %w", w.Node, context.Cause(ctx))
-			}
-			message := "a workload that asks for an accelerator did not end in time: " + said
-			if err != nil {
-				message += "; the API server can't be asked: " + err.Error()
-			}
-			f := w.newFailure(gpu.WorkloadPending, message)
-			f.Cause = context.Cause(ctx)
-			return &workloadFailure{Failure: f}, nil
+		if refused = apierrors.IsForbidden(r.apiError) || apierrors.IsInvalid(r.apiError); refused {
+			return false, fmt.Errorf("making a workload on node %s that asks for an accelerator: %w", w.Node,
+				r.apiError)
 		}
+		return false, nil
+	})
+	switch {
+	case err == nil:
+		return r.failure, nil
+	case refused:
+		return nil, err
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, fmt.Errorf("waiting for a workload on node %s: %w", w.Node, err)
 	}
+	return r.timeoutFailure(err), nil
+}
+
+// workloadRun is the state of the wait for a workload's pod.
+type workloadRun struct {
+	workload Workload
+	progress func(string)
+	// reported is the last state of the pod that progress was called with.
+	reported string
+	// trouble is why a container keeps failing, since troubleSince; empty if none does.
+	trouble      string
+	troubleSince time.Time
+	// apiError is the error of the last call of the API server.
+	apiError error
+	// failure is set if the pod has failed.
+	failure *workloadFailure
+}
+
+// observePod reports whether the pod has ended, well or with r.failure.
+func (r *workloadRun) observePod(pod *corev1.Pod) (ended bool) {
+	switch pod.Status.Phase {
+	case corev1.PodSucceeded:
+		return true
+	case corev1.PodFailed:
+		r.failure = r.workload.classifyFailedPod(pod)
+		return true
+	}
+	state := describePodState(pod)
+	if state != r.reported && r.progress != nil {
+		r.progress("a workload on node " + r.workload.Node + ": " + state)
+	}
+	r.reported = state
+	_, why := failingContainer(pod)
+	switch {
+	case why == "":
+		r.trouble = ""
+	case r.trouble == "":
+		r.trouble, r.troubleSince = why, time.Now()
+	case time.Since(r.troubleSince) > podPatience:
+		r.failure = &workloadFailure{Failure: r.workload.newFailure(gpu.WorkloadFailed,
+			"a workload that asks for an accelerator can't run: "+why)}
+		return true
+	}
+	return false
+}
+
+func (r *workloadRun) timeoutFailure(cause error) *workloadFailure {
+	message := "a workload that asks for an accelerator did not end in time: " + r.reported
+	if r.apiError != nil {
+		message += "; the API server can't be asked: " + r.apiError.Error()
+	}
+	f := r.workload.newFailure(gpu.WorkloadPending, message)
+	f.Cause = cause
+	return &workloadFailure{Failure: f}
 }
 
 func (w Workload) newFailure(reason, message string) *gpu.Failure {

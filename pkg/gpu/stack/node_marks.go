@@ -10,10 +10,11 @@ import (
 
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
+	"github.com/sky-shift/skyctl/pkg/kube"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 )
 
 const (
@@ -43,13 +44,7 @@ type NodeMark struct {
 // MarkNode labels a node with its accelerator, and taints it where that is wanted. It changes nothing on a node that is
 // marked already.
 func MarkNode(ctx context.Context, c *Client, node string, m NodeMark) error {
-	const tries = 5
-	var err error
-	for range tries {
-		if err = patchNodeMarks(ctx, c, node, m); err == nil || !apierrors.IsConflict(err) {
-			break
-		}
-	}
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error { return patchNodeMarks(ctx, c, node, m) })
 	if err != nil {
 		return fmt.Errorf("marking node %s with its accelerator: %w", node, err)
 	}
@@ -109,7 +104,7 @@ func toLabelValue(accelerator string) string { return strings.TrimRight(accelera
 // FindUnverifiedNodes are those of the nodes, given with the incarnations of their machines, on which no workload of
 // that incarnation has got an accelerator yet. A node that is not there is not among them.
 func FindUnverifiedNodes(ctx context.Context, c *Client, incarnations map[string]string) ([]string, error) {
-	nodes, err := listNodes(ctx, c)
+	nodes, err := kube.ListNodes(ctx, c.core)
 	if err != nil {
 		return nil, err
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/sky-shift/skyctl/pkg/api"
 	"github.com/sky-shift/skyctl/pkg/gpu"
 	"github.com/sky-shift/skyctl/pkg/gpu/chart"
+	"github.com/sky-shift/skyctl/pkg/kube"
 	"github.com/sky-shift/skyctl/pkg/redact"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -53,7 +53,7 @@ func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string
 	if err != nil {
 		return st, err
 	}
-	nodes, err := listNodes(ctx, c)
+	nodes, err := kube.ListNodes(ctx, c.core)
 	if err != nil {
 		return st, err
 	}
@@ -91,20 +91,6 @@ func ReadStatus(ctx context.Context, c *Client, kind string, expected map[string
 		st.Trouble, err = findTrouble(ctx, c, kind, helmChart)
 	}
 	return st, err
-}
-
-func listNodes(ctx context.Context, c *Client) (map[string]*corev1.Node, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	list, err := c.core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("listing the cluster's nodes: %w", err)
-	}
-	nodes := make(map[string]*corev1.Node, len(list.Items))
-	for i := range list.Items {
-		nodes[list.Items[i].Name] = &list.Items[i]
-	}
-	return nodes, nil
 }
 
 // notReadyReason is why a node is not Ready; empty where it is, or does not say.
