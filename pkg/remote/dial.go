@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/printable"
 	"github.com/sky-shift/skyctl/pkg/redact"
 )
@@ -59,14 +60,10 @@ func AwaitDial(ctx context.Context, t Target, privatePEM []byte, progress func(s
 			progress(say)
 			said = say
 		}
-		timer := time.NewTimer(pauseBeforeRetry(time.Since(begin), answered))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if cause := await.Pause(ctx, pauseBeforeRetry(time.Since(begin), answered)); cause != nil {
 			return nil, &Lost{Machine: t.Name,
 				Doing: fmt.Sprintf("waiting %s for SSH at %s", time.Since(begin).Round(time.Second), d.address),
-				Cause: fmt.Errorf("%w; the last try: %w", context.Cause(ctx), lostCauseOf(err))}
+				Cause: fmt.Errorf("%w; the last try: %w", cause, lostCauseOf(err))}
 		}
 	}
 }

@@ -25,17 +25,6 @@ const (
 	exitNotThere = 66
 )
 
-// ChecksumMismatch says that a local file is not what was asked for; it did not appear on the machine.
-type ChecksumMismatch struct {
-	Machine, Local string
-	Want, Got      string
-}
-
-func (e *ChecksumMismatch) Error() string {
-	return fmt.Sprintf("uploading %s to machine %s: its sha256 is %s, but %s was pinned; the file is damaged or "+
-		"another one", e.Local, e.Machine, e.Got, e.Want)
-}
-
 // WriteFile puts data into a file of root's with that mode, whole or not at all; missing directories are made.
 func (h *Host) WriteFile(ctx context.Context, name string, data []byte, mode os.FileMode) error {
 	script := fmt.Sprintf(writeScript, QuoteShell(path.Dir(name)), QuoteShell(name), len(data), mode.Perm())

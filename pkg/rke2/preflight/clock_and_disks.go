@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sky-shift/skyctl/pkg/await"
 	"github.com/sky-shift/skyctl/pkg/remote"
 	"github.com/sky-shift/skyctl/pkg/rke2"
 )
@@ -82,10 +83,8 @@ func CheckFitness(ctx context.Context, h *remote.Host, now func() time.Time, pro
 		if progress != nil {
 			progress("waiting for its clock to be set: it is " + formatSkew(skew))
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("machine %s: waiting for its clock to be set: %w", h.Name(), context.Cause(ctx))
-		case <-time.After(clockPollInterval):
+		if err := await.Pause(ctx, clockPollInterval); err != nil {
+			return fmt.Errorf("machine %s: waiting for its clock to be set: %w", h.Name(), err)
 		}
 	}
 }
